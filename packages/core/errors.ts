@@ -1,0 +1,76 @@
+/**
+ * Errors by meaning. Each message says what was tried, what was found and what is needed, in one sentence that
+ * a person can act on; the fields carry the same facts for programs. Anything that is not a `LopperError` is a bug
+ * or an I/O failure and is shown as such.
+ */
+export class LopperError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+  }
+}
+
+/** Where in a checkpoint something is wrong. Offsets and sizes are bytes from the start of `file`. */
+export interface CheckpointLocation {
+  readonly file: string;
+  readonly tensor?: string;
+  readonly offset?: number;
+}
+
+/** The bytes of a checkpoint are not what their format promises: permanent, retrying does not help. */
+export class CheckpointFormatError extends LopperError {
+  readonly location: CheckpointLocation;
+  constructor(problem: string, location: CheckpointLocation, options?: ErrorOptions) {
+    super(`${describe(location)}: ${problem}`, options);
+    this.location = location;
+  }
+}
+
+/** A well-formed checkpoint of a kind that Lopper does not support: an unknown family or setting. */
+export class UnsupportedModelError extends LopperError {}
+
+/** A backend cannot run an operator or dtype; the only error on which another backend may be tried. */
+export class UnsupportedOpError extends LopperError {
+  readonly backend: string;
+  readonly op: string;
+  readonly dtype: string | undefined;
+  constructor(backend: string, op: string, dtype?: string, options?: ErrorOptions) {
+    super(`backend ${backend} cannot run ${op}${dtype ? ` on ${dtype}` : ""}`, options);
+    this.backend = backend;
+    this.op = op;
+    this.dtype = dtype;
+  }
+}
+
+/** A pruning plan that is malformed or belongs to another checkpoint. */
+export class PlanError extends LopperError {}
+
+/** Calibration or held-out text that cannot be used. */
+export class CalibrationError extends LopperError {}
+
+/** A ratio that pruning cannot reach with the given settings. `reachable` is in per cent of the dense parameters. */
+export class UnreachableTargetError extends LopperError {
+  readonly target: number;
+  readonly reachable: number;
+  constructor(target: number, reachable: number, reason: string) {
+    super(
+      `cannot prune ${target} % of the parameters: ${reason}; the largest reachable ratio is ` +
+        `${reachable.toFixed(2)} % (ask for less, or pass --best-effort to stop there)`,
+    );
+    this.target = target;
+    this.reachable = reachable;
+  }
+}
+
+/** A journal or run folder that cannot be continued. */
+export class ResumeError extends LopperError {}
+
+/** The command line was wrong (exit code 2). */
+export class UsageError extends LopperError {}
+
+function describe({ file, tensor, offset }: CheckpointLocation): string {
+  const parts = [file];
+  if (tensor !== undefined) parts.push(`tensor ${JSON.stringify(tensor)}`);
+  if (offset !== undefined) parts.push(`byte ${offset}`);
+  return parts.join(", ");
+}

@@ -1,0 +1,113 @@
+/**
+ * A decoder-only language model as per-layer shapes. Heterogeneous layers are normal: a pruned model is described like
+ * any other, and opening, scoring, pruning again and writing need no special case for it.
+ */
+export interface ModelSpec {
+  /** `model_type` of the Hugging Face config, e.g. "llama". */
+  readonly family: string;
+  readonly hiddenSize: number;
+  /** Channels of one attention head; heads × headDim need not equal `hiddenSize`. */
+  readonly headDim: number;
+  readonly vocabSize: number;
+  /** Longest sequence, in tokens, that the model was made for. */
+  readonly maxPositions: number;
+  readonly rmsNormEps: number;
+  /** The LM head is the embedding matrix. */
+  readonly tiedEmbeddings: boolean;
+  readonly biases: Biases;
+  /** An RMS norm over each query and key head, before rotary embedding (Qwen3). */
+  readonly qkNorm: boolean;
+  readonly rope: RopeSpec;
+  /** Attention reaches back this many tokens at most, or null for all; Lopper refuses longer sequences. */
+  readonly slidingWindow: number | null;
+  /** Token ids that end a text (generation stops at any of them); may be empty. */
+  readonly eosTokenIds: readonly number[];
+  readonly layers: readonly LayerSpec[];
+}
+
+export interface Biases {
+  readonly qkv: boolean;
+  readonly output: boolean;
+  readonly mlp: boolean;
+}
+
+/** Rotary position embedding (RoFormer, arXiv 2104.09864) with the scalings of the families read here. */
+export interface RopeSpec {
+  readonly theta: number;
+  readonly scaling: RopeScaling | null;
+}
+
+export type RopeScaling =
+  | { readonly type: "linear"; readonly factor: number }
+  | {
+    readonly type: "llama3";
+    readonly factor: number;
+    readonly lowFrequencyFactor: number;
+    readonly highFrequencyFactor: number;
+    readonly originalMaxPositions: number;
+  };
+
+/** One decoder layer; `null` means that the block was removed. */
+export interface LayerSpec {
+  readonly attention: AttentionShape | null;
+  readonly mlp: MlpShape | null;
+}
+
+/** `queryHeads` is a multiple of `kvHeads`; a KV group is one KV head with the query heads that read it. */
+export interface AttentionShape {
+  readonly queryHeads: number;
+  readonly kvHeads: number;
+}
+
+export interface MlpShape {
+  readonly intermediateSize: number;
+}
+
+/** The two kinds of residual block, h ← h + f(norm(h)), in the order in which a layer runs them. */
+export type BlockKind = "attention" | "mlp";
+export const BLOCK_KINDS: readonly BlockKind[] = ["attention", "mlp"];
+
+/** A residual block by position: layer l's attention is block 2l, its MLP block 2l + 1. */
+export interface BlockRef {
+  readonly layer: number;
+  readonly kind: BlockKind;
+}
+
+export function blockIndex({ layer, kind }: BlockRef): number {
+  return 2 * layer + (kind === "attention" ? 0 : 1);
+}
+
+export function blockAt(index: number): BlockRef {
+  return { layer: index >> 1, kind: index % 2 === 0 ? "attention" : "mlp" };
+}
+
+/** Query heads per KV head of a layer. */
+export function groupSize(attention: AttentionShape): number {
+  return attention.queryHeads / attention.kvHeads;
+}
+
+/** The same model with other layer shapes. */
+export function withLayers(spec: ModelSpec, layers: readonly LayerSpec[]): ModelSpec {
+  return { ...spec, layers };
+}
+
+/** Layers with one changed; the others are shared. */
+export function replaceLayer(
+  layers: readonly LayerSpec[],
+  index: number,
+  change: Partial<LayerSpec>,
+): readonly LayerSpec[] {
+  return layers.map((layer, i) => i === index ? { ...layer, ...change } : layer);
+}
+
+/** True when every layer has both blocks and the same widths, so that a plain config describes the model. */
+export function isUniform(layers: readonly LayerSpec[]): boolean {
+  const first = layers[0];
+  if (!first?.attention || !first.mlp) return false;
+  const { queryHeads, kvHeads } = first.attention;
+  const { intermediateSize } = first.mlp;
+  return layers.every(({ attention, mlp }) =>
+    attention?.queryHeads === queryHeads && attention.kvHeads === kvHeads &&
+    mlp?.intermediateSize === intermediateSize
+  );
+}
