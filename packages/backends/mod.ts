@@ -1,1 +1,2 @@
-export {};
+export * from "./backend.ts";
+export * from "./open_backend.ts";

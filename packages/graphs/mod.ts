@@ -1,1 +1,4 @@
-export {};
+export * from "./attention_block.ts";
+export { GraphBuilder } from "./graph_builder.ts";
+export * from "./head.ts";
+export * from "./mlp_block.ts";

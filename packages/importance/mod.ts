@@ -1,1 +1,4 @@
-export {};
+export * from "./calibration.ts";
+export * from "./perplexity.ts";
+export * from "./scorer.ts";
+export * from "./weight_order.ts";

@@ -1,1 +1,5 @@
-export {};
+export * from "./decoder.ts";
+export * from "./forward.ts";
+export * from "./generate.ts";
+export * from "./rope.ts";
+export * from "./weight_layout.ts";

@@ -1,0 +1,72 @@
+/**
+ * The port behind which a graph runs. A backend knows nothing of models: it compiles an ONNX graph and runs it on feeds
+ * that live in host memory. It refuses what it cannot run with `UnsupportedOpError`; every other failure propagates.
+ */
+export interface Backend {
+  readonly description: BackendDescription;
+  /**
+   * Compiles an ONNX model.
+   * @throws {UnsupportedOpError} when the engine has no kernel for a node of the graph.
+   */
+  compile(onnx: Uint8Array): Promise<Executable>;
+  /** Releases every executable that is still alive. */
+  dispose(): Promise<void>;
+}
+
+export interface Executable {
+  /**
+   * Runs the graph. The feeds' buffers are only read; the fetches' buffers belong to the caller.
+   * @throws {TypeError} when a declared input is missing from `feeds`.
+   */
+  run(feeds: Feeds): Promise<Readonly<Record<string, HostTensor>>>;
+  dispose(): Promise<void>;
+}
+
+export type Feeds = Readonly<Record<string, HostTensor>>;
+
+/** A dense row-major tensor in host memory. */
+export type HostTensor =
+  | { readonly dtype: "float32"; readonly dims: readonly number[]; readonly data: Float32Array }
+  | { readonly dtype: "int32"; readonly dims: readonly number[]; readonly data: Int32Array }
+  | { readonly dtype: "int64"; readonly dims: readonly number[]; readonly data: BigInt64Array };
+
+export interface BackendDescription {
+  /** Name on the command line: "cpu" or "wasm". */
+  readonly name: string;
+  /** Engine and version, e.g. "onnxruntime-node 1.30.0". */
+  readonly engine: string;
+  readonly threads: number;
+  /** The faster of the two attention operators on this engine. */
+  readonly attentionOp: "gqa" | "attention";
+  /** Hard limit on the memory of the engine in bytes, or null. */
+  readonly memoryLimitBytes: number | null;
+}
+
+export interface BackendOptions {
+  /** Threads that one operator may use; at least 1. */
+  readonly threads: number;
+}
+
+export function float32(data: Float32Array, dims: readonly number[]): HostTensor {
+  return { dtype: "float32", dims, data };
+}
+
+export function int32(values: readonly number[], dims: readonly number[]): HostTensor {
+  return { dtype: "int32", dims, data: Int32Array.from(values) };
+}
+
+export function int64(values: readonly number[], dims: readonly number[]): HostTensor {
+  return { dtype: "int64", dims, data: BigInt64Array.from(values, BigInt) };
+}
+
+/**
+ * The float32 values of a fetch.
+ * @throws {TypeError} when there is no fetch of that name and dtype.
+ */
+export function float32Data(fetches: Readonly<Record<string, HostTensor>>, name: string) {
+  const tensor = fetches[name];
+  if (tensor?.dtype !== "float32") {
+    throw new TypeError(`fetch ${name} is ${tensor ? tensor.dtype : "missing"}, not float32`);
+  }
+  return tensor.data;
+}

@@ -1,0 +1,110 @@
+/** Straight float64 arithmetic against which backends are checked. All matrices are row-major. */
+
+/** x `[n, k]` · wᵀ for w `[m, k]`, plus an optional bias `[m]`. */
+export function linear(x: Float64Array, w: ArrayLike<number>, k: number, bias?: ArrayLike<number>) {
+  const n = x.length / k, m = w.length / k;
+  const out = new Float64Array(n * m);
+  for (let i = 0; i < n; i++) {
+    for (let j = 0; j < m; j++) {
+      let sum = bias?.[j] ?? 0;
+      for (let l = 0; l < k; l++) sum += x[i * k + l] * w[j * k + l];
+      out[i * m + j] = sum;
+    }
+  }
+  return out;
+}
+
+/** x `[n, k]` · w for w `[k, m]`, plus an optional bias `[m]`. */
+export function linearTransposed(
+  x: Float64Array,
+  w: ArrayLike<number>,
+  k: number,
+  bias?: ArrayLike<number>,
+) {
+  const m = w.length / k;
+  const transposed = Float64Array.from(
+    { length: w.length },
+    (_, i) => w[(i % k) * m + Math.floor(i / k)],
+  );
+  return linear(x, transposed, k, bias);
+}
+
+/** RMS norm of every row of `width` values. */
+export function rmsNorm(x: ArrayLike<number>, weight: ArrayLike<number>, eps: number) {
+  const width = weight.length;
+  const out = new Float64Array(x.length);
+  for (let row = 0; row < x.length / width; row++) {
+    let squares = 0;
+    for (let i = 0; i < width; i++) squares += x[row * width + i] ** 2;
+    const scale = 1 / Math.sqrt(squares / width + eps);
+    for (let i = 0; i < width; i++) out[row * width + i] = x[row * width + i] * scale * weight[i];
+  }
+  return out;
+}
+
+/** Rotary embedding of `[tokens, heads, d]` in halves; `position` gives each token's angle index. */
+export function rotate(
+  x: Float64Array,
+  heads: number,
+  d: number,
+  position: (token: number) => number,
+  cos: ArrayLike<number>,
+  sin: ArrayLike<number>,
+) {
+  const half = d / 2;
+  const out = new Float64Array(x.length);
+  for (let t = 0; t < x.length / (heads * d); t++) {
+    for (let h = 0; h < heads; h++) {
+      const at = (t * heads + h) * d;
+      for (let i = 0; i < half; i++) {
+        const c = cos[position(t) * half + i], s = sin[position(t) * half + i];
+        out[at + i] = x[at + i] * c - x[at + half + i] * s;
+        out[at + half + i] = x[at + half + i] * c + x[at + i] * s;
+      }
+    }
+  }
+  return out;
+}
+
+/** Causal attention of one sequence: q `[T, heads, d]`, k and v `[T, kvHeads, d]` → `[T, heads, d]`. */
+export function causalAttention(
+  q: Float64Array,
+  k: Float64Array,
+  v: Float64Array,
+  heads: number,
+  kvHeads: number,
+  d: number,
+) {
+  const length = q.length / (heads * d);
+  const out = new Float64Array(q.length);
+  for (let h = 0; h < heads; h++) {
+    const g = Math.floor(h / (heads / kvHeads));
+    for (let t = 0; t < length; t++) {
+      const scores = Array.from({ length: t + 1 }, (_, s) => {
+        let dot = 0;
+        for (let i = 0; i < d; i++) dot += q[(t * heads + h) * d + i] * k[(s * kvHeads + g) * d + i];
+        return dot / Math.sqrt(d);
+      });
+      const max = Math.max(...scores);
+      const weights = scores.map((score) => Math.exp(score - max));
+      const sum = weights.reduce((a, b) => a + b, 0);
+      for (let s = 0; s <= t; s++) {
+        for (let i = 0; i < d; i++) {
+          out[(t * heads + h) * d + i] += weights[s] / sum * v[(s * kvHeads + g) * d + i];
+        }
+      }
+    }
+  }
+  return out;
+}
+
+export function maxAbsDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  if (a.length !== b.length) return Infinity;
+  let max = 0;
+  for (let i = 0; i < a.length; i++) {
+    const difference = Math.abs(a[i] - b[i]);
+    // NaN must not pass as small
+    if (!(difference <= max)) max = Number.isNaN(difference) ? Infinity : difference;
+  }
+  return max;
+}

@@ -1,0 +1,136 @@
+import { type GraphBuilder, GraphBuilder as Builder, MICROSOFT } from "./graph_builder.ts";
+import { linear, linearTransposed, rmsNorm } from "./layers.ts";
+
+/**
+ * Which operator computes attention. `gqa` (com.microsoft.GroupQueryAttention) is the fastest on native CPU, needs
+ * headDim to be a multiple of 16 and fixed head counts; `attention` (ONNX 23) is the fastest in WASM and takes any
+ * head count at run time. engines.md has the measurements.
+ */
+export type AttentionOp = "gqa" | "attention";
+
+export interface AttentionBlockOptions {
+  readonly op: AttentionOp;
+  readonly hiddenSize: number;
+  readonly headDim: number;
+  /** Fixed head counts; used by `gqa` only. */
+  readonly queryHeads: number;
+  readonly kvHeads: number;
+  readonly eps: number;
+  readonly qkvBias: boolean;
+  readonly outputBias: boolean;
+  readonly qkNorm: boolean;
+  /** Reads the keys and values of earlier tokens and returns them with the new ones (for generation). */
+  readonly kvCache: boolean;
+}
+
+/**
+ * h + o(attention(norm(h))) as an ONNX graph, rotary embedding included.
+ *
+ * Feeds (float32 unless said): `hidden [B, T, H]`, `norm [H]`, `q [Q, H]`, `k [K, H]`, `v [K, H]`, `o [Q, H]` (the
+ * output projection transposed), optional `q_bias [Q]`, `k_bias [K]`, `v_bias [K]`, `o_bias [H]`, `q_norm [D]`,
+ * `k_norm [D]`; `cos` and `sin [P, D/2]`; for `gqa` `seqlens int32 [B]` (last position of each row, past included) and
+ * `total int32 [1]` (past + T); for `attention` `positions int64 [B, T]`; with `kvCache` `past_key` and
+ * `past_value [B, kvHeads, S, D]`. Fetches: `out [B, T, H]`, with `kvCache` also `present_key`, `present_value`.
+ */
+export function attentionBlock(options: AttentionBlockOptions): Uint8Array {
+  const { hiddenSize, headDim, eps, qkNorm } = options;
+  const g = new Builder("attention_block");
+  const hidden = g.input("hidden", "float32", ["B", "T", hiddenSize]);
+  const norm = g.input("norm", "float32", [hiddenSize]);
+  const weights = ["q", "k", "v", "o"].map((name) =>
+    g.input(name, "float32", [name === "q" || name === "o" ? "Q" : "K", hiddenSize])
+  );
+  const [wq, wk, wv, wo] = weights;
+  const bias = (name: string, dim: number | string, present: boolean) =>
+    present ? g.input(`${name}_bias`, "float32", [dim]) : undefined;
+
+  const normed = rmsNorm(g, hidden, norm, eps);
+  const flat = g.node("Reshape", [normed, g.int64([-1, hiddenSize])]);
+  let q = linear(g, flat, wq, bias("q", "Q", options.qkvBias));
+  let k = linear(g, flat, wk, bias("k", "K", options.qkvBias));
+  const v = linear(g, flat, wv, bias("v", "K", options.qkvBias));
+  const flatShape = g.node("Shape", [q]);
+
+  if (qkNorm) {
+    const perHead = (x: string, weight: string) => {
+      const heads = g.node("Reshape", [x, g.int64([-1, headDim])]);
+      const result = rmsNorm(g, heads, g.input(weight, "float32", [headDim]), eps);
+      return g.node("Reshape", [result, g.node("Shape", [x])]);
+    };
+    q = perHead(q, "q_norm");
+    k = perHead(k, "k_norm");
+  }
+
+  const batchAndLength = g.node("Shape", [hidden], { start: 0, end: 2 });
+  const attend = options.op === "gqa" ? groupQueryAttention : onnxAttention;
+  const [context, ...present] = attend(g, options, { q, k, v, batchAndLength });
+
+  const joined = g.node("Reshape", [context, flatShape]);
+  const projected = linearTransposed(g, joined, wo, bias("o", hiddenSize, options.outputBias));
+  const residual = g.node("Reshape", [projected, g.node("Shape", [hidden])]);
+  g.output("out", g.node("Add", [hidden, residual]), "float32", ["B", "T", hiddenSize]);
+  present.forEach((value, i) =>
+    g.output(
+      i === 0 ? "present_key" : "present_value",
+      value,
+      "float32",
+      ["B", "KV", "S_total", headDim],
+    )
+  );
+  return g.encode();
+}
+
+interface Projections {
+  readonly q: string;
+  readonly k: string;
+  readonly v: string;
+  /** int64 [2]: B and T. */
+  readonly batchAndLength: string;
+}
+
+function rotaryInputs(g: GraphBuilder, headDim: number): [cos: string, sin: string] {
+  return [
+    g.input("cos", "float32", ["P", headDim / 2]),
+    g.input("sin", "float32", ["P", headDim / 2]),
+  ];
+}
+
+function pastInputs(g: GraphBuilder, options: AttentionBlockOptions): [string, string] {
+  if (!options.kvCache) return ["", ""];
+  const kvHeads = options.op === "gqa" ? options.kvHeads : "KV_past";
+  const dims = ["B", kvHeads, "S", options.headDim];
+  return [g.input("past_key", "float32", dims), g.input("past_value", "float32", dims)];
+}
+
+function groupQueryAttention(g: GraphBuilder, options: AttentionBlockOptions, p: Projections) {
+  const shape = g.node("Concat", [p.batchAndLength, g.int64([-1])], { axis: 0 });
+  const [q, k, v] = [p.q, p.k, p.v].map((x) => g.node("Reshape", [x, shape]));
+  const [pastKey, pastValue] = pastInputs(g, options);
+  const seqlens = g.input("seqlens", "int32", ["B"]);
+  const total = g.input("total", "int32", [1]);
+  const [cos, sin] = rotaryInputs(g, options.headDim);
+  const outputs = g.nodes(
+    "GroupQueryAttention",
+    [q, k, v, pastKey, pastValue, seqlens, total, cos, sin],
+    3,
+    { num_heads: options.queryHeads, kv_num_heads: options.kvHeads, do_rotary: 1 },
+    MICROSOFT,
+  );
+  return options.kvCache ? outputs : outputs.slice(0, 1);
+}
+
+function onnxAttention(g: GraphBuilder, options: AttentionBlockOptions, p: Projections) {
+  const shape = g.node("Concat", [p.batchAndLength, g.int64([-1, options.headDim])], { axis: 0 });
+  const heads = (x: string) =>
+    g.node("Transpose", [g.node("Reshape", [x, shape])], { perm: [0, 2, 1, 3] });
+  const positions = g.input("positions", "int64", ["B", "T"]);
+  const [cos, sin] = rotaryInputs(g, options.headDim);
+  const rotate = (x: string) => g.node("RotaryEmbedding", [heads(x), cos, sin, positions]);
+  const past = pastInputs(g, options);
+  const inputs = [rotate(p.q), rotate(p.k), heads(p.v)];
+  const outputs = options.kvCache
+    ? g.nodes("Attention", [...inputs, "", ...past], 3, { is_causal: 1 })
+    : g.nodes("Attention", inputs, 1, { is_causal: 1 });
+  const [context, ...present] = outputs;
+  return [g.node("Transpose", [context], { perm: [0, 2, 1, 3] }), ...present];
+}

@@ -1,0 +1,49 @@
+import { GraphBuilder } from "./graph_builder.ts";
+import { linear, rmsNorm } from "./layers.ts";
+
+export interface HeadOptions {
+  readonly hiddenSize: number;
+  readonly vocabSize: number;
+  readonly eps: number;
+}
+
+/**
+ * Final norm and LM head. Feeds: `hidden [N, H]`, `norm [H]`, `lm_head [V, H]`. Fetch: `logits [N, V]`, float32.
+ */
+export function logitsHead(options: HeadOptions): Uint8Array {
+  const g = new GraphBuilder("logits_head");
+  g.output("logits", logits(g, options), "float32", ["N", options.vocabSize]);
+  return g.encode();
+}
+
+/**
+ * Final norm, LM head and negative log-likelihood: only one number a token leaves the graph.
+ * Feeds: those of `logitsHead` and `labels int64 [N]`. Fetch: `nll [N]`, float32, in nats.
+ */
+export function nllHead(options: HeadOptions): Uint8Array {
+  const g = new GraphBuilder("nll_head");
+  const scores = logits(g, options);
+  const labels = g.input("labels", "int64", ["N"]);
+  const logProbabilities = g.node("LogSoftmax", [scores], { axis: -1 });
+  const column = g.node("Unsqueeze", [labels, g.int64([1])]);
+  const chosen = g.node("GatherElements", [logProbabilities, column], { axis: 1 });
+  const nll = g.node("Neg", [g.node("Squeeze", [chosen, g.int64([1])])]);
+  g.output("nll", nll, "float32", ["N"]);
+  return g.encode();
+}
+
+/** Feeds: `ids int64 [N]`, `embedding [V, H]`. Fetch: `out [N, H]`, float32. */
+export function embedding({ hiddenSize, vocabSize }: Omit<HeadOptions, "eps">): Uint8Array {
+  const g = new GraphBuilder("embedding");
+  const ids = g.input("ids", "int64", ["N"]);
+  const table = g.input("embedding", "float32", [vocabSize, hiddenSize]);
+  g.output("out", g.node("Gather", [table, ids]), "float32", ["N", hiddenSize]);
+  return g.encode();
+}
+
+function logits(g: GraphBuilder, { hiddenSize, vocabSize, eps }: HeadOptions): string {
+  const hidden = g.input("hidden", "float32", ["N", hiddenSize]);
+  const norm = g.input("norm", "float32", [hiddenSize]);
+  const lmHead = g.input("lm_head", "float32", [vocabSize, hiddenSize]);
+  return linear(g, rmsNorm(g, hidden, norm, eps), lmHead);
+}

@@ -1,0 +1,28 @@
+import type { GraphBuilder } from "./graph_builder.ts";
+
+/**
+ * RMS norm over the last axis, x / sqrt(mean(x²) + eps) · weight (arXiv 1910.07467, equation 4).
+ * onnxruntime registers its fused kernel under the default domain.
+ */
+export function rmsNorm(g: GraphBuilder, x: string, weight: string, eps: number): string {
+  return g.node("SimplifiedLayerNormalization", [x, weight], {
+    axis: -1,
+    epsilon: { float: eps },
+    stash_type: 1,
+  });
+}
+
+/** x · Wᵀ (+ bias) for a weight in the Hugging Face layout `[out, in]`; x is `[N, in]`. */
+export function linear(g: GraphBuilder, x: string, weight: string, bias?: string): string {
+  return g.node("Gemm", bias ? [x, weight, bias] : [x, weight], { transB: 1 });
+}
+
+/** x · W (+ bias) for a transposed weight `[in, out]`, whose leading rows are a narrower layer; x is `[N, in]`. */
+export function linearTransposed(
+  g: GraphBuilder,
+  x: string,
+  weight: string,
+  bias?: string,
+): string {
+  return g.node("Gemm", bias ? [x, weight, bias] : [x, weight]);
+}

@@ -1,0 +1,110 @@
+import { CalibrationError } from "@lopper/core";
+import type { Tokenizer } from "@lopper/model-io";
+import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex } from "@noble/hashes/utils.js";
+import { uniformInt } from "pure-rand/distribution/uniformInt";
+import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
+
+/** Equally long sequences of token ids, and which labels count. */
+export interface CalibrationSet {
+  readonly sequences: readonly (readonly number[])[];
+  /** Tokens of each sequence. */
+  readonly length: number;
+  /** Positions whose label is this token are left out of the mean (method.md §1), or null for none. */
+  readonly ignoredLabel: number | null;
+  /** `sha256:…` of the token ids and the label rule: what a decision depended on. */
+  readonly digest: string;
+}
+
+/**
+ * The samples of a calibration file: a line of `.jsonl` each (field `text`), a paragraph of `.txt` each (paragraphs are
+ * separated by blank lines).
+ * @throws {CalibrationError} naming the line that is not what it should be.
+ */
+export function parseSamples(text: string, file: string): readonly string[] {
+  const extension = /\.(jsonl|txt)$/i.exec(file)?.[1].toLowerCase();
+  if (extension === undefined) {
+    throw new CalibrationError(`${file}: calibration text is a .txt or .jsonl file`);
+  }
+  const samples = extension === "txt" ? paragraphs(text) : jsonLines(text, file);
+  if (samples.length === 0) throw new CalibrationError(`${file}: there is no text in it`);
+  return samples;
+}
+
+function paragraphs(text: string): string[] {
+  return text.replaceAll("\r\n", "\n").split(/\n[ \t]*\n+/).map((p) => p.trim())
+    .filter((p) => p !== "");
+}
+
+function jsonLines(text: string, file: string): string[] {
+  return text.split("\n").flatMap((line, i) => {
+    if (line.trim() === "") return [];
+    let value: unknown;
+    try {
+      value = JSON.parse(line);
+    } catch (error) {
+      throw new CalibrationError(`${file}, line ${i + 1}: not JSON`, { cause: error });
+    }
+    const sample = (value as { text?: unknown } | null)?.text;
+    if (typeof sample !== "string") {
+      throw new CalibrationError(
+        `${file}, line ${i + 1}: each line needs the form {"text": "…"}`,
+      );
+    }
+    return [sample];
+  });
+}
+
+/** `count` samples drawn without replacement, in the order of the file; all of them when there are no more. */
+export function drawSamples(
+  samples: readonly string[],
+  count: number,
+  seed: number,
+): readonly string[] {
+  if (samples.length <= count) return samples;
+  const random = xoroshiro128plus(seed);
+  const indices = samples.map((_, i) => i);
+  for (let i = 0; i < count; i++) {
+    const j = uniformInt(random, i, indices.length - 1);
+    [indices[i], indices[j]] = [indices[j], indices[i]];
+  }
+  return indices.slice(0, count).sort((a, b) => a - b).map((i) => samples[i]);
+}
+
+/**
+ * Joins samples with a blank line, tokenises them at once and cuts them into sequences; the tail is dropped
+ * (method.md §1, "Perplexity").
+ * @throws {CalibrationError} when the text has fewer tokens than one sequence.
+ */
+export function calibrationSet(
+  samples: readonly string[],
+  tokenizer: Tokenizer,
+  length: number,
+  what: string,
+): CalibrationSet {
+  const ids = tokenizer.encode(samples.join("\n\n"));
+  const count = Math.floor(ids.length / length);
+  if (count === 0) {
+    throw new CalibrationError(
+      `${what}: the text has ${ids.length} tokens and one sequence needs ${length} (give more text, or a smaller --seq-len)`,
+    );
+  }
+  const sequences = Array.from(
+    { length: count },
+    (_, i) => ids.slice(i * length, (i + 1) * length),
+  );
+  // The published code takes an eos id of 0 for "no eos token".
+  const ignoredLabel = tokenizer.eosTokenId || null;
+  return { sequences, length, ignoredLabel, digest: digest(sequences, ignoredLabel) };
+}
+
+function digest(sequences: readonly (readonly number[])[], ignoredLabel: number | null): string {
+  const hash = sha256.create();
+  hash.update(new TextEncoder().encode(JSON.stringify({ ignoredLabel, n: sequences.length })));
+  for (const sequence of sequences) {
+    const ids = new DataView(new ArrayBuffer(4 * sequence.length));
+    sequence.forEach((id, i) => ids.setUint32(4 * i, id, true));
+    hash.update(new Uint8Array(ids.buffer));
+  }
+  return `sha256:${bytesToHex(hash.digest())}`;
+}

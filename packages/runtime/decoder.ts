@@ -1,0 +1,290 @@
+import { type Backend, type Executable, float32, float32Data, int32, int64 } from "@lopper/backends";
+import {
+  type AttentionShape,
+  blockAt,
+  type BlockRef,
+  headCostInBlocks,
+  type LayerSpec,
+  type ModelSpec,
+  UnsupportedModelError,
+} from "@lopper/core";
+import { attentionBlock, embedding, logitsHead, mlpBlock, nllHead } from "@lopper/graphs";
+import { type RopeTable, ropeTable } from "./rope.ts";
+import type { LaidOutWeights } from "./weight_layout.ts";
+
+/** Values of the logits that the head may hold at a time: two copies of 48 MB stay in the cache's reach. */
+const HEAD_CHUNK_VALUES = 12 * 1024 * 1024;
+/** GroupQueryAttention's rotary kernel takes head sizes that are multiples of this. */
+const GQA_HEAD_MULTIPLE = 16;
+
+/** A batch of equally long sequences in the residual stream: `data` is `[batch, length, hiddenSize]`. */
+export interface Stream {
+  readonly batch: number;
+  readonly length: number;
+  readonly data: Float32Array;
+}
+
+/** Keys and values of earlier tokens of one attention block, `[1, kvHeads, length, headDim]` each. */
+export interface KeyValues {
+  readonly length: number;
+  readonly keys: Float32Array;
+  readonly values: Float32Array;
+}
+
+/**
+ * A decoder that runs block by block. It holds weights and compiled graphs and no state of any text: every method maps
+ * inputs to outputs. The layer shapes are an argument, so that one decoder serves every candidate.
+ */
+export class Decoder {
+  readonly spec: ModelSpec;
+  readonly weights: LaidOutWeights;
+  readonly backend: Backend;
+  #blockTokens = 0;
+  readonly #executables = new Map<string, Promise<Executable>>();
+  #rope: RopeTable;
+
+  constructor(backend: Backend, weights: LaidOutWeights) {
+    this.backend = backend;
+    this.weights = weights;
+    this.spec = weights.spec;
+    this.#rope = ropeTable(this.spec.rope, this.spec.headDim, 0);
+  }
+
+  /** Blocks run × tokens so far; the head counts as its MACs relative to a mean block (core, `headCostInBlocks`). */
+  get blockTokens(): number {
+    return this.#blockTokens;
+  }
+
+  /**
+   * Embeds equally long sequences of token ids.
+   * @throws {UnsupportedModelError} when they are longer than the model's sliding window: Lopper computes full causal
+   *   attention, which is the same thing up to there.
+   */
+  async embed(sequences: readonly (readonly number[])[]): Promise<Stream> {
+    const { hiddenSize, vocabSize } = this.spec;
+    const length = sequences[0].length;
+    this.#checkLength(length);
+    const run = await this.#executable(
+      "embedding",
+      () => embedding({ hiddenSize, vocabSize }),
+    );
+    const ids = sequences.flat();
+    const fetches = await run.run({
+      ids: int64(ids, [ids.length]),
+      embedding: float32(this.weights.embedding, [vocabSize, hiddenSize]),
+    });
+    return { batch: sequences.length, length, data: float32Data(fetches, "out") };
+  }
+
+  /** Runs one block, h → h + f(norm(h)), in the shape that `layers` gives it; a removed block returns its input. */
+  async runBlock(index: number, layers: readonly LayerSpec[], input: Stream): Promise<Stream> {
+    const ref = blockAt(index);
+    const shape = layers[ref.layer];
+    if (!shape[ref.kind]) return input;
+    this.#blockTokens += input.batch * input.length;
+    if (ref.kind === "mlp") return await this.#mlp(ref, shape, input);
+    const { stream } = await this.#attention(ref, shape, input, null);
+    return stream;
+  }
+
+  /**
+   * Runs all blocks on the tokens that follow `past`, and returns the keys and values with them. One sequence.
+   */
+  async runCached(
+    layers: readonly LayerSpec[],
+    input: Stream,
+    past: readonly (KeyValues | null)[] | null,
+  ): Promise<{ stream: Stream; present: readonly (KeyValues | null)[] }> {
+    const present: (KeyValues | null)[] = [];
+    let stream = input;
+    for (let layer = 0; layer < layers.length; layer++) {
+      const shape = layers[layer];
+      let kept: KeyValues | null = null;
+      if (shape.attention) {
+        const empty = { length: 0, keys: new Float32Array(0), values: new Float32Array(0) };
+        const ref = { layer, kind: "attention" } as const;
+        const result = await this.#attention(ref, shape, stream, past?.[layer] ?? empty);
+        stream = result.stream;
+        kept = result.present;
+        this.#blockTokens += input.batch * input.length;
+      }
+      present.push(kept);
+      stream = await this.runBlock(2 * layer + 1, layers, stream);
+    }
+    return { stream, present };
+  }
+
+  /**
+   * Negative log-likelihood in nats of `labels[i]` after position i of the flattened stream `[batch · length]`.
+   */
+  async nll(stream: Stream, labels: readonly number[]): Promise<Float32Array> {
+    const { hiddenSize, vocabSize } = this.spec;
+    const run = await this.#executable("nll", () => nllHead(this.#headOptions()));
+    const tokens = stream.batch * stream.length;
+    this.#blockTokens += headCostInBlocks(this.spec, stream.length) * tokens;
+    const out = new Float32Array(tokens);
+    const chunk = Math.max(64, Math.floor(HEAD_CHUNK_VALUES / vocabSize));
+    for (let start = 0; start < tokens; start += chunk) {
+      const n = Math.min(chunk, tokens - start);
+      const fetches = await run.run({
+        ...this.#headFeeds(stream.data.subarray(start * hiddenSize, (start + n) * hiddenSize), n),
+        labels: int64(labels.slice(start, start + n), [n]),
+      });
+      out.set(float32Data(fetches, "nll"), start);
+    }
+    return out;
+  }
+
+  /** Logits `[rows, vocabSize]` of the given rows `[rows, hiddenSize]` of a stream. */
+  async logits(rows: Float32Array): Promise<Float32Array> {
+    const n = rows.length / this.spec.hiddenSize;
+    const run = await this.#executable("logits", () => logitsHead(this.#headOptions()));
+    this.#blockTokens += headCostInBlocks(this.spec, 1) * n;
+    return float32Data(await run.run(this.#headFeeds(rows, n)), "logits");
+  }
+
+  /** Releases the compiled graphs. The backend stays open. */
+  async dispose() {
+    const executables = [...this.#executables.values()];
+    this.#executables.clear();
+    for (const executable of executables) await (await executable).dispose();
+  }
+
+  #checkLength(length: number) {
+    const { slidingWindow } = this.spec;
+    if (slidingWindow !== null && length > slidingWindow) {
+      throw new UnsupportedModelError(
+        `the model attends to the last ${slidingWindow} tokens only (sliding_window) and the sequence has ${length}; ` +
+          `Lopper needs sequences of at most ${slidingWindow} tokens (--seq-len ${slidingWindow})`,
+      );
+    }
+  }
+
+  #headOptions() {
+    const { hiddenSize, vocabSize, rmsNormEps } = this.spec;
+    return { hiddenSize, vocabSize, eps: rmsNormEps };
+  }
+
+  #headFeeds(rows: Float32Array, n: number) {
+    const { hiddenSize, vocabSize } = this.spec;
+    return {
+      hidden: float32(rows, [n, hiddenSize]),
+      norm: float32(this.weights.finalNorm, [hiddenSize]),
+      lm_head: float32(this.weights.lmHead, [vocabSize, hiddenSize]),
+    };
+  }
+
+  async #mlp(ref: BlockRef, shape: LayerSpec, input: Stream): Promise<Stream> {
+    const { hiddenSize, rmsNormEps, biases } = this.spec;
+    const run = await this.#executable(
+      "mlp",
+      () => mlpBlock({ hiddenSize, eps: rmsNormEps, bias: biases.mlp }),
+    );
+    const fetches = await run.run({
+      hidden: float32(input.data, [input.batch * input.length, hiddenSize]),
+      ...this.#weightFeeds(ref, shape),
+    });
+    return { ...input, data: float32Data(fetches, "out") };
+  }
+
+  async #attention(
+    ref: BlockRef,
+    shape: LayerSpec,
+    input: Stream,
+    past: KeyValues | null,
+  ): Promise<{ stream: Stream; present: KeyValues | null }> {
+    const { hiddenSize, headDim } = this.spec;
+    const { batch, length } = input;
+    const attention = shape.attention!;
+    const total = (past?.length ?? 0) + length;
+    this.#checkLength(total);
+    const rope = this.#ropeFor(total);
+    const op = this.#attentionOp();
+    const run = await this.#attentionExecutable(op, attention, past !== null);
+    const tableShape = [rope.positions, headDim / 2];
+    const position = op === "gqa"
+      ? {
+        seqlens: int32(new Array(batch).fill(total - 1), [batch]),
+        total: int32([total], [1]),
+      }
+      : {
+        positions: int64(
+          Array.from({ length: batch * length }, (_, i) => total - length + i % length),
+          [batch, length],
+        ),
+      };
+    const pastShape = past && [batch, attention.kvHeads, past.length, headDim];
+    const fetches = await run.run({
+      hidden: float32(input.data, [batch, length, hiddenSize]),
+      ...this.#weightFeeds(ref, shape),
+      ...position,
+      ...(past && pastShape && {
+        past_key: float32(past.keys, pastShape),
+        past_value: float32(past.values, pastShape),
+      }),
+      cos: float32(rope.cos, tableShape),
+      sin: float32(rope.sin, tableShape),
+    });
+    return {
+      stream: { ...input, data: float32Data(fetches, "out") },
+      present: past && {
+        length: total,
+        keys: float32Data(fetches, "present_key"),
+        values: float32Data(fetches, "present_value"),
+      },
+    };
+  }
+
+  #weightFeeds(ref: BlockRef, shape: LayerSpec) {
+    return Object.fromEntries(
+      this.weights.block(ref, shape).map(({ name, data, rows }) => [
+        name,
+        float32(data, data.length === rows ? [rows] : [rows, data.length / rows]),
+      ]),
+    );
+  }
+
+  #attentionOp() {
+    const { attentionOp } = this.backend.description;
+    return this.spec.headDim % GQA_HEAD_MULTIPLE === 0 ? attentionOp : "attention";
+  }
+
+  #attentionExecutable(op: "gqa" | "attention", shape: AttentionShape, kvCache: boolean) {
+    const { hiddenSize, headDim, rmsNormEps, biases, qkNorm } = this.spec;
+    // GroupQueryAttention's head counts are attributes, so each count needs a graph of its own.
+    const heads = op === "gqa" ? shape : { queryHeads: 0, kvHeads: 0 };
+    return this.#executable(
+      `attention ${op} ${heads.queryHeads}:${heads.kvHeads} ${kvCache}`,
+      () =>
+        attentionBlock({
+          op,
+          hiddenSize,
+          headDim,
+          ...heads,
+          eps: rmsNormEps,
+          qkvBias: biases.qkv,
+          outputBias: biases.output,
+          qkNorm,
+          kvCache,
+        }),
+    );
+  }
+
+  #executable(key: string, build: () => Uint8Array): Promise<Executable> {
+    let executable = this.#executables.get(key);
+    if (!executable) {
+      executable = this.backend.compile(build());
+      this.#executables.set(key, executable);
+    }
+    return executable;
+  }
+
+  #ropeFor(positions: number): RopeTable {
+    if (this.#rope.positions < positions) {
+      // Growing in powers of two keeps generation from building a table for every token.
+      const size = 2 ** Math.ceil(Math.log2(positions));
+      this.#rope = ropeTable(this.spec.rope, this.spec.headDim, size);
+    }
+    return this.#rope;
+  }
+}

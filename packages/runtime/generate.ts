@@ -1,0 +1,65 @@
+import type { LayerSpec } from "@lopper/core";
+import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
+import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
+import type { Decoder, KeyValues } from "./decoder.ts";
+
+export interface GenerateOptions {
+  readonly layers?: readonly LayerSpec[];
+  readonly maxTokens: number;
+  /** 0 = greedy; otherwise logits are divided by it before sampling. */
+  readonly temperature: number;
+  readonly seed: number;
+}
+
+/**
+ * Generates token ids after `prompt` (at least one id), one at a time, until `maxTokens`, an end-of-text token, or the
+ * longest sequence that the model was made for.
+ */
+export async function* generate(
+  decoder: Decoder,
+  prompt: readonly number[],
+  options: GenerateOptions,
+): AsyncGenerator<number> {
+  if (prompt.length === 0) throw new RangeError("the prompt has no tokens");
+  const { spec } = decoder;
+  const layers = options.layers ?? spec.layers;
+  const longest = Math.min(spec.maxPositions, spec.slidingWindow ?? Infinity);
+  const random = xoroshiro128plus(options.seed);
+  let input: readonly number[] = prompt;
+  let past: readonly (KeyValues | null)[] | null = null;
+  const limit = Math.min(options.maxTokens, longest - prompt.length);
+  for (let produced = 0; produced < limit; produced++) {
+    const { stream, present } = await decoder.runCached(
+      layers,
+      await decoder.embed([input]),
+      past,
+    );
+    const lastRow = stream.data.subarray((input.length - 1) * spec.hiddenSize);
+    const logits = await decoder.logits(lastRow);
+    const next = options.temperature === 0
+      ? argmax(logits)
+      : sample(logits, options.temperature, uniformFloat64(random));
+    if (spec.eosTokenIds.includes(next)) return;
+    yield next;
+    past = present;
+    input = [next];
+  }
+}
+
+function argmax(values: Float32Array): number {
+  let best = 0;
+  for (let i = 1; i < values.length; i++) if (values[i] > values[best]) best = i;
+  return best;
+}
+
+/** The id at which the cumulative softmax of `logits / temperature` passes `uniform` in [0, 1). */
+function sample(logits: Float32Array, temperature: number, uniform: number): number {
+  const max = logits[argmax(logits)];
+  const weights = Float64Array.from(logits, (x) => Math.exp((x - max) / temperature));
+  let left = uniform * weights.reduce((sum, w) => sum + w, 0);
+  for (let i = 0; i < weights.length; i++) {
+    left -= weights[i];
+    if (left < 0) return i;
+  }
+  return weights.length - 1;
+}

@@ -1,0 +1,103 @@
+import { groupSize, type LayerSpec, type ModelSpec, UsageError } from "@lopper/core";
+import { blockCandidates, type Candidate, channelCandidates, headCandidates } from "./candidate.ts";
+
+/** Which calibration samples a stage scores on (method.md §1): "block" (256 published) or "width" (128). */
+export type SampleKind = "block" | "width";
+
+/** One dimension of the search: it goes on while the ratio is below `bound`. */
+export interface Stage {
+  readonly name: "blocks" | "mlp_channels" | "attention_heads";
+  readonly samples: SampleKind;
+  /** Pruning ratio in per cent at which the stage ends. */
+  readonly bound: number;
+  candidates(layers: readonly LayerSpec[]): readonly Candidate[];
+}
+
+/** Which candidates each step has and when a stage ends. It never runs a model. */
+export interface SearchPolicy {
+  /** Pruning ratio in per cent that the search is to reach. */
+  readonly target: number;
+  readonly stages: readonly Stage[];
+}
+
+export interface MultiPrunerOptions {
+  /** Pruning ratio in per cent, above 0 and below 100. */
+  readonly ratio: number;
+  /** Shares of the target for blocks, channels and heads; any scale. */
+  readonly distribution: readonly [number, number, number];
+  /** Intermediate channels that go at a time. */
+  readonly mlpGroup: number;
+  /** Query channels that go at a time, a multiple of headDim · (query heads per KV head). */
+  readonly attentionGroup: number;
+}
+
+/** Published and related settings of the same search, by name. */
+export const PRESETS = {
+  multipruner: [44, 52, 4],
+  blockpruner: [1, 0, 0],
+  width: [0, 1, 0],
+  heads: [0, 0, 1],
+} as const satisfies Record<string, readonly [number, number, number]>;
+export type PresetName = keyof typeof PRESETS;
+
+/**
+ * MultiPruner's three stages (arXiv 2501.09949, algorithm 1; bounds as the published code computes them).
+ * @throws {UsageError} when a number makes no sense for this model.
+ */
+export function multiPruner(spec: ModelSpec, options: MultiPrunerOptions): SearchPolicy {
+  const { ratio, distribution, mlpGroup, attentionGroup } = options;
+  if (!(ratio > 0 && ratio < 100)) {
+    throw new UsageError(`the ratio is ${ratio}; it needs to be above 0 and below 100 per cent`);
+  }
+  const sum = distribution.reduce((a, b) => a + b, 0);
+  if (!(sum > 0) || distribution.some((share) => !(share >= 0))) {
+    throw new UsageError(
+      `the distribution is ${distribution.join(":")}; it needs three shares, none negative and not all 0`,
+    );
+  }
+  if (!Number.isInteger(mlpGroup) || mlpGroup < 1) {
+    throw new UsageError(`the MLP group is ${mlpGroup}; it needs at least 1 channel`);
+  }
+  const unit = headGroupUnit(spec);
+  if (!Number.isInteger(attentionGroup) || attentionGroup < 1 || attentionGroup % unit !== 0) {
+    throw new UsageError(
+      `the attention group is ${attentionGroup} query channels; this model needs a multiple of ${unit}, ` +
+        `the channels of one KV group`,
+    );
+  }
+  // In this order: share first, then product, then sum, so that the bounds are the published ones to the last bit.
+  const [blocks, channels] = distribution.map((share) => share / sum);
+  const blockBound = ratio * blocks;
+  return {
+    target: ratio,
+    stages: [
+      { name: "blocks", samples: "block", bound: blockBound, candidates: blockCandidates },
+      {
+        name: "mlp_channels",
+        samples: "width",
+        bound: blockBound + ratio * channels,
+        candidates: (layers) => channelCandidates(layers, mlpGroup),
+      },
+      {
+        name: "attention_heads",
+        samples: "width",
+        bound: ratio,
+        candidates: (layers) => headCandidates(spec, layers, attentionGroup),
+      },
+    ],
+  };
+}
+
+/** Query channels of one KV group, the largest over the layers. */
+export function headGroupUnit(spec: ModelSpec): number {
+  const groups = spec.layers.flatMap(({ attention }) => attention ? [groupSize(attention)] : []);
+  return spec.headDim * Math.max(1, ...groups);
+}
+
+/** About 1/11 of the intermediate size, rounded up to a multiple of 32 (1024 of 11008 in the published runs). */
+export function defaultMlpGroup(spec: ModelSpec): number {
+  const widest = Math.max(0, ...spec.layers.map(({ mlp }) => mlp?.intermediateSize ?? 0));
+  const group = Math.ceil(widest / 11 / 32) * 32;
+  // A model so narrow that one group is all of it still gets a search.
+  return group < widest ? Math.max(1, group) : Math.max(1, Math.floor(widest / 2));
+}

@@ -1,0 +1,89 @@
+/**
+ * Holds the layering of the workspace (architecture.md, "Layout"): a package imports only from packages before it, no
+ * relative import leaves its package, only apps/ and the file adapters touch `Deno.*`, and only apps/ prints.
+ *
+ * Usage: deno run --allow-read scripts/check_layers.ts [ROOT]
+ */
+import { dirname, join, relative, resolve } from "node:path";
+
+/** Imports go down this list only, never up. */
+const ORDER = [
+  "core",
+  "model-io",
+  "graphs",
+  "backends",
+  "runtime",
+  "importance",
+  "search",
+  "demo-model",
+  "cli",
+];
+const IMPORT = /\b(?:from|import)\s*\(?\s*"([^"]+)"/g;
+/** The places where the platform may be named: apps, the file adapters of model-io, and tests. */
+const PLATFORM = /^(apps\/|packages\/model-io\/files\/)|_test\.ts$|\/testing\//;
+
+export interface Violation {
+  readonly file: string;
+  readonly line: number;
+  readonly problem: string;
+}
+
+/** Violations in one source file; `file` is its path from the root, with slashes. */
+export function checkFile(file: string, source: string): readonly Violation[] {
+  const violations: Violation[] = [];
+  const folder = file.split("/").slice(0, 2).join("/");
+  const own = file.split("/")[1];
+  const rank = ORDER.indexOf(own);
+  if (rank < 0) {
+    return [{ file, line: 1, problem: `package ${own} is not in the layer order of scripts/check_layers.ts` }];
+  }
+  const code = source.replace(/\/\*[\s\S]*?\*\//g, (comment) => comment.replace(/[^\n]/g, " "));
+  code.split("\n").forEach((text, i) => {
+    const report = (problem: string) => violations.push({ file, line: i + 1, problem });
+    const line = text.replace(/(^|\s)\/\/.*$/, "");
+    for (const [, specifier] of line.matchAll(IMPORT)) {
+      const target = /^@lopper\/([^/]+)/.exec(specifier)?.[1];
+      if (target !== undefined) {
+        const targetRank = ORDER.indexOf(target);
+        if (targetRank < 0) report(`imports unknown package @lopper/${target}`);
+        else if (targetRank > rank) report(`${own} imports ${target}, which comes after it`);
+        else if (target === own && !file.endsWith("_test.ts")) {
+          report(`imports its own package by name; use a relative path`);
+        }
+      } else if (specifier.startsWith(".")) {
+        const resolved = relative(".", resolve(dirname(file), specifier)).replaceAll("\\", "/");
+        const fixture = file.endsWith("_test.ts") && resolved.startsWith("tests/");
+        if (!resolved.startsWith(folder + "/") && !fixture) {
+          report(`relative import ${specifier} leaves the package`);
+        }
+      }
+    }
+    if (PLATFORM.test(file)) return;
+    if (/\bDeno\./.test(line)) report("touches Deno.* outside apps/ and packages/model-io/files/");
+    if (/\bconsole\./.test(line)) report("prints; only apps/ may");
+  });
+  return violations;
+}
+
+async function* sources(root: string, folder: string): AsyncGenerator<string> {
+  for await (const entry of Deno.readDir(join(root, folder))) {
+    const path = `${folder}/${entry.name}`;
+    if (entry.isDirectory) yield* sources(root, path);
+    else if (entry.name.endsWith(".ts")) yield path;
+  }
+}
+
+if (import.meta.main) {
+  const root = Deno.args[0] ?? ".";
+  let files = 0;
+  const violations: Violation[] = [];
+  for (const folder of ["packages", "apps"]) {
+    for await (const file of sources(root, folder)) {
+      files += 1;
+      violations.push(...checkFile(file, await Deno.readTextFile(join(root, file))));
+    }
+  }
+  for (const { file, line, problem } of violations) console.error(`${file}:${line}: ${problem}`);
+  console.log(`${files} files, ${violations.length} layer violations`);
+  Deno.exit(violations.length === 0 && files > 0 ? 0 : 1);
+}

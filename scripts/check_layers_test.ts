@@ -1,0 +1,35 @@
+import assert from "node:assert/strict";
+import { checkFile } from "./check_layers.ts";
+
+const problems = (file: string, source: string) => checkFile(file, source).map((v) => v.problem);
+
+Deno.test("layers: an upward import is found", () => {
+  const found = problems("packages/core/a.ts", 'import { x } from "@lopper/search";\n');
+  assert.deepEqual(found, ["core imports search, which comes after it"]);
+});
+
+Deno.test("layers: a dynamic upward import and a re-export are found", () => {
+  assert.equal(problems("packages/graphs/a.ts", 'await import("@lopper/runtime");').length, 1);
+  assert.equal(problems("packages/graphs/a.ts", 'export * from "@lopper/runtime";').length, 1);
+});
+
+Deno.test("layers: imports downward are fine", () => {
+  const source = 'import { x } from "@lopper/core";\nimport { y } from "./b.ts";\n';
+  assert.deepEqual(problems("packages/search/a.ts", source), []);
+});
+
+Deno.test("layers: leaving the package by a relative path is found", () => {
+  assert.equal(problems("packages/core/a.ts", 'import "../search/mod.ts";').length, 1);
+});
+
+Deno.test("layers: Deno.* and printing stay in apps and file adapters", () => {
+  assert.equal(problems("packages/core/a.ts", "Deno.cwd();").length, 1);
+  assert.equal(problems("packages/core/a.ts", "console.log(1);").length, 1);
+  assert.deepEqual(problems("packages/core/a.ts", "// Deno.cwd() would be wrong here"), []);
+  assert.deepEqual(problems("packages/model-io/files/a.ts", "Deno.cwd();"), []);
+  assert.deepEqual(problems("apps/cli/a.ts", "console.log(Deno.cwd());"), []);
+});
+
+Deno.test("layers: a package outside the order is found", () => {
+  assert.equal(problems("packages/unheard-of/a.ts", "").length, 1);
+});
