@@ -35,7 +35,11 @@ export function checkFile(file: string, source: string): readonly Violation[] {
   const own = file.split("/")[1];
   const rank = ORDER.indexOf(own);
   if (rank < 0) {
-    return [{ file, line: 1, problem: `package ${own} is not in the layer order of scripts/check_layers.ts` }];
+    return [{
+      file,
+      line: 1,
+      problem: `package ${own} is not in the layer order of scripts/check_layers.ts`,
+    }];
   }
   const code = source.replace(/\/\*[\s\S]*?\*\//g, (comment) => comment.replace(/[^\n]/g, " "));
   code.split("\n").forEach((text, i) => {

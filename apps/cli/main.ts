@@ -1,1 +1,41 @@
-export {};
+import { LopperError, UsageError, VERSION } from "@lopper/core";
+import { Command, CommanderError } from "commander";
+import { generateCommand } from "./commands/generate.ts";
+import { inspectCommand } from "./commands/inspect.ts";
+import { pruneCommand } from "./commands/prune.ts";
+import { Interrupted } from "./interrupt.ts";
+
+/** 0 done, 1 failed, 2 wrong usage; 130 stopped by Ctrl-C, as shells expect. */
+async function main(args: readonly string[]): Promise<number> {
+  const program = new Command("lopper")
+    .description("Make pre-trained language models smaller, without training, on this machine.")
+    .version(VERSION)
+    .showHelpAfterError("(lopper COMMAND --help explains each option)")
+    .exitOverride();
+  for (const build of [pruneCommand, inspectCommand, generateCommand]) {
+    program.addCommand(build().exitOverride());
+  }
+  try {
+    await program.parseAsync([...args], { from: "user" });
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    if (error instanceof Interrupted) {
+      console.error(`\n${error.message}`);
+      return 130;
+    }
+    if (error instanceof LopperError) {
+      console.error(`lopper: ${error.message}`);
+      return error instanceof UsageError ? 2 : 1;
+    }
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) {
+      console.error(`lopper: ${error.message}`);
+      return 1;
+    }
+    console.error("lopper: this is a fault in Lopper, please report it:");
+    console.error(error);
+    return 1;
+  }
+}
+
+Deno.exit(await main(Deno.args));

@@ -98,5 +98,7 @@ function asUnsupportedOp(backend: string, error: unknown): UnsupportedOpError | 
   const missing = /Could not find an implementation for (\w+)/.exec(message) ??
     /No Op registered for (\w+)/.exec(message) ??
     /(?:Fatal error: )?[\w.]+:(\w+)\(-?\d+\) is not a registered function\/op/.exec(message);
-  return missing ? new UnsupportedOpError(backend, missing[1], undefined, { cause: error }) : undefined;
+  return missing
+    ? new UnsupportedOpError(backend, missing[1], undefined, { cause: error })
+    : undefined;
 }

@@ -1,9 +1,9 @@
-import {
-  type AttentionShape,
-  type BlockKind,
-  type LayerSpec,
-  type MlpShape,
-  type ModelSpec,
+import type {
+  AttentionShape,
+  BlockKind,
+  LayerSpec,
+  MlpShape,
+  ModelSpec,
 } from "./model_spec.ts";
 
 /** Parameters of a model by part; each weight is counted once (a tied LM head belongs to `embedding`). */

@@ -180,7 +180,7 @@ export class SuffixScorer implements Scorer {
       const old = kept?.streams[i];
       const input = old?.get(first) ?? await this.#decoder.embed(this.#batches[b].sequences);
       const streams: Streams = new Map();
-      if (old) for (const [block, s] of old) if (block < first) streams.set(block, s);
+      if (old) { for (const [block, s] of old) if (block < first) streams.set(block, s); }
       await forwardFrom(this.#decoder, trunk, old ? first : 0, input, streams);
       result.push(streams);
     }

@@ -1,1 +1,12 @@
-export {};
+export * from "./byte_sink.ts";
+export * from "./byte_source.ts";
+export * from "./dtypes.ts";
+export * from "./families/family.ts";
+export { FAMILIES } from "./families/mod.ts";
+export * from "./model.ts";
+export * from "./model_folder.ts";
+export * from "./plan_json.ts";
+export * from "./pruned_model.ts";
+export * from "./tokenizer.ts";
+export type { TensorInfo } from "./safetensors/header.ts";
+export type { TensorStore } from "./safetensors/tensor_store.ts";

@@ -1,4 +1,12 @@
-import { type Backend, type Executable, float32, float32Data, int32, int64 } from "@lopper/backends";
+import {
+  type Backend,
+  type Executable,
+  type Feeds,
+  float32,
+  float32Data,
+  int32,
+  int64,
+} from "@lopper/backends";
 import {
   type AttentionShape,
   blockAt,
@@ -202,7 +210,7 @@ export class Decoder {
     const op = this.#attentionOp();
     const run = await this.#attentionExecutable(op, attention, past !== null);
     const tableShape = [rope.positions, headDim / 2];
-    const position = op === "gqa"
+    const position: Feeds = op === "gqa"
       ? {
         seqlens: int32(new Array(batch).fill(total - 1), [batch]),
         total: int32([total], [1]),

@@ -14,7 +14,9 @@ const stepSchema: z.ZodType<Step> = z.strictObject({
   taken: z.strictObject(name),
   ppl: z.number(),
   ratio: z.number(),
-  candidates: z.array(z.strictObject({ ...name, ppl: z.number().or(z.null().transform(() => NaN)) })),
+  candidates: z.array(
+    z.strictObject({ ...name, ppl: z.number().or(z.null().transform(() => NaN)) }),
+  ),
   blockTokens: z.strictObject({ spent: z.number(), full: z.number() }),
   seconds: z.number(),
 });

@@ -1,4 +1,4 @@
-import { type BlockRef, type LayerSpec, type PrunePlan } from "@lopper/core";
+import type { BlockRef, LayerSpec, PrunePlan } from "@lopper/core";
 import type { UnitOrder } from "@lopper/runtime";
 
 /**

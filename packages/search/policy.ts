@@ -52,7 +52,9 @@ export function multiPruner(spec: ModelSpec, options: MultiPrunerOptions): Searc
   const sum = distribution.reduce((a, b) => a + b, 0);
   if (!(sum > 0) || distribution.some((share) => !(share >= 0))) {
     throw new UsageError(
-      `the distribution is ${distribution.join(":")}; it needs three shares, none negative and not all 0`,
+      `the distribution is ${
+        distribution.join(":")
+      }; it needs three shares, none negative and not all 0`,
     );
   }
   if (!Number.isInteger(mlpGroup) || mlpGroup < 1) {

@@ -96,7 +96,10 @@ export function testBackend(name: string, open: () => Promise<Backend>) {
       checkCache(backend, op));
   }
   test("attention block by attention, odd head size and changing head counts in one executable", (backend) =>
-    checkAttention(backend, "attention", { headDim: 6, queryHeads: 4, kvHeads: 2 }, [[2, 1], [6, 3]]));
+    checkAttention(backend, "attention", { headDim: 6, queryHeads: 4, kvHeads: 2 }, [[2, 1], [
+      6,
+      3,
+    ]]));
 
   test("head: NLL is the negative log-softmax of the logits", async (backend) => {
     const options = { hiddenSize: 16, vocabSize: 50, eps: 1e-6 };
@@ -172,7 +175,11 @@ export function testBackend(name: string, open: () => Promise<Backend>) {
 
 const EPS = 1e-6;
 
-function attentionCase(options: Partial<AttentionBlockOptions>, queryHeads: number, kvHeads: number) {
+function attentionCase(
+  options: Partial<AttentionBlockOptions>,
+  queryHeads: number,
+  kvHeads: number,
+) {
   const h = 20, d = options.headDim ?? 16, positions = 12;
   const q = queryHeads * d, kv = kvHeads * d;
   const weights: Record<string, [Float32Array, number[]]> = {
@@ -199,7 +206,10 @@ function attentionCase(options: Partial<AttentionBlockOptions>, queryHeads: numb
   /** One sequence `[T, h]` through the block, in float64. */
   const expected = (hidden: Float32Array) => {
     const x = rmsNorm(hidden, data("norm"), EPS);
-    let [qs, ks] = [linear(x, data("q"), h, data("q_bias")), linear(x, data("k"), h, data("k_bias"))];
+    let [qs, ks] = [
+      linear(x, data("q"), h, data("q_bias")),
+      linear(x, data("k"), h, data("k_bias")),
+    ];
     const vs = linear(x, data("v"), h, data("v_bias"));
     if (options.qkNorm) {
       qs = rmsNorm(qs, data("q_norm"), EPS);

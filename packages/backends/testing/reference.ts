@@ -82,7 +82,9 @@ export function causalAttention(
     for (let t = 0; t < length; t++) {
       const scores = Array.from({ length: t + 1 }, (_, s) => {
         let dot = 0;
-        for (let i = 0; i < d; i++) dot += q[(t * heads + h) * d + i] * k[(s * kvHeads + g) * d + i];
+        for (let i = 0; i < d; i++) {
+          dot += q[(t * heads + h) * d + i] * k[(s * kvHeads + g) * d + i];
+        }
         return dot / Math.sqrt(d);
       });
       const max = Math.max(...scores);

@@ -1,0 +1,67 @@
+import { CalibrationError, type ModelSpec, type RunFlags, UsageError } from "@lopper/core";
+import { CALIBRATION_TEXT, HELD_OUT_TEXT } from "@lopper/demo-model";
+import { type CalibrationSet, calibrationSet, drawSamples, parseSamples } from "@lopper/importance";
+import type { Tokenizer } from "@lopper/model-io";
+import { fileURLToPath } from "node:url";
+import { userPath } from "./paths.ts";
+
+/** The texts of a run, cut into sequences. */
+export interface RunTexts {
+  readonly block: CalibrationSet;
+  readonly width: CalibrationSet;
+  /** Text that the search never sees. */
+  readonly heldOut: CalibrationSet;
+  /** Samples that were drawn for each; fewer than asked for where the file has no more. */
+  readonly drawn: { readonly block: number; readonly width: number };
+}
+
+/**
+ * Reads, draws, joins, tokenises and cuts the calibration and held-out texts.
+ * @throws {UsageError} when sequences are longer than the model takes.
+ */
+export async function readTexts(
+  flags: RunFlags,
+  spec: ModelSpec,
+  tokenizer: Tokenizer,
+): Promise<RunTexts> {
+  const longest = Math.min(spec.maxPositions, spec.slidingWindow ?? Infinity);
+  if (flags.seqLen > longest) {
+    throw new UsageError(
+      `--seq-len is ${flags.seqLen}; this model takes ${longest} tokens at most`,
+    );
+  }
+  const embedded = fileURLToPath(CALIBRATION_TEXT);
+  const blockFile = flags.calibration === null ? embedded : userPath(flags.calibration);
+  const widthFile = flags.calibrationWidth === null ? blockFile : userPath(flags.calibrationWidth);
+  const draw = async (file: string, count: number) =>
+    drawSamples(parseSamples(await readText(file), file), count, flags.seed);
+  const block = await draw(blockFile, flags.samples);
+  const width = await draw(widthFile, flags.widthSamples);
+  const heldOutFile = fileURLToPath(HELD_OUT_TEXT);
+  const heldOut = parseSamples(await readText(heldOutFile), heldOutFile);
+  const set = (samples: readonly string[], what: string) =>
+    calibrationSet(samples, tokenizer, flags.seqLen, what);
+  return {
+    block: set(block, `calibration text ${blockFile}`),
+    width: set(width, `calibration text ${widthFile}`),
+    heldOut: set(heldOut, "held-out text"),
+    drawn: { block: block.length, width: width.length },
+  };
+}
+
+async function readText(file: string): Promise<string> {
+  let bytes;
+  try {
+    bytes = await Deno.readFile(file);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) {
+      throw new CalibrationError(`${file}: there is no such file`, { cause: error });
+    }
+    throw error;
+  }
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (error) {
+    throw new CalibrationError(`${file}: not UTF-8 text`, { cause: error });
+  }
+}

@@ -1,0 +1,137 @@
+import {
+  type LayerSpec,
+  PlanError,
+  prunedSpec,
+  type PrunePlan,
+  pruningRatio,
+  type RunFlags,
+  UnreachableTargetError,
+} from "@lopper/core";
+import type { Scorer } from "@lopper/importance";
+import { fromPublishedConfig, type Model, parsePlanFile } from "@lopper/model-io";
+import type { Decoder, UnitOrder } from "@lopper/runtime";
+import {
+  greedySearch,
+  largestReachableRatio,
+  multiPruner,
+  planFromLayers,
+  type SearchEvent,
+  type SearchPolicy,
+  type Step,
+} from "@lopper/search";
+import { interruptible } from "./interrupt.ts";
+import { distribution } from "./options.ts";
+import { userPath } from "./paths.ts";
+import type { RunFolder } from "./run_folder.ts";
+
+/** What to keep of a model, and what it took to decide. */
+export interface Decision {
+  readonly plan: PrunePlan;
+  readonly layers: readonly LayerSpec[];
+  /** Published ratio in per cent. */
+  readonly ratio: number;
+  readonly steps: readonly Step[];
+}
+
+/**
+ * The policy that the flags describe.
+ * @throws {UnreachableTargetError} before any work, when no order of steps reaches the ratio.
+ */
+export function policyOf(model: Model, flags: RunFlags): SearchPolicy {
+  const policy = multiPruner(model.spec, {
+    ...flags,
+    distribution: distribution(flags.distribution),
+  });
+  const reachable = largestReachableRatio(model.spec, policy);
+  if (reachable < flags.ratio && !flags.bestEffort) {
+    throw new UnreachableTargetError(
+      flags.ratio,
+      reachable,
+      `what may go with --distribution ${flags.distribution}, --mlp-group ${flags.mlpGroup} and ` +
+        `--attention-group ${flags.attentionGroup} is not enough`,
+    );
+  }
+  return policy;
+}
+
+export interface SearchRun {
+  readonly model: Model;
+  readonly modelDigest: string;
+  readonly flags: RunFlags;
+  readonly policy: SearchPolicy;
+  readonly order: UnitOrder;
+  readonly decoder: Decoder;
+  readonly scorers: { readonly block: Scorer; readonly width: Scorer };
+  readonly folder: RunFolder;
+  readonly onEvent: (event: SearchEvent) => void;
+}
+
+/** Searches, with each step in the journal before the next begins. */
+export async function search(run: SearchRun): Promise<Decision> {
+  const { model, folder, order, decoder } = run;
+  const hint = `stopped; continue with: lopper prune --resume --out ${folder.path}`;
+  const result = await interruptible(hint, async (check) => {
+    const events = greedySearch(model.spec, run.policy, {
+      scorers: run.scorers,
+      blockTokens: () => decoder.blockTokens,
+      now: () => performance.now(),
+      history: folder.history,
+      bestEffort: run.flags.bestEffort,
+    });
+    let event = await events.next();
+    while (!event.done) {
+      if (event.value.type === "step" && !event.value.resumed) {
+        await folder.append(event.value.step);
+      }
+      run.onEvent(event.value);
+      check();
+      event = await events.next();
+    }
+    return event.value;
+  });
+  const { removalOrder } = result;
+  const plan = planFromLayers(result.layers, order, { modelDigest: run.modelDigest, removalOrder });
+  return { ...result, plan };
+}
+
+/**
+ * The decision that a plan file holds.
+ * @throws {PlanError} when it belongs to another checkpoint or does not fit this one.
+ */
+export async function decisionFromFile(
+  path: string,
+  model: Model,
+  modelDigest: string,
+  order: UnitOrder,
+): Promise<Decision> {
+  const file = userPath(path);
+  let text;
+  try {
+    text = await Deno.readTextFile(file);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) {
+      throw new PlanError(`${file}: there is no such file`, { cause: error });
+    }
+    throw error;
+  }
+  const parsed = parsePlanFile(text, file);
+  let plan: PrunePlan;
+  if (parsed.kind === "published") {
+    const { config } = parsed;
+    const removalOrder = [
+      ...config.pruned_attn_idx.map((layer) => ({ layer, kind: "attention" as const })),
+      ...config.pruned_mlp_idx.map((layer) => ({ layer, kind: "mlp" as const })),
+    ];
+    const layers = fromPublishedConfig(model.spec, config, file);
+    plan = planFromLayers(layers, order, { modelDigest, removalOrder });
+  } else {
+    plan = parsed.plan;
+    if (plan.modelDigest !== modelDigest) {
+      throw new PlanError(
+        `${file}: the plan belongs to the checkpoint ${plan.modelDigest} and this one is ${modelDigest}`,
+      );
+    }
+  }
+  const { layers } = prunedSpec(model.spec, plan);
+  return { plan, layers, ratio: pruningRatio(model.spec, layers), steps: [] };
+}

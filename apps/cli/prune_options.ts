@@ -1,0 +1,144 @@
+import { type ModelSpec, type RunFlags, UsageError } from "@lopper/core";
+import { DEMO_SAMPLES, DEMO_SEQUENCE_LENGTH } from "@lopper/demo-model";
+import { defaultMlpGroup, headGroupUnit, type PresetName, PRESETS } from "@lopper/search";
+import { type Command, Option } from "commander";
+import { decimal, distribution, wholeNumber } from "./options.ts";
+
+/** Options of `lopper prune` as commander parses them; what was not given is undefined. */
+export interface PruneOptions {
+  readonly ratio?: number;
+  readonly preset?: PresetName;
+  readonly distribution?: string;
+  readonly mlpGroup?: number;
+  readonly attentionGroup?: number;
+  readonly search?: string;
+  readonly calibration?: string;
+  readonly calibrationWidth?: string;
+  readonly samples?: number;
+  readonly widthSamples?: number;
+  readonly seqLen?: number;
+  readonly seed?: number;
+  readonly backend: string;
+  readonly threads?: number;
+  readonly out?: string;
+  readonly resume: boolean;
+  readonly overwrite: boolean;
+  readonly plan?: string;
+  readonly dryRun: boolean;
+  readonly bestEffort: boolean;
+  readonly json: boolean;
+}
+
+/** Sequence length of the published runs. */
+const PUBLISHED_SEQUENCE_LENGTH = 2048;
+const PUBLISHED_SAMPLES = { block: 256, width: 128 } as const;
+
+export function addPruneOptions(command: Command): Command {
+  return command
+    .option("--ratio <percent>", "parameters to remove, in per cent (default: 20)", decimal(0, 100))
+    .addOption(
+      new Option("--preset <name>", "published settings (default: multipruner)")
+        .choices(Object.keys(PRESETS)),
+    )
+    .option("--distribution <a:b:c>", "shares of blocks, MLP channels and heads (default: 44:52:4)")
+    .option(
+      "--mlp-group <n>",
+      "MLP channels that go at a time (default: about 1/11)",
+      wholeNumber(1),
+    )
+    .option(
+      "--attention-group <n>",
+      "query channels that go at a time (default: one KV group)",
+      wholeNumber(1),
+    )
+    .addOption(
+      new Option("--search <kind>", "how candidates are scored (default: exhaustive)")
+        .choices(["exhaustive"]),
+    )
+    .option("--calibration <file>", ".txt or .jsonl to score on (default: public-domain books)")
+    .option("--calibration-width <file>", "other text for channels and heads (default: the same)")
+    .option(
+      "--samples <n>",
+      "samples for blocks (default: 256; 48 for the embedded model)",
+      wholeNumber(1),
+    )
+    .option(
+      "--width-samples <n>",
+      "samples for channels and heads (default: 128; 24 for the embedded model)",
+      wholeNumber(1),
+    )
+    .option(
+      "--seq-len <n>",
+      "tokens of a sequence (default: 2048, or what the model takes)",
+      wholeNumber(2),
+    )
+    .option("--seed <n>", "seed of the draw of samples (default: 42)", wholeNumber(0))
+    .option("--backend <name>", "auto, cpu or wasm", "auto")
+    .option("--threads <n>", "threads (default: all)", wholeNumber(1))
+    .option("--out <dir>", "folder of the result (default: lopper-NAME-pruned here)")
+    .option("--resume", "go on with a run that was cut off", false)
+    .option("--overwrite", "replace an earlier run in --out", false)
+    .option(
+      "--plan <file>",
+      "apply a saved lopper_plan.json or pruning_config.json, without a search",
+    )
+    .option("--dry-run", "say what would be done and how long it takes, write nothing", false)
+    .option("--best-effort", "when the ratio cannot be reached, go as far as it does", false)
+    .option("--json", "print one JSON object a line", false)
+    .addHelpText(
+      "after",
+      `
+Examples:
+  lopper prune                                       the embedded model, 20 % smaller
+  lopper prune ./SmolLM2-135M --ratio 10 --out ./smol-10
+  lopper prune ./SmolLM2-135M --preset blockpruner --calibration notes.txt
+  lopper prune --resume --out ./smol-10              after a power cut or Ctrl-C
+  lopper prune ./SmolLM2-135M --plan ./smol-10/lopper_plan.json --out ./again
+`,
+    );
+}
+
+/**
+ * All settings of a run: what was given, else what the run to resume was begun with, else the defaults.
+ * @throws {UsageError} when two options contradict each other.
+ */
+export function resolveFlags(
+  options: PruneOptions,
+  source: string | null,
+  spec: ModelSpec,
+  saved: RunFlags | undefined,
+): RunFlags {
+  const embedded = source === null;
+  const samples = embedded && (options.calibration ?? saved?.calibration ?? null) === null
+    ? DEMO_SAMPLES
+    : PUBLISHED_SAMPLES;
+  const preset = options.preset ?? (saved?.preset as PresetName | undefined) ?? "multipruner";
+  if (options.distribution !== undefined && preset !== "multipruner") {
+    throw new UsageError(
+      `--preset ${preset} fixes the distribution; leave out --distribution, or the preset`,
+    );
+  }
+  const shares = options.distribution ?? saved?.distribution ?? PRESETS[preset].join(":");
+  distribution(shares);
+  return {
+    model: source,
+    ratio: options.ratio ?? saved?.ratio ?? 20,
+    preset,
+    distribution: shares,
+    mlpGroup: options.mlpGroup ?? saved?.mlpGroup ?? defaultMlpGroup(spec),
+    attentionGroup: options.attentionGroup ?? saved?.attentionGroup ?? headGroupUnit(spec),
+    search: options.search ?? saved?.search ?? "exhaustive",
+    calibration: options.calibration ?? saved?.calibration ?? null,
+    calibrationWidth: options.calibrationWidth ?? saved?.calibrationWidth ?? null,
+    samples: options.samples ?? saved?.samples ?? samples.block,
+    widthSamples: options.widthSamples ?? saved?.widthSamples ?? samples.width,
+    seqLen: options.seqLen ?? saved?.seqLen ?? defaultSequenceLength(spec, embedded),
+    seed: options.seed ?? saved?.seed ?? 42,
+    bestEffort: options.bestEffort || (saved?.bestEffort ?? false),
+  };
+}
+
+function defaultSequenceLength(spec: ModelSpec, embedded: boolean): number {
+  const longest = Math.min(spec.maxPositions, spec.slidingWindow ?? Infinity);
+  return Math.min(embedded ? DEMO_SEQUENCE_LENGTH : PUBLISHED_SEQUENCE_LENGTH, longest);
+}

@@ -1,0 +1,147 @@
+import type { Backend } from "@lopper/backends";
+import { countParameters, type ModelSpec, type RunFlags, type RunRecord } from "@lopper/core";
+import type { Scorer } from "@lopper/importance";
+import type { Model } from "@lopper/model-io";
+import { rehearse, type SearchPolicy } from "@lopper/search";
+import type { RunTexts } from "./calibrate.ts";
+import type { Decision } from "./decide.ts";
+import type { TextSample } from "./finish.ts";
+import {
+  formatBytes,
+  formatChange,
+  formatCount,
+  formatPerplexity,
+  formatSeconds,
+  table,
+} from "./format.ts";
+
+/** The sentence with which a run begins. */
+export function describeStart(
+  title: string,
+  model: Model,
+  backend: Backend,
+  flags: RunFlags,
+  texts: RunTexts,
+): string {
+  const { name, engine, threads } = backend.description;
+  const { block, width, drawn } = texts;
+  const tokens = ({ sequences, length }: { sequences: readonly unknown[]; length: number }) =>
+    `${formatCount(sequences.length * length)} tokens`;
+  return `${title}: ${
+    formatCount(countParameters(model.spec).total)
+  } parameters, to lose ${flags.ratio} % ` +
+    `(${flags.preset}, ${flags.distribution}), on ${name} (${engine}, ${threads} threads)\n` +
+    `calibration: ${drawn.block} samples, ${tokens(block)} for blocks; ` +
+    `${drawn.width} samples, ${tokens(width)} for channels and heads`;
+}
+
+/** The table with which a run closes. */
+export function describeResult(record: RunRecord, out: string, sample: TextSample | null): string {
+  const { parameters, bytes, perplexity, blockTokens } = record;
+  const row = (
+    what: string,
+    { dense, pruned }: { dense: number; pruned: number },
+    format: (n: number) => string,
+  ) => [what, format(dense), format(pruned), formatChange(dense, pruned)];
+  const lines = [
+    table([
+      ["", "dense", "pruned", "change"],
+      row("parameters", parameters, formatCount),
+      row("weights", bytes, formatBytes),
+      row("perplexity, calibration text", perplexity.calibration, formatPerplexity),
+      row("perplexity, held-out text", perplexity.heldOut, formatPerplexity),
+    ]),
+    "",
+  ];
+  if (record.steps > 0) {
+    lines.push(
+      `  ${record.steps} steps, ${formatCount(blockTokens.spent)} block-tokens (${
+        (100 * blockTokens.spent / blockTokens.full).toFixed(0)
+      } % of full forward passes), ${formatSeconds(record.wallSeconds)}`,
+    );
+  } else {
+    lines.push(`  plan applied without a search, ${formatSeconds(record.wallSeconds)}`);
+  }
+  lines.push(`  written to ${out}`);
+  if (sample) {
+    lines.push(
+      "",
+      `  "${sample.prompt} …"`,
+      `  dense:  … ${sample.dense}`,
+      `  pruned: … ${sample.pruned}`,
+    );
+  }
+  return lines.join("\n");
+}
+
+/** What a search would do, from a rehearsal and one measured forward pass. */
+export interface DryRun {
+  readonly steps: number;
+  readonly candidates: number;
+  readonly blockTokens: number;
+  readonly seconds: number;
+  readonly densePerplexity: number;
+}
+
+/**
+ * Rehearses the search on shapes and times one full forward pass over the block samples.
+ * A candidate runs about half of the blocks, and the head.
+ */
+export async function rehearseRun(
+  model: Model,
+  policy: SearchPolicy,
+  scorers: { readonly block: Scorer; readonly width: Scorer },
+  now: () => number,
+): Promise<DryRun> {
+  const started = now();
+  const { perplexity } = await scorers.block.evaluate(model.spec.layers);
+  const secondsPerToken = (now() - started) / 1000 / scorers.block.tokens;
+  const perToken = scorers.block.fullBlockTokens / scorers.block.tokens;
+  const { steps } = rehearse(
+    model.spec,
+    policy,
+    model.spec.layers,
+    (candidates) => candidates[Math.floor(candidates.length / 2)],
+  );
+  const tokens = steps.reduce((sum, s) => sum + s.candidates * scorers[s.samples].tokens, 0);
+  const share = 0.6;
+  return {
+    steps: steps.length,
+    candidates: steps.reduce((sum, s) => sum + s.candidates, 0),
+    blockTokens: Math.round(tokens * perToken * share),
+    seconds: tokens * secondsPerToken * share,
+    densePerplexity: perplexity,
+  };
+}
+
+export function describeDryRun(
+  spec: ModelSpec,
+  flags: RunFlags,
+  dry: DryRun | null,
+  decision: Decision | null,
+  policy: SearchPolicy | null,
+): string {
+  const lines = ["dry run: nothing is written"];
+  for (const { name, bound } of policy?.stages ?? []) {
+    lines.push(`  ${name.replaceAll("_", " ")} up to ${bound.toFixed(2)} % of the parameters`);
+  }
+  if (dry) {
+    lines.push(
+      `  MLP groups of ${flags.mlpGroup} channels, head groups of ${flags.attentionGroup} query channels`,
+      `  about ${dry.steps} steps, ${formatCount(dry.candidates)} candidates, ${
+        formatCount(dry.blockTokens)
+      } block-tokens, ${formatSeconds(dry.seconds)} on this machine`,
+      `  dense perplexity on the calibration text: ${formatPerplexity(dry.densePerplexity)}`,
+    );
+  }
+  if (decision) {
+    const before = countParameters(spec).total;
+    const after = countParameters(spec, decision.layers).total;
+    lines.push(
+      `  the plan leaves ${formatCount(after)} of ${formatCount(before)} parameters (ratio ${
+        decision.ratio.toFixed(2)
+      } %)`,
+    );
+  }
+  return lines.join("\n");
+}

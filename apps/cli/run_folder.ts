@@ -1,0 +1,210 @@
+import { ResumeError, type RunRecord, type RunSettings, UsageError, VERSION } from "@lopper/core";
+import { AppendFile, FileSink, writeTextFileAtomically } from "@lopper/model-io/files";
+import { parseJournal, type Step, stepToLine } from "@lopper/search";
+import { join } from "node:path";
+
+/** Files that a run writes into its folder besides the checkpoint. */
+const FILES = {
+  settings: "settings.json",
+  journal: "journal.jsonl",
+  plan: "lopper_plan.json",
+  published: "pruning_config.json",
+  record: "run.json",
+} as const;
+
+/** Everything of a checkpoint or a run that may stand in a folder from an earlier run and would contradict a new one. */
+const WRITTEN_BY_LOPPER =
+  /^(settings\.json|journal\.jsonl|lopper_plan\.json|pruning_config\.json|run\.json|config\.json|model\.safetensors(\.index\.json)?|model-\d{5}-of-\d{5}\.safetensors|\..+\.partial)$/;
+
+/**
+ * The folder of one run. `settings.json` stands there from the start, the journal grows step by step, the checkpoint and
+ * the plan come after the search, and `run.json` is last: a folder that has it is complete.
+ */
+export class RunFolder {
+  readonly path: string;
+  readonly #lines: readonly string[];
+  readonly settings: RunSettings | null;
+  #journal: AppendFile | null = null;
+
+  private constructor(path: string, settings: RunSettings | null, lines: readonly string[]) {
+    this.path = path;
+    this.settings = settings;
+    this.#lines = lines;
+  }
+
+  /**
+   * Opens the folder for a new run, or with `resume` for one that was cut off; nothing is written yet.
+   * @throws {UsageError} when a new run would write over something.
+   */
+  static async open(
+    path: string,
+    options: { resume: boolean; overwrite: boolean },
+  ): Promise<RunFolder> {
+    const entries = await list(path);
+    if (options.resume) {
+      const settings = entries.includes(FILES.settings)
+        ? parseSettings(await Deno.readTextFile(join(path, FILES.settings)), path)
+        : null;
+      const { lines } = await AppendFile.readLines(join(path, FILES.journal));
+      if (settings === null && lines.length > 0) {
+        throw new ResumeError(
+          `${path} has a journal and no ${FILES.settings}; it cannot be resumed (start again with --overwrite)`,
+        );
+      }
+      if (settings === null && entries.some((name) => !name.startsWith("."))) {
+        throw new ResumeError(`${path} holds no run of Lopper; there is nothing to resume`);
+      }
+      return new RunFolder(path, settings, lines);
+    }
+    if (entries.length > 0 && !options.overwrite) {
+      const state = entries.includes(FILES.record)
+        ? "holds a finished run"
+        : entries.includes(FILES.settings)
+        ? "holds an unfinished run (--resume continues it)"
+        : "is not empty";
+      throw new UsageError(
+        `${path} ${state}; choose another --out, or pass --overwrite to replace it`,
+      );
+    }
+    return new RunFolder(path, null, []);
+  }
+
+  /** Steps of the run so far. @throws {ResumeError} when the journal is damaged. */
+  get history(): readonly Step[] {
+    return parseJournal(this.#lines, join(this.path, FILES.journal));
+  }
+
+  get journalPath(): string {
+    return join(this.path, FILES.journal);
+  }
+
+  /** The record of a finished run, or null. */
+  async record(): Promise<RunRecord | null> {
+    try {
+      return JSON.parse(await Deno.readTextFile(join(this.path, FILES.record)));
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return null;
+      throw new ResumeError(`${join(this.path, FILES.record)} is damaged: ${error}`);
+    }
+  }
+
+  /**
+   * Begins to write: a new run clears what an earlier one left, a resumed one drops the torn last line of its journal.
+   * @throws {ResumeError} when the run in the folder was made with settings that decide otherwise.
+   */
+  async begin(settings: RunSettings): Promise<void> {
+    await Deno.mkdir(this.path, { recursive: true });
+    if (this.settings) {
+      checkSameSettings(this.settings, settings, this.path);
+      await AppendFile.truncateTornTail(this.journalPath);
+    } else {
+      await this.#clear();
+      await this.writeText(FILES.settings, JSON.stringify(settings, null, 2) + "\n");
+    }
+    this.#journal = await AppendFile.open(this.journalPath);
+  }
+
+  /** As `begin`, for a run without a search. */
+  async beginWithoutSearch(): Promise<void> {
+    await Deno.mkdir(this.path, { recursive: true });
+    await this.#clear();
+  }
+
+  async append(step: Step): Promise<void> {
+    await this.#journal!.appendLine(stepToLine(step));
+  }
+
+  sink(file: string): Promise<FileSink> {
+    return FileSink.open(join(this.path, file));
+  }
+
+  writeText(file: string, text: string): Promise<void> {
+    return writeTextFileAtomically(join(this.path, file), text);
+  }
+
+  async writePlan(planJson: string, publishedJson: string): Promise<void> {
+    await this.writeText(FILES.plan, planJson);
+    await this.writeText(FILES.published, publishedJson);
+  }
+
+  writeRecord(record: RunRecord): Promise<void> {
+    return this.writeText(FILES.record, JSON.stringify(record, null, 2) + "\n");
+  }
+
+  close() {
+    this.#journal?.close();
+    this.#journal = null;
+  }
+
+  async #clear() {
+    // run.json goes first: without it nobody takes a half-cleared folder for a finished run.
+    const names = await list(this.path);
+    const order = (name: string) => name === FILES.record ? 0 : 1;
+    for (const name of names.sort((a, b) => order(a) - order(b))) {
+      if (WRITTEN_BY_LOPPER.test(name)) await Deno.remove(join(this.path, name));
+    }
+  }
+}
+
+/** A folder name that is still free: `base`, `base-2`, … With `resume`, the newest unfinished one instead. */
+export async function defaultRunPath(base: string, resume: boolean): Promise<string> {
+  let last: string | null = null;
+  for (let n = 1;; n++) {
+    const path = n === 1 ? base : `${base}-${n}`;
+    const entries = await list(path);
+    if (entries.length === 0) return resume && last !== null ? last : path;
+    last = path;
+  }
+}
+
+async function list(path: string): Promise<string[]> {
+  const names: string[] = [];
+  try {
+    for await (const entry of Deno.readDir(path)) names.push(entry.name);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    if (error instanceof Deno.errors.NotADirectory) {
+      throw new UsageError(`${path} is a file; --out needs a folder`);
+    }
+    throw error;
+  }
+  return names;
+}
+
+function parseSettings(text: string, path: string): RunSettings {
+  try {
+    const settings = JSON.parse(text) as RunSettings;
+    if (settings.kind === "lopper-run-settings" && settings.schema === 1) return settings;
+  } catch { /* said below */ }
+  throw new ResumeError(`${join(path, FILES.settings)} is not the settings of a run of Lopper`);
+}
+
+/** Names the first thing in which two runs differ, in words. */
+function checkSameSettings(before: RunSettings, now: RunSettings, path: string) {
+  const facts = (s: RunSettings): [string, unknown][] => [
+    ["the model", s.modelDigest],
+    ["the block calibration text", s.calibrationDigest.block],
+    ["the width calibration text", s.calibrationDigest.width],
+    ["the backend", s.backend],
+    ...Object.entries(s.flags)
+      // The digests above say what the files hold; a target that ends differently is no contradiction.
+      .filter(([flag]) =>
+        !["model", "calibration", "calibrationWidth", "bestEffort"].includes(flag)
+      )
+      .map(([flag, value]): [string, unknown] => [`the setting ${flag}`, value]),
+  ];
+  const current = new Map(facts(now));
+  for (const [what, value] of facts(before)) {
+    if (current.get(what) === value) continue;
+    throw new ResumeError(
+      `${path} cannot be resumed: ${what} was ${JSON.stringify(value)} and is now ${
+        JSON.stringify(current.get(what))
+      } (use the same, or start again with --overwrite)`,
+    );
+  }
+  if (before.version !== VERSION) {
+    throw new ResumeError(
+      `${path} was begun by Lopper ${before.version} and this is ${VERSION}; start again with --overwrite`,
+    );
+  }
+}

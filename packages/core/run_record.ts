@@ -1,0 +1,73 @@
+/** What a run depended on: with the same values the search decides the same (architecture.md, "What must always hold"). */
+export interface RunSettings {
+  readonly kind: "lopper-run-settings";
+  readonly schema: 1;
+  readonly version: string;
+  readonly modelDigest: string;
+  readonly calibrationDigest: { readonly block: string; readonly width: string };
+  /** Engine that scored, e.g. "cpu". */
+  readonly backend: string;
+  /** Command-line settings, with defaults filled in. */
+  readonly flags: RunFlags;
+}
+
+export interface RunFlags {
+  /** Path as given, or null for the embedded model. */
+  readonly model: string | null;
+  readonly ratio: number;
+  readonly preset: string;
+  readonly distribution: string;
+  readonly mlpGroup: number;
+  readonly attentionGroup: number;
+  readonly search: string;
+  readonly calibration: string | null;
+  readonly calibrationWidth: string | null;
+  readonly samples: number;
+  readonly widthSamples: number;
+  readonly seqLen: number;
+  readonly seed: number;
+  readonly bestEffort: boolean;
+}
+
+/** Before and after. */
+export interface DenseAndPruned {
+  readonly dense: number;
+  readonly pruned: number;
+}
+
+/** run.json: everything that a finished run depended on, decided and measured. */
+export interface RunRecord {
+  readonly kind: "lopper-run";
+  readonly schema: 1;
+  readonly version: string;
+  readonly modelDigest: string;
+  /** Digest of the pruned checkpoint. */
+  readonly prunedDigest: string;
+  readonly calibrationDigest: RunSettings["calibrationDigest"];
+  /** The digest of the text in `perplexity.heldOut`. */
+  readonly heldOutDigest: string;
+  readonly flags: RunFlags;
+  /** The plan file that was applied instead of a search, or null. */
+  readonly plan: string | null;
+  readonly backend: {
+    readonly name: string;
+    readonly engine: string;
+    readonly threads: number;
+  };
+  /** Published pruning ratio in per cent (method.md §1). */
+  readonly ratio: number;
+  /** Stored parameters; the norm of a removed block is not stored. */
+  readonly parameters: DenseAndPruned;
+  /** Bytes of the weight tensors. */
+  readonly bytes: DenseAndPruned;
+  readonly perplexity: {
+    /** On the block samples. */
+    readonly calibration: DenseAndPruned;
+    /** On text that the search never saw. */
+    readonly heldOut: DenseAndPruned;
+  };
+  /** Block-tokens of the search, and what full forward passes for the same candidates would have cost. */
+  readonly blockTokens: { readonly spent: number; readonly full: number };
+  readonly wallSeconds: number;
+  readonly steps: number;
+}

@@ -1,0 +1,2 @@
+/** Version of Lopper, recorded in everything that it writes. */
+export const VERSION = "0.1.0";

@@ -1,0 +1,225 @@
+import {
+  type LayerSpec,
+  type ModelSpec,
+  type RopeScaling,
+  type RopeSpec,
+  UnsupportedModelError,
+} from "@lopper/core";
+import { z } from "zod";
+import type { Family, Setting } from "./families/family.ts";
+import { familyOf } from "./families/mod.ts";
+
+/** More than any decoder has; they bound what a hostile config can make us allocate. */
+const MAX_LAYERS = 4096;
+const size = z.int().positive().max(2 ** 31 - 1);
+
+const layerSchema = z.strictObject({
+  attention: z.strictObject({ query_heads: size, kv_heads: size }).nullable(),
+  mlp: z.strictObject({ intermediate_size: size }).nullable(),
+});
+
+/** How a pruned checkpoint says, under the key `lopper` of its config.json, that its layers differ. */
+export const layerOverridesSchema = z.strictObject({
+  schema: z.literal(1),
+  layers: z.array(layerSchema).min(1).max(MAX_LAYERS),
+});
+
+const ropeSchema = z.looseObject({
+  rope_type: z.string().optional(),
+  type: z.string().optional(),
+  rope_theta: z.number().positive().optional(),
+  factor: z.number().positive().optional(),
+  low_freq_factor: z.number().positive().optional(),
+  high_freq_factor: z.number().positive().optional(),
+  original_max_position_embeddings: size.optional(),
+  partial_rotary_factor: z.number().optional(),
+});
+
+/** The keys of a Hugging Face config.json that Lopper reads; all others are kept as they are. */
+export const configSchema = z.looseObject({
+  model_type: z.string(),
+  hidden_size: size,
+  intermediate_size: size,
+  num_hidden_layers: size.max(MAX_LAYERS),
+  num_attention_heads: size,
+  num_key_value_heads: size.nullish(),
+  head_dim: size.nullish(),
+  vocab_size: size,
+  max_position_embeddings: size,
+  rms_norm_eps: z.number().positive(),
+  hidden_act: z.string().optional(),
+  tie_word_embeddings: z.boolean().optional(),
+  attention_bias: z.boolean().optional(),
+  mlp_bias: z.boolean().optional(),
+  sliding_window: size.nullish(),
+  use_sliding_window: z.boolean().optional(),
+  rope_theta: z.number().positive().optional(),
+  rope_scaling: ropeSchema.nullish(),
+  rope_parameters: ropeSchema.nullish(),
+  partial_rotary_factor: z.number().optional(),
+  eos_token_id: z.union([z.int(), z.array(z.int())]).nullish(),
+  quantization_config: z.unknown().optional(),
+  lopper: layerOverridesSchema.optional(),
+});
+export type ModelConfig = z.infer<typeof configSchema>;
+
+/**
+ * Describes the model of a config.json.
+ * @param file where the config came from, for messages.
+ * @throws {UnsupportedModelError} for a family or a setting that Lopper does not compute.
+ */
+export function specFromConfig(
+  config: ModelConfig,
+  file: string,
+): { spec: ModelSpec; family: Family } {
+  const family = familyOf(config.model_type, file);
+  const refuse = (what: string, found: unknown, needed: string): never => {
+    throw new UnsupportedModelError(
+      `${file}: ${what} is ${JSON.stringify(found)}; Lopper needs ${needed}`,
+    );
+  };
+  const { hidden_size: hiddenSize, num_attention_heads: queryHeads } = config;
+  const activation = config.hidden_act ?? "silu";
+  if (activation !== "silu") refuse("hidden_act", activation, `"silu" for ${family.modelType}`);
+  if (config.quantization_config !== undefined && config.quantization_config !== null) {
+    refuse("quantization_config", config.quantization_config, "unquantised weights");
+  }
+  const rotary = config.partial_rotary_factor ??
+    config.rope_parameters?.partial_rotary_factor ?? 1;
+  if (rotary !== 1) refuse("partial_rotary_factor", rotary, "1");
+
+  const kvHeads = config.num_key_value_heads ??
+    (family.defaultKvHeads === "heads"
+      ? queryHeads
+      : refuse("num_key_value_heads", null, `a number for ${family.modelType}`));
+  const headDim = config.head_dim ??
+    (family.defaultHeadDim === "hidden/heads" ? hiddenSize / queryHeads : family.defaultHeadDim);
+  if (!Number.isInteger(headDim) || headDim % 2 !== 0) {
+    refuse("head_dim", headDim, "an even whole number");
+  }
+
+  const dense: LayerSpec = {
+    attention: { queryHeads, kvHeads },
+    mlp: { intermediateSize: config.intermediate_size },
+  };
+  const layers = config.lopper
+    ? config.lopper.layers.map(({ attention, mlp }): LayerSpec => ({
+      attention: attention && { queryHeads: attention.query_heads, kvHeads: attention.kv_heads },
+      mlp: mlp && { intermediateSize: mlp.intermediate_size },
+    }))
+    : Array.from({ length: config.num_hidden_layers }, () => dense);
+  if (layers.length !== config.num_hidden_layers) {
+    refuse("lopper.layers", layers.length, `${config.num_hidden_layers} entries, one a layer`);
+  }
+  for (const { attention } of layers) {
+    if (attention && attention.queryHeads % attention.kvHeads !== 0) {
+      refuse(
+        "num_attention_heads",
+        attention.queryHeads,
+        `a multiple of num_key_value_heads, ${attention.kvHeads}`,
+      );
+    }
+  }
+
+  const flag = (setting: Setting) =>
+    typeof setting === "boolean" ? setting : config[setting] ?? false;
+  const eos = config.eos_token_id ?? [];
+  const spec: ModelSpec = {
+    family: family.modelType,
+    hiddenSize,
+    headDim,
+    vocabSize: config.vocab_size,
+    maxPositions: config.max_position_embeddings,
+    rmsNormEps: config.rms_norm_eps,
+    tiedEmbeddings: config.tie_word_embeddings ?? false,
+    biases: {
+      qkv: flag(family.biases.qkv),
+      output: flag(family.biases.output),
+      mlp: flag(family.biases.mlp),
+    },
+    qkNorm: family.qkNorm,
+    rope: ropeFromConfig(config, file),
+    slidingWindow: slidingWindow(config, family),
+    eosTokenIds: typeof eos === "number" ? [eos] : eos,
+    layers,
+  };
+  return { spec, family };
+}
+
+function slidingWindow(config: ModelConfig, family: Family): number | null {
+  if (family.slidingWindow === "never") return null;
+  if (family.slidingWindow === "use_sliding_window" && !config.use_sliding_window) return null;
+  // An absent key means the family's default; only an explicit null means none.
+  return config.sliding_window === undefined ? family.defaultSlidingWindow : config.sliding_window;
+}
+
+/** transformers 5 writes `rope_parameters`; before, `rope_theta` stood alone and `rope_scaling` beside it. */
+function ropeFromConfig(config: ModelConfig, file: string): RopeSpec {
+  const rope = config.rope_parameters ?? config.rope_scaling ?? {};
+  // 10000 is the value that the format means by an absent key (RoFormer, section 3.3).
+  const theta = rope.rope_theta ?? config.rope_theta ?? 10_000;
+  const type = rope.rope_type ?? rope.type ?? "default";
+  const need = (key: keyof typeof rope): number => {
+    const value = rope[key];
+    if (typeof value === "number") return value;
+    throw new UnsupportedModelError(
+      `${file}: rope scaling ${JSON.stringify(type)} lacks ${String(key)}`,
+    );
+  };
+  let scaling: RopeScaling | null;
+  switch (type) {
+    case "default":
+      scaling = null;
+      break;
+    case "linear":
+      scaling = { type, factor: need("factor") };
+      break;
+    case "llama3":
+      scaling = {
+        type,
+        factor: need("factor"),
+        lowFrequencyFactor: need("low_freq_factor"),
+        highFrequencyFactor: need("high_freq_factor"),
+        originalMaxPositions: need("original_max_position_embeddings"),
+      };
+      break;
+    default:
+      throw new UnsupportedModelError(
+        `${file}: rope scaling is ${
+          JSON.stringify(type)
+        }; Lopper computes default, linear and llama3`,
+      );
+  }
+  return { theta, scaling };
+}
+
+/**
+ * The config.json of a model whose layers were changed. A uniform model gets a plain config; otherwise the key `lopper`
+ * lists the shape of every layer, and the plain keys keep the dense model's values.
+ */
+export function prunedConfig(
+  source: Readonly<Record<string, unknown>>,
+  spec: ModelSpec,
+  uniform: boolean,
+): Record<string, unknown> {
+  const { lopper: _, ...config } = source;
+  const first = spec.layers[0];
+  if (uniform && first.attention && first.mlp) {
+    return {
+      ...config,
+      num_attention_heads: first.attention.queryHeads,
+      num_key_value_heads: first.attention.kvHeads,
+      head_dim: spec.headDim,
+      intermediate_size: first.mlp.intermediateSize,
+    };
+  }
+  const overrides: z.infer<typeof layerOverridesSchema> = {
+    schema: 1,
+    layers: spec.layers.map(({ attention, mlp }) => ({
+      attention: attention &&
+        { query_heads: attention.queryHeads, kv_heads: attention.kvHeads },
+      mlp: mlp && { intermediate_size: mlp.intermediateSize },
+    })),
+  };
+  return { ...config, lopper: overrides };
+}

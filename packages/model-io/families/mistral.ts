@@ -1,0 +1,15 @@
+import type { Family } from "./family.ts";
+import { LLAMA_PRUNE_GROUPS, LLAMA_TENSOR_NAMES } from "./hugging_face_layout.ts";
+
+/** Mistral 7B and its relatives. */
+export const mistral: Family = {
+  modelType: "mistral",
+  biases: { qkv: false, output: false, mlp: false },
+  qkNorm: false,
+  defaultHeadDim: "hidden/heads",
+  defaultKvHeads: "required",
+  slidingWindow: "sliding_window",
+  defaultSlidingWindow: 4096,
+  tensorNames: LLAMA_TENSOR_NAMES,
+  pruneGroups: LLAMA_PRUNE_GROUPS,
+};

@@ -1,0 +1,22 @@
+import { UnsupportedModelError } from "@lopper/core";
+import type { Family } from "./family.ts";
+import { llama } from "./llama.ts";
+import { mistral } from "./mistral.ts";
+import { qwen2 } from "./qwen2.ts";
+import { qwen3 } from "./qwen3.ts";
+
+export const FAMILIES: readonly Family[] = [llama, mistral, qwen2, qwen3];
+
+/**
+ * The family of a `model_type`.
+ * @throws {UnsupportedModelError} for any other; families are never guessed from tensor names.
+ */
+export function familyOf(modelType: string, file: string): Family {
+  const family = FAMILIES.find((f) => f.modelType === modelType);
+  if (family) return family;
+  throw new UnsupportedModelError(
+    `${file}: model_type is ${JSON.stringify(modelType)}; Lopper reads ${
+      FAMILIES.map((f) => f.modelType).join(", ")
+    }`,
+  );
+}

@@ -1,0 +1,15 @@
+import type { Family } from "./family.ts";
+import { LLAMA_PRUNE_GROUPS, LLAMA_TENSOR_NAMES } from "./hugging_face_layout.ts";
+
+/** Qwen3 (dense): q/k norms, head size apart from the hidden size. */
+export const qwen3: Family = {
+  modelType: "qwen3",
+  biases: { qkv: "attention_bias", output: "attention_bias", mlp: false },
+  qkNorm: true,
+  defaultHeadDim: 128,
+  defaultKvHeads: "required",
+  slidingWindow: "use_sliding_window",
+  defaultSlidingWindow: 4096,
+  tensorNames: LLAMA_TENSOR_NAMES,
+  pruneGroups: LLAMA_PRUNE_GROUPS,
+};

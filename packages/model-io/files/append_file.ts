@@ -1,0 +1,56 @@
+const NEWLINE = 10;
+
+/** A text file that only grows, line by line; a line is on the disk before `appendLine` returns. */
+export class AppendFile {
+  readonly #file: Deno.FsFile;
+  #open = true;
+
+  private constructor(file: Deno.FsFile) {
+    this.#file = file;
+  }
+
+  static async open(path: string): Promise<AppendFile> {
+    return new AppendFile(await Deno.open(path, { append: true, create: true }));
+  }
+
+  /** Appends one line and syncs it to the disk. */
+  async appendLine(text: string): Promise<void> {
+    if (text.includes("\n")) throw new TypeError("a line holds no line ends");
+    const bytes = new TextEncoder().encode(text + "\n");
+    for (let n = 0; n < bytes.byteLength;) n += await this.#file.write(bytes.subarray(n));
+    await this.#file.syncData();
+  }
+
+  close() {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#file.close();
+  }
+
+  /**
+   * The complete lines of a file, and whether bytes without a line end follow them: what a crash leaves of the line that
+   * was being written. A file that does not exist has no lines.
+   */
+  static async readLines(path: string): Promise<{ lines: string[]; tornTail: boolean }> {
+    const bytes = await readIfExists(path);
+    const end = bytes.lastIndexOf(NEWLINE) + 1;
+    const text = new TextDecoder().decode(bytes.subarray(0, end));
+    return { lines: text.split("\n").slice(0, -1), tornTail: end < bytes.byteLength };
+  }
+
+  /** Cuts off an incomplete last line. */
+  static async truncateTornTail(path: string): Promise<void> {
+    const bytes = await readIfExists(path);
+    const end = bytes.lastIndexOf(NEWLINE) + 1;
+    if (end < bytes.byteLength) await Deno.truncate(path, end);
+  }
+}
+
+async function readIfExists(path: string): Promise<Uint8Array> {
+  try {
+    return await Deno.readFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return new Uint8Array(0);
+    throw error;
+  }
+}

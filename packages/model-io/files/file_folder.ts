@@ -1,0 +1,62 @@
+import { CheckpointFormatError } from "@lopper/core";
+import { join } from "node:path";
+import type { ByteSource } from "../byte_source.ts";
+import { checkFileName, missingFile, type ModelFolder, readWholeFile } from "../model_folder.ts";
+import { FileSource } from "./file_source.ts";
+
+/** A local directory. Files in it may be links, as in the Hugging Face cache. */
+export class FileFolder implements ModelFolder {
+  readonly name: string;
+
+  constructor(path: string) {
+    this.name = path;
+  }
+
+  async list(): Promise<readonly string[]> {
+    const names: string[] = [];
+    try {
+      for await (const entry of Deno.readDir(this.name)) names.push(entry.name);
+    } catch (error) {
+      throw this.#explain(error) ?? error;
+    }
+    return names.sort();
+  }
+
+  async has(file: string): Promise<boolean> {
+    checkFileName(this.name, file);
+    try {
+      return (await Deno.stat(join(this.name, file))).isFile;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return false;
+      throw this.#explain(error) ?? error;
+    }
+  }
+
+  async open(file: string): Promise<ByteSource> {
+    checkFileName(this.name, file);
+    try {
+      return await FileSource.open(join(this.name, file));
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw this.#explain(error) ?? error;
+      // Which of the two is missing decides what the user has to do.
+      await this.list();
+      throw missingFile(this.name, file);
+    }
+  }
+
+  readBytes(file: string, limitBytes: number): Promise<Uint8Array> {
+    return readWholeFile(this, file, limitBytes);
+  }
+
+  #explain(error: unknown): CheckpointFormatError | undefined {
+    if (error instanceof Deno.errors.NotFound) {
+      return new CheckpointFormatError("there is no such folder", { file: this.name });
+    }
+    if (error instanceof Deno.errors.NotADirectory) {
+      return new CheckpointFormatError(
+        "this is a file; Lopper opens the folder that holds config.json and the weights",
+        { file: this.name },
+      );
+    }
+  }
+}

@@ -1,0 +1,6 @@
+/** The only part of Lopper's packages that touches `Deno.*`: local files. */
+export * from "./append_file.ts";
+export * from "./file_folder.ts";
+export * from "./file_sink.ts";
+export * from "./file_source.ts";
+export * from "./write_text_file.ts";

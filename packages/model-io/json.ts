@@ -1,0 +1,49 @@
+import { CheckpointFormatError } from "@lopper/core";
+import type { z } from "zod";
+import type { ModelFolder } from "./model_folder.ts";
+
+/** Larger than any tokenizer.json in use (Llama 3: 9 MB, Gemma: 33 MB). */
+const DEFAULT_LIMIT_BYTES = 128 * 1024 * 1024;
+
+/**
+ * Reads and checks a JSON file of a model folder.
+ * @throws {CheckpointFormatError} when it is missing, too large, not UTF-8, not JSON, or not of the schema's form; the
+ *   message names the place in the JSON.
+ */
+export async function readJson<T>(
+  folder: ModelFolder,
+  file: string,
+  schema: z.ZodType<T>,
+  limitBytes = DEFAULT_LIMIT_BYTES,
+): Promise<T> {
+  const bytes = await folder.readBytes(file, limitBytes);
+  return checkJson(parseJson(bytes, `${folder.name}/${file}`), schema, `${folder.name}/${file}`);
+}
+
+/** Parses UTF-8 JSON. @throws {CheckpointFormatError} when the bytes are neither. `offset` is where they begin. */
+export function parseJson(bytes: Uint8Array, file: string, offset?: number): unknown {
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (error) {
+    throw new CheckpointFormatError("not UTF-8 text, and JSON needs it", { file, offset }, {
+      cause: error,
+    });
+  }
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    // A RangeError is V8's answer to nesting without end.
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new CheckpointFormatError(`not JSON (${reason})`, { file, offset }, { cause: error });
+  }
+}
+
+/** @throws {CheckpointFormatError} naming the first place that is not of the schema's form. */
+export function checkJson<T>(json: unknown, schema: z.ZodType<T>, file: string): T {
+  const result = schema.safeParse(json);
+  if (result.success) return result.data;
+  const { path, message } = result.error.issues[0];
+  const place = path.length === 0 ? "the whole" : path.join(".");
+  throw new CheckpointFormatError(`${place}: ${message}`, { file });
+}

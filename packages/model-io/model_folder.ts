@@ -1,0 +1,88 @@
+import { CheckpointFormatError } from "@lopper/core";
+import { type ByteSource, MemorySource } from "./byte_source.ts";
+
+/** The files of one model, by plain names; nothing outside can be reached through it. */
+export interface ModelFolder {
+  /** Shown in messages. */
+  readonly name: string;
+  list(): Promise<readonly string[]>;
+  has(file: string): Promise<boolean>;
+  /** @throws {CheckpointFormatError} when there is no such file, or the name leads out of the folder. */
+  open(file: string): Promise<ByteSource>;
+  /** A whole file. @throws {CheckpointFormatError} as `open`, and when it is larger than `limitBytes`. */
+  readBytes(file: string, limitBytes: number): Promise<Uint8Array>;
+}
+
+/** Reads a whole file through `open`. */
+export async function readWholeFile(
+  folder: Pick<ModelFolder, "open">,
+  file: string,
+  limitBytes: number,
+): Promise<Uint8Array> {
+  const source = await folder.open(file);
+  try {
+    if (source.size > limitBytes) {
+      throw new CheckpointFormatError(
+        `it has ${source.size} bytes and at most ${limitBytes} are expected of such a file`,
+        { file: source.name },
+      );
+    }
+    return await source.read(0, source.size);
+  } finally {
+    source.close();
+  }
+}
+
+/** @throws {CheckpointFormatError} unless `file` is the plain name of a file in the folder. */
+export function checkFileName(folder: string, file: string) {
+  if (/^[^/\\:\0]+$/.test(file) && file !== "." && file !== "..") return;
+  throw new CheckpointFormatError(
+    `the file name ${
+      JSON.stringify(file)
+    } cannot leave the model's folder; it needs to be a plain name`,
+    { file: folder },
+  );
+}
+
+export function missingFile(folder: string, file: string): CheckpointFormatError {
+  return new CheckpointFormatError(`there is no file ${file} in this folder`, { file: folder });
+}
+
+/** A model in memory: tests, and models that were just made. */
+export class MemoryFolder implements ModelFolder {
+  readonly name: string;
+  readonly #files: ReadonlyMap<string, Uint8Array>;
+
+  constructor(name: string, files: Readonly<Record<string, Uint8Array | string>>) {
+    this.name = name;
+    this.#files = new Map(
+      Object.entries(files).map(([file, content]) => [
+        file,
+        typeof content === "string" ? new TextEncoder().encode(content) : content,
+      ]),
+    );
+  }
+
+  list(): Promise<readonly string[]> {
+    return Promise.resolve([...this.#files.keys()]);
+  }
+
+  has(file: string): Promise<boolean> {
+    return Promise.resolve(this.#files.has(file));
+  }
+
+  open(file: string): Promise<ByteSource> {
+    try {
+      checkFileName(this.name, file);
+      const bytes = this.#files.get(file);
+      if (!bytes) throw missingFile(this.name, file);
+      return Promise.resolve(new MemorySource(`${this.name}/${file}`, bytes));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  readBytes(file: string, limitBytes: number): Promise<Uint8Array> {
+    return readWholeFile(this, file, limitBytes);
+  }
+}

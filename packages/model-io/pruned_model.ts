@@ -1,0 +1,160 @@
+import {
+  axisIndices,
+  DTYPE_BYTES,
+  groupSize,
+  isUniform,
+  type ModelSpec,
+  prunedSpec,
+  type PrunePlan,
+} from "@lopper/core";
+import type { ByteSink } from "./byte_sink.ts";
+import { prunedConfig } from "./config.ts";
+import type { Model, Weight } from "./model.ts";
+import { planShards, type TensorEntry, writeSafetensors } from "./safetensors/writer.ts";
+
+/** Files that go along unchanged: the tokenizer's, and how to generate. */
+const COMPANIONS = [
+  "generation_config.json",
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "special_tokens_map.json",
+  "tokenizer.model",
+  "vocab.json",
+  "merges.txt",
+  "added_tokens.json",
+  "chat_template.jinja",
+] as const;
+const MAX_COMPANION_BYTES = 256 * 1024 * 1024;
+
+export interface WrittenModel {
+  readonly spec: ModelSpec;
+  /** Bytes of weights, headers not counted. */
+  readonly weightBytes: number;
+  readonly files: readonly string[];
+}
+
+/**
+ * Writes the part of `model` that `plan` keeps as a checkpoint in Hugging Face layout, each weight in the dtype of the
+ * source and bit-identical where it stays. One tensor is in memory at a time. config.json is written last, so that a
+ * folder with one is whole.
+ * @param open gives the sink of a file; what was written appears under its name on commit only.
+ * @throws {PlanError} when the plan does not fit the model.
+ */
+export async function writePrunedModel(
+  model: Model,
+  plan: PrunePlan,
+  open: (file: string) => Promise<ByteSink>,
+  options: { maxShardBytes?: number } = {},
+): Promise<WrittenModel> {
+  const spec = prunedSpec(model.spec, plan);
+  const entries = prunedTensors(model, plan);
+  const { shards, indexJson } = planShards(entries, options.maxShardBytes);
+  const files: string[] = [];
+  const write = async (file: string, fill: (sink: ByteSink) => Promise<void>) => {
+    const sink = await open(file);
+    try {
+      await fill(sink);
+      await sink.commit();
+    } catch (error) {
+      await sink.abort();
+      throw error;
+    }
+    files.push(file);
+  };
+  const writeText = (file: string, text: string) =>
+    write(file, (sink) => sink.write(new TextEncoder().encode(text)));
+
+  for (const shard of shards) {
+    await write(shard.file, (sink) => writeSafetensors(sink, shard.entries));
+  }
+  if (indexJson !== undefined) await writeText("model.safetensors.index.json", indexJson);
+  for (const file of COMPANIONS) {
+    if (!await model.folder.has(file)) continue;
+    const bytes = await model.folder.readBytes(file, MAX_COMPANION_BYTES);
+    await write(file, (sink) => sink.write(bytes));
+  }
+  const config = prunedConfig(model.config, spec, isUniform(spec.layers));
+  await writeText("config.json", JSON.stringify(config, null, 2) + "\n");
+  return { spec, files, weightBytes: entries.reduce((sum, e) => sum + byteLength(e), 0) };
+}
+
+/** The tensors that remain, lazily. @throws {PlanError} when the plan does not fit the model. */
+export function prunedTensors(model: Model, plan: PrunePlan): readonly TensorEntry[] {
+  prunedSpec(model.spec, plan);
+  return model.weights.flatMap((weight) => prunedTensor(model, plan, weight) ?? []);
+}
+
+function prunedTensor(model: Model, plan: PrunePlan, weight: Weight): TensorEntry | undefined {
+  const { role, tensor } = weight;
+  const whole: TensorEntry = {
+    name: tensor.name,
+    dtype: tensor.dtype,
+    shape: tensor.shape,
+    data: () => model.store.readBytes(tensor.name),
+  };
+  if (role.part !== "attention" && role.part !== "mlp") return whole;
+  const units = keptUnits(plan, role.layer, role.part);
+  if (units === "removed") return undefined;
+  const axis = model.family.pruneGroups[role.part].axes.find((a) => a.weight === role.weight);
+  if (!axis) return whole;
+
+  const { attention } = model.spec.layers[role.layer];
+  const kept = axisIndices(axis.span, units, {
+    headDim: model.spec.headDim,
+    queriesPerGroup: attention ? groupSize(attention) : 1,
+  });
+  if (kept.length === tensor.shape[axis.axis]) return whole;
+  const elementBytes = DTYPE_BYTES[tensor.dtype];
+  const [rows, columns = 1] = tensor.shape;
+  if (axis.axis === 0) {
+    return {
+      ...whole,
+      shape: [kept.length, ...tensor.shape.slice(1)],
+      data: async () =>
+        gatherRows(await model.store.readBytes(tensor.name), kept, columns * elementBytes),
+    };
+  }
+  return {
+    ...whole,
+    shape: [rows, kept.length],
+    data: async () =>
+      gatherColumns(await model.store.readBytes(tensor.name), rows, columns, kept, elementBytes),
+  };
+}
+
+function keptUnits(plan: PrunePlan, layer: number, kind: "attention" | "mlp") {
+  const { attention, mlp } = plan.layers[layer];
+  if (kind === "attention") return attention === "removed" ? attention : attention.kvGroups;
+  return mlp === "removed" ? mlp : mlp.channels;
+}
+
+function gatherRows(bytes: Uint8Array, kept: Uint32Array, rowBytes: number): Uint8Array {
+  const out = new Uint8Array(kept.length * rowBytes);
+  kept.forEach((row, i) =>
+    out.set(bytes.subarray(row * rowBytes, (row + 1) * rowBytes), i * rowBytes)
+  );
+  return out;
+}
+
+function gatherColumns(
+  bytes: Uint8Array,
+  rows: number,
+  columns: number,
+  kept: Uint32Array,
+  elementBytes: number,
+): Uint8Array {
+  const out = new Uint8Array(rows * kept.length * elementBytes);
+  let to = 0;
+  for (let row = 0; row < rows; row++) {
+    const start = row * columns * elementBytes;
+    for (const column of kept) {
+      const from = start + column * elementBytes;
+      for (let b = 0; b < elementBytes; b++) out[to++] = bytes[from + b];
+    }
+  }
+  return out;
+}
+
+function byteLength({ dtype, shape }: TensorEntry): number {
+  return shape.reduce((product, d) => product * d, DTYPE_BYTES[dtype]);
+}

@@ -1,0 +1,172 @@
+import { CheckpointFormatError, DTYPE_BYTES, UnsupportedModelError } from "@lopper/core";
+import { z } from "zod";
+import type { ByteSource } from "../byte_source.ts";
+import { toFloat32 } from "../dtypes.ts";
+import { readJson } from "../json.ts";
+import { checkFileName, type ModelFolder } from "../model_folder.ts";
+import { readSafetensorsHeader, type TensorInfo } from "./header.ts";
+
+const SINGLE = "model.safetensors";
+const INDEX = "model.safetensors.index.json";
+const PICKLED = /\.(bin|pt|pth|ckpt)$/i;
+
+/** The tensors of a checkpoint in one or several files. Only headers are read until a tensor is asked for. */
+export interface TensorStore {
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** Bytes of a tensor as they lie in the file, or `byteLength` of them from `byteOffset`. */
+  readBytes(name: string, byteOffset?: number, byteLength?: number): Promise<Uint8Array>;
+  /**
+   * A whole tensor in float32, row-major.
+   * @throws {CheckpointFormatError} when a value is NaN or infinite; the offset is that of the first such value.
+   */
+  readFloat32(name: string): Promise<Float32Array>;
+  close(): void;
+}
+
+/**
+ * Opens the weights of a model folder: `model.safetensors`, or the shards that `model.safetensors.index.json` names.
+ * @throws {CheckpointFormatError} when a file is missing, malformed, or contradicts the index.
+ * @throws {UnsupportedModelError} when the weights are in another format.
+ */
+export async function openTensorStore(folder: ModelFolder): Promise<TensorStore> {
+  if (await folder.has(SINGLE)) return await openShards(folder, [SINGLE]);
+  if (!await folder.has(INDEX)) throw await noWeights(folder);
+  const { weight_map } = await readJson(folder, INDEX, indexSchema);
+  const placement = new Map(Object.entries(weight_map));
+  const files = [...new Set(placement.values())].sort();
+  for (const file of files) checkFileName(`${folder.name}/${INDEX}`, file);
+  const missing: string[] = [];
+  for (const file of files) if (!await folder.has(file)) missing.push(file);
+  if (missing.length > 0) {
+    throw new CheckpointFormatError(
+      `${missing.length} of ${files.length} shards are missing: ${missing.join(", ")}`,
+      { file: `${folder.name}/${INDEX}` },
+    );
+  }
+  const store = await openShards(folder, files);
+  try {
+    checkIndex(placement, store.tensors, folder.name);
+  } catch (error) {
+    store.close();
+    throw error;
+  }
+  return store;
+}
+
+const indexSchema = z.looseObject({ weight_map: z.record(z.string(), z.string()) });
+
+async function openShards(folder: ModelFolder, files: readonly string[]): Promise<TensorStore> {
+  const sources = new Map<string, ByteSource>();
+  const tensors = new Map<string, TensorInfo>();
+  try {
+    for (const file of files) {
+      const source = await folder.open(file);
+      sources.set(source.name, source);
+      for (const [name, tensor] of (await readSafetensorsHeader(source)).tensors) {
+        const other = tensors.get(name);
+        if (other) {
+          throw new CheckpointFormatError(`the tensor is in ${other.file}, too`, {
+            file: source.name,
+            tensor: name,
+            offset: tensor.offset,
+          });
+        }
+        tensors.set(name, tensor);
+      }
+    }
+  } catch (error) {
+    for (const source of sources.values()) source.close();
+    throw error;
+  }
+  return new ShardedStore(tensors, sources);
+}
+
+class ShardedStore implements TensorStore {
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  readonly #sources: ReadonlyMap<string, ByteSource>;
+
+  constructor(
+    tensors: ReadonlyMap<string, TensorInfo>,
+    sources: ReadonlyMap<string, ByteSource>,
+  ) {
+    this.tensors = tensors;
+    this.#sources = sources;
+  }
+
+  async readBytes(name: string, byteOffset = 0, byteLength?: number): Promise<Uint8Array> {
+    const tensor = this.#tensor(name);
+    const length = byteLength ?? tensor.byteLength - byteOffset;
+    if (byteOffset < 0 || length < 0 || byteOffset + length > tensor.byteLength) {
+      throw new RangeError(
+        `tensor ${name} has ${tensor.byteLength} bytes, not ${length} from ${byteOffset} on`,
+      );
+    }
+    return await this.#sources.get(tensor.file)!.read(tensor.offset + byteOffset, length);
+  }
+
+  async readFloat32(name: string): Promise<Float32Array> {
+    const { dtype, file, offset } = this.#tensor(name);
+    const values = toFloat32(dtype, await this.readBytes(name));
+    for (let i = 0; i < values.length; i++) {
+      // x − x is 0 for every finite x and NaN for all others
+      if (values[i] - values[i] === 0) continue;
+      throw new CheckpointFormatError(
+        `value ${i} is ${values[i]}; weights need to be finite numbers`,
+        { file, tensor: name, offset: offset + i * DTYPE_BYTES[dtype] },
+      );
+    }
+    return values;
+  }
+
+  close() {
+    for (const source of this.#sources.values()) source.close();
+  }
+
+  #tensor(name: string): TensorInfo {
+    const tensor = this.tensors.get(name);
+    if (!tensor) throw new TypeError(`the checkpoint has no tensor ${name}`);
+    return tensor;
+  }
+}
+
+function checkIndex(
+  placement: ReadonlyMap<string, string>,
+  tensors: ReadonlyMap<string, TensorInfo>,
+  folder: string,
+) {
+  for (const [name, file] of placement) {
+    if (tensors.get(name)?.file === `${folder}/${file}`) continue;
+    throw new CheckpointFormatError(`the index promises this tensor, and the shard lacks it`, {
+      file: `${folder}/${file}`,
+      tensor: name,
+    });
+  }
+  for (const [name, { file, offset }] of tensors) {
+    if (placement.has(name)) continue;
+    throw new CheckpointFormatError(`${INDEX} does not list this tensor`, {
+      file,
+      tensor: name,
+      offset,
+    });
+  }
+}
+
+async function noWeights(folder: ModelFolder): Promise<Error> {
+  const files = await folder.list();
+  const pickled = files.find((file) => PICKLED.test(file));
+  if (pickled !== undefined) {
+    return new UnsupportedModelError(
+      `${folder.name}/${pickled}: a pickled checkpoint can run code, so Lopper never opens one; convert it with ` +
+        `transformers: AutoModelForCausalLM.from_pretrained(DIR).save_pretrained(NEW_DIR, safe_serialization=True)`,
+    );
+  }
+  const gguf = files.find((file) => /\.gguf$/i.test(file));
+  if (gguf !== undefined) {
+    return new UnsupportedModelError(
+      `${folder.name}/${gguf}: GGUF is not read yet; Lopper needs ${SINGLE} or ${INDEX}`,
+    );
+  }
+  return new CheckpointFormatError(`there is neither ${SINGLE} nor ${INDEX} in this folder`, {
+    file: folder.name,
+  });
+}

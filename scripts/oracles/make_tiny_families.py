@@ -1,0 +1,488 @@
+#!/usr/bin/env python3
+"""Make the tiny language-model fixtures under tests/fixtures/families/.
+
+Usage, from the repository root:
+
+    python3 -m venv /tmp/oracles && /tmp/oracles/bin/pip install -r scripts/oracles/requirements.txt
+    /tmp/oracles/bin/python scripts/oracles/make_tiny_families.py            # write everything, then check it
+    /tmp/oracles/bin/python scripts/oracles/make_tiny_families.py --check    # only check what is committed
+    /tmp/oracles/bin/python scripts/oracles/make_tiny_families.py --out DIR  # somewhere else
+
+Each folder holds a model in the layout of the Hugging Face hub (config.json and
+model.safetensors, or shards with an index) and expected.json with the logits that
+transformers computes for it:
+
+    {"what": ..., "versions": {...}, "tolerance": 1e-4, "tolerance_why": ..., "float64_gap": ...,
+     "cases": [{"input_ids": [[...]], "logits": <base64>, "shape": [batch, time, vocabulary]}]}
+
+`logits` is the base64 of little-endian float32, batch by time by vocabulary, computed in
+float32 from the stored (perhaps rounded) weights, with eager attention, no attention mask but
+the causal one, and no key/value cache. `mistral-sliding` has one more case under the key
+`beyond_window`, longer than its attention window.
+
+The weights are random, with a seed made from the folder's name, and scaled so that the logits
+have a standard deviation of 1 to 3 and so that attention is far from uniform: a reader with a
+wrong rotary frequency, a dropped bias or a swapped head is far outside the tolerance. A second
+run on the same machine with the same versions writes the same bytes.
+
+The two pruned layouts (`llama-missing-blocks`, `qwen2-heterogeneous`) are not models that
+transformers can describe. Their config.json is the dense model's config with the key "lopper",
+whose list `layers` gives the shape of each layer that is really in the file. They are computed with
+transformers' own modules, and checked against an unpatched dense model whose missing parts are
+zeros, which must agree.
+"""
+
+import argparse
+import base64
+import json
+import math
+import platform
+import shutil
+import sys
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy
+import safetensors
+import torch
+import transformers
+from huggingface_hub import split_torch_state_dict_into_shards
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
+
+DEFAULT_OUT = Path(__file__).resolve().parents[2] / "tests" / "fixtures" / "families"
+TOLERANCE = 1e-4
+TOLERANCE_WHY = (
+    "Largest absolute difference of a logit. Another float32 implementation adds the same products in another "
+    "order; float64_gap is how far float32 rounding alone moves these logits (transformers in float32 against "
+    "float64), more than ten times less than the tolerance. Each of the mistakes that make_tiny_families.py tries (a "
+    "wrong rotary base, a dropped bias, a norm without its weight) moves some logit by more than 1e-2."
+)
+
+
+@dataclass
+class Family:
+    name: str
+    what: str
+    config: object
+    cases: list[tuple[int, int]]  # (batch, time)
+    stored: torch.dtype = torch.float32
+    shards: int = 1
+    beyond_window: tuple[int, int] | None = None
+    legacy_config: bool = False
+    window_not_used: int | None = None  # a sliding_window in config.json that use_sliding_window turns off
+    layers: list[dict] | None = None  # the "lopper" layer list of a pruned layout
+
+
+def attention(query_heads, kv_heads):
+    return {"query_heads": query_heads, "kv_heads": kv_heads}
+
+
+def mlp(intermediate_size):
+    return {"intermediate_size": intermediate_size}
+
+
+def rope(theta=10000.0, rope_type="default", **more):
+    return {"rope_type": rope_type, "rope_theta": theta, **more}
+
+
+def families():
+    """The list of fixtures. Sizes are as small as they can be while every axis has its own length."""
+
+    def llama(**kw):
+        base = dict(vocab_size=80, hidden_size=32, intermediate_size=72, num_hidden_layers=2, num_attention_heads=4,
+                    num_key_value_heads=2, rms_norm_eps=1e-5, max_position_embeddings=128, rope_parameters=rope())
+        return LlamaConfig(**{**base, **kw})
+
+    def mistral(**kw):
+        base = dict(vocab_size=88, hidden_size=32, intermediate_size=80, num_hidden_layers=2, num_attention_heads=4,
+                    num_key_value_heads=2, rms_norm_eps=1e-5, max_position_embeddings=256, rope_parameters=rope())
+        return MistralConfig(**{**base, **kw})
+
+    def qwen2(**kw):
+        base = dict(vocab_size=96, hidden_size=48, intermediate_size=64, num_hidden_layers=2, num_attention_heads=6,
+                    num_key_value_heads=2, rms_norm_eps=1e-6, max_position_embeddings=256, use_sliding_window=False,
+                    rope_parameters=rope(1000000.0), bos_token_id=0, eos_token_id=1)
+        return Qwen2Config(**{**base, **kw})
+
+    def qwen3(**kw):
+        base = dict(vocab_size=72, hidden_size=40, intermediate_size=56, num_hidden_layers=2, num_attention_heads=4,
+                    num_key_value_heads=2, head_dim=32, rms_norm_eps=1e-6, max_position_embeddings=256,
+                    use_sliding_window=False, rope_parameters=rope(1000000.0), bos_token_id=0, eos_token_id=1)
+        return Qwen3Config(**{**base, **kw})
+
+    return [
+        Family(
+            "llama-mha", "Llama, as many key/value heads as query heads, untied, stored as float16.",
+            llama(num_key_value_heads=4, num_hidden_layers=3), [(2, 12), (1, 9)], stored=torch.float16,
+        ),
+        Family(
+            "llama-mqa", "Llama with one key/value head and tied embeddings, stored as float32.",
+            llama(num_key_value_heads=1, tie_word_embeddings=True), [(3, 10), (1, 23)],
+        ),
+        Family(
+            "llama-odd-head",
+            "Llama with 3 query heads of 24 (72, not the hidden size 48), one key/value head, biases on all attention "
+            "and MLP projections, and a large rms_norm_eps that a reader cannot get wrong unnoticed.",
+            llama(hidden_size=48, intermediate_size=56, num_attention_heads=3, num_key_value_heads=1, head_dim=24,
+                  attention_bias=True, mlp_bias=True, rms_norm_eps=0.02),
+            [(2, 11), (1, 17)],
+        ),
+        Family(
+            "llama-rope-linear", "Llama with linear rotary scaling by 4.",
+            llama(rope_parameters=rope(rope_type="linear", factor=4.0)), [(1, 33), (2, 9)],
+        ),
+        Family(
+            "llama-rope-llama3",
+            "Llama with llama3 rotary scaling whose wavelengths fall in all three bands (kept, blended, divided), "
+            "stored as bfloat16. 36 original positions: with high_freq_factor 4 the kept band is empty below 26.",
+            llama(vocab_size=64, hidden_size=64, intermediate_size=88, num_attention_heads=2, num_key_value_heads=1,
+                  max_position_embeddings=288,
+                  rope_parameters=rope(500000.0, "llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+                                       original_max_position_embeddings=36)),
+            [(1, 40), (2, 13)], stored=torch.bfloat16,
+        ),
+        Family(
+            "llama-sharded", "Llama with grouped heads in three shards with an index.",
+            llama(), [(2, 14)], shards=3,
+        ),
+        Family(
+            "llama-legacy-config",
+            "Llama whose config.json is written as transformers 4 did: rope_theta and rope_scaling (with the old key "
+            "`type`) at the top level, torch_dtype for dtype, no head_dim.",
+            llama(rope_parameters=rope(20000.0, "linear", factor=2.0)), [(1, 29), (2, 9)],
+            stored=torch.float16, legacy_config=True,
+        ),
+        Family(
+            "mistral", "Mistral with grouped heads and no sliding window.",
+            mistral(sliding_window=None), [(2, 13), (1, 26)],
+        ),
+        Family(
+            "mistral-sliding",
+            "Mistral with a sliding window of 8. `cases` fit in the window; `beyond_window` does not, and from "
+            "position 8 on its logits are those of a model that sees the token itself and the 7 before it.",
+            mistral(sliding_window=8), [(2, 8), (3, 5)], beyond_window=(1, 20),
+        ),
+        Family(
+            "qwen2", "Qwen2: biases on q, k and v, grouped heads, tied embeddings.",
+            qwen2(tie_word_embeddings=True), [(2, 15), (1, 31)],
+        ),
+        Family(
+            "qwen2-untied-bf16",
+            "Qwen2 with an untied head, stored as bfloat16. As in files on the hub, config.json names a sliding window "
+            "(here 8, shorter than the cases) and turns it off with use_sliding_window, and has no layer_types.",
+            qwen2(num_key_value_heads=3, num_hidden_layers=3), [(1, 18), (3, 9)], stored=torch.bfloat16,
+            window_not_used=8,
+        ),
+        Family(
+            "qwen3", "Qwen3: norms on q and k, 4 heads of 32 (128, not the hidden size 40), grouped, untied.",
+            qwen3(), [(2, 16), (1, 9)],
+        ),
+        Family(
+            "qwen3-tied-mqa",
+            "Qwen3 with one key/value head, tied embeddings, and 3 query heads that do not divide the hidden size 40.",
+            qwen3(num_attention_heads=3, num_key_value_heads=1, head_dim=24, tie_word_embeddings=True),
+            [(1, 21), (2, 10)],
+        ),
+        Family(
+            "llama-missing-blocks",
+            "Pruned Llama: layer 1 has no attention, layer 2 no MLP, layer 3 neither; the tensors of a missing block, "
+            "its norm among them, are not in the file.",
+            llama(num_hidden_layers=4, intermediate_size=64), [(2, 12), (1, 19)],
+            layers=[
+                {"attention": attention(4, 2), "mlp": mlp(64)},
+                {"attention": None, "mlp": mlp(64)},
+                {"attention": attention(4, 2), "mlp": None},
+                {"attention": None, "mlp": None},
+            ],
+        ),
+        Family(
+            "qwen2-heterogeneous",
+            "Pruned Qwen2: 3, 1 and 2 key/value heads (two query heads for each), 72, 40, 56 and 24 MLP channels, "
+            "layer 2 without attention.",
+            qwen2(num_hidden_layers=4, num_key_value_heads=3, intermediate_size=72, vocab_size=64), [(2, 12), (1, 27)],
+            layers=[
+                {"attention": attention(6, 3), "mlp": mlp(72)},
+                {"attention": attention(2, 1), "mlp": mlp(40)},
+                {"attention": None, "mlp": mlp(56)},
+                {"attention": attention(4, 2), "mlp": mlp(24)},
+            ],
+        ),
+    ]
+
+
+def generator(text):
+    return torch.Generator().manual_seed(zlib.crc32(text.encode()))
+
+
+def build(config, layers=None, attention_kind="eager"):
+    """A float32 model of this config, with its layers cut to `layers` if given (weights not set yet)."""
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation=attention_kind).eval()
+    for layer, shape in zip(model.model.layers, layers or []):
+        cut(layer, shape)
+    return model
+
+
+def cut(layer, shape):
+    """Give a decoder layer the widths of `shape`, and a forward that skips the blocks it lacks."""
+
+    def narrower(linear, inputs, outputs):
+        return nn.Linear(inputs or linear.in_features, outputs or linear.out_features, bias=linear.bias is not None)
+
+    if shape["attention"] is None:
+        layer.self_attn = layer.input_layernorm = None
+    else:
+        block = layer.self_attn
+        query = shape["attention"]["query_heads"] * block.head_dim
+        key_value = shape["attention"]["kv_heads"] * block.head_dim
+        # transformers takes the head counts from the widths; only the ratio is an attribute of its own
+        block.num_key_value_groups = shape["attention"]["query_heads"] // shape["attention"]["kv_heads"]
+        block.q_proj = narrower(block.q_proj, None, query)
+        block.k_proj = narrower(block.k_proj, None, key_value)
+        block.v_proj = narrower(block.v_proj, None, key_value)
+        block.o_proj = narrower(block.o_proj, query, None)
+    if shape["mlp"] is None:
+        layer.mlp = layer.post_attention_layernorm = None
+    else:
+        block, width = layer.mlp, shape["mlp"]["intermediate_size"]
+        block.gate_proj = narrower(block.gate_proj, None, width)
+        block.up_proj = narrower(block.up_proj, None, width)
+        block.down_proj = narrower(block.down_proj, width, None)
+
+    def forward(hidden, **arguments):
+        if layer.self_attn is not None:
+            hidden = hidden + layer.self_attn(hidden_states=layer.input_layernorm(hidden), **arguments)[0]
+        if layer.mlp is not None:
+            hidden = hidden + layer.mlp(layer.post_attention_layernorm(hidden))
+        return hidden
+
+    layer.forward = forward
+
+
+def fill(model, stored, random):
+    """Random weights, rounded to the dtype they will be stored in."""
+    hidden = model.config.hidden_size
+    tied = model.config.tie_word_embeddings
+    with torch.no_grad():
+        for name, weight in sorted(model.named_parameters()):
+            if name.endswith("norm.weight"):
+                value = 0.5 + torch.rand(weight.shape, generator=random)
+            else:
+                if name.endswith(".bias"):
+                    scale = 0.4
+                elif name == "model.embed_tokens.weight":
+                    scale = 2 / math.sqrt(hidden) if tied else 1.0
+                elif name == "lm_head.weight":
+                    scale = 2 / math.sqrt(hidden)
+                elif name.endswith(("q_proj.weight", "k_proj.weight")):
+                    scale = 1.5 / math.sqrt(weight.shape[1])
+                else:
+                    scale = 1 / math.sqrt(weight.shape[1])
+                value = scale * torch.randn(weight.shape, generator=random)
+            weight.copy_(value.to(stored))
+
+
+def logits_of(model, input_ids):
+    with torch.no_grad():
+        return model(input_ids=torch.tensor(input_ids), use_cache=False).logits
+
+
+def make_input(batch, time, vocabulary, random):
+    """Random ids, the first and the last of the vocabulary and one repetition among them."""
+    ids = torch.randint(vocabulary, (batch, time), generator=random)
+    ids[0, 1], ids[-1, 2], ids[0, 4] = 0, vocabulary - 1, ids[0, 3]
+    return ids.tolist()
+
+
+def encode(model, input_ids):
+    logits = logits_of(model, input_ids)
+    data = logits.numpy().astype("<f4").tobytes()
+    return {"input_ids": input_ids, "logits": base64.b64encode(data).decode(), "shape": list(logits.shape)}
+
+
+def decode(case):
+    data = numpy.frombuffer(base64.b64decode(case["logits"]), "<f4")
+    return torch.from_numpy(data.reshape(case["shape"]).copy())
+
+
+def config_json(family):
+    """config.json as transformers writes it, or as transformers 4 did, with the "lopper" key if pruned."""
+    config = family.config
+    config.architectures = [{"llama": "LlamaForCausalLM", "mistral": "MistralForCausalLM",
+                             "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}[config.model_type]]
+    config.dtype = family.stored
+    content = json.loads(config.to_json_string())
+    if family.legacy_config:
+        scaling = dict(content.pop("rope_parameters"))
+        content["rope_theta"] = scaling.pop("rope_theta")
+        content["rope_scaling"] = {"type": scaling.pop("rope_type"), **scaling}
+        content["torch_dtype"] = content.pop("dtype")
+        content["transformers_version"] = "4.38.2"
+        del content["head_dim"]
+    if family.window_not_used is not None:
+        content.update(use_sliding_window=False, sliding_window=family.window_not_used, max_window_layers=0)
+        del content["layer_types"]
+    if family.layers is not None:
+        content["lopper"] = {"schema": 1, "layers": family.layers}
+    return dict(sorted(content.items()))
+
+
+def write_json(path, content, indent=2):
+    path.write_text(json.dumps(content, indent=indent, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def save(weights, path):
+    save_file(weights, path, metadata={"format": "pt"})
+    path.chmod(0o644)  # safetensors makes it readable by its owner only
+
+
+def write_weights(folder, model, stored, shards):
+    weights = {name: value.to(stored).contiguous() for name, value in model.state_dict().items()}
+    if model.config.tie_word_embeddings:
+        del weights["lm_head.weight"]
+    if shards == 1:
+        save(weights, folder / "model.safetensors")
+        return
+    total = sum(value.nbytes for value in weights.values())
+    plan = split_torch_state_dict_into_shards(weights, max_shard_size=math.ceil(total / shards * 1.25))
+    assert len(plan.filename_to_tensors) == shards, plan.filename_to_tensors.keys()
+    for filename, names in plan.filename_to_tensors.items():
+        save({name: weights[name] for name in names}, folder / filename)
+    index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(plan.tensor_to_filename.items()))}
+    write_json(folder / "model.safetensors.index.json", index)
+
+
+def write(family, out):
+    folder = out / family.name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    model = build(family.config, family.layers)
+    fill(model, family.stored, generator(f"{family.name} weights"))
+    random = generator(f"{family.name} input")
+    sizes = family.cases + ([family.beyond_window] if family.beyond_window else [])
+    cases = [encode(model, make_input(*size, family.config.vocab_size, random)) for size in sizes]
+    write_json(folder / "config.json", config_json(family))
+    write_weights(folder, model, family.stored, family.shards)
+
+    double = model.to(torch.float64)
+    gap = max((logits_of(double, case["input_ids"]) - decode(case)).abs().max().item() for case in cases)
+    expected = {
+        "what": family.what,
+        "versions": {"python": platform.python_version(), "torch": torch.__version__,
+                     "transformers": transformers.__version__, "safetensors": safetensors.__version__},
+        "tolerance": TOLERANCE,
+        "tolerance_why": TOLERANCE_WHY,
+        "float64_gap": float(f"{gap:.1e}"),
+    }
+    if family.beyond_window:
+        expected["beyond_window"] = cases.pop()
+    expected["cases"] = cases
+    # one line for each field: the arrays of ids are short, and the base64 is not for reading
+    lines = [f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in expected.items()]
+    (folder / "expected.json").write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+
+
+def load(folder, attention_kind="sdpa", **changes):
+    """The model of a folder, by transformers' own loader. A pruned layout becomes the dense model that
+    has zeros for what is missing: then the blocks add nothing, and the model is the same function."""
+    config = AutoConfig.from_pretrained(folder, **changes)
+    layers = getattr(config, "lopper", {}).get("layers")
+    if layers is None:
+        model, info = AutoModelForCausalLM.from_pretrained(
+            folder, config=config, dtype=torch.float32, attn_implementation=attention_kind, output_loading_info=True)
+        assert not info["missing_keys"] and not info["unexpected_keys"], info
+        return model.eval()
+    dense = build(config, attention_kind=attention_kind)
+    stored = load_file(folder / "model.safetensors")
+    with torch.no_grad():
+        for name, weight in dense.named_parameters():
+            weight.zero_()
+            if name in stored:
+                value = stored.pop(name).float()
+                weight[tuple(slice(size) for size in value.shape)] = value
+    assert not stored, stored.keys()
+    return dense
+
+
+def difference(model, cases):
+    return max((logits_of(model, case["input_ids"]) - decode(case)).abs().max().item() for case in cases)
+
+
+def mistakes(folder, config):
+    """Models with one thing wrong, by what is wrong. Each must be far outside the tolerance."""
+    yield "rotary base", load(folder, rope_parameters={**config.rope_parameters, "rope_theta": 5000.0})
+    if config.rope_parameters["rope_type"] != "default":
+        yield "rotary scaling", load(folder, rope_parameters=rope(config.rope_parameters["rope_theta"]))
+    if config.rms_norm_eps > 1e-3:
+        yield "rms_norm_eps", load(folder, rms_norm_eps=1e-5)
+    for ending, value in (("q_proj.bias", 0), ("k_proj.bias", 0), ("v_proj.bias", 0), ("o_proj.bias", 0),
+                          ("gate_proj.bias", 0), ("up_proj.bias", 0), ("down_proj.bias", 0), ("q_norm.weight", 1),
+                          ("k_norm.weight", 1), ("input_layernorm.weight", 1), ("model.norm.weight", 1)):
+        model = load(folder)
+        found = [weight for name, weight in model.named_parameters() if name.endswith(ending)]
+        if found:
+            for weight in found:
+                weight.data.fill_(value)
+            yield ending, model
+
+
+def check_llama3_bands(config):
+    """Count the rotary wavelengths in the three bands of llama3 scaling."""
+    parameters = config.rope_parameters
+    length = parameters["original_max_position_embeddings"]
+    waves = [2 * math.pi * parameters["rope_theta"] ** (2 * i / config.head_dim) for i in range(config.head_dim // 2)]
+    kept = sum(wave < length / parameters["high_freq_factor"] for wave in waves)
+    divided = sum(wave > length / parameters["low_freq_factor"] for wave in waves)
+    blended = len(waves) - kept - divided
+    print(f"  llama3 bands: {kept} kept, {blended} blended, {divided} divided")
+    assert kept and blended and divided
+
+
+def check(family, out):
+    folder = out / family.name
+    expected = json.loads((folder / "expected.json").read_text(encoding="utf-8"))
+    cases = expected["cases"] + ([expected["beyond_window"]] if "beyond_window" in expected else [])
+    gap = max(difference(load(folder, kind), cases) for kind in ("eager", "sdpa"))
+    assert gap < 1e-5, (family.name, gap)
+    assert expected["float64_gap"] < TOLERANCE / 10, (family.name, expected["float64_gap"])
+    deviation = torch.cat([decode(case).flatten() for case in cases]).std().item()
+    assert 1 <= deviation <= 3, (family.name, deviation)
+    config = AutoConfig.from_pretrained(folder)
+    weakest = min((difference(model, cases), what) for what, model in mistakes(folder, config))
+    assert weakest[0] > 1e-2, (family.name, weakest)
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    assert size < 250_000, (family.name, size)
+    print(f"{family.name:22}{size:9}{deviation:10.2f}{gap:12.1e}{expected['float64_gap']:13.1e}"
+          f"{weakest[0]:10.2g}  {weakest[1]}")
+    if family.beyond_window:
+        full = load(folder, sliding_window=None)
+        assert difference(full, expected["cases"]) < 1e-5
+        far = difference(full, [expected["beyond_window"]])
+        print(f"  a reader that ignores the window: {far:.2g} beyond it")
+        assert far > 1e-2
+    if config.rope_parameters["rope_type"] == "llama3":
+        check_llama3_bands(config)
+    return size
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--out", type=Path, default=DEFAULT_OUT)
+    parser.add_argument("--check", action="store_true", help="write nothing, check what is there")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    if not arguments.check:
+        for family in families():
+            write(family, arguments.out)
+    print(f"{'name':22}{'bytes':>9}{'std':>10}{'reload':>12}{'float64 gap':>13}{'mistake':>10}  smallest mistake")
+    total = sum(check(family, arguments.out) for family in families())
+    print(f"{'total':22}{total:9}")
+    assert total < 2_500_000
+
+
+if __name__ == "__main__":
+    sys.exit(main())
