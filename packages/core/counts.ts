@@ -1,10 +1,4 @@
-import type {
-  AttentionShape,
-  BlockKind,
-  LayerSpec,
-  MlpShape,
-  ModelSpec,
-} from "./model_spec.ts";
+import type { AttentionShape, BlockKind, LayerSpec, MlpShape, ModelSpec } from "./model_spec.ts";
 
 /** Parameters of a model by part; each weight is counted once (a tied LM head belongs to `embedding`). */
 export interface ParameterCounts {

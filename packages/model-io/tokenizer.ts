@@ -14,9 +14,29 @@ export interface Tokenizer {
   readonly eosTokenId: number | null;
 }
 
-const tokenizerSchema = z.looseObject({ model: z.looseObject({}) });
+const addedToken = z.looseObject({ content: z.string() });
+const tokenizerSchema = z.looseObject({
+  model: z.looseObject({}),
+  added_tokens: z.array(addedToken).optional(),
+});
+
+/** A special token is named by its text, or by an object that has it. */
+const tokenName = z.union([z.string(), addedToken]).nullish();
+const SPECIAL_TOKENS = [
+  "bos_token",
+  "eos_token",
+  "unk_token",
+  "sep_token",
+  "pad_token",
+  "cls_token",
+  "mask_token",
+] as const;
 const tokenizerConfigSchema = z.looseObject({
-  eos_token: z.union([z.string(), z.looseObject({ content: z.string() })]).nullish(),
+  ...Object.fromEntries(SPECIAL_TOKENS.map((key) => [key, tokenName])) as Record<
+    typeof SPECIAL_TOKENS[number],
+    typeof tokenName
+  >,
+  additional_special_tokens: z.array(tokenName).nullish(),
 });
 
 /**
@@ -28,10 +48,54 @@ export async function openTokenizer(folder: ModelFolder): Promise<Tokenizer> {
   const config = await folder.has("tokenizer_config.json")
     ? await readJson(folder, "tokenizer_config.json", tokenizerConfigSchema)
     : {};
-  const eos = typeof config.eos_token === "string" ? config.eos_token : config.eos_token?.content;
-  let tokenizer: HuggingFaceTokenizer;
+  const tokenizer = createTokenizer(
+    withSpecialTokens(tokenizerJson, config, folder),
+    config,
+    folder,
+  );
+  const eos = textOf(config.eos_token);
+  return {
+    eosTokenId: eos === undefined ? null : tokenizer.token_to_id(eos) ?? null,
+    encode: (text, { addSpecialTokens = true } = {}) =>
+      tokenizer.encode(text, { add_special_tokens: addSpecialTokens }).ids,
+    decode: (ids) =>
+      ids.length === 0 ? "" : tokenizer.decode([...ids], { skip_special_tokens: true }),
+  };
+}
+
+/**
+ * transformers makes every special token that tokenizer_config.json names an added token, which text is split at before
+ * anything else; tokenizer.json need not list it. Names that the vocabulary lacks are left out.
+ */
+function withSpecialTokens(
+  json: z.infer<typeof tokenizerSchema>,
+  names: z.infer<typeof tokenizerConfigSchema>,
+  folder: ModelFolder,
+): z.infer<typeof tokenizerSchema> {
+  const added = json.added_tokens ?? [];
+  const known = new Set(added.map(({ content }) => content));
+  const special = [
+    ...SPECIAL_TOKENS.map((key) => textOf(names[key])),
+    ...(names.additional_special_tokens ?? []).map(textOf),
+  ].filter((text) => text !== undefined && !known.has(text));
+  if (special.length === 0) return json;
+  const plain = createTokenizer(json, names, folder);
+  const missing = [...new Set(special)].flatMap((content) => {
+    const id = content === undefined ? undefined : plain.token_to_id(content);
+    if (id === undefined) return [];
+    const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false };
+    return [{ id, content: content!, ...flags, special: true }];
+  });
+  return { ...json, added_tokens: [...added, ...missing] };
+}
+
+function textOf(token: z.infer<typeof tokenName>): string | undefined {
+  return typeof token === "string" ? token : token?.content;
+}
+
+function createTokenizer(json: object, config: object, folder: ModelFolder): HuggingFaceTokenizer {
   try {
-    tokenizer = new HuggingFaceTokenizer(tokenizerJson, config);
+    return new HuggingFaceTokenizer(json, config);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new CheckpointFormatError(
@@ -40,11 +104,4 @@ export async function openTokenizer(folder: ModelFolder): Promise<Tokenizer> {
       { cause: error },
     );
   }
-  return {
-    eosTokenId: eos === undefined ? null : tokenizer.token_to_id(eos) ?? null,
-    encode: (text, { addSpecialTokens = true } = {}) =>
-      tokenizer.encode(text, { add_special_tokens: addSpecialTokens }).ids,
-    decode: (ids) =>
-      ids.length === 0 ? "" : tokenizer.decode([...ids], { skip_special_tokens: true }),
-  };
 }
