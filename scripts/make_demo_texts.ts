@@ -14,7 +14,7 @@ const LATIN1 = new Set(["chesterton-ball.txt.gz", "shakespeare-caesar.txt.gz"]);
 const PASSAGES_PER_BOOK = 32;
 /** Characters of a passage, about as long as an instruction sample of the published calibration set. */
 const PASSAGE_CHARACTERS = 500;
-const HELD_OUT_CHARACTERS = 60_000;
+const HELD_OUT_CHARACTERS = 30_000;
 const OUT = new URL("../packages/demo-model/data/", import.meta.url);
 
 /** Paragraphs of a book with hard line breaks undone, as the model was trained on them. */

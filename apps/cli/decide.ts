@@ -19,7 +19,6 @@ import {
   type SearchPolicy,
   type Step,
 } from "@lopper/search";
-import { interruptible } from "./interrupt.ts";
 import { distribution } from "./options.ts";
 import { userPath } from "./paths.ts";
 import type { RunFolder } from "./run_folder.ts";
@@ -64,31 +63,28 @@ export interface SearchRun {
   readonly scorers: { readonly block: Scorer; readonly width: Scorer };
   readonly folder: RunFolder;
   readonly onEvent: (event: SearchEvent) => void;
+  /** Throws when the user wants to stop. */
+  readonly check: () => void;
 }
 
 /** Searches, with each step in the journal before the next begins. */
 export async function search(run: SearchRun): Promise<Decision> {
   const { model, folder, order, decoder } = run;
-  const hint = `stopped; continue with: lopper prune --resume --out ${folder.path}`;
-  const result = await interruptible(hint, async (check) => {
-    const events = greedySearch(model.spec, run.policy, {
-      scorers: run.scorers,
-      blockTokens: () => decoder.blockTokens,
-      now: () => performance.now(),
-      history: folder.history,
-      bestEffort: run.flags.bestEffort,
-    });
-    let event = await events.next();
-    while (!event.done) {
-      if (event.value.type === "step" && !event.value.resumed) {
-        await folder.append(event.value.step);
-      }
-      run.onEvent(event.value);
-      check();
-      event = await events.next();
-    }
-    return event.value;
+  const events = greedySearch(model.spec, run.policy, {
+    scorers: run.scorers,
+    blockTokens: () => decoder.blockTokens,
+    now: () => performance.now(),
+    history: folder.history,
+    bestEffort: run.flags.bestEffort,
   });
+  let event = await events.next();
+  while (!event.done) {
+    if (event.value.type === "step" && !event.value.resumed) await folder.append(event.value.step);
+    run.onEvent(event.value);
+    run.check();
+    event = await events.next();
+  }
+  const result = event.value;
   const { removalOrder } = result;
   const plan = planFromLayers(result.layers, order, { modelDigest: run.modelDigest, removalOrder });
   return { ...result, plan };

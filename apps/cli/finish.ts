@@ -54,6 +54,7 @@ export async function measure(
   folder: RunFolder,
   texts: RunTexts,
   tokenizer: Tokenizer,
+  onProgress: (done: number, total: number) => void,
 ): Promise<Measured> {
   const model = await openModel(new FileFolder(folder.path));
   try {
@@ -61,6 +62,16 @@ export async function measure(
       backend,
       await LaidOutWeights.load(model, sourceOrder(model.spec)),
     );
+    let done = 0;
+    const tokensOf = ({ sequences, length }: CalibrationSet) => sequences.length * length;
+    const total = 2 * (tokensOf(texts.block) + tokensOf(texts.heldOut));
+    const perplexityOn = async (model: Decoder, set: CalibrationSet) => {
+      const scorer = new SuffixScorer(model, set, { cacheBytes: 0 });
+      const report = (tokens: number) => onProgress(done + tokens, total);
+      const { perplexity } = await scorer.evaluate(model.spec.layers, report);
+      done += tokensOf(set);
+      return perplexity;
+    };
     const both = async (set: CalibrationSet) => ({
       dense: await perplexityOn(dense.decoder, set),
       pruned: await perplexityOn(decoder, set),
@@ -82,11 +93,6 @@ export async function measure(
   } finally {
     model.close();
   }
-}
-
-async function perplexityOn(decoder: Decoder, set: CalibrationSet): Promise<number> {
-  const scorer = new SuffixScorer(decoder, set, { cacheBytes: 0 });
-  return (await scorer.evaluate(decoder.spec.layers)).perplexity;
 }
 
 async function continuation(decoder: Decoder, tokenizer: Tokenizer): Promise<string> {

@@ -21,12 +21,12 @@ export interface PruneOptions {
   readonly backend: string;
   readonly threads?: number;
   readonly out?: string;
-  readonly resume: boolean;
-  readonly overwrite: boolean;
+  readonly resume?: boolean;
+  readonly overwrite?: boolean;
   readonly plan?: string;
-  readonly dryRun: boolean;
-  readonly bestEffort: boolean;
-  readonly json: boolean;
+  readonly dryRun?: boolean;
+  readonly bestEffort?: boolean;
+  readonly json?: boolean;
 }
 
 /** Sequence length of the published runs. */
@@ -59,12 +59,12 @@ export function addPruneOptions(command: Command): Command {
     .option("--calibration-width <file>", "other text for channels and heads (default: the same)")
     .option(
       "--samples <n>",
-      "samples for blocks (default: 256; 48 for the embedded model)",
+      "samples for blocks (default: 256; 24 for the embedded model)",
       wholeNumber(1),
     )
     .option(
       "--width-samples <n>",
-      "samples for channels and heads (default: 128; 24 for the embedded model)",
+      "samples for channels and heads (default: 128; 12 for the embedded model)",
       wholeNumber(1),
     )
     .option(
@@ -76,15 +76,15 @@ export function addPruneOptions(command: Command): Command {
     .option("--backend <name>", "auto, cpu or wasm", "auto")
     .option("--threads <n>", "threads (default: all)", wholeNumber(1))
     .option("--out <dir>", "folder of the result (default: lopper-NAME-pruned here)")
-    .option("--resume", "go on with a run that was cut off", false)
-    .option("--overwrite", "replace an earlier run in --out", false)
+    .option("--resume", "go on with a run that was cut off")
+    .option("--overwrite", "replace an earlier run in --out")
     .option(
       "--plan <file>",
       "apply a saved lopper_plan.json or pruning_config.json, without a search",
     )
-    .option("--dry-run", "say what would be done and how long it takes, write nothing", false)
-    .option("--best-effort", "when the ratio cannot be reached, go as far as it does", false)
-    .option("--json", "print one JSON object a line", false)
+    .option("--dry-run", "say what would be done and how long it takes, write nothing")
+    .option("--best-effort", "when the ratio cannot be reached, go as far as it does")
+    .option("--json", "print one JSON object a line")
     .addHelpText(
       "after",
       `
@@ -134,7 +134,7 @@ export function resolveFlags(
     widthSamples: options.widthSamples ?? saved?.widthSamples ?? samples.width,
     seqLen: options.seqLen ?? saved?.seqLen ?? defaultSequenceLength(spec, embedded),
     seed: options.seed ?? saved?.seed ?? 42,
-    bestEffort: options.bestEffort || (saved?.bestEffort ?? false),
+    bestEffort: options.bestEffort ?? saved?.bestEffort ?? false,
   };
 }
 

@@ -55,7 +55,7 @@ export function describeResult(record: RunRecord, out: string, sample: TextSampl
   ];
   if (record.steps > 0) {
     lines.push(
-      `  ${record.steps} steps, ${formatCount(blockTokens.spent)} block-tokens (${
+      `  ${record.steps} steps, ${formatCount(Math.round(blockTokens.spent))} block-tokens (${
         (100 * blockTokens.spent / blockTokens.full).toFixed(0)
       } % of full forward passes), ${formatSeconds(record.wallSeconds)}`,
     );

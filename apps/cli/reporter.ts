@@ -11,13 +11,15 @@ export interface Reporter {
   /** One fact, for people; machines get it as an event. */
   say(message: string): void;
   search(event: SearchEvent): void;
+  /** Work other than the search, in any unit. */
+  progress(what: string, done: number, total: number): void;
   /** What the command was for: an object for machines, a text for people. */
   result(data: Record<string, unknown>, text: string): void;
   /** Takes the bar off the screen. */
   stop(): void;
 }
 
-export function openReporter(json: boolean): Reporter {
+export function openReporter(json = false): Reporter {
   return json ? new JsonReporter() : new TerminalReporter();
 }
 
@@ -30,11 +32,17 @@ class JsonReporter implements Reporter {
 
   search(event: SearchEvent) {
     const { type, ...data } = event;
-    if (type === "progress") {
-      if (performance.now() - this.#lastProgress < JSON_PROGRESS_INTERVAL) return;
-      this.#lastProgress = performance.now();
-    }
-    this.#event(type, data);
+    if (type !== "progress" || this.#progressIsDue()) this.#event(type, data);
+  }
+
+  progress(what: string, done: number, total: number) {
+    if (this.#progressIsDue()) this.#event("progress", { stage: what, done, total });
+  }
+
+  #progressIsDue(): boolean {
+    if (performance.now() - this.#lastProgress < JSON_PROGRESS_INTERVAL) return false;
+    this.#lastProgress = performance.now();
+    return true;
   }
 
   result(data: Record<string, unknown>) {
@@ -55,7 +63,8 @@ class JsonReporter implements Reporter {
 class TerminalReporter implements Reporter {
   readonly #interactive = Deno.stderr.isTerminal();
   #bar: SingleBar | null = null;
-  #started: number | null = null;
+  /** Clock, ms, and work done when the phase on the screen began. */
+  #phase: { what: string; started: number; done: number } | null = null;
 
   say(message: string) {
     if (this.#interactive) this.#above(message);
@@ -67,9 +76,19 @@ class TerminalReporter implements Reporter {
       console.error(`warning: ${event.message}`);
     } else if (event.type === "step") {
       if (!event.resumed) this.say(describeStep(event.step));
-    } else if (this.#interactive) {
-      this.#progress(event);
+    } else {
+      const { stage, ratio, done, total } = event;
+      this.#draw(
+        "search",
+        `${stage.replaceAll("_", " ")}, ${ratio.toFixed(1)} % pruned`,
+        done,
+        total,
+      );
     }
+  }
+
+  progress(what: string, done: number, total: number) {
+    this.#draw(what, what, done, total);
   }
 
   result(_data: Record<string, unknown>, text: string) {
@@ -88,25 +107,26 @@ class TerminalReporter implements Reporter {
     console.error(message);
   }
 
-  #progress({ stage, ratio, done, total }: Extract<SearchEvent, { type: "progress" }>) {
-    this.#started ??= performance.now();
-    const elapsed = (performance.now() - this.#started) / 1000;
-    const left = done > 0 ? formatSeconds(elapsed * (total - done) / done) : "…";
-    const payload = { stage: stage.replaceAll("_", " "), ratio: ratio.toFixed(1), left };
+  #draw(phase: string, text: string, done: number, total: number) {
+    if (!this.#interactive) return;
+    const now = performance.now();
+    if (this.#phase?.what !== phase) this.#phase = { what: phase, started: now, done };
+    const speed = (done - this.#phase.done) / (now - this.#phase.started);
+    const left = speed > 0 ? `about ${formatSeconds((total - done) / speed / 1000)} left` : "…";
     if (!this.#bar) {
       this.#bar = new SingleBar({
-        format: (options, params, values) =>
+        format: (options, params, { text, left }) =>
           `${Format.BarFormat(params.progress, options)} ${
             Math.floor(params.progress * 100)
-          } % | ${values.stage}, ${values.ratio} % pruned | about ${values.left} left`,
+          } % | ${text} | ${left}`,
         barsize: 24,
         hideCursor: true,
         clearOnComplete: true,
       }, Presets.shades_classic);
-      this.#bar.start(total, done, payload);
+      this.#bar.start(total, done, { text, left });
     } else {
       this.#bar.setTotal(total);
-      this.#bar.update(done, payload);
+      this.#bar.update(done, { text, left });
     }
   }
 }

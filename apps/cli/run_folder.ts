@@ -14,7 +14,9 @@ const FILES = {
 
 /** Everything of a checkpoint or a run that may stand in a folder from an earlier run and would contradict a new one. */
 const WRITTEN_BY_LOPPER =
-  /^(settings\.json|journal\.jsonl|lopper_plan\.json|pruning_config\.json|run\.json|config\.json|model\.safetensors(\.index\.json)?|model-\d{5}-of-\d{5}\.safetensors|\..+\.partial)$/;
+  /^(settings\.json|journal\.jsonl|lopper_plan\.json|pruning_config\.json|run\.json|config\.json|model\.safetensors(\.index\.json)?|model-\d{5}-of-\d{5}\.safetensors)$/;
+/** What a killed run leaves of a file that it was writing; it counts for nothing. */
+const PARTIAL = /^\..+\.partial$/;
 
 /**
  * The folder of one run. `settings.json` stands there from the start, the journal grows step by step, the checkpoint and
@@ -38,9 +40,9 @@ export class RunFolder {
    */
   static async open(
     path: string,
-    options: { resume: boolean; overwrite: boolean },
+    options: { resume?: boolean; overwrite?: boolean },
   ): Promise<RunFolder> {
-    const entries = await list(path);
+    const entries = (await list(path)).filter((name) => !PARTIAL.test(name));
     if (options.resume) {
       const settings = entries.includes(FILES.settings)
         ? parseSettings(await Deno.readTextFile(join(path, FILES.settings)), path)
@@ -51,7 +53,7 @@ export class RunFolder {
           `${path} has a journal and no ${FILES.settings}; it cannot be resumed (start again with --overwrite)`,
         );
       }
-      if (settings === null && entries.some((name) => !name.startsWith("."))) {
+      if (settings === null && entries.length > 0) {
         throw new ResumeError(`${path} holds no run of Lopper; there is nothing to resume`);
       }
       return new RunFolder(path, settings, lines);
@@ -141,13 +143,15 @@ export class RunFolder {
     const names = await list(this.path);
     const order = (name: string) => name === FILES.record ? 0 : 1;
     for (const name of names.sort((a, b) => order(a) - order(b))) {
-      if (WRITTEN_BY_LOPPER.test(name)) await Deno.remove(join(this.path, name));
+      if (WRITTEN_BY_LOPPER.test(name) || PARTIAL.test(name)) {
+        await Deno.remove(join(this.path, name));
+      }
     }
   }
 }
 
 /** A folder name that is still free: `base`, `base-2`, … With `resume`, the newest unfinished one instead. */
-export async function defaultRunPath(base: string, resume: boolean): Promise<string> {
+export async function defaultRunPath(base: string, resume = false): Promise<string> {
   let last: string | null = null;
   for (let n = 1;; n++) {
     const path = n === 1 ? base : `${base}-${n}`;

@@ -26,8 +26,11 @@ export interface ScoreProgress {
 export interface Scorer {
   /** Tokens that one candidate is scored on. */
   readonly tokens: number;
-  /** Perplexity of a whole model. */
-  evaluate(layers: readonly LayerSpec[]): Promise<Score>;
+  /** Perplexity of a whole model. `onProgress` hears the tokens done after each batch. */
+  evaluate(
+    layers: readonly LayerSpec[],
+    onProgress?: (tokensDone: number) => void,
+  ): Promise<Score>;
   /** Scores every candidate of a step; yields progress and returns the scores in the order of `candidates`. */
   scoreStep(
     trunk: readonly LayerSpec[],
@@ -106,11 +109,15 @@ export class SuffixScorer implements Scorer {
     this.#best = null;
   }
 
-  async evaluate(layers: readonly LayerSpec[]): Promise<Score> {
+  async evaluate(
+    layers: readonly LayerSpec[],
+    onProgress?: (tokensDone: number) => void,
+  ): Promise<Score> {
     const means: number[] = [];
     for (const batch of this.#batches) {
       const input = await this.#decoder.embed(batch.sequences);
       means.push(...await this.#batchMeans(layers, 0, input, batch));
+      onProgress?.(means.length * this.#calibration.length);
     }
     this.#countFull(layers);
     return { perplexity: perplexity(means), sequenceNll: means };

@@ -9,9 +9,9 @@ export function inspectCommand(): Command {
   return new Command("inspect")
     .description("Say what a checkpoint holds and what pruning could touch.")
     .argument("[MODEL]", "folder in Hugging Face layout; without it, the embedded model")
-    .option("--json", "print one JSON object", false)
+    .option("--json", "print one JSON object")
     .addHelpText("after", "\nExamples:\n  lopper inspect\n  lopper inspect ./SmolLM2-135M --json\n")
-    .action(async (path: string | undefined, options: { json: boolean }) => {
+    .action(async (path: string | undefined, options: { json?: boolean }) => {
       const { model, title } = await openUserModel(path ?? null);
       try {
         const facts = {

@@ -1,5 +1,5 @@
 import type { Backend } from "@lopper/backends";
-import { type RunFlags, type RunRecord, type RunSettings, VERSION } from "@lopper/core";
+import { type RunFlags, type RunRecord, type RunSettings, UsageError, VERSION } from "@lopper/core";
 import { SuffixScorer, weightOrder } from "@lopper/importance";
 import { type Model, modelDigest, openTokenizer } from "@lopper/model-io";
 import { Decoder, LaidOutWeights } from "@lopper/runtime";
@@ -7,6 +7,7 @@ import { Command } from "commander";
 import { readTexts } from "../calibrate.ts";
 import { decisionFromFile, policyOf, search } from "../decide.ts";
 import { measure, writeResult } from "../finish.ts";
+import { interruptible } from "../interrupt.ts";
 import { openUserBackend } from "../open_backend.ts";
 import { openUserModel } from "../open_model.ts";
 import { userPath } from "../paths.ts";
@@ -29,7 +30,10 @@ async function openRun(path: string | undefined, options: PruneOptions) {
   const out = options.out === undefined
     ? await defaultRunPath(userPath(defaultName(path)), options.resume)
     : userPath(options.out);
-  const folder = await RunFolder.open(out, options);
+  if (options.plan !== undefined && options.resume) {
+    throw new UsageError("--plan is applied in one go; instead of --resume, pass --overwrite");
+  }
+  const folder = await RunFolder.open(out, options.dryRun ? { overwrite: true } : options);
   const finished = options.resume ? await folder.record() : null;
   if (finished) {
     reporter.say(`${out} is finished already`);
@@ -40,11 +44,21 @@ async function openRun(path: string | undefined, options: PruneOptions) {
   const source = path ?? saved?.flags.model ?? null;
   const { model, title } = await openUserModel(source);
   try {
+    if (await sameFolder(model.folder.name, out)) {
+      throw new UsageError(`--out ${out} is the model's own folder; the result needs another one`);
+    }
     const flags = resolveFlags(options, source, model.spec, saved?.flags);
     const engine = options.backend === "auto" ? saved?.backend ?? "auto" : options.backend;
     const backend = await openUserBackend(engine, options.threads, (m) => reporter.say(m));
     try {
-      await prune({ model, title, flags, backend, folder, options, reporter, started });
+      const hint = options.plan === undefined && !options.dryRun
+        ? `stopped; nothing is lost, continue with: lopper prune --resume --out ${out}`
+        : "stopped";
+      await interruptible(
+        hint,
+        (check) =>
+          prune({ model, title, flags, backend, folder, options, reporter, started, check }),
+      );
     } finally {
       await backend.dispose();
     }
@@ -65,6 +79,8 @@ interface Run {
   readonly reporter: Reporter;
   /** Clock at the start, ms. */
   readonly started: number;
+  /** Throws when the user wants to stop. */
+  readonly check: () => void;
 }
 
 /** Describe, calibrate, decide, write, measure, report. */
@@ -107,13 +123,12 @@ async function prune(run: Run) {
     await folder.begin(settings);
     const onEvent = reporter.search.bind(reporter);
     const parts = { model, modelDigest: digest, flags, policy, order, decoder, scorers, folder };
-    decision = await search({ ...parts, onEvent });
+    decision = await search({ ...parts, onEvent, check: run.check });
   } else {
     decision = await decisionFromFile(options.plan!, model, digest, order);
     await folder.beginWithoutSearch();
   }
   reporter.stop();
-  reporter.say("writing and measuring the result");
   await writeResult(model, decision, folder);
   const { sample, ...measured } = await measure(
     backend,
@@ -121,7 +136,12 @@ async function prune(run: Run) {
     folder,
     texts,
     tokenizer,
+    (done, total) => {
+      reporter.progress("measuring the result", done, total);
+      run.check();
+    },
   );
+  reporter.stop();
 
   const { name, engine, threads } = backend.description;
   const earlier = folder.history.reduce((sum, { seconds }) => sum + seconds, 0);
@@ -154,4 +174,9 @@ async function prune(run: Run) {
 function defaultName(path: string | undefined): string {
   const name = (path ?? "demo").split(/[\\/]/).filter((part) => part !== "").at(-1);
   return `lopper-${name}-pruned`;
+}
+
+async function sameFolder(a: string, b: string): Promise<boolean> {
+  const real = (path: string) => Deno.realPath(path).catch(() => path);
+  return await real(a) === await real(b);
 }
