@@ -1,0 +1,204 @@
+import assert from "node:assert/strict";
+import { inTemporaryFolder, QUICK, runLopper, startLopper } from "./support/cli.ts";
+
+const test = (name: string, body: (folder: string) => Promise<void>) =>
+  Deno.test(`cli: ${name}`, () => inTemporaryFolder(body));
+
+/** One failing command: exit code, and one clear sentence instead of a stack trace. */
+async function fails(args: readonly string[], folder: string, code: number, message: RegExp) {
+  const result = await runLopper(args, folder);
+  assert.equal(result.code, code, `${args.join(" ")}: ${result.stderr}`);
+  assert.match(result.stderr, message);
+  assert.doesNotMatch(result.stderr, /^\s+at /m, "no stack trace for a user's mistake");
+  assert.equal(result.stdout, "");
+}
+
+const read = (path: string) => Deno.readTextFile(path);
+
+test("prune writes a checkpoint, a plan, a journal and a record, says nothing else when piped", async (folder) => {
+  const { code, stdout, stderr } = await runLopper(["prune", "--out", "p", ...QUICK], folder);
+  assert.equal(code, 0, stderr);
+  assert.equal(stderr, "");
+  for (const what of ["parameters", "held-out", "block-tokens", "written to", "dense:", "pruned:"]) {
+    assert.ok(stdout.includes(what), `${what} in ${stdout}`);
+  }
+  const files = [...Deno.readDirSync(`${folder}/p`)].map(({ name }) => name).sort();
+  assert.deepEqual(files, [
+    "config.json",
+    "generation_config.json",
+    "journal.jsonl",
+    "lopper_plan.json",
+    "model.safetensors",
+    "pruning_config.json",
+    "run.json",
+    "settings.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+  ]);
+
+  const record = JSON.parse(await read(`${folder}/p/run.json`));
+  assert.match(record.modelDigest, /^sha256:/);
+  assert.match(record.calibrationDigest.block, /^sha256:/);
+  assert.equal(record.flags.ratio, 20);
+  assert.ok(record.ratio >= 20 && record.ratio < 24, `ratio ${record.ratio}`);
+  assert.ok(record.parameters.pruned < record.parameters.dense * 0.8);
+  assert.ok(record.bytes.pruned < record.bytes.dense * 0.8);
+  assert.ok(record.perplexity.heldOut.pruned > record.perplexity.heldOut.dense);
+  assert.ok(record.perplexity.calibration.dense > 1);
+  assert.ok(record.wallSeconds > 0);
+  const saved = record.blockTokens.spent / record.blockTokens.full;
+  assert.ok(saved <= 0.6, `suffix-only scoring spent ${saved} of full forward passes`);
+
+  const journal = (await read(`${folder}/p/journal.jsonl`)).trimEnd().split("\n");
+  assert.equal(journal.length, record.steps);
+  const first = JSON.parse(journal[0]);
+  assert.equal(first.step, 0);
+  assert.equal(first.candidates.length, 24);
+  assert.equal(first.ppl, Math.min(...first.candidates.map(({ ppl }: { ppl: number }) => ppl)));
+
+  // what was written opens like any other model
+  const inspected = await runLopper(["inspect", "p", "--json"], folder);
+  const facts = JSON.parse(inspected.stdout);
+  assert.equal(facts.parameters.total, record.parameters.pruned);
+  assert.equal(facts.digest, record.prunedDigest);
+  const generated = await runLopper(["generate", "p", "The ship", "--max-tokens", "5"], folder);
+  assert.equal(generated.code, 0, generated.stderr);
+  assert.ok(generated.stdout.startsWith("The ship"));
+
+  // a finished run is not written over, and resuming it says so
+  await fails(["prune", "--out", "p", ...QUICK], folder, 2, /finished run.*--overwrite/);
+  const again = await runLopper(["prune", "--out", "p", "--resume"], folder);
+  assert.equal(again.code, 0);
+  assert.ok(again.stdout.includes("parameters"));
+
+  // the plan gives the same checkpoint without a search; so does the published config
+  for (const plan of ["p/lopper_plan.json", "p/pruning_config.json"]) {
+    const out = plan.replaceAll("/", "-");
+    const applied = await runLopper(["prune", "--plan", plan, "--out", out, ...QUICK], folder);
+    assert.equal(applied.code, 0, applied.stderr);
+    assert.deepEqual(
+      await Deno.readFile(`${folder}/${out}/model.safetensors`),
+      await Deno.readFile(`${folder}/p/model.safetensors`),
+      plan,
+    );
+  }
+  // and belongs to the dense model only
+  await fails(
+    ["prune", "p", "--plan", "p/lopper_plan.json", "--out", "q", ...QUICK],
+    folder,
+    1,
+    /the plan belongs to the checkpoint sha256:\w+ and this one is/,
+  );
+  // the model's own folder is never cleared
+  await fails(["prune", "p", "--out", "p", "--overwrite", ...QUICK], folder, 2, /own folder/);
+});
+
+test("prune --json prints objects only, the record last", async (folder) => {
+  const args = ["prune", "--json", "--preset", "heads", "--ratio", "1", "--out", "p", ...QUICK];
+  const { code, stdout, stderr } = await runLopper(args, folder);
+  assert.equal(code, 0, stderr);
+  const events = stdout.trimEnd().split("\n").map((line) => JSON.parse(line));
+  assert.equal(events.at(-1).event, "result");
+  assert.equal(events.at(-1).kind, "lopper-run");
+  assert.equal(events.filter(({ event }) => event === "step").length, events.at(-1).steps);
+});
+
+test("prune --dry-run writes nothing and says what would be done", async (folder) => {
+  const { code, stdout } = await runLopper(["prune", "--dry-run", ...QUICK], folder);
+  assert.equal(code, 0);
+  assert.match(stdout, /blocks up to 8\.80 %/);
+  assert.match(stdout, /about \d+ steps/);
+  assert.deepEqual([...Deno.readDirSync(folder)], []);
+});
+
+test("wrong usage exits with 2 and one sentence", async (folder) => {
+  await fails(["prune", "--ratio", "150"], folder, 2, /below 100/);
+  await fails(["prune", "--distribution", "1:2"], folder, 2, /three shares/);
+  await fails(["prune", "--preset", "width", "--distribution", "1:1:1"], folder, 2, /fixes the distribution/);
+  await fails(["prune", "--backend", "cuda"], folder, 2, /cuda is not supported yet/);
+  await fails(["prune", "--backend", "abacus"], folder, 2, /needs to be auto, cpu, wasm/);
+  await fails(["prune", "--attention-group", "7"], folder, 2, /multiple of 96/);
+  await fails(["prune", "--seq-len", "4096"], folder, 2, /takes 1024 tokens at most/);
+  await fails(["prune", "--plan", "x", "--resume"], folder, 2, /one go/);
+  await fails(["frobnicate"], folder, 2, /unknown command/);
+  await fails(["generate", "demo", ""], folder, 2, /the prompt is empty/);
+  assert.deepEqual([...Deno.readDirSync(folder)], [], "nothing was written");
+});
+
+test("what cannot be done exits with 1, names the file, and leaves nothing behind", async (folder) => {
+  await Deno.mkdir(`${folder}/empty`);
+  await Deno.writeTextFile(`${folder}/list.jsonl`, '{"text": "fine"}\n{"words": 1}\n');
+  await Deno.writeTextFile(`${folder}/short.txt`, "too short\n");
+  await Deno.writeTextFile(`${folder}/plan.json`, '{"kind": "shopping list"}');
+  await fails(["inspect", "missing"], folder, 1, /missing: there is no such folder/);
+  await fails(["inspect", "empty"], folder, 1, /empty: there is no file config\.json/);
+  await fails(["prune", "--calibration", "none.txt"], folder, 1, /none\.txt: there is no such file/);
+  await fails(["prune", "--calibration", "list.jsonl"], folder, 1, /list\.jsonl, line 2/);
+  await fails(["prune", "--calibration", "short.txt"], folder, 1, /one sequence needs 256/);
+  await fails(["prune", "--plan", "plan.json"], folder, 1, /plan\.json/);
+  await fails(["prune", "--ratio", "97"], folder, 1, /the largest reachable ratio is \d+\.\d+ %/);
+  assert.deepEqual(
+    [...Deno.readDirSync(folder)].map(({ name }) => name).sort(),
+    ["empty", "list.jsonl", "plan.json", "short.txt"],
+  );
+});
+
+test("--best-effort ends where the candidates end", async (folder) => {
+  const args = ["prune", "--preset", "heads", "--ratio", "90", "--best-effort", "--out", "p"];
+  await fails(args.filter((arg) => arg !== "--best-effort"), folder, 1, /largest reachable/);
+  const { code, stderr } = await runLopper([...args, ...QUICK], folder);
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /warning: stage attention_heads has no candidates left/);
+  const record = JSON.parse(await read(`${folder}/p/run.json`));
+  assert.equal(record.steps, 12);
+});
+
+test("Ctrl-C leaves a run that --resume finishes, with the same plan", async (folder) => {
+  const args = ["--preset", "blockpruner", "--ratio", "12", ...QUICK];
+  const process = startLopper(["prune", "--out", "p", ...args], folder);
+  const output = process.output();
+  const journal = `${folder}/p/journal.jsonl`;
+  while ((await read(journal).catch(() => "")) === "") {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  process.kill("SIGINT");
+  const { code, stderr } = await output;
+  assert.equal(code, 130);
+  assert.match(new TextDecoder().decode(stderr), /nothing is lost, continue with: .*--resume --out/);
+  const before = await read(journal);
+  await fails(["prune", "--out", "p", ...args], folder, 2, /unfinished run \(--resume continues it\)/);
+  await fails(
+    ["prune", "--out", "p", "--resume", "--ratio", "13"],
+    folder,
+    1,
+    /the setting ratio was 12 and is now 13/,
+  );
+
+  const resumed = await runLopper(["prune", "--out", "p", "--resume"], folder);
+  assert.equal(resumed.code, 0, resumed.stderr);
+  assert.ok((await read(journal)).startsWith(before), "the journal only grew");
+  await runLopper(["prune", "--out", "straight", ...args], folder);
+  assert.equal(
+    await read(`${folder}/p/lopper_plan.json`),
+    await read(`${folder}/straight/lopper_plan.json`),
+  );
+});
+
+test("without --out, results get names of their own where the user stands", async (folder) => {
+  const args = ["prune", "--preset", "heads", "--ratio", "1", ...QUICK];
+  for (const expected of ["lopper-demo-pruned", "lopper-demo-pruned-2"]) {
+    const { code, stderr } = await runLopper(args, folder);
+    assert.equal(code, 0, stderr);
+    await Deno.stat(`${folder}/${expected}/run.json`);
+  }
+});
+
+test("--help of every command shows examples, and --version the version", async (folder) => {
+  for (const command of ["prune", "inspect", "generate"]) {
+    const { code, stdout } = await runLopper([command, "--help"], folder);
+    assert.equal(code, 0);
+    assert.match(stdout, /Examples:\n {2}lopper /);
+  }
+  const { stdout } = await runLopper(["--version"], folder);
+  assert.match(stdout, /^\d+\.\d+\.\d+\n$/);
+});

@@ -1,0 +1,102 @@
+import assert from "node:assert/strict";
+import { openModel } from "@lopper/model-io";
+import { FileFolder } from "@lopper/model-io/files";
+import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
+import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
+import { runLopper, startLopper } from "./cli.ts";
+
+/** What two runs of the same search must have in common, byte for byte. */
+const SAME_BYTES = [
+  "lopper_plan.json",
+  "pruning_config.json",
+  "model.safetensors",
+  "config.json",
+  "settings.json",
+] as const;
+
+/**
+ * Kills runs of the embedded model with SIGKILL at random moments, resumes each, and compares what comes out with a run
+ * that nobody disturbed.
+ * @returns how many kills hit a run that was still going.
+ */
+export async function killAndResume(
+  folder: string,
+  settings: readonly string[],
+  kills: number,
+  seed: number,
+): Promise<void> {
+  const started = performance.now();
+  const undisturbed = await runLopper(["prune", "--out", "reference", ...settings], folder);
+  const duration = performance.now() - started;
+  assert.equal(undisturbed.code, 0, undisturbed.stderr);
+
+  const random = xoroshiro128plus(seed);
+  let done = 0, runs = 0, out = "run-0";
+  while (done < kills) {
+    const process = startLopper(["prune", "--out", out, "--resume", ...settings], folder);
+    const output = process.output();
+    const wait = uniformFloat64(random) * duration;
+    const timer = setTimeout(() => {
+      try {
+        process.kill("SIGKILL");
+      } catch { /* it was faster */ }
+    }, wait);
+    const { signal, code, stderr } = await output;
+    clearTimeout(timer);
+    if (signal === "SIGKILL") {
+      done += 1;
+      await checkNoPartialFile(`${folder}/${out}`, `${folder}/reference`);
+    } else {
+      assert.equal(code, 0, new TextDecoder().decode(stderr));
+      await checkSameResult(folder, out);
+      out = `run-${++runs}`;
+    }
+  }
+  const last = await runLopper(["prune", "--out", out, "--resume", ...settings], folder);
+  assert.equal(last.code, 0, last.stderr);
+  await checkSameResult(folder, out);
+  console.log(`${done} kills, ${runs + 1} runs finished, all equal to the undisturbed one`);
+}
+
+async function checkSameResult(folder: string, out: string) {
+  for (const file of SAME_BYTES) {
+    assert.deepEqual(
+      await Deno.readFile(`${folder}/${out}/${file}`),
+      await Deno.readFile(`${folder}/reference/${file}`),
+      `${file} of ${out}`,
+    );
+  }
+  const decisions = async (run: string) =>
+    (await Deno.readTextFile(`${folder}/${run}/journal.jsonl`)).trimEnd().split("\n")
+      .map((line) => JSON.parse(line)).map(({ taken, ppl, candidates }) => ({
+        taken,
+        ppl,
+        candidates,
+      }));
+  assert.deepEqual(await decisions(out), await decisions("reference"));
+  const model = await openModel(new FileFolder(`${folder}/${out}`));
+  model.close();
+}
+
+/** Every file under its final name is whole, whenever the run was cut off; only the journal grows in place. */
+async function checkNoPartialFile(path: string, reference: string) {
+  let entries;
+  try {
+    entries = [...Deno.readDirSync(path)];
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    throw error;
+  }
+  for (const { name } of entries) {
+    if (name.startsWith(".") || name === "journal.jsonl") continue;
+    if (name === "run.json") {
+      JSON.parse(await Deno.readTextFile(`${path}/${name}`));
+      continue;
+    }
+    assert.deepEqual(
+      await Deno.readFile(`${path}/${name}`),
+      await Deno.readFile(`${reference}/${name}`),
+      `${name} after a kill`,
+    );
+  }
+}
