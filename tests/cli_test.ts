@@ -19,7 +19,9 @@ test("prune writes a checkpoint, a plan, a journal and a record, says nothing el
   const { code, stdout, stderr } = await runLopper(["prune", "--out", "p", ...QUICK], folder);
   assert.equal(code, 0, stderr);
   assert.equal(stderr, "");
-  for (const what of ["parameters", "held-out", "block-tokens", "written to", "dense:", "pruned:"]) {
+  for (
+    const what of ["parameters", "held-out", "block-tokens", "written to", "dense:", "pruned:"]
+  ) {
     assert.ok(stdout.includes(what), `${what} in ${stdout}`);
   }
   const files = [...Deno.readDirSync(`${folder}/p`)].map(({ name }) => name).sort();
@@ -114,7 +116,12 @@ test("prune --dry-run writes nothing and says what would be done", async (folder
 test("wrong usage exits with 2 and one sentence", async (folder) => {
   await fails(["prune", "--ratio", "150"], folder, 2, /below 100/);
   await fails(["prune", "--distribution", "1:2"], folder, 2, /three shares/);
-  await fails(["prune", "--preset", "width", "--distribution", "1:1:1"], folder, 2, /fixes the distribution/);
+  await fails(
+    ["prune", "--preset", "width", "--distribution", "1:1:1"],
+    folder,
+    2,
+    /fixes the distribution/,
+  );
   await fails(["prune", "--backend", "cuda"], folder, 2, /cuda is not supported yet/);
   await fails(["prune", "--backend", "abacus"], folder, 2, /needs to be auto, cpu, wasm/);
   await fails(["prune", "--attention-group", "7"], folder, 2, /multiple of 96/);
@@ -132,7 +139,12 @@ test("what cannot be done exits with 1, names the file, and leaves nothing behin
   await Deno.writeTextFile(`${folder}/plan.json`, '{"kind": "shopping list"}');
   await fails(["inspect", "missing"], folder, 1, /missing: there is no such folder/);
   await fails(["inspect", "empty"], folder, 1, /empty: there is no file config\.json/);
-  await fails(["prune", "--calibration", "none.txt"], folder, 1, /none\.txt: there is no such file/);
+  await fails(
+    ["prune", "--calibration", "none.txt"],
+    folder,
+    1,
+    /none\.txt: there is no such file/,
+  );
   await fails(["prune", "--calibration", "list.jsonl"], folder, 1, /list\.jsonl, line 2/);
   await fails(["prune", "--calibration", "short.txt"], folder, 1, /one sequence needs 256/);
   await fails(["prune", "--plan", "plan.json"], folder, 1, /plan\.json/);
@@ -164,9 +176,17 @@ test("Ctrl-C leaves a run that --resume finishes, with the same plan", async (fo
   process.kill("SIGINT");
   const { code, stderr } = await output;
   assert.equal(code, 130);
-  assert.match(new TextDecoder().decode(stderr), /nothing is lost, continue with: .*--resume --out/);
+  assert.match(
+    new TextDecoder().decode(stderr),
+    /nothing is lost, continue with: .*--resume --out/,
+  );
   const before = await read(journal);
-  await fails(["prune", "--out", "p", ...args], folder, 2, /unfinished run \(--resume continues it\)/);
+  await fails(
+    ["prune", "--out", "p", ...args],
+    folder,
+    2,
+    /unfinished run \(--resume continues it\)/,
+  );
   await fails(
     ["prune", "--out", "p", "--resume", "--ratio", "13"],
     folder,
