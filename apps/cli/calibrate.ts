@@ -42,9 +42,9 @@ export async function readTexts(
   const set = (samples: readonly string[], what: string) =>
     calibrationSet(samples, tokenizer, flags.seqLen, what);
   return {
-    block: set(block, `calibration text ${blockFile}`),
-    width: set(width, `calibration text ${widthFile}`),
-    heldOut: set(heldOut, "held-out text"),
+    block: await set(block, `calibration text ${blockFile}`),
+    width: await set(width, `calibration text ${widthFile}`),
+    heldOut: await set(heldOut, "held-out text"),
     drawn: { block: block.length, width: width.length },
   };
 }

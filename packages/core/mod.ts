@@ -1,4 +1,5 @@
 export * from "./counts.ts";
+export * from "./digest.ts";
 export * from "./dtype.ts";
 export * from "./errors.ts";
 export * from "./model_spec.ts";

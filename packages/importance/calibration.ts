@@ -1,7 +1,5 @@
-import { CalibrationError } from "@lopper/core";
+import { CalibrationError, sha256 } from "@lopper/core";
 import type { Tokenizer } from "@lopper/model-io";
-import { sha256 } from "@noble/hashes/sha2.js";
-import { bytesToHex } from "@noble/hashes/utils.js";
 import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 
@@ -76,12 +74,12 @@ export function drawSamples(
  * (method.md §1, "Perplexity").
  * @throws {CalibrationError} when the text has fewer tokens than one sequence.
  */
-export function calibrationSet(
+export async function calibrationSet(
   samples: readonly string[],
   tokenizer: Tokenizer,
   length: number,
   what: string,
-): CalibrationSet {
+): Promise<CalibrationSet> {
   const ids = tokenizer.encode(samples.join("\n\n"));
   const count = Math.floor(ids.length / length);
   if (count === 0) {
@@ -95,16 +93,14 @@ export function calibrationSet(
   );
   // The published code takes an eos id of 0 for "no eos token".
   const ignoredLabel = tokenizer.eosTokenId || null;
-  return { sequences, length, ignoredLabel, digest: digest(sequences, ignoredLabel) };
+  return { sequences, length, ignoredLabel, digest: await digest(sequences, ignoredLabel) };
 }
 
-function digest(sequences: readonly (readonly number[])[], ignoredLabel: number | null): string {
-  const hash = sha256.create();
-  hash.update(new TextEncoder().encode(JSON.stringify({ ignoredLabel, n: sequences.length })));
-  for (const sequence of sequences) {
-    const ids = new DataView(new ArrayBuffer(4 * sequence.length));
-    sequence.forEach((id, i) => ids.setUint32(4 * i, id, true));
-    hash.update(new Uint8Array(ids.buffer));
-  }
-  return `sha256:${bytesToHex(hash.digest())}`;
+/** Of one line with the label rule, and one line of ids a sequence. */
+function digest(
+  sequences: readonly (readonly number[])[],
+  ignoredLabel: number | null,
+): Promise<string> {
+  const lines = [JSON.stringify({ ignoredLabel }), ...sequences.map((ids) => ids.join(" "))];
+  return sha256(new TextEncoder().encode(lines.join("\n")));
 }

@@ -6,9 +6,8 @@ import {
   isFloatDType,
   mlpParameters,
   type ModelSpec,
+  sha256,
 } from "@lopper/core";
-import { sha256 } from "@noble/hashes/sha2.js";
-import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
 import { configSchema, specFromConfig } from "./config.ts";
 import {
   ATTENTION_WEIGHTS,
@@ -206,20 +205,26 @@ export function outerWeight(model: Model, part: "embedding" | "finalNorm" | "lmH
 }
 
 /**
- * `sha256:…` over the model's shapes and every weight (role, dtype, shape, bytes). Two checkpoints with the same digest
+ * `sha256:…` over the model's shapes and every weight: role, dtype, shape, and the SHA-256 of each 16 MiB of its bytes (so
+ * that the platform's own implementation, which takes no streams, can be used). Two checkpoints with the same digest
  * compute the same thing, however they are sharded.
  */
-export async function modelDigest(model: Model): Promise<string> {
-  const hash = sha256.create();
-  hash.update(utf8ToBytes(JSON.stringify(model.spec)));
+export async function modelDigest(
+  model: Model,
+  onProgress?: (bytesDone: number, bytes: number) => void,
+): Promise<string> {
+  const lines = [JSON.stringify(model.spec)];
+  let done = 0;
   for (const { role, tensor } of model.weights) {
-    hash.update(utf8ToBytes(JSON.stringify([role, tensor.dtype, tensor.shape])));
+    lines.push(JSON.stringify([role, tensor.dtype, tensor.shape]));
     for (let offset = 0; offset < tensor.byteLength; offset += DIGEST_CHUNK_BYTES) {
       const length = Math.min(DIGEST_CHUNK_BYTES, tensor.byteLength - offset);
-      hash.update(await model.store.readBytes(tensor.name, offset, length));
+      lines.push(await sha256(await model.store.readBytes(tensor.name, offset, length)));
+      done += length;
+      onProgress?.(done, model.weightBytes);
     }
   }
-  return `sha256:${bytesToHex(hash.digest())}`;
+  return await sha256(new TextEncoder().encode(lines.join("\n")));
 }
 
 /** Parameters that a block of this model stores, its norm included. */

@@ -90,7 +90,11 @@ async function prune(run: Run) {
   const tokenizer = await openTokenizer(model.folder);
   const texts = await readTexts(flags, model.spec, tokenizer);
   reporter.say(describeStart(run.title, model, backend, flags, texts));
-  const digest = await modelDigest(model);
+  const digest = await modelDigest(
+    model,
+    (done, total) => reporter.progress("reading the model", done, total),
+  );
+  reporter.stop();
   const order = await weightOrder(model);
   const decoder = new Decoder(backend, await LaidOutWeights.load(model, order));
   const cacheBytes = Deno.systemMemoryInfo().available / 4;
