@@ -3,7 +3,6 @@ import { CALIBRATION_TEXT, HELD_OUT_TEXT } from "@lopper/demo-model";
 import { type CalibrationSet, calibrationSet, drawSamples, parseSamples } from "@lopper/importance";
 import type { Tokenizer } from "@lopper/model-io";
 import { fileURLToPath } from "node:url";
-import { userPath } from "./paths.ts";
 
 /** The texts of a run, cut into sequences. */
 export interface RunTexts {
@@ -31,8 +30,8 @@ export async function readTexts(
     );
   }
   const embedded = fileURLToPath(CALIBRATION_TEXT);
-  const blockFile = flags.calibration === null ? embedded : userPath(flags.calibration);
-  const widthFile = flags.calibrationWidth === null ? blockFile : userPath(flags.calibrationWidth);
+  const blockFile = flags.calibration ?? embedded;
+  const widthFile = flags.calibrationWidth ?? blockFile;
   const draw = async (file: string, count: number) =>
     drawSamples(parseSamples(await readText(file), file), count, flags.seed);
   const block = await draw(blockFile, flags.samples);

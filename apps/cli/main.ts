@@ -28,7 +28,7 @@ async function main(args: readonly string[]): Promise<number> {
       console.error(`lopper: ${error.message}`);
       return error instanceof UsageError ? 2 : 1;
     }
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) {
+    if (isSystemError(error)) {
       console.error(`lopper: ${error.message}`);
       return 1;
     }
@@ -36,6 +36,11 @@ async function main(args: readonly string[]): Promise<number> {
     console.error(error);
     return 1;
   }
+}
+
+/** The machine's word, not ours: no such file, no permission, no space left. */
+function isSystemError(error: unknown): error is Error {
+  return error instanceof Error && "code" in error && /^E[A-Z]+$/.test(String(error.code));
 }
 
 Deno.exit(await main(Deno.args));

@@ -3,6 +3,7 @@ import { DEMO_SAMPLES, DEMO_SEQUENCE_LENGTH } from "@lopper/demo-model";
 import { defaultMlpGroup, headGroupUnit, type PresetName, PRESETS } from "@lopper/search";
 import { type Command, Option } from "commander";
 import { decimal, distribution, wholeNumber } from "./options.ts";
+import { userPath } from "./paths.ts";
 
 /** Options of `lopper prune` as commander parses them; what was not given is undefined. */
 export interface PruneOptions {
@@ -121,21 +122,26 @@ export function resolveFlags(
   const shares = options.distribution ?? saved?.distribution ?? PRESETS[preset].join(":");
   distribution(shares);
   return {
-    model: source,
+    model: absolute(source),
     ratio: options.ratio ?? saved?.ratio ?? 20,
     preset,
     distribution: shares,
     mlpGroup: options.mlpGroup ?? saved?.mlpGroup ?? defaultMlpGroup(spec),
     attentionGroup: options.attentionGroup ?? saved?.attentionGroup ?? headGroupUnit(spec),
     search: options.search ?? saved?.search ?? "exhaustive",
-    calibration: options.calibration ?? saved?.calibration ?? null,
-    calibrationWidth: options.calibrationWidth ?? saved?.calibrationWidth ?? null,
+    calibration: absolute(options.calibration ?? saved?.calibration ?? null),
+    calibrationWidth: absolute(options.calibrationWidth ?? saved?.calibrationWidth ?? null),
     samples: options.samples ?? saved?.samples ?? samples.block,
     widthSamples: options.widthSamples ?? saved?.widthSamples ?? samples.width,
     seqLen: options.seqLen ?? saved?.seqLen ?? defaultSequenceLength(spec, embedded),
     seed: options.seed ?? saved?.seed ?? 42,
     bestEffort: options.bestEffort ?? saved?.bestEffort ?? false,
   };
+}
+
+/** Paths are recorded in full, so that a run can be resumed from any folder. */
+function absolute(path: string | null): string | null {
+  return path === null ? null : userPath(path);
 }
 
 function defaultSequenceLength(spec: ModelSpec, embedded: boolean): number {

@@ -12,7 +12,7 @@ export interface RunSettings {
 }
 
 export interface RunFlags {
-  /** Path as given, or null for the embedded model. */
+  /** Full path, or null for the embedded model. */
   readonly model: string | null;
   readonly ratio: number;
   readonly preset: string;
