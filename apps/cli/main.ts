@@ -40,6 +40,7 @@ async function main(args: readonly string[]): Promise<number> {
 
 /** The machine's word, not ours: no such file, no permission, no space left. */
 function isSystemError(error: unknown): error is Error {
+  if (Object.values(Deno.errors).some((kind) => error instanceof kind)) return true;
   return error instanceof Error && "code" in error && /^E[A-Z]+$/.test(String(error.code));
 }
 
