@@ -1,5 +1,6 @@
 export * from "./byte_sink.ts";
 export * from "./byte_source.ts";
+export { configSchema, type ModelConfig, specFromConfig } from "./config.ts";
 export * from "./dtypes.ts";
 export * from "./families/family.ts";
 export { FAMILIES } from "./families/mod.ts";
@@ -8,5 +9,6 @@ export * from "./model_folder.ts";
 export * from "./plan_json.ts";
 export * from "./pruned_model.ts";
 export * from "./tokenizer.ts";
+export * from "./safetensors/writer.ts";
 export type { TensorInfo } from "./safetensors/header.ts";
 export type { TensorStore } from "./safetensors/tensor_store.ts";

@@ -1,0 +1,87 @@
+import { type Backend, type Executable, openBackend } from "@lopper/backends";
+import { UnsupportedModelError } from "@lopper/core";
+import { openModel } from "@lopper/model-io";
+import { FileFolder } from "@lopper/model-io/files";
+import { Decoder, LaidOutWeights, sequenceLogits, sourceOrder } from "@lopper/runtime";
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { maxAbsDifference } from "../packages/backends/testing/reference.ts";
+
+const FIXTURES = fileURLToPath(new URL("fixtures/families", import.meta.url));
+
+interface Case {
+  readonly input_ids: readonly (readonly number[])[];
+  /** Little-endian float32, `[B, T, V]`, in base64. */
+  readonly logits: string;
+}
+interface Expected {
+  readonly tolerance: number;
+  readonly cases: readonly Case[];
+  readonly beyond_window?: Case;
+}
+
+function float32FromBase64(text: string): Float32Array {
+  return new Float32Array(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
+}
+
+/** A backend that also notes which operators the graphs it compiles hold. */
+function recording(backend: Backend, operators: Set<string>): Backend {
+  return {
+    description: backend.description,
+    compile(onnx: Uint8Array): Promise<Executable> {
+      const text = new TextDecoder("latin1").decode(onnx);
+      for (const op of ["GroupQueryAttention", "RotaryEmbedding"]) {
+        if (text.includes(op)) operators.add(op);
+      }
+      return backend.compile(onnx);
+    },
+    dispose: () => backend.dispose(),
+  };
+}
+
+for (const name of ["cpu", "wasm"] as const) {
+  for (
+    const { name: family } of [...Deno.readDirSync(FIXTURES)].sort((a, b) =>
+      a.name < b.name ? -1 : 1
+    )
+  ) {
+    Deno.test({
+      name: `logits of ${family} on ${name} are those of transformers`,
+      sanitizeOps: false,
+      sanitizeResources: false,
+      async fn() {
+        const folder = `${FIXTURES}/${family}`;
+        const expected: Expected = JSON.parse(await Deno.readTextFile(`${folder}/expected.json`));
+        const { backend } = await openBackend(name, { threads: 2 });
+        const operators = new Set<string>();
+        const model = await openModel(new FileFolder(folder));
+        const decoder = new Decoder(
+          recording(backend, operators),
+          await LaidOutWeights.load(model, sourceOrder(model.spec)),
+        );
+        assert.ok(expected.cases.length > 0);
+        for (const { input_ids, logits } of expected.cases) {
+          const difference = maxAbsDifference(
+            await sequenceLogits(decoder, input_ids),
+            float32FromBase64(logits),
+          );
+          assert.ok(difference <= expected.tolerance, `off by ${difference}`);
+        }
+        const fused = name === "cpu" && model.spec.headDim % 16 === 0;
+        assert.deepEqual([...operators], [fused ? "GroupQueryAttention" : "RotaryEmbedding"]);
+
+        if (expected.beyond_window) {
+          const window = model.spec.slidingWindow;
+          await assert.rejects(
+            sequenceLogits(decoder, expected.beyond_window.input_ids),
+            (error) =>
+              error instanceof UnsupportedModelError &&
+              error.message.includes(`last ${window} tokens`),
+          );
+        }
+        await decoder.dispose();
+        model.close();
+      },
+    });
+  }
+}

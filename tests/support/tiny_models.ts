@@ -1,0 +1,177 @@
+import { groupSize, type ModelSpec, type PrunePlan } from "@lopper/core";
+import {
+  blockTensorName,
+  blockWeightShapes,
+  configSchema,
+  FAMILIES,
+  fromFloat32,
+  MemoryFolder,
+  MemorySink,
+  specFromConfig,
+  type TensorEntry,
+  writeSafetensors,
+} from "@lopper/model-io";
+import type { UnitOrder } from "@lopper/runtime";
+import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
+import { uniformInt } from "pure-rand/distribution/uniformInt";
+import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
+
+/** Reproducible random choices. */
+export class Random {
+  readonly #generator;
+
+  constructor(seed: number) {
+    this.#generator = xoroshiro128plus(seed);
+  }
+
+  /** A whole number from `low` to `high`, both included. */
+  int(low: number, high: number): number {
+    return uniformInt(this.#generator, low, high);
+  }
+
+  /** A number in [0, 1). */
+  unit(): number {
+    return uniformFloat64(this.#generator);
+  }
+
+  chance(p: number): boolean {
+    return this.unit() < p;
+  }
+
+  pick<T>(items: readonly T[]): T {
+    return items[this.int(0, items.length - 1)];
+  }
+
+  shuffled(n: number): number[] {
+    const items = Array.from({ length: n }, (_, i) => i);
+    for (let i = n - 1; i > 0; i--) {
+      const j = this.int(0, i);
+      [items[i], items[j]] = [items[j], items[i]];
+    }
+    return items;
+  }
+}
+
+/** A random tiny model of a random family, float32, in memory: odd shapes, missing blocks and biases included. */
+export async function tinyModel(random: Random): Promise<MemoryFolder> {
+  const family = random.pick(FAMILIES);
+  const hidden = random.pick([12, 20, 24, 32]);
+  const headDim = random.pick([4, 6, 16, 32]);
+  const kvHeads = random.int(1, 3);
+  const queriesPerGroup = random.int(1, 3);
+  const layerCount = random.int(1, 4);
+  const intermediate = random.int(3, 40);
+  const vocab = random.int(17, 40);
+  const tied = random.chance(0.5);
+  const missing = random.chance(0.3);
+  const shapes = Array.from({ length: layerCount }, () => {
+    const groups = missing ? random.int(1, kvHeads) : kvHeads;
+    return {
+      attention: missing && random.chance(0.3)
+        ? null
+        : { query_heads: groups * queriesPerGroup, kv_heads: groups },
+      mlp: missing && random.chance(0.3)
+        ? null
+        : { intermediate_size: missing ? random.int(1, intermediate) : intermediate },
+    };
+  });
+  const config = {
+    model_type: family.modelType,
+    hidden_size: hidden,
+    intermediate_size: intermediate,
+    num_hidden_layers: layerCount,
+    num_attention_heads: kvHeads * queriesPerGroup,
+    num_key_value_heads: kvHeads,
+    head_dim: headDim,
+    vocab_size: vocab,
+    max_position_embeddings: 64,
+    rms_norm_eps: 1e-5,
+    tie_word_embeddings: tied,
+    attention_bias: random.chance(0.5),
+    mlp_bias: random.chance(0.5),
+    sliding_window: null,
+    rope_parameters: random.pick([
+      { rope_type: "default", rope_theta: 10000 },
+      { rope_type: "linear", rope_theta: 10000, factor: 2 },
+      {
+        rope_type: "llama3",
+        rope_theta: 500000,
+        factor: 8,
+        low_freq_factor: 1,
+        high_freq_factor: 4,
+        original_max_position_embeddings: 32,
+      },
+    ]),
+    ...(missing && { lopper: { schema: 1, layers: shapes } }),
+  };
+  const { spec } = specFromConfig(configSchema.parse(config), "config.json");
+
+  const entries: TensorEntry[] = [];
+  const add = (name: string, shape: readonly number[], norm: boolean) => {
+    const count = shape.reduce((a, b) => a * b, 1);
+    // Rows of unit length keep activations and logits of order one.
+    const scale = norm ? 0.2 : 1.7 / Math.sqrt(shape.at(-1)!);
+    const values = Float32Array.from(
+      { length: count },
+      () => (norm ? 1 : 0) + scale * (2 * random.unit() - 1),
+    );
+    const bytes = fromFloat32("F32", values);
+    entries.push({ name, dtype: "F32", shape, data: () => Promise.resolve(bytes) });
+  };
+  const names = family.tensorNames;
+  add(names.embedding, [vocab, hidden], false);
+  for (let layer = 0; layer < layerCount; layer++) {
+    for (const kind of ["attention", "mlp"] as const) {
+      for (const [weight, shape] of blockWeightShapes(spec, { layer, kind })) {
+        add(blockTensorName(names, { layer, kind }, weight), shape, weight.endsWith("norm"));
+      }
+    }
+  }
+  add(names.finalNorm, [hidden], true);
+  if (!tied) add(names.lmHead, [vocab, hidden], false);
+  const sink = new MemorySink();
+  await writeSafetensors(sink, entries);
+  await sink.commit();
+  return new MemoryFolder("tiny", {
+    "config.json": JSON.stringify(config),
+    "model.safetensors": sink.bytes,
+  });
+}
+
+/** A random order of the units of every block. */
+export function randomOrder(spec: ModelSpec, random: Random): UnitOrder {
+  return {
+    layers: spec.layers.map(({ attention, mlp }) => ({
+      kvGroups: attention && random.shuffled(attention.kvHeads),
+      channels: mlp && random.shuffled(mlp.intermediateSize),
+    })),
+  };
+}
+
+/** Random narrower layers; removed blocks and blocks of a single unit come often. */
+export function randomLayers(spec: ModelSpec, random: Random): ModelSpec["layers"] {
+  const width = (full: number) => random.chance(0.2) ? 1 : random.int(1, full);
+  return spec.layers.map(({ attention, mlp }) => {
+    const groups = attention ? width(attention.kvHeads) : 0;
+    return {
+      attention: attention && !random.chance(0.25)
+        ? { queryHeads: groups * groupSize(attention), kvHeads: groups }
+        : null,
+      mlp: mlp && !random.chance(0.25) ? { intermediateSize: width(mlp.intermediateSize) } : null,
+    };
+  });
+}
+
+/** What a plan exercises, so that a test can say that everything occurred. */
+export function traits(spec: ModelSpec, plan: PrunePlan): string[] {
+  const found: string[] = [spec.family, spec.tiedEmbeddings ? "tied" : "untied"];
+  plan.layers.forEach(({ attention, mlp }) => {
+    if (attention === "removed") found.push("attention removed");
+    else if (attention.kvGroups.length === 1) found.push("one KV group");
+    if (mlp === "removed") found.push("MLP removed");
+    else if (mlp.channels.length === 1) found.push("one channel");
+    if (attention === "removed" && mlp === "removed") found.push("layer removed");
+  });
+  if (spec.headDim % 16 !== 0) found.push("odd head size");
+  return found;
+}
