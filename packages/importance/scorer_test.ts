@@ -1,0 +1,120 @@
+import { openBackend } from "@lopper/backends";
+import { headCostInBlocks, type LayerSpec, replaceLayer } from "@lopper/core";
+import { openModel } from "@lopper/model-io";
+import { FileFolder } from "@lopper/model-io/files";
+import { Decoder, LaidOutWeights } from "@lopper/runtime";
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import type { CalibrationSet } from "./calibration.ts";
+import { type Scorable, SuffixScorer } from "./scorer.ts";
+import { weightOrder } from "./weight_order.ts";
+
+const FIXTURE = fileURLToPath(
+  new URL("../../tests/fixtures/families/qwen2-heterogeneous", import.meta.url),
+);
+const LENGTH = 12;
+const BATCH_TOKENS = 2 * LENGTH;
+
+async function withDecoder(body: (decoder: Decoder, set: CalibrationSet) => Promise<void>) {
+  const { backend } = await openBackend("cpu", { threads: 1 });
+  const model = await openModel(new FileFolder(FIXTURE));
+  const decoder = new Decoder(backend, await LaidOutWeights.load(model, await weightOrder(model)));
+  const sequences = Array.from(
+    { length: 5 },
+    (_, s) =>
+      Array.from({ length: LENGTH }, (_, i) => (7 * s * s + 13 * i + s) % model.spec.vocabSize),
+  );
+  await body(decoder, { sequences, length: LENGTH, ignoredLabel: 13, digest: "sha256:test" });
+  await decoder.dispose();
+  await backend.dispose();
+  model.close();
+}
+
+/** Every block removed once, and every MLP and attention narrowed once where that is possible. */
+function candidatesOf(layers: readonly LayerSpec[]): Scorable[] {
+  return layers.flatMap(({ attention, mlp }, layer) => {
+    const found: Scorable[] = [];
+    const add = (kind: "attention" | "mlp", change: Partial<LayerSpec>) =>
+      found.push({ layer, kind, layers: replaceLayer(layers, layer, change) });
+    if (attention) add("attention", { attention: null });
+    if (mlp) add("mlp", { mlp: null });
+    if (attention && attention.kvHeads > 1) {
+      const kvHeads = attention.kvHeads - 1;
+      const queryHeads = attention.queryHeads / attention.kvHeads * kvHeads;
+      add("attention", { attention: { queryHeads, kvHeads } });
+    }
+    if (mlp && mlp.intermediateSize > 8) {
+      add("mlp", { mlp: { intermediateSize: mlp.intermediateSize - 8 } });
+    }
+    return found;
+  });
+}
+
+async function scoreAll(scorer: SuffixScorer, trunk: readonly LayerSpec[], candidates: Scorable[]) {
+  const step = scorer.scoreStep(trunk, candidates);
+  let update = await step.next();
+  let last = 0;
+  while (!update.done) {
+    assert.ok(update.value.done > last, "progress grows");
+    last = update.value.done;
+    update = await step.next();
+  }
+  assert.ok(Math.abs(last - candidates.length) < 1e-9, "and ends at the number of candidates");
+  return update.value;
+}
+
+for (const [what, cacheBytes] of [["one portion", 1e9], ["several portions", 1]] as const) {
+  Deno.test({
+    name: `suffix scores are those of full passes, over several steps, in ${what}`,
+    sanitizeOps: false,
+    sanitizeResources: false,
+    fn: () =>
+      withDecoder(async (decoder, set) => {
+        const options = { cacheBytes, batchTokens: BATCH_TOKENS };
+        const scorer = new SuffixScorer(decoder, set, options);
+        const full = new SuffixScorer(decoder, set, options);
+        let trunk = decoder.spec.layers;
+        for (let step = 0; step < 4; step++) {
+          const candidates = candidatesOf(trunk);
+          const scores = await scoreAll(scorer, trunk, candidates);
+          for (const [i, { layers }] of candidates.entries()) {
+            const expected = await full.evaluate(layers);
+            assert.deepEqual(scores[i].sequenceNll, expected.sequenceNll, `step ${step}, ${i}`);
+            assert.equal(scores[i].perplexity, expected.perplexity);
+          }
+          const ppl = scores.map(({ perplexity }) => perplexity);
+          // the best twice, then another one, then the best after letting go of everything
+          const taken = step === 2 ? 0 : ppl.indexOf(Math.min(...ppl));
+          trunk = candidates[taken].layers;
+          if (step === 2) scorer.release();
+        }
+        assert.equal(full.fullBlockTokens, scorer.fullBlockTokens);
+      }),
+  });
+}
+
+Deno.test({
+  name: "a taken best candidate is the next trunk without running a block again",
+  sanitizeOps: false,
+  sanitizeResources: false,
+  fn: () =>
+    withDecoder(async (decoder, set) => {
+      const scorer = new SuffixScorer(decoder, set, { cacheBytes: 1e9, batchTokens: BATCH_TOKENS });
+      const { layers } = decoder.spec;
+      const first = candidatesOf(layers);
+      const ppl = (await scoreAll(scorer, layers, first)).map(({ perplexity }) => perplexity);
+      const trunk = first[ppl.indexOf(Math.min(...ppl))].layers;
+      // The cost of the next step is that of its suffixes alone.
+      const second = candidatesOf(trunk);
+      const tokens = scorer.tokens;
+      const head = headCostInBlocks(decoder.spec, LENGTH);
+      const expected = second.reduce((sum, candidate) => {
+        const from = 2 * candidate.layer + (candidate.kind === "mlp" ? 1 : 0);
+        const blocks = candidate.layers.flatMap(({ attention, mlp }) => [attention, mlp]);
+        return sum + tokens * (blocks.slice(from).filter((block) => block).length + head);
+      }, 0);
+      const before = decoder.blockTokens;
+      await scoreAll(scorer, trunk, second);
+      assert.ok(Math.abs(decoder.blockTokens - before - expected) < 1e-6 * expected);
+    }),
+});

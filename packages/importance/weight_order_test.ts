@@ -1,0 +1,53 @@
+import { openModel, toFloat32 } from "@lopper/model-io";
+import { FileFolder } from "@lopper/model-io/files";
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { weightOrder } from "./weight_order.ts";
+
+const FIXTURES = fileURLToPath(new URL("../../tests/fixtures/families", import.meta.url));
+
+for (const family of ["llama-mha", "qwen2", "qwen3", "qwen2-heterogeneous"]) {
+  Deno.test(`weight order of ${family}: L1 norms as published, largest first`, async () => {
+    const model = await openModel(new FileFolder(`${FIXTURES}/${family}`));
+    const row = async (name: string, r: number) => {
+      const { dtype, shape } = model.store.tensors.get(name)!;
+      const values = toFloat32(dtype, await model.store.readBytes(name));
+      return values.subarray(r * shape[1], (r + 1) * shape[1])
+        .reduce((sum, value) => sum + Math.abs(value), 0);
+    };
+    const order = await weightOrder(model);
+    for (const [l, { attention, mlp }] of model.spec.layers.entries()) {
+      const prefix = `model.layers.${l}`;
+      const { kvGroups, channels } = order.layers[l];
+      if (mlp) {
+        const score = async (c: number) =>
+          await row(`${prefix}.mlp.gate_proj.weight`, c) +
+          await row(`${prefix}.mlp.up_proj.weight`, c);
+        assert.equal(new Set(channels).size, mlp.intermediateSize);
+        const scores = await Promise.all(channels!.map(score));
+        scores.slice(1).forEach((s, i) => assert.ok(s <= scores[i] + 1e-4, `layer ${l}`));
+      } else assert.equal(channels, null);
+      if (attention) {
+        const { headDim } = model.spec;
+        const repeats = attention.queryHeads / attention.kvHeads;
+        const score = async (group: number) => {
+          let sum = 0;
+          for (let head = group * repeats; head < (group + 1) * repeats; head++) {
+            for (let i = 0; i < headDim; i++) {
+              sum += await row(`${prefix}.self_attn.q_proj.weight`, head * headDim + i);
+              // each query head repeats the rows of its KV head
+              const kv = Math.floor(head / repeats) * headDim + i;
+              sum += await row(`${prefix}.self_attn.k_proj.weight`, kv);
+              sum += await row(`${prefix}.self_attn.v_proj.weight`, kv);
+            }
+          }
+          return sum / (repeats * headDim);
+        };
+        assert.equal(new Set(kvGroups).size, attention.kvHeads);
+        const scores = await Promise.all(kvGroups!.map(score));
+        scores.slice(1).forEach((s, i) => assert.ok(s <= scores[i] + 1e-4, `layer ${l}`));
+      } else assert.equal(kvGroups, null);
+    }
+    model.close();
+  });
+}
