@@ -135,7 +135,7 @@ Deno.test("greedy: stages end at their share, and the ratio reaches the target",
 
 Deno.test("greedy: a stage without candidates warns and the next goes on", async () => {
   const { result, events } = await search(hashed(2), {
-    ratio: 60,
+    ratio: 80,
     distribution: [0, 99, 1],
     bestEffort: true,
   });
