@@ -10,7 +10,7 @@ const MAX_TENSORS = 1_000_000;
  * Parsed JSON takes a multiple of its text. Hostile headers may not make that more than the file's size and 64 MiB, so
  * headers above this size need a file that is large, too.
  */
-const FREE_HEADER_BYTES = 4 * 1024 * 1024;
+const FREE_HEADER_BYTES = 2 * 1024 * 1024;
 const MAX_HEADER_SHARE = 1 / 16;
 const LENGTH_BYTES = 8;
 const METADATA = "__metadata__";

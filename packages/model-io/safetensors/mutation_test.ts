@@ -23,6 +23,12 @@ const VALID = safetensorsFile(
   new Uint8Array(82),
 );
 
+/** Memory of this test's isolate: other tests may run beside it in the process. */
+function memoryBytes(): number {
+  const { heapTotal, external } = Deno.memoryUsage();
+  return heapTotal + external;
+}
+
 type Mutation = (file: Uint8Array) => Uint8Array;
 
 const position = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
@@ -90,7 +96,7 @@ const mutated = fc.oneof(
 
 Deno.test(`safetensors: ${MUTATIONS} mutated files give a typed error or a checkpoint that can be read`, async () => {
   let valid = 0, refused = 0;
-  const before = Deno.memoryUsage().rss;
+  const before = memoryBytes();
   await fc.assert(
     fc.asyncProperty(mutated, async (file) => {
       try {
@@ -107,7 +113,7 @@ Deno.test(`safetensors: ${MUTATIONS} mutated files give a typed error or a check
     }),
     { numRuns: MUTATIONS, seed: SEED, endOnFailure: true },
   );
-  const grown = Deno.memoryUsage().rss - before;
+  const grown = memoryBytes() - before;
   console.log(
     `seed ${SEED}: ${valid} valid, ${refused} refused, ${(grown / 1e6).toFixed(0)} MB grown`,
   );
@@ -150,27 +156,27 @@ Deno.test("safetensors: a length field that promises more than the file is refus
 Deno.test("safetensors: the most expensive small header stays within the file and 64 MiB", async () => {
   // As many entries as fit below the size from which headers need a large file: each is an object with two lists.
   const parts: string[] = [];
-  for (let size = 0, i = 0; size < 4 * 1024 * 1024 - 64; i++) {
+  for (let size = 0, i = 0; size < 2 * 1024 * 1024 - 64; i++) {
     const part = `"${i.toString(36)}":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}`;
     parts.push(part);
     size += part.length + 1;
   }
   const file = safetensorsFile(`{${parts.join(",")}}`);
   parts.length = 0;
-  const before = Deno.memoryUsage().rss;
+  const before = memoryBytes();
   const { tensors } = await readSafetensorsHeader(new MemorySource("m", file));
-  const grown = Deno.memoryUsage().rss - before;
+  const grown = memoryBytes() - before;
   console.log(
     `${tensors.size} tensors of a ${file.byteLength} byte header: ${
       (grown / 1e6).toFixed(0)
     } MB grown`,
   );
-  assert.ok(tensors.size > 60_000);
+  assert.ok(tensors.size > 30_000);
   assert.ok(grown < file.byteLength + ALLOWANCE_BYTES, `${grown} bytes grown`);
 });
 
 Deno.test("safetensors: a larger header needs a file that is large, too", async () => {
-  const file = safetensorsFile(`{${" ".repeat(5 * 1024 * 1024)}}`);
+  const file = safetensorsFile(`{${" ".repeat(3 * 1024 * 1024)}}`);
   await assert.rejects(
     readSafetensorsHeader(new MemorySource("m", file)),
     (error) =>
