@@ -194,9 +194,14 @@ test("Ctrl-C leaves a run that --resume finishes, with the same plan", async (fo
     /the setting ratio was 12 and is now 13/,
   );
 
+  // a power cut in the middle of a line
+  await Deno.writeTextFile(journal, '{"step":7,"stage":"blo', { append: true });
   const resumed = await runLopper(["prune", "--out", "p", "--resume"], folder);
   assert.equal(resumed.code, 0, resumed.stderr);
   assert.ok((await read(journal)).startsWith(before), "the journal only grew");
+  (await read(journal)).trimEnd().split("\n").forEach((line, i) =>
+    assert.equal(JSON.parse(line).step, i, "no torn line stays")
+  );
   await runLopper(["prune", "--out", "straight", ...args], folder);
   assert.equal(
     await read(`${folder}/p/lopper_plan.json`),

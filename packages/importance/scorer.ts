@@ -169,10 +169,7 @@ export class SuffixScorer implements Scorer {
   /** The first of equal candidates stays the best, as the search takes it. */
   #keepIfBest(candidate: Scorable, score: Score, trunk: Streams[], suffix: Streams[]) {
     if (this.#best && !(score.perplexity < this.#best.perplexity)) return;
-    const first = blockIndex(candidate);
-    const streams = suffix.map((kept, i): Streams =>
-      new Map([...[...trunk[i]].filter(([block]) => block < first), ...kept])
-    );
+    const streams = suffix.map((kept, i): Streams => new Map([...trunk[i], ...kept]));
     this.#best = { layers: candidate.layers, perplexity: score.perplexity, streams };
   }
 

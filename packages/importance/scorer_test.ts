@@ -15,14 +15,17 @@ const FIXTURE = fileURLToPath(
 const LENGTH = 12;
 const BATCH_TOKENS = 2 * LENGTH;
 
-async function withDecoder(body: (decoder: Decoder, set: CalibrationSet) => Promise<void>) {
+async function withDecoder(
+  body: (decoder: Decoder, set: CalibrationSet) => Promise<void>,
+  salt = 13,
+) {
   const { backend } = await openBackend("cpu", { threads: 1 });
   const model = await openModel(new FileFolder(FIXTURE));
   const decoder = new Decoder(backend, await LaidOutWeights.load(model, await weightOrder(model)));
   const sequences = Array.from(
     { length: 5 },
     (_, s) =>
-      Array.from({ length: LENGTH }, (_, i) => (7 * s * s + 13 * i + s) % model.spec.vocabSize),
+      Array.from({ length: LENGTH }, (_, i) => (7 * s * s + salt * i + s) % model.spec.vocabSize),
   );
   await body(decoder, { sequences, length: LENGTH, ignoredLabel: 13, digest: "sha256:test" });
   await decoder.dispose();
@@ -50,6 +53,11 @@ function candidatesOf(layers: readonly LayerSpec[]): Scorable[] {
   });
 }
 
+function worstOf(kind: string, candidates: readonly Scorable[], ppl: readonly number[]): number {
+  const worst = Math.max(...ppl.filter((_, i) => candidates[i].kind === kind));
+  return ppl.indexOf(worst);
+}
+
 async function scoreAll(scorer: SuffixScorer, trunk: readonly LayerSpec[], candidates: Scorable[]) {
   const step = scorer.scoreStep(trunk, candidates);
   let update = await step.next();
@@ -74,7 +82,7 @@ for (const [what, cacheBytes] of [["one portion", 1e9], ["several portions", 1]]
         const scorer = new SuffixScorer(decoder, set, options);
         const full = new SuffixScorer(decoder, set, options);
         let trunk = decoder.spec.layers;
-        for (let step = 0; step < 4; step++) {
+        for (let step = 0; step < 6; step++) {
           const candidates = candidatesOf(trunk);
           const scores = await scoreAll(scorer, trunk, candidates);
           for (const [i, { layers }] of candidates.entries()) {
@@ -83,10 +91,15 @@ for (const [what, cacheBytes] of [["one portion", 1e9], ["several portions", 1]]
             assert.equal(scores[i].perplexity, expected.perplexity);
           }
           const ppl = scores.map(({ perplexity }) => perplexity);
-          // the best twice, then another one, then the best after letting go of everything
-          const taken = step === 2 ? 0 : ppl.indexOf(Math.min(...ppl));
-          trunk = candidates[taken].layers;
-          if (step === 2) scorer.release();
+          // the best; then, so that kept inputs must be rebuilt, the worst of each kind; then after letting go of all
+          const choices = [
+            ppl.indexOf(Math.min(...ppl)),
+            worstOf("mlp", candidates, ppl),
+            worstOf("attention", candidates, ppl),
+            worstOf("mlp", candidates, ppl),
+          ];
+          trunk = candidates[choices[step % 4]].layers;
+          if (step === 3) scorer.release();
         }
         assert.equal(full.fullBlockTokens, scorer.fullBlockTokens);
       }),
@@ -97,24 +110,32 @@ Deno.test({
   name: "a taken best candidate is the next trunk without running a block again",
   sanitizeOps: false,
   sanitizeResources: false,
-  fn: () =>
-    withDecoder(async (decoder, set) => {
-      const scorer = new SuffixScorer(decoder, set, { cacheBytes: 1e9, batchTokens: BATCH_TOKENS });
-      const { layers } = decoder.spec;
-      const first = candidatesOf(layers);
-      const ppl = (await scoreAll(scorer, layers, first)).map(({ perplexity }) => perplexity);
-      const trunk = first[ppl.indexOf(Math.min(...ppl))].layers;
-      // The cost of the next step is that of its suffixes alone.
-      const second = candidatesOf(trunk);
-      const tokens = scorer.tokens;
-      const head = headCostInBlocks(decoder.spec, LENGTH);
-      const expected = second.reduce((sum, candidate) => {
-        const from = 2 * candidate.layer + (candidate.kind === "mlp" ? 1 : 0);
-        const blocks = candidate.layers.flatMap(({ attention, mlp }) => [attention, mlp]);
-        return sum + tokens * (blocks.slice(from).filter((block) => block).length + head);
-      }, 0);
-      const before = decoder.blockTokens;
-      await scoreAll(scorer, trunk, second);
-      assert.ok(Math.abs(decoder.blockTokens - before - expected) < 1e-6 * expected);
-    }),
+  async fn() {
+    let early = 0;
+    for (let salt = 1; salt <= 8; salt++) {
+      await withDecoder(async (decoder, set) => {
+        const options = { cacheBytes: 1e9, batchTokens: BATCH_TOKENS };
+        const scorer = new SuffixScorer(decoder, set, options);
+        const { layers } = decoder.spec;
+        const first = candidatesOf(layers);
+        const ppl = (await scoreAll(scorer, layers, first)).map(({ perplexity }) => perplexity);
+        const best = first[ppl.indexOf(Math.min(...ppl))];
+        // where many blocks come after it, running them again would show
+        if (best.layer < 2 && best !== first.at(-1)) early += 1;
+        // The cost of the next step is that of its suffixes alone.
+        const second = candidatesOf(best.layers);
+        const head = headCostInBlocks(decoder.spec, LENGTH);
+        const expected = second.reduce((sum, candidate) => {
+          const from = 2 * candidate.layer + (candidate.kind === "mlp" ? 1 : 0);
+          const blocks = candidate.layers.flatMap(({ attention, mlp }) => [attention, mlp]);
+          const run = blocks.slice(from).filter((block) => block).length;
+          return sum + scorer.tokens * (run + head);
+        }, 0);
+        const before = decoder.blockTokens;
+        await scoreAll(scorer, best.layers, second);
+        assert.ok(Math.abs(decoder.blockTokens - before - expected) < 1e-6 * expected);
+      }, salt);
+    }
+    assert.ok(early > 0, "no case in which it would have mattered");
+  },
 });

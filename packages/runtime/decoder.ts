@@ -63,15 +63,10 @@ export class Decoder {
     return this.#blockTokens;
   }
 
-  /**
-   * Embeds equally long sequences of token ids.
-   * @throws {UnsupportedModelError} when they are longer than the model's sliding window: Lopper computes full causal
-   *   attention, which is the same thing up to there.
-   */
+  /** Embeds equally long sequences of token ids. */
   async embed(sequences: readonly (readonly number[])[]): Promise<Stream> {
     const { hiddenSize, vocabSize } = this.spec;
     const length = sequences[0].length;
-    this.#checkLength(length);
     const run = await this.#executable(
       "embedding",
       () => embedding({ hiddenSize, vocabSize }),
@@ -84,7 +79,11 @@ export class Decoder {
     return { batch: sequences.length, length, data: float32Data(fetches, "out") };
   }
 
-  /** Runs one block, h → h + f(norm(h)), in the shape that `layers` gives it; a removed block returns its input. */
+  /**
+   * Runs one block, h → h + f(norm(h)), in the shape that `layers` gives it; a removed block returns its input.
+   * @throws {UnsupportedModelError} for attention over more tokens than the model's sliding window: Lopper computes full
+   *   causal attention, which is the same thing up to there.
+   */
   async runBlock(index: number, layers: readonly LayerSpec[], input: Stream): Promise<Stream> {
     const ref = blockAt(index);
     const shape = layers[ref.layer];

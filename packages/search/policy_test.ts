@@ -118,7 +118,9 @@ function exhaustiveReach(spec: ModelSpec, policy: ReturnType<typeof multiPruner>
 }
 
 Deno.test("reach: the largest ratio is that of the best of all paths", () => {
-  for (const [layers, width, kvHeads] of [[1, 24, 2], [2, 24, 2], [3, 16, 1], [2, 40, 3]]) {
+  for (
+    const [layers, width, kvHeads] of [[1, 24, 2], [2, 24, 2], [3, 16, 1], [2, 40, 3], [3, 9, 4]]
+  ) {
     for (
       const distribution of [[40, 50, 10], [1, 0, 0], [0, 1, 0], [0, 0, 1], [10, 90, 0]] as const
     ) {
