@@ -47,7 +47,8 @@ export function parsePlanFile(text: string, file: string): PlanFile {
   if (typeof json === "object" && json !== null && "pruned_attn_idx" in json) {
     return { kind: "published", config: parse(publishedSchema, json, file) };
   }
-  return { kind: "plan", plan: parse(planSchema, json, file) };
+  const { kind: _kind, schema: _schema, ...plan } = parse(planSchema, json, file);
+  return { kind: "plan", plan };
 }
 
 function parse<T>(schema: z.ZodType<T>, json: unknown, file: string): T {
