@@ -1,5 +1,5 @@
 /**
- * Holds the layering of the workspace (architecture.md, "Layout"): a package imports only from packages before it, no
+ * Holds the layering of the workspace (CONTRIBUTING.md): a package imports only from packages before it, no
  * relative import leaves its package, only apps/ and the file adapters touch `Deno.*`, and only apps/ prints.
  *
  * Usage: deno run --allow-read scripts/check_layers.ts [ROOT]

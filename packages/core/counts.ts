@@ -28,8 +28,8 @@ export function mlpParameters(spec: ModelSpec, { intermediateSize }: MlpShape) {
 /**
  * Parameters of `spec` with other layer shapes.
  *
- * `norms: "kept"` counts the input norm of a removed block, as the published implementation does for its pruning ratio
- * (method.md §1); `norms: "dropped"` counts what a pruned checkpoint stores.
+ * `norms: "kept"` counts the input norm of a removed block, as the published implementation does for its pruning
+ * ratio; `norms: "dropped"` counts what a pruned checkpoint stores.
  */
 export function countParameters(
   spec: ModelSpec,

@@ -1,4 +1,4 @@
-/** What a run depended on: with the same values the search decides the same (architecture.md, "What must always hold"). */
+/** What a run depended on: with the same values the search decides the same. */
 export interface RunSettings {
   readonly kind: "lopper-run-settings";
   readonly schema: 1;
@@ -54,7 +54,7 @@ export interface RunRecord {
     readonly engine: string;
     readonly threads: number;
   };
-  /** Published pruning ratio in per cent (method.md §1). */
+  /** Published pruning ratio in per cent. */
   readonly ratio: number;
   /** Stored parameters; the norm of a removed block is not stored. */
   readonly parameters: DenseAndPruned;

@@ -4,7 +4,7 @@ import { linear, linearTransposed, rmsNorm } from "./layers.ts";
 /**
  * Which operator computes attention. `gqa` (com.microsoft.GroupQueryAttention) is the fastest on native CPU, needs
  * headDim to be a multiple of 16 and fixed head counts; `attention` (ONNX 23) is the fastest in WASM and takes any
- * head count at run time. engines.md has the measurements.
+ * head count at run time.
  */
 export type AttentionOp = "gqa" | "attention";
 

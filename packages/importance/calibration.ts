@@ -8,7 +8,7 @@ export interface CalibrationSet {
   readonly sequences: readonly (readonly number[])[];
   /** Tokens of each sequence. */
   readonly length: number;
-  /** Positions whose label is this token are left out of the mean (method.md §1), or null for none. */
+  /** Positions whose label is this token are left out of the mean, or null for none. */
   readonly ignoredLabel: number | null;
   /** `sha256:…` of the token ids and the label rule: what a decision depended on. */
   readonly digest: string;
@@ -71,7 +71,7 @@ export function drawSamples(
 
 /**
  * Joins samples with a blank line, tokenises them at once and cuts them into sequences; the tail is dropped
- * (method.md §1, "Perplexity").
+ * (as the published code does).
  * @throws {CalibrationError} when the text has fewer tokens than one sequence.
  */
 export async function calibrationSet(

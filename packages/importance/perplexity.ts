@@ -25,7 +25,7 @@ export function nextTokens(sequences: readonly (readonly number[])[]): readonly 
   return sequences.flatMap((sequence) => [...sequence.slice(1), 0]);
 }
 
-/** exp of the mean over sequences of their mean NLL (method.md §1). */
+/** exp of the mean over sequences of their mean NLL. */
 export function perplexity(means: readonly number[]): number {
   return Math.exp(means.reduce((sum, mean) => sum + mean, 0) / means.length);
 }

@@ -16,7 +16,7 @@ export interface Score {
   readonly sequenceNll: readonly number[];
 }
 
-/** Candidates finished and all of the step; fractions while one set of sequences is done and others are not. */
+/** Candidates scored and all of the step; fractions while some of the sequences are done and others are not. */
 export interface ScoreProgress {
   readonly done: number;
   readonly total: number;
@@ -62,8 +62,7 @@ type Streams = Map<number, Stream>;
 
 /**
  * Scores by suffix: the current plan (the trunk) keeps the input of every block, and a candidate runs only from the block
- * that it changes (architecture.md, "How a candidate is scored fast"). The block inputs of the best candidate so far are
- * kept too; when it is taken, they are the next trunk, and no block runs twice. Where the block inputs of all sequences
+ * that it changes. The block inputs of the best candidate so far are kept too; when it is taken, they are the next trunk, and no block runs twice. Where the block inputs of all sequences
  * do not fit into `cacheBytes`, sequences are worked through in portions that do, each with a trunk pass of its own.
  */
 export class SuffixScorer implements Scorer {
@@ -152,6 +151,9 @@ export class SuffixScorer implements Scorer {
             ),
           );
           scratch.push(kept);
+          const scored = c + (i + 1) / portion.length;
+          const done = (p * candidates.length + scored) / this.#portions.length;
+          yield { done, total: candidates.length };
         }
         if (p === this.#portions.length - 1) {
           const score = { perplexity: perplexity(means[c]), sequenceNll: means[c] };
@@ -159,8 +161,6 @@ export class SuffixScorer implements Scorer {
           this.#countFull(candidate.layers);
           if (single) this.#keepIfBest(candidate, score, trunkStreams, scratch);
         }
-        const done = (p * candidates.length + c + 1) / this.#portions.length;
-        yield { done, total: candidates.length };
       }
     }
     return scores;

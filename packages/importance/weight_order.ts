@@ -3,7 +3,7 @@ import { type Model, weightsOfBlock } from "@lopper/model-io";
 import type { UnitOrder } from "@lopper/runtime";
 
 /**
- * The published order inside a block, by L1 norms of the dense weights, largest first (method.md §1): channel c by
+ * The published order inside a block, by L1 norms of the dense weights, largest first: channel c by
  * ‖gate[c,:]‖₁ + ‖up[c,:]‖₁; a KV group by the mean over its query heads' rows of ‖q row‖₁ + ‖k row‖₁ + ‖v row‖₁. Biases
  * do not count. Sums are in double precision; equal values keep the order of the checkpoint.
  */

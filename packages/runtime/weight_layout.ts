@@ -37,8 +37,7 @@ interface LaidOutWeight {
 
 /**
  * The weights of a model in float32, laid out so that a narrower block is a prefix: rows of every matrix in the order of
- * importance, `o` and `down` transposed. Any width is then a view, without a copy (architecture.md, "How a candidate is
- * scored fast", 2).
+ * importance, `o` and `down` transposed. Any width is then a view, without a copy.
  */
 export class LaidOutWeights {
   readonly spec: ModelSpec;

@@ -1,7 +1,7 @@
 import { groupSize, type LayerSpec, type ModelSpec, UsageError } from "@lopper/core";
 import { blockCandidates, type Candidate, channelCandidates, headCandidates } from "./candidate.ts";
 
-/** Which calibration samples a stage scores on (method.md §1): "block" (256 published) or "width" (128). */
+/** Which calibration samples a stage scores on: "block" (256 published) or "width" (128). */
 export type SampleKind = "block" | "width";
 
 /** One dimension of the search: it goes on while the ratio is below `bound`. */
