@@ -57,12 +57,16 @@ export function describeResult(record: RunRecord, out: string, sample: TextSampl
     lines.push(
       `  ${record.steps} steps, ${formatCount(Math.round(blockTokens.spent))} block-tokens (${
         (100 * blockTokens.spent / blockTokens.full).toFixed(0)
-      } % of full forward passes), ${formatSeconds(record.wallSeconds)}`,
+      } % of full forward passes)`,
     );
   } else {
-    lines.push(`  plan applied without a search, ${formatSeconds(record.wallSeconds)}`);
+    lines.push("  plan applied without a search");
   }
-  lines.push(`  written to ${out}`);
+  const { name, engine, threads } = record.backend;
+  lines.push(
+    `  ${formatSeconds(record.wallSeconds)} on ${name} (${engine}, ${threads} threads)`,
+    `  written to ${out}`,
+  );
   if (sample) {
     lines.push(
       "",

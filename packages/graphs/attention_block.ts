@@ -1,4 +1,4 @@
-import { type GraphBuilder, GraphBuilder as Builder, MICROSOFT } from "./graph_builder.ts";
+import { GraphBuilder, MICROSOFT } from "./graph_builder.ts";
 import { linear, linearTransposed, rmsNorm } from "./layers.ts";
 
 /**
@@ -34,7 +34,7 @@ export interface AttentionBlockOptions {
  */
 export function attentionBlock(options: AttentionBlockOptions): Uint8Array {
   const { hiddenSize, headDim, eps, qkNorm } = options;
-  const g = new Builder("attention_block");
+  const g = new GraphBuilder("attention_block");
   const hidden = g.input("hidden", "float32", ["B", "T", hiddenSize]);
   const norm = g.input("norm", "float32", [hiddenSize]);
   const weights = ["q", "k", "v", "o"].map((name) =>
