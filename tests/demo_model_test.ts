@@ -29,7 +29,7 @@ for (const name of ["cpu", "wasm"] as const) {
     async fn() {
       const file = new URL("fixtures/demo_logits.json", import.meta.url);
       const expected: Expected = JSON.parse(await Deno.readTextFile(file));
-      const { backend } = await openBackend(name, { threads: 2 });
+      const { backend } = await openBackend(name, {});
       const model = await openModel(new FileFolder(fileURLToPath(DEMO_MODEL)));
       const tokenizer = await openTokenizer(model.folder);
       const decoder = new Decoder(

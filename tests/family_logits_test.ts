@@ -52,7 +52,7 @@ for (const name of ["cpu", "wasm"] as const) {
       async fn() {
         const folder = `${FIXTURES}/${family}`;
         const expected: Expected = JSON.parse(await Deno.readTextFile(`${folder}/expected.json`));
-        const { backend } = await openBackend(name, { threads: 2 });
+        const { backend } = await openBackend(name, {});
         const operators = new Set<string>();
         const model = await openModel(new FileFolder(folder));
         const decoder = new Decoder(

@@ -21,9 +21,7 @@ export async function openUserBackend(
       `--backend is ${JSON.stringify(name)}; it needs to be ${BACKEND_CHOICES.join(", ")}`,
     );
   }
-  const opened = await openBackend(name as BackendName | "auto", {
-    threads: threads ?? navigator.hardwareConcurrency,
-  });
+  const opened = await openBackend(name as BackendName | "auto", { threads });
   for (const { name, reason } of opened.skipped) say(`backend ${name} does not load: ${reason}`);
   return opened.backend;
 }

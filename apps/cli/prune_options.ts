@@ -75,7 +75,7 @@ export function addPruneOptions(command: Command): Command {
     )
     .option("--seed <n>", "seed of the draw of samples (default: 42)", wholeNumber(0))
     .option("--backend <name>", "auto, cpu or wasm", "auto")
-    .option("--threads <n>", "threads (default: all)", wholeNumber(1))
+    .option("--threads <n>", "threads (default: all on cpu, 1 on wasm)", wholeNumber(1))
     .option("--out <dir>", "folder of the result (default: lopper-NAME-pruned here)")
     .option("--resume", "go on with a run that was cut off")
     .option("--overwrite", "replace an earlier run in --out")

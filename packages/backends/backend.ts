@@ -43,8 +43,8 @@ export interface BackendDescription {
 }
 
 export interface BackendOptions {
-  /** Threads that one operator may use; at least 1. */
-  readonly threads: number;
+  /** Threads that one operator may use, at least 1; without it, what suits the engine. */
+  readonly threads?: number;
 }
 
 export function float32(data: Float32Array, dims: readonly number[]): HostTensor {

@@ -3,7 +3,9 @@ import type { Backend, BackendOptions } from "./backend.ts";
 import { type Ort, OrtBackend } from "./ort.ts";
 
 /** onnxruntime's native CPU engine. Needs the permissions to read and to load native code (`--allow-ffi`). */
-export function openNodeBackend({ threads }: BackendOptions): Promise<Backend> {
+export function openNodeBackend(
+  { threads = navigator.hardwareConcurrency }: BackendOptions,
+): Promise<Backend> {
   const backend = new OrtBackend(
     ort as unknown as Ort,
     {

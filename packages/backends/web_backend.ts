@@ -6,10 +6,19 @@ import { type Ort, OrtBackend } from "./ort.ts";
 const WASM32_BYTES = 4 * 1024 ** 3;
 
 /**
+ * With more than one thread onnxruntime-web 1.30.0 sometimes stops for good in Deno while the machine is busy (1 of 20
+ * processes in a stress test): the main thread spins in a run that never ends, and cannot even be interrupted. More
+ * threads are there for whoever asks.
+ */
+const DEFAULT_THREADS = 1;
+
+/**
  * onnxruntime's WebAssembly engine (SIMD, threads): no native code, needs only the permission to read.
  * The thread count of the engine is fixed by the first session in a process.
  */
-export function openWebBackend({ threads }: BackendOptions): Promise<Backend> {
+export function openWebBackend(
+  { threads = DEFAULT_THREADS }: BackendOptions,
+): Promise<Backend> {
   ort.env.wasm.numThreads = threads;
   ort.env.logLevel = "fatal";
   const backend = new OrtBackend(

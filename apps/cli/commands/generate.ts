@@ -28,7 +28,7 @@ export function generateCommand(): Command {
     )
     .option("--seed <n>", "seed of the sampling", wholeNumber(0), 42)
     .option("--backend <name>", "auto, cpu or wasm", "auto")
-    .option("--threads <n>", "threads (default: all)", wholeNumber(1))
+    .option("--threads <n>", "threads (default: all on cpu, 1 on wasm)", wholeNumber(1))
     .addHelpText(
       "after",
       '\nExamples:\n  lopper generate demo "It was a dark and stormy night"\n' +
