@@ -1,5 +1,6 @@
 import { type DType, DTYPE_BYTES } from "@lopper/core";
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import { fromFloat32, toFloat32 } from "./dtypes.ts";
 
 /** Three values of each dtype, as bytes. */
@@ -67,4 +68,87 @@ Deno.test("dtypes: F16 overflows to infinity and keeps subnormals", () => {
   assert.equal(round(65504), 65504);
   assert.equal(round(65520), Infinity);
   assert.equal(round(2 ** -24), 2 ** -24);
+});
+
+/**
+ * The nearest of all finite values of a 16-bit format, the even one of two; beyond half a step past the largest, infinity.
+ * Found by search, not by bits.
+ */
+function nearest(value: number, exponentBits: number): number {
+  const fraction = 15 - exponentBits;
+  const bias = 2 ** (exponentBits - 1) - 1;
+  const magnitude = Math.abs(value);
+  const exponent = Math.max(1 - bias, Math.floor(Math.log2(magnitude || 2 ** -200)));
+  const step = 2 ** (exponent - fraction);
+  const below = Math.floor(magnitude / step);
+  const rest = magnitude / step - below;
+  const rounded = (rest > 0.5 || (rest === 0.5 && below % 2 === 1) ? below + 1 : below) * step;
+  return Math.sign(value) * (rounded >= 2 ** (bias + 1) ? Infinity : rounded);
+}
+
+/** float32 by bits, so that subnormals, ties and the ends of the range come as often as the rest. */
+const anyFloat = fc.oneof(
+  fc.integer({ min: 0, max: 0xffffffff }).map(float),
+  // near a tie of BF16, and of F16
+  fc.tuple(fc.nat(0xffff), fc.constantFrom(0x7fff, 0x8000, 0x8001)).map(([high, low]) =>
+    float(((high << 16) | low) >>> 0)
+  ),
+  fc.tuple(fc.integer({ min: 0x33000000, max: 0x47ffffff }), fc.constantFrom(0xfff, 0x1000, 0x1001))
+    .map(([high, low]) => float((high & ~0x1fff) | low)),
+);
+
+for (const [dtype, exponentBits] of [["BF16", 8], ["F16", 5]] as const) {
+  Deno.test(`dtypes: ${dtype} is the nearest value, ties to even, subnormals included`, () => {
+    fc.assert(
+      fc.property(anyFloat, (value) => {
+        const [got] = toFloat32(dtype, fromFloat32(dtype, Float32Array.of(value)));
+        if (Number.isNaN(value)) assert.ok(Number.isNaN(got));
+        else if (!Number.isFinite(value)) assert.equal(got, value);
+        else assert.equal(got + 0, nearest(value, exponentBits) + 0, `${value}`);
+        if (!Number.isNaN(value)) assert.equal(1 / got < 0, 1 / value < 0 || Object.is(value, -0));
+      }),
+      { numRuns: 20_000, seed: 3 },
+    );
+  });
+
+  Deno.test(`dtypes: all 65,536 values of ${dtype} come back bit for bit, NaN as NaN`, () => {
+    const all = new Uint16Array(65_536).map((_, i) => i);
+    const values = toFloat32(dtype, new Uint8Array(all.buffer));
+    const back = new Uint16Array(fromFloat32(dtype, values).buffer);
+    all.forEach((bits, i) => {
+      if (Number.isNaN(values[i])) {
+        assert.ok(Number.isNaN(toFloat32(dtype, Uint8Array.of(back[i], back[i] >> 8))[0]));
+      } else assert.equal(back[i], bits);
+    });
+  });
+}
+
+Deno.test("dtypes: F32 is copied bit for bit, and encoding never shares memory with its input", () => {
+  const values = Float32Array.of(0, -0, 1, float(1), -Infinity, 3.4e38);
+  for (const dtype of ["F32", "F16", "BF16"] as const) {
+    const part = values.subarray(1, 4);
+    const before = [...values];
+    fromFloat32(dtype, part).fill(255);
+    assert.deepEqual([...values], before);
+    assert.equal(fromFloat32(dtype, part).byteLength, 3 * DTYPE_BYTES[dtype]);
+  }
+  const part = values.subarray(2);
+  assert.deepEqual([...toFloat32("F32", fromFloat32("F32", part))], [...part]);
+});
+
+Deno.test("dtypes: wide numbers are rounded to the nearest float32, and nothing gives nothing", () => {
+  const of = (
+    dtype: DType,
+    array: { buffer: ArrayBufferLike },
+  ) => [...toFloat32(dtype, new Uint8Array(array.buffer))];
+  assert.deepEqual(of("F64", Float64Array.of(0.1, 1e300)), [Math.fround(0.1), Infinity]);
+  assert.deepEqual(of("I64", BigInt64Array.of(-(2n ** 63n), 2n ** 24n + 1n)), [
+    -(2 ** 63),
+    2 ** 24,
+  ]);
+  assert.deepEqual(of("U64", BigUint64Array.of(2n ** 64n - 1n)), [2 ** 64]);
+  assert.deepEqual(of("U32", Uint32Array.of(0xffffffff)), [2 ** 32]);
+  for (const dtype of Object.keys(DTYPE_BYTES) as DType[]) {
+    assert.equal(toFloat32(dtype, new Uint8Array(0)).length, 0);
+  }
 });

@@ -33,13 +33,17 @@ export async function readWholeFile(
   }
 }
 
+/** What file systems allow; a longer name would be an error of the system's, which names no checkpoint. */
+const MAX_NAME_BYTES = 255;
+
 /** @throws {CheckpointFormatError} unless `file` is the plain name of a file in the folder. */
 export function checkFileName(folder: string, file: string) {
-  if (/^[^/\\:\0]+$/.test(file) && file !== "." && file !== "..") return;
+  const plain = /^[^/\\:\0]+$/.test(file) && file !== "." && file !== "..";
+  if (plain && new TextEncoder().encode(file).byteLength <= MAX_NAME_BYTES) return;
   throw new CheckpointFormatError(
     `the file name ${
       JSON.stringify(file)
-    } cannot leave the model's folder; it needs to be a plain name`,
+    } cannot leave the model's folder; it needs to be a plain name of at most ${MAX_NAME_BYTES} bytes`,
     { file: folder },
   );
 }

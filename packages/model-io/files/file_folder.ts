@@ -35,7 +35,10 @@ export class FileFolder implements ModelFolder {
   async open(file: string): Promise<ByteSource> {
     checkFileName(this.name, file);
     try {
-      return await FileSource.open(join(this.name, file));
+      const path = join(this.name, file);
+      // A folder can be opened like a file and fails on the first read only.
+      if ((await Deno.stat(path)).isDirectory) throw missingFile(this.name, file);
+      return await FileSource.open(path);
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw this.#explain(error) ?? error;
       // Which of the two is missing decides what the user has to do.

@@ -10,6 +10,7 @@ export class FileSink implements ByteSink {
   readonly #temporary: string;
   readonly #file: Deno.FsFile;
   #open = true;
+  #committed = false;
 
   private constructor(path: string, temporary: string, file: Deno.FsFile) {
     this.#path = path;
@@ -31,16 +32,18 @@ export class FileSink implements ByteSink {
     await this.#file.sync();
     this.#close();
     await Deno.rename(this.#temporary, this.#path);
+    this.#committed = true;
     await syncFolder(dirname(this.#path));
   }
 
   async abort(): Promise<void> {
-    if (!this.#open) return;
+    if (this.#committed) return;
     this.#close();
     await Deno.remove(this.#temporary).catch(() => {});
   }
 
   #close() {
+    if (!this.#open) return;
     this.#open = false;
     this.#file.close();
   }

@@ -77,3 +77,114 @@ test("file folder: says what is missing, follows links inside, and cannot be lef
   await assert.rejects(new FileFolder(`${dir}/none`).open("x"), /there is no such folder/);
   await assert.rejects(new FileFolder(`${dir}/blob`).open("x"), /this is a file/);
 });
+
+test("file source: a file that is missing is the system's error, and every read is a new array", async (dir) => {
+  await assert.rejects(FileSource.open(`${dir}/none`), Deno.errors.NotFound);
+  await Deno.writeFile(`${dir}/f`, new Uint8Array([1, 2, 3]));
+  const source = await FileSource.open(`${dir}/f`);
+  assert.equal(source.name, `${dir}/f`);
+  assert.equal(source.size, 3);
+  const first = await source.read(0, 2);
+  first.fill(9);
+  assert.deepEqual(await source.read(0, 3), new Uint8Array([1, 2, 3]));
+  assert.deepEqual(await source.read(3, 0), new Uint8Array(0));
+  await assert.rejects(source.read(2, 2), (error) => {
+    assert.ok(error instanceof CheckpointFormatError);
+    assert.deepEqual(error.location, { file: `${dir}/f`, offset: 2 });
+    assert.match(error.message, /2 bytes are needed from there and the file has 3 bytes/);
+    return true;
+  });
+  source.close();
+});
+
+test("file sink: the name is absent until commit, and abort keeps what was there before", async (dir) => {
+  const exists = () => [...Deno.readDirSync(dir)].some(({ name }) => name === "f");
+  const sink = await FileSink.open(`${dir}/f`);
+  await sink.write(new Uint8Array(100_000).fill(7));
+  assert.equal(exists(), false);
+  await sink.commit();
+  assert.equal((await Deno.readFile(`${dir}/f`)).every((byte) => byte === 7), true);
+  const second = await FileSink.open(`${dir}/f`);
+  await second.write(new Uint8Array(3));
+  await second.abort();
+  await second.abort();
+  assert.equal((await Deno.stat(`${dir}/f`)).size, 100_000);
+  assert.deepEqual([...Deno.readDirSync(dir)].map(({ name }) => name), ["f"]);
+});
+
+test("file sink: a commit that fails leaves nothing after abort", async (dir) => {
+  await Deno.mkdir(`${dir}/f`);
+  const sink = await FileSink.open(`${dir}/f`);
+  await sink.write(new Uint8Array(3));
+  await assert.rejects(sink.commit());
+  await sink.abort();
+  assert.deepEqual([...Deno.readDirSync(dir)].map(({ name }) => name), ["f"]);
+  await assert.rejects(writeTextFileAtomically(`${dir}/f`, "text"));
+  assert.deepEqual([...Deno.readDirSync(dir)].map(({ name }) => name), ["f"]);
+  await assert.rejects(FileSink.open(`${dir}/none/f`), Deno.errors.NotFound);
+});
+
+test("file sink: what a killed run left is written over", async (dir) => {
+  await Deno.writeTextFile(`${dir}/.f.partial`, "a longer text from before");
+  await writeTextFileAtomically(`${dir}/f`, "new");
+  assert.equal(await Deno.readTextFile(`${dir}/f`), "new");
+  assert.deepEqual([...Deno.readDirSync(dir)].map(({ name }) => name), ["f"]);
+});
+
+test("append file: a tail is torn at any byte of a line but the last", async (dir) => {
+  const line = '{"step":1,"name":"ü"}';
+  const whole = new TextEncoder().encode(`first\n${line}\n`);
+  for (let n = 0; n <= whole.byteLength; n++) {
+    const path = `${dir}/${n}`;
+    await Deno.writeFile(path, whole.subarray(0, n));
+    const lines = n === whole.byteLength ? ["first", line] : n >= 6 ? ["first"] : [];
+    const tornTail = n !== 0 && n !== 6 && n !== whole.byteLength;
+    assert.deepEqual(await AppendFile.readLines(path), { lines, tornTail }, `${n} bytes`);
+    await AppendFile.truncateTornTail(path);
+    assert.deepEqual(await AppendFile.readLines(path), { lines, tornTail: false });
+    if (!tornTail) assert.equal((await Deno.stat(path)).size, n);
+  }
+  await AppendFile.truncateTornTail(`${dir}/none`);
+  await assert.rejects(Deno.stat(`${dir}/none`), Deno.errors.NotFound);
+});
+
+test("file folder: a folder under a file's name is no file", async (dir) => {
+  await Deno.mkdir(`${dir}/config.json`);
+  const folder = new FileFolder(dir);
+  assert.equal(await folder.has("config.json"), false);
+  await assert.rejects(folder.open("config.json"), (error) => {
+    assert.ok(error instanceof CheckpointFormatError, String(error));
+    assert.match(error.message, /there is no file config\.json in this folder/);
+    return true;
+  });
+});
+
+test("file folder: a name that no file system takes is refused, and a dangling link is a missing file", async (dir) => {
+  const folder = new FileFolder(dir);
+  const long = "x".repeat(256);
+  await assert.rejects(folder.has(long), CheckpointFormatError);
+  await assert.rejects(folder.open(long), CheckpointFormatError);
+  assert.equal(await folder.has("x".repeat(255)), false);
+  await Deno.symlink(`${dir}/none`, `${dir}/link`);
+  assert.equal(await folder.has("link"), false);
+  await assert.rejects(folder.open("link"), /there is no file link in this folder/);
+  assert.deepEqual(await folder.list(), ["link"]);
+});
+
+test("file folder: a folder that is missing or a file is named by every method", async (dir) => {
+  await Deno.writeTextFile(`${dir}/f`, "");
+  const wrong: [string, RegExp][] = [
+    [`${dir}/none`, /none: there is no such folder$/],
+    [`${dir}/f`, /f: this is a file; Lopper opens the folder that holds config\.json/],
+  ];
+  for (const [path, message] of wrong) {
+    const folder = new FileFolder(path);
+    for (const attempt of [folder.open("a"), folder.readBytes("a", 9), folder.list()]) {
+      await assert.rejects(attempt, (error) => {
+        assert.ok(error instanceof CheckpointFormatError, String(error));
+        assert.match(error.message, message);
+        return true;
+      });
+    }
+  }
+});

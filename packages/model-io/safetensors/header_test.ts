@@ -11,6 +11,17 @@ const header = (json: unknown) => JSON.stringify(json);
 /** What is wrong, the file, and what the message must say. */
 const BROKEN: readonly [what: string, file: Uint8Array, message: RegExp][] = [
   ["an empty file", bytes(0), /has 0 bytes and a safetensors file needs at least 10/],
+  ["a file of 9 bytes", bytes(9), /has 9 bytes and a safetensors file needs at least 10/],
+  [
+    "a length of 2^64 - 1",
+    safetensorsFile("{}", bytes(0), (1n << 64n) - 1n),
+    /is to have 18446744073709552000 bytes; it needs 2 to 100000000/,
+  ],
+  [
+    "a length one byte beyond the file",
+    safetensorsFile("{}", bytes(0), 3n),
+    /is to have 3 bytes and the file ends at byte 10/,
+  ],
   ["a length of 0", safetensorsFile("", bytes(8)), /the header is to have 0 bytes/],
   [
     "a length beyond the file",
@@ -23,9 +34,72 @@ const BROKEN: readonly [what: string, file: Uint8Array, message: RegExp][] = [
     /it needs 2 to 100000000/,
   ],
   ["no object", safetensorsFile("[1, 2]"), /does not begin with "\{"/],
+  ["a space before the object", safetensorsFile(' {"a":1}'), /does not begin with "\{"/],
+  ["text after the object", safetensorsFile("{} {}"), /not JSON/],
+  ["metadata twice", safetensorsFile('{"__metadata__":{},"__metadata__":{}}'), /names it twice/],
+  [
+    "a name twice, one of them after an entry with text that looks like a key",
+    safetensorsFile('{"a":{"x":"\\"}: {"},"b":{},"b" \n\t: {}}'),
+    /tensor "b".*names it twice/,
+  ],
+  ["an entry that is a list", safetensorsFile(header({ a: [] })), /tensor "a".*no object/],
+  ["an entry that is null", safetensorsFile(header({ a: null })), /tensor "a".*no object/],
+  [
+    "a dtype of the object's own",
+    safetensorsFile(header({ a: entry("constructor", [], 0, 0) })),
+    /tensor "a".*dtype is "constructor"; known are F64 F32/,
+  ],
+  [
+    "a size past 2^53",
+    safetensorsFile('{"a":{"dtype":"U8","shape":[9007199254740993,0],"data_offsets":[0,0]}}'),
+    /tensor "a".*whole numbers/,
+  ],
+  [
+    "a size of 1e999",
+    safetensorsFile('{"a":{"dtype":"U8","shape":[1e999],"data_offsets":[0,0]}}'),
+    /tensor "a".*whole numbers/,
+  ],
+  ["no shape", safetensorsFile('{"a":{"dtype":"U8","data_offsets":[0,0]}}'), /its shape needs/],
+  [
+    "no offsets",
+    safetensorsFile('{"a":{"dtype":"U8","shape":[0]}}'),
+    /data_offsets need to be two/,
+  ],
+  [
+    "three offsets",
+    safetensorsFile('{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0,0]}}'),
+    /tensor "a".*data_offsets need to be two whole numbers/,
+  ],
+  [
+    "negative offsets",
+    safetensorsFile(header({ a: entry("U8", [1], -1, 0) }), bytes(4)),
+    /tensor "a".*data_offsets need to be two whole numbers/,
+  ],
+  [
+    "a hole before the first tensor",
+    safetensorsFile(header({ a: entry("U8", [2], 2, 4) }), bytes(4)),
+    /tensor "a", byte \d+: 2 bytes before it belong to no tensor/,
+  ],
+  [
+    "two tensors of the same bytes",
+    safetensorsFile(header({ a: entry("U8", [4], 0, 4), b: entry("U8", [4], 0, 4) }), bytes(4)),
+    /tensor "b".*its data overlaps the tensor before it, which ends at byte/,
+  ],
+  [
+    "an empty tensor within another",
+    safetensorsFile(header({ a: entry("U8", [4], 0, 4), b: entry("U8", [0], 2, 2) }), bytes(4)),
+    /tensor "b".*its data overlaps/,
+  ],
+  [
+    "data of no tensor",
+    safetensorsFile("{}", bytes(3)),
+    /byte 10: 3 bytes at the end belong to no/,
+  ],
+  ["metadata that is a list", safetensorsFile('{"__metadata__":[]}'), /needs to be an object of/],
+  ["metadata that is null", safetensorsFile('{"__metadata__":null}'), /needs to be an object of/],
   ["no JSON", safetensorsFile('{"a": }'), /not JSON/],
   ["no UTF-8", safetensorsFile(new Uint8Array([0x7b, 0x22, 0xff, 0xfe, 0x22, 0x7d])), /not UTF-8/],
-  ["nesting without end", safetensorsFile('{"a":' + "[".repeat(1_000_000)), /not JSON/],
+  ["nesting without end", safetensorsFile('{"a":' + "[".repeat(100_000)), /not JSON/],
   [
     "a name twice",
     safetensorsFile('{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"\\u0061":{}}'),
@@ -122,4 +196,33 @@ Deno.test("safetensors header: a valid one gives every tensor, whatever its name
 
 Deno.test("safetensors header: a file without tensors is valid", async () => {
   assert.equal((await read(safetensorsFile("{}"))).tensors.size, 0);
+});
+
+Deno.test("safetensors header: the order of the entries need not be that of the data", async () => {
+  const json = header({
+    b: entry("U8", [3], 2, 5),
+    none: entry("F32", [0], 2, 2),
+    a: entry("U8", [2], 0, 2),
+  });
+  const { tensors } = await read(safetensorsFile(json, bytes(5)));
+  assert.deepEqual([...tensors.keys()], ["b", "none", "a"]);
+});
+
+Deno.test("safetensors header: every whole file cut short anywhere is refused", async () => {
+  const whole = safetensorsFile(header({ a: entry("F32", [2], 0, 8) }), bytes(8));
+  await read(whole);
+  for (let n = 0; n < whole.byteLength; n++) {
+    await assert.rejects(
+      read(whole.subarray(0, n)),
+      (error) => error instanceof CheckpointFormatError,
+      `cut after ${n} bytes`,
+    );
+  }
+});
+
+Deno.test("safetensors header: a keys' spelling in another tensor's entry is no name twice", async () => {
+  const json = `{"a":{"a":1,"dtype":"U8","shape":[0],"data_offsets":[0,0]},"dtype":${
+    header(entry("U8", [0], 0, 0))
+  }}`;
+  assert.deepEqual([...(await read(safetensorsFile(json))).tensors.keys()], ["a", "dtype"]);
 });

@@ -53,7 +53,14 @@ export async function openTensorStore(folder: ModelFolder): Promise<TensorStore>
   return store;
 }
 
-const indexSchema = z.looseObject({ weight_map: z.record(z.string(), z.string()) });
+/** `z.record` would drop a tensor named `__proto__`, and with it the only mention of its shard. */
+const weightMap = z.custom<Readonly<Record<string, string>>>(
+  (value) =>
+    typeof value === "object" && value !== null && !Array.isArray(value) &&
+    Object.values(value).every((file) => typeof file === "string"),
+  "it needs to name a file for every tensor",
+);
+const indexSchema = z.looseObject({ weight_map: weightMap });
 
 async function openShards(folder: ModelFolder, files: readonly string[]): Promise<TensorStore> {
   const sources = new Map<string, ByteSource>();

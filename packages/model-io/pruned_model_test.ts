@@ -1,0 +1,323 @@
+import {
+  densePlan,
+  type DType,
+  DTYPE_BYTES,
+  isUniform,
+  type ModelSpec,
+  PlanError,
+  prunedSpec,
+  type PrunePlan,
+} from "@lopper/core";
+
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import fc from "fast-check";
+import { type ByteSink, MemorySink } from "./byte_sink.ts";
+import { FileFolder, FileSink } from "./files/mod.ts";
+import { type Model, openModel } from "./model.ts";
+import { MemoryFolder } from "./model_folder.ts";
+import { writePrunedModel } from "./pruned_model.ts";
+
+const FIXTURES = fileURLToPath(new URL("../../tests/fixtures/families", import.meta.url));
+const FAMILIES = [...Deno.readDirSync(FIXTURES)].map(({ name }) => name).sort();
+const DIGEST = `sha256:${"0".repeat(64)}`;
+
+const open = (family: string) => openModel(new FileFolder(`${FIXTURES}/${family}`));
+
+/** Any plan for the model: blocks that are removed, single units, everything kept. */
+function plans(spec: ModelSpec): fc.Arbitrary<PrunePlan> {
+  const kept = (n: number) => {
+    const all = Array.from({ length: n }, (_, i) => i);
+    return fc.oneof(
+      fc.constant(all),
+      fc.subarray(all, { minLength: 1 }),
+      fc.nat(n - 1).map((i) => [i]),
+    );
+  };
+  const removed = fc.constant("removed" as const);
+  const layers = spec.layers.map(({ attention, mlp }) =>
+    fc.record({
+      attention: attention
+        ? fc.oneof(removed, kept(attention.kvHeads).map((kvGroups) => ({ kvGroups })))
+        : removed,
+      mlp: mlp
+        ? fc.oneof(removed, kept(mlp.intermediateSize).map((channels) => ({ channels })))
+        : removed,
+    })
+  );
+  return fc.tuple(...layers).map((layers) => ({ modelDigest: DIGEST, layers, removalOrder: [] }));
+}
+
+/** The plan that keeps the first units of every block. */
+function uniformPlan(spec: ModelSpec, groups: number, channels: number): PrunePlan {
+  const first = (n: number) => Array.from({ length: n }, (_, i) => i);
+  return {
+    modelDigest: DIGEST,
+    removalOrder: [],
+    layers: spec.layers.map(() => ({
+      attention: { kvGroups: first(groups) },
+      mlp: { channels: first(channels) },
+    })),
+  };
+}
+
+/**
+ * The kept part of one tensor, found by its name and element by element: rows and columns that stay, or null for a tensor
+ * that goes. Knows nothing of prune groups.
+ */
+function keptPart(spec: ModelSpec, plan: PrunePlan, name: string, shape: readonly number[]) {
+  const all = [shape[0], shape[1] ?? 1].map((n) => Array.from({ length: n }, (_, i) => i));
+  const match = /^model\.layers\.(\d+)\.(\w+)(?:\.(\w+))?\.(weight|bias)$/.exec(name);
+  if (!match) return all;
+  const [, layer, module, part] = match;
+  const { attention, mlp } = plan.layers[Number(layer)];
+  const ofAttention = module === "self_attn" || module === "input_layernorm";
+  if ((ofAttention ? attention : mlp) === "removed") return null;
+  let [rows, columns] = all;
+  if (module === "self_attn" && attention !== "removed") {
+    const dense = spec.layers[Number(layer)].attention!;
+    const stays = (channel: number, heads: number) =>
+      attention.kvGroups.includes(
+        Math.floor(Math.floor(channel / spec.headDim) / (heads / dense.kvHeads)),
+      );
+    if (part === "q_proj") rows = rows.filter((r) => stays(r, dense.queryHeads));
+    if (part === "k_proj" || part === "v_proj") rows = rows.filter((r) => stays(r, dense.kvHeads));
+    if (part === "o_proj" && shape.length === 2) {
+      columns = columns.filter((c) => stays(c, dense.queryHeads));
+    }
+  } else if (module === "mlp" && mlp !== "removed") {
+    if (part !== "down_proj") rows = rows.filter((r) => mlp.channels.includes(r));
+    else if (shape.length === 2) columns = columns.filter((c) => mlp.channels.includes(c));
+  }
+  return [rows, columns];
+}
+
+function gather(bytes: Uint8Array, dtype: DType, width: number, [rows, columns]: number[][]) {
+  const size = DTYPE_BYTES[dtype];
+  const out: number[] = [];
+  for (const r of rows) {
+    for (const c of columns) {
+      const at = (r * width + c) * size;
+      out.push(...bytes.subarray(at, at + size));
+    }
+  }
+  return Uint8Array.from(out);
+}
+
+/** Writes into memory. */
+async function write(model: Model, plan: PrunePlan, maxShardBytes?: number) {
+  const sinks: Record<string, MemorySink> = {};
+  const written = await writePrunedModel(
+    model,
+    plan,
+    (file) => Promise.resolve(sinks[file] = new MemorySink()),
+    { maxShardBytes },
+  );
+  assert.deepEqual(Object.keys(sinks), written.files);
+  const files = Object.fromEntries(Object.entries(sinks).map(([f, sink]) => [f, sink.bytes]));
+  return { written, files, folder: new MemoryFolder("out", files) };
+}
+
+for (const family of FAMILIES) {
+  Deno.test(`pruned model ${family}: what stays is bit-identical, and nothing else stays`, async () => {
+    const model = await open(family);
+    await fc.assert(
+      fc.asyncProperty(
+        plans(model.spec),
+        fc.constantFrom(undefined, 1, 20_000),
+        async (plan, maxShardBytes) => {
+          const { written, files, folder } = await write(model, plan, maxShardBytes);
+          const pruned = await openModel(folder);
+          assert.deepEqual(pruned.spec, prunedSpec(model.spec, plan));
+          assert.deepEqual(written.spec, pruned.spec);
+          assert.equal(written.weightBytes, pruned.weightBytes);
+          assert.equal(written.files.at(-1), "config.json");
+          const expected = new Set<string>();
+          for (const { tensor: { name, shape, dtype } } of model.weights) {
+            const part = keptPart(model.spec, plan, name, shape);
+            if (!part) continue;
+            expected.add(name);
+            const got = pruned.store.tensors.get(name);
+            assert.ok(got, name);
+            assert.equal(got.dtype, dtype);
+            assert.deepEqual(got.shape, part.map((a) => a.length).slice(0, shape.length), name);
+            const want = gather(await model.store.readBytes(name), dtype, shape[1] ?? 1, part);
+            assert.ok(sameBytes(await pruned.store.readBytes(name), want), name);
+          }
+          assert.deepEqual(new Set(pruned.store.tensors.keys()), expected);
+          const config = JSON.parse(new TextDecoder().decode(files["config.json"]));
+          assert.equal("lopper" in config, !isUniform(pruned.spec.layers));
+        },
+      ),
+      { numRuns: 6, seed: 11 },
+    );
+    model.close();
+  });
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.byteLength === b.byteLength && a.every((byte, i) => byte === b[i]);
+}
+
+Deno.test("pruned model: a plan that keeps everything gives the same weights and settings", async () => {
+  for (const family of FAMILIES) {
+    const model = await open(family);
+    const { folder } = await write(model, densePlan(model.spec, DIGEST));
+    const same = await openModel(folder);
+    assert.deepEqual(same.spec, model.spec);
+    for (const { tensor } of model.weights) {
+      const bytes = await model.store.readBytes(tensor.name);
+      assert.ok(sameBytes(await same.store.readBytes(tensor.name), bytes), tensor.name);
+    }
+    model.close();
+  }
+});
+
+Deno.test("pruned model: equal layers give a plain config, unequal ones the key lopper, and pruning again is the same", async () => {
+  const model = await open("qwen2");
+  const config = async (folder: MemoryFolder) =>
+    JSON.parse(new TextDecoder().decode(await folder.readBytes("config.json", 1e6)));
+  const { queryHeads, kvHeads } = model.spec.layers[0].attention!;
+  assert.ok(kvHeads >= 2);
+  const plain = await config((await write(model, uniformPlan(model.spec, 1, 16))).folder);
+  assert.equal(plain.lopper, undefined);
+  assert.equal(plain.num_key_value_heads, 1);
+  assert.equal(plain.num_attention_heads, queryHeads / kvHeads);
+  assert.equal(plain.intermediate_size, 16);
+  assert.equal(plain.head_dim, model.spec.headDim);
+  for (const [key, value] of Object.entries(model.config)) {
+    if (/^(num_attention_heads|num_key_value_heads|intermediate_size|head_dim)$/.test(key)) {
+      continue;
+    }
+    assert.deepEqual(plain[key], value, key);
+  }
+
+  const one = uniformPlan(model.spec, kvHeads, 24);
+  const mixed: PrunePlan = {
+    ...one,
+    layers: one.layers.map((layer, i) => i === 0 ? { ...layer, attention: "removed" } : layer),
+  };
+  const first = await write(model, mixed);
+  const listed = await config(first.folder);
+  assert.equal(listed.lopper.layers[0].attention, null);
+  assert.deepEqual(listed.lopper.layers[1], {
+    attention: { query_heads: queryHeads, kv_heads: kvHeads },
+    mlp: { intermediate_size: 24 },
+  });
+  const { lopper: _, ...rest } = listed;
+  assert.deepEqual(rest, model.config);
+  // What was pruned once is opened and pruned like any other model, and lists new layers.
+  const again = await openModel(first.folder);
+  const second = await write(again, {
+    ...densePlan(again.spec, DIGEST),
+    layers: densePlan(again.spec, DIGEST).layers.map((layer) => ({
+      ...layer,
+      mlp: { channels: [3] },
+    })),
+  });
+  const layers = (await config(second.folder)).lopper.layers;
+  assert.deepEqual(
+    layers.map((l: { mlp: unknown }) => l.mlp),
+    layers.map(() => ({ intermediate_size: 1 })),
+  );
+  model.close();
+});
+
+Deno.test("pruned model: the tokenizer's and generation files go along unchanged, others stay behind", async () => {
+  const family = new FileFolder(`${FIXTURES}/llama-mha`);
+  const companions: Record<string, Uint8Array> = {
+    "tokenizer.json": new Uint8Array([0xff, 0, 1]),
+    "tokenizer_config.json": new Uint8Array([2]),
+    "generation_config.json": new Uint8Array([3, 4]),
+    "chat_template.jinja": new Uint8Array(0),
+    "tokenizer.model": new Uint8Array([0xfe]),
+  };
+  const model = await openModel(
+    new MemoryFolder("m", {
+      ...companions,
+      "README.md": "other",
+      "evil.py": "other",
+      "config.json": await family.readBytes("config.json", 1e6),
+      "model.safetensors": await family.readBytes("model.safetensors", 1e6),
+    }),
+  );
+  const { files } = await write(model, densePlan(model.spec, DIGEST));
+  const { "model.safetensors": _, "config.json": __, ...others } = files;
+  assert.deepEqual(others, companions);
+});
+
+Deno.test("pruned model: a sink that fails at any point leaves no part of a file, and no config.json", async () => {
+  const model = await open("llama-mha");
+  const plan = uniformPlan(model.spec, 1, 8);
+  let failures = 0;
+  for (let failAt = 0;; failAt++) {
+    const dir = await Deno.makeTempDir();
+    try {
+      let operation = 0, failing = "";
+      const step = (file: string) => {
+        if (operation++ !== failAt) return;
+        failing = file;
+        throw new Error("disk full");
+      };
+      const openSink = async (file: string): Promise<ByteSink> => {
+        const sink = await FileSink.open(join(dir, file));
+        return {
+          write: async (bytes) => (step(file), await sink.write(bytes)),
+          commit: async () => (step(file), await sink.commit()),
+          abort: () => sink.abort(),
+        };
+      };
+      const done = await writePrunedModel(model, plan, openSink, { maxShardBytes: 10_000 })
+        .then(() => true, (error) => {
+          assert.equal(error.message, "disk full");
+          return false;
+        });
+      const names = [...Deno.readDirSync(dir)].map(({ name }) => name);
+      if (done) {
+        assert.equal(failing, "");
+        assert.ok(names.includes("config.json"));
+        break;
+      }
+      failures += 1;
+      assert.ok(!names.includes("config.json"), `config.json exists after failure ${failAt}`);
+      assert.ok(!names.includes(failing));
+      assert.deepEqual(names.filter((name) => name.endsWith(".partial")), []);
+    } finally {
+      await Deno.remove(dir, { recursive: true });
+    }
+  }
+  assert.ok(failures > 20, `${failures} points of failure`);
+  model.close();
+});
+
+Deno.test("pruned model: a plan for another model is refused before any file is opened", async () => {
+  const model = await open("llama-mha");
+  const dense = densePlan(model.spec, DIGEST);
+  const change = (layer: object): PrunePlan => ({
+    ...dense,
+    layers: dense.layers.map((l, i) => i === 1 ? { ...l, ...layer } : l),
+  });
+  const channels = model.spec.layers[1].mlp!.intermediateSize;
+  const refused: [PrunePlan, RegExp][] = [
+    [{ ...dense, layers: dense.layers.slice(1) }, /plan describes \d+ layers and the model has/],
+    [change({ mlp: { channels: [channels] } }), /MLP channels of layer 1; .*below/],
+    [change({ mlp: { channels: [2, 1] } }), /lists 1 among the MLP channels of layer 1/],
+    [change({ mlp: { channels: [] } }), /keeps none of the MLP channels of layer 1/],
+    [change({ attention: { kvGroups: [99] } }), /lists 99 among the KV groups of layer 1/],
+  ];
+  for (const [plan, message] of refused) {
+    const opened: string[] = [];
+    const write = writePrunedModel(model, plan, (file) => {
+      opened.push(file);
+      return Promise.resolve(new MemorySink());
+    });
+    await assert.rejects(write, (error) => {
+      assert.ok(error instanceof PlanError, String(error));
+      assert.match(error.message, message);
+      return true;
+    });
+    assert.deepEqual(opened, []);
+  }
+  model.close();
+});
