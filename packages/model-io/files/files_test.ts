@@ -179,8 +179,13 @@ test("file folder: a folder that is missing or a file is named by every method",
   ];
   for (const [path, message] of wrong) {
     const folder = new FileFolder(path);
-    for (const attempt of [folder.open("a"), folder.readBytes("a", 9), folder.list()]) {
-      await assert.rejects(attempt, (error) => {
+    const attempts = [
+      () => folder.open("a"),
+      () => folder.readBytes("a", 9),
+      () => folder.list(),
+    ];
+    for (const attempt of attempts) {
+      await assert.rejects(attempt as () => Promise<unknown>, (error) => {
         assert.ok(error instanceof CheckpointFormatError, String(error));
         assert.match(error.message, message);
         return true;
