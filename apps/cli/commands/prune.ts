@@ -52,7 +52,7 @@ async function openRun(path: string | undefined, options: PruneOptions) {
     const backend = await openUserBackend(engine, options.threads, (m) => reporter.say(m));
     try {
       const hint = options.plan === undefined && !options.dryRun
-        ? `stopped; nothing is lost, continue with: lopper prune --resume --out ${out}`
+        ? `stopped; nothing is lost, continue with: deno task prune --resume --out ${out}`
         : "stopped";
       await interruptible(
         hint,
