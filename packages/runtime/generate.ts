@@ -25,6 +25,8 @@ export async function* generate(
   const layers = options.layers ?? spec.layers;
   const longest = Math.min(spec.maxPositions, spec.slidingWindow ?? Infinity);
   const random = xoroshiro128plus(options.seed);
+  // The state that a small seed gives begins with a number next to 1, whatever the seed; far along it is well mixed.
+  random.jump();
   let input: readonly number[] = prompt;
   let past: readonly (KeyValues | null)[] | null = null;
   const limit = Math.min(options.maxTokens, longest - prompt.length);

@@ -64,7 +64,7 @@ export function multiPruner(spec: ModelSpec, options: MultiPrunerOptions): Searc
   if (!Number.isInteger(attentionGroup) || attentionGroup < 1 || attentionGroup % unit !== 0) {
     throw new UsageError(
       `the attention group is ${attentionGroup} query channels; this model needs a multiple of ${unit}, ` +
-        `the channels of one KV group`,
+        `so that whole KV groups go`,
     );
   }
   // In this order: share first, then product, then sum, so that the bounds are the published ones to the last bit.
@@ -90,10 +90,17 @@ export function multiPruner(spec: ModelSpec, options: MultiPrunerOptions): Searc
   };
 }
 
-/** Query channels of one KV group, the largest over the layers. */
+/**
+ * The fewest query channels that are whole KV groups in every layer: those of one group where all layers have groups of
+ * the same size.
+ */
 export function headGroupUnit(spec: ModelSpec): number {
   const groups = spec.layers.flatMap(({ attention }) => attention ? [groupSize(attention)] : []);
-  return spec.headDim * Math.max(1, ...groups);
+  return spec.headDim * groups.reduce((unit, size) => unit / commonDivisor(unit, size) * size, 1);
+}
+
+function commonDivisor(a: number, b: number): number {
+  return b === 0 ? a : commonDivisor(b, a % b);
 }
 
 /** About 1/11 of the intermediate size, rounded up to a multiple of 32 (1024 of 11008 in the published runs). */

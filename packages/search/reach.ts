@@ -1,4 +1,4 @@
-import { type LayerSpec, type ModelSpec, pruningRatio } from "@lopper/core";
+import { type BlockKind, type LayerSpec, type ModelSpec, pruningRatio } from "@lopper/core";
 import type { Candidate } from "./candidate.ts";
 import type { SearchPolicy } from "./policy.ts";
 
@@ -32,7 +32,8 @@ export function rehearse(
 
 /**
  * The largest ratio in per cent that a policy can reach on a model. What the block stage removes leaves less for the
- * later stages, so the orders that leave most are tried: attention first, MLPs first, and the two in turn.
+ * later stages, so the orders that leave most are tried: the smallest blocks first, attention or MLPs before the others,
+ * and the two in turn.
  */
 export function largestReachableRatio(spec: ModelSpec, policy: SearchPolicy): number {
   const boundless: SearchPolicy = {
@@ -42,9 +43,18 @@ export function largestReachableRatio(spec: ModelSpec, policy: SearchPolicy): nu
       stage.name === "blocks" || stage.bound <= 0 ? stage : { ...stage, bound: 100 }
     ),
   };
+  const smallest = (candidates: readonly Candidate[]) => {
+    const ratios = candidates.map(({ layers }) => pruningRatio(spec, layers));
+    return candidates[ratios.indexOf(Math.min(...ratios))];
+  };
+  const first = (kind: BlockKind) => (candidates: readonly Candidate[]) => {
+    const ofKind = candidates.filter((candidate) => candidate.kind === kind);
+    return smallest(ofKind.length > 0 ? ofKind : candidates);
+  };
   const choosers: ((candidates: readonly Candidate[]) => Candidate)[] = [
-    (candidates) => candidates[0],
-    (candidates) => candidates[candidates.length - 1],
+    smallest,
+    first("attention"),
+    first("mlp"),
     (candidates) => candidates[Math.floor(candidates.length / 2)],
   ];
   return Math.max(

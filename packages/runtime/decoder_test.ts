@@ -1,0 +1,158 @@
+import { openBackend } from "@lopper/backends";
+import { headCostInBlocks, type LayerSpec, UnsupportedModelError } from "@lopper/core";
+import { openModel } from "@lopper/model-io";
+import { FileFolder } from "@lopper/model-io/files";
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { Decoder, type KeyValues } from "./decoder.ts";
+import { blockCount, forwardFrom, sequenceLogits } from "./forward.ts";
+import { LaidOutWeights, sourceOrder } from "./weight_layout.ts";
+
+const FIXTURES = fileURLToPath(new URL("../../tests/fixtures/families", import.meta.url));
+const SEQUENCES = [[1, 2, 3, 4, 5, 6], [6, 5, 4, 3, 2, 1], [7, 7, 8, 8, 9, 9]];
+const TOKENS = 18;
+
+function engineTest(name: string, family: string, fn: (decoder: Decoder) => Promise<void>) {
+  Deno.test({
+    name: `decoder: ${name}`,
+    // The engine keeps a thread pool for the life of the process.
+    sanitizeOps: false,
+    sanitizeResources: false,
+    async fn() {
+      const { backend } = await openBackend("cpu", { threads: 1 });
+      const model = await openModel(new FileFolder(`${FIXTURES}/${family}`));
+      const weights = await LaidOutWeights.load(model, sourceOrder(model.spec));
+      const decoder = new Decoder(backend, weights);
+      try {
+        await fn(decoder);
+      } finally {
+        await decoder.dispose();
+        await backend.dispose();
+        model.close();
+      }
+    },
+  });
+}
+
+/** Block-tokens that `work` adds. */
+async function costOf(decoder: Decoder, work: () => Promise<unknown>): Promise<number> {
+  const before = decoder.blockTokens;
+  await work();
+  return decoder.blockTokens - before;
+}
+
+engineTest("embedding costs nothing, and every block its tokens", "qwen3", async (decoder) => {
+  const { layers } = decoder.spec;
+  const input = await decoder.embed(SEQUENCES);
+  assert.equal(decoder.blockTokens, 0);
+  for (let block = 0; block < blockCount(layers); block++) {
+    assert.equal(await costOf(decoder, () => decoder.runBlock(block, layers, input)), TOKENS);
+  }
+  assert.equal(
+    await costOf(decoder, () => forwardFrom(decoder, layers, 3, input)),
+    (blockCount(layers) - 3) * TOKENS,
+  );
+});
+
+engineTest("a removed block costs nothing and changes nothing", "qwen3", async (decoder) => {
+  const input = await decoder.embed(SEQUENCES);
+  const none: LayerSpec[] = decoder.spec.layers.map(() => ({ attention: null, mlp: null }));
+  const cost = await costOf(decoder, async () => {
+    assert.equal(await forwardFrom(decoder, none, 0, input), input);
+    const { stream, present } = await decoder.runCached(none, input, null);
+    assert.equal(stream, input);
+    assert.deepEqual(present, none.map(() => null));
+  });
+  assert.equal(cost, 0);
+});
+
+engineTest(
+  "the head costs its multiply-accumulates over a mean block's",
+  "qwen3",
+  async (decoder) => {
+    const { spec } = decoder;
+    const input = await decoder.embed(SEQUENCES);
+    // Counted by hand for this fixture's uniform layers: projections, then scores and weighted values of 3.5 positions.
+    const { queryHeads, kvHeads } = spec.layers[0].attention!;
+    const attention = (2 * queryHeads + 2 * kvHeads) * spec.headDim * spec.hiddenSize +
+      2 * 3.5 * queryHeads * spec.headDim;
+    const mlp = 3 * spec.layers[0].mlp!.intermediateSize * spec.hiddenSize;
+    const head = spec.vocabSize * spec.hiddenSize / ((attention + mlp) / 2);
+    const cost = await costOf(decoder, () => decoder.nll(input, new Array(TOKENS).fill(1)));
+    assert.ok(Math.abs(cost - TOKENS * head) < 1e-9 * cost, `${cost}, ${TOKENS * head}`);
+    const rows = input.data.subarray(0, 2 * spec.hiddenSize);
+    const logits = await costOf(decoder, () => decoder.logits(rows));
+    assert.ok(Math.abs(logits - 2 * headCostInBlocks(spec, 1)) < 1e-9 * logits);
+  },
+);
+
+engineTest(
+  "cached tokens cost each block that is there once",
+  "llama-missing-blocks",
+  async (decoder) => {
+    const { layers } = decoder.spec;
+    const present =
+      layers.flatMap(({ attention, mlp }) => [attention, mlp]).filter((b) => b).length;
+    assert.ok(present < blockCount(layers), "the fixture has removed blocks");
+    let past: readonly (KeyValues | null)[] | null = null;
+    for (const ids of [[1, 2, 3, 4], [5], [6]]) {
+      const input = await decoder.embed([ids]);
+      const before = decoder.blockTokens;
+      past = (await decoder.runCached(layers, input, past)).present;
+      assert.equal(decoder.blockTokens - before, present * ids.length);
+    }
+    assert.deepEqual(
+      past!.map((kept) => kept?.length ?? null),
+      layers.map(({ attention }) => attention && 6),
+    );
+  },
+);
+
+engineTest(
+  "the NLL is that of the logits' softmax, over several chunks, too",
+  "qwen3",
+  async (decoder) => {
+    const { spec } = decoder;
+    const length = 250;
+    const sequences = [0, 1, 2].map((s) =>
+      Array.from({ length }, (_, i) => (i * i + 3 * s + i) % spec.vocabSize)
+    );
+    const labels = sequences.flatMap((ids) => [...ids.slice(1), 0]);
+    const stream = await forwardFrom(decoder, spec.layers, 0, await decoder.embed(sequences));
+    const nll = await decoder.nll(stream, labels);
+    const logits = await decoder.logits(stream.data);
+    assert.equal(nll.length, 3 * length);
+    nll.forEach((value, i) => {
+      const row = logits.subarray(i * spec.vocabSize, (i + 1) * spec.vocabSize);
+      const sum = row.reduce((s, x) => s + Math.exp(x), 0);
+      assert.ok(Math.abs(value - (Math.log(sum) - row[labels[i]])) < 1e-4, `position ${i}`);
+    });
+  },
+);
+
+engineTest("sequences of a batch do not see each other", "qwen3", async (decoder) => {
+  const together = await sequenceLogits(decoder, SEQUENCES);
+  const alone = await Promise.all(SEQUENCES.map((ids) => sequenceLogits(decoder, [ids])));
+  const size = together.length / SEQUENCES.length;
+  alone.forEach((logits, s) =>
+    logits.forEach((x, i) => assert.ok(Math.abs(x - together[s * size + i]) < 1e-5))
+  );
+});
+
+engineTest(
+  "text beyond the sliding window is refused, token by token, too",
+  "mistral-sliding",
+  async (decoder) => {
+    const { layers, slidingWindow } = decoder.spec;
+    assert.equal(slidingWindow, 8);
+    const refused = (error: unknown) =>
+      error instanceof UnsupportedModelError &&
+      /last 8 tokens .* sequence has 9/.test(error.message);
+    const ids = [1, 2, 3, 4, 5, 6, 7, 8, 9];
+    await sequenceLogits(decoder, [ids.slice(0, 8)]);
+    await assert.rejects(sequenceLogits(decoder, [ids]), refused);
+    const first = await decoder.runCached(layers, await decoder.embed([ids.slice(0, 8)]), null);
+    const next = await decoder.embed([[9]]);
+    await assert.rejects(decoder.runCached(layers, next, first.present), refused);
+  },
+);

@@ -1,0 +1,143 @@
+import { openBackend } from "@lopper/backends";
+import type { ModelSpec } from "@lopper/core";
+import { openModel } from "@lopper/model-io";
+import assert from "node:assert/strict";
+import { Random, tinyModel } from "../../tests/support/tiny_models.ts";
+import { Decoder } from "./decoder.ts";
+import { sequenceLogits } from "./forward.ts";
+import { generate } from "./generate.ts";
+import { LaidOutWeights, sourceOrder } from "./weight_layout.ts";
+
+/** Decodes with a random tiny model whose spec is changed; the weights stay. */
+async function withDecoder(
+  seed: number,
+  change: Partial<ModelSpec>,
+  body: (decoder: Decoder) => Promise<void>,
+) {
+  const { backend } = await openBackend("cpu", { threads: 1 });
+  const model = await openModel(await tinyModel(new Random(seed)));
+  const changed = { ...model, spec: { ...model.spec, ...change } };
+  const weights = await LaidOutWeights.load(changed, sourceOrder(changed.spec));
+  const decoder = new Decoder(backend, weights);
+  try {
+    await body(decoder);
+  } finally {
+    await decoder.dispose();
+    await backend.dispose();
+  }
+}
+
+function engineTest(name: string, fn: () => Promise<void>) {
+  // The engine keeps a thread pool for the life of the process.
+  Deno.test({ name: `generate: ${name}`, sanitizeOps: false, sanitizeResources: false, fn });
+}
+
+const greedy = (maxTokens: number) => ({ maxTokens, temperature: 0, seed: 0 });
+const PROMPT = [3, 1, 4, 1, 5];
+
+engineTest("temperature 0 takes the first largest logit of a full pass, every time", async () => {
+  for (let seed = 0; seed < 12; seed++) {
+    await withDecoder(seed, {}, async (decoder) => {
+      const { vocabSize } = decoder.spec;
+      const ids = [...PROMPT];
+      for await (const next of generate(decoder, PROMPT, greedy(10))) {
+        const logits = [...await sequenceLogits(decoder, [ids])].slice(-vocabSize);
+        // what rounding alone can tell apart is no tie
+        assert.ok(logits[next] >= Math.max(...logits) - 1e-5, `seed ${seed} after ${ids}`);
+        ids.push(next);
+      }
+      assert.equal(ids.length, PROMPT.length + 10);
+    });
+  }
+});
+
+engineTest("narrower layers are what the logits come from", async () => {
+  await withDecoder(5, {}, async (decoder) => {
+    const layers = decoder.spec.layers.map(() => ({ attention: null, mlp: null }));
+    const ids = await Array.fromAsync(generate(decoder, PROMPT, { ...greedy(4), layers }));
+    const all = [...PROMPT, ...ids];
+    for (let t = PROMPT.length; t < all.length; t++) {
+      const logits = [...await sequenceLogits(decoder, [all.slice(0, t)], layers)]
+        .slice(-decoder.spec.vocabSize);
+      assert.equal(all[t], logits.indexOf(Math.max(...logits)));
+    }
+  });
+});
+
+engineTest("a seed repeats its text, and others give others", async () => {
+  await withDecoder(2, {}, async (decoder) => {
+    const text = async (seed: number) =>
+      (await Array.fromAsync(
+        generate(decoder, PROMPT, { maxTokens: 12, temperature: 1, seed }),
+      )).join(" ");
+    const texts = await Promise.all([1, 2, 3, 4, 1].map(text));
+    assert.equal(texts[4], texts[0]);
+    assert.equal(new Set(texts).size, 4);
+  });
+});
+
+engineTest("over seeds, tokens come as often as their probability says", async () => {
+  await withDecoder(2, {}, async (decoder) => {
+    const { vocabSize } = decoder.spec;
+    const temperature = 0.8, runs = 1500;
+    const logits = (await sequenceLogits(decoder, [PROMPT])).slice(-vocabSize);
+    const weights = Array.from(logits, (x) => Math.exp(x / temperature));
+    const sum = weights.reduce((a, b) => a + b, 0);
+    const counts = new Array<number>(vocabSize).fill(0);
+    for (let seed = 0; seed < runs; seed++) {
+      for await (
+        const next of generate(decoder, PROMPT, { maxTokens: 1, temperature, seed })
+      ) counts[next] += 1;
+    }
+    for (let id = 0; id < vocabSize; id++) {
+      const p = weights[id] / sum;
+      // Five standard deviations of a binomial, and one count for the rarest.
+      const allowed = 5 * Math.sqrt(runs * p * (1 - p)) + 1;
+      assert.ok(
+        Math.abs(counts[id] - runs * p) <= allowed,
+        `token ${id}: ${counts[id]} of ${runs}, probability ${p}`,
+      );
+    }
+  });
+});
+
+engineTest("a low temperature comes to the most likely token", async () => {
+  await withDecoder(2, {}, async (decoder) => {
+    const expected = await Array.fromAsync(generate(decoder, PROMPT, greedy(8)));
+    const options = { maxTokens: 8, temperature: 1e-4, seed: 7 };
+    assert.deepEqual(await Array.fromAsync(generate(decoder, PROMPT, options)), expected);
+  });
+});
+
+engineTest("any end-of-text token ends it and is not given out", async () => {
+  let all: number[] = [];
+  await withDecoder(8, {}, async (decoder) => {
+    all = await Array.fromAsync(generate(decoder, PROMPT, greedy(12)));
+  });
+  const stop = all.find((id, i) => i > 0 && all.indexOf(id) === i);
+  assert.ok(stop !== undefined, `one token over and over: ${all}`);
+  await withDecoder(8, { eosTokenIds: [99_999, stop] }, async (decoder) => {
+    const until = await Array.fromAsync(generate(decoder, PROMPT, greedy(12)));
+    assert.deepEqual(until, all.slice(0, all.indexOf(stop)));
+  });
+});
+
+engineTest("prompt and text together stay within the positions and the window", async () => {
+  const count = async (change: Partial<ModelSpec>) => {
+    let produced = -1;
+    await withDecoder(4, change, async (decoder) => {
+      produced = (await Array.fromAsync(generate(decoder, PROMPT, greedy(20)))).length;
+    });
+    return produced;
+  };
+  assert.equal(await count({ maxPositions: 64 }), 20);
+  assert.equal(await count({ maxPositions: 12 }), 7);
+  assert.equal(await count({ maxPositions: 12, slidingWindow: 8 }), 3);
+  assert.equal(await count({ maxPositions: PROMPT.length }), 0);
+});
+
+engineTest("a prompt without tokens is refused", async () => {
+  await withDecoder(4, {}, async (decoder) => {
+    await assert.rejects(Array.fromAsync(generate(decoder, [], greedy(1))), RangeError);
+  });
+});
