@@ -166,9 +166,9 @@ export class SuffixScorer implements Scorer {
     return scores;
   }
 
-  /** The first of equal candidates stays the best, as the search takes it. */
+  /** The first of equal candidates stays the best and NaN never is, as the search takes it. */
   #keepIfBest(candidate: Scorable, score: Score, trunk: Streams[], suffix: Streams[]) {
-    if (this.#best && !(score.perplexity < this.#best.perplexity)) return;
+    if (!(score.perplexity < (this.#best?.perplexity ?? Infinity))) return;
     const streams = suffix.map((kept, i): Streams => new Map([...trunk[i], ...kept]));
     this.#best = { layers: candidate.layers, perplexity: score.perplexity, streams };
   }

@@ -139,3 +139,62 @@ Deno.test({
     assert.ok(early > 0, "no case in which it would have mattered");
   },
 });
+
+Deno.test({
+  name: "a candidate whose perplexity is NaN is not kept as the best, even the first",
+  sanitizeOps: false,
+  sanitizeResources: false,
+  fn: () =>
+    withDecoder(async (decoder, set) => {
+      let broken = true;
+      const head = decoder.nll.bind(decoder);
+      decoder.nll = async (stream, labels) => {
+        const nll = await head(stream, labels);
+        return broken ? nll.fill(NaN) : nll;
+      };
+      const scorer = new SuffixScorer(decoder, set, { cacheBytes: 1e9, batchTokens: BATCH_TOKENS });
+      const { layers } = decoder.spec;
+      // removing the first block changes all after it
+      const [first, ...others] = candidatesOf(layers);
+      const step = scorer.scoreStep(layers, [first, others[0]]);
+      let update = await step.next();
+      while (!update.done) {
+        broken = update.value.done < 1;
+        update = await step.next();
+      }
+      const [unusable, best] = update.value;
+      assert.ok(Number.isNaN(unusable.perplexity) && Number.isFinite(best.perplexity));
+      const before = decoder.blockTokens;
+      await scoreAll(scorer, others[0].layers, []);
+      assert.equal(decoder.blockTokens, before, "the trunk of the next step was there already");
+    }),
+});
+
+Deno.test({
+  name: "what full passes would have cost is blocks that are left and the head, times tokens",
+  sanitizeOps: false,
+  sanitizeResources: false,
+  fn: () =>
+    withDecoder(async (decoder, set) => {
+      const scorer = new SuffixScorer(decoder, set, { cacheBytes: 1e9 });
+      const { layers } = decoder.spec;
+      const head = headCostInBlocks(decoder.spec, LENGTH);
+      const present = layers.flatMap(({ attention, mlp }) => [attention, mlp]).filter((b) => b)
+        .length;
+      const tokens = 5 * LENGTH;
+      assert.equal(scorer.tokens, tokens);
+      assert.equal(scorer.fullBlockTokens, 0);
+      const heard: number[] = [];
+      await scorer.evaluate(layers, (done) => heard.push(done));
+      assert.equal(heard.at(-1), tokens);
+      assert.ok(Math.abs(scorer.fullBlockTokens - tokens * (present + head)) < 1e-6);
+      assert.ok(Math.abs(decoder.blockTokens - scorer.fullBlockTokens) < 1e-6, "one full pass");
+      const narrower = candidatesOf(layers);
+      const removed = narrower.filter(({ layers: after, layer, kind }) => !after[layer][kind]);
+      await scoreAll(scorer, layers, narrower);
+      const expected = tokens * ((narrower.length + 1) * (present + head) - removed.length);
+      assert.ok(Math.abs(scorer.fullBlockTokens - expected) < 1e-6 * expected);
+      scorer.release();
+      assert.ok(Math.abs(scorer.fullBlockTokens - expected) < 1e-6 * expected, "release counts");
+    }),
+});

@@ -1,4 +1,4 @@
-import { openModel, toFloat32 } from "@lopper/model-io";
+import { fromFloat32, openModel, toFloat32 } from "@lopper/model-io";
 import { FileFolder } from "@lopper/model-io/files";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
@@ -51,3 +51,40 @@ for (const family of ["llama-mha", "qwen2", "qwen3", "qwen2-heterogeneous"]) {
     model.close();
   });
 }
+
+Deno.test("weight order: equal norms keep the checkpoint's order, and signs and biases do not count", async () => {
+  const model = await openModel(new FileFolder(`${FIXTURES}/qwen2`));
+  // Every row sums to 1, signs mixed, but for what is said here; biases stay those of the fixture.
+  const heavy: Record<string, readonly number[]> = {
+    // rows of the second query head of group 1, of 3 heads each
+    "model.layers.0.self_attn.q_proj.weight": [4 * model.spec.headDim],
+    "model.layers.1.self_attn.v_proj.weight": [model.spec.headDim],
+    "model.layers.0.mlp.gate_proj.weight": [7, 3],
+    "model.layers.0.mlp.up_proj.weight": [7, 5],
+  };
+  const readFloat32 = (name: string) => {
+    const { shape } = model.store.tensors.get(name)!;
+    const [rows, columns] = shape;
+    const values = Float32Array.from(
+      { length: rows * columns },
+      (_, i) => (i % 2 === 0 ? 1 : -1) / columns,
+    );
+    for (const row of heavy[name] ?? []) {
+      for (let c = 0; c < columns; c++) values[row * columns + c] *= 2;
+    }
+    return Promise.resolve(toFloat32("F32", fromFloat32("F32", values)));
+  };
+  const order = await weightOrder({ ...model, store: { ...model.store, readFloat32 } });
+  const all = (n: number) => Array.from({ length: n }, (_, i) => i);
+  const { attention, mlp } = model.spec.layers[0];
+  assert.deepEqual([attention, model.spec.layers.length > 1], [
+    { queryHeads: 6, kvHeads: 2 },
+    true,
+  ]);
+  const others = all(mlp!.intermediateSize).filter((c) => ![7, 3, 5].includes(c));
+  assert.deepEqual(order.layers[0].channels, [7, 3, 5, ...others]);
+  assert.deepEqual(order.layers[0].kvGroups, [1, 0]);
+  assert.deepEqual(order.layers[1].kvGroups, [1, 0]);
+  assert.deepEqual(order.layers[1].channels, all(mlp!.intermediateSize));
+  model.close();
+});
