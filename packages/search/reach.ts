@@ -1,9 +1,17 @@
-import { type BlockKind, type LayerSpec, type ModelSpec, pruningRatio } from "@lopper/core";
+import {
+  attentionParameters,
+  countParameters,
+  type LayerSpec,
+  mlpParameters,
+  type ModelSpec,
+  pruningRatio,
+} from "@lopper/core";
 import type { Candidate } from "./candidate.ts";
 import type { SearchPolicy } from "./policy.ts";
 
 /** A search run on shapes alone, taking at each step the candidate that `choose` picks. */
 export interface Rehearsal {
+  readonly layers: readonly LayerSpec[];
   readonly ratio: number;
   /** Candidates of every step, with the samples on which they would be scored. */
   readonly steps: readonly { readonly samples: "block" | "width"; readonly candidates: number }[];
@@ -27,37 +35,62 @@ export function rehearse(
       ratio = pruningRatio(spec, layers);
     }
   }
-  return { ratio, steps };
+  return { layers, ratio, steps };
+}
+
+/** Parameters of blocks that are gone, and what the width stages would have left of them. */
+interface Removal {
+  readonly removed: number;
+  readonly gained: number;
 }
 
 /**
- * The largest ratio in per cent that a policy can reach on a model. What the block stage removes leaves less for the
- * later stages, so the orders that leave most are tried: the smallest blocks first, attention or MLPs before the others,
- * and the two in turn.
+ * The largest ratio in per cent that a policy can reach on a model, over every order of steps. Stages after the blocks may
+ * go on to their end, which narrows each block as far as it goes; so a removed block gains what that would have left of
+ * it. The block stage ends with the step that crosses its bound, and which blocks it can take until then to gain most is
+ * a knapsack problem, solved exactly.
  */
 export function largestReachableRatio(spec: ModelSpec, policy: SearchPolicy): number {
-  const boundless: SearchPolicy = {
-    ...policy,
-    // Later stages may go on to their end; the block stage ends where it would.
-    stages: policy.stages.map((stage) =>
-      stage.name === "blocks" || stage.bound <= 0 ? stage : { ...stage, bound: 100 }
-    ),
-  };
-  const smallest = (candidates: readonly Candidate[]) => {
-    const ratios = candidates.map(({ layers }) => pruningRatio(spec, layers));
-    return candidates[ratios.indexOf(Math.min(...ratios))];
-  };
-  const first = (kind: BlockKind) => (candidates: readonly Candidate[]) => {
-    const ofKind = candidates.filter((candidate) => candidate.kind === kind);
-    return smallest(ofKind.length > 0 ? ofKind : candidates);
-  };
-  const choosers: ((candidates: readonly Candidate[]) => Candidate)[] = [
-    smallest,
-    first("attention"),
-    first("mlp"),
-    (candidates) => candidates[Math.floor(candidates.length / 2)],
-  ];
-  return Math.max(
-    ...choosers.map((choose) => rehearse(spec, boundless, spec.layers, choose).ratio),
-  );
+  const bound = Math.max(0, ...policy.stages.map((s) => s.name === "blocks" ? s.bound : 0));
+  const widthStages = policy.stages.filter(({ name, bound }) => name !== "blocks" && bound > 0)
+    .map((stage) => ({ ...stage, bound: 100 }));
+  const narrow = rehearse(spec, { ...policy, stages: widthStages }, spec.layers, ([c]) => c).layers;
+  const total = countParameters(spec, spec.layers, { norms: "kept" }).total;
+  const ratioWithout = (parameters: number) => (1 - (total - parameters) / total) * 100;
+
+  // Of the blocks that a search takes, the largest may just as well be the last, the one that crosses the bound.
+  const blocks = spec.layers.flatMap((layer, i) => [
+    ...parts(layer.attention, narrow[i].attention, (shape) => attentionParameters(spec, shape)),
+    ...parts(layer.mlp, narrow[i].mlp, (shape) => mlpParameters(spec, shape)),
+  ]).sort((a, b) => a.removed - b.removed);
+  let below: Removal[] = bound > 0 ? [{ removed: 0, gained: 0 }] : [];
+  let most = 0;
+  for (const block of blocks) {
+    const longer = below.map(({ removed, gained }) => ({
+      removed: removed + block.removed,
+      gained: gained + block.gained,
+    }));
+    most = longer.reduce((max, { gained }) => Math.max(max, gained), most);
+    below = withoutWorse([
+      ...below,
+      ...longer.filter(({ removed }) => ratioWithout(removed) < bound),
+    ]);
+  }
+  const narrowed = total - countParameters(spec, narrow, { norms: "kept" }).total;
+  return ratioWithout(narrowed + most);
+}
+
+function parts<T>(whole: T | null, narrow: T | null, count: (shape: T) => number): Removal[] {
+  return whole && narrow ? [{ removed: count(whole), gained: count(narrow) }] : [];
+}
+
+/** Drops what removes no less than another and gains no more. */
+function withoutWorse(removals: Removal[]): Removal[] {
+  let most = -1;
+  return removals.sort((a, b) => a.removed - b.removed || b.gained - a.gained)
+    .filter(({ gained }) => {
+      if (gained <= most) return false;
+      most = gained;
+      return true;
+    });
 }
