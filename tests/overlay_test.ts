@@ -18,6 +18,12 @@ const SEEDS = { cpu: 200, wasm: 30 } as const;
 const WANTED_TRAITS = [
   ...["llama", "mistral", "qwen2", "qwen3", "tied", "untied", "odd head size"],
   ...["attention removed", "MLP removed", "layer removed", "one KV group", "one channel"],
+  ...[
+    "blocks missing before",
+    "no block left",
+    "heads apart from hidden size",
+    "one KV head before",
+  ],
 ];
 
 /** One random model and plan three ways: as an overlay, written and opened again, and token by token from a cache. */

@@ -9,6 +9,7 @@ import { blockCount, forwardFrom, sequenceLogits } from "./forward.ts";
 import { LaidOutWeights, sourceOrder } from "./weight_layout.ts";
 
 const FIXTURES = fileURLToPath(new URL("../../tests/fixtures/families", import.meta.url));
+const DEMO = fileURLToPath(new URL("../demo-model/data/model", import.meta.url));
 const SEQUENCES = [[1, 2, 3, 4, 5, 6], [6, 5, 4, 3, 2, 1], [7, 7, 8, 8, 9, 9]];
 const TOKENS = 18;
 
@@ -20,7 +21,8 @@ function engineTest(name: string, family: string, fn: (decoder: Decoder) => Prom
     sanitizeResources: false,
     async fn() {
       const { backend } = await openBackend("cpu", { threads: 1 });
-      const model = await openModel(new FileFolder(`${FIXTURES}/${family}`));
+      const folder = family === "demo" ? DEMO : `${FIXTURES}/${family}`;
+      const model = await openModel(new FileFolder(folder));
       const weights = await LaidOutWeights.load(model, sourceOrder(model.spec));
       const decoder = new Decoder(backend, weights);
       try {
@@ -109,7 +111,7 @@ engineTest(
 );
 
 engineTest(
-  "the NLL is that of the logits' softmax, over several chunks, too",
+  "the NLL is that of the logits' softmax",
   "qwen3",
   async (decoder) => {
     const { spec } = decoder;
@@ -154,5 +156,29 @@ engineTest(
     const first = await decoder.runCached(layers, await decoder.embed([ids.slice(0, 8)]), null);
     const next = await decoder.embed([[9]]);
     await assert.rejects(decoder.runCached(layers, next, first.present), refused);
+  },
+);
+
+engineTest(
+  "the NLL of more positions than the head takes at a time is that of each sequence",
+  "demo",
+  async (decoder) => {
+    const { vocabSize } = decoder.spec;
+    const length = 400;
+    // 12 Mi logits at a time are 3072 positions of this vocabulary
+    const sequences = Array.from(
+      { length: 16 },
+      (_, s) => Array.from({ length }, (_, i) => (31 * i * i + 7 * s + i) % vocabSize),
+    );
+    assert.ok(sequences.length * length > 2 * 12 * 2 ** 20 / vocabSize);
+    const labels = sequences.map((ids) => [...ids.slice(1), 0]);
+    const stream = await decoder.embed(sequences);
+    const together = await decoder.nll(stream, labels.flat());
+    for (const [s, ids] of sequences.entries()) {
+      const alone = await decoder.nll(await decoder.embed([ids]), labels[s]);
+      alone.forEach((value, i) =>
+        assert.ok(Math.abs(value - together[s * length + i]) < 1e-4, `sequence ${s}, position ${i}`)
+      );
+    }
   },
 );

@@ -173,5 +173,15 @@ export function traits(spec: ModelSpec, plan: PrunePlan): string[] {
     if (attention === "removed" && mlp === "removed") found.push("layer removed");
   });
   if (spec.headDim % 16 !== 0) found.push("odd head size");
+  if (plan.layers.every(({ attention, mlp }) => attention === "removed" && mlp === "removed")) {
+    found.push("no block left");
+  }
+  for (const { attention, mlp } of spec.layers) {
+    if (!attention || !mlp) found.push("blocks missing before");
+    if (attention?.kvHeads === 1) found.push("one KV head before");
+    if (attention && attention.queryHeads * spec.headDim !== spec.hiddenSize) {
+      found.push("heads apart from hidden size");
+    }
+  }
   return found;
 }
