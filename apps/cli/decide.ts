@@ -7,14 +7,23 @@ import {
   type RunFlags,
   UnreachableTargetError,
 } from "@lopper/core";
-import type { Scorer } from "@lopper/importance";
+import {
+  type CalibrationSet,
+  DEFAULT_BATCH_TOKENS,
+  type Scorer,
+  shuffled,
+  SuffixScorer,
+} from "@lopper/importance";
 import { fromPublishedConfig, type Model, parsePlanFile } from "@lopper/model-io";
 import type { Decoder, UnitOrder } from "@lopper/runtime";
 import {
+  exhaustive,
   greedySearch,
   largestReachableRatio,
   multiPruner,
+  type Picker,
   planFromLayers,
+  Race,
   type SearchEvent,
   type SearchPolicy,
   type Step,
@@ -42,7 +51,7 @@ export function policyOf(model: Model, flags: RunFlags): SearchPolicy {
     distribution: distribution(flags.distribution),
   });
   const reachable = largestReachableRatio(model.spec, policy);
-  if (reachable < flags.ratio && !flags.bestEffort) {
+  if (reachable < flags.ratio && !flags.bestEffort && flags.earlierRatios.length === 0) {
     throw new UnreachableTargetError(
       flags.ratio,
       reachable,
@@ -51,6 +60,32 @@ export function policyOf(model: Model, flags: RunFlags): SearchPolicy {
     );
   }
   return policy;
+}
+
+/** The first round of a race is this share of the sequences. */
+const FIRST_ROUND = 1 / 8;
+
+/** The scorer of one kind of samples for the search that the flags ask for. */
+export function openScorer(
+  decoder: Decoder,
+  set: CalibrationSet,
+  flags: RunFlags,
+  cacheBytes: number,
+): Scorer {
+  if (flags.search === "exhaustive") return new SuffixScorer(decoder, set, { cacheBytes });
+  const tokens = set.sequences.length * set.length;
+  return new SuffixScorer(decoder, set, {
+    cacheBytes,
+    batchTokens: Math.min(DEFAULT_BATCH_TOKENS, Math.ceil(tokens * FIRST_ROUND)),
+    order: shuffled(set.sequences.length, flags.seed),
+  });
+}
+
+function pickerOf(flags: RunFlags): Picker {
+  if (flags.search === "exhaustive") return exhaustive;
+  const off = flags.fastWithout.split(",");
+  const on = (name: string) => !off.includes(name);
+  return new Race({ racing: on("racing"), lazy: on("lazy"), proxies: on("proxies") });
 }
 
 export interface SearchRun {
@@ -67,11 +102,13 @@ export interface SearchRun {
   readonly check: () => void;
 }
 
-/** Searches, with each step in the journal before the next begins. */
+/** Searches, with everything that was found out in the journal before the search goes on. */
 export async function search(run: SearchRun): Promise<Decision> {
   const { model, folder, order, decoder } = run;
   const events = greedySearch(model.spec, run.policy, {
     scorers: run.scorers,
+    picker: pickerOf(run.flags),
+    withoutReuse: run.flags.fastWithout.split(",").includes("reuse"),
     blockTokens: () => decoder.blockTokens,
     now: () => performance.now(),
     history: folder.history,
@@ -79,7 +116,10 @@ export async function search(run: SearchRun): Promise<Decision> {
   });
   let event = await events.next();
   while (!event.done) {
-    if (event.value.type === "step" && !event.value.resumed) await folder.append(event.value.step);
+    if (event.value.type === "evidence") await folder.append(event.value.evidence);
+    else if (event.value.type === "step" && !event.value.resumed) {
+      await folder.append(event.value.step);
+    }
     run.onEvent(event.value);
     run.check();
     event = await events.next();

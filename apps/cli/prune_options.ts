@@ -1,6 +1,12 @@
 import { type ModelSpec, type RunFlags, UsageError } from "@lopper/core";
 import { DEMO_SAMPLES, DEMO_SEQUENCE_LENGTH } from "@lopper/demo-model";
-import { defaultMlpGroup, headGroupUnit, type PresetName, PRESETS } from "@lopper/search";
+import {
+  defaultMlpGroup,
+  headGroupUnit,
+  type PresetName,
+  PRESETS,
+  TECHNIQUES,
+} from "@lopper/search";
 import { type Command, Option } from "commander";
 import { decimal, distribution, wholeNumber } from "./options.ts";
 import { userPath } from "./paths.ts";
@@ -13,6 +19,7 @@ export interface PruneOptions {
   readonly mlpGroup?: number;
   readonly attentionGroup?: number;
   readonly search?: string;
+  readonly fastWithout?: string;
   readonly calibration?: string;
   readonly calibrationWidth?: string;
   readonly samples?: number;
@@ -53,8 +60,12 @@ export function addPruneOptions(command: Command): Command {
       wholeNumber(1),
     )
     .addOption(
-      new Option("--search <kind>", "how candidates are scored (default: exhaustive)")
-        .choices(["exhaustive"]),
+      new Option("--search <kind>", "how candidates are scored (default: fast)")
+        .choices(["fast", "exhaustive"]),
+    )
+    .option(
+      "--fast-without <names>",
+      `switch off techniques of the fast search: ${TECHNIQUES.join(", ")}`,
     )
     .option("--calibration <file>", ".txt or .jsonl to score on (default: public-domain books)")
     .option("--calibration-width <file>", "other text for channels and heads (default: the same)")
@@ -94,6 +105,7 @@ Examples:
   lopper prune ./SmolLM2-135M --ratio 10 --out ./smol-10
   lopper prune ./SmolLM2-135M --preset blockpruner --calibration notes.txt
   lopper prune --resume --out ./smol-10              after a power cut or Ctrl-C
+  lopper prune --resume --out ./smol-10 --ratio 20   goes on from 10 % to 20 %
   lopper prune ./SmolLM2-135M --plan ./smol-10/lopper_plan.json --out ./again
 `,
     );
@@ -121,14 +133,20 @@ export function resolveFlags(
   }
   const shares = options.distribution ?? saved?.distribution ?? PRESETS[preset].join(":");
   distribution(shares);
+  const ratio = options.ratio ?? saved?.ratio ?? 20;
+  const search = options.search ?? saved?.search ?? "fast";
   return {
     model: absolute(source),
-    ratio: options.ratio ?? saved?.ratio ?? 20,
+    ratio,
     preset,
     distribution: shares,
     mlpGroup: options.mlpGroup ?? saved?.mlpGroup ?? defaultMlpGroup(spec),
     attentionGroup: options.attentionGroup ?? saved?.attentionGroup ?? headGroupUnit(spec),
-    search: options.search ?? saved?.search ?? "exhaustive",
+    search,
+    fastWithout: techniquesOff(options.fastWithout ?? saved?.fastWithout ?? "", search),
+    earlierRatios: saved && ratio > saved.ratio
+      ? [...saved.earlierRatios, saved.ratio]
+      : saved?.earlierRatios ?? [],
     calibration: absolute(options.calibration ?? saved?.calibration ?? null),
     calibrationWidth: absolute(options.calibrationWidth ?? saved?.calibrationWidth ?? null),
     samples: options.samples ?? saved?.samples ?? samples.block,
@@ -137,6 +155,21 @@ export function resolveFlags(
     seed: options.seed ?? saved?.seed ?? 42,
     bestEffort: options.bestEffort ?? saved?.bestEffort ?? false,
   };
+}
+
+/** @throws {UsageError} for a name that is no technique, and for techniques of a search that is not used. */
+function techniquesOff(list: string, search: string): string {
+  const names = list.split(",").map((name) => name.trim()).filter((name) => name !== "");
+  const unknown = names.find((name) => !(TECHNIQUES as readonly string[]).includes(name));
+  if (unknown !== undefined) {
+    throw new UsageError(
+      `--fast-without is ${JSON.stringify(unknown)}; it needs names of ${TECHNIQUES.join(", ")}`,
+    );
+  }
+  if (names.length > 0 && search !== "fast") {
+    throw new UsageError(`--fast-without is for --search fast, and this search is ${search}`);
+  }
+  return TECHNIQUES.filter((name) => names.includes(name)).join(",");
 }
 
 /** Paths are recorded in full, so that a run can be resumed from any folder. */

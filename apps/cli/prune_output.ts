@@ -100,7 +100,7 @@ export async function rehearseRun(
   const started = now();
   const { perplexity } = await scorers.block.evaluate(model.spec.layers);
   const secondsPerToken = (now() - started) / 1000 / scorers.block.tokens;
-  const perToken = scorers.block.fullBlockTokens / scorers.block.tokens;
+  const perToken = scorers.block.fullCost(model.spec.layers) / scorers.block.tokens;
   const { steps } = rehearse(
     model.spec,
     policy,

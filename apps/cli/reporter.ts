@@ -71,6 +71,7 @@ class TerminalReporter implements Reporter {
   }
 
   search(event: SearchEvent) {
+    if (event.type === "evidence") return;
     if (event.type === "warning") {
       this.stop();
       console.error(`warning: ${event.message}`);

@@ -1,6 +1,12 @@
 import { ResumeError, type RunRecord, type RunSettings, UsageError, VERSION } from "@lopper/core";
 import { AppendFile, FileSink, writeTextFileAtomically } from "@lopper/model-io/files";
-import { parseJournal, type Step, stepToLine } from "@lopper/search";
+import {
+  type Evidence,
+  type History,
+  parseJournal,
+  type Step,
+  toJournalLine,
+} from "@lopper/search";
 import { join } from "node:path";
 
 /** Files that a run writes into its folder besides the checkpoint. */
@@ -71,8 +77,8 @@ export class RunFolder {
     return new RunFolder(path, null, []);
   }
 
-  /** Steps of the run so far. @throws {ResumeError} when the journal is damaged. */
-  get history(): readonly Step[] {
+  /** What the run decided and found out so far. @throws {ResumeError} when the journal is damaged. */
+  get history(): History {
     return parseJournal(this.#lines, join(this.path, FILES.journal));
   }
 
@@ -80,10 +86,12 @@ export class RunFolder {
     return join(this.path, FILES.journal);
   }
 
-  /** The record of a finished run, or null. */
+  /** The record of a finished run, or null; that of a run which is being extended does not count. */
   async record(): Promise<RunRecord | null> {
     try {
-      return JSON.parse(await Deno.readTextFile(join(this.path, FILES.record)));
+      const record: RunRecord = JSON.parse(await Deno.readTextFile(join(this.path, FILES.record)));
+      const extended = this.settings !== null && this.settings.flags.ratio > record.flags.ratio;
+      return extended ? null : record;
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return null;
       throw new ResumeError(`${join(this.path, FILES.record)} is damaged: ${error}`);
@@ -101,6 +109,9 @@ export class RunFolder {
       await AppendFile.truncateTornTail(this.journalPath);
     } else {
       await this.#clear();
+    }
+    // A run that is extended keeps its result until the new one is there; from here on it is the result of a part.
+    if (this.settings?.flags.ratio !== settings.flags.ratio) {
       await this.writeText(FILES.settings, JSON.stringify(settings, null, 2) + "\n");
     }
     this.#journal = await AppendFile.open(this.journalPath);
@@ -112,8 +123,8 @@ export class RunFolder {
     await this.#clear();
   }
 
-  async append(step: Step): Promise<void> {
-    await this.#journal!.appendLine(stepToLine(step));
+  async append(entry: Step | Evidence): Promise<void> {
+    await this.#journal!.appendLine(toJournalLine(entry));
   }
 
   sink(file: string): Promise<FileSink> {
@@ -133,15 +144,21 @@ export class RunFolder {
     return this.writeText(FILES.record, JSON.stringify(record, null, 2) + "\n");
   }
 
+  /** Removes the result of an earlier part of the run, so that files of two results never stand side by side. */
+  async retireResult(): Promise<void> {
+    await this.#clear((name) => name !== FILES.settings && name !== FILES.journal);
+  }
+
   close() {
     this.#journal?.close();
     this.#journal = null;
   }
 
-  async #clear() {
-    // run.json goes first: without it nobody takes a half-cleared folder for a finished run.
-    const names = await list(this.path);
-    const order = (name: string) => name === FILES.record ? 0 : 1;
+  async #clear(which: (name: string) => boolean = () => true) {
+    // run.json goes first: without it nobody takes a half-cleared folder for a finished run. config.json is next: without
+    // it the weights are no model.
+    const names = (await list(this.path)).filter(which);
+    const order = (name: string) => name === FILES.record ? 0 : name === "config.json" ? 1 : 2;
     for (const name of names.sort((a, b) => order(a) - order(b))) {
       if (WRITTEN_BY_LOPPER.test(name) || PARTIAL.test(name)) {
         await Deno.remove(join(this.path, name));
@@ -193,13 +210,14 @@ function checkSameSettings(before: RunSettings, now: RunSettings, path: string) 
     ...Object.entries(s.flags)
       // The digests above say what the files hold; a target that ends differently is no contradiction.
       .filter(([flag]) =>
-        !["model", "calibration", "calibrationWidth", "bestEffort"].includes(flag)
+        !["model", "calibration", "calibrationWidth", "bestEffort", "earlierRatios"].includes(flag)
       )
       .map(([flag, value]): [string, unknown] => [`the setting ${flag}`, value]),
   ];
   const current = new Map(facts(now));
+  const extended = now.flags.ratio > before.flags.ratio;
   for (const [what, value] of facts(before)) {
-    if (current.get(what) === value) continue;
+    if (current.get(what) === value || what === "the setting ratio" && extended) continue;
     throw new ResumeError(
       `${path} cannot be resumed: ${what} was ${JSON.stringify(value)} and is now ${
         JSON.stringify(current.get(what))

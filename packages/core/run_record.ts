@@ -20,6 +20,10 @@ export interface RunFlags {
   readonly mlpGroup: number;
   readonly attentionGroup: number;
   readonly search: string;
+  /** Techniques of the fast search that are switched off, comma-separated. */
+  readonly fastWithout: string;
+  /** Ratios in per cent that the run had reached before it was extended, ascending. */
+  readonly earlierRatios: readonly number[];
   readonly calibration: string | null;
   readonly calibrationWidth: string | null;
   readonly samples: number;

@@ -1,2 +1,2 @@
 /** Version of Lopper, recorded in everything that it writes. */
-export const VERSION = "0.1.0";
+export const VERSION = "0.2.0";

@@ -60,13 +60,23 @@ export function drawSamples(
   seed: number,
 ): readonly string[] {
   if (samples.length <= count) return samples;
+  return drawn(samples.length, count, seed).sort((a, b) => a - b).map((i) => samples[i]);
+}
+
+/** The numbers below `n` in an order that a seed decides. */
+export function shuffled(n: number, seed: number): readonly number[] {
+  return drawn(n, n, seed);
+}
+
+/** `count` of the numbers below `n`, drawn without replacement (Fisher and Yates). */
+function drawn(n: number, count: number, seed: number): number[] {
   const random = xoroshiro128plus(seed);
-  const indices = samples.map((_, i) => i);
+  const indices = Array.from({ length: n }, (_, i) => i);
   for (let i = 0; i < count; i++) {
-    const j = uniformInt(random, i, indices.length - 1);
+    const j = uniformInt(random, i, n - 1);
     [indices[i], indices[j]] = [indices[j], indices[i]];
   }
-  return indices.slice(0, count).sort((a, b) => a - b).map((i) => samples[i]);
+  return indices.slice(0, count);
 }
 
 /**

@@ -16,30 +16,45 @@ export interface Score {
   readonly sequenceNll: readonly number[];
 }
 
-/** Candidates scored and all of the step; fractions while some of the sequences are done and others are not. */
-export interface ScoreProgress {
-  readonly done: number;
-  readonly total: number;
-}
-
-/** Scores candidates against a calibration set. */
+/**
+ * Scores candidates against a calibration set, batch by batch of its sequences. Who decides what is scored on how much
+ * is the search's business.
+ */
 export interface Scorer {
-  /** Tokens that one candidate is scored on. */
+  /** Tokens of all sequences. */
   readonly tokens: number;
-  /** Perplexity of a whole model. `onProgress` hears the tokens done after each batch. */
+  /** Tokens of one sequence. */
+  readonly length: number;
+  /** The sequences that run together, by their numbers in the set; every sequence is in one batch. */
+  readonly batches: readonly (readonly number[])[];
+  /** Batches whose block inputs are kept at a time; scoring more than these in turn runs the trunk again and again. */
+  readonly keptBatches: number;
+  /** Block-tokens of one full forward pass over all sequences. */
+  fullCost(layers: readonly LayerSpec[]): number;
+  /** Scores a whole model on everything. `onProgress` hears the tokens done after each batch. */
   evaluate(
     layers: readonly LayerSpec[],
     onProgress?: (tokensDone: number) => void,
   ): Promise<Score>;
-  /** Scores every candidate of a step; yields progress and returns the scores in the order of `candidates`. */
-  scoreStep(
+  /** Mean NLL of each sequence of a batch under a candidate, or under the trunk itself (null). */
+  score(
     trunk: readonly LayerSpec[],
-    candidates: readonly Scorable[],
-  ): AsyncGenerator<ScoreProgress, readonly Score[]>;
+    candidate: Scorable | null,
+    batch: number,
+  ): Promise<readonly number[]>;
+  /**
+   * How far a candidate moves the output of the block that it changes, relative to the residual stream there: the mean
+   * over a batch's tokens of ‖h′ − h‖² / ‖h‖². It costs at most that one block.
+   */
+  perturbation(
+    trunk: readonly LayerSpec[],
+    candidate: Scorable,
+    batch: number,
+  ): Promise<number>;
+  /** Says that what was scored last, with these layers, may be taken: its block inputs are worth keeping. */
+  favour(layers: readonly LayerSpec[]): void;
   /** Lets go of kept block inputs; scoring again starts from the embedding. */
   release(): void;
-  /** Block-tokens that full forward passes for everything scored so far would have cost. */
-  readonly fullBlockTokens: number;
 }
 
 export interface SuffixScorerOptions {
@@ -47,166 +62,214 @@ export interface SuffixScorerOptions {
   readonly cacheBytes: number;
   /** Tokens that run through a block together. */
   readonly batchTokens?: number;
+  /** The order in which sequences go into batches, a permutation of their numbers; without it, that of the set. */
+  readonly order?: readonly number[];
 }
 
 /** Enough to keep a matrix product busy, little enough that a block's activations stay near the caches. */
-const DEFAULT_BATCH_TOKENS = 2048;
+export const DEFAULT_BATCH_TOKENS = 2048;
+/** Block inputs are kept of the trunk, of the favoured candidate and of the one being scored. */
+const COPIES = 3;
 
 interface Batch {
   readonly sequences: readonly (readonly number[])[];
   readonly labels: readonly number[];
 }
 
-/** Inputs of the blocks of one batch, by block number; a gap was not needed. */
-type Streams = Map<number, Stream>;
+/** Inputs of blocks of one batch by block number, and the layers under which they are the inputs. */
+interface Kept {
+  readonly layers: readonly LayerSpec[];
+  readonly streams: Map<number, Stream>;
+}
 
 /**
  * Scores by suffix: the current plan (the trunk) keeps the input of every block, and a candidate runs only from the block
- * that it changes. The block inputs of the best candidate so far are kept too; when it is taken, they are the next trunk, and no block runs twice. Where the block inputs of all sequences
- * do not fit into `cacheBytes`, sequences are worked through in portions that do, each with a trunk pass of its own.
+ * that it changes. The trunk is extended no further than a candidate asks for, and after a step only from the block that
+ * changed on; where the favoured candidate was taken, its block inputs are the trunk's, and no block runs twice.
+ * Block inputs are kept for as many batches as fit into `cacheBytes`, for those used last, and for one at least.
  */
 export class SuffixScorer implements Scorer {
   readonly tokens: number;
+  readonly length: number;
+  readonly batches: readonly (readonly number[])[];
+  readonly keptBatches: number;
   readonly #decoder: Decoder;
   readonly #calibration: CalibrationSet;
   readonly #batches: readonly Batch[];
-  readonly #portions: readonly (readonly number[])[];
   readonly #headCost: number;
-  #full = 0;
-  /** The trunk whose streams are kept; only when there is a single portion. */
-  #kept: { layers: readonly LayerSpec[]; streams: Streams[] } | null = null;
-  /** The best candidate of the running step, ready to become the trunk. */
-  #best: { layers: readonly LayerSpec[]; perplexity: number; streams: Streams[] } | null = null;
+  /** Whether there is room for the block inputs of candidates beside those of the trunk. */
+  readonly #keepsCandidates: boolean;
+  /** By batch, least recently used first. */
+  readonly #trunk = new Map<number, Kept>();
+  readonly #favoured = new Map<number, Kept>();
+  /** What was scored last. */
+  #running: { layers: readonly LayerSpec[]; batches: Map<number, Kept> } | null = null;
 
   constructor(decoder: Decoder, calibration: CalibrationSet, options: SuffixScorerOptions) {
-    const { sequences, length } = calibration;
+    const { length } = calibration;
+    const order = options.order ?? calibration.sequences.map((_, i) => i);
     this.#decoder = decoder;
     this.#calibration = calibration;
-    this.tokens = sequences.length * length;
+    this.tokens = order.length * length;
+    this.length = length;
     this.#headCost = headCostInBlocks(decoder.spec, length);
-    const perBatch = Math.max(
-      1,
-      Math.floor((options.batchTokens ?? DEFAULT_BATCH_TOKENS) / length),
+    const perBatch = sequencesPerBatch(length, options.batchTokens);
+    this.batches = Array.from(
+      { length: Math.ceil(order.length / perBatch) },
+      (_, i) => order.slice(i * perBatch, (i + 1) * perBatch),
     );
-    this.#batches = chunks(sequences, perBatch)
-      .map((batch) => ({ sequences: batch, labels: nextTokens(batch) }));
-    // The trunk, the best candidate and the one being scored.
-    const streamBytes = 3 * (blockCount(decoder.spec.layers) + 1) * decoder.spec.hiddenSize * 4;
-    const batchBytes = streamBytes * perBatch * length;
-    this.#portions = chunks(
-      this.#batches.map((_, i) => i),
-      Math.max(1, Math.floor(options.cacheBytes / batchBytes)),
-    );
+    this.#batches = this.batches.map((numbers) => {
+      const sequences = numbers.map((i) => calibration.sequences[i]);
+      return { sequences, labels: nextTokens(sequences) };
+    });
+    const copy = keptBytes(decoder.spec, length, options.batchTokens);
+    const room = Math.floor(options.cacheBytes / (COPIES * copy));
+    this.#keepsCandidates = room >= 1;
+    this.keptBatches = Math.max(1, Math.min(room, this.#batches.length));
   }
 
-  get fullBlockTokens(): number {
-    return this.#full;
+  fullCost(layers: readonly LayerSpec[]): number {
+    const blocks = layers.reduce((n, l) => n + (l.attention ? 1 : 0) + (l.mlp ? 1 : 0), 0);
+    return this.tokens * (blocks + this.#headCost);
   }
 
   release() {
-    this.#kept = null;
-    this.#best = null;
+    this.#trunk.clear();
+    this.#favoured.clear();
+    this.#running = null;
   }
 
   async evaluate(
     layers: readonly LayerSpec[],
     onProgress?: (tokensDone: number) => void,
   ): Promise<Score> {
-    const means: number[] = [];
-    for (const batch of this.#batches) {
+    const means = new Array<number>(this.tokens / this.length);
+    let done = 0;
+    for (const [b, batch] of this.#batches.entries()) {
       const input = await this.#decoder.embed(batch.sequences);
-      means.push(...await this.#batchMeans(layers, 0, input, batch));
-      onProgress?.(means.length * this.#calibration.length);
+      const stream = await forwardFrom(this.#decoder, layers, 0, input);
+      (await this.#means(stream, batch)).forEach((mean, i) => means[this.batches[b][i]] = mean);
+      done += batch.sequences.length * this.length;
+      onProgress?.(done);
     }
-    this.#countFull(layers);
     return { perplexity: perplexity(means), sequenceNll: means };
   }
 
-  async *scoreStep(
+  async score(
     trunk: readonly LayerSpec[],
-    candidates: readonly Scorable[],
-  ): AsyncGenerator<ScoreProgress, readonly Score[]> {
-    const means: number[][] = candidates.map(() => []);
-    const scores: Score[] = [];
-    const single = this.#portions.length === 1;
-    for (const [p, portion] of this.#portions.entries()) {
-      const trunkStreams = await this.#trunkStreams(trunk, portion);
-      if (single) {
-        this.#kept = { layers: trunk, streams: trunkStreams };
-        this.#best = null;
-      }
-      for (const [c, candidate] of candidates.entries()) {
-        const scratch: Streams[] = [];
-        for (const [i, batch] of portion.entries()) {
-          const kept: Streams = new Map();
-          const first = blockIndex(candidate);
-          const input = trunkStreams[i].get(first)!;
-          means[c].push(
-            ...await this.#batchMeans(
-              candidate.layers,
-              first,
-              input,
-              this.#batches[batch],
-              single ? kept : undefined,
-            ),
-          );
-          scratch.push(kept);
-          const scored = c + (i + 1) / portion.length;
-          const done = (p * candidates.length + scored) / this.#portions.length;
-          yield { done, total: candidates.length };
-        }
-        if (p === this.#portions.length - 1) {
-          const score = { perplexity: perplexity(means[c]), sequenceNll: means[c] };
-          scores.push(score);
-          this.#countFull(candidate.layers);
-          if (single) this.#keepIfBest(candidate, score, trunkStreams, scratch);
-        }
-      }
-    }
-    return scores;
-  }
-
-  /** The first of equal candidates stays the best and NaN never is, as the search takes it. */
-  #keepIfBest(candidate: Scorable, score: Score, trunk: Streams[], suffix: Streams[]) {
-    if (!(score.perplexity < (this.#best?.perplexity ?? Infinity))) return;
-    const streams = suffix.map((kept, i): Streams => new Map([...trunk[i], ...kept]));
-    this.#best = { layers: candidate.layers, perplexity: score.perplexity, streams };
-  }
-
-  /** Inputs of every block of the trunk for the batches of a portion, from what is kept where it is. */
-  async #trunkStreams(trunk: readonly LayerSpec[], portion: readonly number[]): Promise<Streams[]> {
-    const best = this.#best;
-    if (best && firstDifference(best.layers, trunk) === blockCount(trunk)) return best.streams;
-    const kept = this.#kept;
-    const first = kept ? firstDifference(kept.layers, trunk) : 0;
-    const result: Streams[] = [];
-    for (const [i, b] of portion.entries()) {
-      const old = kept?.streams[i];
-      const input = old?.get(first) ?? await this.#decoder.embed(this.#batches[b].sequences);
-      const streams: Streams = new Map();
-      if (old) { for (const [block, s] of old) if (block < first) streams.set(block, s); }
-      await forwardFrom(this.#decoder, trunk, old ? first : 0, input, streams);
-      result.push(streams);
-    }
-    return result;
-  }
-
-  async #batchMeans(
-    layers: readonly LayerSpec[],
-    first: number,
-    input: Stream,
-    batch: Batch,
-    keep?: Streams,
+    candidate: Scorable | null,
+    batch: number,
   ): Promise<readonly number[]> {
-    const stream = await forwardFrom(this.#decoder, layers, first, input, keep);
-    const nll = await this.#decoder.nll(stream, batch.labels);
+    if (!candidate) {
+      const output = await this.#input(trunk, blockCount(trunk), batch);
+      return await this.#means(output, this.#batches[batch]);
+    }
+    const first = blockIndex(candidate);
+    const input = await this.#input(trunk, first, batch);
+    const streams = this.#keepsCandidates ? new Map<number, Stream>() : undefined;
+    const output = await forwardFrom(this.#decoder, candidate.layers, first, input, streams);
+    if (streams) {
+      if (this.#running?.layers !== candidate.layers) {
+        this.#running = { layers: candidate.layers, batches: new Map() };
+      }
+      this.#running.batches.set(batch, { layers: candidate.layers, streams });
+    }
+    return await this.#means(output, this.#batches[batch]);
+  }
+
+  async perturbation(
+    trunk: readonly LayerSpec[],
+    candidate: Scorable,
+    batch: number,
+  ): Promise<number> {
+    const block = blockIndex(candidate);
+    const output = await this.#input(trunk, block + 1, batch);
+    const input = await this.#input(trunk, block, batch);
+    const moved = await this.#decoder.runBlock(block, candidate.layers, input);
+    return meanSquaredChange(output.data, moved.data, this.#decoder.spec.hiddenSize);
+  }
+
+  favour(layers: readonly LayerSpec[]) {
+    if (this.#running?.layers !== layers) return;
+    for (const [batch, kept] of this.#running.batches) this.#favoured.set(batch, kept);
+    this.#running = null;
+  }
+
+  /** The input of a block under the trunk, from what is kept where it is. */
+  async #input(trunk: readonly LayerSpec[], block: number, batch: number): Promise<Stream> {
+    const { streams } = this.#adopt(trunk, batch);
+    let at = block;
+    while (at > 0 && !streams.has(at)) at--;
+    let stream = streams.get(at) ?? await this.#decoder.embed(this.#batches[batch].sequences);
+    streams.set(at, stream);
+    for (; at < block; at++) {
+      stream = await this.#decoder.runBlock(at, trunk, stream);
+      streams.set(at + 1, stream);
+    }
+    return stream;
+  }
+
+  /** What is kept of a batch, reduced to what is true under `trunk`. */
+  #adopt(trunk: readonly LayerSpec[], batch: number): Kept {
+    const old = this.#trunk.get(batch);
+    const favoured = this.#favoured.get(batch);
+    const streams = new Map<number, Stream>();
+    if (old) {
+      const valid = firstDifference(old.layers, trunk);
+      for (const [block, stream] of old.streams) if (block <= valid) streams.set(block, stream);
+    }
+    if (old?.layers !== trunk && favoured) {
+      if (firstDifference(favoured.layers, trunk) === blockCount(trunk)) {
+        for (const [block, stream] of favoured.streams) streams.set(block, stream);
+      }
+      this.#favoured.delete(batch);
+    }
+    const kept = { layers: trunk, streams };
+    // Deleting first moves it to the end: the batch used last.
+    this.#trunk.delete(batch);
+    this.#trunk.set(batch, kept);
+    for (const oldest of this.#trunk.keys()) {
+      if (this.#trunk.size <= this.keptBatches) break;
+      this.#trunk.delete(oldest);
+      this.#favoured.delete(oldest);
+      this.#running?.batches.delete(oldest);
+    }
+    return kept;
+  }
+
+  async #means(output: Stream, batch: Batch): Promise<readonly number[]> {
+    const nll = await this.#decoder.nll(output, batch.labels);
     return sequenceMeans(nll, batch.sequences, this.#calibration.ignoredLabel);
   }
+}
 
-  #countFull(layers: readonly LayerSpec[]) {
-    const blocks = layers.reduce((n, l) => n + (l.attention ? 1 : 0) + (l.mlp ? 1 : 0), 0);
-    this.#full += this.tokens * (blocks + this.#headCost);
+/** Bytes of one copy of all block inputs of a batch, in float32. */
+export function keptBytes(
+  spec: { readonly layers: readonly LayerSpec[]; readonly hiddenSize: number },
+  length: number,
+  batchTokens?: number,
+): number {
+  const tokens = sequencesPerBatch(length, batchTokens) * length;
+  return (blockCount(spec.layers) + 1) * spec.hiddenSize * 4 * tokens;
+}
+
+function sequencesPerBatch(length: number, batchTokens = DEFAULT_BATCH_TOKENS): number {
+  return Math.max(1, Math.floor(batchTokens / length));
+}
+
+function meanSquaredChange(before: Float32Array, after: Float32Array, size: number): number {
+  let sum = 0;
+  for (let start = 0; start < before.length; start += size) {
+    let change = 0, norm = 0;
+    for (let i = start; i < start + size; i++) {
+      const d = after[i] - before[i];
+      change += d * d;
+      norm += before[i] * before[i];
+    }
+    // A token whose stream is all 0 moves infinitely far, or not at all.
+    if (change > 0) sum += change / norm;
   }
+  return sum / (before.length / size);
 }
 
 /** The first block in which two plans of one model differ; the number of blocks when they are the same. */
@@ -216,10 +279,4 @@ function firstDifference(a: readonly LayerSpec[], b: readonly LayerSpec[]): numb
     if (a[layer].mlp?.intermediateSize !== b[layer].mlp?.intermediateSize) return 2 * layer + 1;
   }
   return blockCount(a);
-}
-
-function chunks<T>(items: readonly T[], size: number): T[][] {
-  const result: T[][] = [];
-  for (let i = 0; i < items.length; i += size) result.push(items.slice(i, i + size));
-  return result;
 }

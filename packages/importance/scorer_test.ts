@@ -1,12 +1,12 @@
 import { openBackend } from "@lopper/backends";
-import { headCostInBlocks, type LayerSpec, replaceLayer } from "@lopper/core";
+import { blockIndex, headCostInBlocks, type LayerSpec, replaceLayer } from "@lopper/core";
 import { openModel } from "@lopper/model-io";
 import { FileFolder } from "@lopper/model-io/files";
 import { Decoder, LaidOutWeights } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import type { CalibrationSet } from "./calibration.ts";
-import { type Scorable, SuffixScorer } from "./scorer.ts";
+import { type CalibrationSet, shuffled } from "./calibration.ts";
+import { keptBytes, type Scorable, SuffixScorer } from "./scorer.ts";
 import { weightOrder } from "./weight_order.ts";
 
 const FIXTURE = fileURLToPath(
@@ -33,6 +33,15 @@ async function withDecoder(
   model.close();
 }
 
+function scorerTest(name: string, body: Parameters<typeof withDecoder>[0]) {
+  Deno.test({
+    name: `scorer: ${name}`,
+    sanitizeOps: false,
+    sanitizeResources: false,
+    fn: () => withDecoder(body),
+  });
+}
+
 /** Every block removed once, and every MLP and attention narrowed once where that is possible. */
 function candidatesOf(layers: readonly LayerSpec[]): Scorable[] {
   return layers.flatMap(({ attention, mlp }, layer) => {
@@ -53,148 +62,155 @@ function candidatesOf(layers: readonly LayerSpec[]): Scorable[] {
   });
 }
 
-function worstOf(kind: string, candidates: readonly Scorable[], ppl: readonly number[]): number {
-  const worst = Math.max(...ppl.filter((_, i) => candidates[i].kind === kind));
-  return ppl.indexOf(worst);
-}
-
-async function scoreAll(scorer: SuffixScorer, trunk: readonly LayerSpec[], candidates: Scorable[]) {
-  const step = scorer.scoreStep(trunk, candidates);
-  let update = await step.next();
-  let last = 0;
-  while (!update.done) {
-    assert.ok(update.value.done > last, "progress grows");
-    last = update.value.done;
-    update = await step.next();
+/** Mean NLL of every sequence of the set, batch by batch. */
+async function scoreOn(
+  scorer: SuffixScorer,
+  trunk: readonly LayerSpec[],
+  candidate: Scorable | null,
+): Promise<number[]> {
+  const nll: number[] = [];
+  for (const [b, numbers] of scorer.batches.entries()) {
+    (await scorer.score(trunk, candidate, b)).forEach((mean, i) => nll[numbers[i]] = mean);
   }
-  assert.ok(Math.abs(last - candidates.length) < 1e-9, "and ends at the number of candidates");
-  return update.value;
+  return nll;
 }
 
-for (const [what, cacheBytes] of [["one portion", 1e9], ["several portions", 1]] as const) {
-  Deno.test({
-    name: `suffix scores are those of full passes, over several steps, in ${what}`,
-    sanitizeOps: false,
-    sanitizeResources: false,
-    fn: () =>
-      withDecoder(async (decoder, set) => {
-        const options = { cacheBytes, batchTokens: BATCH_TOKENS };
-        const scorer = new SuffixScorer(decoder, set, options);
-        const full = new SuffixScorer(decoder, set, options);
-        let trunk = decoder.spec.layers;
-        for (let step = 0; step < 6; step++) {
-          const candidates = candidatesOf(trunk);
-          const scores = await scoreAll(scorer, trunk, candidates);
-          for (const [i, { layers }] of candidates.entries()) {
-            const expected = await full.evaluate(layers);
-            assert.deepEqual(scores[i].sequenceNll, expected.sequenceNll, `step ${step}, ${i}`);
-            assert.equal(scores[i].perplexity, expected.perplexity);
-          }
-          const ppl = scores.map(({ perplexity }) => perplexity);
-          // the best; then, so that kept inputs must be rebuilt, the worst of each kind; then after letting go of all
-          const choices = [
-            ppl.indexOf(Math.min(...ppl)),
-            worstOf("mlp", candidates, ppl),
-            worstOf("attention", candidates, ppl),
-            worstOf("mlp", candidates, ppl),
-          ];
-          trunk = candidates[choices[step % 4]].layers;
-          if (step === 3) scorer.release();
+const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
+
+const copy = (decoder: Decoder) => keptBytes(decoder.spec, LENGTH, BATCH_TOKENS);
+for (
+  const [what, copies, order] of [
+    ["room for everything", 1e6, undefined],
+    ["room for one batch of three", 3, undefined],
+    ["room for two batches, in another order", 6, shuffled(5, 7)],
+    ["room for nothing", 0, undefined],
+  ] as const
+) {
+  scorerTest(
+    `scores are those of full passes, whatever was taken before, with ${what}`,
+    async (decoder, set) => {
+      const scorer = new SuffixScorer(decoder, set, {
+        cacheBytes: copies * copy(decoder),
+        batchTokens: BATCH_TOKENS,
+        order,
+      });
+      assert.equal(scorer.keptBatches, Math.min(3, Math.max(1, Math.floor(copies / 3))));
+      assert.deepEqual(scorer.batches.flat().toSorted(), [0, 1, 2, 3, 4]);
+      const full = new SuffixScorer(decoder, set, {
+        cacheBytes: 0,
+        batchTokens: BATCH_TOKENS,
+        order,
+      });
+      let trunk = decoder.spec.layers;
+      for (let step = 0; step < 6; step++) {
+        const candidates = candidatesOf(trunk);
+        const means: number[] = [];
+        for (const candidate of candidates) {
+          const nll = await scoreOn(scorer, trunk, candidate);
+          assert.deepEqual(nll, (await full.evaluate(candidate.layers)).sequenceNll);
+          means.push(mean(nll));
+          if (means.at(-1) === Math.min(...means)) scorer.favour(candidate.layers);
         }
-        assert.equal(full.fullBlockTokens, scorer.fullBlockTokens);
-      }),
-  });
+        assert.deepEqual(
+          await scoreOn(scorer, trunk, null),
+          (await full.evaluate(trunk)).sequenceNll,
+          "the trunk itself",
+        );
+        // the best; then, so that kept inputs must be rebuilt, others; then after letting go of all
+        const best = means.indexOf(Math.min(...means));
+        const choice = [best, candidates.length - 1, 0, best, Math.floor(candidates.length / 2)];
+        trunk = candidates[choice[step % choice.length]].layers;
+        if (step === 3) scorer.release();
+      }
+    },
+  );
 }
 
-Deno.test({
-  name: "a taken best candidate is the next trunk without running a block again",
-  sanitizeOps: false,
-  sanitizeResources: false,
-  async fn() {
-    let early = 0;
-    for (let salt = 1; salt <= 8; salt++) {
-      await withDecoder(async (decoder, set) => {
-        const options = { cacheBytes: 1e9, batchTokens: BATCH_TOKENS };
-        const scorer = new SuffixScorer(decoder, set, options);
-        const { layers } = decoder.spec;
-        const first = candidatesOf(layers);
-        const ppl = (await scoreAll(scorer, layers, first)).map(({ perplexity }) => perplexity);
-        const best = first[ppl.indexOf(Math.min(...ppl))];
-        // where many blocks come after it, running them again would show
-        if (best.layer < 2 && best !== first.at(-1)) early += 1;
-        // The cost of the next step is that of its suffixes alone.
-        const second = candidatesOf(best.layers);
-        const head = headCostInBlocks(decoder.spec, LENGTH);
-        const expected = second.reduce((sum, candidate) => {
-          const from = 2 * candidate.layer + (candidate.kind === "mlp" ? 1 : 0);
-          const blocks = candidate.layers.flatMap(({ attention, mlp }) => [attention, mlp]);
-          const run = blocks.slice(from).filter((block) => block).length;
-          return sum + scorer.tokens * (run + head);
-        }, 0);
-        const before = decoder.blockTokens;
-        await scoreAll(scorer, best.layers, second);
-        assert.ok(Math.abs(decoder.blockTokens - before - expected) < 1e-6 * expected);
-      }, salt);
-    }
-    assert.ok(early > 0, "no case in which it would have mattered");
-  },
-});
-
-Deno.test({
-  name: "a candidate whose perplexity is NaN is not kept as the best, even the first",
-  sanitizeOps: false,
-  sanitizeResources: false,
-  fn: () =>
-    withDecoder(async (decoder, set) => {
-      let broken = true;
-      const head = decoder.nll.bind(decoder);
-      decoder.nll = async (stream, labels) => {
-        const nll = await head(stream, labels);
-        return broken ? nll.fill(NaN) : nll;
-      };
-      const scorer = new SuffixScorer(decoder, set, { cacheBytes: 1e9, batchTokens: BATCH_TOKENS });
-      const { layers } = decoder.spec;
-      // removing the first block changes all after it
-      const [first, ...others] = candidatesOf(layers);
-      const step = scorer.scoreStep(layers, [first, others[0]]);
-      let update = await step.next();
-      while (!update.done) {
-        broken = update.value.done < 1;
-        update = await step.next();
-      }
-      const [unusable, best] = update.value;
-      assert.ok(Number.isNaN(unusable.perplexity) && Number.isFinite(best.perplexity));
+scorerTest(
+  "a favoured candidate is the next trunk without running a block again",
+  async (decoder, set) => {
+    const scorer = new SuffixScorer(decoder, set, { cacheBytes: 1e9, batchTokens: BATCH_TOKENS });
+    const { layers } = decoder.spec;
+    const [first, ...others] = candidatesOf(layers);
+    assert.equal(blockIndex(first), 0, "where all blocks come after it, running them would show");
+    await scoreOn(scorer, layers, first);
+    scorer.favour(first.layers);
+    for (const other of others) await scoreOn(scorer, layers, other);
+    const second = candidatesOf(first.layers);
+    const head = headCostInBlocks(decoder.spec, LENGTH);
+    for (const candidate of second) {
+      const after = candidate.layers.flatMap(({ attention, mlp }) => [attention, mlp])
+        .slice(blockIndex(candidate)).filter((block) => block).length;
       const before = decoder.blockTokens;
-      await scoreAll(scorer, others[0].layers, []);
-      assert.equal(decoder.blockTokens, before, "the trunk of the next step was there already");
-    }),
+      await scoreOn(scorer, first.layers, candidate);
+      const cost = decoder.blockTokens - before;
+      assert.ok(Math.abs(cost - scorer.tokens * (after + head)) < 1e-6 * cost);
+    }
+  },
+);
+
+scorerTest("the trunk runs no further than a candidate asks for", async (decoder, set) => {
+  const scorer = new SuffixScorer(decoder, set, { cacheBytes: 1e9, batchTokens: BATCH_TOKENS });
+  const { layers } = decoder.spec;
+  const candidate = candidatesOf(layers).find((c) => blockIndex(c) >= 2)!;
+  const before = decoder.blockTokens;
+  await scorer.perturbation(layers, candidate, 0);
+  const blocks = layers.flatMap(({ attention, mlp }) => [attention, mlp])
+    .slice(0, blockIndex(candidate) + 1).filter((block) => block).length;
+  const changed = candidate.layers[candidate.layer][candidate.kind] ? 1 : 0;
+  assert.equal(decoder.blockTokens - before, BATCH_TOKENS * (blocks + changed));
 });
 
-Deno.test({
-  name: "what full passes would have cost is blocks that are left and the head, times tokens",
-  sanitizeOps: false,
-  sanitizeResources: false,
-  fn: () =>
-    withDecoder(async (decoder, set) => {
-      const scorer = new SuffixScorer(decoder, set, { cacheBytes: 1e9 });
-      const { layers } = decoder.spec;
-      const head = headCostInBlocks(decoder.spec, LENGTH);
-      const present = layers.flatMap(({ attention, mlp }) => [attention, mlp]).filter((b) => b)
-        .length;
-      const tokens = 5 * LENGTH;
-      assert.equal(scorer.tokens, tokens);
-      assert.equal(scorer.fullBlockTokens, 0);
+scorerTest(
+  "a perturbation is the mean squared change of a block's output, by token",
+  async (decoder, set) => {
+    const scorer = new SuffixScorer(decoder, set, { cacheBytes: 1e9, batchTokens: BATCH_TOKENS });
+    const { layers, hiddenSize } = decoder.spec;
+    for (const candidate of candidatesOf(layers)) {
+      const block = blockIndex(candidate);
+      const batch = set.sequences.slice(0, 2);
+      const input = await decoder.embed(batch);
+      const upTo = async (l: readonly LayerSpec[]) => {
+        let stream = input;
+        for (let b = 0; b <= block; b++) stream = await decoder.runBlock(b, l, stream);
+        return stream.data;
+      };
+      const [before, after] = [await upTo(layers), await upTo(candidate.layers)];
+      const tokens = Array.from({ length: BATCH_TOKENS }, (_, t) => {
+        const rows = [before, after].map((x) => x.subarray(t * hiddenSize, (t + 1) * hiddenSize));
+        const square = (x: Float32Array) => x.reduce((sum, v) => sum + v * v, 0);
+        return square(rows[0].map((v, i) => v - rows[1][i])) / square(rows[0]);
+      });
+      const found = await scorer.perturbation(layers, candidate, 0);
+      assert.ok(Math.abs(found - mean(tokens)) < 1e-5 * mean(tokens), `${found}, ${mean(tokens)}`);
+      assert.ok(found > 0);
+    }
+  },
+);
+
+scorerTest(
+  "a full pass costs the blocks that are left and the head, times tokens",
+  async (decoder, set) => {
+    const scorer = new SuffixScorer(decoder, set, { cacheBytes: 1e9 });
+    const head = headCostInBlocks(decoder.spec, LENGTH);
+    assert.equal(scorer.tokens, 5 * LENGTH);
+    for (
+      const { layers } of [{ layers: decoder.spec.layers }, ...candidatesOf(decoder.spec.layers)]
+    ) {
+      const blocks = layers.flatMap(({ attention, mlp }) => [attention, mlp]).filter((b) =>
+        b
+      ).length;
+      const expected = scorer.tokens * (blocks + head);
+      assert.ok(Math.abs(scorer.fullCost(layers) - expected) < 1e-9 * expected);
+      const before = decoder.blockTokens;
       const heard: number[] = [];
       await scorer.evaluate(layers, (done) => heard.push(done));
-      assert.equal(heard.at(-1), tokens);
-      assert.ok(Math.abs(scorer.fullBlockTokens - tokens * (present + head)) < 1e-6);
-      assert.ok(Math.abs(decoder.blockTokens - scorer.fullBlockTokens) < 1e-6, "one full pass");
-      const narrower = candidatesOf(layers);
-      const removed = narrower.filter(({ layers: after, layer, kind }) => !after[layer][kind]);
-      await scoreAll(scorer, layers, narrower);
-      const expected = tokens * ((narrower.length + 1) * (present + head) - removed.length);
-      assert.ok(Math.abs(scorer.fullBlockTokens - expected) < 1e-6 * expected);
-      scorer.release();
-      assert.ok(Math.abs(scorer.fullBlockTokens - expected) < 1e-6 * expected, "release counts");
-    }),
-});
+      assert.equal(heard.at(-1), scorer.tokens);
+      assert.ok(Math.abs(decoder.blockTokens - before - expected) < 1e-9 * expected);
+      // Scoring it as a trunk from nothing costs the same.
+      const again = decoder.blockTokens;
+      await scoreOn(new SuffixScorer(decoder, set, { cacheBytes: 0 }), layers, null);
+      assert.ok(Math.abs(decoder.blockTokens - again - expected) < 1e-9 * expected);
+    }
+  },
+);

@@ -22,6 +22,17 @@ export interface Candidate {
   readonly layers: readonly LayerSpec[];
 }
 
+/** A candidate in the journal. */
+export interface CandidateName {
+  readonly kind: CandidateKind;
+  readonly layer: number;
+  readonly width: number;
+}
+
+export function nameOf({ candidateKind, layer, width }: Candidate): CandidateName {
+  return { kind: candidateKind, layer, width };
+}
+
 /** Every attention block still present, in layer order, then every MLP block still present. */
 export function blockCandidates(layers: readonly LayerSpec[]): readonly Candidate[] {
   return (["attention", "mlp"] as const).flatMap((kind) =>

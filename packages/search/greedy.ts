@@ -8,32 +8,43 @@ import {
   UnreachableTargetError,
 } from "@lopper/core";
 import type { Scorer } from "@lopper/importance";
-import type { Candidate, CandidateKind } from "./candidate.ts";
+import { type Candidate, type CandidateName, nameOf } from "./candidate.ts";
+import type { Picker } from "./picker.ts";
 import type { SampleKind, SearchPolicy, Stage } from "./policy.ts";
 import { rehearse } from "./reach.ts";
+import { type Cost, type Evidence, type SequenceNll, StepScores } from "./scores.ts";
 
 /** A taken candidate with everything that decided it: one line of the journal. */
 export interface Step {
+  readonly type: "step";
   readonly step: number;
   readonly stage: Stage["name"];
   readonly taken: CandidateName;
-  /** Perplexity of the taken candidate on the stage's samples. */
+  /** Perplexity of the taken candidate on all of the stage's samples. */
   readonly ppl: number;
   /** Published pruning ratio after the step, in per cent. */
   readonly ratio: number;
-  readonly candidates: readonly (CandidateName & { readonly ppl: number })[];
+  readonly candidates: readonly ScoredCandidate[];
   readonly blockTokens: { readonly spent: number; readonly full: number };
   readonly seconds: number;
 }
 
-export interface CandidateName {
-  readonly kind: CandidateKind;
-  readonly layer: number;
-  readonly width: number;
+/** A candidate, and its perplexity on the sequences that it was scored on; NaN on none. */
+export interface ScoredCandidate extends CandidateName {
+  readonly ppl: number;
+  readonly sequences: number;
+}
+
+/** What a journal holds: the steps, and what was found out in them and in the one that was cut off. */
+export interface History {
+  readonly steps: readonly Step[];
+  readonly evidence: readonly Evidence[];
 }
 
 export type SearchEvent =
   | { readonly type: "step"; readonly step: Step; readonly resumed: boolean }
+  /** To be recorded before the search goes on. */
+  | { readonly type: "evidence"; readonly evidence: Evidence }
   /** Work in candidate-tokens, an estimate of what is left included. */
   | {
     readonly type: "progress";
@@ -56,19 +67,23 @@ export interface SearchResult {
 
 export interface SearchOptions {
   readonly scorers: Readonly<Record<SampleKind, Scorer>>;
+  readonly picker: Picker;
   /** Block-tokens spent so far, of everything that runs. */
   readonly blockTokens: () => number;
   /** Milliseconds of a clock that only goes forward. */
   readonly now: () => number;
-  /** Steps of an earlier run, taken again without scoring. */
-  readonly history?: readonly Step[];
+  /** What an earlier run found out; it is believed, and not scored again. */
+  readonly history?: History;
   /** End where the candidates end instead of failing below the target. */
   readonly bestEffort?: boolean;
+  /** Forget block inputs after every step: what trunk reuse saves can be measured so. */
+  readonly withoutReuse?: boolean;
 }
 
 /**
- * The one greedy loop: at each step every candidate of the policy's stage is scored, and the one with the lowest
- * perplexity is taken, the first on equal values. A stage without candidates ends with a warning, and the next goes on.
+ * The one greedy loop: at each step the picker takes one of the candidates of the policy's stage. A stage without
+ * candidates ends with a warning, and the next goes on. An earlier run is resumed by deciding everything again from what
+ * it recorded, so that a run that was cut off and one that was not cannot differ.
  * @throws {UnreachableTargetError} when the candidates end below the target, unless `bestEffort`.
  * @throws {ResumeError} when `history` is not of this search.
  */
@@ -77,14 +92,28 @@ export async function* greedySearch(
   policy: SearchPolicy,
   options: SearchOptions,
 ): AsyncGenerator<SearchEvent, SearchResult> {
-  const { scorers, history = [] } = options;
+  const { scorers, picker } = options;
+  const history = options.history ?? { steps: [], evidence: [] };
+  const evidence = Map.groupBy(history.evidence, ({ step }) => step);
+  const measure = (): Cost => ({
+    blockTokens: options.blockTokens(),
+    seconds: options.now() / 1000,
+  });
   const steps: Step[] = [];
   const removalOrder: BlockRef[] = [];
   let layers = spec.layers;
   let ratio = 0;
   let workDone = 0;
+  let trunkNll: SequenceNll | null = null;
+  let lastStage: Stage | null = null;
 
   for (const stage of policy.stages) {
+    const scorer = scorers[stage.samples];
+    if (lastStage && lastStage.samples !== stage.samples) {
+      scorers[lastStage.samples].release();
+      trunkNll = null;
+    }
+    let firstOfStage = true;
     while (ratio < stage.bound) {
       const candidates = stage.candidates(layers);
       if (candidates.length === 0) {
@@ -95,50 +124,60 @@ export async function* greedySearch(
         };
         break;
       }
-      const recorded = history[steps.length];
-      let taken: Candidate, step: Step;
-      if (recorded) {
-        taken = recordedCandidate(recorded, steps.length, stage, candidates);
-        step = recorded;
-      } else {
-        const before = measure(options);
-        const scorer = scorers[stage.samples];
-        const left = remainingWork(spec, policy, layers, scorers);
-        const scoring = scorer.scoreStep(layers, candidates);
-        let update = await scoring.next();
-        while (!update.done) {
-          const done = workDone + update.value.done * scorer.tokens;
-          yield { type: "progress", stage: stage.name, ratio, done, total: workDone + left };
-          update = await scoring.next();
+      const number = steps.length;
+      const left = remainingWork(spec, policy, layers, options);
+      const scores: StepScores = new StepScores({
+        step: number,
+        trunk: layers,
+        candidates,
+        scorer,
+        trunkNll,
+        recorded: evidence.get(number) ?? [],
+        measure,
+      });
+      let stepWork = 0;
+      const picking = picker.pick(scores, firstOfStage);
+      let update = await picking.next();
+      for (; !update.done; update = await picking.next()) {
+        if (update.value.type !== "tokens") {
+          yield { type: "evidence", evidence: update.value };
+          continue;
         }
-        workDone += candidates.length * scorer.tokens;
-        const perplexities = update.value.map((score) => score.perplexity);
-        const best = indexOfLowest(perplexities, stage.name);
-        taken = candidates[best];
-        const after = measure(options);
-        step = {
-          step: steps.length,
+        stepWork += update.value.tokens;
+        const done = workDone + stepWork;
+        yield {
+          type: "progress",
           stage: stage.name,
-          taken: nameOf(taken),
-          ppl: perplexities[best],
-          ratio: pruningRatio(spec, taken.layers),
-          candidates: candidates.map((c, i) => ({ ...nameOf(c), ppl: perplexities[i] })),
-          blockTokens: { spent: after.spent - before.spent, full: after.full - before.full },
-          seconds: (after.now - before.now) / 1000,
+          ratio,
+          done,
+          total: Math.max(done, workDone + left),
         };
       }
+      workDone += stepWork;
+      if (update.value < 0) {
+        throw new LopperError(
+          `stage ${stage.name}: no candidate has a finite perplexity; the model's activations overflow on this text`,
+        );
+      }
+      const taken = candidates[update.value];
+      const step = describe(spec, stage, taken, scores, number, update.value);
+      const recorded = history.steps[number];
+      if (recorded) checkSameDecision(recorded, step);
       layers = taken.layers;
-      ratio = pruningRatio(spec, layers);
+      ratio = step.ratio;
+      trunkNll = scores.nll(update.value);
+      lastStage = stage;
+      firstOfStage = false;
+      if (options.withoutReuse) scorer.release();
       if (taken.width === 0) removalOrder.push({ layer: taken.layer, kind: taken.kind });
-      steps.push(step);
-      yield { type: "step", step, resumed: recorded !== undefined };
+      steps.push(recorded ?? step);
+      yield { type: "step", step: recorded ?? step, resumed: recorded !== undefined };
     }
-    // The next stage may score on other samples.
-    for (const scorer of Object.values(scorers)) scorer.release();
   }
-  if (history.length > steps.length) {
+  for (const scorer of Object.values(scorers)) scorer.release();
+  if (history.steps.length > steps.length) {
     throw new ResumeError(
-      `the journal has ${history.length} steps and this search ends after ${steps.length}; it belongs to another target`,
+      `the journal has ${history.steps.length} steps and this search ends after ${steps.length}; it belongs to another target`,
     );
   }
   if (ratio < policy.target && !options.bestEffort) {
@@ -147,9 +186,33 @@ export async function* greedySearch(
   return { layers, ratio, removalOrder, steps };
 }
 
-function measure({ scorers, blockTokens, now }: SearchOptions) {
-  const full = scorers.block.fullBlockTokens + scorers.width.fullBlockTokens;
-  return { spent: blockTokens(), full, now: now() };
+function describe(
+  spec: ModelSpec,
+  stage: Stage,
+  taken: Candidate,
+  scores: StepScores,
+  step: number,
+  index: number,
+): Step {
+  const { candidates, scorer, cost } = scores;
+  return {
+    type: "step",
+    step,
+    stage: stage.name,
+    taken: nameOf(taken),
+    ppl: scores.perplexity(index),
+    ratio: pruningRatio(spec, taken.layers),
+    candidates: candidates.map((c, i) => ({
+      ...nameOf(c),
+      ppl: scores.perplexity(i),
+      sequences: scores.count(i),
+    })),
+    blockTokens: {
+      spent: cost.blockTokens,
+      full: candidates.reduce((sum, c) => sum + scorer.fullCost(c.layers), 0),
+    },
+    seconds: cost.seconds,
+  };
 }
 
 /** Candidate-tokens from here to the target, by a rehearsal that takes the middle candidate of each step. */
@@ -157,7 +220,7 @@ function remainingWork(
   spec: ModelSpec,
   policy: SearchPolicy,
   layers: readonly LayerSpec[],
-  scorers: SearchOptions["scorers"],
+  { scorers, picker }: SearchOptions,
 ): number {
   const { steps } = rehearse(
     spec,
@@ -166,43 +229,20 @@ function remainingWork(
     (candidates) => candidates[Math.floor(candidates.length / 2)],
   );
   return steps.reduce(
-    (sum, { samples, candidates }) => sum + candidates * scorers[samples].tokens,
+    (sum, { samples, candidates }) =>
+      sum + picker.expectedTokens(candidates, scorers[samples].tokens),
     0,
   );
 }
 
-function indexOfLowest(perplexities: readonly number[], stage: string): number {
-  let best = -1;
-  perplexities.forEach((ppl, i) => {
-    if (ppl < (best < 0 ? Infinity : perplexities[best])) best = i;
-  });
-  if (best < 0) {
-    throw new LopperError(
-      `stage ${stage}: no candidate has a finite perplexity; the model's activations overflow on this text`,
-    );
-  }
-  return best;
-}
-
-function nameOf({ candidateKind, layer, width }: Candidate): CandidateName {
-  return { kind: candidateKind, layer, width };
-}
-
-function recordedCandidate(
-  recorded: Step,
-  index: number,
-  stage: Stage,
-  candidates: readonly Candidate[],
-): Candidate {
+function checkSameDecision(recorded: Step, step: Step) {
+  const same = recorded.step === step.step && recorded.stage === step.stage &&
+    JSON.stringify(recorded.taken) === JSON.stringify(step.taken);
+  if (same) return;
   const { kind, layer, width } = recorded.taken;
-  const found = candidates.find((c) =>
-    c.candidateKind === kind && c.layer === layer && c.width === width
+  throw new ResumeError(
+    `step ${step.step} of the journal takes ${kind} of layer ${layer} (width ${width}) in stage ${recorded.stage}, ` +
+      `and what it recorded of that step decides for ${step.taken.kind} of layer ${step.taken.layer} (width ` +
+      `${step.taken.width}) in stage ${step.stage}; the journal is of another search (start again with --overwrite)`,
   );
-  if (recorded.step !== index || recorded.stage !== stage.name || !found) {
-    throw new ResumeError(
-      `step ${index} of the journal takes ${kind} of layer ${layer} (width ${width}) in stage ${recorded.stage}, ` +
-        `which this search cannot take there; start again with --overwrite`,
-    );
-  }
-  return found;
 }

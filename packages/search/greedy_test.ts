@@ -1,10 +1,13 @@
 import { type LayerSpec, type ModelSpec, ResumeError, UnreachableTargetError } from "@lopper/core";
-import type { Scorable, Score, ScoreProgress, Scorer } from "@lopper/importance";
+import type { Scorable, Score, Scorer } from "@lopper/importance";
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { exhaustive } from "./exhaustive.ts";
 import { greedySearch, type SearchEvent, type SearchResult, type Step } from "./greedy.ts";
-import { parseJournal, stepToLine } from "./journal.ts";
+import { parseJournal, toJournalLine } from "./journal.ts";
+import type { Picker } from "./picker.ts";
 import { multiPruner, PRESETS } from "./policy.ts";
+import { Race } from "./race.ts";
 
 const SPEC: ModelSpec = {
   family: "llama",
@@ -25,83 +28,116 @@ const SPEC: ModelSpec = {
   })),
 };
 
-/** Scores by a function of what would remain; counts how many candidates it was asked for. */
-class FakeScorer implements Scorer {
-  readonly tokens = 10;
-  readonly fullBlockTokens = 0;
-  scored = 0;
-  readonly #score: (candidate: Scorable, n: number) => number;
+/** NLL of a sequence under a candidate, or under the trunk (null). */
+type Judge = (
+  candidate: Scorable | null,
+  sequence: number,
+  trunk: readonly LayerSpec[],
+) => number;
 
-  constructor(score: (candidate: Scorable, n: number) => number) {
-    this.#score = score;
+/** Scores by a function of what would remain; counts the sequences that it was asked for. */
+class FakeScorer implements Scorer {
+  readonly tokens = 60;
+  readonly length = 10;
+  readonly batches = [[0, 3], [1], [2, 5], [4]];
+  readonly keptBatches;
+  scored = 0;
+  readonly #judge: Judge;
+
+  constructor(judge: Judge, keptBatches = 4) {
+    this.#judge = judge;
+    this.keptBatches = keptBatches;
   }
 
+  fullCost(layers: readonly LayerSpec[]): number {
+    return layers.length;
+  }
+  favour() {}
   release() {}
 
   evaluate(): Promise<Score> {
     throw new Error("not needed");
   }
 
-  async *scoreStep(
-    _trunk: readonly LayerSpec[],
-    candidates: readonly Scorable[],
-  ): AsyncGenerator<ScoreProgress, readonly Score[]> {
-    yield await Promise.resolve({ done: 1, total: candidates.length });
-    return candidates.map((candidate) => ({
-      perplexity: this.#score(candidate, this.scored++),
-      sequenceNll: [],
-    }));
+  score(trunk: readonly LayerSpec[], candidate: Scorable | null, batch: number) {
+    this.scored += this.batches[batch].length;
+    return Promise.resolve(
+      this.batches[batch].map((s) => this.#judge(candidate, s, trunk)),
+    );
+  }
+
+  perturbation(trunk: readonly LayerSpec[], candidate: Scorable) {
+    return Promise.resolve(Math.abs(this.#judge(candidate, 0, trunk)));
   }
 }
 
 interface Outcome {
   readonly result: SearchResult;
   readonly events: readonly SearchEvent[];
+  /** What a journal would hold. */
+  readonly lines: readonly string[];
   readonly scored: number;
 }
 
+const fast = () => new Race({ racing: true, lazy: true, proxies: true });
+
 async function search(
-  score: (candidate: Scorable, n: number) => number,
+  judge: Judge,
   options: {
     ratio?: number;
+    earlierRatios?: readonly number[];
     distribution?: readonly [number, number, number];
-    history?: readonly Step[];
+    lines?: readonly string[];
     bestEffort?: boolean;
+    picker?: Picker;
+    keptBatches?: number;
   } = {},
 ): Promise<Outcome> {
-  const scorer = new FakeScorer(score);
+  const scorer = new FakeScorer(judge, options.keptBatches);
   const policy = multiPruner(SPEC, {
     ratio: options.ratio ?? 40,
+    earlierRatios: options.earlierRatios,
     distribution: options.distribution ?? PRESETS.multipruner,
     mlpGroup: 8,
     attentionGroup: 8,
   });
   const steps = greedySearch(SPEC, policy, {
     scorers: { block: scorer, width: scorer },
+    picker: options.picker ?? exhaustive,
     blockTokens: () => 0,
     now: () => 0,
-    ...options,
+    history: parseJournal(options.lines ?? [], "journal"),
+    bestEffort: options.bestEffort,
   });
   const events: SearchEvent[] = [];
+  const lines = [...options.lines ?? []];
   let event = await steps.next();
   while (!event.done) {
-    events.push(event.value);
+    const { value } = event;
+    events.push(value);
+    if (value.type === "evidence") lines.push(toJournalLine(value.evidence));
+    if (value.type === "step" && !value.resumed) lines.push(toJournalLine(value.step));
     event = await steps.next();
   }
-  return { result: event.value, events, scored: scorer.scored };
+  return { result: event.value, events, lines, scored: scorer.scored };
 }
 
-/** A reproducible score of a set of layers. */
-const hashed = (seed: number) => ({ layers }: Scorable) => {
+function hash(seed: number, text: string): number {
   let hash = seed;
-  for (const char of JSON.stringify(layers)) hash = Math.imul(hash ^ char.charCodeAt(0), 16777619);
+  for (const char of text) hash = Math.imul(hash ^ char.charCodeAt(0), 16777619);
   return (hash >>> 0) / 2 ** 32;
+}
+
+/** A reproducible score of a set of layers, a little different for each sequence. */
+const hashed = (seed: number): Judge => (candidate, sequence, trunk) => {
+  const layers = JSON.stringify(candidate?.layers ?? trunk);
+  return hash(seed, layers) + 0.1 * hash(seed, `${layers} ${sequence}`);
 };
 
 Deno.test("greedy: the lowest perplexity is taken, the first on equal values", async () => {
   const flat = await search(() => 5);
   assert.deepEqual(flat.result.steps[0].taken, { kind: "attention", layer: 0, width: 0 });
-  const chosen = await search(({ layer, kind }) => layer === 2 && kind === "mlp" ? 1 : 5);
+  const chosen = await search((c) => c?.layer === 2 && c.kind === "mlp" ? 1 : 5);
   assert.deepEqual(chosen.result.steps[0].taken, { kind: "mlp", layer: 2, width: 0 });
 });
 
@@ -114,9 +150,16 @@ Deno.test("greedy: candidates come as published, attention before MLP, in layer 
 });
 
 Deno.test("greedy: NaN never wins, and only NaN is an error", async () => {
-  const { result } = await search((_, n) => n === 0 ? NaN : 5 - n / 1000);
-  assert.ok(result.steps.every(({ ppl }) => Number.isFinite(ppl)));
-  await assert.rejects(search(() => NaN), /no candidate has a finite perplexity/);
+  for (const picker of [exhaustive, fast()]) {
+    // The first candidate of each step is unusable on one sequence, and would be the best without it.
+    const { result } = await search(
+      (c, s) => c?.layer === 0 && c.kind === "attention" ? s === 4 ? NaN : 1 : 5,
+      { picker },
+    );
+    assert.ok(result.steps.every(({ ppl }) => Number.isFinite(ppl)));
+    assert.ok(result.steps.every(({ taken }) => taken.kind !== "attention" || taken.layer !== 0));
+    await assert.rejects(search(() => NaN, { picker }), /no candidate has a finite perplexity/);
+  }
 });
 
 Deno.test("greedy: stages end at their share, and the ratio reaches the target", async () => {
@@ -154,48 +197,68 @@ Deno.test("greedy: below the target it is an error, unless best effort is enough
   );
 });
 
-Deno.test("greedy: resuming after any number of steps decides the same and scores only the rest", async () => {
-  await fc.assert(
-    fc.asyncProperty(fc.nat(), fc.double({ min: 0, max: 1, noNaN: true }), async (seed, share) => {
-      const whole = await search(hashed(seed));
-      const { steps } = whole.result;
-      const kept = steps.slice(0, Math.floor(share * (steps.length + 1)));
-      const lines = kept.map(stepToLine);
-      const resumed = await search(hashed(seed), { history: parseJournal(lines, "journal") });
-      assert.deepEqual(resumed.result, whole.result);
-      const saved = kept.reduce((sum, { candidates }) => sum + candidates.length, 0);
-      assert.equal(resumed.scored, whole.scored - saved);
-    }),
-    { numRuns: 100, seed: Number(Deno.env.get("LOPPER_SEED") ?? 11) },
-  );
-});
+for (const [what, picker] of [["exhaustive", () => exhaustive], ["fast", fast]] as const) {
+  Deno.test(`greedy: ${what}, resumed after any line, decides the same and scores only the rest`, async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.nat(),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        fc.integer({ min: 1, max: 4 }),
+        async (seed, share, keptBatches) => {
+          const whole = await search(hashed(seed), { picker: picker(), keptBatches });
+          const lines = whole.lines.slice(0, Math.floor(share * (whole.lines.length + 1)));
+          const resumed = await search(hashed(seed), { picker: picker(), lines, keptBatches });
+          assert.deepEqual(resumed.result, whole.result);
+          assert.deepEqual(resumed.lines, whole.lines);
+          const saved = parseJournal(lines, "j").evidence
+            .reduce((sum, e) => sum + (e.type === "score" ? e.sequences.length : 0), 0);
+          assert.equal(resumed.scored, whole.scored - saved);
+        },
+      ),
+      { numRuns: 60, seed: Number(Deno.env.get("LOPPER_SEED") ?? 11) },
+    );
+  });
+
+  Deno.test(`greedy: ${what}, a finished search is extended without scoring it again`, async () => {
+    for (let seed = 0; seed < 20; seed++) {
+      const first = await search(hashed(seed), { ratio: 25, picker: picker() });
+      const options = { ratio: 45, earlierRatios: [25], picker: picker() };
+      const extended = await search(hashed(seed), { ...options, lines: first.lines });
+      const { steps } = extended.result;
+      assert.deepEqual(steps.slice(0, first.result.steps.length), first.result.steps);
+      assert.ok(extended.result.ratio >= 45);
+      const atOnce = await search(hashed(seed), { ...options, picker: picker() });
+      assert.deepEqual(extended.result, atOnce.result);
+      assert.equal(extended.scored, atOnce.scored - first.scored);
+      // The new part has its blocks, channels and heads, too.
+      assert.equal(steps[first.result.steps.length].stage, "blocks");
+    }
+  });
+
+  Deno.test(`greedy: ${what}, every taken candidate is scored on everything`, async () => {
+    for (let seed = 0; seed < 20; seed++) {
+      const { steps } = (await search(hashed(seed), { picker: picker() })).result;
+      for (const { taken, ppl, candidates } of steps) {
+        const found = candidates.find((c) =>
+          c.kind === taken.kind && c.layer === taken.layer && c.width === taken.width
+        );
+        assert.deepEqual([found?.sequences, found?.ppl], [6, ppl]);
+      }
+    }
+  });
+}
 
 Deno.test("greedy: a history of another search is refused", async () => {
-  const { steps } = (await search(hashed(3))).result;
-  const foreign = [{ ...steps[0], taken: { kind: "mlp" as const, layer: 9, width: 0 } }];
-  await assert.rejects(search(hashed(3), { history: foreign }), ResumeError);
-  await assert.rejects(search(hashed(3), { history: steps.slice(1) }), ResumeError);
-  await assert.rejects(search(hashed(3), { history: steps, ratio: 5 }), ResumeError);
-});
-
-Deno.test("journal: perplexities come back to the last bit, and what is not finite as NaN", () => {
-  const step: Step = {
-    step: 0,
-    stage: "blocks",
-    taken: { kind: "mlp", layer: 1, width: 0 },
-    ppl: 0.1 + 0.2,
-    ratio: 100 / 3,
-    candidates: [
-      { kind: "mlp", layer: 1, width: 0, ppl: 0.1 + 0.2 },
-      { kind: "attention", layer: 0, width: 0, ppl: NaN },
-    ],
-    blockTokens: { spent: 1.5, full: 2 },
-    seconds: 0.25,
-  };
-  assert.deepEqual(parseJournal([stepToLine(step)], "j"), [step]);
-});
-
-Deno.test("journal: a line that is no step is named", () => {
-  assert.throws(() => parseJournal(["{"], "j"), /j, line 1: not JSON/);
-  assert.throws(() => parseJournal(['{"step": -1}'], "j"), /j, line 1: at /);
+  const { lines, result } = await search(hashed(3));
+  const change = (of: (step: Step) => Step) =>
+    lines.map((line) => {
+      const entry = JSON.parse(line);
+      return JSON.stringify(entry.type === "step" ? of(entry) : entry);
+    });
+  const foreign = change((step) => ({ ...step, taken: { kind: "mlp", layer: 9, width: 0 } }));
+  await assert.rejects(search(hashed(3), { lines: foreign }), ResumeError);
+  const later = change((step) => ({ ...step, step: step.step + 1 }));
+  await assert.rejects(search(hashed(3), { lines: later }), ResumeError);
+  assert.ok(result.steps.length > 3);
+  await assert.rejects(search(hashed(3), { lines, ratio: 5 }), ResumeError);
 });

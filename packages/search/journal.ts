@@ -1,6 +1,7 @@
 import { ResumeError } from "@lopper/core";
 import { z } from "zod";
-import type { Step } from "./greedy.ts";
+import type { History, Step } from "./greedy.ts";
+import type { Evidence } from "./scores.ts";
 
 const count = z.int().nonnegative();
 const name = {
@@ -8,30 +9,56 @@ const name = {
   layer: count,
   width: count,
 };
+/** What is not finite is written as null, since JSON has no word for it. */
+const lossy = z.number().or(z.null().transform(() => NaN));
+const cost = z.strictObject({ blockTokens: z.number(), seconds: z.number() });
+
 const stepSchema: z.ZodType<Step> = z.strictObject({
+  type: z.literal("step"),
   step: count,
   stage: z.enum(["blocks", "mlp_channels", "attention_heads"]),
   taken: z.strictObject(name),
   ppl: z.number(),
   ratio: z.number(),
-  candidates: z.array(
-    z.strictObject({ ...name, ppl: z.number().or(z.null().transform(() => NaN)) }),
-  ),
+  candidates: z.array(z.strictObject({ ...name, ppl: lossy, sequences: count })),
   blockTokens: z.strictObject({ spent: z.number(), full: z.number() }),
   seconds: z.number(),
 });
+const evidenceSchema: z.ZodType<Evidence> = z.discriminatedUnion("type", [
+  z.strictObject({
+    type: z.literal("score"),
+    step: count,
+    of: z.strictObject(name).or(z.literal("trunk")),
+    sequences: z.array(count),
+    nll: z.array(lossy),
+    cost,
+  }).check(({ value, issues }) => {
+    const { nll, sequences } = value;
+    if (nll.length === sequences.length) return;
+    const message = `${nll.length} values for ${sequences.length} sequences`;
+    issues.push({ code: "custom", message, path: ["nll"], input: value });
+  }),
+  z.strictObject({
+    type: z.literal("perturbations"),
+    step: count,
+    values: z.array(lossy),
+    cost,
+  }),
+]);
 
-/** One line of journal.jsonl, without the line end. A perplexity that is not finite is written as null. */
-export function stepToLine(step: Step): string {
-  return JSON.stringify(step);
+/** One line of journal.jsonl, without the line end. A number that is not finite is written as null. */
+export function toJournalLine(entry: Step | Evidence): string {
+  return JSON.stringify(entry);
 }
 
 /**
- * The steps of a journal's complete lines.
- * @throws {ResumeError} naming the line that is not a step: only the last line of a killed run can be torn.
+ * What a journal's complete lines say.
+ * @throws {ResumeError} naming the line that says nothing: only the last line of a killed run can be torn.
  */
-export function parseJournal(lines: readonly string[], file: string): readonly Step[] {
-  return lines.map((line, i) => {
+export function parseJournal(lines: readonly string[], file: string): History {
+  const steps: Step[] = [];
+  const evidence: Evidence[] = [];
+  lines.forEach((line, i) => {
     let json: unknown;
     try {
       json = JSON.parse(line);
@@ -40,9 +67,14 @@ export function parseJournal(lines: readonly string[], file: string): readonly S
         cause: error,
       });
     }
-    const result = stepSchema.safeParse(json);
-    if (result.success) return result.data;
-    const { path, message } = result.error.issues[0];
-    throw new ResumeError(`${file}, line ${i + 1}: at ${path.join(".")}: ${message}`);
+    const isStep = (json as { type?: unknown } | null)?.type === "step";
+    const result = isStep ? stepSchema.safeParse(json) : evidenceSchema.safeParse(json);
+    if (!result.success) {
+      const { path, message } = result.error.issues[0];
+      throw new ResumeError(`${file}, line ${i + 1}: at ${path.join(".")}: ${message}`);
+    }
+    if (result.data.type === "step") steps.push(result.data);
+    else evidence.push(result.data);
   });
+  return { steps, evidence };
 }

@@ -2,18 +2,21 @@ import { ResumeError } from "@lopper/core";
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { Step } from "./greedy.ts";
-import { parseJournal, stepToLine } from "./journal.ts";
+import { parseJournal, toJournalLine } from "./journal.ts";
+import type { Evidence } from "./scores.ts";
 
 /** Failing cases are printed with their seed; LOPPER_SEED runs them again. */
 const SEED = Number(Deno.env.get("LOPPER_SEED") ?? 5);
 
 const finite = fc.double({ noNaN: true, noDefaultInfinity: true }).map((x) => x === 0 ? 0 : x);
+const lossy = fc.oneof(finite, fc.constant(NaN));
 const name = {
   kind: fc.constantFrom("attention", "mlp", "mlp_channels", "attention_heads"),
   layer: fc.nat(200),
   width: fc.nat(20_000),
 };
 const step = fc.record({
+  type: fc.constant("step"),
   step: fc.nat(),
   stage: fc.constantFrom("blocks", "mlp_channels", "attention_heads"),
   taken: fc.record(name, { noNullPrototype: true }),
@@ -21,7 +24,7 @@ const step = fc.record({
   ratio: finite,
   candidates: fc.array(
     fc.record(
-      { ...name, ppl: fc.oneof(finite, fc.constant(NaN)) },
+      { ...name, ppl: lossy, sequences: fc.nat(99) },
       { noNullPrototype: true },
     ),
     { maxLength: 5 },
@@ -30,12 +33,35 @@ const step = fc.record({
   seconds: finite,
 }, { noNullPrototype: true }) as fc.Arbitrary<Step>;
 
-Deno.test("journal: every step comes back from its line as it was", () => {
+const cost = fc.record({ blockTokens: finite, seconds: finite }, { noNullPrototype: true });
+const evidence = fc.oneof(
+  fc.array(fc.tuple(fc.nat(99), lossy), { maxLength: 5 }).chain((scores) =>
+    fc.record({
+      type: fc.constant("score"),
+      step: fc.nat(),
+      of: fc.oneof(fc.constant("trunk"), fc.record(name, { noNullPrototype: true })),
+      sequences: fc.constant(scores.map(([sequence]) => sequence)),
+      nll: fc.constant(scores.map(([, nll]) => nll)),
+      cost,
+    }, { noNullPrototype: true })
+  ),
+  fc.record({
+    type: fc.constant("perturbations"),
+    step: fc.nat(),
+    values: fc.array(lossy, { maxLength: 5 }),
+    cost,
+  }, { noNullPrototype: true }),
+) as fc.Arbitrary<Evidence>;
+
+Deno.test("journal: every entry comes back from its line as it was", () => {
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 4 }), (steps) => {
-      const lines = steps.map(stepToLine);
+    fc.property(fc.array(fc.oneof(step, evidence), { maxLength: 6 }), (entries) => {
+      const lines = entries.map(toJournalLine);
       assert.ok(lines.every((line) => !line.includes("\n")));
-      assert.deepEqual(parseJournal(lines, "journal.jsonl"), steps);
+      assert.deepEqual(parseJournal(lines, "journal.jsonl"), {
+        steps: entries.filter(({ type }) => type === "step"),
+        evidence: entries.filter(({ type }) => type !== "step"),
+      });
     }),
     { numRuns: 200, seed: SEED },
   );
@@ -44,10 +70,10 @@ Deno.test("journal: every step comes back from its line as it was", () => {
 Deno.test("journal: a line cut anywhere is refused by its number", () => {
   fc.assert(
     fc.property(step, step, fc.double({ min: 0, max: 1, noNaN: true }), (whole, cut, share) => {
-      const line = stepToLine(cut);
+      const line = toJournalLine(cut);
       const torn = line.slice(0, Math.floor(share * (line.length - 1)));
       assert.throws(
-        () => parseJournal([stepToLine(whole), torn, stepToLine(whole)], "j.jsonl"),
+        () => parseJournal([toJournalLine(whole), torn, toJournalLine(whole)], "j.jsonl"),
         (error) => error instanceof ResumeError && /^j\.jsonl, line 2: /.test(error.message),
       );
     }),
@@ -69,6 +95,13 @@ Deno.test("journal: what belongs to no step, or lacks something of one, is refus
   refused({ more: 1 }, /line 1: /);
   refused({ taken: { kind: "mlp", layer: 1 } }, /line 1: at taken\.width/);
   refused({ candidates: [{ kind: "mlp", layer: 1, width: 0, ppl: "x" }] }, /candidates\.0/);
+  refused({ type: "scores" }, /line 1: at type/);
+  refused({ type: "score" }, /line 1: at of/);
+  const score = { type: "score", step: 0, of: "trunk", sequences: [1], nll: [2, 3] };
+  assert.throws(
+    () => parseJournal([JSON.stringify({ ...score, cost: { blockTokens: 1, seconds: 1 } })], "j"),
+    /line 1: at nll: 2 values for 1 sequences/,
+  );
   for (const line of ["null", "[]", "7", "{}"]) {
     assert.throws(() => parseJournal([line], "j"), ResumeError, line);
   }

@@ -23,6 +23,8 @@ export interface SearchPolicy {
 export interface MultiPrunerOptions {
   /** Pruning ratio in per cent, above 0 and below 100. */
   readonly ratio: number;
+  /** Ratios that a run reached before it was extended, ascending; each began the three stages anew. */
+  readonly earlierRatios?: readonly number[];
   /** Shares of the target for blocks, channels and heads; any scale. */
   readonly distribution: readonly [number, number, number];
   /** Intermediate channels that go at a time. */
@@ -41,13 +43,18 @@ export const PRESETS = {
 export type PresetName = keyof typeof PRESETS;
 
 /**
- * MultiPruner's three stages (arXiv 2501.09949, algorithm 1; bounds as the published code computes them).
+ * MultiPruner's three stages (arXiv 2501.09949, algorithm 1; bounds as the published code computes them). A run that was
+ * extended has them once for each of its ratios, so that what it decided before stands.
  * @throws {UsageError} when a number makes no sense for this model.
  */
 export function multiPruner(spec: ModelSpec, options: MultiPrunerOptions): SearchPolicy {
-  const { ratio, distribution, mlpGroup, attentionGroup } = options;
+  const { ratio, distribution, mlpGroup, attentionGroup, earlierRatios = [] } = options;
   if (!(ratio > 0 && ratio < 100)) {
     throw new UsageError(`the ratio is ${ratio}; it needs to be above 0 and below 100 per cent`);
+  }
+  const targets = [...earlierRatios, ratio];
+  if (targets.some((target, i) => target <= (targets[i - 1] ?? 0))) {
+    throw new UsageError(`the ratios ${targets.join(", ")} need to grow`);
   }
   const sum = distribution.reduce((a, b) => a + b, 0);
   if (!(sum > 0) || distribution.some((share) => !(share >= 0))) {
@@ -69,25 +76,27 @@ export function multiPruner(spec: ModelSpec, options: MultiPrunerOptions): Searc
   }
   // In this order: share first, then product, then sum, so that the bounds are the published ones to the last bit.
   const [blocks, channels] = distribution.map((share) => share / sum);
-  const blockBound = ratio * blocks;
-  return {
-    target: ratio,
-    stages: [
+  const stages = targets.flatMap((target, i): Stage[] => {
+    const start = targets[i - 1] ?? 0;
+    const share = target - start;
+    const blockBound = start + share * blocks;
+    return [
       { name: "blocks", samples: "block", bound: blockBound, candidates: blockCandidates },
       {
         name: "mlp_channels",
         samples: "width",
-        bound: blockBound + ratio * channels,
+        bound: blockBound + share * channels,
         candidates: (layers) => channelCandidates(layers, mlpGroup),
       },
       {
         name: "attention_heads",
         samples: "width",
-        bound: ratio,
+        bound: target,
         candidates: (layers) => headCandidates(spec, layers, attentionGroup),
       },
-    ],
-  };
+    ];
+  });
+  return { target: ratio, stages };
 }
 
 /**

@@ -23,6 +23,7 @@ interface GoldenCase {
 }
 
 interface JournalLine {
+  readonly type: string;
   readonly ppl: number;
   readonly ratio: number;
   readonly taken: { readonly kind: string; readonly layer: number; readonly width: number };
@@ -65,7 +66,8 @@ export async function checkGoldenCase(
   assert.equal(code, 0, stderr);
 
   const journal: JournalLine[] = (await Deno.readTextFile(`${folder}/out/journal.jsonl`))
-    .trimEnd().split("\n").map((line) => JSON.parse(line));
+    .trimEnd().split("\n").map((line) => JSON.parse(line))
+    .filter(({ type }) => type === "step");
   assert.equal(journal.length, golden.steps.length);
   let published: Record<string, unknown> = {};
   journal.forEach(({ taken, ppl, ratio }, i) => {

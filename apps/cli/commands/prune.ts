@@ -1,11 +1,11 @@
 import type { Backend } from "@lopper/backends";
 import { type RunFlags, type RunRecord, type RunSettings, UsageError, VERSION } from "@lopper/core";
-import { SuffixScorer, weightOrder } from "@lopper/importance";
+import { weightOrder } from "@lopper/importance";
 import { type Model, modelDigest, openTokenizer } from "@lopper/model-io";
 import { Decoder, LaidOutWeights } from "@lopper/runtime";
 import { Command } from "commander";
 import { readTexts } from "../calibrate.ts";
-import { decisionFromFile, policyOf, search } from "../decide.ts";
+import { decisionFromFile, openScorer, policyOf, search } from "../decide.ts";
 import { measure, writeResult } from "../finish.ts";
 import { interruptible } from "../interrupt.ts";
 import { openUserBackend } from "../open_backend.ts";
@@ -35,7 +35,13 @@ async function openRun(path: string | undefined, options: PruneOptions) {
   }
   const folder = await RunFolder.open(out, options.dryRun ? { overwrite: true } : options);
   const finished = options.resume ? await folder.record() : null;
-  if (finished) {
+  if (finished && folder.settings && options.ratio! < finished.flags.ratio) {
+    throw new UsageError(
+      `${out} holds a run that reached ${finished.flags.ratio} %; --ratio ${options.ratio} needs a run of its own`,
+    );
+  }
+  const extends_ = finished && folder.settings && options.ratio! > finished.flags.ratio;
+  if (finished && !extends_) {
     reporter.say(`${out} is finished already`);
     reporter.result({ out, ...finished }, describeResult(finished, out, null));
     return;
@@ -99,8 +105,8 @@ async function prune(run: Run) {
   const decoder = new Decoder(backend, await LaidOutWeights.load(model, order));
   const cacheBytes = Deno.systemMemoryInfo().available / 4;
   const scorers = {
-    block: new SuffixScorer(decoder, texts.block, { cacheBytes }),
-    width: new SuffixScorer(decoder, texts.width, { cacheBytes }),
+    block: openScorer(decoder, texts.block, flags, cacheBytes),
+    width: openScorer(decoder, texts.width, flags, cacheBytes),
   };
   if (options.dryRun) {
     const dry = policy && await rehearseRun(model, policy, scorers, () => performance.now());
@@ -133,6 +139,7 @@ async function prune(run: Run) {
     await folder.beginWithoutSearch();
   }
   reporter.stop();
+  await folder.retireResult();
   await writeResult(model, decision, folder);
   const { sample, ...measured } = await measure(
     backend,
@@ -148,7 +155,7 @@ async function prune(run: Run) {
   reporter.stop();
 
   const { name, engine, threads } = backend.description;
-  const earlier = folder.history.reduce((sum, { seconds }) => sum + seconds, 0);
+  const earlier = folder.history.steps.reduce((sum, { seconds }) => sum + seconds, 0);
   const record: RunRecord = {
     kind: "lopper-run",
     schema: 1,

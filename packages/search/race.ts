@@ -1,0 +1,286 @@
+import type { Candidate } from "./candidate.ts";
+import { indexOfLowest, type Picker } from "./picker.ts";
+import type { ScoreEvent, SequenceNll, StepScores } from "./scores.ts";
+import { compare, leaderOf, survivors } from "./survivors.ts";
+
+/** Techniques of the fast search; each can be switched off. */
+export const TECHNIQUES = ["racing", "lazy", "proxies", "reuse"] as const;
+export type Technique = typeof TECHNIQUES[number];
+
+export interface RaceOptions {
+  /** Drop candidates that a paired comparison on some of the sequences says cannot win. */
+  readonly racing: boolean;
+  /** Score again only those that were good at an earlier step, and audit the others in turn. */
+  readonly lazy: boolean;
+  /** Begin a stage with those that move the output of their block least. */
+  readonly proxies: boolean;
+}
+
+/** Of those known from earlier steps, the best of this share of all candidates are scored again at every step. */
+const FRESH_SHARE = 1 / 10;
+const FRESH_LEAST = 3;
+/** Of the others, this share is scored again at every step, those longest ago first. */
+const AUDITED_SHARE = 1 / 30;
+/** At every so many steps of a stage all candidates are scored again. */
+const FULL_AUDIT_STEPS = 16;
+/** Of candidates that only a proxy knows, this share is scored, and more as long as better ones come. */
+const PROXY_SHARE = 1 / 3;
+const PROXY_LEAST = 8;
+/** The share that may follow the best one without a better one before the rest is left alone. */
+const PROXY_PATIENCE = 1 / 8;
+
+/** What earlier steps of a stage found out about a block. */
+interface Knowledge {
+  /** NLL minus the trunk's by sequence, in nats per token, when it was scored last; null for never. */
+  readonly damage: SequenceNll | null;
+  /** Width of the candidate that was scored. */
+  readonly width: number;
+  /** Step of the stage in which it was scored. */
+  readonly step: number;
+  /** How far removing it moves the output of its block; null where that was not measured. */
+  readonly perturbation: number | null;
+}
+
+/**
+ * The fast search. Three ideas, each on its own switch:
+ * racing, paired and with successive halving (F-race, Birattari et al. 2002; Jamieson & Talwalkar, arXiv 1502.07943);
+ * lazy greedy (CELF, Leskovec et al. 2007): a candidate's damage at an earlier step is a good guess for this one. Since
+ * removing more can also help, the bound that CELF rests on does not hold here, so the others are audited;
+ * proxies: how far a candidate moves its block's output orders those that were never scored.
+ *
+ * Every step begins its race on other sequences, and what a candidate did on those of earlier steps stays in its account, moved by
+ * what has changed since: so that no part of the text decides again and again. Only scores decide, and the taken
+ * candidate is scored on everything.
+ */
+export class Race implements Picker {
+  readonly #options: RaceOptions;
+  readonly #known = new Map<string, Knowledge>();
+  /** Step of the running stage. */
+  #step = 0;
+  /** Mean of what steps cost so far, in candidates scored on everything. */
+  #evaluations = { sum: 3, steps: 1 };
+
+  constructor(options: RaceOptions) {
+    this.#options = options;
+  }
+
+  expectedTokens(candidates: number, tokens: number): number {
+    const { sum, steps } = this.#evaluations;
+    return tokens * Math.min(candidates, sum / steps);
+  }
+
+  async *pick(scores: StepScores, firstOfStage: boolean): AsyncGenerator<ScoreEvent, number> {
+    const { racing, lazy } = this.#options;
+    if (firstOfStage || !lazy) this.#known.clear();
+    this.#step = firstOfStage ? 0 : this.#step + 1;
+    const batches = rotated(scores.scorer.batches.length, this.#step);
+    const total = scores.scorer.tokens / scores.scorer.length;
+    const pool = yield* this.#gather(scores, batches[0]);
+    const estimates = this.#estimates(scores, pool);
+    let alive = pool.filter((i) => Number.isFinite(scores.perplexity(i)));
+    for (let n = 1; n < batches.length && alive.length > 1; n = Math.min(batches.length, 2 * n)) {
+      if (racing) alive = survivors(alive, (i) => estimates(i), total);
+      if (alive.length === 1) break;
+      const round = batches.slice(0, 2 * n);
+      if (lazy) yield* scores.scoreTrunk(round);
+      yield* this.#score(scores, alive, round);
+      alive = alive.filter((i) => Number.isFinite(scores.perplexity(i)));
+    }
+    const finished = alive.filter((i) => scores.count(i) === total);
+    const winner = finished.length > 0
+      ? finished[indexOfLowest(finished.map((i) => scores.perplexity(i)))]
+      : alive[0] ?? -1;
+    if (winner >= 0) yield* this.#score(scores, [winner], batches);
+    if (lazy) {
+      yield* scores.scoreTrunk(batches);
+      this.#learn(scores, estimates, pool);
+    }
+    this.#count(scores, total);
+    // On the sequences that were left it may have overflowed: then the others have to show what they are.
+    return winner >= 0 && Number.isFinite(scores.perplexity(winner))
+      ? winner
+      : yield* this.#rescue(scores, batches);
+  }
+
+  /** Scores on the first batch those that may win; returns their indices. */
+  async *#gather(scores: StepScores, first: number): AsyncGenerator<ScoreEvent, number[]> {
+    const { candidates } = scores;
+    const { lazy, proxies } = this.#options;
+    const everyone = candidates.map((_, i) => i);
+    if (lazy) yield* scores.scoreTrunk([first]);
+    const fullAudit = lazy && this.#step > 0 && this.#step % FULL_AUDIT_STEPS === 0;
+    const known = everyone.filter((i) => this.#knowledge(candidates[i])?.damage);
+    if (fullAudit || known.length === 0 && !proxies) {
+      yield* this.#score(scores, everyone, [first]);
+      return everyone;
+    }
+    if (known.length === 0) return yield* this.#gatherByProxy(scores, first);
+
+    const damage = (i: number) => mean(this.#knowledge(candidates[i])!.damage!);
+    const best = known.sort((a, b) => damage(a) - damage(b) || a - b);
+    const fresh = Math.max(FRESH_LEAST, Math.ceil(candidates.length * FRESH_SHARE));
+    const pool = best.splice(0, fresh);
+    pool.push(...this.#audited(everyone.filter((i) => !pool.includes(i)), candidates));
+    yield* this.#score(scores, pool, [first]);
+    const { drift, spread } = this.#drift(scores, pool);
+    for (const i of best) {
+      if (pool.includes(i)) continue;
+      const estimates = this.#estimates(scores, pool);
+      const leader = leaderOf(pool, estimates);
+      const stale = this.#knowledge(candidates[i])!.damage!;
+      const { behind } = compare(
+        stale.map((d) => d === undefined ? d : d + drift),
+        estimates(leader),
+      );
+      if (behind - spread >= 0) break;
+      yield* this.#score(scores, [i], [first]);
+      pool.push(i);
+    }
+    return pool;
+  }
+
+  async *#gatherByProxy(scores: StepScores, first: number): AsyncGenerator<ScoreEvent, number[]> {
+    const { candidates } = scores;
+    const values = yield* scores.perturbations(first);
+    candidates.forEach(({ width }, i) => {
+      const none = { damage: null, width, step: -1, perturbation: values[i] };
+      this.#known.set(keyOf(candidates[i]), none);
+    });
+    const order = candidates.map((_, i) => i).sort((a, b) => values[a] - values[b] || a - b);
+    const least = Math.max(PROXY_LEAST, Math.ceil(candidates.length * PROXY_SHARE));
+    const patience = Math.ceil(candidates.length * PROXY_PATIENCE);
+    const pool: number[] = [];
+    let best = 0;
+    for (const [rank, i] of order.entries()) {
+      if (rank >= least && rank - best > patience) break;
+      yield* this.#score(scores, [i], [first]);
+      pool.push(i);
+      if (scores.perplexity(i) < scores.perplexity(order[best])) best = rank;
+    }
+    return pool;
+  }
+
+  /** Those that nothing but a proxy knows come first, in its order, then those that were scored longest ago. */
+  #audited(others: readonly number[], candidates: readonly Candidate[]): number[] {
+    const age = (i: number) => this.#knowledge(candidates[i])?.step ?? -1;
+    const proxy = (i: number) => this.#knowledge(candidates[i])?.perturbation ?? 0;
+    return others.toSorted((a, b) => age(a) - age(b) || proxy(a) - proxy(b) || a - b)
+      .slice(0, Math.ceil(candidates.length * AUDITED_SHARE));
+  }
+
+  /**
+   * What is known of the damage of a candidate, by sequence: fresh where it was scored in this step, and as it was before
+   * elsewhere, moved by the mean of what has changed on the sequences that are known both ways.
+   */
+  #estimates(scores: StepScores, pool: readonly number[]): (index: number) => SequenceNll {
+    const { drift } = this.#drift(scores, pool);
+    return (index) => {
+      const fresh = this.#fresh(scores, index);
+      const stale = this.#knowledge(scores.candidates[index])?.damage;
+      if (!stale) return fresh;
+      const { behind } = compare(fresh, stale);
+      const shift = Number.isNaN(behind) ? drift : behind;
+      return Array.from(
+        { length: Math.max(fresh.length, stale.length) },
+        (_, s) => fresh[s] ?? (stale[s] === undefined ? undefined : stale[s] + shift),
+      );
+    };
+  }
+
+  /** NLL of a candidate minus the trunk's, where both are known in this step. */
+  #fresh(scores: StepScores, index: number): SequenceNll {
+    if (!this.#options.lazy) return scores.nll(index);
+    const { trunkNll } = scores;
+    return Array.from(scores.nll(index), (nll, s) => {
+      const trunk = trunkNll[s];
+      return nll === undefined || trunk === undefined ? undefined : nll - trunk;
+    });
+  }
+
+  /** By how much damages have grown since they were measured: mean and standard deviation, in nats. */
+  #drift(scores: StepScores, indices: readonly number[]): { drift: number; spread: number } {
+    const changes = indices.flatMap((i) => {
+      const candidate = scores.candidates[i];
+      const knowledge = this.#knowledge(candidate);
+      // A block that was narrowed since loses more important units now, which says nothing of the others.
+      if (!knowledge?.damage || knowledge.width !== candidate.width) return [];
+      const { behind } = compare(this.#fresh(scores, i), knowledge.damage);
+      return Number.isFinite(behind) ? [behind] : [];
+    });
+    if (changes.length < 2) return { drift: 0, spread: 0 };
+    const drift = mean(changes);
+    const spread = Math.sqrt(mean(changes.map((change) => (change - drift) ** 2)));
+    return { drift, spread };
+  }
+
+  async *#score(
+    scores: StepScores,
+    indices: readonly number[],
+    batches: readonly number[],
+  ): AsyncGenerator<ScoreEvent, void> {
+    let lowest = Infinity;
+    for (const i of indices) {
+      yield* scores.score(i, batches);
+      if (!(scores.perplexity(i) < lowest)) continue;
+      lowest = scores.perplexity(i);
+      scores.scorer.favour(scores.candidates[i].layers);
+    }
+  }
+
+  /** Everything on everything, when the winner of the race turned out not to be finite. */
+  async *#rescue(
+    scores: StepScores,
+    batches: readonly number[],
+  ): AsyncGenerator<ScoreEvent, number> {
+    const everyone = scores.candidates.map((_, i) => i);
+    yield* this.#score(scores, everyone, batches);
+    return indexOfLowest(everyone.map((i) => scores.perplexity(i)));
+  }
+
+  #learn(
+    scores: StepScores,
+    estimates: (index: number) => SequenceNll,
+    pool: readonly number[],
+  ) {
+    for (const i of pool) {
+      const candidate = scores.candidates[i];
+      const damage = estimates(i).map((d) => d === undefined || Number.isFinite(d) ? d : Infinity);
+      const perturbation = this.#knowledge(candidate)?.perturbation ?? null;
+      const { width } = candidate;
+      this.#known.set(keyOf(candidate), { damage, width, step: this.#step, perturbation });
+    }
+  }
+
+  #count(scores: StepScores, total: number) {
+    const { sum, steps } = this.#evaluations;
+    const scored = scores.candidates.reduce((n, _, i) => n + scores.count(i), 0);
+    this.#evaluations = { sum: sum + scored / total, steps: steps + 1 };
+  }
+
+  #knowledge(candidate: Candidate): Knowledge | undefined {
+    return this.#known.get(keyOf(candidate));
+  }
+}
+
+/** The numbers below `n`, beginning somewhere else at every step, and everywhere once in `n` steps. */
+function rotated(n: number, step: number): number[] {
+  // The golden section spreads the beginnings; a stride without a common divisor visits them all.
+  let stride = Math.max(1, Math.round(n * 0.382));
+  while (commonDivisor(stride, n) !== 1) stride += 1;
+  return Array.from({ length: n }, (_, i) => (step * stride + i) % n);
+}
+
+function commonDivisor(a: number, b: number): number {
+  return b === 0 ? a : commonDivisor(b, a % b);
+}
+
+/** A block, whatever is left of it. */
+function keyOf({ candidateKind, layer }: Candidate): string {
+  return `${candidateKind} ${layer}`;
+}
+
+/** Mean of what is known. */
+function mean(values: SequenceNll): number {
+  const known = values.filter((value) => value !== undefined);
+  return known.reduce((sum, value) => sum + value, 0) / known.length;
+}

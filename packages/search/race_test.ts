@@ -1,0 +1,181 @@
+import type { LayerSpec } from "@lopper/core";
+import type { Scorable, Score, Scorer } from "@lopper/importance";
+import assert from "node:assert/strict";
+import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
+import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
+import { blockCandidates } from "./candidate.ts";
+import { indexOfLowest } from "./picker.ts";
+import { Race, type RaceOptions } from "./race.ts";
+import { type Evidence, type SequenceNll, StepScores } from "./scores.ts";
+
+const SEQUENCES = 32;
+const LAYERS = 24;
+const ALL_ON: RaceOptions = { racing: true, lazy: true, proxies: true };
+
+/**
+ * Blocks of known damage: sequences differ much in difficulty, candidates a little in damage, and each pair has noise of
+ * its own. The proxy knows the damage up to noise.
+ */
+class SyntheticScorer implements Scorer {
+  readonly tokens = SEQUENCES * 8;
+  readonly length = 8;
+  readonly batches = Array.from({ length: 8 }, (_, b) => [0, 1, 2, 3].map((i) => 4 * b + i));
+  readonly keptBatches = 8;
+  readonly damage: readonly number[];
+  readonly #difficulty: readonly number[];
+  readonly #noise: readonly (readonly number[])[];
+  readonly #proxyNoise: readonly number[];
+  favoured: readonly LayerSpec[] | null = null;
+  perturbations = 0;
+
+  constructor(seed: number) {
+    const random = xoroshiro128plus(seed);
+    const normal = () =>
+      Math.sqrt(-2 * Math.log(1 - uniformFloat64(random))) *
+      Math.cos(2 * Math.PI * uniformFloat64(random));
+    const many = (n: number, of: () => number) => Array.from({ length: n }, of);
+    this.damage = many(2 * LAYERS, () => 0.02 + 0.2 * uniformFloat64(random));
+    this.#difficulty = many(SEQUENCES, () => 4 + normal());
+    this.#noise = many(2 * LAYERS, () => normal()).map(() =>
+      many(SEQUENCES, () => 0.05 * normal())
+    );
+    this.#proxyNoise = many(2 * LAYERS, () => Math.exp(0.3 * normal()));
+  }
+
+  /** Damages add up. */
+  nll(layers: readonly LayerSpec[], sequence: number): number {
+    return this.#removed(layers).reduce(
+      (sum, block) => sum + this.damage[block] + this.#noise[block][sequence],
+      this.#difficulty[sequence],
+    );
+  }
+
+  score(trunk: readonly LayerSpec[], candidate: Scorable | null, batch: number) {
+    const layers = candidate?.layers ?? trunk;
+    return Promise.resolve(this.batches[batch].map((s) => this.nll(layers, s)));
+  }
+
+  perturbation(_trunk: readonly LayerSpec[], { layer, kind }: Scorable) {
+    this.perturbations += 1;
+    const block = 2 * layer + (kind === "mlp" ? 1 : 0);
+    return Promise.resolve(this.damage[block] * this.#proxyNoise[block]);
+  }
+
+  #removed(layers: readonly LayerSpec[]): number[] {
+    return layers.flatMap(({ attention, mlp }, i) => [
+      ...attention ? [] : [2 * i],
+      ...mlp ? [] : [2 * i + 1],
+    ]);
+  }
+
+  favour(layers: readonly LayerSpec[]) {
+    this.favoured = layers;
+  }
+  fullCost(): number {
+    return 0;
+  }
+  release() {}
+  evaluate(): Promise<Score> {
+    throw new Error("not needed");
+  }
+}
+
+interface Race10 {
+  /** By how much, in nats, the taken candidate was worse than the best, by step. */
+  readonly regrets: readonly number[];
+  /** Sequences scored by step, over those of one candidate on everything. */
+  readonly evaluations: readonly number[];
+  readonly evidence: readonly Evidence[];
+}
+
+/** Ten steps of removing blocks. */
+async function tenSteps(scorer: SyntheticScorer, options: RaceOptions): Promise<Race10> {
+  const race = new Race(options);
+  const regrets: number[] = [], evaluations: number[] = [], evidence: Evidence[] = [];
+  let layers: readonly LayerSpec[] = Array.from({ length: LAYERS }, () => ({
+    attention: { queryHeads: 2, kvHeads: 2 },
+    mlp: { intermediateSize: 8 },
+  }));
+  let trunkNll: SequenceNll | null = null;
+  for (let step = 0; step < 10; step++) {
+    const candidates = blockCandidates(layers);
+    const scores: StepScores = new StepScores({
+      step,
+      trunk: layers,
+      candidates,
+      scorer,
+      trunkNll,
+      recorded: [],
+      measure: () => ({ blockTokens: 0, seconds: 0 }),
+    });
+    const picking = race.pick(scores, step === 0);
+    let update = await picking.next();
+    for (; !update.done; update = await picking.next()) {
+      if (update.value.type !== "tokens") evidence.push(update.value);
+    }
+    const mean = (l: readonly LayerSpec[]) =>
+      Array.from({ length: SEQUENCES }, (_, s) => scorer.nll(l, s))
+        .reduce((a, b) => a + b, 0) / SEQUENCES;
+    const truth = candidates.map((c) => mean(c.layers));
+    const taken = update.value;
+    assert.equal(scores.count(taken), SEQUENCES, "the taken one is scored on everything");
+    assert.equal(scorer.favoured, candidates[taken].layers, "and its block inputs are kept");
+    regrets.push(truth[taken] - truth[indexOfLowest(truth)]);
+    evaluations.push(candidates.reduce((n, _, i) => n + scores.count(i), 0) / SEQUENCES);
+    layers = candidates[taken].layers;
+    trunkNll = scores.nll(taken);
+  }
+  return { regrets, evaluations, evidence };
+}
+
+const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
+
+Deno.test("race: it takes what is nearly the best at a tenth of the cost, over many models", async () => {
+  let regret = 0, spread = 0, evaluations = 0, exhaustive = 0;
+  for (let seed = 0; seed < 40; seed++) {
+    const scorer = new SyntheticScorer(seed);
+    const result = await tenSteps(scorer, ALL_ON);
+    regret += sum(result.regrets);
+    evaluations += sum(result.evaluations);
+    for (let step = 0; step < 10; step++) exhaustive += 2 * LAYERS - step;
+    // What taking one at random would lose.
+    const sorted = scorer.damage.toSorted((a, b) => a - b);
+    spread += sum(sorted.slice(0, 10).map((best) => sum(sorted) / sorted.length - best));
+  }
+  assert.ok(evaluations < exhaustive / 10, `${evaluations} of ${exhaustive} evaluations`);
+  assert.ok(regret < 0.05 * spread, `lost ${regret} nats of ${spread}`);
+});
+
+Deno.test("race: each technique that is switched off costs evaluations, and none is used in silence", async () => {
+  const cost = async (options: Partial<RaceOptions>) => {
+    let evaluations = 0, perturbations = 0, trunks = 0;
+    for (let seed = 0; seed < 10; seed++) {
+      const scorer = new SyntheticScorer(seed);
+      const result = await tenSteps(scorer, { ...ALL_ON, ...options });
+      evaluations += sum(result.evaluations);
+      perturbations += scorer.perturbations;
+      trunks += result.evidence.filter((e) => e.type === "score" && e.of === "trunk").length;
+    }
+    return { evaluations, perturbations, trunks };
+  };
+  const all = await cost({});
+  assert.ok(all.perturbations > 0 && all.trunks > 0);
+  const noRacing = await cost({ racing: false });
+  assert.ok(noRacing.evaluations > 1.5 * all.evaluations);
+  const noLazy = await cost({ lazy: false });
+  assert.ok(noLazy.evaluations > all.evaluations);
+  assert.equal(noLazy.trunks, 0, "only lazy steps need to know the trunk's own loss");
+  const noProxies = await cost({ proxies: false });
+  assert.ok(noProxies.evaluations > all.evaluations);
+  assert.equal(noProxies.perturbations, 0);
+  const none = await cost({ racing: false, lazy: false, proxies: false });
+  assert.equal(none.evaluations, 10 * sum(Array.from({ length: 10 }, (_, s) => 2 * LAYERS - s)));
+});
+
+Deno.test("race: with everything off it decides as the exhaustive search does", async () => {
+  for (let seed = 0; seed < 5; seed++) {
+    const off = { racing: false, lazy: false, proxies: false };
+    const { regrets } = await tenSteps(new SyntheticScorer(seed), off);
+    assert.deepEqual(regrets, new Array(10).fill(0));
+  }
+});

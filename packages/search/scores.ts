@@ -1,0 +1,182 @@
+import type { LayerSpec } from "@lopper/core";
+import { perplexity, type Scorer } from "@lopper/importance";
+import { type Candidate, type CandidateName, nameOf } from "./candidate.ts";
+
+/** Work that a line of the journal stands for. */
+export interface Cost {
+  readonly blockTokens: number;
+  readonly seconds: number;
+}
+
+/** A candidate, or the current plan itself ("trunk"), scored on some sequences: one line of the journal. */
+export interface Measurement {
+  readonly type: "score";
+  readonly step: number;
+  readonly of: CandidateName | "trunk";
+  /** Numbers of the sequences in the calibration set. */
+  readonly sequences: readonly number[];
+  /** Mean NLL of each, in nats per token. */
+  readonly nll: readonly number[];
+  readonly cost: Cost;
+}
+
+/** How far each candidate of a step moves the output of its block: one line of the journal. */
+export interface Perturbations {
+  readonly type: "perturbations";
+  readonly step: number;
+  /** In the order of the step's candidates. */
+  readonly values: readonly number[];
+  readonly cost: Cost;
+}
+
+export type Evidence = Measurement | Perturbations;
+
+/** What happens while a step is scored: news for the journal, or tokens scored (of one candidate). */
+export type ScoreEvent = Evidence | { readonly type: "tokens"; readonly tokens: number };
+
+/** Mean NLL of sequences in nats per token, by the number of the sequence; a gap was not scored. */
+export type SequenceNll = readonly (number | undefined)[];
+
+export interface StepScoresOptions {
+  readonly step: number;
+  readonly trunk: readonly LayerSpec[];
+  readonly candidates: readonly Candidate[];
+  readonly scorer: Scorer;
+  /** Mean NLL of every sequence under the trunk, where an earlier step has it. */
+  readonly trunkNll: SequenceNll | null;
+  /** What an earlier run found out in this step. */
+  readonly recorded: readonly Evidence[];
+  /** Work of the whole process so far; differences count. */
+  readonly measure: () => Cost;
+}
+
+/**
+ * The scores of one step as far as they are known. What an earlier run recorded is believed and not run again.
+ */
+export class StepScores {
+  readonly scorer: Scorer;
+  readonly candidates: readonly Candidate[];
+  readonly #options: StepScoresOptions;
+  readonly #nll: (number | undefined)[][];
+  readonly #trunkNll: (number | undefined)[];
+  #perturbations: readonly number[] | null = null;
+  readonly #recorded = new Map<string, Map<number, number>>();
+  #mark: Cost;
+  #cost: Cost = { blockTokens: 0, seconds: 0 };
+
+  constructor(options: StepScoresOptions) {
+    this.#options = options;
+    this.scorer = options.scorer;
+    this.candidates = options.candidates;
+    this.#nll = options.candidates.map(() => []);
+    this.#trunkNll = [...options.trunkNll ?? []];
+    for (const evidence of options.recorded) {
+      this.#cost = sum(this.#cost, evidence.cost);
+      if (evidence.type === "perturbations") {
+        if (evidence.values.length === options.candidates.length) {
+          this.#perturbations = evidence.values;
+        }
+        continue;
+      }
+      const known = this.#recorded.get(keyOf(evidence.of)) ?? new Map<number, number>();
+      evidence.sequences.forEach((sequence, i) => known.set(sequence, evidence.nll[i]));
+      this.#recorded.set(keyOf(evidence.of), known);
+    }
+    this.#mark = options.measure();
+  }
+
+  /** Work of the step so far, that of earlier runs included. */
+  get cost(): Cost {
+    return this.#cost;
+  }
+
+  nll(index: number): SequenceNll {
+    return this.#nll[index];
+  }
+
+  get trunkNll(): SequenceNll {
+    return this.#trunkNll;
+  }
+
+  /** Sequences that a candidate was scored on. */
+  count(index: number): number {
+    return known(this.#nll[index]).length;
+  }
+
+  /** Perplexity of a candidate on the sequences it was scored on; NaN for none. */
+  perplexity(index: number): number {
+    return perplexity(known(this.#nll[index]));
+  }
+
+  /** Scores a candidate on those of the batches that it was not scored on yet. */
+  async *score(index: number, batches: readonly number[]): AsyncGenerator<ScoreEvent, void> {
+    yield* this.#extend(this.candidates[index], this.#nll[index], batches);
+  }
+
+  /** Scores the trunk itself. */
+  async *scoreTrunk(batches: readonly number[]): AsyncGenerator<ScoreEvent, void> {
+    yield* this.#extend(null, this.#trunkNll, batches);
+  }
+
+  /** How far each candidate moves the output of its block, measured on one batch. */
+  async *perturbations(batch: number): AsyncGenerator<ScoreEvent, readonly number[]> {
+    if (this.#perturbations) return this.#perturbations;
+    const values: number[] = [];
+    for (const candidate of this.candidates) {
+      values.push(await this.scorer.perturbation(this.#options.trunk, candidate, batch));
+      yield { type: "tokens", tokens: 0 };
+    }
+    this.#perturbations = values;
+    yield { type: "perturbations", step: this.#options.step, values, cost: this.#lap() };
+    return values;
+  }
+
+  async *#extend(
+    candidate: Candidate | null,
+    nll: (number | undefined)[],
+    batches: readonly number[],
+  ): AsyncGenerator<ScoreEvent, void> {
+    const { step, trunk } = this.#options;
+    const of = candidate ? nameOf(candidate) : "trunk";
+    const recorded = this.#recorded.get(keyOf(of));
+    const found: number[] = [];
+    for (const batch of batches) {
+      const sequences = this.scorer.batches[batch];
+      if (sequences.every((s) => nll[s] !== undefined)) continue;
+      if (sequences.every((s) => recorded?.has(s))) {
+        for (const s of sequences) nll[s] = recorded!.get(s);
+        continue;
+      }
+      const means = await this.scorer.score(trunk, candidate, batch);
+      sequences.forEach((s, i) => nll[s] = means[i]);
+      found.push(...sequences);
+      yield { type: "tokens", tokens: sequences.length * this.scorer.length };
+    }
+    if (found.length === 0) return;
+    const values = found.map((s) => nll[s]!);
+    yield { type: "score", step, of, sequences: found, nll: values, cost: this.#lap() };
+  }
+
+  #lap(): Cost {
+    const now = this.#options.measure();
+    const cost = {
+      blockTokens: now.blockTokens - this.#mark.blockTokens,
+      seconds: now.seconds - this.#mark.seconds,
+    };
+    this.#mark = now;
+    this.#cost = sum(this.#cost, cost);
+    return cost;
+  }
+}
+
+function known(nll: SequenceNll): number[] {
+  return nll.filter((value) => value !== undefined);
+}
+
+function keyOf(of: CandidateName | "trunk"): string {
+  return of === "trunk" ? of : `${of.kind} ${of.layer} ${of.width}`;
+}
+
+function sum(a: Cost, b: Cost): Cost {
+  return { blockTokens: a.blockTokens + b.blockTokens, seconds: a.seconds + b.seconds };
+}

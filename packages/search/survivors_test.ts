@@ -1,0 +1,38 @@
+import assert from "node:assert/strict";
+import { compare, leaderOf, survivors } from "./survivors.ts";
+
+const table = (rows: readonly (readonly (number | undefined)[])[]) => (i: number) => rows[i];
+
+Deno.test("survivors: a comparison is paired, on what both are known on", () => {
+  assert.deepEqual(compare([1, undefined, 3, 5], [0, 2, 1, undefined]), {
+    behind: 1.5,
+    variance: 0.5,
+    count: 2,
+  });
+  assert.equal(compare([1, undefined], [0, 2]).variance, Infinity);
+  assert.ok(Number.isNaN(compare([1], [undefined, 2]).behind));
+});
+
+Deno.test("survivors: the leader is ahead of the others on what they share, the first of equal ones", () => {
+  assert.equal(leaderOf([0, 1, 2], table([[5, 5], [4, 5], [4, 5]])), 1);
+  // The third has the lower mean, and is behind where both are known.
+  assert.equal(leaderOf([0, 1], table([[3, 9], [4, undefined]])), 0);
+});
+
+Deno.test("survivors: who is behind on every sequence is dropped, who may be ahead by chance is not", () => {
+  const nll = table([
+    [3.00, 4.00, 5.00, 6.00],
+    [3.50, 4.51, 5.49, 6.50],
+    [2.60, 4.50, 4.70, 6.30],
+  ]);
+  assert.deepEqual(survivors([0, 1, 2], nll, 20), [0, 2]);
+  // When all sequences are known there is no chance left.
+  assert.deepEqual(survivors([0, 1, 2], nll, 4), [0]);
+});
+
+Deno.test("survivors: equals are not worth more sequences, and one sequence drops nobody but by the halving", () => {
+  assert.deepEqual(survivors([0, 1], table([[3, 4, 5], [3, 4, 5]]), 20), [0]);
+  const one = Array.from({ length: 12 }, (_, i) => [3 + i]);
+  assert.deepEqual(survivors(one.map((_, i) => i), table(one), 20), [0, 1, 2, 3, 4, 5]);
+  assert.deepEqual(survivors([5, 3, 1], table(one), 20), [1, 3, 5], "the halving spares a few");
+});
