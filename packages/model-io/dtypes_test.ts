@@ -1,7 +1,7 @@
 import { type DType, DTYPE_BYTES } from "@lopper/core";
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { fromFloat32, toFloat32 } from "./dtypes.ts";
+import { expandInto, firstNonFinite, fromFloat32, isHalf, toFloat32 } from "./dtypes.ts";
 
 /** Three values of each dtype, as bytes. */
 const ENCODED: Record<DType, { buffer: ArrayBufferLike }> = {
@@ -123,6 +123,70 @@ for (const [dtype, exponentBits] of [["BF16", 8], ["F16", 5]] as const) {
     });
   });
 }
+
+/** The value of a bit pattern by the formats' definition: 1 sign bit, then the exponent, then the fraction. */
+function valueOf(bits: number, exponentBits: number): number {
+  const fractionBits = 15 - exponentBits;
+  const bias = 2 ** (exponentBits - 1) - 1;
+  const sign = bits >> 15 === 1 ? -1 : 1;
+  const exponent = (bits >> fractionBits) & (2 ** exponentBits - 1);
+  const fraction = (bits & (2 ** fractionBits - 1)) / 2 ** fractionBits;
+  if (exponent === 2 ** exponentBits - 1) return fraction === 0 ? sign * Infinity : NaN;
+  return exponent === 0
+    ? sign * fraction * 2 ** (1 - bias)
+    : sign * (1 + fraction) * 2 ** (exponent - bias);
+}
+
+for (const [dtype, exponentBits] of [["BF16", 8], ["F16", 5]] as const) {
+  Deno.test(`dtypes: all 65,536 patterns of ${dtype} expand to their values, wherever they lie`, () => {
+    const all = Uint16Array.from({ length: 65_536 }, (_, i) => i);
+    const decoded = toFloat32(dtype, new Uint8Array(all.buffer));
+    for (const start of [0, 1]) {
+      // both views begin inside a buffer, on an odd value
+      const halves = new Uint16Array(all.length + 1).subarray(start);
+      halves.set(all.subarray(start));
+      const whole = new Float32Array(all.length + 8);
+      const out = whole.subarray(3, 3 + halves.length);
+      expandInto(dtype, halves, out);
+      halves.forEach((bits, i) => {
+        assert.ok(Object.is(out[i], valueOf(bits, exponentBits)), `${dtype} ${bits}: ${out[i]}`);
+        assert.ok(Object.is(decoded[bits], out[i]));
+      });
+      assert.ok(
+        [...whole.subarray(0, 3), ...whole.subarray(3 + halves.length)].every((x) => x === 0),
+      );
+    }
+    assert.throws(() => expandInto(dtype, all, new Float32Array(65_535)), RangeError);
+    assert.throws(() => expandInto(dtype, all, new Float32Array(65_537)), RangeError);
+  });
+
+  Deno.test(`dtypes: NaN and infinity are found in ${dtype}, and nothing else is`, () => {
+    for (let bits = 0; bits < 65_536; bits++) {
+      const finite = Number.isFinite(valueOf(bits, exponentBits));
+      assert.equal(firstNonFinite(dtype, Uint16Array.of(0, 0x8001, bits, bits)), finite ? -1 : 2);
+    }
+  });
+}
+
+Deno.test("dtypes: NaN and infinity are found in F32, and nothing else is", () => {
+  fc.assert(
+    fc.property(anyFloat, (value) => {
+      const words = new Uint32Array(Float32Array.of(1, value).buffer);
+      assert.equal(firstNonFinite("F32", words), Number.isFinite(value) ? -1 : 1);
+    }),
+    {
+      numRuns: 5000,
+      seed: 4,
+      examples: [[NaN], [Infinity], [-Infinity], [float(0x7f7fffff)], [float(0xff800001)]],
+    },
+  );
+  assert.equal(firstNonFinite("F32", new Uint32Array(0)), -1);
+});
+
+Deno.test("dtypes: two dtypes are halves", () => {
+  const halves = (Object.keys(DTYPE_BYTES) as DType[]).filter(isHalf);
+  assert.deepEqual(halves.sort(), ["BF16", "F16"]);
+});
 
 Deno.test("dtypes: F32 is copied bit for bit, and encoding never shares memory with its input", () => {
   const values = Float32Array.of(0, -0, 1, float(1), -Infinity, 3.4e38);

@@ -16,12 +16,12 @@ import {
   type ModelSpec,
   UnsupportedModelError,
 } from "@lopper/core";
-import { attentionBlock, embedding, logitsHead, mlpBlock, nllHead } from "@lopper/graphs";
+import { attentionBlock, logitsHead, mlpBlock, nllHead } from "@lopper/graphs";
 import { type RopeTable, ropeTable } from "./rope.ts";
 import type { LaidOutWeights } from "./weight_layout.ts";
 
 /** Values of the logits that the head may hold at a time: two copies of 48 MB stay in the cache's reach. */
-const HEAD_CHUNK_VALUES = 12 * 1024 * 1024;
+export const HEAD_CHUNK_VALUES = 12 * 1024 * 1024;
 /** GroupQueryAttention's rotary kernel takes head sizes that are multiples of this. */
 const GQA_HEAD_MULTIPLE = 16;
 
@@ -50,6 +50,8 @@ export class Decoder {
   #blockTokens = 0;
   readonly #executables = new Map<string, Promise<Executable>>();
   #rope: RopeTable;
+  /** Settles when no run reads weights any more. */
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(backend: Backend, weights: LaidOutWeights) {
     this.backend = backend;
@@ -63,20 +65,18 @@ export class Decoder {
     return this.#blockTokens;
   }
 
-  /** Embeds equally long sequences of token ids. */
-  async embed(sequences: readonly (readonly number[])[]): Promise<Stream> {
-    const { hiddenSize, vocabSize } = this.spec;
-    const length = sequences[0].length;
-    const run = await this.#executable(
-      "embedding",
-      () => embedding({ hiddenSize, vocabSize }),
-    );
-    const ids = sequences.flat();
-    const fetches = await run.run({
-      ids: int64(ids, [ids.length]),
-      embedding: float32(this.weights.embedding, [vocabSize, hiddenSize]),
-    });
-    return { batch: sequences.length, length, data: float32Data(fetches, "out") };
+  /**
+   * Embeds equally long sequences of token ids.
+   * @throws {RangeError} when an id is not in the vocabulary.
+   */
+  embed(sequences: readonly (readonly number[])[]): Promise<Stream> {
+    const { length } = sequences[0];
+    // A graph would need the whole table in float32 for a few of its rows.
+    return Promise.try(() => ({
+      batch: sequences.length,
+      length,
+      data: this.weights.embed(sequences.flat()),
+    }));
   }
 
   /**
@@ -131,23 +131,32 @@ export class Decoder {
     this.#blockTokens += headCostInBlocks(this.spec, stream.length) * tokens;
     const out = new Float32Array(tokens);
     const chunk = Math.max(64, Math.floor(HEAD_CHUNK_VALUES / vocabSize));
-    for (let start = 0; start < tokens; start += chunk) {
-      const n = Math.min(chunk, tokens - start);
-      const fetches = await run.run({
-        ...this.#headFeeds(stream.data.subarray(start * hiddenSize, (start + n) * hiddenSize), n),
-        labels: int64(labels.slice(start, start + n), [n]),
-      });
-      out.set(float32Data(fetches, "nll"), start);
-    }
+    await this.#inTurn(async () => {
+      const weights = this.#headWeights();
+      for (let start = 0; start < tokens; start += chunk) {
+        const n = Math.min(chunk, tokens - start);
+        const rows = stream.data.subarray(start * hiddenSize, (start + n) * hiddenSize);
+        const fetches = await run.run({
+          hidden: float32(rows, [n, hiddenSize]),
+          ...weights,
+          labels: int64(labels.slice(start, start + n), [n]),
+        });
+        out.set(float32Data(fetches, "nll"), start);
+      }
+    });
     return out;
   }
 
   /** Logits `[rows, vocabSize]` of the given rows `[rows, hiddenSize]` of a stream. */
   async logits(rows: Float32Array): Promise<Float32Array> {
-    const n = rows.length / this.spec.hiddenSize;
+    const { hiddenSize } = this.spec;
+    const n = rows.length / hiddenSize;
     const run = await this.#executable("logits", () => logitsHead(this.#headOptions()));
     this.#blockTokens += headCostInBlocks(this.spec, 1) * n;
-    return float32Data(await run.run(this.#headFeeds(rows, n)), "logits");
+    const fetches = await this.#inTurn(() =>
+      run.run({ hidden: float32(rows, [n, hiddenSize]), ...this.#headWeights() })
+    );
+    return float32Data(fetches, "logits");
   }
 
   /** Releases the compiled graphs. The backend stays open. */
@@ -172,13 +181,23 @@ export class Decoder {
     return { hiddenSize, vocabSize, eps: rmsNormEps };
   }
 
-  #headFeeds(rows: Float32Array, n: number) {
+  #headWeights() {
     const { hiddenSize, vocabSize } = this.spec;
     return {
-      hidden: float32(rows, [n, hiddenSize]),
       norm: float32(this.weights.finalNorm, [hiddenSize]),
-      lm_head: float32(this.weights.lmHead, [vocabSize, hiddenSize]),
+      lm_head: float32(this.weights.lmHead(), [vocabSize, hiddenSize]),
     };
+  }
+
+  /**
+   * Runs one call after another. Weights may lie in a buffer that the next use overwrites, and engines read their feeds
+   * some time after `run` is called.
+   */
+  #inTurn<T>(use: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(use);
+    // Settled with nothing: what came out is not to stay in memory for the sake of the order.
+    this.#turn = result.then(() => {}, () => {});
+    return result;
   }
 
   async #mlp(ref: BlockRef, shape: LayerSpec, input: Stream): Promise<Stream> {
@@ -187,10 +206,12 @@ export class Decoder {
       "mlp",
       () => mlpBlock({ hiddenSize, eps: rmsNormEps, bias: biases.mlp }),
     );
-    const fetches = await run.run({
-      hidden: float32(input.data, [input.batch * input.length, hiddenSize]),
-      ...this.#weightFeeds(ref, shape),
-    });
+    const fetches = await this.#inTurn(() =>
+      run.run({
+        hidden: float32(input.data, [input.batch * input.length, hiddenSize]),
+        ...this.#weightFeeds(ref, shape),
+      })
+    );
     return { ...input, data: float32Data(fetches, "out") };
   }
 
@@ -221,17 +242,19 @@ export class Decoder {
         ),
       };
     const pastShape = past && [batch, attention.kvHeads, past.length, headDim];
-    const fetches = await run.run({
-      hidden: float32(input.data, [batch, length, hiddenSize]),
-      ...this.#weightFeeds(ref, shape),
-      ...position,
-      ...(past && pastShape && {
-        past_key: float32(past.keys, pastShape),
-        past_value: float32(past.values, pastShape),
-      }),
-      cos: float32(rope.cos, tableShape),
-      sin: float32(rope.sin, tableShape),
-    });
+    const fetches = await this.#inTurn(() =>
+      run.run({
+        hidden: float32(input.data, [batch, length, hiddenSize]),
+        ...this.#weightFeeds(ref, shape),
+        ...position,
+        ...(past && pastShape && {
+          past_key: float32(past.keys, pastShape),
+          past_value: float32(past.values, pastShape),
+        }),
+        cos: float32(rope.cos, tableShape),
+        sin: float32(rope.sin, tableShape),
+      })
+    );
     return {
       stream: { ...input, data: float32Data(fetches, "out") },
       present: past && {

@@ -6,14 +6,19 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { Decoder, type KeyValues } from "./decoder.ts";
 import { blockCount, forwardFrom, sequenceLogits } from "./forward.ts";
-import { LaidOutWeights, sourceOrder } from "./weight_layout.ts";
+import { LaidOutWeights, type LoadOptions, sourceOrder } from "./weight_layout.ts";
 
 const FIXTURES = fileURLToPath(new URL("../../tests/fixtures/families", import.meta.url));
 const DEMO = fileURLToPath(new URL("../demo-model/data/model", import.meta.url));
 const SEQUENCES = [[1, 2, 3, 4, 5, 6], [6, 5, 4, 3, 2, 1], [7, 7, 8, 8, 9, 9]];
 const TOKENS = 18;
 
-function engineTest(name: string, family: string, fn: (decoder: Decoder) => Promise<void>) {
+function engineTest(
+  name: string,
+  family: string,
+  fn: (decoder: Decoder) => Promise<void>,
+  options: LoadOptions = {},
+) {
   Deno.test({
     name: `decoder: ${name}`,
     // The engine keeps a thread pool for the life of the process.
@@ -23,7 +28,7 @@ function engineTest(name: string, family: string, fn: (decoder: Decoder) => Prom
       const { backend } = await openBackend("cpu", { threads: 1 });
       const folder = family === "demo" ? DEMO : `${FIXTURES}/${family}`;
       const model = await openModel(new FileFolder(folder));
-      const weights = await LaidOutWeights.load(model, sourceOrder(model.spec));
+      const weights = await LaidOutWeights.load(model, sourceOrder(model.spec), options);
       const decoder = new Decoder(backend, weights);
       try {
         await fn(decoder);
@@ -139,6 +144,41 @@ engineTest("sequences of a batch do not see each other", "qwen3", async (decoder
   alone.forEach((logits, s) =>
     logits.forEach((x, i) => assert.ok(Math.abs(x - together[s * size + i]) < 1e-5))
   );
+});
+
+engineTest(
+  "runs that overlap do not see each other's weights, where all share one buffer",
+  "demo",
+  async (decoder) => {
+    const { layers } = decoder.spec;
+    const input = await decoder.embed(SEQUENCES);
+    const labels = new Array(TOKENS).fill(1);
+    // Each begins at another block, so that at any time all are at different ones.
+    const lossFrom = async (block: number) =>
+      await decoder.nll(await forwardFrom(decoder, layers, block, input), labels);
+    const starts = [0, 1, 2, 3, blockCount(layers)];
+    const apart: Float32Array[] = [];
+    for (const block of starts) apart.push(await lossFrom(block));
+    assert.deepEqual(await Promise.all(starts.map(lossFrom)), apart);
+    assert.equal(decoder.weights.expandedBytesHeld, 0);
+  },
+  { expandedBytes: 0 },
+);
+
+engineTest("a run that fails does not hold up the next", "demo", async (decoder) => {
+  const input = await decoder.embed(SEQUENCES);
+  const broken = { ...input, data: input.data.subarray(1) };
+  const { layers } = decoder.spec;
+  const [failed, next] = await Promise.allSettled([
+    decoder.runBlock(1, layers, broken),
+    decoder.runBlock(1, layers, input),
+  ]);
+  assert.deepEqual([failed.status, next.status], ["rejected", "fulfilled"]);
+});
+
+engineTest("ids outside the vocabulary are refused", "qwen3", async (decoder) => {
+  const { vocabSize } = decoder.spec;
+  await assert.rejects(decoder.embed([[0, vocabSize]]), /token id \d+ is not in the vocabulary/);
 });
 
 engineTest(

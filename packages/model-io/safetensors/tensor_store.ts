@@ -1,7 +1,7 @@
 import { CheckpointFormatError, DTYPE_BYTES, UnsupportedModelError } from "@lopper/core";
 import { z } from "zod";
 import type { ByteSource } from "../byte_source.ts";
-import { toFloat32 } from "../dtypes.ts";
+import { firstNonFinite, isHalf, toFloat32 } from "../dtypes.ts";
 import { readJson } from "../json.ts";
 import { checkFileName, type ModelFolder } from "../model_folder.ts";
 import { readSafetensorsHeader, type TensorInfo } from "./header.ts";
@@ -20,6 +20,11 @@ export interface TensorStore {
    * @throws {CheckpointFormatError} when a value is NaN or infinite; the offset is that of the first such value.
    */
   readFloat32(name: string): Promise<Float32Array>;
+  /**
+   * The bit patterns of a whole F16 or BF16 tensor, row-major.
+   * @throws {CheckpointFormatError} as `readFloat32` does.
+   */
+  readHalves(name: string): Promise<Uint16Array>;
   close(): void;
 }
 
@@ -112,17 +117,27 @@ class ShardedStore implements TensorStore {
   }
 
   async readFloat32(name: string): Promise<Float32Array> {
-    const { dtype, file, offset } = this.#tensor(name);
-    const values = toFloat32(dtype, await this.readBytes(name));
-    for (let i = 0; i < values.length; i++) {
-      // x − x is 0 for every finite x and NaN for all others
-      if (values[i] - values[i] === 0) continue;
-      throw new CheckpointFormatError(
-        `value ${i} is ${values[i]}; weights need to be finite numbers`,
-        { file, tensor: name, offset: offset + i * DTYPE_BYTES[dtype] },
-      );
-    }
+    const tensor = this.#tensor(name);
+    const values = toFloat32(tensor.dtype, await this.readBytes(name));
+    const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+    const found = firstNonFinite("F32", bits);
+    if (found >= 0) throw notFinite(tensor, found, values[found]);
     return values;
+  }
+
+  async readHalves(name: string): Promise<Uint16Array> {
+    const tensor = this.#tensor(name);
+    const { dtype } = tensor;
+    if (!isHalf(dtype)) throw new TypeError(`tensor ${name} is ${dtype}, not F16 or BF16`);
+    const bytes = await this.readBytes(name);
+    const aligned = bytes.byteOffset % 2 === 0 ? bytes : bytes.slice();
+    const halves = new Uint16Array(aligned.buffer, aligned.byteOffset, bytes.byteLength / 2);
+    const found = firstNonFinite(dtype, halves);
+    if (found >= 0) {
+      const [value] = toFloat32(dtype, aligned.subarray(2 * found, 2 * found + 2));
+      throw notFinite(tensor, found, value);
+    }
+    return halves;
   }
 
   close() {
@@ -134,6 +149,13 @@ class ShardedStore implements TensorStore {
     if (!tensor) throw new TypeError(`the checkpoint has no tensor ${name}`);
     return tensor;
   }
+}
+
+function notFinite({ name, dtype, file, offset }: TensorInfo, index: number, value: number) {
+  return new CheckpointFormatError(
+    `value ${index} is ${value}; weights need to be finite numbers`,
+    { file, tensor: name, offset: offset + index * DTYPE_BYTES[dtype] },
+  );
 }
 
 function checkIndex(

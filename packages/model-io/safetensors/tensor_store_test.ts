@@ -7,6 +7,7 @@ import {
 import assert from "node:assert/strict";
 import { MemorySink } from "../byte_sink.ts";
 import type { ByteSource } from "../byte_source.ts";
+import { isHalf } from "../dtypes.ts";
 import { MemoryFolder } from "../model_folder.ts";
 import { openTensorStore } from "./tensor_store.ts";
 import { planShards, type TensorEntry, writeSafetensors } from "./writer.ts";
@@ -137,7 +138,9 @@ Deno.test("safetensors: NaN and infinite weights are named with their place", as
   const poisoned: [DType, number[]][] = [
     ["F32", [0, 0, 0xc0, 0x7f]],
     ["F16", [0x00, 0x7c]],
+    ["F16", [0x01, 0xfe]],
     ["BF16", [0x80, 0xff]],
+    ["BF16", [0xc0, 0x7f]],
     ["F64", [0, 0, 0, 0, 0, 0, 0xf0, 0x7f]],
   ];
   for (const [dtype, bad] of poisoned) {
@@ -146,13 +149,35 @@ Deno.test("safetensors: NaN and infinite weights are named with their place", as
     const bytes = await file([{ name: "w", dtype, shape: [3], data: () => Promise.resolve(data) }]);
     const store = await openTensorStore(new MemoryFolder("m", { "model.safetensors": bytes }));
     const offset = store.tensors.get("w")!.offset + 2 * bad.length;
-    await assert.rejects(store.readFloat32("w"), (error) => {
+    const refusal = (error: unknown) => {
       assert.ok(error instanceof CheckpointFormatError);
       assert.equal(error.location.offset, offset);
-      assert.match(error.message, /tensor "w".*value 2 is .*finite numbers/);
+      assert.match(error.message, /tensor "w".*value 2 is (NaN|-?Infinity);.*finite numbers/);
       return true;
-    });
+    };
+    await assert.rejects(store.readFloat32("w"), refusal);
+    if (isHalf(dtype)) await assert.rejects(store.readHalves("w"), refusal);
   }
+});
+
+Deno.test("safetensors: halves are read as they are, aligned or not, and other dtypes are not", async () => {
+  const bits = Uint16Array.of(0x3c00, 0x8001, 0x7bff);
+  const entries = [
+    tensor("odd", "U8", [1]),
+    ...(["F16", "BF16"] as const).map((dtype): TensorEntry => ({
+      name: dtype,
+      dtype,
+      shape: [3],
+      data: () => Promise.resolve(new Uint8Array(bits.buffer)),
+    })),
+  ];
+  const bytes = await file(entries);
+  const store = await openTensorStore(new MemoryFolder("m", { "model.safetensors": bytes }));
+  for (const dtype of ["F16", "BF16"]) {
+    assert.equal(store.tensors.get(dtype)!.offset % 2, 1);
+    assert.deepEqual(await store.readHalves(dtype), bits);
+  }
+  await assert.rejects(store.readHalves("odd"), /tensor odd is U8, not F16 or BF16/);
 });
 
 Deno.test("safetensors: opening reads headers only", async () => {

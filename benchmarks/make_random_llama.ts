@@ -1,0 +1,139 @@
+/**
+ * Writes a checkpoint of TinyLlama-1.1B's shape with random weights: time and memory of a run do not depend on what the
+ * weights are worth. Matrices are normal with standard deviation 0.02, norms are 1, everything is BF16, and the same
+ * weights come out every time. The tokenizer is that of the embedded model, whose ids are all below this vocabulary.
+ *
+ * Usage: deno run -A benchmarks/make_random_llama.ts OUT_DIR [--layers N]
+ */
+import {
+  blockTensorName,
+  blockWeightShapes,
+  configSchema,
+  fromFloat32,
+  specFromConfig,
+  type TensorEntry,
+  writeSafetensors,
+} from "@lopper/model-io";
+import { FileSink, writeTextFileAtomically } from "@lopper/model-io/files";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
+import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
+
+const SEED = 11;
+const STANDARD_DEVIATION = 0.02;
+/** Values that a weight may have: a 16-bit random number picks one, so that a billion take seconds, not minutes. */
+const TABLE_SIZE = 65_536;
+const TOKENIZER = new URL("../packages/demo-model/data/model/", import.meta.url);
+const TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json"];
+
+const { values: flags, positionals: [out, ...rest] } = parseArgs({
+  args: Deno.args,
+  options: { layers: { type: "string", default: "22" } },
+  allowPositionals: true,
+});
+const layerCount = Number(flags.layers);
+if (!out || rest.length > 0 || !Number.isInteger(layerCount) || layerCount < 1) {
+  console.error("usage: make_random_llama.ts OUT_DIR [--layers N], N at least 1");
+  Deno.exit(2);
+}
+
+const config = {
+  architectures: ["LlamaForCausalLM"],
+  model_type: "llama",
+  dtype: "bfloat16",
+  hidden_size: 2048,
+  intermediate_size: 5632,
+  num_hidden_layers: layerCount,
+  num_attention_heads: 32,
+  num_key_value_heads: 4,
+  head_dim: 64,
+  vocab_size: 32_000,
+  max_position_embeddings: 2048,
+  rms_norm_eps: 1e-5,
+  rope_theta: 10_000,
+  hidden_act: "silu",
+  attention_bias: false,
+  mlp_bias: false,
+  tie_word_embeddings: false,
+  bos_token_id: 0,
+  eos_token_id: 0,
+};
+const { spec, family } = specFromConfig(configSchema.parse(config), "config.json");
+
+const random = xoroshiro128plus(SEED);
+random.jump();
+
+/** Bit patterns of normal BF16 values (Box and Muller's transform). */
+function normalTable(): Uint16Array {
+  const values = new Float32Array(TABLE_SIZE);
+  for (let i = 0; i < TABLE_SIZE; i += 2) {
+    const radius = STANDARD_DEVIATION * Math.sqrt(-2 * Math.log(1 - uniformFloat64(random)));
+    const angle = 2 * Math.PI * uniformFloat64(random);
+    values[i] = radius * Math.cos(angle);
+    values[i + 1] = radius * Math.sin(angle);
+  }
+  return new Uint16Array(fromFloat32("BF16", values).buffer);
+}
+
+const table = normalTable();
+const [one] = new Uint16Array(fromFloat32("BF16", Float32Array.of(1)).buffer);
+const entries: TensorEntry[] = [];
+/** One tensor is asked for at a time, and written before the next: all share the memory of the largest. */
+let buffer = new Uint16Array(0);
+
+function add(name: string, shape: readonly number[]) {
+  const count = shape.reduce((product, d) => product * d, 1);
+  const data = () => {
+    if (buffer.length < count) buffer = new Uint16Array(count);
+    const halves = buffer.subarray(0, count);
+    if (shape.length === 1) halves.fill(one);
+    else fillFromTable(halves);
+    return Promise.resolve(new Uint8Array(buffer.buffer, 0, 2 * count));
+  };
+  entries.push({ name, dtype: "BF16", shape, data });
+}
+
+/** Two values from each random number. */
+function fillFromTable(halves: Uint16Array) {
+  for (let i = 0; i < halves.length; i += 2) {
+    const bits = random.next();
+    halves[i] = table[bits & 0xffff];
+    // past the end of an odd length nothing is stored
+    halves[i + 1] = table[bits >>> 16];
+  }
+}
+
+const { vocabSize, hiddenSize } = spec;
+add(family.tensorNames.embedding, [vocabSize, hiddenSize]);
+for (let layer = 0; layer < layerCount; layer++) {
+  for (const kind of ["attention", "mlp"] as const) {
+    for (const [weight, shape] of blockWeightShapes(spec, { layer, kind })) {
+      add(blockTensorName(family.tensorNames, { layer, kind }, weight), shape);
+    }
+  }
+}
+add(family.tensorNames.finalNorm, [hiddenSize]);
+add(family.tensorNames.lmHead, [vocabSize, hiddenSize]);
+
+const started = performance.now();
+await Deno.mkdir(out, { recursive: true });
+const sink = await FileSink.open(join(out, "model.safetensors"));
+try {
+  await writeSafetensors(sink, entries);
+  await sink.commit();
+} catch (error) {
+  await sink.abort();
+  throw error;
+}
+for (const file of TOKENIZER_FILES) {
+  await writeTextFileAtomically(
+    join(out, file),
+    await Deno.readTextFile(new URL(file, TOKENIZER)),
+  );
+}
+// Last: a folder with a config is whole.
+await writeTextFileAtomically(join(out, "config.json"), JSON.stringify(config, null, 2) + "\n");
+const bytes = entries.reduce((sum, { shape }) => sum + 2 * shape.reduce((a, b) => a * b, 1), 0);
+const seconds = (performance.now() - started) / 1000;
+console.log(`${out}: ${entries.length} tensors, ${bytes} bytes, in ${seconds.toFixed(1)} s`);

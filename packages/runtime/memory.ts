@@ -1,0 +1,29 @@
+import type { ModelSpec } from "@lopper/core";
+import { HEAD_CHUNK_VALUES } from "./decoder.ts";
+
+const FLOAT_BYTES = 4;
+
+/**
+ * Bytes of the engine's own tensors while `tokens` tokens, sequences of `length` each, run through a model: an estimate
+ * from the graphs. The MLP, the attention and the head each keep the memory of their largest run.
+ */
+export function activationBytes(
+  spec: ModelSpec,
+  { tokens, length }: { readonly tokens: number; readonly length: number },
+): number {
+  const { hiddenSize, headDim, layers, vocabSize } = spec;
+  const widest = (of: (layer: ModelSpec["layers"][number]) => number) =>
+    Math.max(0, ...layers.map(of));
+  const intermediate = widest(({ mlp }) => mlp?.intermediateSize ?? 0);
+  const queries = widest(({ attention }) => attention?.queryHeads ?? 0);
+  const keys = widest(({ attention }) => attention?.kvHeads ?? 0);
+  // gate, up, sigmoid, SiLU and product; the stream, its norm and the result
+  const mlp = tokens * (5 * intermediate + 4 * hiddenSize);
+  // q, k, v before and after the rotary embedding, the context, the stream, its norm and the result; and the scores of
+  // every pair of positions
+  const attention = tokens * (3 * queries * headDim + 4 * keys * headDim + 4 * hiddenSize) +
+    tokens * length * queries;
+  const rows = Math.min(tokens, Math.max(64, Math.floor(HEAD_CHUNK_VALUES / vocabSize)));
+  const head = 2 * rows * vocabSize + 2 * rows * hiddenSize;
+  return FLOAT_BYTES * (mlp + attention + head);
+}

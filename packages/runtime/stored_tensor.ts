@@ -1,0 +1,99 @@
+import { DTYPE_BYTES } from "@lopper/core";
+import { expandInto, type HalfDType, isHalf, type Model, type TensorInfo } from "@lopper/model-io";
+
+/** A tensor as it stays in memory: in float32, or as the bit patterns of a half-precision dtype. Row-major. */
+export type StoredTensor =
+  | { readonly dtype: "F32"; readonly data: Float32Array }
+  | { readonly dtype: HalfDType; readonly data: Uint16Array };
+
+/**
+ * Bytes of a tensor in float32 and, where it may stay in half precision, as it is. Matrices may; norms and biases are
+ * always made float32, too few for their bytes to count.
+ */
+export function tensorBytes(
+  { dtype, shape }: TensorInfo,
+): { float32: number; half: number | null } {
+  const count = shape.reduce((product, d) => product * d, 1);
+  return {
+    float32: count * DTYPE_BYTES.F32,
+    half: isHalf(dtype) && shape.length > 1 ? count * DTYPE_BYTES[dtype] : null,
+  };
+}
+
+/**
+ * Reads a tensor in float32, or in half precision where it has that and `float32` does not ask for more.
+ * @throws {CheckpointFormatError} when a value is NaN or infinite.
+ */
+export async function readStored(
+  { store }: Model,
+  tensor: TensorInfo,
+  { float32 }: { float32: boolean },
+): Promise<StoredTensor> {
+  const { name, dtype } = tensor;
+  return float32 || !isHalf(dtype) || tensorBytes(tensor).half === null
+    ? { dtype: "F32", data: await store.readFloat32(name) }
+    : { dtype, data: await store.readHalves(name) };
+}
+
+/** Writes values of a tensor from `start` on into `out` in float32, as many as it takes. */
+export function copyValues({ dtype, data }: StoredTensor, start: number, out: Float32Array) {
+  const end = start + out.length;
+  if (dtype === "F32") out.set(data.subarray(start, end));
+  else expandInto(dtype, data.subarray(start, end), out);
+}
+
+/** The rows of `indices` of a `[rows, columns]` matrix, in that order. */
+export function gatherRows(
+  { dtype, data }: StoredTensor,
+  columns: number,
+  indices: Uint32Array,
+): StoredTensor {
+  const length = indices.length * columns;
+  return dtype === "F32"
+    ? { dtype, data: copyRows(data, new Float32Array(length), columns, indices) }
+    : { dtype, data: copyRows(data, new Uint16Array(length), columns, indices) };
+}
+
+/** The columns of `indices` of a `[rows, columns]` matrix as rows: `[indices.length, rows]`. */
+export function gatherColumnsAsRows(
+  { dtype, data }: StoredTensor,
+  columns: number,
+  indices: Uint32Array,
+): StoredTensor {
+  const length = indices.length * (data.length / columns);
+  return dtype === "F32"
+    ? { dtype, data: copyColumns(data, new Float32Array(length), columns, indices) }
+    : { dtype, data: copyColumns(data, new Uint16Array(length), columns, indices) };
+}
+
+function copyRows<T extends Float32Array | Uint16Array>(
+  from: T,
+  to: T,
+  columns: number,
+  indices: Uint32Array,
+): T {
+  indices.forEach((row, i) =>
+    to.set(from.subarray(row * columns, (row + 1) * columns), i * columns)
+  );
+  return to;
+}
+
+/** Rows that are transposed together: their share of a column is read from the cache, and written in one piece. */
+const TILE_ROWS = 64;
+
+function copyColumns<T extends Float32Array | Uint16Array>(
+  from: T,
+  to: T,
+  columns: number,
+  indices: Uint32Array,
+): T {
+  const rows = from.length / columns;
+  for (let first = 0; first < rows; first += TILE_ROWS) {
+    const end = Math.min(first + TILE_ROWS, rows);
+    for (let i = 0; i < indices.length; i++) {
+      const column = indices[i];
+      for (let row = first; row < end; row++) to[i * rows + row] = from[row * columns + column];
+    }
+  }
+  return to;
+}

@@ -1,0 +1,326 @@
+import {
+  type BlockRef,
+  CheckpointFormatError,
+  type FloatDType,
+  groupSize,
+  type LayerSpec,
+} from "@lopper/core";
+import {
+  fromFloat32,
+  isHalf,
+  MemoryFolder,
+  MemorySink,
+  type Model,
+  openModel,
+  outerWeight,
+  type TensorInfo,
+  toFloat32,
+  weightsOfBlock,
+  writeSafetensors,
+} from "@lopper/model-io";
+import { FileFolder } from "@lopper/model-io/files";
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { Random, randomLayers, randomOrder, tinyModel } from "../../tests/support/tiny_models.ts";
+import { LaidOutWeights, sourceOrder, type UnitOrder, weightMemory } from "./weight_layout.ts";
+
+const DEMO = fileURLToPath(new URL("../demo-model/data/model", import.meta.url));
+const SEEDS = 60;
+
+/** `model` with each tensor in the dtype that `dtypeOf` gives it; `change` may alter its bytes. */
+async function recoded(
+  model: Model,
+  dtypeOf: (tensor: TensorInfo) => FloatDType,
+  change: (name: string, bytes: Uint8Array) => Uint8Array = (_, bytes) => bytes,
+): Promise<Model> {
+  const sink = new MemorySink();
+  const entries = model.weights.map(({ tensor }) => {
+    const dtype = dtypeOf(tensor);
+    const data = async () =>
+      change(tensor.name, fromFloat32(dtype, await model.store.readFloat32(tensor.name)));
+    return { name: tensor.name, dtype, shape: tensor.shape, data };
+  });
+  await writeSafetensors(sink, entries);
+  await sink.commit();
+  const files = { "config.json": JSON.stringify(model.config), "model.safetensors": sink.bytes };
+  return await openModel(new MemoryFolder("recoded", files));
+}
+
+/** A random tiny model whose tensors are in F16, BF16 or F32, mixed or not. */
+async function halfModel(random: Random): Promise<Model> {
+  const dtypes: readonly FloatDType[] = random.pick([["F16"], ["BF16"], ["F16", "BF16", "F32"]]);
+  return await recoded(await openModel(await tinyModel(random)), () => random.pick(dtypes));
+}
+
+/** What each weight's rows (or, transposed, columns) run over. */
+const SPANS: Record<string, { span: "channel" | "query" | "kv"; transposed?: true }> = {
+  gate: { span: "channel" },
+  up: { span: "channel" },
+  gate_bias: { span: "channel" },
+  up_bias: { span: "channel" },
+  down: { span: "channel", transposed: true },
+  q: { span: "query" },
+  q_bias: { span: "query" },
+  o: { span: "query", transposed: true },
+  k: { span: "kv" },
+  k_bias: { span: "kv" },
+  v: { span: "kv" },
+  v_bias: { span: "kv" },
+};
+
+/** The weights of a narrowed block, picked value by value from the checkpoint. */
+async function picked(model: Model, order: UnitOrder, ref: BlockRef, shape: LayerSpec) {
+  const { headDim, layers } = model.spec;
+  const { attention } = layers[ref.layer];
+  const width = {
+    channel: 1,
+    kv: headDim,
+    query: headDim * (attention ? groupSize(attention) : 1),
+  };
+  const units = ref.kind === "mlp"
+    ? order.layers[ref.layer].channels!.slice(0, shape.mlp!.intermediateSize)
+    : order.layers[ref.layer].kvGroups!.slice(0, shape.attention!.kvHeads);
+  const found: Record<string, number[]> = {};
+  for (const [name, tensor] of weightsOfBlock(model, ref)) {
+    const values = toFloat32(tensor.dtype, await model.store.readBytes(tensor.name));
+    const [rows, columns = 1] = tensor.shape;
+    const axis = SPANS[name];
+    if (!axis) {
+      found[name] = [...values];
+      continue;
+    }
+    const indices = units.flatMap((unit) =>
+      Array.from({ length: width[axis.span] }, (_, i) => unit * width[axis.span] + i)
+    );
+    found[name] = indices.flatMap((index) =>
+      axis.transposed
+        ? Array.from({ length: rows }, (_, row) => values[row * columns + index])
+        : [...values.subarray(index * columns, (index + 1) * columns)]
+    );
+  }
+  return found;
+}
+
+function blocksOf(layers: readonly LayerSpec[]): BlockRef[] {
+  return layers.flatMap((shape, layer) =>
+    (["attention", "mlp"] as const).filter((kind) => shape[kind]).map((kind) => ({ layer, kind }))
+  );
+}
+
+/** The values of a block as they are now; what they lie in may change later. */
+function values(weights: LaidOutWeights, ref: BlockRef, shape: LayerSpec) {
+  return Object.fromEntries(weights.block(ref, shape).map(({ name, data }) => [name, [...data]]));
+}
+
+Deno.test("weights: blocks of any width are the checkpoint's values, whatever the budget", async () => {
+  const met = new Set<string>();
+  for (let seed = 0; seed < SEEDS; seed++) {
+    const random = new Random(seed);
+    const model = await halfModel(random);
+    const order = randomOrder(model.spec, random);
+    const memory = weightMemory(model);
+    const narrow = Array.from({ length: 3 }, () => randomLayers(model.spec, random));
+    const ids = Array.from({ length: 7 }, () => random.int(0, model.spec.vocabSize - 1));
+    const table = await model.store.readFloat32(outerWeight(model, "embedding").name);
+    const head = await model.store.readFloat32(outerWeight(model, "lmHead").name);
+    for (const budget of [0, Math.floor(memory.expanded / 2), undefined]) {
+      const weights = await LaidOutWeights.load(model, order, { expandedBytes: budget });
+      assert.equal(weights.bytes, memory.held + weights.expandedBytesHeld / 2, `seed ${seed}`);
+      for (const layers of [...narrow, model.spec.layers]) {
+        for (const ref of blocksOf(layers)) {
+          const shape = layers[ref.layer];
+          const expected = await picked(model, order, ref, shape);
+          assert.deepEqual(values(weights, ref, shape), expected, `seed ${seed}, ${budget}`);
+          for (const { name, rows } of weights.block(ref, shape)) {
+            assert.equal(expected[name].length % rows, 0);
+          }
+        }
+        assert.deepEqual(weights.lmHead(), head);
+      }
+      const { hiddenSize } = model.spec;
+      const rows = ids.flatMap((id) => [...table.subarray(id * hiddenSize, (id + 1) * hiddenSize)]);
+      assert.deepEqual([...weights.embed(ids)], rows);
+      assert.ok(weights.expandedBytesHeld <= (budget ?? Infinity));
+      if (budget === undefined) assert.equal(weights.expandedBytesHeld, memory.expanded);
+      else if (weights.expandedBytesHeld > 0) met.add("some kept");
+      if (memory.expanded > 0 && budget === 0) met.add("none kept");
+    }
+    const dtypes = new Set(model.weights.map(({ tensor }) => tensor.dtype));
+    met.add(dtypes.size > 1 ? "mixed" : [...dtypes][0]);
+    met.add(model.spec.tiedEmbeddings ? "tied" : "untied");
+  }
+  for (const trait of ["some kept", "none kept", "mixed", "F16", "BF16", "tied", "untied"]) {
+    assert.ok(met.has(trait), `no seed had ${trait}`);
+  }
+});
+
+Deno.test("weights: a float32 checkpoint is held as it is and never copied", async () => {
+  const random = new Random(1);
+  const model = await openModel(await tinyModel(random));
+  const { expanded, held, head, largestBlock } = weightMemory(model);
+  assert.deepEqual([expanded, head, largestBlock, held], [0, 0, 0, model.weightBytes]);
+  const order = randomOrder(model.spec, random);
+  const weights = await LaidOutWeights.load(model, order, { expandedBytes: 0 });
+  assert.equal(weights.bytes, held);
+  for (const ref of blocksOf(model.spec.layers)) {
+    const shape = model.spec.layers[ref.layer];
+    assert.deepEqual(values(weights, ref, shape), await picked(model, order, ref, shape));
+    const again = weights.block(ref, shape);
+    weights.block(ref, shape).forEach(({ data }, i) =>
+      assert.equal(data.buffer, again[i].data.buffer)
+    );
+  }
+  assert.equal(weights.expandedBytesHeld, 0);
+});
+
+Deno.test("weights: memory is predicted from shapes and dtypes", async () => {
+  const model = await openModel(new FileFolder(DEMO));
+  const { hiddenSize: h, vocabSize, headDim, layers, tiedEmbeddings } = model.spec;
+  assert.ok(tiedEmbeddings, "the head's copy is one of the embedding");
+  assert.ok(model.weights.every(({ tensor }) => tensor.dtype === "F16"));
+  const attention = layers.map(({ attention }) =>
+    (2 * attention!.queryHeads + 2 * attention!.kvHeads) * headDim * h
+  );
+  const mlp = layers.map(({ mlp }) => 3 * mlp!.intermediateSize * h);
+  const inBlocks = [...attention, ...mlp].reduce((a, b) => a + b);
+  const inNorms = (2 * layers.length + 1) * h;
+  assert.deepEqual(weightMemory(model), {
+    held: 2 * (inBlocks + vocabSize * h) + 4 * inNorms,
+    expanded: 4 * (inBlocks + vocabSize * h),
+    largestBlock: 4 * Math.max(...attention, ...mlp),
+    head: 4 * vocabSize * h,
+  });
+  model.close();
+});
+
+/** A model of several whole layers in one half-precision dtype, with a block that is smaller than the head. */
+async function layeredModel() {
+  for (let seed = 0; seed < 500; seed++) {
+    const model = await recoded(await openModel(await tinyModel(new Random(seed))), () => "BF16");
+    const blocks = blocksOf(model.spec.layers);
+    const smallest = Math.min(...blocks.map((ref) => matrixBytes(model, ref)));
+    const { length } = model.spec.layers;
+    if (length > 2 && blocks.length === 2 * length && smallest < weightMemory(model).head) {
+      return { model, blocks };
+    }
+  }
+  throw new Error("no seed gives such a model");
+}
+
+/** float32 bytes of the matrices of a block. */
+function matrixBytes(model: Model, ref: BlockRef): number {
+  return [...weightsOfBlock(model, ref).values()]
+    .filter(({ shape }) => shape.length === 2)
+    .reduce((sum, { shape: [rows, columns] }) => sum + 4 * rows * columns, 0);
+}
+
+Deno.test("weights: room for float32 goes to the head first, then to the last blocks, and stays there", async () => {
+  const { model, blocks } = await layeredModel();
+  const { head, held, expanded } = weightMemory(model);
+  const order = sourceOrder(model.spec);
+  const load = (expandedBytes?: number) => LaidOutWeights.load(model, order, { expandedBytes });
+  const late = blocks.slice(-2);
+  const budget = head + late.reduce((sum, ref) => sum + matrixBytes(model, ref), 0);
+  const weights = await load(budget);
+  assert.equal(weights.expandedBytesHeld, budget);
+  assert.equal(weights.bytes, held + budget / 2);
+  /** Whether what was handed out stays as it is when all else is used. */
+  const stays = (use: () => readonly { readonly data: Float32Array }[]) => {
+    const out = use();
+    const before = out.map(({ data }) => data.slice());
+    for (const ref of blocks) weights.block(ref, model.spec.layers[ref.layer]);
+    weights.lmHead();
+    weights.block(blocks[0], model.spec.layers[0]);
+    return out.every(({ data }, i) => data.every((x, j) => Object.is(x, before[i][j])));
+  };
+  for (let pass = 0; pass < 3; pass++) {
+    assert.ok(stays(() => [{ data: weights.lmHead() }]));
+    const kept = blocks.slice(1).filter((ref) =>
+      stays(() => weights.block(ref, model.spec.layers[ref.layer]))
+    );
+    assert.deepEqual(kept, late);
+  }
+
+  assert.equal((await load(head)).expandedBytesHeld, head);
+  const others = await load(head - 1);
+  assert.ok(others.expandedBytesHeld > 0, "a head that finds no room leaves it to blocks");
+  assert.ok(others.expandedBytesHeld < head);
+  const all = await load();
+  assert.equal(all.expandedBytesHeld, expanded);
+  const untiedTable = model.spec.tiedEmbeddings ? 0 : head / 2;
+  assert.equal(all.bytes, 2 * model.weightBytes - untiedTable, "what is in float32 is held once");
+});
+
+Deno.test("weights: what is in float32 is a view at every width, and halves are expanded for the rows in use only", async () => {
+  const { model, blocks } = await layeredModel();
+  const order = sourceOrder(model.spec);
+  const ref = blocks.find(({ kind }) => kind === "mlp")!;
+  const full = model.spec.layers[ref.layer];
+  const one: LayerSpec = { ...full, mlp: { intermediateSize: 1 } };
+  const all = await LaidOutWeights.load(model, order);
+  const wide = all.block(ref, full);
+  all.block(ref, one).forEach(({ data }, i) => {
+    assert.equal(data.buffer, wide[i].data.buffer);
+    assert.equal(data.byteOffset, wide[i].data.byteOffset);
+  });
+
+  const none = await LaidOutWeights.load(model, order, { expandedBytes: 0 });
+  const matrices = (shape: LayerSpec) =>
+    none.block(ref, shape).filter(({ name }) => ["gate", "up", "down"].includes(name));
+  const { buffer } = matrices(full)[0].data;
+  const scratch = new Float32Array(buffer).fill(NaN);
+  for (const { data } of matrices(one)) assert.equal(data.buffer, buffer);
+  assert.equal(scratch.filter((x) => !Number.isNaN(x)).length, 3 * model.spec.hiddenSize);
+  const { largestBlock, head } = weightMemory(model);
+  assert.equal(buffer.byteLength, Math.max(largestBlock, head));
+});
+
+Deno.test("weights: NaN and infinity are refused in every dtype and role, with their place", async () => {
+  const tiny = await openModel(await tinyModel(new Random(3)));
+  const poison = { F16: [0x7e00, 0xfc00], BF16: [0x7fc0, 0xff80], F32: [0x7fc00000, 0xff800000] };
+  const roles = new Set<string>();
+  for (const dtype of ["F16", "BF16", "F32"] as const) {
+    for (const { role, tensor: { name } } of tiny.weights) {
+      for (const bits of poison[dtype]) {
+        const size = isHalf(dtype) ? 2 : 4;
+        const model = await recoded(tiny, () => dtype, (other, bytes) => {
+          const view = new DataView(bytes.buffer);
+          const end = bytes.byteLength - size;
+          if (other === name && size === 2) view.setUint16(end, bits, true);
+          else if (other === name) view.setUint32(end, bits, true);
+          return bytes;
+        });
+        const { file, offset, byteLength } = model.store.tensors.get(name)!;
+        await assert.rejects(LaidOutWeights.load(model, sourceOrder(model.spec)), (error) => {
+          assert.ok(error instanceof CheckpointFormatError, String(error));
+          assert.deepEqual(error.location, {
+            file,
+            tensor: name,
+            offset: offset + byteLength - size,
+          });
+          const value = bits === poison[dtype][0] ? "NaN" : "-Infinity";
+          assert.match(error.message, new RegExp(`value ${byteLength / size - 1} is ${value};`));
+          return true;
+        });
+        roles.add(role.part);
+      }
+    }
+  }
+  assert.ok(["embedding", "finalNorm"].every((part) => roles.has(part)) && roles.size > 2);
+});
+
+Deno.test("weights: ids outside the vocabulary and budgets that are no size are refused", async () => {
+  const model = await openModel(await tinyModel(new Random(2)));
+  const order = sourceOrder(model.spec);
+  const weights = await LaidOutWeights.load(model, order);
+  const { vocabSize, hiddenSize } = model.spec;
+  for (const id of [-1, vocabSize, 0.5, NaN]) {
+    const message = new RegExp(`token id ${id} is not in the vocabulary, 0 to ${vocabSize - 1}`);
+    assert.throws(() => weights.embed([0, id]), { name: "RangeError", message });
+  }
+  assert.equal(weights.embed([0, vocabSize - 1]).length, 2 * hiddenSize);
+  assert.equal(weights.embed([]).length, 0);
+  for (const expandedBytes of [-1, NaN]) {
+    await assert.rejects(LaidOutWeights.load(model, order, { expandedBytes }), RangeError);
+  }
+});
