@@ -7,13 +7,7 @@ import {
   type RunFlags,
   UnreachableTargetError,
 } from "@lopper/core";
-import {
-  type CalibrationSet,
-  DEFAULT_BATCH_TOKENS,
-  type Scorer,
-  shuffled,
-  SuffixScorer,
-} from "@lopper/importance";
+import { type CalibrationSet, type Scorer, shuffled, SuffixScorer } from "@lopper/importance";
 import { fromPublishedConfig, type Model, parsePlanFile } from "@lopper/model-io";
 import type { Decoder, UnitOrder } from "@lopper/runtime";
 import {
@@ -72,16 +66,20 @@ export function openScorer(
   flags: RunFlags,
   cacheBytes: number,
 ): Scorer {
-  if (flags.search === "exhaustive") return new SuffixScorer(decoder, set, { cacheBytes });
+  const { batchTokens } = flags;
+  if (flags.search === "exhaustive") {
+    return new SuffixScorer(decoder, set, { cacheBytes, batchTokens });
+  }
   const tokens = set.sequences.length * set.length;
   return new SuffixScorer(decoder, set, {
     cacheBytes,
-    batchTokens: Math.min(DEFAULT_BATCH_TOKENS, Math.ceil(tokens * FIRST_ROUND)),
+    batchTokens: Math.min(batchTokens, Math.ceil(tokens * FIRST_ROUND)),
     order: shuffled(set.sequences.length, flags.seed),
   });
 }
 
-function pickerOf(flags: RunFlags): Picker {
+/** The way in which the flags ask for steps to be decided. */
+export function pickerOf(flags: RunFlags): Picker {
   if (flags.search === "exhaustive") return exhaustive;
   const off = flags.fastWithout.split(",");
   const on = (name: string) => !off.includes(name);

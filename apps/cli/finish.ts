@@ -1,5 +1,5 @@
 import type { Backend } from "@lopper/backends";
-import { countParameters, type DenseAndPruned, type RunRecord } from "@lopper/core";
+import { countParameters } from "@lopper/core";
 import { type CalibrationSet, SuffixScorer } from "@lopper/importance";
 import {
   type Model,
@@ -24,15 +24,24 @@ export interface TextSample {
   readonly pruned: string;
 }
 
-export interface Measured {
-  readonly prunedDigest: string;
-  readonly parameters: DenseAndPruned;
-  readonly bytes: DenseAndPruned;
-  readonly perplexity: RunRecord["perplexity"];
-  readonly sample: TextSample;
+/** What one model is worth. */
+export interface ModelMeasures {
+  /** Perplexity on the block samples. */
+  readonly calibration: number;
+  /** Perplexity on text that the search never saw. */
+  readonly heldOut: number;
+  /** How it continues `SAMPLE_PROMPT`. */
+  readonly continuation: string;
 }
 
-const SAMPLE_PROMPT = "The old man looked at the sea and";
+export interface PrunedMeasures extends ModelMeasures {
+  readonly digest: string;
+  readonly parameters: number;
+  /** Bytes of the weight tensors. */
+  readonly bytes: number;
+}
+
+export const SAMPLE_PROMPT = "The old man looked at the sea and";
 const SAMPLE_TOKENS = 32;
 
 /** Writes the checkpoint, the plan, and the published config into the run's folder. */
@@ -44,51 +53,46 @@ export async function writeResult(model: Model, decision: Decision, folder: RunF
   return written;
 }
 
-/**
- * Opens what was written and measures it beside the dense model: what the record says of the pruned model is said of the
- * files on disk.
- */
-export async function measure(
-  backend: Backend,
-  dense: { model: Model; decoder: Decoder },
-  folder: RunFolder,
+/** Measures a model. `onProgress` hears the tokens done, and those to do. */
+export async function measureModel(
+  decoder: Decoder,
   texts: RunTexts,
   tokenizer: Tokenizer,
   onProgress: (done: number, total: number) => void,
-): Promise<Measured> {
+): Promise<ModelMeasures> {
+  const tokensOf = ({ sequences, length }: CalibrationSet) => sequences.length * length;
+  const total = tokensOf(texts.block) + tokensOf(texts.heldOut);
+  let done = 0;
+  const perplexityOn = async (set: CalibrationSet) => {
+    const scorer = new SuffixScorer(decoder, set, { cacheBytes: 0 });
+    const { layers } = decoder.spec;
+    const { perplexity } = await scorer.evaluate(layers, (n) => onProgress(done + n, total));
+    done += tokensOf(set);
+    return perplexity;
+  };
+  return {
+    calibration: await perplexityOn(texts.block),
+    heldOut: await perplexityOn(texts.heldOut),
+    continuation: await continuation(decoder, tokenizer),
+  };
+}
+
+/** Opens what was written and measures it: what the record says of the pruned model is said of the files on disk. */
+export async function measureWritten(
+  backend: Backend,
+  folder: RunFolder,
+  expandedBytes: number,
+  measure: (decoder: Decoder) => Promise<ModelMeasures>,
+): Promise<PrunedMeasures> {
   const model = await openModel(new FileFolder(folder.path));
   try {
-    const decoder = new Decoder(
-      backend,
-      await LaidOutWeights.load(model, sourceOrder(model.spec)),
-    );
-    let done = 0;
-    const tokensOf = ({ sequences, length }: CalibrationSet) => sequences.length * length;
-    const total = 2 * (tokensOf(texts.block) + tokensOf(texts.heldOut));
-    const perplexityOn = async (model: Decoder, set: CalibrationSet) => {
-      const scorer = new SuffixScorer(model, set, { cacheBytes: 0 });
-      const report = (tokens: number) => onProgress(done + tokens, total);
-      const { perplexity } = await scorer.evaluate(model.spec.layers, report);
-      done += tokensOf(set);
-      return perplexity;
-    };
-    const both = async (set: CalibrationSet) => ({
-      dense: await perplexityOn(dense.decoder, set),
-      pruned: await perplexityOn(decoder, set),
-    });
+    const weights = await LaidOutWeights.load(model, sourceOrder(model.spec), { expandedBytes });
+    const decoder = new Decoder(backend, weights);
     return {
-      prunedDigest: await modelDigest(model),
-      parameters: {
-        dense: countParameters(dense.model.spec).total,
-        pruned: countParameters(model.spec).total,
-      },
-      bytes: { dense: dense.model.weightBytes, pruned: model.weightBytes },
-      perplexity: { calibration: await both(texts.block), heldOut: await both(texts.heldOut) },
-      sample: {
-        prompt: SAMPLE_PROMPT,
-        dense: await continuation(dense.decoder, tokenizer),
-        pruned: await continuation(decoder, tokenizer),
-      },
+      ...await measure(decoder),
+      digest: await modelDigest(model),
+      parameters: countParameters(model.spec).total,
+      bytes: model.weightBytes,
     };
   } finally {
     model.close();

@@ -1,5 +1,6 @@
 import { type ModelSpec, type RunFlags, UsageError } from "@lopper/core";
 import { DEMO_SAMPLES, DEMO_SEQUENCE_LENGTH } from "@lopper/demo-model";
+import { DEFAULT_BATCH_TOKENS } from "@lopper/importance";
 import {
   defaultMlpGroup,
   headGroupUnit,
@@ -28,6 +29,7 @@ export interface PruneOptions {
   readonly seed?: number;
   readonly backend: string;
   readonly threads?: number;
+  readonly memory?: string;
   readonly out?: string;
   readonly resume?: boolean;
   readonly overwrite?: boolean;
@@ -87,6 +89,7 @@ export function addPruneOptions(command: Command): Command {
     .option("--seed <n>", "seed of the draw of samples (default: 42)", wholeNumber(0))
     .option("--backend <name>", "auto, cpu or wasm", "auto")
     .option("--threads <n>", "threads (default: all on cpu, 1 on wasm)", wholeNumber(1))
+    .option("--memory <size>", "what the run may take, e.g. 4GB (default: 60% of what is free)")
     .option("--out <dir>", "folder of the result (default: lopper-NAME-pruned here)")
     .option("--resume", "go on with a run that was cut off")
     .option("--overwrite", "replace an earlier run in --out")
@@ -153,6 +156,7 @@ export function resolveFlags(
     widthSamples: options.widthSamples ?? saved?.widthSamples ?? samples.width,
     seqLen: options.seqLen ?? saved?.seqLen ?? defaultSequenceLength(spec, embedded),
     seed: options.seed ?? saved?.seed ?? 42,
+    batchTokens: saved?.batchTokens ?? DEFAULT_BATCH_TOKENS,
     bestEffort: options.bestEffort ?? saved?.bestEffort ?? false,
   };
 }

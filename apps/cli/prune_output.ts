@@ -2,7 +2,7 @@ import type { Backend } from "@lopper/backends";
 import { countParameters, type ModelSpec, type RunFlags, type RunRecord } from "@lopper/core";
 import type { Scorer } from "@lopper/importance";
 import type { Model } from "@lopper/model-io";
-import { rehearse, type SearchPolicy } from "@lopper/search";
+import { type Picker, rehearse, type SearchPolicy } from "@lopper/search";
 import type { RunTexts } from "./calibrate.ts";
 import type { Decision } from "./decide.ts";
 import type { TextSample } from "./finish.ts";
@@ -57,7 +57,7 @@ export function describeResult(record: RunRecord, out: string, sample: TextSampl
     lines.push(
       `  ${record.steps} steps, ${formatCount(Math.round(blockTokens.spent))} block-tokens (${
         (100 * blockTokens.spent / blockTokens.full).toFixed(0)
-      } % of full forward passes)`,
+      } % of full forward passes for every candidate)`,
     );
   } else {
     lines.push("  plan applied without a search");
@@ -94,6 +94,7 @@ export interface DryRun {
 export async function rehearseRun(
   model: Model,
   policy: SearchPolicy,
+  picker: Picker,
   scorers: { readonly block: Scorer; readonly width: Scorer },
   now: () => number,
 ): Promise<DryRun> {
@@ -107,7 +108,11 @@ export async function rehearseRun(
     model.spec.layers,
     (candidates) => candidates[Math.floor(candidates.length / 2)],
   );
-  const tokens = steps.reduce((sum, s) => sum + s.candidates * scorers[s.samples].tokens, 0);
+  const tokens = steps.reduce(
+    (sum, { candidates, samples }) =>
+      sum + picker.expectedTokens(candidates, scorers[samples].tokens),
+    0,
+  );
   const share = 0.6;
   return {
     steps: steps.length,

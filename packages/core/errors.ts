@@ -42,6 +42,19 @@ export class UnsupportedOpError extends LopperError {
   }
 }
 
+/** A backend does not work on this machine: its engine, a library or a device is missing. */
+export class BackendUnavailableError extends LopperError {
+  readonly backend: string;
+  /** What was found and what is needed. */
+  readonly reason: string;
+  constructor(backend: string, found: string, needed: string, options?: ErrorOptions) {
+    const reason = `${found}; it needs ${needed}`;
+    super(`backend ${backend} cannot be opened: ${reason}`, options);
+    this.backend = backend;
+    this.reason = reason;
+  }
+}
+
 /** A pruning plan that is malformed or belongs to another checkpoint. */
 export class PlanError extends LopperError {}
 
@@ -59,6 +72,17 @@ export class UnreachableTargetError extends LopperError {
     );
     this.target = target;
     this.reachable = reachable;
+  }
+}
+
+/** Work that does not fit into the memory it may take. Sizes are bytes. */
+export class InsufficientMemoryError extends LopperError {
+  readonly needed: number;
+  readonly available: number;
+  constructor(message: string, needed: number, available: number) {
+    super(message);
+    this.needed = needed;
+    this.available = available;
   }
 }
 

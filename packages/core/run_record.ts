@@ -30,6 +30,8 @@ export interface RunFlags {
   readonly widthSamples: number;
   readonly seqLen: number;
   readonly seed: number;
+  /** Tokens that run through a block together at most; fewer than usual where memory was short. */
+  readonly batchTokens: number;
   readonly bestEffort: boolean;
 }
 

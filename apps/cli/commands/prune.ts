@@ -1,13 +1,35 @@
 import type { Backend } from "@lopper/backends";
-import { type RunFlags, type RunRecord, type RunSettings, UsageError, VERSION } from "@lopper/core";
+import {
+  countParameters,
+  type RunFlags,
+  type RunRecord,
+  type RunSettings,
+  UsageError,
+  VERSION,
+} from "@lopper/core";
 import { weightOrder } from "@lopper/importance";
-import { type Model, modelDigest, openTokenizer } from "@lopper/model-io";
-import { Decoder, LaidOutWeights } from "@lopper/runtime";
+import { type Model, modelDigest, openTokenizer, type Tokenizer } from "@lopper/model-io";
+import { Decoder, LaidOutWeights, weightMemory } from "@lopper/runtime";
+import type { SearchPolicy } from "@lopper/search";
 import { Command } from "commander";
-import { readTexts } from "../calibrate.ts";
-import { decisionFromFile, openScorer, policyOf, search } from "../decide.ts";
-import { measure, writeResult } from "../finish.ts";
+import { readTexts, type RunTexts } from "../calibrate.ts";
+import {
+  type Decision,
+  decisionFromFile,
+  openScorer,
+  pickerOf,
+  policyOf,
+  search,
+} from "../decide.ts";
+import {
+  measureModel,
+  measureWritten,
+  type ModelMeasures,
+  SAMPLE_PROMPT,
+  writeResult,
+} from "../finish.ts";
 import { interruptible } from "../interrupt.ts";
+import { memoryBudget, type MemoryPlan, planMemory } from "../memory.ts";
 import { openUserBackend } from "../open_backend.ts";
 import { openUserModel } from "../open_model.ts";
 import { userPath } from "../paths.ts";
@@ -91,66 +113,37 @@ interface Run {
 
 /** Describe, calibrate, decide, write, measure, report. */
 async function prune(run: Run) {
-  const { model, flags, backend, folder, options, reporter } = run;
-  const policy = options.plan === undefined ? policyOf(model, flags) : null;
+  const { model, backend, folder, options, reporter } = run;
+  const policy = options.plan === undefined ? policyOf(model, run.flags) : null;
   const tokenizer = await openTokenizer(model.folder);
-  const texts = await readTexts(flags, model.spec, tokenizer);
+  const texts = await readTexts(run.flags, model.spec, tokenizer);
+  const memory = shareMemory(run, texts);
+  const flags = { ...run.flags, batchTokens: memory.batchTokens };
   reporter.say(describeStart(run.title, model, backend, flags, texts));
   const digest = await modelDigest(
     model,
     (done, total) => reporter.progress("reading the model", done, total),
   );
   reporter.stop();
-  const order = await weightOrder(model);
-  const decoder = new Decoder(backend, await LaidOutWeights.load(model, order));
-  const cacheBytes = Deno.systemMemoryInfo().available / 4;
-  const scorers = {
-    block: openScorer(decoder, texts.block, flags, cacheBytes),
-    width: openScorer(decoder, texts.width, flags, cacheBytes),
-  };
-  if (options.dryRun) {
-    const dry = policy && await rehearseRun(model, policy, scorers, () => performance.now());
-    const decision = policy ? null : await decisionFromFile(options.plan!, model, digest, order);
-    reporter.result(
-      { dryRun: dry ?? decision, flags },
-      describeDryRun(model.spec, flags, dry, decision, policy),
-    );
-    return;
-  }
-
-  const calibrationDigest = { block: texts.block.digest, width: texts.width.digest };
   const settings: RunSettings = {
     kind: "lopper-run-settings",
     schema: 1,
     version: VERSION,
     modelDigest: digest,
-    calibrationDigest,
+    calibrationDigest: { block: texts.block.digest, width: texts.width.digest },
     backend: backend.description.name,
     flags,
   };
-  let decision;
-  if (policy) {
-    await folder.begin(settings);
-    const onEvent = reporter.search.bind(reporter);
-    const parts = { model, modelDigest: digest, flags, policy, order, decoder, scorers, folder };
-    decision = await search({ ...parts, onEvent, check: run.check });
-  } else {
-    decision = await decisionFromFile(options.plan!, model, digest, order);
-    await folder.beginWithoutSearch();
-  }
-  reporter.stop();
+  const decided = await decide({ ...run, policy, texts, memory, settings, tokenizer });
+  if (!decided) return;
+  const { decision, dense } = decided;
   await folder.retireResult();
   await writeResult(model, decision, folder);
-  const { sample, ...measured } = await measure(
+  const pruned = await measureWritten(
     backend,
-    { model, decoder },
     folder,
-    texts,
-    tokenizer,
-    (done, total) => {
-      reporter.progress("measuring the result", done, total);
-      run.check();
-    },
+    memory.expandedBytes,
+    (decoder) => measureModel(decoder, texts, tokenizer, onMeasured(run)),
   );
   reporter.stop();
 
@@ -161,13 +154,19 @@ async function prune(run: Run) {
     schema: 1,
     version: VERSION,
     modelDigest: digest,
-    calibrationDigest,
+    prunedDigest: pruned.digest,
+    calibrationDigest: settings.calibrationDigest,
     heldOutDigest: texts.heldOut.digest,
     flags,
     plan: options.plan ?? null,
     backend: { name, engine, threads },
     ratio: decision.ratio,
-    ...measured,
+    parameters: { dense: countParameters(model.spec).total, pruned: pruned.parameters },
+    bytes: { dense: model.weightBytes, pruned: pruned.bytes },
+    perplexity: {
+      calibration: { dense: dense.calibration, pruned: pruned.calibration },
+      heldOut: { dense: dense.heldOut, pruned: pruned.heldOut },
+    },
     blockTokens: {
       spent: decision.steps.reduce((sum, { blockTokens }) => sum + blockTokens.spent, 0),
       full: decision.steps.reduce((sum, { blockTokens }) => sum + blockTokens.full, 0),
@@ -175,11 +174,93 @@ async function prune(run: Run) {
     wallSeconds: earlier + (performance.now() - run.started) / 1000,
     steps: decision.steps.length,
   };
+  const sample = {
+    prompt: SAMPLE_PROMPT,
+    dense: dense.continuation,
+    pruned: pruned.continuation,
+  };
   await folder.writeRecord(record);
   reporter.result(
     { out: folder.path, ...record, sample },
     describeResult(record, folder.path, sample),
   );
+}
+
+/** What may be held in memory while the run goes on. @throws {InsufficientMemoryError} when it cannot. */
+function shareMemory({ model, flags, backend, options, folder }: Run, texts: RunTexts): MemoryPlan {
+  const tokens = Math.max(
+    ...[texts.block, texts.width].map(({ sequences }) => sequences.length * flags.seqLen),
+  );
+  const needs = {
+    spec: model.spec,
+    weights: weightMemory(model),
+    length: flags.seqLen,
+    tokens,
+    batchTokens: flags.batchTokens,
+    // A run that goes on has to go on with the batches that it has.
+    fixed: folder.settings !== null,
+    backend: backend.description,
+  };
+  return planMemory(needs, memoryBudget(options.memory, Deno.systemMemoryInfo().available));
+}
+
+interface Deciding extends Run {
+  readonly policy: SearchPolicy | null;
+  readonly texts: RunTexts;
+  readonly memory: MemoryPlan;
+  readonly settings: RunSettings;
+  readonly tokenizer: Tokenizer;
+}
+
+/**
+ * Decides what stays, and measures the dense model while it is in memory: nothing of it outlives this function. Null
+ * after a dry run.
+ */
+async function decide(
+  run: Deciding,
+): Promise<{ decision: Decision; dense: ModelMeasures } | null> {
+  const { model, policy, backend, folder, options, reporter, texts, memory, settings } = run;
+  const { flags, modelDigest } = settings;
+  const order = await weightOrder(model);
+  const { cacheBytes, expandedBytes } = memory;
+  const decoder = new Decoder(backend, await LaidOutWeights.load(model, order, { expandedBytes }));
+  const scorers = {
+    block: openScorer(decoder, texts.block, flags, cacheBytes),
+    width: openScorer(decoder, texts.width, flags, cacheBytes),
+  };
+  const fromFile = () => decisionFromFile(options.plan!, model, modelDigest, order);
+  if (options.dryRun) {
+    const now = () => performance.now();
+    const dry = policy && await rehearseRun(model, policy, pickerOf(flags), scorers, now);
+    const decision = policy ? null : await fromFile();
+    reporter.result(
+      { dryRun: dry ?? decision, flags },
+      describeDryRun(model.spec, flags, dry, decision, policy),
+    );
+    return null;
+  }
+  let decision;
+  if (policy) {
+    await folder.begin(settings);
+    const onEvent = reporter.search.bind(reporter);
+    const parts = { model, modelDigest, flags, policy, order, decoder, scorers, folder };
+    decision = await search({ ...parts, onEvent, check: run.check });
+  } else {
+    decision = await fromFile();
+    await folder.beginWithoutSearch();
+  }
+  reporter.stop();
+  const dense = await measureModel(decoder, texts, run.tokenizer, onMeasured(run));
+  await decoder.dispose();
+  reporter.stop();
+  return { decision, dense };
+}
+
+function onMeasured({ reporter, check }: Run) {
+  return (done: number, total: number) => {
+    reporter.progress("measuring the result", done, total);
+    check();
+  };
 }
 
 function defaultName(path: string | undefined): string {

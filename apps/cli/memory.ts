@@ -1,0 +1,140 @@
+import type { BackendDescription } from "@lopper/backends";
+import { InsufficientMemoryError, type ModelSpec, UsageError } from "@lopper/core";
+import { keptBytes } from "@lopper/importance";
+import { activationBytes, type WeightMemory } from "@lopper/runtime";
+import { formatBytes } from "./format.ts";
+
+/** Share of the free memory that a run takes without --memory. */
+const DEFAULT_SHARE = 0.6;
+/** What the process, the engine and its compiled graphs take before there is a model. */
+const PROCESS_BYTES = 250e6;
+/** Block inputs of the trunk, of the favoured candidate and of the one being scored. */
+const COPIES = 3;
+
+const UNITS: Readonly<Record<string, number>> = {
+  "": 1,
+  B: 1,
+  KB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  TB: 1e12,
+  KIB: 2 ** 10,
+  MIB: 2 ** 20,
+  GIB: 2 ** 30,
+  TIB: 2 ** 40,
+};
+
+/**
+ * Bytes of "4GB", "512MiB" or "50%" (of what is free); without it, 60 % of what is free.
+ * @throws {UsageError} for anything else.
+ */
+export function memoryBudget(text: string | undefined, freeBytes: number): number {
+  if (text === undefined) return DEFAULT_SHARE * freeBytes;
+  const match = /^(\d+(?:\.\d+)?)\s*([a-z]*|%)$/i.exec(text.trim());
+  const [, number, unit] = match ?? [];
+  const factor = unit === "%" ? freeBytes / 100 : UNITS[unit?.toUpperCase()];
+  if (factor === undefined || !(Number(number) > 0)) {
+    throw new UsageError(
+      `--memory is ${JSON.stringify(text)}; it needs to be a size such as 4GB, 512MiB or 50%`,
+    );
+  }
+  return Number(number) * factor;
+}
+
+/** How a run shares out its memory. */
+export interface MemoryPlan {
+  /** Tokens that run through a block together. */
+  readonly batchTokens: number;
+  /** Bytes for kept block inputs of one scorer. */
+  readonly cacheBytes: number;
+  /** Bytes for weights that are half precision in the checkpoint and float32 in memory. */
+  readonly expandedBytes: number;
+}
+
+export interface MemoryNeeds {
+  readonly spec: ModelSpec;
+  readonly weights: WeightMemory;
+  /** Tokens of a sequence. */
+  readonly length: number;
+  /** Tokens of the larger set of samples. */
+  readonly tokens: number;
+  /** Tokens that a batch may have at most. */
+  readonly batchTokens: number;
+  /** Whether batches need to have so many, since decisions were made with them. */
+  readonly fixed: boolean;
+  readonly backend: BackendDescription;
+}
+
+/**
+ * Shares out a budget of bytes. What must be there comes first: the weights as they are, one block in float32, the engine's own tensors, and the
+ * block inputs of one batch. What is left goes to weights in float32 and to block inputs that save running the trunk
+ * again.
+ * @throws {InsufficientMemoryError} with the figures, when the least does not fit.
+ */
+export function planMemory(needs: MemoryNeeds, budget: number): MemoryPlan {
+  const { spec, weights, length, backend } = needs;
+  checkEngine(needs);
+  const scratch = Math.max(weights.largestBlock, weights.head);
+  const most = Math.max(1, Math.floor(needs.batchTokens / length)) * length;
+  for (
+    let batchTokens = most;;
+    batchTokens = Math.max(length, Math.floor(batchTokens / 2 / length) * length)
+  ) {
+    const inputs = keptBytes(spec, length, batchTokens);
+    const parts: [string, number][] = [
+      ["the process and its engine", PROCESS_BYTES],
+      ["the weights as they are in the checkpoint", weights.held],
+      ["one block or the head in float32", scratch],
+      [
+        `activations of ${batchTokens} tokens`,
+        engineCopies(backend) * activationBytes(spec, { tokens: batchTokens, length }),
+      ],
+      [`the inputs of all blocks for ${batchTokens} tokens`, inputs],
+    ];
+    const least = parts.reduce((sum, [, bytes]) => sum + bytes, 0);
+    if (least > budget) {
+      if (batchTokens > length && !needs.fixed) continue;
+      const list = parts.map(([what, bytes]) => `${what} ${formatBytes(bytes)}`).join(", ");
+      throw new InsufficientMemoryError(
+        `this run needs ${formatBytes(least)} of memory at least (${list}) and may take ${
+          formatBytes(budget)
+        }; give it more with --memory, or shorter sequences with --seq-len`,
+        least,
+        budget,
+      );
+    }
+    const left = budget - least;
+    // Room for candidates' block inputs saves more than weights that need no expanding, and both more than a second batch.
+    const batches = Math.ceil(needs.tokens / batchTokens);
+    const oneBatch = Math.min(left, (COPIES - 1) * inputs);
+    // Weights in float32 take the place of their halves.
+    const expandedBytes = Math.min(weights.expanded, 2 * (left - oneBatch));
+    const rest = left - oneBatch - expandedBytes / 2;
+    const cacheBytes = inputs + oneBatch + Math.min(rest, (batches - 1) * COPIES * inputs);
+    return { batchTokens, cacheBytes, expandedBytes };
+  }
+}
+
+/** An engine with a memory of its own holds copies of what it is fed. */
+function engineCopies({ memoryLimitBytes }: BackendDescription): number {
+  return memoryLimitBytes === null ? 1 : 1.5;
+}
+
+/** @throws {InsufficientMemoryError} when the largest single run does not fit into the engine's own memory. */
+function checkEngine({ spec, weights, length, backend }: MemoryNeeds) {
+  const { memoryLimitBytes, name } = backend;
+  if (memoryLimitBytes === null) return;
+  const head = spec.vocabSize * spec.hiddenSize * 4;
+  const needed = Math.max(weights.largestBlock, head) +
+    engineCopies(backend) * activationBytes(spec, { tokens: length, length });
+  if (needed <= memoryLimitBytes) return;
+  throw new InsufficientMemoryError(
+    `backend ${name} can hold ${
+      formatBytes(memoryLimitBytes)
+    } and one sequence of ${length} tokens needs ${
+      formatBytes(needed)
+    } there; choose a smaller --seq-len or another --backend`,
+    needed,
+    memoryLimitBytes,
+  );
+}

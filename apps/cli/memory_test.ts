@@ -1,0 +1,85 @@
+import type { BackendDescription } from "@lopper/backends";
+import { InsufficientMemoryError, type ModelSpec, UsageError } from "@lopper/core";
+import { keptBytes } from "@lopper/importance";
+import { activationBytes } from "@lopper/runtime";
+import assert from "node:assert/strict";
+import { memoryBudget, type MemoryNeeds, planMemory } from "./memory.ts";
+
+const SPEC: ModelSpec = {
+  family: "llama",
+  hiddenSize: 2048,
+  headDim: 64,
+  vocabSize: 32_000,
+  maxPositions: 2048,
+  rmsNormEps: 1e-5,
+  tiedEmbeddings: false,
+  biases: { qkv: false, output: false, mlp: false },
+  qkNorm: false,
+  rope: { theta: 10_000, scaling: null },
+  slidingWindow: null,
+  eosTokenIds: [],
+  layers: Array.from({ length: 22 }, () => ({
+    attention: { queryHeads: 32, kvHeads: 4 },
+    mlp: { intermediateSize: 5632 },
+  })),
+};
+const NEEDS: MemoryNeeds = {
+  spec: SPEC,
+  weights: { held: 2.2e9, expanded: 4.1e9, largestBlock: 0.14e9, head: 0.26e9 },
+  length: 512,
+  tokens: 28_672,
+  batchTokens: 2048,
+  fixed: false,
+  backend: { memoryLimitBytes: null, name: "cpu" } as BackendDescription,
+};
+
+Deno.test("memory: sizes are read as people write them, and 60 % of what is free is the default", () => {
+  assert.equal(memoryBudget("4GB", 1), 4e9);
+  assert.equal(memoryBudget("1.5 GiB", 1), 1.5 * 2 ** 30);
+  assert.equal(memoryBudget("512mb", 1), 512e6);
+  assert.equal(memoryBudget("123", 1), 123);
+  assert.equal(memoryBudget("25%", 8e9), 2e9);
+  assert.equal(memoryBudget(undefined, 10e9), 6e9);
+  for (const wrong of ["", "GB", "-4GB", "0", "4 apples", "1e9", "four"]) {
+    assert.throws(() => memoryBudget(wrong, 1), UsageError, wrong);
+  }
+});
+
+Deno.test("memory: what is planned fits the budget, and a larger budget is used", () => {
+  let last = { batchTokens: 0, cacheBytes: 0, expandedBytes: 0 };
+  for (let budget = 3.3e9; budget < 40e9; budget *= 1.05) {
+    const plan = planMemory(NEEDS, budget);
+    const { spec, weights, length } = NEEDS;
+    const total = weights.held + plan.expandedBytes / 2 + weights.head + plan.cacheBytes +
+      activationBytes(spec, { tokens: plan.batchTokens, length });
+    assert.ok(total <= budget, `${total} of ${budget}`);
+    assert.ok(plan.batchTokens >= last.batchTokens);
+    assert.equal(plan.batchTokens % length, 0);
+    assert.ok(plan.cacheBytes >= keptBytes(spec, length, plan.batchTokens));
+    if (plan.batchTokens === last.batchTokens) {
+      assert.ok(plan.cacheBytes >= last.cacheBytes && plan.expandedBytes >= last.expandedBytes);
+    }
+    last = plan;
+  }
+  // With all the room there is nothing is expanded twice and no trunk is run twice.
+  const copies = 14 * 3 * keptBytes(SPEC, 512, 2048);
+  assert.deepEqual(last, { batchTokens: 2048, cacheBytes: copies, expandedBytes: 4.1e9 });
+});
+
+Deno.test("memory: what cannot fit is refused with the figures", () => {
+  const refused = (needs: MemoryNeeds, budget: number, message: RegExp) =>
+    assert.throws(() => planMemory(needs, budget), (error) => {
+      assert.ok(error instanceof InsufficientMemoryError);
+      assert.ok(error.needed > error.available);
+      assert.match(error.message, message);
+      return true;
+    });
+  refused(NEEDS, 2e9, /needs \d\.\d GB .*checkpoint 2\.2 GB.*may take 2\.0 GB.*--seq-len/);
+  // Batches that decisions were made with are not made smaller.
+  assert.ok(planMemory(NEEDS, 3.3e9).batchTokens < 2048);
+  refused({ ...NEEDS, fixed: true }, 3.3e9, /2048 tokens/);
+  const wasm = { memoryLimitBytes: 4 * 2 ** 30, name: "wasm" } as BackendDescription;
+  planMemory({ ...NEEDS, backend: wasm }, 8e9);
+  const wide = { ...SPEC, vocabSize: 600_000 };
+  refused({ ...NEEDS, spec: wide, backend: wasm }, 80e9, /backend wasm can hold 4\.3 GB/);
+});
