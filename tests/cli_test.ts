@@ -125,6 +125,27 @@ test("prune --dry-run writes nothing and says what would be done", async (folder
   assert.deepEqual([...Deno.readDirSync(folder)], []);
 });
 
+test("a backend that does not work here is refused with 1 and one sentence", async (folder) => {
+  for (const name of ["cuda", "webgpu"]) {
+    const { code, stdout, stderr } = await runLopper(
+      ["generate", "demo", "Call me", "--max-tokens", "1", "--backend", name],
+      folder,
+    );
+    if (code === 0) continue;
+    assert.equal(code, 1);
+    assert.equal(stdout, "");
+    const lines = stderr.trimEnd().split("\n");
+    assert.match(
+      lines.at(-1)!,
+      new RegExp(`^lopper: backend ${name} cannot be opened: .+; it needs `),
+    );
+    // the WebGPU engine itself has more to say where there is no Vulkan
+    if (name === "cuda") assert.equal(lines.length, 1, stderr);
+  }
+  const { stdout } = await runLopper(["prune", "--help"], folder);
+  assert.match(stdout, /auto, cpu, wasm, cuda or webgpu/);
+});
+
 test("wrong usage exits with 2 and one sentence", async (folder) => {
   await fails(["prune", "--ratio", "150"], folder, 2, /below 100/);
   await fails(["prune", "--distribution", "1:2"], folder, 2, /three shares/);
@@ -134,8 +155,12 @@ test("wrong usage exits with 2 and one sentence", async (folder) => {
     2,
     /fixes the distribution/,
   );
-  await fails(["prune", "--backend", "cuda"], folder, 2, /cuda is not supported yet/);
-  await fails(["prune", "--backend", "abacus"], folder, 2, /needs to be auto, cpu, wasm/);
+  await fails(
+    ["prune", "--backend", "abacus"],
+    folder,
+    2,
+    /needs to be auto, cpu, wasm, cuda, webgpu/,
+  );
   await fails(["prune", "--attention-group", "7"], folder, 2, /multiple of 96/);
   await fails(["prune", "--seq-len", "4096"], folder, 2, /takes 1024 tokens at most/);
   await fails(["prune", "--plan", "x", "--resume"], folder, 2, /one go/);

@@ -1,9 +1,13 @@
-import { BACKEND_NAMES, type BackendName, openBackend, PLANNED_BACKENDS } from "@lopper/backends";
+import { BACKEND_NAMES, type BackendName, openBackend } from "@lopper/backends";
 import type { Backend } from "@lopper/backends";
 import { UsageError } from "@lopper/core";
 
 /** Names that --backend takes. */
 export const BACKEND_CHOICES = ["auto", ...BACKEND_NAMES] as const;
+/** For the help text. */
+export const BACKEND_HELP = `${BACKEND_CHOICES.slice(0, -1).join(", ")} or ${
+  BACKEND_CHOICES.at(-1)
+}`;
 
 /** Opens the backend that the user asked for; says what "auto" passed over. */
 export async function openUserBackend(
@@ -11,11 +15,6 @@ export async function openUserBackend(
   threads: number | undefined,
   say: (message: string) => void,
 ): Promise<Backend> {
-  if (PLANNED_BACKENDS.includes(name)) {
-    throw new UsageError(
-      `--backend ${name} is not supported yet; this version runs on ${BACKEND_NAMES.join(" and ")}`,
-    );
-  }
   if (!(BACKEND_CHOICES as readonly string[]).includes(name)) {
     throw new UsageError(
       `--backend is ${JSON.stringify(name)}; it needs to be ${BACKEND_CHOICES.join(", ")}`,

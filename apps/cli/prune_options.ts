@@ -9,6 +9,7 @@ import {
   TECHNIQUES,
 } from "@lopper/search";
 import { type Command, Option } from "commander";
+import { BACKEND_HELP } from "./open_backend.ts";
 import { decimal, distribution, wholeNumber } from "./options.ts";
 import { userPath } from "./paths.ts";
 
@@ -87,7 +88,7 @@ export function addPruneOptions(command: Command): Command {
       wholeNumber(2),
     )
     .option("--seed <n>", "seed of the draw of samples (default: 42)", wholeNumber(0))
-    .option("--backend <name>", "auto, cpu or wasm", "auto")
+    .option("--backend <name>", BACKEND_HELP, "auto")
     .option("--threads <n>", "threads (default: all on cpu, 1 on wasm)", wholeNumber(1))
     .option("--memory <size>", "what the run may take, e.g. 4GB (default: 60% of what is free)")
     .option("--out <dir>", "folder of the result (default: lopper-NAME-pruned here)")

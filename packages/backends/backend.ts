@@ -1,3 +1,5 @@
+import type { AttentionOp } from "@lopper/graphs";
+
 /**
  * The port behind which a graph runs. A backend knows nothing of models: it compiles an ONNX graph and runs it on feeds
  * that live in host memory. It refuses what it cannot run with `UnsupportedOpError`; every other failure propagates.
@@ -5,10 +7,11 @@
 export interface Backend {
   readonly description: BackendDescription;
   /**
-   * Compiles an ONNX model.
-   * @throws {UnsupportedOpError} when the engine has no kernel for a node of the graph.
+   * Compiles an ONNX model. `weights` are the values of the weights that the graph declares and does not hold; they are
+   * copied, to the device where there is one.
+   * @throws {UnsupportedOpError} when the engine has no kernel for a node of the graph, or none on its device.
    */
-  compile(onnx: Uint8Array): Promise<Executable>;
+  compile(onnx: Uint8Array, weights?: Weights): Promise<Executable>;
   /** Releases every executable that is still alive. */
   dispose(): Promise<void>;
 }
@@ -23,21 +26,31 @@ export interface Executable {
 }
 
 export type Feeds = Readonly<Record<string, HostTensor>>;
+/** float32 values by name; their shapes are in the graph. */
+export type Weights = Readonly<Record<string, Float32Array>>;
 
-/** A dense row-major tensor in host memory. */
+/** A dense row-major tensor in host memory. A bool is a byte, 0 or 1. */
 export type HostTensor =
+  | { readonly dtype: "bool"; readonly dims: readonly number[]; readonly data: Uint8Array }
   | { readonly dtype: "float32"; readonly dims: readonly number[]; readonly data: Float32Array }
   | { readonly dtype: "int32"; readonly dims: readonly number[]; readonly data: Int32Array }
   | { readonly dtype: "int64"; readonly dims: readonly number[]; readonly data: BigInt64Array };
 
 export interface BackendDescription {
-  /** Name on the command line: "cpu" or "wasm". */
+  /** Name on the command line: "cpu", "wasm", "cuda" or "webgpu". */
   readonly name: string;
   /** Engine and version, e.g. "onnxruntime-node 1.30.0". */
   readonly engine: string;
   readonly threads: number;
-  /** The faster of the two attention operators on this engine. */
-  readonly attentionOp: "gqa" | "attention";
+  /** The fastest way to compute attention on this engine, among those that it computes rightly. */
+  readonly attentionOp: AttentionOp;
+  /** The engine has a kernel for the LogSoftmax operator. */
+  readonly logSoftmax: boolean;
+  /**
+   * Feeds cross a bus on every run, so weights are better given to `compile`: they then stay on the device. Without it,
+   * feeding a weight costs nothing, and one graph serves all layers.
+   */
+  readonly residentWeights: boolean;
   /** Hard limit on the memory of the engine in bytes, or null. */
   readonly memoryLimitBytes: number | null;
 }
@@ -49,6 +62,11 @@ export interface BackendOptions {
 
 export function float32(data: Float32Array, dims: readonly number[]): HostTensor {
   return { dtype: "float32", dims, data };
+}
+
+/** One truth value, without dimensions. */
+export function bool(value: boolean): HostTensor {
+  return { dtype: "bool", dims: [], data: Uint8Array.of(value ? 1 : 0) };
 }
 
 export function int32(values: readonly number[], dims: readonly number[]): HostTensor {

@@ -1,18 +1,20 @@
-import * as ort from "onnxruntime-node";
 import type { Backend, BackendOptions } from "./backend.ts";
-import { type Ort, OrtBackend } from "./ort.ts";
+import { ENGINE, ort } from "./node_engine.ts";
+import { OrtBackend } from "./ort.ts";
 
 /** onnxruntime's native CPU engine. Needs the permissions to read and to load native code (`--allow-ffi`). */
 export function openNodeBackend(
   { threads = navigator.hardwareConcurrency }: BackendOptions,
 ): Promise<Backend> {
   const backend = new OrtBackend(
-    ort as unknown as Ort,
+    ort,
     {
       name: "cpu",
-      engine: `onnxruntime-node ${ort.env.versions.node ?? ort.env.versions.common}`,
+      engine: ENGINE,
       threads,
       attentionOp: "gqa",
+      logSoftmax: true,
+      residentWeights: false,
       memoryLimitBytes: null,
     },
     {

@@ -1,5 +1,13 @@
 import { UnsupportedOpError } from "@lopper/core";
-import type { Backend, BackendDescription, Executable, Feeds, HostTensor } from "./backend.ts";
+import { nodeModels } from "@lopper/graphs";
+import type {
+  Backend,
+  BackendDescription,
+  Executable,
+  Feeds,
+  HostTensor,
+  Weights,
+} from "./backend.ts";
 
 /** The part of the onnxruntime JavaScript interface that its node and web builds share. */
 export interface Ort {
@@ -21,23 +29,48 @@ interface OrtTensor {
   readonly data: unknown;
 }
 
+export interface DeviceOptions {
+  /** Operators whose results on the device are not to be trusted. */
+  readonly avoid: readonly string[];
+}
+
 /** A backend on either build of onnxruntime; the adapters differ only in description and session options. */
 export class OrtBackend implements Backend {
   readonly description: BackendDescription;
   readonly #ort: Ort;
   readonly #sessionOptions: Record<string, unknown>;
+  readonly #device: DeviceOptions | undefined;
+  /** Kinds of node that the device is known to run. */
+  readonly #placed = new Set<string>();
   readonly #alive = new Set<OrtExecutable>();
 
-  constructor(ort: Ort, description: BackendDescription, sessionOptions: Record<string, unknown>) {
+  /** With `device`, a graph is refused when the engine would compute some of it on the host. */
+  constructor(
+    ort: Ort,
+    description: BackendDescription,
+    sessionOptions: Record<string, unknown>,
+    device?: DeviceOptions,
+  ) {
     this.#ort = ort;
     this.description = description;
     this.#sessionOptions = sessionOptions;
+    this.#device = device;
   }
 
-  async compile(onnx: Uint8Array): Promise<Executable> {
+  async compile(onnx: Uint8Array, weights: Weights = {}): Promise<Executable> {
+    if (this.#device) await this.#checkPlacement(onnx, this.#device);
+    const externalData = Object.entries(weights).map((
+      [path, { buffer, byteOffset, byteLength }],
+    ) => ({
+      path,
+      data: new Uint8Array(buffer, byteOffset, byteLength),
+    }));
     let session;
     try {
-      session = await this.#ort.InferenceSession.create(onnx, this.#sessionOptions);
+      session = await this.#ort.InferenceSession.create(onnx, {
+        ...this.#sessionOptions,
+        ...(externalData.length > 0 && { externalData }),
+      });
     } catch (error) {
       throw asUnsupportedOp(this.description.name, error) ?? error;
     }
@@ -52,6 +85,31 @@ export class OrtBackend implements Backend {
 
   async dispose() {
     for (const executable of [...this.#alive]) await executable.dispose();
+  }
+
+  /**
+   * What a device has no kernel for, onnxruntime runs on the host without a word. It has a switch against that, but this
+   * also forbids the arithmetic of shapes, which belongs there: hence one kind of node at a time.
+   */
+  async #checkPlacement(onnx: Uint8Array, { avoid }: DeviceOptions) {
+    const { name } = this.description;
+    for (const { op, key, onnx: alone } of nodeModels(onnx)) {
+      if (this.#placed.has(key)) continue;
+      if (avoid.includes(op)) throw new UnsupportedOpError(name, op, "float32");
+      try {
+        const session = await this.#ort.InferenceSession.create(alone, {
+          ...this.#sessionOptions,
+          extra: { "session.disable_cpu_ep_fallback": "1" },
+        });
+        await session.release();
+      } catch (error) {
+        if (/assigned to the default CPU EP/.test(String(error))) {
+          throw new UnsupportedOpError(name, op, "float32", { cause: error });
+        }
+        throw asUnsupportedOp(name, error) ?? error;
+      }
+      this.#placed.add(key);
+    }
   }
 }
 

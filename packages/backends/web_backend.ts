@@ -28,6 +28,8 @@ export function openWebBackend(
       engine: `onnxruntime-web ${ort.env.versions.web ?? ort.env.versions.common}`,
       threads,
       attentionOp: "attention",
+      logSoftmax: true,
+      residentWeights: false,
       memoryLimitBytes: WASM32_BYTES,
     },
     { executionProviders: ["wasm"], logSeverityLevel: 4 },

@@ -1,12 +1,13 @@
 import { GraphBuilder, MICROSOFT } from "./graph_builder.ts";
 import { linear, linearTransposed, rmsNorm } from "./layers.ts";
+import { plainAttention } from "./plain_attention.ts";
 
 /**
  * Which operator computes attention. `gqa` (com.microsoft.GroupQueryAttention) is the fastest on native CPU, needs
  * headDim to be a multiple of 16 and fixed head counts; `attention` (ONNX 23) is the fastest in WASM and takes any
- * head count at run time.
+ * head count at run time, as `plain` does, which is no operator but MatMul and Softmax.
  */
-export type AttentionOp = "gqa" | "attention";
+export type AttentionOp = "gqa" | "attention" | "plain";
 
 export interface AttentionBlockOptions {
   readonly op: AttentionOp;
@@ -29,7 +30,7 @@ export interface AttentionBlockOptions {
  * Feeds (float32 unless said): `hidden [B, T, H]`, `norm [H]`, `q [Q, H]`, `k [K, H]`, `v [K, H]`, `o [Q, H]` (the
  * output projection transposed), optional `q_bias [Q]`, `k_bias [K]`, `v_bias [K]`, `o_bias [H]`, `q_norm [D]`,
  * `k_norm [D]`; `cos` and `sin [P, D/2]`; for `gqa` `seqlens int32 [B]` (last position of each row, past included) and
- * `total int32 [1]` (past + T); for `attention` `positions int64 [B, T]`; with `kvCache` `past_key` and
+ * `total int32 [1]` (past + T); for the others `positions int64 [B, T]`; with `kvCache` `past_key` and
  * `past_value [B, kvHeads, S, D]`. Fetches: `out [B, T, H]`, with `kvCache` also `present_key`, `present_value`.
  */
 export function attentionBlock(options: AttentionBlockOptions): Uint8Array {
@@ -46,28 +47,23 @@ export function attentionBlock(options: AttentionBlockOptions): Uint8Array {
 
   const normed = rmsNorm(g, hidden, norm, eps);
   const flat = g.node("Reshape", [normed, g.int64([-1, hiddenSize])]);
-  let q = linear(g, flat, wq, bias("q", "Q", options.qkvBias));
-  let k = linear(g, flat, wk, bias("k", "K", options.qkvBias));
-  const v = linear(g, flat, wv, bias("v", "K", options.qkvBias));
-  const flatShape = g.node("Shape", [q]);
-
-  if (qkNorm) {
-    const perHead = (x: string, weight: string) => {
-      const heads = g.node("Reshape", [x, g.int64([-1, headDim])]);
-      const result = rmsNorm(g, heads, g.input(weight, "float32", [headDim]), eps);
-      return g.node("Reshape", [result, g.node("Shape", [x])]);
-    };
-    q = perHead(q, "q_norm");
-    k = perHead(k, "k_norm");
-  }
-
+  const headNorm = (name: string) => qkNorm ? g.input(name, "float32", [headDim]) : undefined;
+  const projected = projections(g, flat, {
+    q: wq,
+    k: wk,
+    v: wv,
+    q_bias: bias("q", "Q", options.qkvBias),
+    k_bias: bias("k", "K", options.qkvBias),
+    v_bias: bias("v", "K", options.qkvBias),
+    q_norm: headNorm("q_norm"),
+    k_norm: headNorm("k_norm"),
+  }, options);
   const batchAndLength = g.node("Shape", [hidden], { start: 0, end: 2 });
-  const attend = options.op === "gqa" ? groupQueryAttention : onnxAttention;
-  const [context, ...present] = attend(g, options, { q, k, v, batchAndLength });
-
-  const joined = g.node("Reshape", [context, flatShape]);
-  const projected = linearTransposed(g, joined, wo, bias("o", hiddenSize, options.outputBias));
-  const residual = g.node("Reshape", [projected, g.node("Shape", [hidden])]);
+  const attend = options.op === "gqa" ? groupQueryAttention : separateAttention;
+  const [context, ...present] = attend(g, options, { ...projected, batchAndLength });
+  const joined = g.node("Reshape", [context, projected.flatShape]);
+  const lowered = linearTransposed(g, joined, wo, bias("o", hiddenSize, options.outputBias));
+  const residual = g.node("Reshape", [lowered, g.node("Shape", [hidden])]);
   g.output("out", g.node("Add", [hidden, residual]), "float32", ["B", "T", hiddenSize]);
   present.forEach((value, i) =>
     g.output(
@@ -78,6 +74,40 @@ export function attentionBlock(options: AttentionBlockOptions): Uint8Array {
     )
   );
   return g.encode();
+}
+
+/** The weights of the three projections by the names of their feeds, as values of a graph. */
+export interface ProjectionWeights {
+  readonly q: string;
+  readonly k: string;
+  readonly v: string;
+  readonly q_bias?: string;
+  readonly k_bias?: string;
+  readonly v_bias?: string;
+  readonly q_norm?: string;
+  readonly k_norm?: string;
+}
+
+/**
+ * Adds the projections of the normed stream `[N, H]` to a graph: q `[N, Q]`, k and v `[N, K]`, q and k normed by head if
+ * the weights say so, and the shape of q.
+ */
+export function projections(
+  g: GraphBuilder,
+  normed: string,
+  w: ProjectionWeights,
+  { headDim, eps }: { readonly headDim: number; readonly eps: number },
+) {
+  const q = linear(g, normed, w.q, w.q_bias);
+  const k = linear(g, normed, w.k, w.k_bias);
+  const v = linear(g, normed, w.v, w.v_bias);
+  const flatShape = g.node("Shape", [q]);
+  const perHead = (x: string, weight: string | undefined) => {
+    if (!weight) return x;
+    const heads = g.node("Reshape", [x, g.int64([-1, headDim])]);
+    return g.node("Reshape", [rmsNorm(g, heads, weight, eps), g.node("Shape", [x])]);
+  };
+  return { q: perHead(q, w.q_norm), k: perHead(k, w.k_norm), v, flatShape };
 }
 
 interface Projections {
@@ -119,7 +149,8 @@ function groupQueryAttention(g: GraphBuilder, options: AttentionBlockOptions, p:
   return options.kvCache ? outputs : outputs.slice(0, 1);
 }
 
-function onnxAttention(g: GraphBuilder, options: AttentionBlockOptions, p: Projections) {
+/** `attention` and `plain`, which leave the rotary embedding and the order of the axes to the graph. */
+function separateAttention(g: GraphBuilder, options: AttentionBlockOptions, p: Projections) {
   const shape = g.node("Concat", [p.batchAndLength, g.int64([-1, options.headDim])], { axis: 0 });
   const heads = (x: string) =>
     g.node("Transpose", [g.node("Reshape", [x, shape])], { perm: [0, 2, 1, 3] });
@@ -127,10 +158,37 @@ function onnxAttention(g: GraphBuilder, options: AttentionBlockOptions, p: Proje
   const [cos, sin] = rotaryInputs(g, options.headDim);
   const rotate = (x: string) => g.node("RotaryEmbedding", [heads(x), cos, sin, positions]);
   const past = pastInputs(g, options);
-  const inputs = [rotate(p.q), rotate(p.k), heads(p.v)];
-  const outputs = options.kvCache
+  const inputs = [rotate(p.q), rotate(p.k), heads(p.v)] as const;
+  const attend = options.op === "plain" ? plain : onnxAttention;
+  const [context, ...present] = attend(g, options, inputs, past);
+  return [g.node("Transpose", [context], { perm: [0, 2, 1, 3] }), ...present];
+}
+
+type HeadTensors = readonly [q: string, k: string, v: string];
+
+function onnxAttention(
+  g: GraphBuilder,
+  options: AttentionBlockOptions,
+  inputs: HeadTensors,
+  past: readonly string[],
+) {
+  return options.kvCache
     ? g.nodes("Attention", [...inputs, "", ...past], 3, { is_causal: 1 })
     : g.nodes("Attention", inputs, 1, { is_causal: 1 });
-  const [context, ...present] = outputs;
-  return [g.node("Transpose", [context], { perm: [0, 2, 1, 3] }), ...present];
+}
+
+function plain(
+  g: GraphBuilder,
+  options: AttentionBlockOptions,
+  [q, k, v]: HeadTensors,
+  [pastKey, pastValue]: readonly string[],
+) {
+  const { kvCache, headDim } = options;
+  const join = (past: string, now: string) =>
+    kvCache ? g.node("Concat", [past, now], { axis: 2 }) : now;
+  const [keys, values] = [join(pastKey, k), join(pastValue, v)];
+  const size = (x: string, axis: number) => g.node("Shape", [x], { start: axis, end: axis + 1 });
+  const sizes = { batch: size(q, 0), length: size(q, 2), total: size(keys, 2) };
+  const context = plainAttention(g, headDim, sizes).attend(g, q, keys, values);
+  return kvCache ? [context, keys, values] : [context];
 }

@@ -1,16 +1,22 @@
 import {
   AttributeProto_AttributeType as AttributeType,
   ModelProtoSchema,
+  TensorProto_DataLocation as DataLocation,
   TensorProto_DataType as DataType,
 } from "onnx-buf";
 import { create, toBinary } from "@bufbuild/protobuf";
 
 /** A dimension is a number, or the name of a symbolic size that each run fixes anew. */
 export type Dimension = number | string;
-export type ElementType = "float32" | "int32" | "int64";
-type Attribute = number | readonly number[] | { readonly float: number };
+export type ElementType = "bool" | "float32" | "int32" | "int64";
+type Attribute =
+  | number
+  | readonly number[]
+  | { readonly float: number }
+  | { readonly graph: object };
 
 const ELEMENT: Record<ElementType, DataType> = {
+  bool: DataType.BOOL,
   float32: DataType.FLOAT,
   int32: DataType.INT32,
   int64: DataType.INT64,
@@ -21,18 +27,21 @@ export const MICROSOFT = "com.microsoft";
 
 /**
  * Builds one ONNX graph in topological order. Node outputs get generated names; graph inputs and outputs keep theirs,
- * which are the names of the feeds and fetches.
+ * which are the names of the feeds and fetches. The opset is the version of ONNX's operators that the graph uses.
  */
 export class GraphBuilder {
   readonly #name: string;
+  readonly #opset: number;
   readonly #nodes: object[] = [];
   readonly #inputs: object[] = [];
   readonly #outputs: object[] = [];
   readonly #initializers: object[] = [];
-  #next = 0;
+  /** Shared with branches: names are unique in the whole model. */
+  #counter = { next: 0 };
 
-  constructor(name: string) {
+  constructor(name: string, opset = 23) {
     this.#name = name;
+    this.#opset = opset;
   }
 
   /** Declares a graph input and returns its name. */
@@ -41,16 +50,35 @@ export class GraphBuilder {
     return name;
   }
 
-  /** A small int64 constant, e.g. a shape. Weights are never stored in a graph. */
-  int64(values: readonly number[]): string {
-    const name = `const_${this.#next++}`;
-    const data = new BigInt64Array(values.map(BigInt));
+  /**
+   * Declares a float32 weight that belongs to the compiled graph, and returns its name. Weights are never stored in a
+   * graph: whoever compiles it gives the values under this name.
+   */
+  weight(name: string, dims: readonly number[]): string {
     this.#initializers.push({
       name,
-      dataType: DataType.INT64,
-      dims: [BigInt(values.length)],
-      rawData: new Uint8Array(data.buffer),
+      dataType: DataType.FLOAT,
+      dims: dims.map(BigInt),
+      dataLocation: DataLocation.EXTERNAL,
+      externalData: [{ key: "location", value: name }],
     });
+    return name;
+  }
+
+  /** A small int64 constant, e.g. a shape. */
+  int64(values: readonly number[]): string {
+    return this.#constant(DataType.INT64, [values.length], BigInt64Array.from(values, BigInt));
+  }
+
+  /** One float32 number, without dimensions. */
+  float32(value: number): string {
+    return this.#constant(DataType.FLOAT, [], Float32Array.of(value));
+  }
+
+  #constant(dataType: DataType, dims: readonly number[], data: BigInt64Array | Float32Array) {
+    const name = `const_${this.#counter.next++}`;
+    const rawData = new Uint8Array(data.buffer);
+    this.#initializers.push({ name, dataType, dims: dims.map(BigInt), rawData });
     return name;
   }
 
@@ -72,7 +100,7 @@ export class GraphBuilder {
     attributes: Record<string, Attribute> = {},
     domain = "",
   ): string[] {
-    const names = Array.from({ length: outputs }, () => `${op}_${this.#next++}`);
+    const names = Array.from({ length: outputs }, () => `${op}_${this.#counter.next++}`);
     this.#nodes.push({
       name: names[0],
       opType: op,
@@ -84,35 +112,67 @@ export class GraphBuilder {
     return names;
   }
 
+  /**
+   * The value of one of two branches, of which only that one runs; `condition` is a bool without dimensions. A branch
+   * adds nodes to the builder that it is given, may read every value of this graph, and returns the name of its result.
+   */
+  choose(
+    condition: string,
+    then: (branch: GraphBuilder) => string,
+    otherwise: (branch: GraphBuilder) => string,
+    element: ElementType,
+    dims: readonly Dimension[],
+  ): string {
+    const graph = (build: (branch: GraphBuilder) => string) => {
+      const name = `branch_${this.#counter.next++}`;
+      const branch = new GraphBuilder(name, this.#opset);
+      branch.#counter = this.#counter;
+      branch.output(`${name}_result`, build(branch), element, dims);
+      return { graph: branch.#graph() };
+    };
+    return this.node("If", [condition], {
+      then_branch: graph(then),
+      else_branch: graph(otherwise),
+    });
+  }
+
   /** Declares `value` as the graph output `name`. */
   output(name: string, value: string, element: ElementType, dims: readonly Dimension[]) {
     this.#nodes.push({ name, opType: "Identity", input: [value], output: [name] });
     this.#outputs.push(valueInfo(name, element, dims));
   }
 
-  /** The encoded ONNX model (opset 23, IR version 10). */
+  /** The encoded ONNX model (IR version 10). */
   encode(): Uint8Array {
     // The init shapes above are plain objects; protobuf-es fills in the message types.
     const model = create(ModelProtoSchema, {
       irVersion: 10n,
       producerName: "lopper",
-      opsetImport: [{ domain: "", version: 23n }, { domain: MICROSOFT, version: 1n }],
-      graph: {
-        name: this.#name,
-        node: this.#nodes,
-        input: this.#inputs,
-        output: this.#outputs,
-        initializer: this.#initializers,
-      },
+      opsetImport: [{ domain: "", version: BigInt(this.#opset) }, {
+        domain: MICROSOFT,
+        version: 1n,
+      }],
+      graph: this.#graph(),
       // deno-lint-ignore no-explicit-any
     } as any);
     return toBinary(ModelProtoSchema, model);
+  }
+
+  #graph() {
+    return {
+      name: this.#name,
+      node: this.#nodes,
+      input: this.#inputs,
+      output: this.#outputs,
+      initializer: this.#initializers,
+    };
   }
 }
 
 function attribute(name: string, value: Attribute) {
   if (typeof value === "number") return { name, type: AttributeType.INT, i: BigInt(value) };
   if ("float" in value) return { name, type: AttributeType.FLOAT, f: value.float };
+  if ("graph" in value) return { name, type: AttributeType.GRAPH, g: value.graph };
   return { name, type: AttributeType.INTS, ints: value.map(BigInt) };
 }
 

@@ -16,20 +16,35 @@ export function logitsHead(options: HeadOptions): Uint8Array {
   return g.encode();
 }
 
+export interface NllOptions extends HeadOptions {
+  /** Computes with the LogSoftmax operator; without it, with operators that every engine has. True unless said. */
+  readonly logSoftmax?: boolean;
+}
+
 /**
  * Final norm, LM head and negative log-likelihood: only one number a token leaves the graph.
  * Feeds: those of `logitsHead` and `labels int64 [N]`. Fetch: `nll [N]`, float32, in nats.
  */
-export function nllHead(options: HeadOptions): Uint8Array {
+export function nllHead(options: NllOptions): Uint8Array {
   const g = new GraphBuilder("nll_head");
   const scores = logits(g, options);
   const labels = g.input("labels", "int64", ["N"]);
-  const logProbabilities = g.node("LogSoftmax", [scores], { axis: -1 });
-  const column = g.node("Unsqueeze", [labels, g.int64([1])]);
-  const chosen = g.node("GatherElements", [logProbabilities, column], { axis: 1 });
-  const nll = g.node("Neg", [g.node("Squeeze", [chosen, g.int64([1])])]);
-  g.output("nll", nll, "float32", ["N"]);
+  g.output("nll", nllNodes(g, scores, labels, options.logSoftmax ?? true), "float32", ["N"]);
   return g.encode();
+}
+
+/** Adds the negative log-likelihood of `labels [N]` under the softmax of `scores [N, V]` to a graph: `[N]`. */
+export function nllNodes(g: GraphBuilder, scores: string, labels: string, logSoftmax: boolean) {
+  const pick = (values: string) => {
+    const column = g.node("Unsqueeze", [labels, g.int64([1])]);
+    const chosen = g.node("GatherElements", [values, column], { axis: 1 });
+    return g.node("Squeeze", [chosen, g.int64([1])]);
+  };
+  if (logSoftmax) return g.node("Neg", [pick(g.node("LogSoftmax", [scores], { axis: -1 }))]);
+  const largest = g.node("ReduceMax", [scores, g.int64([1])], { keepdims: 1 });
+  const shifted = g.node("Sub", [scores, largest]);
+  const sum = g.node("ReduceSum", [g.node("Exp", [shifted]), g.int64([1])], { keepdims: 0 });
+  return g.node("Sub", [g.node("Log", [sum]), pick(shifted)]);
 }
 
 /** Feeds: `ids int64 [N]`, `embedding [V, H]`. Fetch: `out [N, H]`, float32. */

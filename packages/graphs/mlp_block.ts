@@ -22,13 +22,37 @@ export function mlpBlock({ hiddenSize, eps, bias }: MlpBlockOptions): Uint8Array
   );
   const optional = (name: string, dim: number | string) =>
     bias ? g.input(name, "float32", [dim]) : undefined;
+  const weights = {
+    norm,
+    gate,
+    up,
+    down,
+    gate_bias: optional("gate_bias", "I"),
+    up_bias: optional("up_bias", "I"),
+    down_bias: optional("down_bias", hiddenSize),
+  };
+  g.output("out", mlpNodes(g, hidden, weights, eps), "float32", ["N", hiddenSize]);
+  return g.encode();
+}
 
-  const normed = rmsNorm(g, hidden, norm, eps);
-  const gated = linear(g, normed, gate, optional("gate_bias", "I"));
-  const raised = linear(g, normed, up, optional("up_bias", "I"));
+/** The block's weights by the names of its feeds, as values of a graph. */
+export interface MlpWeights {
+  readonly norm: string;
+  readonly gate: string;
+  readonly up: string;
+  readonly down: string;
+  readonly gate_bias?: string;
+  readonly up_bias?: string;
+  readonly down_bias?: string;
+}
+
+/** Adds the block to a graph: `[N, H]` → `[N, H]`. */
+export function mlpNodes(g: GraphBuilder, hidden: string, w: MlpWeights, eps: number): string {
+  const normed = rmsNorm(g, hidden, w.norm, eps);
+  const gated = linear(g, normed, w.gate, w.gate_bias);
+  const raised = linear(g, normed, w.up, w.up_bias);
   const silu = g.node("Mul", [gated, g.node("Sigmoid", [gated])]);
   const product = g.node("Mul", [silu, raised]);
-  const lowered = linearTransposed(g, product, down, optional("down_bias", hiddenSize));
-  g.output("out", g.node("Add", [hidden, lowered]), "float32", ["N", hiddenSize]);
-  return g.encode();
+  const lowered = linearTransposed(g, product, w.down, w.down_bias);
+  return g.node("Add", [hidden, lowered]);
 }

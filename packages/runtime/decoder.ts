@@ -16,7 +16,7 @@ import {
   type ModelSpec,
   UnsupportedModelError,
 } from "@lopper/core";
-import { attentionBlock, logitsHead, mlpBlock, nllHead } from "@lopper/graphs";
+import { attentionBlock, type AttentionOp, logitsHead, mlpBlock, nllHead } from "@lopper/graphs";
 import { type RopeTable, ropeTable } from "./rope.ts";
 import type { LaidOutWeights } from "./weight_layout.ts";
 
@@ -126,7 +126,11 @@ export class Decoder {
    */
   async nll(stream: Stream, labels: readonly number[]): Promise<Float32Array> {
     const { hiddenSize, vocabSize } = this.spec;
-    const run = await this.#executable("nll", () => nllHead(this.#headOptions()));
+    const { logSoftmax } = this.backend.description;
+    const run = await this.#executable(
+      "nll",
+      () => nllHead({ ...this.#headOptions(), logSoftmax }),
+    );
     const tokens = stream.batch * stream.length;
     this.#blockTokens += headCostInBlocks(this.spec, stream.length) * tokens;
     const out = new Float32Array(tokens);
@@ -276,10 +280,11 @@ export class Decoder {
 
   #attentionOp() {
     const { attentionOp } = this.backend.description;
-    return this.spec.headDim % GQA_HEAD_MULTIPLE === 0 ? attentionOp : "attention";
+    const fits = attentionOp !== "gqa" || this.spec.headDim % GQA_HEAD_MULTIPLE === 0;
+    return fits ? attentionOp : "attention";
   }
 
-  #attentionExecutable(op: "gqa" | "attention", shape: AttentionShape, kvCache: boolean) {
+  #attentionExecutable(op: AttentionOp, shape: AttentionShape, kvCache: boolean) {
     const { hiddenSize, headDim, rmsNormEps, biases, qkNorm } = this.spec;
     // GroupQueryAttention's head counts are attributes, so each count needs a graph of its own.
     const heads = op === "gqa" ? shape : { queryHeads: 0, kvHeads: 0 };

@@ -2,7 +2,7 @@ import { UsageError } from "@lopper/core";
 import { openTokenizer } from "@lopper/model-io";
 import { Decoder, generate, LaidOutWeights, sourceOrder } from "@lopper/runtime";
 import { Command } from "commander";
-import { openUserBackend } from "../open_backend.ts";
+import { BACKEND_HELP, openUserBackend } from "../open_backend.ts";
 import { openUserModel } from "../open_model.ts";
 import { decimal, wholeNumber } from "../options.ts";
 
@@ -27,7 +27,7 @@ export function generateCommand(): Command {
       0.7,
     )
     .option("--seed <n>", "seed of the sampling", wholeNumber(0), 42)
-    .option("--backend <name>", "auto, cpu or wasm", "auto")
+    .option("--backend <name>", BACKEND_HELP, "auto")
     .option("--threads <n>", "threads (default: all on cpu, 1 on wasm)", wholeNumber(1))
     .addHelpText(
       "after",

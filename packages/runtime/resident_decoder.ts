@@ -1,0 +1,212 @@
+import {
+  type Backend,
+  bool,
+  type Executable,
+  float32,
+  float32Data,
+  type HostTensor,
+  int64,
+  type Weights,
+} from "@lopper/backends";
+import {
+  BLOCK_KINDS,
+  groupSize,
+  headCostInBlocks,
+  type LayerSpec,
+  type ModelSpec,
+  UnsupportedModelError,
+  UnsupportedOpError,
+} from "@lopper/core";
+import { type ResidentAttentionOp, residentBlockName, residentDecoder } from "@lopper/graphs";
+import { type RopeTable, ropeTable } from "./rope.ts";
+import type { LaidOutWeights } from "./weight_layout.ts";
+
+/** Values of the logits or of the attention scores that a run may hold at a time, unless one sequence has more: 1 GiB. */
+const DEFAULT_RUN_VALUES = 2 ** 28;
+
+export interface ResidentDecoderOptions {
+  /** Values of the logits, or of one block's attention scores, that a run may hold at a time; at least one sequence runs. */
+  readonly runValues?: number;
+}
+
+/**
+ * A decoder whose weights stay on the device of a backend: it computes what `Decoder` computes, and a run moves token ids
+ * in and one number a token out. Made for backends whose description says `residentWeights`, works on all.
+ */
+export class ResidentDecoder {
+  readonly spec: ModelSpec;
+  readonly backend: Backend;
+  readonly #runValues: number;
+  /** Until they are on the device. */
+  #weights: LaidOutWeights | null;
+  #executable: Promise<Executable> | null = null;
+  #rope: RopeTable;
+  #blockTokens = 0;
+
+  constructor(backend: Backend, weights: LaidOutWeights, options: ResidentDecoderOptions = {}) {
+    this.backend = backend;
+    this.spec = weights.spec;
+    this.#runValues = options.runValues ?? DEFAULT_RUN_VALUES;
+    this.#weights = weights;
+    this.#rope = ropeTable(this.spec.rope, this.spec.headDim, 0);
+  }
+
+  /** Blocks run × tokens so far; the head counts as its MACs relative to a mean block (core, `headCostInBlocks`). */
+  get blockTokens(): number {
+    return this.#blockTokens;
+  }
+
+  /**
+   * Negative log-likelihood in nats of the token after each position of equally long sequences, `[sequences · length]`,
+   * under the model with `layers`. The last position of a sequence predicts nothing: its label is token 0.
+   * @throws {RangeError} when a layer is wider than the checkpoint's, or an id is not in the vocabulary.
+   * @throws {UnsupportedModelError} for sequences beyond the model's sliding window.
+   */
+  async nll(
+    layers: readonly LayerSpec[],
+    sequences: readonly (readonly number[])[],
+  ): Promise<Float32Array> {
+    const { length } = sequences[0];
+    this.#check(layers, sequences);
+    const executable = await (this.#executable ??= this.#compile());
+    const blocks = this.#blockFeeds(layers);
+    const out = new Float32Array(sequences.length * length);
+    const batch = this.#batchSize(length);
+    for (let start = 0; start < sequences.length; start += batch) {
+      const part = sequences.slice(start, start + batch);
+      const fetches = await executable.run({ ...this.#tokenFeeds(part), ...blocks });
+      out.set(float32Data(fetches, "nll"), start * length);
+    }
+    const present = layers.flatMap((l) => BLOCK_KINDS.filter((kind) => l[kind])).length;
+    this.#blockTokens += out.length * (present + headCostInBlocks(this.spec, length));
+    return out;
+  }
+
+  /** Releases the device's memory. The backend stays open. */
+  async dispose() {
+    this.#weights = null;
+    await this.#executable?.then((executable) => executable.dispose(), () => {});
+  }
+
+  /** The preferred graph, or the next one where the backend's device has no kernel for an operator of it. */
+  async #compile(): Promise<Executable> {
+    if (!this.#weights) throw new TypeError("the decoder was disposed");
+    const { attentionOp, logSoftmax } = this.backend.description;
+    const ops: ResidentAttentionOp[] = attentionOp === "attention"
+      ? ["attention", "plain"]
+      : ["plain"];
+    const weights = residentWeights(this.#weights);
+    for (;;) {
+      const op = ops.shift()!;
+      try {
+        const graph = residentDecoder(this.spec, { op, logSoftmax });
+        const executable = await this.backend.compile(graph, weights);
+        this.#weights = null;
+        return executable;
+      } catch (error) {
+        if (!(error instanceof UnsupportedOpError) || ops.length === 0) throw error;
+      }
+    }
+  }
+
+  #batchSize(length: number): number {
+    const heads = this.spec.layers.map(({ attention }) => attention?.queryHeads ?? 0);
+    const perToken = Math.max(this.spec.vocabSize, Math.max(...heads) * length);
+    return Math.max(1, Math.floor(this.#runValues / (perToken * length)));
+  }
+
+  #tokenFeeds(sequences: readonly (readonly number[])[]): Record<string, HostTensor> {
+    const [batch, length] = [sequences.length, sequences[0].length];
+    if (this.#rope.positions < length) {
+      this.#rope = ropeTable(this.spec.rope, this.spec.headDim, length);
+    }
+    const { positions, cos, sin } = this.#rope;
+    const ids = sequences.flat();
+    return {
+      ids: int64(ids, [batch, length]),
+      labels: int64(ids.map((_, i) => (i + 1) % length === 0 ? 0 : ids[i + 1]), [ids.length]),
+      positions: int64(ids.map((_, i) => i % length), [batch, length]),
+      cos: float32(cos, [positions, this.spec.headDim / 2]),
+      sin: float32(sin, [positions, this.spec.headDim / 2]),
+    };
+  }
+
+  /** Which blocks run, and how many rows of their weights. */
+  #blockFeeds(layers: readonly LayerSpec[]): Record<string, HostTensor> {
+    const { headDim } = this.spec;
+    const feeds: Record<string, HostTensor> = {};
+    this.spec.layers.forEach((dense, layer) => {
+      const { attention, mlp } = layers[layer];
+      if (dense.attention) {
+        const block = residentBlockName({ layer, kind: "attention" });
+        feeds[`${block}.keep`] = bool(attention !== null);
+        feeds[`${block}.query_rows`] = int64([(attention?.queryHeads ?? 0) * headDim], [1]);
+        feeds[`${block}.kv_rows`] = int64([(attention?.kvHeads ?? 0) * headDim], [1]);
+      }
+      if (dense.mlp) {
+        const block = residentBlockName({ layer, kind: "mlp" });
+        feeds[`${block}.keep`] = bool(mlp !== null);
+        feeds[`${block}.rows`] = int64([mlp?.intermediateSize ?? 0], [1]);
+      }
+    });
+    return feeds;
+  }
+
+  #check(layers: readonly LayerSpec[], sequences: readonly (readonly number[])[]) {
+    const { vocabSize, slidingWindow } = this.spec;
+    const { length } = sequences[0];
+    for (const sequence of sequences) {
+      if (sequence.length !== length) {
+        throw new RangeError(`a sequence has ${sequence.length} tokens and the first ${length}`);
+      }
+      for (const id of sequence) {
+        if (!Number.isInteger(id) || id < 0 || id >= vocabSize) {
+          throw new RangeError(`token id ${id} is not in the vocabulary, 0 to ${vocabSize - 1}`);
+        }
+      }
+    }
+    if (slidingWindow !== null && length > slidingWindow) {
+      throw new UnsupportedModelError(
+        `the model attends to the last ${slidingWindow} tokens only (sliding_window) and the sequence has ${length}; ` +
+          `Lopper needs sequences of at most ${slidingWindow} tokens (--seq-len ${slidingWindow})`,
+      );
+    }
+    // A graph would take what there is of rows that are not there, and say nothing.
+    if (layers.length !== this.spec.layers.length || !layers.every(this.#isPart, this)) {
+      throw new RangeError(
+        "the layers are not those of the checkpoint with fewer channels, KV groups or blocks",
+      );
+    }
+  }
+
+  #isPart({ attention, mlp }: LayerSpec, layer: number): boolean {
+    const dense = this.spec.layers[layer];
+    const within = (n: number, most: number | undefined) =>
+      Number.isInteger(n) && n >= 1 && most !== undefined && n <= most;
+    return (!mlp || within(mlp.intermediateSize, dense.mlp?.intermediateSize)) &&
+      (!attention || (within(attention.kvHeads, dense.attention?.kvHeads) &&
+        groupSize(attention) === groupSize(dense.attention!)));
+  }
+}
+
+/** All weights under the names that `residentDecoder` gives them, at full width. */
+function residentWeights(weights: LaidOutWeights): Weights {
+  const { spec } = weights;
+  const all: Record<string, Float32Array> = {};
+  // Weights may lie in a buffer that the next use overwrites, and the engine takes all of them at once.
+  const put = (name: string, data: Float32Array) => all[name] = data.slice();
+  spec.layers.forEach((shape, layer) => {
+    for (const kind of BLOCK_KINDS) {
+      if (!shape[kind]) continue;
+      for (const { name, data } of weights.block({ layer, kind }, shape)) {
+        put(`${residentBlockName({ layer, kind })}.${name}`, data);
+      }
+    }
+  });
+  put("norm", weights.finalNorm);
+  put("lm_head", weights.lmHead());
+  if (!spec.tiedEmbeddings) {
+    all.embedding = weights.embed(Array.from({ length: spec.vocabSize }, (_, id) => id));
+  }
+  return all;
+}

@@ -1,0 +1,306 @@
+import {
+  type Backend,
+  type BackendName,
+  type Executable,
+  type Feeds,
+  openBackend,
+} from "@lopper/backends";
+import { UnsupportedModelError, UnsupportedOpError } from "@lopper/core";
+import type { LayerSpec, ModelSpec } from "@lopper/core";
+import { DEMO_MODEL } from "@lopper/demo-model";
+import { nextTokens } from "@lopper/importance";
+import { openModel } from "@lopper/model-io";
+import { FileFolder } from "@lopper/model-io/files";
+import { Decoder, forwardFrom, LaidOutWeights, ResidentDecoder } from "@lopper/runtime";
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { maxAbsDifference } from "../packages/backends/testing/reference.ts";
+import { Random, randomLayers, randomOrder } from "./support/tiny_models.ts";
+
+const FIXTURES = fileURLToPath(new URL("fixtures/families", import.meta.url));
+const FAMILIES = [...Deno.readDirSync(FIXTURES)].map(({ name }) => name).sort();
+/** float32 sums of the same terms in another order, for losses of a few nats. */
+const TOLERANCE = 1e-4;
+
+interface Variant {
+  readonly name: string;
+  readonly backend: BackendName;
+  /** The operators that the graph must hold for the variant to test what it says. */
+  readonly wanted: readonly string[];
+  /** A change of the description, so that this engine takes the graphs of another. */
+  readonly as?: Partial<Backend["description"]>;
+}
+
+const VARIANTS: readonly Variant[] = [
+  { name: "cpu", backend: "cpu", wanted: ["Softmax", "LogSoftmax"] },
+  {
+    name: "cpu with the graph for CUDA",
+    backend: "cpu",
+    wanted: ["Attention", "LogSoftmax"],
+    as: { attentionOp: "attention" },
+  },
+  {
+    name: "cpu with the graph for WebGPU",
+    backend: "cpu",
+    wanted: ["Softmax", "ReduceMax"],
+    as: { logSoftmax: false },
+  },
+  { name: "wasm", backend: "wasm", wanted: ["Attention", "LogSoftmax"] },
+  { name: "cuda", backend: "cuda", wanted: ["LogSoftmax"] },
+  { name: "webgpu", backend: "webgpu", wanted: ["Softmax", "ReduceMax"] },
+];
+
+/** The same engine, with notes of what it compiles. */
+function recording(backend: Backend, change: Variant["as"], graphs: Uint8Array[]): Backend {
+  return {
+    description: { ...backend.description, ...change },
+    compile(onnx, weights): Promise<Executable> {
+      graphs.push(onnx);
+      return backend.compile(onnx, weights);
+    },
+    dispose: () => backend.dispose(),
+  };
+}
+
+/** Operators in a graph: their names stand there as text with their length before them. */
+function operators(onnx: Uint8Array): (name: string) => boolean {
+  const text = new TextDecoder("latin1").decode(onnx);
+  return (name) => text.includes(String.fromCharCode(0x22, name.length) + name);
+}
+
+/** Every shape that matters: nothing changed, each kind of block alone and gone, everything gone, and random ones. */
+function shapes(spec: ModelSpec, random: Random): (readonly LayerSpec[])[] {
+  const { layers } = spec;
+  return [
+    layers,
+    layers.map((layer) => ({ ...layer, mlp: null })),
+    layers.map((layer) => ({ ...layer, attention: null })),
+    layers.map(() => ({ attention: null, mlp: null })),
+    ...Array.from({ length: 4 }, () => randomLayers(spec, random)),
+  ];
+}
+
+function texts(spec: ModelSpec, count: number, length: number): number[][] {
+  return Array.from(
+    { length: count },
+    (_, s) => Array.from({ length }, (_, i) => (31 * i * i + 7 * s + 3 * i) % spec.vocabSize),
+  );
+}
+
+const devices = new Map<BackendName, Backend>();
+for (const name of ["cuda", "webgpu"] as const) {
+  try {
+    devices.set(name, (await openBackend(name, {})).backend);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    console.log(`skipped: the resident graph on ${name}: ${reason}`);
+  }
+}
+
+function engineTest(name: string, fn: () => Promise<void>) {
+  // The engines keep thread pools for the life of the process.
+  Deno.test({ name, sanitizeOps: false, sanitizeResources: false, fn });
+}
+
+for (const variant of VARIANTS) {
+  const device = variant.backend === "cuda" || variant.backend === "webgpu";
+  const backend = device
+    ? devices.get(variant.backend)
+    : (await openBackend(variant.backend, {})).backend;
+  if (!backend) continue;
+  const models = [...FAMILIES.map((name) => [name, `${FIXTURES}/${name}`])];
+  models.push(["the embedded model", fileURLToPath(DEMO_MODEL)]);
+  for (const [name, folder] of models) {
+    engineTest(`resident graph of ${name} on ${variant.name}: losses of the decoder`, async () => {
+      const reference = (await openBackend("cpu", { threads: 1 })).backend;
+      const random = new Random(7);
+      const model = await openModel(new FileFolder(folder));
+      const { spec } = model;
+      const weights = await LaidOutWeights.load(model, randomOrder(spec, random));
+      const graphs: Uint8Array[] = [];
+      const resident = new ResidentDecoder(recording(backend, variant.as, graphs), weights);
+      const decoder = new Decoder(reference, weights);
+      const sequences = texts(spec, 3, spec.slidingWindow ?? 40);
+      const seen: Float32Array[] = [];
+      for (const layers of shapes(spec, random)) {
+        const stream = await forwardFrom(decoder, layers, 0, await decoder.embed(sequences));
+        const expected = await decoder.nll(stream, nextTokens(sequences));
+        const got = await resident.nll(layers, sequences);
+        const difference = maxAbsDifference(got, expected);
+        assert.ok(difference < TOLERANCE, `off by ${difference} for ${JSON.stringify(layers)}`);
+        seen.push(expected);
+      }
+      // Shapes that made no difference would prove nothing.
+      for (const other of seen.slice(1, 4)) {
+        assert.ok(maxAbsDifference(seen[0], other) > 100 * TOLERANCE);
+      }
+      const graph = graphs.at(-1)!;
+      assert.deepEqual(variant.wanted.filter((op) => !operators(graph)(op)), []);
+      assert.ok(graph.length < 100_000, `${graph.length} bytes: weights are not in the graph`);
+      assert.ok(Math.abs(resident.blockTokens / decoder.blockTokens - 1) < 1e-9);
+      await resident.dispose();
+      await decoder.dispose();
+      await reference.dispose();
+      model.close();
+    });
+  }
+}
+
+for (const [name, device] of devices) {
+  engineTest(`block by block on ${name}: losses and logits of the CPU`, async () => {
+    const model = await openModel(new FileFolder(fileURLToPath(DEMO_MODEL)));
+    const { spec } = model;
+    const weights = await LaidOutWeights.load(model, randomOrder(spec, new Random(3)));
+    const sequences = texts(spec, 2, 70);
+    const layers = randomLayers(spec, new Random(4));
+    const run = async (backend: Backend) => {
+      const decoder = new Decoder(backend, weights);
+      const stream = await forwardFrom(decoder, layers, 0, await decoder.embed(sequences));
+      const nll = await decoder.nll(stream, nextTokens(sequences));
+      const logits = await decoder.logits(stream.data);
+      await decoder.dispose();
+      return [nll, logits];
+    };
+    const reference = (await openBackend("cpu", { threads: 1 })).backend;
+    const expected = await run(reference);
+    for (const [i, got] of (await run(device)).entries()) {
+      const difference = maxAbsDifference(got, expected[i]);
+      assert.ok(difference < TOLERANCE, `off by ${difference}`);
+    }
+    await reference.dispose();
+    model.close();
+  });
+}
+
+/** A resident decoder of a fixture on the CPU, whose backend may be changed. */
+async function withResident(
+  family: string,
+  fn: (resident: ResidentDecoder, weights: LaidOutWeights, backend: Backend) => Promise<void>,
+  change: (backend: Backend) => Backend = (backend) => backend,
+) {
+  const { backend } = await openBackend("cpu", { threads: 1 });
+  const model = await openModel(new FileFolder(`${FIXTURES}/${family}`));
+  const weights = await LaidOutWeights.load(model, randomOrder(model.spec, new Random(1)));
+  const resident = new ResidentDecoder(change(backend), weights);
+  try {
+    await fn(resident, weights, backend);
+  } finally {
+    await resident.dispose();
+    await backend.dispose();
+    model.close();
+  }
+}
+
+/** The same engine, with notes of the feeds of every run. */
+function watched(backend: Backend, runs: Feeds[]): Backend {
+  return {
+    description: backend.description,
+    async compile(onnx, weights) {
+      const executable = await backend.compile(onnx, weights);
+      return {
+        run(feeds) {
+          runs.push(feeds);
+          return executable.run(feeds);
+        },
+        dispose: () => executable.dispose(),
+      };
+    },
+    dispose: () => backend.dispose(),
+  };
+}
+
+engineTest("resident graph: sequences run in as many batches as the memory asks for", () => {
+  const runs: Feeds[] = [];
+  return withResident("qwen3", async (resident, weights, backend) => {
+    const { spec } = resident;
+    const sequences = texts(spec, 5, 9);
+    const whole = await resident.nll(spec.layers, sequences);
+    assert.equal(runs.length, 1);
+    const runValues = 2 * 9 * spec.vocabSize;
+    const small = new ResidentDecoder(watched(backend, runs), weights, { runValues });
+    const parts = await small.nll(spec.layers, sequences);
+    assert.deepEqual(runs.slice(1).map(({ ids }) => ids.dims), [[2, 9], [2, 9], [1, 9]]);
+    assert.ok(maxAbsDifference(parts, whole) < 1e-5);
+    await small.dispose();
+  }, (backend) => watched(backend, runs));
+});
+
+engineTest(
+  "resident graph: only tokens and lengths are fed, and a removed block is not run",
+  () => {
+    const runs: Feeds[] = [];
+    return withResident("qwen3", async (resident) => {
+      const { layers } = resident.spec;
+      const { attention, mlp } = layers[0];
+      const half = [{ attention: null, mlp }, { attention, mlp: null }, ...layers.slice(2)];
+      await resident.nll(half, texts(resident.spec, 1, 5));
+      const kept = Object.entries(runs[0])
+        .filter(([name]) => name.endsWith(".keep"))
+        .map(([name, { data }]) => [name, data[0]]);
+      assert.deepEqual(Object.fromEntries(kept), {
+        "layers.0.attention.keep": 0,
+        "layers.0.mlp.keep": 1,
+        "layers.1.attention.keep": 1,
+        "layers.1.mlp.keep": 0,
+      });
+      const floats = Object.entries(runs[0]).filter(([, { dtype }]) => dtype === "float32");
+      assert.deepEqual(floats.map(([name]) => name), ["cos", "sin"]);
+    }, (backend) => watched(backend, runs));
+  },
+);
+
+engineTest("resident graph: what the device refuses is computed with other operators there", () => {
+  const tried: string[] = [];
+  const refusing = (backend: Backend): Backend => ({
+    description: { ...backend.description, attentionOp: "attention" },
+    compile(onnx, weights) {
+      const has = operators(onnx);
+      tried.push(has("Attention") ? "Attention" : "Softmax");
+      if (has("Attention")) throw new UnsupportedOpError("test", "Attention");
+      return backend.compile(onnx, weights);
+    },
+    dispose: () => backend.dispose(),
+  });
+  return withResident("qwen3", async (resident) => {
+    await resident.nll(resident.spec.layers, texts(resident.spec, 1, 5));
+    await resident.nll(resident.spec.layers, texts(resident.spec, 1, 5));
+    assert.deepEqual(tried, ["Attention", "Softmax"]);
+  }, refusing);
+});
+
+engineTest("resident graph: shapes and texts that are not the model's are refused", async () => {
+  await withResident("mistral-sliding", async (resident) => {
+    const { spec } = resident;
+    const [attention, mlp] = [spec.layers[0].attention!, spec.layers[0].mlp!];
+    const changed = (layer: Partial<LayerSpec>) => [
+      { ...spec.layers[0], ...layer },
+      ...spec.layers.slice(1),
+    ];
+    const text = texts(spec, 2, 8);
+    const wrong: (readonly LayerSpec[])[] = [
+      spec.layers.slice(1),
+      changed({ mlp: { intermediateSize: mlp.intermediateSize + 1 } }),
+      changed({ mlp: { intermediateSize: 0 } }),
+      changed({
+        attention: { queryHeads: 2 * attention.queryHeads, kvHeads: 2 * attention.kvHeads },
+      }),
+      changed({ attention: { queryHeads: attention.kvHeads, kvHeads: attention.kvHeads } }),
+    ];
+    for (const layers of wrong) {
+      await assert.rejects(resident.nll(layers, text), RangeError, JSON.stringify(layers[0]));
+    }
+    const beyond = [...text, text[0].map(() => spec.vocabSize)];
+    await assert.rejects(resident.nll(spec.layers, beyond), RangeError);
+    await assert.rejects(resident.nll(spec.layers, [...text, [1, 2]]), RangeError);
+    await assert.rejects(resident.nll(spec.layers, texts(spec, 1, 9)), UnsupportedModelError);
+    assert.equal(resident.blockTokens, 0);
+    await resident.nll(spec.layers, text);
+  });
+  await withResident("llama-missing-blocks", async (resident) => {
+    const { spec } = resident;
+    const full = { attention: { queryHeads: 4, kvHeads: 2 }, mlp: { intermediateSize: 1 } };
+    assert.ok(spec.layers.some(({ attention, mlp }) => !attention || !mlp));
+    const layers = spec.layers.map(() => full);
+    await assert.rejects(resident.nll(layers, texts(spec, 1, 4)), RangeError);
+  });
+});
