@@ -1,5 +1,11 @@
 import { type Backend, openBackend } from "@lopper/backends";
-import { MemoryFolder, MemorySink, openModel, writePrunedModel } from "@lopper/model-io";
+import {
+  MemoryFolder,
+  MemorySink,
+  openModel,
+  prunedTensors,
+  writePrunedModel,
+} from "@lopper/model-io";
 import {
   Decoder,
   type KeyValues,
@@ -92,3 +98,45 @@ for (const [name, seeds] of Object.entries(SEEDS) as ["cpu" | "wasm", number][])
     },
   });
 }
+
+/** A matrix of numbers so small that processors treat them apart, and which an engine may take for 0. */
+function denormals(count: number): Uint8Array {
+  return new Uint8Array(Uint32Array.from({ length: count }, (_, i) => i % 0x7f_ffff + 1).buffer);
+}
+
+Deno.test({
+  name:
+    "what stays is copied as bytes, denormal numbers too, after an engine has run in the process",
+  sanitizeOps: false,
+  sanitizeResources: false,
+  async fn() {
+    const random = new Random(5);
+    const folder = await tinyModel(random);
+    const model = await openModel(folder);
+    const { backend } = await openBackend("cpu", { threads: 1 });
+    const decoder = new Decoder(backend, await LaidOutWeights.load(model, sourceOrder(model.spec)));
+    await sequenceLogits(decoder, [[1, 2, 3]]);
+    await decoder.dispose();
+
+    const file = await folder.readBytes("model.safetensors", 1e6);
+    const start = 8 + new DataView(file.buffer, file.byteOffset).getUint32(0, true);
+    file.set(denormals((file.length - start) / 4), start);
+    const files = {
+      "config.json": await folder.readBytes("config.json", 1e6),
+      "model.safetensors": file,
+    };
+    const tiny = await openModel(new MemoryFolder("denormals", files));
+    const order = randomOrder(tiny.spec, random);
+    const layers = randomLayers(tiny.spec, random);
+    const plan = planFromLayers(layers, order, { modelDigest: "sha256:test", removalOrder: [] });
+    let checked = 0;
+    for (const { name, dtype, data } of prunedTensors(tiny, plan)) {
+      assert.equal(dtype, "F32", name);
+      const kept = new Uint32Array((await data()).slice().buffer);
+      const source = new Set(new Uint32Array((await tiny.store.readBytes(name)).slice().buffer));
+      assert.ok(kept.every((bits) => bits !== 0 && source.has(bits)), name);
+      checked += kept.length;
+    }
+    assert.ok(checked > 500);
+  },
+});

@@ -87,7 +87,7 @@ export function planMemory(needs: MemoryNeeds, budget: number): MemoryPlan {
       ["one block or the head in float32", scratch],
       [
         `activations of ${batchTokens} tokens`,
-        engineCopies(backend) * activationBytes(spec, { tokens: batchTokens, length }),
+        engineCopies(backend) * activationBytes(spec, backend, { tokens: batchTokens, length }),
       ],
       [`the inputs of all blocks for ${batchTokens} tokens`, inputs],
     ];
@@ -126,7 +126,7 @@ function checkEngine({ spec, weights, length, backend }: MemoryNeeds) {
   if (memoryLimitBytes === null) return;
   const head = spec.vocabSize * spec.hiddenSize * 4;
   const needed = Math.max(weights.largestBlock, head) +
-    engineCopies(backend) * activationBytes(spec, { tokens: length, length });
+    engineCopies(backend) * activationBytes(spec, backend, { tokens: length, length });
   if (needed <= memoryLimitBytes) return;
   throw new InsufficientMemoryError(
     `backend ${name} can hold ${

@@ -30,7 +30,7 @@ const NEEDS: MemoryNeeds = {
   tokens: 28_672,
   batchTokens: 2048,
   fixed: false,
-  backend: { memoryLimitBytes: null, name: "cpu" } as BackendDescription,
+  backend: { memoryLimitBytes: null, name: "cpu", attentionOp: "gqa" } as BackendDescription,
 };
 
 Deno.test("memory: sizes are read as people write them, and 60 % of what is free is the default", () => {
@@ -49,9 +49,9 @@ Deno.test("memory: what is planned fits the budget, and a larger budget is used"
   let last = { batchTokens: 0, cacheBytes: 0, expandedBytes: 0 };
   for (let budget = 3.3e9; budget < 40e9; budget *= 1.05) {
     const plan = planMemory(NEEDS, budget);
-    const { spec, weights, length } = NEEDS;
+    const { spec, weights, length, backend } = NEEDS;
     const total = weights.held + plan.expandedBytes / 2 + weights.head + plan.cacheBytes +
-      activationBytes(spec, { tokens: plan.batchTokens, length });
+      activationBytes(spec, backend, { tokens: plan.batchTokens, length });
     assert.ok(total <= budget, `${total} of ${budget}`);
     assert.ok(plan.batchTokens >= last.batchTokens);
     assert.equal(plan.batchTokens % length, 0);

@@ -1,3 +1,4 @@
+import { TensorProto_DataType as DataType } from "onnx-buf";
 import { GraphBuilder, MICROSOFT } from "./graph_builder.ts";
 import { linear, linearTransposed, rmsNorm } from "./layers.ts";
 import { plainAttention } from "./plain_attention.ts";
@@ -22,6 +23,12 @@ export interface AttentionBlockOptions {
   readonly qkNorm: boolean;
   /** Reads the keys and values of earlier tokens and returns them with the new ones (for generation). */
   readonly kvCache: boolean;
+  /**
+   * `gqa` only, without `kvCache`, for one sequence of at least so many tokens: queries go in so many chunks, each over the
+   * keys up to its end. The operator multiplies all queries by all keys and masks half of it away afterwards; chunks leave
+   * out what they can of that half, and their scores fit into a cache.
+   */
+  readonly chunks?: number;
 }
 
 /**
@@ -30,7 +37,7 @@ export interface AttentionBlockOptions {
  * Feeds (float32 unless said): `hidden [B, T, H]`, `norm [H]`, `q [Q, H]`, `k [K, H]`, `v [K, H]`, `o [Q, H]` (the
  * output projection transposed), optional `q_bias [Q]`, `k_bias [K]`, `v_bias [K]`, `o_bias [H]`, `q_norm [D]`,
  * `k_norm [D]`; `cos` and `sin [P, D/2]`; for `gqa` `seqlens int32 [B]` (last position of each row, past included) and
- * `total int32 [1]` (past + T); for the others `positions int64 [B, T]`; with `kvCache` `past_key` and
+ * `total int32 [1]` (past + T), unless it has chunks; for the others `positions int64 [B, T]`; with `kvCache` `past_key` and
  * `past_value [B, kvHeads, S, D]`. Fetches: `out [B, T, H]`, with `kvCache` also `present_key`, `present_value`.
  */
 export function attentionBlock(options: AttentionBlockOptions): Uint8Array {
@@ -134,19 +141,45 @@ function pastInputs(g: GraphBuilder, options: AttentionBlockOptions): [string, s
 
 function groupQueryAttention(g: GraphBuilder, options: AttentionBlockOptions, p: Projections) {
   const shape = g.node("Concat", [p.batchAndLength, g.int64([-1])], { axis: 0 });
-  const [q, k, v] = [p.q, p.k, p.v].map((x) => g.node("Reshape", [x, shape]));
-  const [pastKey, pastValue] = pastInputs(g, options);
-  const seqlens = g.input("seqlens", "int32", ["B"]);
-  const total = g.input("total", "int32", [1]);
-  const [cos, sin] = rotaryInputs(g, options.headDim);
-  const outputs = g.nodes(
-    "GroupQueryAttention",
-    [q, k, v, pastKey, pastValue, seqlens, total, cos, sin],
-    3,
-    { num_heads: options.queryHeads, kv_num_heads: options.kvHeads, do_rotary: 1 },
-    MICROSOFT,
-  );
+  const qkv = [p.q, p.k, p.v].map((x) => g.node("Reshape", [x, shape]));
+  const past = pastInputs(g, options);
+  const table = rotaryInputs(g, options.headDim);
+  const heads = { num_heads: options.queryHeads, kv_num_heads: options.kvHeads, do_rotary: 1 };
+  /** Outputs: the context, and the keys and values of all tokens so far. */
+  const attend = (qkv: readonly string[], past: readonly string[], lengths: readonly string[]) =>
+    g.nodes("GroupQueryAttention", [...qkv, ...past, ...lengths, ...table], 3, heads, MICROSOFT);
+  if (options.chunks && options.chunks > 1) return [chunked(g, qkv, options.chunks, attend)];
+  const lengths = [g.input("seqlens", "int32", ["B"]), g.input("total", "int32", [1])];
+  const outputs = attend(qkv, past, lengths);
   return options.kvCache ? outputs : outputs.slice(0, 1);
+}
+
+/** The operator takes keys and values of earlier tokens beside more than one query for a batch of one only. */
+function chunked(
+  g: GraphBuilder,
+  qkv: readonly string[],
+  chunks: number,
+  attend: (
+    qkv: readonly string[],
+    past: readonly string[],
+    lengths: readonly string[],
+  ) => readonly string[],
+): string {
+  const parts = qkv.map((x) => g.nodes("Split", [x], chunks, { axis: 1, num_outputs: chunks }));
+  const int32 = (x: string) => g.node("Cast", [x], { to: DataType.INT32 });
+  const one = int32(g.int64([1]));
+  const contexts: string[] = [];
+  let past: readonly string[] = ["", ""];
+  let end: string | undefined;
+  for (let i = 0; i < chunks; i++) {
+    const part = parts.map((chunks) => chunks[i]);
+    const size = int32(g.node("Shape", [part[0]], { start: 1, end: 2 }));
+    end = end === undefined ? size : g.node("Add", [end, size]);
+    const [context, ...present] = attend(part, past, [g.node("Sub", [end, one]), end]);
+    contexts.push(context);
+    past = present;
+  }
+  return g.node("Concat", contexts, { axis: 1 });
 }
 
 /** `attention` and `plain`, which leave the rotary embedding and the order of the axes to the graph. */

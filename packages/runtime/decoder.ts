@@ -1,5 +1,6 @@
 import {
   type Backend,
+  type BackendDescription,
   type Executable,
   type Feeds,
   float32,
@@ -24,6 +25,19 @@ import type { LaidOutWeights } from "./weight_layout.ts";
 export const HEAD_CHUNK_VALUES = 12 * 1024 * 1024;
 /** GroupQueryAttention's rotary kernel takes head sizes that are multiples of this. */
 const GQA_HEAD_MULTIPLE = 16;
+/** Queries of a chunk of GroupQueryAttention: 9 heads over 2048 tokens were fastest with 256 (of 128 to 2048). */
+export const ATTENTION_CHUNK = 256;
+
+/** The operator that computes attention of a model on a backend. */
+export function attentionOpFor(spec: ModelSpec, { attentionOp }: BackendDescription): AttentionOp {
+  const fits = attentionOp !== "gqa" || spec.headDim % GQA_HEAD_MULTIPLE === 0;
+  return fits ? attentionOp : "attention";
+}
+
+/** In how many chunks the queries of a batch of sequences go through attention. */
+export function attentionChunks(op: AttentionOp, batch: number, length: number): number {
+  return op === "gqa" && batch === 1 ? Math.max(1, Math.floor(length / ATTENTION_CHUNK)) : 1;
+}
 
 /** A batch of equally long sequences in the residual stream: `data` is `[batch, length, hiddenSize]`. */
 export interface Stream {
@@ -231,8 +245,9 @@ export class Decoder {
     const total = (past?.length ?? 0) + length;
     this.#checkLength(total);
     const rope = this.#ropeFor(total);
-    const op = this.#attentionOp();
-    const run = await this.#attentionExecutable(op, attention, past !== null);
+    const op = attentionOpFor(this.spec, this.backend.description);
+    const chunks = past === null ? attentionChunks(op, batch, length) : 1;
+    const run = await this.#attentionExecutable(op, attention, past !== null, chunks);
     const tableShape = [rope.positions, headDim / 2];
     const position: Feeds = op === "gqa"
       ? {
@@ -278,18 +293,17 @@ export class Decoder {
     );
   }
 
-  #attentionOp() {
-    const { attentionOp } = this.backend.description;
-    const fits = attentionOp !== "gqa" || this.spec.headDim % GQA_HEAD_MULTIPLE === 0;
-    return fits ? attentionOp : "attention";
-  }
-
-  #attentionExecutable(op: AttentionOp, shape: AttentionShape, kvCache: boolean) {
+  #attentionExecutable(
+    op: AttentionOp,
+    shape: AttentionShape,
+    kvCache: boolean,
+    chunks: number,
+  ) {
     const { hiddenSize, headDim, rmsNormEps, biases, qkNorm } = this.spec;
     // GroupQueryAttention's head counts are attributes, so each count needs a graph of its own.
     const heads = op === "gqa" ? shape : { queryHeads: 0, kvHeads: 0 };
     return this.#executable(
-      `attention ${op} ${heads.queryHeads}:${heads.kvHeads} ${kvCache}`,
+      `attention ${op} ${heads.queryHeads}:${heads.kvHeads} ${kvCache} ${chunks}`,
       () =>
         attentionBlock({
           op,
@@ -301,6 +315,7 @@ export class Decoder {
           outputBias: biases.output,
           qkNorm,
           kvCache,
+          chunks,
         }),
     );
   }

@@ -1,5 +1,6 @@
+import type { BackendDescription } from "@lopper/backends";
 import type { ModelSpec } from "@lopper/core";
-import { HEAD_CHUNK_VALUES } from "./decoder.ts";
+import { attentionChunks, attentionOpFor, HEAD_CHUNK_VALUES } from "./decoder.ts";
 
 const FLOAT_BYTES = 4;
 
@@ -9,6 +10,7 @@ const FLOAT_BYTES = 4;
  */
 export function activationBytes(
   spec: ModelSpec,
+  backend: BackendDescription,
   { tokens, length }: { readonly tokens: number; readonly length: number },
 ): number {
   const { hiddenSize, headDim, layers, vocabSize } = spec;
@@ -19,11 +21,13 @@ export function activationBytes(
   const keys = widest(({ attention }) => attention?.kvHeads ?? 0);
   // gate, up, sigmoid, SiLU and product; the stream, its norm and the result
   const mlp = tokens * (5 * intermediate + 4 * hiddenSize);
-  // q, k, v before and after the rotary embedding, the context, the stream, its norm and the result; and the scores of
-  // every pair of positions
-  const attention = tokens * (3 * queries * headDim + 4 * keys * headDim + 4 * hiddenSize) +
-    tokens * length * queries;
+  // q, k, v before and after the rotary embedding, the context, the stream, its norm and the result
+  const attention = tokens * (3 * queries * headDim + 4 * keys * headDim + 4 * hiddenSize);
+  // of every pair of positions; chunks take turns, and each returns the keys and values of all tokens so far
+  const chunks = attentionChunks(attentionOpFor(spec, backend), tokens / length, length);
+  const scores = Math.ceil(length / chunks) * tokens * queries +
+    (chunks > 1 ? 4 * tokens * keys * headDim : 0);
   const rows = Math.min(tokens, Math.max(64, Math.floor(HEAD_CHUNK_VALUES / vocabSize)));
   const head = 2 * rows * vocabSize + 2 * rows * hiddenSize;
-  return FLOAT_BYTES * (mlp + attention + head);
+  return FLOAT_BYTES * (mlp + attention + scores + head);
 }
