@@ -24,9 +24,9 @@ export interface AttentionBlockOptions {
   /** Reads the keys and values of earlier tokens and returns them with the new ones (for generation). */
   readonly kvCache: boolean;
   /**
-   * `gqa` only, without `kvCache`, for one sequence of at least so many tokens: queries go in so many chunks, each over the
-   * keys up to its end. The operator multiplies all queries by all keys and masks half of it away afterwards; chunks leave
-   * out what they can of that half, and their scores fit into a cache.
+   * Without `kvCache`, for sequences of at least so many tokens: queries go in so many chunks, each over the keys up to its
+   * end. The operators multiply all queries by all keys and mask half of it away afterwards; chunks leave out what they can
+   * of that half, and their scores fit into a cache. `gqa` takes one sequence only then; `plain` knows no chunks.
    */
   readonly chunks?: number;
 }
@@ -145,41 +145,43 @@ function groupQueryAttention(g: GraphBuilder, options: AttentionBlockOptions, p:
   const past = pastInputs(g, options);
   const table = rotaryInputs(g, options.headDim);
   const heads = { num_heads: options.queryHeads, kv_num_heads: options.kvHeads, do_rotary: 1 };
-  /** Outputs: the context, and the keys and values of all tokens so far. */
   const attend = (qkv: readonly string[], past: readonly string[], lengths: readonly string[]) =>
     g.nodes("GroupQueryAttention", [...qkv, ...past, ...lengths, ...table], 3, heads, MICROSOFT);
-  if (options.chunks && options.chunks > 1) return [chunked(g, qkv, options.chunks, attend)];
-  const lengths = [g.input("seqlens", "int32", ["B"]), g.input("total", "int32", [1])];
-  const outputs = attend(qkv, past, lengths);
-  return options.kvCache ? outputs : outputs.slice(0, 1);
-}
-
-/** The operator takes keys and values of earlier tokens beside more than one query for a batch of one only. */
-function chunked(
-  g: GraphBuilder,
-  qkv: readonly string[],
-  chunks: number,
-  attend: (
-    qkv: readonly string[],
-    past: readonly string[],
-    lengths: readonly string[],
-  ) => readonly string[],
-): string {
-  const parts = qkv.map((x) => g.nodes("Split", [x], chunks, { axis: 1, num_outputs: chunks }));
+  const { chunks = 1 } = options;
+  if (chunks === 1) {
+    const lengths = [g.input("seqlens", "int32", ["B"]), g.input("total", "int32", [1])];
+    const outputs = attend(qkv, past, lengths);
+    return options.kvCache ? outputs : outputs.slice(0, 1);
+  }
   const int32 = (x: string) => g.node("Cast", [x], { to: DataType.INT32 });
   const one = int32(g.int64([1]));
-  const contexts: string[] = [];
-  let past: readonly string[] = ["", ""];
   let end: string | undefined;
-  for (let i = 0; i < chunks; i++) {
-    const part = parts.map((chunks) => chunks[i]);
+  return inChunks(g, qkv, { chunks, axis: 1 }, (part, past) => {
     const size = int32(g.node("Shape", [part[0]], { start: 1, end: 2 }));
     end = end === undefined ? size : g.node("Add", [end, size]);
-    const [context, ...present] = attend(part, past, [g.node("Sub", [end, one]), end]);
+    return attend(part, past, [g.node("Sub", [end, one]), end]);
+  });
+}
+
+/**
+ * Attention of queries in chunks along an axis, each with the keys and values of the earlier ones as its past.
+ * @param attend context, keys and values so far, of a part of q, k and v and of what was before.
+ */
+function inChunks(
+  g: GraphBuilder,
+  qkv: readonly string[],
+  { chunks, axis }: { readonly chunks: number; readonly axis: number },
+  attend: (part: readonly string[], past: readonly string[]) => readonly string[],
+): [context: string] {
+  const parts = qkv.map((x) => g.nodes("Split", [x], chunks, { axis, num_outputs: chunks }));
+  const contexts: string[] = [];
+  let past: readonly string[] = ["", ""];
+  for (let i = 0; i < chunks; i++) {
+    const [context, ...present] = attend(parts.map((part) => part[i]), past);
     contexts.push(context);
     past = present;
   }
-  return g.node("Concat", contexts, { axis: 1 });
+  return [g.node("Concat", contexts, { axis })];
 }
 
 /** `attention` and `plain`, which leave the rotary embedding and the order of the axes to the graph. */
@@ -205,9 +207,11 @@ function onnxAttention(
   inputs: HeadTensors,
   past: readonly string[],
 ) {
-  return options.kvCache
-    ? g.nodes("Attention", [...inputs, "", ...past], 3, { is_causal: 1 })
-    : g.nodes("Attention", inputs, 1, { is_causal: 1 });
+  const { kvCache, chunks = 1 } = options;
+  const attend = (qkv: readonly string[], past: readonly string[], outputs: number) =>
+    g.nodes("Attention", [...qkv, "", ...past], outputs, { is_causal: 1 });
+  if (chunks > 1) return inChunks(g, inputs, { chunks, axis: 2 }, (...part) => attend(...part, 3));
+  return attend(inputs, past, kvCache ? 3 : 1);
 }
 
 function plain(

@@ -36,7 +36,9 @@ export function attentionOpFor(spec: ModelSpec, { attentionOp }: BackendDescript
 
 /** In how many chunks the queries of a batch of sequences go through attention. */
 export function attentionChunks(op: AttentionOp, batch: number, length: number): number {
-  return op === "gqa" && batch === 1 ? Math.max(1, Math.floor(length / ATTENTION_CHUNK)) : 1;
+  // GroupQueryAttention takes a past beside more than one query for a batch of one only.
+  const possible = op === "attention" || (op === "gqa" && batch === 1);
+  return possible ? Math.max(1, Math.floor(length / ATTENTION_CHUNK)) : 1;
 }
 
 /** A batch of equally long sequences in the residual stream: `data` is `[batch, length, hiddenSize]`. */

@@ -74,44 +74,48 @@ engineTest("a removed block costs nothing and changes nothing", "qwen3", async (
   assert.equal(cost, 0);
 });
 
-engineTest(
-  "attention of one long sequence goes in chunks, and gives what sequences of a batch give without",
-  "demo",
-  async ({ backend, weights }) => {
-    const graphs: Uint8Array[] = [];
-    const recording: Backend = {
-      description: backend.description,
-      compile(onnx, weights) {
-        graphs.push(onnx);
-        return backend.compile(onnx, weights);
-      },
-      dispose: () => backend.dispose(),
-    };
-    const decoder = new Decoder(recording, weights);
-    const { layers, vocabSize } = decoder.spec;
-    const operator = "GroupQueryAttention";
-    const chunks = (onnx: Uint8Array) =>
-      new TextDecoder("latin1").decode(onnx).split(
-        `"${String.fromCharCode(operator.length)}${operator}`,
-      )
-        .length - 1;
-    const cases = [
-      { length: 2 * ATTENTION_CHUNK - 1, wanted: [1] },
-      { length: 2 * ATTENTION_CHUNK, wanted: [1, 2] },
-      // not equally long
-      { length: 3 * ATTENTION_CHUNK + 1, wanted: [1, 2, 3] },
-    ];
-    for (const { length, wanted } of cases) {
-      const ids = Array.from({ length }, (_, i) => (i * 7919) % vocabSize);
-      const one = await decoder.runBlock(0, layers, await decoder.embed([ids]));
-      const two = await decoder.runBlock(0, layers, await decoder.embed([ids, ids]));
-      const difference = maxAbsDifference(one.data, two.data.subarray(0, one.data.length));
-      assert.ok(difference < 1e-6, `length ${length}: off by ${difference}`);
-      assert.deepEqual(graphs.map(chunks).sort(), wanted);
-    }
-    await decoder.dispose();
-  },
-);
+for (
+  const [op, operator] of [["gqa", "GroupQueryAttention"], ["attention", "Attention"]] as const
+) {
+  engineTest(
+    `${operator}: a long sequence in chunks is the same without`,
+    "demo",
+    async (whole) => {
+      const { backend, weights } = whole;
+      const graphs: Uint8Array[] = [];
+      const recording: Backend = {
+        description: { ...backend.description, attentionOp: op },
+        compile(onnx, weights) {
+          graphs.push(onnx);
+          return backend.compile(onnx, weights);
+        },
+        dispose: () => backend.dispose(),
+      };
+      const decoder = new Decoder(recording, weights);
+      const { layers, vocabSize } = decoder.spec;
+      // An operator's name stands in the graph as text behind its length.
+      const mark = `"${String.fromCharCode(operator.length)}${operator}`;
+      const chunks = (onnx: Uint8Array) =>
+        new TextDecoder("latin1").decode(onnx).split(mark).length - 1;
+      const cases = [
+        { length: 2 * ATTENTION_CHUNK - 1, wanted: [1] },
+        { length: 2 * ATTENTION_CHUNK, wanted: [1, 2] },
+        // not equally long
+        { length: 3 * ATTENTION_CHUNK + 1, wanted: [1, 2, 3] },
+      ];
+      for (const { length, wanted } of cases) {
+        const ids = Array.from({ length }, (_, i) => (i * 7919) % vocabSize);
+        const one = await decoder.runBlock(0, layers, await decoder.embed([ids]));
+        // GroupQueryAttention does not go in chunks for more sequences than one.
+        const two = await whole.runBlock(0, layers, await whole.embed([ids, ids]));
+        const difference = maxAbsDifference(one.data, two.data.subarray(0, one.data.length));
+        assert.ok(difference < 1e-6, `length ${length}: off by ${difference}`);
+        assert.deepEqual(graphs.map(chunks).sort(), wanted);
+      }
+      await decoder.dispose();
+    },
+  );
+}
 
 engineTest(
   "the head costs its multiply-accumulates over a mean block's",
