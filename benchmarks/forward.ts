@@ -2,27 +2,24 @@
  * One variant of the forward benchmark, in a process of its own: runs a model from token ids to the NLL of every token
  * and prints one JSON object.
  *
- * Usage: deno run -A benchmarks/forward.ts MODEL BACKEND THREADS LENGTH TOKENS REPEATS
+ * Usage: deno run -A benchmarks/forward.ts MODEL BACKEND THREADS IDS.json REPEATS
+ * IDS.json is a list of equally long lists of token ids.
  */
 import { type BackendName, openBackend } from "@lopper/backends";
-import { nextTokens } from "@lopper/importance";
+import { DEFAULT_BATCH_TOKENS, nextTokens } from "@lopper/importance";
 import { openModel } from "@lopper/model-io";
 import { FileFolder } from "@lopper/model-io/files";
 import { Decoder, forwardFrom, LaidOutWeights, sourceOrder } from "@lopper/runtime";
+import { peakResidentBytes, timed } from "./measure.ts";
 
-const [path, name] = Deno.args;
-const [threads, length, tokens, repeats] = Deno.args.slice(2).map(Number);
-/** Tokens that run through a block together, as the search runs them. */
-const BATCH_TOKENS = 2048;
+const [path, name, threads, ids, repeats] = Deno.args;
+const sequences: number[][] = JSON.parse(await Deno.readTextFile(ids));
+const length = sequences[0].length;
 
 const model = await openModel(new FileFolder(path));
-const { backend } = await openBackend(name as BackendName, { threads });
+const { backend } = await openBackend(name as BackendName, { threads: Number(threads) });
 const decoder = new Decoder(backend, await LaidOutWeights.load(model, sourceOrder(model.spec)));
-const sequences = Array.from(
-  { length: tokens / length },
-  (_, s) => Array.from({ length }, (_, i) => (s * 7919 + i * 104729) % model.spec.vocabSize),
-);
-const perBatch = Math.max(1, BATCH_TOKENS / length);
+const perBatch = Math.max(1, Math.floor(DEFAULT_BATCH_TOKENS / length));
 
 async function pass(): Promise<number> {
   let sum = 0;
@@ -37,16 +34,12 @@ async function pass(): Promise<number> {
   return sum / (sequences.length * (length - 1));
 }
 
-const nll = await pass();
-const before = decoder.blockTokens;
-const started = performance.now();
-for (let i = 0; i < repeats; i++) await pass();
-const seconds = (performance.now() - started) / 1000;
+const { value: nll, seconds } = await timed(pass, Number(repeats));
 console.log(JSON.stringify({
-  tokensPerSecond: repeats * tokens / seconds,
-  blockTokens: (decoder.blockTokens - before) / repeats,
+  tokensPerSecond: sequences.length * length / seconds,
+  blockTokens: decoder.blockTokens / (Number(repeats) + 1),
   nll,
-  residentBytes: Deno.memoryUsage().rss,
+  peakResidentBytes: peakResidentBytes(),
   engine: backend.description.engine,
 }));
 Deno.exit(0);

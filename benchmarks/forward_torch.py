@@ -1,6 +1,6 @@
 """One PyTorch variant of the forward benchmark, in a process of its own: the same ids, model and measure as forward.ts.
 
-Usage: python forward_torch.py MODEL THREADS LENGTH TOKENS REPEATS
+Usage: python forward_torch.py MODEL THREADS IDS.json REPEATS
 """
 import json
 import os
@@ -8,8 +8,8 @@ import resource
 import sys
 import time
 
-path = sys.argv[1]
-threads, length, tokens, repeats = map(int, sys.argv[2:])
+path, threads, ids_file, repeats = sys.argv[1:]
+threads, repeats = int(threads), int(repeats)
 os.environ["OMP_NUM_THREADS"] = str(threads)
 
 import torch
@@ -19,10 +19,8 @@ torch.set_num_threads(threads)
 model = transformers.AutoModelForCausalLM.from_pretrained(
     path, dtype=torch.float32, attn_implementation="sdpa"
 ).eval()
-vocab = model.config.vocab_size
-ids = torch.tensor(
-    [[(s * 7919 + i * 104729) % vocab for i in range(length)] for s in range(tokens // length)]
-)
+ids = torch.tensor(json.load(open(ids_file)))
+length = ids.shape[1]
 per_batch = max(1, 2048 // length)
 
 
@@ -42,13 +40,13 @@ nll = forward_pass()
 started = time.perf_counter()
 for _ in range(repeats):
     forward_pass()
-seconds = time.perf_counter() - started
+seconds = (time.perf_counter() - started) / repeats
 print(
     json.dumps(
         {
-            "tokensPerSecond": repeats * tokens / seconds,
+            "tokensPerSecond": ids.numel() / seconds,
             "nll": nll,
-            "residentBytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "peakResidentBytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             "engine": f"torch {torch.__version__}, transformers {transformers.__version__}, sdpa",
         }
     )

@@ -3,7 +3,7 @@
 # Stops at the first thing that fails; a backend that does not open fails with the reason.
 #
 # Usage: benchmarks/gpu_check.sh [BACKEND [MODEL]]     BACKEND is cuda (the default) or webgpu
-# LENGTH, TOKENS and REPEATS in the environment change the size of the benchmark; DENO names another deno.
+# REPEATS in the environment changes the length of the benchmark; DENO names another deno.
 #
 # For cuda, copy libonnxruntime_providers_{shared,cuda}.so first into the folder that the refusal names, e.g. from
 #   pip download --no-deps onnxruntime-gpu==1.30.0 && unzip onnxruntime_gpu-*.whl 'onnxruntime/capi/*.so'
@@ -13,7 +13,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 backend=${1:-cuda}
 model=${2:-packages/demo-model/data/model}
-length=${LENGTH:-1024} tokens=${TOKENS:-8192} repeats=${REPEATS:-3}
+repeats=${REPEATS:-3}
+ids=$(mktemp)
+trap 'rm -f "$ids"' EXIT
+python3 -c "import json; print(json.dumps([[(s * 7919 + i * 104729) % 4096 for i in range(1024)] for s in range(8)]))" >"$ids"
 deno=${DENO:-deno}
 
 case $backend in cuda | webgpu) ;; *) echo "BACKEND is $backend; it needs to be cuda or webgpu" >&2; exit 2 ;; esac
@@ -29,6 +32,6 @@ $deno test -A --filter "$backend:" packages/backends/gpu_backend_test.ts
 say "resident graph and block by block, against the CPU"
 $deno test -A --filter "on $backend" tests/resident_graph_test.ts
 say "forward benchmark: cpu, $backend fed block by block, $backend with resident weights"
-$deno run -A benchmarks/forward.ts "$model" cpu "$(nproc)" "$length" "$tokens" "$repeats"
-$deno run -A benchmarks/forward.ts "$model" "$backend" 1 "$length" "$tokens" "$repeats"
-$deno run -A benchmarks/forward_resident.ts "$model" "$backend" "$length" "$tokens" "$repeats"
+$deno run -A benchmarks/forward.ts "$model" cpu "$(nproc)" "$ids" "$repeats"
+$deno run -A benchmarks/forward.ts "$model" "$backend" 1 "$ids" "$repeats"
+$deno run -A benchmarks/forward_resident.ts "$model" "$backend" "$ids" "$repeats"

@@ -1,88 +1,113 @@
 /**
- * Measures forward + NLL throughput of the embedded model on each backend: a fresh process per variant and round, variants in
- * alternating order, outputs compared before any time is believed, raw rounds kept.
- *
- * Usage: deno task bench [ROUNDS]
+ * Runs a benchmark and keeps its raw rounds in results/: `deno task bench NAME [options]`. README.md says what each
+ * measured. Nothing else should run on the machine meanwhile.
  */
-import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { benchEstimate } from "./bench_estimate.ts";
+import { benchFast } from "./bench_fast.ts";
+import { benchForward } from "./bench_forward.ts";
+import { benchGrowth } from "./bench_growth.ts";
+import { benchSearch, type SearchCase } from "./bench_search.ts";
+import { benchTechniques } from "./bench_techniques.ts";
+import { DEMO } from "./harness.ts";
 
-interface Variant {
-  readonly backend: string;
-  readonly threads: number;
-  readonly length: number;
-}
-interface Round {
-  readonly tokensPerSecond: number;
-  readonly blockTokens: number;
-  readonly nll: number;
-  readonly residentBytes: number;
-  readonly engine: string;
-}
+const USAGE = `usage: deno task bench NAME [options]
 
-/** Largest difference of the mean NLL, in nats, between two variants that compute the same. */
-const NLL_TOLERANCE = 1e-4;
+  forward      forward + NLL throughput of the engines, and of PyTorch with --python
+  search       exhaustive, fast, and with --python, --published and --code the published search
+  fast         what fast saves and loses, over three seeds
+  techniques   each technique of the fast search alone
+  growth       cost against layers, width, calibration tokens and ratio
+  estimate     what large models would take, on paper (--gflops, --fast-factor)
 
-const rounds = Number(Deno.args[0] ?? 5);
-const variants: Variant[] = [256, 512].flatMap((length) =>
-  ["cpu", "wasm"].flatMap((backend) => [1, 2].map((threads) => ({ backend, threads, length })))
-);
+  --smollm2 DIR     measure SmolLM2-135M (convert_smollm2.py writes it) instead of the embedded model
+  --rounds N        rounds of each variant (default: 3)
+  --python FILE     a Python with what requirements.txt names
+  --published FILE  a script: FILE CODE MODEL TEXTS.json OUT.json [flags of the published search]
+  --code DIR        the published run_multipruner.py and utils.py
+  --work DIR        where "fast" keeps its runs (default: lopper-bench-fast)`;
 
-async function run(script: string, args: readonly string[]): Promise<string> {
-  const command = new Deno.Command(script, { args: [...args], stderr: "piped" });
-  const { success, stdout, stderr } = await command.output();
-  if (!success) throw new Error(new TextDecoder().decode(stderr));
-  return new TextDecoder().decode(stdout).trim();
-}
-
-const forward = fileURLToPath(new URL("forward.ts", import.meta.url));
-const results = variants.map((variant) => ({ ...variant, rounds: [] as Round[] }));
-for (let round = 0; round < rounds; round++) {
-  const order = round % 2 === 0 ? results : results.toReversed();
-  for (const { backend, threads, length, rounds } of order) {
-    const args = [
-      "run",
-      "--quiet",
-      "--allow-all",
-      forward,
-      backend,
-      String(threads),
-      String(length),
-    ];
-    rounds.push(JSON.parse(await run(Deno.execPath(), args)));
-  }
-}
-for (const { length, rounds } of results) {
-  const reference = results.find((other) => other.length === length)!.rounds[0];
-  for (const { nll, blockTokens } of rounds) {
-    if (Math.abs(nll - reference.nll) > NLL_TOLERANCE || blockTokens !== reference.blockTokens) {
-      throw new Error(`variants of length ${length} disagree: ${nll} and ${reference.nll}`);
-    }
-  }
-}
-
-const median = (values: readonly number[]) =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
-const cpuModel = (await Deno.readTextFile("/proc/cpuinfo").catch(() => ""))
-  .match(/model name\s*: (.*)/)?.[1] ?? "unknown";
-const report = {
-  what: "forward + NLL of the embedded model, 4096 tokens a pass",
-  commit: await run("git", ["rev-parse", "HEAD"]).catch(() => "unknown"),
-  machine: { cpu: cpuModel, cores: navigator.hardwareConcurrency, deno: Deno.version.deno },
-  rounds,
-  results,
+/** Whole searches of the embedded model, and a few steps of every stage of a larger one. */
+const DEMO_CASE: SearchCase = {
+  name: "demo",
+  model: DEMO,
+  samples: { block: 24, width: 12 },
+  seqLen: 256,
+  ratio: 20,
+  distribution: "44:52:4",
+  mlpGroup: 32,
+  attentionGroup: 96,
 };
-const file = new URL("results/forward.json", import.meta.url);
-await Deno.mkdir(new URL(".", file), { recursive: true });
-await Deno.writeTextFile(file, JSON.stringify(report, null, 1) + "\n");
-console.log(
-  "| backend | threads | length | tokens/s (median) | block-tokens a pass | resident MB |",
-);
-console.log("| --- | ---: | ---: | ---: | ---: | ---: |");
-for (const { backend, threads, length, rounds } of results) {
-  const cell = (of: (round: Round) => number) => Math.round(median(rounds.map(of)));
-  console.log(
-    `| ${backend} | ${threads} | ${length} | ${cell((r) => r.tokensPerSecond)} | ${
-      cell((r) => r.blockTokens)
-    } | ${cell((r) => r.residentBytes / 1e6)} |`,
-  );
+const SMOLLM2_STEPS = {
+  name: "smollm2",
+  samples: { block: 8, width: 6 },
+  seqLen: 512,
+  ratio: 1.4,
+  distribution: "30:50:20",
+  mlpGroup: 256,
+  attentionGroup: 192,
+};
+/** A whole search of SmolLM2-135M that an exhaustive one gets through in an hour. */
+const SMOLLM2_WHOLE = {
+  ...SMOLLM2_STEPS,
+  samples: { block: 30, width: 15 },
+  seqLen: 256,
+  ratio: 20,
+  distribution: "44:52:4",
+};
+const SEEDS = [1, 2, 3];
+
+const { values: flags, positionals: [name] } = parseArgs({
+  allowPositionals: true,
+  options: {
+    smollm2: { type: "string" },
+    rounds: { type: "string", default: "3" },
+    python: { type: "string" },
+    published: { type: "string" },
+    code: { type: "string" },
+    work: { type: "string", default: "lopper-bench-fast" },
+    gflops: { type: "string" },
+    "fast-factor": { type: "string" },
+  },
+});
+const { smollm2, python, published: script, code } = flags;
+const rounds = Number(flags.rounds);
+const published = python && script && code ? { python, script, code } : undefined;
+
+switch (name) {
+  case "forward":
+    await benchForward({
+      name: smollm2 ? "smollm2" : "demo",
+      model: smollm2 ?? DEMO,
+      lengths: smollm2 ? [512, 2048] : [512, 1024],
+      tokens: smollm2 ? 2048 : 8192,
+      rounds,
+      python,
+    });
+    break;
+  case "search":
+    await benchSearch(
+      smollm2 ? { ...SMOLLM2_STEPS, model: smollm2 } : DEMO_CASE,
+      rounds,
+      published,
+    );
+    break;
+  case "fast":
+    await benchFast(smollm2 ? { ...SMOLLM2_WHOLE, model: smollm2 } : DEMO_CASE, SEEDS, flags.work);
+    break;
+  case "techniques":
+    await benchTechniques(DEMO_CASE, SEEDS);
+    break;
+  case "growth":
+    await benchGrowth();
+    break;
+  case "estimate":
+    await benchEstimate({
+      laptopGflops: Number(flags.gflops),
+      fastFactor: Number(flags["fast-factor"]),
+    });
+    break;
+  default:
+    console.error(USAGE);
+    Deno.exit(2);
 }

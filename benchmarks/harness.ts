@@ -1,0 +1,120 @@
+/** What every benchmark shares: fresh processes in alternating order, raw rounds kept, and where they were taken. */
+import { openTokenizer } from "@lopper/model-io";
+import { FileFolder } from "@lopper/model-io/files";
+import { fileURLToPath } from "node:url";
+
+export const ROOT = new URL("../", import.meta.url);
+export const DEMO = fileURLToPath(new URL("packages/demo-model/data/model", ROOT));
+const CALIBRATION = new URL("packages/demo-model/data/calibration.jsonl", ROOT);
+const MAIN = fileURLToPath(new URL("apps/cli/main.ts", ROOT));
+
+/** The path of a file of this folder. */
+export function here(file: string): string {
+  return fileURLToPath(new URL(file, import.meta.url));
+}
+
+/** What a process printed. @throws {Error} with what it wrote to standard error, when it fails. */
+export async function output(
+  command: string,
+  args: readonly string[],
+  env: Record<string, string> = {},
+): Promise<string> {
+  const cwd = fileURLToPath(ROOT);
+  const process = new Deno.Command(command, { args: [...args], env, cwd, stderr: "piped" });
+  const { success, stdout, stderr } = await process.output();
+  if (!success) {
+    throw new Error(`${command} ${args.join(" ")}:\n${new TextDecoder().decode(stderr)}`);
+  }
+  return new TextDecoder().decode(stdout).trim();
+}
+
+/** Runs a script of this folder in a process of its own. */
+export function script(file: string, args: readonly string[]): Promise<string> {
+  return output(Deno.execPath(), ["run", "--quiet", "--allow-all", here(file), ...args]);
+}
+
+/** Runs Lopper's command line in a process of its own. */
+export function lopper(args: readonly string[]): Promise<string> {
+  return output(Deno.execPath(), ["run", "--quiet", "--allow-all", MAIN, ...args]);
+}
+
+export interface Variant<R> {
+  readonly name: string;
+  run(): Promise<R>;
+}
+
+/** The rounds of a variant, as they came. */
+export interface Rounds<R> {
+  readonly name: string;
+  readonly rounds: readonly R[];
+}
+
+/** Runs all variants once a round, every second round in the opposite order. */
+export async function alternate<R>(
+  variants: readonly Variant<R>[],
+  rounds: number,
+): Promise<readonly Rounds<R>[]> {
+  const results = variants.map((variant) => ({ variant, rounds: [] as R[] }));
+  for (let round = 0; round < rounds; round++) {
+    for (const { variant, rounds } of round % 2 === 0 ? results : results.toReversed()) {
+      console.error(`round ${round + 1}: ${variant.name}`);
+      rounds.push(await variant.run());
+    }
+  }
+  return results.map(({ variant: { name }, rounds }) => ({ name, rounds }));
+}
+
+/** The middle value; the mean of the two in the middle where there are as many below as above. */
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length / 2;
+  return (sorted[Math.floor(middle)] + sorted[Math.ceil(middle) - 1]) / 2;
+}
+
+/** Writes results/NAME.json: what was run, where, and every round. */
+export async function save(name: string, data: Record<string, unknown>): Promise<void> {
+  const git = (...args: string[]) => output("git", args).catch(() => "unknown");
+  const cpu = (await Deno.readTextFile("/proc/cpuinfo").catch(() => ""))
+    .match(/model name\s*: (.*)/)?.[1] ?? "unknown";
+  const report = {
+    command: `deno task bench ${Deno.args.join(" ")}`,
+    commit: await git("rev-parse", "HEAD"),
+    uncommitted: (await git("status", "--porcelain", "packages", "apps")) !== "",
+    date: new Date().toISOString().slice(0, 10),
+    machine: { cpu, cores: navigator.hardwareConcurrency, deno: Deno.version.deno },
+    ...data,
+  };
+  const file = new URL(`results/${name}.json`, import.meta.url);
+  await Deno.mkdir(new URL(".", file), { recursive: true });
+  await Deno.writeTextFile(file, JSON.stringify(report, null, 1) + "\n");
+}
+
+/** Prints a Markdown table. */
+export function printTable(head: readonly string[], rows: readonly (readonly unknown[])[]) {
+  const line = (cells: readonly unknown[]) => `| ${cells.join(" | ")} |`;
+  console.log([line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n"));
+}
+
+/** Samples of the calibration text that Lopper comes with. */
+export async function samples(from: number, to: number): Promise<readonly string[]> {
+  const lines = (await Deno.readTextFile(CALIBRATION)).split("\n").filter((line) => line !== "");
+  return lines.slice(from, to).map((line) => JSON.parse(line).text);
+}
+
+/** The first `count` token ids of that text under a model's tokenizer, in sequences of `length`. */
+export async function tokenIds(model: string, count: number, length: number): Promise<number[][]> {
+  const tokenizer = await openTokenizer(new FileFolder(model));
+  const ids = tokenizer.encode((await samples(0, Infinity)).join("\n\n"));
+  if (ids.length < count) throw new Error(`${ids.length} tokens of text, and ${count} are needed`);
+  return Array.from({ length: count / length }, (_, s) => ids.slice(s * length, (s + 1) * length));
+}
+
+/** Runs `body` in a folder that is removed afterwards. */
+export async function inTemporaryFolder<T>(body: (path: string) => Promise<T>): Promise<T> {
+  const path = await Deno.makeTempDir({ prefix: "lopper-bench-" });
+  try {
+    return await body(path);
+  } finally {
+    await Deno.remove(path, { recursive: true });
+  }
+}
