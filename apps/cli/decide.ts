@@ -7,9 +7,15 @@ import {
   type RunFlags,
   UnreachableTargetError,
 } from "@lopper/core";
-import { type CalibrationSet, type Scorer, shuffled, SuffixScorer } from "@lopper/importance";
+import {
+  type CalibrationSet,
+  ResidentScorer,
+  type Scorer,
+  shuffled,
+  SuffixScorer,
+} from "@lopper/importance";
 import { fromPublishedConfig, type Model, parsePlanFile } from "@lopper/model-io";
-import type { Decoder, UnitOrder } from "@lopper/runtime";
+import { Decoder, type ResidentDecoder, type UnitOrder } from "@lopper/runtime";
 import {
   exhaustive,
   greedySearch,
@@ -61,21 +67,20 @@ const FIRST_ROUND = 1 / 8;
 
 /** The scorer of one kind of samples for the search that the flags ask for. */
 export function openScorer(
-  decoder: Decoder,
+  decoder: Decoder | ResidentDecoder,
   set: CalibrationSet,
   flags: RunFlags,
   cacheBytes: number,
 ): Scorer {
   const { batchTokens } = flags;
-  if (flags.search === "exhaustive") {
-    return new SuffixScorer(decoder, set, { cacheBytes, batchTokens });
-  }
   const tokens = set.sequences.length * set.length;
-  return new SuffixScorer(decoder, set, {
-    cacheBytes,
+  const batches = flags.search === "exhaustive" ? { batchTokens } : {
     batchTokens: Math.min(batchTokens, Math.ceil(tokens * FIRST_ROUND)),
     order: shuffled(set.sequences.length, flags.seed),
-  });
+  };
+  return decoder instanceof Decoder
+    ? new SuffixScorer(decoder, set, { cacheBytes, ...batches })
+    : new ResidentScorer(decoder, set, batches);
 }
 
 /** The way in which the flags ask for steps to be decided. */
@@ -92,7 +97,8 @@ export interface SearchRun {
   readonly flags: RunFlags;
   readonly policy: SearchPolicy;
   readonly order: UnitOrder;
-  readonly decoder: Decoder;
+  /** What the scorers run on. */
+  readonly decoder: Decoder | ResidentDecoder;
   readonly scorers: { readonly block: Scorer; readonly width: Scorer };
   readonly folder: RunFolder;
   readonly onEvent: (event: SearchEvent) => void;

@@ -1,4 +1,6 @@
+export { type BatchOptions, DEFAULT_BATCH_TOKENS } from "./batches.ts";
 export * from "./calibration.ts";
 export * from "./perplexity.ts";
+export * from "./resident_scorer.ts";
 export * from "./scorer.ts";
 export * from "./weight_order.ts";

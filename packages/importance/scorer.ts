@@ -1,5 +1,6 @@
 import { blockIndex, type BlockKind, headCostInBlocks, type LayerSpec } from "@lopper/core";
 import { blockCount, type Decoder, forwardFrom, type Stream } from "@lopper/runtime";
+import { batchNumbers, type BatchOptions, forwardCost, sequencesPerBatch } from "./batches.ts";
 import type { CalibrationSet } from "./calibration.ts";
 import { nextTokens, perplexity, sequenceMeans } from "./perplexity.ts";
 
@@ -44,9 +45,9 @@ export interface Scorer {
   ): Promise<readonly number[]>;
   /**
    * How far a candidate moves the output of the block that it changes, relative to the residual stream there: the mean
-   * over a batch's tokens of ‖h′ − h‖² / ‖h‖². It costs at most that one block.
+   * over a batch's tokens of ‖h′ − h‖² / ‖h‖². It costs at most that one block. Not every scorer can tell.
    */
-  perturbation(
+  perturbation?(
     trunk: readonly LayerSpec[],
     candidate: Scorable,
     batch: number,
@@ -57,17 +58,11 @@ export interface Scorer {
   release(): void;
 }
 
-export interface SuffixScorerOptions {
+export interface SuffixScorerOptions extends BatchOptions {
   /** Bytes that kept block inputs may take. */
   readonly cacheBytes: number;
-  /** Tokens that run through a block together. */
-  readonly batchTokens?: number;
-  /** The order in which sequences go into batches, a permutation of their numbers; without it, that of the set. */
-  readonly order?: readonly number[];
 }
 
-/** Enough to keep a matrix product busy, little enough that a block's activations stay near the caches. */
-export const DEFAULT_BATCH_TOKENS = 2048;
 /** Block inputs are kept of the trunk, of the favoured candidate and of the one being scored. */
 const COPIES = 3;
 
@@ -107,17 +102,12 @@ export class SuffixScorer implements Scorer {
 
   constructor(decoder: Decoder, calibration: CalibrationSet, options: SuffixScorerOptions) {
     const { length } = calibration;
-    const order = options.order ?? calibration.sequences.map((_, i) => i);
     this.#decoder = decoder;
     this.#calibration = calibration;
-    this.tokens = order.length * length;
+    this.tokens = calibration.sequences.length * length;
     this.length = length;
     this.#headCost = headCostInBlocks(decoder.spec, length);
-    const perBatch = sequencesPerBatch(length, options.batchTokens);
-    this.batches = Array.from(
-      { length: Math.ceil(order.length / perBatch) },
-      (_, i) => order.slice(i * perBatch, (i + 1) * perBatch),
-    );
+    this.batches = batchNumbers(calibration, options);
     this.#batches = this.batches.map((numbers) => {
       const sequences = numbers.map((i) => calibration.sequences[i]);
       return { sequences, labels: nextTokens(sequences) };
@@ -129,8 +119,7 @@ export class SuffixScorer implements Scorer {
   }
 
   fullCost(layers: readonly LayerSpec[]): number {
-    const blocks = layers.reduce((n, l) => n + (l.attention ? 1 : 0) + (l.mlp ? 1 : 0), 0);
-    return this.tokens * (blocks + this.#headCost);
+    return forwardCost(layers, this.tokens, this.#headCost);
   }
 
   release() {
@@ -251,10 +240,6 @@ export function keptBytes(
 ): number {
   const tokens = sequencesPerBatch(length, batchTokens) * length;
   return (blockCount(spec.layers) + 1) * spec.hiddenSize * 4 * tokens;
-}
-
-function sequencesPerBatch(length: number, batchTokens = DEFAULT_BATCH_TOKENS): number {
-  return Math.max(1, Math.floor(batchTokens / length));
 }
 
 function meanSquaredChange(before: Float32Array, after: Float32Array, size: number): number {

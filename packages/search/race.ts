@@ -110,11 +110,14 @@ export class Race implements Picker {
     if (lazy) yield* scores.scoreTrunk([first]);
     const fullAudit = lazy && this.#step > 0 && this.#step % FULL_AUDIT_STEPS === 0;
     const known = everyone.filter((i) => this.#knowledge(candidates[i])?.damage);
-    if (fullAudit || known.length === 0 && !proxies) {
+    if (known.length === 0 && proxies) {
+      const pool = yield* this.#gatherByProxy(scores, first);
+      if (pool) return pool;
+    }
+    if (fullAudit || known.length === 0) {
       yield* this.#score(scores, everyone, [first]);
       return everyone;
     }
-    if (known.length === 0) return yield* this.#gatherByProxy(scores, first);
 
     const damage = (i: number) => mean(this.#knowledge(candidates[i])!.damage!);
     const best = known.sort((a, b) => damage(a) - damage(b) || a - b);
@@ -139,9 +142,14 @@ export class Race implements Picker {
     return pool;
   }
 
-  async *#gatherByProxy(scores: StepScores, first: number): AsyncGenerator<ScoreEvent, number[]> {
+  /** As `#gather`, from what the proxy says; null where the scorer has none. */
+  async *#gatherByProxy(
+    scores: StepScores,
+    first: number,
+  ): AsyncGenerator<ScoreEvent, number[] | null> {
     const { candidates } = scores;
     const values = yield* scores.perturbations(first);
+    if (!values) return null;
     candidates.forEach(({ width }, i) => {
       const none = { damage: null, width, step: -1, perturbation: values[i] };
       this.#known.set(keyOf(candidates[i]), none);

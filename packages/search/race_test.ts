@@ -179,3 +179,15 @@ Deno.test("race: with everything off it decides as the exhaustive search does", 
     assert.deepEqual(regrets, new Array(10).fill(0));
   }
 });
+
+Deno.test("race: without perturbations to go by, a scorer is raced as with the proxies off", async () => {
+  const blind = (seed: number): Scorer => {
+    const scorer: Scorer = new SyntheticScorer(seed);
+    return Object.defineProperty(scorer, "perturbation", { value: undefined });
+  };
+  for (let seed = 0; seed < 3; seed++) {
+    const found = await tenSteps(blind(seed) as SyntheticScorer, ALL_ON);
+    const expected = await tenSteps(new SyntheticScorer(seed), { ...ALL_ON, proxies: false });
+    assert.deepEqual(found.evidence, expected.evidence);
+  }
+});

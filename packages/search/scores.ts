@@ -118,9 +118,10 @@ export class StepScores {
     yield* this.#extend(null, this.#trunkNll, batches);
   }
 
-  /** How far each candidate moves the output of its block, measured on one batch. */
-  async *perturbations(batch: number): AsyncGenerator<ScoreEvent, readonly number[]> {
+  /** How far each candidate moves the output of its block, measured on one batch; null where the scorer cannot tell. */
+  async *perturbations(batch: number): AsyncGenerator<ScoreEvent, readonly number[] | null> {
     if (this.#perturbations) return this.#perturbations;
+    if (!this.scorer.perturbation) return null;
     const values: number[] = [];
     for (const candidate of this.candidates) {
       values.push(await this.scorer.perturbation(this.#options.trunk, candidate, batch));

@@ -9,7 +9,7 @@ import {
 } from "@lopper/core";
 import { weightOrder } from "@lopper/importance";
 import { type Model, modelDigest, openTokenizer, type Tokenizer } from "@lopper/model-io";
-import { Decoder, LaidOutWeights, weightMemory } from "@lopper/runtime";
+import { Decoder, LaidOutWeights, ResidentDecoder, weightMemory } from "@lopper/runtime";
 import type { SearchPolicy } from "@lopper/search";
 import { Command } from "commander";
 import { readTexts, type RunTexts } from "../calibrate.ts";
@@ -224,9 +224,12 @@ async function decide(
   const order = await weightOrder(model);
   const { cacheBytes, expandedBytes } = memory;
   const decoder = new Decoder(backend, await LaidOutWeights.load(model, order, { expandedBytes }));
+  const searching = backend.description.residentWeights
+    ? new ResidentDecoder(backend, decoder.weights)
+    : decoder;
   const scorers = {
-    block: openScorer(decoder, texts.block, flags, cacheBytes),
-    width: openScorer(decoder, texts.width, flags, cacheBytes),
+    block: openScorer(searching, texts.block, flags, cacheBytes),
+    width: openScorer(searching, texts.width, flags, cacheBytes),
   };
   const fromFile = () => decisionFromFile(options.plan!, model, modelDigest, order);
   if (options.dryRun) {
@@ -243,13 +246,14 @@ async function decide(
   if (policy) {
     await folder.begin(settings);
     const onEvent = reporter.search.bind(reporter);
-    const parts = { model, modelDigest, flags, policy, order, decoder, scorers, folder };
-    decision = await search({ ...parts, onEvent, check: run.check });
+    const parts = { model, modelDigest, flags, policy, order, scorers, folder };
+    decision = await search({ ...parts, decoder: searching, onEvent, check: run.check });
   } else {
     decision = await fromFile();
     await folder.beginWithoutSearch();
   }
   reporter.stop();
+  if (searching !== decoder) await searching.dispose();
   const dense = await measureModel(decoder, texts, run.tokenizer, onMeasured(run));
   await decoder.dispose();
   reporter.stop();
