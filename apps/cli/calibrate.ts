@@ -1,8 +1,9 @@
-import { CalibrationError, type ModelSpec, type RunFlags, UsageError } from "@lopper/core";
+import { type ModelSpec, type RunFlags, UsageError } from "@lopper/core";
 import { CALIBRATION_TEXT, HELD_OUT_TEXT } from "@lopper/demo-model";
-import { type CalibrationSet, calibrationSet, drawSamples, parseSamples } from "@lopper/importance";
+import { type CalibrationSet, calibrationSet, drawSamples } from "@lopper/importance";
 import type { Tokenizer } from "@lopper/model-io";
 import { fileURLToPath } from "node:url";
+import { readSamples } from "./text_files.ts";
 
 /** The texts of a run, cut into sequences. */
 export interface RunTexts {
@@ -33,11 +34,10 @@ export async function readTexts(
   const blockFile = flags.calibration ?? embedded;
   const widthFile = flags.calibrationWidth ?? blockFile;
   const draw = async (file: string, count: number) =>
-    drawSamples(parseSamples(await readText(file), file), count, flags.seed);
+    drawSamples(await readSamples(file), count, flags.seed);
   const block = await draw(blockFile, flags.samples);
   const width = await draw(widthFile, flags.widthSamples);
-  const heldOutFile = fileURLToPath(HELD_OUT_TEXT);
-  const heldOut = parseSamples(await readText(heldOutFile), heldOutFile);
+  const heldOut = await readSamples(fileURLToPath(HELD_OUT_TEXT));
   const set = (samples: readonly string[], what: string) =>
     calibrationSet(samples, tokenizer, flags.seqLen, what);
   return {
@@ -46,21 +46,4 @@ export async function readTexts(
     heldOut: await set(heldOut, "held-out text"),
     drawn: { block: block.length, width: width.length },
   };
-}
-
-async function readText(file: string): Promise<string> {
-  let bytes;
-  try {
-    bytes = await Deno.readFile(file);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) {
-      throw new CalibrationError(`${file}: there is no such file`, { cause: error });
-    }
-    throw error;
-  }
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch (error) {
-    throw new CalibrationError(`${file}: not UTF-8 text`, { cause: error });
-  }
 }

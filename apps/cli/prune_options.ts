@@ -70,8 +70,11 @@ export function addPruneOptions(command: Command): Command {
       "--fast-without <names>",
       `switch off techniques of the fast search: ${TECHNIQUES.join(", ")}`,
     )
-    .option("--calibration <file>", ".txt or .jsonl to score on (default: public-domain books)")
-    .option("--calibration-width <file>", "other text for channels and heads (default: the same)")
+    .option(
+      "--calibration <path>",
+      ".txt, .jsonl or .parquet, or a folder of them, to score on (default: public-domain books)",
+    )
+    .option("--calibration-width <path>", "other text for channels and heads (default: the same)")
     .option(
       "--samples <n>",
       "samples for blocks (default: 256; 24 for the embedded model)",

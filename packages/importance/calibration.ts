@@ -22,7 +22,9 @@ export interface CalibrationSet {
 export function parseSamples(text: string, file: string): readonly string[] {
   const extension = /\.(jsonl|txt)$/i.exec(file)?.[1].toLowerCase();
   if (extension === undefined) {
-    throw new CalibrationError(`${file}: calibration text is a .txt or .jsonl file`);
+    throw new CalibrationError(
+      `${file}: calibration text is a .txt, .jsonl or .parquet file, or a folder of them`,
+    );
   }
   const samples = extension === "txt" ? paragraphs(text) : jsonLines(text, file);
   if (samples.length === 0) throw new CalibrationError(`${file}: there is no text in it`);

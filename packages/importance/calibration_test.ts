@@ -23,7 +23,7 @@ Deno.test("calibration: what is wrong is named with its line", () => {
       (error) => error instanceof CalibrationError && message.test(error.message),
     );
   refused("", "x.txt", /x\.txt: there is no text/);
-  refused("text", "x.csv", /x\.csv: .*\.txt or \.jsonl/);
+  refused("text", "x.csv", /x\.csv: .*\.txt, \.jsonl or \.parquet/);
   refused('{"text":"a"}\nnope', "x.jsonl", /x\.jsonl, line 2: not JSON/);
   refused('{"text":3}', "x.jsonl", /line 1: each line needs the form/);
   refused("null", "x.jsonl", /line 1: each line needs the form/);
