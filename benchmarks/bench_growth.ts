@@ -75,30 +75,22 @@ export async function benchGrowth(): Promise<void> {
 }
 
 async function variants(folder: string) {
-  const layers = [4, 6, 8, 12].map(async (size) => ({
-    axis: "layers",
-    size,
-    options: { ...BASE, model: await smaller(folder, { layers: size }) },
-  }));
-  const widths = [128, 256, 512].map(async (size) => ({
-    axis: "intermediate size",
-    size,
-    options: { ...BASE, model: await smaller(folder, { width: size }) },
-  }));
-  const tokens = [1, 2, 4].map((factor) => ({
-    axis: "calibration samples",
-    size: factor * BASE.samples.block,
-    options: {
-      ...BASE,
-      samples: { block: factor * BASE.samples.block, width: factor * BASE.samples.width },
-    },
-  }));
-  const ratios = [10, 20, 30, 40].map((size) => ({
-    axis: "target ratio, %",
-    size,
-    options: { ...BASE, ratio: size },
-  }));
-  return [...await Promise.all([...layers, ...widths]), ...tokens, ...ratios];
+  const found: { axis: string; size: number; options: SearchCase }[] = [];
+  const add = (axis: string, size: number, change: Partial<SearchCase>) =>
+    found.push({ axis, size, options: { ...BASE, ...change } });
+  for (const layers of [4, 6, 8, 12]) {
+    add("layers", layers, { model: await smaller(folder, { layers }) });
+  }
+  for (const width of [128, 256, 512]) {
+    add("intermediate size", width, { model: await smaller(folder, { width }) });
+  }
+  const { block, width } = BASE.samples;
+  for (const factor of [1, 2, 4]) {
+    const samples = { block: factor * block, width: factor * width };
+    add("calibration samples", samples.block, { samples });
+  }
+  for (const ratio of [10, 20, 30, 40]) add("target ratio, %", ratio, { ratio });
+  return found;
 }
 
 /** The embedded model with fewer layers, of which it loses the last but one first, or narrower MLPs; written once. */
