@@ -21,7 +21,7 @@ const USAGE = `usage: deno task bench NAME [options]
   estimate     what large models would take, on paper (--gflops, --fast-factor)
 
   --smollm2 DIR     measure SmolLM2-135M (convert_smollm2.py writes it) instead of the embedded model
-  --rounds N        rounds of each variant (default: 3)
+  --rounds N        rounds of each variant, or seeds of each technique (default: 3)
   --python FILE     a Python with what requirements.txt names
   --published FILE  a script: FILE CODE MODEL TEXTS.json OUT.json [flags of the published search]
   --code DIR        the published run_multipruner.py and utils.py
@@ -47,11 +47,11 @@ const SMOLLM2_STEPS = {
   mlpGroup: 256,
   attentionGroup: 192,
 };
-/** A whole search of SmolLM2-135M that an exhaustive one gets through in an hour. */
+/** A whole search of SmolLM2-135M that an exhaustive one gets through in half an hour. */
 const SMOLLM2_WHOLE = {
   ...SMOLLM2_STEPS,
-  samples: { block: 30, width: 15 },
-  seqLen: 256,
+  samples: { block: 16, width: 8 },
+  seqLen: 128,
   ratio: 20,
   distribution: "44:52:4",
 };
@@ -96,7 +96,7 @@ switch (name) {
     await benchFast(smollm2 ? { ...SMOLLM2_WHOLE, model: smollm2 } : DEMO_CASE, SEEDS, flags.work);
     break;
   case "techniques":
-    await benchTechniques(DEMO_CASE, SEEDS);
+    await benchTechniques(DEMO_CASE, SEEDS.slice(0, rounds));
     break;
   case "growth":
     await benchGrowth();
