@@ -202,7 +202,7 @@ async function runPublished(
     ...["--mlp_channel_group_size", String(options.mlpGroup)],
     ...["--attn_channel_group_size", String(options.attentionGroup)],
   ];
-  await output(python, args, { OMP_NUM_THREADS: "2" });
+  await output(python, args, { env: { OMP_NUM_THREADS: "2" } });
   const result = JSON.parse(await Deno.readTextFile(out));
   const steps: Decided[] = result.steps.map((
     { importance, ratio }: { importance: number; ratio: number },

@@ -13,15 +13,38 @@ export function here(file: string): string {
   return fileURLToPath(new URL(file, import.meta.url));
 }
 
-/** What a process printed. @throws {Error} with what it wrote to standard error, when it fails. */
+export interface ProcessOptions {
+  readonly env?: Record<string, string>;
+  /** After so many seconds the process is killed. */
+  readonly limitSeconds?: number;
+}
+
+/** A process ran into its limit of time. */
+export class TimeLimitError extends Error {
+  override name = "TimeLimitError";
+}
+
+/**
+ * What a process printed.
+ * @throws {Error} with what it wrote to standard error, when it fails.
+ * @throws {TimeLimitError} when it had to be killed.
+ */
 export async function output(
   command: string,
   args: readonly string[],
-  env: Record<string, string> = {},
+  { env, limitSeconds }: ProcessOptions = {},
 ): Promise<string> {
   const cwd = fileURLToPath(ROOT);
-  const process = new Deno.Command(command, { args: [...args], env, cwd, stderr: "piped" });
+  const options = { args: [...args], env, cwd, stdout: "piped", stderr: "piped" } as const;
+  const process = new Deno.Command(command, options).spawn();
+  let late = false;
+  const timer = limitSeconds && setTimeout(() => {
+    late = true;
+    process.kill("SIGKILL");
+  }, limitSeconds * 1000);
   const { success, stdout, stderr } = await process.output();
+  if (timer) clearTimeout(timer);
+  if (late) throw new TimeLimitError(`${command} ${args.join(" ")}: over ${limitSeconds} s`);
   if (!success) {
     throw new Error(`${command} ${args.join(" ")}:\n${new TextDecoder().decode(stderr)}`);
   }
@@ -29,8 +52,12 @@ export async function output(
 }
 
 /** Runs a script of this folder in a process of its own. */
-export function script(file: string, args: readonly string[]): Promise<string> {
-  return output(Deno.execPath(), ["run", "--quiet", "--allow-all", here(file), ...args]);
+export function script(
+  file: string,
+  args: readonly string[],
+  options?: ProcessOptions,
+): Promise<string> {
+  return output(Deno.execPath(), ["run", "--quiet", "--allow-all", here(file), ...args], options);
 }
 
 /** Runs Lopper's command line in a process of its own. */
