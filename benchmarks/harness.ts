@@ -35,8 +35,13 @@ export async function output(
   { env, limitSeconds }: ProcessOptions = {},
 ): Promise<string> {
   const cwd = fileURLToPath(ROOT);
-  const options = { args: [...args], env, cwd, stdout: "piped", stderr: "piped" } as const;
-  const process = new Deno.Command(command, options).spawn();
+  const process = new Deno.Command(command, {
+    args: [...args],
+    env,
+    cwd,
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
   let late = false;
   const timer = limitSeconds && setTimeout(() => {
     late = true;
