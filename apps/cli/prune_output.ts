@@ -7,6 +7,7 @@ import type { RunTexts } from "./calibrate.ts";
 import type { Decision } from "./decide.ts";
 import type { TextSample } from "./finish.ts";
 import {
+  describeQuantised,
   formatBytes,
   formatChange,
   formatCount,
@@ -27,10 +28,12 @@ export function describeStart(
   const { block, width, drawn } = texts;
   const tokens = ({ sequences, length }: { sequences: readonly unknown[]; length: number }) =>
     `${formatCount(sequences.length * length)} tokens`;
+  const quantised = model.quantised ? `${describeQuantised(model.quantised)}\n` : "";
   return `${title}: ${
     formatCount(countParameters(model.spec).total)
   } parameters, to lose ${flags.ratio} % ` +
     `(${flags.preset}, ${flags.distribution}), on ${name} (${engine}, ${threads} threads)\n` +
+    quantised +
     `calibration: ${drawn.block} samples, ${tokens(block)} for blocks; ` +
     `${drawn.width} samples, ${tokens(width)} for channels and heads`;
 }

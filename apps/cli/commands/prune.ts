@@ -41,7 +41,10 @@ import { defaultRunPath, RunFolder } from "../run_folder.ts";
 export function pruneCommand(): Command {
   const command = new Command("prune")
     .description("Remove what a model needs least, and write what stays as a smaller checkpoint.")
-    .argument("[MODEL]", "folder in Hugging Face layout; without it, the embedded model");
+    .argument(
+      "[MODEL]",
+      "folder in Hugging Face layout or GGUF file; without it, the embedded model",
+    );
   return addPruneOptions(command).action(openRun);
 }
 
