@@ -267,7 +267,8 @@ function onMeasured({ reporter, check }: Run) {
 }
 
 function defaultName(path: string | undefined): string {
-  const name = (path ?? "demo").split(/[\\/]/).filter((part) => part !== "").at(-1);
+  const name = (path ?? "demo").split(/[\\/]/).filter((part) => part !== "").at(-1)!
+    .replace(/\.gguf$/i, "");
   return `lopper-${name}-pruned`;
 }
 
