@@ -65,6 +65,8 @@ export function describeResult(record: RunRecord, out: string, sample: TextSampl
   } else {
     lines.push("  plan applied without a search");
   }
+  // Records from before there were quantised sources lack the field.
+  if (record.quantised) lines.push(`  ${describeQuantised(record.quantised)}`);
   const { name, engine, threads } = record.backend;
   lines.push(
     `  ${formatSeconds(record.wallSeconds)} on ${name} (${engine}, ${threads} threads)`,

@@ -1,3 +1,4 @@
+import { UnsupportedModelError } from "@lopper/core";
 import { configSchema, specFromConfig } from "./config.ts";
 import { openGgufModel } from "./gguf/gguf_model.ts";
 import { readJson } from "./json.ts";
@@ -16,6 +17,11 @@ export async function openModel(folder: ModelFolder): Promise<Model> {
   if (!await folder.has(CONFIG)) {
     const gguf = (await folder.list()).filter((file) => /\.gguf$/i.test(file));
     if (gguf.length === 1) return await openGgufModel(await folder.open(gguf[0]));
+    if (gguf.length > 1) {
+      throw new UnsupportedModelError(
+        `${folder.name} holds ${gguf.length} GGUF files and no ${CONFIG}; name the one to open`,
+      );
+    }
   }
   const config = await readJson(folder, CONFIG, configSchema);
   const { spec, family } = specFromConfig(config, `${folder.name}/${CONFIG}`);

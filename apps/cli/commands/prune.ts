@@ -166,6 +166,7 @@ async function prune(run: Run) {
     ratio: decision.ratio,
     parameters: { dense: countParameters(model.spec).total, pruned: pruned.parameters },
     bytes: { dense: model.weightBytes, pruned: pruned.bytes },
+    quantised: model.quantised,
     perplexity: {
       calibration: { dense: dense.calibration, pruned: pruned.calibration },
       heldOut: { dense: dense.heldOut, pruned: pruned.heldOut },

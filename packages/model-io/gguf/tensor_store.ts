@@ -9,6 +9,9 @@ import type { GgufTensor } from "./header.ts";
 /** Bytes of a quantised tensor that are read and decoded at a time. */
 const CHUNK_BYTES = 1024 * 1024;
 
+/** From here on, rounding to F16 gives infinity. */
+const F16_LIMIT = 65_520;
+
 /** A tensor of the file under the name that it has as a weight. */
 export interface NamedTensor {
   readonly name: string;
@@ -97,6 +100,7 @@ export class GgufTensorStore implements TensorStore {
       if (tensor.type.dequantize) {
         const values = new Float32Array(count * columns);
         tensor.type.dequantize(stored, values);
+        this.#checkHalf(rows, row, values);
         decoded = fromFloat32(tensor.type.dtype, values);
       }
       for (let i = 0; i < count; i++) {
@@ -106,6 +110,21 @@ export class GgufTensorStore implements TensorStore {
       }
     }
     return out;
+  }
+
+  /** @throws {UnsupportedModelError} when F16 would make a finite value infinite. */
+  #checkHalf({ info, columns, interleavedRows }: Rows, firstRow: number, values: Float32Array) {
+    for (let i = 0; i < values.length; i++) {
+      const size = Math.abs(values[i]);
+      if (size < F16_LIMIT || !(size < Infinity)) continue;
+      const row = rowInOrder(firstRow + Math.floor(i / columns), interleavedRows);
+      throw new UnsupportedModelError(
+        `${info.file}, tensor ${JSON.stringify(info.name)}: a value of row ${row} is ${
+          values[i]
+        }, and quantised weights ` +
+          "become F16, which ends at 65504",
+      );
+    }
   }
 
   #get(name: string): Rows {
