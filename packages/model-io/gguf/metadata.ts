@@ -2,8 +2,8 @@ import { CheckpointFormatError } from "@lopper/core";
 import type { ByteSource } from "../byte_source.ts";
 import { decodeText } from "./header_cursor.ts";
 
-/** More than any vocabulary (Gemma: 262,144 tokens) or its merges; what a hostile file may make us hold as strings. */
-const MAX_STRINGS = 2 ** 22;
+/** Twice as many as any tokenizer has (Gemma 3: 262,144 tokens, 514,906 merges); all of them are held as strings. */
+const MAX_STRINGS = 2 ** 20;
 /** A tokenizer's tokens take a few MB, the longest chat template 100 kB. */
 const MAX_TEXT_BYTES = 64 * 1024 * 1024;
 

@@ -1,5 +1,6 @@
 import { CheckpointFormatError, LopperError, UnsupportedModelError } from "@lopper/core";
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { type ByteSource, MemorySource } from "../byte_source.ts";
 import type { Entry } from "../testing/gguf_file.ts";
@@ -221,3 +222,37 @@ Deno.test(`GGUF: ${MUTATIONS} mutated files give a typed error or a model that c
   assert.ok(readable > 500 && tokenizers > 500 && opened > readable && done - opened > 1000);
   assert.ok(grown < ALLOWANCE_BYTES, `${grown} bytes grown over all files`);
 });
+
+for (
+  const [kind, outcome] of [
+    ["tensors", /^65536 tensors/],
+    ["entries", /4096 entries$/],
+    ["long keys", /200 entries$/],
+    ["texts", /1 entries$/],
+    ["promised tensors", /^CheckpointFormatError/],
+    ["promised entries", /^CheckpointFormatError/],
+  ] as const
+) {
+  Deno.test({
+    name: `GGUF: a header full of ${kind} costs at most the file and 64 MiB`,
+    // Only Linux says how much memory a process had at its highest.
+    ignore: Deno.build.os !== "linux",
+    async fn() {
+      const script = new URL("../testing/measure_gguf_header.ts", import.meta.url);
+      const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+        args: [
+          ...["run", "--allow-all", "--no-check", "--v8-flags=--expose-gc"],
+          ...[fileURLToPath(script), kind],
+        ],
+      }).output();
+      assert.equal(code, 0, new TextDecoder().decode(stderr));
+      const measured = JSON.parse(new TextDecoder().decode(stdout));
+      assert.match(measured.outcome, outcome);
+      assert.ok(
+        measured.grown < measured.fileBytes + ALLOWANCE_BYTES,
+        `${(measured.grown / 2 ** 20).toFixed(0)} MiB grown: ${measured.outcome}`,
+      );
+      console.log(`${(measured.grown / 2 ** 20).toFixed(0)} MiB`);
+    },
+  });
+}
