@@ -31,6 +31,17 @@ const LLAMA3: PreTokenizer = {
 };
 const QWEN2: PreTokenizer = { patterns: [wordsWithDigits("\\p{N}")] };
 
+/** Mistral Nemo's, with the letters that llama.cpp takes for upper and lower case: all but a to z, and all but A to Z. */
+const UPPER = "((?=[\\p{L}])([^a-z]))", LOWER = "((?=[\\p{L}])([^A-Z]))";
+const TEKKEN: PreTokenizer = {
+  patterns: [
+    `[^\\r\\n\\p{L}\\p{N}]?${UPPER}*${LOWER}+|[^\\r\\n\\p{L}\\p{N}]?${UPPER}+${LOWER}*|\\p{N}|` +
+    " ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+  ],
+  ignoreMerges: true,
+  addBos: true,
+};
+
 /** By the names that files of the families read here give them. */
 const PRE_TOKENIZERS: Readonly<Record<string, PreTokenizer>> = {
   "default": DEFAULT,
@@ -39,8 +50,12 @@ const PRE_TOKENIZERS: Readonly<Record<string, PreTokenizer>> = {
   "llama3": LLAMA3,
   "llama-v3": LLAMA3,
   "llama-bpe": LLAMA3,
+  "falcon3": LLAMA3,
+  "pixtral": LLAMA3,
   "qwen2": QWEN2,
   "deepseek-r1-qwen": QWEN2,
+  "megrez": QWEN2,
+  "tekken": TEKKEN,
 };
 
 /**
