@@ -7,17 +7,19 @@ import { EMBEDDING, LM_HEAD, ROPE_FACTORS } from "./tensor_names.ts";
 
 /** What Lopper knows of an architecture of llama.cpp. */
 export interface Architecture {
+  /** Its name in GGUF, with which its settings' keys begin. */
+  readonly name: string;
   readonly modelType: string;
   /** Neighbouring channels of a head are rotated together, so that rows of q and k are interleaved in the file. */
   readonly interleaved: boolean;
 }
 
 /** Mistral's files say "llama" and are told apart by their sliding window; without one the two are the same. */
-const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
-  llama: { modelType: "llama", interleaved: true },
-  qwen2: { modelType: "qwen2", interleaved: false },
-  qwen3: { modelType: "qwen3", interleaved: false },
-};
+const ARCHITECTURES: readonly Architecture[] = [
+  { name: "llama", modelType: "llama", interleaved: true },
+  { name: "qwen2", modelType: "qwen2", interleaved: false },
+  { name: "qwen3", modelType: "qwen3", interleaved: false },
+];
 const CLASSES: Readonly<Record<string, string>> = {
   llama: "LlamaForCausalLM",
   mistral: "MistralForCausalLM",
@@ -66,14 +68,13 @@ export async function architectureOf(metadata: GgufMetadata): Promise<Architectu
   const { file } = metadata;
   const name = await metadata.text("general.architecture");
   if (name === undefined) throw lacks(metadata, "general.architecture");
-  if (!Object.hasOwn(ARCHITECTURES, name)) {
-    throw new UnsupportedModelError(
-      `${file}: general.architecture is ${JSON.stringify(name)}; Lopper reads ${
-        Object.keys(ARCHITECTURES).join(", ")
-      }`,
-    );
-  }
-  return ARCHITECTURES[name];
+  const known = ARCHITECTURES.find((architecture) => architecture.name === name);
+  if (known) return known;
+  throw new UnsupportedModelError(
+    `${file}: general.architecture is ${JSON.stringify(name)}; Lopper reads ${
+      ARCHITECTURES.map((architecture) => architecture.name).join(", ")
+    }`,
+  );
 }
 
 /**
@@ -84,12 +85,12 @@ export async function architectureOf(metadata: GgufMetadata): Promise<Architectu
 export async function configFromGguf(
   source: ByteSource,
   header: GgufHeader,
+  architecture: Architecture,
 ): Promise<Record<string, unknown>> {
   const { metadata, tensors } = header;
   await checkKind(header);
-  const { modelType } = await architectureOf(metadata);
-  const architecture = await metadata.text("general.architecture");
-  const key = (name: string) => `${architecture}.${name}`;
+  const { modelType } = architecture;
+  const key = (name: string) => `${architecture.name}.${name}`;
   checkKeys(metadata, key(""));
   const size = (name: string) => metadata.count(key(name)) ?? fail(metadata, key(name));
 

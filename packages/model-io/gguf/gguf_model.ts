@@ -19,15 +19,15 @@ import { GgufTensorStore } from "./tensor_store.ts";
 export async function openGgufModel(source: ByteSource): Promise<Model> {
   try {
     const header = await readGgufHeader(source);
-    const json = await configFromGguf(source, header);
+    const architecture = await architectureOf(header.metadata);
+    const json = await configFromGguf(source, header, architecture);
     const config = checkJson(json, configSchema, `${source.name} (its metadata)`);
     const { spec, family } = specFromConfig(config, source.name);
-    const { interleaved } = await architectureOf(header.metadata);
     const named = [...header.tensors.values()].filter(({ name }) => name !== ROPE_FACTORS).map(
       (tensor) => ({
         name: weightName(tensor, family, source.name),
         tensor,
-        interleavedRows: interleaved && isRotated(tensor.name) ? spec.headDim : 0,
+        interleavedRows: architecture.interleaved && isRotated(tensor.name) ? spec.headDim : 0,
       }),
     );
     const store = new GgufTensorStore(source, named);
