@@ -1,0 +1,74 @@
+import assert from "node:assert/strict";
+import { inTemporaryFolder, QUICK, runLopper } from "./support/cli.ts";
+import { demoGguf } from "./support/demo_gguf.ts";
+
+const test = (name: string, body: (folder: string) => Promise<void>) =>
+  Deno.test(`cli: ${name}`, () => inTemporaryFolder(body));
+
+async function succeeds(args: readonly string[], folder: string): Promise<string> {
+  const { code, stdout, stderr } = await runLopper(args, folder);
+  assert.equal(code, 0, stderr);
+  return stdout;
+}
+
+test("a GGUF file of the embedded model is the embedded model: same digest, same text, same plan", async (folder) => {
+  await Deno.writeFile(`${folder}/demo.gguf`, await demoGguf());
+  const [gguf, demo] = await Promise.all(
+    ["demo.gguf", "demo"].map((model) => succeeds(["inspect", model, "--json"], folder)),
+  );
+  assert.deepEqual({ ...JSON.parse(gguf), name: "" }, { ...JSON.parse(demo), name: "" });
+
+  const say = (model: string) =>
+    succeeds(["generate", model, "It was a", "--max-tokens", "12"], folder);
+  assert.equal(await say("demo.gguf"), await say("demo"));
+
+  const args = ["--ratio", "4", "--preset", "blockpruner", ...QUICK];
+  await succeeds(["prune", "demo.gguf", ...args], folder);
+  await succeeds(["prune", "demo", ...args, "--out", "from-folder"], folder);
+  for (const file of ["lopper_plan.json", "model.safetensors", "journal.jsonl"]) {
+    const scores = (text: string) => text.replaceAll(/"seconds":[\d.e-]+/g, "");
+    assert.equal(
+      scores(await Deno.readTextFile(`${folder}/lopper-demo-pruned/${file}`)),
+      scores(await Deno.readTextFile(`${folder}/from-folder/${file}`)),
+      file,
+    );
+  }
+});
+
+test("quantised weights become F16, and the command says so; the result stands alone", async (folder) => {
+  await Deno.mkdir(`${folder}/m`);
+  await Deno.writeFile(`${folder}/m/q.gguf`, await demoGguf(/ffn_|token_embd/));
+  const sentence = /quantised weights \(Q8_0 \d+\.\d MB\) are read, scored and written as F16/;
+  // the folder holds one GGUF file and no config.json
+  assert.match(await succeeds(["inspect", "m"], folder), sentence);
+  const args = ["prune", "m/q.gguf", "--ratio", "4", "--preset", "blockpruner", ...QUICK];
+  assert.match(await succeeds([...args, "--out", "p"], folder), sentence);
+  const record = JSON.parse(await Deno.readTextFile(`${folder}/p/run.json`));
+  assert.deepEqual(Object.keys(record.quantised), ["Q8_0"]);
+  await Deno.remove(`${folder}/m`, { recursive: true });
+  const inspected = JSON.parse(await succeeds(["inspect", "p", "--json"], folder));
+  assert.deepEqual(Object.keys(inspected.dtypes), ["F16"]);
+  assert.equal(inspected.quantised, null);
+  assert.match(
+    await succeeds(["generate", "p", "It was a", "--max-tokens", "4"], folder),
+    /It was a/,
+  );
+});
+
+test("GGUF files that are none, or not there, are one sentence", async (folder) => {
+  await Deno.writeTextFile(`${folder}/text.gguf`, "once upon a time there was a model");
+  for (
+    const [file, message] of [
+      ["text.gguf", /text\.gguf, byte 0: the file does not begin with "GGUF"/],
+      ["none.gguf", /none\.gguf: there is no such file/],
+    ] as const
+  ) {
+    for (const command of [["inspect", file], ["prune", file], ["generate", file, "a"]]) {
+      const { code, stderr, stdout } = await runLopper(command, folder);
+      assert.equal(code, 1);
+      assert.match(stderr, message);
+      assert.doesNotMatch(stderr, /^\s+at /m, "no stack trace for a user's mistake");
+      assert.equal(stdout, "");
+    }
+  }
+});
