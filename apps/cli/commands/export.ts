@@ -1,9 +1,8 @@
-import { ExportError, VERSION } from "@lopper/core";
+import { ExportError, UsageError, VERSION } from "@lopper/core";
 import { HELD_OUT_TEXT } from "@lopper/demo-model";
 import {
   checkDifference,
   compareLogits,
-  type ExportDType,
   LOGIT_TOLERANCE,
   type LogitDifference,
   modelLogits,
@@ -13,7 +12,12 @@ import { type Model, modelDigest, openTokenizer, writeJson } from "@lopper/model
 import { Command, Option } from "commander";
 import { fileURLToPath } from "node:url";
 import { EXPORT_RECORD, ExportFolder } from "../export_folder.ts";
-import { EXPORT_FORMATS, type ExportFormat } from "../export_formats.ts";
+import {
+  EXPORT_FORMATS,
+  type ExportDType,
+  type ExportFormat,
+  type Quantization,
+} from "../export_formats.ts";
 import { formatBytes } from "../format.ts";
 import { openUserBackend } from "../open_backend.ts";
 import { openUserModel } from "../open_model.ts";
@@ -28,6 +32,7 @@ interface Options {
   to: string;
   out: string;
   dtype?: ExportDType;
+  quantize?: Quantization;
   verify: "logits" | "none";
   backend: string;
   threads?: number;
@@ -48,8 +53,15 @@ export function exportCommand(): Command {
     )
     .requiredOption("--out <dir>", "folder for the result")
     .addOption(
-      new Option("--dtype <dtype>", "precision of the weights (default: safetensors as they are)")
-        .choices(Object.keys(LOGIT_TOLERANCE)),
+      new Option(
+        "--dtype <dtype>",
+        "precision of the weights (default: safetensors as they are, onnx fp32)",
+      )
+        .choices(["fp32", "fp16"]),
+    )
+    .addOption(
+      new Option("--quantize <bits>", "matrices in 8 or 4 bits (onnx)").choices(["q8", "q4"])
+        .conflicts("dtype"),
     )
     .addOption(
       new Option(
@@ -67,13 +79,18 @@ export function exportCommand(): Command {
     .option("--json", "print one JSON object a line")
     .addHelpText(
       "after",
-      "\nExamples:\n  lopper export ./pruned --to safetensors --out ./pruned-hf\n",
+      "\nExamples:\n  lopper export ./pruned --to safetensors --out ./pruned-hf\n" +
+        "  lopper export ./pruned --to onnx --dtype fp16 --out ./pruned-web\n",
     )
     .action(run);
 }
 
 /** Opens, writes, verifies, records; the result appears at its place only when all of that went well. */
 async function run(path: string, options: Options) {
+  const { quantize, to } = options;
+  if (quantize !== undefined && !EXPORT_FORMATS[to].quantizations.includes(quantize)) {
+    throw new UsageError(`--quantize ${quantize} does not go with --to ${to}`);
+  }
   const reporter = openReporter(options.json);
   const { model, title } = await openUserModel(path);
   try {
@@ -107,6 +124,7 @@ interface ExportRecord {
   readonly source: { readonly name: string; readonly digest: string };
   readonly format: string;
   readonly dtype: ExportDType | null;
+  readonly quantize: Quantization | null;
   readonly customCode: boolean;
   readonly files: readonly string[];
   /** Bytes of all files. */
@@ -116,8 +134,8 @@ interface ExportRecord {
 }
 
 type Verification = LogitDifference & {
-  /** Largest difference that is allowed. */
-  readonly tolerance: number;
+  /** Largest difference that is allowed, or null for any. */
+  readonly tolerance: number | null;
   readonly engine: string;
 };
 
@@ -128,7 +146,7 @@ async function writeAndVerify(run: Run): Promise<ExportRecord> {
   const ids = options.verify === "none" ? [] : await heldOutTokens(model);
   const open = folder.sink.bind(folder);
   reporter.say(`writing ${folder.path}`);
-  const written = await format.write(model, open, { dtype: options.dtype });
+  const written = await format.write(model, open, options);
   const record: ExportRecord = {
     kind: "lopper-export",
     schema: 1,
@@ -136,6 +154,7 @@ async function writeAndVerify(run: Run): Promise<ExportRecord> {
     source: { name: run.title, digest: await modelDigest(model) },
     format: options.to,
     dtype: options.dtype ?? null,
+    quantize: options.quantize ?? null,
     customCode: written.customCode,
     files: written.files,
     bytes: await folder.bytes(written.files),
@@ -156,7 +175,12 @@ async function verify(
   const backend = await openUserBackend(options.backend, options.threads, (m) => reporter.say(m));
   try {
     const reference = await modelLogits(backend, model, ids);
-    const logits = await format.logits(folder.workPath, written, { backend, model, ids });
+    const logits = await format.logits(folder.workPath, written, {
+      backend,
+      model,
+      ids,
+      options,
+    });
     const difference = compareLogits(reference, logits, model.spec.vocabSize);
     const tolerance = LOGIT_TOLERANCE[format.precision(options)];
     checkDifference(difference, tolerance);
