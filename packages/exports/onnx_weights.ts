@@ -1,14 +1,8 @@
 import type { FloatDType } from "@lopper/core";
-import {
-  type ElementType,
-  INT4_BLOCK,
-  type MatrixForm,
-  type MatrixPart,
-  type StoredWeight,
-} from "@lopper/graphs";
+import { type ElementType, type MatrixPart, QUANT_BLOCK, type StoredWeight } from "@lopper/graphs";
 import type { TensorInfo, TensorStore } from "@lopper/model-io";
 import { convertedTensor } from "./convert.ts";
-import { type Quantized, quantizeInt4, quantizeInt8 } from "./quantize.ts";
+import { quantizeBlocks, type Quantized } from "./quantize.ts";
 
 /** A tensor of an ONNX file: how it is declared, and its bytes when their turn comes. */
 export interface OnnxTensor extends Pick<StoredWeight, "name" | "element" | "dims" | "length"> {
@@ -19,82 +13,66 @@ const DTYPE: Readonly<Record<"float32" | "float16", FloatDType>> = {
   float32: "F32",
   float16: "F16",
 };
+const ELEMENT_BYTES = { float32: 4, float16: 2, uint8: 1 } as const;
 
 /**
- * The tensors in which a weight of a checkpoint lies in an ONNX file. The parts of a quantised matrix come from one pass over
- * it when they are asked for one after the other, as they are written.
+ * The tensors in which a weight of a checkpoint lies in an ONNX file. Those of a quantised matrix are made in one pass over
+ * it: the codes are handed out, scales and zeros, which are far smaller, wait for their turn.
  */
 export class OnnxWeight {
   readonly #store: TensorStore;
   readonly #tensor: TensorInfo;
-  /** Scales of the form that was made last; the matrix is not kept. */
-  #scales: { readonly form: MatrixForm; readonly bytes: Uint8Array } | null = null;
+  #waiting: Omit<Quantized, "matrix"> | null = null;
 
   constructor(store: TensorStore, tensor: TensorInfo) {
     this.#store = store;
     this.#tensor = tensor;
   }
 
-  /** @throws {TypeError} for 4 or 8 bits of what is no matrix. */
   part(part: MatrixPart): OnnxTensor {
     const { name, shape } = this.#tensor;
-    const [rows, columns = 1] = shape;
-    const blocks = Math.ceil(columns / INT4_BLOCK);
     const tensor = (
-      suffix: string,
-      element: ElementType,
+      name: string,
+      element: keyof typeof ELEMENT_BYTES & ElementType,
       dims: readonly number[],
       data: () => Promise<Uint8Array>,
     ): OnnxTensor => {
-      const length = dims.reduce((product, d) => product * d, ELEMENT_BYTES[element]!);
-      return { name: name + suffix, element, dims, length, data };
+      const length = dims.reduce((product, d) => product * d, ELEMENT_BYTES[element]);
+      return { name, element, dims, length, data };
     };
-    switch (part) {
-      case "float32":
-      case "float16": {
-        const entry = convertedTensor(this.#store, this.#tensor, DTYPE[part]);
-        return tensor("", part, shape, () => entry.data());
-      }
-      case "int8":
-        return tensor("_int8", "uint8", [columns, rows], () => this.#matrix("int8"));
-      case "int8_scale":
-        return tensor("_int8_scale", "float32", [rows], () => this.#scale("int8"));
-      case "int4":
-        return tensor(
-          "_int4",
-          "uint8",
-          [rows, blocks, INT4_BLOCK / 2],
-          () => this.#matrix("int4"),
-        );
-      case "int4_scale":
-        return tensor("_int4_scale", "float32", [rows * blocks], () => this.#scale("int4"));
+    if (part === "float32" || part === "float16") {
+      const entry = convertedTensor(this.#store, this.#tensor, DTYPE[part]);
+      return tensor(name, part, shape, () => entry.data());
+    }
+    const [form, kind] = part.split("_");
+    const bits = form === "int8" ? 8 : 4;
+    const [rows, columns] = shape;
+    const blocks = Math.ceil(columns / QUANT_BLOCK);
+    const of = `${name}_${part}`;
+    switch (kind) {
+      case "codes":
+        return tensor(of, "uint8", [rows, blocks, QUANT_BLOCK * bits / 8], async () => {
+          const { matrix, ...rest } = await this.#quantize(bits);
+          this.#waiting = rest;
+          return matrix;
+        });
+      case "scales":
+        return tensor(of, "float32", [rows * blocks], async () => {
+          const { scales } = this.#waiting ?? await this.#quantize(bits);
+          return new Uint8Array(scales.buffer);
+        });
+      default:
+        return tensor(of, "uint8", [rows * Math.ceil(blocks * bits / 8)], async () => {
+          const { zeros } = this.#waiting ?? await this.#quantize(bits);
+          this.#waiting = null;
+          return zeros;
+        });
     }
   }
 
-  async #matrix(form: "int8" | "int4"): Promise<Uint8Array> {
-    const { matrix, scales } = await this.#quantize(form);
-    this.#scales = { form, bytes: new Uint8Array(scales.buffer) };
-    return matrix;
-  }
-
-  async #scale(form: "int8" | "int4"): Promise<Uint8Array> {
-    if (this.#scales?.form !== form) await this.#matrix(form);
-    const { bytes } = this.#scales!;
-    this.#scales = null;
-    return bytes;
-  }
-
-  async #quantize(form: "int8" | "int4"): Promise<Quantized> {
+  async #quantize(bits: 4 | 8): Promise<Quantized> {
     const values = await this.#store.readFloat32(this.#tensor.name);
     const [rows, columns] = this.#tensor.shape;
-    return form === "int8"
-      ? quantizeInt8(values, rows, columns)
-      : quantizeInt4(values, rows, columns);
+    return quantizeBlocks(values, rows, columns, bits);
   }
 }
-
-const ELEMENT_BYTES: Readonly<Partial<Record<ElementType, number>>> = {
-  float32: 4,
-  float16: 2,
-  uint8: 1,
-};
