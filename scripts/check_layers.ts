@@ -15,6 +15,7 @@ const ORDER = [
   "runtime",
   "importance",
   "search",
+  "exports",
   "demo-model",
   "cli",
 ];

@@ -301,8 +301,95 @@ test("without --out, results get names of their own where the user stands", asyn
   }
 });
 
+test("export writes, verifies and records; the result is there whole or not at all", async (folder) => {
+  const args = ["export", "demo", "--out", "x"];
+  const first = await runLopper([...args, "--to", "onnx", "--dtype", "fp16"], folder);
+  assert.equal(first.code, 0, first.stderr);
+  assert.equal(first.stderr, "");
+  assert.match(
+    first.stdout,
+    /6 files, 11\.\d MB, written to .*x\n.*verified on 128 held-out tokens/,
+  );
+  const record = JSON.parse(await read(`${folder}/x/export.json`));
+  assert.equal(record.kind, "lopper-export");
+  assert.deepEqual([record.format, record.dtype, record.quantize], ["onnx", "fp16", null]);
+  assert.match(record.source.digest, /^sha256:/);
+  let bytes = 0;
+  for (const file of record.files) bytes += (await Deno.stat(`${folder}/x/${file}`)).size;
+  assert.equal(record.bytes, bytes);
+  const { positions, maxAbs, meanKl, tolerance, engine } = record.verification;
+  assert.deepEqual([positions, tolerance], [128, 0.02]);
+  assert.ok(maxAbs <= tolerance && meanKl >= 0, JSON.stringify(record.verification));
+  assert.match(engine, /^onnxruntime-node /);
+
+  // what stands there is replaced only when it is an export, and the user says so
+  await fails([...args, "--to", "safetensors"], folder, 2, /x is not empty.*--overwrite/);
+  await Deno.mkdir(`${folder}/y`);
+  await Deno.writeTextFile(`${folder}/y/letter.txt`, "Dear Ishmael");
+  await fails(
+    ["export", "demo", "--out", "y", "--to", "safetensors", "--overwrite"],
+    folder,
+    2,
+    /holds no export\.json/,
+  );
+  const second = await runLopper(
+    [...args, "--to", "safetensors", "--verify", "none", "--overwrite", "--json"],
+    folder,
+  );
+  assert.equal(second.code, 0, second.stderr);
+  const result = JSON.parse(second.stdout.trimEnd().split("\n").at(-1)!);
+  assert.deepEqual([result.event, result.format, result.verification], [
+    "result",
+    "safetensors",
+    null,
+  ]);
+  const names = (path: string) => [...Deno.readDirSync(path)].map(({ name }) => name).sort();
+  assert.deepEqual(names(`${folder}/x`), [
+    "config.json",
+    "export.json",
+    "generation_config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+  ]);
+
+  await fails(
+    ["export", "demo", "--to", "safetensors", "--quantize", "q4", "--out", "z"],
+    folder,
+    2,
+    /--quantize q4 does not go with --to safetensors/,
+  );
+  await fails(["export", "demo", "--to", "papyrus", "--out", "z"], folder, 2, /papyrus.*invalid/);
+  await fails(["export", "missing", "--to", "onnx", "--out", "z"], folder, 1, /no such folder/);
+  assert.deepEqual(names(folder), ["x", "y"], "nothing is left beside the results");
+});
+
+test("an export whose text cannot be tokenised, or whose weights do not fit, leaves nothing", async (folder) => {
+  const { code } = await runLopper(
+    ["export", "demo", "--to", "safetensors", "--verify", "none", "--out", "m"],
+    folder,
+  );
+  assert.equal(code, 0);
+  const out = ["--to", "onnx", "--out", "x"];
+  await Deno.remove(`${folder}/m/tokenizer.json`);
+  await fails(["export", "m", ...out], folder, 1, /no file tokenizer\.json/);
+  // the last weight becomes float16's infinity
+  const weights = await Deno.open(`${folder}/m/model.safetensors`, { read: true, write: true });
+  const { size } = await weights.stat();
+  await weights.seek(size - 2, Deno.SeekMode.Start);
+  await weights.write(Uint8Array.of(0x00, 0x7c));
+  weights.close();
+  await fails(
+    ["export", "m", "--verify", "none", ...out],
+    folder,
+    1,
+    /m\/model\.safetensors, tensor .*Infinity; weights need to be finite/,
+  );
+  assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name), ["m"]);
+});
+
 test("--help of every command shows examples, and --version the version", async (folder) => {
-  for (const command of ["prune", "inspect", "generate"]) {
+  for (const command of ["prune", "inspect", "generate", "export"]) {
     const { code, stdout } = await runLopper([command, "--help"], folder);
     assert.equal(code, 0);
     assert.match(stdout, /Examples:\n {2}lopper /);

@@ -12,6 +12,12 @@ export interface Backend {
    * @throws {UnsupportedOpError} when the engine has no kernel for a node of the graph, or none on its device.
    */
   compile(onnx: Uint8Array, weights?: Weights): Promise<Executable>;
+  /**
+   * Compiles an ONNX file of the local file system, with the weights that lie in files beside it; where the engine can, they
+   * are mapped and not copied. Engines without a file system lack it.
+   * @throws {UnsupportedOpError} as `compile`.
+   */
+  compileFile?(path: string): Promise<Executable>;
   /** Releases every executable that is still alive. */
   dispose(): Promise<void>;
 }
@@ -26,8 +32,8 @@ export interface Executable {
 }
 
 export type Feeds = Readonly<Record<string, HostTensor>>;
-/** float32 values by name; their shapes are in the graph. */
-export type Weights = Readonly<Record<string, Float32Array>>;
+/** float32 values by name, or the bytes of a file of weights by its path in the graph; shapes are in the graph. */
+export type Weights = Readonly<Record<string, Float32Array | Uint8Array>>;
 
 /** A dense row-major tensor in host memory. A bool is a byte, 0 or 1. */
 export type HostTensor =

@@ -89,6 +89,9 @@ export class InsufficientMemoryError extends LopperError {
 /** A journal or run folder that cannot be continued. */
 export class ResumeError extends LopperError {}
 
+/** An export that cannot be made as asked, or that does not compute what its source computes. */
+export class ExportError extends LopperError {}
+
 /** The command line was wrong (exit code 2). */
 export class UsageError extends LopperError {}
 

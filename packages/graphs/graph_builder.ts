@@ -8,7 +8,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 
 /** A dimension is a number, or the name of a symbolic size that each run fixes anew. */
 export type Dimension = number | string;
-export type ElementType = "bool" | "float32" | "int32" | "int64";
+export type ElementType = "bool" | "float16" | "float32" | "int32" | "int64" | "uint8";
 type Attribute =
   | number
   | readonly number[]
@@ -17,10 +17,24 @@ type Attribute =
 
 const ELEMENT: Record<ElementType, DataType> = {
   bool: DataType.BOOL,
+  float16: DataType.FLOAT16,
   float32: DataType.FLOAT,
   int32: DataType.INT32,
   int64: DataType.INT64,
+  uint8: DataType.UINT8,
 };
+
+/** A weight in a file beside the graph's, as the graph refers to it. */
+export interface StoredWeight {
+  readonly name: string;
+  readonly element: ElementType;
+  readonly dims: readonly number[];
+  /** Path from the graph's file. */
+  readonly location: string;
+  /** Bytes from the start of that file. */
+  readonly offset: number;
+  readonly length: number;
+}
 
 /** Domain of onnxruntime's contributed operators, GroupQueryAttention among them. */
 export const MICROSOFT = "com.microsoft";
@@ -65,6 +79,21 @@ export class GraphBuilder {
     return name;
   }
 
+  /** Declares a weight whose bytes lie in a file beside the graph's, and returns its name. */
+  storedWeight({ name, element, dims, location, offset, length }: StoredWeight): string {
+    this.#initializers.push({
+      name,
+      dataType: ELEMENT[element],
+      dims: dims.map(BigInt),
+      dataLocation: DataLocation.EXTERNAL,
+      externalData: Object.entries({ location, offset, length }).map(([key, value]) => ({
+        key,
+        value: String(value),
+      })),
+    });
+    return name;
+  }
+
   /** A small int64 constant, e.g. a shape. */
   int64(values: readonly number[]): string {
     return this.#constant(DataType.INT64, [values.length], BigInt64Array.from(values, BigInt));
@@ -72,12 +101,31 @@ export class GraphBuilder {
 
   /** One float32 number, without dimensions. */
   float32(value: number): string {
-    return this.#constant(DataType.FLOAT, [], Float32Array.of(value));
+    return this.float32s(Float32Array.of(value), []);
   }
 
-  #constant(dataType: DataType, dims: readonly number[], data: BigInt64Array | Float32Array) {
+  /** A few float32 numbers, e.g. rotary frequencies. */
+  float32s(values: Float32Array, dims: readonly number[]): string {
+    return this.#constant(DataType.FLOAT, dims, values);
+  }
+
+  /** A uint8 constant, e.g. a zero point. */
+  uint8(value: number): string {
+    return this.#constant(DataType.UINT8, [], Uint8Array.of(value));
+  }
+
+  /** A value in another element type. */
+  cast(value: string, element: ElementType): string {
+    return this.node("Cast", [value], { to: ELEMENT[element] });
+  }
+
+  #constant(
+    dataType: DataType,
+    dims: readonly number[],
+    data: BigInt64Array | Float32Array | Uint8Array,
+  ) {
     const name = `const_${this.#counter.next++}`;
-    const rawData = new Uint8Array(data.buffer);
+    const rawData = new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
     this.#initializers.push({ name, dataType, dims: dims.map(BigInt), rawData });
     return name;
   }

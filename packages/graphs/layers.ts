@@ -12,6 +12,11 @@ export function rmsNorm(g: GraphBuilder, x: string, weight: string, eps: number)
   });
 }
 
+/** x · sigmoid(x) (arXiv 1702.03118, equation 5). */
+export function silu(g: GraphBuilder, x: string): string {
+  return g.node("Mul", [x, g.node("Sigmoid", [x])]);
+}
+
 /** x · Wᵀ (+ bias) for a weight in the Hugging Face layout `[out, in]`; x is `[N, in]`. */
 export function linear(g: GraphBuilder, x: string, weight: string, bias?: string): string {
   return g.node("Gemm", bias ? [x, weight, bias] : [x, weight], { transB: 1 });

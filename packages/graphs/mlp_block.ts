@@ -1,5 +1,5 @@
 import { GraphBuilder } from "./graph_builder.ts";
-import { linear, linearTransposed, rmsNorm } from "./layers.ts";
+import { linear, linearTransposed, rmsNorm, silu } from "./layers.ts";
 
 export interface MlpBlockOptions {
   readonly hiddenSize: number;
@@ -51,8 +51,7 @@ export function mlpNodes(g: GraphBuilder, hidden: string, w: MlpWeights, eps: nu
   const normed = rmsNorm(g, hidden, w.norm, eps);
   const gated = linear(g, normed, w.gate, w.gate_bias);
   const raised = linear(g, normed, w.up, w.up_bias);
-  const silu = g.node("Mul", [gated, g.node("Sigmoid", [gated])]);
-  const product = g.node("Mul", [silu, raised]);
+  const product = g.node("Mul", [silu(g, gated), raised]);
   const lowered = linearTransposed(g, product, w.down, w.down_bias);
   return g.node("Add", [hidden, lowered]);
 }

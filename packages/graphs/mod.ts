@@ -1,6 +1,13 @@
 export * from "./attention_block.ts";
-export { GraphBuilder } from "./graph_builder.ts";
+export * from "./cached_decoder.ts";
+export {
+  type Dimension,
+  type ElementType,
+  GraphBuilder,
+  type StoredWeight,
+} from "./graph_builder.ts";
 export * from "./head.ts";
 export * from "./mlp_block.ts";
 export * from "./node_models.ts";
 export * from "./resident_decoder.ts";
+export * from "./stored_linear.ts";

@@ -35,6 +35,12 @@ const ropeSchema = z.looseObject({
   partial_rotary_factor: z.number().optional(),
 });
 
+/**
+ * What stands before the family in the `model_type` of an export with layers of its own: transformers then asks for the
+ * modelling file beside it, where the plain name would fill missing weights with random numbers and only warn.
+ */
+export const PRUNED_MODEL_TYPE = "lopper_";
+
 /** The keys of a Hugging Face config.json that Lopper reads; all others are kept as they are. */
 export const configSchema = z.looseObject({
   model_type: z.string(),
@@ -53,6 +59,8 @@ export const configSchema = z.looseObject({
   mlp_bias: z.boolean().optional(),
   sliding_window: size.nullish(),
   use_sliding_window: z.boolean().optional(),
+  layer_types: z.array(z.string()).nullish(),
+  max_window_layers: z.int().nonnegative().nullish(),
   rope_theta: z.number().positive().optional(),
   rope_scaling: ropeSchema.nullish(),
   rope_parameters: ropeSchema.nullish(),
@@ -72,7 +80,10 @@ export function specFromConfig(
   config: ModelConfig,
   file: string,
 ): { spec: ModelSpec; family: Family } {
-  const family = familyOf(config.model_type, file);
+  const family = familyOf(
+    config.lopper ? withoutPrefix(config.model_type) : config.model_type,
+    file,
+  );
   const refuse = (what: string, found: unknown, needed: string): never => {
     throw new UnsupportedModelError(
       `${file}: ${what} is ${JSON.stringify(found)}; Lopper needs ${needed}`,
@@ -193,6 +204,28 @@ function ropeFromConfig(config: ModelConfig, file: string): RopeSpec {
   return { theta, scaling };
 }
 
+function withoutPrefix(modelType: string): string {
+  return modelType.startsWith(PRUNED_MODEL_TYPE)
+    ? modelType.slice(PRUNED_MODEL_TYPE.length)
+    : modelType;
+}
+
+/** A config.json without the keys that describe layers of their own to Lopper and, in an export, to transformers. */
+export function plainConfig(source: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const { lopper, auto_map, ...config } = source;
+  const { model_type, architectures } = config;
+  const exported = lopper !== undefined && typeof model_type === "string" &&
+    model_type.startsWith(PRUNED_MODEL_TYPE);
+  if (!exported) return auto_map === undefined ? config : { ...config, auto_map };
+  return {
+    ...config,
+    model_type: withoutPrefix(model_type),
+    ...(Array.isArray(architectures) && {
+      architectures: architectures.map((name) => String(name).replace(/^Lopper/, "")),
+    }),
+  };
+}
+
 /**
  * The config.json of a model whose layers were changed. A uniform model gets a plain config; otherwise the key `lopper`
  * lists the shape of every layer, and the plain keys keep the dense model's values.
@@ -202,7 +235,7 @@ export function prunedConfig(
   spec: ModelSpec,
   uniform: boolean,
 ): Record<string, unknown> {
-  const { lopper: _, ...config } = source;
+  const config = plainConfig(source);
   const first = spec.layers[0];
   if (uniform && first.attention && first.mlp) {
     return {

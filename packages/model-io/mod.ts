@@ -1,6 +1,13 @@
 export * from "./byte_sink.ts";
 export * from "./byte_source.ts";
-export { configSchema, type ModelConfig, specFromConfig } from "./config.ts";
+export {
+  configSchema,
+  type ModelConfig,
+  plainConfig,
+  PRUNED_MODEL_TYPE,
+  prunedConfig,
+  specFromConfig,
+} from "./config.ts";
 export * from "./dtypes.ts";
 export * from "./families/family.ts";
 export { FAMILIES } from "./families/mod.ts";
@@ -8,6 +15,7 @@ export { openGgufModel } from "./gguf/gguf_model.ts";
 export * from "./model.ts";
 export * from "./model_folder.ts";
 export * from "./open_model.ts";
+export * from "./output.ts";
 export * from "./plan_json.ts";
 export * from "./pruned_model.ts";
 export * from "./tokenizer.ts";

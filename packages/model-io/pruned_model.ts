@@ -7,24 +7,10 @@ import {
   prunedSpec,
   type PrunePlan,
 } from "@lopper/core";
-import type { ByteSink } from "./byte_sink.ts";
 import { prunedConfig } from "./config.ts";
 import type { Model, Weight } from "./model.ts";
+import { copyCompanions, type OpenSink, writeFile, writeJson, writeText } from "./output.ts";
 import { planShards, type TensorEntry, writeSafetensors } from "./safetensors/writer.ts";
-
-/** Files that go along unchanged: the tokenizer's, and how to generate. */
-const COMPANIONS = [
-  "generation_config.json",
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "special_tokens_map.json",
-  "tokenizer.model",
-  "vocab.json",
-  "merges.txt",
-  "added_tokens.json",
-  "chat_template.jinja",
-] as const;
-const MAX_COMPANION_BYTES = 256 * 1024 * 1024;
 
 export interface WrittenModel {
   readonly spec: ModelSpec;
@@ -43,38 +29,24 @@ export interface WrittenModel {
 export async function writePrunedModel(
   model: Model,
   plan: PrunePlan,
-  open: (file: string) => Promise<ByteSink>,
+  open: OpenSink,
   options: { maxShardBytes?: number } = {},
 ): Promise<WrittenModel> {
   const spec = prunedSpec(model.spec, plan);
   const entries = prunedTensors(model, plan);
   const { shards, indexJson } = planShards(entries, options.maxShardBytes);
   const files: string[] = [];
-  const write = async (file: string, fill: (sink: ByteSink) => Promise<void>) => {
-    const sink = await open(file);
-    try {
-      await fill(sink);
-      await sink.commit();
-    } catch (error) {
-      await sink.abort();
-      throw error;
-    }
-    files.push(file);
-  };
-  const writeText = (file: string, text: string) =>
-    write(file, (sink) => sink.write(new TextEncoder().encode(text)));
-
   for (const shard of shards) {
-    await write(shard.file, (sink) => writeSafetensors(sink, shard.entries));
+    await writeFile(open, shard.file, (sink) => writeSafetensors(sink, shard.entries));
+    files.push(shard.file);
   }
-  if (indexJson !== undefined) await writeText("model.safetensors.index.json", indexJson);
-  for (const file of COMPANIONS) {
-    if (!await model.folder.has(file)) continue;
-    const bytes = await model.folder.readBytes(file, MAX_COMPANION_BYTES);
-    await write(file, (sink) => sink.write(bytes));
+  if (indexJson !== undefined) {
+    await writeText(open, "model.safetensors.index.json", indexJson);
+    files.push("model.safetensors.index.json");
   }
-  const config = prunedConfig(model.config, spec, isUniform(spec.layers));
-  await writeText("config.json", JSON.stringify(config, null, 2) + "\n");
+  files.push(...await copyCompanions(model.folder, open));
+  await writeJson(open, "config.json", prunedConfig(model.config, spec, isUniform(spec.layers)));
+  files.push("config.json");
   return { spec, files, weightBytes: entries.reduce((sum, e) => sum + byteLength(e), 0) };
 }
 

@@ -21,3 +21,25 @@ export async function pythonWith(
   );
   return null;
 }
+
+/** Runs a script of tests/interop on a request in JSON and returns its answer in JSON. */
+export async function runPython(
+  python: string,
+  script: URL,
+  args: readonly string[],
+  request: unknown,
+): Promise<unknown> {
+  const process = new Deno.Command(python, {
+    args: [script.pathname, ...args],
+    env: { HF_HUB_OFFLINE: "1", TOKENIZERS_PARALLELISM: "false" },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const writer = process.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(JSON.stringify(request)));
+  await writer.close();
+  const { code, stdout, stderr } = await process.output();
+  if (code !== 0) throw new Error(new TextDecoder().decode(stderr));
+  return JSON.parse(new TextDecoder().decode(stdout));
+}

@@ -1,0 +1,86 @@
+import { UsageError } from "@lopper/core";
+import { FileSink } from "@lopper/model-io/files";
+import { basename, dirname, join } from "node:path";
+
+/** The last file of an export: a folder with it is whole, and may be replaced. */
+export const EXPORT_RECORD = "export.json";
+
+/** The folder of one export. It is written and verified beside its place, and appears there by a rename. */
+export class ExportFolder {
+  readonly path: string;
+  /** Where the files are until `commit`. */
+  readonly workPath: string;
+
+  private constructor(path: string, workPath: string) {
+    this.path = path;
+    this.workPath = workPath;
+  }
+
+  /** @throws {UsageError} when something stands at the path that is not to be replaced. */
+  static async open(path: string, { overwrite = false }): Promise<ExportFolder> {
+    const names = await list(path);
+    if (names.length > 0 && !overwrite) {
+      throw new UsageError(
+        `${path} is not empty; choose another --out, or pass --overwrite to replace an export`,
+      );
+    }
+    if (names.length > 0 && !names.includes(EXPORT_RECORD)) {
+      throw new UsageError(
+        `${path} holds no ${EXPORT_RECORD}, so it is no export, and --overwrite does not replace it`,
+      );
+    }
+    const workPath = join(dirname(path), `.${basename(path)}.partial`);
+    // What an export that was killed left there counts for nothing.
+    await remove(workPath);
+    return new ExportFolder(path, workPath);
+  }
+
+  /** The sink of a file by its path from the folder, with slashes. */
+  async sink(file: string): Promise<FileSink> {
+    const path = join(this.workPath, ...file.split("/"));
+    await Deno.mkdir(dirname(path), { recursive: true });
+    return await FileSink.open(path);
+  }
+
+  /** Bytes of the files that were written. */
+  async bytes(files: readonly string[]): Promise<number> {
+    let sum = 0;
+    for (const file of files) sum += (await Deno.stat(join(this.workPath, file))).size;
+    return sum;
+  }
+
+  async commit(): Promise<void> {
+    const old = join(dirname(this.path), `.${basename(this.path)}.old`);
+    await remove(old);
+    const replaces = (await list(this.path)).length > 0;
+    if (replaces) await Deno.rename(this.path, old);
+    else await remove(this.path);
+    await Deno.rename(this.workPath, this.path);
+    await remove(old);
+  }
+
+  /** Removes what was written; harmless after `commit`. */
+  async discard(): Promise<void> {
+    await remove(this.workPath);
+  }
+}
+
+async function remove(path: string): Promise<void> {
+  await Deno.remove(path, { recursive: true }).catch((error) => {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  });
+}
+
+async function list(path: string): Promise<string[]> {
+  const names: string[] = [];
+  try {
+    for await (const entry of Deno.readDir(path)) names.push(entry.name);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    if (error instanceof Deno.errors.NotADirectory) {
+      throw new UsageError(`${path} is a file; --out needs a folder`);
+    }
+    throw error;
+  }
+  return names;
+}

@@ -1,0 +1,96 @@
+import type { Backend } from "@lopper/backends";
+import type { FloatDType } from "@lopper/core";
+import {
+  exportOnnx,
+  type ExportPrecision,
+  exportSafetensors,
+  modelLogits,
+  onnxFile,
+  onnxLogits,
+  type WrittenExport,
+} from "@lopper/exports";
+import { type Model, openModel, type OpenSink } from "@lopper/model-io";
+import { FileFolder } from "@lopper/model-io/files";
+import { basename, join } from "node:path";
+
+/** What the user asks of the weights; without it, what the format takes by itself. */
+export type ExportDType = "fp32" | "fp16";
+export type Quantization = "q8" | "q4";
+
+export interface FormatOptions {
+  readonly dtype?: ExportDType;
+  readonly quantize?: Quantization;
+}
+
+/** A format that `lopper export --to` writes, and how its files are opened to verify them. */
+export interface ExportFormat {
+  /** What reads it, for the help text. */
+  readonly readers: string;
+  write(model: Model, open: OpenSink, options: FormatOptions): Promise<WrittenExport>;
+  /** The precision that the result is held to. */
+  precision(options: FormatOptions): ExportPrecision;
+  /** The quantisations that it knows. */
+  readonly quantizations: readonly Quantization[];
+  /** Logits `[ids.length, vocabSize]` that the files at `path` give. */
+  logits(path: string, written: WrittenExport, context: VerifyContext): Promise<Float32Array>;
+}
+
+export interface VerifyContext {
+  readonly backend: Backend;
+  readonly model: Model;
+  readonly ids: readonly number[];
+  readonly options: FormatOptions;
+}
+
+const FLOAT_DTYPES: Readonly<Record<ExportDType, FloatDType>> = { fp32: "F32", fp16: "F16" };
+
+const safetensors: ExportFormat = {
+  readers: "transformers, and Lopper itself",
+  write: (model, open, { dtype }) =>
+    exportSafetensors(model, open, { dtype: dtype && FLOAT_DTYPES[dtype] }),
+  // Without a dtype the bits of the weights stay.
+  precision: ({ dtype }) => dtype ?? "fp32",
+  quantizations: [],
+  async logits(path, _written, { backend, ids }) {
+    const model = await openModel(new FileFolder(path));
+    try {
+      return await modelLogits(backend, model, ids);
+    } finally {
+      model.close();
+    }
+  },
+};
+
+const onnx: ExportFormat = {
+  readers: "onnxruntime and transformers.js",
+  write: (model, open, options) => exportOnnx(model, open, { precision: onnxPrecision(options) }),
+  precision: onnxPrecision,
+  quantizations: ["q8", "q4"],
+  async logits(path, { files }, { backend, model, ids, options }) {
+    const file = join(path, onnxFile(onnxPrecision(options)));
+    const decoder = backend.compileFile
+      ? await backend.compileFile(file)
+      : await backend.compile(await Deno.readFile(file), await weightFiles(path, files));
+    try {
+      return await onnxLogits(decoder, model.spec, ids);
+    } finally {
+      await decoder.dispose();
+    }
+  },
+};
+
+function onnxPrecision({ dtype, quantize }: FormatOptions): ExportPrecision {
+  return quantize ?? dtype ?? "fp32";
+}
+
+/** The files of weights of an export, by their names. */
+async function weightFiles(path: string, files: readonly string[]) {
+  const weights: Record<string, Uint8Array> = {};
+  for (const file of files.filter((name) => /\.onnx_data(_\d+)?$/.test(name))) {
+    weights[basename(file)] = await Deno.readFile(join(path, file));
+  }
+  return weights;
+}
+
+/** By the word that stands after --to. A further format is one more entry here. */
+export const EXPORT_FORMATS: Readonly<Record<string, ExportFormat>> = { safetensors, onnx };

@@ -1,0 +1,10 @@
+/** What the weights of an export are stored as; q8 and q4 have 8 and 4 bits. */
+export type ExportPrecision = "fp32" | "fp16" | "q8" | "q4";
+
+/** What an export wrote. */
+export interface WrittenExport {
+  /** Paths from the export's folder, in the order in which they were written. */
+  readonly files: readonly string[];
+  /** The reader has to run the code that lies beside the weights (transformers, `trust_remote_code`). */
+  readonly customCode: boolean;
+}

@@ -1,0 +1,34 @@
+import { type Model, plainConfig } from "@lopper/model-io";
+
+/**
+ * The config.json beside ONNX files, for transformers.js: as many layers as have a key/value cache, since it counts caches by
+ * them. Their shapes it reads from the graph; the config has the largest.
+ * @param dataFiles number of files with weights for every graph, by the graph's file name.
+ */
+export function onnxConfig(
+  { config, spec }: Model,
+  dataFiles: Readonly<Record<string, number>>,
+): Record<string, unknown> {
+  const attentions = spec.layers.flatMap(({ attention }) => attention ?? []);
+  const { layer_types, ...plain } = plainConfig(config);
+  return {
+    ...plain,
+    num_hidden_layers: attentions.length,
+    num_attention_heads: Math.max(...attentions.map(({ queryHeads }) => queryHeads)),
+    num_key_value_heads: Math.max(...attentions.map(({ kvHeads }) => kvHeads)),
+    head_dim: spec.headDim,
+    ...(Array.isArray(layer_types) && {
+      layer_types: layer_types.filter((_, layer) => spec.layers[layer]?.attention),
+    }),
+    "transformers.js_config": { use_external_data_format: dataFiles },
+  };
+}
+
+/** A generation_config.json for a model that has none. */
+export function generationConfig({ config }: Model): Record<string, unknown> {
+  const keys = ["bos_token_id", "eos_token_id", "pad_token_id"];
+  const tokens = keys.flatMap((key) =>
+    config[key] === undefined || config[key] === null ? [] : [[key, config[key]]]
+  );
+  return { _from_model_config: true, ...Object.fromEntries(tokens) };
+}

@@ -1,0 +1,85 @@
+import { ExportError } from "@lopper/core";
+import { cachedDecoder, type DecoderWeight, type MatrixForm } from "@lopper/graphs";
+import { copyCompanions, type Model, type OpenSink, writeFile, writeJson } from "@lopper/model-io";
+import { ropeFrequencies } from "@lopper/runtime";
+import { attentionWindows } from "./attention_windows.ts";
+import type { ExportPrecision, WrittenExport } from "./export.ts";
+import { generationConfig, onnxConfig } from "./onnx_config.ts";
+import { OnnxData } from "./onnx_data.ts";
+import { OnnxWeight } from "./onnx_weights.ts";
+
+export interface OnnxExportOptions {
+  /** float32 unless said. */
+  readonly precision?: ExportPrecision;
+  /** Bytes of weights in one file; a browser's limit unless said. */
+  readonly maxFileBytes?: number;
+}
+
+/** What transformers.js appends to the name of the file, and what the matrices are in it. */
+const VARIANTS: Readonly<Record<ExportPrecision, { suffix: string; matrices: MatrixForm }>> = {
+  fp32: { suffix: "", matrices: "float32" },
+  fp16: { suffix: "_fp16", matrices: "float16" },
+  q8: { suffix: "_quantized", matrices: "int8" },
+  q4: { suffix: "_q4", matrices: "int4" },
+};
+
+/** The path of the graph in an export. */
+export function onnxFile(precision: ExportPrecision): string {
+  return `onnx/model${VARIANTS[precision].suffix}.onnx`;
+}
+
+/**
+ * Writes a model as an ONNX decoder with a key/value cache in the layout of transformers.js: the graph in `onnx/`, its weights
+ * in files beside it, config and tokenizer. One weight is in memory at a time, as it lies in the checkpoint, in float32 and
+ * as it is written; config.json is written last.
+ * @throws {ExportError} when no layer keeps attention, or float16 cannot hold a weight.
+ */
+export async function exportOnnx(
+  model: Model,
+  open: OpenSink,
+  { precision = "fp32", maxFileBytes }: OnnxExportOptions = {},
+): Promise<WrittenExport> {
+  const { spec } = model;
+  if (spec.layers.every(({ attention }) => attention === null)) {
+    throw new ExportError(
+      `${model.name}: no layer keeps attention, and transformers.js needs one with a key/value cache; ` +
+        `export it with --to safetensors`,
+    );
+  }
+  const path = onnxFile(precision);
+  const file = path.slice(path.lastIndexOf("/") + 1);
+  const data = new OnnxData(file, maxFileBytes);
+  const weights = weightsByPlace(model);
+  const graph = cachedDecoder(spec, {
+    matrices: VARIANTS[precision].matrices,
+    windows: attentionWindows(model),
+    frequencies: ropeFrequencies(spec.rope, spec.headDim),
+    store: (weight, part) => data.add(weights.get(placeOf(weight))!.part(part)),
+  });
+  const files = [...await data.write(open, "onnx")];
+  await writeFile(open, path, (sink) => sink.write(graph));
+  files.push(path, ...await copyCompanions(model.folder, open));
+  if (!files.includes("generation_config.json")) {
+    await writeJson(open, "generation_config.json", generationConfig(model));
+    files.push("generation_config.json");
+  }
+  await writeJson(open, "config.json", onnxConfig(model, { [file]: data.fileCount }));
+  files.push("config.json");
+  return { files, customCode: false };
+}
+
+function placeOf({ layer, part, weight }: DecoderWeight): string {
+  return [layer, part, weight].join("/");
+}
+
+function weightsByPlace({ weights, store, spec }: Model): ReadonlyMap<string, OnnxWeight> {
+  const found = new Map(weights.map(({ role, tensor }) => {
+    const inLayer = role.part === "attention" || role.part === "mlp";
+    const place = inLayer ? role : { part: role.part, layer: null, weight: "" };
+    return [placeOf(place), new OnnxWeight(store, tensor)];
+  }));
+  const head = { part: "lmHead", layer: null, weight: "" } as const;
+  const embedding = { ...head, part: "embedding" } as const;
+  if (spec.tiedEmbeddings) found.set(placeOf(head), found.get(placeOf(embedding))!);
+  return found;
+}

@@ -1,0 +1,63 @@
+import {
+  type Executable,
+  type Feeds,
+  float32,
+  float32Data,
+  type HostTensor,
+  int64,
+} from "@lopper/backends";
+import { ExportError, type ModelSpec } from "@lopper/core";
+
+/**
+ * Logits `[ids.length, vocabSize]` of an exported decoder, in two runs: the second gets its part of the text, and what the
+ * first put into the cache.
+ * @throws {ExportError} when the decoder returns something else than its layout promises.
+ */
+export async function onnxLogits(
+  decoder: Executable,
+  spec: ModelSpec,
+  ids: readonly number[],
+): Promise<Float32Array> {
+  const logits = new Float32Array(ids.length * spec.vocabSize);
+  const middle = Math.ceil(ids.length / 2);
+  let past = emptyPast(spec);
+  for (const [start, end] of [[0, middle], [middle, ids.length]]) {
+    if (start === end) continue;
+    const length = end - start;
+    const fetches = await decoder.run({
+      input_ids: int64(ids.slice(start, end), [1, length]),
+      attention_mask: int64(new Array(end).fill(1), [1, end]),
+      position_ids: int64(Array.from({ length }, (_, i) => start + i), [1, length]),
+      ...past,
+    });
+    const part = float32Data(fetches, "logits");
+    if (part.length !== length * spec.vocabSize) {
+      throw new ExportError(
+        `the exported decoder returns ${part.length} logits for ${length} tokens; ` +
+          `${length * spec.vocabSize} are expected`,
+      );
+    }
+    logits.set(part, start * spec.vocabSize);
+    past = presentAsPast(fetches);
+  }
+  return logits;
+}
+
+/** The past of a text that has not begun, for every layer that keeps attention. */
+export function emptyPast({ layers, headDim }: ModelSpec, batch = 1): Feeds {
+  const empty = (kvHeads: number) => float32(new Float32Array(0), [batch, kvHeads, 0, headDim]);
+  const shapes = layers.flatMap(({ attention }) => attention ?? []);
+  return Object.fromEntries(shapes.flatMap(({ kvHeads }, i) => [
+    [`past_key_values.${i}.key`, empty(kvHeads)],
+    [`past_key_values.${i}.value`, empty(kvHeads)],
+  ]));
+}
+
+/** What a run put into the cache, under the names by which the next one reads it. */
+export function presentAsPast(fetches: Readonly<Record<string, HostTensor>>): Feeds {
+  return Object.fromEntries(
+    Object.entries(fetches).flatMap(([name, tensor]) =>
+      name.startsWith("present.") ? [[name.replace("present", "past_key_values"), tensor]] : []
+    ),
+  );
+}

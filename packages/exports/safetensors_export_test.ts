@@ -1,0 +1,193 @@
+import { CheckpointFormatError, ExportError } from "@lopper/core";
+import {
+  blockWeightShapes,
+  configSchema,
+  fromFloat32,
+  MemoryFolder,
+  MemorySink,
+  type Model,
+  modelDigest,
+  openModel,
+  prunedConfig,
+  specFromConfig,
+  writeSafetensors,
+} from "@lopper/model-io";
+import { FileFolder } from "@lopper/model-io/files";
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import {
+  heterogeneousPlan,
+  MemoryOutput,
+  prunedInMemory,
+} from "../../tests/support/heterogeneous.ts";
+import { attentionWindows } from "./attention_windows.ts";
+import { exportSafetensors, transformersConfig } from "./safetensors_export.ts";
+import { checkDifference } from "./verify.ts";
+
+const FIXTURES = fileURLToPath(new URL("../../tests/fixtures/families", import.meta.url));
+const open = (family: string) => openModel(new FileFolder(`${FIXTURES}/${family}`));
+const json = (bytes: Uint8Array) => JSON.parse(new TextDecoder().decode(bytes));
+
+Deno.test("safetensors export: a uniform model is plain, and the same model", async () => {
+  for (const family of ["llama-sharded", "mistral", "qwen2-untied-bf16", "qwen3-tied-mqa"]) {
+    const model = await open(family);
+    const output = new MemoryOutput();
+    const { customCode, files } = await exportSafetensors(model, output.open);
+    assert.equal(customCode, false);
+    assert.deepEqual([...files].sort(), Object.keys(output.files).sort());
+    assert.equal(files.at(-1), "config.json", "a folder with a config is whole");
+    const again = await openModel(output.folder("export"));
+    assert.equal(await modelDigest(again), await modelDigest(model), family);
+    const { model_type, head_dim } = json(output.files["config.json"]);
+    assert.equal(model_type, model.spec.family);
+    assert.equal(head_dim, model.spec.headDim);
+    model.close();
+  }
+});
+
+Deno.test("safetensors export: layers of their own bring the code that knows them, under a type of their own", async () => {
+  for (const family of ["llama-mha", "mistral-sliding", "qwen2", "qwen3"]) {
+    const source = await open(family);
+    const model = await prunedInMemory(source, heterogeneousPlan(source.spec));
+    const output = new MemoryOutput();
+    const { customCode, files } = await exportSafetensors(model, output.open);
+    assert.equal(customCode, true);
+    const config = json(output.files["config.json"]);
+    // transformers would open the plain type by itself, and fill what is missing with random numbers
+    assert.equal(config.model_type, `lopper_${model.spec.family}`);
+    for (const reference of Object.values(config.auto_map) as string[]) {
+      const [module, name] = reference.split(".");
+      assert.ok(files.includes(`${module}.py`));
+      const code = new TextDecoder().decode(output.files[`${module}.py`]);
+      assert.ok(code.includes(`class ${name}(`), reference);
+    }
+    const again = await openModel(output.folder("export"));
+    assert.equal(await modelDigest(again), await modelDigest(model), family);
+    // pruned again, it is a checkpoint like any other
+    const { auto_map, model_type, architectures } = prunedConfig(again.config, again.spec, false);
+    assert.deepEqual([auto_map, model_type], [undefined, model.spec.family]);
+    assert.deepEqual(architectures, source.config.architectures);
+    source.close();
+  }
+});
+
+Deno.test("safetensors export: another dtype holds the nearest numbers", async () => {
+  const model = await open("qwen2-untied-bf16");
+  const output = new MemoryOutput();
+  await exportSafetensors(model, output.open, { dtype: "F32" });
+  assert.equal(json(output.files["config.json"]).dtype, "float32");
+  const again = await openModel(output.folder("export"));
+  for (const { tensor } of model.weights) {
+    assert.equal(again.store.tensors.get(tensor.name)!.dtype, "F32");
+    assert.deepEqual(
+      await again.store.readFloat32(tensor.name),
+      await model.store.readFloat32(tensor.name),
+    );
+  }
+  model.close();
+});
+
+/** A model of one layer whose weights are all `value`. */
+async function filled(value: number, change: Record<string, unknown> = {}): Promise<Model> {
+  const config = {
+    model_type: "llama",
+    hidden_size: 8,
+    intermediate_size: 4,
+    num_hidden_layers: 1,
+    num_attention_heads: 2,
+    num_key_value_heads: 2,
+    head_dim: 4,
+    vocab_size: 3,
+    max_position_embeddings: 8,
+    rms_norm_eps: 1e-5,
+    tie_word_embeddings: true,
+    ...change,
+  };
+  const { spec, family } = specFromConfig(configSchema.parse(config), "config.json");
+  const shapes: [string, readonly number[]][] = [
+    [family.tensorNames.embedding, [3, 8]],
+    [family.tensorNames.finalNorm, [8]],
+  ];
+  for (const kind of ["attention", "mlp"] as const) {
+    for (const [weight, shape] of blockWeightShapes(spec, { layer: 0, kind })) {
+      const names: Readonly<Record<string, string>> = family.tensorNames[kind];
+      shapes.push([names[weight].replace("{l}", "0"), shape]);
+    }
+  }
+  const sink = new MemorySink();
+  await writeSafetensors(
+    sink,
+    shapes.map(([name, shape]) => ({
+      name,
+      shape,
+      dtype: "F32",
+      data: () =>
+        Promise.resolve(
+          fromFloat32("F32", new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(value)),
+        ),
+    })),
+  );
+  await sink.commit();
+  return await openModel(
+    new MemoryFolder("filled", {
+      "config.json": JSON.stringify(config),
+      "model.safetensors": sink.bytes,
+    }),
+  );
+}
+
+Deno.test("safetensors export: what float16 cannot hold is refused by name", async () => {
+  const fits = new MemoryOutput();
+  await exportSafetensors(await filled(65_519), fits.open, { dtype: "F16" });
+  await assert.rejects(
+    exportSafetensors(await filled(-65_520), new MemoryOutput().open, { dtype: "F16" }),
+    (error) =>
+      error instanceof ExportError && /embed_tokens.*value 0 is -65520.*fp32/.test(error.message),
+  );
+  await assert.rejects(
+    exportSafetensors(await filled(NaN), new MemoryOutput().open, { dtype: "F16" }),
+    CheckpointFormatError,
+  );
+});
+
+Deno.test("safetensors export: heads that do not divide the hidden size need our configuration in Llama", async () => {
+  const plain = transformersConfig(await filled(1));
+  assert.equal(plain.model_type, "llama");
+  const odd = transformersConfig(
+    await filled(1, { num_attention_heads: 3, num_key_value_heads: 3 }),
+  );
+  assert.equal(odd.model_type, "lopper_llama");
+});
+
+Deno.test("attention windows: those of the family's rule, layer by layer", async () => {
+  const windows = async (family: string, change: Record<string, unknown>) => {
+    const model = await open(family);
+    model.close();
+    const config = { ...model.config, ...change };
+    const { spec } = specFromConfig(configSchema.parse(config), "config.json");
+    return attentionWindows({ ...model, config, spec });
+  };
+  assert.deepEqual(await windows("llama-mha", { sliding_window: 9 }), [null, null, null]);
+  assert.deepEqual(await windows("mistral-sliding", {}), [8, 8]);
+  const on = { use_sliding_window: true, sliding_window: 9 };
+  assert.deepEqual(await windows("qwen2", { ...on, layer_types: null }), [null, null]);
+  assert.deepEqual(await windows("qwen2", { ...on, layer_types: null, max_window_layers: 1 }), [
+    null,
+    9,
+  ]);
+  const layer_types = ["sliding_attention", "full_attention"];
+  assert.deepEqual(await windows("qwen3", { ...on, layer_types }), [9, null]);
+  assert.deepEqual(await windows("qwen3", { layer_types }), [null, null], "switched off");
+});
+
+Deno.test("verification: a difference above the tolerance, or none that is a number, is one sentence", () => {
+  const difference = { maxAbs: 1e-3, meanKl: 1e-9, sameTop: 1, positions: 4 };
+  checkDifference(difference, 1e-3);
+  for (const maxAbs of [1.1e-3, NaN]) {
+    assert.throws(
+      () => checkDifference({ ...difference, maxAbs }, 1e-3),
+      (error) =>
+        error instanceof ExportError && /over 4 tokens.*0\.001 is allowed/.test(error.message),
+    );
+  }
+});

@@ -1,0 +1,90 @@
+"""Decoders whose layers differ in width or lack a block, built from the modules that transformers has for the family."""
+
+from torch import nn
+from transformers.models.llama.modeling_llama import LlamaDecoderLayer, LlamaForCausalLM
+from transformers.models.mistral.modeling_mistral import MistralDecoderLayer, MistralForCausalLM
+from transformers.models.qwen2.modeling_qwen2 import Qwen2DecoderLayer, Qwen2ForCausalLM
+from transformers.models.qwen3.modeling_qwen3 import Qwen3DecoderLayer, Qwen3ForCausalLM
+
+from .configuration_lopper import (
+    LopperLlamaConfig,
+    LopperMistralConfig,
+    LopperQwen2Config,
+    LopperQwen3Config,
+)
+
+
+class _PrunedLayer:
+    """A decoder layer with blocks of its own widths; a missing block leaves the residual stream as it is."""
+
+    def __init__(self, config, index, cache_index):
+        # The number that attention is given is its place in the key/value cache.
+        super().__init__(config.layer_config(index), cache_index)
+        if not config.has_block(index, "attention"):
+            self.self_attn = self.input_layernorm = None
+        if not config.has_block(index, "mlp"):
+            self.mlp = self.post_attention_layernorm = None
+
+    def forward(self, hidden_states, **kwargs):
+        if self.self_attn is not None:
+            attended, _ = self.self_attn(hidden_states=self.input_layernorm(hidden_states), **kwargs)
+            hidden_states = hidden_states + attended
+        if self.mlp is not None:
+            hidden_states = hidden_states + self.mlp(self.post_attention_layernorm(hidden_states))
+        return hidden_states
+
+
+class _PrunedForCausalLM:
+    layer_class: type[nn.Module]
+
+    def __init__(self, config):
+        # Dense layers are built and thrown away; `from_pretrained` does that without memory, on the meta device.
+        super().__init__(config)
+        layers = []
+        with_attention = 0
+        for index in range(config.num_hidden_layers):
+            # Cached keys and values lie densely: transformers asks the first of them how long the text is.
+            layers.append(self.layer_class(config, index, with_attention))
+            with_attention += config.has_block(index, "attention")
+        self.model.layers = nn.ModuleList(layers)
+        self.post_init()
+
+
+class LopperLlamaLayer(_PrunedLayer, LlamaDecoderLayer):
+    pass
+
+
+class LopperMistralLayer(_PrunedLayer, MistralDecoderLayer):
+    pass
+
+
+class LopperQwen2Layer(_PrunedLayer, Qwen2DecoderLayer):
+    pass
+
+
+class LopperQwen3Layer(_PrunedLayer, Qwen3DecoderLayer):
+    pass
+
+
+class LopperLlamaForCausalLM(_PrunedForCausalLM, LlamaForCausalLM):
+    config_class = LopperLlamaConfig
+    layer_class = LopperLlamaLayer
+    _no_split_modules = ["LopperLlamaLayer"]
+
+
+class LopperMistralForCausalLM(_PrunedForCausalLM, MistralForCausalLM):
+    config_class = LopperMistralConfig
+    layer_class = LopperMistralLayer
+    _no_split_modules = ["LopperMistralLayer"]
+
+
+class LopperQwen2ForCausalLM(_PrunedForCausalLM, Qwen2ForCausalLM):
+    config_class = LopperQwen2Config
+    layer_class = LopperQwen2Layer
+    _no_split_modules = ["LopperQwen2Layer"]
+
+
+class LopperQwen3ForCausalLM(_PrunedForCausalLM, Qwen3ForCausalLM):
+    config_class = LopperQwen3Config
+    layer_class = LopperQwen3Layer
+    _no_split_modules = ["LopperQwen3Layer"]

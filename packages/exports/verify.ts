@@ -1,0 +1,48 @@
+import type { Backend } from "@lopper/backends";
+import { ExportError } from "@lopper/core";
+import type { Model } from "@lopper/model-io";
+import { Decoder, LaidOutWeights, sequenceLogits, sourceOrder } from "@lopper/runtime";
+import type { LogitDifference } from "./compare_logits.ts";
+import type { ExportPrecision } from "./export.ts";
+
+/**
+ * How far logits may be from the source's. What rounding does to sums, and float16 to weights of well-trained models, stays
+ * below; quantisation has no such bound, and is measured only.
+ */
+export const LOGIT_TOLERANCE: Readonly<Record<ExportPrecision, number | null>> = {
+  fp32: 1e-3,
+  fp16: 2e-2,
+  q8: null,
+  q4: null,
+};
+
+/** Logits `[ids.length, vocabSize]` of a model as Lopper computes them. The weights are in memory only while it runs. */
+export async function modelLogits(
+  backend: Backend,
+  model: Model,
+  ids: readonly number[],
+): Promise<Float32Array> {
+  // Half-precision weights stay so: one pass does not repay expanding them.
+  const weights = await LaidOutWeights.load(model, sourceOrder(model.spec), { expandedBytes: 0 });
+  const decoder = new Decoder(backend, weights);
+  try {
+    return await sequenceLogits(decoder, [ids]);
+  } finally {
+    await decoder.dispose();
+  }
+}
+
+/** @throws {ExportError} with both figures when the difference is above the tolerance, or is not a number. */
+export function checkDifference(
+  { maxAbs, meanKl, positions }: LogitDifference,
+  tolerance: number | null,
+) {
+  if (maxAbs <= (tolerance ?? Infinity)) return;
+  throw new ExportError(
+    `the export does not compute what its source computes: over ${positions} tokens logits differ by up to ` +
+      `${maxAbs.toExponential(1)}, KL divergence ${
+        meanKl.toExponential(1)
+      }, and ${tolerance} is allowed ` +
+      `(--verify none writes it all the same)`,
+  );
+}

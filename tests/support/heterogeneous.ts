@@ -1,0 +1,54 @@
+import type { ModelSpec, PrunePlan } from "@lopper/core";
+import {
+  MemoryFolder,
+  MemorySink,
+  type Model,
+  openModel,
+  writePrunedModel,
+} from "@lopper/model-io";
+
+/** Collects written files in memory, by their path from the folder. */
+export class MemoryOutput {
+  readonly #sinks = new Map<string, MemorySink>();
+
+  readonly open = (file: string): Promise<MemorySink> => {
+    const sink = new MemorySink();
+    this.#sinks.set(file, sink);
+    return Promise.resolve(sink);
+  };
+
+  get files(): Readonly<Record<string, Uint8Array>> {
+    return Object.fromEntries([...this.#sinks].map(([file, sink]) => [file, sink.bytes]));
+  }
+
+  folder(name: string): MemoryFolder {
+    return new MemoryFolder(name, this.files);
+  }
+}
+
+/**
+ * A plan after which hardly two layers are alike: of four layers in turn, the first loses its attention, the second keeps one
+ * KV group and every other channel, the third loses its MLP, and the fourth both. A model of two layers keeps an attention.
+ */
+export function heterogeneousPlan(spec: ModelSpec, modelDigest = ""): PrunePlan {
+  const range = (n: number) => Array.from({ length: n }, (_, i) => i);
+  const layers = spec.layers.map(({ attention, mlp }, i): PrunePlan["layers"][number] => {
+    const turn = i % 4;
+    return {
+      attention: !attention || turn === 0 || turn === 3
+        ? "removed"
+        : { kvGroups: turn === 1 ? [attention.kvHeads - 1] : range(attention.kvHeads) },
+      mlp: !mlp || turn >= 2 ? "removed" : {
+        channels: range(mlp.intermediateSize).filter((c) => turn === 0 || c % 2 === 0),
+      },
+    };
+  });
+  return { modelDigest, layers, removalOrder: [] };
+}
+
+/** The part of a model that a plan keeps, written and opened again, in memory. */
+export async function prunedInMemory(model: Model, plan: PrunePlan): Promise<Model> {
+  const output = new MemoryOutput();
+  await writePrunedModel(model, plan, output.open);
+  return await openModel(output.folder(`${model.name} pruned`));
+}
