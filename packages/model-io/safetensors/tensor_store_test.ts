@@ -132,7 +132,7 @@ Deno.test("safetensors: other formats are refused with the way to convert them",
   }
   await refused(
     { "m.gguf": "" },
-    /m holds m\.gguf beside a config\.json.*name the GGUF file itself/,
+    /m holds a config\.json and m\.gguf.*name the GGUF file itself/,
     UnsupportedModelError,
   );
   await refused({ "readme.md": "" }, /neither model\.safetensors nor/);
