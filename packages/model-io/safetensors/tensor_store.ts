@@ -169,7 +169,7 @@ async function noWeights(folder: ModelFolder): Promise<Error> {
   const gguf = files.filter((file) => /\.gguf$/i.test(file));
   if (gguf.length > 0) {
     return new UnsupportedModelError(
-      `${folder.name} holds config.json and ${
+      `${folder.name} holds a config.json and ${
         gguf.join(", ")
       }, and neither ${SINGLE} nor ${INDEX}; name the GGUF file ` +
         "itself to open it",

@@ -130,7 +130,11 @@ Deno.test("safetensors: other formats are refused with the way to convert them",
       UnsupportedModelError,
     );
   }
-  await refused({ "m.gguf": "" }, /GGUF is not read yet/, UnsupportedModelError);
+  await refused(
+    { "m.gguf": "" },
+    /m holds a config\.json and m\.gguf.*name the GGUF file itself/,
+    UnsupportedModelError,
+  );
   await refused({ "readme.md": "" }, /neither model\.safetensors nor/);
 });
 
