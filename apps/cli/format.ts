@@ -46,3 +46,9 @@ export function table(rows: readonly (readonly string[])[]): string {
       .join("   ").trimEnd()
   ).join("\n");
 }
+
+/** What becomes of weights that are quantised in the file. */
+export function describeQuantised(types: Readonly<Record<string, number>>): string {
+  const list = Object.entries(types).map(([type, bytes]) => `${type} ${formatBytes(bytes)}`);
+  return `quantised weights (${list.join(", ")}) are read, scored and written as F16`;
+}

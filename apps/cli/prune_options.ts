@@ -108,6 +108,7 @@ Examples:
   lopper prune                                       the embedded model, 20 % smaller
   lopper prune ./SmolLM2-135M --ratio 10 --out ./smol-10
   lopper prune ./SmolLM2-135M --preset blockpruner --calibration notes.txt
+  lopper prune model.gguf --ratio 20                 the result is a folder, in F16
   lopper prune --resume --out ./smol-10              after a power cut or Ctrl-C
   lopper prune --resume --out ./smol-10 --ratio 20   goes on from 10 % to 20 %
   lopper prune ./SmolLM2-135M --plan ./smol-10/lopper_plan.json --out ./again

@@ -7,6 +7,7 @@ import type { RunTexts } from "./calibrate.ts";
 import type { Decision } from "./decide.ts";
 import type { TextSample } from "./finish.ts";
 import {
+  describeQuantised,
   formatBytes,
   formatChange,
   formatCount,
@@ -27,10 +28,12 @@ export function describeStart(
   const { block, width, drawn } = texts;
   const tokens = ({ sequences, length }: { sequences: readonly unknown[]; length: number }) =>
     `${formatCount(sequences.length * length)} tokens`;
+  const quantised = model.quantised ? `${describeQuantised(model.quantised)}\n` : "";
   return `${title}: ${
     formatCount(countParameters(model.spec).total)
   } parameters, to lose ${flags.ratio} % ` +
     `(${flags.preset}, ${flags.distribution}), on ${name} (${engine}, ${threads} threads)\n` +
+    quantised +
     `calibration: ${drawn.block} samples, ${tokens(block)} for blocks; ` +
     `${drawn.width} samples, ${tokens(width)} for channels and heads`;
 }
@@ -62,6 +65,8 @@ export function describeResult(record: RunRecord, out: string, sample: TextSampl
   } else {
     lines.push("  plan applied without a search");
   }
+  // Records from before there were quantised sources lack the field.
+  if (record.quantised) lines.push(`  ${describeQuantised(record.quantised)}`);
   const { name, engine, threads } = record.backend;
   lines.push(
     `  ${formatSeconds(record.wallSeconds)} on ${name} (${engine}, ${threads} threads)`,

@@ -66,6 +66,8 @@ export interface RunRecord {
   readonly parameters: DenseAndPruned;
   /** Bytes of the weight tensors. */
   readonly bytes: DenseAndPruned;
+  /** Bytes by type of what was quantised in the source and became F16; null when nothing was. */
+  readonly quantised: Readonly<Record<string, number>> | null;
   readonly perplexity: {
     /** On the block samples. */
     readonly calibration: DenseAndPruned;

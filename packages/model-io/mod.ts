@@ -11,9 +11,11 @@ export {
 export * from "./dtypes.ts";
 export * from "./families/family.ts";
 export { FAMILIES } from "./families/mod.ts";
+export { openGgufModel } from "./gguf/gguf_model.ts";
 export * from "./model.ts";
 export * from "./model_folder.ts";
 export * from "./output.ts";
+export * from "./open_model.ts";
 export * from "./plan_json.ts";
 export * from "./pruned_model.ts";
 export * from "./tokenizer.ts";

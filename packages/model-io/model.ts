@@ -8,7 +8,6 @@ import {
   type ModelSpec,
   sha256,
 } from "@lopper/core";
-import { configSchema, specFromConfig } from "./config.ts";
 import {
   ATTENTION_WEIGHTS,
   blockTensorName,
@@ -16,10 +15,9 @@ import {
   type Family,
   MLP_WEIGHTS,
 } from "./families/family.ts";
-import { readJson } from "./json.ts";
 import type { ModelFolder } from "./model_folder.ts";
 import type { TensorInfo } from "./safetensors/header.ts";
-import { openTensorStore, type TensorStore } from "./safetensors/tensor_store.ts";
+import type { TensorStore } from "./safetensors/tensor_store.ts";
 
 /** Bytes hashed at a time: large enough to be fast, small enough not to matter beside a tensor. */
 const DIGEST_CHUNK_BYTES = 16 * 1024 * 1024;
@@ -38,8 +36,13 @@ export interface Model {
   /** Every weight of the model, embedding first, in a fixed order. */
   readonly weights: readonly Weight[];
   readonly store: TensorStore;
-  /** Bytes of all weights in the checkpoint. */
+  /** Bytes of all weights in their dtypes. */
   readonly weightBytes: number;
+  /**
+   * Where weights are quantised in the file and become F16: the types there, and their bytes. Null where every weight is
+   * what lies in the file.
+   */
+  readonly quantised: Readonly<Record<string, number>> | null;
   close(): void;
 }
 
@@ -52,34 +55,6 @@ export interface Weight {
 export type WeightRole =
   | { readonly part: "embedding" | "finalNorm" | "lmHead" }
   | { readonly part: BlockKind; readonly layer: number; readonly weight: BlockWeight };
-
-/**
- * Opens a model folder in Hugging Face layout.
- * @throws {CheckpointFormatError} when a tensor is missing, undeclared, or of another shape than the config says.
- * @throws {UnsupportedModelError} for families, settings or file formats that Lopper does not read.
- */
-export async function openModel(folder: ModelFolder): Promise<Model> {
-  const config = await readJson(folder, "config.json", configSchema);
-  const { spec, family } = specFromConfig(config, `${folder.name}/config.json`);
-  const store = await openTensorStore(folder);
-  try {
-    const weights = bindWeights(spec, family, store, folder.name);
-    return {
-      name: folder.name,
-      folder,
-      spec,
-      family,
-      config,
-      weights,
-      store,
-      weightBytes: weights.reduce((sum, { tensor }) => sum + tensor.byteLength, 0),
-      close: () => store.close(),
-    };
-  } catch (error) {
-    store.close();
-    throw error;
-  }
-}
 
 /** The weights that a block of this model has, with their shapes `[out, in]` or `[n]`. */
 export function blockWeightShapes(
@@ -125,11 +100,17 @@ export function blockWeightShapes(
   return shapes;
 }
 
-function bindWeights(
+/**
+ * Finds the tensor of every weight.
+ * @param description what declares the shapes, for messages: "config.json", say.
+ * @throws {CheckpointFormatError} when a tensor is missing, undeclared, or of another shape than declared.
+ */
+export function bindWeights(
   spec: ModelSpec,
   family: Family,
-  store: TensorStore,
+  store: Pick<TensorStore, "tensors">,
   file: string,
+  description = "config.json",
 ): readonly Weight[] {
   const names = family.tensorNames;
   const weights: Weight[] = [];
@@ -137,14 +118,14 @@ function bindWeights(
     const tensor = store.tensors.get(name);
     if (!tensor) {
       throw new CheckpointFormatError(
-        `the tensor is missing; config.json declares it with shape [${shape.join(", ")}]`,
+        `the tensor is missing; ${description} declares it with shape [${shape.join(", ")}]`,
         { file, tensor: name },
       );
     }
     const location = { file: tensor.file, tensor: name, offset: tensor.offset };
     if (tensor.shape.length !== shape.length || tensor.shape.some((d, i) => d !== shape[i])) {
       throw new CheckpointFormatError(
-        `its shape is [${tensor.shape.join(", ")}] and config.json needs [${shape.join(", ")}]`,
+        `its shape is [${tensor.shape.join(", ")}] and ${description} needs [${shape.join(", ")}]`,
         location,
       );
     }
@@ -175,7 +156,7 @@ function bindWeights(
   for (const [name, tensor] of store.tensors) {
     if (bound.has(name) || names.ignored.test(name)) continue;
     if (spec.tiedEmbeddings && name === names.lmHead) continue;
-    throw new CheckpointFormatError("config.json does not declare this tensor", {
+    throw new CheckpointFormatError(`${description} does not declare this tensor`, {
       file: tensor.file,
       tensor: name,
       offset: tensor.offset,

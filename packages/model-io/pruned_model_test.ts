@@ -15,7 +15,8 @@ import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { type ByteSink, MemorySink } from "./byte_sink.ts";
 import { FileFolder, FileSink } from "./files/mod.ts";
-import { type Model, openModel } from "./model.ts";
+import type { Model } from "./model.ts";
+import { openModel } from "./open_model.ts";
 import { MemoryFolder } from "./model_folder.ts";
 import { writePrunedModel } from "./pruned_model.ts";
 

@@ -17,7 +17,7 @@ interface Options {
 export function generateCommand(): Command {
   return new Command("generate")
     .description("Continue a text with a model, dense or pruned.")
-    .argument("MODEL", 'folder in Hugging Face layout, or "demo" for the embedded model')
+    .argument("MODEL", 'folder in Hugging Face layout, GGUF file, or "demo" for the embedded model')
     .argument("PROMPT", "the text to continue")
     .option("--max-tokens <n>", "tokens to generate at most", wholeNumber(1), 64)
     .option(
@@ -32,7 +32,8 @@ export function generateCommand(): Command {
     .addHelpText(
       "after",
       '\nExamples:\n  lopper generate demo "It was a dark and stormy night"\n' +
-        '  lopper generate ./pruned "Once upon a time" --temperature 0 --max-tokens 20\n',
+        '  lopper generate ./pruned "Once upon a time" --temperature 0 --max-tokens 20\n' +
+        '  lopper generate model.gguf "Once upon a time"\n',
     )
     .action(async (path: string, prompt: string, options: Options) => {
       const backend = await openUserBackend(options.backend, options.threads, console.error);

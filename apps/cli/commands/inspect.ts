@@ -1,16 +1,22 @@
 import { countParameters, type ModelSpec } from "@lopper/core";
-import { modelDigest } from "@lopper/model-io";
+import { type Model, modelDigest } from "@lopper/model-io";
 import { defaultMlpGroup, headGroupUnit, largestReachableRatio, multiPruner } from "@lopper/search";
 import { Command } from "commander";
-import { formatBytes, formatCount, table } from "../format.ts";
+import { describeQuantised, formatBytes, formatCount, table } from "../format.ts";
 import { openUserModel } from "../open_model.ts";
 
 export function inspectCommand(): Command {
   return new Command("inspect")
     .description("Say what a checkpoint holds and what pruning could touch.")
-    .argument("[MODEL]", "folder in Hugging Face layout; without it, the embedded model")
+    .argument(
+      "[MODEL]",
+      "folder in Hugging Face layout or GGUF file; without it, the embedded model",
+    )
     .option("--json", "print one JSON object")
-    .addHelpText("after", "\nExamples:\n  lopper inspect\n  lopper inspect ./SmolLM2-135M --json\n")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  lopper inspect\n  lopper inspect ./SmolLM2-135M --json\n  lopper inspect model.gguf\n",
+    )
     .action(async (path: string | undefined, options: { json?: boolean }) => {
       const { model, title } = await openUserModel(path ?? null);
       try {
@@ -20,6 +26,7 @@ export function inspectCommand(): Command {
           digest: await modelDigest(model),
           parameters: countParameters(model.spec),
           bytes: model.weightBytes,
+          quantised: model.quantised,
           dtypes: dtypes(model.weights.map(({ tensor }) => tensor)),
           spec: model.spec,
           prunable: prunable(model.spec),
@@ -37,6 +44,7 @@ type Facts = {
   digest: string;
   parameters: ReturnType<typeof countParameters>;
   bytes: number;
+  quantised: Model["quantised"];
   dtypes: Record<string, number>;
   spec: ModelSpec;
   prunable: ReturnType<typeof prunable>;
@@ -70,7 +78,8 @@ function prunable(spec: ModelSpec) {
   };
 }
 
-function describe({ name, parameters, bytes, dtypes, spec, prunable, digest }: Facts): string {
+function describe(facts: Facts): string {
+  const { name, parameters, bytes, dtypes, quantised, spec, prunable, digest } = facts;
   const share = (n: number) => `${(100 * n / parameters.total).toFixed(1)} %`;
   const part = (what: string, n: number) => n > 0 ? [[what, formatCount(n), share(n)]] : [];
   return [
@@ -92,6 +101,7 @@ function describe({ name, parameters, bytes, dtypes, spec, prunable, digest }: F
     `  ${formatBytes(bytes)} of weights (${
       Object.entries(dtypes).map(([dtype, n]) => `${dtype} ${formatBytes(n)}`).join(", ")
     })`,
+    ...(quantised ? [`  ${describeQuantised(quantised)}`] : []),
     "",
     table([
       ["layer", "query heads", "KV heads", "MLP width"],

@@ -41,7 +41,10 @@ import { defaultRunPath, RunFolder } from "../run_folder.ts";
 export function pruneCommand(): Command {
   const command = new Command("prune")
     .description("Remove what a model needs least, and write what stays as a smaller checkpoint.")
-    .argument("[MODEL]", "folder in Hugging Face layout; without it, the embedded model");
+    .argument(
+      "[MODEL]",
+      "folder in Hugging Face layout or GGUF file; without it, the embedded model",
+    );
   return addPruneOptions(command).action(openRun);
 }
 
@@ -163,6 +166,7 @@ async function prune(run: Run) {
     ratio: decision.ratio,
     parameters: { dense: countParameters(model.spec).total, pruned: pruned.parameters },
     bytes: { dense: model.weightBytes, pruned: pruned.bytes },
+    quantised: model.quantised,
     perplexity: {
       calibration: { dense: dense.calibration, pruned: pruned.calibration },
       heldOut: { dense: dense.heldOut, pruned: pruned.heldOut },
@@ -264,7 +268,8 @@ function onMeasured({ reporter, check }: Run) {
 }
 
 function defaultName(path: string | undefined): string {
-  const name = (path ?? "demo").split(/[\\/]/).filter((part) => part !== "").at(-1);
+  const name = (path ?? "demo").split(/[\\/]/).filter((part) => part !== "").at(-1)!
+    .replace(/\.gguf$/i, "");
   return `lopper-${name}-pruned`;
 }
 

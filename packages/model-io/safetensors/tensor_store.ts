@@ -1,7 +1,7 @@
-import { CheckpointFormatError, DTYPE_BYTES, UnsupportedModelError } from "@lopper/core";
+import { CheckpointFormatError, UnsupportedModelError } from "@lopper/core";
 import { z } from "zod";
 import type { ByteSource } from "../byte_source.ts";
-import { firstNonFinite, isHalf, toFloat32 } from "../dtypes.ts";
+import { finiteFloat32, finiteHalves } from "../finite_values.ts";
 import { readJson } from "../json.ts";
 import { checkFileName, type ModelFolder } from "../model_folder.ts";
 import { readSafetensorsHeader, type TensorInfo } from "./header.ts";
@@ -117,27 +117,11 @@ class ShardedStore implements TensorStore {
   }
 
   async readFloat32(name: string): Promise<Float32Array> {
-    const tensor = this.#tensor(name);
-    const values = toFloat32(tensor.dtype, await this.readBytes(name));
-    const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
-    const found = firstNonFinite("F32", bits);
-    if (found >= 0) throw notFinite(tensor, found, values[found]);
-    return values;
+    return finiteFloat32(this.#tensor(name), await this.readBytes(name));
   }
 
   async readHalves(name: string): Promise<Uint16Array> {
-    const tensor = this.#tensor(name);
-    const { dtype } = tensor;
-    if (!isHalf(dtype)) throw new TypeError(`tensor ${name} is ${dtype}, not F16 or BF16`);
-    const bytes = await this.readBytes(name);
-    const aligned = bytes.byteOffset % 2 === 0 ? bytes : bytes.slice();
-    const halves = new Uint16Array(aligned.buffer, aligned.byteOffset, bytes.byteLength / 2);
-    const found = firstNonFinite(dtype, halves);
-    if (found >= 0) {
-      const [value] = toFloat32(dtype, aligned.subarray(2 * found, 2 * found + 2));
-      throw notFinite(tensor, found, value);
-    }
-    return halves;
+    return finiteHalves(this.#tensor(name), await this.readBytes(name));
   }
 
   close() {
@@ -149,13 +133,6 @@ class ShardedStore implements TensorStore {
     if (!tensor) throw new TypeError(`the checkpoint has no tensor ${name}`);
     return tensor;
   }
-}
-
-function notFinite({ name, dtype, file, offset }: TensorInfo, index: number, value: number) {
-  return new CheckpointFormatError(
-    `value ${index} is ${value}; weights need to be finite numbers`,
-    { file, tensor: name, offset: offset + index * DTYPE_BYTES[dtype] },
-  );
 }
 
 function checkIndex(
@@ -189,10 +166,13 @@ async function noWeights(folder: ModelFolder): Promise<Error> {
         `transformers: AutoModelForCausalLM.from_pretrained(DIR).save_pretrained(NEW_DIR, safe_serialization=True)`,
     );
   }
-  const gguf = files.find((file) => /\.gguf$/i.test(file));
-  if (gguf !== undefined) {
+  const gguf = files.filter((file) => /\.gguf$/i.test(file));
+  if (gguf.length > 0) {
     return new UnsupportedModelError(
-      `${folder.name}/${gguf}: GGUF is not read yet; Lopper needs ${SINGLE} or ${INDEX}`,
+      `${folder.name} holds config.json and ${
+        gguf.join(", ")
+      }, and neither ${SINGLE} nor ${INDEX}; name the GGUF file ` +
+        "itself to open it",
     );
   }
   return new CheckpointFormatError(`there is neither ${SINGLE} nor ${INDEX} in this folder`, {

@@ -1,12 +1,12 @@
 /**
  * How much the memory of a process grows, at its highest, while it reads the header of a hostile file. Run by
- * mutation_test.ts in a process of its own, where nothing else takes memory: Linux keeps the high-water mark of a process
- * (proc(5), VmHWM) and forgets it on demand (clear_refs).
+ * mutation_test.ts in a process of its own, where nothing else takes memory.
  *
  * Usage: deno run --allow-all measure_header.ts KIND HEADER_BYTES FILE_BYTES
  */
 import { MemorySource } from "../byte_source.ts";
 import { readSafetensorsHeader } from "../safetensors/header.ts";
+import { measurePeak } from "./measure_peak.ts";
 import { safetensorsFile } from "./safetensors_file.ts";
 
 /** The start of a header, what is repeated until it is full, and its end. */
@@ -38,23 +38,14 @@ function hostileHeader(kind: string, bytes: number): string {
   return start + parts.join(",") + end;
 }
 
-function highWaterMark(): number {
-  const status = Deno.readTextFileSync("/proc/self/status");
-  return Number(/VmHWM:\s+(\d+) kB/.exec(status)![1]) * 1024;
-}
-
 if (import.meta.main) {
   const [kind, headerBytes, fileBytes] = Deno.args;
   const header = hostileHeader(kind, Number(headerBytes));
   const rest = Math.max(0, Number(fileBytes) - header.length - 8);
   const file = safetensorsFile(header, new Uint8Array(rest));
-  (globalThis as { gc?: () => void }).gc?.();
-  Deno.writeTextFileSync("/proc/self/clear_refs", "5");
-  const before = highWaterMark();
-  const outcome = await readSafetensorsHeader(new MemorySource("m", file)).then(
-    ({ tensors }) => `${tensors.size} tensors`,
-    (error) => `${error.name}: ${error.message.slice(0, 100)}`,
-  );
-  const grown = highWaterMark() - before;
+  const { grown, outcome } = await measurePeak(async () => {
+    const { tensors } = await readSafetensorsHeader(new MemorySource("m", file));
+    return `${tensors.size} tensors`;
+  });
   console.log(JSON.stringify({ grown, fileBytes: file.byteLength, outcome }));
 }

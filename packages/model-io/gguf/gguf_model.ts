@@ -1,0 +1,68 @@
+import { CheckpointFormatError } from "@lopper/core";
+import type { ByteSource } from "../byte_source.ts";
+import { configSchema, specFromConfig } from "../config.ts";
+import type { Family } from "../families/family.ts";
+import { checkJson } from "../json.ts";
+import { bindWeights, type Model } from "../model.ts";
+import { architectureOf, configFromGguf } from "./config.ts";
+import { GgufFolder } from "./gguf_folder.ts";
+import { type GgufHeader, type GgufTensor, readGgufHeader } from "./header.ts";
+import { familyTensorName, isRotated, ROPE_FACTORS } from "./tensor_names.ts";
+import { GgufTensorStore } from "./tensor_store.ts";
+
+/**
+ * Opens a GGUF file as the model that its Hugging Face folder would be. Quantised weights become F16, others stay what they
+ * are; the tokenizer and the config come from the metadata. The model owns the source, and closes it.
+ * @throws {CheckpointFormatError} when the file is malformed, or its tensors are not those that its metadata declares.
+ * @throws {UnsupportedModelError} for architectures, settings and tensor types that Lopper does not read.
+ */
+export async function openGgufModel(source: ByteSource): Promise<Model> {
+  try {
+    const header = await readGgufHeader(source);
+    const json = await configFromGguf(source, header);
+    const config = checkJson(json, configSchema, `${source.name} (its metadata)`);
+    const { spec, family } = specFromConfig(config, source.name);
+    const { interleaved } = await architectureOf(header.metadata);
+    const named = [...header.tensors.values()].filter(({ name }) => name !== ROPE_FACTORS).map(
+      (tensor) => ({
+        name: weightName(tensor, family, source.name),
+        tensor,
+        interleavedRows: interleaved && isRotated(tensor.name) ? spec.headDim : 0,
+      }),
+    );
+    const store = new GgufTensorStore(source, named);
+    const weights = bindWeights(spec, family, store, source.name, "the metadata");
+    return {
+      name: source.name,
+      folder: new GgufFolder(header.metadata, config),
+      spec,
+      family,
+      config,
+      weights,
+      store,
+      weightBytes: weights.reduce((sum, { tensor }) => sum + tensor.byteLength, 0),
+      quantised: quantisedBytes(header),
+      close: () => store.close(),
+    };
+  } catch (error) {
+    source.close();
+    throw error;
+  }
+}
+
+function weightName({ name, offset }: GgufTensor, family: Family, file: string): string {
+  const found = familyTensorName(family.tensorNames, name);
+  if (found !== undefined) return found;
+  throw new CheckpointFormatError(
+    `it is none of the weights of the ${family.modelType} architecture`,
+    { file, tensor: name, offset },
+  );
+}
+
+function quantisedBytes({ tensors }: GgufHeader): Readonly<Record<string, number>> | null {
+  const bytes: Record<string, number> = {};
+  for (const { type, byteLength } of tensors.values()) {
+    if (type.dequantize) bytes[type.name] = (bytes[type.name] ?? 0) + byteLength;
+  }
+  return Object.keys(bytes).length > 0 ? bytes : null;
+}

@@ -1,0 +1,182 @@
+import { DTYPE_BYTES, UnsupportedModelError } from "@lopper/core";
+import type { ByteSource } from "../byte_source.ts";
+import { fromFloat32 } from "../dtypes.ts";
+import { finiteFloat32, finiteHalves, type OffsetOf } from "../finite_values.ts";
+import type { TensorInfo } from "../safetensors/header.ts";
+import type { TensorStore } from "../safetensors/tensor_store.ts";
+import type { GgufTensor } from "./header.ts";
+
+/** Bytes of a quantised tensor that are read and decoded at a time. */
+const CHUNK_BYTES = 1024 * 1024;
+
+/** From here on, rounding to F16 gives infinity. */
+const F16_LIMIT = 65_520;
+
+/** A tensor of the file under the name that it has as a weight. */
+export interface NamedTensor {
+  readonly name: string;
+  readonly tensor: GgufTensor;
+  /**
+   * Rows of a head whose two halves are interleaved in the file, so that neighbours are rotated together; 0 where rows
+   * are in order.
+   */
+  readonly interleavedRows: number;
+}
+
+/** A tensor as rows: how they lie in the file, and what they are outside of it. */
+interface Rows extends NamedTensor {
+  readonly info: TensorInfo;
+  readonly rows: number;
+  readonly columns: number;
+  /** Bytes of a row in the file. */
+  readonly storedBytes: number;
+  /** Bytes of a row in the tensor's dtype. */
+  readonly rowBytes: number;
+}
+
+/**
+ * The tensors of a GGUF file as weights: quantised ones are F16, and the rows of q and k are in the order of Hugging Face
+ * checkpoints. A tensor is decoded when it is read, as many rows as are asked for, and nothing of it is kept.
+ */
+export class GgufTensorStore implements TensorStore {
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  readonly #source: ByteSource;
+  readonly #rows: ReadonlyMap<string, Rows>;
+
+  constructor(source: ByteSource, tensors: readonly NamedTensor[]) {
+    this.#source = source;
+    this.#rows = new Map(tensors.map((t) => [t.name, rowsOf(t, source.name)]));
+    this.tensors = new Map([...this.#rows].map(([name, { info }]) => [name, info]));
+  }
+
+  async readBytes(name: string, byteOffset = 0, byteLength?: number): Promise<Uint8Array> {
+    const rows = this.#get(name);
+    const { info, rowBytes, tensor, interleavedRows } = rows;
+    const length = byteLength ?? info.byteLength - byteOffset;
+    if (byteOffset < 0 || length < 0 || byteOffset + length > info.byteLength) {
+      throw new RangeError(
+        `tensor ${name} has ${info.byteLength} bytes, not ${length} from ${byteOffset} on`,
+      );
+    }
+    if (!tensor.type.dequantize && interleavedRows === 0) {
+      return await this.#source.read(tensor.offset + byteOffset, length);
+    }
+    const first = Math.floor(byteOffset / rowBytes);
+    const end = Math.ceil((byteOffset + length) / rowBytes);
+    const bytes = await this.#readRows(rows, first, end);
+    const start = byteOffset - first * rowBytes;
+    return bytes.subarray(start, start + length);
+  }
+
+  async readFloat32(name: string): Promise<Float32Array> {
+    const rows = this.#get(name);
+    return finiteFloat32(rows.info, await this.readBytes(name), offsetIn(rows));
+  }
+
+  async readHalves(name: string): Promise<Uint16Array> {
+    const rows = this.#get(name);
+    return finiteHalves(rows.info, await this.readBytes(name), offsetIn(rows));
+  }
+
+  close() {
+    this.#source.close();
+  }
+
+  /** Rows `first` to `end` in the tensor's dtype. */
+  async #readRows(rows: Rows, first: number, end: number): Promise<Uint8Array> {
+    const { tensor, storedBytes, rowBytes, interleavedRows, columns } = rows;
+    const out = new Uint8Array((end - first) * rowBytes);
+    // What is asked for of a head may lie anywhere in it.
+    const head = Math.max(1, interleavedRows);
+    const lastRow = Math.ceil(end / head) * head;
+    const chunk = Math.max(1, Math.floor(CHUNK_BYTES / storedBytes));
+    for (let row = Math.floor(first / head) * head; row < lastRow; row += chunk) {
+      const count = Math.min(chunk, lastRow - row);
+      const stored = await this.#source.read(
+        tensor.offset + row * storedBytes,
+        count * storedBytes,
+      );
+      let decoded = stored;
+      if (tensor.type.dequantize) {
+        const values = new Float32Array(count * columns);
+        tensor.type.dequantize(stored, values);
+        this.#checkHalf(rows, row, values);
+        decoded = fromFloat32(tensor.type.dtype, values);
+      }
+      for (let i = 0; i < count; i++) {
+        const to = rowInOrder(row + i, interleavedRows) - first;
+        if (to < 0 || to >= end - first) continue;
+        out.set(decoded.subarray(i * rowBytes, (i + 1) * rowBytes), to * rowBytes);
+      }
+    }
+    return out;
+  }
+
+  /** @throws {UnsupportedModelError} when F16 would make a finite value infinite. */
+  #checkHalf({ info, columns, interleavedRows }: Rows, firstRow: number, values: Float32Array) {
+    for (let i = 0; i < values.length; i++) {
+      const size = Math.abs(values[i]);
+      if (size < F16_LIMIT || !(size < Infinity)) continue;
+      const row = rowInOrder(firstRow + Math.floor(i / columns), interleavedRows);
+      throw new UnsupportedModelError(
+        `${info.file}, tensor ${JSON.stringify(info.name)}: a value of row ${row} is ${
+          values[i]
+        }, and quantised weights ` +
+          "become F16, which ends at 65504",
+      );
+    }
+  }
+
+  #get(name: string): Rows {
+    const rows = this.#rows.get(name);
+    if (!rows) throw new TypeError(`the checkpoint has no tensor ${name}`);
+    return rows;
+  }
+}
+
+function rowsOf(named: NamedTensor, file: string): Rows {
+  const { name, tensor, interleavedRows } = named;
+  const { shape, type, offset, byteLength } = tensor;
+  const count = shape.reduce((product, d) => product * d, 1);
+  // A vector is one row, but for one whose elements belong to interleaved rows.
+  const columns = shape.length === 1 && interleavedRows > 0 ? 1 : shape[shape.length - 1];
+  if (columns % type.blockSize !== 0) {
+    throw new UnsupportedModelError(
+      `${file}, tensor ${
+        JSON.stringify(tensor.name)
+      }: it is ${type.name}, and Lopper needs biases of q and k to be ` +
+        "F32, F16 or BF16",
+    );
+  }
+  const rows = count / columns;
+  const rowBytes = columns * DTYPE_BYTES[type.dtype];
+  const info = { name, dtype: type.dtype, shape, file, offset, byteLength: rows * rowBytes };
+  return { ...named, info, rows, columns, storedBytes: byteLength / rows, rowBytes };
+}
+
+/**
+ * Where a row of the file belongs. Of a head of d rows, row 2j of the file is row j, and row 2j + 1 is row j + d/2: llama.cpp
+ * rotates neighbours, transformers the two halves of a head.
+ */
+function rowInOrder(row: number, headRows: number): number {
+  if (headRows === 0) return row;
+  const inHead = row % headRows;
+  return row - inHead + (inHead >> 1) + (inHead & 1) * (headRows / 2);
+}
+
+/** Where the block begins that holds a value. */
+function offsetIn(rows: Rows): OffsetOf {
+  const { tensor, columns, storedBytes, interleavedRows } = rows;
+  const { blockSize, blockBytes } = tensor.type;
+  return (index) => {
+    const wanted = Math.floor(index / columns);
+    let row = wanted;
+    if (interleavedRows > 0) {
+      const start = wanted - wanted % interleavedRows;
+      row = start;
+      while (rowInOrder(row, interleavedRows) !== wanted) row += 1;
+    }
+    return tensor.offset + row * storedBytes +
+      Math.floor(index % columns / blockSize) * blockBytes;
+  };
+}

@@ -1,0 +1,22 @@
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { FileSource } from "../files/mod.ts";
+import { checkTokenizer } from "../testing/gguf_tokenizer_cases.ts";
+import { openTokenizer } from "../tokenizer.ts";
+import { GgufFolder } from "./gguf_folder.ts";
+import { readGgufHeader } from "./header.ts";
+
+const FIXTURES = fileURLToPath(new URL("../../../tests/fixtures/gguf/tokenizers", import.meta.url));
+const EXPECTED = await Deno.readTextFile(`${FIXTURES}/expected.json`);
+
+for (const { name: file } of Deno.readDirSync(FIXTURES)) {
+  if (!file.endsWith(".gguf")) continue;
+  Deno.test(`GGUF tokenizer ${file} gives the ids of llama.cpp`, async () => {
+    const source = await FileSource.open(`${FIXTURES}/${file}`);
+    const { metadata } = await readGgufHeader(source);
+    const tokenizer = await openTokenizer(new GgufFolder(metadata, {}));
+    checkTokenizer(tokenizer, file.replace(/\.gguf$/, ""), EXPECTED);
+    assert.equal(tokenizer.decode(tokenizer.encode("The apple tree, 12.")), "The apple tree, 12.");
+    source.close();
+  });
+}

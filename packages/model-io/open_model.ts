@@ -1,0 +1,47 @@
+import { UnsupportedModelError } from "@lopper/core";
+import { configSchema, specFromConfig } from "./config.ts";
+import { openGgufModel } from "./gguf/gguf_model.ts";
+import { readJson } from "./json.ts";
+import { bindWeights, type Model } from "./model.ts";
+import type { ModelFolder } from "./model_folder.ts";
+import { openTensorStore } from "./safetensors/tensor_store.ts";
+
+const CONFIG = "config.json";
+
+/**
+ * Opens a model folder in Hugging Face layout, or one that holds a single GGUF file and no config.json.
+ * @throws {CheckpointFormatError} when a tensor is missing, undeclared, or of another shape than the config says.
+ * @throws {UnsupportedModelError} for families, settings or file formats that Lopper does not read.
+ */
+export async function openModel(folder: ModelFolder): Promise<Model> {
+  if (!await folder.has(CONFIG)) {
+    const gguf = (await folder.list()).filter((file) => /\.gguf$/i.test(file));
+    if (gguf.length === 1) return await openGgufModel(await folder.open(gguf[0]));
+    if (gguf.length > 1) {
+      throw new UnsupportedModelError(
+        `${folder.name} holds ${gguf.length} GGUF files and no ${CONFIG}; name the one to open`,
+      );
+    }
+  }
+  const config = await readJson(folder, CONFIG, configSchema);
+  const { spec, family } = specFromConfig(config, `${folder.name}/${CONFIG}`);
+  const store = await openTensorStore(folder);
+  try {
+    const weights = bindWeights(spec, family, store, folder.name);
+    return {
+      name: folder.name,
+      folder,
+      spec,
+      family,
+      config,
+      weights,
+      store,
+      weightBytes: weights.reduce((sum, { tensor }) => sum + tensor.byteLength, 0),
+      quantised: null,
+      close: () => store.close(),
+    };
+  } catch (error) {
+    store.close();
+    throw error;
+  }
+}

@@ -1,0 +1,48 @@
+import { openBackend } from "@lopper/backends";
+import { openGgufModel } from "@lopper/model-io";
+import { FileSource } from "@lopper/model-io/files";
+import { Decoder, LaidOutWeights, sequenceLogits, sourceOrder } from "@lopper/runtime";
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { maxAbsDifference } from "../packages/backends/testing/reference.ts";
+
+const FIXTURES = fileURLToPath(new URL("fixtures/gguf/models", import.meta.url));
+
+interface Expected {
+  readonly tolerance: number;
+  readonly cases: readonly {
+    readonly input_ids: readonly (readonly number[])[];
+    /** Little-endian float32, `[B, T, V]`, in base64. */
+    readonly logits: string;
+  }[];
+}
+
+for (const { name: file } of Deno.readDirSync(FIXTURES)) {
+  if (!file.endsWith(".gguf")) continue;
+  Deno.test({
+    name: `logits of ${file} are those of transformers`,
+    sanitizeOps: false,
+    sanitizeResources: false,
+    async fn() {
+      const path = `${FIXTURES}/${file}`;
+      const expected: Expected = JSON.parse(
+        await Deno.readTextFile(path.replace(/gguf$/, "json")),
+      );
+      const { backend } = await openBackend("cpu", {});
+      const model = await openGgufModel(await FileSource.open(path));
+      const weights = await LaidOutWeights.load(model, sourceOrder(model.spec));
+      const decoder = new Decoder(backend, weights);
+      assert.ok(expected.cases.length > 0);
+      for (const { input_ids, logits } of expected.cases) {
+        const wanted = Uint8Array.from(atob(logits), (c) => c.charCodeAt(0));
+        const difference = maxAbsDifference(
+          await sequenceLogits(decoder, input_ids),
+          new Float32Array(wanted.buffer),
+        );
+        assert.ok(difference <= expected.tolerance, `off by ${difference}`);
+      }
+      await decoder.dispose();
+      model.close();
+    },
+  });
+}
