@@ -10,4 +10,6 @@ export interface WrittenExport {
   readonly files: readonly string[];
   /** The reader has to run the code that lies beside the weights (transformers, `trust_remote_code`). */
   readonly customCode: boolean;
+  /** Matrices that were to be quantised and are F16, since their rows are not whole blocks; absent where there are none. */
+  readonly unquantised?: readonly string[];
 }

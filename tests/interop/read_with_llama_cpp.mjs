@@ -62,7 +62,7 @@ while (greedy.length < request.new_tokens) {
   last = likeliest(step.next.probabilities);
 }
 
-const { general, tokenizer, ...rest } = model.fileInfo.metadata;
+const { general, ...rest } = model.fileInfo.metadata;
 process.stdout.write(JSON.stringify({
   version,
   architecture: general.architecture,

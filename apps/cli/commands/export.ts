@@ -133,6 +133,8 @@ interface ExportRecord {
   readonly dtype: ExportDType | null;
   readonly quantize: Quantization | null;
   readonly customCode: boolean;
+  /** Matrices that stayed F16, since their rows are not whole blocks. */
+  readonly unquantised?: readonly string[];
   readonly files: readonly string[];
   /** Bytes of all files. */
   readonly bytes: number;
@@ -163,6 +165,7 @@ async function writeAndVerify(run: Run): Promise<ExportRecord> {
     dtype: options.dtype ?? null,
     quantize: options.quantize ?? null,
     customCode: written.customCode,
+    ...(written.unquantised && { unquantised: written.unquantised }),
     files: written.files,
     bytes: await folder.bytes(written.files),
     verification: options.verify === "none" ? null : await verify(run, format, written, ids),
@@ -213,10 +216,14 @@ async function heldOutTokens(model: Model): Promise<readonly number[]> {
   );
 }
 
-function describe({ verification, files, bytes, customCode }: ExportRecord, out: string): string {
+function describe(record: ExportRecord, out: string): string {
+  const { verification, files, bytes, customCode, unquantised } = record;
   const lines = [`  ${files.length} files, ${formatBytes(bytes)}, written to ${out}`];
   if (customCode) {
     lines.push("  its layers differ: transformers opens it with trust_remote_code=True");
+  }
+  if (unquantised) {
+    lines.push(`  ${unquantised.length} matrices stay fp16: their rows are not multiples of 32`);
   }
   lines.push(verification ? describeVerification(verification) : "  not verified");
   return lines.join("\n");

@@ -24,8 +24,6 @@ const TYPES: Readonly<Record<GgufPrecision, TensorTypeName>> = {
 export interface WrittenGguf extends WrittenExport {
   /** The name by which llama.cpp knows how to compute it. */
   readonly architecture: string;
-  /** Matrices whose rows are not whole blocks, and that are F16 for that. */
-  readonly unquantised: readonly string[];
 }
 
 /**
@@ -50,11 +48,12 @@ export async function exportGguf(
   const file = `${fileName(title)}.gguf`;
   await writeFile(open, file, (sink) => writeGguf(sink, entries, tensors));
   const quantised = type === "Q8_0" || type === "Q4_0";
+  const unquantised = quantised ? tensors.filter((t) => t.type === "F16") : [];
   return {
     files: [file],
     customCode: false,
     architecture: architecture.name,
-    unquantised: quantised ? tensors.filter((t) => t.type === "F16").map(({ name }) => name) : [],
+    ...(unquantised.length > 0 && { unquantised: unquantised.map(({ name }) => name) }),
   };
 }
 

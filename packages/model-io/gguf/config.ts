@@ -17,10 +17,10 @@ export interface Architecture {
 /** Mistral's files say "llama" and are told apart by their sliding window; without one the two are the same. */
 const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
   llama: { modelType: "llama", interleaved: true },
-  // Llama whose layers differ: what NVIDIA pruned (DeciLM, Nemotron), and what Lopper writes.
-  deci: { modelType: "llama", interleaved: true, sparse: true },
   qwen2: { modelType: "qwen2", interleaved: false },
   qwen3: { modelType: "qwen3", interleaved: false },
+  // Llama whose layers differ: what NVIDIA pruned (DeciLM, Nemotron), and what Lopper writes.
+  deci: { modelType: "llama", interleaved: true, sparse: true },
 };
 const CLASSES: Readonly<Record<string, string>> = {
   llama: "LlamaForCausalLM",
