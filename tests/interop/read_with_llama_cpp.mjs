@@ -31,6 +31,9 @@ const context = await model.createContext({
   batchSize: 256,
   threads: 1,
   flashAttention: false,
+  // F16 unless said, which hides what a file is worth
+  experimentalKvCacheKeyType: "F32",
+  experimentalKvCacheValueType: "F32",
 });
 const sequence = context.getSequence();
 
