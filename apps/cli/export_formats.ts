@@ -1,9 +1,11 @@
 import type { Backend } from "@lopper/backends";
 import type { FloatDType } from "@lopper/core";
 import {
+  exportGguf,
   exportOnnx,
   type ExportPrecision,
   exportSafetensors,
+  type GgufPrecision,
   modelLogits,
   onnxFile,
   onnxLogits,
@@ -15,7 +17,8 @@ import { basename, join } from "node:path";
 
 /** What the user asks of the weights; without it, what the format takes by itself. */
 export type ExportDType = "fp32" | "fp16";
-export type Quantization = "q8" | "q4";
+/** Bits of matrices, by the names that the readers of a format have for them. */
+export type Quantization = "q8" | "q4" | "q8_0" | "q4_0";
 
 export interface FormatOptions {
   readonly dtype?: ExportDType;
@@ -26,9 +29,15 @@ export interface FormatOptions {
 export interface ExportFormat {
   /** What reads it, for the help text. */
   readonly readers: string;
-  write(model: Model, open: OpenSink, options: FormatOptions): Promise<WrittenExport>;
+  /** @param title what the model is called. */
+  write(
+    model: Model,
+    open: OpenSink,
+    options: FormatOptions,
+    title: string,
+  ): Promise<WrittenExport>;
   /** The precision that the result is held to. */
-  precision(options: FormatOptions): ExportPrecision;
+  precision(options: FormatOptions): ExportPrecision | GgufPrecision;
   /** The quantisations that it knows. */
   readonly quantizations: readonly Quantization[];
   /** Logits `[ids.length, vocabSize]` that the files at `path` give. */
@@ -51,15 +60,18 @@ const safetensors: ExportFormat = {
   // Without a dtype the bits of the weights stay.
   precision: ({ dtype }) => dtype ?? "fp32",
   quantizations: [],
-  async logits(path, _written, { backend, ids }) {
-    const model = await openModel(new FileFolder(path));
-    try {
-      return await modelLogits(backend, model, ids);
-    } finally {
-      model.close();
-    }
-  },
+  logits: openedLogits,
 };
+
+/** What Lopper itself computes from the files, where it reads the format. */
+async function openedLogits(path: string, _: WrittenExport, { backend, ids }: VerifyContext) {
+  const model = await openModel(new FileFolder(path));
+  try {
+    return await modelLogits(backend, model, ids);
+  } finally {
+    model.close();
+  }
+}
 
 const onnx: ExportFormat = {
   readers: "onnxruntime and transformers.js",
@@ -79,7 +91,24 @@ const onnx: ExportFormat = {
   },
 };
 
+const gguf: ExportFormat = {
+  readers: "llama.cpp",
+  write: (model, open, options, title) =>
+    exportGguf(model, open, { title, precision: ggufPrecision(options) }),
+  precision: ggufPrecision,
+  quantizations: ["q8_0", "q4_0"],
+  logits: openedLogits,
+};
+
+function ggufPrecision({ dtype, quantize }: FormatOptions): GgufPrecision {
+  if (quantize === "q8" || quantize === "q4") throw new TypeError(`GGUF has no ${quantize}`);
+  return quantize ?? dtype ?? "fp16";
+}
+
 function onnxPrecision({ dtype, quantize }: FormatOptions): ExportPrecision {
+  if (quantize === "q8_0" || quantize === "q4_0") {
+    throw new TypeError(`onnx has no ${quantize}`);
+  }
   return quantize ?? dtype ?? "fp32";
 }
 
@@ -93,4 +122,4 @@ async function weightFiles(path: string, files: readonly string[]) {
 }
 
 /** By the word that stands after --to. A further format is one more entry here. */
-export const EXPORT_FORMATS: Readonly<Record<string, ExportFormat>> = { safetensors, onnx };
+export const EXPORT_FORMATS: Readonly<Record<string, ExportFormat>> = { safetensors, onnx, gguf };

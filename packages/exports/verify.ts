@@ -3,17 +3,19 @@ import { ExportError } from "@lopper/core";
 import type { Model } from "@lopper/model-io";
 import { Decoder, LaidOutWeights, sequenceLogits, sourceOrder } from "@lopper/runtime";
 import type { LogitDifference } from "./compare_logits.ts";
-import type { ExportPrecision } from "./export.ts";
+import type { ExportPrecision, GgufPrecision } from "./export.ts";
 
 /**
  * How far logits may be from the source's. What rounding does to sums, and float16 to weights of well-trained models, stays
  * below; quantisation has no such bound, and is measured only.
  */
-export const LOGIT_TOLERANCE: Readonly<Record<ExportPrecision, number | null>> = {
+export const LOGIT_TOLERANCE: Readonly<Record<ExportPrecision | GgufPrecision, number | null>> = {
   fp32: 1e-3,
   fp16: 2e-2,
   q8: null,
   q4: null,
+  q8_0: null,
+  q4_0: null,
 };
 
 /** Logits `[ids.length, vocabSize]` of a model as Lopper computes them. The weights are in memory only while it runs. */

@@ -11,6 +11,11 @@ export {
 export * from "./dtypes.ts";
 export * from "./families/family.ts";
 export { FAMILIES } from "./families/mod.ts";
+export { byteLevelName } from "./gguf/byte_level_tokenizer.ts";
+export { GgufFolder } from "./gguf/gguf_folder.ts";
+export { type MetadataEntry, SCALAR_BYTES, VALUE_TYPES } from "./gguf/metadata.ts";
+export { mergesByScore } from "./gguf/sentence_piece_tokenizer.ts";
+export { ggufTensorName, isRotated } from "./gguf/tensor_names.ts";
 export { openGgufModel } from "./gguf/gguf_model.ts";
 export * from "./model.ts";
 export * from "./model_folder.ts";

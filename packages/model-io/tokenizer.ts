@@ -15,6 +15,7 @@ export interface Tokenizer {
 }
 
 const addedToken = z.looseObject({ content: z.string() });
+export type TokenizerJson = z.infer<typeof tokenizerSchema>;
 const tokenizerSchema = z.looseObject({
   model: z.looseObject({}),
   added_tokens: z.array(addedToken).optional(),
@@ -44,16 +45,9 @@ const tokenizerConfigSchema = z.looseObject({
  * @throws {CheckpointFormatError} when tokenizer.json is missing or is not one.
  */
 export async function openTokenizer(folder: ModelFolder): Promise<Tokenizer> {
-  const tokenizerJson = await readJson(folder, "tokenizer.json", tokenizerSchema);
-  const config = await folder.has("tokenizer_config.json")
-    ? await readJson(folder, "tokenizer_config.json", tokenizerConfigSchema)
-    : {};
-  const tokenizer = createTokenizer(
-    withSpecialTokens(tokenizerJson, config, folder),
-    config,
-    folder,
-  );
-  const eos = textOf(config.eos_token);
+  const { json, config } = await readTokenizerFiles(folder);
+  const tokenizer = createTokenizer(json, config, folder);
+  const eos = tokenText(config.eos_token);
   return {
     eosTokenId: eos === undefined ? null : tokenizer.token_to_id(eos) ?? null,
     encode: (text, { addSpecialTokens = true } = {}) =>
@@ -61,6 +55,28 @@ export async function openTokenizer(folder: ModelFolder): Promise<Tokenizer> {
     decode: (ids) =>
       ids.length === 0 ? "" : tokenizer.decode([...ids], { skip_special_tokens: true }),
   };
+}
+
+/** What the files of a tokenizer say. */
+export interface TokenizerFiles {
+  /** tokenizer.json, with every special token that the config names among its added tokens. */
+  readonly json: TokenizerJson;
+  /** tokenizer_config.json; empty where there is none. */
+  readonly config: z.infer<typeof tokenizerConfigSchema>;
+}
+
+/** @throws {CheckpointFormatError} when tokenizer.json is missing, or one of the two is not what its name says. */
+export async function readTokenizerFiles(folder: ModelFolder): Promise<TokenizerFiles> {
+  const json = await readJson(folder, "tokenizer.json", tokenizerSchema);
+  const config = await folder.has("tokenizer_config.json")
+    ? await readJson(folder, "tokenizer_config.json", tokenizerConfigSchema)
+    : {};
+  return { json: withSpecialTokens(json, config, folder), config };
+}
+
+/** The text of a token that is named by it, or by an object that has it. */
+export function tokenText(token: z.infer<typeof tokenName>): string | undefined {
+  return typeof token === "string" ? token : token?.content;
 }
 
 /**
@@ -75,8 +91,8 @@ function withSpecialTokens(
   const added = json.added_tokens ?? [];
   const known = new Set(added.map(({ content }) => content));
   const special = [
-    ...SPECIAL_TOKENS.map((key) => textOf(names[key])),
-    ...(names.additional_special_tokens ?? []).map(textOf),
+    ...SPECIAL_TOKENS.map((key) => tokenText(names[key])),
+    ...(names.additional_special_tokens ?? []).map(tokenText),
   ].filter((text) => text !== undefined && !known.has(text));
   if (special.length === 0) return json;
   const plain = createTokenizer(json, names, folder);
@@ -87,10 +103,6 @@ function withSpecialTokens(
     return [{ id, content: content!, ...flags, special: true }];
   });
   return { ...json, added_tokens: [...added, ...missing] };
-}
-
-function textOf(token: z.infer<typeof tokenName>): string | undefined {
-  return typeof token === "string" ? token : token?.content;
 }
 
 function createTokenizer(json: object, config: object, folder: ModelFolder): HuggingFaceTokenizer {

@@ -55,12 +55,13 @@ export function exportCommand(): Command {
     .addOption(
       new Option(
         "--dtype <dtype>",
-        "precision of the weights (default: safetensors as they are, onnx fp32)",
+        "precision of the weights (default: safetensors as they are, onnx fp32, gguf fp16)",
       )
         .choices(["fp32", "fp16"]),
     )
     .addOption(
-      new Option("--quantize <bits>", "matrices in 8 or 4 bits (onnx)").choices(["q8", "q4"])
+      new Option("--quantize <bits>", "matrices in 8 or 4 bits: q8, q4 (onnx), q8_0, q4_0 (gguf)")
+        .choices(["q8", "q4", "q8_0", "q4_0"])
         .conflicts("dtype"),
     )
     .addOption(
@@ -80,7 +81,8 @@ export function exportCommand(): Command {
     .addHelpText(
       "after",
       "\nExamples:\n  lopper export ./pruned --to safetensors --out ./pruned-hf\n" +
-        "  lopper export ./pruned --to onnx --dtype fp16 --out ./pruned-web\n",
+        "  lopper export ./pruned --to onnx --dtype fp16 --out ./pruned-web\n" +
+        "  lopper export ./pruned --to gguf --quantize q8_0 --out ./pruned-gguf\n",
     )
     .action(run);
 }
@@ -89,7 +91,12 @@ export function exportCommand(): Command {
 async function run(path: string, options: Options) {
   const { quantize, to } = options;
   if (quantize !== undefined && !EXPORT_FORMATS[to].quantizations.includes(quantize)) {
-    throw new UsageError(`--quantize ${quantize} does not go with --to ${to}`);
+    const known = EXPORT_FORMATS[to].quantizations;
+    throw new UsageError(
+      `--quantize ${quantize} does not go with --to ${to}, which takes ${
+        known.length > 0 ? known.join(" or ") : "none"
+      }`,
+    );
   }
   const reporter = openReporter(options.json);
   const { model, title } = await openUserModel(path);
@@ -126,6 +133,8 @@ interface ExportRecord {
   readonly dtype: ExportDType | null;
   readonly quantize: Quantization | null;
   readonly customCode: boolean;
+  /** Matrices that stayed F16, since their rows are not whole blocks. */
+  readonly unquantised?: readonly string[];
   readonly files: readonly string[];
   /** Bytes of all files. */
   readonly bytes: number;
@@ -146,7 +155,7 @@ async function writeAndVerify(run: Run): Promise<ExportRecord> {
   const ids = options.verify === "none" ? [] : await heldOutTokens(model);
   const open = folder.sink.bind(folder);
   reporter.say(`writing ${folder.path}`);
-  const written = await format.write(model, open, options);
+  const written = await format.write(model, open, options, run.title);
   const record: ExportRecord = {
     kind: "lopper-export",
     schema: 1,
@@ -156,6 +165,7 @@ async function writeAndVerify(run: Run): Promise<ExportRecord> {
     dtype: options.dtype ?? null,
     quantize: options.quantize ?? null,
     customCode: written.customCode,
+    ...(written.unquantised && { unquantised: written.unquantised }),
     files: written.files,
     bytes: await folder.bytes(written.files),
     verification: options.verify === "none" ? null : await verify(run, format, written, ids),
@@ -206,10 +216,14 @@ async function heldOutTokens(model: Model): Promise<readonly number[]> {
   );
 }
 
-function describe({ verification, files, bytes, customCode }: ExportRecord, out: string): string {
+function describe(record: ExportRecord, out: string): string {
+  const { verification, files, bytes, customCode, unquantised } = record;
   const lines = [`  ${files.length} files, ${formatBytes(bytes)}, written to ${out}`];
   if (customCode) {
     lines.push("  its layers differ: transformers opens it with trust_remote_code=True");
+  }
+  if (unquantised) {
+    lines.push(`  ${unquantised.length} matrices stay fp16: their rows are not multiples of 32`);
   }
   lines.push(verification ? describeVerification(verification) : "  not verified");
   return lines.join("\n");

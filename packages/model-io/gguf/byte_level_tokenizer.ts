@@ -58,6 +58,33 @@ const PRE_TOKENIZERS: Readonly<Record<string, PreTokenizer>> = {
   "tekken": TEKKEN,
 };
 
+/** How a tokenizer.json splits text before a byte-level BPE. */
+export interface ByteLevelSplit {
+  /** Regular expressions, in order; each splits what the one before it left. */
+  readonly patterns: readonly string[];
+  readonly ignoreMerges: boolean;
+}
+
+/**
+ * The name that llama.cpp has for a way of splitting; undefined where it is none of those that Lopper knows. Patterns are
+ * compared as they are written: here, or in the tokenizer.json files of the models that the names are from.
+ */
+export function byteLevelName({ patterns, ignoreMerges }: ByteLevelSplit): string | undefined {
+  const written = patterns.map((pattern) => SAME_PATTERNS[pattern] ?? pattern).join("\n");
+  return Object.entries(PRE_TOKENIZERS).find(([, known]) =>
+    known.patterns.join("\n") === written && (known.ignoreMerges ?? false) === ignoreMerges
+  )?.[0];
+}
+
+/** Patterns of tokenizer.json files that split as ours do: only how letters of both cases are written differs, or \s+ ends it. */
+const SAME_PATTERNS: Readonly<Record<string, string>> = {
+  [`${GPT2_WORDS}|\\s+`]: GPT2_WORDS,
+  ...Object.fromEntries(["\\p{N}{1,3}", "\\p{N}"].map((digits) => {
+    const ours = wordsWithDigits(digits);
+    return [ours.replace(CONTRACTIONS, "(?i:'s|'t|'re|'ve|'m|'ll|'d)"), ours];
+  })),
+};
+
 /**
  * A byte-level BPE (tokenizer.ggml.model "gpt2"), as parts of a tokenizer.json.
  * @throws {UnsupportedModelError} for a pre-tokenizer that Lopper does not know.

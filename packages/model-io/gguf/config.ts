@@ -12,6 +12,8 @@ export interface Architecture {
   readonly modelType: string;
   /** Neighbouring channels of a head are rotated together, so that rows of q and k are interleaved in the file. */
   readonly interleaved: boolean;
+  /** Layers may lack attention, or both of their blocks: their numbers are 0. */
+  readonly sparse?: boolean;
 }
 
 /** Mistral's files say "llama" and are told apart by their sliding window; without one the two are the same. */
@@ -19,6 +21,8 @@ const ARCHITECTURES: readonly Architecture[] = [
   { name: "llama", modelType: "llama", interleaved: true },
   { name: "qwen2", modelType: "qwen2", interleaved: false },
   { name: "qwen3", modelType: "qwen3", interleaved: false },
+  // Llama whose layers differ: what NVIDIA pruned (DeciLM, Nemotron), and what Lopper writes.
+  { name: "deci", modelType: "llama", interleaved: true, sparse: true },
 ];
 const CLASSES: Readonly<Record<string, string>> = {
   llama: "LlamaForCausalLM",
@@ -89,7 +93,7 @@ export async function configFromGguf(
 ): Promise<Record<string, unknown>> {
   const { metadata, tensors } = header;
   await checkKind(header);
-  const { modelType } = architecture;
+  const { modelType, sparse = false } = architecture;
   const key = (name: string) => `${architecture.name}.${name}`;
   checkKeys(metadata, key(""));
   const size = (name: string) => metadata.count(key(name)) ?? fail(metadata, key(name));
@@ -102,11 +106,16 @@ export async function configFromGguf(
     });
   }
   const layers = size("block_count");
-  const each = (name: string) => perLayer(metadata, key(name), layers);
+  const each = (name: string) => perLayer(metadata, key(name), layers, sparse ? 0 : 1);
   const queryHeads = await each("attention.head_count") ??
     fail(metadata, key("attention.head_count"));
   const kvHeads = await each("attention.head_count_kv") ?? queryHeads;
   const widths = await each("feed_forward_length") ?? fail(metadata, key("feed_forward_length"));
+  const layerShapes = queryHeads.map((heads, layer) =>
+    layerShape(metadata, key, { layer, heads, kvHeads: kvHeads[layer], width: widths[layer] })
+  );
+  // The plain keys of a config describe layers that have everything; only what `lopper` says is used then.
+  const largest = (list: readonly number[]) => Math.max(1, ...list);
   const hiddenSize = size("embedding_length");
   const headDim = metadata.count(key("attention.key_length")) ?? hiddenSize / queryHeads[0];
   for (const name of ["attention.value_length", "rope.dimension_count"]) {
@@ -126,10 +135,10 @@ export async function configFromGguf(
     model_type: type,
     dtype: { F32: "float32", F16: "float16", BF16: "bfloat16" }[embedding.type.dtype],
     hidden_size: hiddenSize,
-    intermediate_size: widths[0],
+    intermediate_size: sparse ? largest(widths) : widths[0],
     num_hidden_layers: layers,
-    num_attention_heads: queryHeads[0],
-    num_key_value_heads: kvHeads[0],
+    num_attention_heads: sparse ? largest(queryHeads) : queryHeads[0],
+    num_key_value_heads: sparse ? largest(kvHeads) : kvHeads[0],
     head_dim: headDim,
     vocab_size: vocabulary(metadata, key("vocab_size"), embedding.shape[0]),
     max_position_embeddings: size("context_length"),
@@ -148,10 +157,7 @@ export async function configFromGguf(
     ...(!uniform && {
       lopper: {
         schema: 1,
-        layers: queryHeads.map((heads, i) => ({
-          attention: { query_heads: heads, kv_heads: kvHeads[i] },
-          mlp: { intermediate_size: widths[i] },
-        })),
+        layers: layerShapes,
       },
     }),
   };
@@ -198,17 +204,45 @@ function checkKeys(metadata: GgufMetadata, prefix: string) {
   }
 }
 
-/** A setting of every layer, given once or as a list. @throws {CheckpointFormatError} when one is not positive. */
+/**
+ * What the config says of a layer, blocks without heads or channels being absent.
+ * @throws {UnsupportedModelError} for attention that mixes no tokens, and for attention without a feed-forward, whose output
+ *   llama.cpp does not add.
+ */
+function layerShape(
+  metadata: GgufMetadata,
+  key: (name: string) => string,
+  { layer, heads, kvHeads, width }: Readonly<
+    Record<"layer" | "heads" | "kvHeads" | "width", number>
+  >,
+) {
+  const refuse = (name: string, needed: string): never => {
+    throw new UnsupportedModelError(
+      `${metadata.file}: ${
+        key(name)
+      } is 0 for layer ${layer}, which has ${heads} heads; Lopper needs ${needed}`,
+    );
+  };
+  if (heads > 0 && kvHeads === 0) refuse("attention.head_count_kv", "a KV head at least");
+  if (heads > 0 && width === 0) refuse("feed_forward_length", "a channel beside attention");
+  return {
+    attention: heads > 0 ? { query_heads: heads, kv_heads: kvHeads } : null,
+    mlp: width > 0 ? { intermediate_size: width } : null,
+  };
+}
+
+/** A setting of every layer, given once or as a list. @throws {CheckpointFormatError} when one is below `least`. */
 async function perLayer(
   metadata: GgufMetadata,
   key: string,
   layers: number,
+  least: 0 | 1,
 ): Promise<readonly number[] | undefined> {
   const value = metadata.get(key);
   if (!value) return undefined;
   if (value.type !== "array") {
     const number = metadata.count(key)!;
-    if (number === 0) throw metadata.refuse(key, "it is 0 and needs to be positive");
+    if (number < least) throw metadata.refuse(key, "it is 0 and needs to be positive");
     // The list is as long as the config's schema allows, whatever the file says.
     return Array.from({ length: Math.min(layers, MAX_LAYERS) }, () => number);
   }
@@ -216,11 +250,13 @@ async function perLayer(
   if (list?.length !== layers) {
     throw metadata.refuse(key, `it has ${list?.length} numbers for ${layers} layers`);
   }
-  const odd = list.findIndex((n) => !Number.isInteger(n) || n <= 0);
+  const odd = list.findIndex((n) => !Number.isInteger(n) || n < least);
   if (odd >= 0) {
     throw metadata.refuse(
       key,
-      `it is ${list[odd]} for layer ${odd}, and Lopper needs a positive number`,
+      `it is ${list[odd]} for layer ${odd}, and Lopper needs a ${
+        least === 0 ? "whole" : "positive"
+      } number`,
     );
   }
   return list;

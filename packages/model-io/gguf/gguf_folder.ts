@@ -1,7 +1,7 @@
 import type { ByteSource } from "../byte_source.ts";
 import { MemorySource } from "../byte_source.ts";
 import { checkFileName, missingFile, type ModelFolder, readWholeFile } from "../model_folder.ts";
-import type { GgufMetadata } from "./metadata.ts";
+import type { GgufMetadata, MetadataEntry } from "./metadata.ts";
 import { tokenizerFiles } from "./tokenizer.ts";
 
 const TOKENIZER = "tokenizer.json";
@@ -46,6 +46,15 @@ export class GgufFolder implements ModelFolder {
 
   readBytes(file: string, limitBytes: number): Promise<Uint8Array> {
     return readWholeFile(this, file, limitBytes);
+  }
+
+  /**
+   * What the file says of its tokenizer, entry by entry, for another GGUF file.
+   * @throws {CheckpointFormatError} when an entry cannot be read.
+   */
+  async tokenizerEntries(): Promise<readonly MetadataEntry[]> {
+    const keys = this.#metadata.keys().filter((key) => key.startsWith("tokenizer."));
+    return await Promise.all(keys.map((key) => this.#metadata.entry(key)));
   }
 
   async #text(file: string): Promise<string> {

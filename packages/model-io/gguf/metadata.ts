@@ -43,6 +43,11 @@ export const SCALARS: Readonly<
   float64: [8, (view, at) => view.getFloat64(at, true)],
 };
 
+/** Bytes of each scalar. */
+export const SCALAR_BYTES = Object.fromEntries(
+  Object.entries(SCALARS).map(([type, [bytes]]) => [type, bytes]),
+) as Readonly<Record<ScalarType, number>>;
+
 function safe(value: bigint): number | bigint {
   const number = Number(value);
   return Number.isSafeInteger(number) ? number : value;
@@ -58,6 +63,21 @@ export type MetadataValue =
     readonly count: number;
     readonly offset: number;
     readonly byteLength: number;
+  };
+
+/** A metadata value with its key, read. */
+export type MetadataEntry =
+  | {
+    readonly key: string;
+    readonly type: ScalarType;
+    readonly value: number | bigint | boolean;
+  }
+  | { readonly key: string; readonly type: "string"; readonly value: string }
+  | {
+    readonly key: string;
+    readonly type: "array";
+    readonly elementType: ScalarType | "string";
+    readonly values: readonly (number | bigint | boolean | string)[];
   };
 
 /** The metadata of a GGUF file, by key. Readers give undefined for an absent key and refuse a value of another type. */
@@ -154,6 +174,17 @@ export class GgufMetadata {
     const bytes = await this.#read(key, value);
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     return Array.from({ length: value.count }, (_, i) => Number(read(view, width * i)));
+  }
+
+  /** An entry with its value, as another file may have it. @throws {CheckpointFormatError} as `texts` and `numbers`. */
+  async entry(key: string): Promise<MetadataEntry> {
+    const value = this.#values.get(key);
+    if (!value) throw new TypeError(`the metadata has no ${key}`);
+    if (value.type === "string") return { key, type: value.type, value: (await this.text(key))! };
+    if (value.type !== "array") return { key, type: value.type, value: value.value };
+    const { type, elementType } = value;
+    const values = elementType === "string" ? await this.texts(key) : await this.numbers(key);
+    return { key, type, elementType, values: values! };
   }
 
   /** The error for a value that cannot be used. */

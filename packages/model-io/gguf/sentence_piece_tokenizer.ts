@@ -54,7 +54,7 @@ export async function sentencePieceTokenizer(
 }
 
 /** Pairs of tokens that make a third, best score of the third first. */
-function mergesByScore(
+export function mergesByScore(
   tokens: readonly string[],
   ids: ReadonlyMap<string, number>,
   scores: readonly number[],

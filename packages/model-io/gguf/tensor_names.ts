@@ -1,4 +1,5 @@
 import { blockTensorName, type BlockWeight, type TensorNames } from "../families/family.ts";
+import type { WeightRole } from "../model.ts";
 
 /** Names outside the layers, by what they are (gguf-py, constants.py, `TENSOR_NAMES`). */
 export const EMBEDDING = "token_embd.weight";
@@ -35,6 +36,17 @@ const ROTATED = /^blk\.\d+\.attn_[qk]\.(weight|bias)$/;
 
 export function isRotated(name: string): boolean {
   return ROTATED.test(name);
+}
+
+/** What GGUF calls a weight. `layer` is its layer in the file. */
+export function ggufTensorName(role: WeightRole, layer: number): string {
+  if (role.part !== "attention" && role.part !== "mlp") {
+    return { embedding: EMBEDDING, finalNorm: FINAL_NORM, lmHead: LM_HEAD }[role.part];
+  }
+  const { part, weight } = role;
+  const names = Object.entries(part === "attention" ? ATTENTION : MLP);
+  const [name] = names.find(([, named]) => named === weight)!;
+  return `blk.${layer}.${name}`;
 }
 
 /** What a family calls the tensor of this name in GGUF; undefined where it is none of a decoder's weights. */

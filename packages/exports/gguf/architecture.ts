@@ -1,0 +1,95 @@
+import { ExportError, isUniform, type LayerSpec, type ModelSpec } from "@lopper/core";
+import type { Model } from "@lopper/model-io";
+import type { GgufLayer } from "./layers.ts";
+
+/** An architecture of llama.cpp, as far as files differ by it. */
+export interface Architecture {
+  readonly name: "llama" | "qwen2" | "qwen3" | "deci";
+  /** It rotates neighbouring channels of a head, so that rows of q and k are interleaved. */
+  readonly interleaved: boolean;
+  /** Numbers of heads and widths are lists, one entry a layer. */
+  readonly byLayer: boolean;
+}
+
+const UNIFORM: Readonly<Record<string, Architecture>> = {
+  llama: { name: "llama", interleaved: true, byLayer: false },
+  // Mistral is told apart by its window only.
+  mistral: { name: "llama", interleaved: true, byLayer: false },
+  qwen2: { name: "qwen2", interleaved: false, byLayer: false },
+  qwen3: { name: "qwen3", interleaved: false, byLayer: false },
+};
+/** Llama whose layers differ: made for models that NVIDIA pruned (DeciLM, Nemotron). */
+const DECI: Architecture = { name: "deci", interleaved: true, byLayer: true };
+
+/**
+ * The architecture under which llama.cpp computes the model.
+ * @throws {ExportError} when there is none: biases, or norms of q and k, where layers differ; biases where the heads do not
+ *   fill the hidden size, which llama.cpp takes for granted; Qwen with the frequencies of Llama 3.
+ */
+export function architectureOf(model: Model, layers: readonly GgufLayer[]): Architecture {
+  const { spec, name } = model;
+  const refuse = (what: string): never => {
+    throw new ExportError(
+      `${name}: ${what}, and llama.cpp has no architecture for that; export it with --to safetensors or --to onnx`,
+    );
+  };
+  const { qkv, output, mlp } = spec.biases;
+  const shapes = shapesOf(layers);
+  if (!shapes || !isUniform(shapes)) {
+    if (spec.qkNorm) refuse("its layers differ in shape and have norms of queries and keys");
+    if (qkv || output || mlp) refuse("its layers differ in shape and have biases");
+    return DECI;
+  }
+  const { queryHeads } = shapes[0].attention!;
+  if ((qkv || output) && queryHeads * spec.headDim !== spec.hiddenSize) {
+    refuse("its heads have biases and do not fill the hidden size");
+  }
+  if (spec.qkNorm && (qkv || output)) refuse("its heads have biases beside norms");
+  const architecture = UNIFORM[spec.family];
+  if (spec.rope.scaling?.type === "llama3" && architecture.name !== "llama") {
+    refuse(`it is a ${spec.family} with the rotary frequencies of Llama 3`);
+  }
+  return architecture;
+}
+
+/** The layers' shapes where all blocks are the model's own; null where one is of zeros, or left out. */
+function shapesOf(layers: readonly GgufLayer[]): readonly LayerSpec[] | null {
+  const shapes = layers.flatMap(({ attention, mlp }) =>
+    attention && "shape" in attention && "shape" in mlp
+      ? [{ attention: attention.shape, mlp: mlp.shape }]
+      : []
+  );
+  return shapes.length === layers.length ? shapes : null;
+}
+
+/** One head, so that the cache of layer 0 has a shape. */
+export const ZERO_HEADS = 1;
+
+/** Channels of a feed-forward of zeros: one, or as many as a quantised row needs. */
+export function zeroWidth(quantised: boolean): number {
+  return quantised ? 32 : 1;
+}
+
+/** Query heads, KV heads and widths of every layer, 0 where there is no attention. */
+export function layerNumbers(layers: readonly GgufLayer[], quantised: boolean) {
+  const heads = (kind: "queryHeads" | "kvHeads") =>
+    layers.map(({ attention }) =>
+      attention === null ? 0 : "shape" in attention ? attention.shape[kind] : ZERO_HEADS
+    );
+  return {
+    queryHeads: heads("queryHeads"),
+    kvHeads: heads("kvHeads"),
+    widths: layers.map(({ mlp }) =>
+      "shape" in mlp ? mlp.shape.intermediateSize : zeroWidth(quantised)
+    ),
+  };
+}
+
+/** Factors by which llama.cpp divides rotary frequencies; null where they are the plain ones, or scaled all alike. */
+export function frequencyDivisors(
+  { rope }: ModelSpec,
+  plain: Float32Array,
+  scaled: Float32Array,
+): Float32Array | null {
+  return rope.scaling?.type === "llama3" ? plain.map((f, i) => f / scaled[i]) : null;
+}

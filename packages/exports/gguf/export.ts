@@ -1,0 +1,64 @@
+import { type Model, type OpenSink, writeFile } from "@lopper/model-io";
+import type { GgufPrecision, WrittenExport } from "../export.ts";
+import { architectureOf } from "./architecture.ts";
+import { ggufLayers } from "./layers.ts";
+import { modelEntries } from "./metadata.ts";
+import { ggufTensors } from "./tensors.ts";
+import { tokenizerEntries } from "./tokenizer.ts";
+import { type TensorTypeName, writeGguf } from "./writer.ts";
+
+export interface GgufExportOptions {
+  /** What the model is called; the file, too, with `.gguf` behind it. */
+  readonly title: string;
+  /** What matrices are stored as; fp16 unless said. */
+  readonly precision?: GgufPrecision;
+}
+
+const TYPES: Readonly<Record<GgufPrecision, TensorTypeName>> = {
+  fp32: "F32",
+  fp16: "F16",
+  q8_0: "Q8_0",
+  q4_0: "Q4_0",
+};
+
+export interface WrittenGguf extends WrittenExport {
+  /** The name by which llama.cpp knows how to compute it. */
+  readonly architecture: string;
+}
+
+/**
+ * Writes a model as one GGUF file for llama.cpp, tokenizer included: `llama`, `qwen2` or `qwen3` where all layers have the
+ * same shape, else `deci`. One tensor is in memory at a time.
+ * @throws {ExportError} when llama.cpp has no architecture for the model or no tokenizer that gives the same ids, or float16
+ *   cannot hold a weight.
+ */
+export async function exportGguf(
+  model: Model,
+  open: OpenSink,
+  { title, precision = "fp16" }: GgufExportOptions,
+): Promise<WrittenGguf> {
+  const type = TYPES[precision];
+  const layers = ggufLayers(model.spec.layers);
+  const architecture = architectureOf(model, layers);
+  const tensors = ggufTensors(model, architecture, layers, type);
+  const entries = [
+    ...modelEntries(model, title, architecture, layers, type),
+    ...await tokenizerEntries(model),
+  ];
+  const file = `${fileName(title)}.gguf`;
+  await writeFile(open, file, (sink) => writeGguf(sink, entries, tensors));
+  const quantised = type === "Q8_0" || type === "Q4_0";
+  const unquantised = quantised ? tensors.filter((t) => t.type === "F16") : [];
+  return {
+    files: [file],
+    customCode: false,
+    architecture: architecture.name,
+    ...(unquantised.length > 0 && { unquantised: unquantised.map(({ name }) => name) }),
+  };
+}
+
+/** A title without what file systems take amiss. */
+function fileName(title: string): string {
+  const plain = title.replace(/\.gguf$/i, "").replace(/[^\p{L}\p{N}._-]+/gu, "-");
+  return plain.replace(/^[.-]+/, "").slice(0, 100) || "model";
+}

@@ -1,0 +1,95 @@
+import { ExportError, type ModelSpec } from "@lopper/core";
+import { MemorySource, type Model, openGgufModel, openModel } from "@lopper/model-io";
+import { FileFolder } from "@lopper/model-io/files";
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import {
+  heterogeneousPlan,
+  MemoryOutput,
+  prunedInMemory,
+} from "../../../tests/support/heterogeneous.ts";
+import { withTokenizer } from "../../../tests/support/with_tokenizer.ts";
+import type { GgufPrecision } from "../export.ts";
+import { exportGguf } from "./export.ts";
+
+const FIXTURES = fileURLToPath(new URL("../../../tests/fixtures", import.meta.url));
+const open = (family: string) => openModel(new FileFolder(`${FIXTURES}/families/${family}`));
+
+/** A model exported and opened again, with what the export says of it. */
+async function reopened(model: Model, precision: GgufPrecision) {
+  const output = new MemoryOutput();
+  const named = { ...model, folder: withTokenizer(model) };
+  const written = await exportGguf(named, output.open, { title: "a tiny/model", precision });
+  assert.deepEqual(Object.keys(output.files), ["a-tiny-model.gguf"]);
+  const [bytes] = Object.values(output.files);
+  return { written, again: await openGgufModel(new MemorySource("again.gguf", bytes)) };
+}
+
+Deno.test("GGUF export: models whose layers are alike are the same when they are opened again", async () => {
+  const families = [
+    ...["llama-mha", "llama-mqa", "llama-rope-linear", "mistral-sliding"],
+    ...["mistral", "qwen2", "qwen2-untied-bf16", "qwen3", "qwen3-tied-mqa"],
+  ];
+  for (const family of families) {
+    const model = await open(family);
+    const { written, again } = await reopened(model, "fp32");
+    assert.match(written.architecture, /^(llama|qwen[23])$/);
+    // GGUF tells Mistral from Llama by its window only; the tokenizer of this test has no token that ends a text
+    const plain = (spec: ModelSpec) => ({
+      ...spec,
+      family: spec.slidingWindow === null ? spec.family.replace("mistral", "llama") : spec.family,
+      eosTokenIds: [],
+    });
+    assert.deepEqual(plain(again.spec), plain(model.spec));
+    for (const { tensor } of model.weights) {
+      const [wanted, found] = await Promise.all(
+        [model, again].map(({ store }) => store.readFloat32(tensor.name)),
+      );
+      assert.deepEqual(found, wanted, `${family} ${tensor.name}`);
+    }
+    model.close();
+  }
+});
+
+Deno.test("GGUF export: layers that differ are of deci, and the blocks keep their weights and their order", async () => {
+  for (const precision of ["fp32", "q8_0"] as const) {
+    const source = await open("llama-mha");
+    const model = await prunedInMemory(source, heterogeneousPlan(source.spec));
+    const { written, again } = await reopened(model, precision);
+    assert.equal(written.architecture, "deci");
+    const blocks = ({ spec }: Model) =>
+      spec.layers.flatMap(({ attention, mlp }) => [attention, mlp].filter((b) => b !== null));
+    const zeroWidth = precision === "fp32" ? 1 : 32;
+    const { hiddenSize } = model.spec;
+    // without what the mends added: the attention of layer 0, and the feed-forward at the end
+    const own = blocks(again).slice(1, -1);
+    assert.deepEqual(own, blocks(model));
+    assert.deepEqual(blocks(again)[0], { queryHeads: 1, kvHeads: 1 });
+    assert.deepEqual(blocks(again).at(-1), { intermediateSize: zeroWidth });
+    const down = again.weights.findLast(({ role }) =>
+      role.part === "mlp" && role.weight === "down"
+    )!;
+    assert.deepEqual(
+      await again.store.readFloat32(down.tensor.name),
+      new Float32Array(hiddenSize * zeroWidth),
+    );
+    source.close();
+  }
+});
+
+Deno.test("GGUF export: what llama.cpp has no architecture for is refused with the way out", async () => {
+  for (const [family, what] of [["qwen2", "biases"], ["qwen3", "norms"]]) {
+    const source = await open(family);
+    const model = await prunedInMemory(source, heterogeneousPlan(source.spec));
+    await assert.rejects(
+      reopened(model, "fp32"),
+      (error) =>
+        error instanceof ExportError && error.message.includes(what) &&
+        error.message.includes("--to onnx"),
+    );
+    source.close();
+  }
+  const odd = await open("llama-odd-head");
+  await assert.rejects(reopened(odd, "fp32"), /biases and do not fill the hidden size.*--to onnx/);
+  odd.close();
+});

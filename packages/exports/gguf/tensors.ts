@@ -1,0 +1,148 @@
+import type { FloatDType } from "@lopper/core";
+import { ggufTensorName, isRotated, type Model, type Weight } from "@lopper/model-io";
+import { ropeFrequencies } from "@lopper/runtime";
+import { convertedTensor } from "../convert.ts";
+import { type Architecture, frequencyDivisors, ZERO_HEADS, zeroWidth } from "./architecture.ts";
+import type { GgufLayer } from "./layers.ts";
+import { BLOCK_VALUES, quantizeQ4_0, quantizeQ8_0 } from "./quantize_blocks.ts";
+import { type GgufTensorEntry, tensorBytes, type TensorTypeName } from "./writer.ts";
+
+/**
+ * The tensors of a file, lazily. `type` is that of matrices; vectors are F32, which is all that llama.cpp computes norms in.
+ * While one is read, it is in memory as it lies in the checkpoint, in float32, and as it is written.
+ */
+export function ggufTensors(
+  model: Model,
+  architecture: Architecture,
+  layers: readonly GgufLayer[],
+  type: TensorTypeName,
+): readonly GgufTensorEntry[] {
+  const { spec, weights } = model;
+  const outer = (part: string) => weights.filter(({ role }) => role.part === part);
+  const entries = (found: readonly Weight[], layer = 0) =>
+    found.map((weight) => weightTensor(model, weight, layer, architecture, type));
+  const block = (part: "attention" | "mlp", source: number) =>
+    weights.filter(({ role }) => role.part === part && role.layer === source);
+  return [
+    ...entries(outer("embedding")),
+    ...divisorTensor(model),
+    ...layers.flatMap(({ attention, mlp }, layer) => [
+      ...(attention === null
+        ? []
+        : attention.source === "zero"
+        ? zeroAttention(model, layer, type)
+        : entries(block("attention", attention.source), layer)),
+      ...(mlp.source === "zero"
+        ? zeroMlp(model, layer, type)
+        : entries(block("mlp", mlp.source), layer)),
+    ]),
+    ...entries(outer("finalNorm")),
+    ...(spec.tiedEmbeddings ? [] : entries(outer("lmHead"))),
+  ];
+}
+
+/** The type of a matrix: rows that are not whole blocks stay F16, and what makes the logits has 8 bits at least. */
+function typeOf({ role, tensor }: Weight, tied: boolean, type: TensorTypeName): TensorTypeName {
+  if (tensor.shape.length === 1) return "F32";
+  if (type === "F32" || type === "F16") return type;
+  if (tensor.shape[1] % BLOCK_VALUES !== 0) return "F16";
+  // llama.cpp gives it 6 bits, of a kind that is not written here, where others have 4.
+  const makesLogits = role.part === "lmHead" || (tied && role.part === "embedding");
+  return makesLogits ? "Q8_0" : type;
+}
+
+function weightTensor(
+  { store, spec }: Model,
+  weight: Weight,
+  layer: number,
+  { interleaved }: Architecture,
+  matrices: TensorTypeName,
+): GgufTensorEntry {
+  const { role, tensor } = weight;
+  const name = ggufTensorName(role, layer);
+  const type = typeOf(weight, spec.tiedEmbeddings, matrices);
+  const { shape } = tensor;
+  const headRows = interleaved && isRotated(name) ? spec.headDim : 0;
+  const data = async () => {
+    const bytes = await encoded();
+    return headRows > 0 ? interleavedRows(bytes, bytes.length / shape[0], headRows) : bytes;
+  };
+  const encoded = async () => {
+    if (type === "F32" || type === "F16") {
+      return await convertedTensor(store, tensor, type satisfies FloatDType).data();
+    }
+    const values = await store.readFloat32(tensor.name);
+    return type === "Q8_0" ? quantizeQ8_0(values) : quantizeQ4_0(values);
+  };
+  return { name, type, shape, data };
+}
+
+/** Rows of each head with its two halves interleaved: row j goes to 2j, row j + d/2 to 2j + 1. */
+function interleavedRows(bytes: Uint8Array, rowBytes: number, headRows: number): Uint8Array {
+  const out = new Uint8Array(bytes.length);
+  const rows = bytes.length / rowBytes;
+  for (let row = 0; row < rows; row++) {
+    const inHead = row % headRows;
+    const half = headRows / 2;
+    const to = row - inHead + (inHead < half ? 2 * inHead : 2 * (inHead - half) + 1);
+    out.set(bytes.subarray(row * rowBytes, (row + 1) * rowBytes), to * rowBytes);
+  }
+  return out;
+}
+
+function divisorTensor({ spec }: Model): readonly GgufTensorEntry[] {
+  const { rope, headDim } = spec;
+  const plain = ropeFrequencies({ ...rope, scaling: null }, headDim);
+  const divisors = frequencyDivisors(spec, plain, ropeFrequencies(rope, headDim));
+  if (!divisors) return [];
+  const data = () => Promise.resolve(new Uint8Array(divisors.buffer));
+  return [{ name: "rope_freqs.weight", type: "F32", shape: [divisors.length], data }];
+}
+
+/** An attention of one head that adds nothing: its output is multiplied by zeros. */
+function zeroAttention(
+  { spec }: Model,
+  layer: number,
+  type: TensorTypeName,
+): readonly GgufTensorEntry[] {
+  const { hiddenSize } = spec;
+  const rows = ZERO_HEADS * spec.headDim;
+  const name = (weight: string) => `blk.${layer}.${weight}.weight`;
+  return [
+    onesTensor(name("attn_norm"), hiddenSize),
+    zeroTensor(name("attn_q"), [rows, hiddenSize], type),
+    zeroTensor(name("attn_k"), [rows, hiddenSize], type),
+    zeroTensor(name("attn_v"), [rows, hiddenSize], type),
+    zeroTensor(name("attn_output"), [hiddenSize, rows], type),
+  ];
+}
+
+/** A feed-forward that adds nothing. */
+function zeroMlp(
+  { spec }: Model,
+  layer: number,
+  type: TensorTypeName,
+): readonly GgufTensorEntry[] {
+  const { hiddenSize } = spec;
+  const width = zeroWidth(type === "Q8_0" || type === "Q4_0");
+  const name = (weight: string) => `blk.${layer}.${weight}.weight`;
+  return [
+    onesTensor(name("ffn_norm"), hiddenSize),
+    zeroTensor(name("ffn_gate"), [width, hiddenSize], type),
+    zeroTensor(name("ffn_up"), [width, hiddenSize], type),
+    zeroTensor(name("ffn_down"), [hiddenSize, width], type),
+  ];
+}
+
+function onesTensor(name: string, length: number): GgufTensorEntry {
+  const data = () => Promise.resolve(new Uint8Array(new Float32Array(length).fill(1).buffer));
+  return { name, type: "F32", shape: [length], data };
+}
+
+function zeroTensor(name: string, shape: readonly number[], wanted: TensorTypeName) {
+  const fits = wanted === "F32" || shape[1] % BLOCK_VALUES === 0;
+  const type = fits ? wanted : "F16" as const;
+  // Bytes of zeros are zeros in every type: a block with a scale of zero.
+  const data = () => Promise.resolve(new Uint8Array(tensorBytes({ type, shape })));
+  return { name, type, shape, data };
+}

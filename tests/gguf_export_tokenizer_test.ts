@@ -1,0 +1,70 @@
+import { ExportError } from "@lopper/core";
+import { DEMO_MODEL } from "@lopper/demo-model";
+import {
+  GgufFolder,
+  MemoryFolder,
+  MemorySink,
+  MemorySource,
+  openModel,
+  openTokenizer,
+} from "@lopper/model-io";
+import { FileFolder, FileSource } from "@lopper/model-io/files";
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { tokenizerEntries } from "../packages/exports/gguf/tokenizer.ts";
+import { writeGguf } from "../packages/exports/gguf/writer.ts";
+import { readGgufHeader } from "../packages/model-io/gguf/header.ts";
+import { checkTokenizer } from "../packages/model-io/testing/gguf_tokenizer_cases.ts";
+
+const FIXTURES = fileURLToPath(new URL("fixtures", import.meta.url));
+
+Deno.test("GGUF export: a tokenizer that splits text in a way of its own is refused", async () => {
+  const model = await openModel(new FileFolder(fileURLToPath(DEMO_MODEL)));
+  const change = async (with_: Record<string, unknown>) => {
+    const bytes = await model.folder.readBytes("tokenizer.json", 1e7);
+    const json = { ...JSON.parse(new TextDecoder().decode(bytes)), ...with_ };
+    const folder = new MemoryFolder("changed", { "tokenizer.json": JSON.stringify(json) });
+    return await tokenizerEntries({ ...model, folder });
+  };
+  const pre = (await change({})).find(({ key }) => key === "tokenizer.ggml.pre");
+  assert.ok(pre?.type === "string" && pre.value === "gpt-2");
+  for (
+    const changed of [
+      { pre_tokenizer: { type: "Whitespace" } },
+      { pre_tokenizer: { type: "ByteLevel", add_prefix_space: true, use_regex: true } },
+      { normalizer: { type: "Lowercase" } },
+    ]
+  ) {
+    await assert.rejects(change(changed), ExportError);
+  }
+  model.close();
+});
+
+Deno.test("GGUF export: tokenizers of GGUF files give the same ids when they went through tokenizer.json", async () => {
+  const json = await Deno.readTextFile(`${FIXTURES}/gguf/tokenizers/expected.json`);
+  const names = ["default", "gpt-2", "smollm", "llama-bpe", "qwen2", "spm", "spm-no-prefix"];
+  const demo = await openModel(new FileFolder(fileURLToPath(DEMO_MODEL)));
+  for (const name of names) {
+    const source = await FileSource.open(`${FIXTURES}/gguf/tokenizers/${name}.gguf`);
+    const first = new GgufFolder((await readGgufHeader(source)).metadata, {});
+    const files: Record<string, Uint8Array> = {};
+    for (const file of ["tokenizer.json", "tokenizer_config.json"]) {
+      files[file] = await first.readBytes(file, 1e7);
+    }
+    const { added_tokens, model } = JSON.parse(new TextDecoder().decode(files["tokenizer.json"]));
+    const rows = Math.max(
+      ...Object.values(model.vocab as Record<string, number>),
+      ...added_tokens.map(({ id }: { id: number }) => id),
+    ) + 1;
+    const spec = { ...demo.spec, vocabSize: rows, eosTokenIds: [] };
+    const folder = new MemoryFolder(name, files);
+    const entries = await tokenizerEntries({ ...demo, spec, folder });
+    const sink = new MemorySink();
+    await writeGguf(sink, entries, []);
+    await sink.commit();
+    const { metadata } = await readGgufHeader(new MemorySource(name, sink.bytes));
+    checkTokenizer(await openTokenizer(new GgufFolder(metadata, {})), name, json);
+    source.close();
+  }
+  demo.close();
+});
