@@ -1,6 +1,7 @@
 /** What every benchmark shares: fresh processes in alternating order, raw rounds kept, and where they were taken. */
 import { openTokenizer } from "@lopper/model-io";
 import { FileFolder } from "@lopper/model-io/files";
+import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const ROOT = new URL("../", import.meta.url);
@@ -109,7 +110,8 @@ export async function save(name: string, data: Record<string, unknown>): Promise
   const cpu = (await Deno.readTextFile("/proc/cpuinfo").catch(() => ""))
     .match(/model name\s*: (.*)/)?.[1] ?? "unknown";
   const report = {
-    command: `deno task bench ${Deno.args.join(" ")}`,
+    // Where things lie on one machine says nothing to another.
+    command: `deno task bench ${Deno.args.map((arg) => basename(arg)).join(" ")}`,
     commit: await git("rev-parse", "HEAD"),
     uncommitted: (await git("status", "--porcelain", "packages", "apps")) !== "",
     date: new Date().toISOString().slice(0, 10),
