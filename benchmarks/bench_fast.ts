@@ -3,7 +3,7 @@
  * once for each seed (which decides on which sequences its races begin; all see the same text). Runs are kept in a folder
  * and not repeated, and those that were cut off go on: exhaustive takes an hour on a model of 135 M parameters.
  */
-import { pruneArguments, readRun, type SearchCase, writeTexts } from "./bench_search.ts";
+import { named, pruneArguments, readRun, type SearchCase, writeTexts } from "./bench_search.ts";
 import { lopper, printTable, save } from "./harness.ts";
 
 export async function benchFast(
@@ -24,7 +24,11 @@ export async function benchFast(
       heldOutPerplexity: result.heldOutPerplexity! / exhaustive.heldOutPerplexity!,
     },
   }));
-  await save(`fast-${options.name}`, { what: "fast against exhaustive", case: options, results });
+  await save(`fast-${options.name}`, {
+    what: "fast against exhaustive",
+    case: named(options),
+    results,
+  });
   const percent = (share: number) => `${((share - 1) * 100).toFixed(1)} %`;
   printTable(
     [

@@ -14,6 +14,7 @@ import {
   save,
   type Variant,
 } from "./harness.ts";
+import { basename } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 
 export interface SearchCase {
@@ -85,7 +86,7 @@ export async function benchSearch(
   checkSame(results);
   await save(`search-${options.name}`, {
     what: "the whole search",
-    case: options,
+    case: named(options),
     rounds,
     results,
   });
@@ -119,6 +120,11 @@ export async function benchSearch(
       ];
     }),
   );
+}
+
+/** A case with the name of its model instead of where that lies. */
+export function named(options: SearchCase): SearchCase {
+  return { ...options, model: basename(options.model) };
 }
 
 export interface Texts {

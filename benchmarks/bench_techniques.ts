@@ -1,5 +1,5 @@
 /** Each technique of the fast search alone: what it saves in block-tokens, and what it changes. */
-import { pruneArguments, readRun, type SearchCase, writeTexts } from "./bench_search.ts";
+import { named, pruneArguments, readRun, type SearchCase, writeTexts } from "./bench_search.ts";
 import { inTemporaryFolder, lopper, printTable, save } from "./harness.ts";
 
 const VARIANTS = [
@@ -40,7 +40,7 @@ export async function benchTechniques(
   });
   await save(`techniques-${options.name}`, {
     what: "each technique of the fast search",
-    case: options,
+    case: named(options),
     seeds,
     results,
   });

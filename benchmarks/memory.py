@@ -35,7 +35,8 @@ cpu = next(
 file = pathlib.Path(results)
 entries = json.loads(file.read_text()) if file.exists() else {}
 entries[name] = {
-    "command": command,
+    # where things lie on one machine says nothing to another
+    "command": [os.path.basename(part) for part in command],
     "untilStep": journal is not None,
     "peakResidentBytes": peak,
     "limitBytes": float(limit) * 1e9,
