@@ -223,7 +223,9 @@ function describe(record: ExportRecord, out: string): string {
     lines.push("  its layers differ: transformers opens it with trust_remote_code=True");
   }
   if (unquantised) {
-    lines.push(`  ${unquantised.length} matrices stay fp16: their rows are not multiples of 32`);
+    lines.push(
+      `  fp16 all the same, with rows that are not multiples of 32: ${unquantised.length} of the matrices`,
+    );
   }
   lines.push(verification ? describeVerification(verification) : "  not verified");
   return lines.join("\n");
