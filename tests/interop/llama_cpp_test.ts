@@ -25,13 +25,13 @@ const POSITIONS = 3;
 /**
  * Largest difference of two probabilities in float32 (7e-7 was seen, with keys and values in float32, too), and mean KL
  * divergence of a type from the model that was exported, in nats. llama.cpp rounds what it multiplies with F16 to F16, and with
- * blocks to blocks.
+ * blocks to blocks: in q8_0 2e-4 was seen of the embedded model, and 4e-3 of SmolLM2.
  */
 const FP32_TOLERANCE = 1e-5;
 const KL_TOLERANCE: Readonly<Record<GgufPrecision, number>> = {
   fp32: 1e-6,
   fp16: 1e-4,
-  q8_0: 1e-3,
+  q8_0: 1e-2,
   q4_0: 0.1,
 };
 
