@@ -1,6 +1,7 @@
 import { UsageError } from "@lopper/core";
 import { FileSink } from "@lopper/model-io/files";
 import { basename, dirname, join } from "node:path";
+import { entriesOfOut } from "./out_entries.ts";
 
 /** The last file of an export: a folder with it is whole, and may be replaced. */
 export const EXPORT_RECORD = "export.json";
@@ -18,7 +19,7 @@ export class ExportFolder {
 
   /** @throws {UsageError} when something stands at the path that is not to be replaced. */
   static async open(path: string, { overwrite = false }): Promise<ExportFolder> {
-    const names = await list(path);
+    const names = await entriesOfOut(path);
     if (names.length > 0 && !overwrite) {
       throw new UsageError(
         `${path} is not empty; choose another --out, or pass --overwrite to replace an export`,
@@ -52,7 +53,7 @@ export class ExportFolder {
   async commit(): Promise<void> {
     const old = join(dirname(this.path), `.${basename(this.path)}.old`);
     await remove(old);
-    const replaces = (await list(this.path)).length > 0;
+    const replaces = (await entriesOfOut(this.path)).length > 0;
     if (replaces) await Deno.rename(this.path, old);
     else await remove(this.path);
     await Deno.rename(this.workPath, this.path);
@@ -69,18 +70,4 @@ async function remove(path: string): Promise<void> {
   await Deno.remove(path, { recursive: true }).catch((error) => {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   });
-}
-
-async function list(path: string): Promise<string[]> {
-  const names: string[] = [];
-  try {
-    for await (const entry of Deno.readDir(path)) names.push(entry.name);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    if (error instanceof Deno.errors.NotADirectory) {
-      throw new UsageError(`${path} is a file; --out needs a folder`);
-    }
-    throw error;
-  }
-  return names;
 }

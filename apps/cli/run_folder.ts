@@ -8,6 +8,7 @@ import {
   toJournalLine,
 } from "@lopper/search";
 import { join } from "node:path";
+import { entriesOfOut } from "./out_entries.ts";
 
 /** Files that a run writes into its folder besides the checkpoint. */
 const FILES = {
@@ -48,7 +49,7 @@ export class RunFolder {
     path: string,
     options: { resume?: boolean; overwrite?: boolean },
   ): Promise<RunFolder> {
-    const entries = (await list(path)).filter((name) => !PARTIAL.test(name));
+    const entries = (await entriesOfOut(path)).filter((name) => !PARTIAL.test(name));
     if (options.resume) {
       const settings = entries.includes(FILES.settings)
         ? parseSettings(await Deno.readTextFile(join(path, FILES.settings)), path)
@@ -157,7 +158,7 @@ export class RunFolder {
   async #clear(which: (name: string) => boolean = () => true) {
     // run.json goes first: without it nobody takes a half-cleared folder for a finished run. config.json is next: without
     // it the weights are no model.
-    const names = (await list(this.path)).filter(which);
+    const names = (await entriesOfOut(this.path)).filter(which);
     const order = (name: string) => name === FILES.record ? 0 : name === "config.json" ? 1 : 2;
     for (const name of names.sort((a, b) => order(a) - order(b))) {
       if (WRITTEN_BY_LOPPER.test(name) || PARTIAL.test(name)) {
@@ -172,24 +173,10 @@ export async function defaultRunPath(base: string, resume = false): Promise<stri
   let last: string | null = null;
   for (let n = 1;; n++) {
     const path = n === 1 ? base : `${base}-${n}`;
-    const entries = await list(path);
+    const entries = await entriesOfOut(path);
     if (entries.length === 0) return resume && last !== null ? last : path;
     last = path;
   }
-}
-
-async function list(path: string): Promise<string[]> {
-  const names: string[] = [];
-  try {
-    for await (const entry of Deno.readDir(path)) names.push(entry.name);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    if (error instanceof Deno.errors.NotADirectory) {
-      throw new UsageError(`${path} is a file; --out needs a folder`);
-    }
-    throw error;
-  }
-  return names;
 }
 
 function parseSettings(text: string, path: string): RunSettings {
