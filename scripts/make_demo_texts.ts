@@ -14,6 +14,8 @@ const LATIN1 = new Set(["chesterton-ball.txt.gz", "shakespeare-caesar.txt.gz"]);
 const PASSAGES_PER_BOOK = 32;
 /** Characters of a passage, about as long as an instruction sample of the published calibration set. */
 const PASSAGE_CHARACTERS = 500;
+/** A passage begins at least so many paragraphs before the end of its book. */
+const LAST_START = 20;
 const HELD_OUT_CHARACTERS = 30_000;
 const OUT = new URL("../packages/demo-model/data/", import.meta.url);
 
@@ -21,7 +23,8 @@ const OUT = new URL("../packages/demo-model/data/", import.meta.url);
 function paragraphs(dir: string, book: string): string[] {
   const bytes = gunzipSync(Deno.readFileSync(`${dir}/${book}`));
   const text = new TextDecoder(LATIN1.has(book) ? "latin1" : "utf-8").decode(bytes);
-  return text.replaceAll("\r\n", "\n").split(/\n\n+/)
+  // In one of the books the empty lines hold a blank.
+  return text.replaceAll("\r\n", "\n").split(/\n(?:[ \t]*\n)+/)
     .map((p) => p.split(/\s+/).filter((word) => word !== "").join(" "))
     .filter((p) => p !== "");
 }
@@ -32,29 +35,34 @@ if (!dir) {
   Deno.exit(2);
 }
 const random = xoroshiro128plus(42);
-const passages: string[] = [];
+const passages = new Set<string>();
 const books = [...Deno.readDirSync(dir)].map((entry) => entry.name)
   .filter((name) => name.endsWith(".txt.gz") && name !== HELD_OUT_BOOK).sort();
 for (const book of books) {
   const all = paragraphs(dir, book);
-  for (let n = 0; n < PASSAGES_PER_BOOK; n++) {
+  if (all.length <= LAST_START) throw new Error(`${book}: only ${all.length} paragraphs`);
+  // The same beginning may be drawn twice in a short book.
+  const starts = new Set(
+    Array.from({ length: PASSAGES_PER_BOOK }, () => uniformInt(random, 0, all.length - LAST_START)),
+  );
+  for (const start of starts) {
     let passage = "";
-    // whole paragraphs from a random one on, until the passage is long enough
-    for (let i = uniformInt(random, 0, all.length - 20); passage.length < PASSAGE_CHARACTERS; i++) {
-      if (i === all.length) break;
+    // whole paragraphs from there on, until the passage is long enough
+    for (let i = start; i < all.length && passage.length < PASSAGE_CHARACTERS; i++) {
       passage += (passage === "" ? "" : "\n\n") + all[i];
       if (passage.length > 4 * PASSAGE_CHARACTERS) passage = "";
     }
-    if (passage !== "") passages.push(passage);
+    if (passage !== "") passages.add(passage);
   }
 }
-for (let i = passages.length - 1; i > 0; i--) {
+const shuffled = [...passages];
+for (let i = shuffled.length - 1; i > 0; i--) {
   const j = uniformInt(random, 0, i);
-  [passages[i], passages[j]] = [passages[j], passages[i]];
+  [shuffled[i], shuffled[j]] = [shuffled[j], shuffled[i]];
 }
 Deno.writeTextFileSync(
   new URL("calibration.jsonl", OUT),
-  passages.map((text) => JSON.stringify({ text }) + "\n").join(""),
+  shuffled.map((text) => JSON.stringify({ text }) + "\n").join(""),
 );
 
 const moby = paragraphs(dir, HELD_OUT_BOOK);
@@ -65,5 +73,5 @@ for (const paragraph of moby.slice(moby.findIndex((p) => p.startsWith("Call me I
 }
 Deno.writeTextFileSync(new URL("held_out.txt", OUT), heldOut.trimEnd() + "\n");
 console.log(
-  `${books.length} books, ${passages.length} passages, ${heldOut.length} held-out characters`,
+  `${books.length} books, ${shuffled.length} passages, ${heldOut.length} held-out characters`,
 );
