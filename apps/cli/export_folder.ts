@@ -1,10 +1,19 @@
 import { UsageError } from "@lopper/core";
 import { FileSink } from "@lopper/model-io/files";
 import { basename, dirname, join } from "node:path";
+import type { ExportRecord } from "./export_record.ts";
 import { entriesOfOut } from "./out_entries.ts";
 
 /** The last file of an export: a folder with it is whole, and may be replaced. */
 export const EXPORT_RECORD = "export.json";
+
+/** Which exports may make room for a new one. */
+export interface Replacing {
+  /** Any. */
+  readonly overwrite?: boolean;
+  /** Those of the model that is called so. */
+  readonly of?: string;
+}
 
 /** The folder of one export. It is written and verified beside its place, and appears there by a rename. */
 export class ExportFolder {
@@ -17,23 +26,45 @@ export class ExportFolder {
     this.workPath = workPath;
   }
 
-  /** @throws {UsageError} when something stands at the path that is not to be replaced. */
-  static async open(path: string, { overwrite = false }): Promise<ExportFolder> {
-    const names = await entriesOfOut(path);
-    if (names.length > 0 && !overwrite) {
-      throw new UsageError(
-        `${path} is not empty; choose another --out, or pass --overwrite to replace an export`,
-      );
-    }
-    if (names.length > 0 && !names.includes(EXPORT_RECORD)) {
-      throw new UsageError(
-        `${path} holds no ${EXPORT_RECORD}, so it is no export, and --overwrite does not replace it`,
-      );
-    }
+  /**
+   * Begins an export, and writes nothing yet.
+   * @throws {UsageError} as `checkPlace`.
+   */
+  static async open(path: string, options: Replacing): Promise<ExportFolder> {
+    await ExportFolder.checkPlace(path, options);
     const workPath = join(dirname(path), `.${basename(path)}.partial`);
     // What an export that was killed left there counts for nothing.
     await remove(workPath);
     return new ExportFolder(path, workPath);
+  }
+
+  /** @throws {UsageError} when something stands at the path that is not to be replaced. */
+  static async checkPlace(path: string, { overwrite = false, of }: Replacing): Promise<void> {
+    const names = await entriesOfOut(path);
+    if (names.length === 0) return;
+    const record = await ExportFolder.record(path);
+    const replaced = overwrite || (of !== undefined && record?.source.name === of);
+    if (!replaced) {
+      throw new UsageError(
+        `${path} is not empty; choose another --out, or pass --overwrite to replace an export`,
+      );
+    }
+    if (!record) {
+      throw new UsageError(
+        `${path} holds no ${EXPORT_RECORD}, so it is no export, and --overwrite does not replace it`,
+      );
+    }
+  }
+
+  /** What the export at a path says of itself; null where there is none. */
+  static async record(path: string): Promise<ExportRecord | null> {
+    try {
+      const record = JSON.parse(await Deno.readTextFile(join(path, EXPORT_RECORD)));
+      return record?.kind === "lopper-export" ? record : null;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound || error instanceof SyntaxError) return null;
+      throw error;
+    }
   }
 
   /** The sink of a file by its path from the folder, with slashes. */

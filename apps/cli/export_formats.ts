@@ -1,6 +1,7 @@
 import type { Backend } from "@lopper/backends";
-import type { FloatDType } from "@lopper/core";
+import { type FloatDType, UsageError } from "@lopper/core";
 import {
+  checkGgufTokenizer,
   exportGguf,
   exportOnnx,
   type ExportPrecision,
@@ -9,10 +10,12 @@ import {
   modelLogits,
   onnxFile,
   onnxLogits,
+  whyNotDeci,
   type WrittenExport,
 } from "@lopper/exports";
 import { type Model, openModel, type OpenSink } from "@lopper/model-io";
 import { FileFolder } from "@lopper/model-io/files";
+import { Option } from "commander";
 import { basename, join } from "node:path";
 
 /** What the user asks of the weights; without it, what the format takes by itself. */
@@ -29,6 +32,10 @@ export interface FormatOptions {
 export interface ExportFormat {
   /** What reads it, for the help text. */
   readonly readers: string;
+  /** @throws {ExportError} when no part of the model can be written. */
+  check?(model: Model): Promise<void>;
+  /** What a model has that cannot be written where layers differ in shape, in words; null for nothing. */
+  refusesDiffering?(model: Model): string | null;
   /** @param title what the model is called. */
   write(
     model: Model,
@@ -93,6 +100,8 @@ const onnx: ExportFormat = {
 
 const gguf: ExportFormat = {
   readers: "llama.cpp",
+  check: checkGgufTokenizer,
+  refusesDiffering: ({ spec }) => whyNotDeci(spec),
   write: (model, open, options, title) =>
     exportGguf(model, open, { title, precision: ggufPrecision(options) }),
   precision: ggufPrecision,
@@ -123,3 +132,32 @@ async function weightFiles(path: string, files: readonly string[]) {
 
 /** By the word that stands after --to. A further format is one more entry here. */
 export const EXPORT_FORMATS: Readonly<Record<string, ExportFormat>> = { safetensors, onnx, gguf };
+
+/** Option --dtype of whatever exports. */
+export function exportDTypeOption(): Option {
+  return new Option(
+    "--dtype <dtype>",
+    "precision of exported weights (default: safetensors as they are, onnx fp32, gguf fp16)",
+  ).choices(Object.keys(FLOAT_DTYPES));
+}
+
+/** Option --quantize of whatever exports. */
+export function quantizeOption(): Option {
+  const known = Object.entries(EXPORT_FORMATS).flatMap(([name, { quantizations }]) =>
+    quantizations.length > 0 ? [`${quantizations.join(", ")} (${name})`] : []
+  );
+  return new Option("--quantize <bits>", `exported matrices in 8 or 4 bits: ${known.join(", ")}`)
+    .choices(Object.values(EXPORT_FORMATS).flatMap(({ quantizations }) => quantizations))
+    .conflicts("dtype");
+}
+
+/** @param option the option that names the format. @throws {UsageError} when a format does not have what is asked of it. */
+export function checkFormatOptions(to: string, { quantize }: FormatOptions, option: string) {
+  const known = EXPORT_FORMATS[to].quantizations;
+  if (quantize === undefined || known.includes(quantize)) return;
+  throw new UsageError(
+    `--quantize ${quantize} does not go with ${option} ${to}, which takes ${
+      known.length > 0 ? known.join(" or ") : "none"
+    }`,
+  );
+}

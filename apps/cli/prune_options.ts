@@ -9,9 +9,17 @@ import {
   TECHNIQUES,
 } from "@lopper/search";
 import { type Command, Option } from "commander";
+import {
+  EXPORT_FORMATS,
+  type ExportDType,
+  exportDTypeOption,
+  type Quantization,
+  quantizeOption,
+} from "./export_formats.ts";
 import { BACKEND_HELP } from "./open_backend.ts";
 import { decimal, distribution, wholeNumber } from "./options.ts";
 import { userPath } from "./paths.ts";
+import { exportFlags } from "./prune_export.ts";
 
 /** Options of `lopper prune` as commander parses them; what was not given is undefined. */
 export interface PruneOptions {
@@ -38,6 +46,9 @@ export interface PruneOptions {
   readonly dryRun?: boolean;
   readonly bestEffort?: boolean;
   readonly json?: boolean;
+  readonly export?: string;
+  readonly dtype?: ExportDType;
+  readonly quantize?: Quantization;
 }
 
 /** Sequence length of the published runs. */
@@ -95,6 +106,12 @@ export function addPruneOptions(command: Command): Command {
     .option("--threads <n>", "threads (default: all on cpu, 1 on wasm)", wholeNumber(1))
     .option("--memory <size>", "what the run may take, e.g. 4GB (default: 60% of what is free)")
     .option("--out <dir>", "folder of the result (default: lopper-NAME-pruned here)")
+    .addOption(
+      new Option("--export <format>", "export the result, too, into a folder beside --out")
+        .choices(Object.keys(EXPORT_FORMATS)),
+    )
+    .addOption(exportDTypeOption())
+    .addOption(quantizeOption())
     .option("--resume", "go on with a run that was cut off")
     .option("--overwrite", "replace an earlier run in --out")
     .option(
@@ -112,6 +129,7 @@ Examples:
   lopper prune ./SmolLM2-135M --ratio 10 --out ./smol-10
   lopper prune ./SmolLM2-135M --preset blockpruner --calibration notes.txt
   lopper prune model.gguf --ratio 20                 the result is a folder, in F16
+  lopper prune model.gguf --export gguf --quantize q8_0   and a GGUF file beside it
   lopper prune --resume --out ./smol-10              after a power cut or Ctrl-C
   lopper prune --resume --out ./smol-10 --ratio 20   goes on from 10 % to 20 %
   lopper prune ./SmolLM2-135M --plan ./smol-10/lopper_plan.json --out ./again
@@ -163,6 +181,7 @@ export function resolveFlags(
     seed: options.seed ?? saved?.seed ?? 42,
     batchTokens: saved?.batchTokens ?? DEFAULT_BATCH_TOKENS,
     bestEffort: options.bestEffort ?? saved?.bestEffort ?? false,
+    export: exportFlags(options, saved?.export),
   };
 }
 

@@ -134,6 +134,7 @@ export function describeDryRun(
   dry: DryRun | null,
   decision: Decision | null,
   policy: SearchPolicy | null,
+  exportedTo: string | null,
 ): string {
   const lines = ["dry run: nothing is written"];
   for (const { name, bound } of policy?.stages ?? []) {
@@ -157,5 +158,6 @@ export function describeDryRun(
       } %)`,
     );
   }
+  if (exportedTo !== null) lines.push(`  then exported to ${exportedTo}`);
   return lines.join("\n");
 }

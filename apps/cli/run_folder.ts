@@ -1,4 +1,11 @@
-import { ResumeError, type RunRecord, type RunSettings, UsageError, VERSION } from "@lopper/core";
+import {
+  ResumeError,
+  type RunFlags,
+  type RunRecord,
+  type RunSettings,
+  UsageError,
+  VERSION,
+} from "@lopper/core";
 import { AppendFile, FileSink, writeTextFileAtomically } from "@lopper/model-io/files";
 import {
   type Evidence,
@@ -112,7 +119,9 @@ export class RunFolder {
       await this.#clear();
     }
     // A run that is extended keeps its result until the new one is there; from here on it is the result of a part.
-    if (this.settings?.flags.ratio !== settings.flags.ratio) {
+    // The same of its export.
+    const changing = (flags?: RunFlags) => JSON.stringify([flags?.ratio, flags?.export ?? null]);
+    if (changing(this.settings?.flags) !== changing(settings.flags)) {
       await this.writeText(FILES.settings, JSON.stringify(settings, null, 2) + "\n");
     }
     this.#journal = await AppendFile.open(this.journalPath);
@@ -187,6 +196,16 @@ function parseSettings(text: string, path: string): RunSettings {
   throw new ResumeError(`${join(path, FILES.settings)} is not the settings of a run of Lopper`);
 }
 
+/** Settings that may differ: what files hold is in the digests; how a target ends is no contradiction, nor what follows. */
+const NOT_DECIDING: readonly string[] = [
+  "model",
+  "calibration",
+  "calibrationWidth",
+  "bestEffort",
+  "earlierRatios",
+  "export",
+] satisfies (keyof RunFlags)[];
+
 /** Names the first thing in which two runs differ, in words. */
 function checkSameSettings(before: RunSettings, now: RunSettings, path: string) {
   const facts = (s: RunSettings): [string, unknown][] => [
@@ -195,10 +214,7 @@ function checkSameSettings(before: RunSettings, now: RunSettings, path: string) 
     ["the width calibration text", s.calibrationDigest.width],
     ["the backend", s.backend],
     ...Object.entries(s.flags)
-      // The digests above say what the files hold; a target that ends differently is no contradiction.
-      .filter(([flag]) =>
-        !["model", "calibration", "calibrationWidth", "bestEffort", "earlierRatios"].includes(flag)
-      )
+      .filter(([flag]) => !NOT_DECIDING.includes(flag))
       .map(([flag, value]): [string, unknown] => [`the setting ${flag}`, value]),
   ];
   const current = new Map(facts(now));

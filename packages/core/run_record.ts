@@ -33,6 +33,15 @@ export interface RunFlags {
   /** Tokens that run through a block together at most; fewer than usual where memory was short. */
   readonly batchTokens: number;
   readonly bestEffort: boolean;
+  /** What the result is exported as when the run ends, or null. It decides nothing. */
+  readonly export: ExportFlags | null;
+}
+
+/** An export, in the words of the command line. */
+export interface ExportFlags {
+  readonly format: string;
+  readonly dtype: string | null;
+  readonly quantize: string | null;
 }
 
 /** Before and after. */

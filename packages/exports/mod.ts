@@ -4,6 +4,7 @@ export * from "./export.ts";
 export * from "./quantize.ts";
 export * from "./safetensors_export.ts";
 export * from "./verify.ts";
+export { whyNotDeci } from "./gguf/architecture.ts";
 export * from "./gguf/export.ts";
 export * from "./onnx_config.ts";
 export * from "./onnx_data.ts";

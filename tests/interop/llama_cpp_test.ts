@@ -163,24 +163,29 @@ for (
     }));
 }
 
-test("from the wheel's GGUF file through pruning to text", () =>
+test("the wheel's GGUF file, pruned by 20 % and exported in one command, makes text", () =>
   inTemporaryFolder(async (folder) => {
     const path = await smolLm2Gguf("this test");
     if (path === null) return;
-    const lopper = async (...args: string[]) => {
-      const { code, stderr } = await runLopper(args, folder);
-      assert.equal(code, 0, stderr);
-    };
-    await lopper("prune", path, "--ratio", "3", "--preset", "blockpruner", "--out", "p", ...QUICK);
-    await lopper("export", "p", "--to", "gguf", "--quantize", "q8_0", "--out", "out");
+    const args = ["prune", path, "--ratio", "20", "--export", "gguf", "--quantize", "q8_0"];
+    const brief = ["--mlp-group", "512", ...QUICK];
+    const { code, stdout, stderr } = await runLopper([...args, "--out", "p", ...brief], folder);
+    assert.equal(code, 0, stderr);
+    console.log(stdout);
+    const out = `${folder}/p-gguf-q8_0`;
+    const { files, bytes } = JSON.parse(await Deno.readTextFile(`${out}/export.json`));
+    assert.deepEqual(files, ["p.gguf"]);
     const model = await openModel(new FileFolder(`${folder}/p`));
     const tokenizer = await openTokenizer(model.folder);
     const ids = tokenizer.encode("Gravity is the force that");
     const strings = await texts();
     const request = { texts: strings, ids, positions: POSITIONS, newTokens: NEW_TOKENS };
-    const answer = await readWithLlamaCpp(`${folder}/out/p.gguf`, request);
+    const answer = await readWithLlamaCpp(`${out}/p.gguf`, request);
     if (!answer) return;
     assert.equal(answer.architecture, "deci");
+    // the dense model has 8.5 bits for each of its 134.5 M weights
+    assert.ok(bytes < 0.84 * 134.5e6 * 8.5 / 8, `${bytes} bytes`);
+    assert.ok(answer.modelBytes < bytes && answer.modelBytes > bytes - 4e6);
     await agrees("pruned SmolLM2 q8_0", model, answer, ids, "q8_0");
     assert.equal(answer.greedy.length, NEW_TOKENS);
     console.log(JSON.stringify(tokenizer.decode([...ids, ...answer.greedy])));

@@ -1,6 +1,7 @@
 import type { Backend } from "@lopper/backends";
 import {
   countParameters,
+  type ExportFlags,
   type RunFlags,
   type RunRecord,
   type RunSettings,
@@ -26,13 +27,23 @@ import {
   measureWritten,
   type ModelMeasures,
   SAMPLE_PROMPT,
+  type TextSample,
   writeResult,
 } from "../finish.ts";
-import { interruptible } from "../interrupt.ts";
+import { describeExport } from "../export_record.ts";
+import { interruptible, type Interruption } from "../interrupt.ts";
 import { memoryBudget, type MemoryPlan, planMemory } from "../memory.ts";
 import { openUserBackend } from "../open_backend.ts";
 import { openUserModel } from "../open_model.ts";
 import { userPath } from "../paths.ts";
+import {
+  checkExport,
+  checkPlace,
+  type Exported,
+  exportFlags,
+  exportPath,
+  exportResult,
+} from "../prune_export.ts";
 import { addPruneOptions, type PruneOptions, resolveFlags } from "../prune_options.ts";
 import { describeDryRun, describeResult, describeStart, rehearseRun } from "../prune_output.ts";
 import { openReporter, type Reporter } from "../reporter.ts";
@@ -45,11 +56,17 @@ export function pruneCommand(): Command {
       "[MODEL]",
       "folder in Hugging Face layout or GGUF file; without it, the embedded model",
     );
-  return addPruneOptions(command).action(openRun);
+  return addPruneOptions(command).action((path: string | undefined, options: PruneOptions) =>
+    interruptible((interruption) => openRun(path, options, interruption))
+  );
 }
 
 /** Opens what a run needs, and closes it again. */
-async function openRun(path: string | undefined, options: PruneOptions) {
+async function openRun(
+  path: string | undefined,
+  options: PruneOptions,
+  interruption: Interruption,
+) {
   const reporter = openReporter(options.json);
   const started = performance.now();
   const out = options.out === undefined
@@ -68,28 +85,31 @@ async function openRun(path: string | undefined, options: PruneOptions) {
   const extends_ = finished && folder.settings && options.ratio! > finished.flags.ratio;
   if (finished && !extends_) {
     reporter.say(`${out} is finished already`);
-    reporter.result({ out, ...finished }, describeResult(finished, out, null));
+    const exports = exportFlags(options, finished.flags.export);
+    await checkPlace(exports, out, options);
+    const finish = { record: finished, sample: null, exports };
+    await conclude({ ...finish, out, options, reporter, interruption });
     return;
   }
   const saved = folder.settings ?? undefined;
   const source = path ?? saved?.flags.model ?? null;
   const { model, title } = await openUserModel(source);
+  let finish: Finish | null;
   try {
     if (await sameFolder(model.folder.name, out)) {
       throw new UsageError(`--out ${out} is the model's own folder; the result needs another one`);
     }
     const flags = resolveFlags(options, source, model.spec, saved?.flags);
+    await checkExport(flags.export, { model, out, options });
     const engine = options.backend === "auto" ? saved?.backend ?? "auto" : options.backend;
     const backend = await openUserBackend(engine, options.threads, (m) => reporter.say(m));
     try {
       const hint = options.plan === undefined && !options.dryRun
         ? `stopped; nothing is lost, continue with: deno task prune --resume --out ${out}`
         : "stopped";
-      await interruptible(
-        hint,
-        (check) =>
-          prune({ model, title, flags, backend, folder, options, reporter, started, check }),
-      );
+      const check = () => interruption(hint);
+      const parts = { model, title, flags, backend, folder, options, reporter, started, check };
+      finish = await prune(parts);
     } finally {
       await backend.dispose();
     }
@@ -97,6 +117,41 @@ async function openRun(path: string | undefined, options: PruneOptions) {
     reporter.stop();
     model.close();
     folder.close();
+  }
+  if (finish) await conclude({ ...finish, out, options, reporter, interruption });
+}
+
+/** Where a run ends that was not only a rehearsal. */
+interface Finish {
+  readonly record: RunRecord;
+  readonly sample: TextSample | null;
+  readonly exports: ExportFlags | null;
+}
+
+interface Concluding extends Finish {
+  readonly out: string;
+  readonly options: PruneOptions;
+  readonly reporter: Reporter;
+  readonly interruption: Interruption;
+}
+
+/** Exports the result if that was asked for, and reports: the result, too, where its export fails. */
+async function conclude(run: Concluding) {
+  const { out, record, sample, exports: flags, reporter } = run;
+  let exported: Exported | null = null;
+  try {
+    if (flags) exported = await exportResult({ ...run, flags });
+  } finally {
+    const text = describeResult(record, out, sample);
+    reporter.result(
+      {
+        out,
+        ...record,
+        ...(sample && { sample }),
+        ...(exported && { export: { out: exported.path, ...exported.record } }),
+      },
+      exported ? `${text}\n\n${describeExport(exported.record, exported.path)}` : text,
+    );
   }
 }
 
@@ -115,7 +170,7 @@ interface Run {
 }
 
 /** Describe, calibrate, decide, write, measure, report. */
-async function prune(run: Run) {
+async function prune(run: Run): Promise<Finish | null> {
   const { model, backend, folder, options, reporter } = run;
   const policy = options.plan === undefined ? policyOf(model, run.flags) : null;
   const tokenizer = await openTokenizer(model.folder);
@@ -138,7 +193,7 @@ async function prune(run: Run) {
     flags,
   };
   const decided = await decide({ ...run, policy, texts, memory, settings, tokenizer });
-  if (!decided) return;
+  if (!decided) return null;
   const { decision, dense } = decided;
   await folder.retireResult();
   await writeResult(model, decision, folder);
@@ -184,10 +239,7 @@ async function prune(run: Run) {
     pruned: pruned.continuation,
   };
   await folder.writeRecord(record);
-  reporter.result(
-    { out: folder.path, ...record, sample },
-    describeResult(record, folder.path, sample),
-  );
+  return { record, sample, exports: flags.export };
 }
 
 /** What may be held in memory while the run goes on. @throws {InsufficientMemoryError} when it cannot. */
@@ -242,7 +294,14 @@ async function decide(
     const decision = policy ? null : await fromFile();
     reporter.result(
       { dryRun: dry ?? decision, flags },
-      describeDryRun(model.spec, flags, dry, decision, policy),
+      describeDryRun(
+        model.spec,
+        flags,
+        dry,
+        decision,
+        policy,
+        flags.export && exportPath(folder.path, flags.export),
+      ),
     );
     return null;
   }

@@ -33,12 +33,11 @@ export function architectureOf(model: Model, layers: readonly GgufLayer[]): Arch
       `${name}: ${what}, and llama.cpp has no architecture for that; export it with --to safetensors or --to onnx`,
     );
   };
-  const { qkv, output, mlp } = spec.biases;
+  const { qkv, output } = spec.biases;
   const shapes = shapesOf(layers);
   if (!shapes || !isUniform(shapes)) {
-    if (spec.qkNorm) refuse("its layers differ in shape and have norms of queries and keys");
-    if (qkv || output || mlp) refuse("its layers differ in shape and have biases");
-    return DECI;
+    const reason = whyNotDeci(spec);
+    return reason === null ? DECI : refuse(`its layers differ in shape and have ${reason}`);
   }
   const { queryHeads } = shapes[0].attention!;
   if ((qkv || output) && queryHeads * spec.headDim !== spec.hiddenSize) {
@@ -50,6 +49,12 @@ export function architectureOf(model: Model, layers: readonly GgufLayer[]): Arch
     refuse(`it is a ${spec.family} with the rotary frequencies of Llama 3`);
   }
   return architecture;
+}
+
+/** What a model has that llama.cpp computes only where all layers are alike, in words; null for nothing. */
+export function whyNotDeci({ qkNorm, biases: { qkv, output, mlp } }: ModelSpec): string | null {
+  if (qkNorm) return "norms of queries and keys";
+  return qkv || output || mlp ? "biases" : null;
 }
 
 /** The layers' shapes where all blocks are the model's own; null where one is of zeros, or left out. */

@@ -57,6 +57,11 @@ export async function exportGguf(
   };
 }
 
+/** @throws {ExportError} when llama.cpp has no tokenizer that gives the ids of the model's: no part of it can be exported. */
+export async function checkGgufTokenizer(model: Model): Promise<void> {
+  await tokenizerEntries(model);
+}
+
 /** A title without what file systems take amiss. */
 function fileName(title: string): string {
   const plain = title.replace(/\.gguf$/i, "").replace(/[^\p{L}\p{N}._-]+/gu, "-");

@@ -1,0 +1,134 @@
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { inTemporaryFolder, QUICK, runLopper, startLopper } from "./support/cli.ts";
+
+const test = (name: string, body: (folder: string) => Promise<void>) =>
+  Deno.test(`prune --export: ${name}`, () => inTemporaryFolder(body));
+
+const BRIEF = ["--preset", "blockpruner", "--ratio", "5", ...QUICK] as const;
+const QWEN2 = fileURLToPath(new URL("fixtures/families/qwen2", import.meta.url));
+
+const json = async (path: string) => JSON.parse(await Deno.readTextFile(path));
+const names = (path: string) => [...Deno.readDirSync(path)].map(({ name }) => name).sort();
+
+async function succeeds(args: readonly string[], folder: string): Promise<string> {
+  const { code, stdout, stderr } = await runLopper(args, folder);
+  assert.equal(code, 0, stderr);
+  return stdout;
+}
+
+test("the result is exported beside it, and verified; --json carries both", async (folder) => {
+  const args = ["prune", "--out", "p", "--export", "onnx", "--dtype", "fp16", "--json", ...BRIEF];
+  const events = (await succeeds(args, folder)).trimEnd().split("\n").map((l) => JSON.parse(l));
+  const results = events.filter(({ event }) => event === "result");
+  assert.deepEqual(results, [events.at(-1)]);
+  const [result] = results;
+  assert.equal(result.kind, "lopper-run");
+  assert.deepEqual(result.flags.export, { format: "onnx", dtype: "fp16", quantize: null });
+  assert.equal(result.export.kind, "lopper-export");
+  assert.equal(result.export.out, `${result.out}-onnx-fp16`);
+  assert.equal(result.export.verification.positions, 128);
+  assert.deepEqual(names(folder), ["p", "p-onnx-fp16"], "nothing is left beside the results");
+  const record = await json(`${folder}/p-onnx-fp16/export.json`);
+  assert.deepEqual(record.source, { name: "p", digest: result.prunedDigest });
+  await Deno.stat(`${folder}/p-onnx-fp16/onnx/model_fp16.onnx`);
+
+  // as `lopper export` writes it
+  await succeeds(["export", "p", "--to", "onnx", "--dtype", "fp16", "--out", "x"], folder);
+  for (const file of [...record.files, "export.json"]) {
+    assert.deepEqual(
+      await Deno.readFile(`${folder}/p-onnx-fp16/${file}`),
+      await Deno.readFile(`${folder}/x/${file}`),
+      file,
+    );
+  }
+
+  // a run that is finished can be exported once more, in another way, and keeps the first
+  const more = ["prune", "--resume", "--out", "p", "--export", "gguf", "--quantize", "q8_0"];
+  assert.match(await succeeds(more, folder), /parameters[^]*1 files, .*p-gguf-q8_0\n.*verified/);
+  assert.deepEqual(names(`${folder}/p-gguf-q8_0`), ["export.json", "p.gguf"]);
+  const { mtime } = await Deno.stat(`${folder}/p-gguf-q8_0/p.gguf`);
+  await succeeds(more, folder);
+  assert.deepEqual((await Deno.stat(`${folder}/p-gguf-q8_0/p.gguf`)).mtime, mtime, "made once");
+});
+
+test("Ctrl-C and kills between prune and export leave what --resume finishes", async (folder) => {
+  const args = ["prune", "--out", "p", "--export", "gguf", ...BRIEF];
+  const process = startLopper(args, folder);
+  const output = process.output();
+  const finished = () => Deno.stat(`${folder}/p/run.json`).then(() => true, () => false);
+  while (!await finished()) await new Promise((resolve) => setTimeout(resolve, 5));
+  process.kill("SIGINT");
+  const { code, stderr, stdout } = await output;
+  assert.equal(code, 130);
+  assert.match(
+    new TextDecoder().decode(stderr),
+    /the pruned model is in .*p, export it with: deno task prune --resume --out .*p --export gguf/,
+  );
+  assert.match(
+    new TextDecoder().decode(stdout),
+    /written to .*p\n/,
+    "the result is told all the same",
+  );
+  assert.deepEqual(names(folder), ["p"]);
+
+  // without --export: the run knows what it was begun for
+  const resume = ["prune", "--resume", "--out", "p"];
+  const killed = startLopper(resume, folder);
+  const end = killed.output();
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  try {
+    killed.kill("SIGKILL");
+  } catch { /* it was faster */ }
+  await end;
+  await succeeds(resume, folder);
+  assert.deepEqual(names(folder), ["p", "p-gguf"]);
+  const { prunedDigest } = await json(`${folder}/p/run.json`);
+  const first = await json(`${folder}/p-gguf/export.json`);
+  assert.equal(first.source.digest, prunedDigest);
+
+  // what goes on to a higher ratio is exported anew
+  await succeeds([...resume, "--ratio", "8"], folder);
+  const second = await json(`${folder}/p-gguf/export.json`);
+  assert.equal(second.source.digest, (await json(`${folder}/p/run.json`)).prunedDigest);
+  assert.notEqual(second.source.digest, first.source.digest);
+  assert.deepEqual(names(folder), ["p", "p-gguf"]);
+});
+
+test("what does not go together, or has no place, is refused before the work", async (folder) => {
+  await Deno.mkdir(`${folder}/p-onnx`);
+  await Deno.writeTextFile(`${folder}/p-onnx/letter.txt`, "Dear Ishmael");
+  for (
+    const [args, message] of [
+      [["--quantize", "q8_0"], /--quantize is for what --export writes/],
+      [["--dtype", "fp16"], /--dtype is for what --export writes/],
+      [["--export", "safetensors", "--quantize", "q4"], /q4 does not go with --export safetensors/],
+      [["--export", "gguf", "--quantize", "q8"], /which takes q8_0 or q4_0/],
+      [["--export", "gguf", "--quantize", "q8_0", "--dtype", "fp16"], /cannot be used with/],
+      [["--export", "papyrus"], /papyrus.*invalid/],
+      [["--export", "onnx"], /p-onnx is not empty/],
+      [["--export", "onnx", "--overwrite"], /holds no export\.json/],
+      [["--export", "onnx", "--resume"], /p-onnx is not empty/],
+    ] as const
+  ) {
+    const { code, stderr, stdout } = await runLopper(["prune", "--out", "p", ...args], folder);
+    assert.equal(code, 2, stderr);
+    assert.match(stderr, message);
+    assert.equal(stdout, "");
+  }
+  // nothing is made of a finished run, either
+  await succeeds(["prune", "--out", "q", ...BRIEF], folder);
+  await Deno.rename(`${folder}/p-onnx`, `${folder}/q-onnx`);
+  const late = await runLopper(["prune", "--resume", "--out", "q", "--export", "onnx"], folder);
+  assert.deepEqual([late.code, late.stdout], [2, ""]);
+  assert.match(late.stderr, /q-onnx is not empty/);
+
+  const qwen = ["prune", QWEN2, "--out", "p", "--export", "gguf"];
+  const { code, stderr } = await runLopper(qwen, folder);
+  assert.equal(code, 2);
+  assert.match(stderr, /it has biases, which llama\.cpp computes where all layers are alike only/);
+  assert.deepEqual(names(folder), ["q", "q-onnx"]);
+
+  const dry = ["prune", "--dry-run", "--out", "p", "--export", "gguf", ...BRIEF];
+  assert.match(await succeeds(dry, folder), /then exported to .*p-gguf\n?$/m);
+});
