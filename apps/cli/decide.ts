@@ -17,6 +17,7 @@ import {
 import { fromPublishedConfig, type Model, parsePlanFile } from "@lopper/model-io";
 import { Decoder, type ResidentDecoder, type UnitOrder } from "@lopper/runtime";
 import {
+  competition,
   exhaustive,
   greedySearch,
   largestReachableRatio,
@@ -46,10 +47,10 @@ export interface Decision {
  * @throws {UnreachableTargetError} before any work, when no order of steps reaches the ratio.
  */
 export function policyOf(model: Model, flags: RunFlags): SearchPolicy {
-  const policy = multiPruner(model.spec, {
-    ...flags,
-    distribution: distribution(flags.distribution),
-  });
+  const shares = distribution(flags.distribution);
+  const policy = shares === "auto"
+    ? competition(model.spec, flags)
+    : multiPruner(model.spec, { ...flags, distribution: shares });
   const reachable = largestReachableRatio(model.spec, policy);
   if (reachable < flags.ratio && !flags.bestEffort && flags.earlierRatios.length === 0) {
     throw new UnreachableTargetError(

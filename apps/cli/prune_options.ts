@@ -62,7 +62,10 @@ export function addPruneOptions(command: Command): Command {
       new Option("--preset <name>", "published settings (default: multipruner)")
         .choices(Object.keys(PRESETS)),
     )
-    .option("--distribution <a:b:c>", "shares of blocks, MLP channels and heads (default: 44:52:4)")
+    .option(
+      "--distribution <a:b:c>",
+      "shares of blocks, MLP channels and heads (default: 44:52:4); auto: they compete by loss per parameter",
+    )
     .option(
       "--mlp-group <n>",
       "MLP channels that go at a time (default: about 1/11)",

@@ -1,7 +1,7 @@
 import { indexOfLowest, type Picker } from "./picker.ts";
 import type { ScoreEvent, StepScores } from "./scores.ts";
 
-/** The published search: every candidate is scored on every sequence, and the lowest perplexity is taken. */
+/** The published search: every candidate is scored on every sequence, and the lowest loss is taken. */
 export const exhaustive: Picker = {
   async *pick(scores: StepScores): AsyncGenerator<ScoreEvent, number> {
     const { candidates, scorer } = scores;
@@ -10,16 +10,17 @@ export const exhaustive: Picker = {
     // Portion by portion, so that the block inputs that are kept serve every candidate before they make room.
     for (let from = 0; from < all.length; from += scorer.keptBatches) {
       const portion = all.slice(from, from + scorer.keptBatches);
+      if (scores.weighted) yield* scores.scoreTrunk(portion);
       for (const [i, candidate] of candidates.entries()) {
         yield* scores.score(i, portion);
         if (from + portion.length < all.length) continue;
-        if (scores.perplexity(i) < (best < 0 ? Infinity : scores.perplexity(best))) {
+        if (scores.loss(i) < (best < 0 ? Infinity : scores.loss(best))) {
           best = i;
           scorer.favour(candidate.layers);
         }
       }
     }
-    return indexOfLowest(candidates.map((_, i) => scores.perplexity(i)));
+    return indexOfLowest(candidates.map((_, i) => scores.loss(i)));
   },
   expectedTokens: (candidates, tokens) => candidates * tokens,
 };

@@ -131,6 +131,7 @@ export async function* greedySearch(
         trunk: layers,
         candidates,
         scorer,
+        weights: stage.weight && candidates.map((c) => stage.weight!(c, layers)),
         trunkNll,
         recorded: evidence.get(number) ?? [],
         measure,

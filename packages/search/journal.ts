@@ -16,7 +16,7 @@ const cost = z.strictObject({ blockTokens: z.number(), seconds: z.number() });
 const stepSchema: z.ZodType<Step> = z.strictObject({
   type: z.literal("step"),
   step: count,
-  stage: z.enum(["blocks", "mlp_channels", "attention_heads"]),
+  stage: z.enum(["blocks", "mlp_channels", "attention_heads", "all"]),
   taken: z.strictObject(name),
   ppl: z.number(),
   ratio: z.number(),

@@ -1,4 +1,10 @@
-import { groupSize, type LayerSpec, type ModelSpec, UsageError } from "@lopper/core";
+import {
+  countParameters,
+  groupSize,
+  type LayerSpec,
+  type ModelSpec,
+  UsageError,
+} from "@lopper/core";
 import { blockCandidates, type Candidate, channelCandidates, headCandidates } from "./candidate.ts";
 
 /** Which calibration samples a stage scores on: "block" (256 published) or "width" (128). */
@@ -6,11 +12,16 @@ export type SampleKind = "block" | "width";
 
 /** One dimension of the search: it goes on while the ratio is below `bound`. */
 export interface Stage {
-  readonly name: "blocks" | "mlp_channels" | "attention_heads";
+  readonly name: "blocks" | "mlp_channels" | "attention_heads" | "all";
   readonly samples: SampleKind;
   /** Pruning ratio in per cent at which the stage ends. */
   readonly bound: number;
   candidates(layers: readonly LayerSpec[]): readonly Candidate[];
+  /**
+   * What a nat of a candidate's damage counts when it would be taken from `layers`, in a stage whose candidates remove
+   * unlike amounts; without it the lowest perplexity is taken.
+   */
+  weight?(candidate: Candidate, layers: readonly LayerSpec[]): number;
 }
 
 /** Which candidates each step has and when a stage ends. It never runs a model. */
@@ -20,17 +31,20 @@ export interface SearchPolicy {
   readonly stages: readonly Stage[];
 }
 
-export interface MultiPrunerOptions {
+export interface PolicyOptions {
   /** Pruning ratio in per cent, above 0 and below 100. */
   readonly ratio: number;
   /** Ratios that a run reached before it was extended, ascending; each began the three stages anew. */
   readonly earlierRatios?: readonly number[];
-  /** Shares of the target for blocks, channels and heads; any scale. */
-  readonly distribution: readonly [number, number, number];
   /** Intermediate channels that go at a time. */
   readonly mlpGroup: number;
   /** Query channels that go at a time, a multiple of headDim · (query heads per KV head). */
   readonly attentionGroup: number;
+}
+
+export interface MultiPrunerOptions extends PolicyOptions {
+  /** Shares of the target for blocks, channels and heads; any scale. */
+  readonly distribution: readonly [number, number, number];
 }
 
 /** Published and related settings of the same search, by name. */
@@ -48,30 +62,15 @@ export type PresetName = keyof typeof PRESETS;
  * @throws {UsageError} when a number makes no sense for this model.
  */
 export function multiPruner(spec: ModelSpec, options: MultiPrunerOptions): SearchPolicy {
-  const { ratio, distribution, mlpGroup, attentionGroup, earlierRatios = [] } = options;
-  if (!(ratio > 0 && ratio < 100)) {
-    throw new UsageError(`the ratio is ${ratio}; it needs to be above 0 and below 100 per cent`);
-  }
-  const targets = [...earlierRatios, ratio];
-  if (targets.some((target, i) => target <= (targets[i - 1] ?? 0))) {
-    throw new UsageError(`the ratios ${targets.join(", ")} need to grow`);
-  }
+  const { distribution, mlpGroup, attentionGroup } = options;
+  const targets = checkedTargets(options);
+  checkGroups(spec, options);
   const sum = distribution.reduce((a, b) => a + b, 0);
   if (!(sum > 0) || distribution.some((share) => !(share >= 0))) {
     throw new UsageError(
       `the distribution is ${
         distribution.join(":")
       }; it needs three shares, none negative and not all 0`,
-    );
-  }
-  if (!Number.isInteger(mlpGroup) || mlpGroup < 1) {
-    throw new UsageError(`the MLP group is ${mlpGroup}; it needs at least 1 channel`);
-  }
-  const unit = headGroupUnit(spec);
-  if (!Number.isInteger(attentionGroup) || attentionGroup < 1 || attentionGroup % unit !== 0) {
-    throw new UsageError(
-      `the attention group is ${attentionGroup} query channels; this model needs a multiple of ${unit}, ` +
-        `so that whole KV groups go`,
     );
   }
   // In this order: share first, then product, then sum, so that the bounds are the published ones to the last bit.
@@ -96,7 +95,61 @@ export function multiPruner(spec: ModelSpec, options: MultiPrunerOptions): Searc
       },
     ];
   });
-  return { target: ratio, stages };
+  return { target: options.ratio, stages };
+}
+
+/**
+ * The policy of `--distribution auto`: blocks, channels and heads compete at every step, on the block samples, and what
+ * adds the least NLL for the parameters that go with it is taken.
+ * @throws {UsageError} when a number makes no sense for this model.
+ */
+export function competition(spec: ModelSpec, options: PolicyOptions): SearchPolicy {
+  const targets = checkedTargets(options);
+  checkGroups(spec, options);
+  const count = (layers: readonly LayerSpec[]) =>
+    countParameters(spec, layers, { norms: "kept" }).total;
+  const percent = count(spec.layers) / 100;
+  const candidates = (layers: readonly LayerSpec[]) => [
+    ...blockCandidates(layers),
+    ...channelCandidates(layers, options.mlpGroup),
+    ...headCandidates(spec, layers, options.attentionGroup),
+  ];
+  // In nats for each per cent of the dense model's parameters.
+  const weight = (candidate: Candidate, layers: readonly LayerSpec[]) =>
+    percent / (count(layers) - count(candidate.layers));
+  const stages = targets.map((bound): Stage => ({
+    name: "all",
+    samples: "block",
+    bound,
+    candidates,
+    weight,
+  }));
+  return { target: options.ratio, stages };
+}
+
+/** The ratios that the stages end at, ascending. */
+function checkedTargets({ ratio, earlierRatios = [] }: PolicyOptions): readonly number[] {
+  if (!(ratio > 0 && ratio < 100)) {
+    throw new UsageError(`the ratio is ${ratio}; it needs to be above 0 and below 100 per cent`);
+  }
+  const targets = [...earlierRatios, ratio];
+  if (targets.some((target, i) => target <= (targets[i - 1] ?? 0))) {
+    throw new UsageError(`the ratios ${targets.join(", ")} need to grow`);
+  }
+  return targets;
+}
+
+function checkGroups(spec: ModelSpec, { mlpGroup, attentionGroup }: PolicyOptions) {
+  if (!Number.isInteger(mlpGroup) || mlpGroup < 1) {
+    throw new UsageError(`the MLP group is ${mlpGroup}; it needs at least 1 channel`);
+  }
+  const unit = headGroupUnit(spec);
+  if (!Number.isInteger(attentionGroup) || attentionGroup < 1 || attentionGroup % unit !== 0) {
+    throw new UsageError(
+      `the attention group is ${attentionGroup} query channels; this model needs a multiple of ${unit}, ` +
+        `so that whole KV groups go`,
+    );
+  }
 }
 
 /**

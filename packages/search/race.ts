@@ -82,13 +82,13 @@ export class Race implements Picker {
       if (racing) alive = survivors(alive, (i) => estimates(i), total);
       if (alive.length === 1) break;
       const round = batches.slice(0, 2 * n);
-      if (lazy) yield* scores.scoreTrunk(round);
+      if (lazy || scores.weighted) yield* scores.scoreTrunk(round);
       yield* this.#score(scores, alive, round);
       alive = alive.filter((i) => Number.isFinite(scores.perplexity(i)));
     }
     const finished = alive.filter((i) => scores.count(i) === total);
     const winner = finished.length > 0
-      ? finished[indexOfLowest(finished.map((i) => scores.perplexity(i)))]
+      ? finished[indexOfLowest(finished.map((i) => scores.loss(i)))]
       : alive[0] ?? -1;
     if (winner >= 0) yield* this.#score(scores, [winner], batches);
     if (lazy) {
@@ -107,7 +107,7 @@ export class Race implements Picker {
     const { candidates } = scores;
     const { lazy, proxies } = this.#options;
     const everyone = candidates.map((_, i) => i);
-    if (lazy) yield* scores.scoreTrunk([first]);
+    if (lazy || scores.weighted) yield* scores.scoreTrunk([first]);
     const fullAudit = lazy && this.#step > 0 && this.#step % FULL_AUDIT_STEPS === 0;
     const known = everyone.filter((i) => this.#knowledge(candidates[i])?.damage);
     if (known.length === 0 && proxies) {
@@ -150,11 +150,12 @@ export class Race implements Picker {
     const { candidates } = scores;
     const values = yield* scores.perturbations(first);
     if (!values) return null;
+    const proxy = (i: number) => scores.weight(i) * values[i];
     candidates.forEach(({ width }, i) => {
-      const none = { damage: null, width, step: -1, perturbation: values[i] };
+      const none = { damage: null, width, step: -1, perturbation: proxy(i) };
       this.#known.set(keyOf(candidates[i]), none);
     });
-    const order = candidates.map((_, i) => i).sort((a, b) => values[a] - values[b] || a - b);
+    const order = candidates.map((_, i) => i).sort((a, b) => proxy(a) - proxy(b) || a - b);
     const least = Math.max(PROXY_LEAST, Math.ceil(candidates.length * PROXY_SHARE));
     const patience = Math.ceil(candidates.length * PROXY_PATIENCE);
     const pool: number[] = [];
@@ -163,7 +164,7 @@ export class Race implements Picker {
       if (rank >= least && rank - best > patience) break;
       yield* this.#score(scores, [i], [first]);
       pool.push(i);
-      if (scores.perplexity(i) < scores.perplexity(order[best])) best = rank;
+      if (scores.loss(i) < scores.loss(order[best])) best = rank;
     }
     return pool;
   }
@@ -195,14 +196,9 @@ export class Race implements Picker {
     };
   }
 
-  /** NLL of a candidate minus the trunk's, where both are known in this step. */
+  /** What races compare: the damage, or without a trunk the NLL itself. */
   #fresh(scores: StepScores, index: number): SequenceNll {
-    if (!this.#options.lazy) return scores.nll(index);
-    const { trunkNll } = scores;
-    return Array.from(scores.nll(index), (nll, s) => {
-      const trunk = trunkNll[s];
-      return nll === undefined || trunk === undefined ? undefined : nll - trunk;
-    });
+    return this.#options.lazy || scores.weighted ? scores.damage(index) : scores.nll(index);
   }
 
   /** By how much damages have grown since they were measured: mean and standard deviation, in nats. */
@@ -229,8 +225,8 @@ export class Race implements Picker {
     let lowest = Infinity;
     for (const i of indices) {
       yield* scores.score(i, batches);
-      if (!(scores.perplexity(i) < lowest)) continue;
-      lowest = scores.perplexity(i);
+      if (!(scores.loss(i) < lowest)) continue;
+      lowest = scores.loss(i);
       scores.scorer.favour(scores.candidates[i].layers);
     }
   }
@@ -241,8 +237,9 @@ export class Race implements Picker {
     batches: readonly number[],
   ): AsyncGenerator<ScoreEvent, number> {
     const everyone = scores.candidates.map((_, i) => i);
+    if (scores.weighted) yield* scores.scoreTrunk(batches);
     yield* this.#score(scores, everyone, batches);
-    return indexOfLowest(everyone.map((i) => scores.perplexity(i)));
+    return indexOfLowest(everyone.map((i) => scores.loss(i)));
   }
 
   #learn(

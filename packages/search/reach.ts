@@ -51,6 +51,11 @@ interface Removal {
  * a knapsack problem, solved exactly.
  */
 export function largestReachableRatio(spec: ModelSpec, policy: SearchPolicy): number {
+  if (policy.stages.some(({ name }) => name === "all")) {
+    // Blocks may go to the last one.
+    const none = spec.layers.map(() => ({ attention: null, mlp: null }));
+    return pruningRatio(spec, none);
+  }
   const bound = Math.max(0, ...policy.stages.map((s) => s.name === "blocks" ? s.bound : 0));
   const widthStages = policy.stages.filter(({ name, bound }) => name !== "blocks" && bound > 0)
     .map((stage) => ({ ...stage, bound: 100 }));

@@ -42,6 +42,11 @@ export interface StepScoresOptions {
   readonly trunk: readonly LayerSpec[];
   readonly candidates: readonly Candidate[];
   readonly scorer: Scorer;
+  /**
+   * What a nat of each candidate's damage counts, where candidates compete that remove unlike amounts; without it they
+   * compare by perplexity.
+   */
+  readonly weights?: readonly number[];
   /** Mean NLL of every sequence under the trunk, where an earlier step has it. */
   readonly trunkNll: SequenceNll | null;
   /** What an earlier run found out in this step. */
@@ -96,6 +101,34 @@ export class StepScores {
 
   get trunkNll(): SequenceNll {
     return this.#trunkNll;
+  }
+
+  /** Whether candidates are told apart by what they add to the trunk's NLL, which then has to be scored, too. */
+  get weighted(): boolean {
+    return this.#options.weights !== undefined;
+  }
+
+  /** What a nat of a candidate's damage counts. */
+  weight(index: number): number {
+    return this.#options.weights?.[index] ?? 1;
+  }
+
+  /**
+   * What a candidate adds to the trunk's NLL by sequence, in nats per token times its weight, where both were scored.
+   */
+  damage(index: number): SequenceNll {
+    const weight = this.weight(index);
+    return Array.from(this.#nll[index], (nll, s) => {
+      const trunk = this.#trunkNll[s];
+      return nll === undefined || trunk === undefined ? undefined : weight * (nll - trunk);
+    });
+  }
+
+  /** What a step takes the lowest of: the perplexity, or where candidates have weights the mean damage; NaN for none. */
+  loss(index: number): number {
+    if (!this.weighted) return this.perplexity(index);
+    const values = known(this.damage(index));
+    return values.reduce((sum, value) => sum + value, 0) / values.length;
   }
 
   /** Sequences that a candidate was scored on. */

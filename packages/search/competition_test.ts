@@ -1,0 +1,148 @@
+import { countParameters, type LayerSpec, type ModelSpec, pruningRatio } from "@lopper/core";
+import type { Scorable, Scorer } from "@lopper/importance";
+import assert from "node:assert/strict";
+import { exhaustive } from "./exhaustive.ts";
+import { greedySearch, type SearchResult } from "./greedy.ts";
+import { parseJournal, toJournalLine } from "./journal.ts";
+import type { Picker } from "./picker.ts";
+import { competition } from "./policy.ts";
+import { Race } from "./race.ts";
+import { largestReachableRatio } from "./reach.ts";
+
+const SPEC: ModelSpec = {
+  family: "llama",
+  hiddenSize: 8,
+  headDim: 4,
+  vocabSize: 11,
+  maxPositions: 64,
+  rmsNormEps: 1e-5,
+  tiedEmbeddings: true,
+  biases: { qkv: false, output: false, mlp: false },
+  qkNorm: false,
+  rope: { theta: 10_000, scaling: null },
+  slidingWindow: null,
+  eosTokenIds: [],
+  layers: Array.from({ length: 6 }, () => ({
+    attention: { queryHeads: 4, kvHeads: 2 },
+    mlp: { intermediateSize: 32 },
+  })),
+};
+const OPTIONS = { ratio: 30, mlpGroup: 2, attentionGroup: 8 };
+
+const parametersOf = (layers: readonly LayerSpec[]) =>
+  countParameters(SPEC, layers, { norms: "kept" }).total;
+
+/** Every parameter of a block does the same damage, and every sequence is as hard as its number says. */
+class PricedScorer implements Scorer {
+  readonly tokens = 80;
+  readonly length = 10;
+  readonly batches = [[0, 1], [2, 3], [4, 5], [6, 7]];
+  readonly keptBatches = 4;
+  /** Nats for each parameter that goes from the attention and from the MLP of a layer. */
+  readonly #prices: readonly (readonly [attention: number, mlp: number])[];
+  scored = 0;
+
+  constructor(prices: readonly (readonly [number, number])[]) {
+    this.#prices = prices;
+  }
+
+  #nll(layers: readonly LayerSpec[], sequence: number): number {
+    return layers.reduce((sum, { attention, mlp }, i) => {
+      const dense = SPEC.layers[i];
+      const heads = dense.attention!.queryHeads - (attention?.queryHeads ?? 0);
+      const channels = dense.mlp!.intermediateSize - (mlp?.intermediateSize ?? 0);
+      const [ofAttention, ofMlp] = this.#prices[i];
+      // 4 query heads of 4 channels and half as many keys and values: 48 rows of 8; 3 rows a channel.
+      return sum + ofAttention * heads * 96 + ofMlp * channels * 24;
+    }, 2 + sequence);
+  }
+
+  score(trunk: readonly LayerSpec[], candidate: Scorable | null, batch: number) {
+    this.scored += this.batches[batch].length;
+    const layers = candidate?.layers ?? trunk;
+    return Promise.resolve(this.batches[batch].map((s) => this.#nll(layers, s)));
+  }
+  perturbation(trunk: readonly LayerSpec[], candidate: Scorable) {
+    return Promise.resolve(this.#nll(candidate.layers, 0) - this.#nll(trunk, 0));
+  }
+  fullCost = (layers: readonly LayerSpec[]) => layers.length;
+  favour() {}
+  release() {}
+  evaluate(): never {
+    throw new Error("not needed");
+  }
+}
+
+async function search(scorer: Scorer, picker: Picker, journal: string[] = []) {
+  const steps = greedySearch(SPEC, competition(SPEC, OPTIONS), {
+    scorers: { block: scorer, width: scorer },
+    picker,
+    blockTokens: () => 0,
+    now: () => 0,
+    history: parseJournal(journal, "journal"),
+  });
+  const lines = [...journal];
+  let event = await steps.next();
+  for (; !event.done; event = await steps.next()) {
+    const { value } = event;
+    if (value.type === "evidence") lines.push(toJournalLine(value.evidence));
+    if (value.type === "step" && !value.resumed) lines.push(toJournalLine(value.step));
+  }
+  return { result: event.value as SearchResult, lines };
+}
+
+// The MLP of layer 4 is the cheapest for what it holds, then the attention of layer 1, then the MLP of layer 0.
+const PRICES = [[5, 0.3], [0.2, 6], [8, 4], [7, 5], [9, 0.1], [4, 7]].map((
+  [attention, mlp],
+) => [attention / 1e4, mlp / 1e4] as const);
+const pickers = (): [string, Picker][] => [
+  ["exhaustive", exhaustive],
+  ["fast", new Race({ racing: true, lazy: true, proxies: true })],
+  ["racing alone", new Race({ racing: true, lazy: false, proxies: false })],
+];
+
+Deno.test("competition: what costs least for its parameters goes, however small or large it is", async () => {
+  for (const [name, picker] of pickers()) {
+    const { result } = await search(new PricedScorer(PRICES), picker);
+    const touched = result.steps.map(({ taken }) => `${taken.kind.split("_")[0]} ${taken.layer}`);
+    // By perplexity alone the channels of layer 0 would go first: a group of them is a quarter of one of heads.
+    assert.deepEqual([...new Set(touched)].slice(0, 2), ["mlp 4", "attention 1"], name);
+    assert.ok(result.ratio >= OPTIONS.ratio);
+    assert.equal(result.ratio, pruningRatio(SPEC, result.layers));
+    assert.equal(
+      result.layers[4].mlp,
+      null,
+      `${name}: a block that is cheap to the end goes whole`,
+    );
+    assert.ok(result.steps.every(({ stage }) => stage === "all"));
+  }
+});
+
+Deno.test("competition: a run that was cut off anywhere decides the same from its journal", async () => {
+  for (const make of [() => exhaustive, () => pickers()[1][1]]) {
+    const whole = await search(new PricedScorer(PRICES), make());
+    for (let cut = 0; cut < whole.lines.length; cut += 5) {
+      const scorer = new PricedScorer(PRICES);
+      const resumed = await search(scorer, make(), whole.lines.slice(0, cut));
+      assert.deepEqual(resumed.result, whole.result);
+    }
+    const again = new PricedScorer(PRICES);
+    await search(again, make(), whole.lines);
+    assert.equal(again.scored, 0, "a finished search scores nothing again");
+  }
+});
+
+Deno.test("competition: weights are nats for a per cent of the dense parameters", () => {
+  const [stage] = competition(SPEC, OPTIONS).stages;
+  for (const candidate of stage.candidates(SPEC.layers)) {
+    const gone = parametersOf(SPEC.layers) - parametersOf(candidate.layers);
+    const weight = stage.weight!(candidate, SPEC.layers);
+    assert.ok(Math.abs(weight * gone / parametersOf(SPEC.layers) - 0.01) < 1e-15);
+  }
+});
+
+Deno.test("competition: all blocks may go, so what they hold can be reached", () => {
+  const reachable = largestReachableRatio(SPEC, competition(SPEC, OPTIONS));
+  const none = SPEC.layers.map(() => ({ attention: null, mlp: null }));
+  assert.equal(reachable, pruningRatio(SPEC, none));
+});
