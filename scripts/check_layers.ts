@@ -15,6 +15,7 @@ const ORDER = [
   "runtime",
   "importance",
   "search",
+  "evaluation",
   "exports",
   "demo-model",
   "cli",

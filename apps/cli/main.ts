@@ -1,5 +1,6 @@
 import { LopperError, UsageError, VERSION } from "@lopper/core";
 import { Command, CommanderError } from "commander";
+import { evaluateCommand } from "./commands/evaluate.ts";
 import { exportCommand } from "./commands/export.ts";
 import { generateCommand } from "./commands/generate.ts";
 import { inspectCommand } from "./commands/inspect.ts";
@@ -13,7 +14,15 @@ async function main(args: readonly string[]): Promise<number> {
     .version(VERSION)
     .showHelpAfterError("(lopper COMMAND --help explains each option)")
     .exitOverride();
-  for (const build of [pruneCommand, inspectCommand, generateCommand, exportCommand]) {
+  for (
+    const build of [
+      pruneCommand,
+      evaluateCommand,
+      inspectCommand,
+      generateCommand,
+      exportCommand,
+    ]
+  ) {
     program.addCommand(build().exitOverride());
   }
   try {

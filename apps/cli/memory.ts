@@ -7,7 +7,7 @@ import { formatBytes } from "./format.ts";
 /** Share of the free memory that a run takes without --memory. */
 const DEFAULT_SHARE = 0.6;
 /** What the process, the engine and its compiled graphs take before there is a model. */
-const PROCESS_BYTES = 250e6;
+export const PROCESS_BYTES = 250e6;
 /** Block inputs of the trunk, of the favoured candidate and of the one being scored. */
 const COPIES = 3;
 
@@ -116,7 +116,7 @@ export function planMemory(needs: MemoryNeeds, budget: number): MemoryPlan {
 }
 
 /** An engine with a memory of its own holds copies of what it is fed. */
-function engineCopies({ memoryLimitBytes }: BackendDescription): number {
+export function engineCopies({ memoryLimitBytes }: BackendDescription): number {
   return memoryLimitBytes === null ? 1 : 1.5;
 }
 

@@ -23,6 +23,26 @@ export async function readSamples(path: string): Promise<readonly string[]> {
   return samples.flat();
 }
 
+/**
+ * The text of a file, or of all text files of a folder: `.txt` as it is; samples of other files, and files, are joined with
+ * a blank line.
+ * @throws {CalibrationError} as `readSamples`.
+ */
+export async function readWholeText(path: string): Promise<string> {
+  const { isDirectory } = await found(path, () => Deno.stat(path));
+  if (!isDirectory) {
+    if (/\.txt$/i.test(path)) return await readText(path);
+    if (TEXT.test(path)) return (await samplesOf(path)).join("\n\n");
+    throw new CalibrationError(
+      `${path}: it needs to be a .txt, .jsonl or .parquet file, or a folder of them`,
+    );
+  }
+  const texts = [];
+  for (const file of await textFiles(path)) texts.push(await readWholeText(file));
+  if (texts.length > 0) return texts.join("\n\n");
+  throw new CalibrationError(`${path}: there is no .txt, .jsonl or .parquet file in this folder`);
+}
+
 async function samplesOf(file: string): Promise<readonly string[]> {
   if (!PARQUET.test(file)) return parseSamples(await readText(file), file);
   // Few runs need it.

@@ -94,3 +94,15 @@ export function float32Data(fetches: Readonly<Record<string, HostTensor>>, name:
   }
   return tensor.data;
 }
+
+/**
+ * The int64 values of a fetch, as numbers.
+ * @throws {TypeError} when there is no fetch of that name and dtype.
+ */
+export function int64Data(fetches: Readonly<Record<string, HostTensor>>, name: string): number[] {
+  const tensor = fetches[name];
+  if (tensor?.dtype !== "int64") {
+    throw new TypeError(`fetch ${name} is ${tensor ? tensor.dtype : "missing"}, not int64`);
+  }
+  return Array.from(tensor.data, Number);
+}

@@ -61,6 +61,9 @@ export class PlanError extends LopperError {}
 /** Calibration or held-out text that cannot be used. */
 export class CalibrationError extends LopperError {}
 
+/** A task, data set or text that cannot be evaluated on. */
+export class EvaluationError extends LopperError {}
+
 /** A ratio that pruning cannot reach with the given settings. `reachable` is in per cent of the dense parameters. */
 export class UnreachableTargetError extends LopperError {
   readonly target: number;

@@ -29,6 +29,8 @@ export interface AttentionBlockOptions {
    * of that half, and their scores fit into a cache. `gqa` takes one sequence only then; `plain` knows no chunks.
    */
   readonly chunks?: number;
+  /** For `plain`, without `kvCache`: what a token sees is fed, instead of all tokens before it. */
+  readonly masked?: boolean;
 }
 
 /**
@@ -37,8 +39,8 @@ export interface AttentionBlockOptions {
  * Feeds (float32 unless said): `hidden [B, T, H]`, `norm [H]`, `q [Q, H]`, `k [K, H]`, `v [K, H]`, `o [Q, H]` (the
  * output projection transposed), optional `q_bias [Q]`, `k_bias [K]`, `v_bias [K]`, `o_bias [H]`, `q_norm [D]`,
  * `k_norm [D]`; `cos` and `sin [P, D/2]`; for `gqa` `seqlens int32 [B]` (last position of each row, past included) and
- * `total int32 [1]` (past + T), unless it has chunks; for the others `positions int64 [B, T]`; with `kvCache` `past_key` and
- * `past_value [B, kvHeads, S, D]`. Fetches: `out [B, T, H]`, with `kvCache` also `present_key`, `present_value`.
+ * `total int32 [1]` (past + T), unless it has chunks; for the others `positions int64 [B, T]`; with `masked` `mask [B, 1, T, T]`,
+ * which is added to the scores; with `kvCache` `past_key` and `past_value [B, kvHeads, S, D]`. Fetches: `out [B, T, H]`, with `kvCache` also `present_key`, `present_value`.
  */
 export function attentionBlock(options: AttentionBlockOptions): Uint8Array {
   const { hiddenSize, headDim, eps, qkNorm } = options;
@@ -220,12 +222,13 @@ function plain(
   [q, k, v]: HeadTensors,
   [pastKey, pastValue]: readonly string[],
 ) {
-  const { kvCache, headDim } = options;
+  const { kvCache, headDim, masked } = options;
   const join = (past: string, now: string) =>
     kvCache ? g.node("Concat", [past, now], { axis: 2 }) : now;
   const [keys, values] = [join(pastKey, k), join(pastValue, v)];
   const size = (x: string, axis: number) => g.node("Shape", [x], { start: axis, end: axis + 1 });
   const sizes = { batch: size(q, 0), length: size(q, 2), total: size(keys, 2) };
-  const context = plainAttention(g, headDim, sizes).attend(g, q, keys, values);
+  const mask = masked ? g.input("mask", "float32", ["B", 1, "T", "T"]) : undefined;
+  const context = plainAttention(g, headDim, sizes, mask).attend(g, q, keys, values);
   return kvCache ? [context, keys, values] : [context];
 }

@@ -47,6 +47,41 @@ export function nllNodes(g: GraphBuilder, scores: string, labels: string, logSof
   return g.node("Sub", [g.node("Log", [sum]), pick(shifted)]);
 }
 
+export interface PickedOptions extends NllOptions {
+  /** Says for each row which token is the likeliest, too. */
+  readonly top: boolean;
+}
+
+/**
+ * Final norm, LM head and log-probabilities of chosen tokens: rows of the stream are computed once, however many tokens are
+ * asked for after each. Feeds: those of `logitsHead` and `picks int64 [P]`, row · V + token of each. Fetches:
+ * `log_probs [P]`, float32, in nats, and with `top` `top int64 [N]`, the first of the likeliest tokens of each row.
+ */
+export function pickedHead(options: PickedOptions): Uint8Array {
+  const g = new GraphBuilder("picked_head");
+  const scores = logits(g, options);
+  const picks = g.input("picks", "int64", ["P"]);
+  const logProbs = options.logSoftmax ?? true
+    ? g.node("LogSoftmax", [scores], { axis: -1 })
+    : logProbabilities(g, scores);
+  const flat = g.node("Reshape", [logProbs, g.int64([-1])]);
+  g.output("log_probs", g.node("Gather", [flat, picks]), "float32", ["P"]);
+  if (options.top) {
+    g.output("top", g.node("ArgMax", [scores], { axis: 1, keepdims: 0 }), "int64", ["N"]);
+  }
+  return g.encode();
+}
+
+/** LogSoftmax by operators that every engine has. */
+function logProbabilities(g: GraphBuilder, scores: string): string {
+  const shifted = g.node("Sub", [
+    scores,
+    g.node("ReduceMax", [scores, g.int64([1])], { keepdims: 1 }),
+  ]);
+  const sum = g.node("ReduceSum", [g.node("Exp", [shifted]), g.int64([1])], { keepdims: 1 });
+  return g.node("Sub", [shifted, g.node("Log", [sum])]);
+}
+
 /** Feeds: `ids int64 [N]`, `embedding [V, H]`. Fetch: `out [N, H]`, float32. */
 export function embedding({ hiddenSize, vocabSize }: Omit<HeadOptions, "eps">): Uint8Array {
   const g = new GraphBuilder("embedding");

@@ -9,5 +9,6 @@ export {
 export * from "./head.ts";
 export * from "./mlp_block.ts";
 export * from "./node_models.ts";
+export { MASKED } from "./plain_attention.ts";
 export * from "./resident_decoder.ts";
 export * from "./stored_linear.ts";

@@ -4,7 +4,7 @@ import type { GraphBuilder } from "./graph_builder.ts";
  * Added to the scores of tokens that a query does not see; finite, since shading languages need not know infinities, and
  * since a query that sees no token at all (padding) gets numbers then.
  */
-const MASKED = -1e30;
+export const MASKED = -1e30;
 
 /** Sizes as values of a graph, int64 [1]. */
 export interface AttentionSizes {

@@ -9,6 +9,7 @@ const characters = (eosTokenId: number | null): Tokenizer => ({
   encode: (text) => [...text].map((c) => c.charCodeAt(0)),
   decode: (ids) => String.fromCharCode(...ids),
   eosTokenId,
+  textStart: null,
 });
 
 Deno.test("calibration: paragraphs of a .txt, lines of a .jsonl", () => {

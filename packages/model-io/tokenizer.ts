@@ -12,6 +12,8 @@ export interface Tokenizer {
   decode(ids: readonly number[]): string;
   /** Id of the token that tokenizer_config.json names as the end of text, or null. */
   readonly eosTokenId: number | null;
+  /** What stands before a text: the BOS token that tokenizer_config.json names, else the EOS token, or null. */
+  readonly textStart: { readonly id: number; readonly text: string } | null;
 }
 
 const addedToken = z.looseObject({ content: z.string() });
@@ -47,9 +49,15 @@ const tokenizerConfigSchema = z.looseObject({
 export async function openTokenizer(folder: ModelFolder): Promise<Tokenizer> {
   const { json, config } = await readTokenizerFiles(folder);
   const tokenizer = createTokenizer(json, config, folder);
-  const eos = tokenText(config.eos_token);
+  const named = (name: "bos_token" | "eos_token") => {
+    const text = tokenText(config[name]);
+    const id = text === undefined ? undefined : tokenizer.token_to_id(text);
+    return id === undefined ? null : { id, text: text! };
+  };
+  const eos = named("eos_token");
   return {
-    eosTokenId: eos === undefined ? null : tokenizer.token_to_id(eos) ?? null,
+    eosTokenId: eos?.id ?? null,
+    textStart: named("bos_token") ?? eos,
     encode: (text, { addSpecialTokens = true } = {}) =>
       tokenizer.encode(text, { add_special_tokens: addSpecialTokens }).ids,
     decode: (ids) =>

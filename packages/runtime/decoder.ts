@@ -7,6 +7,7 @@ import {
   float32Data,
   int32,
   int64,
+  int64Data,
 } from "@lopper/backends";
 import {
   type AttentionShape,
@@ -17,7 +18,14 @@ import {
   type ModelSpec,
   UnsupportedModelError,
 } from "@lopper/core";
-import { attentionBlock, type AttentionOp, logitsHead, mlpBlock, nllHead } from "@lopper/graphs";
+import {
+  attentionBlock,
+  type AttentionOp,
+  logitsHead,
+  mlpBlock,
+  nllHead,
+  pickedHead,
+} from "@lopper/graphs";
 import { type RopeTable, ropeTable } from "./rope.ts";
 import type { LaidOutWeights } from "./weight_layout.ts";
 
@@ -27,6 +35,9 @@ export const HEAD_CHUNK_VALUES = 12 * 1024 * 1024;
 const GQA_HEAD_MULTIPLE = 16;
 /** Queries of a chunk of GroupQueryAttention: 9 heads over 2048 tokens were fastest with 256 (of 128 to 2048). */
 export const ATTENTION_CHUNK = 256;
+
+/** Head counts of operators that read them from the shapes of their inputs. */
+const NO_HEADS: AttentionShape = { queryHeads: 0, kvHeads: 0 };
 
 /** The operator that computes attention of a model on a backend. */
 export function attentionOpFor(spec: ModelSpec, { attentionOp }: BackendDescription): AttentionOp {
@@ -46,6 +57,22 @@ export interface Stream {
   readonly batch: number;
   readonly length: number;
   readonly data: Float32Array;
+}
+
+/** What the tokens of a batch see, when its rows are not sequences of text. */
+export interface Sight {
+  /** Position of each token for the rotary embedding, `[batch · length]`. */
+  readonly positions: readonly number[];
+  /** Added to the attention scores, 0 or a large negative number: `[batch, length, length]`, query by key. */
+  readonly mask: Float32Array;
+}
+
+/** Log-probabilities of tokens, in nats, and what is likeliest. */
+export interface Picked {
+  /** One for each token that was asked for. */
+  readonly logProbs: Float32Array;
+  /** The likeliest token after each row. */
+  readonly top: readonly number[];
 }
 
 /** Keys and values of earlier tokens of one attention block, `[1, kvHeads, length, headDim]` each. */
@@ -96,16 +123,23 @@ export class Decoder {
   }
 
   /**
-   * Runs one block, h → h + f(norm(h)), in the shape that `layers` gives it; a removed block returns its input.
-   * @throws {UnsupportedModelError} for attention over more tokens than the model's sliding window: Lopper computes full
-   *   causal attention, which is the same thing up to there.
+   * Runs one block, h → h + f(norm(h)), in the shape that `layers` gives it; a removed block returns its input. With
+   * `sight`, tokens see what it says; else each sees those before it.
+   * @throws {UnsupportedModelError} for attention over more tokens than the model's sliding window, without `sight`: Lopper
+   *   computes full causal attention, which is the same thing up to there.
    */
-  async runBlock(index: number, layers: readonly LayerSpec[], input: Stream): Promise<Stream> {
+  async runBlock(
+    index: number,
+    layers: readonly LayerSpec[],
+    input: Stream,
+    sight?: Sight,
+  ): Promise<Stream> {
     const ref = blockAt(index);
     const shape = layers[ref.layer];
     if (!shape[ref.kind]) return input;
     this.#blockTokens += input.batch * input.length;
     if (ref.kind === "mlp") return await this.#mlp(ref, shape, input);
+    if (sight) return await this.#attentionWithin(ref, shape, input, sight);
     const { stream } = await this.#attention(ref, shape, input, null);
     return stream;
   }
@@ -165,6 +199,52 @@ export class Decoder {
       }
     });
     return out;
+  }
+
+  /**
+   * Log-probabilities of chosen tokens after rows of a stream, and the likeliest token after each row.
+   * @param rows `[n, hiddenSize]`
+   * @param picks which token after which row, in the order of the rows.
+   */
+  async picked(
+    rows: Float32Array,
+    picks: readonly { readonly row: number; readonly token: number }[],
+  ): Promise<Picked> {
+    const { hiddenSize, vocabSize } = this.spec;
+    const { logSoftmax } = this.backend.description;
+    const run = await this.#executable(
+      "picked",
+      () => pickedHead({ ...this.#headOptions(), logSoftmax, top: true }),
+    );
+    const n = rows.length / hiddenSize;
+    this.#blockTokens += headCostInBlocks(this.spec, 1) * n;
+    const logProbs = new Float32Array(picks.length);
+    const top: number[] = [];
+    const chunk = Math.max(64, Math.floor(HEAD_CHUNK_VALUES / vocabSize));
+    await this.#inTurn(async () => {
+      const weights = this.#headWeights();
+      let done = 0;
+      for (let start = 0; start < n; start += chunk) {
+        const end = Math.min(start + chunk, n);
+        let last = done;
+        while (last < picks.length && picks[last].row < end) last++;
+        const flat = picks.slice(done, last).map(({ row, token }) =>
+          (row - start) * vocabSize + token
+        );
+        const fetches = await run.run({
+          hidden: float32(
+            rows.subarray(start * hiddenSize, end * hiddenSize),
+            [end - start, hiddenSize],
+          ),
+          ...weights,
+          picks: int64(flat, [flat.length]),
+        });
+        logProbs.set(float32Data(fetches, "log_probs"), done);
+        top.push(...int64Data(fetches, "top"));
+        done = last;
+      }
+    });
+    return { logProbs, top };
   }
 
   /** Logits `[rows, vocabSize]` of the given rows `[rows, hiddenSize]` of a stream. */
@@ -286,6 +366,34 @@ export class Decoder {
     };
   }
 
+  /** Attention in which tokens see what `sight` says. */
+  async #attentionWithin(
+    ref: BlockRef,
+    shape: LayerSpec,
+    { batch, length, data }: Stream,
+    { positions, mask }: Sight,
+  ): Promise<Stream> {
+    const { hiddenSize, headDim } = this.spec;
+    const run = await this.#executable(
+      "attention with a mask",
+      () =>
+        attentionBlock({ ...this.#attentionOptions(), op: "plain", kvCache: false, masked: true }),
+    );
+    const rope = this.#ropeFor(1 + positions.reduce((most, p) => Math.max(most, p), 0));
+    const tableShape = [rope.positions, headDim / 2];
+    const fetches = await this.#inTurn(() =>
+      run.run({
+        hidden: float32(data, [batch, length, hiddenSize]),
+        ...this.#weightFeeds(ref, shape),
+        positions: int64(positions, [batch, length]),
+        mask: float32(mask, [batch, 1, length, length]),
+        cos: float32(rope.cos, tableShape),
+        sin: float32(rope.sin, tableShape),
+      })
+    );
+    return { batch, length, data: float32Data(fetches, "out") };
+  }
+
   #weightFeeds(ref: BlockRef, shape: LayerSpec) {
     return Object.fromEntries(
       this.weights.block(ref, shape).map(({ name, data, rows }) => [
@@ -301,25 +409,26 @@ export class Decoder {
     kvCache: boolean,
     chunks: number,
   ) {
-    const { hiddenSize, headDim, rmsNormEps, biases, qkNorm } = this.spec;
     // GroupQueryAttention's head counts are attributes, so each count needs a graph of its own.
-    const heads = op === "gqa" ? shape : { queryHeads: 0, kvHeads: 0 };
+    const heads = op === "gqa" ? shape : NO_HEADS;
     return this.#executable(
       `attention ${op} ${heads.queryHeads}:${heads.kvHeads} ${kvCache} ${chunks}`,
-      () =>
-        attentionBlock({
-          op,
-          hiddenSize,
-          headDim,
-          ...heads,
-          eps: rmsNormEps,
-          qkvBias: biases.qkv,
-          outputBias: biases.output,
-          qkNorm,
-          kvCache,
-          chunks,
-        }),
+      () => attentionBlock({ ...this.#attentionOptions(), op, ...heads, kvCache, chunks }),
     );
+  }
+
+  /** What attention graphs of this model have in common; head counts are for the operator that needs them. */
+  #attentionOptions() {
+    const { hiddenSize, headDim, rmsNormEps, biases, qkNorm } = this.spec;
+    return {
+      hiddenSize,
+      headDim,
+      ...NO_HEADS,
+      eps: rmsNormEps,
+      qkvBias: biases.qkv,
+      outputBias: biases.output,
+      qkNorm,
+    };
   }
 
   #executable(key: string, build: () => Uint8Array): Promise<Executable> {

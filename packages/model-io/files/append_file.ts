@@ -14,9 +14,17 @@ export class AppendFile {
   }
 
   /** Appends one line and syncs it to the disk. */
-  async appendLine(text: string): Promise<void> {
-    if (text.includes("\n")) throw new TypeError("a line holds no line ends");
-    const bytes = new TextEncoder().encode(text + "\n");
+  appendLine(text: string): Promise<void> {
+    return this.appendLines([text]);
+  }
+
+  /** Appends lines and syncs them to the disk at once. */
+  async appendLines(lines: readonly string[]): Promise<void> {
+    if (lines.length === 0) return;
+    if (lines.some((text) => text.includes("\n"))) {
+      throw new TypeError("a line holds no line ends");
+    }
+    const bytes = new TextEncoder().encode(lines.join("\n") + "\n");
     for (let n = 0; n < bytes.byteLength;) n += await this.#file.write(bytes.subarray(n));
     await this.#file.syncData();
   }

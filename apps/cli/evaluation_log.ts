@@ -1,0 +1,156 @@
+import { ResumeError } from "@lopper/core";
+import type { QuestionScores, RequestScore, TokenRequest } from "@lopper/evaluation";
+import { AppendFile } from "@lopper/model-io/files";
+import { z } from "zod";
+
+const questionLine = z.strictObject({
+  type: z.literal("question"),
+  model: z.string(),
+  backend: z.string(),
+  /** For people; what was scored is in `key`. */
+  task: z.string(),
+  question: z.number(),
+  key: z.string(),
+  logLikelihoods: z.array(z.number()),
+  greedy: z.array(z.boolean()),
+});
+const windowLine = z.strictObject({
+  type: z.literal("window"),
+  model: z.string(),
+  backend: z.string(),
+  text: z.string(),
+  window: z.number(),
+  key: z.string(),
+  nll: z.number(),
+});
+const line = z.discriminatedUnion("type", [questionLine, windowLine]);
+type Line = z.infer<typeof line>;
+
+/** Scores of one model on one backend that are on the disk. */
+export class EvaluationLog {
+  readonly #file: AppendFile | null;
+  readonly #known: Map<string, Line>;
+
+  private constructor(file: AppendFile | null, known: Map<string, Line>) {
+    this.#file = file;
+    this.#known = known;
+  }
+
+  /** A log that remembers nothing. */
+  static none(): EvaluationLog {
+    return new EvaluationLog(null, new Map());
+  }
+
+  /**
+   * Opens the log at a path, new or not; a last line that was never finished is dropped.
+   * @throws {ResumeError} when the file is something else.
+   */
+  static async open(path: string): Promise<EvaluationLog> {
+    const { lines } = await AppendFile.readLines(path);
+    const known = new Map<string, Line>();
+    lines.forEach((text, i) => {
+      const parsed = line.safeParse(jsonOrNull(text));
+      if (!parsed.success) {
+        throw new ResumeError(
+          `${path}, line ${i + 1}: not a score of an evaluation; --out needs a folder of its own`,
+        );
+      }
+      known.set(keyOf(parsed.data), parsed.data);
+    });
+    await AppendFile.truncateTornTail(path);
+    return new EvaluationLog(await AppendFile.open(path), known);
+  }
+
+  /** What is known and to be known of one model. */
+  of(model: string, backend: string): ModelLog {
+    return new ModelLog(this, { model, backend });
+  }
+
+  find(type: Line["type"], place: Place, key: string): Line | undefined {
+    return this.#known.get(keyOf({ type, ...place, key }));
+  }
+
+  async append(lines: readonly Line[]) {
+    await this.#file?.appendLines(lines.map((entry) => JSON.stringify(entry)));
+  }
+
+  close() {
+    this.#file?.close();
+  }
+}
+
+interface Place {
+  readonly model: string;
+  readonly backend: string;
+}
+
+/** The part of a log that concerns one model. Scores are found by the tokens that they are of. */
+export class ModelLog {
+  readonly #log: EvaluationLog;
+  readonly #place: Place;
+
+  constructor(log: EvaluationLog, place: Place) {
+    this.#log = log;
+    this.#place = place;
+  }
+
+  /** Scores of questions that are known, by number, and what appends new ones. */
+  async questions(task: string, requests: readonly (readonly TokenRequest[])[]) {
+    const keys = await Promise.all(requests.map(digest));
+    const known = new Map<number, readonly RequestScore[]>();
+    keys.forEach((key, i) => {
+      const found = this.#log.find("question", this.#place, key);
+      if (found?.type !== "question" || found.logLikelihoods.length !== requests[i].length) return;
+      const { logLikelihoods, greedy } = found;
+      known.set(
+        i,
+        logLikelihoods.map((logLikelihood, n) => ({ logLikelihood, greedy: greedy[n] })),
+      );
+    });
+    const append = (scored: readonly QuestionScores[]) =>
+      this.#log.append(scored.map(({ question, scores }) => ({
+        type: "question",
+        ...this.#place,
+        task,
+        question,
+        key: keys[question],
+        logLikelihoods: scores.map(({ logLikelihood }) => logLikelihood),
+        greedy: scores.map(({ greedy }) => greedy),
+      })));
+    return { known, append };
+  }
+
+  /** Losses of windows that are known, by number, and what appends new ones. */
+  async windows(text: string, windows: readonly (readonly number[])[]) {
+    const keys = await Promise.all(windows.map(digest));
+    const known = new Map<number, number>();
+    keys.forEach((key, i) => {
+      const found = this.#log.find("window", this.#place, key);
+      if (found?.type === "window") known.set(i, found.nll);
+    });
+    const append = (window: number, nll: number) =>
+      this.#log.append([
+        { type: "window", ...this.#place, text, window, key: keys[window], nll },
+      ]);
+    return { known, append };
+  }
+}
+
+function keyOf({ type, model, backend, key }: Pick<Line, "type" | "key"> & Place): string {
+  return [type, model, backend, key].join(" ");
+}
+
+/** 16 hexadecimal digits of the SHA-256 of a value's JSON. */
+async function digest(value: unknown): Promise<string> {
+  const bytes = new TextEncoder().encode(JSON.stringify(value));
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return Array.from(hash.subarray(0, 8), (b) => b.toString(16).padStart(2, "0")).join("");
+}
+
+function jsonOrNull(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,12 @@
+export * from "./data_sets.ts";
+export * from "./encode.ts";
+export * from "./evaluate_task.ts";
+export * from "./metrics.ts";
+export * from "./perplexity.ts";
+export * from "./prefix_tree.ts";
+export * from "./request_scorer.ts";
+export * from "./rows.ts";
+export * from "./sequence_scorer.ts";
+export * from "./task.ts";
+export * from "./tasks/mod.ts";
+export { OWN_TASK_FORMS, ownTask } from "./tasks/own.ts";

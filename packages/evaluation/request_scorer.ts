@@ -1,0 +1,196 @@
+import { type LayerSpec, UnsupportedModelError } from "@lopper/core";
+import { MASKED } from "@lopper/graphs";
+import { type Decoder, forwardFrom, type Sight, type Stream } from "@lopper/runtime";
+import type { TokenRequest } from "./encode.ts";
+import { type Prediction, type PrefixTree, prefixTree, writeSight } from "./prefix_tree.ts";
+
+/** What a model says of a request. */
+export interface RequestScore {
+  /** Sum over the continuation's tokens, in nats. */
+  readonly logLikelihood: number;
+  /** Each token of the continuation is the likeliest at its place. */
+  readonly greedy: boolean;
+}
+
+/** The scores of one question's requests. */
+export interface QuestionScores {
+  /** Number of the question. */
+  readonly question: number;
+  readonly scores: readonly RequestScore[];
+}
+
+export interface Progress {
+  /** Tokens that went through the model. */
+  readonly done: number;
+  readonly total: number;
+}
+
+export interface RequestScorerOptions {
+  /** Shape of the layers; without it, the model's own. */
+  readonly layers?: readonly LayerSpec[];
+  /** Tokens that run through a block together, unless one question has more. */
+  readonly batchTokens?: number;
+}
+
+const DEFAULT_BATCH_TOKENS = 2048;
+/** Nodes of a tree whose scores, one for each pair of nodes, are still small beside everything else. */
+const MAX_TREE_NODES = 2048;
+
+/** A row of a batch: requests of one question that run together. */
+interface Row {
+  readonly question: number;
+  readonly tree: PrefixTree;
+  /** Number of the tree's first request among those of the question. */
+  readonly firstRequest: number;
+}
+
+/**
+ * Log-likelihoods of continuations. What the requests of a question have in common runs once, questions of like length run
+ * together, and only the log-probabilities of the continuations' tokens leave the graphs.
+ */
+export class RequestScorer {
+  readonly #decoder: Decoder;
+  readonly #layers: readonly LayerSpec[];
+  readonly #batchTokens: number;
+
+  constructor(decoder: Decoder, options: RequestScorerOptions = {}) {
+    this.#decoder = decoder;
+    this.#layers = options.layers ?? decoder.spec.layers;
+    this.#batchTokens = options.batchTokens ?? DEFAULT_BATCH_TOKENS;
+  }
+
+  /** Blocks run × tokens so far. */
+  get blockTokens(): number {
+    return this.#decoder.blockTokens;
+  }
+
+  /**
+   * Scores the requests of questions, the longest first; after each batch comes what it completed.
+   * @throws {UnsupportedModelError} for requests beyond the model's sliding window that are too long for a mask.
+   */
+  async *score(
+    questions: readonly (readonly TokenRequest[])[],
+    onProgress?: (progress: Progress) => void,
+  ): AsyncGenerator<readonly QuestionScores[]> {
+    const batches = intoBatches(questions.flatMap((q, i) => this.#rows(q, i)), this.#batchTokens);
+    const sizes = batches.map((rows) => rows.length * rows[0].tree.tokens.length);
+    const total = sizes.reduce((sum, n) => sum + n, 0);
+    const pending = new Map<number, (RequestScore | undefined)[]>();
+    let done = 0;
+    for (const [i, rows] of batches.entries()) {
+      const scores = await this.#run(rows);
+      const complete: QuestionScores[] = [];
+      for (const [r, { question, firstRequest }] of rows.entries()) {
+        const found = pending.get(question) ?? new Array(questions[question].length);
+        scores[r].forEach((score, n) => found[firstRequest + n] = score);
+        pending.set(question, found);
+        if (!Array.from(found).every((score) => score !== undefined)) continue;
+        pending.delete(question);
+        complete.push({ question, scores: found as RequestScore[] });
+      }
+      yield complete;
+      onProgress?.({ done: done += sizes[i], total });
+    }
+  }
+
+  /** One row, or where its tree would be too large one for each request. */
+  #rows(requests: readonly TokenRequest[], question: number): readonly Row[] {
+    const tree = prefixTree(requests);
+    if (tree.chain || tree.tokens.length <= MAX_TREE_NODES) {
+      return [{ question, tree, firstRequest: 0 }];
+    }
+    return requests.map((request, firstRequest) => ({
+      question,
+      tree: prefixTree([request]),
+      firstRequest,
+    }));
+  }
+
+  /** Scores of the requests of every row. */
+  async #run(rows: readonly Row[]): Promise<readonly RequestScore[][]> {
+    const { hiddenSize } = this.#decoder.spec;
+    const length = rows[0].tree.tokens.length;
+    const ids = rows.map(({ tree: { tokens } }) => [
+      ...tokens,
+      ...new Array<number>(length - tokens.length).fill(0),
+    ]);
+    const stream = await this.#forward(await this.#decoder.embed(ids), rows);
+    const { hidden, picks, owners } = gatherPredictions(rows, stream, hiddenSize);
+    const { logProbs, top } = await this.#decoder.picked(hidden, picks);
+    const scores = rows.map(({ tree }) => {
+      const requests = 1 + Math.max(...tree.predictions.map(({ request }) => request));
+      return Array.from({ length: requests }, () => ({ logLikelihood: 0, greedy: true }));
+    });
+    owners.forEach(({ row, request }, i) => {
+      const score = scores[row][request];
+      score.logLikelihood += logProbs[i];
+      score.greedy &&= top[picks[i].row] === picks[i].token;
+    });
+    return scores;
+  }
+
+  async #forward(input: Stream, rows: readonly Row[]): Promise<Stream> {
+    const { slidingWindow } = this.#decoder.spec;
+    const beyond = slidingWindow !== null && input.length > slidingWindow;
+    // The tail of a padded sequence is seen by nobody, so plain causal attention serves those.
+    const plain = rows.every(({ tree }) => tree.chain) && !beyond;
+    if (beyond && input.length > MAX_TREE_NODES) {
+      throw new UnsupportedModelError(
+        `the model attends to the last ${slidingWindow} tokens only (sliding_window), and a question has ${input.length}, ` +
+          `more than the ${MAX_TREE_NODES} for which Lopper makes a mask`,
+      );
+    }
+    const sight = plain ? undefined : sightOf(rows, input.length, slidingWindow);
+    return await forwardFrom(this.#decoder, this.#layers, 0, input, undefined, sight);
+  }
+}
+
+/** Rows of like length side by side, longest first, chains apart from trees. */
+function intoBatches(rows: readonly Row[], batchTokens: number): readonly Row[][] {
+  const batches: Row[][] = [];
+  for (const chain of [false, true]) {
+    const sorted = rows.filter(({ tree }) => tree.chain === chain)
+      .sort((a, b) => b.tree.tokens.length - a.tree.tokens.length);
+    for (let start = 0; start < sorted.length;) {
+      const size = Math.max(1, Math.floor(batchTokens / sorted[start].tree.tokens.length));
+      batches.push(sorted.slice(start, start += size));
+    }
+  }
+  return batches;
+}
+
+function sightOf(rows: readonly Row[], length: number, window: number | null): Sight {
+  const mask = new Float32Array(rows.length * length * length).fill(MASKED);
+  const positions: number[] = [];
+  rows.forEach(({ tree }, row) => {
+    const part = mask.subarray(row * length * length, (row + 1) * length * length);
+    writeSight(tree, window, part, length);
+    for (let i = 0; i < length; i++) {
+      positions.push(tree.positions[i] ?? 0);
+      // What pads a row sees itself: an average over nothing is no number.
+      if (i >= tree.tokens.length) part[i * length + i] = 0;
+    }
+  });
+  return { positions, mask };
+}
+
+/** The rows of the stream after which something is to be predicted, each once, and what. */
+function gatherPredictions(rows: readonly Row[], stream: Stream, size: number) {
+  const nodes: number[] = [];
+  const picks: { row: number; token: number }[] = [];
+  const owners: { row: number; request: number }[] = [];
+  rows.forEach(({ tree }, row) => {
+    let last: Prediction["node"] | null = null;
+    for (const { node, token, request } of tree.predictions) {
+      if (node !== last) nodes.push(row * stream.length + node);
+      last = node;
+      picks.push({ row: nodes.length - 1, token });
+      owners.push({ row, request });
+    }
+  });
+  const hidden = new Float32Array(nodes.length * size);
+  nodes.forEach((node, i) =>
+    hidden.set(stream.data.subarray(node * size, (node + 1) * size), i * size)
+  );
+  return { hidden, picks, owners };
+}
