@@ -20,8 +20,8 @@ export interface EncodeOptions {
 
 /**
  * The tokens of a request as lm-evaluation-harness makes them (`_encode_pair`, `_loglikelihood_tokens`, version 0.4.13):
- * white space at the end of the context goes over to the continuation; both texts together are tokenised, and the context
- * alone only to learn where the continuation begins; of too many tokens the last `maxLength` + 1 stay.
+ * white space at the end of the context goes over to the continuation; the context is tokenised alone, and of the tokens of
+ * both texts together those behind as many are the continuation; of too many tokens the last `maxLength` + 1 stay.
  * @throws {EvaluationError} when the continuation has no tokens, more than the model takes, or no context.
  */
 export function encodeRequest(
@@ -55,8 +55,10 @@ function encodePair(
     tokenizer.encode(text, {
       addSpecialTokens: addSpecialTokens && !beginsText(text, tokenizer),
     });
-  const tokens = encode(context + continuation);
-  return { tokens, scored: tokens.length - encode(before).length };
+  const start = encode(before);
+  // Where the two texts melt into one token the model still reads the context as it is alone.
+  const rest = encode(context + continuation).slice(start.length);
+  return { tokens: [...start, ...rest], scored: rest.length };
 }
 
 /** Without a context, what begins every text stands for it, unless the continuation has it already. */

@@ -379,7 +379,8 @@ export class Decoder {
       () =>
         attentionBlock({ ...this.#attentionOptions(), op: "plain", kvCache: false, masked: true }),
     );
-    const rope = this.#ropeFor(1 + positions.reduce((most, p) => Math.max(most, p), 0));
+    // The operator wants a row of the table for each token, even where positions repeat.
+    const rope = this.#ropeFor(positions.reduce((most, p) => Math.max(most, p + 1), length));
     const tableShape = [rope.positions, headDim / 2];
     const fetches = await this.#inTurn(() =>
       run.run({

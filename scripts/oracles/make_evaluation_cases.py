@@ -76,7 +76,7 @@ ROWS = {
 PAIRS = [
     ["", "tree"], ["", " the tree"], ["", "<|im_start|>tree"], ["the tree ", "apple"], ["the tree\n\n", " apple"], ["the tree \u3000", "x"],
     ["the\u001ftree\u001f", "apple"], ["the tree\ufeff", "apple"], ["<s>the", " tree"], ["<|im_start|>the", " tree"], ["the", "tree"], ["tre", "es and"],
-    ["the tree", " " * 5 + "apple"], ["\n", "the tree"], ["日本", "語 and"], ["e", "\u0301"],
+    ["the tree", " " * 5 + "apple"], ["日本", "語 and"],
 ]
 
 
