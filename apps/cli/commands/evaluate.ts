@@ -125,7 +125,8 @@ async function run(paths: readonly string[], options: Options) {
       ? "stopped; nothing is kept without --out"
       : "stopped; what was scored is kept, the same command goes on";
     const models: ModelEvaluation[] = [];
-    await interruptible(hint, async (check) => {
+    await interruptible(async (interruption) => {
+      const check = () => interruption(hint);
       for (const path of paths) {
         models.push(await evaluateModel({ path, measures, log, options, reporter, check }));
       }
