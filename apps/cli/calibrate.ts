@@ -9,7 +9,7 @@ import { readSamples } from "./text_files.ts";
 export interface RunTexts {
   readonly block: CalibrationSet;
   readonly width: CalibrationSet;
-  /** Text that the search never sees. */
+  /** Text that decides nothing: that of --held-out, or the embedded one. */
   readonly heldOut: CalibrationSet;
   /** Samples that were drawn for each; fewer than asked for where the file has no more. */
   readonly drawn: { readonly block: number; readonly width: number };
@@ -37,13 +37,14 @@ export async function readTexts(
     drawSamples(await readSamples(file), count, flags.seed);
   const block = await draw(blockFile, flags.samples);
   const width = await draw(widthFile, flags.widthSamples);
-  const heldOut = await readSamples(fileURLToPath(HELD_OUT_TEXT));
+  const heldOutFile = flags.heldOut ?? fileURLToPath(HELD_OUT_TEXT);
+  const heldOut = await readSamples(heldOutFile);
   const set = (samples: readonly string[], what: string) =>
     calibrationSet(samples, tokenizer, flags.seqLen, what);
   return {
     block: await set(block, `calibration text ${blockFile}`),
     width: await set(width, `calibration text ${widthFile}`),
-    heldOut: await set(heldOut, "held-out text"),
+    heldOut: await set(heldOut, `held-out text ${heldOutFile}`),
     drawn: { block: block.length, width: width.length },
   };
 }

@@ -1,11 +1,15 @@
 import {
+  type EarlyStop,
+  type FrontierStep,
   type LayerSpec,
+  LopperError,
   PlanError,
   prunedSpec,
   type PrunePlan,
   pruningRatio,
   type RunFlags,
   UnreachableTargetError,
+  UsageError,
 } from "@lopper/core";
 import {
   type CalibrationSet,
@@ -19,6 +23,7 @@ import { Decoder, type ResidentDecoder, type UnitOrder } from "@lopper/runtime";
 import {
   competition,
   exhaustive,
+  frontierOf,
   greedySearch,
   largestReachableRatio,
   multiPruner,
@@ -27,10 +32,11 @@ import {
   Race,
   type SearchEvent,
   type SearchPolicy,
-  type Step,
+  type SearchResult,
 } from "@lopper/search";
 import { distribution } from "./options.ts";
 import { userPath } from "./paths.ts";
+import { planOfRun } from "./plan_of_run.ts";
 import type { RunFolder } from "./run_folder.ts";
 
 /** What to keep of a model, and what it took to decide. */
@@ -39,7 +45,11 @@ export interface Decision {
   readonly layers: readonly LayerSpec[];
   /** Published ratio in per cent. */
   readonly ratio: number;
-  readonly steps: readonly Step[];
+  /** The steps that led there; none where a plan file says what stays. */
+  readonly frontier: readonly FrontierStep[];
+  readonly stopped: EarlyStop | null;
+  /** Block-tokens of the search, and what full forward passes for the same candidates would have cost. */
+  readonly blockTokens: { readonly spent: number; readonly full: number };
 }
 
 /**
@@ -101,15 +111,20 @@ export interface SearchRun {
   /** What the scorers run on. */
   readonly decoder: Decoder | ResidentDecoder;
   readonly scorers: { readonly block: Scorer; readonly width: Scorer };
+  /** What every step is measured on, where that is asked for. */
+  readonly heldOut: CalibrationSet | null;
   readonly folder: RunFolder;
   readonly onEvent: (event: SearchEvent) => void;
   /** Throws when the user wants to stop. */
   readonly check: () => void;
 }
 
-/** Searches, with everything that was found out in the journal before the search goes on. */
+/**
+ * Searches, with everything that was found out in the journal before the search goes on.
+ * @throws {LopperError} when not even one step stays within --max-ppl-increase.
+ */
 export async function search(run: SearchRun): Promise<Decision> {
-  const { model, folder, order, decoder } = run;
+  const { model, folder, order, decoder, flags, heldOut } = run;
   const events = greedySearch(model.spec, run.policy, {
     scorers: run.scorers,
     picker: pickerOf(run.flags),
@@ -118,12 +133,17 @@ export async function search(run: SearchRun): Promise<Decision> {
     now: () => performance.now(),
     history: folder.history,
     bestEffort: run.flags.bestEffort,
+    heldOut: heldOut ? scorerOnce(decoder, heldOut, flags) : undefined,
+    maxIncrease: flags.maxPplIncrease === null ? undefined : flags.maxPplIncrease / 100,
+    onMeasuring: run.check,
   });
   let event = await events.next();
   while (!event.done) {
     if (event.value.type === "evidence") await folder.append(event.value.evidence);
     else if (event.value.type === "step" && !event.value.resumed) {
       await folder.append(event.value.step);
+    } else if (event.value.type === "measure" && !event.value.resumed) {
+      await folder.append(event.value.measure);
     }
     run.onEvent(event.value);
     run.check();
@@ -132,11 +152,52 @@ export async function search(run: SearchRun): Promise<Decision> {
   const result = event.value;
   const { removalOrder } = result;
   const plan = planFromLayers(result.layers, order, { modelDigest: run.modelDigest, removalOrder });
-  return { ...result, plan };
+  const stopped = earlyStop(result, flags);
+  if (stopped && result.steps.length === 0) {
+    throw new LopperError(
+      `--max-ppl-increase ${stopped.limit}% allows no step: the first raises perplexity on the ${stopped.on} text by ` +
+        `${stopped.increase?.toFixed(1) ?? "more than a number can say"} %`,
+    );
+  }
+  const scored = result.beyond ? [...result.steps, result.beyond.step] : result.steps;
+  return {
+    plan,
+    layers: result.layers,
+    ratio: result.ratio,
+    frontier: frontierOf(model.spec, result.steps, result.measures, order),
+    stopped,
+    blockTokens: {
+      spent: scored.reduce((sum, { blockTokens }) => sum + blockTokens.spent, 0),
+      full: scored.reduce((sum, { blockTokens }) => sum + blockTokens.full, 0),
+    },
+  };
+}
+
+/** Scores whole models, one after the other, and keeps nothing of them. */
+function scorerOnce(
+  decoder: Decoder | ResidentDecoder,
+  set: CalibrationSet,
+  { batchTokens }: RunFlags,
+): Scorer {
+  return decoder instanceof Decoder
+    ? new SuffixScorer(decoder, set, { cacheBytes: 0, batchTokens })
+    : new ResidentScorer(decoder, set, { batchTokens });
+}
+
+function earlyStop({ beyond }: SearchResult, flags: RunFlags): EarlyStop | null {
+  if (!beyond) return null;
+  const increase = beyond.increase * 100;
+  return {
+    limit: flags.maxPplIncrease!,
+    on: flags.heldOut === null ? "calibration" : "held-out",
+    increase: Number.isFinite(increase) ? increase : null,
+    ratio: beyond.step.ratio,
+  };
 }
 
 /**
- * The decision that a plan file holds.
+ * The decision that a plan file holds, or a run's folder.
+ * @param ratio for a folder: the ratio in per cent up to which its steps are taken, or undefined for all of them.
  * @throws {PlanError} when it belongs to another checkpoint or does not fit this one.
  */
 export async function decisionFromFile(
@@ -144,8 +205,20 @@ export async function decisionFromFile(
   model: Model,
   modelDigest: string,
   order: UnitOrder,
+  ratio: number | undefined,
 ): Promise<Decision> {
   const file = userPath(path);
+  const decided = { stopped: null, blockTokens: { spent: 0, full: 0 } };
+  if ((await Deno.stat(file).catch(() => null))?.isDirectory) {
+    const { plan, frontier } = await planOfRun(file, ratio, model.spec, modelDigest);
+    const { layers } = prunedSpec(model.spec, plan);
+    return { ...decided, plan, layers, ratio: pruningRatio(model.spec, layers), frontier };
+  }
+  if (ratio !== undefined) {
+    throw new UsageError(
+      `--ratio picks a part of a run's folder, and --plan ${path} is a file; leave out --ratio, or pass the folder`,
+    );
+  }
   let text;
   try {
     text = await Deno.readTextFile(file);
@@ -174,5 +247,5 @@ export async function decisionFromFile(
     }
   }
   const { layers } = prunedSpec(model.spec, plan);
-  return { plan, layers, ratio: pruningRatio(model.spec, layers), steps: [] };
+  return { ...decided, plan, layers, ratio: pruningRatio(model.spec, layers), frontier: [] };
 }

@@ -17,13 +17,6 @@ import type { RunTexts } from "./calibrate.ts";
 import type { Decision } from "./decide.ts";
 import type { RunFolder } from "./run_folder.ts";
 
-/** How the two models continue the same words. */
-export interface TextSample {
-  readonly prompt: string;
-  readonly dense: string;
-  readonly pruned: string;
-}
-
 /** What one model is worth. */
 export interface ModelMeasures {
   /** Perplexity on the block samples. */

@@ -26,6 +26,11 @@ export function decimal(above: number, below: number, options: { orEqual?: boole
   };
 }
 
+/** Parses `10%` or `10`, above 0. */
+export function percent(text: string): number {
+  return decimal(0, Infinity)(text.trim().replace(/\s*%$/, ""));
+}
+
 /** Parses `a:b:c`, or `auto`. */
 export function distribution(text: string): readonly [number, number, number] | "auto" {
   if (text === "auto") return text;

@@ -17,7 +17,7 @@ import {
   quantizeOption,
 } from "./export_formats.ts";
 import { BACKEND_HELP } from "./open_backend.ts";
-import { decimal, distribution, wholeNumber } from "./options.ts";
+import { decimal, distribution, percent, wholeNumber } from "./options.ts";
 import { userPath } from "./paths.ts";
 import { exportFlags } from "./prune_export.ts";
 
@@ -30,6 +30,8 @@ export interface PruneOptions {
   readonly attentionGroup?: number;
   readonly search?: string;
   readonly fastWithout?: string;
+  readonly heldOut?: string;
+  readonly maxPplIncrease?: number;
   readonly calibration?: string;
   readonly calibrationWidth?: string;
   readonly samples?: number;
@@ -90,6 +92,15 @@ export function addPruneOptions(command: Command): Command {
     )
     .option("--calibration-width <path>", "other text for channels and heads (default: the same)")
     .option(
+      "--held-out <path>",
+      "text that decides nothing, to measure on after every step (default: Moby Dick, at the end only)",
+    )
+    .option(
+      "--max-ppl-increase <percent>",
+      "end before perplexity rises by more, on the text of --held-out, else on the calibration text",
+      percent,
+    )
+    .option(
       "--samples <n>",
       "samples for blocks (default: 256; 24 for the embedded model)",
       wholeNumber(1),
@@ -119,7 +130,7 @@ export function addPruneOptions(command: Command): Command {
     .option("--overwrite", "replace an earlier run in --out")
     .option(
       "--plan <file>",
-      "apply a saved lopper_plan.json or pruning_config.json, without a search",
+      "apply a lopper_plan.json, a pruning_config.json, or a run's folder (with --ratio: a part of it), without a search",
     )
     .option("--dry-run", "say what would be done and how long it takes, write nothing")
     .option("--best-effort", "when the ratio cannot be reached, go as far as it does")
@@ -136,6 +147,9 @@ Examples:
   lopper prune --resume --out ./smol-10              after a power cut or Ctrl-C
   lopper prune --resume --out ./smol-10 --ratio 20   goes on from 10 % to 20 %
   lopper prune ./SmolLM2-135M --plan ./smol-10/lopper_plan.json --out ./again
+  lopper prune ./SmolLM2-135M --plan ./smol-20 --ratio 15 --out ./smol-15
+                                                     a part of that run, without a search
+  lopper prune ./SmolLM2-135M --ratio 40 --held-out notes.txt --max-ppl-increase 10%
 `,
     );
 }
@@ -185,6 +199,8 @@ export function resolveFlags(
     batchTokens: saved?.batchTokens ?? DEFAULT_BATCH_TOKENS,
     bestEffort: options.bestEffort ?? saved?.bestEffort ?? false,
     export: exportFlags(options, saved?.export),
+    heldOut: absolute(options.heldOut ?? saved?.heldOut ?? null),
+    maxPplIncrease: options.maxPplIncrease ?? saved?.maxPplIncrease ?? null,
   };
 }
 

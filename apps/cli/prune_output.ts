@@ -1,11 +1,16 @@
 import type { Backend } from "@lopper/backends";
-import { countParameters, type ModelSpec, type RunFlags, type RunRecord } from "@lopper/core";
+import {
+  countParameters,
+  type EarlyStop,
+  type ModelSpec,
+  type RunFlags,
+  type RunRecord,
+} from "@lopper/core";
 import type { Scorer } from "@lopper/importance";
 import type { Model } from "@lopper/model-io";
 import { type Picker, rehearse, type SearchPolicy } from "@lopper/search";
 import type { RunTexts } from "./calibrate.ts";
 import type { Decision } from "./decide.ts";
-import type { TextSample } from "./finish.ts";
 import {
   describeQuantised,
   formatBytes,
@@ -39,8 +44,8 @@ export function describeStart(
 }
 
 /** The table with which a run closes. */
-export function describeResult(record: RunRecord, out: string, sample: TextSample | null): string {
-  const { parameters, bytes, perplexity, blockTokens } = record;
+export function describeResult(record: RunRecord, out: string): string {
+  const { parameters, bytes, perplexity, blockTokens, sample } = record;
   const row = (
     what: string,
     { dense, pruned }: { dense: number; pruned: number },
@@ -65,6 +70,7 @@ export function describeResult(record: RunRecord, out: string, sample: TextSampl
   } else {
     lines.push("  plan applied without a search");
   }
+  if (record.stopped) lines.push(`  ${describeStop(record.stopped)}`);
   // Records from before there were quantised sources lack the field.
   if (record.quantised) lines.push(`  ${describeQuantised(record.quantised)}`);
   const { name, engine, threads } = record.backend;
@@ -72,7 +78,8 @@ export function describeResult(record: RunRecord, out: string, sample: TextSampl
     `  ${formatSeconds(record.wallSeconds)} on ${name} (${engine}, ${threads} threads)`,
     `  written to ${out}`,
   );
-  if (sample) {
+  // Records from before it was kept lack it.
+  if (sample.prompt !== "") {
     lines.push(
       "",
       `  "${sample.prompt} …"`,
@@ -81,6 +88,13 @@ export function describeResult(record: RunRecord, out: string, sample: TextSampl
     );
   }
   return lines.join("\n");
+}
+
+function describeStop({ limit, on, increase, ratio }: EarlyStop): string {
+  const rise = increase === null ? "beyond any number" : `by ${increase.toFixed(1)} %`;
+  return `ended early: the next step, to ${
+    ratio.toFixed(2)
+  } %, would raise perplexity on the ${on} text ${rise}, and ${limit} % is allowed`;
 }
 
 /** What a search would do, from a rehearsal and one measured forward pass. */

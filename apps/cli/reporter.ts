@@ -1,4 +1,4 @@
-import type { SearchEvent, Step } from "@lopper/search";
+import type { MeasureEvent, SearchEvent, Step } from "@lopper/search";
 // @ts-types="@types/cli-progress"
 import { Format, Presets, SingleBar } from "cli-progress";
 import { formatPerplexity, formatSeconds } from "./format.ts";
@@ -77,6 +77,8 @@ class TerminalReporter implements Reporter {
       console.error(`warning: ${event.message}`);
     } else if (event.type === "step") {
       if (!event.resumed) this.say(describeStep(event.step));
+    } else if (event.type === "measure") {
+      if (!event.resumed) this.say(describeMeasure(event));
     } else {
       const { stage, ratio, done, total } = event;
       this.#draw(
@@ -130,6 +132,13 @@ class TerminalReporter implements Reporter {
       this.#bar.update(done, { text, left });
     }
   }
+}
+
+function describeMeasure({ measure: { on, steps }, perplexity }: MeasureEvent): string {
+  const text = on === "held_out" ? "held-out text" : "calibration text";
+  return `          ${text}${steps === 0 ? ", dense model" : ""}: perplexity ${
+    formatPerplexity(perplexity)
+  }`;
 }
 
 function describeStep({ step, taken, ppl, ratio }: Step): string {

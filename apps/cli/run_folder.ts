@@ -6,25 +6,19 @@ import {
   UsageError,
   VERSION,
 } from "@lopper/core";
+import { parseRunRecord, runRecordToJson } from "@lopper/model-io";
 import { AppendFile, FileSink, writeTextFileAtomically } from "@lopper/model-io/files";
 import {
   type Evidence,
   type History,
+  type Measure,
   parseJournal,
   type Step,
   toJournalLine,
 } from "@lopper/search";
 import { join } from "node:path";
 import { entriesOfOut } from "./out_entries.ts";
-
-/** Files that a run writes into its folder besides the checkpoint. */
-const FILES = {
-  settings: "settings.json",
-  journal: "journal.jsonl",
-  plan: "lopper_plan.json",
-  published: "pruning_config.json",
-  record: "run.json",
-} as const;
+import { FILES } from "./run_files.ts";
 
 /** Everything of a checkpoint or a run that may stand in a folder from an earlier run and would contradict a new one. */
 const WRITTEN_BY_LOPPER =
@@ -96,14 +90,17 @@ export class RunFolder {
 
   /** The record of a finished run, or null; that of a run which is being extended does not count. */
   async record(): Promise<RunRecord | null> {
+    const file = join(this.path, FILES.record);
+    let text;
     try {
-      const record: RunRecord = JSON.parse(await Deno.readTextFile(join(this.path, FILES.record)));
-      const extended = this.settings !== null && this.settings.flags.ratio > record.flags.ratio;
-      return extended ? null : record;
+      text = await Deno.readTextFile(file);
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return null;
-      throw new ResumeError(`${join(this.path, FILES.record)} is damaged: ${error}`);
+      throw error;
     }
+    const record = parseRunRecord(text, file);
+    const extended = this.settings !== null && this.settings.flags.ratio > record.flags.ratio;
+    return extended ? null : record;
   }
 
   /**
@@ -133,7 +130,7 @@ export class RunFolder {
     await this.#clear();
   }
 
-  async append(entry: Step | Evidence): Promise<void> {
+  async append(entry: Step | Evidence | Measure): Promise<void> {
     await this.#journal!.appendLine(toJournalLine(entry));
   }
 
@@ -151,7 +148,7 @@ export class RunFolder {
   }
 
   writeRecord(record: RunRecord): Promise<void> {
-    return this.writeText(FILES.record, JSON.stringify(record, null, 2) + "\n");
+    return this.writeText(FILES.record, runRecordToJson(record));
   }
 
   /** Removes the result of an earlier part of the run, so that files of two results never stand side by side. */
@@ -201,6 +198,7 @@ const NOT_DECIDING: readonly string[] = [
   "model",
   "calibration",
   "calibrationWidth",
+  "heldOut",
   "bestEffort",
   "earlierRatios",
   "export",
@@ -212,6 +210,7 @@ function checkSameSettings(before: RunSettings, now: RunSettings, path: string) 
     ["the model", s.modelDigest],
     ["the block calibration text", s.calibrationDigest.block],
     ["the width calibration text", s.calibrationDigest.width],
+    ["the held-out text", s.heldOutDigest ?? null],
     ["the backend", s.backend],
     ...Object.entries(s.flags)
       .filter(([flag]) => !NOT_DECIDING.includes(flag))

@@ -92,6 +92,9 @@ export class InsufficientMemoryError extends LopperError {
 /** A journal or run folder that cannot be continued. */
 export class ResumeError extends LopperError {}
 
+/** A folder that holds no run of Lopper, or a damaged one. */
+export class RunFolderError extends LopperError {}
+
 /** An export that cannot be made as asked, or that does not compute what its source computes. */
 export class ExportError extends LopperError {}
 

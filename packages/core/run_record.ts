@@ -1,3 +1,5 @@
+import type { BlockKind, LayerSpec } from "./model_spec.ts";
+
 /** What a run depended on: with the same values the search decides the same. */
 export interface RunSettings {
   readonly kind: "lopper-run-settings";
@@ -5,6 +7,8 @@ export interface RunSettings {
   readonly version: string;
   readonly modelDigest: string;
   readonly calibrationDigest: { readonly block: string; readonly width: string };
+  /** Of the text that every step is measured on, where there is one. */
+  readonly heldOutDigest?: string;
   /** Engine that scored, e.g. "cpu". */
   readonly backend: string;
   /** Command-line settings, with defaults filled in. */
@@ -33,6 +37,10 @@ export interface RunFlags {
   /** Tokens that run through a block together at most; fewer than usual where memory was short. */
   readonly batchTokens: number;
   readonly bestEffort: boolean;
+  /** Full path of text to measure every step on, or null for none. */
+  readonly heldOut: string | null;
+  /** Rise of the perplexity over the dense model's, in per cent, at which the search ends; null for none. */
+  readonly maxPplIncrease: number | null;
   /** What the result is exported as when the run ends, or null. It decides nothing. */
   readonly export: ExportFlags | null;
 }
@@ -48,6 +56,45 @@ export interface ExportFlags {
 export interface DenseAndPruned {
   readonly dense: number;
   readonly pruned: number;
+}
+
+/** One step of a finished run, with what is left after it. */
+export interface FrontierStep {
+  readonly stage: string;
+  /** What went: a whole block, or a part of one. */
+  readonly kind: BlockKind | "mlp_channels" | "attention_heads";
+  readonly layer: number;
+  /** Intermediate or query channels that are left of the block. */
+  readonly width: number;
+  /** Channels of the MLP, or KV groups of the attention, that went: ascending, as the checkpoint counts them. */
+  readonly removed: readonly number[];
+  /** Published pruning ratio, in per cent. */
+  readonly ratio: number;
+  /** Stored parameters that are left. */
+  readonly parameters: number;
+  /** On the samples that the step was scored on. */
+  readonly perplexity: number;
+  /** On the text of --held-out; null where there is none, or where it is not finite. */
+  readonly heldOut: number | null;
+}
+
+/** Where and why a search ended before its target. */
+export interface EarlyStop {
+  /** Rise of the perplexity that was allowed, in per cent of the dense model's. */
+  readonly limit: number;
+  /** Text on which the rise was taken. */
+  readonly on: "held-out" | "calibration";
+  /** Rise that the next step would have meant, in per cent; null where it is not finite. */
+  readonly increase: number | null;
+  /** Pruning ratio that the next step would have meant, in per cent. */
+  readonly ratio: number;
+}
+
+/** How the two models continue the same words. */
+export interface TextSample {
+  readonly prompt: string;
+  readonly dense: string;
+  readonly pruned: string;
 }
 
 /** run.json: everything that a finished run depended on, decided and measured. */
@@ -87,4 +134,10 @@ export interface RunRecord {
   readonly blockTokens: { readonly spent: number; readonly full: number };
   readonly wallSeconds: number;
   readonly steps: number;
+  /** The steps in their order; the first of them make the smaller ratios of the run. */
+  readonly frontier: readonly FrontierStep[];
+  readonly stopped: EarlyStop | null;
+  /** Shapes of the layers before and after. */
+  readonly layers: { readonly dense: readonly LayerSpec[]; readonly pruned: readonly LayerSpec[] };
+  readonly sample: TextSample;
 }

@@ -9,6 +9,7 @@ import {
 } from "@lopper/core";
 import type { Scorer } from "@lopper/importance";
 import { type Candidate, type CandidateName, nameOf } from "./candidate.ts";
+import { Gauge, type Measure, type MeasureEvent } from "./gauge.ts";
 import type { Picker } from "./picker.ts";
 import type { SampleKind, SearchPolicy, Stage } from "./policy.ts";
 import { rehearse } from "./reach.ts";
@@ -39,9 +40,11 @@ export interface ScoredCandidate extends CandidateName {
 export interface History {
   readonly steps: readonly Step[];
   readonly evidence: readonly Evidence[];
+  readonly measures: readonly Measure[];
 }
 
 export type SearchEvent =
+  | MeasureEvent
   | { readonly type: "step"; readonly step: Step; readonly resumed: boolean }
   /** To be recorded before the search goes on. */
   | { readonly type: "evidence"; readonly evidence: Evidence }
@@ -63,6 +66,9 @@ export interface SearchResult {
   /** Removed blocks, in the order of removal. */
   readonly removalOrder: readonly BlockRef[];
   readonly steps: readonly Step[];
+  readonly measures: readonly Measure[];
+  /** The step at which perplexity rose too far, and by what share; it is not among the steps. */
+  readonly beyond: { readonly step: Step; readonly increase: number } | null;
 }
 
 export interface SearchOptions {
@@ -76,6 +82,15 @@ export interface SearchOptions {
   readonly history?: History;
   /** End where the candidates end instead of failing below the target. */
   readonly bestEffort?: boolean;
+  /** Scores text that decides nothing: the dense model, and what every step leaves, are measured on it. */
+  readonly heldOut?: Scorer;
+  /**
+   * End before the step that raises perplexity by more than this share of the dense model's: on the held-out text where
+   * there is one, else on the samples of the step's stage.
+   */
+  readonly maxIncrease?: number;
+  /** Hears of work inside a measure, between two batches; may throw to stop. */
+  readonly onMeasuring?: () => void;
   /** Forget block inputs after every step: what trunk reuse saves can be measured so. */
   readonly withoutReuse?: boolean;
 }
@@ -93,7 +108,7 @@ export async function* greedySearch(
   options: SearchOptions,
 ): AsyncGenerator<SearchEvent, SearchResult> {
   const { scorers, picker } = options;
-  const history = options.history ?? { steps: [], evidence: [] };
+  const history = options.history ?? { steps: [], evidence: [], measures: [] };
   const evidence = Map.groupBy(history.evidence, ({ step }) => step);
   const measure = (): Cost => ({
     blockTokens: options.blockTokens(),
@@ -106,8 +121,23 @@ export async function* greedySearch(
   let workDone = 0;
   let trunkNll: SequenceNll | null = null;
   let lastStage: Stage | null = null;
+  const measures: Measure[] = [];
+  let beyond: SearchResult["beyond"] = null;
+  const gauge = new Gauge({
+    scorers,
+    heldOut: options.heldOut,
+    maxIncrease: options.maxIncrease,
+    dense: spec.layers,
+    recorded: history.measures,
+    measure,
+    onWork: options.onMeasuring,
+  });
+  for await (const event of gauge.start()) {
+    measures.push(event.measure);
+    yield event;
+  }
 
-  for (const stage of policy.stages) {
+  search: for (const stage of policy.stages) {
     const scorer = scorers[stage.samples];
     if (lastStage && lastStage.samples !== stage.samples) {
       scorers[lastStage.samples].release();
@@ -164,6 +194,17 @@ export async function* greedySearch(
       const step = describe(spec, stage, taken, scores, number, update.value);
       const recorded = history.steps[number];
       if (recorded) checkSameDecision(recorded, step);
+      yield { type: "step", step: recorded ?? step, resumed: recorded !== undefined };
+      const gauging = gauge.after(number + 1, taken.layers, stage.samples, step.ppl);
+      let measured = await gauging.next();
+      for (; !measured.done; measured = await gauging.next()) {
+        measures.push(measured.value.measure);
+        yield measured.value;
+      }
+      if (gauge.exceeds(measured.value)) {
+        beyond = { step: recorded ?? step, increase: measured.value };
+        break search;
+      }
       layers = taken.layers;
       ratio = step.ratio;
       trunkNll = scores.nll(update.value);
@@ -172,19 +213,19 @@ export async function* greedySearch(
       if (options.withoutReuse) scorer.release();
       if (taken.width === 0) removalOrder.push({ layer: taken.layer, kind: taken.kind });
       steps.push(recorded ?? step);
-      yield { type: "step", step: recorded ?? step, resumed: recorded !== undefined };
     }
   }
   for (const scorer of Object.values(scorers)) scorer.release();
-  if (history.steps.length > steps.length) {
+  const decided = steps.length + (beyond ? 1 : 0);
+  if (history.steps.length > decided) {
     throw new ResumeError(
-      `the journal has ${history.steps.length} steps and this search ends after ${steps.length}; it belongs to another target`,
+      `the journal has ${history.steps.length} steps and this search ends after ${decided}; it belongs to another target`,
     );
   }
-  if (ratio < policy.target && !options.bestEffort) {
+  if (ratio < policy.target && !beyond && !options.bestEffort) {
     throw new UnreachableTargetError(policy.target, ratio, "no candidates are left");
   }
-  return { layers, ratio, removalOrder, steps };
+  return { layers, ratio, removalOrder, steps, measures, beyond };
 }
 
 function describe(

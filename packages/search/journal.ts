@@ -1,5 +1,6 @@
 import { ResumeError } from "@lopper/core";
 import { z } from "zod";
+import type { Measure } from "./gauge.ts";
 import type { History, Step } from "./greedy.ts";
 import type { Evidence } from "./scores.ts";
 
@@ -45,9 +46,16 @@ const evidenceSchema: z.ZodType<Evidence> = z.discriminatedUnion("type", [
     cost,
   }),
 ]);
+const measureSchema: z.ZodType<Measure> = z.strictObject({
+  type: z.literal("measure"),
+  steps: count,
+  on: z.enum(["held_out", "block", "width"]),
+  nll: z.array(lossy),
+  cost,
+});
 
 /** One line of journal.jsonl, without the line end. A number that is not finite is written as null. */
-export function toJournalLine(entry: Step | Evidence): string {
+export function toJournalLine(entry: Step | Evidence | Measure): string {
   return JSON.stringify(entry);
 }
 
@@ -58,6 +66,7 @@ export function toJournalLine(entry: Step | Evidence): string {
 export function parseJournal(lines: readonly string[], file: string): History {
   const steps: Step[] = [];
   const evidence: Evidence[] = [];
+  const measures: Measure[] = [];
   lines.forEach((line, i) => {
     let json: unknown;
     try {
@@ -67,14 +76,20 @@ export function parseJournal(lines: readonly string[], file: string): History {
         cause: error,
       });
     }
-    const isStep = (json as { type?: unknown } | null)?.type === "step";
-    const result = isStep ? stepSchema.safeParse(json) : evidenceSchema.safeParse(json);
+    const type = (json as { type?: unknown } | null)?.type;
+    const schema = type === "step"
+      ? stepSchema
+      : type === "measure"
+      ? measureSchema
+      : evidenceSchema;
+    const result = (schema as z.ZodType<Step | Measure | Evidence>).safeParse(json);
     if (!result.success) {
       const { path, message } = result.error.issues[0];
       throw new ResumeError(`${file}, line ${i + 1}: at ${path.join(".")}: ${message}`);
     }
     if (result.data.type === "step") steps.push(result.data);
+    else if (result.data.type === "measure") measures.push(result.data);
     else evidence.push(result.data);
   });
-  return { steps, evidence };
+  return { steps, evidence, measures };
 }

@@ -1,6 +1,7 @@
 import { ResumeError } from "@lopper/core";
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import type { Measure } from "./gauge.ts";
 import type { Step } from "./greedy.ts";
 import { parseJournal, toJournalLine } from "./journal.ts";
 import type { Evidence } from "./scores.ts";
@@ -53,14 +54,23 @@ const evidence = fc.oneof(
   }, { noNullPrototype: true }),
 ) as fc.Arbitrary<Evidence>;
 
+const measure = fc.record({
+  type: fc.constant("measure"),
+  steps: fc.nat(),
+  on: fc.constantFrom("held_out", "block", "width"),
+  nll: fc.array(lossy, { maxLength: 5 }),
+  cost,
+}, { noNullPrototype: true }) as fc.Arbitrary<Measure>;
+
 Deno.test("journal: every entry comes back from its line as it was", () => {
   fc.assert(
-    fc.property(fc.array(fc.oneof(step, evidence), { maxLength: 6 }), (entries) => {
+    fc.property(fc.array(fc.oneof(step, evidence, measure), { maxLength: 6 }), (entries) => {
       const lines = entries.map(toJournalLine);
       assert.ok(lines.every((line) => !line.includes("\n")));
       assert.deepEqual(parseJournal(lines, "journal.jsonl"), {
         steps: entries.filter(({ type }) => type === "step"),
-        evidence: entries.filter(({ type }) => type !== "step"),
+        evidence: entries.filter(({ type }) => type !== "step" && type !== "measure"),
+        measures: entries.filter(({ type }) => type === "measure"),
       });
     }),
     { numRuns: 200, seed: SEED },
@@ -97,6 +107,7 @@ Deno.test("journal: what belongs to no step, or lacks something of one, is refus
   refused({ candidates: [{ kind: "mlp", layer: 1, width: 0, ppl: "x" }] }, /candidates\.0/);
   refused({ type: "scores" }, /line 1: at type/);
   refused({ type: "score" }, /line 1: at of/);
+  refused({ type: "measure" }, /line 1: at steps/);
   const score = { type: "score", step: 0, of: "trunk", sequences: [1], nll: [2, 3] };
   assert.throws(
     () => parseJournal([JSON.stringify({ ...score, cost: { blockTokens: 1, seconds: 1 } })], "j"),

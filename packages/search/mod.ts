@@ -1,5 +1,7 @@
 export * from "./candidate.ts";
 export * from "./exhaustive.ts";
+export * from "./frontier.ts";
+export * from "./gauge.ts";
 export * from "./greedy.ts";
 export * from "./journal.ts";
 export * from "./picker.ts";

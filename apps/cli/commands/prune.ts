@@ -27,7 +27,6 @@ import {
   measureWritten,
   type ModelMeasures,
   SAMPLE_PROMPT,
-  type TextSample,
   writeResult,
 } from "../finish.ts";
 import { describeExport } from "../export_record.ts";
@@ -75,6 +74,9 @@ async function openRun(
   if (options.plan !== undefined && options.resume) {
     throw new UsageError("--plan is applied in one go; instead of --resume, pass --overwrite");
   }
+  if (options.plan !== undefined && options.maxPplIncrease !== undefined) {
+    throw new UsageError("--max-ppl-increase ends a search, and --plan has none; leave out one");
+  }
   const folder = await RunFolder.open(out, options.dryRun ? { overwrite: true } : options);
   const finished = options.resume ? await folder.record() : null;
   if (finished && folder.settings && options.ratio! < finished.flags.ratio) {
@@ -87,8 +89,7 @@ async function openRun(
     reporter.say(`${out} is finished already`);
     const exports = exportFlags(options, finished.flags.export);
     await checkPlace(exports, out, options);
-    const finish = { record: finished, sample: null, exports };
-    await conclude({ ...finish, out, options, reporter, interruption });
+    await conclude({ record: finished, exports, out, options, reporter, interruption });
     return;
   }
   const saved = folder.settings ?? undefined;
@@ -124,7 +125,6 @@ async function openRun(
 /** Where a run ends that was not only a rehearsal. */
 interface Finish {
   readonly record: RunRecord;
-  readonly sample: TextSample | null;
   readonly exports: ExportFlags | null;
 }
 
@@ -137,17 +137,16 @@ interface Concluding extends Finish {
 
 /** Exports the result if that was asked for, and reports: the result, too, where its export fails. */
 async function conclude(run: Concluding) {
-  const { out, record, sample, exports: flags, reporter } = run;
+  const { out, record, exports: flags, reporter } = run;
   let exported: Exported | null = null;
   try {
     if (flags) exported = await exportResult({ ...run, flags });
   } finally {
-    const text = describeResult(record, out, sample);
+    const text = describeResult(record, out);
     reporter.result(
       {
         out,
         ...record,
-        ...(sample && { sample }),
         ...(exported && { export: { out: exported.path, ...exported.record } }),
       },
       exported ? `${text}\n\n${describeExport(exported.record, exported.path)}` : text,
@@ -189,6 +188,7 @@ async function prune(run: Run): Promise<Finish | null> {
     version: VERSION,
     modelDigest: digest,
     calibrationDigest: { block: texts.block.digest, width: texts.width.digest },
+    ...(flags.heldOut !== null && { heldOutDigest: texts.heldOut.digest }),
     backend: backend.description.name,
     flags,
   };
@@ -206,7 +206,9 @@ async function prune(run: Run): Promise<Finish | null> {
   reporter.stop();
 
   const { name, engine, threads } = backend.description;
-  const earlier = folder.history.steps.reduce((sum, { seconds }) => sum + seconds, 0);
+  const { steps, measures } = folder.history;
+  const earlier = steps.reduce((sum, { seconds }) => sum + seconds, 0) +
+    measures.reduce((sum, { cost }) => sum + cost.seconds, 0);
   const record: RunRecord = {
     kind: "lopper-run",
     schema: 1,
@@ -226,20 +228,20 @@ async function prune(run: Run): Promise<Finish | null> {
       calibration: { dense: dense.calibration, pruned: pruned.calibration },
       heldOut: { dense: dense.heldOut, pruned: pruned.heldOut },
     },
-    blockTokens: {
-      spent: decision.steps.reduce((sum, { blockTokens }) => sum + blockTokens.spent, 0),
-      full: decision.steps.reduce((sum, { blockTokens }) => sum + blockTokens.full, 0),
-    },
+    blockTokens: decision.blockTokens,
     wallSeconds: earlier + (performance.now() - run.started) / 1000,
-    steps: decision.steps.length,
-  };
-  const sample = {
-    prompt: SAMPLE_PROMPT,
-    dense: dense.continuation,
-    pruned: pruned.continuation,
+    steps: policy ? decision.frontier.length : 0,
+    frontier: decision.frontier,
+    stopped: decision.stopped,
+    layers: { dense: model.spec.layers, pruned: decision.layers },
+    sample: {
+      prompt: SAMPLE_PROMPT,
+      dense: dense.continuation,
+      pruned: pruned.continuation,
+    },
   };
   await folder.writeRecord(record);
-  return { record, sample, exports: flags.export };
+  return { record, exports: flags.export };
 }
 
 /** What may be held in memory while the run goes on. @throws {InsufficientMemoryError} when it cannot. */
@@ -287,7 +289,7 @@ async function decide(
     block: openScorer(searching, texts.block, flags, cacheBytes),
     width: openScorer(searching, texts.width, flags, cacheBytes),
   };
-  const fromFile = () => decisionFromFile(options.plan!, model, modelDigest, order);
+  const fromFile = () => decisionFromFile(options.plan!, model, modelDigest, order, options.ratio);
   if (options.dryRun) {
     const now = () => performance.now();
     const dry = policy && await rehearseRun(model, policy, pickerOf(flags), scorers, now);
@@ -309,7 +311,8 @@ async function decide(
   if (policy) {
     await folder.begin(settings);
     const onEvent = reporter.search.bind(reporter);
-    const parts = { model, modelDigest, flags, policy, order, scorers, folder };
+    const heldOut = flags.heldOut === null ? null : texts.heldOut;
+    const parts = { model, modelDigest, flags, policy, order, scorers, heldOut, folder };
     decision = await search({ ...parts, decoder: searching, onEvent, check: run.check });
   } else {
     decision = await fromFile();

@@ -1,0 +1,63 @@
+import { RunFolderError, type RunRecord } from "@lopper/core";
+import { parseRunRecord } from "@lopper/model-io";
+import { AppendFile } from "@lopper/model-io/files";
+import { join } from "node:path";
+
+/** Files that a run writes into its folder besides the checkpoint. */
+export const FILES = {
+  settings: "settings.json",
+  journal: "journal.jsonl",
+  plan: "lopper_plan.json",
+  published: "pruning_config.json",
+  record: "run.json",
+} as const;
+
+/** Far more than a run of a thousand layers writes. */
+const MAX_RECORD_BYTES = 256 * 1024 * 1024;
+
+/**
+ * The record of the finished run in a folder.
+ * @throws {RunFolderError} when there is none, or a damaged one.
+ */
+export async function readRecord(folder: string): Promise<RunRecord> {
+  const file = join(folder, FILES.record);
+  let size;
+  try {
+    ({ size } = await Deno.stat(file));
+  } catch (error) {
+    throw isMissing(error) ? await explainMissing(folder, error) : error;
+  }
+  if (size > MAX_RECORD_BYTES) {
+    throw new RunFolderError(
+      `${file} has ${size} bytes and a record at most ${MAX_RECORD_BYTES}; it is not one of Lopper's`,
+    );
+  }
+  return parseRunRecord(await Deno.readTextFile(file), file);
+}
+
+/** The complete lines of a run's journal, or null where there is none. */
+export async function readJournalLines(folder: string): Promise<readonly string[] | null> {
+  const { lines, tornTail } = await AppendFile.readLines(join(folder, FILES.journal));
+  return lines.length === 0 && !tornTail ? null : lines;
+}
+
+async function explainMissing(folder: string, cause: unknown): Promise<RunFolderError> {
+  const names: string[] = [];
+  try {
+    for await (const { name } of Deno.readDir(folder)) names.push(name);
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+    const problem = error instanceof Deno.errors.NotFound
+      ? "there is no such folder"
+      : "this is a file, and a run is a folder";
+    return new RunFolderError(`${folder}: ${problem}`, { cause });
+  }
+  const problem = names.includes(FILES.settings)
+    ? `the run in it is not finished (prune --resume --out ${folder} finishes it)`
+    : `there is no ${FILES.record} in it, so it holds no run of Lopper`;
+  return new RunFolderError(`${folder}: ${problem}`, { cause });
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
+}

@@ -1,0 +1,110 @@
+import { RunFolderError, type RunRecord } from "@lopper/core";
+import assert from "node:assert/strict";
+import { parseRunRecord, runRecordToJson } from "./record_json.ts";
+
+const RECORD: RunRecord = {
+  kind: "lopper-run",
+  schema: 1,
+  version: "0.2.0",
+  modelDigest: "sha256:a",
+  prunedDigest: "sha256:b",
+  calibrationDigest: { block: "sha256:c", width: "sha256:d" },
+  heldOutDigest: "sha256:e",
+  flags: {
+    model: null,
+    ratio: 20,
+    preset: "multipruner",
+    distribution: "44:52:4",
+    mlpGroup: 64,
+    attentionGroup: 96,
+    search: "fast",
+    fastWithout: "",
+    earlierRatios: [5],
+    calibration: null,
+    calibrationWidth: null,
+    samples: 24,
+    widthSamples: 12,
+    seqLen: 256,
+    seed: 42,
+    batchTokens: 2048,
+    bestEffort: false,
+    heldOut: "/texts/held out.txt",
+    maxPplIncrease: 10,
+    export: null,
+  },
+  plan: null,
+  backend: { name: "cpu", engine: "onnxruntime-node", threads: 2 },
+  ratio: 20.5,
+  parameters: { dense: 100, pruned: 80 },
+  bytes: { dense: 200, pruned: 160 },
+  quantised: { Q4_0: 50 },
+  perplexity: { calibration: { dense: 10, pruned: 11 }, heldOut: { dense: 20, pruned: 23 } },
+  blockTokens: { spent: 10, full: 100 },
+  wallSeconds: 3.5,
+  steps: 2,
+  frontier: [
+    {
+      stage: "blocks",
+      kind: "mlp",
+      layer: 1,
+      width: 0,
+      removed: [],
+      ratio: 10,
+      parameters: 90,
+      perplexity: 10.5,
+      heldOut: 21,
+    },
+    {
+      stage: "mlp_channels",
+      kind: "mlp_channels",
+      layer: 0,
+      width: 6,
+      removed: [2, 3],
+      ratio: 20.5,
+      parameters: 80,
+      perplexity: 11,
+      heldOut: null,
+    },
+  ],
+  stopped: { limit: 10, on: "held-out", increase: 15, ratio: 25 },
+  layers: {
+    dense: [{ attention: { queryHeads: 2, kvHeads: 1 }, mlp: { intermediateSize: 8 } }],
+    pruned: [{ attention: { queryHeads: 2, kvHeads: 1 }, mlp: null }],
+  },
+  sample: { prompt: "The sea", dense: "was\nblue", pruned: 'was "the' },
+};
+
+Deno.test("run record: it is read as it was written, with a line for each step and layer", () => {
+  const json = runRecordToJson(RECORD);
+  assert.deepEqual(parseRunRecord(json, "run.json"), RECORD);
+  assert.deepEqual(JSON.parse(json), RECORD);
+  assert.equal(json.split("\n").filter((line) => line.includes('"stage"')).length, 2);
+  assert.ok(json.includes('"earlierRatios": [5]'));
+});
+
+Deno.test("run record: those of earlier versions have defaults, those of later ones keep what is theirs", () => {
+  const { frontier: _f, stopped: _s, layers: _l, sample: _t, ...old } = RECORD;
+  const { heldOut: _h, maxPplIncrease: _m, ...flags } = RECORD.flags;
+  const read = parseRunRecord(JSON.stringify({ ...old, flags, novelty: [1] }), "run.json");
+  assert.deepEqual([read.frontier, read.stopped, read.layers.dense], [[], null, []]);
+  assert.deepEqual([read.flags.heldOut, read.flags.maxPplIncrease], [null, null]);
+  assert.deepEqual((read as unknown as { novelty: unknown }).novelty, [1]);
+});
+
+Deno.test("run record: what is none, or a damaged one, is refused in one sentence", () => {
+  const refused = (text: string, message: RegExp) =>
+    assert.throws(() => parseRunRecord(text, "x/run.json"), (error) => {
+      assert.ok(error instanceof RunFolderError);
+      assert.match(error.message, message);
+      return true;
+    });
+  refused("{", /x\/run\.json is damaged: it is not JSON/);
+  refused("[1]", /x\/run\.json is not the record of a run of Lopper/);
+  refused("null", /not the record/);
+  refused('{"kind": "lopper-export", "schema": 1}', /not the record/);
+  refused(
+    JSON.stringify({ ...RECORD, frontier: [{ ...RECORD.frontier[0], layer: -1 }] }),
+    /x\/run\.json: at frontier\.0\.layer: /,
+  );
+  refused(JSON.stringify({ ...RECORD, steps: "two" }), /at steps: /);
+});

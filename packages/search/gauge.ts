@@ -1,0 +1,115 @@
+import type { LayerSpec } from "@lopper/core";
+import { perplexity, type Scorer } from "@lopper/importance";
+import type { SampleKind } from "./policy.ts";
+import type { Cost } from "./scores.ts";
+
+/** What a whole model was measured on: text that decides nothing, or the samples of a kind of stage. */
+export type MeasuredText = "held_out" | SampleKind;
+
+/** A whole model measured: one line of the journal. */
+export interface Measure {
+  readonly type: "measure";
+  /** Steps that were taken until then; 0 for the dense model. */
+  readonly steps: number;
+  readonly on: MeasuredText;
+  /** Mean NLL of each sequence, in nats per token. */
+  readonly nll: readonly number[];
+  readonly cost: Cost;
+}
+
+/** What the gauge has to say: a measure, and whether an earlier run had it already. */
+export interface MeasureEvent {
+  readonly type: "measure";
+  readonly measure: Measure;
+  readonly perplexity: number;
+  readonly resumed: boolean;
+}
+
+export interface GaugeOptions {
+  readonly scorers: Readonly<Record<SampleKind, Scorer>>;
+  /** Text to measure on before the first step and after each, or undefined for none. */
+  readonly heldOut: Scorer | undefined;
+  /** Rise of the perplexity over the dense model's, as a share of it, at which a search ends; undefined for none. */
+  readonly maxIncrease: number | undefined;
+  readonly dense: readonly LayerSpec[];
+  /** What an earlier run measured; it is believed. */
+  readonly recorded: readonly Measure[];
+  readonly measure: () => Cost;
+  /** Hears of work inside one measure; may throw to stop. */
+  readonly onWork: (() => void) | undefined;
+}
+
+/**
+ * Watches a search without deciding its steps: perplexity on held-out text after each, and whether it has risen too far.
+ * The rise is taken on the held-out text where there is one, else on the samples that the step was scored on.
+ */
+export class Gauge {
+  readonly #options: GaugeOptions;
+  readonly #dense = new Map<MeasuredText, number>();
+
+  constructor(options: GaugeOptions) {
+    this.#options = options;
+  }
+
+  /** Measures the dense model, where there is held-out text. */
+  async *start(): AsyncGenerator<MeasureEvent, void> {
+    if (this.#options.heldOut) yield* this.#denseOn("held_out");
+  }
+
+  /**
+   * Measures what a step leaves.
+   * @param steps taken, that one included.
+   * @param scored the perplexity of the step on its samples.
+   * @returns the rise over the dense model as a share of it, or null where there is no limit.
+   */
+  async *after(
+    steps: number,
+    layers: readonly LayerSpec[],
+    samples: SampleKind,
+    scored: number,
+  ): AsyncGenerator<MeasureEvent, number | null> {
+    const { heldOut, maxIncrease } = this.#options;
+    const now = heldOut ? yield* this.#measure(steps, "held_out", layers) : scored;
+    if (maxIncrease === undefined) return null;
+    return now / (yield* this.#denseOn(heldOut ? "held_out" : samples)) - 1;
+  }
+
+  /** Whether a rise is beyond the limit; one that is no number is. */
+  exceeds(increase: number | null): increase is number {
+    return increase !== null && !(increase <= this.#options.maxIncrease!);
+  }
+
+  async *#denseOn(on: MeasuredText): AsyncGenerator<MeasureEvent, number> {
+    const known = this.#dense.get(on);
+    if (known !== undefined) return known;
+    const value = yield* this.#measure(0, on, this.#options.dense);
+    this.#dense.set(on, value);
+    return value;
+  }
+
+  async *#measure(
+    steps: number,
+    on: MeasuredText,
+    layers: readonly LayerSpec[],
+  ): AsyncGenerator<MeasureEvent, number> {
+    const { scorers, heldOut, recorded, measure, onWork } = this.#options;
+    const earlier = recorded.find((line) => line.steps === steps && line.on === on);
+    if (earlier) {
+      const value = perplexity(earlier.nll);
+      yield { type: "measure", measure: earlier, perplexity: value, resumed: true };
+      return value;
+    }
+    const before = measure();
+    const scorer = on === "held_out" ? heldOut! : scorers[on];
+    const { sequenceNll } = await scorer.evaluate(layers, onWork);
+    const after = measure();
+    const cost = {
+      blockTokens: after.blockTokens - before.blockTokens,
+      seconds: after.seconds - before.seconds,
+    };
+    const value = perplexity(sequenceNll);
+    const line: Measure = { type: "measure", steps, on, nll: sequenceNll, cost };
+    yield { type: "measure", measure: line, perplexity: value, resumed: false };
+    return value;
+  }
+}

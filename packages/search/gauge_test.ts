@@ -1,0 +1,217 @@
+import { type LayerSpec, type ModelSpec, prunedSpec, ResumeError } from "@lopper/core";
+import type { Scorable, Score, Scorer } from "@lopper/importance";
+import { sourceOrder } from "@lopper/runtime";
+import assert from "node:assert/strict";
+import { exhaustive } from "./exhaustive.ts";
+import { frontierOf, planOfFrontier } from "./frontier.ts";
+import { greedySearch, type SearchEvent, type SearchResult } from "./greedy.ts";
+import { parseJournal, toJournalLine } from "./journal.ts";
+import { planFromLayers } from "./plan.ts";
+import { multiPruner } from "./policy.ts";
+
+const SPEC: ModelSpec = {
+  family: "llama",
+  hiddenSize: 8,
+  headDim: 4,
+  vocabSize: 11,
+  maxPositions: 64,
+  rmsNormEps: 1e-5,
+  tiedEmbeddings: true,
+  biases: { qkv: false, output: false, mlp: false },
+  qkNorm: false,
+  rope: { theta: 10_000, scaling: null },
+  slidingWindow: null,
+  eosTokenIds: [],
+  layers: Array.from({ length: 4 }, () => ({
+    attention: { queryHeads: 4, kvHeads: 2 },
+    mlp: { intermediateSize: 32 },
+  })),
+};
+
+/** What is gone: blocks count by their layer, widths by what they lost. */
+function gone(layers: readonly LayerSpec[]): number {
+  return layers.reduce(
+    (sum, { attention, mlp }, l) =>
+      sum + (attention ? 4 - attention.queryHeads : 4 + l) +
+      (mlp ? (32 - mlp.intermediateSize) / 8 : 4.5 + l),
+    0,
+  );
+}
+
+/** Perplexity grows by `rate` for everything that is gone; sequences differ a little. */
+class FakeScorer implements Scorer {
+  readonly tokens = 30;
+  readonly length = 10;
+  readonly batches = [[0, 1], [2]];
+  readonly keptBatches = 2;
+  evaluations = 0;
+  readonly #rate: number;
+  readonly #base: number;
+
+  constructor(rate: number, base = 2) {
+    this.#rate = rate;
+    this.#base = base;
+  }
+
+  fullCost = (layers: readonly LayerSpec[]) => layers.length;
+  favour() {}
+  release() {}
+
+  evaluate(layers: readonly LayerSpec[], onWork?: (tokens: number) => void): Promise<Score> {
+    this.evaluations += 1;
+    onWork?.(30);
+    const sequenceNll = [0, 1, 2].map((s) => this.#nll(layers, s));
+    return Promise.resolve({ perplexity: NaN, sequenceNll });
+  }
+
+  score(trunk: readonly LayerSpec[], candidate: Scorable | null, batch: number) {
+    const layers = candidate?.layers ?? trunk;
+    return Promise.resolve(this.batches[batch].map((s) => this.#nll(layers, s)));
+  }
+
+  #nll(layers: readonly LayerSpec[], sequence: number): number {
+    return this.#base + this.#rate * gone(layers) + 0.01 * sequence;
+  }
+}
+
+interface Outcome {
+  readonly result: SearchResult;
+  readonly events: readonly SearchEvent[];
+  /** What a journal would hold. */
+  readonly lines: readonly string[];
+  readonly heldOut: FakeScorer | undefined;
+  readonly scorer: FakeScorer;
+}
+
+async function search(
+  options: { heldOut?: FakeScorer; maxIncrease?: number; lines?: readonly string[] } = {},
+): Promise<Outcome> {
+  const scorer = new FakeScorer(0.004);
+  const policy = multiPruner(SPEC, {
+    ratio: 35,
+    // so that each of the three stages takes steps
+    distribution: [50, 30, 20],
+    mlpGroup: 8,
+    attentionGroup: 8,
+  });
+  const { heldOut, maxIncrease } = options;
+  const search = greedySearch(SPEC, policy, {
+    scorers: { block: scorer, width: scorer },
+    picker: exhaustive,
+    blockTokens: () => 0,
+    now: () => 0,
+    history: parseJournal(options.lines ?? [], "journal"),
+    heldOut,
+    maxIncrease,
+  });
+  const events: SearchEvent[] = [];
+  const lines = [...options.lines ?? []];
+  let event = await search.next();
+  for (; !event.done; event = await search.next()) {
+    const { value } = event;
+    events.push(value);
+    if (value.type === "evidence") lines.push(toJournalLine(value.evidence));
+    if (value.type === "step" && !value.resumed) lines.push(toJournalLine(value.step));
+    if (value.type === "measure" && !value.resumed) lines.push(toJournalLine(value.measure));
+  }
+  return { result: event.value, events, lines, heldOut, scorer };
+}
+
+Deno.test("gauge: held-out text is measured before the first step and after each, and decides nothing", async () => {
+  const plain = await search();
+  const heldOut = new FakeScorer(0.01, 3);
+  const watched = await search({ heldOut });
+  assert.deepEqual(watched.result.layers, plain.result.layers);
+  const { steps, measures } = watched.result;
+  assert.ok(steps.length > 3);
+  assert.deepEqual(measures.map(({ steps }) => steps), [...steps.keys(), steps.length]);
+  assert.ok(measures.every(({ on }) => on === "held_out"));
+  assert.deepEqual(plain.result.measures, []);
+  assert.equal(plain.scorer.evaluations, 0);
+
+  const frontier = frontierOf(SPEC, steps, measures, sourceOrder(SPEC));
+  let layers = SPEC.layers;
+  for (const [i, { heldOut, perplexity, ratio }] of frontier.entries()) {
+    layers = prunedSpec(SPEC, planOfFrontier(SPEC, "m", frontier.slice(0, i + 1))).layers;
+    assert.ok(Math.abs(Math.log(heldOut!) - (3.01 + 0.01 * gone(layers))) < 1e-9);
+    assert.deepEqual([perplexity, ratio], [steps[i].ppl, steps[i].ratio]);
+  }
+});
+
+Deno.test("gauge: a run that was cut off anywhere measures nothing twice, and ends the same", async () => {
+  const straight = await search({ heldOut: new FakeScorer(0.01, 3), maxIncrease: 0.2 });
+  for (let n = 0; n <= straight.lines.length; n++) {
+    const lines = straight.lines.slice(0, n);
+    const resumed = await search({ heldOut: new FakeScorer(0.01, 3), maxIncrease: 0.2, lines });
+    assert.deepEqual(resumed.lines, straight.lines, `cut off after ${n} lines`);
+    assert.deepEqual(resumed.result, straight.result);
+    const known = lines.filter((line) => line.includes('"measure"')).length;
+    const all = straight.lines.filter((line) => line.includes('"measure"')).length;
+    assert.equal(resumed.heldOut!.evaluations, all - known);
+  }
+});
+
+Deno.test("gauge: the search ends before the step that goes too far, and not one step sooner", async () => {
+  for (const heldOut of [undefined, new FakeScorer(0.01, 3)]) {
+    const rate = heldOut ? 0.01 : 0.004;
+    const rise = (layers: readonly LayerSpec[]) => Math.exp(rate * gone(layers)) - 1;
+    for (const maxIncrease of [0.05, 0.1, 0.15]) {
+      const { result, scorer } = await search({ heldOut, maxIncrease });
+      const { beyond, layers, steps } = result;
+      assert.ok(rise(layers) <= maxIncrease);
+      if (!beyond) continue;
+      assert.ok(beyond.increase > maxIncrease);
+      assert.equal(beyond.step.step, steps.length);
+      assert.ok(beyond.step.ratio > (steps.at(-1)?.ratio ?? 0));
+      // the dense model is measured once for each kind of samples at most
+      assert.ok(scorer.evaluations <= (heldOut ? 0 : 2));
+    }
+  }
+  const { result } = await search({ maxIncrease: 0.05 });
+  assert.ok(result.beyond);
+  const none = await search({ maxIncrease: 0.001 });
+  assert.deepEqual([none.result.steps.length, none.result.ratio], [0, 0]);
+});
+
+Deno.test("gauge: a perplexity that is no number is beyond every limit", async () => {
+  const overflowing = new FakeScorer(Infinity);
+  overflowing.evaluate = (layers) =>
+    Promise.resolve({ perplexity: NaN, sequenceNll: [gone(layers) > 0 ? NaN : 2] });
+  const { result } = await search({ heldOut: overflowing, maxIncrease: 1000 });
+  assert.equal(result.steps.length, 0);
+  assert.ok(Number.isNaN(result.beyond!.increase));
+});
+
+Deno.test("gauge: a journal that goes on behind the limit belongs to another search", async () => {
+  const { lines } = await search();
+  await assert.rejects(search({ maxIncrease: 0.02, lines }), ResumeError);
+});
+
+Deno.test("frontier: its first steps make the plan of a run that stopped there, in any order of units", async () => {
+  const { result } = await search();
+  // the same order for all layers: the last unit is the most important
+  const order = {
+    layers: sourceOrder(SPEC).layers.map(({ kvGroups, channels }) => ({
+      kvGroups: kvGroups!.toReversed(),
+      channels: channels!.toReversed(),
+    })),
+  };
+  const frontier = frontierOf(SPEC, result.steps, [], order);
+  assert.ok(frontier.some(({ removed }) => removed.length > 0));
+  const kinds = new Set(frontier.map(({ kind }) => kind));
+  assert.ok(kinds.has("mlp_channels") && kinds.has("attention_heads"));
+  assert.equal(frontier.at(-1)!.ratio, result.ratio);
+  const plan = planFromLayers(result.layers, order, {
+    modelDigest: "m",
+    removalOrder: result.removalOrder,
+  });
+  assert.deepEqual(planOfFrontier(SPEC, "m", frontier), plan);
+  let parameters = Infinity;
+  for (let n = 1; n <= frontier.length; n++) {
+    const part = planOfFrontier(SPEC, "m", frontier.slice(0, n));
+    prunedSpec(SPEC, part);
+    assert.ok(frontier[n - 1].parameters < parameters);
+    parameters = frontier[n - 1].parameters;
+  }
+  assert.deepEqual(planOfFrontier(SPEC, "m", []).removalOrder, []);
+});
