@@ -1,13 +1,14 @@
 import type { BackendDescription } from "@lopper/backends";
 import { InsufficientMemoryError, type ModelSpec, UsageError } from "@lopper/core";
 import { keptBytes } from "@lopper/importance";
-import { activationBytes, type WeightMemory } from "@lopper/runtime";
+import type { Model } from "@lopper/model-io";
+import { activationBytes, type WeightMemory, weightMemory } from "@lopper/runtime";
 import { formatBytes } from "./format.ts";
 
 /** Share of the free memory that a run takes without --memory. */
 const DEFAULT_SHARE = 0.6;
 /** What the process, the engine and its compiled graphs take before there is a model. */
-export const PROCESS_BYTES = 250e6;
+const PROCESS_BYTES = 250e6;
 /** Block inputs of the trunk, of the favoured candidate and of the one being scored. */
 const COPIES = 3;
 
@@ -74,34 +75,20 @@ export interface MemoryNeeds {
 export function planMemory(needs: MemoryNeeds, budget: number): MemoryPlan {
   const { spec, weights, length, backend } = needs;
   checkEngine(needs);
-  const scratch = Math.max(weights.largestBlock, weights.head);
   const most = Math.max(1, Math.floor(needs.batchTokens / length)) * length;
   for (
     let batchTokens = most;;
     batchTokens = Math.max(length, Math.floor(batchTokens / 2 / length) * length)
   ) {
     const inputs = keptBytes(spec, length, batchTokens);
-    const parts: [string, number][] = [
-      ["the process and its engine", PROCESS_BYTES],
-      ["the weights as they are in the checkpoint", weights.held],
-      ["one block or the head in float32", scratch],
-      [
-        `activations of ${batchTokens} tokens`,
-        engineCopies(backend) * activationBytes(spec, backend, { tokens: batchTokens, length }),
-      ],
+    const parts: readonly MemoryPart[] = [
+      ...partsOfRun(spec, weights, backend, { tokens: batchTokens, length }),
       [`the inputs of all blocks for ${batchTokens} tokens`, inputs],
     ];
-    const least = parts.reduce((sum, [, bytes]) => sum + bytes, 0);
+    const least = sumOf(parts);
     if (least > budget) {
       if (batchTokens > length && !needs.fixed) continue;
-      const list = parts.map(([what, bytes]) => `${what} ${formatBytes(bytes)}`).join(", ");
-      throw new InsufficientMemoryError(
-        `this run needs ${formatBytes(least)} of memory at least (${list}) and may take ${
-          formatBytes(budget)
-        }; give it more with --memory, or shorter sequences with --seq-len`,
-        least,
-        budget,
-      );
+      throw tooLittle("this run", parts, budget, "shorter sequences with --seq-len");
     }
     const left = budget - least;
     // Room for candidates' block inputs saves more than weights that need no expanding, and both more than a second batch.
@@ -115,8 +102,71 @@ export function planMemory(needs: MemoryNeeds, budget: number): MemoryPlan {
   }
 }
 
+/** What takes memory, and how many bytes. */
+type MemoryPart = readonly [what: string, bytes: number];
+
+/** What must be there for `tokens` tokens, sequences of `length` each, to run through a model. */
+function partsOfRun(
+  spec: ModelSpec,
+  weights: WeightMemory,
+  backend: BackendDescription,
+  run: { readonly tokens: number; readonly length: number },
+): readonly MemoryPart[] {
+  return [
+    ["the process and its engine", PROCESS_BYTES],
+    ["the weights as they are in the checkpoint", weights.held],
+    ["one block or the head in float32", Math.max(weights.largestBlock, weights.head)],
+    [
+      `activations of ${run.tokens} tokens`,
+      engineCopies(backend) * activationBytes(spec, backend, run),
+    ],
+  ];
+}
+
+function sumOf(parts: readonly MemoryPart[]): number {
+  return parts.reduce((sum, [, bytes]) => sum + bytes, 0);
+}
+
+function tooLittle(
+  what: string,
+  parts: readonly MemoryPart[],
+  budget: number,
+  otherwise: string,
+): InsufficientMemoryError {
+  const least = sumOf(parts);
+  const list = parts.map(([what, bytes]) => `${what} ${formatBytes(bytes)}`).join(", ");
+  return new InsufficientMemoryError(
+    `${what} needs ${formatBytes(least)} of memory at least (${list}) and may take ${
+      formatBytes(budget)
+    }; give it more with --memory, or ${otherwise}`,
+    least,
+    budget,
+  );
+}
+
+/**
+ * Bytes that weights may take which are half precision in the checkpoint and float32 in memory, for an evaluation with a
+ * budget for all.
+ * @throws {InsufficientMemoryError} with the figures, when the least does not fit.
+ */
+export function expandedWithin(
+  model: Model,
+  backend: BackendDescription,
+  run: { readonly tokens: number; readonly length: number },
+  budget: number,
+): number {
+  const weights = weightMemory(model);
+  const parts = partsOfRun(model.spec, weights, backend, run);
+  const least = sumOf(parts);
+  if (least > budget) {
+    throw tooLittle("this evaluation", parts, budget, "shorter windows with --seq-len");
+  }
+  // Weights in float32 take the place of their halves.
+  return Math.min(weights.expanded, 2 * (budget - least));
+}
+
 /** An engine with a memory of its own holds copies of what it is fed. */
-export function engineCopies({ memoryLimitBytes }: BackendDescription): number {
+function engineCopies({ memoryLimitBytes }: BackendDescription): number {
   return memoryLimitBytes === null ? 1 : 1.5;
 }
 

@@ -1,4 +1,4 @@
-import { countParameters, type LayerSpec, type ModelSpec, pruningRatio } from "@lopper/core";
+import { countParameters, type LayerSpec, pruningRatio } from "@lopper/core";
 import type { Scorable, Scorer } from "@lopper/importance";
 import assert from "node:assert/strict";
 import { exhaustive } from "./exhaustive.ts";
@@ -8,25 +8,9 @@ import type { Picker } from "./picker.ts";
 import { competition } from "./policy.ts";
 import { Race } from "./race.ts";
 import { largestReachableRatio } from "./reach.ts";
+import { tinySpec } from "./testing/tiny_spec.ts";
 
-const SPEC: ModelSpec = {
-  family: "llama",
-  hiddenSize: 8,
-  headDim: 4,
-  vocabSize: 11,
-  maxPositions: 64,
-  rmsNormEps: 1e-5,
-  tiedEmbeddings: true,
-  biases: { qkv: false, output: false, mlp: false },
-  qkNorm: false,
-  rope: { theta: 10_000, scaling: null },
-  slidingWindow: null,
-  eosTokenIds: [],
-  layers: Array.from({ length: 6 }, () => ({
-    attention: { queryHeads: 4, kvHeads: 2 },
-    mlp: { intermediateSize: 32 },
-  })),
-};
+const SPEC = tinySpec(6);
 const OPTIONS = { ratio: 30, mlpGroup: 2, attentionGroup: 8 };
 
 const parametersOf = (layers: readonly LayerSpec[]) =>

@@ -1,4 +1,4 @@
-import { type LayerSpec, type ModelSpec, prunedSpec, ResumeError } from "@lopper/core";
+import { type LayerSpec, prunedSpec, ResumeError } from "@lopper/core";
 import type { Scorable, Score, Scorer } from "@lopper/importance";
 import { sourceOrder } from "@lopper/runtime";
 import assert from "node:assert/strict";
@@ -8,25 +8,9 @@ import { greedySearch, type SearchEvent, type SearchResult } from "./greedy.ts";
 import { parseJournal, toJournalLine } from "./journal.ts";
 import { planFromLayers } from "./plan.ts";
 import { multiPruner } from "./policy.ts";
+import { tinySpec } from "./testing/tiny_spec.ts";
 
-const SPEC: ModelSpec = {
-  family: "llama",
-  hiddenSize: 8,
-  headDim: 4,
-  vocabSize: 11,
-  maxPositions: 64,
-  rmsNormEps: 1e-5,
-  tiedEmbeddings: true,
-  biases: { qkv: false, output: false, mlp: false },
-  qkNorm: false,
-  rope: { theta: 10_000, scaling: null },
-  slidingWindow: null,
-  eosTokenIds: [],
-  layers: Array.from({ length: 4 }, () => ({
-    attention: { queryHeads: 4, kvHeads: 2 },
-    mlp: { intermediateSize: 32 },
-  })),
-};
+const SPEC = tinySpec(4);
 
 /** What is gone: blocks count by their layer, widths by what they lost. */
 function gone(layers: readonly LayerSpec[]): number {

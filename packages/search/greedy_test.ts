@@ -1,4 +1,4 @@
-import { type LayerSpec, type ModelSpec, ResumeError, UnreachableTargetError } from "@lopper/core";
+import { type LayerSpec, ResumeError, UnreachableTargetError } from "@lopper/core";
 import type { Scorable, Score, Scorer } from "@lopper/importance";
 import assert from "node:assert/strict";
 import fc from "fast-check";
@@ -8,25 +8,9 @@ import { parseJournal, toJournalLine } from "./journal.ts";
 import type { Picker } from "./picker.ts";
 import { multiPruner, PRESETS } from "./policy.ts";
 import { Race } from "./race.ts";
+import { tinySpec } from "./testing/tiny_spec.ts";
 
-const SPEC: ModelSpec = {
-  family: "llama",
-  hiddenSize: 8,
-  headDim: 4,
-  vocabSize: 11,
-  maxPositions: 64,
-  rmsNormEps: 1e-5,
-  tiedEmbeddings: true,
-  biases: { qkv: false, output: false, mlp: false },
-  qkNorm: false,
-  rope: { theta: 10_000, scaling: null },
-  slidingWindow: null,
-  eosTokenIds: [],
-  layers: Array.from({ length: 4 }, () => ({
-    attention: { queryHeads: 4, kvHeads: 2 },
-    mlp: { intermediateSize: 32 },
-  })),
-};
+const SPEC = tinySpec(4);
 
 /** NLL of a sequence under a candidate, or under the trunk (null). */
 type Judge = (

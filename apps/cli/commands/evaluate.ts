@@ -18,7 +18,6 @@ import { Decoder, LaidOutWeights, ResidentDecoder, sourceOrder } from "@lopper/r
 import { Command } from "commander";
 import { join } from "node:path";
 import { EvaluationLog, type ModelLog } from "../evaluation_log.ts";
-import { expandedWithin } from "../evaluation_memory.ts";
 import { describeEvaluation } from "../evaluation_output.ts";
 import {
   type AskedTask,
@@ -29,7 +28,7 @@ import {
   TASK_GROUPS,
 } from "../evaluation_tasks.ts";
 import { interruptible } from "../interrupt.ts";
-import { memoryBudget } from "../memory.ts";
+import { expandedWithin, memoryBudget } from "../memory.ts";
 import { BACKEND_HELP, openUserBackend } from "../open_backend.ts";
 import { openUserModel } from "../open_model.ts";
 import { wholeNumber } from "../options.ts";
