@@ -33,6 +33,8 @@ import {
   type SearchEvent,
   type SearchPolicy,
   type SearchResult,
+  uniformCompetition,
+  uniformPruner,
 } from "@lopper/search";
 import { distribution } from "./options.ts";
 import { userPath } from "./paths.ts";
@@ -58,9 +60,12 @@ export interface Decision {
  */
 export function policyOf(model: Model, flags: RunFlags): SearchPolicy {
   const shares = distribution(flags.distribution);
+  const [staged, competing] = flags.uniform
+    ? [uniformPruner, uniformCompetition]
+    : [multiPruner, competition];
   const policy = shares === "auto"
-    ? competition(model.spec, flags)
-    : multiPruner(model.spec, { ...flags, distribution: shares });
+    ? competing(model.spec, flags)
+    : staged(model.spec, { ...flags, distribution: shares });
   const reachable = largestReachableRatio(model.spec, policy);
   if (reachable < flags.ratio && !flags.bestEffort && flags.earlierRatios.length === 0) {
     throw new UnreachableTargetError(

@@ -55,17 +55,22 @@ function replacing(out: string, { overwrite, resume, dryRun }: PruneOptions): Re
  */
 export async function checkExport(
   flags: ExportFlags | null,
-  { model, out, options }: { model: Model; out: string; options: PruneOptions },
+  { model, out, options, uniform }: {
+    model: Model;
+    out: string;
+    options: PruneOptions;
+    uniform: boolean;
+  },
 ): Promise<void> {
   if (!flags) return;
   await checkPlace(flags, out, options);
   const format = EXPORT_FORMATS[flags.format];
-  // What a plan leaves is not known here.
-  const parts = options.plan === undefined ? format.refusesDiffering?.(model) : null;
+  // What a plan leaves is not known here, and --uniform leaves layers alike.
+  const parts = options.plan === undefined && !uniform ? format.refusesDiffering?.(model) : null;
   if (parts) {
     throw new UsageError(
       `--export ${flags.format} does not go with this model: it has ${parts}, which ${format.readers} computes ` +
-        "where all layers are alike only, and pruning makes them differ; choose safetensors or onnx",
+        "where all layers are alike only, and pruning makes them differ; choose safetensors or onnx, or prune --uniform",
     );
   }
   await format.check?.(model);

@@ -47,6 +47,7 @@ export interface PruneOptions {
   readonly plan?: string;
   readonly dryRun?: boolean;
   readonly bestEffort?: boolean;
+  readonly uniform?: boolean;
   readonly json?: boolean;
   readonly export?: string;
   readonly dtype?: ExportDType;
@@ -67,6 +68,10 @@ export function addPruneOptions(command: Command): Command {
     .option(
       "--distribution <a:b:c>",
       "shares of blocks, MLP channels and heads (default: 44:52:4); auto: they compete by loss per parameter",
+    )
+    .option(
+      "--uniform",
+      "keep all layers alike, for programs that know such models only: whole layers go, and channels and heads of all layers",
     )
     .option(
       "--mlp-group <n>",
@@ -142,6 +147,7 @@ Examples:
   lopper prune                                       the embedded model, 20 % smaller
   lopper prune ./SmolLM2-135M --ratio 10 --out ./smol-10
   lopper prune ./SmolLM2-135M --preset blockpruner --calibration notes.txt
+  lopper prune ./SmolLM2-135M --uniform              layers stay alike: a plain llama, a little smaller
   lopper prune model.gguf --ratio 20                 the result is a folder, in F16
   lopper prune model.gguf --export gguf --quantize q8_0   and a GGUF file beside it
   lopper prune --resume --out ./smol-10              after a power cut or Ctrl-C
@@ -198,6 +204,7 @@ export function resolveFlags(
     seed: options.seed ?? saved?.seed ?? 42,
     batchTokens: saved?.batchTokens ?? DEFAULT_BATCH_TOKENS,
     bestEffort: options.bestEffort ?? saved?.bestEffort ?? false,
+    uniform: options.uniform ?? saved?.uniform ?? false,
     export: exportFlags(options, saved?.export),
     heldOut: absolute(options.heldOut ?? saved?.heldOut ?? null),
     maxPplIncrease: options.maxPplIncrease ?? saved?.maxPplIncrease ?? null,

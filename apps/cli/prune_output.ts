@@ -37,7 +37,9 @@ export function describeStart(
   return `${title}: ${
     formatCount(countParameters(model.spec).total)
   } parameters, to lose ${flags.ratio} % ` +
-    `(${flags.preset}, ${flags.distribution}), on ${name} (${engine}, ${threads} threads)\n` +
+    `(${flags.preset}, ${flags.distribution}${
+      flags.uniform ? ", layers alike" : ""
+    }), on ${name} (${engine}, ${threads} threads)\n` +
     quantised +
     `calibration: ${drawn.block} samples, ${tokens(block)} for blocks; ` +
     `${drawn.width} samples, ${tokens(width)} for channels and heads`;

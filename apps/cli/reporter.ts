@@ -147,6 +147,9 @@ function describeStep({ step, taken, ppl, ratio }: Step): string {
     mlp: `MLP of layer ${taken.layer} removed`,
     mlp_channels: `MLP of layer ${taken.layer} cut to ${taken.width} channels`,
     attention_heads: `attention of layer ${taken.layer} cut to ${taken.width} query channels`,
+    layer: `layer ${taken.layer} removed`,
+    all_mlp_channels: `MLPs of all layers cut to ${taken.width} channels`,
+    all_attention_heads: `attention of all layers cut to ${taken.width} query channels`,
   }[taken.kind];
   return `step ${String(step + 1).padStart(3)}: ${what}, perplexity ${formatPerplexity(ppl)}, ${
     ratio.toFixed(2)

@@ -100,6 +100,11 @@ export function replaceLayer(
   return layers.map((layer, i) => i === index ? { ...layer, ...change } : layer);
 }
 
+/** The numbers of the layers that have a block left. */
+export function layersWithBlocks(layers: readonly LayerSpec[]): readonly number[] {
+  return layers.flatMap(({ attention, mlp }, layer) => attention || mlp ? [layer] : []);
+}
+
 /** True when every layer has both blocks and the same widths, so that a plain config describes the model. */
 export function isUniform(layers: readonly LayerSpec[]): boolean {
   const first = layers[0];

@@ -37,6 +37,8 @@ export interface RunFlags {
   /** Tokens that run through a block together at most; fewer than usual where memory was short. */
   readonly batchTokens: number;
   readonly bestEffort: boolean;
+  /** All layers stay alike. */
+  readonly uniform: boolean;
   /** Full path of text to measure every step on, or null for none. */
   readonly heldOut: string | null;
   /** Rise of the perplexity over the dense model's, in per cent, at which the search ends; null for none. */
@@ -61,13 +63,22 @@ export interface DenseAndPruned {
 /** One step of a finished run, with what is left after it. */
 export interface FrontierStep {
   readonly stage: string;
-  /** What went: a whole block, or a part of one. */
-  readonly kind: BlockKind | "mlp_channels" | "attention_heads";
+  /** What went: a whole block or layer, or a part of one block or of those of all layers. */
+  readonly kind:
+    | BlockKind
+    | "mlp_channels"
+    | "attention_heads"
+    | "layer"
+    | "all_mlp_channels"
+    | "all_attention_heads";
+  /** Where that was; the first of the layers where it was in all of them. */
   readonly layer: number;
   /** Intermediate or query channels that are left of the block. */
   readonly width: number;
   /** Channels of the MLP, or KV groups of the attention, that went: ascending, as the checkpoint counts them. */
   readonly removed: readonly number[];
+  /** What went in each layer, where that was in all of them and `removed` is empty. */
+  readonly removedByLayer?: readonly (readonly number[])[];
   /** Published pruning ratio, in per cent. */
   readonly ratio: number;
   /** Stored parameters that are left. */

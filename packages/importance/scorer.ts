@@ -1,10 +1,16 @@
-import { blockIndex, type BlockKind, headCostInBlocks, type LayerSpec } from "@lopper/core";
+import {
+  blockAt,
+  blockIndex,
+  type BlockKind,
+  headCostInBlocks,
+  type LayerSpec,
+} from "@lopper/core";
 import { blockCount, type Decoder, forwardFrom, type Stream } from "@lopper/runtime";
 import { batchNumbers, type BatchOptions, forwardCost, sequencesPerBatch } from "./batches.ts";
 import type { CalibrationSet } from "./calibration.ts";
 import { nextTokens, perplexity, sequenceMeans } from "./perplexity.ts";
 
-/** What is scored: the layers that would remain, and the one block in which they differ from the current plan. */
+/** What is scored: the layers that would remain, and the first block in which they differ from the current plan. */
 export interface Scorable {
   readonly layers: readonly LayerSpec[];
   readonly layer: number;
@@ -44,8 +50,9 @@ export interface Scorer {
     batch: number,
   ): Promise<readonly number[]>;
   /**
-   * How far a candidate moves the output of the block that it changes, relative to the residual stream there: the mean
-   * over a batch's tokens of ‖h′ − h‖² / ‖h‖². It costs at most that one block. Not every scorer can tell.
+   * How far a candidate moves the output of the last block that it changes, relative to the residual stream there: the
+   * mean over a batch's tokens of ‖h′ − h‖² / ‖h‖². It runs the blocks from the first changed one to the last, which as a
+   * rule is one block. Not every scorer can tell.
    */
   perturbation?(
     trunk: readonly LayerSpec[],
@@ -171,10 +178,13 @@ export class SuffixScorer implements Scorer {
     candidate: Scorable,
     batch: number,
   ): Promise<number> {
-    const block = blockIndex(candidate);
-    const output = await this.#input(trunk, block + 1, batch);
-    const input = await this.#input(trunk, block, batch);
-    const moved = await this.#decoder.runBlock(block, candidate.layers, input);
+    const first = blockIndex(candidate);
+    const end = lastDifference(trunk, candidate.layers) + 1;
+    const output = await this.#input(trunk, end, batch);
+    let moved = await this.#input(trunk, first, batch);
+    for (let block = first; block < end; block++) {
+      moved = await this.#decoder.runBlock(block, candidate.layers, moved);
+    }
     return meanSquaredChange(output.data, moved.data, this.#decoder.spec.hiddenSize);
   }
 
@@ -259,9 +269,19 @@ function meanSquaredChange(before: Float32Array, after: Float32Array, size: numb
 
 /** The first block in which two plans of one model differ; the number of blocks when they are the same. */
 function firstDifference(a: readonly LayerSpec[], b: readonly LayerSpec[]): number {
-  for (let layer = 0; layer < a.length; layer++) {
-    if (a[layer].attention?.kvHeads !== b[layer].attention?.kvHeads) return 2 * layer;
-    if (a[layer].mlp?.intermediateSize !== b[layer].mlp?.intermediateSize) return 2 * layer + 1;
-  }
+  for (let block = 0; block < blockCount(a); block++) if (differs(block, a, b)) return block;
   return blockCount(a);
+}
+
+/** The last such block; −1 when they are the same. */
+function lastDifference(a: readonly LayerSpec[], b: readonly LayerSpec[]): number {
+  for (let block = blockCount(a) - 1; block >= 0; block--) if (differs(block, a, b)) return block;
+  return -1;
+}
+
+function differs(block: number, a: readonly LayerSpec[], b: readonly LayerSpec[]): boolean {
+  const { layer, kind } = blockAt(block);
+  return kind === "attention"
+    ? a[layer].attention?.kvHeads !== b[layer].attention?.kvHeads
+    : a[layer].mlp?.intermediateSize !== b[layer].mlp?.intermediateSize;
 }

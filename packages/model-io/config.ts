@@ -226,6 +226,22 @@ export function plainConfig(source: Readonly<Record<string, unknown>>): Record<s
   };
 }
 
+/** A config.json for some of the layers that it describes, in their order. */
+export function configOfLayers(
+  source: Readonly<Record<string, unknown>>,
+  kept: readonly number[],
+): Record<string, unknown> {
+  const { layer_types, max_window_layers } = source;
+  return {
+    ...source,
+    num_hidden_layers: kept.length,
+    ...(Array.isArray(layer_types) && { layer_types: kept.map((layer) => layer_types[layer]) }),
+    ...(typeof max_window_layers === "number" && {
+      max_window_layers: kept.filter((layer) => layer < max_window_layers).length,
+    }),
+  };
+}
+
 /**
  * The config.json of a model whose layers were changed. A uniform model gets a plain config; otherwise the key `lopper`
  * lists the shape of every layer, and the plain keys keep the dense model's values.

@@ -3,11 +3,14 @@ import {
   DTYPE_BYTES,
   groupSize,
   isUniform,
+  layersWithBlocks,
   type ModelSpec,
   prunedSpec,
   type PrunePlan,
+  withLayers,
 } from "@lopper/core";
-import { prunedConfig } from "./config.ts";
+import { configOfLayers, prunedConfig } from "./config.ts";
+import { blockTensorName } from "./families/family.ts";
 import type { Model, Weight } from "./model.ts";
 import { copyCompanions, type OpenSink, writeFile, writeJson, writeText } from "./output.ts";
 import { planShards, type TensorEntry, writeSafetensors } from "./safetensors/writer.ts";
@@ -32,8 +35,7 @@ export async function writePrunedModel(
   open: OpenSink,
   options: { maxShardBytes?: number } = {},
 ): Promise<WrittenModel> {
-  const spec = prunedSpec(model.spec, plan);
-  const entries = prunedTensors(model, plan);
+  const { spec, config, entries } = withoutEmptyLayers(model, plan);
   const { shards, indexJson } = planShards(entries, options.maxShardBytes);
   const files: string[] = [];
   for (const shard of shards) {
@@ -45,12 +47,35 @@ export async function writePrunedModel(
     files.push("model.safetensors.index.json");
   }
   files.push(...await copyCompanions(model.folder, open));
-  await writeJson(open, "config.json", prunedConfig(model.config, spec, isUniform(spec.layers)));
+  await writeJson(open, "config.json", prunedConfig(config, spec, isUniform(spec.layers)));
   files.push("config.json");
   return { spec, files, weightBytes: entries.reduce((sum, e) => sum + byteLength(e), 0) };
 }
 
-/** The tensors that remain, lazily. @throws {PlanError} when the plan does not fit the model. */
+/**
+ * What is to be written. Where layers that lost both blocks are all in which the model's layers differ, they are gone and
+ * those behind them move up, so that a plain model with fewer layers is left; elsewhere layers keep their places.
+ */
+function withoutEmptyLayers(model: Model, plan: PrunePlan) {
+  const spec = prunedSpec(model.spec, plan);
+  const { config } = model;
+  const entries = prunedTensors(model, plan);
+  const kept = layersWithBlocks(spec.layers);
+  const layers = kept.map((layer) => spec.layers[layer]);
+  if (kept.length === spec.layers.length || !isUniform(layers)) return { spec, config, entries };
+  const names = new Map(model.weights.map(({ role, tensor }) => {
+    if (role.part !== "attention" && role.part !== "mlp") return [tensor.name, tensor.name];
+    const ref = { layer: kept.indexOf(role.layer), kind: role.part };
+    return [tensor.name, blockTensorName(model.family.tensorNames, ref, role.weight)];
+  }));
+  return {
+    spec: withLayers(spec, layers),
+    config: configOfLayers(config, kept),
+    entries: entries.map((entry) => ({ ...entry, name: names.get(entry.name)! })),
+  };
+}
+
+/** The tensors that remain, lazily, under the names that they have in the model. @throws {PlanError} when the plan does not fit the model. */
 export function prunedTensors(model: Model, plan: PrunePlan): readonly TensorEntry[] {
   prunedSpec(model.spec, plan);
   return model.weights.flatMap((weight) => prunedTensor(model, plan, weight) ?? []);

@@ -130,7 +130,16 @@ for (const family of FAMILIES) {
         async (plan, maxShardBytes) => {
           const { written, files, folder } = await write(model, plan, maxShardBytes);
           const pruned = await openModel(folder);
-          assert.deepEqual(pruned.spec, prunedSpec(model.spec, plan));
+          const { layers } = prunedSpec(model.spec, plan);
+          const left = layers.filter(({ attention, mlp }) => attention || mlp);
+          // What is uniform without its empty layers is a plain model of fewer.
+          const moves = isUniform(left);
+          assert.deepEqual(pruned.spec, { ...model.spec, layers: moves ? left : layers });
+          const place = (name: string) =>
+            name.replace(/^(model\.layers\.)(\d+)/, (_, start, layer) => {
+              const before = layers.slice(0, Number(layer));
+              return start + before.filter((l) => !moves || l.attention || l.mlp).length;
+            });
           assert.deepEqual(written.spec, pruned.spec);
           assert.equal(written.weightBytes, pruned.weightBytes);
           assert.equal(written.files.at(-1), "config.json");
@@ -138,13 +147,14 @@ for (const family of FAMILIES) {
           for (const { tensor: { name, shape, dtype } } of model.weights) {
             const part = keptPart(model.spec, plan, name, shape);
             if (!part) continue;
-            expected.add(name);
-            const got = pruned.store.tensors.get(name);
+            const stored = place(name);
+            expected.add(stored);
+            const got = pruned.store.tensors.get(stored);
             assert.ok(got, name);
             assert.equal(got.dtype, dtype);
             assert.deepEqual(got.shape, part.map((a) => a.length).slice(0, shape.length), name);
             const want = gather(await model.store.readBytes(name), dtype, shape[1] ?? 1, part);
-            assert.ok(sameBytes(await pruned.store.readBytes(name), want), name);
+            assert.ok(sameBytes(await pruned.store.readBytes(stored), want), name);
           }
           assert.deepEqual(new Set(pruned.store.tensors.keys()), expected);
           const config = JSON.parse(new TextDecoder().decode(files["config.json"]));
@@ -223,6 +233,25 @@ Deno.test("pruned model: equal layers give a plain config, unequal ones the key 
     layers.map(() => ({ intermediate_size: 1 })),
   );
   model.close();
+});
+
+Deno.test("pruned model: whole layers that are gone leave a plain config of fewer, per-layer keys included", async () => {
+  for (const family of ["llama-mha", "qwen2", "qwen3"]) {
+    const model = await open(family);
+    const { layers, ...rest } = densePlan(model.spec, DIGEST);
+    const plan: PrunePlan = {
+      ...rest,
+      layers: layers.map((layer, i) => i === 1 ? { attention: "removed", mlp: "removed" } : layer),
+    };
+    const config = { ...model.config, layer_types: layers.map((_, i) => `type ${i}`) };
+    const { folder } = await write({ ...model, config: { ...config, max_window_layers: 2 } }, plan);
+    const found = JSON.parse(new TextDecoder().decode(await folder.readBytes("config.json", 1e6)));
+    assert.equal(found.lopper, undefined);
+    assert.equal(found.num_hidden_layers, layers.length - 1);
+    assert.deepEqual(found.layer_types, config.layer_types.filter((_, i) => i !== 1), family);
+    assert.equal(found.max_window_layers, 1);
+    model.close();
+  }
 });
 
 Deno.test("pruned model: the tokenizer's and generation files go along unchanged, others stay behind", async () => {

@@ -16,10 +16,19 @@ const layers = z.array(z.looseObject({
 })).max(MOST);
 const frontier = z.array(z.looseObject({
   stage: z.string().max(100),
-  kind: z.enum(["attention", "mlp", "mlp_channels", "attention_heads"]),
+  kind: z.enum([
+    "attention",
+    "mlp",
+    "mlp_channels",
+    "attention_heads",
+    "layer",
+    "all_mlp_channels",
+    "all_attention_heads",
+  ]),
   layer: count,
   width: count,
   removed: z.array(count).max(MOST),
+  removedByLayer: z.array(z.array(count).max(MOST)).max(MOST).optional(),
   ratio: z.number(),
   parameters: count,
   perplexity: lossy,
@@ -53,6 +62,7 @@ const recordSchema = z.looseObject({
     seed: count,
     batchTokens: count,
     bestEffort: z.boolean(),
+    uniform: z.boolean().default(false),
     heldOut: text.nullable().default(null),
     maxPplIncrease: z.number().nullable().default(null),
     export: z.looseObject({ format: text, dtype: text.nullable(), quantize: text.nullable() })

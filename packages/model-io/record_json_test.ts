@@ -28,6 +28,7 @@ const RECORD: RunRecord = {
     seed: 42,
     batchTokens: 2048,
     bestEffort: false,
+    uniform: false,
     heldOut: "/texts/held out.txt",
     maxPplIncrease: 10,
     export: null,

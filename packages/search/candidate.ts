@@ -1,20 +1,35 @@
 import {
+  BLOCK_KINDS,
   type BlockKind,
+  type BlockRef,
   groupSize,
   type LayerSpec,
   type ModelSpec,
   replaceLayer,
 } from "@lopper/core";
 
-/** The three dimensions of MultiPruner; blocks come in two kinds. */
-export type CandidateKind = "attention" | "mlp" | "mlp_channels" | "attention_heads";
+/**
+ * The three dimensions of MultiPruner; blocks come in two kinds. What keeps all layers alike has kinds of its own: a whole
+ * layer, and channels or heads of all layers at once.
+ */
+export const CANDIDATE_KINDS = [
+  "attention",
+  "mlp",
+  "mlp_channels",
+  "attention_heads",
+  "layer",
+  "all_mlp_channels",
+  "all_attention_heads",
+] as const;
+export type CandidateKind = typeof CANDIDATE_KINDS[number];
 
 /** The current plan with one block, one channel group or one head group less. */
 export interface Candidate {
-  /** "attention" and "mlp" remove the block, the others narrow it. */
+  /** "attention", "mlp" and "layer" remove what they name, the others narrow it. */
   readonly candidateKind: CandidateKind;
+  /** Where it changes; the first of the layers where that is in all of them. */
   readonly layer: number;
-  /** The block that changes. */
+  /** The first block that changes. */
   readonly kind: BlockKind;
   /** Channels left after it: intermediate channels, or query channels; 0 for a removed block. */
   readonly width: number;
@@ -31,6 +46,19 @@ export interface CandidateName {
 
 export function nameOf({ candidateKind, layer, width }: Candidate): CandidateName {
   return { kind: candidateKind, layer, width };
+}
+
+/** The blocks that a candidate removes. */
+export function removedBlocks({ kind, layer }: CandidateName): readonly BlockRef[] {
+  switch (kind) {
+    case "attention":
+    case "mlp":
+      return [{ layer, kind }];
+    case "layer":
+      return BLOCK_KINDS.map((kind) => ({ layer, kind }));
+    default:
+      return [];
+  }
 }
 
 /** Every attention block still present, in layer order, then every MLP block still present. */
@@ -88,4 +116,48 @@ export function headCandidates(
       layers: narrower,
     }];
   });
+}
+
+/** Every layer that is present, as long as another one is. */
+export function layerCandidates(layers: readonly LayerSpec[]): readonly Candidate[] {
+  const present = layers.flatMap(({ attention, mlp }, layer) => attention && mlp ? [layer] : []);
+  return present.length < 2 ? [] : present.map((layer): Candidate => ({
+    candidateKind: "layer",
+    layer,
+    kind: "attention",
+    width: 0,
+    layers: replaceLayer(layers, layer, { attention: null, mlp: null }),
+  }));
+}
+
+/** All MLPs cut to `width` channels; the layers that are present are alike. */
+export function allChannelsCandidate(layers: readonly LayerSpec[], width: number): Candidate {
+  return {
+    candidateKind: "all_mlp_channels",
+    layer: layers.findIndex(({ mlp }) => mlp),
+    kind: "mlp",
+    width,
+    layers: layers.map((layer) =>
+      layer.mlp ? { ...layer, mlp: { intermediateSize: width } } : layer
+    ),
+  };
+}
+
+/** All attentions cut to `queryHeads`, whole KV groups; the layers that are present are alike. */
+export function allHeadsCandidate(
+  spec: ModelSpec,
+  layers: readonly LayerSpec[],
+  queryHeads: number,
+): Candidate {
+  return {
+    candidateKind: "all_attention_heads",
+    layer: layers.findIndex(({ attention }) => attention),
+    kind: "attention",
+    width: queryHeads * spec.headDim,
+    layers: layers.map((layer) => {
+      if (!layer.attention) return layer;
+      const kvHeads = queryHeads / groupSize(layer.attention);
+      return { ...layer, attention: { queryHeads, kvHeads } };
+    }),
+  };
 }

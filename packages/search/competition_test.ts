@@ -118,7 +118,7 @@ Deno.test("competition: a run that was cut off anywhere decides the same from it
 
 Deno.test("competition: weights are nats for a per cent of the dense parameters", () => {
   const [stage] = competition(SPEC, OPTIONS).stages;
-  for (const candidate of stage.candidates(SPEC.layers)) {
+  for (const candidate of stage.candidates(SPEC.layers, stage.bound)) {
     const gone = parametersOf(SPEC.layers) - parametersOf(candidate.layers);
     const weight = stage.weight!(candidate, SPEC.layers);
     assert.ok(Math.abs(weight * gone / parametersOf(SPEC.layers) - 0.01) < 1e-15);

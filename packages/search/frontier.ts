@@ -1,8 +1,10 @@
 import {
+  type BlockKind,
   type BlockRef,
   countParameters,
   densePlan,
   type FrontierStep,
+  groupSize,
   type LayerSpec,
   type ModelSpec,
   type PrunePlan,
@@ -10,7 +12,7 @@ import {
 } from "@lopper/core";
 import { perplexity } from "@lopper/importance";
 import type { UnitOrder } from "@lopper/runtime";
-import type { CandidateName } from "./candidate.ts";
+import { type CandidateName, removedBlocks } from "./candidate.ts";
 import type { Measure } from "./gauge.ts";
 import type { Step } from "./greedy.ts";
 
@@ -27,23 +29,16 @@ export function frontierOf(
 ): readonly FrontierStep[] {
   let layers = spec.layers;
   return steps.map(({ stage, taken, ppl, ratio }, i): FrontierStep => {
-    const { kind, layer, width } = taken;
-    const before = layers[layer];
-    layers = replaceLayer(layers, layer, narrowed(spec, before, taken));
-    const after = layers[layer];
-    const { channels, kvGroups } = order.layers[layer];
-    const removed = kind === "mlp_channels"
-      ? (channels ?? []).slice(width, before.mlp!.intermediateSize)
-      : kind === "attention_heads"
-      ? (kvGroups ?? []).slice(after.attention!.kvHeads, before.attention!.kvHeads)
-      : [];
+    const before = layers;
+    layers = narrowed(spec, before, taken);
+    const went = (layer: number) => unitsBetween(before[layer], layers[layer], order.layers[layer]);
+    const everywhere = taken.kind === "all_mlp_channels" || taken.kind === "all_attention_heads";
     const heldOut = measures.find(({ steps, on }) => steps === i + 1 && on === "held_out");
     return {
       stage,
-      kind,
-      layer,
-      width,
-      removed: removed.toSorted((a, b) => a - b),
+      ...taken,
+      removed: everywhere ? [] : went(taken.layer),
+      ...(everywhere && { removedByLayer: layers.map((_, layer) => went(layer)) }),
       ratio,
       parameters: countParameters(spec, layers).total,
       perplexity: ppl,
@@ -52,14 +47,50 @@ export function frontierOf(
   });
 }
 
-/** What a candidate leaves of its layer. */
-function narrowed(spec: ModelSpec, { attention }: LayerSpec, taken: CandidateName) {
-  const { kind, width } = taken;
-  if (kind === "attention" || kind === "mlp") return { [kind]: null };
-  if (kind === "mlp_channels") return { mlp: { intermediateSize: width } };
-  const queryHeads = width / spec.headDim;
-  const groupSize = attention!.queryHeads / attention!.kvHeads;
-  return { attention: { queryHeads, kvHeads: queryHeads / groupSize } };
+/** What a candidate leaves. */
+function narrowed(
+  spec: ModelSpec,
+  layers: readonly LayerSpec[],
+  { kind, layer, width }: CandidateName,
+): readonly LayerSpec[] {
+  const heads = ({ attention }: LayerSpec) => {
+    const queryHeads = width / spec.headDim;
+    return { attention: { queryHeads, kvHeads: queryHeads / groupSize(attention!) } };
+  };
+  const channels = { mlp: { intermediateSize: width } };
+  switch (kind) {
+    case "attention":
+    case "mlp":
+      return replaceLayer(layers, layer, { [kind]: null });
+    case "layer":
+      return replaceLayer(layers, layer, { attention: null, mlp: null });
+    case "mlp_channels":
+      return replaceLayer(layers, layer, channels);
+    case "attention_heads":
+      return replaceLayer(layers, layer, heads(layers[layer]));
+    case "all_mlp_channels":
+      return layers.map((shape) => shape.mlp ? { ...shape, ...channels } : shape);
+    case "all_attention_heads":
+      return layers.map((shape) => shape.attention ? { ...shape, ...heads(shape) } : shape);
+  }
+}
+
+/** Units that a narrower layer has lost, ascending; none where a block is removed, which says it all. */
+function unitsBetween(
+  before: LayerSpec,
+  after: LayerSpec,
+  { channels, kvGroups }: UnitOrder["layers"][number],
+): readonly number[] {
+  const lost = (units: readonly number[] | null, from: number, to: number) =>
+    (units ?? []).slice(from, to);
+  return [
+    ...after.mlp && before.mlp
+      ? lost(channels, after.mlp.intermediateSize, before.mlp.intermediateSize)
+      : [],
+    ...after.attention && before.attention
+      ? lost(kvGroups, after.attention.kvHeads, before.attention.kvHeads)
+      : [],
+  ].sort((a, b) => a - b);
 }
 
 /**
@@ -73,17 +104,26 @@ export function planOfFrontier(
 ): PrunePlan {
   const layers = densePlan(spec, modelDigest).layers.map((layer) => ({ ...layer }));
   const removalOrder: BlockRef[] = [];
-  for (const { kind, layer, removed } of frontier) {
+  const narrow = (layer: number, kind: BlockKind, removed: readonly number[]) => {
     const gone = new Set(removed);
     const stays = (unit: number) => !gone.has(unit);
     const { attention, mlp } = layers[layer];
-    if (kind === "attention" || kind === "mlp") {
-      layers[layer][kind] = "removed";
-      removalOrder.push({ layer, kind });
-    } else if (kind === "mlp_channels" && mlp !== "removed") {
+    if (kind === "mlp" && mlp !== "removed") {
       layers[layer].mlp = { channels: mlp.channels.filter(stays) };
-    } else if (kind === "attention_heads" && attention !== "removed") {
+    } else if (kind === "attention" && attention !== "removed") {
       layers[layer].attention = { kvGroups: attention.kvGroups.filter(stays) };
+    }
+  };
+  for (const { kind, layer, width, removed, removedByLayer = [] } of frontier) {
+    const blocks = removedBlocks({ kind, layer, width });
+    for (const block of blocks) layers[block.layer][block.kind] = "removed";
+    removalOrder.push(...blocks);
+    if (kind === "mlp_channels") narrow(layer, "mlp", removed);
+    else if (kind === "attention_heads") narrow(layer, "attention", removed);
+    else if (kind === "all_mlp_channels") {
+      removedByLayer.slice(0, layers.length).forEach((units, l) => narrow(l, "mlp", units));
+    } else if (kind === "all_attention_heads") {
+      removedByLayer.slice(0, layers.length).forEach((units, l) => narrow(l, "attention", units));
     }
   }
   return { modelDigest, removalOrder, layers };

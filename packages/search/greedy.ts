@@ -8,7 +8,7 @@ import {
   UnreachableTargetError,
 } from "@lopper/core";
 import type { Scorer } from "@lopper/importance";
-import { type Candidate, type CandidateName, nameOf } from "./candidate.ts";
+import { type Candidate, type CandidateName, nameOf, removedBlocks } from "./candidate.ts";
 import { Gauge, type Measure, type MeasureEvent } from "./gauge.ts";
 import type { Picker } from "./picker.ts";
 import type { SampleKind, SearchPolicy, Stage } from "./policy.ts";
@@ -145,8 +145,9 @@ export async function* greedySearch(
     }
     let firstOfStage = true;
     while (ratio < stage.bound) {
-      const candidates = stage.candidates(layers);
+      const candidates = stage.candidates(layers, stage.bound);
       if (candidates.length === 0) {
+        if (stage.endsShort) break;
         yield {
           type: "warning",
           message: `stage ${stage.name} has no candidates left at ${ratio.toFixed(2)} % ` +
@@ -211,7 +212,7 @@ export async function* greedySearch(
       lastStage = stage;
       firstOfStage = false;
       if (options.withoutReuse) scorer.release();
-      if (taken.width === 0) removalOrder.push({ layer: taken.layer, kind: taken.kind });
+      removalOrder.push(...removedBlocks(nameOf(taken)));
       steps.push(recorded ?? step);
     }
   }

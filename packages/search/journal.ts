@@ -1,12 +1,14 @@
 import { ResumeError } from "@lopper/core";
 import { z } from "zod";
+import { CANDIDATE_KINDS } from "./candidate.ts";
 import type { Measure } from "./gauge.ts";
 import type { History, Step } from "./greedy.ts";
+import { STAGE_NAMES } from "./policy.ts";
 import type { Evidence } from "./scores.ts";
 
 const count = z.int().nonnegative();
 const name = {
-  kind: z.enum(["attention", "mlp", "mlp_channels", "attention_heads"]),
+  kind: z.enum(CANDIDATE_KINDS),
   layer: count,
   width: count,
 };
@@ -17,7 +19,7 @@ const cost = z.strictObject({ blockTokens: z.number(), seconds: z.number() });
 const stepSchema: z.ZodType<Step> = z.strictObject({
   type: z.literal("step"),
   step: count,
-  stage: z.enum(["blocks", "mlp_channels", "attention_heads", "all"]),
+  stage: z.enum(STAGE_NAMES),
   taken: z.strictObject(name),
   ppl: z.number(),
   ratio: z.number(),

@@ -100,7 +100,7 @@ Deno.test("journal: what belongs to no step, or lacks something of one, is refus
     );
   refused({ ppl: undefined }, /line 1: at ppl/);
   refused({ ppl: "3" }, /line 1: at ppl/);
-  refused({ stage: "layers" }, /line 1: at stage/);
+  refused({ stage: "levels" }, /line 1: at stage/);
   refused({ step: 0.5 }, /line 1: at step/);
   refused({ more: 1 }, /line 1: /);
   refused({ taken: { kind: "mlp", layer: 1 } }, /line 1: at taken\.width/);

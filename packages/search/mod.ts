@@ -10,3 +10,4 @@ export * from "./policy.ts";
 export * from "./race.ts";
 export * from "./reach.ts";
 export * from "./scores.ts";
+export * from "./uniform.ts";

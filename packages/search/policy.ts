@@ -10,13 +10,24 @@ import { blockCandidates, type Candidate, channelCandidates, headCandidates } fr
 /** Which calibration samples a stage scores on: "block" (256 published) or "width" (128). */
 export type SampleKind = "block" | "width";
 
+export const STAGE_NAMES = [
+  "blocks",
+  "layers",
+  "mlp_channels",
+  "attention_heads",
+  "all",
+] as const;
+
 /** One dimension of the search: it goes on while the ratio is below `bound`. */
 export interface Stage {
-  readonly name: "blocks" | "mlp_channels" | "attention_heads" | "all";
+  readonly name: typeof STAGE_NAMES[number];
   readonly samples: SampleKind;
   /** Pruning ratio in per cent at which the stage ends. */
   readonly bound: number;
-  candidates(layers: readonly LayerSpec[]): readonly Candidate[];
+  /** @param bound at which the stage ends. */
+  candidates(layers: readonly LayerSpec[], bound: number): readonly Candidate[];
+  /** It offers nothing that would cross the bound, and ends there as it is meant to. */
+  readonly endsShort?: boolean;
   /**
    * What a nat of a candidate's damage counts when it would be taken from `layers`, in a stage whose candidates remove
    * unlike amounts; without it the lowest perplexity is taken.
@@ -29,6 +40,8 @@ export interface SearchPolicy {
   /** Pruning ratio in per cent that the search is to reach. */
   readonly target: number;
   readonly stages: readonly Stage[];
+  /** Every step leaves all layers alike, or gone. */
+  readonly uniform?: boolean;
 }
 
 export interface PolicyOptions {
@@ -62,19 +75,11 @@ export type PresetName = keyof typeof PRESETS;
  * @throws {UsageError} when a number makes no sense for this model.
  */
 export function multiPruner(spec: ModelSpec, options: MultiPrunerOptions): SearchPolicy {
-  const { distribution, mlpGroup, attentionGroup } = options;
+  const { mlpGroup, attentionGroup } = options;
   const targets = checkedTargets(options);
   checkGroups(spec, options);
-  const sum = distribution.reduce((a, b) => a + b, 0);
-  if (!(sum > 0) || distribution.some((share) => !(share >= 0))) {
-    throw new UsageError(
-      `the distribution is ${
-        distribution.join(":")
-      }; it needs three shares, none negative and not all 0`,
-    );
-  }
   // In this order: share first, then product, then sum, so that the bounds are the published ones to the last bit.
-  const [blocks, channels] = distribution.map((share) => share / sum);
+  const [blocks, channels] = checkedShares(options);
   const stages = targets.flatMap((target, i): Stage[] => {
     const start = targets[i - 1] ?? 0;
     const share = target - start;
@@ -106,17 +111,12 @@ export function multiPruner(spec: ModelSpec, options: MultiPrunerOptions): Searc
 export function competition(spec: ModelSpec, options: PolicyOptions): SearchPolicy {
   const targets = checkedTargets(options);
   checkGroups(spec, options);
-  const count = (layers: readonly LayerSpec[]) =>
-    countParameters(spec, layers, { norms: "kept" }).total;
-  const percent = count(spec.layers) / 100;
   const candidates = (layers: readonly LayerSpec[]) => [
     ...blockCandidates(layers),
     ...channelCandidates(layers, options.mlpGroup),
     ...headCandidates(spec, layers, options.attentionGroup),
   ];
-  // In nats for each per cent of the dense model's parameters.
-  const weight = (candidate: Candidate, layers: readonly LayerSpec[]) =>
-    percent / (count(layers) - count(candidate.layers));
+  const weight = lossPerParameter(spec);
   const stages = targets.map((bound): Stage => ({
     name: "all",
     samples: "block",
@@ -127,8 +127,29 @@ export function competition(spec: ModelSpec, options: PolicyOptions): SearchPoli
   return { target: options.ratio, stages };
 }
 
+/** Weights under which candidates compete in nats for each per cent of the dense model's parameters. */
+export function lossPerParameter(spec: ModelSpec): NonNullable<Stage["weight"]> {
+  const count = (layers: readonly LayerSpec[]) =>
+    countParameters(spec, layers, { norms: "kept" }).total;
+  const percent = count(spec.layers) / 100;
+  return (candidate, layers) => percent / (count(layers) - count(candidate.layers));
+}
+
+/** The shares of blocks, channels and heads, of 1. */
+export function checkedShares({ distribution }: MultiPrunerOptions): readonly number[] {
+  const sum = distribution.reduce((a, b) => a + b, 0);
+  if (!(sum > 0) || distribution.some((share) => !(share >= 0))) {
+    throw new UsageError(
+      `the distribution is ${
+        distribution.join(":")
+      }; it needs three shares, none negative and not all 0`,
+    );
+  }
+  return distribution.map((share) => share / sum);
+}
+
 /** The ratios that the stages end at, ascending. */
-function checkedTargets({ ratio, earlierRatios = [] }: PolicyOptions): readonly number[] {
+export function checkedTargets({ ratio, earlierRatios = [] }: PolicyOptions): readonly number[] {
   if (!(ratio > 0 && ratio < 100)) {
     throw new UsageError(`the ratio is ${ratio}; it needs to be above 0 and below 100 per cent`);
   }
@@ -139,7 +160,7 @@ function checkedTargets({ ratio, earlierRatios = [] }: PolicyOptions): readonly 
   return targets;
 }
 
-function checkGroups(spec: ModelSpec, { mlpGroup, attentionGroup }: PolicyOptions) {
+export function checkGroups(spec: ModelSpec, { mlpGroup, attentionGroup }: PolicyOptions) {
   if (!Number.isInteger(mlpGroup) || mlpGroup < 1) {
     throw new UsageError(`the MLP group is ${mlpGroup}; it needs at least 1 channel`);
   }

@@ -107,7 +107,7 @@ function exhaustiveReach(spec: ModelSpec, policy: ReturnType<typeof multiPruner>
     const { name, bound, candidates } = policy.stages[stage];
     // As in the search, but later stages may go on past their share.
     const limit = name === "blocks" || bound <= 0 ? bound : 100;
-    const next = pruningRatio(spec, layers) < limit ? candidates(layers) : [];
+    const next = pruningRatio(spec, layers) < limit ? candidates(layers, bound) : [];
     const best = next.length === 0
       ? walk(stage + 1, layers)
       : Math.max(...next.map((candidate) => walk(stage, candidate.layers)));

@@ -75,6 +75,10 @@ export class Race implements Picker {
     this.#step = firstOfStage ? 0 : this.#step + 1;
     const batches = rotated(scores.scorer.batches.length, this.#step);
     const total = scores.scorer.tokens / scores.scorer.length;
+    if (scores.candidates.length === 1) {
+      yield* this.#score(scores, [0], batches);
+      return Number.isFinite(scores.perplexity(0)) ? 0 : -1;
+    }
     const pool = yield* this.#gather(scores, batches[0]);
     const estimates = this.#estimates(scores, pool);
     let alive = pool.filter((i) => Number.isFinite(scores.perplexity(i)));

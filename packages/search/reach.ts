@@ -8,6 +8,7 @@ import {
 } from "@lopper/core";
 import type { Candidate } from "./candidate.ts";
 import type { SearchPolicy } from "./policy.ts";
+import { largestUniformRatio } from "./uniform.ts";
 
 /** A search run on shapes alone, taking at each step the candidate that `choose` picks. */
 export interface Rehearsal {
@@ -28,7 +29,7 @@ export function rehearse(
   let ratio = pruningRatio(spec, layers);
   for (const stage of policy.stages) {
     while (ratio < stage.bound) {
-      const candidates = stage.candidates(layers);
+      const candidates = stage.candidates(layers, stage.bound);
       if (candidates.length === 0) break;
       steps.push({ samples: stage.samples, candidates: candidates.length });
       layers = choose(candidates).layers;
@@ -51,6 +52,7 @@ interface Removal {
  * a knapsack problem, solved exactly.
  */
 export function largestReachableRatio(spec: ModelSpec, policy: SearchPolicy): number {
+  if (policy.uniform) return largestUniformRatio(spec, policy);
   if (policy.stages.some(({ name }) => name === "all")) {
     // Blocks may go to the last one.
     const none = spec.layers.map(() => ({ attention: null, mlp: null }));

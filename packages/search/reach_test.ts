@@ -50,7 +50,9 @@ function exhaustive(spec: ModelSpec, policy: SearchPolicy): number {
     const key = JSON.stringify(layers);
     const known = seen.get(key);
     if (known !== undefined) return known;
-    const next = pruningRatio(spec, layers) < blocks.bound ? blocks.candidates(layers) : [];
+    const next = pruningRatio(spec, layers) < blocks.bound
+      ? blocks.candidates(layers, blocks.bound)
+      : [];
     const ratio = next.length > 0
       ? Math.max(...next.map((candidate) => walk(candidate.layers)))
       : rehearse(spec, { ...policy, stages: widths }, layers, (c) => c[c.length - 1]).ratio;

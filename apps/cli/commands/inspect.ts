@@ -67,7 +67,9 @@ function prunable(spec: ModelSpec) {
     mlpGroup,
     attentionGroup,
   });
-  const [blocks, channels, heads] = policy.stages.map((s) => s.candidates(spec.layers).length);
+  const [blocks, channels, heads] = policy.stages.map((s) =>
+    s.candidates(spec.layers, s.bound).length
+  );
   return {
     blocks,
     mlpGroup,

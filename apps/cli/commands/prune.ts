@@ -77,6 +77,9 @@ async function openRun(
   if (options.plan !== undefined && options.maxPplIncrease !== undefined) {
     throw new UsageError("--max-ppl-increase ends a search, and --plan has none; leave out one");
   }
+  if (options.plan !== undefined && options.uniform) {
+    throw new UsageError("--uniform is for a search, and --plan has none; leave out one");
+  }
   const folder = await RunFolder.open(out, options.dryRun ? { overwrite: true } : options);
   const finished = options.resume ? await folder.record() : null;
   if (finished && folder.settings && options.ratio! < finished.flags.ratio) {
@@ -101,7 +104,7 @@ async function openRun(
       throw new UsageError(`--out ${out} is the model's own folder; the result needs another one`);
     }
     const flags = resolveFlags(options, source, model.spec, saved?.flags);
-    await checkExport(flags.export, { model, out, options });
+    await checkExport(flags.export, { model, out, options, uniform: flags.uniform });
     const engine = options.backend === "auto" ? saved?.backend ?? "auto" : options.backend;
     const backend = await openUserBackend(engine, options.threads, (m) => reporter.say(m));
     try {
