@@ -10,7 +10,7 @@ import type { Family, Setting } from "./families/family.ts";
 import { familyOf } from "./families/mod.ts";
 
 /** More than any decoder has; they bound what a hostile config can make us allocate. */
-const MAX_LAYERS = 4096;
+export const MAX_LAYERS = 4096;
 const size = z.int().positive().max(2 ** 31 - 1);
 
 const layerSchema = z.strictObject({

@@ -17,6 +17,7 @@ export { type MetadataEntry, SCALAR_BYTES, VALUE_TYPES } from "./gguf/metadata.t
 export { mergesByScore } from "./gguf/sentence_piece_tokenizer.ts";
 export { ggufTensorName, isRotated } from "./gguf/tensor_names.ts";
 export { openGgufModel } from "./gguf/gguf_model.ts";
+export { openOnnxModel } from "./onnx/onnx_model.ts";
 export * from "./model.ts";
 export * from "./model_folder.ts";
 export * from "./open_model.ts";

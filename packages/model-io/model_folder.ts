@@ -11,6 +11,8 @@ export interface ModelFolder {
   open(file: string): Promise<ByteSource>;
   /** A whole file. @throws {CheckpointFormatError} as `open`, and when it is larger than `limitBytes`. */
   readBytes(file: string, limitBytes: number): Promise<Uint8Array>;
+  /** A folder in this one, by its plain name; one that does not exist has no files. @throws {CheckpointFormatError} as `open`. */
+  folder(name: string): ModelFolder;
 }
 
 /** Reads a whole file through `open`. */
@@ -88,5 +90,14 @@ export class MemoryFolder implements ModelFolder {
 
   readBytes(file: string, limitBytes: number): Promise<Uint8Array> {
     return readWholeFile(this, file, limitBytes);
+  }
+
+  folder(name: string): ModelFolder {
+    checkFileName(this.name, name);
+    const files = [...this.#files].filter(([file]) => file.startsWith(`${name}/`));
+    return new MemoryFolder(
+      `${this.name}/${name}`,
+      Object.fromEntries(files.map(([file, bytes]) => [file.slice(name.length + 1), bytes])),
+    );
   }
 }

@@ -3,13 +3,16 @@ import { configSchema, specFromConfig } from "./config.ts";
 import { openGgufModel } from "./gguf/gguf_model.ts";
 import { readJson } from "./json.ts";
 import { bindWeights, type Model } from "./model.ts";
+import { findOnnxFile } from "./onnx/find_file.ts";
+import { openOnnxModel } from "./onnx/onnx_model.ts";
 import type { ModelFolder } from "./model_folder.ts";
-import { openTensorStore } from "./safetensors/tensor_store.ts";
+import { hasSafetensors, openTensorStore } from "./safetensors/tensor_store.ts";
 
 const CONFIG = "config.json";
 
 /**
- * Opens a model folder in Hugging Face layout, or one that holds a single GGUF file and no config.json.
+ * Opens a model folder in Hugging Face layout, whose weights are safetensors or else an ONNX decoder, or one that holds a
+ * single GGUF file and no config.json.
  * @throws {CheckpointFormatError} when a tensor is missing, undeclared, or of another shape than the config says.
  * @throws {UnsupportedModelError} for families, settings or file formats that Lopper does not read.
  */
@@ -22,6 +25,10 @@ export async function openModel(folder: ModelFolder): Promise<Model> {
         `${folder.name} holds ${gguf.length} GGUF files and no ${CONFIG}; name the one to open`,
       );
     }
+  }
+  if (!await hasSafetensors(folder)) {
+    const onnx = await findOnnxFile(folder);
+    if (onnx !== null) return await openOnnxModel(folder, onnx);
   }
   const config = await readJson(folder, CONFIG, configSchema);
   const { spec, family } = specFromConfig(config, `${folder.name}/${CONFIG}`);

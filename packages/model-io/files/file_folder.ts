@@ -51,6 +51,11 @@ export class FileFolder implements ModelFolder {
     return readWholeFile(this, file, limitBytes);
   }
 
+  folder(name: string): ModelFolder {
+    checkFileName(this.name, name);
+    return new FileFolder(join(this.name, name));
+  }
+
   #explain(error: unknown): CheckpointFormatError | undefined {
     if (error instanceof Deno.errors.NotFound) {
       return new CheckpointFormatError("there is no such folder", { file: this.name });

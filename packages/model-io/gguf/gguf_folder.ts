@@ -1,6 +1,12 @@
 import type { ByteSource } from "../byte_source.ts";
 import { MemorySource } from "../byte_source.ts";
-import { checkFileName, missingFile, type ModelFolder, readWholeFile } from "../model_folder.ts";
+import {
+  checkFileName,
+  MemoryFolder,
+  missingFile,
+  type ModelFolder,
+  readWholeFile,
+} from "../model_folder.ts";
 import type { GgufMetadata, MetadataEntry } from "./metadata.ts";
 import { tokenizerFiles } from "./tokenizer.ts";
 
@@ -46,6 +52,12 @@ export class GgufFolder implements ModelFolder {
 
   readBytes(file: string, limitBytes: number): Promise<Uint8Array> {
     return readWholeFile(this, file, limitBytes);
+  }
+
+  /** There are no folders in a file. */
+  folder(name: string): ModelFolder {
+    checkFileName(this.name, name);
+    return new MemoryFolder(`${this.name}/${name}`, {});
   }
 
   /**

@@ -1,6 +1,6 @@
 import { CheckpointFormatError, UnsupportedModelError } from "@lopper/core";
 import type { ByteSource } from "../byte_source.ts";
-import { HeaderCursor } from "./header_cursor.ts";
+import { HeaderCursor } from "../header_cursor.ts";
 import {
   GgufMetadata,
   type MetadataValue,

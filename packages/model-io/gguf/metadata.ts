@@ -1,6 +1,6 @@
 import { CheckpointFormatError } from "@lopper/core";
 import type { ByteSource } from "../byte_source.ts";
-import { decodeText } from "./header_cursor.ts";
+import { decodeText } from "../header_cursor.ts";
 
 /** Twice as many as any tokenizer has (Gemma 3: 262,144 tokens, 514,906 merges); all of them are held as strings. */
 const MAX_STRINGS = 2 ** 20;

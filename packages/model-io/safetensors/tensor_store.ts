@@ -28,6 +28,11 @@ export interface TensorStore {
   close(): void;
 }
 
+/** Whether a folder holds weights that `openTensorStore` opens. */
+export async function hasSafetensors(folder: ModelFolder): Promise<boolean> {
+  return await folder.has(SINGLE) || await folder.has(INDEX);
+}
+
 /**
  * Opens the weights of a model folder: `model.safetensors`, or the shards that `model.safetensors.index.json` names.
  * @throws {CheckpointFormatError} when a file is missing, malformed, or contradicts the index.

@@ -193,6 +193,7 @@ Deno.test("safetensors: opening reads headers only", async () => {
     name: folder.name,
     list: () => folder.list(),
     has: (name: string) => folder.has(name),
+    folder: (name: string) => folder.folder(name),
     readBytes: (name: string, limit: number) => folder.readBytes(name, limit),
     async open(name: string): Promise<ByteSource> {
       const source = await folder.open(name);

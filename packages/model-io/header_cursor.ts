@@ -1,8 +1,10 @@
 import { CheckpointFormatError } from "@lopper/core";
-import type { ByteSource } from "../byte_source.ts";
+import type { ByteSource } from "./byte_source.ts";
 
 /** Bytes read at a time: a header of 50,000 tokens takes a dozen reads. */
 const WINDOW_BYTES = 256 * 1024;
+
+const MAX_VARINT_BYTES = 10;
 
 /**
  * Walks through the header of a file from its start, a window at a time. Little-endian. Nothing that the file says about
@@ -66,6 +68,29 @@ export class HeaderCursor {
     return value;
   }
 
+  /**
+   * A whole number as protobuf writes it, seven bits a byte, the lowest first; negative ones take ten bytes. Makes its
+   * bytes readable itself. Beyond 2⁵³ it is rounded.
+   * @throws {CheckpointFormatError} for one that is longer than that, or cut off.
+   */
+  async varint(what: string): Promise<number> {
+    if (!this.holds(MAX_VARINT_BYTES)) {
+      const left = this.#source.size - this.#position;
+      await this.need(Math.max(1, Math.min(MAX_VARINT_BYTES, left)), what);
+    }
+    const start = this.#position;
+    let low = 0, rest = 0n;
+    for (let i = 0; i < MAX_VARINT_BYTES; i++) {
+      if (!this.holds(1)) this.fail(`${what} is cut off by the end of the file`, start);
+      const byte = this.u8();
+      // Most numbers are short, and need no big integers.
+      if (i < 7) low += (byte & 127) * 2 ** (7 * i);
+      else rest |= BigInt(byte & 127) << BigInt(7 * i);
+      if (byte < 128) return i < 7 ? low : Number(BigInt.asIntN(64, rest | BigInt(low)));
+    }
+    return this.fail(`${what} has more than ${MAX_VARINT_BYTES} bytes`, start);
+  }
+
   /** A number as `read` takes it from a view, little-endian. */
   scalar<T>(byteLength: number, read: (view: DataView, at: number) => T): T {
     return read(this.#window, this.#take(byteLength));
@@ -110,7 +135,10 @@ export function decodeText(
   try {
     return utf8.decode(bytes);
   } catch (error) {
-    throw new CheckpointFormatError("not UTF-8 text, and GGUF strings need it", { file, offset }, {
+    throw new CheckpointFormatError("not UTF-8 text, which names and strings need to be", {
+      file,
+      offset,
+    }, {
       cause: error,
     });
   }

@@ -1,0 +1,120 @@
+import { CheckpointFormatError, DTYPE_BYTES, type ModelSpec } from "@lopper/core";
+import { configSchema, type ModelConfig, specFromConfig } from "../config.ts";
+import { blockTensorName, type Family } from "../families/family.ts";
+import { readJson } from "../json.ts";
+import { bindWeights, type Model } from "../model.ts";
+import type { ModelFolder } from "../model_folder.ts";
+import { ExternalFiles, type WeightData } from "./external_files.ts";
+import { readOnnxGraph } from "./graph.ts";
+import { withGraphLayers } from "./layers.ts";
+import { checkAttributes, checkOperators } from "./operators.ts";
+import { OnnxTensorStore, type PlacedWeight } from "./tensor_store.ts";
+import { describeRole, type TensorRole } from "./weight_names.ts";
+import { findWeights, type FoundWeight } from "./weight_uses.ts";
+
+const CONFIG = "config.json";
+
+/** What writes graphs whose layers may differ, with a config that does not say so. */
+const OURS = "lopper";
+
+/**
+ * Opens the decoder of an ONNX file as the model that it was exported from.
+ * @param folder holds config.json and the tokenizer.
+ * @param path of the file in it: "model.onnx", "onnx/model.onnx".
+ * @throws {CheckpointFormatError} when a file is malformed, or its weights are not those that the config declares.
+ * @throws {UnsupportedModelError} for what is no decoder of the families that Lopper reads, naming the node.
+ */
+export async function openOnnxModel(folder: ModelFolder, path: string): Promise<Model> {
+  const parts = path.split("/");
+  const file = parts.pop()!;
+  const graphFolder = parts.reduce((at, name) => at.folder(name), folder);
+  const files = new ExternalFiles(graphFolder, await graphFolder.open(file));
+  try {
+    const graph = await readOnnxGraph(files.graph);
+    checkOperators(graph);
+    const found = findWeights(graph);
+    const declared = await readConfig(folder);
+    const config = graph.producer === OURS ? withGraphLayers(declared, found) : declared;
+    const { spec, family } = specFromConfig(config, `${folder.name}/${CONFIG}`);
+    checkAttributes(graph, spec);
+    const placed: PlacedWeight[] = [];
+    for (const weight of found) {
+      placed.push(...place(weight, await files.locate(weight), spec, family));
+    }
+    const store = new OnnxTensorStore(placed, files.sources);
+    const weights = bindWeights(spec, family, store, graph.file, CONFIG);
+    return {
+      name: folder.name,
+      folder,
+      spec,
+      family,
+      config,
+      weights,
+      store,
+      weightBytes: weights.reduce((sum, { tensor }) => sum + tensor.byteLength, 0),
+      quantised: null,
+      close: () => store.close(),
+    };
+  } catch (error) {
+    files.close();
+    throw error;
+  }
+}
+
+/** config.json, without what it says about the files of an ONNX export. */
+async function readConfig(folder: ModelFolder): Promise<ModelConfig> {
+  const { "transformers.js_config": _, ...config } = await readJson(folder, CONFIG, configSchema);
+  return config as ModelConfig;
+}
+
+/** The weights that lie in a tensor: one, or q, k and v below each other. */
+function place(
+  weight: FoundWeight,
+  { source, offset, byteLength }: WeightData,
+  spec: ModelSpec,
+  family: Family,
+): readonly PlacedWeight[] {
+  const { role, tensor, dtype, transposed } = weight;
+  const width = DTYPE_BYTES[dtype];
+  const shape = transposed ? tensor.shape.toReversed() : tensor.shape;
+  const view = (role: TensorRole, firstRow: number, rows: number): PlacedWeight => {
+    const [, ...rest] = shape;
+    const rowSize = rest.reduce((product, d) => product * d, 1);
+    const matrix = transposed && shape.length === 2;
+    return {
+      stride: matrix ? shape[0] : 0,
+      info: {
+        name: weightName(role, family),
+        dtype,
+        shape: [rows, ...rest],
+        file: source.name,
+        offset: offset + firstRow * width * (matrix ? 1 : rowSize),
+        byteLength: rows * rowSize * width,
+      },
+    };
+  };
+  if (role.part !== "attention" || (role.weight !== "qkv" && role.weight !== "qkv_bias")) {
+    return [{ ...view(role, 0, shape[0]) }];
+  }
+  const attention = spec.layers[role.layer]?.attention;
+  const q = (attention?.queryHeads ?? 0) * spec.headDim;
+  const kv = (attention?.kvHeads ?? 0) * spec.headDim;
+  if (shape[0] !== q + 2 * kv) {
+    throw new CheckpointFormatError(
+      `it is ${describeRole(role)} with ${shape[0]} rows, and ${CONFIG} needs ${q} + ${kv} + ${kv}`,
+      { file: source.name, tensor: tensor.name, offset },
+    );
+  }
+  const bias = role.weight === "qkv_bias";
+  const part = (name: "q" | "k" | "v", first: number, rows: number) =>
+    view({ ...role, weight: bias ? `${name}_bias` : name }, first, rows);
+  return [part("q", 0, q), part("k", q, kv), part("v", q + kv, kv)];
+}
+
+function weightName(role: TensorRole, { tensorNames }: Family): string {
+  if (role.part !== "attention" && role.part !== "mlp") return tensorNames[role.part];
+  if (role.weight === "qkv" || role.weight === "qkv_bias") {
+    throw new TypeError("it is three weights");
+  }
+  return blockTensorName(tensorNames, { layer: role.layer, kind: role.part }, role.weight);
+}

@@ -1,0 +1,145 @@
+import { CheckpointFormatError, type FloatDType, UnsupportedModelError } from "@lopper/core";
+import {
+  BFLOAT16,
+  DOUBLE,
+  FLOAT,
+  FLOAT16,
+  type OnnxGraph,
+  type OnnxNode,
+  type OnnxTensor,
+} from "./graph.ts";
+import { nodeName } from "./operators.ts";
+import { isPassing, ValueFlow } from "./value_flow.ts";
+import { describeRole, roleByName, type TensorRole, type WeightUse } from "./weight_names.ts";
+
+/** A tensor of a graph that is a weight. */
+export interface FoundWeight {
+  readonly role: TensorRole;
+  readonly tensor: OnnxTensor;
+  readonly dtype: FloatDType;
+  /** The matrix lies as `[in, out]`, where checkpoints have `[out, in]`. */
+  readonly transposed: boolean;
+  readonly node: OnnxNode;
+}
+
+const DTYPES: Readonly<Record<number, FloatDType>> = {
+  [FLOAT]: "F32",
+  [FLOAT16]: "F16",
+  [BFLOAT16]: "BF16",
+};
+
+/** Inputs that hold tables of cosines and sines. */
+const ROTARY_INPUTS: Readonly<Record<string, readonly number[]>> = {
+  "GroupQueryAttention": [7, 8],
+  "com.microsoft.RotaryEmbedding": [2, 3],
+  "RotaryEmbedding": [1, 2],
+};
+
+/**
+ * Finds the weights of a decoder and their roles: by the name of the node that uses one, else by the name of the tensor.
+ * @throws {UnsupportedModelError} naming the first node that uses a tensor whose role is unknown.
+ * @throws {CheckpointFormatError} when two tensors have the same role.
+ */
+export function findWeights(graph: OnnxGraph): readonly FoundWeight[] {
+  const flow = new ValueFlow(graph);
+  const rotary = rotaryNodes(flow);
+  const found = new Map<string, FoundWeight>();
+  for (const node of graph.nodes) {
+    if (isPassing(node)) continue;
+    node.inputs.forEach((value, index) => {
+      const source = flow.tensor(value);
+      if (!source || !isFloat(source.tensor)) return;
+      const { tensor } = source;
+      const use = useOf(node, index);
+      const role = use && tensor.shape.length > 0
+        ? roleByName(node.name, use) ?? roleByName(value, use) ?? roleByName(tensor.name, use)
+        : undefined;
+      if (!use || !role) {
+        // Numbers, and what positions are turned into angles with, are no weights.
+        if (tensor.size <= 1 || rotary.has(node) || isRotaryInput(node, index)) return;
+        throw new UnsupportedModelError(
+          `${graph.file}: ${nodeName(node)} (${node.op}) uses the tensor ${
+            JSON.stringify(tensor.name)
+          } [${tensor.shape.join(", ")}], and neither name says which weight that is`,
+        );
+      }
+      const weight = {
+        role,
+        tensor,
+        dtype: dtypeOf(graph, tensor),
+        transposed: use === "matrix" ? isTransposed(node) !== source.transposed : source.transposed,
+        node,
+      };
+      const key = JSON.stringify(role);
+      const other = found.get(key);
+      if (!other) found.set(key, weight);
+      else if (other.tensor !== tensor || other.transposed !== weight.transposed) {
+        throw new CheckpointFormatError(
+          `${nodeName(node)} takes it for ${describeRole(role)}, and ${
+            nodeName(other.node)
+          } takes ${JSON.stringify(other.tensor.name)} for that`,
+          { file: graph.file, tensor: tensor.name },
+        );
+      }
+    });
+  }
+  return [...found.values()];
+}
+
+/** What a node does with its input, if that is a weight. */
+function useOf({ op }: OnnxNode, input: number): WeightUse | undefined {
+  switch (op) {
+    case "MatMul":
+      return input === 1 ? "matrix" : undefined;
+    case "Gemm":
+      return input === 1 ? "matrix" : input === 2 ? "bias" : undefined;
+    case "Gather":
+      return input === 0 ? "rows" : undefined;
+    case "Add":
+      return "bias";
+    case "Mul":
+      return "norm";
+    case "SimplifiedLayerNormalization":
+    case "RMSNormalization":
+      return input === 1 ? "norm" : undefined;
+    case "SkipSimplifiedLayerNormalization":
+      return input === 2 ? "norm" : undefined;
+  }
+}
+
+/** Whether a node multiplies by a matrix `[in, out]`. */
+function isTransposed({ op, attributes }: OnnxNode): boolean {
+  return op === "MatMul" || (attributes.get("transB") ?? 0) === 0;
+}
+
+function isFloat({ elementType }: OnnxTensor): boolean {
+  return elementType === DOUBLE || Object.hasOwn(DTYPES, elementType);
+}
+
+function dtypeOf({ file }: OnnxGraph, { elementType, name }: OnnxTensor): FloatDType {
+  const dtype = DTYPES[elementType];
+  if (dtype) return dtype;
+  throw new UnsupportedModelError(
+    `${file}, tensor ${
+      JSON.stringify(name)
+    }: it is float64; Lopper reads float32, float16 and bfloat16`,
+  );
+}
+
+/** The nodes from which cosines and sines of positions come. */
+function rotaryNodes(flow: ValueFlow): ReadonlySet<OnnxNode> {
+  const values = flow.graph.nodes.flatMap((node) => {
+    if (node.op === "Cos" || node.op === "Sin") return node.inputs;
+    return rotaryInputs(node).flatMap((index) => node.inputs[index] ?? []);
+  });
+  // Where positions are counted from the shape of a text, the text is no part of it.
+  return flow.before(values, ({ op }) => op !== "Shape");
+}
+
+function isRotaryInput(node: OnnxNode, index: number): boolean {
+  return rotaryInputs(node).includes(index);
+}
+
+function rotaryInputs({ op, domain }: OnnxNode): readonly number[] {
+  return ROTARY_INPUTS[`${domain}.${op}`] ?? ROTARY_INPUTS[op] ?? [];
+}
