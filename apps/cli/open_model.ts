@@ -1,15 +1,15 @@
 import { CheckpointFormatError } from "@lopper/core";
 import { fileURLToPath } from "node:url";
 import { DEMO_MODEL, DEMO_MODEL_NAME } from "@lopper/demo-model";
-import { type Model, openGgufModel, openModel } from "@lopper/model-io";
+import { type Model, openGgufModel, openModel, openOnnxModel } from "@lopper/model-io";
 import { FileFolder, FileSource } from "@lopper/model-io/files";
-import { basename } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { userPath } from "./paths.ts";
 
 /** The embedded model, by this word where a path is needed. */
 const DEMO = "demo";
 
-/** A model that the user named, a folder or a GGUF file, or the embedded model. */
+/** A model that the user named, a folder, a GGUF or an ONNX file, or the embedded model. */
 export async function openUserModel(
   path: string | null,
 ): Promise<{ model: Model; title: string }> {
@@ -23,8 +23,21 @@ export async function openUserModel(
 
 async function open(path: string): Promise<Model> {
   // A folder may be called so, too.
-  const isFile = /\.gguf$/i.test(path) && !(await Deno.stat(path).catch(() => null))?.isDirectory;
-  return isFile ? await openGgufModel(await openFile(path)) : await openModel(new FileFolder(path));
+  const kind = (await Deno.stat(path).catch(() => null))?.isDirectory
+    ? undefined
+    : /\.(gguf|onnx)$/i.exec(path)?.[1].toLowerCase();
+  if (kind === "gguf") return await openGgufModel(await openFile(path));
+  if (kind === "onnx") return await openOnnxFile(path);
+  return await openModel(new FileFolder(path));
+}
+
+/** The config and the tokenizer of an ONNX file lie beside it, or beside the folder "onnx" that it is in. */
+async function openOnnxFile(path: string): Promise<Model> {
+  const [folder, file] = [dirname(path), basename(path)];
+  const above = basename(folder) === "onnx" && !await exists(join(folder, "config.json"));
+  return above
+    ? await openOnnxModel(new FileFolder(dirname(folder)), `onnx/${file}`)
+    : await openOnnxModel(new FileFolder(folder), file);
 }
 
 /** @throws {CheckpointFormatError} when there is no such file. */

@@ -62,7 +62,7 @@ export function evaluateCommand(): Command {
     )
     .argument(
       "<MODEL...>",
-      'folders in Hugging Face layout or GGUF files, or "demo" for the embedded model',
+      'folders in Hugging Face layout, GGUF or ONNX files, or "demo" for the embedded model',
     )
     .option(
       "--tasks <names>",

@@ -31,7 +31,10 @@ export function exportCommand(): Command {
   const formats = Object.entries(EXPORT_FORMATS);
   return new Command("export")
     .description("Write a model, dense or pruned, in the form that other programs load.")
-    .argument("MODEL", 'folder in Hugging Face layout, or "demo" for the embedded model')
+    .argument(
+      "MODEL",
+      'folder in Hugging Face layout, GGUF or ONNX file, or "demo" for the embedded model',
+    )
     .addOption(
       new Option(
         "--to <format>",

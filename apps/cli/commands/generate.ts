@@ -17,7 +17,10 @@ interface Options {
 export function generateCommand(): Command {
   return new Command("generate")
     .description("Continue a text with a model, dense or pruned.")
-    .argument("MODEL", 'folder in Hugging Face layout, GGUF file, or "demo" for the embedded model')
+    .argument(
+      "MODEL",
+      'folder in Hugging Face layout, GGUF or ONNX file, or "demo" for the embedded model',
+    )
     .argument("PROMPT", "the text to continue")
     .option("--max-tokens <n>", "tokens to generate at most", wholeNumber(1), 64)
     .option(

@@ -10,7 +10,7 @@ export function inspectCommand(): Command {
     .description("Say what a checkpoint holds and what pruning could touch.")
     .argument(
       "[MODEL]",
-      "folder in Hugging Face layout or GGUF file; without it, the embedded model",
+      "folder in Hugging Face layout, GGUF or ONNX file; without it, the embedded model",
     )
     .option("--json", "print one JSON object")
     .addHelpText(

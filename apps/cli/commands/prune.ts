@@ -53,7 +53,7 @@ export function pruneCommand(): Command {
     .description("Remove what a model needs least, and write what stays as a smaller checkpoint.")
     .argument(
       "[MODEL]",
-      "folder in Hugging Face layout or GGUF file; without it, the embedded model",
+      "folder in Hugging Face layout, GGUF or ONNX file; without it, the embedded model",
     );
   return addPruneOptions(command).action((path: string | undefined, options: PruneOptions) =>
     interruptible((interruption) => openRun(path, options, interruption))
@@ -338,7 +338,7 @@ function onMeasured({ reporter, check }: Run) {
 
 function defaultName(path: string | undefined): string {
   const name = (path ?? "demo").split(/[\\/]/).filter((part) => part !== "").at(-1)!
-    .replace(/\.gguf$/i, "");
+    .replace(/\.(gguf|onnx)$/i, "");
   return `lopper-${name}-pruned`;
 }
 

@@ -6,8 +6,8 @@ import type { FoundWeight } from "./weight_uses.ts";
 /** Where the values of a weight lie, checked against the file's size. */
 export interface WeightData {
   readonly source: ByteSource;
+  /** Bytes from the start of that file. */
   readonly offset: number;
-  readonly byteLength: number;
 }
 
 /**
@@ -58,7 +58,7 @@ export class ExternalFiles {
         location,
       );
     }
-    return { source, offset: values.offset, byteLength };
+    return { source, offset: values.offset };
   }
 
   close() {

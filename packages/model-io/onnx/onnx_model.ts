@@ -70,7 +70,7 @@ async function readConfig(folder: ModelFolder): Promise<ModelConfig> {
 /** The weights that lie in a tensor: one, or q, k and v below each other. */
 function place(
   weight: FoundWeight,
-  { source, offset, byteLength }: WeightData,
+  { source, offset }: WeightData,
   spec: ModelSpec,
   family: Family,
 ): readonly PlacedWeight[] {

@@ -1,0 +1,320 @@
+import { CheckpointFormatError, UnsupportedModelError } from "@lopper/core";
+import { create } from "@bufbuild/protobuf";
+import { AttributeProto_AttributeType, AttributeProtoSchema, NodeProtoSchema } from "onnx-buf";
+import assert from "node:assert/strict";
+import { FileFolder } from "../files/mod.ts";
+import { type Model, modelDigest } from "../model.ts";
+import { MemoryFolder } from "../model_folder.ts";
+import { openModel } from "../open_model.ts";
+import {
+  changedFixture,
+  fixtureFiles,
+  onnxFixture,
+  type OnnxModelProto,
+} from "../testing/onnx_file.ts";
+import { openTokenizer } from "../tokenizer.ts";
+import { openOnnxModel } from "./onnx_model.ts";
+
+const open = (name: string) => openModel(new FileFolder(onnxFixture(name)));
+
+async function refuses(folder: MemoryFolder, kind: unknown, message: RegExp) {
+  await assert.rejects(openModel(folder), (error) => {
+    assert.ok(error instanceof (kind as typeof Error), String(error));
+    assert.match(error.message, message);
+    return true;
+  });
+}
+
+/** Weights of two models are the same numbers; `dtypes` says whether they are the same bytes. */
+async function sameWeights(model: Model, twin: Model, dtypes = true) {
+  assert.deepEqual(model.spec, twin.spec);
+  assert.equal(model.weights.length, twin.weights.length);
+  for (const [i, { role, tensor }] of model.weights.entries()) {
+    const other = twin.weights[i];
+    assert.deepEqual([role, tensor.name, tensor.shape], [
+      other.role,
+      other.tensor.name,
+      other.tensor.shape,
+    ]);
+    if (dtypes) assert.equal(tensor.dtype, other.tensor.dtype, tensor.name);
+    assert.deepEqual(
+      await model.store.readFloat32(tensor.name),
+      await twin.store.readFloat32(tensor.name),
+      tensor.name,
+    );
+  }
+}
+
+Deno.test("ONNX model: what optimum exported has the weights of its source, bit for bit", async () => {
+  const [model, twin] = await Promise.all(
+    ["llama-untied-optimum", "llama-untied"].map(open),
+  );
+  await sameWeights(model, twin);
+  assert.equal(await modelDigest(model), await modelDigest(twin));
+  assert.equal(model.weightBytes, twin.weightBytes);
+  const text = "the cat was in a tree";
+  const [ours, theirs] = await Promise.all(
+    [model, twin].map(({ folder }) => openTokenizer(folder)),
+  );
+  assert.deepEqual(ours.encode(text), theirs.encode(text));
+  model.close();
+  twin.close();
+});
+
+Deno.test("ONNX model: float16 with weights beside the graph, in the layout of transformers.js", async () => {
+  const [model, twin] = await Promise.all(["qwen2-tied-optimum", "qwen2-tied"].map(open));
+  // PyTorch's exporter computes the output of attention in float32, and stores o_proj so.
+  await sameWeights(model, twin, false);
+  for (const { tensor } of model.weights) {
+    assert.equal(tensor.dtype, tensor.name.endsWith("o_proj.weight") ? "F32" : "F16", tensor.name);
+  }
+  model.close();
+  twin.close();
+});
+
+Deno.test("ONNX model: any range of bytes is that of the whole tensor, transposed or not", async () => {
+  for (const name of ["llama-untied-optimum", "qwen2-tied-optimum"]) {
+    const model = await open(name);
+    for (const { tensor } of model.weights) {
+      const whole = await model.store.readBytes(tensor.name);
+      assert.equal(whole.length, tensor.byteLength);
+      for (const [from, length] of [[0, 1], [1, 3], [13, 70], [tensor.byteLength - 5, 5], [7, 0]]) {
+        if (from + length > tensor.byteLength) continue;
+        assert.deepEqual(
+          await model.store.readBytes(tensor.name, from, length),
+          whole.subarray(from, from + length),
+          `${length} bytes from ${from} of ${tensor.name}`,
+        );
+      }
+      await assert.rejects(model.store.readBytes(tensor.name, 1, tensor.byteLength), RangeError);
+    }
+    model.close();
+  }
+});
+
+Deno.test("ONNX model: the initializer's name counts where the node has none, or one that says nothing", async () => {
+  const folder = changedFixture("llama-untied-optimum", ({ graph }) => {
+    const names = new Map<string, string>();
+    for (const node of graph!.node) {
+      const module = /^\/(.*_proj|lm_head)\/MatMul$/.exec(node.name)?.[1];
+      if (module) {
+        const name = `${module.replaceAll("/", ".")}.weight`;
+        names.set(node.input[1], name);
+        node.input[1] = name;
+      }
+      node.name = node.name.length % 2 === 0 ? "" : `n${node.output[0].length}`;
+    }
+    for (const tensor of graph!.initializer) tensor.name = names.get(tensor.name) ?? tensor.name;
+  });
+  const [model, twin] = await Promise.all([openModel(folder), open("llama-untied")]);
+  await sameWeights(model, twin);
+  twin.close();
+});
+
+Deno.test("ONNX model: safetensors are taken where a folder has both, and a file by its path", async () => {
+  const files = fixtureFiles("llama-untied-optimum");
+  const both = new MemoryFolder("m", { ...files, ...fixtureFiles("llama-untied") });
+  const model = await openModel(both);
+  assert.match(model.weights[0].tensor.file, /safetensors$/);
+  const named = await openOnnxModel(both, "model.onnx");
+  assert.match(named.weights[0].tensor.file, /model\.onnx$/);
+  await sameWeights(named, model);
+});
+
+Deno.test("ONNX model: a folder with several files and none of the usual names is refused", async () => {
+  const { "model.onnx": graph, ...files } = fixtureFiles("llama-untied-optimum");
+  const folder = (...names: string[]) =>
+    new MemoryFolder("m", { ...files, ...Object.fromEntries(names.map((n) => [n, graph])) });
+  await refuses(folder("a.onnx", "onnx/b.onnx"), UnsupportedModelError, /a\.onnx, onnx\/b\.onnx/);
+  for (const names of [["a.onnx"], ["onnx/b.onnx"], ["onnx/b.onnx", "onnx/model.onnx"]]) {
+    const { weights } = await openModel(folder(...names));
+    assert.equal(weights[0].tensor.file, `m/${names.at(-1)}`);
+  }
+});
+
+/** Graphs with one thing changed, and how they are refused. */
+const REFUSED: readonly [string, (model: OnnxModelProto) => void, unknown, RegExp][] = [
+  [
+    "an operator that decoders do not have",
+    ({ graph }) => find(graph!.node, "/model/layers.1/mlp/act_fn/Sigmoid").opType = "Tanh",
+    UnsupportedModelError,
+    /node "\/model\/layers\.1\/mlp\/act_fn\/Sigmoid" is Tanh/,
+  ],
+  [
+    "a quantised matrix",
+    ({ graph }) =>
+      Object.assign(find(graph!.node, "/lm_head/MatMul"), {
+        opType: "MatMulNBits",
+        domain: "com.microsoft",
+      }),
+    UnsupportedModelError,
+    /node "\/lm_head\/MatMul" is quantised \(MatMulNBits\).*model_fp16\.onnx/,
+  ],
+  [
+    "dynamic quantisation",
+    ({ graph }) => find(graph!.node, "/model/embed_tokens/Gather").opType = "DynamicQuantizeLinear",
+    UnsupportedModelError,
+    /"\/model\/embed_tokens\/Gather" is quantised/,
+  ],
+  [
+    "branches",
+    ({ graph }) => find(graph!.node, "/model/embed_tokens/Gather").opType = "If",
+    UnsupportedModelError,
+    /is If, which holds graphs of its own/,
+  ],
+  [
+    "an adapter beside a matrix",
+    ({ graph }) =>
+      find(graph!.node, "/model/layers.0/mlp/up_proj/MatMul").name =
+        "/model/layers.0/mlp/up_proj/lora_A/MatMul",
+    UnsupportedModelError,
+    /node "\/model\/layers\.0\/mlp\/up_proj\/lora_A\/MatMul" \(MatMul\) uses the tensor "onnx::MatMul_\d+" \[8, 12\]/,
+  ],
+  [
+    "a matrix without any name",
+    ({ graph }) => {
+      const node = find(graph!.node, "/model/layers.0/self_attn/k_proj/MatMul");
+      node.name = "";
+      node.output[0] = "k";
+    },
+    UnsupportedModelError,
+    /the node that makes "k" \(MatMul\) uses the tensor/,
+  ],
+  [
+    "a role that two tensors have",
+    ({ graph }) =>
+      find(graph!.node, "/model/layers.0/mlp/up_proj/MatMul").name =
+        "/model/layers.0/mlp/gate_proj/MatMul",
+    CheckpointFormatError,
+    /takes it for gate of layer 0's mlp/,
+  ],
+  [
+    "a weight less",
+    ({ graph }) => {
+      graph!.node.splice(
+        graph!.node.findIndex(({ name }) => name === "/model/layers.1/mlp/down_proj/MatMul"),
+        1,
+      );
+    },
+    CheckpointFormatError,
+    /"model\.layers\.1\.mlp\.down_proj\.weight": the tensor is missing/,
+  ],
+  [
+    "a matrix of another shape",
+    ({ graph }) => {
+      const name = find(graph!.node, "/model/layers.1/mlp/down_proj/MatMul").input[1];
+      find(graph!.initializer, name).dims.reverse();
+    },
+    CheckpointFormatError,
+    /its shape is \[12, 8\] and config\.json needs \[8, 12\]/,
+  ],
+  [
+    "more bytes than its shape",
+    ({ graph }) => find(graph!.initializer, "model.norm.weight").rawData = new Uint8Array(33),
+    CheckpointFormatError,
+    /"model\.norm\.weight", byte \d+: 33 bytes are declared for it and its shape needs 32/,
+  ],
+  [
+    "float64",
+    ({ graph }) => find(graph!.initializer, "model.norm.weight").dataType = 11,
+    UnsupportedModelError,
+    /"model\.norm\.weight": it is float64/,
+  ],
+  [
+    "values as protobuf numbers",
+    ({ graph }) => {
+      const tensor = find(graph!.initializer, "model.norm.weight");
+      tensor.rawData = new Uint8Array(0);
+      tensor.doubleData = [1, 2, 3];
+    },
+    CheckpointFormatError,
+    /"model\.norm\.weight"/,
+  ],
+  [
+    "a tensor twice",
+    ({ graph }) => graph!.initializer.push(find(graph!.initializer, "model.norm.weight")),
+    CheckpointFormatError,
+    /"model\.norm\.weight": the graph names it twice/,
+  ],
+  [
+    "a value twice",
+    ({ graph }) => graph!.node.push(find(graph!.node, "/lm_head/MatMul")),
+    CheckpointFormatError,
+    /the value "logits" of node "\/lm_head\/MatMul" is made twice/,
+  ],
+  [
+    "no graph",
+    (model) => model.graph = undefined,
+    CheckpointFormatError,
+    /there is no graph in it/,
+  ],
+];
+
+function find<T extends { name: string }>(list: readonly T[], name: string): T {
+  const found = list.find((entry) => entry.name === name);
+  assert.ok(found, `the fixture has no ${name}`);
+  return found;
+}
+
+for (const [what, change, kind, message] of REFUSED) {
+  Deno.test(`ONNX model: ${what} is refused`, () =>
+    refuses(changedFixture("llama-untied-optimum", change), kind, message));
+}
+
+Deno.test("ONNX model: weights beside the graph are those in its folder, and nowhere else", async () => {
+  const at = (location: string, offset?: string) =>
+    changedFixture("qwen2-tied-optimum", ({ graph }) => {
+      const tensor = graph!.initializer.find(({ name }) => name === "model.embed_tokens.weight")!;
+      const entry = (key: string) => tensor.externalData.find((entry) => entry.key === key)!;
+      entry("location").value = location;
+      if (offset !== undefined) entry("offset").value = offset;
+    });
+  const { weights } = await openModel(at("./model_fp16.onnx_data"));
+  assert.equal(weights[0].tensor.file, "m/onnx/model_fp16.onnx_data");
+  for (const outside of ["../config.json", "/etc/passwd", "..", "a/../../b", "a\\b", "", "c:d"]) {
+    await refuses(at(outside), CheckpointFormatError, /cannot leave the model's folder/);
+  }
+  await refuses(at("other"), CheckpointFormatError, /there is no file other/);
+  const file = "model_fp16.onnx_data";
+  await refuses(at(file, "5700"), CheckpointFormatError, /it takes 640 bytes from there and the/);
+  for (const odd of ["-1", "1e3", "0x10", "99999999999999999999", ""]) {
+    await refuses(at(file, odd), CheckpointFormatError, /the offset of its external data is/);
+  }
+});
+
+Deno.test("ONNX model: nodes that compute something else than the config says are refused", async () => {
+  const fused = (op: string, attributes: Readonly<Record<string, number>>) =>
+    changedFixture(
+      "llama-untied-optimum",
+      ({ graph }) =>
+        void graph!.node.push(create(NodeProtoSchema, {
+          name: "/fused",
+          opType: op,
+          domain: "com.microsoft",
+          output: ["unused"],
+          attribute: Object.entries(attributes).map(([name, value]) =>
+            create(
+              AttributeProtoSchema,
+              Number.isInteger(value)
+                ? { name, type: AttributeProto_AttributeType.INT, i: BigInt(value) }
+                : { name, type: AttributeProto_AttributeType.FLOAT, f: value },
+            )
+          ),
+        })),
+    );
+  const attention = "GroupQueryAttention";
+  const fits = { num_heads: 4, kv_num_heads: 2, scale: 0.5, local_window_size: -1, softcap: 0 };
+  const refused = (op: string, attributes: Readonly<Record<string, number>>, message: RegExp) =>
+    refuses(fused(op, attributes), UnsupportedModelError, message);
+  // num_heads 4 and scale 0.5 are the fixture's: only what is added is wrong.
+  await openModel(fused(attention, fits));
+  await refused(attention, { ...fits, num_heads: 8 }, /num_heads of node "\/fused" is 8.* 4, as/);
+  await refused(attention, { ...fits, kv_num_heads: 4 }, /kv_num_heads of .* is 4; Lopper needs 2/);
+  await refused(attention, { ...fits, softcap: 30.5 }, /softcap of .* is 30\.5; Lopper needs 0/);
+  await refused(attention, { ...fits, scale: 0.25 }, /scale of .* is 0\.25; Lopper needs 0\.5/);
+  await refused(attention, { ...fits, rotary_interleaved: 1 }, /rotary_interleaved of .* is 1/);
+  await refused(attention, { ...fits, local_window_size: 9 }, /config's window \(none\)/);
+  await refused("SkipSimplifiedLayerNormalization", { epsilon: 1e-6 }, /rms_norm_eps/);
+  await refused("RotaryEmbedding", { interleaved: 1 }, /interleaved of .* is 1; Lopper needs 0/);
+  await refused("QuickGelu", {}, /alpha of .* is 1\.702/);
+});

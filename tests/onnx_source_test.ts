@@ -1,0 +1,113 @@
+import { type Backend, openBackend } from "@lopper/backends";
+import { type Model, modelDigest, openModel } from "@lopper/model-io";
+import { FileFolder } from "@lopper/model-io/files";
+import { exportOnnx } from "@lopper/exports";
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { maxAbsDifference } from "../packages/backends/testing/reference.ts";
+import { modelLogits } from "../packages/exports/verify.ts";
+import { onnxLogits } from "../packages/exports/onnx_logits.ts";
+import { heterogeneousPlan, MemoryOutput, prunedInMemory } from "./support/heterogeneous.ts";
+
+const FIXTURES = fileURLToPath(new URL("fixtures", import.meta.url));
+const TOLERANCE = 1e-4;
+
+const fixture = (path: string) => openModel(new FileFolder(`${FIXTURES}/${path}`));
+const tokens = ({ spec }: Model) =>
+  Array.from({ length: 8 }, (_, i) => (5 * i + 3) % spec.vocabSize);
+
+function test(name: string, fn: (backend: Backend) => Promise<void>) {
+  Deno.test({
+    name: `ONNX source: ${name}`,
+    sanitizeOps: false,
+    sanitizeResources: false,
+    async fn() {
+      const { backend } = await openBackend("cpu", {});
+      await fn(backend);
+      await backend.dispose();
+    },
+  });
+}
+
+test("the graph of optimum, run by onnxruntime, has the logits of the model that Lopper reads from it", async (backend) => {
+  const model = await fixture("onnx/llama-untied-optimum");
+  const graph = await Deno.readFile(`${FIXTURES}/onnx/llama-untied-optimum/model.onnx`);
+  const decoder = await backend.compile(graph);
+  const ids = tokens(model);
+  const difference = maxAbsDifference(
+    await onnxLogits(decoder, model.spec, ids),
+    await modelLogits(backend, model, ids),
+  );
+  assert.ok(difference <= TOLERANCE, `off by ${difference}`);
+  model.close();
+});
+
+/** A model as the ONNX files that Lopper writes of it, opened again. */
+async function throughOnnx(model: Model, precision?: "fp16"): Promise<Model> {
+  const output = new MemoryOutput();
+  await exportOnnx(model, output.open, { precision });
+  return await openModel(output.folder("exported"));
+}
+
+const FAMILIES = [...Deno.readDirSync(`${FIXTURES}/families`)].map(({ name }) => name).sort();
+
+test("what Lopper exports is the same model when it is opened again, layers of its own included", async (backend) => {
+  for (const family of FAMILIES) {
+    const source = await fixture(`families/${family}`);
+    const pruned = await prunedInMemory(source, heterogeneousPlan(source.spec));
+    for (const model of [source, pruned]) {
+      const again = await throughOnnx(model);
+      // Of layers at the end that have lost both blocks, a graph shows nothing.
+      const layers = model.spec.layers.findLastIndex(({ attention, mlp }) => attention ?? mlp) + 1;
+      assert.deepEqual(again.spec, {
+        ...model.spec,
+        layers: model.spec.layers.slice(0, layers),
+      }, family);
+      for (const { tensor } of model.weights) {
+        assert.deepEqual(
+          await again.store.readFloat32(tensor.name),
+          await model.store.readFloat32(tensor.name),
+          `${tensor.name} of ${family}`,
+        );
+      }
+      const whole = layers === model.spec.layers.length;
+      if (whole && model.weights.every(({ tensor }) => tensor.dtype === "F32")) {
+        assert.equal(await modelDigest(again), await modelDigest(model), family);
+      }
+    }
+    const ids = tokens(pruned);
+    const difference = maxAbsDifference(
+      await modelLogits(backend, await throughOnnx(pruned), ids),
+      await modelLogits(backend, pruned, ids),
+    );
+    assert.ok(difference <= TOLERANCE, `${family}: off by ${difference}`);
+    source.close();
+  }
+});
+
+test("an export in float16 is float16 again", async () => {
+  const source = await fixture("families/llama-mha");
+  const again = await throughOnnx(source, "fp16");
+  assert.deepEqual(again.spec, source.spec);
+  const dtypes = new Map(again.weights.map(({ tensor }) => [tensor.name, tensor.dtype]));
+  assert.equal(dtypes.get("model.layers.0.mlp.gate_proj.weight"), "F16");
+  for (const { tensor } of source.weights) {
+    assert.deepEqual(
+      await again.store.readFloat32(tensor.name),
+      await source.store.readFloat32(tensor.name),
+      tensor.name,
+    );
+  }
+  source.close();
+});
+
+test("a quantised export is refused by the name of its first such node", async () => {
+  const source = await fixture("families/llama-mha");
+  const output = new MemoryOutput();
+  await exportOnnx(source, output.open, { precision: "q4" });
+  await assert.rejects(
+    openModel(output.folder("exported")),
+    /onnx\/model_q4\.onnx: node "MatMulNBits_\d+" is quantised .*open the model's fp32 or fp16 file/,
+  );
+  source.close();
+});
