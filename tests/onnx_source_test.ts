@@ -1,4 +1,4 @@
-import { type Backend, openBackend } from "@lopper/backends";
+import { type Backend, float32Data, int64, openBackend } from "@lopper/backends";
 import { type Model, modelDigest, openModel } from "@lopper/model-io";
 import { FileFolder } from "@lopper/model-io/files";
 import { exportOnnx } from "@lopper/exports";
@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { maxAbsDifference } from "../packages/backends/testing/reference.ts";
 import { modelLogits } from "../packages/exports/verify.ts";
-import { onnxLogits } from "../packages/exports/onnx_logits.ts";
+import { emptyPast, onnxLogits } from "../packages/exports/onnx_logits.ts";
 import { heterogeneousPlan, MemoryOutput, prunedInMemory } from "./support/heterogeneous.ts";
 
 const FIXTURES = fileURLToPath(new URL("fixtures", import.meta.url));
@@ -42,6 +42,27 @@ test("the graph of optimum, run by onnxruntime, has the logits of the model that
   model.close();
 });
 
+test("the graph of onnxruntime-genai's builder, too", async (backend) => {
+  for (const name of ["llama-untied-builder", "qwen3-tied-builder"]) {
+    const model = await fixture(`onnx/${name}`);
+    const file = (path: string) => Deno.readFile(`${FIXTURES}/onnx/${name}/${path}`);
+    const data = "model.onnx.data";
+    const decoder = await backend.compile(await file("model.onnx"), { [data]: await file(data) });
+    const ids = tokens(model);
+    const { logits } = await decoder.run({
+      input_ids: int64(ids, [1, ids.length]),
+      attention_mask: int64(ids.map(() => 1), [1, ids.length]),
+      ...emptyPast(model.spec),
+    });
+    const difference = maxAbsDifference(
+      float32Data({ logits }, "logits"),
+      await modelLogits(backend, model, ids),
+    );
+    assert.ok(difference <= TOLERANCE, `${name}: off by ${difference}`);
+    model.close();
+  }
+});
+
 /** A model as the ONNX files that Lopper writes of it, opened again. */
 async function throughOnnx(model: Model, precision?: "fp16"): Promise<Model> {
   const output = new MemoryOutput();
@@ -51,7 +72,7 @@ async function throughOnnx(model: Model, precision?: "fp16"): Promise<Model> {
 
 const FAMILIES = [...Deno.readDirSync(`${FIXTURES}/families`)].map(({ name }) => name).sort();
 
-test("what Lopper exports is the same model when it is opened again, layers of its own included", async (backend) => {
+test("what Lopper exports is the same model when it is opened again, layers of its own included", async () => {
   for (const family of FAMILIES) {
     const source = await fixture(`families/${family}`);
     const pruned = await prunedInMemory(source, heterogeneousPlan(source.spec));
@@ -75,6 +96,14 @@ test("what Lopper exports is the same model when it is opened again, layers of i
         assert.equal(await modelDigest(again), await modelDigest(model), family);
       }
     }
+    source.close();
+  }
+});
+
+test("and computes the same", async (backend) => {
+  for (const family of ["llama-odd-head", "mistral", "qwen3"]) {
+    const source = await fixture(`families/${family}`);
+    const pruned = await prunedInMemory(source, heterogeneousPlan(source.spec));
     const ids = tokens(pruned);
     const difference = maxAbsDifference(
       await modelLogits(backend, await throughOnnx(pruned), ids),

@@ -3,6 +3,7 @@ import { configSchema, specFromConfig } from "./config.ts";
 import { openGgufModel } from "./gguf/gguf_model.ts";
 import { readJson } from "./json.ts";
 import { bindWeights, type Model } from "./model.ts";
+import { BUILDER_CONFIG, builderFile } from "./onnx/builder_config.ts";
 import { findOnnxFile } from "./onnx/find_file.ts";
 import { openOnnxModel } from "./onnx/onnx_model.ts";
 import type { ModelFolder } from "./model_folder.ts";
@@ -11,8 +12,8 @@ import { hasSafetensors, openTensorStore } from "./safetensors/tensor_store.ts";
 const CONFIG = "config.json";
 
 /**
- * Opens a model folder in Hugging Face layout, whose weights are safetensors or else an ONNX decoder, or one that holds a
- * single GGUF file and no config.json.
+ * Opens a model folder in Hugging Face layout, whose weights are safetensors or else an ONNX decoder, one that the builder
+ * of onnxruntime-genai wrote, or one that holds a single GGUF file and no config.json.
  * @throws {CheckpointFormatError} when a tensor is missing, undeclared, or of another shape than the config says.
  * @throws {UnsupportedModelError} for families, settings or file formats that Lopper does not read.
  */
@@ -25,6 +26,9 @@ export async function openModel(folder: ModelFolder): Promise<Model> {
         `${folder.name} holds ${gguf.length} GGUF files and no ${CONFIG}; name the one to open`,
       );
     }
+  }
+  if (!await folder.has(CONFIG) && await folder.has(BUILDER_CONFIG)) {
+    return await openOnnxModel(folder, await builderFile(folder));
   }
   if (!await hasSafetensors(folder)) {
     const onnx = await findOnnxFile(folder);

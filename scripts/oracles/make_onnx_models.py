@@ -37,11 +37,11 @@ def models():
                  bos_token_id=1, eos_token_id=2)
     return {
         # name: config, dtype, whether norms are random
-        "llama-untied": (LlamaConfig(**sizes, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=4,
+        "llama-untied": (LlamaConfig(**sizes, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, head_dim=16,
                                      rms_norm_eps=1e-5, rope_theta=500_000.0, tie_word_embeddings=False), torch.float32, True),
         "qwen2-tied": (Qwen2Config(**sizes, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1,
                                    rms_norm_eps=1e-6, rope_theta=1_000_000.0, tie_word_embeddings=True), torch.float16, False),
-        "qwen3-tied": (Qwen3Config(**sizes, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=1, head_dim=4,
+        "qwen3-tied": (Qwen3Config(**sizes, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, head_dim=16,
                                    rms_norm_eps=1e-6, rope_theta=10_000.0, tie_word_embeddings=True), torch.float32, True),
     }
 
@@ -110,6 +110,9 @@ def export_with_builder(name, precision):
     with tempfile.TemporaryDirectory() as cache:
         subprocess.run([sys.executable, builder, "-i", OUT / name, "-o", folder, "-p", precision, "-e", device, "-c", cache],
                        check=True, cwd=builder.parent)
+    # transformers 5 makes a tokenizer of its own for some families.
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(OUT / name / file, folder / file)
     kept = ("model.onnx", "model.onnx.data", "genai_config.json", "tokenizer.json", "tokenizer_config.json")
     for file in folder.iterdir():
         if file.name not in kept:

@@ -1,6 +1,7 @@
 import { CheckpointFormatError, UnsupportedModelError } from "@lopper/core";
 import type { ByteSource } from "../byte_source.ts";
 import { finiteFloat32 } from "../finite_values.ts";
+import { LLAMA3, llama3Divisor, llama3Parameters } from "../llama3_rope.ts";
 import type { GgufHeader } from "./header.ts";
 import type { GgufMetadata } from "./metadata.ts";
 import { EMBEDDING, LM_HEAD, ROPE_FACTORS } from "./tensor_names.ts";
@@ -59,8 +60,6 @@ const NEUTRAL: Readonly<Record<string, unknown>> = {
   "rope.scaling.attn_factor": 1,
 };
 
-/** Llama 3.1 to 3.3, the only models with this scaling: factors 8 and 32 were used. */
-const LLAMA3 = { low: 1, high: 4, positions: 8192 } as const;
 /** Writers compute the factors in float32 or float64. */
 const FACTOR_TOLERANCE = 1e-5;
 
@@ -306,14 +305,7 @@ async function ropeParameters(
     );
   }
   if (divided !== null) {
-    return {
-      rope_type: "llama3",
-      rope_theta: theta,
-      factor: divided,
-      low_freq_factor: LLAMA3.low,
-      high_freq_factor: LLAMA3.high,
-      original_max_position_embeddings: LLAMA3.positions,
-    };
+    return llama3Parameters(theta, divided);
   }
   if (linear && factor !== 1) {
     return { rope_type: "linear", rope_theta: theta, factor: shortest(factor) };
@@ -347,12 +339,9 @@ async function llama3Factor(
   const factor = divisors.reduce((most, d) => Math.max(most, d), 1);
   if (divisors.every((d) => d === 1)) return null;
   const { low, high, positions } = LLAMA3;
-  const matches = divisors.every((divisor, i) => {
-    const turns = positions * theta ** (-2 * i / headDim) / (2 * Math.PI);
-    const smooth = Math.min(1, Math.max(0, (turns - low) / (high - low)));
-    const expected = 1 / ((1 - smooth) / factor + smooth);
-    return Math.abs(divisor / expected - 1) <= FACTOR_TOLERANCE;
-  });
+  const matches = divisors.every((divisor, i) =>
+    Math.abs(divisor / llama3Divisor(theta, headDim, i, factor) - 1) <= FACTOR_TOLERANCE
+  );
   if (matches) return shortest(factor);
   throw new UnsupportedModelError(
     `${source.name}: ${ROPE_FACTORS} holds frequency factors that are not those of Llama 3.1 (low ${low}, high ${high}, ` +

@@ -33,7 +33,7 @@ export class ExternalFiles {
    * @throws {CheckpointFormatError} when the weight's file is missing, or the place is not in it or of another size than the
    *   weight.
    */
-  async locate({ tensor, dtype }: FoundWeight): Promise<WeightData> {
+  async locate({ tensor, dtype }: Pick<FoundWeight, "tensor" | "dtype">): Promise<WeightData> {
     const { values, size, name, elementType } = tensor;
     const at = { file: this.graph.name, tensor: name };
     if (!values) {

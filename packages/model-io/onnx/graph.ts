@@ -1,4 +1,4 @@
-import { CheckpointFormatError, UnsupportedModelError } from "@lopper/core";
+import { CheckpointFormatError, type FloatDType, UnsupportedModelError } from "@lopper/core";
 import type { ByteSource } from "../byte_source.ts";
 import { BYTES, type Field, FIXED32, key, MessageCursor, VARINT } from "./message_cursor.ts";
 
@@ -14,8 +14,13 @@ import { BYTES, type Field, FIXED32, key, MessageCursor, VARINT } from "./messag
 const FREE_PARTS = 262_144;
 const BYTES_PER_PART = 512;
 
-/** Element types (onnx.proto, `TensorProto.DataType`), those that matter here. */
-export const FLOAT = 1, FLOAT16 = 10, DOUBLE = 11, BFLOAT16 = 16;
+/** Element types of weights (onnx.proto, `TensorProto.DataType`), and the float type that is none. */
+export const FLOAT_DTYPES: Readonly<Record<number, FloatDType>> = {
+  1: "F32",
+  10: "F16",
+  16: "BF16",
+};
+export const DOUBLE = 11;
 
 /** Bytes of values: in the ONNX file itself (`location` null), or in one beside it. */
 export interface StoredValues {

@@ -4,11 +4,13 @@ import { blockTensorName, type Family } from "../families/family.ts";
 import { readJson } from "../json.ts";
 import { bindWeights, type Model } from "../model.ts";
 import type { ModelFolder } from "../model_folder.ts";
+import { BUILDER_CONFIG, configFromBuilder } from "./builder_config.ts";
 import { ExternalFiles, type WeightData } from "./external_files.ts";
 import { readOnnxGraph } from "./graph.ts";
 import { withGraphLayers } from "./layers.ts";
 import { checkAttributes, checkOperators } from "./operators.ts";
 import { OnnxTensorStore, type PlacedWeight } from "./tensor_store.ts";
+import { ValueFlow } from "./value_flow.ts";
 import { describeRole, type TensorRole } from "./weight_names.ts";
 import { findWeights, type FoundWeight } from "./weight_uses.ts";
 
@@ -19,7 +21,7 @@ const OURS = "lopper";
 
 /**
  * Opens the decoder of an ONNX file as the model that it was exported from.
- * @param folder holds config.json and the tokenizer.
+ * @param folder holds the tokenizer, and config.json or genai_config.json.
  * @param path of the file in it: "model.onnx", "onnx/model.onnx".
  * @throws {CheckpointFormatError} when a file is malformed, or its weights are not those that the config declares.
  * @throws {UnsupportedModelError} for what is no decoder of the families that Lopper reads, naming the node.
@@ -32,17 +34,23 @@ export async function openOnnxModel(folder: ModelFolder, path: string): Promise<
   try {
     const graph = await readOnnxGraph(files.graph);
     checkOperators(graph);
-    const found = findWeights(graph);
-    const declared = await readConfig(folder);
+    const flow = new ValueFlow(graph);
+    const found = findWeights(flow);
+    // What is beside the graph may be of the builder of onnxruntime-genai, which writes no config.json.
+    const built = !await folder.has(CONFIG) && await folder.has(BUILDER_CONFIG);
+    const described = built ? BUILDER_CONFIG : CONFIG;
+    const declared = built
+      ? await configFromBuilder(folder, flow, found, files)
+      : await readConfig(folder);
     const config = graph.producer === OURS ? withGraphLayers(declared, found) : declared;
-    const { spec, family } = specFromConfig(config, `${folder.name}/${CONFIG}`);
+    const { spec, family } = specFromConfig(config, `${folder.name}/${described}`);
     checkAttributes(graph, spec);
     const placed: PlacedWeight[] = [];
     for (const weight of found) {
       placed.push(...place(weight, await files.locate(weight), spec, family));
     }
     const store = new OnnxTensorStore(placed, files.sources);
-    const weights = bindWeights(spec, family, store, graph.file, CONFIG);
+    const weights = bindWeights(spec, family, store, graph.file, described);
     return {
       name: folder.name,
       folder,
@@ -101,7 +109,9 @@ function place(
   const kv = (attention?.kvHeads ?? 0) * spec.headDim;
   if (shape[0] !== q + 2 * kv) {
     throw new CheckpointFormatError(
-      `it is ${describeRole(role)} with ${shape[0]} rows, and ${CONFIG} needs ${q} + ${kv} + ${kv}`,
+      `it is ${describeRole(role)} with ${
+        shape[0]
+      } rows, and the config needs ${q} + ${kv} + ${kv}`,
       { file: source.name, tensor: tensor.name, offset },
     );
   }

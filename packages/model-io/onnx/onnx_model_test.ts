@@ -72,8 +72,87 @@ Deno.test("ONNX model: float16 with weights beside the graph, in the layout of t
   twin.close();
 });
 
+Deno.test("ONNX model: what the builder of onnxruntime-genai wrote has the weights and settings of its source", async () => {
+  for (const name of ["llama-untied", "qwen2-tied", "qwen3-tied"]) {
+    const [model, twin] = await Promise.all([`${name}-builder`, name].map(open));
+    await sameWeights(model, twin);
+    assert.equal(await modelDigest(model), await modelDigest(twin));
+    const { encode } = await openTokenizer(model.folder);
+    assert.deepEqual(encode("the cat was in a tree").length, 6);
+    model.close();
+    twin.close();
+  }
+});
+
+Deno.test("ONNX model: a config.json beside what the builder wrote is preferred", async () => {
+  const config = new TextDecoder().decode(fixtureFiles("llama-untied")["config.json"]);
+  const folder = (text: string) =>
+    new MemoryFolder("m", { ...fixtureFiles("llama-untied-builder"), "config.json": text });
+  const { spec } = await openModel(folder(config.replace("500000.0", "400000.0")));
+  assert.equal(spec.rope.theta, 400_000);
+  await refuses(
+    folder(config.replace('"num_key_value_heads": 1', '"num_key_value_heads": 2')),
+    UnsupportedModelError,
+    /kv_num_heads of node "\/model\/layers\.0\/attn\/GroupQueryAttention" is 1; Lopper needs 2/,
+  );
+});
+
+Deno.test("ONNX model: what the builder's files do not show is refused", async () => {
+  const changed = (change: (model: OnnxModelProto) => void) =>
+    changedFixture("llama-untied-builder", change);
+  const attention = ({ graph }: OnnxModelProto, layer: number) =>
+    find(graph!.node, `/model/layers.${layer}/attn/GroupQueryAttention`);
+  const attribute = ({ attribute }: ReturnType<typeof attention>, name: string) =>
+    find(attribute, name);
+  const beside = /; put the model's config\.json beside genai_config\.json/;
+  const refused = (change: (model: OnnxModelProto) => void, message: RegExp) =>
+    refuses(changed(change), UnsupportedModelError, message);
+
+  await refused((model) => {
+    attribute(attention(model, 1), "local_window_size").i = 16n;
+  }, /does not show the same window/);
+  await refused((model) => {
+    for (const layer of [0, 1]) attribute(attention(model, layer), "local_window_size").i = 16n;
+  }, /local_window_size of .* is 16; Lopper needs the config's window \(none\)/);
+  await refused((model) => {
+    attention(model, 1).input[7] = "sin_cache";
+  }, /one table of rotary angles for all layers/);
+  await refused((model) => {
+    for (const layer of [0, 1]) attention(model, layer).input[8] = "cos_cache";
+  }, beside);
+  const { "genai_config.json": json, ...files } = fixtureFiles("llama-untied-builder");
+  await refuses(new MemoryFolder("m", files), CheckpointFormatError, /no file config\.json/);
+  const settings = JSON.parse(new TextDecoder().decode(json));
+  const described = (model: object, decoder: object = {}) =>
+    new MemoryFolder("m", {
+      ...files,
+      "genai_config.json": JSON.stringify({
+        model: { ...settings.model, decoder: { ...settings.model.decoder, ...decoder }, ...model },
+      }),
+    });
+  await refuses(described({ type: "phi3" }), UnsupportedModelError, /model_type is "phi3"/);
+  await refuses(
+    described({}, { num_hidden_layers: 3 }),
+    CheckpointFormatError,
+    /layers\.2.* missing/,
+  );
+  await refuses(described({}, { head_size: 4 }), UnsupportedModelError, /scale of/);
+  await refuses(
+    described({ vocab_size: 41 }),
+    CheckpointFormatError,
+    /genai_config.json needs \[41/,
+  );
+  for (const outside of ["../x.onnx", "/x.onnx", "other.onnx"]) {
+    await refuses(
+      described({}, { filename: outside }),
+      CheckpointFormatError,
+      /no file|cannot leave/,
+    );
+  }
+});
+
 Deno.test("ONNX model: any range of bytes is that of the whole tensor, transposed or not", async () => {
-  for (const name of ["llama-untied-optimum", "qwen2-tied-optimum"]) {
+  for (const name of ["llama-untied-optimum", "qwen2-tied-optimum", "qwen3-tied-builder"]) {
     const model = await open(name);
     for (const { tensor } of model.weights) {
       const whole = await model.store.readBytes(tensor.name);
@@ -303,15 +382,21 @@ Deno.test("ONNX model: nodes that compute something else than the config says ar
         })),
     );
   const attention = "GroupQueryAttention";
-  const fits = { num_heads: 4, kv_num_heads: 2, scale: 0.5, local_window_size: -1, softcap: 0 };
+  const fits = {
+    num_heads: 2,
+    kv_num_heads: 1,
+    scale: 0.25,
+    local_window_size: -1,
+    softcap: 0,
+  };
   const refused = (op: string, attributes: Readonly<Record<string, number>>, message: RegExp) =>
     refuses(fused(op, attributes), UnsupportedModelError, message);
-  // num_heads 4 and scale 0.5 are the fixture's: only what is added is wrong.
+  // These are the fixture's: only what is added is wrong.
   await openModel(fused(attention, fits));
-  await refused(attention, { ...fits, num_heads: 8 }, /num_heads of node "\/fused" is 8.* 4, as/);
-  await refused(attention, { ...fits, kv_num_heads: 4 }, /kv_num_heads of .* is 4; Lopper needs 2/);
+  await refused(attention, { ...fits, num_heads: 8 }, /num_heads of node "\/fused" is 8.* 2, as/);
+  await refused(attention, { ...fits, kv_num_heads: 4 }, /kv_num_heads of .* is 4; Lopper needs 1/);
   await refused(attention, { ...fits, softcap: 30.5 }, /softcap of .* is 30\.5; Lopper needs 0/);
-  await refused(attention, { ...fits, scale: 0.25 }, /scale of .* is 0\.25; Lopper needs 0\.5/);
+  await refused(attention, { ...fits, scale: 0.5 }, /scale of .* is 0\.5; Lopper needs 0\.25/);
   await refused(attention, { ...fits, rotary_interleaved: 1 }, /rotary_interleaved of .* is 1/);
   await refused(attention, { ...fits, local_window_size: 9 }, /config's window \(none\)/);
   await refused("SkipSimplifiedLayerNormalization", { epsilon: 1e-6 }, /rms_norm_eps/);

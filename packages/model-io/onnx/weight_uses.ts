@@ -1,15 +1,8 @@
 import { CheckpointFormatError, type FloatDType, UnsupportedModelError } from "@lopper/core";
-import {
-  BFLOAT16,
-  DOUBLE,
-  FLOAT,
-  FLOAT16,
-  type OnnxGraph,
-  type OnnxNode,
-  type OnnxTensor,
-} from "./graph.ts";
+import { DOUBLE, FLOAT_DTYPES, type OnnxGraph, type OnnxNode, type OnnxTensor } from "./graph.ts";
 import { nodeName } from "./operators.ts";
-import { isPassing, ValueFlow } from "./value_flow.ts";
+import { isRotaryInput, rotaryNodes } from "./rotary.ts";
+import { isPassing, type ValueFlow } from "./value_flow.ts";
 import { describeRole, roleByName, type TensorRole, type WeightUse } from "./weight_names.ts";
 
 /** A tensor of a graph that is a weight. */
@@ -22,26 +15,13 @@ export interface FoundWeight {
   readonly node: OnnxNode;
 }
 
-const DTYPES: Readonly<Record<number, FloatDType>> = {
-  [FLOAT]: "F32",
-  [FLOAT16]: "F16",
-  [BFLOAT16]: "BF16",
-};
-
-/** Inputs that hold tables of cosines and sines. */
-const ROTARY_INPUTS: Readonly<Record<string, readonly number[]>> = {
-  "GroupQueryAttention": [7, 8],
-  "com.microsoft.RotaryEmbedding": [2, 3],
-  "RotaryEmbedding": [1, 2],
-};
-
 /**
  * Finds the weights of a decoder and their roles: by the name of the node that uses one, else by the name of the tensor.
  * @throws {UnsupportedModelError} naming the first node that uses a tensor whose role is unknown.
  * @throws {CheckpointFormatError} when two tensors have the same role.
  */
-export function findWeights(graph: OnnxGraph): readonly FoundWeight[] {
-  const flow = new ValueFlow(graph);
+export function findWeights(flow: ValueFlow): readonly FoundWeight[] {
+  const { graph } = flow;
   const rotary = rotaryNodes(flow);
   const found = new Map<string, FoundWeight>();
   for (const node of graph.nodes) {
@@ -113,33 +93,15 @@ function isTransposed({ op, attributes }: OnnxNode): boolean {
 }
 
 function isFloat({ elementType }: OnnxTensor): boolean {
-  return elementType === DOUBLE || Object.hasOwn(DTYPES, elementType);
+  return elementType === DOUBLE || Object.hasOwn(FLOAT_DTYPES, elementType);
 }
 
 function dtypeOf({ file }: OnnxGraph, { elementType, name }: OnnxTensor): FloatDType {
-  const dtype = DTYPES[elementType];
+  const dtype = FLOAT_DTYPES[elementType];
   if (dtype) return dtype;
   throw new UnsupportedModelError(
     `${file}, tensor ${
       JSON.stringify(name)
     }: it is float64; Lopper reads float32, float16 and bfloat16`,
   );
-}
-
-/** The nodes from which cosines and sines of positions come. */
-function rotaryNodes(flow: ValueFlow): ReadonlySet<OnnxNode> {
-  const values = flow.graph.nodes.flatMap((node) => {
-    if (node.op === "Cos" || node.op === "Sin") return node.inputs;
-    return rotaryInputs(node).flatMap((index) => node.inputs[index] ?? []);
-  });
-  // Where positions are counted from the shape of a text, the text is no part of it.
-  return flow.before(values, ({ op }) => op !== "Shape");
-}
-
-function isRotaryInput(node: OnnxNode, index: number): boolean {
-  return rotaryInputs(node).includes(index);
-}
-
-function rotaryInputs({ op, domain }: OnnxNode): readonly number[] {
-  return ROTARY_INPUTS[`${domain}.${op}`] ?? ROTARY_INPUTS[op] ?? [];
 }

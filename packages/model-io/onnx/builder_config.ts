@@ -1,0 +1,139 @@
+import { DTYPE_BYTES, UnsupportedModelError } from "@lopper/core";
+import { z } from "zod";
+import type { ModelConfig } from "../config.ts";
+import { configSchema } from "../config.ts";
+import { checkJson, readJson } from "../json.ts";
+import type { ModelFolder } from "../model_folder.ts";
+import type { ExternalFiles } from "./external_files.ts";
+import { FLOAT_DTYPES, type OnnxNode } from "./graph.ts";
+import { ropeFromTables, type StoredTable } from "./rope_tables.ts";
+import { rotaryTables } from "./rotary.ts";
+import type { ValueFlow } from "./value_flow.ts";
+import type { FoundWeight } from "./weight_uses.ts";
+
+/** What the builder of onnxruntime-genai writes beside a model, instead of config.json. */
+export const BUILDER_CONFIG = "genai_config.json";
+
+const size = z.int().positive();
+const tokens = z.union([z.int(), z.array(z.int())]).nullish();
+const schema = z.looseObject({
+  model: z.looseObject({
+    type: z.string(),
+    context_length: size,
+    vocab_size: size,
+    bos_token_id: tokens,
+    eos_token_id: tokens,
+    pad_token_id: tokens,
+    decoder: z.looseObject({
+      filename: z.string(),
+      head_size: size,
+      hidden_size: size,
+      num_attention_heads: size,
+      num_hidden_layers: size,
+      num_key_value_heads: size,
+    }),
+  }),
+});
+
+/** The name of the ONNX file that genai_config.json names. @throws {CheckpointFormatError} when it is no such file. */
+export async function builderFile(folder: ModelFolder): Promise<string> {
+  return (await readJson(folder, BUILDER_CONFIG, schema)).model.decoder.filename;
+}
+
+/**
+ * The config.json of a model of which there is only what the builder of onnxruntime-genai wrote: sizes and tokens from
+ * genai_config.json; the rest from the graph, where it is an attribute of a node, or can be told from the weights.
+ * @throws {CheckpointFormatError} when genai_config.json is not what its name says.
+ * @throws {UnsupportedModelError} when the graph does not show a setting, or shows one that Lopper does not compute.
+ */
+export async function configFromBuilder(
+  folder: ModelFolder,
+  flow: ValueFlow,
+  weights: readonly FoundWeight[],
+  files: ExternalFiles,
+): Promise<ModelConfig> {
+  const { model } = await readJson(folder, BUILDER_CONFIG, schema);
+  const { decoder, type } = model;
+  const { file, nodes } = flow.graph;
+  const need = (what: string): never => {
+    throw new UnsupportedModelError(
+      `${file}: the graph does not show ${what}; put the model's config.json beside ${BUILDER_CONFIG}`,
+    );
+  };
+  const found = (weight: string) =>
+    weights.find(({ role }) => "layer" in role && role.layer === 0 && role.weight === weight);
+  const only = (part: "embedding" | "lmHead") => weights.find(({ role }) => role.part === part);
+  const gate = found("gate") ?? need("the MLP of layer 0");
+  const head = only("lmHead");
+  const window = slidingWindow(nodes) ?? need("the same window for the attention of all layers");
+  const config = {
+    model_type: type,
+    vocab_size: model.vocab_size,
+    max_position_embeddings: model.context_length,
+    hidden_size: decoder.hidden_size,
+    intermediate_size: gate.tensor.shape.at(gate.transposed ? -1 : 0),
+    num_hidden_layers: decoder.num_hidden_layers,
+    num_attention_heads: decoder.num_attention_heads,
+    num_key_value_heads: decoder.num_key_value_heads,
+    head_dim: decoder.head_size,
+    hidden_act: "silu",
+    rms_norm_eps: epsilon(nodes) ?? need("the epsilon of its norms"),
+    tie_word_embeddings: head === undefined || head.tensor === only("embedding")?.tensor,
+    attention_bias: (found("q_bias") ?? found("qkv_bias")) !== undefined,
+    mlp_bias: found("gate_bias") !== undefined,
+    ...(window > 0 ? { sliding_window: window } : { sliding_window: null }),
+    use_sliding_window: window > 0,
+    rope_parameters: await rope(flow, files) ?? need("one table of rotary angles for all layers"),
+    bos_token_id: model.bos_token_id,
+    eos_token_id: model.eos_token_id,
+    pad_token_id: model.pad_token_id,
+  };
+  return checkJson(config, configSchema, `${folder.name}/${BUILDER_CONFIG}`);
+}
+
+/** The shortest decimal that is the epsilon of the graph's fused norms. */
+function epsilon(nodes: readonly OnnxNode[]): number | undefined {
+  for (const { op, attributes } of nodes) {
+    const value = attributes.get("epsilon");
+    if (!op.endsWith("SimplifiedLayerNormalization") || typeof value !== "number") continue;
+    return Number(value.toPrecision(6));
+  }
+}
+
+/** Tokens that attention reaches back, 0 for all; undefined where it is not the same everywhere. */
+function slidingWindow(nodes: readonly OnnxNode[]): number | undefined {
+  const windows = new Set(
+    nodes.flatMap(({ op, attributes }) =>
+      op === "GroupQueryAttention" ? [attributes.get("local_window_size") ?? -1] : []
+    ),
+  );
+  const [window = -1, ...others] = windows;
+  if (others.length > 0 || typeof window !== "number") return undefined;
+  return Math.max(0, window);
+}
+
+async function rope(
+  flow: ValueFlow,
+  files: ExternalFiles,
+): Promise<Record<string, unknown> | undefined> {
+  const [pair, ...others] = rotaryTables(flow);
+  if (!pair || others.length > 0) return undefined;
+  const tables: StoredTable[] = [];
+  for (const value of pair) {
+    const source = flow.tensor(value);
+    const dtype = source && FLOAT_DTYPES[source.tensor.elementType];
+    if (!dtype || source.transposed || source.tensor.shape.length !== 2) return undefined;
+    const { name, shape: [rows, columns] } = source.tensor;
+    const place = await files.locate({ tensor: source.tensor, dtype });
+    const rowBytes = columns * DTYPE_BYTES[dtype];
+    tables.push({
+      name,
+      dtype,
+      rows,
+      readRow: (row) => place.source.read(place.offset + row * rowBytes, rowBytes),
+    });
+  }
+  const [cosines, sines] = tables;
+  const alike = cosines.rows === sines.rows && cosines.dtype === sines.dtype;
+  return alike ? await ropeFromTables(cosines, sines, flow.graph.file) : undefined;
+}
