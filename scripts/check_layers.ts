@@ -18,6 +18,7 @@ const ORDER = [
   "evaluation",
   "exports",
   "demo-model",
+  "report",
   "cli",
 ];
 const IMPORT = /\b(?:from|import)\s*\(?\s*"([^"]+)"/g;

@@ -5,6 +5,7 @@ import { exportCommand } from "./commands/export.ts";
 import { generateCommand } from "./commands/generate.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import { pruneCommand } from "./commands/prune.ts";
+import { reportCommand } from "./commands/report.ts";
 import { Interrupted } from "./interrupt.ts";
 
 /** 0 done, 1 failed, 2 wrong usage; 130 stopped by Ctrl-C, as shells expect. */
@@ -21,6 +22,7 @@ async function main(args: readonly string[]): Promise<number> {
       inspectCommand,
       generateCommand,
       exportCommand,
+      reportCommand,
     ]
   ) {
     program.addCommand(build().exitOverride());

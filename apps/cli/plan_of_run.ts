@@ -55,8 +55,11 @@ export async function planOfRun(
   return { plan: planOfFrontier(spec, modelDigest, steps), frontier: steps };
 }
 
-/** The record says what the search decided, and the journal has to say the same. */
-async function checkAgainstJournal(folder: string, { frontier }: RunRecord) {
+/**
+ * The record says what the search decided, and the journal has to say the same.
+ * @throws {PlanError} when it does not.
+ */
+export async function checkAgainstJournal(folder: string, { frontier }: RunRecord) {
   const file = join(folder, FILES.journal);
   const lines = await readJournalLines(folder);
   // A plan that was cut from a run has no journal of its own.

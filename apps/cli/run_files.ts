@@ -10,6 +10,7 @@ export const FILES = {
   plan: "lopper_plan.json",
   published: "pruning_config.json",
   record: "run.json",
+  report: "report.html",
 } as const;
 
 /** Far more than a run of a thousand layers writes. */

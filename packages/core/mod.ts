@@ -2,6 +2,7 @@ export * from "./counts.ts";
 export * from "./digest.ts";
 export * from "./dtype.ts";
 export * from "./errors.ts";
+export * from "./format.ts";
 export * from "./model_spec.ts";
 export * from "./prune_group.ts";
 export * from "./prune_plan.ts";

@@ -1,0 +1,58 @@
+import { UsageError } from "@lopper/core";
+import { writeTextFileAtomically } from "@lopper/model-io/files";
+import { Command } from "commander";
+import { join } from "node:path";
+import { userPath } from "../paths.ts";
+import { readReportRun } from "../report_files.ts";
+import { openReporter } from "../reporter.ts";
+import { FILES } from "../run_files.ts";
+
+interface Options {
+  out?: string;
+  overwrite?: boolean;
+  json?: boolean;
+}
+
+export function reportCommand(): Command {
+  return new Command("report")
+    .description(
+      "Write a page of HTML about a run: what went, what it cost, and what it did to the model.",
+    )
+    .argument("RUN", "folder of a finished run")
+    .option("--out <file>", `where the page goes (default: ${FILES.report} in the run's folder)`)
+    .option("--overwrite", "replace the file of --out")
+    .option("--json", "print one JSON object a line")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  lopper report ./smol-20\n  lopper report ./smol-20 --out ./smol-20.html\n",
+    )
+    .action(run);
+}
+
+async function run(folder: string, options: Options) {
+  const reporter = openReporter(options.json);
+  const path = userPath(folder);
+  const out = options.out === undefined ? join(path, FILES.report) : userPath(options.out);
+  // The page in the run's folder is Lopper's own.
+  if (options.out !== undefined) await checkFree(out, options.overwrite);
+  // The engine that draws takes a tenth of a second to load, and other commands have no use for it.
+  const [{ runReport }, data] = await Promise.all([
+    import("@lopper/report"),
+    readReportRun(path),
+  ]);
+  const page = await runReport(data);
+  await writeTextFileAtomically(out, page);
+  reporter.result({ out, bytes: new TextEncoder().encode(page).byteLength }, `written to ${out}`);
+}
+
+/** @throws {UsageError} when something is there that nobody gave up. */
+async function checkFree(path: string, overwrite = false) {
+  const found = await Deno.stat(path).catch((error) => {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  });
+  if (found?.isDirectory) throw new UsageError(`${path} is a folder; --out needs a file`);
+  if (found && !overwrite) {
+    throw new UsageError(`${path} is there already; choose another --out, or pass --overwrite`);
+  }
+}

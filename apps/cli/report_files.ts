@@ -1,0 +1,71 @@
+import { PlanError, type PrunePlan, type RunRecord } from "@lopper/core";
+import { DEMO_MODEL_NAME } from "@lopper/demo-model";
+import { parsePlanFile } from "@lopper/model-io";
+import type { ReportRun } from "@lopper/report";
+import { type History, parseJournal } from "@lopper/search";
+import { basename, join } from "node:path";
+import { checkAgainstJournal } from "./plan_of_run.ts";
+import { runCommands } from "./run_commands.ts";
+import { FILES, readJournalLines, readRecord } from "./run_files.ts";
+
+/**
+ * What the folder of a finished run holds for its page.
+ * @throws {RunFolderError} when it holds none.
+ * @throws {PlanError} when its files do not go together.
+ * @throws {ResumeError} when the journal is damaged.
+ */
+export async function readReportRun(folder: string): Promise<ReportRun> {
+  const record = await readRecord(folder);
+  const plan = await readPlan(folder, record);
+  await checkAgainstJournal(folder, record);
+  const lines = await readJournalLines(folder);
+  const history = lines && parseJournal(lines, join(folder, FILES.journal));
+  return reportRun(folder, record, plan, history);
+}
+
+/** What a page says of a run that is known already. */
+export function reportRun(
+  folder: string,
+  record: RunRecord,
+  plan: PrunePlan,
+  history: History | null,
+): ReportRun {
+  return {
+    model: record.flags.model === null
+      ? DEMO_MODEL_NAME
+      : basename(record.flags.model).replace(/\.gguf$/i, ""),
+    name: basename(folder),
+    record,
+    plan,
+    history: history && history.steps.length > 0 ? historyOf(record, history) : null,
+    commands: runCommands(record),
+  };
+}
+
+/** The journal of a run that is being taken further is longer than its record. */
+function historyOf(record: RunRecord, { steps, evidence, measures }: History): History {
+  const decided = record.steps + (record.stopped ? 1 : 0);
+  return {
+    steps: steps.slice(0, decided),
+    evidence: evidence.filter(({ step }) => step < decided),
+    measures: measures.filter((measure) => measure.steps <= decided),
+  };
+}
+
+async function readPlan(folder: string, { modelDigest }: RunRecord): Promise<PrunePlan> {
+  const file = join(folder, FILES.plan);
+  let text;
+  try {
+    text = await Deno.readTextFile(file);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new PlanError(`${file}: there is no such file, and a finished run has it`, {
+      cause: error,
+    });
+  }
+  const parsed = parsePlanFile(text, file);
+  if (parsed.kind !== "plan" || parsed.plan.modelDigest !== modelDigest) {
+    throw new PlanError(`${file} and ${FILES.record} are not of the same run`);
+  }
+  return parsed.plan;
+}

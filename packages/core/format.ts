@@ -1,0 +1,36 @@
+/** Numbers as people read them. */
+
+export function formatCount(n: number): string {
+  if (n >= 1e9) return `${(n / 1e9).toFixed(2)} B`;
+  if (n >= 1e6) return `${(n / 1e6).toFixed(2)} M`;
+  return n.toLocaleString("en-US");
+}
+
+export function formatBytes(n: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let unit = 0;
+  while (n >= 1000 && unit < units.length - 1) {
+    n /= 1000;
+    unit += 1;
+  }
+  return `${unit === 0 ? n : n.toFixed(1)} ${units[unit]}`;
+}
+
+/** "42 s", "3 min 05 s", "2 h 07 min". */
+export function formatSeconds(seconds: number): string {
+  const s = Math.round(seconds);
+  if (s < 60) return seconds < 10 ? `${seconds.toFixed(1)} s` : `${s} s`;
+  const pad = (n: number) => String(n).padStart(2, "0");
+  if (s < 3600) return `${Math.floor(s / 60)} min ${pad(s % 60)} s`;
+  return `${Math.floor(s / 3600)} h ${pad(Math.floor(s % 3600 / 60))} min`;
+}
+
+export function formatPerplexity(ppl: number): string {
+  return ppl >= 10_000 ? ppl.toExponential(2) : ppl.toFixed(2);
+}
+
+/** Change from a to b in per cent, with its sign. */
+export function formatChange(a: number, b: number): string {
+  const change = (b / a - 1) * 100;
+  return `${change < 0 ? "−" : "+"}${Math.abs(change).toFixed(1)} %`;
+}

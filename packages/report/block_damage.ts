@@ -1,0 +1,78 @@
+import type { RunRecord } from "@lopper/core";
+import type { CandidateKind, CandidateName, History } from "@lopper/search";
+
+/** What removing something of one layer was found to do, the first time that it was scored. */
+export interface BlockDamage {
+  readonly kind: CandidateKind;
+  readonly layer: number;
+  /** Channels that were to be left. */
+  readonly width: number;
+  /** Step, from 1, in which it was scored. */
+  readonly step: number;
+  /** Rise of the mean NLL over the model before that step, in nats per token, on the same passages. */
+  readonly increase: number;
+  /** Passages that it was scored on. */
+  readonly passages: number;
+}
+
+/** Mean NLL in nats per token by number of the passage. */
+type Losses = ReadonlyMap<number, number>;
+
+/**
+ * What the journal says of the damage that each candidate did when it was scored first: in pairs with the model before
+ * that step. The exhaustive search does not score that model itself; at its first step the record has its perplexity.
+ */
+export function blockDamage(
+  { steps, evidence }: History,
+  { perplexity }: RunRecord,
+): readonly BlockDamage[] {
+  const found = new Map<string, BlockDamage>();
+  let before: Losses = new Map();
+  let samples = "";
+  for (const { step, stage, taken, candidates } of steps) {
+    const scores = scoresOf(evidence, step);
+    const now = stage === "blocks" || stage === "all" ? "block" : "width";
+    // Losses on other samples are no measure.
+    const trunk = new Map([...(now === samples ? before : []), ...(scores.get("trunk") ?? [])]);
+    for (const { kind, layer, width } of candidates) {
+      const key = `${kind} ${layer}`;
+      const losses = scores.get(keyOf({ kind, layer, width }));
+      if (found.has(key) || !losses) continue;
+      const increase = step === 0 && trunk.size === 0 && now === "block"
+        ? mean([...losses.values()]) - Math.log(perplexity.calibration.dense)
+        : pairedIncrease(losses, trunk);
+      if (!Number.isFinite(increase)) continue;
+      found.set(key, { kind, layer, width, step: step + 1, increase, passages: losses.size });
+    }
+    before = scores.get(keyOf(taken)) ?? new Map();
+    samples = now;
+  }
+  return [...found.values()].sort((a, b) => a.layer - b.layer);
+}
+
+function scoresOf(evidence: History["evidence"], step: number): Map<string, Map<number, number>> {
+  const scores = new Map<string, Map<number, number>>();
+  for (const line of evidence) {
+    if (line.type !== "score" || line.step !== step) continue;
+    const losses = scores.get(keyOf(line.of)) ?? new Map<number, number>();
+    line.sequences.forEach((sequence, i) => losses.set(sequence, line.nll[i]));
+    scores.set(keyOf(line.of), losses);
+  }
+  return scores;
+}
+
+/** NaN where nothing was scored on both. */
+function pairedIncrease(losses: Losses, trunk: Losses): number {
+  return mean([...losses].flatMap(([passage, nll]) => {
+    const base = trunk.get(passage);
+    return base === undefined ? [] : [nll - base];
+  }));
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+function keyOf(of: CandidateName | "trunk"): string {
+  return of === "trunk" ? of : `${of.kind} ${of.layer} ${of.width}`;
+}

@@ -1,0 +1,45 @@
+/** HTML that is safe to put into a page as it is; everything else is escaped on the way in. */
+export class Html {
+  constructor(readonly text: string) {}
+}
+
+/** What a template takes: nothing for null, undefined and false; lists without anything between. */
+export type Content =
+  | Html
+  | string
+  | number
+  | null
+  | undefined
+  | false
+  | readonly Content[];
+
+/** A template in which every value is escaped, unless it is HTML already. Attributes need double quotes. */
+export function html(parts: TemplateStringsArray, ...values: readonly Content[]): Html {
+  return new Html(
+    parts.reduce((text, part, i) => text + toHtml(values[i - 1]) + part),
+  );
+}
+
+function toHtml(value: Content): string {
+  if (value instanceof Html) return value.text;
+  if (value === null || value === undefined || value === false) return "";
+  if (typeof value === "string") return escapeHtml(value);
+  if (typeof value === "number") return String(value);
+  return value.map(toHtml).join("");
+}
+
+const ENTITIES: Readonly<Record<string, string>> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&quot;",
+  "'": "&#39;",
+};
+
+/** Text for content and quoted attributes. Control characters, which no page may hold, become U+FFFD. */
+export function escapeHtml(text: string): string {
+  return text.toWellFormed()
+    // deno-lint-ignore no-control-regex
+    .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\ufffe\uffff]/g, "\ufffd")
+    .replace(/[&<>"']/g, (character) => ENTITIES[character]);
+}

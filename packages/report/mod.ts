@@ -1,0 +1,2 @@
+export type { ReportRun } from "./report_run.ts";
+export { runReport } from "./run_report.ts";

@@ -1,0 +1,78 @@
+import type { FrontierStep, LayerSpec, RunRecord } from "@lopper/core";
+
+/** What a run took of one layer. */
+export interface LayerChange {
+  readonly layer: number;
+  readonly dense: LayerSpec;
+  readonly pruned: LayerSpec;
+  /** Numbers of the steps, from 1, that changed its attention and its MLP; none where no search was recorded. */
+  readonly steps: { readonly attention: readonly number[]; readonly mlp: readonly number[] };
+}
+
+export function layerChanges({ layers, frontier }: RunRecord): readonly LayerChange[] {
+  const of = (layer: number, kinds: readonly FrontierStep["kind"][]) =>
+    frontier.flatMap((step, i) => step.layer === layer && kinds.includes(step.kind) ? [i + 1] : []);
+  return layers.dense.map((dense, layer) => ({
+    layer,
+    dense,
+    pruned: layers.pruned[layer] ?? { attention: null, mlp: null },
+    steps: {
+      attention: of(layer, ["attention", "attention_heads"]),
+      mlp: of(layer, ["mlp", "mlp_channels"]),
+    },
+  }));
+}
+
+/** What went, in whole blocks and in parts of those that stayed. */
+export interface Removed {
+  readonly attentionBlocks: number;
+  readonly mlpBlocks: number;
+  /** Intermediate channels of MLPs that stayed, and in how many layers. */
+  readonly channels: { readonly count: number; readonly layers: number };
+  /** KV groups of attention blocks that stayed, and in how many layers. */
+  readonly kvGroups: { readonly count: number; readonly layers: number };
+}
+
+export function removedOf(changes: readonly LayerChange[]): Removed {
+  const gone = (kind: "attention" | "mlp") =>
+    changes.filter(({ dense, pruned }) => dense[kind] && !pruned[kind]).length;
+  const parts = (of: (layer: LayerSpec) => number | undefined) => {
+    const differences = changes.flatMap(({ dense, pruned }) => {
+      const [before, after] = [of(dense), of(pruned)];
+      return before !== undefined && after !== undefined && after < before ? [before - after] : [];
+    });
+    return { count: differences.reduce((a, b) => a + b, 0), layers: differences.length };
+  };
+  return {
+    attentionBlocks: gone("attention"),
+    mlpBlocks: gone("mlp"),
+    channels: parts(({ mlp }) => mlp?.intermediateSize),
+    kvGroups: parts(({ attention }) => attention?.kvHeads),
+  };
+}
+
+/** "3 whole blocks (1 attention, 2 MLP), 704 MLP channels in 5 layers and 1 KV group in 1 layer". */
+export function describeRemoved(
+  { attentionBlocks, mlpBlocks, channels, kvGroups }: Removed,
+): string {
+  const blocks = attentionBlocks + mlpBlocks;
+  const kinds = [
+    ...(attentionBlocks > 0 ? [`${attentionBlocks} attention`] : []),
+    ...(mlpBlocks > 0 ? [`${mlpBlocks} MLP`] : []),
+  ].join(", ");
+  const parts = [
+    ...(blocks > 0 ? [`${plural(blocks, "whole block")} (${kinds})`] : []),
+    ...(channels.count > 0
+      ? [`${plural(channels.count, "MLP channel")} in ${plural(channels.layers, "layer")}`]
+      : []),
+    ...(kvGroups.count > 0
+      ? [`${plural(kvGroups.count, "KV group")} in ${plural(kvGroups.layers, "layer")}`]
+      : []),
+  ];
+  if (parts.length === 0) return "nothing";
+  return parts.length === 1 ? parts[0] : `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}`;
+}
+
+export function plural(n: number, what: string): string {
+  return `${n.toLocaleString("en-US")} ${what}${n === 1 ? "" : "s"}`;
+}

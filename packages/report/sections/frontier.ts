@@ -1,0 +1,93 @@
+import { formatChange, formatCount, formatPerplexity } from "@lopper/core";
+import {
+  calibrationPoints,
+  frontierLegend,
+  frontierPlot,
+  heldOutPoints,
+} from "../frontier_plot.ts";
+import { html } from "../html.ts";
+import type { ReportRun } from "../report_run.ts";
+import type { Section } from "../section.ts";
+import { describeStep } from "../step.ts";
+import { folded, table } from "../table.ts";
+
+/** Perplexity against ratio, step by step. */
+export async function frontierSection({ record }: ReportRun): Promise<Section> {
+  const { frontier, perplexity } = record;
+  const place = { id: "frontier", title: "Perplexity on the way" };
+  const heldOut = heldOutPoints(record);
+  const everyStep = frontier.some((step) => step.heldOut !== null);
+  const held = await frontierPlot(heldOut, {
+    id: "held-out",
+    title: "Perplexity on the held-out text",
+    description: `From ${formatPerplexity(perplexity.heldOut.dense)} of the dense model to ${
+      formatPerplexity(perplexity.heldOut.pruned)
+    } at ${record.ratio.toFixed(2)} %. ${
+      everyStep ? "The table below has every step." : "Only both ends were measured."
+    }`,
+    dashed: !everyStep,
+  });
+  const heldFigure = html`<figure><figcaption>Held-out text${
+    !everyStep &&
+    html`
+      <span
+        class="note">only the ends were measured; <code>--held-out FILE</code> measures every step</span>
+    `
+  }</figcaption>${held}</figure>`;
+  if (frontier.length === 0) {
+    const content = html`
+      <p>The plan was applied without a search, so there are no steps between.</p><div
+        class="pair">${heldFigure}</div>${frontierLegend(heldOut)}
+    `;
+    return { ...place, content };
+  }
+  const calibration = calibrationPoints(record);
+  const broken = new Set(calibration.map(({ curve }) => curve)).size > 1;
+  const onCalibration = await frontierPlot(calibration, {
+    id: "calibration",
+    title: "Perplexity on the calibration text",
+    description: `From ${formatPerplexity(perplexity.calibration.dense)} of the dense model to ${
+      formatPerplexity(perplexity.calibration.pruned)
+    } at ${record.ratio.toFixed(2)} %. The table below has every step.`,
+  });
+  const content = html`
+    <p>Every point is a step of the search. A run of a smaller ratio can be cut from this one without a search: <code>--plan DIR --ratio N</code>.</p>
+    <div
+      class="pair">${heldFigure}<figure><figcaption>Calibration text</figcaption>${onCalibration}</figure></div>
+    ${frontierLegend([...heldOut, ...calibration])}
+    ${broken &&
+      html`
+        <p
+          class="note">On the calibration text, channels and heads are scored on other passages than blocks, so their curve is one of its own; the last point is the result on the passages of the blocks.</p>
+      `}
+    ${folded(
+      "The steps as a table",
+      table({
+        caption: "Every step of the search",
+        head: [
+          "step",
+          "what went",
+          "removed",
+          "parameters left",
+          "calibration",
+          ...(everyStep ? ["held-out", "over dense"] : []),
+        ],
+        words: 2,
+        rows: frontier.map((step, i) => [
+          i + 1,
+          describeStep(step),
+          `${step.ratio.toFixed(2)} %`,
+          formatCount(step.parameters),
+          formatPerplexity(step.perplexity),
+          ...(everyStep
+            ? [
+              step.heldOut === null ? "–" : formatPerplexity(step.heldOut),
+              step.heldOut === null ? "–" : formatChange(perplexity.heldOut.dense, step.heldOut),
+            ]
+            : []),
+        ]),
+      }),
+    )}
+  `;
+  return { ...place, content };
+}

@@ -1,0 +1,85 @@
+import type { FrontierStep } from "@lopper/core";
+import { type BlockDamage, blockDamage } from "../block_damage.ts";
+import { type DamageBar, damagePlot, signed } from "../damage_plot.ts";
+import { type Html, html } from "../html.ts";
+import type { ReportRun } from "../report_run.ts";
+import type { Section } from "../section.ts";
+import { folded, table } from "../table.ts";
+
+const KINDS = {
+  attention: { plot: "Attention block removed", row: "attention block" },
+  mlp: { plot: "MLP block removed", row: "MLP block" },
+  mlp_channels: { plot: "First group of MLP channels removed", row: "MLP channels" },
+  attention_heads: { plot: "First KV group removed", row: "KV group" },
+} as const satisfies Record<BlockDamage["kind"], { plot: string; row: string }>;
+
+/** What the search found out about each layer. Null where there was no search. */
+export async function layerDamageSection(
+  { history, record }: ReportRun,
+): Promise<Section | null> {
+  if (!history) return null;
+  const damages = blockDamage(history, record);
+  if (damages.length === 0) return null;
+  const bars = damages.map((damage): DamageBar => ({
+    ...damage,
+    taken: wasTaken(damage, record.frontier),
+  }));
+  // Whole blocks and parts of them are no match for each other; the plots show what says most.
+  const blocks = bars.filter(({ kind }) => kind === "attention" || kind === "mlp");
+  const shown = blocks.length > 0 ? blocks : bars;
+  const increases = shown.map(({ increase }) => increase);
+  const extent = [Math.min(...increases), Math.max(...increases)] as const;
+  const layers = Math.max(record.layers.dense.length, ...bars.map(({ layer }) => layer + 1));
+  const figures: Html[] = [];
+  for (const kind of Object.keys(KINDS) as BlockDamage["kind"][]) {
+    const own = shown.filter((bar) => bar.kind === kind);
+    if (own.length === 0) continue;
+    const worst = own.reduce((a, b) => b.increase > a.increase ? b : a);
+    const least = own.reduce((a, b) => b.increase < a.increase ? b : a);
+    const plot = await damagePlot(own, {
+      id: `damage-${kind}`,
+      title: KINDS[kind].plot,
+      description:
+        `${own.length} of ${layers} layers were scored. Layer ${worst.layer} would hurt most, ${
+          signed(worst.increase)
+        }, and layer ${least.layer} least, ${
+          signed(least.increase)
+        } nats per token. The table below has all.`,
+      layers,
+      extent,
+    });
+    figures.push(
+      html`<figure><figcaption>${KINDS[kind].plot}, by layer</figcaption>${plot}</figure>`,
+    );
+  }
+  const content =
+    html`<p>How much the loss grows on the calibration text when one thing goes, against the model just before, at the step that scored it first.${
+      record.flags.search === "exhaustive"
+        ? " Above 0.01 the axis grows by factors."
+        : " The fast search does not score what others beat early, and some only on a few passages (see the table). Above 0.01 the axis grows by factors."
+    }</p>
+<div class="pair">${figures}</div>
+${
+      folded(
+        "The scores as a table",
+        table({
+          caption: "Loss increase by layer",
+          head: ["layer", "what would go", "nats per token", "passages", "step", "in the end"],
+          words: 2,
+          rows: bars.map(({ layer, kind, increase, passages, step, taken }) => [
+            layer,
+            KINDS[kind].row,
+            signed(increase),
+            passages,
+            step,
+            taken ? "removed" : "stays",
+          ]),
+        }),
+      )
+    }`;
+  return { id: "layer-damage", title: "Damage by layer", content };
+}
+
+function wasTaken({ kind, layer }: BlockDamage, frontier: readonly FrontierStep[]): boolean {
+  return frontier.some((step) => step.kind === kind && step.layer === layer);
+}

@@ -1,0 +1,58 @@
+import { html } from "../html.ts";
+import { layersPicture } from "../layers_picture.ts";
+import { describeRemoved, type LayerChange, layerChanges, removedOf } from "../removed.ts";
+import type { ReportRun } from "../report_run.ts";
+import type { Section } from "../section.ts";
+import { folded, table } from "../table.ts";
+
+/** What stays of each layer, as a picture and as a table. */
+export function removedSection({ record, plan }: ReportRun): Section {
+  const place = { id: "removed", title: "What was removed" };
+  const changes = layerChanges(record);
+  if (changes.length === 0) {
+    const content =
+      html`<p>The record was written by an earlier version of Lopper, which did not keep the layers’ shapes.</p>`;
+    return { ...place, content };
+  }
+  const what = describeRemoved(removedOf(changes));
+  const untouched = changes.filter(({ dense, pruned }) => sameShape(dense, pruned)).length;
+  const description =
+    `${changes.length} layers from the input at the top to the output. Removed: ${what}. ${untouched} layers are untouched. ` +
+    "The table below has the same in figures.";
+  const content =
+    html`<p>A row is a layer, from the input at the top to the output. A filled part stays, a dashed outline is what went, with the step of the search that took it. A cell is a KV group with its query heads.</p>
+<figure>${layersPicture(changes, plan, description)}</figure>
+${
+      folded(
+        "The layers as a table",
+        table({
+          caption: "What stays of each layer",
+          head: ["layer", "KV groups", "query heads", "MLP channels", "steps"],
+          rows: changes.map((change) => [
+            change.layer,
+            fromTo(change, ({ attention }) => attention?.kvHeads),
+            fromTo(change, ({ attention }) => attention?.queryHeads),
+            fromTo(change, ({ mlp }) => mlp?.intermediateSize),
+            [...change.steps.attention, ...change.steps.mlp].sort((a, b) => a - b).join(", ") ||
+            "–",
+          ]),
+        }),
+      )
+    }`;
+  return { ...place, content };
+}
+
+function sameShape(a: LayerChange["dense"], b: LayerChange["dense"]): boolean {
+  return a.attention?.kvHeads === b.attention?.kvHeads &&
+    a.mlp?.intermediateSize === b.mlp?.intermediateSize;
+}
+
+function fromTo(
+  { dense, pruned }: LayerChange,
+  of: (layer: LayerChange["dense"]) => number | undefined,
+): string {
+  const [before, after] = [of(dense), of(pruned)];
+  if (before === undefined) return "none";
+  if (after === undefined) return `${before}, removed`;
+  return before === after ? String(after) : `${after} of ${before}`;
+}

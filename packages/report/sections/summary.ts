@@ -1,0 +1,53 @@
+import {
+  type DenseAndPruned,
+  formatBytes,
+  formatChange,
+  formatCount,
+  formatPerplexity,
+} from "@lopper/core";
+import { type Html, html } from "../html.ts";
+import { describeRemoved, layerChanges, removedOf } from "../removed.ts";
+import type { ReportRun } from "../report_run.ts";
+import { table } from "../table.ts";
+
+/** What a reader who reads nothing else needs to know. */
+export function summary({ record }: ReportRun): Html {
+  const { parameters, bytes, perplexity, ratio, layers, stopped, flags } = record;
+  const changes = layerChanges(record);
+  const what = layers.dense.length > 0 ? `: ${describeRemoved(removedOf(changes))}` : "";
+  const row = (
+    name: string,
+    { dense, pruned }: DenseAndPruned,
+    format: (n: number) => string,
+  ) => [name, format(dense), format(pruned), html`<strong>${formatChange(dense, pruned)}</strong>`];
+  const { heldOut } = perplexity;
+  return html`
+    <p
+      class="lead">${ratio.toFixed(
+        2,
+      )} % of the parameters were removed${what}. Perplexity on text that the search never saw went from ${formatPerplexity(
+        heldOut.dense,
+      )} to ${formatPerplexity(heldOut.pruned)} (${formatChange(
+        heldOut.dense,
+        heldOut.pruned,
+      )}).</p>
+    ${stopped &&
+      html`<p>The search was to remove ${
+        String(flags.ratio)
+      } % and ended early: the next step, to ${
+        stopped.ratio.toFixed(2)
+      } %, would have raised perplexity on the ${stopped.on} text ${
+        stopped.increase === null ? "beyond any number" : `by ${stopped.increase.toFixed(1)} %`
+      }, and ${String(stopped.limit)} % were allowed.</p>`}${table({
+        caption: "Before and after",
+        head: ["", "dense", "pruned", "change"],
+        rows: [
+          row("parameters", parameters, formatCount),
+          row("weights", bytes, formatBytes),
+          row("perplexity, held-out text", perplexity.heldOut, formatPerplexity),
+          row("perplexity, calibration text", perplexity.calibration, formatPerplexity),
+        ],
+      })}<p
+      class="note">Perplexity is how many words, so to speak, the model wavers between; less is better. What was removed was chosen on the calibration text, so the held-out text says more.</p>
+  `;
+}
