@@ -389,7 +389,7 @@ test("an export whose text cannot be tokenised, or whose weights do not fit, lea
 });
 
 test("--help of every command shows examples, and --version the version", async (folder) => {
-  for (const command of ["prune", "inspect", "generate", "export"]) {
+  for (const command of ["prune", "inspect", "generate", "export", "report"]) {
     const { code, stdout } = await runLopper([command, "--help"], folder);
     assert.equal(code, 0);
     assert.match(stdout, /Examples:\n {2}lopper /);

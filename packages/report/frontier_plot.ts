@@ -93,7 +93,7 @@ export function frontierPlot(
     type: "quantitative",
     title: null,
     scale: { zero: false, padding: 8 },
-    axis: { tickCount: 5, domain: false, ticks: false },
+    axis: { tickCount: 5, domain: false, ticks: false, minExtent: 34 },
   };
   const spec = {
     height: 210,

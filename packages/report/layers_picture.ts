@@ -142,7 +142,7 @@ function drawGroups(
   kept: ReadonlySet<number>,
 ): readonly Html[] {
   const cell = width / kvHeads;
-  const gap = Math.min(3, cell / 4);
+  const gap = Math.min(6, cell / 4);
   const heads = queryHeads / kvHeads;
   return Array.from({ length: kvHeads }, (_, group) => {
     const left = x + group * cell;

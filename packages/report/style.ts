@@ -23,7 +23,7 @@ h3 { font-size: 1rem; margin: 1.5rem 0 0.35rem; }
 p { margin: 0.5rem 0; max-width: 46rem; }
 a { color: var(--link); }
 .kind { color: var(--muted); margin: 0; }
-.lead { font-size: 1.15rem; }
+.lead { font-size: 1.15rem; margin-top: 1.5rem; }
 .note, footer { color: var(--muted); font-size: 0.875rem; }
 nav ul { list-style: none; display: flex; flex-wrap: wrap; gap: 0.15rem 1.25rem; padding: 0; margin: 1rem 0 0; font-size: 0.9rem; }
 code, pre { font-family: ui-monospace, "SF Mono", Menlo, Consolas, monospace; font-size: 0.85em; }

@@ -1,4 +1,5 @@
-import { formatChange, formatCount, formatPerplexity } from "@lopper/core";
+import { formatCount } from "@lopper/core";
+import { changeFigure, perplexityFigure } from "../figures.ts";
 import {
   calibrationPoints,
   frontierLegend,
@@ -20,8 +21,8 @@ export async function frontierSection({ record }: ReportRun): Promise<Section> {
   const held = await frontierPlot(heldOut, {
     id: "held-out",
     title: "Perplexity on the held-out text",
-    description: `From ${formatPerplexity(perplexity.heldOut.dense)} of the dense model to ${
-      formatPerplexity(perplexity.heldOut.pruned)
+    description: `From ${perplexityFigure(perplexity.heldOut.dense)} of the dense model to ${
+      perplexityFigure(perplexity.heldOut.pruned)
     } at ${record.ratio.toFixed(2)} %. ${
       everyStep ? "The table below has every step." : "Only both ends were measured."
     }`,
@@ -46,8 +47,8 @@ export async function frontierSection({ record }: ReportRun): Promise<Section> {
   const onCalibration = await frontierPlot(calibration, {
     id: "calibration",
     title: "Perplexity on the calibration text",
-    description: `From ${formatPerplexity(perplexity.calibration.dense)} of the dense model to ${
-      formatPerplexity(perplexity.calibration.pruned)
+    description: `From ${perplexityFigure(perplexity.calibration.dense)} of the dense model to ${
+      perplexityFigure(perplexity.calibration.pruned)
     } at ${record.ratio.toFixed(2)} %. The table below has every step.`,
   });
   const content = html`
@@ -78,11 +79,11 @@ export async function frontierSection({ record }: ReportRun): Promise<Section> {
           describeStep(step),
           `${step.ratio.toFixed(2)} %`,
           formatCount(step.parameters),
-          formatPerplexity(step.perplexity),
+          perplexityFigure(step.perplexity),
           ...(everyStep
             ? [
-              step.heldOut === null ? "–" : formatPerplexity(step.heldOut),
-              step.heldOut === null ? "–" : formatChange(perplexity.heldOut.dense, step.heldOut),
+              step.heldOut === null ? "–" : perplexityFigure(step.heldOut),
+              step.heldOut === null ? "–" : changeFigure(perplexity.heldOut.dense, step.heldOut),
             ]
             : []),
         ]),

@@ -1,10 +1,5 @@
-import {
-  type DenseAndPruned,
-  formatBytes,
-  formatChange,
-  formatCount,
-  formatPerplexity,
-} from "@lopper/core";
+import { type DenseAndPruned, formatBytes, formatCount } from "@lopper/core";
+import { changeFigure, perplexityFigure } from "../figures.ts";
 import { type Html, html } from "../html.ts";
 import { describeRemoved, layerChanges, removedOf } from "../removed.ts";
 import type { ReportRun } from "../report_run.ts";
@@ -19,15 +14,15 @@ export function summary({ record }: ReportRun): Html {
     name: string,
     { dense, pruned }: DenseAndPruned,
     format: (n: number) => string,
-  ) => [name, format(dense), format(pruned), html`<strong>${formatChange(dense, pruned)}</strong>`];
+  ) => [name, format(dense), format(pruned), html`<strong>${changeFigure(dense, pruned)}</strong>`];
   const { heldOut } = perplexity;
   return html`
     <p
       class="lead">${ratio.toFixed(
         2,
-      )} % of the parameters were removed${what}. Perplexity on text that the search never saw went from ${formatPerplexity(
+      )} % of the parameters were removed${what}. Perplexity on text that the search never saw went from ${perplexityFigure(
         heldOut.dense,
-      )} to ${formatPerplexity(heldOut.pruned)} (${formatChange(
+      )} to ${perplexityFigure(heldOut.pruned)} (${changeFigure(
         heldOut.dense,
         heldOut.pruned,
       )}).</p>
@@ -44,8 +39,8 @@ export function summary({ record }: ReportRun): Html {
         rows: [
           row("parameters", parameters, formatCount),
           row("weights", bytes, formatBytes),
-          row("perplexity, held-out text", perplexity.heldOut, formatPerplexity),
-          row("perplexity, calibration text", perplexity.calibration, formatPerplexity),
+          row("perplexity, held-out text", perplexity.heldOut, perplexityFigure),
+          row("perplexity, calibration text", perplexity.calibration, perplexityFigure),
         ],
       })}<p
       class="note">Perplexity is how many words, so to speak, the model wavers between; less is better. What was removed was chosen on the calibration text, so the held-out text says more.</p>

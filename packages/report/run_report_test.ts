@@ -1,0 +1,143 @@
+import assert from "node:assert/strict";
+import { runReport } from "./mod.ts";
+import { all, faultsOf, readPage, tableOf, textOf } from "./testing/read_page.ts";
+import { tinyRun } from "./testing/run.ts";
+
+Deno.test("report: a run's page stands alone, is well-formed, and says the figures of the run", async () => {
+  const text = await runReport(tinyRun());
+  const page = readPage(text);
+  assert.deepEqual(faultsOf(page), []);
+  assert.equal(textOf(all(page, "h1")[0]), "tiny, pruned by 21.5 %");
+  assert.equal(all(page, "main").length, 1);
+  assert.match(
+    textOf(page),
+    /21\.50 % of the parameters were removed: 1 whole block \(1 MLP\), 16 MLP channels in 1 layer and 1 KV group in 1 layer/,
+  );
+  assert.deepEqual(tableOf(page, "Before and after"), [
+    ["", "dense", "pruned", "change"],
+    ["parameters", "100,000", "78,000", "−22.0 %"],
+    ["weights", "200.0 kB", "156.0 kB", "−22.0 %"],
+    ["perplexity, held-out text", "40.00", "46.00", "+15.0 %"],
+    ["perplexity, calibration text", "20.00", "22.00", "+10.0 %"],
+  ]);
+  assert.deepEqual(tableOf(page, "What stays of each layer").slice(1), [
+    ["0", "1 of 2", "2 of 4", "64", "3"],
+    ["1", "2", "4", "64, removed", "1"],
+    ["2", "2", "4", "48 of 64", "2"],
+  ]);
+  assert.deepEqual(tableOf(page, "Every step of the search").slice(1), [
+    ["1", "MLP of layer 1", "12.00 %", "88,000", "21.00", "42.00", "+5.0 %"],
+    ["2", "16 channels of the MLP of layer 2", "16.00 %", "84,000", "23.00", "44.00", "+10.0 %"],
+    ["3", "1 KV group of layer 0", "21.50 %", "78,000", "24.00", "46.00", "+15.0 %"],
+  ]);
+  assert.deepEqual(tableOf(page, "Loss increase by layer").slice(1), [
+    ["0", "MLP block", "+1.000", "2", "1", "stays"],
+    ["0", "MLP channels", "+0.250", "1", "2", "stays"],
+    ["0", "KV group", "+0.0800", "2", "3", "removed"],
+    ["1", "MLP block", "+0.0200", "4", "1", "removed"],
+    ["2", "MLP channels", "−0.0100", "2", "2", "removed"],
+  ]);
+  assert.deepEqual(tableOf(page, "Cost by stage").slice(1), [
+    ["blocks", "1", "2 of 3", "10", "1,000", "25 %", "10 s"],
+    ["MLP channels", "1", "2 of 2", "5", "1,167", "25 %", "20 s"],
+    ["heads", "1", "1 of 1", "2", "1,333", "25 %", "30 s"],
+    ["together", "3", "5 of 6", "17", "3,500", "25 %", "1 min 00 s"],
+    ["held-out text after every step", "–", "–", "8", "2,000", "–", "10 s"],
+  ]);
+  const digests = tableOf(page, "Digests of what went in and came out").slice(1);
+  assert.deepEqual(digests.map(([, value]) => value[0]), ["a", "b", "c", "d", "e"]);
+  assert.ok(textOf(page).includes("deno task prune /models/tiny --ratio 20"));
+});
+
+Deno.test("report: the picture has a cell for every KV group, and says which one went", async () => {
+  const page = readPage(await runReport(tinyRun()));
+  const picture = all(page, "svg").find(({ attributes }) => attributes.class === "picture wide")!;
+  const rects = all(picture, "rect").map(({ attributes }) => attributes);
+  const count = (kind: string) => rects.filter((rect) => rect.class === kind).length;
+  assert.deepEqual([count("attention"), count("mlp"), count("gone")], [5, 2, 3]);
+  // group 0 of layer 0 went, so the cell that is left begins behind it
+  const [kept, gone] = ["attention", "gone"].map((kind) =>
+    rects.find((rect) => rect.class === kind)!
+  );
+  assert.ok(Number(gone.x) < Number(kept.x));
+  const widths = rects.filter((rect) => rect.class === "mlp").map(({ width }) => Number(width));
+  assert.equal(widths[1] / widths[0], 48 / 64);
+});
+
+Deno.test("report: the plots have a point for every step", async () => {
+  const page = readPage(await runReport(tinyRun()));
+  const points = (title: string) => {
+    const plot = all(page, "svg").find((svg) =>
+      all(svg, "title").some((element) => textOf(element) === title)
+    )!;
+    const marks = all(plot, "g").filter(({ attributes }) => /mark-symbol/.test(attributes.class));
+    return marks.flatMap((group) => all(group, "path")).length;
+  };
+  assert.equal(points("Perplexity on the held-out text"), 4);
+  // the dense model, three steps, and the result on the passages of the blocks
+  assert.equal(points("Perplexity on the calibration text"), 5);
+});
+
+Deno.test("report: the same run gives the same bytes", async () => {
+  assert.equal(await runReport(tinyRun()), await runReport(tinyRun()));
+});
+
+Deno.test("report: a plan that was applied without a search has a page, too", async () => {
+  const run = tinyRun({ frontier: [], steps: 0, plan: "plan.json" });
+  const page = readPage(await runReport({ ...run, history: null }));
+  assert.deepEqual(faultsOf(page), []);
+  assert.match(textOf(page), /applied without a search.*No search: 1 min 15 s on cpu/);
+  assert.equal(tableOf(page, "What stays of each layer").length, 4);
+  assert.throws(() => tableOf(page, "Cost by stage"));
+});
+
+Deno.test("report: what is not a number is said, and draws nothing", async () => {
+  const run = tinyRun({
+    perplexity: {
+      calibration: { dense: 20, pruned: NaN },
+      heldOut: { dense: 40, pruned: NaN },
+    },
+  });
+  const frontier = run.record.frontier.map((step) => ({ ...step, heldOut: null }));
+  const page = readPage(await runReport({ ...run, record: { ...run.record, frontier } }));
+  assert.deepEqual(faultsOf(page), []);
+  assert.equal(tableOf(page, "Before and after")[3][2], "not finite");
+});
+
+Deno.test("report: a record of an earlier version, without shapes and steps, has a page", async () => {
+  const run = tinyRun({
+    frontier: [],
+    layers: { dense: [], pruned: [] },
+    sample: { prompt: "", dense: "", pruned: "" },
+  });
+  const page = readPage(await runReport(run));
+  assert.deepEqual(faultsOf(page), []);
+  assert.match(textOf(page), /earlier version of Lopper/);
+});
+
+Deno.test("report: nothing that comes from a model or a user becomes HTML", async () => {
+  const evil =
+    `</title></style></code><script>alert("1")</script><img src='x' onerror="y">&amp;\u0000\ud800`;
+  const run = tinyRun({ sample: { prompt: evil, dense: evil, pruned: evil } });
+  const { flags, backend } = run.record;
+  const text = await runReport({
+    ...run,
+    model: evil,
+    name: evil,
+    record: {
+      ...run.record,
+      version: evil,
+      modelDigest: evil,
+      flags: { ...flags, model: evil },
+      backend: { ...backend, name: evil, engine: evil },
+    },
+    commands: [evil],
+  });
+  const page = readPage(text);
+  assert.deepEqual(faultsOf(page), []);
+  assert.ok(!text.includes("<script") && !text.includes("<img"));
+  const shown =
+    `</title></style></code><script>alert("1")</script><img src='x' onerror="y">&amp;\ufffd\ufffd`;
+  assert.equal(textOf(all(page, "title")[0]), `${shown}, pruned by 21.5 %`);
+  assert.ok(textOf(all(page, "dd")[0]).includes(shown));
+});

@@ -1,0 +1,187 @@
+import type { LayerSpec, RunRecord } from "@lopper/core";
+import type { History } from "@lopper/search";
+import type { ReportRun } from "../report_run.ts";
+
+const WHOLE: LayerSpec = {
+  attention: { queryHeads: 4, kvHeads: 2 },
+  mlp: { intermediateSize: 64 },
+};
+const digest = (digit: string) => `sha256:${digit.repeat(64)}`;
+
+/**
+ * A run of a model of three layers, with figures that can be checked by hand: the MLP of layer 1 goes first, then 16
+ * channels of layer 2, then a KV group of layer 0.
+ */
+export function tinyRun(change: Partial<RunRecord> = {}): ReportRun {
+  const record: RunRecord = {
+    kind: "lopper-run",
+    schema: 1,
+    version: "0.2.0",
+    modelDigest: digest("a"),
+    prunedDigest: digest("b"),
+    calibrationDigest: { block: digest("c"), width: digest("d") },
+    heldOutDigest: digest("e"),
+    flags: {
+      model: "/models/tiny",
+      ratio: 20,
+      preset: "multipruner",
+      distribution: "44:52:4",
+      mlpGroup: 16,
+      attentionGroup: 32,
+      search: "fast",
+      fastWithout: "",
+      earlierRatios: [],
+      calibration: null,
+      calibrationWidth: null,
+      samples: 4,
+      widthSamples: 2,
+      seqLen: 64,
+      seed: 42,
+      batchTokens: 2048,
+      bestEffort: false,
+      heldOut: "/texts/held_out.txt",
+      maxPplIncrease: null,
+      export: null,
+    },
+    plan: null,
+    backend: { name: "cpu", engine: "an engine 1.0", threads: 2 },
+    ratio: 21.5,
+    parameters: { dense: 100_000, pruned: 78_000 },
+    bytes: { dense: 200_000, pruned: 156_000 },
+    quantised: null,
+    perplexity: {
+      calibration: { dense: 20, pruned: 22 },
+      heldOut: { dense: 40, pruned: 46 },
+    },
+    blockTokens: { spent: 3500, full: 14_000 },
+    wallSeconds: 75,
+    steps: 3,
+    frontier: [
+      step("blocks", "mlp", 1, 0, [], [12, 88_000, 21, 42]),
+      step("mlp_channels", "mlp_channels", 2, 48, range(16), [16, 84_000, 23, 44]),
+      step("attention_heads", "attention_heads", 0, 32, [0], [21.5, 78_000, 24, 46]),
+    ],
+    stopped: null,
+    layers: {
+      dense: [WHOLE, WHOLE, WHOLE],
+      pruned: [
+        { ...WHOLE, attention: { queryHeads: 2, kvHeads: 1 } },
+        { ...WHOLE, mlp: null },
+        { ...WHOLE, mlp: { intermediateSize: 48 } },
+      ],
+    },
+    sample: { prompt: "Once upon a time", dense: "there was a ship", pruned: "the the ship" },
+    ...change,
+  };
+  return {
+    model: "tiny",
+    name: "tiny-20",
+    record,
+    plan: {
+      modelDigest: record.modelDigest,
+      removalOrder: [{ layer: 1, kind: "mlp" }],
+      layers: [
+        { attention: { kvGroups: [1] }, mlp: { channels: range(64) } },
+        { attention: { kvGroups: [0, 1] }, mlp: "removed" },
+        { attention: { kvGroups: [0, 1] }, mlp: { channels: range(48) } },
+      ],
+    },
+    history: HISTORY,
+    commands: ["deno task prune /models/tiny --ratio 20"],
+  };
+}
+
+/** What the search of `tinyRun` found out: losses in nats per token, by passage. */
+export const HISTORY: History = {
+  steps: [
+    searchStep(0, "blocks", ["mlp", 1, 0], [["attention", 0, 0, 0], ["mlp", 0, 0, 2], [
+      "mlp",
+      1,
+      0,
+      4,
+    ]]),
+    searchStep(1, "mlp_channels", ["mlp_channels", 2, 48], [["mlp_channels", 0, 48, 1], [
+      "mlp_channels",
+      2,
+      48,
+      2,
+    ]]),
+    searchStep(2, "attention_heads", ["attention_heads", 0, 32], [["attention_heads", 0, 32, 2]]),
+  ],
+  evidence: [
+    score(0, "trunk", [0, 1, 2, 3], [3, 3, 3, 3]),
+    score(0, ["mlp", 0, 0], [0, 1], [3.5, 4.5]),
+    score(0, ["mlp", 1, 0], [0, 1], [3.01, 3.03]),
+    score(0, ["mlp", 1, 0], [2, 3], [3.02, 3.02]),
+    { type: "perturbations", step: 1, values: [0.1, 0.2], cost: { blockTokens: 1, seconds: 1 } },
+    score(1, "trunk", [0, 1], [2, 4]),
+    score(1, ["mlp_channels", 0, 48], [1], [4.25]),
+    score(1, ["mlp_channels", 2, 48], [0, 1], [1.98, 4.0]),
+    score(2, ["attention_heads", 0, 32], [0, 1], [2.08, 4.06]),
+  ],
+  measures: [0, 1, 2, 3].map((steps) => ({
+    type: "measure",
+    steps,
+    on: "held_out",
+    nll: [3.7, 3.8],
+    cost: { blockTokens: 500, seconds: 2.5 },
+  })),
+};
+
+function step(
+  stage: string,
+  kind: RunRecord["frontier"][number]["kind"],
+  layer: number,
+  width: number,
+  removed: readonly number[],
+  [ratio, parameters, perplexity, heldOut]: readonly [number, number, number, number],
+): RunRecord["frontier"][number] {
+  return { stage, kind, layer, width, removed, ratio, parameters, perplexity, heldOut };
+}
+
+type Kind = RunRecord["frontier"][number]["kind"];
+
+function searchStep(
+  step: number,
+  stage: History["steps"][number]["stage"],
+  [kind, layer, width]: readonly [Kind, number, number],
+  candidates: readonly (readonly [Kind, number, number, number])[],
+): History["steps"][number] {
+  return {
+    type: "step",
+    step,
+    stage,
+    taken: { kind, layer, width },
+    ppl: 21,
+    ratio: 12,
+    candidates: candidates.map(([kind, layer, width, sequences]) => ({
+      kind,
+      layer,
+      width,
+      ppl: 21,
+      sequences,
+    })),
+    blockTokens: { spent: 1000 + 500 * step / 3, full: 4000 + 2000 * step / 3 },
+    seconds: 10 * (step + 1),
+  };
+}
+
+function score(
+  step: number,
+  of: "trunk" | readonly [Kind, number, number],
+  sequences: readonly number[],
+  nll: readonly number[],
+): History["evidence"][number] {
+  return {
+    type: "score",
+    step,
+    of: of === "trunk" ? of : { kind: of[0], layer: of[1], width: of[2] },
+    sequences,
+    nll,
+    cost: { blockTokens: 10, seconds: 1 },
+  };
+}
+
+function range(n: number): number[] {
+  return Array.from({ length: n }, (_, i) => i);
+}

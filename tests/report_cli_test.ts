@@ -1,0 +1,70 @@
+import assert from "node:assert/strict";
+import { faultsOf, readPage, tableOf } from "../packages/report/testing/read_page.ts";
+import { inTemporaryFolder, QUICK, runLopper } from "./support/cli.ts";
+
+const test = (name: string, body: (folder: string) => Promise<void>) =>
+  Deno.test(`report: ${name}`, () => inTemporaryFolder(body));
+
+async function done(args: readonly string[], folder: string): Promise<string> {
+  const { code, stdout, stderr } = await runLopper(args, folder);
+  assert.equal(code, 0, `${args.join(" ")}: ${stderr}`);
+  return stdout;
+}
+
+async function fails(args: readonly string[], folder: string, code: number, message: RegExp) {
+  const result = await runLopper(args, folder);
+  assert.equal(result.code, code, `${args.join(" ")}: ${result.stderr}`);
+  assert.match(result.stderr, message);
+  assert.doesNotMatch(result.stderr, /^\s+at /m, "no stack trace for a user's mistake");
+}
+
+test("the page of a run says what its record does", async (folder) => {
+  await done(["prune", "--out", "p", ...QUICK], folder);
+  assert.match(await done(["report", "p"], folder), /^written to .*report\.html\n$/);
+  const text = await Deno.readTextFile(`${folder}/p/report.html`);
+  const root = readPage(text);
+  assert.deepEqual(faultsOf(root), []);
+  const record = JSON.parse(await Deno.readTextFile(`${folder}/p/run.json`));
+  const [, parameters, , heldOut] = tableOf(root, "Before and after");
+  assert.deepEqual(parameters.slice(1, 3), ["5.51 M", "4.39 M"]);
+  const { dense, pruned } = record.perplexity.heldOut;
+  assert.deepEqual(heldOut.slice(1, 3), [dense.toFixed(2), pruned.toFixed(2)]);
+  const layers = tableOf(root, "What stays of each layer").slice(1);
+  record.layers.pruned.forEach((
+    { attention, mlp }: {
+      attention: { kvHeads: number } | null;
+      mlp: { intermediateSize: number } | null;
+    },
+    i: number,
+  ) => {
+    assert.match(layers[i][1], attention ? new RegExp(`^${attention.kvHeads}\\b`) : /removed/);
+    assert.match(layers[i][3], mlp ? new RegExp(`^${mlp.intermediateSize}\\b`) : /removed/);
+  });
+  assert.equal(tableOf(root, "Every step of the search").length, record.steps + 1);
+  const together = tableOf(root, "Cost by stage").find(([stage]) => stage === "together")!;
+  const percent = (100 * record.blockTokens.spent / record.blockTokens.full).toFixed(0);
+  assert.deepEqual([together[1], together[5]], [String(record.steps), `${percent} %`]);
+
+  // nothing but the data decides the bytes
+  await done(["report", "p", "--out", "again.html"], folder);
+  assert.equal(await Deno.readTextFile(`${folder}/again.html`), text);
+  await fails(["report", "p", "--out", "again.html"], folder, 2, /there already.*--overwrite/);
+  await fails(["report", "p", "--out", "p"], folder, 2, /p is a folder/);
+  const json = JSON.parse(
+    await done(["report", "p", "--out", "again.html", "--overwrite", "--json"], folder),
+  );
+  assert.equal(json.event, "result");
+  assert.equal(json.bytes, (await Deno.stat(json.out)).size);
+
+  // a folder that contradicts itself has no page
+  const journal = await Deno.readTextFile(`${folder}/p/journal.jsonl`);
+  await Deno.writeTextFile(`${folder}/p/journal.jsonl`, journal.replace(/"nll":/, '"nil":'));
+  await fails(["report", "p"], folder, 1, /journal\.jsonl, line \d+: at nll/);
+  await Deno.writeTextFile(`${folder}/p/journal.jsonl`, "");
+  assert.equal(await Deno.readTextFile(`${folder}/p/report.html`), text, "nothing half-written");
+  await Deno.remove(`${folder}/p/lopper_plan.json`);
+  await fails(["report", "p"], folder, 1, /lopper_plan\.json: there is no such file/);
+  await fails(["report", "none"], folder, 1, /none: there is no such folder/);
+  await fails(["report", "."], folder, 1, /no run\.json in it/);
+  await fails(["report"], folder, 2, /missing required argument/);
+});
