@@ -46,6 +46,7 @@ function searchOptions(flags: RunFlags): readonly string[] {
     ...option("fast-without", flags.fastWithout === "" ? null : flags.fastWithout),
     ...option("max-ppl-increase", flags.maxPplIncrease),
     ...(flags.bestEffort ? ["--best-effort"] : []),
+    ...(flags.uniform ? ["--uniform"] : []),
   ];
 }
 

@@ -1,9 +1,13 @@
 import type { RunRecord } from "@lopper/core";
 import type { CandidateKind, CandidateName, History } from "@lopper/search";
+import { samplesOf } from "./stage.ts";
+
+/** What belongs to one layer. */
+export type LayerKind = Exclude<CandidateKind, "all_mlp_channels" | "all_attention_heads">;
 
 /** What removing something of one layer was found to do, the first time that it was scored. */
 export interface BlockDamage {
-  readonly kind: CandidateKind;
+  readonly kind: LayerKind;
   readonly layer: number;
   /** Channels that were to be left. */
   readonly width: number;
@@ -31,13 +35,13 @@ export function blockDamage(
   let samples = "";
   for (const { step, stage, taken, candidates } of steps) {
     const scores = scoresOf(evidence, step);
-    const now = stage === "blocks" || stage === "all" ? "block" : "width";
+    const now = samplesOf(stage);
     // Losses on other samples are no measure.
     const trunk = new Map([...(now === samples ? before : []), ...(scores.get("trunk") ?? [])]);
     for (const { kind, layer, width } of candidates) {
       const key = `${kind} ${layer}`;
       const losses = scores.get(keyOf({ kind, layer, width }));
-      if (found.has(key) || !losses) continue;
+      if (found.has(key) || !losses || !isOfOneLayer(kind)) continue;
       const increase = step === 0 && trunk.size === 0 && now === "block"
         ? mean([...losses.values()]) - Math.log(perplexity.calibration.dense)
         : pairedIncrease(losses, trunk);
@@ -75,4 +79,8 @@ function mean(values: readonly number[]): number {
 
 function keyOf(of: CandidateName | "trunk"): string {
   return of === "trunk" ? of : `${of.kind} ${of.layer} ${of.width}`;
+}
+
+function isOfOneLayer(kind: CandidateKind): kind is LayerKind {
+  return kind !== "all_mlp_channels" && kind !== "all_attention_heads";
 }

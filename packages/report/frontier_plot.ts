@@ -1,6 +1,7 @@
 import type { FrontierStep, RunRecord } from "@lopper/core";
 import { type Html, html } from "./html.ts";
 import { drawPlot } from "./plot.ts";
+import { samplesOf } from "./stage.ts";
 
 /** A point of a frontier: the dense model, or what a step left. */
 export interface FrontierPoint {
@@ -20,6 +21,9 @@ const SHAPES = {
   mlp: { shape: "diamond", label: "an MLP block went" },
   mlp_channels: { shape: "triangle-up", label: "MLP channels went" },
   attention_heads: { shape: "cross", label: "a KV group went" },
+  layer: { shape: "square", label: "a layer went" },
+  all_mlp_channels: { shape: "triangle-up", label: "channels of all layers went" },
+  all_attention_heads: { shape: "cross", label: "heads of all layers went" },
   result: { shape: "circle", label: "result" },
 } as const satisfies Record<FrontierPoint["kind"], { shape: string; label: string }>;
 
@@ -30,13 +34,13 @@ const SHAPES = {
 export function calibrationPoints(record: RunRecord): readonly FrontierPoint[] {
   const { block, width } = record.calibrationDigest;
   const points = record.frontier.map(({ ratio, perplexity, kind, stage }): FrontierPoint => {
-    const onBlock = stage === "blocks" || stage === "all" || block === width;
+    const onBlock = samplesOf(stage) === "block" || block === width;
     return { ratio, perplexity, kind, curve: onBlock ? "block" : "width" };
   });
   return finite([
     { ratio: 0, perplexity: record.perplexity.calibration.dense, kind: "dense", curve: "block" },
     ...points,
-    ...(record.frontier.at(-1)?.stage === "blocks" || points.at(-1)?.curve === "block" ? [] : [
+    ...(points.length === 0 || points.at(-1)?.curve === "block" ? [] : [
       {
         ratio: record.ratio,
         perplexity: record.perplexity.calibration.pruned,

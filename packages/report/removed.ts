@@ -11,14 +11,19 @@ export interface LayerChange {
 
 export function layerChanges({ layers, frontier }: RunRecord): readonly LayerChange[] {
   const of = (layer: number, kinds: readonly FrontierStep["kind"][]) =>
-    frontier.flatMap((step, i) => step.layer === layer && kinds.includes(step.kind) ? [i + 1] : []);
+    frontier.flatMap((step, i) => {
+      const here = step.removedByLayer
+        ? (step.removedByLayer[layer] ?? []).length > 0
+        : step.layer === layer;
+      return here && kinds.includes(step.kind) ? [i + 1] : [];
+    });
   return layers.dense.map((dense, layer) => ({
     layer,
     dense,
     pruned: layers.pruned[layer] ?? { attention: null, mlp: null },
     steps: {
-      attention: of(layer, ["attention", "attention_heads"]),
-      mlp: of(layer, ["mlp", "mlp_channels"]),
+      attention: of(layer, ["attention", "attention_heads", "all_attention_heads", "layer"]),
+      mlp: of(layer, ["mlp", "mlp_channels", "all_mlp_channels", "layer"]),
     },
   }));
 }

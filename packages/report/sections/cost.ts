@@ -8,6 +8,7 @@ import { table } from "../table.ts";
 
 const STAGES = {
   blocks: "blocks",
+  layers: "whole layers",
   mlp_channels: "MLP channels",
   attention_heads: "heads",
   all: "all at once",

@@ -11,6 +11,7 @@ const KINDS = {
   mlp: { plot: "MLP block removed", row: "MLP block" },
   mlp_channels: { plot: "First group of MLP channels removed", row: "MLP channels" },
   attention_heads: { plot: "First KV group removed", row: "KV group" },
+  layer: { plot: "Layer removed", row: "layer" },
 } as const satisfies Record<BlockDamage["kind"], { plot: string; row: string }>;
 
 /** What the search found out about each layer. Null where there was no search. */
@@ -25,7 +26,9 @@ export async function layerDamageSection(
     taken: wasTaken(damage, record.frontier),
   }));
   // Whole blocks and parts of them are no match for each other; the plots show what says most.
-  const blocks = bars.filter(({ kind }) => kind === "attention" || kind === "mlp");
+  const blocks = bars.filter(({ kind }) =>
+    kind === "attention" || kind === "mlp" || kind === "layer"
+  );
   const shown = blocks.length > 0 ? blocks : bars;
   const increases = shown.map(({ increase }) => increase);
   const extent = [Math.min(...increases), Math.max(...increases)] as const;

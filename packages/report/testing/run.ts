@@ -39,6 +39,7 @@ export function tinyRun(change: Partial<RunRecord> = {}): ReportRun {
       seed: 42,
       batchTokens: 2048,
       bestEffort: false,
+      uniform: false,
       heldOut: "/texts/held_out.txt",
       maxPplIncrease: null,
       export: null,

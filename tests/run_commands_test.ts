@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { tinyRun } from "../../packages/report/testing/run.ts";
-import { runCommands } from "./run_commands.ts";
+import { tinyRun } from "../packages/report/testing/run.ts";
+import { runCommands } from "../apps/cli/run_commands.ts";
 
 // Whether they make the same run is asked in tests/interop/report_commands_test.ts.
 
@@ -20,11 +20,12 @@ Deno.test("commands: everything that decided a run is said", () => {
     fastWithout: "racing,lazy",
     maxPplIncrease: 10,
     bestEffort: true,
+    uniform: true,
     calibration: "/my texts/it's.txt",
     export: { format: "gguf", dtype: null, quantize: "q8_0" },
   });
   assert.match(line, /^deno task prune --ratio 20 --preset blockpruner --mlp-group/);
-  assert.match(line, /--fast-without racing,lazy --max-ppl-increase 10 --best-effort /);
+  assert.match(line, /--fast-without racing,lazy --max-ppl-increase 10 --best-effort --uniform /);
   assert.ok(line.includes(`--calibration '/my texts/it'\\''s.txt' `), line);
   assert.match(line, / --out again --export gguf --quantize q8_0$/);
 });
