@@ -32,6 +32,7 @@ test("prune writes a checkpoint, a plan, a journal and a record, says nothing el
     "lopper_plan.json",
     "model.safetensors",
     "pruning_config.json",
+    "report.html",
     "run.json",
     "settings.json",
     "tokenizer.json",

@@ -19,9 +19,12 @@ async function fails(args: readonly string[], folder: string, code: number, mess
 }
 
 test("the page of a run says what its record does", async (folder) => {
-  await done(["prune", "--out", "p", ...QUICK], folder);
+  const output = await done(["prune", "--out", "p", ...QUICK], folder);
+  assert.match(output, /a page about it: .*p\/report\.html\n/);
+  const written = await Deno.readTextFile(`${folder}/p/report.html`);
   assert.match(await done(["report", "p"], folder), /^written to .*report\.html\n$/);
   const text = await Deno.readTextFile(`${folder}/p/report.html`);
+  assert.equal(text, written);
   const root = readPage(text);
   assert.deepEqual(faultsOf(root), []);
   const record = JSON.parse(await Deno.readTextFile(`${folder}/p/run.json`));
@@ -55,6 +58,22 @@ test("the page of a run says what its record does", async (folder) => {
   );
   assert.equal(json.event, "result");
   assert.equal(json.bytes, (await Deno.stat(json.out)).size);
+
+  // a page that cannot be written takes nothing from the result
+  await Deno.remove(`${folder}/p/report.html`);
+  await Deno.mkdir(`${folder}/p/report.html/in the way`, { recursive: true });
+  const resumed = await runLopper(["prune", "--out", "p", "--resume"], folder);
+  assert.equal(resumed.code, 0, resumed.stderr);
+  assert.match(
+    resumed.stderr,
+    /^warning: the result is complete, its page is not: .*lopper report/,
+  );
+  assert.match(resumed.stdout, /written to .*p\n/);
+  assert.doesNotMatch(resumed.stdout, /a page about it/);
+  await Deno.remove(`${folder}/p/report.html`, { recursive: true });
+  // one that was lost comes back
+  await done(["prune", "--out", "p", "--resume"], folder);
+  assert.equal(await Deno.readTextFile(`${folder}/p/report.html`), text);
 
   // a folder that contradicts itself has no page
   const journal = await Deno.readTextFile(`${folder}/p/journal.jsonl`);

@@ -45,8 +45,8 @@ export function describeStart(
     `${drawn.width} samples, ${tokens(width)} for channels and heads`;
 }
 
-/** The table with which a run closes. */
-export function describeResult(record: RunRecord, out: string): string {
+/** The table with which a run closes. `report` is the path of its page, or null where there is none. */
+export function describeResult(record: RunRecord, out: string, report: string | null): string {
   const { parameters, bytes, perplexity, blockTokens, sample } = record;
   const row = (
     what: string,
@@ -79,6 +79,7 @@ export function describeResult(record: RunRecord, out: string): string {
   lines.push(
     `  ${formatSeconds(record.wallSeconds)} on ${name} (${engine}, ${threads} threads)`,
     `  written to ${out}`,
+    ...(report === null ? [] : [`  a page about it: ${report}`]),
   );
   // Records from before it was kept lack it.
   if (sample.prompt !== "") {

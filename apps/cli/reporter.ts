@@ -11,6 +11,8 @@ export interface Reporter {
   /** One fact, for people; machines get it as an event. */
   say(message: string): void;
   search(event: SearchEvent): void;
+  /** What went wrong beside the work, which goes on. */
+  warn(message: string): void;
   /** Work other than the search, in any unit. */
   progress(what: string, done: number, total: number): void;
   /** What the command was for: an object for machines, a text for people. */
@@ -33,6 +35,10 @@ class JsonReporter implements Reporter {
   search(event: SearchEvent) {
     const { type, ...data } = event;
     if (type !== "progress" || this.#progressIsDue()) this.#event(type, data);
+  }
+
+  warn(message: string) {
+    this.#event("warning", { message });
   }
 
   progress(what: string, done: number, total: number) {
@@ -73,8 +79,7 @@ class TerminalReporter implements Reporter {
   search(event: SearchEvent) {
     if (event.type === "evidence") return;
     if (event.type === "warning") {
-      this.stop();
-      console.error(`warning: ${event.message}`);
+      this.warn(event.message);
     } else if (event.type === "step") {
       if (!event.resumed) this.say(describeStep(event.step));
     } else if (event.type === "measure") {
@@ -88,6 +93,11 @@ class TerminalReporter implements Reporter {
         total,
       );
     }
+  }
+
+  warn(message: string) {
+    this.stop();
+    console.error(`warning: ${message}`);
   }
 
   progress(what: string, done: number, total: number) {

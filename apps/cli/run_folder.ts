@@ -22,13 +22,13 @@ import { FILES } from "./run_files.ts";
 
 /** Everything of a checkpoint or a run that may stand in a folder from an earlier run and would contradict a new one. */
 const WRITTEN_BY_LOPPER =
-  /^(settings\.json|journal\.jsonl|lopper_plan\.json|pruning_config\.json|run\.json|config\.json|model\.safetensors(\.index\.json)?|model-\d{5}-of-\d{5}\.safetensors)$/;
+  /^(settings\.json|journal\.jsonl|lopper_plan\.json|pruning_config\.json|run\.json|report\.html|config\.json|model\.safetensors(\.index\.json)?|model-\d{5}-of-\d{5}\.safetensors)$/;
 /** What a killed run leaves of a file that it was writing; it counts for nothing. */
 const PARTIAL = /^\..+\.partial$/;
 
 /**
  * The folder of one run. `settings.json` stands there from the start, the journal grows step by step, the checkpoint and
- * the plan come after the search, and `run.json` is last: a folder that has it is complete.
+ * the plan come after the search, then `run.json`: a folder that has it is complete. Its page follows.
  */
 export class RunFolder {
   readonly path: string;

@@ -3,6 +3,7 @@ import { openModel } from "@lopper/model-io";
 import { FileFolder } from "@lopper/model-io/files";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
+import { readPage, tableOf } from "../../packages/report/testing/read_page.ts";
 import { runLopper, startLopper } from "./cli.ts";
 
 /** What two runs of the same search must have in common, byte for byte. */
@@ -71,6 +72,12 @@ async function checkSameResult(folder: string, out: string) {
     (await Deno.readTextFile(`${folder}/${run}/journal.jsonl`)).trimEnd().split("\n")
       .map((line) => ({ ...JSON.parse(line), cost: null, blockTokens: null, seconds: null }));
   assert.deepEqual(await decisions(out), await decisions("reference"));
+  const page = async (run: string) =>
+    tableOf(
+      readPage(await Deno.readTextFile(`${folder}/${run}/report.html`)),
+      "Every step of the search",
+    );
+  assert.deepEqual(await page(out), await page("reference"));
   const model = await openModel(new FileFolder(`${folder}/${out}`));
   model.close();
 }
@@ -86,8 +93,13 @@ async function checkNoPartialFile(path: string, reference: string) {
   }
   for (const { name } of entries) {
     if (name.startsWith(".") || name === "journal.jsonl") continue;
+    // These two say how long it took.
     if (name === "run.json") {
       JSON.parse(await Deno.readTextFile(`${path}/${name}`));
+      continue;
+    }
+    if (name === "report.html") {
+      readPage(await Deno.readTextFile(`${path}/${name}`));
       continue;
     }
     assert.deepEqual(

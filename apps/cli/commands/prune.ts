@@ -13,6 +13,7 @@ import { type Model, modelDigest, openTokenizer, type Tokenizer } from "@lopper/
 import { Decoder, LaidOutWeights, ResidentDecoder, weightMemory } from "@lopper/runtime";
 import type { SearchPolicy } from "@lopper/search";
 import { Command } from "commander";
+import { join } from "node:path";
 import { readTexts, type RunTexts } from "../calibrate.ts";
 import {
   type Decision,
@@ -45,7 +46,9 @@ import {
 } from "../prune_export.ts";
 import { addPruneOptions, type PruneOptions, resolveFlags } from "../prune_options.ts";
 import { describeDryRun, describeResult, describeStart, rehearseRun } from "../prune_output.ts";
+import { writeReport } from "../report_page.ts";
 import { openReporter, type Reporter } from "../reporter.ts";
+import { FILES } from "../run_files.ts";
 import { defaultRunPath, RunFolder } from "../run_folder.ts";
 
 export function pruneCommand(): Command {
@@ -138,22 +141,41 @@ interface Concluding extends Finish {
   readonly interruption: Interruption;
 }
 
-/** Exports the result if that was asked for, and reports: the result, too, where its export fails. */
+/** Writes the page, exports the result if that was asked for, and reports: the result, too, where its export fails. */
 async function conclude(run: Concluding) {
   const { out, record, exports: flags, reporter } = run;
+  const report = await reportResult(out, reporter);
   let exported: Exported | null = null;
   try {
     if (flags) exported = await exportResult({ ...run, flags });
   } finally {
-    const text = describeResult(record, out);
+    const text = describeResult(record, out, report);
     reporter.result(
       {
         out,
+        report,
         ...record,
         ...(exported && { export: { out: exported.path, ...exported.record } }),
       },
       exported ? `${text}\n\n${describeExport(exported.record, exported.path)}` : text,
     );
+  }
+}
+
+/**
+ * Writes the page of a finished run where there is none; null where that fails, which takes nothing from the result.
+ */
+async function reportResult(out: string, reporter: Reporter): Promise<string | null> {
+  const path = join(out, FILES.report);
+  if (await Deno.stat(path).then(({ isFile }) => isFile, () => false)) return path;
+  try {
+    return await writeReport(out);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    reporter.warn(
+      `the result is complete, its page is not: ${reason} (lopper report ${out} tries again)`,
+    );
+    return null;
   }
 }
 

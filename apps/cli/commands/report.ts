@@ -3,7 +3,7 @@ import { writeTextFileAtomically } from "@lopper/model-io/files";
 import { Command } from "commander";
 import { join } from "node:path";
 import { userPath } from "../paths.ts";
-import { readReportRun } from "../report_files.ts";
+import { reportPage } from "../report_page.ts";
 import { openReporter } from "../reporter.ts";
 import { FILES } from "../run_files.ts";
 
@@ -35,12 +35,7 @@ async function run(folder: string, options: Options) {
   const out = options.out === undefined ? join(path, FILES.report) : userPath(options.out);
   // The page in the run's folder is Lopper's own.
   if (options.out !== undefined) await checkFree(out, options.overwrite);
-  // The engine that draws takes a tenth of a second to load, and other commands have no use for it.
-  const [{ runReport }, data] = await Promise.all([
-    import("@lopper/report"),
-    readReportRun(path),
-  ]);
-  const page = await runReport(data);
+  const page = await reportPage(path);
   await writeTextFileAtomically(out, page);
   reporter.result({ out, bytes: new TextEncoder().encode(page).byteLength }, `written to ${out}`);
 }
