@@ -1,6 +1,6 @@
 import type { Backend } from "@lopper/backends";
-import { countParameters } from "@lopper/core";
-import { type CalibrationSet, SuffixScorer } from "@lopper/importance";
+import { countParameters, type HeldOutSample, type ModelSpec } from "@lopper/core";
+import { type CalibrationSet, perplexity, sequenceMeans, SuffixScorer } from "@lopper/importance";
 import {
   type Model,
   modelDigest,
@@ -12,7 +12,13 @@ import {
   writePrunedModel,
 } from "@lopper/model-io";
 import { FileFolder } from "@lopper/model-io/files";
-import { Decoder, generate, LaidOutWeights, sourceOrder } from "@lopper/runtime";
+import {
+  Decoder,
+  generate,
+  type GenerateOptions,
+  LaidOutWeights,
+  sourceOrder,
+} from "@lopper/runtime";
 import type { RunTexts } from "./calibrate.ts";
 import type { Decision } from "./decide.ts";
 import type { RunFolder } from "./run_folder.ts";
@@ -25,6 +31,10 @@ export interface ModelMeasures {
   readonly heldOut: number;
   /** How it continues `SAMPLE_PROMPT`. */
   readonly continuation: string;
+  /** How it continues each of the prompts. */
+  readonly heldOutContinuations: readonly string[];
+  /** NLL after every position, `[sequences · length]` in nats. */
+  readonly nll: { readonly calibration: Float32Array; readonly heldOut: Float32Array };
 }
 
 export interface PrunedMeasures extends ModelMeasures {
@@ -36,6 +46,8 @@ export interface PrunedMeasures extends ModelMeasures {
 
 export const SAMPLE_PROMPT = "The old man looked at the sea and";
 const SAMPLE_TOKENS = 32;
+/** Of the held-out text, tokens that a model is given and those that it adds. */
+const HELD_OUT_TOKENS = { given: 24, continued: 24 } as const;
 
 /** Writes the checkpoint, the plan, and the published config into the run's folder. */
 export async function writeResult(model: Model, decision: Decision, folder: RunFolder) {
@@ -46,28 +58,88 @@ export async function writeResult(model: Model, decision: Decision, folder: RunF
   return written;
 }
 
+/** What models are measured on. */
+export interface MeasuredOn {
+  readonly texts: RunTexts;
+  readonly prompts: readonly HeldOutPrompt[];
+  readonly tokenizer: Tokenizer;
+}
+
 /** Measures a model. `onProgress` hears the tokens done, and those to do. */
 export async function measureModel(
   decoder: Decoder,
-  texts: RunTexts,
-  tokenizer: Tokenizer,
+  { texts, prompts, tokenizer }: MeasuredOn,
   onProgress: (done: number, total: number) => void,
 ): Promise<ModelMeasures> {
   const tokensOf = ({ sequences, length }: CalibrationSet) => sequences.length * length;
   const total = tokensOf(texts.block) + tokensOf(texts.heldOut);
   let done = 0;
-  const perplexityOn = async (set: CalibrationSet) => {
+  const nllOn = async (set: CalibrationSet) => {
     const scorer = new SuffixScorer(decoder, set, { cacheBytes: 0 });
     const { layers } = decoder.spec;
-    const { perplexity } = await scorer.evaluate(layers, (n) => onProgress(done + n, total));
+    const nll = await scorer.tokenNll(layers, (n) => onProgress(done + n, total));
     done += tokensOf(set);
-    return perplexity;
+    return nll;
   };
+  const perplexityOf = ({ sequences, ignoredLabel }: CalibrationSet, nll: Float32Array) =>
+    perplexity(sequenceMeans(nll, sequences, ignoredLabel));
+  const nll = { calibration: await nllOn(texts.block), heldOut: await nllOn(texts.heldOut) };
+  const heldOutContinuations: string[] = [];
+  for (const { prompt } of prompts) {
+    const greedy = { maxTokens: HELD_OUT_TOKENS.continued, temperature: 0, seed: 0 };
+    heldOutContinuations.push(await continuation(decoder, tokenizer, prompt, greedy));
+  }
+  const sampled = { maxTokens: SAMPLE_TOKENS, temperature: 0.7, seed: 42 };
   return {
-    calibration: await perplexityOn(texts.block),
-    heldOut: await perplexityOn(texts.heldOut),
-    continuation: await continuation(decoder, tokenizer),
+    calibration: perplexityOf(texts.block, nll.calibration),
+    heldOut: perplexityOf(texts.heldOut, nll.heldOut),
+    continuation: await continuation(
+      decoder,
+      tokenizer,
+      tokenizer.encode(SAMPLE_PROMPT),
+      sampled,
+    ),
+    heldOutContinuations,
+    nll,
   };
+}
+
+/** What the two models make of places of the held-out text, beside what the text itself says there. */
+export function heldOutSamples(
+  { prompts, tokenizer }: MeasuredOn,
+  dense: ModelMeasures,
+  pruned: ModelMeasures,
+): readonly HeldOutSample[] {
+  const read = (ids: readonly number[]) => oneLine(tokenizer.decode(ids));
+  return prompts.map(({ prompt, rest }, i) => ({
+    prompt: read(prompt),
+    original: read(rest),
+    dense: dense.heldOutContinuations[i],
+    pruned: pruned.heldOutContinuations[i],
+  }));
+}
+
+/** A place of the held-out text, in tokens: what a model is given, and how the text goes on. */
+export interface HeldOutPrompt {
+  readonly prompt: readonly number[];
+  readonly rest: readonly number[];
+}
+
+/** Models with more parameters take too long over each word. */
+const MOST_PARAMETERS = 1e9;
+
+/** The beginnings of two passages of the held-out text; none where a model is slow, or the passages are short. */
+export function heldOutPrompts(
+  { heldOut: { sequences, length } }: RunTexts,
+  spec: ModelSpec,
+): readonly HeldOutPrompt[] {
+  const { given, continued } = HELD_OUT_TOKENS;
+  if (length < given + continued || countParameters(spec).total > MOST_PARAMETERS) return [];
+  const third = Math.floor(sequences.length / 3);
+  return [...new Set([third, 2 * third])].map((i) => ({
+    prompt: sequences[i].slice(0, given),
+    rest: sequences[i].slice(given, given + continued),
+  }));
 }
 
 /** Opens what was written and measures it: what the record says of the pruned model is said of the files on disk. */
@@ -92,11 +164,17 @@ export async function measureWritten(
   }
 }
 
-async function continuation(decoder: Decoder, tokenizer: Tokenizer): Promise<string> {
-  const prompt = tokenizer.encode(SAMPLE_PROMPT);
-  const options = { maxTokens: SAMPLE_TOKENS, temperature: 0.7, seed: 42 };
+async function continuation(
+  decoder: Decoder,
+  tokenizer: Tokenizer,
+  prompt: readonly number[],
+  options: GenerateOptions,
+): Promise<string> {
   const ids = [...prompt];
   for await (const id of generate(decoder, prompt, options)) ids.push(id);
-  const text = tokenizer.decode(ids).slice(tokenizer.decode(prompt).length);
+  return oneLine(tokenizer.decode(ids).slice(tokenizer.decode(prompt).length));
+}
+
+function oneLine(text: string): string {
   return text.replace(/\s+/g, " ").trim();
 }

@@ -108,6 +108,22 @@ export interface TextSample {
   readonly pruned: string;
 }
 
+/** The same of words of the held-out text, each time with the most likely token. */
+export interface HeldOutSample extends TextSample {
+  /** How the text itself goes on. */
+  readonly original: string;
+}
+
+/** How the loss of a text changed. Losses are mean NLLs in nats per token. */
+export interface TextDamage {
+  readonly passages: readonly (DenseAndPruned & {
+    /** The stretch whose loss grew most, of those passages that suffered most. */
+    readonly worst?: string;
+  })[];
+  /** By kind of the token that was to be predicted, the most frequent kind first. */
+  readonly tokens: readonly (DenseAndPruned & { readonly kind: string; readonly count: number })[];
+}
+
 /** run.json: everything that a finished run depended on, decided and measured. */
 export interface RunRecord {
   readonly kind: "lopper-run";
@@ -151,4 +167,7 @@ export interface RunRecord {
   /** Shapes of the layers before and after. */
   readonly layers: { readonly dense: readonly LayerSpec[]; readonly pruned: readonly LayerSpec[] };
   readonly sample: TextSample;
+  readonly heldOutSamples: readonly HeldOutSample[];
+  /** What became of the block samples, and of the text that the search never saw; null in old records. */
+  readonly damage: { readonly calibration: TextDamage; readonly heldOut: TextDamage } | null;
 }

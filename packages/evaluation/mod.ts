@@ -9,4 +9,5 @@ export * from "./rows.ts";
 export * from "./sequence_scorer.ts";
 export * from "./task.ts";
 export * from "./tasks/mod.ts";
+export * from "./text_damage.ts";
 export { OWN_TASK_FORMS, ownTask } from "./tasks/own.ts";

@@ -139,16 +139,33 @@ export class SuffixScorer implements Scorer {
     layers: readonly LayerSpec[],
     onProgress?: (tokensDone: number) => void,
   ): Promise<Score> {
-    const means = new Array<number>(this.tokens / this.length);
+    const nll = await this.tokenNll(layers, onProgress);
+    const { sequences, ignoredLabel } = this.#calibration;
+    const means = sequenceMeans(nll, sequences, ignoredLabel);
+    return { perplexity: perplexity(means), sequenceNll: means };
+  }
+
+  /**
+   * NLL of a whole model after every position of every sequence, `[sequences · length]` in nats; the last position of each
+   * predicts nothing. `onProgress` hears the tokens done after each batch.
+   */
+  async tokenNll(
+    layers: readonly LayerSpec[],
+    onProgress?: (tokensDone: number) => void,
+  ): Promise<Float32Array> {
+    const all = new Float32Array(this.tokens);
     let done = 0;
     for (const [b, batch] of this.#batches.entries()) {
       const input = await this.#decoder.embed(batch.sequences);
       const stream = await forwardFrom(this.#decoder, layers, 0, input);
-      (await this.#means(stream, batch)).forEach((mean, i) => means[this.batches[b][i]] = mean);
+      const nll = await this.#decoder.nll(stream, batch.labels);
+      this.batches[b].forEach((sequence, i) =>
+        all.set(nll.subarray(i * this.length, (i + 1) * this.length), sequence * this.length)
+      );
       done += batch.sequences.length * this.length;
       onProgress?.(done);
     }
-    return { perplexity: perplexity(means), sequenceNll: means };
+    return all;
   }
 
   async score(

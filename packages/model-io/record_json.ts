@@ -35,6 +35,12 @@ const frontier = z.array(z.looseObject({
   heldOut: z.number().nullable(),
 })).max(MOST);
 
+const textDamage = z.looseObject({
+  passages: z.array(z.looseObject({ dense: lossy, pruned: lossy, worst: text.optional() }))
+    .max(MOST),
+  tokens: z.array(z.looseObject({ kind: text, count, dense: lossy, pruned: lossy })).max(MOST),
+});
+
 /** Fields that are added later are kept, and those that earlier versions did not write have their defaults. */
 const recordSchema = z.looseObject({
   kind: z.literal("lopper-run"),
@@ -88,6 +94,13 @@ const recordSchema = z.looseObject({
   layers: z.looseObject({ dense: layers, pruned: layers }).default({ dense: [], pruned: [] }),
   sample: z.looseObject({ prompt: text, dense: text, pruned: text })
     .default({ prompt: "", dense: "", pruned: "" }),
+  heldOutSamples: z.array(z.looseObject({
+    prompt: text,
+    original: text,
+    dense: text,
+    pruned: text,
+  })).max(100).default([]),
+  damage: z.looseObject({ calibration: textDamage, heldOut: textDamage }).nullable().default(null),
 });
 
 /**
@@ -114,7 +127,14 @@ export function parseRunRecord(text: string, file: string): RunRecord {
 }
 
 /** Lists with a line for each of their entries, which would fill a screen each otherwise. */
-const ONE_LINE_EACH = new Set(["frontier", "dense", "pruned", "tokens", "passages"]);
+const ONE_LINE_EACH = new Set([
+  "frontier",
+  "dense",
+  "pruned",
+  "tokens",
+  "passages",
+  "heldOutSamples",
+]);
 
 /** The JSON text of a record as people read it: long lists have one line an entry. */
 export function runRecordToJson(record: RunRecord): string {

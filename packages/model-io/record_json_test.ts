@@ -73,6 +73,14 @@ const RECORD: RunRecord = {
     pruned: [{ attention: { queryHeads: 2, kvHeads: 1 }, mlp: null }],
   },
   sample: { prompt: "The sea", dense: "was\nblue", pruned: 'was "the' },
+  heldOutSamples: [{ prompt: "Call me", original: "Ishmael.", dense: "a", pruned: "the" }],
+  damage: {
+    calibration: {
+      passages: [{ dense: 3, pruned: 3.5, worst: "a whale" }, { dense: 2, pruned: 2 }],
+      tokens: [{ kind: "words", count: 7, dense: 2.5, pruned: 2.75 }],
+    },
+    heldOut: { passages: [{ dense: 4, pruned: 5 }], tokens: [] },
+  },
 };
 
 Deno.test("run record: it is read as it was written, with a line for each step and layer", () => {

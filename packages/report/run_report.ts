@@ -7,6 +7,7 @@ import { removedSection } from "./sections/removed.ts";
 import { reproductionSection } from "./sections/reproduction.ts";
 import { samplesSection } from "./sections/samples.ts";
 import { summary } from "./sections/summary.ts";
+import { textDamageSection } from "./sections/text_damage.ts";
 
 /**
  * The page of one run: a whole HTML document that loads nothing and needs no script. The same run always gives the same
@@ -17,6 +18,7 @@ export async function runReport(run: ReportRun): Promise<string> {
     removedSection(run),
     await frontierSection(run),
     await layerDamageSection(run),
+    await textDamageSection(run),
     samplesSection(run),
     costSection(run),
     reproductionSection(run),

@@ -44,6 +44,17 @@ Deno.test("report: a run's page stands alone, is well-formed, and says the figur
     ["together", "3", "5 of 6", "17", "3,500", "25 %", "1 min 00 s"],
     ["held-out text after every step", "–", "–", "8", "2,000", "–", "10 s"],
   ]);
+  assert.deepEqual(tableOf(page, "Texts").slice(1), [
+    ["held-out", "3", "2", "+0.0833", "+0.200", "−0.0500"],
+    ["calibration", "2", "1", "+0.0050", "+0.0200", "−0.0100"],
+  ]);
+  assert.deepEqual(tableOf(page, "Kinds of tokens, held-out text").slice(1), [
+    ["words", "100", "3.500", "3.625", "+0.125"],
+    ["numbers", "26", "4.000", "4.500", "+0.500"],
+  ]);
+  assert.match(textOf(page), /numbers suffered most: their loss went from 4\.000 to 4\.500/);
+  const quoted = all(page, "blockquote").map(textOf);
+  assert.deepEqual(quoted, ["… the harpoon …", "… the whale …"]);
   const digests = tableOf(page, "Digests of what went in and came out").slice(1);
   assert.deepEqual(digests.map(([, value]) => value[0]), ["a", "b", "c", "d", "e"]);
   assert.ok(textOf(page).includes("deno task prune /models/tiny --ratio 20"));
@@ -109,6 +120,8 @@ Deno.test("report: a record of an earlier version, without shapes and steps, has
     frontier: [],
     layers: { dense: [], pruned: [] },
     sample: { prompt: "", dense: "", pruned: "" },
+    heldOutSamples: [],
+    damage: null,
   });
   const page = readPage(await runReport(run));
   assert.deepEqual(faultsOf(page), []);
@@ -118,7 +131,13 @@ Deno.test("report: a record of an earlier version, without shapes and steps, has
 Deno.test("report: nothing that comes from a model or a user becomes HTML", async () => {
   const evil =
     `</title></style></code><script>alert("1")</script><img src='x' onerror="y">&amp;\u0000\ud800`;
-  const run = tinyRun({ sample: { prompt: evil, dense: evil, pruned: evil } });
+  const passages = [{ dense: 1, pruned: 2, worst: evil }];
+  const tokens = [{ kind: evil, count: 1, dense: 1, pruned: 2 }];
+  const run = tinyRun({
+    sample: { prompt: evil, dense: evil, pruned: evil },
+    heldOutSamples: [{ prompt: evil, original: evil, dense: evil, pruned: evil }],
+    damage: { calibration: { passages, tokens }, heldOut: { passages, tokens } },
+  });
   const { flags, backend } = run.record;
   const text = await runReport({
     ...run,

@@ -64,6 +64,8 @@ svg { font-family: inherit; }
 details { margin: 0.75rem 0; }
 summary { cursor: pointer; color: var(--link); font-size: 0.92rem; }
 .sample { border-left: 3px solid var(--line); padding: 0.1rem 0 0.1rem 1rem; margin: 1rem 0; }
+blockquote { margin: 0.2rem 0 0.75rem; padding-left: 1rem; border-left: 3px solid var(--line); overflow-wrap: anywhere; }
+.worst { padding-left: 1.5rem; }
 .prompt { font-weight: 600; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 0.35rem 1rem; margin: 0.5rem 0; }
 dt { color: var(--muted); }

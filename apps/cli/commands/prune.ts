@@ -8,8 +8,9 @@ import {
   UsageError,
   VERSION,
 } from "@lopper/core";
+import { textDamage } from "@lopper/evaluation";
 import { weightOrder } from "@lopper/importance";
-import { type Model, modelDigest, openTokenizer, type Tokenizer } from "@lopper/model-io";
+import { type Model, modelDigest, openTokenizer } from "@lopper/model-io";
 import { Decoder, LaidOutWeights, ResidentDecoder, weightMemory } from "@lopper/runtime";
 import type { SearchPolicy } from "@lopper/search";
 import { Command } from "commander";
@@ -24,6 +25,9 @@ import {
   search,
 } from "../decide.ts";
 import {
+  heldOutPrompts,
+  heldOutSamples,
+  type MeasuredOn,
   measureModel,
   measureWritten,
   type ModelMeasures,
@@ -199,6 +203,7 @@ async function prune(run: Run): Promise<Finish | null> {
   const policy = options.plan === undefined ? policyOf(model, run.flags) : null;
   const tokenizer = await openTokenizer(model.folder);
   const texts = await readTexts(run.flags, model.spec, tokenizer);
+  const on = { texts, tokenizer, prompts: heldOutPrompts(texts, model.spec) };
   const memory = shareMemory(run, texts);
   const flags = { ...run.flags, batchTokens: memory.batchTokens };
   reporter.say(describeStart(run.title, model, backend, flags, texts));
@@ -217,7 +222,7 @@ async function prune(run: Run): Promise<Finish | null> {
     backend: backend.description.name,
     flags,
   };
-  const decided = await decide({ ...run, policy, texts, memory, settings, tokenizer });
+  const decided = await decide({ ...run, policy, texts, memory, settings, on });
   if (!decided) return null;
   const { decision, dense } = decided;
   await folder.retireResult();
@@ -226,7 +231,7 @@ async function prune(run: Run): Promise<Finish | null> {
     backend,
     folder,
     memory.expandedBytes,
-    (decoder) => measureModel(decoder, texts, tokenizer, onMeasured(run)),
+    (decoder) => measureModel(decoder, on, onMeasured(run)),
   );
   reporter.stop();
 
@@ -264,6 +269,16 @@ async function prune(run: Run): Promise<Finish | null> {
       dense: dense.continuation,
       pruned: pruned.continuation,
     },
+    heldOutSamples: heldOutSamples(on, dense, pruned),
+    damage: {
+      calibration: textDamage(
+        texts.block,
+        dense.nll.calibration,
+        pruned.nll.calibration,
+        tokenizer,
+      ),
+      heldOut: textDamage(texts.heldOut, dense.nll.heldOut, pruned.nll.heldOut, tokenizer),
+    },
   };
   await folder.writeRecord(record);
   return { record, exports: flags.export };
@@ -292,7 +307,7 @@ interface Deciding extends Run {
   readonly texts: RunTexts;
   readonly memory: MemoryPlan;
   readonly settings: RunSettings;
-  readonly tokenizer: Tokenizer;
+  readonly on: MeasuredOn;
 }
 
 /**
@@ -345,7 +360,7 @@ async function decide(
   }
   reporter.stop();
   if (searching !== decoder) await searching.dispose();
-  const dense = await measureModel(decoder, texts, run.tokenizer, onMeasured(run));
+  const dense = await measureModel(decoder, run.on, onMeasured(run));
   await decoder.dispose();
   reporter.stop();
   return { decision, dense };

@@ -72,6 +72,29 @@ export function tinyRun(change: Partial<RunRecord> = {}): ReportRun {
       ],
     },
     sample: { prompt: "Once upon a time", dense: "there was a ship", pruned: "the the ship" },
+    heldOutSamples: [{
+      prompt: "Call me",
+      original: "Ishmael. Some years ago",
+      dense: "a ship. Some years",
+      pruned: "a a a",
+    }],
+    damage: {
+      calibration: {
+        passages: [{ dense: 3, pruned: 3.02 }, { dense: 3, pruned: 2.99, worst: "a ship" }],
+        tokens: [{ kind: "words", count: 126, dense: 3, pruned: 3.005 }],
+      },
+      heldOut: {
+        passages: [
+          { dense: 3.6, pruned: 3.7, worst: "the whale" },
+          { dense: 3.8, pruned: 4, worst: "the harpoon" },
+          { dense: 3.8, pruned: 3.75 },
+        ],
+        tokens: [
+          { kind: "words", count: 100, dense: 3.5, pruned: 3.625 },
+          { kind: "numbers", count: 26, dense: 4, pruned: 4.5 },
+        ],
+      },
+    },
     ...change,
   };
   return {

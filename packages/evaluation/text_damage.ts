@@ -1,0 +1,91 @@
+import type { TextDamage } from "@lopper/core";
+import { type CalibrationSet, sequenceMeans } from "@lopper/importance";
+import type { Tokenizer } from "@lopper/model-io";
+import { type TokenKind, TokenKinds } from "./token_kind.ts";
+
+/** Tokens of a stretch that is shown. */
+const STRETCH = 40;
+/** Passages whose worst stretch is kept: enough for a page, and a record stays small. */
+const SHOWN = 5;
+
+/**
+ * How the losses of a text changed: passage by passage, with the stretch of those that suffered most, and by kind of token.
+ * @param dense NLL after every position, `[sequences · length]` in nats; the last of each sequence predicts nothing.
+ * @param pruned the same of the pruned model.
+ */
+export function textDamage(
+  { sequences, ignoredLabel }: CalibrationSet,
+  dense: Float32Array,
+  pruned: Float32Array,
+  tokenizer: Tokenizer,
+): TextDamage {
+  const before = sequenceMeans(dense, sequences, ignoredLabel);
+  const after = sequenceMeans(pruned, sequences, ignoredLabel);
+  const worst = sequences.map((_, i) => i)
+    .filter((i) => Number.isFinite(after[i] - before[i]))
+    .sort((a, b) => after[b] - before[b] - (after[a] - before[a]))
+    .slice(0, SHOWN);
+  return {
+    passages: sequences.map((ids, i) => ({
+      dense: before[i],
+      pruned: after[i],
+      ...(worst.includes(i) && {
+        worst: worstStretch(ids, i * ids.length, { dense, pruned }, tokenizer),
+      }),
+    })),
+    tokens: byKind(sequences, ignoredLabel, { dense, pruned }, new TokenKinds(tokenizer)),
+  };
+}
+
+interface Losses {
+  readonly dense: Float32Array;
+  readonly pruned: Float32Array;
+}
+
+/** The text of the stretch of a sequence whose loss grew most; its first token is one that was predicted. */
+function worstStretch(
+  ids: readonly number[],
+  start: number,
+  { dense, pruned }: Losses,
+  tokenizer: Tokenizer,
+): string {
+  const grown = (i: number) => pruned[start + i] - dense[start + i];
+  const length = Math.min(STRETCH, ids.length - 1);
+  let sum = 0;
+  for (let i = 0; i < length; i++) sum += grown(i);
+  let [best, most] = [0, sum];
+  for (let first = 1; first + length < ids.length; first++) {
+    sum += grown(first + length - 1) - grown(first - 1);
+    if (sum > most) [best, most] = [first, sum];
+  }
+  const text = tokenizer.decode(ids.slice(best + 1, best + 1 + length));
+  return text.replace(/\s+/g, " ").trim();
+}
+
+function byKind(
+  sequences: readonly (readonly number[])[],
+  ignoredLabel: number | null,
+  { dense, pruned }: Losses,
+  kinds: TokenKinds,
+): TextDamage["tokens"] {
+  const sums = new Map<TokenKind, { count: number; dense: number; pruned: number }>();
+  sequences.forEach((ids, s) => {
+    for (let i = 0; i + 1 < ids.length; i++) {
+      if (ids[i + 1] === ignoredLabel) continue;
+      const kind = kinds.kindOf(ids[i + 1], ids[i]);
+      const sum = sums.get(kind) ?? { count: 0, dense: 0, pruned: 0 };
+      sum.count += 1;
+      sum.dense += dense[s * ids.length + i];
+      sum.pruned += pruned[s * ids.length + i];
+      sums.set(kind, sum);
+    }
+  });
+  return [...sums]
+    .map(([kind, { count, dense, pruned }]) => ({
+      kind,
+      count,
+      dense: dense / count,
+      pruned: pruned / count,
+    }))
+    .sort((a, b) => b.count - a.count);
+}

@@ -1,0 +1,105 @@
+import type { TextDamage } from "@lopper/core";
+import { signed } from "./damage_plot.ts";
+import type { Html } from "./html.ts";
+import { drawPlot } from "./plot.ts";
+
+export interface TextPlotOptions {
+  readonly id: string;
+  readonly title: string;
+  readonly description: string;
+}
+
+/** Change of the loss of every passage as a stroke on a line for its text. */
+export function passagesPlot(
+  texts: readonly { readonly name: string; readonly damage: TextDamage }[],
+  options: TextPlotOptions,
+): Promise<Html> {
+  const values = texts.flatMap(({ name, damage }) =>
+    damage.passages
+      .map(({ dense, pruned }) => ({ name, change: pruned - dense }))
+      .filter(({ change }) => Number.isFinite(change))
+  );
+  const spec = {
+    height: { step: 44 },
+    autosize: { type: "pad" },
+    width: 270,
+    data: { values },
+    layer: [
+      {
+        data: { values: [{ zero: 0 }] },
+        mark: { type: "rule", color: "var(--muted)" },
+        encoding: { x: { field: "zero", type: "quantitative" } },
+      },
+      {
+        mark: { type: "tick", thickness: 1.5, height: 22, color: "var(--accent)", opacity: 0.8 },
+        encoding: {
+          x: {
+            field: "change",
+            type: "quantitative",
+            title: "change of the loss, nats per token",
+            axis: { tickCount: 5 },
+          },
+          y: {
+            field: "name",
+            type: "nominal",
+            title: null,
+            sort: null,
+            axis: { domain: false, ticks: false },
+          },
+        },
+      },
+    ],
+  };
+  return drawPlot({ ...options, spec });
+}
+
+/** Change of the loss by kind of token, as bars. */
+export function tokensPlot(tokens: TextDamage["tokens"], options: TextPlotOptions): Promise<Html> {
+  const values = tokens
+    .map(({ kind, dense, pruned }) => ({ kind, change: pruned - dense }))
+    .filter(({ change }) => Number.isFinite(change))
+    .sort((a, b) => b.change - a.change)
+    .map(({ kind, change }) => ({
+      kind,
+      change,
+      end: Math.max(change, 0),
+      label: signed(change),
+    }));
+  const most = Math.max(0.01, ...values.map(({ change }) => change));
+  const least = Math.min(0, ...values.map(({ change }) => change));
+  const y = {
+    field: "kind",
+    type: "nominal",
+    title: null,
+    sort: null,
+    axis: { domain: false, ticks: false },
+  };
+  const x = {
+    type: "quantitative",
+    title: "change of the loss, nats per token",
+    scale: { domain: [least, most * 1.3], nice: false },
+    axis: { tickCount: 4 },
+  };
+  const spec = {
+    height: { step: 22 },
+    autosize: { type: "pad" },
+    width: 228,
+    data: { values },
+    layer: [
+      {
+        mark: { type: "bar", color: "var(--accent)", height: { band: 0.7 } },
+        encoding: { x: { ...x, field: "change" }, y },
+      },
+      {
+        mark: { type: "text", align: "left", baseline: "middle", dx: 4, fontSize: 10 },
+        encoding: {
+          x: { ...x, field: "end" },
+          y,
+          text: { field: "label" },
+          fill: { value: "var(--muted)" },
+        },
+      },
+    ],
+  };
+  return drawPlot({ ...options, spec });
+}
