@@ -59,6 +59,19 @@ test("the page of a run says what its record does", async (folder) => {
   assert.equal(json.event, "result");
   assert.equal(json.bytes, (await Deno.stat(json.out)).size);
 
+  // several runs have a page together
+  assert.match(await done(["report", "p", "p"], folder), /^written to .*lopper-report\.html\n$/);
+  const overlay = readPage(await Deno.readTextFile(`${folder}/lopper-report.html`));
+  assert.deepEqual(faultsOf(overlay), []);
+  assert.equal(tableOf(overlay, "What each run removed, and what it did").length, 3);
+  await fails(["report", "p", "p"], folder, 2, /there already.*--overwrite/);
+  await fails(
+    ["report", "p", "none", "--out", "x.html"],
+    folder,
+    1,
+    /none: there is no such folder/,
+  );
+
   // a page that cannot be written takes nothing from the result
   await Deno.remove(`${folder}/p/report.html`);
   await Deno.mkdir(`${folder}/p/report.html/in the way`, { recursive: true });

@@ -13,6 +13,21 @@ export async function writeReport(folder: string): Promise<string> {
   return out;
 }
 
+/** The page of several finished runs. */
+export async function overlayPage(folders: readonly string[]): Promise<string> {
+  const [{ overlayReport }, runs] = await Promise.all([
+    import("@lopper/report"),
+    Promise.all(folders.map(readReportRun)),
+  ]);
+  // Runs in folders of the same name are told apart by their paths.
+  const names = runs.map(({ name }) => name);
+  return await overlayReport(
+    runs.map((run, i) =>
+      names.filter((name) => name === run.name).length > 1 ? { ...run, name: folders[i] } : run
+    ),
+  );
+}
+
 /** The page of a finished run. The engine that draws is loaded here: few commands have a use for it. */
 export async function reportPage(folder: string): Promise<string> {
   const [{ runReport }, run] = await Promise.all([

@@ -1,6 +1,7 @@
 import type { FrontierStep, RunRecord } from "@lopper/core";
 import { type Html, html } from "./html.ts";
 import { drawPlot } from "./plot.ts";
+import { SIGN_PATHS } from "./signs.ts";
 import { samplesOf } from "./stage.ts";
 
 /** A point of a frontier: the dense model, or what a step left. */
@@ -143,15 +144,7 @@ export function frontierLegend(points: readonly FrontierPoint[]): Html {
     kinds.map((kind) =>
       html`<li><svg viewBox="-6 -6 12 12" width="12" height="12" aria-hidden="true"><path class="${
         kind === "dense" ? "open" : "sign"
-      }" d="${PATHS[SHAPES[kind].shape]}"/></svg> ${SHAPES[kind].label}</li>`
+      }" d="${SIGN_PATHS[SHAPES[kind].shape]}"/></svg> ${SHAPES[kind].label}</li>`
     )
   }</ul>`;
 }
-
-const PATHS = {
-  circle: "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0 -8 0z",
-  square: "M-3.5 -3.5h7v7h-7z",
-  diamond: "M0 -5L4 0L0 5L-4 0z",
-  "triangle-up": "M0 -4L4.5 4h-9z",
-  cross: "M-1.5 -4.5h3v3h3v3h-3v3h-3v-3h-3v-3h3z",
-} as const;

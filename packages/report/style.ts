@@ -4,11 +4,13 @@ export const STYLE = `
   color-scheme: light dark;
   --paper: #ffffff; --ink: #1c2127; --muted: #59636e; --line: #d5dae0; --soft: #f4f6f8;
   --accent: #b34700; --bar: #8b97a5; --attention: #2a66a8; --mlp: #2f7d6b; --link: #1f5f9f;
+  --run-0: #1f5fa8; --run-1: #b34700; --run-2: #1f7a5a; --run-3: #8a2d8f; --run-4: #7d6200; --run-5: #b3123f;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --paper: #14181d; --ink: #e7ebef; --muted: #a3adb8; --line: #3a424c; --soft: #1d232a;
     --accent: #ff9d5c; --bar: #74808d; --attention: #74aef0; --mlp: #6cc5ae; --link: #86bbf5;
+    --run-0: #74aef0; --run-1: #ff9d5c; --run-2: #6cc5ae; --run-3: #d895dd; --run-4: #d9bd55; --run-5: #ff8fa3;
   }
 }
 * { box-sizing: border-box; }
@@ -76,6 +78,7 @@ footer { margin-top: 3rem; border-top: 1px solid var(--line); padding-top: 0.75r
     color-scheme: light;
     --paper: #ffffff; --ink: #000000; --muted: #444444; --line: #bbbbbb; --soft: #ffffff;
     --accent: #b34700; --bar: #8b97a5; --attention: #2a66a8; --mlp: #2f7d6b; --link: #000000;
+    --run-0: #1f5fa8; --run-1: #b34700; --run-2: #1f7a5a; --run-3: #8a2d8f; --run-4: #7d6200; --run-5: #b3123f;
   }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   body { max-width: none; padding: 0; font-size: 10pt; }

@@ -3,9 +3,12 @@ import { writeTextFileAtomically } from "@lopper/model-io/files";
 import { Command } from "commander";
 import { join } from "node:path";
 import { userPath } from "../paths.ts";
-import { reportPage } from "../report_page.ts";
+import { overlayPage, reportPage } from "../report_page.ts";
 import { openReporter } from "../reporter.ts";
 import { FILES } from "../run_files.ts";
+
+/** The page of several runs. */
+const SEVERAL = "lopper-report.html";
 
 interface Options {
   out?: string;
@@ -16,26 +19,32 @@ interface Options {
 export function reportCommand(): Command {
   return new Command("report")
     .description(
-      "Write a page of HTML about a run: what went, what it cost, and what it did to the model.",
+      "Write a page of HTML about a run: what went, what it cost, and what it did to the model; or about several, side by side.",
     )
-    .argument("RUN", "folder of a finished run")
-    .option("--out <file>", `where the page goes (default: ${FILES.report} in the run's folder)`)
+    .argument("<RUN...>", "folders of finished runs")
+    .option(
+      "--out <file>",
+      `where the page goes (default: ${FILES.report} in the run's folder; ${SEVERAL} here for several)`,
+    )
     .option("--overwrite", "replace the file of --out")
     .option("--json", "print one JSON object a line")
     .addHelpText(
       "after",
-      "\nExamples:\n  lopper report ./smol-20\n  lopper report ./smol-20 --out ./smol-20.html\n",
+      "\nExamples:\n  lopper report ./smol-20\n  lopper report ./smol-20 --out ./smol-20.html\n" +
+        "  lopper report ./smol-10 ./smol-20 ./smol-30 --out ./frontiers.html\n",
     )
     .action(run);
 }
 
-async function run(folder: string, options: Options) {
+async function run(folders: readonly string[], options: Options) {
   const reporter = openReporter(options.json);
-  const path = userPath(folder);
-  const out = options.out === undefined ? join(path, FILES.report) : userPath(options.out);
+  const paths = folders.map(userPath);
+  const [path, ...others] = paths;
+  const own = options.out === undefined && others.length === 0;
+  const out = own ? join(path, FILES.report) : userPath(options.out ?? SEVERAL);
   // The page in the run's folder is Lopper's own.
-  if (options.out !== undefined) await checkFree(out, options.overwrite);
-  const page = await reportPage(path);
+  if (!own) await checkFree(out, options.overwrite);
+  const page = others.length === 0 ? await reportPage(path) : await overlayPage(paths);
   await writeTextFileAtomically(out, page);
   reporter.result({ out, bytes: new TextEncoder().encode(page).byteLength }, `written to ${out}`);
 }
