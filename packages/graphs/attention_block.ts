@@ -1,6 +1,6 @@
 import { TensorProto_DataType as DataType } from "onnx-buf";
 import { GraphBuilder, MICROSOFT } from "./graph_builder.ts";
-import { linear, linearTransposed, rmsNorm } from "./layers.ts";
+import { type InnerOutput, innerOutput, linear, linearTransposed, rmsNorm } from "./layers.ts";
 import { plainAttention } from "./plain_attention.ts";
 
 /**
@@ -31,6 +31,8 @@ export interface AttentionBlockOptions {
   readonly chunks?: number;
   /** For `plain`, without `kvCache`: what a token sees is fed, instead of all tokens before it. */
   readonly masked?: boolean;
+  /** What is told of the activation that enters `o`, `[B · T, Q]`. */
+  readonly inner?: InnerOutput;
 }
 
 /**
@@ -40,7 +42,8 @@ export interface AttentionBlockOptions {
  * output projection transposed), optional `q_bias [Q]`, `k_bias [K]`, `v_bias [K]`, `o_bias [H]`, `q_norm [D]`,
  * `k_norm [D]`; `cos` and `sin [P, D/2]`; for `gqa` `seqlens int32 [B]` (last position of each row, past included) and
  * `total int32 [1]` (past + T), unless it has chunks; for the others `positions int64 [B, T]`; with `masked` `mask [B, 1, T, T]`,
- * which is added to the scores; with `kvCache` `past_key` and `past_value [B, kvHeads, S, D]`. Fetches: `out [B, T, H]`, with `kvCache` also `present_key`, `present_value`.
+ * which is added to the scores; with `kvCache` `past_key` and `past_value [B, kvHeads, S, D]`. Fetches: `out [B, T, H]`, with `kvCache` also `present_key`, `present_value`,
+ * with `inner` also `energy [Q]` or `inner [B · T, Q]`.
  */
 export function attentionBlock(options: AttentionBlockOptions): Uint8Array {
   const { hiddenSize, headDim, eps, qkNorm } = options;
@@ -74,6 +77,7 @@ export function attentionBlock(options: AttentionBlockOptions): Uint8Array {
   const lowered = linearTransposed(g, joined, wo, bias("o", hiddenSize, options.outputBias));
   const residual = g.node("Reshape", [lowered, g.node("Shape", [hidden])]);
   g.output("out", g.node("Add", [hidden, residual]), "float32", ["B", "T", hiddenSize]);
+  if (options.inner) innerOutput(g, options.inner, joined, "Q");
   present.forEach((value, i) =>
     g.output(
       i === 0 ? "present_key" : "present_value",

@@ -1,4 +1,25 @@
-import type { GraphBuilder } from "./graph_builder.ts";
+import type { Dimension, GraphBuilder } from "./graph_builder.ts";
+
+/** What a block's graph tells, beside its output, of what enters its last projection, down or o. */
+export type InnerOutput = "energy" | "values";
+
+/**
+ * Declares the output that tells it of `inner [N, size]`: `energy [size]`, the sums of the squares over all rows, or
+ * `inner [N, size]` itself.
+ */
+export function innerOutput(
+  g: GraphBuilder,
+  what: InnerOutput,
+  inner: string,
+  size: Dimension,
+) {
+  if (what === "values") {
+    g.output("inner", inner, "float32", ["N", size]);
+    return;
+  }
+  const squares = g.node("ReduceSumSquare", [inner, g.int64([0])], { keepdims: 0 });
+  g.output("energy", squares, "float32", [size]);
+}
 
 /**
  * RMS norm over the last axis, x / sqrt(mean(x²) + eps) · weight (arXiv 1910.07467, equation 4).

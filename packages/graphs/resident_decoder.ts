@@ -117,7 +117,7 @@ const mlp: Block = (g, spec, ref, hidden) => {
       gate_bias: w.gate_bias && cut(w.gate_bias),
       up_bias: w.up_bias && cut(w.up_bias),
     };
-    return mlpNodes(branch, hidden, narrow, eps);
+    return mlpNodes(branch, hidden, narrow, eps).out;
   };
 };
 

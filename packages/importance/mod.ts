@@ -1,3 +1,4 @@
+export * from "./activation_order.ts";
 export { type BatchOptions, DEFAULT_BATCH_TOKENS } from "./batches.ts";
 export * from "./calibration.ts";
 export * from "./perplexity.ts";

@@ -21,6 +21,7 @@ import {
 import {
   attentionBlock,
   type AttentionOp,
+  type InnerOutput,
   logitsHead,
   mlpBlock,
   nllHead,
@@ -35,6 +36,9 @@ export const HEAD_CHUNK_VALUES = 12 * 1024 * 1024;
 const GQA_HEAD_MULTIPLE = 16;
 /** Queries of a chunk of GroupQueryAttention: 9 heads over 2048 tokens were fastest with 256 (of 128 to 2048). */
 export const ATTENTION_CHUNK = 256;
+
+/** Names of the fetches that tell of a block's inside. */
+const INNER_FETCH = { energy: "energy", values: "inner" } as const;
 
 /** Head counts of operators that read them from the shapes of their inputs. */
 const NO_HEADS: AttentionShape = { queryHeads: 0, kvHeads: 0 };
@@ -73,6 +77,16 @@ export interface Picked {
   readonly logProbs: Float32Array;
   /** The likeliest token after each row. */
   readonly top: readonly number[];
+}
+
+/** A block's output, and what was asked of the activation that enters its last projection, down or o. */
+export interface Watched {
+  readonly stream: Stream;
+  /**
+   * `energy`: the sum over all tokens of the squares of each inner channel, `[channels]`. `values`: all of them,
+   * `[batch · length, channels]`. In the order in which the weights are laid out.
+   */
+  readonly inner: Float32Array;
 }
 
 /** Keys and values of earlier tokens of one attention block, `[1, kvHeads, length, headDim]` each. */
@@ -138,10 +152,30 @@ export class Decoder {
     const shape = layers[ref.layer];
     if (!shape[ref.kind]) return input;
     this.#blockTokens += input.batch * input.length;
-    if (ref.kind === "mlp") return await this.#mlp(ref, shape, input);
+    if (ref.kind === "mlp") return (await this.#mlp(ref, shape, input)).stream;
     if (sight) return await this.#attentionWithin(ref, shape, input, sight);
     const { stream } = await this.#attention(ref, shape, input, null);
     return stream;
+  }
+
+  /**
+   * `runBlock` of a block that is there, with what enters its last projection.
+   * @throws {TypeError} when the block is removed.
+   */
+  async watchBlock(
+    index: number,
+    layers: readonly LayerSpec[],
+    input: Stream,
+    what: InnerOutput,
+  ): Promise<Watched> {
+    const ref = blockAt(index);
+    const shape = layers[ref.layer];
+    if (!shape[ref.kind]) throw new TypeError(`layer ${ref.layer} has no ${ref.kind} block`);
+    this.#blockTokens += input.batch * input.length;
+    const { stream, inner } = ref.kind === "mlp"
+      ? await this.#mlp(ref, shape, input, what)
+      : await this.#attention(ref, shape, input, null, what);
+    return { stream, inner: inner! };
   }
 
   /**
@@ -300,11 +334,11 @@ export class Decoder {
     return result;
   }
 
-  async #mlp(ref: BlockRef, shape: LayerSpec, input: Stream): Promise<Stream> {
+  async #mlp(ref: BlockRef, shape: LayerSpec, input: Stream, inner?: InnerOutput) {
     const { hiddenSize, rmsNormEps, biases } = this.spec;
     const run = await this.#executable(
-      "mlp",
-      () => mlpBlock({ hiddenSize, eps: rmsNormEps, bias: biases.mlp }),
+      `mlp ${inner}`,
+      () => mlpBlock({ hiddenSize, eps: rmsNormEps, bias: biases.mlp, inner }),
     );
     const fetches = await this.#inTurn(() =>
       run.run({
@@ -312,7 +346,10 @@ export class Decoder {
         ...this.#weightFeeds(ref, shape),
       })
     );
-    return { ...input, data: float32Data(fetches, "out") };
+    return {
+      stream: { ...input, data: float32Data(fetches, "out") },
+      inner: inner && float32Data(fetches, INNER_FETCH[inner]),
+    };
   }
 
   async #attention(
@@ -320,7 +357,8 @@ export class Decoder {
     shape: LayerSpec,
     input: Stream,
     past: KeyValues | null,
-  ): Promise<{ stream: Stream; present: KeyValues | null }> {
+    inner?: InnerOutput,
+  ): Promise<{ stream: Stream; present: KeyValues | null; inner?: Float32Array }> {
     const { hiddenSize, headDim } = this.spec;
     const { batch, length } = input;
     const attention = shape.attention!;
@@ -329,7 +367,7 @@ export class Decoder {
     const rope = this.#ropeFor(total);
     const op = attentionOpFor(this.spec, this.backend.description);
     const chunks = past === null ? attentionChunks(op, batch, length) : 1;
-    const run = await this.#attentionExecutable(op, attention, past !== null, chunks);
+    const run = await this.#attentionExecutable(op, attention, past !== null, chunks, inner);
     const tableShape = [rope.positions, headDim / 2];
     const position: Feeds = op === "gqa"
       ? {
@@ -363,6 +401,7 @@ export class Decoder {
         keys: float32Data(fetches, "present_key"),
         values: float32Data(fetches, "present_value"),
       },
+      inner: inner && float32Data(fetches, INNER_FETCH[inner]),
     };
   }
 
@@ -409,12 +448,13 @@ export class Decoder {
     shape: AttentionShape,
     kvCache: boolean,
     chunks: number,
+    inner: InnerOutput | undefined,
   ) {
     // GroupQueryAttention's head counts are attributes, so each count needs a graph of its own.
     const heads = op === "gqa" ? shape : NO_HEADS;
     return this.#executable(
-      `attention ${op} ${heads.queryHeads}:${heads.kvHeads} ${kvCache} ${chunks}`,
-      () => attentionBlock({ ...this.#attentionOptions(), op, ...heads, kvCache, chunks }),
+      `attention ${op} ${heads.queryHeads}:${heads.kvHeads} ${kvCache} ${chunks} ${inner}`,
+      () => attentionBlock({ ...this.#attentionOptions(), op, ...heads, kvCache, chunks, inner }),
     );
   }
 

@@ -82,6 +82,13 @@ export class ResidentDecoder {
     return out;
   }
 
+  /** Computes with other weights from now on: the device's copies of the earlier ones are released. */
+  async reload(weights: LaidOutWeights) {
+    await this.dispose();
+    this.#executable = null;
+    this.#weights = weights;
+  }
+
   /** Releases the device's memory. The backend stays open. */
   async dispose() {
     this.#weights = null;

@@ -1,5 +1,4 @@
 import {
-  type AttentionShape,
   axisIndices,
   type BlockRef,
   DTYPE_BYTES,
@@ -51,7 +50,7 @@ interface LaidOutWeight {
   readonly span: "channel" | "query" | "kv" | null;
 }
 
-type LaidOutBlock = ReadonlyMap<BlockWeight, LaidOutWeight>;
+type LaidOutBlock = Map<BlockWeight, LaidOutWeight>;
 
 export interface LoadOptions {
   /**
@@ -111,7 +110,8 @@ export class LaidOutWeights {
   /** `[vocabSize, hiddenSize]`, as the LM head is. */
   readonly #embedding: StoredTensor;
   readonly #lmHead: StoredTensor;
-  readonly #blocks: ReadonlyMap<string, LaidOutBlock>;
+  readonly #blocks: Map<string, LaidOutBlock>;
+  #order: UnitOrder;
   /** Bytes that the shared buffer needs; it is made on its first use. */
   readonly #scratchBytes: number;
   #scratch: Float32Array | null = null;
@@ -119,7 +119,8 @@ export class LaidOutWeights {
   private constructor(
     spec: ModelSpec,
     outer: { embedding: StoredTensor; finalNorm: Float32Array; lmHead: StoredTensor },
-    blocks: ReadonlyMap<string, LaidOutBlock>,
+    blocks: Map<string, LaidOutBlock>,
+    order: UnitOrder,
     memory: { expandedBytesHeld: number; scratchBytes: number },
   ) {
     this.spec = spec;
@@ -127,6 +128,7 @@ export class LaidOutWeights {
     this.#embedding = outer.embedding;
     this.#lmHead = outer.lmHead;
     this.#blocks = blocks;
+    this.#order = order;
     const tensors = new Set([this.#embedding, this.#lmHead]);
     for (const block of blocks.values()) {
       for (const { tensor } of block.values()) tensors.add(tensor);
@@ -173,10 +175,44 @@ export class LaidOutWeights {
       if (kept.has(part)) expandedBytesHeld += bytes;
       else scratchBytes = Math.max(scratchBytes, bytes);
     }
-    return new LaidOutWeights(spec, { embedding, finalNorm, lmHead }, blocks, {
+    return new LaidOutWeights(spec, { embedding, finalNorm, lmHead }, blocks, order, {
       expandedBytesHeld,
       scratchBytes,
     });
+  }
+
+  /** The order in which the units lie now. */
+  get order(): UnitOrder {
+    return this.#order;
+  }
+
+  /**
+   * Lays the units out in another order, one tensor at a time. What was computed before with a narrower block is no longer
+   * what these weights compute: streams that were kept, and copies on a device, are out of date.
+   * @throws {RangeError} when the order is not one of the same units.
+   */
+  rearrange(order: UnitOrder) {
+    const moves = this.spec.layers.flatMap((_, layer) =>
+      (["attention", "mlp"] as const).flatMap((kind) => {
+        const unit = kind === "attention" ? "kvGroups" : "channels";
+        const block = this.#blocks.get(blockKey({ layer, kind }));
+        const before = this.#order.layers[layer][unit];
+        if (!block || !before) return [];
+        const after = order.layers[layer]?.[unit] ?? [];
+        const places = placesOf(before, after, `${unit} of layer ${layer}`);
+        return places.every((place, i) => place === i) ? [] : [{ block, places, layer }];
+      })
+    );
+    for (const { block, places, layer } of moves) {
+      const shape = unitShape(this.spec, layer);
+      for (const [name, weight] of block) {
+        const { tensor, rowLength, span } = weight;
+        if (span === null) continue;
+        const moved = gatherRows(tensor, rowLength, axisIndices(span, places, shape));
+        block.set(name, { ...weight, tensor: moved });
+      }
+    }
+    this.#order = order;
   }
 
   /**
@@ -287,6 +323,20 @@ function blockKey({ layer, kind }: BlockRef): string {
   return `${layer}.${kind}`;
 }
 
+/** Channels of a KV group along the axes of a layer's attention. */
+function unitShape({ headDim, layers }: ModelSpec, layer: number) {
+  const { attention } = layers[layer];
+  return { headDim, queriesPerGroup: attention ? groupSize(attention) : 1 };
+}
+
+/** For each unit of `after` its place in `before`. @throws {RangeError} when they are not the same units. */
+function placesOf(before: readonly number[], after: readonly number[], what: string): number[] {
+  const place = new Map(before.map((unit, i) => [unit, i]));
+  const places = after.flatMap((unit) => place.get(unit) ?? []);
+  if (after.length === before.length && new Set(places).size === before.length) return places;
+  throw new RangeError(`the order of the ${what} does not have the ${before.length} units there`);
+}
+
 async function layOutBlock(
   model: Model,
   ref: BlockRef,
@@ -294,12 +344,8 @@ async function layOutBlock(
   options: { float32: boolean },
 ): Promise<LaidOutBlock> {
   const { spec, family } = model;
-  const attention: AttentionShape | null = spec.layers[ref.layer].attention;
-  const unitShape = {
-    headDim: spec.headDim,
-    queriesPerGroup: attention ? groupSize(attention) : 1,
-  };
-  const laidOut = new Map<BlockWeight, LaidOutWeight>();
+  const shape = unitShape(spec, ref.layer);
+  const laidOut: LaidOutBlock = new Map();
   for (const [weight, info] of weightsOfBlock(model, ref)) {
     const read = await readStored(model, info, options);
     const axis = family.pruneGroups[ref.kind].axes.find((a) => a.weight === weight);
@@ -308,7 +354,7 @@ async function layOutBlock(
       laidOut.set(weight, { tensor: read, rowLength: 1, span: null });
       continue;
     }
-    const indices = axisIndices(axis.span, units, unitShape);
+    const indices = axisIndices(axis.span, units, shape);
     const tensor = axis.axis === 0
       ? gatherRows(read, columns, indices)
       : gatherColumnsAsRows(read, columns, indices);

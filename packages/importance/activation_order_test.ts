@@ -1,0 +1,277 @@
+import { openBackend } from "@lopper/backends";
+import { groupSize, replaceLayer } from "@lopper/core";
+import { type Model, openModel, weightsOfBlock } from "@lopper/model-io";
+import { FileFolder } from "@lopper/model-io/files";
+import { blockCount, Decoder, LaidOutWeights, ropeTable } from "@lopper/runtime";
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import {
+  ACTIVATION_METRICS,
+  activationOrder,
+  channelScores,
+  innerEnergy,
+  orderLike,
+} from "./activation_order.ts";
+import type { CalibrationSet } from "./calibration.ts";
+import { weightOrder } from "./weight_order.ts";
+
+const FIXTURES = fileURLToPath(new URL("../../tests/fixtures/families", import.meta.url));
+const LENGTH = 11;
+
+function texts(vocabSize: number): CalibrationSet {
+  const sequences = Array.from(
+    { length: 5 },
+    (_, s) => Array.from({ length: LENGTH }, (_, i) => (7 * s * s + 13 * i + s) % vocabSize),
+  );
+  return { sequences, length: LENGTH, ignoredLabel: null, digest: "sha256:test" };
+}
+
+async function withDecoder(
+  family: string,
+  backendName: "cpu" | "wasm",
+  body: (decoder: Decoder, model: Model) => Promise<void>,
+) {
+  const { backend } = await openBackend(backendName, { threads: 1 });
+  const model = await openModel(new FileFolder(`${FIXTURES}/${family}`));
+  const decoder = new Decoder(backend, await LaidOutWeights.load(model, await weightOrder(model)));
+  try {
+    await body(decoder, model);
+  } finally {
+    await decoder.dispose();
+    await backend.dispose();
+    model.close();
+  }
+}
+
+/** A reference in plain loops and double precision: sums of squares of what enters down and o, in checkpoint order. */
+async function referenceEnergy(model: Model, set: CalibrationSet): Promise<Map<number, number[]>> {
+  const { spec, store } = model;
+  const { hiddenSize, headDim, rmsNormEps } = spec;
+  const read = async (layer: number, kind: "attention" | "mlp") =>
+    new Map(
+      await Promise.all(
+        [...weightsOfBlock(model, { layer, kind })].map(async ([name, { name: tensor }]) =>
+          [name as string, await store.readFloat32(tensor)] as const
+        ),
+      ),
+    );
+  const embedding = await store.readFloat32(
+    model.weights.find(({ role }) => role.part === "embedding")!.tensor.name,
+  );
+  const norm = (x: number[], weight: Float32Array) => {
+    const mean = x.reduce((s, v) => s + v * v, 0) / x.length;
+    return x.map((v, i) => v / Math.sqrt(mean + rmsNormEps) * weight[i]);
+  };
+  const project = (x: number[], weight: Float32Array, bias?: Float32Array) => {
+    const rows = weight.length / x.length;
+    return Array.from(
+      { length: rows },
+      (_, r) => x.reduce((s, v, i) => s + v * weight[r * x.length + i], bias?.[r] ?? 0),
+    );
+  };
+  const rope = ropeTable(spec.rope, headDim, LENGTH);
+  const half = headDim / 2;
+  const rotate = (x: number[], t: number) =>
+    x.map((v, i) => {
+      const j = i % half;
+      const [c, s] = [rope.cos[t * half + j], rope.sin[t * half + j]];
+      return i < half ? v * c - x[i + half] * s : v * c + x[i - half] * s;
+    });
+  const sums = new Map<number, number[]>();
+  const count = (block: number, inner: number[]) =>
+    sums.set(block, inner.map((v, c) => (sums.get(block)?.[c] ?? 0) + v * v));
+  const weights = await Promise.all(spec.layers.map(async ({ attention, mlp }, layer) => ({
+    attention: attention && await read(layer, "attention"),
+    mlp: mlp && await read(layer, "mlp"),
+  })));
+  for (const sequence of set.sequences) {
+    let stream = sequence.map((id) =>
+      Array.from(embedding.subarray(id * hiddenSize, (id + 1) * hiddenSize))
+    );
+    for (const [layer, shape] of spec.layers.entries()) {
+      const a = weights[layer].attention;
+      if (a && shape.attention) {
+        const heads = (x: number[], normed: string, t: number | null) =>
+          Array.from({ length: x.length / headDim }, (_, h) => {
+            const head = x.slice(h * headDim, (h + 1) * headDim);
+            const w = a.get(normed);
+            const n = w && t !== null ? norm(head, w) : head;
+            return t === null ? n : rotate(n, t);
+          });
+        const normed = stream.map((x) => norm(x, a.get("norm")!));
+        const q = normed.map((x, t) =>
+          heads(project(x, a.get("q")!, a.get("q_bias")), "q_norm", t)
+        );
+        const k = normed.map((x, t) =>
+          heads(project(x, a.get("k")!, a.get("k_bias")), "k_norm", t)
+        );
+        const v = normed.map((x) => heads(project(x, a.get("v")!, a.get("v_bias")), "", null));
+        stream = stream.map((x, t) => {
+          const context = q[t].flatMap((query, h) => {
+            const kv = Math.floor(h / groupSize(shape.attention!));
+            const scores = Array.from(
+              { length: t + 1 },
+              (_, u) =>
+                query.reduce((s, value, i) => s + value * k[u][kv][i], 0) / Math.sqrt(headDim),
+            );
+            const top = Math.max(...scores);
+            const weights = scores.map((s) => Math.exp(s - top));
+            const total = weights.reduce((s, w) => s + w, 0);
+            return Array.from(
+              { length: headDim },
+              (_, i) => weights.reduce((s, w, u) => s + w / total * v[u][kv][i], 0),
+            );
+          });
+          count(2 * layer, context);
+          return project(context, a.get("o")!, a.get("o_bias")).map((y, i) => x[i] + y);
+        });
+      }
+      const m = weights[layer].mlp;
+      if (m) {
+        stream = stream.map((x) => {
+          const normed = norm(x, m.get("norm")!);
+          const up = project(normed, m.get("up")!, m.get("up_bias"));
+          const inner = project(normed, m.get("gate")!, m.get("gate_bias"))
+            .map((gate, c) => gate / (1 + Math.exp(-gate)) * up[c]);
+          count(2 * layer + 1, inner);
+          return project(inner, m.get("down")!, m.get("down_bias")).map((y, i) => x[i] + y);
+        });
+      }
+    }
+  }
+  const tokens = set.sequences.length * LENGTH;
+  return new Map([...sums].map(([block, sum]) => [block, sum.map((value) => value / tokens)]));
+}
+
+function engineTest(name: string, fn: () => Promise<void>) {
+  Deno.test({
+    name: `activation order: ${name}`,
+    sanitizeOps: false,
+    sanitizeResources: false,
+    fn,
+  });
+}
+
+const FAMILIES = [
+  "llama-mha",
+  "llama-mqa",
+  "llama-missing-blocks",
+  "mistral",
+  "qwen2",
+  "qwen2-heterogeneous",
+  "qwen3",
+];
+for (const family of FAMILIES) {
+  for (const backend of ["cpu", "wasm"] as const) {
+    engineTest(
+      `${family} on ${backend}: energy and order as a reference in plain loops has them`,
+      () =>
+        withDecoder(family, backend, async (decoder, model) => {
+          const set = texts(model.spec.vocabSize);
+          const { layers, headDim, hiddenSize } = model.spec;
+          const energy = await innerEnergy(decoder, layers, set, { batchTokens: 2 * LENGTH });
+          const wanted = await referenceEnergy(model, set);
+          const before = decoder.weights.order;
+          assert.deepEqual([...energy.keys()], [...wanted.keys()]);
+          assert.ok(energy.size > 0);
+          for (const [block, squares] of wanted) {
+            const layer = block >> 1;
+            const attention = block % 2 === 0;
+            const units = before.layers[layer][attention ? "kvGroups" : "channels"]!;
+            const width = attention ? headDim * groupSize(layers[layer].attention!) : 1;
+            const places = units.flatMap((u) =>
+              Array.from({ length: width }, (_, i) => u * width + i)
+            );
+            const found = energy.get(block)!;
+            assert.equal(found.length, squares.length);
+            places.forEach((c, i) =>
+              assert.ok(
+                Math.abs(found[i] - squares[c]) <= 1e-4 * squares[c] + 1e-10,
+                `block ${block}, channel ${c}: ${found[i]} is not ${squares[c]}`,
+              )
+            );
+            const kind = attention ? "kvGroups" : "channels";
+            const ref = { layer, kind: attention ? "attention" : "mlp" } as const;
+            const tensor = weightsOfBlock(model, ref).get(attention ? "o" : "down")!;
+            const matrix = await model.store.readFloat32(tensor.name);
+            for (const metric of ACTIVATION_METRICS) {
+              const score = (unit: number) => {
+                let sum = 0;
+                for (let c = unit * width; c < (unit + 1) * width; c++) {
+                  const column = Array.from(
+                    { length: hiddenSize },
+                    (_, r) => matrix[r * squares.length + c],
+                  );
+                  sum += metric === "energy"
+                    ? squares[c] * column.reduce((s, w) => s + w * w, 0)
+                    : Math.sqrt(squares[c]) * column.reduce((s, w) => s + Math.abs(w), 0);
+                }
+                return sum;
+              };
+              const order = activationOrder(decoder, layers, kind, metric, energy);
+              const scores = order.layers[layer][kind]!.map(score);
+              assert.equal(new Set(order.layers[layer][kind]).size, units.length);
+              scores.slice(1).forEach((s, i) =>
+                assert.ok(s <= scores[i] * (1 + 1e-4), `block ${block}, ${metric}, place ${i}`)
+              );
+              const other = attention ? "channels" : "kvGroups";
+              assert.deepEqual(order.layers[layer][other], before.layers[layer][other]);
+            }
+          }
+        }),
+    );
+  }
+}
+
+Deno.test("activation order: scores by the formulas, on numbers worked out by hand", () => {
+  const squares = Float64Array.of(4, 0.25);
+  const columns = Float32Array.of(1, -2, 3, 0, 6, -6);
+  assert.deepEqual([...channelScores("energy", squares, columns)], [4 * 14, 0.25 * 72]);
+  assert.deepEqual([...channelScores("wanda", squares, columns)], [2 * 6, 0.5 * 12]);
+});
+
+engineTest(
+  "what is cut off stays behind, and a rearranged model computes the same",
+  () =>
+    withDecoder("qwen2-heterogeneous", "cpu", async (decoder, model) => {
+      const set = texts(model.spec.vocabSize);
+      const { layers } = model.spec;
+      const layer = layers.findIndex(({ mlp }) => mlp && mlp.intermediateSize > 8);
+      const width = layers[layer].mlp!.intermediateSize - 5;
+      const narrow = replaceLayer(layers, layer, { mlp: { intermediateSize: width } });
+      const before = decoder.weights.order;
+      const run = async (shapes = narrow) => {
+        let stream = await decoder.embed(set.sequences);
+        for (let block = 0; block < blockCount(shapes); block++) {
+          stream = await decoder.runBlock(block, shapes, stream);
+        }
+        return stream.data;
+      };
+      const old = [await run(), await run(layers)];
+      const energy = await innerEnergy(decoder, narrow, set);
+      const order = activationOrder(decoder, narrow, "channels", "energy", energy);
+      const [was, is] = [before.layers[layer].channels!, order.layers[layer].channels!];
+      assert.notDeepEqual(is, was);
+      assert.deepEqual(is.slice(width), was.slice(width));
+      decoder.weights.rearrange(order);
+      const now = [await run(), await run(layers)];
+      // The same channels are kept, in another order: sums in float32 differ by rounding.
+      old.forEach((data, i) =>
+        data.forEach((value, j) =>
+          assert.ok(Math.abs(value - now[i][j]) < 1e-4 * (1 + Math.abs(value)))
+        )
+      );
+      const back = orderLike(decoder, narrow, "channels", before);
+      assert.deepEqual(back.layers[layer], before.layers[layer]);
+      decoder.weights.rearrange(before);
+      assert.deepEqual(await run(), old[0]);
+      assert.throws(
+        () =>
+          decoder.weights.rearrange({
+            layers: before.layers.map((l) => ({ ...l, channels: [0, 0] })),
+          }),
+        /does not have the \d+ units/,
+      );
+      assert.deepEqual(await run(), old[0]);
+    }),
+);
