@@ -1,6 +1,13 @@
-import { type ModelSpec, type RunFlags, UsageError } from "@lopper/core";
+import { CalibrationError, type ModelSpec, type RunFlags, UsageError } from "@lopper/core";
 import { CALIBRATION_TEXT, HELD_OUT_TEXT } from "@lopper/demo-model";
-import { type CalibrationSet, calibrationSet, drawSamples } from "@lopper/importance";
+import {
+  type CalibrationSet,
+  calibrationSet,
+  drawSamples,
+  isEnoughAside,
+  keepAside,
+  samplesAside,
+} from "@lopper/importance";
 import type { Tokenizer } from "@lopper/model-io";
 import { fileURLToPath } from "node:url";
 import { readSamples } from "./text_files.ts";
@@ -9,6 +16,10 @@ import { readSamples } from "./text_files.ts";
 export interface RunTexts {
   readonly block: CalibrationSet;
   readonly width: CalibrationSet;
+  /** Text that statistics of activations come from. */
+  readonly learn: CalibrationSet;
+  /** Calibration text that orders are judged on, apart from `learn`; null where there is too little of it, or no need. */
+  readonly aside: CalibrationSet | null;
   /** Text that decides nothing: that of --held-out, or the embedded one. */
   readonly heldOut: CalibrationSet;
   /** Samples that were drawn for each; fewer than asked for where the file has no more. */
@@ -33,18 +44,47 @@ export async function readTexts(
   const embedded = fileURLToPath(CALIBRATION_TEXT);
   const blockFile = flags.calibration ?? embedded;
   const widthFile = flags.calibrationWidth ?? blockFile;
-  const draw = async (file: string, count: number) =>
-    drawSamples(await readSamples(file), count, flags.seed);
-  const block = await draw(blockFile, flags.samples);
-  const width = await draw(widthFile, flags.widthSamples);
+  const samples = await readSamples(blockFile);
+  const block = drawSamples(samples, flags.samples, flags.seed);
+  const widthSamples = widthFile === blockFile ? samples : await readSamples(widthFile);
+  const width = drawSamples(widthSamples, flags.widthSamples, flags.seed);
   const heldOutFile = flags.heldOut ?? fileURLToPath(HELD_OUT_TEXT);
   const heldOut = await readSamples(heldOutFile);
   const set = (samples: readonly string[], what: string) =>
     calibrationSet(samples, tokenizer, flags.seqLen, what);
+  const blockSet = await set(block, `calibration text ${blockFile}`);
+  const taken = blockFile === widthFile
+    ? Math.max(flags.samples, flags.widthSamples)
+    : flags.samples;
+  const parts = flags.order !== "auto"
+    ? { learn: blockSet, aside: null }
+    : await judged(blockSet, () =>
+      calibrationSet(
+        samplesAside(samples, taken, flags.samples, flags.seed),
+        tokenizer,
+        flags.seqLen,
+        "text kept aside",
+      ));
   return {
-    block: await set(block, `calibration text ${blockFile}`),
+    block: blockSet,
+    ...parts,
     width: await set(width, `calibration text ${widthFile}`),
     heldOut: await set(heldOut, `held-out text ${heldOutFile}`),
     drawn: { block: block.length, width: width.length },
   };
+}
+
+/**
+ * What to learn from and what to judge by: samples that were not drawn, or a part of the set where the file has no more.
+ */
+async function judged(
+  block: CalibrationSet,
+  notDrawn: () => Promise<CalibrationSet>,
+): Promise<Pick<RunTexts, "learn" | "aside">> {
+  const fresh = await notDrawn().catch((error) => {
+    if (error instanceof CalibrationError) return null;
+    throw error;
+  });
+  if (fresh && isEnoughAside(fresh)) return { learn: block, aside: fresh };
+  return await keepAside(block) ?? { learn: block, aside: null };
 }

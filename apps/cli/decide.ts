@@ -8,19 +8,24 @@ import {
   type PrunePlan,
   pruningRatio,
   type RunFlags,
+  type StageOrder,
   UnreachableTargetError,
   UsageError,
 } from "@lopper/core";
 import {
   type CalibrationSet,
+  perplexity,
   ResidentScorer,
   type Scorer,
   shuffled,
   SuffixScorer,
 } from "@lopper/importance";
 import { fromPublishedConfig, type Model, parsePlanFile } from "@lopper/model-io";
-import { Decoder, type ResidentDecoder, type UnitOrder } from "@lopper/runtime";
+import { Decoder, type LaidOutWeights, ResidentDecoder, type UnitOrder } from "@lopper/runtime";
 import {
+  ActivationArranger,
+  type ActivationArrangerOptions,
+  type Arrangement,
   competition,
   exhaustive,
   frontierOf,
@@ -50,6 +55,7 @@ export interface Decision {
   /** The steps that led there; none where a plan file says what stays. */
   readonly frontier: readonly FrontierStep[];
   readonly stopped: EarlyStop | null;
+  readonly orders: readonly StageOrder[];
   /** Block-tokens of the search, and what full forward passes for the same candidates would have cost. */
   readonly blockTokens: { readonly spent: number; readonly full: number };
 }
@@ -112,7 +118,9 @@ export interface SearchRun {
   readonly modelDigest: string;
   readonly flags: RunFlags;
   readonly policy: SearchPolicy;
-  readonly order: UnitOrder;
+  /** The weights, in the order in which they lie. */
+  readonly weights: LaidOutWeights;
+  readonly arranger: ActivationArranger | undefined;
   /** What the scorers run on. */
   readonly decoder: Decoder | ResidentDecoder;
   readonly scorers: { readonly block: Scorer; readonly width: Scorer };
@@ -129,7 +137,8 @@ export interface SearchRun {
  * @throws {LopperError} when not even one step stays within --max-ppl-increase.
  */
 export async function search(run: SearchRun): Promise<Decision> {
-  const { model, folder, order, decoder, flags, heldOut } = run;
+  const { model, folder, weights, decoder, flags, heldOut } = run;
+  const arrangements: Arrangement[] = [];
   const events = greedySearch(model.spec, run.policy, {
     scorers: run.scorers,
     picker: pickerOf(run.flags),
@@ -141,6 +150,7 @@ export async function search(run: SearchRun): Promise<Decision> {
     heldOut: heldOut ? scorerOnce(decoder, heldOut, flags) : undefined,
     maxIncrease: flags.maxPplIncrease === null ? undefined : flags.maxPplIncrease / 100,
     onMeasuring: run.check,
+    arranger: run.arranger,
   });
   let event = await events.next();
   while (!event.done) {
@@ -150,12 +160,18 @@ export async function search(run: SearchRun): Promise<Decision> {
     } else if (event.value.type === "measure" && !event.value.resumed) {
       await folder.append(event.value.measure);
     }
+    if (event.value.type === "order") {
+      arrangements.push(event.value.arrangement);
+      if (!event.value.resumed) await folder.append(event.value.arrangement);
+    }
     run.onEvent(event.value);
     run.check();
     event = await events.next();
   }
   const result = event.value;
   const { removalOrder } = result;
+  // Units that went lie behind those that stayed, in the place that they had when they went.
+  const { order } = weights;
   const plan = planFromLayers(result.layers, order, { modelDigest: run.modelDigest, removalOrder });
   const stopped = earlyStop(result, flags);
   if (stopped && result.steps.length === 0) {
@@ -171,11 +187,43 @@ export async function search(run: SearchRun): Promise<Decision> {
     ratio: result.ratio,
     frontier: frontierOf(model.spec, result.steps, result.measures, order),
     stopped,
+    orders: arrangements.map(({ units, chosen, tried }) => ({
+      units,
+      order: chosen,
+      tried: Object.fromEntries(tried.map(({ order, nll }) => {
+        const value = perplexity(nll);
+        return [order, Number.isFinite(value) ? value : null];
+      })),
+    })),
     blockTokens: {
       spent: scored.reduce((sum, { blockTokens }) => sum + blockTokens.spent, 0),
       full: scored.reduce((sum, { blockTokens }) => sum + blockTokens.full, 0),
     },
   };
+}
+
+/** The arranger that the flags ask for; the published order needs none. */
+export function arrangerOf(
+  flags: RunFlags,
+  decoder: Decoder,
+  searching: Decoder | ResidentDecoder,
+  texts: { readonly text: CalibrationSet; readonly aside: CalibrationSet | null },
+  onProgress: ActivationArrangerOptions["onProgress"],
+): ActivationArranger | undefined {
+  const { order, batchTokens } = flags;
+  if (order === "l1") return undefined;
+  return new ActivationArranger({
+    decoder,
+    order: order as ActivationArrangerOptions["order"],
+    published: decoder.weights.order,
+    text: texts.text,
+    aside: texts.aside && new SuffixScorer(decoder, texts.aside, { cacheBytes: 0, batchTokens }),
+    batchTokens,
+    onProgress,
+    onArranged: async () => {
+      if (searching instanceof ResidentDecoder) await searching.reload(decoder.weights);
+    },
+  });
 }
 
 /** Scores whole models, one after the other, and keeps nothing of them. */
@@ -213,7 +261,7 @@ export async function decisionFromFile(
   ratio: number | undefined,
 ): Promise<Decision> {
   const file = userPath(path);
-  const decided = { stopped: null, blockTokens: { spent: 0, full: 0 } };
+  const decided = { stopped: null, orders: [], blockTokens: { spent: 0, full: 0 } };
   if ((await Deno.stat(file).catch(() => null))?.isDirectory) {
     const { plan, frontier } = await planOfRun(file, ratio, model.spec, modelDigest);
     const { layers } = prunedSpec(model.spec, plan);

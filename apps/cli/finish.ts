@@ -18,7 +18,9 @@ import {
   type GenerateOptions,
   LaidOutWeights,
   sourceOrder,
+  type UnitOrder,
 } from "@lopper/runtime";
+import { planFromLayers } from "@lopper/search";
 import type { RunTexts } from "./calibrate.ts";
 import type { Decision } from "./decide.ts";
 import type { RunFolder } from "./run_folder.ts";
@@ -49,12 +51,26 @@ const SAMPLE_TOKENS = 32;
 /** Of the held-out text, tokens that a model is given and those that it adds. */
 const HELD_OUT_TOKENS = { given: 24, continued: 24 } as const;
 
-/** Writes the checkpoint, the plan, and the published config into the run's folder. */
-export async function writeResult(model: Model, decision: Decision, folder: RunFolder) {
+/**
+ * Writes the checkpoint and the plan into the run's folder, and the published config where it can say the same: its widths
+ * are prefixes of the published order.
+ * @param published that order.
+ */
+export async function writeResult(
+  model: Model,
+  decision: Decision,
+  published: UnitOrder,
+  folder: RunFolder,
+) {
   const { plan, layers } = decision;
   const written = await writePrunedModel(model, plan, (file) => folder.sink(file));
-  const published = toPublishedConfig(model.spec, layers, plan.removalOrder);
-  await folder.writePlan(planToJson(plan), publishedConfigToJson(published));
+  const prefixes = planFromLayers(layers, published, plan);
+  await folder.writePlan(
+    planToJson(plan),
+    planToJson(prefixes) === planToJson(plan)
+      ? publishedConfigToJson(toPublishedConfig(model.spec, layers, plan.removalOrder))
+      : null,
+  );
   return written;
 }
 

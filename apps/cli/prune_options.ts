@@ -4,6 +4,7 @@ import { DEFAULT_BATCH_TOKENS } from "@lopper/importance";
 import {
   defaultMlpGroup,
   headGroupUnit,
+  ORDER_NAMES,
   type PresetName,
   PRESETS,
   TECHNIQUES,
@@ -28,6 +29,7 @@ export interface PruneOptions {
   readonly distribution?: string;
   readonly mlpGroup?: number;
   readonly attentionGroup?: number;
+  readonly order?: string;
   readonly search?: string;
   readonly fastWithout?: string;
   readonly heldOut?: string;
@@ -82,6 +84,13 @@ export function addPruneOptions(command: Command): Command {
       "--attention-group <n>",
       "query channels that go at a time (default: one KV group)",
       wholeNumber(1),
+    )
+    .addOption(
+      new Option(
+        "--order <name>",
+        "which channels and heads of a block go first: l1 of their weights, as published; by activations: energy, wanda; " +
+          "auto: what a trial hurts least (default: l1)",
+      ).choices([...ORDER_NAMES, "auto"]),
     )
     .addOption(
       new Option("--search <kind>", "how candidates are scored (default: fast)")
@@ -191,6 +200,7 @@ export function resolveFlags(
     distribution: shares,
     mlpGroup: options.mlpGroup ?? saved?.mlpGroup ?? defaultMlpGroup(spec),
     attentionGroup: options.attentionGroup ?? saved?.attentionGroup ?? headGroupUnit(spec),
+    order: options.order ?? saved?.order ?? "l1",
     search,
     fastWithout: techniquesOff(options.fastWithout ?? saved?.fastWithout ?? "", search),
     earlierRatios: saved && ratio > saved.ratio

@@ -1,4 +1,5 @@
-import type { MeasureEvent, SearchEvent, Step } from "@lopper/search";
+import { perplexity } from "@lopper/importance";
+import type { Arrangement, MeasureEvent, SearchEvent, Step } from "@lopper/search";
 // @ts-types="@types/cli-progress"
 import { Format, Presets, SingleBar } from "cli-progress";
 import { formatPerplexity, formatSeconds } from "./format.ts";
@@ -82,6 +83,8 @@ class TerminalReporter implements Reporter {
       this.warn(event.message);
     } else if (event.type === "step") {
       if (!event.resumed) this.say(describeStep(event.step));
+    } else if (event.type === "order") {
+      if (!event.resumed) this.say(describeOrder(event.arrangement));
     } else if (event.type === "measure") {
       if (!event.resumed) this.say(describeMeasure(event));
     } else {
@@ -149,6 +152,13 @@ function describeMeasure({ measure: { on, steps }, perplexity }: MeasureEvent): 
   return `          ${text}${steps === 0 ? ", dense model" : ""}: perplexity ${
     formatPerplexity(perplexity)
   }`;
+}
+
+function describeOrder({ units, chosen, tried }: Arrangement): string {
+  const what = units === "channels" ? "MLP channels" : "heads";
+  const trials = tried.map(({ order, nll }) => `${order} ${formatPerplexity(perplexity(nll))}`);
+  return `order of ${what}: ${chosen}` +
+    (trials.length === 0 ? "" : ` (perplexity after a trial cut: ${trials.join(", ")})`);
 }
 
 function describeStep({ step, taken, ppl, ratio }: Step): string {

@@ -8,14 +8,7 @@ import {
 } from "@lopper/core";
 import { parseRunRecord, runRecordToJson } from "@lopper/model-io";
 import { AppendFile, FileSink, writeTextFileAtomically } from "@lopper/model-io/files";
-import {
-  type Evidence,
-  type History,
-  type Measure,
-  parseJournal,
-  type Step,
-  toJournalLine,
-} from "@lopper/search";
+import { type History, type JournalEntry, parseJournal, toJournalLine } from "@lopper/search";
 import { join } from "node:path";
 import { entriesOfOut } from "./out_entries.ts";
 import { FILES } from "./run_files.ts";
@@ -130,7 +123,7 @@ export class RunFolder {
     await this.#clear();
   }
 
-  async append(entry: Step | Evidence | Measure): Promise<void> {
+  async append(entry: JournalEntry): Promise<void> {
     await this.#journal!.appendLine(toJournalLine(entry));
   }
 
@@ -142,9 +135,9 @@ export class RunFolder {
     return writeTextFileAtomically(join(this.path, file), text);
   }
 
-  async writePlan(planJson: string, publishedJson: string): Promise<void> {
+  async writePlan(planJson: string, publishedJson: string | null): Promise<void> {
     await this.writeText(FILES.plan, planJson);
-    await this.writeText(FILES.published, publishedJson);
+    if (publishedJson !== null) await this.writeText(FILES.published, publishedJson);
   }
 
   writeRecord(record: RunRecord): Promise<void> {
@@ -211,6 +204,7 @@ function checkSameSettings(before: RunSettings, now: RunSettings, path: string) 
     ["the block calibration text", s.calibrationDigest.block],
     ["the width calibration text", s.calibrationDigest.width],
     ["the held-out text", s.heldOutDigest ?? null],
+    ["the calibration text kept aside", s.asideDigest ?? null],
     ["the backend", s.backend],
     ...Object.entries(s.flags)
       .filter(([flag]) => !NOT_DECIDING.includes(flag))

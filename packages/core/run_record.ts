@@ -9,6 +9,8 @@ export interface RunSettings {
   readonly calibrationDigest: { readonly block: string; readonly width: string };
   /** Of the text that every step is measured on, where there is one. */
   readonly heldOutDigest?: string;
+  /** Of the calibration text that is kept aside from the search, where there is some. */
+  readonly asideDigest?: string;
   /** Engine that scored, e.g. "cpu". */
   readonly backend: string;
   /** Command-line settings, with defaults filled in. */
@@ -23,6 +25,8 @@ export interface RunFlags {
   readonly distribution: string;
   readonly mlpGroup: number;
   readonly attentionGroup: number;
+  /** How units inside blocks are put in order: "l1", as published, a metric of activations, or "auto". */
+  readonly order: string;
   readonly search: string;
   /** Techniques of the fast search that are switched off, comma-separated. */
   readonly fastWithout: string;
@@ -101,6 +105,13 @@ export interface EarlyStop {
   readonly ratio: number;
 }
 
+/** The order that a stage narrowed blocks in, and perplexities of a trial cut on text kept aside. */
+export interface StageOrder {
+  readonly units: "channels" | "kvGroups";
+  readonly order: string;
+  readonly tried: Readonly<Record<string, number | null>>;
+}
+
 /** How the two models continue the same words. */
 export interface TextSample {
   readonly prompt: string;
@@ -164,6 +175,8 @@ export interface RunRecord {
   /** The steps in their order; the first of them make the smaller ratios of the run. */
   readonly frontier: readonly FrontierStep[];
   readonly stopped: EarlyStop | null;
+  /** The order that each stage narrowed blocks in; none where all of them had the published one. */
+  readonly orders: readonly StageOrder[];
   /** Shapes of the layers before and after. */
   readonly layers: { readonly dense: readonly LayerSpec[]; readonly pruned: readonly LayerSpec[] };
   readonly sample: TextSample;

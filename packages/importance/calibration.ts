@@ -65,6 +65,40 @@ export function drawSamples(
   return drawn(samples.length, count, seed).sort((a, b) => a - b).map((i) => samples[i]);
 }
 
+/** At most `count` samples that `drawSamples` leaves when it draws `taken` with the same seed, in the order of the file. */
+export function samplesAside(
+  samples: readonly string[],
+  taken: number,
+  count: number,
+  seed: number,
+): readonly string[] {
+  if (samples.length <= taken) return [];
+  const both = drawn(samples.length, Math.min(samples.length, taken + count), seed);
+  return both.slice(taken).sort((a, b) => a - b).map((i) => samples[i]);
+}
+
+/** Share of the sequences that `keepAside` keeps aside, and the fewest that say anything. */
+const ASIDE_SHARE = 1 / 4;
+const FEWEST_ASIDE = 2;
+
+/** Splits a set in two: what is learnt from, and what is kept aside to judge by; null where it is too short for that. */
+export async function keepAside(
+  set: CalibrationSet,
+): Promise<{ readonly learn: CalibrationSet; readonly aside: CalibrationSet } | null> {
+  const { sequences, ignoredLabel } = set;
+  const count = Math.max(FEWEST_ASIDE, Math.floor(sequences.length * ASIDE_SHARE));
+  if (sequences.length < 2 * count) return null;
+  const part = async (sequences: CalibrationSet["sequences"]) => ({
+    ...set,
+    sequences,
+    digest: await digest(sequences, ignoredLabel),
+  });
+  return {
+    learn: await part(sequences.slice(0, -count)),
+    aside: await part(sequences.slice(-count)),
+  };
+}
+
 /** The numbers below `n` in an order that a seed decides. */
 export function shuffled(n: number, seed: number): readonly number[] {
   return drawn(n, n, seed);
@@ -106,6 +140,11 @@ export async function calibrationSet(
   // The published code takes an eos id of 0 for "no eos token".
   const ignoredLabel = tokenizer.eosTokenId || null;
   return { sequences, length, ignoredLabel, digest: await digest(sequences, ignoredLabel) };
+}
+
+/** Whether a set is enough to judge by. */
+export function isEnoughAside({ sequences }: CalibrationSet): boolean {
+  return sequences.length >= FEWEST_ASIDE;
 }
 
 /** Of one line with the label rule, and one line of ids a sequence. */

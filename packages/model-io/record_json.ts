@@ -58,6 +58,7 @@ const recordSchema = z.looseObject({
     mlpGroup: count,
     attentionGroup: count,
     search: text,
+    order: text.default("l1"),
     fastWithout: text,
     earlierRatios: z.array(z.number()).max(MOST),
     calibration: text.nullable(),
@@ -91,6 +92,11 @@ const recordSchema = z.looseObject({
     increase: z.number().nullable(),
     ratio: z.number(),
   }).nullable().default(null),
+  orders: z.array(z.looseObject({
+    units: z.enum(["channels", "kvGroups"]),
+    order: text,
+    tried: z.record(z.string(), z.number().nullable()),
+  })).max(MOST).default([]),
   layers: z.looseObject({ dense: layers, pruned: layers }).default({ dense: [], pruned: [] }),
   sample: z.looseObject({ prompt: text, dense: text, pruned: text })
     .default({ prompt: "", dense: "", pruned: "" }),

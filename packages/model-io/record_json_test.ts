@@ -17,6 +17,7 @@ const RECORD: RunRecord = {
     distribution: "44:52:4",
     mlpGroup: 64,
     attentionGroup: 96,
+    order: "auto",
     search: "fast",
     fastWithout: "",
     earlierRatios: [5],
@@ -68,6 +69,7 @@ const RECORD: RunRecord = {
     },
   ],
   stopped: { limit: 10, on: "held-out", increase: 15, ratio: 25 },
+  orders: [{ units: "channels", order: "energy", tried: { l1: null, energy: 12.5 } }],
   layers: {
     dense: [{ attention: { queryHeads: 2, kvHeads: 1 }, mlp: { intermediateSize: 8 } }],
     pruned: [{ attention: { queryHeads: 2, kvHeads: 1 }, mlp: null }],
@@ -92,11 +94,12 @@ Deno.test("run record: it is read as it was written, with a line for each step a
 });
 
 Deno.test("run record: those of earlier versions have defaults, those of later ones keep what is theirs", () => {
-  const { frontier: _f, stopped: _s, layers: _l, sample: _t, ...old } = RECORD;
-  const { heldOut: _h, maxPplIncrease: _m, ...flags } = RECORD.flags;
+  const { frontier: _f, stopped: _s, orders: _o, layers: _l, sample: _t, ...old } = RECORD;
+  const { heldOut: _h, maxPplIncrease: _m, order: _p, ...flags } = RECORD.flags;
   const read = parseRunRecord(JSON.stringify({ ...old, flags, novelty: [1] }), "run.json");
   assert.deepEqual([read.frontier, read.stopped, read.layers.dense], [[], null, []]);
   assert.deepEqual([read.flags.heldOut, read.flags.maxPplIncrease], [null, null]);
+  assert.deepEqual([read.flags.order, read.orders], ["l1", []]);
   assert.deepEqual((read as unknown as { novelty: unknown }).novelty, [1]);
 });
 

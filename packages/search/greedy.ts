@@ -8,6 +8,7 @@ import {
   UnreachableTargetError,
 } from "@lopper/core";
 import type { Scorer } from "@lopper/importance";
+import type { Arrangement, Arranger } from "./arrange.ts";
 import { type Candidate, type CandidateName, nameOf, removedBlocks } from "./candidate.ts";
 import { Gauge, type Measure, type MeasureEvent } from "./gauge.ts";
 import type { Picker } from "./picker.ts";
@@ -41,9 +42,13 @@ export interface History {
   readonly steps: readonly Step[];
   readonly evidence: readonly Evidence[];
   readonly measures: readonly Measure[];
+  /** Orders that stages began with. */
+  readonly arrangements: readonly Arrangement[];
 }
 
 export type SearchEvent =
+  /** To be recorded, unless it was resumed, before the search goes on. */
+  | { readonly type: "order"; readonly arrangement: Arrangement; readonly resumed: boolean }
   | MeasureEvent
   | { readonly type: "step"; readonly step: Step; readonly resumed: boolean }
   /** To be recorded before the search goes on. */
@@ -91,6 +96,8 @@ export interface SearchOptions {
   readonly maxIncrease?: number;
   /** Hears of work inside a measure, between two batches; may throw to stop. */
   readonly onMeasuring?: () => void;
+  /** Decides the order of units when a stage begins that narrows blocks; without it, they stay as they lie. */
+  readonly arranger?: Arranger;
   /** Forget block inputs after every step: what trunk reuse saves can be measured so. */
   readonly withoutReuse?: boolean;
 }
@@ -108,7 +115,7 @@ export async function* greedySearch(
   options: SearchOptions,
 ): AsyncGenerator<SearchEvent, SearchResult> {
   const { scorers, picker } = options;
-  const history = options.history ?? { steps: [], evidence: [], measures: [] };
+  const history = options.history ?? { steps: [], evidence: [], measures: [], arrangements: [] };
   const evidence = Map.groupBy(history.evidence, ({ step }) => step);
   const measure = (): Cost => ({
     blockTokens: options.blockTokens(),
@@ -137,7 +144,7 @@ export async function* greedySearch(
     yield event;
   }
 
-  search: for (const stage of policy.stages) {
+  search: for (const [stageNumber, stage] of policy.stages.entries()) {
     const scorer = scorers[stage.samples];
     if (lastStage && lastStage.samples !== stage.samples) {
       scorers[lastStage.samples].release();
@@ -154,6 +161,24 @@ export async function* greedySearch(
             `(its share ends at ${stage.bound.toFixed(2)} %)`,
         };
         break;
+      }
+      if (firstOfStage && options.arranger) {
+        for (const units of stage.narrows) {
+          const known = history.arrangements.find((line) =>
+            line.stage === stageNumber && line.units === units
+          );
+          const request = { units, layers, percent: stage.bound - ratio };
+          const arrangement: Arrangement = known ?? {
+            type: "order",
+            stage: stageNumber,
+            units,
+            ...await withCost(() => options.arranger!.arrange(request), measure),
+          };
+          await options.arranger.apply(arrangement);
+          // Streams from before differ from those of the new order by rounding, and a resumed run has none.
+          for (const other of Object.values(scorers)) other.release();
+          yield { type: "order", arrangement, resumed: known !== undefined };
+        }
       }
       const number = steps.length;
       const left = remainingWork(spec, policy, layers, options);
@@ -255,6 +280,23 @@ function describe(
       full: candidates.reduce((sum, c) => sum + scorer.fullCost(c.layers), 0),
     },
     seconds: cost.seconds,
+  };
+}
+
+/** What some work found out, and what it cost. */
+async function withCost<T>(
+  work: () => Promise<T>,
+  measure: () => Cost,
+): Promise<T & { cost: Cost }> {
+  const before = measure();
+  const result = await work();
+  const after = measure();
+  return {
+    ...result,
+    cost: {
+      blockTokens: after.blockTokens - before.blockTokens,
+      seconds: after.seconds - before.seconds,
+    },
   };
 }
 

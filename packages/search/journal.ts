@@ -1,5 +1,6 @@
 import { ResumeError } from "@lopper/core";
 import { z } from "zod";
+import { type Arrangement, ORDER_NAMES } from "./arrange.ts";
 import { CANDIDATE_KINDS } from "./candidate.ts";
 import type { Measure } from "./gauge.ts";
 import type { History, Step } from "./greedy.ts";
@@ -56,8 +57,21 @@ const measureSchema: z.ZodType<Measure> = z.strictObject({
   cost,
 });
 
+const orderSchema: z.ZodType<Arrangement> = z.strictObject({
+  type: z.literal("order"),
+  stage: count,
+  units: z.enum(["channels", "kvGroups"]),
+  chosen: z.enum(ORDER_NAMES),
+  tried: z.array(z.strictObject({ order: z.enum(ORDER_NAMES), nll: z.array(lossy) })),
+  layers: z.array(z.array(count).nullable()),
+  cost,
+});
+
+/** A line of the journal. */
+export type JournalEntry = Step | Evidence | Measure | Arrangement;
+
 /** One line of journal.jsonl, without the line end. A number that is not finite is written as null. */
-export function toJournalLine(entry: Step | Evidence | Measure): string {
+export function toJournalLine(entry: JournalEntry): string {
   return JSON.stringify(entry);
 }
 
@@ -69,6 +83,7 @@ export function parseJournal(lines: readonly string[], file: string): History {
   const steps: Step[] = [];
   const evidence: Evidence[] = [];
   const measures: Measure[] = [];
+  const arrangements: Arrangement[] = [];
   lines.forEach((line, i) => {
     let json: unknown;
     try {
@@ -83,15 +98,18 @@ export function parseJournal(lines: readonly string[], file: string): History {
       ? stepSchema
       : type === "measure"
       ? measureSchema
+      : type === "order"
+      ? orderSchema
       : evidenceSchema;
-    const result = (schema as z.ZodType<Step | Measure | Evidence>).safeParse(json);
+    const result = (schema as z.ZodType<JournalEntry>).safeParse(json);
     if (!result.success) {
       const { path, message } = result.error.issues[0];
       throw new ResumeError(`${file}, line ${i + 1}: at ${path.join(".")}: ${message}`);
     }
     if (result.data.type === "step") steps.push(result.data);
     else if (result.data.type === "measure") measures.push(result.data);
+    else if (result.data.type === "order") arrangements.push(result.data);
     else evidence.push(result.data);
   });
-  return { steps, evidence, measures };
+  return { steps, evidence, measures, arrangements };
 }

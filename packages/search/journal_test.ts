@@ -1,6 +1,7 @@
 import { ResumeError } from "@lopper/core";
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { type Arrangement, ORDER_NAMES } from "./arrange.ts";
 import type { Measure } from "./gauge.ts";
 import type { Step } from "./greedy.ts";
 import { parseJournal, toJournalLine } from "./journal.ts";
@@ -62,15 +63,34 @@ const measure = fc.record({
   cost,
 }, { noNullPrototype: true }) as fc.Arbitrary<Measure>;
 
+const arrangement = fc.record({
+  type: fc.constant("order"),
+  stage: fc.nat(9),
+  units: fc.constantFrom("channels", "kvGroups"),
+  chosen: fc.constantFrom(...ORDER_NAMES),
+  tried: fc.array(
+    fc.record(
+      { order: fc.constantFrom(...ORDER_NAMES), nll: fc.array(lossy, { maxLength: 3 }) },
+      { noNullPrototype: true },
+    ),
+    { maxLength: 3 },
+  ),
+  layers: fc.array(fc.option(fc.array(fc.nat(9), { maxLength: 4 })), { maxLength: 3 }),
+  cost,
+}, { noNullPrototype: true }) as fc.Arbitrary<Arrangement>;
+
+const entry = fc.oneof(step, evidence, measure, arrangement);
+
 Deno.test("journal: every entry comes back from its line as it was", () => {
   fc.assert(
-    fc.property(fc.array(fc.oneof(step, evidence, measure), { maxLength: 6 }), (entries) => {
+    fc.property(fc.array(entry, { maxLength: 6 }), (entries) => {
       const lines = entries.map(toJournalLine);
       assert.ok(lines.every((line) => !line.includes("\n")));
       assert.deepEqual(parseJournal(lines, "journal.jsonl"), {
         steps: entries.filter(({ type }) => type === "step"),
-        evidence: entries.filter(({ type }) => type !== "step" && type !== "measure"),
+        evidence: entries.filter(({ type }) => type === "score" || type === "perturbations"),
         measures: entries.filter(({ type }) => type === "measure"),
+        arrangements: entries.filter(({ type }) => type === "order"),
       });
     }),
     { numRuns: 200, seed: SEED },

@@ -1,3 +1,4 @@
+export * from "./arrange.ts";
 export * from "./candidate.ts";
 export * from "./exhaustive.ts";
 export * from "./frontier.ts";

@@ -5,6 +5,7 @@ import {
   type ModelSpec,
   UsageError,
 } from "@lopper/core";
+import type { UnitKind } from "@lopper/importance";
 import { blockCandidates, type Candidate, channelCandidates, headCandidates } from "./candidate.ts";
 
 /** Which calibration samples a stage scores on: "block" (256 published) or "width" (128). */
@@ -28,6 +29,8 @@ export interface Stage {
   candidates(layers: readonly LayerSpec[], bound: number): readonly Candidate[];
   /** It offers nothing that would cross the bound, and ends there as it is meant to. */
   readonly endsShort?: boolean;
+  /** Units whose order decides what its candidates keep. */
+  readonly narrows: readonly UnitKind[];
   /**
    * What a nat of a candidate's damage counts when it would be taken from `layers`, in a stage whose candidates remove
    * unlike amounts; without it the lowest perplexity is taken.
@@ -85,18 +88,26 @@ export function multiPruner(spec: ModelSpec, options: MultiPrunerOptions): Searc
     const share = target - start;
     const blockBound = start + share * blocks;
     return [
-      { name: "blocks", samples: "block", bound: blockBound, candidates: blockCandidates },
+      {
+        name: "blocks",
+        samples: "block",
+        bound: blockBound,
+        candidates: blockCandidates,
+        narrows: [],
+      },
       {
         name: "mlp_channels",
         samples: "width",
         bound: blockBound + share * channels,
         candidates: (layers) => channelCandidates(layers, mlpGroup),
+        narrows: ["channels"],
       },
       {
         name: "attention_heads",
         samples: "width",
         bound: target,
         candidates: (layers) => headCandidates(spec, layers, attentionGroup),
+        narrows: ["kvGroups"],
       },
     ];
   });
@@ -122,6 +133,7 @@ export function competition(spec: ModelSpec, options: PolicyOptions): SearchPoli
     samples: "block",
     bound,
     candidates,
+    narrows: ["channels", "kvGroups"],
     weight,
   }));
   return { target: options.ratio, stages };

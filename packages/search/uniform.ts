@@ -30,21 +30,30 @@ export function uniformPruner(spec: ModelSpec, options: MultiPrunerOptions): Sea
   const targets = checkedTargets(options);
   checkUniform(spec, options);
   const [layerShare, channelShare, headShare] = checkedShares(options);
-  const kinds: readonly (Pick<Stage, "name" | "samples" | "candidates"> & { share: number })[] = [
-    { name: "layers", samples: "block", share: layerShare, candidates: layerCandidates },
-    {
-      name: "attention_heads",
-      samples: "width",
-      share: headShare,
-      candidates: (layers) => headsOfAll(spec, layers, options),
-    },
-    {
-      name: "mlp_channels",
-      samples: "width",
-      share: channelShare,
-      candidates: (layers, bound) => channelsOfAll(spec, layers, options, bound),
-    },
-  ];
+  const kinds:
+    readonly (Pick<Stage, "name" | "samples" | "candidates" | "narrows"> & { share: number })[] = [
+      {
+        name: "layers",
+        samples: "block",
+        share: layerShare,
+        candidates: layerCandidates,
+        narrows: [],
+      },
+      {
+        name: "attention_heads",
+        samples: "width",
+        share: headShare,
+        candidates: (layers) => headsOfAll(spec, layers, options),
+        narrows: ["kvGroups"],
+      },
+      {
+        name: "mlp_channels",
+        samples: "width",
+        share: channelShare,
+        candidates: (layers, bound) => channelsOfAll(spec, layers, options, bound),
+        narrows: ["channels"],
+      },
+    ];
   const used = kinds.filter(({ share }) => share > 0);
   const stages = targets.flatMap((target, i) => {
     const start = targets[i - 1] ?? 0;
@@ -84,6 +93,7 @@ export function uniformCompetition(spec: ModelSpec, options: PolicyOptions): Sea
     samples: "block",
     bound,
     candidates,
+    narrows: ["channels", "kvGroups"],
     weight,
   }));
   return { target: options.ratio, stages, uniform: true };

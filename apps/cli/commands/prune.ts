@@ -11,12 +11,19 @@ import {
 import { textDamage } from "@lopper/evaluation";
 import { weightOrder } from "@lopper/importance";
 import { type Model, modelDigest, openTokenizer } from "@lopper/model-io";
-import { Decoder, LaidOutWeights, ResidentDecoder, weightMemory } from "@lopper/runtime";
+import {
+  Decoder,
+  LaidOutWeights,
+  ResidentDecoder,
+  type UnitOrder,
+  weightMemory,
+} from "@lopper/runtime";
 import type { SearchPolicy } from "@lopper/search";
 import { Command } from "commander";
 import { join } from "node:path";
 import { readTexts, type RunTexts } from "../calibrate.ts";
 import {
+  arrangerOf,
   type Decision,
   decisionFromFile,
   openScorer,
@@ -219,6 +226,7 @@ async function prune(run: Run): Promise<Finish | null> {
     modelDigest: digest,
     calibrationDigest: { block: texts.block.digest, width: texts.width.digest },
     ...(flags.heldOut !== null && { heldOutDigest: texts.heldOut.digest }),
+    ...(texts.aside && { asideDigest: texts.aside.digest }),
     backend: backend.description.name,
     flags,
   };
@@ -226,7 +234,7 @@ async function prune(run: Run): Promise<Finish | null> {
   if (!decided) return null;
   const { decision, dense } = decided;
   await folder.retireResult();
-  await writeResult(model, decision, folder);
+  await writeResult(model, decision, decided.published, folder);
   const pruned = await measureWritten(
     backend,
     folder,
@@ -236,9 +244,9 @@ async function prune(run: Run): Promise<Finish | null> {
   reporter.stop();
 
   const { name, engine, threads } = backend.description;
-  const { steps, measures } = folder.history;
+  const { steps, measures, arrangements } = folder.history;
   const earlier = steps.reduce((sum, { seconds }) => sum + seconds, 0) +
-    measures.reduce((sum, { cost }) => sum + cost.seconds, 0);
+    [...measures, ...arrangements].reduce((sum, { cost }) => sum + cost.seconds, 0);
   const record: RunRecord = {
     kind: "lopper-run",
     schema: 1,
@@ -263,6 +271,7 @@ async function prune(run: Run): Promise<Finish | null> {
     steps: policy ? decision.frontier.length : 0,
     frontier: decision.frontier,
     stopped: decision.stopped,
+    orders: decision.orders,
     layers: { dense: model.spec.layers, pruned: decision.layers },
     sample: {
       prompt: SAMPLE_PROMPT,
@@ -316,7 +325,7 @@ interface Deciding extends Run {
  */
 async function decide(
   run: Deciding,
-): Promise<{ decision: Decision; dense: ModelMeasures } | null> {
+): Promise<{ decision: Decision; dense: ModelMeasures; published: UnitOrder } | null> {
   const { model, policy, backend, folder, options, reporter, texts, memory, settings } = run;
   const { flags, modelDigest } = settings;
   const order = await weightOrder(model);
@@ -352,7 +361,24 @@ async function decide(
     await folder.begin(settings);
     const onEvent = reporter.search.bind(reporter);
     const heldOut = flags.heldOut === null ? null : texts.heldOut;
-    const parts = { model, modelDigest, flags, policy, order, scorers, heldOut, folder };
+    const onProgress = (done: number, total: number) => {
+      reporter.progress("looking at activations", done, total);
+      run.check();
+    };
+    const orderTexts = { text: texts.learn, aside: texts.aside };
+    const arranger = arrangerOf(flags, decoder, searching, orderTexts, onProgress);
+    const { weights } = decoder;
+    const parts = {
+      model,
+      modelDigest,
+      flags,
+      policy,
+      weights,
+      arranger,
+      scorers,
+      heldOut,
+      folder,
+    };
     decision = await search({ ...parts, decoder: searching, onEvent, check: run.check });
   } else {
     decision = await fromFile();
@@ -363,7 +389,7 @@ async function decide(
   const dense = await measureModel(decoder, run.on, onMeasured(run));
   await decoder.dispose();
   reporter.stop();
-  return { decision, dense };
+  return { decision, dense, published: order };
 }
 
 function onMeasured({ reporter, check }: Run) {

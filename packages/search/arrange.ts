@@ -1,0 +1,196 @@
+import {
+  attentionParameters,
+  countParameters,
+  groupSize,
+  type LayerSpec,
+  mlpParameters,
+  type ModelSpec,
+} from "@lopper/core";
+import {
+  ACTIVATION_METRICS,
+  type ActivationMetric,
+  activationOrder,
+  type CalibrationSet,
+  innerEnergy,
+  orderLike,
+  type Scorer,
+  type UnitKind,
+} from "@lopper/importance";
+import type { Decoder, UnitOrder } from "@lopper/runtime";
+import type { Cost } from "./scores.ts";
+
+/** An order of the units inside blocks: by the weights as published, or by what passes through them. */
+export type OrderName = "l1" | ActivationMetric;
+export const ORDER_NAMES: readonly OrderName[] = ["l1", ...ACTIVATION_METRICS];
+
+/** The order of one kind of units from some step on, and why: one line of the journal. */
+export interface Arrangement {
+  readonly type: "order";
+  /** Number of the stage that begins with it. */
+  readonly stage: number;
+  readonly units: UnitKind;
+  readonly chosen: OrderName;
+  /** Mean NLL of each sequence kept aside, after a trial cut in each order; none where only one was asked for. */
+  readonly tried: readonly { readonly order: OrderName; readonly nll: readonly number[] }[];
+  /** For each layer its units, most important first, or null where it has none. */
+  readonly layers: readonly (readonly number[] | null)[];
+  readonly cost: Cost;
+}
+
+/** What a search asks for when a stage begins that narrows blocks. */
+export interface ArrangeRequest {
+  readonly units: UnitKind;
+  readonly layers: readonly LayerSpec[];
+  /** Parameters that the stage is to remove, in per cent of the dense model's. */
+  readonly percent: number;
+}
+
+/** Decides in which order the units of blocks go, and lays them out so. */
+export interface Arranger {
+  arrange(
+    request: ArrangeRequest,
+  ): Promise<Pick<Arrangement, "chosen" | "tried" | "layers">>;
+  /** Lays the units out as an arrangement says; kept streams are out of date afterwards. */
+  apply(arrangement: Pick<Arrangement, "units" | "layers">): Promise<void>;
+}
+
+export interface ActivationArrangerOptions {
+  /** Runs the model, and holds the weights that are laid out. */
+  readonly decoder: Decoder;
+  /** One metric for all, or `auto`: each kind of units gets the order that a trial cut hurts least. */
+  readonly order: ActivationMetric | "auto";
+  /** The published order. */
+  readonly published: UnitOrder;
+  /** Text from whose activations the orders come. */
+  readonly text: CalibrationSet;
+  /** Scores text that decides nothing else; `auto` compares on it. Null: there is none, and `auto` means the published order. */
+  readonly aside: Scorer | null;
+  readonly batchTokens: number;
+  /** Hears of the tokens done and those to do; may throw to stop. */
+  readonly onProgress?: (done: number, total: number) => void;
+  /** Takes the weights over after they were laid out anew. */
+  readonly onArranged?: () => Promise<void>;
+}
+
+/**
+ * Orders by activations, which change when blocks go: every stage that narrows blocks begins with one pass over the text.
+ * `auto` cuts every layer alike, by what the stage is to remove, in each order, and takes another than the published one
+ * where it is better on the sequences kept aside beyond chance.
+ */
+export class ActivationArranger implements Arranger {
+  readonly #options: ActivationArrangerOptions;
+
+  constructor(options: ActivationArrangerOptions) {
+    this.#options = options;
+  }
+
+  async arrange({ units, layers, percent }: ArrangeRequest) {
+    const { decoder, order, text, aside, published, batchTokens, onProgress } = this.#options;
+    const layersOf = (laid: UnitOrder) => laid.layers.map((layer) => layer[units]);
+    const l1 = () => orderLike(decoder, layers, units, published);
+    if (order === "auto" && aside === null) {
+      return { chosen: "l1" as const, tried: [], layers: layersOf(l1()) };
+    }
+    const textTokens = text.sequences.length * text.length;
+    const trials = order === "auto" && aside ? ORDER_NAMES.length * aside.tokens : 0;
+    const report = (done: number) => onProgress?.(done, textTokens + trials);
+    const energy = await innerEnergy(decoder, layers, text, { batchTokens, onProgress: report });
+    const by = (metric: ActivationMetric) =>
+      activationOrder(decoder, layers, units, metric, energy);
+    if (order !== "auto") return { chosen: order, tried: [], layers: layersOf(by(order)) };
+
+    const orders = new Map<OrderName, UnitOrder>([["l1", l1()]]);
+    for (const metric of ACTIVATION_METRICS) orders.set(metric, by(metric));
+    const cut = trialCut(decoder.spec, layers, units, percent);
+    const before = decoder.weights.order;
+    const tried: { order: OrderName; nll: readonly number[] }[] = [];
+    try {
+      for (const [name, candidate] of orders) {
+        decoder.weights.rearrange(candidate);
+        const done = textTokens + tried.length * aside!.tokens;
+        const { sequenceNll } = await aside!.evaluate(cut, (n) => report(done + n));
+        tried.push({ order: name, nll: sequenceNll });
+      }
+    } finally {
+      decoder.weights.rearrange(before);
+    }
+    const chosen = chooseOrder(tried);
+    return { chosen, tried, layers: layersOf(orders.get(chosen)!) };
+  }
+
+  async apply({ units, layers }: Pick<Arrangement, "units" | "layers">) {
+    const { weights } = this.#options.decoder;
+    weights.rearrange({
+      layers: weights.order.layers.map((order, i) => ({ ...order, [units]: layers[i] })),
+    });
+    await this.#options.onArranged?.();
+  }
+}
+
+/** Standard errors by which an order has to be better than the published one. */
+const BEYOND_CHANCE = 2;
+
+/**
+ * The order with the lowest mean NLL among those that are better than the first beyond chance: by two standard errors of
+ * the paired differences, sequence by sequence. Without such a one, or with a single sequence, the first.
+ */
+export function chooseOrder(
+  tried: readonly { readonly order: OrderName; readonly nll: readonly number[] }[],
+): OrderName {
+  const [first, ...others] = tried;
+  const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
+  let best: { order: OrderName; nll: number } = { order: first.order, nll: mean(first.nll) };
+  for (const { order, nll } of others) {
+    const value = mean(nll);
+    if (!Number.isFinite(value) || nll.length < 2) continue;
+    if (Number.isFinite(best.nll) && value >= best.nll) continue;
+    const gains = nll.map((x, i) => first.nll[i] - x);
+    const gain = mean(gains);
+    const variance = gains.reduce((sum, g) => sum + (g - gain) ** 2, 0) / (gains.length - 1);
+    // A model whose loss is no number is worse than any, by no amount.
+    const better = !Number.isFinite(mean(first.nll)) ||
+      gain > BEYOND_CHANCE * Math.sqrt(variance / gains.length);
+    if (better) best = { order, nll: value };
+  }
+  return best.order;
+}
+
+/** At most this share of the units goes in a trial cut: beyond it, every order ruins the model. */
+const MOST_CUT = 0.5;
+
+/**
+ * The layers after a cut that removes so many per cent of the dense model's parameters from one kind of units, the same
+ * share everywhere: at least one unit in all, and in no layer the last one.
+ */
+export function trialCut(
+  spec: ModelSpec,
+  layers: readonly LayerSpec[],
+  units: UnitKind,
+  percent: number,
+): readonly LayerSpec[] {
+  const counts = layers.map(({ attention, mlp }) =>
+    (units === "channels" ? mlp?.intermediateSize : attention?.kvHeads) ?? 0
+  );
+  const parameters = layers.reduce(
+    (sum, { attention, mlp }) =>
+      sum +
+      (units === "channels"
+        ? (mlp ? mlpParameters(spec, mlp) : 0)
+        : (attention ? attentionParameters(spec, attention) : 0)),
+    0,
+  );
+  const total = countParameters(spec, spec.layers, { norms: "kept" }).total;
+  const all = counts.reduce((a, b) => a + b, 0);
+  const share = Math.max(1 / all, Math.min(MOST_CUT, percent / 100 * total / parameters));
+  let passed = 0, gone = 0;
+  return layers.map((layer, i) => {
+    if (counts[i] === 0) return layer;
+    passed += counts[i];
+    const less = Math.min(counts[i] - 1, Math.round(share * passed) - gone);
+    gone += less;
+    const left = counts[i] - less;
+    if (units === "channels") return { ...layer, mlp: { intermediateSize: left } };
+    const queryHeads = left * groupSize(layer.attention!);
+    return { ...layer, attention: { kvHeads: left, queryHeads } };
+  });
+}

@@ -1,0 +1,82 @@
+import assert from "node:assert/strict";
+import { inTemporaryFolder, QUICK, runLopper } from "./support/cli.ts";
+import { checkSameResult } from "./support/kill.ts";
+
+const prune = async (folder: string, ...args: string[]) => {
+  const { code, stderr } = await runLopper(["prune", ...args], folder);
+  assert.equal(code, 0, stderr);
+};
+const lines = async (run: string) =>
+  (await Deno.readTextFile(`${run}/journal.jsonl`)).trimEnd().split("\n");
+const json = async (file: string) => JSON.parse(await Deno.readTextFile(file));
+
+Deno.test("--order auto: recorded, resumed to the same bytes, and its parts are runs like any other", () =>
+  inTemporaryFolder(async (folder) => {
+    const settings = [...QUICK, "--order", "auto", "--ratio", "10", "--distribution", "30:30:40"];
+    await prune(folder, "--out", "reference", ...settings);
+    const record = await json(`${folder}/reference/run.json`);
+    assert.equal(record.flags.order, "auto");
+    assert.deepEqual((await json(`${folder}/reference/settings.json`)).flags.order, "auto");
+    const entries = (await lines(`${folder}/reference`)).map((line) => JSON.parse(line));
+    const orders = entries.filter(({ type }) => type === "order");
+    assert.deepEqual(orders.map(({ units }) => units), ["channels", "kvGroups"]);
+    for (const { tried, chosen } of orders) {
+      assert.deepEqual(tried.map(({ order }: { order: string }) => order), [
+        "l1",
+        "energy",
+        "wanda",
+      ]);
+      assert.ok(tried.every(({ nll }: { nll: number[] }) => nll.length >= 2));
+      assert.ok(tried.some(({ order }: { order: string }) => order === chosen));
+    }
+    assert.deepEqual(
+      record.orders.map(({ order }: { order: string }) => order),
+      orders.map(({ chosen }) => chosen),
+    );
+
+    // as if it had been killed before an order was found, right after it, and in the middle of its line
+    const all = await lines(`${folder}/reference`);
+    const order = all.findIndex((line) => line.includes('"type":"order"'));
+    const cuts = {
+      before: all.slice(0, order),
+      after: all.slice(0, order + 1),
+      torn: all.slice(0, order),
+    };
+    for (const [out, kept] of Object.entries(cuts)) {
+      await Deno.mkdir(`${folder}/${out}`);
+      await Deno.copyFile(`${folder}/reference/settings.json`, `${folder}/${out}/settings.json`);
+      const torn = out === "torn" ? all[order].slice(0, 300) : "";
+      const text = kept.map((line) => line + "\n").join("") + torn;
+      await Deno.writeTextFile(`${folder}/${out}/journal.jsonl`, text);
+      await prune(folder, "--out", out, "--resume");
+      await checkSameResult(folder, out);
+    }
+
+    await prune(folder, "--plan", "reference", "--out", "again");
+    const weights = (run: string) => Deno.readFile(`${folder}/${run}/model.safetensors`);
+    assert.deepEqual(await weights("again"), await weights("reference"));
+
+    const { code, stderr } = await runLopper(
+      ["prune", "--out", "before", "--resume", "--order", "l1", "--ratio", "13"],
+      folder,
+    );
+    assert.equal(code, 1);
+    assert.match(stderr, /cannot be resumed: the setting order was "auto" and is now "l1"/);
+  }));
+
+Deno.test("--order energy: other channels than the published order's, and no published config for them", () =>
+  inTemporaryFolder(async (folder) => {
+    const settings = [...QUICK, "--preset", "width", "--ratio", "4"];
+    await prune(folder, "--out", "l1", ...settings);
+    await prune(folder, "--out", "energy", "--order", "energy", ...settings);
+    const exists = (file: string) => Deno.stat(`${folder}/${file}`).then(() => true, () => false);
+    assert.deepEqual(
+      [await exists("l1/pruning_config.json"), await exists("energy/pruning_config.json")],
+      [true, false],
+    );
+    const [l1, energy] = await Promise.all(
+      ["l1", "energy"].map((run) => json(`${folder}/${run}/lopper_plan.json`)),
+    );
+    assert.notDeepEqual(energy.layers, l1.layers);
+    assert.ok((await lines(`${folder}/l1`)).every((line) => !line.includes('"type":"order"')));
+  }));
