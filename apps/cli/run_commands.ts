@@ -42,6 +42,7 @@ function searchOptions(flags: RunFlags): readonly string[] {
     ...(flags.preset === "multipruner" ? option("distribution", flags.distribution) : []),
     ...option("mlp-group", flags.mlpGroup),
     ...option("attention-group", flags.attentionGroup),
+    ...option("order", flags.order),
     ...option("search", flags.search),
     ...option("fast-without", flags.fastWithout === "" ? null : flags.fastWithout),
     ...option("max-ppl-increase", flags.maxPplIncrease),

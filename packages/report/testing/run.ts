@@ -28,6 +28,7 @@ export function tinyRun(change: Partial<RunRecord> = {}): ReportRun {
       distribution: "44:52:4",
       mlpGroup: 16,
       attentionGroup: 32,
+      order: "l1",
       search: "fast",
       fastWithout: "",
       earlierRatios: [],
@@ -63,6 +64,7 @@ export function tinyRun(change: Partial<RunRecord> = {}): ReportRun {
       step("attention_heads", "attention_heads", 0, 32, [0], [21.5, 78_000, 24, 46]),
     ],
     stopped: null,
+    orders: [],
     layers: {
       dense: [WHOLE, WHOLE, WHOLE],
       pruned: [
@@ -117,6 +119,7 @@ export function tinyRun(change: Partial<RunRecord> = {}): ReportRun {
 
 /** What the search of `tinyRun` found out: losses in nats per token, by passage. */
 export const HISTORY: History = {
+  arrangements: [],
   steps: [
     searchStep(0, "blocks", ["mlp", 1, 0], [["attention", 0, 0, 0], ["mlp", 0, 0, 2], [
       "mlp",
