@@ -204,11 +204,12 @@ function checkSameSettings(before: RunSettings, now: RunSettings, path: string) 
     ["the block calibration text", s.calibrationDigest.block],
     ["the width calibration text", s.calibrationDigest.width],
     ["the held-out text", s.heldOutDigest ?? null],
-    ["the calibration text kept aside", s.asideDigest ?? null],
     ["the backend", s.backend],
     ...Object.entries(s.flags)
       .filter(([flag]) => !NOT_DECIDING.includes(flag))
       .map(([flag, value]): [string, unknown] => [`the setting ${flag}`, value]),
+    // Whether some is kept aside depends on settings, which say more.
+    ["the calibration text kept aside", s.asideDigest ?? null],
   ];
   const current = new Map(facts(now));
   const extended = now.flags.ratio > before.flags.ratio;
