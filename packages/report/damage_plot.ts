@@ -6,6 +6,10 @@ import { drawPlot } from "./plot.ts";
 const EVEN = 0.01;
 const TICKS = [-1, -0.1, -0.03, -0.01, 0, 0.01, 0.03, 0.1, 0.3, 1, 3, 10];
 
+/** Units for bars and labels together, and for the longest label. */
+const WIDTH = 322;
+const LABEL = 84;
+
 export interface DamageBar extends BlockDamage {
   /** Whether the run took it, in this step or a later one. */
   readonly taken: boolean;
@@ -25,7 +29,7 @@ export function damagePlot(
   bars: readonly DamageBar[],
   { id, title, description, layers, extent }: DamagePlotOptions,
 ): Promise<Html> {
-  const domain = [Math.min(0, extent[0]) * 1.3, Math.max(EVEN, extent[1]) * 1.6];
+  const domain = [Math.min(0, extent[0]), Math.max(EVEN, extent[1])];
   const byLayer = new Map(bars.map((bar) => [bar.layer, bar]));
   const values = Array.from({ length: layers }, (_, layer) => {
     const bar = byLayer.get(layer);
@@ -42,13 +46,13 @@ export function damagePlot(
     type: "ordinal",
     title: null,
     scale: { padding: 0.25 },
-    axis: { domain: false, ticks: false, labelOverlap: false },
+    axis: { domain: false, ticks: false, labelOverlap: false, labelPadding: 6 },
   };
   const x = {
     field: "increase",
     type: "quantitative",
     title: "loss increase, nats per token",
-    scale: { type: "symlog", constant: EVEN, domain, nice: false },
+    scale: { type: "symlog", constant: EVEN, domain, nice: false, range: [0, WIDTH - LABEL] },
     axis: {
       values: TICKS.filter((tick) => tick >= domain[0] && tick <= domain[1]),
       format: "~g",
@@ -58,7 +62,7 @@ export function damagePlot(
   const spec = {
     height: { step: 17 },
     autosize: { type: "pad" },
-    width: 322,
+    width: WIDTH,
     data: { values },
     layer: [
       {

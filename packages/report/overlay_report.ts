@@ -147,9 +147,9 @@ function shown(value: unknown): string {
 
 function commands(runs: readonly ReportRun[]): Section {
   const content = html`${
-    runs.map(({ name, commands }) =>
+    runs.map(({ name, commands }, i) =>
       html`<h3>${name}</h3>
-<pre tabindex="0" role="region" aria-label="${`Command of ${name}`}"><code>${
+<pre tabindex="0" role="region" aria-label="${`Command ${i + 1}, ${name}`}"><code>${
         commands.join("\n")
       }</code></pre>`
     )

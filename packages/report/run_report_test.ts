@@ -14,7 +14,7 @@ Deno.test("report: a run's page stands alone, is well-formed, and says the figur
     /21\.50 % of the parameters were removed: 1 whole block \(1 MLP\), 16 MLP channels in 1 layer and 1 KV group in 1 layer/,
   );
   assert.deepEqual(tableOf(page, "Before and after"), [
-    ["", "dense", "pruned", "change"],
+    ["what", "dense", "pruned", "change"],
     ["parameters", "100,000", "78,000", "−22.0 %"],
     ["weights", "200.0 kB", "156.0 kB", "−22.0 %"],
     ["perplexity, held-out text", "40.00", "46.00", "+15.0 %"],

@@ -39,6 +39,8 @@ thead th { color: var(--muted); font-weight: 500; }
 tbody th { font-weight: 400; }
 .word { text-align: left; }
 .figure { text-align: right; white-space: nowrap; }
+thead .figure { white-space: normal; vertical-align: bottom; }
+tbody .word { min-width: 6.5rem; overflow-wrap: anywhere; }
 figure { margin: 1rem 0; }
 figcaption { font-weight: 600; font-size: 0.92rem; margin-bottom: 0.25rem; }
 figcaption .note { font-weight: 400; display: block; }

@@ -77,13 +77,13 @@ export function tokensPlot(tokens: TextDamage["tokens"], options: TextPlotOption
   const x = {
     type: "quantitative",
     title: "change of the loss, nats per token",
-    scale: { domain: [least, most * 1.3], nice: false },
+    scale: { domain: [least, most], nice: false, range: [0, 140] },
     axis: { tickCount: 4 },
   };
   const spec = {
     height: { step: 22 },
     autosize: { type: "pad" },
-    width: 228,
+    width: 196,
     data: { values },
     layer: [
       {

@@ -15,7 +15,7 @@ export function samplesSection({ record }: ReportRun): Section | null {
     `
   }${
     sample.prompt !== "" && html`
-      <p>The same drawn at random (temperature 0.7, same seed):</p>
+      <p>Both models go on from the same words, drawn at random (temperature 0.7, same seed).</p>
       ${shown(`${sample.prompt} …`, [["dense", sample.dense], ["pruned", sample.pruned]])}
     `
   }`;

@@ -35,7 +35,7 @@ export function summary({ record }: ReportRun): Html {
         stopped.increase === null ? "beyond any number" : `by ${stopped.increase.toFixed(1)} %`
       }, and ${String(stopped.limit)} % were allowed.</p>`}${table({
         caption: "Before and after",
-        head: ["", "dense", "pruned", "change"],
+        head: ["what", "dense", "pruned", "change"],
         rows: [
           row("parameters", parameters, formatCount),
           row("weights", bytes, formatBytes),
