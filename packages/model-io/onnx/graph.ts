@@ -8,10 +8,10 @@ import { BYTES, type Field, FIXED32, key, MessageCursor, VARINT } from "./messag
  */
 
 /**
- * Nodes, their inputs, outputs and attributes, initializers and their dimensions: each costs up to 150 bytes of memory. A file
+ * Nodes, their inputs, outputs and attributes, initializers and their dimensions: a node with two of them costs 600 bytes. A file
  * may have this many (Llama 405B: 90,000), and one more for every 512 of its bytes.
  */
-const FREE_PARTS = 262_144;
+const FREE_PARTS = 196_608;
 const BYTES_PER_PART = 512;
 
 /** Element types of weights (onnx.proto, `TensorProto.DataType`), and the float type that is none. */
@@ -105,11 +105,14 @@ export async function readOnnxGraph(source: ByteSource): Promise<OnnxGraph> {
   return await new GraphReader(source).read();
 }
 
+const NO_ATTRIBUTES: ReadonlyMap<string, Attribute> = new Map();
+
 class GraphReader {
   readonly #source: ByteSource;
   readonly #cursor: MessageCursor;
   readonly #nodes: OnnxNode[] = [];
   readonly #tensors = new Map<string, OnnxTensor>();
+  readonly #texts = new Map<string, string>();
   #parts: number;
 
   constructor(source: ByteSource) {
@@ -197,7 +200,17 @@ class GraphReader {
     const domain = node.domain === "ai.onnx" ? "" : node.domain;
     if (node.op === "Constant" && domain === "" && tensors.length === 1 && outputs.length === 1) {
       this.#addTensor(outputs[0], tensors[0]);
-    } else this.#nodes.push({ ...node, domain, inputs, outputs, attributes });
+      return;
+    }
+    this.#nodes.push({
+      name: node.name,
+      op: this.#once(node.op),
+      domain: this.#once(domain),
+      // Lists that grew have room to spare; their copies have none.
+      inputs: inputs.slice(),
+      outputs: outputs.slice(),
+      attributes: attributes.size === 0 ? NO_ATTRIBUTES : attributes,
+    });
   }
 
   async #readAttribute(
@@ -227,7 +240,7 @@ class GraphReader {
     this.#count();
     const cursor = this.#cursor;
     const start = cursor.position;
-    const shape: number[] = [];
+    const dims: number[] = [];
     const external = new Map<string, string>();
     let name = "", elementType = 0, location = 0;
     let inline: StoredValues | null = null, pieces = 0;
@@ -239,8 +252,8 @@ class GraphReader {
     await cursor.message(
       end,
       {
-        [TENSOR.dim]: () => this.#readNumber(shape),
-        [TENSOR.dims]: (field) => this.#readNumbers(field, shape),
+        [TENSOR.dim]: () => this.#readNumber(dims),
+        [TENSOR.dims]: (field) => this.#readNumbers(field, dims),
         [TENSOR.elementType]: async () => void (elementType = await cursor.number()),
         [TENSOR.segment]: () => {
           throw new UnsupportedModelError(
@@ -266,6 +279,7 @@ class GraphReader {
         offset: start,
       });
     };
+    const shape = dims.slice();
     const size = shape.reduce((product, d) => product * d, 1);
     if (shape.some((d) => d < 0) || !Number.isSafeInteger(size)) {
       refuse(`its shape is [${shape.join(", ")}], which no tensor has`);
@@ -309,6 +323,14 @@ class GraphReader {
 
   async #readNumbers({ end }: Field, list: number[]) {
     while (this.#cursor.position < end) await this.#readNumber(list);
+  }
+
+  /** The same text, in memory once. */
+  #once(text: string): string {
+    const known = this.#texts.get(text);
+    if (known !== undefined) return known;
+    this.#texts.set(text, text);
+    return text;
   }
 
   #count() {
