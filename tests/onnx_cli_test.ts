@@ -1,0 +1,91 @@
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { inTemporaryFolder, QUICK, runLopper } from "./support/cli.ts";
+
+const FIXTURES = fileURLToPath(new URL("fixtures/onnx", import.meta.url));
+
+const test = (name: string, body: (folder: string) => Promise<void>) =>
+  Deno.test(`cli: ${name}`, () => inTemporaryFolder(body));
+
+async function succeeds(args: readonly string[], folder: string): Promise<string> {
+  const { code, stdout, stderr } = await runLopper(args, folder);
+  assert.equal(code, 0, stderr);
+  return stdout;
+}
+
+test("an ONNX export of the embedded model is the embedded model: same text, same decisions", async (folder) => {
+  await succeeds(["export", "demo", "--to", "onnx", "--verify", "none", "--out", "d"], folder);
+  const [onnx, demo] = await Promise.all(
+    ["d", "demo"].map(async (model) =>
+      JSON.parse(await succeeds(["inspect", model, "--json"], folder))
+    ),
+  );
+  assert.deepEqual(onnx.spec, demo.spec);
+  assert.deepEqual(onnx.prunable, demo.prunable);
+  assert.deepEqual(Object.keys(onnx.dtypes), ["F32"]);
+
+  const say = (model: string) =>
+    succeeds(["generate", model, "It was a", "--max-tokens", "12"], folder);
+  assert.equal(await say("d/onnx/model.onnx"), await say("demo"));
+
+  const args = ["--ratio", "20", "--preset", "blockpruner", ...QUICK];
+  await succeeds(["prune", "d", ...args], folder);
+  await succeeds(["prune", "demo", ...args, "--out", "from-demo"], folder);
+  const plan = async (from: string) => {
+    const { layers, removalOrder } = JSON.parse(
+      await Deno.readTextFile(`${folder}/${from}/lopper_plan.json`),
+    );
+    return { layers, removalOrder };
+  };
+  assert.deepEqual(await plan("lopper-d-pruned"), await plan("from-demo"));
+
+  // the result stands alone, and goes round once more
+  await Deno.remove(`${folder}/d`, { recursive: true });
+  await succeeds(["export", "lopper-d-pruned", "--to", "onnx", "--out", "again"], folder);
+  const pruned = JSON.parse(await succeeds(["inspect", "lopper-d-pruned", "--json"], folder));
+  const again = JSON.parse(await succeeds(["inspect", "again", "--json"], folder));
+  assert.deepEqual(again.dtypes, pruned.dtypes);
+  assert.equal(again.parameters.total, pruned.parameters.total);
+});
+
+test("the files of other exporters are pruned to folders of their own", async (folder) => {
+  for (
+    const [model, out, family] of [
+      ["llama-untied-optimum", "lopper-llama-untied-optimum-pruned", "llama"],
+      ["qwen2-tied-optimum/onnx/model_fp16.onnx", "lopper-model_fp16-pruned", "qwen2"],
+      ["qwen3-tied-builder", "lopper-qwen3-tied-builder-pruned", "qwen3"],
+    ] as const
+  ) {
+    const path = `${FIXTURES}/${model}`;
+    assert.match(await succeeds(["inspect", path], folder), new RegExp(`: ${family}, `));
+    await succeeds(["prune", path, "--ratio", "10", "--seq-len", "32", ...QUICK], folder);
+    const { spec, parameters } = JSON.parse(await succeeds(["inspect", out, "--json"], folder));
+    const dense = JSON.parse(await succeeds(["inspect", path, "--json"], folder));
+    assert.equal(spec.family, family);
+    assert.ok(parameters.total <= 0.9 * dense.parameters.total, `${parameters.total} of ${model}`);
+    assert.match(await succeeds(["generate", out, "the", "--max-tokens", "2"], folder), /^the/);
+  }
+});
+
+test("ONNX files that are none, quantised, or not there, are one sentence", async (folder) => {
+  await Deno.writeTextFile(`${folder}/text.onnx`, "once upon a time there was a model");
+  await succeeds(
+    ["export", "demo", "--to", "onnx", "--quantize", "q4", "--verify", "none", "--out", "q"],
+    folder,
+  );
+  for (
+    const [file, message] of [
+      ["text.onnx", /text\.onnx, byte 0: /],
+      ["none.onnx", /there is no file none\.onnx in this folder/],
+      ["q", /model_q4\.onnx: node "MatMulNBits_\d+" is quantised/],
+    ] as const
+  ) {
+    for (const command of [["inspect", file], ["prune", file], ["generate", file, "a"]]) {
+      const { code, stderr, stdout } = await runLopper(command, folder);
+      assert.equal(code, 1);
+      assert.match(stderr, message);
+      assert.doesNotMatch(stderr, /^\s+at /m, "no stack trace for a user's mistake");
+      assert.equal(stdout, "");
+    }
+  }
+});
