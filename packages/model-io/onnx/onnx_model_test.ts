@@ -1,6 +1,11 @@
 import { CheckpointFormatError, UnsupportedModelError } from "@lopper/core";
 import { create } from "@bufbuild/protobuf";
-import { AttributeProto_AttributeType, AttributeProtoSchema, NodeProtoSchema } from "onnx-buf";
+import {
+  AttributeProto_AttributeType,
+  AttributeProtoSchema,
+  NodeProtoSchema,
+  TensorProtoSchema,
+} from "onnx-buf";
 import assert from "node:assert/strict";
 import { FileFolder } from "../files/mod.ts";
 import { type Model, modelDigest } from "../model.ts";
@@ -190,6 +195,80 @@ Deno.test("ONNX model: the initializer's name counts where the node has none, or
   twin.close();
 });
 
+/** Calls everything by numbers, but for what a graph takes and gives. */
+function withoutNames({ graph }: OnnxModelProto) {
+  const kept = new Set([...graph!.input, ...graph!.output].map(({ name }) => name));
+  const names = new Map<string, string>();
+  const rename = (name: string) => {
+    if (name === "" || kept.has(name)) return name;
+    if (!names.has(name)) names.set(name, `v${names.size}`);
+    return names.get(name)!;
+  };
+  for (const tensor of graph!.initializer) tensor.name = rename(tensor.name);
+  for (const node of graph!.node) {
+    node.name = "";
+    node.input = node.input.map(rename);
+    node.output = node.output.map(rename);
+  }
+}
+
+Deno.test("ONNX model: without any names, the structure of the graph says what weights are", async () => {
+  for (const name of ["llama-untied-optimum", "qwen2-tied-optimum"]) {
+    const [model, twin] = await Promise.all([
+      openModel(changedFixture(name, withoutNames)),
+      open(name),
+    ]);
+    await sameWeights(model, twin);
+    twin.close();
+  }
+});
+
+Deno.test("ONNX model: structure counts for what names leave open, norms of q and k and fused nodes included", async () => {
+  const folder = changedFixture("qwen3-tied-builder", (model) => {
+    unpack(model);
+    withoutNames(model);
+  });
+  const [model, twin] = await Promise.all([openModel(folder), open("qwen3-tied-builder")]);
+  await sameWeights(model, twin);
+  twin.close();
+});
+
+/** Makes three matrices of every one that holds q, k and v, as other versions of the builder write them. */
+function unpack({ graph }: OnnxModelProto) {
+  const data = fixtureFiles("qwen3-tied-builder")["model.onnx.data"];
+  for (const packed of graph!.node.filter(({ name }) => name.endsWith("qkv_proj/MatMul"))) {
+    const split = graph!.node.find(({ input }) => input[0] === packed.output[0])!;
+    const whole = find(graph!.initializer, packed.input[1]);
+    const [rows, columns] = whole.dims.map(Number);
+    const offset = Number(entryOf(whole.externalData, "offset").value);
+    const values = new Float32Array(data.slice(offset, offset + 4 * rows * columns).buffer);
+    let first = 0;
+    const nodes = [32, 16, 16].map((width, i) => {
+      const name = `${packed.name}_${i}`;
+      const raw = new Float32Array(rows * width);
+      for (let r = 0; r < rows; r++) {
+        raw.set(values.subarray(r * columns + first, r * columns + first + width), r * width);
+      }
+      first += width;
+      graph!.initializer.push(create(TensorProtoSchema, {
+        name,
+        dataType: 1,
+        dims: [rows, width].map(BigInt),
+        rawData: new Uint8Array(raw.buffer),
+      }));
+      const input = [packed.input[0], name];
+      return create(NodeProtoSchema, { opType: "MatMul", name, input, output: [split.output[i]] });
+    });
+    graph!.node.splice(graph!.node.indexOf(split), 1);
+    graph!.node.splice(graph!.node.indexOf(packed), 1, ...nodes);
+    graph!.initializer.splice(graph!.initializer.indexOf(whole), 1);
+  }
+}
+
+function entryOf(list: readonly { key: string; value: string }[], key: string) {
+  return list.find((entry) => entry.key === key)!;
+}
+
 Deno.test("ONNX model: safetensors are taken where a folder has both, and a file by its path", async () => {
   const files = fixtureFiles("llama-untied-optimum");
   const both = new MemoryFolder("m", { ...files, ...fixtureFiles("llama-untied") });
@@ -243,21 +322,41 @@ const REFUSED: readonly [string, (model: OnnxModelProto) => void, unknown, RegEx
   ],
   [
     "an adapter beside a matrix",
-    ({ graph }) =>
-      find(graph!.node, "/model/layers.0/mlp/up_proj/MatMul").name =
-        "/model/layers.0/mlp/up_proj/lora_A/MatMul",
-    UnsupportedModelError,
-    /node "\/model\/layers\.0\/mlp\/up_proj\/lora_A\/MatMul" \(MatMul\) uses the tensor "onnx::MatMul_\d+" \[8, 12\]/,
-  ],
-  [
-    "a matrix without any name",
     ({ graph }) => {
-      const node = find(graph!.node, "/model/layers.0/self_attn/k_proj/MatMul");
-      node.name = "";
-      node.output[0] = "k";
+      const up = find(graph!.node, "/model/layers.0/mlp/up_proj/MatMul");
+      const [x, y] = [up.input[0], up.output[0]];
+      up.output[0] = "plain";
+      const node = (name: string, opType: string, input: string[], output: string) =>
+        create(NodeProtoSchema, {
+          name: `/model/layers.0/mlp/up_proj/${name}`,
+          opType,
+          input,
+          output: [output],
+        });
+      const tensor = (name: string, dims: bigint[], size: number) =>
+        create(TensorProtoSchema, { name, dims, dataType: 1, rawData: new Uint8Array(4 * size) });
+      graph!.initializer.push(tensor("a", [8n, 2n], 16), tensor("b", [2n, 12n], 24));
+      graph!.node.splice(
+        graph!.node.indexOf(up) + 1,
+        0,
+        node("lora_A/MatMul", "MatMul", [x, "a"], "low"),
+        node("lora_B/MatMul", "MatMul", ["low", "b"], "change"),
+        node("Add", "Add", ["plain", "change"], y),
+      );
     },
     UnsupportedModelError,
-    /the node that makes "k" \(MatMul\) uses the tensor/,
+    /node "\/model\/layers\.0\/mlp\/up_proj\/lora_A\/MatMul" \(MatMul\) uses the tensor "a" \[8, 2\]/,
+  ],
+  [
+    "a chain of other blocks than a decoder's, without names,",
+    (model) => {
+      // The second layer's gate reads what the norm reads, too.
+      const gate = find(model.graph!.node, "/model/layers.1/mlp/gate_proj/MatMul");
+      gate.input[0] = "/model/layers.1/Add_output_0";
+      withoutNames(model);
+    },
+    UnsupportedModelError,
+    /the node that makes "v\d+" \(\w+\) uses the tensor .*, and neither names nor the structure/,
   ],
   [
     "a role that two tensors have",

@@ -2,7 +2,8 @@ import { CheckpointFormatError, type FloatDType, UnsupportedModelError } from "@
 import { DOUBLE, FLOAT_DTYPES, type OnnxGraph, type OnnxNode, type OnnxTensor } from "./graph.ts";
 import { nodeName } from "./operators.ts";
 import { isRotaryInput, rotaryNodes } from "./rotary.ts";
-import { isPassing, type ValueFlow } from "./value_flow.ts";
+import { rolesByStructure, type UsedTensor } from "./structure.ts";
+import { isPassing, type Source, type ValueFlow } from "./value_flow.ts";
 import { describeRole, roleByName, type TensorRole, type WeightUse } from "./weight_names.ts";
 
 /** A tensor of a graph that is a weight. */
@@ -15,16 +16,53 @@ export interface FoundWeight {
   readonly node: OnnxNode;
 }
 
+/** A tensor where a node reads it, and what its name says. */
+interface NamedUse extends UsedTensor {
+  readonly source: Source;
+  readonly role: TensorRole | undefined;
+}
+
 /**
- * Finds the weights of a decoder and their roles: by the name of the node that uses one, else by the name of the tensor.
+ * Finds the weights of a decoder and their roles: by the name of the node that uses one, else by the name of the tensor, else
+ * by the structure of the graph.
  * @throws {UnsupportedModelError} naming the first node that uses a tensor whose role is unknown.
  * @throws {CheckpointFormatError} when two tensors have the same role.
  */
 export function findWeights(flow: ValueFlow): readonly FoundWeight[] {
   const { graph } = flow;
-  const rotary = rotaryNodes(flow);
+  const uses = namedUses(flow);
+  const byStructure = uses.every(({ role }) => role) ? undefined : rolesByStructure(flow, uses);
   const found = new Map<string, FoundWeight>();
-  for (const node of graph.nodes) {
+  for (const used of uses) {
+    const { node, use, source: { tensor, transposed } } = used;
+    const role = used.role ?? byStructure?.(used) ?? refuse(graph, node, tensor);
+    const weight = {
+      role,
+      tensor,
+      dtype: dtypeOf(graph, tensor),
+      transposed: use === "matrix" ? isTransposed(node) !== transposed : transposed,
+      node,
+    };
+    const key = JSON.stringify(role);
+    const other = found.get(key);
+    if (!other) found.set(key, weight);
+    else if (other.tensor !== tensor || other.transposed !== weight.transposed) {
+      throw new CheckpointFormatError(
+        `${nodeName(node)} takes it for ${describeRole(role)}, and ${nodeName(other.node)} takes ${
+          JSON.stringify(other.tensor.name)
+        } for that`,
+        { file: graph.file, tensor: tensor.name },
+      );
+    }
+  }
+  return [...found.values()];
+}
+
+/** @throws {UnsupportedModelError} for a tensor that is used as no weight is. */
+function namedUses(flow: ValueFlow): readonly NamedUse[] {
+  const rotary = rotaryNodes(flow);
+  const uses: NamedUse[] = [];
+  for (const node of flow.graph.nodes) {
     if (isPassing(node)) continue;
     node.inputs.forEach((value, index) => {
       const source = flow.tensor(value);
@@ -34,36 +72,21 @@ export function findWeights(flow: ValueFlow): readonly FoundWeight[] {
       const role = use && tensor.shape.length > 0
         ? roleByName(node.name, use) ?? roleByName(value, use) ?? roleByName(tensor.name, use)
         : undefined;
-      if (!use || !role) {
-        // Numbers, and what positions are turned into angles with, are no weights.
-        if (tensor.size <= 1 || rotary.has(node) || isRotaryInput(node, index)) return;
-        throw new UnsupportedModelError(
-          `${graph.file}: ${nodeName(node)} (${node.op}) uses the tensor ${
-            JSON.stringify(tensor.name)
-          } [${tensor.shape.join(", ")}], and neither name says which weight that is`,
-        );
-      }
-      const weight = {
-        role,
-        tensor,
-        dtype: dtypeOf(graph, tensor),
-        transposed: use === "matrix" ? isTransposed(node) !== source.transposed : source.transposed,
-        node,
-      };
-      const key = JSON.stringify(role);
-      const other = found.get(key);
-      if (!other) found.set(key, weight);
-      else if (other.tensor !== tensor || other.transposed !== weight.transposed) {
-        throw new CheckpointFormatError(
-          `${nodeName(node)} takes it for ${describeRole(role)}, and ${
-            nodeName(other.node)
-          } takes ${JSON.stringify(other.tensor.name)} for that`,
-          { file: graph.file, tensor: tensor.name },
-        );
-      }
+      // Numbers, and what positions are turned into angles with, are no weights.
+      const aside = tensor.size <= 1 || rotary.has(node) || isRotaryInput(node, index);
+      if (!role && aside) return;
+      uses.push({ node, index, use: use ?? refuse(flow.graph, node, tensor), source, role });
     });
   }
-  return [...found.values()];
+  return uses;
+}
+
+function refuse({ file }: OnnxGraph, node: OnnxNode, { name, shape }: OnnxTensor): never {
+  throw new UnsupportedModelError(
+    `${file}: ${nodeName(node)} (${node.op}) uses the tensor ${JSON.stringify(name)} [${
+      shape.join(", ")
+    }], and neither names nor the structure of the graph say which weight that is`,
+  );
 }
 
 /** What a node does with its input, if that is a weight. */
