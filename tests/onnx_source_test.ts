@@ -4,8 +4,8 @@ import { FileFolder } from "@lopper/model-io/files";
 import { exportOnnx } from "@lopper/exports";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
+import { streamedLogits } from "@lopper/runtime";
 import { maxAbsDifference } from "../packages/backends/testing/reference.ts";
-import { modelLogits } from "../packages/exports/verify.ts";
 import { emptyPast, onnxLogits } from "../packages/exports/onnx_logits.ts";
 import { heterogeneousPlan, MemoryOutput, prunedInMemory } from "./support/heterogeneous.ts";
 
@@ -36,7 +36,7 @@ test("the graph of optimum, run by onnxruntime, has the logits of the model that
   const ids = tokens(model);
   const difference = maxAbsDifference(
     await onnxLogits(decoder, model.spec, ids),
-    await modelLogits(backend, model, ids),
+    await streamedLogits(backend, model, ids),
   );
   assert.ok(difference <= TOLERANCE, `off by ${difference}`);
   model.close();
@@ -56,7 +56,7 @@ test("the graph of onnxruntime-genai's builder, too", async (backend) => {
     });
     const difference = maxAbsDifference(
       float32Data({ logits }, "logits"),
-      await modelLogits(backend, model, ids),
+      await streamedLogits(backend, model, ids),
     );
     assert.ok(difference <= TOLERANCE, `${name}: off by ${difference}`);
     model.close();
@@ -106,8 +106,8 @@ test("and computes the same", async (backend) => {
     const pruned = await prunedInMemory(source, heterogeneousPlan(source.spec));
     const ids = tokens(pruned);
     const difference = maxAbsDifference(
-      await modelLogits(backend, await throughOnnx(pruned), ids),
-      await modelLogits(backend, pruned, ids),
+      await streamedLogits(backend, await throughOnnx(pruned), ids),
+      await streamedLogits(backend, pruned, ids),
     );
     assert.ok(difference <= TOLERANCE, `${family}: off by ${difference}`);
     source.close();

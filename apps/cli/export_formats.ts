@@ -2,12 +2,12 @@ import type { Backend } from "@lopper/backends";
 import { type FloatDType, UsageError } from "@lopper/core";
 import {
   checkGgufTokenizer,
+  exportDeci,
   exportGguf,
   exportOnnx,
   type ExportPrecision,
   exportSafetensors,
   type GgufPrecision,
-  modelLogits,
   onnxFile,
   onnxLogits,
   whyNotDeci,
@@ -15,6 +15,7 @@ import {
 } from "@lopper/exports";
 import { type Model, openModel, type OpenSink } from "@lopper/model-io";
 import { FileFolder } from "@lopper/model-io/files";
+import { streamedLogits } from "@lopper/runtime";
 import { Option } from "commander";
 import { basename, join } from "node:path";
 
@@ -24,6 +25,8 @@ export type ExportDType = "fp32" | "fp16";
 export type Quantization = "q8" | "q4" | "q8_0" | "q4_0";
 
 export interface FormatOptions {
+  /** How a folder for transformers is laid out; for vLLM where layers differ. */
+  readonly layout?: "deci";
   readonly dtype?: ExportDType;
   readonly quantize?: Quantization;
 }
@@ -62,8 +65,10 @@ const FLOAT_DTYPES: Readonly<Record<ExportDType, FloatDType>> = { fp32: "F32", f
 
 const safetensors: ExportFormat = {
   readers: "transformers, and Lopper itself",
-  write: (model, open, { dtype }) =>
-    exportSafetensors(model, open, { dtype: dtype && FLOAT_DTYPES[dtype] }),
+  write: (model, open, { dtype, layout }) => {
+    const write = layout === "deci" ? exportDeci : exportSafetensors;
+    return write(model, open, { dtype: dtype && FLOAT_DTYPES[dtype] });
+  },
   // Without a dtype the bits of the weights stay.
   precision: ({ dtype }) => dtype ?? "fp32",
   quantizations: [],
@@ -74,7 +79,7 @@ const safetensors: ExportFormat = {
 async function openedLogits(path: string, _: WrittenExport, { backend, ids }: VerifyContext) {
   const model = await openModel(new FileFolder(path));
   try {
-    return await modelLogits(backend, model, ids);
+    return await streamedLogits(backend, model, ids);
   } finally {
     model.close();
   }
@@ -152,7 +157,16 @@ export function quantizeOption(): Option {
 }
 
 /** @param option the option that names the format. @throws {UsageError} when a format does not have what is asked of it. */
-export function checkFormatOptions(to: string, { quantize }: FormatOptions, option: string) {
+export function checkFormatOptions(
+  to: string,
+  { quantize, layout }: FormatOptions,
+  option: string,
+) {
+  if (layout !== undefined && to !== "safetensors") {
+    throw new UsageError(
+      `--layout ${layout} does not go with ${option} ${to}; it is for safetensors`,
+    );
+  }
   const known = EXPORT_FORMATS[to].quantizations;
   if (quantize === undefined || known.includes(quantize)) return;
   throw new UsageError(

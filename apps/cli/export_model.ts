@@ -4,10 +4,10 @@ import {
   checkDifference,
   compareLogits,
   LOGIT_TOLERANCE,
-  modelLogits,
   type WrittenExport,
 } from "@lopper/exports";
 import { type ByteSink, type Model, modelDigest, openTokenizer, writeJson } from "@lopper/model-io";
+import { streamedLogits } from "@lopper/runtime";
 import { fileURLToPath } from "node:url";
 import { EXPORT_RECORD, type ExportFolder } from "./export_folder.ts";
 import { EXPORT_FORMATS, type ExportFormat, type FormatOptions } from "./export_formats.ts";
@@ -57,6 +57,7 @@ export async function exportModel(run: ExportRun): Promise<ExportRecord> {
     format: run.to,
     dtype: options.dtype ?? null,
     quantize: options.quantize ?? null,
+    ...(options.layout && { layout: options.layout }),
     customCode: written.customCode,
     ...(written.unquantised && { unquantised: written.unquantised }),
     files: written.files,
@@ -89,7 +90,7 @@ async function verify(
   reporter.say("verifying");
   const backend = await openUserBackend(run.backend, run.threads, (m) => reporter.say(m));
   try {
-    const reference = await modelLogits(backend, model, ids);
+    const reference = await streamedLogits(backend, model, ids);
     const logits = await format.logits(folder.workPath, written, {
       backend,
       model,

@@ -11,6 +11,8 @@ export interface ExportRecord {
   readonly format: string;
   readonly dtype: ExportDType | null;
   readonly quantize: Quantization | null;
+  /** How it is laid out, where that is not the plain way. */
+  readonly layout?: "deci";
   readonly customCode: boolean;
   /** Matrices that stayed F16, since their rows are not whole blocks. */
   readonly unquantised?: readonly string[];
@@ -29,9 +31,13 @@ export type Verification = LogitDifference & {
 
 /** An export in words. */
 export function describeExport(record: ExportRecord, out: string): string {
-  const { verification, files, bytes, customCode, unquantised } = record;
+  const { verification, files, bytes, customCode, unquantised, layout } = record;
   const lines = [`  ${files.length} files, ${formatBytes(bytes)}, written to ${out}`];
-  if (customCode) {
+  if (layout === "deci") {
+    lines.push(
+      "  in DeciLM's layout: vLLM opens it with --trust-remote-code, for its configuration",
+    );
+  } else if (customCode) {
     lines.push("  its layers differ: transformers opens it with trust_remote_code=True");
   }
   if (unquantised) {

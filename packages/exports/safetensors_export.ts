@@ -25,7 +25,7 @@ export interface SafetensorsExportOptions {
 }
 
 /** How transformers writes dtypes in config.json. */
-const DTYPE_NAMES: Readonly<Record<FloatDType, string>> = {
+export const DTYPE_NAMES: Readonly<Record<FloatDType, string>> = {
   F32: "float32",
   F16: "float16",
   BF16: "bfloat16",

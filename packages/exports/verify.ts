@@ -1,7 +1,4 @@
-import type { Backend } from "@lopper/backends";
 import { ExportError } from "@lopper/core";
-import type { Model } from "@lopper/model-io";
-import { Decoder, LaidOutWeights, sequenceLogits, sourceOrder } from "@lopper/runtime";
 import type { LogitDifference } from "./compare_logits.ts";
 import type { ExportPrecision, GgufPrecision } from "./export.ts";
 
@@ -17,22 +14,6 @@ export const LOGIT_TOLERANCE: Readonly<Record<ExportPrecision | GgufPrecision, n
   q8_0: null,
   q4_0: null,
 };
-
-/** Logits `[ids.length, vocabSize]` of a model as Lopper computes them. The weights are in memory only while it runs. */
-export async function modelLogits(
-  backend: Backend,
-  model: Model,
-  ids: readonly number[],
-): Promise<Float32Array> {
-  // Half-precision weights stay so: one pass does not repay expanding them.
-  const weights = await LaidOutWeights.load(model, sourceOrder(model.spec), { expandedBytes: 0 });
-  const decoder = new Decoder(backend, weights);
-  try {
-    return await sequenceLogits(decoder, [ids]);
-  } finally {
-    await decoder.dispose();
-  }
-}
 
 /** @throws {ExportError} with both figures when the difference is above the tolerance, or is not a number. */
 export function checkDifference(

@@ -8,6 +8,7 @@ export {
   prunedConfig,
   specFromConfig,
 } from "./config.ts";
+export { DECI_MODEL_TYPE, deciMultiplier, deciWidth } from "./deci_config.ts";
 export * from "./dtypes.ts";
 export * from "./families/family.ts";
 export { FAMILIES } from "./families/mod.ts";

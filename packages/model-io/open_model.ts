@@ -1,7 +1,9 @@
 import { UnsupportedModelError } from "@lopper/core";
+import { z } from "zod";
 import { configSchema, specFromConfig } from "./config.ts";
+import { withoutDeciLayout } from "./deci_config.ts";
 import { openGgufModel } from "./gguf/gguf_model.ts";
-import { readJson } from "./json.ts";
+import { checkJson, readJson } from "./json.ts";
 import { bindWeights, type Model } from "./model.ts";
 import { BUILDER_CONFIG, builderFile } from "./onnx/builder_config.ts";
 import { findOnnxFile } from "./onnx/find_file.ts";
@@ -34,8 +36,10 @@ export async function openModel(folder: ModelFolder): Promise<Model> {
     const onnx = await findOnnxFile(folder);
     if (onnx !== null) return await openOnnxModel(folder, onnx);
   }
-  const config = await readJson(folder, CONFIG, configSchema);
-  const { spec, family } = specFromConfig(config, `${folder.name}/${CONFIG}`);
+  const file = `${folder.name}/${CONFIG}`;
+  const json = await readJson(folder, CONFIG, z.looseObject({}));
+  const config = checkJson(withoutDeciLayout(json, file), configSchema, file);
+  const { spec, family } = specFromConfig(config, file);
   const store = await openTensorStore(folder);
   try {
     const weights = bindWeights(spec, family, store, folder.name);

@@ -4,4 +4,5 @@ export * from "./generate.ts";
 export * from "./memory.ts";
 export * from "./resident_decoder.ts";
 export * from "./rope.ts";
+export * from "./streamed_logits.ts";
 export * from "./weight_layout.ts";

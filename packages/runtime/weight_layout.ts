@@ -58,6 +58,8 @@ export interface LoadOptions {
    * no room stays in half precision and is expanded for every use, which takes longer and computes the same.
    */
   readonly expandedBytes?: number;
+  /** The parts that will be used; without it, all. What is not read cannot be asked for. */
+  readonly only?: { readonly layer: number } | "outer";
 }
 
 /**
@@ -146,20 +148,25 @@ export class LaidOutWeights {
   static async load(
     model: Model,
     order: UnitOrder,
-    { expandedBytes = Infinity }: LoadOptions = {},
+    { expandedBytes = Infinity, only }: LoadOptions = {},
   ): Promise<LaidOutWeights> {
     const { spec, store } = model;
-    const expansions = expansionBytes(model);
+    const wanted = (layer: number | null) =>
+      only === undefined || (only === "outer" ? layer === null : layer === only.layer);
+    const expansions = expansionBytes(model, wanted);
     const kept = keptWithin(expansions, expandedBytes);
-    const outer = (part: "embedding" | "lmHead") =>
-      readStored(model, outerWeight(model, part), {
-        float32: kept.has(partOf({ part }, spec)),
-      });
+    const outer = async (part: "embedding" | "lmHead"): Promise<StoredTensor> =>
+      wanted(null)
+        ? await readStored(model, outerWeight(model, part), {
+          float32: kept.has(partOf({ part }, spec)),
+        })
+        : { dtype: "F32", data: new Float32Array(0) };
     const embedding = await outer("embedding");
     const finalNorm = await store.readFloat32(outerWeight(model, "finalNorm").name);
     const lmHead = spec.tiedEmbeddings ? embedding : await outer("lmHead");
     const blocks = new Map<string, LaidOutBlock>();
     for (let layer = 0; layer < spec.layers.length; layer++) {
+      if (!wanted(layer)) continue;
       for (const kind of ["attention", "mlp"] as const) {
         const units = kind === "attention"
           ? order.layers[layer].kvGroups
@@ -286,14 +293,17 @@ function partOf(role: WeightRole, { tiedEmbeddings }: ModelSpec): string {
  * Bytes of the half-precision matrices of the LM head and of each block in float32, what is used most coming first: every
  * candidate runs the head and, where the blocks before its own are known, the later blocks.
  */
-function expansionBytes(model: Model): ReadonlyMap<string, number> {
+function expansionBytes(
+  model: Model,
+  wanted: (layer: number | null) => boolean = () => true,
+): ReadonlyMap<string, number> {
   const bytesOf = (tensor: TensorInfo) => {
     const { float32, half } = tensorBytes(tensor);
     return half === null ? 0 : float32;
   };
-  const found = new Map([[HEAD, bytesOf(outerWeight(model, "lmHead"))]]);
+  const found = new Map([[HEAD, wanted(null) ? bytesOf(outerWeight(model, "lmHead")) : 0]]);
   for (const { role, tensor } of model.weights.toReversed()) {
-    if (role.part !== "attention" && role.part !== "mlp") continue;
+    if ((role.part !== "attention" && role.part !== "mlp") || !wanted(role.layer)) continue;
     const part = partOf(role, model.spec);
     found.set(part, (found.get(part) ?? 0) + bytesOf(tensor));
   }

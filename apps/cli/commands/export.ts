@@ -20,6 +20,7 @@ interface Options {
   out: string;
   dtype?: ExportDType;
   quantize?: Quantization;
+  layout?: "deci";
   verify: "logits" | "none";
   backend: string;
   threads?: number;
@@ -45,6 +46,11 @@ export function exportCommand(): Command {
     .addOption(exportDTypeOption())
     .addOption(quantizeOption())
     .addOption(
+      new Option("--layout <name>", "safetensors in DeciLM's layout, for vLLM and mlx-lm").choices([
+        "deci",
+      ]),
+    )
+    .addOption(
       new Option(
         "--verify <how>",
         "logits: open the result and compare its logits with the source's",
@@ -61,6 +67,7 @@ export function exportCommand(): Command {
     .addHelpText(
       "after",
       "\nExamples:\n  lopper export ./pruned --to safetensors --out ./pruned-hf\n" +
+        "  lopper export ./pruned --to safetensors --layout deci --out ./pruned-vllm\n" +
         "  lopper export ./pruned --to onnx --dtype fp16 --out ./pruned-web\n" +
         "  lopper export ./pruned --to gguf --quantize q8_0 --out ./pruned-gguf\n",
     )

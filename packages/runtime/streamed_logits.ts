@@ -1,0 +1,43 @@
+import type { Backend } from "@lopper/backends";
+import type { Model } from "@lopper/model-io";
+import { Decoder } from "./decoder.ts";
+import { LaidOutWeights, type LoadOptions, sourceOrder } from "./weight_layout.ts";
+
+/**
+ * Logits `[ids.length, vocabSize]` of one sequence, as `sequenceLogits` computes them, with one layer in memory at a time, and
+ * before and after the layers the embedding and the LM head: for models that are run once.
+ */
+export async function streamedLogits(
+  backend: Backend,
+  model: Model,
+  ids: readonly number[],
+): Promise<Float32Array> {
+  const { layers } = model.spec;
+  let stream = await withPart(backend, model, "outer", (decoder) => decoder.embed([ids]));
+  for (let layer = 0; layer < layers.length; layer++) {
+    stream = await withPart(backend, model, { layer }, async (decoder) => {
+      const between = await decoder.runBlock(2 * layer, layers, stream);
+      return await decoder.runBlock(2 * layer + 1, layers, between);
+    });
+  }
+  return await withPart(backend, model, "outer", (decoder) => decoder.logits(stream.data));
+}
+
+async function withPart<T>(
+  backend: Backend,
+  model: Model,
+  only: LoadOptions["only"],
+  use: (decoder: Decoder) => Promise<T>,
+): Promise<T> {
+  // Half-precision weights stay so: one pass does not repay expanding them.
+  const weights = await LaidOutWeights.load(model, sourceOrder(model.spec), {
+    expandedBytes: 0,
+    only,
+  });
+  const decoder = new Decoder(backend, weights);
+  try {
+    return await use(decoder);
+  } finally {
+    await decoder.dispose();
+  }
+}
