@@ -28,7 +28,10 @@ while process.poll() is None:
 peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
 if process.returncode != 0 and not interrupted:
     sys.exit(f"{name}: the command ended with {process.returncode}")
-git = lambda *args: subprocess.run(["git", *args], capture_output=True, text=True).stdout.strip()
+here = os.path.dirname(os.path.abspath(__file__))
+git = lambda *args: subprocess.run(
+    ["git", "-C", here, *args], capture_output=True, text=True
+).stdout.strip()
 cpu = next(
     (line.split(": ")[1] for line in open("/proc/cpuinfo") if line.startswith("model name")), "?"
 ).strip()
