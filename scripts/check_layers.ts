@@ -15,6 +15,7 @@ const ORDER = [
   "runtime",
   "importance",
   "search",
+  "recovery",
   "evaluation",
   "exports",
   "demo-model",

@@ -56,7 +56,7 @@ export async function readTexts(
   const taken = blockFile === widthFile
     ? Math.max(flags.samples, flags.widthSamples)
     : flags.samples;
-  const parts = flags.order !== "auto"
+  const parts = flags.order !== "auto" && flags.recover === "none"
     ? { learn: blockSet, aside: null }
     : await judged(blockSet, () =>
       calibrationSet(

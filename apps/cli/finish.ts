@@ -7,6 +7,7 @@ import {
   openModel,
   planToJson,
   publishedConfigToJson,
+  type Refit,
   type Tokenizer,
   toPublishedConfig,
   writePrunedModel,
@@ -61,9 +62,12 @@ export async function writeResult(
   decision: Decision,
   published: UnitOrder,
   folder: RunFolder,
+  refit?: Refit,
 ) {
   const { plan, layers } = decision;
-  const written = await writePrunedModel(model, plan, (file) => folder.sink(file));
+  const written = await writePrunedModel(model, plan, (file) => folder.sink(file), {
+    refit,
+  });
   const prefixes = planFromLayers(layers, published, plan);
   await folder.writePlan(
     planToJson(plan),

@@ -2,6 +2,7 @@ import type { BackendDescription } from "@lopper/backends";
 import { InsufficientMemoryError, type ModelSpec, UsageError } from "@lopper/core";
 import { keptBytes } from "@lopper/importance";
 import type { Model } from "@lopper/model-io";
+import { repairBytes } from "@lopper/recovery";
 import { activationBytes, type WeightMemory, weightMemory } from "@lopper/runtime";
 import { formatBytes } from "./format.ts";
 
@@ -64,6 +65,8 @@ export interface MemoryNeeds {
   /** Whether batches need to have so many, since decisions were made with them. */
   readonly fixed: boolean;
   readonly backend: BackendDescription;
+  /** Whether what stays is repaired at the end. */
+  readonly recovers?: boolean;
 }
 
 /**
@@ -89,6 +92,12 @@ export function planMemory(needs: MemoryNeeds, budget: number): MemoryPlan {
     if (least > budget) {
       if (batchTokens > length && !needs.fixed) continue;
       throw tooLittle("this run", parts, budget, "shorter sequences with --seq-len");
+    }
+    if (needs.recovers) {
+      // The inputs of all blocks are let go by then.
+      const repair: MemoryPart = ["the equations and streams of the repair", repairBytes(spec)];
+      const least = [...parts.slice(0, -1), repair];
+      if (sumOf(least) > budget) throw tooLittle("the repair", least, budget, "--recover none");
     }
     const left = budget - least;
     // Room for candidates' block inputs saves more than weights that need no expanding, and both more than a second batch.

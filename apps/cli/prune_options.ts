@@ -30,6 +30,7 @@ export interface PruneOptions {
   readonly mlpGroup?: number;
   readonly attentionGroup?: number;
   readonly order?: string;
+  readonly recover?: string;
   readonly search?: string;
   readonly fastWithout?: string;
   readonly heldOut?: string;
@@ -91,6 +92,13 @@ export function addPruneOptions(command: Command): Command {
         "which channels and heads of a block go first: l1 of their weights, as published; by activations: energy, wanda; " +
           "auto: what a trial hurts least (default: l1)",
       ).choices([...ORDER_NAMES, "auto"]),
+    )
+    .addOption(
+      new Option(
+        "--recover <name>",
+        "auto: fit the output projections of what stays to the dense model's streams, where it helps on calibration text " +
+          "kept aside (default: none)",
+      ).choices(["none", "auto"]),
     )
     .addOption(
       new Option("--search <kind>", "how candidates are scored (default: fast)")
@@ -200,6 +208,7 @@ export function resolveFlags(
     distribution: shares,
     mlpGroup: options.mlpGroup ?? saved?.mlpGroup ?? defaultMlpGroup(spec),
     attentionGroup: options.attentionGroup ?? saved?.attentionGroup ?? headGroupUnit(spec),
+    recover: options.recover ?? saved?.recover ?? "none",
     order: options.order ?? saved?.order ?? "l1",
     search,
     fastWithout: techniquesOff(options.fastWithout ?? saved?.fastWithout ?? "", search),

@@ -3,6 +3,7 @@ import {
   countParameters,
   type EarlyStop,
   type ModelSpec,
+  type Recovery,
   type RunFlags,
   type RunRecord,
 } from "@lopper/core";
@@ -73,6 +74,7 @@ export function describeResult(record: RunRecord, out: string, report: string | 
     lines.push("  plan applied without a search");
   }
   if (record.stopped) lines.push(`  ${describeStop(record.stopped)}`);
+  if (record.recovery) lines.push(`  ${describeRecovery(record.recovery)}`);
   // Records from before there were quantised sources lack the field.
   if (record.quantised) lines.push(`  ${describeQuantised(record.quantised)}`);
   const { name, engine, threads } = record.backend;
@@ -91,6 +93,19 @@ export function describeResult(record: RunRecord, out: string, report: string | 
     );
   }
   return lines.join("\n");
+}
+
+function describeRecovery({ tried, helped, kept, perplexity }: Recovery): string {
+  const { before, after } = perplexity;
+  if (helped === 0 || before === null || after === null) {
+    return `nothing repaired: none of ${tried} projections helped on text kept aside`;
+  }
+  const change = `perplexity on text kept aside ${formatPerplexity(before)} to ${
+    formatPerplexity(after)
+  }`;
+  return kept > 0
+    ? `${kept} of ${tried} projections repaired: ${change} (${formatChange(before, after)})`
+    : `nothing repaired: ${helped} of ${tried} projections helped alone, and not together (${change})`;
 }
 
 function describeStop({ limit, on, increase, ratio }: EarlyStop): string {

@@ -1,5 +1,5 @@
 import { perplexity } from "@lopper/importance";
-import type { Arrangement, MeasureEvent, SearchEvent, Step } from "@lopper/search";
+import type { Arrangement, MeasureEvent, RepairLine, SearchEvent, Step } from "@lopper/search";
 // @ts-types="@types/cli-progress"
 import { Format, Presets, SingleBar } from "cli-progress";
 import { formatPerplexity, formatSeconds } from "./format.ts";
@@ -14,6 +14,8 @@ export interface Reporter {
   search(event: SearchEvent): void;
   /** What went wrong beside the work, which goes on. */
   warn(message: string): void;
+  /** A repair that was tried, or the verdict on all of them. */
+  repair(line: RepairLine, resumed: boolean): void;
   /** Work other than the search, in any unit. */
   progress(what: string, done: number, total: number): void;
   /** What the command was for: an object for machines, a text for people. */
@@ -40,6 +42,11 @@ class JsonReporter implements Reporter {
 
   warn(message: string) {
     this.#event("warning", { message });
+  }
+
+  repair(line: RepairLine, resumed: boolean) {
+    const { type, ...data } = line;
+    this.#event(type, { ...data, resumed });
   }
 
   progress(what: string, done: number, total: number) {
@@ -103,6 +110,10 @@ class TerminalReporter implements Reporter {
     console.error(`warning: ${message}`);
   }
 
+  repair(line: RepairLine, resumed: boolean) {
+    if (!resumed) this.say(describeRepair(line));
+  }
+
   progress(what: string, done: number, total: number) {
     this.#draw(what, what, done, total);
   }
@@ -152,6 +163,16 @@ function describeMeasure({ measure: { on, steps }, perplexity }: MeasureEvent): 
   return `          ${text}${steps === 0 ? ", dense model" : ""}: perplexity ${
     formatPerplexity(perplexity)
   }`;
+}
+
+function describeRepair(line: RepairLine): string {
+  const change = `perplexity ${formatPerplexity(perplexity(line.before))} to ${
+    formatPerplexity(perplexity(line.after))
+  } on text kept aside: ${line.kept ? "kept" : "dropped"}`;
+  if (line.type === "verdict") return `all repairs: ${change}`;
+  const { layer, kind, folded } = line;
+  const behind = folded === 0 ? "" : ` (with ${folded} removed behind it)`;
+  return `repair of ${kind === "mlp" ? "MLP" : kind} of layer ${layer}${behind}: ${change}`;
 }
 
 function describeOrder({ units, chosen, tried }: Arrangement): string {

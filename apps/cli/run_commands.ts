@@ -43,6 +43,7 @@ function searchOptions(flags: RunFlags): readonly string[] {
     ...option("mlp-group", flags.mlpGroup),
     ...option("attention-group", flags.attentionGroup),
     ...option("order", flags.order),
+    ...option("recover", flags.recover),
     ...option("search", flags.search),
     ...option("fast-without", flags.fastWithout === "" ? null : flags.fastWithout),
     ...option("max-ppl-increase", flags.maxPplIncrease),

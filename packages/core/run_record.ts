@@ -27,6 +27,8 @@ export interface RunFlags {
   readonly attentionGroup: number;
   /** How units inside blocks are put in order: "l1", as published, a metric of activations, or "auto". */
   readonly order: string;
+  /** What is repaired when the search is over: "none", or "auto", all that helps on text kept aside. */
+  readonly recover: string;
   readonly search: string;
   /** Techniques of the fast search that are switched off, comma-separated. */
   readonly fastWithout: string;
@@ -112,6 +114,17 @@ export interface StageOrder {
   readonly tried: Readonly<Record<string, number | null>>;
 }
 
+/** What a repair tried and kept: output projections that were fitted to the dense model's streams anew. */
+export interface Recovery {
+  readonly tried: number;
+  /** Projections that helped one by one. */
+  readonly helped: number;
+  /** Projections that are in the result: those that helped, or none where all together did not help. */
+  readonly kept: number;
+  /** Perplexity on calibration text that chose nothing; null where nothing was tried or it is not finite. */
+  readonly perplexity: { readonly before: number | null; readonly after: number | null };
+}
+
 /** How the two models continue the same words. */
 export interface TextSample {
   readonly prompt: string;
@@ -177,6 +190,7 @@ export interface RunRecord {
   readonly stopped: EarlyStop | null;
   /** The order that each stage narrowed blocks in; none where all of them had the published one. */
   readonly orders: readonly StageOrder[];
+  readonly recovery: Recovery | null;
   /** Shapes of the layers before and after. */
   readonly layers: { readonly dense: readonly LayerSpec[]; readonly pruned: readonly LayerSpec[] };
   readonly sample: TextSample;

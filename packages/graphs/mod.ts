@@ -6,6 +6,7 @@ export {
   GraphBuilder,
   type StoredWeight,
 } from "./graph_builder.ts";
+export * from "./gemm.ts";
 export * from "./head.ts";
 export type { InnerOutput } from "./layers.ts";
 export * from "./mlp_block.ts";

@@ -77,16 +77,20 @@ export function samplesAside(
   return both.slice(taken).sort((a, b) => a - b).map((i) => samples[i]);
 }
 
-/** Share of the sequences that `keepAside` keeps aside, and the fewest that say anything. */
+/** Share of the sequences that `keepAside` keeps aside by itself, and the fewest that say anything. */
 const ASIDE_SHARE = 1 / 4;
 const FEWEST_ASIDE = 2;
 
-/** Splits a set in two: what is learnt from, and what is kept aside to judge by; null where it is too short for that. */
+/**
+ * Splits a set in two: what is learnt from, and a share that is kept aside to judge by; null where it is too short for
+ * that.
+ */
 export async function keepAside(
   set: CalibrationSet,
+  share = ASIDE_SHARE,
 ): Promise<{ readonly learn: CalibrationSet; readonly aside: CalibrationSet } | null> {
   const { sequences, ignoredLabel } = set;
-  const count = Math.max(FEWEST_ASIDE, Math.floor(sequences.length * ASIDE_SHARE));
+  const count = Math.max(FEWEST_ASIDE, Math.floor(sequences.length * share));
   if (sequences.length < 2 * count) return null;
   const part = async (sequences: CalibrationSet["sequences"]) => ({
     ...set,

@@ -1,5 +1,5 @@
 export * from "./activation_order.ts";
-export { type BatchOptions, DEFAULT_BATCH_TOKENS } from "./batches.ts";
+export { batchNumbers, type BatchOptions, DEFAULT_BATCH_TOKENS } from "./batches.ts";
 export * from "./calibration.ts";
 export * from "./perplexity.ts";
 export * from "./resident_scorer.ts";

@@ -1,7 +1,9 @@
 import {
   axisIndices,
+  type BlockRef,
   DTYPE_BYTES,
   groupSize,
+  isFloatDType,
   isUniform,
   layersWithBlocks,
   type ModelSpec,
@@ -10,10 +12,18 @@ import {
   withLayers,
 } from "@lopper/core";
 import { configOfLayers, prunedConfig } from "./config.ts";
+import { fromFloat32 } from "./dtypes.ts";
 import { blockTensorName } from "./families/family.ts";
 import type { Model, Weight } from "./model.ts";
 import { copyCompanions, type OpenSink, writeFile, writeJson, writeText } from "./output.ts";
+import type { TensorInfo } from "./safetensors/header.ts";
 import { planShards, type TensorEntry, writeSafetensors } from "./safetensors/writer.ts";
+
+/**
+ * The columns that a block's output projection keeps with new values, transposed: `[kept, out]`, ascending; null where they
+ * stay as they are in the checkpoint.
+ */
+export type Refit = (block: BlockRef) => Float32Array | null;
 
 export interface WrittenModel {
   readonly spec: ModelSpec;
@@ -33,9 +43,9 @@ export async function writePrunedModel(
   model: Model,
   plan: PrunePlan,
   open: OpenSink,
-  options: { maxShardBytes?: number } = {},
+  options: { maxShardBytes?: number; refit?: Refit } = {},
 ): Promise<WrittenModel> {
-  const { spec, config, entries } = withoutEmptyLayers(model, plan);
+  const { spec, config, entries } = withoutEmptyLayers(model, plan, options.refit);
   const { shards, indexJson } = planShards(entries, options.maxShardBytes);
   const files: string[] = [];
   for (const shard of shards) {
@@ -56,10 +66,10 @@ export async function writePrunedModel(
  * What is to be written. Where layers that lost both blocks are all in which the model's layers differ, they are gone and
  * those behind them move up, so that a plain model with fewer layers is left; elsewhere layers keep their places.
  */
-function withoutEmptyLayers(model: Model, plan: PrunePlan) {
+function withoutEmptyLayers(model: Model, plan: PrunePlan, refit?: Refit) {
   const spec = prunedSpec(model.spec, plan);
   const { config } = model;
-  const entries = prunedTensors(model, plan);
+  const entries = prunedTensors(model, plan, refit);
   const kept = layersWithBlocks(spec.layers);
   const layers = kept.map((layer) => spec.layers[layer]);
   if (kept.length === spec.layers.length || !isUniform(layers)) return { spec, config, entries };
@@ -76,12 +86,21 @@ function withoutEmptyLayers(model: Model, plan: PrunePlan) {
 }
 
 /** The tensors that remain, lazily, under the names that they have in the model. @throws {PlanError} when the plan does not fit the model. */
-export function prunedTensors(model: Model, plan: PrunePlan): readonly TensorEntry[] {
+export function prunedTensors(
+  model: Model,
+  plan: PrunePlan,
+  refit?: Refit,
+): readonly TensorEntry[] {
   prunedSpec(model.spec, plan);
-  return model.weights.flatMap((weight) => prunedTensor(model, plan, weight) ?? []);
+  return model.weights.flatMap((weight) => prunedTensor(model, plan, weight, refit) ?? []);
 }
 
-function prunedTensor(model: Model, plan: PrunePlan, weight: Weight): TensorEntry | undefined {
+function prunedTensor(
+  model: Model,
+  plan: PrunePlan,
+  weight: Weight,
+  refit?: Refit,
+): TensorEntry | undefined {
   const { role, tensor } = weight;
   const whole: TensorEntry = {
     name: tensor.name,
@@ -100,6 +119,15 @@ function prunedTensor(model: Model, plan: PrunePlan, weight: Weight): TensorEntr
     headDim: model.spec.headDim,
     queriesPerGroup: attention ? groupSize(attention) : 1,
   });
+  const refitted = axis.axis === 1 ? refit?.({ layer: role.layer, kind: role.part }) : null;
+  if (refitted) {
+    const [rows] = tensor.shape;
+    return {
+      ...whole,
+      shape: [rows, kept.length],
+      data: () => Promise.resolve(encodeTransposed(tensor, refitted, rows)),
+    };
+  }
   if (kept.length === tensor.shape[axis.axis]) return whole;
   const elementBytes = DTYPE_BYTES[tensor.dtype];
   const [rows, columns = 1] = tensor.shape;
@@ -123,6 +151,17 @@ function keptUnits(plan: PrunePlan, layer: number, kind: "attention" | "mlp") {
   const { attention, mlp } = plan.layers[layer];
   if (kind === "attention") return attention === "removed" ? attention : attention.kvGroups;
   return mlp === "removed" ? mlp : mlp.channels;
+}
+
+/** `[kept, out]` as `[out, kept]` in the tensor's dtype. */
+function encodeTransposed({ name, dtype }: TensorInfo, columns: Float32Array, rows: number) {
+  if (!isFloatDType(dtype)) throw new TypeError(`${name} is ${dtype}, which holds no new weights`);
+  const kept = columns.length / rows;
+  const out = new Float32Array(columns.length);
+  for (let c = 0; c < kept; c++) {
+    for (let row = 0; row < rows; row++) out[row * kept + c] = columns[c * rows + row];
+  }
+  return fromFloat32(dtype, out);
 }
 
 function gatherRows(bytes: Uint8Array, kept: Uint32Array, rowBytes: number): Uint8Array {

@@ -59,6 +59,7 @@ const recordSchema = z.looseObject({
     attentionGroup: count,
     search: text,
     order: text.default("l1"),
+    recover: text.default("none"),
     fastWithout: text,
     earlierRatios: z.array(z.number()).max(MOST),
     calibration: text.nullable(),
@@ -97,6 +98,12 @@ const recordSchema = z.looseObject({
     order: text,
     tried: z.record(z.string(), z.number().nullable()),
   })).max(MOST).default([]),
+  recovery: z.looseObject({
+    tried: count,
+    helped: count,
+    kept: count,
+    perplexity: z.looseObject({ before: z.number().nullable(), after: z.number().nullable() }),
+  }).nullable().default(null),
   layers: z.looseObject({ dense: layers, pruned: layers }).default({ dense: [], pruned: [] }),
   sample: z.looseObject({ prompt: text, dense: text, pruned: text })
     .default({ prompt: "", dense: "", pruned: "" }),

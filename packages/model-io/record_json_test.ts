@@ -18,6 +18,7 @@ const RECORD: RunRecord = {
     mlpGroup: 64,
     attentionGroup: 96,
     order: "auto",
+    recover: "auto",
     search: "fast",
     fastWithout: "",
     earlierRatios: [5],
@@ -69,6 +70,7 @@ const RECORD: RunRecord = {
     },
   ],
   stopped: { limit: 10, on: "held-out", increase: 15, ratio: 25 },
+  recovery: { tried: 3, helped: 2, kept: 0, perplexity: { before: 12.5, after: null } },
   orders: [{ units: "channels", order: "energy", tried: { l1: null, energy: 12.5 } }],
   layers: {
     dense: [{ attention: { queryHeads: 2, kvHeads: 1 }, mlp: { intermediateSize: 8 } }],
@@ -94,12 +96,13 @@ Deno.test("run record: it is read as it was written, with a line for each step a
 });
 
 Deno.test("run record: those of earlier versions have defaults, those of later ones keep what is theirs", () => {
-  const { frontier: _f, stopped: _s, orders: _o, layers: _l, sample: _t, ...old } = RECORD;
-  const { heldOut: _h, maxPplIncrease: _m, order: _p, ...flags } = RECORD.flags;
+  const { frontier: _f, stopped: _s, orders: _o, recovery: _r, layers: _l, sample: _t, ...old } =
+    RECORD;
+  const { heldOut: _h, maxPplIncrease: _m, order: _p, recover: _q, ...flags } = RECORD.flags;
   const read = parseRunRecord(JSON.stringify({ ...old, flags, novelty: [1] }), "run.json");
   assert.deepEqual([read.frontier, read.stopped, read.layers.dense], [[], null, []]);
   assert.deepEqual([read.flags.heldOut, read.flags.maxPplIncrease], [null, null]);
-  assert.deepEqual([read.flags.order, read.orders], ["l1", []]);
+  assert.deepEqual([read.flags.order, read.orders, read.recovery], ["l1", [], null]);
   assert.deepEqual((read as unknown as { novelty: unknown }).novelty, [1]);
 });
 

@@ -8,6 +8,7 @@ import {
 } from "@lopper/core";
 import {
   type BlockWeight,
+  fromFloat32,
   type Model,
   outerWeight,
   type TensorInfo,
@@ -186,6 +187,27 @@ export class LaidOutWeights {
       expandedBytesHeld,
       scratchBytes,
     });
+  }
+
+  /**
+   * The first rows of a matrix whose rows are units, as many as `shape` has, replaced; values are rounded to what the
+   * checkpoint can hold. Returns the rows of before.
+   * @param rows in float32, as `block` has them.
+   */
+  replaceRows(
+    ref: BlockRef,
+    shape: LayerSpec,
+    name: "down" | "o",
+    rows: Float32Array,
+  ): Float32Array {
+    const before = this.block(ref, shape).find((weight) => weight.name === name)!.data.slice();
+    if (rows.length !== before.length) {
+      throw new RangeError(`${rows.length} values do not replace ${before.length} of ${name}`);
+    }
+    const { tensor } = this.#blocks.get(blockKey(ref))!.get(name)!;
+    if (tensor.dtype === "F32") tensor.data.set(rows);
+    else tensor.data.set(new Uint16Array(fromFloat32(tensor.dtype, rows).buffer));
+    return before;
   }
 
   /** The order in which the units lie now. */

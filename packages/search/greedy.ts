@@ -14,6 +14,7 @@ import { Gauge, type Measure, type MeasureEvent } from "./gauge.ts";
 import type { Picker } from "./picker.ts";
 import type { SampleKind, SearchPolicy, Stage } from "./policy.ts";
 import { rehearse } from "./reach.ts";
+import type { RepairLine } from "./repair_line.ts";
 import { type Cost, type Evidence, type SequenceNll, StepScores } from "./scores.ts";
 
 /** A taken candidate with everything that decided it: one line of the journal. */
@@ -44,6 +45,8 @@ export interface History {
   readonly measures: readonly Measure[];
   /** Orders that stages began with. */
   readonly arrangements: readonly Arrangement[];
+  /** What was tried to repair what a search left. */
+  readonly repairs: readonly RepairLine[];
 }
 
 export type SearchEvent =
@@ -115,7 +118,8 @@ export async function* greedySearch(
   options: SearchOptions,
 ): AsyncGenerator<SearchEvent, SearchResult> {
   const { scorers, picker } = options;
-  const history = options.history ?? { steps: [], evidence: [], measures: [], arrangements: [] };
+  const history = options.history ??
+    { steps: [], evidence: [], measures: [], arrangements: [], repairs: [] };
   const evidence = Map.groupBy(history.evidence, ({ step }) => step);
   const measure = (): Cost => ({
     blockTokens: options.blockTokens(),

@@ -5,6 +5,7 @@ import { CANDIDATE_KINDS } from "./candidate.ts";
 import type { Measure } from "./gauge.ts";
 import type { History, Step } from "./greedy.ts";
 import { STAGE_NAMES } from "./policy.ts";
+import type { RepairLine } from "./repair_line.ts";
 import type { Evidence } from "./scores.ts";
 
 const count = z.int().nonnegative();
@@ -67,8 +68,22 @@ const orderSchema: z.ZodType<Arrangement> = z.strictObject({
   cost,
 });
 
+const judged = { before: z.array(lossy), after: z.array(lossy), kept: z.boolean(), cost };
+const repairSchema: z.ZodType<RepairLine> = z.discriminatedUnion("type", [
+  z.strictObject({
+    type: z.literal("repair"),
+    steps: count,
+    layer: count,
+    kind: z.enum(["attention", "mlp"]),
+    folded: count,
+    lambda: z.number(),
+    ...judged,
+  }),
+  z.strictObject({ type: z.literal("verdict"), steps: count, ...judged }),
+]);
+
 /** A line of the journal. */
-export type JournalEntry = Step | Evidence | Measure | Arrangement;
+export type JournalEntry = Step | Evidence | Measure | Arrangement | RepairLine;
 
 /** One line of journal.jsonl, without the line end. A number that is not finite is written as null. */
 export function toJournalLine(entry: JournalEntry): string {
@@ -84,6 +99,7 @@ export function parseJournal(lines: readonly string[], file: string): History {
   const evidence: Evidence[] = [];
   const measures: Measure[] = [];
   const arrangements: Arrangement[] = [];
+  const repairs: RepairLine[] = [];
   lines.forEach((line, i) => {
     let json: unknown;
     try {
@@ -100,6 +116,8 @@ export function parseJournal(lines: readonly string[], file: string): History {
       ? measureSchema
       : type === "order"
       ? orderSchema
+      : type === "repair" || type === "verdict"
+      ? repairSchema
       : evidenceSchema;
     const result = (schema as z.ZodType<JournalEntry>).safeParse(json);
     if (!result.success) {
@@ -109,7 +127,9 @@ export function parseJournal(lines: readonly string[], file: string): History {
     if (result.data.type === "step") steps.push(result.data);
     else if (result.data.type === "measure") measures.push(result.data);
     else if (result.data.type === "order") arrangements.push(result.data);
-    else evidence.push(result.data);
+    else if (result.data.type === "repair" || result.data.type === "verdict") {
+      repairs.push(result.data);
+    } else evidence.push(result.data);
   });
-  return { steps, evidence, measures, arrangements };
+  return { steps, evidence, measures, arrangements, repairs };
 }

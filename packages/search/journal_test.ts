@@ -5,6 +5,7 @@ import { type Arrangement, ORDER_NAMES } from "./arrange.ts";
 import type { Measure } from "./gauge.ts";
 import type { Step } from "./greedy.ts";
 import { parseJournal, toJournalLine } from "./journal.ts";
+import type { RepairLine } from "./repair_line.ts";
 import type { Evidence } from "./scores.ts";
 
 /** Failing cases are printed with their seed; LOPPER_SEED runs them again. */
@@ -79,7 +80,26 @@ const arrangement = fc.record({
   cost,
 }, { noNullPrototype: true }) as fc.Arbitrary<Arrangement>;
 
-const entry = fc.oneof(step, evidence, measure, arrangement);
+const judged = {
+  steps: fc.nat(99),
+  before: fc.array(lossy, { maxLength: 3 }),
+  after: fc.array(lossy, { maxLength: 3 }),
+  kept: fc.boolean(),
+  cost,
+};
+const repair = fc.oneof(
+  fc.record({
+    type: fc.constant("repair"),
+    layer: fc.nat(9),
+    kind: fc.constantFrom("attention", "mlp"),
+    folded: fc.nat(3),
+    lambda: finite,
+    ...judged,
+  }, { noNullPrototype: true }),
+  fc.record({ type: fc.constant("verdict"), ...judged }, { noNullPrototype: true }),
+) as fc.Arbitrary<RepairLine>;
+
+const entry = fc.oneof(step, evidence, measure, arrangement, repair);
 
 Deno.test("journal: every entry comes back from its line as it was", () => {
   fc.assert(
@@ -91,6 +111,7 @@ Deno.test("journal: every entry comes back from its line as it was", () => {
         evidence: entries.filter(({ type }) => type === "score" || type === "perturbations"),
         measures: entries.filter(({ type }) => type === "measure"),
         arrangements: entries.filter(({ type }) => type === "order"),
+        repairs: entries.filter(({ type }) => type === "repair" || type === "verdict"),
       });
     }),
     { numRuns: 200, seed: SEED },

@@ -2,6 +2,7 @@ import type { Backend } from "@lopper/backends";
 import {
   countParameters,
   type ExportFlags,
+  type Recovery,
   type RunFlags,
   type RunRecord,
   type RunSettings,
@@ -11,13 +12,7 @@ import {
 import { textDamage } from "@lopper/evaluation";
 import { weightOrder } from "@lopper/importance";
 import { type Model, modelDigest, openTokenizer } from "@lopper/model-io";
-import {
-  Decoder,
-  LaidOutWeights,
-  ResidentDecoder,
-  type UnitOrder,
-  weightMemory,
-} from "@lopper/runtime";
+import { Decoder, LaidOutWeights, ResidentDecoder, weightMemory } from "@lopper/runtime";
 import type { SearchPolicy } from "@lopper/search";
 import { Command } from "commander";
 import { join } from "node:path";
@@ -57,6 +52,7 @@ import {
 } from "../prune_export.ts";
 import { addPruneOptions, type PruneOptions, resolveFlags } from "../prune_options.ts";
 import { describeDryRun, describeResult, describeStart, rehearseRun } from "../prune_output.ts";
+import { recover } from "../recover.ts";
 import { writeReport } from "../report_page.ts";
 import { openReporter, type Reporter } from "../reporter.ts";
 import { FILES } from "../run_files.ts";
@@ -232,9 +228,7 @@ async function prune(run: Run): Promise<Finish | null> {
   };
   const decided = await decide({ ...run, policy, texts, memory, settings, on });
   if (!decided) return null;
-  const { decision, dense } = decided;
-  await folder.retireResult();
-  await writeResult(model, decision, decided.published, folder);
+  const { decision, dense, recovery } = decided;
   const pruned = await measureWritten(
     backend,
     folder,
@@ -244,9 +238,9 @@ async function prune(run: Run): Promise<Finish | null> {
   reporter.stop();
 
   const { name, engine, threads } = backend.description;
-  const { steps, measures, arrangements } = folder.history;
+  const { steps, measures, arrangements, repairs } = folder.history;
   const earlier = steps.reduce((sum, { seconds }) => sum + seconds, 0) +
-    [...measures, ...arrangements].reduce((sum, { cost }) => sum + cost.seconds, 0);
+    [...measures, ...arrangements, ...repairs].reduce((sum, { cost }) => sum + cost.seconds, 0);
   const record: RunRecord = {
     kind: "lopper-run",
     schema: 1,
@@ -272,6 +266,7 @@ async function prune(run: Run): Promise<Finish | null> {
     frontier: decision.frontier,
     stopped: decision.stopped,
     orders: decision.orders,
+    recovery,
     layers: { dense: model.spec.layers, pruned: decision.layers },
     sample: {
       prompt: SAMPLE_PROMPT,
@@ -307,6 +302,7 @@ function shareMemory({ model, flags, backend, options, folder }: Run, texts: Run
     // A run that goes on has to go on with the batches that it has.
     fixed: folder.settings !== null,
     backend: backend.description,
+    recovers: flags.recover !== "none",
   };
   return planMemory(needs, memoryBudget(options.memory, Deno.systemMemoryInfo().available));
 }
@@ -320,12 +316,12 @@ interface Deciding extends Run {
 }
 
 /**
- * Decides what stays, and measures the dense model while it is in memory: nothing of it outlives this function. Null
- * after a dry run.
+ * Decides what stays, measures the dense model while it is in memory, repairs and writes: nothing of the dense model
+ * outlives this function. Null after a dry run.
  */
 async function decide(
   run: Deciding,
-): Promise<{ decision: Decision; dense: ModelMeasures; published: UnitOrder } | null> {
+): Promise<{ decision: Decision; dense: ModelMeasures; recovery: Recovery | null } | null> {
   const { model, policy, backend, folder, options, reporter, texts, memory, settings } = run;
   const { flags, modelDigest } = settings;
   const order = await weightOrder(model);
@@ -387,9 +383,33 @@ async function decide(
   reporter.stop();
   if (searching !== decoder) await searching.dispose();
   const dense = await measureModel(decoder, run.on, onMeasured(run));
-  await decoder.dispose();
   reporter.stop();
-  return { decision, dense, published: order };
+  const repaired = flags.recover === "none" ? null : await recoverInRun(run, decision, decoder);
+  await folder.retireResult();
+  await writeResult(model, decision, order, folder, repaired?.refit);
+  await decoder.dispose();
+  return { decision, dense, recovery: repaired?.recovery ?? null };
+}
+
+async function recoverInRun(run: Deciding, decision: Decision, decoder: Decoder) {
+  const { model, texts, settings, folder, reporter } = run;
+  const found = await recover({
+    model,
+    decision,
+    decoder,
+    texts,
+    batchTokens: settings.flags.batchTokens,
+    recorded: run.policy ? folder.history.repairs : [],
+    record: (line) => run.policy ? folder.append(line) : Promise.resolve(),
+    onLine: (line, resumed) => reporter.repair(line, resumed),
+    onProgress: (done, total) => {
+      reporter.progress("repairing", done, total);
+      run.check();
+    },
+  });
+  reporter.stop();
+  if (!found) reporter.say("not repaired: there is too little calibration text to keep some aside");
+  return found;
 }
 
 function onMeasured({ reporter, check }: Run) {

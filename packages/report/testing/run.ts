@@ -29,6 +29,7 @@ export function tinyRun(change: Partial<RunRecord> = {}): ReportRun {
       mlpGroup: 16,
       attentionGroup: 32,
       order: "l1",
+      recover: "none",
       search: "fast",
       fastWithout: "",
       earlierRatios: [],
@@ -65,6 +66,7 @@ export function tinyRun(change: Partial<RunRecord> = {}): ReportRun {
     ],
     stopped: null,
     orders: [],
+    recovery: null,
     layers: {
       dense: [WHOLE, WHOLE, WHOLE],
       pruned: [
@@ -120,6 +122,7 @@ export function tinyRun(change: Partial<RunRecord> = {}): ReportRun {
 /** What the search of `tinyRun` found out: losses in nats per token, by passage. */
 export const HISTORY: History = {
   arrangements: [],
+  repairs: [],
   steps: [
     searchStep(0, "blocks", ["mlp", 1, 0], [["attention", 0, 0, 0], ["mlp", 0, 0, 2], [
       "mlp",

@@ -1,0 +1,127 @@
+import { CholeskyDecomposition, inverse, Matrix as Dense } from "ml-matrix";
+import { type Matrix, matrix, type Products, rowsOf } from "./products.ts";
+
+/** Rows that are factored at once outside the backend: small beside its products, large enough to keep them few. */
+const BLOCK_ROWS = 128;
+
+/**
+ * The factor of H + λI for a symmetric H, by blocks of rows (Golub and Van Loan, Matrix Computations, 4.2.9): the backend
+ * multiplies, ml-matrix factors the diagonal blocks. H is scaled to a diagonal of ones first, since energies of channels
+ * differ by orders of magnitude and products are in float32.
+ */
+export class RidgeFactor {
+  readonly #products: Products;
+  /** 1 / √(diagonal) */
+  readonly #scale: Float64Array;
+  /** The lower triangle, `[n, n]`. */
+  readonly #lower: Matrix;
+  /** Inverses of the diagonal blocks of the triangle. */
+  readonly #inverses: readonly Matrix[];
+  readonly #blockRows: number;
+
+  private constructor(
+    products: Products,
+    scale: Float64Array,
+    lower: Matrix,
+    inverses: readonly Matrix[],
+    blockRows: number,
+  ) {
+    this.#products = products;
+    this.#scale = scale;
+    this.#lower = lower;
+    this.#inverses = inverses;
+    this.#blockRows = blockRows;
+  }
+
+  /** Null where H + λI is not positive definite as far as float32 can tell. */
+  static async of(
+    products: Products,
+    gram: Matrix,
+    lambda: number,
+    { blockRows = BLOCK_ROWS } = {},
+  ): Promise<RidgeFactor | null> {
+    const n = gram.rows;
+    const scale = Float64Array.from(
+      { length: n },
+      (_, i) => 1 / Math.sqrt(gram.data[i * n + i] + lambda),
+    );
+    if (!scale.every((value) => Number.isFinite(value))) return null;
+    const lower = matrix(n, n);
+    const inverses: Matrix[] = [];
+    for (let start = 0; start < n; start += blockRows) {
+      const size = Math.min(blockRows, n - start);
+      // What is right of the columns so far is still 0, so whole rows can be multiplied.
+      const before = start === 0 ? null : await products.product(
+        rowsOf(lower, start, n),
+        rowsOf(lower, start, start + size),
+        { transB: true },
+      );
+      const panel = matrix(n - start, size);
+      for (let r = 0; r < panel.rows; r++) {
+        for (let c = 0; c < size; c++) {
+          const [row, column] = [start + r, start + c];
+          const value = row === column
+            ? 1
+            : gram.data[row * n + column] * scale[row] * scale[column];
+          panel.data[r * size + c] = value - (before ? before.data[r * size + c] : 0);
+        }
+      }
+      const diagonal = new Dense(size, size);
+      for (let r = 0; r < size; r++) {
+        for (let c = 0; c < size; c++) {
+          diagonal.set(r, c, panel.data[Math.max(r, c) * size + Math.min(r, c)]);
+        }
+      }
+      const factored = new CholeskyDecomposition(diagonal);
+      if (!factored.isPositiveDefinite()) return null;
+      const triangle = factored.lowerTriangularMatrix;
+      const inverted = matrix(size, size, Float32Array.from(inverse(triangle).to1DArray()));
+      inverses.push(inverted);
+      const below = start + size < n
+        ? await products.product(rowsOf(panel, size, panel.rows), inverted, { transB: true })
+        : null;
+      for (let r = 0; r < panel.rows; r++) {
+        for (let c = 0; c < size; c++) {
+          const value = r < size ? triangle.get(r, c) : below!.data[(r - size) * size + c];
+          lower.data[(start + r) * n + start + c] = value;
+        }
+      }
+    }
+    return new RidgeFactor(products, scale, lower, inverses, blockRows);
+  }
+
+  /** (H + λI)⁻¹ · C for C `[n, columns]`. */
+  async solve(right: Matrix): Promise<Matrix> {
+    const { rows: n, columns } = right;
+    const scaled = matrix(n, columns, right.data.map((v, i) => v * this.#scale[(i / columns) | 0]));
+    const forward = matrix(n, columns);
+    for (const [i, inverted] of this.#inverses.entries()) {
+      const [start, end] = this.#span(i);
+      const known = i === 0
+        ? null
+        : await this.#products.product(rowsOf(this.#lower, start, end), forward);
+      const part = matrix(end - start, columns, scaled.data.slice(start * columns, end * columns));
+      known?.data.forEach((value, j) => part.data[j] -= value);
+      const solved = await this.#products.product(inverted, part);
+      forward.data.set(solved.data, start * columns);
+    }
+    const result = matrix(n, columns);
+    for (let i = this.#inverses.length - 1; i >= 0; i--) {
+      const [start, end] = this.#span(i);
+      const part = rowsOf(forward, start, end);
+      const solved = await this.#products.product(this.#inverses[i], part, { transA: true });
+      result.data.set(solved.data, start * columns);
+      if (start === 0) break;
+      const passed = await this.#products.product(rowsOf(this.#lower, start, end), solved, {
+        transA: true,
+      });
+      for (let j = 0; j < start * columns; j++) forward.data[j] -= passed.data[j];
+    }
+    return matrix(n, columns, result.data.map((v, i) => v * this.#scale[(i / columns) | 0]));
+  }
+
+  #span(block: number): [start: number, end: number] {
+    const start = block * this.#blockRows;
+    return [start, Math.min(start + this.#blockRows, this.#scale.length)];
+  }
+}

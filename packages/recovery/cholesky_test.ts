@@ -1,0 +1,55 @@
+import { openBackend } from "@lopper/backends";
+import { Matrix as Dense, solve } from "ml-matrix";
+import assert from "node:assert/strict";
+import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
+import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
+import { RidgeFactor } from "./cholesky.ts";
+import { matrix, Products } from "./products.ts";
+
+/** A Gram matrix of random rows whose columns differ in size by orders of magnitude. */
+function gramOf(n: number, samples: number, seed: number) {
+  const random = xoroshiro128plus(seed);
+  const x = new Dense(samples, n);
+  for (let r = 0; r < samples; r++) {
+    for (let c = 0; c < n; c++) x.set(r, c, (uniformFloat64(random) - 0.5) * 10 ** (c % 4 - 2));
+  }
+  return x.transpose().mmul(x);
+}
+
+for (const name of ["cpu", "wasm"] as const) {
+  Deno.test({
+    name: `ridge factor on ${name}: it solves as ml-matrix does, however many blocks it has`,
+    sanitizeOps: false,
+    sanitizeResources: false,
+    async fn() {
+      const { backend } = await openBackend(name, { threads: 1 });
+      const products = new Products(backend);
+      for (const [n, samples, blockRows] of [[1, 3, 4], [7, 20, 16], [13, 6, 4], [24, 50, 8]]) {
+        const gram = gramOf(n, samples, n);
+        const lambda = 0.01 * gram.trace() / n;
+        const random = xoroshiro128plus(n);
+        const right = Dense.rand(n, 5, { random: () => uniformFloat64(random) }).mul(10);
+        const wanted = solve(Dense.add(gram, Dense.eye(n).mul(lambda)), right).to1DArray();
+        const floats = (m: Dense) => Float32Array.from(m.to1DArray());
+        const factor = await RidgeFactor.of(products, matrix(n, n, floats(gram)), lambda, {
+          blockRows,
+        });
+        const found = await factor!.solve(matrix(n, 5, floats(right)));
+        const size = Math.max(...wanted.map(Math.abs));
+        wanted.forEach((value, i) =>
+          assert.ok(
+            Math.abs(found.data[i] - value) < 1e-4 * size,
+            `n ${n}: ${found.data[i]}, ${value}`,
+          )
+        );
+      }
+      assert.equal(
+        await RidgeFactor.of(products, matrix(2, 2, Float32Array.of(1, 2, 2, 1)), 0),
+        null,
+      );
+      assert.equal(await RidgeFactor.of(products, matrix(1, 1), 0), null);
+      await products.dispose();
+      await backend.dispose();
+    },
+  });
+}

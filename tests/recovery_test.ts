@@ -1,0 +1,220 @@
+import { type Backend, openBackend } from "@lopper/backends";
+import { isFloatDType, type LayerSpec, type PrunePlan } from "@lopper/core";
+import { type CalibrationSet, SuffixScorer } from "@lopper/importance";
+import {
+  MemoryFolder,
+  MemorySink,
+  type Model,
+  openModel,
+  type Refit,
+  weightsOfBlock,
+  writePrunedModel,
+} from "@lopper/model-io";
+import { projection, repair, type RepairResult } from "@lopper/recovery";
+import { blockCount, Decoder, LaidOutWeights, sequenceLogits, sourceOrder } from "@lopper/runtime";
+import { orderOfPlan, planFromLayers, type RepairLine } from "@lopper/search";
+import { inverse, Matrix } from "ml-matrix";
+import assert from "node:assert/strict";
+import { Random, randomLayers, randomOrder, tinyModel } from "./support/tiny_models.ts";
+
+const LENGTH = 10;
+const SEEDS = 14;
+
+/** Text as the dense model would go on, so that what is lost of the model shows in its loss. */
+async function textOf(decoder: Decoder, count: number, random: Random): Promise<CalibrationSet> {
+  const { vocabSize } = decoder.spec;
+  const sequences = Array.from({ length: count }, () => [random.int(0, vocabSize - 1)]);
+  while (sequences[0].length < LENGTH) {
+    const logits = await sequenceLogits(decoder, sequences);
+    sequences.forEach((sequence, s) => {
+      const last = (s + 1) * sequence.length - 1;
+      const row = Array.from(logits.subarray(last * vocabSize, (last + 1) * vocabSize));
+      const top = Math.max(...row);
+      const weights = row.map((x) => Math.exp(2 * (x - top)));
+      let left = random.unit() * weights.reduce((a, b) => a + b, 0);
+      const next = weights.findIndex((w) => (left -= w) < 0);
+      sequence.push(next < 0 ? 0 : next);
+    });
+  }
+  return { sequences, length: LENGTH, ignoredLabel: null, digest: "sha256:test" };
+}
+
+interface Case {
+  readonly backend: Backend;
+  readonly model: Model;
+  readonly plan: PrunePlan;
+  readonly layers: readonly LayerSpec[];
+  readonly texts: Record<"learn" | "choose" | "verdict", CalibrationSet>;
+}
+
+async function repaired(
+  { backend, model, plan, layers, texts }: Case,
+  recorded: readonly RepairLine[],
+) {
+  const order = orderOfPlan(plan, sourceOrder(model.spec));
+  const decoder = new Decoder(backend, await LaidOutWeights.load(model, order));
+  const lines: RepairLine[] = [];
+  const events = repair({
+    decoder,
+    layers,
+    steps: 1,
+    ...texts,
+    batchTokens: 8 * LENGTH,
+    dtypeOf: (ref) => {
+      const { dtype } = weightsOfBlock(model, ref).get(projection(ref))!;
+      assert.ok(isFloatDType(dtype));
+      return dtype;
+    },
+    recorded,
+    measure: () => ({ blockTokens: 0, seconds: 0 }),
+  });
+  let event = await events.next();
+  for (; !event.done; event = await events.next()) lines.push(event.value.line);
+  const result: RepairResult = event.value;
+  const refit: Refit = (ref) =>
+    result.repaired.some(({ layer, kind }) => layer === ref.layer && kind === ref.kind)
+      ? decoder.weights.block(ref, layers[ref.layer])
+        .find(({ name }) => name === projection(ref))!.data
+      : null;
+  const files = await written(model, plan, refit);
+  await decoder.dispose();
+  return { lines, result, files };
+}
+
+async function written(model: Model, plan: PrunePlan, refit?: Refit) {
+  const files: Record<string, MemorySink> = {};
+  const open = (file: string) => Promise.resolve(files[file] = new MemorySink());
+  await writePrunedModel(model, plan, open, { refit });
+  return Object.fromEntries(Object.entries(files).map(([name, { bytes }]) => [name, bytes]));
+}
+
+/** Mean NLL of each sequence under a model as it was written. */
+async function lossOfFiles(
+  backend: Backend,
+  files: Record<string, Uint8Array>,
+  text: CalibrationSet,
+) {
+  const model = await openModel(new MemoryFolder("written", files));
+  const decoder = new Decoder(backend, await LaidOutWeights.load(model, sourceOrder(model.spec)));
+  const { sequenceNll } = await new SuffixScorer(decoder, text, { cacheBytes: 0 })
+    .evaluate(model.spec.layers);
+  await decoder.dispose();
+  return sequenceNll;
+}
+
+const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
+
+Deno.test({
+  name:
+    "recovery: on random tiny models, text that chose nothing never loses by a repair, and a resumed one is the same",
+  sanitizeOps: false,
+  sanitizeResources: false,
+  async fn() {
+    const { backend } = await openBackend("cpu", { threads: 1 });
+    const verdicts = { kept: 0, against: 0, none: 0 };
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const random = new Random(seed);
+      const model = await openModel(await tinyModel(random));
+      const layers = randomLayers(model.spec, random);
+      const order = randomOrder(model.spec, random);
+      const options = { modelDigest: "sha256:test", removalOrder: [] };
+      const plan = planFromLayers(layers, order, options);
+      const whole = new Decoder(backend, await LaidOutWeights.load(model, sourceOrder(model.spec)));
+      const texts = {
+        learn: await textOf(whole, 24, random),
+        choose: await textOf(whole, 8, random),
+        verdict: await textOf(whole, 8, random),
+      };
+      await whole.dispose();
+      const run = { backend, model, plan, layers, texts };
+      const { lines, result, files } = await repaired(run, []);
+      const plain = await lossOfFiles(backend, await written(model, plan), texts.verdict);
+      const found = await lossOfFiles(backend, files, texts.verdict);
+      assert.ok(mean(found) <= mean(plain), `seed ${seed}: ${mean(found)} over ${mean(plain)}`);
+      for (const { kept, before, after } of lines) {
+        assert.equal(kept, mean(after) < mean(before), `seed ${seed}`);
+      }
+      const { verdict } = result;
+      verdicts[verdict === null ? "none" : verdict.kept ? "kept" : "against"] += 1;
+      if (verdict?.kept) {
+        verdict.after.forEach((nll, i) =>
+          assert.ok(Math.abs(nll - found[i]) < 1e-4, "what was judged is what was written")
+        );
+      }
+      const cut = lines.slice(0, random.int(0, lines.length));
+      const again = await repaired(run, cut);
+      assert.deepEqual(again.lines, lines, `seed ${seed}`);
+      assert.deepEqual(again.files, files, `seed ${seed}`);
+      model.close();
+    }
+    await backend.dispose();
+    assert.ok(verdicts.kept >= 3 && verdicts.kept < SEEDS, JSON.stringify(verdicts));
+  },
+});
+
+Deno.test({
+  name: "recovery: a refit is the ridge regression toward the weights that are there",
+  sanitizeOps: false,
+  sanitizeResources: false,
+  async fn() {
+    const { backend } = await openBackend("cpu", { threads: 1 });
+    let compared = 0;
+    for (let seed = 1; compared < 3; seed++) {
+      const random = new Random(seed);
+      const model = await openModel(await tinyModel(random));
+      const { spec } = model;
+      const last = spec.layers.length - 1;
+      const width = (spec.layers[last].mlp?.intermediateSize ?? 0) - 2;
+      if (width < 1) continue;
+      const layers = spec.layers.map((layer, i) =>
+        i === last ? { ...layer, mlp: { intermediateSize: width } } : layer
+      );
+      const plan = planFromLayers(layers, sourceOrder(spec), {
+        modelDigest: "sha256:test",
+        removalOrder: [],
+      });
+      const decoder = new Decoder(backend, await LaidOutWeights.load(model, sourceOrder(spec)));
+      const texts = {
+        learn: await textOf(decoder, 12, random),
+        choose: await textOf(decoder, 6, random),
+        verdict: await textOf(decoder, 6, random),
+      };
+      const block = blockCount(spec.layers) - 1;
+      let stream = await decoder.embed(texts.learn.sequences);
+      for (let b = 0; b < block; b++) stream = await decoder.runBlock(b, spec.layers, stream);
+      const target = await decoder.runBlock(block, spec.layers, stream);
+      const { inner, stream: output } = await decoder.watchBlock(block, layers, stream, "values");
+      const rows = (data: Float32Array, columns: number) =>
+        Matrix.from1DArray(data.length / columns, columns, Array.from(data));
+      const x = rows(inner, width);
+      const missing = Matrix.sub(
+        rows(target.data, spec.hiddenSize),
+        rows(output.data, spec.hiddenSize),
+      );
+      const gram = x.transpose().mmul(x);
+      const { lines, result, files } = await repaired(
+        { backend, model, plan, layers, texts },
+        [],
+      );
+      const [line] = lines;
+      if (line?.type !== "repair" || result.repaired.length !== 1) continue;
+      compared += 1;
+      const ridge = Matrix.eye(width).mul(line.lambda * gram.trace() / width);
+      const change = inverse(Matrix.add(gram, ridge)).mmul(x.transpose().mmul(missing));
+      const down = weightsOfBlock(model, { layer: last, kind: "mlp" }).get("down")!;
+      const dense = rows(await model.store.readFloat32(down.name), width + 2);
+      const reopened = await openModel(new MemoryFolder("written", files));
+      const found = rows(await reopened.store.readFloat32(down.name), width);
+      const size = change.max();
+      for (let r = 0; r < spec.hiddenSize; r++) {
+        for (let c = 0; c < width; c++) {
+          const wanted = dense.get(r, c) + change.get(c, r);
+          assert.ok(Math.abs(found.get(r, c) - wanted) < 1e-3 * (size + 0.01), `seed ${seed}`);
+        }
+      }
+      await decoder.dispose();
+      model.close();
+    }
+    await backend.dispose();
+  },
+});
