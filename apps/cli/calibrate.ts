@@ -5,6 +5,7 @@ import {
   calibrationSet,
   drawSamples,
   isEnoughAside,
+  joined,
   keepAside,
   samplesAside,
 } from "@lopper/importance";
@@ -18,6 +19,8 @@ export interface RunTexts {
   readonly width: CalibrationSet;
   /** Text that statistics of activations come from. */
   readonly learn: CalibrationSet;
+  /** Text that repairs are fitted on: `learn`, and samples that were drawn for nothing else. */
+  readonly fit: CalibrationSet;
   /** Calibration text that orders are judged on, apart from `learn`; null where there is too little of it, or no need. */
   readonly aside: CalibrationSet | null;
   /** Text that decides nothing: that of --held-out, or the embedded one. */
@@ -25,6 +28,9 @@ export interface RunTexts {
   /** Samples that were drawn for each; fewer than asked for where the file has no more. */
   readonly drawn: { readonly block: number; readonly width: number };
 }
+
+/** For each sample that candidates are scored on, so many further ones may be fitted on: one pass a block is cheap. */
+const FIT_SAMPLES = 10;
 
 /**
  * Reads, draws, joins, tokenises and cuts the calibration and held-out texts.
@@ -56,35 +62,42 @@ export async function readTexts(
   const taken = blockFile === widthFile
     ? Math.max(flags.samples, flags.widthSamples)
     : flags.samples;
-  const parts = flags.order !== "auto" && flags.recover === "none"
-    ? { learn: blockSet, aside: null }
-    : await judged(blockSet, () =>
-      calibrationSet(
-        samplesAside(samples, taken, flags.samples, flags.seed),
-        tokenizer,
-        flags.seqLen,
-        "text kept aside",
-      ));
+  /** Up to `count` samples that nothing else was drawn for, behind the first `skipped` of them. */
+  const further = (skipped: number, count: number, what: string) =>
+    calibrationSet(
+      samplesAside(samples, taken + skipped, count, flags.seed),
+      tokenizer,
+      flags.seqLen,
+      what,
+    ).catch(tooShort);
+  const needsAside = flags.order === "auto" || flags.recover !== "none";
+  const parts = needsAside
+    ? await judged(blockSet, await further(0, flags.samples, "text kept aside"))
+    : { learn: blockSet, aside: null };
+  const more = flags.recover === "none"
+    ? null
+    : await further(flags.samples, FIT_SAMPLES * flags.samples, "text to fit on");
   return {
     block: blockSet,
     ...parts,
+    fit: more ? await joined(parts.learn, more) : parts.learn,
     width: await set(width, `calibration text ${widthFile}`),
     heldOut: await set(heldOut, `held-out text ${heldOutFile}`),
     drawn: { block: block.length, width: width.length },
   };
 }
 
-/**
- * What to learn from and what to judge by: samples that were not drawn, or a part of the set where the file has no more.
- */
+/** What to learn from and what to judge by: further samples, or a part of the set where the file has no more. */
 async function judged(
   block: CalibrationSet,
-  notDrawn: () => Promise<CalibrationSet>,
+  further: CalibrationSet | null,
 ): Promise<Pick<RunTexts, "learn" | "aside">> {
-  const fresh = await notDrawn().catch((error) => {
-    if (error instanceof CalibrationError) return null;
-    throw error;
-  });
-  if (fresh && isEnoughAside(fresh)) return { learn: block, aside: fresh };
+  if (further && isEnoughAside(further)) return { learn: block, aside: further };
   return await keepAside(block) ?? { learn: block, aside: null };
+}
+
+/** A text that is shorter than a sequence is none. */
+function tooShort(error: unknown): null {
+  if (error instanceof CalibrationError) return null;
+  throw error;
 }

@@ -32,13 +32,13 @@ export async function recover(
   if (!parts) return null;
   // What stays comes first in every block, in the order in which it will be written.
   decoder.weights.rearrange(orderOfPlan(plan, decoder.weights.order));
-  const { learn } = texts;
-  const most = Math.max(1, Math.floor(REPAIR_TOKENS / learn.length));
+  const { fit } = texts;
+  const most = Math.max(1, Math.floor(REPAIR_TOKENS / fit.length));
   const events = repair({
     decoder,
     layers,
     steps: frontier.length,
-    learn: { ...learn, sequences: learn.sequences.slice(0, most) },
+    learn: { ...fit, sequences: fit.sequences.slice(0, most) },
     choose: parts.learn,
     verdict: parts.aside,
     batchTokens,

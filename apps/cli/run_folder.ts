@@ -210,6 +210,7 @@ function checkSameSettings(before: RunSettings, now: RunSettings, path: string) 
       .map(([flag, value]): [string, unknown] => [`the setting ${flag}`, value]),
     // Whether some is kept aside depends on settings, which say more.
     ["the calibration text kept aside", s.asideDigest ?? null],
+    ["the calibration text to fit on", s.fitDigest ?? null],
   ];
   const current = new Map(facts(now));
   const extended = now.flags.ratio > before.flags.ratio;

@@ -11,6 +11,8 @@ export interface RunSettings {
   readonly heldOutDigest?: string;
   /** Of the calibration text that is kept aside from the search, where there is some. */
   readonly asideDigest?: string;
+  /** Of the text that repairs are fitted on, where there are repairs. */
+  readonly fitDigest?: string;
   /** Engine that scored, e.g. "cpu". */
   readonly backend: string;
   /** Command-line settings, with defaults filled in. */

@@ -146,6 +146,12 @@ export async function calibrationSet(
   return { sequences, length, ignoredLabel, digest: await digest(sequences, ignoredLabel) };
 }
 
+/** Two sets of equally long sequences as one. */
+export async function joined(a: CalibrationSet, b: CalibrationSet): Promise<CalibrationSet> {
+  const sequences = [...a.sequences, ...b.sequences];
+  return { ...a, sequences, digest: await digest(sequences, a.ignoredLabel) };
+}
+
 /** Whether a set is enough to judge by. */
 export function isEnoughAside({ sequences }: CalibrationSet): boolean {
   return sequences.length >= FEWEST_ASIDE;

@@ -223,6 +223,7 @@ async function prune(run: Run): Promise<Finish | null> {
     calibrationDigest: { block: texts.block.digest, width: texts.width.digest },
     ...(flags.heldOut !== null && { heldOutDigest: texts.heldOut.digest }),
     ...(texts.aside && { asideDigest: texts.aside.digest }),
+    ...(flags.recover !== "none" && { fitDigest: texts.fit.digest }),
     backend: backend.description.name,
     flags,
   };
