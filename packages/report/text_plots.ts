@@ -53,17 +53,25 @@ export function passagesPlot(
   return drawPlot({ ...options, spec });
 }
 
+/** Kinds of tokens that are fewer than this share say little. */
+const RARE = 0.01;
+
+export function isRare(count: number, tokens: TextDamage["tokens"]): boolean {
+  return count < RARE * tokens.reduce((sum, kind) => sum + kind.count, 0);
+}
+
 /** Change of the loss by kind of token, as bars. */
 export function tokensPlot(tokens: TextDamage["tokens"], options: TextPlotOptions): Promise<Html> {
   const values = tokens
-    .map(({ kind, dense, pruned }) => ({ kind, change: pruned - dense }))
+    .map(({ kind, count, dense, pruned }) => ({ kind, count, change: pruned - dense }))
     .filter(({ change }) => Number.isFinite(change))
     .sort((a, b) => b.change - a.change)
-    .map(({ kind, change }) => ({
+    .map(({ kind, count, change }) => ({
       kind,
       change,
       end: Math.max(change, 0),
-      label: signed(change),
+      label: isRare(count, tokens) ? `${signed(change)}, ${count} only` : signed(change),
+      fill: isRare(count, tokens) ? "var(--bar)" : "var(--accent)",
     }));
   const most = Math.max(0.01, ...values.map(({ change }) => change));
   const least = Math.min(0, ...values.map(({ change }) => change));
@@ -77,7 +85,7 @@ export function tokensPlot(tokens: TextDamage["tokens"], options: TextPlotOption
   const x = {
     type: "quantitative",
     title: "change of the loss, nats per token",
-    scale: { domain: [least, most], nice: false, range: [0, 140] },
+    scale: { domain: [least, most], nice: false, range: [0, 128] },
     axis: { tickCount: 4 },
   };
   const spec = {
@@ -87,8 +95,12 @@ export function tokensPlot(tokens: TextDamage["tokens"], options: TextPlotOption
     data: { values },
     layer: [
       {
-        mark: { type: "bar", color: "var(--accent)", height: { band: 0.7 } },
-        encoding: { x: { ...x, field: "change" }, y },
+        mark: { type: "bar", height: { band: 0.7 } },
+        encoding: {
+          x: { ...x, field: "change" },
+          y,
+          fill: { field: "fill", type: "nominal", scale: null },
+        },
       },
       {
         mark: { type: "text", align: "left", baseline: "middle", dx: 4, fontSize: 10 },

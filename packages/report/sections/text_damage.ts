@@ -4,12 +4,10 @@ import { html } from "../html.ts";
 import type { ReportRun } from "../report_run.ts";
 import type { Section } from "../section.ts";
 import { folded, table } from "../table.ts";
-import { passagesPlot, tokensPlot } from "../text_plots.ts";
+import { isRare, passagesPlot, tokensPlot } from "../text_plots.ts";
 
 /** Passages that are shown. */
 const SHOWN = 3;
-/** Kinds of tokens that are fewer than this share say little. */
-const RARE = 0.01;
 
 /** Which kinds of text suffered most, and where. Null in records of earlier versions. */
 export async function textDamageSection({ record }: ReportRun): Promise<Section | null> {
@@ -19,9 +17,8 @@ export async function textDamageSection({ record }: ReportRun): Promise<Section 
   const calibration = { name: "calibration", file: flags.calibration, damage: damage.calibration };
   const texts = [heldOut, calibration];
   const kinds = [...damage.heldOut.tokens].sort((a, b) => changeOf(b) - changeOf(a));
-  const all = kinds.reduce((sum, { count }) => sum + count, 0);
   const worstKind = kinds.find((kind) =>
-    kind.kind !== "other" && kind.count >= RARE * all && Number.isFinite(changeOf(kind))
+    kind.kind !== "other" && !isRare(kind.count, kinds) && Number.isFinite(changeOf(kind))
   );
   const passages = await passagesPlot(texts, {
     id: "passages",
