@@ -7,8 +7,11 @@ import { benchEstimate } from "./bench_estimate.ts";
 import { benchFast } from "./bench_fast.ts";
 import { benchForward } from "./bench_forward.ts";
 import { benchGrowth } from "./bench_growth.ts";
+import { benchParity } from "./bench_parity.ts";
 import { benchSearch, type SearchCase } from "./bench_search.ts";
+import { benchTasks } from "./bench_tasks.ts";
 import { benchTechniques } from "./bench_techniques.ts";
+import { benchWikitext } from "./bench_wikitext.ts";
 import { DEMO } from "./harness.ts";
 
 const USAGE = `usage: deno task bench NAME [options]
@@ -19,13 +22,18 @@ const USAGE = `usage: deno task bench NAME [options]
   techniques   each technique of the fast search alone
   growth       cost against layers, width, calibration tokens and ratio
   estimate     what large models would take, on paper (--gflops, --fast-factor)
+  parity       lopper evaluate against lm-evaluation-harness, request by request (--python, --data)
+  tasks        requests per second on HellaSwag, and of lm-evaluation-harness (--python, --data)
+  wikitext     perplexity of WikiText-2 under SmolLM2, and by PyTorch (--python, --data)
 
   --smollm2 DIR     measure SmolLM2-135M (convert_smollm2.py writes it) instead of the embedded model
   --rounds N        rounds of each variant, or seeds of each technique (default: 3)
   --python FILE     a Python with what requirements.txt names
   --published FILE  a script: FILE CODE MODEL TEXTS.json OUT.json [flags of the published search]
   --code DIR        the published run_multipruner.py and utils.py
-  --work DIR        where "fast" keeps its runs (default: lopper-bench-fast)`;
+  --work DIR        where "fast" keeps its runs (default: lopper-bench-fast)
+  --data DIR        folder of the tasks' data sets (scripts/oracles/harness_tasks.py names the files)
+  --limit N         requests of each task for parity, questions for tasks (default: 200)`;
 
 /** Whole searches of the embedded model, and a few steps of every stage of a larger one. */
 const DEMO_CASE: SearchCase = {
@@ -72,6 +80,8 @@ const { values: flags, positionals: [name] } = parseArgs({
     work: { type: "string", default: "lopper-bench-fast" },
     gflops: { type: "string" },
     "fast-factor": { type: "string" },
+    data: { type: "string" },
+    limit: { type: "string", default: "200" },
   },
 });
 const { smollm2, python, published: script, code } = flags;
@@ -110,6 +120,29 @@ switch (name) {
       laptopGflops: Number(flags.gflops),
       fastFactor: Number(flags["fast-factor"]),
     });
+    break;
+  case "parity": {
+    if (!python || !flags.data) throw new Error("parity needs --python and --data");
+    const models = [{ name: "embedded", folder: DEMO }];
+    if (smollm2) models.push({ name: "SmolLM2-135M", folder: smollm2 });
+    await benchParity({ models, python, data: flags.data, requests: Number(flags.limit) });
+    break;
+  }
+  case "tasks":
+    if (!python || !flags.data) throw new Error("tasks needs --python and --data");
+    await benchTasks({
+      name: smollm2 ? "smollm2" : "demo",
+      model: smollm2 ?? DEMO,
+      task: "hellaswag",
+      file: `${flags.data}/hellaswag/hellaswag_val_raw_sample.jsonl.gz`,
+      questions: Number(flags.limit),
+      rounds,
+      python,
+    });
+    break;
+  case "wikitext":
+    if (!python || !flags.data) throw new Error("wikitext needs --python and --data");
+    await benchWikitext({ python, data: flags.data });
     break;
   default:
     console.error(USAGE);
