@@ -1,7 +1,13 @@
-import { EvaluationError } from "@lopper/core";
-import { DATA_SETS, dataFiles, readRows } from "@lopper/evaluation";
-import { FileSource, listFilesDeep } from "@lopper/model-io/files";
+import { EvaluationError, HubError } from "@lopper/core";
+import { DATA_SETS, dataFiles, MAX_DATA_BYTES, readRows } from "@lopper/evaluation";
+import {
+  cachedSnapshots,
+  downloadDataSet,
+  FileSource,
+  listFilesDeep,
+} from "@lopper/model-io/files";
 import { join } from "node:path";
+import type { UserHub } from "./hub.ts";
 
 /** Rows of a data set, and where they were. */
 export interface FoundRows {
@@ -13,26 +19,58 @@ export interface FoundRows {
 export interface DataOptions {
   /** Folder of data sets that the user named. */
   readonly data: string | null;
+  readonly hub: UserHub;
+  /** Hears of the bytes of a download. */
+  readonly onDownload: (what: string, done: number, total: number) => void;
 }
 
 /**
- * The rows of a data set.
+ * The rows of a data set: from the folder that the user named, else from the cache of Hugging Face, else from the hub.
  * @throws {EvaluationError} when it is nowhere, saying where it was looked for and what to fetch.
  */
-export async function dataRows(name: string, { data }: DataOptions): Promise<FoundRows> {
+export async function dataRows(name: string, options: DataOptions): Promise<FoundRows> {
+  const { data, hub: { cache, hub }, onDownload } = options;
   const set = DATA_SETS[name];
-  if (data !== null) {
-    const folders = [...set.folders, set.repository, set.repository.split("/")[1]];
-    for (const folder of new Set(folders)) {
-      const found = dataFiles(set, await listFilesDeep(join(data, folder)));
-      if (found.length > 0) return await read(found.map((path) => join(data, folder, path)));
-    }
+  for await (const folder of localFolders(name, options)) {
+    const found = dataFiles(set, await listFilesDeep(folder));
+    if (found.length > 0) return await read(found.map((path) => join(folder, path)));
   }
-  throw new EvaluationError(
-    `the data set of ${name} (${set.repository} on the hub: ${set.part}) is not ${
-      data === null ? "here; name a folder that has it with --data" : `in ${data}`
-    }`,
-  );
+  const places = [
+    ...data === null ? [] : [`in ${data}`],
+    `in the cache of Hugging Face (${cache})`,
+  ];
+  const missing = (why: string, cause?: Error) =>
+    new EvaluationError(
+      `the data set of ${name} (${set.repository} on the hub: ${set.part}) is not ${
+        places.join(" or ")
+      }, and ${why}; --data names a folder that has it`,
+      { cause },
+    );
+  if (hub === null) throw missing("nothing is to be downloaded (--offline)");
+  try {
+    const { folder, files } = await downloadDataSet(
+      hub,
+      set.repository,
+      (paths) => dataFiles(set, paths),
+      {
+        maxBytes: MAX_DATA_BYTES,
+        onProgress: (done, total) => onDownload(`downloading ${name}`, done, total),
+      },
+    );
+    return await read(files.map((path) => join(folder, path)));
+  } catch (error) {
+    if (!(error instanceof HubError)) throw error;
+    throw missing(error.message, error);
+  }
+}
+
+async function* localFolders(name: string, { data, hub: { cache } }: DataOptions) {
+  const { folders, repository } = DATA_SETS[name];
+  if (data !== null) {
+    const names = [...folders, repository, repository.split("/")[1]];
+    for (const folder of new Set(names)) yield join(data, folder);
+  }
+  yield* await cachedSnapshots(cache, repository);
 }
 
 async function read(files: readonly string[]): Promise<FoundRows> {

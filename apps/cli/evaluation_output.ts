@@ -1,5 +1,5 @@
 import { type Metric, type MetricName, PAPER_TASKS } from "@lopper/evaluation";
-import type { ModelEvaluation, TaskEvaluation } from "./commands/evaluate.ts";
+import type { ModelEvaluation, TaskEvaluation } from "./evaluate_model.ts";
 import { formatCount, formatPerplexity, table } from "./format.ts";
 
 /** A column for each model, a row for each figure. */
@@ -31,7 +31,7 @@ export function describeEvaluation(models: readonly ModelEvaluation[]): string {
 }
 
 /** Shares in per cent. */
-function formatMetric(name: MetricName, { value, stderr }: Metric): string {
+export function formatMetric(name: MetricName, { value, stderr }: Metric): string {
   const [text, error] = name === "perplexity"
     ? [formatPerplexity(value), stderr?.toFixed(2)]
     : [(100 * value).toFixed(2), stderr === null ? undefined : (100 * stderr).toFixed(2)];
@@ -48,7 +48,7 @@ function paperAverage(tasks: readonly TaskEvaluation[]): number | null {
   return values.reduce<number>((sum, value) => sum + value!, 0) / values.length;
 }
 
-function notes(models: readonly ModelEvaluation[]): readonly string[] {
+export function notes(models: readonly ModelEvaluation[]): readonly string[] {
   const [{ texts, tasks }] = models;
   const lines: string[] = [];
   if (texts.length > 0) {

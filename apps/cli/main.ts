@@ -1,9 +1,11 @@
 import { LopperError, UsageError, VERSION } from "@lopper/core";
 import { Command, CommanderError } from "commander";
+import { compareCommand } from "./commands/compare.ts";
 import { evaluateCommand } from "./commands/evaluate.ts";
 import { exportCommand } from "./commands/export.ts";
 import { generateCommand } from "./commands/generate.ts";
 import { inspectCommand } from "./commands/inspect.ts";
+import { measureSpeedCommand } from "./commands/measure_speed.ts";
 import { pruneCommand } from "./commands/prune.ts";
 import { reportCommand } from "./commands/report.ts";
 import { Interrupted } from "./interrupt.ts";
@@ -19,6 +21,7 @@ async function main(args: readonly string[]): Promise<number> {
     const build of [
       pruneCommand,
       evaluateCommand,
+      compareCommand,
       inspectCommand,
       generateCommand,
       exportCommand,
@@ -27,6 +30,7 @@ async function main(args: readonly string[]): Promise<number> {
   ) {
     program.addCommand(build().exitOverride());
   }
+  program.addCommand(measureSpeedCommand().exitOverride(), { hidden: true });
   try {
     await program.parseAsync([...args], { from: "user" });
     return 0;

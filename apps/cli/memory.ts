@@ -112,7 +112,7 @@ export function planMemory(needs: MemoryNeeds, budget: number): MemoryPlan {
 }
 
 /** What takes memory, and how many bytes. */
-type MemoryPart = readonly [what: string, bytes: number];
+export type MemoryPart = readonly [what: string, bytes: number];
 
 /** What must be there for `tokens` tokens, sequences of `length` each, to run through a model. */
 function partsOfRun(
@@ -155,17 +155,21 @@ function tooLittle(
 
 /**
  * Bytes that weights may take which are half precision in the checkpoint and float32 in memory, for an evaluation with a
- * budget for all.
+ * budget for all; `beside` is what else needs to be in memory.
  * @throws {InsufficientMemoryError} with the figures, when the least does not fit.
  */
 export function expandedWithin(
   model: Model,
   backend: BackendDescription,
-  run: { readonly tokens: number; readonly length: number },
+  run: {
+    readonly tokens: number;
+    readonly length: number;
+    readonly beside?: readonly MemoryPart[];
+  },
   budget: number,
 ): number {
   const weights = weightMemory(model);
-  const parts = partsOfRun(model.spec, weights, backend, run);
+  const parts = [...partsOfRun(model.spec, weights, backend, run), ...run.beside ?? []];
   const least = sumOf(parts);
   if (least > budget) {
     throw tooLittle("this evaluation", parts, budget, "shorter windows with --seq-len");

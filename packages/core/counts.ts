@@ -87,3 +87,13 @@ export function headCostInBlocks(spec: ModelSpec, seqLen: number): number {
   }
   return blocks === 0 ? 1 : spec.vocabSize * spec.hiddenSize / (macs / blocks);
 }
+
+/** Multiply-accumulates per token of a whole model, LM head included, in a causal sequence of `seqLen` tokens. */
+export function modelMacs(spec: ModelSpec, seqLen: number): number {
+  const blocks = spec.layers.reduce(
+    (sum, layer) =>
+      sum + blockMacs(spec, layer, "attention", seqLen) + blockMacs(spec, layer, "mlp", seqLen),
+    0,
+  );
+  return blocks + spec.vocabSize * spec.hiddenSize;
+}

@@ -64,6 +64,16 @@ export class CalibrationError extends LopperError {}
 /** A task, data set or text that cannot be evaluated on. */
 export class EvaluationError extends LopperError {}
 
+/** The hub cannot be reached, refuses, or has something else than was looked for. */
+export class HubError extends LopperError {
+  /** HTTP status of its answer, or null without one. */
+  readonly status: number | null;
+  constructor(message: string, status: number | null = null, options?: ErrorOptions) {
+    super(message, options);
+    this.status = status;
+  }
+}
+
 /** A ratio that pruning cannot reach with the given settings. `reachable` is in per cent of the dense parameters. */
 export class UnreachableTargetError extends LopperError {
   readonly target: number;

@@ -98,11 +98,21 @@ function arc(part: "ARC-Easy" | "ARC-Challenge"): DataSet {
   };
 }
 
-/** The files of a data set among paths (with slashes) within its folder, in order; none where nothing fits. */
+/**
+ * The files of a data set among paths (with slashes) within its folder, in order; none where nothing fits, or where parts
+ * of what fits are missing.
+ */
 export function dataFiles({ files }: DataSet, paths: readonly string[]): readonly string[] {
   for (const pattern of files) {
     const found = paths.filter((path) => pattern.test(path));
-    if (found.length > 0) return found.sort();
+    const whole = found.every((path) => (partsOf(path) ?? found.length) === found.length);
+    if (found.length > 0 && whole) return found.sort();
   }
   return [];
+}
+
+/** How many files there are by the name of one, `…-00000-of-00002.parquet`; null where it does not say. */
+function partsOf(path: string): number | null {
+  const [, count] = /-of-(\d+)\.parquet$/.exec(path) ?? [];
+  return count === undefined ? null : Number(count);
 }

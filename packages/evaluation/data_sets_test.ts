@@ -26,6 +26,11 @@ Deno.test("data sets: the evaluated split is found, in the hub's layouts and as 
     "main/test-00000-of-00002.parquet",
     "main/test-00001-of-00002.parquet",
   ]);
+  assert.deepEqual(found("openbookqa", shards.slice(1)), [], "a part of the parts is no data set");
+  assert.deepEqual(found("piqa", [0, 1].map((n) => `plain_text/validation/000${n}.parquet`)), [
+    "plain_text/validation/0000.parquet",
+    "plain_text/validation/0001.parquet",
+  ]);
   assert.deepEqual(found("winogrande", ["dev.jsonl.gz", "train_xl.jsonl"]), ["dev.jsonl.gz"]);
   assert.deepEqual(
     found("lambada_openai", ["data/lambada_test.jsonl", "data/lambada_test_de.jsonl"]),

@@ -2,6 +2,7 @@ export * from "./data_sets.ts";
 export * from "./encode.ts";
 export * from "./evaluate_task.ts";
 export * from "./metrics.ts";
+export * from "./paired.ts";
 export * from "./perplexity.ts";
 export * from "./prefix_tree.ts";
 export * from "./request_scorer.ts";

@@ -4,7 +4,7 @@ import { parquetMetadataAsync, parquetReadObjects } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
 
 /** The largest evaluation set here has 12 MB; what is far larger is another data set. */
-const MAX_BYTES = 2 ** 28;
+export const MAX_DATA_BYTES = 2 ** 28;
 
 /**
  * The rows of a data file: of Parquet, or of JSON with a row a line, which may be compressed by gzip; a text without a
@@ -89,9 +89,9 @@ function lineRows(text: string): readonly unknown[] {
 }
 
 function checkSize(bytes: number, name: string) {
-  if (bytes <= MAX_BYTES) return;
+  if (bytes <= MAX_DATA_BYTES) return;
   throw new EvaluationError(
-    `${name}: it has ${bytes} bytes or more and an evaluation set ${MAX_BYTES} at most`,
+    `${name}: it has ${bytes} bytes or more and an evaluation set ${MAX_DATA_BYTES} at most`,
   );
 }
 

@@ -1,5 +1,5 @@
 """Writes tests/fixtures/parquet: the same samples with every compression that data sets come with, and files that are
-no calibration text.
+no calibration text; `lines` is as the hub has WikiText.
 
 Usage: python scripts/oracles/make_parquet_samples.py     (needs pyarrow 26.0.1)
 """
@@ -15,6 +15,8 @@ samples = ["one", "two\nlines", "", None, "Ünïcödé — 漢字 🙂", *[f"sam
 table = pa.table({"id": list(range(len(samples))), "text": samples, "label": [0.5] * len(samples)})
 for compression in ("none", "snappy", "gzip", "zstd", "brotli"):
     pq.write_table(table, out / f"{compression}.parquet", compression=compression, row_group_size=16)
+lines = ["", " = Title = \n", "", *[f" The {i}th day was like the day before . \n" for i in range(20)]]
+pq.write_table(pa.table({"text": lines}), out / "lines.parquet")
 pq.write_table(pa.table({"body": ["a"], "id": [1]}), out / "no_column.parquet")
 pq.write_table(pa.table({"text": [1, 2]}), out / "numbers.parquet")
 (out / "expected.json").write_text(

@@ -3,7 +3,19 @@ import { fileURLToPath } from "node:url";
 const ROOT = new URL("../../", import.meta.url);
 const MAIN = fileURLToPath(new URL("apps/cli/main.ts", ROOT));
 /** The permissions of the tasks in deno.json: a command that needs more must fail here, too. */
-const PERMISSIONS = ["read", "write", "ffi", "env", "sys"].map((p) => `--allow-${p}`);
+const PERMISSIONS = ["read", "write", "ffi", "env", "sys"];
+const MORE_PERMISSIONS: Readonly<Record<string, readonly string[]>> = {
+  evaluate: ["net"],
+  compare: ["net", "run"],
+};
+/** No test reaches the real hub, or finds what a developer's cache has. */
+const NO_HUB = {
+  HF_ENDPOINT: "http://127.0.0.1:9",
+  HF_HOME: "/nonexistent",
+  HF_HUB_CACHE: "",
+  HF_TOKEN: "",
+  HF_HUB_OFFLINE: "",
+};
 
 export interface Finished {
   readonly code: number;
@@ -12,20 +24,29 @@ export interface Finished {
 }
 
 /** Starts the command line as a process of its own. */
-export function startLopper(args: readonly string[], cwd = "."): Deno.ChildProcess {
+export function startLopper(
+  args: readonly string[],
+  cwd = ".",
+  env: Readonly<Record<string, string>> = {},
+): Deno.ChildProcess {
+  const allowed = [...PERMISSIONS, ...MORE_PERMISSIONS[args[0]] ?? []].map((p) => `--allow-${p}`);
   return new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "--cached-only", ...PERMISSIONS, MAIN, ...args],
+    args: ["run", "--quiet", "--cached-only", ...allowed, MAIN, ...args],
     cwd,
     // Where the user stands is the folder of the process, whoever started the tests.
-    env: { INIT_CWD: Deno.realPathSync(cwd), NO_COLOR: "1" },
+    env: { INIT_CWD: Deno.realPathSync(cwd), NO_COLOR: "1", ...NO_HUB, ...env },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
   }).spawn();
 }
 
-export async function runLopper(args: readonly string[], cwd = "."): Promise<Finished> {
-  const { code, stdout, stderr } = await startLopper(args, cwd).output();
+export async function runLopper(
+  args: readonly string[],
+  cwd = ".",
+  env: Readonly<Record<string, string>> = {},
+): Promise<Finished> {
+  const { code, stdout, stderr } = await startLopper(args, cwd, env).output();
   const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   return { code, stdout: decode(stdout), stderr: decode(stderr) };
 }

@@ -3,5 +3,7 @@ export * from "./append_file.ts";
 export * from "./file_folder.ts";
 export * from "./file_sink.ts";
 export * from "./file_source.ts";
+export * from "./hub_cache.ts";
+export * from "./hub_data_set.ts";
 export * from "./list_files.ts";
 export * from "./write_text_file.ts";

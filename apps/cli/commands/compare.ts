@@ -1,0 +1,207 @@
+import { modelMacs, UsageError, VERSION } from "@lopper/core";
+import { HELD_OUT_TEXT } from "@lopper/demo-model";
+import type { Model } from "@lopper/model-io";
+import { writeTextFileAtomically } from "@lopper/model-io/files";
+import { Command } from "commander";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describeComparison } from "../compare_output.ts";
+import {
+  againstFirst,
+  type ComparedModel,
+  type Comparison,
+  type ModelFindings,
+  type ModelSize,
+} from "../comparison.ts";
+import { checkModels, evaluateModel, withOpenModel } from "../evaluate_model.ts";
+import { EvaluationLog } from "../evaluation_log.ts";
+import {
+  addEvaluationOptions,
+  type EvaluationFlags,
+  OWN_TASKS_HELP,
+  readUserMeasures,
+} from "../evaluation_options.ts";
+import type { Measures } from "../evaluation_tasks.ts";
+import { logitsMemory, passageLogits } from "../held_out_logits.ts";
+import { interruptible, type Interruption } from "../interrupt.ts";
+import { type ModelSpeed, modelSpeed } from "../model_speed.ts";
+import { openUserModel } from "../open_model.ts";
+import { userPath } from "../paths.ts";
+import { openReporter, type Reporter } from "../reporter.ts";
+import { readWholeText } from "../text_files.ts";
+
+/** Tokens of the prompt whose speed is measured, if the models take so many, and tokens after it. */
+const PROMPT_TOKENS = 512;
+const DECODE_TOKENS = 32;
+
+interface Options extends EvaluationFlags {
+  speed: boolean;
+}
+
+export function compareCommand(): Command {
+  const command = new Command("compare")
+    .description(
+      "Put models side by side: size, speed and memory on this machine, perplexity, tasks, and how far each predicts " +
+        "from the first, the dense one.",
+    )
+    .argument(
+      "<MODEL...>",
+      'two or more: folders in Hugging Face layout, GGUF or ONNX files, or "demo" for the embedded model; the first is what ' +
+        "the others are compared with",
+    );
+  return addEvaluationOptions(command, {
+    perplexity: "; predictions are compared on the first one (default: the beginning of Moby Dick)",
+    out:
+      "folder for the scores, as evaluate keeps them, and for comparison.json; a stopped comparison goes on",
+  })
+    .option(
+      "--no-speed",
+      "leave out speed and memory, for which each model runs in a process of its own",
+    )
+    .addHelpText(
+      "after",
+      "\nExamples:\n  lopper compare demo lopper-demo-pruned\n" +
+        "  lopper compare ./smollm2 ./smol-10 ./smol-20 --tasks paper --data ./datasets --limit 200 --out ./scores\n" +
+        "  lopper compare model.gguf ./pruned --perplexity my_text.txt --no-speed --json\n" +
+        OWN_TASKS_HELP,
+    )
+    .action(run);
+}
+
+async function run(paths: readonly string[], options: Options) {
+  if (paths.length < 2) {
+    throw new UsageError(
+      "compare needs two models at least; the first is what others are compared with",
+    );
+  }
+  const reporter = openReporter(options.json);
+  const measures = await readComparedMeasures(options, reporter);
+  await checkModels(paths);
+  const out = options.out === undefined ? null : userPath(options.out);
+  if (out !== null) await Deno.mkdir(out, { recursive: true });
+  const log = out === null
+    ? EvaluationLog.none()
+    : await EvaluationLog.open(join(out, "scores.jsonl"));
+  try {
+    const comparison = await interruptible((interruption) =>
+      compare(paths, { options, measures, log, reporter, interruption })
+    );
+    if (out !== null) {
+      await writeTextFileAtomically(
+        join(out, "comparison.json"),
+        JSON.stringify(comparison, null, 2) + "\n",
+      );
+    }
+    reporter.result({ ...comparison }, describeComparison(comparison));
+  } finally {
+    reporter.stop();
+    log.close();
+  }
+}
+
+/** What the user asked for; a text is there always, since predictions are compared on one. */
+async function readComparedMeasures(
+  options: Options,
+  reporter: Reporter,
+): Promise<Measures> {
+  const nothing = options.tasks.trim() === "" && options.perplexity.length === 0;
+  const asked = nothing ? { texts: [], tasks: [] } : await readUserMeasures(options, reporter);
+  if (asked.texts.length > 0) return asked;
+  const text = await readWholeText(fileURLToPath(HELD_OUT_TEXT));
+  return { ...asked, texts: [{ name: "Moby Dick", text }] };
+}
+
+interface Run {
+  readonly options: Options;
+  readonly measures: Measures;
+  readonly log: EvaluationLog;
+  readonly reporter: Reporter;
+  readonly interruption: Interruption;
+}
+
+async function compare(paths: readonly string[], run: Run): Promise<Comparison> {
+  const { options, measures, log, reporter, interruption } = run;
+  const promptTokens = await promptLength(paths);
+  // Before anything else is in memory or keeps the machine busy.
+  const speeds = options.speed ? await measureSpeeds(paths, promptTokens, run) : null;
+  const hint = options.out === undefined
+    ? "stopped; nothing is kept without --out"
+    : "stopped; what was scored is kept, the same command goes on";
+  const check = () => interruption(hint);
+  const models: ComparedModel[] = [];
+  let first: ModelFindings | null = null;
+  for (const [i, path] of paths.entries()) {
+    const beside = (model: Model) => [logitsMemory(model)];
+    const { size, ...found } = await withOpenModel(
+      { path, log, options, reporter, check, beside },
+      async (open): Promise<ModelFindings & { readonly size: ModelSize }> => ({
+        measured: await evaluateModel(open, measures),
+        predictions: await passageLogits(open, measures.texts[0]),
+        size: {
+          bytes: open.model.weightBytes,
+          macsPerToken: modelMacs(open.model.spec, promptTokens),
+        },
+      }),
+    );
+    models.push({
+      ...found.measured.evaluation,
+      ...size,
+      speed: speeds?.[i] ?? null,
+      againstFirst: first && againstFirst(first, found),
+    });
+    first ??= found;
+  }
+  return {
+    kind: "lopper-comparison",
+    schema: 1,
+    version: VERSION,
+    promptTokens,
+    decodeTokens: DECODE_TOKENS,
+    models: withOwnNames(models, paths),
+  };
+}
+
+/** Tokens of a prompt that all models take, with those that follow it. */
+async function promptLength(paths: readonly string[]): Promise<number> {
+  let length = PROMPT_TOKENS;
+  for (const path of paths) {
+    const { model } = await openUserModel(path);
+    const { maxPositions, slidingWindow } = model.spec;
+    model.close();
+    length = Math.min(length, Math.min(maxPositions, slidingWindow ?? Infinity) - DECODE_TOKENS);
+  }
+  return Math.max(1, length);
+}
+
+async function measureSpeeds(
+  paths: readonly string[],
+  promptTokens: number,
+  { options, reporter, interruption }: Run,
+): Promise<readonly ModelSpeed[]> {
+  const speeds: ModelSpeed[] = [];
+  for (const path of paths) {
+    const { backend, threads, memory } = options;
+    const settings = { promptTokens, decodeTokens: DECODE_TOKENS, backend, threads, memory };
+    const onProgress = (done: number, total: number) =>
+      reporter.progress(`${path}, speed`, done, total);
+    try {
+      speeds.push(await modelSpeed(path, { ...settings, onProgress }));
+    } finally {
+      reporter.stop();
+      // Ctrl-C reaches the other process, too; that is not why it failed.
+      interruption("stopped; nothing was measured yet");
+    }
+  }
+  return speeds;
+}
+
+/** Models of the same title are told apart by the paths that the user gave. */
+function withOwnNames(
+  models: readonly ComparedModel[],
+  paths: readonly string[],
+): readonly ComparedModel[] {
+  const titles = new Set(models.map(({ model }) => model));
+  return titles.size === models.length
+    ? models
+    : models.map((model, i) => ({ ...model, model: paths[i] }));
+}

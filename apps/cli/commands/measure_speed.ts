@@ -1,0 +1,60 @@
+import { UsageError } from "@lopper/core";
+import { Decoder, LaidOutWeights, measureSpeed, sourceOrder } from "@lopper/runtime";
+import { Command } from "commander";
+import { expandedWithin, memoryBudget } from "../memory.ts";
+import { openUserBackend } from "../open_backend.ts";
+import { openUserModel } from "../open_model.ts";
+import { wholeNumber } from "../options.ts";
+import { peakResidentBytes } from "../peak_memory.ts";
+import { openReporter } from "../reporter.ts";
+
+interface Options {
+  prompt: number;
+  decode: number;
+  repeats: number;
+  memory?: string;
+  backend: string;
+  threads?: number;
+}
+
+/**
+ * What `compare` runs in a process of its own, so that nothing but the model is in its memory. It prints lines of JSON and
+ * is in no list of commands.
+ */
+export function measureSpeedCommand(): Command {
+  return new Command("measure-speed")
+    .argument("MODEL")
+    .requiredOption("--prompt <n>", "tokens of the prompt", wholeNumber(1))
+    .requiredOption("--decode <n>", "tokens after it", wholeNumber(1))
+    .requiredOption("--repeats <n>", "times", wholeNumber(1))
+    .requiredOption("--backend <name>")
+    .option("--memory <size>")
+    .option("--threads <n>", "", wholeNumber(1))
+    .action(run);
+}
+
+async function run(path: string, options: Options) {
+  const { prompt, decode, repeats } = options;
+  const reporter = openReporter(true);
+  const { model } = await openUserModel(path);
+  const { spec } = model;
+  const longest = Math.min(spec.maxPositions, spec.slidingWindow ?? Infinity);
+  if (prompt + decode > longest) {
+    throw new UsageError(
+      `${prompt} and ${decode} tokens are asked for; the model takes ${longest}`,
+    );
+  }
+  const backend = await openUserBackend(options.backend, options.threads, () => {});
+  const budget = memoryBudget(options.memory, Deno.systemMemoryInfo().available);
+  const size = { tokens: prompt + decode, length: prompt + decode };
+  const expandedBytes = expandedWithin(model, backend.description, size, budget);
+  const weights = await LaidOutWeights.load(model, sourceOrder(spec), { expandedBytes });
+  const decoder = new Decoder(backend, weights);
+  const ids = Array.from({ length: prompt }, (_, i) => i % spec.vocabSize);
+  const speed = await measureSpeed(decoder, ids, {
+    decodeTokens: decode,
+    repeats,
+    onProgress: (done, total) => reporter.progress("speed", done, total),
+  });
+  reporter.result({ ...speed, peakResidentBytes: peakResidentBytes() }, "");
+}

@@ -1,0 +1,34 @@
+import { UsageError } from "@lopper/core";
+import { type Hub, hubCacheFolder } from "@lopper/model-io/files";
+import { homedir } from "node:os";
+
+const ENDPOINT = "https://huggingface.co";
+
+/** What the user's environment says of the hub; where it is null, nothing is to be downloaded. */
+export interface UserHub {
+  /** Folder of the cache. */
+  readonly cache: string;
+  readonly hub: Hub | null;
+}
+
+/**
+ * The hub by the variables that all programs of Hugging Face read: HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE, and those of the
+ * cache.
+ * @throws {UsageError} for an address or a token that is none.
+ */
+export function userHub(offline: boolean): UserHub {
+  const variable = (name: string) => Deno.env.get(name) || undefined;
+  const cache = hubCacheFolder(variable, homedir());
+  if (offline || /^(1|true|yes|on)$/i.test(variable("HF_HUB_OFFLINE") ?? "")) {
+    return { cache, hub: null };
+  }
+  const endpoint = variable("HF_ENDPOINT")?.replace(/\/+$/, "") ?? ENDPOINT;
+  if (!/^https?:$/.test(URL.parse(endpoint)?.protocol ?? "")) {
+    throw new UsageError(`HF_ENDPOINT is ${JSON.stringify(endpoint)}; it needs to be an address`);
+  }
+  const token = variable("HF_TOKEN") ?? null;
+  if (token !== null && !token.startsWith("hf_")) {
+    throw new UsageError("HF_TOKEN is no token of the hub; those begin with hf_");
+  }
+  return { cache, hub: { endpoint, token, cache } };
+}
