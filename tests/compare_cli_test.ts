@@ -70,7 +70,7 @@ test("a pruned model beside the dense one, in figures and as a table", async (fo
   const difference = other.tasks[0].metrics.acc.value - dense.tasks[0].metrics.acc.value;
   assert.ok(Math.abs(task.differences.acc.value - difference) < 1e-12);
   assert.equal(predictions.text, "sea.txt");
-  assert.equal(predictions.positions, 1024);
+  assert.equal(predictions.positions, 4 * 64);
   assert.ok(predictions.klDivergence > 1e-3 && predictions.klDivergence < 5);
   assert.ok(predictions.sameTop > 0.3 && predictions.sameTop < 1);
   const record = JSON.parse(await Deno.readTextFile(`${folder}/scores/comparison.json`));
