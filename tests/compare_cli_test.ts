@@ -88,7 +88,7 @@ test("a pruned model beside the dense one, in figures and as a table", async (fo
       /^ {2}own, acc +\d.* ± .*\n +[−+]\d+\.\d\d \(.* to .*\)$/m,
       /^ {2}KL divergence, nats a token +\d\.\d{4}$/m,
       /^ {2}same likeliest token +\d+\.\d %$/m,
-      /after 1024 tokens of sea\.txt/,
+      /after 256 tokens of sea\.txt/,
     ]
   ) assert.match(table, row);
   assert.doesNotMatch(table, /peak memory/);
