@@ -83,7 +83,8 @@ footer { margin-top: 3rem; border-top: 1px solid var(--line); padding-top: 0.75r
     --run-0: #1f5fa8; --run-1: #b34700; --run-2: #1f7a5a; --run-3: #8a2d8f; --run-4: #7d6200; --run-5: #b3123f;
   }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-  body { max-width: none; padding: 0; font-size: 10pt; }
+  html { font-size: 10pt; }
+  body { max-width: none; padding: 0; }
   nav { display: none; }
   h2 { break-after: avoid; margin-top: 1.5rem; }
   figure, tr, .sample, pre { break-inside: avoid; }
