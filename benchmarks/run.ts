@@ -8,6 +8,7 @@ import { benchFast } from "./bench_fast.ts";
 import { benchForward } from "./bench_forward.ts";
 import { benchGrowth } from "./bench_growth.ts";
 import { benchParity } from "./bench_parity.ts";
+import { benchRequantise } from "./bench_requantise.ts";
 import { benchSearch, type SearchCase } from "./bench_search.ts";
 import { benchTasks } from "./bench_tasks.ts";
 import { benchTechniques } from "./bench_techniques.ts";
@@ -21,12 +22,14 @@ const USAGE = `usage: deno task bench NAME [options]
   fast         what fast saves and loses, over three seeds
   techniques   each technique of the fast search alone
   growth       cost against layers, width, calibration tokens and ratio
+  requantise   a quantised source (--gguf), pruned and quantised again
   estimate     what large models would take, on paper (--gflops, --fast-factor)
   parity       lopper evaluate against lm-evaluation-harness, request by request (--python, --data)
   tasks        requests per second on HellaSwag, and of lm-evaluation-harness (--python, --data)
   wikitext     perplexity of WikiText-2 under SmolLM2, and by PyTorch (--python, --data)
 
   --smollm2 DIR     measure SmolLM2-135M (convert_smollm2.py writes it) instead of the embedded model
+  --gguf FILE       a quantised GGUF file
   --rounds N        rounds of each variant, or seeds of each technique (default: 3)
   --python FILE     a Python with what requirements.txt names
   --published FILE  a script: FILE CODE MODEL TEXTS.json OUT.json [flags of the published search]
@@ -78,6 +81,7 @@ const { values: flags, positionals: [name] } = parseArgs({
     published: { type: "string" },
     code: { type: "string" },
     work: { type: "string", default: "lopper-bench-fast" },
+    gguf: { type: "string" },
     gflops: { type: "string" },
     "fast-factor": { type: "string" },
     data: { type: "string" },
@@ -114,6 +118,13 @@ switch (name) {
     break;
   case "growth":
     await benchGrowth();
+    break;
+  case "requantise":
+    if (!flags.gguf) {
+      console.error("requantise needs --gguf FILE");
+      Deno.exit(2);
+    }
+    await benchRequantise(flags.gguf);
     break;
   case "estimate":
     await benchEstimate({
