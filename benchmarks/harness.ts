@@ -123,10 +123,17 @@ export async function save(name: string, data: Record<string, unknown>): Promise
   await Deno.writeTextFile(file, JSON.stringify(report, null, 1) + "\n");
 }
 
+export function markdownTable(
+  head: readonly string[],
+  rows: readonly (readonly unknown[])[],
+): string {
+  const line = (cells: readonly unknown[]) => `| ${cells.join(" | ")} |`;
+  return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
+}
+
 /** Prints a Markdown table. */
 export function printTable(head: readonly string[], rows: readonly (readonly unknown[])[]) {
-  const line = (cells: readonly unknown[]) => `| ${cells.join(" | ")} |`;
-  console.log([line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n"));
+  console.log(markdownTable(head, rows));
 }
 
 /** Samples of the calibration text that Lopper comes with. */

@@ -8,6 +8,7 @@ import { benchFast } from "./bench_fast.ts";
 import { benchForward } from "./bench_forward.ts";
 import { benchGrowth } from "./bench_growth.ts";
 import { benchParity } from "./bench_parity.ts";
+import { benchQuality } from "./bench_quality.ts";
 import { benchRequantise } from "./bench_requantise.ts";
 import { benchSearch, type SearchCase } from "./bench_search.ts";
 import { benchTasks } from "./bench_tasks.ts";
@@ -26,6 +27,7 @@ const USAGE = `usage: deno task bench NAME [options]
   estimate     what large models would take, on paper (--gflops, --fast-factor)
   parity       lopper evaluate against lm-evaluation-harness, request by request (--python, --data)
   tasks        requests per second on HellaSwag, and of lm-evaluation-harness (--python, --data)
+  quality      perplexities and zero-shot tasks of pruned models (--smollm2, --data)
   wikitext     perplexity of WikiText-2 under SmolLM2, and by PyTorch (--python, --data)
 
   --smollm2 DIR     measure SmolLM2-135M (convert_smollm2.py writes it) instead of the embedded model
@@ -34,9 +36,10 @@ const USAGE = `usage: deno task bench NAME [options]
   --python FILE     a Python with what requirements.txt names
   --published FILE  a script: FILE CODE MODEL TEXTS.json OUT.json [flags of the published search]
   --code DIR        the published run_multipruner.py and utils.py
-  --work DIR        where "fast" keeps its runs (default: lopper-bench-fast)
+  --work DIR        where "fast" and "quality" keep their runs (default: lopper-bench)
   --data DIR        folder of the tasks' data sets (scripts/oracles/harness_tasks.py names the files)
-  --limit N         requests of each task for parity, questions for tasks (default: 200)`;
+  --limit N         requests of each task for parity, questions for tasks and quality
+                    (default: 200)`;
 
 /** Whole searches of the embedded model, and a few steps of every stage of a larger one. */
 const DEMO_CASE: SearchCase = {
@@ -70,6 +73,13 @@ const SMOLLM2_WHOLE = {
   distribution: "10:90:0",
   mlpGroup: 512,
 };
+const SMOLLM2_QUALITY = {
+  name: "smollm2",
+  samples: { block: 16, width: 8 },
+  seqLen: 256,
+  mlpGroup: 256,
+  ratios: [20, 10],
+};
 const SEEDS = [1, 2, 3];
 
 const { values: flags, positionals: [name] } = parseArgs({
@@ -80,7 +90,7 @@ const { values: flags, positionals: [name] } = parseArgs({
     python: { type: "string" },
     published: { type: "string" },
     code: { type: "string" },
-    work: { type: "string", default: "lopper-bench-fast" },
+    work: { type: "string", default: "lopper-bench" },
     gguf: { type: "string" },
     gflops: { type: "string" },
     "fast-factor": { type: "string" },
@@ -125,6 +135,18 @@ switch (name) {
       Deno.exit(2);
     }
     await benchRequantise(flags.gguf);
+    break;
+  case "quality":
+    if (!smollm2 || !flags.data) {
+      console.error('"quality" needs --smollm2 and --data');
+      Deno.exit(2);
+    }
+    await benchQuality({
+      ...SMOLLM2_QUALITY,
+      model: smollm2,
+      data: flags.data,
+      limit: Number(flags.limit),
+    }, flags.work);
     break;
   case "estimate":
     await benchEstimate({
