@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { HELD_OUT_TEXT } from "../packages/demo-model/mod.ts";
-import { inTemporaryFolder, QUICK, runLopper } from "./support/cli.ts";
+import { done, fails, inTemporaryFolder, QUICK } from "./support/cli.ts";
 
 /** Files that say what stays; run.json also says when and where. */
 const RESULT = ["model.safetensors", "config.json", "lopper_plan.json", "pruning_config.json"];
@@ -15,19 +15,6 @@ const test = (name: string, body: (folder: string) => Promise<void>) =>
       await body(folder);
     }));
 const HELD_OUT = ["--held-out", "held_out.txt"] as const;
-
-async function done(args: readonly string[], folder: string): Promise<string> {
-  const { code, stdout, stderr } = await runLopper(args, folder);
-  assert.equal(code, 0, `${args.join(" ")}: ${stderr}`);
-  return stdout;
-}
-
-async function fails(args: readonly string[], folder: string, code: number, message: RegExp) {
-  const result = await runLopper(args, folder);
-  assert.equal(result.code, code, `${args.join(" ")}: ${result.stderr}`);
-  assert.match(result.stderr, message);
-  assert.doesNotMatch(result.stderr, /^\s+at /m, "no stack trace for a user's mistake");
-}
 
 const json = async (path: string) => JSON.parse(await Deno.readTextFile(path));
 

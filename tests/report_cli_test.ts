@@ -1,22 +1,9 @@
 import assert from "node:assert/strict";
 import { faultsOf, readPage, tableOf } from "../packages/report/testing/read_page.ts";
-import { inTemporaryFolder, QUICK, runLopper } from "./support/cli.ts";
+import { done, fails, inTemporaryFolder, QUICK, runLopper } from "./support/cli.ts";
 
 const test = (name: string, body: (folder: string) => Promise<void>) =>
   Deno.test(`report: ${name}`, () => inTemporaryFolder(body));
-
-async function done(args: readonly string[], folder: string): Promise<string> {
-  const { code, stdout, stderr } = await runLopper(args, folder);
-  assert.equal(code, 0, `${args.join(" ")}: ${stderr}`);
-  return stdout;
-}
-
-async function fails(args: readonly string[], folder: string, code: number, message: RegExp) {
-  const result = await runLopper(args, folder);
-  assert.equal(result.code, code, `${args.join(" ")}: ${result.stderr}`);
-  assert.match(result.stderr, message);
-  assert.doesNotMatch(result.stderr, /^\s+at /m, "no stack trace for a user's mistake");
-}
 
 test("the page of a run says what its record does", async (folder) => {
   const output = await done(["prune", "--out", "p", ...QUICK], folder);

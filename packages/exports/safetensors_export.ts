@@ -7,6 +7,7 @@ import {
   planShards,
   PRUNED_MODEL_TYPE,
   prunedConfig,
+  type TensorEntry,
   writeFile,
   writeJson,
   writeSafetensors,
@@ -47,16 +48,7 @@ export async function exportSafetensors(
   const entries = model.weights.map(({ tensor }) =>
     convertedTensor(model.store, tensor, dtype ?? tensor.dtype as FloatDType)
   );
-  const { shards, indexJson } = planShards(entries, maxShardBytes);
-  const files: string[] = [];
-  for (const { file, entries } of shards) {
-    await writeFile(open, file, (sink) => writeSafetensors(sink, entries));
-    files.push(file);
-  }
-  if (indexJson !== undefined) {
-    await writeText(open, "model.safetensors.index.json", indexJson);
-    files.push("model.safetensors.index.json");
-  }
+  const files = await writeWeights(entries, open, maxShardBytes);
   files.push(...await copyCompanions(model.folder, open));
   const customCode = "auto_map" in config;
   if (customCode) {
@@ -67,6 +59,25 @@ export async function exportSafetensors(
   await writeJson(open, "config.json", config);
   files.push("config.json");
   return { files, customCode };
+}
+
+/** Writes tensors as one file, or as shards with their index; returns the names of the files. */
+export async function writeWeights(
+  entries: readonly TensorEntry[],
+  open: OpenSink,
+  maxShardBytes?: number,
+): Promise<string[]> {
+  const { shards, indexJson } = planShards(entries, maxShardBytes);
+  const files: string[] = [];
+  for (const { file, entries } of shards) {
+    await writeFile(open, file, (sink) => writeSafetensors(sink, entries));
+    files.push(file);
+  }
+  if (indexJson !== undefined) {
+    await writeText(open, "model.safetensors.index.json", indexJson);
+    files.push("model.safetensors.index.json");
+  }
+  return files;
 }
 
 /** The config.json under which transformers computes what the model computes. */

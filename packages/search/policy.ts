@@ -127,8 +127,17 @@ export function competition(spec: ModelSpec, options: PolicyOptions): SearchPoli
     ...channelCandidates(layers, options.mlpGroup),
     ...headCandidates(spec, layers, options.attentionGroup),
   ];
+  return { target: options.ratio, stages: competing(spec, targets, candidates) };
+}
+
+/** A stage for each target, in which all kinds of candidates compete by loss per parameter. */
+export function competing(
+  spec: ModelSpec,
+  targets: readonly number[],
+  candidates: Stage["candidates"],
+): readonly Stage[] {
   const weight = lossPerParameter(spec);
-  const stages = targets.map((bound): Stage => ({
+  return targets.map((bound): Stage => ({
     name: "all",
     samples: "block",
     bound,
@@ -136,7 +145,6 @@ export function competition(spec: ModelSpec, options: PolicyOptions): SearchPoli
     narrows: ["channels", "kvGroups"],
     weight,
   }));
-  return { target: options.ratio, stages };
 }
 
 /** Weights under which candidates compete in nats for each per cent of the dense model's parameters. */

@@ -9,7 +9,7 @@ import {
   checkedShares,
   checkedTargets,
   checkGroups,
-  lossPerParameter,
+  competing,
   type MultiPrunerOptions,
   type PolicyOptions,
   type SearchPolicy,
@@ -87,16 +87,7 @@ export function uniformCompetition(spec: ModelSpec, options: PolicyOptions): Sea
       ...channels,
     ];
   };
-  const weight = lossPerParameter(spec);
-  const stages = targets.map((bound): Stage => ({
-    name: "all",
-    samples: "block",
-    bound,
-    candidates,
-    narrows: ["channels", "kvGroups"],
-    weight,
-  }));
-  return { target: options.ratio, stages, uniform: true };
+  return { target: options.ratio, stages: competing(spec, targets, candidates), uniform: true };
 }
 
 /** The ratio in per cent that a uniform policy reaches when its last stage goes on to its end. */

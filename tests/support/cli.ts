@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -49,6 +50,26 @@ export async function runLopper(
   const { code, stdout, stderr } = await startLopper(args, cwd, env).output();
   const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   return { code, stdout: decode(stdout), stderr: decode(stderr) };
+}
+
+/** What a command prints, which ends well. */
+export async function done(args: readonly string[], folder: string): Promise<string> {
+  const { code, stdout, stderr } = await runLopper(args, folder);
+  assert.equal(code, 0, `${args.join(" ")}: ${stderr}`);
+  return stdout;
+}
+
+/** A command ends with this code, and says why in a sentence. */
+export async function fails(
+  args: readonly string[],
+  folder: string,
+  code: number,
+  message: RegExp,
+) {
+  const result = await runLopper(args, folder);
+  assert.equal(result.code, code, `${args.join(" ")}: ${result.stderr}`);
+  assert.match(result.stderr, message);
+  assert.doesNotMatch(result.stderr, /^\s+at /m, "no stack trace for a user's mistake");
 }
 
 /** Runs `body` in a folder that is removed afterwards. */

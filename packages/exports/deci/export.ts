@@ -8,17 +8,14 @@ import {
   type Model,
   type OpenSink,
   plainConfig,
-  planShards,
   type TensorEntry,
   type Weight,
-  writeFile,
   writeJson,
-  writeSafetensors,
   writeText,
 } from "@lopper/model-io";
 import { convertedTensor } from "../convert.ts";
 import type { WrittenExport } from "../export.ts";
-import { DTYPE_NAMES, type SafetensorsExportOptions } from "../safetensors_export.ts";
+import { DTYPE_NAMES, type SafetensorsExportOptions, writeWeights } from "../safetensors_export.ts";
 import CONFIGURATION from "../transformers/configuration_decilm.py" with { type: "text" };
 import { type DeciLayer, type DeciShape, deciShape } from "./layers.ts";
 
@@ -41,16 +38,7 @@ export async function exportDeci(
     ...outer(model, "finalNorm", dtype),
     ...outer(model, "lmHead", dtype),
   ];
-  const { shards, indexJson } = planShards(entries, maxShardBytes);
-  const files: string[] = [];
-  for (const { file, entries } of shards) {
-    await writeFile(open, file, (sink) => writeSafetensors(sink, entries));
-    files.push(file);
-  }
-  if (indexJson !== undefined) {
-    await writeText(open, "model.safetensors.index.json", indexJson);
-    files.push("model.safetensors.index.json");
-  }
+  const files = await writeWeights(entries, open, maxShardBytes);
   files.push(...await copyCompanions(model.folder, open));
   await writeText(open, "configuration_decilm.py", CONFIGURATION);
   files.push("configuration_decilm.py");

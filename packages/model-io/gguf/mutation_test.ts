@@ -2,6 +2,7 @@ import { CheckpointFormatError, LopperError, UnsupportedModelError } from "@lopp
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
+import { bytesChanged, type Mutation, spliced } from "../testing/mutations.ts";
 import { type ByteSource, MemorySource } from "../byte_source.ts";
 import type { Entry } from "../testing/gguf_file.ts";
 import { tinyGguf, tinyTensor, TOKENS } from "../testing/tiny_gguf.ts";
@@ -20,36 +21,14 @@ const VALID = tinyGguf();
 const HEADER = (await readGgufHeader(new MemorySource("m", VALID)))
   .tensors.get("token_embd.weight")!.offset;
 
-type Mutation = (file: Uint8Array) => Uint8Array;
-
 const position = fc.oneof(
   { arbitrary: fc.nat(HEADER), weight: 2 },
   { arbitrary: fc.nat(VALID.length - 1), weight: 1 },
 );
-const spliced = (file: Uint8Array, start: number, remove: number, insert: Uint8Array) => {
-  const at = Math.min(start, file.length);
-  const rest = file.subarray(Math.min(at + remove, file.length));
-  const out = new Uint8Array(at + insert.length + rest.length);
-  out.set(file.subarray(0, at));
-  out.set(insert, at);
-  out.set(rest, at + insert.length);
-  return out;
-};
 
 /** Bits and bytes anywhere, and numbers of eight bytes in the place of lengths, counts and offsets. */
 const byteMutation: fc.Arbitrary<Mutation> = fc.oneof(
-  fc.tuple(position, fc.integer({ min: 0, max: 7 })).map(([at, bit]): Mutation => (file) => {
-    const out = file.slice();
-    if (at < out.length) out[at] ^= 1 << bit;
-    return out;
-  }),
-  fc.tuple(position, fc.uint8Array({ minLength: 1, maxLength: 8 })).map(
-    ([at, insert]): Mutation => (file) => spliced(file, at, 0, insert),
-  ),
-  fc.tuple(position, fc.nat(16)).map(([at, n]): Mutation => (file) =>
-    spliced(file, at, n, new Uint8Array(0))
-  ),
-  position.map((at): Mutation => (file) => file.slice(0, at)),
+  ...bytesChanged(position),
   fc.tuple(
     position,
     fc.oneof(

@@ -4,6 +4,7 @@ import { ModelProtoSchema } from "onnx-buf";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
+import { bytesChanged, type Mutation, spliced } from "../testing/mutations.ts";
 import type { ByteSource } from "../byte_source.ts";
 import { MemoryFolder } from "../model_folder.ts";
 import { openModel } from "../open_model.ts";
@@ -40,33 +41,11 @@ function changed(file: Uint8Array, change: (model: OnnxModelProto) => void): Uin
   return toBinary(ModelProtoSchema, model);
 }
 
-type Mutation = (file: Uint8Array) => Uint8Array;
-
 const position = fc.nat(INSIDE[GRAPH].length - 1);
-const spliced = (file: Uint8Array, start: number, remove: number, insert: Uint8Array) => {
-  const at = Math.min(start, file.length);
-  const rest = file.subarray(Math.min(at + remove, file.length));
-  const out = new Uint8Array(at + insert.length + rest.length);
-  out.set(file.subarray(0, at));
-  out.set(insert, at);
-  out.set(rest, at + insert.length);
-  return out;
-};
 
 /** Bits and bytes anywhere, and numbers of up to ten bytes in the place of tags and lengths. */
 const byteMutation: fc.Arbitrary<Mutation> = fc.oneof(
-  fc.tuple(position, fc.integer({ min: 0, max: 7 })).map(([at, bit]): Mutation => (file) => {
-    const out = file.slice();
-    if (at < out.length) out[at] ^= 1 << bit;
-    return out;
-  }),
-  fc.tuple(position, fc.uint8Array({ minLength: 1, maxLength: 8 })).map(
-    ([at, insert]): Mutation => (file) => spliced(file, at, 0, insert),
-  ),
-  fc.tuple(position, fc.nat(16)).map(([at, n]): Mutation => (file) =>
-    spliced(file, at, n, new Uint8Array(0))
-  ),
-  position.map((at): Mutation => (file) => file.slice(0, at)),
+  ...bytesChanged(position),
   fc.tuple(position, fc.integer({ min: 1, max: 11 }), fc.nat(127)).map(
     ([at, length, last]): Mutation => (file) =>
       spliced(file, at, 1, new Uint8Array(length).fill(255).with(length - 1, last)),
