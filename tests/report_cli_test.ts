@@ -87,3 +87,59 @@ test("the page of a run says what its record does", async (folder) => {
   await fails(["report", "."], folder, 1, /no run\.json in it/);
   await fails(["report"], folder, 2, /missing required argument/);
 });
+
+test("a comparison of the result with its dense model puts its tasks on the page", async (folder) => {
+  await done(["prune", "--out", "p", "--preset", "blockpruner", "--ratio", "5", ...QUICK], folder);
+  const questions = ["sea", "fire", "door"].map((right) =>
+    JSON.stringify({ context: "She saw the", choices: [right, "xylophone factory"], answer: 0 })
+  );
+  await Deno.writeTextFile(`${folder}/own.jsonl`, questions.join("\n"));
+  await Deno.writeTextFile(`${folder}/sea.txt`, "The ship lay at anchor. ".repeat(50));
+  const measured = ["--tasks", "own.jsonl", "--perplexity", "sea.txt", "--seq-len", "64"];
+  await done(["compare", "demo", "p", ...measured, "--no-speed", "--out", "scores"], folder);
+  await done(["report", "p", "--scores", "scores"], folder);
+  const page = readPage(await Deno.readTextFile(`${folder}/p/report.html`));
+  assert.deepEqual(faultsOf(page), []);
+  const comparison = JSON.parse(await Deno.readTextFile(`${folder}/scores/comparison.json`));
+  const [dense, pruned] = comparison.models;
+  const [task] = tableOf(page, "Tasks").slice(1);
+  const percent = (model: typeof dense) => (100 * model.tasks[0].metrics.acc_norm.value).toFixed(1);
+  assert.deepEqual(task.slice(0, 5), ["own", "acc_norm", "3", percent(dense), percent(pruned)]);
+  const [text] = tableOf(page, "Texts compared").slice(1);
+  assert.deepEqual(
+    text.slice(2, 5),
+    [
+      dense.texts[0].perplexity.toFixed(2),
+      pruned.texts[0].perplexity.toFixed(2),
+      `×${pruned.againstFirst.texts[0].perplexityRatio.value.toFixed(3)}`,
+    ],
+  );
+
+  // one of other models says nothing of this run
+  const page0 = await Deno.readTextFile(`${folder}/p/report.html`);
+  const refuses = (pattern: RegExp) =>
+    fails(["report", "p", "--scores", "scores"], folder, 1, pattern);
+  const write = (value: unknown) =>
+    Deno.writeTextFile(`${folder}/scores/comparison.json`, JSON.stringify(value));
+  await write({ ...comparison, models: [pruned, { ...dense, againstFirst: pruned.againstFirst }] });
+  await refuses(/comparison\.json: its first model is not the one that the run pruned/);
+  await write({ ...comparison, models: [dense, { ...pruned, digest: dense.digest }] });
+  await refuses(/comparison\.json: its models are not the run's result/);
+  await write({ ...comparison, models: [dense, { ...pruned, tasks: [] }] });
+  await refuses(/comparison\.json is not a comparison of Lopper/);
+  await write({ ...comparison, models: [dense, { ...pruned, texts: [{ text: 1 }] }] });
+  await refuses(/comparison\.json is not a comparison of Lopper: at models\.1\.texts\.0\.text/);
+  await fails(
+    ["report", "p", "--scores", "none"],
+    folder,
+    1,
+    /none\/comparison\.json: there is no/,
+  );
+  await fails(
+    ["report", "p", "p", "--scores", "scores"],
+    folder,
+    2,
+    /--scores belongs to the page/,
+  );
+  assert.equal(await Deno.readTextFile(`${folder}/p/report.html`), page0);
+});

@@ -1,4 +1,4 @@
-import { type Metric, type MetricName, PAPER_TASKS } from "@lopper/evaluation";
+import { headline, type Metric, type MetricName, PAPER_TASKS } from "@lopper/evaluation";
 import type { ModelEvaluation, TaskEvaluation } from "./evaluate_model.ts";
 import { formatCount, formatPerplexity, table } from "./format.ts";
 
@@ -38,11 +38,11 @@ export function formatMetric(name: MetricName, { value, stderr }: Metric): strin
   return error === undefined ? text : `${text} ±${error.padStart(5)}`;
 }
 
-/** Of the figures that BlockPruner's and MultiPruner's tables average: acc_norm where a task has it, else acc. */
+/** Of the figures that BlockPruner's and MultiPruner's tables average. */
 function paperAverage(tasks: readonly TaskEvaluation[]): number | null {
   const values = PAPER_TASKS.map((name) => {
     const metrics = tasks.find(({ task }) => task === name)?.metrics;
-    return metrics?.acc_norm?.value ?? metrics?.acc?.value;
+    return metrics?.[headline(metrics)]?.value;
   });
   if (values.some((value) => value === undefined)) return null;
   return values.reduce<number>((sum, value) => sum + value!, 0) / values.length;

@@ -4,23 +4,27 @@ import { parsePlanFile } from "@lopper/model-io";
 import type { ReportRun } from "@lopper/report";
 import { type History, parseJournal } from "@lopper/search";
 import { basename, join } from "node:path";
+import { readScores } from "./comparison_file.ts";
 import { checkAgainstJournal } from "./plan_of_run.ts";
 import { runCommands } from "./run_commands.ts";
 import { FILES, readJournalLines, readRecord } from "./run_files.ts";
 
 /**
  * What the folder of a finished run holds for its page.
+ * @param scores folder of a comparison of the run's result with its dense model, if there is one.
  * @throws {RunFolderError} when it holds none.
  * @throws {PlanError} when its files do not go together.
  * @throws {ResumeError} when the journal is damaged.
+ * @throws {EvaluationError} when the comparison is none, or of other models.
  */
-export async function readReportRun(folder: string): Promise<ReportRun> {
+export async function readReportRun(folder: string, scores?: string): Promise<ReportRun> {
   const record = await readRecord(folder);
   const plan = await readPlan(folder, record);
   await checkAgainstJournal(folder, record);
   const lines = await readJournalLines(folder);
   const history = lines && parseJournal(lines, join(folder, FILES.journal));
-  return reportRun(folder, record, plan, history);
+  const run = reportRun(folder, record, plan, history);
+  return scores === undefined ? run : { ...run, scores: await readScores(scores, record) };
 }
 
 /** What a page says of a run that is known already. */
@@ -38,6 +42,7 @@ export function reportRun(
     record,
     plan,
     history: history && history.steps.length > 0 ? historyOf(record, history) : null,
+    scores: null,
     commands: runCommands(record),
   };
 }

@@ -17,7 +17,7 @@ export async function writeReport(folder: string): Promise<string> {
 export async function overlayPage(folders: readonly string[]): Promise<string> {
   const [{ overlayReport }, runs] = await Promise.all([
     import("@lopper/report"),
-    Promise.all(folders.map(readReportRun)),
+    Promise.all(folders.map((folder) => readReportRun(folder))),
   ]);
   // Runs in folders of the same name are told apart by their paths.
   const names = runs.map(({ name }) => name);
@@ -28,11 +28,14 @@ export async function overlayPage(folders: readonly string[]): Promise<string> {
   );
 }
 
-/** The page of a finished run. The engine that draws is loaded here: few commands have a use for it. */
-export async function reportPage(folder: string): Promise<string> {
+/**
+ * The page of a finished run. The engine that draws is loaded here: few commands have a use for it.
+ * @param scores folder of a comparison of the run's result with its dense model, if there is one.
+ */
+export async function reportPage(folder: string, scores?: string): Promise<string> {
   const [{ runReport }, run] = await Promise.all([
     import("@lopper/report"),
-    readReportRun(folder),
+    readReportRun(folder, scores),
   ]);
   return await runReport(run);
 }

@@ -11,6 +11,12 @@ export interface Metric {
 /** What each question adds to a metric: 0 or 1, or for perplexity a log-likelihood in nats. */
 export type Outcomes = Readonly<Partial<Record<MetricName, readonly number[]>>>;
 
+/** The measure that the tables of BlockPruner and MultiPruner give for a task: acc_norm where it has one, else acc. */
+export function headline(metrics: Readonly<Partial<Record<MetricName, unknown>>>): MetricName {
+  const names: readonly MetricName[] = ["acc_norm", "acc"];
+  return names.find((name) => metrics[name] !== undefined) ?? "perplexity";
+}
+
 /** One question's outcome, as lm-evaluation-harness counts it (`process_results`, version 0.4.13). */
 export function outcome(
   metric: MetricName,

@@ -1,3 +1,3 @@
 export { overlayReport } from "./overlay_report.ts";
-export type { ReportRun } from "./report_run.ts";
+export type { ReportRun, ReportScores } from "./report_run.ts";
 export { runReport } from "./run_report.ts";

@@ -1,4 +1,5 @@
 import type { PrunePlan, RunRecord } from "@lopper/core";
+import type { Estimate, MetricName } from "@lopper/evaluation";
 import type { History } from "@lopper/search";
 
 /** All that a page says of one run. */
@@ -12,6 +13,36 @@ export interface ReportRun {
   readonly plan: PrunePlan | null;
   /** What the journal holds; null for a run without a search. */
   readonly history: History | null;
+  /** How the result compares with the dense model on tasks and other texts; null where nobody measured that. */
+  readonly scores: ReportScores | null;
   /** Command lines that make the same run again, in their order. */
   readonly commands: readonly string[];
+}
+
+export interface ReportScores {
+  readonly tasks: readonly TaskDamage[];
+  readonly texts: readonly ScoredText[];
+}
+
+/** What became of one task. */
+export interface TaskDamage {
+  readonly task: string;
+  /** The measure that the literature gives for it. */
+  readonly metric: MetricName;
+  /** Questions asked, and those that there are. */
+  readonly questions: number;
+  readonly available: number;
+  readonly dense: number;
+  readonly pruned: number;
+  /** Pruned minus dense on the same questions; for perplexity the ratio. */
+  readonly difference: Estimate;
+}
+
+export interface ScoredText {
+  readonly text: string;
+  readonly tokens: number;
+  /** Perplexities. */
+  readonly dense: number;
+  readonly pruned: number;
+  readonly ratio: Estimate | null;
 }

@@ -7,6 +7,7 @@ import { removedSection } from "./sections/removed.ts";
 import { reproductionSection } from "./sections/reproduction.ts";
 import { samplesSection } from "./sections/samples.ts";
 import { summary } from "./sections/summary.ts";
+import { taskDamageSection } from "./sections/task_damage.ts";
 import { textDamageSection } from "./sections/text_damage.ts";
 
 /**
@@ -18,6 +19,7 @@ export async function runReport(run: ReportRun): Promise<string> {
     removedSection(run),
     await frontierSection(run),
     await layerDamageSection(run),
+    await taskDamageSection(run),
     await textDamageSection(run),
     samplesSection(run),
     costSection(run),

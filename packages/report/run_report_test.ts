@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { runReport } from "./mod.ts";
 import { all, faultsOf, readPage, tableOf, textOf } from "./testing/read_page.ts";
-import { tinyRun } from "./testing/run.ts";
+import { SCORES, tinyRun } from "./testing/run.ts";
 
 Deno.test("report: a run's page stands alone, is well-formed, and says the figures of the run", async () => {
   const text = await runReport(tinyRun());
@@ -87,6 +87,33 @@ Deno.test("report: the plots have a point for every step", async () => {
   assert.equal(points("Perplexity on the held-out text"), 4);
   // the dense model, three steps, and the result on the passages of the blocks
   assert.equal(points("Perplexity on the calibration text"), 5);
+});
+
+Deno.test("report: where the result was compared, the page says which tasks suffered", async () => {
+  const without = readPage(await runReport(tinyRun()));
+  assert.throws(() => tableOf(without, "Tasks"));
+  const page = readPage(await runReport({ ...tinyRun(), scores: SCORES }));
+  assert.deepEqual(faultsOf(page), []);
+  assert.deepEqual(tableOf(page, "Tasks").slice(1), [
+    ["piqa", "acc_norm", "200 of 1,838", "65.5", "55.0", "−10.5", "−16.0 to −5.0"],
+    ["winogrande", "acc", "1,267", "50.0", "51.0", "+1.0", "−3.0 to +5.0"],
+    ["lambada_openai", "perplexity", "1", "20.00", "30.00", "×1.500", "–"],
+  ]);
+  assert.deepEqual(tableOf(page, "Texts compared").slice(1), [
+    ["notes.txt", "12,345", "20.00", "25.00", "×1.250", "×1.200 to ×1.300"],
+    ["other.txt", "10", "3.00", "4.00", "–", "–"],
+  ]);
+  assert.match(
+    textOf(page),
+    /piqa suffered most: from 65\.5 to 55\.0 right answers of a hundred\. 1 of 2 tasks lost more/,
+  );
+
+  const [piqa, winogrande] = SCORES.tasks;
+  const said = async (tasks: typeof SCORES.tasks) =>
+    textOf(readPage(await runReport({ ...tinyRun(), scores: { tasks, texts: [] } })));
+  assert.match(await said([winogrande]), /No task lost right answers\./);
+  const unsure = { ...piqa, difference: { value: -0.105, low: -0.22, high: 0.01 } };
+  assert.match(await said([unsure]), /No loss is beyond what chance may do\./);
 });
 
 Deno.test("report: the same run gives the same bytes", async () => {

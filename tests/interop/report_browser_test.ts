@@ -2,7 +2,7 @@ import axe from "axe-core";
 import assert from "node:assert/strict";
 import type { Page } from "puppeteer-core";
 import { overlayReport, type ReportRun, runReport } from "../../packages/report/mod.ts";
-import { tinyRun } from "../../packages/report/testing/run.ts";
+import { SCORES, tinyRun } from "../../packages/report/testing/run.ts";
 import { readReportRun } from "../../apps/cli/report_files.ts";
 import { inTemporaryFolder, QUICK, runLopper } from "../support/cli.ts";
 import { PATIENCE, withBrowser } from "../support/browser.ts";
@@ -26,7 +26,7 @@ Deno.test({
           run: await Deno.readTextFile(`${folder}/p/report.html`),
           overlay: await overlayReport([real, { ...real, name: "q" }, tinyRun()]),
           applied: await runReport({ ...real, history: null }),
-          tall: await runReport(tall(tinyRun())),
+          tall: await runReport({ ...tall(tinyRun()), scores: SCORES }),
         };
         let looked = 0;
         for (const [name, text] of Object.entries(pages)) {

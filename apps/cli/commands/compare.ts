@@ -13,6 +13,7 @@ import {
   type ModelFindings,
   type ModelSize,
 } from "../comparison.ts";
+import { COMPARISON } from "../comparison_file.ts";
 import { checkModels, evaluateModel, withOpenModel } from "../evaluate_model.ts";
 import { EvaluationLog } from "../evaluation_log.ts";
 import {
@@ -52,7 +53,7 @@ export function compareCommand(): Command {
   return addEvaluationOptions(command, {
     perplexity: "; predictions are compared on the first one (default: the beginning of Moby Dick)",
     out:
-      "folder for the scores, as evaluate keeps them, and for comparison.json; a stopped comparison goes on",
+      "folder for the scores, as evaluate keeps them, and for the comparison (report --scores reads it); a stopped comparison goes on",
   })
     .option(
       "--no-speed",
@@ -88,7 +89,7 @@ async function run(paths: readonly string[], options: Options) {
     );
     if (out !== null) {
       await writeTextFileAtomically(
-        join(out, "comparison.json"),
+        join(out, COMPARISON),
         JSON.stringify(comparison, null, 2) + "\n",
       );
     }

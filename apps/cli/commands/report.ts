@@ -12,6 +12,7 @@ const SEVERAL = "lopper-report.html";
 
 interface Options {
   out?: string;
+  scores?: string;
   overwrite?: boolean;
   json?: boolean;
 }
@@ -26,11 +27,16 @@ export function reportCommand(): Command {
       "--out <file>",
       `where the page goes (default: ${FILES.report} in the run's folder; ${SEVERAL} here for several)`,
     )
+    .option(
+      "--scores <dir>",
+      "folder in which compare left what it found of the dense model and this run's result: how tasks and texts suffered",
+    )
     .option("--overwrite", "replace the file of --out")
     .option("--json", "print one JSON object a line")
     .addHelpText(
       "after",
       "\nExamples:\n  lopper report ./smol-20\n  lopper report ./smol-20 --out ./smol-20.html\n" +
+        "  lopper compare ./smollm2 ./smol-20 --tasks paper --out ./scores && lopper report ./smol-20 --scores ./scores\n" +
         "  lopper report ./smol-10 ./smol-20 ./smol-30 --out ./frontiers.html\n",
     )
     .action(run);
@@ -40,11 +46,17 @@ async function run(folders: readonly string[], options: Options) {
   const reporter = openReporter(options.json);
   const paths = folders.map(userPath);
   const [path, ...others] = paths;
+  if (options.scores !== undefined && others.length > 0) {
+    throw new UsageError(
+      "--scores belongs to the page of one run; leave it out, or the other runs",
+    );
+  }
+  const scores = options.scores === undefined ? undefined : userPath(options.scores);
   const own = options.out === undefined && others.length === 0;
   const out = own ? join(path, FILES.report) : userPath(options.out ?? SEVERAL);
   // The page in the run's folder is Lopper's own.
   if (!own) await checkFree(out, options.overwrite);
-  const page = others.length === 0 ? await reportPage(path) : await overlayPage(paths);
+  const page = others.length === 0 ? await reportPage(path, scores) : await overlayPage(paths);
   await writeTextFileAtomically(out, page);
   reporter.result({ out, bytes: new TextEncoder().encode(page).byteLength }, `written to ${out}`);
 }

@@ -1,6 +1,6 @@
 import type { LayerSpec, RunRecord } from "@lopper/core";
 import type { History } from "@lopper/search";
-import type { ReportRun } from "../report_run.ts";
+import type { ReportRun, ReportScores } from "../report_run.ts";
 
 const WHOLE: LayerSpec = {
   attention: { queryHeads: 4, kvHeads: 2 },
@@ -115,9 +115,53 @@ export function tinyRun(change: Partial<RunRecord> = {}): ReportRun {
       ],
     },
     history: HISTORY,
+    scores: null,
     commands: ["deno task prune /models/tiny --ratio 20"],
   };
 }
+
+/** What `tinyRun` did to three tasks: one lost, one may have gained, one is a perplexity. */
+export const SCORES: ReportScores = {
+  tasks: [
+    {
+      task: "piqa",
+      metric: "acc_norm",
+      questions: 200,
+      available: 1838,
+      dense: 0.655,
+      pruned: 0.55,
+      difference: { value: -0.105, low: -0.16, high: -0.05 },
+    },
+    {
+      task: "winogrande",
+      metric: "acc",
+      questions: 1267,
+      available: 1267,
+      dense: 0.5,
+      pruned: 0.51,
+      difference: { value: 0.01, low: -0.03, high: 0.05 },
+    },
+    {
+      task: "lambada_openai",
+      metric: "perplexity",
+      questions: 1,
+      available: 1,
+      dense: 20,
+      pruned: 30,
+      difference: { value: 1.5, low: null, high: null },
+    },
+  ],
+  texts: [
+    {
+      text: "notes.txt",
+      tokens: 12_345,
+      dense: 20,
+      pruned: 25,
+      ratio: { value: 1.25, low: 1.2, high: 1.3 },
+    },
+    { text: "other.txt", tokens: 10, dense: 3, pruned: 4, ratio: null },
+  ],
+};
 
 /** What the search of `tinyRun` found out: losses in nats per token, by passage. */
 export const HISTORY: History = {
