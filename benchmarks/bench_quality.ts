@@ -24,7 +24,14 @@ export interface QualityCase {
 const ROWS: readonly { readonly name: string; readonly flags: readonly string[] }[] = [
   { name: "BlockPruner preset", flags: ["--preset", "blockpruner"] },
   { name: "MultiPruner preset", flags: ["--preset", "multipruner"] },
-  { name: "MultiPruner, order energy", flags: ["--preset", "multipruner", "--order", "energy"] },
+  {
+    name: "all together",
+    flags: ["--distribution", "auto", "--order", "auto", "--recover", "auto"],
+  },
+  {
+    name: "order by activations alone",
+    flags: ["--preset", "multipruner", "--order", "auto"],
+  },
 ];
 
 /** So many rows of Alpaca are there to draw from. */
