@@ -10,6 +10,7 @@ import {
   type GgufPrecision,
   onnxFile,
   onnxLogits,
+  PiecedDecoder,
   whyNotDeci,
   type WrittenExport,
 } from "@lopper/exports";
@@ -17,7 +18,7 @@ import { type Model, openModel, type OpenSink } from "@lopper/model-io";
 import { FileFolder } from "@lopper/model-io/files";
 import { streamedLogits } from "@lopper/runtime";
 import { Option } from "commander";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 
 /** What the user asks of the weights; without it, what the format takes by itself. */
 export type ExportDType = "fp32" | "fp16";
@@ -90,11 +91,10 @@ const onnx: ExportFormat = {
   write: (model, open, options) => exportOnnx(model, open, { precision: onnxPrecision(options) }),
   precision: onnxPrecision,
   quantizations: ["q8", "q4"],
-  async logits(path, { files }, { backend, model, ids, options }) {
-    const file = join(path, onnxFile(onnxPrecision(options)));
-    const decoder = backend.compileFile
-      ? await backend.compileFile(file)
-      : await backend.compile(await Deno.readFile(file), await weightFiles(path, files));
+  async logits(path, _, { backend, model, ids, options }) {
+    const file = onnxFile(onnxPrecision(options));
+    const folder = new FileFolder(join(path, dirname(file)));
+    const decoder = await PiecedDecoder.open(backend, folder, basename(file));
     try {
       return await onnxLogits(decoder, model.spec, ids);
     } finally {
@@ -124,15 +124,6 @@ function onnxPrecision({ dtype, quantize }: FormatOptions): ExportPrecision {
     throw new TypeError(`onnx has no ${quantize}`);
   }
   return quantize ?? dtype ?? "fp32";
-}
-
-/** The files of weights of an export, by their names. */
-async function weightFiles(path: string, files: readonly string[]) {
-  const weights: Record<string, Uint8Array> = {};
-  for (const file of files.filter((name) => /\.onnx_data(_\d+)?$/.test(name))) {
-    weights[basename(file)] = await Deno.readFile(join(path, file));
-  }
-  return weights;
 }
 
 /** By the word that stands after --to. A further format is one more entry here. */

@@ -12,12 +12,6 @@ export interface Backend {
    * @throws {UnsupportedOpError} when the engine has no kernel for a node of the graph, or none on its device.
    */
   compile(onnx: Uint8Array, weights?: Weights): Promise<Executable>;
-  /**
-   * Compiles an ONNX file of the local file system, with the weights that lie in files beside it; where the engine can, they
-   * are mapped and not copied. Engines without a file system lack it.
-   * @throws {UnsupportedOpError} as `compile`.
-   */
-  compileFile?(path: string): Promise<Executable>;
   /** Releases every executable that is still alive. */
   dispose(): Promise<void>;
 }

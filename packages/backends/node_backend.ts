@@ -1,18 +1,12 @@
-import type { Backend, BackendOptions, Executable } from "./backend.ts";
+import type { Backend, BackendOptions } from "./backend.ts";
 import { ENGINE, ort } from "./node_engine.ts";
 import { OrtBackend } from "./ort.ts";
-
-class NodeBackend extends OrtBackend {
-  compileFile(path: string): Promise<Executable> {
-    return this.createFromFile(path);
-  }
-}
 
 /** onnxruntime's native CPU engine. Needs the permissions to read and to load native code (`--allow-ffi`). */
 export function openNodeBackend(
   { threads = navigator.hardwareConcurrency }: BackendOptions,
 ): Promise<Backend> {
-  const backend = new NodeBackend(
+  const backend = new OrtBackend(
     ort,
     {
       name: "cpu",

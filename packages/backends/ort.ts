@@ -12,7 +12,7 @@ import type {
 /** The part of the onnxruntime JavaScript interface that its node and web builds share. */
 export interface Ort {
   readonly InferenceSession: {
-    create(model: Uint8Array | string, options: Record<string, unknown>): Promise<OrtSession>;
+    create(model: Uint8Array, options: Record<string, unknown>): Promise<OrtSession>;
   };
   readonly Tensor: new (dtype: string, data: unknown, dims: readonly number[]) => unknown;
 }
@@ -59,15 +59,6 @@ export class OrtBackend implements Backend {
 
   async compile(onnx: Uint8Array, weights: Weights = {}): Promise<Executable> {
     if (this.#device) await this.#checkPlacement(onnx, this.#device);
-    return await this.#create(onnx, weights);
-  }
-
-  /** For `compileFile` of engines that have a file system. */
-  protected createFromFile(path: string): Promise<Executable> {
-    return this.#create(path, {});
-  }
-
-  async #create(onnx: Uint8Array | string, weights: Weights): Promise<Executable> {
     const externalData = Object.entries(weights).map((
       [path, { buffer, byteOffset, byteLength }],
     ) => ({

@@ -11,3 +11,4 @@ export * from "./onnx_config.ts";
 export * from "./onnx_data.ts";
 export * from "./onnx_export.ts";
 export * from "./onnx_logits.ts";
+export * from "./pieced_decoder.ts";

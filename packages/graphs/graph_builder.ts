@@ -15,7 +15,8 @@ type Attribute =
   | { readonly float: number }
   | { readonly graph: object };
 
-const ELEMENT: Record<ElementType, DataType> = {
+/** ONNX's numbers for them. */
+export const ELEMENT: Record<ElementType, DataType> = {
   bool: DataType.BOOL,
   float16: DataType.FLOAT16,
   float32: DataType.FLOAT,

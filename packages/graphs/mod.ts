@@ -7,6 +7,7 @@ export {
   type StoredWeight,
 } from "./graph_builder.ts";
 export * from "./gemm.ts";
+export * from "./graph_pieces.ts";
 export * from "./head.ts";
 export type { InnerOutput } from "./layers.ts";
 export * from "./mlp_block.ts";
