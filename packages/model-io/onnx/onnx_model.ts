@@ -13,6 +13,7 @@ import { OnnxTensorStore, type PlacedWeight } from "./tensor_store.ts";
 import { ValueFlow } from "./value_flow.ts";
 import { describeRole, type TensorRole } from "./weight_names.ts";
 import { findWeights, type FoundWeight } from "./weight_uses.ts";
+import { checkWiring } from "./wiring.ts";
 
 const CONFIG = "config.json";
 
@@ -51,6 +52,7 @@ export async function openOnnxModel(folder: ModelFolder, path: string): Promise<
     }
     const store = new OnnxTensorStore(placed, files.sources);
     const weights = bindWeights(spec, family, store, graph.file, described);
+    checkWiring(flow, found, spec);
     return {
       name: folder.name,
       folder,

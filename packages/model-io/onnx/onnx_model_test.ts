@@ -502,3 +502,105 @@ Deno.test("ONNX model: nodes that compute something else than the config says ar
   await refused("RotaryEmbedding", { interleaved: 1 }, /interleaved of .* is 1; Lopper needs 0/);
   await refused("QuickGelu", {}, /alpha of .* is 1\.702/);
 });
+
+/** Graphs whose names are right and whose wires are not, and how they are refused. */
+const REWIRED: readonly [
+  string,
+  string,
+  (graph: NonNullable<OnnxModelProto["graph"]>) => void,
+  RegExp,
+][] = [
+  [
+    "a gate that reads another layer's norm",
+    "llama-untied-optimum",
+    ({ node }) => {
+      const [first, second] = [0, 1].map((i) =>
+        find(node, `/model/layers.${i}/mlp/gate_proj/MatMul`)
+      );
+      second.input[0] = first.input[0];
+    },
+    /node "\/model\/layers\.1\/mlp\/gate_proj\/MatMul" \(gate of layer 1's mlp\) is computed from norm of layer 0's mlp instead of norm of layer 1's mlp; no model/,
+  ],
+  [
+    "keys and values that change places",
+    "llama-untied-optimum",
+    ({ node }) => {
+      swapOutputs(
+        ...["k", "v"].map((n) => find(node, `/model/layers.0/self_attn/${n}_proj/MatMul`)),
+      );
+    },
+    /the cache "present\.0\.\w+" is computed from [kv] of layer 0's attention instead of [kv] of/,
+  ],
+  [
+    "an activation of the wrong matrix",
+    "llama-untied-optimum",
+    ({ node }) => {
+      swapOutputs(...["gate", "up"].map((n) => find(node, `/model/layers.1/mlp/${n}_proj/MatMul`)));
+    },
+    /act_fn\/Sigmoid" is computed from up of layer 1's mlp instead of the gate of an MLP/,
+  ],
+  [
+    "a residual that passes an MLP by",
+    "llama-untied-optimum",
+    ({ node }) => {
+      const add = find(node, "/model/layers.0/Add_1");
+      const down = find(node, "/model/layers.0/mlp/down_proj/MatMul").output[0];
+      add.input = add.input.map((name) =>
+        name === down ? add.input.find((n) => n !== down)! : name
+      );
+    },
+    /\(norm of layer 1's attention\) is not computed from down of layer 0's mlp;/,
+  ],
+  [
+    "fused nodes in which a norm reads the embedding",
+    "llama-untied-builder",
+    ({ node }) => {
+      const norm = find(node, "/model/layers.1/input_layernorm/SkipLayerNorm");
+      norm.input[0] = find(node, "/model/embed_tokens/Gather").output[0];
+    },
+    /\(norm of layer 1's attention\) is not computed from o of layer 0's attention;/,
+  ],
+  [
+    "fused attention on the values of another layer",
+    "llama-untied-builder",
+    ({ node }) => {
+      const [first, second] = [0, 1].map((i) =>
+        find(node, `/model/layers.${i}/attn/GroupQueryAttention`)
+      );
+      second.input[0] = first.input[0];
+    },
+    /\(o of layer 1's attention\) is computed from qkv of layer 0's attention instead of qkv of layer 1's/,
+  ],
+  [
+    "a head that reads the stream before its norm",
+    "qwen3-tied-builder",
+    ({ node }) => {
+      const down = find(node, "/model/layers.1/mlp/down_proj/MatMul");
+      find(node, "/lm_head/MatMul").input[0] = down.output[0];
+    },
+    /\(lmHead\) is computed from down of layer 1's mlp instead of finalNorm/,
+  ],
+  [
+    "a bias that is another matrix's",
+    "qwen2-tied-builder",
+    ({ node }) => {
+      const add = find(node, "/model/layers.0/attn/qkv_proj/Add");
+      const norm = find(node, "/model/layers.0/attn/qkv_proj/MatMul").input[0];
+      add.input = add.input.map((name) => name.endsWith("output_0") ? norm : name);
+    },
+    /\(qkv_bias of layer 0's attention\) is computed from norm of layer 0's attention instead of qkv of/,
+  ],
+];
+
+function swapOutputs(...[a, b]: { output: string[] }[]) {
+  [a.output, b.output] = [b.output, a.output];
+}
+
+for (const [what, fixture, change, message] of REWIRED) {
+  Deno.test(`ONNX model: ${what} is refused`, () =>
+    refuses(
+      changedFixture(fixture, ({ graph }) => change(graph!)),
+      UnsupportedModelError,
+      message,
+    ));
+}

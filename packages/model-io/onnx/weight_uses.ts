@@ -2,9 +2,10 @@ import { CheckpointFormatError, type FloatDType, UnsupportedModelError } from "@
 import { DOUBLE, FLOAT_DTYPES, type OnnxGraph, type OnnxNode, type OnnxTensor } from "./graph.ts";
 import { nodeName } from "./operators.ts";
 import { isRotaryInput, rotaryNodes } from "./rotary.ts";
-import { rolesByStructure, type UsedTensor } from "./structure.ts";
+import { rolesByStructure } from "./structure.ts";
 import { isPassing, type Source, type ValueFlow } from "./value_flow.ts";
 import { describeRole, roleByName, type TensorRole, type WeightUse } from "./weight_names.ts";
+import type { UsedTensor } from "./weight_sources.ts";
 
 /** A tensor of a graph that is a weight. */
 export interface FoundWeight {
@@ -13,7 +14,8 @@ export interface FoundWeight {
   readonly dtype: FloatDType;
   /** The matrix lies as `[in, out]`, where checkpoints have `[out, in]`. */
   readonly transposed: boolean;
-  readonly node: OnnxNode;
+  /** Where it is read, at least once. */
+  readonly uses: readonly UsedTensor[];
 }
 
 /** A tensor where a node reads it, and what its name says. */
@@ -32,7 +34,7 @@ export function findWeights(flow: ValueFlow): readonly FoundWeight[] {
   const { graph } = flow;
   const uses = namedUses(flow);
   const byStructure = uses.every(({ role }) => role) ? undefined : rolesByStructure(flow, uses);
-  const found = new Map<string, FoundWeight>();
+  const found = new Map<string, FoundWeight & { readonly uses: UsedTensor[] }>();
   for (const used of uses) {
     const { node, use, source: { tensor, transposed } } = used;
     const role = used.role ?? byStructure?.(used) ?? refuse(graph, node, tensor);
@@ -41,16 +43,18 @@ export function findWeights(flow: ValueFlow): readonly FoundWeight[] {
       tensor,
       dtype: dtypeOf(graph, tensor),
       transposed: use === "matrix" ? isTransposed(node) !== transposed : transposed,
-      node,
+      uses: [used],
     };
     const key = JSON.stringify(role);
     const other = found.get(key);
     if (!other) found.set(key, weight);
-    else if (other.tensor !== tensor || other.transposed !== weight.transposed) {
+    else if (other.tensor === tensor && other.transposed === weight.transposed) {
+      other.uses.push(used);
+    } else {
       throw new CheckpointFormatError(
-        `${nodeName(node)} takes it for ${describeRole(role)}, and ${nodeName(other.node)} takes ${
-          JSON.stringify(other.tensor.name)
-        } for that`,
+        `${nodeName(node)} takes it for ${describeRole(role)}, and ${
+          nodeName(other.uses[0].node)
+        } takes ${JSON.stringify(other.tensor.name)} for that`,
         { file: graph.file, tensor: tensor.name },
       );
     }
