@@ -1,7 +1,13 @@
 import { ExportError } from "@lopper/core";
 import { cachedDecoder, type DecoderWeight, type MatrixForm } from "@lopper/graphs";
-import { copyCompanions, type Model, type OpenSink, writeFile, writeJson } from "@lopper/model-io";
-import { ropeFrequencies } from "@lopper/runtime";
+import {
+  copyCompanions,
+  type Model,
+  type OpenSink,
+  ropeFrequencies,
+  writeFile,
+  writeJson,
+} from "@lopper/model-io";
 import { attentionWindows } from "./attention_windows.ts";
 import type { ExportPrecision, WrittenExport } from "./export.ts";
 import { generationConfig, onnxConfig } from "./onnx_config.ts";

@@ -26,6 +26,7 @@ export * from "./output.ts";
 export * from "./plan_json.ts";
 export * from "./pruned_model.ts";
 export * from "./record_json.ts";
+export * from "./rope_frequencies.ts";
 export * from "./tokenizer.ts";
 export * from "./safetensors/writer.ts";
 export type { TensorInfo } from "./safetensors/header.ts";

@@ -1,4 +1,5 @@
 import type { RopeSpec } from "@lopper/core";
+import { ropeFrequencies } from "@lopper/model-io";
 
 export interface RopeTable {
   /** Positions covered. */
@@ -9,8 +10,8 @@ export interface RopeTable {
 }
 
 /**
- * Cosines and sines of the rotary embedding (RoFormer, arXiv 2104.09864, equation 15). Frequencies and angles are rounded
- * to float32 step by step as transformers does, so that long positions rotate by the same angle there and here.
+ * Cosines and sines of the rotary embedding (RoFormer, arXiv 2104.09864, equation 15). Angles are rounded to float32
+ * as transformers does, so that long positions rotate by the same angle there and here.
  */
 export function ropeTable(rope: RopeSpec, headDim: number, positions: number): RopeTable {
   const frequencies = ropeFrequencies(rope, headDim);
@@ -25,25 +26,4 @@ export function ropeTable(rope: RopeSpec, headDim: number, positions: number): R
     }
   }
   return { positions, cos, sin };
-}
-
-/** Angle per position of each channel pair, scaled as the config asks; radians per token. */
-export function ropeFrequencies({ theta, scaling }: RopeSpec, headDim: number): Float32Array {
-  const frequencies = Float32Array.from(
-    { length: headDim / 2 },
-    (_, i) => 1 / Math.fround(theta ** Math.fround(2 * i / headDim)),
-  );
-  if (!scaling) return frequencies;
-  if (scaling.type === "linear") return frequencies.map((f) => f / scaling.factor);
-
-  // Llama 3.1: long wavelengths are stretched, short ones kept, those between blended.
-  const { factor, lowFrequencyFactor, highFrequencyFactor, originalMaxPositions } = scaling;
-  return frequencies.map((f) => {
-    const wavelength = 2 * Math.PI / f;
-    if (wavelength < originalMaxPositions / highFrequencyFactor) return f;
-    if (wavelength > originalMaxPositions / lowFrequencyFactor) return f / factor;
-    const smooth = (originalMaxPositions / wavelength - lowFrequencyFactor) /
-      (highFrequencyFactor - lowFrequencyFactor);
-    return (1 - smooth) * f / factor + smooth * f;
-  });
 }

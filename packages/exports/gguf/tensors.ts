@@ -1,6 +1,11 @@
 import type { FloatDType } from "@lopper/core";
-import { ggufTensorName, isRotated, type Model, type Weight } from "@lopper/model-io";
-import { ropeFrequencies } from "@lopper/runtime";
+import {
+  ggufTensorName,
+  isRotated,
+  type Model,
+  ropeFrequencies,
+  type Weight,
+} from "@lopper/model-io";
 import { convertedTensor } from "../convert.ts";
 import { type Architecture, frequencyDivisors, ZERO_HEADS, zeroWidth } from "./architecture.ts";
 import type { GgufLayer } from "./layers.ts";

@@ -1,13 +1,14 @@
-import { DTYPE_BYTES, UnsupportedModelError } from "@lopper/core";
+import { UnsupportedModelError } from "@lopper/core";
 import { z } from "zod";
 import type { ModelConfig } from "../config.ts";
 import { configSchema } from "../config.ts";
 import { checkJson, readJson } from "../json.ts";
 import type { ModelFolder } from "../model_folder.ts";
 import type { ExternalFiles } from "./external_files.ts";
-import { FLOAT_DTYPES, type OnnxNode } from "./graph.ts";
-import { ropeFromTables, type StoredTable } from "./rope_tables.ts";
+import type { OnnxNode } from "./graph.ts";
+import { ropeFromTables } from "./rope_tables.ts";
 import { rotaryTables } from "./rotary.ts";
+import { storedTables } from "./rotary_check.ts";
 import type { ValueFlow } from "./value_flow.ts";
 import type { FoundWeight } from "./weight_uses.ts";
 
@@ -118,22 +119,6 @@ async function rope(
 ): Promise<Record<string, unknown> | undefined> {
   const [pair, ...others] = rotaryTables(flow);
   if (!pair || others.length > 0) return undefined;
-  const tables: StoredTable[] = [];
-  for (const value of pair) {
-    const source = flow.tensor(value);
-    const dtype = source && FLOAT_DTYPES[source.tensor.elementType];
-    if (!dtype || source.transposed || source.tensor.shape.length !== 2) return undefined;
-    const { name, shape: [rows, columns] } = source.tensor;
-    const place = await files.locate({ tensor: source.tensor, dtype });
-    const rowBytes = columns * DTYPE_BYTES[dtype];
-    tables.push({
-      name,
-      dtype,
-      rows,
-      readRow: (row) => place.source.read(place.offset + row * rowBytes, rowBytes),
-    });
-  }
-  const [cosines, sines] = tables;
-  const alike = cosines.rows === sines.rows && cosines.dtype === sines.dtype;
-  return alike ? await ropeFromTables(cosines, sines, flow.graph.file) : undefined;
+  const tables = await storedTables(pair, flow, files);
+  return tables && await ropeFromTables(...tables, flow.graph.file);
 }

@@ -9,6 +9,7 @@ import { ExternalFiles, type WeightData } from "./external_files.ts";
 import { readOnnxGraph } from "./graph.ts";
 import { withGraphLayers } from "./layers.ts";
 import { checkAttributes, checkOperators } from "./operators.ts";
+import { checkRotaryAngles } from "./rotary_check.ts";
 import { OnnxTensorStore, type PlacedWeight } from "./tensor_store.ts";
 import { ValueFlow } from "./value_flow.ts";
 import { describeRole, type TensorRole } from "./weight_names.ts";
@@ -53,6 +54,7 @@ export async function openOnnxModel(folder: ModelFolder, path: string): Promise<
     const store = new OnnxTensorStore(placed, files.sources);
     const weights = bindWeights(spec, family, store, graph.file, described);
     checkWiring(flow, found, spec);
+    await checkRotaryAngles(flow, files, spec);
     return {
       name: folder.name,
       folder,

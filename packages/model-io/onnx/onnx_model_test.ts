@@ -93,13 +93,46 @@ Deno.test("ONNX model: a config.json beside what the builder wrote is preferred"
   const config = new TextDecoder().decode(fixtureFiles("llama-untied")["config.json"]);
   const folder = (text: string) =>
     new MemoryFolder("m", { ...fixtureFiles("llama-untied-builder"), "config.json": text });
-  const { spec } = await openModel(folder(config.replace("500000.0", "400000.0")));
-  assert.equal(spec.rope.theta, 400_000);
+  const { spec } = await openModel(
+    folder(config.replace('"max_position_embeddings": 64', '"max_position_embeddings": 48')),
+  );
+  assert.equal(spec.maxPositions, 48);
   await refuses(
     folder(config.replace('"num_key_value_heads": 1', '"num_key_value_heads": 2')),
     UnsupportedModelError,
     /kv_num_heads of node "\/model\/layers\.0\/attn\/GroupQueryAttention" is 1; Lopper needs 2/,
   );
+});
+
+Deno.test("ONNX model: rotary angles of the graph and of config.json that differ are refused", async () => {
+  const text = (name: string) => new TextDecoder().decode(fixtureFiles(name)["config.json"]);
+  for (
+    const [graph, config, changed, message] of [
+      [
+        "llama-untied-optimum",
+        text("llama-untied-optimum").replaceAll("500000.0", "500100.0"),
+        true,
+        /model\.onnx: the rotary angles of the graph \(node "\/model\/rotary_emb\/MatMul"\) .* pair \d turn by \S+ radians a token, and by \S+ with rope_theta 500100;/,
+      ],
+      [
+        "qwen2-tied-optimum",
+        text("qwen2-tied-optimum").replaceAll("1000000.0", "10000.0"),
+        true,
+        /model_fp16\.onnx: the rotary angles of .* pair 1 turn by 0\.00100000 radians a token, and by 0\.0100000 /,
+      ],
+      [
+        "llama-untied-builder",
+        text("llama-untied").replaceAll("500000.0", "400000.0"),
+        true,
+        /the rotary angles of the graph \(cos_cache\) .* with rope_theta 400000/,
+      ],
+      ["llama-untied-builder", text("llama-untied"), false, /^/],
+    ] as const
+  ) {
+    const folder = new MemoryFolder("m", { ...fixtureFiles(graph), "config.json": config });
+    if (changed) await refuses(folder, UnsupportedModelError, message);
+    else await openModel(folder);
+  }
 });
 
 Deno.test("ONNX model: what the builder's files do not show is refused", async () => {

@@ -11,7 +11,7 @@ export interface StoredTable {
 }
 
 /** How exact angles are that come from a table, by its dtype. */
-const TOLERANCE = { F32: 2e-5, F16: 3e-3, BF16: 2e-2 } as const;
+export const ANGLE_TOLERANCE = { F32: 2e-5, F16: 3e-3, BF16: 2e-2 } as const;
 /** Angles are taken from the last row, 1, 2, 4, 8, …, at which they are below this: there they are the most exact. */
 const MAX_ANGLE = 1.5;
 
@@ -26,7 +26,7 @@ export async function ropeFromTables(
   file: string,
 ): Promise<Record<string, unknown>> {
   const { frequencies, scaled } = await frequenciesOf(cosines, sines);
-  const tolerance = TOLERANCE[cosines.dtype];
+  const tolerance = ANGLE_TOLERANCE[cosines.dtype];
   const found = scaled <= tolerance ? explain(frequencies, tolerance) : undefined;
   if (found) return found;
   throw new UnsupportedModelError(
@@ -36,7 +36,7 @@ export async function ropeFromTables(
 }
 
 /** Angle per position of each pair of channels, and how far √(cos² + sin²) is from 1. */
-async function frequenciesOf(cosines: StoredTable, sines: StoredTable) {
+export async function frequenciesOf(cosines: StoredTable, sines: StoredTable) {
   const frequencies: number[] = [];
   let scaled = 0;
   for (let position = 1; position < cosines.rows; position *= 2) {

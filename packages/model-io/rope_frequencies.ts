@@ -1,0 +1,25 @@
+import type { RopeSpec } from "@lopper/core";
+
+/**
+ * Angle per position of each channel pair, scaled as the config asks; radians per token. Rounded to float32 step by step as
+ * transformers does.
+ */
+export function ropeFrequencies({ theta, scaling }: RopeSpec, headDim: number): Float32Array {
+  const frequencies = Float32Array.from(
+    { length: headDim / 2 },
+    (_, i) => 1 / Math.fround(theta ** Math.fround(2 * i / headDim)),
+  );
+  if (!scaling) return frequencies;
+  if (scaling.type === "linear") return frequencies.map((f) => f / scaling.factor);
+
+  // Llama 3.1: long wavelengths are stretched, short ones kept, those between blended.
+  const { factor, lowFrequencyFactor, highFrequencyFactor, originalMaxPositions } = scaling;
+  return frequencies.map((f) => {
+    const wavelength = 2 * Math.PI / f;
+    if (wavelength < originalMaxPositions / highFrequencyFactor) return f;
+    if (wavelength > originalMaxPositions / lowFrequencyFactor) return f / factor;
+    const smooth = (originalMaxPositions / wavelength - lowFrequencyFactor) /
+      (highFrequencyFactor - lowFrequencyFactor);
+    return (1 - smooth) * f / factor + smooth * f;
+  });
+}
