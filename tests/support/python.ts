@@ -1,13 +1,27 @@
-/**
- * A Python that has a package, or null with a line that says what is skipped for want of it. The Python that is asked is
- * LOPPER_PYTHON, else `.venv/bin/python` in the repository, else `python3`.
- */
+/** Where a Python is looked for. */
+export interface PythonPlace {
+  /** The environment variable that names it. */
+  readonly variable: string;
+  /** Where it is without the variable; the first that has the package. */
+  readonly usual: readonly string[];
+  /** The file with the versions, in scripts/oracles. */
+  readonly requirements: string;
+}
+
+const PLACE: PythonPlace = {
+  variable: "LOPPER_PYTHON",
+  usual: [".venv/bin/python", "python3"],
+  requirements: "requirements.txt",
+};
+
+/** A Python that has a package, or null with a line that says what is skipped for want of it. */
 export async function pythonWith(
   packageName: string,
   what: string,
+  { variable, usual, requirements }: PythonPlace = PLACE,
 ): Promise<string | null> {
-  const named = Deno.env.get("LOPPER_PYTHON");
-  for (const python of named ? [named] : [".venv/bin/python", "python3"]) {
+  const named = Deno.env.get(variable);
+  for (const python of named ? [named] : usual) {
     try {
       const args = ["-c", `import ${packageName}`];
       if ((await new Deno.Command(python, { args }).output()).success) return python;
@@ -16,8 +30,8 @@ export async function pythonWith(
     }
   }
   console.log(
-    `skipped: ${what} needs the Python package ${packageName} (LOPPER_PYTHON names the Python that has it; ` +
-      "scripts/oracles/requirements.txt has the versions)",
+    `skipped: ${what} needs the Python package ${packageName} (${variable} names the Python that has it; ` +
+      `scripts/oracles/${requirements} has the versions)`,
   );
   return null;
 }
