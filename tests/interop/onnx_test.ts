@@ -1,31 +1,35 @@
 /**
- * transformers.js and onnxruntime-node, as they come from npm, run what `lopper export --to onnx` writes for the embedded
- * model, dense and pruned to layers of their own: logits, greedy text, and a batch with padding on the left.
+ * transformers.js, onnxruntime-node and onnxruntime-web, as they come from npm, run what `lopper export --to onnx` writes,
+ * dense and pruned to layers of their own: logits, greedy text, and a batch with padding on the left.
  */
-import { openBackend } from "@lopper/backends";
-import { countParameters } from "@lopper/core";
+import { countParameters, type ModelSpec } from "@lopper/core";
 import { compareLogits } from "@lopper/exports";
 import { openTokenizer } from "@lopper/model-io";
-import { Decoder, LaidOutWeights, sequenceLogits, sourceOrder } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import * as ort from "onnxruntime-node";
+import { byLopper, float32Of } from "../support/by_lopper.ts";
 import { inTemporaryFolder } from "../support/cli.ts";
-import { exportedDemo } from "../support/exported_demo.ts";
-import { greedyTokens } from "../support/greedy.ts";
+import { figures, record, SUBJECTS } from "../support/interop_results.ts";
+import { exportedSubject } from "../support/subject.ts";
 
-const READER = fileURLToPath(new URL("read_with_transformers_js.ts", import.meta.url));
+const here = (file: string) => fileURLToPath(new URL(file, import.meta.url));
+const TRANSFORMERS_JS = here("read_with_transformers_js.ts");
+const ONNXRUNTIME = here("read_with_onnxruntime.ts");
+const CONFIG = here("../../deno.json");
 const TEXT = "The old man looked at the sea";
 const SHORT = "The old man";
 const NEW_TOKENS = 12;
 
+type Input = readonly (string | number)[];
+
 interface Answer {
   readonly version: string;
-  readonly inputs: readonly (readonly (string | number)[])[];
+  readonly inputs: readonly Input[];
   readonly ids: readonly number[];
-  readonly logits: readonly number[];
+  readonly logits: string;
   readonly greedy: readonly number[];
   readonly batch: readonly (readonly number[])[];
+  readonly padding: number;
   readonly text: string;
 }
 
@@ -34,115 +38,109 @@ const VARIANTS = [
   [["--dtype", "fp32"], "fp32", "", 1e-3, 1e-9],
   [["--dtype", "fp16"], "fp16", "_fp16", 2e-2, 1e-5],
   [["--quantize", "q8"], "q8", "_quantized", Infinity, 0.01],
-  [["--quantize", "q4"], "q4", "_q4", Infinity, 0.05],
+  [["--quantize", "q4"], "q4", "_q4", Infinity, 0.2],
 ] as const;
 /** Bytes of a weight in the files, roughly; embedding, scales and norms come on top. */
 const BYTES: Readonly<Record<string, number>> = { fp32: 4, fp16: 2, q8: 1, q4: 0.5 };
 
-for (const shape of ["dense", "heterogeneous"] as const) {
-  for (const [flags, dtype, suffix, maxAbs, meanKl] of VARIANTS) {
+for (const subject of SUBJECTS) {
+  const { model: name, shape } = subject;
+  for (const [flags, weights, suffix, maxAbs, meanKl] of VARIANTS) {
     Deno.test({
-      name: `transformers.js and onnxruntime-node: embedded model, ${shape}, ${dtype}`,
+      name: `transformers.js and onnxruntime: ${name}, ${shape}, ${weights}`,
       sanitizeOps: false,
       sanitizeResources: false,
       fn: () =>
         inTemporaryFolder(async (folder) => {
-          const { model, out, ids } = await exportedDemo(folder, shape, "onnx", undefined, flags);
+          const exported = await exportedSubject(folder, subject, ["--to", "onnx", ...flags]);
+          if (exported === null) return;
+          const { model, out, ids } = exported;
           const { spec } = model;
           const file = `${out}/onnx/model${suffix}.onnx`;
           const { size } = await Deno.stat(`${file}_data`);
-          const parameters = countParameters(spec).total;
-          assert.ok(size >= parameters * BYTES[dtype], `${size} bytes`);
-          assert.ok(size < parameters * BYTES[dtype] + 3e6, `${size} bytes`);
+          const least = countParameters(spec).total * BYTES[weights];
+          const rest = name === "embedded" ? 3e6 : 0.7 * countParameters(spec).total;
+          assert.ok(size >= least && size < least + rest, `${size} bytes`);
 
-          const { backend } = await openBackend("cpu", {});
-          const own = new Decoder(
-            backend,
-            await LaidOutWeights.load(model, sourceOrder(spec)),
-          );
-          const reference = await sequenceLogits(own, [ids]);
-          const agrees = (logits: Float32Array, what: string) => {
-            const difference = compareLogits(reference, logits, spec.vocabSize);
-            console.log(`${what}, ${shape}, ${dtype}: ${JSON.stringify(difference)}`);
-            assert.ok(difference.maxAbs <= maxAbs && difference.meanKl <= meanKl, what);
+          const tokenizer = await openTokenizer(model.folder);
+          const prompts = [tokenizer.encode(TEXT), tokenizer.encode(SHORT)];
+          const own = await byLopper(model, ids, weights === "fp32" ? prompts : [], NEW_TOKENS);
+          const past = cachesOf(spec);
+          const compare = async (
+            reader: string,
+            answer: { readonly version: string; readonly logits: string },
+            seen: readonly Input[],
+            greedy: { readonly greedy?: number } = {},
+          ) => {
+            assert.deepEqual(seen, past, "the reader saw every layer's own cache");
+            const difference = compareLogits(
+              own.logits,
+              float32Of(answer.logits),
+              spec.vocabSize,
+            );
+            const found = `${reader}: ${JSON.stringify(difference)}`;
+            assert.ok(difference.maxAbs <= maxAbs && difference.meanKl <= meanKl, found);
+            await record({
+              ...{ format: "ONNX", weights, reader, ...subject, version: answer.version },
+              saw: `${seen.length / 2} caches, ${size} bytes of weights`,
+              ...figures(difference),
+              ...greedy,
+            });
           };
 
-          const answer = await transformersJs(out, dtype);
-          const past = spec.layers.flatMap(({ attention }) => attention ?? []).flatMap(
-            ({ kvHeads }, i) =>
-              ["key", "value"].map((part) => [
-                `past_key_values.${i}.${part}`,
-                "batch_size",
-                kvHeads,
-                "past_sequence_length",
-                spec.headDim,
-              ]),
-          );
-          assert.deepEqual(answer.inputs.slice(3), past, "the reader saw every layer's own cache");
-          assert.deepEqual(answer.ids, ids);
-          agrees(Float32Array.from(answer.logits), `transformers.js ${answer.version}`);
-          agrees(await onnxruntimeLogits(file, ids, answer.inputs), "onnxruntime-node");
+          for (const engine of ["node", "web"]) {
+            const answer = await read<{ version: string; past: Input[]; logits: string }>(
+              ["--config", CONFIG, "--cached-only", "-A", ONNXRUNTIME, engine, file],
+              { ids },
+            );
+            await compare(`onnxruntime-${engine}`, answer, answer.past);
+          }
 
-          if (dtype === "fp32") {
-            const tokenizer = await openTokenizer(model.folder);
-            const continued = async (text: string) => {
-              const prompt = tokenizer.encode(text);
-              return [...prompt, ...await greedyTokens(own, prompt, NEW_TOKENS)];
-            };
-            const [long, short] = [await continued(TEXT), await continued(SHORT)];
+          const answer = await read<Answer>(
+            ["--no-config", "--no-lock", "-A", TRANSFORMERS_JS, out, weights, "cpu"],
+            { ids, text: TEXT, short: SHORT, new_tokens: NEW_TOKENS },
+          );
+          assert.deepEqual(answer.ids, prompts[0]);
+          if (weights === "fp32") {
+            const [long, short] = prompts.map((prompt, i) => [...prompt, ...own.greedy[i]]);
             assert.deepEqual(answer.greedy, long);
-            const padding = new Array(long.length - short.length).fill(0);
+            const padding = new Array(long.length - short.length).fill(answer.padding);
             assert.deepEqual(answer.batch, [long, [...padding, ...short]]);
             assert.equal(answer.text, tokenizer.decode(long));
           }
-          await backend.dispose();
+          const greedy = weights === "fp32" ? { greedy: NEW_TOKENS } : {};
+          await compare("transformers.js", answer, answer.inputs.slice(3), greedy);
           model.close();
         }),
     });
   }
 }
 
-/** A process of its own: the two libraries bring an engine each. */
-async function transformersJs(folder: string, dtype: string): Promise<Answer> {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "--quiet",
-      "--no-config",
-      "--no-lock",
-      "-A",
-      READER,
-      folder,
-      dtype,
-      "cpu",
-      TEXT,
-      String(NEW_TOKENS),
-    ],
-  }).output();
-  assert.equal(code, 0, new TextDecoder().decode(stderr));
-  return JSON.parse(new TextDecoder().decode(stdout));
+/** The caches that a decoder has: two for each layer that keeps attention, with heads of its own. */
+function cachesOf({ layers, headDim }: ModelSpec): readonly Input[] {
+  return layers.flatMap(({ attention }) => attention ?? []).flatMap(({ kvHeads }, i) =>
+    ["key", "value"].map((part) => [
+      `past_key_values.${i}.${part}`,
+      "batch_size",
+      kvHeads,
+      "past_sequence_length",
+      headDim,
+    ])
+  );
 }
 
-/** Logits by onnxruntime-node itself, the file opened by its path. */
-async function onnxruntimeLogits(
-  file: string,
-  ids: readonly number[],
-  inputs: Answer["inputs"],
-): Promise<Float32Array> {
-  const session = await ort.InferenceSession.create(file);
-  const int64 = (values: readonly number[]) =>
-    new ort.Tensor("int64", BigInt64Array.from(values, BigInt), [1, values.length]);
-  const past = inputs.slice(3).map(([name, , kvHeads, , headDim]) => [
-    name,
-    new ort.Tensor("float32", new Float32Array(0), [1, Number(kvHeads), 0, Number(headDim)]),
-  ]);
-  const { logits } = await session.run({
-    input_ids: int64(ids),
-    attention_mask: int64(ids.map(() => 1)),
-    position_ids: int64(ids.map((_, i) => i)),
-    ...Object.fromEntries(past),
-  });
-  const values = (logits.data as Float32Array).slice();
-  await session.release();
-  return values;
+/** A process of its own for each: two libraries bring an engine each. */
+async function read<Answer>(args: readonly string[], request: unknown): Promise<Answer> {
+  const process = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", ...args],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const writer = process.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(JSON.stringify(request)));
+  await writer.close();
+  const { code, stdout, stderr } = await process.output();
+  assert.equal(code, 0, new TextDecoder().decode(stderr));
+  return JSON.parse(new TextDecoder().decode(stdout));
 }

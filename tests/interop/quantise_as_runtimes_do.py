@@ -1,12 +1,13 @@
 """Compares quantised models with their source, in the runtime that they are for; prints JSON.
 
 Usage: quantise_as_runtimes_do.py < {"runtime": "llama.cpp" | "onnxruntime", "source": FILE, "ours": FILE,
-  "type": "q8_0" | "q4_0" | "q8" | "q4", "work": DIR, "ids": [...]}
+  "type": "fp16" | "q8_0" | "q4_0" | "q8" | "q4", "work": DIR, "ids": [...]}
 
 The runtime's own quantiser makes the other file from the source, in DIR.
 """
 
 import json
+import os
 import sys
 
 import numpy
@@ -20,6 +21,7 @@ def log_softmax(logits):
 def compare(reference, logits):
     a, b = log_softmax(reference.astype(numpy.float64)), log_softmax(logits.astype(numpy.float64))
     return {
+        "max": float(numpy.abs(a - b).max()),
         "kl": float((numpy.exp(a) * (a - b)).sum(axis=-1).mean()),
         "top": float((a.argmax(-1) == b.argmax(-1)).mean()),
     }
@@ -28,7 +30,7 @@ def compare(reference, logits):
 def llama_cpp_logits(path, ids):
     from llama_cpp import Llama
 
-    model = Llama(path, n_ctx=len(ids), n_batch=len(ids), logits_all=True, verbose=False, n_threads=2)
+    model = Llama(path, n_ctx=len(ids), n_batch=len(ids), logits_all=True, verbose=False, n_threads=1)
     model.eval(ids)
     return numpy.array(model.scores[: len(ids)])
 
@@ -39,6 +41,7 @@ def llama_cpp_quantise(source, out, kind):
     llama_cpp.llama_backend_init()
     parameters = llama_cpp.llama_model_quantize_default_params()
     parameters.ftype = {
+        "fp16": llama_cpp.LLAMA_FTYPE_MOSTLY_F16,
         "q8_0": llama_cpp.LLAMA_FTYPE_MOSTLY_Q8_0,
         "q4_0": llama_cpp.LLAMA_FTYPE_MOSTLY_Q4_0,
     }[kind]
@@ -123,11 +126,21 @@ logits, quantise = {
 theirs = f"{request['work']}/theirs.{'gguf' if request['runtime'] == 'llama.cpp' else 'onnx'}"
 quantise(request["source"], theirs, kind)
 reference = logits(request["source"], ids)
+
+
+def distance(path):
+    beside = [f"{path}{suffix}" for suffix in ("", "_data", ".data")]
+    size = sum(os.path.getsize(file) for file in beside if os.path.exists(file))
+    return {**compare(reference, logits(path, ids)), "bytes": size}
+
+
+runtime = __import__(request["runtime"].replace(".", "_"))
 print(
     json.dumps(
         {
-            "ours": compare(reference, logits(request["ours"], ids)),
-            "theirs": compare(reference, logits(theirs, ids)),
+            "version": runtime.__version__,
+            "ours": distance(request["ours"]),
+            "theirs": distance(theirs),
         }
     )
 )

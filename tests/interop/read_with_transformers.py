@@ -1,6 +1,6 @@
 """Opens a model folder with transformers and prints what it computes, as one JSON object.
 
-Usage: read_with_transformers.py DIR < {"ids": [...], "new_tokens": 8, "pad": 3}
+Usage: read_with_transformers.py DIR [FILE.gguf] < {"ids": [...], "new_tokens": 8, "pad": 3}
 
 `ids` are continued greedily, with and without a key/value cache, and once more behind `pad` masked tokens.
 """
@@ -15,10 +15,15 @@ from transformers import AutoModelForCausalLM
 
 folder = sys.argv[1]
 request = json.load(sys.stdin)
-torch.set_num_threads(2)
+# Two wait for each other where the machine is busy.
+torch.set_num_threads(1)
 
 model, info = AutoModelForCausalLM.from_pretrained(
-    folder, trust_remote_code=True, dtype=torch.float32, output_loading_info=True
+    folder,
+    gguf_file=sys.argv[2] if len(sys.argv) > 2 else None,
+    trust_remote_code=True,
+    dtype=torch.float32,
+    output_loading_info=True,
 )
 model.eval()
 ids = torch.tensor([request["ids"]])

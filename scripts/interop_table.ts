@@ -1,0 +1,116 @@
+/**
+ * Writes the tables of readers in README.md, between two markers, from tests/interop/results.json.
+ *
+ * Usage: deno task interop:table
+ */
+import {
+  allCells,
+  type Cell,
+  cellKey,
+  isQuantised,
+  OWN_QUANTISER,
+  readResults,
+  type Row,
+  ROWS,
+  SUBJECTS,
+} from "../tests/support/interop_results.ts";
+
+const README = new URL("../README.md", import.meta.url);
+export const BEGIN = "<!-- interop tables: written by `deno task interop:table` -->";
+export const END = "<!-- end of the interop tables -->";
+
+/**
+ * Both tables as Markdown, with a note for every cell that has no figures.
+ * @throws {Error} when a cell is missing, or the cells of a row are of several versions of their reader.
+ */
+export function interopTables(cells: readonly Cell[]): string {
+  const byKey = new Map(cells.map((cell) => [cellKey(cell), cell]));
+  for (const place of allCells()) {
+    if (!byKey.has(cellKey(place))) throw new Error(`no result for ${cellKey(place)}`);
+  }
+  const notes: string[] = [];
+  const table = (rows: readonly Row[]) =>
+    markdown([
+      ["format", "weights", "reader", ...SUBJECTS.map(headOf)],
+      ...rows.map((row) => {
+        const found = SUBJECTS.map((subject) => byKey.get(cellKey({ ...row, ...subject }))!);
+        return [row.format, row.weights, readerOf(row, found), ...found.map(shown(notes))];
+      }),
+    ]);
+  const exact = table(ROWS.filter(({ weights }) => !isQuantised(weights)));
+  const quantised = table(ROWS.filter(({ weights }) => isQuantised(weights)));
+  return [
+    "The largest difference of two logits, where weights are not quantised:",
+    exact,
+    wrapped(
+      "Where they are, the KL divergence in nats a token, and the share of tokens after which the same one is likeliest:",
+    ),
+    quantised,
+    notes.map((note, i) => wrapped(`${i + 1}. ${note}`, "   ")).join("\n"),
+  ].join("\n\n");
+}
+
+/** Lines as long as `deno fmt` makes them, those after the first indented. */
+function wrapped(text: string, indent = ""): string {
+  const lines: string[] = [];
+  for (const word of text.split(" ")) {
+    const longer = `${lines.at(-1)} ${word}`;
+    if (lines.length > 0 && longer.length <= 100) lines[lines.length - 1] = longer;
+    else lines.push(lines.length === 0 ? word : indent + word);
+  }
+  return lines.join("\n");
+}
+
+function headOf({ model, shape }: typeof SUBJECTS[number]): string {
+  return shape === "dense" ? model : `${model}, pruned`;
+}
+
+function readerOf({ reader, weights, format }: Row, cells: readonly Cell[]): string {
+  const versions = [...new Set(cells.map(({ version }) => version))];
+  if (versions.length !== 1) {
+    throw new Error(`${reader}, ${format} ${weights}: versions ${versions.join(" and ")}`);
+  }
+  return reader === OWN_QUANTISER ? `… ${reader}` : `${reader} ${versions[0]}`;
+}
+
+/** The text of a cell; what is to be said of it goes among the notes. */
+function shown(notes: string[]): (cell: Cell) => string {
+  const mark = (note: string) => {
+    if (!notes.includes(note)) notes.push(note);
+    return ` (${notes.indexOf(note) + 1})`;
+  };
+  return (cell) => {
+    if ("reason" in cell) return `–${mark(cell.reason)}`;
+    const { weights, maxAbs, meanKl, sameTop, note } = cell;
+    const figures = isQuantised(weights)
+      ? `${small(meanKl!)}, ${(100 * sameTop).toFixed(1)} %`
+      : small(maxAbs!);
+    return note === undefined ? figures : figures + mark(note);
+  };
+}
+
+/** Two digits, and no exponent where there is room for the number itself. */
+function small(value: number): string {
+  return value >= 1e-4 ? String(Number(value.toPrecision(2))) : value.toExponential(1);
+}
+
+/** A table as `deno fmt` lays it out. */
+function markdown([head, ...rows]: readonly (readonly string[])[]): string {
+  const widths = head.map((_, i) => Math.max(...[head, ...rows].map((cells) => cells[i].length)));
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((text, i) => text.padEnd(widths[i])).join(" | ")} |`;
+  const rule = `| ${widths.map((width) => "-".repeat(width)).join(" | ")} |`;
+  return [line(head), rule, ...rows.map(line)].join("\n");
+}
+
+/** README with the tables in their place. */
+export function withTables(readme: string, tables: string): string {
+  const [from, to] = [readme.indexOf(BEGIN), readme.indexOf(END)];
+  if (from < 0 || to < from) throw new Error(`README.md has no ${BEGIN} … ${END}`);
+  return `${readme.slice(0, from + BEGIN.length)}\n\n${tables}\n\n${readme.slice(to)}`;
+}
+
+if (import.meta.main) {
+  const readme = await Deno.readTextFile(README);
+  await Deno.writeTextFile(README, withTables(readme, interopTables(await readResults())));
+}
