@@ -89,7 +89,7 @@ export interface Watched {
   readonly inner: Float32Array;
 }
 
-/** Keys and values of earlier tokens of one attention block, `[1, kvHeads, length, headDim]` each. */
+/** Keys and values of earlier tokens of one attention block, `[batch, kvHeads, length, headDim]` each. */
 export interface KeyValues {
   readonly length: number;
   readonly keys: Float32Array;
@@ -179,7 +179,8 @@ export class Decoder {
   }
 
   /**
-   * Runs all blocks on the tokens that follow `past`, and returns the keys and values with them. One sequence.
+   * Runs all blocks on the tokens that follow `past`, and returns the keys and values with them. One sequence, or one token
+   * each of several that are equally far.
    */
   async runCached(
     layers: readonly LayerSpec[],

@@ -24,9 +24,7 @@ export async function* generate(
   const { spec } = decoder;
   const layers = options.layers ?? spec.layers;
   const longest = Math.min(spec.maxPositions, spec.slidingWindow ?? Infinity);
-  const random = xoroshiro128plus(options.seed);
-  // The state that a small seed gives begins with a number next to 1, whatever the seed; far along it is well mixed.
-  random.jump();
+  const random = generator(options.seed);
   let input: readonly number[] = prompt;
   let past: readonly (KeyValues | null)[] | null = null;
   const limit = Math.min(options.maxTokens, longest - prompt.length);
@@ -46,6 +44,54 @@ export async function* generate(
     past = present;
     input = [next];
   }
+}
+
+export interface SamplingOptions {
+  /** Token that every sequence begins with; it is not part of what comes out. */
+  readonly start: number;
+  /** Tokens of each sequence, at least 1. */
+  readonly length: number;
+  /** Above 0. */
+  readonly temperature: number;
+  /** One for each sequence: what it says does not depend on what runs beside it. */
+  readonly seeds: readonly number[];
+  /** Hears of the tokens of each sequence so far; may throw to stop. */
+  readonly onProgress?: (tokens: number) => void;
+}
+
+/**
+ * Samples sequences side by side from the model as it is, `[seeds.length][length]`. A text that ends is followed by the
+ * next one: its end-of-text token is in the sequence like any other.
+ */
+export async function sampleSequences(
+  decoder: Decoder,
+  { start, length, temperature, seeds, onProgress }: SamplingOptions,
+): Promise<number[][]> {
+  const { layers, vocabSize } = decoder.spec;
+  const randoms = seeds.map(generator);
+  const sequences: number[][] = seeds.map(() => []);
+  let past: readonly (KeyValues | null)[] | null = null;
+  let last = seeds.map(() => start);
+  for (let produced = 0; produced < length; produced++) {
+    const input = await decoder.embed(last.map((id) => [id]));
+    const { stream, present } = await decoder.runCached(layers, input, past);
+    const logits = await decoder.logits(stream.data);
+    last = randoms.map((random, row) => {
+      const own = logits.subarray(row * vocabSize, (row + 1) * vocabSize);
+      return sample(own, temperature, uniformFloat64(random));
+    });
+    last.forEach((id, row) => sequences[row].push(id));
+    past = present;
+    onProgress?.(produced + 1);
+  }
+  return sequences;
+}
+
+function generator(seed: number) {
+  const random = xoroshiro128plus(seed);
+  // The state that a small seed gives begins with a number next to 1, whatever the seed; far along it is well mixed.
+  random.jump();
+  return random;
 }
 
 function argmax(values: Float32Array): number {

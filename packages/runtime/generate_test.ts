@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { Random, tinyModel } from "../../tests/support/tiny_models.ts";
 import { Decoder } from "./decoder.ts";
 import { sequenceLogits } from "./forward.ts";
-import { generate } from "./generate.ts";
+import { generate, sampleSequences } from "./generate.ts";
 import { LaidOutWeights, sourceOrder } from "./weight_layout.ts";
 
 /** Decodes with a random tiny model whose spec is changed; the weights stay. */
@@ -140,4 +140,25 @@ engineTest("a prompt without tokens is refused", async () => {
   await withDecoder(4, {}, async (decoder) => {
     await assert.rejects(Array.fromAsync(generate(decoder, [], greedy(1))), RangeError);
   });
+});
+
+engineTest("sequences that are sampled side by side are those that are sampled alone", async () => {
+  for (let seed = 0; seed < 6; seed++) {
+    // no token ends a text, so that both go on
+    await withDecoder(seed, { eosTokenIds: [] }, async (decoder) => {
+      const seeds = [7, 8, 7 + seed];
+      const options = { start: 3, length: 12, temperature: 0.8 };
+      const heard: number[] = [];
+      const onProgress = (tokens: number) => heard.push(tokens);
+      const found = await sampleSequences(decoder, { ...options, seeds, onProgress });
+      assert.deepEqual(heard, Array.from({ length: 12 }, (_, i) => i + 1));
+      for (const [row, own] of seeds.entries()) {
+        const alone = await Array.fromAsync(
+          generate(decoder, [3], { maxTokens: 12, temperature: 0.8, seed: own }),
+        );
+        assert.deepEqual(found[row], alone, `model ${seed}, row ${row}`);
+      }
+      assert.notDeepEqual(found[0], found[1]);
+    });
+  }
 });
