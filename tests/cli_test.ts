@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { inTemporaryFolder, QUICK, runLopper, startLopper } from "./support/cli.ts";
+import { inTemporaryFolder, PUBLISHED, QUICK, runLopper, startLopper } from "./support/cli.ts";
 
 const test = (name: string, body: (folder: string) => Promise<void>) =>
   Deno.test(`cli: ${name}`, () => inTemporaryFolder(body));
@@ -16,7 +16,7 @@ async function fails(args: readonly string[], folder: string, code: number, mess
 const read = (path: string) => Deno.readTextFile(path);
 
 test("prune writes a checkpoint, a plan, a journal and a record, says nothing else when piped", async (folder) => {
-  const { code, stdout, stderr } = await runLopper(["prune", "--out", "p", ...QUICK], folder);
+  const { code, stdout, stderr } = await runLopper(["prune", "--out", "p", ...PUBLISHED], folder);
   assert.equal(code, 0, stderr);
   assert.equal(stderr, "");
   for (
@@ -81,7 +81,7 @@ test("prune writes a checkpoint, a plan, a journal and a record, says nothing el
   assert.ok(generated.stdout.startsWith("The ship"));
 
   // a finished run is not written over, and resuming it says so
-  await fails(["prune", "--out", "p", ...QUICK], folder, 2, /finished run.*--overwrite/);
+  await fails(["prune", "--out", "p", ...PUBLISHED], folder, 2, /finished run.*--overwrite/);
   const again = await runLopper(["prune", "--out", "p", "--resume"], folder);
   assert.equal(again.code, 0);
   assert.ok(again.stdout.includes("parameters"));
@@ -106,6 +106,33 @@ test("prune writes a checkpoint, a plan, a journal and a record, says nothing el
   );
   // the model's own folder is never cleared
   await fails(["prune", "p", "--out", "p", "--overwrite", ...QUICK], folder, 2, /own folder/);
+});
+
+test("without a preset a run orders by activations, repairs, and says what that gained", async (folder) => {
+  // enough text to keep some aside
+  const args = ["--samples", "4", "--width-samples", "2", "--seq-len", "64", "--ratio", "5"];
+  const { code, stdout, stderr } = await runLopper(["prune", "--out", "p", ...args], folder);
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /\n {2}MLP channels by .+\n/);
+  assert.match(stdout, /\n {2}\d+ of \d+ projections repaired: perplexity on text kept aside/);
+  const record = JSON.parse(await read(`${folder}/p/run.json`));
+  const { preset, order, recover, distribution } = record.flags;
+  assert.deepEqual([preset, order, recover, distribution], ["lopper", "auto", "auto", "44:52:4"]);
+  assert.ok(record.recovery.kept > 0);
+  assert.ok(record.recovery.perplexity.after < record.recovery.perplexity.before);
+
+  // a run's folder is applied with its repairs, a plan file without
+  for (const [out, plan] of [["again", "p"], ["plain", "p/lopper_plan.json"]]) {
+    const applied = await runLopper(["prune", "--plan", plan, "--out", out], folder);
+    assert.equal(applied.code, 0, applied.stderr);
+  }
+  const prunedDigest = async (run: string) =>
+    JSON.parse(await read(`${folder}/${run}/run.json`)).prunedDigest;
+  assert.equal(await prunedDigest("again"), record.prunedDigest);
+  const plain = JSON.parse(await read(`${folder}/plain/run.json`));
+  assert.equal(plain.recovery, null);
+  assert.equal(plain.parameters.pruned, record.parameters.pruned);
+  assert.notEqual(plain.prunedDigest, record.prunedDigest);
 });
 
 test("prune --json prints objects only, the record last", async (folder) => {

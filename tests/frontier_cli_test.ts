@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { HELD_OUT_TEXT } from "../packages/demo-model/mod.ts";
-import { done, fails, inTemporaryFolder, QUICK } from "./support/cli.ts";
+import { done, fails, inTemporaryFolder, PUBLISHED, QUICK } from "./support/cli.ts";
 
 /** Files that say what stays; run.json also says when and where. */
 const RESULT = ["model.safetensors", "config.json", "lopper_plan.json", "pruning_config.json"];
@@ -75,7 +75,7 @@ test("a part of a run is what a run that stopped there writes, without a search"
 });
 
 test("a search ends within --max-ppl-increase, and resuming it repeats nothing", async (folder) => {
-  const args = ["--ratio", "30", ...HELD_OUT, ...QUICK];
+  const args = ["--ratio", "30", ...HELD_OUT, ...PUBLISHED];
   const stdout = await done(
     ["prune", "--out", "p", "--max-ppl-increase", "3%", ...args],
     folder,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { inTemporaryFolder, QUICK, runLopper } from "./support/cli.ts";
+import { inTemporaryFolder, PUBLISHED, QUICK, runLopper } from "./support/cli.ts";
 
 const FIXTURES = fileURLToPath(new URL("fixtures/onnx", import.meta.url));
 
@@ -58,7 +58,7 @@ test("the files of other exporters are pruned to folders of their own", async (f
   ) {
     const path = `${FIXTURES}/${model}`;
     assert.match(await succeeds(["inspect", path], folder), new RegExp(`: ${family}, `));
-    await succeeds(["prune", path, "--ratio", "10", "--seq-len", "32", ...QUICK], folder);
+    await succeeds(["prune", path, "--ratio", "10", "--seq-len", "32", ...PUBLISHED], folder);
     const { spec, parameters } = JSON.parse(await succeeds(["inspect", out, "--json"], folder));
     const dense = JSON.parse(await succeeds(["inspect", path, "--json"], folder));
     assert.equal(spec.family, family);

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { faultsOf, readPage, tableOf } from "../packages/report/testing/read_page.ts";
-import { done, fails, inTemporaryFolder, QUICK, runLopper } from "./support/cli.ts";
+import { done, fails, inTemporaryFolder, PUBLISHED, QUICK, runLopper } from "./support/cli.ts";
 
 const test = (name: string, body: (folder: string) => Promise<void>) =>
   Deno.test(`report: ${name}`, () => inTemporaryFolder(body));
 
 test("the page of a run says what its record does", async (folder) => {
-  const output = await done(["prune", "--out", "p", ...QUICK], folder);
+  const output = await done(["prune", "--out", "p", ...PUBLISHED], folder);
   assert.match(output, /a page about it: .*p\/report\.html\n/);
   const written = await Deno.readTextFile(`${folder}/p/report.html`);
   assert.match(await done(["report", "p"], folder), /^written to .*report\.html\n$/);

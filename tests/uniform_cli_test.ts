@@ -1,7 +1,7 @@
 import { MemorySource } from "@lopper/model-io";
 import assert from "node:assert/strict";
 import { readGgufHeader } from "../packages/model-io/gguf/header.ts";
-import { inTemporaryFolder, QUICK, runLopper } from "./support/cli.ts";
+import { inTemporaryFolder, PUBLISHED, QUICK, runLopper } from "./support/cli.ts";
 
 const test = (name: string, body: (folder: string) => Promise<void>) =>
   Deno.test(`prune --uniform: ${name}`, () => inTemporaryFolder(body));
@@ -15,7 +15,17 @@ async function succeeds(args: readonly string[], folder: string): Promise<string
 const json = async (path: string) => JSON.parse(await Deno.readTextFile(path));
 
 test("layers stay alike, plain for every reader; parts, plans and resumed runs are the same", async (folder) => {
-  const args = ["prune", "--uniform", "--ratio", "20", "--out", "p", "--export", "gguf", ...QUICK];
+  const args = [
+    "prune",
+    "--uniform",
+    "--ratio",
+    "20",
+    "--out",
+    "p",
+    "--export",
+    "gguf",
+    ...PUBLISHED,
+  ];
   const stdout = await succeeds(args, folder);
   assert.match(stdout, / 3 steps/);
   const record = await json(`${folder}/p/run.json`);

@@ -11,6 +11,7 @@ import {
 } from "@lopper/importance";
 import type { Tokenizer } from "@lopper/model-io";
 import { fileURLToPath } from "node:url";
+import { SELF } from "./self_calibration.ts";
 import { readSamples } from "./text_files.ts";
 
 /** The texts of a run, cut into sequences. */
@@ -34,12 +35,14 @@ const FIT_SAMPLES = 10;
 
 /**
  * Reads, draws, joins, tokenises and cuts the calibration and held-out texts.
+ * @param own writes text for --calibration self: so many texts.
  * @throws {UsageError} when sequences are longer than the model takes.
  */
 export async function readTexts(
   flags: RunFlags,
   spec: ModelSpec,
   tokenizer: Tokenizer,
+  own: (count: number) => Promise<readonly string[]>,
 ): Promise<RunTexts> {
   const longest = Math.min(spec.maxPositions, spec.slidingWindow ?? Infinity);
   if (flags.seqLen > longest) {
@@ -50,18 +53,21 @@ export async function readTexts(
   const embedded = fileURLToPath(CALIBRATION_TEXT);
   const blockFile = flags.calibration ?? embedded;
   const widthFile = flags.calibrationWidth ?? blockFile;
-  const samples = await readSamples(blockFile);
+  const needsAside = flags.order === "auto" || flags.recover !== "none";
+  const most = Math.max(flags.samples, flags.widthSamples);
+  // One text is as good as another, so that as many may be kept aside as are scored on.
+  const ownTexts = () => own(needsAside ? 2 * most : most);
+  const read = (file: string) => file === SELF ? ownTexts() : readSamples(file);
+  const samples = await read(blockFile);
   const block = drawSamples(samples, flags.samples, flags.seed);
-  const widthSamples = widthFile === blockFile ? samples : await readSamples(widthFile);
+  const widthSamples = widthFile === blockFile ? samples : await read(widthFile);
   const width = drawSamples(widthSamples, flags.widthSamples, flags.seed);
   const heldOutFile = flags.heldOut ?? fileURLToPath(HELD_OUT_TEXT);
   const heldOut = await readSamples(heldOutFile);
   const set = (samples: readonly string[], what: string) =>
     calibrationSet(samples, tokenizer, flags.seqLen, what);
   const blockSet = await set(block, `calibration text ${blockFile}`);
-  const taken = blockFile === widthFile
-    ? Math.max(flags.samples, flags.widthSamples)
-    : flags.samples;
+  const taken = blockFile === widthFile ? most : flags.samples;
   /** Up to `count` samples that nothing else was drawn for, behind the first `skipped` of them. */
   const further = (skipped: number, count: number, what: string) =>
     calibrationSet(
@@ -70,7 +76,6 @@ export async function readTexts(
       flags.seqLen,
       what,
     ).catch(tooShort);
-  const needsAside = flags.order === "auto" || flags.recover !== "none";
   const parts = needsAside
     ? await judged(blockSet, await further(0, flags.samples, "text kept aside"))
     : { learn: blockSet, aside: null };

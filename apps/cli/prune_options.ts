@@ -1,14 +1,7 @@
 import { type ModelSpec, type RunFlags, UsageError } from "@lopper/core";
 import { DEMO_SAMPLES, DEMO_SEQUENCE_LENGTH } from "@lopper/demo-model";
 import { DEFAULT_BATCH_TOKENS } from "@lopper/importance";
-import {
-  defaultMlpGroup,
-  headGroupUnit,
-  ORDER_NAMES,
-  type PresetName,
-  PRESETS,
-  TECHNIQUES,
-} from "@lopper/search";
+import { defaultMlpGroup, headGroupUnit, ORDER_NAMES, TECHNIQUES } from "@lopper/search";
 import { type Command, Option } from "commander";
 import {
   EXPORT_FORMATS,
@@ -20,12 +13,14 @@ import {
 import { BACKEND_HELP } from "./open_backend.ts";
 import { decimal, distribution, percent, wholeNumber } from "./options.ts";
 import { userPath } from "./paths.ts";
+import { AS_IT_IS, fixesDistribution, SETTINGS, type SettingsName } from "./presets.ts";
 import { exportFlags } from "./prune_export.ts";
+import { SELF } from "./self_calibration.ts";
 
 /** Options of `lopper prune` as commander parses them; what was not given is undefined. */
 export interface PruneOptions {
   readonly ratio?: number;
-  readonly preset?: PresetName;
+  readonly preset?: SettingsName;
   readonly distribution?: string;
   readonly mlpGroup?: number;
   readonly attentionGroup?: number;
@@ -65,8 +60,10 @@ export function addPruneOptions(command: Command): Command {
   return command
     .option("--ratio <percent>", "parameters to remove, in per cent (default: 20)", decimal(0, 100))
     .addOption(
-      new Option("--preset <name>", "published settings (default: multipruner)")
-        .choices(Object.keys(PRESETS)),
+      new Option(
+        "--preset <name>",
+        "settings by name: lopper's own, or published ones, which keep --order l1 and --recover none (default: lopper)",
+      ).choices(Object.keys(SETTINGS)),
     )
     .option(
       "--distribution <a:b:c>",
@@ -90,14 +87,14 @@ export function addPruneOptions(command: Command): Command {
       new Option(
         "--order <name>",
         "which channels and heads of a block go first: l1 of their weights, as published; by activations: energy, wanda; " +
-          "auto: what a trial hurts least (default: l1)",
+          "auto: what a trial hurts least (default: auto)",
       ).choices([...ORDER_NAMES, "auto"]),
     )
     .addOption(
       new Option(
         "--recover <name>",
         "auto: fit the output projections of what stays to the dense model's streams, where it helps on calibration text " +
-          "kept aside (default: none)",
+          "kept aside (default: auto; none for the file of --plan)",
       ).choices(["none", "auto"]),
     )
     .addOption(
@@ -110,7 +107,8 @@ export function addPruneOptions(command: Command): Command {
     )
     .option(
       "--calibration <path>",
-      ".txt, .jsonl or .parquet, or a folder of them, to score on (default: public-domain books)",
+      `.txt, .jsonl or .parquet, or a folder of them, to score on; ${SELF}: text that the model writes itself ` +
+        "(default: public-domain books)",
     )
     .option("--calibration-width <path>", "other text for channels and heads (default: the same)")
     .option(
@@ -165,6 +163,7 @@ Examples:
   lopper prune ./SmolLM2-135M --ratio 10 --out ./smol-10
   lopper prune ./SmolLM2-135M --preset blockpruner --calibration notes.txt
   lopper prune ./SmolLM2-135M --uniform              layers stay alike: a plain llama, a little smaller
+  lopper prune ./SmolLM2-135M --calibration self     on text that the model writes itself
   lopper prune model.gguf --ratio 20                 the result is a folder, in F16
   lopper prune model.gguf --export gguf --quantize q8_0   and a GGUF file beside it
   lopper prune --resume --out ./smol-10              after a power cut or Ctrl-C
@@ -191,13 +190,16 @@ export function resolveFlags(
   const samples = embedded && (options.calibration ?? saved?.calibration ?? null) === null
     ? DEMO_SAMPLES
     : PUBLISHED_SAMPLES;
-  const preset = options.preset ?? (saved?.preset as PresetName | undefined) ?? "multipruner";
-  if (options.distribution !== undefined && preset !== "multipruner") {
+  const preset = options.preset ?? (saved?.preset as SettingsName | undefined) ?? "lopper";
+  const applied = options.plan !== undefined;
+  // A plan file is applied as it is, unless more is asked for.
+  const settings = applied ? { ...SETTINGS[preset], ...AS_IT_IS } : SETTINGS[preset];
+  if (options.distribution !== undefined && fixesDistribution(preset)) {
     throw new UsageError(
       `--preset ${preset} fixes the distribution; leave out --distribution, or the preset`,
     );
   }
-  const shares = options.distribution ?? saved?.distribution ?? PRESETS[preset].join(":");
+  const shares = options.distribution ?? saved?.distribution ?? settings.distribution;
   distribution(shares);
   const ratio = options.ratio ?? saved?.ratio ?? 20;
   const search = options.search ?? saved?.search ?? "fast";
@@ -208,15 +210,15 @@ export function resolveFlags(
     distribution: shares,
     mlpGroup: options.mlpGroup ?? saved?.mlpGroup ?? defaultMlpGroup(spec),
     attentionGroup: options.attentionGroup ?? saved?.attentionGroup ?? headGroupUnit(spec),
-    recover: options.recover ?? saved?.recover ?? "none",
-    order: options.order ?? saved?.order ?? "l1",
+    recover: options.recover ?? saved?.recover ?? settings.recover,
+    order: options.order ?? saved?.order ?? settings.order,
     search,
     fastWithout: techniquesOff(options.fastWithout ?? saved?.fastWithout ?? "", search),
     earlierRatios: saved && ratio > saved.ratio
       ? [...saved.earlierRatios, saved.ratio]
       : saved?.earlierRatios ?? [],
-    calibration: absolute(options.calibration ?? saved?.calibration ?? null),
-    calibrationWidth: absolute(options.calibrationWidth ?? saved?.calibrationWidth ?? null),
+    calibration: calibrationPath(options.calibration ?? saved?.calibration ?? null),
+    calibrationWidth: calibrationPath(options.calibrationWidth ?? saved?.calibrationWidth ?? null),
     samples: options.samples ?? saved?.samples ?? samples.block,
     widthSamples: options.widthSamples ?? saved?.widthSamples ?? samples.width,
     seqLen: options.seqLen ?? saved?.seqLen ?? defaultSequenceLength(spec, embedded),
@@ -248,6 +250,11 @@ function techniquesOff(list: string, search: string): string {
 /** Paths are recorded in full, so that a run can be resumed from any folder. */
 function absolute(path: string | null): string | null {
   return path === null ? null : userPath(path);
+}
+
+/** A file of that name is ./self. */
+function calibrationPath(path: string | null): string | null {
+  return path === SELF ? SELF : absolute(path);
 }
 
 function defaultSequenceLength(spec: ModelSpec, embedded: boolean): number {

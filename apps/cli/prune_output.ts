@@ -6,6 +6,7 @@ import {
   type Recovery,
   type RunFlags,
   type RunRecord,
+  type StageOrder,
 } from "@lopper/core";
 import type { Scorer } from "@lopper/importance";
 import type { Model } from "@lopper/model-io";
@@ -74,6 +75,7 @@ export function describeResult(record: RunRecord, out: string, report: string | 
     lines.push("  plan applied without a search");
   }
   if (record.stopped) lines.push(`  ${describeStop(record.stopped)}`);
+  lines.push(...record.orders.map((order) => `  ${describeOrder(order)}`));
   if (record.recovery) lines.push(`  ${describeRecovery(record.recovery)}`);
   // Records from before there were quantised sources lack the field.
   if (record.quantised) lines.push(`  ${describeQuantised(record.quantised)}`);
@@ -93,6 +95,17 @@ export function describeResult(record: RunRecord, out: string, report: string | 
     );
   }
   return lines.join("\n");
+}
+
+/** What a stage narrowed blocks by, and what that gained in a trial. */
+function describeOrder({ units, order, tried }: StageOrder): string {
+  const what = units === "channels" ? "MLP channels" : "KV groups";
+  const [own, published] = [tried[order] ?? null, tried.l1 ?? null];
+  const by = order === "l1" ? "L1 norm, as published" : order;
+  if (own === null || published === null || order === "l1") return `${what} by ${by}`;
+  return `${what} by ${by}: a trial cut has perplexity ${
+    formatPerplexity(own)
+  } on text kept aside, ${formatPerplexity(published)} in the published order`;
 }
 
 function describeRecovery({ tried, helped, kept, perplexity }: Recovery): string {

@@ -2,7 +2,7 @@ import { type BlockRef, isFloatDType, type Recovery, UsageError } from "@lopper/
 import { keepAside, perplexity } from "@lopper/importance";
 import { type Model, type Refit, weightsOfBlock } from "@lopper/model-io";
 import { projection, repair, REPAIR_TOKENS, type RepairResult } from "@lopper/recovery";
-import type { Decoder } from "@lopper/runtime";
+import { type Decoder, sourceOrder } from "@lopper/runtime";
 import { orderOfPlan, type RepairLine } from "@lopper/search";
 import type { RunTexts } from "./calibrate.ts";
 import type { Decision } from "./decide.ts";
@@ -30,8 +30,9 @@ export async function recover(
   const { plan, layers, frontier } = decision;
   const parts = texts.aside && await keepAside(texts.aside, 1 / 2);
   if (!parts) return null;
-  // What stays comes first in every block, in the order in which it will be written.
-  decoder.weights.rearrange(orderOfPlan(plan, decoder.weights.order));
+  // What stays comes first in every block, in the order in which it will be written. What goes follows as the checkpoint has
+  // it, so that a plan's repairs do not depend on how the plan was found.
+  decoder.weights.rearrange(orderOfPlan(plan, sourceOrder(decoder.spec)));
   const { fit } = texts;
   const most = Math.max(1, Math.floor(REPAIR_TOKENS / fit.length));
   const events = repair({

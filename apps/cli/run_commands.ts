@@ -1,4 +1,5 @@
 import type { ExportFlags, RunFlags, RunRecord } from "@lopper/core";
+import { fixesDistribution, type SettingsName } from "./presets.ts";
 
 /** Where a run that is made again goes. */
 const OUT = "again";
@@ -38,8 +39,9 @@ function model({ model }: RunFlags): readonly string[] {
 function searchOptions(flags: RunFlags): readonly string[] {
   return [
     ...option("preset", flags.preset),
-    // The other presets fix it.
-    ...(flags.preset === "multipruner" ? option("distribution", flags.distribution) : []),
+    ...(fixesDistribution(flags.preset as SettingsName)
+      ? []
+      : option("distribution", flags.distribution)),
     ...option("mlp-group", flags.mlpGroup),
     ...option("attention-group", flags.attentionGroup),
     ...option("order", flags.order),

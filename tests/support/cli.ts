@@ -84,3 +84,5 @@ export async function inTemporaryFolder(body: (path: string) => Promise<void>): 
 
 /** Settings with which the embedded model is pruned in a few seconds. */
 export const QUICK = ["--samples", "3", "--width-samples", "2", "--seq-len", "64"] as const;
+/** The same, without what Lopper's own settings look at and repair. */
+export const PUBLISHED = [...QUICK, "--preset", "multipruner"] as const;

@@ -11,7 +11,7 @@ import {
 } from "@lopper/core";
 import { textDamage } from "@lopper/evaluation";
 import { weightOrder } from "@lopper/importance";
-import { type Model, modelDigest, openTokenizer } from "@lopper/model-io";
+import { type Model, modelDigest, openTokenizer, type Tokenizer } from "@lopper/model-io";
 import { Decoder, LaidOutWeights, ResidentDecoder, weightMemory } from "@lopper/runtime";
 import type { SearchPolicy } from "@lopper/search";
 import { Command } from "commander";
@@ -55,8 +55,9 @@ import { describeDryRun, describeResult, describeStart, rehearseRun } from "../p
 import { recover } from "../recover.ts";
 import { writeReport } from "../report_page.ts";
 import { openReporter, type Reporter } from "../reporter.ts";
-import { FILES } from "../run_files.ts";
+import { FILES, readRecord } from "../run_files.ts";
 import { defaultRunPath, RunFolder } from "../run_folder.ts";
+import { selfCalibration } from "../self_calibration.ts";
 
 export function pruneCommand(): Command {
   const command = new Command("prune")
@@ -113,7 +114,8 @@ async function openRun(
     if (await sameFolder(model.folder.name, out)) {
       throw new UsageError(`--out ${out} is the model's own folder; the result needs another one`);
     }
-    const flags = resolveFlags(options, source, model.spec, saved?.flags);
+    const earlier = saved?.flags ?? await flagsOfPlan(options.plan);
+    const flags = resolveFlags(options, source, model.spec, earlier);
     await checkExport(flags.export, { model, out, options, uniform: flags.uniform });
     const engine = options.backend === "auto" ? saved?.backend ?? "auto" : options.backend;
     const backend = await openUserBackend(engine, options.threads, (m) => reporter.say(m));
@@ -133,6 +135,15 @@ async function openRun(
     folder.close();
   }
   if (finish) await conclude({ ...finish, out, options, reporter, interruption });
+}
+
+/** What a part of a run has in common with it: the texts, and whether it is repaired. A file says nothing of that. */
+async function flagsOfPlan(plan: string | undefined): Promise<RunFlags | undefined> {
+  if (plan === undefined) return undefined;
+  const path = userPath(plan);
+  if (!(await Deno.stat(path).catch(() => null))?.isDirectory) return undefined;
+  const { flags } = await readRecord(path);
+  return { ...flags, earlierRatios: [], export: null };
 }
 
 /** Where a run ends that was not only a rehearsal. */
@@ -205,16 +216,23 @@ async function prune(run: Run): Promise<Finish | null> {
   const { model, backend, folder, options, reporter } = run;
   const policy = options.plan === undefined ? policyOf(model, run.flags) : null;
   const tokenizer = await openTokenizer(model.folder);
-  const texts = await readTexts(run.flags, model.spec, tokenizer);
+  let known: Promise<string> | null = null;
+  const digestOfModel = () => {
+    const onProgress = (done: number, total: number) =>
+      reporter.progress("reading the model", done, total);
+    return known ??= modelDigest(model, onProgress).finally(() => reporter.stop());
+  };
+  const texts = await readTexts(
+    run.flags,
+    model.spec,
+    tokenizer,
+    async (count) => await ownTexts(run, tokenizer, await digestOfModel(), count),
+  );
   const on = { texts, tokenizer, prompts: heldOutPrompts(texts, model.spec) };
   const memory = shareMemory(run, texts);
   const flags = { ...run.flags, batchTokens: memory.batchTokens };
   reporter.say(describeStart(run.title, model, backend, flags, texts));
-  const digest = await modelDigest(
-    model,
-    (done, total) => reporter.progress("reading the model", done, total),
-  );
-  reporter.stop();
+  const digest = await digestOfModel();
   const settings: RunSettings = {
     kind: "lopper-run-settings",
     schema: 1,
@@ -287,6 +305,23 @@ async function prune(run: Run): Promise<Finish | null> {
   };
   await folder.writeRecord(record);
   return { record, exports: flags.export };
+}
+
+/** Calibration text that the dense model writes. */
+async function ownTexts(run: Run, tokenizer: Tokenizer, modelDigest: string, count: number) {
+  const { model, backend, flags, options, reporter, check } = run;
+  const texts = await selfCalibration({
+    ...{ model, modelDigest, backend, tokenizer, count },
+    seqLen: flags.seqLen,
+    seed: flags.seed,
+    budget: memoryBudget(options.memory, Deno.systemMemoryInfo().available),
+    onProgress: (done, total) => {
+      reporter.progress("writing text to calibrate on", done, total);
+      check();
+    },
+  });
+  reporter.stop();
+  return texts;
 }
 
 /** What may be held in memory while the run goes on. @throws {InsufficientMemoryError} when it cannot. */

@@ -1,0 +1,35 @@
+import { type PresetName, PRESETS } from "@lopper/search";
+
+/** What a preset says of a run. */
+export interface PresetSettings {
+  readonly distribution: string;
+  readonly order: string;
+  readonly recover: string;
+}
+
+/** Lopper's own settings, and the published ones. */
+export type SettingsName = "lopper" | PresetName;
+
+/** The published order, and the weights of the checkpoint. */
+export const AS_IT_IS = { order: "l1", recover: "none" } as const;
+
+/**
+ * Settings by name. Lopper's own are those that were best on held-out text (benchmarks/quality.md); the published ones keep
+ * to the published order and write the weights of the checkpoint.
+ */
+export const SETTINGS: Readonly<Record<SettingsName, PresetSettings>> = {
+  lopper: { distribution: PRESETS.multipruner.join(":"), order: "auto", recover: "auto" },
+  multipruner: published("multipruner"),
+  blockpruner: published("blockpruner"),
+  width: published("width"),
+  heads: published("heads"),
+};
+
+/** Presets that are one dimension alone: another distribution would contradict them. */
+export function fixesDistribution(name: SettingsName): boolean {
+  return name !== "lopper" && name !== "multipruner";
+}
+
+function published(name: PresetName): PresetSettings {
+  return { distribution: PRESETS[name].join(":"), ...AS_IT_IS };
+}

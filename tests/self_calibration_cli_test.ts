@@ -1,0 +1,53 @@
+import assert from "node:assert/strict";
+import { inTemporaryFolder, QUICK, runLopper } from "./support/cli.ts";
+import { checkSameResult } from "./support/kill.ts";
+
+Deno.test("--calibration self: the model's own text, the same for a seed, kept and made anew", () =>
+  inTemporaryFolder(async (folder) => {
+    const env = { LOPPER_CACHE: `${folder}/cache` };
+    const prune = async (...args: string[]) => {
+      const { code, stderr } = await runLopper(["prune", ...args], folder, env);
+      assert.equal(code, 0, stderr);
+    };
+    const settings = [...QUICK, "--preset", "blockpruner", "--ratio", "5"];
+    await prune("--out", "reference", "--calibration", "self", ...settings);
+    const record = JSON.parse(await Deno.readTextFile(`${folder}/reference/run.json`));
+    assert.equal(record.flags.calibration, "self");
+    const page = await Deno.readTextFile(`${folder}/reference/report.html`);
+    assert.match(page, /--calibration self/);
+
+    const files = await Array.fromAsync(
+      (async function* find(path: string): AsyncGenerator<string> {
+        for await (const { name, isDirectory } of Deno.readDir(path)) {
+          if (isDirectory) yield* find(`${path}/${name}`);
+          else yield `${path}/${name}`;
+        }
+      })(`${folder}/cache`),
+    );
+    const [file] = files;
+    assert.equal(files.length, 1);
+    const kept = await Deno.readTextFile(file);
+    const texts = kept.trimEnd().split("\n").map((line) => JSON.parse(line).text);
+    assert.ok(texts.length >= 3 && new Set(texts).size > 2, kept);
+    assert.ok(texts.join(" ").split(/\s+/).length > 60, "it has words");
+
+    // cut off before its first step, without what the cache had
+    const journal = await Deno.readTextFile(`${folder}/reference/journal.jsonl`);
+    await Deno.mkdir(`${folder}/resumed`);
+    await Deno.copyFile(`${folder}/reference/settings.json`, `${folder}/resumed/settings.json`);
+    await Deno.writeTextFile(
+      `${folder}/resumed/journal.jsonl`,
+      journal.split("\n").slice(0, 3).join("\n") + "\n",
+    );
+    // a torn file counts as none
+    await Deno.writeTextFile(file, kept.slice(0, -20));
+    await prune("--out", "resumed", "--resume");
+    assert.equal(await Deno.readTextFile(file), kept);
+    await checkSameResult(folder, "resumed");
+
+    // what is kept is what is used
+    await Deno.writeTextFile(file, kept.replaceAll(/"text":"/g, '"text":"the sea '));
+    await prune("--out", "changed", "--calibration", "self", ...settings);
+    const changed = JSON.parse(await Deno.readTextFile(`${folder}/changed/run.json`));
+    assert.notEqual(changed.calibrationDigest.block, record.calibrationDigest.block);
+  }));
