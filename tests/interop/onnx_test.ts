@@ -38,7 +38,7 @@ const VARIANTS = [
   [["--dtype", "fp32"], "fp32", "", 1e-3, 1e-9],
   [["--dtype", "fp16"], "fp16", "_fp16", 2e-2, 1e-5],
   [["--quantize", "q8"], "q8", "_quantized", Infinity, 0.01],
-  [["--quantize", "q4"], "q4", "_q4", Infinity, 0.2],
+  [["--quantize", "q4"], "q4", "_q4", Infinity, 0.5],
 ] as const;
 /** Bytes of a weight in the files, roughly; embedding, scales and norms come on top. */
 const BYTES: Readonly<Record<string, number>> = { fp32: 4, fp16: 2, q8: 1, q4: 0.5 };
