@@ -243,6 +243,20 @@ export function configOfLayers(
 }
 
 /**
+ * transformers 5 reads `rope_parameters`; earlier versions, and mlx-lm (0.32), know `rope_theta` and `rope_scaling` only, and
+ * would take a base of 10000 without a word.
+ */
+function withEarlierRopeKeys(
+  config: Readonly<Record<string, unknown>>,
+  { rope }: ModelSpec,
+): Record<string, unknown> {
+  const parameters = config.rope_parameters as Record<string, unknown> | null | undefined;
+  if (!parameters) return { ...config };
+  const { rope_theta: _, ...scaling } = parameters;
+  return { ...config, rope_theta: rope.theta, ...(rope.scaling && { rope_scaling: scaling }) };
+}
+
+/**
  * The config.json of a model whose layers were changed. A uniform model gets a plain config; otherwise the key `lopper`
  * lists the shape of every layer, and the plain keys keep the dense model's values.
  */
@@ -251,7 +265,7 @@ export function prunedConfig(
   spec: ModelSpec,
   uniform: boolean,
 ): Record<string, unknown> {
-  const config = plainConfig(source);
+  const config = withEarlierRopeKeys(plainConfig(source), spec);
   const first = spec.layers[0];
   if (uniform && first.attention && first.mlp) {
     return {

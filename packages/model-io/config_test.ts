@@ -75,3 +75,20 @@ Deno.test("config: a uniform result is plain, another lists its layers and reads
   assert.equal(listed.extra, "kept");
   assert.deepEqual(specFromConfig(configSchema.parse(listed), "c").spec, mixed);
 });
+
+Deno.test("config: rotary settings are written under the keys of earlier readers, too", () => {
+  const written = (change: Record<string, unknown>) => {
+    const config = { ...LLAMA, ...change };
+    return prunedConfig(config, parse(change), true);
+  };
+  const base = { rope_theta: 7, rope_type: "default" };
+  // what a reader of the earlier keys alone computes is what a reader of all of them does
+  const plain = written({ rope_parameters: base, rope_theta: 9 });
+  assert.deepEqual(plain.rope_parameters, base);
+  assert.deepEqual([plain.rope_theta, plain.rope_scaling], [7, undefined]);
+  const scaled = written({ rope_parameters: { ...base, rope_type: "linear", factor: 2 } });
+  const { rope_parameters: _, ...earlier } = scaled;
+  assert.deepEqual(parse(earlier).rope, { theta: 7, scaling: { type: "linear", factor: 2 } });
+  assert.deepEqual(parse(scaled).rope, parse(earlier).rope);
+  assert.equal("rope_theta" in written({}), false);
+});
