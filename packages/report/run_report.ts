@@ -4,6 +4,7 @@ import { costSection } from "./sections/cost.ts";
 import { frontierSection } from "./sections/frontier.ts";
 import { layerDamageSection } from "./sections/layer_damage.ts";
 import { removedSection } from "./sections/removed.ts";
+import { repairSection } from "./sections/repair.ts";
 import { reproductionSection } from "./sections/reproduction.ts";
 import { samplesSection } from "./sections/samples.ts";
 import { summary } from "./sections/summary.ts";
@@ -19,6 +20,7 @@ export async function runReport(run: ReportRun): Promise<string> {
     removedSection(run),
     await frontierSection(run),
     await layerDamageSection(run),
+    repairSection(run),
     await taskDamageSection(run),
     await textDamageSection(run),
     samplesSection(run),

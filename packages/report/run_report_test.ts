@@ -116,6 +116,42 @@ Deno.test("report: where the result was compared, the page says which tasks suff
   assert.match(await said([unsure]), /No loss is beyond what chance may do\./);
 });
 
+Deno.test("report: the order of what went, and every repair that was tried, are on the page", async () => {
+  const published = readPage(await runReport(tinyRun()));
+  assert.doesNotMatch(textOf(published), /Order and repair/);
+  const run = tinyRun({
+    orders: [
+      { units: "channels", order: "energy", tried: { l1: 66.5, energy: 18.25, wanda: null } },
+      { units: "kvGroups", order: "l1", tried: { l1: 20, energy: 21, wanda: 22 } },
+    ],
+    recovery: { tried: 2, helped: 1, kept: 1, perplexity: { before: 25, after: 20 } },
+  });
+  const cost = { blockTokens: 1, seconds: 1 };
+  const repair = { type: "repair", steps: 3, folded: 0, lambda: 0.1, cost } as const;
+  const repairs: NonNullable<typeof run.history>["repairs"] = [
+    { ...repair, layer: 0, kind: "mlp", folded: 1, before: [3, 4], after: [2.9, 3.9], kept: true },
+    { ...repair, layer: 2, kind: "attention", before: [3, 4], after: [3, 4.1], kept: false },
+    { type: "verdict", steps: 3, before: [3], after: [2.9], kept: true, cost },
+  ];
+  const page = readPage(await runReport({ ...run, history: { ...run.history!, repairs } }));
+  assert.deepEqual(faultsOf(page), []);
+  assert.match(textOf(page), /MLP channels went by energy, which a trial cut hurt least\./);
+  assert.match(textOf(page), /KV groups went by the L1 norm of their weights, as published\./);
+  assert.deepEqual(tableOf(page, "Perplexity of a trial cut, text kept aside").slice(1), [
+    ["l1", "66.50", "20.00"],
+    ["energy", "18.25", "21.00"],
+    ["wanda", "not finite", "22.00"],
+  ]);
+  assert.match(
+    textOf(page),
+    /Of 2 output projections .* 1 helped by itself, and 1 stayed: .* from 25\.00 to 20\.00 \(−20\.0 %\)/,
+  );
+  assert.deepEqual(tableOf(page, "Repairs, block by block").slice(1), [
+    ["0", "MLP", "1", "0.1", "−0.100", "yes"],
+    ["2", "attention", "0", "0.1", "+0.0500", "no"],
+  ]);
+});
+
 Deno.test("report: the same run gives the same bytes", async () => {
   assert.equal(await runReport(tinyRun()), await runReport(tinyRun()));
 });

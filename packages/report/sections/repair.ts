@@ -1,0 +1,74 @@
+import type { StageOrder } from "@lopper/core";
+import type { BlockRepair } from "@lopper/search";
+import { signed } from "../damage_plot.ts";
+import { changeFigure, perplexityFigure } from "../figures.ts";
+import { type Html, html } from "../html.ts";
+import { plural } from "../removed.ts";
+import type { ReportRun } from "../report_run.ts";
+import type { Section } from "../section.ts";
+import { folded, table } from "../table.ts";
+
+const UNITS = { channels: "MLP channels", kvGroups: "KV groups" } as const;
+
+/** In which order parts of blocks went, and what was fitted anew afterwards. Null for a run that did neither. */
+export function repairSection({ record, history }: ReportRun): Section | null {
+  const { orders, recovery } = record;
+  if (orders.length === 0 && recovery === null) return null;
+  const trials = orders.filter(({ tried }) => Object.keys(tried).length > 0);
+  const repairs = (history?.repairs ?? []).filter((line) => line.type === "repair");
+  const content = html`
+    ${orders.map((order) => html`<p>${sentence(order)}</p>`)}${trials.length > 0 && table({
+      caption: "Perplexity of a trial cut, text kept aside",
+      head: ["order", ...trials.map(({ units }) => UNITS[units])],
+      rows: Object.keys(trials[0].tried).map((name) => [
+        name,
+        ...trials.map(({ tried }) => perplexityFigure(tried[name] ?? NaN)),
+      ]),
+    })}${recovery && html`<p>${verdict(recovery)}</p>`}${repairs.length > 0 &&
+      folded("The repairs as a table", repairTable(repairs))}
+  `;
+  return { id: "repair", title: "Order and repair", content };
+}
+
+function sentence({ units, order, tried }: StageOrder): string {
+  const by = order === "l1" ? "the L1 norm of their weights, as published" : order;
+  const trial = Object.keys(tried).length > 0 ? ", which a trial cut hurt least" : "";
+  return `${UNITS[units]} went by ${by}${order === "l1" ? "" : trial}.`;
+}
+
+function verdict(
+  { tried, helped, kept, perplexity }: NonNullable<ReportRun["record"]["recovery"]>,
+): Html {
+  const { before, after } = perplexity;
+  const what = html`Of ${plural(tried, "output projection")} that ${
+    tried === 1 ? "was" : "were"
+  } fitted to the dense model anew, ${String(helped)} helped by ${
+    helped === 1 ? "itself" : "themselves"
+  }`;
+  if (before === null || after === null) return html`${what}; nothing was changed.`;
+  return html`${what}, and ${
+    kept > 0 ? `${kept} stayed` : "none stayed"
+  }: perplexity on text that chose nothing went from ${perplexityFigure(before)} to ${
+    perplexityFigure(after)
+  } (${changeFigure(before, after)}). No parameters were added.`;
+}
+
+function repairTable(repairs: readonly BlockRepair[]): Html {
+  return table({
+    caption: "Repairs, block by block",
+    head: ["layer", "block", "removed blocks behind it", "ridge", "change, nats per token", "kept"],
+    words: 2,
+    rows: repairs.map(({ layer, kind, folded, lambda, before, after, kept }) => [
+      layer,
+      kind === "mlp" ? "MLP" : "attention",
+      folded,
+      lambda,
+      signed(mean(after) - mean(before)),
+      kept ? "yes" : "no",
+    ]),
+  });
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
