@@ -33,12 +33,19 @@ const POSITIONS = { embedded: 128, SmolLM2: 32 };
  * Largest difference of two log-probabilities, and mean KL divergence of a type from the model that was exported, in nats.
  * llama.cpp rounds what it multiplies with F16 to F16, and with blocks to blocks.
  */
-/** Seen of SmolLM2 in fp16: 0.065, and as much of the file that llama.cpp's own converter makes (quantisers_test.ts). */
-const SMOLLM2_FP16 = 0.1;
 const TOLERANCE: Readonly<Record<GgufPrecision, { maxAbs: number; kl: number }>> = {
   fp32: { maxAbs: 1e-3, kl: 1e-6 },
   fp16: { maxAbs: FP16_ALLOWED, kl: 1e-4 },
   q8_0: { maxAbs: Infinity, kl: 1e-2 },
+  q4_0: { maxAbs: Infinity, kl: 0.1 },
+};
+/**
+ * A model whose weights are used to the full loses more. In fp16 0.065 was seen, and as much of the file that llama.cpp's own
+ * converter makes; quantisers_test.ts compares 4 bits with its own quantiser.
+ */
+const SMOLLM2_TOLERANCE: typeof TOLERANCE = {
+  ...TOLERANCE,
+  fp16: { maxAbs: 0.1, kl: 1e-4 },
   q4_0: { maxAbs: Infinity, kl: 0.5 },
 };
 
@@ -53,7 +60,7 @@ async function agrees(
   answer: LlamaCppAnswer,
   ids: readonly number[],
   precision: GgufPrecision,
-  allowed = TOLERANCE[precision].maxAbs,
+  { maxAbs, kl } = TOLERANCE[precision],
 ) {
   const { vocabSize } = model.spec;
   assert.ok(answer.distributions.every(({ length }) => length === vocabSize));
@@ -65,8 +72,8 @@ async function agrees(
   const wanted = normalised(own.logits.subarray(-found.length), vocabSize);
   const difference = compareLogits(wanted, found, vocabSize);
   console.log(`${name}: ${JSON.stringify(difference)}`);
-  assert.ok(difference.maxAbs <= allowed, `log-probabilities off by ${difference.maxAbs}`);
-  assert.ok(difference.meanKl <= TOLERANCE[precision].kl, `KL divergence ${difference.meanKl}`);
+  assert.ok(difference.maxAbs <= maxAbs, `log-probabilities off by ${difference.maxAbs}`);
+  assert.ok(difference.meanKl <= kl, `KL divergence ${difference.meanKl}`);
   if (precision === "fp32") assert.deepEqual(answer.greedy, own.greedy[0]);
   return difference;
 }
@@ -115,7 +122,7 @@ for (const subject of SUBJECTS) {
         const rest = name === "embedded" ? 200_000 : 4e6;
         assert.ok(answer.modelBytes < size && answer.modelBytes > size - rest, `${size} bytes`);
         const rounded = name === "SmolLM2" && precision === "fp16";
-        const allowed = rounded ? SMOLLM2_FP16 : undefined;
+        const allowed = (name === "SmolLM2" ? SMOLLM2_TOLERANCE : TOLERANCE)[precision];
         const title = `${name} ${shape}`;
         const difference = await agrees(title, model, answer, ids, precision, allowed);
         const tokenizer = await openTokenizer(model.folder);

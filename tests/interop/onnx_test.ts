@@ -38,14 +38,17 @@ const VARIANTS = [
   [["--dtype", "fp32"], "fp32", "", 1e-3, 1e-9],
   [["--dtype", "fp16"], "fp16", "_fp16", 2e-2, 1e-5],
   [["--quantize", "q8"], "q8", "_quantized", Infinity, 0.01],
-  [["--quantize", "q4"], "q4", "_q4", Infinity, 0.5],
+  [["--quantize", "q4"], "q4", "_q4", Infinity, 0.05],
 ] as const;
+/** What 4 bits cost SmolLM2, whose weights are used to the full; quantisers_test.ts compares it with onnxruntime's own. */
+const SMOLLM2_Q4_KL = 0.5;
 /** Bytes of a weight in the files, roughly; embedding, scales and norms come on top. */
 const BYTES: Readonly<Record<string, number>> = { fp32: 4, fp16: 2, q8: 1, q4: 0.5 };
 
 for (const subject of SUBJECTS) {
   const { model: name, shape } = subject;
   for (const [flags, weights, suffix, maxAbs, meanKl] of VARIANTS) {
+    const allowedKl = name === "SmolLM2" && weights === "q4" ? SMOLLM2_Q4_KL : meanKl;
     Deno.test({
       name: `transformers.js and onnxruntime: ${name}, ${shape}, ${weights}`,
       sanitizeOps: false,
@@ -79,7 +82,7 @@ for (const subject of SUBJECTS) {
               spec.vocabSize,
             );
             const found = `${reader}: ${JSON.stringify(difference)}`;
-            assert.ok(difference.maxAbs <= maxAbs && difference.meanKl <= meanKl, found);
+            assert.ok(difference.maxAbs <= maxAbs && difference.meanKl <= allowedKl, found);
             await record({
               ...{ format: "ONNX", weights, reader, ...subject, version: answer.version },
               saw: `${seen.length / 2} caches, ${size} bytes of weights`,
