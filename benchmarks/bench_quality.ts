@@ -3,8 +3,9 @@
  * for the dense model and every row at every ratio. All rows are calibrated on the same samples. Runs and scores are kept in
  * a folder and not repeated, and those that were cut off go on.
  */
-import { lopper, markdownTable, save } from "./harness.ts";
+import { lopper, markdownTable, output, save } from "./harness.ts";
 import { basename } from "node:path";
+import { fileURLToPath } from "node:url";
 
 export interface QualityCase {
   readonly name: string;
@@ -84,7 +85,9 @@ export async function benchQuality(options: QualityCase, work: string): Promise<
     }
   }
   const page = pageOf(options, markdownTable(...table(results, texts)));
-  await Deno.writeTextFile(new URL("quality.md", import.meta.url), page);
+  const file = new URL("quality.md", import.meta.url);
+  await Deno.writeTextFile(file, page);
+  await output(Deno.execPath(), ["fmt", "--quiet", fileURLToPath(file)]);
   console.log(page);
 
   /** The raw figures, after every row, so that a long evening is not lost. */
