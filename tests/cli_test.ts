@@ -110,7 +110,7 @@ test("prune writes a checkpoint, a plan, a journal and a record, says nothing el
 
 test("without a preset a run orders by activations, repairs, and says what that gained", async (folder) => {
   // enough text to keep some aside
-  const args = ["--samples", "4", "--width-samples", "2", "--seq-len", "64", "--ratio", "5"];
+  const args = ["--samples", "4", "--width-samples", "2", "--seq-len", "64", "--ratio", "8"];
   const { code, stdout, stderr } = await runLopper(["prune", "--out", "p", ...args], folder);
   assert.equal(code, 0, stderr);
   assert.match(stdout, /\n {2}MLP channels by .+\n/);
