@@ -108,33 +108,6 @@ test("prune writes a checkpoint, a plan, a journal and a record, says nothing el
   await fails(["prune", "p", "--out", "p", "--overwrite", ...QUICK], folder, 2, /own folder/);
 });
 
-test("without a preset a run orders by activations, repairs, and says what that gained", async (folder) => {
-  // enough text to keep some aside
-  const args = ["--samples", "4", "--width-samples", "2", "--seq-len", "64", "--ratio", "8"];
-  const { code, stdout, stderr } = await runLopper(["prune", "--out", "p", ...args], folder);
-  assert.equal(code, 0, stderr);
-  assert.match(stdout, /\n {2}MLP channels by .+\n/);
-  assert.match(stdout, /\n {2}\d+ of \d+ projections repaired: perplexity on text kept aside/);
-  const record = JSON.parse(await read(`${folder}/p/run.json`));
-  const { preset, order, recover, distribution } = record.flags;
-  assert.deepEqual([preset, order, recover, distribution], ["lopper", "auto", "auto", "44:52:4"]);
-  assert.ok(record.recovery.kept > 0);
-  assert.ok(record.recovery.perplexity.after < record.recovery.perplexity.before);
-
-  // a run's folder is applied with its repairs, a plan file without
-  for (const [out, plan] of [["again", "p"], ["plain", "p/lopper_plan.json"]]) {
-    const applied = await runLopper(["prune", "--plan", plan, "--out", out], folder);
-    assert.equal(applied.code, 0, applied.stderr);
-  }
-  const prunedDigest = async (run: string) =>
-    JSON.parse(await read(`${folder}/${run}/run.json`)).prunedDigest;
-  assert.equal(await prunedDigest("again"), record.prunedDigest);
-  const plain = JSON.parse(await read(`${folder}/plain/run.json`));
-  assert.equal(plain.recovery, null);
-  assert.equal(plain.parameters.pruned, record.parameters.pruned);
-  assert.notEqual(plain.prunedDigest, record.prunedDigest);
-});
-
 test("prune --json prints objects only, the record last", async (folder) => {
   const args = ["prune", "--json", "--preset", "heads", "--ratio", "1", "--out", "p", ...QUICK];
   const { code, stdout, stderr } = await runLopper(args, folder);
@@ -143,6 +116,22 @@ test("prune --json prints objects only, the record last", async (folder) => {
   assert.equal(events.at(-1).event, "result");
   assert.equal(events.at(-1).kind, "lopper-run");
   assert.equal(events.filter(({ event }) => event === "step").length, events.at(-1).steps);
+});
+
+test("without a preset the settings are Lopper's own, and a published one is one flag away", async (folder) => {
+  const flagsOf = async (...args: string[]) => {
+    const { code, stdout, stderr } = await runLopper(
+      ["prune", "--dry-run", "--json", ...args, ...QUICK],
+      folder,
+    );
+    assert.equal(code, 0, stderr);
+    const { preset, distribution, order, recover } =
+      JSON.parse(stdout.trimEnd().split("\n").at(-1)!).flags;
+    return [preset, distribution, order, recover];
+  };
+  assert.deepEqual(await flagsOf(), ["lopper", "44:52:4", "auto", "auto"]);
+  const published = ["multipruner", "44:52:4", "l1", "none"];
+  assert.deepEqual(await flagsOf("--preset", "multipruner"), published);
 });
 
 test("prune --dry-run writes nothing and says what would be done", async (folder) => {
