@@ -5,7 +5,7 @@ import type { Model, Tokenizer } from "@lopper/model-io";
 import { writeTextFileAtomically } from "@lopper/model-io/files";
 import { Decoder, LaidOutWeights, sampleSequences, sourceOrder } from "@lopper/runtime";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { expandedWithin } from "./memory.ts";
 import { userPath } from "./paths.ts";
 
@@ -74,7 +74,7 @@ export async function selfCalibration(run: SelfCalibration): Promise<readonly st
       `--calibration ${SELF}: the model wrote nothing but white space in ${count} texts; give a file`,
     );
   }
-  await Deno.mkdir(join(file, ".."), { recursive: true });
+  await Deno.mkdir(dirname(file), { recursive: true });
   const lines = texts.map((text) => JSON.stringify({ text }) + "\n");
   await writeTextFileAtomically(file, lines.join(""));
   return texts;

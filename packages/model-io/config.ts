@@ -243,17 +243,34 @@ export function configOfLayers(
 }
 
 /**
- * transformers 5 reads `rope_parameters`; earlier versions, and mlx-lm (0.32), know `rope_theta` and `rope_scaling` only, and
- * would take a base of 10000 without a word.
+ * Rotary settings under the keys that transformers 4 has, where no scaling is null. Later versions read them, too; mlx-lm
+ * (0.32) reads no others, and would take a base of 10000 without a word.
  */
+export function earlierRopeKeys({ theta, scaling }: RopeSpec) {
+  if (!scaling) return { rope_theta: theta, rope_scaling: null };
+  const { type, factor } = scaling;
+  return {
+    rope_theta: theta,
+    rope_scaling: {
+      rope_type: type,
+      factor,
+      ...(scaling.type === "llama3" && {
+        low_freq_factor: scaling.lowFrequencyFactor,
+        high_freq_factor: scaling.highFrequencyFactor,
+        original_max_position_embeddings: scaling.originalMaxPositions,
+      }),
+    },
+  };
+}
+
+/** A config that has rotary settings under transformers 5's `rope_parameters`, with the earlier keys beside it. */
 function withEarlierRopeKeys(
   config: Readonly<Record<string, unknown>>,
   { rope }: ModelSpec,
 ): Record<string, unknown> {
-  const parameters = config.rope_parameters as Record<string, unknown> | null | undefined;
-  if (!parameters) return { ...config };
-  const { rope_theta: _, ...scaling } = parameters;
-  return { ...config, rope_theta: rope.theta, ...(rope.scaling && { rope_scaling: scaling }) };
+  if (!config.rope_parameters) return { ...config };
+  const { rope_theta, rope_scaling } = earlierRopeKeys(rope);
+  return { ...config, rope_theta, ...(rope_scaling && { rope_scaling }) };
 }
 
 /**

@@ -2,6 +2,7 @@ export * from "./byte_sink.ts";
 export * from "./byte_source.ts";
 export {
   configSchema,
+  earlierRopeKeys,
   type ModelConfig,
   plainConfig,
   PRUNED_MODEL_TYPE,

@@ -73,7 +73,7 @@ function pairedIncrease(losses: Losses, trunk: Losses): number {
   }));
 }
 
-function mean(values: readonly number[]): number {
+export function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 

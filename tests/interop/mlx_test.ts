@@ -13,7 +13,7 @@ import { byLopper, float32Of } from "../support/by_lopper.ts";
 import { inTemporaryFolder } from "../support/cli.ts";
 import { figures, record, SUBJECTS } from "../support/interop_results.ts";
 import { pythonWith, runPython } from "../support/python.ts";
-import { exportedSubject } from "../support/subject.ts";
+import { exportedSubject, shapesOf } from "../support/subject.ts";
 
 const SCRIPT = new URL("read_with_mlx.py", import.meta.url);
 const NEW_TOKENS = 8;
@@ -71,10 +71,7 @@ for (const subject of SUBJECTS) {
             }
             const written = await openModel(new FileFolder(out));
             const answer = await runPython(python, SCRIPT, [out], request) as Answer;
-            const shapes = written.spec.layers.map(({ attention, mlp }) => [
-              attention ? attention.kvHeads : false,
-              mlp ? mlp.intermediateSize : false,
-            ]);
+            const shapes = shapesOf(written.spec);
             assert.deepEqual(answer.layers, shapes);
             assert.equal(answer.parameters * (weights === "fp32" ? 4 : 2), written.weightBytes);
             assert.equal(answer.deci !== null, layout === "deci");

@@ -7,6 +7,7 @@ import { compareLogits } from "@lopper/exports";
 import { openTokenizer } from "@lopper/model-io";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
+import { askProcess } from "../support/ask_process.ts";
 import { byLopper, float32Of } from "../support/by_lopper.ts";
 import { inTemporaryFolder } from "../support/cli.ts";
 import { figures, record, SUBJECTS } from "../support/interop_results.ts";
@@ -134,16 +135,5 @@ function cachesOf({ layers, headDim }: ModelSpec): readonly Input[] {
 
 /** A process of its own for each: two libraries bring an engine each. */
 async function read<Answer>(args: readonly string[], request: unknown): Promise<Answer> {
-  const process = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", ...args],
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const writer = process.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(JSON.stringify(request)));
-  await writer.close();
-  const { code, stdout, stderr } = await process.output();
-  assert.equal(code, 0, new TextDecoder().decode(stderr));
-  return JSON.parse(new TextDecoder().decode(stdout));
+  return await askProcess(Deno.execPath(), ["run", "--quiet", ...args], request) as Answer;
 }

@@ -13,7 +13,7 @@ import { inTemporaryFolder } from "../support/cli.ts";
 import { figures, record, SUBJECTS } from "../support/interop_results.ts";
 import { normalised } from "../support/normalised.ts";
 import { pythonWith, runPython } from "../support/python.ts";
-import { exportedSubject } from "../support/subject.ts";
+import { exportedSubject, shapesOf } from "../support/subject.ts";
 
 const SCRIPT = new URL("read_with_vllm.py", import.meta.url);
 const NEW_TOKENS = 8;
@@ -53,13 +53,7 @@ for (const subject of SUBJECTS) {
           const answer = await runPython(python, SCRIPT, [out], request) as Answer;
           const written = await openModel(new FileFolder(out));
           assert.equal(answer.class, "DeciLMForCausalLM");
-          assert.deepEqual(
-            answer.layers,
-            written.spec.layers.map(({ attention, mlp }) => [
-              attention ? attention.kvHeads : false,
-              mlp ? mlp.intermediateSize : false,
-            ]),
-          );
+          assert.deepEqual(answer.layers, shapesOf(written.spec));
           const own = await byLopper(model, ids, [ids], NEW_TOKENS);
           const { vocabSize } = model.spec;
           const difference = compareLogits(

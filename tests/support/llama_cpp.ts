@@ -1,4 +1,6 @@
 import { fileURLToPath } from "node:url";
+import { askProcess } from "./ask_process.ts";
+import { float32Of } from "./by_lopper.ts";
 
 const SCRIPT = fileURLToPath(new URL("../interop/read_with_llama_cpp.mjs", import.meta.url));
 
@@ -41,23 +43,9 @@ export async function readWithLlamaCpp(
     );
     return null;
   }
-  const process = new Deno.Command("node", {
-    args: [SCRIPT, file],
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const writer = process.stdin.getWriter();
   const request = { texts, ids, positions, new_tokens: newTokens };
-  await writer.write(new TextEncoder().encode(JSON.stringify(request)));
-  await writer.close();
-  const { code, stdout, stderr } = await process.output();
-  if (code !== 0) throw new Error(new TextDecoder().decode(stderr));
-  const answer = JSON.parse(new TextDecoder().decode(stdout));
-  return {
-    ...answer,
-    distributions: answer.distributions.map((text: string) =>
-      new Float32Array(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer)
-    ),
-  };
+  const answer = await askProcess("node", [SCRIPT, file], request) as
+    & Omit<LlamaCppAnswer, "distributions">
+    & { readonly distributions: readonly string[] };
+  return { ...answer, distributions: answer.distributions.map(float32Of) };
 }

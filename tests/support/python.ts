@@ -1,3 +1,5 @@
+import { askProcess } from "./ask_process.ts";
+
 /** Where a Python is looked for. */
 export interface PythonPlace {
   /** The environment variable that names it. */
@@ -43,17 +45,6 @@ export async function runPython(
   args: readonly string[],
   request: unknown,
 ): Promise<unknown> {
-  const process = new Deno.Command(python, {
-    args: [script.pathname, ...args],
-    env: { HF_HUB_OFFLINE: "1", TOKENIZERS_PARALLELISM: "false" },
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const writer = process.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(JSON.stringify(request)));
-  await writer.close();
-  const { code, stdout, stderr } = await process.output();
-  if (code !== 0) throw new Error(new TextDecoder().decode(stderr));
-  return JSON.parse(new TextDecoder().decode(stdout));
+  const env = { HF_HUB_OFFLINE: "1", TOKENIZERS_PARALLELISM: "false" };
+  return await askProcess(python, [script.pathname, ...args], request, env);
 }

@@ -1,4 +1,4 @@
-import type { PrunePlan } from "@lopper/core";
+import type { ModelSpec, PrunePlan } from "@lopper/core";
 import { DEMO_MODEL, HELD_OUT_TEXT } from "@lopper/demo-model";
 import {
   type Model,
@@ -79,4 +79,12 @@ export async function exportedSubject(
 export async function heldOutIds(model: Model, count: number): Promise<readonly number[]> {
   const text = await Deno.readTextFile(fileURLToPath(HELD_OUT_TEXT));
   return (await openTokenizer(model.folder)).encode(text).slice(0, count);
+}
+
+/** Key/value heads and MLP width of every layer, false where a block is gone: what readers say that they see. */
+export function shapesOf({ layers }: ModelSpec) {
+  return layers.map(({ attention, mlp }) => [
+    attention ? attention.kvHeads : false,
+    mlp ? mlp.intermediateSize : false,
+  ]);
 }

@@ -1,10 +1,11 @@
-import { DTYPE_BYTES, ExportError, type FloatDType, type ModelSpec } from "@lopper/core";
+import { DTYPE_BYTES, ExportError, type FloatDType } from "@lopper/core";
 import {
   blockTensorName,
   type BlockWeight,
   copyCompanions,
   DECI_MODEL_TYPE,
   deciMultiplier,
+  earlierRopeKeys,
   type Model,
   type OpenSink,
   plainConfig,
@@ -95,7 +96,7 @@ function deciConfig(
     head_dim: spec.headDim,
     intermediate_size: Math.max(...layers.map(({ mlp }) => mlp?.intermediateSize ?? 1)),
     hidden_act: "silu",
-    ...ropeOf(spec),
+    ...earlierRopeKeys(spec.rope),
     block_configs: layers.map(({ attention, mlp }) => ({
       attention: attention
         ? { ...present, ...sinks, n_heads_in_group: queryHeads / attention.kvHeads }
@@ -104,24 +105,6 @@ function deciConfig(
         ? { ...present, ffn_mult: deciMultiplier(mlp.intermediateSize, spec.hiddenSize) }
         : { ...none, ffn_mult: null },
     })),
-  };
-}
-
-/** In the keys that transformers 4 has; later ones read them, too, and mlx-lm no others. */
-function ropeOf({ rope: { theta, scaling } }: ModelSpec) {
-  if (!scaling) return { rope_theta: theta, rope_scaling: null };
-  const { type, factor } = scaling;
-  return {
-    rope_theta: theta,
-    rope_scaling: {
-      rope_type: type,
-      factor,
-      ...(scaling.type === "llama3" && {
-        low_freq_factor: scaling.lowFrequencyFactor,
-        high_freq_factor: scaling.highFrequencyFactor,
-        original_max_position_embeddings: scaling.originalMaxPositions,
-      }),
-    },
   };
 }
 

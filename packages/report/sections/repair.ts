@@ -1,5 +1,6 @@
 import type { StageOrder } from "@lopper/core";
 import type { BlockRepair } from "@lopper/search";
+import { mean } from "../block_damage.ts";
 import { signed } from "../damage_plot.ts";
 import { changeFigure, perplexityFigure } from "../figures.ts";
 import { type Html, html } from "../html.ts";
@@ -67,8 +68,4 @@ function repairTable(repairs: readonly BlockRepair[]): Html {
       kept ? "yes" : "no",
     ]),
   });
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
