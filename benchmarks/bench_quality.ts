@@ -32,11 +32,8 @@ interface Row {
 const ROWS: readonly Row[] = [
   { name: "BlockPruner preset", flags: ["--preset", "blockpruner"] },
   { name: "MultiPruner preset", flags: ["--preset", "multipruner"] },
-  {
-    name: "all together",
-    flags: ["--distribution", "auto", "--order", "auto", "--recover", "auto"],
-    ratios: [20],
-  },
+  { name: "Lopper defaults", flags: [], ratios: [20] },
+  { name: "all together", flags: ["--distribution", "auto"], ratios: [20] },
 ];
 
 /** So many rows of Alpaca are there to draw from. */

@@ -75,7 +75,7 @@ const SMOLLM2_WHOLE = {
 };
 const SMOLLM2_QUALITY = {
   name: "smollm2",
-  samples: { block: 16, width: 8 },
+  samples: { block: 64, width: 32 },
   seqLen: 256,
   mlpGroup: 256,
   ratios: [20, 10],

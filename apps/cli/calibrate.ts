@@ -1,6 +1,13 @@
-import { CalibrationError, type ModelSpec, type RunFlags, UsageError } from "@lopper/core";
+import {
+  CalibrationError,
+  longestSequence,
+  type ModelSpec,
+  type RunFlags,
+  UsageError,
+} from "@lopper/core";
 import { CALIBRATION_TEXT, HELD_OUT_TEXT } from "@lopper/demo-model";
 import {
+  beginning,
   type CalibrationSet,
   calibrationSet,
   drawSamples,
@@ -10,6 +17,7 @@ import {
   samplesAside,
 } from "@lopper/importance";
 import type { Tokenizer } from "@lopper/model-io";
+import { REPAIR_TOKENS } from "@lopper/recovery";
 import { fileURLToPath } from "node:url";
 import { SELF } from "./self_calibration.ts";
 import { readSamples } from "./text_files.ts";
@@ -18,11 +26,9 @@ import { readSamples } from "./text_files.ts";
 export interface RunTexts {
   readonly block: CalibrationSet;
   readonly width: CalibrationSet;
-  /** Text that statistics of activations come from. */
-  readonly learn: CalibrationSet;
-  /** Text that repairs are fitted on: `learn`, and samples that were drawn for nothing else. */
+  /** Text that orders and repairs are learnt from: that of `block`, and samples that were drawn for nothing else. */
   readonly fit: CalibrationSet;
-  /** Calibration text that orders are judged on, apart from `learn`; null where there is too little of it, or no need. */
+  /** Calibration text that both are judged on, apart from `fit`; null where there is too little of it, or no need. */
   readonly aside: CalibrationSet | null;
   /** Text that decides nothing: that of --held-out, or the embedded one. */
   readonly heldOut: CalibrationSet;
@@ -30,7 +36,10 @@ export interface RunTexts {
   readonly drawn: { readonly block: number; readonly width: number };
 }
 
-/** For each sample that candidates are scored on, so many further ones may be fitted on: one pass a block is cheap. */
+/**
+ * For each sample that candidates are scored on, so many further ones may be learnt from, as far as `REPAIR_TOKENS` go: an
+ * order takes one pass over them and a repair one pass a block, which is cheap beside a search.
+ */
 const FIT_SAMPLES = 10;
 
 /**
@@ -44,7 +53,7 @@ export async function readTexts(
   tokenizer: Tokenizer,
   own: (count: number) => Promise<readonly string[]>,
 ): Promise<RunTexts> {
-  const longest = Math.min(spec.maxPositions, spec.slidingWindow ?? Infinity);
+  const longest = longestSequence(spec);
   if (flags.seqLen > longest) {
     throw new UsageError(
       `--seq-len is ${flags.seqLen}; this model takes ${longest} tokens at most`,
@@ -54,6 +63,7 @@ export async function readTexts(
   const blockFile = flags.calibration ?? embedded;
   const widthFile = flags.calibrationWidth ?? blockFile;
   const needsAside = flags.order === "auto" || flags.recover !== "none";
+  const learns = needsAside || flags.order !== "l1";
   const most = Math.max(flags.samples, flags.widthSamples);
   // One text is as good as another, so that as many may be kept aside as are scored on.
   const ownTexts = () => own(needsAside ? 2 * most : most);
@@ -79,13 +89,13 @@ export async function readTexts(
   const parts = needsAside
     ? await judged(blockSet, await further(0, flags.samples, "text kept aside"))
     : { learn: blockSet, aside: null };
-  const more = flags.recover === "none"
-    ? null
-    : await further(flags.samples, FIT_SAMPLES * flags.samples, "text to fit on");
+  const more = learns
+    ? await further(flags.samples, FIT_SAMPLES * flags.samples, "text to learn from")
+    : null;
   return {
     block: blockSet,
-    ...parts,
-    fit: more ? await joined(parts.learn, more) : parts.learn,
+    aside: parts.aside,
+    fit: await beginning(more ? await joined(parts.learn, more) : parts.learn, REPAIR_TOKENS),
     width: await set(width, `calibration text ${widthFile}`),
     heldOut: await set(heldOut, `held-out text ${heldOutFile}`),
     drawn: { block: block.length, width: width.length },
@@ -96,7 +106,7 @@ export async function readTexts(
 async function judged(
   block: CalibrationSet,
   further: CalibrationSet | null,
-): Promise<Pick<RunTexts, "learn" | "aside">> {
+): Promise<{ readonly learn: CalibrationSet; readonly aside: CalibrationSet | null }> {
   if (further && isEnoughAside(further)) return { learn: block, aside: further };
   return await keepAside(block) ?? { learn: block, aside: null };
 }

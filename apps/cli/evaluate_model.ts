@@ -1,5 +1,5 @@
 import type { Backend } from "@lopper/backends";
-import { countParameters, UsageError } from "@lopper/core";
+import { countParameters, longestSequence, UsageError } from "@lopper/core";
 import {
   evaluateTask,
   type Metric,
@@ -171,7 +171,7 @@ export async function evaluateModel(
 
 /** @throws {UsageError} when the model takes fewer tokens than asked for. */
 function windowLength({ spec }: Model, asked: number | undefined): number {
-  const longest = Math.min(spec.maxPositions, spec.slidingWindow ?? Infinity);
+  const longest = longestSequence(spec);
   if (asked !== undefined && asked > longest) {
     throw new UsageError(`--seq-len is ${asked}; this model takes ${longest} tokens at most`);
   }

@@ -5,6 +5,10 @@ export interface PresetSettings {
   readonly distribution: string;
   readonly order: string;
   readonly recover: string;
+  /** Samples for blocks, and for channels and heads. */
+  readonly samples: { readonly block: number; readonly width: number };
+  /** Tokens of a sequence, where the model takes as many. */
+  readonly sequenceLength: number;
 }
 
 /** Lopper's own settings, and the published ones. */
@@ -18,7 +22,13 @@ export const AS_IT_IS = { order: "l1", recover: "none" } as const;
  * to the published order and write the weights of the checkpoint.
  */
 export const SETTINGS: Readonly<Record<SettingsName, PresetSettings>> = {
-  lopper: { distribution: PRESETS.multipruner.join(":"), order: "auto", recover: "auto" },
+  lopper: {
+    distribution: PRESETS.multipruner.join(":"),
+    order: "auto",
+    recover: "auto",
+    samples: { block: 64, width: 32 },
+    sequenceLength: 512,
+  },
   multipruner: published("multipruner"),
   blockpruner: published("blockpruner"),
   width: published("width"),
@@ -31,5 +41,10 @@ export function fixesDistribution(name: SettingsName): boolean {
 }
 
 function published(name: PresetName): PresetSettings {
-  return { distribution: PRESETS[name].join(":"), ...AS_IT_IS };
+  return {
+    distribution: PRESETS[name].join(":"),
+    ...AS_IT_IS,
+    samples: { block: 256, width: 128 },
+    sequenceLength: 2048,
+  };
 }

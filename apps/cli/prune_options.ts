@@ -1,4 +1,4 @@
-import { type ModelSpec, type RunFlags, UsageError } from "@lopper/core";
+import { longestSequence, type ModelSpec, type RunFlags, UsageError } from "@lopper/core";
 import { DEMO_SAMPLES, DEMO_SEQUENCE_LENGTH } from "@lopper/demo-model";
 import { DEFAULT_BATCH_TOKENS } from "@lopper/importance";
 import { defaultMlpGroup, headGroupUnit, ORDER_NAMES, TECHNIQUES } from "@lopper/search";
@@ -51,10 +51,6 @@ export interface PruneOptions {
   readonly dtype?: ExportDType;
   readonly quantize?: Quantization;
 }
-
-/** Sequence length of the published runs. */
-const PUBLISHED_SEQUENCE_LENGTH = 2048;
-const PUBLISHED_SAMPLES = { block: 256, width: 128 } as const;
 
 export function addPruneOptions(command: Command): Command {
   return command
@@ -122,17 +118,17 @@ export function addPruneOptions(command: Command): Command {
     )
     .option(
       "--samples <n>",
-      "samples for blocks (default: 256; 24 for the embedded model)",
+      "samples for blocks (default: 64, or 256 in the published presets; 24 for the embedded model)",
       wholeNumber(1),
     )
     .option(
       "--width-samples <n>",
-      "samples for channels and heads (default: 128; 12 for the embedded model)",
+      "samples for channels and heads (default: 32, or 128 in the published presets; 12 for the embedded model)",
       wholeNumber(1),
     )
     .option(
       "--seq-len <n>",
-      "tokens of a sequence (default: 2048, or what the model takes)",
+      "tokens of a sequence (default: 512, or 2048 in the published presets; what the model takes if that is less)",
       wholeNumber(2),
     )
     .option("--seed <n>", "seed of the draw of samples (default: 42)", wholeNumber(0))
@@ -187,13 +183,13 @@ export function resolveFlags(
   saved: RunFlags | undefined,
 ): RunFlags {
   const embedded = source === null;
-  const samples = embedded && (options.calibration ?? saved?.calibration ?? null) === null
-    ? DEMO_SAMPLES
-    : PUBLISHED_SAMPLES;
   const preset = options.preset ?? (saved?.preset as SettingsName | undefined) ?? "lopper";
   const applied = options.plan !== undefined;
   // A plan file is applied as it is, unless more is asked for.
   const settings = applied ? { ...SETTINGS[preset], ...AS_IT_IS } : SETTINGS[preset];
+  const samples = embedded && (options.calibration ?? saved?.calibration ?? null) === null
+    ? DEMO_SAMPLES
+    : settings.samples;
   if (options.distribution !== undefined && fixesDistribution(preset)) {
     throw new UsageError(
       `--preset ${preset} fixes the distribution; leave out --distribution, or the preset`,
@@ -221,7 +217,8 @@ export function resolveFlags(
     calibrationWidth: calibrationPath(options.calibrationWidth ?? saved?.calibrationWidth ?? null),
     samples: options.samples ?? saved?.samples ?? samples.block,
     widthSamples: options.widthSamples ?? saved?.widthSamples ?? samples.width,
-    seqLen: options.seqLen ?? saved?.seqLen ?? defaultSequenceLength(spec, embedded),
+    seqLen: options.seqLen ?? saved?.seqLen ??
+      Math.min(embedded ? DEMO_SEQUENCE_LENGTH : settings.sequenceLength, longestSequence(spec)),
     seed: options.seed ?? saved?.seed ?? 42,
     batchTokens: saved?.batchTokens ?? DEFAULT_BATCH_TOKENS,
     bestEffort: options.bestEffort ?? saved?.bestEffort ?? false,
@@ -255,9 +252,4 @@ function absolute(path: string | null): string | null {
 /** A file of that name is ./self. */
 function calibrationPath(path: string | null): string | null {
   return path === SELF ? SELF : absolute(path);
-}
-
-function defaultSequenceLength(spec: ModelSpec, embedded: boolean): number {
-  const longest = Math.min(spec.maxPositions, spec.slidingWindow ?? Infinity);
-  return Math.min(embedded ? DEMO_SEQUENCE_LENGTH : PUBLISHED_SEQUENCE_LENGTH, longest);
 }

@@ -1,7 +1,7 @@
 import { type BlockRef, isFloatDType, type Recovery, UsageError } from "@lopper/core";
 import { keepAside, perplexity } from "@lopper/importance";
 import { type Model, type Refit, weightsOfBlock } from "@lopper/model-io";
-import { projection, repair, REPAIR_TOKENS, type RepairResult } from "@lopper/recovery";
+import { projection, repair, type RepairResult } from "@lopper/recovery";
 import { type Decoder, sourceOrder } from "@lopper/runtime";
 import { orderOfPlan, type RepairLine } from "@lopper/search";
 import type { RunTexts } from "./calibrate.ts";
@@ -33,13 +33,11 @@ export async function recover(
   // What stays comes first in every block, in the order in which it will be written. What goes follows as the checkpoint has
   // it, so that a plan's repairs do not depend on how the plan was found.
   decoder.weights.rearrange(orderOfPlan(plan, sourceOrder(decoder.spec)));
-  const { fit } = texts;
-  const most = Math.max(1, Math.floor(REPAIR_TOKENS / fit.length));
   const events = repair({
     decoder,
     layers,
     steps: frontier.length,
-    learn: { ...fit, sequences: fit.sequences.slice(0, most) },
+    learn: texts.fit,
     choose: parts.learn,
     verdict: parts.aside,
     batchTokens,

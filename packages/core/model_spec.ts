@@ -86,6 +86,11 @@ export function groupSize(attention: AttentionShape): number {
   return attention.queryHeads / attention.kvHeads;
 }
 
+/** Tokens of the longest sequence that a model takes, and attends to as a whole. */
+export function longestSequence({ maxPositions, slidingWindow }: ModelSpec): number {
+  return Math.min(maxPositions, slidingWindow ?? Infinity);
+}
+
 /** The same model with other layer shapes. */
 export function withLayers(spec: ModelSpec, layers: readonly LayerSpec[]): ModelSpec {
   return { ...spec, layers };

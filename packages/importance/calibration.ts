@@ -146,6 +146,12 @@ export async function calibrationSet(
   return { sequences, length, ignoredLabel, digest: await digest(sequences, ignoredLabel) };
 }
 
+/** The first sequences of a set that have at most so many tokens together; the first one in any case. */
+export async function beginning(set: CalibrationSet, tokens: number): Promise<CalibrationSet> {
+  const sequences = set.sequences.slice(0, Math.max(1, Math.floor(tokens / set.length)));
+  return { ...set, sequences, digest: await digest(sequences, set.ignoredLabel) };
+}
+
 /** Two sets of equally long sequences as one. */
 export async function joined(a: CalibrationSet, b: CalibrationSet): Promise<CalibrationSet> {
   const sequences = [...a.sequences, ...b.sequences];

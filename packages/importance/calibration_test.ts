@@ -1,7 +1,7 @@
 import { CalibrationError } from "@lopper/core";
 import type { Tokenizer } from "@lopper/model-io";
 import assert from "node:assert/strict";
-import { calibrationSet, drawSamples, parseSamples } from "./calibration.ts";
+import { beginning, calibrationSet, drawSamples, parseSamples } from "./calibration.ts";
 import { nextTokens, perplexity, sequenceMeans } from "./perplexity.ts";
 
 /** One token a character; the id is its code. */
@@ -48,6 +48,16 @@ Deno.test("calibration: samples are joined with a blank line, cut, the tail drop
     calibrationSet(["abc"], characters(null), 4, "text"),
     /the text has 3 tokens and one sequence needs 4/,
   );
+});
+
+Deno.test("calibration: the beginning of a set has whole sequences, one at least, and a digest of its own", async () => {
+  const set = await calibrationSet(["abcdefg"], characters(null), 2, "text");
+  const lengths = [0, 3, 4, 99];
+  const parts = await Promise.all(lengths.map((tokens) => beginning(set, tokens)));
+  assert.deepEqual(parts.map(({ sequences }) => sequences.length), [1, 1, 2, 3]);
+  assert.deepEqual(parts[2].sequences, set.sequences.slice(0, 2));
+  assert.equal(parts[3].digest, set.digest);
+  assert.notEqual(parts[2].digest, set.digest);
 });
 
 Deno.test("calibration: an eos id of 0 stands for none, and the digest tells sets apart", async () => {

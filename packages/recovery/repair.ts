@@ -15,7 +15,7 @@ import { type Matrix, matrix, Products } from "./products.ts";
 /** Shares of the mean diagonal: Týr's 0.01 (λ = 0.01 · mean diag H), and what holds on more to the weights of before. */
 export const LAMBDAS = [0.01, 0.1, 1] as const;
 
-/** Tokens that weights are fitted on at most. */
+/** Tokens that are learnt from at most. */
 export const REPAIR_TOKENS = 32_768;
 
 /**
@@ -39,7 +39,7 @@ export interface RepairOptions {
   /** What the plan leaves. */
   readonly layers: readonly LayerSpec[];
   readonly steps: number;
-  /** Text that weights are fitted on. */
+  /** Text that weights are fitted on, of `REPAIR_TOKENS` at most for `repairBytes` to hold. */
   readonly learn: CalibrationSet;
   /** Text that each repair is chosen on. */
   readonly choose: CalibrationSet;

@@ -241,7 +241,7 @@ async function prune(run: Run): Promise<Finish | null> {
     calibrationDigest: { block: texts.block.digest, width: texts.width.digest },
     ...(flags.heldOut !== null && { heldOutDigest: texts.heldOut.digest }),
     ...(texts.aside && { asideDigest: texts.aside.digest }),
-    ...(flags.recover !== "none" && { fitDigest: texts.fit.digest }),
+    ...((flags.order !== "l1" || flags.recover !== "none") && { fitDigest: texts.fit.digest }),
     backend: backend.description.name,
     flags,
   };
@@ -397,7 +397,7 @@ async function decide(
       reporter.progress("looking at activations", done, total);
       run.check();
     };
-    const orderTexts = { text: texts.learn, aside: texts.aside };
+    const orderTexts = { text: texts.fit, aside: texts.aside };
     const arranger = arrangerOf(flags, decoder, searching, orderTexts, onProgress);
     const { weights } = decoder;
     const parts = {
