@@ -11,7 +11,7 @@ import { FileFolder } from "@lopper/model-io/files";
 import assert from "node:assert/strict";
 import { byLopper, float32Of } from "../support/by_lopper.ts";
 import { inTemporaryFolder } from "../support/cli.ts";
-import { figures, record, SUBJECTS } from "../support/interop_results.ts";
+import { figures, MLX_RUNS_NO_CODE, record, SUBJECTS } from "../support/interop_results.ts";
 import { pythonWith, runPython } from "../support/python.ts";
 import { exportedSubject, shapesOf } from "../support/subject.ts";
 
@@ -64,7 +64,7 @@ for (const subject of SUBJECTS) {
               }).output();
               await record({
                 ...{ ...cell, version: new TextDecoder().decode(stdout).trim() },
-                reason: "mlx-lm runs no code that lies beside weights: `--layout deci` is for it",
+                reason: MLX_RUNS_NO_CODE,
               });
               model.close();
               return;

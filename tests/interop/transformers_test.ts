@@ -14,7 +14,13 @@ import { fileURLToPath } from "node:url";
 import { byLopper, float32Of } from "../support/by_lopper.ts";
 import { inTemporaryFolder } from "../support/cli.ts";
 import { heterogeneousPlan, prunedInMemory } from "../support/heterogeneous.ts";
-import { figures, isQuantised, record, SUBJECTS } from "../support/interop_results.ts";
+import {
+  figures,
+  isQuantised,
+  record,
+  SUBJECTS,
+  TRANSFORMERS_KNOWS_NO_DECI,
+} from "../support/interop_results.ts";
 import { pythonWith, runPython } from "../support/python.ts";
 import { exportedSubject } from "../support/subject.ts";
 
@@ -158,7 +164,7 @@ for (const subject of SUBJECTS) {
           await record({
             ...cell,
             version: await transformersVersion(),
-            reason: "transformers knows no `deci`, llama.cpp's architecture for layers that differ",
+            reason: TRANSFORMERS_KNOWS_NO_DECI,
           });
         } else {
           const { answer, difference, greedy } = await compared(model, out, ids, [file]);

@@ -55,6 +55,12 @@ export const LLAMA_CPP_FP16 =
   "llama.cpp rounds to half precision what it multiplies with such weights; the file that its own " +
   "converter makes of the same model is as far off";
 
+/** Why a cell can have no figures: anything else, such as a test that nobody ran, is no reason. */
+export const MLX_RUNS_NO_CODE =
+  "mlx-lm runs no code that lies beside weights: `--layout deci` is for it";
+export const TRANSFORMERS_KNOWS_NO_DECI =
+  "transformers knows no `deci`, llama.cpp's architecture for layers that differ";
+
 export const isQuantised = (weights: string): boolean => weights.startsWith("q");
 
 const row = { format: z.string(), weights: z.string(), reader: z.string() };
@@ -80,7 +86,12 @@ const cellSchema = z.union([
     /** What is to be known of the figures. */
     note: z.string().optional(),
   }),
-  z.strictObject({ ...row, ...subject, version: z.string(), reason: z.string().min(10) }),
+  z.strictObject({
+    ...row,
+    ...subject,
+    version: z.string(),
+    reason: z.enum([MLX_RUNS_NO_CODE, TRANSFORMERS_KNOWS_NO_DECI]),
+  }),
 ]);
 
 export type Cell = z.infer<typeof cellSchema>;
