@@ -6,6 +6,7 @@ export {
   formatChange,
   formatCount,
   formatPerplexity,
+  formatRatio,
   formatSeconds,
 } from "@lopper/core";
 

@@ -5,6 +5,7 @@ import type { Model } from "@lopper/model-io";
 import { repairBytes } from "@lopper/recovery";
 import { activationBytes, type WeightMemory, weightMemory } from "@lopper/runtime";
 import { formatBytes } from "./format.ts";
+import { sizeInBytes } from "./options.ts";
 
 /** Share of the free memory that a run takes without --memory. */
 const DEFAULT_SHARE = 0.6;
@@ -13,34 +14,20 @@ const PROCESS_BYTES = 250e6;
 /** Block inputs of the trunk, of the favoured candidate and of the one being scored. */
 const COPIES = 3;
 
-const UNITS: Readonly<Record<string, number>> = {
-  "": 1,
-  B: 1,
-  KB: 1e3,
-  MB: 1e6,
-  GB: 1e9,
-  TB: 1e12,
-  KIB: 2 ** 10,
-  MIB: 2 ** 20,
-  GIB: 2 ** 30,
-  TIB: 2 ** 40,
-};
-
 /**
  * Bytes of "4GB", "512MiB" or "50%" (of what is free); without it, 60 % of what is free.
  * @throws {UsageError} for anything else.
  */
 export function memoryBudget(text: string | undefined, freeBytes: number): number {
   if (text === undefined) return DEFAULT_SHARE * freeBytes;
-  const match = /^(\d+(?:\.\d+)?)\s*([a-z]*|%)$/i.exec(text.trim());
-  const [, number, unit] = match ?? [];
-  const factor = unit === "%" ? freeBytes / 100 : UNITS[unit?.toUpperCase()];
-  if (factor === undefined || !(Number(number) > 0)) {
+  const share = /^(\d+(?:\.\d+)?)\s*%$/.exec(text.trim());
+  const bytes = share ? Number(share[1]) / 100 * freeBytes : sizeInBytes(text);
+  if (!(bytes > 0)) {
     throw new UsageError(
       `--memory is ${JSON.stringify(text)}; it needs to be a size such as 4GB, 512MiB or 50%`,
     );
   }
-  return Number(number) * factor;
+  return bytes;
 }
 
 /** How a run shares out its memory. */

@@ -31,6 +31,34 @@ export function percent(text: string): number {
   return decimal(0, Infinity)(text.trim().replace(/\s*%$/, ""));
 }
 
+const UNITS: Readonly<Record<string, number>> = {
+  "": 1,
+  B: 1,
+  KB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  TB: 1e12,
+  KIB: 2 ** 10,
+  MIB: 2 ** 20,
+  GIB: 2 ** 30,
+  TIB: 2 ** 40,
+};
+
+/** Bytes of "4GB" or "512MiB"; NaN for anything that is no size. */
+export function sizeInBytes(text: string): number {
+  const [, number, unit] = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(text.trim()) ?? [];
+  return Number(number) * (UNITS[unit?.toUpperCase()] ?? NaN);
+}
+
+/** Parses a size above 0, in bytes. */
+export function size(text: string): number {
+  const bytes = sizeInBytes(text);
+  if (!(bytes > 0)) {
+    throw new InvalidArgumentError("It needs to be a size such as 200MB or 1.5GiB.");
+  }
+  return bytes;
+}
+
 /** Parses `a:b:c`, or `auto`. */
 export function distribution(text: string): readonly [number, number, number] | "auto" {
   if (text === "auto") return text;

@@ -11,7 +11,7 @@ import {
   quantizeOption,
 } from "./export_formats.ts";
 import { BACKEND_HELP } from "./open_backend.ts";
-import { decimal, distribution, percent, wholeNumber } from "./options.ts";
+import { decimal, distribution, percent, size, wholeNumber } from "./options.ts";
 import { userPath } from "./paths.ts";
 import { AS_IT_IS, fixesDistribution, SETTINGS, type SettingsName } from "./presets.ts";
 import { exportFlags } from "./prune_export.ts";
@@ -20,6 +20,7 @@ import { SELF } from "./self_calibration.ts";
 /** Options of `lopper prune` as commander parses them; what was not given is undefined. */
 export interface PruneOptions {
   readonly ratio?: number;
+  readonly targetBytes?: number;
   readonly preset?: SettingsName;
   readonly distribution?: string;
   readonly mlpGroup?: number;
@@ -55,6 +56,11 @@ export interface PruneOptions {
 export function addPruneOptions(command: Command): Command {
   return command
     .option("--ratio <percent>", "parameters to remove, in per cent (default: 20)", decimal(0, 100))
+    .option(
+      "--target-bytes <size>",
+      "instead of --ratio: the most that the weights may take, e.g. 200MB, in the dtypes of the checkpoint",
+      size,
+    )
     .addOption(
       new Option(
         "--preset <name>",
@@ -157,6 +163,7 @@ export function addPruneOptions(command: Command): Command {
 Examples:
   lopper prune                                       the embedded model, 20 % smaller
   lopper prune ./SmolLM2-135M --ratio 10 --out ./smol-10
+  lopper prune ./SmolLM2-135M --target-bytes 200MB   as much as it takes to fit into that
   lopper prune ./SmolLM2-135M --preset blockpruner --calibration notes.txt
   lopper prune ./SmolLM2-135M --uniform              layers stay alike: a plain llama, a little smaller
   lopper prune ./SmolLM2-135M --calibration self     on text that the model writes itself

@@ -19,6 +19,7 @@ import {
   formatChange,
   formatCount,
   formatPerplexity,
+  formatRatio,
   formatSeconds,
   table,
 } from "./format.ts";
@@ -36,9 +37,9 @@ export function describeStart(
   const tokens = ({ sequences, length }: { sequences: readonly unknown[]; length: number }) =>
     `${formatCount(sequences.length * length)} tokens`;
   const quantised = model.quantised ? `${describeQuantised(model.quantised)}\n` : "";
-  return `${title}: ${
-    formatCount(countParameters(model.spec).total)
-  } parameters, to lose ${flags.ratio} % ` +
+  return `${title}: ${formatCount(countParameters(model.spec).total)} parameters, to lose ${
+    formatRatio(flags.ratio)
+  } ` +
     `(${flags.preset}, ${flags.distribution}${
       flags.uniform ? ", layers alike" : ""
     }), on ${name} (${engine}, ${threads} threads)\n` +

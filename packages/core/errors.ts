@@ -3,6 +3,8 @@
  * a person can act on; the fields carry the same facts for programs. Anything that is not a `LopperError` is a bug
  * or an I/O failure and is shown as such.
  */
+import { formatRatio } from "./format.ts";
+
 export class LopperError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);
@@ -80,8 +82,10 @@ export class UnreachableTargetError extends LopperError {
   readonly reachable: number;
   constructor(target: number, reachable: number, reason: string) {
     super(
-      `cannot prune ${target} % of the parameters: ${reason}; the largest reachable ratio is ` +
-        `${reachable.toFixed(2)} % (ask for less, or pass --best-effort to stop there)`,
+      `cannot prune ${
+        formatRatio(target)
+      } of the parameters: ${reason}; the largest reachable ratio is ` +
+        `${formatRatio(reachable)} (ask for less, or pass --best-effort to stop there)`,
     );
     this.target = target;
     this.reachable = reachable;

@@ -29,6 +29,11 @@ export function formatPerplexity(ppl: number): string {
   return ppl >= 10_000 ? ppl.toExponential(2) : ppl.toFixed(2);
 }
 
+/** A pruning ratio, in per cent: two digits behind the point at most. */
+export function formatRatio(ratio: number): string {
+  return `${Number(ratio.toFixed(2))} %`;
+}
+
 /** Change from a to b in per cent, with its sign. */
 export function formatChange(a: number, b: number): string {
   const change = (b / a - 1) * 100;

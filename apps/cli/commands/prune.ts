@@ -37,6 +37,7 @@ import {
   writeResult,
 } from "../finish.ts";
 import { describeExport } from "../export_record.ts";
+import { formatRatio } from "../format.ts";
 import { interruptible, type Interruption } from "../interrupt.ts";
 import { memoryBudget, type MemoryPlan, planMemory } from "../memory.ts";
 import { openUserBackend } from "../open_backend.ts";
@@ -55,6 +56,7 @@ import { describeDryRun, describeResult, describeStart, rehearseRun } from "../p
 import { recover } from "../recover.ts";
 import { writeReport } from "../report_page.ts";
 import { openReporter, type Reporter } from "../reporter.ts";
+import { ratioForBytes } from "../target_bytes.ts";
 import { FILES, readRecord } from "../run_files.ts";
 import { defaultRunPath, RunFolder } from "../run_folder.ts";
 import { selfCalibration } from "../self_calibration.ts";
@@ -85,6 +87,13 @@ async function openRun(
   if (options.plan !== undefined && options.resume) {
     throw new UsageError("--plan is applied in one go; instead of --resume, pass --overwrite");
   }
+  if (options.targetBytes !== undefined && (options.ratio !== undefined || options.resume)) {
+    throw new UsageError(
+      options.resume
+        ? "--target-bytes begins a run; to take one further, pass --resume with --ratio"
+        : "--ratio and --target-bytes both say where the search ends; leave out one",
+    );
+  }
   if (options.plan !== undefined && options.maxPplIncrease !== undefined) {
     throw new UsageError("--max-ppl-increase ends a search, and --plan has none; leave out one");
   }
@@ -95,7 +104,9 @@ async function openRun(
   const finished = options.resume ? await folder.record() : null;
   if (finished && folder.settings && options.ratio! < finished.flags.ratio) {
     throw new UsageError(
-      `${out} holds a run that reached ${finished.flags.ratio} %; --ratio ${options.ratio} needs a run of its own`,
+      `${out} holds a run that reached ${
+        formatRatio(finished.flags.ratio)
+      }; --ratio ${options.ratio} needs a run of its own`,
     );
   }
   const extends_ = finished && folder.settings && options.ratio! > finished.flags.ratio;
@@ -115,7 +126,11 @@ async function openRun(
       throw new UsageError(`--out ${out} is the model's own folder; the result needs another one`);
     }
     const earlier = saved?.flags ?? await flagsOfPlan(options.plan);
-    const flags = resolveFlags(options, source, model.spec, earlier);
+    const { targetBytes } = options;
+    const asked = targetBytes === undefined
+      ? options
+      : { ...options, ratio: ratioForBytes(model, title, targetBytes) };
+    const flags = resolveFlags(asked, source, model.spec, earlier);
     await checkExport(flags.export, { model, out, options, uniform: flags.uniform });
     const engine = options.backend === "auto" ? saved?.backend ?? "auto" : options.backend;
     const backend = await openUserBackend(engine, options.threads, (m) => reporter.say(m));
@@ -124,7 +139,8 @@ async function openRun(
         ? `stopped; nothing is lost, continue with: deno task prune --resume --out ${out}`
         : "stopped";
       const check = () => interruption(hint);
-      const parts = { model, title, flags, backend, folder, options, reporter, started, check };
+      const tools = { backend, folder, reporter, started, check };
+      const parts = { model, title, flags, options: asked, ...tools };
       finish = await prune(parts);
     } finally {
       await backend.dispose();
