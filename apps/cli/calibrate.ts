@@ -7,18 +7,21 @@ import {
 } from "@lopper/core";
 import { CALIBRATION_TEXT, HELD_OUT_TEXT } from "@lopper/demo-model";
 import {
+  apportioned,
   beginning,
   type CalibrationSet,
   calibrationSet,
-  drawSamples,
+  drawMixed,
   isEnoughAside,
   joined,
   keepAside,
-  samplesAside,
+  mixedAside,
+  type SampleSource,
 } from "@lopper/importance";
 import type { Tokenizer } from "@lopper/model-io";
 import { REPAIR_TOKENS } from "@lopper/recovery";
 import { fileURLToPath } from "node:url";
+import { type CalibrationPart, calibrationParts } from "./calibration_parts.ts";
 import { SELF } from "./self_calibration.ts";
 import { readSamples } from "./text_files.ts";
 
@@ -60,28 +63,37 @@ export async function readTexts(
     );
   }
   const embedded = fileURLToPath(CALIBRATION_TEXT);
-  const blockFile = flags.calibration ?? embedded;
-  const widthFile = flags.calibrationWidth ?? blockFile;
+  const blockText = calibrationParts(flags.calibration ?? embedded);
+  const widthText = flags.calibrationWidth ? calibrationParts(flags.calibrationWidth) : blockText;
   const needsAside = flags.order === "auto" || flags.recover !== "none";
   const learns = needsAside || flags.order !== "l1";
   const most = Math.max(flags.samples, flags.widthSamples);
-  // One text is as good as another, so that as many may be kept aside as are scored on.
-  const ownTexts = () => own(needsAside ? 2 * most : most);
-  const read = (file: string) => file === SELF ? ownTexts() : readSamples(file);
-  const samples = await read(blockFile);
-  const block = drawSamples(samples, flags.samples, flags.seed);
-  const widthSamples = widthFile === blockFile ? samples : await read(widthFile);
-  const width = drawSamples(widthSamples, flags.widthSamples, flags.seed);
+  const read = async (parts: readonly CalibrationPart[]) => {
+    // One text is as good as another, so that as many may be kept aside as are scored on.
+    const counts = apportioned(parts.map(({ weight }) => weight), needsAside ? 2 * most : most);
+    const sources: SampleSource[] = [];
+    for (const [i, { path, weight }] of parts.entries()) {
+      sources.push({
+        samples: await (path === SELF ? own(Math.max(1, counts[i])) : readSamples(path)),
+        weight,
+      });
+    }
+    return sources;
+  };
+  const sources = await read(blockText);
+  const block = drawMixed(sources, flags.samples, flags.seed);
+  const same = JSON.stringify(widthText) === JSON.stringify(blockText);
+  const width = drawMixed(same ? sources : await read(widthText), flags.widthSamples, flags.seed);
   const heldOutFile = flags.heldOut ?? fileURLToPath(HELD_OUT_TEXT);
   const heldOut = await readSamples(heldOutFile);
   const set = (samples: readonly string[], what: string) =>
     calibrationSet(samples, tokenizer, flags.seqLen, what);
-  const blockSet = await set(block, `calibration text ${blockFile}`);
-  const taken = blockFile === widthFile ? most : flags.samples;
+  const blockSet = await set(block, `calibration text ${nameOf(blockText)}`);
+  const taken = same ? most : flags.samples;
   /** Up to `count` samples that nothing else was drawn for, behind the first `skipped` of them. */
   const further = (skipped: number, count: number, what: string) =>
     calibrationSet(
-      samplesAside(samples, taken + skipped, count, flags.seed),
+      mixedAside(sources, taken + skipped, count, flags.seed),
       tokenizer,
       flags.seqLen,
       what,
@@ -96,10 +108,14 @@ export async function readTexts(
     block: blockSet,
     aside: parts.aside,
     fit: await beginning(more ? await joined(parts.learn, more) : parts.learn, REPAIR_TOKENS),
-    width: await set(width, `calibration text ${widthFile}`),
+    width: await set(width, `calibration text ${nameOf(widthText)}`),
     heldOut: await set(heldOut, `held-out text ${heldOutFile}`),
     drawn: { block: block.length, width: width.length },
   };
+}
+
+function nameOf(parts: readonly CalibrationPart[]): string {
+  return parts.map(({ path }) => path).join(", ");
 }
 
 /** What to learn from and what to judge by: further samples, or a part of the set where the file has no more. */

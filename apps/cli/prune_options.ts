@@ -10,6 +10,7 @@ import {
   type Quantization,
   quantizeOption,
 } from "./export_formats.ts";
+import { calibrationFlag } from "./calibration_parts.ts";
 import { BACKEND_HELP } from "./open_backend.ts";
 import { decimal, distribution, percent, size, wholeNumber } from "./options.ts";
 import { userPath } from "./paths.ts";
@@ -31,8 +32,8 @@ export interface PruneOptions {
   readonly fastWithout?: string;
   readonly heldOut?: string;
   readonly maxPplIncrease?: number;
-  readonly calibration?: string;
-  readonly calibrationWidth?: string;
+  readonly calibration?: readonly string[];
+  readonly calibrationWidth?: readonly string[];
   readonly samples?: number;
   readonly widthSamples?: number;
   readonly seqLen?: number;
@@ -109,10 +110,15 @@ export function addPruneOptions(command: Command): Command {
     )
     .option(
       "--calibration <path>",
-      `.txt, .jsonl or .parquet, or a folder of them, to score on; ${SELF}: text that the model writes itself ` +
-        "(default: public-domain books)",
+      `.txt, .jsonl or .parquet, or a folder of them, to score on; ${SELF}: text that the model writes itself; several ` +
+        "mix: PATH=WEIGHT each, or equal shares (default: public-domain books)",
+      collected,
     )
-    .option("--calibration-width <path>", "other text for channels and heads (default: the same)")
+    .option(
+      "--calibration-width <path>",
+      "other text for channels and heads (default: the same)",
+      collected,
+    )
     .option(
       "--held-out <path>",
       "text that decides nothing, to measure on after every step (default: Moby Dick, at the end only)",
@@ -167,6 +173,7 @@ Examples:
   lopper prune ./SmolLM2-135M --preset blockpruner --calibration notes.txt
   lopper prune ./SmolLM2-135M --uniform              layers stay alike: a plain llama, a little smaller
   lopper prune ./SmolLM2-135M --calibration self     on text that the model writes itself
+  lopper prune ./SmolLM2-135M --calibration code.jsonl=3 --calibration chat.jsonl=1   a mixture
   lopper prune model.gguf --ratio 20                 the result is a folder, in F16
   lopper prune model.gguf --export gguf --quantize q8_0   and a GGUF file beside it
   lopper prune --resume --out ./smol-10              after a power cut or Ctrl-C
@@ -220,8 +227,8 @@ export function resolveFlags(
     earlierRatios: saved && ratio > saved.ratio
       ? [...saved.earlierRatios, saved.ratio]
       : saved?.earlierRatios ?? [],
-    calibration: calibrationPath(options.calibration ?? saved?.calibration ?? null),
-    calibrationWidth: calibrationPath(options.calibrationWidth ?? saved?.calibrationWidth ?? null),
+    calibration: calibrationFlag(options.calibration) ?? saved?.calibration ?? null,
+    calibrationWidth: calibrationFlag(options.calibrationWidth) ?? saved?.calibrationWidth ?? null,
     samples: options.samples ?? saved?.samples ?? samples.block,
     widthSamples: options.widthSamples ?? saved?.widthSamples ?? samples.width,
     seqLen: options.seqLen ?? saved?.seqLen ??
@@ -256,7 +263,7 @@ function absolute(path: string | null): string | null {
   return path === null ? null : userPath(path);
 }
 
-/** A file of that name is ./self. */
-function calibrationPath(path: string | null): string | null {
-  return path === SELF ? SELF : absolute(path);
+/** Values of an option that may be given several times. */
+function collected(value: string, before: readonly string[] | undefined): readonly string[] {
+  return [...before ?? [], value];
 }

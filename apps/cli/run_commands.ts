@@ -56,8 +56,8 @@ function searchOptions(flags: RunFlags): readonly string[] {
 
 function textOptions(flags: RunFlags): readonly string[] {
   return [
-    ...option("calibration", flags.calibration),
-    ...option("calibration-width", flags.calibrationWidth),
+    ...options("calibration", flags.calibration),
+    ...options("calibration-width", flags.calibrationWidth),
     ...option("held-out", flags.heldOut),
     ...option("samples", flags.samples),
     ...option("width-samples", flags.widthSamples),
@@ -84,6 +84,11 @@ function exportOptions({ format, dtype, quantize }: ExportFlags): readonly strin
 
 function option(name: string, value: string | number | null): readonly string[] {
   return value === null ? [] : [`--${name}`, String(value)];
+}
+
+/** An option that may be given several times. */
+function options(name: string, values: string | readonly string[] | null): readonly string[] {
+  return [values ?? []].flat().flatMap((value) => option(name, value));
 }
 
 function line(words: readonly string[]): string {

@@ -36,8 +36,10 @@ export interface RunFlags {
   readonly fastWithout: string;
   /** Ratios in per cent that the run had reached before it was extended, ascending. */
   readonly earlierRatios: readonly number[];
-  readonly calibration: string | null;
-  readonly calibrationWidth: string | null;
+  /** Path of the calibration text, several as `PATH=WEIGHT`, or null for the embedded one. */
+  readonly calibration: string | readonly string[] | null;
+  /** The same for channels and heads; null where it is that for blocks. */
+  readonly calibrationWidth: string | readonly string[] | null;
   readonly samples: number;
   readonly widthSamples: number;
   readonly seqLen: number;

@@ -42,6 +42,9 @@ const textDamage = z.looseObject({
 });
 
 /** Fields that are added later are kept, and those that earlier versions did not write have their defaults. */
+/** A path, or several with their weights. */
+const textParts = z.union([text, z.array(text).max(MOST)]);
+
 const recordSchema = z.looseObject({
   kind: z.literal("lopper-run"),
   schema: z.literal(1),
@@ -62,8 +65,8 @@ const recordSchema = z.looseObject({
     recover: text.default("none"),
     fastWithout: text,
     earlierRatios: z.array(z.number()).max(MOST),
-    calibration: text.nullable(),
-    calibrationWidth: text.nullable(),
+    calibration: textParts.nullable(),
+    calibrationWidth: textParts.nullable(),
     samples: count,
     widthSamples: count,
     seqLen: count,

@@ -13,8 +13,8 @@ const SHOWN = 3;
 export async function textDamageSection({ record }: ReportRun): Promise<Section | null> {
   const { damage, flags } = record;
   if (!damage) return null;
-  const heldOut = { name: "held-out", file: flags.heldOut, damage: damage.heldOut };
-  const calibration = { name: "calibration", file: flags.calibration, damage: damage.calibration };
+  const heldOut = { name: "held-out", damage: damage.heldOut };
+  const calibration = { name: "calibration", damage: damage.calibration };
   const texts = [heldOut, calibration];
   const kinds = [...damage.heldOut.tokens].sort((a, b) => changeOf(b) - changeOf(a));
   const worstKind = kinds.find((kind) =>

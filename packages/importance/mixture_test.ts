@@ -1,0 +1,46 @@
+import assert from "node:assert/strict";
+import { drawSamples, samplesAside } from "./calibration.ts";
+import { apportioned, drawMixed, mixedAside, type SampleSource } from "./mixture.ts";
+
+const source = (name: string, length: number, weight: number): SampleSource => ({
+  samples: Array.from({ length }, (_, i) => `${name}${i}`),
+  weight,
+});
+const SOURCES = [source("a", 40, 3), source("b", 30, 1.5), source("c", 90, 0.7)];
+const countOf = (name: string, samples: readonly string[]) =>
+  samples.filter((sample) => sample.startsWith(name)).length;
+
+Deno.test("mixture: shares follow the weights, add up, and never shrink when there is more to share", () => {
+  assert.deepEqual(apportioned([1, 1], 10), [5, 5]);
+  assert.deepEqual(apportioned([3, 1], 8), [6, 2]);
+  assert.deepEqual(apportioned([1000, 1], 2), [2, 0]);
+  let before = [0, 0, 0] as readonly number[];
+  for (let count = 1; count <= 200; count++) {
+    const shares = apportioned([0.5, 0.25, 0.25], count);
+    assert.equal(shares.reduce((a, b) => a + b), count);
+    assert.ok(shares.every((share, i) => share >= before[i]));
+    before = shares;
+  }
+});
+
+Deno.test("mixture: one source is drawn from as ever", () => {
+  const [a] = SOURCES;
+  assert.deepEqual(drawMixed([a], 12, 7), drawSamples(a.samples, 12, 7));
+  assert.deepEqual(mixedAside([a], 12, 9, 7), samplesAside(a.samples, 12, 9, 7));
+});
+
+Deno.test("mixture: each source gives its share, evenly spread, and nothing twice", () => {
+  const drawn = drawMixed(SOURCES, 52, 1);
+  assert.deepEqual(["a", "b", "c"].map((name) => countOf(name, drawn)), [30, 15, 7]);
+  const half = drawn.slice(0, 26);
+  assert.ok(Math.abs(countOf("a", half) - 15) <= 1 && Math.abs(countOf("c", half) - 3.5) <= 1);
+  const aside = mixedAside(SOURCES, 52, 17, 1);
+  assert.equal(new Set([...drawn, ...aside]).size, drawn.length + aside.length);
+  const fewer = drawMixed(SOURCES, 20, 1);
+  assert.ok(fewer.every((sample) => drawn.includes(sample)));
+});
+
+Deno.test("mixture: a source that has no more gives what it has", () => {
+  const drawn = drawMixed([source("a", 3, 1), source("b", 50, 1)], 20, 1);
+  assert.deepEqual([countOf("a", drawn), countOf("b", drawn)], [3, 10]);
+});
