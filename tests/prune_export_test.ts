@@ -45,7 +45,7 @@ test("the result is exported beside it, and verified; --json carries both", asyn
 
   // a run that is finished can be exported once more, in another way, and keeps the first
   const more = ["prune", "--resume", "--out", "p", "--export", "gguf", "--quantize", "q8_0"];
-  assert.match(await succeeds(more, folder), /parameters[^]*1 files, .*p-gguf-q8_0\n.*verified/);
+  assert.match(await succeeds(more, folder), /parameters[^]*1 file, .*p-gguf-q8_0\n.*verified/);
   assert.deepEqual(names(`${folder}/p-gguf-q8_0`), ["export.json", "p.gguf"]);
   const { mtime } = await Deno.stat(`${folder}/p-gguf-q8_0/p.gguf`);
   await succeeds(more, folder);

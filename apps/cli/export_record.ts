@@ -32,7 +32,8 @@ export type Verification = LogitDifference & {
 /** An export in words. */
 export function describeExport(record: ExportRecord, out: string): string {
   const { verification, files, bytes, customCode, unquantised, layout } = record;
-  const lines = [`  ${files.length} files, ${formatBytes(bytes)}, written to ${out}`];
+  const count = files.length === 1 ? "1 file" : `${files.length} files`;
+  const lines = [`  ${count}, ${formatBytes(bytes)}, written to ${out}`];
   if (layout === "deci") {
     lines.push(
       "  in DeciLM's layout: vLLM opens it with --trust-remote-code, for its configuration",
