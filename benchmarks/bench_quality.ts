@@ -12,30 +12,36 @@ export interface QualityCase {
   readonly model: string;
   /** Folder of the data sets, as `lopper evaluate --data` reads it, with alpaca/ and c4/ beside the tasks. */
   readonly data: string;
-  /** Samples for blocks and for widths, drawn from Alpaca. */
+  /** What is calibrated on, in equal shares. */
+  readonly calibration: readonly (keyof typeof CALIBRATION)[];
+  /** Samples for blocks and for widths. */
   readonly samples: { readonly block: number; readonly width: number };
   readonly seqLen: number;
   readonly mlpGroup: number;
-  readonly ratios: readonly number[];
+  readonly rows: readonly { readonly ratio: number; readonly names: readonly RowName[] }[];
   /** Questions of each task, the first ones. */
   readonly limit: number;
 }
 
-interface Row {
-  readonly name: string;
-  /** What is asked of `prune` besides the model, the text and the ratio. */
-  readonly flags: readonly string[];
-  /** Where it takes too long for all of them. */
-  readonly ratios?: readonly number[];
-}
+/** What is asked of `prune` besides the model, the text and the ratio. */
+const FLAGS = {
+  "BlockPruner preset": ["--preset", "blockpruner"],
+  "MultiPruner preset": ["--preset", "multipruner"],
+  "Lopper defaults": [],
+  "all together": ["--distribution", "auto"],
+} as const satisfies Readonly<Record<string, readonly string[]>>;
+type RowName = keyof typeof FLAGS;
 
-const ROWS: readonly Row[] = [
-  { name: "BlockPruner preset", flags: ["--preset", "blockpruner"] },
-  { name: "MultiPruner preset", flags: ["--preset", "multipruner"] },
-  { name: "Lopper defaults", flags: [], ratios: [20] },
-  { name: "all together", flags: ["--distribution", "auto"], ratios: [20] },
-];
+/** Texts to calibrate on, as JSON objects a line, from the folder of the data sets. */
+const CALIBRATION = {
+  "Alpaca": { file: "alpaca.jsonl", of: alpaca },
+  "WikiText-2 (validation)": { file: "wiki_valid.jsonl", of: wikiParagraphs },
+} as const;
+/** The results that the page is made of. */
+const RESULTS = ["quality-smollm2", "quality-smollm2-mixed"] as const;
 
+/** What perplexity is measured on. */
+const TEXTS = { wiki: "wikitext2.txt", web: "c4.jsonl" } as const;
 /** So many rows of Alpaca are there to draw from. */
 const ALPACA_ROWS = 2000;
 /** Of WikiText-2's test split the first fifth: about 67,000 tokens. */
@@ -59,9 +65,13 @@ interface Scores {
 
 export async function benchQuality(options: QualityCase, work: string): Promise<void> {
   await Deno.mkdir(work, { recursive: true });
-  const calibration = `${work}/alpaca.jsonl`;
-  await Deno.writeTextFile(calibration, await alpaca(`${options.data}/alpaca/alpaca_data.json.gz`));
-  const texts = { wiki: `${work}/wikitext2.txt`, web: `${work}/c4.jsonl` };
+  const calibration: string[] = [];
+  for (const name of options.calibration) {
+    const { file, of } = CALIBRATION[name];
+    await Deno.writeTextFile(`${work}/${file}`, await of(options.data));
+    calibration.push("--calibration", `${work}/${file}`);
+  }
+  const texts = { wiki: `${work}/${TEXTS.wiki}`, web: `${work}/${TEXTS.web}` };
   const lines = (await unzipped(`${options.data}/wikitext2/wiki.test.raw.gz`)).split("\n");
   // As the literature joins the rows of the data set: each with its newline, blank ones empty.
   const rows = lines.slice(0, Math.round(lines.length * WIKITEXT_SHARE))
@@ -72,16 +82,16 @@ export async function benchQuality(options: QualityCase, work: string): Promise<
   const results: Result[] = [
     { row: "dense", ratio: 0, run: null, scores: await evaluate(options.model) },
   ];
-  for (const ratio of options.ratios) {
-    for (const { name, flags, ratios } of ROWS) {
-      if (ratios && !ratios.includes(ratio)) continue;
+  for (const { ratio, names } of options.rows) {
+    for (const name of names) {
+      const flags = FLAGS[name];
       const out = `${work}/${name.replaceAll(/\W+/g, "-").toLowerCase()}-${ratio}`;
       const run = await prune(ratio, flags, out);
       results.push({ row: name, ratio, run, scores: await evaluate(out) });
       await keep();
     }
   }
-  const page = pageOf(options, markdownTable(...table(results, texts)));
+  const page = await pageOf(RESULTS);
   const file = new URL("quality.md", import.meta.url);
   await Deno.writeTextFile(file, page);
   await output(Deno.execPath(), ["fmt", "--quiet", fileURLToPath(file)]);
@@ -90,7 +100,7 @@ export async function benchQuality(options: QualityCase, work: string): Promise<
   /** The raw figures, after every row, so that a long evening is not lost. */
   function keep() {
     const { model, data: _, ...rest } = options;
-    const named = { ...rest, model: basename(model), calibration: "Alpaca" };
+    const named = { ...rest, model: basename(model), calibration: rest.calibration.join(" and ") };
     return save(`quality-${options.name}`, { what: "quality", case: named, results });
   }
 
@@ -101,7 +111,8 @@ export async function benchQuality(options: QualityCase, work: string): Promise<
       console.error(`${begun ? "going on with" : "running"} ${out}`);
       await lopper([
         ...["prune", options.model, "--json", "--out", out, "--ratio", String(ratio), ...flags],
-        ...["--calibration", calibration, "--seq-len", String(options.seqLen)],
+        ...calibration,
+        ...["--seq-len", String(options.seqLen)],
         ...["--mlp-group", String(options.mlpGroup)],
         ...["--samples", String(options.samples.block)],
         ...["--width-samples", String(options.samples.width)],
@@ -140,20 +151,41 @@ interface Result {
   readonly scores: Scores;
 }
 
-function pageOf({ samples, seqLen, mlpGroup, limit }: QualityCase, table: string): string {
+/** A page of the results that there are. */
+async function pageOf(names: readonly string[]): Promise<string> {
+  const sections: string[] = [];
+  for (const name of names) {
+    const file = new URL(`results/${name}.json`, import.meta.url);
+    const text = await Deno.readTextFile(file).catch(() => null);
+    if (text !== null) sections.push(sectionOf(name, JSON.parse(text)));
+  }
   return `# What pruned models are worth
 
-SmolLM2-135M-Instruct (README.md says where it comes from), pruned on ${samples.block} samples of Alpaca
-for blocks and ${samples.width} for widths, ${seqLen} tokens a sequence, ${mlpGroup} MLP channels at a time, with the
-fast search. Perplexity: windows of 2048 tokens of the first fifth of WikiText-2's test split and of
-108 documents of C4. Tasks: the first ${limit} questions of each, in per cent with standard errors, acc_norm
-where a task has it (acc for WinoGrande), scored as lm-evaluation-harness does. Seconds are those of
-a machine that did other things, too.
+SmolLM2-135M-Instruct (README.md says where it comes from), pruned with the fast search. Perplexity:
+windows of 2048 tokens of the first fifth of WikiText-2's test split and of 108 documents of C4. Tasks:
+the first questions of each, in per cent with standard errors, acc_norm where a task has it (acc for
+WinoGrande), scored as lm-evaluation-harness does. Seconds are those of a machine that did other
+things, too. All rows of a table are calibrated on the same text.
 
-${table}
+${sections.join("\n")}
+Written by \`deno task bench quality --smollm2 DIR --data DATASETS --work FOLDER [--text mixed]\`.
+`;
+}
 
-Written by \`deno task bench quality --smollm2 DIR --data DATASETS --work FOLDER\`; every figure, and the
-flags of every row, are in results/quality-smollm2.json.
+interface Saved {
+  readonly case: Omit<QualityCase, "calibration"> & { readonly calibration: string };
+  readonly results: readonly Result[];
+}
+
+function sectionOf(name: string, { case: of, results }: Saved): string {
+  const { calibration, samples, seqLen, mlpGroup, limit } = of;
+  return `## Calibrated on ${calibration}
+
+${samples.block} samples for blocks and ${samples.width} for widths, ${seqLen} tokens a sequence, ${mlpGroup} MLP
+channels at a time, ${limit} questions a task. Every figure, and the flags of every row:
+results/${name}.json.
+
+${markdownTable(...table(results, TEXTS))}
 `;
 }
 
@@ -164,7 +196,7 @@ function accuracy({ metrics }: Scores["tasks"][number]): Metric {
 
 function table(
   results: readonly Result[],
-  texts: { readonly wiki: string; readonly web: string },
+  texts: typeof TEXTS,
 ): [string[], string[][]] {
   const { tasks } = results[0].scores;
   const percent = ({ value, stderr }: Metric) =>
@@ -178,8 +210,7 @@ function table(
     const found = tasks.map(({ task }) => accuracy(scores.tasks.find((s) => s.task === task)!));
     const average = found.reduce((sum, { value }) => sum + value, 0) / found.length;
     const stderr = Math.hypot(...found.map((metric) => metric.stderr)) / found.length;
-    const ppl = (of: string) =>
-      scores.texts.find(({ text }) => text === basename(of))!.perplexity.toFixed(2);
+    const ppl = (of: string) => scores.texts.find(({ text }) => text === of)!.perplexity.toFixed(2);
     return [
       row,
       `${ratio} %`,
@@ -196,9 +227,9 @@ function table(
 }
 
 /** The first rows of Alpaca as the data set's own field `text`, one JSON object a line. */
-async function alpaca(path: string): Promise<string> {
+async function alpaca(data: string): Promise<string> {
   const rows: { instruction: string; input: string; output: string }[] = JSON.parse(
-    await unzipped(path),
+    await unzipped(`${data}/alpaca/alpaca_data.json.gz`),
   );
   const asks = "Below is an instruction that describes a task";
   const ends = "Write a response that appropriately completes the request.";
@@ -210,6 +241,14 @@ async function alpaca(path: string): Promise<string> {
     const text = `${intro}\n\n### Instruction:\n${instruction}${given}\n\n### Response:\n${output}`;
     return JSON.stringify({ text }) + "\n";
   }).join("");
+}
+
+/** The paragraphs of WikiText-2's validation split, without headings, one JSON object a line. */
+async function wikiParagraphs(data: string): Promise<string> {
+  return (await unzipped(`${data}/wikitext2/wiki.valid.raw.gz`)).split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "" && !line.startsWith("="))
+    .map((text) => JSON.stringify({ text }) + "\n").join("");
 }
 
 async function unzipped(path: string): Promise<string> {

@@ -8,7 +8,7 @@ import { benchFast } from "./bench_fast.ts";
 import { benchForward } from "./bench_forward.ts";
 import { benchGrowth } from "./bench_growth.ts";
 import { benchParity } from "./bench_parity.ts";
-import { benchQuality } from "./bench_quality.ts";
+import { benchQuality, type QualityCase } from "./bench_quality.ts";
 import { benchRequantise } from "./bench_requantise.ts";
 import { benchSearch, type SearchCase } from "./bench_search.ts";
 import { benchTasks } from "./bench_tasks.ts";
@@ -39,7 +39,8 @@ const USAGE = `usage: deno task bench NAME [options]
   --work DIR        where "fast" and "quality" keep their runs (default: lopper-bench)
   --data DIR        folder of the tasks' data sets (scripts/oracles/harness_tasks.py names the files)
   --limit N         requests of each task for parity, questions for tasks and quality
-                    (default: 200)`;
+                    (default: 200)
+  --text NAME       what quality calibrates on: alpaca (default) or mixed`;
 
 /** Whole searches of the embedded model, and a few steps of every stage of a larger one. */
 const DEMO_CASE: SearchCase = {
@@ -74,12 +75,26 @@ const SMOLLM2_WHOLE = {
   mlpGroup: 512,
 };
 const SMOLLM2_QUALITY = {
-  name: "smollm2",
-  samples: { block: 64, width: 32 },
-  seqLen: 256,
-  mlpGroup: 256,
-  ratios: [20, 10],
-};
+  alpaca: {
+    name: "smollm2",
+    calibration: ["Alpaca"],
+    samples: { block: 16, width: 8 },
+    seqLen: 256,
+    mlpGroup: 256,
+    rows: [
+      { ratio: 20, names: ["BlockPruner preset", "MultiPruner preset", "all together"] },
+      { ratio: 10, names: ["BlockPruner preset", "MultiPruner preset"] },
+    ],
+  },
+  mixed: {
+    name: "smollm2-mixed",
+    calibration: ["Alpaca", "WikiText-2 (validation)"],
+    samples: { block: 64, width: 32 },
+    seqLen: 256,
+    mlpGroup: 256,
+    rows: [{ ratio: 20, names: ["MultiPruner preset", "Lopper defaults"] }],
+  },
+} satisfies Readonly<Record<string, Omit<QualityCase, "model" | "data" | "limit">>>;
 const SEEDS = [1, 2, 3];
 
 const { values: flags, positionals: [name] } = parseArgs({
@@ -96,6 +111,7 @@ const { values: flags, positionals: [name] } = parseArgs({
     "fast-factor": { type: "string" },
     data: { type: "string" },
     limit: { type: "string", default: "200" },
+    text: { type: "string", default: "alpaca" },
   },
 });
 const { smollm2, python, published: script, code } = flags;
@@ -137,12 +153,12 @@ switch (name) {
     await benchRequantise(flags.gguf);
     break;
   case "quality":
-    if (!smollm2 || !flags.data) {
-      console.error('"quality" needs --smollm2 and --data');
+    if (!smollm2 || !flags.data || !(flags.text === "alpaca" || flags.text === "mixed")) {
+      console.error('"quality" needs --smollm2 and --data, and --text alpaca or mixed');
       Deno.exit(2);
     }
     await benchQuality({
-      ...SMOLLM2_QUALITY,
+      ...SMOLLM2_QUALITY[flags.text],
       model: smollm2,
       data: flags.data,
       limit: Number(flags.limit),
