@@ -6,7 +6,7 @@ const read = (path: string) => Deno.readTextFile(path);
 Deno.test("defaults: a run orders by activations, repairs, and says what that gained", () =>
   inTemporaryFolder(async (folder) => {
     // enough text to keep some aside
-    const args = ["--samples", "12", "--width-samples", "2", "--seq-len", "64", "--ratio", "8"];
+    const args = ["--samples", "12", "--width-samples", "2", "--seq-len", "64", "--ratio", "15"];
     const { code, stdout, stderr } = await runLopper(["prune", "--out", "p", ...args], folder);
     assert.equal(code, 0, stderr);
     assert.match(stdout, /\n {2}MLP channels by .+\n/);
