@@ -66,7 +66,7 @@ export async function readTexts(
   const blockText = calibrationParts(flags.calibration ?? embedded);
   const widthText = flags.calibrationWidth ? calibrationParts(flags.calibrationWidth) : blockText;
   const needsAside = flags.order === "auto" || flags.recover !== "none";
-  const learns = needsAside || flags.order !== "l1";
+  const learns = flags.order !== "l1" || flags.recover !== "none";
   const most = Math.max(flags.samples, flags.widthSamples);
   const read = async (parts: readonly CalibrationPart[]) => {
     // One text is as good as another, so that as many may be kept aside as are scored on.

@@ -1,4 +1,4 @@
-import { UsageError } from "@lopper/core";
+import { type RunFlags, UsageError } from "@lopper/core";
 import { userPath } from "./paths.ts";
 import { SELF } from "./self_calibration.ts";
 
@@ -8,15 +8,14 @@ export interface CalibrationPart {
   readonly weight: number;
 }
 
-/** Text of calibration as a run records it: a path, several with their weights (`PATH=WEIGHT`), or null for the embedded. */
-export type CalibrationFlag = string | readonly string[] | null;
-
 /**
- * What `--calibration` was given, with full paths, so that a run can be resumed from any folder. A file named `self` is
+ * What `--calibration` was given, as a run records it: with full paths, so that a run can be resumed from any folder. A file named `self` is
  * `./self`.
  * @throws {UsageError} for a weight of 0.
  */
-export function calibrationFlag(given: readonly string[] | undefined): CalibrationFlag | undefined {
+export function calibrationFlag(
+  given: readonly string[] | undefined,
+): RunFlags["calibration"] | undefined {
   if (given === undefined) return undefined;
   const parts = given.map(parsed)
     .map(({ path, weight }) => ({ path: path === SELF ? SELF : userPath(path), weight }));

@@ -56,10 +56,10 @@ import { describeDryRun, describeResult, describeStart, rehearseRun } from "../p
 import { recover } from "../recover.ts";
 import { writeReport } from "../report_page.ts";
 import { openReporter, type Reporter } from "../reporter.ts";
-import { ratioForBytes } from "../target_bytes.ts";
 import { FILES, readRecord } from "../run_files.ts";
 import { defaultRunPath, RunFolder } from "../run_folder.ts";
 import { selfCalibration } from "../self_calibration.ts";
+import { ratioForBytes } from "../target_bytes.ts";
 
 export function pruneCommand(): Command {
   const command = new Command("prune")
