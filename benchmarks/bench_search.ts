@@ -27,6 +27,8 @@ export interface SearchCase {
   readonly distribution: string;
   readonly mlpGroup: number;
   readonly attentionGroup: number;
+  /** Order of channels and heads; the published one, by L1 norms of weights, where none is named. */
+  readonly order?: string;
 }
 
 export interface Published {
@@ -49,7 +51,7 @@ interface Round {
   readonly wallSeconds: number;
   readonly searchSeconds: number;
   readonly steps: readonly Decided[];
-  /** What was decided, in the format of the published implementation. */
+  /** What was decided, in the format of the published implementation; null where that has no words for it. */
   readonly config: unknown;
   readonly blockTokens: number | null;
   readonly calibrationPerplexity: number;
@@ -162,6 +164,7 @@ export function pruneArguments(options: SearchCase, search: string, texts: Texts
     ...["--calibration", texts.block, "--calibration-width", texts.width],
     ...["--samples", String(options.samples.block)],
     ...["--width-samples", String(options.samples.width)],
+    ...(options.order === undefined ? [] : ["--order", options.order]),
   ];
 }
 
@@ -183,7 +186,9 @@ export async function readRun(folder: string): Promise<Round> {
     wallSeconds: record.wallSeconds,
     searchSeconds: steps.reduce((sum, { seconds }) => sum + seconds, 0),
     steps: steps.map(({ ppl, ratio }) => ({ ppl, ratio })),
-    config: JSON.parse(await Deno.readTextFile(`${folder}/pruning_config.json`)),
+    config: JSON.parse(
+      await Deno.readTextFile(`${folder}/pruning_config.json`).catch(() => "null"),
+    ),
     blockTokens: record.blockTokens.spent,
     calibrationPerplexity: record.perplexity.calibration.pruned,
     heldOutPerplexity: record.perplexity.heldOut.pruned,
