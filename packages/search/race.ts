@@ -1,7 +1,7 @@
 import type { Candidate } from "./candidate.ts";
 import { indexOfLowest, type Picker } from "./picker.ts";
 import type { ScoreEvent, SequenceNll, StepScores } from "./scores.ts";
-import { compare, leaderOf, survivors } from "./survivors.ts";
+import { compare, leaderOf, squaredError, type Standing, survivors } from "./survivors.ts";
 
 /** Techniques of the fast search; each can be switched off. */
 export const TECHNIQUES = ["racing", "lazy", "proxies", "reuse"] as const;
@@ -28,6 +28,12 @@ const PROXY_SHARE = 1 / 3;
 const PROXY_LEAST = 8;
 /** The share that may follow the best one without a better one before the rest is left alone. */
 const PROXY_PATIENCE = 1 / 8;
+
+/**
+ * What has changed in a candidate's damage since it was scored is known from few sequences, and from all others that were
+ * scored again: their mean counts as much as so many sequences of its own.
+ */
+const DRIFT_WEIGHT = 2;
 
 /** What earlier steps of a stage found out about a block. */
 interface Knowledge {
@@ -83,7 +89,10 @@ export class Race implements Picker {
     const estimates = this.#estimates(scores, pool);
     let alive = pool.filter((i) => Number.isFinite(scores.perplexity(i)));
     for (let n = 1; n < batches.length && alive.length > 1; n = Math.min(batches.length, 2 * n)) {
-      if (racing) alive = survivors(alive, (i) => estimates(i), total);
+      if (racing) {
+        const leader = leaderOf(alive, estimates);
+        alive = survivors(alive, leader, (i) => this.#standing(scores, estimates, i, leader));
+      }
       if (alive.length === 1) break;
       const round = batches.slice(0, 2 * n);
       if (lazy || scores.weighted) yield* scores.scoreTrunk(round);
@@ -183,7 +192,7 @@ export class Race implements Picker {
 
   /**
    * What is known of the damage of a candidate, by sequence: fresh where it was scored in this step, and as it was before
-   * elsewhere, moved by the mean of what has changed on the sequences that are known both ways.
+   * elsewhere, moved by what has changed on the sequences that are known both ways, its own and everyone's.
    */
   #estimates(scores: StepScores, pool: readonly number[]): (index: number) => SequenceNll {
     const { drift } = this.#drift(scores, pool);
@@ -191,13 +200,41 @@ export class Race implements Picker {
       const fresh = this.#fresh(scores, index);
       const stale = this.#knowledge(scores.candidates[index])?.damage;
       if (!stale) return fresh;
-      const { behind } = compare(fresh, stale);
-      const shift = Number.isNaN(behind) ? drift : behind;
+      const { behind, count } = compare(fresh, stale);
+      const shift = count === 0
+        ? drift
+        : (count * behind + DRIFT_WEIGHT * drift) / (count + DRIFT_WEIGHT);
       return Array.from(
         { length: Math.max(fresh.length, stale.length) },
         (_, s) => fresh[s] ?? (stale[s] === undefined ? undefined : stale[s] + shift),
       );
     };
+  }
+
+  /**
+   * How two candidates stand to each other on all sequences, from whichever says so more surely: the sequences of this step
+   * alone, or their accounts of earlier steps with what has changed since. An account is no more certain than the change that
+   * brought it up to date.
+   */
+  #standing(
+    scores: StepScores,
+    estimates: (index: number) => SequenceNll,
+    index: number,
+    other: number,
+  ): Standing {
+    const total = scores.scorer.tokens / scores.scorer.length;
+    const [fresh, freshOther] = [index, other].map((i) => this.#fresh(scores, i));
+    const now = compare(fresh, freshOther);
+    const direct = { behind: now.behind, squaredError: squaredError(now, total) };
+    const [stale, staleOther] = [index, other].map((i) =>
+      this.#knowledge(scores.candidates[i])?.damage
+    );
+    if (!stale || !staleOther) return direct;
+    const changes = compare(difference(fresh, stale), difference(freshOther, staleOther));
+    const error = squaredError(changes, total) + squaredError(compare(stale, staleOther), total);
+    return error < direct.squaredError || !Number.isFinite(direct.squaredError)
+      ? { behind: compare(estimates(index), estimates(other)).behind, squaredError: error }
+      : direct;
   }
 
   /** What races compare: the damage, or without a trunk the NLL itself. */
@@ -286,6 +323,14 @@ function commonDivisor(a: number, b: number): number {
 /** A block, whatever is left of it. */
 function keyOf({ candidateKind, layer }: Candidate): string {
   return `${candidateKind} ${layer}`;
+}
+
+/** By sequence, where both are known. */
+function difference(a: SequenceNll, b: SequenceNll): SequenceNll {
+  return Array.from(a, (value, s) => {
+    const other = b[s];
+    return value === undefined || other === undefined ? undefined : value - other;
+  });
 }
 
 /** Mean of what is known. */

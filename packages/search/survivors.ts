@@ -1,7 +1,7 @@
 import type { SequenceNll } from "./scores.ts";
 
 /** Standard errors by which a candidate must be behind before it is dropped. */
-const CONFIDENCE = 2;
+const CONFIDENCE = 1.5;
 /** A difference of the mean NLL, in nats per token, that is not worth scoring more sequences for: 0.05 % of perplexity. */
 const INDIFFERENCE = 5e-4;
 
@@ -34,27 +34,38 @@ export function leaderOf(indices: readonly number[], nll: (index: number) => Seq
 }
 
 /**
+ * Square of the standard error of a mean difference, over `total` sequences of which some were compared: 0 where all were,
+ * as nothing is left to chance then, and Infinity below two.
+ */
+export function squaredError({ variance, count }: Comparison, total: number): number {
+  return count >= total ? 0 : variance / count * (1 - count / total);
+}
+
+/** How far a candidate is behind another one, in nats per token, and the square of that figure's standard error. */
+export interface Standing {
+  readonly behind: number;
+  readonly squaredError: number;
+}
+
+/**
  * Those that may still turn out the best on all sequences: not behind the leader by more than chance explains, and of
  * these the better half, four at least.
- * @param nll what is known of candidate `index`, finite.
- * @param total sequences of the whole set: when all are known, nothing is left to chance.
+ * @param standing of candidate `index` against the leader.
  * @returns indices, the leader first.
  */
 export function survivors(
   indices: readonly number[],
-  nll: (index: number) => SequenceNll,
-  total: number,
+  leader: number,
+  standing: (index: number) => Standing,
 ): number[] {
-  const leader = leaderOf(indices, nll);
   const rivals = indices.filter((i) => i !== leader)
-    .map((index) => ({ index, ...compare(nll(index), nll(leader)) }))
+    .map((index) => ({ index, ...standing(index) }))
     .sort((a, b) => a.behind - b.behind || a.index - b.index)
     .slice(0, Math.max(LEAST, Math.ceil(indices.length / 2)) - 1);
-  // On few sequences a variance is itself a guess: half of it is borrowed from the other pairs.
-  const pooled = rivals.reduce((sum, { variance }) => sum + variance, 0) / rivals.length;
-  const alive = rivals.filter(({ behind, variance, count }) => {
-    const error = Math.sqrt((variance + pooled) / 2 / count * (1 - count / total));
-    return behind < CONFIDENCE * error - INDIFFERENCE;
-  });
+  // On few sequences an error is itself a guess: half of it is borrowed from the other pairs.
+  const pooled = rivals.reduce((sum, { squaredError }) => sum + squaredError, 0) / rivals.length;
+  const alive = rivals.filter(({ behind, squaredError }) =>
+    behind < CONFIDENCE * Math.sqrt((squaredError + pooled) / 2) - INDIFFERENCE
+  );
   return [leader, ...alive.map(({ index }) => index)];
 }
