@@ -1,6 +1,6 @@
 import { type LayerSpec, type ModelSpec, pruningRatio, ResumeError } from "@lopper/core";
 import type { Scorer } from "@lopper/importance";
-import { type CandidateName, nameOf } from "./candidate.ts";
+import { type Candidate, type CandidateName, nameOf } from "./candidate.ts";
 import { fallsBeyondChance, mean } from "./chance.ts";
 import type { MeasureEvent } from "./gauge.ts";
 import type { Exchange } from "./policy.ts";
@@ -12,12 +12,15 @@ import { lastShapes, type SwapPair, swapPairs } from "./swap_pairs.ts";
 
 /** At most so many swaps are kept for a target. */
 export const MOST_SWAPS = 12;
+/** Of what may go, those of each kind that move the output of their block least: this share, and so many at least. */
+const PROXY_SHARE = 1 / 3;
+const PROXY_LEAST = 4;
 /** What comes back and what goes is scored one by one on this share of the batches. */
-const SINGLES_SHARE = 1 / 4;
+const SINGLES_SHARE = 1 / 8;
 /** Of the pairs, so many that promise most are scored together. */
-const PAIRS_SCORED = 16;
-/** What such a race takes as a rule, in plans scored on everything: an estimate for the progress. */
-const RACE_EVALUATIONS = 8;
+const PAIRS_SCORED = 12;
+/** What their race takes as a rule, in plans scored on everything: an estimate for the progress. */
+const RACE_EVALUATIONS = 4;
 
 /** What a search ended with. */
 export interface SwapStart {
@@ -70,7 +73,7 @@ export interface SwapResult {
 /**
  * A local search around the plan of a greedy one, which never takes a step back: each swap gives one block or group back and
  * removes another one (an exchange as in Kernighan and Lin, 1970, and in the add–drop searches for the p-median problem),
- * as long as the loss falls. Every single change is scored on some of the sequences first; a pair is expected to do what its
+ * as long as the loss falls. Every single change that a proxy does not rule out is scored on some of the sequences first; a pair is expected to do what its
  * halves do together, and the pairs that promise most run a race on more and more sequences, against the plan that is
  * there. Those left at its end are tried, the best first: one is kept if the mean NLL of the block samples falls beyond
  * chance, sequence by sequence, and that of the text kept aside does not rise. Kept swaps lower the loss on the same
@@ -218,28 +221,28 @@ async function* race(
   let { work } = options;
   const batches = rotated(scorer.batches.length, options.number);
   const some = batches.slice(0, Math.ceil(batches.length * SINGLES_SHARE));
-  const singles = [
-    ...new Set(
-      pairs.flatMap(({ restored, removed }) => removed ? [restored, removed] : [restored]),
-    ),
-  ];
-  const share = some.length / batches.length;
-  const total = work +
-    scorer.tokens * (singles.length * share + Math.min(pairs.length, RACE_EVALUATIONS));
-  const counted = async function* (events: AsyncGenerator<ScoreEvent, void>) {
-    for await (const event of events) {
-      if (event.type !== "tokens") continue;
-      work += event.tokens;
-      yield {
-        type: "progress",
-        stage: "swaps",
-        ratio,
-        done: work,
-        total: Math.max(work, total),
-      } as const;
-    }
-  };
   const scoring = { step: 0, trunk: layers, scorer, trunkNll, recorded: [], measure: noCost };
+  const restored = [...new Set(pairs.map(({ restored }) => restored))];
+  const removals = [...new Set(pairs.flatMap(({ removed }) => removed ?? []))];
+  const expected =
+    (restored.length + removals.length * PROXY_SHARE) * some.length / batches.length +
+    Math.min(pairs.length, RACE_EVALUATIONS);
+  const total = work + scorer.tokens * expected;
+  const counted = async function* <T>(events: AsyncGenerator<ScoreEvent, T>) {
+    let event = await events.next();
+    for (; !event.done; event = await events.next()) {
+      if (event.value.type !== "tokens") continue;
+      work += event.value.tokens;
+      const progress = { type: "progress", stage: "swaps", ratio, done: work } as const;
+      yield { ...progress, total: Math.max(work, total) };
+    }
+    return event.value;
+  };
+
+  const moves = yield* counted(
+    new StepScores({ ...scoring, candidates: removals }).perturbations(some[0]),
+  );
+  const singles = [...restored, ...(moves ? leastMoving(removals, moves) : removals)];
 
   const alone = new StepScores({ ...scoring, candidates: singles });
   yield* counted(scoreEach(alone, singles.map((_, i) => i), some));
@@ -248,7 +251,8 @@ async function* race(
   );
   const promises = pairs.map((pair) => ({
     pair,
-    change: change.get(pair.restored)! + (pair.removed ? change.get(pair.removed)! : 0),
+    change: (change.get(pair.restored) ?? NaN) +
+      (pair.removed ? change.get(pair.removed) ?? NaN : 0),
   })).filter(({ change }) => Number.isFinite(change));
   const best = promises.toSorted((a, b) => a.change - b.change).slice(0, PAIRS_SCORED)
     .map(({ pair }) => pair);
@@ -266,6 +270,16 @@ async function* race(
   }
   const finalists = alive.map((i) => ({ pair: best[i], nll: together.nll(i) as number[] }));
   return { finalists: finalists.sort((a, b) => mean(a.nll) - mean(b.nll)), work };
+}
+
+/** Of each kind those that move the output of their block least. */
+function leastMoving(candidates: readonly Candidate[], moves: readonly number[]): Candidate[] {
+  const byKind = Map.groupBy(candidates.keys(), (i) => candidates[i].candidateKind);
+  return [...byKind.values()].flatMap((indices) =>
+    indices.toSorted((a, b) => moves[a] - moves[b] || a - b)
+      .slice(0, Math.max(PROXY_LEAST, Math.ceil(indices.length * PROXY_SHARE)))
+      .map((i) => candidates[i])
+  );
 }
 
 /** Scores candidates portion by portion, so that the block inputs that are kept serve all before they make room. */
