@@ -31,7 +31,7 @@ export interface RunTexts {
   readonly width: CalibrationSet;
   /** Text that orders and repairs are learnt from: that of `block`, and samples that were drawn for nothing else. */
   readonly fit: CalibrationSet;
-  /** Calibration text that both are judged on, apart from `fit`; null where there is too little of it, or no need. */
+  /** Calibration text that both and swaps are judged on, apart from `fit`; null where there is too little of it, or no need. */
   readonly aside: CalibrationSet | null;
   /** Text that decides nothing: that of --held-out, or the embedded one. */
   readonly heldOut: CalibrationSet;
@@ -65,7 +65,7 @@ export async function readTexts(
   const embedded = fileURLToPath(CALIBRATION_TEXT);
   const blockText = calibrationParts(flags.calibration ?? embedded);
   const widthText = flags.calibrationWidth ? calibrationParts(flags.calibrationWidth) : blockText;
-  const needsAside = flags.order === "auto" || flags.recover !== "none";
+  const needsAside = flags.order === "auto" || flags.recover !== "none" || flags.swap !== "none";
   const learns = flags.order !== "l1" || flags.recover !== "none";
   const most = Math.max(flags.samples, flags.widthSamples);
   const read = async (parts: readonly CalibrationPart[]) => {

@@ -9,6 +9,7 @@ import {
   pruningRatio,
   type RunFlags,
   type StageOrder,
+  type SwapPhase,
   UnreachableTargetError,
   UsageError,
 } from "@lopper/core";
@@ -28,7 +29,6 @@ import {
   type Arrangement,
   competition,
   exhaustive,
-  frontierOf,
   greedySearch,
   largestReachableRatio,
   multiPruner,
@@ -40,6 +40,7 @@ import {
   type SearchResult,
   uniformCompetition,
   uniformPruner,
+  wayOf,
 } from "@lopper/search";
 import { distribution } from "./options.ts";
 import { userPath } from "./paths.ts";
@@ -54,6 +55,8 @@ export interface Decision {
   readonly ratio: number;
   /** The steps that led there; none where a plan file says what stays. */
   readonly frontier: readonly FrontierStep[];
+  /** The swaps between these steps and after them. */
+  readonly swaps: readonly SwapPhase[];
   readonly stopped: EarlyStop | null;
   readonly orders: readonly StageOrder[];
   /** Block-tokens of the search, and what full forward passes for the same candidates would have cost. */
@@ -126,6 +129,8 @@ export interface SearchRun {
   readonly scorers: { readonly block: Scorer; readonly width: Scorer };
   /** What every step is measured on, where that is asked for. */
   readonly heldOut: CalibrationSet | null;
+  /** Calibration text that is kept aside from the search. */
+  readonly aside: CalibrationSet | null;
   readonly folder: RunFolder;
   readonly onEvent: (event: SearchEvent) => void;
   /** Throws when the user wants to stop. */
@@ -137,8 +142,9 @@ export interface SearchRun {
  * @throws {LopperError} when not even one step stays within --max-ppl-increase.
  */
 export async function search(run: SearchRun): Promise<Decision> {
-  const { model, folder, weights, decoder, flags, heldOut } = run;
+  const { model, folder, weights, decoder, flags, heldOut, aside } = run;
   const arrangements: Arrangement[] = [];
+  const orders: UnitOrder[] = [];
   const events = greedySearch(model.spec, run.policy, {
     scorers: run.scorers,
     picker: pickerOf(run.flags),
@@ -151,6 +157,7 @@ export async function search(run: SearchRun): Promise<Decision> {
     maxIncrease: flags.maxPplIncrease === null ? undefined : flags.maxPplIncrease / 100,
     onMeasuring: run.check,
     arranger: run.arranger,
+    swap: flags.swap === "none" ? undefined : { aside: aside && scorerOnce(decoder, aside, flags) },
   });
   let event = await events.next();
   while (!event.done) {
@@ -160,6 +167,8 @@ export async function search(run: SearchRun): Promise<Decision> {
     } else if (event.value.type === "measure" && !event.value.resumed) {
       await folder.append(event.value.measure);
     }
+    if (event.value.type === "swap" && !event.value.resumed) await folder.append(event.value.line);
+    if (event.value.type === "step") orders.push(weights.order);
     if (event.value.type === "order") {
       arrangements.push(event.value.arrangement);
       if (!event.value.resumed) await folder.append(event.value.arrangement);
@@ -185,7 +194,7 @@ export async function search(run: SearchRun): Promise<Decision> {
     plan,
     layers: result.layers,
     ratio: result.ratio,
-    frontier: frontierOf(model.spec, result.steps, result.measures, order),
+    ...wayOf(model.spec, result, (steps) => orders[steps - 1]),
     stopped,
     orders: arrangements.map(({ units, chosen, tried }) => ({
       units,
@@ -263,9 +272,9 @@ export async function decisionFromFile(
   const file = userPath(path);
   const decided = { stopped: null, orders: [], blockTokens: { spent: 0, full: 0 } };
   if ((await Deno.stat(file).catch(() => null))?.isDirectory) {
-    const { plan, frontier } = await planOfRun(file, ratio, model.spec, modelDigest);
-    const { layers } = prunedSpec(model.spec, plan);
-    return { ...decided, plan, layers, ratio: pruningRatio(model.spec, layers), frontier };
+    const part = await planOfRun(file, ratio, model.spec, modelDigest);
+    const { layers } = prunedSpec(model.spec, part.plan);
+    return { ...decided, ...part, layers, ratio: pruningRatio(model.spec, layers) };
   }
   if (ratio !== undefined) {
     throw new UsageError(
@@ -300,5 +309,12 @@ export async function decisionFromFile(
     }
   }
   const { layers } = prunedSpec(model.spec, plan);
-  return { ...decided, plan, layers, ratio: pruningRatio(model.spec, layers), frontier: [] };
+  return {
+    ...decided,
+    plan,
+    layers,
+    ratio: pruningRatio(model.spec, layers),
+    frontier: [],
+    swaps: [],
+  };
 }

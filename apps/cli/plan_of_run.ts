@@ -1,12 +1,6 @@
-import {
-  type FrontierStep,
-  type ModelSpec,
-  PlanError,
-  type PrunePlan,
-  type RunRecord,
-} from "@lopper/core";
+import { type ModelSpec, PlanError, type PrunePlan, type RunRecord } from "@lopper/core";
 import { parsePlanFile, planToJson } from "@lopper/model-io";
-import { parseJournal, planOfFrontier } from "@lopper/search";
+import { blockOf, keptSwaps, parseJournal, planOfFrontier, type Way } from "@lopper/search";
 import { join } from "node:path";
 import { FILES, readJournalLines, readRecord } from "./run_files.ts";
 
@@ -21,7 +15,7 @@ export async function planOfRun(
   ratio: number | undefined,
   spec: ModelSpec,
   modelDigest: string,
-): Promise<{ plan: PrunePlan; frontier: readonly FrontierStep[] }> {
+): Promise<Way & { readonly plan: PrunePlan }> {
   const record = await readRecord(folder);
   const file = join(folder, FILES.record);
   if (record.modelDigest !== modelDigest) {
@@ -29,7 +23,7 @@ export async function planOfRun(
       `${file}: the run belongs to the checkpoint ${record.modelDigest} and this one is ${modelDigest}`,
     );
   }
-  const { frontier } = record;
+  const { frontier, swaps } = record;
   if (frontier.length === 0) {
     throw new PlanError(
       `${file} has no frontier: ${
@@ -41,9 +35,9 @@ export async function planOfRun(
   }
   await checkAgainstJournal(folder, record);
   const whole = await checkedPlan(folder, file, spec, record);
-  if (ratio === undefined) return { plan: whole, frontier };
-  const last = frontier.findIndex((step) => step.ratio >= ratio);
-  if (last < 0) {
+  if (ratio === undefined) return { plan: whole, frontier, swaps };
+  const part = partOf({ frontier, swaps }, ratio);
+  if (!part) {
     throw new PlanError(
       `${folder} holds a run that reached ${
         record.ratio.toFixed(2)
@@ -51,20 +45,37 @@ export async function planOfRun(
         `(prune --resume --ratio ${ratio} --out takes it further)`,
     );
   }
-  const steps = frontier.slice(0, last + 1);
-  return { plan: planOfFrontier(spec, modelDigest, steps), frontier: steps };
+  return { plan: planOfFrontier(spec, modelDigest, part.frontier, part.swaps), ...part };
+}
+
+/**
+ * The first steps of a run, up to the first that reaches a ratio; null where none does. Swaps that followed that step are
+ * part of it where what they left reaches the ratio, too: they may have given back what went beyond their own target.
+ */
+function partOf({ frontier, swaps }: Way, ratio: number): Way | null {
+  for (const [i, step] of frontier.entries()) {
+    const steps = i + 1;
+    const swapped = swaps.find((phase) => phase.steps === steps)?.kept.at(-1);
+    const withSwaps = swapped !== undefined && swapped.ratio >= ratio;
+    if (step.ratio < ratio && !withSwaps) continue;
+    return {
+      frontier: frontier.slice(0, steps),
+      swaps: swaps.filter((phase) => phase.steps < steps || phase.steps === steps && withSwaps),
+    };
+  }
+  return null;
 }
 
 /**
  * The record says what the search decided, and the journal has to say the same.
  * @throws {PlanError} when it does not.
  */
-export async function checkAgainstJournal(folder: string, { frontier }: RunRecord) {
+export async function checkAgainstJournal(folder: string, { frontier, swaps }: RunRecord) {
   const file = join(folder, FILES.journal);
   const lines = await readJournalLines(folder);
   // A plan that was cut from a run has no journal of its own.
   if (lines === null) return;
-  const { steps } = parseJournal(lines, file);
+  const { steps, swaps: tried } = parseJournal(lines, file);
   frontier.forEach(({ kind, layer, width, ratio }, i) => {
     const taken = steps[i]?.taken;
     const same = taken?.kind === kind && taken.layer === layer && taken.width === width &&
@@ -74,6 +85,21 @@ export async function checkAgainstJournal(folder: string, { frontier }: RunRecor
       `${file} and ${FILES.record} say different things of step ${i + 1}; one of them was changed`,
     );
   });
+  for (const { steps, kept } of swaps) {
+    const said = kept.map(({ restored, removed, ratio }) => [
+      ...[restored, removed].map((block) => block && [block.kind, block.layer, block.width]),
+      ratio,
+    ]);
+    const found = keptSwaps(tried).filter((line) => line.steps === steps)
+      .map(({ restored, removed, ratio }) => [
+        ...[restored, removed].map((name) => name && [blockOf(name).kind, name.layer, name.width]),
+        ratio,
+      ]);
+    if (JSON.stringify(said) === JSON.stringify(found)) continue;
+    throw new PlanError(
+      `${file} and ${FILES.record} say different things of the swaps after step ${steps}; one of them was changed`,
+    );
+  }
 }
 
 /** The plan of the whole run, which has to be the one that the run wrote. */
@@ -81,15 +107,18 @@ async function checkedPlan(
   folder: string,
   file: string,
   spec: ModelSpec,
-  { frontier, modelDigest }: RunRecord,
+  { frontier, swaps, modelDigest }: RunRecord,
 ): Promise<PrunePlan> {
-  const outside = frontier.find(({ layer }) => layer >= spec.layers.length);
+  const swapped = swaps.flatMap(({ kept }) =>
+    kept.flatMap(({ restored, removed }) => removed ? [restored, removed] : [restored])
+  );
+  const outside = [...frontier, ...swapped].find(({ layer }) => layer >= spec.layers.length);
   if (outside) {
     throw new PlanError(
       `${file}: the frontier names layer ${outside.layer}; the model has ${spec.layers.length} layers`,
     );
   }
-  const plan = planOfFrontier(spec, modelDigest, frontier);
+  const plan = planOfFrontier(spec, modelDigest, frontier, swaps);
   const path = join(folder, FILES.plan);
   const written = parsePlanFile(await Deno.readTextFile(path), path);
   if (written.kind !== "plan" || planToJson(written.plan) !== planToJson(plan)) {

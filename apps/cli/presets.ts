@@ -5,6 +5,7 @@ export interface PresetSettings {
   readonly distribution: string;
   readonly order: string;
   readonly recover: string;
+  readonly swap: string;
   /** Samples for blocks, and for channels and heads. */
   readonly samples: { readonly block: number; readonly width: number };
   /** Tokens of a sequence, where the model takes as many. */
@@ -14,8 +15,8 @@ export interface PresetSettings {
 /** Lopper's own settings, and the published ones. */
 export type SettingsName = "lopper" | PresetName;
 
-/** The published order, and the weights of the checkpoint. */
-export const AS_IT_IS = { order: "l1", recover: "none" } as const;
+/** The published order, the weights of the checkpoint, and what the search left. */
+export const AS_IT_IS = { order: "l1", recover: "none", swap: "none" } as const;
 
 /**
  * Settings by name. Lopper's own are those that were best on held-out text (benchmarks/quality.md); the published ones keep
@@ -26,6 +27,7 @@ export const SETTINGS: Readonly<Record<SettingsName, PresetSettings>> = {
     distribution: PRESETS.multipruner.join(":"),
     order: "auto",
     recover: "auto",
+    swap: "none",
     samples: { block: 64, width: 32 },
     sequenceLength: 512,
   },

@@ -28,6 +28,7 @@ export interface PruneOptions {
   readonly attentionGroup?: number;
   readonly order?: string;
   readonly recover?: string;
+  readonly swap?: string;
   readonly search?: string;
   readonly fastWithout?: string;
   readonly heldOut?: string;
@@ -98,6 +99,13 @@ export function addPruneOptions(command: Command): Command {
         "--recover <name>",
         "auto: fit the output projections of what stays to the dense model's streams, where it helps on calibration text " +
           "kept aside (default: auto; none for the file of --plan)",
+      ).choices(["none", "auto"]),
+    )
+    .addOption(
+      new Option(
+        "--swap <name>",
+        "auto: when the ratio is reached, give single blocks and groups back and remove others for them, as long as that " +
+          "helps (default: none)",
       ).choices(["none", "auto"]),
     )
     .addOption(
@@ -213,6 +221,13 @@ export function resolveFlags(
   distribution(shares);
   const ratio = options.ratio ?? saved?.ratio ?? 20;
   const search = options.search ?? saved?.search ?? "fast";
+  const swap = options.swap ?? saved?.swap ?? settings.swap;
+  const uniform = options.uniform ?? saved?.uniform ?? false;
+  if (uniform && swap !== "none") {
+    throw new UsageError(
+      "--swap auto changes single layers, and --uniform keeps all of them alike; leave out one",
+    );
+  }
   return {
     model: absolute(source),
     ratio,
@@ -222,6 +237,7 @@ export function resolveFlags(
     attentionGroup: options.attentionGroup ?? saved?.attentionGroup ?? headGroupUnit(spec),
     recover: options.recover ?? saved?.recover ?? settings.recover,
     order: options.order ?? saved?.order ?? settings.order,
+    swap,
     search,
     fastWithout: techniquesOff(options.fastWithout ?? saved?.fastWithout ?? "", search),
     earlierRatios: saved && ratio > saved.ratio
@@ -236,7 +252,7 @@ export function resolveFlags(
     seed: options.seed ?? saved?.seed ?? 42,
     batchTokens: saved?.batchTokens ?? DEFAULT_BATCH_TOKENS,
     bestEffort: options.bestEffort ?? saved?.bestEffort ?? false,
-    uniform: options.uniform ?? saved?.uniform ?? false,
+    uniform,
     export: exportFlags(options, saved?.export),
     heldOut: absolute(options.heldOut ?? saved?.heldOut ?? null),
     maxPplIncrease: options.maxPplIncrease ?? saved?.maxPplIncrease ?? null,

@@ -7,10 +7,11 @@ import {
   type RunFlags,
   type RunRecord,
   type StageOrder,
+  type SwapPhase,
 } from "@lopper/core";
 import type { Scorer } from "@lopper/importance";
 import type { Model } from "@lopper/model-io";
-import { type Picker, rehearse, type SearchPolicy } from "@lopper/search";
+import { MOST_SWAPS, type Picker, rehearse, type SearchPolicy } from "@lopper/search";
 import type { RunTexts } from "./calibrate.ts";
 import type { Decision } from "./decide.ts";
 import {
@@ -76,6 +77,7 @@ export function describeResult(record: RunRecord, out: string, report: string | 
     lines.push("  plan applied without a search");
   }
   if (record.stopped) lines.push(`  ${describeStop(record.stopped)}`);
+  lines.push(...record.swaps.map((phase) => `  ${describeSwaps(phase)}`));
   lines.push(...record.orders.map((order) => `  ${describeOrder(order)}`));
   if (record.recovery) lines.push(`  ${describeRecovery(record.recovery)}`);
   // Records from before there were quantised sources lack the field.
@@ -107,6 +109,17 @@ function describeOrder({ units, order, tried }: StageOrder): string {
   return `${what} by ${by}: a trial cut has perplexity ${
     formatPerplexity(own)
   } on text kept aside, ${formatPerplexity(published)} in the published order`;
+}
+
+function describeSwaps({ steps, tried, kept, perplexity, blockTokens }: SwapPhase): string {
+  const { before, after } = perplexity;
+  const cost = `${formatCount(Math.round(blockTokens))} block-tokens`;
+  if (kept.length === 0 || before === null || after === null) {
+    return `nothing swapped after step ${steps}: none of ${tried} swaps helped (${cost})`;
+  }
+  return `${kept.length} of ${tried} swaps kept after step ${steps}: perplexity on the calibration text ${
+    formatPerplexity(before)
+  } to ${formatPerplexity(after)} (${formatChange(before, after)}, ${cost})`;
 }
 
 function describeRecovery({ tried, helped, kept, perplexity }: Recovery): string {
@@ -194,6 +207,9 @@ export function describeDryRun(
       } block-tokens, ${formatSeconds(dry.seconds)} on this machine`,
       `  dense perplexity on the calibration text: ${formatPerplexity(dry.densePerplexity)}`,
     );
+  }
+  if (dry && flags.swap !== "none") {
+    lines.push(`  then up to ${MOST_SWAPS} swaps, which come on top`);
   }
   if (decision) {
     const before = countParameters(spec).total;

@@ -50,7 +50,7 @@ export function reportRun(
 /** The journal of a run that is being taken further is longer than its record. */
 function historyOf(
   record: RunRecord,
-  { steps, evidence, measures, arrangements, repairs }: History,
+  { steps, evidence, measures, arrangements, repairs, swaps }: History,
 ): History {
   const decided = record.steps + (record.stopped ? 1 : 0);
   return {
@@ -60,6 +60,7 @@ function historyOf(
     // Each stage asks for its orders once, and those of the record come first.
     arrangements: arrangements.slice(0, record.orders.length),
     repairs: repairs.filter((line) => line.steps === record.steps),
+    swaps: swaps.filter((line) => line.steps <= record.steps),
   };
 }
 

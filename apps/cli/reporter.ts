@@ -1,5 +1,14 @@
 import { perplexity } from "@lopper/importance";
-import type { Arrangement, MeasureEvent, RepairLine, SearchEvent, Step } from "@lopper/search";
+import {
+  type Arrangement,
+  blockOf,
+  type CandidateName,
+  type MeasureEvent,
+  type RepairLine,
+  type SearchEvent,
+  type Step,
+  type SwapLine,
+} from "@lopper/search";
 // @ts-types="@types/cli-progress"
 import { Format, Presets, SingleBar } from "cli-progress";
 import { formatPerplexity, formatSeconds } from "./format.ts";
@@ -94,10 +103,12 @@ class TerminalReporter implements Reporter {
       if (!event.resumed) this.say(describeOrder(event.arrangement));
     } else if (event.type === "measure") {
       if (!event.resumed) this.say(describeMeasure(event));
+    } else if (event.type === "swap") {
+      if (!event.resumed) this.say(describeSwap(event.line));
     } else {
       const { stage, ratio, done, total } = event;
       this.#draw(
-        "search",
+        stage === "swaps" ? stage : "search",
         `${stage.replaceAll("_", " ")}, ${ratio.toFixed(1)} % pruned`,
         done,
         total,
@@ -173,6 +184,28 @@ function describeRepair(line: RepairLine): string {
   const { layer, kind, folded } = line;
   const behind = folded === 0 ? "" : ` (with ${folded} removed behind it)`;
   return `repair of ${kind === "mlp" ? "MLP" : kind} of layer ${layer}${behind}: ${change}`;
+}
+
+function describeSwap(line: SwapLine): string {
+  const change = `perplexity ${formatPerplexity(perplexity(line.before))} to ${
+    formatPerplexity(perplexity(line.after))
+  }`;
+  if (line.type === "swaps") return `${line.kept} of ${line.tried} swaps kept: ${change}`;
+  const { restored, removed, ratio, kept } = line;
+  const gone = removed === null ? "nothing for it" : describeChange(removed);
+  return `swap: ${describeChange(restored)} again, ${gone}, ${change}, ${
+    ratio.toFixed(2)
+  } % pruned: ${kept ? "kept" : "dropped"}`;
+}
+
+/** A block as a candidate leaves it. */
+function describeChange(name: CandidateName): string {
+  const { layer, width } = name;
+  const block = blockOf(name).kind === "mlp" ? "MLP" : "attention";
+  if (width === 0) return `${block} of layer ${layer} removed`;
+  return `${block} of layer ${layer} with ${width} ${
+    block === "MLP" ? "channels" : "query channels"
+  }`;
 }
 
 function describeOrder({ units, chosen, tried }: Arrangement): string {

@@ -46,6 +46,7 @@ function searchOptions(flags: RunFlags): readonly string[] {
     ...option("attention-group", flags.attentionGroup),
     ...option("order", flags.order),
     ...option("recover", flags.recover),
+    ...option("swap", flags.swap),
     ...option("search", flags.search),
     ...option("fast-without", flags.fastWithout === "" ? null : flags.fastWithout),
     ...option("max-ppl-increase", flags.maxPplIncrease),

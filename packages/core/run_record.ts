@@ -1,4 +1,4 @@
-import type { BlockKind, LayerSpec } from "./model_spec.ts";
+import type { BlockKind, BlockRef, LayerSpec } from "./model_spec.ts";
 
 /** What a run depended on: with the same values the search decides the same. */
 export interface RunSettings {
@@ -31,6 +31,8 @@ export interface RunFlags {
   readonly order: string;
   /** What is repaired when the search is over: "none", or "auto", all that helps on text kept aside. */
   readonly recover: string;
+  /** What is exchanged when a target is reached: "none", or "auto", single blocks and groups as long as it helps. */
+  readonly swap: string;
   readonly search: string;
   /** Techniques of the fast search that are switched off, comma-separated. */
   readonly fastWithout: string;
@@ -97,6 +99,43 @@ export interface FrontierStep {
   readonly perplexity: number;
   /** On the text of --held-out; null where there is none, or where it is not finite. */
   readonly heldOut: number | null;
+}
+
+/** What was swapped when a search had reached a target. */
+export interface SwapPhase {
+  /** Steps before it. */
+  readonly steps: number;
+  readonly tried: number;
+  /** In their order; the next steps go on from what they left. */
+  readonly kept: readonly Swap[];
+  /** On the block samples; null where it is not finite. */
+  readonly perplexity: { readonly before: number | null; readonly after: number | null };
+  readonly blockTokens: number;
+}
+
+/** Something that came back, and something that went for it. */
+export interface Swap {
+  readonly restored: SwappedBlock;
+  /** Null where the target was reached without. */
+  readonly removed: SwappedBlock | null;
+  /** Published pruning ratio after it, in per cent. */
+  readonly ratio: number;
+  /** Stored parameters that are left. */
+  readonly parameters: number;
+  /** On the block samples. */
+  readonly perplexity: number;
+  /** On the text of --held-out; null where there is none, or where it is not finite. */
+  readonly heldOut: number | null;
+}
+
+export interface SwappedBlock extends BlockRef {
+  /** Intermediate or query channels that the block has then; 0 where it went. */
+  readonly width: number;
+  /**
+   * Channels of the MLP, or KV groups of the attention, that came back or went: ascending, as the checkpoint counts them; none
+   * where the block went.
+   */
+  readonly units: readonly number[];
 }
 
 /** Where and why a search ended before its target. */
@@ -191,6 +230,8 @@ export interface RunRecord {
   readonly steps: number;
   /** The steps in their order; the first of them make the smaller ratios of the run. */
   readonly frontier: readonly FrontierStep[];
+  /** What was swapped between these steps and after them, for each target; none where nothing was to be. */
+  readonly swaps: readonly SwapPhase[];
   readonly stopped: EarlyStop | null;
   /** The order that each stage narrowed blocks in; none where all of them had the published one. */
   readonly orders: readonly StageOrder[];

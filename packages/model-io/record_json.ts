@@ -35,6 +35,27 @@ const frontier = z.array(z.looseObject({
   heldOut: z.number().nullable(),
 })).max(MOST);
 
+const swapped = z.looseObject({
+  kind: z.enum(["attention", "mlp"]),
+  layer: count,
+  width: count,
+  units: z.array(count).max(MOST),
+});
+const swaps = z.array(z.looseObject({
+  steps: count,
+  tried: count,
+  kept: z.array(z.looseObject({
+    restored: swapped,
+    removed: swapped.nullable(),
+    ratio: z.number(),
+    parameters: count,
+    perplexity: lossy,
+    heldOut: z.number().nullable(),
+  })).max(MOST),
+  perplexity: z.looseObject({ before: z.number().nullable(), after: z.number().nullable() }),
+  blockTokens: z.number(),
+})).max(MOST);
+
 const textDamage = z.looseObject({
   passages: z.array(z.looseObject({ dense: lossy, pruned: lossy, worst: text.optional() }))
     .max(MOST),
@@ -63,6 +84,7 @@ const recordSchema = z.looseObject({
     search: text,
     order: text.default("l1"),
     recover: text.default("none"),
+    swap: text.default("none"),
     fastWithout: text,
     earlierRatios: z.array(z.number()).max(MOST),
     calibration: textParts.nullable(),
@@ -90,6 +112,7 @@ const recordSchema = z.looseObject({
   wallSeconds: z.number(),
   steps: count,
   frontier: frontier.default([]),
+  swaps: swaps.default([]),
   stopped: z.looseObject({
     limit: z.number(),
     on: z.enum(["held-out", "calibration"]),
@@ -145,6 +168,7 @@ export function parseRunRecord(text: string, file: string): RunRecord {
 /** Lists with a line for each of their entries, which would fill a screen each otherwise. */
 const ONE_LINE_EACH = new Set([
   "frontier",
+  "swaps",
   "dense",
   "pruned",
   "tokens",

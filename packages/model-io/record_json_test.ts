@@ -19,6 +19,7 @@ const RECORD: RunRecord = {
     attentionGroup: 96,
     order: "auto",
     recover: "auto",
+    swap: "auto",
     search: "fast",
     fastWithout: "",
     earlierRatios: [5],
@@ -69,6 +70,20 @@ const RECORD: RunRecord = {
       heldOut: null,
     },
   ],
+  swaps: [{
+    steps: 2,
+    tried: 3,
+    kept: [{
+      restored: { kind: "mlp", layer: 0, width: 8, units: [2, 3] },
+      removed: null,
+      ratio: 20.25,
+      parameters: 81,
+      perplexity: 10.75,
+      heldOut: null,
+    }],
+    perplexity: { before: 11, after: 10.75 },
+    blockTokens: 4,
+  }],
   stopped: { limit: 10, on: "held-out", increase: 15, ratio: 25 },
   recovery: { tried: 3, helped: 2, kept: 0, perplexity: { before: 12.5, after: null } },
   orders: [{ units: "channels", order: "energy", tried: { l1: null, energy: 12.5 } }],
@@ -96,12 +111,22 @@ Deno.test("run record: it is read as it was written, with a line for each step a
 });
 
 Deno.test("run record: those of earlier versions have defaults, those of later ones keep what is theirs", () => {
-  const { frontier: _f, stopped: _s, orders: _o, recovery: _r, layers: _l, sample: _t, ...old } =
-    RECORD;
-  const { heldOut: _h, maxPplIncrease: _m, order: _p, recover: _q, ...flags } = RECORD.flags;
+  const {
+    frontier: _f,
+    swaps: _w,
+    stopped: _s,
+    orders: _o,
+    recovery: _r,
+    layers: _l,
+    sample: _t,
+    ...old
+  } = RECORD;
+  const { heldOut: _h, maxPplIncrease: _m, order: _p, recover: _q, swap: _x, ...flags } =
+    RECORD.flags;
   const read = parseRunRecord(JSON.stringify({ ...old, flags, novelty: [1] }), "run.json");
   assert.deepEqual([read.frontier, read.stopped, read.layers.dense], [[], null, []]);
   assert.deepEqual([read.flags.heldOut, read.flags.maxPplIncrease], [null, null]);
+  assert.deepEqual([read.flags.swap, read.swaps], ["none", []]);
   assert.deepEqual([read.flags.order, read.orders, read.recovery], ["l1", [], null]);
   assert.deepEqual((read as unknown as { novelty: unknown }).novelty, [1]);
 });
@@ -120,6 +145,10 @@ Deno.test("run record: what is none, or a damaged one, is refused in one sentenc
   refused(
     JSON.stringify({ ...RECORD, frontier: [{ ...RECORD.frontier[0], layer: -1 }] }),
     /x\/run\.json: at frontier\.0\.layer: /,
+  );
+  refused(
+    JSON.stringify({ ...RECORD, swaps: [{ ...RECORD.swaps[0], kept: [{ restored: null }] }] }),
+    /at swaps\.0\.kept\.0\.restored: /,
   );
   refused(JSON.stringify({ ...RECORD, steps: "two" }), /at steps: /);
 });

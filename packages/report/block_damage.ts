@@ -1,5 +1,5 @@
 import type { RunRecord } from "@lopper/core";
-import type { CandidateKind, CandidateName, History } from "@lopper/search";
+import { type CandidateKind, type CandidateName, type History, keptSwaps } from "@lopper/search";
 import { samplesOf } from "./stage.ts";
 
 /** What belongs to one layer. */
@@ -27,7 +27,7 @@ type Losses = ReadonlyMap<number, number>;
  * that step. The exhaustive search does not score that model itself; at its first step the record has its perplexity.
  */
 export function blockDamage(
-  { steps, evidence }: History,
+  { steps, evidence, swaps }: History,
   { perplexity }: RunRecord,
 ): readonly BlockDamage[] {
   const found = new Map<string, BlockDamage>();
@@ -36,6 +36,8 @@ export function blockDamage(
   for (const { step, stage, taken, candidates } of steps) {
     const scores = scoresOf(evidence, step);
     const now = samplesOf(stage);
+    // A swap left another model than the step before.
+    if (keptSwaps(swaps).some((swap) => swap.steps === step)) before = new Map();
     // Losses on other samples are no measure.
     const trunk = new Map([...(now === samples ? before : []), ...(scores.get("trunk") ?? [])]);
     for (const { kind, layer, width } of candidates) {

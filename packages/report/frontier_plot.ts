@@ -41,7 +41,7 @@ export function calibrationPoints(record: RunRecord): readonly FrontierPoint[] {
   return finite([
     { ratio: 0, perplexity: record.perplexity.calibration.dense, kind: "dense", curve: "block" },
     ...points,
-    ...(points.length === 0 || points.at(-1)?.curve === "block" ? [] : [
+    ...(points.length === 0 || points.at(-1)?.curve === "block" && !endsInSwap(record) ? [] : [
       {
         ratio: record.ratio,
         perplexity: record.perplexity.calibration.pruned,
@@ -65,7 +65,13 @@ export function heldOutPoints(record: RunRecord): readonly FrontierPoint[] {
     kind: "result",
     curve: "steps",
   };
-  return finite(steps.length === 0 ? [start, end] : [start, ...steps]);
+  if (steps.length === 0) return finite([start, end]);
+  return finite([start, ...steps, ...(endsInSwap(record) ? [{ ...end, curve: "end" }] : [])]);
+}
+
+/** Whether the result is another than what the last step left. */
+function endsInSwap({ swaps, steps }: RunRecord): boolean {
+  return swaps.some((phase) => phase.steps === steps && phase.kept.length > 0);
 }
 
 function finite(points: readonly FrontierPoint[]): readonly FrontierPoint[] {

@@ -1,17 +1,27 @@
-import type { FrontierStep, LayerSpec, RunRecord } from "@lopper/core";
+import type { BlockKind, FrontierStep, LayerSpec, RunRecord } from "@lopper/core";
 
 /** What a run took of one layer. */
 export interface LayerChange {
   readonly layer: number;
   readonly dense: LayerSpec;
   readonly pruned: LayerSpec;
-  /** Numbers of the steps, from 1, that changed its attention and its MLP; none where no search was recorded. */
+  /**
+   * Numbers of the steps, from 1, that changed its attention and its MLP, since the last swap that did where there was one;
+   * none where no search was recorded.
+   */
   readonly steps: { readonly attention: readonly number[]; readonly mlp: readonly number[] };
 }
 
-export function layerChanges({ layers, frontier }: RunRecord): readonly LayerChange[] {
-  const of = (layer: number, kinds: readonly FrontierStep["kind"][]) =>
+export function layerChanges({ layers, frontier, swaps }: RunRecord): readonly LayerChange[] {
+  const lastSwap = (layer: number, kind: BlockKind) =>
+    swaps.findLast(({ kept }) =>
+      kept.some(({ restored, removed }) =>
+        [restored, removed].some((block) => block?.layer === layer && block.kind === kind)
+      )
+    )?.steps ?? 0;
+  const of = (layer: number, block: BlockKind, kinds: readonly FrontierStep["kind"][]) =>
     frontier.flatMap((step, i) => {
+      if (i < lastSwap(layer, block)) return [];
       const here = step.removedByLayer
         ? (step.removedByLayer[layer] ?? []).length > 0
         : step.layer === layer;
@@ -22,8 +32,13 @@ export function layerChanges({ layers, frontier }: RunRecord): readonly LayerCha
     dense,
     pruned: layers.pruned[layer] ?? { attention: null, mlp: null },
     steps: {
-      attention: of(layer, ["attention", "attention_heads", "all_attention_heads", "layer"]),
-      mlp: of(layer, ["mlp", "mlp_channels", "all_mlp_channels", "layer"]),
+      attention: of(layer, "attention", [
+        "attention",
+        "attention_heads",
+        "all_attention_heads",
+        "layer",
+      ]),
+      mlp: of(layer, "mlp", ["mlp", "mlp_channels", "all_mlp_channels", "layer"]),
     },
   }));
 }

@@ -152,6 +152,62 @@ Deno.test("report: the order of what went, and every repair that was tried, are 
   ]);
 });
 
+Deno.test("report: swaps are told in a line, and what they changed counts as it ended", async () => {
+  assert.doesNotMatch(textOf(readPage(await runReport(tinyRun()))), /swap/);
+  const { record, history } = tinyRun();
+  const [first, second, third] = record.layers.dense;
+  // the MLP of layer 1 comes back, and that of layer 2, which the search had narrowed, goes for it
+  const run = tinyRun({
+    swaps: [{
+      steps: 3,
+      tried: 4,
+      kept: [{
+        restored: {
+          kind: "mlp",
+          layer: 1,
+          width: 64,
+          units: Array.from({ length: 64 }, (_, c) => c),
+        },
+        removed: { kind: "mlp", layer: 2, width: 0, units: [] },
+        ratio: 21.5,
+        parameters: 78_000,
+        perplexity: 21.6,
+        heldOut: 45,
+      }],
+      perplexity: { before: 24, after: 21.6 },
+      blockTokens: 1500,
+    }],
+    layers: {
+      dense: record.layers.dense,
+      pruned: [record.layers.pruned[0], second, { ...third, mlp: null }],
+    },
+  });
+  const page = readPage(await runReport(run));
+  assert.deepEqual(faultsOf(page), []);
+  assert.match(
+    textOf(page),
+    /After step 3, 4 swaps of single blocks and groups were tried and 1 kept, for 1,500 block-tokens: perplexity on the calibration text went from 24\.00 to 21\.60 \(−10\.0 %\)\./,
+  );
+  const { intermediateSize } = first.mlp!;
+  const layers = tableOf(page, "What stays of each layer").slice(1).map((row) => row.slice(3));
+  assert.deepEqual(layers, [
+    [String(intermediateSize), "3"],
+    ["64", "–"],
+    ["64, removed", "–"],
+  ]);
+  const ends = tableOf(page, "Loss increase by layer").slice(1).map((
+    row,
+  ) => [row[0], row[1], row[5]]);
+  const end = (layer: string, what: string) =>
+    ends.find(([l, w]) => l === layer && w === what)?.[2];
+  assert.deepEqual([end("1", "MLP block"), end("2", "MLP channels")], ["stays", "removed"]);
+  const none = tinyRun({ swaps: [{ ...run.record.swaps[0], kept: [], tried: 1 }] });
+  assert.match(
+    textOf(readPage(await runReport({ ...none, history }))),
+    /1 swap of single blocks and groups was tried and 0 kept, for 1,500 block-tokens\./,
+  );
+});
+
 Deno.test("report: the same run gives the same bytes", async () => {
   assert.equal(await runReport(tinyRun()), await runReport(tinyRun()));
 });

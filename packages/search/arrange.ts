@@ -17,6 +17,7 @@ import {
   type UnitKind,
 } from "@lopper/importance";
 import type { Decoder, UnitOrder } from "@lopper/runtime";
+import { fallsBeyondChance, mean } from "./chance.ts";
 import type { Cost } from "./scores.ts";
 
 /** An order of the units inside blocks: by the weights as published, or by what passes through them. */
@@ -127,9 +128,6 @@ export class ActivationArranger implements Arranger {
   }
 }
 
-/** Standard errors by which an order has to be better than the published one. */
-const BEYOND_CHANCE = 2;
-
 /**
  * The order with the lowest mean NLL among those that are better than the first beyond chance: by two standard errors of
  * the paired differences, sequence by sequence. Without such a one, or with a single sequence, the first.
@@ -138,19 +136,12 @@ export function chooseOrder(
   tried: readonly { readonly order: OrderName; readonly nll: readonly number[] }[],
 ): OrderName {
   const [first, ...others] = tried;
-  const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
   let best: { order: OrderName; nll: number } = { order: first.order, nll: mean(first.nll) };
   for (const { order, nll } of others) {
     const value = mean(nll);
     if (!Number.isFinite(value) || nll.length < 2) continue;
     if (Number.isFinite(best.nll) && value >= best.nll) continue;
-    const gains = nll.map((x, i) => first.nll[i] - x);
-    const gain = mean(gains);
-    const variance = gains.reduce((sum, g) => sum + (g - gain) ** 2, 0) / (gains.length - 1);
-    // A model whose loss is no number is worse than any, by no amount.
-    const better = !Number.isFinite(mean(first.nll)) ||
-      gain > BEYOND_CHANCE * Math.sqrt(variance / gains.length);
-    if (better) best = { order, nll: value };
+    if (fallsBeyondChance(first.nll, nll)) best = { order, nll: value };
   }
   return best.order;
 }

@@ -91,7 +91,7 @@ async function arranged(policy: SearchPolicy, arrangements: readonly Arrangement
     score: () => Promise.resolve([1]),
   };
   const events: SearchEvent[] = [];
-  const history = { steps: [], evidence: [], measures: [], arrangements, repairs: [] };
+  const history = { steps: [], evidence: [], measures: [], arrangements, repairs: [], swaps: [] };
   const search = greedySearch(SPEC, policy, {
     scorers: { block: scorer, width: scorer },
     picker: exhaustive,

@@ -61,6 +61,44 @@ export function removedBlocks({ kind, layer }: CandidateName): readonly BlockRef
   }
 }
 
+/** The block that a candidate of one layer changes. */
+export function blockOf({ kind, layer }: CandidateName): BlockRef {
+  return { layer, kind: kind === "attention" || kind === "attention_heads" ? "attention" : "mlp" };
+}
+
+/**
+ * The layers after a candidate was taken. One that narrows a block says how wide the block is then; the same says how wide
+ * one is that comes back.
+ * @param spec the dense model.
+ */
+export function layersAfter(
+  spec: ModelSpec,
+  layers: readonly LayerSpec[],
+  { kind, layer, width }: CandidateName,
+): readonly LayerSpec[] {
+  const heads = (at: number) => {
+    const queryHeads = width / spec.headDim;
+    const kvHeads = queryHeads / groupSize(spec.layers[at].attention!);
+    return { attention: { queryHeads, kvHeads } };
+  };
+  const channels = { mlp: { intermediateSize: width } };
+  switch (kind) {
+    case "attention":
+    case "mlp":
+      return replaceLayer(layers, layer, { [kind]: null });
+    case "layer":
+      return replaceLayer(layers, layer, { attention: null, mlp: null });
+    case "mlp_channels":
+      return replaceLayer(layers, layer, channels);
+    case "attention_heads":
+      return replaceLayer(layers, layer, heads(layer));
+    case "all_mlp_channels":
+      return layers.map((shape) => shape.mlp ? { ...shape, ...channels } : shape);
+    case "all_attention_heads":
+      return layers.map((shape, i) => shape.attention ? { ...shape, ...heads(i) } : shape);
+  }
+}
+
 /** Every attention block still present, in layer order, then every MLP block still present. */
 export function blockCandidates(layers: readonly LayerSpec[]): readonly Candidate[] {
   return (["attention", "mlp"] as const).flatMap((kind) =>
@@ -116,6 +154,39 @@ export function headCandidates(
       layers: narrower,
     }];
   });
+}
+
+/**
+ * What of a model that was pruned may come back: a removed block as wide as it was when it went, and one group of a block
+ * that is narrower than the dense model's.
+ * @param last for each block the shape that it has, or had when it went.
+ */
+export function restorations(
+  spec: ModelSpec,
+  layers: readonly LayerSpec[],
+  last: readonly LayerSpec[],
+  { mlpGroup, attentionGroup }: { readonly mlpGroup: number; readonly attentionGroup: number },
+): readonly Candidate[] {
+  const back = (kind: BlockKind, layer: number, width: number): Candidate => {
+    const candidateKind = kind === "mlp" ? "mlp_channels" : "attention_heads";
+    const name = { kind: candidateKind, layer, width } as const;
+    return { candidateKind, layer, kind, width, layers: layersAfter(spec, layers, name) };
+  };
+  return BLOCK_KINDS.flatMap((kind) =>
+    layers.flatMap((shape, layer): Candidate[] => {
+      const width = widthOf(spec, shape, kind);
+      const before = widthOf(spec, last[layer], kind);
+      if (width === 0) return before === 0 ? [] : [back(kind, layer, before)];
+      const whole = widthOf(spec, spec.layers[layer], kind);
+      const group = kind === "mlp" ? mlpGroup : attentionGroup;
+      return width < whole ? [back(kind, layer, Math.min(whole, width + group))] : [];
+    })
+  );
+}
+
+/** Intermediate or query channels of a block; 0 where it is removed. */
+function widthOf({ headDim }: ModelSpec, { attention, mlp }: LayerSpec, kind: BlockKind): number {
+  return kind === "mlp" ? mlp?.intermediateSize ?? 0 : (attention?.queryHeads ?? 0) * headDim;
 }
 
 /** Every layer that is present, as long as another one is. */

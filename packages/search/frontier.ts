@@ -4,75 +4,119 @@ import {
   countParameters,
   densePlan,
   type FrontierStep,
-  groupSize,
   type LayerSpec,
   type ModelSpec,
   type PrunePlan,
-  replaceLayer,
+  type RunRecord,
+  type Swap,
+  type SwappedBlock,
+  type SwapPhase,
 } from "@lopper/core";
 import { perplexity } from "@lopper/importance";
 import type { UnitOrder } from "@lopper/runtime";
-import { type CandidateName, removedBlocks } from "./candidate.ts";
-import type { Measure } from "./gauge.ts";
-import type { Step } from "./greedy.ts";
+import { blockOf, type CandidateName, layersAfter, removedBlocks } from "./candidate.ts";
+import type { SearchResult } from "./greedy.ts";
+import { keptSwaps, type SwapLine } from "./swap_line.ts";
+import { removalsAfter } from "./swap_pairs.ts";
+
+/** What a search decided, as run.json keeps it. */
+export type Way = Pick<RunRecord, "frontier" | "swaps">;
 
 /**
- * The steps of a search as run.json keeps them. What each step removed is named by its place in the checkpoint, so that
- * a part of the run means the same without the order under which the search ran.
- * @param order of the units inside the blocks, most important first: what a step removes is the end of it.
+ * The steps of a search and the swaps between them as run.json keeps them. What went or came back is named by its place in
+ * the checkpoint, so that a part of the run means the same without the orders under which the search ran.
+ * @param orderAt the order of the units inside the blocks, most important first, under which so many steps had been taken:
+ * what a step removes is the end of it.
  */
-export function frontierOf(
+export function wayOf(
   spec: ModelSpec,
-  steps: readonly Step[],
-  measures: readonly Measure[],
-  order: UnitOrder,
-): readonly FrontierStep[] {
+  { steps, measures, swaps }: Pick<SearchResult, "steps" | "measures" | "swaps">,
+  orderAt: (steps: number) => UnitOrder,
+): Way {
   let layers = spec.layers;
-  return steps.map(({ stage, taken, ppl, ratio }, i): FrontierStep => {
+  const heldOut = (steps: number, swap?: number) => {
+    const found = measures.find((line) =>
+      line.steps === steps && line.on === "held_out" && line.swap === swap
+    );
+    return found ? perplexity(found.nll) : null;
+  };
+  const phases: SwapPhase[] = [];
+  const frontier = steps.map(({ stage, taken, ppl, ratio }, i): FrontierStep => {
     const before = layers;
-    layers = narrowed(spec, before, taken);
-    const went = (layer: number) => unitsBetween(before[layer], layers[layer], order.layers[layer]);
+    layers = layersAfter(spec, before, taken);
+    const step = layers;
+    const order = orderAt(i + 1);
+    const went = (layer: number) => unitsBetween(before[layer], step[layer], order.layers[layer]);
     const everywhere = taken.kind === "all_mlp_channels" || taken.kind === "all_attention_heads";
-    const heldOut = measures.find(({ steps, on }) => steps === i + 1 && on === "held_out");
+    const lines = swaps.filter(({ steps }) => steps === i + 1);
+    if (lines.length > 0) {
+      const phase = phaseOf(spec, layers, lines, order, heldOut);
+      phases.push(phase.record);
+      layers = phase.layers;
+    }
     return {
       stage,
       ...taken,
       removed: everywhere ? [] : went(taken.layer),
-      ...(everywhere && { removedByLayer: layers.map((_, layer) => went(layer)) }),
+      ...(everywhere && { removedByLayer: step.map((_, layer) => went(layer)) }),
       ratio,
-      parameters: countParameters(spec, layers).total,
+      parameters: countParameters(spec, step).total,
       perplexity: ppl,
-      heldOut: heldOut ? perplexity(heldOut.nll) : null,
+      heldOut: heldOut(i + 1),
     };
   });
+  return { frontier, swaps: phases };
 }
 
-/** What a candidate leaves. */
-function narrowed(
+/** The swaps of one target, and what they leave. */
+function phaseOf(
   spec: ModelSpec,
-  layers: readonly LayerSpec[],
-  { kind, layer, width }: CandidateName,
-): readonly LayerSpec[] {
-  const heads = ({ attention }: LayerSpec) => {
-    const queryHeads = width / spec.headDim;
-    return { attention: { queryHeads, kvHeads: queryHeads / groupSize(attention!) } };
+  start: readonly LayerSpec[],
+  lines: readonly SwapLine[],
+  order: UnitOrder,
+  heldOut: (steps: number, swap: number) => number | null,
+): { readonly record: SwapPhase; readonly layers: readonly LayerSpec[] } {
+  let layers = start;
+  const change = (name: CandidateName): SwappedBlock => {
+    const block = blockOf(name);
+    const { layer, kind } = block;
+    const count = ({ attention, mlp }: LayerSpec) =>
+      (kind === "mlp" ? mlp?.intermediateSize : attention?.kvHeads) ?? 0;
+    const before = count(layers[layer]);
+    layers = layersAfter(spec, layers, name);
+    const after = count(layers[layer]);
+    const units = order.layers[layer][kind === "mlp" ? "channels" : "kvGroups"] ?? [];
+    return {
+      ...block,
+      width: name.width,
+      units: after === 0
+        ? []
+        : units.slice(Math.min(before, after), Math.max(before, after)).sort((a, b) => a - b),
+    };
   };
-  const channels = { mlp: { intermediateSize: width } };
-  switch (kind) {
-    case "attention":
-    case "mlp":
-      return replaceLayer(layers, layer, { [kind]: null });
-    case "layer":
-      return replaceLayer(layers, layer, { attention: null, mlp: null });
-    case "mlp_channels":
-      return replaceLayer(layers, layer, channels);
-    case "attention_heads":
-      return replaceLayer(layers, layer, heads(layers[layer]));
-    case "all_mlp_channels":
-      return layers.map((shape) => shape.mlp ? { ...shape, ...channels } : shape);
-    case "all_attention_heads":
-      return layers.map((shape) => shape.attention ? { ...shape, ...heads(shape) } : shape);
-  }
+  const kept = keptSwaps(lines).map((line): Swap => ({
+    restored: change(line.restored),
+    removed: line.removed && change(line.removed),
+    ratio: line.ratio,
+    parameters: countParameters(spec, layers).total,
+    perplexity: perplexity(line.after),
+    heldOut: heldOut(line.steps, lines.indexOf(line)),
+  }));
+  const summary = lines.find((line) => line.type === "swaps")!;
+  const finite = (nll: readonly number[]) => {
+    const value = perplexity(nll);
+    return Number.isFinite(value) ? value : null;
+  };
+  return {
+    layers,
+    record: {
+      steps: summary.steps,
+      tried: summary.tried,
+      kept,
+      perplexity: { before: finite(summary.before), after: finite(summary.after) },
+      blockTokens: lines.reduce((sum, { cost }) => sum + cost.blockTokens, 0),
+    },
+  };
 }
 
 /** Units that a narrower layer has lost, ascending; none where a block is removed, which says it all. */
@@ -94,16 +138,17 @@ function unitsBetween(
 }
 
 /**
- * The plan that the first steps of a run make: that of a run which stopped there.
+ * The plan that the first steps of a run make, with swaps between them and after them: that of a run which stopped there.
  * @param spec the dense model.
  */
 export function planOfFrontier(
   spec: ModelSpec,
   modelDigest: string,
   frontier: readonly FrontierStep[],
+  swaps: readonly SwapPhase[] = [],
 ): PrunePlan {
   const layers = densePlan(spec, modelDigest).layers.map((layer) => ({ ...layer }));
-  const removalOrder: BlockRef[] = [];
+  let removalOrder: readonly BlockRef[] = [];
   const narrow = (layer: number, kind: BlockKind, removed: readonly number[]) => {
     const gone = new Set(removed);
     const stays = (unit: number) => !gone.has(unit);
@@ -114,16 +159,37 @@ export function planOfFrontier(
       layers[layer].attention = { kvGroups: attention.kvGroups.filter(stays) };
     }
   };
-  for (const { kind, layer, width, removed, removedByLayer = [] } of frontier) {
+  const widen = ({ layer, kind, units }: SwappedBlock) => {
+    const { attention, mlp } = layers[layer];
+    const all = (kept: readonly number[]) =>
+      [...new Set([...kept, ...units])].sort((a, b) => a - b);
+    if (kind === "mlp") {
+      layers[layer].mlp = { channels: all(mlp === "removed" ? [] : mlp.channels) };
+    } else {
+      layers[layer].attention = {
+        kvGroups: all(attention === "removed" ? [] : attention.kvGroups),
+      };
+    }
+  };
+  for (const [i, { kind, layer, width, removed, removedByLayer = [] }] of frontier.entries()) {
     const blocks = removedBlocks({ kind, layer, width });
     for (const block of blocks) layers[block.layer][block.kind] = "removed";
-    removalOrder.push(...blocks);
+    removalOrder = [...removalOrder, ...blocks];
     if (kind === "mlp_channels") narrow(layer, "mlp", removed);
     else if (kind === "attention_heads") narrow(layer, "attention", removed);
     else if (kind === "all_mlp_channels") {
       removedByLayer.slice(0, layers.length).forEach((units, l) => narrow(l, "mlp", units));
     } else if (kind === "all_attention_heads") {
       removedByLayer.slice(0, layers.length).forEach((units, l) => narrow(l, "attention", units));
+    }
+    for (const { steps, kept } of swaps) {
+      if (steps !== i + 1) continue;
+      for (const { restored, removed } of kept) {
+        widen(restored);
+        if (removed?.width === 0) layers[removed.layer][removed.kind] = "removed";
+        else if (removed) narrow(removed.layer, removed.kind, removed.units);
+        removalOrder = removalsAfter(removalOrder, restored, removed);
+      }
     }
   }
   return { modelDigest, removalOrder, layers };

@@ -11,6 +11,8 @@ export interface Measure {
   readonly type: "measure";
   /** Steps that were taken until then; 0 for the dense model. */
   readonly steps: number;
+  /** For what a swap would leave: how many were tried after these steps before it. */
+  readonly swap?: number;
   readonly on: MeasuredText;
   /** Mean NLL of each sequence, in nats per token. */
   readonly nll: readonly number[];
@@ -74,6 +76,21 @@ export class Gauge {
     return now / (yield* this.#denseOn(heldOut ? "held_out" : samples)) - 1;
   }
 
+  /**
+   * Measures what a swap would leave, where there is held-out text; on other text a swap lowers the loss.
+   * @returns the rise over the dense model as a share of it, or null where there is no limit.
+   */
+  async *afterSwap(
+    steps: number,
+    swap: number,
+    layers: readonly LayerSpec[],
+  ): AsyncGenerator<MeasureEvent, number | null> {
+    const { heldOut, maxIncrease } = this.#options;
+    if (!heldOut) return null;
+    const now = yield* this.#measure(steps, "held_out", layers, swap);
+    return maxIncrease === undefined ? null : now / (yield* this.#denseOn("held_out")) - 1;
+  }
+
   /** Whether a rise is beyond the limit; one that is no number is. */
   exceeds(increase: number | null): increase is number {
     return increase !== null && !(increase <= this.#options.maxIncrease!);
@@ -91,9 +108,12 @@ export class Gauge {
     steps: number,
     on: MeasuredText,
     layers: readonly LayerSpec[],
+    swap?: number,
   ): AsyncGenerator<MeasureEvent, number> {
     const { scorers, heldOut, recorded, measure, onWork } = this.#options;
-    const earlier = recorded.find((line) => line.steps === steps && line.on === on);
+    const earlier = recorded.find((line) =>
+      line.steps === steps && line.on === on && line.swap === swap
+    );
     if (earlier) {
       const value = perplexity(earlier.nll);
       yield { type: "measure", measure: earlier, perplexity: value, resumed: true };
@@ -108,7 +128,8 @@ export class Gauge {
       seconds: after.seconds - before.seconds,
     };
     const value = perplexity(sequenceNll);
-    const line: Measure = { type: "measure", steps, on, nll: sequenceNll, cost };
+    const of = swap === undefined ? { steps } : { steps, swap };
+    const line: Measure = { type: "measure", ...of, on, nll: sequenceNll, cost };
     yield { type: "measure", measure: line, perplexity: value, resumed: false };
     return value;
   }

@@ -3,7 +3,7 @@ import type { Scorable, Score, Scorer } from "@lopper/importance";
 import { sourceOrder } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { exhaustive } from "./exhaustive.ts";
-import { frontierOf, planOfFrontier } from "./frontier.ts";
+import { planOfFrontier, wayOf } from "./frontier.ts";
 import { greedySearch, type SearchEvent, type SearchResult } from "./greedy.ts";
 import { parseJournal, toJournalLine } from "./journal.ts";
 import { planFromLayers } from "./plan.ts";
@@ -113,7 +113,7 @@ Deno.test("gauge: held-out text is measured before the first step and after each
   assert.deepEqual(plain.result.measures, []);
   assert.equal(plain.scorer.evaluations, 0);
 
-  const frontier = frontierOf(SPEC, steps, measures, sourceOrder(SPEC));
+  const frontier = wayOf(SPEC, { steps, measures, swaps: [] }, () => sourceOrder(SPEC)).frontier;
   let layers = SPEC.layers;
   for (const [i, { heldOut, perplexity, ratio }] of frontier.entries()) {
     layers = prunedSpec(SPEC, planOfFrontier(SPEC, "m", frontier.slice(0, i + 1))).layers;
@@ -180,7 +180,7 @@ Deno.test("frontier: its first steps make the plan of a run that stopped there, 
       channels: channels!.toReversed(),
     })),
   };
-  const frontier = frontierOf(SPEC, result.steps, [], order);
+  const frontier = wayOf(SPEC, { ...result, measures: [] }, () => order).frontier;
   assert.ok(frontier.some(({ removed }) => removed.length > 0));
   const kinds = new Set(frontier.map(({ kind }) => kind));
   assert.ok(kinds.has("mlp_channels") && kinds.has("attention_heads"));

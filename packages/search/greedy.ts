@@ -9,13 +9,16 @@ import {
 } from "@lopper/core";
 import type { Scorer } from "@lopper/importance";
 import type { Arrangement, Arranger } from "./arrange.ts";
-import { type Candidate, type CandidateName, nameOf, removedBlocks } from "./candidate.ts";
+import { blockOf, type Candidate, type CandidateName, nameOf, removedBlocks } from "./candidate.ts";
 import { Gauge, type Measure, type MeasureEvent } from "./gauge.ts";
 import type { Picker } from "./picker.ts";
 import type { SampleKind, SearchPolicy, Stage } from "./policy.ts";
 import { rehearse } from "./reach.ts";
 import type { RepairLine } from "./repair_line.ts";
 import { type Cost, type Evidence, type SequenceNll, StepScores } from "./scores.ts";
+import { type SwapEvent, swapSearch } from "./swap.ts";
+import { keptSwaps, type SwapLine } from "./swap_line.ts";
+import { lastShapes, removalsAfter } from "./swap_pairs.ts";
 
 /** A taken candidate with everything that decided it: one line of the journal. */
 export interface Step {
@@ -47,12 +50,14 @@ export interface History {
   readonly arrangements: readonly Arrangement[];
   /** What was tried to repair what a search left. */
   readonly repairs: readonly RepairLine[];
+  /** Swaps that were tried when a target was reached. */
+  readonly swaps: readonly SwapLine[];
 }
 
 export type SearchEvent =
   /** To be recorded, unless it was resumed, before the search goes on. */
   | { readonly type: "order"; readonly arrangement: Arrangement; readonly resumed: boolean }
-  | MeasureEvent
+  | SwapEvent
   | { readonly type: "step"; readonly step: Step; readonly resumed: boolean }
   /** To be recorded before the search goes on. */
   | { readonly type: "evidence"; readonly evidence: Evidence }
@@ -75,6 +80,8 @@ export interface SearchResult {
   readonly removalOrder: readonly BlockRef[];
   readonly steps: readonly Step[];
   readonly measures: readonly Measure[];
+  /** Each follows the steps that it names, and is followed by the others. */
+  readonly swaps: readonly SwapLine[];
   /** The step at which perplexity rose too far, and by what share; it is not among the steps. */
   readonly beyond: { readonly step: Step; readonly increase: number } | null;
 }
@@ -103,6 +110,11 @@ export interface SearchOptions {
   readonly arranger?: Arranger;
   /** Forget block inputs after every step: what trunk reuse saves can be measured so. */
   readonly withoutReuse?: boolean;
+  /** Swap single blocks and groups whenever a target is reached, where the policy says what may be exchanged. */
+  readonly swap?: {
+    /** Text on which no swap may raise the loss; null where none is kept aside. */
+    readonly aside: Scorer | null;
+  };
 }
 
 /**
@@ -119,15 +131,17 @@ export async function* greedySearch(
 ): AsyncGenerator<SearchEvent, SearchResult> {
   const { scorers, picker } = options;
   const history = options.history ??
-    { steps: [], evidence: [], measures: [], arrangements: [], repairs: [] };
+    { steps: [], evidence: [], measures: [], arrangements: [], repairs: [], swaps: [] };
   const evidence = Map.groupBy(history.evidence, ({ step }) => step);
   const measure = (): Cost => ({
     blockTokens: options.blockTokens(),
     seconds: options.now() / 1000,
   });
   const steps: Step[] = [];
-  const removalOrder: BlockRef[] = [];
+  const swaps: SwapLine[] = [];
+  let removalOrder: readonly BlockRef[] = [];
   let layers = spec.layers;
+  let last = spec.layers;
   let ratio = 0;
   let workDone = 0;
   let trunkNll: SequenceNll | null = null;
@@ -236,14 +250,45 @@ export async function* greedySearch(
         break search;
       }
       layers = taken.layers;
+      last = lastShapes(layers, last);
       ratio = step.ratio;
       trunkNll = scores.nll(update.value);
       lastStage = stage;
       firstOfStage = false;
       if (options.withoutReuse) scorer.release();
-      removalOrder.push(...removedBlocks(nameOf(taken)));
+      removalOrder = [...removalOrder, ...removedBlocks(nameOf(taken))];
       steps.push(recorded ?? step);
     }
+    // A target that an earlier one went beyond already has nothing new to swap.
+    const isNew = steps.length > (swaps.at(-1)?.steps ?? 0);
+    if (!options.swap || !stage.exchange || !isNew) continue;
+    for (const scorer of Object.values(scorers)) scorer.release();
+    const swapping = swapSearch(spec, { layers, last, steps: steps.length }, {
+      ...stage.exchange,
+      target: Math.min(stage.exchange.target, ratio),
+    }, {
+      scorer: scorers.block,
+      aside: options.swap.aside,
+      recorded: history.swaps,
+      measure,
+      onWork: options.onMeasuring,
+      gauge: async function* (swap, layers) {
+        const gauging = gauge.afterSwap(steps.length, swap, layers);
+        return !gauge.exceeds(yield* gauging);
+      },
+    });
+    let swapped = await swapping.next();
+    for (; !swapped.done; swapped = await swapping.next()) {
+      if (swapped.value.type === "measure") measures.push(swapped.value.measure);
+      yield swapped.value;
+    }
+    ({ layers, last, ratio } = swapped.value);
+    for (const { restored, removed } of keptSwaps(swapped.value.lines)) {
+      const went = removed && { ...blockOf(removed), width: removed.width };
+      removalOrder = removalsAfter(removalOrder, blockOf(restored), went);
+    }
+    swaps.push(...swapped.value.lines);
+    trunkNll = null;
   }
   for (const scorer of Object.values(scorers)) scorer.release();
   const decided = steps.length + (beyond ? 1 : 0);
@@ -252,10 +297,16 @@ export async function* greedySearch(
       `the journal has ${history.steps.length} steps and this search ends after ${decided}; it belongs to another target`,
     );
   }
+  const foreign = history.swaps.find((line) => !swaps.includes(line));
+  if (foreign) {
+    throw new ResumeError(
+      `the journal has swaps after step ${foreign.steps}, where this search makes none; it belongs to another target`,
+    );
+  }
   if (ratio < policy.target && !beyond && !options.bestEffort) {
     throw new UnreachableTargetError(policy.target, ratio, "no candidates are left");
   }
-  return { layers, ratio, removalOrder, steps, measures, beyond };
+  return { layers, ratio, removalOrder, steps, measures, swaps, beyond };
 }
 
 function describe(

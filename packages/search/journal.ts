@@ -7,6 +7,7 @@ import type { History, Step } from "./greedy.ts";
 import { STAGE_NAMES } from "./policy.ts";
 import type { RepairLine } from "./repair_line.ts";
 import type { Evidence } from "./scores.ts";
+import type { SwapLine } from "./swap_line.ts";
 
 const count = z.int().nonnegative();
 const name = {
@@ -53,6 +54,7 @@ const evidenceSchema: z.ZodType<Evidence> = z.discriminatedUnion("type", [
 const measureSchema: z.ZodType<Measure> = z.strictObject({
   type: z.literal("measure"),
   steps: count,
+  swap: count.optional(),
   on: z.enum(["held_out", "block", "width"]),
   nll: z.array(lossy),
   cost,
@@ -82,8 +84,31 @@ const repairSchema: z.ZodType<RepairLine> = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("verdict"), steps: count, ...judged }),
 ]);
 
+const losses = { before: z.array(lossy), after: z.array(lossy) };
+const swapSchema: z.ZodType<SwapLine> = z.discriminatedUnion("type", [
+  z.strictObject({
+    type: z.literal("swap"),
+    steps: count,
+    restored: z.strictObject(name),
+    removed: z.strictObject(name).nullable(),
+    ratio: z.number(),
+    ...losses,
+    aside: z.strictObject(losses).nullable(),
+    kept: z.boolean(),
+    cost,
+  }),
+  z.strictObject({
+    type: z.literal("swaps"),
+    steps: count,
+    tried: count,
+    kept: count,
+    ...losses,
+    cost,
+  }),
+]);
+
 /** A line of the journal. */
-export type JournalEntry = Step | Evidence | Measure | Arrangement | RepairLine;
+export type JournalEntry = Step | Evidence | Measure | Arrangement | RepairLine | SwapLine;
 
 /** One line of journal.jsonl, without the line end. A number that is not finite is written as null. */
 export function toJournalLine(entry: JournalEntry): string {
@@ -100,6 +125,7 @@ export function parseJournal(lines: readonly string[], file: string): History {
   const measures: Measure[] = [];
   const arrangements: Arrangement[] = [];
   const repairs: RepairLine[] = [];
+  const swaps: SwapLine[] = [];
   lines.forEach((line, i) => {
     let json: unknown;
     try {
@@ -118,6 +144,8 @@ export function parseJournal(lines: readonly string[], file: string): History {
       ? orderSchema
       : type === "repair" || type === "verdict"
       ? repairSchema
+      : type === "swap" || type === "swaps"
+      ? swapSchema
       : evidenceSchema;
     const result = (schema as z.ZodType<JournalEntry>).safeParse(json);
     if (!result.success) {
@@ -129,7 +157,9 @@ export function parseJournal(lines: readonly string[], file: string): History {
     else if (result.data.type === "order") arrangements.push(result.data);
     else if (result.data.type === "repair" || result.data.type === "verdict") {
       repairs.push(result.data);
+    } else if (result.data.type === "swap" || result.data.type === "swaps") {
+      swaps.push(result.data);
     } else evidence.push(result.data);
   });
-  return { steps, evidence, measures, arrangements, repairs };
+  return { steps, evidence, measures, arrangements, repairs, swaps };
 }

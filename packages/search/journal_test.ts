@@ -7,6 +7,7 @@ import type { Step } from "./greedy.ts";
 import { parseJournal, toJournalLine } from "./journal.ts";
 import type { RepairLine } from "./repair_line.ts";
 import type { Evidence } from "./scores.ts";
+import type { SwapLine } from "./swap_line.ts";
 
 /** Failing cases are printed with their seed; LOPPER_SEED runs them again. */
 const SEED = Number(Deno.env.get("LOPPER_SEED") ?? 5);
@@ -59,10 +60,14 @@ const evidence = fc.oneof(
 const measure = fc.record({
   type: fc.constant("measure"),
   steps: fc.nat(),
+  swap: fc.nat(99),
   on: fc.constantFrom("held_out", "block", "width"),
   nll: fc.array(lossy, { maxLength: 5 }),
   cost,
-}, { noNullPrototype: true }) as fc.Arbitrary<Measure>;
+}, {
+  noNullPrototype: true,
+  requiredKeys: ["type", "steps", "on", "nll", "cost"],
+}) as fc.Arbitrary<Measure>;
 
 const arrangement = fc.record({
   type: fc.constant("order"),
@@ -99,7 +104,34 @@ const repair = fc.oneof(
   fc.record({ type: fc.constant("verdict"), ...judged }, { noNullPrototype: true }),
 ) as fc.Arbitrary<RepairLine>;
 
-const entry = fc.oneof(step, evidence, measure, arrangement, repair);
+const losses = {
+  before: fc.array(lossy, { maxLength: 3 }),
+  after: fc.array(lossy, { maxLength: 3 }),
+};
+const named = fc.record(name, { noNullPrototype: true });
+const swap = fc.oneof(
+  fc.record({
+    type: fc.constant("swap"),
+    steps: fc.nat(99),
+    restored: named,
+    removed: fc.option(named),
+    ratio: finite,
+    ...losses,
+    aside: fc.option(fc.record(losses, { noNullPrototype: true })),
+    kept: fc.boolean(),
+    cost,
+  }, { noNullPrototype: true }),
+  fc.record({
+    type: fc.constant("swaps"),
+    steps: fc.nat(99),
+    tried: fc.nat(9),
+    kept: fc.nat(9),
+    ...losses,
+    cost,
+  }, { noNullPrototype: true }),
+) as fc.Arbitrary<SwapLine>;
+
+const entry = fc.oneof(step, evidence, measure, arrangement, repair, swap);
 
 Deno.test("journal: every entry comes back from its line as it was", () => {
   fc.assert(
@@ -112,6 +144,7 @@ Deno.test("journal: every entry comes back from its line as it was", () => {
         measures: entries.filter(({ type }) => type === "measure"),
         arrangements: entries.filter(({ type }) => type === "order"),
         repairs: entries.filter(({ type }) => type === "repair" || type === "verdict"),
+        swaps: entries.filter(({ type }) => type === "swap" || type === "swaps"),
       });
     }),
     { numRuns: 200, seed: SEED },

@@ -12,4 +12,6 @@ export * from "./race.ts";
 export * from "./reach.ts";
 export * from "./repair_line.ts";
 export * from "./scores.ts";
+export * from "./swap.ts";
+export * from "./swap_line.ts";
 export * from "./uniform.ts";

@@ -6,7 +6,13 @@ import {
   UsageError,
 } from "@lopper/core";
 import type { UnitKind } from "@lopper/importance";
-import { blockCandidates, type Candidate, channelCandidates, headCandidates } from "./candidate.ts";
+import {
+  blockCandidates,
+  type Candidate,
+  channelCandidates,
+  headCandidates,
+  restorations,
+} from "./candidate.ts";
 
 /** Which calibration samples a stage scores on: "block" (256 published) or "width" (128). */
 export type SampleKind = "block" | "width";
@@ -36,6 +42,21 @@ export interface Stage {
    * unlike amounts; without it the lowest perplexity is taken.
    */
   weight?(candidate: Candidate, layers: readonly LayerSpec[]): number;
+  /** What may be swapped when the stage has ended: of those that share a target, the last stage has it. */
+  readonly exchange?: Exchange;
+}
+
+/** What a swap may exchange in a model that has reached a target. */
+export interface Exchange {
+  /** Pruning ratio in per cent that every swap has to leave. */
+  readonly target: number;
+  /** What may come back. @param last for each block the shape that it has, or had when it went. */
+  restorations(
+    layers: readonly LayerSpec[],
+    last: readonly LayerSpec[],
+  ): readonly Candidate[];
+  /** What may go for it. */
+  removals(layers: readonly LayerSpec[]): readonly Candidate[];
 }
 
 /** Which candidates each step has and when a stage ends. It never runs a model. */
@@ -82,7 +103,13 @@ export function multiPruner(spec: ModelSpec, options: MultiPrunerOptions): Searc
   const targets = checkedTargets(options);
   checkGroups(spec, options);
   // In this order: share first, then product, then sum, so that the bounds are the published ones to the last bit.
-  const [blocks, channels] = checkedShares(options);
+  const [blocks, channels, heads] = checkedShares(options);
+  // Swaps may move parameters between the kinds, but a share of 0 says that a kind is to stay whole.
+  const removals = (layers: readonly LayerSpec[]) => [
+    ...(blocks > 0 ? blockCandidates(layers) : []),
+    ...(channels > 0 ? channelCandidates(layers, mlpGroup) : []),
+    ...(heads > 0 ? headCandidates(spec, layers, attentionGroup) : []),
+  ];
   const stages = targets.flatMap((target, i): Stage[] => {
     const start = targets[i - 1] ?? 0;
     const share = target - start;
@@ -108,6 +135,7 @@ export function multiPruner(spec: ModelSpec, options: MultiPrunerOptions): Searc
         bound: target,
         candidates: (layers) => headCandidates(spec, layers, attentionGroup),
         narrows: ["kvGroups"],
+        exchange: exchange(spec, options, target, removals),
       },
     ];
   });
@@ -127,7 +155,24 @@ export function competition(spec: ModelSpec, options: PolicyOptions): SearchPoli
     ...channelCandidates(layers, options.mlpGroup),
     ...headCandidates(spec, layers, options.attentionGroup),
   ];
-  return { target: options.ratio, stages: competing(spec, targets, candidates) };
+  const stages = competing(spec, targets, candidates).map((stage): Stage => ({
+    ...stage,
+    exchange: exchange(spec, options, stage.bound, candidates),
+  }));
+  return { target: options.ratio, stages };
+}
+
+function exchange(
+  spec: ModelSpec,
+  groups: PolicyOptions,
+  target: number,
+  removals: Exchange["removals"],
+): Exchange {
+  return {
+    target,
+    restorations: (layers, last) => restorations(spec, layers, last, groups),
+    removals,
+  };
 }
 
 /** A stage for each target, in which all kinds of candidates compete by loss per parameter. */

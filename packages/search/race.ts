@@ -309,7 +309,7 @@ export class Race implements Picker {
 }
 
 /** The numbers below `n`, beginning somewhere else at every step, and everywhere once in `n` steps. */
-function rotated(n: number, step: number): number[] {
+export function rotated(n: number, step: number): number[] {
   // The golden section spreads the beginnings; a stride without a common divisor visits them all.
   let stride = Math.max(1, Math.round(n * 0.382));
   while (commonDivisor(stride, n) !== 1) stride += 1;

@@ -2,7 +2,7 @@ import { isUniform, type LayerSpec, type ModelSpec, pruningRatio, UsageError } f
 import type { Scorable, Scorer } from "@lopper/importance";
 import assert from "node:assert/strict";
 import { exhaustive } from "./exhaustive.ts";
-import { frontierOf, planOfFrontier } from "./frontier.ts";
+import { planOfFrontier, wayOf } from "./frontier.ts";
 import { greedySearch, type SearchEvent, type SearchResult } from "./greedy.ts";
 import { parseJournal, toJournalLine } from "./journal.ts";
 import type { Picker } from "./picker.ts";
@@ -153,7 +153,7 @@ Deno.test("uniform: the frontier is the run, and each part of it leaves all laye
   const options = { ...OPTIONS, distribution: [40, 30, 30] } as const;
   const { result: { layers, removalOrder, steps } } = await search(uniformPruner(SPEC, options));
   assert.equal(new Set(steps.map(({ taken }) => taken.kind)).size, 3);
-  const frontier = frontierOf(SPEC, steps, [], order);
+  const frontier = wayOf(SPEC, { steps, measures: [], swaps: [] }, () => order).frontier;
   const modelDigest = "sha256:test";
   assert.deepEqual(
     planOfFrontier(SPEC, modelDigest, frontier),

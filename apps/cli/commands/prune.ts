@@ -100,6 +100,9 @@ async function openRun(
   if (options.plan !== undefined && options.uniform) {
     throw new UsageError("--uniform is for a search, and --plan has none; leave out one");
   }
+  if (options.plan !== undefined && options.swap === "auto") {
+    throw new UsageError("--swap auto follows a search, and --plan has none; leave out one");
+  }
   const folder = await RunFolder.open(out, options.dryRun ? { overwrite: true } : options);
   const finished = options.resume ? await folder.record() : null;
   if (finished && folder.settings && options.ratio! < finished.flags.ratio) {
@@ -273,9 +276,12 @@ async function prune(run: Run): Promise<Finish | null> {
   reporter.stop();
 
   const { name, engine, threads } = backend.description;
-  const { steps, measures, arrangements, repairs } = folder.history;
+  const { steps, measures, arrangements, repairs, swaps } = folder.history;
   const earlier = steps.reduce((sum, { seconds }) => sum + seconds, 0) +
-    [...measures, ...arrangements, ...repairs].reduce((sum, { cost }) => sum + cost.seconds, 0);
+    [...measures, ...arrangements, ...repairs, ...swaps].reduce(
+      (sum, { cost }) => sum + cost.seconds,
+      0,
+    );
   const record: RunRecord = {
     kind: "lopper-run",
     schema: 1,
@@ -299,6 +305,7 @@ async function prune(run: Run): Promise<Finish | null> {
     wallSeconds: earlier + (performance.now() - run.started) / 1000,
     steps: policy ? decision.frontier.length : 0,
     frontier: decision.frontier,
+    swaps: decision.swaps,
     stopped: decision.stopped,
     orders: decision.orders,
     recovery,
@@ -425,6 +432,7 @@ async function decide(
       arranger,
       scorers,
       heldOut,
+      aside: texts.aside,
       folder,
     };
     decision = await search({ ...parts, decoder: searching, onEvent, check: run.check });

@@ -1,4 +1,4 @@
-import { formatCount } from "@lopper/core";
+import { formatCount, type SwapPhase } from "@lopper/core";
 import { changeFigure, perplexityFigure } from "../figures.ts";
 import {
   calibrationPoints,
@@ -9,6 +9,7 @@ import {
 import { html } from "../html.ts";
 import type { ReportRun } from "../report_run.ts";
 import type { Section } from "../section.ts";
+import { plural } from "../removed.ts";
 import { describeStep } from "../step.ts";
 import { folded, table } from "../table.ts";
 
@@ -55,7 +56,11 @@ export async function frontierSection({ record }: ReportRun): Promise<Section> {
     <p>Every point is a step of the search. A run of a smaller ratio can be cut from this one without a search: <code>--plan DIR --ratio N</code>.</p>
     <div
       class="pair">${heldFigure}<figure><figcaption>Calibration text</figcaption>${onCalibration}</figure></div>
-    ${frontierLegend([...heldOut, ...calibration])}
+    ${record.swaps.map((phase) =>
+      html`
+        <p>${sentence(phase)}</p>
+      `
+    )}${frontierLegend([...heldOut, ...calibration])}
     ${broken &&
       html`
         <p
@@ -91,4 +96,15 @@ export async function frontierSection({ record }: ReportRun): Promise<Section> {
     )}
   `;
   return { ...place, content };
+}
+
+function sentence({ steps, tried, kept, perplexity, blockTokens }: SwapPhase): string {
+  const { before, after } = perplexity;
+  const what = `After step ${steps}, ${plural(tried, "swap")} of single blocks and groups ${
+    tried === 1 ? "was" : "were"
+  } tried and ${kept.length} kept, for ${formatCount(Math.round(blockTokens))} block-tokens`;
+  if (kept.length === 0 || before === null || after === null) return `${what}.`;
+  return `${what}: perplexity on the calibration text went from ${perplexityFigure(before)} to ${
+    perplexityFigure(after)
+  } (${changeFigure(before, after)}).`;
 }

@@ -1,4 +1,4 @@
-import type { FrontierStep } from "@lopper/core";
+import type { BlockKind, RunRecord } from "@lopper/core";
 import { type BlockDamage, blockDamage } from "../block_damage.ts";
 import { type DamageBar, damagePlot, signed } from "../damage_plot.ts";
 import { type Html, html } from "../html.ts";
@@ -23,7 +23,7 @@ export async function layerDamageSection(
   if (damages.length === 0) return null;
   const bars = damages.map((damage): DamageBar => ({
     ...damage,
-    taken: wasTaken(damage, record.frontier),
+    taken: wasTaken(damage, record),
   }));
   // Whole blocks and parts of them are no match for each other; the plots show what says most.
   const blocks = bars.filter(({ kind }) =>
@@ -83,6 +83,22 @@ ${
   return { id: "layer-damage", title: "Damage by layer", content };
 }
 
-function wasTaken({ kind, layer }: BlockDamage, frontier: readonly FrontierStep[]): boolean {
-  return frontier.some((step) => step.kind === kind && step.layer === layer);
+/** Whether a step took it, and no swap gave it back, or a swap took it. */
+function wasTaken({ kind, layer }: BlockDamage, { frontier, swaps, layers }: RunRecord): boolean {
+  const kinds = {
+    mlp_channels: "mlp",
+    attention_heads: "attention",
+    mlp: "mlp",
+    attention: "attention",
+  };
+  const swapped = kind !== "layer" &&
+    swaps.some(({ kept }) =>
+      kept.some(({ restored, removed }) =>
+        [restored, removed].some((block) => block?.layer === layer && block.kind === kinds[kind])
+      )
+    );
+  if (!swapped) return frontier.some((step) => step.kind === kind && step.layer === layer);
+  const block = kinds[kind] as BlockKind;
+  const [dense, pruned] = [layers.dense[layer][block], layers.pruned[layer][block]];
+  return kind === block ? pruned === null : JSON.stringify(pruned) !== JSON.stringify(dense);
 }

@@ -30,6 +30,7 @@ export function tinyRun(change: Partial<RunRecord> = {}): ReportRun {
       attentionGroup: 32,
       order: "l1",
       recover: "none",
+      swap: "none",
       search: "fast",
       fastWithout: "",
       earlierRatios: [],
@@ -64,6 +65,7 @@ export function tinyRun(change: Partial<RunRecord> = {}): ReportRun {
       step("mlp_channels", "mlp_channels", 2, 48, range(16), [16, 84_000, 23, 44]),
       step("attention_heads", "attention_heads", 0, 32, [0], [21.5, 78_000, 24, 46]),
     ],
+    swaps: [],
     stopped: null,
     orders: [],
     recovery: null,
@@ -167,6 +169,7 @@ export const SCORES: ReportScores = {
 export const HISTORY: History = {
   arrangements: [],
   repairs: [],
+  swaps: [],
   steps: [
     searchStep(0, "blocks", ["mlp", 1, 0], [["attention", 0, 0, 0], ["mlp", 0, 0, 2], [
       "mlp",
