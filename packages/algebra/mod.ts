@@ -1,0 +1,2 @@
+export * from "./cholesky.ts";
+export * from "./products.ts";
