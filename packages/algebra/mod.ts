@@ -1,2 +1,3 @@
 export * from "./cholesky.ts";
+export * from "./eliminate.ts";
 export * from "./products.ts";
