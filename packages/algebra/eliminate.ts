@@ -32,8 +32,8 @@ export interface Elimination {
  * Greedy backward elimination of the inputs of a linear map, each time the unit u whose loss hurts the output least after
  * what stays was fitted to make up for it: the optimal brain surgeon (Hassibi and Stork 1993, equation 5) with all outputs
  * of an input as one weight, as OSSCAR has it (arXiv 2403.12983). With P = (H + λI)⁻¹ the error grows by
- * tr(W_uᵀ P_uu⁻¹ W_u); then W ← W − P_:u P_uu⁻¹ W_u and P ← P − P_:u P_uu⁻¹ P_u: (as SparseGPT, arXiv 2301.00774,
- * equations 3 and 4). The fit shrinks toward the weights that are there: the error is tr((Ŵ − W)ᵀ(H + λI)(Ŵ − W)).
+ * tr(W_uᵀ P_uu⁻¹ W_u); then W ← W − P_:u P_uu⁻¹ W_u and P ← P − P_:u P_uu⁻¹ P_u: (SparseGPT, arXiv 2301.00774,
+ * section 3, has both for single weights). The fit shrinks toward the weights that are there: the error is tr((Ŵ − W)ᵀ(H + λI)(Ŵ − W)).
  *
  * W itself is never updated: errors need the products of its rows alone, G = WWᵀ, and G is downdated as P is, G ← G − XᵀT −
  * TᵀX with X = P_uu⁻¹ P_u: and T = G_u: − ½ G_uu X. Single channels go in panels, like pivoted Cholesky by blocks: inside
@@ -85,13 +85,18 @@ export async function eliminate(
 
 /** P and G of channels that are scaled to a diagonal of ones in H + λI, which changes no error. */
 async function scaledStart(products: Products, gram: Matrix, weights: Matrix, lambda: number) {
-  const factor = await RidgeFactor.of(products, gram, lambda);
-  if (!factor) return null;
-  const inverse = await factor.scaledInverse();
+  const inverted = await scaledInverse(products, gram, lambda);
+  if (!inverted) return null;
+  const { inverse, scale } = inverted;
   const { rows, columns, data } = weights;
-  const { scale } = factor;
   const scaled = matrix(rows, columns, data.map((value, i) => value / scale[(i / columns) | 0]));
   return { inverse, outer: await products.product(scaled, scaled, { transB: true }) };
+}
+
+/** The factor, a whole matrix, is let go before there is another one. */
+async function scaledInverse(products: Products, gram: Matrix, lambda: number) {
+  const factor = await RidgeFactor.of(products, gram, lambda);
+  return factor && { inverse: await factor.scaledInverse(), scale: factor.scale };
 }
 
 /** Units that go one after the other, and what takes them off P and G. */
