@@ -12,6 +12,7 @@ const ORDER = [
   "model-io",
   "graphs",
   "backends",
+  "algebra",
   "runtime",
   "importance",
   "search",

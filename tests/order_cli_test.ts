@@ -80,3 +80,36 @@ Deno.test("--order energy: other channels than the published order's, and no pub
     assert.notDeepEqual(energy.layers, l1.layers);
     assert.ok((await lines(`${folder}/l1`)).every((line) => !line.includes('"type":"order"')));
   }));
+
+Deno.test("--order compensated: of its own, recorded, and resumed to the same bytes", () =>
+  inTemporaryFolder(async (folder) => {
+    const settings = [...QUICK, "--ratio", "8", "--distribution", "0:50:50"];
+    await prune(folder, "--out", "energy", "--order", "energy", ...settings);
+    await prune(folder, "--out", "reference", "--order", "compensated", ...settings);
+    const record = await json(`${folder}/reference/run.json`);
+    assert.equal(record.flags.order, "compensated");
+    assert.deepEqual(record.orders, [
+      { units: "channels", order: "compensated", tried: {} },
+      { units: "kvGroups", order: "compensated", tried: {} },
+    ]);
+    const orders = async (run: string) =>
+      (await lines(`${folder}/${run}`)).map((line) => JSON.parse(line))
+        .filter(({ type }) => type === "order");
+    const [energy, own] = [await orders("energy"), await orders("reference")];
+    assert.deepEqual(own.map(({ chosen }) => chosen), ["compensated", "compensated"]);
+    assert.notDeepEqual(own[0].layers, energy[0].layers);
+    const page = await Deno.readTextFile(`${folder}/reference/report.html`);
+    assert.match(page, /MLP channels went by compensated/);
+
+    // as if it had been killed before the order of heads was found, and right after it
+    const all = await lines(`${folder}/reference`);
+    const order = all.findLastIndex((line) => line.includes('"type":"order"'));
+    for (const [out, end] of [["before", order], ["after", order + 1]] as const) {
+      await Deno.mkdir(`${folder}/${out}`);
+      await Deno.copyFile(`${folder}/reference/settings.json`, `${folder}/${out}/settings.json`);
+      const text = all.slice(0, end).map((line) => line + "\n").join("");
+      await Deno.writeTextFile(`${folder}/${out}/journal.jsonl`, text);
+      await prune(folder, "--out", out, "--resume");
+      await checkSameResult(folder, out);
+    }
+  }));

@@ -1,8 +1,8 @@
 import type { BackendDescription } from "@lopper/backends";
 import { InsufficientMemoryError, type ModelSpec, UsageError } from "@lopper/core";
-import { keptBytes } from "@lopper/importance";
+import { compensatedOrderBytes, keptBytes } from "@lopper/importance";
 import type { Model } from "@lopper/model-io";
-import { repairBytes } from "@lopper/recovery";
+import { REPAIR_TOKENS, repairBytes } from "@lopper/recovery";
 import { activationBytes, type WeightMemory, weightMemory } from "@lopper/runtime";
 import { formatBytes } from "./format.ts";
 import { sizeInBytes } from "./options.ts";
@@ -54,6 +54,8 @@ export interface MemoryNeeds {
   readonly backend: BackendDescription;
   /** Whether what stays is repaired at the end. */
   readonly recovers?: boolean;
+  /** Whether units are put in order by what the others cannot make up for. */
+  readonly compensates?: boolean;
 }
 
 /**
@@ -80,18 +82,27 @@ export function planMemory(needs: MemoryNeeds, budget: number): MemoryPlan {
       if (batchTokens > length && !needs.fixed) continue;
       throw tooLittle("this run", parts, budget, "shorter sequences with --seq-len");
     }
+    // What comes when the inputs of all blocks were let go.
+    let room = budget;
+    const apart = (what: string, part: MemoryPart, otherwise: string) => {
+      const least = [...parts.slice(0, -1), part];
+      if (sumOf(least) > budget) throw tooLittle(what, least, budget, otherwise);
+      room = Math.min(room, budget - sumOf(least));
+    };
+    if (needs.compensates) {
+      const bytes = compensatedOrderBytes(spec, REPAIR_TOKENS);
+      apart("the order", ["its equations and streams", bytes], "--order energy");
+    }
     if (needs.recovers) {
-      // The inputs of all blocks are let go by then.
-      const repair: MemoryPart = ["the equations and streams of the repair", repairBytes(spec)];
-      const least = [...parts.slice(0, -1), repair];
-      if (sumOf(least) > budget) throw tooLittle("the repair", least, budget, "--recover none");
+      const bytes = repairBytes(spec);
+      apart("the repair", ["the equations and streams of the repair", bytes], "--recover none");
     }
     const left = budget - least;
     // Room for candidates' block inputs saves more than weights that need no expanding, and both more than a second batch.
     const batches = Math.ceil(needs.tokens / batchTokens);
     const oneBatch = Math.min(left, (COPIES - 1) * inputs);
     // Weights in float32 take the place of their halves.
-    const expandedBytes = Math.min(weights.expanded, 2 * (left - oneBatch));
+    const expandedBytes = Math.min(weights.expanded, 2 * Math.min(left - oneBatch, room));
     const rest = left - oneBatch - expandedBytes / 2;
     const cacheBytes = inputs + oneBatch + Math.min(rest, (batches - 1) * COPIES * inputs);
     return { batchTokens, cacheBytes, expandedBytes };

@@ -75,6 +75,18 @@ Deno.test("memory: what cannot fit is refused with the figures", () => {
       return true;
     });
   refused(NEEDS, 2e9, /needs \d\.\d GB .*checkpoint 2\.2 GB.*may take 2\.0 GB.*--seq-len/);
+  // What follows the search, or comes before a stage of it.
+  const apart = {
+    recovers: /^the repair needs .*--recover none/,
+    compensates: /^the order needs .*--order energy/,
+  };
+  for (const [what, message] of Object.entries(apart)) {
+    const least = { ...NEEDS, batchTokens: 512 };
+    const needs = { ...least, [what]: true };
+    refused(needs, 3.5e9, message);
+    const { expandedBytes } = planMemory(needs, 5e9);
+    assert.ok(expandedBytes < planMemory(least, 5e9).expandedBytes, `${what}: room is left for it`);
+  }
   // Batches that decisions were made with are not made smaller.
   assert.ok(planMemory(NEEDS, 3.3e9).batchTokens < 2048);
   refused({ ...NEEDS, fixed: true }, 3.3e9, /2048 tokens/);

@@ -90,8 +90,8 @@ export function addPruneOptions(command: Command): Command {
     .addOption(
       new Option(
         "--order <name>",
-        "which channels and heads of a block go first: l1 of their weights, as published; by activations: energy, wanda; " +
-          "auto: what a trial hurts least (default: auto)",
+        "which channels and heads of a block go first: l1 of their weights, as published; by activations: energy, wanda, or " +
+          "compensated, what the others cannot make up for (with --recover auto); auto: what a trial hurts least (default: auto)",
       ).choices([...ORDER_NAMES, "auto"]),
     )
     .addOption(

@@ -27,7 +27,7 @@ export interface RunFlags {
   readonly distribution: string;
   readonly mlpGroup: number;
   readonly attentionGroup: number;
-  /** How units inside blocks are put in order: "l1", as published, a metric of activations, or "auto". */
+  /** How units inside blocks are put in order: "l1", as published, a metric of activations, "compensated", or "auto". */
   readonly order: string;
   /** What is repaired when the search is over: "none", or "auto", all that helps on text kept aside. */
   readonly recover: string;

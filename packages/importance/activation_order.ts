@@ -1,4 +1,4 @@
-import { blockIndex, groupSize, type LayerSpec } from "@lopper/core";
+import { blockIndex, groupSize, type LayerSpec, type ModelSpec } from "@lopper/core";
 import { blockCount, type Decoder, type UnitOrder } from "@lopper/runtime";
 import { batchNumbers, type BatchOptions } from "./batches.ts";
 import type { CalibrationSet } from "./calibration.ts";
@@ -93,7 +93,7 @@ export function activationOrder(
       const columns = weights.block({ layer, kind: block }, shape)
         .find(({ name }) => name === projection)!.data;
       const scores = channelScores(metric, squares, columns);
-      const width = kind === "channels" ? 1 : spec.headDim * groupSize(shape.attention!);
+      const width = unitWidth(spec, shape, kind);
       const byUnit = Array.from(
         { length: scores.length / width },
         (_, u) => scores.subarray(u * width, (u + 1) * width).reduce((a, b) => a + b, 0),
@@ -101,6 +101,11 @@ export function activationOrder(
       return { ...order, [kind]: reordered(units, byUnit) };
     }),
   };
+}
+
+/** Inner channels of a unit of a block that is there. */
+export function unitWidth({ headDim }: ModelSpec, { attention }: LayerSpec, kind: UnitKind) {
+  return kind === "channels" ? 1 : headDim * groupSize(attention!);
 }
 
 /** As `activationOrder`, by another order of all units, e.g. that of the weights. */

@@ -1,3 +1,4 @@
+import { type Matrix, matrix, Products, RidgeFactor } from "@lopper/algebra";
 import {
   blockAt,
   type BlockRef,
@@ -9,8 +10,6 @@ import { batchNumbers, type CalibrationSet, nextTokens, sequenceMeans } from "@l
 import { fromFloat32, toFloat32 } from "@lopper/model-io";
 import { blockCount, type Decoder, forwardFrom, type Stream } from "@lopper/runtime";
 import type { BlockRepair, Cost, RepairLine, RepairVerdict } from "@lopper/search";
-import { RidgeFactor } from "./cholesky.ts";
-import { type Matrix, matrix, Products } from "./products.ts";
 
 /** Shares of the mean diagonal: Týr's 0.01 (λ = 0.01 · mean diag H), and what holds on more to the weights of before. */
 export const LAMBDAS = [0.01, 0.1, 1] as const;

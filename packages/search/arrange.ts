@@ -11,6 +11,7 @@ import {
   type ActivationMetric,
   activationOrder,
   type CalibrationSet,
+  compensatedOrder,
   innerEnergy,
   orderLike,
   type Scorer,
@@ -20,9 +21,16 @@ import type { Decoder, UnitOrder } from "@lopper/runtime";
 import { fallsBeyondChance, mean } from "./chance.ts";
 import type { Cost } from "./scores.ts";
 
-/** An order of the units inside blocks: by the weights as published, or by what passes through them. */
-export type OrderName = "l1" | ActivationMetric;
-export const ORDER_NAMES: readonly OrderName[] = ["l1", ...ACTIVATION_METRICS];
+/**
+ * An order of the units inside blocks: by the weights as published, by what passes through them, or by what is left of that
+ * when the other units make up for it.
+ */
+export type OrderName = "l1" | ActivationMetric | "compensated";
+/**
+ * What `auto` tries. A trial cut has the weights of the checkpoint, and says nothing of an order that counts on others.
+ */
+const TRIED_ORDERS = ["l1", ...ACTIVATION_METRICS] as const;
+export const ORDER_NAMES: readonly OrderName[] = [...TRIED_ORDERS, "compensated"];
 
 /** The order of one kind of units from some step on, and why: one line of the journal. */
 export interface Arrangement {
@@ -58,8 +66,8 @@ export interface Arranger {
 export interface ActivationArrangerOptions {
   /** Runs the model, and holds the weights that are laid out. */
   readonly decoder: Decoder;
-  /** One metric for all, or `auto`: each kind of units gets the order that a trial cut hurts least. */
-  readonly order: ActivationMetric | "auto";
+  /** One order for all, or `auto`: each kind of units gets the order that a trial cut hurts least. */
+  readonly order: Exclude<OrderName, "l1"> | "auto";
   /** The published order. */
   readonly published: UnitOrder;
   /** Text from whose activations the orders come. */
@@ -67,7 +75,7 @@ export interface ActivationArrangerOptions {
   /** Scores text that decides nothing else; `auto` compares on it. Null: there is none, and `auto` means the published order. */
   readonly aside: Scorer | null;
   readonly batchTokens: number;
-  /** Hears of the tokens done and those to do; may throw to stop. */
+  /** Hears of the work done and all there is, in tokens or in blocks; may throw to stop. */
   readonly onProgress?: (done: number, total: number) => void;
   /** Takes the weights over after they were laid out anew. */
   readonly onArranged?: () => Promise<void>;
@@ -92,8 +100,15 @@ export class ActivationArranger implements Arranger {
     if (order === "auto" && aside === null) {
       return { chosen: "l1" as const, tried: [], layers: layersOf(l1()) };
     }
+    if (order === "compensated") {
+      const found = await compensatedOrder(decoder, layers, units, text, {
+        batchTokens,
+        onProgress,
+      });
+      return { chosen: order, tried: [], layers: layersOf(found) };
+    }
     const textTokens = text.sequences.length * text.length;
-    const trials = order === "auto" && aside ? ORDER_NAMES.length * aside.tokens : 0;
+    const trials = order === "auto" && aside ? TRIED_ORDERS.length * aside.tokens : 0;
     const report = (done: number) => onProgress?.(done, textTokens + trials);
     const energy = await innerEnergy(decoder, layers, text, { batchTokens, onProgress: report });
     const by = (metric: ActivationMetric) =>

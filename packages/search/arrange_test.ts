@@ -115,7 +115,9 @@ Deno.test("order: stages that narrow blocks begin with one, whose line a resumed
   assert.match(asked[0], /^channels \d/);
   assert.equal(asked[1], "apply channels");
   assert.match(asked[2], /^kvGroups \d/);
-  assert.equal(calls[calls.indexOf("apply channels") + 1], "release", "kept streams are let go");
+  for (const call of asked.filter((call) => !call.startsWith("apply"))) {
+    assert.equal(calls[calls.indexOf(call) - 1], "release", "kept streams are let go before");
+  }
   const lines = events.flatMap((event) => event.type === "order" ? [event.arrangement] : []);
   assert.deepEqual(lines.map(({ stage, units }) => [stage, units]), [[1, "channels"], [
     2,

@@ -186,6 +186,9 @@ export async function* greedySearch(
             line.stage === stageNumber && line.units === units
           );
           const request = { units, layers, percent: stage.bound - ratio };
+          // Streams of now will differ from those of the new order by rounding, a resumed run has none, and an order may need
+          // their memory.
+          for (const other of Object.values(scorers)) other.release();
           const arrangement: Arrangement = known ?? {
             type: "order",
             stage: stageNumber,
@@ -193,8 +196,6 @@ export async function* greedySearch(
             ...await withCost(() => options.arranger!.arrange(request), measure),
           };
           await options.arranger.apply(arrangement);
-          // Streams from before differ from those of the new order by rounding, and a resumed run has none.
-          for (const other of Object.values(scorers)) other.release();
           yield { type: "order", arrangement, resumed: known !== undefined };
         }
       }

@@ -362,6 +362,7 @@ function shareMemory({ model, flags, backend, options, folder }: Run, texts: Run
     fixed: folder.settings !== null,
     backend: backend.description,
     recovers: flags.recover !== "none",
+    compensates: flags.order === "compensated",
   };
   return planMemory(needs, memoryBudget(options.memory, Deno.systemMemoryInfo().available));
 }

@@ -18,7 +18,8 @@ function gramOf(n: number, samples: number, seed: number) {
 
 for (const name of ["cpu", "wasm"] as const) {
   Deno.test({
-    name: `ridge factor on ${name}: it solves as ml-matrix does, however many blocks it has`,
+    name:
+      `ridge factor on ${name}: it solves and inverts as ml-matrix does, however many blocks it has`,
     sanitizeOps: false,
     sanitizeResources: false,
     async fn() {
@@ -42,12 +43,23 @@ for (const name of ["cpu", "wasm"] as const) {
             `n ${n}: ${found.data[i]}, ${value}`,
           )
         );
+        const { scale } = factor!;
+        const scaled = Dense.add(gram, Dense.eye(n).mul(lambda));
+        scale.forEach((value, i) => scaled.mulRow(i, value).mulColumn(i, value));
+        scaled.diagonal().forEach((value) => assert.ok(Math.abs(value - 1) < 1e-6));
+        const inverted = await factor!.scaledInverse();
+        const unit = new Dense(n, n);
+        for (let r = 0; r < n; r++) unit.setRow(r, inverted.data.subarray(r * n, (r + 1) * n));
+        const one = unit.mmul(scaled).sub(Dense.eye(n)).to1DArray();
+        assert.ok(Math.max(...one.map(Math.abs)) < 1e-3, `n ${n}: no inverse`);
       }
       assert.equal(
         await RidgeFactor.of(products, matrix(2, 2, Float32Array.of(1, 2, 2, 1)), 0),
         null,
       );
       assert.equal(await RidgeFactor.of(products, matrix(1, 1), 0), null);
+      const aside = matrix(2, 2, Float32Array.of(1, NaN, NaN, 1));
+      assert.equal(await RidgeFactor.of(products, aside, 1), null);
       await products.dispose();
       await backend.dispose();
     },

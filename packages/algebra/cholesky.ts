@@ -1,5 +1,5 @@
 import { CholeskyDecomposition, inverse, Matrix as Dense } from "ml-matrix";
-import { type Matrix, matrix, type Products, rowsOf } from "./products.ts";
+import { type Matrix, matrix, partOf, type Products, rowsOf } from "./products.ts";
 
 /** Rows that are factored at once outside the backend: small beside its products, large enough to keep them few. */
 const BLOCK_ROWS = 128;
@@ -33,7 +33,7 @@ export class RidgeFactor {
     this.#blockRows = blockRows;
   }
 
-  /** Null where H + λI is not positive definite as far as float32 can tell. */
+  /** Null where H + λI is not positive definite as far as float32 can tell, or not finite. */
   static async of(
     products: Products,
     gram: Matrix,
@@ -66,6 +66,7 @@ export class RidgeFactor {
           panel.data[r * size + c] = value - (before ? before.data[r * size + c] : 0);
         }
       }
+      if (!panel.data.every((value) => Number.isFinite(value))) return null;
       const diagonal = new Dense(size, size);
       for (let r = 0; r < size; r++) {
         for (let c = 0; c < size; c++) {
@@ -118,6 +119,40 @@ export class RidgeFactor {
       for (let j = 0; j < start * columns; j++) forward.data[j] -= passed.data[j];
     }
     return matrix(n, columns, result.data.map((v, i) => v * this.#scale[(i / columns) | 0]));
+  }
+
+  /** 1 / √(diagonal of H + λI): S, as a diagonal. */
+  get scale(): Float64Array {
+    return this.#scale;
+  }
+
+  /** (S(H + λI)S)⁻¹ `[n, n]`, from the inverse of the triangle: its transpose times itself. */
+  async scaledInverse(): Promise<Matrix> {
+    const n = this.#scale.length;
+    const result = matrix(n, n, this.#lower.data.slice());
+    for (const [i, inverted] of this.#inverses.entries()) {
+      const [start, end] = this.#span(i);
+      if (start > 0) {
+        const left = partOf(result, [start, end], [0, start]);
+        const above = await this.#products.product(left, rowsOf(result, 0, start));
+        const row = await this.#products.product(inverted, above);
+        row.data.forEach((value, j) => result.data[start * n + j] = -value);
+      }
+      for (let r = 0; r < inverted.rows; r++) {
+        const values = inverted.data.subarray(r * inverted.columns, (r + 1) * inverted.columns);
+        result.data.set(values, (start + r) * n + start);
+      }
+    }
+    for (let i = 0; i < this.#inverses.length; i++) {
+      const [start, end] = this.#span(i);
+      // What is above these rows is 0 in their columns, and the rows above are not read any more.
+      const columns = partOf(result, [start, n], [start, end]);
+      const rows = await this.#products.product(columns, rowsOf(result, start, n), {
+        transA: true,
+      });
+      result.data.set(rows.data, start * n);
+    }
+    return result;
   }
 
   #span(block: number): [start: number, end: number] {

@@ -18,6 +18,20 @@ export function rowsOf({ columns, data }: Matrix, start: number, end: number): M
   return matrix(end - start, columns, data.subarray(start * columns, end * columns));
 }
 
+/** A part of a matrix, as a copy: rows and columns from `start` to before `end`. */
+export function partOf(
+  { columns, data }: Matrix,
+  [rowStart, rowEnd]: readonly [start: number, end: number],
+  [start, end]: readonly [start: number, end: number],
+): Matrix {
+  const part = matrix(rowEnd - rowStart, end - start);
+  for (let r = 0; r < part.rows; r++) {
+    const row = (rowStart + r) * columns;
+    part.data.set(data.subarray(row + start, row + end), r * part.columns);
+  }
+  return part;
+}
+
 /** Products of matrices on a backend. */
 export class Products {
   readonly #backend: Backend;

@@ -1,0 +1,3 @@
+export * from "./cholesky.ts";
+export * from "./eliminate.ts";
+export * from "./products.ts";

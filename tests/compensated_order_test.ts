@@ -1,0 +1,182 @@
+import { openBackend } from "@lopper/backends";
+import { CalibrationError, groupSize, type LayerSpec, replaceLayer } from "@lopper/core";
+import { type CalibrationSet, compensatedOrder, weightOrder } from "@lopper/importance";
+import { openModel } from "@lopper/model-io";
+import { FileFolder } from "@lopper/model-io/files";
+import { Decoder, LaidOutWeights } from "@lopper/runtime";
+import { Matrix as Dense } from "ml-matrix";
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { plainElimination } from "../packages/algebra/testing/plain_elimination.ts";
+
+const FIXTURES = fileURLToPath(new URL("fixtures/families", import.meta.url));
+const LENGTH = 24;
+
+function texts(vocabSize: number): CalibrationSet {
+  const sequences = Array.from(
+    { length: 12 },
+    (_, s) => Array.from({ length: LENGTH }, (_, i) => (7 * s * s + 13 * i * i + s) % vocabSize),
+  );
+  return { sequences, length: LENGTH, ignoredLabel: null, digest: "sha256:test" };
+}
+
+async function withDecoder(
+  family: string,
+  backendName: "cpu" | "wasm",
+  body: (decoder: Decoder) => Promise<void>,
+) {
+  const { backend } = await openBackend(backendName, { threads: 1 });
+  const model = await openModel(new FileFolder(`${FIXTURES}/${family}`));
+  const decoder = new Decoder(backend, await LaidOutWeights.load(model, await weightOrder(model)));
+  try {
+    await body(decoder);
+  } finally {
+    await decoder.dispose();
+    await backend.dispose();
+    model.close();
+  }
+}
+
+/** Places of a block's units, the most important first, and how many of the last of them no rounding can change. */
+async function reference(
+  decoder: Decoder,
+  layers: readonly LayerSpec[],
+  set: CalibrationSet,
+  block: number,
+) {
+  let stream = await decoder.embed(set.sequences);
+  for (let b = 0; b < block; b++) stream = await decoder.runBlock(b, layers, stream);
+  const { inner } = await decoder.watchBlock(block, layers, stream, "values");
+  const ref = { layer: block >> 1, kind: block % 2 === 0 ? "attention" : "mlp" } as const;
+  const tokens = set.sequences.length * set.length;
+  const rowsOf = (data: Float32Array, rows: number) =>
+    Dense.from1DArray(rows, data.length / rows, Array.from(data));
+  const activations = rowsOf(inner, tokens);
+  const gram = activations.transpose().mmul(activations);
+  const n = gram.rows;
+  gram.add(Dense.eye(n).mul(0.01 * gram.trace() / n));
+  const { data } = decoder.weights.block(ref, layers[ref.layer])
+    .find(({ name }) => name === (ref.kind === "mlp" ? "down" : "o"))!;
+  const { attention } = layers[ref.layer];
+  const width = ref.kind === "mlp" ? 1 : decoder.spec.headDim * groupSize(attention!);
+  const steps = plainElimination(gram, rowsOf(data, n), width);
+  const tie = steps.findIndex(({ increase, next }) => next - increase < 1e-4 * increase);
+  return { places: steps.map(({ unit }) => unit).toReversed(), sure: tie < 0 ? steps.length : tie };
+}
+
+function engineTest(name: string, fn: () => Promise<void>) {
+  Deno.test({
+    name: `compensated order: ${name}`,
+    sanitizeOps: false,
+    sanitizeResources: false,
+    fn,
+  });
+}
+
+const RUNS = [
+  ["llama-mha", "cpu"],
+  ["llama-missing-blocks", "cpu"],
+  ["qwen2-heterogeneous", "cpu"],
+  ["qwen3", "cpu"],
+  ["qwen2-untied-bf16", "cpu"],
+  ["llama-mqa", "wasm"],
+  ["mistral", "wasm"],
+] as const;
+for (const [family, backend] of RUNS) {
+  engineTest(
+    `${family} on ${backend}: units go as an elimination one by one takes them`,
+    () =>
+      withDecoder(family, backend, async (decoder) => {
+        const set = texts(decoder.spec.vocabSize);
+        const { layers } = decoder.spec;
+        const before = decoder.weights.order;
+        for (const kind of ["channels", "kvGroups"] as const) {
+          const done: number[] = [];
+          const order = await compensatedOrder(decoder, layers, kind, set, {
+            batchTokens: 5 * LENGTH,
+            onProgress: (now, all) => void done.push(now / all),
+          });
+          assert.ok(
+            done.every((share, i) => share < 1 && share >= (done[i - 1] ?? 0)),
+            String(done),
+          );
+          let sure = 0, all = 0;
+          for (const [layer, shape] of layers.entries()) {
+            const block = 2 * layer + (kind === "channels" ? 1 : 0);
+            const other = kind === "channels" ? "kvGroups" : "channels";
+            assert.deepEqual(order.layers[layer][other], before.layers[layer][other]);
+            if (!shape[kind === "channels" ? "mlp" : "attention"]) {
+              assert.equal(order.layers[layer][kind], before.layers[layer][kind]);
+              continue;
+            }
+            const units = before.layers[layer][kind]!;
+            const wanted = await reference(decoder, layers, set, block);
+            const found = order.layers[layer][kind]!;
+            assert.equal(new Set(found).size, units.length);
+            assert.deepEqual(
+              found.slice(units.length - wanted.sure),
+              wanted.places.map((place) => units[place]).slice(units.length - wanted.sure),
+              `${kind} of layer ${layer}`,
+            );
+            sure += wanted.sure;
+            all += units.length;
+          }
+          assert.ok(sure > all / 4, `${sure} of ${all} ${kind} were compared`);
+        }
+      }),
+  );
+}
+
+engineTest(
+  "what is cut off stays behind, and what stays is ordered without it",
+  () =>
+    withDecoder("qwen2-heterogeneous", "cpu", async (decoder) => {
+      const set = texts(decoder.spec.vocabSize);
+      const { layers } = decoder.spec;
+      const layer = layers.findIndex(({ mlp }) => mlp && mlp.intermediateSize > 8);
+      const width = layers[layer].mlp!.intermediateSize - 5;
+      const narrow = replaceLayer(layers, layer, { mlp: { intermediateSize: width } });
+      const units = decoder.weights.order.layers[layer].channels!;
+      const order = await compensatedOrder(decoder, narrow, "channels", set);
+      const found = order.layers[layer].channels!;
+      assert.deepEqual(found.slice(width), units.slice(width));
+      const { places, sure } = await reference(decoder, narrow, set, 2 * layer + 1);
+      assert.ok(sure > 0);
+      assert.deepEqual(
+        found.slice(width - sure, width),
+        places.map((place) => units[place]).slice(width - sure),
+      );
+    }),
+);
+
+engineTest(
+  "nothing that enters a projection is no order, and what is not finite is refused by name",
+  () =>
+    withDecoder("llama-mha", "cpu", async (decoder) => {
+      const set = texts(decoder.spec.vocabSize);
+      const { layers } = decoder.spec;
+      /** A decoder in which a value enters every projection of one block. */
+      const instead = (block: number, value: number) =>
+        Object.create(decoder, {
+          watchBlock: {
+            value: async (b: number, ...rest: [typeof layers, never, "values"]) => {
+              const watched = await decoder.watchBlock(b, ...rest);
+              return b === block ? { ...watched, inner: watched.inner.fill(value) } : watched;
+            },
+          },
+          runBlock: { value: decoder.runBlock.bind(decoder) },
+          embed: { value: decoder.embed.bind(decoder) },
+        }) as Decoder;
+      for (const [kind, block] of [["kvGroups", 2], ["channels", 3]] as const) {
+        const order = await compensatedOrder(instead(block, 0), layers, kind, set);
+        assert.deepEqual(order.layers[1][kind], decoder.weights.order.layers[1][kind]);
+        const [found, before] = [order, decoder.weights.order].map(({ layers }) => layers[0][kind]);
+        if (kind === "channels") assert.notDeepEqual(found, before);
+        await assert.rejects(
+          compensatedOrder(instead(block, NaN), layers, kind, set),
+          (error) =>
+            error instanceof CalibrationError && /block of layer 1 .*energy/.test(error.message),
+        );
+      }
+    }),
+);
