@@ -28,7 +28,7 @@ export function frontierOf(
   order: UnitOrder,
 ): readonly FrontierStep[] {
   let layers = spec.layers;
-  return steps.map(({ stage, taken, ppl, ratio }, i): FrontierStep => {
+  return steps.map(({ stage, taken, ppl, ratio, latency }, i): FrontierStep => {
     const before = layers;
     layers = narrowed(spec, before, taken);
     const went = (layer: number) => unitsBetween(before[layer], layers[layer], order.layers[layer]);
@@ -40,6 +40,7 @@ export function frontierOf(
       removed: everywhere ? [] : went(taken.layer),
       ...(everywhere && { removedByLayer: layers.map((_, layer) => went(layer)) }),
       ratio,
+      ...(latency !== undefined && { latency }),
       parameters: countParameters(spec, layers).total,
       perplexity: ppl,
       heldOut: heldOut ? perplexity(heldOut.nll) : null,

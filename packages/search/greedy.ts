@@ -4,6 +4,7 @@ import {
   LopperError,
   type ModelSpec,
   pruningRatio,
+  reduction,
   ResumeError,
   UnreachableTargetError,
 } from "@lopper/core";
@@ -27,6 +28,8 @@ export interface Step {
   readonly ppl: number;
   /** Published pruning ratio after the step, in per cent. */
   readonly ratio: number;
+  /** Milliseconds that a token is predicted to take then, where that is what is to be saved. */
+  readonly latency?: number;
   readonly candidates: readonly ScoredCandidate[];
   readonly blockTokens: { readonly spent: number; readonly full: number };
   readonly seconds: number;
@@ -118,6 +121,7 @@ export async function* greedySearch(
   options: SearchOptions,
 ): AsyncGenerator<SearchEvent, SearchResult> {
   const { scorers, picker } = options;
+  const { resource } = policy;
   const history = options.history ??
     { steps: [], evidence: [], measures: [], arrangements: [], repairs: [] };
   const evidence = Map.groupBy(history.evidence, ({ step }) => step);
@@ -129,6 +133,8 @@ export async function* greedySearch(
   const removalOrder: BlockRef[] = [];
   let layers = spec.layers;
   let ratio = 0;
+  /** Per cent of the resource that are saved. */
+  let saved = 0;
   let workDone = 0;
   let trunkNll: SequenceNll | null = null;
   let lastStage: Stage | null = null;
@@ -155,13 +161,14 @@ export async function* greedySearch(
       trunkNll = null;
     }
     let firstOfStage = true;
-    while (ratio < stage.bound) {
+    while (saved < stage.bound) {
       const candidates = stage.candidates(layers, stage.bound);
       if (candidates.length === 0) {
         if (stage.endsShort) break;
         yield {
           type: "warning",
-          message: `stage ${stage.name} has no candidates left at ${ratio.toFixed(2)} % ` +
+          message: `stage ${stage.name} has no candidates left at ${saved.toFixed(2)} % ` +
+            `${resource.name === "latency" ? "of the predicted time " : ""}` +
             `(its share ends at ${stage.bound.toFixed(2)} %)`,
         };
         break;
@@ -171,7 +178,7 @@ export async function* greedySearch(
           const known = history.arrangements.find((line) =>
             line.stage === stageNumber && line.units === units
           );
-          const request = { units, layers, percent: stage.bound - ratio };
+          const request = { units, layers, percent: stage.bound - saved, resource };
           const arrangement: Arrangement = known ?? {
             type: "order",
             stage: stageNumber,
@@ -221,7 +228,7 @@ export async function* greedySearch(
         );
       }
       const taken = candidates[update.value];
-      const step = describe(spec, stage, taken, scores, number, update.value);
+      const step = describe(spec, policy, stage, taken, scores, number, update.value);
       const recorded = history.steps[number];
       if (recorded) checkSameDecision(recorded, step);
       yield { type: "step", step: recorded ?? step, resumed: recorded !== undefined };
@@ -237,6 +244,7 @@ export async function* greedySearch(
       }
       layers = taken.layers;
       ratio = step.ratio;
+      saved = reduction(resource, spec.layers, layers);
       trunkNll = scores.nll(update.value);
       lastStage = stage;
       firstOfStage = false;
@@ -252,14 +260,20 @@ export async function* greedySearch(
       `the journal has ${history.steps.length} steps and this search ends after ${decided}; it belongs to another target`,
     );
   }
-  if (ratio < policy.target && !beyond && !options.bestEffort) {
-    throw new UnreachableTargetError(policy.target, ratio, "no candidates are left");
+  if (saved < policy.target && !beyond && !options.bestEffort) {
+    throw new UnreachableTargetError(
+      policy.target,
+      saved,
+      "no candidates are left",
+      resource.name === "latency" ? resource.amount(spec.layers) : undefined,
+    );
   }
   return { layers, ratio, removalOrder, steps, measures, beyond };
 }
 
 function describe(
   spec: ModelSpec,
+  { resource }: SearchPolicy,
   stage: Stage,
   taken: Candidate,
   scores: StepScores,
@@ -274,6 +288,7 @@ function describe(
     taken: nameOf(taken),
     ppl: scores.perplexity(index),
     ratio: pruningRatio(spec, taken.layers),
+    ...(resource.name === "latency" && { latency: resource.amount(taken.layers) }),
     candidates: candidates.map((c, i) => ({
       ...nameOf(c),
       ppl: scores.perplexity(i),
