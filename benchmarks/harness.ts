@@ -1,4 +1,5 @@
 /** What every benchmark shares: fresh processes in alternating order, raw rounds kept, and where they were taken. */
+export { median } from "@lopper/core";
 import { openTokenizer } from "@lopper/model-io";
 import { FileFolder } from "@lopper/model-io/files";
 import { basename } from "node:path";
@@ -95,13 +96,6 @@ export async function alternate<R>(
     }
   }
   return results.map(({ variant: { name }, rounds }) => ({ name, rounds }));
-}
-
-/** The middle value; the mean of the two in the middle where there are as many below as above. */
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length / 2;
-  return (sorted[Math.floor(middle)] + sorted[Math.ceil(middle) - 1]) / 2;
 }
 
 /** Writes results/NAME.json: what was run, where, and every round. */

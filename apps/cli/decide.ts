@@ -1,6 +1,8 @@
 import {
   type EarlyStop,
   type FrontierStep,
+  latencyOf,
+  type LatencyTable,
   type LayerSpec,
   LopperError,
   PlanError,
@@ -65,16 +67,22 @@ export interface Decision {
 
 /**
  * The policy that the flags describe.
- * @throws {UnreachableTargetError} before any work, when no order of steps reaches the ratio.
+ * @param latencies what predicts the time that is to be saved, or null where parameters are.
+ * @throws {UnreachableTargetError} before any search, when no order of steps reaches the target.
  */
-export function policyOf(model: Model, flags: RunFlags): SearchPolicy {
+export function policyOf(
+  model: Model,
+  flags: RunFlags,
+  latencies: LatencyTable | null,
+): SearchPolicy {
   const shares = distribution(flags.distribution);
   const [staged, competing] = flags.uniform
     ? [uniformPruner, uniformCompetition]
     : [multiPruner, competition];
+  const options = latencies ? { ...flags, resource: latencyOf(latencies) } : flags;
   const policy = shares === "auto"
-    ? competing(model.spec, flags)
-    : staged(model.spec, { ...flags, distribution: shares });
+    ? competing(model.spec, options)
+    : staged(model.spec, { ...options, distribution: shares });
   const reachable = largestReachableRatio(model.spec, policy);
   if (reachable < flags.ratio && !flags.bestEffort && flags.earlierRatios.length === 0) {
     throw new UnreachableTargetError(
@@ -82,6 +90,7 @@ export function policyOf(model: Model, flags: RunFlags): SearchPolicy {
       reachable,
       `what may go with --distribution ${flags.distribution}, --mlp-group ${flags.mlpGroup} and ` +
         `--attention-group ${flags.attentionGroup} is not enough`,
+      latencies ? policy.resource.amount(model.spec.layers) : undefined,
     );
   }
   return policy;

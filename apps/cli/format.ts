@@ -5,6 +5,7 @@ export {
   formatBytes,
   formatChange,
   formatCount,
+  formatMilliseconds,
   formatPerplexity,
   formatRatio,
   formatSeconds,

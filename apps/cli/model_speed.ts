@@ -1,4 +1,4 @@
-import { EvaluationError } from "@lopper/core";
+import { EvaluationError, median } from "@lopper/core";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 
@@ -92,9 +92,4 @@ async function* lines(stream: ReadableStream<Uint8Array<ArrayBuffer>>): AsyncGen
     yield* parts;
   }
   if (rest !== "") yield rest;
-}
-
-/** The middle one of an odd count. */
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
 }

@@ -22,6 +22,7 @@ import { SELF } from "./self_calibration.ts";
 export interface PruneOptions {
   readonly ratio?: number;
   readonly targetBytes?: number;
+  readonly targetLatency?: number;
   readonly preset?: SettingsName;
   readonly distribution?: string;
   readonly mlpGroup?: number;
@@ -63,6 +64,11 @@ export function addPruneOptions(command: Command): Command {
       "instead of --ratio: the most that the weights may take, e.g. 200MB, in the dtypes of the checkpoint",
       size,
     )
+    .option(
+      "--target-latency <ms>",
+      "instead of --ratio: the most milliseconds that a generated token may take here, predicted from blocks that are timed first",
+      decimal(0, Infinity),
+    )
     .addOption(
       new Option(
         "--preset <name>",
@@ -71,7 +77,8 @@ export function addPruneOptions(command: Command): Command {
     )
     .option(
       "--distribution <a:b:c>",
-      "shares of blocks, MLP channels and heads (default: 44:52:4); auto: they compete by loss per parameter",
+      "shares of blocks, MLP channels and heads (default: 44:52:4, with --target-latency auto); auto: they compete by loss per " +
+        "parameter, or per millisecond",
     )
     .option(
       "--uniform",
@@ -178,6 +185,7 @@ Examples:
   lopper prune                                       the embedded model, 20 % smaller
   lopper prune ./SmolLM2-135M --ratio 10 --out ./smol-10
   lopper prune ./SmolLM2-135M --target-bytes 200MB   as much as it takes to fit into that
+  lopper prune ./SmolLM2-135M --target-latency 25    until a token takes 25 ms on this machine
   lopper prune ./SmolLM2-135M --preset blockpruner --calibration notes.txt
   lopper prune ./SmolLM2-135M --uniform              layers stay alike: a plain llama, a little smaller
   lopper prune ./SmolLM2-135M --calibration self     on text that the model writes itself
@@ -217,7 +225,9 @@ export function resolveFlags(
       `--preset ${preset} fixes the distribution; leave out --distribution, or the preset`,
     );
   }
-  const shares = options.distribution ?? saved?.distribution ?? settings.distribution;
+  const targetLatency = options.targetLatency ?? saved?.targetLatency ?? null;
+  const shares = options.distribution ?? saved?.distribution ??
+    (targetLatency !== null && preset === "lopper" ? "auto" : settings.distribution);
   distribution(shares);
   const ratio = options.ratio ?? saved?.ratio ?? 20;
   const search = options.search ?? saved?.search ?? "fast";
@@ -231,6 +241,7 @@ export function resolveFlags(
   return {
     model: absolute(source),
     ratio,
+    targetLatency,
     preset,
     distribution: shares,
     mlpGroup: options.mlpGroup ?? saved?.mlpGroup ?? defaultMlpGroup(spec),

@@ -2,6 +2,7 @@ import type { Backend } from "@lopper/backends";
 import {
   countParameters,
   type EarlyStop,
+  type LatencyRecord,
   type ModelSpec,
   type Recovery,
   type RunFlags,
@@ -19,6 +20,7 @@ import {
   formatBytes,
   formatChange,
   formatCount,
+  formatMilliseconds,
   formatPerplexity,
   formatRatio,
   formatSeconds,
@@ -38,9 +40,12 @@ export function describeStart(
   const tokens = ({ sequences, length }: { sequences: readonly unknown[]; length: number }) =>
     `${formatCount(sequences.length * length)} tokens`;
   const quantised = model.quantised ? `${describeQuantised(model.quantised)}\n` : "";
-  return `${title}: ${formatCount(countParameters(model.spec).total)} parameters, to lose ${
-    formatRatio(flags.ratio)
-  } ` +
+  const target = flags.targetLatency === null
+    ? `to lose ${formatRatio(flags.ratio)}`
+    : `to take ${formatMilliseconds(flags.targetLatency)} a token, ${
+      formatRatio(flags.ratio)
+    } less than is predicted of it`;
+  return `${title}: ${formatCount(countParameters(model.spec).total)} parameters, ${target} ` +
     `(${flags.preset}, ${flags.distribution}${
       flags.uniform ? ", layers alike" : ""
     }), on ${name} (${engine}, ${threads} threads)\n` +
@@ -51,7 +56,7 @@ export function describeStart(
 
 /** The table with which a run closes. `report` is the path of its page, or null where there is none. */
 export function describeResult(record: RunRecord, out: string, report: string | null): string {
-  const { parameters, bytes, perplexity, blockTokens, sample } = record;
+  const { parameters, bytes, latency, perplexity, blockTokens, sample } = record;
   const row = (
     what: string,
     { dense, pruned }: { dense: number; pruned: number },
@@ -62,6 +67,12 @@ export function describeResult(record: RunRecord, out: string, report: string | 
       ["", "dense", "pruned", "change"],
       row("parameters", parameters, formatCount),
       row("weights", bytes, formatBytes),
+      ...(latency
+        ? [
+          row("a token, predicted", latency.predicted, formatMilliseconds),
+          row("a token, measured", latency.measured, formatMilliseconds),
+        ]
+        : []),
       row("perplexity, calibration text", perplexity.calibration, formatPerplexity),
       row("perplexity, held-out text", perplexity.heldOut, formatPerplexity),
     ]),
@@ -76,6 +87,7 @@ export function describeResult(record: RunRecord, out: string, report: string | 
   } else {
     lines.push("  plan applied without a search");
   }
+  if (latency) lines.push(`  ${describeLatency(latency)}`);
   if (record.stopped) lines.push(`  ${describeStop(record.stopped)}`);
   lines.push(...record.swaps.map((phase) => `  ${describeSwaps(phase)}`));
   lines.push(...record.orders.map((order) => `  ${describeOrder(order)}`));
@@ -98,6 +110,14 @@ export function describeResult(record: RunRecord, out: string, report: string | 
     );
   }
   return lines.join("\n");
+}
+
+/** What a token takes beside what it was to take, and what it was timed after. */
+function describeLatency({ target, pastTokens, measured: { pruned } }: LatencyRecord): string {
+  const asked = `${formatMilliseconds(target)} were asked for`;
+  return `a token after ${pastTokens} others takes ${formatMilliseconds(pruned)}: ${
+    pruned <= target ? asked : `${asked}, ${formatChange(target, pruned)} is missed`
+  }`;
 }
 
 /** What a stage narrowed blocks by, and what that gained in a trial. */
@@ -197,7 +217,15 @@ export function describeDryRun(
 ): string {
   const lines = ["dry run: nothing is written"];
   for (const { name, bound } of policy?.stages ?? []) {
-    lines.push(`  ${name.replaceAll("_", " ")} up to ${bound.toFixed(2)} % of the parameters`);
+    const of = flags.targetLatency === null ? "the parameters" : "the time of a token";
+    lines.push(`  ${name.replaceAll("_", " ")} up to ${bound.toFixed(2)} % of ${of}`);
+  }
+  if (policy && flags.targetLatency !== null) {
+    lines.push(
+      `  a token is predicted to take ${
+        formatMilliseconds(policy.resource.amount(spec.layers))
+      }, and is to take ${formatMilliseconds(flags.targetLatency)}`,
+    );
   }
   if (dry) {
     lines.push(

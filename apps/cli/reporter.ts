@@ -11,7 +11,7 @@ import {
 } from "@lopper/search";
 // @ts-types="@types/cli-progress"
 import { Format, Presets, SingleBar } from "cli-progress";
-import { formatPerplexity, formatSeconds } from "./format.ts";
+import { formatMilliseconds, formatPerplexity, formatSeconds } from "./format.ts";
 
 /** Milliseconds between two progress lines of --json. */
 const JSON_PROGRESS_INTERVAL = 1000;
@@ -215,7 +215,7 @@ function describeOrder({ units, chosen, tried }: Arrangement): string {
     (trials.length === 0 ? "" : ` (perplexity after a trial cut: ${trials.join(", ")})`);
 }
 
-function describeStep({ step, taken, ppl, ratio }: Step): string {
+function describeStep({ step, taken, ppl, ratio, latency }: Step): string {
   const what = {
     attention: `attention of layer ${taken.layer} removed`,
     mlp: `MLP of layer ${taken.layer} removed`,
@@ -227,5 +227,5 @@ function describeStep({ step, taken, ppl, ratio }: Step): string {
   }[taken.kind];
   return `step ${String(step + 1).padStart(3)}: ${what}, perplexity ${formatPerplexity(ppl)}, ${
     ratio.toFixed(2)
-  } % pruned`;
+  } % pruned${latency === undefined ? "" : `, ${formatMilliseconds(latency)} a token predicted`}`;
 }

@@ -18,7 +18,10 @@ export function runCommands(record: RunRecord): readonly string[] {
     ];
   }
   const [first, ...later] = [...flags.earlierRatios, flags.ratio];
-  const begin = [...model(flags), ...option("ratio", first), ...searchOptions(flags), ...shared];
+  const target = flags.targetLatency === null
+    ? option("ratio", first)
+    : option("target-latency", flags.targetLatency);
+  const begin = [...model(flags), ...target, ...searchOptions(flags), ...shared];
   if (later.length === 0) return [line([...begin, ...ending(flags)])];
   return [
     line([...begin, ...option("out", OUT)]),

@@ -3,7 +3,7 @@
  * a person can act on; the fields carry the same facts for programs. Anything that is not a `LopperError` is a bug
  * or an I/O failure and is shown as such.
  */
-import { formatRatio } from "./format.ts";
+import { formatMilliseconds, formatRatio } from "./format.ts";
 
 export class LopperError extends Error {
   constructor(message: string, options?: ErrorOptions) {
@@ -76,16 +76,28 @@ export class HubError extends LopperError {
   }
 }
 
-/** A ratio that pruning cannot reach with the given settings. `reachable` is in per cent of the dense parameters. */
+/**
+ * A target that pruning cannot reach with the given settings. `target` and `reachable` are in per cent of what the dense model
+ * takes of what is to become less: its parameters, or the time that each token is predicted to take.
+ */
 export class UnreachableTargetError extends LopperError {
   readonly target: number;
   readonly reachable: number;
-  constructor(target: number, reachable: number, reason: string) {
+  /** @param denseLatency milliseconds that the dense model takes for a token, where time is to become less. */
+  constructor(target: number, reachable: number, reason: string, denseLatency?: number) {
+    const left = (percent: number) => formatMilliseconds((1 - percent / 100) * denseLatency!);
     super(
-      `cannot prune ${
-        formatRatio(target)
-      } of the parameters: ${reason}; the largest reachable ratio is ` +
-        `${formatRatio(reachable)} (ask for less, or pass --best-effort to stop there)`,
+      denseLatency === undefined
+        ? `cannot prune ${
+          formatRatio(target)
+        } of the parameters: ${reason}; the largest reachable ratio is ` +
+          `${formatRatio(reachable)} (ask for less, or pass --best-effort to stop there)`
+        : `cannot bring a token from ${formatMilliseconds(denseLatency)} to ${
+          left(target)
+        }: ${reason}; ` +
+          `the least that can be predicted is ${
+            left(reachable)
+          } (allow more, or pass --best-effort to stop there)`,
     );
     this.target = target;
     this.reachable = reachable;

@@ -25,6 +25,11 @@ export function formatSeconds(seconds: number): string {
   return `${Math.floor(s / 3600)} h ${pad(Math.floor(s % 3600 / 60))} min`;
 }
 
+/** Milliseconds with three digits: "128 ms", "12.5 ms", "0.125 ms". */
+export function formatMilliseconds(ms: number): string {
+  return `${ms >= 100 ? ms.toFixed(0) : ms.toPrecision(3)} ms`;
+}
+
 export function formatPerplexity(ppl: number): string {
   return ppl >= 10_000 ? ppl.toExponential(2) : ppl.toFixed(2);
 }

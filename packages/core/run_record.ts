@@ -1,3 +1,4 @@
+import type { LatencyTable } from "./latency_table.ts";
 import type { BlockKind, BlockRef, LayerSpec } from "./model_spec.ts";
 
 /** What a run depended on: with the same values the search decides the same. */
@@ -15,6 +16,8 @@ export interface RunSettings {
   readonly fitDigest?: string;
   /** Engine that scored, e.g. "cpu". */
   readonly backend: string;
+  /** What predicts how long a token takes, where that is what is to be saved: measured once, since it is never the same again. */
+  readonly latencies?: LatencyTable;
   /** Command-line settings, with defaults filled in. */
   readonly flags: RunFlags;
 }
@@ -22,7 +25,10 @@ export interface RunSettings {
 export interface RunFlags {
   /** Full path, or null for the embedded model. */
   readonly model: string | null;
+  /** What is to go, in per cent: of the parameters, or with `targetLatency` of the time that a token is predicted to take. */
   readonly ratio: number;
+  /** Milliseconds that a token may take in the end, or null where parameters are to go. */
+  readonly targetLatency: number | null;
   readonly preset: string;
   readonly distribution: string;
   readonly mlpGroup: number;
@@ -93,6 +99,8 @@ export interface FrontierStep {
   readonly removedByLayer?: readonly (readonly number[])[];
   /** Published pruning ratio, in per cent. */
   readonly ratio: number;
+  /** Milliseconds that a token is predicted to take then, where that is what was to be saved. */
+  readonly latency?: number;
   /** Stored parameters that are left. */
   readonly parameters: number;
   /** On the samples that the step was scored on. */
@@ -136,6 +144,18 @@ export interface SwappedBlock extends BlockRef {
    * where the block went.
    */
   readonly units: readonly number[];
+}
+
+/** How long a token takes, in milliseconds: one at a time, after a short text. */
+export interface LatencyRecord {
+  /** What was asked for. */
+  readonly target: number;
+  /** Tokens of that text. */
+  readonly pastTokens: number;
+  /** From the table that the run began with. */
+  readonly predicted: DenseAndPruned;
+  /** Of whole models when the run ended, each alone and one right after the other. */
+  readonly measured: DenseAndPruned;
 }
 
 /** Where and why a search ended before its target. */
@@ -216,6 +236,8 @@ export interface RunRecord {
   readonly parameters: DenseAndPruned;
   /** Bytes of the weight tensors. */
   readonly bytes: DenseAndPruned;
+  /** Null where it was not what was to be saved. */
+  readonly latency: LatencyRecord | null;
   /** Bytes by type of what was quantised in the source and became F16; null when nothing was. */
   readonly quantised: Readonly<Record<string, number>> | null;
   readonly perplexity: {

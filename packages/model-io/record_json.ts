@@ -30,6 +30,7 @@ const frontier = z.array(z.looseObject({
   removed: z.array(count).max(MOST),
   removedByLayer: z.array(z.array(count).max(MOST)).max(MOST).optional(),
   ratio: z.number(),
+  latency: z.number().optional(),
   parameters: count,
   perplexity: lossy,
   heldOut: z.number().nullable(),
@@ -77,6 +78,7 @@ const recordSchema = z.looseObject({
   flags: z.looseObject({
     model: text.nullable(),
     ratio: z.number(),
+    targetLatency: z.number().nullable().default(null),
     preset: text,
     distribution: text,
     mlpGroup: count,
@@ -106,6 +108,12 @@ const recordSchema = z.looseObject({
   ratio: z.number(),
   parameters: denseAndPruned,
   bytes: denseAndPruned,
+  latency: z.looseObject({
+    target: z.number(),
+    pastTokens: count,
+    predicted: denseAndPruned,
+    measured: denseAndPruned,
+  }).nullable().default(null),
   quantised: z.record(z.string(), z.number()).nullable().default(null),
   perplexity: z.looseObject({ calibration: denseAndPruned, heldOut: denseAndPruned }),
   blockTokens: z.looseObject({ spent: z.number(), full: z.number() }),

@@ -13,6 +13,7 @@ const RECORD: RunRecord = {
   flags: {
     model: null,
     ratio: 20,
+    targetLatency: null,
     preset: "multipruner",
     distribution: "44:52:4",
     mlpGroup: 64,
@@ -41,6 +42,12 @@ const RECORD: RunRecord = {
   ratio: 20.5,
   parameters: { dense: 100, pruned: 80 },
   bytes: { dense: 200, pruned: 160 },
+  latency: {
+    target: 4,
+    pastTokens: 128,
+    predicted: { dense: 5, pruned: 3.9 },
+    measured: { dense: 5.25, pruned: 4.125 },
+  },
   quantised: { Q4_0: 50 },
   perplexity: { calibration: { dense: 10, pruned: 11 }, heldOut: { dense: 20, pruned: 23 } },
   blockTokens: { spent: 10, full: 100 },

@@ -190,19 +190,26 @@ export class Decoder {
     const present: (KeyValues | null)[] = [];
     let stream = input;
     for (let layer = 0; layer < layers.length; layer++) {
-      const shape = layers[layer];
-      let kept: KeyValues | null = null;
-      if (shape.attention) {
-        const empty = { length: 0, keys: new Float32Array(0), values: new Float32Array(0) };
-        const ref = { layer, kind: "attention" } as const;
-        const result = await this.#attention(ref, shape, stream, past?.[layer] ?? empty);
-        stream = result.stream;
-        kept = result.present;
-        this.#blockTokens += input.batch * input.length;
-      }
-      present.push(kept);
-      stream = await this.runBlock(2 * layer + 1, layers, stream);
+      const result = await this.runAttentionCached(layer, layers, stream, past?.[layer] ?? null);
+      present.push(result.present);
+      stream = await this.runBlock(2 * layer + 1, layers, result.stream);
     }
+    return { stream, present };
+  }
+
+  /** The attention block of one layer as `runCached` runs it; where it was removed, the input comes back. */
+  async runAttentionCached(
+    layer: number,
+    layers: readonly LayerSpec[],
+    input: Stream,
+    past: KeyValues | null,
+  ): Promise<{ stream: Stream; present: KeyValues | null }> {
+    const shape = layers[layer];
+    if (!shape.attention) return { stream: input, present: null };
+    const empty = { length: 0, keys: new Float32Array(0), values: new Float32Array(0) };
+    const ref = { layer, kind: "attention" } as const;
+    const { stream, present } = await this.#attention(ref, shape, input, past ?? empty);
+    this.#blockTokens += input.batch * input.length;
     return { stream, present };
   }
 

@@ -1,6 +1,7 @@
 export * from "./decoder.ts";
 export * from "./forward.ts";
 export * from "./generate.ts";
+export * from "./latency.ts";
 export * from "./memory.ts";
 export * from "./resident_decoder.ts";
 export * from "./rope.ts";

@@ -1,6 +1,9 @@
+import type { LayerSpec } from "@lopper/core";
 import type { Decoder, KeyValues } from "./decoder.ts";
 
 export interface SpeedOptions {
+  /** Shapes to run the layers in; those of the checkpoint where nothing is said. */
+  readonly layers?: readonly LayerSpec[];
   /** Tokens that are read one by one after the prompt, each with the keys and values of all before it. */
   readonly decodeTokens: number;
   /** How often both are measured, after a first time that warms up. */
@@ -26,16 +29,16 @@ export interface Speed {
 export async function measureSpeed(
   decoder: Decoder,
   prompt: readonly number[],
-  { decodeTokens, repeats, onProgress }: SpeedOptions,
+  { layers = decoder.spec.layers, decodeTokens, repeats, onProgress }: SpeedOptions,
 ): Promise<Speed> {
   const passes = (repeats + 1) * (1 + decodeTokens);
   const prefillSeconds: number[] = [], decodeSeconds: number[] = [];
   for (let repeat = 0; repeat <= repeats; repeat++) {
     const started = performance.now();
-    let past = await step(decoder, prompt, null);
+    let past = await step(decoder, layers, prompt, null);
     const read = performance.now();
     for (let i = 0; i < decodeTokens; i++) {
-      past = await step(decoder, [prompt[i % prompt.length]], past);
+      past = await step(decoder, layers, [prompt[i % prompt.length]], past);
     }
     const done = performance.now();
     onProgress?.((repeat + 1) * (1 + decodeTokens), passes);
@@ -49,10 +52,11 @@ export async function measureSpeed(
 /** Reads tokens as far as the logits after the last one. */
 async function step(
   decoder: Decoder,
+  layers: readonly LayerSpec[],
   ids: readonly number[],
   past: readonly (KeyValues | null)[] | null,
 ): Promise<readonly (KeyValues | null)[]> {
-  const { layers, hiddenSize } = decoder.spec;
+  const { hiddenSize } = decoder.spec;
   const { stream, present } = await decoder.runCached(layers, await decoder.embed([ids]), past);
   await decoder.logits(stream.data.subarray((ids.length - 1) * hiddenSize));
   return present;

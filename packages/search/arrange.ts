@@ -1,10 +1,9 @@
 import {
-  attentionParameters,
-  countParameters,
   groupSize,
   type LayerSpec,
-  mlpParameters,
   type ModelSpec,
+  parametersOf,
+  type Resource,
 } from "@lopper/core";
 import {
   ACTIVATION_METRICS,
@@ -50,8 +49,9 @@ export interface Arrangement {
 export interface ArrangeRequest {
   readonly units: UnitKind;
   readonly layers: readonly LayerSpec[];
-  /** Parameters that the stage is to remove, in per cent of the dense model's. */
+  /** What the stage is to save, in per cent of what the dense model takes. */
   readonly percent: number;
+  readonly resource: Resource;
 }
 
 /** Decides in which order the units of blocks go, and lays them out so. */
@@ -93,7 +93,7 @@ export class ActivationArranger implements Arranger {
     this.#options = options;
   }
 
-  async arrange({ units, layers, percent }: ArrangeRequest) {
+  async arrange({ units, layers, percent, resource }: ArrangeRequest) {
     const { decoder, order, text, aside, published, batchTokens, onProgress } = this.#options;
     const layersOf = (laid: UnitOrder) => laid.layers.map((layer) => layer[units]);
     const l1 = () => orderLike(decoder, layers, units, published);
@@ -117,7 +117,7 @@ export class ActivationArranger implements Arranger {
 
     const orders = new Map<OrderName, UnitOrder>([["l1", l1()]]);
     for (const metric of ACTIVATION_METRICS) orders.set(metric, by(metric));
-    const cut = trialCut(decoder.spec, layers, units, percent);
+    const cut = trialCut(decoder.spec, layers, units, percent, resource);
     const before = decoder.weights.order;
     const tried: { order: OrderName; nll: readonly number[] }[] = [];
     try {
@@ -165,29 +165,24 @@ export function chooseOrder(
 const MOST_CUT = 0.5;
 
 /**
- * The layers after a cut that removes so many per cent of the dense model's parameters from one kind of units, the same
- * share everywhere: at least one unit in all, and in no layer the last one.
+ * The layers after a cut that takes so many per cent of the dense model's parameters, or of another resource, from one kind
+ * of units, the same share everywhere: at least one unit in all, and in no layer the last one.
  */
 export function trialCut(
   spec: ModelSpec,
   layers: readonly LayerSpec[],
   units: UnitKind,
   percent: number,
+  resource: Resource = parametersOf(spec),
 ): readonly LayerSpec[] {
   const counts = layers.map(({ attention, mlp }) =>
     (units === "channels" ? mlp?.intermediateSize : attention?.kvHeads) ?? 0
   );
-  const parameters = layers.reduce(
-    (sum, { attention, mlp }) =>
-      sum +
-      (units === "channels"
-        ? (mlp ? mlpParameters(spec, mlp) : 0)
-        : (attention ? attentionParameters(spec, attention) : 0)),
-    0,
-  );
-  const total = countParameters(spec, spec.layers, { norms: "kept" }).total;
+  const kind = units === "channels" ? "mlp" : "attention";
+  const present = layers.reduce((sum, layer) => sum + resource.block(layer, kind), 0);
+  const total = resource.amount(spec.layers);
   const all = counts.reduce((a, b) => a + b, 0);
-  const share = Math.max(1 / all, Math.min(MOST_CUT, percent / 100 * total / parameters));
+  const share = Math.max(1 / all, Math.min(MOST_CUT, percent / 100 * total / present));
   let passed = 0, gone = 0;
   return layers.map((layer, i) => {
     if (counts[i] === 0) return layer;

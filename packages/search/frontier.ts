@@ -41,7 +41,7 @@ export function wayOf(
     return found ? perplexity(found.nll) : null;
   };
   const phases: SwapPhase[] = [];
-  const frontier = steps.map(({ stage, taken, ppl, ratio }, i): FrontierStep => {
+  const frontier = steps.map(({ stage, taken, ppl, ratio, latency }, i): FrontierStep => {
     const before = layers;
     layers = layersAfter(spec, before, taken);
     const step = layers;
@@ -60,6 +60,7 @@ export function wayOf(
       removed: everywhere ? [] : went(taken.layer),
       ...(everywhere && { removedByLayer: step.map((_, layer) => went(layer)) }),
       ratio,
+      ...(latency !== undefined && { latency }),
       parameters: countParameters(spec, step).total,
       perplexity: ppl,
       heldOut: heldOut(i + 1),

@@ -4,6 +4,7 @@ import {
   LopperError,
   type ModelSpec,
   pruningRatio,
+  reduction,
   ResumeError,
   UnreachableTargetError,
 } from "@lopper/core";
@@ -30,6 +31,8 @@ export interface Step {
   readonly ppl: number;
   /** Published pruning ratio after the step, in per cent. */
   readonly ratio: number;
+  /** Milliseconds that a token is predicted to take then, where that is what is to be saved. */
+  readonly latency?: number;
   readonly candidates: readonly ScoredCandidate[];
   readonly blockTokens: { readonly spent: number; readonly full: number };
   readonly seconds: number;
@@ -130,6 +133,7 @@ export async function* greedySearch(
   options: SearchOptions,
 ): AsyncGenerator<SearchEvent, SearchResult> {
   const { scorers, picker } = options;
+  const { resource } = policy;
   const history = options.history ??
     { steps: [], evidence: [], measures: [], arrangements: [], repairs: [], swaps: [] };
   const evidence = Map.groupBy(history.evidence, ({ step }) => step);
@@ -143,6 +147,8 @@ export async function* greedySearch(
   let layers = spec.layers;
   let last = spec.layers;
   let ratio = 0;
+  /** Per cent of the resource that are saved. */
+  let saved = 0;
   let workDone = 0;
   let trunkNll: SequenceNll | null = null;
   let lastStage: Stage | null = null;
@@ -169,13 +175,14 @@ export async function* greedySearch(
       trunkNll = null;
     }
     let firstOfStage = true;
-    while (ratio < stage.bound) {
+    while (saved < stage.bound) {
       const candidates = stage.candidates(layers, stage.bound);
       if (candidates.length === 0) {
         if (stage.endsShort) break;
         yield {
           type: "warning",
-          message: `stage ${stage.name} has no candidates left at ${ratio.toFixed(2)} % ` +
+          message: `stage ${stage.name} has no candidates left at ${saved.toFixed(2)} % ` +
+            `${resource.name === "latency" ? "of the predicted time " : ""}` +
             `(its share ends at ${stage.bound.toFixed(2)} %)`,
         };
         break;
@@ -185,7 +192,7 @@ export async function* greedySearch(
           const known = history.arrangements.find((line) =>
             line.stage === stageNumber && line.units === units
           );
-          const request = { units, layers, percent: stage.bound - ratio };
+          const request = { units, layers, percent: stage.bound - saved, resource };
           // Streams of now will differ from those of the new order by rounding, a resumed run has none, and an order may need
           // their memory.
           for (const other of Object.values(scorers)) other.release();
@@ -236,7 +243,7 @@ export async function* greedySearch(
         );
       }
       const taken = candidates[update.value];
-      const step = describe(spec, stage, taken, scores, number, update.value);
+      const step = describe(spec, policy, stage, taken, scores, number, update.value);
       const recorded = history.steps[number];
       if (recorded) checkSameDecision(recorded, step);
       yield { type: "step", step: recorded ?? step, resumed: recorded !== undefined };
@@ -253,6 +260,7 @@ export async function* greedySearch(
       layers = taken.layers;
       last = lastShapes(layers, last);
       ratio = step.ratio;
+      saved = reduction(resource, spec.layers, layers);
       trunkNll = scores.nll(update.value);
       lastStage = stage;
       firstOfStage = false;
@@ -304,14 +312,20 @@ export async function* greedySearch(
       `the journal has swaps after step ${foreign.steps}, where this search makes none; it belongs to another target`,
     );
   }
-  if (ratio < policy.target && !beyond && !options.bestEffort) {
-    throw new UnreachableTargetError(policy.target, ratio, "no candidates are left");
+  if (saved < policy.target && !beyond && !options.bestEffort) {
+    throw new UnreachableTargetError(
+      policy.target,
+      saved,
+      "no candidates are left",
+      resource.name === "latency" ? resource.amount(spec.layers) : undefined,
+    );
   }
   return { layers, ratio, removalOrder, steps, measures, swaps, beyond };
 }
 
 function describe(
   spec: ModelSpec,
+  { resource }: SearchPolicy,
   stage: Stage,
   taken: Candidate,
   scores: StepScores,
@@ -326,6 +340,7 @@ function describe(
     taken: nameOf(taken),
     ppl: scores.perplexity(index),
     ratio: pruningRatio(spec, taken.layers),
+    ...(resource.name === "latency" && { latency: resource.amount(taken.layers) }),
     candidates: candidates.map((c, i) => ({
       ...nameOf(c),
       ppl: scores.perplexity(i),

@@ -26,6 +26,7 @@ const stepSchema: z.ZodType<Step> = z.strictObject({
   taken: z.strictObject(name),
   ppl: z.number(),
   ratio: z.number(),
+  latency: z.number().optional(),
   candidates: z.array(z.strictObject({ ...name, ppl: lossy, sequences: count })),
   blockTokens: z.strictObject({ spent: z.number(), full: z.number() }),
   seconds: z.number(),

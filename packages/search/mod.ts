@@ -10,6 +10,7 @@ export * from "./plan.ts";
 export * from "./policy.ts";
 export * from "./race.ts";
 export * from "./reach.ts";
+export * from "./reachable_sizes.ts";
 export * from "./repair_line.ts";
 export * from "./scores.ts";
 export * from "./swap.ts";

@@ -1,8 +1,9 @@
 import {
-  countParameters,
   groupSize,
   type LayerSpec,
   type ModelSpec,
+  parametersOf,
+  type Resource,
   UsageError,
 } from "@lopper/core";
 import type { UnitKind } from "@lopper/importance";
@@ -25,11 +26,11 @@ export const STAGE_NAMES = [
   "all",
 ] as const;
 
-/** One dimension of the search: it goes on while the ratio is below `bound`. */
+/** One dimension of the search: it goes on while less than `bound` of the policy's resource is saved. */
 export interface Stage {
   readonly name: typeof STAGE_NAMES[number];
   readonly samples: SampleKind;
-  /** Pruning ratio in per cent at which the stage ends. */
+  /** What is saved when the stage ends, in per cent of what the dense model takes: of parameters, the pruning ratio. */
   readonly bound: number;
   /** @param bound at which the stage ends. */
   candidates(layers: readonly LayerSpec[], bound: number): readonly Candidate[];
@@ -61,16 +62,20 @@ export interface Exchange {
 
 /** Which candidates each step has and when a stage ends. It never runs a model. */
 export interface SearchPolicy {
-  /** Pruning ratio in per cent that the search is to reach. */
+  /** What the search is to save in all, in per cent of what the dense model takes. */
   readonly target: number;
+  /** Of what. */
+  readonly resource: Resource;
   readonly stages: readonly Stage[];
   /** Every step leaves all layers alike, or gone. */
   readonly uniform?: boolean;
 }
 
 export interface PolicyOptions {
-  /** Pruning ratio in per cent, above 0 and below 100. */
+  /** What is to be saved, in per cent of what the dense model takes, above 0 and below 100. */
   readonly ratio: number;
+  /** Of what; of parameters where nothing is said. */
+  readonly resource?: Resource;
   /** Ratios that a run reached before it was extended, ascending; each began the three stages anew. */
   readonly earlierRatios?: readonly number[];
   /** Intermediate channels that go at a time. */
@@ -139,12 +144,33 @@ export function multiPruner(spec: ModelSpec, options: MultiPrunerOptions): Searc
       },
     ];
   });
-  return { target: options.ratio, stages };
+  return savingPolicy(spec, options, stages);
+}
+
+/**
+ * The policy of these stages. Candidates that save nothing are left out: a narrower block has fewer parameters in any case, and may
+ * take as long as before.
+ */
+export function savingPolicy(
+  spec: ModelSpec,
+  options: PolicyOptions,
+  stages: readonly Stage[],
+): SearchPolicy {
+  const resource = resourceOf(spec, options);
+  const saving = (stage: Stage): Stage["candidates"] => (layers, bound) => {
+    const now = resource.amount(layers);
+    return stage.candidates(layers, bound).filter((c) => resource.amount(c.layers) < now);
+  };
+  return {
+    target: options.ratio,
+    resource,
+    stages: stages.map((stage) => ({ ...stage, candidates: saving(stage) })),
+  };
 }
 
 /**
  * The policy of `--distribution auto`: blocks, channels and heads compete at every step, on the block samples, and what
- * adds the least NLL for the parameters that go with it is taken.
+ * adds the least NLL for what goes with it is taken: for its parameters, or for the time that they take.
  * @throws {UsageError} when a number makes no sense for this model.
  */
 export function competition(spec: ModelSpec, options: PolicyOptions): SearchPolicy {
@@ -155,11 +181,11 @@ export function competition(spec: ModelSpec, options: PolicyOptions): SearchPoli
     ...channelCandidates(layers, options.mlpGroup),
     ...headCandidates(spec, layers, options.attentionGroup),
   ];
-  const stages = competing(spec, targets, candidates).map((stage): Stage => ({
+  const stages = competing(spec, options, targets, candidates).map((stage): Stage => ({
     ...stage,
     exchange: exchange(spec, options, stage.bound, candidates),
   }));
-  return { target: options.ratio, stages };
+  return savingPolicy(spec, options, stages);
 }
 
 function exchange(
@@ -175,13 +201,14 @@ function exchange(
   };
 }
 
-/** A stage for each target, in which all kinds of candidates compete by loss per parameter. */
+/** A stage for each target, in which all kinds of candidates compete by loss for what they save. */
 export function competing(
   spec: ModelSpec,
+  options: PolicyOptions,
   targets: readonly number[],
   candidates: Stage["candidates"],
 ): readonly Stage[] {
-  const weight = lossPerParameter(spec);
+  const weight = lossPerSaving(spec, resourceOf(spec, options));
   return targets.map((bound): Stage => ({
     name: "all",
     samples: "block",
@@ -192,12 +219,19 @@ export function competing(
   }));
 }
 
-/** Weights under which candidates compete in nats for each per cent of the dense model's parameters. */
-export function lossPerParameter(spec: ModelSpec): NonNullable<Stage["weight"]> {
-  const count = (layers: readonly LayerSpec[]) =>
-    countParameters(spec, layers, { norms: "kept" }).total;
-  const percent = count(spec.layers) / 100;
-  return (candidate, layers) => percent / (count(layers) - count(candidate.layers));
+/** Weights under which candidates compete in nats for each per cent of what the dense model takes. */
+export function lossPerSaving(
+  spec: ModelSpec,
+  resource: Resource,
+): NonNullable<Stage["weight"]> {
+  const percent = resource.amount(spec.layers) / 100;
+  return (candidate, layers) =>
+    percent / (resource.amount(layers) - resource.amount(candidate.layers));
+}
+
+/** What a search with these options is to save. */
+export function resourceOf(spec: ModelSpec, { resource }: PolicyOptions): Resource {
+  return resource ?? parametersOf(spec);
 }
 
 /** The shares of blocks, channels and heads, of 1. */

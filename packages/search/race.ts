@@ -91,7 +91,7 @@ export class Race implements Picker {
     for (let n = 1; n < batches.length && alive.length > 1; n = Math.min(batches.length, 2 * n)) {
       if (racing) {
         const leader = leaderOf(alive, estimates);
-        alive = survivors(alive, leader, (i) => this.#standing(scores, estimates, i, leader));
+        alive = survivors(alive, leader, (i, j) => this.#standing(scores, estimates, i, j));
       }
       if (alive.length === 1) break;
       const round = batches.slice(0, 2 * n);

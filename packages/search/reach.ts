@@ -1,11 +1,4 @@
-import {
-  attentionParameters,
-  countParameters,
-  type LayerSpec,
-  mlpParameters,
-  type ModelSpec,
-  pruningRatio,
-} from "@lopper/core";
+import { BLOCK_KINDS, type LayerSpec, type ModelSpec, reduction } from "@lopper/core";
 import type { Candidate } from "./candidate.ts";
 import type { SearchPolicy } from "./policy.ts";
 import { largestUniformRatio } from "./uniform.ts";
@@ -13,6 +6,7 @@ import { largestUniformRatio } from "./uniform.ts";
 /** A search run on shapes alone, taking at each step the candidate that `choose` picks. */
 export interface Rehearsal {
   readonly layers: readonly LayerSpec[];
+  /** What is saved of the policy's resource, in per cent. */
   readonly ratio: number;
   /** Candidates of every step, with the samples on which they would be scored. */
   readonly steps: readonly { readonly samples: "block" | "width"; readonly candidates: number }[];
@@ -26,50 +20,53 @@ export function rehearse(
   choose: (candidates: readonly Candidate[]) => Candidate,
 ): Rehearsal {
   const steps: { samples: "block" | "width"; candidates: number }[] = [];
-  let ratio = pruningRatio(spec, layers);
+  let ratio = reduction(policy.resource, spec.layers, layers);
   for (const stage of policy.stages) {
     while (ratio < stage.bound) {
       const candidates = stage.candidates(layers, stage.bound);
       if (candidates.length === 0) break;
       steps.push({ samples: stage.samples, candidates: candidates.length });
       layers = choose(candidates).layers;
-      ratio = pruningRatio(spec, layers);
+      ratio = reduction(policy.resource, spec.layers, layers);
     }
   }
   return { layers, ratio, steps };
 }
 
-/** Parameters of blocks that are gone, and what the width stages would have left of them. */
+/** What blocks that are gone took of the resource, and what the width stages would have left of that. */
 interface Removal {
   readonly removed: number;
   readonly gained: number;
 }
 
 /**
- * The largest ratio in per cent that a policy can reach on a model, over every order of steps. Stages after the blocks may
+ * The most of its resource, in per cent, that a policy can save on a model, over every order of steps. Stages after the blocks may
  * go on to their end, which narrows each block as far as it goes; so a removed block gains what that would have left of
  * it. The block stage ends with the step that crosses its bound, and which blocks it can take until then to gain most is
  * a knapsack problem, solved exactly.
  */
 export function largestReachableRatio(spec: ModelSpec, policy: SearchPolicy): number {
+  const { resource } = policy;
   if (policy.uniform) return largestUniformRatio(spec, policy);
   if (policy.stages.some(({ name }) => name === "all")) {
     // Blocks may go to the last one.
     const none = spec.layers.map(() => ({ attention: null, mlp: null }));
-    return pruningRatio(spec, none);
+    return reduction(resource, spec.layers, none);
   }
   const bound = Math.max(0, ...policy.stages.map((s) => s.name === "blocks" ? s.bound : 0));
   const widthStages = policy.stages.filter(({ name, bound }) => name !== "blocks" && bound > 0)
     .map((stage) => ({ ...stage, bound: 100 }));
   const narrow = rehearse(spec, { ...policy, stages: widthStages }, spec.layers, ([c]) => c).layers;
-  const total = countParameters(spec, spec.layers, { norms: "kept" }).total;
-  const ratioWithout = (parameters: number) => (1 - (total - parameters) / total) * 100;
+  const total = resource.amount(spec.layers);
+  const ratioWithout = (removed: number) => (1 - (total - removed) / total) * 100;
 
   // Of the blocks that a search takes, the largest may just as well be the last, the one that crosses the bound.
-  const blocks = spec.layers.flatMap((layer, i) => [
-    ...parts(layer.attention, narrow[i].attention, (shape) => attentionParameters(spec, shape)),
-    ...parts(layer.mlp, narrow[i].mlp, (shape) => mlpParameters(spec, shape)),
-  ]).sort((a, b) => a.removed - b.removed);
+  const blocks = spec.layers.flatMap((layer, i) =>
+    BLOCK_KINDS.filter((kind) => layer[kind] && narrow[i][kind]).map((kind): Removal => ({
+      removed: resource.block(layer, kind),
+      gained: resource.block(narrow[i], kind),
+    }))
+  ).sort((a, b) => a.removed - b.removed);
   let below: Removal[] = bound > 0 ? [{ removed: 0, gained: 0 }] : [];
   let most = 0;
   for (const block of blocks) {
@@ -83,12 +80,8 @@ export function largestReachableRatio(spec: ModelSpec, policy: SearchPolicy): nu
       ...longer.filter(({ removed }) => ratioWithout(removed) < bound),
     ]);
   }
-  const narrowed = total - countParameters(spec, narrow, { norms: "kept" }).total;
+  const narrowed = total - resource.amount(narrow);
   return ratioWithout(narrowed + most);
-}
-
-function parts<T>(whole: T | null, narrow: T | null, count: (shape: T) => number): Removal[] {
-  return whole && narrow ? [{ removed: count(whole), gained: count(narrow) }] : [];
 }
 
 /** Drops what removes no less than another and gains no more. */

@@ -47,19 +47,30 @@ export interface Standing {
   readonly squaredError: number;
 }
 
+/** Of candidates of which nothing but some of `total` sequences is known. */
+export function paired(
+  nll: (index: number) => SequenceNll,
+  total: number,
+): (index: number, leader: number) => Standing {
+  return (index, leader) => {
+    const compared = compare(nll(index), nll(leader));
+    return { behind: compared.behind, squaredError: squaredError(compared, total) };
+  };
+}
+
 /**
  * Those that may still turn out the best on all sequences: not behind the leader by more than chance explains, and of
  * these the better half, four at least.
- * @param standing of candidate `index` against the leader.
+ * @param standing of a candidate against the leader.
  * @returns indices, the leader first.
  */
 export function survivors(
   indices: readonly number[],
   leader: number,
-  standing: (index: number) => Standing,
+  standing: (index: number, leader: number) => Standing,
 ): number[] {
   const rivals = indices.filter((i) => i !== leader)
-    .map((index) => ({ index, ...standing(index) }))
+    .map((index) => ({ index, ...standing(index, leader) }))
     .sort((a, b) => a.behind - b.behind || a.index - b.index)
     .slice(0, Math.max(LEAST, Math.ceil(indices.length / 2)) - 1);
   // On few sequences an error is itself a guess: half of it is borrowed from the other pairs.

@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
-import { compare, leaderOf, survivors } from "./survivors.ts";
+import { compare, leaderOf, paired, survivors } from "./survivors.ts";
 
 const table = (rows: readonly (readonly (number | undefined)[])[]) => (i: number) => rows[i];
+
+/** Those that survive when nothing but these sequences, of `total`, is known. */
+function surviving(indices: readonly number[], nll: ReturnType<typeof table>, total: number) {
+  return survivors(indices, leaderOf(indices, nll), paired(nll, total));
+}
 
 Deno.test("survivors: a comparison is paired, on what both are known on", () => {
   assert.deepEqual(compare([1, undefined, 3, 5], [0, 2, 1, undefined]), {
@@ -25,14 +30,14 @@ Deno.test("survivors: who is behind on every sequence is dropped, who may be ahe
     [3.50, 4.51, 5.49, 6.50],
     [2.60, 4.50, 4.70, 6.30],
   ]);
-  assert.deepEqual(survivors([0, 1, 2], nll, 20), [0, 2]);
+  assert.deepEqual(surviving([0, 1, 2], nll, 20), [0, 2]);
   // When all sequences are known there is no chance left.
-  assert.deepEqual(survivors([0, 1, 2], nll, 4), [0]);
+  assert.deepEqual(surviving([0, 1, 2], nll, 4), [0]);
 });
 
 Deno.test("survivors: equals are not worth more sequences, and one sequence drops nobody but by the halving", () => {
-  assert.deepEqual(survivors([0, 1], table([[3, 4, 5], [3, 4, 5]]), 20), [0]);
+  assert.deepEqual(surviving([0, 1], table([[3, 4, 5], [3, 4, 5]]), 20), [0]);
   const one = Array.from({ length: 12 }, (_, i) => [3 + i]);
-  assert.deepEqual(survivors(one.map((_, i) => i), table(one), 20), [0, 1, 2, 3, 4, 5]);
-  assert.deepEqual(survivors([5, 3, 1], table(one), 20), [1, 3, 5], "the halving spares a few");
+  assert.deepEqual(surviving(one.map((_, i) => i), table(one), 20), [0, 1, 2, 3, 4, 5]);
+  assert.deepEqual(surviving([5, 3, 1], table(one), 20), [1, 3, 5], "the halving spares a few");
 });

@@ -266,7 +266,9 @@ async function* race(
     yield* counted(scoreEach(together, alive, batches.slice(0, n)));
     alive = alive.filter((i) => Number.isFinite(together.perplexity(i)));
     if (n === batches.length) break;
-    alive = survivors([trunk, ...alive], nll, trunkNll.length).filter((i) => i !== trunk);
+    const all = [trunk, ...alive];
+    alive = survivors(all, leaderOf(all, nll), paired(nll, trunkNll.length))
+      .filter((i) => i !== trunk);
   }
   const finalists = alive.map((i) => ({ pair: best[i], nll: together.nll(i) as number[] }));
   return { finalists: finalists.sort((a, b) => mean(a.nll) - mean(b.nll)), work };

@@ -1,4 +1,4 @@
-import { isUniform, type LayerSpec, type ModelSpec, pruningRatio, UsageError } from "@lopper/core";
+import { isUniform, type LayerSpec, type ModelSpec, reduction, UsageError } from "@lopper/core";
 import {
   allChannelsCandidate,
   allHeadsCandidate,
@@ -12,6 +12,8 @@ import {
   competing,
   type MultiPrunerOptions,
   type PolicyOptions,
+  resourceOf,
+  savingPolicy,
   type SearchPolicy,
   type Stage,
 } from "./policy.ts";
@@ -29,6 +31,7 @@ const CHANNEL_UNIT = 32;
 export function uniformPruner(spec: ModelSpec, options: MultiPrunerOptions): SearchPolicy {
   const targets = checkedTargets(options);
   checkUniform(spec, options);
+  const saved = savedOf(spec, options);
   const [layerShare, channelShare, headShare] = checkedShares(options);
   const kinds:
     readonly (Pick<Stage, "name" | "samples" | "candidates" | "narrows"> & { share: number })[] = [
@@ -62,11 +65,11 @@ export function uniformPruner(spec: ModelSpec, options: MultiPrunerOptions): Sea
       if (n === used.length - 1) return { ...stage, bound: target };
       bound += (target - start) * share;
       const candidates: Stage["candidates"] = (layers, bound) =>
-        stage.candidates(layers, bound).filter((c) => pruningRatio(spec, c.layers) <= bound);
+        stage.candidates(layers, bound).filter((c) => saved(c.layers) <= bound);
       return { ...stage, bound, candidates, endsShort: true };
     });
   });
-  return { target: options.ratio, stages, uniform: true };
+  return { ...savingPolicy(spec, options, stages), uniform: true };
 }
 
 /**
@@ -77,35 +80,43 @@ export function uniformPruner(spec: ModelSpec, options: MultiPrunerOptions): Sea
 export function uniformCompetition(spec: ModelSpec, options: PolicyOptions): SearchPolicy {
   const targets = checkedTargets(options);
   checkUniform(spec, options);
+  const saved = savedOf(spec, options);
   const candidates = (layers: readonly LayerSpec[], bound: number) => {
     const coarse = [...layerCandidates(layers), ...headsOfAll(spec, layers, options)];
-    const channels = channelsOfAll(spec, layers, options, bound);
+    const channels = channelsOfAll(spec, layers, options, bound)
+      .filter((c) => saved(c.layers) > saved(layers));
     return [
-      ...(channels.length === 0
-        ? coarse
-        : coarse.filter((c) => pruningRatio(spec, c.layers) <= bound)),
+      ...(channels.length === 0 ? coarse : coarse.filter((c) => saved(c.layers) <= bound)),
       ...channels,
     ];
   };
-  return { target: options.ratio, stages: competing(spec, targets, candidates), uniform: true };
+  const stages = competing(spec, options, targets, candidates);
+  return { ...savingPolicy(spec, options, stages), uniform: true };
 }
 
-/** The ratio in per cent that a uniform policy reaches when its last stage goes on to its end. */
+/** What layers save of what is to be saved, in per cent of the dense model's. */
+function savedOf(spec: ModelSpec, options: PolicyOptions) {
+  const resource = resourceOf(spec, options);
+  return (layers: readonly LayerSpec[]) => reduction(resource, spec.layers, layers);
+}
+
+/** What a uniform policy saves in per cent when its last stage goes on to its end. */
 export function largestUniformRatio(
   spec: ModelSpec,
-  { stages }: SearchPolicy,
+  { stages, resource }: SearchPolicy,
 ): number {
+  const saved = (layers: readonly LayerSpec[]) => reduction(resource, spec.layers, layers);
   let layers = spec.layers;
   const last = stages.at(-1);
   for (const stage of stages) {
     const bound = stage === last ? 100 : stage.bound;
-    while (pruningRatio(spec, layers) < bound) {
+    while (saved(layers) < bound) {
       const [first] = stage.candidates(layers, bound);
       if (!first) break;
       layers = first.layers;
     }
   }
-  return pruningRatio(spec, layers);
+  return saved(layers);
 }
 
 /**
@@ -115,15 +126,17 @@ export function largestUniformRatio(
 function channelsOfAll(
   spec: ModelSpec,
   layers: readonly LayerSpec[],
-  { mlpGroup }: PolicyOptions,
+  options: PolicyOptions,
   bound: number,
 ): readonly Candidate[] {
+  const { mlpGroup } = options;
+  const saved = savedOf(spec, options);
   const width = layers.find(({ mlp }) => mlp)!.mlp!.intermediateSize;
   const unit = mlpGroup % CHANNEL_UNIT === 0 ? CHANNEL_UNIT : 1;
   const group = Math.min(mlpGroup, width - 1 - (width - 1) % unit);
   if (group < 1) return [];
   const reaches = (channels: number) =>
-    pruningRatio(spec, allChannelsCandidate(layers, width - channels).layers) >= bound;
+    saved(allChannelsCandidate(layers, width - channels).layers) >= bound;
   let channels = group;
   while (channels > unit && reaches(channels - unit)) channels -= unit;
   return [allChannelsCandidate(layers, width - channels)];

@@ -2,6 +2,9 @@ import type { Backend } from "@lopper/backends";
 import {
   countParameters,
   type ExportFlags,
+  latencyOf,
+  type LatencyRecord,
+  type LatencyTable,
   type Recovery,
   type RunFlags,
   type RunRecord,
@@ -11,7 +14,14 @@ import {
 } from "@lopper/core";
 import { textDamage } from "@lopper/evaluation";
 import { weightOrder } from "@lopper/importance";
-import { type Model, modelDigest, openTokenizer, type Tokenizer } from "@lopper/model-io";
+import {
+  type Model,
+  modelDigest,
+  openModel,
+  openTokenizer,
+  type Tokenizer,
+} from "@lopper/model-io";
+import { FileFolder } from "@lopper/model-io/files";
 import { Decoder, LaidOutWeights, ResidentDecoder, weightMemory } from "@lopper/runtime";
 import type { SearchPolicy } from "@lopper/search";
 import { Command } from "commander";
@@ -60,6 +70,12 @@ import { FILES, readRecord } from "../run_files.ts";
 import { defaultRunPath, RunFolder } from "../run_folder.ts";
 import { selfCalibration } from "../self_calibration.ts";
 import { ratioForBytes } from "../target_bytes.ts";
+import {
+  latencyTable,
+  measuredLatency,
+  ratioForLatency,
+  type TimingTools,
+} from "../target_latency.ts";
 
 export function pruneCommand(): Command {
   const command = new Command("prune")
@@ -94,6 +110,7 @@ async function openRun(
         : "--ratio and --target-bytes both say where the search ends; leave out one",
     );
   }
+  checkTargetLatency(options);
   if (options.plan !== undefined && options.maxPplIncrease !== undefined) {
     throw new UsageError("--max-ppl-increase ends a search, and --plan has none; leave out one");
   }
@@ -104,6 +121,11 @@ async function openRun(
     throw new UsageError("--swap auto follows a search, and --plan has none; leave out one");
   }
   const folder = await RunFolder.open(out, options.dryRun ? { overwrite: true } : options);
+  if (options.ratio !== undefined && (folder.settings?.flags.targetLatency ?? null) !== null) {
+    throw new UsageError(
+      `the run in ${out} ends at a latency, and --ratio takes it no further; leave out --ratio, or begin another run`,
+    );
+  }
   const finished = options.resume ? await folder.record() : null;
   if (finished && folder.settings && options.ratio! < finished.flags.ratio) {
     throw new UsageError(
@@ -144,7 +166,7 @@ async function openRun(
       const check = () => interruption(hint);
       const tools = { backend, folder, reporter, started, check };
       const parts = { model, title, flags, options: asked, ...tools };
-      finish = await prune(parts);
+      finish = await prune({ ...parts, ...await timed(parts) });
     } finally {
       await backend.dispose();
     }
@@ -161,8 +183,29 @@ async function flagsOfPlan(plan: string | undefined): Promise<RunFlags | undefin
   if (plan === undefined) return undefined;
   const path = userPath(plan);
   if (!(await Deno.stat(path).catch(() => null))?.isDirectory) return undefined;
-  const { flags } = await readRecord(path);
-  return { ...flags, earlierRatios: [], export: null };
+  const { flags, ratio } = await readRecord(path);
+  const applied = { ...flags, earlierRatios: [], export: null };
+  // A plan is a part of the parameters, whatever the run was after.
+  return flags.targetLatency === null ? applied : { ...applied, targetLatency: null, ratio };
+}
+
+/** @throws {UsageError} when other options contradict --target-latency. */
+function checkTargetLatency({ targetLatency, ratio, targetBytes, resume, plan }: PruneOptions) {
+  if (targetLatency === undefined) return;
+  if (resume) {
+    throw new UsageError(
+      "--target-latency begins a run, and one that goes on keeps its own; leave it out",
+    );
+  }
+  if (plan !== undefined) {
+    throw new UsageError("--target-latency is for a search, and --plan has none; leave out one");
+  }
+  if (ratio !== undefined || targetBytes !== undefined) {
+    const other = ratio !== undefined ? "--ratio" : "--target-bytes";
+    throw new UsageError(
+      `${other} and --target-latency both say where the search ends; leave out one`,
+    );
+  }
 }
 
 /** Where a run ends that was not only a rehearsal. */
@@ -230,10 +273,63 @@ interface Run {
   readonly check: () => void;
 }
 
+/** A run that knows what its target means. */
+interface Aimed extends Run {
+  /** What predicts the time of a token, or null where the target is another. */
+  readonly latencies: LatencyTable | null;
+}
+
+/** What a target of latency means, by a table of timings; other targets mean what they say. */
+async function timed(run: Run): Promise<Pick<Aimed, "flags" | "latencies">> {
+  const { model, title, flags, folder, reporter } = run;
+  if (flags.targetLatency === null) return { flags, latencies: null };
+  const tools = timingTools(run, "timing blocks");
+  const latencies = await latencyTable(model, flags, folder.settings, tools);
+  reporter.stop();
+  const ratio = ratioForLatency(model, title, latencies, flags.targetLatency);
+  return { flags: { ...flags, ratio }, latencies };
+}
+
+function timingTools({ backend, options, reporter, check }: Run, what: string): TimingTools {
+  return {
+    backend,
+    memory: options.memory,
+    onProgress: (done, total) => {
+      reporter.progress(what, done, total);
+      check();
+    },
+  };
+}
+
+/** What was predicted of the result, and what it takes: both models are measured anew, one right after the other. */
+async function measureLatency(
+  run: Aimed,
+  latencies: LatencyTable,
+  { layers }: Decision,
+): Promise<LatencyRecord> {
+  const { model, folder, flags, reporter } = run;
+  const { amount } = latencyOf(latencies);
+  const dense = await measuredLatency(model, latencies, timingTools(run, "timing the dense model"));
+  const written = await openModel(new FileFolder(folder.path));
+  try {
+    const tools = timingTools(run, "timing the result");
+    const pruned = await measuredLatency(written, latencies, tools);
+    reporter.stop();
+    return {
+      target: flags.targetLatency!,
+      pastTokens: latencies.pastTokens,
+      predicted: { dense: amount(model.spec.layers), pruned: amount(layers) },
+      measured: { dense, pruned },
+    };
+  } finally {
+    written.close();
+  }
+}
+
 /** Describe, calibrate, decide, write, measure, report. */
-async function prune(run: Run): Promise<Finish | null> {
-  const { model, backend, folder, options, reporter } = run;
-  const policy = options.plan === undefined ? policyOf(model, run.flags) : null;
+async function prune(run: Aimed): Promise<Finish | null> {
+  const { model, backend, folder, options, reporter, latencies } = run;
+  const policy = options.plan === undefined ? policyOf(model, run.flags, latencies) : null;
   const tokenizer = await openTokenizer(model.folder);
   let known: Promise<string> | null = null;
   const digestOfModel = () => {
@@ -262,6 +358,7 @@ async function prune(run: Run): Promise<Finish | null> {
     ...(texts.aside && { asideDigest: texts.aside.digest }),
     ...((flags.order !== "l1" || flags.recover !== "none") && { fitDigest: texts.fit.digest }),
     backend: backend.description.name,
+    ...(latencies && { latencies }),
     flags,
   };
   const decided = await decide({ ...run, policy, texts, memory, settings, on });
@@ -274,6 +371,7 @@ async function prune(run: Run): Promise<Finish | null> {
     (decoder) => measureModel(decoder, on, onMeasured(run)),
   );
   reporter.stop();
+  const latency = latencies && await measureLatency(run, latencies, decision);
 
   const { name, engine, threads } = backend.description;
   const { steps, measures, arrangements, repairs, swaps } = folder.history;
@@ -296,6 +394,7 @@ async function prune(run: Run): Promise<Finish | null> {
     ratio: decision.ratio,
     parameters: { dense: countParameters(model.spec).total, pruned: pruned.parameters },
     bytes: { dense: model.weightBytes, pruned: pruned.bytes },
+    latency,
     quantised: model.quantised,
     perplexity: {
       calibration: { dense: dense.calibration, pruned: pruned.calibration },

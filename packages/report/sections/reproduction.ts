@@ -11,7 +11,9 @@ export function reproductionSection({ record, commands }: ReportRun): Section {
     <p>With the same files and Lopper ${record
       .version}, on the same kind of backend, ${commands.length > 1
       ? "these commands make"
-      : "this command makes"} the same result to the last byte.</p>
+      : "this command makes"} ${flags.targetLatency === null || record.plan !== null
+      ? "the same result to the last byte"
+      : "a run like this one; it times the machine anew, and may decide otherwise where times differ"}.</p>
     <pre tabindex="0" role="region" aria-label="Command"><code>${commands.join("\n")}</code></pre>
     ${table({
       caption: "Digests of what went in and came out",

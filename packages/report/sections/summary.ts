@@ -1,4 +1,4 @@
-import { type DenseAndPruned, formatBytes, formatCount } from "@lopper/core";
+import { type DenseAndPruned, formatBytes, formatCount, formatMilliseconds } from "@lopper/core";
 import { changeFigure, perplexityFigure } from "../figures.ts";
 import { type Html, html } from "../html.ts";
 import { describeRemoved, layerChanges, removedOf } from "../removed.ts";
@@ -7,7 +7,7 @@ import { table } from "../table.ts";
 
 /** What a reader who reads nothing else needs to know. */
 export function summary({ record }: ReportRun): Html {
-  const { parameters, bytes, perplexity, ratio, layers, stopped, flags } = record;
+  const { parameters, bytes, latency, perplexity, ratio, layers, stopped, flags } = record;
   const changes = layerChanges(record);
   const what = layers.dense.length > 0 ? `: ${describeRemoved(removedOf(changes))}` : "";
   const row = (
@@ -27,9 +27,11 @@ export function summary({ record }: ReportRun): Html {
         heldOut.pruned,
       )}).</p>
     ${stopped &&
-      html`<p>The search was to remove ${
-        String(flags.ratio)
-      } % and ended early: the next step, to ${
+      html`<p>The search was to ${
+        flags.targetLatency === null
+          ? `remove ${flags.ratio} %`
+          : `end when a token takes ${formatMilliseconds(flags.targetLatency)}`
+      } and ended early: the next step, to ${
         stopped.ratio.toFixed(2)
       } %, would have raised perplexity on the ${stopped.on} text ${
         stopped.increase === null ? "beyond any number" : `by ${stopped.increase.toFixed(1)} %`
@@ -39,10 +41,19 @@ export function summary({ record }: ReportRun): Html {
         rows: [
           row("parameters", parameters, formatCount),
           row("weights", bytes, formatBytes),
+          ...(latency
+            ? [
+              row("a token, predicted", latency.predicted, formatMilliseconds),
+              row("a token, measured", latency.measured, formatMilliseconds),
+            ]
+            : []),
           row("perplexity, held-out text", perplexity.heldOut, perplexityFigure),
           row("perplexity, calibration text", perplexity.calibration, perplexityFigure),
         ],
       })}<p
-      class="note">Perplexity is how many words, so to speak, the model wavers between; less is better. What was removed was chosen on the calibration text, so the held-out text says more.</p>
+      class="note">Perplexity is how many words, so to speak, the model wavers between; less is better. What was removed was chosen on the calibration text, so the held-out text says more.${latency &&
+        ` The search was to end when a token takes ${
+          formatMilliseconds(latency.target)
+        }, as it predicts from blocks that were timed before it; it is measured after ${latency.pastTokens} other tokens.`}</p>
   `;
 }

@@ -24,6 +24,7 @@ export function tinyRun(change: Partial<RunRecord> = {}): ReportRun {
     flags: {
       model: "/models/tiny",
       ratio: 20,
+      targetLatency: null,
       preset: "multipruner",
       distribution: "44:52:4",
       mlpGroup: 16,
@@ -52,6 +53,7 @@ export function tinyRun(change: Partial<RunRecord> = {}): ReportRun {
     ratio: 21.5,
     parameters: { dense: 100_000, pruned: 78_000 },
     bytes: { dense: 200_000, pruned: 156_000 },
+    latency: null,
     quantised: null,
     perplexity: {
       calibration: { dense: 20, pruned: 22 },

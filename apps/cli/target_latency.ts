@@ -1,0 +1,128 @@
+import type { Backend } from "@lopper/backends";
+import {
+  formatMilliseconds,
+  latencyOf,
+  type LatencyTable,
+  longestSequence,
+  median,
+  type ModelSpec,
+  ResumeError,
+  type RunFlags,
+  type RunSettings,
+  UsageError,
+} from "@lopper/core";
+import type { Model } from "@lopper/model-io";
+import {
+  Decoder,
+  LaidOutWeights,
+  measureLatencies,
+  measureSpeed,
+  sourceOrder,
+} from "@lopper/runtime";
+import { reachableSizes } from "@lopper/search";
+import { expandedWithin, memoryBudget } from "./memory.ts";
+
+/** Tokens of the text after which a token is timed, where the model takes as many. */
+const PAST_TOKENS = 128;
+/** Passes for each size of the table. */
+const ROUNDS = 9;
+/** Tokens that are decoded one by one to measure a whole model, and how often. */
+const MEASURED = { tokens: 16, repeats: 9 } as const;
+
+/** What models are timed with. */
+export interface TimingTools {
+  readonly backend: Backend;
+  /** The value of --memory. */
+  readonly memory: string | undefined;
+  /** Hears of the passes done, of all; may throw to stop. */
+  readonly onProgress: (done: number, total: number) => void;
+}
+
+/**
+ * The table that a run began with, or a new one: times are never the same again, and a run that goes on has to decide as it
+ * did.
+ * @param saved settings of the run that goes on, or null.
+ * @throws {ResumeError} when it was begun without a table.
+ * @throws {InsufficientMemoryError} when the model alone does not fit.
+ */
+export function latencyTable(
+  model: Model,
+  flags: RunFlags,
+  saved: RunSettings | null,
+  tools: TimingTools,
+): Promise<LatencyTable> {
+  if (saved?.latencies) return Promise.resolve(saved.latencies);
+  if (saved) {
+    throw new ResumeError(
+      "the run that is to go on has no table of latencies in its settings.json; start again with --overwrite",
+    );
+  }
+  const { onProgress } = tools;
+  const sizes = reachableSizes(model.spec, flags);
+  const options = { pastTokens: pastTokens(model.spec), rounds: ROUNDS, onProgress };
+  return alone(model, tools, (decoder) => measureLatencies(decoder, sizes, options));
+}
+
+/**
+ * What has to go for a token to take `flags.targetLatency`, in per cent of what the table predicts for the dense model.
+ * @param title what the model is called in a message.
+ * @throws {UsageError} when the dense model is that fast already.
+ */
+export function ratioForLatency(
+  model: Model,
+  title: string,
+  table: LatencyTable,
+  target: number,
+): number {
+  const dense = latencyOf(table).amount(model.spec.layers);
+  if (target >= dense) {
+    throw new UsageError(
+      `--target-latency is ${formatMilliseconds(target)}, and ${title} is predicted to take ${
+        formatMilliseconds(dense)
+      } for a token already; it needs less`,
+    );
+  }
+  return (1 - target / dense) * 100;
+}
+
+/** Milliseconds that a whole model takes for each token after as many as the table's, the median of several times. */
+export async function measuredLatency(
+  model: Model,
+  { pastTokens }: LatencyTable,
+  tools: TimingTools,
+): Promise<number> {
+  const { tokens: decodeTokens, repeats } = MEASURED;
+  const { vocabSize } = model.spec;
+  const prompt = Array.from({ length: pastTokens }, (_, i) => i % vocabSize);
+  const { decodeSeconds } = await alone(
+    model,
+    tools,
+    (decoder) =>
+      measureSpeed(decoder, prompt, { decodeTokens, repeats, onProgress: tools.onProgress }),
+  );
+  return median(decodeSeconds) / decodeTokens * 1000;
+}
+
+function pastTokens(spec: ModelSpec): number {
+  return Math.max(1, Math.min(PAST_TOKENS, longestSequence(spec) - MEASURED.tokens));
+}
+
+/** Runs a model with nothing else in the budget, as `generate` and `compare` do. */
+async function alone<T>(
+  model: Model,
+  { backend, memory }: TimingTools,
+  use: (decoder: Decoder) => Promise<T>,
+): Promise<T> {
+  const { spec } = model;
+  const budget = memoryBudget(memory, Deno.systemMemoryInfo().available);
+  const length = pastTokens(spec) + MEASURED.tokens;
+  const size = { tokens: length, length };
+  const expandedBytes = expandedWithin(model, backend.description, size, budget);
+  const weights = await LaidOutWeights.load(model, sourceOrder(spec), { expandedBytes });
+  const decoder = new Decoder(backend, weights);
+  try {
+    return await use(decoder);
+  } finally {
+    await decoder.dispose();
+  }
+}
