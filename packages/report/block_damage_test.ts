@@ -1,3 +1,4 @@
+import type { History } from "@lopper/search";
 import assert from "node:assert/strict";
 import { blockDamage } from "./block_damage.ts";
 import { HISTORY, tinyRun } from "./testing/run.ts";
@@ -31,4 +32,25 @@ Deno.test("damage: the first step of the exhaustive search is compared with the 
   const damage = blockDamage({ ...HISTORY, evidence }, record)
     .find(({ kind, layer }) => kind === "mlp" && layer === 1)!;
   assert.ok(Math.abs(damage.increase - (3.02 - Math.log(20))) < 1e-12);
+});
+
+Deno.test("damage: what a step left is no measure any more where a swap changed it", () => {
+  const name = { kind: "mlp_channels", layer: 2, width: 64 } as const;
+  const swap: History["swaps"][number] = {
+    type: "swap",
+    steps: 2,
+    restored: name,
+    removed: null,
+    ratio: 12,
+    before: [3],
+    after: [2.9],
+    aside: null,
+    kept: true,
+    cost: { blockTokens: 1, seconds: 1 },
+  };
+  const third = (kept: boolean) =>
+    blockDamage({ ...HISTORY, swaps: [{ ...swap, kept }] }, record).filter(({ step }) =>
+      step === 3
+    );
+  assert.deepEqual([third(false).length, third(true).length], [1, 0]);
 });

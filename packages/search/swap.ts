@@ -16,7 +16,7 @@ export const MOST_SWAPS = 12;
 const PROXY_SHARE = 1 / 3;
 const PROXY_LEAST = 4;
 /** What comes back and what goes is scored one by one on this share of the batches. */
-const SINGLES_SHARE = 1 / 8;
+const SINGLES_SHARE = 1 / 4;
 /** Of the pairs, so many that promise most are scored together. */
 const PAIRS_SCORED = 12;
 /** What their race takes as a rule, in plans scored on everything: an estimate for the progress. */

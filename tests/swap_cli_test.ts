@@ -1,0 +1,125 @@
+import assert from "node:assert/strict";
+import { done, fails, inTemporaryFolder, QUICK } from "./support/cli.ts";
+import { checkSameResult } from "./support/kill.ts";
+
+/** Steps of unlike sizes, so that the search overshoots and takes what it would not take again. */
+const SETTINGS = [
+  ...["--samples", "6", "--width-samples", "2", "--seq-len", "64", "--recover", "none"],
+  ...["--distribution", "20:40:40", "--mlp-group", "128"],
+];
+
+const json = async (file: string) => JSON.parse(await Deno.readTextFile(file));
+
+async function sameFiles(a: string, b: string) {
+  for (const file of ["lopper_plan.json", "config.json", "model.safetensors"]) {
+    const [one, other] = await Promise.all([a, b].map((run) => Deno.readFile(`${run}/${file}`)));
+    assert.ok(one.every((byte, i) => byte === other[i]), `${file} of ${a} and ${b}`);
+  }
+}
+
+Deno.test("--swap auto: recorded, told, resumed to the same bytes, taken further, and cut where it was swapped", () =>
+  inTemporaryFolder(async (folder) => {
+    const prune = (...args: string[]) => done(["prune", ...args], folder);
+    const stdout = await prune(
+      "--out",
+      "reference",
+      "--ratio",
+      "14",
+      "--swap",
+      "auto",
+      ...SETTINGS,
+    );
+    assert.match(
+      stdout,
+      /[1-9]\d* of \d+ swaps kept after step \d+: perplexity on the calibration text \S+ to \S+ \(−/,
+    );
+    const record = await json(`${folder}/reference/run.json`);
+    assert.equal(record.flags.swap, "auto");
+    const [phase, ...others] = record.swaps;
+    assert.deepEqual([phase.steps, others], [record.steps, []]);
+    const last = record.frontier.at(-1);
+    const { kept } = phase;
+    assert.ok(kept.length > 0 && kept.length < phase.tried && phase.blockTokens > 0);
+    assert.equal(record.ratio, kept.at(-1).ratio);
+    assert.equal(record.parameters.pruned, kept.at(-1).parameters);
+    assert.ok(
+      record.ratio >= 14 && record.ratio < last.ratio,
+      "what was beyond the target is back",
+    );
+    const off = phase.perplexity.after / record.perplexity.calibration.pruned - 1;
+    assert.ok(Math.abs(off) < 1e-5 && phase.perplexity.after < phase.perplexity.before);
+    const page = await Deno.readTextFile(`${folder}/reference/report.html`);
+    assert.match(page, /swaps of single blocks and groups/);
+
+    // as if it had been killed before the first swap, between two, and before what came of them was written
+    const all = (await Deno.readTextFile(`${folder}/reference/journal.jsonl`)).trimEnd().split(
+      "\n",
+    );
+    const swaps = all.flatMap((line, i) => /"type":"swaps?"/.test(line) ? [i] : []);
+    assert.equal(swaps.length, phase.tried + 1, "every swap that was tried has its line");
+    for (
+      const [out, line] of Object.entries({ first: swaps[0], next: swaps[1], end: swaps.at(-1)! })
+    ) {
+      await Deno.mkdir(`${folder}/${out}`);
+      await Deno.copyFile(`${folder}/reference/settings.json`, `${folder}/${out}/settings.json`);
+      const left = all.slice(0, line).map((text) => text + "\n").join("") + all[line].slice(0, 40);
+      await Deno.writeTextFile(`${folder}/${out}/journal.jsonl`, left);
+      await prune("--out", out, "--resume");
+      await checkSameResult(folder, out);
+    }
+
+    // the plan of the run is what it wrote; the part that reaches more than that is what the steps left
+    await prune("--plan", "reference", "--out", "again");
+    await sameFiles(`${folder}/again`, `${folder}/reference`);
+    await prune("--plan", "again", "--ratio", "14", "--out", "still");
+    await sameFiles(`${folder}/still`, `${folder}/reference`);
+    await prune("--out", "unswapped", "--ratio", "14", ...SETTINGS);
+    const between = String((record.ratio + last.ratio) / 2);
+    await prune("--plan", "reference", "--ratio", between, "--out", "part");
+    await sameFiles(`${folder}/part`, `${folder}/unswapped`);
+    assert.deepEqual((await json(`${folder}/part/run.json`)).swaps, []);
+
+    await prune("--out", "first", "--resume", "--ratio", "16");
+    const further = await json(`${folder}/first/run.json`);
+    // who was resumed did some of it again
+    assert.deepEqual({ ...further.swaps[0], blockTokens: 0 }, { ...phase, blockTokens: 0 });
+    assert.ok(further.ratio >= 16 && further.steps > record.steps && further.swaps.length === 2);
+    assert.ok(further.frontier[record.steps].ratio > record.ratio);
+    await prune("--plan", "first", "--out", "whole");
+    await sameFiles(`${folder}/whole`, `${folder}/first`);
+    await prune("--plan", "first", "--ratio", "14", "--out", "before");
+    await sameFiles(`${folder}/before`, `${folder}/reference`);
+
+    const text = await Deno.readTextFile(`${folder}/reference/run.json`);
+    const layer = kept[0].restored.layer;
+    const changed = text.replace(
+      `"restored":{"layer":${layer}`,
+      `"restored":{"layer":${layer === 0 ? 1 : 0}`,
+    );
+    assert.notEqual(changed, text);
+    await Deno.writeTextFile(`${folder}/reference/run.json`, changed);
+    const plan = ["prune", "--plan", "reference", "--out", "x"];
+    await fails(plan, folder, 1, /different things of the swaps after step \d+/);
+    await Deno.remove(`${folder}/reference/journal.jsonl`);
+    await fails(plan, folder, 1, /do not go together/);
+  }));
+
+Deno.test("--swap auto is refused where layers stay alike, and where nothing is searched", () =>
+  inTemporaryFolder(async (folder) => {
+    const refused = (message: RegExp, ...args: string[]) =>
+      fails(["prune", "--out", "p", ...args, ...QUICK], folder, 2, message);
+    await refused(
+      /--uniform keeps all of them alike; leave out one/,
+      "--swap",
+      "auto",
+      "--uniform",
+    );
+    await refused(/--plan has none; leave out one/, "--swap", "auto", "--plan", "plan.json");
+    await refused(/Allowed choices are none, auto/, "--swap", "all");
+    const stdout = await done(
+      ["prune", "--dry-run", "--swap", "auto", "--preset", "heads", ...QUICK, "--ratio", "1"],
+      folder,
+    );
+    assert.match(stdout, /then up to 12 swaps, which come on top/);
+    assert.deepEqual([...Deno.readDirSync(folder)], []);
+  }));
