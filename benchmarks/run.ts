@@ -3,6 +3,7 @@
  * measured. Nothing else should run on the machine meanwhile.
  */
 import { parseArgs } from "node:util";
+import { benchElimination } from "./bench_elimination.ts";
 import { benchEstimate } from "./bench_estimate.ts";
 import { benchFast } from "./bench_fast.ts";
 import { benchForward } from "./bench_forward.ts";
@@ -23,6 +24,7 @@ const USAGE = `usage: deno task bench NAME [options]
   fast         what fast saves and loses, over three seeds
   techniques   each technique of the fast search alone
   growth       cost against layers, width, calibration tokens and ratio
+  elimination  one MLP's channels in order by what the others cannot make up for (--wide)
   requantise   a quantised source (--gguf), pruned and quantised again
   estimate     what large models would take, on paper (--gflops, --fast-factor)
   parity       lopper evaluate against lm-evaluation-harness, request by request (--python, --data)
@@ -40,6 +42,7 @@ const USAGE = `usage: deno task bench NAME [options]
   --data DIR        folder of the tasks' data sets (scripts/oracles/harness_tasks.py names the files)
   --limit N         requests of each task for parity, questions for tasks and quality
                     (default: 200)
+  --wide            for elimination: 11,008 channels, too
   --text NAME       what quality calibrates on: alpaca (default) or mixed`;
 
 /** Whole searches of the embedded model, and a few steps of every stage of a larger one. */
@@ -114,6 +117,7 @@ const { values: flags, positionals: [name] } = parseArgs({
     data: { type: "string" },
     limit: { type: "string", default: "200" },
     text: { type: "string", default: "alpaca" },
+    wide: { type: "boolean", default: false },
   },
 });
 const { smollm2, python, published: script, code } = flags;
@@ -146,6 +150,9 @@ switch (name) {
     break;
   case "growth":
     await benchGrowth();
+    break;
+  case "elimination":
+    await benchElimination(rounds, flags.wide);
     break;
   case "requantise":
     if (!flags.gguf) {

@@ -1,0 +1,92 @@
+/**
+ * Puts the channels of one MLP in order by what the others cannot make up for (`eliminate`), on activations that are made
+ * up: every four channels have a part in common, and all differ in size. Up to 2,048 channels the error that a cut of a half
+ * leaves is compared with least squares in double precision, and with that of the order by energy.
+ *
+ * Usage: deno run -A benchmarks/elimination.ts CHANNELS OUTPUTS TOKENS [PANEL]
+ */
+import { eliminate, type Matrix, matrix, Products } from "@lopper/algebra";
+import { openBackend } from "@lopper/backends";
+import { channelScores } from "@lopper/importance";
+import { Matrix as Dense } from "ml-matrix";
+import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
+import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
+import { leastError } from "../packages/algebra/testing/plain_elimination.ts";
+import { peakResidentBytes } from "./measure.ts";
+
+/** Channels that have a part in common, and the size of what they have alone. */
+const ALIKE = 4;
+const ALONE = 0.5;
+const BATCH = 2048;
+/** Beyond it, least squares in double precision would take longer than all else. */
+const MOST_CHECKED = 2048;
+
+const [channels, outputs, tokens, panelRows] = Deno.args.map(Number);
+const random = xoroshiro128plus(42);
+/** Uniform, of variance 1. */
+const draw = () => Math.sqrt(12) * (uniformFloat64(random) - 0.5);
+const drawn = (rows: number, columns: number) =>
+  matrix(rows, columns, new Float32Array(rows * columns).map(draw));
+
+const { backend } = await openBackend("cpu", {});
+const products = new Products(backend);
+const gram = await moments();
+const weights = drawn(channels, outputs);
+let trace = 0, total = 0;
+for (let c = 0; c < channels; c++) trace += gram.data[c * channels + c];
+const lambda = 0.01 * trace / channels;
+const mapped = await products.product(gram, weights);
+weights.data.forEach((w, i) => total += w * (mapped.data[i] + lambda * w));
+
+const started = performance.now();
+const found = await eliminate(products, gram, weights, {
+  lambda,
+  ...(panelRows > 0 && { panelRows }),
+});
+const seconds = (performance.now() - started) / 1000;
+const peak = peakResidentBytes();
+const { removed, increases } = found!;
+const half = Math.floor(channels / 2);
+const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
+console.log(JSON.stringify({
+  seconds,
+  peakResidentBytes: peak,
+  /** Errors of all channels add up to the energy of the output; by how much they miss it. */
+  sumOff: sum(increases) / total - 1,
+  halfGone: sum(increases.slice(0, half)) / total,
+  ...(channels <= MOST_CHECKED && inDouble()),
+}));
+Deno.exit(0);
+
+/** The mean of aaᵀ. */
+async function moments(): Promise<Matrix> {
+  const sizes = Float64Array.from({ length: channels }, () => Math.exp(draw() / 2));
+  const groups = Math.ceil(channels / ALIKE);
+  let sum: Matrix | undefined;
+  for (let done = 0; done < tokens; done += BATCH) {
+    const rows = drawn(BATCH, channels);
+    for (let r = 0; r < BATCH; r++) {
+      const common = Float64Array.from({ length: groups }, draw);
+      for (let c = 0; c < channels; c++) {
+        const i = r * channels + c;
+        rows.data[i] = sizes[c] * (common[c % groups] + ALONE * rows.data[i]);
+      }
+    }
+    sum = await products.product(rows, rows, { transA: true, add: sum });
+  }
+  return matrix(channels, channels, sum!.data.map((value) => value / tokens));
+}
+
+/** Shares of the output's energy that are lost with a half of the channels, by least squares. */
+function inDouble() {
+  const dense = (m: Matrix) => Dense.from1DArray(m.rows, m.columns, m.data);
+  const ridged = dense(gram).add(Dense.eye(channels).mul(lambda));
+  const lost = (gone: readonly number[]) => leastError(ridged, dense(weights), gone) / total;
+  const squares = Float64Array.from({ length: channels }, (_, c) => gram.data[c * channels + c]);
+  const scores = channelScores("energy", squares, weights.data);
+  const byEnergy = squares.keys().toArray().sort((a, b) => scores[a] - scores[b]);
+  return {
+    halfGoneInDouble: lost(removed.slice(0, half)),
+    halfGoneByEnergy: lost(byEnergy.slice(0, half)),
+  };
+}
