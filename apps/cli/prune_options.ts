@@ -233,6 +233,11 @@ export function resolveFlags(
   const search = options.search ?? saved?.search ?? "fast";
   const swap = options.swap ?? saved?.swap ?? settings.swap;
   const uniform = options.uniform ?? saved?.uniform ?? false;
+  if (targetLatency !== null && swap !== "none") {
+    throw new UsageError(
+      "--swap auto weighs parameters, and --target-latency milliseconds; leave out one",
+    );
+  }
   if (uniform && swap !== "none") {
     throw new UsageError(
       "--swap auto changes single layers, and --uniform keeps all of them alike; leave out one",

@@ -11,7 +11,7 @@ import {
 import type { Scorer } from "@lopper/importance";
 import type { Arrangement, Arranger } from "./arrange.ts";
 import { blockOf, type Candidate, type CandidateName, nameOf, removedBlocks } from "./candidate.ts";
-import { Gauge, type Measure, type MeasureEvent } from "./gauge.ts";
+import { Gauge, type Measure } from "./gauge.ts";
 import type { Picker } from "./picker.ts";
 import type { SampleKind, SearchPolicy, Stage } from "./policy.ts";
 import { rehearse } from "./reach.ts";

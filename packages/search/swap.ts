@@ -6,7 +6,7 @@ import type { MeasureEvent } from "./gauge.ts";
 import type { Exchange } from "./policy.ts";
 import { rotated } from "./race.ts";
 import { type Cost, type ScoreEvent, type SequenceNll, StepScores } from "./scores.ts";
-import { compare, survivors } from "./survivors.ts";
+import { compare, leaderOf, paired, survivors } from "./survivors.ts";
 import type { SwapLine, SwapSummary, SwapTrial } from "./swap_line.ts";
 import { lastShapes, type SwapPair, swapPairs } from "./swap_pairs.ts";
 

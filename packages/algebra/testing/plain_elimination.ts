@@ -1,4 +1,4 @@
-import { inverse, Matrix as Dense, solve } from "ml-matrix";
+import { inverse, type Matrix as Dense, solve } from "ml-matrix";
 
 /** A unit that goes, and what it adds to the error. */
 export interface PlainStep {
