@@ -1,0 +1,73 @@
+import { latencyOf, type LatencyTable, type RunRecord } from "@lopper/core";
+import assert from "node:assert/strict";
+import { done, fails, inTemporaryFolder, PUBLISHED, QUICK, runLopper } from "./support/cli.ts";
+
+const json = async (file: string) => JSON.parse(await Deno.readTextFile(file));
+
+/**
+ * A run that is asked for two thirds of what the model is predicted to take, whatever that is here. A machine that does other
+ * things, too, may be faster the next time than two thirds say: then the prediction of that time is what counts.
+ * @returns the milliseconds that were asked for.
+ */
+async function begun(folder: string, out: string): Promise<number> {
+  let target = 100_000;
+  for (let attempt = 0; attempt < 8; attempt++) {
+    const { code, stderr } = await runLopper(
+      [
+        ...["prune", "--target-latency", String(target), "--best-effort", ...PUBLISHED],
+        ...["--mlp-group", "128", "--out", out],
+      ],
+      folder,
+    );
+    if (code === 0) return target;
+    assert.equal(code, 2, stderr);
+    const said = stderr.match(
+      /is predicted to take ([\d.]+) ms for a token already; it needs less/,
+    );
+    assert.ok(said, stderr);
+    target = Number(said[1]) * 2 / 3;
+  }
+  throw new Error("eight times a token took less than two thirds of what it took just before");
+}
+
+Deno.test("--target-latency: the search ends where its own table says so, and a resumed run believes that table", () =>
+  inTemporaryFolder(async (folder) => {
+    const target = await begun(folder, "p");
+    const record: RunRecord = await json(`${folder}/p/run.json`);
+    const settings = await json(`${folder}/p/settings.json`);
+    const table: LatencyTable = settings.latencies;
+    const { amount } = latencyOf(table);
+    const latency = record.latency!;
+    assert.equal(latency.target, target);
+    assert.equal(latency.predicted.dense, amount(record.layers.dense));
+    assert.equal(latency.predicted.pruned, amount(record.layers.pruned));
+    assert.ok(latency.measured.dense > 0 && latency.measured.pruned > 0);
+    assert.equal(record.frontier.at(-1)!.latency, latency.predicted.pruned);
+    const before = record.frontier.at(-2)?.latency ?? latency.predicted.dense;
+    assert.ok(before > target, "one step fewer would have been enough");
+
+    // cut off after its first step, it goes on to the same plan, though nothing takes as long as before
+    await Deno.mkdir(`${folder}/again`);
+    await Deno.copyFile(`${folder}/p/settings.json`, `${folder}/again/settings.json`);
+    const lines = (await Deno.readTextFile(`${folder}/p/journal.jsonl`)).split("\n");
+    const first = lines.findIndex((line) => line.startsWith('{"type":"step"'));
+    await Deno.writeTextFile(
+      `${folder}/again/journal.jsonl`,
+      lines.slice(0, first + 1).map((line) => line + "\n").join(""),
+    );
+    await done(["prune", "--resume", "--out", "again"], folder);
+    const plan = (run: string) => Deno.readTextFile(`${folder}/${run}/lopper_plan.json`);
+    assert.equal(await plan("again"), await plan("p"));
+    assert.deepEqual((await json(`${folder}/again/settings.json`)).latencies, table);
+  }));
+
+Deno.test("--target-latency: what makes no sense is refused", () =>
+  inTemporaryFolder(async (folder) => {
+    const refused = (args: readonly string[], says: RegExp, code = 2) =>
+      fails(["prune", "--target-latency", ...args, ...QUICK], folder, code, says);
+    await refused(["0.000001"], /the least that can be predicted is/, 1);
+    await refused(["5", "--ratio", "5"], /both say where the search ends/);
+    await refused(["5", "--target-bytes", "9MB"], /both say where the search ends/);
+    await refused(["5", "--resume", "--out", "p"], /begins a run/);
+    await refused(["5", "--swap", "auto"], /--swap auto weighs parameters/);
+  }));
