@@ -292,6 +292,7 @@ export async function* greedySearch(
       yield swapped.value;
     }
     ({ layers, last, ratio } = swapped.value);
+    saved = reduction(resource, spec.layers, layers);
     for (const { restored, removed } of keptSwaps(swapped.value.lines)) {
       const went = removed && { ...blockOf(removed), width: removed.width };
       removalOrder = removalsAfter(removalOrder, blockOf(restored), went);
