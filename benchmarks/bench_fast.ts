@@ -13,9 +13,9 @@ export async function benchFast(
 ): Promise<void> {
   await Deno.mkdir(work, { recursive: true });
   const texts = await writeTexts(work, options);
+  const exhaustive = await run("exhaustive", seeds[0]);
   const runs = [];
   for (const seed of seeds) runs.push(await run("fast", seed));
-  const exhaustive = await run("exhaustive", seeds[0]);
   const results = [exhaustive, ...runs].map((result) => ({
     ...result,
     ofExhaustive: {

@@ -1,11 +1,12 @@
 /**
  * What pruned models are worth: perplexity of WikiText-2 and of web text (C4), and the five zero-shot tasks of the paper,
  * for the dense model and every row at every ratio. All rows are calibrated on the same samples. Runs and scores are kept in
- * a folder and not repeated, and those that were cut off go on.
+ * a folder and not repeated, and those that were cut off go on; rows that results/ has already are not taken again.
  */
-import { lopper, markdownTable, output, save } from "./harness.ts";
+import { lopper, markdownTable, output, provenance, save } from "./harness.ts";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
+import { isDeepStrictEqual } from "node:util";
 
 export interface QualityCase {
   readonly name: string;
@@ -18,19 +19,43 @@ export interface QualityCase {
   readonly samples: { readonly block: number; readonly width: number };
   readonly seqLen: number;
   readonly mlpGroup: number;
+  /** In the order in which they are taken; of rows that are taken already, only the figures. */
   readonly rows: readonly { readonly ratio: number; readonly names: readonly RowName[] }[];
   /** Questions of each task, the first ones. */
   readonly limit: number;
 }
 
-/** What is asked of `prune` besides the model, the text and the ratio. */
-const FLAGS = {
-  "BlockPruner preset": ["--preset", "blockpruner"],
-  "MultiPruner preset": ["--preset", "multipruner"],
-  "Lopper defaults": [],
-  "all together": ["--distribution", "auto"],
-} as const satisfies Readonly<Record<string, readonly string[]>>;
-type RowName = keyof typeof FLAGS;
+interface Row {
+  /** What is asked of `prune` besides the model, the text and the ratio. */
+  readonly flags: readonly string[];
+  /** A run whose plan is taken instead of a search: of another row, or the longer one of this row. */
+  readonly plan?: { readonly row?: RowName; readonly ratio?: number };
+}
+type RowName =
+  | "BlockPruner preset"
+  | "MultiPruner preset"
+  | "distribution alone"
+  | "order alone"
+  | "repair alone"
+  | "swaps alone"
+  | "Lopper defaults"
+  | "all together";
+
+/** A search that takes one kind after another would begin otherwise for a smaller ratio; where all compete it would not. */
+const PART: Row["plan"] = { ratio: 30 };
+const ROWS: Readonly<Record<RowName, Row>> = {
+  "BlockPruner preset": { flags: ["--preset", "blockpruner"], plan: PART },
+  "MultiPruner preset": { flags: ["--preset", "multipruner"] },
+  "distribution alone": {
+    flags: ["--preset", "multipruner", "--distribution", "auto"],
+    plan: PART,
+  },
+  "order alone": { flags: ["--recover", "none"] },
+  "repair alone": { flags: ["--recover", "auto"], plan: { row: "MultiPruner preset" } },
+  "swaps alone": { flags: ["--preset", "multipruner", "--swap", "auto"] },
+  "Lopper defaults": { flags: ["--recover", "auto"], plan: { row: "order alone" } },
+  "all together": { flags: ["--distribution", "auto"], plan: PART },
+};
 
 /** Texts to calibrate on, as JSON objects a line, from the folder of the data sets. */
 const CALIBRATION = {
@@ -79,16 +104,35 @@ export async function benchQuality(options: QualityCase, work: string): Promise<
   await Deno.writeTextFile(texts.wiki, rows.join("\n\n"));
   await Deno.writeTextFile(texts.web, await unzipped(`${options.data}/c4/c4_sample.jsonl.gz`));
 
-  const results: Result[] = [
-    { row: "dense", ratio: 0, run: null, scores: await evaluate(options.model) },
-  ];
-  for (const { ratio, names } of options.rows) {
-    for (const name of names) {
-      const flags = FLAGS[name];
-      const out = `${work}/${name.replaceAll(/\W+/g, "-").toLowerCase()}-${ratio}`;
-      const run = await prune(ratio, flags, out);
-      results.push({ row: name, ratio, run, scores: await evaluate(out) });
-      await keep();
+  const { model, data: _, rows: wanted, ...rest } = options;
+  const described = {
+    ...rest,
+    model: basename(model),
+    calibration: rest.calibration.join(" and "),
+  };
+  const earlier = await readResults(options.name);
+  if (earlier && !isDeepStrictEqual(earlier.case, described)) {
+    throw new Error(
+      `results/quality-${options.name}.json has rows of another case: ${
+        JSON.stringify(earlier.case)
+      }`,
+    );
+  }
+  const results = [...earlier?.results ?? []];
+  if (results.length === 0) {
+    const scores = await evaluate(options.model);
+    results.push({ row: "dense", ratio: 0, run: null, scores, taken: await provenance() });
+  }
+  for (const { ratio, names } of wanted) {
+    for (const row of names) {
+      if (results.some((result) => result.row === row && result.ratio === ratio)) continue;
+      const out = pathOf(row, ratio);
+      const run = await prune(row, ratio);
+      const scores = await evaluate(out);
+      results.push({ row, ratio, run, scores, taken: await provenance() });
+      // After every row, so that a long evening is not lost.
+      results.sort((a, b) => a.ratio - b.ratio || rankOf(a.row) - rankOf(b.row));
+      await save(`quality-${options.name}`, { what: "quality", case: described, results });
     }
   }
   const page = await pageOf(RESULTS);
@@ -97,33 +141,41 @@ export async function benchQuality(options: QualityCase, work: string): Promise<
   await output(Deno.execPath(), ["fmt", "--quiet", fileURLToPath(file)]);
   console.log(page);
 
-  /** The raw figures, after every row, so that a long evening is not lost. */
-  function keep() {
-    const { model, data: _, ...rest } = options;
-    const named = { ...rest, model: basename(model), calibration: rest.calibration.join(" and ") };
-    return save(`quality-${options.name}`, { what: "quality", case: named, results });
+  function pathOf(row: RowName, ratio: number) {
+    return `${work}/${row.replaceAll(/\W+/g, "-").toLowerCase()}-${ratio}`;
   }
 
-  async function prune(ratio: number, flags: readonly string[], out: string) {
+  /** Runs what is not there yet, the run whose plan is taken first. */
+  async function prune(row: RowName, ratio: number): Promise<Run> {
+    const { flags, plan } = ROWS[row];
+    const out = pathOf(row, ratio);
+    const taken = plan?.ratio === ratio ? undefined : plan;
+    const source = taken && {
+      path: pathOf(taken.row ?? row, taken.ratio ?? ratio),
+      run: await prune(taken.row ?? row, taken.ratio ?? ratio),
+    };
     const exists = (path: string) => Deno.stat(path).then(() => true, () => false);
     if (!await exists(`${out}/run.json`)) {
       const begun = await exists(out);
       console.error(`${begun ? "going on with" : "running"} ${out}`);
       await lopper([
-        ...["prune", options.model, "--json", "--out", out, "--ratio", String(ratio), ...flags],
+        ...["prune", model, "--json", "--out", out, "--ratio", String(ratio), ...flags],
         ...calibration,
         ...["--seq-len", String(options.seqLen)],
         ...["--mlp-group", String(options.mlpGroup)],
         ...["--samples", String(options.samples.block)],
         ...["--width-samples", String(options.samples.width)],
+        ...(source ? ["--plan", source.path] : []),
         ...(begun ? ["--resume"] : []),
       ]);
     }
     const record = JSON.parse(await Deno.readTextFile(`${out}/run.json`));
     return {
       command: flags,
-      blockTokens: record.blockTokens.spent as number,
-      seconds: record.wallSeconds as number,
+      ...(taken && { plan: taken }),
+      // A plan costs what its search did, for a smaller ratio, too: the search was for the larger one.
+      blockTokens: record.blockTokens.spent + (source?.run.blockTokens ?? 0),
+      seconds: record.wallSeconds + (source?.run.seconds ?? 0),
       calibration: record.perplexity.calibration,
     };
   }
@@ -144,20 +196,40 @@ export async function benchQuality(options: QualityCase, work: string): Promise<
   }
 }
 
+interface Run {
+  readonly command: readonly string[];
+  readonly plan?: Row["plan"];
+  readonly blockTokens: number;
+  readonly seconds: number;
+  readonly calibration: unknown;
+}
+
 interface Result {
-  readonly row: string;
+  readonly row: RowName | "dense";
   readonly ratio: number;
-  readonly run: { readonly blockTokens: number; readonly seconds: number } | null;
+  readonly run: Run | null;
   readonly scores: Scores;
+  /** Rows are taken on several days. */
+  readonly taken: Awaited<ReturnType<typeof provenance>>;
+}
+
+/** Where a row stands in the table. */
+function rankOf(row: Result["row"]): number {
+  return row === "dense" ? -1 : Object.keys(ROWS).indexOf(row);
+}
+
+async function readResults(name: string): Promise<Saved | null> {
+  const file = new URL(`results/quality-${name}.json`, import.meta.url);
+  const text = await Deno.readTextFile(file).catch(() => null);
+  return text === null ? null : JSON.parse(text);
 }
 
 /** A page of the results that there are. */
 async function pageOf(names: readonly string[]): Promise<string> {
   const sections: string[] = [];
   for (const name of names) {
-    const file = new URL(`results/${name}.json`, import.meta.url);
-    const text = await Deno.readTextFile(file).catch(() => null);
-    if (text !== null) sections.push(sectionOf(name, JSON.parse(text)));
+    const results = await readResults(name);
+    if (results) sections.push(sectionOf(name, results));
   }
   return `# What pruned models are worth
 
@@ -173,7 +245,9 @@ Written by \`deno task bench quality --smollm2 DIR --data DATASETS --work FOLDER
 }
 
 interface Saved {
-  readonly case: Omit<QualityCase, "calibration"> & { readonly calibration: string };
+  readonly case: Omit<QualityCase, "calibration" | "data" | "rows"> & {
+    readonly calibration: string;
+  };
   readonly results: readonly Result[];
 }
 

@@ -98,18 +98,25 @@ export async function alternate<R>(
   return results.map(({ variant: { name }, rounds }) => ({ name, rounds }));
 }
 
-/** Writes results/NAME.json: what was run, where, and every round. */
-export async function save(name: string, data: Record<string, unknown>): Promise<void> {
+/** The code, the day and the machine of a measurement. */
+export async function provenance() {
   const git = (...args: string[]) => output("git", args).catch(() => "unknown");
   const cpu = (await Deno.readTextFile("/proc/cpuinfo").catch(() => ""))
     .match(/model name\s*: (.*)/)?.[1] ?? "unknown";
-  const report = {
-    // Where things lie on one machine says nothing to another.
-    command: `deno task bench ${Deno.args.map((arg) => basename(arg)).join(" ")}`,
+  return {
     commit: await git("rev-parse", "HEAD"),
     uncommitted: (await git("status", "--porcelain", "packages", "apps")) !== "",
     date: new Date().toISOString().slice(0, 10),
     machine: { cpu, cores: navigator.hardwareConcurrency, deno: Deno.version.deno },
+  };
+}
+
+/** Writes results/NAME.json: what was run, where, and every round. */
+export async function save(name: string, data: Record<string, unknown>): Promise<void> {
+  const report = {
+    // Where things lie on one machine says nothing to another.
+    command: `deno task bench ${Deno.args.map((arg) => basename(arg)).join(" ")}`,
+    ...await provenance(),
     ...data,
   };
   const file = new URL(`results/${name}.json`, import.meta.url);

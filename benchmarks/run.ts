@@ -66,12 +66,12 @@ const SMOLLM2_STEPS = {
   attentionGroup: 192,
 };
 /**
- * A whole search of SmolLM2-135M that an exhaustive one gets through in half an hour: little text in many sequences, large
+ * A whole search of SmolLM2-135M that an exhaustive one gets through in an hour: little text in many sequences, large
  * groups, and one of the published distributions for models with grouped KV heads.
  */
 const SMOLLM2_WHOLE = {
   ...SMOLLM2_STEPS,
-  samples: { block: 16, width: 8 },
+  samples: { block: 32, width: 16 },
   seqLen: 128,
   ratio: 20,
   distribution: "10:90:0",
@@ -97,7 +97,21 @@ const SMOLLM2_QUALITY = {
     samples: { block: 64, width: 32 },
     seqLen: 256,
     mlpGroup: 256,
-    rows: [{ ratio: 20, names: ["MultiPruner preset", "Lopper defaults"] }],
+    rows: [
+      { ratio: 20, names: ["MultiPruner preset", "order alone", "Lopper defaults"] },
+      { ratio: 30, names: ["all together"] },
+      { ratio: 20, names: ["all together"] },
+      { ratio: 30, names: ["MultiPruner preset", "order alone", "Lopper defaults"] },
+      {
+        ratio: 10,
+        names: ["MultiPruner preset", "order alone", "Lopper defaults", "all together"],
+      },
+      ...[30, 20, 10].map((ratio) => ({ ratio, names: ["BlockPruner preset"] as const })),
+      { ratio: 20, names: ["repair alone"] },
+      ...[30, 20, 10].map((ratio) => ({ ratio, names: ["distribution alone"] as const })),
+      ...[30, 10].map((ratio) => ({ ratio, names: ["repair alone"] as const })),
+      ...[20, 30, 10].map((ratio) => ({ ratio, names: ["swaps alone"] as const })),
+    ],
   },
 } satisfies Readonly<Record<string, Omit<QualityCase, "model" | "data" | "limit">>>;
 const SEEDS = [1, 2, 3];
