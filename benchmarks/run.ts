@@ -10,6 +10,7 @@ import { benchForward } from "./bench_forward.ts";
 import { benchGrowth } from "./bench_growth.ts";
 import { benchParity } from "./bench_parity.ts";
 import { benchQuality, type QualityCase } from "./bench_quality.ts";
+import { benchReplay } from "./bench_replay.ts";
 import { benchRequantise } from "./bench_requantise.ts";
 import { benchSearch, type SearchCase } from "./bench_search.ts";
 import { benchTasks } from "./bench_tasks.ts";
@@ -22,6 +23,7 @@ const USAGE = `usage: deno task bench NAME [options]
   forward      forward + NLL throughput of the engines, and of PyTorch with --python
   search       exhaustive, fast, and with --python, --published and --code the published search
   fast         what fast saves and loses, over three seeds
+  replay       races over the scores that fast's exhaustive run left in --work (--smollm2), many seeds
   techniques   each technique of the fast search alone
   growth       cost against layers, width, calibration tokens and ratio
   elimination  one MLP's channels in order by what the others cannot make up for (--wide)
@@ -115,6 +117,7 @@ const SMOLLM2_QUALITY = {
   },
 } satisfies Readonly<Record<string, Omit<QualityCase, "model" | "data" | "limit">>>;
 const SEEDS = [1, 2, 3];
+const REPLAYED_SEEDS = 20;
 
 const { values: flags, positionals: [name] } = parseArgs({
   allowPositionals: true,
@@ -158,6 +161,13 @@ switch (name) {
     break;
   case "fast":
     await benchFast(smollm2 ? { ...SMOLLM2_WHOLE, model: smollm2 } : DEMO_CASE, SEEDS, flags.work);
+    break;
+  case "replay":
+    await benchReplay(
+      smollm2 ? { ...SMOLLM2_WHOLE, model: smollm2 } : DEMO_CASE,
+      REPLAYED_SEEDS,
+      flags.work,
+    );
     break;
   case "techniques":
     await benchTechniques(DEMO_CASE, SEEDS.slice(0, rounds));

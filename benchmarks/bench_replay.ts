@@ -1,0 +1,248 @@
+/**
+ * Races over scores that an exhaustive search has left in its journal: seconds instead of minutes for a seed, so that two
+ * ways of racing can be told apart over many seeds before one is measured. A race decides as in a search, from scores that are
+ * looked up; after each step the search goes on with what exhaustive took, so that the scores of all steps are known. What is
+ * lost is the regret: how far the NLL of the candidate that the race takes is above that of the best one.
+ */
+import { blockIndex, headCostInBlocks, type LayerSpec, type ModelSpec } from "@lopper/core";
+import { type Scorable, type Scorer, shuffled } from "@lopper/importance";
+import { openModel } from "@lopper/model-io";
+import { FileFolder } from "@lopper/model-io/files";
+import {
+  type Candidate,
+  type CandidateName,
+  type History,
+  multiPruner,
+  nameOf,
+  parseJournal,
+  Race,
+  type SampleKind,
+  StepScores,
+} from "@lopper/search";
+import { named, type SearchCase } from "./bench_search.ts";
+import { median, printTable, save } from "./harness.ts";
+
+/** The first round of a race is this share of the sequences, as in `lopper prune`. */
+const FIRST_ROUND = 1 / Number(Deno.env.get("FIRST") ?? 8);
+
+/** A step as exhaustive took it. */
+interface KnownStep {
+  readonly samples: SampleKind;
+  readonly first: boolean;
+  readonly trunk: readonly LayerSpec[];
+  readonly candidates: readonly Candidate[];
+  /** Mean NLL of each candidate by sequence, in nats per token. */
+  readonly nll: readonly (readonly number[])[];
+  /** By candidate; null where a fast search did not measure them, which it does when a stage begins. */
+  readonly perturbations: readonly number[] | null;
+  readonly taken: number;
+}
+
+/** @param work the folder of `bench fast` for the same case. */
+export async function benchReplay(
+  options: SearchCase,
+  seeds: number,
+  work: string,
+): Promise<void> {
+  const { spec } = await openModel(new FileFolder(options.model));
+  const read = async (run: string) => {
+    const text = await Deno.readTextFile(`${work}/${run}/journal.jsonl`);
+    return parseJournal(text.split("\n").filter((line) => line !== ""), run);
+  };
+  const steps = stepsOf(spec, options, await read("exhaustive"), await read("fast-1"));
+  const all = steps.reduce((sum, { samples, candidates, nll }) => {
+    const scorer = new Lookup(spec, options.seqLen, samples, nll[0].length, 1);
+    return candidates.reduce((sum, c) => sum + scorer.cost(c, nll[0].length), sum);
+  }, 0);
+  const results = [];
+  for (let seed = 1; seed <= seeds; seed++) {
+    results.push({ seed, ...await replay(spec, options, steps, seed) });
+  }
+  await save(`replay-${options.name}`, {
+    what: "races over known scores",
+    case: named(options),
+    exhaustive: { blockTokens: all, steps: steps.length },
+    results,
+  });
+  const row = (seed: unknown, blockTokens: number, regret: number, best: number) => [
+    seed,
+    `${(blockTokens / 1e6).toFixed(2)} M`,
+    `${(all / blockTokens).toFixed(1)}×`,
+    `${(Math.expm1(regret) * 100).toFixed(2)} %`,
+    `${best.toFixed(0)} of ${steps.length}`,
+  ];
+  const best = (regrets: readonly number[]) => regrets.filter((regret) => regret === 0).length;
+  const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
+  printTable(
+    ["seed", "block-tokens", "fewer", "regret", "the best was taken"],
+    [
+      ...results.map((r) => row(r.seed, r.blockTokens, sum(r.regrets), best(r.regrets))),
+      row(
+        "median",
+        median(results.map((r) => r.blockTokens)),
+        median(results.map((r) => sum(r.regrets))),
+        median(results.map((r) => best(r.regrets))),
+      ),
+    ],
+  );
+}
+
+/** Walks the way that exhaustive went. */
+function stepsOf(
+  spec: ModelSpec,
+  options: SearchCase,
+  { steps, evidence }: History,
+  fast: History,
+): KnownStep[] {
+  const [a, b, c] = options.distribution.split(":").map(Number);
+  const { ratio, mlpGroup, attentionGroup } = options;
+  const policy = multiPruner(spec, { ratio, mlpGroup, attentionGroup, distribution: [a, b, c] });
+  const scores = new Map<string, readonly number[]>();
+  for (const line of evidence) {
+    if (line.type !== "score" || line.of === "trunk") continue;
+    scores.set(keyOf(line.step, line.of), line.nll);
+  }
+  const known: KnownStep[] = [];
+  let trunk = spec.layers;
+  for (const stage of policy.stages) {
+    const number = known.length;
+    while (steps[known.length]?.stage === stage.name) {
+      const step = known.length;
+      const candidates = stage.candidates(trunk, stage.bound);
+      const nll = candidates.map((candidate) => {
+        const found = scores.get(keyOf(step, nameOf(candidate)));
+        if (!found) throw new Error(`step ${step}: ${keyOf(step, nameOf(candidate))} is not there`);
+        return found;
+      });
+      const proxies = fast.evidence.find((e) => e.type === "perturbations" && e.step === step);
+      const perturbations = proxies?.type === "perturbations" ? proxies.values : null;
+      const name = keyOf(step, steps[step].taken);
+      const taken = candidates.findIndex((c) => keyOf(step, nameOf(c)) === name);
+      const { samples } = stage;
+      const first = step === number;
+      known.push({ samples, first, trunk, candidates, nll, perturbations, taken });
+      trunk = candidates[taken].layers;
+    }
+  }
+  return known;
+}
+
+function keyOf(step: number, { kind, layer, width }: CandidateName): string {
+  return `${step} ${kind} ${layer} ${width}`;
+}
+
+/** What races of one seed cost, and by how much each step is above the best, in nats per token. */
+async function replay(
+  spec: ModelSpec,
+  { seqLen }: SearchCase,
+  steps: readonly KnownStep[],
+  seed: number,
+): Promise<{ readonly blockTokens: number; readonly regrets: readonly number[] }> {
+  const race = new Race({ racing: true, lazy: true, proxies: true });
+  const regrets: number[] = [];
+  let blockTokens = 0;
+  let before: KnownStep | null = null;
+  for (const [step, known] of steps.entries()) {
+    const { samples, first, trunk, candidates, nll } = known;
+    const scorer = new Lookup(spec, seqLen, samples, nll[0].length, seed);
+    scorer.learn(candidates, nll, known.perturbations);
+    const { taken, samples: same } = before ?? known;
+    const trunkNll = before && same === samples ? before.nll[taken] : null;
+    // A trunk that no step of the stage took: whatever is the same for all candidates decides nothing.
+    scorer.trunk = trunkNll ?? nll[0].map((_, s) => Math.min(...nll.map((values) => values[s])));
+    const scores = new StepScores({
+      step,
+      trunk,
+      candidates,
+      scorer,
+      trunkNll,
+      recorded: [],
+      measure: () => ({ blockTokens: scorer.blockTokens, seconds: 0 }),
+    });
+    const picking = race.pick(scores, first);
+    let event = await picking.next();
+    while (!event.done) event = await picking.next();
+    const means = nll.map((values) => values.reduce((a, b) => a + b, 0) / values.length);
+    regrets.push(means[event.value] - Math.min(...means));
+    blockTokens += scorer.blockTokens;
+    before = known;
+  }
+  return { blockTokens, regrets };
+}
+
+/** Scores that are known already, in the batches of `lopper prune --search fast`. */
+class Lookup implements Scorer {
+  readonly tokens: number;
+  readonly batches: readonly (readonly number[])[];
+  readonly keptBatches: number;
+  /** Of candidates alone: block inputs that are kept make the trunk's share small. */
+  blockTokens = 0;
+  trunk: readonly number[] = [];
+  readonly #spec: ModelSpec;
+  readonly #known = new Map<Scorable, { nll: readonly number[]; perturbation?: number }>();
+
+  constructor(
+    spec: ModelSpec,
+    readonly length: number,
+    _samples: SampleKind,
+    sequences: number,
+    seed: number,
+  ) {
+    this.#spec = spec;
+    this.tokens = sequences * length;
+    const order = shuffled(sequences, seed);
+    const perBatch = Math.max(1, Math.floor(sequences * FIRST_ROUND));
+    this.batches = Array.from(
+      { length: Math.ceil(sequences / perBatch) },
+      (_, i) => order.slice(i * perBatch, (i + 1) * perBatch),
+    );
+    this.keptBatches = this.batches.length;
+  }
+
+  learn(
+    candidates: readonly Candidate[],
+    nll: readonly (readonly number[])[],
+    perturbations: readonly number[] | null,
+  ) {
+    candidates.forEach((candidate, i) =>
+      this.#known.set(candidate, { nll: nll[i], perturbation: perturbations?.[i] })
+    );
+  }
+
+  /** Block-tokens of a candidate from the block on in which it differs. */
+  cost(candidate: Scorable, sequences: number): number {
+    const from = blockIndex(candidate);
+    const blocks = candidate.layers.flatMap((l) => [l.attention, l.mlp]).slice(from)
+      .filter((block) => block !== null).length;
+    return sequences * this.length * (blocks + headCostInBlocks(this.#spec, this.length));
+  }
+
+  fullCost(): number {
+    return 0;
+  }
+
+  evaluate(): Promise<never> {
+    throw new Error("whole models are not looked up");
+  }
+
+  score(
+    _trunk: readonly LayerSpec[],
+    candidate: Scorable | null,
+    batch: number,
+  ): Promise<number[]> {
+    const sequences = this.batches[batch];
+    if (candidate) this.blockTokens += this.cost(candidate, sequences.length);
+    const nll = candidate ? this.#known.get(candidate)!.nll : this.trunk;
+    return Promise.resolve(sequences.map((s) => nll[s]));
+  }
+
+  perturbation(_trunk: readonly LayerSpec[], candidate: Scorable): Promise<number> {
+    const known = this.#known.get(candidate)!.perturbation;
+    if (known === undefined) throw new Error("fast-1 did not measure this step's proxies");
+    return Promise.resolve(known);
+  }
+
+  favour() {}
+
+  release() {}
+}
