@@ -174,7 +174,7 @@ export async function benchQuality(options: QualityCase, work: string): Promise<
       command: flags,
       ...(taken && { plan: taken }),
       // A plan costs what its search did, for a smaller ratio, too: the search was for the larger one.
-      blockTokens: record.blockTokens.spent + (source?.run.blockTokens ?? 0),
+      blockTokens: await spent(out) + (source?.run.blockTokens ?? 0),
       seconds: record.wallSeconds + (source?.run.seconds ?? 0),
       calibration: record.perplexity.calibration,
     };
@@ -211,6 +211,17 @@ interface Result {
   readonly scores: Scores;
   /** Rows are taken on several days. */
   readonly taken: Awaited<ReturnType<typeof provenance>>;
+}
+
+/** Block-tokens of a run: of its search, orders, swaps and repairs. */
+async function spent(run: string): Promise<number> {
+  const journal = await Deno.readTextFile(`${run}/journal.jsonl`).catch((error) => {
+    // A plan that is applied as it is decides nothing.
+    if (error instanceof Deno.errors.NotFound) return "";
+    throw error;
+  });
+  return journal.split("\n").filter((line) => line !== "")
+    .reduce((sum, line) => sum + (JSON.parse(line).cost?.blockTokens ?? 0), 0);
 }
 
 /** Where a row stands in the table. */
