@@ -50,10 +50,10 @@ const ROWS: Readonly<Record<RowName, Row>> = {
     flags: ["--preset", "multipruner", "--distribution", "auto"],
     plan: PART,
   },
-  "order alone": { flags: ["--recover", "none"] },
+  "order alone": { flags: ["--recover", "none"], plan: { row: "Lopper defaults" } },
   "repair alone": { flags: ["--recover", "auto"], plan: { row: "MultiPruner preset" } },
   "swaps alone": { flags: ["--preset", "multipruner", "--swap", "auto"] },
-  "Lopper defaults": { flags: ["--recover", "auto"], plan: { row: "order alone" } },
+  "Lopper defaults": { flags: [] },
   "all together": { flags: ["--distribution", "auto"], plan: PART },
 };
 
@@ -133,13 +133,10 @@ export async function benchQuality(options: QualityCase, work: string): Promise<
       // After every row, so that a long evening is not lost.
       results.sort((a, b) => a.ratio - b.ratio || rankOf(a.row) - rankOf(b.row));
       await save(`quality-${options.name}`, { what: "quality", case: described, results });
+      await writePage();
     }
   }
-  const page = await pageOf(RESULTS);
-  const file = new URL("quality.md", import.meta.url);
-  await Deno.writeTextFile(file, page);
-  await output(Deno.execPath(), ["fmt", "--quiet", fileURLToPath(file)]);
-  console.log(page);
+  console.log(await writePage());
 
   function pathOf(row: RowName, ratio: number) {
     return `${work}/${row.replaceAll(/\W+/g, "-").toLowerCase()}-${ratio}`;
@@ -150,10 +147,8 @@ export async function benchQuality(options: QualityCase, work: string): Promise<
     const { flags, plan } = ROWS[row];
     const out = pathOf(row, ratio);
     const taken = plan?.ratio === ratio ? undefined : plan;
-    const source = taken && {
-      path: pathOf(taken.row ?? row, taken.ratio ?? ratio),
-      run: await prune(taken.row ?? row, taken.ratio ?? ratio),
-    };
+    const source = taken && pathOf(taken.row ?? row, taken.ratio ?? ratio);
+    if (taken) await prune(taken.row ?? row, taken.ratio ?? ratio);
     const exists = (path: string) => Deno.stat(path).then(() => true, () => false);
     if (!await exists(`${out}/run.json`)) {
       const begun = await exists(out);
@@ -165,17 +160,20 @@ export async function benchQuality(options: QualityCase, work: string): Promise<
         ...["--mlp-group", String(options.mlpGroup)],
         ...["--samples", String(options.samples.block)],
         ...["--width-samples", String(options.samples.width)],
-        ...(source ? ["--plan", source.path] : []),
-        ...(begun ? ["--resume"] : []),
+        ...(source ? ["--plan", source] : []),
+        // A plan's folder that was cut off holds nothing to go on with.
+        ...(begun ? [source ? "--overwrite" : "--resume"] : []),
       ]);
     }
     const record = JSON.parse(await Deno.readTextFile(`${out}/run.json`));
+    const { search, repairs } = await workOf(source ?? out);
     return {
       command: flags,
       ...(taken && { plan: taken }),
       // A plan costs what its search did, for a smaller ratio, too: the search was for the larger one.
-      blockTokens: await spent(out) + (source?.run.blockTokens ?? 0),
-      seconds: record.wallSeconds + (source?.run.seconds ?? 0),
+      search,
+      // Of a plan only the time is known, measuring included.
+      repairs: source ? record.recovery && { seconds: record.wallSeconds } : repairs,
       calibration: record.perplexity.calibration,
     };
   }
@@ -199,8 +197,8 @@ export async function benchQuality(options: QualityCase, work: string): Promise<
 interface Run {
   readonly command: readonly string[];
   readonly plan?: Row["plan"];
-  readonly blockTokens: number;
-  readonly seconds: number;
+  readonly search: Work;
+  readonly repairs: Partial<Work> | null;
   readonly calibration: unknown;
 }
 
@@ -213,15 +211,22 @@ interface Result {
   readonly taken: Awaited<ReturnType<typeof provenance>>;
 }
 
-/** Block-tokens of a run: of its search, orders, swaps and repairs. */
-async function spent(run: string): Promise<number> {
-  const journal = await Deno.readTextFile(`${run}/journal.jsonl`).catch((error) => {
-    // A plan that is applied as it is decides nothing.
-    if (error instanceof Deno.errors.NotFound) return "";
-    throw error;
-  });
-  return journal.split("\n").filter((line) => line !== "")
-    .reduce((sum, line) => sum + (JSON.parse(line).cost?.blockTokens ?? 0), 0);
+interface Work {
+  readonly blockTokens: number;
+  readonly seconds: number;
+}
+
+/** What a run's search took, with orders and swaps, and what its repairs did. */
+async function workOf(run: string): Promise<Readonly<Record<"search" | "repairs", Work>>> {
+  const journal = await Deno.readTextFile(`${run}/journal.jsonl`);
+  const lines = journal.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line));
+  const sum = (repairs: boolean) =>
+    lines.filter(({ type }) => (type === "repair" || type === "verdict") === repairs)
+      .reduce(({ blockTokens, seconds }: Work, { cost }) => ({
+        blockTokens: blockTokens + (cost?.blockTokens ?? 0),
+        seconds: seconds + (cost?.seconds ?? 0),
+      }), { blockTokens: 0, seconds: 0 });
+  return { search: sum(false), repairs: sum(true) };
 }
 
 /** Where a row stands in the table. */
@@ -235,10 +240,17 @@ async function readResults(name: string): Promise<Saved | null> {
   return text === null ? null : JSON.parse(text);
 }
 
+async function writePage(): Promise<string> {
+  const file = new URL("quality.md", import.meta.url);
+  await Deno.writeTextFile(file, await pageOf());
+  await output(Deno.execPath(), ["fmt", "--quiet", fileURLToPath(file)]);
+  return await Deno.readTextFile(file);
+}
+
 /** A page of the results that there are. */
-async function pageOf(names: readonly string[]): Promise<string> {
+async function pageOf(): Promise<string> {
   const sections: string[] = [];
-  for (const name of names) {
+  for (const name of RESULTS) {
     const results = await readResults(name);
     if (results) sections.push(sectionOf(name, results));
   }
@@ -247,8 +259,14 @@ async function pageOf(names: readonly string[]): Promise<string> {
 SmolLM2-135M-Instruct (README.md says where it comes from), pruned with the fast search. Perplexity:
 windows of 2048 tokens of the first fifth of WikiText-2's test split and of 108 documents of C4. Tasks:
 the first questions of each, in per cent with standard errors, acc_norm where a task has it (acc for
-WinoGrande), scored as lm-evaluation-harness does. Seconds are those of a machine that did other
-things, too. All rows of a table are calibrated on the same text.
+WinoGrande), scored as lm-evaluation-harness does. Seconds are those of machines that did other
+things, too. All rows of a table are calibrated on the same text, and were taken one after the other
+over some days; the results say at which commit.
+
+"alone" is one thing added to the MultiPruner preset; the defaults are order and repair, and "all
+together" adds the competition of blocks, channels and heads (\`--distribution auto\`). A row whose
+search is a part of a longer one, or that of another row, took that run's plan (\`--plan\`); what is
+counted then is the whole of that search.
 
 ${sections.join("\n")}
 Written by \`deno task bench quality --smollm2 DIR --data DATASETS --work FOLDER [--text mixed]\`.
@@ -289,7 +307,7 @@ function table(
   const head = [
     ...["row", "removed", "parameters", "WikiText-2 ppl", "C4 ppl"],
     ...tasks.map(({ task }) => task),
-    ...["average", "block-tokens", "seconds"],
+    ...["average", "search: block-tokens", "search: s", "repairs: s"],
   ];
   const rows = results.map(({ row, ratio, run, scores }) => {
     const found = tasks.map(({ task }) => accuracy(scores.tasks.find((s) => s.task === task)!));
@@ -304,8 +322,9 @@ function table(
       ppl(texts.web),
       ...found.map(percent),
       percent({ value: average, stderr }),
-      run ? `${(run.blockTokens / 1e6).toFixed(1)} M` : "",
-      run ? run.seconds.toFixed(0) : "",
+      run ? `${(run.search.blockTokens / 1e6).toFixed(1)} M` : "",
+      run ? run.search.seconds.toFixed(0) : "",
+      run?.repairs?.seconds ? run.repairs.seconds.toFixed(0) : "",
     ];
   });
   return [head, rows];
