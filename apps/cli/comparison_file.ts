@@ -3,6 +3,7 @@ import { headline } from "@lopper/evaluation";
 import type { ReportScores } from "@lopper/report";
 import { join } from "node:path";
 import { z } from "zod";
+import { jsonOrNull } from "./json_or_null.ts";
 
 /** What `lopper compare` leaves in its folder of scores. */
 export const COMPARISON = "comparison.json";
@@ -116,12 +117,4 @@ function sameMeasures({ models: [first, ...others] }: z.infer<typeof comparison>
       return metrics[name] && tasks[i].metrics[name] && againstFirst.tasks[i].differences[name];
     })
   );
-}
-
-function jsonOrNull(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }

@@ -2,6 +2,7 @@ import { ResumeError } from "@lopper/core";
 import type { QuestionScores, RequestScore, TokenRequest } from "@lopper/evaluation";
 import { AppendFile } from "@lopper/model-io/files";
 import { z } from "zod";
+import { jsonOrNull } from "./json_or_null.ts";
 
 const questionLine = z.strictObject({
   type: z.literal("question"),
@@ -145,12 +146,4 @@ async function digest(value: unknown): Promise<string> {
   const bytes = new TextEncoder().encode(JSON.stringify(value));
   const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   return Array.from(hash.subarray(0, 8), (b) => b.toString(16).padStart(2, "0")).join("");
-}
-
-function jsonOrNull(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }

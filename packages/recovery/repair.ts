@@ -9,7 +9,13 @@ import {
 import { batchNumbers, type CalibrationSet, nextTokens, sequenceMeans } from "@lopper/importance";
 import { fromFloat32, toFloat32 } from "@lopper/model-io";
 import { blockCount, type Decoder, forwardFrom, type Stream } from "@lopper/runtime";
-import type { BlockRepair, Cost, RepairLine, RepairVerdict } from "@lopper/search";
+import {
+  type BlockRepair,
+  type Cost,
+  costBetween,
+  type RepairLine,
+  type RepairVerdict,
+} from "@lopper/search";
 
 /** Shares of the mean diagonal: Týr's 0.01 (λ = 0.01 · mean diag H), and what holds on more to the weights of before. */
 export const LAMBDAS = [0.01, 0.1, 1] as const;
@@ -174,7 +180,7 @@ export async function* repair(options: RepairOptions): AsyncGenerator<RepairEven
               before: loss,
               after,
               kept,
-              cost: since(started, measure()),
+              cost: costBetween(started, measure()),
             };
             yield { line, resumed: false };
             if (kept) loss = after;
@@ -195,7 +201,7 @@ export async function* repair(options: RepairOptions): AsyncGenerator<RepairEven
       before,
       after,
       kept: mean(after) < mean(before),
-      cost: since(started, measure()),
+      cost: costBetween(started, measure()),
     };
     yield { line: verdict, resumed: judged !== undefined };
     return { repaired: verdict.kept ? repaired : [], tried, helped: repaired.length, verdict };
@@ -216,13 +222,6 @@ function isGone(layers: readonly LayerSpec[], block: number): boolean {
 
 function mean(values: readonly number[]): number {
   return values.reduce((a, b) => a + b, 0) / values.length;
-}
-
-function since(before: Cost, after: Cost): Cost {
-  return {
-    blockTokens: after.blockTokens - before.blockTokens,
-    seconds: after.seconds - before.seconds,
-  };
 }
 
 async function advance(

@@ -18,7 +18,7 @@ import {
 } from "@lopper/importance";
 import type { Decoder, UnitOrder } from "@lopper/runtime";
 import { fallsBeyondChance, mean } from "./chance.ts";
-import type { Cost } from "./scores.ts";
+import type { Cost } from "./cost.ts";
 
 /**
  * An order of the units inside blocks: by the weights as published, by what passes through them, or by what is left of that

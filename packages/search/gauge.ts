@@ -1,7 +1,7 @@
 import type { LayerSpec } from "@lopper/core";
 import { perplexity, type Scorer } from "@lopper/importance";
 import type { SampleKind } from "./policy.ts";
-import type { Cost } from "./scores.ts";
+import { type Cost, costBetween } from "./cost.ts";
 
 /** What a whole model was measured on: text that decides nothing, or the samples of a kind of stage. */
 export type MeasuredText = "held_out" | SampleKind;
@@ -122,11 +122,7 @@ export class Gauge {
     const before = measure();
     const scorer = on === "held_out" ? heldOut! : scorers[on];
     const { sequenceNll } = await scorer.evaluate(layers, onWork);
-    const after = measure();
-    const cost = {
-      blockTokens: after.blockTokens - before.blockTokens,
-      seconds: after.seconds - before.seconds,
-    };
+    const cost = costBetween(before, measure());
     const value = perplexity(sequenceNll);
     const of = swap === undefined ? { steps } : { steps, swap };
     const line: Measure = { type: "measure", ...of, on, nll: sequenceNll, cost };

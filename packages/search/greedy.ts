@@ -11,12 +11,13 @@ import {
 import type { Scorer } from "@lopper/importance";
 import type { Arrangement, Arranger } from "./arrange.ts";
 import { blockOf, type Candidate, type CandidateName, nameOf, removedBlocks } from "./candidate.ts";
+import { type Cost, costBetween } from "./cost.ts";
 import { Gauge, type Measure } from "./gauge.ts";
 import type { Picker } from "./picker.ts";
 import type { SampleKind, SearchPolicy, Stage } from "./policy.ts";
 import { rehearse } from "./reach.ts";
 import type { RepairLine } from "./repair_line.ts";
-import { type Cost, type Evidence, type SequenceNll, StepScores } from "./scores.ts";
+import { type Evidence, type SequenceNll, StepScores } from "./scores.ts";
 import { type SwapEvent, swapSearch } from "./swap.ts";
 import { keptSwaps, type SwapLine } from "./swap_line.ts";
 import { lastShapes, removalsAfter } from "./swap_pairs.ts";
@@ -362,14 +363,7 @@ async function withCost<T>(
 ): Promise<T & { cost: Cost }> {
   const before = measure();
   const result = await work();
-  const after = measure();
-  return {
-    ...result,
-    cost: {
-      blockTokens: after.blockTokens - before.blockTokens,
-      seconds: after.seconds - before.seconds,
-    },
-  };
+  return { ...result, cost: costBetween(before, measure()) };
 }
 
 /** Candidate-tokens from here to the target, by a rehearsal that takes the middle candidate of each step. */

@@ -1,5 +1,6 @@
 export * from "./arrange.ts";
 export * from "./candidate.ts";
+export * from "./cost.ts";
 export * from "./exhaustive.ts";
 export * from "./frontier.ts";
 export * from "./gauge.ts";

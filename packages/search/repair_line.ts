@@ -1,5 +1,5 @@
 import type { BlockKind } from "@lopper/core";
-import type { Cost } from "./scores.ts";
+import type { Cost } from "./cost.ts";
 
 /** A repair of one block's output projection that was tried, or the verdict on all of them: one line of the journal. */
 export type RepairLine = BlockRepair | RepairVerdict;

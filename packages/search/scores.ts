@@ -1,12 +1,7 @@
 import type { LayerSpec } from "@lopper/core";
 import { perplexity, type Scorer } from "@lopper/importance";
 import { type Candidate, type CandidateName, nameOf } from "./candidate.ts";
-
-/** Work that a line of the journal stands for. */
-export interface Cost {
-  readonly blockTokens: number;
-  readonly seconds: number;
-}
+import { type Cost, costBetween, sumOfCosts } from "./cost.ts";
 
 /** A candidate, or the current plan itself ("trunk"), scored on some sequences: one line of the journal. */
 export interface Measurement {
@@ -76,7 +71,7 @@ export class StepScores {
     this.#nll = options.candidates.map(() => []);
     this.#trunkNll = [...options.trunkNll ?? []];
     for (const evidence of options.recorded) {
-      this.#cost = sum(this.#cost, evidence.cost);
+      this.#cost = sumOfCosts(this.#cost, evidence.cost);
       if (evidence.type === "perturbations") {
         if (evidence.values.length === options.candidates.length) {
           this.#perturbations = evidence.values;
@@ -193,12 +188,9 @@ export class StepScores {
 
   #lap(): Cost {
     const now = this.#options.measure();
-    const cost = {
-      blockTokens: now.blockTokens - this.#mark.blockTokens,
-      seconds: now.seconds - this.#mark.seconds,
-    };
+    const cost = costBetween(this.#mark, now);
     this.#mark = now;
-    this.#cost = sum(this.#cost, cost);
+    this.#cost = sumOfCosts(this.#cost, cost);
     return cost;
   }
 }
@@ -209,8 +201,4 @@ function known(nll: SequenceNll): number[] {
 
 function keyOf(of: CandidateName | "trunk"): string {
   return of === "trunk" ? of : `${of.kind} ${of.layer} ${of.width}`;
-}
-
-function sum(a: Cost, b: Cost): Cost {
-  return { blockTokens: a.blockTokens + b.blockTokens, seconds: a.seconds + b.seconds };
 }

@@ -2,10 +2,11 @@ import { type LayerSpec, type ModelSpec, pruningRatio, ResumeError } from "@lopp
 import type { Scorer } from "@lopper/importance";
 import { type Candidate, type CandidateName, nameOf } from "./candidate.ts";
 import { fallsBeyondChance, mean } from "./chance.ts";
+import { type Cost, costBetween } from "./cost.ts";
 import type { MeasureEvent } from "./gauge.ts";
 import type { Exchange } from "./policy.ts";
 import { rotated } from "./race.ts";
-import { type Cost, type ScoreEvent, type SequenceNll, StepScores } from "./scores.ts";
+import { type ScoreEvent, type SequenceNll, StepScores } from "./scores.ts";
 import { compare, leaderOf, paired, survivors } from "./survivors.ts";
 import type { SwapLine, SwapSummary, SwapTrial } from "./swap_line.ts";
 import { lastShapes, type SwapPair, swapPairs } from "./swap_pairs.ts";
@@ -96,10 +97,7 @@ export async function* swapSearch(
   const lap = (): Cost => {
     const before = mark;
     mark = measure();
-    return {
-      blockTokens: mark.blockTokens - before.blockTokens,
-      seconds: mark.seconds - before.seconds,
-    };
+    return costBetween(before, mark);
   };
   const before = known ?? (await scorer.evaluate(layers, onWork)).sequenceNll;
   let plan: Plan = { layers, last, ratio: pruningRatio(spec, layers), nll: before, aside: null };
