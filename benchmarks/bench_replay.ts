@@ -23,7 +23,7 @@ import { named, type SearchCase } from "./bench_search.ts";
 import { median, printTable, save } from "./harness.ts";
 
 /** The first round of a race is this share of the sequences, as in `lopper prune`. */
-const FIRST_ROUND = 1 / Number(Deno.env.get("FIRST") ?? 8);
+const FIRST_ROUND = 1 / 8;
 
 /** A step as exhaustive took it. */
 interface KnownStep {
@@ -50,8 +50,8 @@ export async function benchReplay(
     return parseJournal(text.split("\n").filter((line) => line !== ""), run);
   };
   const steps = stepsOf(spec, options, await read("exhaustive"), await read("fast-1"));
-  const all = steps.reduce((sum, { samples, candidates, nll }) => {
-    const scorer = new Lookup(spec, options.seqLen, samples, nll[0].length, 1);
+  const all = steps.reduce((sum, { candidates, nll }) => {
+    const scorer = new Lookup(spec, options.seqLen, nll[0].length, 1);
     return candidates.reduce((sum, c) => sum + scorer.cost(c, nll[0].length), sum);
   }, 0);
   const results = [];
@@ -144,7 +144,7 @@ async function replay(
   let before: KnownStep | null = null;
   for (const [step, known] of steps.entries()) {
     const { samples, first, trunk, candidates, nll } = known;
-    const scorer = new Lookup(spec, seqLen, samples, nll[0].length, seed);
+    const scorer = new Lookup(spec, seqLen, nll[0].length, seed);
     scorer.learn(candidates, nll, known.perturbations);
     const { taken, samples: same } = before ?? known;
     const trunkNll = before && same === samples ? before.nll[taken] : null;
@@ -184,7 +184,6 @@ class Lookup implements Scorer {
   constructor(
     spec: ModelSpec,
     readonly length: number,
-    _samples: SampleKind,
     sequences: number,
     seed: number,
   ) {
