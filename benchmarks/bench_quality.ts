@@ -213,7 +213,8 @@ interface Result {
 
 interface Work {
   readonly blockTokens: number;
-  readonly seconds: number;
+  /** Null in rows of a time when they were not told apart from the rest of the run. */
+  readonly seconds: number | null;
 }
 
 /** What a run's search took, with orders and swaps, and what its repairs did. */
@@ -222,7 +223,7 @@ async function workOf(run: string): Promise<Readonly<Record<"search" | "repairs"
   const lines = journal.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line));
   const sum = (repairs: boolean) =>
     lines.filter(({ type }) => (type === "repair" || type === "verdict") === repairs)
-      .reduce(({ blockTokens, seconds }: Work, { cost }) => ({
+      .reduce(({ blockTokens, seconds }, { cost }) => ({
         blockTokens: blockTokens + (cost?.blockTokens ?? 0),
         seconds: seconds + (cost?.seconds ?? 0),
       }), { blockTokens: 0, seconds: 0 });
@@ -323,8 +324,8 @@ function table(
       ...found.map(percent),
       percent({ value: average, stderr }),
       run ? `${(run.search.blockTokens / 1e6).toFixed(1)} M` : "",
-      run ? run.search.seconds.toFixed(0) : "",
-      run?.repairs?.seconds ? run.repairs.seconds.toFixed(0) : "",
+      run?.search.seconds?.toFixed(0) ?? "",
+      run?.repairs?.seconds?.toFixed(0) ?? "",
     ];
   });
   return [head, rows];

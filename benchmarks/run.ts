@@ -100,14 +100,10 @@ const SMOLLM2_QUALITY = {
     seqLen: 256,
     mlpGroup: 256,
     rows: [
+      { ratio: 10, names: ["MultiPruner preset", "Lopper defaults", "order alone"] },
       { ratio: 20, names: ["MultiPruner preset", "Lopper defaults", "order alone"] },
-      { ratio: 30, names: ["all together"] },
-      { ratio: 20, names: ["all together"] },
       { ratio: 30, names: ["MultiPruner preset", "Lopper defaults", "order alone"] },
-      {
-        ratio: 10,
-        names: ["MultiPruner preset", "Lopper defaults", "order alone", "all together"],
-      },
+      ...[30, 20, 10].map((ratio) => ({ ratio, names: ["all together"] as const })),
       ...[30, 20, 10].map((ratio) => ({ ratio, names: ["BlockPruner preset"] as const })),
       { ratio: 20, names: ["repair alone"] },
       ...[30, 20, 10].map((ratio) => ({ ratio, names: ["distribution alone"] as const })),
