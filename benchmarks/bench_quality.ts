@@ -63,7 +63,7 @@ const CALIBRATION = {
   "WikiText-2 (validation)": { file: "wiki_valid.jsonl", of: wikiParagraphs },
 } as const;
 /** The results that the page is made of. */
-const RESULTS = ["quality-smollm2", "quality-smollm2-mixed"] as const;
+const RESULTS = ["smollm2", "smollm2-mixed"] as const;
 
 /** What perplexity is measured on. */
 const TEXTS = { wiki: "wikitext2.txt", web: "c4.jsonl" } as const;
@@ -133,10 +133,10 @@ export async function benchQuality(options: QualityCase, work: string): Promise<
       // After every row, so that a long evening is not lost.
       results.sort((a, b) => a.ratio - b.ratio || rankOf(a.row) - rankOf(b.row));
       await save(`quality-${options.name}`, { what: "quality", case: described, results });
-      await writePage();
+      await writeQualityPage();
     }
   }
-  console.log(await writePage());
+  console.log(await writeQualityPage());
 
   function pathOf(row: RowName, ratio: number) {
     return `${work}/${row.replaceAll(/\W+/g, "-").toLowerCase()}-${ratio}`;
@@ -241,7 +241,8 @@ async function readResults(name: string): Promise<Saved | null> {
   return text === null ? null : JSON.parse(text);
 }
 
-async function writePage(): Promise<string> {
+/** Writes quality.md, of the results that there are. */
+export async function writeQualityPage(): Promise<string> {
   const file = new URL("quality.md", import.meta.url);
   await Deno.writeTextFile(file, await pageOf());
   await output(Deno.execPath(), ["fmt", "--quiet", fileURLToPath(file)]);
@@ -287,7 +288,7 @@ function sectionOf(name: string, { case: of, results }: Saved): string {
 
 ${samples.block} samples for blocks and ${samples.width} for widths, ${seqLen} tokens a sequence, ${mlpGroup} MLP
 channels at a time, ${limit} questions a task. Every figure, and the flags of every row:
-results/${name}.json.
+results/quality-${name}.json.
 
 ${markdownTable(...table(results, TEXTS))}
 `;

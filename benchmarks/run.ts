@@ -9,7 +9,7 @@ import { benchFast } from "./bench_fast.ts";
 import { benchForward } from "./bench_forward.ts";
 import { benchGrowth } from "./bench_growth.ts";
 import { benchParity } from "./bench_parity.ts";
-import { benchQuality, type QualityCase } from "./bench_quality.ts";
+import { benchQuality, type QualityCase, writeQualityPage } from "./bench_quality.ts";
 import { benchReplay } from "./bench_replay.ts";
 import { benchRequantise } from "./bench_requantise.ts";
 import { benchSearch, type SearchCase } from "./bench_search.ts";
@@ -31,7 +31,8 @@ const USAGE = `usage: deno task bench NAME [options]
   estimate     what large models would take, on paper (--gflops, --fast-factor)
   parity       lopper evaluate against lm-evaluation-harness, request by request (--python, --data)
   tasks        requests per second on HellaSwag, and of lm-evaluation-harness (--python, --data)
-  quality      perplexities and zero-shot tasks of pruned models (--smollm2, --data)
+  quality      perplexities and zero-shot tasks of pruned models (--smollm2, --data); without
+               either, only the page of the results that there are
   wikitext     perplexity of WikiText-2 under SmolLM2, and by PyTorch (--python, --data)
 
   --smollm2 DIR     measure SmolLM2-135M (convert_smollm2.py writes it) instead of the embedded model
@@ -182,6 +183,10 @@ switch (name) {
     await benchRequantise(flags.gguf);
     break;
   case "quality":
+    if (!smollm2 && !flags.data) {
+      console.log(await writeQualityPage());
+      break;
+    }
     if (!smollm2 || !flags.data || !(flags.text === "alpaca" || flags.text === "mixed")) {
       console.error('"quality" needs --smollm2 and --data, and --text alpaca or mixed');
       Deno.exit(2);
