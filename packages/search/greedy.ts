@@ -147,9 +147,8 @@ export async function* greedySearch(
   let removalOrder: readonly BlockRef[] = [];
   let layers = spec.layers;
   let last = spec.layers;
-  let ratio = 0;
   /** Per cent of the resource that are saved. */
-  let saved = 0;
+  const saved = () => reduction(resource, spec.layers, layers);
   let workDone = 0;
   let trunkNll: SequenceNll | null = null;
   let lastStage: Stage | null = null;
@@ -176,13 +175,13 @@ export async function* greedySearch(
       trunkNll = null;
     }
     let firstOfStage = true;
-    while (saved < stage.bound) {
+    while (saved() < stage.bound) {
       const candidates = stage.candidates(layers, stage.bound);
       if (candidates.length === 0) {
         if (stage.endsShort) break;
         yield {
           type: "warning",
-          message: `stage ${stage.name} has no candidates left at ${saved.toFixed(2)} % ` +
+          message: `stage ${stage.name} has no candidates left at ${saved().toFixed(2)} % ` +
             `${resource.name === "latency" ? "of the predicted time " : ""}` +
             `(its share ends at ${stage.bound.toFixed(2)} %)`,
         };
@@ -193,7 +192,7 @@ export async function* greedySearch(
           const known = history.arrangements.find((line) =>
             line.stage === stageNumber && line.units === units
           );
-          const request = { units, layers, percent: stage.bound - saved, resource };
+          const request = { units, layers, percent: stage.bound - saved(), resource };
           // Streams of now will differ from those of the new order by rounding, a resumed run has none, and an order may need
           // their memory.
           for (const other of Object.values(scorers)) other.release();
@@ -208,6 +207,7 @@ export async function* greedySearch(
         }
       }
       const number = steps.length;
+      const ratio = pruningRatio(spec, layers);
       const left = remainingWork(spec, policy, layers, options);
       const scores: StepScores = new StepScores({
         step: number,
@@ -260,8 +260,6 @@ export async function* greedySearch(
       }
       layers = taken.layers;
       last = lastShapes(layers, last);
-      ratio = step.ratio;
-      saved = reduction(resource, spec.layers, layers);
       trunkNll = scores.nll(update.value);
       lastStage = stage;
       firstOfStage = false;
@@ -275,7 +273,7 @@ export async function* greedySearch(
     for (const scorer of Object.values(scorers)) scorer.release();
     const swapping = swapSearch(spec, { layers, last, steps: steps.length }, {
       ...stage.exchange,
-      target: Math.min(stage.exchange.target, ratio),
+      target: Math.min(stage.exchange.target, pruningRatio(spec, layers)),
     }, {
       scorer: scorers.block,
       aside: options.swap.aside,
@@ -292,8 +290,7 @@ export async function* greedySearch(
       if (swapped.value.type === "measure") measures.push(swapped.value.measure);
       yield swapped.value;
     }
-    ({ layers, last, ratio } = swapped.value);
-    saved = reduction(resource, spec.layers, layers);
+    ({ layers, last } = swapped.value);
     for (const { restored, removed } of keptSwaps(swapped.value.lines)) {
       const went = removed && { ...blockOf(removed), width: removed.width };
       removalOrder = removalsAfter(removalOrder, blockOf(restored), went);
@@ -314,14 +311,15 @@ export async function* greedySearch(
       `the journal has swaps after step ${foreign.steps}, where this search makes none; it belongs to another target`,
     );
   }
-  if (saved < policy.target && !beyond && !options.bestEffort) {
+  if (saved() < policy.target && !beyond && !options.bestEffort) {
     throw new UnreachableTargetError(
       policy.target,
-      saved,
+      saved(),
       "no candidates are left",
       resource.name === "latency" ? resource.amount(spec.layers) : undefined,
     );
   }
+  const ratio = pruningRatio(spec, layers);
   return { layers, ratio, removalOrder, steps, measures, swaps, beyond };
 }
 

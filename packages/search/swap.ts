@@ -67,7 +67,6 @@ export type SwapEvent =
 export interface SwapResult {
   readonly layers: readonly LayerSpec[];
   readonly last: readonly LayerSpec[];
-  readonly ratio: number;
   readonly lines: readonly SwapLine[];
 }
 
@@ -165,7 +164,7 @@ export async function* swapSearch(
     { type: "swaps", steps, tried: lines.length, kept, before, after: plan.nll, cost: lap() };
   yield { type: "swap", line: end, resumed: summary !== undefined };
   scorer.release();
-  return { layers: plan.layers, last: plan.last, ratio: plan.ratio, lines: [...lines, end] };
+  return { layers: plan.layers, last: plan.last, lines: [...lines, end] };
 }
 
 /** A plan that swaps begin from. */
