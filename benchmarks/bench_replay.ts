@@ -5,7 +5,7 @@
  * lost is the regret: how far the NLL of the candidate that the race takes is above that of the best one.
  */
 import { blockIndex, headCostInBlocks, type LayerSpec, type ModelSpec } from "@lopper/core";
-import { type Scorable, type Scorer, shuffled } from "@lopper/importance";
+import { batchNumbers, type Scorable, type Scorer } from "@lopper/importance";
 import { openModel } from "@lopper/model-io";
 import { FileFolder } from "@lopper/model-io/files";
 import {
@@ -16,14 +16,12 @@ import {
   nameOf,
   parseJournal,
   Race,
+  raceBatches,
   type SampleKind,
   StepScores,
 } from "@lopper/search";
 import { named, type SearchCase } from "./bench_search.ts";
 import { median, printTable, save } from "./harness.ts";
-
-/** The first round of a race is this share of the sequences, as in `lopper prune`. */
-const FIRST_ROUND = 1 / 8;
 
 /** A step as exhaustive took it. */
 interface KnownStep {
@@ -189,12 +187,8 @@ class Lookup implements Scorer {
   ) {
     this.#spec = spec;
     this.tokens = sequences * length;
-    const order = shuffled(sequences, seed);
-    const perBatch = Math.max(1, Math.floor(sequences * FIRST_ROUND));
-    this.batches = Array.from(
-      { length: Math.ceil(sequences / perBatch) },
-      (_, i) => order.slice(i * perBatch, (i + 1) * perBatch),
-    );
+    const set = { sequences: Array.from({ length: sequences }, () => []), length };
+    this.batches = batchNumbers(set, raceBatches(set, Infinity, seed));
     this.keptBatches = this.batches.length;
   }
 

@@ -20,7 +20,6 @@ import {
   perplexity,
   ResidentScorer,
   type Scorer,
-  shuffled,
   SuffixScorer,
 } from "@lopper/importance";
 import { fromPublishedConfig, type Model, parsePlanFile } from "@lopper/model-io";
@@ -37,6 +36,7 @@ import {
   type Picker,
   planFromLayers,
   Race,
+  raceBatches,
   type SearchEvent,
   type SearchPolicy,
   type SearchResult,
@@ -96,9 +96,6 @@ export function policyOf(
   return policy;
 }
 
-/** The first round of a race is this share of the sequences. */
-const FIRST_ROUND = 1 / 8;
-
 /** The scorer of one kind of samples for the search that the flags ask for. */
 export function openScorer(
   decoder: Decoder | ResidentDecoder,
@@ -107,11 +104,9 @@ export function openScorer(
   cacheBytes: number,
 ): Scorer {
   const { batchTokens } = flags;
-  const tokens = set.sequences.length * set.length;
-  const batches = flags.search === "exhaustive" ? { batchTokens } : {
-    batchTokens: Math.min(batchTokens, Math.ceil(tokens * FIRST_ROUND)),
-    order: shuffled(set.sequences.length, flags.seed),
-  };
+  const batches = flags.search === "exhaustive"
+    ? { batchTokens }
+    : raceBatches(set, batchTokens, flags.seed);
   return decoder instanceof Decoder
     ? new SuffixScorer(decoder, set, { cacheBytes, ...batches })
     : new ResidentScorer(decoder, set, batches);

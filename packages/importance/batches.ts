@@ -13,7 +13,7 @@ export const DEFAULT_BATCH_TOKENS = 2048;
 
 /** The sequences that run together, by their numbers in the set; every sequence is in one batch. */
 export function batchNumbers(
-  { sequences, length }: CalibrationSet,
+  { sequences, length }: Pick<CalibrationSet, "sequences" | "length">,
   { batchTokens, order = sequences.map((_, i) => i) }: BatchOptions,
 ): readonly (readonly number[])[] {
   const perBatch = sequencesPerBatch(length, batchTokens);

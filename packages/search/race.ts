@@ -1,3 +1,4 @@
+import { type BatchOptions, type CalibrationSet, shuffled } from "@lopper/importance";
 import type { Candidate } from "./candidate.ts";
 import { indexOfLowest, type Picker } from "./picker.ts";
 import type { ScoreEvent, SequenceNll, StepScores } from "./scores.ts";
@@ -14,6 +15,25 @@ export interface RaceOptions {
   readonly lazy: boolean;
   /** Begin a stage with those that move the output of their block least. */
   readonly proxies: boolean;
+}
+
+/** The first round of a race is this share of the sequences. */
+const FIRST_ROUND = 1 / 8;
+
+/**
+ * In what batches a race goes over its text: the sequences in an order drawn once, and never more together than its first
+ * round has.
+ * @param batchTokens tokens that may run together at most.
+ */
+export function raceBatches(
+  { sequences, length }: Pick<CalibrationSet, "sequences" | "length">,
+  batchTokens: number,
+  seed: number,
+): Required<BatchOptions> {
+  return {
+    batchTokens: Math.min(batchTokens, Math.ceil(sequences.length * length * FIRST_ROUND)),
+    order: shuffled(sequences.length, seed),
+  };
 }
 
 /** Of those known from earlier steps, the best of this share of all candidates are scored again at every step. */
