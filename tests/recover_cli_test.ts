@@ -1,12 +1,30 @@
 import assert from "node:assert/strict";
-import { inTemporaryFolder, QUICK, runLopper } from "./support/cli.ts";
-import { checkSameResult } from "./support/kill.ts";
+import { fails, inTemporaryFolder, QUICK, runLopper } from "./support/cli.ts";
+import { checkSameFiles, checkSameResult } from "./support/kill.ts";
 
 const prune = async (folder: string, ...args: string[]) => {
   const { code, stdout, stderr } = await runLopper(["prune", ...args], folder);
   assert.equal(code, 0, stderr);
   return stdout;
 };
+/** The journal of the run in `reference`, and where the lines of its repairs stand. */
+async function repairLines(folder: string) {
+  const journal = await Deno.readTextFile(`${folder}/reference/journal.jsonl`);
+  const all = journal.trimEnd().split("\n");
+  const repairs = all.flatMap((line, i) => /"type":"(repair|verdict)"/.test(line) ? [i] : []);
+  return { all, repairs };
+}
+
+/** What the run in `reference` would have left if it had been killed after these lines of its journal. */
+async function cutOff(folder: string, out: string, lines: readonly string[]) {
+  await Deno.mkdir(`${folder}/${out}`);
+  await Deno.copyFile(`${folder}/reference/settings.json`, `${folder}/${out}/settings.json`);
+  await Deno.writeTextFile(
+    `${folder}/${out}/journal.jsonl`,
+    lines.map((text) => text + "\n").join(""),
+  );
+}
+
 const json = async (file: string) => JSON.parse(await Deno.readTextFile(file));
 
 Deno.test("--recover auto: recorded, told, and resumed in its middle to the same bytes", () =>
@@ -14,28 +32,28 @@ Deno.test("--recover auto: recorded, told, and resumed in its middle to the same
     const settings = [...QUICK, "--preset", "width", "--ratio", "6"];
     const stdout = await prune(folder, "--out", "reference", "--recover", "auto", ...settings);
     assert.match(stdout, /(\d+ of \d+ projections repaired|nothing repaired): /);
-    const { recovery, flags } = await json(`${folder}/reference/run.json`);
+    const { recovery, flags, blockTokens } = await json(`${folder}/reference/run.json`);
     assert.equal(flags.recover, "auto");
     assert.ok(recovery.tried > 0, JSON.stringify(recovery));
-    const all = (await Deno.readTextFile(`${folder}/reference/journal.jsonl`)).trimEnd().split(
-      "\n",
-    );
-    const repairs = all.flatMap((line, i) => /"type":"(repair|verdict)"/.test(line) ? [i] : []);
+    const { all, repairs } = await repairLines(folder);
     assert.equal(
       repairs.length,
       recovery.tried + (recovery.helped > 0 ? 1 : 0),
       "every repair that was tried has its line",
     );
+    const spent = repairs.reduce((sum, i) => sum + JSON.parse(all[i]).cost.blockTokens, 0);
+    assert.equal(blockTokens.beside.repairs, spent);
+    assert.match(stdout, /block-tokens on top of that: .*[\d,]+ for repairs/);
 
     // as if it had been killed between two repairs, and after the last of them
     const cuts = { middle: repairs[Math.floor(repairs.length / 2)], end: repairs.at(-1)! };
     for (const [out, line] of Object.entries(cuts)) {
-      await Deno.mkdir(`${folder}/${out}`);
-      await Deno.copyFile(`${folder}/reference/settings.json`, `${folder}/${out}/settings.json`);
-      const kept = all.slice(0, line + 1).map((text) => text + "\n").join("");
-      await Deno.writeTextFile(`${folder}/${out}/journal.jsonl`, kept);
+      await cutOff(folder, out, all.slice(0, line + 1));
       await prune(folder, "--out", out, "--resume");
       await checkSameResult(folder, out);
+      const resumed = await json(`${folder}/${out}/run.json`);
+      const missing = repairs.filter((i) => i > line);
+      assert.ok(missing.length > 0 || resumed.blockTokens.beside.repairs === spent, out);
     }
 
     await prune(folder, "--out", "plain", ...settings);
@@ -48,4 +66,46 @@ Deno.test("--recover auto: recorded, told, and resumed in its middle to the same
       recovery.kept === 0,
       "weights change where repairs were kept",
     );
+  }));
+
+Deno.test("--plan with --recover auto: cut off between two repairs, it goes on to the same bytes", () =>
+  inTemporaryFolder(async (folder) => {
+    await prune(folder, "--out", "searched", "--preset", "width", "--ratio", "6", ...QUICK);
+    await prune(folder, "--out", "reference", "--plan", "searched", "--recover", "auto", ...QUICK);
+    const { all, repairs } = await repairLines(folder);
+    assert.equal(repairs.length, all.length, "no search, no other lines");
+    assert.ok(repairs.length > 2, all.join("\n"));
+
+    const middle = all.slice(0, Math.floor(all.length / 2));
+    await cutOff(folder, "resumed", middle);
+    await prune(folder, "--out", "resumed", "--resume");
+    await checkSameFiles(folder, "resumed");
+    const journal = await Deno.readTextFile(`${folder}/resumed/journal.jsonl`);
+    assert.ok(journal.startsWith(middle.join("\n") + "\n"), "what was known is not tried again");
+    // finished, it stays as it is
+    assert.match(await prune(folder, "--out", "resumed", "--resume"), /pruned/);
+
+    const file = "searched/lopper_plan.json";
+    const resume = (out: string, ...args: string[]) => ["prune", "--out", out, "--resume", ...args];
+    await fails(
+      resume("reference", "--plan", file),
+      folder,
+      2,
+      /applies .*searched; another --plan/,
+    );
+    await fails(resume("reference", "--ratio", "50"), folder, 2, /another --plan or --ratio needs/);
+    await fails(
+      resume("searched", "--plan", file),
+      folder,
+      2,
+      /searches, and --plan has no search/,
+    );
+    // a plan that was another one then
+    await cutOff(folder, "changed", middle);
+    const settings = await json(`${folder}/changed/settings.json`);
+    const { digest } = settings.plan;
+    settings.plan.digest = "sha256:0";
+    await Deno.writeTextFile(`${folder}/changed/settings.json`, JSON.stringify(settings));
+    const now = new RegExp(`the plan was "sha256:0" and is now "${digest}"`);
+    await fails(resume("changed"), folder, 1, now);
   }));

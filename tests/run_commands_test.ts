@@ -40,8 +40,11 @@ Deno.test("commands: a run that was extended has one for each of its ratios", ()
 
 Deno.test("commands: a plan needs no settings of a search, and its ratio only where it is a run's folder", () => {
   const [file] = runCommands({ ...record, plan: "plan.json", frontier: [] });
-  assert.match(file, /^deno task prune \/models\/tiny --plan plan\.json --backend cpu/);
+  assert.match(
+    file,
+    /^deno task prune \/models\/tiny --plan plan\.json --recover none --backend cpu/,
+  );
   assert.doesNotMatch(file, /--ratio|--preset|--search|--max-ppl/);
   const [folder] = runCommands({ ...record, plan: "./run" });
-  assert.match(folder, /--plan \.\/run --ratio 21\.5 --backend/);
+  assert.match(folder, /--plan \.\/run --ratio 21\.5 --recover none --backend/);
 });

@@ -10,6 +10,7 @@ import {
   type PrunePlan,
   pruningRatio,
   type RunFlags,
+  type RunRecord,
   type StageOrder,
   type SwapPhase,
   UnreachableTargetError,
@@ -62,7 +63,7 @@ export interface Decision {
   readonly stopped: EarlyStop | null;
   readonly orders: readonly StageOrder[];
   /** Block-tokens of the search, and what full forward passes for the same candidates would have cost. */
-  readonly blockTokens: { readonly spent: number; readonly full: number };
+  readonly blockTokens: Pick<RunRecord["blockTokens"], "spent" | "full">;
 }
 
 /**

@@ -70,11 +70,11 @@ function partOf({ frontier, swaps }: Way, ratio: number): Way | null {
  * The record says what the search decided, and the journal has to say the same.
  * @throws {PlanError} when it does not.
  */
-export async function checkAgainstJournal(folder: string, { frontier, swaps }: RunRecord) {
+export async function checkAgainstJournal(folder: string, { frontier, swaps, plan }: RunRecord) {
   const file = join(folder, FILES.journal);
   const lines = await readJournalLines(folder);
-  // A plan that was cut from a run has no journal of its own.
-  if (lines === null) return;
+  // The journal of a plan that was cut from a run has repairs only.
+  if (lines === null || plan !== null) return;
   const { steps, swaps: tried } = parseJournal(lines, file);
   frontier.forEach(({ kind, layer, width, ratio }, i) => {
     const taken = steps[i]?.taken;

@@ -14,7 +14,11 @@ export function runCommands(record: RunRecord): readonly string[] {
   if (plan !== null) {
     const ratio = record.frontier.length > 0 ? option("ratio", record.ratio) : [];
     return [
-      line([...model(flags), ...option("plan", plan), ...ratio, ...shared, ...ending(flags)]),
+      line([
+        ...[...model(flags), ...option("plan", plan), ...ratio],
+        ...option("recover", flags.recover),
+        ...[...shared, ...ending(flags)],
+      ]),
     ];
   }
   const [first, ...later] = [...flags.earlierRatios, flags.ratio];

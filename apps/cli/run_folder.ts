@@ -25,14 +25,14 @@ const PARTIAL = /^\..+\.partial$/;
  */
 export class RunFolder {
   readonly path: string;
-  readonly #lines: readonly string[];
+  readonly #lines: string[];
   readonly settings: RunSettings | null;
   #journal: AppendFile | null = null;
 
   private constructor(path: string, settings: RunSettings | null, lines: readonly string[]) {
     this.path = path;
     this.settings = settings;
-    this.#lines = lines;
+    this.#lines = [...lines];
   }
 
   /**
@@ -117,14 +117,10 @@ export class RunFolder {
     this.#journal = await AppendFile.open(this.journalPath);
   }
 
-  /** As `begin`, for a run without a search. */
-  async beginWithoutSearch(): Promise<void> {
-    await Deno.mkdir(this.path, { recursive: true });
-    await this.#clear();
-  }
-
   async append(entry: JournalEntry): Promise<void> {
-    await this.#journal!.appendLine(toJournalLine(entry));
+    const line = toJournalLine(entry);
+    await this.#journal!.appendLine(line);
+    this.#lines.push(line);
   }
 
   sink(file: string): Promise<FileSink> {
@@ -204,6 +200,7 @@ function checkSameSettings(before: RunSettings, now: RunSettings, path: string) 
     ["the block calibration text", s.calibrationDigest.block],
     ["the width calibration text", s.calibrationDigest.width],
     ["the held-out text", s.heldOutDigest ?? null],
+    ["the plan", s.plan?.digest ?? null],
     ["the backend", s.backend],
     ...Object.entries(s.flags)
       .filter(([flag]) => !NOT_DECIDING.includes(flag))

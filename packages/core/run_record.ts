@@ -18,8 +18,19 @@ export interface RunSettings {
   readonly backend: string;
   /** What predicts how long a token takes, where that is what is to be saved: measured once, since it is never the same again. */
   readonly latencies?: LatencyTable;
+  /** What is applied instead of a search. */
+  readonly plan?: AppliedPlan;
   /** Command-line settings, with defaults filled in. */
   readonly flags: RunFlags;
+}
+
+export interface AppliedPlan {
+  /** Full path of the plan's file, or of the run's folder. */
+  readonly source: string;
+  /** In per cent, where a part of that run was asked for. */
+  readonly ratio: number | null;
+  /** Of what is to stay. */
+  readonly digest: string;
 }
 
 export interface RunFlags {
@@ -212,6 +223,9 @@ export interface TextDamage {
 }
 
 /** run.json: everything that a finished run depended on, decided and measured. */
+/** What a run does beside the steps of its search: orders of units, swaps, repairs. */
+export type SideWork = "orders" | "swaps" | "repairs";
+
 export interface RunRecord {
   readonly kind: "lopper-run";
   readonly schema: 1;
@@ -246,8 +260,14 @@ export interface RunRecord {
     /** On text that the search never saw. */
     readonly heldOut: DenseAndPruned;
   };
-  /** Block-tokens of the search, and what full forward passes for the same candidates would have cost. */
-  readonly blockTokens: { readonly spent: number; readonly full: number };
+  readonly blockTokens: {
+    /** Of the steps. */
+    readonly spent: number;
+    /** What full forward passes for the same candidates would have cost. */
+    readonly full: number;
+    /** Of what came on top; null in old records. */
+    readonly beside: Readonly<Record<SideWork, number>> | null;
+  };
   readonly wallSeconds: number;
   readonly steps: number;
   /** The steps in their order; the first of them make the smaller ratios of the run. */

@@ -116,7 +116,12 @@ const recordSchema = z.looseObject({
   }).nullable().default(null),
   quantised: z.record(z.string(), z.number()).nullable().default(null),
   perplexity: z.looseObject({ calibration: denseAndPruned, heldOut: denseAndPruned }),
-  blockTokens: z.looseObject({ spent: z.number(), full: z.number() }),
+  blockTokens: z.looseObject({
+    spent: z.number(),
+    full: z.number(),
+    beside: z.looseObject({ orders: z.number(), swaps: z.number(), repairs: z.number() })
+      .nullable().default(null),
+  }),
   wallSeconds: z.number(),
   steps: count,
   frontier: frontier.default([]),

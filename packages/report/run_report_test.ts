@@ -150,6 +150,8 @@ Deno.test("report: the order of what went, and every repair that was tried, are 
     ["0", "MLP", "1", "0.1", "−0.100", "yes"],
     ["2", "attention", "0", "0.1", "+0.0500", "no"],
   ]);
+  const row = tableOf(page, "Cost by stage").find(([name]) => name === "repairs");
+  assert.deepEqual(row, ["repairs", "–", "–", "–", "3", "–", "3.0 s"]);
 });
 
 Deno.test("report: swaps are told in a line, and what they changed counts as it ended", async () => {

@@ -14,6 +14,7 @@ export * from "./reach.ts";
 export * from "./reachable_sizes.ts";
 export * from "./repair_line.ts";
 export * from "./scores.ts";
+export * from "./side_work.ts";
 export * from "./swap.ts";
 export * from "./swap_line.ts";
 export * from "./uniform.ts";

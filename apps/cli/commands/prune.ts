@@ -9,6 +9,7 @@ import {
   type RunFlags,
   type RunRecord,
   type RunSettings,
+  sha256,
   UsageError,
   VERSION,
 } from "@lopper/core";
@@ -19,11 +20,12 @@ import {
   modelDigest,
   openModel,
   openTokenizer,
+  planToJson,
   type Tokenizer,
 } from "@lopper/model-io";
 import { FileFolder } from "@lopper/model-io/files";
 import { Decoder, LaidOutWeights, ResidentDecoder, weightMemory } from "@lopper/runtime";
-import type { SearchPolicy } from "@lopper/search";
+import { type History, type SearchPolicy, sideWork } from "@lopper/search";
 import { Command } from "commander";
 import { join } from "node:path";
 import { readTexts, type RunTexts } from "../calibrate.ts";
@@ -92,17 +94,16 @@ export function pruneCommand(): Command {
 /** Opens what a run needs, and closes it again. */
 async function openRun(
   path: string | undefined,
-  options: PruneOptions,
+  given: PruneOptions,
   interruption: Interruption,
 ) {
+  let options = given;
+  if (given.plan !== undefined) options = { ...given, plan: userPath(given.plan) };
   const reporter = openReporter(options.json);
   const started = performance.now();
   const out = options.out === undefined
     ? await defaultRunPath(userPath(defaultName(path)), options.resume)
     : userPath(options.out);
-  if (options.plan !== undefined && options.resume) {
-    throw new UsageError("--plan is applied in one go; instead of --resume, pass --overwrite");
-  }
   if (options.targetBytes !== undefined && (options.ratio !== undefined || options.resume)) {
     throw new UsageError(
       options.resume
@@ -121,6 +122,7 @@ async function openRun(
     throw new UsageError("--swap auto follows a search, and --plan has none; leave out one");
   }
   const folder = await RunFolder.open(out, options.dryRun ? { overwrite: true } : options);
+  options = withPlanOf(folder, options);
   if (options.ratio !== undefined && (folder.settings?.flags.targetLatency ?? null) !== null) {
     throw new UsageError(
       `the run in ${out} ends at a latency, and --ratio takes it no further; leave out --ratio, or begin another run`,
@@ -160,7 +162,7 @@ async function openRun(
     const engine = options.backend === "auto" ? saved?.backend ?? "auto" : options.backend;
     const backend = await openUserBackend(engine, options.threads, (m) => reporter.say(m));
     try {
-      const hint = options.plan === undefined && !options.dryRun
+      const hint = !options.dryRun
         ? `stopped; nothing is lost, continue with: deno task prune --resume --out ${out}`
         : "stopped";
       const check = () => interruption(hint);
@@ -176,6 +178,30 @@ async function openRun(
     folder.close();
   }
   if (finish) await conclude({ ...finish, out, options, reporter, interruption });
+}
+
+/**
+ * A run that applies a plan goes on with the one that it began with.
+ * @throws {UsageError} when another is asked for, or one for a run that searches.
+ */
+function withPlanOf({ settings, path }: RunFolder, options: PruneOptions): PruneOptions {
+  if (settings === null) return options;
+  if (settings.plan === undefined) {
+    if (options.plan === undefined) return options;
+    throw new UsageError(
+      `the run in ${path} searches, and --plan has no search; leave out --plan, or choose another --out`,
+    );
+  }
+  const { source } = settings.plan;
+  const ratio = settings.plan.ratio ?? undefined;
+  if ((options.plan ?? source) !== source || (options.ratio ?? ratio) !== ratio) {
+    throw new UsageError(
+      `the run in ${path} applies ${source}${
+        ratio === undefined ? "" : ` at ${formatRatio(ratio)}`
+      }; another --plan or --ratio needs a run of its own`,
+    );
+  }
+  return { ...options, plan: source, ratio };
 }
 
 /** What a part of a run has in common with it: the texts, and whether it is repaired. A file says nothing of that. */
@@ -330,6 +356,7 @@ async function measureLatency(
 async function prune(run: Aimed): Promise<Finish | null> {
   const { model, backend, folder, options, reporter, latencies } = run;
   const policy = options.plan === undefined ? policyOf(model, run.flags, latencies) : null;
+  const earlier = secondsOf(folder.history);
   const tokenizer = await openTokenizer(model.folder);
   let known: Promise<string> | null = null;
   const digestOfModel = () => {
@@ -374,12 +401,7 @@ async function prune(run: Aimed): Promise<Finish | null> {
   const latency = latencies && await measureLatency(run, latencies, decision);
 
   const { name, engine, threads } = backend.description;
-  const { steps, measures, arrangements, repairs, swaps } = folder.history;
-  const earlier = steps.reduce((sum, { seconds }) => sum + seconds, 0) +
-    [...measures, ...arrangements, ...repairs, ...swaps].reduce(
-      (sum, { cost }) => sum + cost.seconds,
-      0,
-    );
+  const beside = sideWork(folder.history);
   const record: RunRecord = {
     kind: "lopper-run",
     schema: 1,
@@ -400,7 +422,14 @@ async function prune(run: Aimed): Promise<Finish | null> {
       calibration: { dense: dense.calibration, pruned: pruned.calibration },
       heldOut: { dense: dense.heldOut, pruned: pruned.heldOut },
     },
-    blockTokens: decision.blockTokens,
+    blockTokens: {
+      ...decision.blockTokens,
+      beside: {
+        orders: beside.orders.blockTokens,
+        swaps: beside.swaps.blockTokens,
+        repairs: beside.repairs.blockTokens,
+      },
+    },
     wallSeconds: earlier + (performance.now() - run.started) / 1000,
     steps: policy ? decision.frontier.length : 0,
     frontier: decision.frontier,
@@ -427,6 +456,13 @@ async function prune(run: Aimed): Promise<Finish | null> {
   };
   await folder.writeRecord(record);
   return { record, exports: flags.export };
+}
+
+/** What an earlier part of a run took, as far as its journal says. */
+function secondsOf(history: History): number {
+  const { orders, swaps, repairs } = sideWork(history);
+  return [...history.steps, ...history.measures.map(({ cost }) => cost), orders, swaps, repairs]
+    .reduce((sum, { seconds }) => sum + seconds, 0);
 }
 
 /** Calibration text that the dense model writes. */
@@ -538,7 +574,10 @@ async function decide(
     decision = await search({ ...parts, decoder: searching, onEvent, check: run.check });
   } else {
     decision = await fromFile();
-    await folder.beginWithoutSearch();
+    const { plan, ratio } = options;
+    const digest = await sha256(new TextEncoder().encode(planToJson(decision.plan)));
+    const applied = { source: plan!, ratio: ratio ?? null, digest };
+    await folder.begin({ ...settings, plan: applied });
   }
   reporter.stop();
   if (searching !== decoder) await searching.dispose();
@@ -559,8 +598,8 @@ async function recoverInRun(run: Deciding, decision: Decision, decoder: Decoder)
     decoder,
     texts,
     batchTokens: settings.flags.batchTokens,
-    recorded: run.policy ? folder.history.repairs : [],
-    record: (line) => run.policy ? folder.append(line) : Promise.resolve(),
+    recorded: folder.history.repairs,
+    record: (line) => folder.append(line),
     onLine: (line, resumed) => reporter.repair(line, resumed),
     onProgress: (done, total) => {
       reporter.progress("repairing", done, total);

@@ -1,4 +1,5 @@
-import { formatCount, formatSeconds } from "@lopper/core";
+import { formatCount, formatSeconds, type SideWork } from "@lopper/core";
+import { sideWork } from "@lopper/search";
 import { html } from "../html.ts";
 import { plural } from "../removed.ts";
 import type { ReportRun } from "../report_run.ts";
@@ -13,6 +14,12 @@ const STAGES = {
   attention_heads: "heads",
   all: "all at once",
 } as const;
+
+const BESIDE: Readonly<Record<SideWork, string>> = {
+  orders: "orders of channels and heads",
+  swaps: "swaps",
+  repairs: "repairs",
+};
 
 /** What the search took of the machine. */
 export function costSection({ record, history }: ReportRun): Section {
@@ -71,6 +78,14 @@ export function costSection({ record, history }: ReportRun): Section {
             seconds: sum(({ seconds }) => seconds),
           })]
           : []),
+        ...Object.entries(sideWork(history)).filter(([, { blockTokens }]) => blockTokens > 0)
+          .map(([work, { blockTokens, seconds }]) => [
+            BESIDE[work as SideWork],
+            ...["–", "–", "–"],
+            formatCount(Math.round(blockTokens)),
+            "–",
+            formatSeconds(seconds),
+          ]),
         ...(heldOut.length > 0
           ? [[
             "held-out text after every step",

@@ -59,7 +59,11 @@ export function tinyRun(change: Partial<RunRecord> = {}): ReportRun {
       calibration: { dense: 20, pruned: 22 },
       heldOut: { dense: 40, pruned: 46 },
     },
-    blockTokens: { spent: 3500, full: 14_000 },
+    blockTokens: {
+      spent: 3500,
+      full: 14_000,
+      beside: { orders: 0, swaps: 0, repairs: 0 },
+    },
     wallSeconds: 75,
     steps: 3,
     frontier: [

@@ -1,0 +1,12 @@
+import type { SideWork } from "@lopper/core";
+import { type Cost, sumOfCosts } from "./cost.ts";
+import type { History } from "./greedy.ts";
+
+/** What a run spent beside the steps of its search. */
+export function sideWork(
+  { arrangements, swaps, repairs }: History,
+): Readonly<Record<SideWork, Cost>> {
+  const sum = (lines: readonly { readonly cost: Cost }[]) =>
+    lines.reduce((total, { cost }) => sumOfCosts(total, cost), { blockTokens: 0, seconds: 0 });
+  return { orders: sum(arrangements), swaps: sum(swaps), repairs: sum(repairs) };
+}
