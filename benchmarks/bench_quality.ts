@@ -3,6 +3,7 @@
  * for the dense model and every row at every ratio. All rows are calibrated on the same samples. Runs and scores are kept in
  * a folder and not repeated, and those that were cut off go on; rows that results/ has already are not taken again.
  */
+import { alpacaRows, unzipped, wikiParagraphs, writeSamples } from "./calibration_texts.ts";
 import { lopper, markdownTable, output, provenance, save } from "./harness.ts";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -59,7 +60,7 @@ const ROWS: Readonly<Record<RowName, Row>> = {
 
 /** Texts to calibrate on, as JSON objects a line, from the folder of the data sets. */
 const CALIBRATION = {
-  "Alpaca": { file: "alpaca.jsonl", of: alpaca },
+  "Alpaca": { file: "alpaca.jsonl", of: alpacaRows },
   "WikiText-2 (validation)": { file: "wiki_valid.jsonl", of: wikiParagraphs },
 } as const;
 /** The results that the page is made of. */
@@ -67,8 +68,6 @@ const RESULTS = ["smollm2", "smollm2-mixed"] as const;
 
 /** What perplexity is measured on. */
 const TEXTS = { wiki: "wikitext2.txt", web: "c4.jsonl" } as const;
-/** So many rows of Alpaca are there to draw from. */
-const ALPACA_ROWS = 2000;
 /** Of WikiText-2's test split the first fifth: about 67,000 tokens. */
 const WIKITEXT_SHARE = 1 / 5;
 const TASKS = "piqa,winogrande,hellaswag,arc_easy,arc_challenge";
@@ -93,7 +92,7 @@ export async function benchQuality(options: QualityCase, work: string): Promise<
   const calibration: string[] = [];
   for (const name of options.calibration) {
     const { file, of } = CALIBRATION[name];
-    await Deno.writeTextFile(`${work}/${file}`, await of(options.data));
+    await writeSamples(`${work}/${file}`, await of(options.data));
     calibration.push("--calibration", `${work}/${file}`);
   }
   const texts = { wiki: `${work}/${TEXTS.wiki}`, web: `${work}/${TEXTS.web}` };
@@ -330,34 +329,4 @@ function table(
     ];
   });
   return [head, rows];
-}
-
-/** The first rows of Alpaca as the data set's own field `text`, one JSON object a line. */
-async function alpaca(data: string): Promise<string> {
-  const rows: { instruction: string; input: string; output: string }[] = JSON.parse(
-    await unzipped(`${data}/alpaca/alpaca_data.json.gz`),
-  );
-  const asks = "Below is an instruction that describes a task";
-  const ends = "Write a response that appropriately completes the request.";
-  return rows.slice(0, ALPACA_ROWS).map(({ instruction, input, output }) => {
-    const intro = input === ""
-      ? `${asks}. ${ends}`
-      : `${asks}, paired with an input that provides further context. ${ends}`;
-    const given = input === "" ? "" : `\n\n### Input:\n${input}`;
-    const text = `${intro}\n\n### Instruction:\n${instruction}${given}\n\n### Response:\n${output}`;
-    return JSON.stringify({ text }) + "\n";
-  }).join("");
-}
-
-/** The paragraphs of WikiText-2's validation split, without headings, one JSON object a line. */
-async function wikiParagraphs(data: string): Promise<string> {
-  return (await unzipped(`${data}/wikitext2/wiki.valid.raw.gz`)).split("\n")
-    .map((line) => line.trim())
-    .filter((line) => line !== "" && !line.startsWith("="))
-    .map((text) => JSON.stringify({ text }) + "\n").join("");
-}
-
-async function unzipped(path: string): Promise<string> {
-  const file = await Deno.open(path);
-  return await new Response(file.readable.pipeThrough(new DecompressionStream("gzip"))).text();
 }

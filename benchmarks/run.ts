@@ -15,6 +15,7 @@ import { benchRequantise } from "./bench_requantise.ts";
 import { benchSearch, type SearchCase } from "./bench_search.ts";
 import { benchTasks } from "./bench_tasks.ts";
 import { benchTechniques } from "./bench_techniques.ts";
+import { benchText } from "./bench_text.ts";
 import { benchWikitext } from "./bench_wikitext.ts";
 import { DEMO } from "./harness.ts";
 
@@ -33,6 +34,7 @@ const USAGE = `usage: deno task bench NAME [options]
   tasks        requests per second on HellaSwag, and of lm-evaluation-harness (--python, --data)
   quality      perplexities and zero-shot tasks of pruned models (--smollm2, --data); without
                either, only the page of the results that there are
+  text         how much text a run needs, and of what kind (--data; --rounds: seeds)
   wikitext     perplexity of WikiText-2 under SmolLM2, and by PyTorch (--python, --data)
 
   --smollm2 DIR     measure SmolLM2-135M (convert_smollm2.py writes it) instead of the embedded model
@@ -92,6 +94,15 @@ const SMOLLM2_QUALITY = {
     rows: [
       { ratio: 20, names: ["BlockPruner preset", "MultiPruner preset", "all together"] },
       { ratio: 10, names: ["BlockPruner preset", "MultiPruner preset"] },
+      { ratio: 20, names: ["Lopper defaults"] },
+      { ratio: 30, names: ["MultiPruner preset", "Lopper defaults"] },
+      { ratio: 10, names: ["Lopper defaults"] },
+      { ratio: 20, names: ["order alone", "repair alone"] },
+      ...[30, 20, 10].map((ratio) => ({ ratio, names: ["BlockPruner preset"] as const })),
+      ...[30, 10].map((ratio) => ({ ratio, names: ["order alone", "repair alone"] as const })),
+      ...[30, 20, 10].map((ratio) => ({ ratio, names: ["all together"] as const })),
+      ...[30, 20, 10].map((ratio) => ({ ratio, names: ["distribution alone"] as const })),
+      ...[20, 30, 10].map((ratio) => ({ ratio, names: ["swaps alone"] as const })),
     ],
   },
   mixed: {
@@ -113,6 +124,7 @@ const SMOLLM2_QUALITY = {
     ],
   },
 } satisfies Readonly<Record<string, Omit<QualityCase, "model" | "data" | "limit">>>;
+const TEXT_SIZES = { ratio: 20, seqLen: 256, sizes: [8, 32, 128, 512], kindSize: 64 };
 const SEEDS = [1, 2, 3];
 const REPLAYED_SEEDS = 20;
 
@@ -197,6 +209,18 @@ switch (name) {
       data: flags.data,
       limit: Number(flags.limit),
     }, flags.work);
+    break;
+  case "text":
+    if (!flags.data) {
+      console.error('"text" needs --data');
+      Deno.exit(2);
+    }
+    await benchText({
+      ...TEXT_SIZES,
+      ...(smollm2 ? { name: "smollm2", model: smollm2 } : { name: "demo", model: DEMO }),
+      data: flags.data,
+      seeds: Array.from({ length: rounds }, (_, i) => i + 1),
+    });
     break;
   case "estimate":
     await benchEstimate({

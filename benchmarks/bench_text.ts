@@ -1,0 +1,154 @@
+/**
+ * How much text a run needs, and of what kind: the default settings at one ratio, on more and more passages of books, and on
+ * as many of other texts. Every result is measured on three texts that no run saw.
+ */
+import {
+  alpacaRows,
+  bookPassages,
+  unzipped,
+  wikiParagraphs,
+  writeSamples,
+} from "./calibration_texts.ts";
+import { inTemporaryFolder, lopper, printTable, save } from "./harness.ts";
+import { HELD_OUT_TEXT } from "@lopper/demo-model";
+import { basename } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export interface TextCase {
+  readonly name: string;
+  readonly model: string;
+  /** Folder of the data sets, as for "quality", with gutenberg/ beside the others. */
+  readonly data: string;
+  readonly ratio: number;
+  readonly seqLen: number;
+  /** Samples of books that blocks are scored on; channels and heads are scored on half as many. */
+  readonly sizes: readonly number[];
+  /** Samples of every kind of text. */
+  readonly kindSize: number;
+  readonly seeds: readonly number[];
+}
+
+/** Characters of each text that results are measured on. */
+const MEASURED_CHARACTERS = 30_000;
+
+interface TextRun {
+  readonly seed: number;
+  /** Of the sequences that blocks were scored on. */
+  readonly tokens: number;
+  readonly blockTokens: number;
+  readonly seconds: number;
+  readonly calibration: { readonly dense: number; readonly pruned: number };
+  /** Perplexity by text. */
+  readonly perplexity: Readonly<Record<string, number>>;
+}
+
+export async function benchText(options: TextCase): Promise<void> {
+  const { data, model, ratio, seqLen, sizes, kindSize, seeds } = options;
+  const { dense, results } = await inTemporaryFolder(async (folder) => {
+    const files = { books: bookPassages, Alpaca: alpacaRows, "WikiText-2": wikiParagraphs };
+    for (const [name, of] of Object.entries(files)) {
+      await writeSamples(`${folder}/${name}.jsonl`, await of(data));
+    }
+    const measured = await measuredTexts(data, folder);
+    const of = (name: string) => ["--calibration", `${folder}/${name}.jsonl`];
+    const kinds = {
+      books: of("books"),
+      Alpaca: of("Alpaca"),
+      "WikiText-2": of("WikiText-2"),
+      "all three": [...of("books"), ...of("Alpaca"), ...of("WikiText-2")],
+      "the model's own": ["--calibration", "self"],
+    };
+    const variants = [
+      ...sizes.map((samples) => ({ kind: "books" as const, samples })),
+      ...(Object.keys(kinds) as (keyof typeof kinds)[])
+        .filter((kind) => !(kind === "books" && sizes.includes(kindSize)))
+        .map((kind) => ({ kind, samples: kindSize })),
+    ];
+    const found = [];
+    for (const { kind, samples } of variants) {
+      const runs: TextRun[] = [];
+      for (const seed of seeds) {
+        console.error(`${kind}, ${samples} samples, seed ${seed}`);
+        const out = `${folder}/run`;
+        await lopper([
+          ...["prune", model, "--json", "--out", out, "--overwrite", "--ratio", String(ratio)],
+          ...kinds[kind],
+          ...["--samples", String(samples), "--width-samples", String(samples / 2)],
+          ...["--seq-len", String(seqLen), "--seed", String(seed)],
+        ]);
+        runs.push({ seed, ...await readTextRun(out, seqLen), perplexity: await measure(out) });
+      }
+      found.push({ kind, samples, runs });
+    }
+    return { dense: await measure(model), results: found };
+
+    async function measure(path: string): Promise<TextRun["perplexity"]> {
+      const texts = measured.flatMap((file) => ["--perplexity", file]);
+      const printed = await lopper(["evaluate", path, ...texts, "--json"]);
+      const { models } = printed.split("\n").map((line) => JSON.parse(line))
+        .find(({ event }) => event === "result");
+      return Object.fromEntries(
+        models[0].texts.map(({ text, perplexity }: { text: string; perplexity: number }) => [
+          basename(text, ".txt"),
+          perplexity,
+        ]),
+      );
+    }
+  });
+  await save(`text-${options.name}`, {
+    what: "how much calibration text, and of what kind",
+    case: { ...options, model: basename(model), data: basename(data) },
+    dense,
+    results,
+  });
+  const texts = Object.keys(dense);
+  const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
+  const spread = (values: readonly number[]) =>
+    `${mean(values).toFixed(2)} (${Math.min(...values).toFixed(2)} to ${
+      Math.max(...values).toFixed(2)
+    })`;
+  printTable(
+    ["calibrated on", "samples", "tokens", ...texts, "block-tokens", "s"],
+    [
+      ["dense", "", "", ...texts.map((text) => dense[text].toFixed(2)), "", ""],
+      ...results.map(({ kind, samples, runs }) => [
+        ...[kind, samples, mean(runs.map((run) => run.tokens)).toFixed(0)],
+        ...texts.map((text) => spread(runs.map(({ perplexity }) => perplexity[text]))),
+        `${(mean(runs.map((run) => run.blockTokens)) / 1e6).toFixed(2)} M`,
+        mean(runs.map((run) => run.seconds)).toFixed(0),
+      ]),
+    ],
+  );
+}
+
+/** Writes the beginnings of texts that no run calibrates on, and says where. */
+async function measuredTexts(data: string, folder: string): Promise<readonly string[]> {
+  const c4 = (await unzipped(`${data}/c4/c4_sample.jsonl.gz`)).split("\n")
+    .filter((line) => line !== "").map((line) => JSON.parse(line).text).join("\n\n");
+  const texts = {
+    "Moby Dick": await Deno.readTextFile(fileURLToPath(HELD_OUT_TEXT)),
+    "WikiText-2 (test)": await unzipped(`${data}/wikitext2/wiki.test.raw.gz`),
+    C4: c4,
+  };
+  const files: string[] = [];
+  for (const [name, text] of Object.entries(texts)) {
+    const file = `${folder}/${name}.txt`;
+    await Deno.writeTextFile(file, text.slice(0, MEASURED_CHARACTERS));
+    files.push(file);
+  }
+  return files;
+}
+
+async function readTextRun(
+  folder: string,
+  seqLen: number,
+): Promise<Omit<TextRun, "seed" | "perplexity">> {
+  const record = JSON.parse(await Deno.readTextFile(`${folder}/run.json`));
+  const { spent, beside } = record.blockTokens;
+  return {
+    tokens: record.damage.calibration.passages.length * seqLen,
+    blockTokens: spent + beside.orders + beside.swaps + beside.repairs,
+    seconds: record.wallSeconds,
+    calibration: record.perplexity.calibration,
+  };
+}

@@ -1,0 +1,60 @@
+/** Texts to calibrate on, from the folder of the data sets: each a list of samples. */
+
+/** So many rows of Alpaca are there to draw from. */
+const ALPACA_ROWS = 2000;
+/** A passage of a book has so many characters at least, unless the book ends: about as many tokens as an Alpaca row. */
+const PASSAGE_CHARACTERS = 800;
+
+/** The first rows of Alpaca, as the data set's own field `text`. */
+export async function alpacaRows(data: string): Promise<readonly string[]> {
+  const rows: { instruction: string; input: string; output: string }[] = JSON.parse(
+    await unzipped(`${data}/alpaca/alpaca_data.json.gz`),
+  );
+  const asks = "Below is an instruction that describes a task";
+  const ends = "Write a response that appropriately completes the request.";
+  return rows.slice(0, ALPACA_ROWS).map(({ instruction, input, output }) => {
+    const intro = input === ""
+      ? `${asks}. ${ends}`
+      : `${asks}, paired with an input that provides further context. ${ends}`;
+    const given = input === "" ? "" : `\n\n### Input:\n${input}`;
+    return `${intro}\n\n### Instruction:\n${instruction}${given}\n\n### Response:\n${output}`;
+  });
+}
+
+/** The paragraphs of WikiText-2's validation split, without headings. */
+export async function wikiParagraphs(data: string): Promise<readonly string[]> {
+  return (await unzipped(`${data}/wikitext2/wiki.valid.raw.gz`)).split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "" && !line.startsWith("="));
+}
+
+/** Passages of the books of Project Gutenberg that NLTK ships, without Moby Dick, which runs are measured on. */
+export async function bookPassages(data: string): Promise<readonly string[]> {
+  const folder = `${data}/gutenberg`;
+  const books = [...Deno.readDirSync(folder)].map(({ name }) => name)
+    .filter((name) => !name.startsWith("melville")).sort();
+  const passages: string[] = [];
+  for (const book of books) {
+    let passage = "";
+    for (const paragraph of (await unzipped(`${folder}/${book}`)).split(/\r?\n\s*\n/)) {
+      passage = `${passage}\n\n${paragraph.trim()}`.trim();
+      if (passage.length < PASSAGE_CHARACTERS) continue;
+      passages.push(passage);
+      passage = "";
+    }
+    if (passage !== "") passages.push(passage);
+  }
+  return passages;
+}
+
+/** Writes samples as JSON objects a line. */
+export async function writeSamples(file: string, samples: readonly string[]): Promise<void> {
+  const lines = samples.map((text) => JSON.stringify({ text }) + "\n");
+  await Deno.writeTextFile(file, lines.join(""));
+}
+
+/** The text of a file that gzip made. */
+export async function unzipped(path: string): Promise<string> {
+  const file = await Deno.open(path);
+  return await new Response(file.readable.pipeThrough(new DecompressionStream("gzip"))).text();
+}
