@@ -139,6 +139,8 @@ test("prune --dry-run writes nothing and says what would be done", async (folder
   assert.equal(code, 0);
   assert.match(stdout, /blocks up to 8\.80 %/);
   assert.match(stdout, /about \d+ steps/);
+  assert.match(stdout, /then repairs, about [\d.]+ m?s/);
+  assert.match(stdout, /dense perplexity on the calibration text: \d/);
   assert.deepEqual([...Deno.readDirSync(folder)], []);
 });
 

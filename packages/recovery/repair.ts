@@ -38,6 +38,16 @@ export function repairBytes({ layers, hiddenSize, headDim }: ModelSpec): number 
   return 4 * (3 * widest ** 2 + 8 * widest * hiddenSize + 3 * REPAIR_TOKENS * hiddenSize);
 }
 
+/**
+ * About how many block-tokens' worth of work repairs are, for a model of which most blocks stay: each block runs in the dense
+ * and in the pruned model and is watched, the equations of a fit take about as long again, and after every repair the blocks
+ * behind it run on the text to choose on.
+ */
+export function repairWork({ layers }: ModelSpec, learn: number, choose: number): number {
+  const blocks = blockCount(layers);
+  return blocks * (4 * learn + 3 * choose) + choose * blocks ** 2 / 2;
+}
+
 export interface RepairOptions {
   /** Its weights are repaired in place; they begin as the checkpoint has them, kept units first. */
   readonly decoder: Decoder;

@@ -14,7 +14,7 @@ import {
   VERSION,
 } from "@lopper/core";
 import { textDamage } from "@lopper/evaluation";
-import { weightOrder } from "@lopper/importance";
+import { type CalibrationSet, weightOrder } from "@lopper/importance";
 import {
   type Model,
   modelDigest,
@@ -465,6 +465,9 @@ function secondsOf(history: History): number {
     .reduce((sum, { seconds }) => sum + seconds, 0);
 }
 
+/** Tokens that a dry run times together. */
+const TIMED_TOKENS = 1024;
+
 /** Calibration text that the dense model writes. */
 async function ownTexts(run: Run, tokenizer: Tokenizer, modelDigest: string, count: number) {
   const { model, backend, flags, options, reporter, check } = run;
@@ -531,8 +534,25 @@ async function decide(
   };
   const fromFile = () => decisionFromFile(options.plan!, model, modelDigest, order, options.ratio);
   if (options.dryRun) {
-    const now = () => performance.now();
-    const dry = policy && await rehearseRun(model, policy, pickerOf(flags), scorers, now);
+    const { fit, aside } = texts;
+    const tokens = ({ sequences, length }: CalibrationSet) => sequences.length * length;
+    const dry = policy && await rehearseRun({
+      ...{ model, policy, picker: pickerOf(flags), scorers },
+      // Little at a time, so that a large model says something soon.
+      timed: openScorer(searching, texts.block, {
+        ...{ ...flags, search: "exhaustive" },
+        batchTokens: Math.min(flags.batchTokens, TIMED_TOKENS),
+      }, 0),
+      repairs: flags.recover !== "none" && aside
+        ? { learn: tokens(fit), choose: tokens(aside) / 2 }
+        : null,
+      now: () => performance.now(),
+      onProgress: (done, total) => {
+        reporter.progress("timing the dense model", done, total);
+        run.check();
+      },
+    });
+    reporter.stop();
     const decision = policy ? null : await fromFile();
     reporter.result(
       { dryRun: dry ?? decision, flags },
