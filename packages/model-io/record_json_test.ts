@@ -50,7 +50,7 @@ const RECORD: RunRecord = {
   },
   quantised: { Q4_0: 50 },
   perplexity: { calibration: { dense: 10, pruned: 11 }, heldOut: { dense: 20, pruned: 23 } },
-  blockTokens: { spent: 10, full: 100 },
+  blockTokens: { spent: 10, full: 100, beside: { orders: 1, swaps: 2, repairs: 3 } },
   wallSeconds: 3.5,
   steps: 2,
   frontier: [
@@ -130,11 +130,14 @@ Deno.test("run record: those of earlier versions have defaults, those of later o
   } = RECORD;
   const { heldOut: _h, maxPplIncrease: _m, order: _p, recover: _q, swap: _x, ...flags } =
     RECORD.flags;
-  const read = parseRunRecord(JSON.stringify({ ...old, flags, novelty: [1] }), "run.json");
+  const { beside: _b, ...blockTokens } = RECORD.blockTokens;
+  const text = JSON.stringify({ ...old, flags, blockTokens, novelty: [1] });
+  const read = parseRunRecord(text, "run.json");
   assert.deepEqual([read.frontier, read.stopped, read.layers.dense], [[], null, []]);
   assert.deepEqual([read.flags.heldOut, read.flags.maxPplIncrease], [null, null]);
   assert.deepEqual([read.flags.swap, read.swaps], ["none", []]);
   assert.deepEqual([read.flags.order, read.orders, read.recovery], ["l1", [], null]);
+  assert.deepEqual(read.blockTokens, { ...blockTokens, beside: null });
   assert.deepEqual((read as unknown as { novelty: unknown }).novelty, [1]);
 });
 
