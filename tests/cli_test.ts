@@ -182,7 +182,6 @@ test("wrong usage exits with 2 and one sentence", async (folder) => {
   );
   await fails(["prune", "--attention-group", "7"], folder, 2, /multiple of 96/);
   await fails(["prune", "--seq-len", "4096"], folder, 2, /takes 1024 tokens at most/);
-  await fails(["prune", "--plan", "x", "--resume"], folder, 2, /one go/);
   await fails(["frobnicate"], folder, 2, /unknown command/);
   await fails(["generate", "demo", ""], folder, 2, /the prompt is empty/);
   assert.deepEqual([...Deno.readDirSync(folder)], [], "nothing was written");
