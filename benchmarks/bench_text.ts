@@ -64,6 +64,7 @@ export async function benchText(options: TextCase): Promise<void> {
         .filter((kind) => !(kind === "books" && sizes.includes(kindSize)))
         .map((kind) => ({ kind, samples: kindSize })),
     ];
+    const dense = await measure(model);
     const found = [];
     for (const { kind, samples } of variants) {
       const runs: TextRun[] = [];
@@ -79,8 +80,15 @@ export async function benchText(options: TextCase): Promise<void> {
         runs.push({ seed, ...await readTextRun(out, seqLen), perplexity: await measure(out) });
       }
       found.push({ kind, samples, runs });
+      // After every text, so that a long evening is not lost.
+      await save(`text-${options.name}`, {
+        what: "how much calibration text, and of what kind",
+        case: { ...options, model: basename(model), data: basename(data) },
+        dense,
+        results: found,
+      });
     }
-    return { dense: await measure(model), results: found };
+    return { dense, results: found };
 
     async function measure(path: string): Promise<TextRun["perplexity"]> {
       const texts = measured.flatMap((file) => ["--perplexity", file]);
@@ -94,12 +102,6 @@ export async function benchText(options: TextCase): Promise<void> {
         ]),
       );
     }
-  });
-  await save(`text-${options.name}`, {
-    what: "how much calibration text, and of what kind",
-    case: { ...options, model: basename(model), data: basename(data) },
-    dense,
-    results,
   });
   const texts = Object.keys(dense);
   const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;

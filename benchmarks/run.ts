@@ -124,7 +124,7 @@ const SMOLLM2_QUALITY = {
     ],
   },
 } satisfies Readonly<Record<string, Omit<QualityCase, "model" | "data" | "limit">>>;
-const TEXT_SIZES = { ratio: 20, seqLen: 256, sizes: [8, 32, 128, 512], kindSize: 64 };
+const TEXT_SIZES = { ratio: 20, seqLen: 256, sizes: [8, 16, 32, 64], kindSize: 32 };
 const SEEDS = [1, 2, 3];
 const REPLAYED_SEEDS = 20;
 
