@@ -165,14 +165,14 @@ export async function benchQuality(options: QualityCase, work: string): Promise<
       ]);
     }
     const record = JSON.parse(await Deno.readTextFile(`${out}/run.json`));
-    const { search, repairs } = await workOf(source ?? out);
+    const { search } = await workOf(source ?? out);
+    const { repairs } = await workOf(out);
     return {
       command: flags,
       ...(taken && { plan: taken }),
       // A plan costs what its search did, for a smaller ratio, too: the search was for the larger one.
       search,
-      // Of a plan only the time is known, measuring included.
-      repairs: source ? record.recovery && { seconds: record.wallSeconds } : repairs,
+      repairs,
       calibration: record.perplexity.calibration,
     };
   }
@@ -197,7 +197,7 @@ interface Run {
   readonly command: readonly string[];
   readonly plan?: Row["plan"];
   readonly search: Work;
-  readonly repairs: Partial<Work> | null;
+  readonly repairs: Work | null;
   readonly calibration: unknown;
 }
 
