@@ -220,6 +220,25 @@ test("--best-effort ends where the candidates end", async (folder) => {
   assert.equal(record.steps, 12);
 });
 
+test("Ctrl-C before a run has written anything promises nothing to resume", async (folder) => {
+  const args = ["prune", "--json", "--out", "p", "--calibration", "self", "--samples", "64"];
+  const process = startLopper(args, folder, { LOPPER_CACHE: `${folder}/cache` });
+  const stderr = new Response(process.stderr).text();
+  let told = "";
+  for await (const text of process.stdout.pipeThrough(new TextDecoderStream())) {
+    told += text;
+    // pressed twice, it would end at once
+    if (told.includes("writing text")) {
+      process.kill("SIGINT");
+      break;
+    }
+  }
+  assert.equal((await process.status).code, 130, told);
+  assert.match(await stderr, /stopped/);
+  assert.doesNotMatch(await stderr, /--resume/);
+  assert.ok(![...Deno.readDirSync(folder)].some(({ name }) => name === "p"));
+});
+
 test("Ctrl-C leaves a run that --resume finishes, with the same plan", async (folder) => {
   const args = ["--preset", "blockpruner", "--ratio", "12", ...QUICK];
   const process = startLopper(["prune", "--out", "p", ...args], folder);

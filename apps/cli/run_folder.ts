@@ -77,6 +77,11 @@ export class RunFolder {
     return parseJournal(this.#lines, join(this.path, FILES.journal));
   }
 
+  /** Whether there is something that `--resume` can go on with. */
+  get begun(): boolean {
+    return this.settings !== null || this.#journal !== null;
+  }
+
   get journalPath(): string {
     return join(this.path, FILES.journal);
   }

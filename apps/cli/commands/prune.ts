@@ -162,10 +162,8 @@ async function openRun(
     const engine = options.backend === "auto" ? saved?.backend ?? "auto" : options.backend;
     const backend = await openUserBackend(engine, options.threads, (m) => reporter.say(m));
     try {
-      const hint = !options.dryRun
-        ? `stopped; nothing is lost, continue with: deno task prune --resume --out ${out}`
-        : "stopped";
-      const check = () => interruption(hint);
+      const hint = `stopped; nothing is lost, continue with: deno task prune --resume --out ${out}`;
+      const check = () => interruption(folder.begun ? hint : "stopped");
       const tools = { backend, folder, reporter, started, check };
       const parts = { model, title, flags, options: asked, ...tools };
       finish = await prune({ ...parts, ...await timed(parts) });
