@@ -106,9 +106,11 @@ export async function benchText(options: TextCase): Promise<void> {
   const texts = Object.keys(dense);
   const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
   const spread = (values: readonly number[]) =>
-    `${mean(values).toFixed(2)} (${Math.min(...values).toFixed(2)} to ${
-      Math.max(...values).toFixed(2)
-    })`;
+    values.length === 1
+      ? values[0].toFixed(2)
+      : `${mean(values).toFixed(2)} (${Math.min(...values).toFixed(2)} to ${
+        Math.max(...values).toFixed(2)
+      })`;
   printTable(
     ["calibrated on", "samples", "tokens", ...texts, "block-tokens", "s"],
     [
