@@ -241,10 +241,10 @@ export function arrangerOf(
 }
 
 /** Scores whole models, one after the other, and keeps nothing of them. */
-function scorerOnce(
+export function scorerOnce(
   decoder: Decoder | ResidentDecoder,
   set: CalibrationSet,
-  { batchTokens }: RunFlags,
+  { batchTokens }: Pick<RunFlags, "batchTokens">,
 ): Scorer {
   return decoder instanceof Decoder
     ? new SuffixScorer(decoder, set, { cacheBytes: 0, batchTokens })

@@ -1,6 +1,12 @@
 import type { Backend } from "@lopper/backends";
 import { countParameters, type HeldOutSample, type ModelSpec } from "@lopper/core";
-import { type CalibrationSet, perplexity, sequenceMeans, SuffixScorer } from "@lopper/importance";
+import {
+  type CalibrationSet,
+  perplexity,
+  sequenceMeans,
+  SuffixScorer,
+  tokenCount,
+} from "@lopper/importance";
 import {
   type Model,
   modelDigest,
@@ -91,14 +97,13 @@ export async function measureModel(
   { texts, prompts, tokenizer }: MeasuredOn,
   onProgress: (done: number, total: number) => void,
 ): Promise<ModelMeasures> {
-  const tokensOf = ({ sequences, length }: CalibrationSet) => sequences.length * length;
-  const total = tokensOf(texts.block) + tokensOf(texts.heldOut);
+  const total = tokenCount(texts.block) + tokenCount(texts.heldOut);
   let done = 0;
   const nllOn = async (set: CalibrationSet) => {
     const scorer = new SuffixScorer(decoder, set, { cacheBytes: 0 });
     const { layers } = decoder.spec;
     const nll = await scorer.tokenNll(layers, (n) => onProgress(done + n, total));
-    done += tokensOf(set);
+    done += tokenCount(set);
     return nll;
   };
   const perplexityOf = ({ sequences, ignoredLabel }: CalibrationSet, nll: Float32Array) =>

@@ -10,7 +10,7 @@ import {
   type StageOrder,
   type SwapPhase,
 } from "@lopper/core";
-import { perplexity, type Scorer } from "@lopper/importance";
+import { perplexity, type Scorer, type Sequences, tokenCount } from "@lopper/importance";
 import type { Model } from "@lopper/model-io";
 import { repairWork } from "@lopper/recovery";
 import { MOST_SWAPS, type Picker, rehearse, type SearchPolicy } from "@lopper/search";
@@ -38,8 +38,7 @@ export function describeStart(
 ): string {
   const { name, engine, threads } = backend.description;
   const { block, width, drawn } = texts;
-  const tokens = ({ sequences, length }: { sequences: readonly unknown[]; length: number }) =>
-    `${formatCount(sequences.length * length)} tokens`;
+  const tokens = (set: Sequences) => `${formatCount(tokenCount(set))} tokens`;
   const quantised = model.quantised ? `${describeQuantised(model.quantised)}\n` : "";
   const target = flags.targetLatency === null
     ? `to lose ${formatRatio(flags.ratio)}`

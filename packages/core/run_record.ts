@@ -222,10 +222,10 @@ export interface TextDamage {
   readonly tokens: readonly (DenseAndPruned & { readonly kind: string; readonly count: number })[];
 }
 
-/** run.json: everything that a finished run depended on, decided and measured. */
 /** What a run does beside the steps of its search: orders of units, swaps, repairs. */
 export type SideWork = "orders" | "swaps" | "repairs";
 
+/** run.json: everything that a finished run depended on, decided and measured. */
 export interface RunRecord {
   readonly kind: "lopper-run";
   readonly schema: 1;

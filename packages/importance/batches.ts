@@ -1,5 +1,5 @@
 import type { LayerSpec } from "@lopper/core";
-import type { CalibrationSet } from "./calibration.ts";
+import type { Sequences } from "./calibration.ts";
 
 export interface BatchOptions {
   /** Tokens that run through a block together. */
@@ -13,7 +13,7 @@ export const DEFAULT_BATCH_TOKENS = 2048;
 
 /** The sequences that run together, by their numbers in the set; every sequence is in one batch. */
 export function batchNumbers(
-  { sequences, length }: Pick<CalibrationSet, "sequences" | "length">,
+  { sequences, length }: Sequences,
   { batchTokens, order = sequences.map((_, i) => i) }: BatchOptions,
 ): readonly (readonly number[])[] {
   const perBatch = sequencesPerBatch(length, batchTokens);

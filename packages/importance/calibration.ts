@@ -3,15 +3,24 @@ import type { Tokenizer } from "@lopper/model-io";
 import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 
-/** Equally long sequences of token ids, and which labels count. */
-export interface CalibrationSet {
+/** Equally long sequences of token ids. */
+export interface Sequences {
   readonly sequences: readonly (readonly number[])[];
   /** Tokens of each sequence. */
   readonly length: number;
+}
+
+/** Sequences to calibrate on or to measure, and which labels count. */
+export interface CalibrationSet extends Sequences {
   /** Positions whose label is this token are left out of the mean, or null for none. */
   readonly ignoredLabel: number | null;
   /** `sha256:…` of the token ids and the label rule: what a decision depended on. */
   readonly digest: string;
+}
+
+/** Tokens of all sequences of a set. */
+export function tokenCount({ sequences, length }: Sequences): number {
+  return sequences.length * length;
 }
 
 /**

@@ -1,7 +1,7 @@
 import { headCostInBlocks, type LayerSpec } from "@lopper/core";
 import type { ResidentDecoder } from "@lopper/runtime";
 import { batchNumbers, type BatchOptions, forwardCost } from "./batches.ts";
-import type { CalibrationSet } from "./calibration.ts";
+import { type CalibrationSet, tokenCount } from "./calibration.ts";
 import { perplexity, sequenceMeans } from "./perplexity.ts";
 import type { Scorable, Score, Scorer } from "./scorer.ts";
 
@@ -22,7 +22,7 @@ export class ResidentScorer implements Scorer {
     this.#decoder = decoder;
     this.#calibration = calibration;
     this.length = calibration.length;
-    this.tokens = calibration.sequences.length * calibration.length;
+    this.tokens = tokenCount(calibration);
     this.batches = batchNumbers(calibration, options);
     // Nothing is kept, so nothing is lost by going on to another batch.
     this.keptBatches = this.batches.length;

@@ -7,7 +7,7 @@ import {
 } from "@lopper/core";
 import { blockCount, type Decoder, forwardFrom, type Stream } from "@lopper/runtime";
 import { batchNumbers, type BatchOptions, forwardCost, sequencesPerBatch } from "./batches.ts";
-import type { CalibrationSet } from "./calibration.ts";
+import { type CalibrationSet, tokenCount } from "./calibration.ts";
 import { nextTokens, perplexity, sequenceMeans } from "./perplexity.ts";
 
 /** What is scored: the layers that would remain, and the first block in which they differ from the current plan. */
@@ -111,7 +111,7 @@ export class SuffixScorer implements Scorer {
     const { length } = calibration;
     this.#decoder = decoder;
     this.#calibration = calibration;
-    this.tokens = calibration.sequences.length * length;
+    this.tokens = tokenCount(calibration);
     this.length = length;
     this.#headCost = headCostInBlocks(decoder.spec, length);
     this.batches = batchNumbers(calibration, options);

@@ -14,6 +14,7 @@ import {
   innerEnergy,
   orderLike,
   type Scorer,
+  tokenCount,
   type UnitKind,
 } from "@lopper/importance";
 import type { Decoder, UnitOrder } from "@lopper/runtime";
@@ -107,7 +108,7 @@ export class ActivationArranger implements Arranger {
       });
       return { chosen: order, tried: [], layers: layersOf(found) };
     }
-    const textTokens = text.sequences.length * text.length;
+    const textTokens = tokenCount(text);
     const trials = order === "auto" && aside ? TRIED_ORDERS.length * aside.tokens : 0;
     const report = (done: number) => onProgress?.(done, textTokens + trials);
     const energy = await innerEnergy(decoder, layers, text, { batchTokens, onProgress: report });

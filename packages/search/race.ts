@@ -1,4 +1,4 @@
-import { type BatchOptions, type CalibrationSet, shuffled } from "@lopper/importance";
+import { type BatchOptions, type Sequences, shuffled, tokenCount } from "@lopper/importance";
 import type { Candidate } from "./candidate.ts";
 import { indexOfLowest, type Picker } from "./picker.ts";
 import type { ScoreEvent, SequenceNll, StepScores } from "./scores.ts";
@@ -26,13 +26,13 @@ const FIRST_ROUND = 1 / 8;
  * @param batchTokens tokens that may run together at most.
  */
 export function raceBatches(
-  { sequences, length }: Pick<CalibrationSet, "sequences" | "length">,
+  set: Sequences,
   batchTokens: number,
   seed: number,
 ): Required<BatchOptions> {
   return {
-    batchTokens: Math.min(batchTokens, Math.ceil(sequences.length * length * FIRST_ROUND)),
-    order: shuffled(sequences.length, seed),
+    batchTokens: Math.min(batchTokens, Math.ceil(tokenCount(set) * FIRST_ROUND)),
+    order: shuffled(set.sequences.length, seed),
   };
 }
 

@@ -14,7 +14,7 @@ import {
   VERSION,
 } from "@lopper/core";
 import { textDamage } from "@lopper/evaluation";
-import { type CalibrationSet, weightOrder } from "@lopper/importance";
+import { tokenCount, weightOrder } from "@lopper/importance";
 import {
   type Model,
   modelDigest,
@@ -36,6 +36,7 @@ import {
   openScorer,
   pickerOf,
   policyOf,
+  scorerOnce,
   search,
 } from "../decide.ts";
 import {
@@ -485,9 +486,7 @@ async function ownTexts(run: Run, tokenizer: Tokenizer, modelDigest: string, cou
 
 /** What may be held in memory while the run goes on. @throws {InsufficientMemoryError} when it cannot. */
 function shareMemory({ model, flags, backend, options, folder }: Run, texts: RunTexts): MemoryPlan {
-  const tokens = Math.max(
-    ...[texts.block, texts.width].map(({ sequences }) => sequences.length * flags.seqLen),
-  );
+  const tokens = Math.max(tokenCount(texts.block), tokenCount(texts.width));
   const needs = {
     spec: model.spec,
     weights: weightMemory(model),
@@ -533,16 +532,14 @@ async function decide(
   const fromFile = () => decisionFromFile(options.plan!, model, modelDigest, order, options.ratio);
   if (options.dryRun) {
     const { fit, aside } = texts;
-    const tokens = ({ sequences, length }: CalibrationSet) => sequences.length * length;
     const dry = policy && await rehearseRun({
       ...{ model, policy, picker: pickerOf(flags), scorers },
       // Little at a time, so that a large model says something soon.
-      timed: openScorer(searching, texts.block, {
-        ...{ ...flags, search: "exhaustive" },
+      timed: scorerOnce(searching, texts.block, {
         batchTokens: Math.min(flags.batchTokens, TIMED_TOKENS),
-      }, 0),
+      }),
       repairs: flags.recover !== "none" && aside
-        ? { learn: tokens(fit), choose: tokens(aside) / 2 }
+        ? { learn: tokenCount(fit), choose: tokenCount(aside) / 2 }
         : null,
       now: () => performance.now(),
       onProgress: (done, total) => {
