@@ -1,4 +1,4 @@
-/** What an order of an MLP's channels takes that counts on the others' making up for what goes. */
+/** What an order of an MLP's channels takes that counts on the others' making up for what goes, and a fit of its outputs. */
 import { printTable, save, script } from "./harness.ts";
 
 interface Result {
@@ -6,6 +6,13 @@ interface Result {
   readonly peakResidentBytes: number;
   readonly sumOff: number;
   readonly halfGone: number;
+  readonly refit: {
+    readonly factorSeconds: number;
+    readonly solveSeconds: number;
+    /** ‖HW − C‖ / ‖C‖ */
+    readonly residual: number;
+    readonly peakResidentBytes: number;
+  };
   readonly halfGoneInDouble?: number;
   readonly halfGoneByEnergy?: number;
 }
@@ -44,6 +51,9 @@ export async function benchElimination(rounds: number, wide: boolean): Promise<v
       "lost with half of them",
       "by least squares in double",
       "in the order by energy",
+      "fit: factor s",
+      "solve s",
+      "off by",
     ],
     cases.map(({ channels, outputs, rounds: [{ ...first }, ...others] }) => [
       channels,
@@ -53,6 +63,9 @@ export async function benchElimination(rounds: number, wide: boolean): Promise<v
       share(first.halfGone),
       share(first.halfGoneInDouble),
       share(first.halfGoneByEnergy),
+      first.refit.factorSeconds.toFixed(1),
+      first.refit.solveSeconds.toFixed(1),
+      first.refit.residual.toExponential(1),
     ]),
   );
 }

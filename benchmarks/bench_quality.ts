@@ -3,7 +3,13 @@
  * for the dense model and every row at every ratio. All rows are calibrated on the same samples. Runs and scores are kept in
  * a folder and not repeated, and those that were cut off go on; rows that results/ has already are not taken again.
  */
-import { alpacaRows, unzipped, wikiParagraphs, writeSamples } from "./calibration_texts.ts";
+import {
+  alpacaRows,
+  ownTexts,
+  unzipped,
+  wikiParagraphs,
+  writeSamples,
+} from "./calibration_texts.ts";
 import { lopper, markdownTable, output, provenance, save } from "./harness.ts";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -58,13 +64,17 @@ const ROWS: Readonly<Record<RowName, Row>> = {
   "all together": { flags: ["--distribution", "auto"], plan: PART },
 };
 
-/** Texts to calibrate on, as JSON objects a line, from the folder of the data sets. */
+/** Texts to calibrate on, as JSON objects a line. */
 const CALIBRATION = {
-  "Alpaca": { file: "alpaca.jsonl", of: alpacaRows },
-  "WikiText-2 (validation)": { file: "wiki_valid.jsonl", of: wikiParagraphs },
+  "Alpaca": { file: "alpaca.jsonl", of: ({ data }: QualityCase) => alpacaRows(data) },
+  "WikiText-2 (validation)": {
+    file: "wiki_valid.jsonl",
+    of: ({ data }: QualityCase) => wikiParagraphs(data),
+  },
+  "the model's own text": { file: "own.jsonl", of: ({ model }: QualityCase) => ownTexts(model) },
 } as const;
 /** The results that the page is made of. */
-const RESULTS = ["smollm2", "smollm2-mixed"] as const;
+const RESULTS = ["smollm2", "smollm2-self", "smollm2-mixed"] as const;
 
 /** What perplexity is measured on. */
 const TEXTS = { wiki: "wikitext2.txt", web: "c4.jsonl" } as const;
@@ -92,7 +102,7 @@ export async function benchQuality(options: QualityCase, work: string): Promise<
   const calibration: string[] = [];
   for (const name of options.calibration) {
     const { file, of } = CALIBRATION[name];
-    await writeSamples(`${work}/${file}`, await of(options.data));
+    await writeSamples(`${work}/${file}`, await of(options));
     calibration.push("--calibration", `${work}/${file}`);
   }
   const texts = { wiki: `${work}/${TEXTS.wiki}`, web: `${work}/${TEXTS.web}` };
@@ -118,10 +128,7 @@ export async function benchQuality(options: QualityCase, work: string): Promise<
     );
   }
   const results = [...earlier?.results ?? []];
-  if (results.length === 0) {
-    const scores = await evaluate(options.model);
-    results.push({ row: "dense", ratio: 0, run: null, scores, taken: await provenance() });
-  }
+  if (results.length === 0) results.push(await denseRow());
   for (const { ratio, names } of wanted) {
     for (const row of names) {
       if (results.some((result) => result.row === row && result.ratio === ratio)) continue;
@@ -136,6 +143,18 @@ export async function benchQuality(options: QualityCase, work: string): Promise<
     }
   }
   console.log(await writeQualityPage());
+
+  /** No text that is calibrated on makes a difference to it, so that another table may have it. */
+  async function denseRow(): Promise<Result> {
+    for (const name of RESULTS) {
+      const other = await readResults(name);
+      if (other?.case.model === described.model && other.case.limit === described.limit) {
+        return other.results.find(({ row }) => row === "dense")!;
+      }
+    }
+    const scores = await evaluate(options.model);
+    return { row: "dense", ratio: 0, run: null, scores, taken: await provenance() };
+  }
 
   function pathOf(row: RowName, ratio: number) {
     return `${work}/${row.replaceAll(/\W+/g, "-").toLowerCase()}-${ratio}`;
@@ -270,7 +289,7 @@ search is a part of a longer one, or that of another row, took that run's plan (
 counted then is the whole of that search.
 
 ${sections.join("\n")}
-Written by \`deno task bench quality --smollm2 DIR --data DATASETS --work FOLDER [--text mixed]\`.
+Written by \`deno task bench quality --smollm2 DIR --data DATASETS --work FOLDER [--text self|mixed]\`.
 `;
 }
 

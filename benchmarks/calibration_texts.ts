@@ -1,4 +1,8 @@
-/** Texts to calibrate on, from the folder of the data sets: each a list of samples. */
+/** Texts to calibrate on, from the folder of the data sets or by the model: each a list of samples. */
+import { openBackend } from "@lopper/backends";
+import { modelDigest, openModel, openTokenizer } from "@lopper/model-io";
+import { FileFolder } from "@lopper/model-io/files";
+import { selfCalibration } from "../apps/cli/self_calibration.ts";
 
 /** So many rows of Alpaca are there to draw from. */
 const ALPACA_ROWS = 2000;
@@ -45,6 +49,30 @@ export async function bookPassages(data: string): Promise<readonly string[]> {
     if (passage !== "") passages.push(passage);
   }
   return passages;
+}
+
+/** So many texts of a model's own: 32,768 tokens, as many as repairs learn from at most. */
+const OWN_TEXTS = 128;
+
+/** What `--calibration self` takes, in a file of its own so that every run draws from the same texts. */
+export async function ownTexts(path: string): Promise<readonly string[]> {
+  const model = await openModel(new FileFolder(path));
+  const { backend } = await openBackend("cpu", {});
+  try {
+    return await selfCalibration({
+      model,
+      modelDigest: await modelDigest(model),
+      backend,
+      tokenizer: await openTokenizer(model.folder),
+      seqLen: 256,
+      count: OWN_TEXTS,
+      seed: 42,
+      budget: Deno.systemMemoryInfo().available,
+      onProgress: () => {},
+    });
+  } finally {
+    await backend.dispose();
+  }
 }
 
 /** Writes samples as JSON objects a line. */

@@ -2,10 +2,11 @@
  * Puts the channels of one MLP in order by what the others cannot make up for (`eliminate`), on activations that are made
  * up: every four channels have a part in common, and all differ in size. Up to 2,048 channels the error that a cut of a half
  * leaves is compared with least squares in double precision, and with that of the order by energy.
+ * Then solves for the projection again with the same moments, as a repair does for each λ, and sees how well that came out.
  *
  * Usage: deno run -A benchmarks/elimination.ts CHANNELS OUTPUTS TOKENS [PANEL]
  */
-import { eliminate, type Matrix, matrix, Products } from "@lopper/algebra";
+import { eliminate, type Matrix, matrix, Products, RidgeFactor } from "@lopper/algebra";
 import { openBackend } from "@lopper/backends";
 import { channelScores } from "@lopper/importance";
 import { Matrix as Dense } from "ml-matrix";
@@ -46,6 +47,7 @@ const found = await eliminate(products, gram, weights, {
 const seconds = (performance.now() - started) / 1000;
 const peak = peakResidentBytes();
 const { removed, increases } = found!;
+const refit = await refitted();
 const half = Math.floor(channels / 2);
 const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
 console.log(JSON.stringify({
@@ -54,6 +56,7 @@ console.log(JSON.stringify({
   /** Errors of all channels add up to the energy of the output; by how much they miss it. */
   sumOff: sum(increases) / total - 1,
   halfGone: sum(increases.slice(0, half)) / total,
+  refit,
   ...(channels <= MOST_CHECKED && inDouble()),
 }));
 Deno.exit(0);
@@ -75,6 +78,28 @@ async function moments(): Promise<Matrix> {
     sum = await products.product(rows, rows, { transA: true, add: sum });
   }
   return matrix(channels, channels, sum!.data.map((value) => value / tokens));
+}
+
+/** What one fit of all outputs takes, HW = C with H = gram + λI, and ‖HW − C‖ / ‖C‖. */
+async function refitted() {
+  const right = mapped;
+  const started = performance.now();
+  const factor = (await RidgeFactor.of(products, gram, lambda))!;
+  const factored = performance.now();
+  const solution = await factor.solve(right);
+  const solved = performance.now();
+  const back = await products.product(gram, solution);
+  let off = 0, size = 0;
+  back.data.forEach((value, i) => {
+    off += (value + lambda * solution.data[i] - right.data[i]) ** 2;
+    size += right.data[i] ** 2;
+  });
+  return {
+    factorSeconds: (factored - started) / 1000,
+    solveSeconds: (solved - factored) / 1000,
+    residual: Math.sqrt(off / size),
+    peakResidentBytes: peakResidentBytes(),
+  };
 }
 
 /** Shares of the output's energy that are lost with a half of the channels, by least squares. */

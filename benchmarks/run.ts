@@ -48,7 +48,8 @@ const USAGE = `usage: deno task bench NAME [options]
   --limit N         requests of each task for parity, questions for tasks and quality
                     (default: 200)
   --wide            for elimination: 11,008 channels, too
-  --text NAME       what quality calibrates on: alpaca (default) or mixed`;
+  --text NAME       what quality calibrates on: alpaca (default), self (Alpaca and the model's own
+                    text) or mixed (Alpaca and WikiText-2)`;
 
 /** Whole searches of the embedded model, and a few steps of every stage of a larger one. */
 const DEMO_CASE: SearchCase = {
@@ -105,6 +106,18 @@ const SMOLLM2_QUALITY = {
       ...[20, 30, 10].map((ratio) => ({ ratio, names: ["swaps alone"] as const })),
     ],
   },
+  self: {
+    name: "smollm2-self",
+    calibration: ["Alpaca", "the model's own text"],
+    samples: { block: 16, width: 8 },
+    seqLen: 256,
+    mlpGroup: 256,
+    rows: [
+      { ratio: 20, names: ["MultiPruner preset", "Lopper defaults", "all together"] },
+      { ratio: 10, names: ["MultiPruner preset", "Lopper defaults"] },
+      { ratio: 30, names: ["MultiPruner preset", "Lopper defaults"] },
+    ],
+  },
   mixed: {
     name: "smollm2-mixed",
     calibration: ["Alpaca", "WikiText-2 (validation)"],
@@ -124,6 +137,9 @@ const SMOLLM2_QUALITY = {
     ],
   },
 } satisfies Readonly<Record<string, Omit<QualityCase, "model" | "data" | "limit">>>;
+function isQualityText(name: string): name is keyof typeof SMOLLM2_QUALITY {
+  return Object.hasOwn(SMOLLM2_QUALITY, name);
+}
 const TEXT_SIZES = { ratio: 20, seqLen: 256, sizes: [8, 16, 32, 64], kindSize: 32 };
 const SEEDS = [1, 2, 3];
 const REPLAYED_SEEDS = 20;
@@ -199,8 +215,8 @@ switch (name) {
       console.log(await writeQualityPage());
       break;
     }
-    if (!smollm2 || !flags.data || !(flags.text === "alpaca" || flags.text === "mixed")) {
-      console.error('"quality" needs --smollm2 and --data, and --text alpaca or mixed');
+    if (!smollm2 || !flags.data || !isQualityText(flags.text)) {
+      console.error('"quality" needs --smollm2 and --data, and --text alpaca, self or mixed');
       Deno.exit(2);
     }
     await benchQuality({
