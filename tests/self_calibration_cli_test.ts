@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { dirname } from "node:path";
 import { inTemporaryFolder, QUICK, runLopper } from "./support/cli.ts";
 import { checkSameResult } from "./support/kill.ts";
 
@@ -44,6 +45,16 @@ Deno.test("--calibration self: the model's own text, the same for a seed, kept a
     await prune("--out", "resumed", "--resume");
     assert.equal(await Deno.readTextFile(file), kept);
     await checkSameResult(folder, "resumed");
+
+    // whoever learns from ten further samples for each has them, and a second text shares them
+    const counts = () =>
+      Array.from(Deno.readDirSync(dirname(file)), ({ name }) => /(\d+)x/.exec(name)![1]);
+    const learning = [...settings, "--recover", "auto", "--dry-run"];
+    await prune("--calibration", "self", ...learning);
+    assert.deepEqual(counts().sort(), ["3", "36"]);
+    await Deno.writeTextFile(`${folder}/more.txt`, "The ship had three masts.\n".repeat(200));
+    await prune("--calibration", "self", "--calibration", "more.txt", ...learning);
+    assert.deepEqual(counts().sort(), ["18", "3", "36"]);
 
     // what is kept is what is used
     await Deno.writeTextFile(file, kept.replaceAll(/"text":"/g, '"text":"the sea '));

@@ -22,7 +22,7 @@ import type { Tokenizer } from "@lopper/model-io";
 import { REPAIR_TOKENS } from "@lopper/recovery";
 import { fileURLToPath } from "node:url";
 import { type CalibrationPart, calibrationParts } from "./calibration_parts.ts";
-import { SELF } from "./self_calibration.ts";
+import { SELF, SELF_TOKENS } from "./self_calibration.ts";
 import { readSamples } from "./text_files.ts";
 
 /** The texts of a run, cut into sequences. */
@@ -68,9 +68,15 @@ export async function readTexts(
   const needsAside = flags.order === "auto" || flags.recover !== "none" || flags.swap !== "none";
   const learns = flags.order !== "l1" || flags.recover !== "none";
   const most = Math.max(flags.samples, flags.widthSamples);
-  const read = async (parts: readonly CalibrationPart[]) => {
-    // One text is as good as another, so that as many may be kept aside as are scored on.
-    const counts = apportioned(parts.map(({ weight }) => weight), needsAside ? 2 * most : most);
+  const drawn = needsAside ? 2 * most : most;
+  const learnt = learns ? FIT_SAMPLES * flags.samples : 0;
+  // A file is asked for what there is; a model writes no more than is used.
+  const learntOwn = Math.min(
+    learnt,
+    Math.ceil(REPAIR_TOKENS / Math.min(SELF_TOKENS, flags.seqLen)),
+  );
+  const read = async (parts: readonly CalibrationPart[], ownSamples: number) => {
+    const counts = apportioned(parts.map(({ weight }) => weight), ownSamples);
     const sources: SampleSource[] = [];
     for (const [i, { path, weight }] of parts.entries()) {
       sources.push({
@@ -80,10 +86,14 @@ export async function readTexts(
     }
     return sources;
   };
-  const sources = await read(blockText);
+  const sources = await read(blockText, drawn + learntOwn);
   const block = drawMixed(sources, flags.samples, flags.seed);
   const same = JSON.stringify(widthText) === JSON.stringify(blockText);
-  const width = drawMixed(same ? sources : await read(widthText), flags.widthSamples, flags.seed);
+  const width = drawMixed(
+    same ? sources : await read(widthText, flags.widthSamples),
+    flags.widthSamples,
+    flags.seed,
+  );
   const heldOutFile = flags.heldOut ?? fileURLToPath(HELD_OUT_TEXT);
   const heldOut = await readSamples(heldOutFile);
   const set = (samples: readonly string[], what: string) =>
@@ -101,9 +111,7 @@ export async function readTexts(
   const parts = needsAside
     ? await judged(blockSet, await further(0, flags.samples, "text kept aside"))
     : { learn: blockSet, aside: null };
-  const more = learns
-    ? await further(flags.samples, FIT_SAMPLES * flags.samples, "text to learn from")
-    : null;
+  const more = learns ? await further(flags.samples, learnt, "text to learn from") : null;
   return {
     block: blockSet,
     aside: parts.aside,

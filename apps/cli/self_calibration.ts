@@ -13,7 +13,7 @@ import { userPath } from "./paths.ts";
 export const SELF = "self";
 
 /** Tokens of a text: long enough to be about something, and short enough for many. */
-const TEXT_TOKENS = 256;
+export const SELF_TOKENS = 256;
 /** Sequences that are sampled side by side, if their keys and values take no more than this. */
 const MOST_BESIDE = 16;
 const CACHE_BYTES = 256e6;
@@ -50,7 +50,7 @@ export async function selfCalibration(run: SelfCalibration): Promise<readonly st
       `--calibration ${SELF}: the tokenizer names neither a BOS nor an EOS token to begin a text with; give a file`,
     );
   }
-  const length = Math.min(TEXT_TOKENS, run.seqLen);
+  const length = Math.min(SELF_TOKENS, run.seqLen);
   const name = [
     modelDigest.replace(/^sha256:/, "").slice(0, 16),
     backend.description.name,
