@@ -113,7 +113,7 @@ const SMOLLM2_QUALITY = {
     seqLen: 256,
     mlpGroup: 256,
     rows: [
-      { ratio: 20, names: ["MultiPruner preset", "Lopper defaults", "all together"] },
+      { ratio: 20, names: ["Lopper defaults", "MultiPruner preset", "all together"] },
       { ratio: 10, names: ["MultiPruner preset", "Lopper defaults"] },
       { ratio: 30, names: ["MultiPruner preset", "Lopper defaults"] },
     ],
