@@ -103,8 +103,14 @@ function argmax(values: Float32Array): number {
 /** The id at which the cumulative softmax of `logits / temperature` passes `uniform` in [0, 1). */
 function sample(logits: Float32Array, temperature: number, uniform: number): number {
   const max = logits[argmax(logits)];
-  const weights = Float64Array.from(logits, (x) => Math.exp((x - max) / temperature));
-  let left = uniform * weights.reduce((sum, w) => sum + w, 0);
+  // Loops: `Float64Array.from` with a function takes six times as long, and was two fifths of the time that text took.
+  const weights = new Float64Array(logits.length);
+  let sum = 0;
+  for (let i = 0; i < weights.length; i++) {
+    weights[i] = Math.exp((logits[i] - max) / temperature);
+    sum += weights[i];
+  }
+  let left = uniform * sum;
   for (let i = 0; i < weights.length; i++) {
     left -= weights[i];
     if (left < 0) return i;
