@@ -2,7 +2,8 @@
 import { openBackend } from "@lopper/backends";
 import { modelDigest, openModel, openTokenizer } from "@lopper/model-io";
 import { FileFolder } from "@lopper/model-io/files";
-import { selfCalibration } from "../apps/cli/self_calibration.ts";
+import { REPAIR_TOKENS } from "@lopper/recovery";
+import { SELF_TOKENS, selfCalibration } from "../apps/cli/self_calibration.ts";
 
 /** So many rows of Alpaca are there to draw from. */
 const ALPACA_ROWS = 2000;
@@ -51,8 +52,8 @@ export async function bookPassages(data: string): Promise<readonly string[]> {
   return passages;
 }
 
-/** So many texts of a model's own: 32,768 tokens, as many as repairs learn from at most. */
-const OWN_TEXTS = 128;
+/** So many texts of a model's own: as much as repairs learn from at most. */
+const OWN_TEXTS = REPAIR_TOKENS / SELF_TOKENS;
 
 /** What `--calibration self` takes, in a file of its own so that every run draws from the same texts. */
 export async function ownTexts(path: string): Promise<readonly string[]> {
@@ -64,7 +65,7 @@ export async function ownTexts(path: string): Promise<readonly string[]> {
       modelDigest: await modelDigest(model),
       backend,
       tokenizer: await openTokenizer(model.folder),
-      seqLen: 256,
+      seqLen: SELF_TOKENS,
       count: OWN_TEXTS,
       seed: 42,
       budget: Deno.systemMemoryInfo().available,

@@ -82,17 +82,16 @@ async function moments(): Promise<Matrix> {
 
 /** What one fit of all outputs takes, HW = C with H = gram + λI, and ‖HW − C‖ / ‖C‖. */
 async function refitted() {
-  const right = mapped;
   const started = performance.now();
   const factor = (await RidgeFactor.of(products, gram, lambda))!;
   const factored = performance.now();
-  const solution = await factor.solve(right);
+  const solution = await factor.solve(mapped);
   const solved = performance.now();
   const back = await products.product(gram, solution);
   let off = 0, size = 0;
   back.data.forEach((value, i) => {
-    off += (value + lambda * solution.data[i] - right.data[i]) ** 2;
-    size += right.data[i] ** 2;
+    off += (value + lambda * solution.data[i] - mapped.data[i]) ** 2;
+    size += mapped.data[i] ** 2;
   });
   return {
     factorSeconds: (factored - started) / 1000,
