@@ -73,8 +73,11 @@ const CALIBRATION = {
   },
   "the model's own text": { file: "own.jsonl", of: ({ model }: QualityCase) => ownTexts(model) },
 } as const;
-/** The results that the page is made of. */
-const RESULTS = ["smollm2", "smollm2-self", "smollm2-mixed"] as const;
+/** The results that the page is made of, by model. */
+const RESULTS: Readonly<Record<string, readonly string[]>> = {
+  "SmolLM2-135M-Instruct": ["smollm2", "smollm2-self", "smollm2-mixed"],
+  "Qwen2.5-Coder-0.5B-Instruct": ["qwen-mixed"],
+};
 
 /** What perplexity is measured on. */
 const TEXTS = { wiki: "wikitext2.txt", web: "c4.jsonl" } as const;
@@ -146,7 +149,7 @@ export async function benchQuality(options: QualityCase, work: string): Promise<
 
   /** No text that is calibrated on makes a difference to it, so that another table may have it. */
   async function denseRow(): Promise<Result> {
-    for (const name of RESULTS) {
+    for (const name of Object.values(RESULTS).flat()) {
       const other = await readResults(name);
       if (other?.case.model === described.model && other.case.limit === described.limit) {
         return other.results.find(({ row }) => row === "dense")!;
@@ -270,14 +273,15 @@ export async function writeQualityPage(): Promise<string> {
 /** A page of the results that there are. */
 async function pageOf(): Promise<string> {
   const sections: string[] = [];
-  for (const name of RESULTS) {
-    const results = await readResults(name);
-    if (results) sections.push(sectionOf(name, results));
+  for (const [model, names] of Object.entries(RESULTS)) {
+    for (const name of names) {
+      const results = await readResults(name);
+      if (results) sections.push(sectionOf(model, name, results));
+    }
   }
   return `# What pruned models are worth
 
-SmolLM2-135M-Instruct (README.md says where it comes from), pruned with the fast search. Perplexity:
-windows of 2048 tokens of the first fifth of WikiText-2's test split and of 108 documents of C4. Tasks:
+Two models (README.md says where they come from), pruned with the fast search. Perplexity: windows of 2048 tokens of the first fifth of WikiText-2's test split and of 108 documents of C4. Tasks:
 the first questions of each, in per cent with standard errors, acc_norm where a task has it (acc for
 WinoGrande), scored as lm-evaluation-harness does. Seconds are those of machines that did other
 things, too. All rows of a table are calibrated on the same text, and were taken one after the other
@@ -289,7 +293,8 @@ search is a part of a longer one, or that of another row, took that run's plan (
 counted then is the whole of that search.
 
 ${sections.join("\n")}
-Written by \`deno task bench quality --smollm2 DIR --data DATASETS --work FOLDER [--text self|mixed]\`.
+Written by \`deno task bench quality --smollm2 DIR --data DATASETS --work FOLDER [--text self|mixed]\`
+(or \`--qwen DIR --text mixed\`).
 `;
 }
 
@@ -300,9 +305,9 @@ interface Saved {
   readonly results: readonly Result[];
 }
 
-function sectionOf(name: string, { case: of, results }: Saved): string {
+function sectionOf(model: string, name: string, { case: of, results }: Saved): string {
   const { calibration, samples, seqLen, mlpGroup, limit } = of;
-  return `## Calibrated on ${calibration}
+  return `## ${model}, calibrated on ${calibration}
 
 ${samples.block} samples for blocks and ${samples.width} for widths, ${seqLen} tokens a sequence, ${mlpGroup} MLP
 channels at a time, ${limit} questions a task. Every figure, and the flags of every row:

@@ -9,7 +9,7 @@ import { benchFast } from "./bench_fast.ts";
 import { benchForward } from "./bench_forward.ts";
 import { benchGrowth } from "./bench_growth.ts";
 import { benchParity } from "./bench_parity.ts";
-import { benchQuality, type QualityCase, writeQualityPage } from "./bench_quality.ts";
+import { benchQuality, writeQualityPage } from "./bench_quality.ts";
 import { benchReplay } from "./bench_replay.ts";
 import { benchRequantise } from "./bench_requantise.ts";
 import { benchSearch, type SearchCase } from "./bench_search.ts";
@@ -18,6 +18,7 @@ import { benchTechniques } from "./bench_techniques.ts";
 import { benchText } from "./bench_text.ts";
 import { benchWikitext } from "./bench_wikitext.ts";
 import { DEMO } from "./harness.ts";
+import { qualityCase } from "./quality_cases.ts";
 
 const USAGE = `usage: deno task bench NAME [options]
 
@@ -32,12 +33,13 @@ const USAGE = `usage: deno task bench NAME [options]
   estimate     what large models would take, on paper (--gflops, --fast-factor)
   parity       lopper evaluate against lm-evaluation-harness, request by request (--python, --data)
   tasks        requests per second on HellaSwag, and of lm-evaluation-harness (--python, --data)
-  quality      perplexities and zero-shot tasks of pruned models (--smollm2, --data); without
-               either, only the page of the results that there are
+  quality      perplexities and zero-shot tasks of pruned models (--smollm2 or --qwen, --data);
+               without any, only the page of the results that there are
   text         how much text a run needs, and of what kind (--data; --rounds: seeds)
   wikitext     perplexity of WikiText-2 under SmolLM2, and by PyTorch (--python, --data)
 
   --smollm2 DIR     measure SmolLM2-135M (convert_smollm2.py writes it) instead of the embedded model
+  --qwen DIR        for quality: Qwen2.5-Coder-0.5B (convert_qwen.py writes it)
   --gguf FILE       a quantised GGUF file
   --rounds N        rounds of each variant, or seeds of each technique (default: 3)
   --python FILE     a Python with what requirements.txt names
@@ -49,7 +51,7 @@ const USAGE = `usage: deno task bench NAME [options]
                     (default: 200)
   --wide            for elimination: 11,008 channels, too
   --text NAME       what quality calibrates on: alpaca (default), self (Alpaca and the model's own
-                    text) or mixed (Alpaca and WikiText-2)`;
+                    text) or mixed (Alpaca and WikiText-2, the only one for --qwen)`;
 
 /** Whole searches of the embedded model, and a few steps of every stage of a larger one. */
 const DEMO_CASE: SearchCase = {
@@ -85,61 +87,6 @@ const SMOLLM2_WHOLE = {
   // By L1 norms of weights a first group of channels ruins this model (perplexity 224 at 20 %), and chance decides the rest.
   order: "energy",
 };
-const SMOLLM2_QUALITY = {
-  alpaca: {
-    name: "smollm2",
-    calibration: ["Alpaca"],
-    samples: { block: 16, width: 8 },
-    seqLen: 256,
-    mlpGroup: 256,
-    rows: [
-      { ratio: 20, names: ["BlockPruner preset", "MultiPruner preset", "all together"] },
-      { ratio: 10, names: ["BlockPruner preset", "MultiPruner preset"] },
-      { ratio: 20, names: ["Lopper defaults"] },
-      { ratio: 30, names: ["MultiPruner preset", "Lopper defaults"] },
-      { ratio: 10, names: ["Lopper defaults"] },
-      { ratio: 20, names: ["order alone", "repair alone"] },
-      ...[30, 20, 10].map((ratio) => ({ ratio, names: ["BlockPruner preset"] as const })),
-      ...[30, 10].map((ratio) => ({ ratio, names: ["order alone", "repair alone"] as const })),
-      ...[30, 20, 10].map((ratio) => ({ ratio, names: ["all together"] as const })),
-      ...[30, 20, 10].map((ratio) => ({ ratio, names: ["distribution alone"] as const })),
-      ...[20, 30, 10].map((ratio) => ({ ratio, names: ["swaps alone"] as const })),
-    ],
-  },
-  self: {
-    name: "smollm2-self",
-    calibration: ["Alpaca", "the model's own text"],
-    samples: { block: 16, width: 8 },
-    seqLen: 256,
-    mlpGroup: 256,
-    rows: [
-      { ratio: 20, names: ["Lopper defaults", "MultiPruner preset", "all together"] },
-      { ratio: 10, names: ["MultiPruner preset", "Lopper defaults"] },
-      { ratio: 30, names: ["MultiPruner preset", "Lopper defaults"] },
-    ],
-  },
-  mixed: {
-    name: "smollm2-mixed",
-    calibration: ["Alpaca", "WikiText-2 (validation)"],
-    samples: { block: 64, width: 32 },
-    seqLen: 256,
-    mlpGroup: 256,
-    rows: [
-      { ratio: 10, names: ["MultiPruner preset", "Lopper defaults", "order alone"] },
-      { ratio: 20, names: ["MultiPruner preset", "Lopper defaults", "order alone"] },
-      { ratio: 30, names: ["MultiPruner preset", "Lopper defaults", "order alone"] },
-      ...[30, 20, 10].map((ratio) => ({ ratio, names: ["all together"] as const })),
-      ...[30, 20, 10].map((ratio) => ({ ratio, names: ["BlockPruner preset"] as const })),
-      { ratio: 20, names: ["repair alone"] },
-      ...[30, 20, 10].map((ratio) => ({ ratio, names: ["distribution alone"] as const })),
-      ...[30, 10].map((ratio) => ({ ratio, names: ["repair alone"] as const })),
-      ...[20, 30, 10].map((ratio) => ({ ratio, names: ["swaps alone"] as const })),
-    ],
-  },
-} satisfies Readonly<Record<string, Omit<QualityCase, "model" | "data" | "limit">>>;
-function isQualityText(name: string): name is keyof typeof SMOLLM2_QUALITY {
-  return Object.hasOwn(SMOLLM2_QUALITY, name);
-}
 const TEXT_SIZES = { ratio: 20, seqLen: 256, sizes: [8, 16, 32, 64], kindSize: 32 };
 const SEEDS = [1, 2, 3];
 const REPLAYED_SEEDS = 20;
@@ -148,6 +95,7 @@ const { values: flags, positionals: [name] } = parseArgs({
   allowPositionals: true,
   options: {
     smollm2: { type: "string" },
+    qwen: { type: "string" },
     rounds: { type: "string", default: "3" },
     python: { type: "string" },
     published: { type: "string" },
@@ -162,7 +110,7 @@ const { values: flags, positionals: [name] } = parseArgs({
     wide: { type: "boolean", default: false },
   },
 });
-const { smollm2, python, published: script, code } = flags;
+const { smollm2, qwen, python, published: script, code } = flags;
 const rounds = Number(flags.rounds);
 const published = python && script && code ? { python, script, code } : undefined;
 
@@ -211,20 +159,22 @@ switch (name) {
     await benchRequantise(flags.gguf);
     break;
   case "quality":
-    if (!smollm2 && !flags.data) {
+    if (!smollm2 && !qwen && !flags.data) {
       console.log(await writeQualityPage());
       break;
     }
-    if (!smollm2 || !flags.data || !isQualityText(flags.text)) {
-      console.error('"quality" needs --smollm2 and --data, and --text alpaca, self or mixed');
-      Deno.exit(2);
+    {
+      const model = smollm2 ?? qwen;
+      const of = qualityCase(smollm2 ? "smollm2" : "qwen", flags.text);
+      if (!model || !flags.data || !of) {
+        console.error(
+          '"quality" needs --data and --smollm2 with --text alpaca, self or mixed, or --qwen with --text mixed',
+        );
+        Deno.exit(2);
+      }
+      const limit = Number(flags.limit);
+      await benchQuality({ ...of, model, data: flags.data, limit }, flags.work);
     }
-    await benchQuality({
-      ...SMOLLM2_QUALITY[flags.text],
-      model: smollm2,
-      data: flags.data,
-      limit: Number(flags.limit),
-    }, flags.work);
     break;
   case "text":
     if (!flags.data) {

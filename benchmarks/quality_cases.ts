@@ -1,0 +1,86 @@
+/** The tables of quality.md: which model, on what text, and which rows in which order. */
+import type { QualityCase } from "./bench_quality.ts";
+
+type Case = Omit<QualityCase, "model" | "data" | "limit">;
+type Rows = Case["rows"];
+
+const SMOLLM2 = { seqLen: 256, mlpGroup: 256 } as const;
+/** An eighth of its channels at a time: a search has about as many steps as SmolLM2's. */
+const QWEN = { seqLen: 256, mlpGroup: 608 } as const;
+const LITTLE = { block: 16, width: 8 } as const;
+
+/** One row at several ratios; a row whose search is part of a longer one is cheapest from the largest down. */
+function at(ratios: readonly number[], ...names: Rows[number]["names"]): Rows {
+  return ratios.map((ratio) => ({ ratio, names }));
+}
+
+/** By the name of the model's flag, and of `--text`. */
+const QUALITY_CASES = {
+  smollm2: {
+    alpaca: {
+      ...SMOLLM2,
+      name: "smollm2",
+      calibration: ["Alpaca"],
+      samples: LITTLE,
+      rows: [
+        ...at([20], "BlockPruner preset", "MultiPruner preset", "all together"),
+        ...at([10], "BlockPruner preset", "MultiPruner preset"),
+        ...at([20], "Lopper defaults"),
+        ...at([30], "MultiPruner preset", "Lopper defaults"),
+        ...at([10], "Lopper defaults"),
+        ...at([30, 10], "all together"),
+        ...at([20], "order alone", "repair alone"),
+        ...at([30], "BlockPruner preset"),
+        ...at([30, 10], "order alone", "repair alone"),
+        ...at([30, 20, 10], "distribution alone"),
+        ...at([20, 30, 10], "swaps alone"),
+      ],
+    },
+    self: {
+      ...SMOLLM2,
+      name: "smollm2-self",
+      calibration: ["Alpaca", "the model's own text"],
+      samples: LITTLE,
+      rows: [
+        ...at([20], "Lopper defaults", "MultiPruner preset", "all together"),
+        ...at([10, 30], "MultiPruner preset", "Lopper defaults", "all together"),
+        ...at([30, 20, 10], "BlockPruner preset"),
+        ...at([20, 10, 30], "order alone", "repair alone"),
+        ...at([30, 20, 10], "distribution alone"),
+        ...at([20, 10, 30], "swaps alone"),
+      ],
+    },
+    mixed: {
+      ...SMOLLM2,
+      name: "smollm2-mixed",
+      calibration: ["Alpaca", "WikiText-2 (validation)"],
+      samples: { block: 64, width: 32 },
+      rows: [
+        ...at([20], "MultiPruner preset", "Lopper defaults"),
+        ...at([30, 20, 10], "all together"),
+        ...at([10, 30], "MultiPruner preset", "Lopper defaults"),
+      ],
+    },
+  },
+  qwen: {
+    mixed: {
+      ...QWEN,
+      name: "qwen-mixed",
+      calibration: ["Alpaca", "WikiText-2 (validation)"],
+      samples: LITTLE,
+      rows: [
+        ...at([20], "MultiPruner preset", "all together", "Lopper defaults"),
+        ...at([10, 30], "MultiPruner preset", "all together", "Lopper defaults"),
+        ...at([30, 20, 10], "BlockPruner preset"),
+        ...at([20, 10, 30], "order alone", "repair alone"),
+        ...at([30, 20, 10], "distribution alone"),
+        ...at([20, 10, 30], "swaps alone"),
+      ],
+    },
+  },
+} as const satisfies Readonly<Record<string, Readonly<Record<string, Case>>>>;
+
+/** @returns undefined where there is no such table. */
+export function qualityCase(model: keyof typeof QUALITY_CASES, text: string): Case | undefined {
+  return new Map<string, Case>(Object.entries(QUALITY_CASES[model])).get(text);
+}
