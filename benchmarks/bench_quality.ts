@@ -28,6 +28,8 @@ export interface QualityCase {
   readonly mlpGroup: number;
   /** In the order in which they are taken; of rows that are taken already, only the figures. */
   readonly rows: readonly { readonly ratio: number; readonly names: readonly RowName[] }[];
+  /** Of the texts that perplexity is measured on, the first part: of WikiText-2's test split, and of 108 documents of C4. */
+  readonly shares: { readonly wiki: number; readonly web: number };
   /** Questions of each task, the first ones. */
   readonly limit: number;
 }
@@ -81,8 +83,6 @@ const RESULTS: Readonly<Record<string, readonly string[]>> = {
 
 /** What perplexity is measured on. */
 const TEXTS = { wiki: "wikitext2.txt", web: "c4.jsonl" } as const;
-/** Of WikiText-2's test split the first fifth: about 67,000 tokens. */
-const WIKITEXT_SHARE = 1 / 5;
 const TASKS = "piqa,winogrande,hellaswag,arc_easy,arc_challenge";
 
 interface Metric {
@@ -111,10 +111,11 @@ export async function benchQuality(options: QualityCase, work: string): Promise<
   const texts = { wiki: `${work}/${TEXTS.wiki}`, web: `${work}/${TEXTS.web}` };
   const lines = (await unzipped(`${options.data}/wikitext2/wiki.test.raw.gz`)).split("\n");
   // As the literature joins the rows of the data set: each with its newline, blank ones empty.
-  const rows = lines.slice(0, Math.round(lines.length * WIKITEXT_SHARE))
+  const rows = beginning(lines, options.shares.wiki)
     .map((line) => line.trim() === "" ? "" : `${line}\n`);
   await Deno.writeTextFile(texts.wiki, rows.join("\n\n"));
-  await Deno.writeTextFile(texts.web, await unzipped(`${options.data}/c4/c4_sample.jsonl.gz`));
+  const documents = (await unzipped(`${options.data}/c4/c4_sample.jsonl.gz`)).trimEnd().split("\n");
+  await Deno.writeTextFile(texts.web, beginning(documents, options.shares.web).join("\n") + "\n");
 
   const { model, data: _, rows: wanted, ...rest } = options;
   const described = {
@@ -151,7 +152,8 @@ export async function benchQuality(options: QualityCase, work: string): Promise<
   async function denseRow(): Promise<Result> {
     for (const name of Object.values(RESULTS).flat()) {
       const other = await readResults(name);
-      if (other?.case.model === described.model && other.case.limit === described.limit) {
+      const measured = (of: Saved["case"]) => [of.model, of.shares, of.limit];
+      if (other && isDeepStrictEqual(measured(other.case), measured(described))) {
         return other.results.find(({ row }) => row === "dense")!;
       }
     }
@@ -281,7 +283,8 @@ async function pageOf(): Promise<string> {
   }
   return `# What pruned models are worth
 
-Two models (README.md says where they come from), pruned with the fast search. Perplexity: windows of 2048 tokens of the first fifth of WikiText-2's test split and of 108 documents of C4. Tasks:
+Two models (README.md says where they come from), pruned with the fast search. Perplexity:
+windows of 2048 tokens of the beginning of WikiText-2's test split and of the first of 108 documents of C4. Tasks:
 the first questions of each, in per cent with standard errors, acc_norm where a task has it (acc for
 WinoGrande), scored as lm-evaluation-harness does. Seconds are those of machines that did other
 things, too. All rows of a table are calibrated on the same text, and were taken one after the other
@@ -306,11 +309,14 @@ interface Saved {
 }
 
 function sectionOf(model: string, name: string, { case: of, results }: Saved): string {
-  const { calibration, samples, seqLen, mlpGroup, limit } = of;
+  const { calibration, samples, seqLen, mlpGroup, shares, limit } = of;
+  const percent = (share: number) => `${Math.round(100 * share)} %`;
   return `## ${model}, calibrated on ${calibration}
 
 ${samples.block} samples for blocks and ${samples.width} for widths, ${seqLen} tokens a sequence, ${mlpGroup} MLP
-channels at a time, ${limit} questions a task. Every figure, and the flags of every row:
+channels at a time. Measured on ${percent(shares.wiki)} of WikiText-2, ${
+    percent(shares.web)
+  } of the documents of C4 and ${limit} questions a task. Every figure, and the flags of every row:
 results/quality-${name}.json.
 
 ${markdownTable(...table(results, TEXTS))}
@@ -320,6 +326,10 @@ ${markdownTable(...table(results, TEXTS))}
 /** The measure that the literature gives for a task: acc_norm where it has one. */
 function accuracy({ metrics }: Scores["tasks"][number]): Metric {
   return metrics.acc_norm ?? metrics.acc;
+}
+
+function beginning<T>(all: readonly T[], share: number): readonly T[] {
+  return all.slice(0, Math.round(all.length * share));
 }
 
 function table(

@@ -47,8 +47,7 @@ const USAGE = `usage: deno task bench NAME [options]
   --code DIR        the published run_multipruner.py and utils.py
   --work DIR        where "fast" and "quality" keep their runs (default: lopper-bench)
   --data DIR        folder of the tasks' data sets (scripts/oracles/harness_tasks.py names the files)
-  --limit N         requests of each task for parity, questions for tasks and quality
-                    (default: 200)
+  --limit N         requests of each task for parity, questions for tasks (default: 200)
   --wide            for elimination: 11,008 channels, too
   --text NAME       what quality calibrates on: alpaca (default), self (Alpaca and the model's own
                     text) or mixed (Alpaca and WikiText-2, the only one for --qwen)`;
@@ -172,8 +171,7 @@ switch (name) {
         );
         Deno.exit(2);
       }
-      const limit = Number(flags.limit);
-      await benchQuality({ ...of, model, data: flags.data, limit }, flags.work);
+      await benchQuality({ ...of, model, data: flags.data }, flags.work);
     }
     break;
   case "text":
