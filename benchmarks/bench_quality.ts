@@ -11,6 +11,7 @@ import {
   writeSamples,
 } from "./calibration_texts.ts";
 import { lopper, markdownTable, output, provenance, save } from "./harness.ts";
+import { parseJournal, PRESETS, sideWork, sumOfCosts } from "@lopper/search";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isDeepStrictEqual } from "node:util";
@@ -47,11 +48,13 @@ type RowName =
   | "order alone"
   | "repair alone"
   | "swaps alone"
-  | "Lopper defaults"
-  | "all together";
+  | "order and repair"
+  | "Lopper defaults";
 
 /** A search that takes one kind after another would begin otherwise for a smaller ratio; where all compete it would not. */
 const PART: Row["plan"] = { ratio: 30 };
+/** Blocks, channels and heads one after the other, as in the published search. */
+const STAGED = ["--distribution", PRESETS.multipruner.join(":")];
 const ROWS: Readonly<Record<RowName, Row>> = {
   "BlockPruner preset": { flags: ["--preset", "blockpruner"], plan: PART },
   "MultiPruner preset": { flags: ["--preset", "multipruner"] },
@@ -59,11 +62,11 @@ const ROWS: Readonly<Record<RowName, Row>> = {
     flags: ["--preset", "multipruner", "--distribution", "auto"],
     plan: PART,
   },
-  "order alone": { flags: ["--recover", "none"], plan: { row: "Lopper defaults" } },
+  "order alone": { flags: [...STAGED, "--recover", "none"], plan: { row: "order and repair" } },
   "repair alone": { flags: ["--recover", "auto"], plan: { row: "MultiPruner preset" } },
   "swaps alone": { flags: ["--preset", "multipruner", "--swap", "auto"] },
-  "Lopper defaults": { flags: [] },
-  "all together": { flags: ["--distribution", "auto"], plan: PART },
+  "order and repair": { flags: STAGED },
+  "Lopper defaults": { flags: [], plan: PART },
 };
 
 /** Texts to calibrate on, as JSON objects a line. */
@@ -242,15 +245,12 @@ interface Work {
 
 /** What a run's search took, with orders and swaps, and what its repairs did. */
 async function workOf(run: string): Promise<Readonly<Record<"search" | "repairs", Work>>> {
-  const journal = await Deno.readTextFile(`${run}/journal.jsonl`);
-  const lines = journal.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line));
-  const sum = (repairs: boolean) =>
-    lines.filter(({ type }) => (type === "repair" || type === "verdict") === repairs)
-      .reduce(({ blockTokens, seconds }, { cost }) => ({
-        blockTokens: blockTokens + (cost?.blockTokens ?? 0),
-        seconds: seconds + (cost?.seconds ?? 0),
-      }), { blockTokens: 0, seconds: 0 });
-  return { search: sum(false), repairs: sum(true) };
+  const file = `${run}/journal.jsonl`;
+  const lines = (await Deno.readTextFile(file)).split("\n").filter((line) => line !== "");
+  const history = parseJournal(lines, file);
+  const { orders, swaps, repairs } = sideWork(history);
+  const search = [...history.evidence, ...history.measures].map(({ cost }) => cost);
+  return { search: [...search, orders, swaps].reduce(sumOfCosts), repairs };
 }
 
 /** Where a row stands in the table. */
@@ -290,8 +290,9 @@ WinoGrande), scored as lm-evaluation-harness does. Seconds are those of machines
 things, too. All rows of a table are calibrated on the same text, and were taken one after the other
 over some days; the results say at which commit.
 
-"alone" is one thing added to the MultiPruner preset; the defaults are order and repair, and "all
-together" adds the competition of blocks, channels and heads (\`--distribution auto\`). A row whose
+"alone" is one thing added to the MultiPruner preset: the order of channels and heads (\`--order auto\`),
+repair (\`--recover auto\`), the competition of blocks, channels and heads (\`--distribution auto\`), or
+swaps (\`--swap auto\`). The defaults are the first three together. A row whose
 search is a part of a longer one, or that of another row, took that run's plan (\`--plan\`); what is
 counted then is the whole of that search.
 

@@ -129,7 +129,7 @@ test("without a preset the settings are Lopper's own, and a published one is one
       JSON.parse(stdout.trimEnd().split("\n").at(-1)!).flags;
     return [preset, distribution, order, recover];
   };
-  assert.deepEqual(await flagsOf(), ["lopper", "44:52:4", "auto", "auto"]);
+  assert.deepEqual(await flagsOf(), ["lopper", "auto", "auto", "auto"]);
   const published = ["multipruner", "44:52:4", "l1", "none"];
   assert.deepEqual(await flagsOf("--preset", "multipruner"), published);
 });
@@ -137,7 +137,7 @@ test("without a preset the settings are Lopper's own, and a published one is one
 test("prune --dry-run writes nothing and says what would be done", async (folder) => {
   const { code, stdout } = await runLopper(["prune", "--dry-run", ...QUICK], folder);
   assert.equal(code, 0);
-  assert.match(stdout, /blocks up to 8\.80 %/);
+  assert.match(stdout, /blocks, MLP channels and heads up to 20\.00 % of the parameters/);
   assert.match(stdout, /about \d+ steps/);
   assert.match(stdout, /then repairs, about [\d.]+ m?s/);
   assert.match(stdout, /dense perplexity on the calibration text: \d/);
@@ -167,6 +167,12 @@ test("a backend that does not work here is refused with 1 and one sentence", asy
 
 test("wrong usage exits with 2 and one sentence", async (folder) => {
   await fails(["prune", "--ratio", "150"], folder, 2, /below 100/);
+  await fails(
+    ["prune", "--calibration-width", "notes.txt"],
+    folder,
+    2,
+    /compete with blocks on the same text; leave it out, or pass shares, e\.g\. --distribution 44:52:4/,
+  );
   await fails(["prune", "--distribution", "1:2"], folder, 2, /three shares/);
   await fails(
     ["prune", "--preset", "width", "--distribution", "1:1:1"],

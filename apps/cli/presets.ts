@@ -24,7 +24,7 @@ export const AS_IT_IS = { order: "l1", recover: "none", swap: "none" } as const;
  */
 export const SETTINGS: Readonly<Record<SettingsName, PresetSettings>> = {
   lopper: {
-    distribution: PRESETS.multipruner.join(":"),
+    distribution: "auto",
     order: "auto",
     recover: "auto",
     swap: "none",

@@ -1,7 +1,7 @@
 import { longestSequence, type ModelSpec, type RunFlags, UsageError } from "@lopper/core";
 import { DEMO_SAMPLES, DEMO_SEQUENCE_LENGTH } from "@lopper/demo-model";
 import { DEFAULT_BATCH_TOKENS } from "@lopper/importance";
-import { defaultMlpGroup, headGroupUnit, ORDER_NAMES, TECHNIQUES } from "@lopper/search";
+import { defaultMlpGroup, headGroupUnit, ORDER_NAMES, PRESETS, TECHNIQUES } from "@lopper/search";
 import { type Command, Option } from "commander";
 import {
   EXPORT_FORMATS,
@@ -77,8 +77,8 @@ export function addPruneOptions(command: Command): Command {
     )
     .option(
       "--distribution <a:b:c>",
-      "shares of blocks, MLP channels and heads (default: 44:52:4, with --target-latency auto); auto: they compete by loss per " +
-        "parameter, or per millisecond",
+      "shares of blocks, MLP channels and heads, e.g. 44:52:4, which go one after the other then; auto: they compete by loss " +
+        "per parameter, or per millisecond (default: auto)",
     )
     .option(
       "--uniform",
@@ -131,7 +131,7 @@ export function addPruneOptions(command: Command): Command {
     )
     .option(
       "--calibration-width <path>",
-      "other text for channels and heads (default: the same)",
+      "other text for channels and heads where --distribution has shares (default: the same)",
       collected,
     )
     .option(
@@ -145,12 +145,12 @@ export function addPruneOptions(command: Command): Command {
     )
     .option(
       "--samples <n>",
-      "samples for blocks (default: 64, or 256 in the published presets; 24 for the embedded model)",
+      "samples that are scored on (default: 64, or 256 in the published presets; 24 for the embedded model)",
       wholeNumber(1),
     )
     .option(
       "--width-samples <n>",
-      "samples for channels and heads (default: 32, or 128 in the published presets; 12 for the embedded model)",
+      "samples for channels and heads where --distribution has shares (default: 32, or 128 in the published presets; 12 for the embedded model)",
       wholeNumber(1),
     )
     .option(
@@ -226,9 +226,15 @@ export function resolveFlags(
     );
   }
   const targetLatency = options.targetLatency ?? saved?.targetLatency ?? null;
-  const shares = options.distribution ?? saved?.distribution ??
-    (targetLatency !== null && preset === "lopper" ? "auto" : settings.distribution);
-  distribution(shares);
+  const shares = options.distribution ?? saved?.distribution ?? settings.distribution;
+  if (distribution(shares) === "auto" && options.calibrationWidth !== undefined) {
+    throw new UsageError(
+      "--calibration-width is for channels and heads that go one kind after the other, and here they compete with blocks on the " +
+        `same text; leave it out, or pass shares, e.g. --distribution ${
+          PRESETS.multipruner.join(":")
+        }`,
+    );
+  }
   const ratio = options.ratio ?? saved?.ratio ?? 20;
   const search = options.search ?? saved?.search ?? "fast";
   const swap = options.swap ?? saved?.swap ?? settings.swap;

@@ -13,7 +13,13 @@ import {
 import { perplexity, type Scorer, type Sequences, tokenCount } from "@lopper/importance";
 import type { Model } from "@lopper/model-io";
 import { repairWork } from "@lopper/recovery";
-import { MOST_SWAPS, type Picker, rehearse, type SearchPolicy } from "@lopper/search";
+import {
+  expectedSteps,
+  MOST_SWAPS,
+  type Picker,
+  type SearchPolicy,
+  STAGE_LABELS,
+} from "@lopper/search";
 import type { RunTexts } from "./calibrate.ts";
 import type { Decision } from "./decide.ts";
 import {
@@ -212,12 +218,7 @@ export async function rehearseRun(options: RehearsalOptions): Promise<DryRun> {
   }
   const secondsPerToken = seconds() / (nll.length * timed.length);
   const perToken = scorers.block.fullCost(model.spec.layers) / scorers.block.tokens;
-  const { steps } = rehearse(
-    model.spec,
-    policy,
-    model.spec.layers,
-    (candidates) => candidates[Math.floor(candidates.length / 2)],
-  );
+  const steps = expectedSteps(model.spec, policy, model.spec.layers);
   const tokens = steps.reduce(
     (sum, { candidates, samples }) =>
       sum + picker.expectedTokens(candidates, scorers[samples].tokens),
@@ -247,7 +248,7 @@ export function describeDryRun(
   const lines = ["dry run: nothing is written"];
   for (const { name, bound } of policy?.stages ?? []) {
     const of = flags.targetLatency === null ? "the parameters" : "the time of a token";
-    lines.push(`  ${name.replaceAll("_", " ")} up to ${bound.toFixed(2)} % of ${of}`);
+    lines.push(`  ${STAGE_LABELS[name]} up to ${bound.toFixed(2)} % of ${of}`);
   }
   if (policy && flags.targetLatency !== null) {
     lines.push(

@@ -6,6 +6,7 @@ import {
   type MeasureEvent,
   type RepairLine,
   type SearchEvent,
+  STAGE_LABELS,
   type Step,
   type SwapLine,
 } from "@lopper/search";
@@ -109,7 +110,7 @@ class TerminalReporter implements Reporter {
       const { stage, ratio, done, total } = event;
       this.#draw(
         stage === "swaps" ? stage : "search",
-        `${stage.replaceAll("_", " ")}, ${ratio.toFixed(1)} % pruned`,
+        `${stage === "swaps" ? stage : STAGE_LABELS[stage]}, ${ratio.toFixed(1)} % pruned`,
         done,
         total,
       );

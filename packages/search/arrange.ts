@@ -11,6 +11,7 @@ import {
   activationOrder,
   type CalibrationSet,
   compensatedOrder,
+  type InnerEnergy,
   innerEnergy,
   orderLike,
   type Scorer,
@@ -55,7 +56,7 @@ export interface ArrangeRequest {
   readonly resource: Resource;
 }
 
-/** Decides in which order the units of blocks go, and lays them out so. */
+/** Decides in which order the units of blocks go, and lays them out so: a stage asks for all its orders, then has them applied. */
 export interface Arranger {
   arrange(
     request: ArrangeRequest,
@@ -89,6 +90,8 @@ export interface ActivationArrangerOptions {
  */
 export class ActivationArranger implements Arranger {
   readonly #options: ActivationArrangerOptions;
+  /** What the last pass over the text saw, until units move. */
+  #seen: { readonly layers: readonly LayerSpec[]; readonly energy: InnerEnergy } | null = null;
 
   constructor(options: ActivationArrangerOptions) {
     this.#options = options;
@@ -108,10 +111,14 @@ export class ActivationArranger implements Arranger {
       });
       return { chosen: order, tried: [], layers: layersOf(found) };
     }
-    const textTokens = tokenCount(text);
+    const textTokens = this.#seen?.layers === layers ? 0 : tokenCount(text);
     const trials = order === "auto" && aside ? TRIED_ORDERS.length * aside.tokens : 0;
     const report = (done: number) => onProgress?.(done, textTokens + trials);
-    const energy = await innerEnergy(decoder, layers, text, { batchTokens, onProgress: report });
+    if (this.#seen?.layers !== layers) {
+      const energy = await innerEnergy(decoder, layers, text, { batchTokens, onProgress: report });
+      this.#seen = { layers, energy };
+    }
+    const { energy } = this.#seen;
     const by = (metric: ActivationMetric) =>
       activationOrder(decoder, layers, units, metric, energy);
     if (order !== "auto") return { chosen: order, tried: [], layers: layersOf(by(order)) };
@@ -137,6 +144,7 @@ export class ActivationArranger implements Arranger {
 
   async apply({ units, layers }: Pick<Arrangement, "units" | "layers">) {
     const { weights } = this.#options.decoder;
+    this.#seen = null;
     weights.rearrange({
       layers: weights.order.layers.map((order, i) => ({ ...order, [units]: layers[i] })),
     });

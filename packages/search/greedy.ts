@@ -15,7 +15,7 @@ import { type Cost, costBetween } from "./cost.ts";
 import { Gauge, type Measure } from "./gauge.ts";
 import type { Picker } from "./picker.ts";
 import type { SampleKind, SearchPolicy, Stage } from "./policy.ts";
-import { rehearse } from "./reach.ts";
+import { expectedSteps } from "./reach.ts";
 import type { RepairLine } from "./repair_line.ts";
 import { type Evidence, type SequenceNll, StepScores } from "./scores.ts";
 import { type SwapEvent, swapSearch } from "./swap.ts";
@@ -188,23 +188,29 @@ export async function* greedySearch(
         break;
       }
       if (firstOfStage && options.arranger) {
+        const { arranger } = options;
+        const percent = stage.bound - saved();
+        const arrangements: Arrangement[] = [];
+        // All of them before any is applied: what one order finds out about the model serves the next, and where a run is cut
+        // off between two of them makes no difference.
         for (const units of stage.narrows) {
           const known = history.arrangements.find((line) =>
             line.stage === stageNumber && line.units === units
           );
-          const request = { units, layers, percent: stage.bound - saved(), resource };
           // Streams of now will differ from those of the new order by rounding, a resumed run has none, and an order may need
           // their memory.
           for (const other of Object.values(scorers)) other.release();
+          const request = { units, layers, percent, resource };
           const arrangement: Arrangement = known ?? {
             type: "order",
             stage: stageNumber,
             units,
-            ...await withCost(() => options.arranger!.arrange(request), measure),
+            ...await withCost(() => arranger.arrange(request), measure),
           };
-          await options.arranger.apply(arrangement);
+          arrangements.push(arrangement);
           yield { type: "order", arrangement, resumed: known !== undefined };
         }
+        for (const arrangement of arrangements) await arranger.apply(arrangement);
       }
       const number = steps.length;
       const ratio = pruningRatio(spec, layers);
@@ -364,20 +370,14 @@ async function withCost<T>(
   return { ...result, cost: costBetween(before, measure()) };
 }
 
-/** Candidate-tokens from here to the target, by a rehearsal that takes the middle candidate of each step. */
+/** Candidate-tokens from here to the target. */
 function remainingWork(
   spec: ModelSpec,
   policy: SearchPolicy,
   layers: readonly LayerSpec[],
   { scorers, picker }: SearchOptions,
 ): number {
-  const { steps } = rehearse(
-    spec,
-    policy,
-    layers,
-    (candidates) => candidates[Math.floor(candidates.length / 2)],
-  );
-  return steps.reduce(
+  return expectedSteps(spec, policy, layers).reduce(
     (sum, { samples, candidates }) =>
       sum + picker.expectedTokens(candidates, scorers[samples].tokens),
     0,

@@ -26,6 +26,15 @@ export const STAGE_NAMES = [
   "all",
 ] as const;
 
+/** What a stage removes, in words. */
+export const STAGE_LABELS: Readonly<Record<typeof STAGE_NAMES[number], string>> = {
+  blocks: "blocks",
+  layers: "whole layers",
+  mlp_channels: "MLP channels",
+  attention_heads: "heads",
+  all: "blocks, MLP channels and heads",
+};
+
 /** One dimension of the search: it goes on while less than `bound` of the policy's resource is saved. */
 export interface Stage {
   readonly name: typeof STAGE_NAMES[number];

@@ -33,6 +33,34 @@ export function rehearse(
   return { layers, ratio, steps };
 }
 
+/**
+ * The steps that a search from `layers` on may be expected to have. Where one kind goes after the other, a rehearsal takes the
+ * middle candidate of each step; where all kinds compete, groups go more often than the blocks that they are parts of, and
+ * the steps save what a quarter of the candidates does not reach.
+ */
+export function expectedSteps(
+  spec: ModelSpec,
+  policy: SearchPolicy,
+  layers: readonly LayerSpec[],
+): Rehearsal["steps"] {
+  const last = policy.stages.at(-1);
+  if (!last?.weight) {
+    const middle = (all: readonly Candidate[]) => all[Math.floor(all.length / 2)];
+    return rehearse(spec, policy, layers, middle).steps;
+  }
+  const { resource } = policy;
+  const saved = (kept: readonly LayerSpec[]) => reduction(resource, spec.layers, kept);
+  const left = last.bound - saved(layers);
+  const candidates = last.candidates(layers, last.bound);
+  if (left <= 0 || candidates.length === 0) return [];
+  const savings = candidates.map((c) => saved(c.layers) - saved(layers)).sort((a, b) => a - b);
+  const steps = Math.ceil(left / savings[Math.floor(savings.length / 4)]);
+  return Array.from({ length: steps }, () => ({
+    samples: last.samples,
+    candidates: candidates.length,
+  }));
+}
+
 /** What blocks that are gone took of the resource, and what the width stages would have left of that. */
 interface Removal {
   readonly removed: number;

@@ -1,9 +1,9 @@
-import { type LayerSpec, type ModelSpec, pruningRatio } from "@lopper/core";
+import { countParameters, type LayerSpec, type ModelSpec, pruningRatio } from "@lopper/core";
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { headCandidates } from "./candidate.ts";
-import { headGroupUnit, multiPruner, PRESETS, type SearchPolicy } from "./policy.ts";
-import { largestReachableRatio, rehearse } from "./reach.ts";
+import { type Candidate, headCandidates } from "./candidate.ts";
+import { competition, headGroupUnit, multiPruner, PRESETS, type SearchPolicy } from "./policy.ts";
+import { expectedSteps, largestReachableRatio, rehearse } from "./reach.ts";
 
 /** Failing cases are printed with their seed; LOPPER_SEED runs them again. */
 const SEED = Number(Deno.env.get("LOPPER_SEED") ?? 17);
@@ -150,4 +150,31 @@ Deno.test("policy: the presets are the published shares and each dimension alone
     width: [0, 1, 0],
     heads: [0, 0, 1],
   });
+});
+
+Deno.test("reach: where kinds compete, as many steps are expected as groups make up the ratio", () => {
+  const shape = { attention: { queryHeads: 4, kvHeads: 4 }, mlp: { intermediateSize: 64 } };
+  const spec = model(Array.from({ length: 8 }, () => shape));
+  const policy = competition(spec, { ratio: 20, mlpGroup: 16, attentionGroup: 4 });
+  const steps = expectedSteps(spec, policy, spec.layers);
+  assert.ok(steps.every(({ samples, candidates }) => samples === "block" && candidates === 32));
+  // More than if blocks went, and fewer than if only the smallest candidates did.
+  const count = (choose: (c: readonly Candidate[]) => Candidate) =>
+    rehearse(spec, policy, spec.layers, choose).steps.length;
+  const bySize = (c: readonly Candidate[]) =>
+    c.toSorted((a, b) =>
+      countParameters(spec, a.layers).total - countParameters(spec, b.layers).total
+    );
+  assert.ok(steps.length > count((c) => bySize(c)[0]));
+  assert.ok(steps.length <= count((c) => bySize(c).at(-1)!));
+  // The end is the end, wherever the search stands.
+  const half = rehearse(
+    spec,
+    { ...policy, stages: [{ ...policy.stages[0], bound: 10 }] },
+    spec.layers,
+    ([c]) => c,
+  );
+  assert.ok(expectedSteps(spec, policy, half.layers).length < steps.length);
+  const end = rehearse(spec, policy, spec.layers, ([c]) => c);
+  assert.deepEqual(expectedSteps(spec, policy, end.layers), []);
 });

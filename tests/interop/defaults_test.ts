@@ -13,7 +13,7 @@ Deno.test("defaults: a run orders by activations, repairs, and says what that ga
     assert.match(stdout, /\n {2}\d+ of \d+ projections repaired: perplexity on text kept aside/);
     const record = JSON.parse(await read(`${folder}/p/run.json`));
     const { preset, order, recover, distribution } = record.flags;
-    assert.deepEqual([preset, order, recover, distribution], ["lopper", "auto", "auto", "44:52:4"]);
+    assert.deepEqual([preset, order, recover, distribution], ["lopper", "auto", "auto", "auto"]);
     assert.ok(record.recovery.kept > 0);
     assert.ok(record.recovery.perplexity.after < record.recovery.perplexity.before);
 

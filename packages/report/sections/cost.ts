@@ -1,19 +1,11 @@
 import { formatCount, formatSeconds, type SideWork } from "@lopper/core";
-import { sideWork } from "@lopper/search";
+import { sideWork, STAGE_LABELS } from "@lopper/search";
 import { html } from "../html.ts";
 import { plural } from "../removed.ts";
 import type { ReportRun } from "../report_run.ts";
 import type { Section } from "../section.ts";
 import { stageCosts } from "../stage_costs.ts";
 import { table } from "../table.ts";
-
-const STAGES = {
-  blocks: "blocks",
-  layers: "whole layers",
-  mlp_channels: "MLP channels",
-  attention_heads: "heads",
-  all: "all at once",
-} as const;
 
 const BESIDE: Readonly<Record<SideWork, string>> = {
   orders: "orders of channels and heads",
@@ -64,7 +56,7 @@ export function costSection({ record, history }: ReportRun): Section {
         "time",
       ],
       rows: [
-        ...costs.map((cost) => row(STAGES[cost.stage], cost)),
+        ...costs.map((cost) => row(STAGE_LABELS[cost.stage], cost)),
         ...(costs.length > 1
           ? [row("together", {
             steps: sum(({ steps }) => steps),
