@@ -136,7 +136,7 @@ async function replay(
   steps: readonly KnownStep[],
   seed: number,
 ): Promise<{ readonly blockTokens: number; readonly regrets: readonly number[] }> {
-  const race = new Race({ racing: true, lazy: true, proxies: true });
+  const race = new Race({ racing: true, lazy: true, proxies: true, threshold: true });
   const regrets: number[] = [];
   let blockTokens = 0;
   let before: KnownStep | null = null;

@@ -320,12 +320,12 @@ test("techniques of the fast search can be switched off, and only by their names
     2,
     /this search is exhaustive/,
   );
-  const names = "reuse,proxies,lazy,racing";
+  const names = "reuse,threshold,proxies,lazy,racing";
   const args = ["prune", "--preset", "heads", "--ratio", "1", "--fast-without", names];
   const { code, stderr } = await runLopper([...args, "--out", "p", ...QUICK], folder);
   assert.equal(code, 0, stderr);
   const record = JSON.parse(await read(`${folder}/p/run.json`));
-  assert.equal(record.flags.fastWithout, "racing,lazy,proxies,reuse");
+  assert.equal(record.flags.fastWithout, "racing,lazy,proxies,threshold,reuse");
   const journal = (await read(`${folder}/p/journal.jsonl`)).trimEnd().split("\n")
     .map((line) => JSON.parse(line));
   assert.ok(journal.every((entry) => entry.type !== "perturbations" && entry.of !== "trunk"));

@@ -118,7 +118,12 @@ export function pickerOf(flags: RunFlags): Picker {
   if (flags.search === "exhaustive") return exhaustive;
   const off = flags.fastWithout.split(",");
   const on = (name: string) => !off.includes(name);
-  return new Race({ racing: on("racing"), lazy: on("lazy"), proxies: on("proxies") });
+  return new Race({
+    racing: on("racing"),
+    lazy: on("lazy"),
+    proxies: on("proxies"),
+    threshold: on("threshold"),
+  });
 }
 
 export interface SearchRun {

@@ -1,6 +1,9 @@
 import { countParameters, type LayerSpec, pruningRatio } from "@lopper/core";
 import type { Scorable, Scorer } from "@lopper/importance";
 import assert from "node:assert/strict";
+import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
+import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
+import { layersAfter } from "./candidate.ts";
 import { exhaustive } from "./exhaustive.ts";
 import { greedySearch, type SearchResult } from "./greedy.ts";
 import { parseJournal, toJournalLine } from "./journal.ts";
@@ -15,6 +18,9 @@ const OPTIONS = { ratio: 30, mlpGroup: 2, attentionGroup: 8 };
 
 const parametersOf = (layers: readonly LayerSpec[]) =>
   countParameters(SPEC, layers, { norms: "kept" }).total;
+
+/** The mean of a `PricedScorer`'s sequences while nothing is gone. */
+const DENSE_NLL = 5.5;
 
 /** Every parameter of a block does the same damage, and every sequence is as hard as its number says. */
 class PricedScorer implements Scorer {
@@ -81,8 +87,8 @@ const PRICES = [[5, 0.3], [0.2, 6], [8, 4], [7, 5], [9, 0.1], [4, 7]].map((
 ) => [attention / 1e4, mlp / 1e4] as const);
 const pickers = (): [string, Picker][] => [
   ["exhaustive", exhaustive],
-  ["fast", new Race({ racing: true, lazy: true, proxies: true })],
-  ["racing alone", new Race({ racing: true, lazy: false, proxies: false })],
+  ["fast", new Race({ racing: true, lazy: true, proxies: true, threshold: true })],
+  ["racing alone", new Race({ racing: true, lazy: false, proxies: false, threshold: false })],
 ];
 
 Deno.test("competition: what costs least for its parameters goes, however small or large it is", async () => {
@@ -129,4 +135,40 @@ Deno.test("competition: all blocks may go, so what they hold can be reached", ()
   const reachable = largestReachableRatio(SPEC, competition(SPEC, OPTIONS));
   const none = SPEC.layers.map(() => ({ attention: null, mlp: null }));
   assert.equal(reachable, pruningRatio(SPEC, none));
+});
+
+Deno.test("competition: what costs about as much as the last winner goes without a race, and nothing dearer", async () => {
+  const on = { racing: true, lazy: true, proxies: true, threshold: true };
+  let scored = 0, scoredByRaces = 0, lost = 0, lostByRaces = 0, withoutRace = 0;
+  for (let seed = 1; seed <= 20; seed++) {
+    const random = xoroshiro128plus(seed);
+    const price = () => 1e-4 * Math.exp(2 * uniformFloat64(random));
+    const prices = SPEC.layers.map(() => [price(), price()] as const);
+    const scorer = new PricedScorer(prices), races = new PricedScorer(prices);
+    const { result } = await search(scorer, new Race(on));
+    const raced = await search(races, new Race({ ...on, threshold: false }));
+    scored += scorer.scored;
+    scoredByRaces += races.scored;
+    const end = ({ steps }: SearchResult) => Math.log(steps.at(-1)!.ppl) - DENSE_NLL;
+    lost += end(result);
+    lostByRaces += end(raced.result);
+
+    const percent = parametersOf(SPEC.layers) / 100;
+    let nll = DENSE_NLL, layers = SPEC.layers, limit = -Infinity;
+    for (const { ppl, candidates, taken } of result.steps) {
+      const next = layersAfter(SPEC, layers, taken);
+      const saved = (parametersOf(layers) - parametersOf(next)) / percent;
+      const cost = (Math.log(ppl) - nll) / saved;
+      if (candidates.filter(({ sequences }) => sequences > 0).length > 1) {
+        limit = Math.max(1.2 * cost, cost + 1e-3);
+      } else {
+        withoutRace += 1;
+        assert.ok(cost <= limit + 1e-9, `seed ${seed}: ${cost} nats a per cent, above ${limit}`);
+      }
+      [nll, layers] = [Math.log(ppl), next];
+    }
+  }
+  assert.ok(withoutRace > 50, `${withoutRace} steps without a race`);
+  assert.ok(lost <= 1.05 * lostByRaces, `${lost} nats, and ${lostByRaces} by races`);
+  assert.ok(scored < 0.8 * scoredByRaces, `${scored} of ${scoredByRaces}`);
 });

@@ -63,7 +63,7 @@ interface Outcome {
   readonly scored: number;
 }
 
-const fast = () => new Race({ racing: true, lazy: true, proxies: true });
+const fast = () => new Race({ racing: true, lazy: true, proxies: true, threshold: true });
 
 async function search(
   judge: Judge,

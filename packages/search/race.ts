@@ -5,7 +5,7 @@ import type { ScoreEvent, SequenceNll, StepScores } from "./scores.ts";
 import { compare, leaderOf, squaredError, type Standing, survivors } from "./survivors.ts";
 
 /** Techniques of the fast search; each can be switched off. */
-export const TECHNIQUES = ["racing", "lazy", "proxies", "reuse"] as const;
+export const TECHNIQUES = ["racing", "lazy", "proxies", "threshold", "reuse"] as const;
 export type Technique = typeof TECHNIQUES[number];
 
 export interface RaceOptions {
@@ -15,6 +15,8 @@ export interface RaceOptions {
   readonly lazy: boolean;
   /** Begin a stage with those that move the output of their block least. */
   readonly proxies: boolean;
+  /** Where kinds compete, take without a race what costs about as much as the last one that won one. Needs `lazy`. */
+  readonly threshold: boolean;
 }
 
 /** The first round of a race is this share of the sequences. */
@@ -41,7 +43,7 @@ const FRESH_SHARE = 1 / 10;
 const FRESH_LEAST = 3;
 /** Of the others, this share is scored again at every step, those longest ago first. */
 const AUDITED_SHARE = 1 / 30;
-/** At every so many steps of a stage all candidates are scored again. */
+/** After so many steps of a stage all candidates are scored again. */
 const FULL_AUDIT_STEPS = 16;
 /** Of candidates that only a proxy knows, this share is scored, and more as long as better ones come. */
 const PROXY_SHARE = 1 / 3;
@@ -54,6 +56,12 @@ const PROXY_PATIENCE = 1 / 8;
  * scored again: their mean counts as much as so many sequences of its own.
  */
 const DRIFT_WEIGHT = 2;
+
+/**
+ * What is taken without a race may cost so much more than the last winner of one: a share of that, or so many nats for each per
+ * cent that goes, whichever is more. Over 20 % the nats are worth 2 % of perplexity if every step costs all of them.
+ */
+const SLACK = { share: 0.2, nats: 1e-3 };
 
 /** What earlier steps of a stage found out about a block. */
 interface Knowledge {
@@ -68,11 +76,14 @@ interface Knowledge {
 }
 
 /**
- * The fast search. Three ideas, each on its own switch:
+ * The fast search. Four ideas, each on its own switch:
  * racing, paired and with successive halving (F-race, Birattari et al. 2002; Jamieson & Talwalkar, arXiv 1502.07943);
  * lazy greedy (CELF, Leskovec et al. 2007): a candidate's damage at an earlier step is a good guess for this one. Since
  * removing more can also help, the bound that CELF rests on does not hold here, so the others are audited;
- * proxies: how far a candidate moves its block's output orders those that were never scored.
+ * proxies: how far a candidate moves its block's output orders those that were never scored;
+ * threshold greedy (Badanidiyuru and Vondrák 2014), where candidates compete by loss for what they save: it makes little
+ * difference in which order those of about the same price go, so the next best by its account is scored on everything,
+ * and taken if it costs no more than a limit that the last race set. Else there is another race.
  *
  * Every step begins its race on other sequences, and what a candidate did on those of earlier steps stays in its account, moved by
  * what has changed since: so that no part of the text decides again and again. Only scores decide, and the taken
@@ -83,6 +94,10 @@ export class Race implements Picker {
   readonly #known = new Map<string, Knowledge>();
   /** Step of the running stage. */
   #step = 0;
+  /** Step of the last full audit. */
+  #audit = 0;
+  /** What a candidate may cost to be taken without a race; null before the first race of a stage. */
+  #limit: number | null = null;
   /** Mean of what steps cost so far, in candidates scored on everything. */
   #evaluations = { sum: 3, steps: 1 };
 
@@ -99,11 +114,20 @@ export class Race implements Picker {
     const { racing, lazy } = this.#options;
     if (firstOfStage || !lazy) this.#known.clear();
     this.#step = firstOfStage ? 0 : this.#step + 1;
+    if (firstOfStage) {
+      this.#audit = 0;
+      this.#limit = null;
+    }
     const batches = rotated(scores.scorer.batches.length, this.#step);
     const total = scores.scorer.tokens / scores.scorer.length;
     if (scores.candidates.length === 1) {
       yield* this.#score(scores, [0], batches);
       return Number.isFinite(scores.perplexity(0)) ? 0 : -1;
+    }
+    const cheap = yield* this.#takeCheap(scores, batches);
+    if (cheap >= 0) {
+      this.#count(scores, total);
+      return cheap;
     }
     const pool = yield* this.#gather(scores, batches[0]);
     const estimates = this.#estimates(scores, pool);
@@ -129,10 +153,43 @@ export class Race implements Picker {
       this.#learn(scores, estimates, pool);
     }
     this.#count(scores, total);
+    if (winner >= 0) this.#raise(scores, winner);
     // On the sequences that were left it may have overflowed: then the others have to show what they are.
     return winner >= 0 && Number.isFinite(scores.perplexity(winner))
       ? winner
       : yield* this.#rescue(scores, batches);
+  }
+
+  /** The candidate that is the best by its account, if it is as cheap as the limit says; else -1. */
+  async *#takeCheap(
+    scores: StepScores,
+    batches: readonly number[],
+  ): AsyncGenerator<ScoreEvent, number> {
+    const limit = this.#limit;
+    if (limit === null) return -1;
+    const price = (i: number) => {
+      const knowledge = this.#knowledge(scores.candidates[i]);
+      // What a block lost before it was narrowed further says nothing of its next group.
+      return knowledge?.damage && knowledge.width === scores.candidates[i].width
+        ? mean(knowledge.damage)
+        : Infinity;
+    };
+    const prices = scores.candidates.map((_, i) => price(i));
+    const best = indexOfLowest(prices);
+    if (best < 0 || !(prices[best] <= limit)) return -1;
+    yield* scores.scoreTrunk(batches);
+    yield* this.#score(scores, [best], batches);
+    this.#learn(scores, (i) => scores.damage(i), [best]);
+    return scores.loss(best) <= limit ? best : -1;
+  }
+
+  /** Sets the limit by what won a race. */
+  #raise(scores: StepScores, winner: number) {
+    const { threshold, lazy } = this.#options;
+    if (!threshold || !lazy || !scores.weighted) return;
+    const price = scores.loss(winner);
+    const slack = Math.max(SLACK.share * price, SLACK.nats);
+    this.#limit = Number.isFinite(price) ? price + slack : null;
   }
 
   /** Scores on the first batch those that may win; returns their indices. */
@@ -141,7 +198,8 @@ export class Race implements Picker {
     const { lazy, proxies } = this.#options;
     const everyone = candidates.map((_, i) => i);
     if (lazy || scores.weighted) yield* scores.scoreTrunk([first]);
-    const fullAudit = lazy && this.#step > 0 && this.#step % FULL_AUDIT_STEPS === 0;
+    const fullAudit = lazy && this.#step - this.#audit >= FULL_AUDIT_STEPS;
+    if (fullAudit) this.#audit = this.#step;
     const known = everyone.filter((i) => this.#knowledge(candidates[i])?.damage);
     if (known.length === 0 && proxies) {
       const pool = yield* this.#gatherByProxy(scores, first);

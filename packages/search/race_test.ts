@@ -10,7 +10,7 @@ import { type Evidence, type SequenceNll, StepScores } from "./scores.ts";
 
 const SEQUENCES = 32;
 const LAYERS = 24;
-const ALL_ON: RaceOptions = { racing: true, lazy: true, proxies: true };
+const ALL_ON: RaceOptions = { racing: true, lazy: true, proxies: true, threshold: true };
 
 /**
  * Blocks of known damage: sequences differ much in difficulty, candidates a little in damage, and each pair has noise of
@@ -168,13 +168,13 @@ Deno.test("race: each technique that is switched off costs evaluations, and none
   const noProxies = await cost({ proxies: false });
   assert.ok(noProxies.evaluations > all.evaluations);
   assert.equal(noProxies.perturbations, 0);
-  const none = await cost({ racing: false, lazy: false, proxies: false });
+  const none = await cost({ racing: false, lazy: false, proxies: false, threshold: false });
   assert.equal(none.evaluations, 10 * sum(Array.from({ length: 10 }, (_, s) => 2 * LAYERS - s)));
 });
 
 Deno.test("race: with everything off it decides as the exhaustive search does", async () => {
   for (let seed = 0; seed < 5; seed++) {
-    const off = { racing: false, lazy: false, proxies: false };
+    const off = { racing: false, lazy: false, proxies: false, threshold: false };
     const { regrets } = await tenSteps(new SyntheticScorer(seed), off);
     assert.deepEqual(regrets, new Array(10).fill(0));
   }

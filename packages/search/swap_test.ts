@@ -120,7 +120,9 @@ async function search(
   const arranger = turning();
   const searching = greedySearch(SPEC, policy, {
     scorers: { block: scorer, width: scorer },
-    picker: options.fast ? new Race({ racing: true, lazy: true, proxies: true }) : exhaustive,
+    picker: options.fast
+      ? new Race({ racing: true, lazy: true, proxies: true, threshold: true })
+      : exhaustive,
     blockTokens: () => 0,
     now: () => 0,
     history: parseJournal(lines, "journal"),

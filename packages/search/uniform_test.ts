@@ -84,7 +84,7 @@ async function search(
 
 const left = (layers: readonly LayerSpec[]) =>
   layers.filter(({ attention, mlp }) => attention || mlp);
-const fast = () => new Race({ racing: true, lazy: true, proxies: true });
+const fast = () => new Race({ racing: true, lazy: true, proxies: true, threshold: true });
 
 Deno.test("uniform: whole layers go within their share, channels of all layers take the rest to the unit", async () => {
   for (const picker of [exhaustive, fast()]) {
