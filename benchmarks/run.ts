@@ -3,6 +3,7 @@
  * measured. Nothing else should run on the machine meanwhile.
  */
 import { parseArgs } from "node:util";
+import { benchCompetition } from "./bench_competition.ts";
 import { benchElimination } from "./bench_elimination.ts";
 import { benchEstimate } from "./bench_estimate.ts";
 import { benchFast } from "./bench_fast.ts";
@@ -27,6 +28,7 @@ const USAGE = `usage: deno task bench NAME [options]
   fast         what fast saves and loses, over three seeds
   replay       races over the scores that fast's exhaustive run left in --work (--smollm2), many seeds
   techniques   each technique of the fast search alone
+  competition  what the default search saves by a threshold, over seeds (--rounds)
   growth       cost against layers, width, calibration tokens and ratio
   elimination  one MLP's channels in order by what the others cannot make up for (--wide)
   requantise   a quantised source (--gguf), pruned and quantised again
@@ -143,6 +145,9 @@ switch (name) {
     break;
   case "techniques":
     await benchTechniques(DEMO_CASE, SEEDS.slice(0, rounds));
+    break;
+  case "competition":
+    await benchCompetition(rounds);
     break;
   case "growth":
     await benchGrowth();

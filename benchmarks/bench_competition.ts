@@ -1,0 +1,42 @@
+/** What it saves to take without a race what costs about as much as the last winner, where kinds compete, and what it changes. */
+import { readRun } from "./bench_search.ts";
+import { alternate, inTemporaryFolder, lopper, median, printTable, save } from "./harness.ts";
+
+const VARIANTS = [
+  { name: "with a threshold", flags: [] },
+  { name: "races only", flags: ["--fast-without", "threshold"] },
+];
+
+/** The embedded model, 20 % smaller, with the default settings but without repairs, which would hide a difference. */
+const ARGUMENTS = ["prune", "--ratio", "20", "--recover", "none", "--json"];
+
+/** @param seeds as many; each is a round. */
+export async function benchCompetition(seeds: number): Promise<void> {
+  const results = await inTemporaryFolder(async (folder) => {
+    const taken = new Map<string, number>();
+    const run = async ({ name, flags }: typeof VARIANTS[number]) => {
+      const seed = (taken.get(name) ?? 0) + 1;
+      taken.set(name, seed);
+      const out = `${folder}/run`;
+      await lopper([...ARGUMENTS, ...flags, "--seed", String(seed), "--out", out, "--overwrite"]);
+      return { seed, ...await readRun(out) };
+    };
+    return await alternate(
+      VARIANTS.map((variant) => ({ name: variant.name, run: () => run(variant) })),
+      seeds,
+    );
+  });
+  await save("competition-demo", { what: "competition with and without a threshold", results });
+  const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
+  printTable(
+    ["search", "block-tokens", "evaluations", "search s", "calibration ppl", "held-out ppl"],
+    results.map(({ name, rounds }) => [
+      name,
+      `${(mean(rounds.map((r) => r.blockTokens!)) / 1e6).toFixed(2)} M`,
+      mean(rounds.map((r) => r.evaluations)).toFixed(0),
+      median(rounds.map((r) => r.searchSeconds)).toFixed(1),
+      mean(rounds.map((r) => r.calibrationPerplexity)).toFixed(2),
+      mean(rounds.map((r) => r.heldOutPerplexity!)).toFixed(2),
+    ]),
+  );
+}
