@@ -19,6 +19,7 @@ const OPTIONS = { ratio: 30, mlpGroup: 2, attentionGroup: 8 };
 const parametersOf = (layers: readonly LayerSpec[]) =>
   countParameters(SPEC, layers, { norms: "kept" }).total;
 
+const COUPLING = 5;
 /** The mean of a `PricedScorer`'s sequences while nothing is gone. */
 const DENSE_NLL = 5.5;
 
@@ -32,19 +33,27 @@ class PricedScorer implements Scorer {
   readonly #prices: readonly (readonly [attention: number, mlp: number])[];
   scored = 0;
 
-  constructor(prices: readonly (readonly [number, number])[]) {
+  /** Nats for each product of the damages of two layers that lie next to each other. */
+  readonly #coupling: number;
+
+  constructor(prices: readonly (readonly [number, number])[], coupling = 0) {
     this.#prices = prices;
+    this.#coupling = coupling;
   }
 
   #nll(layers: readonly LayerSpec[], sequence: number): number {
-    return layers.reduce((sum, { attention, mlp }, i) => {
+    const damages = layers.map(({ attention, mlp }, i) => {
       const dense = SPEC.layers[i];
       const heads = dense.attention!.queryHeads - (attention?.queryHeads ?? 0);
       const channels = dense.mlp!.intermediateSize - (mlp?.intermediateSize ?? 0);
       const [ofAttention, ofMlp] = this.#prices[i];
       // 4 query heads of 4 channels and half as many keys and values: 48 rows of 8; 3 rows a channel.
-      return sum + ofAttention * heads * 96 + ofMlp * channels * 24;
-    }, 2 + sequence);
+      return ofAttention * heads * 96 + ofMlp * channels * 24;
+    });
+    return damages.reduce(
+      (sum, damage, i) => sum + damage + this.#coupling * damage * (damages[i - 1] ?? 0),
+      2 + sequence,
+    );
   }
 
   score(trunk: readonly LayerSpec[], candidate: Scorable | null, batch: number) {
@@ -137,14 +146,15 @@ Deno.test("competition: all blocks may go, so what they hold can be reached", ()
   assert.equal(reachable, pruningRatio(SPEC, none));
 });
 
-Deno.test("competition: what costs about as much as the last winner goes without a race, and nothing dearer", async () => {
+Deno.test("competition: what is cheap goes without a race, and nothing that is not", async () => {
   const on = { racing: true, lazy: true, proxies: true, threshold: true };
   let scored = 0, scoredByRaces = 0, lost = 0, lostByRaces = 0, withoutRace = 0;
   for (let seed = 1; seed <= 20; seed++) {
     const random = xoroshiro128plus(seed);
     const price = () => 1e-4 * Math.exp(2 * uniformFloat64(random));
     const prices = SPEC.layers.map(() => [price(), price()] as const);
-    const scorer = new PricedScorer(prices), races = new PricedScorer(prices);
+    // What a block costs depends on what went beside it, so that accounts get out of date.
+    const scorer = new PricedScorer(prices, COUPLING), races = new PricedScorer(prices, COUPLING);
     const { result } = await search(scorer, new Race(on));
     const raced = await search(races, new Race({ ...on, threshold: false }));
     scored += scorer.scored;
@@ -169,6 +179,6 @@ Deno.test("competition: what costs about as much as the last winner goes without
     }
   }
   assert.ok(withoutRace > 50, `${withoutRace} steps without a race`);
-  assert.ok(lost <= 1.05 * lostByRaces, `${lost} nats, and ${lostByRaces} by races`);
+  assert.ok(lost <= 1.1 * lostByRaces, `${lost} nats, and ${lostByRaces} by races`);
   assert.ok(scored < 0.8 * scoredByRaces, `${scored} of ${scoredByRaces}`);
 });
