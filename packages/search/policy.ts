@@ -3,6 +3,7 @@ import {
   type LayerSpec,
   type ModelSpec,
   parametersOf,
+  reduction,
   type Resource,
   UsageError,
 } from "@lopper/core";
@@ -210,19 +211,34 @@ function exchange(
   };
 }
 
-/** A stage for each target, in which all kinds of candidates compete by loss for what they save. */
+/**
+ * A stage for each target, in which all kinds of candidates compete by loss for what they save. None takes the search further
+ * beyond the target than the smallest one could: a block where a group would do is more than was asked for.
+ */
 export function competing(
   spec: ModelSpec,
   options: PolicyOptions,
   targets: readonly number[],
   candidates: Stage["candidates"],
 ): readonly Stage[] {
-  const weight = lossPerSaving(spec, resourceOf(spec, options));
+  const resource = resourceOf(spec, options);
+  const weight = lossPerSaving(spec, resource);
+  const near: Stage["candidates"] = (layers, bound) => {
+    const now = reduction(resource, spec.layers, layers);
+    const all = candidates(layers, bound)
+      .map((candidate) => ({
+        candidate,
+        saved: reduction(resource, spec.layers, candidate.layers),
+      }))
+      .filter(({ saved }) => saved > now);
+    const least = Math.min(...all.map(({ saved }) => saved)) - now;
+    return all.filter(({ saved }) => saved <= bound + least).map(({ candidate }) => candidate);
+  };
   return targets.map((bound): Stage => ({
     name: "all",
     samples: "block",
     bound,
-    candidates,
+    candidates: near,
     narrows: ["channels", "kvGroups"],
     weight,
   }));
