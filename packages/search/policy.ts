@@ -212,8 +212,16 @@ function exchange(
 }
 
 /**
+ * What a group saves where blocks and groups compete: the lower quartile of what all candidates save, and not the least, since
+ * some groups save next to nothing of a resource that is not parameters.
+ */
+export function groupSaving(savings: readonly number[]): number {
+  return savings.toSorted((a, b) => a - b)[Math.floor(savings.length / 4)];
+}
+
+/**
  * A stage for each target, in which all kinds of candidates compete by loss for what they save. None takes the search further
- * beyond the target than the smallest one could: a block where a group would do is more than was asked for.
+ * beyond the target than a group could: a block where a group would do is more than was asked for.
  */
 export function competing(
   spec: ModelSpec,
@@ -225,14 +233,12 @@ export function competing(
   const weight = lossPerSaving(spec, resource);
   const near: Stage["candidates"] = (layers, bound) => {
     const now = reduction(resource, spec.layers, layers);
-    const all = candidates(layers, bound)
-      .map((candidate) => ({
-        candidate,
-        saved: reduction(resource, spec.layers, candidate.layers),
-      }))
-      .filter(({ saved }) => saved > now);
-    const least = Math.min(...all.map(({ saved }) => saved)) - now;
-    return all.filter(({ saved }) => saved <= bound + least).map(({ candidate }) => candidate);
+    const all = candidates(layers, bound).map((candidate) => ({
+      candidate,
+      saving: reduction(resource, spec.layers, candidate.layers) - now,
+    })).filter(({ saving }) => saving > 0);
+    const most = bound - now + groupSaving(all.map(({ saving }) => saving));
+    return all.filter(({ saving }) => saving <= most).map(({ candidate }) => candidate);
   };
   return targets.map((bound): Stage => ({
     name: "all",

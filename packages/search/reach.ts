@@ -1,6 +1,6 @@
 import { BLOCK_KINDS, type LayerSpec, type ModelSpec, reduction } from "@lopper/core";
 import type { Candidate } from "./candidate.ts";
-import type { SearchPolicy } from "./policy.ts";
+import { groupSaving, type SearchPolicy } from "./policy.ts";
 import { largestUniformRatio } from "./uniform.ts";
 
 /** A search run on shapes alone, taking at each step the candidate that `choose` picks. */
@@ -35,8 +35,7 @@ export function rehearse(
 
 /**
  * The steps that a search from `layers` on may be expected to have. Where one kind goes after the other, a rehearsal takes the
- * middle candidate of each step; where all kinds compete, groups go more often than the blocks that they are parts of, and
- * the steps save what a quarter of the candidates does not reach.
+ * middle candidate of each step; where all kinds compete, groups go more often than the blocks that they are parts of.
  */
 export function expectedSteps(
   spec: ModelSpec,
@@ -53,8 +52,9 @@ export function expectedSteps(
   const left = last.bound - saved(layers);
   const candidates = last.candidates(layers, last.bound);
   if (left <= 0 || candidates.length === 0) return [];
-  const savings = candidates.map((c) => saved(c.layers) - saved(layers)).sort((a, b) => a - b);
-  const steps = Math.ceil(left / savings[Math.floor(savings.length / 4)]);
+  const steps = Math.ceil(
+    left / groupSaving(candidates.map((c) => saved(c.layers) - saved(layers))),
+  );
   return Array.from({ length: steps }, () => ({
     samples: last.samples,
     candidates: candidates.length,
