@@ -74,6 +74,8 @@ export async function benchText(options: TextCase): Promise<void> {
         await lopper([
           ...["prune", model, "--json", "--out", out, "--overwrite", "--ratio", String(ratio)],
           ...kinds[kind],
+          // Shares, so that results of before the kinds competed by default stay comparable.
+          ...["--distribution", "44:52:4"],
           ...["--samples", String(samples), "--width-samples", String(samples / 2)],
           ...["--seq-len", String(seqLen), "--seed", String(seed)],
         ]);

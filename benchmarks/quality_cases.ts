@@ -57,8 +57,9 @@ const QUALITY_CASES = {
       samples: LITTLE,
       rows: [
         ...at([20], "order and repair", "MultiPruner preset", "Lopper defaults"),
-        ...at([10, 30], "MultiPruner preset", "order and repair", "Lopper defaults"),
+        ...at([30, 10], "MultiPruner preset", "Lopper defaults"),
         ...at([30, 20, 10], "BlockPruner preset"),
+        ...at([30, 10], "order and repair"),
         ...at([20, 10, 30], "order alone", "repair alone"),
         ...at([30, 20, 10], "distribution alone"),
         ...at([20, 10, 30], "swaps alone"),
@@ -83,7 +84,7 @@ const QUALITY_CASES = {
       calibration: ["Alpaca", "WikiText-2 (validation)"],
       samples: LITTLE,
       rows: [
-        ...at([20], "MultiPruner preset", "Lopper defaults", "order and repair"),
+        ...at([20], "MultiPruner preset", "repair alone", "Lopper defaults", "order and repair"),
         ...at([10, 30], "MultiPruner preset", "Lopper defaults", "order and repair"),
         ...at([30, 20, 10], "BlockPruner preset"),
         ...at([20, 10, 30], "order alone", "repair alone"),
