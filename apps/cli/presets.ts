@@ -28,7 +28,8 @@ export const SETTINGS: Readonly<Record<SettingsName, PresetSettings>> = {
     order: "auto",
     recover: "auto",
     swap: "none",
-    samples: { block: 64, width: 32 },
+    // Where kinds compete a search takes several times as long, and quality.md was won on 16.
+    samples: { block: 32, width: 16 },
     sequenceLength: 512,
   },
   multipruner: published("multipruner"),

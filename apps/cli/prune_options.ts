@@ -145,12 +145,12 @@ export function addPruneOptions(command: Command): Command {
     )
     .option(
       "--samples <n>",
-      "samples that are scored on (default: 64, or 256 in the published presets; 24 for the embedded model)",
+      "samples that are scored on (default: 32, or 256 in the published presets; 24 for the embedded model)",
       wholeNumber(1),
     )
     .option(
       "--width-samples <n>",
-      "samples for channels and heads where --distribution has shares (default: 32, or 128 in the published presets; 12 for the embedded model)",
+      "samples for channels and heads where --distribution has shares (default: 16, or 128 in the published presets; 12 for the embedded model)",
       wholeNumber(1),
     )
     .option(
