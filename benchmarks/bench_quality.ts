@@ -225,7 +225,8 @@ interface Run {
   readonly plan?: Row["plan"];
   readonly search: Work;
   readonly repairs: Work | null;
-  readonly calibration: unknown;
+  /** Perplexity on the samples for blocks. */
+  readonly calibration: { readonly dense: number };
 }
 
 interface Result {
@@ -320,8 +321,25 @@ channels at a time. Measured on ${percent(shares.wiki)} of WikiText-2, ${
   } of the documents of C4 and ${limit} questions a task. Every figure, and the flags of every row:
 results/quality-${name}.json.
 
-${markdownTable(...table(results, TEXTS))}
+${drawsOf(results)}${markdownTable(...table(results, TEXTS))}
 `;
+}
+
+/** Says so where rows had unlike samples, which the dense model's perplexity on them tells. */
+function drawsOf(results: readonly Result[]): string {
+  const draws = Map.groupBy(
+    results.flatMap(({ row, ratio, run }) =>
+      run ? [{ name: `${row} ${ratio} %`, dense: run.calibration.dense.toPrecision(2) }] : []
+    ),
+    ({ dense }) => dense,
+  );
+  if (draws.size < 2) return "";
+  const list = [...draws].map(([dense, rows]) =>
+    `${dense} for ${rows.map(({ name }) => name).join(", ")}`
+  );
+  return `**Not all rows had the same samples**: the dense model's perplexity on them is about ${
+    list.join("; ")
+  }.\n\n`;
 }
 
 /** The measure that the literature gives for a task: acc_norm where it has one. */
