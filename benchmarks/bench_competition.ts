@@ -1,6 +1,6 @@
 /** What it saves to take without a race what costs about as much as the last winner, where kinds compete, and what it changes. */
 import { readRun } from "./bench_search.ts";
-import { alternate, inTemporaryFolder, lopper, median, printTable, save } from "./harness.ts";
+import { alternate, inTemporaryFolder, lopper, mean, median, printTable, save } from "./harness.ts";
 
 const VARIANTS = [
   { name: "with a threshold", flags: [] },
@@ -27,7 +27,6 @@ export async function benchCompetition(seeds: number): Promise<void> {
     );
   });
   await save("competition-demo", { what: "competition with and without a threshold", results });
-  const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
   printTable(
     ["search", "block-tokens", "evaluations", "search s", "calibration ppl", "held-out ppl"],
     results.map(({ name, rounds }) => [

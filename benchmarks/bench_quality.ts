@@ -11,7 +11,8 @@ import {
   writeSamples,
 } from "./calibration_texts.ts";
 import { lopper, markdownTable, output, provenance, save } from "./harness.ts";
-import { parseJournal, PRESETS, sideWork, sumOfCosts } from "@lopper/search";
+import { SETTINGS } from "../apps/cli/presets.ts";
+import { parseJournal, sideWork, sumOfCosts } from "@lopper/search";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isDeepStrictEqual } from "node:util";
@@ -54,7 +55,7 @@ type RowName =
 /** A search that takes one kind after another would begin otherwise for a smaller ratio; where all compete it would not. */
 const PART: Row["plan"] = { ratio: 30 };
 /** Blocks, channels and heads one after the other, as in the published search. */
-const STAGED = ["--distribution", PRESETS.multipruner.join(":")];
+const STAGED = ["--distribution", SETTINGS.multipruner.distribution];
 const ROWS: Readonly<Record<RowName, Row>> = {
   "BlockPruner preset": { flags: ["--preset", "blockpruner"], plan: PART },
   "MultiPruner preset": { flags: ["--preset", "multipruner"] },

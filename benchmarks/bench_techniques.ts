@@ -1,6 +1,6 @@
 /** Each technique of the fast search alone: what it saves in block-tokens, and what it changes. */
 import { named, pruneArguments, readRun, type SearchCase, writeTexts } from "./bench_search.ts";
-import { inTemporaryFolder, lopper, printTable, save } from "./harness.ts";
+import { inTemporaryFolder, lopper, mean, printTable, save } from "./harness.ts";
 
 const VARIANTS = [
   { name: "exhaustive", search: "exhaustive", without: "" },
@@ -45,7 +45,6 @@ export async function benchTechniques(
     results,
   });
   const [exhaustive] = results[0].runs;
-  const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
   printTable(
     ["search", "block-tokens", "of exhaustive", "evaluations", "calibration ppl", "held-out ppl"],
     results.map(({ name, runs }) => {

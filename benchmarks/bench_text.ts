@@ -9,7 +9,7 @@ import {
   wikiParagraphs,
   writeSamples,
 } from "./calibration_texts.ts";
-import { inTemporaryFolder, lopper, printTable, save } from "./harness.ts";
+import { inTemporaryFolder, lopper, mean, printTable, save } from "./harness.ts";
 import { HELD_OUT_TEXT } from "@lopper/demo-model";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -106,7 +106,6 @@ export async function benchText(options: TextCase): Promise<void> {
     }
   });
   const texts = Object.keys(dense);
-  const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
   const spread = (values: readonly number[]) =>
     values.length === 1
       ? values[0].toFixed(2)

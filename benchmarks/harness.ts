@@ -1,5 +1,5 @@
 /** What every benchmark shares: fresh processes in alternating order, raw rounds kept, and where they were taken. */
-export { median } from "@lopper/core";
+export { mean, median } from "@lopper/core";
 import { openTokenizer } from "@lopper/model-io";
 import { FileFolder } from "@lopper/model-io/files";
 import { basename } from "node:path";

@@ -28,6 +28,13 @@ function at(ratios: readonly number[], ...names: Rows[number]["names"]): Rows {
   return ratios.map((ratio) => ({ ratio, names }));
 }
 
+/** Each technique alone, which most tables come to last. */
+const SINGLES = [
+  ...at([20, 10, 30], "order alone", "repair alone"),
+  ...at([30, 20, 10], "distribution alone"),
+  ...at([20, 10, 30], "swaps alone"),
+];
+
 /** By the name of the model's flag, and of `--text`. */
 const QUALITY_CASES = {
   smollm2: {
@@ -60,9 +67,7 @@ const QUALITY_CASES = {
         ...at([30, 10], "MultiPruner preset", "Lopper defaults"),
         ...at([30, 20, 10], "BlockPruner preset"),
         ...at([30, 10], "order and repair"),
-        ...at([20, 10, 30], "order alone", "repair alone"),
-        ...at([30, 20, 10], "distribution alone"),
-        ...at([20, 10, 30], "swaps alone"),
+        ...SINGLES,
       ],
     },
     mixed: {
@@ -87,9 +92,7 @@ const QUALITY_CASES = {
         ...at([20], "MultiPruner preset", "repair alone", "Lopper defaults", "order and repair"),
         ...at([10, 30], "MultiPruner preset", "Lopper defaults", "order and repair"),
         ...at([30, 20, 10], "BlockPruner preset"),
-        ...at([20, 10, 30], "order alone", "repair alone"),
-        ...at([30, 20, 10], "distribution alone"),
-        ...at([20, 10, 30], "swaps alone"),
+        ...SINGLES,
       ],
     },
   },

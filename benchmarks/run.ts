@@ -162,23 +162,22 @@ switch (name) {
     }
     await benchRequantise(flags.gguf);
     break;
-  case "quality":
+  case "quality": {
     if (!smollm2 && !qwen && !flags.data) {
       console.log(await writeQualityPage());
       break;
     }
-    {
-      const model = smollm2 ?? qwen;
-      const of = qualityCase(smollm2 ? "smollm2" : "qwen", flags.text);
-      if (!model || !flags.data || !of) {
-        console.error(
-          '"quality" needs --data and --smollm2 with --text alpaca, self or mixed, or --qwen with --text mixed',
-        );
-        Deno.exit(2);
-      }
-      await benchQuality({ ...of, model, data: flags.data }, flags.work);
+    const model = smollm2 ?? qwen;
+    const of = qualityCase(smollm2 ? "smollm2" : "qwen", flags.text);
+    if (!model || !flags.data || !of) {
+      console.error(
+        '"quality" needs --data and --smollm2 with --text alpaca, self or mixed, or --qwen with --text mixed',
+      );
+      Deno.exit(2);
     }
+    await benchQuality({ ...of, model, data: flags.data }, flags.work);
     break;
+  }
   case "text":
     if (!flags.data) {
       console.error('"text" needs --data');

@@ -1,7 +1,7 @@
 import { longestSequence, type ModelSpec, type RunFlags, UsageError } from "@lopper/core";
 import { DEMO_SAMPLES, DEMO_SEQUENCE_LENGTH } from "@lopper/demo-model";
 import { DEFAULT_BATCH_TOKENS } from "@lopper/importance";
-import { defaultMlpGroup, headGroupUnit, ORDER_NAMES, PRESETS, TECHNIQUES } from "@lopper/search";
+import { defaultMlpGroup, headGroupUnit, ORDER_NAMES, TECHNIQUES } from "@lopper/search";
 import { type Command, Option } from "commander";
 import {
   EXPORT_FORMATS,
@@ -230,9 +230,7 @@ export function resolveFlags(
   if (distribution(shares) === "auto" && options.calibrationWidth !== undefined) {
     throw new UsageError(
       "--calibration-width is for channels and heads that go one kind after the other, and here they compete with blocks on the " +
-        `same text; leave it out, or pass shares, e.g. --distribution ${
-          PRESETS.multipruner.join(":")
-        }`,
+        `same text; leave it out, or pass shares, e.g. --distribution ${SETTINGS.multipruner.distribution}`,
     );
   }
   const ratio = options.ratio ?? saved?.ratio ?? 20;

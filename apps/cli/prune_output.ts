@@ -15,6 +15,7 @@ import type { Model } from "@lopper/model-io";
 import { repairWork } from "@lopper/recovery";
 import {
   expectedSteps,
+  expectedTokens,
   MOST_SWAPS,
   type Picker,
   type SearchPolicy,
@@ -219,11 +220,7 @@ export async function rehearseRun(options: RehearsalOptions): Promise<DryRun> {
   const secondsPerToken = seconds() / (nll.length * timed.length);
   const perToken = scorers.block.fullCost(model.spec.layers) / scorers.block.tokens;
   const steps = expectedSteps(model.spec, policy, model.spec.layers);
-  const tokens = steps.reduce(
-    (sum, { candidates, samples }) =>
-      sum + picker.expectedTokens(candidates, scorers[samples].tokens),
-    0,
-  );
+  const tokens = expectedTokens(steps, picker, scorers);
   const share = 0.6;
   return {
     steps: steps.length,

@@ -4,7 +4,7 @@ export * from "./dtype.ts";
 export * from "./errors.ts";
 export * from "./format.ts";
 export * from "./latency_table.ts";
-export * from "./median.ts";
+export * from "./averages.ts";
 export * from "./model_spec.ts";
 export * from "./prune_group.ts";
 export * from "./prune_plan.ts";

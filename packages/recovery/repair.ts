@@ -4,6 +4,7 @@ import {
   type BlockRef,
   type FloatDType,
   type LayerSpec,
+  mean,
   type ModelSpec,
 } from "@lopper/core";
 import { batchNumbers, type CalibrationSet, nextTokens, sequenceMeans } from "@lopper/importance";
@@ -228,10 +229,6 @@ export function projection({ kind }: BlockRef): "down" | "o" {
 function isGone(layers: readonly LayerSpec[], block: number): boolean {
   const { layer, kind } = blockAt(block);
   return layers[layer][kind] === null;
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((a, b) => a + b, 0) / values.length;
 }
 
 async function advance(

@@ -1,4 +1,4 @@
-import type { RunRecord } from "@lopper/core";
+import { mean, type RunRecord } from "@lopper/core";
 import { type CandidateKind, type CandidateName, type History, keptSwaps } from "@lopper/search";
 import { samplesOf } from "./stage.ts";
 
@@ -73,10 +73,6 @@ function pairedIncrease(losses: Losses, trunk: Losses): number {
     const base = trunk.get(passage);
     return base === undefined ? [] : [nll - base];
   }));
-}
-
-export function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 function keyOf(of: CandidateName | "trunk"): string {

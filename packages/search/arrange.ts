@@ -1,6 +1,7 @@
 import {
   groupSize,
   type LayerSpec,
+  mean,
   type ModelSpec,
   parametersOf,
   type Resource,
@@ -19,7 +20,7 @@ import {
   type UnitKind,
 } from "@lopper/importance";
 import type { Decoder, UnitOrder } from "@lopper/runtime";
-import { fallsBeyondChance, mean } from "./chance.ts";
+import { fallsBeyondChance } from "./chance.ts";
 import type { Cost } from "./cost.ts";
 
 /**
@@ -111,14 +112,13 @@ export class ActivationArranger implements Arranger {
       });
       return { chosen: order, tried: [], layers: layersOf(found) };
     }
-    const textTokens = this.#seen?.layers === layers ? 0 : tokenCount(text);
+    const seen = this.#seen?.layers === layers ? this.#seen.energy : null;
+    const textTokens = seen ? 0 : tokenCount(text);
     const trials = order === "auto" && aside ? TRIED_ORDERS.length * aside.tokens : 0;
     const report = (done: number) => onProgress?.(done, textTokens + trials);
-    if (this.#seen?.layers !== layers) {
-      const energy = await innerEnergy(decoder, layers, text, { batchTokens, onProgress: report });
-      this.#seen = { layers, energy };
-    }
-    const { energy } = this.#seen;
+    const energy = seen ??
+      await innerEnergy(decoder, layers, text, { batchTokens, onProgress: report });
+    this.#seen = { layers, energy };
     const by = (metric: ActivationMetric) =>
       activationOrder(decoder, layers, units, metric, energy);
     if (order !== "auto") return { chosen: order, tried: [], layers: layersOf(by(order)) };

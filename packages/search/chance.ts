@@ -1,3 +1,5 @@
+import { mean } from "@lopper/core";
+
 /** Standard errors by which something has to be better than what it replaces. */
 const BEYOND_CHANCE = 2;
 
@@ -14,8 +16,4 @@ export function fallsBeyondChance(before: readonly number[], after: readonly num
   const gain = mean(gains);
   const variance = gains.reduce((sum, g) => sum + (g - gain) ** 2, 0) / (gains.length - 1);
   return gain > BEYOND_CHANCE * Math.sqrt(variance / gains.length);
-}
-
-export function mean(values: readonly number[]): number {
-  return values.reduce((a, b) => a + b, 0) / values.length;
 }

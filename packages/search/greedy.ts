@@ -15,7 +15,7 @@ import { type Cost, costBetween } from "./cost.ts";
 import { Gauge, type Measure } from "./gauge.ts";
 import type { Picker } from "./picker.ts";
 import type { SampleKind, SearchPolicy, Stage } from "./policy.ts";
-import { expectedSteps } from "./reach.ts";
+import { expectedSteps, expectedTokens } from "./reach.ts";
 import type { RepairLine } from "./repair_line.ts";
 import { type Evidence, type SequenceNll, StepScores } from "./scores.ts";
 import { type SwapEvent, swapSearch } from "./swap.ts";
@@ -214,7 +214,8 @@ export async function* greedySearch(
       }
       const number = steps.length;
       const ratio = pruningRatio(spec, layers);
-      const left = remainingWork(spec, policy, layers, options);
+      // Candidate-tokens from here to the target.
+      const left = expectedTokens(expectedSteps(spec, policy, layers), picker, scorers);
       const scores: StepScores = new StepScores({
         step: number,
         trunk: layers,
@@ -368,20 +369,6 @@ async function withCost<T>(
   const before = measure();
   const result = await work();
   return { ...result, cost: costBetween(before, measure()) };
-}
-
-/** Candidate-tokens from here to the target. */
-function remainingWork(
-  spec: ModelSpec,
-  policy: SearchPolicy,
-  layers: readonly LayerSpec[],
-  { scorers, picker }: SearchOptions,
-): number {
-  return expectedSteps(spec, policy, layers).reduce(
-    (sum, { samples, candidates }) =>
-      sum + picker.expectedTokens(candidates, scorers[samples].tokens),
-    0,
-  );
 }
 
 function checkSameDecision(recorded: Step, step: Step) {

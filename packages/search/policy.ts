@@ -159,7 +159,8 @@ export function multiPruner(spec: ModelSpec, options: MultiPrunerOptions): Searc
 
 /**
  * The policy of these stages. Candidates that save nothing are left out: a narrower block has fewer parameters in any case, and may
- * take as long as before.
+ * take as long as before. Where kinds compete, none goes further beyond the stage's bound than a group could: a block where a
+ * group would do is more than was asked for.
  */
 export function savingPolicy(
   spec: ModelSpec,
@@ -169,7 +170,12 @@ export function savingPolicy(
   const resource = resourceOf(spec, options);
   const saving = (stage: Stage): Stage["candidates"] => (layers, bound) => {
     const now = resource.amount(layers);
-    return stage.candidates(layers, bound).filter((c) => resource.amount(c.layers) < now);
+    const all = stage.candidates(layers, bound).filter((c) => resource.amount(c.layers) < now);
+    if (!stage.weight) return all;
+    const saved = reduction(resource, spec.layers, layers);
+    const savings = all.map((c) => reduction(resource, spec.layers, c.layers) - saved);
+    const most = bound - saved + groupSaving(savings);
+    return all.filter((_, i) => savings[i] <= most);
   };
   return {
     target: options.ratio,
@@ -219,32 +225,19 @@ export function groupSaving(savings: readonly number[]): number {
   return savings.toSorted((a, b) => a - b)[Math.floor(savings.length / 4)];
 }
 
-/**
- * A stage for each target, in which all kinds of candidates compete by loss for what they save. None takes the search further
- * beyond the target than a group could: a block where a group would do is more than was asked for.
- */
+/** A stage for each target, in which all kinds of candidates compete by loss for what they save. */
 export function competing(
   spec: ModelSpec,
   options: PolicyOptions,
   targets: readonly number[],
   candidates: Stage["candidates"],
 ): readonly Stage[] {
-  const resource = resourceOf(spec, options);
-  const weight = lossPerSaving(spec, resource);
-  const near: Stage["candidates"] = (layers, bound) => {
-    const now = reduction(resource, spec.layers, layers);
-    const all = candidates(layers, bound).map((candidate) => ({
-      candidate,
-      saving: reduction(resource, spec.layers, candidate.layers) - now,
-    })).filter(({ saving }) => saving > 0);
-    const most = bound - now + groupSaving(all.map(({ saving }) => saving));
-    return all.filter(({ saving }) => saving <= most).map(({ candidate }) => candidate);
-  };
+  const weight = lossPerSaving(spec, resourceOf(spec, options));
   return targets.map((bound): Stage => ({
     name: "all",
     samples: "block",
     bound,
-    candidates: near,
+    candidates,
     narrows: ["channels", "kvGroups"],
     weight,
   }));

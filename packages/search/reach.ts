@@ -1,6 +1,8 @@
 import { BLOCK_KINDS, type LayerSpec, type ModelSpec, reduction } from "@lopper/core";
+import type { Scorer } from "@lopper/importance";
 import type { Candidate } from "./candidate.ts";
-import { groupSaving, type SearchPolicy } from "./policy.ts";
+import type { Picker } from "./picker.ts";
+import { groupSaving, type SampleKind, type SearchPolicy } from "./policy.ts";
 import { largestUniformRatio } from "./uniform.ts";
 
 /** A search run on shapes alone, taking at each step the candidate that `choose` picks. */
@@ -59,6 +61,19 @@ export function expectedSteps(
     samples: last.samples,
     candidates: candidates.length,
   }));
+}
+
+/** Candidate-tokens that a picker is expected to score in these steps. */
+export function expectedTokens(
+  steps: Rehearsal["steps"],
+  picker: Picker,
+  scorers: Readonly<Record<SampleKind, Pick<Scorer, "tokens">>>,
+): number {
+  return steps.reduce(
+    (sum, { samples, candidates }) =>
+      sum + picker.expectedTokens(candidates, scorers[samples].tokens),
+    0,
+  );
 }
 
 /** What blocks that are gone took of the resource, and what the width stages would have left of that. */

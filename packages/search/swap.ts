@@ -1,7 +1,7 @@
-import { type LayerSpec, type ModelSpec, pruningRatio, ResumeError } from "@lopper/core";
+import { type LayerSpec, mean, type ModelSpec, pruningRatio, ResumeError } from "@lopper/core";
 import type { Scorer } from "@lopper/importance";
 import { type Candidate, type CandidateName, nameOf } from "./candidate.ts";
-import { fallsBeyondChance, mean } from "./chance.ts";
+import { fallsBeyondChance } from "./chance.ts";
 import { type Cost, costBetween } from "./cost.ts";
 import type { MeasureEvent } from "./gauge.ts";
 import type { Exchange } from "./policy.ts";

@@ -1,6 +1,5 @@
-import type { StageOrder } from "@lopper/core";
+import { mean, type StageOrder } from "@lopper/core";
 import type { BlockRepair } from "@lopper/search";
-import { mean } from "../block_damage.ts";
 import { signed } from "../damage_plot.ts";
 import { changeFigure, perplexityFigure } from "../figures.ts";
 import { type Html, html } from "../html.ts";
