@@ -77,7 +77,10 @@ const CALIBRATION = {
     file: "wiki_valid.jsonl",
     of: ({ data }: QualityCase) => wikiParagraphs(data),
   },
-  "the model's own text": { file: "own.jsonl", of: ({ model }: QualityCase) => ownTexts(model) },
+  "the model's own text": {
+    file: "own.jsonl",
+    of: ({ model, name }: QualityCase) => ownTexts(model, name),
+  },
 } as const;
 /** The results that the page is made of, by model. */
 const RESULTS: Readonly<Record<string, readonly string[]>> = {

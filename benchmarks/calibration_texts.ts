@@ -1,9 +1,11 @@
 /** Texts to calibrate on, from the folder of the data sets or by the model: each a list of samples. */
 import { openBackend } from "@lopper/backends";
+import { parseSamples } from "@lopper/importance";
 import { modelDigest, openModel, openTokenizer } from "@lopper/model-io";
 import { FileFolder } from "@lopper/model-io/files";
 import { REPAIR_TOKENS } from "@lopper/recovery";
 import { SELF_TOKENS, selfCalibration } from "../apps/cli/self_calibration.ts";
+import { fileURLToPath } from "node:url";
 
 /** So many rows of Alpaca are there to draw from. */
 const ALPACA_ROWS = 2000;
@@ -55,8 +57,20 @@ export async function bookPassages(data: string): Promise<readonly string[]> {
 /** So many texts of a model's own: as much as repairs learn from at most. */
 const OWN_TEXTS = REPAIR_TOKENS / SELF_TOKENS;
 
-/** What `--calibration self` takes, in a file of its own so that every run draws from the same texts. */
-export async function ownTexts(path: string): Promise<readonly string[]> {
+/**
+ * What `--calibration self` takes. It is kept among the results, as `own-text-NAME.jsonl`, and written only where it is not
+ * there: a machine that rounds otherwise writes other texts, and all rows of a table need the same.
+ */
+export async function ownTexts(path: string, name: string): Promise<readonly string[]> {
+  const kept = fileURLToPath(new URL(`results/own-text-${name}.jsonl`, import.meta.url));
+  const known = await Deno.readTextFile(kept).catch(() => null);
+  if (known !== null) return parseSamples(known, kept);
+  const texts = await writtenBy(path);
+  await writeSamples(kept, texts);
+  return texts;
+}
+
+async function writtenBy(path: string): Promise<readonly string[]> {
   const model = await openModel(new FileFolder(path));
   const { backend } = await openBackend("cpu", {});
   try {
