@@ -10,8 +10,10 @@ import {
   wikiParagraphs,
   writeSamples,
 } from "./calibration_texts.ts";
-import { lopper, markdownTable, output, provenance, save } from "./harness.ts";
+import { lopper, markdownTable, mean, output, provenance, save } from "./harness.ts";
+import { differenceFrom, headlineOf, type Scores, scoresOf } from "./quality_scores.ts";
 import { SETTINGS } from "../apps/cli/presets.ts";
+import type { Estimate } from "@lopper/evaluation";
 import { parseJournal, sideWork, sumOfCosts } from "@lopper/search";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -90,22 +92,8 @@ const RESULTS: Readonly<Record<string, readonly string[]>> = {
 
 /** What perplexity is measured on. */
 const TEXTS = { wiki: "wikitext2.txt", web: "c4.jsonl" } as const;
-const TASKS = "piqa,winogrande,hellaswag,arc_easy,arc_challenge";
-
-interface Metric {
-  readonly value: number;
-  readonly stderr: number;
-}
-
-interface Scores {
-  readonly parameters: number;
-  readonly texts: readonly { readonly text: string; readonly perplexity: number }[];
-  readonly tasks: readonly {
-    readonly task: string;
-    readonly questions: number;
-    readonly metrics: Readonly<Record<string, Metric>>;
-  }[];
-}
+/** The row that every row of its ratio is compared with. */
+const PUBLISHED: RowName = "MultiPruner preset";
 
 export async function benchQuality(options: QualityCase, work: string): Promise<void> {
   await Deno.mkdir(work, { recursive: true });
@@ -210,17 +198,12 @@ export async function benchQuality(options: QualityCase, work: string): Promise<
 
   async function evaluate(model: string): Promise<Scores> {
     console.error(`evaluating ${model}`);
-    const printed = await lopper([
-      ...["evaluate", model, "--tasks", TASKS, "--data", options.data],
-      ...["--perplexity", texts.wiki, "--perplexity", texts.web, "--limit", String(options.limit)],
-      ...["--out", `${work}/scores/${basename(model)}`, "--json"],
-    ]);
-    const result = printed.split("\n").map((line) => JSON.parse(line))
-      .find(({ event }) => event === "result");
-    const scores: Scores = result.models[0];
-    // Where the files lie says nothing of the models.
-    const named = scores.texts.map((text) => ({ ...text, text: basename(text.text) }));
-    return { ...scores, texts: named };
+    return await scoresOf(model, {
+      data: options.data,
+      texts: [texts.wiki, texts.web],
+      limit: options.limit,
+      out: `${work}/scores/${basename(model)}`,
+    });
   }
 }
 
@@ -326,7 +309,43 @@ channels at a time. Measured on ${percent(shares.wiki)} of WikiText-2, ${
 results/quality-${name}.json.
 
 ${drawsOf(results)}${markdownTable(...table(results, TEXTS))}
+${comparison(results)}`;
+}
+
+/** Every row against the published search of the same ratio, where the questions and windows of both are kept. */
+function comparison(results: readonly Result[]): string {
+  const rows = results.flatMap(({ row, ratio, scores }) => {
+    const published = results.find((other) => other.row === PUBLISHED && other.ratio === ratio);
+    if (!published || row === PUBLISHED) return [];
+    const difference = differenceFrom(published.scores, scores);
+    if (!difference) return [];
+    return [[
+      row,
+      `${ratio} %`,
+      ...difference.texts.map((ratio) => interval(ratio, (x) => x.toFixed(2))),
+      interval(difference.tasks, (x) => `${x < 0 ? "−" : "+"}${Math.abs(100 * x).toFixed(1)}`),
+    ]];
+  });
+  if (rows.length === 0) return "";
+  const head = [
+    "row",
+    "removed",
+    "WikiText-2: times its ppl",
+    "C4: times its ppl",
+    "tasks: points",
+  ];
+  return `
+Against the ${PUBLISHED} of the same ratio, window by window and question by question, with 95 %
+confidence intervals:
+
+${markdownTable(head, rows)}
 `;
+}
+
+function interval({ value, low, high }: Estimate, format: (x: number) => string): string {
+  return low === null || high === null
+    ? format(value)
+    : `${format(value)} [${format(low)}, ${format(high)}]`;
 }
 
 /** Says so where rows had unlike samples, which the dense model's perplexity on them tells. */
@@ -346,11 +365,6 @@ function drawsOf(results: readonly Result[]): string {
   }.\n\n`;
 }
 
-/** The measure that the literature gives for a task: acc_norm where it has one. */
-function accuracy({ metrics }: Scores["tasks"][number]): Metric {
-  return metrics.acc_norm ?? metrics.acc;
-}
-
 function beginning<T>(all: readonly T[], share: number): readonly T[] {
   return all.slice(0, Math.round(all.length * share));
 }
@@ -360,7 +374,7 @@ function table(
   texts: typeof TEXTS,
 ): [string[], string[][]] {
   const { tasks } = results[0].scores;
-  const percent = ({ value, stderr }: Metric) =>
+  const percent = (value: number, stderr: number) =>
     `${(100 * value).toFixed(1)} ± ${(100 * stderr).toFixed(1)}`;
   const head = [
     ...["row", "removed", "parameters", "WikiText-2 ppl", "C4 ppl"],
@@ -368,9 +382,8 @@ function table(
     ...["average", "search: block-tokens", "search: s", "repairs: s"],
   ];
   const rows = results.map(({ row, ratio, run, scores }) => {
-    const found = tasks.map(({ task }) => accuracy(scores.tasks.find((s) => s.task === task)!));
-    const average = found.reduce((sum, { value }) => sum + value, 0) / found.length;
-    const stderr = Math.hypot(...found.map((metric) => metric.stderr)) / found.length;
+    const found = tasks.map(({ task }) => headlineOf(scores.tasks.find((s) => s.task === task)!));
+    const errors = found.map(({ stderr }) => stderr ?? 0);
     const ppl = (of: string) => scores.texts.find(({ text }) => text === of)!.perplexity.toFixed(2);
     return [
       row,
@@ -378,8 +391,8 @@ function table(
       `${(scores.parameters / 1e6).toFixed(1)} M`,
       ppl(texts.wiki),
       ppl(texts.web),
-      ...found.map(percent),
-      percent({ value: average, stderr }),
+      ...found.map(({ value }, i) => percent(value, errors[i])),
+      percent(mean(found.map(({ value }) => value)), Math.hypot(...errors) / found.length),
       run ? `${(run.search.blockTokens / 1e6).toFixed(1)} M` : "",
       run?.search.seconds?.toFixed(0) ?? "",
       run?.repairs?.seconds?.toFixed(0) ?? "",
