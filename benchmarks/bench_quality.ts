@@ -41,7 +41,7 @@ export interface QualityCase {
 interface Row {
   /** What is asked of `prune` besides the model, the text and the ratio. */
   readonly flags: readonly string[];
-  /** A run whose plan is taken instead of a search: of another row, or the longer one of this row. */
+  /** A run whose plan is taken instead of a search: of another row, or the longer one of this row, where that is there. */
   readonly plan?: { readonly row?: RowName; readonly ratio?: number };
 }
 type RowName =
@@ -164,10 +164,13 @@ export async function benchQuality(options: QualityCase, work: string): Promise<
   async function prune(row: RowName, ratio: number): Promise<Run> {
     const { flags, plan } = ROWS[row];
     const out = pathOf(row, ratio);
-    const taken = plan?.ratio === ratio ? undefined : plan;
-    const source = taken && pathOf(taken.row ?? row, taken.ratio ?? ratio);
-    if (taken) await prune(taken.row ?? row, taken.ratio ?? ratio);
     const exists = (path: string) => Deno.stat(path).then(() => true, () => false);
+    // Who wants a row before there is the longer run gets a search of its own.
+    const ownSearch = plan?.ratio !== undefined &&
+      (plan.ratio === ratio || !await exists(`${pathOf(row, plan.ratio)}/run.json`));
+    const taken = ownSearch ? undefined : plan;
+    const source = taken && pathOf(taken.row ?? row, taken.ratio ?? ratio);
+    if (taken?.row) await prune(taken.row, ratio);
     if (!await exists(`${out}/run.json`)) {
       const begun = await exists(out);
       console.error(`${begun ? "going on with" : "running"} ${out}`);

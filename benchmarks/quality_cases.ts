@@ -93,8 +93,8 @@ const QUALITY_CASES = {
       calibration: ["Alpaca", "WikiText-2 (validation)"],
       samples: LITTLE,
       rows: [
-        ...at([20], "MultiPruner preset"),
-        ...at([30, 20, 10], "Lopper defaults"),
+        ...at([20], "MultiPruner preset", "Lopper defaults"),
+        ...at([30, 10], "Lopper defaults"),
         ...at([30, 10], "MultiPruner preset"),
         ...at([20, 10, 30], "order and repair"),
         ...at([30, 20, 10], "BlockPruner preset"),
