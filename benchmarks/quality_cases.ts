@@ -4,7 +4,7 @@ import type { QualityCase } from "./bench_quality.ts";
 type Case = Omit<QualityCase, "model" | "data">;
 type Rows = Case["rows"];
 
-/** About 19,000 tokens of WikiText-2, and 13,000 of C4. */
+/** About 15,000 tokens of WikiText-2, and 12,000 of C4. */
 const QUARTER = { wiki: 1 / 20, web: 1 / 4 } as const;
 const SMOLLM2 = {
   seqLen: 256,
