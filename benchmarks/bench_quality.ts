@@ -339,7 +339,7 @@ function comparison(results: readonly Result[]): string {
   ];
   return `
 Against the ${PUBLISHED} of the same ratio, window by window and question by question, with 95 %
-confidence intervals:
+confidence intervals (rough ones for the texts, which have few windows):
 
 ${markdownTable(head, rows)}
 `;
