@@ -5,6 +5,7 @@ import {
   type Metric,
   type MetricName,
   pairedDifference,
+  PAPER_TASKS,
   perplexityRatio,
 } from "@lopper/evaluation";
 import { basename } from "node:path";
@@ -12,8 +13,6 @@ import { evaluateModel, withOpenModel } from "../apps/cli/evaluate_model.ts";
 import { EvaluationLog } from "../apps/cli/evaluation_log.ts";
 import { readUserMeasures } from "../apps/cli/evaluation_options.ts";
 import { openReporter } from "../apps/cli/reporter.ts";
-
-const TASKS = "piqa,winogrande,hellaswag,arc_easy,arc_challenge";
 
 /** What `lopper evaluate` finds of a model, in few words, and what paired comparisons need. */
 export interface Scores {
@@ -51,7 +50,8 @@ export interface Measured {
 
 /** Measures a model as `lopper evaluate` does. */
 export async function scoresOf(path: string, { data, texts, limit, out }: Measured) {
-  const options = { bos: true, backend: "auto", tasks: TASKS, perplexity: texts, data, limit };
+  const tasks = PAPER_TASKS.join(",");
+  const options = { bos: true, backend: "auto", tasks, perplexity: texts, data, limit };
   const reporter = openReporter();
   const measures = await readUserMeasures(options, reporter);
   await Deno.mkdir(out, { recursive: true });
@@ -82,7 +82,7 @@ export async function scoresOf(path: string, { data, texts, limit, out }: Measur
   }
 }
 
-/** The measure that the literature gives for a task, and its name. */
+/** The measure that the literature gives for a task. */
 export function headlineOf({ metrics }: TaskScore): Metric {
   return metrics[headline(metrics)]!;
 }
