@@ -30,9 +30,11 @@ function at(ratios: readonly number[], ...names: Rows[number]["names"]): Rows {
   return ratios.map((ratio) => ({ ratio, names }));
 }
 
-/** Each technique alone, which most tables come to last. */
-const SINGLES = [
-  ...at([20, 10, 30], "order alone", "repair alone"),
+/** The rows that come after those that decide, each beside the row whose plan it takes. */
+const OTHERS = [
+  ...at([30, 20, 10], "BlockPruner preset"),
+  ...at([10, 30, 20], "order and repair", "order alone"),
+  ...at([20, 10, 30], "repair alone"),
   ...at([30, 20, 10], "distribution alone"),
   ...at([20, 10, 30], "swaps alone"),
 ];
@@ -69,9 +71,7 @@ const QUALITY_CASES = {
       rows: [
         ...at([30, 20, 10], "Lopper defaults"),
         ...at([20, 30, 10], "MultiPruner preset"),
-        ...at([20, 10, 30], "order and repair"),
-        ...at([30, 20, 10], "BlockPruner preset"),
-        ...SINGLES,
+        ...OTHERS,
       ],
     },
     mixed: {
@@ -96,9 +96,7 @@ const QUALITY_CASES = {
         ...at([20], "MultiPruner preset", "Lopper defaults"),
         ...at([30, 10], "Lopper defaults"),
         ...at([30, 10], "MultiPruner preset"),
-        ...at([20, 10, 30], "order and repair"),
-        ...at([30, 20, 10], "BlockPruner preset"),
-        ...SINGLES,
+        ...OTHERS,
       ],
     },
   },
