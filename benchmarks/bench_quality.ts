@@ -1,7 +1,8 @@
 /**
  * What pruned models are worth: perplexity of WikiText-2 and of web text (C4), and the five zero-shot tasks of the paper,
  * for the dense model and every row at every ratio. All rows are calibrated on the same samples. Runs and scores are kept in
- * a folder and not repeated, and those that were cut off go on; rows that results/ has already are not taken again.
+ * a folder and not repeated, and those that were cut off go on; rows that results/ has already are not taken again, and
+ * rows that were taken out of there take the plan that is kept there instead of a search.
  */
 import {
   alpacaRows,
@@ -11,6 +12,7 @@ import {
   writeSamples,
 } from "./calibration_texts.ts";
 import { lopper, markdownTable, mean, output, provenance, save } from "./harness.ts";
+import { keepPlan, writeKeptPlan } from "./kept_plans.ts";
 import { differenceFrom, headlineOf, type Scores, scoresOf } from "./quality_scores.ts";
 import { SETTINGS } from "../apps/cli/presets.ts";
 import type { Estimate } from "@lopper/evaluation";
@@ -127,6 +129,7 @@ export async function benchQuality(options: QualityCase, work: string): Promise<
     );
   }
   const results = [...earlier?.results ?? []];
+  const searches = [...earlier?.searches ?? []];
   if (results.length === 0) results.push(await denseRow());
   for (const { ratio, names } of wanted) {
     for (const row of names) {
@@ -137,7 +140,10 @@ export async function benchQuality(options: QualityCase, work: string): Promise<
       results.push({ row, ratio, run, scores, taken: await provenance() });
       // After every row, so that a long evening is not lost.
       results.sort((a, b) => a.ratio - b.ratio || rankOf(a.row) - rankOf(b.row));
-      await save(`quality-${options.name}`, { what: "quality", case: described, results });
+      await save(`quality-${options.name}`, {
+        ...{ what: "quality", case: described },
+        ...{ results, searches },
+      });
       await writeQualityPage();
     }
   }
@@ -156,47 +162,77 @@ export async function benchQuality(options: QualityCase, work: string): Promise<
     return { row: "dense", ratio: 0, run: null, scores, taken: await provenance() };
   }
 
+  function nameOf(row: RowName, ratio: number) {
+    return `${row.replaceAll(/\W+/g, "-").toLowerCase()}-${ratio}`;
+  }
+
   function pathOf(row: RowName, ratio: number) {
-    return `${work}/${row.replaceAll(/\W+/g, "-").toLowerCase()}-${ratio}`;
+    return `${work}/${nameOf(row, ratio)}`;
   }
 
   /** Runs what is not there yet, the run whose plan is taken first. */
   async function prune(row: RowName, ratio: number): Promise<Run> {
     const { flags, plan } = ROWS[row];
     const out = pathOf(row, ratio);
-    const exists = (path: string) => Deno.stat(path).then(() => true, () => false);
-    // Who wants a row before there is the longer run gets a search of its own.
-    const ownSearch = plan?.ratio !== undefined &&
-      (plan.ratio === ratio || !await exists(`${pathOf(row, plan.ratio)}/run.json`));
-    const taken = ownSearch ? undefined : plan;
-    const source = taken && pathOf(taken.row ?? row, taken.ratio ?? ratio);
-    if (taken?.row) await prune(taken.row, ratio);
+    const source = await sourceOf(row, ratio);
     if (!await exists(`${out}/run.json`)) {
       const begun = await exists(out);
       console.error(`${begun ? "going on with" : "running"} ${out}`);
       await lopper([
-        ...["prune", model, "--json", "--out", out, "--ratio", String(ratio), ...flags],
+        ...["prune", model, "--json", "--out", out, ...flags],
+        // The plan of a file has its ratio.
+        ...(source?.search ? [] : ["--ratio", String(ratio)]),
         ...calibration,
         ...["--seq-len", String(options.seqLen)],
         ...["--mlp-group", String(options.mlpGroup)],
         ...["--samples", String(options.samples.block)],
         ...["--width-samples", String(options.samples.width)],
-        ...(source ? ["--plan", source] : []),
+        ...(source ? ["--plan", source.path] : []),
         // A plan's folder that was cut off holds nothing to go on with.
         ...(begun ? [source ? "--overwrite" : "--resume"] : []),
       ]);
     }
     const record = JSON.parse(await Deno.readTextFile(`${out}/run.json`));
-    const { search } = await workOf(source ?? out);
+    // A plan costs what its search did, for a smaller ratio, too: the search was for the larger one.
+    const search = source?.search ?? (await workOf(source?.path ?? out)).search;
     const { repairs } = await workOf(out);
+    if (!source?.search) {
+      const name = `${options.name}/${nameOf(row, ratio)}`;
+      await keepPlan(name, out);
+      searches.push({ row, ratio, plan: name, search });
+    }
     return {
       command: flags,
-      ...(taken && { plan: taken }),
-      // A plan costs what its search did, for a smaller ratio, too: the search was for the larger one.
+      ...(source && plan && { plan }),
       search,
       repairs,
       calibration: record.perplexity.calibration,
     };
+  }
+
+  /**
+   * What a row takes its plan from: a file, with what its search cost, or the folder of a longer run. Null where it makes a
+   * search of its own.
+   */
+  async function sourceOf(
+    row: RowName,
+    ratio: number,
+  ): Promise<{ readonly path: string; readonly search?: Work } | null> {
+    const { plan } = ROWS[row];
+    const from = plan?.row ?? row;
+    const kept = searches.find((search) => search.row === from && search.ratio === ratio);
+    if (kept) {
+      const path = `${work}/${nameOf(from, ratio)}.plan.json`;
+      await writeKeptPlan(kept.plan, path);
+      return { path, search: kept.search };
+    }
+    if (plan?.row) {
+      await prune(plan.row, ratio);
+      return await sourceOf(row, ratio);
+    }
+    // Who wants a row before there is the longer run gets a search of its own.
+    const longer = plan?.ratio !== undefined && plan.ratio !== ratio && pathOf(row, plan.ratio);
+    return longer && await exists(`${longer}/run.json`) ? { path: longer } : null;
   }
 
   async function evaluate(model: string): Promise<Scores> {
@@ -208,6 +244,10 @@ export async function benchQuality(options: QualityCase, work: string): Promise<
       out: `${work}/scores/${basename(model)}`,
     });
   }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
 }
 
 interface Run {
@@ -226,6 +266,15 @@ interface Result {
   readonly scores: Scores;
   /** Rows are taken on several days. */
   readonly taken: Awaited<ReturnType<typeof provenance>>;
+}
+
+/** A search whose plan is kept. */
+interface Search {
+  readonly row: RowName;
+  readonly ratio: number;
+  /** Its name in results/plans. */
+  readonly plan: string;
+  readonly search: Work;
 }
 
 interface Work {
@@ -298,6 +347,8 @@ interface Saved {
     readonly calibration: string;
   };
   readonly results: readonly Result[];
+  /** Results of before have none. */
+  readonly searches?: readonly Search[];
 }
 
 function sectionOf(model: string, name: string, { case: of, results }: Saved): string {

@@ -97,7 +97,7 @@ export async function writeSamples(file: string, samples: readonly string[]): Pr
 }
 
 /** The text of a file that gzip made. */
-export async function unzipped(path: string): Promise<string> {
+export async function unzipped(path: string | URL): Promise<string> {
   const file = await Deno.open(path);
   return await new Response(file.readable.pipeThrough(new DecompressionStream("gzip"))).text();
 }
