@@ -94,8 +94,7 @@ const QUALITY_CASES = {
       samples: LITTLE,
       rows: [
         ...at([20], "MultiPruner preset", "Lopper defaults"),
-        ...at([30, 10], "Lopper defaults"),
-        ...at([30, 10], "MultiPruner preset"),
+        ...at([30, 10], "Lopper defaults", "MultiPruner preset"),
         ...OTHERS,
       ],
     },
