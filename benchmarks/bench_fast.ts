@@ -4,7 +4,7 @@
  * and not repeated, and those that were cut off go on: exhaustive takes an hour on a model of 135 M parameters.
  */
 import { named, pruneArguments, readRun, type SearchCase, writeTexts } from "./bench_search.ts";
-import { lopper, printTable, save } from "./harness.ts";
+import { exists, lopper, printTable, save } from "./harness.ts";
 
 export async function benchFast(
   options: SearchCase,
@@ -55,8 +55,8 @@ export async function benchFast(
 
   async function run(search: "fast" | "exhaustive", seed: number) {
     const out = `${work}/${search === "fast" ? `fast-${seed}` : search}`;
-    const begun = await Deno.stat(out).then(() => true, () => false);
-    const finished = await Deno.stat(`${out}/run.json`).then(() => true, () => false);
+    const begun = await exists(out);
+    const finished = await exists(`${out}/run.json`);
     if (!finished) {
       console.error(`${begun ? "going on with" : "running"} ${out}`);
       const args = [...pruneArguments(options, search, texts), "--seed", String(seed)];

@@ -11,7 +11,7 @@ import {
   wikiParagraphs,
   writeSamples,
 } from "./calibration_texts.ts";
-import { lopper, markdownTable, mean, output, provenance, save } from "./harness.ts";
+import { exists, lopper, markdownTable, mean, output, provenance, save } from "./harness.ts";
 import { keepPlan, writeKeptPlan } from "./kept_plans.ts";
 import { differenceFrom, headlineOf, type Scores, scoresOf } from "./quality_scores.ts";
 import { SETTINGS } from "../apps/cli/presets.ts";
@@ -140,10 +140,8 @@ export async function benchQuality(options: QualityCase, work: string): Promise<
       results.push({ row, ratio, run, scores, taken: await provenance() });
       // After every row, so that a long evening is not lost.
       results.sort((a, b) => a.ratio - b.ratio || rankOf(a.row) - rankOf(b.row));
-      await save(`quality-${options.name}`, {
-        ...{ what: "quality", case: described },
-        ...{ results, searches },
-      });
+      const data = { what: "quality", case: described, results, searches };
+      await save(`quality-${options.name}`, data);
       await writeQualityPage();
     }
   }
@@ -197,9 +195,8 @@ export async function benchQuality(options: QualityCase, work: string): Promise<
     const search = source?.search ?? (await workOf(source?.path ?? out)).search;
     const { repairs } = await workOf(out);
     if (!source?.search) {
-      const name = `${options.name}/${nameOf(row, ratio)}`;
-      await keepPlan(name, out);
-      searches.push({ row, ratio, plan: name, search });
+      await keepPlan(`${options.name}/${nameOf(row, ratio)}`, out);
+      searches.push({ row, ratio, search });
     }
     return {
       command: flags,
@@ -222,8 +219,8 @@ export async function benchQuality(options: QualityCase, work: string): Promise<
     const from = plan?.row ?? row;
     const kept = searches.find((search) => search.row === from && search.ratio === ratio);
     if (kept) {
-      const path = `${work}/${nameOf(from, ratio)}.plan.json`;
-      await writeKeptPlan(kept.plan, path);
+      const path = `${pathOf(from, ratio)}.plan.json`;
+      await writeKeptPlan(`${options.name}/${nameOf(from, ratio)}`, path);
       return { path, search: kept.search };
     }
     if (plan?.row) {
@@ -246,10 +243,6 @@ export async function benchQuality(options: QualityCase, work: string): Promise<
   }
 }
 
-async function exists(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(() => true, () => false);
-}
-
 interface Run {
   readonly command: readonly string[];
   readonly plan?: Row["plan"];
@@ -268,12 +261,10 @@ interface Result {
   readonly taken: Awaited<ReturnType<typeof provenance>>;
 }
 
-/** A search whose plan is kept. */
+/** A search whose plan is kept in results/plans. */
 interface Search {
   readonly row: RowName;
   readonly ratio: number;
-  /** Its name in results/plans. */
-  readonly plan: string;
   readonly search: Work;
 }
 

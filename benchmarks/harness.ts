@@ -15,6 +15,11 @@ export function here(file: string): string {
   return fileURLToPath(new URL(file, import.meta.url));
 }
 
+/** Whether there is a file or folder. */
+export async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
+}
+
 export interface ProcessOptions {
   readonly env?: Record<string, string>;
   /** After so many seconds the process is killed. */

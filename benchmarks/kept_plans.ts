@@ -10,8 +10,8 @@ const PLANS = new URL("results/plans/", import.meta.url);
 export async function keepPlan(name: string, run: string): Promise<void> {
   const file = fileOf(name);
   await Deno.mkdir(new URL(".", file), { recursive: true });
-  const { body } = new Response(await Deno.readFile(`${run}/lopper_plan.json`));
-  await Deno.writeFile(file, body!.pipeThrough(new CompressionStream("gzip")));
+  const { readable } = await Deno.open(`${run}/lopper_plan.json`);
+  await Deno.writeFile(file, readable.pipeThrough(new CompressionStream("gzip")));
 }
 
 /** Writes a kept plan where `--plan` can read it. @throws {Deno.errors.NotFound} when it was not kept. */

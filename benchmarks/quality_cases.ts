@@ -30,7 +30,7 @@ function at(ratios: readonly number[], ...names: Rows[number]["names"]): Rows {
   return ratios.map((ratio) => ({ ratio, names }));
 }
 
-/** The rows that come after those that decide, each beside the row whose plan it takes. */
+/** The rows that come after those that decide. */
 const OTHERS = [
   ...at([30, 20, 10], "BlockPruner preset"),
   ...at([10, 30, 20], "order and repair", "order alone"),
