@@ -35,8 +35,8 @@ const OTHERS = [
   ...at([30, 20, 10], "BlockPruner preset"),
   ...at([10, 30, 20], "order and repair", "order alone"),
   ...at([20, 10, 30], "repair alone"),
+  ...at([10, 20, 30], "swaps alone"),
   ...at([30, 20, 10], "distribution alone"),
-  ...at([20, 10, 30], "swaps alone"),
 ];
 
 /** By the name of the model's flag, and of `--text`. */
