@@ -136,7 +136,7 @@ export async function benchQuality(options: QualityCase, work: string): Promise<
       if (results.some((result) => result.row === row && result.ratio === ratio)) continue;
       const out = pathOf(row, ratio);
       const run = await prune(row, ratio);
-      const scores = await evaluate(out);
+      const scores = await scoresOfTwin(out, ratio, run) ?? await evaluate(out);
       results.push({ row, ratio, run, scores, taken: await provenance() });
       // After every row, so that a long evening is not lost.
       results.sort((a, b) => a.ratio - b.ratio || rankOf(a.row) - rankOf(b.row));
@@ -230,6 +230,22 @@ export async function benchQuality(options: QualityCase, work: string): Promise<
     // Who wants a row before there is the longer run gets a search of its own.
     const longer = plan?.ratio !== undefined && plan.ratio !== ratio && pathOf(row, plan.ratio);
     return longer && await exists(`${longer}/run.json`) ? { path: longer } : null;
+  }
+
+  /**
+   * Scores of the published search where a run that repaired nothing came to the very same plan, and so to the same model
+   * (swaps of which none is kept). Null where it is another model.
+   */
+  async function scoresOfTwin(out: string, ratio: number, run: Run): Promise<Scores | null> {
+    const published = results.find((result) => result.row === PUBLISHED && result.ratio === ratio);
+    const kept = searches.some((search) => search.row === PUBLISHED && search.ratio === ratio);
+    if (!published || !kept || run.repairs) return null;
+    const file = `${pathOf(PUBLISHED, ratio)}.plan.json`;
+    await writeKeptPlan(`${options.name}/${nameOf(PUBLISHED, ratio)}`, file);
+    const [plan, other] = await Promise.all(
+      [`${out}/lopper_plan.json`, file].map((path) => Deno.readTextFile(path)),
+    );
+    return plan === other ? published.scores : null;
   }
 
   async function evaluate(model: string): Promise<Scores> {
