@@ -95,6 +95,7 @@ const QUALITY_CASES = {
       rows: [
         ...at([20], "MultiPruner preset", "Lopper defaults"),
         ...at([30, 10], "Lopper defaults", "MultiPruner preset"),
+        ...at([20], "repair alone"),
         ...OTHERS,
       ],
     },
