@@ -1,7 +1,9 @@
 /** What an order of an MLP's channels takes that counts on the others' making up for what goes, and a fit of its outputs. */
-import { printTable, save, script } from "./harness.ts";
+import { median, printTable, save, script } from "./harness.ts";
 
 interface Result {
+  /** Of summing the moments of all tokens. */
+  readonly gramSeconds: number;
   readonly seconds: number;
   readonly peakResidentBytes: number;
   readonly sumOff: number;
@@ -17,19 +19,20 @@ interface Result {
   readonly halfGoneByEnergy?: number;
 }
 
-/** Of SmolLM2-135M, and of a model with 7 B parameters. */
+/** Of SmolLM2-135M, of Qwen2.5-0.5B, and of a model with 7 B parameters. */
 const SIZES = [
   { channels: 1536, outputs: 576 },
+  { channels: 4864, outputs: 896 },
   { channels: 11_008, outputs: 4096 },
 ] as const;
 const TOKENS = 8192;
 
-/** @param rounds of the small size; the large one is measured once, and only with `wide`. */
+/** @param rounds of the first two sizes; the large one is measured once, and only with `wide`. */
 export async function benchElimination(rounds: number, wide: boolean): Promise<void> {
   const cases = [];
-  for (const { channels, outputs } of wide ? SIZES : SIZES.slice(0, 1)) {
+  for (const { channels, outputs } of wide ? SIZES : SIZES.slice(0, 2)) {
     const results: Result[] = [];
-    for (let round = 0; round < (channels === SIZES[0].channels ? rounds : 1); round++) {
+    for (let round = 0; round < (channels === SIZES[2].channels ? 1 : rounds); round++) {
       const args = [channels, outputs, TOKENS].map(String);
       results.push(JSON.parse(await script("elimination.ts", args)));
       console.error(`${channels} channels: ${results.at(-1)!.seconds.toFixed(1)} s`);
@@ -46,7 +49,8 @@ export async function benchElimination(rounds: number, wide: boolean): Promise<v
     [
       "channels",
       "outputs",
-      "s",
+      "moments s",
+      "order s",
       "peak GB",
       "lost with half of them",
       "by least squares in double",
@@ -55,17 +59,22 @@ export async function benchElimination(rounds: number, wide: boolean): Promise<v
       "solve s",
       "off by",
     ],
-    cases.map(({ channels, outputs, rounds: [{ ...first }, ...others] }) => [
-      channels,
-      outputs,
-      Math.min(first.seconds, ...others.map(({ seconds }) => seconds)).toFixed(1),
-      (first.peakResidentBytes / 1e9).toFixed(2),
-      share(first.halfGone),
-      share(first.halfGoneInDouble),
-      share(first.halfGoneByEnergy),
-      first.refit.factorSeconds.toFixed(1),
-      first.refit.solveSeconds.toFixed(1),
-      first.refit.residual.toExponential(1),
-    ]),
+    cases.map(({ channels, outputs, rounds }) => {
+      const [first] = rounds;
+      const seconds = (of: (result: Result) => number) => median(rounds.map(of)).toFixed(1);
+      return [
+        channels,
+        outputs,
+        seconds(({ gramSeconds }) => gramSeconds),
+        seconds((result) => result.seconds),
+        (first.peakResidentBytes / 1e9).toFixed(2),
+        share(first.halfGone),
+        share(first.halfGoneInDouble),
+        share(first.halfGoneByEnergy),
+        seconds(({ refit }) => refit.factorSeconds),
+        seconds(({ refit }) => refit.solveSeconds),
+        first.refit.residual.toExponential(1),
+      ];
+    }),
   );
 }

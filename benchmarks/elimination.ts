@@ -6,7 +6,7 @@
  *
  * Usage: deno run -A benchmarks/elimination.ts CHANNELS OUTPUTS TOKENS [PANEL]
  */
-import { eliminate, type Matrix, matrix, Products, RidgeFactor } from "@lopper/algebra";
+import { eliminate, GramSum, type Matrix, matrix, Products, RidgeFactor } from "@lopper/algebra";
 import { openBackend } from "@lopper/backends";
 import { channelScores } from "@lopper/importance";
 import { Matrix as Dense } from "ml-matrix";
@@ -31,7 +31,7 @@ const drawn = (rows: number, columns: number) =>
 
 const { backend } = await openBackend("cpu", {});
 const products = new Products(backend);
-const gram = await moments();
+const { gram, gramSeconds } = await moments();
 const weights = drawn(channels, outputs);
 let trace = 0, total = 0;
 for (let c = 0; c < channels; c++) trace += gram.data[c * channels + c];
@@ -51,6 +51,7 @@ const refit = await refitted();
 const half = Math.floor(channels / 2);
 const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
 console.log(JSON.stringify({
+  gramSeconds,
   seconds,
   peakResidentBytes: peak,
   /** Errors of all channels add up to the energy of the output; by how much they miss it. */
@@ -61,11 +62,12 @@ console.log(JSON.stringify({
 }));
 Deno.exit(0);
 
-/** The mean of aaᵀ. */
-async function moments(): Promise<Matrix> {
+/** The mean of aaᵀ, whole, and the seconds that summing took. */
+async function moments(): Promise<{ gram: Matrix; gramSeconds: number }> {
   const sizes = Float64Array.from({ length: channels }, () => Math.exp(draw() / 2));
   const groups = Math.ceil(channels / ALIKE);
-  let sum: Matrix | undefined;
+  const sum = new GramSum(products);
+  let gramSeconds = 0;
   for (let done = 0; done < tokens; done += BATCH) {
     const rows = drawn(BATCH, channels);
     for (let r = 0; r < BATCH; r++) {
@@ -75,9 +77,17 @@ async function moments(): Promise<Matrix> {
         rows.data[i] = sizes[c] * (common[c % groups] + ALONE * rows.data[i]);
       }
     }
-    sum = await products.product(rows, rows, { transA: true, add: sum });
+    const started = performance.now();
+    await sum.add(rows);
+    gramSeconds += (performance.now() - started) / 1000;
   }
-  return matrix(channels, channels, sum!.data.map((value) => value / tokens));
+  const { data } = sum.take();
+  for (let r = 0; r < channels; r++) {
+    for (let c = 0; c <= r; c++) {
+      data[c * channels + r] = data[r * channels + c] /= tokens;
+    }
+  }
+  return { gram: matrix(channels, channels, data), gramSeconds };
 }
 
 /** What one fit of all outputs takes, HW = C with H = gram + λI, and ‖HW − C‖ / ‖C‖. */

@@ -5,9 +5,9 @@ import { type Matrix, matrix, partOf, type Products, rowsOf } from "./products.t
 const BLOCK_ROWS = 128;
 
 /**
- * The factor of H + λI for a symmetric H, by blocks of rows (Golub and Van Loan, Matrix Computations, 4.2.9): the backend
- * multiplies, ml-matrix factors the diagonal blocks. H is scaled to a diagonal of ones first, since energies of channels
- * differ by orders of magnitude and products are in float32.
+ * The factor of H + λI for a symmetric H, of which the lower triangle is read, by blocks of rows (Golub and Van Loan,
+ * Matrix Computations, 4.2.9): the backend multiplies, ml-matrix factors the diagonal blocks. H is scaled to a diagonal of
+ * ones first, since energies of channels differ by orders of magnitude and products are in float32.
  */
 export class RidgeFactor {
   readonly #products: Products;
@@ -50,12 +50,10 @@ export class RidgeFactor {
     const inverses: Matrix[] = [];
     for (let start = 0; start < n; start += blockRows) {
       const size = Math.min(blockRows, n - start);
-      // What is right of the columns so far is still 0, so whole rows can be multiplied.
-      const before = start === 0 ? null : await products.product(
-        rowsOf(lower, start, n),
-        rowsOf(lower, start, start + size),
-        { transB: true },
-      );
+      const known = partOf(lower, [start, n], [0, start]);
+      const before = start === 0
+        ? null
+        : await products.product(known, rowsOf(known, 0, size), { transB: true });
       const panel = matrix(n - start, size);
       for (let r = 0; r < panel.rows; r++) {
         for (let c = 0; c < size; c++) {
@@ -66,7 +64,8 @@ export class RidgeFactor {
           panel.data[r * size + c] = value - (before ? before.data[r * size + c] : 0);
         }
       }
-      if (!panel.data.every((value) => Number.isFinite(value))) return null;
+      // What is not finite below comes into the diagonal of its row, and is found there.
+      if (!panel.data.subarray(0, size ** 2).every((value) => Number.isFinite(value))) return null;
       const diagonal = new Dense(size, size);
       for (let r = 0; r < size; r++) {
         for (let c = 0; c < size; c++) {
@@ -98,9 +97,10 @@ export class RidgeFactor {
     const forward = matrix(n, columns);
     for (const [i, inverted] of this.#inverses.entries()) {
       const [start, end] = this.#span(i);
-      const known = i === 0
-        ? null
-        : await this.#products.product(rowsOf(this.#lower, start, end), forward);
+      const known = i === 0 ? null : await this.#products.product(
+        partOf(this.#lower, [start, end], [0, start]),
+        rowsOf(forward, 0, start),
+      );
       const part = matrix(end - start, columns, scaled.data.slice(start * columns, end * columns));
       known?.data.forEach((value, j) => part.data[j] -= value);
       const solved = await this.#products.product(inverted, part);
@@ -113,10 +113,9 @@ export class RidgeFactor {
       const solved = await this.#products.product(this.#inverses[i], part, { transA: true });
       result.data.set(solved.data, start * columns);
       if (start === 0) break;
-      const passed = await this.#products.product(rowsOf(this.#lower, start, end), solved, {
-        transA: true,
-      });
-      for (let j = 0; j < start * columns; j++) forward.data[j] -= passed.data[j];
+      const left = partOf(this.#lower, [start, end], [0, start]);
+      const passed = await this.#products.product(left, solved, { transA: true });
+      for (let j = 0; j < passed.data.length; j++) forward.data[j] -= passed.data[j];
     }
     return matrix(n, columns, result.data.map((v, i) => v * this.#scale[(i / columns) | 0]));
   }

@@ -41,7 +41,7 @@ export interface Elimination {
  * same as one by one, and the backend takes a whole panel off P and G at once. For n channels and d outputs these are about
  * 2.5 n³ + n²d multiply-adds, factor and inverse included, and three matrices of n² values.
  *
- * @param gram H `[n, n]`
+ * @param gram H `[n, n]`, of which the lower triangle is read.
  * @param weights W `[n, d]`
  * @returns null where H + λI is not positive definite as far as float32 can tell, or numbers in it are not finite.
  * @throws {RangeError} when the width of units does not divide n.

@@ -1,4 +1,4 @@
-import { eliminate, type Matrix, matrix, Products } from "@lopper/algebra";
+import { eliminate, GramSum, type Matrix, matrix, Products } from "@lopper/algebra";
 import {
   blockAt,
   blockIndex,
@@ -104,7 +104,10 @@ export async function compensatedOrder(
   };
 }
 
-/** The sum of aaᵀ over all tokens, a being what enters a block's projection; moves the streams on past the block. */
+/**
+ * The sum of aaᵀ over all tokens, its lower triangle, a being what enters a block's projection; moves the streams on past
+ * the block.
+ */
 async function momentsOf(
   decoder: Decoder,
   layers: readonly LayerSpec[],
@@ -112,15 +115,14 @@ async function momentsOf(
   streams: Stream[],
   products: Products,
 ): Promise<Matrix> {
-  let gram: Matrix | undefined;
+  const gram = new GramSum(products);
   for (const [b, input] of streams.entries()) {
     const { stream, inner } = await decoder.watchBlock(block, layers, input, "values");
     streams[b] = stream;
     const tokens = input.batch * input.length;
-    const activations = matrix(tokens, inner.length / tokens, inner);
-    gram = await products.product(activations, activations, { transA: true, add: gram });
+    await gram.add(matrix(tokens, inner.length / tokens, inner));
   }
-  return gram!;
+  return gram.take();
 }
 
 interface Ordering {

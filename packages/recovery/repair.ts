@@ -1,4 +1,4 @@
-import { type Matrix, matrix, Products, RidgeFactor } from "@lopper/algebra";
+import { GramSum, type Matrix, matrix, Products, RidgeFactor } from "@lopper/algebra";
 import {
   blockAt,
   type BlockRef,
@@ -35,7 +35,7 @@ export function repairBytes({ layers, hiddenSize, headDim }: ModelSpec): number 
       Math.max(mlp?.intermediateSize ?? 0, (attention?.queryHeads ?? 0) * headDim)
     ),
   );
-  // Gram matrix, its successor and the factor; right side, fits and what solving holds.
+  // Gram matrix, the factor, and what is copied of either; right side, fits and what solving holds.
   return 4 * (3 * widest ** 2 + 8 * widest * hiddenSize + 3 * REPAIR_TOKENS * hiddenSize);
 }
 
@@ -94,7 +94,7 @@ interface Course {
   pruned: Stream[];
 }
 
-/** What a regression needs: XᵀX `[channels, channels]` and XᵀR `[channels, hiddenSize]`. */
+/** What a regression needs: the lower triangle of XᵀX `[channels, channels]`, and XᵀR `[channels, hiddenSize]`. */
 interface Normal {
   readonly gram: Matrix;
   readonly cross: Matrix;
@@ -302,13 +302,14 @@ async function normalOf(
   block: number,
   course: Course,
 ): Promise<Normal> {
-  let gram: Matrix | undefined, cross: Matrix | undefined;
+  const gram = new GramSum(products);
+  let cross: Matrix | undefined;
   for (let b = 0; b < course.batches.length; b++) {
     const { inner, missing } = await residuals(options, block, course, b);
-    gram = await products.product(inner, inner, { transA: true, add: gram });
+    await gram.add(inner);
     cross = await products.product(inner, missing, { transA: true, add: cross });
   }
-  return { gram: gram!, cross: cross! };
+  return { gram: gram.take(), cross: cross! };
 }
 
 interface Fit {
