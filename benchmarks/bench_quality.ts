@@ -238,12 +238,10 @@ export async function benchQuality(options: QualityCase, work: string): Promise<
    */
   async function scoresOfTwin(out: string, ratio: number, run: Run): Promise<Scores | null> {
     const published = results.find((result) => result.row === PUBLISHED && result.ratio === ratio);
-    const kept = searches.some((search) => search.row === PUBLISHED && search.ratio === ratio);
+    const kept = await sourceOf(PUBLISHED, ratio);
     if (!published || !kept || run.repairs?.blockTokens) return null;
-    const file = `${pathOf(PUBLISHED, ratio)}.plan.json`;
-    await writeKeptPlan(`${options.name}/${nameOf(PUBLISHED, ratio)}`, file);
     const [plan, other] = await Promise.all(
-      [`${out}/lopper_plan.json`, file].map((path) => Deno.readTextFile(path)),
+      [`${out}/lopper_plan.json`, kept.path].map((path) => Deno.readTextFile(path)),
     );
     return plan === other ? published.scores : null;
   }

@@ -56,7 +56,7 @@ export class RidgeFactor {
         : await products.product(known, rowsOf(known, 0, size), { transB: true });
       const panel = matrix(n - start, size);
       for (let r = 0; r < panel.rows; r++) {
-        for (let c = 0; c < size; c++) {
+        for (let c = 0; c < Math.min(size, r + 1); c++) {
           const [row, column] = [start + r, start + c];
           const value = row === column
             ? 1

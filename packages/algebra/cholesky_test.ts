@@ -61,7 +61,7 @@ for (const name of ["cpu", "wasm"] as const) {
       const aside = matrix(2, 2, Float32Array.of(1, NaN, NaN, 1));
       assert.equal(await RidgeFactor.of(products, aside, 1), null);
       // In a block of rows of its own, off the diagonal; above it nothing is read.
-      for (const [row, column, factors] of [[5, 1, false], [1, 5, true]] as const) {
+      for (const [row, column, factors] of [[5, 1, false], [1, 5, true], [0, 1, true]] as const) {
         const gram = matrix(6, 6, Float32Array.from(Dense.eye(6).to1DArray()));
         gram.data[row * 6 + column] = NaN;
         const factor = await RidgeFactor.of(products, gram, 1, { blockRows: 2 });
