@@ -1,5 +1,6 @@
 import { CholeskyDecomposition, inverse, Matrix as Dense } from "ml-matrix";
 import { type Matrix, matrix, partOf, type Products, rowsOf } from "./products.ts";
+import { STRIPE_ROWS, Triangle } from "./triangle.ts";
 
 /** Rows that are factored at once outside the backend: small beside its products, large enough to keep them few. */
 const BLOCK_ROWS = 128;
@@ -94,18 +95,7 @@ export class RidgeFactor {
   async solve(right: Matrix): Promise<Matrix> {
     const { rows: n, columns } = right;
     const scaled = matrix(n, columns, right.data.map((v, i) => v * this.#scale[(i / columns) | 0]));
-    const forward = matrix(n, columns);
-    for (const [i, inverted] of this.#inverses.entries()) {
-      const [start, end] = this.#span(i);
-      const known = i === 0 ? null : await this.#products.product(
-        partOf(this.#lower, [start, end], [0, start]),
-        rowsOf(forward, 0, start),
-      );
-      const part = matrix(end - start, columns, scaled.data.slice(start * columns, end * columns));
-      known?.data.forEach((value, j) => part.data[j] -= value);
-      const solved = await this.#products.product(inverted, part);
-      forward.data.set(solved.data, start * columns);
-    }
+    const forward = await this.#forward(scaled);
     const result = matrix(n, columns);
     for (let i = this.#inverses.length - 1; i >= 0; i--) {
       const [start, end] = this.#span(i);
@@ -126,30 +116,51 @@ export class RidgeFactor {
   }
 
   /** (S(H + λI)S)⁻¹ `[n, n]`, from the inverse of the triangle: its transpose times itself. */
-  async scaledInverse(): Promise<Matrix> {
+  async scaledInverse({ stripeRows = STRIPE_ROWS } = {}): Promise<Triangle> {
     const n = this.#scale.length;
-    const result = matrix(n, n, this.#lower.data.slice());
-    for (const [i, inverted] of this.#inverses.entries()) {
-      const [start, end] = this.#span(i);
-      if (start > 0) {
-        const left = partOf(result, [start, end], [0, start]);
-        const above = await this.#products.product(left, rowsOf(result, 0, start));
-        const row = await this.#products.product(inverted, above);
-        row.data.forEach((value, j) => result.data[start * n + j] = -value);
-      }
-      for (let r = 0; r < inverted.rows; r++) {
-        const values = inverted.data.subarray(r * inverted.columns, (r + 1) * inverted.columns);
-        result.data.set(values, (start + r) * n + start);
-      }
+    // Blocks of columns of the triangle's inverse, from the first row on that is not zero.
+    const inverses: { readonly start: number; readonly columns: Matrix }[] = [];
+    const blocks = Math.max(1, Math.floor(stripeRows / this.#blockRows));
+    for (let block = 0; block < this.#inverses.length; block += blocks) {
+      const [start] = this.#span(block);
+      const [, end] = this.#span(Math.min(block + blocks, this.#inverses.length) - 1);
+      const ones = matrix(n - start, end - start);
+      for (let c = 0; c < ones.columns; c++) ones.data[c * ones.columns + c] = 1;
+      inverses.push({ start, columns: await this.#forward(ones, block) });
     }
-    for (let i = 0; i < this.#inverses.length; i++) {
+    const stripes: Matrix[] = [];
+    // From the last on, since only what is left of them is needed for the others.
+    for (let own = inverses.pop(); own; own = inverses.pop()) {
+      const { start, columns } = own;
+      const stripe = matrix(columns.columns, start + columns.columns);
+      for (const other of [...inverses, own]) {
+        const below = rowsOf(other.columns, start - other.start, other.columns.rows);
+        const part = await this.#products.product(columns, below, { transA: true });
+        for (let r = 0; r < part.rows; r++) {
+          const values = part.data.subarray(r * part.columns, (r + 1) * part.columns);
+          stripe.data.set(values, r * stripe.columns + other.start);
+        }
+      }
+      stripes.unshift(stripe);
+    }
+    return Triangle.of(stripes);
+  }
+
+  /** The triangle's inverse times C `[rows, columns]`, of the rows and columns from a block on. */
+  async #forward(right: Matrix, first = 0): Promise<Matrix> {
+    const [base] = this.#span(first);
+    const { rows, columns } = right;
+    const result = matrix(rows, columns);
+    for (let i = first; i < this.#inverses.length; i++) {
       const [start, end] = this.#span(i);
-      // What is above these rows is 0 in their columns, and the rows above are not read any more.
-      const columns = partOf(result, [start, n], [start, end]);
-      const rows = await this.#products.product(columns, rowsOf(result, start, n), {
-        transA: true,
-      });
-      result.data.set(rows.data, start * n);
+      const known = i === first ? null : await this.#products.product(
+        partOf(this.#lower, [start, end], [base, start]),
+        rowsOf(result, 0, start - base),
+      );
+      const part = partOf(right, [start - base, end - base], [0, columns]);
+      if (known) { for (let j = 0; j < part.data.length; j++) part.data[j] -= known.data[j]; }
+      const solved = await this.#products.product(this.#inverses[i], part);
+      result.data.set(solved.data, (start - base) * columns);
     }
     return result;
   }

@@ -1,10 +1,11 @@
 import { RidgeFactor } from "./cholesky.ts";
-import { type Matrix, matrix, partOf, type Products, rowsOf } from "./products.ts";
+import { type Matrix, matrix, partOf, type Products } from "./products.ts";
+import { type Terms, Triangle } from "./triangle.ts";
 
 /** Channels that go between two products of whole matrices: at 1,536 channels 64 were as fast as 128. */
 const PANEL_ROWS = 64;
-/** 64 MB: large enough to keep the engine busy, small beside matrices that do not fit into it. */
-const CHUNK_VALUES = 2 ** 24;
+/** Share of single channels that are gone, and still in the matrices, when these are made smaller: both cost time. */
+const CLEARED_SHARE = 1 / 8;
 /** The inverse of a matrix whose diagonal is ones has nothing below 1 on its own; less than this has no digits left. */
 const SOUND = 0.5;
 
@@ -15,8 +16,8 @@ export interface EliminationOptions {
   readonly width?: number;
   /** Channels that go between two products of whole matrices, where units are single ones. It decides nothing but time. */
   readonly panelRows?: number;
-  /** Values that one product of whole matrices may return at a time. It decides nothing but memory. */
-  readonly chunkValues?: number;
+  /** Rows of P and G that are multiplied at once. It decides nothing but time. */
+  readonly stripeRows?: number;
   /** Hears of the units gone, and of their number; may throw to stop. */
   readonly onProgress?: (gone: number, units: number) => void;
 }
@@ -39,7 +40,8 @@ export interface Elimination {
  * TᵀX with X = P_uu⁻¹ P_u: and T = G_u: − ½ G_uu X. Single channels go in panels, like pivoted Cholesky by blocks: inside
  * one, only the diagonals and the rows of what goes are brought up to date, in double precision, so that every choice is the
  * same as one by one, and the backend takes a whole panel off P and G at once. For n channels and d outputs these are about
- * 2.5 n³ + n²d multiply-adds, factor and inverse included, and three matrices of n² values.
+ * n³ + n²d / 2 multiply-adds, factor and inverse included, and three matrices of n² values: of P and G, which are symmetric,
+ * only what is on and below the diagonal is brought up to date.
  *
  * @param gram H `[n, n]`, of which the lower triangle is read.
  * @param weights W `[n, d]`
@@ -53,30 +55,35 @@ export async function eliminate(
   options: EliminationOptions,
 ): Promise<Elimination | null> {
   const n = gram.rows;
-  const { lambda, width = 1, panelRows = PANEL_ROWS, chunkValues = CHUNK_VALUES } = options;
+  const { width = 1, panelRows = PANEL_ROWS, stripeRows } = options;
   if (n % width !== 0) throw new RangeError(`${n} channels are not units of ${width}`);
-  const start = await scaledStart(products, gram, weights, lambda);
+  const start = await scaledStart(products, gram, weights, options);
   if (!start) return null;
   let { inverse, outer } = start;
   let units = Array.from({ length: n / width }, (_, u) => u);
+  let gone = new Uint8Array(units.length);
   const removed: number[] = [];
   const increases: number[] = [];
-  while (units.length > 0) {
+  while (removed.length < n / width) {
     options.onProgress?.(removed.length, n / width);
+    const left = n / width - removed.length;
     const panel = width === 1
-      ? channelPanel(inverse, outer, Math.min(panelRows, units.length))
+      ? channelPanel(inverse, outer, gone, Math.min(panelRows, left))
       : await unitPanel(products, inverse, outer, width);
     if (!panel) return null;
     removed.push(...panel.picks.map((place) => units[place]));
     increases.push(...panel.increases);
-    const gone = new Set(panel.picks);
-    const staying = units.flatMap((_, place) => gone.has(place) ? [] : [place]);
-    units = staying.map((place) => units[place]);
+    for (const place of panel.picks) gone[place] = 1;
+    let kept: readonly number[] | undefined;
+    if (width > 1 || gone.length - (left - panel.picks.length) >= CLEARED_SHARE * gone.length) {
+      const staying = units.keys().toArray().filter((place) => !gone[place]);
+      units = staying.map((place) => units[place]);
+      gone = new Uint8Array(units.length);
+      kept = staying.flatMap((u) => Array.from({ length: width }, (_, i) => u * width + i));
+    }
     if (units.length === 0) break;
-    const channels = staying.flatMap((u) => Array.from({ length: width }, (_, i) => u * width + i));
     const { rows, solved, cross } = panel;
-    const less = (of: Matrix, terms: Terms) =>
-      downdated(products, of, { kept: channels, terms, chunkValues });
+    const less = (of: Triangle, terms: Terms) => of.less(products, { kept, terms, stripeRows });
     inverse = await less(inverse, [[rows, solved]]);
     outer = await less(outer, [[solved, cross], [cross, solved]]);
   }
@@ -84,27 +91,32 @@ export async function eliminate(
 }
 
 /** P and G of channels that are scaled to a diagonal of ones in H + λI, which changes no error. */
-async function scaledStart(products: Products, gram: Matrix, weights: Matrix, lambda: number) {
-  const inverted = await scaledInverse(products, gram, lambda);
+async function scaledStart(
+  products: Products,
+  gram: Matrix,
+  weights: Matrix,
+  options: EliminationOptions,
+) {
+  const inverted = await scaledInverse(products, gram, options);
   if (!inverted) return null;
   const { inverse, scale } = inverted;
   const { rows, columns, data } = weights;
   const scaled = matrix(rows, columns, data.map((value, i) => value / scale[(i / columns) | 0]));
-  return { inverse, outer: await products.product(scaled, scaled, { transB: true }) };
+  return { inverse, outer: await Triangle.outer(products, scaled, options) };
 }
 
 /** The factor, a whole matrix, is let go before there is another one. */
-async function scaledInverse(products: Products, gram: Matrix, lambda: number) {
-  const factor = await RidgeFactor.of(products, gram, lambda);
-  return factor && { inverse: await factor.scaledInverse(), scale: factor.scale };
+async function scaledInverse(products: Products, gram: Matrix, options: EliminationOptions) {
+  const factor = await RidgeFactor.of(products, gram, options.lambda);
+  return factor && { inverse: await factor.scaledInverse(options), scale: factor.scale };
 }
 
 /** Units that go one after the other, and what takes them off P and G. */
 interface Panel {
-  /** Places of the units among those that were left. */
+  /** Places of the units in P and G. */
   readonly picks: readonly number[];
   readonly increases: readonly number[];
-  /** P loses rowsᵀ · solved; both are `[channels gone, channels left]`. */
+  /** P loses rowsᵀ · solved; both are `[channels picked, channels of P]`. */
   readonly rows: Matrix;
   readonly solved: Matrix;
   /** G loses solvedᵀ · cross and its transpose. */
@@ -115,11 +127,15 @@ interface Panel {
  * The next single channels. Of P and G only the diagonals are kept up to date; a row of either is, once it is the row of a
  * channel that goes. There L = P_u: / √P_uu takes the place of both `rows` and `solved`.
  */
-function channelPanel(inverse: Matrix, outer: Matrix, count: number): Panel | null {
-  const n = inverse.rows;
-  const diagonal = Float64Array.from({ length: n }, (_, c) => inverse.data[c * n + c]);
-  const energy = Float64Array.from({ length: n }, (_, c) => outer.data[c * n + c]);
-  const gone = new Uint8Array(n);
+function channelPanel(
+  inverse: Triangle,
+  outer: Triangle,
+  goneBefore: Uint8Array,
+  count: number,
+): Panel | null {
+  const n = inverse.size;
+  const [diagonal, energy] = [inverse.diagonal(), outer.diagonal()];
+  const gone = goneBefore.slice();
   const rows: Float64Array[] = [], crosses: Float64Array[] = [];
   const picks: number[] = [], increases: number[] = [];
   while (picks.length < count) {
@@ -131,8 +147,8 @@ function channelPanel(inverse: Matrix, outer: Matrix, count: number): Panel | nu
       if (score < least) [pick, least] = [c, score];
     }
     if (pick < 0) return null;
-    const row = Float64Array.from(inverse.data.subarray(pick * n, (pick + 1) * n));
-    const cross = Float64Array.from(outer.data.subarray(pick * n, (pick + 1) * n));
+    const [row, cross] = [inverse, outer]
+      .map((of) => Float64Array.from(of.rows(pick, pick + 1).data));
     for (const [j, earlier] of rows.entries()) takeOff(row, cross, earlier, crosses[j], pick);
     const root = Math.sqrt(diagonal[pick]);
     const half = energy[pick] / diagonal[pick] / 2;
@@ -178,16 +194,15 @@ function stack(rows: readonly Float64Array[], columns: number): Matrix {
 /** The next unit of several channels: these are few, and wide enough for products of their own. */
 async function unitPanel(
   products: Products,
-  inverse: Matrix,
-  outer: Matrix,
+  inverse: Triangle,
+  outer: Triangle,
   width: number,
 ): Promise<Panel | null> {
   let best: { unit: number; increase: number; factor: RidgeFactor } | null = null;
-  for (let unit = 0; unit * width < inverse.rows; unit++) {
-    const span = [unit * width, (unit + 1) * width] as const;
-    const factor = await RidgeFactor.of(products, partOf(inverse, span, span), 0);
+  for (let unit = 0; unit * width < inverse.size; unit++) {
+    const factor = await RidgeFactor.of(products, ownPart(inverse, unit, width), 0);
     if (!factor) return null;
-    const solved = await factor.solve(partOf(outer, span, span));
+    const solved = await factor.solve(ownPart(outer, unit, width));
     let trace = 0;
     for (let c = 0; c < width; c++) trace += solved.data[c * width + c];
     const increase = Math.max(0, trace);
@@ -195,80 +210,18 @@ async function unitPanel(
   }
   if (!best) return null;
   const { unit, increase, factor } = best;
-  const [start, end] = [unit * width, (unit + 1) * width];
-  const rows = rowsOf(inverse, start, end);
+  const rows = inverse.rows(unit * width, (unit + 1) * width);
   const solved = await factor.solve(rows);
-  const half = partOf(outer, [start, end], [start, end]);
+  const half = ownPart(outer, unit, width);
   half.data.forEach((value, i) => half.data[i] = -value / 2);
-  const cross = await products.product(half, solved, { add: rowsOf(outer, start, end) });
-  // P is overwritten while its rows are in use.
-  return {
-    picks: [unit],
-    increases: [increase],
-    rows: matrix(width, inverse.columns, rows.data.slice()),
-    solved,
-    cross,
-  };
+  const cross = await products.product(half, solved, {
+    add: outer.rows(unit * width, (unit + 1) * width),
+  });
+  return { picks: [unit], increases: [increase], rows, solved, cross };
 }
 
-type Terms = readonly (readonly [left: Matrix, right: Matrix])[];
-
-/**
- * A square matrix less the sum of leftᵀ · right over `terms`, of the rows and columns `kept`, ascending. It takes the place
- * of the matrix itself, in the beginning of its memory.
- */
-async function downdated(
-  products: Products,
-  { columns: n, data }: Matrix,
-  { kept, terms, chunkValues }: {
-    readonly kept: readonly number[];
-    readonly terms: Terms;
-    readonly chunkValues: number;
-  },
-): Promise<Matrix> {
-  const m = kept.length;
-  // What is read is never before what is written.
-  let to = 0;
-  for (const r of kept) {
-    const row = r * n;
-    for (let c = 0; c < m; c++) data[to++] = data[row + kept[c]];
-  }
-  const left = transposedNegative(terms.map(([left]) => left), kept);
-  const right = gathered(terms.map(([, right]) => right), kept);
-  const result = matrix(m, m, data.subarray(0, m * m));
-  const chunk = Math.max(1, Math.floor(chunkValues / m));
-  for (let start = 0; start < m; start += chunk) {
-    const end = Math.min(start + chunk, m);
-    const rows = await products.product(rowsOf(left, start, end), right, {
-      add: rowsOf(result, start, end),
-    });
-    result.data.set(rows.data, start * m);
-  }
-  return result;
-}
-
-/** Some columns of matrices that stand on top of each other. */
-function gathered(matrices: readonly Matrix[], kept: readonly number[]): Matrix {
-  const result = matrix(matrices.reduce((sum, { rows }) => sum + rows, 0), kept.length);
-  let to = 0;
-  for (const { rows, columns, data } of matrices) {
-    for (let r = 0; r < rows; r++) for (const c of kept) result.data[to++] = data[r * columns + c];
-  }
-  return result;
-}
-
-/** As `gathered`, transposed, with the other sign. */
-function transposedNegative(matrices: readonly Matrix[], kept: readonly number[]): Matrix {
-  const columns = matrices.reduce((sum, { rows }) => sum + rows, 0);
-  const result = matrix(kept.length, columns);
-  let before = 0;
-  for (const { rows, columns: n, data } of matrices) {
-    for (let r = 0; r < rows; r++) {
-      for (let i = 0; i < kept.length; i++) {
-        result.data[i * columns + before + r] = -data[r * n + kept[i]];
-      }
-    }
-    before += rows;
-  }
-  return result;
+/** Rows and columns of one unit `[width, width]`. */
+function ownPart(of: Triangle, unit: number, width: number): Matrix {
+  const [start, end] = [unit * width, (unit + 1) * width];
+  return partOf(of.rows(start, end), [0, width], [start, end]);
 }

@@ -80,8 +80,8 @@ for (const name of ["cpu", "wasm"] as const) {
                 lambda,
                 width,
                 panelRows,
-                // Several products for what is left in the beginning, the last of them shorter.
-                chunkValues: 7 * n,
+                // Several stripes of what is left in the beginning, the last of them shorter.
+                stripeRows: 7,
               });
               const what = `n ${n}, units of ${width}, seed ${seed}, panels of ${panelRows}`;
               assert.equal(found!.removed.length, n / width, what);
