@@ -53,13 +53,17 @@ type RowName =
   | "order alone"
   | "repair alone"
   | "swaps alone"
+  | "divergence alone"
   | "order and repair"
+  | "all but divergence"
   | "Lopper defaults";
 
 /** A search that takes one kind after another would begin otherwise for a smaller ratio; where all compete it would not. */
 const PART: Row["plan"] = { ratio: 30 };
 /** Blocks, channels and heads one after the other, as in the published search. */
 const STAGED = ["--distribution", SETTINGS.multipruner.distribution];
+/** Candidates and repairs judged by the loss of the text, as in the published search. */
+const BY_TEXT = ["--criterion", SETTINGS.multipruner.criterion];
 const ROWS: Readonly<Record<RowName, Row>> = {
   "BlockPruner preset": { flags: ["--preset", "blockpruner"], plan: PART },
   "MultiPruner preset": { flags: ["--preset", "multipruner"] },
@@ -67,10 +71,15 @@ const ROWS: Readonly<Record<RowName, Row>> = {
     flags: ["--preset", "multipruner", "--distribution", "auto"],
     plan: PART,
   },
-  "order alone": { flags: [...STAGED, "--recover", "none"], plan: { row: "order and repair" } },
-  "repair alone": { flags: ["--recover", "auto"], plan: { row: "MultiPruner preset" } },
+  "order alone": {
+    flags: [...STAGED, ...BY_TEXT, "--recover", "none"],
+    plan: { row: "order and repair" },
+  },
+  "repair alone": { flags: [...BY_TEXT, "--recover", "auto"], plan: { row: "MultiPruner preset" } },
   "swaps alone": { flags: ["--preset", "multipruner", "--swap", "auto"] },
-  "order and repair": { flags: STAGED },
+  "divergence alone": { flags: ["--preset", "multipruner", "--criterion", "kl"] },
+  "order and repair": { flags: [...STAGED, ...BY_TEXT] },
+  "all but divergence": { flags: BY_TEXT, plan: PART },
   "Lopper defaults": { flags: [], plan: PART },
 };
 
@@ -336,8 +345,9 @@ things, too. All rows of a table are calibrated on the same text, and were taken
 over some days; the results say at which commit.
 
 "alone" is one thing added to the MultiPruner preset: the order of channels and heads (\`--order auto\`),
-repair (\`--recover auto\`), the competition of blocks, channels and heads (\`--distribution auto\`), or
-swaps (\`--swap auto\`). The defaults are the first three together. A row whose
+repair (\`--recover auto\`), the competition of blocks, channels and heads (\`--distribution auto\`),
+swaps (\`--swap auto\`), or candidates judged by how far their predictions are from the dense model's instead of by the text
+(\`--criterion kl\`). The defaults are all of them but swaps. A row whose
 search is a part of a longer one, or that of another row, took that run's plan (\`--plan\`); what is
 counted then is the whole of that search.
 

@@ -32,6 +32,8 @@ function at(ratios: readonly number[], ...names: Rows[number]["names"]): Rows {
 
 /** The rows that come after those that decide. */
 const OTHERS = [
+  ...at([20, 10, 30], "divergence alone"),
+  ...at([30, 20, 10], "all but divergence"),
   ...at([30, 20, 10], "BlockPruner preset"),
   ...at([10, 30, 20], "order and repair", "order alone"),
   ...at([20, 10, 30], "repair alone"),
@@ -49,6 +51,7 @@ const QUALITY_CASES = {
       samples: LITTLE,
       rows: [
         ...at([20], "BlockPruner preset", "MultiPruner preset", "Lopper defaults"),
+        ...at([20], "all but divergence"),
         ...at([10], "BlockPruner preset", "MultiPruner preset"),
         ...at([20], "order and repair"),
         ...at([30], "MultiPruner preset", "order and repair"),
@@ -93,8 +96,8 @@ const QUALITY_CASES = {
       calibration: ["Alpaca", "WikiText-2 (validation)"],
       samples: LITTLE,
       rows: [
-        ...at([20], "MultiPruner preset", "Lopper defaults"),
-        ...at([30, 10], "Lopper defaults", "MultiPruner preset"),
+        ...at([20, 30, 10], "Lopper defaults"),
+        ...at([20, 30, 10], "MultiPruner preset"),
         ...at([20], "repair alone"),
         ...OTHERS,
       ],

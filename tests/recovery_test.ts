@@ -45,10 +45,11 @@ interface Case {
   readonly plan: PrunePlan;
   readonly layers: readonly LayerSpec[];
   readonly texts: Record<"learn" | "choose" | "verdict", CalibrationSet>;
+  readonly againstDense: boolean;
 }
 
 async function repaired(
-  { backend, model, plan, layers, texts }: Case,
+  { backend, model, plan, layers, texts, againstDense }: Case,
   recorded: readonly RepairLine[],
 ) {
   const order = orderOfPlan(plan, sourceOrder(model.spec));
@@ -60,6 +61,7 @@ async function repaired(
     steps: 1,
     ...texts,
     batchTokens: 8 * LENGTH,
+    againstDense,
     dtypeOf: (ref) => {
       const { dtype } = weightsOfBlock(model, ref).get(projection(ref))!;
       assert.ok(isFloatDType(dtype));
@@ -126,7 +128,7 @@ Deno.test({
         verdict: await textOf(whole, 8, random),
       };
       await whole.dispose();
-      const run = { backend, model, plan, layers, texts };
+      const run = { backend, model, plan, layers, texts, againstDense: seed % 2 === 0 };
       const { lines, result, files } = await repaired(run, []);
       const plain = await lossOfFiles(backend, await written(model, plan), texts.verdict);
       const found = await lossOfFiles(backend, files, texts.verdict);
@@ -193,7 +195,7 @@ Deno.test({
       );
       const gram = x.transpose().mmul(x);
       const { lines, result, files } = await repaired(
-        { backend, model, plan, layers, texts },
+        { backend, model, plan, layers, texts, againstDense: false },
         [],
       );
       const [line] = lines;

@@ -244,7 +244,8 @@ engineTest(
         "layers.1.mlp.keep": 0,
       });
       const floats = Object.entries(runs[0]).filter(([, { dtype }]) => dtype === "float32");
-      assert.deepEqual(floats.map(([name]) => name), ["cos", "sin"]);
+      assert.deepEqual(floats.map(([name]) => name), ["cos", "sin", "probabilities"]);
+      assert.equal(runs[0].probabilities.data.length, 5, "one a token");
     }, (backend) => watched(backend, runs));
   },
 );

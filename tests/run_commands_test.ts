@@ -11,7 +11,7 @@ const withFlags = (flags: Partial<typeof record.flags>) =>
 Deno.test("commands: everything that decided a run is said", () => {
   assert.deepEqual(runCommands(record), [
     "deno task prune /models/tiny --ratio 20 --preset multipruner --distribution 44:52:4 --mlp-group 16 " +
-    "--attention-group 32 --order l1 --recover none --swap none --search fast --backend cpu --threads 2 --held-out /texts/held_out.txt --samples 4 " +
+    "--attention-group 32 --order l1 --recover none --swap none --criterion perplexity --search fast --backend cpu --threads 2 --held-out /texts/held_out.txt --samples 4 " +
     "--width-samples 2 --seq-len 64 --seed 42 --out again",
   ]);
   const [line] = withFlags({

@@ -97,20 +97,30 @@ export function policyOf(
   return policy;
 }
 
-/** The scorer of one kind of samples for the search that the flags ask for. */
+/** Whether candidates and repairs are judged by what the dense model says of the text. */
+export function againstDense({ criterion }: RunFlags): boolean {
+  return criterion === "kl";
+}
+
+/**
+ * The scorer of one kind of samples for the search that the flags ask for; `dense` runs the model as it is in the checkpoint.
+ */
 export function openScorer(
   decoder: Decoder | ResidentDecoder,
   set: CalibrationSet,
   flags: RunFlags,
-  cacheBytes: number,
-): Scorer {
+  { cacheBytes, dense }: { readonly cacheBytes: number; readonly dense: Decoder },
+): SuffixScorer | ResidentScorer {
   const { batchTokens } = flags;
-  const batches = flags.search === "exhaustive"
-    ? { batchTokens }
-    : raceBatches(set, batchTokens, flags.seed);
+  const options = {
+    ...(flags.search === "exhaustive"
+      ? { batchTokens }
+      : raceBatches(set, batchTokens, flags.seed)),
+    ...(againstDense(flags) && { dense }),
+  };
   return decoder instanceof Decoder
-    ? new SuffixScorer(decoder, set, { cacheBytes, ...batches })
-    : new ResidentScorer(decoder, set, batches);
+    ? new SuffixScorer(decoder, set, { cacheBytes, ...options })
+    : new ResidentScorer(decoder, set, options);
 }
 
 /** The way in which the flags ask for steps to be decided. */

@@ -1,6 +1,6 @@
 import type { BackendDescription } from "@lopper/backends";
 import { InsufficientMemoryError, type ModelSpec, UsageError } from "@lopper/core";
-import { compensatedOrderBytes, keptBytes } from "@lopper/importance";
+import { compensatedOrderBytes, keptBytes, PREDICTION_BYTES } from "@lopper/importance";
 import type { Model } from "@lopper/model-io";
 import { REPAIR_TOKENS, repairBytes } from "@lopper/recovery";
 import { activationBytes, type WeightMemory, weightMemory } from "@lopper/runtime";
@@ -54,6 +54,8 @@ export interface MemoryNeeds {
   readonly backend: BackendDescription;
   /** Whether what stays is repaired at the end. */
   readonly recovers?: boolean;
+  /** Whether candidates are scored against what the dense model says of the samples. */
+  readonly predicts?: boolean;
   /** Whether units are put in order by what the others cannot make up for. */
   readonly compensates?: boolean;
 }
@@ -75,6 +77,7 @@ export function planMemory(needs: MemoryNeeds, budget: number): MemoryPlan {
     const inputs = keptBytes(spec, length, batchTokens);
     const parts: readonly MemoryPart[] = [
       ...partsOfRun(spec, weights, backend, { tokens: batchTokens, length }),
+      ...(needs.predicts ? [predictionsOf(needs)] : []),
       [`the inputs of all blocks for ${batchTokens} tokens`, inputs],
     ];
     const least = sumOf(parts);
@@ -111,6 +114,11 @@ export function planMemory(needs: MemoryNeeds, budget: number): MemoryPlan {
 
 /** What takes memory, and how many bytes. */
 export type MemoryPart = readonly [what: string, bytes: number];
+
+/** What the dense model says of both sets of samples. */
+function predictionsOf({ tokens }: MemoryNeeds): MemoryPart {
+  return ["the dense model's predictions", 2 * tokens * PREDICTION_BYTES];
+}
 
 /** What must be there for `tokens` tokens, sequences of `length` each, to run through a model. */
 function partsOfRun(

@@ -87,6 +87,12 @@ Deno.test("memory: what cannot fit is refused with the figures", () => {
     const { expandedBytes } = planMemory(needs, 5e9);
     assert.ok(expandedBytes < planMemory(least, 5e9).expandedBytes, `${what}: room is left for it`);
   }
+  assert.ok(
+    planMemory({ ...NEEDS, predicts: true }, 8e9).cacheBytes <
+      planMemory(NEEDS, 8e9).cacheBytes,
+    "the dense model's predictions take room",
+  );
+  refused({ ...NEEDS, predicts: true, tokens: 5e6 }, 8e9, /the dense model's predictions 15\.4 GB/);
   // Batches that decisions were made with are not made smaller.
   assert.ok(planMemory(NEEDS, 3.3e9).batchTokens < 2048);
   refused({ ...NEEDS, fixed: true }, 3.3e9, /2048 tokens/);

@@ -6,11 +6,16 @@ export interface PresetSettings {
   readonly order: string;
   readonly recover: string;
   readonly swap: string;
+  readonly criterion: Criterion;
   /** Samples for blocks, and for channels and heads. */
   readonly samples: { readonly block: number; readonly width: number };
   /** Tokens of a sequence, where the model takes as many. */
   readonly sequenceLength: number;
 }
+
+/** What candidates and repairs are judged by: the text itself, as published, or what the dense model says of it. */
+export const CRITERIA = ["perplexity", "kl"] as const;
+export type Criterion = typeof CRITERIA[number];
 
 /** Lopper's own settings, and the published ones. */
 export type SettingsName = "lopper" | PresetName;
@@ -28,6 +33,7 @@ export const SETTINGS: Readonly<Record<SettingsName, PresetSettings>> = {
     order: "auto",
     recover: "auto",
     swap: "none",
+    criterion: "kl",
     // Where kinds compete a search takes several times as long, and quality.md was won on 16.
     samples: { block: 32, width: 16 },
     sequenceLength: 512,
@@ -47,6 +53,7 @@ function published(name: PresetName): PresetSettings {
   return {
     distribution: PRESETS[name].join(":"),
     ...AS_IT_IS,
+    criterion: "perplexity",
     samples: { block: 256, width: 128 },
     sequenceLength: 2048,
   };

@@ -14,7 +14,7 @@ import { calibrationFlag } from "./calibration_parts.ts";
 import { BACKEND_HELP } from "./open_backend.ts";
 import { decimal, distribution, percent, size, wholeNumber } from "./options.ts";
 import { userPath } from "./paths.ts";
-import { AS_IT_IS, fixesDistribution, SETTINGS, type SettingsName } from "./presets.ts";
+import { AS_IT_IS, CRITERIA, fixesDistribution, SETTINGS, type SettingsName } from "./presets.ts";
 import { exportFlags } from "./prune_export.ts";
 import { SELF } from "./self_calibration.ts";
 
@@ -30,6 +30,7 @@ export interface PruneOptions {
   readonly order?: string;
   readonly recover?: string;
   readonly swap?: string;
+  readonly criterion?: string;
   readonly search?: string;
   readonly fastWithout?: string;
   readonly heldOut?: string;
@@ -114,6 +115,13 @@ export function addPruneOptions(command: Command): Command {
         "auto: when the ratio is reached, give single blocks and groups back and remove others for them, as long as that " +
           "helps (default: none)",
       ).choices(["none", "auto"]),
+    )
+    .addOption(
+      new Option(
+        "--criterion <name>",
+        "what candidates and repairs are judged by: perplexity of the text, as published, or kl, the divergence of their " +
+          "predictions from the dense model's, which tells them apart on less text (default: kl)",
+      ).choices(CRITERIA),
     )
     .addOption(
       new Option("--search <kind>", "how candidates are scored (default: fast)")
@@ -258,6 +266,9 @@ export function resolveFlags(
     recover: options.recover ?? saved?.recover ?? settings.recover,
     order: options.order ?? saved?.order ?? settings.order,
     swap,
+    // Runs of before there was a choice do not say.
+    criterion: options.criterion ??
+      (saved ? saved.criterion ?? SETTINGS.multipruner.criterion : settings.criterion),
     search,
     fastWithout: techniquesOff(options.fastWithout ?? saved?.fastWithout ?? "", search),
     earlierRatios: saved && ratio > saved.ratio

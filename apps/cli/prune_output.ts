@@ -22,7 +22,7 @@ import {
   STAGE_LABELS,
 } from "@lopper/search";
 import type { RunTexts } from "./calibrate.ts";
-import type { Decision } from "./decide.ts";
+import { againstDense, type Decision } from "./decide.ts";
 import {
   describeQuantised,
   formatBytes,
@@ -58,7 +58,10 @@ export function describeStart(
     }), on ${name} (${engine}, ${threads} threads)\n` +
     quantised +
     `calibration: ${drawn.block} samples, ${tokens(block)} for blocks; ` +
-    `${drawn.width} samples, ${tokens(width)} for channels and heads`;
+    `${drawn.width} samples, ${tokens(width)} for channels and heads` +
+    (againstDense(flags)
+      ? "\njudged by how far predictions are from the dense model's (KL); perplexities of steps are the dense model's, raised by that"
+      : "");
 }
 
 /** The table with which a run closes. `report` is the path of its page, or null where there is none. */

@@ -14,6 +14,8 @@ export interface RecoveryRun {
   readonly decoder: Decoder;
   readonly texts: RunTexts;
   readonly batchTokens: number;
+  /** Whether repairs are judged by what the dense model says of the text. */
+  readonly againstDense: boolean;
   /** What an earlier run found out. */
   readonly recorded: readonly RepairLine[];
   readonly record: (line: RepairLine) => Promise<void>;
@@ -26,7 +28,7 @@ export interface RecoveryRun {
 export async function recover(
   run: RecoveryRun,
 ): Promise<{ readonly recovery: Recovery; readonly refit: Refit } | null> {
-  const { model, decision, decoder, texts, batchTokens, recorded } = run;
+  const { model, decision, decoder, texts, batchTokens, againstDense, recorded } = run;
   const { plan, layers, frontier } = decision;
   const parts = texts.aside && await keepAside(texts.aside, 1 / 2);
   if (!parts) return null;
@@ -41,6 +43,7 @@ export async function recover(
     choose: parts.learn,
     verdict: parts.aside,
     batchTokens,
+    againstDense,
     dtypeOf: (ref) => projectionDType(model, ref),
     recorded,
     measure: () => ({ blockTokens: decoder.blockTokens, seconds: performance.now() / 1000 }),

@@ -54,6 +54,7 @@ function searchOptions(flags: RunFlags): readonly string[] {
     ...option("order", flags.order),
     ...option("recover", flags.recover),
     ...option("swap", flags.swap),
+    ...option("criterion", flags.criterion),
     ...option("search", flags.search),
     ...option("fast-without", flags.fastWithout === "" ? null : flags.fastWithout),
     ...option("max-ppl-increase", flags.maxPplIncrease),

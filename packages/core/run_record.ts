@@ -50,6 +50,11 @@ export interface RunFlags {
   readonly recover: string;
   /** What is exchanged when a target is reached: "none", or "auto", single blocks and groups as long as it helps. */
   readonly swap: string;
+  /**
+   * What candidates and repairs are judged by: "perplexity" of the text, as published, or "kl", the divergence of their
+   * predictions from the dense model's.
+   */
+  readonly criterion: string;
   readonly search: string;
   /** Techniques of the fast search that are switched off, comma-separated. */
   readonly fastWithout: string;
@@ -222,7 +227,7 @@ export interface TextDamage {
   readonly tokens: readonly (DenseAndPruned & { readonly kind: string; readonly count: number })[];
 }
 
-/** What a run does beside the steps of its search: orders of units, swaps, repairs. */
+/** What a run does beside the steps of its search: orders of units, swaps, repairs, as its journal has them. */
 export type SideWork = "orders" | "swaps" | "repairs";
 
 /** run.json: everything that a finished run depended on, decided and measured. */
@@ -266,7 +271,7 @@ export interface RunRecord {
     /** What full forward passes for the same candidates would have cost. */
     readonly full: number;
     /** Of what came on top; null in old records. */
-    readonly beside: Readonly<Record<SideWork, number>> | null;
+    readonly beside: Readonly<Record<SideWork | "predictions", number>> | null;
   };
   readonly wallSeconds: number;
   readonly steps: number;

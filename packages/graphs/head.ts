@@ -16,38 +16,61 @@ export function logitsHead(options: HeadOptions): Uint8Array {
   return g.encode();
 }
 
-export interface NllOptions extends HeadOptions {
+export interface SoftmaxOptions extends HeadOptions {
   /** Computes with the LogSoftmax operator; without it, with operators that every engine has. True unless said. */
   readonly logSoftmax?: boolean;
 }
 
 /**
- * Final norm, LM head and negative log-likelihood: only one number a token leaves the graph.
- * Feeds: those of `logitsHead` and `labels int64 [N]`. Fetch: `nll [N]`, float32, in nats.
+ * Final norm, LM head and cross-entropy with given distributions: only one number a token leaves the graph.
+ * Feeds: those of `logitsHead`, `tokens int64 [N, K]` and `probabilities float32 [N, K]`. Fetch: `cross_entropy [N]`,
+ * float32, in nats.
  */
-export function nllHead(options: NllOptions): Uint8Array {
-  const g = new GraphBuilder("nll_head");
-  const scores = logits(g, options);
-  const labels = g.input("labels", "int64", ["N"]);
-  g.output("nll", nllNodes(g, scores, labels, options.logSoftmax ?? true), "float32", ["N"]);
+export function crossEntropyHead(options: SoftmaxOptions): Uint8Array {
+  const g = new GraphBuilder("cross_entropy_head");
+  const value = crossEntropyNodes(g, logits(g, options), options.logSoftmax ?? true);
+  g.output("cross_entropy", value, "float32", ["N"]);
   return g.encode();
 }
 
-/** Adds the negative log-likelihood of `labels [N]` under the softmax of `scores [N, V]` to a graph: `[N]`. */
-export function nllNodes(g: GraphBuilder, scores: string, labels: string, logSoftmax: boolean) {
-  const pick = (values: string) => {
-    const column = g.node("Unsqueeze", [labels, g.int64([1])]);
-    const chosen = g.node("GatherElements", [values, column], { axis: 1 });
-    return g.node("Squeeze", [chosen, g.int64([1])]);
-  };
-  if (logSoftmax) return g.node("Neg", [pick(g.node("LogSoftmax", [scores], { axis: -1 }))]);
-  const largest = g.node("ReduceMax", [scores, g.int64([1])], { keepdims: 1 });
-  const shifted = g.node("Sub", [scores, largest]);
-  const sum = g.node("ReduceSum", [g.node("Exp", [shifted]), g.int64([1])], { keepdims: 0 });
-  return g.node("Sub", [g.node("Log", [sum]), pick(shifted)]);
+/** Sums of probabilities in float32 are exact to about 1e-7: what all other tokens have is no less than this. */
+const LEAST_REST = 1e-6;
+
+/**
+ * Adds the cross-entropy of the softmax of `scores [N, V]` with distributions that are fed, `[N]`: the `probabilities` of K
+ * `tokens` a row, and what is left of 1 for all other tokens together. With one token of probability 1 that is its
+ * negative log-likelihood.
+ */
+export function crossEntropyNodes(g: GraphBuilder, scores: string, logSoftmax: boolean): string {
+  const tokens = g.input("tokens", "int64", ["N", "K"]);
+  const probabilities = g.input("probabilities", "float32", ["N", "K"]);
+  const pick = (values: string) => g.node("GatherElements", [values, tokens], { axis: 1 });
+  const sum = (values: string) => g.node("ReduceSum", [values, g.int64([1])], { keepdims: 0 });
+  const rest = (shares: string, least: number) =>
+    g.node("Max", [g.node("Sub", [g.float32(1), sum(shares)]), g.float32(least)]);
+  let found: string;
+  if (logSoftmax) found = pick(g.node("LogSoftmax", [scores], { axis: -1 }));
+  else {
+    const { shifted, logSum } = shiftedScores(g, scores);
+    found = g.node("Sub", [pick(shifted), logSum]);
+  }
+  const named = g.node("Neg", [sum(g.node("Mul", [probabilities, found]))]);
+  const others = g.node("Log", [rest(g.node("Exp", [found]), LEAST_REST)]);
+  return g.node("Sub", [named, g.node("Mul", [rest(probabilities, 0), others])]);
 }
 
-export interface PickedOptions extends NllOptions {
+/**
+ * Final norm, LM head and log-probabilities of all tokens. Feeds: those of `logitsHead`. Fetch: `log_probs [N, V]`, float32,
+ * in nats.
+ */
+export function logProbsHead(options: SoftmaxOptions): Uint8Array {
+  const g = new GraphBuilder("log_probs_head");
+  const found = logProbabilities(g, logits(g, options), options.logSoftmax ?? true);
+  g.output("log_probs", found, "float32", ["N", options.vocabSize]);
+  return g.encode();
+}
+
+export interface PickedOptions extends SoftmaxOptions {
   /** Says for each row which token is the likeliest, too. */
   readonly top: boolean;
 }
@@ -61,9 +84,7 @@ export function pickedHead(options: PickedOptions): Uint8Array {
   const g = new GraphBuilder("picked_head");
   const scores = logits(g, options);
   const picks = g.input("picks", "int64", ["P"]);
-  const logProbs = options.logSoftmax ?? true
-    ? g.node("LogSoftmax", [scores], { axis: -1 })
-    : logProbabilities(g, scores);
+  const logProbs = logProbabilities(g, scores, options.logSoftmax ?? true);
   const flat = g.node("Reshape", [logProbs, g.int64([-1])]);
   g.output("log_probs", g.node("Gather", [flat, picks]), "float32", ["P"]);
   if (options.top) {
@@ -72,14 +93,18 @@ export function pickedHead(options: PickedOptions): Uint8Array {
   return g.encode();
 }
 
-/** LogSoftmax by operators that every engine has. */
-function logProbabilities(g: GraphBuilder, scores: string): string {
-  const shifted = g.node("Sub", [
-    scores,
-    g.node("ReduceMax", [scores, g.int64([1])], { keepdims: 1 }),
-  ]);
+function logProbabilities(g: GraphBuilder, scores: string, logSoftmax: boolean): string {
+  if (logSoftmax) return g.node("LogSoftmax", [scores], { axis: -1 });
+  const { shifted, logSum } = shiftedScores(g, scores);
+  return g.node("Sub", [shifted, logSum]);
+}
+
+/** Scores less the largest of each row `[N, V]`, and the logarithm of the sum of their exponentials `[N, 1]`. */
+function shiftedScores(g: GraphBuilder, scores: string) {
+  const largest = g.node("ReduceMax", [scores, g.int64([1])], { keepdims: 1 });
+  const shifted = g.node("Sub", [scores, largest]);
   const sum = g.node("ReduceSum", [g.node("Exp", [shifted]), g.int64([1])], { keepdims: 1 });
-  return g.node("Sub", [shifted, g.node("Log", [sum])]);
+  return { shifted, logSum: g.node("Log", [sum]) };
 }
 
 /** Feeds: `ids int64 [N]`, `embedding [V, H]`. Fetch: `out [N, H]`, float32. */

@@ -1,7 +1,7 @@
 import { type BlockRef, groupSize, type ModelSpec } from "@lopper/core";
 import { type AttentionOp, projections, type ProjectionWeights } from "./attention_block.ts";
 import { GraphBuilder, MICROSOFT } from "./graph_builder.ts";
-import { nllNodes } from "./head.ts";
+import { crossEntropyNodes } from "./head.ts";
 import { linear, linearTransposed, rmsNorm } from "./layers.ts";
 import { mlpNodes, type MlpWeights } from "./mlp_block.ts";
 import { plainAttention } from "./plain_attention.ts";
@@ -28,16 +28,16 @@ export interface ResidentDecoderOptions {
 const OPSET: Record<ResidentAttentionOp, number> = { attention: 23, plain: 22 };
 
 /**
- * A whole decoder from token ids to the negative log-likelihood of every token as an ONNX graph that owns its weights, so
+ * A whole decoder from token ids to the cross-entropy of every prediction as an ONNX graph that owns its weights, so
  * that they stay on the device: a run moves ids, a few numbers a layer and the rotary table in, and `[N]` numbers out.
  * One compiled graph serves every narrower model, since a narrower block reads the first rows of its weights, and a
  * removed one is a branch that is not taken.
  *
- * Feeds: `ids int64 [B, T]`, `labels int64 [B·T]`, `positions int64 [B, T]`, `cos` and `sin float32 [P, D/2]`; for each
+ * Feeds: `ids` and `positions int64 [B, T]`, those of `crossEntropyNodes`, `cos` and `sin float32 [P, D/2]`; for each
  * block that the checkpoint has `<block>.keep bool []`, and `<block>.rows int64 [1]` (channels kept) for an MLP,
  * `<block>.query_rows` and `<block>.kv_rows int64 [1]` (heads kept × D) for attention. The lengths come one by one, and
  * ready for use: a vector of all of them, or a comparison with 0, would be computed on the device, and each block would
- * wait for a number to come back from it. Fetch: `nll float32 [B·T]`, in nats.
+ * wait for a number to come back from it. Fetch: `cross_entropy float32 [B·T]`, in nats.
  *
  * Weights (float32, given to `compile`): `embedding [V, H]` unless it is tied, `norm [H]`, `lm_head [V, H]`, and for each
  * block those of `attentionBlock` or `mlpBlock` at full width under `<block>.<weight>`; `<block>` is what
@@ -47,7 +47,6 @@ export function residentDecoder(spec: ModelSpec, options: ResidentDecoderOptions
   const { hiddenSize, vocabSize, rmsNormEps: eps, layers } = spec;
   const g = new GraphBuilder("resident_decoder", OPSET[options.op]);
   const ids = g.input("ids", "int64", ["B", "T"]);
-  const labels = g.input("labels", "int64", ["N"]);
   const norm = g.weight("norm", [hiddenSize]);
   const lmHead = g.weight("lm_head", [vocabSize, hiddenSize]);
   const table = spec.tiedEmbeddings ? lmHead : g.weight("embedding", [vocabSize, hiddenSize]);
@@ -66,7 +65,7 @@ export function residentDecoder(spec: ModelSpec, options: ResidentDecoderOptions
     }
   }
   const scores = linear(g, rmsNorm(g, hidden, norm, eps), lmHead);
-  g.output("nll", nllNodes(g, scores, labels, options.logSoftmax), "float32", ["N"]);
+  g.output("cross_entropy", crossEntropyNodes(g, scores, options.logSoftmax), "float32", ["N"]);
   return g.encode();
 }
 

@@ -1,9 +1,10 @@
 import { headCostInBlocks, type LayerSpec } from "@lopper/core";
 import type { ResidentDecoder } from "@lopper/runtime";
-import { batchNumbers, type BatchOptions, forwardCost } from "./batches.ts";
+import { batchNumbers, forwardCost } from "./batches.ts";
 import { type CalibrationSet, tokenCount } from "./calibration.ts";
+import { DensePredictions, divergedNll } from "./dense_predictions.ts";
 import { perplexity, sequenceMeans } from "./perplexity.ts";
-import type { Scorable, Score, Scorer } from "./scorer.ts";
+import type { Scorable, Score, Scorer, ScorerOptions } from "./scorer.ts";
 
 /**
  * Scores on a device that holds the weights: every candidate is a full forward pass that moves token ids in and one number
@@ -17,15 +18,25 @@ export class ResidentScorer implements Scorer {
   readonly keptBatches: number;
   readonly #decoder: ResidentDecoder;
   readonly #calibration: CalibrationSet;
+  readonly #dense: DensePredictions | undefined;
 
-  constructor(decoder: ResidentDecoder, calibration: CalibrationSet, options: BatchOptions = {}) {
+  constructor(decoder: ResidentDecoder, calibration: CalibrationSet, options: ScorerOptions = {}) {
     this.#decoder = decoder;
     this.#calibration = calibration;
     this.length = calibration.length;
     this.tokens = tokenCount(calibration);
     this.batches = batchNumbers(calibration, options);
+    this.#dense = options.dense && new DensePredictions(options.dense, calibration, this.batches);
     // Nothing is kept, so nothing is lost by going on to another batch.
     this.keptBatches = this.batches.length;
+  }
+
+  /**
+   * Has the dense model say what candidates are scored against, where they are. A run that goes on scores alike if that is
+   * done before weights are put in another order. `onProgress` hears the sequences done.
+   */
+  async prepare(onProgress?: (done: number) => void): Promise<void> {
+    await this.#dense?.prepare(onProgress);
   }
 
   fullCost(layers: readonly LayerSpec[]): number {
@@ -60,7 +71,10 @@ export class ResidentScorer implements Scorer {
 
   async #means(layers: readonly LayerSpec[], batch: number): Promise<readonly number[]> {
     const sequences = this.batches[batch].map((i) => this.#calibration.sequences[i]);
-    const nll = await this.#decoder.nll(layers, sequences);
-    return sequenceMeans(nll, sequences, this.#calibration.ignoredLabel);
+    const dense = await this.#dense?.of(batch);
+    const loss = dense
+      ? divergedNll(dense, await this.#decoder.crossEntropy(layers, sequences, dense.predictions))
+      : await this.#decoder.nll(layers, sequences);
+    return sequenceMeans(loss, sequences, this.#calibration.ignoredLabel);
   }
 }

@@ -58,6 +58,13 @@ Deno.test({
       assert.ok(close(without, await bySuffix.score(layers, candidate, batch)));
       assert.ok(!close(without, dense), "the candidate makes a difference");
     }
+    const dense = { ...options, dense: decoder };
+    const judged = new ResidentScorer(resident, set, dense);
+    const expectedJudgement = await new SuffixScorer(decoder, set, { cacheBytes: 0, ...dense })
+      .evaluate(changed);
+    const judgement = await judged.evaluate(changed);
+    assert.ok(close(judgement.sequenceNll, expectedJudgement.sequenceNll));
+    assert.ok(!close(judgement.sequenceNll, (await scorer.evaluate(changed)).sequenceNll));
     const before = resident.blockTokens;
     let heard = 0;
     const { perplexity, sequenceNll } = await scorer.evaluate(changed, (done) => heard = done);

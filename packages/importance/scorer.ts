@@ -8,6 +8,7 @@ import {
 import { blockCount, type Decoder, forwardFrom, type Stream } from "@lopper/runtime";
 import { batchNumbers, type BatchOptions, forwardCost, sequencesPerBatch } from "./batches.ts";
 import { type CalibrationSet, tokenCount } from "./calibration.ts";
+import { DensePredictions, tokenLoss } from "./dense_predictions.ts";
 import { nextTokens, perplexity, sequenceMeans } from "./perplexity.ts";
 
 /** What is scored: the layers that would remain, and the first block in which they differ from the current plan. */
@@ -25,7 +26,7 @@ export interface Score {
 
 /**
  * Scores candidates against a calibration set, batch by batch of its sequences. Who decides what is scored on how much
- * is the search's business.
+ * is the search's business. A scorer that is given the dense model has `divergedNll` wherever an NLL is spoken of.
  */
 export interface Scorer {
   /** Tokens of all sequences. */
@@ -65,7 +66,12 @@ export interface Scorer {
   release(): void;
 }
 
-export interface SuffixScorerOptions extends BatchOptions {
+export interface ScorerOptions extends BatchOptions {
+  /** Runs the dense model that candidates are scored against; without it, they are scored by the text. */
+  readonly dense?: Decoder;
+}
+
+export interface SuffixScorerOptions extends ScorerOptions {
   /** Bytes that kept block inputs may take. */
   readonly cacheBytes: number;
 }
@@ -98,6 +104,7 @@ export class SuffixScorer implements Scorer {
   readonly #decoder: Decoder;
   readonly #calibration: CalibrationSet;
   readonly #batches: readonly Batch[];
+  readonly #dense: DensePredictions | undefined;
   readonly #headCost: number;
   /** Whether there is room for the block inputs of candidates beside those of the trunk. */
   readonly #keepsCandidates: boolean;
@@ -119,10 +126,19 @@ export class SuffixScorer implements Scorer {
       const sequences = numbers.map((i) => calibration.sequences[i]);
       return { sequences, labels: nextTokens(sequences) };
     });
+    this.#dense = options.dense && new DensePredictions(options.dense, calibration, this.batches);
     const copy = keptBytes(decoder.spec, length, options.batchTokens);
     const room = Math.floor(options.cacheBytes / (COPIES * copy));
     this.#keepsCandidates = room >= 1;
     this.keptBatches = Math.max(1, Math.min(room, this.#batches.length));
+  }
+
+  /**
+   * Has the dense model say what candidates are scored against, where they are. A run that goes on scores alike if that is
+   * done before weights are put in another order. `onProgress` hears the sequences done.
+   */
+  async prepare(onProgress?: (done: number) => void): Promise<void> {
+    await this.#dense?.prepare(onProgress);
   }
 
   fullCost(layers: readonly LayerSpec[]): number {
@@ -139,9 +155,11 @@ export class SuffixScorer implements Scorer {
     layers: readonly LayerSpec[],
     onProgress?: (tokensDone: number) => void,
   ): Promise<Score> {
-    const nll = await this.tokenNll(layers, onProgress);
-    const { sequences, ignoredLabel } = this.#calibration;
-    const means = sequenceMeans(nll, sequences, ignoredLabel);
+    const means = new Array<number>(this.#calibration.sequences.length);
+    for await (const { batch, stream } of this.#wholePasses(layers, onProgress)) {
+      const found = await this.#means(stream, batch);
+      found.forEach((mean, i) => means[this.batches[batch][i]] = mean);
+    }
     return { perplexity: perplexity(means), sequenceNll: means };
   }
 
@@ -154,18 +172,24 @@ export class SuffixScorer implements Scorer {
     onProgress?: (tokensDone: number) => void,
   ): Promise<Float32Array> {
     const all = new Float32Array(this.tokens);
-    let done = 0;
-    for (const [b, batch] of this.#batches.entries()) {
-      const input = await this.#decoder.embed(batch.sequences);
-      const stream = await forwardFrom(this.#decoder, layers, 0, input);
-      const nll = await this.#decoder.nll(stream, batch.labels);
-      this.batches[b].forEach((sequence, i) =>
+    for await (const { batch, stream } of this.#wholePasses(layers, onProgress)) {
+      const nll = await this.#decoder.nll(stream, this.#batches[batch].labels);
+      this.batches[batch].forEach((sequence, i) =>
         all.set(nll.subarray(i * this.length, (i + 1) * this.length), sequence * this.length)
       );
-      done += batch.sequences.length * this.length;
-      onProgress?.(done);
     }
     return all;
+  }
+
+  /** What the head reads of a whole model, batch by batch. */
+  async *#wholePasses(layers: readonly LayerSpec[], onProgress?: (tokensDone: number) => void) {
+    let done = 0;
+    for (const [batch, { sequences }] of this.#batches.entries()) {
+      const input = await this.#decoder.embed(sequences);
+      yield { batch, stream: await forwardFrom(this.#decoder, layers, 0, input) };
+      done += sequences.length * this.length;
+      onProgress?.(done);
+    }
   }
 
   async score(
@@ -175,7 +199,7 @@ export class SuffixScorer implements Scorer {
   ): Promise<readonly number[]> {
     if (!candidate) {
       const output = await this.#input(trunk, blockCount(trunk), batch);
-      return await this.#means(output, this.#batches[batch]);
+      return await this.#means(output, batch);
     }
     const first = blockIndex(candidate);
     const input = await this.#input(trunk, first, batch);
@@ -187,7 +211,7 @@ export class SuffixScorer implements Scorer {
       }
       this.#running.batches.set(batch, { layers: candidate.layers, streams });
     }
-    return await this.#means(output, this.#batches[batch]);
+    return await this.#means(output, batch);
   }
 
   async perturbation(
@@ -253,9 +277,10 @@ export class SuffixScorer implements Scorer {
     return kept;
   }
 
-  async #means(output: Stream, batch: Batch): Promise<readonly number[]> {
-    const nll = await this.#decoder.nll(output, batch.labels);
-    return sequenceMeans(nll, batch.sequences, this.#calibration.ignoredLabel);
+  async #means(output: Stream, batch: number): Promise<readonly number[]> {
+    const { sequences, labels } = this.#batches[batch];
+    const loss = await tokenLoss(this.#decoder, output, labels, await this.#dense?.of(batch));
+    return sequenceMeans(loss, sequences, this.#calibration.ignoredLabel);
   }
 }
 

@@ -2,10 +2,11 @@ import { openBackend } from "@lopper/backends";
 import { blockIndex, headCostInBlocks, type LayerSpec, replaceLayer } from "@lopper/core";
 import { openModel } from "@lopper/model-io";
 import { FileFolder } from "@lopper/model-io/files";
-import { Decoder, LaidOutWeights } from "@lopper/runtime";
+import { Decoder, LaidOutWeights, sequenceLogits } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { type CalibrationSet, shuffled } from "./calibration.ts";
+import { sequenceMeans } from "./perplexity.ts";
 import { keptBytes, type Scorable, SuffixScorer } from "./scorer.ts";
 import { weightOrder } from "./weight_order.ts";
 
@@ -125,6 +126,51 @@ for (
     },
   );
 }
+
+scorerTest(
+  "against the dense model, a score is its NLL and how far predictions have diverged from its",
+  async (decoder, set) => {
+    const { vocabSize, layers } = decoder.spec;
+    const options = { cacheBytes: 1e9, batchTokens: BATCH_TOKENS };
+    const byText = new SuffixScorer(decoder, set, options);
+    const scorer = new SuffixScorer(decoder, set, { ...options, dense: decoder });
+    const logProbs = async (of: readonly LayerSpec[]) => {
+      const logits = await sequenceLogits(decoder, set.sequences, of);
+      return Array.from({ length: logits.length / vocabSize }, (_, i) => {
+        const row = Array.from(logits.subarray(i * vocabSize, (i + 1) * vocabSize));
+        const sum = row.reduce((sum, x) => sum + Math.exp(x), 0);
+        return row.map((x) => x - Math.log(sum));
+      });
+    };
+    const dense = await logProbs(layers);
+    const before = await scoreOn(byText, layers, null);
+    let unlike = 0;
+    for (const candidate of candidatesOf(layers)) {
+      const pruned = await logProbs(candidate.layers);
+      const divergence = dense.map((row, i) =>
+        // As many tokens are named as there are, or those that have nearly all of the probability.
+        row.reduce((sum, p, token) => sum + Math.exp(p) * (p - pruned[i][token]), 0)
+      );
+      const expected = sequenceMeans(
+        Float32Array.from(divergence),
+        set.sequences,
+        set.ignoredLabel,
+      ).map((mean, s) => before[s] + mean);
+      const found = await scoreOn(scorer, layers, candidate);
+      found.forEach((value, s) =>
+        assert.ok(Math.abs(value - expected[s]) < 1e-4, `${value} ${expected[s]}`)
+      );
+      assert.deepEqual((await scorer.evaluate(candidate.layers)).sequenceNll, found);
+      const nll = await scoreOn(byText, layers, candidate);
+      if (nll.some((value, s) => Math.abs(value - found[s]) > 1e-3)) unlike += 1;
+    }
+    assert.ok(unlike > 0, "it is not the NLL of the text");
+    const itself = await scoreOn(scorer, layers, null);
+    itself.forEach((value, s) => assert.ok(Math.abs(value - before[s]) < 1e-5));
+    const tokens = await scorer.tokenNll(layers);
+    assert.deepEqual(tokens, await byText.tokenNll(layers), "tokens have their NLL as ever");
+  },
+);
 
 scorerTest(
   "a favoured candidate is the next trunk without running a block again",

@@ -83,6 +83,7 @@ const recordSchema = z.looseObject({
     distribution: text,
     mlpGroup: count,
     attentionGroup: count,
+    criterion: text.default("perplexity"),
     search: text,
     order: text.default("l1"),
     recover: text.default("none"),
@@ -119,8 +120,12 @@ const recordSchema = z.looseObject({
   blockTokens: z.looseObject({
     spent: z.number(),
     full: z.number(),
-    beside: z.looseObject({ orders: z.number(), swaps: z.number(), repairs: z.number() })
-      .nullable().default(null),
+    beside: z.looseObject({
+      predictions: z.number().default(0),
+      orders: z.number(),
+      swaps: z.number(),
+      repairs: z.number(),
+    }).nullable().default(null),
   }),
   wallSeconds: z.number(),
   steps: count,

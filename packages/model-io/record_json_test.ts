@@ -21,6 +21,7 @@ const RECORD: RunRecord = {
     order: "auto",
     recover: "auto",
     swap: "auto",
+    criterion: "kl",
     search: "fast",
     fastWithout: "",
     earlierRatios: [5],
@@ -50,7 +51,11 @@ const RECORD: RunRecord = {
   },
   quantised: { Q4_0: 50 },
   perplexity: { calibration: { dense: 10, pruned: 11 }, heldOut: { dense: 20, pruned: 23 } },
-  blockTokens: { spent: 10, full: 100, beside: { orders: 1, swaps: 2, repairs: 3 } },
+  blockTokens: {
+    spent: 10,
+    full: 100,
+    beside: { predictions: 4, orders: 1, swaps: 2, repairs: 3 },
+  },
   wallSeconds: 3.5,
   steps: 2,
   frontier: [
@@ -128,14 +133,22 @@ Deno.test("run record: those of earlier versions have defaults, those of later o
     sample: _t,
     ...old
   } = RECORD;
-  const { heldOut: _h, maxPplIncrease: _m, order: _p, recover: _q, swap: _x, ...flags } =
-    RECORD.flags;
+  const {
+    heldOut: _h,
+    maxPplIncrease: _m,
+    order: _p,
+    recover: _q,
+    swap: _x,
+    criterion: _c,
+    ...flags
+  } = RECORD.flags;
   const { beside: _b, ...blockTokens } = RECORD.blockTokens;
   const text = JSON.stringify({ ...old, flags, blockTokens, novelty: [1] });
   const read = parseRunRecord(text, "run.json");
   assert.deepEqual([read.frontier, read.stopped, read.layers.dense], [[], null, []]);
   assert.deepEqual([read.flags.heldOut, read.flags.maxPplIncrease], [null, null]);
   assert.deepEqual([read.flags.swap, read.swaps], ["none", []]);
+  assert.equal(read.flags.criterion, "perplexity");
   assert.deepEqual([read.flags.order, read.orders, read.recovery], ["l1", [], null]);
   assert.deepEqual(read.blockTokens, { ...blockTokens, beside: null });
   assert.deepEqual((read as unknown as { novelty: unknown }).novelty, [1]);

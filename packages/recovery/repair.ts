@@ -7,7 +7,14 @@ import {
   mean,
   type ModelSpec,
 } from "@lopper/core";
-import { batchNumbers, type CalibrationSet, nextTokens, sequenceMeans } from "@lopper/importance";
+import {
+  batchNumbers,
+  type CalibrationSet,
+  DensePredictions,
+  nextTokens,
+  sequenceMeans,
+  tokenLoss,
+} from "@lopper/importance";
 import { fromFloat32, toFloat32 } from "@lopper/model-io";
 import { blockCount, type Decoder, forwardFrom, type Stream } from "@lopper/runtime";
 import {
@@ -62,6 +69,8 @@ export interface RepairOptions {
   /** Text that chooses nothing, and decides whether all repairs together stay. */
   readonly verdict: CalibrationSet;
   readonly batchTokens: number;
+  /** Each repair is judged by how far predictions are from the dense model's, as `divergedNll` has it, instead of by the NLL. */
+  readonly againstDense: boolean;
   /** The dtype in which the checkpoint has the output projection of a block. */
   readonly dtypeOf: (ref: BlockRef) => FloatDType;
   /** Lines of an earlier run; they are believed. */
@@ -86,6 +95,13 @@ export interface RepairResult {
   readonly verdict: RepairVerdict | null;
 }
 
+/** A text that repairs are judged on. */
+interface JudgedText {
+  readonly set: CalibrationSet;
+  readonly batches: readonly (readonly number[])[];
+  readonly predictions?: DensePredictions;
+}
+
 /** A text under way through both models, batch by batch. */
 interface Course {
   readonly set: CalibrationSet;
@@ -107,8 +123,8 @@ interface Normal {
  * pruned one's at that place, so that a fit makes up for what is lost before it, too. Where removed blocks follow, it is the
  * dense stream behind them: ReplaceMe (arXiv 2505.02819) folds removed blocks into the projection before them so.
  *
- * λ is the one with the smallest error on the text to choose on, and a repair stays if the mean NLL there falls. In the
- * end all of them stay if it falls on text that chose nothing, or else none.
+ * λ is the one with the smallest error on the text to choose on, and a repair stays if the mean loss there falls. In the
+ * end all of them stay if the mean NLL falls on text that chose nothing, or else none.
  */
 export async function* repair(options: RepairOptions): AsyncGenerator<RepairEvent, RepairResult> {
   const { decoder, layers, steps, batchTokens, recorded, measure } = options;
@@ -129,8 +145,15 @@ export async function* repair(options: RepairOptions): AsyncGenerator<RepairEven
     }
     return { set, batches, dense: [...streams], pruned: [...streams] };
   };
+  const batched = (set: CalibrationSet) => ({ set, batches: batchNumbers(set, { batchTokens }) });
   try {
-    const before = judged?.before ?? await lossOf(options, options.verdict);
+    const verdictText = batched(options.verdict);
+    const { set, batches } = batched(options.choose);
+    const predictions = options.againstDense
+      ? await new DensePredictions(decoder, set, batches).prepare()
+      : undefined;
+    const chooseText = { set, batches, predictions };
+    const before = judged?.before ?? await lossOf(options, verdictText);
     const learn = await course(options.learn);
     const choose = await course(options.choose);
     const courses = [learn, choose];
@@ -169,7 +192,7 @@ export async function* repair(options: RepairOptions): AsyncGenerator<RepairEven
         } else if (!judged) {
           const found = await bestRepair(options, products, block, learn, choose);
           if (found) {
-            loss ??= await lossFrom(options, block, choose);
+            loss ??= await lossFrom(options, block, choose.pruned, chooseText);
             const { lambda, rows } = found;
             const old = decoder.weights.replaceRows(
               ref,
@@ -177,7 +200,7 @@ export async function* repair(options: RepairOptions): AsyncGenerator<RepairEven
               projection(ref),
               rows,
             );
-            const after = await lossFrom(options, block, choose);
+            const after = await lossFrom(options, block, choose.pruned, chooseText);
             const kept = mean(after) < mean(loss);
             if (kept) repaired.push(ref);
             else decoder.weights.replaceRows(ref, layers[ref.layer], projection(ref), old);
@@ -205,7 +228,7 @@ export async function* repair(options: RepairOptions): AsyncGenerator<RepairEven
     }
     if (repaired.length === 0) return { repaired, tried, helped: 0, verdict: null };
     const started = measure();
-    const after = judged?.after ?? await lossOf(options, options.verdict);
+    const after = judged?.after ?? await lossOf(options, verdictText);
     const verdict: RepairVerdict = judged ?? {
       type: "verdict",
       steps,
@@ -248,35 +271,35 @@ async function advance(
   return moved;
 }
 
-/** Mean NLL of each sequence of a set under what the plan leaves. */
-async function lossOf(
-  { decoder, layers, batchTokens }: RepairOptions,
-  set: CalibrationSet,
-): Promise<readonly number[]> {
-  const nll: number[] = [];
-  for (const numbers of batchNumbers(set, { batchTokens })) {
-    const sequences = numbers.map((i) => set.sequences[i]);
-    const stream = await forwardFrom(decoder, layers, 0, await decoder.embed(sequences));
-    const found = await decoder.nll(stream, nextTokens(sequences));
-    nll.push(...sequenceMeans(found, sequences, set.ignoredLabel));
+/** Mean loss of each sequence of a text under what the plan leaves. */
+async function lossOf(options: RepairOptions, text: JudgedText): Promise<readonly number[]> {
+  const streams: Stream[] = [];
+  for (const numbers of text.batches) {
+    streams.push(await options.decoder.embed(numbers.map((i) => text.set.sequences[i])));
   }
-  return nll;
+  return await lossFrom(options, 0, streams, text);
 }
 
-/** As `lossOf`, from the streams that enter a block on. */
+/** The same from the streams that enter a block on. */
 async function lossFrom(
   { decoder, layers }: RepairOptions,
   block: number,
-  { set, batches, pruned }: Course,
+  streams: readonly Stream[],
+  { set, batches, predictions }: JudgedText,
 ): Promise<readonly number[]> {
-  const nll: number[] = [];
+  const means: number[] = [];
   for (const [b, numbers] of batches.entries()) {
     const sequences = numbers.map((i) => set.sequences[i]);
-    const stream = await forwardFrom(decoder, layers, block, pruned[b]);
-    const found = await decoder.nll(stream, nextTokens(sequences));
-    nll.push(...sequenceMeans(found, sequences, set.ignoredLabel));
+    const stream = await forwardFrom(decoder, layers, block, streams[b]);
+    const loss = await tokenLoss(
+      decoder,
+      stream,
+      nextTokens(sequences),
+      await predictions?.of(b),
+    );
+    means.push(...sequenceMeans(loss, sequences, set.ignoredLabel));
   }
-  return nll;
+  return means;
 }
 
 /** What enters a block's projection, and what its output lacks of the dense stream, for one batch. */

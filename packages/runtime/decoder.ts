@@ -21,12 +21,14 @@ import {
 import {
   attentionBlock,
   type AttentionOp,
+  crossEntropyHead,
   type InnerOutput,
   logitsHead,
+  logProbsHead,
   mlpBlock,
-  nllHead,
   pickedHead,
 } from "@lopper/graphs";
+import { certain, NamedTokens, type Predictions, predictionsFrom } from "./predictions.ts";
 import { type RopeTable, ropeTable } from "./rope.ts";
 import type { LaidOutWeights } from "./weight_layout.ts";
 
@@ -216,31 +218,37 @@ export class Decoder {
   /**
    * Negative log-likelihood in nats of `labels[i]` after position i of the flattened stream `[batch · length]`.
    */
-  async nll(stream: Stream, labels: readonly number[]): Promise<Float32Array> {
-    const { hiddenSize, vocabSize } = this.spec;
+  nll(stream: Stream, labels: readonly number[]): Promise<Float32Array> {
+    return this.crossEntropy(stream, certain(labels));
+  }
+
+  /** Cross-entropy in nats with the predictions of another model after each position of the stream, `[batch · length]`. */
+  async crossEntropy(stream: Stream, predictions: Predictions): Promise<Float32Array> {
     const { logSoftmax } = this.backend.description;
     const run = await this.#executable(
-      "nll",
-      () => nllHead({ ...this.#headOptions(), logSoftmax }),
+      "cross entropy",
+      () => crossEntropyHead({ ...this.#headOptions(), logSoftmax }),
     );
-    const tokens = stream.batch * stream.length;
-    this.#blockTokens += headCostInBlocks(this.spec, stream.length) * tokens;
-    const out = new Float32Array(tokens);
-    const chunk = Math.max(64, Math.floor(HEAD_CHUNK_VALUES / vocabSize));
-    await this.#inTurn(async () => {
-      const weights = this.#headWeights();
-      for (let start = 0; start < tokens; start += chunk) {
-        const n = Math.min(chunk, tokens - start);
-        const rows = stream.data.subarray(start * hiddenSize, (start + n) * hiddenSize);
-        const fetches = await run.run({
-          hidden: float32(rows, [n, hiddenSize]),
-          ...weights,
-          labels: int64(labels.slice(start, start + n), [n]),
-        });
-        out.set(float32Data(fetches, "nll"), start);
-      }
+    const out = new Float32Array(stream.batch * stream.length);
+    await this.#inHead(stream, async (feeds, start, end) => {
+      const fetches = await run.run({ ...feeds, ...predictionsFrom(predictions, start, end) });
+      out.set(float32Data(fetches, "cross_entropy"), start);
     });
     return out;
+  }
+
+  /** What the model expects after each position of the stream, with its likeliest `count` tokens named. */
+  async predictions(stream: Stream, count: number): Promise<Predictions> {
+    const { logSoftmax } = this.backend.description;
+    const run = await this.#executable(
+      "log probs",
+      () => logProbsHead({ ...this.#headOptions(), logSoftmax }),
+    );
+    const named = new NamedTokens(stream.batch * stream.length, this.spec.vocabSize, count);
+    await this.#inHead(stream, async (feeds, start) => {
+      named.put(start, float32Data(await run.run(feeds), "log_probs"));
+    });
+    return named;
   }
 
   /**
@@ -316,6 +324,26 @@ export class Decoder {
           `Lopper needs sequences of at most ${slidingWindow} tokens (--seq-len ${slidingWindow})`,
       );
     }
+  }
+
+  /** Runs the head on a stream in pieces: what it is fed of rows `start` to `end` of `[batch · length]`. */
+  async #inHead(
+    { batch, length, data }: Stream,
+    use: (feeds: Feeds, start: number, end: number) => Promise<void>,
+  ) {
+    const { hiddenSize, vocabSize } = this.spec;
+    const tokens = batch * length;
+    this.#blockTokens += headCostInBlocks(this.spec, length) * tokens;
+    const chunk = Math.max(64, Math.floor(HEAD_CHUNK_VALUES / vocabSize));
+    await this.#inTurn(async () => {
+      const weights = this.#headWeights();
+      for (let start = 0; start < tokens; start += chunk) {
+        const end = Math.min(start + chunk, tokens);
+        const rows = data.subarray(start * hiddenSize, end * hiddenSize);
+        const hidden = float32(rows, [end - start, hiddenSize]);
+        await use({ hidden, ...weights }, start, end);
+      }
+    });
   }
 
   #headOptions() {

@@ -4,7 +4,13 @@ import { openModel } from "@lopper/model-io";
 import { FileFolder } from "@lopper/model-io/files";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { ATTENTION_CHUNK, Decoder, type KeyValues } from "./decoder.ts";
+import {
+  ATTENTION_CHUNK,
+  Decoder,
+  HEAD_CHUNK_VALUES,
+  type KeyValues,
+  type Stream,
+} from "./decoder.ts";
 import { blockCount, forwardFrom, sequenceLogits } from "./forward.ts";
 import { LaidOutWeights, type LoadOptions, sourceOrder } from "./weight_layout.ts";
 
@@ -177,6 +183,32 @@ engineTest(
       const sum = row.reduce((s, x) => s + Math.exp(x), 0);
       assert.ok(Math.abs(value - (Math.log(sum) - row[labels[i]])) < 1e-4, `position ${i}`);
     });
+  },
+);
+
+engineTest(
+  "a text of several pieces has the predictions and cross-entropies of its parts",
+  "demo",
+  async (decoder) => {
+    const { vocabSize, hiddenSize } = decoder.spec;
+    const length = Math.floor(HEAD_CHUNK_VALUES / vocabSize) + 60;
+    const ids = Array.from({ length }, (_, i) => (i * i + 7 * i) % vocabSize);
+    const whole = await decoder.embed([ids]);
+    const rows = (start: number, end: number): Stream => ({
+      batch: 1,
+      length: end - start,
+      data: whole.data.subarray(start * hiddenSize, end * hiddenSize),
+    });
+    const end = rows(length - 40, length);
+    const predictions = await decoder.predictions(whole, 5);
+    const last = await decoder.predictions(end, 5);
+    assert.deepEqual(predictions.tokens.subarray(-40 * 5), last.tokens);
+    const close = (a: Float32Array, b: Float32Array) =>
+      a.length === b.length && a.every((x, i) => Math.abs(x - b[i]) < 1e-4);
+    assert.ok(close(predictions.probabilities.subarray(-40 * 5), last.probabilities));
+    const entropy = await decoder.crossEntropy(whole, predictions);
+    assert.ok(close(entropy.subarray(-40), await decoder.crossEntropy(end, last)));
+    assert.ok(!close(entropy.subarray(0, 40), entropy.subarray(-40)), "positions differ");
   },
 );
 

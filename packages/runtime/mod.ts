@@ -3,6 +3,7 @@ export * from "./forward.ts";
 export * from "./generate.ts";
 export * from "./latency.ts";
 export * from "./memory.ts";
+export type { Predictions } from "./predictions.ts";
 export * from "./resident_decoder.ts";
 export * from "./rope.ts";
 export * from "./speed.ts";

@@ -18,6 +18,7 @@ import {
   UnsupportedOpError,
 } from "@lopper/core";
 import { type ResidentAttentionOp, residentBlockName, residentDecoder } from "@lopper/graphs";
+import { certain, type Predictions, predictionsFrom } from "./predictions.ts";
 import { type RopeTable, ropeTable } from "./rope.ts";
 import type { LaidOutWeights } from "./weight_layout.ts";
 
@@ -59,12 +60,26 @@ export class ResidentDecoder {
   /**
    * Negative log-likelihood in nats of the token after each position of equally long sequences, `[sequences · length]`,
    * under the model with `layers`. The last position of a sequence predicts nothing: its label is token 0.
+   * @throws as `crossEntropy` does.
+   */
+  nll(
+    layers: readonly LayerSpec[],
+    sequences: readonly (readonly number[])[],
+  ): Promise<Float32Array> {
+    const labels = sequences.flatMap((sequence) => [...sequence.slice(1), 0]);
+    return this.crossEntropy(layers, sequences, certain(labels));
+  }
+
+  /**
+   * Cross-entropy in nats with the predictions of another model after each position of equally long sequences,
+   * `[sequences · length]`, under the model with `layers`.
    * @throws {RangeError} when a layer is wider than the checkpoint's, or an id is not in the vocabulary.
    * @throws {UnsupportedModelError} for sequences beyond the model's sliding window.
    */
-  async nll(
+  async crossEntropy(
     layers: readonly LayerSpec[],
     sequences: readonly (readonly number[])[],
+    predictions: Predictions,
   ): Promise<Float32Array> {
     const { length } = sequences[0];
     this.#check(layers, sequences);
@@ -74,8 +89,10 @@ export class ResidentDecoder {
     const batch = this.#batchSize(length);
     for (let start = 0; start < sequences.length; start += batch) {
       const part = sequences.slice(start, start + batch);
-      const fetches = await executable.run({ ...this.#tokenFeeds(part), ...blocks });
-      out.set(float32Data(fetches, "nll"), start * length);
+      const [first, end] = [start * length, (start + part.length) * length];
+      const expected = predictionsFrom(predictions, first, end);
+      const fetches = await executable.run({ ...this.#tokenFeeds(part), ...expected, ...blocks });
+      out.set(float32Data(fetches, "cross_entropy"), first);
     }
     const present = layers.flatMap((l) => BLOCK_KINDS.filter((kind) => l[kind])).length;
     this.#blockTokens += out.length * (present + headCostInBlocks(this.spec, length));
@@ -131,7 +148,6 @@ export class ResidentDecoder {
     const ids = sequences.flat();
     return {
       ids: int64(ids, [batch, length]),
-      labels: int64(ids.map((_, i) => (i + 1) % length === 0 ? 0 : ids[i + 1]), [ids.length]),
       positions: int64(ids.map((_, i) => i % length), [batch, length]),
       cos: float32(cos, [positions, this.spec.headDim / 2]),
       sin: float32(sin, [positions, this.spec.headDim / 2]),

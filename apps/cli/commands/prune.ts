@@ -30,6 +30,7 @@ import { Command } from "commander";
 import { join } from "node:path";
 import { readTexts, type RunTexts } from "../calibrate.ts";
 import {
+  againstDense,
   arrangerOf,
   type Decision,
   decisionFromFile,
@@ -424,6 +425,7 @@ async function prune(run: Aimed): Promise<Finish | null> {
     blockTokens: {
       ...decision.blockTokens,
       beside: {
+        predictions: decided.predictions,
         orders: beside.orders.blockTokens,
         swaps: beside.swaps.blockTokens,
         repairs: beside.repairs.blockTokens,
@@ -498,6 +500,7 @@ function shareMemory({ model, flags, backend, options, folder }: Run, texts: Run
     backend: backend.description,
     recovers: flags.recover !== "none",
     compensates: flags.order === "compensated",
+    predicts: againstDense(flags),
   };
   return planMemory(needs, memoryBudget(options.memory, Deno.systemMemoryInfo().available));
 }
@@ -510,13 +513,21 @@ interface Deciding extends Run {
   readonly on: MeasuredOn;
 }
 
+interface Decided {
+  readonly decision: Decision;
+  readonly dense: ModelMeasures;
+  readonly recovery: Recovery | null;
+  /** Block-tokens that the dense model took to say what candidates are judged by. */
+  readonly predictions: number;
+}
+
 /**
  * Decides what stays, measures the dense model while it is in memory, repairs and writes: nothing of the dense model
  * outlives this function. Null after a dry run.
  */
 async function decide(
   run: Deciding,
-): Promise<{ decision: Decision; dense: ModelMeasures; recovery: Recovery | null } | null> {
+): Promise<Decided | null> {
   const { model, policy, backend, folder, options, reporter, texts, memory, settings } = run;
   const { flags, modelDigest } = settings;
   const order = await weightOrder(model);
@@ -526,8 +537,8 @@ async function decide(
     ? new ResidentDecoder(backend, decoder.weights)
     : decoder;
   const scorers = {
-    block: openScorer(searching, texts.block, flags, cacheBytes),
-    width: openScorer(searching, texts.width, flags, cacheBytes),
+    block: openScorer(searching, texts.block, flags, { cacheBytes, dense: decoder }),
+    width: openScorer(searching, texts.width, flags, { cacheBytes, dense: decoder }),
   };
   const fromFile = () => decisionFromFile(options.plan!, model, modelDigest, order, options.ratio);
   if (options.dryRun) {
@@ -563,8 +574,10 @@ async function decide(
     return null;
   }
   let decision;
+  let predictions = 0;
   if (policy) {
     await folder.begin(settings);
+    predictions = await prepare(run, decoder, [scorers.block, scorers.width]);
     const onEvent = reporter.search.bind(reporter);
     const heldOut = flags.heldOut === null ? null : texts.heldOut;
     const onProgress = (done: number, total: number) => {
@@ -602,7 +615,26 @@ async function decide(
   await folder.retireResult();
   await writeResult(model, decision, order, folder, repaired?.refit);
   await decoder.dispose();
-  return { decision, dense, recovery: repaired?.recovery ?? null };
+  return { decision, dense, recovery: repaired?.recovery ?? null, predictions };
+}
+
+/** Has the dense model say what candidates are judged by, and returns the block-tokens that took. */
+async function prepare(
+  { reporter, check, texts }: Deciding,
+  decoder: Decoder,
+  scorers: readonly ReturnType<typeof openScorer>[],
+): Promise<number> {
+  const before = decoder.blockTokens;
+  const total = texts.block.sequences.length + texts.width.sequences.length;
+  let earlier = 0;
+  for (const scorer of scorers) {
+    await scorer.prepare((done) => {
+      reporter.progress("asking the dense model", earlier + done, total);
+      check();
+    });
+    earlier += texts.block.sequences.length;
+  }
+  return decoder.blockTokens - before;
 }
 
 async function recoverInRun(run: Deciding, decision: Decision, decoder: Decoder) {
@@ -613,6 +645,7 @@ async function recoverInRun(run: Deciding, decision: Decision, decoder: Decoder)
     decoder,
     texts,
     batchTokens: settings.flags.batchTokens,
+    againstDense: againstDense(settings.flags),
     recorded: folder.history.repairs,
     record: (line) => folder.append(line),
     onLine: (line, resumed) => reporter.repair(line, resumed),

@@ -4,11 +4,12 @@ import {
   attentionBlock,
   type AttentionBlockOptions,
   type AttentionOp,
+  crossEntropyHead,
   embedding,
   GraphBuilder,
   logitsHead,
+  logProbsHead,
   mlpBlock,
-  nllHead,
 } from "@lopper/graphs";
 import { type Backend, bool, type Feeds, float32, float32Data, int32, int64 } from "../backend.ts";
 import {
@@ -123,13 +124,13 @@ export function testBackend(
 
   for (const logSoftmax of [true, false]) {
     const how = logSoftmax ? "by LogSoftmax" : "without LogSoftmax";
-    test(`head: NLL is the negative log-softmax of the logits, ${how}`, async (backend) => {
-      const options = { hiddenSize: 16, vocabSize: 50, eps: 1e-6 };
-      const graph = nllHead({ ...options, logSoftmax });
+    test(`head: logits, log-probabilities and cross-entropies with distributions, ${how}`, async (backend) => {
+      const options = { hiddenSize: 16, vocabSize: 50, eps: 1e-6, logSoftmax };
+      const graph = crossEntropyHead(options);
       if (logSoftmax && !backend.description.logSoftmax) {
         return await refusal(backend, graph, "LogSoftmax");
       }
-      const n = 5, labels = [0, 49, 7, 7, 31];
+      const n = 5;
       // Logits of up to about 100, whose exponentials float32 cannot hold.
       const head = values(50 * 16, 3).map((x) => 50 * x);
       const feeds = {
@@ -141,13 +142,41 @@ export function testBackend(
       assert.ok(Math.max(...logits) > 90, `${Math.max(...logits)}`);
       const got = await (await backend.compile(logitsHead(options))).run(feeds);
       assert.ok(maxAbsDifference(float32Data(got, "logits"), logits) < 50 * TOLERANCE);
-      const expected = labels.map((label, i) => {
-        const row = logits.subarray(i * 50, (i + 1) * 50);
-        return Math.log(row.reduce((sum, x) => sum + Math.exp(x), 0)) - row[label];
+      const logProbs = Array.from({ length: n }, (_, i) => {
+        const row = Array.from(logits.subarray(i * 50, (i + 1) * 50));
+        const sum = row.reduce((sum, x) => sum + Math.exp(x), 0);
+        return row.map((x) => x - Math.log(sum));
       });
+
+      const labels = [0, 49, 7, 7, 31];
+      const distributions = [
+        // One certain token: the negative log-likelihood.
+        labels.map((token) => [[token, 1]]),
+        // Some tokens, with what is left for all the others.
+        labels.map((token, i) => [[token, 0.5], [(token + 1) % 50, 0.25], [20 + i, 0.125]]),
+      ];
       const run = await backend.compile(graph);
-      const fetches = await run.run({ ...feeds, labels: int64(labels, [n]) });
-      assert.ok(maxAbsDifference(float32Data(fetches, "nll"), expected) < 50 * TOLERANCE);
+      for (const rows of distributions) {
+        const dims = [n, rows[0].length];
+        const fetches = await run.run({
+          ...feeds,
+          tokens: int64(rows.flat().map(([token]) => token), dims),
+          probabilities: float32(Float32Array.from(rows.flat(), ([, p]) => p), dims),
+        });
+        const expected = rows.map((row, i) => {
+          const of = row.map(([token, p]) => ({ p, q: logProbs[i][token] }));
+          const named = of.reduce((sum, { p, q }) => sum - p * q, 0);
+          const left = 1 - of.reduce((sum, { p }) => sum + p, 0);
+          const others = Math.max(1e-6, 1 - of.reduce((sum, { q }) => sum + Math.exp(q), 0));
+          return named - left * Math.log(others);
+        });
+        const found = float32Data(fetches, "cross_entropy");
+        assert.ok(maxAbsDifference(found, expected) < 50 * TOLERANCE, `${found} ${expected}`);
+      }
+
+      const all = await (await backend.compile(logProbsHead(options))).run(feeds);
+      const found = float32Data(all, "log_probs");
+      assert.ok(maxAbsDifference(found, logProbs.flat()) < 50 * TOLERANCE);
     });
   }
 

@@ -35,6 +35,7 @@ export function costSection({ record, history }: ReportRun): Section {
     percent(cost.blockTokens),
     formatSeconds(cost.seconds),
   ];
+  const predictions = blockTokens.beside?.predictions ?? 0;
   const heldOut = history.measures.filter(({ on }) => on === "held_out");
   const content = html`
     <p>${plural(record.steps, "step")} with ${formatCount(
@@ -69,6 +70,14 @@ export function costSection({ record, history }: ReportRun): Section {
             },
             seconds: sum(({ seconds }) => seconds),
           })]
+          : []),
+        ...(predictions > 0
+          ? [[
+            "the dense model's predictions, to judge by",
+            ...["–", "–", "–"],
+            formatCount(Math.round(predictions)),
+            ...["–", "–"],
+          ]]
           : []),
         ...Object.entries(sideWork(history)).filter(([, { blockTokens }]) => blockTokens > 0)
           .map(([work, { blockTokens, seconds }]) => [

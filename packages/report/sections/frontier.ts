@@ -54,6 +54,10 @@ export async function frontierSection({ record }: ReportRun): Promise<Section> {
   });
   const content = html`
     <p>Every point is a step of the search. A run of a smaller ratio can be cut from this one without a search: <code>--plan DIR --ratio N</code>.</p>
+    ${record.flags.criterion === "kl" && html`
+      <p
+        class="note">Steps were judged by the divergence of their predictions from the dense model's (KL): on the calibration text, what stands for a step is the dense model's perplexity, raised by that divergence.</p>
+    `}
     <div
       class="pair">${heldFigure}<figure><figcaption>Calibration text</figcaption>${onCalibration}</figure></div>
     ${record.swaps.map((phase) =>

@@ -32,6 +32,7 @@ export function tinyRun(change: Partial<RunRecord> = {}): ReportRun {
       order: "l1",
       recover: "none",
       swap: "none",
+      criterion: "perplexity",
       search: "fast",
       fastWithout: "",
       earlierRatios: [],
@@ -62,7 +63,7 @@ export function tinyRun(change: Partial<RunRecord> = {}): ReportRun {
     blockTokens: {
       spent: 3500,
       full: 14_000,
-      beside: { orders: 0, swaps: 0, repairs: 0 },
+      beside: { predictions: 0, orders: 0, swaps: 0, repairs: 0 },
     },
     wallSeconds: 75,
     steps: 3,

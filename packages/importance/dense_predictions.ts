@@ -1,0 +1,83 @@
+import { type Decoder, forwardFrom, type Predictions, type Stream } from "@lopper/runtime";
+import type { Sequences } from "./calibration.ts";
+import { nextTokens } from "./perplexity.ts";
+
+/**
+ * Tokens that the dense model's prediction names after each position. All others count as one, so that what is measured is
+ * at most the divergence of the whole distributions, and close to it: these have nearly all of the probability.
+ */
+const NAMED_TOKENS = 128;
+
+/** Bytes of predictions a token of text: a token id and a probability each, and the base. */
+export const PREDICTION_BYTES = 12 * NAMED_TOKENS + 4;
+
+/** What the dense model says of a batch of text. */
+export interface DenseBatch {
+  readonly predictions: Predictions;
+  /** Its NLL of the text less the entropy of its predictions, after each position: `[sequences · length]`, in nats. */
+  readonly base: Float32Array;
+}
+
+/**
+ * What the dense model expects after each token of a text, batch by batch: each batch runs through it when it is first asked
+ * for, and is kept. The decoder's weights may be put in another order meanwhile, and no more; since sums then round
+ * otherwise, `prepare` has all batches run while they lie as they do.
+ */
+export class DensePredictions {
+  readonly #decoder: Decoder;
+  readonly #sequences: Sequences["sequences"];
+  readonly #batches: readonly (readonly number[])[];
+  readonly #found = new Map<number, DenseBatch>();
+
+  constructor(decoder: Decoder, { sequences }: Sequences, batches: readonly (readonly number[])[]) {
+    this.#decoder = decoder;
+    this.#sequences = sequences;
+    this.#batches = batches;
+  }
+
+  /** Runs all batches. `onProgress` hears the sequences done after each; it may throw to stop. */
+  async prepare(onProgress?: (done: number) => void): Promise<this> {
+    let done = 0;
+    for (const [batch, sequences] of this.#batches.entries()) {
+      await this.of(batch);
+      onProgress?.(done += sequences.length);
+    }
+    return this;
+  }
+
+  async of(batch: number): Promise<DenseBatch> {
+    const known = this.#found.get(batch);
+    if (known) return known;
+    const decoder = this.#decoder;
+    const sequences = this.#batches[batch].map((i) => this.#sequences[i]);
+    const input = await decoder.embed(sequences);
+    const stream = await forwardFrom(decoder, decoder.spec.layers, 0, input);
+    const predictions = await decoder.predictions(stream, NAMED_TOKENS);
+    const entropy = await decoder.crossEntropy(stream, predictions);
+    const nll = await decoder.nll(stream, nextTokens(sequences));
+    const found = { predictions, base: nll.map((value, i) => value - entropy[i]) };
+    this.#found.set(batch, found);
+    return found;
+  }
+}
+
+/**
+ * The NLL of each token if it had risen by as much as the predictions have diverged from the dense model's: the dense
+ * model's NLL and the Kullback-Leibler divergence KL(dense ‖ model), in nats. The divergence is what a loss rises by on text
+ * that the dense model writes itself, without the chance of which token it wrote.
+ * @param crossEntropy with the dense model's predictions, `[sequences · length]`.
+ */
+export function divergedNll({ base }: DenseBatch, crossEntropy: Float32Array): Float32Array {
+  return crossEntropy.map((value, i) => base[i] + value);
+}
+
+/** The loss of each position of a stream: its NLL, or against the dense model's predictions `divergedNll`. */
+export async function tokenLoss(
+  decoder: Decoder,
+  stream: Stream,
+  labels: readonly number[],
+  dense: DenseBatch | undefined,
+): Promise<Float32Array> {
+  if (!dense) return await decoder.nll(stream, labels);
+  return divergedNll(dense, await decoder.crossEntropy(stream, dense.predictions));
+}
