@@ -102,7 +102,7 @@ export function describeResult(record: RunRecord, out: string, report: string | 
   if (beside.length > 0) lines.push(`  block-tokens on top of that: ${beside.join(", ")}`);
   if (latency) lines.push(`  ${describeLatency(latency)}`);
   if (record.stopped) lines.push(`  ${describeStop(record.stopped)}`);
-  lines.push(...record.swaps.map((phase) => `  ${describeSwaps(phase)}`));
+  lines.push(...record.swaps.map((phase) => `  ${describeSwaps(phase, record.flags)}`));
   lines.push(...record.orders.map((order) => `  ${describeOrder(order)}`));
   if (record.recovery) lines.push(`  ${describeRecovery(record.recovery)}`);
   // Records from before there were quantised sources lack the field.
@@ -144,15 +144,20 @@ function describeOrder({ units, order, tried }: StageOrder): string {
   } on text kept aside, ${formatPerplexity(published)} in the published order`;
 }
 
-function describeSwaps({ steps, tried, kept, perplexity, blockTokens }: SwapPhase): string {
+function describeSwaps(
+  { steps, tried, kept, perplexity, blockTokens }: SwapPhase,
+  flags: RunFlags,
+): string {
   const { before, after } = perplexity;
   const cost = `${formatCount(Math.round(blockTokens))} block-tokens`;
   if (kept.length === 0 || before === null || after === null) {
     return `nothing swapped after step ${steps}: none of ${tried} swaps helped (${cost})`;
   }
   return `${kept.length} of ${tried} swaps kept after step ${steps}: perplexity on the calibration text ${
-    formatPerplexity(before)
-  } to ${formatPerplexity(after)} (${formatChange(before, after)}, ${cost})`;
+    againstDense(flags) ? "by divergence " : ""
+  }${formatPerplexity(before)} to ${formatPerplexity(after)} (${
+    formatChange(before, after)
+  }, ${cost})`;
 }
 
 function describeRecovery({ tried, helped, kept, perplexity }: Recovery): string {
