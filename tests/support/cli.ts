@@ -9,6 +9,11 @@ const MORE_PERMISSIONS: Readonly<Record<string, readonly string[]>> = {
   evaluate: ["net"],
   compare: ["net", "run"],
 };
+/**
+ * Commands that run a model. Test files run side by side, and engines with as many threads as there are cores wait for each
+ * other more than they compute.
+ */
+const THREADED = ["prune", "evaluate", "compare", "generate", "export"];
 /** No test reaches the real hub, or finds what a developer's cache has. */
 const NO_HUB = {
   HF_ENDPOINT: "http://127.0.0.1:9",
@@ -31,8 +36,11 @@ export function startLopper(
   env: Readonly<Record<string, string>> = {},
 ): Deno.ChildProcess {
   const allowed = [...PERMISSIONS, ...MORE_PERMISSIONS[args[0]] ?? []].map((p) => `--allow-${p}`);
+  const threads = THREADED.includes(args[0]) && !args.includes("--threads")
+    ? ["--threads", "1"]
+    : [];
   return new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "--cached-only", ...allowed, MAIN, ...args],
+    args: ["run", "--quiet", "--cached-only", ...allowed, MAIN, ...args, ...threads],
     cwd,
     // Where the user stands is the folder of the process, whoever started the tests.
     env: { INIT_CWD: Deno.realPathSync(cwd), NO_COLOR: "1", ...NO_HUB, ...env },
