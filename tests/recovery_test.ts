@@ -113,6 +113,7 @@ Deno.test({
   sanitizeResources: false,
   async fn() {
     const { backend } = await openBackend("cpu", { threads: 1 });
+    let judgedOtherwise = 0;
     const verdicts = { kept: 0, against: 0, none: 0 };
     for (let seed = 1; seed <= SEEDS; seed++) {
       const random = new Random(seed);
@@ -138,10 +139,18 @@ Deno.test({
       }
       const { verdict } = result;
       verdicts[verdict === null ? "none" : verdict.kept ? "kept" : "against"] += 1;
+      verdict?.before.forEach((nll, i) =>
+        assert.ok(Math.abs(nll - plain[i]) < 1e-4, "the verdict is by the text, whatever else")
+      );
       if (verdict?.kept) {
         verdict.after.forEach((nll, i) =>
           assert.ok(Math.abs(nll - found[i]) < 1e-4, "what was judged is what was written")
         );
+      }
+      if (lines.length > 0 && seed <= 4) {
+        const otherwise = await repaired({ ...run, againstDense: !run.againstDense }, []);
+        assert.notDeepEqual(otherwise.lines[0].before, lines[0].before, "judged by something else");
+        judgedOtherwise += 1;
       }
       const cut = lines.slice(0, random.int(0, lines.length));
       const again = await repaired(run, cut);
@@ -150,6 +159,7 @@ Deno.test({
       model.close();
     }
     await backend.dispose();
+    assert.ok(judgedOtherwise > 0);
     assert.ok(verdicts.kept >= 3 && verdicts.kept < SEEDS, JSON.stringify(verdicts));
   },
 });
