@@ -1,10 +1,18 @@
-/** What it saves to take without a race what costs about as much as the last winner, where kinds compete, and what it changes. */
+/**
+ * Where kinds compete: what it saves to judge candidates by the divergence from the dense model instead of by the text, and
+ * to take without a race what costs about as much as the last winner, and what both change.
+ */
 import { readRun } from "./bench_search.ts";
 import { alternate, inTemporaryFolder, lopper, mean, median, printTable, save } from "./harness.ts";
 
 const VARIANTS = [
-  { name: "with a threshold", flags: [] },
-  { name: "races only", flags: ["--fast-without", "threshold"] },
+  { name: "by divergence", flags: [] },
+  { name: "by divergence, races only", flags: ["--fast-without", "threshold"] },
+  { name: "by perplexity", flags: ["--criterion", "perplexity"] },
+  {
+    name: "by perplexity, races only",
+    flags: ["--criterion", "perplexity", "--fast-without", "threshold"],
+  },
 ];
 
 /** The embedded model, 20 % smaller, with the default settings but without repairs, which would hide a difference. */
@@ -26,7 +34,10 @@ export async function benchCompetition(seeds: number): Promise<void> {
       seeds,
     );
   });
-  await save("competition-demo", { what: "competition with and without a threshold", results });
+  await save("competition-demo", {
+    what: "competition by divergence and by perplexity, with and without a threshold",
+    results,
+  });
   printTable(
     ["search", "block-tokens", "evaluations", "search s", "calibration ppl", "held-out ppl"],
     results.map(({ name, rounds }) => [
