@@ -137,15 +137,12 @@ export async function* repair(options: RepairOptions): AsyncGenerator<RepairEven
       line.type === "repair" && line.layer === ref.layer && line.kind === ref.kind
     );
   const judged = lines.find((line): line is RepairVerdict => line.type === "verdict");
-  const course = async (set: CalibrationSet): Promise<Course> => {
-    const batches = batchNumbers(set, { batchTokens });
-    const streams: Stream[] = [];
-    for (const numbers of batches) {
-      streams.push(await decoder.embed(numbers.map((i) => set.sequences[i])));
-    }
-    return { set, batches, dense: [...streams], pruned: [...streams] };
-  };
   const batched = (set: CalibrationSet) => ({ set, batches: batchNumbers(set, { batchTokens }) });
+  const course = async (set: CalibrationSet): Promise<Course> => {
+    const text = batched(set);
+    const streams = await embedded(decoder, text);
+    return { ...text, dense: [...streams], pruned: [...streams] };
+  };
   try {
     const verdictText = batched(options.verdict);
     const { set, batches } = batched(options.choose);
@@ -271,13 +268,21 @@ async function advance(
   return moved;
 }
 
+/** What enters the first block, batch by batch. */
+async function embedded(
+  decoder: Decoder,
+  { set, batches }: Pick<Course, "set" | "batches">,
+): Promise<Stream[]> {
+  const streams: Stream[] = [];
+  for (const numbers of batches) {
+    streams.push(await decoder.embed(numbers.map((i) => set.sequences[i])));
+  }
+  return streams;
+}
+
 /** Mean loss of each sequence of a text under what the plan leaves. */
 async function lossOf(options: RepairOptions, text: JudgedText): Promise<readonly number[]> {
-  const streams: Stream[] = [];
-  for (const numbers of text.batches) {
-    streams.push(await options.decoder.embed(numbers.map((i) => text.set.sequences[i])));
-  }
-  return await lossFrom(options, 0, streams, text);
+  return await lossFrom(options, 0, await embedded(options.decoder, text), text);
 }
 
 /** The same from the streams that enter a block on. */

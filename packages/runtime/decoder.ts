@@ -266,33 +266,20 @@ export class Decoder {
       "picked",
       () => pickedHead({ ...this.#headOptions(), logSoftmax, top: true }),
     );
-    const n = rows.length / hiddenSize;
-    this.#blockTokens += headCostInBlocks(this.spec, 1) * n;
     const logProbs = new Float32Array(picks.length);
     const top: number[] = [];
-    const chunk = Math.max(64, Math.floor(HEAD_CHUNK_VALUES / vocabSize));
-    await this.#inTurn(async () => {
-      const weights = this.#headWeights();
-      let done = 0;
-      for (let start = 0; start < n; start += chunk) {
-        const end = Math.min(start + chunk, n);
-        let last = done;
-        while (last < picks.length && picks[last].row < end) last++;
-        const flat = picks.slice(done, last).map(({ row, token }) =>
-          (row - start) * vocabSize + token
-        );
-        const fetches = await run.run({
-          hidden: float32(
-            rows.subarray(start * hiddenSize, end * hiddenSize),
-            [end - start, hiddenSize],
-          ),
-          ...weights,
-          picks: int64(flat, [flat.length]),
-        });
-        logProbs.set(float32Data(fetches, "log_probs"), done);
-        top.push(...int64Data(fetches, "top"));
-        done = last;
-      }
+    let done = 0;
+    const apart = { batch: rows.length / hiddenSize, length: 1, data: rows };
+    await this.#inHead(apart, async (feeds, start, end) => {
+      let last = done;
+      while (last < picks.length && picks[last].row < end) last++;
+      const flat = picks.slice(done, last).map(({ row, token }) =>
+        (row - start) * vocabSize + token
+      );
+      const fetches = await run.run({ ...feeds, picks: int64(flat, [flat.length]) });
+      logProbs.set(float32Data(fetches, "log_probs"), done);
+      top.push(...int64Data(fetches, "top"));
+      done = last;
     });
     return { logProbs, top };
   }
