@@ -72,7 +72,7 @@ const QUALITY_CASES = {
       calibration: ["Alpaca", "the model's own text"],
       samples: LITTLE,
       rows: [
-        ...at([20, 30, 10], "Lopper defaults"),
+        ...at([30, 20, 10], "Lopper defaults"),
         ...at([20, 30, 10], "MultiPruner preset"),
         ...OTHERS,
       ],
