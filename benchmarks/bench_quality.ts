@@ -405,7 +405,7 @@ function comparison(results: readonly Result[]): string {
   ];
   return `
 Against the ${PUBLISHED} of the same ratio, window by window and question by question, with 95 %
-confidence intervals (rough ones for the texts, which have few windows):
+confidence intervals (Student's t; the texts have few windows):
 
 ${markdownTable(head, rows)}
 `;

@@ -1,5 +1,4 @@
-/** Normal quantile of a two-sided interval that covers in 95 of 100 samples. */
-const QUANTILE_95 = 1.96;
+import { studentQuantile95 } from "./student.ts";
 
 /** An estimate and its 95 % confidence interval, which a single question does not have. */
 export interface Estimate {
@@ -10,8 +9,8 @@ export interface Estimate {
 
 /**
  * How much more the other model achieves on the same questions: the mean of the differences, question by question, and its
- * interval, mean ± 1.96 · s / √n. Pairing leaves out how hard the questions are, so the interval is narrower than those of
- * the two scores.
+ * interval, mean ± t · s / √n with Student's t of n − 1 degrees of freedom: texts have few windows. Pairing leaves out how
+ * hard the questions are, so the interval is narrower than those of the two scores.
  * @throws {RangeError} unless there is one outcome of both for every question.
  */
 export function pairedDifference(first: readonly number[], other: readonly number[]): Estimate {
@@ -23,7 +22,7 @@ export function pairedDifference(first: readonly number[], other: readonly numbe
   const value = differences.reduce((sum, d) => sum + d, 0) / n;
   if (n === 1) return { value, low: null, high: null };
   const squares = differences.reduce((sum, d) => sum + (d - value) ** 2, 0);
-  const margin = QUANTILE_95 * Math.sqrt(squares / (n - 1) / n);
+  const margin = studentQuantile95(n - 1) * Math.sqrt(squares / (n - 1) / n);
   return { value, low: value - margin, high: value + margin };
 }
 
