@@ -14,7 +14,7 @@ import {
   VERSION,
 } from "@lopper/core";
 import { textDamage } from "@lopper/evaluation";
-import { tokenCount, weightOrder } from "@lopper/importance";
+import { type CalibrationSet, tokenCount, weightOrder } from "@lopper/importance";
 import {
   type Model,
   modelDigest,
@@ -577,7 +577,8 @@ async function decide(
   let predictions = 0;
   if (policy) {
     await folder.begin(settings);
-    predictions = await prepare(run, decoder, [scorers.block, scorers.width]);
+    const asked = [...new Set(policy.stages.map(({ samples }) => samples))];
+    predictions = await prepare(run, decoder, asked.map((kind) => [texts[kind], scorers[kind]]));
     const onEvent = reporter.search.bind(reporter);
     const heldOut = flags.heldOut === null ? null : texts.heldOut;
     const onProgress = (done: number, total: number) => {
@@ -620,19 +621,19 @@ async function decide(
 
 /** Has the dense model say what candidates are judged by, and returns the block-tokens that took. */
 async function prepare(
-  { reporter, check, texts }: Deciding,
+  { reporter, check }: Deciding,
   decoder: Decoder,
-  scorers: readonly ReturnType<typeof openScorer>[],
+  scored: readonly (readonly [CalibrationSet, ReturnType<typeof openScorer>])[],
 ): Promise<number> {
   const before = decoder.blockTokens;
-  const total = texts.block.sequences.length + texts.width.sequences.length;
+  const total = scored.reduce((sum, [{ sequences }]) => sum + sequences.length, 0);
   let earlier = 0;
-  for (const scorer of scorers) {
+  for (const [{ sequences }, scorer] of scored) {
     await scorer.prepare((done) => {
       reporter.progress("asking the dense model", earlier + done, total);
       check();
     });
-    earlier += texts.block.sequences.length;
+    earlier += sequences.length;
   }
   return decoder.blockTokens - before;
 }
