@@ -96,7 +96,7 @@ const QUALITY_CASES = {
       calibration: ["Alpaca", "WikiText-2 (validation)"],
       samples: LITTLE,
       rows: [
-        ...at([20, 30, 10], "Lopper defaults"),
+        ...at([30, 20, 10], "Lopper defaults"),
         ...at([20, 30, 10], "MultiPruner preset"),
         ...at([20], "repair alone"),
         ...OTHERS,
