@@ -88,7 +88,7 @@ const SMOLLM2_WHOLE = {
   // By L1 norms of weights a first group of channels ruins this model (perplexity 224 at 20 %), and chance decides the rest.
   order: "energy",
 };
-const TEXT_SIZES = { ratio: 20, seqLen: 256, sizes: [8, 16, 32, 64], kindSize: 32 };
+const TEXT_SIZES = { ratio: 20, seqLen: 256, sizes: [8, 16, 32, 64, 128, 400], kindSize: 32 };
 const SEEDS = [1, 2, 3];
 const REPLAYED_SEEDS = 20;
 
