@@ -152,7 +152,7 @@ async function readTextRun(
   const { spent, beside } = record.blockTokens;
   return {
     tokens: record.damage.calibration.passages.length * seqLen,
-    blockTokens: spent + beside.orders + beside.swaps + beside.repairs,
+    blockTokens: spent + Object.values<number>(beside).reduce((sum, tokens) => sum + tokens, 0),
     seconds: record.wallSeconds,
     calibration: record.perplexity.calibration,
   };
