@@ -297,14 +297,19 @@ interface Work {
   readonly seconds: number | null;
 }
 
-/** What a run's search took, with orders and swaps, and what its repairs did. */
+/**
+ * What a run's search took, with orders, swaps and what the dense model was asked for it (whose seconds nobody wrote down),
+ * and what its repairs did.
+ */
 async function workOf(run: string): Promise<Readonly<Record<"search" | "repairs", Work>>> {
   const file = `${run}/journal.jsonl`;
   const lines = (await Deno.readTextFile(file)).split("\n").filter((line) => line !== "");
   const history = parseJournal(lines, file);
   const { orders, swaps, repairs } = sideWork(history);
   const search = [...history.evidence, ...history.measures].map(({ cost }) => cost);
-  return { search: [...search, orders, swaps].reduce(sumOfCosts), repairs };
+  const { blockTokens } = JSON.parse(await Deno.readTextFile(`${run}/run.json`));
+  const asked = { blockTokens: blockTokens.beside.predictions, seconds: 0 };
+  return { search: [...search, orders, swaps, asked].reduce(sumOfCosts), repairs };
 }
 
 /** Where a row stands in the table. */
