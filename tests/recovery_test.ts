@@ -11,33 +11,15 @@ import {
   writePrunedModel,
 } from "@lopper/model-io";
 import { projection, repair, type RepairResult } from "@lopper/recovery";
-import { blockCount, Decoder, LaidOutWeights, sequenceLogits, sourceOrder } from "@lopper/runtime";
+import { blockCount, Decoder, LaidOutWeights, sourceOrder } from "@lopper/runtime";
 import { orderOfPlan, planFromLayers, type RepairLine } from "@lopper/search";
 import { inverse, Matrix } from "ml-matrix";
 import assert from "node:assert/strict";
+import { ownText } from "./support/own_text.ts";
 import { Random, randomLayers, randomOrder, tinyModel } from "./support/tiny_models.ts";
 
 const LENGTH = 10;
 const SEEDS = 14;
-
-/** Text as the dense model would go on, so that what is lost of the model shows in its loss. */
-async function textOf(decoder: Decoder, count: number, random: Random): Promise<CalibrationSet> {
-  const { vocabSize } = decoder.spec;
-  const sequences = Array.from({ length: count }, () => [random.int(0, vocabSize - 1)]);
-  while (sequences[0].length < LENGTH) {
-    const logits = await sequenceLogits(decoder, sequences);
-    sequences.forEach((sequence, s) => {
-      const last = (s + 1) * sequence.length - 1;
-      const row = Array.from(logits.subarray(last * vocabSize, (last + 1) * vocabSize));
-      const top = Math.max(...row);
-      const weights = row.map((x) => Math.exp(2 * (x - top)));
-      let left = random.unit() * weights.reduce((a, b) => a + b, 0);
-      const next = weights.findIndex((w) => (left -= w) < 0);
-      sequence.push(next < 0 ? 0 : next);
-    });
-  }
-  return { sequences, length: LENGTH, ignoredLabel: null, digest: "sha256:test" };
-}
 
 interface Case {
   readonly backend: Backend;
@@ -124,9 +106,9 @@ Deno.test({
       const plan = planFromLayers(layers, order, options);
       const whole = new Decoder(backend, await LaidOutWeights.load(model, sourceOrder(model.spec)));
       const texts = {
-        learn: await textOf(whole, 24, random),
-        choose: await textOf(whole, 8, random),
-        verdict: await textOf(whole, 8, random),
+        learn: await ownText(whole, 24, LENGTH, random),
+        choose: await ownText(whole, 8, LENGTH, random),
+        verdict: await ownText(whole, 8, LENGTH, random),
       };
       await whole.dispose();
       const run = { backend, model, plan, layers, texts, againstDense: seed % 2 === 0 };
@@ -187,9 +169,9 @@ Deno.test({
       });
       const decoder = new Decoder(backend, await LaidOutWeights.load(model, sourceOrder(spec)));
       const texts = {
-        learn: await textOf(decoder, 12, random),
-        choose: await textOf(decoder, 6, random),
-        verdict: await textOf(decoder, 6, random),
+        learn: await ownText(decoder, 12, LENGTH, random),
+        choose: await ownText(decoder, 6, LENGTH, random),
+        verdict: await ownText(decoder, 6, LENGTH, random),
       };
       const block = blockCount(spec.layers) - 1;
       let stream = await decoder.embed(texts.learn.sequences);

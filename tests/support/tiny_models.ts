@@ -52,8 +52,19 @@ export class Random {
   }
 }
 
+export interface TinyOptions {
+  /**
+   * How far the weights of norms are from 1, as a factor either way. Where it is large, what a channel puts out has little to
+   * do with the size of its weights, as in models that were trained.
+   */
+  readonly normSpread?: number;
+}
+
 /** A random tiny model of a random family, float32, in memory: odd shapes, missing blocks and biases included. */
-export async function tinyModel(random: Random): Promise<MemoryFolder> {
+export async function tinyModel(
+  random: Random,
+  { normSpread }: TinyOptions = {},
+): Promise<MemoryFolder> {
   const family = random.pick(FAMILIES);
   const hidden = random.pick([12, 20, 24, 32]);
   const headDim = random.pick([4, 6, 16, 32]);
@@ -109,12 +120,13 @@ export async function tinyModel(random: Random): Promise<MemoryFolder> {
   const entries: TensorEntry[] = [];
   const add = (name: string, shape: readonly number[], norm: boolean) => {
     const count = shape.reduce((a, b) => a * b, 1);
-    // Rows of unit length keep activations and logits of order one.
-    const scale = norm ? 0.2 : 1.7 / Math.sqrt(shape.at(-1)!);
-    const values = Float32Array.from(
-      { length: count },
-      () => (norm ? 1 : 0) + scale * (2 * random.unit() - 1),
-    );
+    const value = () => {
+      const unit = 2 * random.unit() - 1;
+      // Rows of unit length keep activations and logits of order one.
+      if (!norm) return 1.7 / Math.sqrt(shape.at(-1)!) * unit;
+      return normSpread ? normSpread ** unit : 1 + 0.2 * unit;
+    };
+    const values = Float32Array.from({ length: count }, value);
     const bytes = fromFloat32("F32", values);
     entries.push({ name, dtype: "F32", shape, data: () => Promise.resolve(bytes) });
   };

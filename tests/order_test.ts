@@ -1,0 +1,145 @@
+import { type Backend, openBackend } from "@lopper/backends";
+import { BLOCK_KINDS, type LayerSpec, mean, parametersOf } from "@lopper/core";
+import { DEMO_MODEL } from "@lopper/demo-model";
+import { type CalibrationSet, SuffixScorer, type UnitKind, weightOrder } from "@lopper/importance";
+import { type Model, openModel } from "@lopper/model-io";
+import { FileFolder } from "@lopper/model-io/files";
+import { Decoder, LaidOutWeights, sourceOrder, type UnitOrder } from "@lopper/runtime";
+import { ActivationArranger, type OrderName, trialCut } from "@lopper/search";
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { ownText } from "./support/own_text.ts";
+import { Random, tinyModel } from "./support/tiny_models.ts";
+
+const UNITS: readonly UnitKind[] = ["channels", "kvGroups"];
+
+interface Found {
+  readonly chosen: OrderName;
+  readonly units: UnitKind;
+  /** Loss of text that decided nothing after the cut in the published order, and in the one that was taken. */
+  readonly unseen: { readonly published: number; readonly chosen: number };
+}
+
+/** The mean NLL of each sequence under a cut model whose units lie in an order, loaded anew. */
+async function lossIn(
+  backend: Backend,
+  model: Model,
+  order: UnitOrder,
+  layers: readonly LayerSpec[],
+  text: CalibrationSet,
+): Promise<readonly number[]> {
+  const decoder = new Decoder(backend, await LaidOutWeights.load(model, order));
+  const { sequenceNll } = await new SuffixScorer(decoder, text, { cacheBytes: 0 }).evaluate(layers);
+  await decoder.dispose();
+  return sequenceNll;
+}
+
+/** Has both kinds of units of a model ordered as `--order auto` does, and checks what was taken against the published order. */
+async function arranged(
+  backend: Backend,
+  model: Model,
+  layers: readonly LayerSpec[],
+  percent: number,
+  { length, random }: { readonly length: number; readonly random: Random },
+): Promise<readonly Found[]> {
+  const { spec } = model;
+  const whole = new Decoder(backend, await LaidOutWeights.load(model, sourceOrder(spec)));
+  const [text, aside, unseen] = [
+    await ownText(whole, 24, length, random),
+    await ownText(whole, 16, length, random),
+    await ownText(whole, 32, length, random),
+  ];
+  await whole.dispose();
+  const published = await weightOrder(model);
+  const decoder = new Decoder(backend, await LaidOutWeights.load(model, published));
+  const batchTokens = 8 * length;
+  const arranger = new ActivationArranger({
+    decoder,
+    order: "auto",
+    published,
+    text,
+    aside: new SuffixScorer(decoder, aside, { cacheBytes: 0, batchTokens }),
+    batchTokens,
+  });
+  const found: Found[] = [];
+  for (const units of UNITS) {
+    const kind = units === "channels" ? "mlp" : "attention";
+    if (layers.every((layer) => layer[kind] === null)) continue;
+    const before = decoder.weights.order;
+    const resource = parametersOf(spec);
+    const arrangement = await arranger.arrange({ units, layers, percent, resource });
+    await arranger.apply({ units, ...arrangement });
+    const cut = trialCut(spec, layers, units, percent);
+    const losses = async (set: CalibrationSet) => ({
+      published: await lossIn(backend, model, before, cut, set),
+      chosen: await lossIn(backend, model, decoder.weights.order, cut, set),
+    });
+    const on = { aside: await losses(aside), unseen: await losses(unseen) };
+    const { chosen } = arrangement;
+    for (const { order, nll } of arrangement.tried) {
+      const lying = order === chosen ? on.aside.chosen : order === "l1" ? on.aside.published : nll;
+      const apart = Math.max(...nll.map((value, i) => Math.abs(value - lying[i])));
+      assert.ok(apart < 1e-4, `${units}, ${order}: what was tried is what lies there`);
+    }
+    assert.ok(mean(on.aside.chosen) <= mean(on.aside.published) + 1e-6);
+    found.push({
+      chosen,
+      units,
+      unseen: { published: mean(on.unseen.published), chosen: mean(on.unseen.chosen) },
+    });
+  }
+  await decoder.dispose();
+  return found;
+}
+
+function noneLoses(found: readonly Found[]) {
+  for (const { chosen, units, unseen } of found) {
+    const told = `${units} by ${chosen}: ${unseen.published} to ${unseen.chosen}`;
+    if (chosen === "l1") assert.equal(unseen.chosen, unseen.published, told);
+    else assert.ok(unseen.chosen < unseen.published, told);
+  }
+}
+
+Deno.test({
+  name: "order: on random tiny models, text that decided nothing never loses by what auto takes",
+  sanitizeOps: false,
+  sanitizeResources: false,
+  async fn() {
+    const { backend } = await openBackend("cpu", { threads: 1 });
+    const found: Found[] = [];
+    for (let seed = 1; seed <= 30; seed++) {
+      const random = new Random(seed);
+      const model = await openModel(await tinyModel(random, { normSpread: 6 }));
+      // Some blocks have gone before, as when a stage of the search begins.
+      const layers = model.spec.layers.map((layer) => {
+        const gone = BLOCK_KINDS.filter((kind) => layer[kind] && random.chance(0.15));
+        return { ...layer, ...Object.fromEntries(gone.map((kind) => [kind, null])) };
+      });
+      const percent = random.int(5, 35);
+      found.push(...await arranged(backend, model, layers, percent, { length: 10, random }));
+      model.close();
+    }
+    await backend.dispose();
+    noneLoses(found);
+    const kinds = new Set(found.map(({ chosen, units }) => `${chosen} ${units}`));
+    assert.ok(kinds.size >= 4, [...kinds].join(", "));
+  },
+});
+
+Deno.test({
+  name: "order: on the embedded model, text that decided nothing gains by what auto takes",
+  sanitizeOps: false,
+  sanitizeResources: false,
+  async fn() {
+    const { backend } = await openBackend("cpu", { threads: 1 });
+    const model = await openModel(new FileFolder(fileURLToPath(DEMO_MODEL)));
+    for (const percent of [5, 25]) {
+      const text = { length: 24, random: new Random(percent) };
+      const found = await arranged(backend, model, model.spec.layers, percent, text);
+      noneLoses(found);
+      assert.ok(found.some(({ chosen }) => chosen !== "l1"), `${percent} %`);
+    }
+    model.close();
+    await backend.dispose();
+  },
+});
