@@ -19,7 +19,7 @@ import {
   type SampleSource,
 } from "@lopper/importance";
 import type { Tokenizer } from "@lopper/model-io";
-import { REPAIR_TOKENS } from "@lopper/recovery";
+import { repairTokens } from "@lopper/recovery";
 import { fileURLToPath } from "node:url";
 import { type CalibrationPart, calibrationParts } from "./calibration_parts.ts";
 import { SELF, SELF_TOKENS } from "./self_calibration.ts";
@@ -40,7 +40,7 @@ export interface RunTexts {
 }
 
 /**
- * For each sample that candidates are scored on, so many further ones may be learnt from, as far as `REPAIR_TOKENS` go: an
+ * For each sample that candidates are scored on, so many further ones may be learnt from, as far as `repairTokens` go: an
  * order takes one pass over them and a repair one pass a block, which is cheap beside a search.
  */
 const FIT_SAMPLES = 10;
@@ -70,10 +70,11 @@ export async function readTexts(
   const most = Math.max(flags.samples, flags.widthSamples);
   const drawn = needsAside ? 2 * most : most;
   const learnt = learns ? FIT_SAMPLES * flags.samples : 0;
+  const learntTokens = repairTokens(spec);
   // A file is asked for what there is; a model writes no more than is used.
   const learntOwn = Math.min(
     learnt,
-    Math.ceil(REPAIR_TOKENS / Math.min(SELF_TOKENS, flags.seqLen)),
+    Math.ceil(learntTokens / Math.min(SELF_TOKENS, flags.seqLen)),
   );
   const read = async (parts: readonly CalibrationPart[], ownSamples: number) => {
     const counts = apportioned(parts.map(({ weight }) => weight), ownSamples);
@@ -115,7 +116,7 @@ export async function readTexts(
   return {
     block: blockSet,
     aside: parts.aside,
-    fit: await beginning(more ? await joined(parts.learn, more) : parts.learn, REPAIR_TOKENS),
+    fit: await beginning(more ? await joined(parts.learn, more) : parts.learn, learntTokens),
     width: await set(width, `calibration text ${nameOf(widthText)}`),
     heldOut: await set(heldOut, `held-out text ${heldOutFile}`),
     drawn: { block: block.length, width: width.length },

@@ -2,7 +2,7 @@ import type { BackendDescription } from "@lopper/backends";
 import { InsufficientMemoryError, type ModelSpec, UsageError } from "@lopper/core";
 import { compensatedOrderBytes, keptBytes, PREDICTION_BYTES } from "@lopper/importance";
 import type { Model } from "@lopper/model-io";
-import { REPAIR_TOKENS, repairBytes } from "@lopper/recovery";
+import { repairBytes, repairTokens } from "@lopper/recovery";
 import { activationBytes, type WeightMemory, weightMemory } from "@lopper/runtime";
 import { formatBytes } from "./format.ts";
 import { sizeInBytes } from "./options.ts";
@@ -93,7 +93,7 @@ export function planMemory(needs: MemoryNeeds, budget: number): MemoryPlan {
       room = Math.min(room, budget - sumOf(least));
     };
     if (needs.compensates) {
-      const bytes = compensatedOrderBytes(spec, REPAIR_TOKENS);
+      const bytes = compensatedOrderBytes(spec, repairTokens(spec));
       apart("the order", ["its equations and streams", bytes], "--order energy");
     }
     if (needs.recovers) {

@@ -11,4 +11,4 @@ export const HELD_OUT_TEXT = new URL("./data/held_out.txt", import.meta.url);
 /** The length on which the model was trained, in tokens. */
 export const DEMO_SEQUENCE_LENGTH = 256;
 /** Samples with which the default run ends within a minute on two cores. */
-export const DEMO_SAMPLES = { block: 24, width: 12 } as const;
+export const DEMO_SAMPLES = { block: 16, width: 8 } as const;

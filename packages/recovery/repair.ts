@@ -28,22 +28,35 @@ import {
 /** Shares of the mean diagonal: Týr's 0.01 (λ = 0.01 · mean diag H), and what holds on more to the weights of before. */
 export const LAMBDAS = [0.01, 0.1, 1] as const;
 
-/** Tokens that are learnt from at most. */
+/** Tokens that are learnt from at most, whatever the model. */
 export const REPAIR_TOKENS = 32_768;
+/** A fit has an unknown for each input of a projection, in every row: of more tokens for each it has little. */
+const TOKENS_PER_INPUT = 32;
 
-/**
- * Bytes that a repair takes beside the weights: matrices of its equations for the widest block, and the streams of its text
- * through both models.
- */
-export function repairBytes({ layers, hiddenSize, headDim }: ModelSpec): number {
-  const widest = Math.max(
+/** Tokens that the orders and repairs of a model learn from at most: a narrow one needs fewer. */
+export function repairTokens(spec: ModelSpec): number {
+  return Math.min(REPAIR_TOKENS, TOKENS_PER_INPUT * widestInputs(spec));
+}
+
+/** Inputs of the widest projection back into the stream. */
+function widestInputs({ layers, headDim }: ModelSpec): number {
+  return Math.max(
     1,
     ...layers.map(({ attention, mlp }) =>
       Math.max(mlp?.intermediateSize ?? 0, (attention?.queryHeads ?? 0) * headDim)
     ),
   );
+}
+
+/**
+ * Bytes that a repair takes beside the weights: matrices of its equations for the widest block, and the streams of its text
+ * through both models.
+ */
+export function repairBytes(spec: ModelSpec): number {
+  const { hiddenSize } = spec;
+  const widest = widestInputs(spec);
   // Gram matrix, the factor, and what is copied of either; right side, fits and what solving holds.
-  return 4 * (3 * widest ** 2 + 8 * widest * hiddenSize + 3 * REPAIR_TOKENS * hiddenSize);
+  return 4 * (3 * widest ** 2 + 8 * widest * hiddenSize + 3 * repairTokens(spec) * hiddenSize);
 }
 
 /**
@@ -62,7 +75,7 @@ export interface RepairOptions {
   /** What the plan leaves. */
   readonly layers: readonly LayerSpec[];
   readonly steps: number;
-  /** Text that weights are fitted on, of `REPAIR_TOKENS` at most for `repairBytes` to hold. */
+  /** Text that weights are fitted on, of `repairTokens` at most for `repairBytes` to hold. */
   readonly learn: CalibrationSet;
   /** Text that each repair is chosen on. */
   readonly choose: CalibrationSet;
