@@ -201,8 +201,9 @@ export async function benchQuality(options: QualityCase, work: string): Promise<
     }
     const record = JSON.parse(await Deno.readTextFile(`${out}/run.json`));
     // A plan costs what its search did, for a smaller ratio, too: the search was for the larger one.
-    const search = source?.search ?? (await workOf(source?.path ?? out)).search;
-    const { repairs } = await workOf(out);
+    const own = await workOf(out);
+    const search = source?.search ?? (source ? await workOf(source.path) : own).search;
+    const { repairs } = own;
     if (!source?.search) {
       await keepPlan(`${options.name}/${nameOf(row, ratio)}`, out);
       searches.push({ row, ratio, search });

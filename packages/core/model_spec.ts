@@ -86,6 +86,23 @@ export function groupSize(attention: AttentionShape): number {
   return attention.queryHeads / attention.kvHeads;
 }
 
+/** Inputs of a block's projection back into the stream: intermediate or query channels; 0 where it is removed. */
+export function innerWidth(
+  { headDim }: Pick<ModelSpec, "headDim">,
+  { attention, mlp }: LayerSpec,
+  kind: BlockKind,
+): number {
+  return kind === "mlp" ? mlp?.intermediateSize ?? 0 : (attention?.queryHeads ?? 0) * headDim;
+}
+
+/** Inputs of the widest projection back into the stream; 1 where there is no block. */
+export function widestInner(spec: Pick<ModelSpec, "headDim" | "layers">): number {
+  const widths = spec.layers.flatMap((layer) =>
+    BLOCK_KINDS.map((kind) => innerWidth(spec, layer, kind))
+  );
+  return Math.max(1, ...widths);
+}
+
 /** Tokens of the longest sequence that a model takes, and attends to as a whole. */
 export function longestSequence({ maxPositions, slidingWindow }: ModelSpec): number {
   return Math.min(maxPositions, slidingWindow ?? Infinity);

@@ -6,6 +6,7 @@ import {
   CalibrationError,
   type LayerSpec,
   type ModelSpec,
+  widestInner,
 } from "@lopper/core";
 import type { Decoder, Stream, UnitOrder } from "@lopper/runtime";
 import { type UnitKind, unitWidth } from "./activation_order.ts";
@@ -22,16 +23,9 @@ const RIDGES = [0.01, 0.1, 1] as const;
  * Bytes that `compensatedOrder` takes beside the weights: matrices for the widest block, and the streams of its text.
  * @param tokens of the text, at most.
  */
-export function compensatedOrderBytes(
-  { layers, hiddenSize, headDim }: ModelSpec,
-  tokens: number,
-): number {
-  const widest = Math.max(
-    1,
-    ...layers.map(({ attention, mlp }) =>
-      Math.max(mlp?.intermediateSize ?? 0, (attention?.queryHeads ?? 0) * headDim)
-    ),
-  );
+export function compensatedOrderBytes(spec: ModelSpec, tokens: number): number {
+  const { hiddenSize } = spec;
+  const widest = widestInner(spec);
   // H, its inverse, the products of weights, and what an engine holds of one of them; the projection, scaled, too; streams.
   return 4 * (4 * widest ** 2 + 2 * widest * hiddenSize + tokens * hiddenSize);
 }

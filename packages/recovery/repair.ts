@@ -6,6 +6,7 @@ import {
   type LayerSpec,
   mean,
   type ModelSpec,
+  widestInner,
 } from "@lopper/core";
 import {
   batchNumbers,
@@ -35,17 +36,7 @@ const TOKENS_PER_INPUT = 32;
 
 /** Tokens that the orders and repairs of a model learn from at most: a narrow one needs fewer. */
 export function repairTokens(spec: ModelSpec): number {
-  return Math.min(REPAIR_TOKENS, TOKENS_PER_INPUT * widestInputs(spec));
-}
-
-/** Inputs of the widest projection back into the stream. */
-function widestInputs({ layers, headDim }: ModelSpec): number {
-  return Math.max(
-    1,
-    ...layers.map(({ attention, mlp }) =>
-      Math.max(mlp?.intermediateSize ?? 0, (attention?.queryHeads ?? 0) * headDim)
-    ),
-  );
+  return Math.min(REPAIR_TOKENS, TOKENS_PER_INPUT * widestInner(spec));
 }
 
 /**
@@ -54,7 +45,7 @@ function widestInputs({ layers, headDim }: ModelSpec): number {
  */
 export function repairBytes(spec: ModelSpec): number {
   const { hiddenSize } = spec;
-  const widest = widestInputs(spec);
+  const widest = widestInner(spec);
   // Gram matrix, the factor, and what is copied of either; right side, fits and what solving holds.
   return 4 * (3 * widest ** 2 + 8 * widest * hiddenSize + 3 * repairTokens(spec) * hiddenSize);
 }

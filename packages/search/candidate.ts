@@ -3,6 +3,7 @@ import {
   type BlockKind,
   type BlockRef,
   groupSize,
+  innerWidth,
   type LayerSpec,
   type ModelSpec,
   replaceLayer,
@@ -174,19 +175,14 @@ export function restorations(
   };
   return BLOCK_KINDS.flatMap((kind) =>
     layers.flatMap((shape, layer): Candidate[] => {
-      const width = widthOf(spec, shape, kind);
-      const before = widthOf(spec, last[layer], kind);
+      const width = innerWidth(spec, shape, kind);
+      const before = innerWidth(spec, last[layer], kind);
       if (width === 0) return before === 0 ? [] : [back(kind, layer, before)];
-      const whole = widthOf(spec, spec.layers[layer], kind);
+      const whole = innerWidth(spec, spec.layers[layer], kind);
       const group = kind === "mlp" ? mlpGroup : attentionGroup;
       return width < whole ? [back(kind, layer, Math.min(whole, width + group))] : [];
     })
   );
-}
-
-/** Intermediate or query channels of a block; 0 where it is removed. */
-function widthOf({ headDim }: ModelSpec, { attention, mlp }: LayerSpec, kind: BlockKind): number {
-  return kind === "mlp" ? mlp?.intermediateSize ?? 0 : (attention?.queryHeads ?? 0) * headDim;
 }
 
 /** Every layer that is present, as long as another one is. */
