@@ -1,3 +1,5 @@
+// Before the engine: modules are evaluated in the order of their imports.
+import "./no_telemetry.ts";
 import * as onnxruntime from "onnxruntime-node";
 import type { Ort } from "./ort.ts";
 

@@ -16,12 +16,15 @@ qwen2-tied) are stored once by the exporter of PyTorch, under the name of one of
 
 import json
 import math
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import zlib
 from pathlib import Path
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast, Qwen2Config, Qwen3Config

@@ -10,7 +10,8 @@ export async function askProcess(
 ): Promise<unknown> {
   const process = new Deno.Command(command, {
     args: [...args],
-    env,
+    // Readers may load an onnxruntime of their own.
+    env: { ORT_DISABLE_TELEMETRY: "1", ...env },
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
