@@ -19,7 +19,7 @@ import type { EvaluationLog, ModelLog } from "./evaluation_log.ts";
 import type { AskedTask, Measures, NamedText } from "./evaluation_tasks.ts";
 import { expandedWithin, memoryBudget, type MemoryPart } from "./memory.ts";
 import { openUserBackend } from "./open_backend.ts";
-import { openUserModel } from "./open_model.ts";
+import { openUserModel, TOLD } from "./open_model.ts";
 import type { Reporter } from "./reporter.ts";
 
 /** Windows of the literature; a model that takes less gets its own most. */
@@ -27,10 +27,10 @@ export const DEFAULT_WINDOW = 2048;
 /** Tokens that go through a block together when questions are scored. */
 const BATCH_TOKENS = 2048;
 
-/** A model that cannot be opened is better known before the others have been measured. */
-export async function checkModels(paths: readonly string[]) {
+/** A model that cannot be opened is better known before the others have been measured; so is what it passes over. */
+export async function checkModels(paths: readonly string[], reporter: Reporter) {
   for (const path of paths) {
-    const { model } = await openUserModel(path);
+    const { model } = await openUserModel(path, (note) => reporter.note(note));
     try {
       await openTokenizer(model.folder);
     } finally {
@@ -110,7 +110,7 @@ export async function withOpenModel<T>(
   body: (open: OpenedModel) => Promise<T>,
 ): Promise<T> {
   const { options, reporter } = run;
-  const { model, title } = await openUserModel(run.path);
+  const { model, title } = await openUserModel(run.path, TOLD);
   try {
     const backend = await openUserBackend(options.backend, options.threads, (m) => reporter.say(m));
     try {

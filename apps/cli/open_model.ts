@@ -9,10 +9,25 @@ import { userPath } from "./paths.ts";
 /** The embedded model, by this word where a path is needed. */
 const DEMO = "demo";
 
-/** A model that the user named, a folder, a GGUF or an ONNX file, or the embedded model. */
+/** Hears what of a model's files is passed over, one sentence at a time. */
+export type TellNote = (note: string) => void;
+/** For a model whose notes were told before, or stand in what the command prints. */
+export const TOLD: TellNote = () => {};
+
+/**
+ * A model that the user named, a folder, a GGUF or an ONNX file, or the embedded model.
+ * @param tell hears what is passed over.
+ */
 export async function openUserModel(
   path: string | null,
+  tell: TellNote,
 ): Promise<{ model: Model; title: string }> {
+  const opened = await openNamed(path);
+  for (const note of opened.model.notes) tell(`${opened.title}: ${note}`);
+  return opened;
+}
+
+async function openNamed(path: string | null): Promise<{ model: Model; title: string }> {
   if (path === null || (path === DEMO && !await exists(userPath(DEMO)))) {
     const folder = new FileFolder(fileURLToPath(DEMO_MODEL));
     return { model: await openModel(folder), title: DEMO_MODEL_NAME };

@@ -21,6 +21,8 @@ const JSON_PROGRESS_INTERVAL = 1000;
 export interface Reporter {
   /** One fact, for people; machines get it as an event. */
   say(message: string): void;
+  /** What a person is to know and nothing went wrong for: shown where output is piped, too. */
+  note(message: string): void;
   search(event: SearchEvent): void;
   /** What went wrong beside the work, which goes on. */
   warn(message: string): void;
@@ -43,6 +45,10 @@ class JsonReporter implements Reporter {
 
   say(message: string) {
     this.#event("note", { message });
+  }
+
+  note(message: string) {
+    this.say(message);
   }
 
   search(event: SearchEvent) {
@@ -92,6 +98,10 @@ class TerminalReporter implements Reporter {
 
   say(message: string) {
     if (this.#interactive) this.#above(message);
+  }
+
+  note(message: string) {
+    this.#above(`note: ${message}`);
   }
 
   search(event: SearchEvent) {

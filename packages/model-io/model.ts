@@ -43,6 +43,8 @@ export interface Model {
    * what lies in the file.
    */
   readonly quantised: Readonly<Record<string, number>> | null;
+  /** What its files hold that is passed over, one short sentence each. */
+  readonly notes: readonly string[];
   close(): void;
 }
 

@@ -53,6 +53,7 @@ export async function openModel(folder: ModelFolder): Promise<Model> {
       store,
       weightBytes: weights.reduce((sum, { tensor }) => sum + tensor.byteLength, 0),
       quantised: null,
+      notes: [],
       close: () => store.close(),
     };
   } catch (error) {

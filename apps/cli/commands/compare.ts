@@ -26,7 +26,7 @@ import type { Measures } from "../evaluation_tasks.ts";
 import { logitsMemory, passageLogits } from "../held_out_logits.ts";
 import { interruptible, type Interruption } from "../interrupt.ts";
 import { type ModelSpeed, modelSpeed } from "../model_speed.ts";
-import { openUserModel } from "../open_model.ts";
+import { openUserModel, TOLD } from "../open_model.ts";
 import { userPath } from "../paths.ts";
 import { openReporter, type Reporter } from "../reporter.ts";
 import { readWholeText } from "../text_files.ts";
@@ -77,7 +77,7 @@ async function run(paths: readonly string[], options: Options) {
   }
   const reporter = openReporter(options.json);
   const measures = await readComparedMeasures(options, reporter);
-  await checkModels(paths);
+  await checkModels(paths, reporter);
   const out = options.out === undefined ? null : userPath(options.out);
   if (out !== null) await Deno.mkdir(out, { recursive: true });
   const log = out === null
@@ -166,7 +166,7 @@ async function compare(paths: readonly string[], run: Run): Promise<Comparison> 
 async function promptLength(paths: readonly string[]): Promise<number> {
   let length = PROMPT_TOKENS;
   for (const path of paths) {
-    const { model } = await openUserModel(path);
+    const { model } = await openUserModel(path, TOLD);
     const { maxPositions, slidingWindow } = model.spec;
     model.close();
     length = Math.min(length, Math.min(maxPositions, slidingWindow ?? Infinity) - DECODE_TOKENS);

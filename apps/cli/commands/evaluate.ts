@@ -46,7 +46,7 @@ export function evaluateCommand(): Command {
 async function run(paths: readonly string[], options: EvaluationFlags) {
   const reporter = openReporter(options.json);
   const measures = await readUserMeasures(options, reporter);
-  await checkModels(paths);
+  await checkModels(paths, reporter);
   const out = options.out === undefined ? null : userPath(options.out);
   if (out !== null) await Deno.mkdir(out, { recursive: true });
   const log = out === null

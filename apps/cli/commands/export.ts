@@ -79,7 +79,7 @@ async function run(path: string, options: Options) {
   const { to, verify, backend, threads } = options;
   checkFormatOptions(to, options, "--to");
   const reporter = openReporter(options.json);
-  const { model, title } = await openUserModel(path);
+  const { model, title } = await openUserModel(path, (note) => reporter.note(note));
   try {
     const folder = await ExportFolder.open(userPath(options.out), options);
     try {

@@ -40,7 +40,7 @@ export function generateCommand(): Command {
     )
     .action(async (path: string, prompt: string, options: Options) => {
       const backend = await openUserBackend(options.backend, options.threads, console.error);
-      const { model } = await openUserModel(path);
+      const { model } = await openUserModel(path, (note) => console.error(`note: ${note}`));
       try {
         const tokenizer = await openTokenizer(model.folder);
         const ids = tokenizer.encode(prompt);

@@ -3,7 +3,7 @@ import { type Model, modelDigest } from "@lopper/model-io";
 import { defaultMlpGroup, headGroupUnit, largestReachableRatio, multiPruner } from "@lopper/search";
 import { Command } from "commander";
 import { describeQuantised, formatBytes, formatCount, table } from "../format.ts";
-import { openUserModel } from "../open_model.ts";
+import { openUserModel, TOLD } from "../open_model.ts";
 
 export function inspectCommand(): Command {
   return new Command("inspect")
@@ -18,7 +18,7 @@ export function inspectCommand(): Command {
       "\nExamples:\n  lopper inspect\n  lopper inspect ./SmolLM2-135M --json\n  lopper inspect model.gguf\n",
     )
     .action(async (path: string | undefined, options: { json?: boolean }) => {
-      const { model, title } = await openUserModel(path ?? null);
+      const { model, title } = await openUserModel(path ?? null, TOLD);
       try {
         const facts = {
           name: title,
@@ -27,6 +27,7 @@ export function inspectCommand(): Command {
           parameters: countParameters(model.spec),
           bytes: model.weightBytes,
           quantised: model.quantised,
+          notes: model.notes,
           dtypes: dtypes(model.weights.map(({ tensor }) => tensor)),
           spec: model.spec,
           prunable: prunable(model.spec),
@@ -45,6 +46,7 @@ type Facts = {
   parameters: ReturnType<typeof countParameters>;
   bytes: number;
   quantised: Model["quantised"];
+  notes: Model["notes"];
   dtypes: Record<string, number>;
   spec: ModelSpec;
   prunable: ReturnType<typeof prunable>;
@@ -81,7 +83,7 @@ function prunable(spec: ModelSpec) {
 }
 
 function describe(facts: Facts): string {
-  const { name, parameters, bytes, dtypes, quantised, spec, prunable, digest } = facts;
+  const { name, parameters, bytes, dtypes, quantised, notes, spec, prunable, digest } = facts;
   const share = (n: number) => `${(100 * n / parameters.total).toFixed(1)} %`;
   const part = (what: string, n: number) => n > 0 ? [[what, formatCount(n), share(n)]] : [];
   return [
@@ -104,6 +106,7 @@ function describe(facts: Facts): string {
       Object.entries(dtypes).map(([dtype, n]) => `${dtype} ${formatBytes(n)}`).join(", ")
     })`,
     ...(quantised ? [`  ${describeQuantised(quantised)}`] : []),
+    ...notes.map((note) => `  ${note}`),
     "",
     table([
       ["layer", "query heads", "KV heads", "MLP width"],

@@ -3,7 +3,7 @@ import { Decoder, LaidOutWeights, measureSpeed, sourceOrder } from "@lopper/runt
 import { Command } from "commander";
 import { expandedWithin, memoryBudget } from "../memory.ts";
 import { openUserBackend } from "../open_backend.ts";
-import { openUserModel } from "../open_model.ts";
+import { openUserModel, TOLD } from "../open_model.ts";
 import { wholeNumber } from "../options.ts";
 import { peakResidentBytes } from "../peak_memory.ts";
 import { openReporter } from "../reporter.ts";
@@ -36,7 +36,7 @@ export function measureSpeedCommand(): Command {
 async function run(path: string, options: Options) {
   const { prompt, decode, repeats } = options;
   const reporter = openReporter(true);
-  const { model } = await openUserModel(path);
+  const { model } = await openUserModel(path, TOLD);
   const { spec } = model;
   const longest = Math.min(spec.maxPositions, spec.slidingWindow ?? Infinity);
   if (prompt + decode > longest) {

@@ -148,7 +148,7 @@ async function openRun(
   }
   const saved = folder.settings ?? undefined;
   const source = path ?? saved?.flags.model ?? null;
-  const { model, title } = await openUserModel(source);
+  const { model, title } = await openUserModel(source, (note) => reporter.note(note));
   let finish: Finish | null;
   try {
     if (await sameFolder(model.folder.name, out)) {

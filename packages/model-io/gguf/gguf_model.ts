@@ -42,6 +42,7 @@ export async function openGgufModel(source: ByteSource): Promise<Model> {
       store,
       weightBytes: weights.reduce((sum, { tensor }) => sum + tensor.byteLength, 0),
       quantised: quantisedBytes(header),
+      notes: [],
       close: () => store.close(),
     };
   } catch (error) {

@@ -65,6 +65,7 @@ export async function openOnnxModel(folder: ModelFolder, path: string): Promise<
       store,
       weightBytes: weights.reduce((sum, { tensor }) => sum + tensor.byteLength, 0),
       quantised: null,
+      notes: [],
       close: () => store.close(),
     };
   } catch (error) {
