@@ -74,11 +74,12 @@ async function writtenBy(path: string): Promise<readonly string[]> {
   const model = await openModel(new FileFolder(path));
   const { backend } = await openBackend("cpu", {});
   try {
+    using tokenizer = await openTokenizer(model.folder);
     return await selfCalibration({
       model,
       modelDigest: await modelDigest(model),
       backend,
-      tokenizer: await openTokenizer(model.folder),
+      tokenizer,
       seqLen: SELF_TOKENS,
       count: OWN_TEXTS,
       seed: 42,

@@ -24,9 +24,9 @@ const scorer = new RequestScorer(decoder);
 const options = { maxLength: model.spec.maxPositions, addSpecialTokens: true };
 
 // The first pass of a process allocates, and is no faster in a long evaluation.
-await evaluateTask(scorer, prepareTask(task, questions.slice(0, 8), tokenizer, options));
+await evaluateTask(scorer, await prepareTask(task, questions.slice(0, 8), tokenizer, options));
 const [before, started] = [scorer.blockTokens, performance.now()];
-const prepared = prepareTask(task, questions, tokenizer, options);
+const prepared = await prepareTask(task, questions, tokenizer, options);
 const { scores, requests } = await evaluateTask(scorer, prepared);
 const seconds = (performance.now() - started) / 1000;
 console.log(JSON.stringify({

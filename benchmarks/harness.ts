@@ -150,8 +150,8 @@ export async function samples(from: number, to: number): Promise<readonly string
 
 /** The first `count` token ids of that text under a model's tokenizer, in sequences of `length`. */
 export async function tokenIds(model: string, count: number, length: number): Promise<number[][]> {
-  const tokenizer = await openTokenizer(new FileFolder(model));
-  const ids = tokenizer.encode((await samples(0, Infinity)).join("\n\n"));
+  using tokenizer = await openTokenizer(new FileFolder(model));
+  const ids = await tokenizer.encode((await samples(0, Infinity)).join("\n\n"));
   if (ids.length < count) throw new Error(`${ids.length} tokens of text, and ${count} are needed`);
   return Array.from({ length: count / length }, (_, s) => ids.slice(s * length, (s + 1) * length));
 }

@@ -31,7 +31,7 @@ for (const name of ["cpu", "wasm"] as const) {
       const expected: Expected = JSON.parse(await Deno.readTextFile(file));
       const { backend } = await openBackend(name, {});
       const model = await openModel(new FileFolder(fileURLToPath(DEMO_MODEL)));
-      const tokenizer = await openTokenizer(model.folder);
+      using tokenizer = await openTokenizer(model.folder);
       const decoder = new Decoder(
         backend,
         await LaidOutWeights.load(model, sourceOrder(model.spec)),
@@ -46,7 +46,7 @@ for (const name of ["cpu", "wasm"] as const) {
         assert.ok(difference <= expected.tolerance, `off by ${difference}`);
       }
       for (const { prompt, input_ids, new_ids } of expected.greedy) {
-        assert.deepEqual(tokenizer.encode(prompt), input_ids);
+        assert.deepEqual(await tokenizer.encode(prompt), input_ids);
         const options = { maxTokens: new_ids.length, temperature: 0, seed: 0 };
         assert.deepEqual(await Array.fromAsync(generate(decoder, input_ids, options)), new_ids);
       }

@@ -63,7 +63,8 @@ Deno.test("GGUF export: tokenizers of GGUF files give the same ids when they wen
     await writeGguf(sink, entries, []);
     await sink.commit();
     const { metadata } = await readGgufHeader(new MemorySource(name, sink.bytes));
-    checkTokenizer(await openTokenizer(new GgufFolder(metadata, {})), name, json);
+    using tokenizer = await openTokenizer(new GgufFolder(metadata, {}));
+    await checkTokenizer(tokenizer, name, json);
     source.close();
   }
   demo.close();

@@ -32,7 +32,7 @@ export async function checkModels(paths: readonly string[], reporter: Reporter) 
   for (const path of paths) {
     const { model } = await openUserModel(path, (note) => reporter.note(note));
     try {
-      await openTokenizer(model.folder);
+      using _ = await openTokenizer(model.folder);
     } finally {
       model.close();
     }
@@ -120,7 +120,7 @@ export async function withOpenModel<T>(
         (done, total) => reporter.progress(`reading ${title}`, done, total),
       );
       const decoder = await openDecoder(model, backend, length, run);
-      const tokenizer = await openTokenizer(model.folder);
+      using tokenizer = await openTokenizer(model.folder);
       const log = run.log.of(digest, backend.description.name);
       const result = await body({
         ...run,
@@ -241,7 +241,8 @@ async function measureText(
   scorer: SequenceScorer,
   { name, text }: NamedText,
 ): Promise<MeasuredText> {
-  const windows = textWindows(text, tokenizer, { length, addSpecialTokens: options.bos }, name);
+  const windowed = { length, addSpecialTokens: options.bos };
+  const windows = await textWindows(text, tokenizer, windowed, name);
   const { known, append } = await log.windows(name, windows.windows);
   const { windowNll, length: seqLen, ...result } = await textPerplexity(scorer, windows, {
     known,
@@ -259,7 +260,7 @@ async function measureTask(
   { model, title, tokenizer, decoder, options, reporter, log, check }: OpenedModel,
   { task, questions, available }: AskedTask,
 ): Promise<MeasuredTask> {
-  const prepared = prepareTask(task, questions, tokenizer, {
+  const prepared = await prepareTask(task, questions, tokenizer, {
     maxLength: model.spec.maxPositions,
     addSpecialTokens: options.bos,
   });

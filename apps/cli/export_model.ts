@@ -109,10 +109,10 @@ async function verify(
 /** The first tokens of text that no search sees. @throws {ExportError} when the tokenizer finds fewer than two. */
 async function heldOutTokens(model: Model): Promise<readonly number[]> {
   const { spec } = model;
-  const tokenizer = await openTokenizer(model.folder);
+  using tokenizer = await openTokenizer(model.folder);
   const text = await Deno.readTextFile(fileURLToPath(HELD_OUT_TEXT));
   const length = Math.min(VERIFY_TOKENS, spec.maxPositions, spec.slidingWindow ?? Infinity);
-  const ids = tokenizer.encode(text).slice(0, length);
+  const ids = (await tokenizer.encode(text)).slice(0, length);
   const known = ids.every((id) => id < spec.vocabSize);
   if (ids.length >= 2 && known) return ids;
   throw new ExportError(

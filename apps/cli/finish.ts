@@ -121,7 +121,7 @@ export async function measureModel(
     continuation: await continuation(
       decoder,
       tokenizer,
-      tokenizer.encode(SAMPLE_PROMPT),
+      await tokenizer.encode(SAMPLE_PROMPT),
       sampled,
     ),
     heldOutContinuations,
@@ -130,18 +130,18 @@ export async function measureModel(
 }
 
 /** What the two models make of places of the held-out text, beside what the text itself says there. */
-export function heldOutSamples(
+export async function heldOutSamples(
   { prompts, tokenizer }: MeasuredOn,
   dense: ModelMeasures,
   pruned: ModelMeasures,
-): readonly HeldOutSample[] {
-  const read = (ids: readonly number[]) => oneLine(tokenizer.decode(ids));
-  return prompts.map(({ prompt, rest }, i) => ({
-    prompt: read(prompt),
-    original: read(rest),
+): Promise<readonly HeldOutSample[]> {
+  const read = async (ids: readonly number[]) => oneLine(await tokenizer.decode(ids));
+  return await Promise.all(prompts.map(async ({ prompt, rest }, i) => ({
+    prompt: await read(prompt),
+    original: await read(rest),
     dense: dense.heldOutContinuations[i],
     pruned: pruned.heldOutContinuations[i],
-  }));
+  })));
 }
 
 /** A place of the held-out text, in tokens: what a model is given, and how the text goes on. */
@@ -197,7 +197,8 @@ async function continuation(
 ): Promise<string> {
   const ids = [...prompt];
   for await (const id of generate(decoder, prompt, options)) ids.push(id);
-  return oneLine(tokenizer.decode(ids).slice(tokenizer.decode(prompt).length));
+  const [all, given] = await Promise.all([ids, prompt].map((some) => tokenizer.decode(some)));
+  return oneLine(all.slice(given.length));
 }
 
 function oneLine(text: string): string {

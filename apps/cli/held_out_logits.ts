@@ -50,7 +50,7 @@ export async function passageLogits(
   { model, title, tokenizer, decoder, options, length, reporter, check }: OpenedModel,
   { name, text }: NamedText,
 ): Promise<PassageLogits> {
-  const ids = tokenizer.encode(text, { addSpecialTokens: options.bos });
+  const ids = await tokenizer.encode(text, { addSpecialTokens: options.bos });
   const passages = passagesOf(ids, length);
   const logits: Float32Array[] = [];
   for (const [i, passage] of passages.entries()) {

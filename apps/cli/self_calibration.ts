@@ -68,7 +68,7 @@ export async function selfCalibration(run: SelfCalibration): Promise<readonly st
     }
   }
   const sequences = await sampleAll(run, start, length);
-  const texts = sequences.flatMap((ids) => textsOf(ids, spec, tokenizer));
+  const texts = (await Promise.all(sequences.map((ids) => textsOf(ids, spec, tokenizer)))).flat();
   if (texts.length === 0) {
     throw new CalibrationError(
       `--calibration ${SELF}: the model wrote nothing but white space in ${count} texts; give a file`,
@@ -123,17 +123,18 @@ function sideBySide(spec: ModelSpec, length: number): number {
 }
 
 /** A sequence's texts, which end-of-text tokens separate. */
-function textsOf(
+async function textsOf(
   ids: readonly number[],
   { eosTokenIds }: ModelSpec,
   tokenizer: Tokenizer,
-): readonly string[] {
+): Promise<readonly string[]> {
   const texts: number[][] = [[]];
   for (const id of ids) {
     if (eosTokenIds.includes(id)) texts.push([]);
     else texts.at(-1)!.push(id);
   }
-  return texts.map((text) => tokenizer.decode(text).trim()).filter((text) => text !== "");
+  const decoded = await Promise.all(texts.map((text) => tokenizer.decode(text)));
+  return decoded.map((text) => text.trim()).filter((text) => text !== "");
 }
 
 /** Where a user's programs keep what can be made anew; LOPPER_CACHE puts it elsewhere. */

@@ -24,14 +24,15 @@ export interface EncodeOptions {
  * both texts together those behind as many are the continuation; of too many tokens the last `maxLength` + 1 stay.
  * @throws {EvaluationError} when the continuation has no tokens, more than the model takes, or no context.
  */
-export function encodeRequest(
+export async function encodeRequest(
   { context, continuation }: TextRequest,
   tokenizer: Tokenizer,
   { maxLength, addSpecialTokens }: EncodeOptions,
-): TokenRequest {
-  const { tokens, scored } = context === ""
-    ? encodeAlone(continuation, tokenizer)
-    : encodePair(context, continuation, tokenizer, addSpecialTokens);
+): Promise<TokenRequest> {
+  const { tokens, scored } =
+    await (context === ""
+      ? encodeAlone(continuation, tokenizer)
+      : encodePair(context, continuation, tokenizer, addSpecialTokens));
   if (scored < 1 || scored > maxLength || scored >= tokens.length) {
     const short = JSON.stringify(continuation.slice(0, 60));
     throw new EvaluationError(
@@ -43,27 +44,30 @@ export function encodeRequest(
   return { tokens: tokens.slice(-(maxLength + 1)), scored };
 }
 
-function encodePair(
+async function encodePair(
   context: string,
   continuation: string,
   tokenizer: Tokenizer,
   addSpecialTokens: boolean,
-): TokenRequest {
+): Promise<TokenRequest> {
   const space = trailingSpace(context);
   const before = context.slice(0, context.length - space.length);
   const encode = (text: string) =>
     tokenizer.encode(text, {
       addSpecialTokens: addSpecialTokens && !beginsText(text, tokenizer),
     });
-  const start = encode(before);
+  const [start, both] = await Promise.all([encode(before), encode(context + continuation)]);
   // Where the two texts melt into one token the model still reads the context as it is alone.
-  const rest = encode(context + continuation).slice(start.length);
+  const rest = both.slice(start.length);
   return { tokens: [...start, ...rest], scored: rest.length };
 }
 
 /** Without a context, what begins every text stands for it, unless the continuation has it already. */
-function encodeAlone(continuation: string, tokenizer: Tokenizer): TokenRequest {
-  const tokens = tokenizer.encode(continuation, { addSpecialTokens: false });
+async function encodeAlone(
+  continuation: string,
+  tokenizer: Tokenizer,
+): Promise<TokenRequest> {
+  const tokens = await tokenizer.encode(continuation, { addSpecialTokens: false });
   const { textStart } = tokenizer;
   if (textStart === null) {
     throw new EvaluationError(

@@ -33,34 +33,32 @@ export interface EvaluateOptions {
 }
 
 /** @throws {EvaluationError} naming the question that cannot be tokenised as it needs to be. */
-export function prepareTask(
+export async function prepareTask(
   task: Task,
   questions: readonly Question[],
   tokenizer: Tokenizer,
   options: EncodeOptions,
-): PreparedTask {
-  const requests = questions.map((question, i) => {
+): Promise<PreparedTask> {
+  const requests: (readonly TokenRequest[])[] = [];
+  for (const [i, question] of questions.entries()) {
     // Most answers of a question share its context, which is then tokenised once.
     const remembered = remembering(tokenizer);
-    return question.requests.map((request) => {
-      try {
-        return encodeRequest(request, remembered, options);
-      } catch (error) {
-        if (!(error instanceof EvaluationError)) throw error;
-        throw new EvaluationError(`${task.name}, question ${i + 1}: ${error.message}`);
-      }
-    });
-  });
+    try {
+      const encoded = question.requests.map((one) => encodeRequest(one, remembered, options));
+      requests.push(await Promise.all(encoded));
+    } catch (error) {
+      if (!(error instanceof EvaluationError)) throw error;
+      throw new EvaluationError(`${task.name}, question ${i + 1}: ${error.message}`);
+    }
+  }
   return { task, questions, requests };
 }
 
 /** A tokenizer that tokenises no text twice. */
 function remembering(tokenizer: Tokenizer): Tokenizer {
-  const known = new Map<string, readonly number[]>();
+  const known = new Map<string, Promise<readonly number[]>>();
   return {
-    textStart: tokenizer.textStart,
-    eosTokenId: tokenizer.eosTokenId,
-    decode: tokenizer.decode,
+    ...tokenizer,
     encode(text, options) {
       const key = `${options?.addSpecialTokens} ${text}`;
       const ids = known.get(key) ?? tokenizer.encode(text, options);

@@ -40,13 +40,13 @@ export interface SequenceScorer {
  * @param what the text's name in the message.
  * @throws {EvaluationError} when the text has fewer tokens than one window, or a window none to predict.
  */
-export function textWindows(
+export async function textWindows(
   text: string,
   tokenizer: Tokenizer,
   { length, addSpecialTokens }: { readonly length: number; readonly addSpecialTokens: boolean },
   what = "the text",
-): TextWindows {
-  const ids = tokenizer.encode(text, { addSpecialTokens });
+): Promise<TextWindows> {
+  const ids = await tokenizer.encode(text, { addSpecialTokens });
   const count = Math.floor(ids.length / length);
   if (count === 0 || length < 2) {
     throw new EvaluationError(

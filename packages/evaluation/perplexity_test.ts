@@ -9,17 +9,17 @@ import { testTokenizer } from "./testing/cases.ts";
 const options = { length: 8, addSpecialTokens: true };
 
 Deno.test("perplexity: windows do not overlap, and the tail is dropped", async () => {
-  const tokenizer = await testTokenizer("demo");
+  using tokenizer = await testTokenizer("demo");
   const text =
     "It was a dark and stormy night; the rain fell in torrents — except at occasional intervals.";
-  const { windows, tokens, bytes } = textWindows(text, tokenizer, options);
-  const ids = tokenizer.encode(text);
+  const { windows, tokens, bytes } = await textWindows(text, tokenizer, options);
+  const ids = await tokenizer.encode(text);
   assert.equal(tokens, ids.length);
   assert.equal(bytes, new TextEncoder().encode(text).length);
   assert.deepEqual(windows.flat(), ids.slice(0, Math.floor(ids.length / 8) * 8));
   assert.ok(windows.every(({ length }) => length === 8));
-  assert.throws(() => textWindows("Rain", tokenizer, options), EvaluationError);
-  assert.throws(() => textWindows(text, tokenizer, { ...options, length: 1 }), EvaluationError);
+  await assert.rejects(textWindows("Rain", tokenizer, options), EvaluationError);
+  await assert.rejects(textWindows(text, tokenizer, { ...options, length: 1 }), EvaluationError);
 });
 
 Deno.test("perplexity: of all predicted tokens, in bits of the whole text, known windows as they are", async () => {

@@ -61,11 +61,11 @@ engineTest(
   "log-likelihoods and metrics are those of the harness on PyTorch",
   DEMO,
   async (decoder) => {
-    const tokenizer = await testTokenizer("demo");
+    using tokenizer = await testTokenizer("demo");
     for (const { name } of TASKS) {
       const wanted = CASES.tasks[name];
       const options = { maxLength: decoder.spec.maxPositions, addSpecialTokens: true };
-      const prepared = prepareTask(taskNamed(name), questionsOf(name), tokenizer, options);
+      const prepared = await prepareTask(taskNamed(name), questionsOf(name), tokenizer, options);
       const result = await evaluateTask(new RequestScorer(decoder), prepared);
       wanted.scores.forEach((scores, q) =>
         scores.forEach(([logLikelihood, greedy], i) => {
@@ -85,9 +85,9 @@ engineTest(
 );
 
 engineTest("what is known is not scored again, and what is new is told", DEMO, async (decoder) => {
-  const tokenizer = await testTokenizer("demo");
+  using tokenizer = await testTokenizer("demo");
   const options = { maxLength: decoder.spec.maxPositions, addSpecialTokens: true };
-  const prepared = prepareTask(taskNamed("piqa"), questionsOf("piqa"), tokenizer, options);
+  const prepared = await prepareTask(taskNamed("piqa"), questionsOf("piqa"), tokenizer, options);
   const told: number[] = [];
   const known = new Map([[1, [{ logLikelihood: -1, greedy: false }, {
     logLikelihood: -2,

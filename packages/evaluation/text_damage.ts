@@ -13,12 +13,12 @@ const SHOWN = 5;
  * @param dense NLL after every position, `[sequences · length]` in nats; the last of each sequence predicts nothing.
  * @param pruned the same of the pruned model.
  */
-export function textDamage(
+export async function textDamage(
   { sequences, ignoredLabel }: CalibrationSet,
   dense: Float32Array,
   pruned: Float32Array,
   tokenizer: Tokenizer,
-): TextDamage {
+): Promise<TextDamage> {
   const before = sequenceMeans(dense, sequences, ignoredLabel);
   const after = sequenceMeans(pruned, sequences, ignoredLabel);
   const worst = sequences.map((_, i) => i)
@@ -26,14 +26,19 @@ export function textDamage(
     .sort((a, b) => after[b] - before[b] - (after[a] - before[a]))
     .slice(0, SHOWN);
   return {
-    passages: sequences.map((ids, i) => ({
+    passages: await Promise.all(sequences.map(async (ids, i) => ({
       dense: before[i],
       pruned: after[i],
       ...(worst.includes(i) && {
-        worst: worstStretch(ids, i * ids.length, { dense, pruned }, tokenizer),
+        worst: await worstStretch(ids, i * ids.length, { dense, pruned }, tokenizer),
       }),
-    })),
-    tokens: byKind(sequences, ignoredLabel, { dense, pruned }, new TokenKinds(tokenizer)),
+    }))),
+    tokens: byKind(
+      sequences,
+      ignoredLabel,
+      { dense, pruned },
+      await TokenKinds.of(sequences, tokenizer),
+    ),
   };
 }
 
@@ -43,12 +48,12 @@ interface Losses {
 }
 
 /** The text of the stretch of a sequence whose loss grew most; its first token is one that was predicted. */
-function worstStretch(
+async function worstStretch(
   ids: readonly number[],
   start: number,
   { dense, pruned }: Losses,
   tokenizer: Tokenizer,
-): string {
+): Promise<string> {
   const grown = (i: number) => pruned[start + i] - dense[start + i];
   const length = Math.min(STRETCH, ids.length - 1);
   let sum = 0;
@@ -58,7 +63,7 @@ function worstStretch(
     sum += grown(first + length - 1) - grown(first - 1);
     if (sum > most) [best, most] = [first, sum];
   }
-  const text = tokenizer.decode(ids.slice(best + 1, best + 1 + length));
+  const text = await tokenizer.decode(ids.slice(best + 1, best + 1 + length));
   return text.replace(/\s+/g, " ").trim();
 }
 

@@ -6,18 +6,19 @@ import { kindOfText } from "./token_kind.ts";
 const WORDS = ["a", " the", " Whale", "s", " 42", ".", "\n", ""];
 /** Each token is a piece of text; the last one is special. */
 const TOKENIZER: Tokenizer = {
-  encode: () => [0],
-  decode: (ids) => ids.map((id) => WORDS[id]).join(""),
+  encode: () => Promise.resolve([0]),
+  decode: (ids) => Promise.resolve(ids.map((id) => WORDS[id]).join("")),
   eosTokenId: 7,
   textStart: null,
+  [Symbol.dispose]: () => {},
 };
 
-Deno.test("text damage: passages and kinds of tokens have the means of what was predicted", () => {
+Deno.test("text damage: passages and kinds of tokens have the means of what was predicted", async () => {
   const sequences = [[0, 1, 2, 3], [1, 4, 5, 7], [5, 6, 2, 1]];
   const set = { sequences, length: 4, ignoredLabel: 7, digest: "" };
   const dense = Float32Array.of(1, 2, 3, 99, 1, 2, 99, 99, 1, 1, 1, 99);
   const pruned = Float32Array.of(1, 2, 4.5, 0, 2, 2, 0, 0, 1, 1.5, 0.5, 0);
-  const { passages, tokens } = textDamage(set, dense, pruned, TOKENIZER);
+  const { passages, tokens } = await textDamage(set, dense, pruned, TOKENIZER);
   assert.deepEqual(passages.map(({ dense, pruned }) => [dense, pruned]), [
     [2, 2.5],
     [1.5, 2],
@@ -35,13 +36,14 @@ Deno.test("text damage: passages and kinds of tokens have the means of what was 
   ]);
 });
 
-Deno.test("text damage: the stretch that is shown is where the loss grew", () => {
+Deno.test("text damage: the stretch that is shown is where the loss grew", async () => {
   const ids = Array.from({ length: 120 }, (_, i) => i);
-  const tokenizer = { ...TOKENIZER, decode: (ids: readonly number[]) => ` ${ids.join(" ")}` };
+  const decode = (ids: readonly number[]) => Promise.resolve(` ${ids.join(" ")}`);
+  const tokenizer = { ...TOKENIZER, decode };
   const set = { sequences: [ids], length: 120, ignoredLabel: null, digest: "" };
   const pruned = new Float32Array(120);
   pruned.fill(1, 50, 90);
-  const { passages: [{ worst }] } = textDamage(set, new Float32Array(120), pruned, tokenizer);
+  const { passages: [{ worst }] } = await textDamage(set, new Float32Array(120), pruned, tokenizer);
   // position 50 predicts token 51
   assert.equal(worst, Array.from({ length: 40 }, (_, i) => 51 + i).join(" "));
 });

@@ -10,31 +10,33 @@ export type TokenKind =
   | "spaces and line ends"
   | "other";
 
-/** Tells what tokens are from their text and from the token before; it remembers the text of every token. */
+/** Tells what tokens are from their text and from the token before. */
 export class TokenKinds {
-  readonly #tokenizer: Tokenizer;
-  readonly #anchor: readonly number[];
-  readonly #anchorText: string;
-  readonly #texts = new Map<number, string>();
+  readonly #texts: ReadonlyMap<number, string>;
 
-  constructor(tokenizer: Tokenizer) {
-    this.#tokenizer = tokenizer;
+  private constructor(texts: ReadonlyMap<number, string>) {
+    this.#texts = texts;
+  }
+
+  /** Decodes every token of the sequences once. */
+  static async of(
+    sequences: readonly (readonly number[])[],
+    tokenizer: Tokenizer,
+  ): Promise<TokenKinds> {
     // Some tokenizers drop the space of the first token, so none is decoded as the first.
-    this.#anchor = tokenizer.encode("a", { addSpecialTokens: false });
-    this.#anchorText = tokenizer.decode(this.#anchor);
+    const anchor = await tokenizer.encode("a", { addSpecialTokens: false });
+    const { length } = await tokenizer.decode(anchor);
+    const texts = await Promise.all(
+      [...new Set(sequences.flat())].map(async (token) =>
+        [token, (await tokenizer.decode([...anchor, token])).slice(length)] as const
+      ),
+    );
+    return new TokenKinds(new Map(texts));
   }
 
+  /** @param token one of the sequences, and so is the one before. */
   kindOf(token: number, before: number): TokenKind {
-    return kindOfText(this.#text(token), this.#text(before));
-  }
-
-  #text(token: number): string {
-    let text = this.#texts.get(token);
-    if (text === undefined) {
-      text = this.#tokenizer.decode([...this.#anchor, token]).slice(this.#anchorText.length);
-      this.#texts.set(token, text);
-    }
-    return text;
+    return kindOfText(this.#texts.get(token)!, this.#texts.get(before)!);
   }
 }
 

@@ -139,7 +139,7 @@ export async function calibrationSet(
   length: number,
   what: string,
 ): Promise<CalibrationSet> {
-  const ids = tokenizer.encode(samples.join("\n\n"));
+  const ids = await tokenizer.encode(samples.join("\n\n"));
   const count = Math.floor(ids.length / length);
   if (count === 0) {
     throw new CalibrationError(

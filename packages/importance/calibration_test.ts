@@ -6,10 +6,11 @@ import { nextTokens, perplexity, sequenceMeans } from "./perplexity.ts";
 
 /** One token a character; the id is its code. */
 const characters = (eosTokenId: number | null): Tokenizer => ({
-  encode: (text) => [...text].map((c) => c.charCodeAt(0)),
-  decode: (ids) => String.fromCharCode(...ids),
+  encode: (text) => Promise.resolve([...text].map((c) => c.charCodeAt(0))),
+  decode: (ids) => Promise.resolve(String.fromCharCode(...ids)),
   eosTokenId,
   textStart: null,
+  [Symbol.dispose]: () => {},
 });
 
 Deno.test("calibration: paragraphs of a .txt, lines of a .jsonl", () => {

@@ -4,12 +4,12 @@ import { z } from "zod";
 import { readJson } from "./json.ts";
 import type { ModelFolder } from "./model_folder.ts";
 
-/** Text to token ids and back, as the model's own tokenizer does it. */
-export interface Tokenizer {
+/** Text to token ids and back, as the model's own tokenizer does it. Whoever opens one disposes of it. */
+export interface Tokenizer extends Disposable {
   /** Token ids of `text`, with the special tokens that the tokenizer adds unless told otherwise. */
-  encode(text: string, options?: { addSpecialTokens?: boolean }): readonly number[];
+  encode(text: string, options?: { addSpecialTokens?: boolean }): Promise<readonly number[]>;
   /** Text of `ids`, special tokens left out. */
-  decode(ids: readonly number[]): string;
+  decode(ids: readonly number[]): Promise<string>;
   /** Id of the token that tokenizer_config.json names as the end of text, or null. */
   readonly eosTokenId: number | null;
   /** What stands before a text: the BOS token that tokenizer_config.json names, else the EOS token, or null. */
@@ -59,9 +59,12 @@ export async function openTokenizer(folder: ModelFolder): Promise<Tokenizer> {
     eosTokenId: eos?.id ?? null,
     textStart: named("bos_token") ?? eos,
     encode: (text, { addSpecialTokens = true } = {}) =>
-      tokenizer.encode(text, { add_special_tokens: addSpecialTokens }).ids,
+      Promise.resolve(tokenizer.encode(text, { add_special_tokens: addSpecialTokens }).ids),
     decode: (ids) =>
-      ids.length === 0 ? "" : tokenizer.decode([...ids], { skip_special_tokens: true }),
+      Promise.resolve(
+        ids.length === 0 ? "" : tokenizer.decode([...ids], { skip_special_tokens: true }),
+      ),
+    [Symbol.dispose]: () => {},
   };
 }
 

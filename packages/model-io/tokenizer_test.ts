@@ -26,16 +26,16 @@ async function cases(name: string): Promise<readonly Expected[]> {
 
 for (const { name } of Deno.readDirSync(FIXTURES)) {
   Deno.test(`tokenizer ${name} gives the ids and texts of transformers`, async () => {
-    const tokenizer = await openTokenizer(new FileFolder(`${FIXTURES}/${name}`));
+    using tokenizer = await openTokenizer(new FileFolder(`${FIXTURES}/${name}`));
     const all = await cases(name);
     assert.ok(all.length >= 25);
     const different: unknown[] = [];
     for (const { text, ids, ids_plain, decoded } of all) {
       const got = {
         text,
-        ids: tokenizer.encode(text),
-        ids_plain: tokenizer.encode(text, { addSpecialTokens: false }),
-        decoded: tokenizer.decode(ids),
+        ids: await tokenizer.encode(text),
+        ids_plain: await tokenizer.encode(text, { addSpecialTokens: false }),
+        decoded: await tokenizer.decode(ids),
       };
       const want = { text, ids, ids_plain, decoded };
       if (LOSES_BYTE_ORDER_MARKS.has(name) && decoded.includes("\uFEFF")) {
@@ -50,7 +50,7 @@ for (const { name } of Deno.readDirSync(FIXTURES)) {
 
 Deno.test("tokenizer: special tokens that only tokenizer_config.json names split the text first", async () => {
   const vocab = { a: 0, ".": 1, "..": 2 };
-  const tokenizer = await openTokenizer(
+  using tokenizer = await openTokenizer(
     new MemoryFolder("m", {
       "tokenizer.json": JSON.stringify({
         added_tokens: [],
@@ -64,7 +64,7 @@ Deno.test("tokenizer: special tokens that only tokenizer_config.json names split
     }),
   );
   assert.equal(tokenizer.eosTokenId, 1);
-  assert.deepEqual(tokenizer.encode("a.."), [0, 1, 1]);
+  assert.deepEqual(await tokenizer.encode("a.."), [0, 1, 1]);
 });
 
 Deno.test("tokenizer: a file that is none is named", async () => {

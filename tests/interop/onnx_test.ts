@@ -66,8 +66,8 @@ for (const subject of SUBJECTS) {
           const rest = name === "embedded" ? 3e6 : 0.7 * countParameters(spec).total;
           assert.ok(size >= least && size < least + rest, `${size} bytes`);
 
-          const tokenizer = await openTokenizer(model.folder);
-          const prompts = [tokenizer.encode(TEXT), tokenizer.encode(SHORT)];
+          using tokenizer = await openTokenizer(model.folder);
+          const prompts = [await tokenizer.encode(TEXT), await tokenizer.encode(SHORT)];
           const own = await byLopper(model, ids, weights === "fp32" ? prompts : [], NEW_TOKENS);
           const past = cachesOf(spec);
           const compare = async (
@@ -110,7 +110,7 @@ for (const subject of SUBJECTS) {
             assert.deepEqual(answer.greedy, long);
             const padding = new Array(long.length - short.length).fill(answer.padding);
             assert.deepEqual(answer.batch, [long, [...padding, ...short]]);
-            assert.equal(answer.text, tokenizer.decode(long));
+            assert.equal(answer.text, await tokenizer.decode(long));
           }
           const greedy = weights === "fp32" ? { greedy: NEW_TOKENS } : {};
           await compare("transformers.js", answer, answer.inputs.slice(3), greedy);

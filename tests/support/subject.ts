@@ -78,7 +78,8 @@ export async function exportedSubject(
 /** The first tokens of a text that neither model has seen. */
 export async function heldOutIds(model: Model, count: number): Promise<readonly number[]> {
   const text = await Deno.readTextFile(fileURLToPath(HELD_OUT_TEXT));
-  return (await openTokenizer(model.folder)).encode(text).slice(0, count);
+  using tokenizer = await openTokenizer(model.folder);
+  return (await tokenizer.encode(text)).slice(0, count);
 }
 
 /** Key/value heads and MLP width of every layer, false where a block is gone: what readers say that they see. */

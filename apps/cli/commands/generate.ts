@@ -42,9 +42,10 @@ export function generateCommand(): Command {
       const backend = await openUserBackend(options.backend, options.threads, console.error);
       const { model } = await openUserModel(path, (note) => console.error(`note: ${note}`));
       try {
-        const tokenizer = await openTokenizer(model.folder);
-        const ids = tokenizer.encode(prompt);
+        using tokenizer = await openTokenizer(model.folder);
+        const ids = await tokenizer.encode(prompt);
         if (ids.length === 0) throw new UsageError("the prompt is empty; give at least one word");
+        const given = await tokenizer.decode(ids);
         const weights = await LaidOutWeights.load(model, sourceOrder(model.spec));
         const decoder = new Decoder(backend, weights);
         await write(prompt);
@@ -53,7 +54,8 @@ export function generateCommand(): Command {
         for await (const id of generate(decoder, ids, options)) {
           produced.push(id);
           // A character may span tokens: what ends in an incomplete one waits for the next.
-          const text = tokenizer.decode([...ids, ...produced]).slice(tokenizer.decode(ids).length);
+          const all = await tokenizer.decode([...ids, ...produced]);
+          const text = all.slice(given.length);
           if (text.endsWith("\uFFFD")) continue;
           await write(text.slice(shown.length));
           shown = text;

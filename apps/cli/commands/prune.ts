@@ -357,7 +357,7 @@ async function prune(run: Aimed): Promise<Finish | null> {
   const { model, backend, folder, options, reporter, latencies } = run;
   const policy = options.plan === undefined ? policyOf(model, run.flags, latencies) : null;
   const earlier = secondsOf(folder.history);
-  const tokenizer = await openTokenizer(model.folder);
+  using tokenizer = await openTokenizer(model.folder);
   let known: Promise<string> | null = null;
   const digestOfModel = () => {
     const onProgress = (done: number, total: number) =>
@@ -444,15 +444,15 @@ async function prune(run: Aimed): Promise<Finish | null> {
       dense: dense.continuation,
       pruned: pruned.continuation,
     },
-    heldOutSamples: heldOutSamples(on, dense, pruned),
+    heldOutSamples: await heldOutSamples(on, dense, pruned),
     damage: {
-      calibration: textDamage(
+      calibration: await textDamage(
         texts.block,
         dense.nll.calibration,
         pruned.nll.calibration,
         tokenizer,
       ),
-      heldOut: textDamage(texts.heldOut, dense.nll.heldOut, pruned.nll.heldOut, tokenizer),
+      heldOut: await textDamage(texts.heldOut, dense.nll.heldOut, pruned.nll.heldOut, tokenizer),
     },
   };
   await folder.writeRecord(record);

@@ -137,10 +137,10 @@ async function specialEntries(
   { ids }: TokenTable,
   refuse: Refuse,
 ): Promise<readonly MetadataEntry[]> {
-  const tokenizer = await openTokenizer(folder);
+  using tokenizer = await openTokenizer(folder);
   const around = surrounding(
-    tokenizer.encode("a", { addSpecialTokens: false }),
-    tokenizer.encode("a"),
+    await tokenizer.encode("a", { addSpecialTokens: false }),
+    await tokenizer.encode("a"),
   );
   if (!around || around.before.length > 1 || around.after.length > 1) {
     return refuse("its tokenizer puts more than one token before or behind a text");

@@ -108,8 +108,8 @@ Deno.test("GGUF model: what is written from it is the same model, and has its to
     assert.equal(await modelDigest(written), digest, name);
     assert.equal(written.quantised, null);
     if (name === "tiny") {
-      const tokenizer = await openTokenizer(folder);
-      assert.deepEqual(tokenizer.encode("ab ab</s>b"), [5, 7, 2, 4]);
+      using tokenizer = await openTokenizer(folder);
+      assert.deepEqual(await tokenizer.encode("ab ab</s>b"), [5, 7, 2, 4]);
       assert.equal(tokenizer.eosTokenId, 2);
     }
     model.close();

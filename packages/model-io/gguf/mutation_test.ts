@@ -181,8 +181,8 @@ Deno.test(`GGUF: ${MUTATIONS} mutated files give a typed error or a model that c
         });
         if (whole) readable += 1;
         const tokenizer = await works(async () => {
-          const { encode, decode } = await openTokenizer(model.folder);
-          decode(encode("ab ab</s> ü"));
+          using tokenizer = await openTokenizer(model.folder);
+          await tokenizer.decode(await tokenizer.encode("ab ab</s> ü"));
         });
         if (tokenizer) tokenizers += 1;
         model.close();

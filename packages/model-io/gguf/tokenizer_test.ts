@@ -14,9 +14,10 @@ for (const { name: file } of Deno.readDirSync(FIXTURES)) {
   Deno.test(`GGUF tokenizer ${file} gives the ids of llama.cpp`, async () => {
     const source = await FileSource.open(`${FIXTURES}/${file}`);
     const { metadata } = await readGgufHeader(source);
-    const tokenizer = await openTokenizer(new GgufFolder(metadata, {}));
-    checkTokenizer(tokenizer, file.replace(/\.gguf$/, ""), EXPECTED);
-    assert.equal(tokenizer.decode(tokenizer.encode("The apple tree, 12.")), "The apple tree, 12.");
+    using tokenizer = await openTokenizer(new GgufFolder(metadata, {}));
+    await checkTokenizer(tokenizer, file.replace(/\.gguf$/, ""), EXPECTED);
+    const text = "The apple tree, 12.";
+    assert.equal(await tokenizer.decode(await tokenizer.encode(text)), text);
     source.close();
   });
 }

@@ -14,19 +14,20 @@ interface Expected {
 }
 
 /** Compares a tokenizer with what is expected of the one of that name. */
-export function checkTokenizer(tokenizer: Tokenizer, name: string, json: string) {
+export async function checkTokenizer(tokenizer: Tokenizer, name: string, json: string) {
   const { texts, ids }: Expected = JSON.parse(json);
   const expected = ids[name];
   assert.ok(texts.length > 300);
-  const different = texts.flatMap((text, i) => {
+  const different: unknown[] = [];
+  for (const [i, text] of texts.entries()) {
     const plain = expected.ids[i];
     const want = { text, plain, whole: [...expected.before, ...plain, ...expected.after] };
     const got = {
       text,
-      plain: tokenizer.encode(text, { addSpecialTokens: false }),
-      whole: tokenizer.encode(text),
+      plain: await tokenizer.encode(text, { addSpecialTokens: false }),
+      whole: await tokenizer.encode(text),
     };
-    return JSON.stringify(got) === JSON.stringify(want) ? [] : [{ got, want }];
-  });
+    if (JSON.stringify(got) !== JSON.stringify(want)) different.push({ got, want });
+  }
   assert.deepEqual(different.map((d) => JSON.stringify(d)), []);
 }
