@@ -133,7 +133,9 @@ export const EXPORT_FORMATS: Readonly<Record<string, ExportFormat>> = { safetens
 export function exportDTypeOption(): Option {
   return new Option(
     "--dtype <dtype>",
-    "precision of exported weights (default: safetensors as they are, onnx fp32, gguf fp16)",
+    `precision of exported weights (default: safetensors as they are, onnx ${
+      onnx.precision({})
+    }, gguf ${gguf.precision({})})`,
   ).choices(Object.keys(FLOAT_DTYPES));
 }
 

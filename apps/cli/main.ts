@@ -1,38 +1,12 @@
-import { LopperError, UsageError, VERSION } from "@lopper/core";
-import { Command, CommanderError } from "commander";
-import { compareCommand } from "./commands/compare.ts";
-import { evaluateCommand } from "./commands/evaluate.ts";
-import { exportCommand } from "./commands/export.ts";
-import { generateCommand } from "./commands/generate.ts";
-import { inspectCommand } from "./commands/inspect.ts";
-import { measureSpeedCommand } from "./commands/measure_speed.ts";
-import { pruneCommand } from "./commands/prune.ts";
-import { reportCommand } from "./commands/report.ts";
+import { LopperError, UsageError } from "@lopper/core";
+import { CommanderError } from "commander";
 import { Interrupted } from "./interrupt.ts";
+import { lopperProgram } from "./program.ts";
 
 /** 0 done, 1 failed, 2 wrong usage; 130 stopped by Ctrl-C, as shells expect. */
 async function main(args: readonly string[]): Promise<number> {
-  const program = new Command("lopper")
-    .description("Make pre-trained language models smaller, without training, on this machine.")
-    .version(VERSION)
-    .showHelpAfterError("(lopper COMMAND --help explains each option)")
-    .exitOverride();
-  for (
-    const build of [
-      pruneCommand,
-      evaluateCommand,
-      compareCommand,
-      inspectCommand,
-      generateCommand,
-      exportCommand,
-      reportCommand,
-    ]
-  ) {
-    program.addCommand(build().exitOverride());
-  }
-  program.addCommand(measureSpeedCommand().exitOverride(), { hidden: true });
   try {
-    await program.parseAsync([...args], { from: "user" });
+    await lopperProgram().parseAsync([...args], { from: "user" });
     return 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;

@@ -9,6 +9,8 @@ import { sizeInBytes } from "./options.ts";
 
 /** Share of the free memory that a run takes without --memory. */
 const DEFAULT_SHARE = 0.6;
+/** The same, for help texts. */
+export const MEMORY_DEFAULT = `${100 * DEFAULT_SHARE} % of what is free`;
 /** What the process, the engine and its compiled graphs take before there is a model. */
 const PROCESS_BYTES = 250e6;
 /** Block inputs of the trunk, of the favoured candidate and of the one being scored. */

@@ -44,6 +44,15 @@ export const SETTINGS: Readonly<Record<SettingsName, PresetSettings>> = {
   heads: published("heads"),
 };
 
+/** What a run does that neither options nor presets say otherwise. */
+export const RUN_DEFAULTS = {
+  preset: "lopper",
+  /** Per cent of the parameters. */
+  ratio: 20,
+  search: "fast",
+  seed: 42,
+} as const satisfies { readonly preset: SettingsName; readonly [name: string]: unknown };
+
 /** Presets that are one dimension alone: another distribution would contradict them. */
 export function fixesDistribution(name: SettingsName): boolean {
   return name !== "lopper" && name !== "multipruner";

@@ -1,7 +1,13 @@
 import { longestSequence, type ModelSpec, type RunFlags, UsageError } from "@lopper/core";
 import { DEMO_SAMPLES, DEMO_SEQUENCE_LENGTH } from "@lopper/demo-model";
 import { DEFAULT_BATCH_TOKENS } from "@lopper/importance";
-import { defaultMlpGroup, headGroupUnit, ORDER_NAMES, TECHNIQUES } from "@lopper/search";
+import {
+  defaultMlpGroup,
+  headGroupUnit,
+  MLP_GROUPS,
+  ORDER_NAMES,
+  TECHNIQUES,
+} from "@lopper/search";
 import { type Command, Option } from "commander";
 import {
   EXPORT_FORMATS,
@@ -11,10 +17,18 @@ import {
   quantizeOption,
 } from "./export_formats.ts";
 import { calibrationFlag } from "./calibration_parts.ts";
+import { MEMORY_DEFAULT } from "./memory.ts";
 import { BACKEND_HELP } from "./open_backend.ts";
 import { decimal, distribution, percent, size, wholeNumber } from "./options.ts";
 import { userPath } from "./paths.ts";
-import { AS_IT_IS, CRITERIA, fixesDistribution, SETTINGS, type SettingsName } from "./presets.ts";
+import {
+  AS_IT_IS,
+  CRITERIA,
+  fixesDistribution,
+  RUN_DEFAULTS,
+  SETTINGS,
+  type SettingsName,
+} from "./presets.ts";
 import { exportFlags } from "./prune_export.ts";
 import { SELF } from "./self_calibration.ts";
 
@@ -57,9 +71,16 @@ export interface PruneOptions {
   readonly quantize?: Quantization;
 }
 
+/** Lopper's own settings and those that were published, for the help text. */
+const [OWN, PUBLISHED] = [SETTINGS[RUN_DEFAULTS.preset], SETTINGS.multipruner];
+
 export function addPruneOptions(command: Command): Command {
   return command
-    .option("--ratio <percent>", "parameters to remove, in per cent (default: 20)", decimal(0, 100))
+    .option(
+      "--ratio <percent>",
+      `parameters to remove, in per cent (default: ${RUN_DEFAULTS.ratio})`,
+      decimal(0, 100),
+    )
     .option(
       "--target-bytes <size>",
       "instead of --ratio: the most that the weights may take, e.g. 200MB, in the dtypes of the checkpoint",
@@ -73,13 +94,13 @@ export function addPruneOptions(command: Command): Command {
     .addOption(
       new Option(
         "--preset <name>",
-        "settings by name: lopper's own, or published ones, which keep --order l1 and --recover none (default: lopper)",
+        `settings by name: lopper's own, or published ones, which keep --order ${PUBLISHED.order} and --recover ${PUBLISHED.recover} (default: ${RUN_DEFAULTS.preset})`,
       ).choices(Object.keys(SETTINGS)),
     )
     .option(
       "--distribution <a:b:c>",
       "shares of blocks, MLP channels and heads, e.g. 44:52:4, which go one after the other then; auto: they compete by loss " +
-        "per parameter, or per millisecond (default: auto)",
+        `per parameter, or per millisecond (default: ${OWN.distribution})`,
     )
     .option(
       "--uniform",
@@ -87,7 +108,7 @@ export function addPruneOptions(command: Command): Command {
     )
     .option(
       "--mlp-group <n>",
-      "MLP channels that go at a time (default: about 1/11)",
+      `MLP channels that go at a time (default: about 1/${MLP_GROUPS})`,
       wholeNumber(1),
     )
     .option(
@@ -99,32 +120,32 @@ export function addPruneOptions(command: Command): Command {
       new Option(
         "--order <name>",
         "which channels and heads of a block go first: l1 of their weights, as published; by activations: energy, wanda, or " +
-          "compensated, what the others cannot make up for (with --recover auto); auto: what a trial hurts least (default: auto)",
+          `compensated, what the others cannot make up for (with --recover auto); auto: what a trial hurts least (default: ${OWN.order})`,
       ).choices([...ORDER_NAMES, "auto"]),
     )
     .addOption(
       new Option(
         "--recover <name>",
         "auto: fit the output projections of what stays to the dense model's streams, where it helps on calibration text " +
-          "kept aside (default: auto; none for the file of --plan)",
+          `kept aside (default: ${OWN.recover}; ${AS_IT_IS.recover} for the file of --plan)`,
       ).choices(["none", "auto"]),
     )
     .addOption(
       new Option(
         "--swap <name>",
         "auto: when the ratio is reached, give single blocks and groups back and remove others for them, as long as that " +
-          "helps (default: none)",
+          `helps (default: ${OWN.swap})`,
       ).choices(["none", "auto"]),
     )
     .addOption(
       new Option(
         "--criterion <name>",
         "what candidates and repairs are judged by: perplexity of the text, as published, or kl, the divergence of their " +
-          "predictions from the dense model's, which tells them apart on less text (default: kl)",
+          `predictions from the dense model's, which tells them apart on less text (default: ${OWN.criterion})`,
       ).choices(CRITERIA),
     )
     .addOption(
-      new Option("--search <kind>", "how candidates are scored (default: fast)")
+      new Option("--search <kind>", `how candidates are scored (default: ${RUN_DEFAULTS.search})`)
         .choices(["fast", "exhaustive"]),
     )
     .option(
@@ -153,23 +174,32 @@ export function addPruneOptions(command: Command): Command {
     )
     .option(
       "--samples <n>",
-      "samples that are scored on (default: 32, or 256 in the published presets; 24 for the embedded model)",
+      `samples that are scored on (default: ${OWN.samples.block}, or ${PUBLISHED.samples.block} in the published presets; ${DEMO_SAMPLES.block} for the embedded model)`,
       wholeNumber(1),
     )
     .option(
       "--width-samples <n>",
-      "samples for channels and heads where --distribution has shares (default: 16, or 128 in the published presets; 12 for the embedded model)",
+      "samples for channels and heads where --distribution has shares " +
+        `(default: ${OWN.samples.width}, or ${PUBLISHED.samples.width} in the published presets; ${DEMO_SAMPLES.width} for the embedded model)`,
       wholeNumber(1),
     )
     .option(
       "--seq-len <n>",
-      "tokens of a sequence (default: 512, or 2048 in the published presets; what the model takes if that is less)",
+      `tokens of a sequence (default: ${OWN.sequenceLength}, or ${PUBLISHED.sequenceLength} in the published presets; ` +
+        `${DEMO_SEQUENCE_LENGTH} for the embedded model; what the model takes if that is less)`,
       wholeNumber(2),
     )
-    .option("--seed <n>", "seed of the draw of samples (default: 42)", wholeNumber(0))
+    .option(
+      "--seed <n>",
+      `seed of the draw of samples (default: ${RUN_DEFAULTS.seed})`,
+      wholeNumber(0),
+    )
     .option("--backend <name>", BACKEND_HELP, "auto")
     .option("--threads <n>", "threads (default: all on cpu, 1 on wasm)", wholeNumber(1))
-    .option("--memory <size>", "what the run may take, e.g. 4GB (default: 60% of what is free)")
+    .option(
+      "--memory <size>",
+      `what the run may take, e.g. 4GB or 50% (default: ${MEMORY_DEFAULT})`,
+    )
     .option("--out <dir>", "folder of the result (default: lopper-NAME-pruned here)")
     .addOption(
       new Option("--export <format>", "export the result, too, into a folder beside --out")
@@ -221,7 +251,8 @@ export function resolveFlags(
   saved: RunFlags | undefined,
 ): RunFlags {
   const embedded = source === null;
-  const preset = options.preset ?? (saved?.preset as SettingsName | undefined) ?? "lopper";
+  const preset = options.preset ?? (saved?.preset as SettingsName | undefined) ??
+    RUN_DEFAULTS.preset;
   const applied = options.plan !== undefined;
   // A plan file is applied as it is, unless more is asked for.
   const settings = applied ? { ...SETTINGS[preset], ...AS_IT_IS } : SETTINGS[preset];
@@ -241,8 +272,8 @@ export function resolveFlags(
         `same text; leave it out, or pass shares, e.g. --distribution ${SETTINGS.multipruner.distribution}`,
     );
   }
-  const ratio = options.ratio ?? saved?.ratio ?? 20;
-  const search = options.search ?? saved?.search ?? "fast";
+  const ratio = options.ratio ?? saved?.ratio ?? RUN_DEFAULTS.ratio;
+  const search = options.search ?? saved?.search ?? RUN_DEFAULTS.search;
   const swap = options.swap ?? saved?.swap ?? settings.swap;
   const uniform = options.uniform ?? saved?.uniform ?? false;
   if (targetLatency !== null && swap !== "none") {
@@ -280,7 +311,7 @@ export function resolveFlags(
     widthSamples: options.widthSamples ?? saved?.widthSamples ?? samples.width,
     seqLen: options.seqLen ?? saved?.seqLen ??
       Math.min(embedded ? DEMO_SEQUENCE_LENGTH : settings.sequenceLength, longestSequence(spec)),
-    seed: options.seed ?? saved?.seed ?? 42,
+    seed: options.seed ?? saved?.seed ?? RUN_DEFAULTS.seed,
     batchTokens: saved?.batchTokens ?? DEFAULT_BATCH_TOKENS,
     bestEffort: options.bestEffort ?? saved?.bestEffort ?? false,
     uniform,

@@ -309,10 +309,13 @@ function commonDivisor(a: number, b: number): number {
   return b === 0 ? a : commonDivisor(b, a % b);
 }
 
-/** About 1/11 of the intermediate size, rounded up to a multiple of 32 (1024 of 11008 in the published runs). */
+/** Groups of channels that an MLP has about, where nobody chose their size (1024 of 11008 in the published runs). */
+export const MLP_GROUPS = 11;
+
+/** Channels of a group, a multiple of 32. */
 export function defaultMlpGroup(spec: ModelSpec): number {
   const widest = Math.max(0, ...spec.layers.map(({ mlp }) => mlp?.intermediateSize ?? 0));
-  const group = Math.ceil(widest / 11 / 32) * 32;
+  const group = Math.ceil(widest / MLP_GROUPS / 32) * 32;
   // A model so narrow that one group is all of it still gets a search.
   return group < widest ? Math.max(1, group) : Math.max(1, Math.floor(widest / 2));
 }
