@@ -1,7 +1,8 @@
-import { RunFolderError, type RunRecord } from "@lopper/core";
-import { parseRunRecord } from "@lopper/model-io";
+import { RunFolderError, type RunRecord, type RunSettings } from "@lopper/core";
+import { parseRunRecord, parseRunSettings } from "@lopper/model-io";
 import { AppendFile } from "@lopper/model-io/files";
 import { join } from "node:path";
+import { checkNames } from "./run_settings.ts";
 
 /** Files that a run writes into its folder besides the checkpoint. */
 export const FILES = {
@@ -34,6 +35,17 @@ export async function readRecord(folder: string): Promise<RunRecord> {
     );
   }
   return parseRunRecord(await Deno.readTextFile(file), file);
+}
+
+/**
+ * What the run in a folder was begun with.
+ * @throws {ResumeError} when the file was changed or is of another version.
+ */
+export async function readSettings(folder: string): Promise<RunSettings> {
+  const file = join(folder, FILES.settings);
+  const settings = await parseRunSettings(await Deno.readTextFile(file), file);
+  checkNames(settings, file);
+  return settings;
 }
 
 /** The complete lines of a run's journal, or null where there is none. */

@@ -4,14 +4,14 @@ import {
   type RunRecord,
   type RunSettings,
   UsageError,
-  VERSION,
 } from "@lopper/core";
-import { parseRunRecord, runRecordToJson } from "@lopper/model-io";
+import { parseRunRecord, runRecordToJson, settingsToJson } from "@lopper/model-io";
 import { AppendFile, FileSink, writeTextFileAtomically } from "@lopper/model-io/files";
 import { type History, type JournalEntry, parseJournal, toJournalLine } from "@lopper/search";
 import { join } from "node:path";
 import { entriesOfOut } from "./out_entries.ts";
-import { FILES } from "./run_files.ts";
+import { FILES, readSettings } from "./run_files.ts";
+import { checkSameSettings } from "./run_settings.ts";
 
 /** Everything of a checkpoint or a run that may stand in a folder from an earlier run and would contradict a new one. */
 const WRITTEN_BY_LOPPER =
@@ -45,9 +45,7 @@ export class RunFolder {
   ): Promise<RunFolder> {
     const entries = (await entriesOfOut(path)).filter((name) => !PARTIAL.test(name));
     if (options.resume) {
-      const settings = entries.includes(FILES.settings)
-        ? parseSettings(await Deno.readTextFile(join(path, FILES.settings)), path)
-        : null;
+      const settings = entries.includes(FILES.settings) ? await readSettings(path) : null;
       const { lines } = await AppendFile.readLines(join(path, FILES.journal));
       if (settings === null && lines.length > 0) {
         throw new ResumeError(
@@ -117,7 +115,7 @@ export class RunFolder {
     // The same of its export.
     const changing = (flags?: RunFlags) => JSON.stringify([flags?.ratio, flags?.export ?? null]);
     if (changing(this.settings?.flags) !== changing(settings.flags)) {
-      await this.writeText(FILES.settings, JSON.stringify(settings, null, 2) + "\n");
+      await this.writeText(FILES.settings, await settingsToJson(settings));
     }
     this.#journal = await AppendFile.open(this.journalPath);
   }
@@ -176,57 +174,5 @@ export async function defaultRunPath(base: string, resume = false): Promise<stri
     const entries = await entriesOfOut(path);
     if (entries.length === 0) return resume && last !== null ? last : path;
     last = path;
-  }
-}
-
-function parseSettings(text: string, path: string): RunSettings {
-  try {
-    const settings = JSON.parse(text) as RunSettings;
-    if (settings.kind === "lopper-run-settings" && settings.schema === 1) return settings;
-  } catch { /* said below */ }
-  throw new ResumeError(`${join(path, FILES.settings)} is not the settings of a run of Lopper`);
-}
-
-/** Settings that may differ: what files hold is in the digests; how a target ends is no contradiction, nor what follows. */
-const NOT_DECIDING: readonly string[] = [
-  "model",
-  "calibration",
-  "calibrationWidth",
-  "heldOut",
-  "bestEffort",
-  "earlierRatios",
-  "export",
-] satisfies (keyof RunFlags)[];
-
-/** Names the first thing in which two runs differ, in words. */
-function checkSameSettings(before: RunSettings, now: RunSettings, path: string) {
-  const facts = (s: RunSettings): [string, unknown][] => [
-    ["the model", s.modelDigest],
-    ["the block calibration text", s.calibrationDigest.block],
-    ["the width calibration text", s.calibrationDigest.width],
-    ["the held-out text", s.heldOutDigest ?? null],
-    ["the plan", s.plan?.digest ?? null],
-    ["the backend", s.backend],
-    ...Object.entries(s.flags)
-      .filter(([flag]) => !NOT_DECIDING.includes(flag))
-      .map(([flag, value]): [string, unknown] => [`the setting ${flag}`, value]),
-    // Whether some is kept aside depends on settings, which say more.
-    ["the calibration text kept aside", s.asideDigest ?? null],
-    ["the calibration text to fit on", s.fitDigest ?? null],
-  ];
-  const current = new Map(facts(now));
-  const extended = now.flags.ratio > before.flags.ratio;
-  for (const [what, value] of facts(before)) {
-    if (current.get(what) === value || what === "the setting ratio" && extended) continue;
-    throw new ResumeError(
-      `${path} cannot be resumed: ${what} was ${JSON.stringify(value)} and is now ${
-        JSON.stringify(current.get(what))
-      } (use the same, or start again with --overwrite)`,
-    );
-  }
-  if (before.version !== VERSION) {
-    throw new ResumeError(
-      `${path} was begun by Lopper ${before.version} and this is ${VERSION}; start again with --overwrite`,
-    );
   }
 }

@@ -4,7 +4,7 @@ import type { BlockKind, BlockRef, LayerSpec } from "./model_spec.ts";
 /** What a run depended on: with the same values the search decides the same. */
 export interface RunSettings {
   readonly kind: "lopper-run-settings";
-  readonly schema: 1;
+  readonly schema: 2;
   readonly version: string;
   readonly modelDigest: string;
   readonly calibrationDigest: { readonly block: string; readonly width: string };

@@ -28,6 +28,7 @@ export * from "./plan_json.ts";
 export * from "./pruned_model.ts";
 export * from "./record_json.ts";
 export * from "./rope_frequencies.ts";
+export { parseRunSettings, SETTINGS_SCHEMA, settingsToJson } from "./settings_json.ts";
 export * from "./tokenizer.ts";
 export * from "./safetensors/writer.ts";
 export type { TensorInfo } from "./safetensors/header.ts";

@@ -21,6 +21,7 @@ import {
   openModel,
   openTokenizer,
   planToJson,
+  SETTINGS_SCHEMA,
   type Tokenizer,
 } from "@lopper/model-io";
 import { FileFolder } from "@lopper/model-io/files";
@@ -377,7 +378,7 @@ async function prune(run: Aimed): Promise<Finish | null> {
   const digest = await digestOfModel();
   const settings: RunSettings = {
     kind: "lopper-run-settings",
-    schema: 1,
+    schema: SETTINGS_SCHEMA,
     version: VERSION,
     modelDigest: digest,
     calibrationDigest: { block: texts.block.digest, width: texts.width.digest },
