@@ -27,7 +27,24 @@ Deno.test("layers: Deno.* and printing stay in apps and file adapters", () => {
   assert.equal(problems("packages/core/a.ts", "console.log(1);").length, 1);
   assert.deepEqual(problems("packages/core/a.ts", "// Deno.cwd() would be wrong here"), []);
   assert.deepEqual(problems("packages/model-io/files/a.ts", "Deno.cwd();"), []);
-  assert.deepEqual(problems("apps/cli/a.ts", "console.log(Deno.cwd());"), []);
+  assert.deepEqual(problems("apps/cli/a.ts", "Deno.cwd();"), []);
+});
+
+Deno.test("layers: what reaches the terminal goes through one module", () => {
+  const printing = [
+    "console.log(1);",
+    "console.error(1);",
+    "await Deno.stdout.write(bytes);",
+    "Deno.stderr.writeSync(bytes);",
+    "process.stdout.write(text);",
+    'import { SingleBar } from "cli-progress";',
+  ];
+  for (const line of printing) {
+    assert.equal(problems("apps/cli/a.ts", line).length, 1, line);
+    assert.deepEqual(problems("apps/cli/terminal.ts", line), []);
+    assert.deepEqual(problems("apps/cli/a_test.ts", line), []);
+  }
+  assert.deepEqual(problems("apps/cli/a.ts", "Deno.stderr.isTerminal();"), []);
 });
 
 Deno.test("layers: a package outside the order is found", () => {

@@ -128,6 +128,18 @@ test("questions of one's own", async (folder) => {
   await fails(["demo", "--tasks", "own.jsonl"], folder, 1, /own\.jsonl, row 3: field choices/);
 });
 
+test("a question that the model has no room for loses its beginning, and that is said", async (folder) => {
+  const long = { context: "sea ".repeat(1100), choices: ["and sky", "and land"], answer: 0 };
+  const short = { context: "The captain looked at the", choices: ["sea", "sky"], answer: 0 };
+  await Deno.writeTextFile(`${folder}/own.jsonl`, lines([short, long]));
+  const args = ["evaluate", "demo", "--tasks", "own.jsonl", "--out", "scores"];
+  const { code, stderr } = await runLopper(args, folder);
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /^warning: .*own: 1 of 2 questions have more than the 1024 tokens/);
+  const { models } = JSON.parse(await Deno.readTextFile(`${folder}/scores/evaluation.json`));
+  assert.equal(models[0].tasks[0].shortened, 1);
+});
+
 test("mistakes are named before any work", async (folder) => {
   await writeData(`${folder}/data`);
   await fails(["demo"], folder, 2, /nothing to measure/);

@@ -68,6 +68,8 @@ export interface TaskEvaluation {
   readonly questions: number;
   readonly available: number;
   readonly requests: number;
+  /** Questions that are too long for the model, and lost the beginning of a context. */
+  readonly shortened: number;
   /** Of the questions asked. */
   readonly dataDigest: string;
   readonly metrics: Readonly<Partial<Record<MetricName, Metric>>>;
@@ -264,6 +266,12 @@ async function measureTask(
     maxLength: model.spec.maxPositions,
     addSpecialTokens: options.bos,
   });
+  if (prepared.shortened > 0) {
+    reporter.warn(
+      `${title}, ${task.name}: ${prepared.shortened} of ${questions.length} questions have more than the ` +
+        `${model.spec.maxPositions} tokens that the model takes; the beginnings of their contexts are left out`,
+    );
+  }
   const { known, append } = await log.questions(task.name, prepared.requests);
   const scorer = new RequestScorer(decoder, { batchTokens: BATCH_TOKENS });
   const [before, started] = [scorer.blockTokens, performance.now()];
@@ -281,6 +289,7 @@ async function measureTask(
     questions: result.questions,
     available,
     requests: result.requests,
+    shortened: prepared.shortened,
     dataDigest: await questionsDigest(questions),
     metrics: result.metrics,
     blockTokens: scorer.blockTokens - before,

@@ -1,5 +1,5 @@
 import type { Backend } from "@lopper/backends";
-import { countParameters, type HeldOutSample, type ModelSpec } from "@lopper/core";
+import { countParameters, type HeldOutSample, longestSequence, type ModelSpec } from "@lopper/core";
 import {
   type CalibrationSet,
   perplexity,
@@ -189,12 +189,14 @@ export async function measureWritten(
   }
 }
 
+/** Nothing where the model takes fewer tokens than the prompt has. */
 async function continuation(
   decoder: Decoder,
   tokenizer: Tokenizer,
   prompt: readonly number[],
   options: GenerateOptions,
 ): Promise<string> {
+  if (prompt.length > longestSequence(decoder.spec)) return "";
   const ids = [...prompt];
   for await (const id of generate(decoder, prompt, options)) ids.push(id);
   const [all, given] = await Promise.all([ids, prompt].map((some) => tokenizer.decode(some)));

@@ -1,5 +1,5 @@
 /** Tables as people read them, and the numbers in them. */
-import { formatBytes } from "@lopper/core";
+import { formatBytes, printableLine } from "@lopper/core";
 
 export {
   formatBytes,
@@ -12,7 +12,9 @@ export {
 } from "@lopper/core";
 
 /** Rows with aligned columns: the first to the left, the others to the right. */
-export function table(rows: readonly (readonly string[])[]): string {
+export function table(cells: readonly (readonly string[])[]): string {
+  // As they will be seen, so that columns keep their places.
+  const rows = cells.map((row) => row.map(printableLine));
   const widths: number[] = [];
   for (const row of rows) {
     row.forEach((cell, i) => widths[i] = Math.max(widths[i] ?? 0, cell.length));

@@ -2,6 +2,7 @@ import { LopperError, UsageError } from "@lopper/core";
 import { CommanderError } from "commander";
 import { Interrupted } from "./interrupt.ts";
 import { lopperProgram } from "./program.ts";
+import { tell, tellLines } from "./terminal.ts";
 
 /** 0 done, 1 failed, 2 wrong usage; 130 stopped by Ctrl-C, as shells expect. */
 async function main(args: readonly string[]): Promise<number> {
@@ -11,19 +12,19 @@ async function main(args: readonly string[]): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     if (error instanceof Interrupted) {
-      console.error(`\n${error.message}`);
+      tellLines();
+      tell(error.message);
       return 130;
     }
     if (error instanceof LopperError) {
-      console.error(`lopper: ${error.message}`);
+      tell(`lopper: ${error.message}`);
       return error instanceof UsageError ? 2 : 1;
     }
     if (isSystemError(error)) {
-      console.error(`lopper: ${error.message}`);
+      tell(`lopper: ${error.message}`);
       return 1;
     }
-    console.error("lopper: this is a fault in Lopper, please report it:");
-    console.error(error);
+    tellLines(`lopper: this is a fault in Lopper, please report it:\n${Deno.inspect(error)}`);
     return 1;
   }
 }

@@ -8,14 +8,13 @@ import { inspectCommand } from "./commands/inspect.ts";
 import { measureSpeedCommand } from "./commands/measure_speed.ts";
 import { pruneCommand } from "./commands/prune.ts";
 import { reportCommand } from "./commands/report.ts";
+import { print, tellLines } from "./terminal.ts";
 
 /** All commands with their options. A wrong call is a `CommanderError`. */
 export function lopperProgram(): Command {
   const program = new Command("lopper")
     .description("Make pre-trained language models smaller, without training, on this machine.")
-    .version(VERSION)
-    .showHelpAfterError("(lopper COMMAND --help explains each option)")
-    .exitOverride();
+    .version(VERSION);
   for (
     const build of [
       pruneCommand,
@@ -27,7 +26,15 @@ export function lopperProgram(): Command {
       reportCommand,
     ]
   ) {
-    program.addCommand(build().exitOverride());
+    program.addCommand(build());
   }
-  return program.addCommand(measureSpeedCommand().exitOverride(), { hidden: true });
+  program.addCommand(measureSpeedCommand(), { hidden: true });
+  for (const command of [program, ...program.commands]) {
+    command.showHelpAfterError("(lopper COMMAND --help explains each option)").exitOverride();
+    command.configureOutput({
+      writeOut: (text) => print(text.replace(/\n$/, "")),
+      writeErr: (text) => tellLines(text.replace(/\n$/, "")),
+    });
+  }
+  return program;
 }

@@ -10,9 +10,9 @@ import {
   type Step,
   type SwapLine,
 } from "@lopper/search";
-// @ts-types="@types/cli-progress"
-import { Format, Presets, SingleBar } from "cli-progress";
-import { formatMilliseconds, formatPerplexity, formatSeconds } from "./format.ts";
+import { formatMilliseconds, formatPerplexity } from "./format.ts";
+import { ProgressBar } from "./progress_bar.ts";
+import { print, printJson, tell, tellLines } from "./terminal.ts";
 
 /** Milliseconds between two progress lines of --json. */
 const JSON_PROGRESS_INTERVAL = 1000;
@@ -80,7 +80,7 @@ class JsonReporter implements Reporter {
   }
 
   #event(name: string, data: Record<string, unknown>) {
-    console.log(JSON.stringify({ event: name, ...data }));
+    printJson({ event: name, ...data });
   }
 
   stop() {}
@@ -92,16 +92,17 @@ class JsonReporter implements Reporter {
  */
 class TerminalReporter implements Reporter {
   readonly #interactive = Deno.stderr.isTerminal();
-  #bar: SingleBar | null = null;
-  /** Clock, ms, and work done when the phase on the screen began. */
-  #phase: { what: string; started: number; done: number } | null = null;
+  readonly #bar = new ProgressBar();
 
   say(message: string) {
-    if (this.#interactive) this.#above(message);
+    if (!this.#interactive) return;
+    this.stop();
+    tellLines(message);
   }
 
   note(message: string) {
-    this.#above(`note: ${message}`);
+    this.stop();
+    tell(`note: ${message}`);
   }
 
   search(event: SearchEvent) {
@@ -129,7 +130,7 @@ class TerminalReporter implements Reporter {
 
   warn(message: string) {
     this.stop();
-    console.error(`warning: ${message}`);
+    tell(`warning: ${message}`);
   }
 
   repair(line: RepairLine, resumed: boolean) {
@@ -142,41 +143,16 @@ class TerminalReporter implements Reporter {
 
   result(_data: Record<string, unknown>, text: string) {
     this.stop();
-    if (this.#interactive) console.error();
-    console.log(text);
+    if (this.#interactive) tellLines();
+    print(text);
   }
 
   stop() {
-    this.#bar?.stop();
-    this.#bar = null;
-  }
-
-  #above(message: string) {
-    this.stop();
-    console.error(message);
+    this.#bar.stop();
   }
 
   #draw(phase: string, text: string, done: number, total: number) {
-    if (!this.#interactive) return;
-    const now = performance.now();
-    if (this.#phase?.what !== phase) this.#phase = { what: phase, started: now, done };
-    const speed = (done - this.#phase.done) / (now - this.#phase.started);
-    const left = speed > 0 ? `about ${formatSeconds((total - done) / speed / 1000)} left` : "…";
-    if (!this.#bar) {
-      this.#bar = new SingleBar({
-        format: (options, params, { text, left }) =>
-          `${Format.BarFormat(params.progress, options)} ${
-            Math.floor(params.progress * 100)
-          } % | ${text} | ${left}`,
-        barsize: 24,
-        hideCursor: true,
-        clearOnComplete: true,
-      }, Presets.shades_classic);
-      this.#bar.start(total, done, { text, left });
-    } else {
-      this.#bar.setTotal(total);
-      this.#bar.update(done, { text, left });
-    }
+    if (this.#interactive) this.#bar.draw(phase, text, done, total);
   }
 }
 

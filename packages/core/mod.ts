@@ -6,6 +6,7 @@ export * from "./format.ts";
 export * from "./latency_table.ts";
 export * from "./averages.ts";
 export * from "./model_spec.ts";
+export * from "./printable.ts";
 export * from "./prune_group.ts";
 export * from "./prune_plan.ts";
 export * from "./resource.ts";

@@ -11,6 +11,12 @@ export interface TokenRequest {
   readonly scored: number;
 }
 
+/** A request as a model takes it. */
+export interface EncodedRequest extends TokenRequest {
+  /** How many tokens of the context's beginning the model has no room for. */
+  readonly omitted: number;
+}
+
 export interface EncodeOptions {
   /** Most tokens that the model takes. */
   readonly maxLength: number;
@@ -28,7 +34,7 @@ export async function encodeRequest(
   { context, continuation }: TextRequest,
   tokenizer: Tokenizer,
   { maxLength, addSpecialTokens }: EncodeOptions,
-): Promise<TokenRequest> {
+): Promise<EncodedRequest> {
   const { tokens, scored } =
     await (context === ""
       ? encodeAlone(continuation, tokenizer)
@@ -41,7 +47,9 @@ export async function encodeRequest(
       } of its context; it needs one at least on either side, and ${maxLength} at most`,
     );
   }
-  return { tokens: tokens.slice(-(maxLength + 1)), scored };
+  // The last token is scored, and not read.
+  const room = maxLength + 1;
+  return { tokens: tokens.slice(-room), scored, omitted: Math.max(0, tokens.length - room) };
 }
 
 async function encodePair(

@@ -37,7 +37,10 @@ Deno.test("encoding: of too many tokens the last stay, and a continuation needs 
   const request = { context: "The old captain looked at the sea", continuation: " and the sky" };
   const { tokens, scored } = await encodeRequest(request, tokenizer, all);
   const cut = await encodeRequest(request, tokenizer, { ...all, maxLength: scored });
-  assert.deepEqual(cut, { tokens: tokens.slice(-scored - 1), scored });
+  const omitted = tokens.length - scored - 1;
+  assert.deepEqual(cut, { tokens: tokens.slice(-scored - 1), scored, omitted });
+  const fits = await encodeRequest(request, tokenizer, { ...all, maxLength: tokens.length - 1 });
+  assert.deepEqual(fits, { tokens, scored, omitted: 0 });
   const encode = (changes: Partial<typeof request>, maxLength = 512) =>
     encodeRequest({ ...request, ...changes }, tokenizer, { ...all, maxLength });
   await assert.rejects(encode({}, scored - 1), EvaluationError);

@@ -10,6 +10,8 @@ export interface PreparedTask {
   readonly task: Task;
   readonly questions: readonly Question[];
   readonly requests: readonly (readonly TokenRequest[])[];
+  /** Questions that are too long for the model, and lost the beginning of a context. */
+  readonly shortened: number;
 }
 
 /** What a model achieves in a task. */
@@ -40,18 +42,22 @@ export async function prepareTask(
   options: EncodeOptions,
 ): Promise<PreparedTask> {
   const requests: (readonly TokenRequest[])[] = [];
+  let shortened = 0;
   for (const [i, question] of questions.entries()) {
     // Most answers of a question share its context, which is then tokenised once.
     const remembered = remembering(tokenizer);
     try {
-      const encoded = question.requests.map((one) => encodeRequest(one, remembered, options));
-      requests.push(await Promise.all(encoded));
+      const encoded = await Promise.all(
+        question.requests.map((one) => encodeRequest(one, remembered, options)),
+      );
+      requests.push(encoded.map(({ tokens, scored }) => ({ tokens, scored })));
+      if (encoded.some(({ omitted }) => omitted > 0)) shortened += 1;
     } catch (error) {
       if (!(error instanceof EvaluationError)) throw error;
       throw new EvaluationError(`${task.name}, question ${i + 1}: ${error.message}`);
     }
   }
-  return { task, questions, requests };
+  return { task, questions, requests, shortened };
 }
 
 /** A tokenizer that tokenises no text twice. */

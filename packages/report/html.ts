@@ -36,10 +36,12 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "'": "&#39;",
 };
 
-/** Text for content and quoted attributes. Control characters, which no page may hold, become U+FFFD. */
+/**
+ * Text for content and quoted attributes. Control characters, which no page may hold, and marks
+ * that turn the direction of what follows become U+FFFD.
+ */
 export function escapeHtml(text: string): string {
   return text.toWellFormed()
-    // deno-lint-ignore no-control-regex
-    .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\ufffe\uffff]/g, "\ufffd")
+    .replace(/(?![\t\n\r])[\p{Cc}\u202a-\u202e\u2066-\u2069\ufffe\uffff]/gu, "\ufffd")
     .replace(/[&<>"']/g, (character) => ENTITIES[character]);
 }

@@ -251,7 +251,7 @@ Deno.test("report: a record of an earlier version, without shapes and steps, has
 
 Deno.test("report: nothing that comes from a model or a user becomes HTML", async () => {
   const evil =
-    `</title></style></code><script>alert("1")</script><img src='x' onerror="y">&amp;\u0000\ud800`;
+    `</title></style></code><script>alert("1")</script><img src='x' onerror="y">&amp;\u0000\ud800\u202e`;
   const passages = [{ dense: 1, pruned: 2, worst: evil }];
   const tokens = [{ kind: evil, count: 1, dense: 1, pruned: 2 }];
   const run = tinyRun({
@@ -277,7 +277,7 @@ Deno.test("report: nothing that comes from a model or a user becomes HTML", asyn
   assert.deepEqual(faultsOf(page), []);
   assert.ok(!text.includes("<script") && !text.includes("<img"));
   const shown =
-    `</title></style></code><script>alert("1")</script><img src='x' onerror="y">&amp;\ufffd\ufffd`;
+    `</title></style></code><script>alert("1")</script><img src='x' onerror="y">&amp;\ufffd\ufffd\ufffd`;
   assert.equal(textOf(all(page, "title")[0]), `${shown}, pruned by 21.5 %`);
   assert.ok(textOf(all(page, "dd")[0]).includes(shown));
 });

@@ -1,4 +1,4 @@
-import type { LayerSpec } from "@lopper/core";
+import { type LayerSpec, longestSequence } from "@lopper/core";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import type { Decoder, KeyValues } from "./decoder.ts";
@@ -14,6 +14,7 @@ export interface GenerateOptions {
 /**
  * Generates token ids after `prompt` (at least one id), one at a time, until `maxTokens`, an end-of-text token, or the
  * longest sequence that the model was made for.
+ * @throws {RangeError} when the prompt alone is empty, or longer than that.
  */
 export async function* generate(
   decoder: Decoder,
@@ -23,7 +24,10 @@ export async function* generate(
   if (prompt.length === 0) throw new RangeError("the prompt has no tokens");
   const { spec } = decoder;
   const layers = options.layers ?? spec.layers;
-  const longest = Math.min(spec.maxPositions, spec.slidingWindow ?? Infinity);
+  const longest = longestSequence(spec);
+  if (prompt.length > longest) {
+    throw new RangeError(`the prompt has ${prompt.length} tokens, and the model takes ${longest}`);
+  }
   const random = generator(options.seed);
   let input: readonly number[] = prompt;
   let past: readonly (KeyValues | null)[] | null = null;

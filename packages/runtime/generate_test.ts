@@ -136,9 +136,13 @@ engineTest("prompt and text together stay within the positions and the window", 
   assert.equal(await count({ maxPositions: PROMPT.length }), 0);
 });
 
-engineTest("a prompt without tokens is refused", async () => {
+engineTest("a prompt without tokens, or with more than the model takes, is refused", async () => {
   await withDecoder(4, {}, async (decoder) => {
     await assert.rejects(Array.fromAsync(generate(decoder, [], greedy(1))), RangeError);
+  });
+  await withDecoder(4, { maxPositions: PROMPT.length - 1 }, async (decoder) => {
+    const message = new RegExp(`has ${PROMPT.length} tokens.* takes ${PROMPT.length - 1}`);
+    await assert.rejects(Array.fromAsync(generate(decoder, PROMPT, greedy(1))), message);
   });
 });
 

@@ -1,10 +1,11 @@
-import { UsageError } from "@lopper/core";
-import { openTokenizer } from "@lopper/model-io";
+import { longestSequence, type ModelSpec, UsageError } from "@lopper/core";
+import { openTokenizer, type Tokenizer } from "@lopper/model-io";
 import { Decoder, generate, LaidOutWeights, sourceOrder } from "@lopper/runtime";
 import { Command } from "commander";
 import { BACKEND_HELP, openUserBackend } from "../open_backend.ts";
 import { openUserModel } from "../open_model.ts";
 import { decimal, wholeNumber } from "../options.ts";
+import { printPiece, tell } from "../terminal.ts";
 
 interface Options {
   maxTokens: number;
@@ -38,37 +39,61 @@ export function generateCommand(): Command {
         '  lopper generate ./pruned "Once upon a time" --temperature 0 --max-tokens 20\n' +
         '  lopper generate model.gguf "Once upon a time"\n',
     )
-    .action(async (path: string, prompt: string, options: Options) => {
-      const backend = await openUserBackend(options.backend, options.threads, console.error);
-      const { model } = await openUserModel(path, (note) => console.error(`note: ${note}`));
-      try {
-        using tokenizer = await openTokenizer(model.folder);
-        const ids = await tokenizer.encode(prompt);
-        if (ids.length === 0) throw new UsageError("the prompt is empty; give at least one word");
-        const given = await tokenizer.decode(ids);
-        const weights = await LaidOutWeights.load(model, sourceOrder(model.spec));
-        const decoder = new Decoder(backend, weights);
-        await write(prompt);
-        const produced: number[] = [];
-        let shown = "";
-        for await (const id of generate(decoder, ids, options)) {
-          produced.push(id);
-          // A character may span tokens: what ends in an incomplete one waits for the next.
-          const all = await tokenizer.decode([...ids, ...produced]);
-          const text = all.slice(given.length);
-          if (text.endsWith("\uFFFD")) continue;
-          await write(text.slice(shown.length));
-          shown = text;
-        }
-        await write("\n");
-      } finally {
-        model.close();
-        await backend.dispose();
-      }
-    });
+    .action(run);
 }
 
-async function write(text: string) {
-  const bytes = new TextEncoder().encode(text);
-  for (let n = 0; n < bytes.length;) n += await Deno.stdout.write(bytes.subarray(n));
+async function run(path: string, prompt: string, options: Options) {
+  const backend = await openUserBackend(options.backend, options.threads, tell);
+  const { model } = await openUserModel(path, (note) => tell(`note: ${note}`));
+  try {
+    using tokenizer = await openTokenizer(model.folder);
+    const ids = await tokenizer.encode(prompt);
+    checkPrompt(ids, model.spec);
+    const weights = await LaidOutWeights.load(model, sourceOrder(model.spec));
+    await printPiece(prompt);
+    const produced = await writeOn(new Decoder(backend, weights), tokenizer, ids, options);
+    await printPiece("\n");
+    const longest = longestSequence(model.spec);
+    if (produced < options.maxTokens && ids.length + produced === longest) {
+      tell(
+        `note: it ends after ${produced} of ${options.maxTokens} tokens, since the model takes ${longest}, and the prompt has ${ids.length}`,
+      );
+    }
+  } finally {
+    model.close();
+    await backend.dispose();
+  }
+}
+
+/** @throws {UsageError} when there is nothing to go on from, or more than the model takes. */
+function checkPrompt(ids: readonly number[], spec: ModelSpec) {
+  if (ids.length === 0) throw new UsageError("the prompt is empty; give at least one word");
+  const longest = longestSequence(spec);
+  if (ids.length > longest) {
+    throw new UsageError(
+      `the prompt has ${ids.length} tokens, and the model takes ${longest}, what it adds included; give a shorter one`,
+    );
+  }
+}
+
+/** Prints what the model adds, as it comes, and returns how many tokens that were. */
+async function writeOn(
+  decoder: Decoder,
+  tokenizer: Tokenizer,
+  ids: readonly number[],
+  options: Options,
+): Promise<number> {
+  const given = await tokenizer.decode(ids);
+  const produced: number[] = [];
+  let [text, shown] = ["", ""];
+  for await (const id of generate(decoder, ids, options)) {
+    produced.push(id);
+    // A character may span tokens: what ends in an incomplete one waits for the next.
+    text = (await tokenizer.decode([...ids, ...produced])).slice(given.length);
+    if (text.endsWith("\uFFFD")) continue;
+    await printPiece(text.slice(shown.length));
+    shown = text;
+  }
+  await printPiece(text.slice(shown.length));
+  return produced.length;
 }

@@ -4,6 +4,7 @@ import { defaultMlpGroup, headGroupUnit, largestReachableRatio, multiPruner } fr
 import { Command } from "commander";
 import { describeQuantised, formatBytes, formatCount, table } from "../format.ts";
 import { openUserModel, TOLD } from "../open_model.ts";
+import { print, printJson } from "../terminal.ts";
 
 export function inspectCommand(): Command {
   return new Command("inspect")
@@ -32,7 +33,8 @@ export function inspectCommand(): Command {
           spec: model.spec,
           prunable: prunable(model.spec),
         };
-        console.log(options.json ? JSON.stringify(facts, null, 2) : describe(facts));
+        if (options.json) printJson(facts, 2);
+        else print(describe(facts));
       } finally {
         model.close();
       }
