@@ -1,7 +1,7 @@
 /**
  * Holds the layering of the workspace (CONTRIBUTING.md): a package imports only from packages before it, no
- * relative import leaves its package, only apps/ and the file adapters touch `Deno.*`, and only two modules of apps/ print,
- * which take out what a terminal would obey.
+ * relative import leaves its package, only apps/ and the file adapters touch `Deno.*`, files are opened in one place, and
+ * only two modules of apps/ print, which take out what a terminal would obey.
  *
  * Usage: deno run --allow-read scripts/check_layers.ts [ROOT]
  */
@@ -27,6 +27,10 @@ const ORDER = [
 const IMPORT = /\b(?:from|import)\s*\(?\s*"([^"]+)"/g;
 /** The places where the platform may be named: apps, the file adapters of model-io, and tests. */
 const PLATFORM = /^(apps\/|packages\/model-io\/files\/)|_test\.ts$|\/testing\//;
+/** Whoever opens a file by itself waits for pipes and takes all memory for a device. */
+const READS = /\bDeno\.(?:readTextFile|readFile|open(?:Sync)?\(.*\bread: true)/;
+const READERS = /^packages\/model-io\/files\/(file_source|file_sink)\.ts$/;
+const TEST = /_test\.ts$|\/testing\//;
 
 /** The places that print: those modules, and tests. */
 const PRINTERS = /^apps\/cli\/(terminal|progress_bar)\.ts$|_test\.ts$|\/testing\//;
@@ -74,6 +78,9 @@ export function checkFile(file: string, source: string): readonly Violation[] {
       }
     }
     if (!PRINTERS.test(file) && PRINTS.test(line)) report("prints; only apps/cli/terminal.ts does");
+    if (READS.test(line) && !READERS.test(file) && !TEST.test(file)) {
+      report("opens a file by itself; openInput and readInput of model-io/files do");
+    }
     if (PLATFORM.test(file)) return;
     if (/\bDeno\./.test(line)) report("touches Deno.* outside apps/ and packages/model-io/files/");
   });

@@ -47,6 +47,23 @@ Deno.test("layers: what reaches the terminal goes through one module", () => {
   assert.deepEqual(problems("apps/cli/a.ts", "Deno.stderr.isTerminal();"), []);
 });
 
+Deno.test("layers: files are opened for reading in one place", () => {
+  const opens = [
+    "await Deno.readTextFile(path)",
+    "Deno.readFileSync(path)",
+    "await Deno.open(path, { read: true })",
+    "Deno.openSync(path, { write: true, read: true })",
+  ];
+  for (const source of opens) {
+    for (const file of ["apps/cli/a.ts", "packages/model-io/files/a.ts"]) {
+      assert.equal(problems(file, source).length, 1, source);
+    }
+    assert.deepEqual(problems("packages/model-io/files/file_source.ts", source), []);
+    assert.deepEqual(problems("apps/cli/a_test.ts", source), []);
+  }
+  assert.deepEqual(problems("apps/cli/a.ts", "Deno.open(path, { write: true })"), []);
+});
+
 Deno.test("layers: a package outside the order is found", () => {
   assert.equal(problems("packages/unheard-of/a.ts", "").length, 1);
 });

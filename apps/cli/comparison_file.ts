@@ -1,5 +1,7 @@
 import { EvaluationError, type RunRecord } from "@lopper/core";
 import { headline } from "@lopper/evaluation";
+import { INPUTS } from "@lopper/model-io";
+import { readInputIfThere } from "@lopper/model-io/files";
 import type { ReportScores } from "@lopper/report";
 import { join } from "node:path";
 import { z } from "zod";
@@ -7,9 +9,6 @@ import { jsonOrNull } from "./json_or_null.ts";
 
 /** What `lopper compare` leaves in its folder of scores. */
 export const COMPARISON = "comparison.json";
-
-/** Far more than a comparison of many models on many tasks has. */
-const MAX_BYTES = 64 * 1024 * 1024;
 
 const estimate = z.looseObject({
   value: z.number(),
@@ -80,22 +79,10 @@ export async function readScores(folder: string, run: RunRecord): Promise<Report
 }
 
 async function readComparison(file: string): Promise<z.infer<typeof comparison>> {
-  let text;
-  try {
-    const { size } = await Deno.stat(file);
-    if (size > MAX_BYTES) {
-      throw new EvaluationError(
-        `${file} has ${size} bytes and a comparison at most ${MAX_BYTES}; it is not one of Lopper's`,
-      );
-    }
-    text = await Deno.readTextFile(file);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory)) {
-      throw error;
-    }
+  const text = await readInputIfThere(file, INPUTS.comparison);
+  if (text === null) {
     throw new EvaluationError(
       `${file}: there is no such file; lopper compare DENSE PRUNED --out FOLDER writes it`,
-      { cause: error },
     );
   }
   const parsed = comparison.safeParse(jsonOrNull(text));

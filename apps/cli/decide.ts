@@ -23,7 +23,8 @@ import {
   type Scorer,
   SuffixScorer,
 } from "@lopper/importance";
-import { fromPublishedConfig, type Model, parsePlanFile } from "@lopper/model-io";
+import { fromPublishedConfig, INPUTS, type Model, parsePlanFile } from "@lopper/model-io";
+import { readInput } from "@lopper/model-io/files";
 import { Decoder, type LaidOutWeights, ResidentDecoder, type UnitOrder } from "@lopper/runtime";
 import {
   ActivationArranger,
@@ -301,16 +302,7 @@ export async function decisionFromFile(
       `--ratio picks a part of a run's folder, and --plan ${path} is a file; leave out --ratio, or pass the folder`,
     );
   }
-  let text;
-  try {
-    text = await Deno.readTextFile(file);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) {
-      throw new PlanError(`${file}: there is no such file`, { cause: error });
-    }
-    throw error;
-  }
-  const parsed = parsePlanFile(text, file);
+  const parsed = parsePlanFile(await readInput(file, INPUTS.plan), file);
   let plan: PrunePlan;
   if (parsed.kind === "published") {
     const { config } = parsed;

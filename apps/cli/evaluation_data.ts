@@ -1,10 +1,12 @@
 import { EvaluationError, HubError } from "@lopper/core";
 import { DATA_SETS, dataFiles, MAX_DATA_BYTES, readRows } from "@lopper/evaluation";
+import { INPUTS } from "@lopper/model-io";
 import {
+  cachedDataSet,
   cachedSnapshots,
   downloadDataSet,
-  FileSource,
   listFilesDeep,
+  openInput,
 } from "@lopper/model-io/files";
 import { join } from "node:path";
 import type { UserHub } from "./hub.ts";
@@ -70,13 +72,13 @@ async function* localFolders(name: string, { data, hub: { cache } }: DataOptions
     const names = [...folders, repository, repository.split("/")[1]];
     for (const folder of new Set(names)) yield join(data, folder);
   }
-  yield* await cachedSnapshots(cache, repository);
+  yield* await cachedSnapshots(cachedDataSet(cache, repository));
 }
 
 async function read(files: readonly string[]): Promise<FoundRows> {
   const rows: unknown[] = [];
   for (const file of files) {
-    const source = await FileSource.open(file);
+    const source = await openInput(file, INPUTS.dataSet);
     try {
       // One by one: an evaluation set may have more rows than a call takes arguments.
       for (const row of await readRows(source)) rows.push(row);

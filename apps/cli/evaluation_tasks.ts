@@ -9,7 +9,8 @@ import {
   type Task,
   TASKS,
 } from "@lopper/evaluation";
-import { FileSource } from "@lopper/model-io/files";
+import { INPUTS } from "@lopper/model-io";
+import { openInput } from "@lopper/model-io/files";
 import { basename } from "node:path";
 import { type DataOptions, dataRows } from "./evaluation_data.ts";
 import { userPath } from "./paths.ts";
@@ -111,13 +112,7 @@ async function readTask(name: string, options: MeasureOptions): Promise<AskedTas
 /** @throws {EvaluationError} when there is no such file, or its first line has none of the known forms. */
 async function ownRows(path: string) {
   const file = userPath(path);
-  let source;
-  try {
-    source = await FileSource.open(file);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new EvaluationError(`${file}: there is no such file`, { cause: error });
-  }
+  const source = await openInput(file, INPUTS.dataSet);
   try {
     return { rows: await readRows(source), file };
   } finally {

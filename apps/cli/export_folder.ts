@@ -1,7 +1,9 @@
 import { UsageError } from "@lopper/core";
-import { FileSink } from "@lopper/model-io/files";
+import { INPUTS } from "@lopper/model-io";
+import { FileSink, readInputIfThere } from "@lopper/model-io/files";
 import { basename, dirname, join } from "node:path";
 import type { ExportRecord } from "./export_record.ts";
+import { jsonOrNull } from "./json_or_null.ts";
 import { entriesOfOut } from "./out_entries.ts";
 
 /** The last file of an export: a folder with it is whole, and may be replaced. */
@@ -58,13 +60,9 @@ export class ExportFolder {
 
   /** What the export at a path says of itself; null where there is none. */
   static async record(path: string): Promise<ExportRecord | null> {
-    try {
-      const record = JSON.parse(await Deno.readTextFile(join(path, EXPORT_RECORD)));
-      return record?.kind === "lopper-export" ? record : null;
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound || error instanceof SyntaxError) return null;
-      throw error;
-    }
+    const text = await readInputIfThere(join(path, EXPORT_RECORD), INPUTS.exportRecord);
+    const record = text === null ? null : jsonOrNull(text) as ExportRecord | null;
+    return record?.kind === "lopper-export" ? record : null;
   }
 
   /** The sink of a file by its path from the folder, with slashes. */

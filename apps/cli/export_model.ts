@@ -6,7 +6,15 @@ import {
   LOGIT_TOLERANCE,
   type WrittenExport,
 } from "@lopper/exports";
-import { type ByteSink, type Model, modelDigest, openTokenizer, writeJson } from "@lopper/model-io";
+import {
+  type ByteSink,
+  INPUTS,
+  type Model,
+  modelDigest,
+  openTokenizer,
+  writeJson,
+} from "@lopper/model-io";
+import { readInput } from "@lopper/model-io/files";
 import { streamedLogits } from "@lopper/runtime";
 import { fileURLToPath } from "node:url";
 import { EXPORT_RECORD, type ExportFolder } from "./export_folder.ts";
@@ -110,7 +118,7 @@ async function verify(
 async function heldOutTokens(model: Model): Promise<readonly number[]> {
   const { spec } = model;
   using tokenizer = await openTokenizer(model.folder);
-  const text = await Deno.readTextFile(fileURLToPath(HELD_OUT_TEXT));
+  const text = await readInput(fileURLToPath(HELD_OUT_TEXT), INPUTS.calibration);
   const length = Math.min(VERIFY_TOKENS, spec.maxPositions, spec.slidingWindow ?? Infinity);
   const ids = (await tokenizer.encode(text)).slice(0, length);
   const known = ids.every((id) => id < spec.vocabSize);

@@ -1,8 +1,7 @@
-import { CheckpointFormatError } from "@lopper/core";
 import { fileURLToPath } from "node:url";
 import { DEMO_MODEL, DEMO_MODEL_NAME } from "@lopper/demo-model";
-import { type Model, openGgufModel, openModel, openOnnxModel } from "@lopper/model-io";
-import { FileFolder, FileSource } from "@lopper/model-io/files";
+import { INPUTS, type Model, openGgufModel, openModel, openOnnxModel } from "@lopper/model-io";
+import { FileFolder, openInput } from "@lopper/model-io/files";
 import { basename, dirname, join } from "node:path";
 import { userPath } from "./paths.ts";
 
@@ -41,7 +40,7 @@ async function open(path: string): Promise<Model> {
   const kind = (await Deno.stat(path).catch(() => null))?.isDirectory
     ? undefined
     : /\.(gguf|onnx)$/i.exec(path)?.[1].toLowerCase();
-  if (kind === "gguf") return await openGgufModel(await openFile(path));
+  if (kind === "gguf") return await openGgufModel(await openInput(path, INPUTS.modelFile));
   if (kind === "onnx") return await openOnnxFile(path);
   return await openModel(new FileFolder(path));
 }
@@ -53,16 +52,6 @@ async function openOnnxFile(path: string): Promise<Model> {
   return above
     ? await openOnnxModel(new FileFolder(dirname(folder)), `onnx/${file}`)
     : await openOnnxModel(new FileFolder(folder), file);
-}
-
-/** @throws {CheckpointFormatError} when there is no such file. */
-async function openFile(path: string): Promise<FileSource> {
-  try {
-    return await FileSource.open(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new CheckpointFormatError("there is no such file", { file: path }, { cause: error });
-  }
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -1,5 +1,6 @@
 import { type ModelSpec, PlanError, type PrunePlan, type RunRecord } from "@lopper/core";
-import { parsePlanFile, planToJson } from "@lopper/model-io";
+import { INPUTS, parsePlanFile, planToJson } from "@lopper/model-io";
+import { readInput } from "@lopper/model-io/files";
 import { blockOf, keptSwaps, parseJournal, planOfFrontier, type Way } from "@lopper/search";
 import { join } from "node:path";
 import { FILES, readJournalLines, readRecord } from "./run_files.ts";
@@ -120,7 +121,7 @@ async function checkedPlan(
   }
   const plan = planOfFrontier(spec, modelDigest, frontier, swaps);
   const path = join(folder, FILES.plan);
-  const written = parsePlanFile(await Deno.readTextFile(path), path);
+  const written = parsePlanFile(await readInput(path, INPUTS.plan), path);
   if (written.kind !== "plan" || planToJson(written.plan) !== planToJson(plan)) {
     throw new PlanError(`${file} and ${FILES.plan} do not go together; one of them was changed`);
   }

@@ -1,6 +1,7 @@
 import { PlanError, type PrunePlan, type RunRecord } from "@lopper/core";
 import { DEMO_MODEL_NAME } from "@lopper/demo-model";
-import { parsePlanFile } from "@lopper/model-io";
+import { INPUTS, parsePlanFile } from "@lopper/model-io";
+import { readInputIfThere } from "@lopper/model-io/files";
 import type { ReportRun } from "@lopper/report";
 import { type History, parseJournal } from "@lopper/search";
 import { basename, join } from "node:path";
@@ -66,14 +67,9 @@ function historyOf(
 
 async function readPlan(folder: string, { modelDigest }: RunRecord): Promise<PrunePlan> {
   const file = join(folder, FILES.plan);
-  let text;
-  try {
-    text = await Deno.readTextFile(file);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new PlanError(`${file}: there is no such file, and a finished run has it`, {
-      cause: error,
-    });
+  const text = await readInputIfThere(file, INPUTS.plan);
+  if (text === null) {
+    throw new PlanError(`${file}: there is no such file, and a finished run has it`);
   }
   const parsed = parsePlanFile(text, file);
   if (parsed.kind !== "plan" || parsed.plan.modelDigest !== modelDigest) {

@@ -1,6 +1,6 @@
 import { RunFolderError, type RunRecord, type RunSettings } from "@lopper/core";
-import { parseRunRecord, parseRunSettings } from "@lopper/model-io";
-import { AppendFile } from "@lopper/model-io/files";
+import { INPUTS, parseRunRecord, parseRunSettings } from "@lopper/model-io";
+import { AppendFile, readInput, readInputIfThere } from "@lopper/model-io/files";
 import { join } from "node:path";
 import { checkNames } from "./run_settings.ts";
 
@@ -14,27 +14,15 @@ export const FILES = {
   report: "report.html",
 } as const;
 
-/** Far more than a run of a thousand layers writes. */
-const MAX_RECORD_BYTES = 256 * 1024 * 1024;
-
 /**
  * The record of the finished run in a folder.
  * @throws {RunFolderError} when there is none, or a damaged one.
  */
 export async function readRecord(folder: string): Promise<RunRecord> {
   const file = join(folder, FILES.record);
-  let size;
-  try {
-    ({ size } = await Deno.stat(file));
-  } catch (error) {
-    throw isMissing(error) ? await explainMissing(folder, error) : error;
-  }
-  if (size > MAX_RECORD_BYTES) {
-    throw new RunFolderError(
-      `${file} has ${size} bytes and a record at most ${MAX_RECORD_BYTES}; it is not one of Lopper's`,
-    );
-  }
-  return parseRunRecord(await Deno.readTextFile(file), file);
+  const text = await readInputIfThere(file, INPUTS.record);
+  if (text === null) throw await explainMissing(folder);
+  return parseRunRecord(text, file);
 }
 
 /**
@@ -43,7 +31,7 @@ export async function readRecord(folder: string): Promise<RunRecord> {
  */
 export async function readSettings(folder: string): Promise<RunSettings> {
   const file = join(folder, FILES.settings);
-  const settings = await parseRunSettings(await Deno.readTextFile(file), file);
+  const settings = await parseRunSettings(await readInput(file, INPUTS.settings), file);
   checkNames(settings, file);
   return settings;
 }
@@ -54,7 +42,7 @@ export async function readJournalLines(folder: string): Promise<readonly string[
   return lines.length === 0 && !tornTail ? null : lines;
 }
 
-async function explainMissing(folder: string, cause: unknown): Promise<RunFolderError> {
+async function explainMissing(folder: string): Promise<RunFolderError> {
   const names: string[] = [];
   try {
     for await (const { name } of Deno.readDir(folder)) names.push(name);
@@ -63,12 +51,12 @@ async function explainMissing(folder: string, cause: unknown): Promise<RunFolder
     const problem = error instanceof Deno.errors.NotFound
       ? "there is no such folder"
       : "this is a file, and a run is a folder";
-    return new RunFolderError(`${folder}: ${problem}`, { cause });
+    return new RunFolderError(`${folder}: ${problem}`, { cause: error });
   }
   const problem = names.includes(FILES.settings)
     ? `the run in it is not finished (prune --resume --out ${folder} finishes it)`
     : `there is no ${FILES.record} in it, so it holds no run of Lopper`;
-  return new RunFolderError(`${folder}: ${problem}`, { cause });
+  return new RunFolderError(`${folder}: ${problem}`);
 }
 
 function isMissing(error: unknown): boolean {

@@ -5,8 +5,13 @@ import {
   type RunSettings,
   UsageError,
 } from "@lopper/core";
-import { parseRunRecord, runRecordToJson, settingsToJson } from "@lopper/model-io";
-import { AppendFile, FileSink, writeTextFileAtomically } from "@lopper/model-io/files";
+import { INPUTS, parseRunRecord, runRecordToJson, settingsToJson } from "@lopper/model-io";
+import {
+  AppendFile,
+  FileSink,
+  readInputIfThere,
+  writeTextFileAtomically,
+} from "@lopper/model-io/files";
 import { type History, type JournalEntry, parseJournal, toJournalLine } from "@lopper/search";
 import { join } from "node:path";
 import { entriesOfOut } from "./out_entries.ts";
@@ -87,13 +92,8 @@ export class RunFolder {
   /** The record of a finished run, or null; that of a run which is being extended does not count. */
   async record(): Promise<RunRecord | null> {
     const file = join(this.path, FILES.record);
-    let text;
-    try {
-      text = await Deno.readTextFile(file);
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return null;
-      throw error;
-    }
+    const text = await readInputIfThere(file, INPUTS.record);
+    if (text === null) return null;
     const record = parseRunRecord(text, file);
     const extended = this.settings !== null && this.settings.flags.ratio > record.flags.ratio;
     return extended ? null : record;

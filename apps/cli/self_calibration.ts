@@ -1,8 +1,8 @@
 import type { Backend } from "@lopper/backends";
 import { CalibrationError, type ModelSpec, UsageError } from "@lopper/core";
 import { parseSamples } from "@lopper/importance";
-import type { Model, Tokenizer } from "@lopper/model-io";
-import { writeTextFileAtomically } from "@lopper/model-io/files";
+import { INPUTS, type Model, type Tokenizer } from "@lopper/model-io";
+import { readInputIfThere, writeTextFileAtomically } from "@lopper/model-io/files";
 import { Decoder, LaidOutWeights, sampleSequences, sourceOrder } from "@lopper/runtime";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
@@ -58,7 +58,7 @@ export async function selfCalibration(run: SelfCalibration): Promise<readonly st
     `${count}x${length}`,
   ].join("-");
   const file = join(cacheFolder(), "self-calibration", `${name}.jsonl`);
-  const known = await Deno.readTextFile(file).catch(() => null);
+  const known = await readInputIfThere(file, INPUTS.kept).catch(orNone);
   // What a file lost by accident is not worth a message: it is written anew.
   if (known !== null && known.endsWith("\n")) {
     try {
@@ -78,6 +78,12 @@ export async function selfCalibration(run: SelfCalibration): Promise<readonly st
   const lines = texts.map((text) => JSON.stringify({ text }) + "\n");
   await writeTextFileAtomically(file, lines.join(""));
   return texts;
+}
+
+/** What is no text any more is none. */
+function orNone(error: unknown): null {
+  if (error instanceof CalibrationError) return null;
+  throw error;
 }
 
 async function sampleAll(run: SelfCalibration, start: number, length: number) {

@@ -1,6 +1,13 @@
 import { CalibrationError } from "@lopper/core";
 import { parseSamples } from "@lopper/importance";
-import { FileSource } from "@lopper/model-io/files";
+import { INPUTS } from "@lopper/model-io";
+import {
+  cachedSnapshots,
+  isCachedDataSet,
+  listFilesDeep,
+  openInput,
+  readInput,
+} from "@lopper/model-io/files";
 import { join } from "node:path";
 
 const PARQUET = /\.parquet$/i;
@@ -8,18 +15,12 @@ const TEXT = /\.(txt|jsonl|parquet)$/i;
 
 /**
  * The samples of a text file, or of all text files of a folder and of the folders in it, in the order of their paths. What
- * is hidden, a link, or of another kind is passed over there.
+ * is hidden or of another kind is passed over there.
  * @throws {CalibrationError} when there is nothing, or no text in it.
  */
 export async function readSamples(path: string): Promise<readonly string[]> {
-  const { isDirectory } = await found(path, () => Deno.stat(path));
-  if (!isDirectory) return await samplesOf(path);
-  const files = await textFiles(path);
-  if (files.length === 0) {
-    throw new CalibrationError(`${path}: there is no .txt, .jsonl or .parquet file in this folder`);
-  }
   const samples = [];
-  for (const file of files) samples.push(await samplesOf(file));
+  for (const file of await textFiles(path)) samples.push(await samplesOf(file));
   return samples.flat();
 }
 
@@ -29,25 +30,22 @@ export async function readSamples(path: string): Promise<readonly string[]> {
  * @throws {CalibrationError} as `readSamples`.
  */
 export async function readWholeText(path: string): Promise<string> {
-  const { isDirectory } = await found(path, () => Deno.stat(path));
-  if (!isDirectory) {
-    if (/\.txt$/i.test(path)) return await readText(path);
-    if (TEXT.test(path)) return (await samplesOf(path)).join("\n\n");
-    throw new CalibrationError(
-      `${path}: it needs to be a .txt, .jsonl or .parquet file, or a folder of them`,
+  const texts = [];
+  for (const file of await textFiles(path)) {
+    texts.push(
+      /\.txt$/i.test(file)
+        ? await readInput(file, INPUTS.calibration)
+        : (await samplesOf(file)).join("\n\n"),
     );
   }
-  const texts = [];
-  for (const file of await textFiles(path)) texts.push(await readWholeText(file));
-  if (texts.length > 0) return texts.join("\n\n");
-  throw new CalibrationError(`${path}: there is no .txt, .jsonl or .parquet file in this folder`);
+  return texts.join("\n\n");
 }
 
 async function samplesOf(file: string): Promise<readonly string[]> {
-  if (!PARQUET.test(file)) return parseSamples(await readText(file), file);
+  if (!PARQUET.test(file)) return parseSamples(await readInput(file, INPUTS.calibration), file);
   // Few runs need it.
   const { parquetSamples } = await import("@lopper/importance/parquet");
-  const source = await found(file, () => FileSource.open(file));
+  const source = await openInput(file, INPUTS.calibration);
   try {
     return await parquetSamples(source, file);
   } finally {
@@ -55,32 +53,55 @@ async function samplesOf(file: string): Promise<readonly string[]> {
   }
 }
 
-/** Sorted by code units, so that the order does not depend on the machine. */
-async function textFiles(folder: string): Promise<readonly string[]> {
-  const files: string[] = [];
-  for await (const { name, isFile, isDirectory } of Deno.readDir(folder)) {
-    if (name.startsWith(".")) continue;
-    const path = join(folder, name);
-    if (isDirectory) files.push(...await textFiles(path));
-    else if (isFile && TEXT.test(name)) files.push(path);
+/** Deeper folders than anybody makes; a limit all the same. */
+const MAX_DEPTH = 64;
+
+/**
+ * The file of a path, or the text files of a folder, of a data set in the hub's cache those of its newest revision. They are
+ * sorted by code units, so that the order does not depend on the machine, and a file that links name, too, is one of them
+ * once.
+ */
+async function textFiles(path: string): Promise<readonly string[]> {
+  if (!await isFolder(path)) {
+    if (TEXT.test(path)) return [path];
+    // What it is by nature says more than its name.
+    (await openInput(path, INPUTS.calibration)).close();
+    throw new CalibrationError(
+      `${path}: it needs to be a .txt, .jsonl or .parquet file, or a folder of them`,
+    );
   }
-  return files.sort();
+  const folder = isCachedDataSet(path) ? (await cachedSnapshots(path))[0] ?? path : path;
+  const names = (await listFilesDeep(folder, MAX_DEPTH)).filter((name) => TEXT.test(name));
+  if (names.length === 0) {
+    throw new CalibrationError(`${path}: there is no .txt, .jsonl or .parquet file in this folder`);
+  }
+  return await withoutTwins(folder, names);
 }
 
-async function readText(file: string): Promise<string> {
-  const bytes = await found(file, () => Deno.readFile(file));
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch (error) {
-    throw new CalibrationError(`${file}: not UTF-8 text`, { cause: error });
-  }
+async function withoutTwins(folder: string, names: readonly string[]): Promise<readonly string[]> {
+  const real = (path: string) => Deno.realPath(path).catch(() => path);
+  const root = await real(folder);
+  const files = await Promise.all(
+    names.map(async (name) => ({ name, target: await real(join(folder, name)) })),
+  );
+  const own = new Set(
+    files.filter(({ name, target }) => target === join(root, name)).map(({ target }) => target),
+  );
+  const linked = new Set<string>();
+  return files.filter(({ name, target }) => {
+    if (target === join(root, name)) return true;
+    if (own.has(target) || linked.has(target)) return false;
+    linked.add(target);
+    return true;
+  }).map(({ name }) => join(folder, name)).sort();
 }
 
-async function found<T>(path: string, read: () => Promise<T>): Promise<T> {
+/** @throws {CalibrationError} when there is nothing. */
+async function isFolder(path: string): Promise<boolean> {
   try {
-    return await read();
+    return (await Deno.stat(path)).isDirectory;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
       throw new CalibrationError(`${path}: there is no such file`, { cause: error });
     }
     throw error;

@@ -1,7 +1,7 @@
 import { CalibrationError } from "@lopper/core";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { readSamples } from "./text_files.ts";
+import { readSamples, readWholeText } from "./text_files.ts";
 
 const PARQUET = fileURLToPath(
   new URL("../../tests/fixtures/parquet/zstd.parquet", import.meta.url),
@@ -47,4 +47,48 @@ Deno.test("texts: what is not there, or is no text, is refused by name", () =>
     }
     await Deno.writeFile(`${folder}/latin.txt`, Uint8Array.of(0x63, 0x61, 0x66, 0xe9));
     await refused(folder, /latin\.txt: not UTF-8 text/);
+  }));
+
+Deno.test("texts: links are followed, and what two of them name is there once", () =>
+  inFolder(async (folder) => {
+    await Deno.mkdir(`${folder}/data`);
+    await Deno.mkdir(`${folder}/elsewhere`);
+    await Deno.writeTextFile(`${folder}/data/z.txt`, "last");
+    await Deno.writeTextFile(`${folder}/elsewhere/y.txt`, "first");
+    await Deno.symlink("z.txt", `${folder}/data/a.txt`);
+    await Deno.symlink("../elsewhere", `${folder}/data/b`);
+    await Deno.symlink("../elsewhere/y.txt", `${folder}/data/c.txt`);
+    assert.deepEqual(await readSamples(`${folder}/data`), ["first", "last"]);
+    await Deno.symlink("gone", `${folder}/data/d.txt`);
+    await assert.rejects(readSamples(`${folder}/data`), /d\.txt: there is no such file$/);
+  }));
+
+Deno.test("texts: a data set in the hub's cache is that of its branch main, whose files are links", () =>
+  inFolder(async (folder) => {
+    const set = `${folder}/datasets--someone--words`;
+    await Deno.mkdir(`${set}/blobs`, { recursive: true });
+    await Deno.mkdir(`${set}/refs`);
+    for (const [revision, text] of [["1".repeat(40), "old"], ["2".repeat(40), "new"]]) {
+      await Deno.mkdir(`${set}/snapshots/${revision}`, { recursive: true });
+      await Deno.writeTextFile(`${set}/blobs/${text}`, JSON.stringify({ text }));
+      await Deno.symlink(`../../blobs/${text}`, `${set}/snapshots/${revision}/train.jsonl`);
+      await Deno.writeTextFile(`${set}/refs/main`, `${revision}\n`);
+    }
+    assert.deepEqual(await readSamples(`${set}/snapshots/${"1".repeat(40)}`), ["old"]);
+    assert.deepEqual(await readSamples(set), ["new"]);
+  }));
+
+Deno.test("texts: UTF-16 is named, a byte order mark is no part of a sample, and a device is none", () =>
+  inFolder(async (folder) => {
+    const file = `${folder}/x.jsonl`;
+    await Deno.writeTextFile(file, '\ufeff{"text":"a"}\r\n\r\n{"text":"b"}\r\n \r\n');
+    assert.deepEqual(await readSamples(file), ["a", "b"]);
+    await Deno.writeTextFile(`${folder}/x.txt`, "\ufeffa\r\n\r\nb");
+    assert.deepEqual(await readSamples(`${folder}/x.txt`), ["a", "b"]);
+    assert.equal(await readWholeText(`${folder}/x.txt`), "a\r\n\r\nb");
+    await Deno.writeFile(`${folder}/w.txt`, Uint8Array.of(0xff, 0xfe, 0x61, 0, 0x62, 0));
+    const refused = (path: string, message: RegExp) =>
+      Promise.all([readSamples, readWholeText].map((read) => assert.rejects(read(path), message)));
+    await refused(`${folder}/w.txt`, /^CalibrationError: .*w\.txt: it is UTF-16 text/);
+    if (Deno.build.os !== "windows") await refused("/dev/zero", /\/dev\/zero: this is a device/);
   }));

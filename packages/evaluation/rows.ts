@@ -1,5 +1,5 @@
 import { EvaluationError } from "@lopper/core";
-import type { ByteSource } from "@lopper/model-io";
+import { type ByteSource, decodeText, INPUTS, refusalOf } from "@lopper/model-io";
 import { parquetMetadataAsync, parquetReadObjects } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
 
@@ -45,11 +45,7 @@ export async function readText(source: ByteSource): Promise<string> {
   checkSize(source.size, source.name);
   const bytes = await source.read(0, source.size);
   const plain = /\.gz$/i.test(source.name) ? await gunzip(bytes, source.name) : bytes;
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(plain);
-  } catch (error) {
-    throw new EvaluationError(`${source.name}: not UTF-8 text`, { cause: error });
-  }
+  return decodeText(plain, refusalOf(INPUTS.dataSet, source.name));
 }
 
 async function gunzip(bytes: Uint8Array, name: string): Promise<Uint8Array> {

@@ -25,6 +25,15 @@ Deno.test("rows: JSON lines, compressed or not; a text gives a row for each line
   ]);
 });
 
+Deno.test("rows: a byte order mark and line ends of Windows are no part of a row", async () => {
+  const lines = utf8('\ufeff{"a": 1}\r\n\r\n{"a": 2}\r\n');
+  for (const bytes of [lines, await gzip(lines)]) {
+    const name = bytes === lines ? "x.jsonl" : "x.jsonl.gz";
+    assert.deepEqual(await rows(name, bytes), [{ a: 1 }, { a: 2 }]);
+  }
+  assert.deepEqual(await rows("wiki.test.raw", utf8("\ufeffdeep\n")), [{ text: "deep\n" }]);
+});
+
 Deno.test("rows: Parquet", async () => {
   const file = new URL("../../tests/fixtures/parquet/snappy.parquet", import.meta.url);
   const found = await rows("x.parquet", await Deno.readFile(file));

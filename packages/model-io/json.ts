@@ -1,9 +1,13 @@
 import { CheckpointFormatError } from "@lopper/core";
 import type { z } from "zod";
+import { decodeText } from "./decode_text.ts";
 import type { ModelFolder } from "./model_folder.ts";
 
-/** Larger than any tokenizer.json in use (Llama 3: 9 MB, Gemma: 33 MB). */
-const DEFAULT_LIMIT_BYTES = 128 * 1024 * 1024;
+/** Larger than any tokenizer.json in use (Llama 3: 9 MB, Gemma: 33 MB), or list of tensors (DeepSeek-V3: 9 MB). */
+const LARGE_LIMIT_BYTES = 128 * 1024 * 1024;
+const LARGE = /^tokenizer\.json$|\.index\.json$/;
+/** What else is JSON in a model folder has some kB; those of a mixture of many widths 1 MB. */
+const LIMIT_BYTES = 16 * 1024 * 1024;
 
 /**
  * Reads and checks a JSON file of a model folder.
@@ -14,7 +18,7 @@ export async function readJson<T>(
   folder: ModelFolder,
   file: string,
   schema: z.ZodType<T>,
-  limitBytes = DEFAULT_LIMIT_BYTES,
+  limitBytes = LARGE.test(file) ? LARGE_LIMIT_BYTES : LIMIT_BYTES,
 ): Promise<T> {
   const bytes = await folder.readBytes(file, limitBytes);
   return checkJson(parseJson(bytes, `${folder.name}/${file}`), schema, `${folder.name}/${file}`);
@@ -22,14 +26,10 @@ export async function readJson<T>(
 
 /** Parses UTF-8 JSON. @throws {CheckpointFormatError} when the bytes are neither. `offset` is where they begin. */
 export function parseJson(bytes: Uint8Array, file: string, offset?: number): unknown {
-  let text: string;
-  try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch (error) {
-    throw new CheckpointFormatError("not UTF-8 text, and JSON needs it", { file, offset }, {
-      cause: error,
-    });
-  }
+  const text = decodeText(
+    bytes,
+    (problem, options) => new CheckpointFormatError(problem, { file, offset }, options),
+  );
   try {
     return JSON.parse(text);
   } catch (error) {

@@ -10,6 +10,7 @@ export {
   specFromConfig,
 } from "./config.ts";
 export { DECI_MODEL_TYPE, deciMultiplier, deciWidth } from "./deci_config.ts";
+export { checkBytes, decodePart, decodeText, refusalOf } from "./decode_text.ts";
 export * from "./dtypes.ts";
 export * from "./families/family.ts";
 export { FAMILIES } from "./families/mod.ts";
@@ -20,6 +21,7 @@ export { mergesByScore } from "./gguf/sentence_piece_tokenizer.ts";
 export { ggufTensorName, isRotated } from "./gguf/tensor_names.ts";
 export { openGgufModel } from "./gguf/gguf_model.ts";
 export { openOnnxModel } from "./onnx/onnx_model.ts";
+export * from "./input_kind.ts";
 export * from "./model.ts";
 export * from "./model_folder.ts";
 export * from "./open_model.ts";

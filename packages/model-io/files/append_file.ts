@@ -1,3 +1,7 @@
+import { decodeText, refusalOf } from "../decode_text.ts";
+import { INPUTS } from "../input_kind.ts";
+import { FileSource } from "./file_source.ts";
+
 const NEWLINE = 10;
 
 /** A text file that only grows, line by line; a line is on the disk before `appendLine` returns. */
@@ -38,11 +42,12 @@ export class AppendFile {
   /**
    * The complete lines of a file, and whether bytes without a line end follow them: what a crash leaves of the line that
    * was being written. A file that does not exist has no lines.
+   * @throws {ResumeError} for what is no regular file, too large, or no UTF-8.
    */
   static async readLines(path: string): Promise<{ lines: string[]; tornTail: boolean }> {
     const bytes = await readIfExists(path);
     const end = bytes.lastIndexOf(NEWLINE) + 1;
-    const text = new TextDecoder().decode(bytes.subarray(0, end));
+    const text = decodeText(bytes.subarray(0, end), refusalOf(INPUTS.journal, path));
     return { lines: text.split("\n").slice(0, -1), tornTail: end < bytes.byteLength };
   }
 
@@ -55,10 +60,14 @@ export class AppendFile {
 }
 
 async function readIfExists(path: string): Promise<Uint8Array> {
+  let source;
   try {
-    return await Deno.readFile(path);
+    source = await FileSource.open(path, INPUTS.journal);
+    return await source.read(0, source.size);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return new Uint8Array(0);
     throw error;
+  } finally {
+    source?.close();
   }
 }

@@ -25,7 +25,8 @@ export class FileFolder implements ModelFolder {
   async has(file: string): Promise<boolean> {
     checkFileName(this.name, file);
     try {
-      return (await Deno.stat(join(this.name, file))).isFile;
+      // What is there and is no file, such as a pipe, is refused when it is opened.
+      return !(await Deno.stat(join(this.name, file))).isDirectory;
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return false;
       throw this.#explain(error) ?? error;

@@ -1,5 +1,6 @@
 import { CheckpointFormatError } from "@lopper/core";
 import { type ByteSource, checkRange } from "../byte_source.ts";
+import { type InputKind, INPUTS } from "../input_kind.ts";
 
 /** A local file. */
 export class FileSource implements ByteSource {
@@ -13,11 +14,19 @@ export class FileSource implements ByteSource {
     this.#file = file;
   }
 
-  static async open(path: string): Promise<FileSource> {
+  /**
+   * Opens a regular file, also by a link to it.
+   * @throws what the kind refuses with when it is anything else, or larger than the kind may be.
+   */
+  static async open(path: string, kind: InputKind = INPUTS.modelFile): Promise<FileSource> {
+    // Before it is opened: to open a pipe waits until somebody writes to it.
+    check(path, await Deno.stat(path), kind);
     const file = await Deno.open(path, { read: true });
     try {
-      const { size } = await file.stat();
-      return new FileSource(path, size, file);
+      const found = await file.stat();
+      // It may be another one by now.
+      check(path, found, kind);
+      return new FileSource(path, found.size, file);
     } catch (error) {
       file.close();
       throw error;
@@ -49,4 +58,19 @@ export class FileSource implements ByteSource {
   close() {
     this.#file.close();
   }
+}
+
+function check(path: string, found: Deno.FileInfo, { what, maxBytes, refuse }: InputKind) {
+  if (!found.isFile) {
+    throw refuse(path, `this is ${natureOf(found)}; Lopper reads regular files and links to them`);
+  }
+  if (found.size <= maxBytes) return;
+  throw refuse(path, `it has ${found.size} bytes and ${what} has ${maxBytes} at most`);
+}
+
+function natureOf(found: Deno.FileInfo): string {
+  if (found.isDirectory) return "a folder";
+  if (found.isFifo) return "a pipe";
+  if (found.isSocket) return "a socket";
+  return found.isCharDevice || found.isBlockDevice ? "a device" : "something else than a file";
 }

@@ -1,4 +1,6 @@
-import { join } from "node:path";
+import { basename, join } from "node:path";
+import { INPUTS } from "../input_kind.ts";
+import { readInputIfThere } from "./open_input.ts";
 
 /**
  * The folder in which programs of Hugging Face keep what they downloaded: HF_HUB_CACHE, else `hub` in HF_HOME, else in
@@ -16,15 +18,17 @@ export function cachedDataSet(cache: string, repository: string): string {
   return join(cache, `datasets--${repository.replaceAll("/", "--")}`);
 }
 
+/** Whether a folder is that of a data set in a cache, of which each revision has all files anew. */
+export function isCachedDataSet(folder: string): boolean {
+  return /^datasets--[^/]+--[^/]+$/.test(basename(folder));
+}
+
 /**
  * The folders of a data set's revisions in the cache, that of the branch main first; none where it was never downloaded.
+ * @param folder as `cachedDataSet` names it.
  */
-export async function cachedSnapshots(
-  cache: string,
-  repository: string,
-): Promise<readonly string[]> {
-  const folder = cachedDataSet(cache, repository);
-  const main = (await Deno.readTextFile(join(folder, "refs", "main")).catch(() => "")).trim();
+export async function cachedSnapshots(folder: string): Promise<readonly string[]> {
+  const main = (await readInputIfThere(join(folder, "refs", "main"), INPUTS.revision))?.trim();
   const revisions: string[] = [];
   try {
     for await (const { name, isDirectory } of Deno.readDir(join(folder, "snapshots"))) {

@@ -2,7 +2,7 @@ import { HubError } from "@lopper/core";
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { commitOf, type MockDataSet, mockHub } from "../testing/mock_hub.ts";
-import { cachedSnapshots, hubCacheFolder } from "./hub_cache.ts";
+import { cachedDataSet, cachedSnapshots, hubCacheFolder } from "./hub_cache.ts";
 import { downloadDataSet } from "./hub_data_set.ts";
 import { listFilesDeep } from "./list_files.ts";
 
@@ -53,7 +53,7 @@ const three = {
 };
 
 hubTest("chosen files come into the cache as other programs have them", three, async (hub) => {
-  assert.deepEqual(await cachedSnapshots(hub.cache, "org/set"), []);
+  assert.deepEqual(await cachedSnapshots(cachedDataSet(hub.cache, "org/set")), []);
   const seen: number[] = [];
   const { folder, files } = await downloadDataSet(
     hub,
@@ -78,7 +78,7 @@ hubTest("chosen files come into the cache as other programs have them", three, a
   // that of main first, whatever its name
   const others = ["0".repeat(40), "f".repeat(40)];
   for (const name of others) await Deno.mkdir(join(folder, "..", name));
-  const found = await cachedSnapshots(hub.cache, "org/set");
+  const found = await cachedSnapshots(cachedDataSet(hub.cache, "org/set"));
   assert.deepEqual(found.map((path) => path.slice(-40)), [commitOf("main"), ...others]);
 });
 

@@ -1,21 +1,30 @@
-import { join } from "node:path";
+import { join, sep } from "node:path";
 
 /** Folders in folders, as deep as a data set has them; deeper ones are something else. */
 const MAX_DEPTH = 6;
 
 /**
- * The files in a folder and in those within it, by their paths from there with slashes, in order of code units; links to
- * files count, hidden ones do not. A folder that does not exist has none.
+ * The files in a folder and in those within it, by their paths from there with slashes, in order of code units; links count
+ * as what they lead to, hidden files do not count. A folder that does not exist has none.
  */
 export async function listFilesDeep(folder: string, depth = MAX_DEPTH): Promise<readonly string[]> {
+  return (await filesIn(folder, depth, [])).sort();
+}
+
+/** @param above real paths of the folders that this one is in. */
+async function filesIn(folder: string, depth: number, above: readonly string[]): Promise<string[]> {
   const found: string[] = [];
   try {
-    for await (const { name, isDirectory } of Deno.readDir(folder)) {
+    const real = await Deno.realPath(folder);
+    // A link to a folder around the one that it is in leads back here.
+    if (above.some((inner) => inner === real || inner.startsWith(join(real, sep)))) return [];
+    for await (const { name, isDirectory, isSymlink } of Deno.readDir(folder)) {
       if (name.startsWith(".")) continue;
-      if (!isDirectory) found.push(name);
+      const path = join(folder, name);
+      if (!isDirectory && !(isSymlink && await leadsToFolder(path))) found.push(name);
       else if (depth > 1) {
-        const inner = await listFilesDeep(join(folder, name), depth - 1);
-        found.push(...inner.map((path) => `${name}/${path}`));
+        const inner = await filesIn(path, depth - 1, [...above, real]);
+        for (const file of inner) found.push(`${name}/${file}`);
       }
     }
   } catch (error) {
@@ -24,5 +33,10 @@ export async function listFilesDeep(folder: string, depth = MAX_DEPTH): Promise<
     }
     throw error;
   }
-  return found.sort();
+  return found;
+}
+
+/** A link that leads nowhere is refused by its name when it is opened. */
+async function leadsToFolder(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(({ isDirectory }) => isDirectory, () => false);
 }

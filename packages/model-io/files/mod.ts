@@ -6,4 +6,5 @@ export * from "./file_source.ts";
 export * from "./hub_cache.ts";
 export * from "./hub_data_set.ts";
 export * from "./list_files.ts";
+export * from "./open_input.ts";
 export * from "./write_text_file.ts";
