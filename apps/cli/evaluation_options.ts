@@ -3,7 +3,7 @@ import { DEFAULT_WINDOW } from "./evaluate_model.ts";
 import { type Measures, OWN_TASK_HELP, readMeasures, TASK_GROUPS } from "./evaluation_tasks.ts";
 import { userHub } from "./hub.ts";
 import { MEMORY_DEFAULT } from "./memory.ts";
-import { BACKEND_HELP } from "./open_backend.ts";
+import { BACKEND_HELP, threadsOption } from "./open_backend.ts";
 import { wholeNumber } from "./options.ts";
 import { userPath } from "./paths.ts";
 import type { Reporter } from "./reporter.ts";
@@ -63,7 +63,7 @@ export function addEvaluationOptions(
       `memory that it may take, e.g. 4GB or 50% (default: ${MEMORY_DEFAULT})`,
     )
     .option("--backend <name>", BACKEND_HELP, "auto")
-    .option("--threads <n>", "threads (default: all on cpu, 1 on wasm)", wholeNumber(1))
+    .addOption(threadsOption())
     .option("--json", "print one JSON object a line");
 }
 

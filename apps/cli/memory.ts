@@ -24,9 +24,11 @@ export function memoryBudget(text: string | undefined, freeBytes: number): numbe
   if (text === undefined) return DEFAULT_SHARE * freeBytes;
   const share = /^(\d+(?:\.\d+)?)\s*%$/.exec(text.trim());
   const bytes = share ? Number(share[1]) / 100 * freeBytes : sizeInBytes(text);
-  if (!(bytes > 0)) {
+  if (!(bytes > 0) || Number(share?.[1] ?? 0) > 100) {
     throw new UsageError(
-      `--memory is ${JSON.stringify(text)}; it needs to be a size such as 4GB, 512MiB or 50%`,
+      `--memory is ${
+        JSON.stringify(text)
+      }; it needs to be a size such as 4GB, 512MiB or 50% of what is free`,
     );
   }
   return bytes;

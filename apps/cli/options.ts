@@ -1,12 +1,20 @@
 import { UsageError } from "@lopper/core";
 import { InvalidArgumentError } from "commander";
 
-/** Parses a whole number of at least `min`. */
-export function wholeNumber(min: number) {
+/** The largest seed: generators take 32 bits, and would take a larger one for a smaller. */
+export const MAX_SEED = 2 ** 32 - 1;
+
+/** Parses a whole number from `min` to `max`; `why` says where the largest comes from. */
+export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER, why = "") {
   return (text: string): number => {
     const value = Number(text);
-    if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < min) {
-      throw new InvalidArgumentError(`It needs to be a whole number of at least ${min}.`);
+    if (!/^\d+$/.test(text) || !(value >= min && value <= max)) {
+      const bounds = max === Number.MAX_SAFE_INTEGER
+        ? `of at least ${min}`
+        : `from ${min} to ${max}`;
+      throw new InvalidArgumentError(
+        `It needs to be a whole number ${bounds}${why && ` (${why})`}.`,
+      );
     }
     return value;
   };
@@ -26,9 +34,22 @@ export function decimal(above: number, below: number, options: { orEqual?: boole
   };
 }
 
-/** Parses `10%` or `10`, above 0. */
-export function percent(text: string): number {
-  return decimal(0, Infinity)(text.trim().replace(/\s*%$/, ""));
+/** Parses `10%` or `10`, above 0 and below `below`. A bare number below 1 may be meant as a part of 1, and is asked back. */
+export function percent(below: number) {
+  return (text: string): number => {
+    const number = text.trim().replace(/\s*%$/, "");
+    const value = decimal(0, below)(number);
+    if (value >= 1 || text.includes("%")) return value;
+    const hundredfold = Number((100 * value).toPrecision(12));
+    throw new InvalidArgumentError(
+      `It is taken in per cent, which is little; was ${hundredfold}% meant? Write that, or ${number}%.`,
+    );
+  };
+}
+
+/** A number of per cent as `percent` takes it. */
+export function percentWord(value: number): string {
+  return value < 1 ? `${value}%` : String(value);
 }
 
 const UNITS: Readonly<Record<string, number>> = {

@@ -3,6 +3,7 @@ import { INPUTS, parsePlanFile, planToJson } from "@lopper/model-io";
 import { readInput } from "@lopper/model-io/files";
 import { blockOf, keptSwaps, parseJournal, planOfFrontier, type Way } from "@lopper/search";
 import { join } from "node:path";
+import { percentWord } from "./options.ts";
 import { FILES, readJournalLines, readRecord } from "./run_files.ts";
 
 /**
@@ -43,7 +44,7 @@ export async function planOfRun(
       `${folder} holds a run that reached ${
         record.ratio.toFixed(2)
       } %, which is less than ${ratio} % ` +
-        `(prune --resume --ratio ${ratio} --out takes it further)`,
+        `(prune --resume --ratio ${percentWord(ratio)} --out takes it further)`,
     );
   }
   return { plan: planOfFrontier(spec, modelDigest, part.frontier, part.swaps), ...part };

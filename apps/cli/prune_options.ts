@@ -18,8 +18,8 @@ import {
 } from "./export_formats.ts";
 import { calibrationFlag } from "./calibration_parts.ts";
 import { MEMORY_DEFAULT } from "./memory.ts";
-import { BACKEND_HELP } from "./open_backend.ts";
-import { decimal, distribution, percent, size, wholeNumber } from "./options.ts";
+import { BACKEND_HELP, threadsOption } from "./open_backend.ts";
+import { decimal, distribution, MAX_SEED, percent, size, wholeNumber } from "./options.ts";
 import { userPath } from "./paths.ts";
 import {
   AS_IT_IS,
@@ -71,6 +71,8 @@ export interface PruneOptions {
   readonly quantize?: Quantization;
 }
 
+/** More than any search can score on; a model that writes its own text would keep it in memory. */
+const MAX_SAMPLES = 100_000;
 /** Lopper's own settings and those that were published, for the help text. */
 const [OWN, PUBLISHED] = [SETTINGS[RUN_DEFAULTS.preset], SETTINGS.multipruner];
 
@@ -79,7 +81,7 @@ export function addPruneOptions(command: Command): Command {
     .option(
       "--ratio <percent>",
       `parameters to remove, in per cent (default: ${RUN_DEFAULTS.ratio})`,
-      decimal(0, 100),
+      percent(100),
     )
     .option(
       "--target-bytes <size>",
@@ -170,18 +172,18 @@ export function addPruneOptions(command: Command): Command {
     .option(
       "--max-ppl-increase <percent>",
       "end before perplexity rises by more, on the text of --held-out, else on the calibration text",
-      percent,
+      percent(Infinity),
     )
     .option(
       "--samples <n>",
       `samples that are scored on (default: ${OWN.samples.block}, or ${PUBLISHED.samples.block} in the published presets; ${DEMO_SAMPLES.block} for the embedded model)`,
-      wholeNumber(1),
+      wholeNumber(1, MAX_SAMPLES),
     )
     .option(
       "--width-samples <n>",
       "samples for channels and heads where --distribution has shares " +
         `(default: ${OWN.samples.width}, or ${PUBLISHED.samples.width} in the published presets; ${DEMO_SAMPLES.width} for the embedded model)`,
-      wholeNumber(1),
+      wholeNumber(1, MAX_SAMPLES),
     )
     .option(
       "--seq-len <n>",
@@ -192,10 +194,10 @@ export function addPruneOptions(command: Command): Command {
     .option(
       "--seed <n>",
       `seed of the draw of samples (default: ${RUN_DEFAULTS.seed})`,
-      wholeNumber(0),
+      wholeNumber(0, MAX_SEED),
     )
     .option("--backend <name>", BACKEND_HELP, "auto")
-    .option("--threads <n>", "threads (default: all on cpu, 1 on wasm)", wholeNumber(1))
+    .addOption(threadsOption())
     .option(
       "--memory <size>",
       `what the run may take, e.g. 4GB or 50% (default: ${MEMORY_DEFAULT})`,

@@ -1,4 +1,5 @@
 import type { ExportFlags, RunFlags, RunRecord } from "@lopper/core";
+import { percentWord } from "./options.ts";
 import { fixesDistribution, type SettingsName } from "./presets.ts";
 
 /** Where a run that is made again goes. */
@@ -12,7 +13,7 @@ export function runCommands(record: RunRecord): readonly string[] {
   const { flags, plan } = record;
   const shared = [...backendOptions(record), ...textOptions(flags)];
   if (plan !== null) {
-    const ratio = record.frontier.length > 0 ? option("ratio", record.ratio) : [];
+    const ratio = record.frontier.length > 0 ? percentOption("ratio", record.ratio) : [];
     return [
       line([
         ...[...model(flags), ...option("plan", plan), ...ratio],
@@ -23,7 +24,7 @@ export function runCommands(record: RunRecord): readonly string[] {
   }
   const [first, ...later] = [...flags.earlierRatios, flags.ratio];
   const target = flags.targetLatency === null
-    ? option("ratio", first)
+    ? percentOption("ratio", first)
     : option("target-latency", flags.targetLatency);
   const begin = [...model(flags), ...target, ...searchOptions(flags), ...shared];
   if (later.length === 0) return [line([...begin, ...ending(flags)])];
@@ -32,7 +33,7 @@ export function runCommands(record: RunRecord): readonly string[] {
     ...later.map((ratio, i) =>
       line([
         "--resume",
-        ...option("ratio", ratio),
+        ...percentOption("ratio", ratio),
         ...(i === later.length - 1 ? ending(flags) : option("out", OUT)),
       ])
     ),
@@ -57,7 +58,7 @@ function searchOptions(flags: RunFlags): readonly string[] {
     ...option("criterion", flags.criterion),
     ...option("search", flags.search),
     ...option("fast-without", flags.fastWithout === "" ? null : flags.fastWithout),
-    ...option("max-ppl-increase", flags.maxPplIncrease),
+    ...percentOption("max-ppl-increase", flags.maxPplIncrease),
     ...(flags.bestEffort ? ["--best-effort"] : []),
     ...(flags.uniform ? ["--uniform"] : []),
   ];
@@ -93,6 +94,10 @@ function exportOptions({ format, dtype, quantize }: ExportFlags): readonly strin
 
 function option(name: string, value: string | number | null): readonly string[] {
   return value === null ? [] : [`--${name}`, String(value)];
+}
+
+function percentOption(name: string, value: number | null): readonly string[] {
+  return option(name, value === null ? null : percentWord(value));
 }
 
 /** An option that may be given several times. */

@@ -10,8 +10,8 @@ import {
 } from "../export_formats.ts";
 import { exportModel } from "../export_model.ts";
 import { describeExport } from "../export_record.ts";
+import { threadsOption } from "../open_backend.ts";
 import { openUserModel } from "../open_model.ts";
-import { wholeNumber } from "../options.ts";
 import { userPath } from "../paths.ts";
 import { openReporter } from "../reporter.ts";
 
@@ -61,7 +61,7 @@ export function exportCommand(): Command {
         "cpu",
       ),
     )
-    .option("--threads <n>", "threads (default: all on cpu, 1 on wasm)", wholeNumber(1))
+    .addOption(threadsOption())
     .option("--overwrite", "replace an earlier export")
     .option("--json", "print one JSON object a line")
     .addHelpText(

@@ -2,9 +2,9 @@ import { longestSequence, type ModelSpec, UsageError } from "@lopper/core";
 import { openTokenizer, type Tokenizer } from "@lopper/model-io";
 import { Decoder, generate, LaidOutWeights, sourceOrder } from "@lopper/runtime";
 import { Command } from "commander";
-import { BACKEND_HELP, openUserBackend } from "../open_backend.ts";
+import { BACKEND_HELP, openUserBackend, threadsOption } from "../open_backend.ts";
 import { openUserModel } from "../open_model.ts";
-import { decimal, wholeNumber } from "../options.ts";
+import { decimal, MAX_SEED, wholeNumber } from "../options.ts";
 import { printPiece, tell } from "../terminal.ts";
 
 interface Options {
@@ -30,9 +30,9 @@ export function generateCommand(): Command {
       decimal(0, Infinity, { orEqual: true }),
       0.7,
     )
-    .option("--seed <n>", "seed of the sampling", wholeNumber(0), 42)
+    .option("--seed <n>", "seed of the sampling", wholeNumber(0, MAX_SEED), 42)
     .option("--backend <name>", BACKEND_HELP, "auto")
-    .option("--threads <n>", "threads (default: all on cpu, 1 on wasm)", wholeNumber(1))
+    .addOption(threadsOption())
     .addHelpText(
       "after",
       '\nExamples:\n  lopper generate demo "It was a dark and stormy night"\n' +

@@ -2,7 +2,7 @@ import { UsageError } from "@lopper/core";
 import { Decoder, LaidOutWeights, measureSpeed, sourceOrder } from "@lopper/runtime";
 import { Command } from "commander";
 import { expandedWithin, memoryBudget } from "../memory.ts";
-import { openUserBackend } from "../open_backend.ts";
+import { openUserBackend, threadsOption } from "../open_backend.ts";
 import { openUserModel, TOLD } from "../open_model.ts";
 import { wholeNumber } from "../options.ts";
 import { peakResidentBytes } from "../peak_memory.ts";
@@ -29,7 +29,7 @@ export function measureSpeedCommand(): Command {
     .requiredOption("--repeats <n>", "times", wholeNumber(1))
     .requiredOption("--backend <name>")
     .option("--memory <size>")
-    .option("--threads <n>", "", wholeNumber(1))
+    .addOption(threadsOption())
     .action(run);
 }
 
