@@ -13,7 +13,7 @@ import {
   writeTextFileAtomically,
 } from "@lopper/model-io/files";
 import { type History, type JournalEntry, parseJournal, toJournalLine } from "@lopper/search";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { entriesOfOut } from "./out_entries.ts";
 import { FILES, readSettings } from "./run_files.ts";
 import { checkSameSettings } from "./run_settings.ts";
@@ -126,8 +126,11 @@ export class RunFolder {
     this.#lines.push(line);
   }
 
-  sink(file: string): Promise<FileSink> {
-    return FileSink.open(join(this.path, file));
+  /** The sink of a file by its path from the folder, with slashes. */
+  async sink(file: string): Promise<FileSink> {
+    const path = join(this.path, ...file.split("/"));
+    await Deno.mkdir(dirname(path), { recursive: true });
+    return await FileSink.open(path);
   }
 
   writeText(file: string, text: string): Promise<void> {

@@ -1,5 +1,6 @@
 import { ExportError, type FloatDType, isUniform } from "@lopper/core";
 import {
+  CLASS_NAMES,
   copyCompanions,
   type Model,
   type OpenSink,
@@ -110,14 +111,6 @@ export function transformersConfig(model: Model, dtype?: FloatDType): Record<str
     },
   };
 }
-
-/** How the families are written in transformers' class names. */
-const CLASS_NAMES: Readonly<Record<string, string>> = {
-  llama: "Llama",
-  mistral: "Mistral",
-  qwen2: "Qwen2",
-  qwen3: "Qwen3",
-};
 
 /** transformers refuses a Llama config whose heads do not divide the hidden size, whatever head_dim says. */
 function plainHeadsFit({ spec, family }: Model): boolean {

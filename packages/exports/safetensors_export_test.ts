@@ -21,6 +21,8 @@ import {
   prunedInMemory,
 } from "../../tests/support/heterogeneous.ts";
 import { attentionWindows } from "./attention_windows.ts";
+import { exportDeci } from "./deci/export.ts";
+import { exportOnnx } from "./onnx_export.ts";
 import { exportSafetensors, transformersConfig } from "./safetensors_export.ts";
 import { checkDifference } from "./verify.ts";
 
@@ -69,6 +71,31 @@ Deno.test("safetensors export: layers of their own bring the code that knows the
     assert.deepEqual(architectures, source.config.architectures);
     source.close();
   }
+});
+
+Deno.test("exports: code that a config names is in none of what is written", async () => {
+  const source = await open("llama-mha");
+  const config = { ...source.config, auto_map: { AutoModelForCausalLM: "evil.Model" } };
+  const uniform = { ...source, config };
+  const pruned = await prunedInMemory(uniform, heterogeneousPlan(source.spec));
+  const writers = {
+    safetensors: exportSafetensors,
+    deci: exportDeci,
+    onnx: (model: Model, open: MemoryOutput["open"]) => exportOnnx(model, open),
+  };
+  for (const [name, write] of Object.entries(writers)) {
+    for (const model of [uniform, pruned]) {
+      const output = new MemoryOutput();
+      const { customCode } = await write(model, output.open);
+      const own = name === "deci" || name === "safetensors" && model === pruned;
+      assert.equal(customCode, own, name);
+      const modules = Object.values(json(output.files["config.json"]).auto_map ?? {}) as string[];
+      assert.ok(modules.every((m) => /^(configuration|modeling)_(lopper|decilm)\./.test(m)));
+      const code = Object.keys(output.files).filter((file) => file.endsWith(".py"));
+      assert.equal(code.length > 0, own, `${name}: ${code}`);
+    }
+  }
+  source.close();
 });
 
 Deno.test("safetensors export: another dtype holds the nearest numbers", async () => {

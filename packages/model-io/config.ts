@@ -6,8 +6,11 @@ import {
   UnsupportedModelError,
 } from "@lopper/core";
 import { z } from "zod";
+import { CLASS_NAMES, classOf } from "./families/class_names.ts";
 import type { Family, Setting } from "./families/family.ts";
 import { familyOf } from "./families/mod.ts";
+import { endTokensOf } from "./folder/generation_config.ts";
+import { withoutCode } from "./folder/code_keys.ts";
 
 /** More than any decoder has; they bound what a hostile config can make us allocate. */
 export const MAX_LAYERS = 4096;
@@ -134,7 +137,6 @@ export function specFromConfig(
 
   const flag = (setting: Setting) =>
     typeof setting === "boolean" ? setting : config[setting] ?? false;
-  const eos = config.eos_token_id ?? [];
   const spec: ModelSpec = {
     family: family.modelType,
     hiddenSize,
@@ -151,7 +153,7 @@ export function specFromConfig(
     qkNorm: family.qkNorm,
     rope: ropeFromConfig(config, file),
     slidingWindow: slidingWindow(config, family),
-    eosTokenIds: typeof eos === "number" ? [eos] : eos,
+    eosTokenIds: endTokensOf(config),
     layers,
   };
   return { spec, family };
@@ -210,19 +212,21 @@ function withoutPrefix(modelType: string): string {
     : modelType;
 }
 
-/** A config.json without the keys that describe layers of their own to Lopper and, in an export, to transformers. */
+/**
+ * A config.json without the keys that describe layers of their own to Lopper and, in an export, to transformers; nor those
+ * that name code, or a file of weights that lies in the source's folder.
+ */
 export function plainConfig(source: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const { lopper, auto_map, ...config } = source;
+  const { lopper: _, transformers_weights: __, ...config } = withoutCode(source);
   const { model_type, architectures } = config;
-  const exported = lopper !== undefined && typeof model_type === "string" &&
-    model_type.startsWith(PRUNED_MODEL_TYPE);
-  if (!exported) return auto_map === undefined ? config : { ...config, auto_map };
+  const type = typeof model_type === "string" ? withoutPrefix(model_type) : "";
+  // A class of the code that is left out is none that readers know.
+  const own = (source.auto_map !== undefined || type !== model_type) &&
+    Object.hasOwn(CLASS_NAMES, type);
   return {
     ...config,
-    model_type: withoutPrefix(model_type),
-    ...(Array.isArray(architectures) && {
-      architectures: architectures.map((name) => String(name).replace(/^Lopper/, "")),
-    }),
+    ...(type !== model_type && { model_type: type }),
+    ...(own && architectures !== undefined && { architectures: [classOf(type)] }),
   };
 }
 

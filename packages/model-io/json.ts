@@ -24,6 +24,20 @@ export async function readJson<T>(
   return checkJson(parseJson(bytes, `${folder.name}/${file}`), schema, `${folder.name}/${file}`);
 }
 
+/** The text of a file of a model folder, without a byte order mark. @throws {CheckpointFormatError} as `readJson`. */
+export async function readText(
+  folder: ModelFolder,
+  file: string,
+  limitBytes: number,
+): Promise<string> {
+  const bytes = await folder.readBytes(file, limitBytes);
+  return decodeText(
+    bytes,
+    (problem, options) =>
+      new CheckpointFormatError(problem, { file: `${folder.name}/${file}` }, options),
+  );
+}
+
 /** Parses UTF-8 JSON. @throws {CheckpointFormatError} when the bytes are neither. `offset` is where they begin. */
 export function parseJson(bytes: Uint8Array, file: string, offset?: number): unknown {
   const text = decodeText(

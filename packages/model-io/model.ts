@@ -15,6 +15,7 @@ import {
   type Family,
   MLP_WEIGHTS,
 } from "./families/family.ts";
+import { endTokensOf } from "./folder/generation_config.ts";
 import type { ModelFolder } from "./model_folder.ts";
 import type { TensorInfo } from "./safetensors/header.ts";
 import type { TensorStore } from "./safetensors/tensor_store.ts";
@@ -190,13 +191,14 @@ export function outerWeight(model: Model, part: "embedding" | "finalNorm" | "lmH
 /**
  * `sha256:…` over the model's shapes and every weight: role, dtype, shape, and the SHA-256 of each 16 MiB of its bytes (so
  * that the platform's own implementation, which takes no streams, can be used). Two checkpoints with the same digest
- * compute the same thing, however they are sharded.
+ * compute the same thing, however they are sharded. End tokens count as config.json has them: those that are found elsewhere
+ * change nothing that is computed, and programs have written digests without them.
  */
 export async function modelDigest(
   model: Model,
   onProgress?: (bytesDone: number, bytes: number) => void,
 ): Promise<string> {
-  const lines = [JSON.stringify(model.spec)];
+  const lines = [JSON.stringify({ ...model.spec, eosTokenIds: endTokensOf(model.config) })];
   let done = 0;
   for (const { role, tensor } of model.weights) {
     lines.push(JSON.stringify([role, tensor.dtype, tensor.shape]));

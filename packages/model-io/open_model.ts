@@ -2,14 +2,19 @@ import { UnsupportedModelError } from "@lopper/core";
 import { z } from "zod";
 import { configSchema, specFromConfig } from "./config.ts";
 import { withoutDeciLayout } from "./deci_config.ts";
+import { fateOf, listed } from "./folder/folder_files.ts";
+import { withEndTokens } from "./folder/generation_config.ts";
+import type { KnownFolder } from "./folder/known_folder.ts";
+import { lookAtFolder, readFolderFacts } from "./folder/open_folder.ts";
 import { openGgufModel } from "./gguf/gguf_model.ts";
+import { splitPart } from "./gguf/split_part.ts";
 import { checkJson, readJson } from "./json.ts";
 import { bindWeights, type Model } from "./model.ts";
 import { BUILDER_CONFIG, builderFile } from "./onnx/builder_config.ts";
 import { findOnnxFile } from "./onnx/find_file.ts";
 import { openOnnxModel } from "./onnx/onnx_model.ts";
 import type { ModelFolder } from "./model_folder.ts";
-import { hasSafetensors, openTensorStore } from "./safetensors/tensor_store.ts";
+import { filesOfWeights, hasSafetensors, openTensorStore } from "./safetensors/tensor_store.ts";
 
 const CONFIG = "config.json";
 
@@ -20,14 +25,13 @@ const CONFIG = "config.json";
  * @throws {UnsupportedModelError} for families, settings or file formats that Lopper does not read.
  */
 export async function openModel(folder: ModelFolder): Promise<Model> {
+  return await openKnownFolder(await lookAtFolder(folder));
+}
+
+async function openKnownFolder(folder: KnownFolder): Promise<Model> {
   if (!await folder.has(CONFIG)) {
     const gguf = (await folder.list()).filter((file) => /\.gguf$/i.test(file));
-    if (gguf.length === 1) return await openGgufModel(await folder.open(gguf[0]));
-    if (gguf.length > 1) {
-      throw new UnsupportedModelError(
-        `${folder.name} holds ${gguf.length} GGUF files and no ${CONFIG}; name the one to open`,
-      );
-    }
+    if (gguf.length > 0) return await openOnlyGguf(folder, gguf);
   }
   if (!await folder.has(CONFIG) && await folder.has(BUILDER_CONFIG)) {
     return await openOnnxModel(folder, await builderFile(folder));
@@ -40,24 +44,59 @@ export async function openModel(folder: ModelFolder): Promise<Model> {
   const json = await readJson(folder, CONFIG, z.looseObject({}));
   const config = checkJson(withoutDeciLayout(json, file), configSchema, file);
   const { spec, family } = specFromConfig(config, file);
+  const read = await filesOfWeights(folder);
+  checkNamedWeights(json, read, file);
   const store = await openTensorStore(folder);
   try {
     const weights = bindWeights(spec, family, store, folder.name);
+    const facts = await readFolderFacts(folder, read);
     return {
       name: folder.name,
       folder,
-      spec,
+      spec: withEndTokens(spec, facts.eosTokenIds),
       family,
       config,
       weights,
       store,
       weightBytes: weights.reduce((sum, { tensor }) => sum + tensor.byteLength, 0),
       quantised: null,
-      notes: [],
+      notes: facts.notes,
       close: () => store.close(),
     };
   } catch (error) {
     store.close();
     throw error;
   }
+}
+
+/**
+ * transformers reads the file that a config names, before any of a usual name.
+ * @throws {UnsupportedModelError} when that is another than Lopper reads.
+ */
+function checkNamedWeights(
+  { transformers_weights: named }: Readonly<Record<string, unknown>>,
+  read: readonly string[],
+  file: string,
+) {
+  if (named === undefined || named === null || named === read.at(-1)) return;
+  throw new UnsupportedModelError(
+    `${file}: transformers_weights is ${JSON.stringify(named)}; Lopper reads ${read.at(-1)}`,
+  );
+}
+
+/** The only GGUF file of a folder without a config. @throws {UnsupportedModelError} when there are several. */
+async function openOnlyGguf(folder: KnownFolder, files: readonly string[]): Promise<Model> {
+  const [file, ...more] = files;
+  if (more.length > 0) {
+    const split = files.map(splitPart).find((part) => part !== null);
+    throw new UnsupportedModelError(
+      `${folder.name} holds ${files.length} GGUF files and no ${CONFIG}; ` +
+        (split ? `some are parts of one model: ${split.join}` : "name the one to open"),
+    );
+  }
+  const model = await openGgufModel(await folder.open(file));
+  const beside = (await folder.list()).filter((name) => name !== file && fateOf(name) !== "silent");
+  if (beside.length === 0) return model;
+  const note = `${listed(beside)}: passed over, since ${file} has config and tokenizer in it`;
+  return { ...model, notes: [...model.notes, note] };
 }

@@ -1,21 +1,14 @@
+import { z } from "zod";
 import type { ByteSink } from "./byte_sink.ts";
+import { additionalTemplates, TEMPLATE_FOLDER } from "./folder/chat_templates.ts";
+import { CODE_FILES, withoutCode } from "./folder/code_keys.ts";
+import { fateOf } from "./folder/folder_files.ts";
+import { parseJson } from "./json.ts";
 import type { ModelFolder } from "./model_folder.ts";
 
 /** Gives the sink of a file of a folder that is being written; what is written appears on commit only. */
 export type OpenSink = (file: string) => Promise<ByteSink>;
 
-/** Files that go along unchanged: the tokenizer's, and how to generate. */
-const COMPANIONS = [
-  "generation_config.json",
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "special_tokens_map.json",
-  "tokenizer.model",
-  "vocab.json",
-  "merges.txt",
-  "added_tokens.json",
-  "chat_template.jinja",
-] as const;
 const MAX_COMPANION_BYTES = 256 * 1024 * 1024;
 
 /** Writes one file, whole or not at all. */
@@ -44,17 +37,45 @@ export function writeJson(open: OpenSink, file: string, value: unknown): Promise
   return writeText(open, file, JSON.stringify(value, null, 2) + "\n");
 }
 
-/** Copies the files that belong to a model beside its config and weights; returns their names. */
+/**
+ * Copies the files that belong to a model beside its config and weights, unchanged but for what names code; returns their
+ * paths from the folder.
+ * @throws {CheckpointFormatError} when one is gone that was there when the model was opened.
+ */
 export async function copyCompanions(
   folder: ModelFolder,
   open: OpenSink,
 ): Promise<readonly string[]> {
   const copied: string[] = [];
-  for (const file of COMPANIONS) {
-    if (!await folder.has(file)) continue;
-    const bytes = await folder.readBytes(file, MAX_COMPANION_BYTES);
-    await writeFile(open, file, (sink) => sink.write(bytes));
-    copied.push(file);
+  for (const { from, file, path } of await companions(folder)) {
+    const bytes = await from.readBytes(file, MAX_COMPANION_BYTES);
+    const json = CODE_FILES.includes(path) ? parseJson(bytes, `${from.name}/${file}`) : null;
+    const plain = withoutCode(json);
+    if (plain === json) await writeFile(open, path, (sink) => sink.write(bytes));
+    else await writeJson(open, path, withTokenizerClass(json, plain));
+    copied.push(path);
   }
   return copied;
+}
+
+/** The files of a folder that go along. */
+async function companions(folder: ModelFolder) {
+  const found: { readonly from: ModelFolder; readonly file: string; readonly path: string }[] = [];
+  for (const file of await folder.list()) {
+    if (fateOf(file) === "carried" && await folder.has(file)) {
+      found.push({ from: folder, file, path: file });
+    }
+  }
+  const from = folder.folder(TEMPLATE_FOLDER);
+  for (const file of await additionalTemplates(folder)) {
+    found.push({ from, file, path: `${TEMPLATE_FOLDER}/${file}` });
+  }
+  return found;
+}
+
+/** A tokenizer whose class was code of the folder's is the one that tokenizer.json describes. */
+function withTokenizerClass(json: unknown, plain: unknown): unknown {
+  const named = z.looseObject({ auto_map: z.looseObject({ AutoTokenizer: z.unknown() }) });
+  if (!named.safeParse(json).success) return plain;
+  return { ...plain as object, tokenizer_class: "PreTrainedTokenizerFast" };
 }

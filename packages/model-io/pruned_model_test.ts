@@ -1,4 +1,5 @@
 import {
+  CheckpointFormatError,
   densePlan,
   type DType,
   DTYPE_BYTES,
@@ -22,6 +23,7 @@ import { writePrunedModel } from "./pruned_model.ts";
 
 const FIXTURES = fileURLToPath(new URL("../../tests/fixtures/families", import.meta.url));
 const FAMILIES = [...Deno.readDirSync(FIXTURES)].map(({ name }) => name).sort();
+const LLAMA = `${FIXTURES}/llama-mha`;
 const DIGEST = `sha256:${"0".repeat(64)}`;
 
 const open = (family: string) => openModel(new FileFolder(`${FIXTURES}/${family}`));
@@ -256,27 +258,111 @@ Deno.test("pruned model: whole layers that are gone leave a plain config of fewe
 });
 
 Deno.test("pruned model: the tokenizer's and generation files go along unchanged, others stay behind", async () => {
-  const family = new FileFolder(`${FIXTURES}/llama-mha`);
-  const companions: Record<string, Uint8Array> = {
+  const companions: Record<string, string | Uint8Array> = {
+    "LICENSE.txt": "terms",
+    "added_tokens.json": '{"a":1}',
+    "additional_chat_templates/tool_use.jinja": "{{ tools }}",
+    "chat_template.jinja": "",
+    "chat_template.json": '{"chat_template":  ""}',
+    "generation_config.json": '{ "eos_token_id": [3] }',
+    "special_tokens_map.json": "{}",
+    // What Lopper does not read is nothing that it could check.
     "tokenizer.json": new Uint8Array([0xff, 0, 1]),
-    "tokenizer_config.json": new Uint8Array([2]),
-    "generation_config.json": new Uint8Array([3, 4]),
-    "chat_template.jinja": new Uint8Array(0),
     "tokenizer.model": new Uint8Array([0xfe]),
+    "tokenizer_config.json": '{"model_max_length":1e30}',
+    "vocab.json": '{"auto_map": 3}',
   };
   const model = await openModel(
-    new MemoryFolder("m", {
+    await withFiles({
       ...companions,
       "README.md": "other",
       "evil.py": "other",
-      "config.json": await family.readBytes("config.json", 1e6),
-      "model.safetensors": await family.readBytes("model.safetensors", 1e6),
+      "license.py": "other",
+      "custom_generate/generate.py": "other",
+      "additional_chat_templates/tool_use.py": "other",
+      "preprocessor_config.json": "{}",
+      "pytorch_model.bin": "other",
     }),
   );
   const { files } = await write(model, densePlan(model.spec, DIGEST));
   const { "model.safetensors": _, "config.json": __, ...others } = files;
-  assert.deepEqual(others, companions);
+  const bytes = (content: string | Uint8Array) =>
+    typeof content === "string" ? new TextEncoder().encode(content) : content;
+  assert.deepEqual(
+    others,
+    Object.fromEntries(Object.entries(companions).map(([name, c]) => [name, bytes(c)])),
+  );
 });
+
+Deno.test("pruned model: what names code goes along without it, and the tokenizer is the one in its file", async () => {
+  const code = { auto_map: { AutoModel: "evil.Model" }, custom_pipelines: { x: {} } };
+  const base = JSON.parse(
+    new TextDecoder().decode(await new FileFolder(LLAMA).readBytes("config.json", 1e6)),
+  );
+  const model = await openModel(
+    await withFiles({
+      "config.json": JSON.stringify({
+        ...base,
+        ...code,
+        architectures: ["EvilForCausalLM"],
+        transformers_weights: "model.safetensors",
+        inner: [{ ...code, kept: 1 }],
+      }),
+      "generation_config.json": JSON.stringify({ eos_token_id: 3, trust_remote_code: true }),
+      "tokenizer_config.json": JSON.stringify({
+        tokenizer_class: "EvilTokenizer",
+        auto_map: { AutoTokenizer: ["evil.Tokenizer", null] },
+        eos_token: "a",
+      }),
+    }),
+  );
+  const { folder } = await write(model, densePlan(model.spec, DIGEST));
+  const read = async (file: string) =>
+    JSON.parse(new TextDecoder().decode(await folder.readBytes(file, 1e6)));
+  const { inner, architectures, ...config } = await read("config.json");
+  assert.deepEqual(inner, [{ kept: 1 }]);
+  assert.deepEqual(architectures, ["LlamaForCausalLM"]);
+  for (const key of [...Object.keys(code), "transformers_weights"]) {
+    assert.equal(config[key], undefined, key);
+  }
+  assert.deepEqual(await read("generation_config.json"), { eos_token_id: 3 });
+  assert.deepEqual(await read("tokenizer_config.json"), {
+    tokenizer_class: "PreTrainedTokenizerFast",
+    eos_token: "a",
+  });
+});
+
+Deno.test("pruned model: a file that was there when the model was opened and is gone is an error that names it", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    for (const { name } of Deno.readDirSync(LLAMA)) {
+      await Deno.copyFile(join(LLAMA, name), join(dir, name));
+    }
+    for (const gone of ["generation_config.json", "chat_template.jinja", "LICENSE"]) {
+      await Deno.writeTextFile(join(dir, gone), "{}");
+      const model = await openModel(new FileFolder(dir));
+      await Deno.remove(join(dir, gone));
+      await assert.rejects(write(model, densePlan(model.spec, DIGEST)), (error: Error) => {
+        assert.ok(error instanceof CheckpointFormatError, String(error));
+        assert.match(error.message, new RegExp(`${gone}: the file was there when .* is gone`));
+        return true;
+      });
+      model.close();
+    }
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
+/** The fixture of a Llama with further files, or others of the same name. */
+async function withFiles(files: Record<string, string | Uint8Array>): Promise<MemoryFolder> {
+  const family = new FileFolder(LLAMA);
+  return new MemoryFolder("m", {
+    "config.json": await family.readBytes("config.json", 1e6),
+    "model.safetensors": await family.readBytes("model.safetensors", 1e6),
+    ...files,
+  });
+}
 
 Deno.test("pruned model: a sink that fails at any point leaves no part of a file, and no config.json", async () => {
   const model = await open("llama-mha");

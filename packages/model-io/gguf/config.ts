@@ -1,5 +1,6 @@
 import { CheckpointFormatError, UnsupportedModelError } from "@lopper/core";
 import type { ByteSource } from "../byte_source.ts";
+import { classOf } from "../families/class_names.ts";
 import { finiteFloat32 } from "../finite_values.ts";
 import { LLAMA3, llama3Divisor, llama3Parameters } from "../llama3_rope.ts";
 import type { GgufHeader } from "./header.ts";
@@ -25,12 +26,6 @@ const ARCHITECTURES: readonly Architecture[] = [
   // Llama whose layers differ: what NVIDIA pruned (DeciLM, Nemotron), and what Lopper writes.
   { name: "deci", modelType: "llama", interleaved: true, sparse: true },
 ];
-const CLASSES: Readonly<Record<string, string>> = {
-  llama: "LlamaForCausalLM",
-  mistral: "MistralForCausalLM",
-  qwen2: "Qwen2ForCausalLM",
-  qwen3: "Qwen3ForCausalLM",
-};
 
 /** Keys of an architecture that are read below, or that say nothing about what is computed. */
 const KNOWN_KEYS = new Set([
@@ -130,7 +125,7 @@ export async function configFromGguf(
   const has = (tensor: string) => tensors.has(tensor);
   const uniform = [queryHeads, kvHeads, widths].every((list) => list.every((n) => n === list[0]));
   return {
-    architectures: [CLASSES[type]],
+    architectures: [classOf(type)],
     model_type: type,
     dtype: { F32: "float32", F16: "float16", BF16: "bfloat16" }[embedding.type.dtype],
     hidden_size: hiddenSize,

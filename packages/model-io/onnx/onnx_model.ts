@@ -1,6 +1,8 @@
 import { CheckpointFormatError, DTYPE_BYTES, type ModelSpec } from "@lopper/core";
 import { configSchema, type ModelConfig, specFromConfig } from "../config.ts";
 import { blockTensorName, type Family } from "../families/family.ts";
+import { withEndTokens } from "../folder/generation_config.ts";
+import { lookAtFolder, readFolderFacts } from "../folder/open_folder.ts";
 import { readJson } from "../json.ts";
 import { bindWeights, type Model } from "../model.ts";
 import type { ModelFolder } from "../model_folder.ts";
@@ -23,15 +25,16 @@ const OURS = "lopper";
 
 /**
  * Opens the decoder of an ONNX file as the model that it was exported from.
- * @param folder holds the tokenizer, and config.json or genai_config.json.
+ * @param from holds the tokenizer, and config.json or genai_config.json.
  * @param path of the file in it: "model.onnx", "onnx/model.onnx".
  * @throws {CheckpointFormatError} when a file is malformed, or its weights are not those that the config declares.
  * @throws {UnsupportedModelError} for what is no decoder of the families that Lopper reads, naming the node.
  */
-export async function openOnnxModel(folder: ModelFolder, path: string): Promise<Model> {
+export async function openOnnxModel(from: ModelFolder, path: string): Promise<Model> {
+  const folder = await lookAtFolder(from);
   const parts = path.split("/");
   const file = parts.pop()!;
-  const graphFolder = parts.reduce((at, name) => at.folder(name), folder);
+  const graphFolder = parts.reduce<ModelFolder>((at, name) => at.folder(name), folder);
   const files = new ExternalFiles(graphFolder, await graphFolder.open(file));
   try {
     const graph = await readOnnxGraph(files.graph);
@@ -55,17 +58,19 @@ export async function openOnnxModel(folder: ModelFolder, path: string): Promise<
     const weights = bindWeights(spec, family, store, graph.file, described);
     checkWiring(flow, found, spec);
     await checkRotaryAngles(flow, files, spec);
+    const read = [...files.sources.keys()].map((name) => name.slice(folder.name.length + 1));
+    const facts = await readFolderFacts(folder, read);
     return {
       name: folder.name,
       folder,
-      spec,
+      spec: withEndTokens(spec, facts.eosTokenIds),
       family,
       config,
       weights,
       store,
       weightBytes: weights.reduce((sum, { tensor }) => sum + tensor.byteLength, 0),
       quantised: null,
-      notes: [],
+      notes: facts.notes,
       close: () => store.close(),
     };
   } catch (error) {

@@ -33,6 +33,14 @@ export async function hasSafetensors(folder: ModelFolder): Promise<boolean> {
   return await folder.has(SINGLE) || await folder.has(INDEX);
 }
 
+/** The files that `openTensorStore` opens, shards in their order before the index that names them. */
+export async function filesOfWeights(folder: ModelFolder): Promise<readonly string[]> {
+  if (await folder.has(SINGLE)) return [SINGLE];
+  if (!await folder.has(INDEX)) throw await noWeights(folder);
+  const { weight_map } = await readJson(folder, INDEX, indexSchema);
+  return [...[...new Set(Object.values(weight_map))].sort(), INDEX];
+}
+
 /**
  * Opens the weights of a model folder: `model.safetensors`, or the shards that `model.safetensors.index.json` names.
  * @throws {CheckpointFormatError} when a file is missing, malformed, or contradicts the index.
