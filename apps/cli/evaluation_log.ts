@@ -26,6 +26,8 @@ const windowLine = z.strictObject({
 });
 const line = z.discriminatedUnion("type", [questionLine, windowLine]);
 type Line = z.infer<typeof line>;
+/** What a line begins with as it is written. */
+const BEGINNINGS = ['{"type":"question",', '{"type":"window",'];
 
 /** Scores of one model on one backend that are on the disk. */
 export class EvaluationLog {
@@ -47,7 +49,8 @@ export class EvaluationLog {
    * @throws {ResumeError} when the file is something else.
    */
   static async open(path: string): Promise<EvaluationLog> {
-    const { lines } = await AppendFile.readLines(path);
+    const { lines, tornTail } = await AppendFile.readLines(path);
+    if (lines.length === 0 && tornTail) await checkTornLine(path);
     const known = new Map<string, Line>();
     lines.forEach((text, i) => {
       const parsed = line.safeParse(jsonOrNull(text));
@@ -78,6 +81,15 @@ export class EvaluationLog {
   close() {
     this.#file?.close();
   }
+}
+
+/** What a kill leaves of the first line, which is cut off. @throws {ResumeError} when it is none of ours. */
+async function checkTornLine(path: string): Promise<void> {
+  const text = await Deno.readTextFile(path);
+  if (BEGINNINGS.some((begin) => text.startsWith(begin) || begin.startsWith(text))) return;
+  throw new ResumeError(
+    `${path}: this is no score of an evaluation; --out needs a folder of its own`,
+  );
 }
 
 interface Place {

@@ -1,10 +1,10 @@
 import { UsageError } from "@lopper/core";
 import { INPUTS } from "@lopper/model-io";
-import { FileSink, readInputIfThere } from "@lopper/model-io/files";
+import { FileSink } from "@lopper/model-io/files";
 import { basename, dirname, join } from "node:path";
 import type { ExportRecord } from "./export_record.ts";
-import { jsonOrNull } from "./json_or_null.ts";
 import { entriesOfOut } from "./out_entries.ts";
+import { checkNothingElse, listedFiles, ownRecord } from "./replaceable.ts";
 
 /** The last file of an export: a folder with it is whole, and may be replaced. */
 export const EXPORT_RECORD = "export.json";
@@ -45,8 +45,8 @@ export class ExportFolder {
     const names = await entriesOfOut(path);
     if (names.length === 0) return;
     const record = await ExportFolder.record(path);
-    const replaced = overwrite || (of !== undefined && record?.source.name === of);
-    if (!replaced) {
+    const replaceable = overwrite || (of !== undefined && record?.source.name === of);
+    if (!replaceable) {
       throw new UsageError(
         `${path} is not empty; choose another --out, or pass --overwrite to replace an export`,
       );
@@ -56,13 +56,14 @@ export class ExportFolder {
         `${path} holds no ${EXPORT_RECORD}, so it is no export, and --overwrite does not replace it`,
       );
     }
+    const files = listedFiles(record.files) ?? [];
+    await checkNothingElse(path, [...files, EXPORT_RECORD], "export");
   }
 
   /** What the export at a path says of itself; null where there is none. */
   static async record(path: string): Promise<ExportRecord | null> {
-    const text = await readInputIfThere(join(path, EXPORT_RECORD), INPUTS.exportRecord);
-    const record = text === null ? null : jsonOrNull(text) as ExportRecord | null;
-    return record?.kind === "lopper-export" ? record : null;
+    const file = join(path, EXPORT_RECORD);
+    return await ownRecord(file, INPUTS.exportRecord, "lopper-export") as ExportRecord | null;
   }
 
   /** The sink of a file by its path from the folder, with slashes. */

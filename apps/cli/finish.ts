@@ -62,6 +62,7 @@ const HELD_OUT_TOKENS = { given: 24, continued: 24 } as const;
  * Writes the checkpoint and the plan into the run's folder, and the published config where it can say the same: its widths
  * are prefixes of the published order.
  * @param published that order.
+ * @returns the files, by their paths from the folder.
  */
 export async function writeResult(
   model: Model,
@@ -69,19 +70,19 @@ export async function writeResult(
   published: UnitOrder,
   folder: RunFolder,
   refit?: Refit,
-) {
+): Promise<readonly string[]> {
   const { plan, layers } = decision;
   const written = await writePrunedModel(model, plan, (file) => folder.sink(file), {
     refit,
   });
   const prefixes = planFromLayers(layers, published, plan);
-  await folder.writePlan(
+  const plans = await folder.writePlan(
     planToJson(plan),
     planToJson(prefixes) === planToJson(plan)
       ? publishedConfigToJson(toPublishedConfig(model.spec, layers, plan.removalOrder))
       : null,
   );
-  return written;
+  return [...written.files, ...plans];
 }
 
 /** What models are measured on. */

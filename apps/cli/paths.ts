@@ -1,9 +1,9 @@
-import { isAbsolute, join } from "node:path";
+import { resolve } from "node:path";
 
 /**
- * A path that the user gave, from where the user stands. `deno task` changes to the project's folder and hands the
- * user's own on in INIT_CWD.
+ * A path that the user gave, from where the user stands, without ".." and slashes at its end. `deno task` changes to the
+ * project's folder and hands the user's own on in INIT_CWD.
  */
 export function userPath(path: string): string {
-  return isAbsolute(path) ? path : join(Deno.env.get("INIT_CWD") ?? Deno.cwd(), path);
+  return resolve(Deno.env.get("INIT_CWD") ?? Deno.cwd(), path);
 }

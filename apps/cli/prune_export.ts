@@ -2,6 +2,7 @@ import { type ExportFlags, type RunRecord, UsageError } from "@lopper/core";
 import { type Model, openModel } from "@lopper/model-io";
 import { FileFolder } from "@lopper/model-io/files";
 import { basename } from "node:path";
+import { checkApart } from "./apart.ts";
 import { ExportFolder, type Replacing } from "./export_folder.ts";
 import { checkFormatOptions, EXPORT_FORMATS, type FormatOptions } from "./export_formats.ts";
 import { exportModel } from "./export_model.ts";
@@ -34,18 +35,25 @@ export function exportPath(out: string, { format, dtype, quantize }: ExportFlags
     .join("-");
 }
 
-/** @throws {UsageError} when something stands where the export goes that is not to be replaced. */
+/**
+ * @param source where the model lies.
+ * @throws {UsageError} when something stands where the export goes that is not to be replaced.
+ */
 export async function checkPlace(
   flags: ExportFlags | null,
   out: string,
   options: PruneOptions,
+  source?: string,
 ): Promise<void> {
-  if (flags) await ExportFolder.checkPlace(exportPath(out, flags), replacing(out, options));
+  if (!flags) return;
+  const path = exportPath(out, flags);
+  if (source !== undefined) await checkApart(path, source);
+  await ExportFolder.checkPlace(path, replacing(out, options));
 }
 
 /** When a run goes on, exports of its own earlier results make room; a rehearsal writes nothing. */
-function replacing(out: string, { overwrite, resume, dryRun }: PruneOptions): Replacing {
-  return { overwrite: overwrite || dryRun, of: resume ? basename(out) : undefined };
+function replacing(out: string, { overwrite, resume }: PruneOptions): Replacing {
+  return { overwrite, of: resume ? basename(out) : undefined };
 }
 
 /**
@@ -55,15 +63,17 @@ function replacing(out: string, { overwrite, resume, dryRun }: PruneOptions): Re
  */
 export async function checkExport(
   flags: ExportFlags | null,
-  { model, out, options, uniform }: {
+  { model, source, out, options, uniform }: {
     model: Model;
+    /** Where it lies. */
+    source: string;
     out: string;
     options: PruneOptions;
     uniform: boolean;
   },
 ): Promise<void> {
   if (!flags) return;
-  await checkPlace(flags, out, options);
+  await checkPlace(flags, out, options, source);
   const format = EXPORT_FORMATS[flags.format];
   // What a plan leaves is not known here, and --uniform leaves layers alike.
   const parts = options.plan === undefined && !uniform ? format.refusesDiffering?.(model) : null;

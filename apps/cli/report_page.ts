@@ -3,6 +3,18 @@ import { join } from "node:path";
 import { readReportRun } from "./report_files.ts";
 import { FILES } from "./run_files.ts";
 
+/** The first bytes of a page, with its line about who made it. */
+const HEAD_BYTES = 4096;
+
+/** Whether a file is a page that Lopper wrote. */
+export async function isReportPage(path: string): Promise<boolean> {
+  using file = await Deno.open(path);
+  const head = new Uint8Array(HEAD_BYTES);
+  const bytes = await file.read(head) ?? 0;
+  const text = new TextDecoder().decode(head.subarray(0, bytes));
+  return text.includes('<meta name="generator" content="Lopper ');
+}
+
 /**
  * Writes the page of a finished run into its folder, from the files there.
  * @returns its path.

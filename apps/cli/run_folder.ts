@@ -15,14 +15,9 @@ import {
 import { type History, type JournalEntry, parseJournal, toJournalLine } from "@lopper/search";
 import { dirname, join } from "node:path";
 import { entriesOfOut } from "./out_entries.ts";
+import { checkRunReplaceable, isLeftOver, isRunFile } from "./replaceable.ts";
 import { FILES, readSettings } from "./run_files.ts";
 import { checkSameSettings } from "./run_settings.ts";
-
-/** Everything of a checkpoint or a run that may stand in a folder from an earlier run and would contradict a new one. */
-const WRITTEN_BY_LOPPER =
-  /^(settings\.json|journal\.jsonl|lopper_plan\.json|pruning_config\.json|run\.json|report\.html|config\.json|model\.safetensors(\.index\.json)?|model-\d{5}-of-\d{5}\.safetensors)$/;
-/** What a killed run leaves of a file that it was writing; it counts for nothing. */
-const PARTIAL = /^\..+\.partial$/;
 
 /**
  * The folder of one run. `settings.json` stands there from the start, the journal grows step by step, the checkpoint and
@@ -42,13 +37,13 @@ export class RunFolder {
 
   /**
    * Opens the folder for a new run, or with `resume` for one that was cut off; nothing is written yet.
-   * @throws {UsageError} when a new run would write over something.
+   * @throws {UsageError} when a new run would write over something, or replace what is no run.
    */
   static async open(
     path: string,
     options: { resume?: boolean; overwrite?: boolean },
   ): Promise<RunFolder> {
-    const entries = (await entriesOfOut(path)).filter((name) => !PARTIAL.test(name));
+    const entries = (await entriesOfOut(path)).filter((name) => !isLeftOver(name));
     if (options.resume) {
       const settings = entries.includes(FILES.settings) ? await readSettings(path) : null;
       const { lines } = await AppendFile.readLines(join(path, FILES.journal));
@@ -72,6 +67,7 @@ export class RunFolder {
         `${path} ${state}; choose another --out, or pass --overwrite to replace it`,
       );
     }
+    if (options.overwrite) await checkRunReplaceable(path);
     return new RunFolder(path, null, []);
   }
 
@@ -137,9 +133,12 @@ export class RunFolder {
     return writeTextFileAtomically(join(this.path, file), text);
   }
 
-  async writePlan(planJson: string, publishedJson: string | null): Promise<void> {
+  /** @returns the files. */
+  async writePlan(planJson: string, publishedJson: string | null): Promise<readonly string[]> {
     await this.writeText(FILES.plan, planJson);
-    if (publishedJson !== null) await this.writeText(FILES.published, publishedJson);
+    if (publishedJson === null) return [FILES.plan];
+    await this.writeText(FILES.published, publishedJson);
+    return [FILES.plan, FILES.published];
   }
 
   writeRecord(record: RunRecord): Promise<void> {
@@ -162,9 +161,7 @@ export class RunFolder {
     const names = (await entriesOfOut(this.path)).filter(which);
     const order = (name: string) => name === FILES.record ? 0 : name === "config.json" ? 1 : 2;
     for (const name of names.sort((a, b) => order(a) - order(b))) {
-      if (WRITTEN_BY_LOPPER.test(name) || PARTIAL.test(name)) {
-        await Deno.remove(join(this.path, name));
-      }
+      if (isRunFile(name)) await Deno.remove(join(this.path, name));
     }
   }
 }

@@ -274,6 +274,8 @@ export interface RunRecord {
     readonly beside: Readonly<Record<SideWork | "predictions", number>> | null;
   };
   readonly wallSeconds: number;
+  /** Files of the result, the plan included, by their paths from the folder; absent in records up to 0.2.0. */
+  readonly files?: readonly string[];
   readonly steps: number;
   /** The steps in their order; the first of them make the smaller ratios of the run. */
   readonly frontier: readonly FrontierStep[];

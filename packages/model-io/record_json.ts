@@ -128,6 +128,7 @@ const recordSchema = z.looseObject({
     }).nullable().default(null),
   }),
   wallSeconds: z.number(),
+  files: z.array(text).max(MOST).optional(),
   steps: count,
   frontier: frontier.default([]),
   swaps: swaps.default([]),

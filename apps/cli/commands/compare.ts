@@ -1,9 +1,7 @@
 import { modelMacs, UsageError, VERSION } from "@lopper/core";
 import { HELD_OUT_TEXT } from "@lopper/demo-model";
 import type { Model } from "@lopper/model-io";
-import { writeTextFileAtomically } from "@lopper/model-io/files";
 import { Command } from "commander";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describeComparison } from "../compare_output.ts";
 import {
@@ -15,7 +13,7 @@ import {
 } from "../comparison.ts";
 import { COMPARISON } from "../comparison_file.ts";
 import { checkModels, evaluateModel, withOpenModel } from "../evaluate_model.ts";
-import { EvaluationLog } from "../evaluation_log.ts";
+import type { EvaluationLog } from "../evaluation_log.ts";
 import {
   addEvaluationOptions,
   type EvaluationFlags,
@@ -27,8 +25,8 @@ import { logitsMemory, passageLogits } from "../held_out_logits.ts";
 import { interruptible, type Interruption } from "../interrupt.ts";
 import { type ModelSpeed, modelSpeed } from "../model_speed.ts";
 import { openUserModel, TOLD } from "../open_model.ts";
-import { userPath } from "../paths.ts";
 import { openReporter, type Reporter } from "../reporter.ts";
+import { ScoresFolder } from "../scores_folder.ts";
 import { readWholeText } from "../text_files.ts";
 
 /** Tokens of the prompt whose speed is measured, if the models take so many, and tokens after it. */
@@ -78,25 +76,20 @@ async function run(paths: readonly string[], options: Options) {
   const reporter = openReporter(options.json);
   const measures = await readComparedMeasures(options, reporter);
   await checkModels(paths, reporter);
-  const out = options.out === undefined ? null : userPath(options.out);
-  if (out !== null) await Deno.mkdir(out, { recursive: true });
-  const log = out === null
-    ? EvaluationLog.none()
-    : await EvaluationLog.open(join(out, "scores.jsonl"));
+  const scores = await ScoresFolder.open(options.out, {
+    file: COMPARISON,
+    kind: "lopper-comparison",
+  });
+  const { log } = scores;
   try {
     const comparison = await interruptible((interruption) =>
       compare(paths, { options, measures, log, reporter, interruption })
     );
-    if (out !== null) {
-      await writeTextFileAtomically(
-        join(out, COMPARISON),
-        JSON.stringify(comparison, null, 2) + "\n",
-      );
-    }
+    await scores.writeResult(comparison);
     reporter.result({ ...comparison }, describeComparison(comparison));
   } finally {
     reporter.stop();
-    log.close();
+    scores.close();
   }
 }
 

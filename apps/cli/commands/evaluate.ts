@@ -1,14 +1,11 @@
 import { VERSION } from "@lopper/core";
-import { writeTextFileAtomically } from "@lopper/model-io/files";
 import { Command } from "commander";
-import { join } from "node:path";
 import {
   checkModels,
   evaluateModel,
   type ModelEvaluation,
   withOpenModel,
 } from "../evaluate_model.ts";
-import { EvaluationLog } from "../evaluation_log.ts";
 import {
   addEvaluationOptions,
   type EvaluationFlags,
@@ -17,8 +14,8 @@ import {
 } from "../evaluation_options.ts";
 import { describeEvaluation } from "../evaluation_output.ts";
 import { interruptible } from "../interrupt.ts";
-import { userPath } from "../paths.ts";
 import { openReporter } from "../reporter.ts";
+import { ScoresFolder } from "../scores_folder.ts";
 
 export function evaluateCommand(): Command {
   const command = new Command("evaluate")
@@ -47,13 +44,13 @@ async function run(paths: readonly string[], options: EvaluationFlags) {
   const reporter = openReporter(options.json);
   const measures = await readUserMeasures(options, reporter);
   await checkModels(paths, reporter);
-  const out = options.out === undefined ? null : userPath(options.out);
-  if (out !== null) await Deno.mkdir(out, { recursive: true });
-  const log = out === null
-    ? EvaluationLog.none()
-    : await EvaluationLog.open(join(out, "scores.jsonl"));
+  const scores = await ScoresFolder.open(options.out, {
+    file: "evaluation.json",
+    kind: "lopper-evaluation",
+  });
+  const { log } = scores;
   try {
-    const hint = out === null
+    const hint = options.out === undefined
       ? "stopped; nothing is kept without --out"
       : "stopped; what was scored is kept, the same command goes on";
     const models: ModelEvaluation[] = [];
@@ -66,15 +63,10 @@ async function run(paths: readonly string[], options: EvaluationFlags) {
       }
     });
     const record = { kind: "lopper-evaluation", schema: 1, version: VERSION, models } as const;
-    if (out !== null) {
-      await writeTextFileAtomically(
-        join(out, "evaluation.json"),
-        JSON.stringify(record, null, 2) + "\n",
-      );
-    }
+    await scores.writeResult(record);
     reporter.result({ ...record }, describeEvaluation(models));
   } finally {
     reporter.stop();
-    log.close();
+    scores.close();
   }
 }

@@ -1,4 +1,5 @@
 import { Command, Option } from "commander";
+import { checkApart, sourcePath } from "../apart.ts";
 import { ExportFolder } from "../export_folder.ts";
 import {
   checkFormatOptions,
@@ -81,6 +82,7 @@ async function run(path: string, options: Options) {
   const reporter = openReporter(options.json);
   const { model, title } = await openUserModel(path, (note) => reporter.note(note));
   try {
+    await checkApart(userPath(options.out), await sourcePath(path, model));
     const folder = await ExportFolder.open(userPath(options.out), options);
     try {
       const parts = { model, title, folder, reporter, verify, backend, threads };

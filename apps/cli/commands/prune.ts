@@ -29,6 +29,7 @@ import { Decoder, LaidOutWeights, ResidentDecoder, weightMemory } from "@lopper/
 import { type History, type SearchPolicy, sideWork } from "@lopper/search";
 import { Command } from "commander";
 import { join } from "node:path";
+import { checkApart, sourcePath } from "../apart.ts";
 import { readTexts, type RunTexts } from "../calibrate.ts";
 import {
   againstDense,
@@ -114,6 +115,9 @@ async function openRun(
         : "--ratio and --target-bytes both say where the search ends; leave out one",
     );
   }
+  if (options.dryRun && options.resume) {
+    throw new UsageError("--dry-run rehearses a new run; leave out --resume");
+  }
   checkTargetLatency(options);
   if (options.plan !== undefined && options.maxPplIncrease !== undefined) {
     throw new UsageError("--max-ppl-increase ends a search, and --plan has none; leave out one");
@@ -124,7 +128,7 @@ async function openRun(
   if (options.plan !== undefined && options.swap === "auto") {
     throw new UsageError("--swap auto follows a search, and --plan has none; leave out one");
   }
-  const folder = await RunFolder.open(out, options.dryRun ? { overwrite: true } : options);
+  const folder = await RunFolder.open(out, options);
   options = withPlanOf(folder, options);
   if (options.ratio !== undefined && (folder.settings?.flags.targetLatency ?? null) !== null) {
     throw new UsageError(
@@ -143,7 +147,7 @@ async function openRun(
   if (finished && !extends_) {
     reporter.say(`${out} is finished already`);
     const exports = exportFlags(options, finished.flags.export);
-    await checkPlace(exports, out, options);
+    await checkPlace(exports, out, options, finished.flags.model ?? undefined);
     await conclude({ record: finished, exports, out, options, reporter, interruption });
     return;
   }
@@ -152,16 +156,18 @@ async function openRun(
   const { model, title } = await openUserModel(source, (note) => reporter.note(note));
   let finish: Finish | null;
   try {
-    if (await sameFolder(model.folder.name, out)) {
-      throw new UsageError(`--out ${out} is the model's own folder; the result needs another one`);
-    }
+    const place = await sourcePath(source, model);
+    await checkApart(out, place);
     const earlier = saved?.flags ?? await flagsOfPlan(options.plan);
     const { targetBytes } = options;
     const asked = targetBytes === undefined
       ? options
       : { ...options, ratio: ratioForBytes(model, title, targetBytes) };
     const flags = resolveFlags(asked, source, model.spec, earlier);
-    await checkExport(flags.export, { model, out, options, uniform: flags.uniform });
+    await checkExport(flags.export, {
+      ...{ model, source: place, out, options },
+      uniform: flags.uniform,
+    });
     const engine = options.backend === "auto" ? saved?.backend ?? "auto" : options.backend;
     const backend = await openUserBackend(engine, options.threads, (m) => reporter.say(m));
     try {
@@ -391,7 +397,7 @@ async function prune(run: Aimed): Promise<Finish | null> {
   };
   const decided = await decide({ ...run, policy, texts, memory, settings, on });
   if (!decided) return null;
-  const { decision, dense, recovery } = decided;
+  const { decision, dense, recovery, files } = decided;
   const pruned = await measureWritten(
     backend,
     folder,
@@ -433,6 +439,7 @@ async function prune(run: Aimed): Promise<Finish | null> {
       },
     },
     wallSeconds: earlier + (performance.now() - run.started) / 1000,
+    files,
     steps: policy ? decision.frontier.length : 0,
     frontier: decision.frontier,
     swaps: decision.swaps,
@@ -518,6 +525,8 @@ interface Decided {
   readonly decision: Decision;
   readonly dense: ModelMeasures;
   readonly recovery: Recovery | null;
+  /** What was written, by paths from the folder. */
+  readonly files: readonly string[];
   /** Block-tokens that the dense model took to say what candidates are judged by. */
   readonly predictions: number;
 }
@@ -615,9 +624,9 @@ async function decide(
   reporter.stop();
   const repaired = flags.recover === "none" ? null : await recoverInRun(run, decision, decoder);
   await folder.retireResult();
-  await writeResult(model, decision, order, folder, repaired?.refit);
+  const files = await writeResult(model, decision, order, folder, repaired?.refit);
   await decoder.dispose();
-  return { decision, dense, recovery: repaired?.recovery ?? null, predictions };
+  return { decision, dense, recovery: repaired?.recovery ?? null, files, predictions };
 }
 
 /** Has the dense model say what candidates are judged by, and returns the block-tokens that took. */
@@ -672,9 +681,4 @@ function defaultName(path: string | undefined): string {
   const name = (path ?? "demo").split(/[\\/]/).filter((part) => part !== "").at(-1)!
     .replace(/\.(gguf|onnx)$/i, "");
   return `lopper-${name}-pruned`;
-}
-
-async function sameFolder(a: string, b: string): Promise<boolean> {
-  const real = (path: string) => Deno.realPath(path).catch(() => path);
-  return await real(a) === await real(b);
 }

@@ -3,7 +3,7 @@ import { writeTextFileAtomically } from "@lopper/model-io/files";
 import { Command } from "commander";
 import { join } from "node:path";
 import { userPath } from "../paths.ts";
-import { overlayPage, reportPage } from "../report_page.ts";
+import { isReportPage, overlayPage, reportPage } from "../report_page.ts";
 import { openReporter } from "../reporter.ts";
 import { FILES } from "../run_files.ts";
 
@@ -54,14 +54,14 @@ async function run(folders: readonly string[], options: Options) {
   const scores = options.scores === undefined ? undefined : userPath(options.scores);
   const own = options.out === undefined && others.length === 0;
   const out = own ? join(path, FILES.report) : userPath(options.out ?? SEVERAL);
-  // The page in the run's folder is Lopper's own.
-  if (!own) await checkFree(out, options.overwrite);
+  // The page in the run's folder is renewed unasked.
+  await checkFree(out, own || options.overwrite);
   const page = others.length === 0 ? await reportPage(path, scores) : await overlayPage(paths);
   await writeTextFileAtomically(out, page);
   reporter.result({ out, bytes: new TextEncoder().encode(page).byteLength }, `written to ${out}`);
 }
 
-/** @throws {UsageError} when something is there that nobody gave up. */
+/** @throws {UsageError} when something is there that nobody gave up, or that is no page. */
 async function checkFree(path: string, overwrite = false) {
   const found = await Deno.stat(path).catch((error) => {
     if (error instanceof Deno.errors.NotFound) return null;
@@ -70,5 +70,10 @@ async function checkFree(path: string, overwrite = false) {
   if (found?.isDirectory) throw new UsageError(`${path} is a folder; --out needs a file`);
   if (found && !overwrite) {
     throw new UsageError(`${path} is there already; choose another --out, or pass --overwrite`);
+  }
+  if (found && !(found.isFile && await isReportPage(path))) {
+    throw new UsageError(
+      `${path} is no page of Lopper's, so nothing replaces it; choose another --out`,
+    );
   }
 }
