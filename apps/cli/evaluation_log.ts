@@ -1,6 +1,7 @@
 import { ResumeError } from "@lopper/core";
 import type { QuestionScores, RequestScore, TokenRequest } from "@lopper/evaluation";
-import { AppendFile } from "@lopper/model-io/files";
+import { INPUTS } from "@lopper/model-io";
+import { AppendFile, readInput } from "@lopper/model-io/files";
 import { z } from "zod";
 import { jsonOrNull } from "./json_or_null.ts";
 
@@ -85,7 +86,7 @@ export class EvaluationLog {
 
 /** What a kill leaves of the first line, which is cut off. @throws {ResumeError} when it is none of ours. */
 async function checkTornLine(path: string): Promise<void> {
-  const text = await Deno.readTextFile(path);
+  const text = await readInput(path, INPUTS.journal);
   if (BEGINNINGS.some((begin) => text.startsWith(begin) || begin.startsWith(text))) return;
   throw new ResumeError(
     `${path}: this is no score of an evaluation; --out needs a folder of its own`,
