@@ -15,8 +15,9 @@ import { exists, lopper, markdownTable, mean, output, provenance, save } from ".
 import { keepPlan, writeKeptPlan } from "./kept_plans.ts";
 import { differenceFrom, headlineOf, type Scores, scoresOf } from "./quality_scores.ts";
 import { SETTINGS } from "../apps/cli/presets.ts";
+import { readJournal } from "../apps/cli/run_journal.ts";
 import type { Estimate } from "@lopper/evaluation";
-import { parseJournal, sideWork, sumOfCosts } from "@lopper/search";
+import { sideWork, sumOfCosts } from "@lopper/search";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isDeepStrictEqual } from "node:util";
@@ -303,9 +304,7 @@ interface Work {
  * and what its repairs did.
  */
 async function workOf(run: string): Promise<Readonly<Record<"search" | "repairs", Work>>> {
-  const file = `${run}/journal.jsonl`;
-  const lines = (await Deno.readTextFile(file)).split("\n").filter((line) => line !== "");
-  const history = parseJournal(lines, file);
+  const { history } = (await readJournal(run))!;
   const { orders, swaps, repairs } = sideWork(history);
   const search = [...history.evidence, ...history.measures].map(({ cost }) => cost);
   const { blockTokens } = JSON.parse(await Deno.readTextFile(`${run}/run.json`));

@@ -14,12 +14,12 @@ import {
   type History,
   multiPruner,
   nameOf,
-  parseJournal,
   Race,
   raceBatches,
   type SampleKind,
   StepScores,
 } from "@lopper/search";
+import { readJournal } from "../apps/cli/run_journal.ts";
 import { named, type SearchCase } from "./bench_search.ts";
 import { median, printTable, save } from "./harness.ts";
 
@@ -43,10 +43,7 @@ export async function benchReplay(
   work: string,
 ): Promise<void> {
   const { spec } = await openModel(new FileFolder(options.model));
-  const read = async (run: string) => {
-    const text = await Deno.readTextFile(`${work}/${run}/journal.jsonl`);
-    return parseJournal(text.split("\n").filter((line) => line !== ""), run);
-  };
+  const read = async (run: string) => (await readJournal(`${work}/${run}`))!.history;
   const steps = stepsOf(spec, options, await read("exhaustive"), await read("fast-1"));
   const all = steps.reduce((sum, { candidates, nll }) => {
     const scorer = new Lookup(spec, options.seqLen, nll[0].length, 1);

@@ -1,10 +1,11 @@
 import { type ModelSpec, PlanError, type PrunePlan, type RunRecord } from "@lopper/core";
 import { INPUTS, parsePlanFile, planToJson } from "@lopper/model-io";
 import { readInput } from "@lopper/model-io/files";
-import { blockOf, keptSwaps, parseJournal, planOfFrontier, type Way } from "@lopper/search";
+import { blockOf, keptSwaps, planOfFrontier, type Way } from "@lopper/search";
 import { join } from "node:path";
 import { percentWord } from "./options.ts";
-import { FILES, readJournalLines, readRecord } from "./run_files.ts";
+import { FILES, readRecord } from "./run_files.ts";
+import { readJournal } from "./run_journal.ts";
 
 /**
  * What a finished run decided, or what it had decided when it reached a smaller ratio.
@@ -28,11 +29,7 @@ export async function planOfRun(
   const { frontier, swaps } = record;
   if (frontier.length === 0) {
     throw new PlanError(
-      `${file} has no frontier: ${
-        record.steps > 0
-          ? "it was written by an earlier version of Lopper"
-          : "that run had no search"
-      }; pass its ${FILES.plan} to --plan`,
+      `${file} has no frontier: that run had no search; pass its ${FILES.plan} to --plan`,
     );
   }
   await checkAgainstJournal(folder, record);
@@ -74,10 +71,10 @@ function partOf({ frontier, swaps }: Way, ratio: number): Way | null {
  */
 export async function checkAgainstJournal(folder: string, { frontier, swaps, plan }: RunRecord) {
   const file = join(folder, FILES.journal);
-  const lines = await readJournalLines(folder);
+  const journal = await readJournal(folder);
   // The journal of a plan that was cut from a run has repairs only.
-  if (lines === null || plan !== null) return;
-  const { steps, swaps: tried } = parseJournal(lines, file);
+  if (journal === null || plan !== null) return;
+  const { steps, swaps: tried } = journal.history;
   frontier.forEach(({ kind, layer, width, ratio }, i) => {
     const taken = steps[i]?.taken;
     const same = taken?.kind === kind && taken.layer === layer && taken.width === width &&

@@ -3,12 +3,13 @@ import { DEMO_MODEL_NAME } from "@lopper/demo-model";
 import { INPUTS, parsePlanFile } from "@lopper/model-io";
 import { readInputIfThere } from "@lopper/model-io/files";
 import type { ReportRun } from "@lopper/report";
-import { type History, parseJournal } from "@lopper/search";
+import type { History } from "@lopper/search";
 import { basename, join } from "node:path";
 import { readScores } from "./comparison_file.ts";
 import { checkAgainstJournal } from "./plan_of_run.ts";
 import { runCommands } from "./run_commands.ts";
-import { FILES, readJournalLines, readRecord } from "./run_files.ts";
+import { FILES, readRecord } from "./run_files.ts";
+import { readJournal } from "./run_journal.ts";
 
 /**
  * What the folder of a finished run holds for its page.
@@ -22,9 +23,8 @@ export async function readReportRun(folder: string, scores?: string): Promise<Re
   const record = await readRecord(folder);
   const plan = await readPlan(folder, record);
   await checkAgainstJournal(folder, record);
-  const lines = await readJournalLines(folder);
-  const history = lines && parseJournal(lines, join(folder, FILES.journal));
-  const run = reportRun(folder, record, plan, history);
+  const journal = await readJournal(folder);
+  const run = reportRun(folder, record, plan, journal && journal.history);
   return scores === undefined ? run : { ...run, scores: await readScores(scores, record) };
 }
 

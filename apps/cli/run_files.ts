@@ -1,6 +1,6 @@
 import { RunFolderError, type RunRecord, type RunSettings } from "@lopper/core";
 import { INPUTS, parseRunRecord, parseRunSettings } from "@lopper/model-io";
-import { AppendFile, readInput, readInputIfThere } from "@lopper/model-io/files";
+import { readInput, readInputIfThere } from "@lopper/model-io/files";
 import { join } from "node:path";
 import { checkNames } from "./run_settings.ts";
 
@@ -22,7 +22,18 @@ export async function readRecord(folder: string): Promise<RunRecord> {
   const file = join(folder, FILES.record);
   const text = await readInputIfThere(file, INPUTS.record);
   if (text === null) throw await explainMissing(folder);
-  return parseRunRecord(text, file);
+  return await parseRecord(text, file);
+}
+
+/**
+ * The record that a text of run.json holds.
+ * @throws {RunFolderError} when it is none, or was changed.
+ * @throws {ResumeError} when its settings have names that are none.
+ */
+export async function parseRecord(text: string, file: string): Promise<RunRecord> {
+  const record = await parseRunRecord(text, file);
+  checkNames({ flags: record.flags }, file);
+  return record;
 }
 
 /**
@@ -34,12 +45,6 @@ export async function readSettings(folder: string): Promise<RunSettings> {
   const settings = await parseRunSettings(await readInput(file, INPUTS.settings), file);
   checkNames(settings, file);
   return settings;
-}
-
-/** The complete lines of a run's journal, or null where there is none. */
-export async function readJournalLines(folder: string): Promise<readonly string[] | null> {
-  const { lines, tornTail } = await AppendFile.readLines(join(folder, FILES.journal));
-  return lines.length === 0 && !tornTail ? null : lines;
 }
 
 async function explainMissing(folder: string): Promise<RunFolderError> {

@@ -5,18 +5,19 @@ import {
   type RunSettings,
   UsageError,
 } from "@lopper/core";
-import { INPUTS, parseRunRecord, runRecordToJson, settingsToJson } from "@lopper/model-io";
+import { INPUTS, runRecordToJson, settingsToJson } from "@lopper/model-io";
 import {
   AppendFile,
   FileSink,
   readInputIfThere,
   writeTextFileAtomically,
 } from "@lopper/model-io/files";
-import { type History, type JournalEntry, parseJournal, toJournalLine } from "@lopper/search";
+import { type History, type JournalEntry, parseJournal } from "@lopper/search";
 import { dirname, join } from "node:path";
 import { entriesOfOut } from "./out_entries.ts";
 import { checkRunReplaceable, isLeftOver, isRunFile } from "./replaceable.ts";
-import { FILES, readSettings } from "./run_files.ts";
+import { FILES, parseRecord, readSettings } from "./run_files.ts";
+import { RunJournal } from "./run_journal.ts";
 import { checkSameSettings } from "./run_settings.ts";
 
 /**
@@ -25,14 +26,14 @@ import { checkSameSettings } from "./run_settings.ts";
  */
 export class RunFolder {
   readonly path: string;
-  readonly #lines: string[];
   readonly settings: RunSettings | null;
+  #lines: RunJournal | null;
   #journal: AppendFile | null = null;
 
-  private constructor(path: string, settings: RunSettings | null, lines: readonly string[]) {
+  private constructor(path: string, settings: RunSettings | null, lines: RunJournal | null) {
     this.path = path;
     this.settings = settings;
-    this.#lines = [...lines];
+    this.#lines = lines;
   }
 
   /**
@@ -46,8 +47,7 @@ export class RunFolder {
     const entries = (await entriesOfOut(path)).filter((name) => !isLeftOver(name));
     if (options.resume) {
       const settings = entries.includes(FILES.settings) ? await readSettings(path) : null;
-      const { lines } = await AppendFile.readLines(join(path, FILES.journal));
-      if (settings === null && lines.length > 0) {
+      if (settings === null && entries.includes(FILES.journal)) {
         throw new ResumeError(
           `${path} has a journal and no ${FILES.settings}; it cannot be resumed (start again with --overwrite)`,
         );
@@ -55,7 +55,7 @@ export class RunFolder {
       if (settings === null && entries.length > 0) {
         throw new ResumeError(`${path} holds no run of Lopper; there is nothing to resume`);
       }
-      return new RunFolder(path, settings, lines);
+      return new RunFolder(path, settings, settings && await RunJournal.read(path, settings));
     }
     if (entries.length > 0 && !options.overwrite) {
       const state = entries.includes(FILES.record)
@@ -68,12 +68,17 @@ export class RunFolder {
       );
     }
     if (options.overwrite) await checkRunReplaceable(path);
-    return new RunFolder(path, null, []);
+    return new RunFolder(path, null, null);
   }
 
-  /** What the run decided and found out so far. @throws {ResumeError} when the journal is damaged. */
+  /** What the run decided and found out so far. */
   get history(): History {
-    return parseJournal(this.#lines, join(this.path, FILES.journal));
+    return this.#lines?.history ?? parseJournal([], FILES.journal);
+  }
+
+  /** What the record says of the journal that it was made with. */
+  get journalChecksum(): string | null {
+    return this.#lines?.last ?? null;
   }
 
   /** Whether there is something that `--resume` can go on with. */
@@ -90,7 +95,7 @@ export class RunFolder {
     const file = join(this.path, FILES.record);
     const text = await readInputIfThere(file, INPUTS.record);
     if (text === null) return null;
-    const record = parseRunRecord(text, file);
+    const record = await parseRecord(text, file);
     const extended = this.settings !== null && this.settings.flags.ratio > record.flags.ratio;
     return extended ? null : record;
   }
@@ -113,13 +118,12 @@ export class RunFolder {
     if (changing(this.settings?.flags) !== changing(settings.flags)) {
       await this.writeText(FILES.settings, await settingsToJson(settings));
     }
+    this.#lines ??= await RunJournal.begin(this.path, settings);
     this.#journal = await AppendFile.open(this.journalPath);
   }
 
   async append(entry: JournalEntry): Promise<void> {
-    const line = toJournalLine(entry);
-    await this.#journal!.appendLine(line);
-    this.#lines.push(line);
+    await this.#journal!.appendLine(await this.#lines!.add(entry));
   }
 
   /** The sink of a file by its path from the folder, with slashes. */
@@ -141,8 +145,8 @@ export class RunFolder {
     return [FILES.plan, FILES.published];
   }
 
-  writeRecord(record: RunRecord): Promise<void> {
-    return this.writeText(FILES.record, runRecordToJson(record));
+  async writeRecord(record: RunRecord): Promise<void> {
+    await this.writeText(FILES.record, await runRecordToJson(record));
   }
 
   /** Removes the result of an earlier part of the run, so that files of two results never stand side by side. */

@@ -1,4 +1,11 @@
-import { describeIssue, ResumeError, type RunFlags, type RunSettings, VERSION } from "@lopper/core";
+import {
+  describeIssue,
+  ResumeError,
+  type RunFlags,
+  type RunSettings,
+  sha256,
+  VERSION,
+} from "@lopper/core";
 import { ORDER_NAMES, TECHNIQUES } from "@lopper/search";
 import { z } from "zod";
 import { calibrationParts } from "./calibration_parts.ts";
@@ -78,6 +85,8 @@ const NOT_DECIDING: readonly string[] = [
   "export",
 ] satisfies (keyof RunFlags)[];
 
+const RATIO = "the setting ratio";
+
 /** What a run depends on, in words. */
 function decidingFacts(s: RunSettings): readonly (readonly [string, unknown])[] {
   return [
@@ -96,12 +105,23 @@ function decidingFacts(s: RunSettings): readonly (readonly [string, unknown])[] 
   ];
 }
 
+/**
+ * What the first line of a run's journal is bound to: everything that the run depends on but the ratio, which may grow. A
+ * journal of other settings does not follow it.
+ */
+export function journalHead(settings: RunSettings): Promise<string> {
+  const facts = decidingFacts(settings).filter(([what]) => what !== RATIO)
+    .toSorted(([a], [b]) => a < b ? -1 : 1);
+  const head = [settings.version, settings.latencies ?? null, facts];
+  return sha256(new TextEncoder().encode(JSON.stringify(head)));
+}
+
 /** Names the first thing in which two runs differ, in words. */
 export function checkSameSettings(before: RunSettings, now: RunSettings, path: string) {
   const current = new Map(decidingFacts(now));
   const extended = now.flags.ratio > before.flags.ratio;
   for (const [what, value] of decidingFacts(before)) {
-    if (current.get(what) === value || what === "the setting ratio" && extended) continue;
+    if (current.get(what) === value || what === RATIO && extended) continue;
     throw new ResumeError(
       `${path} cannot be resumed: ${what} was ${JSON.stringify(value)} and is now ${
         JSON.stringify(current.get(what))

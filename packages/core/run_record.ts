@@ -233,7 +233,7 @@ export type SideWork = "orders" | "swaps" | "repairs";
 /** run.json: everything that a finished run depended on, decided and measured. */
 export interface RunRecord {
   readonly kind: "lopper-run";
-  readonly schema: 1;
+  readonly schema: 2;
   readonly version: string;
   readonly modelDigest: string;
   /** Digest of the pruned checkpoint. */
@@ -244,6 +244,10 @@ export interface RunRecord {
   readonly flags: RunFlags;
   /** The plan file that was applied instead of a search, or null. */
   readonly plan: string | null;
+  /** Of the text of lopper_plan.json. */
+  readonly planDigest: string;
+  /** Checksum of the last line that the journal had when the run ended; null where it had none. */
+  readonly journal: string | null;
   readonly backend: {
     readonly name: string;
     readonly engine: string;

@@ -28,6 +28,34 @@ export async function unseal(
     : null;
 }
 
+/** What stands between the last brace of an object and the rest of it, where a line is sealed. */
+const LINE_END = /,"checksum":"([0-9a-f]+)"\}$/;
+
+/**
+ * The same for a file of lines that only grows: each says by its checksum what it is, and what line it follows.
+ * @param text of a JSON object that is not empty.
+ * @param before checksum of the line before, or what the first line is to be bound to.
+ */
+export async function sealLine(
+  text: string,
+  before: string,
+): Promise<{ readonly line: string; readonly checksum: string }> {
+  const checksum = await checksumOf(text, before);
+  return { line: `${text.slice(0, -1)},"checksum":"${checksum}"}`, checksum };
+}
+
+/** The text that was sealed as a line, and its checksum; null where that does not fit, be it by a single character. */
+export async function unsealLine(
+  line: string,
+  before: string,
+): Promise<{ readonly text: string; readonly checksum: string } | null> {
+  const found = LINE_END.exec(line);
+  if (!found) return null;
+  const text = `${line.slice(0, found.index)}}`;
+  const checksum = await checksumOf(text, before);
+  return found[1] === checksum ? { text, checksum } : null;
+}
+
 async function checksumOf(text: string, before: string): Promise<string> {
   const digest = await sha256(new TextEncoder().encode(`${before}\n${text}`));
   return digest.slice("sha256:".length, "sha256:".length + DIGITS);

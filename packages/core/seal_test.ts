@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { seal, unseal } from "./seal.ts";
+import { seal, sealLine, unseal, unsealLine } from "./seal.ts";
 
 const SEED = Number(Deno.env.get("LOPPER_SEED") ?? 12);
 const object = fc.dictionary(fc.string(), fc.jsonValue(), { noNullPrototype: true })
@@ -37,4 +37,39 @@ Deno.test("seal: another value, another checksum, or another thing before it bre
 Deno.test("seal: what JSON cannot say is sealed as what it says instead", async () => {
   const sealed = await seal({ a: NaN, b: undefined, c: -0 });
   assert.notEqual(await unseal(JSON.parse(JSON.stringify(sealed))), null);
+});
+
+Deno.test("seal: lines come back, each behind the one that it was written behind", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.uniqueArray(fc.string(), { minLength: 2, maxLength: 6 }),
+      fc.nat(),
+      fc.nat(),
+      async (values, i, j) => {
+        const lines: string[] = [];
+        const checksums = ["head"];
+        for (const value of values) {
+          const { line, checksum } = await sealLine(JSON.stringify({ value }), checksums.at(-1)!);
+          assert.equal(JSON.parse(line).checksum, checksum);
+          lines.push(line);
+          checksums.push(checksum);
+        }
+        for (const [n, line] of lines.entries()) {
+          const back = await unsealLine(line, checksums[n]);
+          assert.deepEqual(back, {
+            text: JSON.stringify({ value: values[n] }),
+            checksum: checksums[n + 1],
+          });
+        }
+        const [from, to] = [i % lines.length, j % lines.length];
+        fc.pre(from !== to);
+        assert.equal(await unsealLine(lines[from], checksums[to]), null, "behind another line");
+        const at = i % lines[to].length;
+        const changed = lines[to].slice(0, at) + "~" + lines[to].slice(at + 1);
+        assert.equal(await unsealLine(changed, checksums[to]) === null, changed !== lines[to]);
+        assert.equal(await unsealLine(lines[to].slice(0, at), checksums[to]), null, "torn");
+      },
+    ),
+    { numRuns: 100, seed: SEED },
+  );
 });

@@ -1,4 +1,4 @@
-import { type LayerSpec, type ModelSpec, PlanError, type PrunePlan } from "@lopper/core";
+import { type LayerSpec, type ModelSpec, PlanError, type PrunePlan, sha256 } from "@lopper/core";
 import { z } from "zod";
 
 const index = z.int().nonnegative().max(2 ** 31 - 1);
@@ -26,6 +26,11 @@ ${layers}
   ]
 }
 `;
+}
+
+/** Of the text of a plan: the same plan always has the same. */
+export function digestOfPlan(plan: PrunePlan): Promise<string> {
+  return sha256(new TextEncoder().encode(planToJson(plan)));
 }
 
 /** A plan file is one of Lopper's own, or a `pruning_config.json` of the published implementation. */

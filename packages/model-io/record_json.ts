@@ -1,5 +1,16 @@
-import { RunFolderError, type RunRecord } from "@lopper/core";
+import {
+  describeIssue,
+  parseStrictJson,
+  RunFolderError,
+  type RunRecord,
+  seal,
+  unseal,
+} from "@lopper/core";
 import { z } from "zod";
+import { flagsSchema } from "./flags_json.ts";
+
+/** The form of run.json; another number is another form. */
+export const RECORD_SCHEMA = 2;
 
 const count = z.int().nonnegative();
 /** What is not finite is written as null, since JSON has no word for it. */
@@ -8,13 +19,13 @@ const digest = z.string().max(100);
 const text = z.string().max(100_000);
 /** What a list may hold at most: more layers, steps or units than any model has; a file of more is damaged. */
 const MOST = 1_000_000;
-const denseAndPruned = z.looseObject({ dense: lossy, pruned: lossy });
+const denseAndPruned = z.strictObject({ dense: lossy, pruned: lossy });
 
-const layers = z.array(z.looseObject({
-  attention: z.looseObject({ queryHeads: count, kvHeads: count }).nullable(),
-  mlp: z.looseObject({ intermediateSize: count }).nullable(),
+const layers = z.array(z.strictObject({
+  attention: z.strictObject({ queryHeads: count, kvHeads: count }).nullable(),
+  mlp: z.strictObject({ intermediateSize: count }).nullable(),
 })).max(MOST);
-const frontier = z.array(z.looseObject({
+const frontier = z.array(z.strictObject({
   stage: z.string().max(100),
   kind: z.enum([
     "attention",
@@ -36,16 +47,16 @@ const frontier = z.array(z.looseObject({
   heldOut: z.number().nullable(),
 })).max(MOST);
 
-const swapped = z.looseObject({
+const swapped = z.strictObject({
   kind: z.enum(["attention", "mlp"]),
   layer: count,
   width: count,
   units: z.array(count).max(MOST),
 });
-const swaps = z.array(z.looseObject({
+const swaps = z.array(z.strictObject({
   steps: count,
   tried: count,
-  kept: z.array(z.looseObject({
+  kept: z.array(z.strictObject({
     restored: swapped,
     removed: swapped.nullable(),
     ratio: z.number(),
@@ -53,135 +64,117 @@ const swaps = z.array(z.looseObject({
     perplexity: lossy,
     heldOut: z.number().nullable(),
   })).max(MOST),
-  perplexity: z.looseObject({ before: z.number().nullable(), after: z.number().nullable() }),
+  perplexity: z.strictObject({ before: z.number().nullable(), after: z.number().nullable() }),
   blockTokens: z.number(),
 })).max(MOST);
 
-const textDamage = z.looseObject({
-  passages: z.array(z.looseObject({ dense: lossy, pruned: lossy, worst: text.optional() }))
+const textDamage = z.strictObject({
+  passages: z.array(z.strictObject({ dense: lossy, pruned: lossy, worst: text.optional() }))
     .max(MOST),
-  tokens: z.array(z.looseObject({ kind: text, count, dense: lossy, pruned: lossy })).max(MOST),
+  tokens: z.array(z.strictObject({ kind: text, count, dense: lossy, pruned: lossy })).max(MOST),
 });
 
-/** Fields that are added later are kept, and those that earlier versions did not write have their defaults. */
-/** A path, or several with their weights. */
-const textParts = z.union([text, z.array(text).max(MOST)]);
-
-const recordSchema = z.looseObject({
+const recordSchema: z.ZodType<RunRecord> = z.strictObject({
   kind: z.literal("lopper-run"),
-  schema: z.literal(1),
+  schema: z.literal(RECORD_SCHEMA),
   version: z.string().max(100),
   modelDigest: digest,
   prunedDigest: digest,
-  calibrationDigest: z.looseObject({ block: digest, width: digest }),
+  calibrationDigest: z.strictObject({ block: digest, width: digest }),
   heldOutDigest: digest,
-  flags: z.looseObject({
-    model: text.nullable(),
-    ratio: z.number(),
-    targetLatency: z.number().nullable().default(null),
-    preset: text,
-    distribution: text,
-    mlpGroup: count,
-    attentionGroup: count,
-    criterion: text.default("perplexity"),
-    search: text,
-    order: text.default("l1"),
-    recover: text.default("none"),
-    swap: text.default("none"),
-    fastWithout: text,
-    earlierRatios: z.array(z.number()).max(MOST),
-    calibration: textParts.nullable(),
-    calibrationWidth: textParts.nullable(),
-    samples: count,
-    widthSamples: count,
-    seqLen: count,
-    seed: count,
-    batchTokens: count,
-    bestEffort: z.boolean(),
-    uniform: z.boolean().default(false),
-    heldOut: text.nullable().default(null),
-    maxPplIncrease: z.number().nullable().default(null),
-    export: z.looseObject({ format: text, dtype: text.nullable(), quantize: text.nullable() })
-      .nullable().default(null),
-  }),
+  flags: flagsSchema,
   plan: text.nullable(),
-  backend: z.looseObject({ name: text, engine: text, threads: count }),
+  planDigest: digest,
+  journal: digest.nullable(),
+  backend: z.strictObject({ name: text, engine: text, threads: count }),
   ratio: z.number(),
   parameters: denseAndPruned,
   bytes: denseAndPruned,
-  latency: z.looseObject({
+  latency: z.strictObject({
     target: z.number(),
     pastTokens: count,
     predicted: denseAndPruned,
     measured: denseAndPruned,
-  }).nullable().default(null),
-  quantised: z.record(z.string(), z.number()).nullable().default(null),
-  perplexity: z.looseObject({ calibration: denseAndPruned, heldOut: denseAndPruned }),
-  blockTokens: z.looseObject({
+  }).nullable(),
+  quantised: z.record(z.string(), z.number()).nullable(),
+  perplexity: z.strictObject({ calibration: denseAndPruned, heldOut: denseAndPruned }),
+  blockTokens: z.strictObject({
     spent: z.number(),
     full: z.number(),
-    beside: z.looseObject({
-      predictions: z.number().default(0),
+    beside: z.strictObject({
+      predictions: z.number(),
       orders: z.number(),
       swaps: z.number(),
       repairs: z.number(),
-    }).nullable().default(null),
+    }).nullable(),
   }),
   wallSeconds: z.number(),
   files: z.array(text).max(MOST).optional(),
   steps: count,
-  frontier: frontier.default([]),
-  swaps: swaps.default([]),
-  stopped: z.looseObject({
+  frontier: frontier,
+  swaps: swaps,
+  stopped: z.strictObject({
     limit: z.number(),
     on: z.enum(["held-out", "calibration"]),
     increase: z.number().nullable(),
     ratio: z.number(),
-  }).nullable().default(null),
-  orders: z.array(z.looseObject({
+  }).nullable(),
+  orders: z.array(z.strictObject({
     units: z.enum(["channels", "kvGroups"]),
     order: text,
     tried: z.record(z.string(), z.number().nullable()),
-  })).max(MOST).default([]),
-  recovery: z.looseObject({
+  })).max(MOST),
+  recovery: z.strictObject({
     tried: count,
     helped: count,
     kept: count,
-    perplexity: z.looseObject({ before: z.number().nullable(), after: z.number().nullable() }),
-  }).nullable().default(null),
-  layers: z.looseObject({ dense: layers, pruned: layers }).default({ dense: [], pruned: [] }),
-  sample: z.looseObject({ prompt: text, dense: text, pruned: text })
-    .default({ prompt: "", dense: "", pruned: "" }),
-  heldOutSamples: z.array(z.looseObject({
+    perplexity: z.strictObject({ before: z.number().nullable(), after: z.number().nullable() }),
+  }).nullable(),
+  layers: z.strictObject({ dense: layers, pruned: layers }),
+  sample: z.strictObject({ prompt: text, dense: text, pruned: text }),
+  heldOutSamples: z.array(z.strictObject({
     prompt: text,
     original: text,
     dense: text,
     pruned: text,
-  })).max(100).default([]),
-  damage: z.looseObject({ calibration: textDamage, heldOut: textDamage }).nullable().default(null),
+  })).max(100),
+  damage: z.strictObject({ calibration: textDamage, heldOut: textDamage }).nullable(),
 });
 
 /**
  * Reads the text of a run.json.
  * @throws {RunFolderError} naming the file and what is wrong in it.
  */
-export function parseRunRecord(text: string, file: string): RunRecord {
+export async function parseRunRecord(text: string, file: string): Promise<RunRecord> {
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = parseStrictJson(text);
   } catch (error) {
     throw new RunFolderError(
       `${file} is damaged: it is not JSON (${(error as Error).message})`,
       { cause: error },
     );
   }
-  const result = recordSchema.safeParse(json);
-  if (result.success) return result.data as unknown as RunRecord;
-  if ((json as { kind?: unknown } | null)?.kind !== "lopper-run") {
+  const { kind, schema, version } = (json ?? {}) as Record<string, unknown>;
+  if (kind !== "lopper-run") {
     throw new RunFolderError(`${file} is not the record of a run of Lopper`);
   }
-  const { path, message } = result.error.issues[0];
-  throw new RunFolderError(`${file}: at ${path.join(".")}: ${message}`);
+  if (schema !== RECORD_SCHEMA) {
+    const writer = typeof version === "string" ? JSON.stringify(version.slice(0, 20)) : "unknown";
+    throw new RunFolderError(
+      `${file} was written by another version of Lopper (${writer}), whose runs this one does not read; ` +
+        "the model beside it is good as it is, and so is its lopper_plan.json",
+    );
+  }
+  const sealed = await unseal(json);
+  if (!sealed) {
+    throw new RunFolderError(
+      `${file} was changed since Lopper wrote it: its checksum does not fit`,
+    );
+  }
+  const result = recordSchema.safeParse(sealed.value);
+  if (result.success) return result.data;
+  throw new RunFolderError(`${file}: ${describeIssue(result.error.issues)}`);
 }
 
 /** Lists with a line for each of their entries, which would fill a screen each otherwise. */
@@ -195,9 +188,9 @@ const ONE_LINE_EACH = new Set([
   "heldOutSamples",
 ]);
 
-/** The JSON text of a record as people read it: long lists have one line an entry. */
-export function runRecordToJson(record: RunRecord): string {
-  return indented(record, "", "") + "\n";
+/** The JSON text of a record, with a checksum, as people read it: long lists have one line an entry. */
+export async function runRecordToJson(record: RunRecord): Promise<string> {
+  return indented(await seal(record), "", "") + "\n";
 }
 
 function indented(value: unknown, key: string, indent: string): string {

@@ -1,10 +1,10 @@
-import { RunFolderError, type RunRecord } from "@lopper/core";
+import { RunFolderError, type RunRecord, seal } from "@lopper/core";
 import assert from "node:assert/strict";
 import { parseRunRecord, runRecordToJson } from "./record_json.ts";
 
 const RECORD: RunRecord = {
   kind: "lopper-run",
-  schema: 1,
+  schema: 2,
   version: "0.2.0",
   modelDigest: "sha256:a",
   prunedDigest: "sha256:b",
@@ -39,6 +39,8 @@ const RECORD: RunRecord = {
     export: null,
   },
   plan: null,
+  planDigest: "sha256:f",
+  journal: "0123456789abcdef",
   backend: { name: "cpu", engine: "onnxruntime-node", threads: 2 },
   ratio: 20.5,
   parameters: { dense: 100, pruned: 80 },
@@ -114,64 +116,73 @@ const RECORD: RunRecord = {
   },
 };
 
-Deno.test("run record: it is read as it was written, with a line for each step and layer", () => {
-  const json = runRecordToJson(RECORD);
-  assert.deepEqual(parseRunRecord(json, "run.json"), RECORD);
-  assert.deepEqual(JSON.parse(json), RECORD);
+Deno.test("run record: it is read as it was written, with a line for each step and layer", async () => {
+  const json = await runRecordToJson(RECORD);
+  assert.deepEqual(await parseRunRecord(json, "run.json"), RECORD);
+  const { checksum, ...rest } = JSON.parse(json);
+  assert.deepEqual(rest, RECORD);
+  assert.match(checksum, /^[0-9a-f]{16}$/);
   assert.equal(json.split("\n").filter((line) => line.includes('"stage"')).length, 2);
   assert.ok(json.includes('"earlierRatios": [5]'));
+  // what is not finite is written as null, and what is undefined not at all
+  const lossy = { ...RECORD, bytes: { dense: NaN, pruned: Infinity }, quantised: undefined };
+  const back = parseRunRecord(await runRecordToJson({ ...lossy, quantised: null }), "run.json");
+  assert.deepEqual((await back).bytes, { dense: NaN, pruned: NaN });
 });
 
-Deno.test("run record: those of earlier versions have defaults, those of later ones keep what is theirs", () => {
-  const {
-    frontier: _f,
-    swaps: _w,
-    stopped: _s,
-    orders: _o,
-    recovery: _r,
-    layers: _l,
-    sample: _t,
-    ...old
-  } = RECORD;
-  const {
-    heldOut: _h,
-    maxPplIncrease: _m,
-    order: _p,
-    recover: _q,
-    swap: _x,
-    criterion: _c,
-    ...flags
-  } = RECORD.flags;
-  const { beside: _b, ...blockTokens } = RECORD.blockTokens;
-  const text = JSON.stringify({ ...old, flags, blockTokens, novelty: [1] });
-  const read = parseRunRecord(text, "run.json");
-  assert.deepEqual([read.frontier, read.stopped, read.layers.dense], [[], null, []]);
-  assert.deepEqual([read.flags.heldOut, read.flags.maxPplIncrease], [null, null]);
-  assert.deepEqual([read.flags.swap, read.swaps], ["none", []]);
-  assert.equal(read.flags.criterion, "perplexity");
-  assert.deepEqual([read.flags.order, read.orders, read.recovery], ["l1", [], null]);
-  assert.deepEqual(read.blockTokens, { ...blockTokens, beside: null });
-  assert.deepEqual((read as unknown as { novelty: unknown }).novelty, [1]);
+async function refused(text: string, message: RegExp) {
+  await assert.rejects(parseRunRecord(text, "x/run.json"), (error) => {
+    assert.ok(error instanceof RunFolderError, String(error));
+    assert.match(error.message, message);
+    assert.ok(!error.message.includes("\n"), error.message);
+    return true;
+  });
+}
+
+Deno.test("run record: what is none, a damaged one, or of another version is refused in one sentence", async () => {
+  await refused("{", /x\/run\.json is damaged: it is not JSON/);
+  await refused('{"kind": "lopper-run", "kind": "lopper-run"}', /it has the key "kind" twice/);
+  await refused("[1]", /x\/run\.json is not the record of a run of Lopper/);
+  await refused("null", /not the record/);
+  await refused('{"kind": "lopper-export", "schema": 1}', /not the record/);
+  await refused(
+    JSON.stringify({ kind: "lopper-run", schema: 1, version: "0.2.0" }),
+    /another version of Lopper \("0\.2\.0"\), .* the model beside it is good as it is/,
+  );
 });
 
-Deno.test("run record: what is none, or a damaged one, is refused in one sentence", () => {
-  const refused = (text: string, message: RegExp) =>
-    assert.throws(() => parseRunRecord(text, "x/run.json"), (error) => {
-      assert.ok(error instanceof RunFolderError);
-      assert.match(error.message, message);
-      return true;
-    });
-  refused("{", /x\/run\.json is damaged: it is not JSON/);
-  refused("[1]", /x\/run\.json is not the record of a run of Lopper/);
-  refused("null", /not the record/);
-  refused('{"kind": "lopper-export", "schema": 1}', /not the record/);
-  refused(
-    JSON.stringify({ ...RECORD, frontier: [{ ...RECORD.frontier[0], layer: -1 }] }),
+Deno.test("run record: a value that was changed, taken out or put in is noticed", async () => {
+  const text = await runRecordToJson(RECORD);
+  for (
+    const [from, to] of [
+      ['"ratio": 20,', '"ratio": 19,'],
+      ['"perplexity":10.5', '"perplexity":10.4'],
+      ['  "wallSeconds": 3.5,\n', ""],
+      ['"kept": 0', '"kept": 1'],
+      ["was\\nblue", "was\\nred"],
+      ['"steps": 2', '"steps": 2, "more": 1'],
+    ]
+  ) {
+    assert.notEqual(text.replace(from, to), text, from);
+    await refused(text.replace(from, to), /run\.json was changed since Lopper wrote it/);
+  }
+  // white space is no change
+  assert.deepEqual(await parseRunRecord(JSON.stringify(JSON.parse(text)), "run.json"), RECORD);
+});
+
+Deno.test("run record: what is sealed anew is checked key by key", async () => {
+  const changed = async (change: object) => JSON.stringify(await seal({ ...RECORD, ...change }));
+  await refused(
+    await changed({ frontier: [{ ...RECORD.frontier[0], layer: -1 }] }),
     /x\/run\.json: at frontier\.0\.layer: /,
   );
-  refused(
-    JSON.stringify({ ...RECORD, swaps: [{ ...RECORD.swaps[0], kept: [{ restored: null }] }] }),
+  await refused(
+    await changed({ swaps: [{ ...RECORD.swaps[0], kept: [{ restored: null }] }] }),
     /at swaps\.0\.kept\.0\.restored: /,
   );
-  refused(JSON.stringify({ ...RECORD, steps: "two" }), /at steps: /);
+  await refused(await changed({ steps: "two" }), /at steps: /);
+  await refused(await changed({ novelty: [1] }), /at the top: .*"novelty"/);
+  for (const key of Object.keys(RECORD).filter((key) => !["kind", "schema"].includes(key))) {
+    await refused(await changed({ [key]: undefined }), new RegExp(`run\\.json: at ${key}: `));
+  }
 });

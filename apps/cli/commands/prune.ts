@@ -9,18 +9,18 @@ import {
   type RunFlags,
   type RunRecord,
   type RunSettings,
-  sha256,
   UsageError,
   VERSION,
 } from "@lopper/core";
 import { textDamage } from "@lopper/evaluation";
 import { type CalibrationSet, tokenCount, weightOrder } from "@lopper/importance";
 import {
+  digestOfPlan,
   type Model,
   modelDigest,
   openModel,
   openTokenizer,
-  planToJson,
+  RECORD_SCHEMA,
   SETTINGS_SCHEMA,
   type Tokenizer,
 } from "@lopper/model-io";
@@ -411,7 +411,7 @@ async function prune(run: Aimed): Promise<Finish | null> {
   const beside = sideWork(folder.history);
   const record: RunRecord = {
     kind: "lopper-run",
-    schema: 1,
+    schema: RECORD_SCHEMA,
     version: VERSION,
     modelDigest: digest,
     prunedDigest: pruned.digest,
@@ -419,6 +419,8 @@ async function prune(run: Aimed): Promise<Finish | null> {
     heldOutDigest: texts.heldOut.digest,
     flags,
     plan: options.plan ?? null,
+    planDigest: await digestOfPlan(decision.plan),
+    journal: folder.journalChecksum,
     backend: { name, engine, threads },
     ratio: decision.ratio,
     parameters: { dense: countParameters(model.spec).total, pruned: pruned.parameters },
@@ -614,7 +616,7 @@ async function decide(
   } else {
     decision = await fromFile();
     const { plan, ratio } = options;
-    const digest = await sha256(new TextEncoder().encode(planToJson(decision.plan)));
+    const digest = await digestOfPlan(decision.plan);
     const applied = { source: plan!, ratio: ratio ?? null, digest };
     await folder.begin({ ...settings, plan: applied });
   }

@@ -15,7 +15,7 @@ const digest = (digit: string) => `sha256:${digit.repeat(64)}`;
 export function tinyRun(change: Partial<RunRecord> = {}): ReportRun {
   const record: RunRecord = {
     kind: "lopper-run",
-    schema: 1,
+    schema: 2,
     version: "0.2.0",
     modelDigest: digest("a"),
     prunedDigest: digest("b"),
@@ -50,6 +50,8 @@ export function tinyRun(change: Partial<RunRecord> = {}): ReportRun {
       export: null,
     },
     plan: null,
+    planDigest: digest("f"),
+    journal: null,
     backend: { name: "cpu", engine: "an engine 1.0", threads: 2 },
     ratio: 21.5,
     parameters: { dense: 100_000, pruned: 78_000 },

@@ -1,0 +1,93 @@
+import { ResumeError, type RunSettings, sealLine, unsealLine } from "@lopper/core";
+import { AppendFile } from "@lopper/model-io/files";
+import { type History, type JournalEntry, parseJournal, toJournalLine } from "@lopper/search";
+import { join } from "node:path";
+import { FILES, readSettings } from "./run_files.ts";
+import { journalHead } from "./run_settings.ts";
+
+/**
+ * The lines of a run's journal. Each carries a checksum over itself and the one before, and the first is bound to what the
+ * run depends on: a line that was changed, taken out, put in or moved, or that is of another run, is seen.
+ */
+export class RunJournal {
+  readonly #file: string;
+  /** Without checksums. */
+  readonly #lines: string[] = [];
+  /** What the first line is bound to, then the checksums of the lines. */
+  readonly #checksums: string[];
+  #history: History | null = null;
+
+  private constructor(file: string, head: string) {
+    this.#file = file;
+    this.#checksums = [head];
+  }
+
+  /** One that has no lines yet. */
+  static async begin(folder: string, settings: RunSettings): Promise<RunJournal> {
+    return new RunJournal(join(folder, FILES.journal), await journalHead(settings));
+  }
+
+  /**
+   * Reads the complete lines of the journal in a folder; what a crash left of the last one counts for nothing.
+   * @throws {ResumeError} naming the first line that does not fit.
+   */
+  static async read(folder: string, settings: RunSettings): Promise<RunJournal> {
+    const journal = await RunJournal.begin(folder, settings);
+    const { lines } = await AppendFile.readLines(journal.#file);
+    for (const [i, line] of lines.entries()) await journal.#take(line, i + 1);
+    // Whoever opens a run learns at once whether its journal says something.
+    journal.#history = parseJournal(journal.#lines, journal.#file);
+    return journal;
+  }
+
+  /** What the lines say. */
+  get history(): History {
+    return this.#history ??= parseJournal(this.#lines, this.#file);
+  }
+
+  /** Checksum of the last line; null where there is none. */
+  get last(): string | null {
+    return this.#lines.length === 0 ? null : this.#checksums.at(-1)!;
+  }
+
+  /** Whether one of the lines has this checksum: then all lines up to it are those that it was made for. */
+  has(checksum: string): boolean {
+    return this.#checksums.includes(checksum, 1);
+  }
+
+  /** Takes an entry for the next line. @returns the line as it is to be written. */
+  async add(entry: JournalEntry): Promise<string> {
+    const text = toJournalLine(entry);
+    const { line, checksum } = await sealLine(text, this.#checksums.at(-1)!);
+    this.#lines.push(text);
+    this.#checksums.push(checksum);
+    this.#history = null;
+    return line;
+  }
+
+  async #take(line: string, number: number) {
+    const sealed = await unsealLine(line, this.#checksums.at(-1)!);
+    if (!sealed) {
+      const follows = number === 1
+        ? `is not of the run that ${FILES.settings} describes`
+        : `does not follow line ${number - 1}`;
+      throw new ResumeError(
+        `${this.#file}, line ${number}: it was changed, or ${follows}: its checksum does not fit`,
+      );
+    }
+    this.#lines.push(sealed.text);
+    this.#checksums.push(sealed.checksum);
+  }
+}
+
+/**
+ * The journal of the run in a folder; null where there is none.
+ * @throws {ResumeError} when it, or the settings that it belongs to, were changed.
+ */
+export async function readJournal(folder: string): Promise<RunJournal | null> {
+  const there = await Deno.stat(join(folder, FILES.journal)).then(() => true, (error) => {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  });
+  return there ? await RunJournal.read(folder, await readSettings(folder)) : null;
+}

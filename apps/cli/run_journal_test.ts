@@ -1,0 +1,157 @@
+import { ResumeError, type RunSettings } from "@lopper/core";
+import { settingsToJson } from "@lopper/model-io";
+import type { JournalEntry } from "@lopper/search";
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { RunJournal } from "./run_journal.ts";
+
+const digest = (digit: string) => `sha256:${digit.repeat(64)}`;
+const SETTINGS: RunSettings = {
+  kind: "lopper-run-settings",
+  schema: 2,
+  version: "0.2.0",
+  modelDigest: digest("a"),
+  calibrationDigest: { block: digest("b"), width: digest("c") },
+  backend: "cpu",
+  flags: {
+    model: null,
+    ratio: 20,
+    targetLatency: null,
+    preset: "lopper",
+    distribution: "auto",
+    mlpGroup: 64,
+    attentionGroup: 96,
+    order: "auto",
+    recover: "auto",
+    swap: "none",
+    criterion: "kl",
+    search: "fast",
+    fastWithout: "",
+    earlierRatios: [],
+    calibration: null,
+    calibrationWidth: null,
+    samples: 16,
+    widthSamples: 8,
+    seqLen: 256,
+    seed: 42,
+    batchTokens: 2048,
+    bestEffort: false,
+    uniform: false,
+    heldOut: null,
+    maxPplIncrease: null,
+    export: null,
+  },
+};
+const verdict = (steps: number, kept: boolean): JournalEntry => ({
+  type: "verdict",
+  steps,
+  before: [4, 4],
+  after: [3, 4],
+  kept,
+  cost: { blockTokens: 1, seconds: 0.5 },
+});
+const ENTRIES = [1, 2, 3, 4].map((steps) => verdict(steps, true));
+
+async function lines(settings: RunSettings, entries: readonly JournalEntry[] = ENTRIES) {
+  const journal = await RunJournal.begin("x", settings);
+  const written: string[] = [];
+  for (const entry of entries) written.push(await journal.add(entry));
+  return written;
+}
+
+async function inFolder(body: (read: (text: string) => Promise<RunJournal>) => Promise<void>) {
+  const folder = await Deno.makeTempDir({ prefix: "lopper-test-" });
+  try {
+    await body(async (text) => {
+      await Deno.writeTextFile(join(folder, "settings.json"), await settingsToJson(SETTINGS));
+      await Deno.writeTextFile(join(folder, "journal.jsonl"), text);
+      return await RunJournal.read(folder, SETTINGS);
+    });
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("journal: what was added is read back, whatever a crash left of the last line, and goes on", () =>
+  inFolder(async (read) => {
+    const all = (await lines(SETTINGS)).map((line) => line + "\n");
+    for (let whole = 0; whole < all.length; whole++) {
+      const journal = await read(all.slice(0, whole).join("") + all[whole].slice(0, -1));
+      assert.deepEqual(journal.history.repairs, ENTRIES.slice(0, whole));
+      assert.equal(journal.last === null, whole === 0);
+      assert.equal(await journal.add(ENTRIES[whole]) + "\n", all[whole]);
+      assert.deepEqual(journal.history.repairs, ENTRIES.slice(0, whole + 1));
+      assert.ok(journal.has(journal.last!));
+    }
+    // a run that is taken further, exported, or has its model somewhere else, has the same journal
+    const { flags } = SETTINGS;
+    for (
+      const change of [{ ratio: 30, earlierRatios: [20] }, { model: "/elsewhere" }, {
+        export: { format: "onnx", dtype: null, quantize: null },
+      }]
+    ) {
+      const moved = await lines({ ...SETTINGS, flags: { ...flags, ...change } });
+      assert.deepEqual(moved, all.map((line) => line.trimEnd()));
+    }
+  }));
+
+Deno.test("journal: a line that was changed, moved, taken out or put in is refused by its number", () =>
+  inFolder(async (read) => {
+    const all = await lines(SETTINGS);
+    const refused = (changed: readonly string[], line: number) =>
+      assert.rejects(read(changed.map((text) => text + "\n").join("")), (error) => {
+        assert.ok(error instanceof ResumeError, String(error));
+        assert.match(
+          error.message,
+          new RegExp(`journal\\.jsonl, line ${line}: it was changed, or `),
+        );
+        assert.ok(!error.message.includes("\n"));
+        return true;
+      });
+    await refused(all.with(1, all[1].replace('"kept":true', '"kept":false')), 2);
+    await refused(all.with(2, all[2].replace('"before":[4', '"before":[5')), 3);
+    await refused(all.with(2, all[2].replace(/,"checksum":"\w+"/, "")), 3);
+    await refused(all.with(3, ""), 4);
+    await refused(all.toSpliced(1, 1), 2);
+    await refused(all.slice(1), 1);
+    await refused(all.toSpliced(2, 0, all[1]), 3);
+    await refused([all[0], all[2], all[1], all[3]], 2);
+    for (const [i, line] of all.entries()) {
+      for (let at = 0; at < line.length; at += 7) {
+        const changed = line.slice(0, at) + (line[at] === "1" ? "2" : "1") + line.slice(at + 1);
+        await refused(all.with(i, changed), i + 1);
+      }
+    }
+  }));
+
+Deno.test("journal: lines of a run with other settings do not follow, be they whole", () =>
+  inFolder(async (read) => {
+    const all = await lines(SETTINGS);
+    const { flags } = SETTINGS;
+    const others: RunSettings[] = [
+      { ...SETTINGS, modelDigest: digest("d") },
+      { ...SETTINGS, backend: "wasm" },
+      { ...SETTINGS, version: "0.1.0" },
+      { ...SETTINGS, plan: { source: "/p", ratio: null, digest: digest("e") } },
+      { ...SETTINGS, fitDigest: digest("f") },
+      { ...SETTINGS, flags: { ...flags, seed: 43 } },
+      { ...SETTINGS, flags: { ...flags, criterion: "perplexity" } },
+      {
+        ...SETTINGS,
+        latencies: {
+          ...{ pastTokens: 1, rounds: 1, rest: 1, attention: [] },
+          mlp: { sizes: [1], ms: [1] },
+        },
+      },
+    ];
+    for (const settings of others) {
+      const foreign = await lines(settings);
+      for (
+        const spliced of [foreign, [foreign[0], ...all.slice(1)], [...all.slice(0, 3), foreign[3]]]
+      ) {
+        const line = spliced[0] === foreign[0] ? 1 : 4;
+        const message = line === 1 ? /line 1: .*is not of the run that settings\.json/ : /line 4: /;
+        await assert.rejects(read(spliced.join("\n") + "\n"), message);
+      }
+    }
+  }));
