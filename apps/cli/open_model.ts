@@ -1,3 +1,4 @@
+import { CheckpointFormatError } from "@lopper/core";
 import { fileURLToPath } from "node:url";
 import { DEMO_MODEL, DEMO_MODEL_NAME } from "@lopper/demo-model";
 import { INPUTS, type Model, openGgufModel, openModel, openOnnxModel } from "@lopper/model-io";
@@ -7,6 +8,8 @@ import { userPath } from "./paths.ts";
 
 /** The embedded model, by this word where a path is needed. */
 const DEMO = "demo";
+/** How models are called on the hub. */
+const HUB_NAME = /^[\w-][\w.-]*\/[\w.-]+$/;
 
 /** Hears what of a model's files is passed over, one sentence at a time. */
 export type TellNote = (note: string) => void;
@@ -32,6 +35,12 @@ async function openNamed(path: string | null): Promise<{ model: Model; title: st
     return { model: await openModel(folder), title: DEMO_MODEL_NAME };
   }
   const full = userPath(path);
+  if (HUB_NAME.test(path) && !await exists(full)) {
+    throw new CheckpointFormatError(
+      `there is no such folder; a model of the hub is to be downloaded first (hf download ${path} --local-dir DIR)`,
+      { file: full },
+    );
+  }
   return { model: await open(full), title: basename(full) };
 }
 

@@ -44,3 +44,12 @@ export function formatChange(a: number, b: number): string {
   const change = (b / a - 1) * 100;
   return `${change < 0 ? "−" : "+"}${Math.abs(change).toFixed(1)} %`;
 }
+
+/** Characters that are shown of a value in a message; a checkpoint may have texts and lists of any length. */
+const SHOWN_CHARACTERS = 80;
+
+/** A value of a file as JSON, for a message: no longer than a line. */
+export function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length <= SHOWN_CHARACTERS ? text : `${text.slice(0, SHOWN_CHARACTERS)}…`;
+}

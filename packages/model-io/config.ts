@@ -3,6 +3,7 @@ import {
   type ModelSpec,
   type RopeScaling,
   type RopeSpec,
+  shown,
   UnsupportedModelError,
 } from "@lopper/core";
 import { z } from "zod";
@@ -69,7 +70,6 @@ export const configSchema = z.looseObject({
   rope_parameters: ropeSchema.nullish(),
   partial_rotary_factor: z.number().optional(),
   eos_token_id: z.union([z.int(), z.array(z.int())]).nullish(),
-  quantization_config: z.unknown().optional(),
   lopper: layerOverridesSchema.optional(),
 });
 export type ModelConfig = z.infer<typeof configSchema>;
@@ -89,15 +89,12 @@ export function specFromConfig(
   );
   const refuse = (what: string, found: unknown, needed: string): never => {
     throw new UnsupportedModelError(
-      `${file}: ${what} is ${JSON.stringify(found)}; Lopper needs ${needed}`,
+      `${file}: ${what} is ${shown(found)}; Lopper needs ${needed}`,
     );
   };
   const { hidden_size: hiddenSize, num_attention_heads: queryHeads } = config;
   const activation = config.hidden_act ?? "silu";
   if (activation !== "silu") refuse("hidden_act", activation, `"silu" for ${family.modelType}`);
-  if (config.quantization_config !== undefined && config.quantization_config !== null) {
-    refuse("quantization_config", config.quantization_config, "unquantised weights");
-  }
   const rotary = config.partial_rotary_factor ??
     config.rope_parameters?.partial_rotary_factor ?? 1;
   if (rotary !== 1) refuse("partial_rotary_factor", rotary, "1");
@@ -176,7 +173,7 @@ function ropeFromConfig(config: ModelConfig, file: string): RopeSpec {
     const value = rope[key];
     if (typeof value === "number") return value;
     throw new UnsupportedModelError(
-      `${file}: rope scaling ${JSON.stringify(type)} lacks ${String(key)}`,
+      `${file}: rope scaling ${shown(type)} lacks ${String(key)}`,
     );
   };
   let scaling: RopeScaling | null;
@@ -198,15 +195,14 @@ function ropeFromConfig(config: ModelConfig, file: string): RopeSpec {
       break;
     default:
       throw new UnsupportedModelError(
-        `${file}: rope scaling is ${
-          JSON.stringify(type)
-        }; Lopper computes default, linear and llama3`,
+        `${file}: rope scaling is ${shown(type)}; Lopper computes default, linear and llama3`,
       );
   }
   return { theta, scaling };
 }
 
-function withoutPrefix(modelType: string): string {
+/** The family of a `model_type` that an export with layers of its own has. */
+export function withoutPrefix(modelType: string): string {
   return modelType.startsWith(PRUNED_MODEL_TYPE)
     ? modelType.slice(PRUNED_MODEL_TYPE.length)
     : modelType;

@@ -1,6 +1,7 @@
 import { UnsupportedModelError } from "@lopper/core";
 import assert from "node:assert/strict";
 import { configSchema, prunedConfig, specFromConfig } from "./config.ts";
+import { checkConfig } from "./config_kind.ts";
 
 const LLAMA = {
   model_type: "llama",
@@ -12,13 +13,13 @@ const LLAMA = {
   max_position_embeddings: 512,
   rms_norm_eps: 1e-5,
 };
+const FILE = "m/config.json";
 const parse = (change: Record<string, unknown>) =>
-  specFromConfig(configSchema.parse({ ...LLAMA, ...change }), "m/config.json").spec;
+  specFromConfig(checkConfig({ ...LLAMA, ...change }, FILE), FILE).spec;
 
 const REFUSED: readonly [Record<string, unknown>, RegExp][] = [
   [{ model_type: "gpt2" }, /model_type is "gpt2"; Lopper reads llama, mistral, qwen2, qwen3/],
   [{ hidden_act: "gelu" }, /hidden_act is "gelu"/],
-  [{ quantization_config: { bits: 4 } }, /quantization_config .*unquantised/],
   [{ partial_rotary_factor: 0.5 }, /partial_rotary_factor is 0\.5/],
   [{ rope_scaling: { type: "yarn", factor: 4 } }, /rope scaling is "yarn"/],
   [{ rope_parameters: { rope_type: "dynamic" } }, /rope scaling is "dynamic"/],

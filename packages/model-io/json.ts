@@ -1,5 +1,5 @@
 import { CheckpointFormatError } from "@lopper/core";
-import type { z } from "zod";
+import { z } from "zod";
 import { decodeText } from "./decode_text.ts";
 import type { ModelFolder } from "./model_folder.ts";
 
@@ -8,6 +8,9 @@ const LARGE_LIMIT_BYTES = 128 * 1024 * 1024;
 const LARGE = /^tokenizer\.json$|\.index\.json$/;
 /** What else is JSON in a model folder has some kB; those of a mixture of many widths 1 MB. */
 const LIMIT_BYTES = 16 * 1024 * 1024;
+
+/** An object with whatever keys; making a schema costs more than using it. */
+export const anyObject = z.looseObject({});
 
 /**
  * Reads and checks a JSON file of a model folder.

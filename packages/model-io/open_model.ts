@@ -1,26 +1,29 @@
-import { UnsupportedModelError } from "@lopper/core";
-import { z } from "zod";
-import { configSchema, specFromConfig } from "./config.ts";
-import { withoutDeciLayout } from "./deci_config.ts";
+import { shown, UnsupportedModelError } from "@lopper/core";
+import { specFromConfig } from "./config.ts";
+import { checkConfig } from "./config_kind.ts";
+import { foreignFolder } from "./folder/foreign_folder.ts";
 import { fateOf, listed } from "./folder/folder_files.ts";
 import { withEndTokens } from "./folder/generation_config.ts";
+import { hubSnapshot } from "./folder/hub_snapshot.ts";
 import type { KnownFolder } from "./folder/known_folder.ts";
 import { lookAtFolder, readFolderFacts } from "./folder/open_folder.ts";
 import { openGgufModel } from "./gguf/gguf_model.ts";
 import { splitPart } from "./gguf/split_part.ts";
-import { checkJson, readJson } from "./json.ts";
+import { anyObject, readJson } from "./json.ts";
 import { bindWeights, type Model } from "./model.ts";
 import { BUILDER_CONFIG, builderFile } from "./onnx/builder_config.ts";
 import { findOnnxFile } from "./onnx/find_file.ts";
 import { openOnnxModel } from "./onnx/onnx_model.ts";
-import type { ModelFolder } from "./model_folder.ts";
+import { missingFile, type ModelFolder } from "./model_folder.ts";
+import { checkUnquantised } from "./quantised_weights.ts";
 import { filesOfWeights, hasSafetensors, openTensorStore } from "./safetensors/tensor_store.ts";
 
 const CONFIG = "config.json";
 
 /**
  * Opens a model folder in Hugging Face layout, whose weights are safetensors or else an ONNX decoder, one that the builder
- * of onnxruntime-genai wrote, or one that holds a single GGUF file and no config.json.
+ * of onnxruntime-genai wrote, one that holds a single GGUF file and no config.json, or
+ * what the hub's cache keeps of a model.
  * @throws {CheckpointFormatError} when a tensor is missing, undeclared, or of another shape than the config says.
  * @throws {UnsupportedModelError} for families, settings or file formats that Lopper does not read.
  */
@@ -29,25 +32,20 @@ export async function openModel(folder: ModelFolder): Promise<Model> {
 }
 
 async function openKnownFolder(folder: KnownFolder): Promise<Model> {
-  if (!await folder.has(CONFIG)) {
-    const gguf = (await folder.list()).filter((file) => /\.gguf$/i.test(file));
-    if (gguf.length > 0) return await openOnlyGguf(folder, gguf);
-  }
-  if (!await folder.has(CONFIG) && await folder.has(BUILDER_CONFIG)) {
-    return await openOnnxModel(folder, await builderFile(folder));
-  }
+  if (!await folder.has(CONFIG)) return await openWithoutConfig(folder);
   if (!await hasSafetensors(folder)) {
     const onnx = await findOnnxFile(folder);
     if (onnx !== null) return await openOnnxModel(folder, onnx);
   }
   const file = `${folder.name}/${CONFIG}`;
-  const json = await readJson(folder, CONFIG, z.looseObject({}));
-  const config = checkJson(withoutDeciLayout(json, file), configSchema, file);
+  const json = await readJson(folder, CONFIG, anyObject);
+  const config = checkConfig(json, file);
   const { spec, family } = specFromConfig(config, file);
   const read = await filesOfWeights(folder);
   checkNamedWeights(json, read, file);
   const store = await openTensorStore(folder);
   try {
+    await checkUnquantised(folder, store);
     const weights = bindWeights(spec, family, store, folder.name);
     const facts = await readFolderFacts(folder, read);
     return {
@@ -69,6 +67,19 @@ async function openKnownFolder(folder: KnownFolder): Promise<Model> {
   }
 }
 
+/** A folder whose model says in another file what it is, or lies deeper. */
+async function openWithoutConfig(folder: KnownFolder): Promise<Model> {
+  const gguf = (await folder.list()).filter((file) => /\.gguf$/i.test(file));
+  if (gguf.length > 0) return await openOnlyGguf(folder, gguf);
+  if (await folder.has(BUILDER_CONFIG)) {
+    return await openOnnxModel(folder, await builderFile(folder));
+  }
+  const snapshot = await hubSnapshot(folder);
+  if (snapshot) return await openModel(snapshot);
+  const foreign = await hasSafetensors(folder) ? null : await foreignFolder(folder);
+  throw foreign ?? missingFile(folder.name, CONFIG);
+}
+
 /**
  * transformers reads the file that a config names, before any of a usual name.
  * @throws {UnsupportedModelError} when that is another than Lopper reads.
@@ -80,7 +91,7 @@ function checkNamedWeights(
 ) {
   if (named === undefined || named === null || named === read.at(-1)) return;
   throw new UnsupportedModelError(
-    `${file}: transformers_weights is ${JSON.stringify(named)}; Lopper reads ${read.at(-1)}`,
+    `${file}: transformers_weights is ${shown(named)}; Lopper reads ${read.at(-1)}`,
   );
 }
 

@@ -1,4 +1,4 @@
-import { UnsupportedModelError } from "@lopper/core";
+import { shown, UnsupportedModelError } from "@lopper/core";
 import type { Family } from "./family.ts";
 import { llama } from "./llama.ts";
 import { mistral } from "./mistral.ts";
@@ -15,7 +15,7 @@ export function familyOf(modelType: string, file: string): Family {
   const family = FAMILIES.find((f) => f.modelType === modelType);
   if (family) return family;
   throw new UnsupportedModelError(
-    `${file}: model_type is ${JSON.stringify(modelType)}; Lopper reads ${
+    `${file}: model_type is ${shown(modelType)}; Lopper reads ${
       FAMILIES.map((f) => f.modelType).join(", ")
     }`,
   );

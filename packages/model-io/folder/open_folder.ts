@@ -1,5 +1,4 @@
-import { z } from "zod";
-import { readJson } from "../json.ts";
+import { anyObject, readJson } from "../json.ts";
 import type { ModelFolder } from "../model_folder.ts";
 import { readChatTemplates, TEMPLATE_FOLDER } from "./chat_templates.ts";
 import { CODE_FILES, foreignCodeKeys } from "./code_keys.ts";
@@ -88,7 +87,7 @@ async function codeKeys(folder: ModelFolder): Promise<readonly string[]> {
   const found: string[] = [];
   for (const file of [CONFIG, ...CODE_FILES]) {
     if (!await folder.has(file)) continue;
-    const json = await readJson(folder, file, z.looseObject({}));
+    const json = await readJson(folder, file, anyObject);
     const keys = foreignCodeKeys(json, `${folder.name}/${file}`);
     found.push(...keys.map((key) => `${key} of ${file}`));
   }

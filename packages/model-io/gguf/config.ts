@@ -1,4 +1,4 @@
-import { CheckpointFormatError, UnsupportedModelError } from "@lopper/core";
+import { CheckpointFormatError, shown, UnsupportedModelError } from "@lopper/core";
 import type { ByteSource } from "../byte_source.ts";
 import { classOf } from "../families/class_names.ts";
 import { finiteFloat32 } from "../finite_values.ts";
@@ -69,7 +69,7 @@ export async function architectureOf(metadata: GgufMetadata): Promise<Architectu
   const known = ARCHITECTURES.find((architecture) => architecture.name === name);
   if (known) return known;
   throw new UnsupportedModelError(
-    `${file}: general.architecture is ${JSON.stringify(name)}; Lopper reads ${
+    `${file}: general.architecture is ${shown(name)}; Lopper reads ${
       ARCHITECTURES.map((architecture) => architecture.name).join(", ")
     }`,
   );
@@ -86,7 +86,7 @@ export async function configFromGguf(
   architecture: Architecture,
 ): Promise<Record<string, unknown>> {
   const { metadata, tensors } = header;
-  await checkKind(header);
+  checkBlocks(header);
   const { modelType, sparse = false } = architecture;
   const key = (name: string) => `${architecture.name}.${name}`;
   checkKeys(metadata, key(""));
@@ -157,27 +157,40 @@ export async function configFromGguf(
   };
 }
 
-/** Refuses what is no whole language model, and blocks of another layout. */
-async function checkKind({ metadata, tensors }: GgufHeader) {
+/**
+ * Whether a file is a whole language model of an architecture that Lopper computes. Nothing else is asked of one that is not.
+ * @throws {UnsupportedModelError} saying what it is.
+ */
+export async function checkKind(metadata: GgufMetadata): Promise<void> {
   const { file } = metadata;
   const kind = await metadata.text("general.type") ?? "model";
-  if (kind !== "model") {
+  if (kind === "adapter") {
     throw new UnsupportedModelError(
-      `${file}: general.type is ${JSON.stringify(kind)}; Lopper needs "model"`,
+      `${file}: this is a LoRA adapter, no model: merge it first, with llama.cpp's llama-export-lora`,
     );
   }
+  if (kind !== "model") {
+    throw new UnsupportedModelError(
+      `${file}: general.type is ${shown(kind)}; Lopper needs "model"`,
+    );
+  }
+  await architectureOf(metadata);
   const parts = metadata.count("split.count") ?? 1;
   if (parts > 1) {
     throw new UnsupportedModelError(
       `${file}: the file is one of ${parts} parts; join them with llama-gguf-split --merge`,
     );
   }
+}
+
+/** @throws {UnsupportedModelError} when blocks of quantised values are laid out in another way. */
+function checkBlocks({ metadata, tensors }: GgufHeader) {
   const version = metadata.count("general.quantization_version") ?? QUANTIZATION_VERSION;
   if (
     version !== QUANTIZATION_VERSION && [...tensors.values()].some(({ type }) => type.dequantize)
   ) {
     throw new UnsupportedModelError(
-      `${file}: general.quantization_version is ${version}; Lopper reads ${QUANTIZATION_VERSION}`,
+      `${metadata.file}: general.quantization_version is ${version}; Lopper reads ${QUANTIZATION_VERSION}`,
     );
   }
 }
@@ -295,7 +308,7 @@ async function ropeParameters(
   if (divided !== null && type !== "none") {
     throw new UnsupportedModelError(
       `${metadata.file}: ${key("rope.scaling.type")} is ${
-        JSON.stringify(type)
+        shown(type)
       } beside ${ROPE_FACTORS}; Lopper computes one of the two`,
     );
   }

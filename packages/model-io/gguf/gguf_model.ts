@@ -4,7 +4,7 @@ import { configSchema, specFromConfig } from "../config.ts";
 import type { Family } from "../families/family.ts";
 import { checkJson } from "../json.ts";
 import { bindWeights, type Model } from "../model.ts";
-import { architectureOf, configFromGguf } from "./config.ts";
+import { architectureOf, checkKind, configFromGguf } from "./config.ts";
 import { GgufFolder } from "./gguf_folder.ts";
 import { type GgufHeader, type GgufTensor, readGgufHeader } from "./header.ts";
 import { familyTensorName, isRotated, ROPE_FACTORS } from "./tensor_names.ts";
@@ -18,7 +18,7 @@ import { GgufTensorStore } from "./tensor_store.ts";
  */
 export async function openGgufModel(source: ByteSource): Promise<Model> {
   try {
-    const header = await readGgufHeader(source);
+    const header = await readGgufHeader(source, checkKind);
     const architecture = await architectureOf(header.metadata);
     const json = await configFromGguf(source, header, architecture);
     const config = checkJson(json, configSchema, `${source.name} (its metadata)`);

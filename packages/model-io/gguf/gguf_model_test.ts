@@ -132,7 +132,11 @@ Deno.test("GGUF model: architectures and settings that Lopper does not compute a
     "string",
     "gemma",
   ]);
-  await refusesSetting(/general\.type is "adapter"/, ["general.type", "string", "adapter"]);
+  await refusesSetting(/this is a LoRA adapter, no model: merge it first/, [
+    "general.type",
+    "string",
+    "adapter",
+  ]);
   await refusesSetting(/one of 3 parts/, ["split.count", "uint16", 3]);
   await refusesSetting(/quantization_version is 1/, ["general.quantization_version", "uint32", 1]);
   await refusesSetting(/llama\.expert_count is 8/, ["llama.expert_count", "uint32", 8]);

@@ -49,6 +49,9 @@ export interface GgufHeader {
   readonly tensors: ReadonlyMap<string, GgufTensor>;
 }
 
+/** Looks at the metadata before anything else of a file is read. Throws what is to be said of the file. */
+export type CheckMetadata = (metadata: GgufMetadata) => Promise<void>;
+
 /**
  * Reads the header of a GGUF file (specification: ggml/docs/gguf.md): magic, version, counts, metadata, then names, shapes
  * and places of tensors. Texts and lists stay in the file until they are asked for. Tensors may not overlap, nor leave
@@ -56,7 +59,10 @@ export interface GgufHeader {
  * @throws {CheckpointFormatError} for every way in which a file can be anything else.
  * @throws {UnsupportedModelError} for versions, byte orders and tensor types that Lopper does not read.
  */
-export async function readGgufHeader(source: ByteSource): Promise<GgufHeader> {
+export async function readGgufHeader(
+  source: ByteSource,
+  checkMetadata?: CheckMetadata,
+): Promise<GgufHeader> {
   const file = source.name;
   const cursor = new HeaderCursor(source);
   await cursor.need(24, "the start of a GGUF file");
@@ -81,6 +87,7 @@ export async function readGgufHeader(source: ByteSource): Promise<GgufHeader> {
     values.set(key, await readValue(cursor));
   }
   const metadata = new GgufMetadata(source, values);
+  await checkMetadata?.(metadata);
   const alignment = alignmentOf(metadata);
 
   const declared = new Map<string, GgufTensor>();

@@ -2,7 +2,8 @@ import { UnsupportedModelError } from "@lopper/core";
 import { z } from "zod";
 import type { ModelConfig } from "../config.ts";
 import { configSchema } from "../config.ts";
-import { checkJson, readJson } from "../json.ts";
+import { familyOf } from "../families/mod.ts";
+import { anyObject, checkJson, readJson } from "../json.ts";
 import type { ModelFolder } from "../model_folder.ts";
 import type { ExternalFiles } from "./external_files.ts";
 import type { OnnxNode } from "./graph.ts";
@@ -17,6 +18,7 @@ export const BUILDER_CONFIG = "genai_config.json";
 
 const size = z.int().positive();
 const tokens = z.union([z.int(), z.array(z.int())]).nullish();
+const typeSchema = z.looseObject({ model: z.looseObject({ type: z.string() }) });
 const schema = z.looseObject({
   model: z.looseObject({
     type: z.string(),
@@ -36,9 +38,24 @@ const schema = z.looseObject({
   }),
 });
 
-/** The name of the ONNX file that genai_config.json names. @throws {CheckpointFormatError} when it is no such file. */
+/** What genai_config.json says of a model. */
+export type BuilderConfig = z.infer<typeof schema>["model"];
+
+/**
+ * Reads genai_config.json.
+ * @throws {UnsupportedModelError} when the model is of no family that Lopper reads.
+ * @throws {CheckpointFormatError} when the file is not what its name says.
+ */
+export async function readBuilderConfig(folder: ModelFolder): Promise<BuilderConfig> {
+  const file = `${folder.name}/${BUILDER_CONFIG}`;
+  const json = await readJson(folder, BUILDER_CONFIG, anyObject);
+  familyOf(checkJson(json, typeSchema, file).model.type, file);
+  return checkJson(json, schema, file).model;
+}
+
+/** The name of the ONNX file that genai_config.json names. @throws as `readBuilderConfig`. */
 export async function builderFile(folder: ModelFolder): Promise<string> {
-  return (await readJson(folder, BUILDER_CONFIG, schema)).model.decoder.filename;
+  return (await readBuilderConfig(folder)).decoder.filename;
 }
 
 /**
@@ -48,12 +65,11 @@ export async function builderFile(folder: ModelFolder): Promise<string> {
  * @throws {UnsupportedModelError} when the graph does not show a setting, or shows one that Lopper does not compute.
  */
 export async function configFromBuilder(
-  folder: ModelFolder,
+  model: BuilderConfig,
   flow: ValueFlow,
   weights: readonly FoundWeight[],
   files: ExternalFiles,
 ): Promise<ModelConfig> {
-  const { model } = await readJson(folder, BUILDER_CONFIG, schema);
   const { decoder, type } = model;
   const { file, nodes } = flow.graph;
   const need = (what: string): never => {
@@ -89,7 +105,7 @@ export async function configFromBuilder(
     eos_token_id: model.eos_token_id,
     pad_token_id: model.pad_token_id,
   };
-  return checkJson(config, configSchema, `${folder.name}/${BUILDER_CONFIG}`);
+  return checkJson(config, configSchema, `${file} (with ${BUILDER_CONFIG})`);
 }
 
 /** The shortest decimal that is the epsilon of the graph's fused norms. */

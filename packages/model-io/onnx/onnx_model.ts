@@ -1,12 +1,13 @@
 import { CheckpointFormatError, DTYPE_BYTES, type ModelSpec } from "@lopper/core";
-import { configSchema, type ModelConfig, specFromConfig } from "../config.ts";
+import { type ModelConfig, specFromConfig } from "../config.ts";
+import { checkConfig } from "../config_kind.ts";
 import { blockTensorName, type Family } from "../families/family.ts";
 import { withEndTokens } from "../folder/generation_config.ts";
 import { lookAtFolder, readFolderFacts } from "../folder/open_folder.ts";
-import { readJson } from "../json.ts";
+import { anyObject, readJson } from "../json.ts";
 import { bindWeights, type Model } from "../model.ts";
 import type { ModelFolder } from "../model_folder.ts";
-import { BUILDER_CONFIG, configFromBuilder } from "./builder_config.ts";
+import { BUILDER_CONFIG, configFromBuilder, readBuilderConfig } from "./builder_config.ts";
 import { ExternalFiles, type WeightData } from "./external_files.ts";
 import { readOnnxGraph } from "./graph.ts";
 import { withGraphLayers } from "./layers.ts";
@@ -35,18 +36,20 @@ export async function openOnnxModel(from: ModelFolder, path: string): Promise<Mo
   const parts = path.split("/");
   const file = parts.pop()!;
   const graphFolder = parts.reduce<ModelFolder>((at, name) => at.folder(name), folder);
+  // What is beside the graph may be of the builder of onnxruntime-genai, which writes no config.json.
+  const built = !await folder.has(CONFIG) && await folder.has(BUILDER_CONFIG);
+  const described = built ? BUILDER_CONFIG : CONFIG;
+  // Before the graph: that of another kind of model need not be understood.
+  const beside = built ? await readBuilderConfig(folder) : await readConfig(folder);
   const files = new ExternalFiles(graphFolder, await graphFolder.open(file));
   try {
     const graph = await readOnnxGraph(files.graph);
     checkOperators(graph);
     const flow = new ValueFlow(graph);
     const found = findWeights(flow);
-    // What is beside the graph may be of the builder of onnxruntime-genai, which writes no config.json.
-    const built = !await folder.has(CONFIG) && await folder.has(BUILDER_CONFIG);
-    const described = built ? BUILDER_CONFIG : CONFIG;
-    const declared = built
-      ? await configFromBuilder(folder, flow, found, files)
-      : await readConfig(folder);
+    const declared = "decoder" in beside
+      ? await configFromBuilder(beside, flow, found, files)
+      : beside.config;
     const config = graph.producer === OURS ? withGraphLayers(declared, found) : declared;
     const { spec, family } = specFromConfig(config, `${folder.name}/${described}`);
     checkAttributes(graph, spec);
@@ -80,9 +83,10 @@ export async function openOnnxModel(from: ModelFolder, path: string): Promise<Mo
 }
 
 /** config.json, without what it says about the files of an ONNX export. */
-async function readConfig(folder: ModelFolder): Promise<ModelConfig> {
-  const { "transformers.js_config": _, ...config } = await readJson(folder, CONFIG, configSchema);
-  return config as ModelConfig;
+async function readConfig(folder: ModelFolder): Promise<{ readonly config: ModelConfig }> {
+  const json = await readJson(folder, CONFIG, anyObject);
+  const { "transformers.js_config": _, ...config } = checkConfig(json, `${folder.name}/${CONFIG}`);
+  return { config: config as ModelConfig };
 }
 
 /** The weights that lie in a tensor: one, or q, k and v below each other. */

@@ -1,6 +1,7 @@
-import { CheckpointFormatError, type DType, DTYPE_BYTES, isDType } from "@lopper/core";
+import { CheckpointFormatError, type DType, DTYPE_BYTES, isDType, shown } from "@lopper/core";
 import type { ByteSource } from "../byte_source.ts";
 import { parseJson } from "../json.ts";
+import { UNQUANTISED } from "../quantised_weights.ts";
 
 /** The reference implementation's limit on the header. */
 const MAX_HEADER_BYTES = 100_000_000;
@@ -81,6 +82,9 @@ export async function readSafetensorsHeader(source: ByteSource): Promise<Safeten
   return { tensors: new Map(tensors.map((tensor) => [tensor.name, tensor])), metadata, dataStart };
 }
 
+/** Floats of 4, 6 and 8 bits: safetensors has names for them, and no checkpoint of its own makes has them but with scales. */
+const QUANTISED_DTYPE = /^F[468](?:_|$)/;
+
 type Fail = (problem: string, offset?: number, tensor?: string) => never;
 
 function parseMetadata(value: unknown, fail: Fail): ReadonlyMap<string, string> {
@@ -104,8 +108,11 @@ function parseTensor(
   if (!isObject(value)) refuse("its entry is no object");
   const { dtype, shape, data_offsets: offsets } = value as Record<string, unknown>;
   if (!isDType(dtype)) {
+    if (typeof dtype === "string" && QUANTISED_DTYPE.test(dtype)) {
+      return refuse(`its dtype is ${shown(dtype)}, so it is quantised; ${UNQUANTISED}`);
+    }
     return refuse(
-      `its dtype is ${JSON.stringify(dtype)}; known are ${Object.keys(DTYPE_BYTES).join(" ")}`,
+      `its dtype is ${shown(dtype)}; known are ${Object.keys(DTYPE_BYTES).join(" ")}`,
     );
   }
   if (!Array.isArray(shape) || !shape.every(isSize)) {

@@ -2,13 +2,13 @@ import { CheckpointFormatError, UnsupportedModelError } from "@lopper/core";
 import { z } from "zod";
 import type { ByteSource } from "../byte_source.ts";
 import { finiteFloat32, finiteHalves } from "../finite_values.ts";
+import { foreignFolder } from "../folder/foreign_folder.ts";
 import { readJson } from "../json.ts";
 import { checkFileName, type ModelFolder } from "../model_folder.ts";
 import { readSafetensorsHeader, type TensorInfo } from "./header.ts";
 
 const SINGLE = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
-const PICKLED = /\.(bin|pt|pth|ckpt)$/i;
 
 /** The tensors of a checkpoint in one or several files. Only headers are read until a tensor is asked for. */
 export interface TensorStore {
@@ -172,13 +172,6 @@ function checkIndex(
 
 async function noWeights(folder: ModelFolder): Promise<Error> {
   const files = await folder.list();
-  const pickled = files.find((file) => PICKLED.test(file));
-  if (pickled !== undefined) {
-    return new UnsupportedModelError(
-      `${folder.name}/${pickled}: a pickled checkpoint can run code, so Lopper never opens one; convert it with ` +
-        `transformers: AutoModelForCausalLM.from_pretrained(DIR).save_pretrained(NEW_DIR, safe_serialization=True)`,
-    );
-  }
   const gguf = files.filter((file) => /\.gguf$/i.test(file));
   if (gguf.length > 0) {
     return new UnsupportedModelError(
@@ -188,7 +181,8 @@ async function noWeights(folder: ModelFolder): Promise<Error> {
         "itself to open it",
     );
   }
-  return new CheckpointFormatError(`there is neither ${SINGLE} nor ${INDEX} in this folder`, {
-    file: folder.name,
-  });
+  return await foreignFolder(folder) ??
+    new CheckpointFormatError(`there is neither ${SINGLE} nor ${INDEX} in this folder`, {
+      file: folder.name,
+    });
 }

@@ -126,7 +126,7 @@ Deno.test("safetensors: other formats are refused with the way to convert them",
   for (const name of ["pytorch_model.bin", "model.pt", "x.pth", "y.ckpt"]) {
     await refused(
       { [name]: "" },
-      /never opens one; convert it with .*safe_serialization=True/,
+      /never opens it; convert it with .*save_pretrained/,
       UnsupportedModelError,
     );
   }
