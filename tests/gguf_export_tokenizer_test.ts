@@ -40,6 +40,32 @@ Deno.test("GGUF export: a tokenizer that splits text in a way of its own is refu
   model.close();
 });
 
+Deno.test("GGUF export: tokens that only the files beside tokenizer.json list are in the vocabulary", async () => {
+  const demo = await openModel(new FileFolder(fileURLToPath(DEMO_MODEL)));
+  const json = JSON.parse(
+    new TextDecoder().decode(await demo.folder.readBytes("tokenizer.json", 1e7)),
+  );
+  const { vocab } = json.model;
+  const next = Object.keys(vocab).length;
+  const entries = [{ content: "<|user|>", special: true }, { content: "<tool>" }];
+  const added_tokens_decoder = Object.fromEntries(entries.map((token, i) => [next + i, token]));
+  const spec = { ...demo.spec, vocabSize: next + 3 };
+  const config = { added_tokens_decoder, pad_token: "<pad>" };
+  const folder = new MemoryFolder("more", {
+    "tokenizer.json": JSON.stringify({ ...json, added_tokens: [] }),
+    "tokenizer_config.json": JSON.stringify(config),
+  });
+  const written = await tokenizerEntries({ ...demo, spec, folder });
+  const found = (key: string) => {
+    const entry = written.find((entry) => entry.key === `tokenizer.ggml.${key}`)!;
+    return "values" in entry ? entry.values.slice(next) : entry.value;
+  };
+  assert.deepEqual(found("tokens"), ["<|user|>", "<tool>", "<pad>"]);
+  assert.deepEqual(found("token_type"), [3, 4, 3]);
+  assert.equal(found("padding_token_id"), next + 2);
+  demo.close();
+});
+
 Deno.test("GGUF export: tokenizers of GGUF files give the same ids when they went through tokenizer.json", async () => {
   const json = await Deno.readTextFile(`${FIXTURES}/gguf/tokenizers/expected.json`);
   const names = ["default", "gpt-2", "smollm", "llama-bpe", "qwen2", "spm", "spm-no-prefix"];

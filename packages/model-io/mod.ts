@@ -33,6 +33,8 @@ export * from "./record_json.ts";
 export * from "./rope_frequencies.ts";
 export { parseRunSettings, SETTINGS_SCHEMA, settingsToJson } from "./settings_json.ts";
 export * from "./tokenizer.ts";
+export { readTokenizerFiles, type TokenizerFiles } from "./tokenizer/files.ts";
+export { tokenText } from "./tokenizer/schemas.ts";
 export * from "./safetensors/writer.ts";
 export type { TensorInfo } from "./safetensors/header.ts";
 export type { TensorStore } from "./safetensors/tensor_store.ts";

@@ -17,6 +17,7 @@ import { openOnnxModel } from "./onnx/onnx_model.ts";
 import { missingFile, type ModelFolder } from "./model_folder.ts";
 import { checkUnquantised } from "./quantised_weights.ts";
 import { filesOfWeights, hasSafetensors, openTensorStore } from "./safetensors/tensor_store.ts";
+import { checkSpecialIds, checkTokens } from "./tokenizer/check.ts";
 
 const CONFIG = "config.json";
 
@@ -24,7 +25,8 @@ const CONFIG = "config.json";
  * Opens a model folder in Hugging Face layout, whose weights are safetensors or else an ONNX decoder, one that the builder
  * of onnxruntime-genai wrote, one that holds a single GGUF file and no config.json, or
  * what the hub's cache keeps of a model.
- * @throws {CheckpointFormatError} when a tensor is missing, undeclared, or of another shape than the config says.
+ * @throws {CheckpointFormatError} when a tensor is missing, undeclared, or of another shape than the config says,
+ *   or a token has no row in the embedding.
  * @throws {UnsupportedModelError} for families, settings or file formats that Lopper does not read.
  */
 export async function openModel(folder: ModelFolder): Promise<Model> {
@@ -48,6 +50,8 @@ async function openKnownFolder(folder: KnownFolder): Promise<Model> {
     await checkUnquantised(folder, store);
     const weights = bindWeights(spec, family, store, folder.name);
     const facts = await readFolderFacts(folder, read);
+    const notes = await checkTokens(folder, spec.vocabSize);
+    await checkSpecialIds(folder, { config, file }, spec.vocabSize);
     return {
       name: folder.name,
       folder,
@@ -58,7 +62,7 @@ async function openKnownFolder(folder: KnownFolder): Promise<Model> {
       store,
       weightBytes: weights.reduce((sum, { tensor }) => sum + tensor.byteLength, 0),
       quantised: null,
-      notes: facts.notes,
+      notes: [...facts.notes, ...notes],
       close: () => store.close(),
     };
   } catch (error) {

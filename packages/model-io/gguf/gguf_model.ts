@@ -4,6 +4,7 @@ import { configSchema, specFromConfig } from "../config.ts";
 import type { Family } from "../families/family.ts";
 import { checkJson } from "../json.ts";
 import { bindWeights, type Model } from "../model.ts";
+import { checkSpecialIds } from "../tokenizer/check.ts";
 import { architectureOf, checkKind, configFromGguf } from "./config.ts";
 import { GgufFolder } from "./gguf_folder.ts";
 import { type GgufHeader, type GgufTensor, readGgufHeader } from "./header.ts";
@@ -32,9 +33,12 @@ export async function openGgufModel(source: ByteSource): Promise<Model> {
     );
     const store = new GgufTensorStore(source, named);
     const weights = bindWeights(spec, family, store, source.name, "the metadata");
+    const folder = new GgufFolder(header.metadata, config);
+    // Its tokens are rows by their places, and no more than those (configFromGguf).
+    await checkSpecialIds(folder, { config, file: source.name }, spec.vocabSize);
     return {
       name: source.name,
-      folder: new GgufFolder(header.metadata, config),
+      folder,
       spec,
       family,
       config,

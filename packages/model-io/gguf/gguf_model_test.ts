@@ -279,7 +279,7 @@ Deno.test("GGUF model: tokenizers that Lopper cannot make are named", async () =
     ...["tokenizer.ggml.token_type", "array", "int32", [1]] as const,
   ]);
   await refusesTokenizer(/it is 8 and there are 8 tokens/, [
-    "tokenizer.ggml.eos_token_id",
+    "tokenizer.ggml.unknown_token_id",
     "uint32",
     8,
   ]);

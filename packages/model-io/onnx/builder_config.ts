@@ -103,7 +103,8 @@ export async function configFromBuilder(
     rope_parameters: await rope(flow, files) ?? need("one table of rotary angles for all layers"),
     bos_token_id: model.bos_token_id,
     eos_token_id: model.eos_token_id,
-    pad_token_id: model.pad_token_id,
+    // The builder writes the number of tokens where the model has no token for it.
+    pad_token_id: model.pad_token_id === model.vocab_size ? undefined : model.pad_token_id,
   };
   return checkJson(config, configSchema, `${file} (with ${BUILDER_CONFIG})`);
 }

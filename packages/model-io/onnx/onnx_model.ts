@@ -7,6 +7,7 @@ import { lookAtFolder, readFolderFacts } from "../folder/open_folder.ts";
 import { anyObject, readJson } from "../json.ts";
 import { bindWeights, type Model } from "../model.ts";
 import type { ModelFolder } from "../model_folder.ts";
+import { checkSpecialIds, checkTokens } from "../tokenizer/check.ts";
 import { BUILDER_CONFIG, configFromBuilder, readBuilderConfig } from "./builder_config.ts";
 import { ExternalFiles, type WeightData } from "./external_files.ts";
 import { readOnnxGraph } from "./graph.ts";
@@ -63,6 +64,9 @@ export async function openOnnxModel(from: ModelFolder, path: string): Promise<Mo
     await checkRotaryAngles(flow, files, spec);
     const read = [...files.sources.keys()].map((name) => name.slice(folder.name.length + 1));
     const facts = await readFolderFacts(folder, read);
+    const notes = await checkTokens(folder, spec.vocabSize);
+    const describedIn = { config, file: `${folder.name}/${described}` };
+    await checkSpecialIds(folder, describedIn, spec.vocabSize);
     return {
       name: folder.name,
       folder,
@@ -73,7 +77,7 @@ export async function openOnnxModel(from: ModelFolder, path: string): Promise<Mo
       store,
       weightBytes: weights.reduce((sum, { tensor }) => sum + tensor.byteLength, 0),
       quantised: null,
-      notes: facts.notes,
+      notes: [...facts.notes, ...notes],
       close: () => store.close(),
     };
   } catch (error) {

@@ -1,0 +1,67 @@
+import { readJson } from "../json.ts";
+import type { ModelFolder } from "../model_folder.ts";
+import { addedTokens, type FoundToken } from "./added_tokens.ts";
+import {
+  addedTokensSchema,
+  type TokenizerConfig,
+  tokenizerConfigSchema,
+  type TokenizerJson,
+  tokenizerSchema,
+} from "./schemas.ts";
+import { readVocabulary, type Vocabulary } from "./vocabulary.ts";
+
+const TOKENIZER = "tokenizer.json";
+const CONFIG = "tokenizer_config.json";
+const SPECIAL_TOKENS_MAP = "special_tokens_map.json";
+const ADDED_TOKENS = "added_tokens.json";
+
+/** What the files of a tokenizer say. */
+export interface TokenizerFiles {
+  /** tokenizer.json, with every added token that the files know. */
+  readonly json: TokenizerJson;
+  /** tokenizer_config.json, with the names of special_tokens_map.json where those count; empty where there is none. */
+  readonly config: TokenizerConfig;
+  /** Ids of the vocabulary, without the added tokens. */
+  readonly vocabulary: Vocabulary;
+  readonly added: readonly FoundToken[];
+  /** What of the files is passed over, one short sentence each. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * Reads the files of a tokenizer as transformers does: a tokenizer_config.json with `added_tokens_decoder` says all of added
+ * and special tokens; without it special_tokens_map.json and added_tokens.json are read, too.
+ * @throws {CheckpointFormatError} when tokenizer.json is missing, or a file is not what its name says.
+ */
+export async function readTokenizerFiles(folder: ModelFolder): Promise<TokenizerFiles> {
+  const json = await readJson(folder, TOKENIZER, tokenizerSchema);
+  const vocabulary = readVocabulary(json, `${folder.name}/${TOKENIZER}`);
+  const config = await folder.has(CONFIG)
+    ? await readJson(folder, CONFIG, tokenizerConfigSchema)
+    : {};
+  const map = await folder.has(SPECIAL_TOKENS_MAP)
+    ? await readJson(folder, SPECIAL_TOKENS_MAP, tokenizerConfigSchema)
+    : {};
+  const listed = await folder.has(ADDED_TOKENS)
+    ? await readJson(folder, ADDED_TOKENS, addedTokensSchema)
+    : {};
+  const complete = "added_tokens_decoder" in config;
+  const said = complete ? config : { ...config, ...map };
+  const sources = { config: said, legacy: complete ? {} : listed };
+  const added = addedTokens(json, vocabulary, sources, folder.name);
+  const known = new Set(added.map(({ content }) => content));
+  const unread = Object.keys(complete ? listed : {}).filter((token) => !known.has(token));
+  return {
+    json: { ...json, added_tokens: added.map(({ file: _, ...token }) => token) },
+    config: said,
+    vocabulary,
+    added,
+    notes: unread.length === 0 ? [] : [passedOver(unread)],
+  };
+}
+
+function passedOver(tokens: readonly string[]): string {
+  const [first, ...others] = tokens.map((token) => JSON.stringify(token.slice(0, 60)));
+  const which = others.length === 0 ? first : `${first} and ${others.length} more tokens`;
+  return `${ADDED_TOKENS} lists ${which}, which ${CONFIG} does not: passed over, as in transformers`;
+}
