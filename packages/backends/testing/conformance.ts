@@ -30,13 +30,15 @@ const ATTENTION_OPERATORS = { gqa: "GroupQueryAttention", attention: "Attention"
 export interface ConformanceOptions {
   /** Attention operators that the engine's device does not compute, or not rightly: their graphs must be refused. */
   readonly refuses?: readonly (keyof typeof ATTENTION_OPERATORS)[];
+  /** How the engine is called; onnxruntime's builds unless said. */
+  readonly engine?: RegExp;
 }
 
 /** What every backend must do; an adapter's test calls it with the way to open one. */
 export function testBackend(
   name: string,
   open: () => Promise<Backend>,
-  { refuses = [] }: ConformanceOptions = {},
+  { refuses = [], engine = /^onnxruntime-\w+ \d+\.\d+/ }: ConformanceOptions = {},
 ) {
   const test = (what: string, body: (backend: Backend) => Promise<void>) =>
     Deno.test({
@@ -57,7 +59,7 @@ export function testBackend(
   test("describes itself", (backend) => {
     const { description } = backend;
     assert.equal(description.name, name);
-    assert.match(description.engine, /^onnxruntime-\w+ \d+\.\d+/);
+    assert.match(description.engine, engine);
     assert.ok(description.threads >= 1);
     assert.ok(!(refuses as readonly string[]).includes(description.attentionOp));
     return Promise.resolve();
