@@ -11,7 +11,7 @@ import {
 import { FileFolder, FileSource } from "@lopper/model-io/files";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { tokenizerEntries } from "../packages/exports/gguf/tokenizer.ts";
+import { tokenizerMetadata } from "../packages/exports/gguf/tokenizer.ts";
 import { writeGguf } from "../packages/exports/gguf/writer.ts";
 import { readGgufHeader } from "../packages/model-io/gguf/header.ts";
 import { checkTokenizer } from "../packages/model-io/testing/gguf_tokenizer_cases.ts";
@@ -24,7 +24,7 @@ Deno.test("GGUF export: a tokenizer that splits text in a way of its own is refu
     const bytes = await model.folder.readBytes("tokenizer.json", 1e7);
     const json = { ...JSON.parse(new TextDecoder().decode(bytes)), ...with_ };
     const folder = new MemoryFolder("changed", { "tokenizer.json": JSON.stringify(json) });
-    return await tokenizerEntries({ ...model, folder });
+    return (await tokenizerMetadata({ ...model, folder })).entries;
   };
   const pre = (await change({})).find(({ key }) => key === "tokenizer.ggml.pre");
   assert.ok(pre?.type === "string" && pre.value === "gpt-2");
@@ -55,7 +55,7 @@ Deno.test("GGUF export: tokens that only the files beside tokenizer.json list ar
     "tokenizer.json": JSON.stringify({ ...json, added_tokens: [] }),
     "tokenizer_config.json": JSON.stringify(config),
   });
-  const written = await tokenizerEntries({ ...demo, spec, folder });
+  const { entries: written } = await tokenizerMetadata({ ...demo, spec, folder });
   const found = (key: string) => {
     const entry = written.find((entry) => entry.key === `tokenizer.ggml.${key}`)!;
     return "values" in entry ? entry.values.slice(next) : entry.value;
@@ -84,7 +84,7 @@ Deno.test("GGUF export: tokenizers of GGUF files give the same ids when they wen
     ) + 1;
     const spec = { ...demo.spec, vocabSize: rows, eosTokenIds: [] };
     const folder = new MemoryFolder(name, files);
-    const entries = await tokenizerEntries({ ...demo, spec, folder });
+    const { entries } = await tokenizerMetadata({ ...demo, spec, folder });
     const sink = new MemorySink();
     await writeGguf(sink, entries, []);
     await sink.commit();

@@ -68,6 +68,7 @@ export async function exportModel(run: ExportRun): Promise<ExportRecord> {
     ...(options.layout && { layout: options.layout }),
     customCode: written.customCode,
     ...(written.unquantised && { unquantised: written.unquantised }),
+    ...(written.notes && { notes: written.notes }),
     files: written.files,
     bytes: await folder.bytes(written.files),
     verification: run.verify === "none" ? null : await verify(run, format, written, ids),

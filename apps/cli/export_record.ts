@@ -16,6 +16,8 @@ export interface ExportRecord {
   readonly customCode: boolean;
   /** Matrices that stayed F16, since their rows are not whole blocks. */
   readonly unquantised?: readonly string[];
+  /** What the format has no place for, a sentence each. */
+  readonly notes?: readonly string[];
   readonly files: readonly string[];
   /** Bytes of all files. */
   readonly bytes: number;
@@ -46,6 +48,7 @@ export function describeExport(record: ExportRecord, out: string): string {
       `  fp16 all the same, with rows that are not multiples of 32: ${unquantised.length} of the matrices`,
     );
   }
+  lines.push(...(record.notes ?? []).map((note) => `  ${note}`));
   lines.push(verification ? describeVerification(verification) : "  not verified");
   return lines.join("\n");
 }

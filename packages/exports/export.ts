@@ -12,4 +12,6 @@ export interface WrittenExport {
   readonly customCode: boolean;
   /** Matrices that were to be quantised and are F16, since their rows are not whole blocks; absent where there are none. */
   readonly unquantised?: readonly string[];
+  /** What the format has no place for, a sentence each; absent where it has a place for all. */
+  readonly notes?: readonly string[];
 }

@@ -1,10 +1,10 @@
-import { type Model, type OpenSink, writeFile } from "@lopper/model-io";
+import { GgufFolder, type Model, type OpenSink, writeFile } from "@lopper/model-io";
 import type { GgufPrecision, WrittenExport } from "../export.ts";
 import { architectureOf } from "./architecture.ts";
 import { ggufLayers } from "./layers.ts";
 import { modelEntries } from "./metadata.ts";
 import { ggufTensors } from "./tensors.ts";
-import { tokenizerEntries } from "./tokenizer.ts";
+import { tokenizerMetadata } from "./tokenizer.ts";
 import { type TensorTypeName, writeGguf } from "./writer.ts";
 
 export interface GgufExportOptions {
@@ -41,9 +41,11 @@ export async function exportGguf(
   const layers = ggufLayers(model.spec.layers);
   const architecture = architectureOf(model, layers);
   const tensors = ggufTensors(model, architecture, layers, type);
+  const tokenizer = await tokenizerMetadata(model);
   const entries = [
     ...modelEntries(model, title, architecture, layers, type),
-    ...await tokenizerEntries(model),
+    ...(model.folder instanceof GgufFolder ? await model.folder.originEntries() : []),
+    ...tokenizer.entries,
   ];
   const file = `${fileName(title)}.gguf`;
   await writeFile(open, file, (sink) => writeGguf(sink, entries, tensors));
@@ -53,13 +55,14 @@ export async function exportGguf(
     files: [file],
     customCode: false,
     architecture: architecture.name,
+    ...(tokenizer.notes.length > 0 && { notes: tokenizer.notes }),
     ...(unquantised.length > 0 && { unquantised: unquantised.map(({ name }) => name) }),
   };
 }
 
 /** @throws {ExportError} when llama.cpp has no tokenizer that gives the ids of the model's: no part of it can be exported. */
 export async function checkGgufTokenizer(model: Model): Promise<void> {
-  await tokenizerEntries(model);
+  await tokenizerMetadata(model);
 }
 
 /** A title without what file systems take amiss. */

@@ -3,17 +3,14 @@ import {
   GgufFolder,
   type MetadataEntry,
   type Model,
-  type ModelFolder,
-  openTokenizer,
+  readChatTemplates,
   readTokenizerFiles,
-  type TokenizerFiles,
-  tokenText,
 } from "@lopper/model-io";
 import { z } from "zod";
 import { byteLevelEntries } from "./byte_level.ts";
+import { templateEntries } from "./chat_templates.ts";
 import { sentencePieceEntries } from "./sentence_piece.ts";
-
-const MAX_TEMPLATE_BYTES = 1024 * 1024;
+import { specialTokens } from "./special_tokens.ts";
 
 /** Kinds of tokens (llama.h, `llama_token_type`). */
 export const TOKEN_TYPE = {
@@ -63,6 +60,13 @@ export interface TokenTable {
 /** Refuses a tokenizer, saying what of it llama.cpp does not have. */
 export type Refuse = (what: string) => never;
 
+/** A tokenizer as llama.cpp has it. */
+export interface TokenizerMetadata {
+  readonly entries: readonly MetadataEntry[];
+  /** What it has no place for, a sentence each. */
+  readonly notes: readonly string[];
+}
+
 /**
  * The metadata from which llama.cpp makes the tokens that Lopper makes. A GGUF source's own is taken as it is.
  *
@@ -70,11 +74,11 @@ export type Refuse = (what: string) => never;
  * @throws {ExportError} when llama.cpp has no tokenizer that gives the same ids.
  * @throws {CheckpointFormatError} when the model has no tokenizer, or its files are malformed.
  */
-export async function tokenizerEntries(model: Model): Promise<readonly MetadataEntry[]> {
+export async function tokenizerMetadata(model: Model): Promise<TokenizerMetadata> {
   const { folder, spec, name } = model;
   if (folder instanceof GgufFolder) {
     const entries = await folder.tokenizerEntries();
-    if (entries.length > 0) return entries;
+    if (entries.length > 0) return { entries, notes: [] };
   }
   const refuse: Refuse = (what) => {
     throw new ExportError(
@@ -89,11 +93,12 @@ export async function tokenizerEntries(model: Model): Promise<readonly MetadataE
   const kind = bpe.data.model.byte_fallback
     ? sentencePieceEntries(bpe.data, table, refuse)
     : byteLevelEntries(bpe.data, table, refuse);
-  return [
-    ...kind,
-    ...await specialEntries(model, files, table, refuse),
-    ...await templateEntry(folder, files),
-  ];
+  const special = await specialTokens(model, files, table, refuse);
+  const { templates } = await readChatTemplates(folder);
+  return {
+    entries: [...kind, ...special.entries, ...templateEntries(templates, refuse)],
+    notes: special.notes,
+  };
 }
 
 function checkModel({ model, added_tokens }: BpeJson, refuse: Refuse) {
@@ -128,64 +133,4 @@ function tokenTable({ model, added_tokens }: BpeJson, rows: number, refuse: Refu
   const ids = new Map(tokens.map((text, id) => [text, id]));
   if (ids.size !== rows) refuse("two tokens of its vocabulary have the same text");
   return { tokens, types, ids };
-}
-
-/** Ids of special tokens, and which of them a text begins and ends with: what the tokenizer itself puts there. */
-async function specialEntries(
-  { folder, spec }: Model,
-  { config }: TokenizerFiles,
-  { ids }: TokenTable,
-  refuse: Refuse,
-): Promise<readonly MetadataEntry[]> {
-  using tokenizer = await openTokenizer(folder);
-  const around = surrounding(
-    await tokenizer.encode("a", { addSpecialTokens: false }),
-    await tokenizer.encode("a"),
-  );
-  if (!around || around.before.length > 1 || around.after.length > 1) {
-    return refuse("its tokenizer puts more than one token before or behind a text");
-  }
-  const named = (token: Parameters<typeof tokenText>[0]) => ids.get(tokenText(token) ?? "");
-  const [bos] = [...around.before, named(config.bos_token)];
-  const eosNamed = around.after[0] ?? named(config.eos_token);
-  const ends = [eosNamed, ...spec.eosTokenIds].filter((id) => id !== undefined);
-  const [eos, eot] = new Set(ends);
-  const id = (name: string, value: number | undefined): readonly MetadataEntry[] =>
-    value === undefined ? [] : [{ key: `tokenizer.ggml.${name}_token_id`, type: "uint32", value }];
-  const add = (name: string, value: boolean): MetadataEntry => ({
-    key: `tokenizer.ggml.add_${name}_token`,
-    type: "bool",
-    value,
-  });
-  return [
-    ...id("bos", bos),
-    ...id("eos", eos),
-    ...id("eot", eot),
-    ...id("unknown", named(config.unk_token)),
-    ...id("padding", named(config.pad_token)),
-    add("bos", around.before.length > 0),
-    add("eos", around.after.length > 0),
-  ];
-}
-
-/** What stands around `plain` in `whole`; null where it is not in there. */
-function surrounding(plain: readonly number[], whole: readonly number[]) {
-  for (let at = 0; at + plain.length <= whole.length; at++) {
-    if (plain.every((id, i) => whole[at + i] === id)) {
-      return { before: whole.slice(0, at), after: whole.slice(at + plain.length) };
-    }
-  }
-  return null;
-}
-
-async function templateEntry(
-  folder: ModelFolder,
-  { config }: TokenizerFiles,
-): Promise<readonly MetadataEntry[]> {
-  const file = "chat_template.jinja";
-  const value = await folder.has(file)
-    ? new TextDecoder().decode(await folder.readBytes(file, MAX_TEMPLATE_BYTES))
-    : config.chat_template;
-  if (typeof value !== "string") return [];
-  return [{ key: "tokenizer.chat_template", type: "string", value }];
 }

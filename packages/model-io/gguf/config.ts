@@ -5,6 +5,7 @@ import { finiteFloat32 } from "../finite_values.ts";
 import { LLAMA3, llama3Divisor, llama3Parameters } from "../llama3_rope.ts";
 import type { GgufHeader } from "./header.ts";
 import type { GgufMetadata } from "./metadata.ts";
+import { splitPart } from "./split_part.ts";
 import { EMBEDDING, LM_HEAD, ROPE_FACTORS } from "./tensor_names.ts";
 
 /** What Lopper knows of an architecture of llama.cpp. */
@@ -89,6 +90,8 @@ export async function configFromGguf(
   checkBlocks(header);
   const { modelType, sparse = false } = architecture;
   const key = (name: string) => `${architecture.name}.${name}`;
+  // Before the keys that come with it: it is what the user knows.
+  await checkScaling(metadata, key("rope.scaling.type"));
   checkKeys(metadata, key(""));
   const size = (name: string) => metadata.count(key(name)) ?? fail(metadata, key(name));
 
@@ -163,6 +166,8 @@ export async function configFromGguf(
  */
 export async function checkKind(metadata: GgufMetadata): Promise<void> {
   const { file } = metadata;
+  // Parts behind the first say nothing else.
+  checkWhole(metadata);
   const kind = await metadata.text("general.type") ?? "model";
   if (kind === "adapter") {
     throw new UnsupportedModelError(
@@ -175,12 +180,17 @@ export async function checkKind(metadata: GgufMetadata): Promise<void> {
     );
   }
   await architectureOf(metadata);
+}
+
+/** @throws {UnsupportedModelError} when the file holds a part of a model only. */
+function checkWhole(metadata: GgufMetadata) {
+  const { file } = metadata;
   const parts = metadata.count("split.count") ?? 1;
-  if (parts > 1) {
-    throw new UnsupportedModelError(
-      `${file}: the file is one of ${parts} parts; join them with llama-gguf-split --merge`,
-    );
-  }
+  if (parts <= 1) return;
+  const part = (metadata.count("split.no") ?? 0) + 1;
+  const join = splitPart(file)?.join ??
+    "join them with llama-gguf-split --merge FIRST_PART WHOLE_FILE";
+  throw new UnsupportedModelError(`${file}: it is part ${part} of ${parts} of a model; ${join}`);
 }
 
 /** @throws {UnsupportedModelError} when blocks of quantised values are laid out in another way. */
@@ -193,6 +203,15 @@ function checkBlocks({ metadata, tensors }: GgufHeader) {
       `${metadata.file}: general.quantization_version is ${version}; Lopper reads ${QUANTIZATION_VERSION}`,
     );
   }
+}
+
+/** @throws {UnsupportedModelError} for a way of scaling rotary angles that Lopper does not compute. */
+async function checkScaling(metadata: GgufMetadata, key: string) {
+  const type = await metadata.text(key) ?? "none";
+  if (type === "none" || type === "linear") return;
+  throw new UnsupportedModelError(
+    `${metadata.file}: ${key} is ${JSON.stringify(type)}; Lopper computes none and linear`,
+  );
 }
 
 /** A key that Lopper does not know may change what the model computes: unless it says that there is no such thing. */
@@ -318,8 +337,7 @@ async function ropeParameters(
   if (linear && factor !== 1) {
     return { rope_type: "linear", rope_theta: theta, factor: shortest(factor) };
   }
-  // Any other type is refused by its name when the config is understood.
-  return { rope_type: linear || type === "none" ? "default" : type, rope_theta: theta };
+  return { rope_type: "default", rope_theta: theta };
 }
 
 /**

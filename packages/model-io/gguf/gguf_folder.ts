@@ -1,5 +1,6 @@
 import type { ByteSource } from "../byte_source.ts";
 import { MemorySource } from "../byte_source.ts";
+import { TEMPLATE_FILE } from "../folder/chat_templates.ts";
 import {
   checkFileName,
   MemoryFolder,
@@ -8,14 +9,16 @@ import {
   readWholeFile,
 } from "../model_folder.ts";
 import type { GgufMetadata, MetadataEntry } from "./metadata.ts";
-import { tokenizerFiles } from "./tokenizer.ts";
+import { ggufTemplates, hasNamedTemplates, TEMPLATE_KEY } from "./chat_templates.ts";
+import { MODEL_KEY, tokenizerFiles } from "./tokenizer.ts";
 
 const TOKENIZER = "tokenizer.json";
 const TOKENIZER_CONFIG = "tokenizer_config.json";
 const CONFIG = "config.json";
+/** Keys that say of a model where it is from, and hold for what is made of it (gguf-py, `Keys.General`). */
+const ORIGIN =
+  /^general\.(license|author|organization|url|repo_url|doi|source|base_model|dataset|tags|languages|description)(\.|$)/;
 const GENERATION_CONFIG = "generation_config.json";
-const CHAT_TEMPLATE = "chat_template.jinja";
-const CHAT_TEMPLATE_KEY = "tokenizer.chat_template";
 
 /**
  * The files beside the weights that a Hugging Face folder of the same model has, made from the metadata of a GGUF file
@@ -25,17 +28,28 @@ export class GgufFolder implements ModelFolder {
   readonly name: string;
   readonly #metadata: GgufMetadata;
   readonly #config: Readonly<Record<string, unknown>>;
+  readonly #eosTokenIds: readonly number[];
 
-  constructor(metadata: GgufMetadata, config: Readonly<Record<string, unknown>>) {
+  /** @param eosTokenIds all tokens at which texts end, of which the config has those that the file names. */
+  constructor(
+    metadata: GgufMetadata,
+    config: Readonly<Record<string, unknown>>,
+    eosTokenIds: readonly number[] = [],
+  ) {
     this.name = metadata.file;
     this.#metadata = metadata;
     this.#config = config;
+    this.#eosTokenIds = eosTokenIds;
   }
 
   list(): Promise<readonly string[]> {
     const files = [CONFIG, GENERATION_CONFIG];
-    if (this.#metadata.get("tokenizer.ggml.model")) files.push(TOKENIZER, TOKENIZER_CONFIG);
-    if (this.#metadata.get(CHAT_TEMPLATE_KEY)) files.push(CHAT_TEMPLATE);
+    const named = hasNamedTemplates(this.#metadata);
+    const hasTokenizer = this.#metadata.get(MODEL_KEY) !== undefined;
+    if (hasTokenizer) files.push(TOKENIZER);
+    if (hasTokenizer || named) files.push(TOKENIZER_CONFIG);
+    // Named ones are listed in the tokenizer's config: their names need not be such that files can have them.
+    if (this.#metadata.get(TEMPLATE_KEY) && !named) files.push(TEMPLATE_FILE);
     return Promise.resolve(files);
   }
 
@@ -65,7 +79,19 @@ export class GgufFolder implements ModelFolder {
    * @throws {CheckpointFormatError} when an entry cannot be read.
    */
   async tokenizerEntries(): Promise<readonly MetadataEntry[]> {
-    const keys = this.#metadata.keys().filter((key) => key.startsWith("tokenizer."));
+    return await this.#entries((key) => key.startsWith("tokenizer."));
+  }
+
+  /**
+   * What the file says of where its model is from and under which terms it may be used, for another GGUF file.
+   * @throws {CheckpointFormatError} when an entry cannot be read.
+   */
+  async originEntries(): Promise<readonly MetadataEntry[]> {
+    return await this.#entries((key) => ORIGIN.test(key));
+  }
+
+  async #entries(which: (key: string) => boolean): Promise<readonly MetadataEntry[]> {
+    const keys = this.#metadata.keys().filter(which);
     return await Promise.all(keys.map((key) => this.#metadata.entry(key)));
   }
 
@@ -73,13 +99,23 @@ export class GgufFolder implements ModelFolder {
     switch (file) {
       case TOKENIZER:
         return JSON.stringify((await tokenizerFiles(this.#metadata)).tokenizer);
-      case TOKENIZER_CONFIG:
-        return toJson((await tokenizerFiles(this.#metadata)).config);
-      case CHAT_TEMPLATE:
-        return await this.#metadata.text(CHAT_TEMPLATE_KEY) ?? "";
+      case TOKENIZER_CONFIG: {
+        const { config } = this.#metadata.get(MODEL_KEY)
+          ? await tokenizerFiles(this.#metadata)
+          : { config: {} };
+        if (!hasNamedTemplates(this.#metadata)) return toJson(config);
+        return toJson({ ...config, chat_template: await ggufTemplates(this.#metadata) });
+      }
+      case TEMPLATE_FILE:
+        return await this.#metadata.text(TEMPLATE_KEY) ?? "";
       case GENERATION_CONFIG: {
-        const { bos_token_id, eos_token_id, pad_token_id } = this.#config;
-        return toJson({ bos_token_id, eos_token_id, pad_token_id });
+        const { bos_token_id, pad_token_id } = this.#config;
+        const [end, ...more] = this.#eosTokenIds;
+        return toJson({
+          bos_token_id,
+          eos_token_id: more.length > 0 ? this.#eosTokenIds : end,
+          pad_token_id,
+        });
       }
       default:
         return toJson(this.#config);

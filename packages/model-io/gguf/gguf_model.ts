@@ -1,13 +1,17 @@
-import { CheckpointFormatError } from "@lopper/core";
+import { CheckpointFormatError, UnsupportedModelError } from "@lopper/core";
 import type { ByteSource } from "../byte_source.ts";
 import { configSchema, specFromConfig } from "../config.ts";
 import type { Family } from "../families/family.ts";
+import { withEndTokens } from "../folder/generation_config.ts";
 import { checkJson } from "../json.ts";
 import { bindWeights, type Model } from "../model.ts";
 import { checkSpecialIds } from "../tokenizer/check.ts";
+import { ggufTemplates } from "./chat_templates.ts";
 import { architectureOf, checkKind, configFromGguf } from "./config.ts";
+import { endTokens } from "./end_tokens.ts";
 import { GgufFolder } from "./gguf_folder.ts";
 import { type GgufHeader, type GgufTensor, readGgufHeader } from "./header.ts";
+import { metadataNotes } from "./metadata_notes.ts";
 import { familyTensorName, isRotated, ROPE_FACTORS } from "./tensor_names.ts";
 import { GgufTensorStore } from "./tensor_store.ts";
 
@@ -20,6 +24,7 @@ import { GgufTensorStore } from "./tensor_store.ts";
 export async function openGgufModel(source: ByteSource): Promise<Model> {
   try {
     const header = await readGgufHeader(source, checkKind);
+    checkWeights(header);
     const architecture = await architectureOf(header.metadata);
     const json = await configFromGguf(source, header, architecture);
     const config = checkJson(json, configSchema, `${source.name} (its metadata)`);
@@ -33,26 +38,34 @@ export async function openGgufModel(source: ByteSource): Promise<Model> {
     );
     const store = new GgufTensorStore(source, named);
     const weights = bindWeights(spec, family, store, source.name, "the metadata");
-    const folder = new GgufFolder(header.metadata, config);
+    const whole = withEndTokens(spec, await endTokens(header.metadata));
+    const folder = new GgufFolder(header.metadata, config, whole.eosTokenIds);
     // Its tokens are rows by their places, and no more than those (configFromGguf).
     await checkSpecialIds(folder, { config, file: source.name }, spec.vocabSize);
+    await ggufTemplates(header.metadata);
     return {
       name: source.name,
       folder,
-      spec,
+      spec: whole,
       family,
       config,
       weights,
       store,
       weightBytes: weights.reduce((sum, { tensor }) => sum + tensor.byteLength, 0),
       quantised: quantisedBytes(header),
-      notes: [],
+      notes: metadataNotes(header.metadata, architecture.name),
       close: () => store.close(),
     };
   } catch (error) {
     source.close();
     throw error;
   }
+}
+
+/** @throws {UnsupportedModelError} when the file has no tensors. */
+function checkWeights({ metadata: { file }, tensors }: GgufHeader) {
+  if (tensors.size > 0) return;
+  throw new UnsupportedModelError(`${file}: it has no weights, only metadata and a vocabulary`);
 }
 
 function weightName({ name, offset }: GgufTensor, family: Family, file: string): string {

@@ -137,7 +137,7 @@ Deno.test("GGUF model: architectures and settings that Lopper does not compute a
     "string",
     "adapter",
   ]);
-  await refusesSetting(/one of 3 parts/, ["split.count", "uint16", 3]);
+  await refusesSetting(/part 1 of 3 .*llama-gguf-split --merge/, ["split.count", "uint16", 3]);
   await refusesSetting(/quantization_version is 1/, ["general.quantization_version", "uint32", 1]);
   await refusesSetting(/llama\.expert_count is 8/, ["llama.expert_count", "uint32", 8]);
   await refusesSetting(/llama\.logit_scale is 0\.5/, ["llama.logit_scale", "float32", 0.5]);
@@ -147,7 +147,11 @@ Deno.test("GGUF model: architectures and settings that Lopper does not compute a
     4,
   ]);
   await refusesSetting(/value_length is 16/, ["llama.attention.value_length", "uint32", 16]);
-  await refusesSetting(/rope scaling is "yarn"/, ["llama.rope.scaling.type", "string", "yarn"]);
+  await refusesSetting(/rope\.scaling\.type is "yarn"/, [
+    "llama.rope.scaling.type",
+    "string",
+    "yarn",
+  ]);
   // what says that there is no such thing is no obstacle
   await open({
     entries: [["llama.expert_count", "uint32", 0], ["llama.attention.causal", "bool", true]],

@@ -69,9 +69,11 @@ export async function readGgufHeader(
   if (cursor.u32() !== MAGIC) cursor.fail('the file does not begin with "GGUF"', 0);
   const version = cursor.u32();
   if (!VERSIONS.includes(version)) {
-    const found = (version & 0xffff) === 0 ? "big-endian" : `of version ${version}`;
+    const [found, way] = (version & 0xffff) === 0
+      ? ["big-endian", " (llama.cpp's gguf_convert_endian.py makes one)"]
+      : [`of version ${version}`, ""];
     throw new UnsupportedModelError(
-      `${file}: the GGUF file is ${found}; Lopper reads little-endian files of versions 2 and 3`,
+      `${file}: the GGUF file is ${found}; Lopper reads little-endian files of versions 2 and 3${way}`,
     );
   }
   const tensorCount = limited(cursor, "the number of tensors", MAX_TENSORS);

@@ -10,7 +10,7 @@ export interface TokenizerFiles {
   readonly config: Readonly<Record<string, unknown>>;
 }
 
-const MODEL_KEY = "tokenizer.ggml.model";
+export const MODEL_KEY = "tokenizer.ggml.model";
 
 /**
  * Makes the tokenizer of a GGUF file one that the tokenizers library reads and that gives the ids of llama.cpp, special
@@ -54,8 +54,35 @@ export async function tokenizerFiles(metadata: GgufMetadata): Promise<TokenizerF
     ...(eos && { eos_token: eos.content }),
     ...(unk && { unk_token: unk.content }),
     ...(pad && { pad_token: pad.content }),
+    ...furtherTokens(metadata, vocabulary),
   };
   return { tokenizer, config };
+}
+
+/** Tokens that only llama.cpp has uses for, by their keys in a file: names in tokenizer_config.json end in `_token`, too. */
+export const FURTHER_TOKENS: Readonly<Record<string, readonly string[]>> = {
+  eot: ["eot"],
+  eom: ["eom"],
+  // So it is written in the format.
+  sep: ["seperator"],
+  mask: ["mask"],
+  fim_pre: ["fim_pre", "prefix"],
+  fim_suf: ["fim_suf", "suffix"],
+  fim_mid: ["fim_mid", "middle"],
+  fim_pad: ["fim_pad"],
+  fim_rep: ["fim_rep"],
+  fim_sep: ["fim_sep"],
+};
+
+/** Programs split text at every token that is named, so that only those are that text is split at anyway. */
+function furtherTokens(metadata: GgufMetadata, { added }: Vocabulary): Record<string, string> {
+  const contents = new Map(added.map(({ id, content }) => [id, content]));
+  const found = Object.entries(FURTHER_TOKENS).flatMap(([name, keys]) => {
+    const ids = keys.map((key) => metadata.count(`tokenizer.ggml.${key}_token_id`));
+    const content = contents.get(ids.find((id) => id !== undefined) ?? -1);
+    return content === undefined ? [] : [[`${name}_token`, content]];
+  });
+  return Object.fromEntries(found);
 }
 
 /** What every text begins and ends with. @throws {CheckpointFormatError} when the file asks for it and does not name it. */

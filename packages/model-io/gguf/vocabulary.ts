@@ -21,7 +21,7 @@ export interface Vocabulary {
   >;
 }
 
-const TOKENS = "tokenizer.ggml.tokens";
+export const TOKENS = "tokenizer.ggml.tokens";
 const TOKEN_TYPES = "tokenizer.ggml.token_type";
 /** Far more than any token has; splitting one into all its pairs takes the square of it. */
 const MAX_TOKEN_LENGTH = 1024;
@@ -29,7 +29,7 @@ const MAX_TOKEN_LENGTH = 1024;
 const UNKNOWN = 2, CONTROL = 3, USER_DEFINED = 4;
 
 /** Ids that llama.cpp takes for a SentencePiece vocabulary whose file names none. */
-const SENTENCE_PIECE_IDS = { bos: 1, eos: 2, unk: 0 } as const;
+export const SENTENCE_PIECE_IDS = { bos: 1, eos: 2, unk: 0 } as const;
 
 /** @throws {CheckpointFormatError} when tokens are missing, repeat, or are named by ids that do not exist. */
 export async function readVocabulary(
