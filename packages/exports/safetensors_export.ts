@@ -1,6 +1,5 @@
 import { ExportError, type FloatDType, isUniform } from "@lopper/core";
 import {
-  CLASS_NAMES,
   copyCompanions,
   type Model,
   type OpenSink,
@@ -96,7 +95,7 @@ export function transformersConfig(model: Model, dtype?: FloatDType): Record<str
     );
   }
   const type = windows[0] === null || windows.length === 0 ? "full_attention" : "sliding_attention";
-  const name = `Lopper${CLASS_NAMES[family.modelType]}`;
+  const name = `Lopper${family.className}`;
   return {
     ...prunedConfig(typed, spec, false),
     // Attention asks for the type of its place in the cache, which is not its layer's number.

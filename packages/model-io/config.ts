@@ -7,9 +7,8 @@ import {
   UnsupportedModelError,
 } from "@lopper/core";
 import { z } from "zod";
-import { CLASS_NAMES, classOf } from "./families/class_names.ts";
 import type { Family, Setting } from "./families/family.ts";
-import { familyOf } from "./families/mod.ts";
+import { familyOf, generatingClass } from "./families/mod.ts";
 import { endTokensOf } from "./folder/generation_config.ts";
 import { withoutCode } from "./folder/code_keys.ts";
 
@@ -217,12 +216,13 @@ export function plainConfig(source: Readonly<Record<string, unknown>>): Record<s
   const { model_type, architectures } = config;
   const type = typeof model_type === "string" ? withoutPrefix(model_type) : "";
   // A class of the code that is left out is none that readers know.
-  const own = (source.auto_map !== undefined || type !== model_type) &&
-    Object.hasOwn(CLASS_NAMES, type);
+  const own = source.auto_map !== undefined || type !== model_type
+    ? generatingClass(type)
+    : undefined;
   return {
     ...config,
     ...(type !== model_type && { model_type: type }),
-    ...(own && architectures !== undefined && { architectures: [classOf(type)] }),
+    ...(own && architectures !== undefined && { architectures: [own] }),
   };
 }
 

@@ -12,7 +12,6 @@ export {
 export { DECI_MODEL_TYPE, deciMultiplier, deciWidth } from "./deci_config.ts";
 export { checkBytes, decodePart, decodeText, refusalOf } from "./decode_text.ts";
 export * from "./dtypes.ts";
-export { CLASS_NAMES } from "./families/class_names.ts";
 export * from "./families/family.ts";
 export { FAMILIES } from "./families/mod.ts";
 export { type ChatTemplate, DEFAULT_TEMPLATE, readChatTemplates } from "./folder/chat_templates.ts";

@@ -9,6 +9,8 @@ export type Setting = boolean | "attention_bias" | "mlp_bias";
  */
 export interface Family {
   readonly modelType: string;
+  /** How it is written in the names of transformers' classes. */
+  readonly className: string;
   readonly biases: { readonly qkv: Setting; readonly output: Setting; readonly mlp: Setting };
   /** RMS norm over each query and key head. */
   readonly qkNorm: boolean;

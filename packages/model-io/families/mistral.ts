@@ -4,6 +4,7 @@ import { LLAMA_PRUNE_GROUPS, LLAMA_TENSOR_NAMES } from "./hugging_face_layout.ts
 /** Mistral 7B and its relatives. */
 export const mistral: Family = {
   modelType: "mistral",
+  className: "Mistral",
   biases: { qkv: false, output: false, mlp: false },
   qkNorm: false,
   defaultHeadDim: "hidden/heads",

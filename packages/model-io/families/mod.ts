@@ -7,6 +7,12 @@ import { qwen3 } from "./qwen3.ts";
 
 export const FAMILIES: readonly Family[] = [llama, mistral, qwen2, qwen3];
 
+/** The class by which transformers generates with a model of a `model_type`; undefined for another family's. */
+export function generatingClass(modelType: string): string | undefined {
+  const family = FAMILIES.find((f) => f.modelType === modelType);
+  return family && `${family.className}ForCausalLM`;
+}
+
 /**
  * The family of a `model_type`.
  * @throws {UnsupportedModelError} for any other; families are never guessed from tensor names.

@@ -4,6 +4,7 @@ import { LLAMA_PRUNE_GROUPS, LLAMA_TENSOR_NAMES } from "./hugging_face_layout.ts
 /** Qwen3 (dense): q/k norms, head size apart from the hidden size. */
 export const qwen3: Family = {
   modelType: "qwen3",
+  className: "Qwen3",
   biases: { qkv: "attention_bias", output: "attention_bias", mlp: false },
   qkNorm: true,
   defaultHeadDim: 128,

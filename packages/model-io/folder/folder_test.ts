@@ -232,6 +232,23 @@ Deno.test("known folder: it stays what it was when it was looked at", async () =
   }
 });
 
+Deno.test("known folder: entries that no model's files are called like are in nobody's way", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    for (const [file, bytes] of Object.entries(WHOLE)) {
+      await Deno.writeFile(`${dir}/${file}`, bytes);
+    }
+    await Deno.writeTextFile(`${dir}/model.safetensors:Zone.Identifier`, "");
+    await Deno.writeTextFile(`${dir}/a:b.bin`, "");
+    await Deno.symlink("itself", `${dir}/itself`);
+    const { notes, ...model } = await openModel(new FileFolder(dir));
+    model.close();
+    assert.deepEqual(notes, []);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
 Deno.test("model folder: a link to nothing where a file is expected is named", async () => {
   const dir = await Deno.makeTempDir();
   try {

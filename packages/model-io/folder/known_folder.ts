@@ -1,6 +1,7 @@
-import { CheckpointFormatError } from "@lopper/core";
+import { CheckpointFormatError, LopperError } from "@lopper/core";
 import type { ByteSource } from "../byte_source.ts";
 import { checkFileName, missingFile, type ModelFolder, readWholeFile } from "../model_folder.ts";
+import { fateOf } from "./folder_files.ts";
 
 /**
  * A model's folder as it was when the model was opened: what was there is looked for once, and a file that is gone later is
@@ -37,7 +38,7 @@ export class KnownFolder implements ModelFolder {
     const listed = (await base.list()).map((name) => name.split("/")[0]);
     const names = [...new Set(listed)].sort();
     const files = new Set<string>();
-    for (const name of names) if (await base.has(name)) files.add(name);
+    for (const name of names) if (await isFile(base, name)) files.add(name);
     const inner = new Map<string, KnownFolder>();
     for (const name of folders) {
       if (!names.includes(name) || files.has(name)) continue;
@@ -75,5 +76,18 @@ export class KnownFolder implements ModelFolder {
 
   folder(name: string): ModelFolder {
     return this.#folders.get(name) ?? this.#base.folder(name);
+  }
+}
+
+/**
+ * Whether a name is a file's. One that cannot be asked for is none: names that no model's files have, such as those of
+ * Windows' "a:Zone.Identifier", and what nobody opens, such as a link to itself.
+ */
+async function isFile(folder: ModelFolder, name: string): Promise<boolean> {
+  try {
+    return await folder.has(name);
+  } catch (error) {
+    if (error instanceof LopperError || fateOf(name) === "silent") return false;
+    throw error;
   }
 }

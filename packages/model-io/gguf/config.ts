@@ -1,6 +1,6 @@
 import { CheckpointFormatError, shown, UnsupportedModelError } from "@lopper/core";
 import type { ByteSource } from "../byte_source.ts";
-import { classOf } from "../families/class_names.ts";
+import { generatingClass } from "../families/mod.ts";
 import { finiteFloat32 } from "../finite_values.ts";
 import { LLAMA3, llama3Divisor, llama3Parameters } from "../llama3_rope.ts";
 import type { GgufHeader } from "./header.ts";
@@ -128,7 +128,7 @@ export async function configFromGguf(
   const has = (tensor: string) => tensors.has(tensor);
   const uniform = [queryHeads, kvHeads, widths].every((list) => list.every((n) => n === list[0]));
   return {
-    architectures: [classOf(type)],
+    architectures: [generatingClass(type)],
     model_type: type,
     dtype: { F32: "float32", F16: "float16", BF16: "bfloat16" }[embedding.type.dtype],
     hidden_size: hiddenSize,
@@ -210,7 +210,7 @@ async function checkScaling(metadata: GgufMetadata, key: string) {
   const type = await metadata.text(key) ?? "none";
   if (type === "none" || type === "linear") return;
   throw new UnsupportedModelError(
-    `${metadata.file}: ${key} is ${JSON.stringify(type)}; Lopper computes none and linear`,
+    `${metadata.file}: ${key} is ${shown(type)}; Lopper computes none and linear`,
   );
 }
 
