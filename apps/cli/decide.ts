@@ -48,7 +48,7 @@ import {
 } from "@lopper/search";
 import { distribution } from "./options.ts";
 import { userPath } from "./paths.ts";
-import { planOfRun } from "./plan_of_run.ts";
+import { about, checkRunOf, planOfRun } from "./plan_of_run.ts";
 import type { RunFolder } from "./run_folder.ts";
 
 /** What to keep of a model, and what it took to decide. */
@@ -294,7 +294,7 @@ export async function decisionFromFile(
   const decided = { stopped: null, orders: [], blockTokens: { spent: 0, full: 0 } };
   if ((await Deno.stat(file).catch(() => null))?.isDirectory) {
     const part = await planOfRun(file, ratio, model.spec, modelDigest);
-    const { layers } = prunedSpec(model.spec, part.plan);
+    const { layers } = about(file, () => prunedSpec(model.spec, part.plan));
     return { ...decided, ...part, layers, ratio: pruningRatio(model.spec, layers) };
   }
   if (ratio !== undefined) {
@@ -320,7 +320,8 @@ export async function decisionFromFile(
       );
     }
   }
-  const { layers } = prunedSpec(model.spec, plan);
+  const { layers } = about(file, () => prunedSpec(model.spec, plan));
+  await checkRunOf(file, plan);
   return {
     ...decided,
     plan,

@@ -1,11 +1,26 @@
-import { type ModelSpec, PlanError, type PrunePlan, type RunRecord } from "@lopper/core";
-import { INPUTS, parsePlanFile, planToJson } from "@lopper/model-io";
-import { readInput } from "@lopper/model-io/files";
-import { blockOf, keptSwaps, planOfFrontier, type Way } from "@lopper/search";
-import { join } from "node:path";
+import {
+  type ModelSpec,
+  PlanError,
+  prunedLayers,
+  type PrunePlan,
+  pruningRatio,
+  type RunRecord,
+} from "@lopper/core";
+import { digestOfPlan, INPUTS, parsePlanFile } from "@lopper/model-io";
+import { readInputIfThere } from "@lopper/model-io/files";
+import {
+  agrees,
+  blockOf,
+  checkFrontier,
+  keptSwaps,
+  planOfFrontier,
+  type Way,
+} from "@lopper/search";
+import { basename, dirname, join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { percentWord } from "./options.ts";
 import { FILES, readRecord } from "./run_files.ts";
-import { readJournal } from "./run_journal.ts";
+import { readJournal, type RunJournal } from "./run_journal.ts";
 
 /**
  * What a finished run decided, or what it had decided when it reached a smaller ratio.
@@ -32,8 +47,9 @@ export async function planOfRun(
       `${file} has no frontier: that run had no search; pass its ${FILES.plan} to --plan`,
     );
   }
-  await checkAgainstJournal(folder, record);
-  const whole = await checkedPlan(folder, file, spec, record);
+  await checkedJournal(folder, record);
+  const whole = await readRunPlan(folder, record);
+  await checkWay(file, spec, record);
   if (ratio === undefined) return { plan: whole, frontier, swaps };
   const part = partOf({ frontier, swaps }, ratio);
   if (!part) {
@@ -66,14 +82,25 @@ function partOf({ frontier, swaps }: Way, ratio: number): Way | null {
 }
 
 /**
- * The record says what the search decided, and the journal has to say the same.
- * @throws {PlanError} when it does not.
+ * The journal of a finished run, which has to say what the record says of it; null where it is not there any more.
+ * @throws {PlanError} when it says something else.
+ * @throws {ResumeError} when one of its lines was changed.
  */
-export async function checkAgainstJournal(folder: string, { frontier, swaps, plan }: RunRecord) {
+export async function checkedJournal(
+  folder: string,
+  record: RunRecord,
+): Promise<RunJournal | null> {
+  const { frontier, swaps, plan } = record;
   const file = join(folder, FILES.journal);
   const journal = await readJournal(folder);
+  if (journal === null) return null;
+  if (record.journal !== null && !journal.has(record.journal)) {
+    throw new PlanError(
+      `${file} lacks lines that ${FILES.record} was made with, or is of another run`,
+    );
+  }
   // The journal of a plan that was cut from a run has repairs only.
-  if (journal === null || plan !== null) return;
+  if (plan !== null) return journal;
   const { steps, swaps: tried } = journal.history;
   frontier.forEach(({ kind, layer, width, ratio }, i) => {
     const taken = steps[i]?.taken;
@@ -99,29 +126,76 @@ export async function checkAgainstJournal(folder: string, { frontier, swaps, pla
       `${file} and ${FILES.record} say different things of the swaps after step ${steps}; one of them was changed`,
     );
   }
+  return journal;
 }
 
-/** The plan of the whole run, which has to be the one that the run wrote. */
-async function checkedPlan(
-  folder: string,
-  file: string,
-  spec: ModelSpec,
-  { frontier, swaps, modelDigest }: RunRecord,
-): Promise<PrunePlan> {
-  const swapped = swaps.flatMap(({ kept }) =>
-    kept.flatMap(({ restored, removed }) => removed ? [restored, removed] : [restored])
-  );
-  const outside = [...frontier, ...swapped].find(({ layer }) => layer >= spec.layers.length);
-  if (outside) {
+/**
+ * The plan of a finished run, which has to be the one that its record was made with, and to leave what the record says.
+ * @throws {PlanError} when it is another.
+ */
+export async function readRunPlan(folder: string, record: RunRecord): Promise<PrunePlan> {
+  const file = join(folder, FILES.plan);
+  const text = await readInputIfThere(file, INPUTS.plan);
+  if (text === null) {
+    throw new PlanError(`${file}: there is no such file, and a finished run has it`);
+  }
+  const parsed = parsePlanFile(text, file);
+  if (parsed.kind !== "plan" || await digestOfPlan(parsed.plan) !== record.planDigest) {
+    throw new PlanError(`${file} is not the plan of ${FILES.record}; one of them was changed`);
+  }
+  const { dense, pruned } = record.layers;
+  const left = about(file, () => prunedLayers(dense, parsed.plan));
+  if (!isDeepStrictEqual(left, pruned)) {
     throw new PlanError(
-      `${file}: the frontier names layer ${outside.layer}; the model has ${spec.layers.length} layers`,
+      `${file} leaves other layers than ${FILES.record} says; one of them was changed`,
     );
   }
+  return parsed.plan;
+}
+
+/**
+ * Checks that the steps of a run fit the model, and lead to its plan.
+ * @throws {PlanError} when they do not.
+ */
+async function checkWay(file: string, spec: ModelSpec, record: RunRecord): Promise<void> {
+  const { frontier, swaps, modelDigest, layers, ratio } = record;
+  if (!isDeepStrictEqual(layers.dense, spec.layers)) {
+    throw new PlanError(`${file} says other layers of the model than it has`);
+  }
+  about(file, () => checkFrontier(spec, { frontier, swaps }));
+  if (!agrees(ratio, pruningRatio(spec, layers.pruned))) {
+    throw new PlanError(`${file} says a ratio of ${ratio}, which its layers do not have`);
+  }
   const plan = planOfFrontier(spec, modelDigest, frontier, swaps);
-  const path = join(folder, FILES.plan);
-  const written = parsePlanFile(await readInput(path, INPUTS.plan), path);
-  if (written.kind !== "plan" || planToJson(written.plan) !== planToJson(plan)) {
+  if (await digestOfPlan(plan) !== record.planDigest) {
     throw new PlanError(`${file} and ${FILES.plan} do not go together; one of them was changed`);
   }
-  return plan;
+}
+
+/**
+ * A plan file that still stands in the folder of its run has to be that run's: who wants another one takes a copy.
+ * @param plan what the file says.
+ * @throws {PlanError} when it was changed.
+ */
+export async function checkRunOf(file: string, plan: PrunePlan): Promise<void> {
+  const folder = dirname(file);
+  const own = basename(file) === FILES.plan || basename(file) === FILES.published;
+  const there = own && await readInputIfThere(join(folder, FILES.record), INPUTS.record) !== null;
+  if (!there || await digestOfPlan(plan) === (await readRecord(folder)).planDigest) return;
+  throw new PlanError(
+    `${file} is not the plan of the run in its folder; copy it elsewhere to apply it all the same`,
+  );
+}
+
+/**
+ * Names the file in what is wrong with it.
+ * @throws {PlanError} of `check`, with the file.
+ */
+export function about<T>(file: string, check: () => T): T {
+  try {
+    return check();
+  } catch (error) {
+    if (!(error instanceof PlanError)) throw error;
+    throw new PlanError(`${file}: ${error.message}`, { cause: error });
+  }
 }

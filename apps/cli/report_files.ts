@@ -1,15 +1,12 @@
 import { PlanError, type PrunePlan, type RunRecord } from "@lopper/core";
 import { DEMO_MODEL_NAME } from "@lopper/demo-model";
-import { INPUTS, parsePlanFile } from "@lopper/model-io";
-import { readInputIfThere } from "@lopper/model-io/files";
 import type { ReportRun } from "@lopper/report";
 import type { History } from "@lopper/search";
 import { basename, join } from "node:path";
 import { readScores } from "./comparison_file.ts";
-import { checkAgainstJournal } from "./plan_of_run.ts";
+import { checkedJournal, readRunPlan } from "./plan_of_run.ts";
 import { runCommands } from "./run_commands.ts";
 import { FILES, readRecord } from "./run_files.ts";
-import { readJournal } from "./run_journal.ts";
 
 /**
  * What the folder of a finished run holds for its page.
@@ -21,9 +18,12 @@ import { readJournal } from "./run_journal.ts";
  */
 export async function readReportRun(folder: string, scores?: string): Promise<ReportRun> {
   const record = await readRecord(folder);
-  const plan = await readPlan(folder, record);
-  await checkAgainstJournal(folder, record);
-  const journal = await readJournal(folder);
+  const plan = await readRunPlan(folder, record);
+  const journal = await checkedJournal(folder, record);
+  if (journal === null && record.journal !== null) {
+    const file = join(folder, FILES.journal);
+    throw new PlanError(`${file}: there is no such file, and a finished run has it`);
+  }
   const run = reportRun(folder, record, plan, journal && journal.history);
   return scores === undefined ? run : { ...run, scores: await readScores(scores, record) };
 }
@@ -63,17 +63,4 @@ function historyOf(
     repairs: repairs.filter((line) => line.steps === record.steps),
     swaps: swaps.filter((line) => line.steps <= record.steps),
   };
-}
-
-async function readPlan(folder: string, { modelDigest }: RunRecord): Promise<PrunePlan> {
-  const file = join(folder, FILES.plan);
-  const text = await readInputIfThere(file, INPUTS.plan);
-  if (text === null) {
-    throw new PlanError(`${file}: there is no such file, and a finished run has it`);
-  }
-  const parsed = parsePlanFile(text, file);
-  if (parsed.kind !== "plan" || parsed.plan.modelDigest !== modelDigest) {
-    throw new PlanError(`${file} and ${FILES.record} are not of the same run`);
-  }
-  return parsed.plan;
 }

@@ -1,5 +1,6 @@
 import { PlanError } from "./errors.ts";
 import {
+  blockIndex,
   type BlockRef,
   groupSize,
   type LayerSpec,
@@ -40,16 +41,29 @@ export function densePlan(spec: ModelSpec, modelDigest: string): PrunePlan {
 
 /**
  * The model that remains when `plan` is applied to `spec`.
- * @throws {PlanError} when the plan names layers, groups or channels that `spec` does not have.
+ * @throws {PlanError} as `prunedLayers`.
  */
 export function prunedSpec(spec: ModelSpec, plan: PrunePlan): ModelSpec {
-  if (plan.layers.length !== spec.layers.length) {
+  return withLayers(spec, prunedLayers(spec.layers, plan));
+}
+
+/**
+ * What remains of the layers of a model when `plan` is applied to it.
+ * @throws {PlanError} when the plan names layers, groups or channels that the model does not have, or as removed what it
+ *   keeps.
+ */
+export function prunedLayers(
+  denseLayers: readonly LayerSpec[],
+  plan: PrunePlan,
+): readonly LayerSpec[] {
+  if (plan.layers.length !== denseLayers.length) {
     throw new PlanError(
-      `the plan describes ${plan.layers.length} layers and the model has ${spec.layers.length}`,
+      `the plan describes ${plan.layers.length} layers and the model has ${denseLayers.length}`,
     );
   }
-  const layers = plan.layers.map(({ attention, mlp }, i): LayerSpec => {
-    const dense = spec.layers[i];
+  checkRemovalOrder(plan);
+  return plan.layers.map(({ attention, mlp }, i): LayerSpec => {
+    const dense = denseLayers[i];
     let attentionShape = null;
     if (attention !== "removed") {
       if (!dense.attention) {
@@ -69,7 +83,21 @@ export function prunedSpec(spec: ModelSpec, plan: PrunePlan): ModelSpec {
     }
     return { attention: attentionShape, mlp: mlpShape };
   });
-  return withLayers(spec, layers);
+}
+
+/** What the order of removal names was removed, and nothing twice. */
+function checkRemovalOrder({ layers, removalOrder }: PrunePlan) {
+  const named = new Set<number>();
+  for (const block of removalOrder) {
+    const what = `${block.kind} of layer ${block.layer}`;
+    if (layers[block.layer]?.[block.kind] !== "removed") {
+      throw new PlanError(`the plan's removalOrder has ${what}, which its layers do not remove`);
+    }
+    if (named.has(blockIndex(block))) {
+      throw new PlanError(`the plan's removalOrder has ${what} twice`);
+    }
+    named.add(blockIndex(block));
+  }
 }
 
 function checkIndices(kept: readonly number[], count: number, what: string) {

@@ -1,4 +1,12 @@
-import { type LayerSpec, type ModelSpec, PlanError, type PrunePlan, sha256 } from "@lopper/core";
+import {
+  describeIssue,
+  type LayerSpec,
+  type ModelSpec,
+  parseStrictJson,
+  PlanError,
+  type PrunePlan,
+  sha256,
+} from "@lopper/core";
 import { z } from "zod";
 
 const index = z.int().nonnegative().max(2 ** 31 - 1);
@@ -45,7 +53,7 @@ export type PlanFile =
 export function parsePlanFile(text: string, file: string): PlanFile {
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = parseStrictJson(text);
   } catch (error) {
     throw new PlanError(`${file}: not JSON (${(error as Error).message})`, { cause: error });
   }
@@ -59,14 +67,17 @@ export function parsePlanFile(text: string, file: string): PlanFile {
 function parse<T>(schema: z.ZodType<T>, json: unknown, file: string): T {
   const result = schema.safeParse(json);
   if (result.success) return result.data;
-  const { path, message } = result.error.issues[0];
-  throw new PlanError(`${file}: at ${path.join(".") || "the top"}: ${message}`);
+  throw new PlanError(`${file}: ${describeIssue(result.error.issues)}`);
 }
 
-const widths = z.record(z.string().regex(/^\d{1,5}$/), index);
+/** Layers by their numbers, one spelling each. */
+const widths = z.record(z.string().regex(/^(0|[1-9]\d{0,4})$/), index);
+const once = z.array(index).refine((layers) => new Set(layers).size === layers.length, {
+  message: "a layer is named twice",
+});
 const publishedSchema = z.strictObject({
-  pruned_attn_idx: z.array(index),
-  pruned_mlp_idx: z.array(index),
+  pruned_attn_idx: once,
+  pruned_mlp_idx: once,
   pruned_attn_width: widths,
   pruned_mlp_width: widths,
 });
@@ -141,17 +152,18 @@ export function fromPublishedConfig(
     }
     const keepsAttention = attention && !config.pruned_attn_idx.includes(i);
     const keepsMlp = mlp && !config.pruned_mlp_idx.includes(i);
-    if (keepsAttention) {
+    if (attention) {
       const perGroup = spec.headDim * attention.queryHeads / attention.kvHeads;
       const groups = queryChannels / perGroup;
-      if (!Number.isInteger(groups) || groups < 1 || groups > attention.kvHeads) {
+      const least = keepsAttention ? 1 : 0;
+      if (!Number.isInteger(groups) || groups < least || groups > attention.kvHeads) {
         throw new PlanError(
           `${file}: layer ${i} keeps ${queryChannels} query channels; this model needs a multiple of ${perGroup} ` +
             `up to ${perGroup * attention.kvHeads}`,
         );
       }
     }
-    if (keepsMlp && (intermediateSize < 1 || intermediateSize > mlp.intermediateSize)) {
+    if (mlp && (intermediateSize < (keepsMlp ? 1 : 0) || intermediateSize > mlp.intermediateSize)) {
       throw new PlanError(
         `${file}: layer ${i} keeps ${intermediateSize} MLP channels; this model has ${mlp.intermediateSize}`,
       );

@@ -40,6 +40,15 @@ Deno.test("plan: what is wrong is named with its place", () => {
   refused("{}", /p\.json: at kind/);
   refused(planToJson(PLAN).replace("[0,5,6]", "[0,-5]"), /p\.json: at layers\.0\.mlp/);
   refused('{"pruned_attn_idx": [1.5]}', /p\.json: at pruned_attn_idx\.0/);
+  refused('{"pruned_attn_idx": [1, 0, 1]}', /p\.json: at pruned_attn_idx: a layer is named twice/);
+  refused(planToJson(PLAN).replace('"schema"', '"kind"'), /not JSON \(it has the key "kind" twice/);
+  refused(planToJson(PLAN).replace('"schema"', '"__proto__"'), /it has a key __proto__/);
+  refused(planToJson(PLAN).replace("[0,5,6]", "[0,1e999]"), /p\.json: at layers\.0\.mlp/);
+  refused(planToJson(PLAN).replace("[0,5,6]", "[".repeat(99) + "]".repeat(99)), /nested deeper/);
+  const published = publishedConfigToJson(toPublishedConfig(SPEC, SPEC.layers, []));
+  refused(published.replace('"1":', '"01":'), /p\.json: at pruned_attn_width/);
+  refused(published.replace('"1":', '"0":'), /it has the key "0" twice/);
+  refused(published.replace('"1":', '"constructor":'), /p\.json: at pruned_attn_width/);
 });
 
 Deno.test("published config: the layout of the published tool, and back", () => {
@@ -82,4 +91,13 @@ Deno.test("published config: what does not fit the model is named", () => {
   );
   refused({ pruned_mlp_width: { 0: 65, 1: 64, 2: 64 } }, /layer 0 keeps 65 MLP channels/);
   refused({ pruned_mlp_width: { 0: 64, 1: 64 } }, /no width for layer 2/);
+  // of what goes, too, the width that it had is told
+  refused(
+    { pruned_attn_idx: [0], pruned_attn_width: { 0: 96, 1: 64, 2: 64 } },
+    /layer 0 keeps 96 query channels/,
+  );
+  refused(
+    { pruned_mlp_idx: [1], pruned_mlp_width: { 0: 64, 1: 65, 2: 64 } },
+    /layer 1 keeps 65 MLP channels/,
+  );
 });

@@ -1,4 +1,4 @@
-import { countParameters, type LayerSpec } from "@lopper/core";
+import { countParameters, type LayerSpec, ResumeError } from "@lopper/core";
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { type Arrangement, type Arranger, chooseOrder, trialCut } from "./arrange.ts";
@@ -63,13 +63,13 @@ const COST = { blockTokens: 0, seconds: 0 };
 async function arranged(policy: SearchPolicy, arrangements: readonly Arrangement[] = []) {
   const calls: string[] = [];
   const arranger: Arranger = {
-    arrange: ({ units, percent, layers }) => {
+    arrange: ({ units, percent }) => {
       calls.push(`${units} ${percent.toFixed(2)}`);
       const order = (n: number) => Array.from({ length: n }, (_, i) => n - 1 - i);
       return Promise.resolve({
         chosen: "energy",
         tried: [{ order: "l1", nll: [1, NaN] }],
-        layers: layers.map(({ mlp, attention }) =>
+        layers: SPEC.layers.map(({ mlp, attention }) =>
           units === "channels" ? mlp && order(32) : attention && order(2)
         ),
       });
@@ -132,6 +132,15 @@ Deno.test("order: stages that narrow blocks begin with one, whose line a resumed
     ["apply channels", "apply kvGroups"],
   );
   assert.ok(again.events.every((event) => event.type !== "order" || event.resumed));
+
+  // one that is not of this model is not believed
+  for (const layers of [lines[0].layers.slice(1), lines[0].layers.with(0, [0, 0])]) {
+    await assert.rejects(arranged(policy, [{ ...lines[0], layers }]), (error) => {
+      assert.ok(error instanceof ResumeError, String(error));
+      assert.match(error.message, /^the journal's order of channels for stage 1 is not of this/);
+      return true;
+    });
+  }
 
   const together = await arranged(competition(SPEC, OPTIONS));
   const order = together.calls.filter((call) => call !== "release");

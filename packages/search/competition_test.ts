@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { layersAfter } from "./candidate.ts";
+import { checkHistory } from "./check_history.ts";
 import { exhaustive } from "./exhaustive.ts";
 import { greedySearch, type SearchResult } from "./greedy.ts";
 import { parseJournal, toJournalLine } from "./journal.ts";
@@ -87,6 +88,8 @@ async function search(scorer: Scorer, picker: Picker, journal: string[] = []) {
     if (value.type === "evidence") lines.push(toJournalLine(value.evidence));
     if (value.type === "step" && !value.resumed) lines.push(toJournalLine(value.step));
   }
+  // Whatever a search writes down fits the model.
+  checkHistory(SPEC, parseJournal(lines, "journal"), "journal");
   return { result: event.value as SearchResult, lines };
 }
 

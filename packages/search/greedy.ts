@@ -11,6 +11,7 @@ import {
 import type { Scorer } from "@lopper/importance";
 import type { Arrangement, Arranger } from "./arrange.ts";
 import { blockOf, type Candidate, type CandidateName, nameOf, removedBlocks } from "./candidate.ts";
+import { orderFault } from "./check_order.ts";
 import { type Cost, costBetween } from "./cost.ts";
 import { Gauge, type Measure } from "./gauge.ts";
 import type { Picker } from "./picker.ts";
@@ -153,6 +154,8 @@ export async function* greedySearch(
   let trunkNll: SequenceNll | null = null;
   let lastStage: Stage | null = null;
   const measures: Measure[] = [];
+  /** The last order of each kind of units. */
+  const applied = new Map<Arrangement["units"], Arrangement>();
   let beyond: SearchResult["beyond"] = null;
   const gauge = new Gauge({
     scorers,
@@ -197,6 +200,12 @@ export async function* greedySearch(
           const known = history.arrangements.find((line) =>
             line.stage === stageNumber && line.units === units
           );
+          const fault = known && orderFault(spec, layers, known, applied.get(units) ?? null);
+          if (fault) {
+            throw new ResumeError(
+              `the journal's order of ${units} for stage ${stageNumber} is not of this search: ${fault}`,
+            );
+          }
           // Streams of now will differ from those of the new order by rounding, a resumed run has none, and an order may need
           // their memory.
           for (const other of Object.values(scorers)) other.release();
@@ -210,7 +219,10 @@ export async function* greedySearch(
           arrangements.push(arrangement);
           yield { type: "order", arrangement, resumed: known !== undefined };
         }
-        for (const arrangement of arrangements) await arranger.apply(arrangement);
+        for (const arrangement of arrangements) {
+          await arranger.apply(arrangement);
+          applied.set(arrangement.units, arrangement);
+        }
       }
       const number = steps.length;
       const ratio = pruningRatio(spec, layers);

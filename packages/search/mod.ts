@@ -1,11 +1,14 @@
 export * from "./arrange.ts";
 export * from "./candidate.ts";
+export * from "./check_frontier.ts";
+export * from "./check_history.ts";
 export * from "./cost.ts";
 export * from "./exhaustive.ts";
 export * from "./frontier.ts";
 export * from "./gauge.ts";
 export * from "./greedy.ts";
 export * from "./journal.ts";
+export { agrees } from "./misfit.ts";
 export * from "./picker.ts";
 export * from "./plan.ts";
 export * from "./policy.ts";

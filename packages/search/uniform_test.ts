@@ -1,6 +1,9 @@
 import { isUniform, type LayerSpec, type ModelSpec, pruningRatio, UsageError } from "@lopper/core";
 import type { Scorable, Scorer } from "@lopper/importance";
+import { sourceOrder } from "@lopper/runtime";
 import assert from "node:assert/strict";
+import { checkFrontier } from "./check_frontier.ts";
+import { checkHistory } from "./check_history.ts";
 import { exhaustive } from "./exhaustive.ts";
 import { planOfFrontier, wayOf } from "./frontier.ts";
 import { greedySearch, type SearchEvent, type SearchResult } from "./greedy.ts";
@@ -79,7 +82,11 @@ async function search(
       lines.push(toJournalLine(event.value.step));
     }
   }
-  return { result: event.value as SearchResult, lines, seen, scored: scorer.scored };
+  const result = event.value as SearchResult;
+  // Whatever a search writes down fits the model.
+  checkHistory(SPEC, parseJournal(lines, "journal"), "journal");
+  checkFrontier(SPEC, wayOf(SPEC, result, () => sourceOrder(SPEC)));
+  return { result, lines, seen, scored: scorer.scored };
 }
 
 const left = (layers: readonly LayerSpec[]) =>

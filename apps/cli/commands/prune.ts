@@ -26,7 +26,7 @@ import {
 } from "@lopper/model-io";
 import { FileFolder } from "@lopper/model-io/files";
 import { Decoder, LaidOutWeights, ResidentDecoder, weightMemory } from "@lopper/runtime";
-import { type History, type SearchPolicy, sideWork } from "@lopper/search";
+import { checkHistory, type History, type SearchPolicy, sideWork } from "@lopper/search";
 import { Command } from "commander";
 import { join } from "node:path";
 import { checkApart, sourcePath } from "../apart.ts";
@@ -585,6 +585,7 @@ async function decide(
     );
     return null;
   }
+  checkHistory(model.spec, folder.history, folder.journalPath);
   let decision;
   let predictions = 0;
   if (policy) {
