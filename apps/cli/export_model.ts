@@ -1,4 +1,4 @@
-import { ExportError, VERSION } from "@lopper/core";
+import { ExportError, longestSequence, VERSION } from "@lopper/core";
 import { HELD_OUT_TEXT } from "@lopper/demo-model";
 import {
   checkDifference,
@@ -120,7 +120,7 @@ async function heldOutTokens(model: Model): Promise<readonly number[]> {
   const { spec } = model;
   using tokenizer = await openTokenizer(model.folder);
   const text = await readInput(fileURLToPath(HELD_OUT_TEXT), INPUTS.calibration);
-  const length = Math.min(VERIFY_TOKENS, spec.maxPositions, spec.slidingWindow ?? Infinity);
+  const length = Math.min(VERIFY_TOKENS, longestSequence(spec));
   const ids = (await tokenizer.encode(text)).slice(0, length);
   const known = ids.every((id) => id < spec.vocabSize);
   if (ids.length >= 2 && known) return ids;

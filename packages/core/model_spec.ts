@@ -18,8 +18,10 @@ export interface ModelSpec {
   /** An RMS norm over each query and key head, before rotary embedding (Qwen3). */
   readonly qkNorm: boolean;
   readonly rope: RopeSpec;
-  /** Attention reaches back this many tokens at most, or null for all; Lopper refuses longer sequences. */
+  /** Tokens that attention reaches back at most, itself included, in layers that have such a window; null where none has. */
   readonly slidingWindow: number | null;
+  /** Layers whose attention reaches back all the way beside others with a window, ascending; absent where there are none. */
+  readonly fullAttention?: readonly number[];
   /** Token ids that end a text (generation stops at any of them); may be empty. */
   readonly eosTokenIds: readonly number[];
   readonly layers: readonly LayerSpec[];
@@ -103,14 +105,51 @@ export function widestInner(spec: Pick<ModelSpec, "headDim" | "layers">): number
   return Math.max(1, ...widths);
 }
 
+/** How far attention reaches back, as a model's description has it. */
+export type AttentionWindows = Pick<ModelSpec, "slidingWindow" | "fullAttention">;
+
+/** How a model is described whose layers have these windows, null for none. All that have one have the same. */
+export function windowsOf(windows: readonly (number | null)[]): AttentionWindows {
+  const slidingWindow = windows.find((window) => window !== null) ?? null;
+  if (slidingWindow === null) return { slidingWindow };
+  const fullAttention = windows.flatMap((window, layer) => window === null ? [layer] : []);
+  return { slidingWindow, ...(fullAttention.length > 0 && { fullAttention }) };
+}
+
+/** Tokens that the attention of a layer reaches back, itself included, or null for all. */
+export function attentionWindow(
+  { slidingWindow, fullAttention }: AttentionWindows,
+  layer: number,
+): number | null {
+  return fullAttention?.includes(layer) ? null : slidingWindow;
+}
+
+/** Tokens up to which attention reaches back all the way in every layer that has attention; null for any number. */
+export function fullyAttended(spec: ModelSpec): number | null {
+  const windows = spec.layers.flatMap(({ attention }, layer) =>
+    attention ? attentionWindow(spec, layer) ?? [] : []
+  );
+  return windows[0] ?? null;
+}
+
 /** Tokens of the longest sequence that a model takes, and attends to as a whole. */
-export function longestSequence({ maxPositions, slidingWindow }: ModelSpec): number {
-  return Math.min(maxPositions, slidingWindow ?? Infinity);
+export function longestSequence(spec: ModelSpec): number {
+  return Math.min(spec.maxPositions, fullyAttended(spec) ?? Infinity);
 }
 
 /** The same model with other layer shapes. */
 export function withLayers(spec: ModelSpec, layers: readonly LayerSpec[]): ModelSpec {
   return { ...spec, layers };
+}
+
+/** The same model with some of its layers, in their order. */
+export function keepLayers(spec: ModelSpec, kept: readonly number[]): ModelSpec {
+  const { slidingWindow: _, fullAttention: __, ...rest } = spec;
+  return {
+    ...rest,
+    ...windowsOf(kept.map((layer) => attentionWindow(spec, layer))),
+    layers: kept.map((layer) => spec.layers[layer]),
+  };
 }
 
 /** Layers with one changed; the others are shared. */

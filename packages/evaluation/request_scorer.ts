@@ -1,4 +1,9 @@
-import { type LayerSpec, UnsupportedModelError } from "@lopper/core";
+import {
+  attentionWindow,
+  fullyAttended,
+  type LayerSpec,
+  UnsupportedModelError,
+} from "@lopper/core";
 import { MASKED } from "@lopper/graphs";
 import { type Decoder, forwardFrom, type Sight, type Stream } from "@lopper/runtime";
 import type { TokenRequest } from "./encode.ts";
@@ -130,18 +135,24 @@ export class RequestScorer {
   }
 
   async #forward(input: Stream, rows: readonly Row[]): Promise<Stream> {
-    const { slidingWindow } = this.#decoder.spec;
-    const beyond = slidingWindow !== null && input.length > slidingWindow;
+    const { spec } = this.#decoder;
+    const window = fullyAttended(spec);
+    const beyond = window !== null && input.length > window;
     // The tail of a padded sequence is seen by nobody, so plain causal attention serves those.
-    const plain = rows.every(({ tree }) => tree.chain) && !beyond;
+    if (!beyond && rows.every(({ tree }) => tree.chain)) {
+      return await forwardFrom(this.#decoder, this.#layers, 0, input);
+    }
     if (beyond && input.length > MAX_TREE_NODES) {
       throw new UnsupportedModelError(
-        `the model attends to the last ${slidingWindow} tokens only (sliding_window), and a question has ${input.length}, ` +
+        `the model attends to the last ${window} tokens only (sliding_window), and a question has ${input.length}, ` +
           `more than the ${MAX_TREE_NODES} for which Lopper makes a mask`,
       );
     }
-    const sight = plain ? undefined : sightOf(rows, input.length, slidingWindow);
-    return await forwardFrom(this.#decoder, this.#layers, 0, input, undefined, sight);
+    const windowIn = (layer: number) => beyond ? attentionWindow(spec, layer) : null;
+    const windows = new Set(this.#layers.map((_, layer) => windowIn(layer)));
+    const sights = new Map([...windows].map((w) => [w, sightOf(rows, input.length, w)]));
+    const sightIn = (layer: number) => sights.get(windowIn(layer))!;
+    return await forwardFrom(this.#decoder, this.#layers, 0, input, undefined, sightIn);
   }
 }
 

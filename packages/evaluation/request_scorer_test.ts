@@ -1,5 +1,6 @@
 import { openBackend } from "@lopper/backends";
-import { openModel } from "@lopper/model-io";
+import type { AttentionWindows } from "@lopper/core";
+import { type Model, openModel } from "@lopper/model-io";
 import { FileFolder } from "@lopper/model-io/files";
 import { Decoder, LaidOutWeights, sourceOrder } from "@lopper/runtime";
 import assert from "node:assert/strict";
@@ -12,7 +13,11 @@ import { TASKS } from "./tasks/mod.ts";
 
 const FAMILIES = fileURLToPath(new URL("../../tests/fixtures/families", import.meta.url));
 
-function engineTest(name: string, path: string, fn: (decoder: Decoder) => Promise<void>) {
+function engineTest(
+  name: string,
+  path: string,
+  fn: (decoder: Decoder, model: Model) => Promise<void>,
+) {
   Deno.test({
     name: `request scorer: ${name}`,
     // The engine keeps a thread pool for the life of the process.
@@ -24,7 +29,7 @@ function engineTest(name: string, path: string, fn: (decoder: Decoder) => Promis
       const weights = await LaidOutWeights.load(model, sourceOrder(model.spec));
       const decoder = new Decoder(backend, weights);
       try {
-        await fn(decoder);
+        await fn(decoder, model);
       } finally {
         await decoder.dispose();
         await backend.dispose();
@@ -155,6 +160,36 @@ for (
     },
   );
 }
+
+engineTest(
+  "beyond a window, each layer sees what it says itself",
+  `${FAMILIES}/mistral-sliding`,
+  async (decoder, model) => {
+    const { spec, backend } = decoder;
+    const [first, second] = spec.layers;
+    const layers = [first, { ...second, attention: null }];
+    const long = randomQuestions(spec.vocabSize).map(([{ tokens }]) => [
+      { tokens: [...tokens, ...tokens, ...tokens, 1, 2, 3, 4, 5, 6], scored: 3 },
+    ]);
+    assert.ok(long.every(([{ tokens }]) => tokens.length > spec.slidingWindow!));
+    const scores = async (windows: AttentionWindows) => {
+      const { fullAttention: _, ...rest } = spec;
+      const described = { ...model, spec: { ...rest, ...windows } };
+      const weights = await LaidOutWeights.load(described, sourceOrder(spec));
+      const changed = new Decoder(backend, weights);
+      const found = await scoresOf(changed, long, { layers });
+      await changed.dispose();
+      return found;
+    };
+    const slidingWindow = spec.slidingWindow;
+    const everywhere = await scores({ slidingWindow });
+    const nowhere = await scores({ slidingWindow: null });
+    // The attention of layer 1 does not run: what its window is does not matter.
+    assert.ok(gap(await scores({ slidingWindow, fullAttention: [0] }), nowhere) < 1e-4);
+    assert.ok(gap(await scores({ slidingWindow, fullAttention: [1] }), everywhere) < 1e-4);
+    assert.ok(gap(everywhere, nowhere) > 1e-2, "the window makes a difference");
+  },
+);
 
 engineTest("answers share the context's block-tokens", DEMO, async (decoder) => {
   const context = Array.from({ length: 40 }, (_, i) => 100 + i);

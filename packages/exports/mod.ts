@@ -1,5 +1,4 @@
 export { checkDeci, exportDeci } from "./deci/export.ts";
-export * from "./attention_windows.ts";
 export * from "./compare_logits.ts";
 export * from "./export.ts";
 export * from "./quantize.ts";

@@ -1,4 +1,4 @@
-import { type Model, plainConfig } from "@lopper/model-io";
+import { configOfLayers, type Model, plainConfig } from "@lopper/model-io";
 
 /**
  * The config.json beside ONNX files, for transformers.js: as many layers as have a key/value cache, since it counts caches by
@@ -10,16 +10,12 @@ export function onnxConfig(
   dataFiles: Readonly<Record<string, number>>,
 ): Record<string, unknown> {
   const attentions = spec.layers.flatMap(({ attention }) => attention ?? []);
-  const { layer_types, ...plain } = plainConfig(config);
+  const attending = spec.layers.flatMap(({ attention }, layer) => attention ? [layer] : []);
   return {
-    ...plain,
-    num_hidden_layers: attentions.length,
+    ...configOfLayers(plainConfig(config), attending),
     num_attention_heads: Math.max(...attentions.map(({ queryHeads }) => queryHeads)),
     num_key_value_heads: Math.max(...attentions.map(({ kvHeads }) => kvHeads)),
     head_dim: spec.headDim,
-    ...(Array.isArray(layer_types) && {
-      layer_types: layer_types.filter((_, layer) => spec.layers[layer]?.attention),
-    }),
     "transformers.js_config": { use_external_data_format: dataFiles },
   };
 }

@@ -1,4 +1,4 @@
-import { ExportError } from "@lopper/core";
+import { attentionWindow, ExportError } from "@lopper/core";
 import { cachedDecoder, type DecoderWeight, type MatrixForm } from "@lopper/graphs";
 import {
   copyCompanions,
@@ -8,7 +8,6 @@ import {
   writeFile,
   writeJson,
 } from "@lopper/model-io";
-import { attentionWindows } from "./attention_windows.ts";
 import type { ExportPrecision, WrittenExport } from "./export.ts";
 import { generationConfig, onnxConfig } from "./onnx_config.ts";
 import { OnnxData } from "./onnx_data.ts";
@@ -58,7 +57,7 @@ export async function exportOnnx(
   const weights = weightsByPlace(model);
   const graph = cachedDecoder(spec, {
     matrices: VARIANTS[precision].matrices,
-    windows: attentionWindows(model),
+    windows: spec.layers.map((_, layer) => attentionWindow(spec, layer)),
     frequencies: ropeFrequencies(spec.rope, spec.headDim),
     store: (weight, part) => data.add(weights.get(placeOf(weight))!.part(part)),
   });

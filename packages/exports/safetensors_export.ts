@@ -1,4 +1,4 @@
-import { ExportError, type FloatDType, isUniform } from "@lopper/core";
+import { attentionWindow, ExportError, type FloatDType, isUniform } from "@lopper/core";
 import {
   copyCompanions,
   type Model,
@@ -13,7 +13,6 @@ import {
   writeSafetensors,
   writeText,
 } from "@lopper/model-io";
-import { attentionWindows } from "./attention_windows.ts";
 import { convertedTensor } from "./convert.ts";
 import type { WrittenExport } from "./export.ts";
 import CONFIGURATION from "./transformers/configuration_lopper.py" with { type: "text" };
@@ -87,7 +86,9 @@ export function transformersConfig(model: Model, dtype?: FloatDType): Record<str
   const typed = dtype === undefined ? source : withDType(source, dtype);
   if (isUniform(spec.layers) && plainHeadsFit(model)) return prunedConfig(typed, spec, true);
 
-  const windows = attentionWindows(model).filter((_, layer) => spec.layers[layer].attention);
+  const windows = spec.layers.flatMap(({ attention }, layer) =>
+    attention ? [attentionWindow(spec, layer)] : []
+  );
   if (windows.some((window) => window !== windows[0])) {
     throw new ExportError(
       `${model.name}: its layers differ in shape, and sliding_window holds for some of them only; transformers can be ` +

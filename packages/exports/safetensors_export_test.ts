@@ -20,7 +20,6 @@ import {
   MemoryOutput,
   prunedInMemory,
 } from "../../tests/support/heterogeneous.ts";
-import { attentionWindows } from "./attention_windows.ts";
 import { exportDeci } from "./deci/export.ts";
 import { exportOnnx } from "./onnx_export.ts";
 import { exportSafetensors, transformersConfig } from "./safetensors_export.ts";
@@ -184,27 +183,6 @@ Deno.test("safetensors export: heads that do not divide the hidden size need our
     await filled(1, { num_attention_heads: 3, num_key_value_heads: 3 }),
   );
   assert.equal(odd.model_type, "lopper_llama");
-});
-
-Deno.test("attention windows: those of the family's rule, layer by layer", async () => {
-  const windows = async (family: string, change: Record<string, unknown>) => {
-    const model = await open(family);
-    model.close();
-    const config = { ...model.config, ...change };
-    const { spec } = specFromConfig(configSchema.parse(config), "config.json");
-    return attentionWindows({ ...model, config, spec });
-  };
-  assert.deepEqual(await windows("llama-mha", { sliding_window: 9 }), [null, null, null]);
-  assert.deepEqual(await windows("mistral-sliding", {}), [8, 8]);
-  const on = { use_sliding_window: true, sliding_window: 9 };
-  assert.deepEqual(await windows("qwen2", { ...on, layer_types: null }), [null, null]);
-  assert.deepEqual(await windows("qwen2", { ...on, layer_types: null, max_window_layers: 1 }), [
-    null,
-    9,
-  ]);
-  const layer_types = ["sliding_attention", "full_attention"];
-  assert.deepEqual(await windows("qwen3", { ...on, layer_types }), [9, null]);
-  assert.deepEqual(await windows("qwen3", { layer_types }), [null, null], "switched off");
 });
 
 Deno.test("verification: a difference above the tolerance, or none that is a number, is one sentence", () => {

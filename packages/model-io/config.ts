@@ -1,16 +1,12 @@
-import {
-  type LayerSpec,
-  type ModelSpec,
-  type RopeScaling,
-  type RopeSpec,
-  shown,
-  UnsupportedModelError,
-} from "@lopper/core";
+import { type LayerSpec, type ModelSpec, shown, UnsupportedModelError } from "@lopper/core";
 import { z } from "zod";
+import { withDefaults } from "./config_defaults.ts";
 import type { Family, Setting } from "./families/family.ts";
 import { familyOf, generatingClass } from "./families/mod.ts";
 import { endTokensOf } from "./folder/generation_config.ts";
 import { withoutCode } from "./folder/code_keys.ts";
+import { earlierRopeKeys, ropeFromConfig, ropeSchema } from "./rope_config.ts";
+import { windowsFromConfig } from "./window_config.ts";
 
 /** More than any decoder has; they bound what a hostile config can make us allocate. */
 export const MAX_LAYERS = 4096;
@@ -25,17 +21,6 @@ const layerSchema = z.strictObject({
 export const layerOverridesSchema = z.strictObject({
   schema: z.literal(1),
   layers: z.array(layerSchema).min(1).max(MAX_LAYERS),
-});
-
-const ropeSchema = z.looseObject({
-  rope_type: z.string().optional(),
-  type: z.string().optional(),
-  rope_theta: z.number().positive().optional(),
-  factor: z.number().positive().optional(),
-  low_freq_factor: z.number().positive().optional(),
-  high_freq_factor: z.number().positive().optional(),
-  original_max_position_embeddings: size.optional(),
-  partial_rotary_factor: z.number().optional(),
 });
 
 /**
@@ -54,20 +39,20 @@ export const configSchema = z.looseObject({
   num_key_value_heads: size.nullish(),
   head_dim: size.nullish(),
   vocab_size: size,
-  max_position_embeddings: size,
-  rms_norm_eps: z.number().positive(),
-  hidden_act: z.string().optional(),
-  tie_word_embeddings: z.boolean().optional(),
-  attention_bias: z.boolean().optional(),
-  mlp_bias: z.boolean().optional(),
+  max_position_embeddings: size.nullish(),
+  rms_norm_eps: z.number().positive().nullish(),
+  hidden_act: z.string().nullish(),
+  tie_word_embeddings: z.boolean().nullish(),
+  attention_bias: z.boolean().nullish(),
+  mlp_bias: z.boolean().nullish(),
   sliding_window: size.nullish(),
-  use_sliding_window: z.boolean().optional(),
+  use_sliding_window: z.boolean().nullish(),
   layer_types: z.array(z.string()).nullish(),
   max_window_layers: z.int().nonnegative().nullish(),
-  rope_theta: z.number().positive().optional(),
+  rope_theta: z.number().positive().nullish(),
   rope_scaling: ropeSchema.nullish(),
   rope_parameters: ropeSchema.nullish(),
-  partial_rotary_factor: z.number().optional(),
+  partial_rotary_factor: z.number().nullish(),
   eos_token_id: z.union([z.int(), z.array(z.int())]).nullish(),
   lopper: layerOverridesSchema.optional(),
 });
@@ -79,13 +64,11 @@ export type ModelConfig = z.infer<typeof configSchema>;
  * @throws {UnsupportedModelError} for a family or a setting that Lopper does not compute.
  */
 export function specFromConfig(
-  config: ModelConfig,
+  json: ModelConfig,
   file: string,
 ): { spec: ModelSpec; family: Family } {
-  const family = familyOf(
-    config.lopper ? withoutPrefix(config.model_type) : config.model_type,
-    file,
-  );
+  const family = familyOfConfig(json, file);
+  const config = withDefaults(json, family);
   const refuse = (what: string, found: unknown, needed: string): never => {
     throw new UnsupportedModelError(
       `${file}: ${what} is ${shown(found)}; Lopper needs ${needed}`,
@@ -94,16 +77,10 @@ export function specFromConfig(
   const { hidden_size: hiddenSize, num_attention_heads: queryHeads } = config;
   const activation = config.hidden_act ?? "silu";
   if (activation !== "silu") refuse("hidden_act", activation, `"silu" for ${family.modelType}`);
-  const rotary = config.partial_rotary_factor ??
-    config.rope_parameters?.partial_rotary_factor ?? 1;
-  if (rotary !== 1) refuse("partial_rotary_factor", rotary, "1");
-
-  const kvHeads = config.num_key_value_heads ??
-    (family.defaultKvHeads === "heads"
-      ? queryHeads
-      : refuse("num_key_value_heads", null, `a number for ${family.modelType}`));
+  const { num_key_value_heads: kvHeads, max_position_embeddings: maxPositions } = config;
+  const { headDim: defaultHeadDim, ropeTheta } = family.defaults;
   const headDim = config.head_dim ??
-    (family.defaultHeadDim === "hidden/heads" ? hiddenSize / queryHeads : family.defaultHeadDim);
+    (defaultHeadDim === "hidden/heads" ? hiddenSize / queryHeads : defaultHeadDim);
   if (!Number.isInteger(headDim) || headDim % 2 !== 0) {
     refuse("head_dim", headDim, "an even whole number");
   }
@@ -138,7 +115,7 @@ export function specFromConfig(
     hiddenSize,
     headDim,
     vocabSize: config.vocab_size,
-    maxPositions: config.max_position_embeddings,
+    maxPositions,
     rmsNormEps: config.rms_norm_eps,
     tiedEmbeddings: config.tie_word_embeddings ?? false,
     biases: {
@@ -147,57 +124,17 @@ export function specFromConfig(
       mlp: flag(family.biases.mlp),
     },
     qkNorm: family.qkNorm,
-    rope: ropeFromConfig(config, file),
-    slidingWindow: slidingWindow(config, family),
+    rope: ropeFromConfig(config, { ropeTheta, maxPositions }, file),
+    ...windowsFromConfig(config, family, file),
     eosTokenIds: endTokensOf(config),
     layers,
   };
   return { spec, family };
 }
 
-function slidingWindow(config: ModelConfig, family: Family): number | null {
-  if (family.slidingWindow === "never") return null;
-  if (family.slidingWindow === "use_sliding_window" && !config.use_sliding_window) return null;
-  // An absent key means the family's default; only an explicit null means none.
-  return config.sliding_window === undefined ? family.defaultSlidingWindow : config.sliding_window;
-}
-
-/** transformers 5 writes `rope_parameters`; before, `rope_theta` stood alone and `rope_scaling` beside it. */
-function ropeFromConfig(config: ModelConfig, file: string): RopeSpec {
-  const rope = config.rope_parameters ?? config.rope_scaling ?? {};
-  // 10000 is the value that the format means by an absent key (RoFormer, section 3.3).
-  const theta = rope.rope_theta ?? config.rope_theta ?? 10_000;
-  const type = rope.rope_type ?? rope.type ?? "default";
-  const need = (key: keyof typeof rope): number => {
-    const value = rope[key];
-    if (typeof value === "number") return value;
-    throw new UnsupportedModelError(
-      `${file}: rope scaling ${shown(type)} lacks ${String(key)}`,
-    );
-  };
-  let scaling: RopeScaling | null;
-  switch (type) {
-    case "default":
-      scaling = null;
-      break;
-    case "linear":
-      scaling = { type, factor: need("factor") };
-      break;
-    case "llama3":
-      scaling = {
-        type,
-        factor: need("factor"),
-        lowFrequencyFactor: need("low_freq_factor"),
-        highFrequencyFactor: need("high_freq_factor"),
-        originalMaxPositions: need("original_max_position_embeddings"),
-      };
-      break;
-    default:
-      throw new UnsupportedModelError(
-        `${file}: rope scaling is ${shown(type)}; Lopper computes default, linear and llama3`,
-      );
-  }
-  return { theta, scaling };
+/** The family of a config. @throws {UnsupportedModelError} when Lopper reads no such family. */
+export function familyOfConfig({ lopper, model_type: type }: ModelConfig, file: string): Family {
+  return familyOf(lopper ? withoutPrefix(type) : type, file);
 }
 
 /** The family of a `model_type` that an export with layers of its own has. */
@@ -239,27 +176,6 @@ export function configOfLayers(
     ...(typeof max_window_layers === "number" && {
       max_window_layers: kept.filter((layer) => layer < max_window_layers).length,
     }),
-  };
-}
-
-/**
- * Rotary settings under the keys that transformers 4 has, where no scaling is null. Later versions read them, too; mlx-lm
- * (0.32) reads no others, and would take a base of 10000 without a word.
- */
-export function earlierRopeKeys({ theta, scaling }: RopeSpec) {
-  if (!scaling) return { rope_theta: theta, rope_scaling: null };
-  const { type, factor } = scaling;
-  return {
-    rope_theta: theta,
-    rope_scaling: {
-      rope_type: type,
-      factor,
-      ...(scaling.type === "llama3" && {
-        low_freq_factor: scaling.lowFrequencyFactor,
-        high_freq_factor: scaling.highFrequencyFactor,
-        original_max_position_embeddings: scaling.originalMaxPositions,
-      }),
-    },
   };
 }
 

@@ -1,5 +1,6 @@
 import { shown, UnsupportedModelError } from "@lopper/core";
-import { configSchema, type ModelConfig, withoutPrefix } from "./config.ts";
+import { configSchema, familyOfConfig, withoutPrefix } from "./config.ts";
+import { type CompleteConfig, withDefaults } from "./config_defaults.ts";
 import { withoutDeciLayout } from "./deci_config.ts";
 import { FAMILIES, familyOf } from "./families/mod.ts";
 import { checkJson } from "./json.ts";
@@ -15,17 +16,18 @@ const QUANTISATIONS = ["quantization_config", "compression_config", "quantizatio
 
 /**
  * Understands a config.json. What kind of model it describes comes first, so that no other key is asked of a model that
- * Lopper does not read.
+ * Lopper does not read. What is absent is filled in where the family says what it means.
  * @param file where it came from, for messages.
  * @throws {UnsupportedModelError} for another kind of model, and for quantised weights.
  * @throws {CheckpointFormatError} naming the first key that is not what it needs to be.
  */
-export function checkConfig(json: Json, file: string): ModelConfig {
+export function checkConfig(json: Json, file: string): CompleteConfig {
   const config = withoutDeciLayout(json, file);
   checkModelType(config, file);
   const key = QUANTISATIONS.find((key) => isGiven(config[key]));
   if (key) throw quantisedWeights(file, config[key]);
-  return checkJson(config, configSchema, file);
+  const checked = checkJson(config, configSchema, file);
+  return withDefaults(checked, familyOfConfig(checked, file));
 }
 
 /** @throws {UnsupportedModelError} unless a config is that of a family that Lopper reads. */

@@ -1,8 +1,8 @@
 export * from "./byte_sink.ts";
 export * from "./byte_source.ts";
 export {
+  configOfLayers,
   configSchema,
-  earlierRopeKeys,
   type ModelConfig,
   plainConfig,
   PRUNED_MODEL_TYPE,
@@ -33,6 +33,7 @@ export * from "./output.ts";
 export * from "./plan_json.ts";
 export * from "./pruned_model.ts";
 export * from "./record_json.ts";
+export { earlierRopeKeys } from "./rope_config.ts";
 export * from "./rope_frequencies.ts";
 export { parseRunSettings, SETTINGS_SCHEMA, settingsToJson } from "./settings_json.ts";
 export * from "./tokenizer.ts";

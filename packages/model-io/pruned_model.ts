@@ -5,11 +5,11 @@ import {
   groupSize,
   isFloatDType,
   isUniform,
+  keepLayers,
   layersWithBlocks,
   type ModelSpec,
   prunedSpec,
   type PrunePlan,
-  withLayers,
 } from "@lopper/core";
 import { configOfLayers, prunedConfig } from "./config.ts";
 import { fromFloat32 } from "./dtypes.ts";
@@ -79,7 +79,7 @@ function withoutEmptyLayers(model: Model, plan: PrunePlan, refit?: Refit) {
     return [tensor.name, blockTensorName(model.family.tensorNames, ref, role.weight)];
   }));
   return {
-    spec: withLayers(spec, layers),
+    spec: keepLayers(spec, kept),
     config: configOfLayers(config, kept),
     entries: entries.map((entry) => ({ ...entry, name: names.get(entry.name)! })),
   };

@@ -16,7 +16,6 @@ import {
   headCostInBlocks,
   type LayerSpec,
   type ModelSpec,
-  UnsupportedModelError,
 } from "@lopper/core";
 import {
   attentionBlock,
@@ -30,6 +29,7 @@ import {
 } from "@lopper/graphs";
 import { certain, NamedTokens, type Predictions, predictionsFrom } from "./predictions.ts";
 import { type RopeTable, ropeTable } from "./rope.ts";
+import { checkSequenceLength } from "./sequence_length.ts";
 import type { LaidOutWeights } from "./weight_layout.ts";
 
 /** Values of the logits that the head may hold at a time: two copies of 48 MB stay in the cache's reach. */
@@ -303,16 +303,6 @@ export class Decoder {
     for (const executable of executables) await (await executable).dispose();
   }
 
-  #checkLength(length: number) {
-    const { slidingWindow } = this.spec;
-    if (slidingWindow !== null && length > slidingWindow) {
-      throw new UnsupportedModelError(
-        `the model attends to the last ${slidingWindow} tokens only (sliding_window) and the sequence has ${length}; ` +
-          `Lopper needs sequences of at most ${slidingWindow} tokens (--seq-len ${slidingWindow})`,
-      );
-    }
-  }
-
   /** Runs the head on a stream in pieces: what it is fed of rows `start` to `end` of `[batch · length]`. */
   async #inHead(
     { batch, length, data }: Stream,
@@ -386,7 +376,7 @@ export class Decoder {
     const { batch, length } = input;
     const attention = shape.attention!;
     const total = (past?.length ?? 0) + length;
-    this.#checkLength(total);
+    checkSequenceLength(this.spec, total);
     const rope = this.#ropeFor(total);
     const op = attentionOpFor(this.spec, this.backend.description);
     const chunks = past === null ? attentionChunks(op, batch, length) : 1;

@@ -1,4 +1,4 @@
-import type { LayerSpec } from "@lopper/core";
+import { blockAt, type LayerSpec } from "@lopper/core";
 import type { Decoder, Sight, Stream } from "./decoder.ts";
 
 /** Blocks of a model with `layers` layers; their inputs are numbered 0 … blockCount, the last being the head's. */
@@ -8,7 +8,7 @@ export function blockCount(layers: readonly LayerSpec[]): number {
 
 /**
  * Runs the blocks from `first` on and returns what the head reads. With `keep`, the input of every block that ran, and
- * of the head, is stored there under its number. With `sight`, tokens see what it says.
+ * of the head, is stored there under its number. With `sightIn`, tokens see what it says of a layer.
  */
 export async function forwardFrom(
   decoder: Decoder,
@@ -16,13 +16,13 @@ export async function forwardFrom(
   first: number,
   input: Stream,
   keep?: Map<number, Stream>,
-  sight?: Sight,
+  sightIn?: (layer: number) => Sight,
 ): Promise<Stream> {
   let stream = input;
   const count = blockCount(layers);
   for (let block = first; block < count; block++) {
     keep?.set(block, stream);
-    stream = await decoder.runBlock(block, layers, stream, sight);
+    stream = await decoder.runBlock(block, layers, stream, sightIn?.(blockAt(block).layer));
   }
   keep?.set(count, stream);
   return stream;

@@ -14,12 +14,12 @@ import {
   headCostInBlocks,
   type LayerSpec,
   type ModelSpec,
-  UnsupportedModelError,
   UnsupportedOpError,
 } from "@lopper/core";
 import { type ResidentAttentionOp, residentBlockName, residentDecoder } from "@lopper/graphs";
 import { certain, type Predictions, predictionsFrom } from "./predictions.ts";
 import { type RopeTable, ropeTable } from "./rope.ts";
+import { checkSequenceLength } from "./sequence_length.ts";
 import type { LaidOutWeights } from "./weight_layout.ts";
 
 /** Values of the logits or of the attention scores that a run may hold at a time, unless one sequence has more: 1 GiB. */
@@ -176,7 +176,7 @@ export class ResidentDecoder {
   }
 
   #check(layers: readonly LayerSpec[], sequences: readonly (readonly number[])[]) {
-    const { vocabSize, slidingWindow } = this.spec;
+    const { vocabSize } = this.spec;
     const { length } = sequences[0];
     for (const sequence of sequences) {
       if (sequence.length !== length) {
@@ -188,12 +188,7 @@ export class ResidentDecoder {
         }
       }
     }
-    if (slidingWindow !== null && length > slidingWindow) {
-      throw new UnsupportedModelError(
-        `the model attends to the last ${slidingWindow} tokens only (sliding_window) and the sequence has ${length}; ` +
-          `Lopper needs sequences of at most ${slidingWindow} tokens (--seq-len ${slidingWindow})`,
-      );
-    }
+    checkSequenceLength(this.spec, length);
     // A graph would take what there is of rows that are not there, and say nothing.
     if (layers.length !== this.spec.layers.length || !layers.every(this.#isPart, this)) {
       throw new RangeError(

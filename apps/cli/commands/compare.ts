@@ -1,4 +1,4 @@
-import { modelMacs, UsageError, VERSION } from "@lopper/core";
+import { longestSequence, modelMacs, UsageError, VERSION } from "@lopper/core";
 import { HELD_OUT_TEXT } from "@lopper/demo-model";
 import type { Model } from "@lopper/model-io";
 import { Command } from "commander";
@@ -160,9 +160,8 @@ async function promptLength(paths: readonly string[]): Promise<number> {
   let length = PROMPT_TOKENS;
   for (const path of paths) {
     const { model } = await openUserModel(path, TOLD);
-    const { maxPositions, slidingWindow } = model.spec;
     model.close();
-    length = Math.min(length, Math.min(maxPositions, slidingWindow ?? Infinity) - DECODE_TOKENS);
+    length = Math.min(length, longestSequence(model.spec) - DECODE_TOKENS);
   }
   return Math.max(1, length);
 }

@@ -1,4 +1,4 @@
-import { UsageError } from "@lopper/core";
+import { longestSequence, UsageError } from "@lopper/core";
 import { Decoder, LaidOutWeights, measureSpeed, sourceOrder } from "@lopper/runtime";
 import { Command } from "commander";
 import { expandedWithin, memoryBudget } from "../memory.ts";
@@ -38,7 +38,7 @@ async function run(path: string, options: Options) {
   const reporter = openReporter(true);
   const { model } = await openUserModel(path, TOLD);
   const { spec } = model;
-  const longest = Math.min(spec.maxPositions, spec.slidingWindow ?? Infinity);
+  const longest = longestSequence(spec);
   if (prompt + decode > longest) {
     throw new UsageError(
       `${prompt} and ${decode} tokens are asked for; the model takes ${longest}`,

@@ -1,4 +1,4 @@
-import { DTYPE_BYTES, ExportError, type FloatDType } from "@lopper/core";
+import { DTYPE_BYTES, ExportError, type FloatDType, fullyAttended } from "@lopper/core";
 import {
   blockTensorName,
   type BlockWeight,
@@ -50,12 +50,12 @@ export async function exportDeci(
 
 /** @throws {ExportError} when the layout cannot hold the model. */
 export function checkDeci({ spec, name }: Model) {
-  const { qkNorm, biases, slidingWindow, layers } = spec;
+  const { qkNorm, biases, layers } = spec;
   const reason = qkNorm
     ? "norms of queries and keys"
     : biases.qkv || biases.output || biases.mlp
     ? "biases"
-    : slidingWindow !== null
+    : fullyAttended(spec) !== null
     ? "a sliding window"
     : layers.every(({ attention, mlp }) => !attention && !mlp)
     ? "no blocks"

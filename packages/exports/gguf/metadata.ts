@@ -1,3 +1,4 @@
+import { fullyAttended } from "@lopper/core";
 import type { MetadataEntry, Model } from "@lopper/model-io";
 import { type Architecture, layerNumbers } from "./architecture.ts";
 import type { GgufLayer } from "./layers.ts";
@@ -27,6 +28,7 @@ export function modelEntries(
       : count(key, values[0]);
   const own = (name: string) => `${architecture.name}.${name}`;
   const { scaling, theta } = spec.rope;
+  const window = fullyAttended(spec);
   return [
     text("general.architecture", architecture.name),
     text("general.type", "model"),
@@ -43,9 +45,7 @@ export function modelEntries(
     count(own("attention.value_length"), spec.headDim),
     real(own("attention.layer_norm_rms_epsilon"), spec.rmsNormEps),
     // llama.cpp does not read it here: up to that many tokens, which is all that Lopper computes, it makes no difference.
-    ...(spec.slidingWindow === null
-      ? []
-      : [count(own("attention.sliding_window"), spec.slidingWindow)]),
+    ...(window === null ? [] : [count(own("attention.sliding_window"), window)]),
     count(own("rope.dimension_count"), spec.headDim),
     real(own("rope.freq_base"), theta),
     ...(scaling?.type === "linear"

@@ -14,16 +14,31 @@ export interface Family {
   readonly biases: { readonly qkv: Setting; readonly output: Setting; readonly mlp: Setting };
   /** RMS norm over each query and key head. */
   readonly qkNorm: boolean;
-  /** `head_dim` when config.json has none: a number, or hidden size / heads. */
-  readonly defaultHeadDim: number | "hidden/heads";
-  /** `num_key_value_heads` when config.json has none: as many as query heads, or an error. */
-  readonly defaultKvHeads: "heads" | "required";
-  /** Which key of config.json switches sliding-window attention on. */
+  /**
+   * Which key of config.json switches sliding-window attention on, and where: "sliding_window" in all layers,
+   * "use_sliding_window" in those that `layer_types` names, else in those from `max_window_layers` on.
+   */
   readonly slidingWindow: "never" | "sliding_window" | "use_sliding_window";
-  /** Tokens of the window when config.json has no `sliding_window`, as transformers reads it. */
-  readonly defaultSlidingWindow: number | null;
+  /** What keys mean that config.json does not have. */
+  readonly defaults: FamilyDefaults;
   readonly tensorNames: TensorNames;
   readonly pruneGroups: Readonly<Record<"attention" | "mlp", PruneGroup>>;
+}
+
+/** What absent keys of config.json mean (transformers 5.24, `LlamaConfig` and its like). Sizes of the weights have no default. */
+export interface FamilyDefaults {
+  /** `max_position_embeddings` */
+  readonly maxPositions: number;
+  /** `rms_norm_eps` */
+  readonly rmsNormEps: number;
+  readonly ropeTheta: number;
+  /** `num_key_value_heads`; a null there means as many as query heads in every family. */
+  readonly kvHeads: number | "heads";
+  readonly headDim: number | "hidden/heads";
+  /** Tokens of `sliding_window`; only a null there means none. */
+  readonly slidingWindow: number | null;
+  /** `max_window_layers` */
+  readonly maxWindowLayers: number;
 }
 
 /** Names of weights in the checkpoint. `{l}` stands for the layer's number. */

@@ -1,5 +1,5 @@
 import type { PruneGroup } from "@lopper/core";
-import type { TensorNames } from "./family.ts";
+import type { FamilyDefaults, TensorNames } from "./family.ts";
 
 /** The tensor names that transformers gives Llama and the families derived from it. */
 export const LLAMA_TENSOR_NAMES: TensorNames = {
@@ -30,6 +30,25 @@ export const LLAMA_TENSOR_NAMES: TensorNames = {
   },
   // Rotary frequencies follow from the config; checkpoints of 2023 still carry them as buffers.
   ignored: /\.rotary_emb\.inv_freq$/,
+};
+
+/** What absent keys mean in Llama, and in the families derived from it where they do not say otherwise. */
+export const LLAMA_DEFAULTS: FamilyDefaults = {
+  maxPositions: 2048,
+  rmsNormEps: 1e-6,
+  ropeTheta: 10_000,
+  kvHeads: "heads",
+  headDim: "hidden/heads",
+  slidingWindow: null,
+  maxWindowLayers: 0,
+};
+/** The same for Qwen. */
+export const QWEN_DEFAULTS: FamilyDefaults = {
+  ...LLAMA_DEFAULTS,
+  maxPositions: 32_768,
+  kvHeads: 32,
+  slidingWindow: 4096,
+  maxWindowLayers: 28,
 };
 
 /** Which axes shrink together in a Llama-shaped block: a bias goes with its rows, o and down lose columns. */

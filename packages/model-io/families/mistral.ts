@@ -1,5 +1,5 @@
 import type { Family } from "./family.ts";
-import { LLAMA_PRUNE_GROUPS, LLAMA_TENSOR_NAMES } from "./hugging_face_layout.ts";
+import { LLAMA_DEFAULTS, LLAMA_PRUNE_GROUPS, LLAMA_TENSOR_NAMES } from "./hugging_face_layout.ts";
 
 /** Mistral 7B and its relatives. */
 export const mistral: Family = {
@@ -7,10 +7,8 @@ export const mistral: Family = {
   className: "Mistral",
   biases: { qkv: false, output: false, mlp: false },
   qkNorm: false,
-  defaultHeadDim: "hidden/heads",
-  defaultKvHeads: "required",
   slidingWindow: "sliding_window",
-  defaultSlidingWindow: 4096,
+  defaults: { ...LLAMA_DEFAULTS, maxPositions: 131_072, kvHeads: 8, slidingWindow: 4096 },
   tensorNames: LLAMA_TENSOR_NAMES,
   pruneGroups: LLAMA_PRUNE_GROUPS,
 };

@@ -1,5 +1,5 @@
 import type { Family } from "./family.ts";
-import { LLAMA_PRUNE_GROUPS, LLAMA_TENSOR_NAMES } from "./hugging_face_layout.ts";
+import { LLAMA_PRUNE_GROUPS, LLAMA_TENSOR_NAMES, QWEN_DEFAULTS } from "./hugging_face_layout.ts";
 
 /** Qwen3 (dense): q/k norms, head size apart from the hidden size. */
 export const qwen3: Family = {
@@ -7,10 +7,8 @@ export const qwen3: Family = {
   className: "Qwen3",
   biases: { qkv: "attention_bias", output: "attention_bias", mlp: false },
   qkNorm: true,
-  defaultHeadDim: 128,
-  defaultKvHeads: "required",
   slidingWindow: "use_sliding_window",
-  defaultSlidingWindow: 4096,
+  defaults: { ...QWEN_DEFAULTS, headDim: 128 },
   tensorNames: LLAMA_TENSOR_NAMES,
   pruneGroups: LLAMA_PRUNE_GROUPS,
 };

@@ -148,7 +148,11 @@ export async function configFromGguf(
     ...((type === "llama" || type === "qwen3") && { attention_bias: has("blk.0.attn_q.bias") }),
     ...(type === "llama" && { mlp_bias: has("blk.0.ffn_gate.bias") }),
     ...(window > 0 && { sliding_window: window }),
-    ...(type.startsWith("qwen") && { use_sliding_window: window > 0 }),
+    ...(type.startsWith("qwen") && {
+      use_sliding_window: window > 0,
+      // The file does not say in which layers: it may be in all of them.
+      max_window_layers: 0,
+    }),
     rope_parameters: await ropeParameters(source, header, key, headDim),
     ...specialTokens(metadata),
     ...(!uniform && {

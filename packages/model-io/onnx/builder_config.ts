@@ -100,6 +100,7 @@ export async function configFromBuilder(
     mlp_bias: found("gate_bias") !== undefined,
     ...(window > 0 ? { sliding_window: window } : { sliding_window: null }),
     use_sliding_window: window > 0,
+    max_window_layers: 0,
     rope_parameters: await rope(flow, files) ?? need("one table of rotary angles for all layers"),
     bos_token_id: model.bos_token_id,
     eos_token_id: model.eos_token_id,

@@ -7,7 +7,7 @@ import type { FoundWeight } from "./weight_uses.ts";
  * sizes: with the layers that the graph's weights show. A layer in the middle that has no weights computes nothing.
  */
 export function withGraphLayers(config: ModelConfig, weights: readonly FoundWeight[]): ModelConfig {
-  const { head_dim: headDim, layer_types: types } = config;
+  const { head_dim: headDim, layer_types: types, max_window_layers: unlimited } = config;
   if (!headDim) return config;
   const rows = new Map<string, number>();
   let count = 0;
@@ -31,9 +31,14 @@ export function withGraphLayers(config: ModelConfig, weights: readonly FoundWeig
     );
   if (plain || layers.length === 0) return config;
   let attentions = 0;
+  const attending = layers.flatMap(({ attention }, layer) => attention ? [layer] : []);
   return {
     ...config,
     num_hidden_layers: layers.length,
+    // Counted, too, among the layers that keep attention.
+    ...(typeof unlimited === "number" && {
+      max_window_layers: attending[unlimited] ?? layers.length,
+    }),
     // The types of the layers that keep attention, one after the other.
     ...(types && {
       layer_types: layers.map(({ attention }) =>

@@ -1,0 +1,11 @@
+import { fullyAttended, type ModelSpec, UnsupportedModelError } from "@lopper/core";
+
+/** @throws {UnsupportedModelError} for sequences whose beginning a layer would not attend to any more. */
+export function checkSequenceLength(spec: ModelSpec, length: number) {
+  const window = fullyAttended(spec);
+  if (window === null || length <= window) return;
+  throw new UnsupportedModelError(
+    `the model attends to the last ${window} tokens only (sliding_window) and the sequence has ${length}; ` +
+      `Lopper needs sequences of at most ${window} tokens (--seq-len ${window})`,
+  );
+}
