@@ -1,6 +1,6 @@
 /** Chat templates, end tokens and terms go with a model through every format. */
 import type { PrunePlan } from "@lopper/core";
-import { exportGguf } from "@lopper/exports";
+import { exportGguf, exportOnnx, exportSafetensors } from "@lopper/exports";
 import {
   MemoryFolder,
   MemorySource,
@@ -8,6 +8,7 @@ import {
   openGgufModel,
   openModel,
   readChatTemplates,
+  writePrunedModel,
 } from "@lopper/model-io";
 import { FileFolder } from "@lopper/model-io/files";
 import assert from "node:assert/strict";
@@ -51,7 +52,7 @@ async function withFiles(files: Readonly<Record<string, unknown>>): Promise<Mode
 async function exported(model: Model) {
   const output = new MemoryOutput();
   const { notes = [] } = await exportGguf(model, output.open, { title: "m", precision: "fp32" });
-  const [bytes] = Object.values(output.files);
+  const bytes = output.files["m.gguf"];
   const { metadata } = await readGgufHeader(new MemorySource("m.gguf", bytes));
   const entries = await Promise.all(metadata.keys().map((key) => metadata.entry(key)));
   const values = entries.map((e) => [e.key, e.type === "array" ? e.values : e.value] as const);
@@ -105,6 +106,25 @@ Deno.test("carried on: chat templates of every place are in a GGUF file, named a
     "additional_chat_templates/a_b.jinja": "",
   };
   await assert.rejects(exported(await withFiles(clash)), /"a_b" would be named like another/);
+});
+
+Deno.test("carried on: terms lie beside all that is made of a model", async () => {
+  const terms = ["LICENSE", "Llama-LICENSE.txt", "NOTICE.md", "USE_POLICY.md"];
+  const others = ["README.md", "licensing.json", "license.py", "notices"];
+  const model = await withFiles(Object.fromEntries([...terms, ...others].map((f) => [f, f])));
+  const writers = {
+    gguf: (open: MemoryOutput["open"]) => exportGguf(model, open, { title: "m" }),
+    safetensors: (open: MemoryOutput["open"]) => exportSafetensors(model, open),
+    onnx: (open: MemoryOutput["open"]) => exportOnnx(model, open),
+    prune: (open: MemoryOutput["open"]) => writePrunedModel(model, keepAll(model), open),
+  };
+  for (const [name, write] of Object.entries(writers)) {
+    const output = new MemoryOutput();
+    const { files } = await write(output.open);
+    assert.deepEqual(files.filter((file) => terms.includes(file)), terms, name);
+    assert.deepEqual([...files].sort(), Object.keys(output.files).sort(), name);
+    assert.deepEqual(Object.keys(output.files).filter((file) => others.includes(file)), [], name);
+  }
 });
 
 Deno.test("carried on: end tokens are those of a GGUF file, as many as it has room for; others are named", async () => {

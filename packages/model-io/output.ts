@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { ByteSink } from "./byte_sink.ts";
 import { additionalTemplates, TEMPLATE_FOLDER } from "./folder/chat_templates.ts";
 import { CODE_FILES, withoutCode } from "./folder/code_keys.ts";
-import { fateOf } from "./folder/folder_files.ts";
+import { type Fate, fateOf } from "./folder/folder_files.ts";
 import { parseJson } from "./json.ts";
 import type { ModelFolder } from "./model_folder.ts";
 
@@ -46,31 +46,38 @@ export async function copyCompanions(
   folder: ModelFolder,
   open: OpenSink,
 ): Promise<readonly string[]> {
-  const copied: string[] = [];
-  for (const { from, file, path } of await companions(folder)) {
+  const templates = (await additionalTemplates(folder)).map((file) => `${TEMPLATE_FOLDER}/${file}`);
+  return await copy(folder, [...await filesOf(folder, ["carried", "terms"]), ...templates], open);
+}
+
+/** Copies the terms under which a model may be used, as `copyCompanions`. */
+export async function copyTerms(folder: ModelFolder, open: OpenSink): Promise<readonly string[]> {
+  return await copy(folder, await filesOf(folder, ["terms"]), open);
+}
+
+async function filesOf(folder: ModelFolder, fates: readonly Fate[]): Promise<readonly string[]> {
+  const files: string[] = [];
+  for (const file of await folder.list()) {
+    if (fates.includes(fateOf(file)) && await folder.has(file)) files.push(file);
+  }
+  return files;
+}
+
+async function copy(
+  folder: ModelFolder,
+  paths: readonly string[],
+  open: OpenSink,
+): Promise<readonly string[]> {
+  for (const path of paths) {
+    const [file, ...folders] = path.split("/").reverse();
+    const from = folders.reduceRight((at, name) => at.folder(name), folder);
     const bytes = await from.readBytes(file, MAX_COMPANION_BYTES);
     const json = CODE_FILES.includes(path) ? parseJson(bytes, `${from.name}/${file}`) : null;
     const plain = withoutCode(json);
     if (plain === json) await writeFile(open, path, (sink) => sink.write(bytes));
     else await writeJson(open, path, withTokenizerClass(json, plain));
-    copied.push(path);
   }
-  return copied;
-}
-
-/** The files of a folder that go along. */
-async function companions(folder: ModelFolder) {
-  const found: { readonly from: ModelFolder; readonly file: string; readonly path: string }[] = [];
-  for (const file of await folder.list()) {
-    if (fateOf(file) === "carried" && await folder.has(file)) {
-      found.push({ from: folder, file, path: file });
-    }
-  }
-  const from = folder.folder(TEMPLATE_FOLDER);
-  for (const file of await additionalTemplates(folder)) {
-    found.push({ from, file, path: `${TEMPLATE_FOLDER}/${file}` });
-  }
-  return found;
+  return paths;
 }
 
 /** A tokenizer whose class was code of the folder's is the one that tokenizer.json describes. */

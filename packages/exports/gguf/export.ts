@@ -1,4 +1,4 @@
-import { GgufFolder, type Model, type OpenSink, writeFile } from "@lopper/model-io";
+import { copyTerms, GgufFolder, type Model, type OpenSink, writeFile } from "@lopper/model-io";
 import type { GgufPrecision, WrittenExport } from "../export.ts";
 import { architectureOf } from "./architecture.ts";
 import { ggufLayers } from "./layers.ts";
@@ -49,10 +49,11 @@ export async function exportGguf(
   ];
   const file = `${fileName(title)}.gguf`;
   await writeFile(open, file, (sink) => writeGguf(sink, entries, tensors));
+  const terms = await copyTerms(model.folder, open);
   const quantised = type === "Q8_0" || type === "Q4_0";
   const unquantised = quantised ? tensors.filter((t) => t.type === "F16") : [];
   return {
-    files: [file],
+    files: [file, ...terms],
     customCode: false,
     architecture: architecture.name,
     ...(tokenizer.notes.length > 0 && { notes: tokenizer.notes }),

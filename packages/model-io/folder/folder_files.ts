@@ -18,6 +18,8 @@ export type Fate =
   | "read"
   /** What it says counts where Lopper reads it, and it lies beside what is written, too. */
   | "carried"
+  /** The terms under which the model may be used: they lie beside all that is made of it. */
+  | "terms"
   /** It goes without saying: no program opens a model by it. */
   | "silent"
   | { readonly passedOver: Reason };
@@ -92,11 +94,10 @@ const FILES: readonly FileRule[] = [
   { name: /^(tf_model|flax_model|rust_model|openvino_model)\./, fate: passedOver("weights") },
   { name: exactly("onnx/", "openvino/", "coreml/"), fate: passedOver("weights") },
 
-  // Terms under which a model may be used go with all that is made of it.
   {
     name:
       /^([\w -]+[-_ ])?(licen[cs]e|notice|copying|copyright|use_policy)([-_ .][\w .-]*)?(\.(txt|md|pdf|html|rst))?$/i,
-    fate: "carried",
+    fate: "terms",
   },
 ];
 

@@ -51,10 +51,8 @@ async function filesPassedOver(
     if (read.includes(path)) continue;
     const fate = fateOf(isFile ? path.split("/").at(-1)! : `${path}/`);
     if (typeof fate === "object") add(fate.passedOver, isFile ? path : `${path}/`);
-    else if (!isFile && fate === "silent" && typeof fateOf(path) === "string") {
-      // A file's name, and no file: a link to nothing, or a folder.
-      if (fateOf(path) === "carried") broken.push(path);
-    }
+    // The name of a file, and none: a link to nothing, or a folder.
+    else if (!isFile && fate === "silent" && fateOf(path) === "carried") broken.push(path);
   }
   for (const key of await codeKeys(folder)) add("code", key);
   const from = read[0] + (read.length > 1 ? ` and ${read.length - 1} more` : "");
