@@ -1,13 +1,12 @@
 import { UsageError } from "@lopper/core";
 import { INPUTS } from "@lopper/model-io";
-import { FileSink } from "@lopper/model-io/files";
-import { basename, dirname, join } from "node:path";
-import type { ExportRecord } from "./export_record.ts";
+import type { FileSink, FolderLock } from "@lopper/model-io/files";
+import { join } from "node:path";
+import { EXPORT_RECORD, type ExportRecord } from "./export_record.ts";
+import { NextResult } from "./next_result.ts";
 import { entriesOfOut } from "./out_entries.ts";
+import { lockFolder } from "./own_folder.ts";
 import { checkNothingElse, listedFiles, ownRecord } from "./replaceable.ts";
-
-/** The last file of an export: a folder with it is whole, and may be replaced. */
-export const EXPORT_RECORD = "export.json";
 
 /** Which exports may make room for a new one. */
 export interface Replacing {
@@ -17,27 +16,40 @@ export interface Replacing {
   readonly of?: string;
 }
 
-/** The folder of one export. It is written and verified beside its place, and appears there by a rename. */
+/** The folder of one export. Its files are written and verified in a folder within, and appear when all of them are. */
 export class ExportFolder {
   readonly path: string;
-  /** Where the files are until `commit`. */
-  readonly workPath: string;
+  readonly #next: NextResult;
+  readonly #lock: FolderLock;
+  #settling = false;
 
-  private constructor(path: string, workPath: string) {
+  private constructor(path: string, lock: FolderLock) {
     this.path = path;
-    this.workPath = workPath;
+    this.#next = new NextResult(path);
+    this.#lock = lock;
   }
 
   /**
-   * Begins an export, and writes nothing yet.
+   * Begins an export, and writes nothing yet. Whoever opens it calls `discard` in the end.
+   * @param warn hears that nothing keeps others out.
    * @throws {UsageError} as `checkPlace`.
+   * @throws {FolderBusyError} when another process works there.
    */
-  static async open(path: string, options: Replacing): Promise<ExportFolder> {
-    await ExportFolder.checkPlace(path, options);
-    const workPath = join(dirname(path), `.${basename(path)}.partial`);
-    // What an export that was killed left there counts for nothing.
-    await remove(workPath);
-    return new ExportFolder(path, workPath);
+  static async open(
+    path: string,
+    options: Replacing,
+    warn: (message: string) => void,
+  ): Promise<ExportFolder> {
+    const folder = new ExportFolder(path, await lockFolder(path, warn));
+    try {
+      await ExportFolder.checkPlace(path, options);
+      // What an export that was killed left there counts for nothing.
+      await folder.#next.clear();
+      return folder;
+    } catch (error) {
+      await folder.#lock.release();
+      throw error;
+    }
   }
 
   /** @throws {UsageError} when something stands at the path that is not to be replaced. */
@@ -66,11 +78,14 @@ export class ExportFolder {
     return await ownRecord(file, INPUTS.exportRecord, "lopper-export") as ExportRecord | null;
   }
 
+  /** Where the files are until `commit`. */
+  get workPath(): string {
+    return this.#next.path;
+  }
+
   /** The sink of a file by its path from the folder, with slashes. */
-  async sink(file: string): Promise<FileSink> {
-    const path = join(this.workPath, ...file.split("/"));
-    await Deno.mkdir(dirname(path), { recursive: true });
-    return await FileSink.open(path);
+  sink(file: string): Promise<FileSink> {
+    return this.#next.sink(file);
   }
 
   /** Bytes of the files that were written. */
@@ -81,23 +96,17 @@ export class ExportFolder {
   }
 
   async commit(): Promise<void> {
-    const old = join(dirname(this.path), `.${basename(this.path)}.old`);
-    await remove(old);
-    const replaces = (await entriesOfOut(this.path)).length > 0;
-    if (replaces) await Deno.rename(this.path, old);
-    else await remove(this.path);
-    await Deno.rename(this.workPath, this.path);
-    await remove(old);
+    // From here on the next command finishes what is cut off.
+    this.#settling = true;
+    await this.#next.settle();
   }
 
-  /** Removes what was written; harmless after `commit`. */
+  /** Removes what was written and not put in its place, and gives the folder back. */
   async discard(): Promise<void> {
-    await remove(this.workPath);
+    try {
+      if (!this.#settling) await this.#next.clear();
+    } finally {
+      await this.#lock.release();
+    }
   }
-}
-
-async function remove(path: string): Promise<void> {
-  await Deno.remove(path, { recursive: true }).catch((error) => {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  });
 }

@@ -17,9 +17,9 @@ import {
 import { readInput } from "@lopper/model-io/files";
 import { streamedLogits } from "@lopper/runtime";
 import { fileURLToPath } from "node:url";
-import { EXPORT_RECORD, type ExportFolder } from "./export_folder.ts";
+import type { ExportFolder } from "./export_folder.ts";
 import { EXPORT_FORMATS, type ExportFormat, type FormatOptions } from "./export_formats.ts";
-import type { ExportRecord, Verification } from "./export_record.ts";
+import { EXPORT_RECORD, type ExportRecord, type Verification } from "./export_record.ts";
 import { openUserBackend } from "./open_backend.ts";
 import type { Reporter } from "./reporter.ts";
 

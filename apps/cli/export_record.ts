@@ -2,6 +2,9 @@ import type { LogitDifference } from "@lopper/exports";
 import type { ExportDType, Quantization } from "./export_formats.ts";
 import { formatBytes } from "./format.ts";
 
+/** The last file of an export: a folder with it is whole, and may be replaced. */
+export const EXPORT_RECORD = "export.json";
+
 /** What export.json says. */
 export interface ExportRecord {
   readonly kind: "lopper-export";

@@ -175,7 +175,7 @@ export async function measureWritten(
   expandedBytes: number,
   measure: (decoder: Decoder) => Promise<ModelMeasures>,
 ): Promise<PrunedMeasures> {
-  const model = await openModel(new FileFolder(folder.path));
+  const model = await openModel(new FileFolder(folder.resultPath));
   try {
     const weights = await LaidOutWeights.load(model, sourceOrder(model.spec), { expandedBytes });
     const decoder = new Decoder(backend, weights);

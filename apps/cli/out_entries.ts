@@ -1,13 +1,22 @@
 import { UsageError } from "@lopper/core";
+import { isPartialName, LOCK_FILE } from "@lopper/model-io/files";
+
+/** The folder in a folder where a new result is until it is whole. */
+export const NEXT = ".lopper-next";
+
+/** Whether a name in a folder is that of something which is there only while Lopper works, or after a kill. */
+export function isPassing(name: string): boolean {
+  return name === LOCK_FILE || name === NEXT || isPartialName(name);
+}
 
 /**
- * Names of what is in the folder that --out names; none where there is no such folder.
+ * Names of what is in the folder that --out names, but for what passes; none where there is no such folder.
  * @throws {UsageError} when it is a file, or a link to nothing.
  */
 export async function entriesOfOut(path: string): Promise<string[]> {
   const names: string[] = [];
   try {
-    for await (const entry of Deno.readDir(path)) names.push(entry.name);
+    for await (const { name } of Deno.readDir(path)) if (!isPassing(name)) names.push(name);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) {
       if (!await Deno.lstat(path).catch(() => null)) return [];

@@ -1,6 +1,6 @@
 import { type ExportFlags, type RunRecord, UsageError } from "@lopper/core";
 import { type Model, openModel } from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
+import { FileFolder, FolderLock } from "@lopper/model-io/files";
 import { basename } from "node:path";
 import { checkApart } from "./apart.ts";
 import { ExportFolder, type Replacing } from "./export_folder.ts";
@@ -48,6 +48,7 @@ export async function checkPlace(
   if (!flags) return;
   const path = exportPath(out, flags);
   if (source !== undefined) await checkApart(path, source);
+  await FolderLock.check(path);
   await ExportFolder.checkPlace(path, replacing(out, options));
 }
 
@@ -116,10 +117,29 @@ export async function exportResult(run: PruneExport): Promise<Exported> {
   const hint = `stopped; the pruned model is in ${out}, export it with: ` +
     `deno task prune --resume --out ${out} ${again}`;
   const check = () => run.interruption(hint);
-  const folder = await ExportFolder.open(path, replacing(out, options));
+  const folder = await ExportFolder.open(
+    path,
+    replacing(out, options),
+    (message) => reporter.warn(message),
+  );
+  try {
+    const record = await writeExport(run, folder, check);
+    check();
+    await folder.commit();
+    return { path, record };
+  } finally {
+    await folder.discard();
+  }
+}
+
+async function writeExport(
+  { out, flags, options, record, reporter }: PruneExport,
+  folder: ExportFolder,
+  check: () => void,
+): Promise<ExportRecord> {
   const model = await openModel(new FileFolder(out));
   try {
-    const record = await exportModel({
+    return await exportModel({
       model,
       title: basename(out),
       folder,
@@ -127,17 +147,13 @@ export async function exportResult(run: PruneExport): Promise<Exported> {
       options: formatOptions(flags),
       verify: "logits",
       // A GPU is for searching: exports are read by the engine that everybody has.
-      backend: run.record.backend.name === "wasm" ? "wasm" : "cpu",
+      backend: record.backend.name === "wasm" ? "wasm" : "cpu",
       threads: options.threads,
       reporter,
       check,
     });
-    check();
-    await folder.commit();
-    return { path, record };
   } finally {
     model.close();
-    await folder.discard();
   }
 }
 

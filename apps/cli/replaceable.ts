@@ -3,7 +3,8 @@ import { type InputKind, INPUTS } from "@lopper/model-io";
 import { readInputIfThere } from "@lopper/model-io/files";
 import { join } from "node:path";
 import { jsonOrNull } from "./json_or_null.ts";
-import { entriesOfOut } from "./out_entries.ts";
+import { EXPORT_RECORD } from "./export_record.ts";
+import { entriesOfOut, isPassing } from "./out_entries.ts";
 import { FILES } from "./run_files.ts";
 
 /** What a result is besides its state, where its record does not list it: versions up to 0.2.0 wrote no list. */
@@ -30,35 +31,59 @@ export async function ownRecord(
   input: InputKind,
   kind: string,
 ): Promise<Readonly<Record<string, unknown>> | null> {
-  const text = await readInputIfThere(file, input).catch((error) => {
-    // a folder of that name, say, or a file far too large
-    if (error instanceof LopperError) return null;
-    throw error;
-  });
+  const text = await ownText(file, input);
   const value = text === null ? null : jsonOrNull(text) as Record<string, unknown> | null;
   return value?.kind === kind ? value : null;
 }
 
+async function ownText(file: string, input: InputKind): Promise<string | null> {
+  return await readInputIfThere(file, input).catch((error) => {
+    // a folder of that name, say, or a file far too large
+    if (error instanceof LopperError) return null;
+    throw error;
+  });
+}
+
+/** Whether a folder says that it is a run's; settings and records that were damaged still say so. */
+async function saysRun(path: string): Promise<boolean> {
+  const texts = [
+    await ownText(join(path, FILES.record), INPUTS.record),
+    await ownText(join(path, FILES.settings), INPUTS.settings),
+  ];
+  return texts.some((text) => text !== null && /"kind"\s*:\s*"lopper-run(-settings)?"/.test(text));
+}
+
+/**
+ * The files of the result in a folder, by their paths from there, its record included; none where there is no result. What a
+ * run knows about itself is not among them.
+ */
+export async function resultFiles(path: string): Promise<readonly string[]> {
+  const exported = await ownRecord(join(path, EXPORT_RECORD), INPUTS.exportRecord, "lopper-export");
+  if (exported) return [...listedFiles(exported.files) ?? [], EXPORT_RECORD];
+  if (!await saysRun(path)) return [];
+  const names = await entriesOfOut(path);
+  const record = await ownRecord(join(path, FILES.record), INPUTS.record, "lopper-run");
+  const files = listedFiles(record?.files) ?? names.filter((name) => isRunFile(name));
+  const beside = [FILES.record, FILES.report, ...names.filter(isLeftOver)];
+  const state: readonly string[] = [FILES.settings, FILES.journal];
+  return [...new Set([...files, ...beside])].filter((file) => !state.includes(file));
+}
+
 /**
  * Whether all that stands in a folder is a run of Lopper's, finished or not, so that another may replace it.
- * @returns the files of its result, by their paths from the folder; none where the folder has nothing in it.
  * @throws {UsageError} naming what in the folder is not of a run.
  */
-export async function checkRunReplaceable(path: string): Promise<readonly string[]> {
+export async function checkRunReplaceable(path: string): Promise<void> {
   const names = (await entriesOfOut(path)).filter((name) => !isLeftOver(name));
-  if (names.length === 0) return [];
-  const record = await ownRecord(join(path, FILES.record), INPUTS.record, "lopper-run");
-  const settings = join(path, FILES.settings);
-  if (!record && !await ownRecord(settings, INPUTS.settings, "lopper-run-settings")) {
+  if (names.length === 0) return;
+  if (!await saysRun(path)) {
     throw new UsageError(
       `${path} holds no run of Lopper, but ${
         described(names)
       }, and --overwrite replaces runs only; choose another --out`,
     );
   }
-  const files = listedFiles(record?.files) ?? names.filter(isRunFile);
-  await checkNothingElse(path, [...files, ...Object.values(FILES)], "run");
-  return files;
+  await checkNothingElse(path, [...await resultFiles(path), ...Object.values(FILES)], "run");
 }
 
 /**
@@ -99,7 +124,7 @@ async function firstForeign(path: string, files: readonly string[]): Promise<str
     entries.sort((a, b) => a.name < b.name ? -1 : 1);
     for (const { name, isFile, isDirectory } of entries) {
       const file = under + name;
-      if (under === "" && isFile && isLeftOver(name)) continue;
+      if (under === "" && (isPassing(name) || isFile && isLeftOver(name))) continue;
       const foreign = isDirectory && folders.has(file)
         ? await search(`${file}/`)
         : isFile && own.has(file)

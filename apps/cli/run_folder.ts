@@ -4,16 +4,19 @@ import {
   type RunRecord,
   type RunSettings,
   UsageError,
+  WriteError,
 } from "@lopper/core";
 import { INPUTS, runRecordToJson, settingsToJson } from "@lopper/model-io";
 import {
   AppendFile,
-  FileSink,
+  type FileSink,
   readInputIfThere,
   writeTextFileAtomically,
+  writing,
 } from "@lopper/model-io/files";
 import { type History, type JournalEntry, parseJournal } from "@lopper/search";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
+import { NextResult, removePartials, STATE } from "./next_result.ts";
 import { entriesOfOut } from "./out_entries.ts";
 import { checkRunReplaceable, isLeftOver, isRunFile } from "./replaceable.ts";
 import { FILES, parseRecord, readSettings } from "./run_files.ts";
@@ -21,17 +24,30 @@ import { RunJournal } from "./run_journal.ts";
 import { checkSameSettings } from "./run_settings.ts";
 
 /**
- * The folder of one run. `settings.json` stands there from the start, the journal grows step by step, the checkpoint and
- * the plan come after the search, then `run.json`: a folder that has it is complete. Its page follows.
+ * The folder of one run. `settings.json` stands there from the start, the journal grows step by step. The checkpoint, the
+ * plan and `run.json` are written in a folder within and come to stand beside them all at once: a folder with `run.json` is
+ * complete. Its page follows. A run that replaces another keeps its settings and journal within, too, until then.
  */
 export class RunFolder {
   readonly path: string;
+  /** Where settings and journal are until the run ends. */
+  readonly #statePath: string;
+  readonly #next: NextResult;
   readonly settings: RunSettings | null;
   #lines: RunJournal | null;
   #journal: AppendFile | null = null;
+  #began = false;
+  #settling = false;
 
-  private constructor(path: string, settings: RunSettings | null, lines: RunJournal | null) {
+  private constructor(
+    path: string,
+    statePath: string,
+    settings: RunSettings | null,
+    lines: RunJournal | null,
+  ) {
     this.path = path;
+    this.#statePath = statePath;
+    this.#next = new NextResult(path);
     this.settings = settings;
     this.#lines = lines;
   }
@@ -44,22 +60,16 @@ export class RunFolder {
     path: string,
     options: { resume?: boolean; overwrite?: boolean },
   ): Promise<RunFolder> {
+    const next = new NextResult(path);
+    const replacing = await next.has(FILES.settings);
+    if (options.resume) return await RunFolder.#resume(path, replacing ? next.path : path);
     const entries = (await entriesOfOut(path)).filter((name) => !isLeftOver(name));
-    if (options.resume) {
-      const settings = entries.includes(FILES.settings) ? await readSettings(path) : null;
-      if (settings === null && entries.includes(FILES.journal)) {
-        throw new ResumeError(
-          `${path} has a journal and no ${FILES.settings}; it cannot be resumed (start again with --overwrite)`,
-        );
-      }
-      if (settings === null && entries.length > 0) {
-        throw new ResumeError(`${path} holds no run of Lopper; there is nothing to resume`);
-      }
-      return new RunFolder(path, settings, settings && await RunJournal.read(path, settings));
-    }
-    if (entries.length > 0 && !options.overwrite) {
+    if (entries.length === 0) return new RunFolder(path, path, null, null);
+    if (!options.overwrite) {
       const state = entries.includes(FILES.record)
-        ? "holds a finished run"
+        ? `holds a finished run${
+          replacing ? ", and one that replaces it (--resume continues it)" : ""
+        }`
         : entries.includes(FILES.settings)
         ? "holds an unfinished run (--resume continues it)"
         : "is not empty";
@@ -67,8 +77,31 @@ export class RunFolder {
         `${path} ${state}; choose another --out, or pass --overwrite to replace it`,
       );
     }
-    if (options.overwrite) await checkRunReplaceable(path);
-    return new RunFolder(path, null, null);
+    await checkRunReplaceable(path);
+    return new RunFolder(path, next.path, null, null);
+  }
+
+  static async #resume(path: string, statePath: string): Promise<RunFolder> {
+    const entries = (await entriesOfOut(statePath)).filter((name) => !isLeftOver(name));
+    const settings = entries.includes(FILES.settings) ? await readSettings(statePath) : null;
+    if (settings === null && entries.includes(FILES.journal)) {
+      throw new ResumeError(
+        `${path} has a journal and no ${FILES.settings}; it cannot be resumed (choose another --out)`,
+      );
+    }
+    if (settings === null && entries.length > 0) {
+      throw new ResumeError(`${path} holds no run of Lopper; there is nothing to resume`);
+    }
+    // The result of a run comes with its record; what stands there without one is somebody else's.
+    const foreign = statePath === path && !entries.includes(FILES.record) &&
+      entries.sort().find((name) => isRunFile(name) && !STATE.includes(name));
+    if (foreign) {
+      throw new ResumeError(
+        `${join(path, foreign)} is not of the unfinished run in that folder; move it elsewhere`,
+      );
+    }
+    const lines = settings && await RunJournal.read(statePath, settings);
+    return new RunFolder(path, statePath, settings, lines);
   }
 
   /** What the run decided and found out so far. */
@@ -83,15 +116,21 @@ export class RunFolder {
 
   /** Whether there is something that `--resume` can go on with. */
   get begun(): boolean {
-    return this.settings !== null || this.#journal !== null;
+    return this.settings !== null || this.#began;
   }
 
   get journalPath(): string {
-    return join(this.path, FILES.journal);
+    return join(this.#statePath, FILES.journal);
   }
 
-  /** The record of a finished run, or null; that of a run which is being extended does not count. */
+  /** Where the result is written before it takes its place. */
+  get resultPath(): string {
+    return this.#next.path;
+  }
+
+  /** The record of a finished run, or null; that of a run which is being extended or replaced does not count. */
   async record(): Promise<RunRecord | null> {
+    if (this.#statePath !== this.path) return null;
     const file = join(this.path, FILES.record);
     const text = await readInputIfThere(file, INPUTS.record);
     if (text === null) return null;
@@ -101,72 +140,74 @@ export class RunFolder {
   }
 
   /**
-   * Begins to write: a new run clears what an earlier one left, a resumed one drops the torn last line of its journal.
+   * Begins to write: a resumed run drops the torn last line of its journal, and what was written of a result is dropped.
    * @throws {ResumeError} when the run in the folder was made with settings that decide otherwise.
    */
   async begin(settings: RunSettings): Promise<void> {
-    await Deno.mkdir(this.path, { recursive: true });
-    if (this.settings) {
-      checkSameSettings(this.settings, settings, this.path);
-      await AppendFile.truncateTornTail(this.journalPath);
-    } else {
-      await this.#clear();
-    }
+    if (this.settings) checkSameSettings(this.settings, settings, this.path);
+    await removePartials(this.path);
+    await this.#next.clear(this.settings ? STATE : []);
+    if (this.settings) await AppendFile.truncateTornTail(this.journalPath);
     // A run that is extended keeps its result until the new one is there; from here on it is the result of a part.
     // The same of its export.
     const changing = (flags?: RunFlags) => JSON.stringify([flags?.ratio, flags?.export ?? null]);
     if (changing(this.settings?.flags) !== changing(settings.flags)) {
-      await this.writeText(FILES.settings, await settingsToJson(settings));
+      const file = join(this.#statePath, FILES.settings);
+      await writing(file, () => Deno.mkdir(this.#statePath, { recursive: true }));
+      await writeTextFileAtomically(file, await settingsToJson(settings));
     }
-    this.#lines ??= await RunJournal.begin(this.path, settings);
+    this.#lines ??= await RunJournal.begin(this.#statePath, settings);
     this.#journal = await AppendFile.open(this.journalPath);
+    this.#began = true;
   }
 
   async append(entry: JournalEntry): Promise<void> {
     await this.#journal!.appendLine(await this.#lines!.add(entry));
   }
 
-  /** The sink of a file by its path from the folder, with slashes. */
-  async sink(file: string): Promise<FileSink> {
-    const path = join(this.path, ...file.split("/"));
-    await Deno.mkdir(dirname(path), { recursive: true });
-    return await FileSink.open(path);
-  }
-
-  writeText(file: string, text: string): Promise<void> {
-    return writeTextFileAtomically(join(this.path, file), text);
+  /** The sink of a file of the result by its path from the folder, with slashes. */
+  sink(file: string): Promise<FileSink> {
+    return this.#next.sink(file);
   }
 
   /** @returns the files. */
   async writePlan(planJson: string, publishedJson: string | null): Promise<readonly string[]> {
-    await this.writeText(FILES.plan, planJson);
+    await this.#next.writeText(FILES.plan, planJson);
     if (publishedJson === null) return [FILES.plan];
-    await this.writeText(FILES.published, publishedJson);
+    await this.#next.writeText(FILES.published, publishedJson);
     return [FILES.plan, FILES.published];
   }
 
-  async writeRecord(record: RunRecord): Promise<void> {
-    await this.writeText(FILES.record, await runRecordToJson(record));
+  /** Writes the record, with which the result is whole, and puts it in its place. */
+  async finish(record: RunRecord): Promise<void> {
+    this.#closeJournal();
+    await this.#next.writeText(FILES.record, await runRecordToJson(record));
+    this.#settling = true;
+    await this.#next.settle();
+    await removePartials(this.path);
   }
 
-  /** Removes the result of an earlier part of the run, so that files of two results never stand side by side. */
-  async retireResult(): Promise<void> {
-    await this.#clear((name) => name !== FILES.settings && name !== FILES.journal);
+  /** Gives up what was written of a result that did not become whole, for its space, and closes the journal. */
+  async close(): Promise<void> {
+    this.#closeJournal();
+    // Whatever went wrong, it was not this.
+    if (!this.#settling && this.#began) await this.#next.clear(STATE).catch(() => {});
   }
 
-  close() {
+  /** What ended the run; where a file could not be written, with the way to go on when it can. */
+  async withWayOn(error: unknown): Promise<unknown> {
+    const left = join(this.#statePath, FILES.settings);
+    if (!(error instanceof WriteError) || !await Deno.stat(left).catch(() => null)) return error;
+    return new WriteError(
+      error.file,
+      `${error.reason}; when that is mended, nothing is lost: deno task prune --resume --out ${this.path}`,
+      { cause: error.cause },
+    );
+  }
+
+  #closeJournal() {
     this.#journal?.close();
     this.#journal = null;
-  }
-
-  async #clear(which: (name: string) => boolean = () => true) {
-    // run.json goes first: without it nobody takes a half-cleared folder for a finished run. config.json is next: without
-    // it the weights are no model.
-    const names = (await entriesOfOut(this.path)).filter(which);
-    const order = (name: string) => name === FILES.record ? 0 : name === "config.json" ? 1 : 2;
-    for (const name of names.sort((a, b) => order(a) - order(b))) {
-      if (isRunFile(name)) await Deno.remove(join(this.path, name));
-    }
   }
 }
 

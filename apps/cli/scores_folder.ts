@@ -1,9 +1,10 @@
 import { UsageError } from "@lopper/core";
 import { INPUTS } from "@lopper/model-io";
-import { writeTextFileAtomically } from "@lopper/model-io/files";
+import { type FolderLock, writeTextFileAtomically } from "@lopper/model-io/files";
 import { join } from "node:path";
 import { EvaluationLog } from "./evaluation_log.ts";
-import { entriesOfOut } from "./out_entries.ts";
+import { removePartials } from "./next_result.ts";
+import { lockFolder } from "./own_folder.ts";
 import { userPath } from "./paths.ts";
 import { ownRecord } from "./replaceable.ts";
 
@@ -19,29 +20,38 @@ export class ScoresFolder {
   readonly log: EvaluationLog;
   readonly #result: string | null;
 
-  private constructor(log: EvaluationLog, result: string | null) {
+  readonly #lock: FolderLock | null;
+
+  private constructor(log: EvaluationLog, result: string | null, lock: FolderLock | null) {
     this.log = log;
     this.#result = result;
+    this.#lock = lock;
   }
 
   /**
-   * Opens the folder that --out names, new or not.
+   * Opens the folder that --out names, new or not, for this process alone.
+   * @param warn hears that nothing keeps others out.
    * @throws {UsageError} when the result would replace a file that is none.
    * @throws {ResumeError} when the scores in it are something else.
    */
-  static async open(out: string | undefined, { file, kind }: Outcome): Promise<ScoresFolder> {
-    if (out === undefined) return new ScoresFolder(EvaluationLog.none(), null);
+  static async open(
+    out: string | undefined,
+    { file, kind }: Outcome,
+    warn: (message: string) => void,
+  ): Promise<ScoresFolder> {
+    if (out === undefined) return new ScoresFolder(EvaluationLog.none(), null, null);
     const path = userPath(out);
-    const result = join(path, file);
-    if (
-      (await entriesOfOut(path)).includes(file) && !await ownRecord(result, INPUTS.comparison, kind)
-    ) {
-      throw new UsageError(
-        `${result} is no result of Lopper's, so nothing replaces it; choose another --out`,
-      );
+    const lock = await lockFolder(path, warn);
+    try {
+      const result = join(path, file);
+      await checkResult(result, kind);
+      await removePartials(path);
+      const log = await EvaluationLog.open(join(path, "scores.jsonl"));
+      return new ScoresFolder(log, result, lock);
+    } catch (error) {
+      await lock.release();
+      throw error;
     }
-    await Deno.mkdir(path, { recursive: true });
-    return new ScoresFolder(await EvaluationLog.open(join(path, "scores.jsonl")), result);
   }
 
   async writeResult(record: unknown): Promise<void> {
@@ -49,7 +59,17 @@ export class ScoresFolder {
     await writeTextFileAtomically(this.#result, JSON.stringify(record, null, 2) + "\n");
   }
 
-  close() {
+  async close(): Promise<void> {
     this.log.close();
+    await this.#lock?.release();
   }
+}
+
+/** @throws {UsageError} when something stands where the result goes that is none. */
+async function checkResult(file: string, kind: string): Promise<void> {
+  const isThere = await Deno.lstat(file).then(() => true, () => false);
+  if (!isThere || await ownRecord(file, INPUTS.comparison, kind)) return;
+  throw new UsageError(
+    `${file} is no result of Lopper's, so nothing replaces it; choose another --out`,
+  );
 }

@@ -121,6 +121,34 @@ export class ResumeError extends LopperError {}
 /** A folder that holds no run of Lopper, or a damaged one. */
 export class RunFolderError extends LopperError {}
 
+/** A folder that another process works in. */
+export class FolderBusyError extends LopperError {
+  readonly folder: string;
+  /** @param holder who has it, where that is known. */
+  constructor(folder: string, holder: string | null) {
+    super(
+      `${folder} is in use by another Lopper${
+        holder === null ? "" : ` (${holder})`
+      }; wait for it, or choose another --out`,
+    );
+    this.folder = folder;
+  }
+}
+
+/** A file that cannot be written: no space, no permission, no folder any more. */
+export class WriteError extends LopperError {
+  readonly file: string;
+  readonly reason: string;
+  constructor(file: string, reason: string, options?: ErrorOptions) {
+    super(`${file} cannot be written: ${reason}`, options);
+    this.file = file;
+    this.reason = reason;
+  }
+}
+
+/** A source that was changed while it was read. */
+export class SourceChangedError extends LopperError {}
+
 /** An export that cannot be made as asked, or that does not compute what its source computes. */
 export class ExportError extends LopperError {}
 

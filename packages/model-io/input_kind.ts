@@ -4,7 +4,7 @@ import {
   EvaluationError,
   ExportError,
   HubError,
-  type LopperError,
+  LopperError,
   PlanError,
   ResumeError,
   RunFolderError,
@@ -56,6 +56,8 @@ export const INPUTS = {
   comparison: kind("a comparison", 64 * MIB, EvaluationError),
   /** Names and digests of an export's files. */
   exportRecord: kind("the record of an export", 4 * MIB, ExportError),
+  /** A line about who has it. */
+  lock: kind("the lock of a folder", 4096, LopperError),
   /** The name of a commit, 40 letters. */
   revision: {
     what: "the name of a revision",

@@ -76,10 +76,11 @@ async function run(paths: readonly string[], options: Options) {
   const reporter = openReporter(options.json);
   const measures = await readComparedMeasures(options, reporter);
   await checkModels(paths, reporter);
-  const scores = await ScoresFolder.open(options.out, {
-    file: COMPARISON,
-    kind: "lopper-comparison",
-  });
+  const scores = await ScoresFolder.open(
+    options.out,
+    { file: COMPARISON, kind: "lopper-comparison" },
+    (message) => reporter.warn(message),
+  );
   const { log } = scores;
   try {
     const comparison = await interruptible((interruption) =>
@@ -89,7 +90,7 @@ async function run(paths: readonly string[], options: Options) {
     reporter.result({ ...comparison }, describeComparison(comparison));
   } finally {
     reporter.stop();
-    scores.close();
+    await scores.close();
   }
 }
 

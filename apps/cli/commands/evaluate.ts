@@ -44,10 +44,11 @@ async function run(paths: readonly string[], options: EvaluationFlags) {
   const reporter = openReporter(options.json);
   const measures = await readUserMeasures(options, reporter);
   await checkModels(paths, reporter);
-  const scores = await ScoresFolder.open(options.out, {
-    file: "evaluation.json",
-    kind: "lopper-evaluation",
-  });
+  const scores = await ScoresFolder.open(
+    options.out,
+    { file: "evaluation.json", kind: "lopper-evaluation" },
+    (message) => reporter.warn(message),
+  );
   const { log } = scores;
   try {
     const hint = options.out === undefined
@@ -67,6 +68,6 @@ async function run(paths: readonly string[], options: EvaluationFlags) {
     reporter.result({ ...record }, describeEvaluation(models));
   } finally {
     reporter.stop();
-    scores.close();
+    await scores.close();
   }
 }

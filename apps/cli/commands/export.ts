@@ -83,7 +83,11 @@ async function run(path: string, options: Options) {
   const { model, title } = await openUserModel(path, (note) => reporter.note(note));
   try {
     await checkApart(userPath(options.out), await sourcePath(path, model));
-    const folder = await ExportFolder.open(userPath(options.out), options);
+    const folder = await ExportFolder.open(
+      userPath(options.out),
+      options,
+      (message) => reporter.warn(message),
+    );
     try {
       const parts = { model, title, folder, reporter, verify, backend, threads };
       const record = await exportModel({ ...parts, to, options });

@@ -24,7 +24,7 @@ import {
   SETTINGS_SCHEMA,
   type Tokenizer,
 } from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
+import { FileFolder, FolderLock } from "@lopper/model-io/files";
 import { Decoder, LaidOutWeights, ResidentDecoder, weightMemory } from "@lopper/runtime";
 import { checkHistory, type History, type SearchPolicy, sideWork } from "@lopper/search";
 import { Command } from "commander";
@@ -58,6 +58,7 @@ import { interruptible, type Interruption } from "../interrupt.ts";
 import { memoryBudget, type MemoryPlan, planMemory } from "../memory.ts";
 import { openUserBackend } from "../open_backend.ts";
 import { openUserModel } from "../open_model.ts";
+import { withFolder } from "../own_folder.ts";
 import { userPath } from "../paths.ts";
 import {
   checkExport,
@@ -95,19 +96,30 @@ export function pruneCommand(): Command {
   );
 }
 
-/** Opens what a run needs, and closes it again. */
+/** Takes the folder of a run, before anything in it is read, and gives it back. */
 async function openRun(
   path: string | undefined,
   given: PruneOptions,
   interruption: Interruption,
 ) {
-  let options = given;
-  if (given.plan !== undefined) options = { ...given, plan: userPath(given.plan) };
-  const reporter = openReporter(options.json);
+  const { plan } = given;
+  const options = plan === undefined ? given : { ...given, plan: userPath(plan) };
   const started = performance.now();
+  const reporter = openReporter(options.json);
+  checkTogether(options);
   const out = options.out === undefined
     ? await defaultRunPath(userPath(defaultName(path)), options.resume)
     : userPath(options.out);
+  const asked = { path, out, options, reporter, started, interruption };
+  if (!options.dryRun) {
+    return await withFolder(out, (message) => reporter.warn(message), () => runIn(asked));
+  }
+  await FolderLock.check(out);
+  await runIn(asked);
+}
+
+/** @throws {UsageError} when options contradict each other, whatever the run. */
+function checkTogether(options: PruneOptions) {
   if (options.targetBytes !== undefined && (options.ratio !== undefined || options.resume)) {
     throw new UsageError(
       options.resume
@@ -128,23 +140,26 @@ async function openRun(
   if (options.plan !== undefined && options.swap === "auto") {
     throw new UsageError("--swap auto follows a search, and --plan has none; leave out one");
   }
-  const folder = await RunFolder.open(out, options);
-  options = withPlanOf(folder, options);
-  if (options.ratio !== undefined && (folder.settings?.flags.targetLatency ?? null) !== null) {
-    throw new UsageError(
-      `the run in ${out} ends at a latency, and --ratio takes it no further; leave out --ratio, or begin another run`,
-    );
-  }
-  const finished = options.resume ? await folder.record() : null;
-  if (finished && folder.settings && options.ratio! < finished.flags.ratio) {
-    throw new UsageError(
-      `${out} holds a run that reached ${
-        formatRatio(finished.flags.ratio)
-      }; --ratio ${options.ratio} needs a run of its own`,
-    );
-  }
-  const extends_ = finished && folder.settings && options.ratio! > finished.flags.ratio;
-  if (finished && !extends_) {
+}
+
+/** A run as it was asked for. */
+interface Asked {
+  /** The model. */
+  readonly path: string | undefined;
+  readonly out: string;
+  readonly options: PruneOptions;
+  readonly reporter: Reporter;
+  /** Clock at the start, ms. */
+  readonly started: number;
+  readonly interruption: Interruption;
+}
+
+/** Opens what the run in a folder needs, and closes it again. */
+async function runIn({ path, out, reporter, started, interruption, ...given }: Asked) {
+  const folder = await RunFolder.open(out, given.options);
+  const options = withPlanOf(folder, given.options);
+  const finished = await finishedRun(folder, options);
+  if (finished) {
     reporter.say(`${out} is finished already`);
     const exports = exportFlags(options, finished.flags.export);
     await checkPlace(exports, out, options, finished.flags.model ?? undefined);
@@ -179,12 +194,37 @@ async function openRun(
     } finally {
       await backend.dispose();
     }
+  } catch (error) {
+    throw await folder.withWayOn(error);
   } finally {
     reporter.stop();
     model.close();
-    folder.close();
+    await folder.close();
   }
   if (finish) await conclude({ ...finish, out, options, reporter, interruption });
+}
+
+/**
+ * The record of the run in a folder where all that is asked for is done already; null where there is something to do.
+ * @throws {UsageError} when the run that goes on is asked to end elsewhere than it can.
+ */
+async function finishedRun(folder: RunFolder, options: PruneOptions): Promise<RunRecord | null> {
+  const { settings, path } = folder;
+  if (options.ratio !== undefined && (settings?.flags.targetLatency ?? null) !== null) {
+    throw new UsageError(
+      `the run in ${path} ends at a latency, and --ratio takes it no further; leave out --ratio, or begin another run`,
+    );
+  }
+  const finished = options.resume ? await folder.record() : null;
+  if (!finished || !settings || options.ratio === undefined) return finished;
+  if (options.ratio < finished.flags.ratio) {
+    throw new UsageError(
+      `${path} holds a run that reached ${
+        formatRatio(finished.flags.ratio)
+      }; --ratio ${options.ratio} needs a run of its own`,
+    );
+  }
+  return options.ratio > finished.flags.ratio ? null : finished;
 }
 
 /**
@@ -343,7 +383,7 @@ async function measureLatency(
   const { model, folder, flags, reporter } = run;
   const { amount } = latencyOf(latencies);
   const dense = await measuredLatency(model, latencies, timingTools(run, "timing the dense model"));
-  const written = await openModel(new FileFolder(folder.path));
+  const written = await openModel(new FileFolder(folder.resultPath));
   try {
     const tools = timingTools(run, "timing the result");
     const pruned = await measuredLatency(written, latencies, tools);
@@ -465,7 +505,7 @@ async function prune(run: Aimed): Promise<Finish | null> {
       heldOut: await textDamage(texts.heldOut, dense.nll.heldOut, pruned.nll.heldOut, tokenizer),
     },
   };
-  await folder.writeRecord(record);
+  await folder.finish(record);
   return { record, exports: flags.export };
 }
 
@@ -626,7 +666,6 @@ async function decide(
   const dense = await measureModel(decoder, run.on, onMeasured(run));
   reporter.stop();
   const repaired = flags.recover === "none" ? null : await recoverInRun(run, decision, decoder);
-  await folder.retireResult();
   const files = await writeResult(model, decision, order, folder, repaired?.refit);
   await decoder.dispose();
   return { decision, dense, recovery: repaired?.recovery ?? null, files, predictions };

@@ -2,6 +2,7 @@ import { UsageError } from "@lopper/core";
 import { writeTextFileAtomically } from "@lopper/model-io/files";
 import { Command } from "commander";
 import { join } from "node:path";
+import { withFolder } from "../own_folder.ts";
 import { userPath } from "../paths.ts";
 import { isReportPage, overlayPage, reportPage } from "../report_page.ts";
 import { openReporter } from "../reporter.ts";
@@ -54,11 +55,20 @@ async function run(folders: readonly string[], options: Options) {
   const scores = options.scores === undefined ? undefined : userPath(options.scores);
   const own = options.out === undefined && others.length === 0;
   const out = own ? join(path, FILES.report) : userPath(options.out ?? SEVERAL);
-  // The page in the run's folder is renewed unasked.
-  await checkFree(out, own || options.overwrite);
-  const page = others.length === 0 ? await reportPage(path, scores) : await overlayPage(paths);
-  await writeTextFileAtomically(out, page);
-  reporter.result({ out, bytes: new TextEncoder().encode(page).byteLength }, `written to ${out}`);
+  const write = async () => {
+    // The page in the run's folder is renewed unasked.
+    await checkFree(out, own || options.overwrite);
+    const page = others.length === 0 ? await reportPage(path, scores) : await overlayPage(paths);
+    await writeTextFileAtomically(out, page);
+    reporter.result(
+      { out, bytes: new TextEncoder().encode(page).byteLength },
+      `written to ${out}`,
+    );
+  };
+  // It belongs to the result there, which a run may be replacing.
+  const isRun = own && (await Deno.stat(path).catch(() => null))?.isDirectory;
+  if (isRun) await withFolder(path, (message) => reporter.warn(message), write);
+  else await write();
 }
 
 /** @throws {UsageError} when something is there that nobody gave up, or that is no page. */

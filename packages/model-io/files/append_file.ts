@@ -1,20 +1,24 @@
 import { decodeText, refusalOf } from "../decode_text.ts";
 import { INPUTS } from "../input_kind.ts";
 import { FileSource } from "./file_source.ts";
+import { writing } from "./write_error.ts";
 
 const NEWLINE = 10;
 
 /** A text file that only grows, line by line; a line is on the disk before `appendLine` returns. */
 export class AppendFile {
+  readonly #path: string;
   readonly #file: Deno.FsFile;
   #open = true;
 
-  private constructor(file: Deno.FsFile) {
+  private constructor(path: string, file: Deno.FsFile) {
+    this.#path = path;
     this.#file = file;
   }
 
   static async open(path: string): Promise<AppendFile> {
-    return new AppendFile(await Deno.open(path, { append: true, create: true }));
+    const file = await writing(path, () => Deno.open(path, { append: true, create: true }));
+    return new AppendFile(path, file);
   }
 
   /** Appends one line and syncs it to the disk. */
@@ -29,8 +33,10 @@ export class AppendFile {
       throw new TypeError("a line holds no line ends");
     }
     const bytes = new TextEncoder().encode(lines.join("\n") + "\n");
-    for (let n = 0; n < bytes.byteLength;) n += await this.#file.write(bytes.subarray(n));
-    await this.#file.syncData();
+    await writing(this.#path, async () => {
+      for (let n = 0; n < bytes.byteLength;) n += await this.#file.write(bytes.subarray(n));
+      await this.#file.syncData();
+    });
   }
 
   close() {
@@ -55,7 +61,7 @@ export class AppendFile {
   static async truncateTornTail(path: string): Promise<void> {
     const bytes = await readIfExists(path);
     const end = bytes.lastIndexOf(NEWLINE) + 1;
-    if (end < bytes.byteLength) await Deno.truncate(path, end);
+    if (end < bytes.byteLength) await writing(path, () => Deno.truncate(path, end));
   }
 }
 

@@ -121,14 +121,41 @@ test("file sink: a commit that fails leaves nothing after abort", async (dir) =>
   assert.deepEqual([...Deno.readDirSync(dir)].map(({ name }) => name), ["f"]);
   await assert.rejects(writeTextFileAtomically(`${dir}/f`, "text"));
   assert.deepEqual([...Deno.readDirSync(dir)].map(({ name }) => name), ["f"]);
-  await assert.rejects(FileSink.open(`${dir}/none/f`), Deno.errors.NotFound);
+  await assert.rejects(
+    FileSink.open(`${dir}/none/f`),
+    /^WriteError: .*none\/f cannot be written: its folder is not there$/,
+  );
 });
 
-test("file sink: what a killed run left is written over", async (dir) => {
-  await Deno.writeTextFile(`${dir}/.f.partial`, "a longer text from before");
+test("file sink: no file of another's is touched, and what a kill left goes in time", async (dir) => {
+  const now = new Date();
+  const yesterday = new Date(now.getTime() - 25 * 60 * 60 * 1000);
+  const others = [
+    ".f.partial",
+    "f.partial",
+    ".f.0123.lopper-partial",
+    ".g.0123456789ab.lopper-partial",
+  ];
+  const left = [".f.0123456789ab.lopper-partial", ".f.ba9876543210.lopper-partial"];
+  for (const name of [...others, ...left]) await Deno.writeTextFile(`${dir}/${name}`, name);
+  for (const name of [...others, left[0]]) await Deno.utime(`${dir}/${name}`, yesterday, yesterday);
+  // whoever writes the other may still be at it
   await writeTextFileAtomically(`${dir}/f`, "new");
-  assert.equal(await Deno.readTextFile(`${dir}/f`), "new");
-  assert.deepEqual([...Deno.readDirSync(dir)].map(({ name }) => name), ["f"]);
+  const names = [...Deno.readDirSync(dir)].map(({ name }) => name).sort();
+  assert.deepEqual(names, [...others, left[1], "f"].sort());
+  for (const name of others) assert.equal(await Deno.readTextFile(`${dir}/${name}`), name);
+});
+
+test("file sink: two that write the same file do not write into each other", async (dir) => {
+  const path = `${dir}/${"ü".repeat(120)}.txt`;
+  const [a, b] = [await FileSink.open(path), await FileSink.open(path)];
+  await a.write(new TextEncoder().encode("from the first"));
+  await b.write(new TextEncoder().encode("from the second"));
+  await a.commit();
+  assert.equal(await Deno.readTextFile(path), "from the first");
+  await b.commit();
+  assert.equal(await Deno.readTextFile(path), "from the second");
+  assert.equal([...Deno.readDirSync(dir)].length, 1);
 });
 
 test("append file: a tail is torn at any byte of a line but the last", async (dir) => {

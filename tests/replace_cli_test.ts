@@ -1,0 +1,65 @@
+import assert from "node:assert/strict";
+import { done, fails, inTemporaryFolder, QUICK, startLopper } from "./support/cli.ts";
+
+const BRIEF = ["--preset", "blockpruner", ...QUICK] as const;
+const names = (path: string) => [...Deno.readDirSync(path)].map(({ name }) => name).sort();
+
+/** Bytes of the files in a folder, but for what passes. */
+async function contents(path: string): Promise<Record<string, Uint8Array>> {
+  const files = names(path).filter((name) => !name.startsWith(".lopper"));
+  return Object.fromEntries(
+    await Promise.all(files.map(async (name) => [name, await Deno.readFile(`${path}/${name}`)])),
+  );
+}
+
+Deno.test("a run keeps its folder to itself, and the result that it replaces until its own is there", () =>
+  inTemporaryFolder(async (folder) => {
+    await done(["prune", "--out", "p", "--ratio", "5", ...BRIEF], folder);
+    const record = JSON.parse(await Deno.readTextFile(`${folder}/p/run.json`));
+    const own = ["journal.jsonl", "report.html", "run.json", "settings.json"];
+    assert.deepEqual(names(`${folder}/p`), [...record.files, ...own].sort());
+    // what the model of the next run does not have
+    await Deno.writeTextFile(`${folder}/p/tokenizer.model`, "");
+    const files = [...record.files, "tokenizer.model"];
+    await Deno.writeTextFile(`${folder}/p/run.json`, JSON.stringify({ ...record, files }));
+    const old = await contents(`${folder}/p`);
+
+    const args = ["prune", "--out", "p", "--ratio", "12", "--overwrite", ...BRIEF];
+    const process = startLopper(args, folder);
+    const end = process.output();
+    const journal = `${folder}/p/.lopper-next/journal.jsonl`;
+    while ((await Deno.readTextFile(journal).catch(() => "")) === "") {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    // it holds still, and has not ended
+    process.kill("SIGSTOP");
+    await Deno.symlink("p", `${folder}/link`);
+    await Deno.writeTextFile(`${folder}/sea.txt`, "The ship lay at anchor.");
+    const busy = new RegExp(`is in use by another Lopper \\(process ${process.pid} on .*, since`);
+    for (
+      const other of [
+        ["prune", "--out", "p", "--resume"],
+        ["prune", "--out", "link", "--overwrite", "--dry-run"],
+        ["report", "link"],
+      ]
+    ) await fails(other, folder, 1, busy);
+    await Promise.all([
+      fails(["evaluate", "p", "--perplexity", "sea.txt", "--out", "p"], folder, 1, busy),
+      fails(["export", "demo", "--to", "gguf", "--out", "p", "--overwrite"], folder, 1, busy),
+    ]);
+    process.kill("SIGKILL");
+    await end;
+
+    assert.deepEqual(await contents(`${folder}/p`), old, "the old result is whole");
+    await done(["inspect", "p"], folder);
+    await fails(
+      ["prune", "--out", "p", ...BRIEF],
+      folder,
+      2,
+      /finished run, and one that replaces/,
+    );
+    await done(["prune", "--out", "p", "--resume"], folder);
+    const { files: fresh, ratio } = JSON.parse(await Deno.readTextFile(`${folder}/p/run.json`));
+    assert.ok(ratio >= 12);
+    assert.deepEqual(names(`${folder}/p`), [...fresh, ...own].sort(), "nothing of the old one");
+  }));
