@@ -12,6 +12,7 @@ export {
 export { DECI_MODEL_TYPE, deciMultiplier, deciWidth } from "./deci_config.ts";
 export { checkBytes, decodePart, decodeText, refusalOf } from "./decode_text.ts";
 export * from "./dtypes.ts";
+export { encodedPieces, encodeLongText } from "./encode_pieces.ts";
 export * from "./families/family.ts";
 export { FAMILIES } from "./families/mod.ts";
 export { type ChatTemplate, DEFAULT_TEMPLATE, readChatTemplates } from "./folder/chat_templates.ts";
