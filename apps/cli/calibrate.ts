@@ -1,22 +1,20 @@
-import {
-  CalibrationError,
-  longestSequence,
-  type ModelSpec,
-  type RunFlags,
-  UsageError,
-} from "@lopper/core";
+import { longestSequence, type ModelSpec, type RunFlags, UsageError } from "@lopper/core";
 import { CALIBRATION_TEXT, HELD_OUT_TEXT } from "@lopper/demo-model";
 import {
   apportioned,
   beginning,
   type CalibrationSet,
   calibrationSet,
+  calibrationSetIfEnough,
   drawMixed,
+  everySample,
   isEnoughAside,
   joined,
   keepAside,
+  listOf,
   mixedAside,
   type SampleSource,
+  type SetText,
 } from "@lopper/importance";
 import type { Tokenizer } from "@lopper/model-io";
 import { repairTokens } from "@lopper/recovery";
@@ -81,12 +79,16 @@ export async function readTexts(
     const sources: SampleSource[] = [];
     for (const [i, { path, weight }] of parts.entries()) {
       sources.push({
-        samples: await (path === SELF ? own(Math.max(1, counts[i])) : readSamples(path)),
+        samples: path === SELF
+          ? listOf(await own(Math.max(1, counts[i])))
+          : await readSamples(path),
         weight,
       });
     }
     return sources;
   };
+  const heldOutFile = flags.heldOut ?? fileURLToPath(HELD_OUT_TEXT);
+  const heldOut = await readSamples(heldOutFile);
   const sources = await read(blockText, drawn + learntOwn);
   const block = drawMixed(sources, flags.samples, flags.seed);
   const same = JSON.stringify(widthText) === JSON.stringify(blockText);
@@ -95,31 +97,30 @@ export async function readTexts(
     flags.widthSamples,
     flags.seed,
   );
-  const heldOutFile = flags.heldOut ?? fileURLToPath(HELD_OUT_TEXT);
-  const heldOut = await readSamples(heldOutFile);
-  const set = (samples: readonly string[], what: string) =>
-    calibrationSet(samples, tokenizer, flags.seqLen, what);
-  const blockSet = await set(block, `calibration text ${nameOf(blockText)}`);
+  const set = (samples: SetText["samples"], what: string) =>
+    calibrationSet({ samples, what }, tokenizer, flags.seqLen);
+  const blockSet = await set(block.read(), `calibration text ${nameOf(blockText)}`);
   const taken = same ? most : flags.samples;
   /** Up to `count` samples that nothing else was drawn for, behind the first `skipped` of them. */
-  const further = (skipped: number, count: number, what: string) =>
-    calibrationSet(
-      mixedAside(sources, taken + skipped, count, flags.seed),
+  const further = (skipped: number, count: number, options: Omit<SetText, "samples">) =>
+    calibrationSetIfEnough(
+      { samples: mixedAside(sources, taken + skipped, count, flags.seed).read(), ...options },
       tokenizer,
       flags.seqLen,
-      what,
-    ).catch(tooShort);
+    );
+  // Of all that is drawn for it no more than its beginning is learnt from.
+  const toLearn = { what: "text to learn from", beginning: true };
   const parts = needsAside
-    ? await judged(blockSet, await further(0, flags.samples, "text kept aside"))
+    ? await judged(blockSet, await further(0, flags.samples, { what: "text kept aside" }))
     : { learn: blockSet, aside: null };
-  const more = learns ? await further(flags.samples, learnt, "text to learn from") : null;
+  const more = learns ? await further(flags.samples, learnt, toLearn) : null;
   return {
     block: blockSet,
     aside: parts.aside,
     fit: await beginning(more ? await joined(parts.learn, more) : parts.learn, learntTokens),
-    width: await set(width, `calibration text ${nameOf(widthText)}`),
-    heldOut: await set(heldOut, `held-out text ${heldOutFile}`),
-    drawn: { block: block.length, width: width.length },
+    width: await set(width.read(), `calibration text ${nameOf(widthText)}`),
+    heldOut: await set(everySample(heldOut), `held-out text ${heldOutFile}`),
+    drawn: { block: block.count, width: width.count },
   };
 }
 
@@ -134,10 +135,4 @@ async function judged(
 ): Promise<{ readonly learn: CalibrationSet; readonly aside: CalibrationSet | null }> {
   if (further && isEnoughAside(further)) return { learn: block, aside: further };
   return await keepAside(block) ?? { learn: block, aside: null };
-}
-
-/** A text that is shorter than a sequence is none. */
-function tooShort(error: unknown): null {
-  if (error instanceof CalibrationError) return null;
-  throw error;
 }

@@ -1,5 +1,6 @@
+import { EvaluationError } from "@lopper/core";
 import { compareLogits } from "@lopper/exports";
-import type { Model } from "@lopper/model-io";
+import { encodeLongText, type Model } from "@lopper/model-io";
 import { sequenceLogits } from "@lopper/runtime";
 import type { OpenedModel } from "./evaluate_model.ts";
 import type { NamedText } from "./evaluation_tasks.ts";
@@ -50,7 +51,10 @@ export async function passageLogits(
   { model, title, tokenizer, decoder, options, length, reporter, check }: OpenedModel,
   { name, text }: NamedText,
 ): Promise<PassageLogits> {
-  const ids = await tokenizer.encode(text, { addSpecialTokens: options.bos });
+  const ids = await encodeLongText(tokenizer, text, {
+    addSpecialTokens: options.bos,
+    refuse: (problem) => new EvaluationError(`${name}: ${problem}`),
+  });
   const passages = passagesOf(ids, length);
   const logits: Float32Array[] = [];
   for (const [i, passage] of passages.entries()) {

@@ -1,5 +1,5 @@
 import { CalibrationError } from "@lopper/core";
-import { parseSamples } from "@lopper/importance";
+import { concatenated, everySample, type SampleList, textSamples } from "@lopper/importance";
 import { INPUTS } from "@lopper/model-io";
 import {
   cachedSnapshots,
@@ -18,39 +18,44 @@ const TEXT = /\.(txt|jsonl|parquet)$/i;
  * is hidden or of another kind is passed over there.
  * @throws {CalibrationError} when there is nothing, or no text in it.
  */
-export async function readSamples(path: string): Promise<readonly string[]> {
-  const samples = [];
-  for (const file of await textFiles(path)) samples.push(await samplesOf(file));
-  return samples.flat();
+export async function readSamples(path: string): Promise<SampleList> {
+  const lists = [];
+  for (const file of await textFiles(path)) lists.push(await samplesOf(file));
+  return concatenated(lists);
 }
 
 /**
  * The text of a file, or of all text files of a folder: `.txt` as it is; samples of other files, and files, are joined with
  * a blank line.
- * @throws {CalibrationError} as `readSamples`.
+ * @throws {CalibrationError} as `readSamples`, and when it is more than `INPUTS.text` may be.
  */
 export async function readWholeText(path: string): Promise<string> {
-  const texts = [];
+  const texts: string[] = [];
+  let bytes = 0;
+  const { maxBytes, what, refuse } = INPUTS.text;
   for (const file of await textFiles(path)) {
-    texts.push(
-      /\.txt$/i.test(file)
-        ? await readInput(file, INPUTS.calibration)
-        : (await samplesOf(file)).join("\n\n"),
-    );
+    const parts = /\.txt$/i.test(file)
+      ? [await readInput(file, INPUTS.text)]
+      : everySample(await samplesOf(file));
+    for await (const text of parts) {
+      bytes += new TextEncoder().encode(text).byteLength + SEPARATOR.length;
+      if (bytes > maxBytes + SEPARATOR.length) {
+        throw refuse(path, `it has more than ${maxBytes} bytes of text, the most that ${what} has`);
+      }
+      texts.push(text);
+    }
   }
-  return texts.join("\n\n");
+  return texts.join(SEPARATOR);
 }
 
-async function samplesOf(file: string): Promise<readonly string[]> {
-  if (!PARQUET.test(file)) return parseSamples(await readInput(file, INPUTS.calibration), file);
+const SEPARATOR = "\n\n";
+
+async function samplesOf(file: string): Promise<SampleList> {
+  const open = () => openInput(file, INPUTS.calibration);
+  if (!PARQUET.test(file)) return await textSamples(open, file);
   // Few runs need it.
   const { parquetSamples } = await import("@lopper/importance/parquet");
-  const source = await openInput(file, INPUTS.calibration);
-  try {
-    return await parquetSamples(source, file);
-  } finally {
-    source.close();
-  }
+  return await parquetSamples(open, file);
 }
 
 /** Deeper folders than anybody makes; a limit all the same. */

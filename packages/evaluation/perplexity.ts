@@ -1,6 +1,6 @@
 import { EvaluationError } from "@lopper/core";
-import { perplexity, sequenceMeans } from "@lopper/importance";
-import type { Tokenizer } from "@lopper/model-io";
+import { cutIntoSequences, perplexity, sequenceMeans } from "@lopper/importance";
+import { encodedPieces, type Tokenizer } from "@lopper/model-io";
 import { z } from "zod";
 import { checkRow } from "./row.ts";
 
@@ -46,17 +46,18 @@ export async function textWindows(
   { length, addSpecialTokens }: { readonly length: number; readonly addSpecialTokens: boolean },
   what = "the text",
 ): Promise<TextWindows> {
-  const ids = await tokenizer.encode(text, { addSpecialTokens });
-  const count = Math.floor(ids.length / length);
-  if (count === 0 || length < 2) {
+  const refuse = (problem: string) => new EvaluationError(`${what}: ${problem}`);
+  const pieces = encodedPieces(tokenizer, text, { addSpecialTokens, refuse });
+  const { sequences: windows, tokens } = await cutIntoSequences(pieces, length);
+  if (windows.length === 0 || length < 2) {
     throw new EvaluationError(
-      `${what} has ${ids.length} tokens and a window ${length}; it needs one window at least, of 2 tokens or more (--seq-len)`,
+      `${what} has ${tokens} tokens and a window ${length}; it needs one window at least, of 2 tokens or more (--seq-len)`,
     );
   }
   return {
-    windows: Array.from({ length: count }, (_, i) => ids.slice(i * length, (i + 1) * length)),
+    windows,
     length,
-    tokens: ids.length,
+    tokens,
     bytes: new TextEncoder().encode(text).byteLength,
   };
 }

@@ -1,7 +1,5 @@
 import { CalibrationError, sha256 } from "@lopper/core";
-import type { Tokenizer } from "@lopper/model-io";
-import { uniformInt } from "pure-rand/distribution/uniformInt";
-import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
+import { encodedPieces, type Tokenizer } from "@lopper/model-io";
 
 /** Equally long sequences of token ids. */
 export interface Sequences {
@@ -21,69 +19,6 @@ export interface CalibrationSet extends Sequences {
 /** Tokens of all sequences of a set. */
 export function tokenCount({ sequences, length }: Sequences): number {
   return sequences.length * length;
-}
-
-/**
- * The samples of a calibration file: a line of `.jsonl` each (field `text`), a paragraph of `.txt` each (paragraphs are
- * separated by blank lines).
- * @throws {CalibrationError} naming the line that is not what it should be.
- */
-export function parseSamples(text: string, file: string): readonly string[] {
-  const extension = /\.(jsonl|txt)$/i.exec(file)?.[1].toLowerCase();
-  if (extension === undefined) {
-    throw new CalibrationError(
-      `${file}: calibration text is a .txt, .jsonl or .parquet file, or a folder of them`,
-    );
-  }
-  const samples = extension === "txt" ? paragraphs(text) : jsonLines(text, file);
-  if (samples.length === 0) throw new CalibrationError(`${file}: there is no text in it`);
-  return samples;
-}
-
-function paragraphs(text: string): string[] {
-  return text.replaceAll("\r\n", "\n").split(/\n[ \t]*\n+/).map((p) => p.trim())
-    .filter((p) => p !== "");
-}
-
-function jsonLines(text: string, file: string): string[] {
-  return text.split("\n").flatMap((line, i) => {
-    if (line.trim() === "") return [];
-    let value: unknown;
-    try {
-      value = JSON.parse(line);
-    } catch (error) {
-      throw new CalibrationError(`${file}, line ${i + 1}: not JSON`, { cause: error });
-    }
-    const sample = (value as { text?: unknown } | null)?.text;
-    if (typeof sample !== "string") {
-      throw new CalibrationError(
-        `${file}, line ${i + 1}: each line needs the form {"text": "…"}`,
-      );
-    }
-    return [sample];
-  });
-}
-
-/** `count` samples drawn without replacement, in the order of the file; all of them when there are no more. */
-export function drawSamples(
-  samples: readonly string[],
-  count: number,
-  seed: number,
-): readonly string[] {
-  if (samples.length <= count) return samples;
-  return drawn(samples.length, count, seed).sort((a, b) => a - b).map((i) => samples[i]);
-}
-
-/** At most `count` samples that `drawSamples` leaves when it draws `taken` with the same seed, in the order of the file. */
-export function samplesAside(
-  samples: readonly string[],
-  taken: number,
-  count: number,
-  seed: number,
-): readonly string[] {
-  if (samples.length <= taken) return [];
-  const both = drawn(samples.length, Math.min(samples.length, taken + count), seed);
-  return both.slice(taken).sort((a, b) => a - b).map((i) => samples[i]);
 }
 
 /** Share of the sequences that `keepAside` keeps aside by itself, and the fewest that say anything. */
@@ -112,48 +47,94 @@ export async function keepAside(
   };
 }
 
-/** The numbers below `n` in an order that a seed decides. */
-export function shuffled(n: number, seed: number): readonly number[] {
-  return drawn(n, n, seed);
-}
+/**
+ * Bytes of text that one set may have: a million tokens, more than a search over them could ever take, and little beside a
+ * model.
+ */
+export const MAX_SET_BYTES = 2 ** 22;
 
-/** `count` of the numbers below `n`, drawn without replacement (Fisher and Yates). */
-function drawn(n: number, count: number, seed: number): number[] {
-  const random = xoroshiro128plus(seed);
-  const indices = Array.from({ length: n }, (_, i) => i);
-  for (let i = 0; i < count; i++) {
-    const j = uniformInt(random, i, n - 1);
-    [indices[i], indices[j]] = [indices[j], indices[i]];
-  }
-  return indices.slice(0, count);
+/** Samples of a set, and what it is called in messages. */
+export interface SetText {
+  readonly samples: AsyncIterable<string> | Iterable<string>;
+  readonly what: string;
+  /** Leaves out what is beyond `MAX_SET_BYTES`: for a set of which no more than its beginning is used. */
+  readonly beginning?: boolean;
 }
 
 /**
  * Joins samples with a blank line, tokenises them at once and cuts them into sequences; the tail is dropped
  * (as the published code does).
- * @throws {CalibrationError} when the text has fewer tokens than one sequence.
+ * @throws {CalibrationError} when the text has fewer tokens than one sequence, or more bytes than a set may have.
  */
 export async function calibrationSet(
-  samples: readonly string[],
+  text: SetText,
   tokenizer: Tokenizer,
   length: number,
-  what: string,
 ): Promise<CalibrationSet> {
-  const ids = await tokenizer.encode(samples.join("\n\n"));
-  const count = Math.floor(ids.length / length);
-  if (count === 0) {
-    throw new CalibrationError(
-      `${what}: the text has ${ids.length} tokens and one sequence needs ${length} (give more text, or a smaller --seq-len)`,
-    );
-  }
-  const sequences = Array.from(
-    { length: count },
-    (_, i) => ids.slice(i * length, (i + 1) * length),
+  const { set, tokens } = await cut(text, tokenizer, length);
+  if (set.sequences.length > 0) return set;
+  throw new CalibrationError(
+    `${text.what}: the text has ${tokens} tokens and one sequence needs ${length} (give more text, or a smaller --seq-len)`,
   );
+}
+
+/** As `calibrationSet`; null where the text has fewer tokens than one sequence. */
+export async function calibrationSetIfEnough(
+  text: SetText,
+  tokenizer: Tokenizer,
+  length: number,
+): Promise<CalibrationSet | null> {
+  const { set } = await cut(text, tokenizer, length);
+  return set.sequences.length > 0 ? set : null;
+}
+
+/** The sequences of ids that come in pieces, without the tail, and how many ids came. */
+export async function cutIntoSequences(
+  pieces: AsyncIterable<readonly number[]>,
+  length: number,
+): Promise<{ readonly sequences: readonly (readonly number[])[]; readonly tokens: number }> {
+  const sequences: number[][] = [];
+  let [tokens, current]: [number, number[]] = [0, []];
+  for await (const ids of pieces) {
+    tokens += ids.length;
+    for (const id of ids) {
+      if (current.push(id) < length) continue;
+      sequences.push(current);
+      current = [];
+    }
+  }
+  return { sequences, tokens };
+}
+
+async function cut(text: SetText, tokenizer: Tokenizer, length: number) {
+  const pieces = encodedPieces(tokenizer, await joinedSamples(text), {
+    refuse: (problem) => new CalibrationError(`${text.what}: ${problem}`),
+  });
+  const { sequences, tokens } = await cutIntoSequences(pieces, length);
   // The published code takes an eos id of 0 for "no eos token".
   const ignoredLabel = tokenizer.eosTokenId || null;
-  return { sequences, length, ignoredLabel, digest: await digest(sequences, ignoredLabel) };
+  const set = { sequences, length, ignoredLabel, digest: await digest(sequences, ignoredLabel) };
+  return { set, tokens };
 }
+
+async function joinedSamples({ samples, what, beginning }: SetText): Promise<string> {
+  const taken: string[] = [];
+  let bytes = 0;
+  for await (const sample of samples) {
+    bytes += new TextEncoder().encode(sample).byteLength + SEPARATOR.length;
+    if (bytes > MAX_SET_BYTES) {
+      if (beginning && taken.length > 0) break;
+      throw new CalibrationError(
+        `${what}: the text has more than ${MAX_SET_BYTES} bytes, the most that is tokenised of one; ` +
+          "a part of it, fewer samples or shorter ones are enough",
+      );
+    }
+    taken.push(sample);
+  }
+  return taken.join(SEPARATOR);
+}
+
+const SEPARATOR = "\n\n";
 
 /** The first sequences of a set that have at most so many tokens together; the first one in any case. */
 export async function beginning(set: CalibrationSet, tokens: number): Promise<CalibrationSet> {

@@ -1,7 +1,6 @@
-import { CalibrationError } from "@lopper/core";
 import type { Tokenizer } from "@lopper/model-io";
 import assert from "node:assert/strict";
-import { beginning, calibrationSet, drawSamples, parseSamples } from "./calibration.ts";
+import { beginning, calibrationSet, calibrationSetIfEnough, MAX_SET_BYTES } from "./calibration.ts";
 import { nextTokens, perplexity, sequenceMeans } from "./perplexity.ts";
 
 /** One token a character; the id is its code. */
@@ -13,46 +12,24 @@ const characters = (eosTokenId: number | null): Tokenizer => ({
   [Symbol.dispose]: () => {},
 });
 
-Deno.test("calibration: paragraphs of a .txt, lines of a .jsonl", () => {
-  assert.deepEqual(parseSamples("a\nb\r\n\r\n\n c \n \t\nd\n", "x.txt"), ["a\nb", "c", "d"]);
-  assert.deepEqual(parseSamples('{"text":"a"}\n\n{"text":" b","id":1}\n', "x.jsonl"), ["a", " b"]);
-});
-
-Deno.test("calibration: what is wrong is named with its line", () => {
-  const refused = (text: string, file: string, message: RegExp) =>
-    assert.throws(
-      () => parseSamples(text, file),
-      (error) => error instanceof CalibrationError && message.test(error.message),
-    );
-  refused("", "x.txt", /x\.txt: there is no text/);
-  refused("text", "x.csv", /x\.csv: .*\.txt, \.jsonl or \.parquet/);
-  refused('{"text":"a"}\nnope', "x.jsonl", /x\.jsonl, line 2: not JSON/);
-  refused('{"text":3}', "x.jsonl", /line 1: each line needs the form/);
-  refused("null", "x.jsonl", /line 1: each line needs the form/);
-});
-
-Deno.test("calibration: a draw keeps the file's order, repeats for a seed, and takes all when there are no more", () => {
-  const samples = Array.from({ length: 50 }, (_, i) => String(i));
-  const drawn = drawSamples(samples, 10, 1);
-  assert.equal(new Set(drawn).size, 10);
-  assert.deepEqual(drawn, drawn.toSorted((a, b) => Number(a) - Number(b)));
-  assert.deepEqual(drawSamples(samples, 10, 1), drawn);
-  assert.notDeepEqual(drawSamples(samples, 10, 2), drawn);
-  assert.deepEqual(drawSamples(samples, 50, 1), samples);
-  assert.deepEqual(drawSamples(samples, 99, 1), samples);
-});
+const text = (...samples: readonly string[]) => ({ samples, what: "text" });
 
 Deno.test("calibration: samples are joined with a blank line, cut, the tail dropped", async () => {
-  const set = await calibrationSet(["abc", "de"], characters(null), 3, "text");
+  const set = await calibrationSet(text("abc", "de"), characters(null), 3);
   assert.deepEqual(set.sequences, [[97, 98, 99], [10, 10, 100]]);
   await assert.rejects(
-    calibrationSet(["abc"], characters(null), 4, "text"),
-    /the text has 3 tokens and one sequence needs 4/,
+    calibrationSet(text("abc"), characters(null), 4),
+    /^CalibrationError: text: the text has 3 tokens and one sequence needs 4/,
+  );
+  assert.equal(await calibrationSetIfEnough(text("abc"), characters(null), 4), null);
+  assert.deepEqual(
+    (await calibrationSetIfEnough(text("abcd"), characters(null), 4))!.sequences,
+    [[97, 98, 99, 100]],
   );
 });
 
 Deno.test("calibration: the beginning of a set has whole sequences, one at least, and a digest of its own", async () => {
-  const set = await calibrationSet(["abcdefg"], characters(null), 2, "text");
+  const set = await calibrationSet(text("abcdefg"), characters(null), 2);
   const lengths = [0, 3, 4, 99];
   const parts = await Promise.all(lengths.map((tokens) => beginning(set, tokens)));
   assert.deepEqual(parts.map(({ sequences }) => sequences.length), [1, 1, 2, 3]);
@@ -62,8 +39,8 @@ Deno.test("calibration: the beginning of a set has whole sequences, one at least
 });
 
 Deno.test("calibration: an eos id of 0 stands for none, and the digest tells sets apart", async () => {
-  const of = async (text: string, eos: number | null) =>
-    await calibrationSet([text], characters(eos), 2, "text");
+  const of = async (sample: string, eos: number | null) =>
+    await calibrationSet(text(sample), characters(eos), 2);
   assert.equal((await of("abcd", 0)).ignoredLabel, null);
   assert.equal((await of("abcd", 98)).ignoredLabel, 98);
   const digests = await Promise.all([
@@ -84,4 +61,31 @@ Deno.test("perplexity: means over predicted tokens, ignored labels left out, the
   assert.deepEqual(sequenceMeans(nll, sequences, null), [1.5, 4]);
   assert.deepEqual(sequenceMeans(nll, sequences, 6), [2, 4]);
   assert.equal(perplexity([1.5, 4]), Math.exp(2.75));
+});
+
+Deno.test("calibration: a set has a limit of text, beyond which samples are not even read", async () => {
+  const sample = "word ".repeat(2 ** 18);
+  let read = 0;
+  const endless = {
+    async *[Symbol.asyncIterator]() {
+      for (;; read++) yield await Promise.resolve(sample);
+    },
+  };
+  const most = Math.floor(MAX_SET_BYTES / sample.length);
+  const words: Pick<Tokenizer, "encode"> = {
+    encode: (part) => Promise.resolve([...part.matchAll(/\S+/g)].map(() => 7)),
+  };
+  const tokenizer = { ...characters(null), ...words };
+  await assert.rejects(
+    calibrationSet({ samples: endless, what: "long.txt" }, tokenizer, 4),
+    /^CalibrationError: long\.txt: the text has more than 4194304 bytes/,
+  );
+  assert.equal(read, most, "and one sample more");
+  read = 0;
+  const beginning = { samples: endless, what: "long.txt", beginning: true };
+  const set = await calibrationSet(beginning, tokenizer, 2 ** 18);
+  assert.equal(set.sequences.length, most);
+  assert.equal(read, most);
+  const huge = { samples: ["x".repeat(MAX_SET_BYTES)], what: "huge.txt", beginning: true };
+  await assert.rejects(calibrationSet(huge, tokenizer, 4), /huge\.txt: the text has more than/);
 });

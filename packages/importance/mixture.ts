@@ -1,10 +1,17 @@
-import { drawSamples, samplesAside } from "./calibration.ts";
+import { drawNumbers, numbersAside } from "./draw.ts";
+import type { SampleList } from "./sample_list.ts";
 
 /** Samples of one file, and its weight beside others. */
 export interface SampleSource {
-  readonly samples: readonly string[];
+  readonly samples: SampleList;
   /** Above 0; shares are weights over their sum. */
   readonly weight: number;
+}
+
+/** Samples that were drawn, and are read when they are asked for. */
+export interface DrawnSamples {
+  readonly count: number;
+  read(): AsyncIterable<string>;
 }
 
 /**
@@ -21,37 +28,63 @@ export function apportioned(weights: readonly number[], count: number): readonly
   return shares;
 }
 
-/** As `drawSamples`, from each source its share: fewer where a source has no more. */
+/**
+ * `count` samples drawn without replacement, from each source its share: fewer where a source has no more. Those of a source
+ * come in its order.
+ */
 export function drawMixed(
   sources: readonly SampleSource[],
   count: number,
   seed: number,
-): readonly string[] {
+): DrawnSamples {
   const shares = apportioned(sources.map(({ weight }) => weight), count);
-  return interleaved(sources.map(({ samples }, i) => drawSamples(samples, shares[i], seed)));
+  return drawnOf(
+    sources,
+    sources.map(({ samples }, i) => drawNumbers(samples.length, shares[i], seed)),
+  );
 }
 
-/** As `samplesAside`, from each source its share. */
+/** At most `count` samples that `drawMixed` leaves when it draws `taken` with the same seed, from each source its share. */
 export function mixedAside(
   sources: readonly SampleSource[],
   taken: number,
   count: number,
   seed: number,
-): readonly string[] {
+): DrawnSamples {
   const weights = sources.map(({ weight }) => weight);
   const before = apportioned(weights, taken);
   const after = apportioned(weights, taken + count);
-  return interleaved(
-    sources.map(({ samples }, i) => samplesAside(samples, before[i], after[i] - before[i], seed)),
+  return drawnOf(
+    sources,
+    sources.map(({ samples }, i) =>
+      numbersAside(samples.length, before[i], after[i] - before[i], seed)
+    ),
   );
 }
 
-/** Lists spread evenly over one, each in its order, so that every part of it has something of all. */
-function interleaved(lists: readonly (readonly string[])[]): readonly string[] {
-  return lists
-    .flatMap((list, source) =>
-      list.map((sample, i) => ({ sample, source, place: (i + 0.5) / list.length }))
-    )
-    .sort((a, b) => a.place - b.place || a.source - b.source)
-    .map(({ sample }) => sample);
+/** Samples by their numbers in each source, spread evenly over one list, so that every part of it has something of all. */
+function drawnOf(
+  sources: readonly SampleSource[],
+  numbers: readonly (readonly number[])[],
+): DrawnSamples {
+  const order = numbers
+    .flatMap((list, source) => list.map((_, i) => ({ source, place: (i + 0.5) / list.length })))
+    .sort((a, b) => a.place - b.place || a.source - b.source);
+  return {
+    count: order.length,
+    async *read() {
+      const readers = sources.map(({ samples }, i) =>
+        samples.read(numbers[i])[Symbol.asyncIterator]()
+      );
+      try {
+        for (const { source } of order) {
+          const { value, done } = await readers[source].next();
+          if (done) throw new TypeError("a source has as many samples as its numbers");
+          yield value;
+        }
+      } finally {
+        for (const reader of readers) await reader.return?.();
+      }
+    },
+  };
 }

@@ -1,12 +1,17 @@
 import assert from "node:assert/strict";
-import { drawSamples, samplesAside } from "./calibration.ts";
+import { drawNumbers, numbersAside } from "./draw.ts";
 import { apportioned, drawMixed, mixedAside, type SampleSource } from "./mixture.ts";
+import { listOf } from "./sample_list.ts";
 
 const source = (name: string, length: number, weight: number): SampleSource => ({
-  samples: Array.from({ length }, (_, i) => `${name}${i}`),
+  samples: listOf(Array.from({ length }, (_, i) => `${name}${i}`)),
   weight,
 });
 const SOURCES = [source("a", 40, 3), source("b", 30, 1.5), source("c", 90, 0.7)];
+const drawnBy = async (...args: Parameters<typeof drawMixed>) =>
+  await Array.fromAsync(drawMixed(...args).read());
+const asideBy = async (...args: Parameters<typeof mixedAside>) =>
+  await Array.fromAsync(mixedAside(...args).read());
 const countOf = (name: string, samples: readonly string[]) =>
   samples.filter((sample) => sample.startsWith(name)).length;
 
@@ -23,24 +28,26 @@ Deno.test("mixture: shares follow the weights, add up, and never shrink when the
   }
 });
 
-Deno.test("mixture: one source is drawn from as ever", () => {
+Deno.test("mixture: one source is drawn from as ever", async () => {
   const [a] = SOURCES;
-  assert.deepEqual(drawMixed([a], 12, 7), drawSamples(a.samples, 12, 7));
-  assert.deepEqual(mixedAside([a], 12, 9, 7), samplesAside(a.samples, 12, 9, 7));
+  const named = (numbers: readonly number[]) => numbers.map((n) => `a${n}`);
+  assert.deepEqual(await drawnBy([a], 12, 7), named(drawNumbers(40, 12, 7)));
+  assert.deepEqual(await asideBy([a], 12, 9, 7), named(numbersAside(40, 12, 9, 7)));
 });
 
-Deno.test("mixture: each source gives its share, evenly spread, and nothing twice", () => {
-  const drawn = drawMixed(SOURCES, 52, 1);
+Deno.test("mixture: each source gives its share, evenly spread, and nothing twice", async () => {
+  const drawn = await drawnBy(SOURCES, 52, 1);
+  assert.equal(drawMixed(SOURCES, 52, 1).count, 52);
   assert.deepEqual(["a", "b", "c"].map((name) => countOf(name, drawn)), [30, 15, 7]);
   const half = drawn.slice(0, 26);
   assert.ok(Math.abs(countOf("a", half) - 15) <= 1 && Math.abs(countOf("c", half) - 3.5) <= 1);
-  const aside = mixedAside(SOURCES, 52, 17, 1);
+  const aside = await asideBy(SOURCES, 52, 17, 1);
   assert.equal(new Set([...drawn, ...aside]).size, drawn.length + aside.length);
-  const fewer = drawMixed(SOURCES, 20, 1);
+  const fewer = await drawnBy(SOURCES, 20, 1);
   assert.ok(fewer.every((sample) => drawn.includes(sample)));
 });
 
-Deno.test("mixture: a source that has no more gives what it has", () => {
-  const drawn = drawMixed([source("a", 3, 1), source("b", 50, 1)], 20, 1);
+Deno.test("mixture: a source that has no more gives what it has", async () => {
+  const drawn = await drawnBy([source("a", 3, 1), source("b", 50, 1)], 20, 1);
   assert.deepEqual([countOf("a", drawn), countOf("b", drawn)], [3, 10]);
 });

@@ -3,8 +3,11 @@ export { batchNumbers, type BatchOptions, DEFAULT_BATCH_TOKENS } from "./batches
 export * from "./calibration.ts";
 export * from "./compensated_order.ts";
 export * from "./dense_predictions.ts";
+export { drawNumbers, shuffled } from "./draw.ts";
 export * from "./mixture.ts";
 export * from "./perplexity.ts";
 export * from "./resident_scorer.ts";
+export * from "./sample_list.ts";
 export * from "./scorer.ts";
+export * from "./text_samples.ts";
 export * from "./weight_order.ts";

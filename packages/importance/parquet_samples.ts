@@ -1,75 +1,95 @@
 import { CalibrationError } from "@lopper/core";
-import type { ByteSource } from "@lopper/model-io";
-import {
-  type AsyncBuffer,
-  type FileMetaData,
-  parquetMetadataAsync,
-  parquetReadObjects,
-} from "hyparquet";
-import { compressors } from "hyparquet-compressors";
+import { type ByteSource, INPUTS, refusalOf } from "@lopper/model-io";
+import { ParquetFile, type RowBatch } from "./parquet_rows.ts";
+import type { SampleList } from "./sample_list.ts";
 
 /** The column that holds the samples, as in the data sets of the hub. */
 const COLUMN = "text";
-/** A calibration text has some MB; a whole crawl would fill the memory before a sample is drawn. */
-const MAX_TEXT_BYTES = 2 ** 30;
+
+/** Rows that are read together, and the number of their first sample. */
+interface Batch extends RowBatch {
+  readonly first: number;
+}
 
 /**
- * The samples of a Parquet file: the strings of its column `text`, one a row; rows without a value are left out.
- * @throws {CalibrationError} when the file is not Parquet, has no such column, or more text than fits.
+ * The samples of a Parquet file of any size: the strings of its column `text`, one a row; rows without a value are left out.
+ * It is read once to count them, and a row group's part again where samples of it are asked for.
+ * @param open opens the file, each time anew.
+ * @throws {CalibrationError} when the file is not Parquet, has no such column, or more in a row group than is read at once.
  */
-export async function parquetSamples(source: ByteSource, file: string): Promise<readonly string[]> {
-  const buffer: AsyncBuffer = {
-    byteLength: source.size,
-    slice: async (start, end = source.size) => {
-      const bytes = await source.read(start, end - start);
-      return bytes.slice().buffer;
-    },
-  };
-  const metadata = await reading(file, () => parquetMetadataAsync(buffer));
-  const bytes = textBytes(metadata, file);
-  if (bytes > MAX_TEXT_BYTES) {
-    throw new CalibrationError(
-      `${file}: its column ${COLUMN} has ${bytes} bytes of text and Lopper takes ${MAX_TEXT_BYTES} at most; ` +
-        "a part of it is enough to calibrate on",
-    );
-  }
-  const rows = await reading(
-    file,
-    () => parquetReadObjects({ file: buffer, metadata, columns: [COLUMN], compressors }),
-  );
-  const samples = rows.flatMap((row, i) => {
-    const value: unknown = row[COLUMN];
-    if (value === null || value === undefined || value === "") return [];
-    if (typeof value !== "string") {
-      throw new CalibrationError(`${file}, row ${i + 1}: its column ${COLUMN} holds no strings`);
-    }
-    return [value];
-  });
-  if (samples.length === 0) throw new CalibrationError(`${file}: there is no text in it`);
-  return samples;
-}
-
-/** Uncompressed bytes of the column, as the file's footer says. */
-function textBytes({ row_groups, schema }: FileMetaData, file: string): number {
-  const chunks = row_groups.flatMap(({ columns }) =>
-    columns.filter(({ meta_data }) => meta_data?.path_in_schema.join(".") === COLUMN)
-  );
-  if (chunks.length === 0 && row_groups.length > 0) {
-    const columns = schema.slice(1).map(({ name }) => name).join(", ");
-    throw new CalibrationError(
-      `${file}: it needs a column ${COLUMN} and has ${columns === "" ? "none" : columns}`,
-    );
-  }
-  return chunks.reduce((sum, c) => sum + Number(c.meta_data!.total_uncompressed_size), 0);
-}
-
-async function reading<T>(file: string, read: () => Promise<T>): Promise<T> {
+export async function parquetSamples(
+  open: () => Promise<ByteSource>,
+  file: string,
+): Promise<SampleList> {
+  const batches: Batch[] = [];
+  let length = 0;
+  const source = await open();
   try {
-    return await read();
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new CalibrationError(`${file}: it cannot be read as Parquet (${reason})`, {
-      cause: error,
-    });
+    const parquet = await openFile(source, file);
+    for (const batch of parquet.batches(COLUMN)) {
+      batches.push({ ...batch, first: length });
+      length += (await samplesIn(parquet, batch, file)).length;
+    }
+  } finally {
+    source.close();
   }
+  if (length === 0) throw new CalibrationError(`${file}: there is no text in it`);
+  return { length, read: (numbers) => read(open, file, batches, numbers) };
+}
+
+async function* read(
+  open: () => Promise<ByteSource>,
+  file: string,
+  batches: readonly Batch[],
+  numbers: readonly number[],
+): AsyncGenerator<string> {
+  if (numbers.length === 0) return;
+  const source = await open();
+  try {
+    const parquet = await openFile(source, file);
+    let [next, known]: [number, { first: number; samples: readonly string[] }] = [
+      0,
+      { first: 0, samples: [] },
+    ];
+    for (const n of numbers) {
+      if (n >= known.first + known.samples.length) {
+        while (next + 1 < batches.length && batches[next + 1].first <= n) next += 1;
+        known = {
+          first: batches[next].first,
+          samples: await samplesIn(parquet, batches[next], file),
+        };
+      }
+      const sample = known.samples.at(n - known.first);
+      if (sample === undefined) {
+        throw new CalibrationError(`${file}: it was changed while it was read`);
+      }
+      yield sample;
+    }
+  } finally {
+    source.close();
+  }
+}
+
+async function openFile(source: ByteSource, file: string): Promise<ParquetFile> {
+  const parquet = await ParquetFile.open(source, refusalOf(INPUTS.calibration, file));
+  if (parquet.bytes(COLUMN) !== null) return parquet;
+  const columns = parquet.metadata.schema.slice(1).map(({ name }) => name).join(", ");
+  throw new CalibrationError(
+    `${file}: it needs a column ${COLUMN} and has ${columns === "" ? "none" : columns}`,
+  );
+}
+
+async function samplesIn(
+  parquet: ParquetFile,
+  batch: RowBatch,
+  file: string,
+): Promise<readonly string[]> {
+  return (await parquet.rows(batch, [COLUMN])).flatMap((row, i) => {
+    const value = row[COLUMN];
+    if (value === null || value === undefined || value === "") return [];
+    if (typeof value === "string") return [value];
+    throw new CalibrationError(
+      `${file}, row ${batch.start + i + 1}: its column ${COLUMN} holds no strings`,
+    );
+  });
 }

@@ -1,10 +1,11 @@
+import type { LopperError } from "@lopper/core";
 import type { InputKind } from "./input_kind.ts";
 
 /** Bytes at the start of a text by which its encoding is told. */
 const SNIFFED_BYTES = 4096;
 
 /** Says what is wrong with a text. */
-type Refuse = (problem: string, options?: ErrorOptions) => Error;
+export type Refuse = (problem: string, options?: ErrorOptions) => Error;
 
 /**
  * The text of a whole file in UTF-8, without its byte order mark.
@@ -57,6 +58,9 @@ function looksLikeUtf16(bytes: Uint8Array): boolean {
 }
 
 /** Says what is wrong with an input by its name. */
-export function refusalOf(kind: InputKind, file: string): Refuse {
+export function refusalOf(
+  kind: InputKind,
+  file: string,
+): (problem: string, options?: ErrorOptions) => LopperError {
   return (problem, options) => kind.refuse(file, problem, options);
 }

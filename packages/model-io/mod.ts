@@ -10,7 +10,7 @@ export {
   specFromConfig,
 } from "./config.ts";
 export { DECI_MODEL_TYPE, deciMultiplier, deciWidth } from "./deci_config.ts";
-export { checkBytes, decodePart, decodeText, refusalOf } from "./decode_text.ts";
+export * from "./decode_text.ts";
 export * from "./dtypes.ts";
 export { encodedPieces, encodeLongText } from "./encode_pieces.ts";
 export * from "./families/family.ts";
@@ -37,6 +37,7 @@ export * from "./record_json.ts";
 export { earlierRopeKeys } from "./rope_config.ts";
 export * from "./rope_frequencies.ts";
 export { parseRunSettings, SETTINGS_SCHEMA, settingsToJson } from "./settings_json.ts";
+export * from "./text_parts.ts";
 export * from "./tokenizer.ts";
 export { readTokenizerFiles, type TokenizerFiles } from "./tokenizer/files.ts";
 export { tokenText } from "./tokenizer/schemas.ts";
