@@ -40,11 +40,13 @@ export async function openOnnxModel(from: ModelFolder, path: string): Promise<Mo
   // What is beside the graph may be of the builder of onnxruntime-genai, which writes no config.json.
   const built = !await folder.has(CONFIG) && await folder.has(BUILDER_CONFIG);
   const described = built ? BUILDER_CONFIG : CONFIG;
-  // Before the graph: that of another kind of model need not be understood.
-  const beside = built ? await readBuilderConfig(folder) : await readConfig(folder);
+  const readBeside = () => built ? readBuilderConfig(folder) : readConfig(folder);
+  // Before the graph: that of another kind of model need not be understood. A file alone is looked at first.
+  const early = built || await folder.has(CONFIG) ? await readBeside() : null;
   const files = new ExternalFiles(graphFolder, await graphFolder.open(file));
   try {
     const graph = await readOnnxGraph(files.graph);
+    const beside = early ?? await readBeside();
     checkOperators(graph);
     const flow = new ValueFlow(graph);
     const found = findWeights(flow);
