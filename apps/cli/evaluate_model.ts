@@ -119,7 +119,10 @@ export async function withOpenModel<T>(
       const length = windowLength(model, options.seqLen);
       const digest = await modelDigest(
         model,
-        (done, total) => reporter.progress(`reading ${title}`, done, total),
+        (done, total) => {
+          reporter.progress(`reading ${title}`, done, total);
+          run.check();
+        },
       );
       const decoder = await openDecoder(model, backend, length, run);
       using tokenizer = await openTokenizer(model.folder);

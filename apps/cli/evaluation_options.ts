@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { DEFAULT_WINDOW } from "./evaluate_model.ts";
 import { type Measures, OWN_TASK_HELP, readMeasures, TASK_GROUPS } from "./evaluation_tasks.ts";
 import { userHub } from "./hub.ts";
+import { type Interruption, UNINTERRUPTED } from "./interrupt.ts";
 import { MEMORY_DEFAULT } from "./memory.ts";
 import { BACKEND_HELP, threadsOption } from "./open_backend.ts";
 import { wholeNumber } from "./options.ts";
@@ -80,6 +81,7 @@ export const OWN_TASKS_HELP =
 export async function readUserMeasures(
   { tasks, perplexity, data, offline, limit }: EvaluationFlags,
   reporter: Reporter,
+  interruption: Interruption = UNINTERRUPTED,
 ): Promise<Measures> {
   try {
     return await readMeasures({
@@ -87,7 +89,10 @@ export async function readUserMeasures(
       perplexity,
       data: data === undefined ? null : userPath(data),
       hub: userHub(offline ?? false),
-      onDownload: (what, done, total) => reporter.progress(what, done, total),
+      onDownload: (what, done, total) => {
+        reporter.progress(what, done, total);
+        interruption("stopped; the same command goes on");
+      },
       limit: limit ?? null,
     });
   } finally {

@@ -91,7 +91,7 @@ function asking(sink: ByteSink, check: () => void): ByteSink {
 
 /** @throws {ExportError} when the result computes something else than its source. */
 async function verify(
-  { model, folder, options, reporter, ...run }: ExportRun,
+  { model, folder, options, reporter, check = () => {}, ...run }: ExportRun,
   format: ExportFormat,
   written: WrittenExport,
   ids: readonly number[],
@@ -100,6 +100,7 @@ async function verify(
   const backend = await openUserBackend(run.backend, run.threads, (m) => reporter.say(m));
   try {
     const reference = await streamedLogits(backend, model, ids);
+    check();
     const logits = await format.logits(folder.workPath, written, {
       backend,
       model,

@@ -1,18 +1,18 @@
 import { LopperError, UsageError } from "@lopper/core";
 import { CommanderError } from "commander";
-import { Interrupted } from "./interrupt.ts";
+import { Interrupted, listenForInterruption } from "./interrupt.ts";
 import { lopperProgram } from "./program.ts";
 import { tell, tellLines } from "./terminal.ts";
 
 /** 0 done, 1 failed, 2 wrong usage; 130 stopped by Ctrl-C, as shells expect. */
 async function main(args: readonly string[]): Promise<number> {
+  const interruption = await listenForInterruption();
   try {
-    await lopperProgram().parseAsync([...args], { from: "user" });
+    await lopperProgram(interruption).parseAsync([...args], { from: "user" });
     return 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     if (error instanceof Interrupted) {
-      tellLines();
       tell(error.message);
       return 130;
     }

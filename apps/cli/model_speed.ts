@@ -16,6 +16,8 @@ export interface SpeedSettings {
   readonly threads?: number;
   readonly memory?: string;
   readonly onProgress?: (done: number, total: number) => void;
+  /** Ends the process when it fires. */
+  readonly signal?: AbortSignal;
 }
 
 /** How fast a model runs on this machine, and what it takes. */
@@ -49,7 +51,7 @@ const line = z.discriminatedUnion("event", [progressLine, resultLine]);
  * @throws {EvaluationError} with what that process said, when it fails.
  */
 export async function modelSpeed(path: string, settings: SpeedSettings): Promise<ModelSpeed> {
-  const { promptTokens, decodeTokens, backend, threads, memory, onProgress } = settings;
+  const { promptTokens, decodeTokens, backend, threads, memory, onProgress, signal } = settings;
   const process = new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", "--quiet", ...PERMISSIONS, MAIN, "measure-speed", path, "--backend", backend],
@@ -62,6 +64,9 @@ export async function modelSpeed(path: string, settings: SpeedSettings): Promise
     stdout: "piped",
     stderr: "piped",
   }).spawn();
+  // It writes nothing that could be lost.
+  const end = () => process.kill("SIGKILL");
+  signal?.addEventListener("abort", end, { once: true });
   const said = new Response(process.stderr).text();
   let result: z.infer<typeof resultLine> | null = null;
   for await (const text of lines(process.stdout)) {
@@ -70,6 +75,7 @@ export async function modelSpeed(path: string, settings: SpeedSettings): Promise
     else onProgress?.(found.done, found.total);
   }
   const { success, code } = await process.status;
+  signal?.removeEventListener("abort", end);
   if (!success || result === null) {
     const reason = (await said).trim().replace(/^lopper: /, "") || `it ended with code ${code}`;
     throw new EvaluationError(`the speed of ${path} could not be measured: ${reason}`);

@@ -8,10 +8,11 @@ import { inspectCommand } from "./commands/inspect.ts";
 import { measureSpeedCommand } from "./commands/measure_speed.ts";
 import { pruneCommand } from "./commands/prune.ts";
 import { reportCommand } from "./commands/report.ts";
+import { UNINTERRUPTED } from "./interrupt.ts";
 import { print, tellLines } from "./terminal.ts";
 
 /** All commands with their options. A wrong call is a `CommanderError`. */
-export function lopperProgram(): Command {
+export function lopperProgram(interruption = UNINTERRUPTED): Command {
   const program = new Command("lopper")
     .description("Make pre-trained language models smaller, without training, on this machine.")
     .version(VERSION);
@@ -26,9 +27,9 @@ export function lopperProgram(): Command {
       reportCommand,
     ]
   ) {
-    program.addCommand(build());
+    program.addCommand(build(interruption));
   }
-  program.addCommand(measureSpeedCommand(), { hidden: true });
+  program.addCommand(measureSpeedCommand(interruption), { hidden: true });
   for (const command of [program, ...program.commands]) {
     command.showHelpAfterError("(lopper COMMAND --help explains each option)").exitOverride();
     command.configureOutput({

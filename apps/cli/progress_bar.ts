@@ -23,7 +23,8 @@ export class ProgressBar {
             Math.floor(params.progress * 100)
           } % | ${text} | ${left}`,
         barsize: 24,
-        hideCursor: true,
+        // A process that is ended at once would leave it hidden.
+        hideCursor: false,
         clearOnComplete: true,
       }, Presets.shades_classic);
       this.#bar.start(total, done, { text, left });

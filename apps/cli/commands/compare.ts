@@ -22,7 +22,7 @@ import {
 } from "../evaluation_options.ts";
 import type { Measures } from "../evaluation_tasks.ts";
 import { logitsMemory, passageLogits } from "../held_out_logits.ts";
-import { interruptible, type Interruption } from "../interrupt.ts";
+import { type Interruption, UNINTERRUPTED } from "../interrupt.ts";
 import { type ModelSpeed, modelSpeed } from "../model_speed.ts";
 import { openUserModel, TOLD } from "../open_model.ts";
 import { openReporter, type Reporter } from "../reporter.ts";
@@ -37,7 +37,7 @@ interface Options extends EvaluationFlags {
   speed: boolean;
 }
 
-export function compareCommand(): Command {
+export function compareCommand(interruption: Interruption = UNINTERRUPTED): Command {
   const command = new Command("compare")
     .description(
       "Put models side by side: size, speed and memory on this machine, perplexity, tasks, and how far each predicts " +
@@ -64,17 +64,17 @@ export function compareCommand(): Command {
         "  lopper compare model.gguf ./pruned --perplexity my_text.txt --no-speed --json\n" +
         OWN_TASKS_HELP,
     )
-    .action(run);
+    .action((paths: readonly string[], options: Options) => run(paths, options, interruption));
 }
 
-async function run(paths: readonly string[], options: Options) {
+async function run(paths: readonly string[], options: Options, interruption: Interruption) {
   if (paths.length < 2) {
     throw new UsageError(
       "compare needs two models at least; the first is what others are compared with",
     );
   }
   const reporter = openReporter(options.json);
-  const measures = await readComparedMeasures(options, reporter);
+  const measures = await readComparedMeasures(options, reporter, interruption);
   await checkModels(paths, reporter);
   const scores = await ScoresFolder.open(
     options.out,
@@ -83,9 +83,7 @@ async function run(paths: readonly string[], options: Options) {
   );
   const { log } = scores;
   try {
-    const comparison = await interruptible((interruption) =>
-      compare(paths, { options, measures, log, reporter, interruption })
-    );
+    const comparison = await compare(paths, { options, measures, log, reporter, interruption });
     await scores.writeResult(comparison);
     reporter.result({ ...comparison }, describeComparison(comparison));
   } finally {
@@ -98,9 +96,12 @@ async function run(paths: readonly string[], options: Options) {
 async function readComparedMeasures(
   options: Options,
   reporter: Reporter,
+  interruption: Interruption,
 ): Promise<Measures> {
   const nothing = options.tasks.trim() === "" && options.perplexity.length === 0;
-  const asked = nothing ? { texts: [], tasks: [] } : await readUserMeasures(options, reporter);
+  const asked = nothing
+    ? { texts: [], tasks: [] }
+    : await readUserMeasures(options, reporter, interruption);
   if (asked.texts.length > 0) return asked;
   const text = await readWholeText(fileURLToPath(HELD_OUT_TEXT));
   return { ...asked, texts: [{ name: "Moby Dick", text }] };
@@ -179,10 +180,10 @@ async function measureSpeeds(
     const onProgress = (done: number, total: number) =>
       reporter.progress(`${path}, speed`, done, total);
     try {
-      speeds.push(await modelSpeed(path, { ...settings, onProgress }));
+      speeds.push(await modelSpeed(path, { ...settings, onProgress, signal: interruption.signal }));
     } finally {
       reporter.stop();
-      // Ctrl-C reaches the other process, too; that is not why it failed.
+      // A process that was stopped did not fail.
       interruption("stopped; nothing was measured yet");
     }
   }

@@ -13,11 +13,11 @@ import {
   readUserMeasures,
 } from "../evaluation_options.ts";
 import { describeEvaluation } from "../evaluation_output.ts";
-import { interruptible } from "../interrupt.ts";
+import { type Interruption, UNINTERRUPTED } from "../interrupt.ts";
 import { openReporter } from "../reporter.ts";
 import { ScoresFolder } from "../scores_folder.ts";
 
-export function evaluateCommand(): Command {
+export function evaluateCommand(interruption: Interruption = UNINTERRUPTED): Command {
   const command = new Command("evaluate")
     .description(
       "Measure models: perplexity of texts, and zero-shot tasks as lm-evaluation-harness scores them.",
@@ -37,12 +37,18 @@ export function evaluateCommand(): Command {
         "  lopper evaluate ./smollm2 ./smol-20 --tasks paper --data ./datasets --limit 200 --out ./scores\n" +
         "  lopper evaluate model.gguf --tasks my_questions.jsonl\n" + OWN_TASKS_HELP,
     )
-    .action(run);
+    .action((paths: readonly string[], options: EvaluationFlags) =>
+      run(paths, options, interruption)
+    );
 }
 
-async function run(paths: readonly string[], options: EvaluationFlags) {
+async function run(
+  paths: readonly string[],
+  options: EvaluationFlags,
+  interruption: Interruption,
+) {
   const reporter = openReporter(options.json);
-  const measures = await readUserMeasures(options, reporter);
+  const measures = await readUserMeasures(options, reporter, interruption);
   await checkModels(paths, reporter);
   const scores = await ScoresFolder.open(
     options.out,
@@ -55,14 +61,12 @@ async function run(paths: readonly string[], options: EvaluationFlags) {
       ? "stopped; nothing is kept without --out"
       : "stopped; what was scored is kept, the same command goes on";
     const models: ModelEvaluation[] = [];
-    await interruptible(async (interruption) => {
-      const check = () => interruption(hint);
-      for (const path of paths) {
-        const run = { path, log, options, reporter, check };
-        const { evaluation } = await withOpenModel(run, (open) => evaluateModel(open, measures));
-        models.push(evaluation);
-      }
-    });
+    const check = () => interruption(hint);
+    for (const path of paths) {
+      const run = { path, log, options, reporter, check };
+      const { evaluation } = await withOpenModel(run, (open) => evaluateModel(open, measures));
+      models.push(evaluation);
+    }
     const record = { kind: "lopper-evaluation", schema: 1, version: VERSION, models } as const;
     await scores.writeResult(record);
     reporter.result({ ...record }, describeEvaluation(models));

@@ -12,6 +12,7 @@ import {
 import { exportModel } from "../export_model.ts";
 import { describeExport } from "../export_record.ts";
 import { threadsOption } from "../open_backend.ts";
+import { type Interruption, UNINTERRUPTED } from "../interrupt.ts";
 import { openUserModel } from "../open_model.ts";
 import { userPath } from "../paths.ts";
 import { openReporter } from "../reporter.ts";
@@ -29,7 +30,7 @@ interface Options {
   json?: boolean;
 }
 
-export function exportCommand(): Command {
+export function exportCommand(interruption: Interruption = UNINTERRUPTED): Command {
   const formats = Object.entries(EXPORT_FORMATS);
   return new Command("export")
     .description("Write a model, dense or pruned, in the form that other programs load.")
@@ -72,11 +73,11 @@ export function exportCommand(): Command {
         "  lopper export ./pruned --to onnx --dtype fp16 --out ./pruned-web\n" +
         "  lopper export ./pruned --to gguf --quantize q8_0 --out ./pruned-gguf\n",
     )
-    .action(run);
+    .action((path: string, options: Options) => run(path, options, interruption));
 }
 
 /** Opens, writes, verifies, records; the result appears at its place only when all of that went well. */
-async function run(path: string, options: Options) {
+async function run(path: string, options: Options, interruption: Interruption) {
   const { to, verify, backend, threads } = options;
   checkFormatOptions(to, options, "--to");
   const reporter = openReporter(options.json);
@@ -89,7 +90,8 @@ async function run(path: string, options: Options) {
       (message) => reporter.warn(message),
     );
     try {
-      const parts = { model, title, folder, reporter, verify, backend, threads };
+      const check = () => interruption("stopped; nothing is written");
+      const parts = { model, title, folder, reporter, verify, backend, threads, check };
       const record = await exportModel({ ...parts, to, options });
       await folder.commit();
       reporter.result({ out: folder.path, ...record }, describeExport(record, folder.path));

@@ -3,6 +3,7 @@ import { openTokenizer, type Tokenizer } from "@lopper/model-io";
 import { Decoder, generate, LaidOutWeights, sourceOrder } from "@lopper/runtime";
 import { Command } from "commander";
 import { BACKEND_HELP, openUserBackend, threadsOption } from "../open_backend.ts";
+import { type Interruption, UNINTERRUPTED } from "../interrupt.ts";
 import { openUserModel } from "../open_model.ts";
 import { decimal, MAX_SEED, wholeNumber } from "../options.ts";
 import { printPiece, tell } from "../terminal.ts";
@@ -15,7 +16,7 @@ interface Options {
   threads?: number;
 }
 
-export function generateCommand(): Command {
+export function generateCommand(interruption: Interruption = UNINTERRUPTED): Command {
   return new Command("generate")
     .description("Continue a text with a model, dense or pruned.")
     .argument(
@@ -39,10 +40,17 @@ export function generateCommand(): Command {
         '  lopper generate ./pruned "Once upon a time" --temperature 0 --max-tokens 20\n' +
         '  lopper generate model.gguf "Once upon a time"\n',
     )
-    .action(run);
+    .action((path: string, prompt: string, options: Options) =>
+      run(path, prompt, options, interruption)
+    );
 }
 
-async function run(path: string, prompt: string, options: Options) {
+async function run(
+  path: string,
+  prompt: string,
+  options: Options,
+  interruption: Interruption,
+) {
   const backend = await openUserBackend(options.backend, options.threads, tell);
   const { model } = await openUserModel(path, (note) => tell(`note: ${note}`));
   try {
@@ -51,7 +59,9 @@ async function run(path: string, prompt: string, options: Options) {
     checkPrompt(ids, model.spec);
     const weights = await LaidOutWeights.load(model, sourceOrder(model.spec));
     await printPiece(prompt);
-    const produced = await writeOn(new Decoder(backend, weights), tokenizer, ids, options);
+    const decoder = new Decoder(backend, weights);
+    const tokens = generate(decoder, ids, options);
+    const produced = await writeOn(tokens, tokenizer, ids, () => interruption("stopped"));
     await printPiece("\n");
     const longest = longestSequence(model.spec);
     if (produced < options.maxTokens && ids.length + produced === longest) {
@@ -76,17 +86,18 @@ function checkPrompt(ids: readonly number[], spec: ModelSpec) {
   }
 }
 
-/** Prints what the model adds, as it comes, and returns how many tokens that were. */
+/** Prints what the model adds to a prompt, as it comes, and returns how many tokens that were. */
 async function writeOn(
-  decoder: Decoder,
+  tokens: AsyncIterable<number>,
   tokenizer: Tokenizer,
   ids: readonly number[],
-  options: Options,
+  check: () => void,
 ): Promise<number> {
   const given = await tokenizer.decode(ids);
   const produced: number[] = [];
   let [text, shown] = ["", ""];
-  for await (const id of generate(decoder, ids, options)) {
+  for await (const id of tokens) {
+    check();
     produced.push(id);
     // A character may span tokens: what ends in an incomplete one waits for the next.
     text = (await tokenizer.decode([...ids, ...produced])).slice(given.length);

@@ -3,10 +3,11 @@ import { type Model, modelDigest } from "@lopper/model-io";
 import { defaultMlpGroup, headGroupUnit, largestReachableRatio, multiPruner } from "@lopper/search";
 import { Command } from "commander";
 import { describeQuantised, formatBytes, formatCount, table } from "../format.ts";
+import { type Interruption, UNINTERRUPTED } from "../interrupt.ts";
 import { openUserModel, TOLD } from "../open_model.ts";
 import { print, printJson } from "../terminal.ts";
 
-export function inspectCommand(): Command {
+export function inspectCommand(interruption: Interruption = UNINTERRUPTED): Command {
   return new Command("inspect")
     .description("Say what a checkpoint holds and what pruning could touch.")
     .argument(
@@ -24,7 +25,7 @@ export function inspectCommand(): Command {
         const facts = {
           name: title,
           family: model.spec.family,
-          digest: await modelDigest(model),
+          digest: await modelDigest(model, () => interruption("stopped")),
           parameters: countParameters(model.spec),
           bytes: model.weightBytes,
           quantised: model.quantised,

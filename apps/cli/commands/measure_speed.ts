@@ -1,6 +1,7 @@
 import { longestSequence, UsageError } from "@lopper/core";
 import { Decoder, LaidOutWeights, measureSpeed, sourceOrder } from "@lopper/runtime";
 import { Command } from "commander";
+import { type Interruption, UNINTERRUPTED } from "../interrupt.ts";
 import { expandedWithin, memoryBudget } from "../memory.ts";
 import { openUserBackend, threadsOption } from "../open_backend.ts";
 import { openUserModel, TOLD } from "../open_model.ts";
@@ -21,7 +22,7 @@ interface Options {
  * What `compare` runs in a process of its own, so that nothing but the model is in its memory. It prints lines of JSON and
  * is in no list of commands.
  */
-export function measureSpeedCommand(): Command {
+export function measureSpeedCommand(interruption: Interruption = UNINTERRUPTED): Command {
   return new Command("measure-speed")
     .argument("MODEL")
     .requiredOption("--prompt <n>", "tokens of the prompt", wholeNumber(1))
@@ -30,10 +31,10 @@ export function measureSpeedCommand(): Command {
     .requiredOption("--backend <name>")
     .option("--memory <size>")
     .addOption(threadsOption())
-    .action(run);
+    .action((path: string, options: Options) => run(path, options, interruption));
 }
 
-async function run(path: string, options: Options) {
+async function run(path: string, options: Options, interruption: Interruption) {
   const { prompt, decode, repeats } = options;
   const reporter = openReporter(true);
   const { model } = await openUserModel(path, TOLD);
@@ -54,7 +55,10 @@ async function run(path: string, options: Options) {
   const speed = await measureSpeed(decoder, ids, {
     decodeTokens: decode,
     repeats,
-    onProgress: (done, total) => reporter.progress("speed", done, total),
+    onProgress: (done, total) => {
+      reporter.progress("speed", done, total);
+      interruption("stopped");
+    },
   });
   reporter.result({ ...speed, peakResidentBytes: peakResidentBytes() }, "");
 }

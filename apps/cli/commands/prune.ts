@@ -54,7 +54,7 @@ import {
 } from "../finish.ts";
 import { describeExport } from "../export_record.ts";
 import { formatRatio } from "../format.ts";
-import { interruptible, type Interruption } from "../interrupt.ts";
+import { type Interruption, UNINTERRUPTED } from "../interrupt.ts";
 import { memoryBudget, type MemoryPlan, planMemory } from "../memory.ts";
 import { openUserBackend } from "../open_backend.ts";
 import { openUserModel } from "../open_model.ts";
@@ -84,7 +84,7 @@ import {
   type TimingTools,
 } from "../target_latency.ts";
 
-export function pruneCommand(): Command {
+export function pruneCommand(interruption: Interruption = UNINTERRUPTED): Command {
   const command = new Command("prune")
     .description("Remove what a model needs least, and write what stays as a smaller checkpoint.")
     .argument(
@@ -92,7 +92,7 @@ export function pruneCommand(): Command {
       "folder in Hugging Face layout, GGUF or ONNX file; without it, the embedded model",
     );
   return addPruneOptions(command).action((path: string | undefined, options: PruneOptions) =>
-    interruptible((interruption) => openRun(path, options, interruption))
+    openRun(path, options, interruption)
   );
 }
 
@@ -407,8 +407,10 @@ async function prune(run: Aimed): Promise<Finish | null> {
   using tokenizer = await openTokenizer(model.folder);
   let known: Promise<string> | null = null;
   const digestOfModel = () => {
-    const onProgress = (done: number, total: number) =>
+    const onProgress = (done: number, total: number) => {
       reporter.progress("reading the model", done, total);
+      run.check();
+    };
     return known ??= modelDigest(model, onProgress).finally(() => reporter.stop());
   };
   const texts = await readTexts(

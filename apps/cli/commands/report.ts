@@ -2,6 +2,7 @@ import { UsageError } from "@lopper/core";
 import { writeTextFileAtomically } from "@lopper/model-io/files";
 import { Command } from "commander";
 import { join } from "node:path";
+import { type Interruption, UNINTERRUPTED } from "../interrupt.ts";
 import { withFolder } from "../own_folder.ts";
 import { userPath } from "../paths.ts";
 import { isReportPage, overlayPage, reportPage } from "../report_page.ts";
@@ -18,7 +19,7 @@ interface Options {
   json?: boolean;
 }
 
-export function reportCommand(): Command {
+export function reportCommand(interruption: Interruption = UNINTERRUPTED): Command {
   return new Command("report")
     .description(
       "Write a page of HTML about a run: what went, what it cost, and what it did to the model; or about several, side by side.",
@@ -40,10 +41,14 @@ export function reportCommand(): Command {
         "  lopper compare ./smollm2 ./smol-20 --tasks paper --out ./scores && lopper report ./smol-20 --scores ./scores\n" +
         "  lopper report ./smol-10 ./smol-20 ./smol-30 --out ./frontiers.html\n",
     )
-    .action(run);
+    .action((folders: readonly string[], options: Options) => run(folders, options, interruption));
 }
 
-async function run(folders: readonly string[], options: Options) {
+async function run(
+  folders: readonly string[],
+  options: Options,
+  interruption: Interruption,
+) {
   const reporter = openReporter(options.json);
   const paths = folders.map(userPath);
   const [path, ...others] = paths;
@@ -59,6 +64,7 @@ async function run(folders: readonly string[], options: Options) {
     // The page in the run's folder is renewed unasked.
     await checkFree(out, own || options.overwrite);
     const page = others.length === 0 ? await reportPage(path, scores) : await overlayPage(paths);
+    interruption("stopped; nothing is written");
     await writeTextFileAtomically(out, page);
     reporter.result(
       { out, bytes: new TextEncoder().encode(page).byteLength },
