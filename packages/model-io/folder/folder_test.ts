@@ -8,7 +8,8 @@ import { openModel } from "../open_model.ts";
 import { readChatTemplates } from "./chat_templates.ts";
 import { KnownFolder } from "./known_folder.ts";
 
-const LLAMA = fileURLToPath(new URL("../../../tests/fixtures/families/llama-mha", import.meta.url));
+const LLAMA_URL = new URL("../../../tests/fixtures/families/llama-mha/", import.meta.url);
+const LLAMA = fileURLToPath(LLAMA_URL);
 const family = new FileFolder(LLAMA);
 const WHOLE = {
   "config.json": await family.readBytes("config.json", 1e6),
@@ -100,6 +101,26 @@ Deno.test("model folder: texts end at the end tokens of generation_config.json a
   assert.deepEqual(await ends(null, 4), [4]);
   assert.deepEqual(await ends(3, null), [3]);
   assert.deepEqual(await ends([3, 4], undefined), [3, 4]);
+});
+
+Deno.test("model folder: one with an ONNX decoder is read like any other", async () => {
+  const onnx = new FileFolder(fileURLToPath(new URL("../../onnx/llama-untied-optimum", LLAMA_URL)));
+  const files: Record<string, Uint8Array | string> = {};
+  for (const file of await onnx.list()) files[file] = await onnx.readBytes(file, 1e7);
+  const model = await openModel(
+    new MemoryFolder("m", {
+      ...files,
+      "generation_config.json": json({ eos_token_id: [2, 5] }),
+      "model_quantized.onnx": "",
+      "onnx/decoder.onnx_data": "",
+      "x.py": "",
+    }),
+  );
+  assert.deepEqual(model.spec.eosTokenIds, [2, 5]);
+  assert.deepEqual(model.notes, [
+    "model_quantized.onnx and onnx/decoder.onnx_data: passed over, since the weights are read from model.onnx",
+    "x.py: left out, since Lopper runs no code of a model and hands none on",
+  ]);
 });
 
 Deno.test("model folder: end tokens that generation_config.json adds leave the digest as it is", async () => {
