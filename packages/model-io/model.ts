@@ -120,8 +120,11 @@ export function bindWeights(
   const bind = (name: string, shape: readonly number[], role: WeightRole) => {
     const tensor = store.tensors.get(name);
     if (!tensor) {
+      const untied = role.part === "lmHead" ? ", and does not say tie_word_embeddings" : "";
       throw new CheckpointFormatError(
-        `the tensor is missing; ${description} declares it with shape [${shape.join(", ")}]`,
+        `the tensor is missing; ${description} declares it with shape [${
+          shape.join(", ")
+        }]${untied}`,
         { file, tensor: name },
       );
     }

@@ -1,11 +1,13 @@
-import { CheckpointFormatError } from "@lopper/core";
+import { CheckpointFormatError, densePlan, type FloatDType } from "@lopper/core";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { MemorySink } from "./byte_sink.ts";
+import { fromFloat32, toFloat32 } from "./dtypes.ts";
 import { FileFolder } from "./files/mod.ts";
 import { modelDigest } from "./model.ts";
 import { openModel } from "./open_model.ts";
 import { MemoryFolder } from "./model_folder.ts";
+import { writePrunedModel } from "./pruned_model.ts";
 import { openTensorStore } from "./safetensors/tensor_store.ts";
 import { planShards, type TensorEntry, writeSafetensors } from "./safetensors/writer.ts";
 
@@ -89,14 +91,75 @@ Deno.test("model: tensors must be those of the config", async () => {
   );
 });
 
-Deno.test("model: buffers of old exporters and the LM head of a tied model are no weights", async () => {
+Deno.test("model: buffers of old exporters are no weights", async () => {
   const folder = await changed("llama-mqa", (entries) => [
     ...entries,
-    { ...entries[0], name: "lm_head.weight" },
     { ...entries[0], name: "model.layers.0.self_attn.rotary_emb.inv_freq" },
   ]);
   const model = await openModel(folder);
-  assert.equal(model.weights.length, model.store.tensors.size - 2);
+  assert.equal(model.weights.length, model.store.tensors.size - 1);
+});
+
+const EMBEDDING = "model.embed_tokens.weight", HEAD = "lm_head.weight";
+/** A tied model with a head beside the embedding, which holds what `head` makes of it. */
+const withHead = (head: (values: Float32Array) => Float32Array, dtype: FloatDType = "F32") =>
+  changed("llama-mqa", (entries) => {
+    const embedding = entries.find((e) => e.name === EMBEDDING)!;
+    const data = async () =>
+      fromFloat32(dtype, head(toFloat32(embedding.dtype, await embedding.data()).slice()));
+    return [...entries, { ...embedding, name: HEAD, dtype, data }];
+  });
+
+Deno.test("model: a head that is the embedding is tied, whatever it is rounded to", async () => {
+  const tied = await openModel(await changed("llama-mqa", same));
+  for (const dtype of ["F32", "F16", "BF16"] as const) {
+    const model = await openModel(await withHead((values) => values, dtype));
+    assert.deepEqual([model.spec, model.config, model.notes], [tied.spec, tied.config, tied.notes]);
+    assert.equal(model.weights.length, model.store.tensors.size - 1);
+    assert.equal(await modelDigest(model), await modelDigest(tied));
+  }
+});
+
+Deno.test("model: a head that is another matrix counts, whatever the config says, and is written", async () => {
+  const last = (values: Float32Array) => values.fill(values[0] + 1, values.length - 1);
+  const model = await openModel(await withHead(last));
+  assert.equal(model.spec.tiedEmbeddings, false);
+  assert.equal(model.weights.at(-1)!.tensor.name, HEAD);
+  assert.match(model.notes[0], /lm_head\.weight is not the embedding, though config\.json says/);
+  const files: Record<string, Uint8Array> = {};
+  const plan = densePlan(model.spec, await modelDigest(model));
+  await writePrunedModel(model, plan, (file) => {
+    const sink = new MemorySink();
+    const commit = async () => {
+      await sink.commit();
+      files[file] = sink.bytes;
+    };
+    return Promise.resolve({
+      write: (bytes: Uint8Array) => sink.write(bytes),
+      abort: () => sink.abort(),
+      commit,
+    });
+  });
+  const again = await openModel(new MemoryFolder("again", files));
+  assert.deepEqual(again.spec, model.spec);
+  assert.deepEqual(again.notes, []);
+  assert.equal(await modelDigest(again), await modelDigest(model));
+  // one of another shape is no such matrix
+  const [, columns] = model.store.tensors.get(HEAD)!.shape;
+  await refused(
+    await changed("llama-mqa", (entries) => {
+      const norm = entries.find((e) => e.name === "model.norm.weight")!;
+      return [...entries, { ...norm, name: HEAD, shape: [1, columns] }];
+    }),
+    /lm_head\.weight".*its shape is \[1, \d+\] and config\.json needs/,
+  );
+});
+
+Deno.test("model: a config that is not tied needs a head", async () => {
+  await refused(
+    await changed("llama-mqa", same, { config: { tie_word_embeddings: false } }),
+    /lm_head\.weight": the tensor is missing; config\.json declares it .*does not say tie_word/,
+  );
 });
 
 Deno.test("model: the digest is that of the weights, however they are stored", async () => {

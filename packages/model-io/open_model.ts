@@ -10,13 +10,14 @@ import { lookAtFolder, readFolderFacts } from "./folder/open_folder.ts";
 import { openGgufModel } from "./gguf/gguf_model.ts";
 import { splitPart } from "./gguf/split_part.ts";
 import { anyObject, readJson } from "./json.ts";
-import { bindWeights, type Model } from "./model.ts";
+import type { Model } from "./model.ts";
 import { BUILDER_CONFIG, builderFile } from "./onnx/builder_config.ts";
 import { findOnnxFile } from "./onnx/find_file.ts";
 import { openOnnxModel } from "./onnx/onnx_model.ts";
 import { missingFile, type ModelFolder } from "./model_folder.ts";
 import { checkUnquantised } from "./quantised_weights.ts";
 import { filesOfWeights, hasSafetensors, openTensorStore } from "./safetensors/tensor_store.ts";
+import { bindModel } from "./tied_head.ts";
 import { checkSpecialIds, checkTokens } from "./tokenizer/check.ts";
 
 const CONFIG = "config.json";
@@ -41,14 +42,18 @@ async function openKnownFolder(folder: KnownFolder): Promise<Model> {
   }
   const file = `${folder.name}/${CONFIG}`;
   const json = await readJson(folder, CONFIG, anyObject);
-  const config = checkConfig(json, file);
-  const { spec, family } = specFromConfig(config, file);
+  const declared = checkConfig(json, file);
+  const { spec: shapes, family } = specFromConfig(declared, file);
   const read = await filesOfWeights(folder);
   checkNamedWeights(json, read, file);
   const store = await openTensorStore(folder);
   try {
     await checkUnquantised(folder, store);
-    const weights = bindWeights(spec, family, store, folder.name);
+    const { spec, config, weights, notes: ofHead } = await bindModel(shapes, declared, store, {
+      family,
+      file: folder.name,
+      description: CONFIG,
+    });
     const facts = await readFolderFacts(folder, read);
     const notes = await checkTokens(folder, spec.vocabSize);
     await checkSpecialIds(folder, { config, file }, spec.vocabSize);
@@ -62,7 +67,7 @@ async function openKnownFolder(folder: KnownFolder): Promise<Model> {
       store,
       weightBytes: weights.reduce((sum, { tensor }) => sum + tensor.byteLength, 0),
       quantised: null,
-      notes: [...facts.notes, ...notes],
+      notes: [...ofHead, ...facts.notes, ...notes],
       close: () => store.close(),
     };
   } catch (error) {

@@ -5,7 +5,7 @@ import { blockTensorName, type Family } from "../families/family.ts";
 import { withEndTokens } from "../folder/generation_config.ts";
 import { lookAtFolder, readFolderFacts } from "../folder/open_folder.ts";
 import { anyObject, readJson } from "../json.ts";
-import { bindWeights, type Model } from "../model.ts";
+import type { Model } from "../model.ts";
 import type { ModelFolder } from "../model_folder.ts";
 import { checkSpecialIds, checkTokens } from "../tokenizer/check.ts";
 import { BUILDER_CONFIG, configFromBuilder, readBuilderConfig } from "./builder_config.ts";
@@ -14,6 +14,7 @@ import { readOnnxGraph } from "./graph.ts";
 import { withGraphLayers } from "./layers.ts";
 import { checkAttributes, checkOperators } from "./operators.ts";
 import { checkRotaryAngles } from "./rotary_check.ts";
+import { bindModel } from "../tied_head.ts";
 import { OnnxTensorStore, type PlacedWeight } from "./tensor_store.ts";
 import { ValueFlow } from "./value_flow.ts";
 import { describeRole, type TensorRole } from "./weight_names.ts";
@@ -53,15 +54,19 @@ export async function openOnnxModel(from: ModelFolder, path: string): Promise<Mo
     const declared = "decoder" in beside
       ? await configFromBuilder(beside, flow, found, files)
       : beside.config;
-    const config = graph.producer === OURS ? withGraphLayers(declared, found) : declared;
-    const { spec, family } = specFromConfig(config, `${folder.name}/${described}`);
-    checkAttributes(graph, spec);
+    const layered = graph.producer === OURS ? withGraphLayers(declared, found) : declared;
+    const { spec: shapes, family } = specFromConfig(layered, `${folder.name}/${described}`);
+    checkAttributes(graph, shapes);
     const placed: PlacedWeight[] = [];
     for (const weight of found) {
-      placed.push(...place(weight, await files.locate(weight), spec, family));
+      placed.push(...place(weight, await files.locate(weight), shapes, family));
     }
     const store = new OnnxTensorStore(placed, files.sources);
-    const weights = bindWeights(spec, family, store, graph.file, described);
+    const { spec, config, weights, notes: ofHead } = await bindModel(shapes, layered, store, {
+      family,
+      file: graph.file,
+      description: described,
+    });
     checkWiring(flow, found, spec);
     await checkRotaryAngles(flow, files, spec);
     const read = [...files.sources.keys()].map((name) => name.slice(folder.name.length + 1));
@@ -79,7 +84,7 @@ export async function openOnnxModel(from: ModelFolder, path: string): Promise<Mo
       store,
       weightBytes: weights.reduce((sum, { tensor }) => sum + tensor.byteLength, 0),
       quantised: null,
-      notes: [...facts.notes, ...notes],
+      notes: [...ofHead, ...facts.notes, ...notes],
       close: () => store.close(),
     };
   } catch (error) {

@@ -227,6 +227,31 @@ Deno.test("ONNX model: the initializer's name counts where the node has none, or
   twin.close();
 });
 
+Deno.test("ONNX model: a tied config does not hide a head that the graph has besides", async () => {
+  const json = new TextDecoder().decode(fixtureFiles("llama-untied-optimum")["config.json"]);
+  const tied = JSON.stringify({ ...JSON.parse(json), tie_word_embeddings: true });
+  const own = changedFixture("llama-untied-optimum", () => {}, { "config.json": tied });
+  const [model, twin] = await Promise.all([openModel(own), open("llama-untied")]);
+  await sameWeights(model, twin);
+  assert.match(model.notes[0], /lm_head\.weight is not the embedding, though config\.json says/);
+  twin.close();
+  // the same numbers, stored the other way round, are tied
+  const copied = changedFixture("llama-untied-optimum", ({ graph }) => {
+    const tensor = (name: string) => graph!.initializer.find((t) => t.name === name)!;
+    const embedding = tensor("model.embed_tokens.weight");
+    const head = tensor(
+      graph!.node.find(({ name }) => name === "/lm_head/MatMul")!.input[1],
+    );
+    const [rows, columns] = embedding.dims.map(Number);
+    const values = new Float32Array(embedding.rawData.slice().buffer);
+    const turned = values.map((_, i) => values[i % rows * columns + Math.floor(i / rows)]);
+    head.rawData = new Uint8Array(turned.buffer);
+  }, { "config.json": tied });
+  const again = await openModel(copied);
+  assert.equal(again.spec.tiedEmbeddings, true);
+  assert.deepEqual(again.notes, []);
+});
+
 /** Calls everything by numbers, but for what a graph takes and gives. */
 function withoutNames({ graph }: OnnxModelProto) {
   const kept = new Set([...graph!.input, ...graph!.output].map(({ name }) => name));
