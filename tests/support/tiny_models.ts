@@ -58,12 +58,14 @@ export interface TinyOptions {
    * do with the size of its weights, as in models that were trained.
    */
   readonly normSpread?: number;
+  /** Rows of the embedding; few where nothing is said. */
+  readonly vocabSize?: number;
 }
 
 /** A random tiny model of a random family, float32, in memory: odd shapes, missing blocks and biases included. */
 export async function tinyModel(
   random: Random,
-  { normSpread }: TinyOptions = {},
+  { normSpread, vocabSize }: TinyOptions = {},
 ): Promise<MemoryFolder> {
   const family = random.pick(FAMILIES);
   const hidden = random.pick([12, 20, 24, 32]);
@@ -72,7 +74,7 @@ export async function tinyModel(
   const queriesPerGroup = random.int(1, 3);
   const layerCount = random.int(1, 4);
   const intermediate = random.int(3, 40);
-  const vocab = random.int(17, 40);
+  const vocab = vocabSize ?? random.int(17, 40);
   const tied = random.chance(0.5);
   const missing = random.chance(0.3);
   const shapes = Array.from({ length: layerCount }, () => {

@@ -1,0 +1,317 @@
+import { LopperError, seal, sealLine } from "@lopper/core";
+import { weightOrder } from "@lopper/importance";
+import { type Model, modelDigest, openModel } from "@lopper/model-io";
+import { FileFolder } from "@lopper/model-io/files";
+import type { UnitOrder } from "@lopper/runtime";
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+import fc from "fast-check";
+import { decisionFromFile } from "../apps/cli/decide.ts";
+import { readReportRun } from "../apps/cli/report_files.ts";
+import { readSettings } from "../apps/cli/run_files.ts";
+import { RunFolder } from "../apps/cli/run_folder.ts";
+import { journalHead } from "../apps/cli/run_settings.ts";
+import { inTemporaryFolder } from "./support/cli.ts";
+import {
+  type Edit,
+  fileEdits,
+  type JsonEdit,
+  jsonEdits,
+  lineEdits,
+  stringified,
+  text,
+} from "./support/edits.ts";
+import { pruneHere, tinyText, writeTinyModel } from "./support/tiny_run.ts";
+
+/** Failing cases are printed with their seed; LOPPER_SEED runs them again. */
+const SEED = Number(Deno.env.get("LOPPER_SEED") ?? 29);
+const EDITS = Number(Deno.env.get("LOPPER_EDITS") ?? 200);
+
+interface Parts {
+  readonly folder: string;
+  readonly model: Model;
+  readonly digest: string;
+  readonly order: UnitOrder;
+}
+
+/** What a run wrote, finished or cut off, and everything that reads it back. */
+class Subject {
+  readonly #parts: Parts;
+
+  private constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** Prunes a tiny model, another one so, and leaves a part of the first run as a kill would. */
+  static async make(folder: string): Promise<Subject> {
+    const at = (name: string) => join(folder, name);
+    await writeTinyModel(at("model"));
+    await Deno.writeTextFile(at("text.jsonl"), tinyText(120, 1));
+    await Deno.writeTextFile(at("held_out.jsonl"), tinyText(3, 2));
+    const prune = (out: string, ...args: string[]) =>
+      pruneHere([
+        ...[at("model"), "--out", at(out), "--ratio", "25", "--mlp-group", "3", "--swap", "auto"],
+        ...["--distribution", "50:30:20"],
+        ...["--calibration", at("text.jsonl"), "--held-out", at("held_out.jsonl")],
+        ...["--samples", "4", "--seq-len", "16", ...args],
+      ]);
+    await prune("finished");
+    await prune("other", "--seed", "7", "--recover", "none");
+    const journal = await Deno.readTextFile(at("finished/journal.jsonl"));
+    const lines = journal.split("\n");
+    const part = lines.slice(0, Math.ceil(lines.length * 0.6)).join("\n") + "\n";
+    await Deno.mkdir(at("unfinished"));
+    await Deno.copyFile(at("finished/settings.json"), at("unfinished/settings.json"));
+    await Deno.writeTextFile(at("unfinished/journal.jsonl"), part);
+    await Deno.mkdir(at("plans"));
+    for (const file of ["lopper_plan.json", "pruning_config.json"]) {
+      await Deno.copyFile(at(`finished/${file}`), at(`plans/${file}`));
+    }
+    const model = await openModel(new FileFolder(at("model")));
+    const order = await weightOrder(model);
+    return new Subject({ folder, model, digest: await modelDigest(model), order });
+  }
+
+  at(name: string): string {
+    return join(this.#parts.folder, name);
+  }
+
+  /** What a run goes on from, in a folder of its own. */
+  async copyOf(run: string): Promise<string> {
+    const copy = await Deno.makeTempDir({ dir: this.#parts.folder });
+    for (const file of ["settings.json", "journal.jsonl"]) {
+      await Deno.copyFile(this.at(`${run}/${file}`), join(copy, file));
+    }
+    return copy;
+  }
+
+  close() {
+    this.#parts.model.close();
+  }
+
+  /** What each reader of a file finds, or the sentence that it ends in. */
+  async read(name: string): Promise<readonly unknown[]> {
+    const [folder, file] = name.split("/");
+    const { model, digest, order } = this.#parts;
+    const decide = (plan: string, ratio?: number) =>
+      decisionFromFile(this.at(plan), model, digest, order, ratio);
+    const readers: (() => Promise<unknown>)[] = [];
+    if (folder === "plans") readers.push(() => decide(name));
+    else readers.push(() => this.#resumed(folder));
+    if (folder === "finished") {
+      readers.push(() => readReportRun(this.at(folder)));
+      readers.push(() => decide(folder), () => decide(folder, 6));
+      if (/plan|pruning/.test(file)) readers.push(() => decide(name));
+    }
+    return await Promise.all(readers.map((reader) => outcome(reader)));
+  }
+
+  /** What a run goes on from. */
+  async #resumed(folder: string): Promise<unknown> {
+    const run = await RunFolder.open(this.at(folder), { resume: true });
+    try {
+      return { settings: run.settings, history: run.history, record: await run.record() };
+    } finally {
+      run.close();
+    }
+  }
+}
+
+/** @throws what is no sentence for people. */
+async function outcome(reader: () => Promise<unknown>): Promise<unknown> {
+  try {
+    return await reader();
+  } catch (error) {
+    if (!(error instanceof LopperError)) throw error;
+    assert.doesNotMatch(error.message, /\n|^\s*at /, "one line");
+    assert.ok(error.message.length < 1000, error.message);
+    return error;
+  }
+}
+
+/** Goes on with a copy of an unfinished run, which has to end as the run did that nobody touched. */
+async function checkResumed(subject: Subject, from: string) {
+  const copy = await subject.copyOf(from);
+  await pruneHere(["--out", copy, "--resume"]);
+  for (
+    const file of ["lopper_plan.json", "pruning_config.json", "config.json", "model.safetensors"]
+  ) {
+    const [now, before] = await Promise.all(
+      [copy, subject.at("finished")].map((run) => Deno.readFile(join(run, file))),
+    );
+    assert.ok(isDeepStrictEqual(now, before), `${file} of the run that went on`);
+  }
+}
+
+const replaced = (from: string | RegExp, to: string) =>
+  text(`${from} becomes ${to}`, (before) => {
+    assert.notEqual(before.replace(from, to), before, `${from} is not there`);
+    return before.replace(from, to);
+  });
+/** Edits that leave something that is well-formed, and says something else. */
+const POINTED: [string, Edit][] = [
+  ["finished/journal.jsonl", replaced(/.*\n$/, "")],
+  ["finished/journal.jsonl", replaced(/(.*\n){3}$/, "")],
+  ["finished/journal.jsonl", replaced(/"kept":true(?=.*\n$)/, '"kept":false')],
+  ["unfinished/journal.jsonl", replaced(/.*\n$/, "")],
+  ["unfinished/journal.jsonl", replaced(/"nll":\[\d/, '"nll":[1')],
+  ["unfinished/settings.json", replaced('"seed": 42', '"seed": 43')],
+  ["unfinished/settings.json", replaced('"bestEffort": false', '"bestEffort": true')],
+  ["finished/run.json", replaced(/"heldOut":\d/, '"heldOut":1')],
+  ["finished/run.json", replaced(/"prompt": "/, '"prompt": "x')],
+  ["finished/lopper_plan.json", replaced(/,\d+(?=\]\}\})/, "")],
+  ["finished/lopper_plan.json", replaced(/"removalOrder": \[.*\]/, '"removalOrder": []')],
+  ["finished/pruning_config.json", replaced(/"3": 18/, '"3": 17')],
+];
+
+Deno.test("edited files of a run end in a sentence or in the same result, never in another one", () =>
+  inTemporaryFolder(async (folder) => {
+    const subject = await Subject.make(folder);
+    const others = (await Deno.readTextFile(subject.at("other/journal.jsonl"))).trimEnd().split(
+      "\n",
+    );
+    const journal = lineEdits(others);
+    const files: Readonly<Record<string, fc.Arbitrary<Edit>>> = {
+      "finished/settings.json": fileEdits,
+      "finished/journal.jsonl": journal,
+      "finished/run.json": fileEdits,
+      "finished/lopper_plan.json": fileEdits,
+      "finished/pruning_config.json": fileEdits,
+      "unfinished/settings.json": fileEdits,
+      "unfinished/journal.jsonl": journal,
+    };
+    const originals = new Map<string, readonly unknown[]>();
+    for (const name of Object.keys(files)) {
+      const read = await subject.read(name);
+      assert.ok(!read.some((value) => value instanceof Error), String(read));
+      originals.set(name, read);
+    }
+    const told = { refused: 0, same: 0, resumed: 0 };
+    const edits = fc.oneof(
+      ...Object.entries(files).map(([name, edit]) => fc.tuple(fc.constant(name), edit)),
+    );
+    await fc.assert(
+      fc.asyncProperty(edits, async ([name, edit]) => {
+        const path = subject.at(name);
+        const bytes = await Deno.readFile(path);
+        try {
+          await Deno.writeFile(path, edit.of(bytes));
+          const read = await subject.read(name);
+          const original = originals.get(name)!;
+          for (const [i, found] of read.entries()) {
+            if (found instanceof Error) told.refused += 1;
+            else if (isDeepStrictEqual(found, original[i])) told.same += 1;
+            else if (i === 0 && name.endsWith("/journal.jsonl")) {
+              // less is known than was: the rest is found out again
+              await checkResumed(subject, name.split("/")[0]);
+              told.resumed += 1;
+            } else assert.fail(`${name}, ${edit.name}: reader ${i} finds something else`);
+          }
+        } finally {
+          await Deno.writeFile(path, bytes);
+        }
+      }),
+      { numRuns: EDITS + POINTED.length, seed: SEED, examples: POINTED.map((edit) => [edit]) },
+    );
+    subject.close();
+    console.log(`${EDITS} edits: ${JSON.stringify(told)}`);
+    assert.ok(told.refused > EDITS / 2 && told.same > 0 && told.resumed > 0, JSON.stringify(told));
+  }));
+
+Deno.test("edited plans that a user brings end in a sentence, or in what fits the model", () =>
+  inTemporaryFolder(async (folder) => {
+    const subject = await Subject.make(folder);
+    const edits = fc.tuple(
+      fc.constantFrom("plans/lopper_plan.json", "plans/pruning_config.json"),
+      fileEdits,
+    );
+    let refused = 0;
+    await fc.assert(
+      fc.asyncProperty(edits, async ([name, edit]) => {
+        const path = subject.at(name);
+        const bytes = await Deno.readFile(path);
+        try {
+          await Deno.writeFile(path, edit.of(bytes));
+          const [found] = await subject.read(name);
+          if (found instanceof Error) refused += 1;
+        } finally {
+          await Deno.writeFile(path, bytes);
+        }
+      }),
+      { numRuns: EDITS, seed: SEED },
+    );
+    subject.close();
+    assert.ok(refused > EDITS / 2, `${refused} were refused`);
+  }));
+
+Deno.test("what was edited and sealed anew ends in a sentence or in a result, never in a stack", () =>
+  inTemporaryFolder(async (folder) => {
+    const subject = await Subject.make(folder);
+    const files = ["finished/run.json", "unfinished/settings.json", "unfinished/journal.jsonl"];
+    const told = { refused: 0, read: 0, resumed: 0 };
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom(...files), jsonEdits, fc.nat(), async (name, edit, line) => {
+        const path = subject.at(name);
+        const before = await Deno.readTextFile(path);
+        const forged = name.endsWith("l") ? forgedJournal(line) : forgedFile;
+        try {
+          const changed = await forged(before, edit, subject.at("unfinished"));
+          if (changed === null) return;
+          await Deno.writeTextFile(path, changed);
+          const read = await subject.read(name);
+          const refused = read.filter((found) => found instanceof Error).length;
+          told.refused += refused;
+          told.read += read.length - refused;
+          if (refused > 0 || !name.startsWith("unfinished") || told.resumed === MOST_RESUMED) {
+            return;
+          }
+          told.resumed += 1;
+          const copy = await subject.copyOf("unfinished");
+          await outcome(() => pruneHere(["--out", copy, "--resume"]));
+        } finally {
+          await Deno.writeTextFile(path, before);
+        }
+      }),
+      { numRuns: EDITS / 2, seed: SEED },
+    );
+    subject.close();
+    assert.ok(told.refused > 0 && told.read > 0 && told.resumed > 0, JSON.stringify(told));
+  }));
+
+/** Each takes about a second. */
+const MOST_RESUMED = 10;
+
+/** A file with an edit in it that nobody can see; null where there is none to make. */
+type Forged = (before: string, edit: JsonEdit, run: string) => Promise<string | null>;
+
+const forgedFile: Forged = async (before, [, change]) => {
+  const { checksum: _, ...json } = JSON.parse(before);
+  const changed = jsonOf(change(json));
+  return changed && JSON.stringify(await seal(changed));
+};
+
+const forgedJournal = (line: number): Forged => async (before, [, change], run) => {
+  const lines = before.split("\n").slice(0, -1).map((text) => {
+    const { checksum: _, ...entry } = JSON.parse(text);
+    return entry as object;
+  });
+  const at = line % lines.length;
+  const changed = jsonOf(change(lines[at]));
+  if (!changed) return null;
+  let last = await journalHead(await readSettings(run));
+  let after = "";
+  for (const entry of lines.with(at, changed)) {
+    const { line, checksum } = await sealLine(JSON.stringify(entry), last);
+    after += line + "\n";
+    last = checksum;
+  }
+  return after;
+};
+
+/** What an edit leaves, as JSON has it; null where it is no object with something in it. */
+function jsonOf(value: unknown): object | null {
+  const json = JSON.parse(stringified(value));
+  const some = typeof json === "object" && json !== null && !Array.isArray(json);
+  return some && Object.keys(json).length > 0 ? json : null;
+}
