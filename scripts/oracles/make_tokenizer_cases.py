@@ -108,6 +108,21 @@ CASES = [
     "x" * 40 + " " * 17 + "y",
 ]
 
+# for the tokenizer with added tokens of every kind
+ADDED_CASES = [
+    "<|im|>start<|im|> x",  # the longest that begins first
+    "<|im|><|im|>start<|im",
+    "the zq zqx xzq zq. (zq) zq_zq zq\u0301 2zq zq",  # a word of its own
+    "zq zq",
+    "a  <sep>  b",  # takes the spaces before it
+    "a <mask>  b<mask> <mask>\n\n<mask>",  # and those behind it
+    "xKBy xkby Kb kB K b",  # looked for in normalised text
+    "a      b   c",  # three spaces
+    "a <sep> <sep> \t<sep>",
+    "ab  ab\u3000\u3000ab\u0085 ab",  # takes white space of every kind
+    "the tree<|im|> zq<sep>zq <mask>zq",
+]
+
 
 def train(normalizer, pre_tokenizer, size, alphabet):
     """The vocabulary and the merges of a BPE trained on TEXT."""
@@ -168,6 +183,26 @@ def byte_bpe_plain():
     return tokenizer, {"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"}
 
 
+def byte_bpe_added():
+    split = split_as(r" ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")
+    vocabulary, merges = train(normalizers.NFC(), split, 340, sorted(pre_tokenizers.ByteLevel.alphabet()))
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
+    tokenizer.pre_tokenizer = split
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([special("<|im|>"), special("<|im|>start")])
+    plain = {"normalized": False}
+    tokenizer.add_tokens([
+        AddedToken("zq", single_word=True, **plain),
+        AddedToken("<sep>", lstrip=True, **plain),
+        AddedToken("<mask>", lstrip=True, rstrip=True, **plain),
+        AddedToken("ab", rstrip=True, single_word=True, **plain),
+        AddedToken("kb", normalized=True),
+        AddedToken("   ", normalized=True),
+    ])
+    return tokenizer, {"eos_token": "<|im|>"}
+
+
 def pieces():
     """A BPE with byte fallback, laid out as in Llama 2: three specials, 256 bytes, then the pieces."""
     mark = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always", split=True)
@@ -206,6 +241,9 @@ TOKENIZERS = {
     "byte-bpe-plain": (byte_bpe_plain, "<|im_start|>",
                        "Byte-level BPE as in Qwen2: nothing added, NFC, digits one by one, and an added token "
                        "(<tool_call>) that is not special."),
+    "byte-bpe-added": (byte_bpe_added, "<|im|>",
+                       "Byte-level BPE with added tokens of every kind: one that begins another, whole words only "
+                       "(single_word), with the spaces before or behind (lstrip, rstrip), looked for in lower case (normalized)."),
     "bpe-byte-fallback": (bpe_byte_fallback, "<s>",
                           "BPE as in Llama 2: a normalizer that puts ▁ before the text (and before the text after each "
                           "special token) and for each space, bytes for unknown characters, <s> added in front."),
@@ -241,7 +279,7 @@ def write(name, out):
     reader = AutoTokenizer.from_pretrained(folder)
     assert isinstance(reader, transformers.PreTrainedTokenizerFast)
     cases = []
-    for text in CASES:
+    for text in CASES + (ADDED_CASES if name == "byte-bpe-added" else []):
         text = text.replace("{SPECIAL}", marker)
         ids = reader(text, add_special_tokens=True)["input_ids"]
         plain = reader(text, add_special_tokens=False)["input_ids"]

@@ -1,4 +1,5 @@
 import { CheckpointFormatError } from "@lopper/core";
+import { quoted } from "./quoted.ts";
 import {
   SPECIAL_TOKENS,
   type TokenizerConfig,
@@ -6,7 +7,7 @@ import {
   type TokenName,
   tokenText,
 } from "./schemas.ts";
-import { checkId, quoted, sharedId, type Vocabulary } from "./vocabulary.ts";
+import { checkId, sharedId, type Vocabulary } from "./vocabulary.ts";
 
 /** A token that text is split at before anything else; the fields are those of tokenizer.json. */
 export interface AddedToken {

@@ -3,7 +3,8 @@ import { z } from "zod";
 import { readJson } from "../json.ts";
 import type { ModelFolder } from "../model_folder.ts";
 import { readTokenizerFiles } from "./files.ts";
-import { checkId, quoted } from "./vocabulary.ts";
+import { quoted } from "./quoted.ts";
+import { checkId } from "./vocabulary.ts";
 
 const TOKENIZER = "tokenizer.json";
 const GENERATION_CONFIG = "generation_config.json";

@@ -1,4 +1,5 @@
 import { CheckpointFormatError } from "@lopper/core";
+import { quoted } from "./quoted.ts";
 import type { TokenizerJson } from "./schemas.ts";
 
 /** Ids by token. */
@@ -76,13 +77,4 @@ export function sharedId(token: string, other: string, id: number, file: string)
     `the tokens ${quoted(other)} and ${quoted(token)} have the same id, ${id}`,
     { file },
   );
-}
-
-/** Characters of a token that a message shows: enough to find it. */
-const SHOWN = 60;
-
-/** A token, or what stands where one should, as a message shows it. */
-export function quoted(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text;
 }

@@ -1,0 +1,157 @@
+import { CheckpointFormatError } from "@lopper/core";
+import type { EngineFiles } from "./engine.ts";
+import type { Answer, Request } from "./protocol.ts";
+
+/** Milliseconds without an answer after which a thread is given up; a text of usual length takes a thousandth. */
+const SILENCE_MS = 6000;
+const TICK_MS = 250;
+
+interface Pending {
+  readonly request: Request;
+  resolve(done: Int32Array | string | null): void;
+  reject(error: Error): void;
+}
+
+type Unnumbered<T> = T extends unknown ? Omit<T, "id"> : never;
+
+/** The thread of a tokenizer, and who waits for it. */
+export class TokenizerThread implements Disposable {
+  readonly #file: string;
+  readonly #silence: number;
+  readonly #worker: Worker;
+  /** In the order in which they are done: the first is at work. */
+  readonly #pending = new Map<number, Pending>();
+  #unsent: Request[] = [];
+  #last = 0;
+  #ended: Error | null = null;
+  #timer: ReturnType<typeof setInterval> | undefined;
+  /** Milliseconds since the thread was last heard, and those that it may take. */
+  #silent = 0;
+  #limit: number;
+
+  private constructor(file: string, silenceMs: number) {
+    this.#file = file;
+    this.#silence = silenceMs;
+    // To begin takes a machine that is busy longer than any step.
+    this.#limit = Math.max(silenceMs, SILENCE_MS);
+    this.#worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+    this.#worker.onmessage = ({ data }: MessageEvent<Answer>) => this.#hear(data);
+    this.#worker.onerror = (event) => {
+      event.preventDefault();
+      this.#end(`its thread ended (${event.message})`);
+    };
+  }
+
+  /**
+   * @param file the name of the tokenizer in messages.
+   * @param silenceMs how long it may be silent.
+   * @throws {CheckpointFormatError} when the files make no tokenizer.
+   */
+  static async open(
+    files: EngineFiles,
+    file: string,
+    silenceMs = SILENCE_MS,
+  ): Promise<TokenizerThread> {
+    const thread = new TokenizerThread(file, silenceMs);
+    try {
+      await thread.ask({ open: files });
+      return thread;
+    } catch (error) {
+      thread[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** @throws {CheckpointFormatError} when the thread fails, or is silent for too long; it is of no use then. */
+  ask(request: Unnumbered<Request>): Promise<Int32Array | string | null> {
+    if (this.#ended) return Promise.reject(this.#ended);
+    const numbered: Request = { ...request, id: this.#last++ };
+    // What is asked at once is sent at once.
+    if (this.#unsent.length === 0) queueMicrotask(() => this.#send());
+    this.#unsent.push(numbered);
+    return new Promise((resolve, reject) => {
+      this.#pending.set(numbered.id, { request: numbered, resolve, reject });
+      this.#timer ??= this.#watch();
+    });
+  }
+
+  [Symbol.dispose]() {
+    this.#end("it was closed");
+  }
+
+  #send() {
+    if (!this.#ended) this.#worker.postMessage(this.#unsent);
+    this.#unsent = [];
+  }
+
+  #hear(answer: Answer) {
+    this.#silent = 0;
+    this.#limit = this.#silence;
+    if ("more" in answer) {
+      this.#limit += answer.more;
+      return;
+    }
+    const pending = this.#pending.get(answer.id);
+    if (!pending) return;
+    this.#pending.delete(answer.id);
+    if (this.#pending.size === 0) this.#rest();
+    if ("done" in answer) pending.resolve(answer.done);
+    else pending.reject(this.#error(answer.problem, pending.request));
+  }
+
+  #watch() {
+    let before = performance.now();
+    this.#silent = 0;
+    return setInterval(() => {
+      const now = performance.now();
+      // While this thread itself was busy, or the machine asleep, nothing could be heard.
+      this.#silent += Math.min(now - before, 2 * TICK_MS);
+      before = now;
+      if (this.#silent > this.#limit) this.#giveUp();
+    }, Math.min(TICK_MS, this.#silence / 4));
+  }
+
+  #rest() {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #giveUp() {
+    const [first] = this.#pending.values();
+    const seconds = (this.#silent / 1000).toFixed(0);
+    const error = this.#error(
+      `no end after ${seconds} s; its patterns or normalizers find none on such text`,
+      first.request,
+    );
+    this.#end(error);
+  }
+
+  #end(reason: string | Error) {
+    if (this.#ended) return;
+    this.#ended = reason instanceof Error
+      ? reason
+      : new CheckpointFormatError(reason, { file: this.#file });
+    this.#rest();
+    this.#worker.terminate();
+    for (const { reject } of this.#pending.values()) reject(this.#ended);
+    this.#pending.clear();
+  }
+
+  #error(problem: string, request: Request): CheckpointFormatError {
+    return new CheckpointFormatError(describe(problem, request), { file: this.#file });
+  }
+}
+
+/** Characters of a text that a message shows. */
+const SHOWN = 40;
+
+function describe(problem: string, request: Request): string {
+  if ("open" in request) {
+    return `it cannot be used as a tokenizer (${problem}); Lopper needs a tokenizer.json as the tokenizers library writes it`;
+  }
+  if ("decode" in request) return `decoding ${request.decode.length} tokens failed: ${problem}`;
+  const { length } = request.encode;
+  const shown = JSON.stringify(request.encode.slice(0, SHOWN));
+  const text = length <= SHOWN ? shown : `${length} characters from ${shown} on`;
+  return `encoding ${text} failed: ${problem}`;
+}

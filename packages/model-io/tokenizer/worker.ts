@@ -1,0 +1,40 @@
+/**
+ * A tokenizer in a thread of its own: while a pattern looks for its end, the program still hears its user, and can give up.
+ */
+import { TokenizerEngine } from "./engine.ts";
+import type { Answer, Request } from "./protocol.ts";
+
+/** What a worker's global object has, which the types of a page's lack. */
+interface WorkerScope {
+  onmessage: (event: MessageEvent<readonly Request[]>) => void;
+  postMessage(message: Answer, options: { transfer: readonly Transferable[] }): void;
+}
+const scope = globalThis as unknown as WorkerScope;
+
+let engine: TokenizerEngine | null = null;
+
+function post(answer: Answer, transfer: readonly Transferable[] = []) {
+  scope.postMessage(answer, { transfer });
+}
+
+function answer(request: Request): Int32Array<ArrayBuffer> | string | null {
+  if ("open" in request) {
+    engine = new TokenizerEngine(request.open, (more) => post({ more }));
+    return null;
+  }
+  if ("decode" in request) return engine!.decode(request.decode);
+  return Int32Array.from(engine!.encode(request.encode, request.addSpecialTokens));
+}
+
+post({ more: 0 });
+scope.onmessage = ({ data }) => {
+  for (const request of data) {
+    const { id } = request;
+    try {
+      const done = answer(request);
+      post({ id, done }, done instanceof Int32Array ? [done.buffer] : []);
+    } catch (error) {
+      post({ id, problem: error instanceof Error ? error.message : String(error) });
+    }
+  }
+};
