@@ -13,7 +13,7 @@ import { peakResidentBytes } from "./measure.ts";
 
 const [path, file, name, limit, backendName, threads] = Deno.args;
 const task = TASKS.find((task) => task.name === name)!;
-const rows = (await readRows(await FileSource.open(file))).slice(0, Number(limit));
+const { rows } = await readRows(await FileSource.open(file), { limit: Number(limit) });
 const questions = rows.map((row, i) => task.question(row, `row ${i + 1}`));
 
 const model = await openModel(new FileFolder(path));

@@ -40,7 +40,7 @@ export async function writeQuestions(from: string, task: string, requests: numbe
   const { source, place, requests: each } = TASK_FILES[task];
   const file = await FileSource.open(`${from}/${source}`);
   // Questions with one answer less than the others are made up for.
-  const rows = (await readRows(file)).slice(0, Math.ceil(1.02 * requests / each));
+  const { rows } = await readRows(file, { limit: Math.ceil(1.02 * requests / each) });
   file.close();
   await Deno.mkdir(`${to}/${dirname(place)}`, { recursive: true });
   await Deno.writeTextFile(

@@ -1,5 +1,12 @@
 import { EvaluationError, HubError } from "@lopper/core";
-import { DATA_SETS, dataFiles, MAX_DATA_BYTES, readRows } from "@lopper/evaluation";
+import {
+  DATA_SETS,
+  dataFiles,
+  type DataRows,
+  MAX_DATA_BYTES,
+  readRows,
+  type RowOptions,
+} from "@lopper/evaluation";
 import { INPUTS } from "@lopper/model-io";
 import {
   cachedDataSet,
@@ -12,8 +19,7 @@ import { join } from "node:path";
 import type { UserHub } from "./hub.ts";
 
 /** Rows of a data set, and where they were. */
-export interface FoundRows {
-  readonly rows: readonly unknown[];
+export interface FoundRows extends DataRows {
   /** Path of the file, or of the first of several. */
   readonly file: string;
 }
@@ -30,12 +36,16 @@ export interface DataOptions {
  * The rows of a data set: from the folder that the user named, else from the cache of Hugging Face, else from the hub.
  * @throws {EvaluationError} when it is nowhere, saying where it was looked for and what to fetch.
  */
-export async function dataRows(name: string, options: DataOptions): Promise<FoundRows> {
+export async function dataRows(
+  name: string,
+  options: DataOptions,
+  asked: Required<RowOptions>,
+): Promise<FoundRows> {
   const { data, hub: { cache, hub }, onDownload } = options;
   const set = DATA_SETS[name];
   for await (const folder of localFolders(name, options)) {
     const found = dataFiles(set, await listFilesDeep(folder));
-    if (found.length > 0) return await read(found.map((path) => join(folder, path)));
+    if (found.length > 0) return await readFiles(found.map((path) => join(folder, path)), asked);
   }
   const places = [
     ...data === null ? [] : [`in ${data}`],
@@ -59,7 +69,7 @@ export async function dataRows(name: string, options: DataOptions): Promise<Foun
         onProgress: (done, total) => onDownload(`downloading ${name}`, done, total),
       },
     );
-    return await read(files.map((path) => join(folder, path)));
+    return await readFiles(files.map((path) => join(folder, path)), asked);
   } catch (error) {
     if (!(error instanceof HubError)) throw error;
     throw missing(error.message, error);
@@ -75,16 +85,27 @@ async function* localFolders(name: string, { data, hub: { cache } }: DataOptions
   yield* await cachedSnapshots(cachedDataSet(cache, repository));
 }
 
-async function read(files: readonly string[]): Promise<FoundRows> {
+/** The rows of files one after the other. */
+export async function readFiles(
+  files: readonly string[],
+  { limit, maxBytes }: Required<RowOptions>,
+): Promise<FoundRows> {
   const rows: unknown[] = [];
+  let [available, bytes] = [0, 0];
   for (const file of files) {
     const source = await openInput(file, INPUTS.dataSet);
     try {
+      const found = await readRows(source, {
+        limit: limit - rows.length,
+        maxBytes: maxBytes - bytes,
+      });
       // One by one: an evaluation set may have more rows than a call takes arguments.
-      for (const row of await readRows(source)) rows.push(row);
+      for (const row of found.rows) rows.push(row);
+      available += found.available;
+      bytes += found.bytes;
     } finally {
       source.close();
     }
   }
-  return { rows, file: files[0] };
+  return { rows, available, bytes, file: files[0] };
 }

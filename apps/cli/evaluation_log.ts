@@ -110,7 +110,7 @@ export class ModelLog {
 
   /** Scores of questions that are known, by number, and what appends new ones. */
   async questions(task: string, requests: readonly (readonly TokenRequest[])[]) {
-    const keys = await Promise.all(requests.map(digest));
+    const keys = await digests(requests);
     const known = new Map<number, readonly RequestScore[]>();
     keys.forEach((key, i) => {
       const found = this.#log.find("question", this.#place, key);
@@ -136,7 +136,7 @@ export class ModelLog {
 
   /** Losses of windows that are known, by number, and what appends new ones. */
   async windows(text: string, windows: readonly (readonly number[])[]) {
-    const keys = await Promise.all(windows.map(digest));
+    const keys = await digests(windows);
     const known = new Map<number, number>();
     keys.forEach((key, i) => {
       const found = this.#log.find("window", this.#place, key);
@@ -152,6 +152,13 @@ export class ModelLog {
 
 function keyOf({ type, model, backend, key }: Pick<Line, "type" | "key"> & Place): string {
   return [type, model, backend, key].join(" ");
+}
+
+/** One after the other: together they would hold all the JSON at once. */
+async function digests(values: readonly unknown[]): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (const value of values) found.push(await digest(value));
+  return found;
 }
 
 /** 16 hexadecimal digits of the SHA-256 of a value's JSON. */

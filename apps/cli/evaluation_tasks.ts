@@ -1,18 +1,17 @@
 import { EvaluationError, UsageError } from "@lopper/core";
 import {
   joinedText,
+  MAX_ROWS_BYTES,
   OWN_TASK_FORMS,
   ownTask,
   PAPER_TASKS,
   type Question,
-  readRows,
   type Task,
   TASKS,
 } from "@lopper/evaluation";
 import { INPUTS } from "@lopper/model-io";
-import { openInput } from "@lopper/model-io/files";
 import { basename } from "node:path";
-import { type DataOptions, dataRows } from "./evaluation_data.ts";
+import { type DataOptions, dataRows, readFiles } from "./evaluation_data.ts";
 import { userPath } from "./paths.ts";
 import { readWholeText } from "./text_files.ts";
 
@@ -69,16 +68,37 @@ export async function readMeasures(options: MeasureOptions): Promise<Measures> {
   }
   const texts: NamedText[] = [];
   const tasks: AskedTask[] = [];
+  // All of them are in memory until the last was asked.
+  let rowBytes = 0;
   for (const name of names) {
+    const maxBytes = MAX_ROWS_BYTES - rowBytes;
     if (name === WIKITEXT) {
-      const { rows, file } = await dataRows(name, options);
+      const { rows, file } = await dataRows(name, options, { limit: Infinity, maxBytes });
       texts.push({ name, text: joinedText(rows, file) });
-    } else tasks.push(await readTask(name, options));
+    } else {
+      const { bytes, ...task } = await readTask(name, options, maxBytes);
+      rowBytes += bytes;
+      tasks.push(task);
+    }
   }
   for (const path of options.perplexity) {
     texts.push({ name: path, text: await readWholeText(userPath(path)) });
   }
+  checkTexts(texts);
   return { texts, tasks };
+}
+
+/** Characters of all texts together, which are in memory until the last was measured. */
+const MAX_TEXTS = 2 * INPUTS.text.maxBytes;
+
+function checkTexts(texts: readonly NamedText[]) {
+  let length = 0;
+  for (const { name, text } of texts) {
+    if ((length += text.length) <= MAX_TEXTS) continue;
+    throw new EvaluationError(
+      `${name}: with it there are more than ${MAX_TEXTS} characters to be measured, the most of one evaluation; measure it apart`,
+    );
+  }
 }
 
 function taskNames(list: string): readonly string[] {
@@ -95,29 +115,25 @@ function taskNames(list: string): readonly string[] {
   return [...new Set(names)];
 }
 
-async function readTask(name: string, options: MeasureOptions): Promise<AskedTask> {
+async function readTask(
+  name: string,
+  options: MeasureOptions,
+  maxBytes: number,
+): Promise<AskedTask & { readonly bytes: number }> {
   const known = TASKS.find((task) => task.name === name);
-  const { rows, file } = known ? await dataRows(name, options) : await ownRows(name);
+  const asked = { limit: options.limit ?? Infinity, maxBytes };
+  const { rows, file, available, bytes } = known
+    ? await dataRows(name, options, asked)
+    : await readFiles([userPath(name)], asked);
   if (rows.length === 0) throw new EvaluationError(`${file}: there are no questions in it`);
   const task = known ?? ownTask(basename(name).replace(OWN_TASK, ""), rows[0]);
-  const asked = options.limit === null ? rows : rows.slice(0, options.limit);
   return {
     task,
-    questions: asked.map((row, i) => task.question(row, `${file}, row ${i + 1}`)),
-    available: rows.length,
+    questions: rows.map((row, i) => task.question(row, `${file}, row ${i + 1}`)),
+    available,
     file,
+    bytes,
   };
-}
-
-/** @throws {EvaluationError} when there is no such file, or its first line has none of the known forms. */
-async function ownRows(path: string) {
-  const file = userPath(path);
-  const source = await openInput(file, INPUTS.dataSet);
-  try {
-    return { rows: await readRows(source), file };
-  } finally {
-    source.close();
-  }
 }
 
 /** For the help text. */

@@ -34,6 +34,9 @@ export interface EvaluateOptions {
   readonly onProgress?: (progress: Progress) => void;
 }
 
+/** Tokens of all requests of a task, which are in memory while it is scored: HellaSwag has 4 million. */
+const MAX_TASK_TOKENS = 2 ** 24;
+
 /** @throws {EvaluationError} naming the question that cannot be tokenised as it needs to be. */
 export async function prepareTask(
   task: Task,
@@ -42,7 +45,7 @@ export async function prepareTask(
   options: EncodeOptions,
 ): Promise<PreparedTask> {
   const requests: (readonly TokenRequest[])[] = [];
-  let shortened = 0;
+  let [shortened, tokens] = [0, 0];
   for (const [i, question] of questions.entries()) {
     // Most answers of a question share its context, which is then tokenised once.
     const remembered = remembering(tokenizer);
@@ -51,6 +54,12 @@ export async function prepareTask(
         question.requests.map((one) => encodeRequest(one, remembered, options)),
       );
       requests.push(encoded.map(({ tokens, scored }) => ({ tokens, scored })));
+      tokens += encoded.reduce((sum, request) => sum + request.tokens.length, 0);
+      if (tokens > MAX_TASK_TOKENS) {
+        throw new EvaluationError(
+          `up to here there are ${tokens} tokens, and a task has ${MAX_TASK_TOKENS} at most (--limit asks fewer questions)`,
+        );
+      }
       if (encoded.some(({ omitted }) => omitted > 0)) shortened += 1;
     } catch (error) {
       if (!(error instanceof EvaluationError)) throw error;

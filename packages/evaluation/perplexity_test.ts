@@ -41,7 +41,7 @@ Deno.test("perplexity: of all predicted tokens, in bits of the whole text, known
 Deno.test("perplexity: WikiText-2 is joined as the literature joins it", async () => {
   const path = sharedPath("datasets/wikitext2/wiki.test.raw.gz", "this test");
   if (path === null) return;
-  const rows = await readRows(new MemorySource(path, await Deno.readFile(path)));
+  const { rows } = await readRows(new MemorySource(path, await Deno.readFile(path)));
   assert.equal(rows.length, 4358);
   const bytes = new TextEncoder().encode(joinedText(rows, path));
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));

@@ -41,12 +41,20 @@ const DEFAULT_BATCH_TOKENS = 2048;
 /** Nodes of a tree whose scores, one for each pair of nodes, are still small beside everything else. */
 const MAX_TREE_NODES = 2048;
 
-/** A row of a batch: requests of one question that run together. */
-interface Row {
+/** A row of a batch, before its time: requests of one question that run together. */
+interface Planned {
   readonly question: number;
-  readonly tree: PrefixTree;
-  /** Number of the tree's first request among those of the question. */
+  /** Number of the first of them among those of the question, and the number behind the last. */
   readonly firstRequest: number;
+  readonly endRequest: number;
+  /** Nodes of their tree, and whether it is a plain sequence. */
+  readonly nodes: number;
+  readonly chain: boolean;
+}
+
+/** A row of a batch. */
+interface Row extends Planned {
+  readonly tree: PrefixTree;
 }
 
 /**
@@ -77,12 +85,17 @@ export class RequestScorer {
     questions: readonly (readonly TokenRequest[])[],
     onProgress?: (progress: Progress) => void,
   ): AsyncGenerator<readonly QuestionScores[]> {
-    const batches = intoBatches(questions.flatMap((q, i) => this.#rows(q, i)), this.#batchTokens);
-    const sizes = batches.map((rows) => rows.length * rows[0].tree.tokens.length);
+    const batches = intoBatches(questions.flatMap(planned), this.#batchTokens);
+    const sizes = batches.map((rows) => rows.length * rows[0].nodes);
     const total = sizes.reduce((sum, n) => sum + n, 0);
     const pending = new Map<number, (RequestScore | undefined)[]>();
     let done = 0;
-    for (const [i, rows] of batches.entries()) {
+    for (const [i, batch] of batches.entries()) {
+      // A tree is larger than its requests, so that it is there only while it is needed.
+      const rows = batch.map((row): Row => ({
+        ...row,
+        tree: prefixTree(questions[row.question].slice(row.firstRequest, row.endRequest)),
+      }));
       const scores = await this.#run(rows);
       const complete: QuestionScores[] = [];
       for (const [r, { question, firstRequest }] of rows.entries()) {
@@ -96,19 +109,6 @@ export class RequestScorer {
       yield complete;
       onProgress?.({ done: done += sizes[i], total });
     }
-  }
-
-  /** One row, or where its tree would be too large one for each request. */
-  #rows(requests: readonly TokenRequest[], question: number): readonly Row[] {
-    const tree = prefixTree(requests);
-    if (tree.chain || tree.tokens.length <= MAX_TREE_NODES) {
-      return [{ question, tree, firstRequest: 0 }];
-    }
-    return requests.map((request, firstRequest) => ({
-      question,
-      tree: prefixTree([request]),
-      firstRequest,
-    }));
   }
 
   /** Scores of the requests of every row. */
@@ -156,14 +156,25 @@ export class RequestScorer {
   }
 }
 
+/** One row, or where its tree would be too large one for each request. */
+function planned(requests: readonly TokenRequest[], question: number): readonly Planned[] {
+  const row = (firstRequest: number, endRequest: number): Planned => {
+    const { tokens, chain } = prefixTree(requests.slice(firstRequest, endRequest));
+    return { question, firstRequest, endRequest, nodes: tokens.length, chain };
+  };
+  const whole = row(0, requests.length);
+  if (whole.chain || whole.nodes <= MAX_TREE_NODES) return [whole];
+  return requests.map((_, i) => row(i, i + 1));
+}
+
 /** Rows of like length side by side, longest first, chains apart from trees. */
-function intoBatches(rows: readonly Row[], batchTokens: number): readonly Row[][] {
-  const batches: Row[][] = [];
+function intoBatches(rows: readonly Planned[], batchTokens: number): readonly Planned[][] {
+  const batches: Planned[][] = [];
   for (const chain of [false, true]) {
-    const sorted = rows.filter(({ tree }) => tree.chain === chain)
-      .sort((a, b) => b.tree.tokens.length - a.tree.tokens.length);
+    const sorted = rows.filter((row) => row.chain === chain)
+      .sort((a, b) => b.nodes - a.nodes);
     for (let start = 0; start < sorted.length;) {
-      const size = Math.max(1, Math.floor(batchTokens / sorted[start].tree.tokens.length));
+      const size = Math.max(1, Math.floor(batchTokens / sorted[start].nodes));
       batches.push(sorted.slice(start, start += size));
     }
   }

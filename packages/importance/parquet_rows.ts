@@ -54,6 +54,10 @@ export class ParquetFile {
     return groups.reduce<number>((sum, bytes) => sum + bytes!, 0);
   }
 
+  get rowCount(): number {
+    return this.metadata.row_groups.reduce((sum, { num_rows }) => sum + Number(num_rows), 0);
+  }
+
   /** All rows, in stretches that are read together. */
   *batches(column?: string): Generator<RowBatch> {
     let first = 0;

@@ -63,7 +63,7 @@ Deno.test("tasks: HellaSwag's clean-up turns all raw rows at hand into the clean
   const cleaned = sharedPath("datasets/hellaswag/hellaswag_val_harness.jsonl.gz", "this test");
   if (raw === null || cleaned === null) return;
   const rows = async (path: string) =>
-    await readRows(new MemorySource(path, await Deno.readFile(path)));
+    (await readRows(new MemorySource(path, await Deno.readFile(path)))).rows;
   const [rawRows, cleanedRows] = [await rows(raw), await rows(cleaned)];
   const task = taskNamed("hellaswag");
   assert.equal(rawRows.length, 1000);
