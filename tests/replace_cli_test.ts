@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { DEMO_MODEL } from "../packages/demo-model/mod.ts";
 import { done, fails, inTemporaryFolder, QUICK, startLopper } from "./support/cli.ts";
 
 const BRIEF = ["--preset", "blockpruner", ...QUICK] as const;
@@ -62,4 +63,34 @@ Deno.test("a run keeps its folder to itself, and the result that it replaces unt
     const { files: fresh, ratio } = JSON.parse(await Deno.readTextFile(`${folder}/p/run.json`));
     assert.ok(ratio >= 12);
     assert.deepEqual(names(`${folder}/p`), [...fresh, ...own].sort(), "nothing of the old one");
+  }));
+
+Deno.test("a model that changes while a run goes on leaves no result, and the run goes on with the old one", () =>
+  inTemporaryFolder(async (folder) => {
+    const model = `${folder}/m`;
+    await Deno.mkdir(model);
+    for await (const { name } of Deno.readDir(DEMO_MODEL)) {
+      await Deno.copyFile(new URL(name, DEMO_MODEL), `${model}/${name}`);
+    }
+    const process = startLopper(["prune", "m", "--out", "p", "--ratio", "5", ...BRIEF], folder);
+    const end = process.output();
+    while ((await Deno.readTextFile(`${folder}/p/journal.jsonl`).catch(() => "")) === "") {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    process.kill("SIGSTOP");
+    const weights = `${model}/model.safetensors`;
+    const before = await Deno.readFile(weights);
+    await Deno.writeFile(weights, before.with(before.length - 1, before.at(-1)! ^ 1));
+    process.kill("SIGCONT");
+    const { code, stderr } = await end;
+    assert.equal(code, 1);
+    const message =
+      /m\/model\.safetensors was changed while the model was worked on, so there is no result/;
+    assert.match(new TextDecoder().decode(stderr), message);
+    assert.deepEqual(names(`${folder}/p`), ["journal.jsonl", "settings.json"]);
+    const resume = ["prune", "--out", "p", "--resume"];
+    await fails(resume, folder, 1, /cannot be resumed: the model was/);
+    await Deno.writeFile(weights, before);
+    await done(resume, folder);
+    assert.ok(names(`${folder}/p`).includes("run.json"));
   }));

@@ -42,6 +42,8 @@ export interface ExportRun {
   readonly reporter: Reporter;
   /** Throws when the user wants to stop. */
   readonly check?: () => void;
+  /** Throws when the model is not what it was, by its digest. */
+  readonly checkSource: (digest: string) => Promise<void>;
 }
 
 /**
@@ -55,13 +57,15 @@ export async function exportModel(run: ExportRun): Promise<ExportRecord> {
   const ids = run.verify === "none" ? [] : await heldOutTokens(model);
   const open = async (file: string) => asking(await folder.sink(file), check);
   reporter.say(`writing ${folder.path}`);
+  const digest = await modelDigest(model);
+  check();
   const written = await format.write(model, open, options, run.title);
   check();
   const record: ExportRecord = {
     kind: "lopper-export",
     schema: 1,
     version: VERSION,
-    source: { name: run.title, digest: await modelDigest(model) },
+    source: { name: run.title, digest },
     format: run.to,
     dtype: options.dtype ?? null,
     quantize: options.quantize ?? null,
@@ -73,6 +77,7 @@ export async function exportModel(run: ExportRun): Promise<ExportRecord> {
     bytes: await folder.bytes(written.files),
     verification: run.verify === "none" ? null : await verify(run, format, written, ids),
   };
+  await run.checkSource(digest);
   await writeJson(open, EXPORT_RECORD, record);
   return record;
 }

@@ -4,6 +4,7 @@ import {
   isPartialName,
   readInput,
   syncFolder,
+  writeError,
   writeTextFileAtomically,
   writing,
 } from "@lopper/model-io/files";
@@ -163,6 +164,6 @@ async function removeFile(folder: string, file: string): Promise<void> {
 
 async function removeIfThere(path: string): Promise<void> {
   await Deno.remove(path).catch((error) => {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    if (!(error instanceof Deno.errors.NotFound)) throw writeError(path, error);
   });
 }

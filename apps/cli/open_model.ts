@@ -1,8 +1,15 @@
 import { CheckpointFormatError } from "@lopper/core";
 import { fileURLToPath } from "node:url";
 import { DEMO_MODEL, DEMO_MODEL_NAME } from "@lopper/demo-model";
-import { INPUTS, type Model, openGgufModel, openModel, openOnnxModel } from "@lopper/model-io";
-import { FileFolder, openInput } from "@lopper/model-io/files";
+import {
+  fateOf,
+  INPUTS,
+  type Model,
+  openGgufModel,
+  openModel,
+  openOnnxModel,
+} from "@lopper/model-io";
+import { FileFolder, openInput, type SourceWatch } from "@lopper/model-io/files";
 import { basename, dirname, join } from "node:path";
 import { userPath } from "./paths.ts";
 
@@ -19,19 +26,34 @@ export const TOLD: TellNote = () => {};
 /**
  * A model that the user named, a folder, a GGUF or an ONNX file, or the embedded model.
  * @param tell hears what is passed over.
+ * @param watch remembers the files that are opened.
  */
 export async function openUserModel(
   path: string | null,
   tell: TellNote,
+  watch?: SourceWatch,
 ): Promise<{ model: Model; title: string }> {
-  const opened = await openNamed(path);
+  const opened = await openNamed(path, watch);
+  if (watch) await seeCompanions(opened.model, watch);
   for (const note of opened.model.notes) tell(`${opened.title}: ${note}`);
   return opened;
 }
 
-async function openNamed(path: string | null): Promise<{ model: Model; title: string }> {
+/** What is copied in the end counts from the beginning, too. */
+async function seeCompanions({ folder }: Model, watch: SourceWatch): Promise<void> {
+  for (const file of await folder.list()) {
+    if (["carried", "terms"].includes(String(fateOf(file)))) {
+      await watch.see(join(folder.name, file));
+    }
+  }
+}
+
+async function openNamed(
+  path: string | null,
+  watch?: SourceWatch,
+): Promise<{ model: Model; title: string }> {
   if (path === null || (path === DEMO && !await exists(userPath(DEMO)))) {
-    const folder = new FileFolder(fileURLToPath(DEMO_MODEL));
+    const folder = new FileFolder(fileURLToPath(DEMO_MODEL), watch);
     return { model: await openModel(folder), title: DEMO_MODEL_NAME };
   }
   const full = userPath(path);
@@ -41,26 +63,30 @@ async function openNamed(path: string | null): Promise<{ model: Model; title: st
       { file: full },
     );
   }
-  return { model: await open(full), title: basename(full) };
+  return { model: await open(full, watch), title: basename(full) };
 }
 
-async function open(path: string): Promise<Model> {
+async function open(path: string, watch?: SourceWatch): Promise<Model> {
   // A folder may be called so, too.
   const kind = (await Deno.stat(path).catch(() => null))?.isDirectory
     ? undefined
     : /\.(gguf|onnx)$/i.exec(path)?.[1].toLowerCase();
-  if (kind === "gguf") return await openGgufModel(await openInput(path, INPUTS.modelFile));
-  if (kind === "onnx") return await openOnnxFile(path);
-  return await openModel(new FileFolder(path));
+  if (kind === "gguf") {
+    const source = await openInput(path, INPUTS.modelFile);
+    await watch?.see(path);
+    return await openGgufModel(source);
+  }
+  if (kind === "onnx") return await openOnnxFile(path, watch);
+  return await openModel(new FileFolder(path, watch));
 }
 
 /** The config and the tokenizer of an ONNX file lie beside it, or beside the folder "onnx" that it is in. */
-async function openOnnxFile(path: string): Promise<Model> {
+async function openOnnxFile(path: string, watch?: SourceWatch): Promise<Model> {
   const [folder, file] = [dirname(path), basename(path)];
   const above = basename(folder) === "onnx" && !await exists(join(folder, "config.json"));
   return above
-    ? await openOnnxModel(new FileFolder(dirname(folder)), `onnx/${file}`)
-    : await openOnnxModel(new FileFolder(folder), file);
+    ? await openOnnxModel(new FileFolder(dirname(folder), watch), `onnx/${file}`)
+    : await openOnnxModel(new FileFolder(folder, watch), file);
 }
 
 async function exists(path: string): Promise<boolean> {

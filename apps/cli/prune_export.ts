@@ -1,6 +1,6 @@
 import { type ExportFlags, type RunRecord, UsageError } from "@lopper/core";
 import { type Model, openModel } from "@lopper/model-io";
-import { FileFolder, FolderLock } from "@lopper/model-io/files";
+import { FileFolder, FolderLock, SourceWatch } from "@lopper/model-io/files";
 import { basename } from "node:path";
 import { checkApart } from "./apart.ts";
 import { ExportFolder, type Replacing } from "./export_folder.ts";
@@ -10,6 +10,8 @@ import type { ExportRecord } from "./export_record.ts";
 import type { Interruption } from "./interrupt.ts";
 import type { PruneOptions } from "./prune_options.ts";
 import type { Reporter } from "./reporter.ts";
+import { withWayOn } from "./way_on.ts";
+import { checkUnchanged } from "./source_check.ts";
 
 /**
  * The export that the options ask for, else the one that the run was begun with.
@@ -114,19 +116,24 @@ export async function exportResult(run: PruneExport): Promise<Exported> {
     flags.dtype && `--dtype ${flags.dtype}`,
     flags.quantize && `--quantize ${flags.quantize}`,
   ].filter(Boolean).join(" ");
-  const hint = `stopped; the pruned model is in ${out}, export it with: ` +
-    `deno task prune --resume --out ${out} ${again}`;
-  const check = () => run.interruption(hint);
+  const command = `deno task prune --resume --out ${out} ${again}`;
+  const check = () =>
+    run.interruption(`stopped; the pruned model is in ${out}, export it with: ${command}`);
   const folder = await ExportFolder.open(
     path,
     replacing(out, options),
     (message) => reporter.warn(message),
   );
   try {
+    // A kill may have come between the last of its files and their place.
+    const settled = await ExportFolder.record(path);
+    if (settled && isExportOf(run, settled)) return { path, record: settled };
     const record = await writeExport(run, folder, check);
     check();
     await folder.commit();
     return { path, record };
+  } catch (error) {
+    throw withWayOn(error, command);
   } finally {
     await folder.discard();
   }
@@ -137,7 +144,8 @@ async function writeExport(
   folder: ExportFolder,
   check: () => void,
 ): Promise<ExportRecord> {
-  const model = await openModel(new FileFolder(out));
+  const watch = new SourceWatch();
+  const model = await openModel(new FileFolder(out, watch));
   try {
     return await exportModel({
       model,
@@ -151,6 +159,7 @@ async function writeExport(
       threads: options.threads,
       reporter,
       check,
+      checkSource: (digest) => checkUnchanged(watch, out, digest),
     });
   } finally {
     model.close();

@@ -4,7 +4,6 @@ import {
   type RunRecord,
   type RunSettings,
   UsageError,
-  WriteError,
 } from "@lopper/core";
 import { INPUTS, runRecordToJson, settingsToJson } from "@lopper/model-io";
 import {
@@ -22,6 +21,7 @@ import { checkRunReplaceable, isLeftOver, isRunFile } from "./replaceable.ts";
 import { FILES, parseRecord, readSettings } from "./run_files.ts";
 import { RunJournal } from "./run_journal.ts";
 import { checkSameSettings } from "./run_settings.ts";
+import { withWayOn } from "./way_on.ts";
 
 /**
  * The folder of one run. `settings.json` stands there from the start, the journal grows step by step. The checkpoint, the
@@ -166,8 +166,10 @@ export class RunFolder {
   }
 
   /** The sink of a file of the result by its path from the folder, with slashes. */
-  sink(file: string): Promise<FileSink> {
-    return this.#next.sink(file);
+  async sink(file: string): Promise<FileSink> {
+    // What is not there any more is not made anew around a result.
+    await this.#journal!.checkInPlace();
+    return await this.#next.sink(file);
   }
 
   /** @returns the files. */
@@ -180,6 +182,7 @@ export class RunFolder {
 
   /** Writes the record, with which the result is whole, and puts it in its place. */
   async finish(record: RunRecord): Promise<void> {
+    await this.#journal!.checkInPlace();
     this.#closeJournal();
     await this.#next.writeText(FILES.record, await runRecordToJson(record));
     this.#settling = true;
@@ -197,12 +200,8 @@ export class RunFolder {
   /** What ended the run; where a file could not be written, with the way to go on when it can. */
   async withWayOn(error: unknown): Promise<unknown> {
     const left = join(this.#statePath, FILES.settings);
-    if (!(error instanceof WriteError) || !await Deno.stat(left).catch(() => null)) return error;
-    return new WriteError(
-      error.file,
-      `${error.reason}; when that is mended, nothing is lost: deno task prune --resume --out ${this.path}`,
-      { cause: error.cause },
-    );
+    if (!await Deno.stat(left).catch(() => null)) return error;
+    return withWayOn(error, `deno task prune --resume --out ${this.path}`);
   }
 
   #closeJournal() {

@@ -27,6 +27,7 @@ import { type ModelSpeed, modelSpeed } from "../model_speed.ts";
 import { openUserModel, TOLD } from "../open_model.ts";
 import { openReporter, type Reporter } from "../reporter.ts";
 import { ScoresFolder } from "../scores_folder.ts";
+import { SAME_COMMAND, withWayOn } from "../way_on.ts";
 import { readWholeText } from "../text_files.ts";
 
 /** Tokens of the prompt whose speed is measured, if the models take so many, and tokens after it. */
@@ -86,6 +87,8 @@ async function run(paths: readonly string[], options: Options, interruption: Int
     const comparison = await compare(paths, { options, measures, log, reporter, interruption });
     await scores.writeResult(comparison);
     reporter.result({ ...comparison }, describeComparison(comparison));
+  } catch (error) {
+    throw withWayOn(error, SAME_COMMAND);
   } finally {
     reporter.stop();
     await scores.close();

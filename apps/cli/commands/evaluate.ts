@@ -16,6 +16,7 @@ import { describeEvaluation } from "../evaluation_output.ts";
 import { type Interruption, UNINTERRUPTED } from "../interrupt.ts";
 import { openReporter } from "../reporter.ts";
 import { ScoresFolder } from "../scores_folder.ts";
+import { SAME_COMMAND, withWayOn } from "../way_on.ts";
 
 export function evaluateCommand(interruption: Interruption = UNINTERRUPTED): Command {
   const command = new Command("evaluate")
@@ -70,6 +71,8 @@ async function run(
     const record = { kind: "lopper-evaluation", schema: 1, version: VERSION, models } as const;
     await scores.writeResult(record);
     reporter.result({ ...record }, describeEvaluation(models));
+  } catch (error) {
+    throw withWayOn(error, SAME_COMMAND);
   } finally {
     reporter.stop();
     await scores.close();

@@ -1,3 +1,4 @@
+import { SourceWatch } from "@lopper/model-io/files";
 import { Command, Option } from "commander";
 import { checkApart, sourcePath } from "../apart.ts";
 import { ExportFolder } from "../export_folder.ts";
@@ -16,6 +17,8 @@ import { type Interruption, UNINTERRUPTED } from "../interrupt.ts";
 import { openUserModel } from "../open_model.ts";
 import { userPath } from "../paths.ts";
 import { openReporter } from "../reporter.ts";
+import { checkUnchanged } from "../source_check.ts";
+import { SAME_COMMAND, withWayOn } from "../way_on.ts";
 
 interface Options {
   to: string;
@@ -81,7 +84,8 @@ async function run(path: string, options: Options, interruption: Interruption) {
   const { to, verify, backend, threads } = options;
   checkFormatOptions(to, options, "--to");
   const reporter = openReporter(options.json);
-  const { model, title } = await openUserModel(path, (note) => reporter.note(note));
+  const watch = new SourceWatch();
+  const { model, title } = await openUserModel(path, (note) => reporter.note(note), watch);
   try {
     await checkApart(userPath(options.out), await sourcePath(path, model));
     const folder = await ExportFolder.open(
@@ -91,13 +95,17 @@ async function run(path: string, options: Options, interruption: Interruption) {
     );
     try {
       const check = () => interruption("stopped; nothing is written");
-      const parts = { model, title, folder, reporter, verify, backend, threads, check };
+      const checkSource = (digest: string) => checkUnchanged(watch, path, digest);
+      const tools = { reporter, check, checkSource };
+      const parts = { model, title, folder, verify, backend, threads, ...tools };
       const record = await exportModel({ ...parts, to, options });
       await folder.commit();
       reporter.result({ out: folder.path, ...record }, describeExport(record, folder.path));
     } finally {
       await folder.discard();
     }
+  } catch (error) {
+    throw withWayOn(error, SAME_COMMAND);
   } finally {
     reporter.stop();
     model.close();

@@ -24,7 +24,7 @@ import {
   SETTINGS_SCHEMA,
   type Tokenizer,
 } from "@lopper/model-io";
-import { FileFolder, FolderLock } from "@lopper/model-io/files";
+import { FileFolder, FolderLock, SourceWatch } from "@lopper/model-io/files";
 import { Decoder, LaidOutWeights, ResidentDecoder, weightMemory } from "@lopper/runtime";
 import { checkHistory, type History, type SearchPolicy, sideWork } from "@lopper/search";
 import { Command } from "commander";
@@ -76,6 +76,7 @@ import { openReporter, type Reporter } from "../reporter.ts";
 import { FILES, readRecord } from "../run_files.ts";
 import { defaultRunPath, RunFolder } from "../run_folder.ts";
 import { selfCalibration } from "../self_calibration.ts";
+import { checkUnchanged } from "../source_check.ts";
 import { ratioForBytes } from "../target_bytes.ts";
 import {
   latencyTable,
@@ -168,7 +169,8 @@ async function runIn({ path, out, reporter, started, interruption, ...given }: A
   }
   const saved = folder.settings ?? undefined;
   const source = path ?? saved?.flags.model ?? null;
-  const { model, title } = await openUserModel(source, (note) => reporter.note(note));
+  const watch = new SourceWatch();
+  const { model, title } = await openUserModel(source, (note) => reporter.note(note), watch);
   let finish: Finish | null;
   try {
     const place = await sourcePath(source, model);
@@ -188,7 +190,8 @@ async function runIn({ path, out, reporter, started, interruption, ...given }: A
     try {
       const hint = `stopped; nothing is lost, continue with: deno task prune --resume --out ${out}`;
       const check = () => interruption(folder.begun ? hint : "stopped");
-      const tools = { backend, folder, reporter, started, check };
+      const checkSource = (digest: string) => checkUnchanged(watch, source, digest);
+      const tools = { backend, folder, reporter, started, check, checkSource };
       const parts = { model, title, flags, options: asked, ...tools };
       finish = await prune({ ...parts, ...await timed(parts) });
     } finally {
@@ -344,6 +347,8 @@ interface Run {
   readonly started: number;
   /** Throws when the user wants to stop. */
   readonly check: () => void;
+  /** Throws when the model is not what it was, by its digest. */
+  readonly checkSource: (digest: string) => Promise<void>;
 }
 
 /** A run that knows what its target means. */
@@ -507,6 +512,7 @@ async function prune(run: Aimed): Promise<Finish | null> {
       heldOut: await textDamage(texts.heldOut, dense.nll.heldOut, pruned.nll.heldOut, tokenizer),
     },
   };
+  await run.checkSource(digest);
   await folder.finish(record);
   return { record, exports: flags.export };
 }

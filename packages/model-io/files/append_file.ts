@@ -1,3 +1,4 @@
+import { WriteError } from "@lopper/core";
 import { decodeText, refusalOf } from "../decode_text.ts";
 import { INPUTS } from "../input_kind.ts";
 import { FileSource } from "./file_source.ts";
@@ -37,6 +38,18 @@ export class AppendFile {
       for (let n = 0; n < bytes.byteLength;) n += await this.#file.write(bytes.subarray(n));
       await this.#file.syncData();
     });
+    await this.checkInPlace();
+  }
+
+  /** @throws {WriteError} when the file is not at its path any more, so that nobody finds what was written to it. */
+  async checkInPlace(): Promise<void> {
+    const opened = await this.#file.stat();
+    const found = await Deno.stat(this.#path).catch(() => null);
+    if (found && found.ino === opened.ino && found.dev === opened.dev) return;
+    throw new WriteError(
+      this.#path,
+      "somebody moved or removed it, or its folder, in the meantime",
+    );
   }
 
   close() {

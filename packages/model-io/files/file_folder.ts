@@ -3,13 +3,17 @@ import { join } from "node:path";
 import type { ByteSource } from "../byte_source.ts";
 import { checkFileName, missingFile, type ModelFolder, readWholeFile } from "../model_folder.ts";
 import { FileSource } from "./file_source.ts";
+import type { SourceWatch } from "./source_watch.ts";
 
 /** A local directory. Files in it may be links, as in the Hugging Face cache. */
 export class FileFolder implements ModelFolder {
   readonly name: string;
+  readonly #watch: SourceWatch | undefined;
 
-  constructor(path: string) {
+  /** @param watch remembers each file that is opened. */
+  constructor(path: string, watch?: SourceWatch) {
     this.name = path;
+    this.#watch = watch;
   }
 
   async list(): Promise<readonly string[]> {
@@ -39,7 +43,9 @@ export class FileFolder implements ModelFolder {
       const path = join(this.name, file);
       // A folder can be opened like a file and fails on the first read only.
       if ((await Deno.stat(path)).isDirectory) throw missingFile(this.name, file);
-      return await FileSource.open(path);
+      const source = await FileSource.open(path);
+      await this.#watch?.see(path);
+      return source;
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw this.#explain(error) ?? error;
       // Which of the two is missing decides what the user has to do.
@@ -54,7 +60,7 @@ export class FileFolder implements ModelFolder {
 
   folder(name: string): ModelFolder {
     checkFileName(this.name, name);
-    return new FileFolder(join(this.name, name));
+    return new FileFolder(join(this.name, name), this.#watch);
   }
 
   #explain(error: unknown): CheckpointFormatError | undefined {

@@ -1,4 +1,4 @@
-import { CheckpointFormatError } from "@lopper/core";
+import { CheckpointFormatError, WriteError } from "@lopper/core";
 import assert from "node:assert/strict";
 import { AppendFile, FileFolder, FileSink, FileSource, writeTextFileAtomically } from "./mod.ts";
 
@@ -156,6 +156,104 @@ test("file sink: two that write the same file do not write into each other", asy
   await b.commit();
   assert.equal(await Deno.readTextFile(path), "from the second");
   assert.equal([...Deno.readDirSync(dir)].length, 1);
+});
+
+/** What a disk may have against a file, by the call that fails. */
+const FAILURES: readonly (readonly [code: string, message: RegExp])[] = [
+  ["ENOSPC", /there is no space left on its disk$/],
+  ["EDQUOT", /the user's share of the disk is used up$/],
+  ["EACCES", /permission is denied$/],
+  ["EROFS", /its file system is read-only$/],
+  ["EIO", /the disk reports an error$/],
+  ["EWEIRD", /cannot be written: as the system says$/],
+];
+
+/** Runs `body` while a method of the platform fails with this code, after as many calls as it takes. */
+async function failing(
+  owner: object,
+  method: string,
+  code: string,
+  body: () => Promise<void>,
+  after = 0,
+) {
+  const real = Reflect.get(owner, method);
+  let calls = 0;
+  Reflect.set(owner, method, function (this: unknown, ...args: unknown[]) {
+    if (calls++ < after) return real.apply(this, args);
+    return Promise.reject(Object.assign(new Error("as the system says"), { code }));
+  });
+  try {
+    await body();
+  } finally {
+    Reflect.set(owner, method, real);
+  }
+}
+
+test("file sink: what the disk has against it is one sentence, and nothing is left", async (dir) => {
+  await Deno.writeTextFile(`${dir}/f`, "old");
+  const proto = Deno.FsFile.prototype;
+  for (const [code, message] of FAILURES) {
+    for (
+      const [owner, method] of [
+        [Deno, "open"],
+        [proto, "write"],
+        [proto, "sync"],
+        [Deno, "rename"],
+      ] as const
+    ) {
+      await failing(
+        owner,
+        method,
+        code,
+        () =>
+          assert.rejects(writeTextFileAtomically(`${dir}/f`, "new"), (error) => {
+            assert.ok(error instanceof WriteError, `${method}: ${error}`);
+            assert.ok(error.message.startsWith(`${dir}/f cannot be written: `), error.message);
+            assert.match(error.message, message);
+            return true;
+          }),
+      );
+      assert.deepEqual([...Deno.readDirSync(dir)].map(({ name }) => name), ["f"], method);
+      assert.equal(await Deno.readTextFile(`${dir}/f`), "old");
+    }
+  }
+});
+
+test("append file: a line that does not fit is a sentence, and cut off when it goes on", async (dir) => {
+  const path = `${dir}/journal`;
+  const file = await AppendFile.open(path);
+  await file.appendLine("one");
+  for (const method of ["write", "syncData"]) {
+    await failing(Deno.FsFile.prototype, method, "ENOSPC", () =>
+      assert.rejects(
+        file.appendLine("two"),
+        /^WriteError: .*journal cannot be written: there is no space left on its disk$/,
+      ));
+  }
+  file.close();
+  await Deno.writeTextFile(path, '{"half', { append: true });
+  await AppendFile.truncateTornTail(path);
+  assert.deepEqual((await AppendFile.readLines(path)).lines.slice(0, 1), ["one"]);
+});
+
+test("append file: one that was moved or removed takes no more lines", async (dir) => {
+  for (
+    const change of [
+      (path: string) => Deno.remove(path),
+      (path: string) => Deno.rename(path, `${path}.old`),
+      (path: string) => Deno.rename(path, `${path}.old`).then(() => Deno.writeTextFile(path, "")),
+    ]
+  ) {
+    const path = `${dir}/journal`;
+    const file = await AppendFile.open(path);
+    await file.appendLine("one");
+    await file.checkInPlace();
+    await change(path);
+    for (const attempt of [() => file.checkInPlace(), () => file.appendLine("two")]) {
+      await assert.rejects(attempt, /^WriteError: .*journal cannot be written: somebody moved/);
+    }
+    file.close();
+  }
 });
 
 test("append file: a tail is torn at any byte of a line but the last", async (dir) => {
