@@ -3,30 +3,37 @@ const MAX_DEPTH = 64;
 
 /**
  * Parses JSON that decides something. What `JSON.parse` would take in silence, or what programs read in different ways, is
- * refused: a key twice in one object (the last one would count), the key `__proto__`, and nesting without end.
+ * refused: a key twice in one object (the last one would count), the key `__proto__`, numbers beyond the largest one (they
+ * would be infinite, and null when they are written again), and nesting without end.
+ * @param options.lastCounts takes a key that is there twice, as other programs do.
  * @throws {SyntaxError} saying what is wrong in a few words; the caller names the file.
  */
-export function parseStrictJson(text: string): unknown {
+export function parseStrictJson(
+  text: string,
+  { lastCounts = false }: { readonly lastCounts?: boolean } = {},
+): unknown {
   let json: unknown;
   try {
     json = JSON.parse(text);
   } catch (error) {
     // A RangeError is V8's answer to nesting without end.
-    throw new SyntaxError(oneLine((error as Error).message), { cause: error });
+    throw new SyntaxError(oneLine(`not JSON (${(error as Error).message})`), { cause: error });
   }
-  checkKeys(text);
+  checkParts(text, lastCounts);
   return json;
 }
 
-/** `text` is JSON, so that a look at its quotes and brackets is enough. */
-function checkKeys(text: string) {
+/** `text` is JSON, so that a look at its quotes, brackets and numbers is enough. */
+function checkParts(text: string, lastCounts: boolean) {
   /** The keys so far of each object that is open; null for a list. */
   const open: (Set<string> | null)[] = [];
   for (let i = 0; i < text.length; i++) {
     const character = text[i];
     if (character === "{" || character === "[") {
       open.push(character === "{" ? new Set() : null);
-      if (open.length > MAX_DEPTH) throw new SyntaxError(`it is nested deeper than ${MAX_DEPTH}`);
+      if (open.length > MAX_DEPTH) {
+        throw new SyntaxError(`it is nested more than ${MAX_DEPTH} deep`);
+      }
     } else if (character === "}" || character === "]") {
       open.pop();
     } else if (character === '"') {
@@ -36,10 +43,23 @@ function checkKeys(text: string) {
       if (!keys || !isKey(text, i + 1)) continue;
       const key = JSON.parse(text.slice(start, i + 1)) as string;
       if (key === "__proto__") throw new SyntaxError("it has a key __proto__");
-      if (keys.has(key)) throw new SyntaxError(`it has the key ${JSON.stringify(key)} twice`);
+      if (keys.has(key) && !lastCounts) {
+        throw new SyntaxError(`it has the key ${JSON.stringify(key)} twice`);
+      }
       keys.add(key);
+    } else if (character === "-" || isDigit(character)) {
+      const start = i;
+      while (isDigit(text[i + 1]) || ".eE+-".includes(text[i + 1] ?? " ")) i += 1;
+      const number = text.slice(start, i + 1);
+      if (!Number.isFinite(Number(number))) {
+        throw new SyntaxError(`it has the number ${number.slice(0, 20)}, which is too large`);
+      }
     }
   }
+}
+
+function isDigit(character: string | undefined): boolean {
+  return character !== undefined && character >= "0" && character <= "9";
 }
 
 /** Whether a colon follows, behind white space. */

@@ -29,10 +29,14 @@ Deno.test("strict JSON: what would be dropped or change meaning in silence is re
   refused('{"a": 1, "\\u0061": 2}', /^it has the key "a" twice$/);
   refused('{"a": {"__proto__": {"kept": true}}}', /^it has a key __proto__$/);
   refused('{"\\u005f_proto__": 1}', /^it has a key __proto__$/);
-  refused("[".repeat(65) + "]".repeat(65), /^it is nested deeper than 64$/);
+  refused('{"a": [1, -1e999]}', /^it has the number -1e999, which is too large$/);
+  refused("1".repeat(400), /^it has the number 1{20}, which is too large$/);
+  refused("[".repeat(65) + "]".repeat(65), /^it is nested more than 64 deep$/);
   refused("[".repeat(1_000_000) + "]".repeat(1_000_000), /./);
-  refused('{\n"a": tru\n}', /./);
-  refused("", /./);
+  refused('{\n"a": tru\n}', /^not JSON \(/);
+  refused("", /^not JSON \(/);
+  assert.deepEqual(parseStrictJson('{"a": 1, "a": 2}', { lastCounts: true }), { a: 2 });
+  assert.deepEqual(parseStrictJson('[-1.5e+3, 1E308, "1e999", 0]'), [-1500, 1e308, "1e999", 0]);
   assert.deepEqual(parseStrictJson('[{"a": "a"}, {"a": ["a", "a"]}, "\\"}{"]'), [
     { a: "a" },
     { a: ["a", "a"] },

@@ -1,4 +1,4 @@
-import { CheckpointFormatError } from "@lopper/core";
+import { CheckpointFormatError, parseStrictJson } from "@lopper/core";
 import { z } from "zod";
 import { decodeText } from "./decode_text.ts";
 import type { ModelFolder } from "./model_folder.ts";
@@ -8,6 +8,9 @@ const LARGE_LIMIT_BYTES = 128 * 1024 * 1024;
 const LARGE = /^tokenizer\.json$|\.index\.json$/;
 /** What else is JSON in a model folder has some kB; those of a mixture of many widths 1 MB. */
 const LIMIT_BYTES = 16 * 1024 * 1024;
+
+/** Keys of these are tokens, which may be any text, or tensors; they are many. */
+const TOKENS = /^tokenizer\.json$|^added_tokens\.json$|\.index\.json$/;
 
 /** An object with whatever keys; making a schema costs more than using it. */
 export const anyObject = z.looseObject({});
@@ -24,7 +27,8 @@ export async function readJson<T>(
   limitBytes = LARGE.test(file) ? LARGE_LIMIT_BYTES : LIMIT_BYTES,
 ): Promise<T> {
   const bytes = await folder.readBytes(file, limitBytes);
-  return checkJson(parseJson(bytes, `${folder.name}/${file}`), schema, `${folder.name}/${file}`);
+  const json = parseJson(bytes, `${folder.name}/${file}`, { strict: !TOKENS.test(file) });
+  return checkJson(json, schema, `${folder.name}/${file}`);
 }
 
 /** The text of a file of a model folder, without a byte order mark. @throws {CheckpointFormatError} as `readJson`. */
@@ -41,18 +45,29 @@ export async function readText(
   );
 }
 
-/** Parses UTF-8 JSON. @throws {CheckpointFormatError} when the bytes are neither. `offset` is where they begin. */
-export function parseJson(bytes: Uint8Array, file: string, offset?: number): unknown {
+/**
+ * Parses UTF-8 JSON.
+ * @param options.offset where it begins in its file.
+ * @param options.strict refuses what `parseStrictJson` does but a key that is there twice: the last one counts, as it does
+ *   in other programs.
+ * @throws {CheckpointFormatError} when the bytes are neither.
+ */
+export function parseJson(
+  bytes: Uint8Array,
+  file: string,
+  { offset, strict = false }: { readonly offset?: number; readonly strict?: boolean } = {},
+): unknown {
   const text = decodeText(
     bytes,
     (problem, options) => new CheckpointFormatError(problem, { file, offset }, options),
   );
   try {
-    return JSON.parse(text);
+    return strict ? parseStrictJson(text, { lastCounts: true }) : JSON.parse(text);
   } catch (error) {
     // A RangeError is V8's answer to nesting without end.
     const reason = error instanceof Error ? error.message : String(error);
-    throw new CheckpointFormatError(`not JSON (${reason})`, { file, offset }, { cause: error });
+    const problem = strict ? reason : `not JSON (${reason})`;
+    throw new CheckpointFormatError(problem, { file, offset }, { cause: error });
   }
 }
 

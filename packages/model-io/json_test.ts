@@ -31,6 +31,18 @@ Deno.test("json: what is wrong is named with file and place", async () => {
   await refuses('{"layers": []}', /it has 14 bytes and at most 13 are expected/, 13);
 });
 
+Deno.test("json: what would be lost, or become something else when it is written again, is refused", async () => {
+  await refuses('{"layers": [], "x": {"__proto__": 1}}', /^m\/f\.json: it has a key __proto__$/);
+  await refuses('{"layers": [], "x": -1e999}', /^m\/f\.json: it has the number -1e999, which is/);
+  await refuses(`{"layers": ${"[".repeat(70)}${"]".repeat(70)}}`, /nested more than 64 deep$/);
+  // tokens may be called anything, and a key that is there twice counts as it does elsewhere
+  const files = { "added_tokens.json": '{"__proto__": 3}', "f.json": '{"a": 1, "a": 2}' };
+  const folder = new MemoryFolder("m", files);
+  const tokens = await readJson(folder, "added_tokens.json", z.unknown());
+  assert.deepEqual(Object.keys(tokens as object), ["__proto__"]);
+  assert.deepEqual(await readJson(folder, "f.json", z.unknown()), { a: 2 });
+});
+
 Deno.test("json: nesting without end is refused as JSON, not as a crash", async () => {
   await refuses('{"layers":' + "[".repeat(300_000), /not JSON/);
   const deep = "[".repeat(300_000) + "]".repeat(300_000);
@@ -47,7 +59,7 @@ Deno.test("json: a missing file is named, and the offset of the text is kept", a
     /^CheckpointFormatError: m: there is no file f\.json/,
   );
   assert.throws(
-    () => parseJson(new TextEncoder().encode("{"), "w", 8),
+    () => parseJson(new TextEncoder().encode("{"), "w", { offset: 8 }),
     (error) => error instanceof CheckpointFormatError && error.location.offset === 8,
   );
 });

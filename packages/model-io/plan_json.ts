@@ -55,7 +55,7 @@ export function parsePlanFile(text: string, file: string): PlanFile {
   try {
     json = parseStrictJson(text);
   } catch (error) {
-    throw new PlanError(`${file}: not JSON (${(error as Error).message})`, { cause: error });
+    throw new PlanError(`${file}: ${(error as Error).message}`, { cause: error });
   }
   if (typeof json === "object" && json !== null && "pruned_attn_idx" in json) {
     return { kind: "published", config: parse(publishedSchema, json, file) };

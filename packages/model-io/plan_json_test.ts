@@ -41,10 +41,13 @@ Deno.test("plan: what is wrong is named with its place", () => {
   refused(planToJson(PLAN).replace("[0,5,6]", "[0,-5]"), /p\.json: at layers\.0\.mlp/);
   refused('{"pruned_attn_idx": [1.5]}', /p\.json: at pruned_attn_idx\.0/);
   refused('{"pruned_attn_idx": [1, 0, 1]}', /p\.json: at pruned_attn_idx: a layer is named twice/);
-  refused(planToJson(PLAN).replace('"schema"', '"kind"'), /not JSON \(it has the key "kind" twice/);
+  refused(planToJson(PLAN).replace('"schema"', '"kind"'), /p\.json: it has the key "kind" twice/);
   refused(planToJson(PLAN).replace('"schema"', '"__proto__"'), /it has a key __proto__/);
-  refused(planToJson(PLAN).replace("[0,5,6]", "[0,1e999]"), /p\.json: at layers\.0\.mlp/);
-  refused(planToJson(PLAN).replace("[0,5,6]", "[".repeat(99) + "]".repeat(99)), /nested deeper/);
+  refused(planToJson(PLAN).replace("[0,5,6]", "[0,1e999]"), /p\.json: it has the number 1e999/);
+  refused(
+    planToJson(PLAN).replace("[0,5,6]", "[".repeat(99) + "]".repeat(99)),
+    /nested more than 64 deep/,
+  );
   const published = publishedConfigToJson(toPublishedConfig(SPEC, SPEC.layers, []));
   refused(published.replace('"1":', '"01":'), /p\.json: at pruned_attn_width/);
   refused(published.replace('"1":', '"0":'), /it has the key "0" twice/);

@@ -151,7 +151,7 @@ export async function parseRunRecord(text: string, file: string): Promise<RunRec
     json = parseStrictJson(text);
   } catch (error) {
     throw new RunFolderError(
-      `${file} is damaged: it is not JSON (${(error as Error).message})`,
+      `${file} is damaged: ${(error as Error).message}`,
       { cause: error },
     );
   }

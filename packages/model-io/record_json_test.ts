@@ -140,7 +140,7 @@ async function refused(text: string, message: RegExp) {
 }
 
 Deno.test("run record: what is none, a damaged one, or of another version is refused in one sentence", async () => {
-  await refused("{", /x\/run\.json is damaged: it is not JSON/);
+  await refused("{", /x\/run\.json is damaged: not JSON/);
   await refused('{"kind": "lopper-run", "kind": "lopper-run"}', /it has the key "kind" twice/);
   await refused("[1]", /x\/run\.json is not the record of a run of Lopper/);
   await refused("null", /not the record/);

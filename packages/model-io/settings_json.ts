@@ -70,7 +70,7 @@ export async function parseRunSettings(text: string, file: string): Promise<RunS
   try {
     json = parseStrictJson(text);
   } catch (error) {
-    throw new ResumeError(`${file} is damaged: it is not JSON (${(error as Error).message})`, {
+    throw new ResumeError(`${file} is damaged: ${(error as Error).message}`, {
       cause: error,
     });
   }

@@ -78,7 +78,7 @@ Deno.test("settings: any value that was changed is noticed, and what is none, or
     text.replace('"schema": 2', '"schema": 1'),
     /another version of Lopper \("0\.2\.0"\)/,
   );
-  await refused(text.slice(0, 100), /is damaged: it is not JSON/);
+  await refused(text.slice(0, 100), /is damaged: not JSON/);
   await refused("[".repeat(100_000), /is damaged/);
   for (const none of ["null", "[]", "7", "{}", '{"kind": "lopper-run"}']) {
     await refused(none, /is not the settings of a run of Lopper/);

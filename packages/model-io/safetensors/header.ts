@@ -67,7 +67,7 @@ export async function readSafetensorsHeader(source: ByteSource): Promise<Safeten
   const headerBytes = await source.read(LENGTH_BYTES, length);
   if (headerBytes[0] !== 0x7b) fail('the header does not begin with "{"', LENGTH_BYTES);
   checkStructure(headerBytes, FREE_PARTS + Math.floor(source.size / BYTES_PER_PART), fail);
-  const json = parseJson(headerBytes, file, LENGTH_BYTES);
+  const json = parseJson(headerBytes, file, { offset: LENGTH_BYTES });
 
   const dataStart = LENGTH_BYTES + length;
   const dataSize = source.size - dataStart;
