@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { openModel } from "@lopper/model-io";
 import { FileFolder } from "@lopper/model-io/files";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
+import { readJournal } from "../../apps/cli/run_journal.ts";
 import { readPage, tableOf } from "../../packages/report/testing/read_page.ts";
-import { runLopper, startLopper } from "./cli.ts";
+import { done, startLopper } from "./cli.ts";
 
 /** What two runs of the same search must have in common, byte for byte. */
 const SAME_BYTES = [
@@ -17,106 +18,239 @@ const SAME_BYTES = [
   "settings.json",
 ] as const;
 
+/** Where a kill is to fall: anywhere in a run, or as soon as a run does this. */
+export type Moment = "anywhere" | "search" | "recovery" | "writing" | "export";
+
+export interface Kills {
+  /** Processes that are killed while they run. */
+  readonly kills: number;
+  readonly seed: number;
+  /** Take turns. */
+  readonly moments: readonly Moment[];
+  /** Every second time, another process wants the same folder at the same time. */
+  readonly pairs?: boolean;
+  /** Every second run replaces another one that is finished. */
+  readonly replacing?: boolean;
+}
+
 /**
- * Kills runs of the embedded model with SIGKILL at random moments, resumes each, and compares what comes out with a run
- * that nobody disturbed.
- * @returns how many kills hit a run that was still going.
+ * Kills runs of the embedded model with SIGKILL, resumes each, and compares what comes out with a run that nobody disturbed.
+ * Settings with --export have the export compared, too.
  */
 export async function killAndResume(
   folder: string,
   settings: readonly string[],
-  kills: number,
-  seed: number,
+  options: Kills,
 ): Promise<void> {
   const started = performance.now();
-  const undisturbed = await runLopper(["prune", "--out", "reference", ...settings], folder);
+  await undisturbed(folder, "reference", settings);
   const duration = performance.now() - started;
-  assert.equal(undisturbed.code, 0, undisturbed.stderr);
-
-  const random = xoroshiro128plus(seed);
-  let done = 0, runs = 0, out = "run-0";
-  while (done < kills) {
-    const process = startLopper(["prune", "--out", out, "--resume", ...settings], folder);
-    const output = process.output();
-    const wait = uniformFloat64(random) * duration;
-    const timer = setTimeout(() => {
-      try {
-        process.kill("SIGKILL");
-      } catch { /* it was faster */ }
-    }, wait);
-    const { signal, code, stderr } = await output;
-    clearTimeout(timer);
-    if (signal === "SIGKILL") {
-      done += 1;
-      await checkNoPartialFile(`${folder}/${out}`, `${folder}/reference`);
-    } else {
-      assert.equal(code, 0, new TextDecoder().decode(stderr));
-      await checkSameResult(folder, out);
-      out = `run-${++runs}`;
+  if (options.replacing) await undisturbed(folder, "old", [...settings, "--ratio", "3"]);
+  const random = xoroshiro128plus(options.seed);
+  const unit = () => uniformFloat64(random);
+  const tally: Record<string, number> = {};
+  const count = (what: string) => tally[what] = (tally[what] ?? 0) + 1;
+  let killed = 0, runs = 0;
+  while (killed < options.kills) {
+    const at = `${folder}/run-${runs}`;
+    await Deno.mkdir(at);
+    const old = options.replacing && runs % 2 === 1 ? `${folder}/old/p` : null;
+    if (old) await copyFolder(old, `${at}/p`);
+    for (let isFinished = false; !isFinished;) {
+      const moment = options.moments[killed % options.moments.length];
+      // Once all kills are done, the last run ends in peace.
+      const aim = killed < options.kills ? { moment, duration, unit } : null;
+      const paired = options.pairs && killed % 2 === 1;
+      const begun = !old || existsSync(`${at}/p/.lopper-next/settings.json`) || isNew(at, old);
+      const args = ["prune", "--out", "p", begun ? "--resume" : "--overwrite", ...settings];
+      const ends = await attempt(at, args, aim, paired ? 2 : 1);
+      for (const { signal, code, stderr } of ends) {
+        if (signal === "SIGKILL") {
+          killed++;
+          count(moment);
+          if (paired) count("with another");
+        } else if (code === 0) isFinished = true;
+        else if (paired) {
+          assert.match(stderr, /is in use by another Lopper/);
+          assert.equal(code, 1);
+          count("refused");
+        } else assert.fail(`${code}: ${stderr}`);
+      }
+      if (!isFinished) await checkWhole(`${at}/p`, `${folder}/reference/p`, old);
     }
+    await checkSameResult(folder, `run-${runs}/p`, "reference/p");
+    await checkSameExports(at, `${folder}/reference`);
+    runs++;
   }
-  const last = await runLopper(["prune", "--out", out, "--resume", ...settings], folder);
-  assert.equal(last.code, 0, last.stderr);
-  await checkSameResult(folder, out);
-  console.log(`${done} kills, ${runs + 1} runs finished, all equal to the undisturbed one`);
+  console.log(`${killed} kills, ${runs} runs finished, all equal to the undisturbed one:`, tally);
 }
 
-/** Compares a run with the one in `reference`, in the same folder. */
-export async function checkSameResult(folder: string, out: string) {
-  await checkSameFiles(folder, out);
+async function undisturbed(folder: string, name: string, settings: readonly string[]) {
+  await Deno.mkdir(`${folder}/${name}`);
+  await done(["prune", "--out", "p", ...settings], `${folder}/${name}`);
+}
+
+interface Aim {
+  readonly moment: Moment;
+  /** Of a run that nobody disturbs, ms. */
+  readonly duration: number;
+  readonly unit: () => number;
+}
+
+/** Runs processes on the same folder at once, and kills one of those that still run when the moment has come. */
+async function attempt(at: string, args: readonly string[], aim: Aim | null, processes: number) {
+  const running = Array.from({ length: processes }, () => startLopper(args, at));
+  const alive = new Set(running);
+  const ends = Promise.all(running.map(async (process) => {
+    const { signal, code, stderr } = await process.output();
+    alive.delete(process);
+    return { signal, code, stderr: new TextDecoder().decode(stderr) };
+  }));
+  if (aim !== null) await killAtMoment(at, alive, aim);
+  return await ends;
+}
+
+async function killAtMoment(at: string, alive: Set<Deno.ChildProcess>, aim: Aim) {
+  const { moment, duration, unit } = aim;
+  const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+  const has = (path: string) => existsSync(`${at}/${path}`);
+  const journal = () => {
+    const next = `${at}/p/.lopper-next/journal.jsonl`;
+    const path = existsSync(next) ? next : `${at}/p/journal.jsonl`;
+    return existsSync(path) ? Deno.readTextFileSync(path) : "";
+  };
+  const before = journal().length;
+  const come: Record<Moment, () => boolean> = {
+    anywhere: () => true,
+    search: () => journal().length > before,
+    recovery: () => journal().includes('"type":"repair"'),
+    writing: () => filesIn(`${at}/p/.lopper-next`).some((name) => /\.safetensors\b/.test(name)),
+    export: () => readdirSync(at).some((name) => name !== "p"),
+  };
+  while (alive.size > 0 && !come[moment]()) await pause(1);
+  const most = { anywhere: duration, search: 500, recovery: 500, writing: 60, export: 800 };
+  await pause(unit() * most[moment]);
+  const candidates = [...alive];
+  if (candidates.length === 0 || !has("")) return;
+  try {
+    candidates[Math.floor(unit() * candidates.length)].kill("SIGKILL");
+  } catch { /* it was faster */ }
+}
+
+function filesIn(path: string): readonly string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
+
+/** Compares a run with another, in the same folder. */
+export async function checkSameResult(folder: string, out: string, reference = "reference") {
+  await checkSameFiles(folder, out, reference);
   const page = async (run: string) =>
     tableOf(
       readPage(await Deno.readTextFile(`${folder}/${run}/report.html`)),
       "Every step of the search",
     );
-  assert.deepEqual(await page(out), await page("reference"));
+  assert.deepEqual(await page(out), await page(reference));
 }
 
 /** `checkSameResult` without the page, which says nothing of steps where there was no search. */
-export async function checkSameFiles(folder: string, out: string) {
+export async function checkSameFiles(folder: string, out: string, reference = "reference") {
   for (const file of SAME_BYTES) {
     // Not every run has a pruning_config.json.
-    const paths = [out, "reference"].map((run) => `${folder}/${run}/${file}`);
+    const paths = [out, reference].map((run) => `${folder}/${run}/${file}`);
     const there = paths.map((path) => existsSync(path));
     assert.equal(there[0], there[1], `${file} of ${out}`);
     if (there[0]) await assertSameBytes(paths[0], paths[1], `${file} of ${out}`);
   }
-  // Everything but what it cost: whoever is killed does some of it again.
-  const costs = { cost: null, blockTokens: null, seconds: null, checksum: null };
+  // One chain of lines from the first to the last, that of another process among them would break it.
+  await readJournal(`${folder}/${out}`);
   const decisions = async (run: string) =>
     (await Deno.readTextFile(`${folder}/${run}/journal.jsonl`)).trimEnd().split("\n")
-      .map((line) => ({ ...JSON.parse(line), ...costs }));
-  assert.deepEqual(await decisions(out), await decisions("reference"));
+      .map((line) => withoutCosts(JSON.parse(line)));
+  assert.deepEqual(await decisions(out), await decisions(reference));
+  const record = async (run: string) =>
+    withoutCosts(JSON.parse(await Deno.readTextFile(`${folder}/${run}/run.json`)));
+  assert.deepEqual(await record(out), await record(reference));
+  const names = (run: string) => readdirSync(`${folder}/${run}`).sort();
+  assert.deepEqual(names(out), names(reference), "nothing is left beside the result");
   const model = await openModel(new FileFolder(`${folder}/${out}`));
   model.close();
 }
 
-/** Every file under its final name is whole, whenever the run was cut off; only the journal grows in place. */
-async function checkNoPartialFile(path: string, reference: string) {
-  let entries;
-  try {
-    entries = [...Deno.readDirSync(path)];
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return;
-    throw error;
+/** What it cost, and checksums over that: whoever is killed does some of it again. */
+const COSTS = new Set(["cost", "blockTokens", "seconds", "wallSeconds", "checksum", "journal"]);
+
+/** All that a line of a journal or a record says, but for what it cost. */
+function withoutCosts(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutCosts);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).filter(([key]) => !COSTS.has(key))
+      .map(([key, inner]) => [key, withoutCosts(inner)]),
+  );
+}
+
+/** What lies beside the folders of two runs: what they exported. */
+async function checkSameExports(at: string, reference: string) {
+  const folders = readdirSync(reference).filter((name) => name !== "p");
+  assert.deepEqual(readdirSync(at).filter((name) => name !== "p"), folders);
+  for (const folder of folders) {
+    const names = readdirSync(`${reference}/${folder}`).sort();
+    assert.deepEqual(readdirSync(`${at}/${folder}`).sort(), names);
+    for (const name of names) {
+      await assertSameBytes(`${at}/${folder}/${name}`, `${reference}/${folder}/${name}`, name);
+    }
   }
-  for (const { name } of entries) {
-    if (name.startsWith(".") || name === "journal.jsonl") continue;
+}
+
+/** Whether the run that replaces an old one is at the place already. */
+function isNew(at: string, old: string): boolean {
+  const [now, before] = [`${at}/p/settings.json`, `${old}/settings.json`];
+  return !existsSync(now) || Deno.readTextFileSync(now) !== Deno.readTextFileSync(before);
+}
+
+/**
+ * Every file under its final name is whole, whenever the run was cut off, and all of them are of the same result; only the
+ * journal grows in place.
+ * @param old folder of the run that this one replaces.
+ */
+async function checkWhole(path: string, reference: string, old: string | null) {
+  const names = filesIn(path).filter((name) => !name.startsWith("."));
+  // Between two results there is none; what makes one is never there before the rest of it.
+  const isOld = old !== null && names.includes("run.json") &&
+    await sameBytes(`${path}/run.json`, `${old}/run.json`);
+  if (isOld) {
+    assert.deepEqual(names.sort(), readdirSync(old!).sort(), "the old result is whole");
+    for (const name of names) await assertSameBytes(`${path}/${name}`, `${old}/${name}`, name);
+    return;
+  }
+  const isWhole = names.includes("run.json");
+  for (const name of names) {
+    if (name === "journal.jsonl") continue;
     // These two say how long it took.
-    if (name === "run.json") {
-      JSON.parse(await Deno.readTextFile(`${path}/${name}`));
-      continue;
-    }
-    if (name === "report.html") {
+    if (name === "run.json") JSON.parse(await Deno.readTextFile(`${path}/${name}`));
+    else if (name === "report.html" && isWhole) {
       readPage(await Deno.readTextFile(`${path}/${name}`));
-      continue;
+    } else if (isWhole || old === null) {
+      await assertSameBytes(`${path}/${name}`, `${reference}/${name}`, `${name} after a kill`);
     }
-    await assertSameBytes(`${path}/${name}`, `${reference}/${name}`, `${name} after a kill`);
   }
+}
+
+async function copyFolder(from: string, to: string) {
+  await Deno.mkdir(to);
+  for (const name of readdirSync(from)) await Deno.copyFile(`${from}/${name}`, `${to}/${name}`);
 }
 
 /** Without drawing the difference: that of two checkpoints does not fit into memory. */
 async function assertSameBytes(actual: string, expected: string, message: string) {
-  const [a, b] = await Promise.all([readFile(actual), readFile(expected)]);
-  assert.ok(a.equals(b), message);
+  assert.ok(await sameBytes(actual, expected), message);
+}
+
+async function sameBytes(a: string, b: string): Promise<boolean> {
+  const [left, right] = await Promise.all([readFile(a), readFile(b)]);
+  return left.equals(right);
 }
