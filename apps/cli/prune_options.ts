@@ -210,7 +210,10 @@ export function addPruneOptions(command: Command): Command {
     .addOption(exportDTypeOption())
     .addOption(quantizeOption())
     .option("--resume", "go on with a run that was cut off")
-    .option("--overwrite", "replace an earlier run in --out")
+    .option(
+      "--overwrite",
+      "replace an earlier run in --out, which stays until the new one is there; nothing else is replaced",
+    )
     .option(
       "--plan <file>",
       "apply a lopper_plan.json, a pruning_config.json, or a run's folder (with --ratio: a part of it), without a search",

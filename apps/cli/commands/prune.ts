@@ -9,7 +9,6 @@ import {
   type RunFlags,
   type RunRecord,
   type RunSettings,
-  UsageError,
   VERSION,
 } from "@lopper/core";
 import { textDamage } from "@lopper/evaluation";
@@ -30,6 +29,7 @@ import { checkHistory, type History, type SearchPolicy, sideWork } from "@lopper
 import { Command } from "commander";
 import { join } from "node:path";
 import { checkApart, sourcePath } from "../apart.ts";
+import { checkTogether, finishedRun, flagsOfPlan, withPlanOf } from "../asked_of_run.ts";
 import { readTexts, type RunTexts } from "../calibrate.ts";
 import {
   againstDense,
@@ -53,7 +53,6 @@ import {
   writeResult,
 } from "../finish.ts";
 import { describeExport } from "../export_record.ts";
-import { formatRatio } from "../format.ts";
 import { type Interruption, UNINTERRUPTED } from "../interrupt.ts";
 import { memoryBudget, type MemoryPlan, planMemory } from "../memory.ts";
 import { openUserBackend } from "../open_backend.ts";
@@ -73,7 +72,7 @@ import { describeDryRun, describeResult, describeStart, rehearseRun } from "../p
 import { recover } from "../recover.ts";
 import { writeReport } from "../report_page.ts";
 import { openReporter, type Reporter } from "../reporter.ts";
-import { FILES, readRecord } from "../run_files.ts";
+import { FILES } from "../run_files.ts";
 import { defaultRunPath, RunFolder } from "../run_folder.ts";
 import { selfCalibration } from "../self_calibration.ts";
 import { checkUnchanged } from "../source_check.ts";
@@ -117,30 +116,6 @@ async function openRun(
   }
   await FolderLock.check(out);
   await runIn(asked);
-}
-
-/** @throws {UsageError} when options contradict each other, whatever the run. */
-function checkTogether(options: PruneOptions) {
-  if (options.targetBytes !== undefined && (options.ratio !== undefined || options.resume)) {
-    throw new UsageError(
-      options.resume
-        ? "--target-bytes begins a run; to take one further, pass --resume with --ratio"
-        : "--ratio and --target-bytes both say where the search ends; leave out one",
-    );
-  }
-  if (options.dryRun && options.resume) {
-    throw new UsageError("--dry-run rehearses a new run; leave out --resume");
-  }
-  checkTargetLatency(options);
-  if (options.plan !== undefined && options.maxPplIncrease !== undefined) {
-    throw new UsageError("--max-ppl-increase ends a search, and --plan has none; leave out one");
-  }
-  if (options.plan !== undefined && options.uniform) {
-    throw new UsageError("--uniform is for a search, and --plan has none; leave out one");
-  }
-  if (options.plan !== undefined && options.swap === "auto") {
-    throw new UsageError("--swap auto follows a search, and --plan has none; leave out one");
-  }
 }
 
 /** A run as it was asked for. */
@@ -205,83 +180,6 @@ async function runIn({ path, out, reporter, started, interruption, ...given }: A
     await folder.close();
   }
   if (finish) await conclude({ ...finish, out, options, reporter, interruption });
-}
-
-/**
- * The record of the run in a folder where all that is asked for is done already; null where there is something to do.
- * @throws {UsageError} when the run that goes on is asked to end elsewhere than it can.
- */
-async function finishedRun(folder: RunFolder, options: PruneOptions): Promise<RunRecord | null> {
-  const { settings, path } = folder;
-  if (options.ratio !== undefined && (settings?.flags.targetLatency ?? null) !== null) {
-    throw new UsageError(
-      `the run in ${path} ends at a latency, and --ratio takes it no further; leave out --ratio, or begin another run`,
-    );
-  }
-  const finished = options.resume ? await folder.record() : null;
-  if (!finished || !settings || options.ratio === undefined) return finished;
-  if (options.ratio < finished.flags.ratio) {
-    throw new UsageError(
-      `${path} holds a run that reached ${
-        formatRatio(finished.flags.ratio)
-      }; --ratio ${options.ratio} needs a run of its own`,
-    );
-  }
-  return options.ratio > finished.flags.ratio ? null : finished;
-}
-
-/**
- * A run that applies a plan goes on with the one that it began with.
- * @throws {UsageError} when another is asked for, or one for a run that searches.
- */
-function withPlanOf({ settings, path }: RunFolder, options: PruneOptions): PruneOptions {
-  if (settings === null) return options;
-  if (settings.plan === undefined) {
-    if (options.plan === undefined) return options;
-    throw new UsageError(
-      `the run in ${path} searches, and --plan has no search; leave out --plan, or choose another --out`,
-    );
-  }
-  const { source } = settings.plan;
-  const ratio = settings.plan.ratio ?? undefined;
-  if ((options.plan ?? source) !== source || (options.ratio ?? ratio) !== ratio) {
-    throw new UsageError(
-      `the run in ${path} applies ${source}${
-        ratio === undefined ? "" : ` at ${formatRatio(ratio)}`
-      }; another --plan or --ratio needs a run of its own`,
-    );
-  }
-  return { ...options, plan: source, ratio };
-}
-
-/** What a part of a run has in common with it: the texts, and whether it is repaired. A file says nothing of that. */
-async function flagsOfPlan(plan: string | undefined): Promise<RunFlags | undefined> {
-  if (plan === undefined) return undefined;
-  const path = userPath(plan);
-  if (!(await Deno.stat(path).catch(() => null))?.isDirectory) return undefined;
-  const { flags, ratio } = await readRecord(path);
-  const applied = { ...flags, earlierRatios: [], export: null };
-  // A plan is a part of the parameters, whatever the run was after.
-  return flags.targetLatency === null ? applied : { ...applied, targetLatency: null, ratio };
-}
-
-/** @throws {UsageError} when other options contradict --target-latency. */
-function checkTargetLatency({ targetLatency, ratio, targetBytes, resume, plan }: PruneOptions) {
-  if (targetLatency === undefined) return;
-  if (resume) {
-    throw new UsageError(
-      "--target-latency begins a run, and one that goes on keeps its own; leave it out",
-    );
-  }
-  if (plan !== undefined) {
-    throw new UsageError("--target-latency is for a search, and --plan has none; leave out one");
-  }
-  if (ratio !== undefined || targetBytes !== undefined) {
-    const other = ratio !== undefined ? "--ratio" : "--target-bytes";
-    throw new UsageError(
-      `${other} and --target-latency both say where the search ends; leave out one`,
-    );
-  }
 }
 
 /** Where a run ends that was not only a rehearsal. */

@@ -33,7 +33,7 @@ export function reportCommand(interruption: Interruption = UNINTERRUPTED): Comma
       "--scores <dir>",
       "folder in which compare left what it found of the dense model and this run's result: how tasks and texts suffered",
     )
-    .option("--overwrite", "replace the file of --out")
+    .option("--overwrite", "replace an earlier page at --out")
     .option("--json", "print one JSON object a line")
     .addHelpText(
       "after",
