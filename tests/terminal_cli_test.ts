@@ -44,7 +44,7 @@ test("a model's words are shown, and not obeyed", async (folder) => {
   }
   const tokenizer = JSON.parse(await Deno.readTextFile(new URL("tokenizer.json", DEMO_MODEL)));
   // In the alphabet of bytes ě stands for the escape character; whatever had an e has it now.
-  const escapes = (text: string) => text.replaceAll("e", "ě");
+  const escapes = (text: string) => text.startsWith("<|") ? text : text.replaceAll("e", "ě");
   const { vocab, merges } = tokenizer.model;
   delete vocab["ě"];
   tokenizer.model.vocab = Object.fromEntries(

@@ -1,6 +1,7 @@
 import { LopperError, UsageError } from "@lopper/core";
-import { CommanderError } from "commander";
+import { type Command, CommanderError } from "commander";
 import { Interrupted, listenForInterruption } from "./interrupt.ts";
+import { keepOnly, PERMISSIONS, type Permissions } from "./permissions.ts";
 import { lopperProgram } from "./program.ts";
 import { tell, tellLines } from "./terminal.ts";
 
@@ -8,7 +9,9 @@ import { tell, tellLines } from "./terminal.ts";
 async function main(args: readonly string[]): Promise<number> {
   const interruption = await listenForInterruption();
   try {
-    await lopperProgram(interruption).parseAsync([...args], { from: "user" });
+    const program = lopperProgram(interruption);
+    program.hook("preAction", (_, command) => keepOnly(neededBy(command)));
+    await program.parseAsync([...args], { from: "user" });
     return 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
@@ -27,6 +30,11 @@ async function main(args: readonly string[]): Promise<number> {
     tellLines(`lopper: this is a fault in Lopper, please report it:\n${Deno.inspect(error)}`);
     return 1;
   }
+}
+
+function neededBy(command: Command): Permissions {
+  const needed = PERMISSIONS[command.name()];
+  return command.opts().offline ? { ...needed, net: undefined } : needed;
 }
 
 /** The machine's word, not ours: no such file, no permission, no space left. */

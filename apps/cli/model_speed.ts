@@ -1,10 +1,9 @@
 import { EvaluationError, median } from "@lopper/core";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
+import { denoFlags, PERMISSIONS } from "./permissions.ts";
 
 const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
-/** What measuring a model needs, no network and no writing. */
-const PERMISSIONS = ["read", "ffi", "env", "sys"].map((name) => `--allow-${name}`);
 
 /** Times after the first, of which the middle one counts. */
 const REPEATS = 3;
@@ -54,7 +53,8 @@ export async function modelSpeed(path: string, settings: SpeedSettings): Promise
   const { promptTokens, decodeTokens, backend, threads, memory, onProgress, signal } = settings;
   const process = new Deno.Command(Deno.execPath(), {
     args: [
-      ...["run", "--quiet", ...PERMISSIONS, MAIN, "measure-speed", path, "--backend", backend],
+      ...["run", "--quiet", ...denoFlags(PERMISSIONS["measure-speed"])],
+      ...[MAIN, "measure-speed", path, "--backend", backend],
       ...["--prompt", String(promptTokens), "--decode", String(decodeTokens)],
       ...["--repeats", String(REPEATS)],
       ...threads === undefined ? [] : ["--threads", String(threads)],

@@ -1,14 +1,9 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
+import { ALL_PERMISSIONS, denoFlags, PERMISSIONS } from "../../apps/cli/permissions.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const MAIN = fileURLToPath(new URL("apps/cli/main.ts", ROOT));
-/** The permissions of the tasks in deno.json: a command that needs more must fail here, too. */
-const PERMISSIONS = ["read", "write", "ffi", "env", "sys"];
-const MORE_PERMISSIONS: Readonly<Record<string, readonly string[]>> = {
-  evaluate: ["net"],
-  compare: ["net", "run"],
-};
 /**
  * Commands that run a model. Test files run side by side, and engines with as many threads as there are cores wait for each
  * other more than they compute.
@@ -35,7 +30,8 @@ export function startLopper(
   cwd = ".",
   env: Readonly<Record<string, string>> = {},
 ): Deno.ChildProcess {
-  const allowed = [...PERMISSIONS, ...MORE_PERMISSIONS[args[0]] ?? []].map((p) => `--allow-${p}`);
+  // Those of its task in deno.json: a command that needs more must fail here, too.
+  const allowed = denoFlags(PERMISSIONS[args[0]] ?? ALL_PERMISSIONS);
   const threads = THREADED.includes(args[0]) && !args.includes("--threads")
     ? ["--threads", "1"]
     : [];

@@ -1,0 +1,72 @@
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { ALL_PERMISSIONS, denoFlags, PERMISSIONS } from "../apps/cli/permissions.ts";
+
+const ROOT = new URL("../", import.meta.url);
+const read = (path: string) => Deno.readTextFile(new URL(path, ROOT));
+/** Commands that have a task of their own. */
+const TASKS = Object.entries(PERMISSIONS).filter(([name]) => name !== "measure-speed");
+
+Deno.test("permissions: each task of deno.json grants what its command needs", async () => {
+  const { tasks } = JSON.parse(await read("deno.json"));
+  const run = (flags: readonly string[]) => ["deno run", ...flags, "apps/cli/main.ts"].join(" ");
+  assert.equal(tasks.lopper.command, run(denoFlags(ALL_PERMISSIONS)));
+  for (const [name, needed] of TASKS) {
+    assert.equal(tasks[name].command, `${run(denoFlags(needed))} ${name}`);
+  }
+});
+
+Deno.test("permissions: README's table is that of the commands, and names all variables", async () => {
+  const readme = await read("README.md");
+  const [, section] = readme.split("## What it may do\n");
+  const cells = section.split("\n").filter((line) => line.startsWith("| `"))
+    .map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()));
+  const yes = (granted?: true) => granted ? "yes" : "no";
+  assert.deepEqual(
+    cells,
+    TASKS.map(([name, { write, ffi, net, run, sys }]) => [
+      `\`${name}\``,
+      ...[write, ffi, net, run].map(yes),
+      sys.map((what) => `\`${what}\``).join(", ") || "nothing",
+    ]),
+  );
+  for (const name of ALL_PERMISSIONS.env) assert.ok(section.includes(`\`${name}\``), name);
+});
+
+Deno.test("permissions: every variable that the sources read is granted", async () => {
+  const granted = new Set(ALL_PERMISSIONS.env);
+  const found = new Set<string>();
+  for await (const file of sources(fileURLToPath(ROOT))) {
+    const text = await Deno.readTextFile(file);
+    const reads = /\b(?:Deno\.env\.get\(|process\.env\.|variable\(|\bof\()"?([A-Z][A-Z0-9_]+)\b/g;
+    for (const [, name] of text.matchAll(reads)) found.add(name);
+  }
+  assert.deepEqual([...found].filter((name) => !granted.has(name)), []);
+  assert.deepEqual([...granted].filter((name) => !found.has(name)), [], "nothing for nobody");
+});
+
+Deno.test("permissions: what a command does not need is given back", async () => {
+  const script = new URL("apps/cli/testing/kept_permissions.ts", ROOT);
+  const states = async (command: string) => {
+    const args = ["run", "--quiet", "--no-prompt", "--allow-all", fileURLToPath(script), command];
+    const { stdout, stderr } = await new Deno.Command(Deno.execPath(), { args }).output();
+    return JSON.parse(new TextDecoder().decode(stdout) || new TextDecoder().decode(stderr));
+  };
+  const all = { read: "granted", write: "granted", ffi: "granted", net: "granted", run: "granted" };
+  assert.deepEqual(await states("compare"), all);
+  const gone = { write: "prompt", ffi: "prompt", net: "prompt", run: "prompt" };
+  assert.deepEqual(await states("inspect"), { ...all, ...gone });
+});
+
+/** The program's own sources. */
+async function* sources(root: string): AsyncGenerator<string> {
+  for (const folder of ["apps", "packages"]) yield* under(`${root}${folder}`);
+}
+
+async function* under(folder: string): AsyncGenerator<string> {
+  for await (const { name, isDirectory } of Deno.readDir(folder)) {
+    const path = `${folder}/${name}`;
+    if (isDirectory) yield* name === "testing" ? [] : under(path);
+    else if (name.endsWith(".ts") && !name.endsWith("_test.ts")) yield path;
+  }
+}
