@@ -214,6 +214,12 @@ test("nothing is written into, over or around its own model", async (folder) => 
     "x/export.json": '{"kind":"lopper-export","files":["model.gguf"]}',
   });
   await Deno.writeFile(`${folder}/x/model.gguf`, await tinyGguf());
+  // a record that would give the model away
+  await writeModel(`${folder}/around/m`);
+  const inner = [...Deno.readDirSync(`${folder}/around/m`)].map(({ name }) => `m/${name}`);
+  await write(folder, {
+    "around/run.json": JSON.stringify({ kind: "lopper-run", files: inner }),
+  });
   const before = await contents(folder);
   const own = /is the model's own folder; the result needs a folder apart from it/;
   const within = /lies in the model's own folder/;
@@ -226,6 +232,7 @@ test("nothing is written into, over or around its own model", async (folder) => 
       ["link", "model/pruned", within],
       ["model", "link/deep/er", within],
       ["link", "link/pruned", within],
+      ["around/m", "around", /contains the model's own folder/],
     ] as const
   ) {
     await refused(["prune", at(model), "--out", at(out), "--overwrite"], message);
@@ -304,7 +311,8 @@ test("a run or an unfinished run is replaceable, with what a kill left in it", a
     "earlier/tokenizer.model": "",
     "nothing/.run.json.partial": "",
   });
-  for (const out of ["run", "begun", "earlier", "nothing", "none"]) {
+  await Deno.symlink("run", `${folder}/link`);
+  for (const out of ["run", "link", "begun", "earlier", "nothing", "none"]) {
     (await RunFolder.open(`${folder}/${out}`, { overwrite: true })).close();
   }
 });

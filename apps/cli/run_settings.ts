@@ -113,7 +113,13 @@ export function journalHead(settings: RunSettings): Promise<string> {
   const facts = decidingFacts(settings).filter(([what]) => what !== RATIO)
     .toSorted(([a], [b]) => a < b ? -1 : 1);
   const head = [settings.version, settings.latencies ?? null, facts];
-  return sha256(new TextEncoder().encode(JSON.stringify(head)));
+  return sha256(new TextEncoder().encode(JSON.stringify(head, inOrder)));
+}
+
+/** The order of keys says nothing: it is another in what was read than in what was measured. */
+function inOrder(_key: string, value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => a < b ? -1 : 1));
 }
 
 /** Names the first thing in which two runs differ, in words. */
