@@ -199,6 +199,7 @@ test("what cannot be done exits with 1, names the file, and leaves nothing behin
   await Deno.writeTextFile(`${folder}/short.txt`, "too short\n");
   await Deno.writeTextFile(`${folder}/plan.json`, '{"kind": "shopping list"}');
   await fails(["inspect", "missing"], folder, 1, /missing: there is no such folder/);
+  await fails(["inspect", "x".repeat(300)], folder, 1, /x{300}.*the name is longer than/);
   await fails(["inspect", "empty"], folder, 1, /empty: the folder is empty/);
   await fails(
     ["prune", "--calibration", "none.txt"],

@@ -3,6 +3,7 @@ import { type Command, CommanderError } from "commander";
 import { Interrupted, listenForInterruption } from "./interrupt.ts";
 import { keepOnly, PERMISSIONS, type Permissions } from "./permissions.ts";
 import { lopperProgram } from "./program.ts";
+import { systemSentence } from "./system_error.ts";
 import { tell, tellLines } from "./terminal.ts";
 
 /** 0 done, 1 failed, 2 wrong usage; 130 stopped by Ctrl-C, as shells expect. */
@@ -23,8 +24,9 @@ async function main(args: readonly string[]): Promise<number> {
       tell(`lopper: ${error.message}`);
       return error instanceof UsageError ? 2 : 1;
     }
-    if (isSystemError(error)) {
-      tell(`lopper: ${error.message}`);
+    const sentence = systemSentence(error);
+    if (sentence !== null) {
+      tell(`lopper: ${sentence}`);
       return 1;
     }
     tellLines(`lopper: this is a fault in Lopper, please report it:\n${Deno.inspect(error)}`);
@@ -35,12 +37,6 @@ async function main(args: readonly string[]): Promise<number> {
 function neededBy(command: Command): Permissions {
   const needed = PERMISSIONS[command.name()];
   return command.opts().offline ? { ...needed, net: undefined } : needed;
-}
-
-/** The machine's word, not ours: no such file, no permission, no space left. */
-function isSystemError(error: unknown): error is Error {
-  if (Object.values(Deno.errors).some((kind) => error instanceof kind)) return true;
-  return error instanceof Error && "code" in error && /^E[A-Z]+$/.test(String(error.code));
 }
 
 Deno.exit(await main(Deno.args));

@@ -2,7 +2,7 @@ import type { Backend } from "@lopper/backends";
 import { CalibrationError, type ModelSpec, UsageError } from "@lopper/core";
 import { parseSamples } from "@lopper/importance";
 import { INPUTS, type Model, type Tokenizer } from "@lopper/model-io";
-import { readInputIfThere, writeTextFileAtomically } from "@lopper/model-io/files";
+import { readInputIfThere, writeTextFileAtomically, writing } from "@lopper/model-io/files";
 import { Decoder, LaidOutWeights, sampleSequences, sourceOrder } from "@lopper/runtime";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
@@ -74,7 +74,7 @@ export async function selfCalibration(run: SelfCalibration): Promise<readonly st
       `--calibration ${SELF}: the model wrote nothing but white space in ${count} texts; give a file`,
     );
   }
-  await Deno.mkdir(dirname(file), { recursive: true });
+  await writing(file, () => Deno.mkdir(dirname(file), { recursive: true }));
   const lines = texts.map((text) => JSON.stringify({ text }) + "\n");
   await writeTextFileAtomically(file, lines.join(""));
   return texts;

@@ -146,6 +146,15 @@ export class WriteError extends LopperError {
   }
 }
 
+/** A file that the system does not let be read: no permission, a name too long, a disk with errors. */
+export class ReadError extends LopperError {
+  readonly file: string;
+  constructor(file: string, reason: string, options?: ErrorOptions) {
+    super(`${file} cannot be read: ${reason}`, options);
+    this.file = file;
+  }
+}
+
 /** A source that was changed while it was read. */
 export class SourceChangedError extends LopperError {}
 

@@ -1,6 +1,7 @@
 import { CheckpointFormatError } from "@lopper/core";
 import { type ByteSource, checkRange } from "../byte_source.ts";
 import { type InputKind, INPUTS } from "../input_kind.ts";
+import { reading } from "./system_reason.ts";
 
 /** A local file. */
 export class FileSource implements ByteSource {
@@ -17,11 +18,12 @@ export class FileSource implements ByteSource {
   /**
    * Opens a regular file, also by a link to it.
    * @throws what the kind refuses with when it is anything else, or larger than the kind may be.
+   * @throws {ReadError} when the system does not let it be read.
    */
   static async open(path: string, kind: InputKind = INPUTS.modelFile): Promise<FileSource> {
     // Before it is opened: to open a pipe waits until somebody writes to it.
-    check(path, await Deno.stat(path), kind);
-    const file = await Deno.open(path, { read: true });
+    check(path, await reading(path, () => Deno.stat(path)), kind);
+    const file = await reading(path, () => Deno.open(path, { read: true }));
     try {
       const found = await file.stat();
       // It may be another one by now.
@@ -33,26 +35,26 @@ export class FileSource implements ByteSource {
     }
   }
 
-  read(offset: number, length: number): Promise<Uint8Array> {
-    // Seek and read share the file's position, so they run without a pause between them.
-    try {
-      checkRange(this, offset, length);
-      const bytes = new Uint8Array(length);
-      this.#file.seekSync(offset, Deno.SeekMode.Start);
-      for (let filled = 0; filled < length;) {
-        const n = this.#file.readSync(bytes.subarray(filled));
-        if (n === null) {
-          throw new CheckpointFormatError(
-            `the file ended ${length - filled} bytes early; it was changed while it was read`,
-            { file: this.name, offset: offset + filled },
-          );
-        }
-        filled += n;
+  async read(offset: number, length: number): Promise<Uint8Array> {
+    return await reading(this.name, () => this.#read(offset, length));
+  }
+
+  /** Seek and read share the file's position, so they run without a pause between them. */
+  #read(offset: number, length: number): Uint8Array {
+    checkRange(this, offset, length);
+    const bytes = new Uint8Array(length);
+    this.#file.seekSync(offset, Deno.SeekMode.Start);
+    for (let filled = 0; filled < length;) {
+      const n = this.#file.readSync(bytes.subarray(filled));
+      if (n === null) {
+        throw new CheckpointFormatError(
+          `the file ended ${length - filled} bytes early; it was changed while it was read`,
+          { file: this.name, offset: offset + filled },
+        );
       }
-      return Promise.resolve(bytes);
-    } catch (error) {
-      return Promise.reject(error);
+      filled += n;
     }
+    return bytes;
   }
 
   close() {

@@ -1,7 +1,8 @@
-import { HubError } from "@lopper/core";
+import { HubError, ReadError, WriteError } from "@lopper/core";
 import { dirname, join } from "node:path";
 import { cachedDataSet } from "./hub_cache.ts";
 import { FileSink } from "./file_sink.ts";
+import { writing } from "./write_error.ts";
 import { writeTextFileAtomically } from "./write_text_file.ts";
 
 /** Where data sets are downloaded from, and to. */
@@ -139,8 +140,7 @@ async function asking<T>({ endpoint, token }: Hub, what: string, ask: () => Prom
 
 /** The user's own machine says no; that is not the hub's fault. */
 function isOfDisk(error: unknown): boolean {
-  return error instanceof Deno.errors.PermissionDenied ||
-    (error instanceof Error && "code" in error && ["ENOSPC", "EROFS"].includes(`${error.code}`));
+  return error instanceof WriteError || error instanceof ReadError;
 }
 
 /** A path from the hub that names a file below its folder, and nothing else. */
@@ -157,7 +157,7 @@ function checkSize(bytes: number, maxBytes: number, repository: string) {
 }
 
 async function writeStream(path: string, blob: Blob, onBytes: (bytes: number) => void) {
-  await Deno.mkdir(dirname(path), { recursive: true });
+  await writing(path, () => Deno.mkdir(dirname(path), { recursive: true }));
   const sink = await FileSink.open(path);
   let bytes = 0;
   try {
@@ -176,6 +176,6 @@ async function writeStream(path: string, blob: Blob, onBytes: (bytes: number) =>
 }
 
 async function writeFile(path: string, text: string) {
-  await Deno.mkdir(dirname(path), { recursive: true });
+  await writing(path, () => Deno.mkdir(dirname(path), { recursive: true }));
   await writeTextFileAtomically(path, text);
 }

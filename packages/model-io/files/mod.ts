@@ -9,5 +9,6 @@ export * from "./hub_data_set.ts";
 export * from "./list_files.ts";
 export * from "./open_input.ts";
 export * from "./source_watch.ts";
+export * from "./system_reason.ts";
 export * from "./write_error.ts";
 export * from "./write_text_file.ts";

@@ -1,4 +1,5 @@
 import { WriteError } from "@lopper/core";
+import { systemReason } from "./system_reason.ts";
 
 /** What systems say when a file cannot be written, in words. */
 const REASONS: Readonly<Record<string, string>> = {
@@ -27,5 +28,6 @@ export async function writing<T>(file: string, write: () => Promise<T>): Promise
 export function writeError(file: string, error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof WriteError || !("code" in error)) return error;
   const code = String(error.code);
-  return new WriteError(file, REASONS[code] ?? error.message, { cause: error });
+  const reason = REASONS[code] ?? systemReason(error)?.reason ?? error.message;
+  return new WriteError(file, reason, { cause: error });
 }
