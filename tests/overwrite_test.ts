@@ -316,3 +316,30 @@ test("a run or an unfinished run is replaceable, with what a kill left in it", a
     (await RunFolder.open(`${folder}/${out}`, { overwrite: true })).close();
   }
 });
+
+test("--resume goes on with runs of Lopper only, and takes nothing of another's for theirs", async (folder) => {
+  await writeModel(`${folder}/model`);
+  await write(folder, {
+    "data/a.jsonl": "{}\n",
+    "journal/journal.jsonl": "{}\n",
+    "app/settings.json": '{"kind":"app"}',
+    "begun/settings.json": RUN["run/settings.json"],
+    "begun/journal.jsonl": "",
+    "begun/config.json": "{}",
+    "letter.txt": "Dear Ishmael",
+  });
+  const before = await contents(folder);
+  for (
+    const [out, message, kind] of [
+      ["model", /model holds no run of Lopper; there is nothing to resume/, ResumeError],
+      ["data", /data holds no run of Lopper/, ResumeError],
+      ["journal", /has a journal and no settings\.json/, ResumeError],
+      ["app", /settings\.json is not the settings of a run of Lopper/, ResumeError],
+      ["begun", /begun\/config\.json is not of the unfinished run in that folder/, ResumeError],
+      ["letter.txt", /letter\.txt is a file; --out needs a folder/, UsageError],
+    ] as const
+  ) {
+    await refused(["prune", "--out", `${folder}/${out}`, "--resume"], message, kind);
+  }
+  assert.deepEqual(await contents(folder), before);
+});

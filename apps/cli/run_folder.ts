@@ -83,14 +83,12 @@ export class RunFolder {
 
   static async #resume(path: string, statePath: string): Promise<RunFolder> {
     const entries = (await entriesOfOut(statePath)).filter((name) => !isLeftOver(name));
-    const settings = entries.includes(FILES.settings) ? await readSettings(statePath) : null;
-    if (settings === null && entries.includes(FILES.journal)) {
+    if (!entries.includes(FILES.settings) && entries.length > 0) {
       throw new ResumeError(
-        `${path} has a journal and no ${FILES.settings}; it cannot be resumed (choose another --out)`,
+        entries.includes(FILES.journal)
+          ? `${path} has a journal and no ${FILES.settings}; it cannot be resumed (choose another --out)`
+          : `${path} holds no run of Lopper; there is nothing to resume`,
       );
-    }
-    if (settings === null && entries.length > 0) {
-      throw new ResumeError(`${path} holds no run of Lopper; there is nothing to resume`);
     }
     // The result of a run comes with its record; what stands there without one is somebody else's.
     const foreign = statePath === path && !entries.includes(FILES.record) &&
@@ -100,6 +98,7 @@ export class RunFolder {
         `${join(path, foreign)} is not of the unfinished run in that folder; move it elsewhere`,
       );
     }
+    const settings = entries.length > 0 ? await readSettings(statePath) : null;
     const lines = settings && await RunJournal.read(statePath, settings);
     return new RunFolder(path, statePath, settings, lines);
   }
