@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { seal } from "../packages/core/mod.ts";
 import { faultsOf, readPage, tableOf } from "../packages/report/testing/read_page.ts";
 import { done, fails, inTemporaryFolder, PUBLISHED, QUICK, runLopper } from "./support/cli.ts";
 
@@ -119,15 +120,19 @@ test("a comparison of the result with its dense model puts its tasks on the page
   const page0 = await Deno.readTextFile(`${folder}/p/report.html`);
   const refuses = (pattern: RegExp) =>
     fails(["report", "p", "--scores", "scores"], folder, 1, pattern);
-  const write = (value: unknown) =>
-    Deno.writeTextFile(`${folder}/scores/comparison.json`, JSON.stringify(value));
-  await write({ ...comparison, models: [pruned, { ...dense, againstFirst: pruned.againstFirst }] });
+  const file = `${folder}/scores/comparison.json`;
+  await Deno.writeTextFile(file, JSON.stringify({ ...comparison, models: [dense, dense] }));
+  await refuses(/comparison\.json was changed since Lopper wrote it/);
+  const { checksum: _, ...unsealed } = comparison;
+  const write = async (value: object) =>
+    await Deno.writeTextFile(file, JSON.stringify(await seal({ ...unsealed, ...value })));
+  await write({ models: [pruned, { ...dense, againstFirst: pruned.againstFirst }] });
   await refuses(/comparison\.json: its first model is not the one that the run pruned/);
-  await write({ ...comparison, models: [dense, { ...pruned, digest: dense.digest }] });
+  await write({ models: [dense, { ...pruned, digest: dense.digest }] });
   await refuses(/comparison\.json: its models are not the run's result/);
-  await write({ ...comparison, models: [dense, { ...pruned, tasks: [] }] });
+  await write({ models: [dense, { ...pruned, tasks: [] }] });
   await refuses(/comparison\.json is not a comparison of Lopper/);
-  await write({ ...comparison, models: [dense, { ...pruned, texts: [{ text: 1 }] }] });
+  await write({ models: [dense, { ...pruned, texts: [{ text: 1 }] }] });
   await refuses(/comparison\.json is not a comparison of Lopper: at models\.1\.texts\.0\.text/);
   await fails(
     ["report", "p", "--scores", "none"],

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { seal } from "../packages/core/mod.ts";
 import { dirname } from "node:path";
 import { inTemporaryFolder, QUICK, runLopper } from "./support/cli.ts";
 import { checkSameResult } from "./support/kill.ts";
@@ -28,7 +29,7 @@ Deno.test("--calibration self: the model's own text, the same for a seed, kept a
     const [file] = files;
     assert.equal(files.length, 1);
     const kept = await Deno.readTextFile(file);
-    const texts = kept.trimEnd().split("\n").map((line) => JSON.parse(line).text);
+    const { kind, texts } = JSON.parse(kept);
     assert.ok(texts.length >= 3 && new Set(texts).size > 2, kept);
     assert.ok(texts.join(" ").split(/\s+/).length > 60, "it has words");
 
@@ -40,9 +41,12 @@ Deno.test("--calibration self: the model's own text, the same for a seed, kept a
       `${folder}/resumed/journal.jsonl`,
       journal.split("\n").slice(0, 3).join("\n") + "\n",
     );
-    // a torn file counts as none
+    // a torn file counts as none, and so does one that was changed
     await Deno.writeTextFile(file, kept.slice(0, -20));
     await prune("--out", "resumed", "--resume");
+    assert.equal(await Deno.readTextFile(file), kept);
+    await Deno.writeTextFile(file, kept.replace(/"texts": \[\s*"/, "$&the sea "));
+    await prune("--calibration", "self", "--dry-run", ...settings);
     assert.equal(await Deno.readTextFile(file), kept);
     await checkSameResult(folder, "resumed");
 
@@ -57,7 +61,8 @@ Deno.test("--calibration self: the model's own text, the same for a seed, kept a
     assert.deepEqual(counts().sort(), ["18", "3", "36"]);
 
     // what is kept is what is used
-    await Deno.writeTextFile(file, kept.replaceAll(/"text":"/g, '"text":"the sea '));
+    const others = texts.map((text: string) => `the sea ${text}`);
+    await Deno.writeTextFile(file, JSON.stringify(await seal({ kind, texts: others })));
     await prune("--out", "changed", "--calibration", "self", ...settings);
     const changed = JSON.parse(await Deno.readTextFile(`${folder}/changed/run.json`));
     assert.notEqual(changed.calibrationDigest.block, record.calibrationDigest.block);

@@ -1,4 +1,4 @@
-import { EvaluationError, type RunRecord } from "@lopper/core";
+import { EvaluationError, type RunRecord, unseal } from "@lopper/core";
 import { headline } from "@lopper/evaluation";
 import { INPUTS } from "@lopper/model-io";
 import { readInputIfThere } from "@lopper/model-io/files";
@@ -85,7 +85,16 @@ async function readComparison(file: string): Promise<z.infer<typeof comparison>>
       `${file}: there is no such file; lopper compare DENSE PRUNED --out FOLDER writes it`,
     );
   }
-  const parsed = comparison.safeParse(jsonOrNull(text));
+  const json = jsonOrNull(text);
+  const sealed = await unseal(json);
+  if (
+    !sealed && comparison.shape.kind.safeParse((json as { kind?: unknown } | null)?.kind).success
+  ) {
+    throw new EvaluationError(
+      `${file} was changed since Lopper wrote it, or is of an earlier version: its checksum does not fit`,
+    );
+  }
+  const parsed = comparison.safeParse(sealed?.value);
   if (parsed.success && sameMeasures(parsed.data)) return parsed.data;
   const [issue] = parsed.success ? [] : parsed.error.issues;
   const where = issue && issue.path.length > 0

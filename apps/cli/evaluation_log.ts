@@ -1,4 +1,4 @@
-import { ResumeError } from "@lopper/core";
+import { ResumeError, sealLine, unsealLine } from "@lopper/core";
 import type { QuestionScores, RequestScore, TokenRequest } from "@lopper/evaluation";
 import { INPUTS } from "@lopper/model-io";
 import { AppendFile, readInput } from "@lopper/model-io/files";
@@ -15,7 +15,7 @@ const questionLine = z.strictObject({
   key: z.string(),
   logLikelihoods: z.array(z.number()),
   greedy: z.array(z.boolean()),
-});
+}).refine(({ logLikelihoods, greedy }) => logLikelihoods.length === greedy.length);
 const windowLine = z.strictObject({
   type: z.literal("window"),
   model: z.string(),
@@ -53,15 +53,10 @@ export class EvaluationLog {
     const { lines, tornTail } = await AppendFile.readLines(path);
     if (lines.length === 0 && tornTail) await checkTornLine(path);
     const known = new Map<string, Line>();
-    lines.forEach((text, i) => {
-      const parsed = line.safeParse(jsonOrNull(text));
-      if (!parsed.success) {
-        throw new ResumeError(
-          `${path}, line ${i + 1}: not a score of an evaluation; --out needs a folder of its own`,
-        );
-      }
-      known.set(keyOf(parsed.data), parsed.data);
-    });
+    for (const [i, text] of lines.entries()) {
+      const entry = await scoreOf(text, `${path}, line ${i + 1}`);
+      known.set(keyOf(entry), entry);
+    }
     await AppendFile.truncateTornTail(path);
     return new EvaluationLog(await AppendFile.open(path), known);
   }
@@ -76,12 +71,31 @@ export class EvaluationLog {
   }
 
   async append(lines: readonly Line[]) {
-    await this.#file?.appendLines(lines.map((entry) => JSON.stringify(entry)));
+    const sealed = await Promise.all(lines.map((entry) => sealLine(JSON.stringify(entry), "")));
+    await this.#file?.appendLines(sealed.map(({ line }) => line));
   }
 
   close() {
     this.#file?.close();
   }
+}
+
+/**
+ * What a line says; each is sealed for itself, since scores are found by what they are of, wherever they stand.
+ * @throws {ResumeError} when it is no score, or was changed.
+ */
+async function scoreOf(text: string, place: string): Promise<Line> {
+  const sealed = await unsealLine(text, "");
+  const parsed = line.safeParse(jsonOrNull(sealed?.text ?? text));
+  if (sealed && parsed.success) return parsed.data;
+  if (!BEGINNINGS.some((begin) => text.startsWith(begin))) {
+    throw new ResumeError(
+      `${place}: not a score of an evaluation; --out needs a folder of its own`,
+    );
+  }
+  throw new ResumeError(
+    `${place}: it was changed, or is of an earlier version: its checksum does not fit; choose another --out`,
+  );
 }
 
 /** What a kill leaves of the first line, which is cut off. @throws {ResumeError} when it is none of ours. */

@@ -2,7 +2,7 @@ import { UsageError } from "@lopper/core";
 import { INPUTS } from "@lopper/model-io";
 import type { FileSink, FolderLock } from "@lopper/model-io/files";
 import { join } from "node:path";
-import { EXPORT_RECORD, type ExportRecord } from "./export_record.ts";
+import { EXPORT_RECORD, type ExportRecord, exportRecordOf } from "./export_record.ts";
 import { NextResult } from "./next_result.ts";
 import { entriesOfOut } from "./out_entries.ts";
 import { lockFolder } from "./own_folder.ts";
@@ -56,8 +56,9 @@ export class ExportFolder {
   static async checkPlace(path: string, { overwrite = false, of }: Replacing): Promise<void> {
     const names = await entriesOfOut(path);
     if (names.length === 0) return;
-    const record = await ExportFolder.record(path);
-    const replaceable = overwrite || (of !== undefined && record?.source.name === of);
+    const record = await ExportFolder.#found(path);
+    const source = record?.source as { readonly name?: unknown } | null | undefined;
+    const replaceable = overwrite || (of !== undefined && source?.name === of);
     if (!replaceable) {
       throw new UsageError(
         `${path} is not empty; choose another --out, or pass --overwrite to replace an export`,
@@ -72,10 +73,14 @@ export class ExportFolder {
     await checkNothingElse(path, [...files, EXPORT_RECORD], "export");
   }
 
-  /** What the export at a path says of itself; null where there is none. */
+  /** What the export at a path says of itself; null where there is none, or something of it was changed. */
   static async record(path: string): Promise<ExportRecord | null> {
-    const file = join(path, EXPORT_RECORD);
-    return await ownRecord(file, INPUTS.exportRecord, "lopper-export") as ExportRecord | null;
+    return await exportRecordOf(await ExportFolder.#found(path));
+  }
+
+  /** The record as it is there, by this version or another: whose export it is, it says in any case. */
+  static #found(path: string) {
+    return ownRecord(join(path, EXPORT_RECORD), INPUTS.exportRecord, "lopper-export");
   }
 
   /** Where the files are until `commit`. */

@@ -1,4 +1,4 @@
-import { ExportError, longestSequence, VERSION } from "@lopper/core";
+import { ExportError, longestSequence, seal, VERSION } from "@lopper/core";
 import { HELD_OUT_TEXT } from "@lopper/demo-model";
 import {
   checkDifference,
@@ -78,7 +78,7 @@ export async function exportModel(run: ExportRun): Promise<ExportRecord> {
     verification: run.verify === "none" ? null : await verify(run, format, written, ids),
   };
   await run.checkSource(digest);
-  await writeJson(open, EXPORT_RECORD, record);
+  await writeJson(open, EXPORT_RECORD, await seal(record));
   return record;
 }
 

@@ -1,4 +1,6 @@
+import { unseal } from "@lopper/core";
 import type { LogitDifference } from "@lopper/exports";
+import { z } from "zod";
 import type { ExportDType, Quantization } from "./export_formats.ts";
 import { formatBytes } from "./format.ts";
 
@@ -33,6 +35,37 @@ export type Verification = LogitDifference & {
   readonly tolerance: number | null;
   readonly engine: string;
 };
+
+const LIST = z.array(z.string().max(100_000)).max(1_000_000);
+const recordSchema: z.ZodType<ExportRecord> = z.strictObject({
+  kind: z.literal("lopper-export"),
+  schema: z.literal(1),
+  version: z.string().max(100),
+  source: z.strictObject({ name: z.string().max(100_000), digest: z.string().max(100) }),
+  format: z.string().max(100),
+  dtype: z.enum(["fp32", "fp16"]).nullable(),
+  quantize: z.enum(["q8", "q4", "q8_0", "q4_0"]).nullable(),
+  layout: z.literal("deci").optional(),
+  customCode: z.boolean(),
+  unquantised: LIST.optional(),
+  notes: LIST.optional(),
+  files: LIST,
+  bytes: z.int().nonnegative(),
+  verification: z.strictObject({
+    maxAbs: z.number(),
+    meanKl: z.number(),
+    sameTop: z.number(),
+    positions: z.int().nonnegative(),
+    tolerance: z.number().nullable(),
+    engine: z.string().max(100_000),
+  }).nullable(),
+});
+
+/** What a sealed record of an export says, exactly as it was written; null where it is anything else. */
+export async function exportRecordOf(json: unknown): Promise<ExportRecord | null> {
+  const sealed = await unseal(json);
+  return recordSchema.safeParse(sealed?.value).data ?? null;
+}
 
 /** An export in words. */
 export function describeExport(record: ExportRecord, out: string): string {

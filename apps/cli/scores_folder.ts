@@ -1,4 +1,4 @@
-import { UsageError } from "@lopper/core";
+import { seal, UsageError } from "@lopper/core";
 import { INPUTS } from "@lopper/model-io";
 import { type FolderLock, writeTextFileAtomically } from "@lopper/model-io/files";
 import { join } from "node:path";
@@ -54,9 +54,10 @@ export class ScoresFolder {
     }
   }
 
-  async writeResult(record: unknown): Promise<void> {
+  async writeResult(record: object): Promise<void> {
     if (this.#result === null) return;
-    await writeTextFileAtomically(this.#result, JSON.stringify(record, null, 2) + "\n");
+    const text = JSON.stringify(await seal(record), null, 2) + "\n";
+    await writeTextFileAtomically(this.#result, text);
   }
 
   async close(): Promise<void> {

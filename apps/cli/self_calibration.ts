@@ -1,11 +1,12 @@
 import type { Backend } from "@lopper/backends";
-import { CalibrationError, type ModelSpec, UsageError } from "@lopper/core";
-import { parseSamples } from "@lopper/importance";
+import { CalibrationError, type ModelSpec, seal, unseal, UsageError } from "@lopper/core";
 import { INPUTS, type Model, type Tokenizer } from "@lopper/model-io";
 import { readInputIfThere, writeTextFileAtomically, writing } from "@lopper/model-io/files";
 import { Decoder, LaidOutWeights, sampleSequences, sourceOrder } from "@lopper/runtime";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
+import { z } from "zod";
+import { jsonOrNull } from "./json_or_null.ts";
 import { expandedWithin } from "./memory.ts";
 import { userPath } from "./paths.ts";
 
@@ -57,16 +58,11 @@ export async function selfCalibration(run: SelfCalibration): Promise<readonly st
     `seed${seed}`,
     `${count}x${length}`,
   ].join("-");
-  const file = join(cacheFolder(), "self-calibration", `${name}.jsonl`);
-  const known = await readInputIfThere(file, INPUTS.kept).catch(orNone);
-  // What a file lost by accident is not worth a message: it is written anew.
-  if (known !== null && known.endsWith("\n")) {
-    try {
-      return parseSamples(known, file);
-    } catch (error) {
-      if (!(error instanceof CalibrationError)) throw error;
-    }
-  }
+  const file = join(cacheFolder(), "self-calibration", `${name}.json`);
+  const kept = await readInputIfThere(file, INPUTS.kept).catch(orNone);
+  // What was lost or changed is not worth a message: the same texts are written anew.
+  const known = kept === null ? null : await keptTexts(kept);
+  if (known) return known;
   const sequences = await sampleAll(run, start, length);
   const texts = (await Promise.all(sequences.map((ids) => textsOf(ids, spec, tokenizer)))).flat();
   if (texts.length === 0) {
@@ -75,9 +71,21 @@ export async function selfCalibration(run: SelfCalibration): Promise<readonly st
     );
   }
   await writing(file, () => Deno.mkdir(dirname(file), { recursive: true }));
-  const lines = texts.map((text) => JSON.stringify({ text }) + "\n");
-  await writeTextFileAtomically(file, lines.join(""));
+  const sealed = await seal({ kind: KEPT, texts });
+  await writeTextFileAtomically(file, JSON.stringify(sealed, null, 1) + "\n");
   return texts;
+}
+
+const KEPT = "lopper-self-calibration";
+const keptSchema = z.strictObject({
+  kind: z.literal(KEPT),
+  texts: z.array(z.string()).min(1),
+});
+
+/** The texts of a file as they were written; null where something of it is not. */
+async function keptTexts(text: string): Promise<readonly string[] | null> {
+  const sealed = await unseal(jsonOrNull(text));
+  return keptSchema.safeParse(sealed?.value).data?.texts ?? null;
 }
 
 /** What is no text any more is none. */
