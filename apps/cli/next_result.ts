@@ -1,4 +1,5 @@
 import { RunFolderError } from "@lopper/core";
+import { INPUTS } from "@lopper/model-io";
 import {
   FileSink,
   isPartialName,
@@ -8,7 +9,6 @@ import {
   writeTextFileAtomically,
   writing,
 } from "@lopper/model-io/files";
-import { INPUTS } from "@lopper/model-io";
 import { dirname, join } from "node:path";
 import { EXPORT_RECORD } from "./export_record.ts";
 import { jsonOrNull } from "./json_or_null.ts";
@@ -77,6 +77,7 @@ export class NextResult {
    * @throws {RunFolderError} when something of another's is in the way.
    */
   async settle(): Promise<void> {
+    await checkInside(this.#folder, `${NEXT}/`);
     const files = await filesIn(this.path);
     const isWhole = RECORDS.some((name) => files.includes(name));
     if (!isWhole) {
@@ -85,9 +86,11 @@ export class NextResult {
       return;
     }
     const fresh = files.filter((file) => file !== REPLACED);
+    for (const file of fresh) await checkInside(this.#folder, file);
     if (!files.includes(REPLACED)) await this.#listReplaced(fresh);
     const text = await readInput(join(this.path, REPLACED), INPUTS.record);
     const replaced = listedFiles((jsonOrNull(text) as { files?: unknown } | null)?.files) ?? [];
+    for (const file of replaced) await checkInside(this.#folder, file);
     // Without a record nobody takes the folder for a whole result, without a config for a model.
     const order = (file: string) => RECORDS.includes(file) ? 2 : file === "config.json" ? 1 : 0;
     const renewed = fresh.filter((file) => order(file) > 0);
@@ -120,6 +123,25 @@ export class NextResult {
     const files = old.filter((file) => !fresh.includes(file));
     const path = join(this.path, REPLACED);
     await writeTextFileAtomically(path, JSON.stringify({ files }) + "\n");
+  }
+}
+
+/**
+ * What is written and removed in a folder stays in it.
+ * @param file path of a file from the folder, or of a folder with a slash behind.
+ * @throws {RunFolderError} when a link, or a file, stands where a folder on the way is to be.
+ */
+async function checkInside(folder: string, file: string): Promise<void> {
+  const parts = file.split("/").slice(0, -1);
+  for (const [i] of parts.entries()) {
+    const path = join(folder, ...parts.slice(0, i + 1));
+    const found = await Deno.lstat(path).catch(() => null);
+    if (!found || found.isDirectory) continue;
+    throw new RunFolderError(
+      `${path} is ${
+        found.isSymlink ? "a link" : "a file"
+      }, and a folder is needed there; move it elsewhere`,
+    );
   }
 }
 

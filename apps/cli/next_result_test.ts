@@ -194,3 +194,29 @@ test("errors name the place that a file goes to", async (folder) => {
   await sink.abort();
   assert.ok(sink instanceof FileSink);
 });
+
+test("links lead nowhere: what is written and removed stays in the folder", async (folder) => {
+  const elsewhere = { ...NEW, "custom/code.py": "mine", "run.json": "mine", letter: "mine" };
+  await write(`${folder}/elsewhere`, elsewhere);
+  const attempts: readonly (readonly [string, Files, RegExp])[] = [
+    [NEXT, OLD, /\.lopper-next is a link, and a folder is needed there/],
+    ["custom", OLD, /custom is a link/],
+    [
+      "additional_chat_templates",
+      { ...OLD, "run.json": JSON.stringify({ kind: "lopper-run", files: Object.keys(OLD) }) },
+      /additional_chat_templates is a link/,
+    ],
+  ];
+  for (const [link, old, message] of attempts) {
+    const path = `${folder}/${link}-run`;
+    const files = Object.entries(old).filter(([file]) => !file.startsWith(`${link}/`));
+    await write(path, Object.fromEntries(files));
+    if (link !== NEXT) await write(`${path}/${NEXT}`, NEW);
+    await Deno.symlink(`${folder}/elsewhere`, `${path}/${link}`);
+    await assert.rejects(new NextResult(path).settle(), message);
+    assert.deepEqual(await read(`${folder}/elsewhere`), elsewhere);
+    for (const [file, text] of files) {
+      assert.equal(await Deno.readTextFile(`${path}/${file}`), text);
+    }
+  }
+});

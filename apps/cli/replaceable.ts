@@ -2,8 +2,8 @@ import { LopperError, UsageError } from "@lopper/core";
 import { type InputKind, INPUTS } from "@lopper/model-io";
 import { readInputIfThere } from "@lopper/model-io/files";
 import { join } from "node:path";
-import { jsonOrNull } from "./json_or_null.ts";
 import { EXPORT_RECORD } from "./export_record.ts";
+import { jsonOrNull } from "./json_or_null.ts";
 import { entriesOfOut, isPassing } from "./out_entries.ts";
 import { FILES } from "./run_files.ts";
 

@@ -18,6 +18,7 @@ export class AppendFile {
   }
 
   static async open(path: string): Promise<AppendFile> {
+    await checkNoLink(path);
     const file = await writing(path, () => Deno.open(path, { append: true, create: true }));
     return new AppendFile(path, file);
   }
@@ -72,10 +73,17 @@ export class AppendFile {
 
   /** Cuts off an incomplete last line. */
   static async truncateTornTail(path: string): Promise<void> {
+    await checkNoLink(path);
     const bytes = await readIfExists(path);
     const end = bytes.lastIndexOf(NEWLINE) + 1;
     if (end < bytes.byteLength) await writing(path, () => Deno.truncate(path, end));
   }
+}
+
+/** Nothing is written through a link: what it leads to is somebody's. @throws {WriteError} when the file is one. */
+async function checkNoLink(path: string): Promise<void> {
+  const found = await Deno.lstat(path).catch(() => null);
+  if (found?.isSymlink) throw new WriteError(path, "it is a link to another file");
 }
 
 async function readIfExists(path: string): Promise<Uint8Array> {

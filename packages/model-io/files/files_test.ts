@@ -256,6 +256,15 @@ test("append file: one that was moved or removed takes no more lines", async (di
   }
 });
 
+test("append file: nothing is written through a link", async (dir) => {
+  await Deno.writeTextFile(`${dir}/letter.txt`, "Dear Ishmael");
+  await Deno.symlink("letter.txt", `${dir}/journal`);
+  for (const attempt of [AppendFile.open, AppendFile.truncateTornTail]) {
+    await assert.rejects(attempt(`${dir}/journal`), /^WriteError: .*journal .* it is a link/);
+  }
+  assert.equal(await Deno.readTextFile(`${dir}/letter.txt`), "Dear Ishmael");
+});
+
 test("append file: a tail is torn at any byte of a line but the last", async (dir) => {
   const line = '{"step":1,"name":"ü"}';
   const whole = new TextEncoder().encode(`first\n${line}\n`);
