@@ -24,11 +24,22 @@ export async function readJson<T>(
   folder: ModelFolder,
   file: string,
   schema: z.ZodType<T>,
-  limitBytes = LARGE.test(file) ? LARGE_LIMIT_BYTES : LIMIT_BYTES,
+  limitBytes?: number,
 ): Promise<T> {
-  const bytes = await folder.readBytes(file, limitBytes);
-  const json = parseJson(bytes, `${folder.name}/${file}`, { strict: !TOKENS.test(file) });
-  return checkJson(json, schema, `${folder.name}/${file}`);
+  return (await readJsonText(folder, file, schema, limitBytes)).json;
+}
+
+/** The same, and the text that it was made of. */
+export async function readJsonText<T>(
+  folder: ModelFolder,
+  file: string,
+  schema: z.ZodType<T>,
+  limitBytes = LARGE.test(file) ? LARGE_LIMIT_BYTES : LIMIT_BYTES,
+): Promise<{ readonly json: T; readonly text: string }> {
+  const text = await readText(folder, file, limitBytes);
+  const place = `${folder.name}/${file}`;
+  const json = parseText(text, place, { strict: !TOKENS.test(file) });
+  return { json: checkJson(json, schema, place), text };
 }
 
 /** The text of a file of a model folder, without a byte order mark. @throws {CheckpointFormatError} as `readJson`. */
@@ -61,6 +72,14 @@ export function parseJson(
     bytes,
     (problem, options) => new CheckpointFormatError(problem, { file, offset }, options),
   );
+  return parseText(text, file, { offset, strict });
+}
+
+function parseText(
+  text: string,
+  file: string,
+  { offset, strict }: { readonly offset?: number; readonly strict: boolean },
+): unknown {
   try {
     return strict ? parseStrictJson(text, { lastCounts: true }) : JSON.parse(text);
   } catch (error) {

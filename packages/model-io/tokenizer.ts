@@ -30,16 +30,16 @@ export async function openTokenizer(
   folder: ModelFolder,
   { silenceMs }: { readonly silenceMs?: number } = {},
 ): Promise<Tokenizer> {
-  const { json, config, vocabulary, added } = await readTokenizerFiles(folder);
-  const ids = new Map([...vocabulary, ...added.map(({ content, id }) => [content, id] as const)]);
+  const { text, config, vocabulary, added } = await readTokenizerFiles(folder);
+  const ids = new Map(added.map(({ content, id }) => [content, id]));
   const named = (name: "bos_token" | "eos_token") => {
     const text = tokenText(config[name]);
-    const id = text === undefined ? undefined : ids.get(text);
+    const id = text === undefined ? undefined : ids.get(text) ?? vocabulary.ids.get(text);
     return id === undefined ? null : { id, text: text! };
   };
   const eos = named("eos_token");
   const file = `${folder.name}/tokenizer.json`;
-  const thread = await TokenizerThread.open({ json, config, vocabulary, added }, file, silenceMs);
+  const thread = await TokenizerThread.open({ text, config, added }, file, silenceMs);
   return {
     eosTokenId: eos?.id ?? null,
     textStart: named("bos_token") ?? eos,

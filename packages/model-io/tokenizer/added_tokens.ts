@@ -81,13 +81,12 @@ export function addedTokens(
 class AddedTokens {
   readonly #vocabulary: Vocabulary;
   readonly #byContent = new Map<string, FoundToken>();
-  readonly #byId: Map<number, string>;
+  readonly #byId = new Map<number, string>();
   #next: number;
 
   constructor(vocabulary: Vocabulary) {
     this.#vocabulary = vocabulary;
-    this.#byId = new Map([...vocabulary].map(([token, id]) => [id, token]));
-    this.#next = vocabulary.size;
+    this.#next = vocabulary.ids.size;
   }
 
   has(content: string): boolean {
@@ -102,7 +101,7 @@ class AddedTokens {
   add(said: unknown, token: Omit<AddedToken, "id">, file: string) {
     const { content } = token;
     if (content === "") return;
-    const known = this.#byContent.get(content)?.id ?? this.#vocabulary.get(content);
+    const known = this.#byContent.get(content)?.id ?? this.#vocabulary.ids.get(content);
     const id = known ?? this.#next;
     this.#check(said === undefined ? id : said, id, content, file);
     this.#byContent.set(content, { id, ...token, file });
@@ -112,12 +111,12 @@ class AddedTokens {
 
   #check(said: unknown, id: number, content: string, file: string) {
     checkId(said, `the added token ${quoted(content)}`, file);
-    const other = this.#byId.get(said);
+    const other = this.#byId.get(said) ?? this.#vocabulary.tokens[said];
     if (other !== undefined && other !== content) throw sharedId(content, other, said, file);
     if (said === id) return;
     throw new CheckpointFormatError(
       `the added token ${quoted(content)} has the id ${said}, and by ${
-        this.#vocabulary.has(content) || this.has(content)
+        this.#vocabulary.ids.has(content) || this.has(content)
           ? "what the files say elsewhere"
           : "its place behind the vocabulary"
       } it has ${id}`,

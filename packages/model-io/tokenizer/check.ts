@@ -25,7 +25,7 @@ export async function checkTokens(folder: ModelFolder, rows: number): Promise<re
       { file },
     );
   };
-  for (const [token, id] of vocabulary) {
+  for (const [token, id] of vocabulary.ids) {
     check(id, `the token ${quoted(token)}`, `${folder.name}/${TOKENIZER}`);
   }
   for (const { id, content, file } of added) check(id, `the added token ${quoted(content)}`, file);

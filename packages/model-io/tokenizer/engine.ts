@@ -29,9 +29,9 @@ const PATTERN_MS = 0.002, MERGE_MS = 0.05;
 const LONG = 10_000;
 
 export interface EngineFiles {
-  readonly json: TokenizerJson;
+  /** tokenizer.json: an object of so many tokens takes a thread longer to hand over than another to read. */
+  readonly text: string;
   readonly config: TokenizerConfig;
-  readonly vocabulary: ReadonlyMap<string, number>;
   readonly added: readonly AddedToken[];
 }
 
@@ -47,6 +47,8 @@ export class TokenizerEngine {
   readonly #normalized: AddedTokenSplitter;
   /** Ids before and behind the text's own, which null stands for. */
   readonly #around: Readonly<Record<"with" | "without", readonly (number | null)[]>>;
+  /** Where nothing merges across; null where something may. */
+  readonly #cuts: RegExp | null;
   readonly #announce: (milliseconds: number) => void;
 
   /**
@@ -54,10 +56,11 @@ export class TokenizerEngine {
    * @throws {Error} when the files make no tokenizer; the message says why.
    */
   constructor(
-    { json, config, vocabulary, added }: EngineFiles,
+    { text, config, added }: EngineFiles,
     announce: (milliseconds: number) => void,
   ) {
     this.#announce = announce;
+    const json: TokenizerJson = JSON.parse(text);
     // Added tokens are found here, before the library sees a text; it needs them to decode.
     const added_tokens = added.map((token) => ({ ...token, normalized: false }));
     const library = new Tokenizer({ ...boundedParts(json), added_tokens }, {
@@ -69,7 +72,14 @@ export class TokenizerEngine {
     // The model itself makes none of them of a text.
     const { tokens_to_ids } = library.model!;
     const ids = new Map(added.map(({ content, id }) => [content, id]));
-    for (const content of ids.keys()) if (!vocabulary.has(content)) tokens_to_ids.delete(content);
+    const { vocab } = json.model;
+    const own = Array.isArray(vocab) ? new Set(vocab.map(([token]) => token)) : null;
+    for (const content of ids.keys()) {
+      if (!own?.has(content) && !Object.hasOwn(vocab as object, content)) {
+        tokens_to_ids.delete(content);
+      }
+    }
+    this.#cuts = cutsBetweenWords(json);
     this.#normalizers = normalizerSteps(library.normalizer);
     this.#preTokenizers = library.pre_tokenizer && preTokenizerSteps(library.pre_tokenizer);
     // Of two tokens with one text the special one is found.
@@ -137,7 +147,7 @@ export class TokenizerEngine {
       const length = after.reduce((sum, piece) => sum + piece.length, 0);
       checkGrowth(length, text.length, "its pre_tokenizer");
       return after;
-    }, [text]);
+    }, [text]).flatMap((piece) => this.#cuts ? piece.split(this.#cuts) : [piece]);
   }
 
   #merge(pieces: string[]): readonly string[] {
@@ -180,6 +190,20 @@ export class TokenizerEngine {
       token === OWN ? [null] : ids.get(token) ?? [added.get(token) ?? this.#idOf(token)]
     );
   }
+}
+
+/**
+ * A text that is one piece to its BPE (as Llama 2's, whose spaces are "▁") takes far more memory and time than its words.
+ * Where no merge has the end of a word and the beginning of the next in it, they can be merged one by one.
+ */
+function cutsBetweenWords({ model }: TokenizerJson): RegExp | null {
+  const { type, merges, ignore_merges } = model;
+  if (ignore_merges || !Array.isArray(merges) || (type ?? "BPE") !== "BPE") return null;
+  const merged = merges.map((pair) =>
+    Array.isArray(pair) ? pair.join("") : String(pair).replace(" ", "")
+  );
+  const words = merged.some((token) => token.includes("▁"));
+  return words && !merged.some((token) => /[^▁]▁/u.test(token)) ? /(?<=[^▁])(?=▁)/u : null;
 }
 
 function normalizerSteps(step: Normalizer | null): readonly Normalizer[] {

@@ -53,6 +53,13 @@ Deno.test("tokenizer: text is cut as the tokenizers library cuts it, letters and
   assert.equal(await piecesOf(both, "1a2"), "▁1|a|2");
 });
 
+Deno.test("tokenizer: words are merged one by one where no merge reaches over two, and together where one does", async () => {
+  const merged = async (text: string, ...merges: [string, string][]) =>
+    (await engine({}, { merges })).read(text).join("|");
+  assert.equal(await merged("ab▁▁ab", ["a", "b"], ["▁", "▁"]), "ab|▁▁|ab");
+  assert.equal(await merged("ab▁ab", ["b", "▁"], ["a", "b"], ["▁", "a"]), "a|b▁|ab");
+});
+
 Deno.test("tokenizer: a step replaces by what it says, sign by sign, and strips what is white", async () => {
   const replace = (pattern: Json, content: string) => ({ type: "Replace", pattern, content });
   const dollar = await engine({ normalizer: replace({ String: "a" }, "$&$") }, { text: "$&" });

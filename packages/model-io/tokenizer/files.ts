@@ -1,4 +1,4 @@
-import { readJson } from "../json.ts";
+import { readJson, readJsonText } from "../json.ts";
 import type { ModelFolder } from "../model_folder.ts";
 import { addedTokens, type FoundToken } from "./added_tokens.ts";
 import {
@@ -17,11 +17,13 @@ const ADDED_TOKENS = "added_tokens.json";
 
 /** What the files of a tokenizer say. */
 export interface TokenizerFiles {
+  /** tokenizer.json as it stands. */
+  readonly text: string;
   /** tokenizer.json, with every added token that the files know. */
   readonly json: TokenizerJson;
   /** tokenizer_config.json, with the names of special_tokens_map.json where those count; empty where there is none. */
   readonly config: TokenizerConfig;
-  /** Ids of the vocabulary, without the added tokens. */
+  /** Without the added tokens. */
   readonly vocabulary: Vocabulary;
   readonly added: readonly FoundToken[];
   /** What of the files is passed over, one short sentence each. */
@@ -34,7 +36,7 @@ export interface TokenizerFiles {
  * @throws {CheckpointFormatError} when tokenizer.json is missing, or a file is not what its name says.
  */
 export async function readTokenizerFiles(folder: ModelFolder): Promise<TokenizerFiles> {
-  const json = await readJson(folder, TOKENIZER, tokenizerSchema);
+  const { json, text } = await readJsonText(folder, TOKENIZER, tokenizerSchema);
   const vocabulary = readVocabulary(json, `${folder.name}/${TOKENIZER}`);
   const config = await folder.has(CONFIG)
     ? await readJson(folder, CONFIG, tokenizerConfigSchema)
@@ -52,6 +54,7 @@ export async function readTokenizerFiles(folder: ModelFolder): Promise<Tokenizer
   const known = new Set(added.map(({ content }) => content));
   const unread = Object.keys(complete ? listed : {}).filter((token) => !known.has(token));
   return {
+    text,
     json: { ...json, added_tokens: added.map(({ file: _, ...token }) => token) },
     config: said,
     vocabulary,

@@ -2,8 +2,12 @@ import { CheckpointFormatError } from "@lopper/core";
 import { quoted } from "./quoted.ts";
 import type { TokenizerJson } from "./schemas.ts";
 
-/** Ids by token. */
-export type Vocabulary = ReadonlyMap<string, number>;
+/** Tokens and ids, both ways. */
+export interface Vocabulary {
+  readonly ids: ReadonlyMap<string, number>;
+  /** By id; some may have none. */
+  readonly tokens: readonly (string | undefined)[];
+}
 
 /** Rows of an embedding are counted in 32 bits by every program that reads one. */
 const MAX_ID = 2 ** 31 - 1;
@@ -24,23 +28,25 @@ export function readVocabulary({ model }: TokenizerJson, file: string): Vocabula
     throw new CheckpointFormatError(`model.vocab: ${needed}`, { file });
   }
   const ids = new Map<string, number>();
-  const tokens = new Map<number, string>();
+  const tokens: string[] = [];
   for (const [token, id] of Object.entries(vocab)) {
-    checkId(id, `the token ${quoted(token)}`, file);
-    const other = tokens.get(id);
+    if (!isId(id)) throw noId(id, `the token ${quoted(token)}`, file);
+    const other = tokens[id];
     if (other !== undefined) throw sharedId(token, other, id, file);
     ids.set(token, id);
-    tokens.set(id, token);
+    tokens[id] = token;
   }
-  return ids;
+  return { ids, tokens };
 }
 
 function unigramVocabulary(vocab: readonly unknown[], unknown: unknown, file: string): Vocabulary {
   const ids = new Map<string, number>();
+  const tokens: string[] = [];
   vocab.forEach((entry, id) => {
     const [token, score] = Array.isArray(entry) ? entry : [entry];
     if (typeof token === "string" && Number.isFinite(score)) {
       ids.set(token, id);
+      tokens[id] = token;
       return;
     }
     throw new CheckpointFormatError(
@@ -61,14 +67,21 @@ function unigramVocabulary(vocab: readonly unknown[], unknown: unknown, file: st
       );
     }
   }
-  return ids;
+  return { ids, tokens };
 }
 
 /** @throws {CheckpointFormatError} unless it is a whole number from 0. */
 export function checkId(id: unknown, what: string, file: string): asserts id is number {
-  if (Number.isInteger(id) && (id as number) >= 0 && (id as number) <= MAX_ID) return;
+  if (!isId(id)) throw noId(id, what, file);
+}
+
+function isId(id: unknown): id is number {
+  return Number.isInteger(id) && (id as number) >= 0 && (id as number) <= MAX_ID;
+}
+
+function noId(id: unknown, what: string, file: string) {
   const found = id === undefined || id === null ? "no id" : `the id ${quoted(id)}`;
-  throw new CheckpointFormatError(`${what} has ${found}; ids are whole numbers from 0`, { file });
+  return new CheckpointFormatError(`${what} has ${found}; ids are whole numbers from 0`, { file });
 }
 
 /** The error for two tokens with one id. */
