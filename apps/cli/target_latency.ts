@@ -1,6 +1,7 @@
 import type { Backend } from "@lopper/backends";
 import {
   formatMilliseconds,
+  groupSize,
   latencyOf,
   type LatencyTable,
   longestSequence,
@@ -42,7 +43,7 @@ export interface TimingTools {
  * The table that a run began with, or a new one: times are never the same again, and a run that goes on has to decide as it
  * did.
  * @param saved settings of the run that goes on, or null.
- * @throws {ResumeError} when it was begun without a table.
+ * @throws {ResumeError} when it was begun without a table, or with that of another model.
  * @throws {InsufficientMemoryError} when the model alone does not fit.
  */
 export function latencyTable(
@@ -51,7 +52,10 @@ export function latencyTable(
   saved: RunSettings | null,
   tools: TimingTools,
 ): Promise<LatencyTable> {
-  if (saved?.latencies) return Promise.resolve(saved.latencies);
+  if (saved?.latencies) {
+    checkLatencies(saved.latencies, model.spec);
+    return Promise.resolve(saved.latencies);
+  }
   if (saved) {
     throw new ResumeError(
       "the run that is to go on has no table of latencies in its settings.json; start again with --overwrite",
@@ -61,6 +65,19 @@ export function latencyTable(
   const sizes = reachableSizes(model.spec, flags);
   const options = { pastTokens: pastTokens(model.spec), rounds: ROUNDS, onProgress };
   return alone(model, tools, (decoder) => measureLatencies(decoder, sizes, options));
+}
+
+/** @throws {ResumeError} when blocks of the model are of a kind that was not timed. */
+export function checkLatencies(table: LatencyTable, { layers }: ModelSpec) {
+  const timed = new Set(table.attention.map((curve) => curve.groupSize));
+  for (const { attention } of layers) {
+    if (!attention || timed.has(groupSize(attention))) continue;
+    throw new ResumeError(
+      `the table of latencies in settings.json has no attention with ${
+        groupSize(attention)
+      } query heads for a KV head, and the model has; start again with --overwrite`,
+    );
+  }
 }
 
 /**

@@ -8,6 +8,7 @@ import {
 } from "@lopper/core";
 import { z } from "zod";
 import { flagsSchema } from "./flags_json.ts";
+import { otherForm } from "./settings_json.ts";
 
 /** The form of run.json; another number is another form. */
 export const RECORD_SCHEMA = 2;
@@ -155,15 +156,14 @@ export async function parseRunRecord(text: string, file: string): Promise<RunRec
       { cause: error },
     );
   }
-  const { kind, schema, version } = (json ?? {}) as Record<string, unknown>;
+  const { kind, schema } = (json ?? {}) as Record<string, unknown>;
   if (kind !== "lopper-run") {
     throw new RunFolderError(`${file} is not the record of a run of Lopper`);
   }
   if (schema !== RECORD_SCHEMA) {
-    const writer = typeof version === "string" ? JSON.stringify(version.slice(0, 20)) : "unknown";
     throw new RunFolderError(
-      `${file} was written by another version of Lopper (${writer}), whose runs this one does not read; ` +
-        "the model beside it is good as it is, and so is its lopper_plan.json",
+      `${file} is of another version of Lopper (${otherForm(schema, RECORD_SCHEMA)}), whose runs ` +
+        "this one does not read; the model beside it is good as it is, and so is its lopper_plan.json",
     );
   }
   const sealed = await unseal(json);

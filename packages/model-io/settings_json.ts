@@ -74,14 +74,14 @@ export async function parseRunSettings(text: string, file: string): Promise<RunS
       cause: error,
     });
   }
-  const { kind, schema, version } = (json ?? {}) as Record<string, unknown>;
+  const { kind, schema } = (json ?? {}) as Record<string, unknown>;
   if (kind !== "lopper-run-settings") {
     throw new ResumeError(`${file} is not the settings of a run of Lopper`);
   }
   if (schema !== SETTINGS_SCHEMA) {
     throw new ResumeError(
-      `${file} was written by another version of Lopper (${
-        typeof version === "string" ? JSON.stringify(version.slice(0, 20)) : "unknown"
+      `${file} is of another version of Lopper (${
+        otherForm(schema, SETTINGS_SCHEMA)
       }), whose runs this one cannot go on with; start again with --overwrite`,
     );
   }
@@ -94,4 +94,9 @@ export async function parseRunSettings(text: string, file: string): Promise<RunS
   const result = settingsSchema.safeParse(sealed.value);
   if (result.success) return result.data;
   throw new ResumeError(`${file}: ${describeIssue(result.error.issues)}`);
+}
+
+/** How the form of a file differs from the one that is read, in words. */
+export function otherForm(schema: unknown, needed: number): string {
+  return `its form is ${typeof schema === "number" ? schema : "unknown"}, this one reads ${needed}`;
 }

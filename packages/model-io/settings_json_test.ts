@@ -76,7 +76,7 @@ Deno.test("settings: any value that was changed is noticed, and what is none, or
   await refused(text.replace(/,\s*"checksum": "\w+"/, ""), /was changed since/);
   await refused(
     text.replace('"schema": 2', '"schema": 1'),
-    /another version of Lopper \("0\.2\.0"\)/,
+    /of another version of Lopper \(its form is 1, this one reads 2\)/,
   );
   await refused(text.slice(0, 100), /is damaged: not JSON/);
   await refused("[".repeat(100_000), /is damaged/);
