@@ -7,7 +7,8 @@ import { EXPORT_FORMATS } from "./export_formats.ts";
 import { memoryBudget } from "./memory.ts";
 import { SETTINGS, type SettingsName } from "./presets.ts";
 import { lopperProgram } from "./program.ts";
-import { type PruneOptions, resolveFlags } from "./prune_options.ts";
+import type { PruneOptions } from "./prune_options.ts";
+import { resolveFlags } from "./resolve_flags.ts";
 
 const SPEC: ModelSpec = {
   family: "llama",

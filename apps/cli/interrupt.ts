@@ -22,7 +22,9 @@ export const UNINTERRUPTED: Interruption = Object.assign(() => {}, {
 export async function listenForInterruption(): Promise<Interruption> {
   const stopped = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   const controller = new AbortController();
-  const listener = new Worker(import.meta.resolve("./interrupt_worker.ts"), { type: "module" });
+  const listener = new Worker(new URL("./interrupt_worker.ts", import.meta.url), {
+    type: "module",
+  });
   listener.postMessage(stopped.buffer);
   await new Promise<void>((resolve) => {
     listener.onmessage = ({ data }) => data === "listening" ? resolve() : controller.abort();

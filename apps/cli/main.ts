@@ -6,32 +6,33 @@ import { lopperProgram } from "./program.ts";
 import { systemSentence } from "./system_error.ts";
 import { tell, tellLines } from "./terminal.ts";
 
-/** 0 done, 1 failed, 2 wrong usage; 130 stopped by Ctrl-C, as shells expect. */
+/** Runs a command and returns the process's code: 0 done, 1 failed, 2 wrong usage; 130 stopped, as shells expect. */
 async function main(args: readonly string[]): Promise<number> {
-  const interruption = await listenForInterruption();
   try {
-    const program = lopperProgram(interruption);
+    const program = lopperProgram(await listenForInterruption());
     program.hook("preAction", (_, command) => keepOnly(neededBy(command)));
     await program.parseAsync([...args], { from: "user" });
     return 0;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    if (error instanceof Interrupted) {
-      tell(error.message);
-      return 130;
-    }
-    if (error instanceof LopperError) {
-      tell(`lopper: ${error.message}`);
-      return error instanceof UsageError ? 2 : 1;
-    }
-    const sentence = systemSentence(error);
-    if (sentence !== null) {
-      tell(`lopper: ${sentence}`);
-      return 1;
-    }
-    tellLines(`lopper: this is a fault in Lopper, please report it:\n${Deno.inspect(error)}`);
-    return 1;
+    return tellError(error);
   }
+}
+
+/** Says what went wrong, and returns the process's code. */
+function tellError(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (error instanceof Interrupted) {
+    tell(error.message);
+    return 130;
+  }
+  if (error instanceof LopperError) {
+    tell(`lopper: ${error.message}`);
+    return error instanceof UsageError ? 2 : 1;
+  }
+  const sentence = systemSentence(error);
+  if (sentence !== null) tell(`lopper: ${sentence}`);
+  else tellLines(`lopper: this is a fault in Lopper, please report it:\n${Deno.inspect(error)}`);
+  return 1;
 }
 
 function neededBy(command: Command): Permissions {
@@ -39,4 +40,9 @@ function neededBy(command: Command): Permissions {
   return command.opts().offline ? { ...needed, net: undefined } : needed;
 }
 
+// What nobody waited for is told like everything else, not by Deno.
+globalThis.addEventListener("unhandledrejection", (event) => {
+  event.preventDefault();
+  Deno.exit(tellError(event.reason));
+});
 Deno.exit(await main(Deno.args));

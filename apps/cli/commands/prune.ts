@@ -67,11 +67,12 @@ import {
   exportPath,
   exportResult,
 } from "../prune_export.ts";
-import { addPruneOptions, type PruneOptions, resolveFlags } from "../prune_options.ts";
+import { addPruneOptions, type PruneOptions } from "../prune_options.ts";
 import { describeDryRun, describeResult, describeStart, rehearseRun } from "../prune_output.ts";
 import { recover } from "../recover.ts";
 import { writeReport } from "../report_page.ts";
 import { openReporter, type Reporter } from "../reporter.ts";
+import { resolveFlags } from "../resolve_flags.ts";
 import { FILES } from "../run_files.ts";
 import { defaultRunPath, RunFolder } from "../run_folder.ts";
 import { selfCalibration } from "../self_calibration.ts";
