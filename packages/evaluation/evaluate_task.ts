@@ -1,6 +1,11 @@
 import { EvaluationError, sha256 } from "@lopper/core";
 import type { Tokenizer } from "@lopper/model-io";
-import { type EncodeOptions, encodeRequest, type TokenRequest } from "./encode.ts";
+import {
+  type EncodedRequest,
+  type EncodeOptions,
+  encodeRequest,
+  type TokenRequest,
+} from "./encode.ts";
 import { aggregate, type Metric, outcome, type Outcomes } from "./metrics.ts";
 import type { Progress, QuestionScores, RequestScore, RequestScorer } from "./request_scorer.ts";
 import type { MetricName, Question, Task } from "./task.ts";
@@ -37,6 +42,9 @@ export interface EvaluateOptions {
 /** Tokens of all requests of a task, which are in memory while it is scored: HellaSwag has 4 million. */
 const MAX_TASK_TOKENS = 2 ** 24;
 
+/** Questions that the tokenizer, which works in a thread of its own, is given at a time. */
+const TOGETHER = 16;
+
 /** @throws {EvaluationError} naming the question that cannot be tokenised as it needs to be. */
 export async function prepareTask(
   task: Task,
@@ -46,13 +54,16 @@ export async function prepareTask(
 ): Promise<PreparedTask> {
   const requests: (readonly TokenRequest[])[] = [];
   let [shortened, tokens] = [0, 0];
-  for (const [i, question] of questions.entries()) {
-    // Most answers of a question share its context, which is then tokenised once.
-    const remembered = remembering(tokenizer);
+  let ahead: readonly PromiseSettledResult<readonly EncodedRequest[]>[] = [];
+  for (const i of questions.keys()) {
+    if (i % TOGETHER === 0) {
+      const some = questions.slice(i, i + TOGETHER);
+      ahead = await Promise.allSettled(some.map((q) => encodeQuestion(q, tokenizer, options)));
+    }
     try {
-      const encoded = await Promise.all(
-        question.requests.map((one) => encodeRequest(one, remembered, options)),
-      );
+      const found = ahead[i % TOGETHER];
+      if (found.status === "rejected") throw found.reason;
+      const encoded = found.value;
       requests.push(encoded.map(({ tokens, scored }) => ({ tokens, scored })));
       tokens += encoded.reduce((sum, request) => sum + request.tokens.length, 0);
       if (tokens > MAX_TASK_TOKENS) {
@@ -67,6 +78,12 @@ export async function prepareTask(
     }
   }
   return { task, questions, requests, shortened };
+}
+
+function encodeQuestion(question: Question, tokenizer: Tokenizer, options: EncodeOptions) {
+  // Most answers of a question share its context, which is then tokenised once.
+  const remembered = remembering(tokenizer);
+  return Promise.all(question.requests.map((one) => encodeRequest(one, remembered, options)));
 }
 
 /** A tokenizer that tokenises no text twice. */

@@ -30,7 +30,8 @@ export async function openTokenizer(
   folder: ModelFolder,
   { silenceMs }: { readonly silenceMs?: number } = {},
 ): Promise<Tokenizer> {
-  const { text, config, vocabulary, added } = await readTokenizerFiles(folder);
+  const files = await readTokenizerFiles(folder);
+  const { text, config, vocabulary, added, templateIds } = files;
   const ids = new Map(added.map(({ content, id }) => [content, id]));
   const named = (name: "bos_token" | "eos_token") => {
     const text = tokenText(config[name]);
@@ -39,7 +40,7 @@ export async function openTokenizer(
   };
   const eos = named("eos_token");
   const file = `${folder.name}/tokenizer.json`;
-  const thread = await TokenizerThread.open({ text, config, added }, file, silenceMs);
+  const thread = await TokenizerThread.open({ text, config, added, templateIds }, file, silenceMs);
   return {
     eosTokenId: eos?.id ?? null,
     textStart: named("bos_token") ?? eos,

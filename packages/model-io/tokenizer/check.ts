@@ -17,7 +17,7 @@ const GENERATION_CONFIG = "generation_config.json";
  */
 export async function checkTokens(folder: ModelFolder, rows: number): Promise<readonly string[]> {
   if (!await folder.has(TOKENIZER)) return [];
-  const { vocabulary, added, notes } = await readTokenizerFiles(folder);
+  const { vocabulary, added, templateIds, notes } = await readTokenizerFiles(folder);
   const check = (id: number, what: string, file: string) => {
     if (id < rows) return;
     throw new CheckpointFormatError(
@@ -27,6 +27,10 @@ export async function checkTokens(folder: ModelFolder, rows: number): Promise<re
   };
   for (const [token, id] of vocabulary.ids) {
     check(id, `the token ${quoted(token)}`, `${folder.name}/${TOKENIZER}`);
+  }
+  for (const [name, ids] of templateIds) {
+    const what = `the token ${quoted(name)} of the post_processor`;
+    for (const id of ids) check(id, what, `${folder.name}/${TOKENIZER}`);
   }
   for (const { id, content, file } of added) check(id, `the added token ${quoted(content)}`, file);
   return notes;

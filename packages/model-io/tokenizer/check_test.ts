@@ -80,6 +80,26 @@ Deno.test("tokens of a model: each one has a row of the embedding, whatever file
   );
 });
 
+Deno.test("tokens of a model: those that are put around a text have rows", async () => {
+  const around = (post_processor: unknown) => ({
+    "tokenizer.json": { ...bpe(full)["tokenizer.json"], post_processor },
+  });
+  const template = (ids: unknown) => ({
+    type: "Sequence",
+    processors: [{ type: "TemplateProcessing", special_tokens: { "<s>": { id: "<s>", ids } } }],
+  });
+  const beyond = new RegExp(
+    `"<s>" of the post_processor has the id ${ROWS}, and the embedding has`,
+  );
+  await open(around(template([ROWS - 1])));
+  await refuses(around(template([1, ROWS])), beyond);
+  await refuses(around(template(["1"])), /"<s>" of the post_processor has the id "1"/);
+  await refuses(around(template(undefined)), /"<s>" of the post_processor has no id/);
+  const pair = (id: unknown) => ({ type: "RobertaProcessing", sep: ["<s>", id], cls: ["t1", 1] });
+  await open(around(pair(2)));
+  await refuses(around(pair(ROWS)), beyond);
+});
+
 Deno.test("tokens of a model: an ONNX decoder's have rows, too", async () => {
   const files: Record<string, Uint8Array | string> = {};
   for (const file of ["config.json", "model.onnx"]) files[file] = await read(ONNX, file);
@@ -167,6 +187,15 @@ Deno.test("tokens of a model: tokens that transformers does not take are passed 
     "added_tokens.json": { a: 0, "<x>": 1, "<y>": 2 },
   });
   const { notes } = await open(files({ added_tokens_decoder: {} }));
-  assert.match(notes.join(), /^added_tokens\.json lists "a" and 2 more tokens, .* passed over/);
+  assert.deepEqual(notes, [
+    '"a" and 2 more of added_tokens.json: passed over as a token, as transformers does',
+  ]);
   assert.deepEqual((await open(files({}))).notes, []);
+  const map = { ...bpe(full), "special_tokens_map.json": { eos_token: "t1", pad_token: "<p>" } };
+  const listed = { "tokenizer_config.json": { eos_token: "t1", added_tokens_decoder: {} } };
+  const named = await open({ ...map, ...listed });
+  assert.match(named.notes.join(), /^"<p>" of special_tokens_map\.json: passed over/);
+  const lists = { extra_special_tokens: ["t1"], additional_special_tokens: ["t1", "<q>"] };
+  const both = await open({ ...bpe(full), "tokenizer_config.json": lists });
+  assert.match(both.notes.join(), /^"<q>" of additional_special_tokens of .*: passed over/);
 });

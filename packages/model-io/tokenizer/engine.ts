@@ -14,6 +14,7 @@ import type { AddedToken } from "./added_tokens.ts";
 import { boundedParts } from "./parts.ts";
 import { quoted } from "./quoted.ts";
 import type { TokenizerConfig, TokenizerJson } from "./schemas.ts";
+import type { TemplateIds } from "./template_ids.ts";
 import { type SplitBehavior, splitPieces } from "./split_pieces.ts";
 
 /** A step may make a text this many times as long (NFKD: 18), and so much longer besides. */
@@ -33,6 +34,7 @@ export interface EngineFiles {
   readonly text: string;
   readonly config: TokenizerConfig;
   readonly added: readonly AddedToken[];
+  readonly templateIds: TemplateIds;
 }
 
 /**
@@ -56,7 +58,7 @@ export class TokenizerEngine {
    * @throws {Error} when the files make no tokenizer; the message says why.
    */
   constructor(
-    { text, config, added }: EngineFiles,
+    { text, config, added, templateIds }: EngineFiles,
     announce: (milliseconds: number) => void,
   ) {
     this.#announce = announce;
@@ -91,8 +93,8 @@ export class TokenizerEngine {
       order.filter((t) => t.normalized).map((t) => [this.#normalizedContent(t), t]),
     );
     this.#around = {
-      with: this.#surroundings(json, ids, true),
-      without: this.#surroundings(json, ids, false),
+      with: this.#surroundings(templateIds, ids, true),
+      without: this.#surroundings(templateIds, ids, false),
     };
     if (library.decoder) library.decoder = boundedDecoder(library.decoder);
   }
@@ -178,13 +180,12 @@ export class TokenizerEngine {
 
   /** The special tokens that stand around a text's own. */
   #surroundings(
-    json: TokenizerJson,
+    ids: TemplateIds,
     added: ReadonlyMap<string, number>,
     addSpecialTokens: boolean,
   ): readonly (number | null)[] {
     const { post_processor } = this.#library;
     if (!post_processor) return [null];
-    const ids = templateIds(json.post_processor);
     const { tokens } = post_processor([OWN], null, addSpecialTokens);
     return tokens.flatMap((token): readonly (number | null)[] =>
       token === OWN ? [null] : ids.get(token) ?? [added.get(token) ?? this.#idOf(token)]
@@ -268,21 +269,4 @@ function boundedDecoder(decoder: Decoder): Decoder {
 function checkGrowth(length: number, given: number, what: string) {
   if (length <= given * MAX_GROWTH + MAX_ADDED) return;
   throw new RangeError(`${what} makes ${length} characters of ${given}`);
-}
-
-/** The ids that a post-processor itself gives its special tokens. */
-function templateIds(
-  part: unknown,
-  found = new Map<string, readonly number[]>(),
-): ReadonlyMap<string, readonly number[]> {
-  if (typeof part !== "object" || part === null) return found;
-  for (const [key, value] of Object.entries(part)) {
-    if (key === "special_tokens" && typeof value === "object" && value !== null) {
-      for (const [name, token] of Object.entries(value)) {
-        const ids = (token as { ids?: unknown } | null)?.ids;
-        if (Array.isArray(ids)) found.set(name, ids);
-      }
-    } else templateIds(value, found);
-  }
-  return found;
 }

@@ -1,13 +1,17 @@
 import { readJson, readJsonText } from "../json.ts";
 import type { ModelFolder } from "../model_folder.ts";
 import { addedTokens, type FoundToken } from "./added_tokens.ts";
+import { quoted } from "./quoted.ts";
 import {
   addedTokensSchema,
+  SPECIAL_TOKENS,
   type TokenizerConfig,
   tokenizerConfigSchema,
   type TokenizerJson,
   tokenizerSchema,
+  tokenText,
 } from "./schemas.ts";
+import { readTemplateIds, type TemplateIds } from "./template_ids.ts";
 import { readVocabulary, type Vocabulary } from "./vocabulary.ts";
 
 const TOKENIZER = "tokenizer.json";
@@ -26,6 +30,7 @@ export interface TokenizerFiles {
   /** Without the added tokens. */
   readonly vocabulary: Vocabulary;
   readonly added: readonly FoundToken[];
+  readonly templateIds: TemplateIds;
   /** What of the files is passed over, one short sentence each. */
   readonly notes: readonly string[];
 }
@@ -52,19 +57,32 @@ export async function readTokenizerFiles(folder: ModelFolder): Promise<Tokenizer
   const sources = { config: said, legacy: complete ? {} : listed };
   const added = addedTokens(json, vocabulary, sources, folder.name);
   const known = new Set(added.map(({ content }) => content));
-  const unread = Object.keys(complete ? listed : {}).filter((token) => !known.has(token));
+  const unheard = (tokens: readonly (string | undefined)[], place: string) => {
+    const texts = tokens.filter((token) => token !== undefined && !known.has(token));
+    return texts.length === 0 ? [] : [passedOver(texts as readonly string[], place)];
+  };
+  const { extra_special_tokens: extra, additional_special_tokens: additional } = said;
+  const superseded = Array.isArray(extra) && extra.length > 0 ? additional ?? [] : [];
   return {
     text,
     json: { ...json, added_tokens: added.map(({ file: _, ...token }) => token) },
     config: said,
     vocabulary,
     added,
-    notes: unread.length === 0 ? [] : [passedOver(unread)],
+    templateIds: readTemplateIds(json.post_processor, `${folder.name}/${TOKENIZER}`),
+    notes: [
+      ...unheard(complete ? Object.keys(listed) : [], ADDED_TOKENS),
+      ...unheard(
+        complete ? SPECIAL_TOKENS.map((key) => tokenText(map[key])) : [],
+        SPECIAL_TOKENS_MAP,
+      ),
+      ...unheard(superseded.map(tokenText), `additional_special_tokens of ${CONFIG}`),
+    ],
   };
 }
 
-function passedOver(tokens: readonly string[]): string {
-  const [first, ...others] = tokens.map((token) => JSON.stringify(token.slice(0, 60)));
-  const which = others.length === 0 ? first : `${first} and ${others.length} more tokens`;
-  return `${ADDED_TOKENS} lists ${which}, which ${CONFIG} does not: passed over, as in transformers`;
+function passedOver(tokens: readonly string[], place: string): string {
+  const names = [...new Set(tokens)].map(quoted);
+  const more = names.length > 1 ? ` and ${names.length - 1} more` : "";
+  return `${names[0]}${more} of ${place}: passed over as a token, as transformers does`;
 }
