@@ -20,7 +20,15 @@ test("prune writes a checkpoint, a plan, a journal and a record, says nothing el
   assert.equal(code, 0, stderr);
   assert.equal(stderr, "");
   for (
-    const what of ["parameters", "held-out", "block-tokens", "written to", "dense:", "pruned:"]
+    const what of [
+      "parameters",
+      "held-out",
+      "block-tokens",
+      "written to",
+      "own reader",
+      "dense:",
+      "pruned:",
+    ]
   ) {
     assert.ok(stdout.includes(what), `${what} in ${stdout}`);
   }

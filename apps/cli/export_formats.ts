@@ -2,6 +2,7 @@ import type { Backend } from "@lopper/backends";
 import { type FloatDType, UsageError } from "@lopper/core";
 import {
   checkGgufTokenizer,
+  checkPrecision,
   exportDeci,
   exportGguf,
   exportOnnx,
@@ -51,9 +52,17 @@ export interface ExportFormat {
   precision(options: FormatOptions): ExportPrecision | GgufPrecision;
   /** The quantisations that it knows. */
   readonly quantizations: readonly Quantization[];
+  /** Who reads the files when they are verified. */
+  readonly verifiedBy: VerifiedBy;
   /** Logits `[ids.length, vocabSize]` that the files at `path` give. */
   logits(path: string, written: WrittenExport, context: VerifyContext): Promise<Float32Array>;
 }
+
+/**
+ * Lopper's own reader of a format may share a mistake with its writer, which no comparison of the two shows; onnxruntime runs a
+ * graph as it stands.
+ */
+export type VerifiedBy = "lopper" | "onnxruntime";
 
 export interface VerifyContext {
   readonly backend: Backend;
@@ -73,6 +82,7 @@ const safetensors: ExportFormat = {
   // Without a dtype the bits of the weights stay.
   precision: ({ dtype }) => dtype ?? "fp32",
   quantizations: [],
+  verifiedBy: "lopper",
   logits: openedLogits,
 };
 
@@ -91,6 +101,7 @@ const onnx: ExportFormat = {
   write: (model, open, options) => exportOnnx(model, open, { precision: onnxPrecision(options) }),
   precision: onnxPrecision,
   quantizations: ["q8", "q4"],
+  verifiedBy: "onnxruntime",
   async logits(path, _, { backend, model, ids, options }) {
     const file = onnxFile(onnxPrecision(options));
     const folder = new FileFolder(join(path, dirname(file)));
@@ -111,6 +122,7 @@ const gguf: ExportFormat = {
     exportGguf(model, open, { title, precision: ggufPrecision(options) }),
   precision: ggufPrecision,
   quantizations: ["q8_0", "q4_0"],
+  verifiedBy: "lopper",
   logits: openedLogits,
 };
 
@@ -128,6 +140,13 @@ function onnxPrecision({ dtype, quantize }: FormatOptions): ExportPrecision {
 
 /** By the word that stands after --to. A further format is one more entry here. */
 export const EXPORT_FORMATS: Readonly<Record<string, ExportFormat>> = { safetensors, onnx, gguf };
+
+/** @throws {ExportError} when a format cannot hold a model; looks at its weights where few bits may be too few. */
+export async function checkFormat(to: string, model: Model, options: FormatOptions): Promise<void> {
+  const format = EXPORT_FORMATS[to];
+  await format.check?.(model);
+  await checkPrecision(model, format.precision(options));
+}
 
 /** Option --dtype of whatever exports. */
 export function exportDTypeOption(): Option {

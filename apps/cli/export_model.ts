@@ -1,4 +1,11 @@
-import { ExportError, longestSequence, seal, VERSION } from "@lopper/core";
+import {
+  CheckpointFormatError,
+  ExportError,
+  longestSequence,
+  seal,
+  UnsupportedModelError,
+  VERSION,
+} from "@lopper/core";
 import { HELD_OUT_TEXT } from "@lopper/demo-model";
 import {
   checkDifference,
@@ -18,7 +25,12 @@ import { readInput } from "@lopper/model-io/files";
 import { streamedLogits } from "@lopper/runtime";
 import { fileURLToPath } from "node:url";
 import type { ExportFolder } from "./export_folder.ts";
-import { EXPORT_FORMATS, type ExportFormat, type FormatOptions } from "./export_formats.ts";
+import {
+  checkFormat,
+  EXPORT_FORMATS,
+  type ExportFormat,
+  type FormatOptions,
+} from "./export_formats.ts";
 import { EXPORT_RECORD, type ExportRecord, type Verification } from "./export_record.ts";
 import { openUserBackend } from "./open_backend.ts";
 import type { Reporter } from "./reporter.ts";
@@ -53,7 +65,8 @@ export interface ExportRun {
 export async function exportModel(run: ExportRun): Promise<ExportRecord> {
   const { model, folder, options, reporter, check = () => {} } = run;
   const format = EXPORT_FORMATS[run.to];
-  // Before the work: a text that cannot be tokenised is no reason to fail after it.
+  // Before the work: what does not fit, or a text that cannot be tokenised, is no reason to fail after it.
+  await checkFormat(run.to, model, options);
   const ids = run.verify === "none" ? [] : await heldOutTokens(model);
   const open = async (file: string) => asking(await folder.sink(file), check);
   reporter.say(`writing ${folder.path}`);
@@ -106,19 +119,32 @@ async function verify(
   try {
     const reference = await streamedLogits(backend, model, ids);
     check();
-    const logits = await format.logits(folder.workPath, written, {
-      backend,
-      model,
-      ids,
-      options,
-    });
+    const context = { backend, model, ids, options };
+    const logits = await format.logits(folder.workPath, written, context)
+      .catch((error) => Promise.reject(notReadBack(error, folder)));
     const difference = compareLogits(reference, logits, model.spec.vocabSize);
     const tolerance = LOGIT_TOLERANCE[format.precision(options)];
     checkDifference(difference, tolerance);
-    return { ...difference, tolerance, engine: backend.description.engine };
+    return {
+      ...difference,
+      tolerance,
+      by: format.verifiedBy,
+      engine: backend.description.engine,
+    };
   } finally {
     await backend.dispose();
   }
+}
+
+/** What is wrong with an export that was written, by the place where it was to appear: where it lies now is gone soon. */
+function notReadBack(error: unknown, { path, workPath }: ExportFolder): unknown {
+  if (!(error instanceof CheckpointFormatError || error instanceof UnsupportedModelError)) {
+    return error;
+  }
+  const problem = error.message.replaceAll(workPath, path);
+  return new ExportError(`the export cannot be read back, and is not kept: ${problem}`, {
+    cause: error,
+  });
 }
 
 /** The first tokens of text that no search sees. @throws {ExportError} when the tokenizer finds fewer than two. */

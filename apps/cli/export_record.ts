@@ -1,7 +1,7 @@
 import { unseal } from "@lopper/core";
 import type { LogitDifference } from "@lopper/exports";
 import { z } from "zod";
-import type { ExportDType, Quantization } from "./export_formats.ts";
+import type { ExportDType, Quantization, VerifiedBy } from "./export_formats.ts";
 import { formatBytes } from "./format.ts";
 
 /** The last file of an export: a folder with it is whole, and may be replaced. */
@@ -33,6 +33,9 @@ export interface ExportRecord {
 export type Verification = LogitDifference & {
   /** Largest difference that is allowed, or null for any. */
   readonly tolerance: number | null;
+  /** Who read the files. */
+  readonly by: VerifiedBy;
+  /** What computed. */
   readonly engine: string;
 };
 
@@ -57,6 +60,7 @@ const recordSchema: z.ZodType<ExportRecord> = z.strictObject({
     sameTop: z.number(),
     positions: z.int().nonnegative(),
     tolerance: z.number().nullable(),
+    by: z.enum(["lopper", "onnxruntime"]),
     engine: z.string().max(100_000),
   }).nullable(),
 });
@@ -89,8 +93,14 @@ export function describeExport(record: ExportRecord, out: string): string {
   return lines.join("\n");
 }
 
-function describeVerification({ maxAbs, meanKl, sameTop, positions, engine }: Verification) {
-  return `  verified on ${positions} held-out tokens (${engine}): logits differ by ${
+/** Readers, as people know them. */
+const READERS: Readonly<Record<VerifiedBy, string>> = {
+  lopper: " by Lopper's own reader",
+  onnxruntime: " by onnxruntime, which runs the written graph",
+};
+
+function describeVerification({ maxAbs, meanKl, sameTop, positions, by, engine }: Verification) {
+  return `  verified on ${positions} held-out tokens${READERS[by]} (${engine}): logits differ by ${
     maxAbs.toExponential(1)
   } at most, KL divergence ${meanKl.toExponential(1)}, same top token ${
     (100 * sameTop).toFixed(1)

@@ -19,6 +19,7 @@ const RECORD: ExportRecord = {
   verification: {
     ...{ maxAbs: 1e-5, meanKl: 0, sameTop: 1, positions: 64 },
     tolerance: null,
+    by: "lopper",
     engine: "an engine",
   },
 };

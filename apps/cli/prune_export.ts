@@ -4,7 +4,12 @@ import { FileFolder, FolderLock, SourceWatch } from "@lopper/model-io/files";
 import { basename } from "node:path";
 import { checkApart } from "./apart.ts";
 import { ExportFolder, type Replacing } from "./export_folder.ts";
-import { checkFormatOptions, EXPORT_FORMATS, type FormatOptions } from "./export_formats.ts";
+import {
+  checkFormat,
+  checkFormatOptions,
+  EXPORT_FORMATS,
+  type FormatOptions,
+} from "./export_formats.ts";
 import { exportModel } from "./export_model.ts";
 import type { ExportRecord } from "./export_record.ts";
 import type { Interruption } from "./interrupt.ts";
@@ -86,7 +91,7 @@ export async function checkExport(
         "where all layers are alike only, and pruning makes them differ; choose safetensors or onnx, or prune --uniform",
     );
   }
-  await format.check?.(model);
+  await checkFormat(flags.format, model, formatOptions(flags));
 }
 
 export interface PruneExport {

@@ -111,6 +111,7 @@ export function describeResult(record: RunRecord, out: string, report: string | 
   lines.push(
     `  ${formatSeconds(record.wallSeconds)} on ${name} (${engine}, ${threads} threads)`,
     `  written to ${out}`,
+    "  the pruned model was measured on these files, by Lopper's own reader",
     ...(report === null ? [] : [`  a page about it: ${report}`]),
   );
   // Records from before it was kept lack it.

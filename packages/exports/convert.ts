@@ -1,8 +1,12 @@
-import { ExportError, type FloatDType } from "@lopper/core";
-import { fromFloat32, type TensorEntry, type TensorInfo, type TensorStore } from "@lopper/model-io";
-
-/** From here on float16 rounds to infinity: halfway between its largest number and the next power of two. */
-const FLOAT16_OVERFLOW = 65_520;
+import type { FloatDType } from "@lopper/core";
+import {
+  fromFloat32,
+  isHalf,
+  type TensorEntry,
+  type TensorInfo,
+  type TensorStore,
+} from "@lopper/model-io";
+import { checkHalfRange } from "./half_range.ts";
 
 /**
  * A tensor of a checkpoint in a dtype; its bytes stay as they are where it has that dtype already. While `data` runs, the
@@ -17,21 +21,15 @@ export function convertedTensor(
 ): TensorEntry {
   const { name, shape } = tensor;
   const data = async () => {
-    if (tensor.dtype === dtype) return await store.readBytes(name);
+    if (tensor.dtype === dtype && isHalf(dtype)) return bytesOf(await store.readHalves(name));
     const values = await store.readFloat32(name);
-    if (dtype === "F32") return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-    if (dtype === "F16") checkFloat16(tensor, values);
+    if (dtype === "F32") return bytesOf(values);
+    if (dtype === "F16") checkHalfRange(tensor, values, dtype);
     return fromFloat32(dtype, values);
   };
   return { name, dtype, shape, data };
 }
 
-function checkFloat16({ name, file }: TensorInfo, values: Float32Array) {
-  const found = values.findIndex((value) => Math.abs(value) >= FLOAT16_OVERFLOW);
-  if (found < 0) return;
-  throw new ExportError(
-    `${file}, tensor ${JSON.stringify(name)}: value ${found} is ${
-      values[found]
-    }, and float16 ends at 65504; export it with --dtype fp32`,
-  );
+function bytesOf({ buffer, byteOffset, byteLength }: Float32Array | Uint16Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }

@@ -1,6 +1,7 @@
 export { checkDeci, exportDeci } from "./deci/export.ts";
 export * from "./compare_logits.ts";
 export * from "./export.ts";
+export { checkPrecision } from "./half_range.ts";
 export * from "./quantize.ts";
 export * from "./safetensors_export.ts";
 export * from "./verify.ts";

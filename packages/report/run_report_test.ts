@@ -53,6 +53,7 @@ Deno.test("report: a run's page stands alone, is well-formed, and says the figur
     ["numbers", "26", "4.000", "4.500", "+0.500"],
   ]);
   assert.match(textOf(page), /numbers suffered most: their loss went from 4\.000 to 4\.500/);
+  assert.match(textOf(page), /measured as it lies in its files, which Lopper itself read/);
   const quoted = all(page, "blockquote").map(textOf);
   assert.deepEqual(quoted, ["… the harpoon …", "… the whale …"]);
   const digests = tableOf(page, "Digests of what went in and came out").slice(1);

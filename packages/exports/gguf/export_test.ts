@@ -93,3 +93,29 @@ Deno.test("GGUF export: what llama.cpp has no architecture for is refused with t
   await assert.rejects(reopened(odd, "fp32"), /biases and do not fill the hidden size.*--to onnx/);
   odd.close();
 });
+
+Deno.test("GGUF export: what float16 cannot hold is refused in blocks, too, by its name in the source", async () => {
+  const source = await open("llama-mha");
+  const { store } = source;
+  const readFloat32 = async (name: string) => {
+    const values = await store.readFloat32(name);
+    return name.endsWith("o_proj.weight") ? values.map((value) => 1e6 * value) : values;
+  };
+  const changed = {
+    tensors: store.tensors,
+    readBytes: (...of: Parameters<typeof store.readBytes>) => store.readBytes(...of),
+    readHalves: (name: string) => store.readHalves(name),
+    readFloat32,
+    close() {},
+  };
+  for (const precision of ["q8_0", "q4_0"] as const) {
+    await assert.rejects(
+      reopened({ ...source, store: changed }, precision),
+      (error) =>
+        error instanceof ExportError &&
+        /llama-mha\/model.*o_proj\.weight": value \d+ is -?[\d.]+, and Q[48]_0 ends at 65504/
+          .test(error.message),
+    );
+  }
+  source.close();
+});

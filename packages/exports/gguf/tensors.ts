@@ -7,6 +7,7 @@ import {
   type Weight,
 } from "@lopper/model-io";
 import { convertedTensor } from "../convert.ts";
+import { checkHalfRange } from "../half_range.ts";
 import { type Architecture, frequencyDivisors, ZERO_HEADS, zeroWidth } from "./architecture.ts";
 import type { GgufLayer } from "./layers.ts";
 import { BLOCK_VALUES, quantizeQ4_0, quantizeQ8_0 } from "./quantize_blocks.ts";
@@ -77,6 +78,7 @@ function weightTensor(
       return await convertedTensor(store, tensor, type satisfies FloatDType).data();
     }
     const values = await store.readFloat32(tensor.name);
+    checkHalfRange(tensor, values, type);
     return type === "Q8_0" ? quantizeQ8_0(values) : quantizeQ4_0(values);
   };
   return { name, type, shape, data };

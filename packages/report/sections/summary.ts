@@ -51,7 +51,7 @@ export function summary({ record }: ReportRun): Html {
           row("perplexity, calibration text", perplexity.calibration, perplexityFigure),
         ],
       })}<p
-      class="note">Perplexity is how many words, so to speak, the model wavers between; less is better. What was removed was chosen on the calibration text, so the held-out text says more.${latency &&
+      class="note">Perplexity is how many words, so to speak, the model wavers between; less is better. What was removed was chosen on the calibration text, so the held-out text says more. The pruned model was measured as it lies in its files, which Lopper itself read; no other program did.${latency &&
         ` The search was to end when a token takes ${
           formatMilliseconds(latency.target)
         }, as it predicts from blocks that were timed before it; it is measured after ${latency.pastTokens} other tokens.`}</p>

@@ -1,0 +1,62 @@
+import { DTYPE_BYTES, ExportError, isFloatDType } from "@lopper/core";
+import { type Model, type TensorInfo, toFloat32 } from "@lopper/model-io";
+import type { ExportPrecision, GgufPrecision } from "./export.ts";
+
+/**
+ * Types that end where float16 does: from this magnitude on, a value becomes infinity in it, halfway between its largest number
+ * and the next power of two. Of a block, the scale is rounded to float16: 127 steps of it may be more than the value was, by 2⁻¹¹
+ * of that, and programs may hold them in float16; 8 steps never are so much more.
+ */
+const ENDS = { F16: 65_520, Q8_0: 65_520 / (1 + 2 ** -11), Q4_0: 65_520 } as const;
+export type HalfRanged = keyof typeof ENDS;
+
+/** Precisions with matrices of such a type. */
+const HALF_RANGED: readonly string[] = ["fp16", "q8_0", "q4_0"];
+/** Bytes of a tensor that are looked at together. */
+const CHUNK_BYTES = 16 * 1024 * 1024;
+
+/** @throws {ExportError} naming the tensor and the first value that a type does not hold. */
+export function checkHalfRange({ name, file }: TensorInfo, values: Float32Array, type: HalfRanged) {
+  const end = ENDS[type];
+  const found = values.findIndex((value) => Math.abs(value) >= end);
+  if (found >= 0) throw beyond({ name, file }, found, values[found], type);
+}
+
+function beyond(
+  { name, file }: Pick<TensorInfo, "name" | "file">,
+  index: number,
+  value: number,
+  type: HalfRanged,
+) {
+  return new ExportError(
+    `${file}, tensor ${
+      JSON.stringify(name)
+    }: value ${index} is ${value}, and ${type} ends at 65504; ` +
+      "export it with --dtype fp32",
+  );
+}
+
+/**
+ * Looks, before anything is written, whether the matrices of a model fit into a precision; a part of one is in memory at a time.
+ * @throws {ExportError} as `checkHalfRange`.
+ */
+export async function checkPrecision(
+  { weights, store }: Pick<Model, "weights" | "store">,
+  precision: ExportPrecision | GgufPrecision,
+): Promise<void> {
+  if (!HALF_RANGED.includes(precision)) return;
+  for (const { tensor } of weights) {
+    const { name, dtype, shape, byteLength } = tensor;
+    // What is in float16 already ends there.
+    if (shape.length < 2 || dtype === "F16" || !isFloatDType(dtype)) continue;
+    for (let offset = 0; offset < byteLength; offset += CHUNK_BYTES) {
+      const length = Math.min(CHUNK_BYTES, byteLength - offset);
+      const values = toFloat32(dtype, await store.readBytes(name, offset, length));
+      const found = values.findIndex((value) => Math.abs(value) >= ENDS.F16);
+      if (found < 0) continue;
+      // One that is not finite is named as such where it is read as a weight.
+      if (!Number.isFinite(values[found])) await store.readFloat32(name);
+      throw beyond(tensor, offset / DTYPE_BYTES[dtype] + found, values[found], "F16");
+    }
+  }
+}
