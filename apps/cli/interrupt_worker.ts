@@ -10,13 +10,19 @@ const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
   ? ["SIGINT"]
   : ["SIGINT", "SIGTERM"];
 
+/** `deno task` hands on what the terminal has sent already: signals so close together, in milliseconds, are one. */
+const ONE_PRESS = 250;
+
 self.onmessage = ({ data }: MessageEvent<SharedArrayBuffer>) => {
   const stopped = new Int32Array(data);
   const onSignal = () => {
-    // Where nobody listens the system ends the process.
-    for (const signal of SIGNALS) Deno.removeSignalListener(signal, onSignal);
     if (Atomics.exchange(stopped, 0, 1) === 1) return;
     self.postMessage("stopped");
+    setTimeout(stopListening, ONE_PRESS);
+  };
+  const stopListening = () => {
+    // Where nobody listens the system ends the process.
+    for (const signal of SIGNALS) Deno.removeSignalListener(signal, onSignal);
     tellLines();
     tell("stopping where nothing is lost; once more, and it ends at once");
   };

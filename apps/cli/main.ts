@@ -22,6 +22,7 @@ async function main(args: readonly string[]): Promise<number> {
 function tellError(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   if (error instanceof Interrupted) {
+    tellLines();
     tell(error.message);
     return 130;
   }
