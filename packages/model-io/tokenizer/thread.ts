@@ -4,6 +4,8 @@ import type { Answer, Request } from "./protocol.ts";
 
 /** Milliseconds without an answer after which a thread is given up; a text of usual length takes a thousandth. */
 const SILENCE_MS = 6000;
+/** For a thread to begin, on a machine that does much else: nothing of the model has a part in it. */
+const BEGIN_MS = 30_000;
 const TICK_MS = 250;
 
 interface Pending {
@@ -32,8 +34,7 @@ export class TokenizerThread implements Disposable {
   private constructor(file: string, silenceMs: number) {
     this.#file = file;
     this.#silence = silenceMs;
-    // To begin takes a machine that is busy longer than any step.
-    this.#limit = Math.max(silenceMs, SILENCE_MS);
+    this.#limit = BEGIN_MS;
     this.#worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
     this.#worker.onmessage = ({ data }: MessageEvent<Answer>) => this.#hear(data);
     this.#worker.onerror = (event) => {
