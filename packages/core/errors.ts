@@ -5,11 +5,22 @@
  */
 import { formatMilliseconds, formatRatio } from "./format.ts";
 
+/** Characters of a message that are shown, of its beginning and its end: names in a checkpoint may have any length. */
+const SHOWN = { beginning: 900, end: 400 } as const;
+
 export class LopperError extends Error {
   constructor(message: string, options?: ErrorOptions) {
-    super(message, options);
+    super(shortened(message), options);
     this.name = new.target.name;
   }
+}
+
+/** What was found stands at the beginning of a message, and what is needed at its end. */
+function shortened(message: string): string {
+  const { beginning, end } = SHOWN;
+  return message.length <= beginning + end
+    ? message
+    : `${message.slice(0, beginning)} … ${message.slice(-end)}`;
 }
 
 /** Where in a checkpoint something is wrong. Offsets and sizes are bytes from the start of `file`. */

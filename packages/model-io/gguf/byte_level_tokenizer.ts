@@ -1,4 +1,4 @@
-import { UnsupportedModelError } from "@lopper/core";
+import { shown, UnsupportedModelError } from "@lopper/core";
 import type { GgufMetadata } from "./metadata.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
@@ -94,7 +94,7 @@ export async function byteLevelTokenizer(metadata: GgufMetadata, { tokens, ids }
   const pre = await metadata.text(PRE_KEY) ?? "default";
   if (!Object.hasOwn(PRE_TOKENIZERS, pre)) {
     throw new UnsupportedModelError(
-      `${metadata.file}: ${PRE_KEY} is ${JSON.stringify(pre)}; Lopper knows ${
+      `${metadata.file}: ${PRE_KEY} is ${shown(pre)}; Lopper knows ${
         Object.keys(PRE_TOKENIZERS).join(", ")
       }`,
     );
@@ -113,7 +113,7 @@ export async function byteLevelTokenizer(metadata: GgufMetadata, { tokens, ids }
     if (space > 0 && ids.has(pair[0]) && ids.has(pair[1]) && ids.has(pair.join(""))) return pair;
     throw metadata.refuse(
       MERGES,
-      `${JSON.stringify(merge)} is no pair of tokens that make a third`,
+      `${shown(merge)} is no pair of tokens that make a third`,
     );
   });
   const { patterns, ignoreMerges = false, addBos = false } = PRE_TOKENIZERS[pre];

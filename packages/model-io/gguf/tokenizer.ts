@@ -1,4 +1,4 @@
-import { UnsupportedModelError } from "@lopper/core";
+import { shown, UnsupportedModelError } from "@lopper/core";
 import { byteLevelTokenizer } from "./byte_level_tokenizer.ts";
 import type { GgufMetadata } from "./metadata.ts";
 import { sentencePieceTokenizer } from "./sentence_piece_tokenizer.ts";
@@ -27,7 +27,7 @@ export async function tokenizerFiles(metadata: GgufMetadata): Promise<TokenizerF
     : null;
   if (!make) {
     throw new UnsupportedModelError(
-      `${metadata.file}: ${MODEL_KEY} is ${JSON.stringify(kind)}; Lopper reads gpt2 and llama`,
+      `${metadata.file}: ${MODEL_KEY} is ${shown(kind)}; Lopper reads gpt2 and llama`,
     );
   }
   const vocabulary = await readVocabulary(metadata, kind === "llama");

@@ -1,0 +1,39 @@
+import { type AttentionWindows, UnsupportedModelError, withLayers } from "@lopper/core";
+import { configSchema, specFromConfig } from "@lopper/model-io";
+import assert from "node:assert/strict";
+import { checkSequenceLength } from "./sequence_length.ts";
+
+const { spec } = specFromConfig(
+  configSchema.parse({
+    model_type: "llama",
+    hidden_size: 8,
+    intermediate_size: 8,
+    num_hidden_layers: 2,
+    num_attention_heads: 2,
+    vocab_size: 9,
+  }),
+  "config.json",
+);
+
+Deno.test("sequence length: only a layer that has attention, and a window, limits it", () => {
+  const check = (windows: AttentionWindows, length: number, layers = spec.layers) =>
+    checkSequenceLength(withLayers({ ...spec, ...windows }, layers), length);
+  check({ slidingWindow: null }, 1e6);
+  check({ slidingWindow: 8, fullAttention: [0, 1] }, 1e6);
+  check({ slidingWindow: 8 }, 8);
+  const [first, second] = spec.layers;
+  const without = [first, { ...second, attention: null }];
+  check({ slidingWindow: 8, fullAttention: [0] }, 1e6, without);
+  const beyond = [
+    () => check({ slidingWindow: 8 }, 9),
+    () => check({ slidingWindow: 8, fullAttention: [0] }, 9),
+    () => check({ slidingWindow: 8, fullAttention: [1] }, 9, without),
+  ];
+  for (const run of beyond) {
+    assert.throws(run, (error) => {
+      assert.ok(error instanceof UnsupportedModelError);
+      assert.match(error.message, /last 8 tokens only .* has 9; .*--seq-len 8/);
+      return true;
+    });
+  }
+});
