@@ -76,4 +76,10 @@ Deno.test("cli evaluate: without a network or a cache the message says what to f
     const address = await evaluate([], { HF_ENDPOINT: "hub.local" });
     assert.equal(address.code, 2);
     assert.match(address.stderr, /HF_ENDPOINT is "hub.local"/);
+    for (const endpoint of ["https://me:secret@hub.local", "me:secret@hub.local"]) {
+      const named = await evaluate([], { HF_ENDPOINT: endpoint });
+      assert.equal(named.code, 2);
+      assert.match(named.stderr, /HF_ENDPOINT holds a name or a password/);
+      assert.doesNotMatch(named.stderr, /secret/);
+    }
   }));

@@ -23,6 +23,12 @@ export function userHub(offline: boolean): UserHub {
     return { cache, hub: null };
   }
   const endpoint = variable("HF_ENDPOINT")?.replace(/\/+$/, "") ?? ENDPOINT;
+  // No message that says the address is to hold a password.
+  if (endpoint.includes("@")) {
+    throw new UsageError(
+      "HF_ENDPOINT holds a name or a password; HF_TOKEN is the place for a token",
+    );
+  }
   if (!/^https?:$/.test(URL.parse(endpoint)?.protocol ?? "")) {
     throw new UsageError(`HF_ENDPOINT is ${JSON.stringify(endpoint)}; it needs to be an address`);
   }
