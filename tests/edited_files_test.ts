@@ -187,6 +187,11 @@ Deno.test("edited files of a run end in a sentence or in the same result, never 
       assert.ok(!read.some((value) => value instanceof Error), String(read));
       originals.set(name, read);
     }
+    const examples = [...POINTED];
+    for (const name of Object.keys(files)) {
+      const other = await Deno.readTextFile(subject.at(name.replace(/^\w+/, "other")));
+      examples.push([name, text("that of another run", () => other)]);
+    }
     const told = { refused: 0, same: 0, resumed: 0 };
     const edits = fc.oneof(
       ...Object.entries(files).map(([name, edit]) => fc.tuple(fc.constant(name), edit)),
@@ -212,7 +217,7 @@ Deno.test("edited files of a run end in a sentence or in the same result, never 
           await Deno.writeFile(path, bytes);
         }
       }),
-      { numRuns: EDITS + POINTED.length, seed: SEED, examples: POINTED.map((edit) => [edit]) },
+      { numRuns: EDITS + examples.length, seed: SEED, examples: examples.map((edit) => [edit]) },
     );
     subject.close();
     console.log(`${EDITS} edits: ${JSON.stringify(told)}`);

@@ -1,4 +1,4 @@
-import { RunFolderError } from "@lopper/core";
+import { RunFolderError, seal, unseal } from "@lopper/core";
 import { INPUTS } from "@lopper/model-io";
 import {
   FileSink,
@@ -88,8 +88,7 @@ export class NextResult {
     const fresh = files.filter((file) => file !== REPLACED);
     for (const file of fresh) await checkInside(this.#folder, file);
     if (!files.includes(REPLACED)) await this.#listReplaced(fresh);
-    const text = await readInput(join(this.path, REPLACED), INPUTS.record);
-    const replaced = listedFiles((jsonOrNull(text) as { files?: unknown } | null)?.files) ?? [];
+    const replaced = await this.#replaced();
     for (const file of replaced) await checkInside(this.#folder, file);
     // Without a record nobody takes the folder for a whole result, without a config for a model.
     const order = (file: string) => RECORDS.includes(file) ? 2 : file === "config.json" ? 1 : 0;
@@ -122,7 +121,18 @@ export class NextResult {
     }
     const files = old.filter((file) => !fresh.includes(file));
     const path = join(this.path, REPLACED);
-    await writeTextFileAtomically(path, JSON.stringify({ files }) + "\n");
+    await writeTextFileAtomically(path, JSON.stringify(await seal({ files })) + "\n");
+  }
+
+  /** What goes, as it was written down. @throws {RunFolderError} when the list was changed: nothing goes by such a one. */
+  async #replaced(): Promise<readonly string[]> {
+    const file = join(this.path, REPLACED);
+    const sealed = await unseal(jsonOrNull(await readInput(file, INPUTS.record)));
+    const files = listedFiles(sealed?.value.files);
+    if (files) return files;
+    throw new RunFolderError(
+      `${file} was changed since Lopper wrote it: its checksum does not fit; what goes when the new result comes is unknown`,
+    );
   }
 }
 

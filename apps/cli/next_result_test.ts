@@ -220,3 +220,18 @@ test("links lead nowhere: what is written and removed stays in the folder", asyn
     }
   }
 });
+
+test("a list of what goes that was changed removes nothing", async (folder) => {
+  await write(folder, { ...OLD, ...NOTES, [`${NEXT}/run.json`]: NEW["run.json"] });
+  const before = await read(folder);
+  for (const list of [{ files: ["notes.txt"] }, { files: ["notes.txt"], checksum: "0123" }, []]) {
+    await Deno.writeTextFile(`${folder}/${NEXT}/replaced.json`, JSON.stringify(list));
+    await assert.rejects(new NextResult(folder).settle(), (error) => {
+      assert.ok(error instanceof RunFolderError, String(error));
+      assert.match(error.message, /replaced\.json was changed since Lopper wrote it/);
+      return true;
+    });
+  }
+  await Deno.remove(`${folder}/${NEXT}/replaced.json`);
+  assert.deepEqual(await read(folder), before);
+});

@@ -134,8 +134,21 @@ export class RunFolder {
     const text = await readInputIfThere(file, INPUTS.record);
     if (text === null) return null;
     const record = await parseRecord(text, file);
+    this.#checkOwn(record, file);
     const extended = this.settings !== null && this.settings.flags.ratio > record.flags.ratio;
     return extended ? null : record;
+  }
+
+  /** @throws {ResumeError} when the record is not of the run that the other files are of. */
+  #checkOwn(record: RunRecord, file: string) {
+    const lines = this.#lines;
+    const foreign = lines?.last && record.journal !== null && !lines.has(record.journal);
+    if (!foreign && (this.settings?.modelDigest ?? record.modelDigest) === record.modelDigest) {
+      return;
+    }
+    throw new ResumeError(
+      `${file} is not of the run whose ${FILES.settings} and ${FILES.journal} stand beside it; one of them was changed`,
+    );
   }
 
   /**
