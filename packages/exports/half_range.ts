@@ -18,8 +18,14 @@ const CHUNK_BYTES = 16 * 1024 * 1024;
 /** @throws {ExportError} naming the tensor and the first value that a type does not hold. */
 export function checkHalfRange({ name, file }: TensorInfo, values: Float32Array, type: HalfRanged) {
   const end = ENDS[type];
-  const found = values.findIndex((value) => Math.abs(value) >= end);
+  const found = firstBeyond(values, end);
   if (found >= 0) throw beyond({ name, file }, found, values[found], type);
+}
+
+/** Index of the first value of that size, −1 when all are smaller. */
+function firstBeyond(values: Float32Array, end: number): number {
+  for (let i = 0; i < values.length; i++) if (values[i] >= end || values[i] <= -end) return i;
+  return -1;
 }
 
 function beyond(
@@ -52,7 +58,7 @@ export async function checkPrecision(
     for (let offset = 0; offset < byteLength; offset += CHUNK_BYTES) {
       const length = Math.min(CHUNK_BYTES, byteLength - offset);
       const values = toFloat32(dtype, await store.readBytes(name, offset, length));
-      const found = values.findIndex((value) => Math.abs(value) >= ENDS.F16);
+      const found = firstBeyond(values, ENDS.F16);
       if (found < 0) continue;
       // One that is not finite is named as such where it is read as a weight.
       if (!Number.isFinite(values[found])) await store.readFloat32(name);
