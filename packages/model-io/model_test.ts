@@ -155,6 +155,25 @@ Deno.test("model: a head that is another matrix counts, whatever the config says
   );
 });
 
+Deno.test("model: the head of a tied model may stand for the embedding, and is written as that", async () => {
+  const tied = await openModel(await changed("llama-mqa", same));
+  const model = await openModel(await changed("llama-mqa", edit(EMBEDDING, { name: HEAD })));
+  assert.deepEqual(model.spec, tied.spec);
+  assert.deepEqual(model.notes, tied.notes);
+  assert.equal(await modelDigest(model), await modelDigest(tied));
+  for (const { tensor: { name } } of model.weights) {
+    assert.deepEqual(await model.store.readFloat32(name), await tied.store.readFloat32(name));
+  }
+  assert.equal(model.weights[0].tensor.name, EMBEDDING);
+  // without the word of a config it is only a head
+  await refused(
+    await changed("llama-mqa", edit(EMBEDDING, { name: HEAD }), {
+      config: { tie_word_embeddings: false },
+    }),
+    /embed_tokens\.weight": the tensor is missing/,
+  );
+});
+
 Deno.test("model: a config that is not tied needs a head", async () => {
   await refused(
     await changed("llama-mqa", same, { config: { tie_word_embeddings: false } }),

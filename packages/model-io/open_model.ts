@@ -17,7 +17,7 @@ import { openOnnxModel } from "./onnx/onnx_model.ts";
 import { missingFile, type ModelFolder } from "./model_folder.ts";
 import { checkUnquantised } from "./quantised_weights.ts";
 import { filesOfWeights, hasSafetensors, openTensorStore } from "./safetensors/tensor_store.ts";
-import { bindModel } from "./tied_head.ts";
+import { bindModel, withEmbedding } from "./tied_head.ts";
 import { checkSpecialIds, checkTokens } from "./tokenizer/check.ts";
 
 const CONFIG = "config.json";
@@ -46,7 +46,8 @@ async function openKnownFolder(folder: KnownFolder): Promise<Model> {
   const { spec: shapes, family } = specFromConfig(declared, file);
   const read = await filesOfWeights(folder);
   checkNamedWeights(json, read, file);
-  const store = await openTensorStore(folder);
+  const opened = await openTensorStore(folder);
+  const store = withEmbedding(shapes, opened, family.tensorNames);
   try {
     await checkUnquantised(folder, store);
     const { spec, config, weights, notes: ofHead } = await bindModel(shapes, declared, store, {
