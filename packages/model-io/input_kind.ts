@@ -41,10 +41,10 @@ export const INPUTS = {
   /** Samples are counted and read piece by piece, so that a text may have any size. */
   calibration: kind("a calibration text", Infinity, CalibrationError),
   /**
-   * A text whose perplexity is measured: some million tokens, a day of a large model's work on a laptop. WikiText-2 has
+   * A text whose perplexity is measured: two million tokens or more, a day of a large model's work on a laptop. WikiText-2 has
    * 1.3 MB.
    */
-  text: kind("a text to be measured", 16 * MIB, EvaluationError),
+  text: kind("a text to be measured", 8 * MIB, EvaluationError),
   /** Texts that a model wrote, kept to be found again: 40,000 of 256 tokens. */
   kept: kind("a kept text", 64 * MIB, CalibrationError),
   /** The largest evaluation set here has 12 MB; what is far larger is another data set. */
