@@ -1,4 +1,4 @@
-import { type LopperError, ResumeError, UsageError } from "@lopper/core";
+import { type LopperError, ResumeError, seal, UsageError } from "@lopper/core";
 import { openModel } from "@lopper/model-io";
 import assert from "node:assert/strict";
 import { homedir } from "node:os";
@@ -140,6 +140,16 @@ const FORMS: Readonly<
     make: (folder) => write(folder, { ...RUN, "run/notes.txt": "good" }),
     out: "run",
     message: /run\/notes\.txt is not a file of the run in that folder.*move it elsewhere/,
+  },
+  "a run whose record was changed to list a user's notes": {
+    make: async (folder) => {
+      const record = await seal({ kind: "lopper-run", files: ["config.json"] });
+      const files = [...record.files, "notes.txt"];
+      const changed = { ...RUN, "run/run.json": JSON.stringify({ ...record, files }) };
+      await write(folder, { ...changed, "run/notes.txt": "good" });
+    },
+    out: "run",
+    message: /run\/notes\.txt is not a file of the run in that folder/,
   },
   "a run with another program's partial file": {
     make: (folder) => write(folder, { ...RUN, "run/.film.mkv.partial": "film" }),

@@ -6,7 +6,7 @@ import { EXPORT_RECORD, type ExportRecord, exportRecordOf } from "./export_recor
 import { NextResult } from "./next_result.ts";
 import { entriesOfOut } from "./out_entries.ts";
 import { lockFolder } from "./own_folder.ts";
-import { checkNothingElse, listedFiles, ownRecord } from "./replaceable.ts";
+import { checkNothingElse, filesOf, ownRecord } from "./replaceable.ts";
 
 /** Which exports may make room for a new one. */
 export interface Replacing {
@@ -69,7 +69,7 @@ export class ExportFolder {
         `${path} holds no ${EXPORT_RECORD}, so it is no export, and --overwrite does not replace it`,
       );
     }
-    const files = listedFiles(record.files) ?? [];
+    const files = await filesOf(record) ?? [];
     await checkNothingElse(path, [...files, EXPORT_RECORD], "export");
   }
 

@@ -1,4 +1,4 @@
-import { LopperError, UsageError } from "@lopper/core";
+import { LopperError, unseal, UsageError } from "@lopper/core";
 import { type InputKind, INPUTS } from "@lopper/model-io";
 import { readInputIfThere } from "@lopper/model-io/files";
 import { join } from "node:path";
@@ -59,11 +59,12 @@ async function saysRun(path: string): Promise<boolean> {
  */
 export async function resultFiles(path: string): Promise<readonly string[]> {
   const exported = await ownRecord(join(path, EXPORT_RECORD), INPUTS.exportRecord, "lopper-export");
-  if (exported) return [...listedFiles(exported.files) ?? [], EXPORT_RECORD];
+  if (exported) return [...await filesOf(exported) ?? [], EXPORT_RECORD];
   if (!await saysRun(path)) return [];
   const names = await entriesOfOut(path);
   const record = await ownRecord(join(path, FILES.record), INPUTS.record, "lopper-run");
-  const files = listedFiles(record?.files) ?? names.filter((name) => isRunFile(name));
+  const listed = record && await filesOf(record);
+  const files = listed ?? names.filter((name) => isRunFile(name));
   const beside = [FILES.record, FILES.report, ...names.filter(isLeftOver)];
   const state: readonly string[] = [FILES.settings, FILES.journal];
   return [...new Set([...files, ...beside])].filter((file) => !state.includes(file));
@@ -101,6 +102,17 @@ export async function checkNothingElse(
     `${join(path, foreign)} is not a file of the ${what} in that folder, so --overwrite does not ` +
       `replace the folder; move it elsewhere, or choose another --out`,
   );
+}
+
+/**
+ * The files that a record of a run or an export lists; null where it lists none, or was changed: whatever it lists then may
+ * be somebody's own. Versions up to 0.2.0 wrote no checksum.
+ */
+export async function filesOf(
+  record: Readonly<Record<string, unknown>>,
+): Promise<readonly string[] | null> {
+  const changed = record.checksum !== undefined && await unseal(record) === null;
+  return changed ? null : listedFiles(record.files);
 }
 
 /** Paths that a record lists, as far as they are files in the folder; null where it lists none. */
