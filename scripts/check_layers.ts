@@ -37,6 +37,9 @@ const PRINTERS = /^apps\/cli\/(terminal|progress_bar)\.ts$|_test\.ts$|\/testing\
 const PRINTS =
   /\bconsole\.|\bDeno\.std(out|err)\.(?!isTerminal\b)|process\.std(out|err)\.(write|fd)|"cli-progress"/;
 
+/** The engine that keeps telemetry unless it is told not to before it loads, and the only place that loads it. */
+const NATIVE_ENGINE = { name: "onnxruntime-node", file: "packages/backends/node_engine.ts" };
+
 export interface Violation {
   readonly file: string;
   readonly line: number;
@@ -61,6 +64,11 @@ export function checkFile(file: string, source: string): readonly Violation[] {
     const report = (problem: string) => violations.push({ file, line: i + 1, problem });
     const line = text.replace(/(^|\s)\/\/.*$/, "");
     for (const [, specifier] of line.matchAll(IMPORT)) {
+      if (specifier === NATIVE_ENGINE.name && file !== NATIVE_ENGINE.file) {
+        report(
+          `loads ${specifier}; only ${NATIVE_ENGINE.file} does, which says no to telemetry first`,
+        );
+      }
       const target = /^@lopper\/([^/]+)/.exec(specifier)?.[1];
       if (target !== undefined) {
         const targetRank = ORDER.indexOf(target);

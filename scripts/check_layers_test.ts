@@ -30,6 +30,13 @@ Deno.test("layers: Deno.* and printing stay in apps and file adapters", () => {
   assert.deepEqual(problems("apps/cli/a.ts", "Deno.cwd();"), []);
 });
 
+Deno.test("layers: the native engine is loaded where it is told to keep no telemetry", () => {
+  for (const line of ['import * as ort from "onnxruntime-node";', 'import("onnxruntime-node");']) {
+    assert.equal(problems("packages/backends/a.ts", line).length, 1);
+    assert.deepEqual(problems("packages/backends/node_engine.ts", line), []);
+  }
+});
+
 Deno.test("layers: what reaches the terminal goes through one module", () => {
   const printing = [
     "console.log(1);",
