@@ -320,3 +320,32 @@ function jsonOf(value: unknown): object | null {
   const some = typeof json === "object" && json !== null && !Array.isArray(json);
   return some && Object.keys(json).length > 0 ? json : null;
 }
+
+Deno.test("a record that was sealed anew has to agree with itself, its plan, its journal and the model", () =>
+  inTemporaryFolder(async (folder) => {
+    const subject = await Subject.make(folder);
+    const path = subject.at("finished/run.json");
+    const before = await Deno.readTextFile(path);
+    // deno-lint-ignore no-explicit-any -- an edit may do anything
+    const edits: readonly [(record: any) => void, RegExp][] = [
+      [(r) => r.layers.pruned[0].mlp.intermediateSize -= 1, /leaves other layers than run\.json/],
+      [(r) => r.layers.dense[0].mlp.intermediateSize += 1, /other layers of the model than it has/],
+      [(r) => r.ratio -= 1, /a ratio of \d+\.\d+, which its layers do not have/],
+      [(r) => r.planDigest = r.modelDigest, /is not the plan of run\.json/],
+      [(r) => r.journal = "0".repeat(16), /lacks lines that run\.json was made with/],
+      [(r) => r.frontier[0].parameters -= 1, /step 1 of its frontier: it says \d+ parameters/],
+      [(r) => r.frontier[0].ratio -= 1, /different things of step 1/],
+      [(r) => r.swaps[0].kept.pop(), /different things of the swaps after step/],
+      [(r) => r.modelDigest = r.prunedDigest, /the run belongs to the checkpoint/],
+      [(r) => r.flags.preset = "constructor", /at flags\.preset/],
+    ];
+    for (const [edit, message] of edits) {
+      const { checksum: _, ...record } = JSON.parse(before);
+      edit(record);
+      await Deno.writeTextFile(path, JSON.stringify(await seal(record)));
+      const read = await subject.read("finished/run.json");
+      const told = read.filter((found) => found instanceof Error).map(({ message }) => message);
+      assert.ok(told.some((sentence) => message.test(sentence)), `${message}: ${told.join(" | ")}`);
+    }
+    subject.close();
+  }));

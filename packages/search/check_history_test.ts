@@ -50,6 +50,57 @@ const HISTORY: History = { ...parseJournal(found.lines, "j"), repairs: REPAIRS }
 // deno-lint-ignore no-explicit-any -- an edit may do anything
 type Edit = (copy: any) => void;
 
+/** What each edit is refused for: another check may not be there for it. */
+const REASONS: Readonly<Record<string, RegExp>> = {
+  "a step with another number": /step 1: it says that it is step 7/,
+  "steps in another order": /step 0: it says that it is/,
+  "a layer that is not there": /it names layer 4, and the model has 4/,
+  "a block that is gone": /is gone already/,
+  "a width that grows": /cannot come down to 40/,
+  "no width at all": /cannot come down to 0/,
+  "another width": /its ratio is|units of layer \d change, and its widths say/,
+  "half a KV group": /cannot come down to/,
+  "a block that goes, and has a width": /is 8 wide; it needs 0/,
+  "what was no candidate": /it takes what was no candidate/,
+  "another ratio": /its ratio is/,
+  "a candidate that is not there": /step 0: it names layer 9/,
+  "a score of a step that is not there": /a score of step 99: the journal has no such step/,
+  "a score of what is not there": /a score of step \d+: it names layer 9/,
+  "a sequence twice": /it has a sequence twice/,
+  "a measure of a step that is not there": /a measure after step 99: the journal has no such/,
+  "a measure of nothing": /it has no sequences/,
+  "a repair of a layer that is not there": /repair of .*: it names layer 4/,
+  "a repair twice": /it is there twice/,
+  "a repair without a ridge": /its ridge is 0/,
+  "a repair that was not kept": /repair of attention .* say the contrary/,
+  "a verdict that was kept": /repair of all of them .* say the contrary/,
+  "a verdict of unlike losses": /it has 2 losses before and 3 after/,
+  "a swap that was kept, and does not help": /it was kept, and its losses do not fall/,
+  "a swap that was not kept": /\d+ of \d+ were kept, not/,
+  "a swap after a step that is not there": /the journal has no such step|which its frontier lacks/,
+  "a swap that gives back too much": /cannot come back to 999/,
+  "a swap that gives back nothing": /cannot come back to 1/,
+  "a swap of a layer that is not there": /it names layer 4/,
+  "a swap that removes what is not there": /it names layer 4/,
+  "a swap with another ratio": /its ratio is/,
+  "a swap of unlike losses": /losses before and \d+ after/,
+  "a swap that text kept aside is against": /say the contrary/,
+  "more swaps than were tried": /\d+ of \d+ were kept, not/,
+  "more swaps than were kept": /\d+ of \d+ were kept, not/,
+  "another kind": /what is left of a block that goes is \d+ wide/,
+  "a unit less": /7 units of layer \d change, and its widths say 8/,
+  "a unit twice": /unit \d+ of layer \d cannot go/,
+  "a unit that is not there": /unit 32 of layer \d cannot go/,
+  "units out of order": /unit \d+ of layer \d cannot go/,
+  "units of a block that goes": /a block that goes names units/,
+  "units by layer where one changes": /it does not say of 4 layers what went/,
+  "other parameters": /parameters, and what it leaves has/,
+  "swaps twice": /it has swaps after step \d+ twice/,
+  "swaps after a step that is not there": /swaps after step 99, which its frontier lacks/,
+  "a swap that gives back other units": /units of layer \d change, and its widths say/,
+  "a swap with other parameters": /parameters, and what it leaves has/,
+};
+
 function refuses<T>(
   original: T,
   check: (value: T) => void,
@@ -63,6 +114,7 @@ function refuses<T>(
     assert.throws(() => check(copy), (thrown) => {
       assert.ok(thrown instanceof error, `${what}: ${thrown}`);
       assert.ok(!thrown.message.includes("\n"), thrown.message);
+      assert.match(thrown.message, REASONS[what], what);
       return true;
     }, what);
   }
@@ -78,7 +130,7 @@ Deno.test("history: what is not of the model, or contradicts itself, is not beli
   const heads = steps.findIndex(({ taken }) => taken.kind === "attention_heads");
   const block = steps.findIndex(({ taken }) => taken.width === 0);
   const score = evidence.findIndex(({ type }) => type === "score");
-  const kept = swaps.findIndex((line) => line.type === "swap" && line.kept);
+  const kept = swaps.findLastIndex((line) => line.type === "swap" && line.kept);
   const both =
     (i: number, change: (name: { width: number; layer: number }) => void): Edit => (h) => {
       const { taken, candidates } = h.steps[i];
