@@ -94,13 +94,15 @@ export async function cutIntoSequences(
   length: number,
 ): Promise<{ readonly sequences: readonly (readonly number[])[]; readonly tokens: number }> {
   const sequences: number[][] = [];
-  let [tokens, current]: [number, number[]] = [0, []];
+  let tokens = 0;
+  // Of its length from the start: a list that grows takes half as much again.
+  let current = new Array<number>(length);
   for await (const ids of pieces) {
-    tokens += ids.length;
     for (const id of ids) {
-      if (current.push(id) < length) continue;
+      current[tokens++ % length] = id;
+      if (tokens % length !== 0) continue;
       sequences.push(current);
-      current = [];
+      current = new Array<number>(length);
     }
   }
   return { sequences, tokens };
