@@ -1,5 +1,5 @@
 import type { LopperError } from "@lopper/core";
-import type { ByteSource } from "@lopper/model-io";
+import { breath, type ByteSource } from "@lopper/model-io";
 import {
   type AsyncBuffer,
   type FileMetaData,
@@ -74,6 +74,8 @@ export class ParquetFile {
 
   /** @throws what `refuse` makes of rows that cannot be read. */
   async rows({ start, end }: RowBatch, columns?: string[]): Promise<readonly Row[]> {
+    // Some hundred milliseconds of work.
+    await breath();
     return await reading(
       this.#refuse,
       () =>

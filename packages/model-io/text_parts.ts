@@ -3,8 +3,13 @@ import { checkBytes, decodePart, type Refuse } from "./decode_text.ts";
 
 /** Bytes that are read together: enough that reading is quick, and few beside a model. */
 const CHUNK_BYTES = 2 ** 18;
-/** Milliseconds after which whoever waits, such as Ctrl-C, is let in. */
+/** Milliseconds after which whoever waits is let in. */
 const BREATH_AFTER = 100;
+
+/** Lets in whoever waits, such as Ctrl-C, while a long text is read. */
+export async function breath(): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve));
+}
 
 /** The bytes of a source from an offset on, in order. */
 export async function* bytesOf(source: ByteSource, offset = 0): AsyncGenerator<Uint8Array> {
@@ -12,7 +17,7 @@ export async function* bytesOf(source: ByteSource, offset = 0): AsyncGenerator<U
   for (let at = offset; at < source.size; at += CHUNK_BYTES) {
     yield await source.read(at, Math.min(CHUNK_BYTES, source.size - at));
     if (performance.now() - breathed < BREATH_AFTER) continue;
-    await new Promise((resolve) => setTimeout(resolve));
+    await breath();
     breathed = performance.now();
   }
 }
