@@ -28,7 +28,8 @@ const IMPORT = /\b(?:from|import)\s*\(?\s*"([^"]+)"/g;
 /** The places where the platform may be named: apps, the file adapters of model-io, and tests. */
 const PLATFORM = /^(apps\/|packages\/model-io\/files\/)|_test\.ts$|\/testing\//;
 /** Whoever opens a file by itself waits for pipes and takes all memory for a device. */
-const READS = /\bDeno\.(?:readTextFile|readFile|open(?:Sync)?\(.*\bread: true)/;
+const READS =
+  /\bDeno\.(?:readTextFile|readFile|open(?:Sync)?\((?:.*\bread: true|(?!.*\b(?:write|append): true)))/;
 const READERS = /^packages\/model-io\/files\/(file_source|file_sink)\.ts$/;
 const TEST = /_test\.ts$|\/testing\//;
 

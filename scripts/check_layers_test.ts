@@ -59,6 +59,7 @@ Deno.test("layers: files are opened for reading in one place", () => {
     "await Deno.readTextFile(path)",
     "Deno.readFileSync(path)",
     "await Deno.open(path, { read: true })",
+    "await Deno.open(path)",
     "Deno.openSync(path, { write: true, read: true })",
   ];
   for (const source of opens) {

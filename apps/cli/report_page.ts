@@ -1,4 +1,5 @@
-import { writeTextFileAtomically } from "@lopper/model-io/files";
+import { INPUTS } from "@lopper/model-io";
+import { openInput, writeTextFileAtomically } from "@lopper/model-io/files";
 import { join } from "node:path";
 import { readReportRun } from "./report_files.ts";
 import { FILES } from "./run_files.ts";
@@ -8,11 +9,14 @@ const HEAD_BYTES = 4096;
 
 /** Whether a file is a page that Lopper wrote. */
 export async function isReportPage(path: string): Promise<boolean> {
-  using file = await Deno.open(path);
-  const head = new Uint8Array(HEAD_BYTES);
-  const bytes = await file.read(head) ?? 0;
-  const text = new TextDecoder().decode(head.subarray(0, bytes));
-  return text.includes('<meta name="generator" content="Lopper ');
+  const source = await openInput(path, INPUTS.page);
+  try {
+    const head = await source.read(0, Math.min(HEAD_BYTES, source.size));
+    const text = new TextDecoder().decode(head);
+    return text.includes('<meta name="generator" content="Lopper ');
+  } finally {
+    source.close();
+  }
 }
 
 /**

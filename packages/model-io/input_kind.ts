@@ -8,6 +8,7 @@ import {
   PlanError,
   ResumeError,
   RunFolderError,
+  UsageError,
 } from "@lopper/core";
 
 /** What a file is read as. */
@@ -63,6 +64,8 @@ export const INPUTS = {
   exportRecord: kind("the record of an export", 4 * MIB, ExportError),
   /** A line about who has it. */
   lock: kind("the lock of a folder", 4096, LopperError),
+  /** What stands where a page is to go, of which the beginning is looked at. */
+  page: kind("a page", Infinity, UsageError),
   /** The name of a commit, 40 letters. */
   revision: {
     what: "the name of a revision",
