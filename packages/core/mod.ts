@@ -1,5 +1,6 @@
 export * from "./counts.ts";
 export * from "./digest.ts";
+export * from "./divisors.ts";
 export * from "./dtype.ts";
 export * from "./errors.ts";
 export * from "./format.ts";

@@ -5,7 +5,9 @@ import { type Arrangement, type Arranger, chooseOrder, trialCut } from "./arrang
 import { exhaustive } from "./exhaustive.ts";
 import { greedySearch, type SearchEvent } from "./greedy.ts";
 import { parseJournal, toJournalLine } from "./journal.ts";
-import { competition, multiPruner, type SearchPolicy } from "./policy.ts";
+import { competition } from "./competition.ts";
+import { multiPruner } from "./multi_pruner.ts";
+import type { SearchPolicy } from "./policy.ts";
 import { tinySpec } from "./testing/tiny_spec.ts";
 
 Deno.test("order: another than the published one is taken where it is better beyond chance", () => {

@@ -5,7 +5,7 @@ import { checkHistory } from "./check_history.ts";
 import type { Way } from "./frontier.ts";
 import type { History } from "./greedy.ts";
 import { parseJournal } from "./journal.ts";
-import { multiPruner } from "./policy.ts";
+import { multiPruner } from "./multi_pruner.ts";
 import { type Loss, search, SPEC } from "./testing/fake_search.ts";
 
 /** Blocks, channels and heads go, and a swap that helps comes after them. */

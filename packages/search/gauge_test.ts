@@ -7,7 +7,7 @@ import { planOfFrontier, wayOf } from "./frontier.ts";
 import { greedySearch, type SearchEvent, type SearchResult } from "./greedy.ts";
 import { parseJournal, toJournalLine } from "./journal.ts";
 import { planFromLayers } from "./plan.ts";
-import { multiPruner } from "./policy.ts";
+import { multiPruner } from "./multi_pruner.ts";
 import { tinySpec } from "./testing/tiny_spec.ts";
 
 const SPEC = tinySpec(4);

@@ -6,7 +6,7 @@ import { exhaustive } from "./exhaustive.ts";
 import { greedySearch, type SearchEvent, type SearchResult, type Step } from "./greedy.ts";
 import { parseJournal, toJournalLine } from "./journal.ts";
 import type { Picker } from "./picker.ts";
-import { multiPruner, PRESETS } from "./policy.ts";
+import { multiPruner, PRESETS } from "./multi_pruner.ts";
 import { Race } from "./race.ts";
 import { tinySpec } from "./testing/tiny_spec.ts";
 

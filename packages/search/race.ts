@@ -1,3 +1,4 @@
+import { commonDivisor } from "@lopper/core";
 import { type BatchOptions, type Sequences, shuffled, tokenCount } from "@lopper/importance";
 import type { Candidate } from "./candidate.ts";
 import { indexOfLowest, type Picker } from "./picker.ts";
@@ -392,10 +393,6 @@ export function rotated(n: number, step: number): number[] {
   let stride = Math.max(1, Math.round(n * 0.382));
   while (commonDivisor(stride, n) !== 1) stride += 1;
   return Array.from({ length: n }, (_, i) => (step * stride + i) % n);
-}
-
-function commonDivisor(a: number, b: number): number {
-  return b === 0 ? a : commonDivisor(b, a % b);
 }
 
 /** A block, whatever is left of it. */

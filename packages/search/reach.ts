@@ -2,7 +2,8 @@ import { BLOCK_KINDS, type LayerSpec, type ModelSpec, reduction } from "@lopper/
 import type { Scorer } from "@lopper/importance";
 import type { Candidate } from "./candidate.ts";
 import type { Picker } from "./picker.ts";
-import { groupSaving, type SampleKind, type SearchPolicy } from "./policy.ts";
+import type { SampleKind, SearchPolicy } from "./policy.ts";
+import { groupSaving } from "./saving.ts";
 import { largestUniformRatio } from "./uniform.ts";
 
 /** A search run on shapes alone, taking at each step the candidate that `choose` picks. */

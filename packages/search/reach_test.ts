@@ -2,28 +2,19 @@ import { countParameters, type LayerSpec, type ModelSpec, pruningRatio } from "@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { type Candidate, headCandidates } from "./candidate.ts";
-import { competition, headGroupUnit, multiPruner, PRESETS, type SearchPolicy } from "./policy.ts";
+import { competition } from "./competition.ts";
+import { headGroupUnit } from "./group_sizes.ts";
+import { multiPruner, PRESETS } from "./multi_pruner.ts";
+import type { SearchPolicy } from "./policy.ts";
 import { expectedSteps, largestReachableRatio, rehearse } from "./reach.ts";
+import { specOf } from "./testing/tiny_spec.ts";
 
 /** Failing cases are printed with their seed; LOPPER_SEED runs them again. */
 const SEED = Number(Deno.env.get("LOPPER_SEED") ?? 17);
 
 function model(layers: readonly LayerSpec[]): ModelSpec {
-  return {
-    family: "llama",
-    hiddenSize: 8,
-    headDim: 4,
-    vocabSize: 10,
-    maxPositions: 64,
-    rmsNormEps: 1e-5,
-    tiedEmbeddings: false,
-    biases: { qkv: true, output: false, mlp: true },
-    qkNorm: false,
-    rope: { theta: 10_000, scaling: null },
-    slidingWindow: null,
-    eosTokenIds: [],
-    layers,
-  };
+  const biases = { qkv: true, output: false, mlp: true };
+  return specOf(layers, { vocabSize: 10, tiedEmbeddings: false, biases });
 }
 
 const mixedLayers = fc.array(

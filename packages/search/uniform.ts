@@ -5,18 +5,10 @@ import {
   type Candidate,
   layerCandidates,
 } from "./candidate.ts";
-import {
-  checkedShares,
-  checkedTargets,
-  checkGroups,
-  competing,
-  type MultiPrunerOptions,
-  type PolicyOptions,
-  resourceOf,
-  savingPolicy,
-  type SearchPolicy,
-  type Stage,
-} from "./policy.ts";
+import { checkedShares, checkedTargets, checkGroups } from "./check_policy.ts";
+import { competing } from "./competition.ts";
+import type { MultiPrunerOptions, PolicyOptions, SearchPolicy, Stage } from "./policy.ts";
+import { resourceOf, savingPolicy } from "./saving.ts";
 
 /** Channels in which the last cut ends where groups are made of so many: the block of most quantisations. */
 const CHANNEL_UNIT = 32;

@@ -1,4 +1,10 @@
-import { groupSize, type LayerSpec, layersWithBlocks, type ModelSpec } from "@lopper/core";
+import {
+  commonMultiple,
+  groupSize,
+  type LayerSpec,
+  layersWithBlocks,
+  type ModelSpec,
+} from "@lopper/core";
 import { deciWidth } from "@lopper/model-io";
 
 /** A layer of DeciLM's layout. Heads and channels beyond those of the source are of zeros. */
@@ -27,7 +33,7 @@ export function deciShape({ layers }: Pick<ModelSpec, "layers">): DeciShape {
   const groups = layers.flatMap(({ attention }) => attention ? [groupSize(attention)] : []);
   const most = Math.max(1, ...layers.map(({ attention }) => attention?.queryHeads ?? 0));
   // Whole KV groups of every size.
-  const unit = groups.reduce((unit, size) => unit / commonDivisor(unit, size) * size, 1);
+  const unit = commonMultiple(groups);
   const queryHeads = Math.ceil(most / unit) * unit;
   const kept = layersWithBlocks(layers);
   return {
@@ -45,8 +51,4 @@ export function deciShape({ layers }: Pick<ModelSpec, "layers">): DeciShape {
       };
     }),
   };
-}
-
-function commonDivisor(a: number, b: number): number {
-  return b === 0 ? a : commonDivisor(b, a % b);
 }

@@ -1,7 +1,10 @@
-import type { ModelSpec } from "@lopper/core";
+import type { LayerSpec, ModelSpec } from "@lopper/core";
 
-/** A model of so many equal layers, small enough to count its parameters by hand. */
-export function tinySpec(layers: number): ModelSpec {
+/** A model of these layers, small enough to count its parameters by hand. */
+export function specOf(
+  layers: readonly LayerSpec[],
+  change: Partial<Omit<ModelSpec, "layers">> = {},
+): ModelSpec {
   return {
     family: "llama",
     hiddenSize: 8,
@@ -15,9 +18,15 @@ export function tinySpec(layers: number): ModelSpec {
     rope: { theta: 10_000, scaling: null },
     slidingWindow: null,
     eosTokenIds: [],
-    layers: Array.from({ length: layers }, () => ({
-      attention: { queryHeads: 4, kvHeads: 2 },
-      mlp: { intermediateSize: 32 },
-    })),
+    ...change,
+    layers,
   };
+}
+
+/** The same of so many equal layers. */
+export function tinySpec(layers: number): ModelSpec {
+  return specOf(Array.from({ length: layers }, () => ({
+    attention: { queryHeads: 4, kvHeads: 2 },
+    mlp: { intermediateSize: 32 },
+  })));
 }

@@ -8,28 +8,18 @@ import {
 import assert from "node:assert/strict";
 import { channelCandidates, headCandidates } from "./candidate.ts";
 import { planFromLayers } from "./plan.ts";
-import { defaultMlpGroup, multiPruner } from "./policy.ts";
+import { defaultMlpGroup } from "./group_sizes.ts";
+import { multiPruner } from "./multi_pruner.ts";
 import { largestReachableRatio } from "./reach.ts";
+import { specOf } from "./testing/tiny_spec.ts";
 
 function model(layers: number, intermediateSize: number, kvHeads: number): ModelSpec {
-  return {
-    family: "llama",
-    hiddenSize: 8,
-    headDim: 4,
+  const layer = { attention: { queryHeads: 2 * kvHeads, kvHeads }, mlp: { intermediateSize } };
+  return specOf(Array.from({ length: layers }, () => layer), {
     vocabSize: 10,
-    maxPositions: 64,
-    rmsNormEps: 1e-5,
-    tiedEmbeddings: true,
     biases: { qkv: true, output: false, mlp: false },
     qkNorm: true,
-    rope: { theta: 10_000, scaling: null },
-    slidingWindow: null,
-    eosTokenIds: [],
-    layers: Array.from({ length: layers }, () => ({
-      attention: { queryHeads: 2 * kvHeads, kvHeads },
-      mlp: { intermediateSize },
-    })),
-  };
+  });
 }
 const options = { ratio: 25, distribution: [40, 50, 10], mlpGroup: 8, attentionGroup: 8 } as const;
 

@@ -1,0 +1,21 @@
+import { commonMultiple, groupSize, type ModelSpec } from "@lopper/core";
+
+/**
+ * The fewest query channels that are whole KV groups in every layer: those of one group where all layers have groups of
+ * the same size.
+ */
+export function headGroupUnit(spec: ModelSpec): number {
+  const groups = spec.layers.flatMap(({ attention }) => attention ? [groupSize(attention)] : []);
+  return spec.headDim * commonMultiple(groups);
+}
+
+/** Groups of channels that an MLP has about, where nobody chose their size (1024 of 11008 in the published runs). */
+export const MLP_GROUPS = 11;
+
+/** Channels of a group, a multiple of 32. */
+export function defaultMlpGroup(spec: ModelSpec): number {
+  const widest = Math.max(0, ...spec.layers.map(({ mlp }) => mlp?.intermediateSize ?? 0));
+  const group = Math.ceil(widest / MLP_GROUPS / 32) * 32;
+  // A model so narrow that one group is all of it still gets a search.
+  return group < widest ? Math.max(1, group) : Math.max(1, Math.floor(widest / 2));
+}
