@@ -4,14 +4,11 @@ import { openModel } from "@lopper/model-io";
 import { FileFolder } from "@lopper/model-io/files";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import {
-  ATTENTION_CHUNK,
-  Decoder,
-  HEAD_CHUNK_VALUES,
-  type KeyValues,
-  type Stream,
-} from "./decoder.ts";
+import { ATTENTION_CHUNK } from "./attention_op.ts";
+import { Decoder } from "./decoder.ts";
 import { blockCount, forwardFrom, sequenceLogits } from "./forward.ts";
+import { HEAD_CHUNK_VALUES } from "./heads.ts";
+import type { KeyValues, Stream } from "./stream.ts";
 import { LaidOutWeights, type LoadOptions, sourceOrder } from "./weight_layout.ts";
 
 const FIXTURES = fileURLToPath(new URL("../../tests/fixtures/families", import.meta.url));

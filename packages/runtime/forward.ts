@@ -1,5 +1,6 @@
 import { blockAt, type LayerSpec } from "@lopper/core";
-import type { Decoder, Sight, Stream } from "./decoder.ts";
+import type { Decoder } from "./decoder.ts";
+import type { Sight, Stream } from "./stream.ts";
 
 /** Blocks of a model with `layers` layers; their inputs are numbered 0 … blockCount, the last being the head's. */
 export function blockCount(layers: readonly LayerSpec[]): number {

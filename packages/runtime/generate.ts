@@ -1,7 +1,8 @@
 import { type LayerSpec, longestSequence } from "@lopper/core";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
-import type { Decoder, KeyValues } from "./decoder.ts";
+import type { Decoder } from "./decoder.ts";
+import type { KeyValues } from "./stream.ts";
 
 export interface GenerateOptions {
   readonly layers?: readonly LayerSpec[];

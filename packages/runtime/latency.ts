@@ -1,5 +1,6 @@
 import { groupSize, type LatencyTable, type LayerSpec, median } from "@lopper/core";
-import type { Decoder, KeyValues } from "./decoder.ts";
+import type { Decoder } from "./decoder.ts";
+import type { KeyValues } from "./stream.ts";
 
 /** Sizes of blocks that are to be timed; each list is ascending. */
 export interface BlockSizes {

@@ -1,6 +1,7 @@
 import type { BackendDescription } from "@lopper/backends";
 import type { ModelSpec } from "@lopper/core";
-import { attentionChunks, attentionOpFor, HEAD_CHUNK_VALUES } from "./decoder.ts";
+import { attentionChunks, attentionOpFor } from "./attention_op.ts";
+import { HEAD_CHUNK_VALUES } from "./heads.ts";
 
 const FLOAT_BYTES = 4;
 

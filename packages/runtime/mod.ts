@@ -1,11 +1,14 @@
-export * from "./decoder.ts";
+export { ATTENTION_CHUNK, attentionChunks, attentionOpFor } from "./attention_op.ts";
+export { Decoder, type Watched } from "./decoder.ts";
 export * from "./forward.ts";
 export * from "./generate.ts";
+export { HEAD_CHUNK_VALUES, type Picked } from "./heads.ts";
 export * from "./latency.ts";
 export * from "./memory.ts";
 export type { Predictions } from "./predictions.ts";
 export * from "./resident_decoder.ts";
 export * from "./rope.ts";
 export * from "./speed.ts";
+export type { KeyValues, Sight, Stream } from "./stream.ts";
 export * from "./streamed_logits.ts";
 export * from "./weight_layout.ts";

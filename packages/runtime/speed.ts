@@ -1,5 +1,6 @@
 import type { LayerSpec } from "@lopper/core";
-import type { Decoder, KeyValues } from "./decoder.ts";
+import type { Decoder } from "./decoder.ts";
+import type { KeyValues } from "./stream.ts";
 
 export interface SpeedOptions {
   /** Shapes to run the layers in; those of the checkpoint where nothing is said. */

@@ -1,0 +1,215 @@
+import { type Feeds, float32, float32Data, int32, int64 } from "@lopper/backends";
+import type { AttentionShape, BlockRef, LayerSpec, ModelSpec } from "@lopper/core";
+import { attentionBlock, type AttentionOp, type InnerOutput, mlpBlock } from "@lopper/graphs";
+import { attentionChunks, attentionOpFor } from "./attention_op.ts";
+import type { GraphRuns } from "./graph_runs.ts";
+import { type RopeTable, ropeTable } from "./rope.ts";
+import { checkSequenceLength } from "./sequence_length.ts";
+import type { KeyValues, Sight, Stream } from "./stream.ts";
+import type { LaidOutWeights } from "./weight_layout.ts";
+
+/** Names of the fetches that tell of a block's inside. */
+const INNER_FETCH = { energy: "energy", values: "inner" } as const;
+
+/** Head counts of operators that read them from the shapes of their inputs. */
+const NO_HEADS: AttentionShape = { queryHeads: 0, kvHeads: 0 };
+
+/** What a block makes of its input. */
+export interface BlockOutput {
+  readonly stream: Stream;
+  /** Of attention that was given a past: its keys and values with those of the input. */
+  readonly present: KeyValues | null;
+  /** Where it was asked for: of the activation that enters the block's last projection. */
+  readonly inner?: Float32Array;
+}
+
+/** The blocks of a model, each in the shape that it is given: h → h + f(norm(h)). */
+export class Blocks {
+  readonly #spec: ModelSpec;
+  readonly #weights: LaidOutWeights;
+  readonly #runs: GraphRuns;
+  #rope: RopeTable;
+
+  constructor(runs: GraphRuns, weights: LaidOutWeights) {
+    this.#runs = runs;
+    this.#weights = weights;
+    this.#spec = weights.spec;
+    this.#rope = ropeTable(this.#spec.rope, this.#spec.headDim, 0);
+  }
+
+  /** Runs a block that `shape` has, on sequences of text. */
+  run(
+    ref: BlockRef,
+    shape: LayerSpec,
+    input: Stream,
+    inner?: InnerOutput,
+  ): Promise<BlockOutput> {
+    return ref.kind === "mlp"
+      ? this.#mlp(ref, shape, input, inner)
+      : this.attention(ref, shape, input, null, inner);
+  }
+
+  async #mlp(
+    ref: BlockRef,
+    shape: LayerSpec,
+    input: Stream,
+    inner?: InnerOutput,
+  ): Promise<BlockOutput> {
+    const { hiddenSize, rmsNormEps, biases } = this.#spec;
+    const run = await this.#runs.compiled(
+      `mlp ${inner}`,
+      () => mlpBlock({ hiddenSize, eps: rmsNormEps, bias: biases.mlp, inner }),
+    );
+    const fetches = await this.#runs.inTurn(() =>
+      run.run({
+        hidden: float32(input.data, [input.batch * input.length, hiddenSize]),
+        ...this.#weightFeeds(ref, shape),
+      })
+    );
+    return {
+      stream: { ...input, data: float32Data(fetches, "out") },
+      present: null,
+      inner: inner && float32Data(fetches, INNER_FETCH[inner]),
+    };
+  }
+
+  /**
+   * Causal attention of tokens that follow `past`; without it, of whole sequences.
+   * @throws {UnsupportedModelError} for more tokens than the model's sliding window.
+   */
+  async attention(
+    ref: BlockRef,
+    shape: LayerSpec,
+    input: Stream,
+    past: KeyValues | null,
+    inner?: InnerOutput,
+  ): Promise<BlockOutput> {
+    const { batch, length } = input;
+    const attention = shape.attention!;
+    const total = (past?.length ?? 0) + length;
+    checkSequenceLength(this.#spec, total);
+    const op = attentionOpFor(this.#spec, this.#runs.backend.description);
+    const chunks = past === null ? attentionChunks(op, batch, length) : 1;
+    const run = await this.#attentionGraph(op, attention, past !== null, chunks, inner);
+    const rest = {
+      ...positionFeeds(op, batch, length, total),
+      ...(past && this.#pastFeeds(past, batch, attention.kvHeads)),
+      ...this.#ropeFeeds(total),
+    };
+    const fetches = await this.#runs.inTurn(() =>
+      run.run({
+        hidden: float32(input.data, [batch, length, this.#spec.hiddenSize]),
+        ...this.#weightFeeds(ref, shape),
+        ...rest,
+      })
+    );
+    return {
+      stream: { ...input, data: float32Data(fetches, "out") },
+      present: past && {
+        length: total,
+        keys: float32Data(fetches, "present_key"),
+        values: float32Data(fetches, "present_value"),
+      },
+      inner: inner && float32Data(fetches, INNER_FETCH[inner]),
+    };
+  }
+
+  /** Attention in which tokens see what `sight` says. */
+  async attentionWithin(
+    ref: BlockRef,
+    shape: LayerSpec,
+    { batch, length, data }: Stream,
+    { positions, mask }: Sight,
+  ): Promise<Stream> {
+    const run = await this.#runs.compiled(
+      "attention with a mask",
+      () =>
+        attentionBlock({ ...this.#attentionOptions(), op: "plain", kvCache: false, masked: true }),
+    );
+    const rest = {
+      positions: int64(positions, [batch, length]),
+      mask: float32(mask, [batch, 1, length, length]),
+      // The operator wants a row of the table for each token, even where positions repeat.
+      ...this.#ropeFeeds(positions.reduce((most, p) => Math.max(most, p + 1), length)),
+    };
+    const fetches = await this.#runs.inTurn(() =>
+      run.run({
+        hidden: float32(data, [batch, length, this.#spec.hiddenSize]),
+        ...this.#weightFeeds(ref, shape),
+        ...rest,
+      })
+    );
+    return { batch, length, data: float32Data(fetches, "out") };
+  }
+
+  /** Good until the weights are used again: called in turn. */
+  #weightFeeds(ref: BlockRef, shape: LayerSpec): Feeds {
+    return Object.fromEntries(
+      this.#weights.block(ref, shape).map(({ name, data, rows }) => [
+        name,
+        float32(data, data.length === rows ? [rows] : [rows, data.length / rows]),
+      ]),
+    );
+  }
+
+  #pastFeeds({ length, keys, values }: KeyValues, batch: number, kvHeads: number): Feeds {
+    const shape = [batch, kvHeads, length, this.#spec.headDim];
+    return { past_key: float32(keys, shape), past_value: float32(values, shape) };
+  }
+
+  /** Cosines and sines of `positions` positions at least. */
+  #ropeFeeds(positions: number): Feeds {
+    if (this.#rope.positions < positions) {
+      // Growing in powers of two keeps generation from building a table for every token.
+      const size = 2 ** Math.ceil(Math.log2(positions));
+      this.#rope = ropeTable(this.#spec.rope, this.#spec.headDim, size);
+    }
+    const { cos, sin, positions: rows } = this.#rope;
+    const shape = [rows, this.#spec.headDim / 2];
+    return { cos: float32(cos, shape), sin: float32(sin, shape) };
+  }
+
+  #attentionGraph(
+    op: AttentionOp,
+    shape: AttentionShape,
+    kvCache: boolean,
+    chunks: number,
+    inner: InnerOutput | undefined,
+  ) {
+    // GroupQueryAttention's head counts are attributes, so each count needs a graph of its own.
+    const heads = op === "gqa" ? shape : NO_HEADS;
+    return this.#runs.compiled(
+      `attention ${op} ${heads.queryHeads}:${heads.kvHeads} ${kvCache} ${chunks} ${inner}`,
+      () => attentionBlock({ ...this.#attentionOptions(), op, ...heads, kvCache, chunks, inner }),
+    );
+  }
+
+  /** What attention graphs of this model have in common; head counts are for the operator that needs them. */
+  #attentionOptions() {
+    const { hiddenSize, headDim, rmsNormEps, biases, qkNorm } = this.#spec;
+    return {
+      hiddenSize,
+      headDim,
+      ...NO_HEADS,
+      eps: rmsNormEps,
+      qkvBias: biases.qkv,
+      outputBias: biases.output,
+      qkNorm,
+    };
+  }
+}
+
+/** Where the last `length` of `total` tokens of each sequence stand, as an operator wants to hear it. */
+function positionFeeds(op: AttentionOp, batch: number, length: number, total: number): Feeds {
+  if (op === "gqa") {
+    return {
+      seqlens: int32(new Array(batch).fill(total - 1), [batch]),
+      total: int32([total], [1]),
+    };
+  }
+  const positions = Array.from(
+    { length: batch * length },
+    (_, i) => total - length + i % length,
+  );
+  return { positions: int64(positions, [batch, length]) };
+}

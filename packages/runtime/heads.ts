@@ -1,0 +1,137 @@
+import { type Feeds, float32, float32Data, int64, int64Data } from "@lopper/backends";
+import type { ModelSpec } from "@lopper/core";
+import { crossEntropyHead, logitsHead, logProbsHead, pickedHead } from "@lopper/graphs";
+import type { GraphRuns } from "./graph_runs.ts";
+import { NamedTokens, type Predictions, predictionsFrom } from "./predictions.ts";
+import type { LaidOutWeights } from "./weight_layout.ts";
+
+/** Values of the logits that the head may hold at a time: two copies of 48 MB stay in the cache's reach. */
+export const HEAD_CHUNK_VALUES = 12 * 1024 * 1024;
+
+/** Log-probabilities of tokens, in nats, and what is likeliest. */
+export interface Picked {
+  /** One for each token that was asked for. */
+  readonly logProbs: Float32Array;
+  /** The likeliest token after each row. */
+  readonly top: readonly number[];
+}
+
+/** A token that is asked for, after a row. */
+export interface TokenPick {
+  readonly row: number;
+  readonly token: number;
+}
+
+/** The heads of a model: what it expects after rows of the residual stream, `[n, hiddenSize]`. */
+export class Heads {
+  readonly #spec: ModelSpec;
+  readonly #weights: LaidOutWeights;
+  readonly #runs: GraphRuns;
+
+  constructor(runs: GraphRuns, weights: LaidOutWeights) {
+    this.#runs = runs;
+    this.#weights = weights;
+    this.#spec = weights.spec;
+  }
+
+  /** Cross-entropy in nats with the predictions of another model after each row, `[n]`. */
+  async crossEntropy(rows: Float32Array, predictions: Predictions): Promise<Float32Array> {
+    const run = await this.#runs.compiled(
+      "cross entropy",
+      () => crossEntropyHead(this.#scoringOptions()),
+    );
+    const out = new Float32Array(this.#count(rows));
+    await this.#inPieces(rows, async (feeds, start, end) => {
+      const fetches = await run.run({ ...feeds, ...predictionsFrom(predictions, start, end) });
+      out.set(float32Data(fetches, "cross_entropy"), start);
+    });
+    return out;
+  }
+
+  /** What the model expects after each row, with its likeliest `count` tokens named. */
+  async predictions(rows: Float32Array, count: number): Promise<Predictions> {
+    const run = await this.#runs.compiled("log probs", () => logProbsHead(this.#scoringOptions()));
+    const named = new NamedTokens(this.#count(rows), this.#spec.vocabSize, count);
+    await this.#inPieces(rows, async (feeds, start) => {
+      named.put(start, float32Data(await run.run(feeds), "log_probs"));
+    });
+    return named;
+  }
+
+  /**
+   * Log-probabilities of chosen tokens after rows, and the likeliest token after each row.
+   * @param picks in the order of the rows.
+   */
+  async picked(rows: Float32Array, picks: readonly TokenPick[]): Promise<Picked> {
+    const { vocabSize } = this.#spec;
+    const run = await this.#runs.compiled(
+      "picked",
+      () => pickedHead({ ...this.#scoringOptions(), top: true }),
+    );
+    const logProbs = new Float32Array(picks.length);
+    const top: number[] = [];
+    let done = 0;
+    await this.#inPieces(rows, async (feeds, start, end) => {
+      let last = done;
+      while (last < picks.length && picks[last].row < end) last++;
+      const flat = picks.slice(done, last).map(({ row, token }) =>
+        (row - start) * vocabSize + token
+      );
+      const fetches = await run.run({ ...feeds, picks: int64(flat, [flat.length]) });
+      logProbs.set(float32Data(fetches, "log_probs"), done);
+      top.push(...int64Data(fetches, "top"));
+      done = last;
+    });
+    return { logProbs, top };
+  }
+
+  /** Logits `[n, vocabSize]` after each row. */
+  async logits(rows: Float32Array): Promise<Float32Array> {
+    const hidden = float32(rows, [this.#count(rows), this.#spec.hiddenSize]);
+    const run = await this.#runs.compiled("logits", () => logitsHead(this.#options()));
+    const fetches = await this.#runs.inTurn(() => run.run({ hidden, ...this.#weightFeeds() }));
+    return float32Data(fetches, "logits");
+  }
+
+  /** Runs a head in pieces: what it is fed of rows `start` to `end`. */
+  async #inPieces(
+    rows: Float32Array,
+    use: (feeds: Feeds, start: number, end: number) => Promise<void>,
+  ) {
+    const { hiddenSize, vocabSize } = this.#spec;
+    const count = this.#count(rows);
+    const chunk = Math.max(64, Math.floor(HEAD_CHUNK_VALUES / vocabSize));
+    await this.#runs.inTurn(async () => {
+      const weights = this.#weightFeeds();
+      for (let start = 0; start < count; start += chunk) {
+        const end = Math.min(start + chunk, count);
+        const piece = rows.subarray(start * hiddenSize, end * hiddenSize);
+        const hidden = float32(piece, [end - start, hiddenSize]);
+        await use({ hidden, ...weights }, start, end);
+      }
+    });
+  }
+
+  #count(rows: Float32Array): number {
+    return rows.length / this.#spec.hiddenSize;
+  }
+
+  #options() {
+    const { hiddenSize, vocabSize, rmsNormEps } = this.#spec;
+    return { hiddenSize, vocabSize, eps: rmsNormEps };
+  }
+
+  /** Of heads whose numbers come from log-probabilities. */
+  #scoringOptions() {
+    const { logSoftmax } = this.#runs.backend.description;
+    return { ...this.#options(), logSoftmax };
+  }
+
+  #weightFeeds() {
+    const { hiddenSize, vocabSize } = this.#spec;
+    return {
+      norm: float32(this.#weights.finalNorm, [hiddenSize]),
+      lm_head: float32(this.#weights.lmHead(), [vocabSize, hiddenSize]),
+    };
+  }
+}
