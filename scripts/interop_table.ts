@@ -1,5 +1,5 @@
 /**
- * Writes the tables of readers in README.md, between two markers, from tests/interop/results.json.
+ * Writes the tables of docs/readers.md, between two markers, from tests/interop/results.json.
  *
  * Usage: deno task interop:table
  */
@@ -15,7 +15,8 @@ import {
   SUBJECTS,
 } from "../tests/support/interop_results.ts";
 
-const README = new URL("../README.md", import.meta.url);
+/** The page that has the tables. */
+export const PAGE = new URL("../docs/readers.md", import.meta.url);
 export const BEGIN = "<!-- interop tables: written by `deno task interop:table` -->";
 export const END = "<!-- end of the interop tables -->";
 
@@ -103,14 +104,14 @@ function markdown([head, ...rows]: readonly (readonly string[])[]): string {
   return [line(head), rule, ...rows.map(line)].join("\n");
 }
 
-/** README with the tables in their place. */
-export function withTables(readme: string, tables: string): string {
-  const [from, to] = [readme.indexOf(BEGIN), readme.indexOf(END)];
-  if (from < 0 || to < from) throw new Error(`README.md has no ${BEGIN} … ${END}`);
-  return `${readme.slice(0, from + BEGIN.length)}\n\n${tables}\n\n${readme.slice(to)}`;
+/** The page with the tables in their place. */
+export function withTables(page: string, tables: string): string {
+  const [from, to] = [page.indexOf(BEGIN), page.indexOf(END)];
+  if (from < 0 || to < from) throw new Error(`docs/readers.md has no ${BEGIN} … ${END}`);
+  return `${page.slice(0, from + BEGIN.length)}\n\n${tables}\n\n${page.slice(to)}`;
 }
 
 if (import.meta.main) {
-  const readme = await Deno.readTextFile(README);
-  await Deno.writeTextFile(README, withTables(readme, interopTables(await readResults())));
+  const page = await Deno.readTextFile(PAGE);
+  await Deno.writeTextFile(PAGE, withTables(page, interopTables(await readResults())));
 }

@@ -16,10 +16,10 @@ Deno.test("permissions: each task of deno.json grants what its command needs", a
   }
 });
 
-Deno.test("permissions: README's table is that of the commands, and names all variables", async () => {
-  const readme = await read("README.md");
-  const [, section] = readme.split("## What it may do\n");
-  const cells = section.split("\n").filter((line) => line.startsWith("| `"))
+Deno.test("permissions: the table in docs/permissions.md is that of the commands, and names all variables", async () => {
+  const page = await read("docs/permissions.md");
+  const [, table] = page.split("| task ");
+  const cells = table.split("\n\n")[0].split("\n").filter((line) => line.startsWith("| `"))
     .map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()));
   const yes = (granted?: true) => granted ? "yes" : "no";
   assert.deepEqual(
@@ -30,7 +30,7 @@ Deno.test("permissions: README's table is that of the commands, and names all va
       sys.map((what) => `\`${what}\``).join(", ") || "nothing",
     ]),
   );
-  for (const name of ALL_PERMISSIONS.env) assert.ok(section.includes(`\`${name}\``), name);
+  for (const name of ALL_PERMISSIONS.env) assert.ok(page.includes(`\`${name}\``), name);
 });
 
 Deno.test("permissions: every variable that the sources read is granted", async () => {

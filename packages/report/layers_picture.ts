@@ -1,6 +1,7 @@
 import type { PrunePlan } from "@lopper/core";
-import { type Html, html } from "./html.ts";
+import { Html, html } from "./html.ts";
 import type { LayerChange } from "./removed.ts";
+import { PICTURE_STYLE } from "./style.ts";
 
 /** Where things stand in the picture, in its own units. */
 interface Layout {
@@ -46,22 +47,40 @@ export function layersPicture(
   }`;
 }
 
+/** The same picture, for wide screens, as the text of an SVG file that needs nothing besides. */
+export function layersFile(
+  changes: readonly LayerChange[],
+  plan: PrunePlan | null,
+  description: string,
+): string {
+  const alone = {
+    namespace: html`
+      xmlns="http://www.w3.org/2000/svg"
+    `,
+    style: html`<style>${new Html(PICTURE_STYLE)}</style>`,
+  };
+  return draw(WIDE, "wide", changes, plan, description, alone).text.trim() + "\n";
+}
+
+/** @param alone what a picture needs that stands in a file of its own. */
 function draw(
   layout: Layout,
   name: string,
   changes: readonly LayerChange[],
   plan: PrunePlan | null,
   description: string,
+  alone?: { readonly namespace: Html; readonly style: Html },
 ): Html {
   const { width, row, font, attention, mlp } = layout;
   const height = TOP + changes.length * row + 4;
   const widest = Math.max(1, ...changes.map(({ dense }) => dense.mlp?.intermediateSize ?? 0));
   const id = `layers-${name}`;
   return html`
-    <svg class="picture ${name}" role="img" aria-labelledby="${id}-title ${id}-desc"
+    <svg${alone?.namespace} class="picture ${name}" role="img"
+      aria-labelledby="${id}-title ${id}-desc"
       viewBox="0 0 ${width} ${height}" font-size="${font}">
     <title id="${id}-title">What stays of each layer</title>
-    <desc id="${id}-desc">${description}</desc>
+    <desc id="${id}-desc">${description}</desc>${alone?.style}
     <g class="head" text-anchor="start"><text x="${attention
       .x}" y="14">attention, KV groups</text><text x="${mlp.x}" y="14">MLP, channels</text></g>
     ${changes.map((change, i) =>

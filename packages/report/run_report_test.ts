@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { runReport } from "./mod.ts";
-import { all, faultsOf, readPage, tableOf, textOf } from "./testing/read_page.ts";
+import { removedPicture, runReport } from "./mod.ts";
+import { all, type Element, faultsOf, readPage, tableOf, textOf } from "./testing/read_page.ts";
 import { SCORES, tinyRun } from "./testing/run.ts";
 
 Deno.test("report: a run's page stands alone, is well-formed, and says the figures of the run", async () => {
@@ -281,4 +281,15 @@ Deno.test("report: nothing that comes from a model or a user becomes HTML", asyn
     `</title></style></code><script>alert("1")</script><img src='x' onerror="y">&amp;\ufffd\ufffd\ufffd`;
   assert.equal(textOf(all(page, "title")[0]), `${shown}, pruned by 21.5 %`);
   assert.ok(textOf(all(page, "dd")[0]).includes(shown));
+});
+
+Deno.test("report: the picture of layers stands alone as an SVG file", () => {
+  const text = removedPicture(tinyRun());
+  const [svg] = readPage(text).children as Element[];
+  assert.equal(svg.attributes.xmlns, "http://www.w3.org/2000/svg");
+  assert.equal(all(svg, "style").length, 1);
+  assert.match(textOf(all(svg, "desc")[0]), /^3 layers .* Removed: 1 whole block \(1 MLP\)/);
+  assert.deepEqual(faultsOf(svg), []);
+  const gone = all(svg, "rect").filter(({ attributes }) => attributes.class === "gone");
+  assert.equal(gone.length, 3, "a group, a block and a part of an MLP");
 });

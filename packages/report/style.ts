@@ -1,6 +1,5 @@
-/** The style sheet of a page: light and dark by what the reader's system says, black on white on paper. */
-export const STYLE = `
-:root {
+/** Light and dark by what the reader's system says. */
+const COLOURS = `:root {
   color-scheme: light dark;
   --paper: #ffffff; --ink: #1c2127; --muted: #59636e; --line: #d5dae0; --soft: #f4f6f8;
   --accent: #b34700; --bar: #8b97a5; --attention: #2a66a8; --mlp: #2f7d6b; --link: #1f5f9f;
@@ -12,7 +11,20 @@ export const STYLE = `
     --accent: #ff9d5c; --bar: #74808d; --attention: #74aef0; --mlp: #6cc5ae; --link: #86bbf5;
     --run-0: #74aef0; --run-1: #ff9d5c; --run-2: #6cc5ae; --run-3: #d895dd; --run-4: #d9bd55; --run-5: #ff8fa3;
   }
-}
+}`;
+
+const PICTURE = `.picture text { fill: var(--ink); }
+.picture .head text, .picture .number, .picture .same, .picture .note { fill: var(--muted); }
+.picture .less { font-weight: 600; }
+.picture .note { font-size: 0.85em; }
+.picture .attention { fill: var(--attention); }
+.picture .mlp { fill: var(--mlp); }
+.picture .gone { fill: none; stroke: var(--muted); stroke-dasharray: 3 3; }
+.picture .between { stroke: var(--paper); stroke-width: 1; }`;
+
+/** The style sheet of a page: light and dark by what the reader's system says, black on white on paper. */
+export const STYLE = `
+${COLOURS}
 * { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; }
 body {
@@ -48,14 +60,7 @@ svg { font-family: inherit; }
 .plot, .picture { display: block; width: 100%; height: auto; overflow: visible; }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); gap: 0 2rem; }
 .pair > figure { max-width: 34rem; min-width: 0; }
-.picture text { fill: var(--ink); }
-.picture .head text, .picture .number, .picture .same, .picture .note { fill: var(--muted); }
-.picture .less { font-weight: 600; }
-.picture .note { font-size: 0.85em; }
-.picture .attention { fill: var(--attention); }
-.picture .mlp { fill: var(--mlp); }
-.picture .gone { fill: none; stroke: var(--muted); stroke-dasharray: 3 3; }
-.picture .between { stroke: var(--paper); stroke-width: 1; }
+${PICTURE}
 .picture.narrow { display: none; }
 @media (max-width: 40rem) {
   body { padding: 1.25rem 1rem 3rem; }
@@ -95,4 +100,11 @@ footer { margin-top: 3rem; border-top: 1px solid var(--line); padding-top: 0.75r
   summary { display: none; }
   .scroll { overflow: visible; }
 }
+`;
+
+/** The style sheet of a picture of layers that stands in a file of its own. */
+export const PICTURE_STYLE = `
+${COLOURS}
+svg { background: var(--paper); font-family: system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
+${PICTURE}
 `;

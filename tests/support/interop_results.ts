@@ -1,6 +1,6 @@
 /**
  * What the readers of exports computed, as the tests in tests/interop measured it: one committed file, from which
- * scripts/interop_table.ts makes the tables in README.md. A test writes its cell when it has passed, and only when
+ * scripts/interop_table.ts makes the tables of docs/readers.md. A test writes its cell when it has passed, and only when
  * LOPPER_INTEROP_RESULTS is set, so that a run elsewhere changes nothing.
  */
 import type { LogitDifference } from "@lopper/exports";

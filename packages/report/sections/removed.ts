@@ -1,5 +1,5 @@
 import { html } from "../html.ts";
-import { layersPicture } from "../layers_picture.ts";
+import { layersFile, layersPicture } from "../layers_picture.ts";
 import { describeRemoved, type LayerChange, layerChanges, removedOf } from "../removed.ts";
 import type { ReportRun } from "../report_run.ts";
 import type { Section } from "../section.ts";
@@ -14,11 +14,7 @@ export function removedSection({ record, plan }: ReportRun): Section {
       html`<p>The record was written by an earlier version of Lopper, which did not keep the layers’ shapes.</p>`;
     return { ...place, content };
   }
-  const what = describeRemoved(removedOf(changes));
-  const untouched = changes.filter(({ dense, pruned }) => sameShape(dense, pruned)).length;
-  const description =
-    `${changes.length} layers from the input at the top to the output. Removed: ${what}. ${untouched} layers are untouched. ` +
-    "The table below has the same in figures.";
+  const description = `${describeLayers(changes)} The table below has the same in figures.`;
   const content =
     html`<p>A row is a layer, from the input at the top to the output. A filled part stays, a dashed outline is what went, with the step of the search that took it. A cell is a KV group with its query heads.</p>
 <figure>${layersPicture(changes, plan, description)}</figure>
@@ -40,6 +36,19 @@ ${
       )
     }`;
   return { ...place, content };
+}
+
+/** The picture in words. */
+function describeLayers(changes: readonly LayerChange[]): string {
+  const what = describeRemoved(removedOf(changes));
+  const untouched = changes.filter(({ dense, pruned }) => sameShape(dense, pruned)).length;
+  return `${changes.length} layers from the input at the top to the output. Removed: ${what}. ${untouched} layers are untouched.`;
+}
+
+/** What stays of each layer, as the text of an SVG file. */
+export function removedPicture({ record, plan }: Pick<ReportRun, "record" | "plan">): string {
+  const changes = layerChanges(record);
+  return layersFile(changes, plan, describeLayers(changes));
 }
 
 function sameShape(a: LayerChange["dense"], b: LayerChange["dense"]): boolean {
