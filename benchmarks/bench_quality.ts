@@ -14,9 +14,9 @@ import {
 import { exists, lopper, markdownTable, mean, output, provenance, save } from "./harness.ts";
 import { keepPlan, writeKeptPlan } from "./kept_plans.ts";
 import { differenceFrom, headlineOf, type Scores, scoresOf } from "./quality_scores.ts";
-import { SETTINGS } from "../apps/cli/presets.ts";
 import { readJournal } from "../apps/cli/run_journal.ts";
 import type { Estimate } from "@lopper/evaluation";
+import { SETTINGS } from "@lopper/run";
 import { sideWork, sumOfCosts } from "@lopper/search";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";

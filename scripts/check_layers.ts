@@ -19,6 +19,7 @@ const ORDER = [
   "search",
   "recovery",
   "evaluation",
+  "run",
   "exports",
   "demo-model",
   "report",

@@ -14,10 +14,11 @@ import {
   textWindows,
 } from "@lopper/evaluation";
 import { type Model, modelDigest, openTokenizer, type Tokenizer } from "@lopper/model-io";
+import { expandedWithin, type MemoryPart } from "@lopper/run";
 import { Decoder, LaidOutWeights, ResidentDecoder, sourceOrder } from "@lopper/runtime";
 import type { EvaluationLog, ModelLog } from "./evaluation_log.ts";
 import type { AskedTask, Measures, NamedText } from "./evaluation_tasks.ts";
-import { expandedWithin, memoryBudget, type MemoryPart } from "./memory.ts";
+import { budgetNow } from "./memory_budget.ts";
 import { openUserBackend } from "./open_backend.ts";
 import { openUserModel, TOLD } from "./open_model.ts";
 import type { Reporter } from "./reporter.ts";
@@ -190,7 +191,7 @@ async function openDecoder(
   { options: { memory }, beside }: EvaluationRun,
 ): Promise<Decoder> {
   const tokens = Math.max(BATCH_TOKENS, length);
-  const budget = memoryBudget(memory, Deno.systemMemoryInfo().available);
+  const budget = budgetNow(memory);
   const run = { tokens, length, beside: beside?.(model) };
   const expandedBytes = expandedWithin(model, backend.description, run, budget);
   return new Decoder(

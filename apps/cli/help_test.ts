@@ -1,11 +1,11 @@
 import type { ModelSpec } from "@lopper/core";
+import { SETTINGS, type SettingsName } from "@lopper/run";
 import { defaultMlpGroup } from "@lopper/search";
 import type { Command, Option } from "commander";
 import assert from "node:assert/strict";
 import { DEFAULT_WINDOW } from "./evaluate_model.ts";
 import { EXPORT_FORMATS } from "./export_formats.ts";
-import { memoryBudget } from "./memory.ts";
-import { SETTINGS, type SettingsName } from "./presets.ts";
+import { memoryBudget } from "./memory_budget.ts";
 import { lopperProgram } from "./program.ts";
 import type { PruneOptions } from "./prune_options.ts";
 import { resolveFlags } from "./resolve_flags.ts";

@@ -1,4 +1,3 @@
-import { UsageError } from "@lopper/core";
 import { InvalidArgumentError } from "commander";
 
 /** The largest seed: generators take 32 bits, and would take a larger one for a smaller. */
@@ -78,18 +77,4 @@ export function size(text: string): number {
     throw new InvalidArgumentError("It needs to be a size such as 200MB or 1.5GiB.");
   }
   return bytes;
-}
-
-/** Parses `a:b:c`, or `auto`. */
-export function distribution(text: string): readonly [number, number, number] | "auto" {
-  if (text === "auto") return text;
-  const parts = text.split(":").map((part) => part.trim() === "" ? NaN : Number(part));
-  if (parts.length !== 3 || !parts.every((share) => share >= 0 && share < Infinity)) {
-    throw new UsageError(
-      `--distribution is ${
-        JSON.stringify(text)
-      }; it needs three shares of blocks, MLP channels and heads, e.g. 44:52:4, or auto`,
-    );
-  }
-  return [parts[0], parts[1], parts[2]];
 }

@@ -1,4 +1,5 @@
 import { DEMO_SAMPLES, DEMO_SEQUENCE_LENGTH } from "@lopper/demo-model";
+import { AS_IT_IS, CRITERIA, RUN_DEFAULTS, SETTINGS, type SettingsName } from "@lopper/run";
 import { MLP_GROUPS, ORDER_NAMES, TECHNIQUES } from "@lopper/search";
 import { type Command, Option } from "commander";
 import {
@@ -8,10 +9,9 @@ import {
   type Quantization,
   quantizeOption,
 } from "./export_formats.ts";
-import { MEMORY_DEFAULT } from "./memory.ts";
+import { MEMORY_DEFAULT } from "./memory_budget.ts";
 import { BACKEND_HELP, threadsOption } from "./open_backend.ts";
 import { decimal, MAX_SEED, percent, size, wholeNumber } from "./options.ts";
-import { AS_IT_IS, CRITERIA, RUN_DEFAULTS, SETTINGS, type SettingsName } from "./presets.ts";
 import { SELF } from "./self_calibration.ts";
 
 /** Options of `lopper prune` as commander parses them; what was not given is undefined. */

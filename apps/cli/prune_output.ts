@@ -13,6 +13,7 @@ import {
 import { perplexity, type Scorer, type Sequences, tokenCount } from "@lopper/importance";
 import type { Model } from "@lopper/model-io";
 import { repairWork } from "@lopper/recovery";
+import { againstDense, type Decision, type RunTexts } from "@lopper/run";
 import {
   expectedSteps,
   expectedTokens,
@@ -21,8 +22,6 @@ import {
   type SearchPolicy,
   STAGE_LABELS,
 } from "@lopper/search";
-import type { RunTexts } from "./calibrate.ts";
-import { againstDense, type Decision } from "./decide.ts";
 import {
   describeQuantised,
   formatBytes,

@@ -1,17 +1,17 @@
 import { longestSequence, type ModelSpec, type RunFlags, UsageError } from "@lopper/core";
 import { DEMO_SAMPLES, DEMO_SEQUENCE_LENGTH } from "@lopper/demo-model";
 import { DEFAULT_BATCH_TOKENS } from "@lopper/importance";
-import { defaultMlpGroup, headGroupUnit, TECHNIQUES } from "@lopper/search";
-import { calibrationFlag } from "./calibration_parts.ts";
-import { distribution } from "./options.ts";
-import { userPath } from "./paths.ts";
 import {
   AS_IT_IS,
+  distribution,
   fixesDistribution,
   RUN_DEFAULTS,
   SETTINGS,
   type SettingsName,
-} from "./presets.ts";
+} from "@lopper/run";
+import { defaultMlpGroup, headGroupUnit, TECHNIQUES } from "@lopper/search";
+import { calibrationFlag } from "./calibration_parts.ts";
+import { userPath } from "./paths.ts";
 import { exportFlags } from "./prune_export.ts";
 import type { PruneOptions } from "./prune_options.ts";
 

@@ -1,6 +1,6 @@
 import type { ExportFlags, RunFlags, RunRecord } from "@lopper/core";
+import { fixesDistribution, type SettingsName } from "@lopper/run";
 import { percentWord } from "./options.ts";
-import { fixesDistribution, type SettingsName } from "./presets.ts";
 
 /** Where a run that is made again goes. */
 const OUT = "again";

@@ -5,14 +5,16 @@ import {
   type RunSettings,
   UsageError,
 } from "@lopper/core";
-import { INPUTS, runRecordToJson, settingsToJson } from "@lopper/model-io";
+import { INPUTS, type Model, openModel, runRecordToJson, settingsToJson } from "@lopper/model-io";
 import {
   AppendFile,
+  FileFolder,
   type FileSink,
   readInputIfThere,
   writeTextFileAtomically,
   writing,
 } from "@lopper/model-io/files";
+import type { RunStore } from "@lopper/run";
 import { type History, type JournalEntry, parseJournal } from "@lopper/search";
 import { join } from "node:path";
 import { NextResult, removePartials, STATE } from "./next_result.ts";
@@ -28,7 +30,7 @@ import { withWayOn } from "./way_on.ts";
  * plan and `run.json` are written in a folder within and come to stand beside them all at once: a folder with `run.json` is
  * complete. Its page follows. A run that replaces another keeps its settings and journal within, too, until then.
  */
-export class RunFolder {
+export class RunFolder implements RunStore {
   readonly path: string;
   /** Where settings and journal are until the run ends. */
   readonly #statePath: string;
@@ -122,9 +124,9 @@ export class RunFolder {
     return join(this.#statePath, FILES.journal);
   }
 
-  /** Where the result is written before it takes its place. */
-  get resultPath(): string {
-    return this.#next.path;
+  /** Opens the model that was written, before it takes its place. */
+  async reopen(): Promise<Model> {
+    return await openModel(new FileFolder(this.#next.path));
   }
 
   /** The record of a finished run, or null; that of a run which is being extended or replaced does not count. */

@@ -6,13 +6,12 @@ import {
   sha256,
   VERSION,
 } from "@lopper/core";
+import { CRITERIA, distribution, SETTINGS } from "@lopper/run";
 import { ORDER_NAMES, TECHNIQUES } from "@lopper/search";
 import { z } from "zod";
 import { calibrationParts } from "./calibration_parts.ts";
 import { EXPORT_FORMATS } from "./export_formats.ts";
 import { BACKEND_CHOICES } from "./open_backend.ts";
-import { distribution } from "./options.ts";
-import { CRITERIA, SETTINGS } from "./presets.ts";
 
 const techniques: readonly string[] = TECHNIQUES;
 const choice = (names: readonly string[]) => z.enum(names as [string, ...string[]]);

@@ -2,12 +2,12 @@ import type { Backend } from "@lopper/backends";
 import { CalibrationError, type ModelSpec, seal, unseal, UsageError } from "@lopper/core";
 import { INPUTS, type Model, type Tokenizer } from "@lopper/model-io";
 import { readInputIfThere, writeTextFileAtomically, writing } from "@lopper/model-io/files";
+import { expandedWithin } from "@lopper/run";
 import { Decoder, LaidOutWeights, sampleSequences, sourceOrder } from "@lopper/runtime";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { jsonOrNull } from "./json_or_null.ts";
-import { expandedWithin } from "./memory.ts";
 import { userPath } from "./paths.ts";
 
 /** What --calibration is given for text that the model writes itself. */

@@ -1,8 +1,9 @@
 import { longestSequence, UsageError } from "@lopper/core";
+import { expandedWithin } from "@lopper/run";
 import { Decoder, LaidOutWeights, measureSpeed, sourceOrder } from "@lopper/runtime";
 import { Command } from "commander";
 import { type Interruption, UNINTERRUPTED } from "../interrupt.ts";
-import { expandedWithin, memoryBudget } from "../memory.ts";
+import { budgetNow } from "../memory_budget.ts";
 import { openUserBackend, threadsOption } from "../open_backend.ts";
 import { openUserModel, TOLD } from "../open_model.ts";
 import { wholeNumber } from "../options.ts";
@@ -46,7 +47,7 @@ async function run(path: string, options: Options, interruption: Interruption) {
     );
   }
   const backend = await openUserBackend(options.backend, options.threads, () => {});
-  const budget = memoryBudget(options.memory, Deno.systemMemoryInfo().available);
+  const budget = budgetNow(options.memory);
   const size = { tokens: prompt + decode, length: prompt + decode };
   const expandedBytes = expandedWithin(model, backend.description, size, budget);
   const weights = await LaidOutWeights.load(model, sourceOrder(spec), { expandedBytes });

@@ -17,44 +17,50 @@ import {
   digestOfPlan,
   type Model,
   modelDigest,
-  openModel,
   openTokenizer,
   RECORD_SCHEMA,
   SETTINGS_SCHEMA,
   type Tokenizer,
 } from "@lopper/model-io";
-import { FileFolder, FolderLock, SourceWatch } from "@lopper/model-io/files";
+import { FolderLock, SourceWatch } from "@lopper/model-io/files";
+import {
+  againstDense,
+  arrangerOf,
+  type Decision,
+  heldOutPrompts,
+  heldOutSamples,
+  latencyTable,
+  measuredLatency,
+  type MeasuredOn,
+  measureModel,
+  measureWritten,
+  type MemoryPlan,
+  type ModelMeasures,
+  openScorer,
+  pickerOf,
+  planMemory,
+  policyOf,
+  ratioForBytes,
+  ratioForLatency,
+  recover,
+  type RunTexts,
+  SAMPLE_PROMPT,
+  scorerOnce,
+  search,
+  type TimingTools,
+  writeResult,
+} from "@lopper/run";
 import { Decoder, LaidOutWeights, ResidentDecoder, weightMemory } from "@lopper/runtime";
 import { checkHistory, type History, type SearchPolicy, sideWork } from "@lopper/search";
 import { Command } from "commander";
 import { join } from "node:path";
 import { checkApart, sourcePath } from "../apart.ts";
 import { checkTogether, finishedRun, flagsOfPlan, withPlanOf } from "../asked_of_run.ts";
-import { readTexts, type RunTexts } from "../calibrate.ts";
-import {
-  againstDense,
-  arrangerOf,
-  type Decision,
-  decisionFromFile,
-  openScorer,
-  pickerOf,
-  policyOf,
-  scorerOnce,
-  search,
-} from "../decide.ts";
-import {
-  heldOutPrompts,
-  heldOutSamples,
-  type MeasuredOn,
-  measureModel,
-  measureWritten,
-  type ModelMeasures,
-  SAMPLE_PROMPT,
-  writeResult,
-} from "../finish.ts";
+import { readTexts } from "../calibrate.ts";
+import { decisionFromFile } from "../decide.ts";
 import { describeExport } from "../export_record.ts";
 import { type Interruption, UNINTERRUPTED } from "../interrupt.ts";
-import { memoryBudget, type MemoryPlan, planMemory } from "../memory.ts";
+import { budgetNow } from "../memory_budget.ts";
 import { openUserBackend } from "../open_backend.ts";
 import { openUserModel } from "../open_model.ts";
 import { withFolder } from "../own_folder.ts";
@@ -69,7 +75,6 @@ import {
 } from "../prune_export.ts";
 import { addPruneOptions, type PruneOptions } from "../prune_options.ts";
 import { describeDryRun, describeResult, describeStart, rehearseRun } from "../prune_output.ts";
-import { recover } from "../recover.ts";
 import { writeReport } from "../report_page.ts";
 import { openReporter, type Reporter } from "../reporter.ts";
 import { resolveFlags } from "../resolve_flags.ts";
@@ -77,13 +82,6 @@ import { FILES } from "../run_files.ts";
 import { defaultRunPath, RunFolder } from "../run_folder.ts";
 import { selfCalibration } from "../self_calibration.ts";
 import { checkUnchanged } from "../source_check.ts";
-import { ratioForBytes } from "../target_bytes.ts";
-import {
-  latencyTable,
-  measuredLatency,
-  ratioForLatency,
-  type TimingTools,
-} from "../target_latency.ts";
 
 export function pruneCommand(interruption: Interruption = UNINTERRUPTED): Command {
   const command = new Command("prune")
@@ -270,7 +268,7 @@ async function timed(run: Run): Promise<Pick<Aimed, "flags" | "latencies">> {
 function timingTools({ backend, options, reporter, check }: Run, what: string): TimingTools {
   return {
     backend,
-    memory: options.memory,
+    memory: () => budgetNow(options.memory),
     onProgress: (done, total) => {
       reporter.progress(what, done, total);
       check();
@@ -287,7 +285,7 @@ async function measureLatency(
   const { model, folder, flags, reporter } = run;
   const { amount } = latencyOf(latencies);
   const dense = await measuredLatency(model, latencies, timingTools(run, "timing the dense model"));
-  const written = await openModel(new FileFolder(folder.resultPath));
+  const written = await folder.reopen();
   try {
     const tools = timingTools(run, "timing the result");
     const pruned = await measuredLatency(written, latencies, tools);
@@ -433,7 +431,7 @@ async function ownTexts(run: Run, tokenizer: Tokenizer, modelDigest: string, cou
     ...{ model, modelDigest, backend, tokenizer, count },
     seqLen: flags.seqLen,
     seed: flags.seed,
-    budget: memoryBudget(options.memory, Deno.systemMemoryInfo().available),
+    budget: budgetNow(options.memory),
     onProgress: (done, total) => {
       reporter.progress("writing text to calibrate on", done, total);
       check();
@@ -459,7 +457,7 @@ function shareMemory({ model, flags, backend, options, folder }: Run, texts: Run
     compensates: flags.order === "compensated",
     predicts: againstDense(flags),
   };
-  return planMemory(needs, memoryBudget(options.memory, Deno.systemMemoryInfo().available));
+  return planMemory(needs, budgetNow(options.memory));
 }
 
 interface Deciding extends Run {
@@ -558,7 +556,7 @@ async function decide(
       scorers,
       heldOut,
       aside: texts.aside,
-      folder,
+      store: folder,
     };
     decision = await search({ ...parts, decoder: searching, onEvent, check: run.check });
   } else {

@@ -4,8 +4,8 @@ import { type Model, type Refit, weightsOfBlock } from "@lopper/model-io";
 import { projection, repair, type RepairResult } from "@lopper/recovery";
 import { type Decoder, sourceOrder } from "@lopper/runtime";
 import { orderOfPlan, type RepairLine } from "@lopper/search";
-import type { RunTexts } from "./calibrate.ts";
-import type { Decision } from "./decide.ts";
+import type { Decision } from "./decision.ts";
+import type { RunTexts } from "./texts.ts";
 
 export interface RecoveryRun {
   readonly model: Model;

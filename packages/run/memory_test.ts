@@ -1,9 +1,9 @@
 import type { BackendDescription } from "@lopper/backends";
-import { InsufficientMemoryError, type ModelSpec, UsageError } from "@lopper/core";
+import { InsufficientMemoryError, type ModelSpec } from "@lopper/core";
 import { keptBytes } from "@lopper/importance";
 import { activationBytes } from "@lopper/runtime";
 import assert from "node:assert/strict";
-import { memoryBudget, type MemoryNeeds, planMemory } from "./memory.ts";
+import { type MemoryNeeds, planMemory } from "./memory.ts";
 
 const SPEC: ModelSpec = {
   family: "llama",
@@ -32,18 +32,6 @@ const NEEDS: MemoryNeeds = {
   fixed: false,
   backend: { memoryLimitBytes: null, name: "cpu", attentionOp: "gqa" } as BackendDescription,
 };
-
-Deno.test("memory: sizes are read as people write them, and 60 % of what is free is the default", () => {
-  assert.equal(memoryBudget("4GB", 1), 4e9);
-  assert.equal(memoryBudget("1.5 GiB", 1), 1.5 * 2 ** 30);
-  assert.equal(memoryBudget("512mb", 1), 512e6);
-  assert.equal(memoryBudget("123", 1), 123);
-  assert.equal(memoryBudget("25%", 8e9), 2e9);
-  assert.equal(memoryBudget(undefined, 10e9), 6e9);
-  for (const wrong of ["", "GB", "-4GB", "0", "4 apples", "1e9", "four"]) {
-    assert.throws(() => memoryBudget(wrong, 1), UsageError, wrong);
-  }
-});
 
 Deno.test("memory: what is planned fits the budget, and a larger budget is used", () => {
   let last = { batchTokens: 0, cacheBytes: 0, expandedBytes: 0 };

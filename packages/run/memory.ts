@@ -1,38 +1,14 @@
 import type { BackendDescription } from "@lopper/backends";
-import { InsufficientMemoryError, type ModelSpec, UsageError } from "@lopper/core";
+import { formatBytes, InsufficientMemoryError, type ModelSpec } from "@lopper/core";
 import { compensatedOrderBytes, keptBytes, PREDICTION_BYTES } from "@lopper/importance";
 import type { Model } from "@lopper/model-io";
 import { repairBytes, repairTokens } from "@lopper/recovery";
 import { activationBytes, type WeightMemory, weightMemory } from "@lopper/runtime";
-import { formatBytes } from "./format.ts";
-import { sizeInBytes } from "./options.ts";
 
-/** Share of the free memory that a run takes without --memory. */
-const DEFAULT_SHARE = 0.6;
-/** The same, for help texts. */
-export const MEMORY_DEFAULT = `${100 * DEFAULT_SHARE} % of what is free`;
 /** What the process, the engine and its compiled graphs take before there is a model. */
 const PROCESS_BYTES = 250e6;
 /** Block inputs of the trunk, of the favoured candidate and of the one being scored. */
 const COPIES = 3;
-
-/**
- * Bytes of "4GB", "512MiB" or "50%" (of what is free); without it, 60 % of what is free.
- * @throws {UsageError} for anything else.
- */
-export function memoryBudget(text: string | undefined, freeBytes: number): number {
-  if (text === undefined) return DEFAULT_SHARE * freeBytes;
-  const share = /^(\d+(?:\.\d+)?)\s*%$/.exec(text.trim());
-  const bytes = share ? Number(share[1]) / 100 * freeBytes : sizeInBytes(text);
-  if (!(bytes > 0) || Number(share?.[1] ?? 0) > 100) {
-    throw new UsageError(
-      `--memory is ${
-        JSON.stringify(text)
-      }; it needs to be a size such as 4GB, 512MiB or 50% of what is free`,
-    );
-  }
-  return bytes;
-}
 
 /** How a run shares out its memory. */
 export interface MemoryPlan {

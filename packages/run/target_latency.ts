@@ -21,7 +21,7 @@ import {
   sourceOrder,
 } from "@lopper/runtime";
 import { reachableSizes } from "@lopper/search";
-import { expandedWithin, memoryBudget } from "./memory.ts";
+import { expandedWithin } from "./memory.ts";
 
 /** Tokens of the text after which a token is timed, where the model takes as many. */
 const PAST_TOKENS = 128;
@@ -33,8 +33,8 @@ const MEASURED = { tokens: 16, repeats: 9 } as const;
 /** What models are timed with. */
 export interface TimingTools {
   readonly backend: Backend;
-  /** The value of --memory. */
-  readonly memory: string | undefined;
+  /** Bytes that the model may take, as there are now. */
+  readonly memory: () => number;
   /** Hears of the passes done, of all; may throw to stop. */
   readonly onProgress: (done: number, total: number) => void;
 }
@@ -131,10 +131,9 @@ async function alone<T>(
   use: (decoder: Decoder) => Promise<T>,
 ): Promise<T> {
   const { spec } = model;
-  const budget = memoryBudget(memory, Deno.systemMemoryInfo().available);
   const length = pastTokens(spec) + MEASURED.tokens;
   const size = { tokens: length, length };
-  const expandedBytes = expandedWithin(model, backend.description, size, budget);
+  const expandedBytes = expandedWithin(model, backend.description, size, memory());
   const weights = await LaidOutWeights.load(model, sourceOrder(spec), { expandedBytes });
   const decoder = new Decoder(backend, weights);
   try {

@@ -7,30 +7,16 @@ import {
   SuffixScorer,
   tokenCount,
 } from "@lopper/importance";
-import {
-  type Model,
-  modelDigest,
-  openModel,
-  planToJson,
-  publishedConfigToJson,
-  type Refit,
-  type Tokenizer,
-  toPublishedConfig,
-  writePrunedModel,
-} from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
+import { modelDigest, type Tokenizer } from "@lopper/model-io";
 import {
   Decoder,
   generate,
   type GenerateOptions,
   LaidOutWeights,
   sourceOrder,
-  type UnitOrder,
 } from "@lopper/runtime";
-import { planFromLayers } from "@lopper/search";
-import type { RunTexts } from "./calibrate.ts";
-import type { Decision } from "./decide.ts";
-import type { RunFolder } from "./run_folder.ts";
+import type { RunStore } from "./store.ts";
+import type { RunTexts } from "./texts.ts";
 
 /** What one model is worth. */
 export interface ModelMeasures {
@@ -57,33 +43,6 @@ export const SAMPLE_PROMPT = "The old man looked at the sea and";
 const SAMPLE_TOKENS = 32;
 /** Of the held-out text, tokens that a model is given and those that it adds. */
 const HELD_OUT_TOKENS = { given: 24, continued: 24 } as const;
-
-/**
- * Writes the checkpoint and the plan into the run's folder, and the published config where it can say the same: its widths
- * are prefixes of the published order.
- * @param published that order.
- * @returns the files, by their paths from the folder.
- */
-export async function writeResult(
-  model: Model,
-  decision: Decision,
-  published: UnitOrder,
-  folder: RunFolder,
-  refit?: Refit,
-): Promise<readonly string[]> {
-  const { plan, layers } = decision;
-  const written = await writePrunedModel(model, plan, (file) => folder.sink(file), {
-    refit,
-  });
-  const prefixes = planFromLayers(layers, published, plan);
-  const plans = await folder.writePlan(
-    planToJson(plan),
-    planToJson(prefixes) === planToJson(plan)
-      ? publishedConfigToJson(toPublishedConfig(model.spec, layers, plan.removalOrder))
-      : null,
-  );
-  return [...written.files, ...plans];
-}
 
 /** What models are measured on. */
 export interface MeasuredOn {
@@ -168,14 +127,14 @@ export function heldOutPrompts(
   }));
 }
 
-/** Opens what was written and measures it: what the record says of the pruned model is said of the files on disk. */
+/** Opens what was written and measures it: what the record says of the pruned model is said of what was written. */
 export async function measureWritten(
   backend: Backend,
-  folder: RunFolder,
+  store: Pick<RunStore, "reopen">,
   expandedBytes: number,
   measure: (decoder: Decoder) => Promise<ModelMeasures>,
 ): Promise<PrunedMeasures> {
-  const model = await openModel(new FileFolder(folder.resultPath));
+  const model = await store.reopen();
   try {
     const weights = await LaidOutWeights.load(model, sourceOrder(model.spec), { expandedBytes });
     const decoder = new Decoder(backend, weights);

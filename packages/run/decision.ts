@@ -1,0 +1,25 @@
+import type {
+  EarlyStop,
+  FrontierStep,
+  LayerSpec,
+  PrunePlan,
+  RunRecord,
+  StageOrder,
+  SwapPhase,
+} from "@lopper/core";
+
+/** What to keep of a model, and what it took to decide. */
+export interface Decision {
+  readonly plan: PrunePlan;
+  readonly layers: readonly LayerSpec[];
+  /** Published ratio in per cent. */
+  readonly ratio: number;
+  /** The steps that led there; none where a plan file says what stays. */
+  readonly frontier: readonly FrontierStep[];
+  /** The swaps between these steps and after them. */
+  readonly swaps: readonly SwapPhase[];
+  readonly stopped: EarlyStop | null;
+  readonly orders: readonly StageOrder[];
+  /** Block-tokens of the search, and what full forward passes for the same candidates would have cost. */
+  readonly blockTokens: Pick<RunRecord["blockTokens"], "spent" | "full">;
+}

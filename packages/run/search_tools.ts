@@ -1,0 +1,124 @@
+import { latencyOf, type LatencyTable, type RunFlags, UnreachableTargetError } from "@lopper/core";
+import { type CalibrationSet, ResidentScorer, type Scorer, SuffixScorer } from "@lopper/importance";
+import type { Model } from "@lopper/model-io";
+import { Decoder, ResidentDecoder } from "@lopper/runtime";
+import {
+  ActivationArranger,
+  type ActivationArrangerOptions,
+  competition,
+  exhaustive,
+  largestReachableRatio,
+  multiPruner,
+  type Picker,
+  Race,
+  raceBatches,
+  type SearchPolicy,
+  uniformCompetition,
+  uniformPruner,
+} from "@lopper/search";
+import { distribution } from "./shares.ts";
+
+/**
+ * The policy that the flags describe.
+ * @param latencies what predicts the time that is to be saved, or null where parameters are.
+ * @throws {UnreachableTargetError} before any search, when no order of steps reaches the target.
+ */
+export function policyOf(
+  model: Model,
+  flags: RunFlags,
+  latencies: LatencyTable | null,
+): SearchPolicy {
+  const shares = distribution(flags.distribution);
+  const [staged, competing] = flags.uniform
+    ? [uniformPruner, uniformCompetition]
+    : [multiPruner, competition];
+  const options = latencies ? { ...flags, resource: latencyOf(latencies) } : flags;
+  const policy = shares === "auto"
+    ? competing(model.spec, options)
+    : staged(model.spec, { ...options, distribution: shares });
+  const reachable = largestReachableRatio(model.spec, policy);
+  if (reachable < flags.ratio && !flags.bestEffort && flags.earlierRatios.length === 0) {
+    throw new UnreachableTargetError(
+      flags.ratio,
+      reachable,
+      `what may go with --distribution ${flags.distribution}, --mlp-group ${flags.mlpGroup} and ` +
+        `--attention-group ${flags.attentionGroup} is not enough`,
+      latencies ? policy.resource.amount(model.spec.layers) : undefined,
+    );
+  }
+  return policy;
+}
+
+/** Whether candidates and repairs are judged by what the dense model says of the text. */
+export function againstDense({ criterion }: RunFlags): boolean {
+  return criterion === "kl";
+}
+
+/**
+ * The scorer of one kind of samples for the search that the flags ask for; `dense` runs the model as it is in the checkpoint.
+ */
+export function openScorer(
+  decoder: Decoder | ResidentDecoder,
+  set: CalibrationSet,
+  flags: RunFlags,
+  { cacheBytes, dense }: { readonly cacheBytes: number; readonly dense: Decoder },
+): SuffixScorer | ResidentScorer {
+  const { batchTokens } = flags;
+  const options = {
+    ...(flags.search === "exhaustive"
+      ? { batchTokens }
+      : raceBatches(set, batchTokens, flags.seed)),
+    ...(againstDense(flags) && { dense }),
+  };
+  return decoder instanceof Decoder
+    ? new SuffixScorer(decoder, set, { cacheBytes, ...options })
+    : new ResidentScorer(decoder, set, options);
+}
+
+/** The way in which the flags ask for steps to be decided. */
+export function pickerOf(flags: RunFlags): Picker {
+  if (flags.search === "exhaustive") return exhaustive;
+  const off = flags.fastWithout.split(",");
+  const on = (name: string) => !off.includes(name);
+  return new Race({
+    racing: on("racing"),
+    lazy: on("lazy"),
+    proxies: on("proxies"),
+    threshold: on("threshold"),
+  });
+}
+
+/** The arranger that the flags ask for; the published order needs none. */
+export function arrangerOf(
+  flags: RunFlags,
+  decoder: Decoder,
+  searching: Decoder | ResidentDecoder,
+  texts: { readonly text: CalibrationSet; readonly aside: CalibrationSet | null },
+  onProgress: ActivationArrangerOptions["onProgress"],
+): ActivationArranger | undefined {
+  const { order, batchTokens } = flags;
+  if (order === "l1") return undefined;
+  return new ActivationArranger({
+    decoder,
+    order: order as ActivationArrangerOptions["order"],
+    published: decoder.weights.order,
+    text: texts.text,
+    aside: texts.aside && new SuffixScorer(decoder, texts.aside, { cacheBytes: 0, batchTokens }),
+    batchTokens,
+    onProgress,
+    onArranged: async () => {
+      if (searching instanceof ResidentDecoder) await searching.reload(decoder.weights);
+    },
+  });
+}
+
+/** Scores whole models, one after the other, and keeps nothing of them. */
+export function scorerOnce(
+  decoder: Decoder | ResidentDecoder,
+  set: CalibrationSet,
+  { batchTokens }: Pick<RunFlags, "batchTokens">,
+): Scorer {
+  return decoder instanceof Decoder
+    ? new SuffixScorer(decoder, set, { cacheBytes: 0, batchTokens })
+    : new ResidentScorer(decoder, set, { batchTokens });
+}

@@ -1,0 +1,33 @@
+import type { RunRecord, RunSettings } from "@lopper/core";
+import type { ByteSink, Model } from "@lopper/model-io";
+import type { History, JournalEntry } from "@lopper/search";
+
+/** Where a run keeps what it decided and found out, and puts its result: a folder, or memory. */
+export interface RunStore {
+  /** What the run began with that is to go on; null for a new one. */
+  readonly settings: RunSettings | null;
+  /** What the run decided and found out so far, by the entries that were appended. */
+  readonly history: History;
+  /** What a message calls the place of these entries. */
+  readonly journalPath: string;
+  /** Checksum of the last entry, with which the record names the journal that it was made with; null without entries. */
+  readonly journalChecksum: string | null;
+  /**
+   * Begins to write. Whatever an earlier attempt left of a result is dropped.
+   * @throws {ResumeError} when the run that is to go on was made with settings that decide otherwise.
+   */
+  begin(settings: RunSettings): Promise<void>;
+  /** Adds an entry to the journal; it is safe when this returns. */
+  append(entry: JournalEntry): Promise<void>;
+  /** The sink of a file of the result by its path, with slashes. */
+  sink(file: string): Promise<ByteSink>;
+  /**
+   * Writes the plan, and the same as a published config where that can say it.
+   * @returns the files, by their paths in the result.
+   */
+  writePlan(planJson: string, publishedJson: string | null): Promise<readonly string[]>;
+  /** Opens the model that was written; whoever asks closes it. */
+  reopen(): Promise<Model>;
+  /** Takes the record, with which the result is whole. */
+  finish(record: RunRecord): Promise<void>;
+}

@@ -1,0 +1,137 @@
+import { longestSequence, type ModelSpec, type RunFlags, UsageError } from "@lopper/core";
+import {
+  beginning,
+  type CalibrationSet,
+  calibrationSet,
+  calibrationSetIfEnough,
+  drawMixed,
+  everySample,
+  isEnoughAside,
+  joined,
+  keepAside,
+  mixedAside,
+  type SampleList,
+  type SampleSource,
+  type SetText,
+} from "@lopper/importance";
+import type { Tokenizer } from "@lopper/model-io";
+import { repairTokens } from "@lopper/recovery";
+
+/** The texts of a run, cut into sequences. */
+export interface RunTexts {
+  readonly block: CalibrationSet;
+  readonly width: CalibrationSet;
+  /** Text that orders and repairs are learnt from: that of `block`, and samples that were drawn for nothing else. */
+  readonly fit: CalibrationSet;
+  /** Calibration text that both and swaps are judged on, apart from `fit`; null where there is too little of it, or no need. */
+  readonly aside: CalibrationSet | null;
+  /** Text that decides nothing: that of --held-out, or the embedded one. */
+  readonly heldOut: CalibrationSet;
+  /** Samples that were drawn for each; fewer than asked for where the file has no more. */
+  readonly drawn: { readonly block: number; readonly width: number };
+}
+
+/** Samples of calibration text to draw from, and what messages call them. */
+export interface CalibrationSource {
+  readonly name: string;
+  readonly sources: readonly SampleSource[];
+}
+
+/** Where the texts of a run come from. */
+export interface TextSources {
+  readonly block: CalibrationSource;
+  /** Samples for channels and heads; null where they are drawn from those for blocks. */
+  readonly width: CalibrationSource | null;
+  /** Text that decides nothing, all of it. */
+  readonly heldOut: { readonly name: string; readonly samples: SampleList };
+}
+
+/** How much text a run uses. */
+export interface TextNeeds {
+  /** Samples to score candidates on and to keep aside. */
+  readonly drawn: number;
+  /** Further samples to learn from, as far as `learntTokens` go; 0 where nothing is learnt. */
+  readonly learnt: number;
+  readonly learntTokens: number;
+}
+
+/**
+ * For each sample that candidates are scored on, so many further ones may be learnt from, as far as `repairTokens` go: an
+ * order takes one pass over them and a repair one pass a block, which is cheap beside a search.
+ */
+const FIT_SAMPLES = 10;
+
+/** @throws {UsageError} when sequences are longer than the model takes. */
+export function textNeeds(flags: RunFlags, spec: ModelSpec): TextNeeds {
+  const longest = longestSequence(spec);
+  if (flags.seqLen > longest) {
+    throw new UsageError(
+      `--seq-len is ${flags.seqLen}; this model takes ${longest} tokens at most`,
+    );
+  }
+  const most = Math.max(flags.samples, flags.widthSamples);
+  return {
+    drawn: needsAside(flags) ? 2 * most : most,
+    learnt: learns(flags) ? FIT_SAMPLES * flags.samples : 0,
+    learntTokens: repairTokens(spec),
+  };
+}
+
+function needsAside({ order, recover, swap }: RunFlags): boolean {
+  return order === "auto" || recover !== "none" || swap !== "none";
+}
+
+function learns({ order, recover }: RunFlags): boolean {
+  return order !== "l1" || recover !== "none";
+}
+
+/**
+ * Draws, joins, tokenises and cuts the texts of a run.
+ * @throws {UsageError} when sequences are longer than the model takes.
+ * @throws {CalibrationError} when there is too little text.
+ */
+export async function cutTexts(
+  { block: given, width: givenWidth, heldOut }: TextSources,
+  flags: RunFlags,
+  spec: ModelSpec,
+  tokenizer: Tokenizer,
+): Promise<RunTexts> {
+  const { learnt, learntTokens } = textNeeds(flags, spec);
+  const { sources } = given;
+  const block = drawMixed(sources, flags.samples, flags.seed);
+  const width = drawMixed(givenWidth?.sources ?? sources, flags.widthSamples, flags.seed);
+  const set = (samples: SetText["samples"], what: string) =>
+    calibrationSet({ samples, what }, tokenizer, flags.seqLen);
+  const blockSet = await set(block.read(), `calibration text ${given.name}`);
+  const taken = givenWidth ? flags.samples : Math.max(flags.samples, flags.widthSamples);
+  /** Up to `count` samples that nothing else was drawn for, behind the first `skipped` of them. */
+  const further = (skipped: number, count: number, options: Omit<SetText, "samples">) =>
+    calibrationSetIfEnough(
+      { samples: mixedAside(sources, taken + skipped, count, flags.seed).read(), ...options },
+      tokenizer,
+      flags.seqLen,
+    );
+  // Of all that is drawn for it no more than its beginning is learnt from.
+  const toLearn = { what: "text to learn from", beginning: true };
+  const parts = needsAside(flags)
+    ? await judged(blockSet, await further(0, flags.samples, { what: "text kept aside" }))
+    : { learn: blockSet, aside: null };
+  const more = learns(flags) ? await further(flags.samples, learnt, toLearn) : null;
+  return {
+    block: blockSet,
+    aside: parts.aside,
+    fit: await beginning(more ? await joined(parts.learn, more) : parts.learn, learntTokens),
+    width: await set(width.read(), `calibration text ${(givenWidth ?? given).name}`),
+    heldOut: await set(everySample(heldOut.samples), `held-out text ${heldOut.name}`),
+    drawn: { block: block.count, width: width.count },
+  };
+}
+
+/** What to learn from and what to judge by: further samples, or a part of the set where the file has no more. */
+async function judged(
+  block: CalibrationSet,
+  further: CalibrationSet | null,
+): Promise<{ readonly learn: CalibrationSet; readonly aside: CalibrationSet | null }> {
+  if (further && isEnoughAside(further)) return { learn: block, aside: further };
+  return await keepAside(block) ?? { learn: block, aside: null };
+}

@@ -1,0 +1,39 @@
+import {
+  type Model,
+  planToJson,
+  publishedConfigToJson,
+  type Refit,
+  toPublishedConfig,
+  writePrunedModel,
+} from "@lopper/model-io";
+import type { UnitOrder } from "@lopper/runtime";
+import { planFromLayers } from "@lopper/search";
+import type { Decision } from "./decision.ts";
+import type { RunStore } from "./store.ts";
+
+/**
+ * Writes the checkpoint and the plan through the store of a run, and the published config where it can say the same: its widths
+ * are prefixes of the published order.
+ * @param published that order.
+ * @returns the files, by their paths from the store.
+ */
+export async function writeResult(
+  model: Model,
+  decision: Decision,
+  published: UnitOrder,
+  store: RunStore,
+  refit?: Refit,
+): Promise<readonly string[]> {
+  const { plan, layers } = decision;
+  const written = await writePrunedModel(model, plan, (file) => store.sink(file), {
+    refit,
+  });
+  const prefixes = planFromLayers(layers, published, plan);
+  const plans = await store.writePlan(
+    planToJson(plan),
+    planToJson(prefixes) === planToJson(plan)
+      ? publishedConfigToJson(toPublishedConfig(model.spec, layers, plan.removalOrder))
+      : null,
+  );
+  return [...written.files, ...plans];
+}
