@@ -22,7 +22,7 @@ import {
   stringified,
   text,
 } from "./support/edits.ts";
-import { pruneHere, tinyText, writeTinyModel } from "./support/tiny_run.ts";
+import { pruneHere, writeTinyRun } from "./support/tiny_run.ts";
 
 /** Failing cases are printed with their seed; LOPPER_SEED runs them again. */
 const SEED = Number(Deno.env.get("LOPPER_SEED") ?? 29);
@@ -46,15 +46,11 @@ class Subject {
   /** Prunes a tiny model, another one so, and leaves a part of the first run as a kill would. */
   static async make(folder: string): Promise<Subject> {
     const at = (name: string) => join(folder, name);
-    await writeTinyModel(at("model"));
-    await Deno.writeTextFile(at("text.jsonl"), tinyText(120, 1));
-    await Deno.writeTextFile(at("held_out.jsonl"), tinyText(3, 2));
+    const tiny = await writeTinyRun(folder);
     const prune = (out: string, ...args: string[]) =>
       pruneHere([
-        ...[at("model"), "--out", at(out), "--ratio", "25", "--mlp-group", "3", "--swap", "auto"],
-        ...["--distribution", "50:30:20"],
-        ...["--calibration", at("text.jsonl"), "--held-out", at("held_out.jsonl")],
-        ...["--samples", "4", "--seq-len", "16", ...args],
+        ...[...tiny, "--out", at(out), "--ratio", "25", "--mlp-group", "3", "--swap", "auto"],
+        ...["--distribution", "50:30:20", ...args],
       ]);
     await prune("finished");
     await prune("other", "--seed", "7", "--recover", "none");

@@ -1,19 +1,22 @@
 import assert from "node:assert/strict";
-import { inTemporaryFolder, QUICK, runLopper } from "./support/cli.ts";
+import { inTemporaryFolder } from "./support/cli.ts";
 import { checkSameResult } from "./support/kill.ts";
+import { failsHere, pruneHere, writeTinyRun } from "./support/tiny_run.ts";
 
-const prune = async (folder: string, ...args: string[]) => {
-  const { code, stderr } = await runLopper(["prune", ...args], folder);
-  assert.equal(code, 0, stderr);
-};
+const prune = (folder: string, out: string, ...args: string[]) =>
+  pruneHere(["--out", `${folder}/${out}`, ...args]);
 const lines = async (run: string) =>
   (await Deno.readTextFile(`${run}/journal.jsonl`)).trimEnd().split("\n");
 const json = async (file: string) => JSON.parse(await Deno.readTextFile(file));
 
 Deno.test("--order auto: recorded, resumed to the same bytes, and its parts are runs like any other", () =>
   inTemporaryFolder(async (folder) => {
-    const settings = [...QUICK, "--order", "auto", "--ratio", "10", "--distribution", "30:30:40"];
-    await prune(folder, "--out", "reference", ...settings);
+    const tiny = await writeTinyRun(folder);
+    const settings = [
+      ...["--ratio", "25", "--distribution", "20:40:40", "--mlp-group", "2"],
+      ...["--samples", "6", "--width-samples", "2", "--criterion", "perplexity"],
+    ];
+    await prune(folder, "reference", "--order", "auto", ...tiny, ...settings);
     const record = await json(`${folder}/reference/run.json`);
     assert.equal(record.flags.order, "auto");
     assert.deepEqual((await json(`${folder}/reference/settings.json`)).flags.order, "auto");
@@ -29,10 +32,10 @@ Deno.test("--order auto: recorded, resumed to the same bytes, and its parts are 
       assert.ok(tried.every(({ nll }: { nll: number[] }) => nll.length >= 2));
       assert.ok(tried.some(({ order }: { order: string }) => order === chosen));
     }
-    assert.deepEqual(
-      record.orders.map(({ order }: { order: string }) => order),
-      orders.map(({ chosen }) => chosen),
-    );
+    const chosen = orders.map(({ chosen }) => chosen);
+    assert.deepEqual(record.orders.map(({ order }: { order: string }) => order), chosen);
+    assert.ok(chosen.some((order) => order !== "l1"), "otherwise it would be as with --order l1");
+    assert.ok(record.recovery.kept > 0, "repairs, too, are resumed");
 
     // as if it had been killed right after an order was found, and in the middle of its line
     const all = await lines(`${folder}/reference`);
@@ -47,27 +50,27 @@ Deno.test("--order auto: recorded, resumed to the same bytes, and its parts are 
       const torn = out === "torn" ? all[order].slice(0, 300) : "";
       const text = kept.map((line) => line + "\n").join("") + torn;
       await Deno.writeTextFile(`${folder}/${out}/journal.jsonl`, text);
-      await prune(folder, "--out", out, "--resume");
+      await prune(folder, out, "--resume");
       await checkSameResult(folder, out);
     }
 
-    await prune(folder, "--plan", "reference", "--out", "again");
+    await prune(folder, "again", tiny[0], "--plan", `${folder}/reference`);
     const weights = (run: string) => Deno.readFile(`${folder}/${run}/model.safetensors`);
     assert.deepEqual(await weights("again"), await weights("reference"));
 
-    const { code, stderr } = await runLopper(
-      ["prune", "--out", "after", "--resume", "--order", "l1", "--ratio", "13"],
-      folder,
+    await failsHere(
+      ["--out", `${folder}/after`, "--resume", "--order", "l1", "--ratio", "35"],
+      1,
+      /cannot be resumed: the setting order was "auto" and is now "l1"/,
     );
-    assert.equal(code, 1);
-    assert.match(stderr, /cannot be resumed: the setting order was "auto" and is now "l1"/);
   }));
 
 Deno.test("--order energy: other channels than the published order's, and no published config for them", () =>
   inTemporaryFolder(async (folder) => {
-    const settings = [...QUICK, "--preset", "width", "--ratio", "4"];
-    await prune(folder, "--out", "l1", ...settings);
-    await prune(folder, "--out", "energy", "--order", "energy", ...settings);
+    const tiny = await writeTinyRun(folder);
+    const settings = [...tiny, "--preset", "width", "--ratio", "8", "--mlp-group", "3"];
+    await prune(folder, "l1", ...settings);
+    await prune(folder, "energy", "--order", "energy", ...settings);
     const exists = (file: string) => Deno.stat(`${folder}/${file}`).then(() => true, () => false);
     assert.deepEqual(
       [await exists("l1/pruning_config.json"), await exists("energy/pruning_config.json")],
@@ -82,9 +85,12 @@ Deno.test("--order energy: other channels than the published order's, and no pub
 
 Deno.test("--order compensated: of its own, recorded, and resumed to the same bytes", () =>
   inTemporaryFolder(async (folder) => {
-    const settings = [...QUICK, "--ratio", "8", "--distribution", "0:50:50", "--recover", "none"];
-    await prune(folder, "--out", "energy", "--order", "energy", ...settings);
-    await prune(folder, "--out", "reference", "--order", "compensated", ...settings);
+    const settings = [
+      ...[...await writeTinyRun(folder), "--ratio", "12", "--distribution", "0:50:50"],
+      ...["--mlp-group", "3", "--recover", "none"],
+    ];
+    await prune(folder, "energy", "--order", "energy", ...settings);
+    await prune(folder, "reference", "--order", "compensated", ...settings);
     const record = await json(`${folder}/reference/run.json`);
     assert.equal(record.flags.order, "compensated");
     assert.deepEqual(record.orders, [
@@ -107,6 +113,6 @@ Deno.test("--order compensated: of its own, recorded, and resumed to the same by
     await Deno.copyFile(`${folder}/reference/settings.json`, `${folder}/cut/settings.json`);
     const text = all.slice(0, order).map((line) => line + "\n").join("");
     await Deno.writeTextFile(`${folder}/cut/journal.jsonl`, text);
-    await prune(folder, "--out", "cut", "--resume");
+    await prune(folder, "cut", "--resume");
     await checkSameResult(folder, "cut");
   }));

@@ -2,11 +2,12 @@ import assert from "node:assert/strict";
 import { runRecordToJson } from "../packages/model-io/mod.ts";
 import { done, fails, inTemporaryFolder, QUICK } from "./support/cli.ts";
 import { checkSameResult } from "./support/kill.ts";
+import { failsHere, pruneHere, writeTinyRun } from "./support/tiny_run.ts";
 
 /** Steps of unlike sizes, so that the search overshoots and takes what it would not take again. */
 const SETTINGS = [
-  ...["--samples", "6", "--width-samples", "2", "--seq-len", "64", "--recover", "none"],
-  ...["--distribution", "20:40:40", "--mlp-group", "128"],
+  ...["--samples", "6", "--width-samples", "2", "--recover", "none"],
+  ...["--distribution", "10:45:45", "--mlp-group", "2"],
   // What the result is measured by, too.
   ...["--criterion", "perplexity"],
 ];
@@ -22,16 +23,10 @@ async function sameFiles(a: string, b: string) {
 
 Deno.test("--swap auto: recorded, told, resumed to the same bytes, taken further, and cut where it was swapped", () =>
   inTemporaryFolder(async (folder) => {
-    const prune = (...args: string[]) => done(["prune", ...args], folder);
-    const stdout = await prune(
-      "--out",
-      "reference",
-      "--ratio",
-      "14",
-      "--swap",
-      "auto",
-      ...SETTINGS,
-    );
+    const settings = [...await writeTinyRun(folder), ...SETTINGS];
+    const at = (name: string) => `${folder}/${name}`;
+    const prune = (out: string, ...args: string[]) => pruneHere(["--out", at(out), ...args]);
+    const stdout = await prune("reference", "--ratio", "25", "--swap", "auto", ...settings);
     assert.match(
       stdout,
       /[1-9]\d* of \d+ swaps kept after step \d+: perplexity on the calibration text \S+ to \S+ \(−/,
@@ -46,7 +41,7 @@ Deno.test("--swap auto: recorded, told, resumed to the same bytes, taken further
     assert.equal(record.ratio, kept.at(-1).ratio);
     assert.equal(record.parameters.pruned, kept.at(-1).parameters);
     assert.ok(
-      record.ratio >= 14 && record.ratio < last.ratio,
+      record.ratio >= 25 && record.ratio < last.ratio,
       "what was beyond the target is back",
     );
     const off = phase.perplexity.after / record.perplexity.calibration.pruned - 1;
@@ -64,43 +59,40 @@ Deno.test("--swap auto: recorded, told, resumed to the same bytes, taken further
     await Deno.copyFile(`${folder}/reference/settings.json`, `${folder}/next/settings.json`);
     const left = all.slice(0, swaps[1]).map((text) => text + "\n").join("");
     await Deno.writeTextFile(`${folder}/next/journal.jsonl`, left + all[swaps[1]].slice(0, 40));
-    await prune("--out", "next", "--resume");
+    await prune("next", "--resume");
     await checkSameResult(folder, "next");
 
     // the plan of the run is what it wrote; the part that reaches more than that is what the steps left
-    await prune("--plan", "reference", "--out", "again");
+    const cut = (out: string, plan: string, ...args: string[]) =>
+      prune(out, settings[0], "--plan", at(plan), ...args);
+    await cut("again", "reference");
     await sameFiles(`${folder}/again`, `${folder}/reference`);
-    await prune("--out", "unswapped", "--ratio", "14", ...SETTINGS);
+    await prune("unswapped", "--ratio", "25", ...settings);
     const between = String((record.ratio + last.ratio) / 2);
-    await prune("--plan", "reference", "--ratio", between, "--out", "part");
+    await cut("part", "reference", "--ratio", between);
     await sameFiles(`${folder}/part`, `${folder}/unswapped`);
     assert.deepEqual((await json(`${folder}/part/run.json`)).swaps, []);
 
-    await prune("--out", "next", "--resume", "--ratio", "16");
+    await prune("next", "--resume", "--ratio", "30");
     const further = await json(`${folder}/next/run.json`);
     // who was resumed did some of it again
     assert.deepEqual({ ...further.swaps[0], blockTokens: 0 }, { ...phase, blockTokens: 0 });
-    assert.ok(further.ratio >= 16 && further.steps > record.steps && further.swaps.length === 2);
+    assert.ok(further.ratio >= 30 && further.steps > record.steps && further.swaps.length === 2);
     assert.ok(further.frontier[record.steps].ratio > record.ratio);
-    await prune("--plan", "next", "--ratio", "14", "--out", "before");
+    await cut("before", "next", "--ratio", "25");
     await sameFiles(`${folder}/before`, `${folder}/reference`);
 
     const text = await Deno.readTextFile(`${folder}/reference/run.json`);
-    const layer = kept[0].restored.layer;
-    const changed = text.replace(
-      `"restored":{"layer":${layer}`,
-      `"restored":{"layer":${layer === 0 ? 1 : 0}`,
-    );
+    const { layer, kind, width } = kept[0].restored;
+    const restored = `"restored":{"layer":${layer},"kind":"${kind}","width":`;
+    const changed = text.replace(restored + width, restored + (width + 1));
     assert.notEqual(changed, text);
     const { checksum: _, ...sealedAnew } = JSON.parse(changed);
-    await Deno.writeTextFile(
-      `${folder}/reference/run.json`,
-      await runRecordToJson(sealedAnew),
-    );
-    const plan = ["prune", "--plan", "reference", "--out", "x"];
-    await fails(plan, folder, 1, /different things of the swaps after step \d+/);
+    await Deno.writeTextFile(`${folder}/reference/run.json`, await runRecordToJson(sealedAnew));
+    const plan = [settings[0], "--plan", at("reference"), "--out", at("x")];
+    await failsHere(plan, 1, /different things of the swaps after step \d+/);
     await Deno.remove(`${folder}/reference/journal.jsonl`);
-    await fails(plan, folder, 1, /run\.json: swap 1 after step \d+ of its frontier: /);
+    await failsHere(plan, 1, /run\.json: swap 1 after step \d+ of its frontier: /);
   }));
 
 Deno.test("--swap auto is refused where layers stay alike, and where nothing is searched", () =>

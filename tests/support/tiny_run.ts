@@ -1,6 +1,9 @@
+import { LopperError, UsageError } from "@lopper/core";
 import { openModel } from "@lopper/model-io";
+import { CommanderError } from "commander";
+import assert from "node:assert/strict";
 import { join } from "node:path";
-import { pruneCommand } from "../../apps/cli/commands/prune.ts";
+import { lopperProgram } from "../../apps/cli/program.ts";
 import { Random, tinyModel } from "./tiny_models.ts";
 import { withTokenizer } from "./with_tokenizer.ts";
 
@@ -8,7 +11,7 @@ import { withTokenizer } from "./with_tokenizer.ts";
 const SEED = 31;
 
 /** Writes a tiny model that takes any text into a folder. */
-export async function writeTinyModel(path: string): Promise<void> {
+async function writeTinyModel(path: string): Promise<void> {
   const folder = await tinyModel(new Random(SEED), { vocabSize: 256, normSpread: 3 });
   await Deno.mkdir(path, { recursive: true });
   for (const source of [folder, withTokenizer(await openModel(folder))]) {
@@ -19,7 +22,7 @@ export async function writeTinyModel(path: string): Promise<void> {
 }
 
 /** Text of a vocabulary of its own, so that there is something to score. */
-export function tinyText(samples: number, seed: number): string {
+function tinyText(samples: number, seed: number): string {
   const random = new Random(seed);
   const words = Array.from(
     { length: 12 },
@@ -30,16 +33,40 @@ export function tinyText(samples: number, seed: number): string {
   return Array.from({ length: samples }, sample).join("\n") + "\n";
 }
 
+/**
+ * A tiny model, a text to calibrate it on and one to measure it on, in a folder.
+ * @returns arguments of `prune`, with which a run takes half a second; a process of its own would take longer to start.
+ */
+export async function writeTinyRun(folder: string): Promise<readonly string[]> {
+  const [model, text, heldOut] = ["model", "text.jsonl", "held_out.jsonl"]
+    .map((name) => join(folder, name));
+  await writeTinyModel(model);
+  await Deno.writeTextFile(text, tinyText(120, 1));
+  await Deno.writeTextFile(heldOut, tinyText(3, 2));
+  return [model, "--calibration", text, "--held-out", heldOut, "--samples", "4", "--seq-len", "16"];
+}
+
 /** Prunes in this process, and returns what it prints. */
 export async function pruneHere(args: readonly string[]): Promise<string> {
   const printed: string[] = [];
   const { log, error } = console;
   console.log = console.error = (...values: unknown[]) => void printed.push(values.join(" "));
   try {
-    const command = pruneCommand().exitOverride();
-    await command.parseAsync([...args, "--backend", "cpu", "--threads", "1"], { from: "user" });
+    const command = ["prune", ...args, "--backend", "cpu", "--threads", "1"];
+    await lopperProgram().parseAsync(command, { from: "user" });
   } finally {
     Object.assign(console, { log, error });
   }
   return printed.join("\n");
+}
+
+/** A run in this process is refused with this sentence, and the command line would end with this code. */
+export async function failsHere(args: readonly string[], code: 1 | 2, message: RegExp) {
+  await assert.rejects(() => pruneHere(args), (error) => {
+    assert.ok(error instanceof LopperError || error instanceof CommanderError, String(error));
+    assert.match(error.message, message);
+    const isUsage = error instanceof UsageError || error instanceof CommanderError;
+    assert.equal(isUsage ? 2 : 1, code, error.message);
+    return true;
+  });
 }
