@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { runRecordToJson } from "../packages/model-io/mod.ts";
 import { fileURLToPath } from "node:url";
 import { HELD_OUT_TEXT } from "../packages/demo-model/mod.ts";
-import { done, fails, inTemporaryFolder, PUBLISHED, QUICK } from "./support/cli.ts";
+import { done, fails, inTemporaryFolder, PUBLISHED } from "./support/cli.ts";
+import { failsHere, pruneHere, writeTinyRun } from "./support/tiny_run.ts";
 
 /** Files that say what stays; run.json also says when and where. */
 const RESULT = ["model.safetensors", "config.json", "lopper_plan.json", "pruning_config.json"];
@@ -30,11 +31,15 @@ async function sameFiles(a: string, b: string) {
 }
 
 test("a part of a run is what a run that stopped there writes, without a search", async (folder) => {
-  const blocks = ["--preset", "blockpruner", ...QUICK, ...HELD_OUT];
-  await done(["prune", "--out", "p", "--ratio", "12", ...blocks], folder);
+  const tiny = await writeTinyRun(folder);
+  const at = (name: string) => `${folder}/${name}`;
+  const prune = (out: string, ...args: string[]) =>
+    pruneHere(["--out", at(out), ...tiny, "--preset", "blockpruner", ...args]);
+  await prune("p", "--ratio", "40");
   const record = await json(`${folder}/p/run.json`);
   const { frontier, perplexity, layers } = record;
   assert.equal(frontier.length, record.steps);
+  assert.ok(frontier[0].ratio < 20 && record.steps > 1, "a part is not all of it");
   assert.equal(frontier.at(-1).ratio, record.ratio);
   // a block that is removed takes its norm with it, which the published ratio keeps
   assert.equal(frontier.at(-1).parameters, record.parameters.pruned);
@@ -43,40 +48,45 @@ test("a part of a run is what a run that stopped there writes, without a search"
   same(frontier.at(-1).perplexity, perplexity.calibration.pruned);
   assert.equal(layers.dense.length, layers.pruned.length);
 
-  await done(["prune", "--out", "p5", "--ratio", "5", ...blocks], folder);
-  await done(
-    ["prune", "--out", "q5", "--ratio", "5", "--plan", "p", ...QUICK, ...HELD_OUT],
-    folder,
-  );
-  await sameFiles(`${folder}/p5`, `${folder}/q5`);
+  await prune("p5", "--ratio", "5");
+  const cut = (plan: string, ...args: string[]) =>
+    pruneHere([...tiny, "--plan", at(plan), "--out", ...args]);
+  await cut("p", at("q5"), "--ratio", "5");
+  await sameFiles(at("p5"), at("q5"));
   // what was cut from a run can be taken again
-  await done(["prune", "--out", "r5", "--plan", "q5", ...QUICK, ...HELD_OUT], folder);
-  await sameFiles(`${folder}/p5`, `${folder}/r5`);
+  await cut("q5", at("r5"));
+  await sameFiles(at("p5"), at("r5"));
 
-  await fails(["prune", "--plan", "p", "--ratio", "50"], folder, 1, /reached 12\.\d+ %, which is/);
-  await fails(
-    ["prune", "--plan", "p/lopper_plan.json", "--ratio", "5"],
-    folder,
+  const plan = (of: string, ...args: string[]) => [tiny[0], "--plan", at(of), ...args];
+  await failsHere(plan("p", "--ratio", "80"), 1, /reached 4\d\.\d+ %, which is/);
+  await failsHere(
+    plan("p/lopper_plan.json", "--ratio", "5"),
     2,
     /picks a part of a run's folder/,
   );
-  await fails(["prune", "p5", "--plan", "p"], folder, 1, /the run belongs to the checkpoint/);
-  await fails(["prune", "--plan", "."], folder, 1, /no run\.json in it/);
+  await failsHere([at("p5"), "--plan", at("p")], 1, /the run belongs to the checkpoint/);
+  await failsHere([tiny[0], "--plan", folder], 1, /no run\.json in it/);
 
   // a folder that contradicts itself is refused
   const text = await Deno.readTextFile(`${folder}/p/run.json`);
-  const changed = text.replace(/"kind":"(mlp|attention)","layer":\d+/, '"kind":"mlp","layer":0');
+  // another layer of the same size, which no step takes
+  const [{ kind, layer }] = frontier;
+  const taken = frontier.filter((step: { kind: string }) => step.kind === kind)
+    .map((step: { layer: number }) => step.layer);
+  const other = layers.dense.findIndex((_: unknown, i: number) => !taken.includes(i));
+  const first = (of: number) => `"kind":"${kind}","layer":${of}`;
+  const changed = text.replace(first(layer), first(other));
   assert.notEqual(changed, text);
   await Deno.writeTextFile(`${folder}/p/run.json`, changed);
-  const cut = ["prune", "--plan", "p", "--out", "x"];
-  await fails(cut, folder, 1, /run\.json was changed since Lopper wrote it/);
+  const refused = (message: RegExp) => failsHere(plan("p", "--out", at("x")), 1, message);
+  await refused(/run\.json was changed since Lopper wrote it/);
   const { checksum: _, ...sealedAnew } = JSON.parse(changed);
   await Deno.writeTextFile(`${folder}/p/run.json`, await runRecordToJson(sealedAnew));
-  await fails(cut, folder, 1, /different things of step 1/);
+  await refused(/different things of step 1/);
   await Deno.remove(`${folder}/p/journal.jsonl`);
-  await fails(cut, folder, 1, /do not go together/);
+  await refused(/do not go together/);
   await Deno.writeTextFile(`${folder}/p/run.json`, text.slice(0, 500));
-  await fails(cut, folder, 1, /run\.json is damaged/);
+  await refused(/run\.json is damaged/);
 });
 
 test("a search ends within --max-ppl-increase, and resuming it repeats nothing", async (folder) => {
