@@ -3,11 +3,12 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { type Arrangement, type Arranger, chooseOrder, trialCut } from "./arrange.ts";
 import { exhaustive } from "./exhaustive.ts";
-import { greedySearch, type SearchEvent } from "./greedy.ts";
+import { greedySearch } from "./greedy.ts";
 import { parseJournal, toJournalLine } from "./journal.ts";
 import { competition } from "./competition.ts";
 import { multiPruner } from "./multi_pruner.ts";
 import type { SearchPolicy } from "./policy.ts";
+import type { SearchEvent } from "./search.ts";
 import { tinySpec } from "./testing/tiny_spec.ts";
 
 Deno.test("order: another than the published one is taken where it is better beyond chance", () => {

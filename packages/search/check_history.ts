@@ -1,9 +1,10 @@
 import { type LayerSpec, mean, type ModelSpec, pruningRatio, ResumeError } from "@lopper/core";
 import { layersAfter } from "./candidate.ts";
 import { fallsBeyondChance } from "./chance.ts";
-import type { History, Step } from "./greedy.ts";
+import type { History } from "./history.ts";
 import { agrees, misfit, misfitBack, unknownLayer } from "./misfit.ts";
 import type { RepairLine } from "./repair_line.ts";
+import type { Step } from "./step.ts";
 import type { SwapLine, SwapTrial } from "./swap_line.ts";
 
 /**

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { checkFrontier } from "./check_frontier.ts";
 import { checkHistory } from "./check_history.ts";
 import type { Way } from "./frontier.ts";
-import type { History } from "./greedy.ts";
+import type { History } from "./history.ts";
 import { parseJournal } from "./journal.ts";
 import { multiPruner } from "./multi_pruner.ts";
 import { type Loss, search, SPEC } from "./testing/fake_search.ts";

@@ -7,11 +7,12 @@ import { layersAfter } from "./candidate.ts";
 import { checkHistory } from "./check_history.ts";
 import { competition } from "./competition.ts";
 import { exhaustive } from "./exhaustive.ts";
-import { greedySearch, type SearchResult } from "./greedy.ts";
+import { greedySearch } from "./greedy.ts";
 import { parseJournal, toJournalLine } from "./journal.ts";
 import type { Picker } from "./picker.ts";
 import { Race } from "./race.ts";
 import { largestReachableRatio } from "./reach.ts";
+import type { SearchResult } from "./search.ts";
 import { tinySpec } from "./testing/tiny_spec.ts";
 
 const SPEC = tinySpec(6);

@@ -15,7 +15,7 @@ import {
 import { perplexity } from "@lopper/importance";
 import type { UnitOrder } from "@lopper/runtime";
 import { blockOf, type CandidateName, layersAfter, removedBlocks } from "./candidate.ts";
-import type { SearchResult } from "./greedy.ts";
+import type { SearchResult } from "./search.ts";
 import { keptSwaps, type SwapLine } from "./swap_line.ts";
 import { removalsAfter } from "./swap_pairs.ts";
 

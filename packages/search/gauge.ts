@@ -48,9 +48,15 @@ export interface GaugeOptions {
 export class Gauge {
   readonly #options: GaugeOptions;
   readonly #dense = new Map<MeasuredText, number>();
+  readonly #measures: Measure[] = [];
 
   constructor(options: GaugeOptions) {
     this.#options = options;
+  }
+
+  /** Everything that was measured so far. */
+  get measures(): readonly Measure[] {
+    return this.#measures;
   }
 
   /** Measures the dense model, where there is held-out text. */
@@ -116,6 +122,7 @@ export class Gauge {
     );
     if (earlier) {
       const value = perplexity(earlier.nll);
+      this.#measures.push(earlier);
       yield { type: "measure", measure: earlier, perplexity: value, resumed: true };
       return value;
     }
@@ -126,6 +133,7 @@ export class Gauge {
     const value = perplexity(sequenceNll);
     const of = swap === undefined ? { steps } : { steps, swap };
     const line: Measure = { type: "measure", ...of, on, nll: sequenceNll, cost };
+    this.#measures.push(line);
     yield { type: "measure", measure: line, perplexity: value, resumed: false };
     return value;
   }

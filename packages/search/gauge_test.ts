@@ -4,10 +4,11 @@ import { sourceOrder } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { exhaustive } from "./exhaustive.ts";
 import { planOfFrontier, wayOf } from "./frontier.ts";
-import { greedySearch, type SearchEvent, type SearchResult } from "./greedy.ts";
+import { greedySearch } from "./greedy.ts";
 import { parseJournal, toJournalLine } from "./journal.ts";
 import { planFromLayers } from "./plan.ts";
 import { multiPruner } from "./multi_pruner.ts";
+import type { SearchEvent, SearchResult } from "./search.ts";
 import { tinySpec } from "./testing/tiny_spec.ts";
 
 const SPEC = tinySpec(4);

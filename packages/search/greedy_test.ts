@@ -3,11 +3,13 @@ import type { Scorable, Score, Scorer } from "@lopper/importance";
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { exhaustive } from "./exhaustive.ts";
-import { greedySearch, type SearchEvent, type SearchResult, type Step } from "./greedy.ts";
+import { greedySearch } from "./greedy.ts";
 import { parseJournal, toJournalLine } from "./journal.ts";
 import type { Picker } from "./picker.ts";
 import { multiPruner, PRESETS } from "./multi_pruner.ts";
 import { Race } from "./race.ts";
+import type { SearchEvent, SearchResult } from "./search.ts";
+import type { Step } from "./step.ts";
 import { tinySpec } from "./testing/tiny_spec.ts";
 
 const SPEC = tinySpec(4);

@@ -3,10 +3,11 @@ import { z } from "zod";
 import { type Arrangement, ORDER_NAMES } from "./arrange.ts";
 import { CANDIDATE_KINDS } from "./candidate.ts";
 import type { Measure } from "./gauge.ts";
-import type { History, Step } from "./greedy.ts";
+import type { History } from "./history.ts";
 import { STAGE_NAMES } from "./policy.ts";
 import type { RepairLine } from "./repair_line.ts";
 import type { Evidence } from "./scores.ts";
+import type { Step } from "./step.ts";
 import type { SwapLine } from "./swap_line.ts";
 
 const count = z.int().nonnegative();

@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { type Arrangement, ORDER_NAMES } from "./arrange.ts";
 import type { Measure } from "./gauge.ts";
-import type { Step } from "./greedy.ts";
 import { parseJournal, toJournalLine } from "./journal.ts";
 import type { RepairLine } from "./repair_line.ts";
 import type { Evidence } from "./scores.ts";
+import type { Step } from "./step.ts";
 import type { SwapLine } from "./swap_line.ts";
 
 /** Failing cases are printed with their seed; LOPPER_SEED runs them again. */

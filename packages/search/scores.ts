@@ -54,6 +54,7 @@ export interface StepScoresOptions {
  * The scores of one step as far as they are known. What an earlier run recorded is believed and not run again.
  */
 export class StepScores {
+  readonly step: number;
   readonly scorer: Scorer;
   readonly candidates: readonly Candidate[];
   readonly #options: StepScoresOptions;
@@ -66,6 +67,7 @@ export class StepScores {
 
   constructor(options: StepScoresOptions) {
     this.#options = options;
+    this.step = options.step;
     this.scorer = options.scorer;
     this.candidates = options.candidates;
     this.#nll = options.candidates.map(() => []);

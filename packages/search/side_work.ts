@@ -1,6 +1,6 @@
 import type { SideWork } from "@lopper/core";
 import { type Cost, sumOfCosts } from "./cost.ts";
-import type { History } from "./greedy.ts";
+import type { History } from "./history.ts";
 
 /** What a run spent beside the steps of its search. */
 export function sideWork(

@@ -8,10 +8,10 @@ import {
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { planOfFrontier } from "./frontier.ts";
-import type { SearchResult } from "./greedy.ts";
 import { competition } from "./competition.ts";
 import { multiPruner } from "./multi_pruner.ts";
 import type { SearchPolicy } from "./policy.ts";
+import type { SearchResult } from "./search.ts";
 import { MOST_SWAPS } from "./swap.ts";
 import { keptSwaps, type SwapLine } from "./swap_line.ts";
 import { swapPairs } from "./swap_pairs.ts";

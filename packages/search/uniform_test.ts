@@ -6,12 +6,13 @@ import { checkFrontier } from "./check_frontier.ts";
 import { checkHistory } from "./check_history.ts";
 import { exhaustive } from "./exhaustive.ts";
 import { planOfFrontier, wayOf } from "./frontier.ts";
-import { greedySearch, type SearchEvent, type SearchResult } from "./greedy.ts";
+import { greedySearch } from "./greedy.ts";
 import { parseJournal, toJournalLine } from "./journal.ts";
 import type { Picker } from "./picker.ts";
 import { planFromLayers } from "./plan.ts";
 import { Race } from "./race.ts";
 import { largestReachableRatio } from "./reach.ts";
+import type { SearchEvent, SearchResult } from "./search.ts";
 import { tinySpec } from "./testing/tiny_spec.ts";
 import { uniformCompetition, uniformPruner } from "./uniform.ts";
 

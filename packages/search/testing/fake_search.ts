@@ -6,11 +6,12 @@ import { checkFrontier } from "../check_frontier.ts";
 import { checkHistory } from "../check_history.ts";
 import { exhaustive } from "../exhaustive.ts";
 import { wayOf } from "../frontier.ts";
-import { greedySearch, type SearchEvent, type SearchResult } from "../greedy.ts";
+import { greedySearch } from "../greedy.ts";
 import { parseJournal, toJournalLine } from "../journal.ts";
 import { planFromLayers } from "../plan.ts";
 import type { SearchPolicy } from "../policy.ts";
 import { Race } from "../race.ts";
+import type { SearchEvent, SearchResult } from "../search.ts";
 import type { SwapTrial } from "../swap_line.ts";
 import { tinySpec } from "./tiny_spec.ts";
 

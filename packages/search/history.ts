@@ -1,0 +1,29 @@
+import type { Arrangement } from "./arrange.ts";
+import type { Measure } from "./gauge.ts";
+import type { RepairLine } from "./repair_line.ts";
+import type { Evidence } from "./scores.ts";
+import type { Step } from "./step.ts";
+import type { SwapLine } from "./swap_line.ts";
+
+/** What a journal holds: the steps, and what was found out in them and in the one that was cut off. */
+export interface History {
+  readonly steps: readonly Step[];
+  readonly evidence: readonly Evidence[];
+  readonly measures: readonly Measure[];
+  /** Orders that stages began with. */
+  readonly arrangements: readonly Arrangement[];
+  /** What was tried to repair what a search left. */
+  readonly repairs: readonly RepairLine[];
+  /** Swaps that were tried when a target was reached. */
+  readonly swaps: readonly SwapLine[];
+}
+
+/** Of a search that begins. */
+export const NO_HISTORY: History = {
+  steps: [],
+  evidence: [],
+  measures: [],
+  arrangements: [],
+  repairs: [],
+  swaps: [],
+};

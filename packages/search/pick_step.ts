@@ -1,0 +1,91 @@
+import { LopperError, pruningRatio } from "@lopper/core";
+import type { Candidate } from "./candidate.ts";
+import type { Stage } from "./policy.ts";
+import { expectedSteps, expectedTokens } from "./reach.ts";
+import { type SequenceNll, StepScores } from "./scores.ts";
+import type { Reached, Search, SearchEvent } from "./search.ts";
+import { checkSameDecision, type Step, stepOf } from "./step.ts";
+
+/** A step that was decided, and not taken yet. */
+export interface PickedStep {
+  readonly step: Step;
+  readonly taken: Candidate;
+  /** NLL by sequence of what the step leaves. */
+  readonly nll: SequenceNll;
+  /** Candidate-tokens that deciding it took. */
+  readonly work: number;
+}
+
+/**
+ * Has the picker decide which of the candidates goes.
+ * @param firstOfStage whether the kinds of candidates differ from those of the step before.
+ * @throws {LopperError} when the text says nothing of any candidate.
+ * @throws {ResumeError} when an earlier run took another one.
+ */
+export async function* pickStep(
+  search: Search,
+  reached: Reached,
+  stage: Stage,
+  candidates: readonly Candidate[],
+  firstOfStage: boolean,
+): AsyncGenerator<SearchEvent, PickedStep> {
+  const { spec, policy, history, options } = search;
+  const scores = scoresOf(search, reached, stage, candidates);
+  const progress = progressOf(search, reached, stage);
+  let work = 0;
+  const picking = options.picker.pick(scores, firstOfStage);
+  let update = await picking.next();
+  for (; !update.done; update = await picking.next()) {
+    if (update.value.type !== "tokens") {
+      yield { type: "evidence", evidence: update.value };
+      continue;
+    }
+    work += update.value.tokens;
+    yield progress(work);
+  }
+  const index = update.value;
+  if (index < 0) {
+    throw new LopperError(
+      `stage ${stage.name}: no candidate has a finite perplexity; the model's activations overflow on this text`,
+    );
+  }
+  const step = stepOf(spec, policy, stage, scores, index);
+  const recorded = history.steps[reached.steps.length];
+  if (recorded) checkSameDecision(recorded, step);
+  yield { type: "step", step: recorded ?? step, resumed: recorded !== undefined };
+  return { step: recorded ?? step, taken: candidates[index], nll: scores.nll(index), work };
+}
+
+/** The scores of the next step, with what an earlier run found out. */
+function scoresOf(
+  { evidence, options, measure }: Search,
+  { steps, layers, scored }: Reached,
+  stage: Stage,
+  candidates: readonly Candidate[],
+): StepScores {
+  const step = steps.length;
+  return new StepScores({
+    step,
+    trunk: layers,
+    candidates,
+    scorer: options.scorers[stage.samples],
+    weights: stage.weight && candidates.map((c) => stage.weight!(c, layers)),
+    trunkNll: scored?.nll ?? null,
+    recorded: evidence.get(step) ?? [],
+    measure,
+  });
+}
+
+/** Says how far a search has come when so many candidate-tokens of the next step are scored. */
+function progressOf(
+  { spec, policy, options: { picker, scorers } }: Search,
+  { layers, work }: Reached,
+  { name }: Stage,
+): (tokens: number) => SearchEvent {
+  const ratio = pruningRatio(spec, layers);
+  const left = expectedTokens(expectedSteps(spec, policy, layers), picker, scorers);
+  return (tokens) => {
+    const done = work + tokens;
+    return { type: "progress", stage: name, ratio, done, total: Math.max(done, work + left) };
+  };
+}
