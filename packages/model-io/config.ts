@@ -1,62 +1,18 @@
 import { type LayerSpec, type ModelSpec, shown, UnsupportedModelError } from "@lopper/core";
-import { z } from "zod";
 import { withDefaults } from "./config_defaults.ts";
+import type { LayerOverrides, ModelConfig } from "./config_schema.ts";
 import type { Family, Setting } from "./families/family.ts";
 import { familyOf, generatingClass } from "./families/mod.ts";
 import { endTokensOf } from "./folder/generation_config.ts";
 import { withoutCode } from "./folder/code_keys.ts";
-import { earlierRopeKeys, ropeFromConfig, ropeSchema } from "./rope_config.ts";
+import { earlierRopeKeys, ropeFromConfig } from "./rope_config.ts";
 import { windowsFromConfig } from "./window_config.ts";
-
-/** More than any decoder has; they bound what a hostile config can make us allocate. */
-export const MAX_LAYERS = 4096;
-const size = z.int().positive().max(2 ** 31 - 1);
-
-const layerSchema = z.strictObject({
-  attention: z.strictObject({ query_heads: size, kv_heads: size }).nullable(),
-  mlp: z.strictObject({ intermediate_size: size }).nullable(),
-});
-
-/** How a pruned checkpoint says, under the key `lopper` of its config.json, that its layers differ. */
-export const layerOverridesSchema = z.strictObject({
-  schema: z.literal(1),
-  layers: z.array(layerSchema).min(1).max(MAX_LAYERS),
-});
 
 /**
  * What stands before the family in the `model_type` of an export with layers of its own: transformers then asks for the
  * modelling file beside it, where the plain name would fill missing weights with random numbers and only warn.
  */
 export const PRUNED_MODEL_TYPE = "lopper_";
-
-/** The keys of a Hugging Face config.json that Lopper reads; all others are kept as they are. */
-export const configSchema = z.looseObject({
-  model_type: z.string(),
-  hidden_size: size,
-  intermediate_size: size,
-  num_hidden_layers: size.max(MAX_LAYERS),
-  num_attention_heads: size,
-  num_key_value_heads: size.nullish(),
-  head_dim: size.nullish(),
-  vocab_size: size,
-  max_position_embeddings: size.nullish(),
-  rms_norm_eps: z.number().positive().nullish(),
-  hidden_act: z.string().nullish(),
-  tie_word_embeddings: z.boolean().nullish(),
-  attention_bias: z.boolean().nullish(),
-  mlp_bias: z.boolean().nullish(),
-  sliding_window: size.nullish(),
-  use_sliding_window: z.boolean().nullish(),
-  layer_types: z.array(z.string()).nullish(),
-  max_window_layers: z.int().nonnegative().nullish(),
-  rope_theta: z.number().positive().nullish(),
-  rope_scaling: ropeSchema.nullish(),
-  rope_parameters: ropeSchema.nullish(),
-  partial_rotary_factor: z.number().nullish(),
-  eos_token_id: z.union([z.int(), z.array(z.int())]).nullish(),
-  lopper: layerOverridesSchema.optional(),
-});
-export type ModelConfig = z.infer<typeof configSchema>;
 
 /**
  * Describes the model of a config.json.
@@ -209,7 +165,7 @@ export function prunedConfig(
       intermediate_size: first.mlp.intermediateSize,
     };
   }
-  const overrides: z.infer<typeof layerOverridesSchema> = {
+  const overrides: LayerOverrides = {
     schema: 1,
     layers: spec.layers.map(({ attention, mlp }) => ({
       attention: attention &&

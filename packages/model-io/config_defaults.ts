@@ -1,4 +1,4 @@
-import type { ModelConfig } from "./config.ts";
+import type { ModelConfig } from "./config_schema.ts";
 import type { Family } from "./families/family.ts";
 
 /** Keys whose null says no more than their absence; transformers 5 refuses it. */

@@ -1,5 +1,6 @@
 import { shown, UnsupportedModelError } from "@lopper/core";
-import { configSchema, familyOfConfig, withoutPrefix } from "./config.ts";
+import { familyOfConfig, withoutPrefix } from "./config.ts";
+import { configSchema } from "./config_schema.ts";
 import { type CompleteConfig, withDefaults } from "./config_defaults.ts";
 import { withoutDeciLayout } from "./deci_config.ts";
 import { FAMILIES, familyOf } from "./families/mod.ts";

@@ -7,7 +7,8 @@ import {
   withLayers,
 } from "@lopper/core";
 import assert from "node:assert/strict";
-import { configSchema, prunedConfig, specFromConfig } from "./config.ts";
+import { prunedConfig, specFromConfig } from "./config.ts";
+import { configSchema } from "./config_schema.ts";
 import { checkConfig } from "./config_kind.ts";
 
 const LLAMA = {

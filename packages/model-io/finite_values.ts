@@ -1,6 +1,6 @@
 import { CheckpointFormatError, DTYPE_BYTES } from "@lopper/core";
 import { firstNonFinite, isHalf, toFloat32 } from "./dtypes.ts";
-import type { TensorInfo } from "./safetensors/header.ts";
+import type { TensorInfo } from "./tensors.ts";
 
 /** Where a value of a tensor lies, in bytes from the start of the file. */
 export type OffsetOf = (index: number) => number;

@@ -2,13 +2,12 @@ export * from "./byte_sink.ts";
 export * from "./byte_source.ts";
 export {
   configOfLayers,
-  configSchema,
-  type ModelConfig,
   plainConfig,
   PRUNED_MODEL_TYPE,
   prunedConfig,
   specFromConfig,
 } from "./config.ts";
+export { configSchema, type ModelConfig } from "./config_schema.ts";
 export { DECI_MODEL_TYPE, deciMultiplier, deciWidth } from "./deci_config.ts";
 export * from "./decode_text.ts";
 export * from "./dtypes.ts";
@@ -43,5 +42,4 @@ export * from "./tokenizer.ts";
 export { readTokenizerFiles, type TokenizerFiles } from "./tokenizer/files.ts";
 export { tokenText } from "./tokenizer/schemas.ts";
 export * from "./safetensors/writer.ts";
-export type { TensorInfo } from "./safetensors/header.ts";
-export type { TensorStore } from "./safetensors/tensor_store.ts";
+export type { TensorInfo, TensorStore } from "./tensors.ts";

@@ -17,8 +17,7 @@ import {
 } from "./families/family.ts";
 import { endTokensOf } from "./folder/generation_config.ts";
 import type { ModelFolder } from "./model_folder.ts";
-import type { TensorInfo } from "./safetensors/header.ts";
-import type { TensorStore } from "./safetensors/tensor_store.ts";
+import type { TensorInfo, TensorStore } from "./tensors.ts";
 
 /** Bytes hashed at a time: large enough to be fast, small enough not to matter beside a tensor. */
 const DIGEST_CHUNK_BYTES = 16 * 1024 * 1024;

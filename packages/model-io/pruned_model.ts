@@ -16,7 +16,7 @@ import { fromFloat32 } from "./dtypes.ts";
 import { blockTensorName } from "./families/family.ts";
 import type { Model, Weight } from "./model.ts";
 import { copyCompanions, type OpenSink, writeFile, writeJson, writeText } from "./output.ts";
-import type { TensorInfo } from "./safetensors/header.ts";
+import type { TensorInfo } from "./tensors.ts";
 import { planShards, type TensorEntry, writeSafetensors } from "./safetensors/writer.ts";
 
 /**

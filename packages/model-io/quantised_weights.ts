@@ -1,7 +1,7 @@
 import { shown, UnsupportedModelError } from "@lopper/core";
 import { anyObject, readJson } from "./json.ts";
 import type { ModelFolder } from "./model_folder.ts";
-import type { TensorStore } from "./safetensors/tensor_store.ts";
+import type { TensorStore } from "./tensors.ts";
 
 /** Methods as people write them, by how `quant_method` has them; others are shown as they are. */
 const METHODS: Readonly<Record<string, string>> = {

@@ -1,10 +1,9 @@
 import { DTYPE_BYTES, isFloatDType, type ModelSpec } from "@lopper/core";
-import type { ModelConfig } from "./config.ts";
+import type { ModelConfig } from "./config_schema.ts";
 import { fromFloat32, isHalf, toFloat32 } from "./dtypes.ts";
 import type { Family, TensorNames } from "./families/family.ts";
 import { bindWeights, type Weight } from "./model.ts";
-import type { TensorInfo } from "./safetensors/header.ts";
-import type { TensorStore } from "./safetensors/tensor_store.ts";
+import type { TensorInfo, TensorStore } from "./tensors.ts";
 
 /** Bytes that are compared at a time: as many as are hashed at a time. */
 const CHUNK_BYTES = 16 * 1024 * 1024;

@@ -1,7 +1,7 @@
 import { DTYPE_BYTES, type FloatDType } from "@lopper/core";
 import assert from "node:assert/strict";
 import { fromFloat32 } from "./dtypes.ts";
-import type { TensorInfo } from "./safetensors/header.ts";
+import type { TensorInfo } from "./tensors.ts";
 import { sameValues } from "./tied_head.ts";
 
 const ROWS = 37, COLUMNS = 8;

@@ -1,6 +1,6 @@
 import { byteLevelName, type MetadataEntry } from "@lopper/model-io";
 import { z } from "zod";
-import type { BpeJson, Refuse, TokenTable } from "./tokenizer.ts";
+import type { BpeJson, Refuse, TokenTable } from "./token_table.ts";
 
 /** The words into which the tokenizers library splits a text by itself (ByteLevel, `use_regex`): those of GPT-2. */
 const BYTE_LEVEL_WORDS =

@@ -5,7 +5,7 @@ import {
   TEMPLATE_KEY,
   TEMPLATE_NAMES_KEY,
 } from "@lopper/model-io";
-import type { Refuse } from "./tokenizer.ts";
+import type { Refuse } from "./token_table.ts";
 
 /**
  * Chat templates as gguf-py writes them (`add_chat_template`): the one that is meant when none is named, each other one behind

@@ -1,5 +1,5 @@
 import { mergesByScore, type MetadataEntry } from "@lopper/model-io";
-import type { BpeJson, Refuse, TokenTable } from "./tokenizer.ts";
+import type { BpeJson, Refuse, TokenTable } from "./token_table.ts";
 
 const SPACES = { type: "Replace", pattern: { String: " " }, content: "▁" };
 const PREFIXED = {

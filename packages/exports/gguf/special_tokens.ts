@@ -9,7 +9,7 @@ import {
   type TokenizerFiles,
 } from "@lopper/model-io";
 import { z } from "zod";
-import type { Refuse, TokenizerMetadata, TokenTable } from "./tokenizer.ts";
+import type { Refuse, TokenizerMetadata, TokenTable } from "./token_table.ts";
 
 const tokenSchema = z.union([
   z.string(),

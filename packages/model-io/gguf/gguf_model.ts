@@ -1,6 +1,7 @@
 import { CheckpointFormatError, UnsupportedModelError } from "@lopper/core";
 import type { ByteSource } from "../byte_source.ts";
-import { configSchema, specFromConfig } from "../config.ts";
+import { specFromConfig } from "../config.ts";
+import { configSchema } from "../config_schema.ts";
 import type { Family } from "../families/family.ts";
 import { withEndTokens } from "../folder/generation_config.ts";
 import { checkJson } from "../json.ts";

@@ -2,8 +2,7 @@ import { DTYPE_BYTES, UnsupportedModelError } from "@lopper/core";
 import type { ByteSource } from "../byte_source.ts";
 import { fromFloat32 } from "../dtypes.ts";
 import { finiteFloat32, finiteHalves, type OffsetOf } from "../finite_values.ts";
-import type { TensorInfo } from "../safetensors/header.ts";
-import type { TensorStore } from "../safetensors/tensor_store.ts";
+import type { TensorInfo, TensorStore } from "../tensors.ts";
 import type { GgufTensor } from "./header.ts";
 
 /** Bytes of a quantised tensor that are read and decoded at a time. */

@@ -1,7 +1,6 @@
 import { UnsupportedModelError } from "@lopper/core";
 import { z } from "zod";
-import type { ModelConfig } from "../config.ts";
-import { configSchema } from "../config.ts";
+import { configSchema, type ModelConfig } from "../config_schema.ts";
 import { familyOf } from "../families/mod.ts";
 import { anyObject, checkJson, readJson } from "../json.ts";
 import type { ModelFolder } from "../model_folder.ts";

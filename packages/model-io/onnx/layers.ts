@@ -1,5 +1,4 @@
-import type { ModelConfig } from "../config.ts";
-import { MAX_LAYERS } from "../config.ts";
+import { MAX_LAYERS, type ModelConfig } from "../config_schema.ts";
 import type { FoundWeight } from "./weight_uses.ts";
 
 /**

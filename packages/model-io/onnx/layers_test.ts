@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { ModelConfig } from "../config.ts";
+import type { ModelConfig } from "../config_schema.ts";
 import { withGraphLayers } from "./layers.ts";
 import type { FoundWeight } from "./weight_uses.ts";
 

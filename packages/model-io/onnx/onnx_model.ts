@@ -1,5 +1,6 @@
 import { CheckpointFormatError, DTYPE_BYTES, type ModelSpec } from "@lopper/core";
-import { type ModelConfig, specFromConfig } from "../config.ts";
+import { specFromConfig } from "../config.ts";
+import type { ModelConfig } from "../config_schema.ts";
 import { checkConfig } from "../config_kind.ts";
 import { blockTensorName, type Family } from "../families/family.ts";
 import { withEndTokens } from "../folder/generation_config.ts";

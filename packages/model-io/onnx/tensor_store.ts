@@ -1,8 +1,7 @@
 import { DTYPE_BYTES } from "@lopper/core";
 import type { ByteSource } from "../byte_source.ts";
 import { finiteFloat32, finiteHalves, type OffsetOf } from "../finite_values.ts";
-import type { TensorInfo } from "../safetensors/header.ts";
-import type { TensorStore } from "../safetensors/tensor_store.ts";
+import type { TensorInfo, TensorStore } from "../tensors.ts";
 
 /** Bytes of a transposed matrix that are read and turned at a time, where its rows are no longer than that. */
 const CHUNK_BYTES = 1024 * 1024;

@@ -1,7 +1,8 @@
-import { CheckpointFormatError, type DType, DTYPE_BYTES, isDType, shown } from "@lopper/core";
+import { CheckpointFormatError, DTYPE_BYTES, isDType, shown } from "@lopper/core";
 import type { ByteSource } from "../byte_source.ts";
 import { parseJson } from "../json.ts";
 import { UNQUANTISED } from "../quantised_weights.ts";
+import type { TensorInfo } from "../tensors.ts";
 
 /** The reference implementation's limit on the header. */
 const MAX_HEADER_BYTES = 100_000_000;
@@ -20,16 +21,6 @@ const FREE_PARTS = 131_072;
 const BYTES_PER_PART = 512;
 const LENGTH_BYTES = 8;
 const METADATA = "__metadata__";
-
-/** Where one tensor lies. Offsets are bytes from the start of the file. */
-export interface TensorInfo {
-  readonly name: string;
-  readonly dtype: DType;
-  readonly shape: readonly number[];
-  readonly file: string;
-  readonly offset: number;
-  readonly byteLength: number;
-}
 
 export interface SafetensorsHeader {
   readonly tensors: ReadonlyMap<string, TensorInfo>;

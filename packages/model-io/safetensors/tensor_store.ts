@@ -5,28 +5,11 @@ import { finiteFloat32, finiteHalves } from "../finite_values.ts";
 import { foreignFolder } from "../folder/foreign_folder.ts";
 import { readJson } from "../json.ts";
 import { checkFileName, type ModelFolder } from "../model_folder.ts";
-import { readSafetensorsHeader, type TensorInfo } from "./header.ts";
+import type { TensorInfo, TensorStore } from "../tensors.ts";
+import { readSafetensorsHeader } from "./header.ts";
 
 const SINGLE = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
-
-/** The tensors of a checkpoint in one or several files. Only headers are read until a tensor is asked for. */
-export interface TensorStore {
-  readonly tensors: ReadonlyMap<string, TensorInfo>;
-  /** Bytes of a tensor as they lie in the file, or `byteLength` of them from `byteOffset`. */
-  readBytes(name: string, byteOffset?: number, byteLength?: number): Promise<Uint8Array>;
-  /**
-   * A whole tensor in float32, row-major.
-   * @throws {CheckpointFormatError} when a value is NaN or infinite; the offset is that of the first such value.
-   */
-  readFloat32(name: string): Promise<Float32Array>;
-  /**
-   * The bit patterns of a whole F16 or BF16 tensor, row-major.
-   * @throws {CheckpointFormatError} as `readFloat32` does.
-   */
-  readHalves(name: string): Promise<Uint16Array>;
-  close(): void;
-}
 
 /** Whether a folder holds weights that `openTensorStore` opens. */
 export async function hasSafetensors(folder: ModelFolder): Promise<boolean> {
