@@ -1,11 +1,13 @@
 /**
  * Holds the layering of the workspace (CONTRIBUTING.md): a package imports only from packages before it, no
- * relative import leaves its package, only apps/ and the file adapters touch `Deno.*`, files are opened in one place, and
- * only two modules of apps/ print, which take out what a terminal would obey.
+ * relative import leaves its package, no files import one another in a circle (types count, too), only apps/ and the file
+ * adapters touch `Deno.*`, files are opened in one place, and only two modules of apps/ print, which take out what a
+ * terminal would obey.
  *
  * Usage: deno run --allow-read scripts/check_layers.ts [ROOT]
  */
-import { dirname, join, relative, resolve } from "node:path";
+import { join } from "node:path";
+import { importCircles, targetOf } from "./import_circles.ts";
 
 /** Imports go down this list only, never up. */
 const ORDER = [
@@ -31,6 +33,8 @@ const PLATFORM = /^(apps\/|packages\/model-io\/files\/)|_test\.ts$|\/testing\//;
 /** Whoever opens a file by itself waits for pipes and takes all memory for a device. */
 const READS =
   /\bDeno\.(?:readTextFile|readFile|open(?:Sync)?\((?:.*\bread: true|(?!.*\b(?:write|append): true)))/;
+/** `node:fs` has as many ways to do so; whether a file is there may be asked. */
+const OTHER_READS = /^(?!import \{ existsSync \}).*"node:fs(?:\/promises)?"/;
 const READERS = /^packages\/model-io\/files\/(file_source|file_sink)\.ts$/;
 const TEST = /_test\.ts$|\/testing\//;
 
@@ -61,16 +65,15 @@ export function checkFile(file: string, source: string): readonly Violation[] {
       problem: `package ${own} is not in the layer order of scripts/check_layers.ts`,
     }];
   }
-  const code = source.replace(/\/\*[\s\S]*?\*\//g, (comment) => comment.replace(/[^\n]/g, " "));
-  code.split("\n").forEach((text, i) => {
+  linesOf(source).forEach((line, i) => {
     const report = (problem: string) => violations.push({ file, line: i + 1, problem });
-    const line = text.replace(/(^|\s)\/\/.*$/, "");
     for (const [, specifier] of line.matchAll(IMPORT)) {
       if (specifier === NATIVE_ENGINE.name && file !== NATIVE_ENGINE.file) {
         report(
           `loads ${specifier}; only ${NATIVE_ENGINE.file} does, which says no to telemetry first`,
         );
       }
+      const inside = targetOf(file, specifier);
       const target = /^@lopper\/([^/]+)/.exec(specifier)?.[1];
       if (target !== undefined) {
         const targetRank = ORDER.indexOf(target);
@@ -79,22 +82,54 @@ export function checkFile(file: string, source: string): readonly Violation[] {
         else if (target === own && !file.endsWith("_test.ts")) {
           report(`imports its own package by name; use a relative path`);
         }
-      } else if (specifier.startsWith(".")) {
-        const resolved = relative(".", resolve(dirname(file), specifier)).replaceAll("\\", "/");
-        const fixture = file.endsWith("_test.ts") && resolved.startsWith("tests/");
-        if (!resolved.startsWith(folder + "/") && !fixture) {
+      } else if (inside !== null) {
+        const fixture = file.endsWith("_test.ts") && inside.startsWith("tests/");
+        if (!inside.startsWith(folder + "/") && !fixture) {
           report(`relative import ${specifier} leaves the package`);
         }
       }
     }
     if (!PRINTERS.test(file) && PRINTS.test(line)) report("prints; only apps/cli/terminal.ts does");
-    if (READS.test(line) && !READERS.test(file) && !TEST.test(file)) {
+    const reads = READS.test(line) || OTHER_READS.test(line);
+    if (reads && !READERS.test(file) && !TEST.test(file)) {
       report("opens a file by itself; openInput and readInput of model-io/files do");
     }
     if (PLATFORM.test(file)) return;
-    if (/\bDeno\./.test(line)) report("touches Deno.* outside apps/ and packages/model-io/files/");
+    if (/\bDeno\b/.test(line)) report("touches Deno.* outside apps/ and packages/model-io/files/");
   });
   return violations;
+}
+
+/** The lines of a source without its comments. */
+function linesOf(source: string): readonly string[] {
+  const code = source.replace(/\/\*[\s\S]*?\*\//g, (comment) => comment.replace(/[^\n]/g, " "));
+  return code.split("\n").map((line) => line.replace(/(^|\s)\/\/.*$/, ""));
+}
+
+/** Circles of files that import one another, one violation each, at the import that leads into it. */
+export function checkCircles(sources: ReadonlyMap<string, string>): readonly Violation[] {
+  const imports = new Map(Array.from(sources, ([file, source]) => {
+    const found = linesOf(source).flatMap((text, i) =>
+      Array.from(text.matchAll(IMPORT), ([, specifier]) => ({
+        line: i + 1,
+        target: targetOf(file, specifier),
+      }))
+    );
+    return [file, found] as const;
+  }));
+  const graph = new Map(
+    Array.from(imports, ([file, found]) =>
+      [
+        file,
+        found.flatMap(({ target }) => target ?? []),
+      ] as const),
+  );
+  return importCircles(graph).map((circle) => {
+    const [file] = circle;
+    const { line } = imports.get(file)!.find(({ target }) => circle.includes(target ?? ""))!;
+    const others = circle.length === 1 ? "itself" : circle.slice(1).join(", ");
+    return { file, line, problem: `imports in a circle with ${others}` };
+  });
 }
 
 async function* sources(root: string, folder: string): AsyncGenerator<string> {
@@ -107,15 +142,17 @@ async function* sources(root: string, folder: string): AsyncGenerator<string> {
 
 if (import.meta.main) {
   const root = Deno.args[0] ?? ".";
-  let files = 0;
-  const violations: Violation[] = [];
+  const files = new Map<string, string>();
   for (const folder of ["packages", "apps"]) {
     for await (const file of sources(root, folder)) {
-      files += 1;
-      violations.push(...checkFile(file, await Deno.readTextFile(join(root, file))));
+      files.set(file, await Deno.readTextFile(join(root, file)));
     }
   }
+  const violations = [
+    ...Array.from(files, ([file, source]) => checkFile(file, source)).flat(),
+    ...checkCircles(files),
+  ];
   for (const { file, line, problem } of violations) console.error(`${file}:${line}: ${problem}`);
-  console.log(`${files} files, ${violations.length} layer violations`);
-  Deno.exit(violations.length === 0 && files > 0 ? 0 : 1);
+  console.log(`${files.size} files, ${violations.length} layer violations`);
+  Deno.exit(violations.length === 0 && files.size > 0 ? 0 : 1);
 }

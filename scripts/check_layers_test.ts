@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
-import { checkFile } from "./check_layers.ts";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { checkCircles, checkFile } from "./check_layers.ts";
 
 const problems = (file: string, source: string) => checkFile(file, source).map((v) => v.problem);
 
@@ -23,7 +25,9 @@ Deno.test("layers: leaving the package by a relative path is found", () => {
 });
 
 Deno.test("layers: Deno.* and printing stay in apps and file adapters", () => {
-  assert.equal(problems("packages/core/a.ts", "Deno.cwd();").length, 1);
+  for (const source of ["Deno.cwd();", "const { cwd } = Deno;", 'globalThis["Deno"].cwd();']) {
+    assert.equal(problems("packages/core/a.ts", source).length, 1, source);
+  }
   assert.equal(problems("packages/core/a.ts", "console.log(1);").length, 1);
   assert.deepEqual(problems("packages/core/a.ts", "// Deno.cwd() would be wrong here"), []);
   assert.deepEqual(problems("packages/model-io/files/a.ts", "Deno.cwd();"), []);
@@ -61,6 +65,8 @@ Deno.test("layers: files are opened for reading in one place", () => {
     "await Deno.open(path, { read: true })",
     "await Deno.open(path)",
     "Deno.openSync(path, { write: true, read: true })",
+    'import { readFile } from "node:fs/promises";',
+    'const fs = await import("node:fs");',
   ];
   for (const source of opens) {
     for (const file of ["apps/cli/a.ts", "packages/model-io/files/a.ts"]) {
@@ -69,9 +75,90 @@ Deno.test("layers: files are opened for reading in one place", () => {
     assert.deepEqual(problems("packages/model-io/files/file_source.ts", source), []);
     assert.deepEqual(problems("apps/cli/a_test.ts", source), []);
   }
-  assert.deepEqual(problems("apps/cli/a.ts", "Deno.open(path, { write: true })"), []);
+  const asks = ["Deno.open(path, { write: true })", 'import { existsSync } from "node:fs";'];
+  for (const source of asks) assert.deepEqual(problems("apps/cli/a.ts", source), []);
 });
 
 Deno.test("layers: a package outside the order is found", () => {
   assert.equal(problems("packages/unheard-of/a.ts", "").length, 1);
+});
+
+const circles = (files: Readonly<Record<string, string>>) =>
+  checkCircles(new Map(Object.entries(files)));
+
+Deno.test("layers: files of a package that import one another are found, types included", () => {
+  const found = circles({
+    "packages/core/a.ts": 'import "./z.ts";\nimport type { B } from "./b.ts";\n',
+    "packages/core/b.ts": 'export * from "./sub/c.ts";\n',
+    "packages/core/sub/c.ts": 'const a = await import("../a.ts");\n',
+    "packages/core/z.ts": 'import { x } from "@lopper/algebra";\n',
+  });
+  assert.deepEqual(found, [{
+    file: "packages/core/a.ts",
+    line: 2,
+    problem: "imports in a circle with packages/core/b.ts, packages/core/sub/c.ts",
+  }]);
+});
+
+Deno.test("layers: two circles are two, and a file that imports itself is one", () => {
+  const found = circles({
+    "packages/core/a.ts": 'import "./b.ts";',
+    "packages/core/b.ts": 'import "./a.ts";\nimport "./c.ts";',
+    "packages/core/c.ts": 'import "./d.ts";',
+    "packages/core/d.ts": 'import "./c.ts";',
+    "packages/core/e.ts": 'import "./e.ts";',
+  });
+  assert.deepEqual(found.map(({ problem }) => problem), [
+    "imports in a circle with packages/core/d.ts",
+    "imports in a circle with packages/core/b.ts",
+    "imports in a circle with itself",
+  ]);
+});
+
+Deno.test("layers: many ways to one file are no circle, and neither is a comment", () => {
+  const found = circles({
+    "packages/core/a.ts": 'import "./b.ts";\nimport "./c.ts";\nimport "./d.ts";',
+    "packages/core/b.ts": 'import "./d.ts";',
+    "packages/core/c.ts": 'import "./b.ts";\nimport "./d.ts";',
+    "packages/core/d.ts": '// import "./a.ts";\n/* import "./b.ts"; */',
+  });
+  assert.deepEqual(found, []);
+});
+
+Deno.test("layers: the check fails on each planted fault, and passes without", async () => {
+  const faults: Readonly<Record<string, string>> = {
+    "core comes before search": 'import "@lopper/search";',
+    "the platform": "Deno.cwd();",
+    "printing": "console.log(1);",
+    "a circle": 'import type { B } from "./b.ts";',
+    "the native engine": 'import "onnxruntime-node";',
+    "another package's file": 'import "../search/mod.ts";',
+  };
+  const root = await Deno.makeTempDir();
+  const check = async (source: string) => {
+    await Deno.writeTextFile(join(root, "packages/core/a.ts"), source);
+    const script = fileURLToPath(new URL("check_layers.ts", import.meta.url));
+    const args = ["run", "--quiet", "--no-prompt", "--allow-read", script, root];
+    const { code, stderr } = await new Deno.Command(Deno.execPath(), { args }).output();
+    return { code, lines: new TextDecoder().decode(stderr).trim().split("\n").filter(Boolean) };
+  };
+  try {
+    await Deno.mkdir(join(root, "packages/core"), { recursive: true });
+    await Deno.mkdir(join(root, "apps/cli"), { recursive: true });
+    await Deno.writeTextFile(join(root, "packages/core/b.ts"), 'export * from "./a.ts";');
+    assert.deepEqual(await check("export const a = 1;"), { code: 0, lines: [] });
+    const { code, lines } = await check(Object.values(faults).join("\n"));
+    assert.equal(code, 1);
+    const places = lines.map((line) => line.split(": ")[0]);
+    const expected = Object.keys(faults).map((_, i) => `packages/core/a.ts:${i + 1}`);
+    assert.deepEqual(places.sort(), expected);
+    const opens = "Deno.readTextFileSync('x');";
+    await Deno.writeTextFile(join(root, "apps/cli/a.ts"), opens);
+    assert.match(
+      (await check("export const a = 1;")).lines.join("\n"),
+      /apps\/cli\/a\.ts:1: opens/,
+    );
+  } finally {
+    await Deno.remove(root, { recursive: true });
+  }
 });
