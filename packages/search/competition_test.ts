@@ -10,7 +10,7 @@ import { exhaustive } from "./exhaustive.ts";
 import { greedySearch } from "./greedy.ts";
 import { parseJournal, toJournalLine } from "./journal.ts";
 import type { Picker } from "./picker.ts";
-import { Race } from "./race.ts";
+import { Race } from "./race/race.ts";
 import { largestReachableRatio } from "./reach.ts";
 import type { SearchResult } from "./search.ts";
 import { tinySpec } from "./testing/tiny_spec.ts";

@@ -7,7 +7,7 @@ import { greedySearch } from "./greedy.ts";
 import { parseJournal, toJournalLine } from "./journal.ts";
 import type { Picker } from "./picker.ts";
 import { multiPruner, PRESETS } from "./multi_pruner.ts";
-import { Race } from "./race.ts";
+import { Race } from "./race/race.ts";
 import type { SearchEvent, SearchResult } from "./search.ts";
 import type { Step } from "./step.ts";
 import { tinySpec } from "./testing/tiny_spec.ts";

@@ -5,9 +5,9 @@ import { fallsBeyondChance } from "./chance.ts";
 import { type Cost, costBetween } from "./cost.ts";
 import type { MeasureEvent } from "./gauge.ts";
 import type { Exchange } from "./policy.ts";
-import { rotated } from "./race.ts";
+import { rotated } from "./race/batches.ts";
 import { type ScoreEvent, type SequenceNll, StepScores } from "./scores.ts";
-import { compare, leaderOf, paired, survivors } from "./survivors.ts";
+import { compare, leaderOf, paired, survivors } from "./race/survivors.ts";
 import type { SwapLine, SwapSummary, SwapTrial } from "./swap_line.ts";
 import { lastShapes, type SwapPair, swapPairs } from "./swap_pairs.ts";
 

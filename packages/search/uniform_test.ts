@@ -10,7 +10,7 @@ import { greedySearch } from "./greedy.ts";
 import { parseJournal, toJournalLine } from "./journal.ts";
 import type { Picker } from "./picker.ts";
 import { planFromLayers } from "./plan.ts";
-import { Race } from "./race.ts";
+import { Race } from "./race/race.ts";
 import { largestReachableRatio } from "./reach.ts";
 import type { SearchEvent, SearchResult } from "./search.ts";
 import { tinySpec } from "./testing/tiny_spec.ts";

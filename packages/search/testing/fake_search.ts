@@ -10,7 +10,7 @@ import { greedySearch } from "../greedy.ts";
 import { parseJournal, toJournalLine } from "../journal.ts";
 import { planFromLayers } from "../plan.ts";
 import type { SearchPolicy } from "../policy.ts";
-import { Race } from "../race.ts";
+import { Race } from "../race/race.ts";
 import type { SearchEvent, SearchResult } from "../search.ts";
 import type { SwapTrial } from "../swap_line.ts";
 import { tinySpec } from "./tiny_spec.ts";

@@ -1,4 +1,4 @@
-import type { SequenceNll } from "./scores.ts";
+import type { SequenceNll } from "../scores.ts";
 
 /** Standard errors by which a candidate must be behind before it is dropped. */
 const CONFIDENCE = 1.5;

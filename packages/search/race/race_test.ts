@@ -3,10 +3,10 @@ import type { Scorable, Score, Scorer } from "@lopper/importance";
 import assert from "node:assert/strict";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
-import { blockCandidates } from "./candidate.ts";
-import { indexOfLowest } from "./picker.ts";
+import { blockCandidates } from "../candidate.ts";
+import { indexOfLowest } from "../picker.ts";
 import { Race, type RaceOptions } from "./race.ts";
-import { type Evidence, type SequenceNll, StepScores } from "./scores.ts";
+import { type Evidence, type SequenceNll, StepScores } from "../scores.ts";
 
 const SEQUENCES = 32;
 const LAYERS = 24;
