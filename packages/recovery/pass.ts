@@ -1,0 +1,83 @@
+import type { LayerSpec } from "@lopper/core";
+import {
+  batchNumbers,
+  type CalibrationSet,
+  type DensePredictions,
+  nextTokens,
+  sequenceMeans,
+  tokenLoss,
+} from "@lopper/importance";
+import { type Decoder, forwardFrom, type Stream } from "@lopper/runtime";
+
+/** A text in batches of its sequences, by their numbers in the set. */
+export interface BatchedText {
+  readonly set: CalibrationSet;
+  readonly batches: readonly (readonly number[])[];
+}
+
+/** A text under way through a model. */
+export interface Pass {
+  readonly text: BatchedText;
+  /** The number of the block that comes next. */
+  readonly block: number;
+  /** What enters it, batch by batch. */
+  readonly streams: readonly Stream[];
+}
+
+/** A text under way through the dense model and through the pruned one. */
+export interface PassPair {
+  readonly dense: Pass;
+  readonly pruned: Pass;
+}
+
+export function batched(set: CalibrationSet, batchTokens: number): BatchedText {
+  return { set, batches: batchNumbers(set, { batchTokens }) };
+}
+
+/** A text before the first block. */
+export async function begin(decoder: Decoder, text: BatchedText): Promise<Pass> {
+  const streams: Stream[] = [];
+  for (const sequences of sequencesOf(text)) streams.push(await decoder.embed(sequences));
+  return { text, block: 0, streams };
+}
+
+/** The same text before the block `end`, behind those in between as `layers` has them. */
+export async function advance(
+  decoder: Decoder,
+  layers: readonly LayerSpec[],
+  { text, block: first, streams }: Pass,
+  end: number,
+): Promise<Pass> {
+  const moved: Stream[] = [];
+  for (let stream of streams) {
+    for (let block = first; block < end; block++) {
+      stream = await decoder.runBlock(block, layers, stream);
+    }
+    moved.push(stream);
+  }
+  return { text, block: end, streams: moved };
+}
+
+/**
+ * Mean loss of each sequence of a text, in nats per token, when `layers` run from where it is: the NLL, or with `predictions`
+ * of the dense model what `divergedNll` says.
+ */
+export async function lossOf(
+  decoder: Decoder,
+  layers: readonly LayerSpec[],
+  { text, block, streams }: Pass,
+  predictions?: DensePredictions,
+): Promise<readonly number[]> {
+  const means: number[] = [];
+  for (const [b, sequences] of sequencesOf(text).entries()) {
+    const stream = await forwardFrom(decoder, layers, block, streams[b]);
+    const dense = await predictions?.of(b);
+    const loss = await tokenLoss(decoder, stream, nextTokens(sequences), dense);
+    means.push(...sequenceMeans(loss, sequences, text.set.ignoredLabel));
+  }
+  return means;
+}
+
+function sequencesOf({ set, batches }: BatchedText) {
+  return batches.map((numbers) => numbers.map((i) => set.sequences[i]));
+}

@@ -1,0 +1,48 @@
+import { openBackend } from "@lopper/backends";
+import { openModel } from "@lopper/model-io";
+import { FileFolder } from "@lopper/model-io/files";
+import { type CalibrationSet, SuffixScorer } from "@lopper/importance";
+import { blockCount, Decoder, LaidOutWeights, sourceOrder } from "@lopper/runtime";
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { advance, batched, begin, lossOf } from "./pass.ts";
+
+const MODEL = fileURLToPath(
+  new URL("../../tests/fixtures/families/llama-missing-blocks", import.meta.url),
+);
+
+Deno.test({
+  name:
+    "pass: from wherever a text is, its loss is that of the whole model, and what it was is as it was",
+  sanitizeOps: false,
+  sanitizeResources: false,
+  async fn() {
+    const { backend } = await openBackend("cpu", { threads: 1 });
+    const model = await openModel(new FileFolder(MODEL));
+    const decoder = new Decoder(
+      backend,
+      await LaidOutWeights.load(model, sourceOrder(model.spec)),
+    );
+    const sequences = [1, 2, 3, 4, 5].map((s) => [s, 7, s + 2, 9, s]);
+    const set: CalibrationSet = { sequences, length: 5, ignoredLabel: 9, digest: "sha256:test" };
+    const { layers } = model.spec;
+    const { sequenceNll } = await new SuffixScorer(decoder, set, { cacheBytes: 0 })
+      .evaluate(layers);
+    const first = await begin(decoder, batched(set, 10));
+    assert.deepEqual(first.streams.map(({ batch }) => batch), [2, 2, 1]);
+    let pass = first;
+    for (const end of [0, 1, 3, blockCount(layers)]) {
+      pass = await advance(decoder, layers, pass, end);
+      assert.equal(pass.block, end);
+      const loss = await lossOf(decoder, layers, pass);
+      loss.forEach((value, i) =>
+        assert.ok(Math.abs(value - sequenceNll[i]) < 1e-5, `before block ${end}, sequence ${i}`)
+      );
+    }
+    assert.equal(first.block, 0);
+    assert.deepEqual(first.streams, (await begin(decoder, first.text)).streams);
+    await decoder.dispose();
+    await backend.dispose();
+    model.close();
+  },
+});
