@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { done, fails, inTemporaryFolder, QUICK } from "./support/cli.ts";
+import { fails, inTemporaryFolder } from "./support/cli.ts";
 import { checkSameResult } from "./support/kill.ts";
+import { pruneHere, writeTinyRun } from "./support/tiny_run.ts";
 
 Deno.test("--calibration, several times: a mixture by weights, recorded, and made again from its page", () =>
   inTemporaryFolder(async (folder) => {
@@ -16,13 +17,18 @@ Deno.test("--calibration, several times: a mixture by weights, recorded, and mad
       20,
     );
     await text("land.jsonl", "She walked along the road to the village in the rain".repeat(3), 20);
-    const mixed = ["--calibration", "sea.jsonl=3", "--calibration", "land.jsonl"];
-    const settings = [...QUICK, "--preset", "blockpruner", "--ratio", "5"];
-    const more = ["--samples", "8", "--width-samples", "4"];
-    await done(["prune", "--out", "reference", ...settings, ...more, ...mixed], folder);
-    const record = JSON.parse(await Deno.readTextFile(`${folder}/reference/run.json`));
     const root = await Deno.realPath(folder);
-    const named = [`${root}/sea.jsonl=3`, `${root}/land.jsonl=1`];
+    const [sea, land] = [`${root}/sea.jsonl`, `${root}/land.jsonl`];
+    const [model, , , ...settings] = await writeTinyRun(root);
+    const prune = (out: string, ...parts: string[]) =>
+      pruneHere([
+        ...[model, "--out", `${root}/${out}`, ...settings, "--preset", "blockpruner"],
+        ...["--ratio", "15", "--samples", "8", "--width-samples", "4"],
+        ...parts.flatMap((part) => ["--calibration", part]),
+      ]);
+    await prune("reference", `${sea}=3`, land);
+    const record = JSON.parse(await Deno.readTextFile(`${folder}/reference/run.json`));
+    const named = [`${sea}=3`, `${land}=1`];
     assert.deepEqual(record.flags.calibration, named);
     const page = await Deno.readTextFile(`${folder}/reference/report.html`);
     for (const part of named) assert.ok(page.includes(`--calibration ${part}`), part);
@@ -30,11 +36,9 @@ Deno.test("--calibration, several times: a mixture by weights, recorded, and mad
     // the parts as recorded are the same text, another weight is another
     const digestOf = async (out: string) =>
       JSON.parse(await Deno.readTextFile(`${folder}/${out}/run.json`)).calibrationDigest;
-    const recorded = named.flatMap((part) => ["--calibration", part]);
-    await done(["prune", "--out", "again", ...settings, ...more, ...recorded], folder);
+    await prune("again", ...named);
     await checkSameResult(folder, "again");
-    const other = ["--calibration", "sea.jsonl", "--calibration", "land.jsonl"];
-    await done(["prune", "--out", "other", ...settings, ...more, ...other], folder);
+    await prune("other", sea, land);
     assert.notDeepEqual(await digestOf("other"), await digestOf("reference"));
   }));
 
