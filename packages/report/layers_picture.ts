@@ -53,34 +53,33 @@ export function layersFile(
   plan: PrunePlan | null,
   description: string,
 ): string {
-  const alone = {
-    namespace: html`
-      xmlns="http://www.w3.org/2000/svg"
-    `,
-    style: html`<style>${new Html(PICTURE_STYLE)}</style>`,
-  };
-  return draw(WIDE, "wide", changes, plan, description, alone).text.trim() + "\n";
+  const style = html`<style>${new Html(PICTURE_STYLE)}</style>`;
+  return draw(WIDE, "wide", changes, plan, description, style).text.trim() + "\n";
 }
 
-/** @param alone what a picture needs that stands in a file of its own. */
+/** @param style of a picture that stands in a file of its own. */
 function draw(
   layout: Layout,
   name: string,
   changes: readonly LayerChange[],
   plan: PrunePlan | null,
   description: string,
-  alone?: { readonly namespace: Html; readonly style: Html },
+  style?: Html,
 ): Html {
   const { width, row, font, attention, mlp } = layout;
   const height = TOP + changes.length * row + 4;
   const widest = Math.max(1, ...changes.map(({ dense }) => dense.mlp?.intermediateSize ?? 0));
   const id = `layers-${name}`;
+  const own = style &&
+    html`
+      xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}"
+    `;
   return html`
-    <svg${alone?.namespace} class="picture ${name}" role="img"
+    <svg${own} class="picture ${name}" role="img"
       aria-labelledby="${id}-title ${id}-desc"
       viewBox="0 0 ${width} ${height}" font-size="${font}">
     <title id="${id}-title">What stays of each layer</title>
-    <desc id="${id}-desc">${description}</desc>${alone?.style}
+    <desc id="${id}-desc">${description}</desc>${style}
     <g class="head" text-anchor="start"><text x="${attention
       .x}" y="14">attention, KV groups</text><text x="${mlp.x}" y="14">MLP, channels</text></g>
     ${changes.map((change, i) =>
