@@ -5,7 +5,7 @@ import type { History } from "./history.ts";
 import { agrees, misfit, misfitBack, unknownLayer } from "./misfit.ts";
 import type { RepairLine } from "./repair_line.ts";
 import type { Step } from "./step.ts";
-import type { SwapLine, SwapTrial } from "./swap_line.ts";
+import type { SwapLine, SwapTrial } from "./swap/swap_line.ts";
 
 /**
  * Checks what a journal says against the model that its run goes on with, before anything is believed: steps and what they

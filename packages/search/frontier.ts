@@ -16,8 +16,8 @@ import { perplexity } from "@lopper/importance";
 import type { UnitOrder } from "@lopper/runtime";
 import { blockOf, type CandidateName, layersAfter, removedBlocks } from "./candidate.ts";
 import type { SearchResult } from "./search.ts";
-import { keptSwaps, type SwapLine } from "./swap_line.ts";
-import { removalsAfter } from "./swap_pairs.ts";
+import { keptSwaps, type SwapLine } from "./swap/swap_line.ts";
+import { removalsAfter } from "./swap/swap_pairs.ts";
 
 /** What a search decided, as run.json keeps it. */
 export type Way = Pick<RunRecord, "frontier" | "swaps">;

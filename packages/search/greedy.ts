@@ -22,8 +22,8 @@ import {
   type SearchResult,
   startOf,
 } from "./search.ts";
-import { lastShapes } from "./swap_pairs.ts";
-import { swapUnits } from "./swap_units.ts";
+import { lastShapes } from "./swap/swap_pairs.ts";
+import { swapUnits } from "./swap/swap_units.ts";
 
 /**
  * The one greedy loop: at each step the picker takes one of the candidates of the policy's stage. A stage without

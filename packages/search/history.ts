@@ -3,7 +3,7 @@ import type { Measure } from "./gauge.ts";
 import type { RepairLine } from "./repair_line.ts";
 import type { Evidence } from "./scores.ts";
 import type { Step } from "./step.ts";
-import type { SwapLine } from "./swap_line.ts";
+import type { SwapLine } from "./swap/swap_line.ts";
 
 /** What a journal holds: the steps, and what was found out in them and in the one that was cut off. */
 export interface History {

@@ -8,7 +8,7 @@ import { STAGE_NAMES } from "./policy.ts";
 import type { RepairLine } from "./repair_line.ts";
 import type { Evidence } from "./scores.ts";
 import type { Step } from "./step.ts";
-import type { SwapLine } from "./swap_line.ts";
+import type { SwapLine } from "./swap/swap_line.ts";
 
 const count = z.int().nonnegative();
 const name = {

@@ -7,7 +7,7 @@ import { parseJournal, toJournalLine } from "./journal.ts";
 import type { RepairLine } from "./repair_line.ts";
 import type { Evidence } from "./scores.ts";
 import type { Step } from "./step.ts";
-import type { SwapLine } from "./swap_line.ts";
+import type { SwapLine } from "./swap/swap_line.ts";
 
 /** Failing cases are printed with their seed; LOPPER_SEED runs them again. */
 const SEED = Number(Deno.env.get("LOPPER_SEED") ?? 5);

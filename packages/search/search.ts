@@ -8,8 +8,8 @@ import type { Picker } from "./picker.ts";
 import type { SampleKind, SearchPolicy, Stage } from "./policy.ts";
 import type { Evidence, SequenceNll } from "./scores.ts";
 import type { Step } from "./step.ts";
-import type { SwapEvent } from "./swap.ts";
-import type { SwapLine } from "./swap_line.ts";
+import type { SwapEvent } from "./swap/swap_state.ts";
+import type { SwapLine } from "./swap/swap_line.ts";
 
 export type SearchEvent =
   /** To be recorded, unless it was resumed, before the search goes on. */

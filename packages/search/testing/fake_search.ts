@@ -12,7 +12,7 @@ import { planFromLayers } from "../plan.ts";
 import type { SearchPolicy } from "../policy.ts";
 import { Race } from "../race/race.ts";
 import type { SearchEvent, SearchResult } from "../search.ts";
-import type { SwapTrial } from "../swap_line.ts";
+import type { SwapTrial } from "../swap/swap_line.ts";
 import { tinySpec } from "./tiny_spec.ts";
 
 /** What is searched. */

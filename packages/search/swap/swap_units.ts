@@ -1,7 +1,7 @@
 import { pruningRatio } from "@lopper/core";
-import { blockOf } from "./candidate.ts";
-import type { Exchange } from "./policy.ts";
-import { type Reached, releaseAll, type Search, type SearchEvent } from "./search.ts";
+import { blockOf } from "../candidate.ts";
+import type { Exchange } from "../policy.ts";
+import { type Reached, releaseAll, type Search, type SearchEvent } from "../search.ts";
 import { swapSearch } from "./swap.ts";
 import { keptSwaps } from "./swap_line.ts";
 import { removalsAfter } from "./swap_pairs.ts";

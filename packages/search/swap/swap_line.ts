@@ -1,5 +1,5 @@
-import type { CandidateName } from "./candidate.ts";
-import type { Cost } from "./cost.ts";
+import type { CandidateName } from "../candidate.ts";
+import type { Cost } from "../cost.ts";
 
 /** A swap that was tried, or what came of all that were tried for a target: one line of the journal. */
 export type SwapLine = SwapTrial | SwapSummary;

@@ -7,16 +7,16 @@ import {
 } from "@lopper/core";
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { planOfFrontier } from "./frontier.ts";
-import { competition } from "./competition.ts";
-import { multiPruner } from "./multi_pruner.ts";
-import type { SearchPolicy } from "./policy.ts";
-import type { SearchResult } from "./search.ts";
+import { planOfFrontier } from "../frontier.ts";
+import { competition } from "../competition.ts";
+import { multiPruner } from "../multi_pruner.ts";
+import type { SearchPolicy } from "../policy.ts";
+import type { SearchResult } from "../search.ts";
 import { MOST_SWAPS } from "./swap.ts";
 import { keptSwaps, type SwapLine } from "./swap_line.ts";
 import { swapPairs } from "./swap_pairs.ts";
-import { type Loss, search, SPEC } from "./testing/fake_search.ts";
-import { uniformCompetition, uniformPruner } from "./uniform.ts";
+import { type Loss, search, SPEC } from "../testing/fake_search.ts";
+import { uniformCompetition, uniformPruner } from "../uniform.ts";
 
 const GROUPS = { mlpGroup: 8, attentionGroup: 8 };
 const SEED = Number(Deno.env.get("LOPPER_SEED") ?? 17);

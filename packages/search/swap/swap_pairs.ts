@@ -5,7 +5,7 @@ import {
   type ModelSpec,
   pruningRatio,
 } from "@lopper/core";
-import { type Candidate, layersAfter, nameOf } from "./candidate.ts";
+import { type Candidate, layersAfter, nameOf } from "../candidate.ts";
 
 /** Something that comes back, and what goes for it. */
 export interface SwapPair {

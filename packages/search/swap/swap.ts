@@ -1,0 +1,134 @@
+import { type LayerSpec, type ModelSpec, pruningRatio } from "@lopper/core";
+import { type Cost, costBetween } from "../cost.ts";
+import type { Exchange } from "../policy.ts";
+import { foreign, replaySwaps } from "./replay_swaps.ts";
+import type { SwapLine, SwapSummary, SwapTrial } from "./swap_line.ts";
+import { lastShapes, type SwapPair, swapPairs } from "./swap_pairs.ts";
+import { raceSwaps } from "./swap_race.ts";
+import type {
+  SwapBase,
+  SwapEvent,
+  SwapOptions,
+  SwapResult,
+  SwapStart,
+  TriedSwaps,
+} from "./swap_state.ts";
+import { tryFinalists } from "./try_finalists.ts";
+
+/** At most so many swaps are kept for a target. */
+export const MOST_SWAPS = 12;
+
+/**
+ * A local search around the plan of a greedy one, which never takes a step back: each swap gives one block or group back and
+ * removes another one (an exchange as in Kernighan and Lin, 1970, and in the add–drop searches for the p-median problem),
+ * as long as the loss falls. Every single change that a proxy does not rule out is scored on some of the sequences first; a pair is expected to do what its
+ * halves do together, and the pairs that promise most run a race on more and more sequences, against the plan that is
+ * there. Those left at its end are tried, the best first: one is kept if the mean NLL of the block samples falls beyond
+ * chance, sequence by sequence, and that of the text kept aside does not rise. Kept swaps lower the loss on the same
+ * sequences each time, so that no plan comes twice; the search ends where a race has no swap to keep.
+ * @throws {ResumeError} when `recorded` is not of this search.
+ */
+export async function* swapSearch(
+  spec: ModelSpec,
+  { layers, last, steps }: SwapStart,
+  exchange: Exchange,
+  options: SwapOptions,
+): AsyncGenerator<SwapEvent, SwapResult> {
+  const { scorer, gauge } = options;
+  const { trials, summary } = recordedAfter(steps, options.recorded);
+  const lap = lapsOf(options.measure);
+  const before = trials[0]?.before ?? summary?.before ??
+    (await scorer.evaluate(layers, options.onWork)).sequenceNll;
+  let base: SwapBase = {
+    layers,
+    last,
+    ratio: pruningRatio(spec, layers),
+    nll: before,
+    aside: null,
+  };
+  const visited = new Set([keyOf(layers)]);
+  const lines: SwapTrial[] = [];
+  let kept = 0, work = 0;
+  while (kept < MOST_SWAPS) {
+    const pairs = pairsOf(spec, exchange, base, visited);
+    let tried = yield* replaySwaps(pairs, trials.slice(lines.length), lines.length, gauge);
+    lines.push(...tried.lines);
+    if (!tried.taken && summary) break;
+    if (!tried.taken) {
+      const { refused } = tried;
+      const raced = yield* raceSwaps(base, pairs, { scorer, number: kept, work });
+      work = raced.work;
+      const finalists = raced.finalists.filter(({ pair }) => !refused.includes(pair));
+      tried = yield* tryFinalists(base, finalists, { steps, number: lines.length, lap }, options);
+      lines.push(...tried.lines);
+      refuse(visited, refused);
+    }
+    refuse(visited, tried.refused);
+    if (!tried.taken) break;
+    base = baseAfter(base, tried.taken);
+    visited.add(keyOf(base.layers));
+    kept += 1;
+  }
+  if (lines.length < trials.length) throw foreign(trials[lines.length]);
+  const end: SwapSummary = summary ??
+    { type: "swaps", steps, tried: lines.length, kept, before, after: base.nll, cost: lap() };
+  yield { type: "swap", line: end, resumed: summary !== undefined };
+  scorer.release();
+  return { layers: base.layers, last: base.last, lines: [...lines, end] };
+}
+
+/** What an earlier run tried after so many steps, and what came of it where it came to an end. */
+function recordedAfter(steps: number, lines: readonly SwapLine[]) {
+  const recorded = lines.filter((line) => line.steps === steps);
+  return {
+    trials: recorded.filter((line) => line.type === "swap"),
+    summary: recorded.find((line) => line.type === "swaps"),
+  };
+}
+
+/** Says at each call what was done since the one before. */
+function lapsOf(measure: () => Cost): () => Cost {
+  let mark = measure();
+  return () => {
+    const before = mark;
+    mark = measure();
+    return costBetween(before, mark);
+  };
+}
+
+/** The swaps of a plan that do not lead back to one that was there, or was refused. */
+function pairsOf(
+  spec: ModelSpec,
+  { target, restorations, removals }: Exchange,
+  { layers, last }: SwapBase,
+  visited: ReadonlySet<string>,
+): readonly SwapPair[] {
+  return swapPairs(spec, target, restorations(layers, last), removals(layers))
+    .filter(({ both }) => !visited.has(keyOf(both.layers)));
+}
+
+function refuse(visited: Set<string>, pairs: readonly SwapPair[]) {
+  for (const { both } of pairs) visited.add(keyOf(both.layers));
+}
+
+function baseAfter(
+  { last }: SwapBase,
+  { pair, line }: NonNullable<TriedSwaps["taken"]>,
+): SwapBase {
+  const { layers } = pair.both;
+  return {
+    layers,
+    last: lastShapes(layers, last),
+    ratio: pair.ratio,
+    nll: line.after,
+    aside: line.aside?.after ?? null,
+  };
+}
+
+/** Shapes in a form in which equal ones are equal. */
+function keyOf(layers: readonly LayerSpec[]): string {
+  return layers.map(({ attention, mlp }) =>
+    `${attention?.kvHeads ?? 0} ${mlp?.intermediateSize ?? 0}`
+  )
+    .join();
+}

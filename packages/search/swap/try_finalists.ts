@@ -1,0 +1,64 @@
+import { mean } from "@lopper/core";
+import { fallsBeyondChance } from "../chance.ts";
+import type { Cost } from "../cost.ts";
+import type { MeasureEvent } from "../gauge.ts";
+import { namesOf } from "./replay_swaps.ts";
+import type { SwapTrial } from "./swap_line.ts";
+import type { SwapPair } from "./swap_pairs.ts";
+import type { Finalist } from "./swap_race.ts";
+import type { SwapBase, SwapEvent, SwapOptions, TriedSwaps } from "./swap_state.ts";
+
+/** Tries swaps in their order, until one is kept. */
+export async function* tryFinalists(
+  base: SwapBase,
+  finalists: readonly Finalist[],
+  { steps, number, lap }: {
+    readonly steps: number;
+    /** How many swaps were tried before. */
+    readonly number: number;
+    /** The work since the last line. */
+    readonly lap: () => Cost;
+  },
+  options: SwapOptions,
+): AsyncGenerator<SwapEvent, TriedSwaps> {
+  const refused: SwapPair[] = [];
+  const lines: SwapTrial[] = [];
+  let { aside } = base;
+  for (const { pair, nll } of finalists) {
+    const judged = yield* judge({ ...base, aside }, pair, nll, number + lines.length, options);
+    aside = judged.aside?.before ?? aside;
+    const { ratio } = pair;
+    const line: SwapTrial = {
+      type: "swap",
+      steps,
+      ...namesOf(pair),
+      ratio,
+      ...judged,
+      cost: lap(),
+    };
+    lines.push(line);
+    yield { type: "swap", line, resumed: false };
+    if (line.kept) return { taken: { pair, line }, refused, lines };
+    refused.push(pair);
+  }
+  return { taken: null, refused, lines };
+}
+
+/** Whether a swap stays, and what says so. @param number how many were tried before it. */
+async function* judge(
+  base: SwapBase,
+  { both }: SwapPair,
+  nll: readonly number[],
+  number: number,
+  { aside, gauge, onWork }: SwapOptions,
+): AsyncGenerator<MeasureEvent, Pick<SwapTrial, "before" | "after" | "aside" | "kept">> {
+  const found = { before: base.nll, after: nll, aside: null };
+  if (!fallsBeyondChance(base.nll, nll)) return { ...found, kept: false };
+  let apart: SwapTrial["aside"] = null;
+  if (aside) {
+    const before = base.aside ?? (await aside.evaluate(base.layers, onWork)).sequenceNll;
+    apart = { before, after: (await aside.evaluate(both.layers, onWork)).sequenceNll };
+    if (!(mean(apart.after) <= mean(apart.before))) return { ...found, aside: apart, kept: false };
+  }
+  return { ...found, aside: apart, kept: yield* gauge(number, both.layers) };
+}
