@@ -9,7 +9,8 @@ import { Decoder } from "./decoder.ts";
 import { blockCount, forwardFrom, sequenceLogits } from "./forward.ts";
 import { HEAD_CHUNK_VALUES } from "./heads.ts";
 import type { KeyValues, Stream } from "./stream.ts";
-import { LaidOutWeights, type LoadOptions, sourceOrder } from "./weight_layout.ts";
+import { sourceOrder } from "./unit_order.ts";
+import { LaidOutWeights, type LoadOptions } from "./weight_layout.ts";
 
 const FIXTURES = fileURLToPath(new URL("../../tests/fixtures/families", import.meta.url));
 const DEMO = fileURLToPath(new URL("../demo-model/data/model", import.meta.url));

@@ -6,7 +6,8 @@ import { Random, tinyModel } from "../../tests/support/tiny_models.ts";
 import { Decoder } from "./decoder.ts";
 import { sequenceLogits } from "./forward.ts";
 import { generate, sampleSequences } from "./generate.ts";
-import { LaidOutWeights, sourceOrder } from "./weight_layout.ts";
+import { sourceOrder } from "./unit_order.ts";
+import { LaidOutWeights } from "./weight_layout.ts";
 
 /** Decodes with a random tiny model whose spec is changed; the weights stay. */
 async function withDecoder(

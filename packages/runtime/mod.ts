@@ -11,4 +11,6 @@ export * from "./rope.ts";
 export * from "./speed.ts";
 export type { KeyValues, Sight, Stream } from "./stream.ts";
 export * from "./streamed_logits.ts";
-export * from "./weight_layout.ts";
+export { sourceOrder, type UnitOrder } from "./unit_order.ts";
+export { LaidOutWeights, type LoadOptions } from "./weight_layout.ts";
+export { type WeightMemory, weightMemory } from "./weight_memory.ts";

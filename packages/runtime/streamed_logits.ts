@@ -1,7 +1,8 @@
 import type { Backend } from "@lopper/backends";
 import type { Model } from "@lopper/model-io";
 import { Decoder } from "./decoder.ts";
-import { LaidOutWeights, type LoadOptions, sourceOrder } from "./weight_layout.ts";
+import { sourceOrder } from "./unit_order.ts";
+import { LaidOutWeights, type LoadOptions } from "./weight_layout.ts";
 
 /**
  * Logits `[ids.length, vocabSize]` of one sequence, as `sequenceLogits` computes them, with one layer in memory at a time, and

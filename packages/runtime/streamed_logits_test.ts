@@ -6,7 +6,8 @@ import { fileURLToPath } from "node:url";
 import { Decoder } from "./decoder.ts";
 import { sequenceLogits } from "./forward.ts";
 import { streamedLogits } from "./streamed_logits.ts";
-import { LaidOutWeights, sourceOrder } from "./weight_layout.ts";
+import { sourceOrder } from "./unit_order.ts";
+import { LaidOutWeights } from "./weight_layout.ts";
 
 const FIXTURES = fileURLToPath(new URL("../../tests/fixtures/families", import.meta.url));
 const IDS = [3, 1, 4, 1, 5, 9, 2, 6];

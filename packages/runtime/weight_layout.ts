@@ -1,57 +1,21 @@
 import {
-  axisIndices,
+  BLOCK_KINDS,
   type BlockRef,
   DTYPE_BYTES,
-  groupSize,
   type LayerSpec,
   type ModelSpec,
 } from "@lopper/core";
+import { type BlockWeight, fromFloat32, type Model, outerWeight } from "@lopper/model-io";
 import {
-  type BlockWeight,
-  fromFloat32,
-  type Model,
-  outerWeight,
-  type TensorInfo,
-  type WeightRole,
-  weightsOfBlock,
-} from "@lopper/model-io";
-import {
-  copyValues,
-  gatherColumnsAsRows,
-  gatherRows,
-  readStored,
-  type StoredTensor,
-  tensorBytes,
-} from "./stored_tensor.ts";
-
-/** For each layer the KV groups and the channels, most important first: a permutation of all of them. */
-export interface UnitOrder {
-  readonly layers: readonly {
-    readonly kvGroups: readonly number[] | null;
-    readonly channels: readonly number[] | null;
-  }[];
-}
-
-/** The order of the checkpoint itself. */
-export function sourceOrder(spec: ModelSpec): UnitOrder {
-  const range = (n: number) => Array.from({ length: n }, (_, i) => i);
-  return {
-    layers: spec.layers.map(({ attention, mlp }) => ({
-      kvGroups: attention && range(attention.kvHeads),
-      channels: mlp && range(mlp.intermediateSize),
-    })),
-  };
-}
-
-/** A weight of a block; `rowLength` is 1 for a bias or a norm. */
-interface LaidOutWeight {
-  readonly tensor: StoredTensor;
-  readonly rowLength: number;
-  /** What the rows run over; the rows of a narrower block are the first ones. */
-  readonly span: "channel" | "query" | "kv" | null;
-}
-
-type LaidOutBlock = Map<BlockWeight, LaidOutWeight>;
+  blockKey,
+  type LaidOutBlock,
+  layOutBlock,
+  moveUnits,
+  unitShape,
+} from "./laid_out_block.ts";
+import { copyValues, readStored, type StoredTensor } from "./stored_tensor.ts";
+import { placesOf, type UnitOrder } from "./unit_order.ts";
+import { expansionBytes, keptWithin, partOf } from "./weight_memory.ts";
 
 export interface LoadOptions {
   /**
@@ -61,37 +25,6 @@ export interface LoadOptions {
   readonly expandedBytes?: number;
   /** The parts that will be used; without it, all. What is not read cannot be asked for. */
   readonly only?: { readonly layer: number } | "outer";
-}
-
-/**
- * Memory that the weights of a model take, in bytes. What is held in float32 replaces its halves: with a budget of B bytes
- * loading holds at most `held + B / 2`, and where B is below `expanded`, a shared buffer of at most the larger of
- * `largestBlock` and `head` comes on top.
- */
-export interface WeightMemory {
-  /** What is held with a budget of 0: half-precision matrices as they are, everything else in float32. */
-  readonly held: number;
-  /** All half-precision matrices that graphs read, in float32: with this budget none is expanded for every use. */
-  readonly expanded: number;
-  /** The half-precision matrices of the largest block, in float32. */
-  readonly largestBlock: number;
-  /** The LM head in float32; 0 when the checkpoint has it so. */
-  readonly head: number;
-}
-
-/** What loading a model will take, from its tensors' shapes and dtypes alone. */
-export function weightMemory(model: Model): WeightMemory {
-  const { [HEAD]: head, ...blocks } = Object.fromEntries(expansionBytes(model));
-  const sizes = Object.values(blocks);
-  return {
-    held: model.weights.reduce((sum, { tensor }) => {
-      const { half, float32 } = tensorBytes(tensor);
-      return sum + (half ?? float32);
-    }, 0),
-    expanded: sizes.reduce((sum, bytes) => sum + bytes, head),
-    largestBlock: Math.max(0, ...sizes),
-    head,
-  };
 }
 
 /**
@@ -168,7 +101,7 @@ export class LaidOutWeights {
     const blocks = new Map<string, LaidOutBlock>();
     for (let layer = 0; layer < spec.layers.length; layer++) {
       if (!wanted(layer)) continue;
-      for (const kind of ["attention", "mlp"] as const) {
+      for (const kind of BLOCK_KINDS) {
         const units = kind === "attention"
           ? order.layers[layer].kvGroups
           : order.layers[layer].channels;
@@ -222,7 +155,7 @@ export class LaidOutWeights {
    */
   rearrange(order: UnitOrder) {
     const moves = this.spec.layers.flatMap((_, layer) =>
-      (["attention", "mlp"] as const).flatMap((kind) => {
+      BLOCK_KINDS.flatMap((kind) => {
         const unit = kind === "attention" ? "kvGroups" : "channels";
         const block = this.#blocks.get(blockKey({ layer, kind }));
         const before = this.#order.layers[layer][unit];
@@ -233,13 +166,7 @@ export class LaidOutWeights {
       })
     );
     for (const { block, places, layer } of moves) {
-      const shape = unitShape(this.spec, layer);
-      for (const [name, weight] of block) {
-        const { tensor, rowLength, span } = weight;
-        if (span === null) continue;
-        const moved = gatherRows(tensor, rowLength, axisIndices(span, places, shape));
-        block.set(name, { ...weight, tensor: moved });
-      }
+      moveUnits(block, places, unitShape(this.spec, layer));
     }
     this.#order = order;
   }
@@ -298,99 +225,4 @@ export class LaidOutWeights {
       return out;
     });
   }
-}
-
-/** The part that the LM head is, beside the blocks. */
-const HEAD = "lmHead";
-
-/** What is expanded together with a weight: its block, or the LM head. */
-function partOf(role: WeightRole, { tiedEmbeddings }: ModelSpec): string {
-  if (role.part === "attention" || role.part === "mlp") {
-    return blockKey({ layer: role.layer, kind: role.part });
-  }
-  return role.part === "embedding" && tiedEmbeddings ? HEAD : role.part;
-}
-
-/**
- * Bytes of the half-precision matrices of the LM head and of each block in float32, what is used most coming first: every
- * candidate runs the head and, where the blocks before its own are known, the later blocks.
- */
-function expansionBytes(
-  model: Model,
-  wanted: (layer: number | null) => boolean = () => true,
-): ReadonlyMap<string, number> {
-  const bytesOf = (tensor: TensorInfo) => {
-    const { float32, half } = tensorBytes(tensor);
-    return half === null ? 0 : float32;
-  };
-  const found = new Map([[HEAD, wanted(null) ? bytesOf(outerWeight(model, "lmHead")) : 0]]);
-  for (const { role, tensor } of model.weights.toReversed()) {
-    if ((role.part !== "attention" && role.part !== "mlp") || !wanted(role.layer)) continue;
-    const part = partOf(role, model.spec);
-    found.set(part, (found.get(part) ?? 0) + bytesOf(tensor));
-  }
-  return found;
-}
-
-/**
- * The parts that a budget of bytes has room for, the first that fit, for good. A forward pass goes through the blocks in a
- * circle, and whatever evicts there (the least recently used, say) evicts what is needed next.
- * @throws {RangeError} when the budget is no size.
- */
-function keptWithin(sizes: ReadonlyMap<string, number>, budget: number): ReadonlySet<string> {
-  if (!(budget >= 0)) {
-    throw new RangeError(`expandedBytes is ${budget}; it needs to be a number of bytes from 0 on`);
-  }
-  const kept = new Set<string>();
-  let left = budget;
-  for (const [part, bytes] of sizes) {
-    if (bytes > left) continue;
-    left -= bytes;
-    kept.add(part);
-  }
-  return kept;
-}
-
-function blockKey({ layer, kind }: BlockRef): string {
-  return `${layer}.${kind}`;
-}
-
-/** Channels of a KV group along the axes of a layer's attention. */
-function unitShape({ headDim, layers }: ModelSpec, layer: number) {
-  const { attention } = layers[layer];
-  return { headDim, queriesPerGroup: attention ? groupSize(attention) : 1 };
-}
-
-/** For each unit of `after` its place in `before`. @throws {RangeError} when they are not the same units. */
-function placesOf(before: readonly number[], after: readonly number[], what: string): number[] {
-  const place = new Map(before.map((unit, i) => [unit, i]));
-  const places = after.flatMap((unit) => place.get(unit) ?? []);
-  if (after.length === before.length && new Set(places).size === before.length) return places;
-  throw new RangeError(`the order of the ${what} does not have the ${before.length} units there`);
-}
-
-async function layOutBlock(
-  model: Model,
-  ref: BlockRef,
-  units: readonly number[],
-  options: { float32: boolean },
-): Promise<LaidOutBlock> {
-  const { spec, family } = model;
-  const shape = unitShape(spec, ref.layer);
-  const laidOut: LaidOutBlock = new Map();
-  for (const [weight, info] of weightsOfBlock(model, ref)) {
-    const read = await readStored(model, info, options);
-    const axis = family.pruneGroups[ref.kind].axes.find((a) => a.weight === weight);
-    const [rows, columns = 1] = info.shape;
-    if (!axis) {
-      laidOut.set(weight, { tensor: read, rowLength: 1, span: null });
-      continue;
-    }
-    const indices = axisIndices(axis.span, units, shape);
-    const tensor = axis.axis === 0
-      ? gatherRows(read, columns, indices)
-      : gatherColumnsAsRows(read, columns, indices);
-    laidOut.set(weight, { tensor, rowLength: axis.axis === 0 ? columns : rows, span: axis.span });
-  }
-  return laidOut;
 }

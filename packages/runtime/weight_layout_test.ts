@@ -22,7 +22,9 @@ import { FileFolder } from "@lopper/model-io/files";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { Random, randomLayers, randomOrder, tinyModel } from "../../tests/support/tiny_models.ts";
-import { LaidOutWeights, sourceOrder, type UnitOrder, weightMemory } from "./weight_layout.ts";
+import { sourceOrder, type UnitOrder } from "./unit_order.ts";
+import { LaidOutWeights } from "./weight_layout.ts";
+import { weightMemory } from "./weight_memory.ts";
 
 const DEMO = fileURLToPath(new URL("../demo-model/data/model", import.meta.url));
 const SEEDS = 60;
