@@ -1,5 +1,6 @@
 export * from "./activation_order.ts";
 export { batchNumbers, type BatchOptions, DEFAULT_BATCH_TOKENS } from "./batches.ts";
+export { keptBytes } from "./block_inputs.ts";
 export * from "./calibration.ts";
 export * from "./compensated_order.ts";
 export * from "./dense_predictions.ts";
@@ -9,5 +10,6 @@ export * from "./perplexity.ts";
 export * from "./resident_scorer.ts";
 export * from "./sample_list.ts";
 export * from "./scorer.ts";
+export { SuffixScorer, type SuffixScorerOptions } from "./suffix_scorer.ts";
 export * from "./text_samples.ts";
 export * from "./weight_order.ts";

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import type { CalibrationSet } from "./calibration.ts";
 import { ResidentScorer } from "./resident_scorer.ts";
-import { SuffixScorer } from "./scorer.ts";
+import { SuffixScorer } from "./suffix_scorer.ts";
 import { weightOrder } from "./weight_order.ts";
 
 const FIXTURE = fileURLToPath(

@@ -5,10 +5,12 @@ import { FileFolder } from "@lopper/model-io/files";
 import { Decoder, LaidOutWeights, sequenceLogits } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
+import { keptBytes } from "./block_inputs.ts";
 import type { CalibrationSet } from "./calibration.ts";
 import { shuffled } from "./draw.ts";
 import { sequenceMeans } from "./perplexity.ts";
-import { keptBytes, type Scorable, SuffixScorer } from "./scorer.ts";
+import type { Scorable } from "./scorer.ts";
+import { SuffixScorer } from "./suffix_scorer.ts";
 import { weightOrder } from "./weight_order.ts";
 
 const FIXTURE = fileURLToPath(

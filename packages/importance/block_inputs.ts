@@ -1,0 +1,96 @@
+import type { LayerSpec } from "@lopper/core";
+import { blockCount, type Stream } from "@lopper/runtime";
+import { sequencesPerBatch } from "./batches.ts";
+import { firstDifference } from "./differences.ts";
+
+/** Block inputs are kept of the trunk, of the favoured candidate and of the one being scored. */
+const COPIES = 3;
+
+/** Inputs of blocks of one batch by block number, and the layers under which they are the inputs. */
+interface Kept {
+  readonly layers: readonly LayerSpec[];
+  readonly streams: Map<number, Stream>;
+}
+
+/**
+ * The block inputs that a scorer keeps: those of the trunk for the batches used last, for one at least, and where there is room
+ * those of what was scored last and of the favoured candidate. Where that one was taken, they become the trunk's.
+ */
+export class BlockInputs {
+  /** Batches whose inputs are kept at a time. */
+  readonly keptBatches: number;
+  /** Whether there is room for the block inputs of candidates beside those of the trunk. */
+  readonly keepsCandidates: boolean;
+  /** By batch, least recently used first. */
+  readonly #trunk = new Map<number, Kept>();
+  readonly #favoured = new Map<number, Kept>();
+  /** What was scored last. */
+  #running: { layers: readonly LayerSpec[]; batches: Map<number, Kept> } | null = null;
+
+  /**
+   * @param batches that there are.
+   * @param cacheBytes that all inputs together may take.
+   * @param copyBytes of one copy of a batch, as `keptBytes` says.
+   */
+  constructor(batches: number, cacheBytes: number, copyBytes: number) {
+    const room = Math.floor(cacheBytes / (COPIES * copyBytes));
+    this.keepsCandidates = room >= 1;
+    this.keptBatches = Math.max(1, Math.min(room, batches));
+  }
+
+  /** Those of a batch under a trunk, by block number, as far as they are kept; more may be put there. */
+  ofTrunk(trunk: readonly LayerSpec[], batch: number): Map<number, Stream> {
+    const old = this.#trunk.get(batch);
+    const favoured = this.#favoured.get(batch);
+    const streams = new Map<number, Stream>();
+    if (old) {
+      const valid = firstDifference(old.layers, trunk);
+      for (const [block, stream] of old.streams) if (block <= valid) streams.set(block, stream);
+    }
+    if (old?.layers !== trunk && favoured) {
+      if (firstDifference(favoured.layers, trunk) === blockCount(trunk)) {
+        for (const [block, stream] of favoured.streams) streams.set(block, stream);
+      }
+      this.#favoured.delete(batch);
+    }
+    // Deleting first moves it to the end: the batch used last.
+    this.#trunk.delete(batch);
+    this.#trunk.set(batch, { layers: trunk, streams });
+    for (const oldest of this.#trunk.keys()) {
+      if (this.#trunk.size <= this.keptBatches) break;
+      this.#trunk.delete(oldest);
+      this.#favoured.delete(oldest);
+      this.#running?.batches.delete(oldest);
+    }
+    return streams;
+  }
+
+  /** Keeps those of a candidate, until another one is scored. */
+  putRunning(layers: readonly LayerSpec[], batch: number, streams: Map<number, Stream>) {
+    if (this.#running?.layers !== layers) this.#running = { layers, batches: new Map() };
+    this.#running.batches.set(batch, { layers, streams });
+  }
+
+  /** Keeps those of what was scored last beyond the next candidate, if it has these layers. */
+  favour(layers: readonly LayerSpec[]) {
+    if (this.#running?.layers !== layers) return;
+    for (const [batch, kept] of this.#running.batches) this.#favoured.set(batch, kept);
+    this.#running = null;
+  }
+
+  release() {
+    this.#trunk.clear();
+    this.#favoured.clear();
+    this.#running = null;
+  }
+}
+
+/** Bytes of one copy of all block inputs of a batch, in float32. */
+export function keptBytes(
+  spec: { readonly layers: readonly LayerSpec[]; readonly hiddenSize: number },
+  length: number,
+  batchTokens?: number,
+): number {
+  const tokens = sequencesPerBatch(length, batchTokens) * length;
+  return (blockCount(spec.layers) + 1) * spec.hiddenSize * 4 * tokens;
+}

@@ -1,0 +1,184 @@
+import { blockIndex, headCostInBlocks, type LayerSpec } from "@lopper/core";
+import { blockCount, type Decoder, forwardFrom, type Stream } from "@lopper/runtime";
+import { batchNumbers, forwardCost } from "./batches.ts";
+import { BlockInputs, keptBytes } from "./block_inputs.ts";
+import { type CalibrationSet, tokenCount } from "./calibration.ts";
+import { DensePredictions, tokenLoss } from "./dense_predictions.ts";
+import { lastDifference } from "./differences.ts";
+import { nextTokens, perplexity, sequenceMeans } from "./perplexity.ts";
+import type { Scorable, Score, Scorer, ScorerOptions } from "./scorer.ts";
+
+export interface SuffixScorerOptions extends ScorerOptions {
+  /** Bytes that kept block inputs may take. */
+  readonly cacheBytes: number;
+}
+
+interface Batch {
+  readonly sequences: readonly (readonly number[])[];
+  readonly labels: readonly number[];
+}
+
+/**
+ * Scores by suffix: the current plan (the trunk) keeps the input of every block, and a candidate runs only from the block
+ * that it changes. The trunk is extended no further than a candidate asks for, and after a step only from the block that
+ * changed on; where the favoured candidate was taken, its block inputs are the trunk's, and no block runs twice.
+ * Block inputs are kept for as many batches as fit into `cacheBytes`, for those used last, and for one at least.
+ */
+export class SuffixScorer implements Scorer {
+  readonly tokens: number;
+  readonly length: number;
+  readonly batches: readonly (readonly number[])[];
+  readonly keptBatches: number;
+  readonly #decoder: Decoder;
+  readonly #calibration: CalibrationSet;
+  readonly #batches: readonly Batch[];
+  readonly #dense: DensePredictions | undefined;
+  readonly #headCost: number;
+  readonly #inputs: BlockInputs;
+
+  constructor(decoder: Decoder, calibration: CalibrationSet, options: SuffixScorerOptions) {
+    const { length } = calibration;
+    this.#decoder = decoder;
+    this.#calibration = calibration;
+    this.tokens = tokenCount(calibration);
+    this.length = length;
+    this.#headCost = headCostInBlocks(decoder.spec, length);
+    this.batches = batchNumbers(calibration, options);
+    this.#batches = this.batches.map((numbers) => {
+      const sequences = numbers.map((i) => calibration.sequences[i]);
+      return { sequences, labels: nextTokens(sequences) };
+    });
+    this.#dense = options.dense && new DensePredictions(options.dense, calibration, this.batches);
+    const copy = keptBytes(decoder.spec, length, options.batchTokens);
+    this.#inputs = new BlockInputs(this.#batches.length, options.cacheBytes, copy);
+    this.keptBatches = this.#inputs.keptBatches;
+  }
+
+  /**
+   * Has the dense model say what candidates are scored against, where they are. A run that goes on scores alike if that is
+   * done before weights are put in another order. `onProgress` hears the sequences done.
+   */
+  async prepare(onProgress?: (done: number) => void): Promise<void> {
+    await this.#dense?.prepare(onProgress);
+  }
+
+  fullCost(layers: readonly LayerSpec[]): number {
+    return forwardCost(layers, this.tokens, this.#headCost);
+  }
+
+  release() {
+    this.#inputs.release();
+  }
+
+  async evaluate(
+    layers: readonly LayerSpec[],
+    onProgress?: (tokensDone: number) => void,
+  ): Promise<Score> {
+    const means = new Array<number>(this.#calibration.sequences.length);
+    for await (const { batch, stream } of this.#wholePasses(layers, onProgress)) {
+      const found = await this.#means(stream, batch);
+      found.forEach((mean, i) => means[this.batches[batch][i]] = mean);
+    }
+    return { perplexity: perplexity(means), sequenceNll: means };
+  }
+
+  /**
+   * NLL of a whole model after every position of every sequence, `[sequences · length]` in nats; the last position of each
+   * predicts nothing. `onProgress` hears the tokens done after each batch.
+   */
+  async tokenNll(
+    layers: readonly LayerSpec[],
+    onProgress?: (tokensDone: number) => void,
+  ): Promise<Float32Array> {
+    const all = new Float32Array(this.tokens);
+    for await (const { batch, stream } of this.#wholePasses(layers, onProgress)) {
+      const nll = await this.#decoder.nll(stream, this.#batches[batch].labels);
+      this.batches[batch].forEach((sequence, i) =>
+        all.set(nll.subarray(i * this.length, (i + 1) * this.length), sequence * this.length)
+      );
+    }
+    return all;
+  }
+
+  /** What the head reads of a whole model, batch by batch. */
+  async *#wholePasses(layers: readonly LayerSpec[], onProgress?: (tokensDone: number) => void) {
+    let done = 0;
+    for (const [batch, { sequences }] of this.#batches.entries()) {
+      const input = await this.#decoder.embed(sequences);
+      yield { batch, stream: await forwardFrom(this.#decoder, layers, 0, input) };
+      done += sequences.length * this.length;
+      onProgress?.(done);
+    }
+  }
+
+  async score(
+    trunk: readonly LayerSpec[],
+    candidate: Scorable | null,
+    batch: number,
+  ): Promise<readonly number[]> {
+    if (!candidate) {
+      const output = await this.#input(trunk, blockCount(trunk), batch);
+      return await this.#means(output, batch);
+    }
+    const first = blockIndex(candidate);
+    const input = await this.#input(trunk, first, batch);
+    const streams = this.#inputs.keepsCandidates ? new Map<number, Stream>() : undefined;
+    const output = await forwardFrom(this.#decoder, candidate.layers, first, input, streams);
+    if (streams) this.#inputs.putRunning(candidate.layers, batch, streams);
+    return await this.#means(output, batch);
+  }
+
+  async perturbation(
+    trunk: readonly LayerSpec[],
+    candidate: Scorable,
+    batch: number,
+  ): Promise<number> {
+    const first = blockIndex(candidate);
+    const end = lastDifference(trunk, candidate.layers) + 1;
+    const output = await this.#input(trunk, end, batch);
+    let moved = await this.#input(trunk, first, batch);
+    for (let block = first; block < end; block++) {
+      moved = await this.#decoder.runBlock(block, candidate.layers, moved);
+    }
+    return meanSquaredChange(output.data, moved.data, this.#decoder.spec.hiddenSize);
+  }
+
+  favour(layers: readonly LayerSpec[]) {
+    this.#inputs.favour(layers);
+  }
+
+  /** The input of a block under the trunk, from what is kept where it is. */
+  async #input(trunk: readonly LayerSpec[], block: number, batch: number): Promise<Stream> {
+    const streams = this.#inputs.ofTrunk(trunk, batch);
+    let at = block;
+    while (at > 0 && !streams.has(at)) at--;
+    let stream = streams.get(at) ?? await this.#decoder.embed(this.#batches[batch].sequences);
+    streams.set(at, stream);
+    for (; at < block; at++) {
+      stream = await this.#decoder.runBlock(at, trunk, stream);
+      streams.set(at + 1, stream);
+    }
+    return stream;
+  }
+
+  async #means(output: Stream, batch: number): Promise<readonly number[]> {
+    const { sequences, labels } = this.#batches[batch];
+    const loss = await tokenLoss(this.#decoder, output, labels, await this.#dense?.of(batch));
+    return sequenceMeans(loss, sequences, this.#calibration.ignoredLabel);
+  }
+}
+
+function meanSquaredChange(before: Float32Array, after: Float32Array, size: number): number {
+  let sum = 0;
+  for (let start = 0; start < before.length; start += size) {
+    let change = 0, norm = 0;
+    for (let i = start; i < start + size; i++) {
+      const d = after[i] - before[i];
+      change += d * d;
+      norm += before[i] * before[i];
+    }
+    // A token whose stream is all 0 moves infinitely far, or not at all.
+    if (change > 0) sum += change / norm;
+  }
+  return sum / (before.length / size);
+}
