@@ -3,12 +3,12 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { type Arrangement, type Arranger, chooseOrder, trialCut } from "./arrange.ts";
 import { exhaustive } from "./exhaustive.ts";
-import { greedySearch } from "./greedy.ts";
 import { parseJournal, toJournalLine } from "./journal.ts";
 import { competition } from "./competition.ts";
 import { multiPruner } from "./multi_pruner.ts";
 import type { SearchPolicy } from "./policy.ts";
-import type { SearchEvent } from "./search.ts";
+import { FakeScorer } from "./testing/fake_scorer.ts";
+import { runSearch } from "./testing/run_search.ts";
 import { tinySpec } from "./testing/tiny_spec.ts";
 
 Deno.test("order: another than the published one is taken where it is better beyond chance", () => {
@@ -82,29 +82,11 @@ async function arranged(policy: SearchPolicy, arrangements: readonly Arrangement
       return Promise.resolve();
     },
   };
-  const scorer = {
-    tokens: 20,
-    length: 10,
-    batches: [[0], [1]],
-    keptBatches: 2,
-    fullCost: () => 1,
-    favour: () => {},
-    release: () => void calls.push("release"),
-    evaluate: () => Promise.reject(new Error("not needed")),
-    score: () => Promise.resolve([1]),
-  };
-  const events: SearchEvent[] = [];
-  const history = { steps: [], evidence: [], measures: [], arrangements, repairs: [], swaps: [] };
-  const search = greedySearch(SPEC, policy, {
-    scorers: { block: scorer, width: scorer },
-    picker: exhaustive,
-    blockTokens: () => 0,
-    now: () => 0,
-    history,
-    arranger,
-  });
-  let event = await search.next();
-  for (; !event.done; event = await search.next()) events.push(event.value);
+  const scorer = new FakeScorer(() => 1, { batches: [[0], [1]] });
+  scorer.release = () => void calls.push("release");
+  const options = { picker: exhaustive, arranger };
+  const lines = arrangements.map(toJournalLine);
+  const { events } = await runSearch(SPEC, policy, scorer, options, lines);
   return { calls, events };
 }
 

@@ -6,7 +6,8 @@ import type { Way } from "./frontier.ts";
 import type { History } from "./history.ts";
 import { parseJournal } from "./journal.ts";
 import { multiPruner } from "./multi_pruner.ts";
-import { type Loss, search, SPEC } from "./testing/fake_search.ts";
+import type { Loss } from "./testing/fake_scorer.ts";
+import { search, SPEC } from "./testing/fake_search.ts";
 
 /** Blocks, channels and heads go, and a swap that helps comes after them. */
 const LOSS: Loss = (layers, s) =>

@@ -1,18 +1,16 @@
 import { countParameters, type LayerSpec, pruningRatio } from "@lopper/core";
-import type { Scorable, Scorer } from "@lopper/importance";
 import assert from "node:assert/strict";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { layersAfter } from "./candidate.ts";
-import { checkHistory } from "./check_history.ts";
 import { competition } from "./competition.ts";
 import { exhaustive } from "./exhaustive.ts";
-import { greedySearch } from "./greedy.ts";
-import { parseJournal, toJournalLine } from "./journal.ts";
 import type { Picker } from "./picker.ts";
 import { Race } from "./race/race.ts";
 import { largestReachableRatio } from "./reach.ts";
 import type { SearchResult } from "./search.ts";
+import { FakeScorer } from "./testing/fake_scorer.ts";
+import { runSearch } from "./testing/run_search.ts";
 import { tinySpec } from "./testing/tiny_spec.ts";
 
 const SPEC = tinySpec(6);
@@ -22,77 +20,41 @@ const parametersOf = (layers: readonly LayerSpec[]) =>
   countParameters(SPEC, layers, { norms: "kept" }).total;
 
 const COUPLING = 5;
-/** The mean of a `PricedScorer`'s sequences while nothing is gone. */
+/** The mean of a priced scorer's sequences while nothing is gone. */
 const DENSE_NLL = 5.5;
 
-/** Every parameter of a block does the same damage, and every sequence is as hard as its number says. */
-class PricedScorer implements Scorer {
-  readonly tokens = 80;
-  readonly length = 10;
-  readonly batches = [[0, 1], [2, 3], [4, 5], [6, 7]];
-  readonly keptBatches = 4;
-  /** Nats for each parameter that goes from the attention and from the MLP of a layer. */
-  readonly #prices: readonly (readonly [attention: number, mlp: number])[];
-  scored = 0;
-
-  /** Nats for each product of the damages of two layers that lie next to each other. */
-  readonly #coupling: number;
-
-  constructor(prices: readonly (readonly [number, number])[], coupling = 0) {
-    this.#prices = prices;
-    this.#coupling = coupling;
-  }
-
-  #nll(layers: readonly LayerSpec[], sequence: number): number {
+/**
+ * Every parameter of a block does the same damage, and every sequence is as hard as its number says.
+ * @param prices nats for each parameter that goes from the attention and from the MLP of a layer.
+ * @param coupling nats for each product of the damages of two layers that lie next to each other.
+ */
+function priced(
+  prices: readonly (readonly [attention: number, mlp: number])[],
+  coupling = 0,
+): FakeScorer {
+  const nll = (layers: readonly LayerSpec[], sequence: number): number => {
     const damages = layers.map(({ attention, mlp }, i) => {
       const dense = SPEC.layers[i];
       const heads = dense.attention!.queryHeads - (attention?.queryHeads ?? 0);
       const channels = dense.mlp!.intermediateSize - (mlp?.intermediateSize ?? 0);
-      const [ofAttention, ofMlp] = this.#prices[i];
+      const [ofAttention, ofMlp] = prices[i];
       // 4 query heads of 4 channels and half as many keys and values: 48 rows of 8; 3 rows a channel.
       return ofAttention * heads * 96 + ofMlp * channels * 24;
     });
     return damages.reduce(
-      (sum, damage, i) => sum + damage + this.#coupling * damage * (damages[i - 1] ?? 0),
+      (sum, damage, i) => sum + damage + coupling * damage * (damages[i - 1] ?? 0),
       2 + sequence,
     );
-  }
-
-  score(trunk: readonly LayerSpec[], candidate: Scorable | null, batch: number) {
-    this.scored += this.batches[batch].length;
-    const layers = candidate?.layers ?? trunk;
-    return Promise.resolve(this.batches[batch].map((s) => this.#nll(layers, s)));
-  }
-  perturbation(trunk: readonly LayerSpec[], candidate: Scorable) {
-    return Promise.resolve(this.#nll(candidate.layers, 0) - this.#nll(trunk, 0));
-  }
-  fullCost = (layers: readonly LayerSpec[]) => layers.length;
-  favour() {}
-  release() {}
-  evaluate(): never {
-    throw new Error("not needed");
-  }
-}
-
-async function search(scorer: Scorer, picker: Picker, journal: string[] = []) {
-  const steps = greedySearch(SPEC, competition(SPEC, OPTIONS), {
-    scorers: { block: scorer, width: scorer },
-    picker,
-    blockTokens: () => 0,
-    now: () => 0,
-    history: parseJournal(journal, "journal"),
+  };
+  return new FakeScorer(nll, {
+    batches: [[0, 1], [2, 3], [4, 5], [6, 7]],
+    keptBatches: 4,
+    perturbation: (candidate, trunk) => nll(candidate.layers, 0) - nll(trunk, 0),
   });
-  const lines = [...journal];
-  let event = await steps.next();
-  for (; !event.done; event = await steps.next()) {
-    const { value } = event;
-    if (value.type === "evidence") lines.push(toJournalLine(value.evidence));
-    if (value.type === "step" && !value.resumed) lines.push(toJournalLine(value.step));
-  }
-  // Whatever a search writes down fits the model.
-  checkHistory(SPEC, parseJournal(lines, "journal"), "journal");
-  return { result: event.value as SearchResult, lines };
 }
+
+const search = (scorer: FakeScorer, picker: Picker, lines: readonly string[] = []) =>
+  runSearch(SPEC, competition(SPEC, OPTIONS), scorer, { picker }, lines);
 
 // The MLP of layer 4 is the cheapest for what it holds, then the attention of layer 1, then the MLP of layer 0.
 const PRICES = [[5, 0.3], [0.2, 6], [8, 4], [7, 5], [9, 0.1], [4, 7]].map((
@@ -106,7 +68,7 @@ const pickers = (): [string, Picker][] => [
 
 Deno.test("competition: what costs least for its parameters goes, however small or large it is", async () => {
   for (const [name, picker] of pickers()) {
-    const { result } = await search(new PricedScorer(PRICES), picker);
+    const { result } = await search(priced(PRICES), picker);
     const touched = result.steps.map(({ taken }) => `${taken.kind.split("_")[0]} ${taken.layer}`);
     // By perplexity alone the channels of layer 0 would go first: a group of them is a quarter of one of heads.
     assert.deepEqual([...new Set(touched)].slice(0, 2), ["mlp 4", "attention 1"], name);
@@ -123,13 +85,13 @@ Deno.test("competition: what costs least for its parameters goes, however small 
 
 Deno.test("competition: a run that was cut off anywhere decides the same from its journal", async () => {
   for (const make of [() => exhaustive, () => pickers()[1][1]]) {
-    const whole = await search(new PricedScorer(PRICES), make());
+    const whole = await search(priced(PRICES), make());
     for (let cut = 0; cut < whole.lines.length; cut += 5) {
-      const scorer = new PricedScorer(PRICES);
+      const scorer = priced(PRICES);
       const resumed = await search(scorer, make(), whole.lines.slice(0, cut));
       assert.deepEqual(resumed.result, whole.result);
     }
-    const again = new PricedScorer(PRICES);
+    const again = priced(PRICES);
     await search(again, make(), whole.lines);
     assert.equal(again.scored, 0, "a finished search scores nothing again");
   }
@@ -158,7 +120,7 @@ Deno.test("competition: what is cheap goes without a race, and nothing that is n
     const price = () => 1e-4 * Math.exp(2 * uniformFloat64(random));
     const prices = SPEC.layers.map(() => [price(), price()] as const);
     // What a block costs depends on what went beside it, so that accounts get out of date.
-    const scorer = new PricedScorer(prices, COUPLING), races = new PricedScorer(prices, COUPLING);
+    const scorer = priced(prices, COUPLING), races = priced(prices, COUPLING);
     const { result } = await search(scorer, new Race(on));
     const raced = await search(races, new Race({ ...on, threshold: false }));
     // A head group is a quarter of the block of attention, and more than a group of channels.

@@ -4,6 +4,8 @@ export interface Cost {
   readonly seconds: number;
 }
 
+export const NO_COST: Cost = { blockTokens: 0, seconds: 0 };
+
 /** What was done between two readings of the work of the whole process. */
 export function costBetween(before: Cost, after: Cost): Cost {
   return {

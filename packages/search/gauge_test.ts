@@ -1,14 +1,12 @@
 import { type LayerSpec, prunedSpec, ResumeError } from "@lopper/core";
-import type { Scorable, Score, Scorer } from "@lopper/importance";
 import { sourceOrder } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { exhaustive } from "./exhaustive.ts";
 import { planOfFrontier, wayOf } from "./frontier.ts";
-import { greedySearch } from "./greedy.ts";
-import { parseJournal, toJournalLine } from "./journal.ts";
 import { planFromLayers } from "./plan.ts";
 import { multiPruner } from "./multi_pruner.ts";
-import type { SearchEvent, SearchResult } from "./search.ts";
+import { FakeScorer } from "./testing/fake_scorer.ts";
+import { runSearch } from "./testing/run_search.ts";
 import { tinySpec } from "./testing/tiny_spec.ts";
 
 const SPEC = tinySpec(4);
@@ -24,54 +22,16 @@ function gone(layers: readonly LayerSpec[]): number {
 }
 
 /** Perplexity grows by `rate` for everything that is gone; sequences differ a little. */
-class FakeScorer implements Scorer {
-  readonly tokens = 30;
-  readonly length = 10;
-  readonly batches = [[0, 1], [2]];
-  readonly keptBatches = 2;
-  evaluations = 0;
-  readonly #rate: number;
-  readonly #base: number;
-
-  constructor(rate: number, base = 2) {
-    this.#rate = rate;
-    this.#base = base;
-  }
-
-  fullCost = (layers: readonly LayerSpec[]) => layers.length;
-  favour() {}
-  release() {}
-
-  evaluate(layers: readonly LayerSpec[], onWork?: (tokens: number) => void): Promise<Score> {
-    this.evaluations += 1;
-    onWork?.(30);
-    const sequenceNll = [0, 1, 2].map((s) => this.#nll(layers, s));
-    return Promise.resolve({ perplexity: NaN, sequenceNll });
-  }
-
-  score(trunk: readonly LayerSpec[], candidate: Scorable | null, batch: number) {
-    const layers = candidate?.layers ?? trunk;
-    return Promise.resolve(this.batches[batch].map((s) => this.#nll(layers, s)));
-  }
-
-  #nll(layers: readonly LayerSpec[], sequence: number): number {
-    return this.#base + this.#rate * gone(layers) + 0.01 * sequence;
-  }
-}
-
-interface Outcome {
-  readonly result: SearchResult;
-  readonly events: readonly SearchEvent[];
-  /** What a journal would hold. */
-  readonly lines: readonly string[];
-  readonly heldOut: FakeScorer | undefined;
-  readonly scorer: FakeScorer;
+function growing(rate: number, base = 2): FakeScorer {
+  return new FakeScorer((layers, sequence) => base + rate * gone(layers) + 0.01 * sequence, {
+    batches: [[0, 1], [2]],
+  });
 }
 
 async function search(
   options: { heldOut?: FakeScorer; maxIncrease?: number; lines?: readonly string[] } = {},
-): Promise<Outcome> {
-  const scorer = new FakeScorer(0.004);
+) {
+  const scorer = growing(0.004);
   const policy = multiPruner(SPEC, {
     ratio: 35,
     // so that each of the three stages takes steps
@@ -79,32 +39,14 @@ async function search(
     mlpGroup: 8,
     attentionGroup: 8,
   });
-  const { heldOut, maxIncrease } = options;
-  const search = greedySearch(SPEC, policy, {
-    scorers: { block: scorer, width: scorer },
-    picker: exhaustive,
-    blockTokens: () => 0,
-    now: () => 0,
-    history: parseJournal(options.lines ?? [], "journal"),
-    heldOut,
-    maxIncrease,
-  });
-  const events: SearchEvent[] = [];
-  const lines = [...options.lines ?? []];
-  let event = await search.next();
-  for (; !event.done; event = await search.next()) {
-    const { value } = event;
-    events.push(value);
-    if (value.type === "evidence") lines.push(toJournalLine(value.evidence));
-    if (value.type === "step" && !value.resumed) lines.push(toJournalLine(value.step));
-    if (value.type === "measure" && !value.resumed) lines.push(toJournalLine(value.measure));
-  }
-  return { result: event.value, events, lines, heldOut, scorer };
+  const { lines, ...watch } = options;
+  const run = await runSearch(SPEC, policy, scorer, { picker: exhaustive, watch }, lines);
+  return { ...run, heldOut: watch.heldOut, scorer };
 }
 
 Deno.test("gauge: held-out text is measured before the first step and after each, and decides nothing", async () => {
   const plain = await search();
-  const heldOut = new FakeScorer(0.01, 3);
+  const heldOut = growing(0.01, 3);
   const watched = await search({ heldOut });
   assert.deepEqual(watched.result.layers, plain.result.layers);
   const { steps, measures } = watched.result;
@@ -124,10 +66,10 @@ Deno.test("gauge: held-out text is measured before the first step and after each
 });
 
 Deno.test("gauge: a run that was cut off anywhere measures nothing twice, and ends the same", async () => {
-  const straight = await search({ heldOut: new FakeScorer(0.01, 3), maxIncrease: 0.2 });
+  const straight = await search({ heldOut: growing(0.01, 3), maxIncrease: 0.2 });
   for (let n = 0; n <= straight.lines.length; n++) {
     const lines = straight.lines.slice(0, n);
-    const resumed = await search({ heldOut: new FakeScorer(0.01, 3), maxIncrease: 0.2, lines });
+    const resumed = await search({ heldOut: growing(0.01, 3), maxIncrease: 0.2, lines });
     assert.deepEqual(resumed.lines, straight.lines, `cut off after ${n} lines`);
     assert.deepEqual(resumed.result, straight.result);
     const known = lines.filter((line) => line.includes('"measure"')).length;
@@ -137,7 +79,7 @@ Deno.test("gauge: a run that was cut off anywhere measures nothing twice, and en
 });
 
 Deno.test("gauge: the search ends before the step that goes too far, and not one step sooner", async () => {
-  for (const heldOut of [undefined, new FakeScorer(0.01, 3)]) {
+  for (const heldOut of [undefined, growing(0.01, 3)]) {
     const rate = heldOut ? 0.01 : 0.004;
     const rise = (layers: readonly LayerSpec[]) => Math.exp(rate * gone(layers)) - 1;
     for (const maxIncrease of [0.05, 0.1, 0.15]) {
@@ -159,7 +101,7 @@ Deno.test("gauge: the search ends before the step that goes too far, and not one
 });
 
 Deno.test("gauge: a perplexity that is no number is beyond every limit", async () => {
-  const overflowing = new FakeScorer(Infinity);
+  const overflowing = growing(Infinity);
   overflowing.evaluate = (layers) =>
     Promise.resolve({ perplexity: NaN, sequenceNll: [gone(layers) > 0 ? NaN : 2] });
   const { result } = await search({ heldOut: overflowing, maxIncrease: 1000 });

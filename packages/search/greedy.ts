@@ -7,7 +7,6 @@ import {
   UnreachableTargetError,
 } from "@lopper/core";
 import { nameOf, removedBlocks } from "./candidate.ts";
-import type { Cost } from "./cost.ts";
 import { Gauge } from "./gauge.ts";
 import { NO_HISTORY } from "./history.ts";
 import { type PickedStep, pickStep } from "./pick_step.ts";
@@ -56,21 +55,17 @@ export async function* greedySearch(
 
 function searchOf(spec: ModelSpec, policy: SearchPolicy, options: SearchOptions): Search {
   const history = options.history ?? NO_HISTORY;
-  const measure = (): Cost => ({
-    blockTokens: options.blockTokens(),
-    seconds: options.now() / 1000,
-  });
   const gauge = new Gauge({
     scorers: options.scorers,
-    heldOut: options.heldOut,
-    maxIncrease: options.maxIncrease,
+    heldOut: options.watch?.heldOut,
+    maxIncrease: options.watch?.maxIncrease,
     dense: spec.layers,
     recorded: history.measures,
-    measure,
+    measure: options.measure,
     onWork: options.onMeasuring,
   });
   const evidence = Map.groupBy(history.evidence, ({ step }) => step);
-  return { spec, policy, options, history, evidence, measure, gauge };
+  return { spec, policy, options, history, evidence, gauge };
 }
 
 /** Takes steps until the stage's bound is reached, its candidates end, or one goes too far. */

@@ -1,74 +1,22 @@
-import { type LayerSpec, ResumeError, UnreachableTargetError } from "@lopper/core";
-import type { Scorable, Score, Scorer } from "@lopper/importance";
+import { ResumeError, UnreachableTargetError } from "@lopper/core";
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { exhaustive } from "./exhaustive.ts";
-import { greedySearch } from "./greedy.ts";
-import { parseJournal, toJournalLine } from "./journal.ts";
-import type { Picker } from "./picker.ts";
+import { parseJournal } from "./journal.ts";
 import { multiPruner, PRESETS } from "./multi_pruner.ts";
+import type { Picker } from "./picker.ts";
 import { Race } from "./race/race.ts";
-import type { SearchEvent, SearchResult } from "./search.ts";
 import type { Step } from "./step.ts";
+import { FakeScorer, type Loss } from "./testing/fake_scorer.ts";
+import { runSearch, type SearchRun } from "./testing/run_search.ts";
 import { tinySpec } from "./testing/tiny_spec.ts";
 
 const SPEC = tinySpec(4);
 
-/** NLL of a sequence under a candidate, or under the trunk (null). */
-type Judge = (
-  candidate: Scorable | null,
-  sequence: number,
-  trunk: readonly LayerSpec[],
-) => number;
-
-/** Scores by a function of what would remain; counts the sequences that it was asked for. */
-class FakeScorer implements Scorer {
-  readonly tokens = 60;
-  readonly length = 10;
-  readonly batches = [[0, 3], [1], [2, 5], [4]];
-  readonly keptBatches;
-  scored = 0;
-  readonly #judge: Judge;
-
-  constructor(judge: Judge, keptBatches = 4) {
-    this.#judge = judge;
-    this.keptBatches = keptBatches;
-  }
-
-  fullCost(layers: readonly LayerSpec[]): number {
-    return layers.length;
-  }
-  favour() {}
-  release() {}
-
-  evaluate(): Promise<Score> {
-    throw new Error("not needed");
-  }
-
-  score(trunk: readonly LayerSpec[], candidate: Scorable | null, batch: number) {
-    this.scored += this.batches[batch].length;
-    return Promise.resolve(
-      this.batches[batch].map((s) => this.#judge(candidate, s, trunk)),
-    );
-  }
-
-  perturbation(trunk: readonly LayerSpec[], candidate: Scorable) {
-    return Promise.resolve(Math.abs(this.#judge(candidate, 0, trunk)));
-  }
-}
-
-interface Outcome {
-  readonly result: SearchResult;
-  readonly events: readonly SearchEvent[];
-  /** What a journal would hold. */
-  readonly lines: readonly string[];
-  readonly scored: number;
-}
-
 const fast = () => new Race({ racing: true, lazy: true, proxies: true, threshold: true });
 
 async function search(
-  judge: Judge,
+  loss: Loss,
   options: {
     ratio?: number;
     earlierRatios?: readonly number[];
@@ -78,8 +26,12 @@ async function search(
     picker?: Picker;
     keptBatches?: number;
   } = {},
-): Promise<Outcome> {
-  const scorer = new FakeScorer(judge, options.keptBatches);
+): Promise<SearchRun & { readonly scored: number }> {
+  const scorer = new FakeScorer(loss, {
+    batches: [[0, 3], [1], [2, 5], [4]],
+    keptBatches: options.keptBatches ?? 4,
+    perturbation: (candidate) => Math.abs(loss(candidate.layers, 0, candidate)),
+  });
   const policy = multiPruner(SPEC, {
     ratio: options.ratio ?? 40,
     earlierRatios: options.earlierRatios,
@@ -87,25 +39,9 @@ async function search(
     mlpGroup: 8,
     attentionGroup: 8,
   });
-  const steps = greedySearch(SPEC, policy, {
-    scorers: { block: scorer, width: scorer },
-    picker: options.picker ?? exhaustive,
-    blockTokens: () => 0,
-    now: () => 0,
-    history: parseJournal(options.lines ?? [], "journal"),
-    bestEffort: options.bestEffort,
-  });
-  const events: SearchEvent[] = [];
-  const lines = [...options.lines ?? []];
-  let event = await steps.next();
-  while (!event.done) {
-    const { value } = event;
-    events.push(value);
-    if (value.type === "evidence") lines.push(toJournalLine(value.evidence));
-    if (value.type === "step" && !value.resumed) lines.push(toJournalLine(value.step));
-    event = await steps.next();
-  }
-  return { result: event.value, events, lines, scored: scorer.scored };
+  const { picker = exhaustive, bestEffort, lines } = options;
+  const run = await runSearch(SPEC, policy, scorer, { picker, bestEffort }, lines);
+  return { ...run, scored: scorer.scored };
 }
 
 function hash(seed: number, text: string): number {
@@ -115,15 +51,15 @@ function hash(seed: number, text: string): number {
 }
 
 /** A reproducible score of a set of layers, a little different for each sequence. */
-const hashed = (seed: number): Judge => (candidate, sequence, trunk) => {
-  const layers = JSON.stringify(candidate?.layers ?? trunk);
+const hashed = (seed: number): Loss => (kept, sequence) => {
+  const layers = JSON.stringify(kept);
   return hash(seed, layers) + 0.1 * hash(seed, `${layers} ${sequence}`);
 };
 
 Deno.test("greedy: the lowest perplexity is taken, the first on equal values", async () => {
   const flat = await search(() => 5);
   assert.deepEqual(flat.result.steps[0].taken, { kind: "attention", layer: 0, width: 0 });
-  const chosen = await search((c) => c?.layer === 2 && c.kind === "mlp" ? 1 : 5);
+  const chosen = await search((_layers, _s, c) => c?.layer === 2 && c.kind === "mlp" ? 1 : 5);
   assert.deepEqual(chosen.result.steps[0].taken, { kind: "mlp", layer: 2, width: 0 });
 });
 
@@ -139,7 +75,7 @@ Deno.test("greedy: NaN never wins, and only NaN is an error", async () => {
   for (const picker of [exhaustive, fast()]) {
     // The first candidate of each step is unusable on one sequence, and would be the best without it.
     const { result } = await search(
-      (c, s) => c?.layer === 0 && c.kind === "attention" ? s === 4 ? NaN : 1 : 5,
+      (_layers, s, c) => c?.layer === 0 && c.kind === "attention" ? s === 4 ? NaN : 1 : 5,
       { picker },
     );
     assert.ok(result.steps.every(({ ppl }) => Number.isFinite(ppl)));

@@ -58,7 +58,7 @@ export async function* pickStep(
 
 /** The scores of the next step, with what an earlier run found out. */
 function scoresOf(
-  { evidence, options, measure }: Search,
+  { evidence, options }: Search,
   { steps, layers, scored }: Reached,
   stage: Stage,
   candidates: readonly Candidate[],
@@ -72,7 +72,7 @@ function scoresOf(
     weights: stage.weight && candidates.map((c) => stage.weight!(c, layers)),
     trunkNll: scored?.nll ?? null,
     recorded: evidence.get(step) ?? [],
-    measure,
+    measure: options.measure,
   });
 }
 

@@ -53,7 +53,7 @@ function recordedOrder(
 }
 
 async function newOrder(
-  { spec, policy: { resource }, options, measure }: Search,
+  { spec, policy: { resource }, options: { arranger, measure } }: Search,
   { layers }: Reached,
   { bound }: Stage,
   stage: number,
@@ -61,6 +61,6 @@ async function newOrder(
 ): Promise<Arrangement> {
   const percent = bound - reduction(resource, spec.layers, layers);
   const before = measure();
-  const order = await options.arranger!.arrange({ units, layers, percent, resource });
+  const order = await arranger!.arrange({ units, layers, percent, resource });
   return { type: "order", stage, units, ...order, cost: costBetween(before, measure()) };
 }

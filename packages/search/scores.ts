@@ -1,7 +1,7 @@
 import type { LayerSpec } from "@lopper/core";
 import { perplexity, type Scorer } from "@lopper/importance";
 import { type Candidate, type CandidateName, nameOf } from "./candidate.ts";
-import { type Cost, costBetween, sumOfCosts } from "./cost.ts";
+import { type Cost, costBetween, NO_COST, sumOfCosts } from "./cost.ts";
 
 /** A candidate, or the current plan itself ("trunk"), scored on some sequences: one line of the journal. */
 export interface Measurement {
@@ -63,7 +63,7 @@ export class StepScores {
   #perturbations: readonly number[] | null = null;
   readonly #recorded = new Map<string, Map<number, number>>();
   #mark: Cost;
-  #cost: Cost = { blockTokens: 0, seconds: 0 };
+  #cost: Cost = NO_COST;
 
   constructor(options: StepScoresOptions) {
     this.#options = options;

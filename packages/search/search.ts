@@ -43,17 +43,8 @@ export interface SearchResult {
   readonly beyond: { readonly step: Step; readonly increase: number } | null;
 }
 
-export interface SearchOptions {
-  readonly scorers: Readonly<Record<SampleKind, Scorer>>;
-  readonly picker: Picker;
-  /** Block-tokens spent so far, of everything that runs. */
-  readonly blockTokens: () => number;
-  /** Milliseconds of a clock that only goes forward. */
-  readonly now: () => number;
-  /** What an earlier run found out; it is believed, and not scored again. */
-  readonly history?: History;
-  /** End where the candidates end instead of failing below the target. */
-  readonly bestEffort?: boolean;
+/** What is looked at beside the scores that decide. */
+export interface WatchOptions {
   /** Scores text that decides nothing: the dense model, and what every step leaves, are measured on it. */
   readonly heldOut?: Scorer;
   /**
@@ -61,6 +52,18 @@ export interface SearchOptions {
    * there is one, else on the samples of the step's stage.
    */
   readonly maxIncrease?: number;
+}
+
+export interface SearchOptions {
+  readonly scorers: Readonly<Record<SampleKind, Scorer>>;
+  readonly picker: Picker;
+  /** The work of the whole process so far; differences count. */
+  readonly measure: () => Cost;
+  /** What an earlier run found out; it is believed, and not scored again. */
+  readonly history?: History;
+  /** End where the candidates end instead of failing below the target. */
+  readonly bestEffort?: boolean;
+  readonly watch?: WatchOptions;
   /** Hears of work inside a measure, between two batches; may throw to stop. */
   readonly onMeasuring?: () => void;
   /** Decides the order of units when a stage begins that narrows blocks; without it, they stay as they lie. */
@@ -83,8 +86,6 @@ export interface Search {
   readonly history: History;
   /** The same of each step by its number. */
   readonly evidence: ReadonlyMap<number, readonly Evidence[]>;
-  /** The work of the whole process so far; differences count. */
-  readonly measure: () => Cost;
   /** Watches what is left. */
   readonly gauge: Gauge;
 }

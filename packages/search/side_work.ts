@@ -1,5 +1,5 @@
 import type { SideWork } from "@lopper/core";
-import { type Cost, sumOfCosts } from "./cost.ts";
+import { type Cost, NO_COST, sumOfCosts } from "./cost.ts";
 import type { History } from "./history.ts";
 
 /** What a run spent beside the steps of its search. */
@@ -7,6 +7,6 @@ export function sideWork(
   { arrangements, swaps, repairs }: History,
 ): Readonly<Record<SideWork, Cost>> {
   const sum = (lines: readonly { readonly cost: Cost }[]) =>
-    lines.reduce((total, { cost }) => sumOfCosts(total, cost), { blockTokens: 0, seconds: 0 });
+    lines.reduce((total, { cost }) => sumOfCosts(total, cost), NO_COST);
   return { orders: sum(arrangements), swaps: sum(swaps), repairs: sum(repairs) };
 }

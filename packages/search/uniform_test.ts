@@ -1,18 +1,15 @@
 import { isUniform, type LayerSpec, type ModelSpec, pruningRatio, UsageError } from "@lopper/core";
-import type { Scorable, Scorer } from "@lopper/importance";
 import { sourceOrder } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { checkFrontier } from "./check_frontier.ts";
-import { checkHistory } from "./check_history.ts";
 import { exhaustive } from "./exhaustive.ts";
 import { planOfFrontier, wayOf } from "./frontier.ts";
-import { greedySearch } from "./greedy.ts";
-import { parseJournal, toJournalLine } from "./journal.ts";
 import type { Picker } from "./picker.ts";
 import { planFromLayers } from "./plan.ts";
 import { Race } from "./race/race.ts";
 import { largestReachableRatio } from "./reach.ts";
-import type { SearchEvent, SearchResult } from "./search.ts";
+import { FakeScorer } from "./testing/fake_scorer.ts";
+import { runSearch } from "./testing/run_search.ts";
 import { tinySpec } from "./testing/tiny_spec.ts";
 import { uniformCompetition, uniformPruner } from "./uniform.ts";
 
@@ -31,63 +28,29 @@ function wide(layers: number): ModelSpec {
 }
 
 /** Layers cost what their number says, modulo 5, and narrower blocks a little. */
-class ByLayer implements Scorer {
-  readonly tokens = 40;
-  readonly length = 10;
-  readonly batches = [[0, 1], [2, 3]];
-  readonly keptBatches = 2;
-  scored = 0;
-  #nll = (layers: readonly LayerSpec[]) =>
+function byLayer(): FakeScorer {
+  const nll = (layers: readonly LayerSpec[]) =>
     layers.reduce(
       (sum, { attention, mlp }, i) =>
         sum + (mlp ? 1 - mlp.intermediateSize / 1024 : 1 + (i * 3) % 5) +
         (attention ? 1 - attention.kvHeads / 4 : 0),
       2,
     );
-  score(trunk: readonly LayerSpec[], candidate: Scorable | null, batch: number) {
-    this.scored += this.batches[batch].length;
-    const nll = this.#nll(candidate?.layers ?? trunk);
-    return Promise.resolve(this.batches[batch].map((s) => nll + s));
-  }
-  perturbation(trunk: readonly LayerSpec[], { layers }: Scorable) {
-    return Promise.resolve(this.#nll(layers) - this.#nll(trunk));
-  }
-  fullCost = (layers: readonly LayerSpec[]) => layers.length;
-  favour() {}
-  release() {}
-  evaluate(): never {
-    throw new Error("not needed");
-  }
+  return new FakeScorer((layers, sequence) => nll(layers) + sequence, {
+    batches: [[0, 1], [2, 3]],
+    perturbation: ({ layers }, trunk) => nll(layers) - nll(trunk),
+  });
 }
 
 async function search(
   policy = uniformPruner(SPEC, OPTIONS),
   picker: Picker = exhaustive,
-  journal: string[] = [],
+  journal: readonly string[] = [],
 ) {
-  const scorer = new ByLayer();
-  const events = greedySearch(SPEC, policy, {
-    scorers: { block: scorer, width: scorer },
-    picker,
-    blockTokens: () => 0,
-    now: () => 0,
-    history: parseJournal(journal, "journal"),
-  });
-  const lines = [...journal];
-  const seen: SearchEvent[] = [];
-  let event = await events.next();
-  for (; !event.done; event = await events.next()) {
-    seen.push(event.value);
-    if (event.value.type === "evidence") lines.push(toJournalLine(event.value.evidence));
-    if (event.value.type === "step" && !event.value.resumed) {
-      lines.push(toJournalLine(event.value.step));
-    }
-  }
-  const result = event.value as SearchResult;
-  // Whatever a search writes down fits the model.
-  checkHistory(SPEC, parseJournal(lines, "journal"), "journal");
+  const scorer = byLayer();
+  const { result, lines, events } = await runSearch(SPEC, policy, scorer, { picker }, journal);
   checkFrontier(SPEC, wayOf(SPEC, result, () => sourceOrder(SPEC)));
-  return { result, lines, seen, scored: scorer.scored };
+  return { result, lines, seen: events, scored: scorer.scored };
 }
 
 const left = (layers: readonly LayerSpec[]) =>

@@ -1,83 +1,61 @@
 import type { LayerSpec } from "@lopper/core";
-import type { Scorable, Score, Scorer } from "@lopper/importance";
 import assert from "node:assert/strict";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { blockCandidates } from "../candidate.ts";
+import { NO_COST } from "../cost.ts";
 import { indexOfLowest } from "../picker.ts";
 import { Race, type RaceOptions } from "./race.ts";
 import { type Evidence, type SequenceNll, StepScores } from "../scores.ts";
+import { FakeScorer } from "../testing/fake_scorer.ts";
 
 const SEQUENCES = 32;
 const LAYERS = 24;
 const ALL_ON: RaceOptions = { racing: true, lazy: true, proxies: true, threshold: true };
 
-/**
- * Blocks of known damage: sequences differ much in difficulty, candidates a little in damage, and each pair has noise of
- * its own. The proxy knows the damage up to noise.
- */
-class SyntheticScorer implements Scorer {
-  readonly tokens = SEQUENCES * 8;
-  readonly length = 8;
-  readonly batches = Array.from({ length: 8 }, (_, b) => [0, 1, 2, 3].map((i) => 4 * b + i));
-  readonly keptBatches = 8;
+/** A scorer of blocks of known damage. */
+interface Synthetic {
+  readonly scorer: FakeScorer;
+  /** Of each block, in nats. */
   readonly damage: readonly number[];
-  readonly #difficulty: readonly number[];
-  readonly #noise: readonly (readonly number[])[];
-  readonly #proxyNoise: readonly number[];
-  favoured: readonly LayerSpec[] | null = null;
-  perturbations = 0;
+  readonly nll: (layers: readonly LayerSpec[], sequence: number) => number;
+}
 
-  constructor(seed: number) {
-    const random = xoroshiro128plus(seed);
-    const normal = () =>
-      Math.sqrt(-2 * Math.log(1 - uniformFloat64(random))) *
-      Math.cos(2 * Math.PI * uniformFloat64(random));
-    const many = (n: number, of: () => number) => Array.from({ length: n }, of);
-    this.damage = many(2 * LAYERS, () => 0.02 + 0.2 * uniformFloat64(random));
-    this.#difficulty = many(SEQUENCES, () => 4 + normal());
-    this.#noise = many(2 * LAYERS, () => normal()).map(() =>
-      many(SEQUENCES, () => 0.05 * normal())
+/**
+ * Sequences differ much in difficulty, candidates a little in damage, and each pair has noise of its own; damages add up.
+ * The proxy knows the damage up to noise, unless the scorer is to be blind.
+ */
+function synthetic(seed: number, blind = false): Synthetic {
+  const random = xoroshiro128plus(seed);
+  const normal = () =>
+    Math.sqrt(-2 * Math.log(1 - uniformFloat64(random))) *
+    Math.cos(2 * Math.PI * uniformFloat64(random));
+  const many = <T>(n: number, of: () => T) => Array.from({ length: n }, of);
+  const damage = many(2 * LAYERS, () => 0.02 + 0.2 * uniformFloat64(random));
+  const difficulty = many(SEQUENCES, () => 4 + normal());
+  const noise = many(2 * LAYERS, () => normal()).map(() => many(SEQUENCES, () => 0.05 * normal()));
+  const proxyNoise = many(2 * LAYERS, () => Math.exp(0.3 * normal()));
+  const nll = (layers: readonly LayerSpec[], sequence: number) =>
+    removed(layers).reduce(
+      (sum, block) => sum + damage[block] + noise[block][sequence],
+      difficulty[sequence],
     );
-    this.#proxyNoise = many(2 * LAYERS, () => Math.exp(0.3 * normal()));
-  }
+  const scorer = new FakeScorer(nll, {
+    batches: Array.from({ length: 8 }, (_, b) => [0, 1, 2, 3].map((i) => 4 * b + i)),
+    keptBatches: 8,
+    perturbation: blind ? undefined : ({ layer, kind }) => {
+      const block = 2 * layer + (kind === "mlp" ? 1 : 0);
+      return damage[block] * proxyNoise[block];
+    },
+  });
+  return { scorer, damage, nll };
+}
 
-  /** Damages add up. */
-  nll(layers: readonly LayerSpec[], sequence: number): number {
-    return this.#removed(layers).reduce(
-      (sum, block) => sum + this.damage[block] + this.#noise[block][sequence],
-      this.#difficulty[sequence],
-    );
-  }
-
-  score(trunk: readonly LayerSpec[], candidate: Scorable | null, batch: number) {
-    const layers = candidate?.layers ?? trunk;
-    return Promise.resolve(this.batches[batch].map((s) => this.nll(layers, s)));
-  }
-
-  perturbation(_trunk: readonly LayerSpec[], { layer, kind }: Scorable) {
-    this.perturbations += 1;
-    const block = 2 * layer + (kind === "mlp" ? 1 : 0);
-    return Promise.resolve(this.damage[block] * this.#proxyNoise[block]);
-  }
-
-  #removed(layers: readonly LayerSpec[]): number[] {
-    return layers.flatMap(({ attention, mlp }, i) => [
-      ...attention ? [] : [2 * i],
-      ...mlp ? [] : [2 * i + 1],
-    ]);
-  }
-
-  favour(layers: readonly LayerSpec[]) {
-    this.favoured = layers;
-  }
-  fullCost(): number {
-    return 0;
-  }
-  release() {}
-  evaluate(): Promise<Score> {
-    throw new Error("not needed");
-  }
+function removed(layers: readonly LayerSpec[]): number[] {
+  return layers.flatMap(({ attention, mlp }, i) => [
+    ...attention ? [] : [2 * i],
+    ...mlp ? [] : [2 * i + 1],
+  ]);
 }
 
 interface Race10 {
@@ -89,7 +67,7 @@ interface Race10 {
 }
 
 /** Ten steps of removing blocks. */
-async function tenSteps(scorer: SyntheticScorer, options: RaceOptions): Promise<Race10> {
+async function tenSteps({ scorer, nll }: Synthetic, options: RaceOptions): Promise<Race10> {
   const race = new Race(options);
   const regrets: number[] = [], evaluations: number[] = [], evidence: Evidence[] = [];
   let layers: readonly LayerSpec[] = Array.from({ length: LAYERS }, () => ({
@@ -106,7 +84,7 @@ async function tenSteps(scorer: SyntheticScorer, options: RaceOptions): Promise<
       scorer,
       trunkNll,
       recorded: [],
-      measure: () => ({ blockTokens: 0, seconds: 0 }),
+      measure: () => NO_COST,
     });
     const picking = race.pick(scores, step === 0);
     let update = await picking.next();
@@ -114,7 +92,7 @@ async function tenSteps(scorer: SyntheticScorer, options: RaceOptions): Promise<
       if (update.value.type !== "tokens") evidence.push(update.value);
     }
     const mean = (l: readonly LayerSpec[]) =>
-      Array.from({ length: SEQUENCES }, (_, s) => scorer.nll(l, s))
+      Array.from({ length: SEQUENCES }, (_, s) => nll(l, s))
         .reduce((a, b) => a + b, 0) / SEQUENCES;
     const truth = candidates.map((c) => mean(c.layers));
     const taken = update.value;
@@ -133,13 +111,13 @@ const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
 Deno.test("race: it takes what is nearly the best at a tenth of the cost, over many models", async () => {
   let regret = 0, spread = 0, evaluations = 0, exhaustive = 0;
   for (let seed = 0; seed < 40; seed++) {
-    const scorer = new SyntheticScorer(seed);
-    const result = await tenSteps(scorer, ALL_ON);
+    const model = synthetic(seed);
+    const result = await tenSteps(model, ALL_ON);
     regret += sum(result.regrets);
     evaluations += sum(result.evaluations);
     for (let step = 0; step < 10; step++) exhaustive += 2 * LAYERS - step;
     // What taking one at random would lose.
-    const sorted = scorer.damage.toSorted((a, b) => a - b);
+    const sorted = model.damage.toSorted((a, b) => a - b);
     spread += sum(sorted.slice(0, 10).map((best) => sum(sorted) / sorted.length - best));
   }
   assert.ok(evaluations < exhaustive / 10, `${evaluations} of ${exhaustive} evaluations`);
@@ -150,10 +128,10 @@ Deno.test("race: each technique that is switched off costs evaluations, and none
   const cost = async (options: Partial<RaceOptions>) => {
     let evaluations = 0, perturbations = 0, trunks = 0;
     for (let seed = 0; seed < 10; seed++) {
-      const scorer = new SyntheticScorer(seed);
-      const result = await tenSteps(scorer, { ...ALL_ON, ...options });
+      const model = synthetic(seed);
+      const result = await tenSteps(model, { ...ALL_ON, ...options });
       evaluations += sum(result.evaluations);
-      perturbations += scorer.perturbations;
+      perturbations += model.scorer.perturbations;
       trunks += result.evidence.filter((e) => e.type === "score" && e.of === "trunk").length;
     }
     return { evaluations, perturbations, trunks };
@@ -175,19 +153,15 @@ Deno.test("race: each technique that is switched off costs evaluations, and none
 Deno.test("race: with everything off it decides as the exhaustive search does", async () => {
   for (let seed = 0; seed < 5; seed++) {
     const off = { racing: false, lazy: false, proxies: false, threshold: false };
-    const { regrets } = await tenSteps(new SyntheticScorer(seed), off);
+    const { regrets } = await tenSteps(synthetic(seed), off);
     assert.deepEqual(regrets, new Array(10).fill(0));
   }
 });
 
 Deno.test("race: without perturbations to go by, a scorer is raced as with the proxies off", async () => {
-  const blind = (seed: number): Scorer => {
-    const scorer: Scorer = new SyntheticScorer(seed);
-    return Object.defineProperty(scorer, "perturbation", { value: undefined });
-  };
   for (let seed = 0; seed < 3; seed++) {
-    const found = await tenSteps(blind(seed) as SyntheticScorer, ALL_ON);
-    const expected = await tenSteps(new SyntheticScorer(seed), { ...ALL_ON, proxies: false });
+    const found = await tenSteps(synthetic(seed, true), ALL_ON);
+    const expected = await tenSteps(synthetic(seed), { ...ALL_ON, proxies: false });
     assert.deepEqual(found.evidence, expected.evidence);
   }
 });

@@ -1,7 +1,7 @@
 import { mean } from "@lopper/core";
 import type { Scorer } from "@lopper/importance";
 import type { Candidate } from "../candidate.ts";
-import type { Cost } from "../cost.ts";
+import { NO_COST } from "../cost.ts";
 import { rotated } from "../race/batches.ts";
 import { compare, leaderOf, paired, survivors } from "../race/survivors.ts";
 import { type ScoreEvent, type SequenceNll, StepScores } from "../scores.ts";
@@ -162,7 +162,7 @@ function scoresOf({ base, scorer }: SwapRace, candidates: readonly Candidate[]):
     scorer,
     trunkNll: base.nll,
     recorded: [],
-    measure: noCost,
+    measure: () => NO_COST,
   });
 }
 
@@ -176,8 +176,4 @@ async function* scoreInPortions(
   for (let from = 0; from < batches.length; from += keptBatches) {
     for (const i of indices) yield* scores.score(i, batches.slice(from, from + keptBatches));
   }
-}
-
-function noCost(): Cost {
-  return { blockTokens: 0, seconds: 0 };
 }

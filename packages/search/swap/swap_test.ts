@@ -15,7 +15,8 @@ import type { SearchResult } from "../search.ts";
 import { MOST_SWAPS } from "./swap.ts";
 import { keptSwaps, type SwapLine } from "./swap_line.ts";
 import { swapPairs } from "./swap_pairs.ts";
-import { type Loss, search, SPEC } from "../testing/fake_search.ts";
+import type { Loss } from "../testing/fake_scorer.ts";
+import { search, SPEC } from "../testing/fake_search.ts";
 import { uniformCompetition, uniformPruner } from "../uniform.ts";
 
 const GROUPS = { mlpGroup: 8, attentionGroup: 8 };

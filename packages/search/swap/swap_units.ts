@@ -12,7 +12,7 @@ export async function* swapUnits(
   reached: Reached,
   exchange: Exchange,
 ): AsyncGenerator<SearchEvent, Reached> {
-  const { spec, options, history, measure, gauge } = search;
+  const { spec, options, history, gauge } = search;
   const steps = reached.steps.length;
   const isNew = steps > (reached.swaps.at(-1)?.steps ?? 0);
   if (!options.swap || !isNew) return reached;
@@ -25,7 +25,7 @@ export async function* swapUnits(
     scorer: options.scorers.block,
     aside: options.swap.aside,
     recorded: history.swaps,
-    measure,
+    measure: options.measure,
     onWork: options.onMeasuring,
     gauge: async function* (swap, layers) {
       return !gauge.exceeds(yield* gauge.afterSwap(steps, swap, layers));

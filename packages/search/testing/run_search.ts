@@ -1,0 +1,63 @@
+import type { ModelSpec } from "@lopper/core";
+import type { Scorer } from "@lopper/importance";
+import { checkHistory } from "../check_history.ts";
+import { NO_COST } from "../cost.ts";
+import { greedySearch } from "../greedy.ts";
+import { type JournalEntry, parseJournal, toJournalLine } from "../journal.ts";
+import type { SearchPolicy } from "../policy.ts";
+import type { SearchEvent, SearchOptions, SearchResult } from "../search.ts";
+
+export interface SearchRun {
+  readonly result: SearchResult;
+  readonly events: readonly SearchEvent[];
+  /** What a journal would hold. */
+  readonly lines: readonly string[];
+}
+
+/**
+ * Runs a search to its end, and writes down what a journal would hold.
+ * @param lines of the journal that it goes on with.
+ */
+export async function runSearch(
+  spec: ModelSpec,
+  policy: SearchPolicy,
+  scorer: Scorer,
+  options: Omit<SearchOptions, "scorers" | "measure" | "history">,
+  lines: readonly string[] = [],
+  onEvent: (event: SearchEvent) => void = () => {},
+): Promise<SearchRun> {
+  const searching = greedySearch(spec, policy, {
+    ...options,
+    scorers: { block: scorer, width: scorer },
+    measure: () => NO_COST,
+    history: parseJournal(lines, "journal"),
+  });
+  const events: SearchEvent[] = [];
+  const journal = [...lines];
+  let event = await searching.next();
+  for (; !event.done; event = await searching.next()) {
+    events.push(event.value);
+    onEvent(event.value);
+    const entry = entryOf(event.value);
+    if (entry) journal.push(toJournalLine(entry));
+  }
+  // Whatever a search writes down fits the model.
+  checkHistory(spec, parseJournal(journal, "journal"), "journal");
+  return { result: event.value, events, lines: journal };
+}
+
+/** What a journal gets of an event; null where it gets nothing, or has it already. */
+function entryOf(event: SearchEvent): JournalEntry | null {
+  if (event.type === "evidence") return event.evidence;
+  if (event.type === "progress" || event.type === "warning" || event.resumed) return null;
+  switch (event.type) {
+    case "step":
+      return event.step;
+    case "order":
+      return event.arrangement;
+    case "measure":
+      return event.measure;
+    case "swap":
+      return event.line;
+  }
+}
