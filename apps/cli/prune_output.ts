@@ -10,18 +10,10 @@ import {
   type StageOrder,
   type SwapPhase,
 } from "@lopper/core";
-import { perplexity, type Scorer, type Sequences, tokenCount } from "@lopper/importance";
+import { type Sequences, tokenCount } from "@lopper/importance";
 import type { Model } from "@lopper/model-io";
-import { repairWork } from "@lopper/recovery";
-import { againstDense, type Decision, type RunTexts } from "@lopper/run";
-import {
-  expectedSteps,
-  expectedTokens,
-  MOST_SWAPS,
-  type Picker,
-  type SearchPolicy,
-  STAGE_LABELS,
-} from "@lopper/search";
+import { againstDense, type Decision, type DryRun, type RunTexts } from "@lopper/run";
+import { MOST_SWAPS, type SearchPolicy, STAGE_LABELS } from "@lopper/search";
 import {
   describeQuantised,
   formatBytes,
@@ -178,68 +170,6 @@ function describeStop({ limit, on, increase, ratio }: EarlyStop): string {
   return `ended early: the next step, to ${
     ratio.toFixed(2)
   } %, would raise perplexity on the ${on} text ${rise}, and ${limit} % is allowed`;
-}
-
-/** What a run would do, from a rehearsal of its search and a forward pass that was timed. */
-export interface DryRun {
-  readonly steps: number;
-  readonly candidates: number;
-  readonly blockTokens: number;
-  readonly seconds: number;
-  /** Of repairs, which come on top; null where there are none. */
-  readonly repairSeconds: number | null;
-  /** Of the dense model, on as much of the calibration text as was timed. */
-  readonly densePerplexity: number;
-  /** Sequences that were timed, and those that there are. */
-  readonly timed: { readonly sequences: number; readonly of: number };
-}
-
-/** Enough batches for a rate have run after so many seconds. */
-const TIMED_SECONDS = 10;
-
-export interface RehearsalOptions {
-  readonly model: Model;
-  readonly policy: SearchPolicy;
-  readonly picker: Picker;
-  readonly scorers: { readonly block: Scorer; readonly width: Scorer };
-  /** Of the block samples, in batches as they are timed. */
-  readonly timed: Scorer;
-  /** Tokens that repairs learn from and choose on; null where nothing is to be repaired. */
-  readonly repairs: { readonly learn: number; readonly choose: number } | null;
-  /** Milliseconds of a clock that only goes forward. */
-  readonly now: () => number;
-  /** Hears of the seconds timed, and those to be timed; may throw to stop. */
-  readonly onProgress: (done: number, total: number) => void;
-}
-
-/**
- * Rehearses the search on shapes, and times the dense model on the block samples, batch by batch until the rate is known.
- * A candidate runs about half of the blocks, and the head.
- */
-export async function rehearseRun(options: RehearsalOptions): Promise<DryRun> {
-  const { model, policy, picker, scorers, timed, repairs, now, onProgress } = options;
-  const started = now();
-  const seconds = () => (now() - started) / 1000;
-  const nll: number[] = [];
-  for (let batch = 0; batch < timed.batches.length && seconds() < TIMED_SECONDS; batch++) {
-    onProgress(seconds(), TIMED_SECONDS);
-    nll.push(...await timed.score(model.spec.layers, null, batch));
-  }
-  const secondsPerToken = seconds() / (nll.length * timed.length);
-  const perToken = scorers.block.fullCost(model.spec.layers) / scorers.block.tokens;
-  const steps = expectedSteps(model.spec, policy, model.spec.layers);
-  const tokens = expectedTokens(steps, picker, scorers);
-  const share = 0.6;
-  return {
-    steps: steps.length,
-    candidates: steps.reduce((sum, s) => sum + s.candidates, 0),
-    blockTokens: Math.round(tokens * perToken * share),
-    seconds: tokens * secondsPerToken * share,
-    repairSeconds: repairs &&
-      repairWork(model.spec, repairs.learn, repairs.choose) * secondsPerToken / perToken,
-    densePerplexity: perplexity(nll),
-    timed: { sequences: nll.length, of: scorers.block.tokens / scorers.block.length },
-  };
 }
 
 export function describeDryRun(

@@ -1,84 +1,35 @@
 import type { Backend } from "@lopper/backends";
-import {
-  countParameters,
-  type ExportFlags,
-  latencyOf,
-  type LatencyRecord,
-  type LatencyTable,
-  type Recovery,
-  type RunFlags,
-  type RunRecord,
-  type RunSettings,
-  VERSION,
-} from "@lopper/core";
-import { textDamage } from "@lopper/evaluation";
-import { type CalibrationSet, tokenCount, weightOrder } from "@lopper/importance";
-import {
-  digestOfPlan,
-  type Model,
-  modelDigest,
-  openTokenizer,
-  RECORD_SCHEMA,
-  SETTINGS_SCHEMA,
-  type Tokenizer,
-} from "@lopper/model-io";
+import type { LatencyTable, RunFlags } from "@lopper/core";
+import { type Model, modelDigest, openTokenizer, type Tokenizer } from "@lopper/model-io";
 import { FolderLock, SourceWatch } from "@lopper/model-io/files";
 import {
-  againstDense,
-  arrangerOf,
-  type Decision,
-  heldOutPrompts,
-  heldOutSamples,
+  type AppliedDecision,
   latencyTable,
-  measuredLatency,
-  type MeasuredOn,
-  measureModel,
-  measureWritten,
-  type MemoryPlan,
-  type ModelMeasures,
-  openScorer,
-  pickerOf,
-  planMemory,
   policyOf,
+  prune,
   ratioForBytes,
   ratioForLatency,
-  recover,
-  type RunTexts,
-  SAMPLE_PROMPT,
-  scorerOnce,
-  search,
-  type TimingTools,
-  writeResult,
+  rehearse,
+  type RunEvent,
+  type RunTools,
 } from "@lopper/run";
-import { Decoder, LaidOutWeights, ResidentDecoder, weightMemory } from "@lopper/runtime";
-import { checkHistory, type History, type SearchPolicy, sideWork } from "@lopper/search";
 import { Command } from "commander";
-import { join } from "node:path";
 import { checkApart, sourcePath } from "../apart.ts";
 import { checkTogether, finishedRun, flagsOfPlan, withPlanOf } from "../asked_of_run.ts";
 import { readTexts } from "../calibrate.ts";
+import { conclude, type Finish } from "../conclude.ts";
 import { decisionFromFile } from "../decide.ts";
-import { describeExport } from "../export_record.ts";
 import { type Interruption, UNINTERRUPTED } from "../interrupt.ts";
 import { budgetNow } from "../memory_budget.ts";
 import { openUserBackend } from "../open_backend.ts";
 import { openUserModel } from "../open_model.ts";
 import { withFolder } from "../own_folder.ts";
 import { userPath } from "../paths.ts";
-import {
-  checkExport,
-  checkPlace,
-  type Exported,
-  exportFlags,
-  exportPath,
-  exportResult,
-} from "../prune_export.ts";
+import { checkExport, checkPlace, exportFlags, exportPath } from "../prune_export.ts";
 import { addPruneOptions, type PruneOptions } from "../prune_options.ts";
-import { describeDryRun, describeResult, describeStart, rehearseRun } from "../prune_output.ts";
-import { writeReport } from "../report_page.ts";
+import { describeDryRun, describeStart } from "../prune_output.ts";
 import { openReporter, type Reporter } from "../reporter.ts";
 import { resolveFlags } from "../resolve_flags.ts";
-import { FILES } from "../run_files.ts";
 import { defaultRunPath, RunFolder } from "../run_folder.ts";
 import { selfCalibration } from "../self_calibration.ts";
 import { checkUnchanged } from "../source_check.ts";
@@ -167,7 +118,7 @@ async function runIn({ path, out, reporter, started, interruption, ...given }: A
       const checkSource = (digest: string) => checkUnchanged(watch, source, digest);
       const tools = { backend, folder, reporter, started, check, checkSource };
       const parts = { model, title, flags, options: asked, ...tools };
-      finish = await prune({ ...parts, ...await timed(parts) });
+      finish = await pruneOpened({ ...parts, ...await timed(parts) });
     } finally {
       await backend.dispose();
     }
@@ -181,57 +132,7 @@ async function runIn({ path, out, reporter, started, interruption, ...given }: A
   if (finish) await conclude({ ...finish, out, options, reporter, interruption });
 }
 
-/** Where a run ends that was not only a rehearsal. */
-interface Finish {
-  readonly record: RunRecord;
-  readonly exports: ExportFlags | null;
-}
-
-interface Concluding extends Finish {
-  readonly out: string;
-  readonly options: PruneOptions;
-  readonly reporter: Reporter;
-  readonly interruption: Interruption;
-}
-
-/** Writes the page, exports the result if that was asked for, and reports: the result, too, where its export fails. */
-async function conclude(run: Concluding) {
-  const { out, record, exports: flags, reporter } = run;
-  const report = await reportResult(out, reporter);
-  let exported: Exported | null = null;
-  try {
-    if (flags) exported = await exportResult({ ...run, flags });
-  } finally {
-    const text = describeResult(record, out, report);
-    reporter.result(
-      {
-        out,
-        report,
-        ...record,
-        ...(exported && { export: { out: exported.path, ...exported.record } }),
-      },
-      exported ? `${text}\n\n${describeExport(exported.record, exported.path)}` : text,
-    );
-  }
-}
-
-/**
- * Writes the page of a finished run where there is none; null where that fails, which takes nothing from the result.
- */
-async function reportResult(out: string, reporter: Reporter): Promise<string | null> {
-  const path = join(out, FILES.report);
-  if (await Deno.stat(path).then(({ isFile }) => isFile, () => false)) return path;
-  try {
-    return await writeReport(out);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    reporter.warn(
-      `the result is complete, its page is not: ${reason} (lopper report ${out} tries again)`,
-    );
-    return null;
-  }
-}
-
+/** A run with everything open that it needs. */
 interface Run {
   readonly model: Model;
   readonly title: string;
@@ -256,372 +157,112 @@ interface Aimed extends Run {
 
 /** What a target of latency means, by a table of timings; other targets mean what they say. */
 async function timed(run: Run): Promise<Pick<Aimed, "flags" | "latencies">> {
-  const { model, title, flags, folder, reporter } = run;
+  const { model, title, flags, backend, folder, options } = run;
   if (flags.targetLatency === null) return { flags, latencies: null };
-  const tools = timingTools(run, "timing blocks");
-  const latencies = await latencyTable(model, flags, folder.settings, tools);
-  reporter.stop();
+  const latencies = await latencyTable(model, flags, folder.settings, {
+    backend,
+    memory: () => budgetNow(options.memory),
+    onProgress: progressOf(run, "timing blocks"),
+  });
+  run.reporter.stop();
   const ratio = ratioForLatency(model, title, latencies, flags.targetLatency);
   return { flags: { ...flags, ratio }, latencies };
 }
 
-function timingTools({ backend, options, reporter, check }: Run, what: string): TimingTools {
-  return {
-    backend,
-    memory: () => budgetNow(options.memory),
-    onProgress: (done, total) => {
-      reporter.progress(what, done, total);
-      check();
-    },
+function progressOf({ reporter, check }: Run, what: string) {
+  return (done: number, total: number) => {
+    reporter.progress(what, done, total);
+    check();
   };
 }
 
-/** What was predicted of the result, and what it takes: both models are measured anew, one right after the other. */
-async function measureLatency(
-  run: Aimed,
-  latencies: LatencyTable,
-  { layers }: Decision,
-): Promise<LatencyRecord> {
-  const { model, folder, flags, reporter } = run;
-  const { amount } = latencyOf(latencies);
-  const dense = await measuredLatency(model, latencies, timingTools(run, "timing the dense model"));
-  const written = await folder.reopen();
-  try {
-    const tools = timingTools(run, "timing the result");
-    const pruned = await measuredLatency(written, latencies, tools);
-    reporter.stop();
-    return {
-      target: flags.targetLatency!,
-      pastTokens: latencies.pastTokens,
-      predicted: { dense: amount(model.spec.layers), pruned: amount(layers) },
-      measured: { dense, pruned },
-    };
-  } finally {
-    written.close();
-  }
-}
-
-/** Describe, calibrate, decide, write, measure, report. */
-async function prune(run: Aimed): Promise<Finish | null> {
-  const { model, backend, folder, options, reporter, latencies } = run;
-  const policy = options.plan === undefined ? policyOf(model, run.flags, latencies) : null;
-  const earlier = secondsOf(folder.history);
+/** Reads the texts, prunes or rehearses, and draws what is told meanwhile. Null after a rehearsal. */
+async function pruneOpened(run: Aimed): Promise<Finish | null> {
+  const { model, flags, latencies, backend, folder, options, reporter, check } = run;
+  // What is out of reach is refused before a text is read.
+  if (options.plan === undefined) policyOf(model, flags, latencies);
   using tokenizer = await openTokenizer(model.folder);
-  let known: Promise<string> | null = null;
-  const digestOfModel = () => {
-    const onProgress = (done: number, total: number) => {
-      reporter.progress("reading the model", done, total);
-      run.check();
-    };
-    return known ??= modelDigest(model, onProgress).finally(() => reporter.stop());
+  let known: string | undefined;
+  const texts = await readTexts(flags, model.spec, tokenizer, async (count) => {
+    known ??= await modelDigest(model, progressOf(run, "reading the model"));
+    reporter.stop();
+    return await ownTexts(run, tokenizer, known, count);
+  });
+  const task = { flags, latencies, applied: appliedIn(run), modelDigest: known };
+  const tools: RunTools = {
+    ...{ backend, tokenizer, store: folder },
+    memory: () => budgetNow(options.memory),
+    signal: { throwIfAborted: check },
+    started: run.started,
+    checkSource: run.checkSource,
   };
-  const texts = await readTexts(
-    run.flags,
-    model.spec,
-    tokenizer,
-    async (count) => await ownTexts(run, tokenizer, await digestOfModel(), count),
-  );
-  const on = { texts, tokenizer, prompts: heldOutPrompts(texts, model.spec) };
-  const memory = shareMemory(run, texts);
-  const flags = { ...run.flags, batchTokens: memory.batchTokens };
-  reporter.say(describeStart(run.title, model, backend, flags, texts));
-  const digest = await digestOfModel();
-  const settings: RunSettings = {
-    kind: "lopper-run-settings",
-    schema: SETTINGS_SCHEMA,
-    version: VERSION,
-    modelDigest: digest,
-    calibrationDigest: { block: texts.block.digest, width: texts.width.digest },
-    ...(flags.heldOut !== null && { heldOutDigest: texts.heldOut.digest }),
-    ...(texts.aside && { asideDigest: texts.aside.digest }),
-    ...((flags.order !== "l1" || flags.recover !== "none") && { fitDigest: texts.fit.digest }),
-    backend: backend.description.name,
-    ...(latencies && { latencies }),
-    flags,
-  };
-  const decided = await decide({ ...run, policy, texts, memory, settings, on });
-  if (!decided) return null;
-  const { decision, dense, recovery, files } = decided;
-  const pruned = await measureWritten(
-    backend,
-    folder,
-    memory.expandedBytes,
-    (decoder) => measureModel(decoder, on, onMeasured(run)),
-  );
-  reporter.stop();
-  const latency = latencies && await measureLatency(run, latencies, decision);
-
-  const { name, engine, threads } = backend.description;
-  const beside = sideWork(folder.history);
-  const record: RunRecord = {
-    kind: "lopper-run",
-    schema: RECORD_SCHEMA,
-    version: VERSION,
-    modelDigest: digest,
-    prunedDigest: pruned.digest,
-    calibrationDigest: settings.calibrationDigest,
-    heldOutDigest: texts.heldOut.digest,
-    flags,
-    plan: options.plan ?? null,
-    planDigest: await digestOfPlan(decision.plan),
-    journal: folder.journalChecksum,
-    backend: { name, engine, threads },
-    ratio: decision.ratio,
-    parameters: { dense: countParameters(model.spec).total, pruned: pruned.parameters },
-    bytes: { dense: model.weightBytes, pruned: pruned.bytes },
-    latency,
-    quantised: model.quantised,
-    perplexity: {
-      calibration: { dense: dense.calibration, pruned: pruned.calibration },
-      heldOut: { dense: dense.heldOut, pruned: pruned.heldOut },
-    },
-    blockTokens: {
-      ...decision.blockTokens,
-      beside: {
-        predictions: decided.predictions,
-        orders: beside.orders.blockTokens,
-        swaps: beside.swaps.blockTokens,
-        repairs: beside.repairs.blockTokens,
-      },
-    },
-    wallSeconds: earlier + (performance.now() - run.started) / 1000,
-    files,
-    steps: policy ? decision.frontier.length : 0,
-    frontier: decision.frontier,
-    swaps: decision.swaps,
-    stopped: decision.stopped,
-    orders: decision.orders,
-    recovery,
-    layers: { dense: model.spec.layers, pruned: decision.layers },
-    sample: {
-      prompt: SAMPLE_PROMPT,
-      dense: dense.continuation,
-      pruned: pruned.continuation,
-    },
-    heldOutSamples: await heldOutSamples(on, dense, pruned),
-    damage: {
-      calibration: await textDamage(
-        texts.block,
-        dense.nll.calibration,
-        pruned.nll.calibration,
-        tokenizer,
-      ),
-      heldOut: await textDamage(texts.heldOut, dense.nll.heldOut, pruned.nll.heldOut, tokenizer),
-    },
-  };
-  await run.checkSource(digest);
-  await folder.finish(record);
+  const draw = (event: RunEvent) =>
+    event.type === "begin"
+      ? reporter.say(describeStart(run.title, model, backend, event.flags, texts))
+      : drawEvent(event, reporter);
+  if (options.dryRun) {
+    const { dry, decision, policy, ...found } = await drawn(
+      rehearse(model, texts, task, tools),
+      draw,
+    );
+    const exportedTo = flags.export && exportPath(folder.path, flags.export);
+    reporter.result(
+      { dryRun: dry ?? decision, flags: found.flags },
+      describeDryRun(model.spec, found.flags, dry, decision, policy, exportedTo),
+    );
+    return null;
+  }
+  const { record } = await drawn(prune(model, texts, task, tools), draw);
   return { record, exports: flags.export };
 }
 
-/** What an earlier part of a run took, as far as its journal says. */
-function secondsOf(history: History): number {
-  const { orders, swaps, repairs } = sideWork(history);
-  return [...history.steps, ...history.measures.map(({ cost }) => cost), orders, swaps, repairs]
-    .reduce((sum, { seconds }) => sum + seconds, 0);
+function drawEvent(event: Exclude<RunEvent, { type: "begin" }>, reporter: Reporter) {
+  switch (event.type) {
+    case "progress":
+      return reporter.progress(event.phase, event.done, event.total);
+    case "finished":
+      return reporter.stop();
+    case "search":
+      return reporter.search(event.event);
+    case "repair":
+      return reporter.repair(event.line, event.resumed);
+    case "note":
+      return reporter.say(event.message);
+  }
 }
 
-/** Tokens that a dry run times together. */
-const TIMED_TOKENS = 1024;
+/** Draws what is told, and gives what comes of it. */
+async function drawn<T>(
+  events: AsyncGenerator<RunEvent, T>,
+  draw: (event: RunEvent) => void,
+): Promise<T> {
+  let next = await events.next();
+  for (; !next.done; next = await events.next()) draw(next.value);
+  return next.value;
+}
+
+/** What --plan asks for, if it does. */
+function appliedIn({ model, options: { plan, ratio } }: Run): AppliedDecision | undefined {
+  return plan === undefined ? undefined : {
+    source: plan,
+    ratio: ratio ?? null,
+    decide: (modelDigest, published) =>
+      decisionFromFile(plan, model, modelDigest, published, ratio),
+  };
+}
 
 /** Calibration text that the dense model writes. */
 async function ownTexts(run: Run, tokenizer: Tokenizer, modelDigest: string, count: number) {
-  const { model, backend, flags, options, reporter, check } = run;
+  const { model, backend, flags, options, reporter } = run;
   const texts = await selfCalibration({
     ...{ model, modelDigest, backend, tokenizer, count },
     seqLen: flags.seqLen,
     seed: flags.seed,
     budget: budgetNow(options.memory),
-    onProgress: (done, total) => {
-      reporter.progress("writing text to calibrate on", done, total);
-      check();
-    },
+    onProgress: progressOf(run, "writing text to calibrate on"),
   });
   reporter.stop();
   return texts;
-}
-
-/** What may be held in memory while the run goes on. @throws {InsufficientMemoryError} when it cannot. */
-function shareMemory({ model, flags, backend, options, folder }: Run, texts: RunTexts): MemoryPlan {
-  const tokens = Math.max(tokenCount(texts.block), tokenCount(texts.width));
-  const needs = {
-    spec: model.spec,
-    weights: weightMemory(model),
-    length: flags.seqLen,
-    tokens,
-    batchTokens: flags.batchTokens,
-    // A run that goes on has to go on with the batches that it has.
-    fixed: folder.settings !== null,
-    backend: backend.description,
-    recovers: flags.recover !== "none",
-    compensates: flags.order === "compensated",
-    predicts: againstDense(flags),
-  };
-  return planMemory(needs, budgetNow(options.memory));
-}
-
-interface Deciding extends Run {
-  readonly policy: SearchPolicy | null;
-  readonly texts: RunTexts;
-  readonly memory: MemoryPlan;
-  readonly settings: RunSettings;
-  readonly on: MeasuredOn;
-}
-
-interface Decided {
-  readonly decision: Decision;
-  readonly dense: ModelMeasures;
-  readonly recovery: Recovery | null;
-  /** What was written, by paths from the folder. */
-  readonly files: readonly string[];
-  /** Block-tokens that the dense model took to say what candidates are judged by. */
-  readonly predictions: number;
-}
-
-/**
- * Decides what stays, measures the dense model while it is in memory, repairs and writes: nothing of the dense model
- * outlives this function. Null after a dry run.
- */
-async function decide(
-  run: Deciding,
-): Promise<Decided | null> {
-  const { model, policy, backend, folder, options, reporter, texts, memory, settings } = run;
-  const { flags, modelDigest } = settings;
-  const order = await weightOrder(model);
-  const { cacheBytes, expandedBytes } = memory;
-  const decoder = new Decoder(backend, await LaidOutWeights.load(model, order, { expandedBytes }));
-  const searching = backend.description.residentWeights
-    ? new ResidentDecoder(backend, decoder.weights)
-    : decoder;
-  const scorers = {
-    block: openScorer(searching, texts.block, flags, { cacheBytes, dense: decoder }),
-    width: openScorer(searching, texts.width, flags, { cacheBytes, dense: decoder }),
-  };
-  const fromFile = () => decisionFromFile(options.plan!, model, modelDigest, order, options.ratio);
-  if (options.dryRun) {
-    const { fit, aside } = texts;
-    const dry = policy && await rehearseRun({
-      ...{ model, policy, picker: pickerOf(flags), scorers },
-      // Little at a time, so that a large model says something soon.
-      timed: scorerOnce(searching, texts.block, {
-        batchTokens: Math.min(flags.batchTokens, TIMED_TOKENS),
-      }),
-      repairs: flags.recover !== "none" && aside
-        ? { learn: tokenCount(fit), choose: tokenCount(aside) / 2 }
-        : null,
-      now: () => performance.now(),
-      onProgress: (done, total) => {
-        reporter.progress("timing the dense model", done, total);
-        run.check();
-      },
-    });
-    reporter.stop();
-    const decision = policy ? null : await fromFile();
-    reporter.result(
-      { dryRun: dry ?? decision, flags },
-      describeDryRun(
-        model.spec,
-        flags,
-        dry,
-        decision,
-        policy,
-        flags.export && exportPath(folder.path, flags.export),
-      ),
-    );
-    return null;
-  }
-  checkHistory(model.spec, folder.history, folder.journalPath);
-  let decision;
-  let predictions = 0;
-  if (policy) {
-    await folder.begin(settings);
-    const asked = [...new Set(policy.stages.map(({ samples }) => samples))];
-    predictions = await prepare(run, decoder, asked.map((kind) => [texts[kind], scorers[kind]]));
-    const onEvent = reporter.search.bind(reporter);
-    const heldOut = flags.heldOut === null ? null : texts.heldOut;
-    const onProgress = (done: number, total: number) => {
-      reporter.progress("looking at activations", done, total);
-      run.check();
-    };
-    const orderTexts = { text: texts.fit, aside: texts.aside };
-    const arranger = arrangerOf(flags, decoder, searching, orderTexts, onProgress);
-    const { weights } = decoder;
-    const parts = {
-      model,
-      modelDigest,
-      flags,
-      policy,
-      weights,
-      arranger,
-      scorers,
-      heldOut,
-      aside: texts.aside,
-      store: folder,
-    };
-    decision = await search({ ...parts, decoder: searching, onEvent, check: run.check });
-  } else {
-    decision = await fromFile();
-    const { plan, ratio } = options;
-    const digest = await digestOfPlan(decision.plan);
-    const applied = { source: plan!, ratio: ratio ?? null, digest };
-    await folder.begin({ ...settings, plan: applied });
-  }
-  reporter.stop();
-  if (searching !== decoder) await searching.dispose();
-  const dense = await measureModel(decoder, run.on, onMeasured(run));
-  reporter.stop();
-  const repaired = flags.recover === "none" ? null : await recoverInRun(run, decision, decoder);
-  const files = await writeResult(model, decision, order, folder, repaired?.refit);
-  await decoder.dispose();
-  return { decision, dense, recovery: repaired?.recovery ?? null, files, predictions };
-}
-
-/** Has the dense model say what candidates are judged by, and returns the block-tokens that took. */
-async function prepare(
-  { reporter, check }: Deciding,
-  decoder: Decoder,
-  scored: readonly (readonly [CalibrationSet, ReturnType<typeof openScorer>])[],
-): Promise<number> {
-  const before = decoder.blockTokens;
-  const total = scored.reduce((sum, [{ sequences }]) => sum + sequences.length, 0);
-  let earlier = 0;
-  for (const [{ sequences }, scorer] of scored) {
-    await scorer.prepare((done) => {
-      reporter.progress("asking the dense model", earlier + done, total);
-      check();
-    });
-    earlier += sequences.length;
-  }
-  return decoder.blockTokens - before;
-}
-
-async function recoverInRun(run: Deciding, decision: Decision, decoder: Decoder) {
-  const { model, texts, settings, folder, reporter } = run;
-  const found = await recover({
-    model,
-    decision,
-    decoder,
-    texts,
-    batchTokens: settings.flags.batchTokens,
-    againstDense: againstDense(settings.flags),
-    recorded: folder.history.repairs,
-    record: (line) => folder.append(line),
-    onLine: (line, resumed) => reporter.repair(line, resumed),
-    onProgress: (done, total) => {
-      reporter.progress("repairing", done, total);
-      run.check();
-    },
-  });
-  reporter.stop();
-  if (!found) reporter.say("not repaired: there is too little calibration text to keep some aside");
-  return found;
-}
-
-function onMeasured({ reporter, check }: Run) {
-  return (done: number, total: number) => {
-    reporter.progress("measuring the result", done, total);
-    check();
-  };
 }
 
 function defaultName(path: string | undefined): string {

@@ -1,0 +1,165 @@
+import type { Recovery, RunSettings } from "@lopper/core";
+import type { CalibrationSet } from "@lopper/importance";
+import { digestOfPlan, type Model } from "@lopper/model-io";
+import type { Decoder } from "@lopper/runtime";
+import { checkHistory, type SearchPolicy } from "@lopper/search";
+import type { Decision } from "./decision.ts";
+import type { RunEvent } from "./events.ts";
+import { type MeasuredOn, measureModel, type ModelMeasures } from "./measure.ts";
+import type { MemoryPlan } from "./memory.ts";
+import { phase, type Teller } from "./phase.ts";
+import {
+  type AppliedDecision,
+  type PreparedRun,
+  prepareRun,
+  type PruneTask,
+  type RunTools,
+} from "./prepare.ts";
+import { recover } from "./recover.ts";
+import { search } from "./search.ts";
+import { againstDense, arrangerOf, type openScorer } from "./search_tools.ts";
+import type { RunTexts } from "./texts.ts";
+import { writeResult } from "./write_result.ts";
+
+/** What was decided and written. */
+export interface Decided {
+  readonly decision: Decision;
+  readonly settings: RunSettings;
+  readonly memory: MemoryPlan;
+  readonly dense: ModelMeasures;
+  readonly recovery: Recovery | null;
+  /** What was written, by paths in the result. */
+  readonly files: readonly string[];
+  /** Block-tokens that the dense model took to say what candidates are judged by. */
+  readonly predictions: number;
+}
+
+/**
+ * Decides what stays, measures the dense model while it is in memory, repairs and writes: nothing of the dense model
+ * outlives this function.
+ * @param policy of the search; null where a decision is applied.
+ */
+export async function* decide(
+  model: Model,
+  on: MeasuredOn,
+  task: PruneTask,
+  policy: SearchPolicy | null,
+  tools: RunTools,
+): AsyncGenerator<RunEvent, Decided> {
+  const { store, signal } = tools;
+  const { texts } = on;
+  const run = yield* prepareRun(model, texts, task, tools);
+  const { decoder, searching, settings, memory, order } = run;
+  try {
+    checkHistory(model.spec, store.history, store.journalPath);
+    const { decision, predictions } = policy
+      ? yield* found(model, texts, policy, run, tools)
+      : { decision: await applied(task.applied!, run, tools), predictions: 0 };
+    if (searching !== decoder) await searching.dispose();
+    const dense = yield* phase(
+      "measuring the result",
+      signal,
+      ({ progress }) => measureModel(decoder, on, progress),
+    );
+    const repaired = settings.flags.recover === "none"
+      ? null
+      : yield* repairs(model, texts, decision, run, tools);
+    const files = await writeResult(model, decision, order, store, repaired?.refit);
+    const recovery = repaired?.recovery ?? null;
+    return { decision, settings, memory, dense, recovery, files, predictions };
+  } finally {
+    await decoder.dispose();
+  }
+}
+
+/** A decision that was made before: the store learns of it with the settings. */
+async function applied(
+  { source, ratio, decide }: AppliedDecision,
+  { settings, order }: PreparedRun,
+  { store }: RunTools,
+): Promise<Decision> {
+  const decision = await decide(settings.modelDigest, order);
+  const digest = await digestOfPlan(decision.plan);
+  await store.begin({ ...settings, plan: { source, ratio, digest } });
+  return decision;
+}
+
+/** A search. */
+async function* found(
+  model: Model,
+  texts: RunTexts,
+  policy: SearchPolicy,
+  { decoder, searching, scorers, settings }: PreparedRun,
+  { store, signal }: RunTools,
+): AsyncGenerator<RunEvent, Pick<Decided, "decision" | "predictions">> {
+  const { flags, modelDigest } = settings;
+  await store.begin(settings);
+  const asked = [...new Set(policy.stages.map(({ samples }) => samples))];
+  const predictions = yield* phase(
+    "asking the dense model",
+    signal,
+    (teller) => predict(decoder, asked.map((kind) => [texts[kind], scorers[kind]]), teller),
+  );
+  const decision = yield* phase("searching", signal, ({ tell, check }) => {
+    const orderTexts = { text: texts.fit, aside: texts.aside };
+    const onActivations = (done: number, total: number) =>
+      tell({ type: "progress", phase: "looking at activations", done, total });
+    return search({
+      model,
+      modelDigest,
+      flags,
+      policy,
+      weights: decoder.weights,
+      arranger: arrangerOf(flags, decoder, searching, orderTexts, onActivations),
+      decoder: searching,
+      scorers,
+      heldOut: flags.heldOut === null ? null : texts.heldOut,
+      aside: texts.aside,
+      store,
+      onEvent: (event) => tell({ type: "search", event }),
+      check,
+    });
+  });
+  return { decision, predictions };
+}
+
+/** Has the dense model say what candidates are judged by, and returns the block-tokens that took. */
+async function predict(
+  decoder: Decoder,
+  scored: readonly (readonly [CalibrationSet, ReturnType<typeof openScorer>])[],
+  { progress }: Teller,
+): Promise<number> {
+  const before = decoder.blockTokens;
+  const total = scored.reduce((sum, [{ sequences }]) => sum + sequences.length, 0);
+  let earlier = 0;
+  for (const [{ sequences }, scorer] of scored) {
+    await scorer.prepare((done) => progress(earlier + done, total));
+    earlier += sequences.length;
+  }
+  return decoder.blockTokens - before;
+}
+
+/** Repairs of what stays; null where there is too little text for them. */
+async function* repairs(
+  model: Model,
+  texts: RunTexts,
+  decision: Decision,
+  { decoder, settings: { flags } }: PreparedRun,
+  { store, signal }: RunTools,
+): AsyncGenerator<RunEvent, Awaited<ReturnType<typeof recover>>> {
+  const repaired = yield* phase("repairing", signal, ({ progress, tell }) =>
+    recover({
+      ...{ model, decision, decoder, texts },
+      batchTokens: flags.batchTokens,
+      againstDense: againstDense(flags),
+      recorded: store.history.repairs,
+      record: (line) => store.append(line),
+      onLine: (line, resumed) => tell({ type: "repair", line, resumed }),
+      onProgress: progress,
+    }));
+  if (!repaired) {
+    const message = "not repaired: there is too little calibration text to keep some aside";
+    yield { type: "note", message };
+  }
+  return repaired;
+}

@@ -1,0 +1,33 @@
+import type { RunFlags } from "@lopper/core";
+import type { RepairLine, SearchEvent } from "@lopper/search";
+
+/** What a run is at, as people are told. */
+export type PhaseName =
+  | "reading the model"
+  | "asking the dense model"
+  | "searching"
+  | "looking at activations"
+  | "measuring the result"
+  | "repairing"
+  | "timing the dense model"
+  | "timing the result";
+
+/** What a run tells while it works. */
+export type RunEvent =
+  /** It fits into memory, and begins: its settings, with batches as small as they have to be. */
+  | { readonly type: "begin"; readonly flags: RunFlags }
+  /** Work in any unit, in order. */
+  | {
+    readonly type: "progress";
+    readonly phase: PhaseName;
+    readonly done: number;
+    readonly total: number;
+  }
+  /** A phase is over. */
+  | { readonly type: "finished"; readonly phase: PhaseName }
+  /** What the search decided, found out or is at; what was to be recorded is. */
+  | { readonly type: "search"; readonly event: SearchEvent }
+  /** A repair that was tried, or the verdict on all of them. */
+  | { readonly type: "repair"; readonly line: RepairLine; readonly resumed: boolean }
+  /** One fact, for people. */
+  | { readonly type: "note"; readonly message: string };

@@ -1,0 +1,149 @@
+import type { Backend } from "@lopper/backends";
+import { type LatencyTable, type RunFlags, type RunSettings, VERSION } from "@lopper/core";
+import { tokenCount, weightOrder } from "@lopper/importance";
+import { type Model, modelDigest, SETTINGS_SCHEMA, type Tokenizer } from "@lopper/model-io";
+import {
+  Decoder,
+  LaidOutWeights,
+  ResidentDecoder,
+  type UnitOrder,
+  weightMemory,
+} from "@lopper/runtime";
+import type { Decision } from "./decision.ts";
+import type { RunEvent } from "./events.ts";
+import { type MemoryPlan, planMemory } from "./memory.ts";
+import { phase, type StopSignal } from "./phase.ts";
+import { againstDense, openScorer } from "./search_tools.ts";
+import type { RunStore } from "./store.ts";
+import type { RunTexts } from "./texts.ts";
+
+/** What is to be done with a model. */
+export interface PruneTask {
+  readonly flags: RunFlags;
+  /** What predicts the time of a token; null or left out where the target is not a latency. */
+  readonly latencies?: LatencyTable | null;
+  /** What is applied instead of a search. */
+  readonly applied?: AppliedDecision;
+  /** `modelDigest` of the model, where that is known already. */
+  readonly modelDigest?: string;
+}
+
+/** A decision that was made before. */
+export interface AppliedDecision {
+  /** Where it stands, for the record: a plan's file, or a run's folder. */
+  readonly source: string;
+  /** In per cent, where a part of that run is applied. */
+  readonly ratio: number | null;
+  /**
+   * @param published the order in which widths of a published config count.
+   * @throws {PlanError} when it is of another checkpoint, or does not fit this one.
+   */
+  decide(modelDigest: string, published: UnitOrder): Promise<Decision>;
+}
+
+/** What a run works with. */
+export interface RunTools {
+  readonly backend: Backend;
+  readonly tokenizer: Tokenizer;
+  readonly store: RunStore;
+  /** Bytes that may be taken, as there are now. */
+  readonly memory: () => number;
+  readonly signal?: StopSignal;
+  /** Reading of `performance.now` when the run began, where that was before. */
+  readonly started?: number;
+  /** Throws when the model is not any more what it was, by its digest; asked before the result is whole. */
+  readonly checkSource?: (modelDigest: string) => Promise<void>;
+}
+
+/** A model in memory, with all that a search of it needs. */
+export interface PreparedRun {
+  readonly memory: MemoryPlan;
+  readonly settings: RunSettings;
+  /** The published order of units, in which the weights lie. */
+  readonly order: UnitOrder;
+  /** The dense model. */
+  readonly decoder: Decoder;
+  /** What candidates run on: the same, or a copy on the backend's device. */
+  readonly searching: Decoder | ResidentDecoder;
+  readonly scorers: Readonly<Record<"block" | "width", ReturnType<typeof openScorer>>>;
+}
+
+/**
+ * Shares out memory, says what the run depends on, and loads the model.
+ * @throws {InsufficientMemoryError} before anything is read, when it does not fit.
+ */
+export async function* prepareRun(
+  model: Model,
+  texts: RunTexts,
+  task: PruneTask,
+  tools: RunTools,
+): AsyncGenerator<RunEvent, PreparedRun> {
+  const { backend, signal } = tools;
+  const memory = shareMemory(model, texts, task.flags, tools);
+  const flags = { ...task.flags, batchTokens: memory.batchTokens };
+  yield { type: "begin", flags };
+  const digest = task.modelDigest ??
+    (yield* phase("reading the model", signal, ({ progress }) => modelDigest(model, progress)));
+  const order = await weightOrder(model);
+  const { cacheBytes, expandedBytes } = memory;
+  const decoder = new Decoder(backend, await LaidOutWeights.load(model, order, { expandedBytes }));
+  const searching = backend.description.residentWeights
+    ? new ResidentDecoder(backend, decoder.weights)
+    : decoder;
+  return {
+    memory,
+    settings: settingsOf(flags, texts, digest, task.latencies ?? null, backend),
+    order,
+    decoder,
+    searching,
+    scorers: {
+      block: openScorer(searching, texts.block, flags, { cacheBytes, dense: decoder }),
+      width: openScorer(searching, texts.width, flags, { cacheBytes, dense: decoder }),
+    },
+  };
+}
+
+/** What may be held in memory while the run goes on. @throws {InsufficientMemoryError} when it cannot. */
+function shareMemory(
+  model: Model,
+  texts: RunTexts,
+  flags: RunFlags,
+  { backend, store, memory }: RunTools,
+): MemoryPlan {
+  return planMemory({
+    spec: model.spec,
+    weights: weightMemory(model),
+    length: flags.seqLen,
+    tokens: Math.max(tokenCount(texts.block), tokenCount(texts.width)),
+    batchTokens: flags.batchTokens,
+    // A run that goes on has to go on with the batches that it has.
+    fixed: store.settings !== null,
+    backend: backend.description,
+    recovers: flags.recover !== "none",
+    compensates: flags.order === "compensated",
+    predicts: againstDense(flags),
+  }, memory());
+}
+
+/** What the run depends on, as its store keeps it. */
+function settingsOf(
+  flags: RunFlags,
+  texts: RunTexts,
+  digest: string,
+  latencies: LatencyTable | null,
+  backend: Backend,
+): RunSettings {
+  return {
+    kind: "lopper-run-settings",
+    schema: SETTINGS_SCHEMA,
+    version: VERSION,
+    modelDigest: digest,
+    calibrationDigest: { block: texts.block.digest, width: texts.width.digest },
+    ...(flags.heldOut !== null && { heldOutDigest: texts.heldOut.digest }),
+    ...(texts.aside && { asideDigest: texts.aside.digest }),
+    ...((flags.order !== "l1" || flags.recover !== "none") && { fitDigest: texts.fit.digest }),
+    backend: backend.description.name,
+    ...(latencies && { latencies }),
+    flags,
+  };
+}

@@ -1,0 +1,98 @@
+import { latencyOf, type LatencyRecord, type PrunePlan, type RunRecord } from "@lopper/core";
+import type { Model } from "@lopper/model-io";
+import { type History, sideWork } from "@lopper/search";
+import { decide, type Decided } from "./decide.ts";
+import type { RunEvent } from "./events.ts";
+import { heldOutPrompts, measureModel, measureWritten } from "./measure.ts";
+import { phase } from "./phase.ts";
+import type { PruneTask, RunTools } from "./prepare.ts";
+import { recordOf } from "./record.ts";
+import { policyOf } from "./search_tools.ts";
+import { measuredLatency } from "./target_latency.ts";
+import type { RunTexts } from "./texts.ts";
+
+/** What became of a model; what was written of it is in the store. */
+export interface Pruned {
+  readonly plan: PrunePlan;
+  readonly record: RunRecord;
+}
+
+/**
+ * Prunes a model: has the dense model predict the calibration text, ranks units, searches, repairs what stays, writes it
+ * through the store, and measures what was written. A store that has a part of the run goes on from there.
+ * @throws {UnreachableTargetError} before anything is read, when no order of steps reaches the target.
+ * @throws {InsufficientMemoryError} likewise, when the run does not fit into memory.
+ * @throws {ResumeError} when what the store has is of another run.
+ * @throws what the signal throws, at the next thing that the run tells.
+ */
+export async function* prune(
+  model: Model,
+  texts: RunTexts,
+  task: PruneTask,
+  tools: RunTools,
+): AsyncGenerator<RunEvent, Pruned> {
+  const { store, signal, tokenizer, started = performance.now() } = tools;
+  const earlier = secondsOf(store.history);
+  const policy = task.applied ? null : policyOf(model, task.flags, task.latencies ?? null);
+  const on = { texts, tokenizer, prompts: heldOutPrompts(texts, model.spec) };
+  const decided = yield* decide(model, on, task, policy, tools);
+  const pruned = yield* phase("measuring the result", signal, ({ progress }) =>
+    measureWritten(
+      tools.backend,
+      store,
+      decided.memory.expandedBytes,
+      (decoder) => measureModel(decoder, on, progress),
+    ));
+  const latency = yield* measureLatency(model, decided, task, tools);
+  const record = await recordOf({
+    ...{ model, on, task, decided, pruned, latency, store },
+    backend: tools.backend.description,
+    wallSeconds: earlier + (performance.now() - started) / 1000,
+  });
+  await tools.checkSource?.(record.modelDigest);
+  await store.finish(record);
+  return { plan: decided.decision.plan, record };
+}
+
+/** What an earlier part of a run took, as far as its journal says. */
+function secondsOf(history: History): number {
+  const { orders, swaps, repairs } = sideWork(history);
+  return [...history.steps, ...history.measures.map(({ cost }) => cost), orders, swaps, repairs]
+    .reduce((sum, { seconds }) => sum + seconds, 0);
+}
+
+/**
+ * What was predicted of the result, and what it takes: both models are measured anew, one right after the other. Null where
+ * the target is not a latency.
+ */
+async function* measureLatency(
+  model: Model,
+  { decision }: Decided,
+  { flags, latencies }: PruneTask,
+  { backend, memory, store, signal }: RunTools,
+): AsyncGenerator<RunEvent, LatencyRecord | null> {
+  if (!latencies) return null;
+  const { amount } = latencyOf(latencies);
+  const dense = yield* phase(
+    "timing the dense model",
+    signal,
+    ({ progress }) => measuredLatency(model, latencies, { backend, memory, onProgress: progress }),
+  );
+  const written = await store.reopen();
+  try {
+    const pruned = yield* phase(
+      "timing the result",
+      signal,
+      ({ progress }) =>
+        measuredLatency(written, latencies, { backend, memory, onProgress: progress }),
+    );
+    return {
+      target: flags.targetLatency!,
+      pastTokens: latencies.pastTokens,
+      predicted: { dense: amount(model.spec.layers), pruned: amount(decision.layers) },
+      measured: { dense, pruned },
+    };
+  } finally {
+    written.close();
+  }
+}

@@ -1,0 +1,85 @@
+import type { BackendDescription } from "@lopper/backends";
+import { countParameters, type LatencyRecord, type RunRecord, VERSION } from "@lopper/core";
+import { textDamage } from "@lopper/evaluation";
+import { digestOfPlan, type Model, RECORD_SCHEMA } from "@lopper/model-io";
+import { sideWork } from "@lopper/search";
+import type { Decided } from "./decide.ts";
+import { heldOutSamples, type MeasuredOn, type PrunedMeasures, SAMPLE_PROMPT } from "./measure.ts";
+import type { PruneTask } from "./prepare.ts";
+import type { RunStore } from "./store.ts";
+
+/** All that a record is made of. */
+export interface RecordedRun {
+  readonly model: Model;
+  readonly on: MeasuredOn;
+  readonly task: PruneTask;
+  readonly decided: Decided;
+  readonly pruned: PrunedMeasures;
+  readonly latency: LatencyRecord | null;
+  readonly store: Pick<RunStore, "history" | "journalChecksum">;
+  readonly backend: BackendDescription;
+  /** Of this part of the run and those before it. */
+  readonly wallSeconds: number;
+}
+
+/** What a run did, for its store. */
+export async function recordOf(run: RecordedRun): Promise<RunRecord> {
+  const { model, on, task, decided, pruned, latency, store, backend, wallSeconds } = run;
+  const { decision, dense, settings } = decided;
+  const { texts, tokenizer } = on;
+  const { name, engine, threads } = backend;
+  const beside = sideWork(store.history);
+  const damage = (kind: "block" | "heldOut", nll: "calibration" | "heldOut") =>
+    textDamage(texts[kind], dense.nll[nll], pruned.nll[nll], tokenizer);
+  return {
+    kind: "lopper-run",
+    schema: RECORD_SCHEMA,
+    version: VERSION,
+    modelDigest: settings.modelDigest,
+    prunedDigest: pruned.digest,
+    calibrationDigest: settings.calibrationDigest,
+    heldOutDigest: texts.heldOut.digest,
+    flags: settings.flags,
+    plan: task.applied?.source ?? null,
+    planDigest: await digestOfPlan(decision.plan),
+    journal: store.journalChecksum,
+    backend: { name, engine, threads },
+    ratio: decision.ratio,
+    parameters: { dense: countParameters(model.spec).total, pruned: pruned.parameters },
+    bytes: { dense: model.weightBytes, pruned: pruned.bytes },
+    latency,
+    quantised: model.quantised,
+    perplexity: {
+      calibration: { dense: dense.calibration, pruned: pruned.calibration },
+      heldOut: { dense: dense.heldOut, pruned: pruned.heldOut },
+    },
+    blockTokens: {
+      ...decision.blockTokens,
+      beside: {
+        predictions: decided.predictions,
+        orders: beside.orders.blockTokens,
+        swaps: beside.swaps.blockTokens,
+        repairs: beside.repairs.blockTokens,
+      },
+    },
+    wallSeconds,
+    files: decided.files,
+    steps: task.applied ? 0 : decision.frontier.length,
+    frontier: decision.frontier,
+    swaps: decision.swaps,
+    stopped: decision.stopped,
+    orders: decision.orders,
+    recovery: decided.recovery,
+    layers: { dense: model.spec.layers, pruned: decision.layers },
+    sample: {
+      prompt: SAMPLE_PROMPT,
+      dense: dense.continuation,
+      pruned: pruned.continuation,
+    },
+    heldOutSamples: await heldOutSamples(on, dense, pruned),
+    damage: {
+      calibration: await damage("block", "calibration"),
+      heldOut: await damage("heldOut", "heldOut"),
+    },
+  };
+}

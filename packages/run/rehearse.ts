@@ -1,0 +1,124 @@
+import type { RunFlags } from "@lopper/core";
+import { perplexity, type Scorer, tokenCount } from "@lopper/importance";
+import type { Model } from "@lopper/model-io";
+import { repairWork } from "@lopper/recovery";
+import { expectedSteps, expectedTokens, type Picker, type SearchPolicy } from "@lopper/search";
+import type { Decision } from "./decision.ts";
+import type { RunEvent } from "./events.ts";
+import { phase } from "./phase.ts";
+import { prepareRun, type PruneTask, type RunTools } from "./prepare.ts";
+import { pickerOf, policyOf, scorerOnce } from "./search_tools.ts";
+import type { RunTexts } from "./texts.ts";
+
+/** What `prune` would do with a model. */
+export interface Rehearsal {
+  readonly flags: RunFlags;
+  /** Of the search; null where a decision is applied that was made before. */
+  readonly policy: SearchPolicy | null;
+  readonly dry: DryRun | null;
+  /** That decision. */
+  readonly decision: Decision | null;
+}
+
+/** Tokens that a dry run times together: little at a time, so that a large model says something soon. */
+const TIMED_TOKENS = 1024;
+
+/**
+ * Rehearses `prune`, and writes nothing.
+ * @throws {LopperError} as `prune` does before its search.
+ */
+export async function* rehearse(
+  model: Model,
+  texts: RunTexts,
+  task: PruneTask,
+  tools: RunTools,
+): AsyncGenerator<RunEvent, Rehearsal> {
+  const policy = task.applied ? null : policyOf(model, task.flags, task.latencies ?? null);
+  const run = yield* prepareRun(model, texts, task, tools);
+  const { decoder, searching, scorers, order, settings: { flags, modelDigest } } = run;
+  try {
+    if (task.applied) {
+      const decision = await task.applied.decide(modelDigest, order);
+      return { flags, policy, dry: null, decision };
+    }
+    const { fit, aside } = texts;
+    const dry = yield* phase("timing the dense model", tools.signal, ({ progress }) =>
+      dryRun({
+        ...{ model, policy: policy!, picker: pickerOf(flags), scorers },
+        timed: scorerOnce(searching, texts.block, {
+          batchTokens: Math.min(flags.batchTokens, TIMED_TOKENS),
+        }),
+        repairs: flags.recover !== "none" && aside
+          ? { learn: tokenCount(fit), choose: tokenCount(aside) / 2 }
+          : null,
+        now: () => performance.now(),
+        onProgress: progress,
+      }));
+    return { flags, policy, dry, decision: null };
+  } finally {
+    if (searching !== decoder) await searching.dispose();
+    await decoder.dispose();
+  }
+}
+
+/** What a run would do, from a rehearsal of its search and a forward pass that was timed. */
+export interface DryRun {
+  readonly steps: number;
+  readonly candidates: number;
+  readonly blockTokens: number;
+  readonly seconds: number;
+  /** Of repairs, which come on top; null where there are none. */
+  readonly repairSeconds: number | null;
+  /** Of the dense model, on as much of the calibration text as was timed. */
+  readonly densePerplexity: number;
+  /** Sequences that were timed, and those that there are. */
+  readonly timed: { readonly sequences: number; readonly of: number };
+}
+
+/** Enough batches for a rate have run after so many seconds. */
+const TIMED_SECONDS = 10;
+
+interface RehearsalOptions {
+  readonly model: Model;
+  readonly policy: SearchPolicy;
+  readonly picker: Picker;
+  readonly scorers: { readonly block: Scorer; readonly width: Scorer };
+  /** Of the block samples, in batches as they are timed. */
+  readonly timed: Scorer;
+  /** Tokens that repairs learn from and choose on; null where nothing is to be repaired. */
+  readonly repairs: { readonly learn: number; readonly choose: number } | null;
+  /** Milliseconds of a clock that only goes forward. */
+  readonly now: () => number;
+  /** Hears of the seconds timed, and those to be timed; may throw to stop. */
+  readonly onProgress: (done: number, total: number) => void;
+}
+
+/**
+ * Rehearses the search on shapes, and times the dense model on the block samples, batch by batch until the rate is known.
+ * A candidate runs about half of the blocks, and the head.
+ */
+async function dryRun(options: RehearsalOptions): Promise<DryRun> {
+  const { model, policy, picker, scorers, timed, repairs, now, onProgress } = options;
+  const started = now();
+  const seconds = () => (now() - started) / 1000;
+  const nll: number[] = [];
+  for (let batch = 0; batch < timed.batches.length && seconds() < TIMED_SECONDS; batch++) {
+    onProgress(seconds(), TIMED_SECONDS);
+    nll.push(...await timed.score(model.spec.layers, null, batch));
+  }
+  const secondsPerToken = seconds() / (nll.length * timed.length);
+  const perToken = scorers.block.fullCost(model.spec.layers) / scorers.block.tokens;
+  const steps = expectedSteps(model.spec, policy, model.spec.layers);
+  const tokens = expectedTokens(steps, picker, scorers);
+  const share = 0.6;
+  return {
+    steps: steps.length,
+    candidates: steps.reduce((sum, s) => sum + s.candidates, 0),
+    blockTokens: Math.round(tokens * perToken * share),
+    seconds: tokens * secondsPerToken * share,
+    repairSeconds: repairs &&
+      repairWork(model.spec, repairs.learn, repairs.choose) * secondsPerToken / perToken,
+    densePerplexity: perplexity(nll),
+    timed: { sequences: nll.length, of: scorers.block.tokens / scorers.block.length },
+  };
+}
