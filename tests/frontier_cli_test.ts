@@ -3,7 +3,8 @@ import { runRecordToJson } from "../packages/model-io/mod.ts";
 import { fileURLToPath } from "node:url";
 import { HELD_OUT_TEXT } from "../packages/demo-model/mod.ts";
 import { done, fails, inTemporaryFolder, PUBLISHED } from "./support/cli.ts";
-import { failsHere, pruneHere, writeTinyRun } from "./support/tiny_run.ts";
+import { failsHere } from "./support/in_process.ts";
+import { pruneHere, writeTinyRun } from "./support/tiny_run.ts";
 
 /** Files that say what stays; run.json also says when and where. */
 const RESULT = ["model.safetensors", "config.json", "lopper_plan.json", "pruning_config.json"];
@@ -57,15 +58,15 @@ test("a part of a run is what a run that stopped there writes, without a search"
   await cut("q5", at("r5"));
   await sameFiles(at("p5"), at("r5"));
 
-  const plan = (of: string, ...args: string[]) => [tiny[0], "--plan", at(of), ...args];
+  const plan = (of: string, ...args: string[]) => ["prune", tiny[0], "--plan", at(of), ...args];
   await failsHere(plan("p", "--ratio", "80"), 1, /reached 4\d\.\d+ %, which is/);
   await failsHere(
     plan("p/lopper_plan.json", "--ratio", "5"),
     2,
     /picks a part of a run's folder/,
   );
-  await failsHere([at("p5"), "--plan", at("p")], 1, /the run belongs to the checkpoint/);
-  await failsHere([tiny[0], "--plan", folder], 1, /no run\.json in it/);
+  await failsHere(["prune", at("p5"), "--plan", at("p")], 1, /the run belongs to the checkpoint/);
+  await failsHere(["prune", tiny[0], "--plan", folder], 1, /no run\.json in it/);
 
   // a folder that contradicts itself is refused
   const text = await Deno.readTextFile(`${folder}/p/run.json`);

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { inTemporaryFolder } from "./support/cli.ts";
+import { failsHere } from "./support/in_process.ts";
 import { checkSameResult } from "./support/kill.ts";
-import { failsHere, pruneHere, writeTinyRun } from "./support/tiny_run.ts";
+import { pruneHere, writeTinyRun } from "./support/tiny_run.ts";
 
 const prune = (folder: string, out: string, ...args: string[]) =>
   pruneHere(["--out", `${folder}/${out}`, ...args]);
@@ -59,7 +60,7 @@ Deno.test("--order auto: recorded, resumed to the same bytes, and its parts are 
     assert.deepEqual(await weights("again"), await weights("reference"));
 
     await failsHere(
-      ["--out", `${folder}/after`, "--resume", "--order", "l1", "--ratio", "35"],
+      ["prune", "--out", `${folder}/after`, "--resume", "--order", "l1", "--ratio", "35"],
       1,
       /cannot be resumed: the setting order was "auto" and is now "l1"/,
     );

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { settingsToJson } from "../packages/model-io/mod.ts";
 import { inTemporaryFolder } from "./support/cli.ts";
+import { failsHere } from "./support/in_process.ts";
 import { checkSameFiles, checkSameResult } from "./support/kill.ts";
-import { failsHere, pruneHere, writeTinyRun } from "./support/tiny_run.ts";
+import { pruneHere, writeTinyRun } from "./support/tiny_run.ts";
 
 const prune = (folder: string, out: string, ...args: string[]) =>
   pruneHere(["--out", `${folder}/${out}`, ...args]);
@@ -92,7 +93,10 @@ Deno.test("--plan with --recover auto: cut off between two repairs, it goes on t
     assert.match(await prune(folder, "resumed", "--resume"), /pruned/);
 
     const file = at("searched/lopper_plan.json");
-    const resume = (out: string, ...args: string[]) => ["--out", at(out), "--resume", ...args];
+    const resume = (
+      out: string,
+      ...args: string[]
+    ) => ["prune", "--out", at(out), "--resume", ...args];
     await failsHere(
       resume("reference", "--plan", file),
       2,

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { runRecordToJson } from "../packages/model-io/mod.ts";
-import { done, fails, inTemporaryFolder, QUICK } from "./support/cli.ts";
+import { done, inTemporaryFolder, QUICK } from "./support/cli.ts";
+import { failsHere } from "./support/in_process.ts";
 import { checkSameResult } from "./support/kill.ts";
-import { failsHere, pruneHere, writeTinyRun } from "./support/tiny_run.ts";
+import { pruneHere, writeTinyRun } from "./support/tiny_run.ts";
 
 /** Steps of unlike sizes, so that the search overshoots and takes what it would not take again. */
 const SETTINGS = [
@@ -89,7 +90,7 @@ Deno.test("--swap auto: recorded, told, resumed to the same bytes, taken further
     assert.notEqual(changed, text);
     const { checksum: _, ...sealedAnew } = JSON.parse(changed);
     await Deno.writeTextFile(`${folder}/reference/run.json`, await runRecordToJson(sealedAnew));
-    const plan = [settings[0], "--plan", at("reference"), "--out", at("x")];
+    const plan = ["prune", settings[0], "--plan", at("reference"), "--out", at("x")];
     await failsHere(plan, 1, /different things of the swaps after step \d+/);
     await Deno.remove(`${folder}/reference/journal.jsonl`);
     await failsHere(plan, 1, /run\.json: swap 1 after step \d+ of its frontier: /);
@@ -98,7 +99,7 @@ Deno.test("--swap auto: recorded, told, resumed to the same bytes, taken further
 Deno.test("--swap auto is refused where layers stay alike, and where nothing is searched", () =>
   inTemporaryFolder(async (folder) => {
     const refused = (message: RegExp, ...args: string[]) =>
-      fails(["prune", "--out", "p", ...args, ...QUICK], folder, 2, message);
+      failsHere(["prune", "--out", `${folder}/p`, ...args, ...QUICK], 2, message);
     await refused(
       /--uniform keeps all of them alike; leave out one/,
       "--swap",

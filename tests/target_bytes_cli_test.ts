@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { done, fails, inTemporaryFolder, PUBLISHED } from "./support/cli.ts";
+import { done, inTemporaryFolder, PUBLISHED } from "./support/cli.ts";
+import { failsHere } from "./support/in_process.ts";
 
 Deno.test("--target-bytes: a search ends at the first step whose weights fit", () =>
   inTemporaryFolder(async (folder) => {
@@ -20,12 +21,12 @@ Deno.test("--target-bytes: a search ends at the first step whose weights fit", (
 
 Deno.test("--target-bytes: what makes no sense is refused", () =>
   inTemporaryFolder(async (folder) => {
-    const refused = (args: readonly string[], says: RegExp, code = 2) =>
-      fails(["prune", ...args], folder, code, says);
+    const refused = (args: readonly string[], says: RegExp, code: 1 | 2 = 2) =>
+      failsHere(["prune", "--out", `${folder}/p`, ...args], code, says);
     await refused(["--target-bytes", "12MB"], /have 11\.0 MB already; it needs fewer/);
     await refused(["--target-bytes", "1MB"], /largest reachable ratio is \d+\.\d+ %/, 1);
     await refused(["--target-bytes", "much"], /needs to be a size such as 200MB/);
     await refused(["--target-bytes", "0MB"], /needs to be a size such as 200MB/);
     await refused(["--target-bytes", "9MB", "--ratio", "5"], /both say where the search ends/);
-    await refused(["--target-bytes", "9MB", "--resume", "--out", "p"], /begins a run/);
+    await refused(["--target-bytes", "9MB", "--resume"], /begins a run/);
   }));

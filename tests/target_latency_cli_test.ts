@@ -1,6 +1,7 @@
 import { latencyOf, type LatencyTable, type RunRecord } from "@lopper/core";
 import assert from "node:assert/strict";
-import { done, fails, inTemporaryFolder, PUBLISHED, QUICK, runLopper } from "./support/cli.ts";
+import { done, inTemporaryFolder, PUBLISHED, QUICK, runLopper } from "./support/cli.ts";
+import { failsHere } from "./support/in_process.ts";
 
 const json = async (file: string) => JSON.parse(await Deno.readTextFile(file));
 
@@ -65,11 +66,15 @@ Deno.test("--target-latency: the search ends where its own table says so, and a 
 
 Deno.test("--target-latency: what makes no sense is refused", () =>
   inTemporaryFolder(async (folder) => {
-    const refused = (args: readonly string[], says: RegExp, code = 2) =>
-      fails(["prune", "--target-latency", ...args, ...QUICK], folder, code, says);
+    const refused = (args: readonly string[], says: RegExp, code: 1 | 2 = 2) =>
+      failsHere(
+        ["prune", "--out", `${folder}/p`, "--target-latency", ...args, ...QUICK],
+        code,
+        says,
+      );
     await refused(["0.000001"], /the least that can be predicted is/, 1);
     await refused(["5", "--ratio", "5"], /both say where the search ends/);
     await refused(["5", "--target-bytes", "9MB"], /both say where the search ends/);
-    await refused(["5", "--resume", "--out", "p"], /begins a run/);
+    await refused(["5", "--resume"], /begins a run/);
     await refused(["5", "--swap", "auto"], /--swap auto weighs parameters/);
   }));

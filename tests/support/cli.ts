@@ -24,6 +24,11 @@ export interface Finished {
   readonly stderr: string;
 }
 
+/** What to add to a command that runs a model and does not say how many threads. */
+export function oneThread(args: readonly string[]): readonly string[] {
+  return THREADED.includes(args[0]) && !args.includes("--threads") ? ["--threads", "1"] : [];
+}
+
 /** Starts the command line as a process of its own. */
 export function startLopper(
   args: readonly string[],
@@ -32,11 +37,8 @@ export function startLopper(
 ): Deno.ChildProcess {
   // Those of its task in deno.json: a command that needs more must fail here, too.
   const allowed = denoFlags(PERMISSIONS[args[0]] ?? ALL_PERMISSIONS);
-  const threads = THREADED.includes(args[0]) && !args.includes("--threads")
-    ? ["--threads", "1"]
-    : [];
   return new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "--cached-only", ...allowed, MAIN, ...args, ...threads],
+    args: ["run", "--quiet", "--cached-only", ...allowed, MAIN, ...args, ...oneThread(args)],
     cwd,
     // Where the user stands is the folder of the process, whoever started the tests.
     env: { INIT_CWD: Deno.realPathSync(cwd), NO_COLOR: "1", ...NO_HUB, ...env },

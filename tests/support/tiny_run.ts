@@ -1,9 +1,6 @@
-import { LopperError, UsageError } from "@lopper/core";
 import { openModel } from "@lopper/model-io";
-import { CommanderError } from "commander";
-import assert from "node:assert/strict";
 import { join } from "node:path";
-import { lopperProgram } from "../../apps/cli/program.ts";
+import { doneHere } from "./in_process.ts";
 import { Random, tinyModel } from "./tiny_models.ts";
 import { withTokenizer } from "./with_tokenizer.ts";
 
@@ -47,26 +44,6 @@ export async function writeTinyRun(folder: string): Promise<readonly string[]> {
 }
 
 /** Prunes in this process, and returns what it prints. */
-export async function pruneHere(args: readonly string[]): Promise<string> {
-  const printed: string[] = [];
-  const { log, error } = console;
-  console.log = console.error = (...values: unknown[]) => void printed.push(values.join(" "));
-  try {
-    const command = ["prune", ...args, "--backend", "cpu", "--threads", "1"];
-    await lopperProgram().parseAsync(command, { from: "user" });
-  } finally {
-    Object.assign(console, { log, error });
-  }
-  return printed.join("\n");
-}
-
-/** A run in this process is refused with this sentence, and the command line would end with this code. */
-export async function failsHere(args: readonly string[], code: 1 | 2, message: RegExp) {
-  await assert.rejects(() => pruneHere(args), (error) => {
-    assert.ok(error instanceof LopperError || error instanceof CommanderError, String(error));
-    assert.match(error.message, message);
-    const isUsage = error instanceof UsageError || error instanceof CommanderError;
-    assert.equal(isUsage ? 2 : 1, code, error.message);
-    return true;
-  });
+export function pruneHere(args: readonly string[]): Promise<string> {
+  return doneHere(["prune", ...args, "--backend", "cpu"]);
 }
