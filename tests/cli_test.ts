@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { inTemporaryFolder, PUBLISHED, QUICK, runLopper, startLopper } from "./support/cli.ts";
+import { failsHere } from "./support/in_process.ts";
 import { writeTinyRun } from "./support/tiny_run.ts";
 
 const test = (name: string, body: (folder: string) => Promise<void>) =>
@@ -178,51 +179,57 @@ test("a backend that does not work here is refused with 1 and one sentence", asy
 });
 
 test("wrong usage exits with 2 and one sentence", async (folder) => {
+  const at = (name: string) => `${folder}/${name}`;
   await fails(["prune", "--ratio", "150"], folder, 2, /below 100/);
-  await fails(
-    ["prune", "--calibration-width", "notes.txt"],
-    folder,
+  await failsHere(
+    ["prune", "--out", at("p"), "--calibration-width", at("notes.txt")],
     2,
     /compete with blocks on the same text; leave it out, or pass shares, e\.g\. --distribution 44:52:4/,
   );
-  await fails(["prune", "--distribution", "1:2"], folder, 2, /three shares/);
-  await fails(
-    ["prune", "--preset", "width", "--distribution", "1:1:1"],
-    folder,
+  await failsHere(["prune", "--out", at("p"), "--distribution", "1:2"], 2, /three shares/);
+  await failsHere(
+    ["prune", "--out", at("p"), "--preset", "width", "--distribution", "1:1:1"],
     2,
     /fixes the distribution/,
   );
-  await fails(
-    ["prune", "--backend", "abacus"],
-    folder,
+  await failsHere(
+    ["prune", "--out", at("p"), "--backend", "abacus"],
     2,
     /needs to be auto, cpu, wasm, cuda, webgpu/,
   );
-  await fails(["prune", "--attention-group", "7"], folder, 2, /multiple of 96/);
-  await fails(["prune", "--seq-len", "4096"], folder, 2, /takes 1024 tokens at most/);
+  await failsHere(["prune", "--out", at("p"), "--attention-group", "7"], 2, /multiple of 96/);
+  await failsHere(["prune", "--out", at("p"), "--seq-len", "4096"], 2, /takes 1024 tokens at most/);
   await fails(["frobnicate"], folder, 2, /unknown command/);
-  await fails(["generate", "demo", ""], folder, 2, /the prompt is empty/);
+  await failsHere(["generate", "demo", ""], 2, /the prompt is empty/);
   assert.deepEqual([...Deno.readDirSync(folder)], [], "nothing was written");
 });
 
 test("what cannot be done exits with 1, names the file, and leaves nothing behind", async (folder) => {
+  const at = (name: string) => `${folder}/${name}`;
   await Deno.mkdir(`${folder}/empty`);
   await Deno.writeTextFile(`${folder}/list.jsonl`, '{"text": "fine"}\n{"words": 1}\n');
   await Deno.writeTextFile(`${folder}/short.txt`, "too short\n");
   await Deno.writeTextFile(`${folder}/plan.json`, '{"kind": "shopping list"}');
   await fails(["inspect", "missing"], folder, 1, /missing: there is no such folder/);
   await fails(["inspect", "x".repeat(300)], folder, 1, /x{300}.*the name is longer than/);
-  await fails(["inspect", "empty"], folder, 1, /empty: the folder is empty/);
-  await fails(
-    ["prune", "--calibration", "none.txt"],
-    folder,
+  await failsHere(["inspect", at("empty")], 1, /empty: the folder is empty/);
+  await failsHere(
+    ["prune", "--out", at("p"), "--calibration", at("none.txt")],
     1,
     /none\.txt: there is no such file/,
   );
-  await fails(["prune", "--calibration", "list.jsonl"], folder, 1, /list\.jsonl, line 2/);
+  await failsHere(
+    ["prune", "--out", at("p"), "--calibration", at("list.jsonl")],
+    1,
+    /list\.jsonl, line 2/,
+  );
   await fails(["prune", "--calibration", "short.txt"], folder, 1, /one sequence needs 256/);
-  await fails(["prune", "--plan", "plan.json"], folder, 1, /plan\.json/);
-  await fails(["prune", "--ratio", "97"], folder, 1, /the largest reachable ratio is \d+\.\d+ %/);
+  await failsHere(["prune", "--out", at("p"), "--plan", at("plan.json")], 1, /plan\.json/);
+  await failsHere(
+    ["prune", "--out", at("p"), "--ratio", "97"],
+    1,
+    /the largest reachable ratio is \d+\.\d+ %/,
+  );
   assert.deepEqual(
     [...Deno.readDirSync(folder)].map(({ name }) => name).sort(),
     ["empty", "list.jsonl", "plan.json", "short.txt"],

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { inTemporaryFolder, runLopper } from "./support/cli.ts";
+import { failsHere } from "./support/in_process.ts";
 
 const test = (name: string, body: (folder: string) => Promise<void>) =>
   Deno.test(`cli evaluate: ${name}`, () => inTemporaryFolder(body));
@@ -141,31 +142,34 @@ test("a question that the model has no room for loses its beginning, and that is
 });
 
 test("mistakes are named before any work", async (folder) => {
-  await writeData(`${folder}/data`);
-  await fails(["demo"], folder, 2, /nothing to measure/);
-  await fails(["demo", "--tasks", "piqqa"], folder, 2, /--tasks has "piqqa".* piqa/);
-  await fails(["demo", "--tasks", "own.jsonl"], folder, 1, /own\.jsonl: there is no such file/);
-  await fails(["demo", "--perplexity", "x.md"], folder, 1, /x\.md: there is no such file/);
-  await Deno.writeTextFile(`${folder}/x.md`, TEXT);
-  await fails(["demo", "--perplexity", "x.md"], folder, 1, /needs to be a \.txt/);
-  await Deno.writeTextFile(`${folder}/x.txt`, "Rain");
-  await fails(
-    ["demo", "--perplexity", "x.txt"],
-    folder,
+  const at = (name: string) => `${folder}/${name}`;
+  const refused = (args: readonly string[], code: 1 | 2, message: RegExp) =>
+    failsHere(["evaluate", ...args], code, message);
+  await writeData(at("data"));
+  await refused(["demo"], 2, /nothing to measure/);
+  await refused(["demo", "--tasks", "piqqa"], 2, /--tasks has "piqqa".* piqa/);
+  await refused(["demo", "--tasks", at("own.jsonl")], 1, /own\.jsonl: there is no such file/);
+  await refused(["demo", "--perplexity", at("x.md")], 1, /x\.md: there is no such file/);
+  await Deno.writeTextFile(at("x.md"), TEXT);
+  await refused(["demo", "--perplexity", at("x.md")], 1, /needs to be a \.txt/);
+  await Deno.writeTextFile(at("x.txt"), "Rain");
+  await refused(
+    ["demo", "--perplexity", at("x.txt")],
     1,
     /x\.txt has \d+ tokens and a window 1024/,
   );
-  const long = ["demo", "--perplexity", "x.txt", "--seq-len", "4096"];
-  await fails(long, folder, 2, /takes 1024 tokens at most/);
-  const missing = ["demo", "--tasks", "boolq", "--data", "data"];
+  const long = ["demo", "--perplexity", at("x.txt"), "--seq-len", "4096"];
+  await refused(long, 2, /takes 1024 tokens at most/);
+  const missing = ["demo", "--tasks", "boolq", "--data", at("data")];
+  // in a process of its own, which cannot reach the hub
   await fails(
     missing,
     folder,
     1,
     /data set of boolq \(aps\/super_glue on the hub: boolq, validation\)/,
   );
-  const second = ["demo", "nowhere", "--tasks", "piqa", "--data", "data"];
-  await fails(second, folder, 1, /nowhere.* no such folder/);
-  const tight = ["demo", "--tasks", "piqa", "--data", "data", "--memory", "100MB"];
-  await fails(tight, folder, 1, /needs .* of memory at least/);
+  const second = ["demo", at("nowhere"), "--tasks", "piqa", "--data", at("data")];
+  await refused(second, 1, /nowhere.* no such folder/);
+  const tight = ["demo", "--tasks", "piqa", "--data", at("data"), "--memory", "100MB"];
+  await refused(tight, 1, /needs .* of memory at least/);
 });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { inTemporaryFolder, PUBLISHED, QUICK, runLopper } from "./support/cli.ts";
+import { doneHere, failsHere } from "./support/in_process.ts";
 
 const FIXTURES = fileURLToPath(new URL("fixtures/onnx", import.meta.url));
 
@@ -57,10 +58,14 @@ test("the files of other exporters are pruned to folders of their own", async (f
     ] as const
   ) {
     const path = `${FIXTURES}/${model}`;
-    assert.match(await succeeds(["inspect", path], folder), new RegExp(`: ${family}, `));
+    assert.match(await doneHere(["inspect", path]), new RegExp(`: ${family}, `));
     await succeeds(["prune", path, "--ratio", "10", "--seq-len", "32", ...PUBLISHED], folder);
-    const { spec, parameters } = JSON.parse(await succeeds(["inspect", out, "--json"], folder));
-    const dense = JSON.parse(await succeeds(["inspect", path, "--json"], folder));
+    const inspected = async (model: string) =>
+      JSON.parse(await doneHere(["inspect", model, "--json"]));
+    const [{ spec, parameters }, dense] = [
+      await inspected(`${folder}/${out}`),
+      await inspected(path),
+    ];
     assert.equal(spec.family, family);
     assert.ok(parameters.total <= 0.9 * dense.parameters.total, `${parameters.total} of ${model}`);
     assert.match(await succeeds(["generate", out, "the", "--max-tokens", "2"], folder), /^the/);
@@ -80,12 +85,10 @@ test("ONNX files that are none, quantised, or not there, are one sentence", asyn
       ["q", /model_q4\.onnx: node "MatMulNBits_\d+" is quantised/],
     ] as const
   ) {
-    for (const command of [["inspect", file], ["prune", file], ["generate", file, "a"]]) {
-      const { code, stderr, stdout } = await runLopper(command, folder);
-      assert.equal(code, 1);
-      assert.match(stderr, message);
-      assert.doesNotMatch(stderr, /^\s+at /m, "no stack trace for a user's mistake");
-      assert.equal(stdout, "");
+    const path = `${folder}/${file}`;
+    const pruning = ["prune", path, "--out", `${folder}/p`];
+    for (const command of [["inspect", path], pruning, ["generate", path, "a"]]) {
+      await failsHere(command, 1, message);
     }
   }
 });
