@@ -20,9 +20,12 @@ const MAX_TEXT_BYTES = 16_384;
 
 /** Walks through the messages of a protobuf file without holding more of it than a window. */
 export class MessageCursor {
+  /** The name of what is read. */
+  readonly file: string;
   readonly #cursor: HeaderCursor;
 
   constructor(source: ByteSource) {
+    this.file = source.name;
     this.#cursor = new HeaderCursor(source);
   }
 

@@ -1,8 +1,8 @@
 import { CheckpointFormatError } from "@lopper/core";
 import assert from "node:assert/strict";
 import { MemorySource } from "../byte_source.ts";
-import { readOnnxGraph } from "./graph.ts";
 import { BYTES, FIXED32, type Handlers, key, MessageCursor, VARINT } from "./message_cursor.ts";
+import { readOnnxGraph } from "./read_graph.ts";
 
 const cursor = (...bytes: number[]) =>
   new MessageCursor(new MemorySource("m", Uint8Array.from(bytes)));

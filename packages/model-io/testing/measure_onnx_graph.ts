@@ -5,7 +5,7 @@
  * Usage: deno run --allow-all measure_onnx_graph.ts KIND
  */
 import { MemorySource } from "../byte_source.ts";
-import { readOnnxGraph } from "../onnx/graph.ts";
+import { readOnnxGraph } from "../onnx/read_graph.ts";
 import { ValueFlow } from "../onnx/value_flow.ts";
 import { findWeights } from "../onnx/weight_uses.ts";
 import { measurePeak } from "./measure_peak.ts";
