@@ -1,0 +1,67 @@
+import { blockCandidates } from "../candidate.ts";
+import { NO_COST } from "../cost.ts";
+import { type Account, Accounts } from "../race/accounts.ts";
+import type { RaceStep } from "../race/race_step.ts";
+import { StepScores } from "../scores.ts";
+import { FakeScorer } from "./fake_scorer.ts";
+import { tinySpec } from "./tiny_spec.ts";
+
+export interface FakeStep {
+  readonly step: RaceStep;
+  readonly scorer: FakeScorer;
+  readonly accounts: Accounts;
+}
+
+/**
+ * A step of a race that compares by damage. Every sequence is a batch, and the trunk's NLL is 0.
+ * @param damages of each candidate by sequence, in nats per token.
+ */
+export function raceStep(
+  damages: readonly (readonly number[])[],
+  options: {
+    readonly number?: number;
+    /** How far candidates move the output of their block. */
+    readonly moves?: readonly number[];
+    /** What earlier steps found out: damage by sequence where a candidate has an account. */
+    readonly known?: readonly (readonly (number | undefined)[] | null)[];
+    readonly account?: Partial<Account>;
+  } = {},
+): FakeStep {
+  const { number = 1, moves, known = [], account } = options;
+  const { layers } = tinySpec(damages.length);
+  const candidates = blockCandidates(layers).slice(0, damages.length);
+  const batches = damages[0].map((_, s) => [s]);
+  const scorer = new FakeScorer((_, s, candidate) => candidate ? damages[candidate.layer][s] : 0, {
+    batches,
+    keptBatches: batches.length,
+    perturbation: moves && (({ layer }) => moves[layer]),
+  });
+  const scores = new StepScores({
+    step: number,
+    trunk: layers,
+    candidates,
+    scorer,
+    weights: candidates.map(() => 1),
+    trunkNll: batches.map(() => 0),
+    recorded: [],
+    measure: () => NO_COST,
+  });
+  const accounts = new Accounts();
+  for (const [i, damage] of known.entries()) {
+    if (!damage) continue;
+    const { width } = candidates[i];
+    accounts.set(candidates[i], { damage, width, step: 0, perturbation: null, ...account });
+  }
+  return {
+    step: { scores, number, batches: [...batches.keys()], byDamage: true },
+    scorer,
+    accounts,
+  };
+}
+
+/** Runs something to its end. */
+export async function finished<T>(work: AsyncGenerator<unknown, T>): Promise<T> {
+  let next = await work.next();
+  while (!next.done) next = await work.next();
+  return next.value;
+}
