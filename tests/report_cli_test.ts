@@ -2,15 +2,17 @@ import assert from "node:assert/strict";
 import { seal } from "../packages/core/mod.ts";
 import { faultsOf, readPage, tableOf } from "../packages/report/testing/read_page.ts";
 import { done, fails, inTemporaryFolder, PUBLISHED, QUICK, runLopper } from "./support/cli.ts";
+import { doneHere, failsHere } from "./support/in_process.ts";
 
 const test = (name: string, body: (folder: string) => Promise<void>) =>
   Deno.test(`report: ${name}`, () => inTemporaryFolder(body));
 
 test("the page of a run says what its record does", async (folder) => {
+  const at = (name: string) => `${folder}/${name}`;
   const output = await done(["prune", "--out", "p", ...PUBLISHED], folder);
   assert.match(output, /a page about it: .*p\/report\.html\n/);
   const written = await Deno.readTextFile(`${folder}/p/report.html`);
-  assert.match(await done(["report", "p"], folder), /^written to .*report\.html\n$/);
+  assert.match(await doneHere(["report", at("p")]), /^written to .*report\.html\n$/);
   const text = await Deno.readTextFile(`${folder}/p/report.html`);
   assert.equal(text, written);
   const root = readPage(text);
@@ -37,12 +39,12 @@ test("the page of a run says what its record does", async (folder) => {
   assert.deepEqual([together[1], together[5]], [String(record.steps), `${percent} %`]);
 
   // nothing but the data decides the bytes
-  await done(["report", "p", "--out", "again.html"], folder);
+  await doneHere(["report", at("p"), "--out", at("again.html")]);
   assert.equal(await Deno.readTextFile(`${folder}/again.html`), text);
-  await fails(["report", "p", "--out", "again.html"], folder, 2, /there already.*--overwrite/);
-  await fails(["report", "p", "--out", "p"], folder, 2, /p is a folder/);
+  await failsHere(["report", at("p"), "--out", at("again.html")], 2, /there already.*--overwrite/);
+  await failsHere(["report", at("p"), "--out", at("p")], 2, /p is a folder/);
   const json = JSON.parse(
-    await done(["report", "p", "--out", "again.html", "--overwrite", "--json"], folder),
+    await doneHere(["report", at("p"), "--out", at("again.html"), "--overwrite", "--json"]),
   );
   assert.equal(json.event, "result");
   assert.equal(json.bytes, (await Deno.stat(json.out)).size);
@@ -53,9 +55,8 @@ test("the page of a run says what its record does", async (folder) => {
   assert.deepEqual(faultsOf(overlay), []);
   assert.equal(tableOf(overlay, "What each run removed, and what it did").length, 3);
   await fails(["report", "p", "p"], folder, 2, /there already.*--overwrite/);
-  await fails(
-    ["report", "p", "none", "--out", "x.html"],
-    folder,
+  await failsHere(
+    ["report", at("p"), at("none"), "--out", at("x.html")],
     1,
     /none: there is no such folder/,
   );
@@ -79,17 +80,18 @@ test("the page of a run says what its record does", async (folder) => {
   // a folder that contradicts itself has no page
   const journal = await Deno.readTextFile(`${folder}/p/journal.jsonl`);
   await Deno.writeTextFile(`${folder}/p/journal.jsonl`, journal.replace(/"nll":/, '"nil":'));
-  await fails(["report", "p"], folder, 1, /journal\.jsonl, line \d+: it was changed/);
+  await failsHere(["report", at("p")], 1, /journal\.jsonl, line \d+: it was changed/);
   await Deno.writeTextFile(`${folder}/p/journal.jsonl`, "");
   assert.equal(await Deno.readTextFile(`${folder}/p/report.html`), text, "nothing half-written");
   await Deno.remove(`${folder}/p/lopper_plan.json`);
-  await fails(["report", "p"], folder, 1, /lopper_plan\.json: there is no such file/);
-  await fails(["report", "none"], folder, 1, /none: there is no such folder/);
-  await fails(["report", "."], folder, 1, /no run\.json in it/);
-  await fails(["report"], folder, 2, /missing required argument/);
+  await failsHere(["report", at("p")], 1, /lopper_plan\.json: there is no such file/);
+  await failsHere(["report", at("none")], 1, /none: there is no such folder/);
+  await failsHere(["report", folder], 1, /no run\.json in it/);
+  await failsHere(["report"], 2, /missing required argument/);
 });
 
 test("a comparison of the result with its dense model puts its tasks on the page", async (folder) => {
+  const at = (name: string) => `${folder}/${name}`;
   await done(["prune", "--out", "p", "--preset", "blockpruner", "--ratio", "5", ...QUICK], folder);
   const questions = ["sea", "fire", "door"].map((right) =>
     JSON.stringify({ context: "She saw the", choices: [right, "xylophone factory"], answer: 0 })
@@ -98,7 +100,7 @@ test("a comparison of the result with its dense model puts its tasks on the page
   await Deno.writeTextFile(`${folder}/sea.txt`, "The ship lay at anchor. ".repeat(50));
   const measured = ["--tasks", "own.jsonl", "--perplexity", "sea.txt", "--seq-len", "64"];
   await done(["compare", "demo", "p", ...measured, "--no-speed", "--out", "scores"], folder);
-  await done(["report", "p", "--scores", "scores"], folder);
+  await doneHere(["report", at("p"), "--scores", at("scores")]);
   const page = readPage(await Deno.readTextFile(`${folder}/p/report.html`));
   assert.deepEqual(faultsOf(page), []);
   const comparison = JSON.parse(await Deno.readTextFile(`${folder}/scores/comparison.json`));
@@ -119,7 +121,7 @@ test("a comparison of the result with its dense model puts its tasks on the page
   // one of other models says nothing of this run
   const page0 = await Deno.readTextFile(`${folder}/p/report.html`);
   const refuses = (pattern: RegExp) =>
-    fails(["report", "p", "--scores", "scores"], folder, 1, pattern);
+    failsHere(["report", at("p"), "--scores", at("scores")], 1, pattern);
   const file = `${folder}/scores/comparison.json`;
   await Deno.writeTextFile(file, JSON.stringify({ ...comparison, models: [dense, dense] }));
   await refuses(/comparison\.json was changed since Lopper wrote it/);
@@ -134,15 +136,13 @@ test("a comparison of the result with its dense model puts its tasks on the page
   await refuses(/comparison\.json is not a comparison of Lopper/);
   await write({ models: [dense, { ...pruned, texts: [{ text: 1 }] }] });
   await refuses(/comparison\.json is not a comparison of Lopper: at models\.1\.texts\.0\.text/);
-  await fails(
-    ["report", "p", "--scores", "none"],
-    folder,
+  await failsHere(
+    ["report", at("p"), "--scores", at("none")],
     1,
     /none\/comparison\.json: there is no/,
   );
-  await fails(
-    ["report", "p", "p", "--scores", "scores"],
-    folder,
+  await failsHere(
+    ["report", at("p"), at("p"), "--scores", at("scores")],
     2,
     /--scores belongs to the page/,
   );

@@ -1,32 +1,28 @@
 import { MemorySource } from "@lopper/model-io";
 import assert from "node:assert/strict";
 import { readGgufHeader } from "../packages/model-io/gguf/header.ts";
-import { inTemporaryFolder, PUBLISHED, QUICK, runLopper } from "./support/cli.ts";
+import { inTemporaryFolder, PUBLISHED, QUICK } from "./support/cli.ts";
+import { doneHere, failsHere } from "./support/in_process.ts";
 
 const test = (name: string, body: (folder: string) => Promise<void>) =>
   Deno.test(`prune --uniform: ${name}`, () => inTemporaryFolder(body));
 
-async function succeeds(args: readonly string[], folder: string): Promise<string> {
-  const { code, stdout, stderr } = await runLopper(args, folder);
-  assert.equal(code, 0, `${args.join(" ")}: ${stderr}`);
-  return stdout;
-}
-
 const json = async (path: string) => JSON.parse(await Deno.readTextFile(path));
 
 test("layers stay alike, plain for every reader; parts, plans and resumed runs are the same", async (folder) => {
+  const at = (name: string) => `${folder}/${name}`;
   const args = [
     "prune",
     "--uniform",
     "--ratio",
     "20",
     "--out",
-    "p",
+    at("p"),
     "--export",
     "gguf",
     ...PUBLISHED,
   ];
-  const stdout = await succeeds(args, folder);
+  const stdout = await doneHere(args);
   assert.match(stdout, / 3 steps/);
   const record = await json(`${folder}/p/run.json`);
   const kinds = record.frontier.map(({ kind }: { kind: string }) => kind);
@@ -41,7 +37,7 @@ test("layers stay alike, plain for every reader; parts, plans and resumed runs a
   assert.equal(await metadata.text("general.architecture"), "llama");
   const exported = await json(`${folder}/p-gguf/export.json`);
   assert.ok(exported.verification.maxAbs <= 0.02);
-  await succeeds(["export", "p", "--to", "safetensors", "--out", "hf"], folder);
+  await doneHere(["export", at("p"), "--to", "safetensors", "--out", at("hf")]);
   assert.equal((await json(`${folder}/hf/config.json`)).model_type, "llama");
 
   // killed after its first step
@@ -50,32 +46,32 @@ test("layers stay alike, plain for every reader; parts, plans and resumed runs a
   await Deno.mkdir(`${folder}/q`);
   await Deno.copyFile(`${folder}/p/settings.json`, `${folder}/q/settings.json`);
   await Deno.writeTextFile(`${folder}/q/journal.jsonl`, journal.slice(0, first));
-  await succeeds(["prune", "--out", "q", "--resume"], folder);
+  await doneHere(["prune", "--out", at("q"), "--resume"]);
   // and from what the files say
-  await succeeds(["prune", "--plan", "p", "--out", "r", ...QUICK], folder);
-  await succeeds(["prune", "--plan", "p/lopper_plan.json", "--out", "s", ...QUICK], folder);
+  await doneHere(["prune", "--plan", at("p"), "--out", at("r"), ...QUICK]);
+  await doneHere(["prune", "--plan", at("p/lopper_plan.json"), "--out", at("s"), ...QUICK]);
   for (const other of ["q", "r", "s"]) {
     for (const file of ["model.safetensors", "config.json", "lopper_plan.json"]) {
       const [a, b] = [`${folder}/p/${file}`, `${folder}/${other}/${file}`];
       assert.deepEqual(await Deno.readFile(a), await Deno.readFile(b), b);
     }
   }
-  const part = ["prune", "--plan", "p", "--ratio", "10", "--out", "t", ...QUICK];
-  await succeeds(part, folder);
+  const part = ["prune", "--plan", at("p"), "--ratio", "10", "--out", at("t"), ...QUICK];
+  await doneHere(part);
   assert.equal((await json(`${folder}/t/config.json`)).intermediate_size, 448);
 
-  const { code, stderr } = await runLopper(["prune", "--uniform", "--plan", "p"], folder);
-  assert.equal(code, 2);
-  assert.match(stderr, /--uniform is for a search, and --plan has none/);
+  await failsHere(
+    ["prune", "--uniform", "--plan", at("p"), "--out", at("u")],
+    2,
+    /--uniform is for a search, and --plan has none/,
+  );
 });
 
 test("what differs already, or holds too little, is refused before the work", async (folder) => {
-  await succeeds(["prune", "--preset", "heads", "--ratio", "1", "--out", "p", ...QUICK], folder);
-  const differs = await runLopper(["prune", "p", "--uniform", "--out", "q", ...QUICK], folder);
-  assert.equal(differs.code, 2);
-  assert.match(differs.stderr, /needs a model whose layers are alike/);
-  const far = ["prune", "--uniform", "--preset", "width", "--ratio", "70", ...QUICK];
-  const { code, stderr } = await runLopper(far, folder);
-  assert.equal(code, 1);
-  assert.match(stderr, /the largest reachable ratio is \d/);
+  const at = (name: string) => `${folder}/${name}`;
+  await doneHere(["prune", "--preset", "heads", "--ratio", "1", "--out", at("p"), ...QUICK]);
+  const differs = ["prune", at("p"), "--uniform", "--out", at("q"), ...QUICK];
+  await failsHere(differs, 2, /needs a model whose layers are alike/);
+  const far = ["prune", "--uniform", "--preset", "width", "--ratio", "70", "--out", at("q")];
+  await failsHere([...far, ...QUICK], 1, /the largest reachable ratio is \d/);
 });

@@ -4,10 +4,9 @@ import assert from "node:assert/strict";
 import { lopperProgram } from "../../apps/cli/program.ts";
 import { oneThread } from "./cli.ts";
 
-/** Of a command that ran in this process. */
+/** What a command printed as its result, and how it ended. */
 interface Said {
   readonly stdout: string;
-  readonly stderr: string;
   /** What it ended in; null where it ended well. */
   readonly error: unknown;
 }
@@ -17,10 +16,10 @@ interface Said {
  * where the user stands belongs to the process.
  */
 async function runHere(args: readonly string[]): Promise<Said> {
-  const printed: string[] = [], told: string[] = [];
+  const printed: string[] = [];
   const { log, error } = console;
-  console.log = (...values: unknown[]) => void printed.push(values.join(" "));
-  console.error = (...values: unknown[]) => void told.push(values.join(" "));
+  console.log = (...values: unknown[]) => void printed.push(values.join(" ") + "\n");
+  console.error = () => {};
   let end: unknown = null;
   try {
     await lopperProgram().parseAsync([...args, ...oneThread(args)], { from: "user" });
@@ -29,7 +28,7 @@ async function runHere(args: readonly string[]): Promise<Said> {
   } finally {
     Object.assign(console, { log, error });
   }
-  return { stdout: printed.join("\n"), stderr: told.join("\n"), error: end };
+  return { stdout: printed.join(""), error: end };
 }
 
 /** What a command prints, which ends well. */
