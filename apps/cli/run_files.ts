@@ -1,6 +1,7 @@
 import { RunFolderError, type RunRecord, type RunSettings } from "@lopper/core";
 import { INPUTS, parseRunRecord, parseRunSettings } from "@lopper/model-io";
 import { readInput, readInputIfThere } from "@lopper/model-io/files";
+import { PLAN_FILES } from "@lopper/run";
 import { join } from "node:path";
 import { checkNames } from "./run_settings.ts";
 
@@ -8,8 +9,7 @@ import { checkNames } from "./run_settings.ts";
 export const FILES = {
   settings: "settings.json",
   journal: "journal.jsonl",
-  plan: "lopper_plan.json",
-  published: "pruning_config.json",
+  ...PLAN_FILES,
   record: "run.json",
   report: "report.html",
 } as const;

@@ -1,14 +1,16 @@
 export type { Decision } from "./decision.ts";
 export type { PhaseName, RunEvent } from "./events.ts";
 export { expandedWithin, type MemoryNeeds, type MemoryPart, planMemory } from "./memory.ts";
+export { MemoryStore } from "./memory_store.ts";
 export type { StopSignal } from "./phase.ts";
 export type { AppliedDecision, PruneTask, RunTools } from "./prepare.ts";
 export * from "./presets.ts";
+export { runFlags, type RunFlagsContext } from "./run_flags.ts";
 export { prune, type Pruned } from "./prune.ts";
 export { type DryRun, type Rehearsal, rehearse } from "./rehearse.ts";
 export { againstDense, policyOf } from "./search_tools.ts";
 export { distribution } from "./shares.ts";
-export type { RunStore } from "./store.ts";
+export { PLAN_FILES, type RunStore } from "./store.ts";
 export { ratioForBytes } from "./target_bytes.ts";
 export { latencyTable, ratioForLatency } from "./target_latency.ts";
 export { cutTexts, type RunTexts, textNeeds, type TextSources } from "./texts.ts";

@@ -2,6 +2,9 @@ import type { RunRecord, RunSettings } from "@lopper/core";
 import type { ByteSink, Model } from "@lopper/model-io";
 import type { History, JournalEntry } from "@lopper/search";
 
+/** Files of a result that say what stays of a model: all of it, and as published configs say it where they can. */
+export const PLAN_FILES = { plan: "lopper_plan.json", published: "pruning_config.json" } as const;
+
 /** Where a run keeps what it decided and found out, and puts its result: a folder, or memory. */
 export interface RunStore {
   /** What the run began with that is to go on; null for a new one. */

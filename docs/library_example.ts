@@ -1,0 +1,30 @@
+import { openBackend } from "@lopper/backends";
+import { CALIBRATION_TEXT, DEMO_MODEL } from "@lopper/demo-model";
+import { listOf } from "@lopper/importance";
+import { openModel, openTokenizer } from "@lopper/model-io";
+import { FileFolder } from "@lopper/model-io/files";
+import { cutTexts, MemoryStore, prune, runFlags } from "@lopper/run";
+import { fileURLToPath } from "node:url";
+
+const lines = (await Deno.readTextFile(CALIBRATION_TEXT)).trim().split("\n");
+const books: string[] = lines.map((line) => JSON.parse(line).text);
+const calibration = { name: "books", sources: [{ samples: listOf(books.slice(5)), weight: 1 }] };
+const heldOut = { name: "other books", samples: listOf(books.slice(0, 5)) };
+
+const model = await openModel(new FileFolder(fileURLToPath(DEMO_MODEL)));
+using tokenizer = await openTokenizer(model.folder);
+const asked = { preset: "multipruner", ratio: 2, samples: 2, widthSamples: 2, seqLen: 64 };
+const flags = runFlags(model.spec, asked);
+const sources = { block: calibration, width: null, heldOut };
+const texts = await cutTexts(sources, flags, model.spec, tokenizer);
+
+const { backend } = await openBackend("cpu", {});
+const store = new MemoryStore();
+const tools = { backend, tokenizer, store, memory: () => 2e9 };
+for await (const event of prune(model, texts, { flags }, tools)) {
+  if (event.type === "search" && event.event.type === "step") console.log(event.event.step.taken);
+}
+await backend.dispose();
+
+const pruned = await openModel(store.result);
+console.log(store.record!.perplexity.heldOut, pruned.weightBytes);

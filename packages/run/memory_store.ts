@@ -1,0 +1,68 @@
+import type { RunRecord, RunSettings } from "@lopper/core";
+import { type ByteSink, MemoryFolder, MemorySink, type Model, openModel } from "@lopper/model-io";
+import { type History, type JournalEntry, parseJournal, toJournalLine } from "@lopper/search";
+import { PLAN_FILES, type RunStore } from "./store.ts";
+
+/** Keeps a run and its result in memory, for programs and tests. It cannot go on later: nothing of it outlives the process. */
+export class MemoryStore implements RunStore {
+  readonly settings = null;
+  readonly journalPath = "the journal in memory";
+  /** Nobody could change it. */
+  readonly journalChecksum = null;
+  readonly #lines: string[] = [];
+  readonly #sinks = new Map<string, MemorySink>();
+  #record: RunRecord | null = null;
+
+  get history(): History {
+    return parseJournal(this.#lines, this.journalPath);
+  }
+
+  /** Of the finished run; null before. */
+  get record(): RunRecord | null {
+    return this.#record;
+  }
+
+  /** What was written, as a model that can be opened. */
+  get result(): MemoryFolder {
+    const files = [...this.#sinks].map(([file, { bytes }]) => [file, bytes]);
+    return new MemoryFolder("the pruned model in memory", Object.fromEntries(files));
+  }
+
+  begin(_settings: RunSettings): Promise<void> {
+    this.#sinks.clear();
+    return Promise.resolve();
+  }
+
+  append(entry: JournalEntry): Promise<void> {
+    this.#lines.push(toJournalLine(entry));
+    return Promise.resolve();
+  }
+
+  sink(file: string): Promise<ByteSink> {
+    const sink = new MemorySink();
+    this.#sinks.set(file, sink);
+    return Promise.resolve(sink);
+  }
+
+  async writePlan(planJson: string, publishedJson: string | null): Promise<readonly string[]> {
+    const plans = [[PLAN_FILES.plan, planJson], [PLAN_FILES.published, publishedJson]] as const;
+    const written: string[] = [];
+    for (const [file, text] of plans) {
+      if (text === null) continue;
+      const sink = await this.sink(file);
+      await sink.write(new TextEncoder().encode(text));
+      await sink.commit();
+      written.push(file);
+    }
+    return written;
+  }
+
+  reopen(): Promise<Model> {
+    return openModel(this.result);
+  }
+
+  finish(record: RunRecord): Promise<void> {
+    this.#record = record;
+    return Promise.resolve();
+  }
+}
