@@ -31,6 +31,7 @@ Deno.test("phase: what work tells comes in order, whether it waits in between or
 Deno.test("phase: events are there while the work goes on", async () => {
   const gate = Promise.withResolvers<void>();
   const events = phase("repairing", undefined, async ({ progress }) => {
+    await turn();
     progress(1, 3);
     await gate.promise;
   });
