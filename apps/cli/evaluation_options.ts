@@ -1,10 +1,10 @@
 import type { Command } from "commander";
-import { DEFAULT_WINDOW } from "./evaluate_model.ts";
 import { type Measures, OWN_TASK_HELP, readMeasures, TASK_GROUPS } from "./evaluation_tasks.ts";
 import { userHub } from "./hub.ts";
 import { type Interruption, UNINTERRUPTED } from "./interrupt.ts";
 import { MEMORY_DEFAULT } from "./memory_budget.ts";
 import { BACKEND_HELP, threadsOption } from "./open_backend.ts";
+import { DEFAULT_WINDOW } from "./open_measured.ts";
 import { wholeNumber } from "./options.ts";
 import { userPath } from "./paths.ts";
 import type { Reporter } from "./reporter.ts";

@@ -1,6 +1,6 @@
 import { headline, type Metric, type MetricName, PAPER_TASKS } from "@lopper/evaluation";
-import type { ModelEvaluation, TaskEvaluation } from "./evaluate_model.ts";
 import { formatCount, formatPerplexity, table } from "./format.ts";
+import type { ModelEvaluation, TaskEvaluation } from "./model_evaluation.ts";
 
 /** A column for each model, a row for each figure. */
 export function describeEvaluation(models: readonly ModelEvaluation[]): string {

@@ -3,8 +3,8 @@ import { compareLogits } from "@lopper/exports";
 import { encodeLongText, type Model } from "@lopper/model-io";
 import type { MemoryPart } from "@lopper/run";
 import { sequenceLogits } from "@lopper/runtime";
-import type { OpenedModel } from "./evaluate_model.ts";
 import type { NamedText } from "./evaluation_tasks.ts";
+import type { OpenedModel } from "./open_measured.ts";
 
 /** Passages of a text over which models are compared, and tokens of each. */
 const PASSAGES = 4;

@@ -12,7 +12,7 @@ import {
   type ModelSize,
 } from "../comparison.ts";
 import { COMPARISON } from "../comparison_file.ts";
-import { checkModels, evaluateModel, withOpenModel } from "../evaluate_model.ts";
+import { evaluateModel } from "../evaluate_model.ts";
 import type { EvaluationLog } from "../evaluation_log.ts";
 import {
   addEvaluationOptions,
@@ -24,6 +24,7 @@ import type { Measures } from "../evaluation_tasks.ts";
 import { logitsMemory, passageLogits } from "../held_out_logits.ts";
 import { type Interruption, UNINTERRUPTED } from "../interrupt.ts";
 import { type ModelSpeed, modelSpeed } from "../model_speed.ts";
+import { checkModels, withOpenModel } from "../open_measured.ts";
 import { openUserModel, TOLD } from "../open_model.ts";
 import { openReporter, type Reporter } from "../reporter.ts";
 import { ScoresFolder } from "../scores_folder.ts";

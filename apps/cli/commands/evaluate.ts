@@ -1,11 +1,6 @@
 import { VERSION } from "@lopper/core";
 import { Command } from "commander";
-import {
-  checkModels,
-  evaluateModel,
-  type ModelEvaluation,
-  withOpenModel,
-} from "../evaluate_model.ts";
+import { evaluateModel } from "../evaluate_model.ts";
 import {
   addEvaluationOptions,
   type EvaluationFlags,
@@ -14,6 +9,8 @@ import {
 } from "../evaluation_options.ts";
 import { describeEvaluation } from "../evaluation_output.ts";
 import { type Interruption, UNINTERRUPTED } from "../interrupt.ts";
+import type { ModelEvaluation } from "../model_evaluation.ts";
+import { checkModels, withOpenModel } from "../open_measured.ts";
 import { openReporter } from "../reporter.ts";
 import { ScoresFolder } from "../scores_folder.ts";
 import { SAME_COMMAND, withWayOn } from "../way_on.ts";
