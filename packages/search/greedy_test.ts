@@ -8,6 +8,7 @@ import type { Picker } from "./picker.ts";
 import { Race } from "./race/race.ts";
 import type { Step } from "./step.ts";
 import { FakeScorer, type Loss } from "./testing/fake_scorer.ts";
+import { hash } from "./testing/hash.ts";
 import { runSearch, type SearchRun } from "./testing/run_search.ts";
 import { tinySpec } from "./testing/tiny_spec.ts";
 
@@ -42,12 +43,6 @@ async function search(
   const { picker = exhaustive, bestEffort, lines } = options;
   const run = await runSearch(SPEC, policy, scorer, { picker, bestEffort }, lines);
   return { ...run, scored: scorer.scored };
-}
-
-function hash(seed: number, text: string): number {
-  let hash = seed;
-  for (const char of text) hash = Math.imul(hash ^ char.charCodeAt(0), 16777619);
-  return (hash >>> 0) / 2 ** 32;
 }
 
 /** A reproducible score of a set of layers, a little different for each sequence. */

@@ -1,3 +1,9 @@
+/**
+ * The search: which candidate goes, step by step. It runs no model: what scores is a `Scorer`, what ranks units an
+ * `Arranger`, both handed in. The one file that holds a model is `activation_arranger.ts`, an adapter for that port
+ * which no other file here imports.
+ */
+export * from "./activation_arranger.ts";
 export * from "./arrange.ts";
 export * from "./candidate.ts";
 export * from "./check_frontier.ts";
@@ -22,7 +28,7 @@ export * from "./reach.ts";
 export * from "./reachable_sizes.ts";
 export * from "./repair_line.ts";
 export * from "./scores.ts";
-export type { SearchEvent, SearchOptions, SearchResult } from "./search.ts";
+export type { SearchEvent, SearchOptions, SearchResult, WatchOptions } from "./search.ts";
 export * from "./side_work.ts";
 export type { ScoredCandidate, Step } from "./step.ts";
 export * from "./swap/swap.ts";

@@ -1,0 +1,169 @@
+import {
+  groupSize,
+  type LayerSpec,
+  mean,
+  type ModelSpec,
+  parametersOf,
+  type Resource,
+} from "@lopper/core";
+import {
+  ACTIVATION_METRICS,
+  type ActivationMetric,
+  activationOrder,
+  type CalibrationSet,
+  compensatedOrder,
+  type InnerEnergy,
+  innerEnergy,
+  orderLike,
+  type Scorer,
+  tokenCount,
+  type UnitKind,
+} from "@lopper/importance";
+import type { Decoder, UnitOrder } from "@lopper/runtime";
+import {
+  type Arrangement,
+  type Arranger,
+  type ArrangeRequest,
+  type OrderName,
+  TRIED_ORDERS,
+} from "./arrange.ts";
+import { fallsBeyondChance } from "./chance.ts";
+
+export interface ActivationArrangerOptions {
+  /** Runs the model, and holds the weights that are laid out. */
+  readonly decoder: Decoder;
+  /** One order for all, or `auto`: each kind of units gets the order that a trial cut hurts least. */
+  readonly order: Exclude<OrderName, "l1"> | "auto";
+  /** The published order. */
+  readonly published: UnitOrder;
+  /** Text from whose activations the orders come. */
+  readonly text: CalibrationSet;
+  /** Scores text that decides nothing else; `auto` compares on it. Null: there is none, and `auto` means the published order. */
+  readonly aside: Scorer | null;
+  readonly batchTokens: number;
+  /** Hears of the work done and all there is, in tokens or in blocks; may throw to stop. */
+  readonly onProgress?: (done: number, total: number) => void;
+  /** Takes the weights over after they were laid out anew. */
+  readonly onArranged?: () => Promise<void>;
+}
+
+/**
+ * Orders by activations, which change when blocks go: every stage that narrows blocks begins with one pass over the text.
+ * `auto` cuts every layer alike, by what the stage is to remove, in each order, and takes another than the published one
+ * where it is better on the sequences kept aside beyond chance.
+ */
+export class ActivationArranger implements Arranger {
+  readonly #options: ActivationArrangerOptions;
+  /** What the last pass over the text saw, until units move. */
+  #seen: { readonly layers: readonly LayerSpec[]; readonly energy: InnerEnergy } | null = null;
+
+  constructor(options: ActivationArrangerOptions) {
+    this.#options = options;
+  }
+
+  async arrange({ units, layers, percent, resource }: ArrangeRequest) {
+    const { decoder, order, text, aside, published, batchTokens, onProgress } = this.#options;
+    const layersOf = (laid: UnitOrder) => laid.layers.map((layer) => layer[units]);
+    const l1 = () => orderLike(decoder, layers, units, published);
+    if (order === "auto" && aside === null) {
+      return { chosen: "l1" as const, tried: [], layers: layersOf(l1()) };
+    }
+    if (order === "compensated") {
+      const found = await compensatedOrder(decoder, layers, units, text, {
+        batchTokens,
+        onProgress,
+      });
+      return { chosen: order, tried: [], layers: layersOf(found) };
+    }
+    const seen = this.#seen?.layers === layers ? this.#seen.energy : null;
+    const textTokens = seen ? 0 : tokenCount(text);
+    const trials = order === "auto" && aside ? TRIED_ORDERS.length * aside.tokens : 0;
+    const report = (done: number) => onProgress?.(done, textTokens + trials);
+    const energy = seen ??
+      await innerEnergy(decoder, layers, text, { batchTokens, onProgress: report });
+    this.#seen = { layers, energy };
+    const by = (metric: ActivationMetric) =>
+      activationOrder(decoder, layers, units, metric, energy);
+    if (order !== "auto") return { chosen: order, tried: [], layers: layersOf(by(order)) };
+
+    const orders = new Map<OrderName, UnitOrder>([["l1", l1()]]);
+    for (const metric of ACTIVATION_METRICS) orders.set(metric, by(metric));
+    const cut = trialCut(decoder.spec, layers, units, percent, resource);
+    const before = decoder.weights.order;
+    const tried: { order: OrderName; nll: readonly number[] }[] = [];
+    try {
+      for (const [name, candidate] of orders) {
+        decoder.weights.rearrange(candidate);
+        const done = textTokens + tried.length * aside!.tokens;
+        const { sequenceNll } = await aside!.evaluate(cut, (n) => report(done + n));
+        tried.push({ order: name, nll: sequenceNll });
+      }
+    } finally {
+      decoder.weights.rearrange(before);
+    }
+    const chosen = chooseOrder(tried);
+    return { chosen, tried, layers: layersOf(orders.get(chosen)!) };
+  }
+
+  async apply({ units, layers }: Pick<Arrangement, "units" | "layers">) {
+    const { weights } = this.#options.decoder;
+    this.#seen = null;
+    weights.rearrange({
+      layers: weights.order.layers.map((order, i) => ({ ...order, [units]: layers[i] })),
+    });
+    await this.#options.onArranged?.();
+  }
+}
+
+/**
+ * The order with the lowest mean NLL among those that are better than the first beyond chance: by two standard errors of
+ * the paired differences, sequence by sequence. Without such a one, or with a single sequence, the first.
+ */
+export function chooseOrder(
+  tried: readonly { readonly order: OrderName; readonly nll: readonly number[] }[],
+): OrderName {
+  const [first, ...others] = tried;
+  let best: { order: OrderName; nll: number } = { order: first.order, nll: mean(first.nll) };
+  for (const { order, nll } of others) {
+    const value = mean(nll);
+    if (!Number.isFinite(value) || nll.length < 2) continue;
+    if (Number.isFinite(best.nll) && value >= best.nll) continue;
+    if (fallsBeyondChance(first.nll, nll)) best = { order, nll: value };
+  }
+  return best.order;
+}
+
+/** At most this share of the units goes in a trial cut: beyond it, every order ruins the model. */
+const MOST_CUT = 0.5;
+
+/**
+ * The layers after a cut that takes so many per cent of the dense model's parameters, or of another resource, from one kind
+ * of units, the same share everywhere: at least one unit in all, and in no layer the last one.
+ */
+export function trialCut(
+  spec: ModelSpec,
+  layers: readonly LayerSpec[],
+  units: UnitKind,
+  percent: number,
+  resource: Resource = parametersOf(spec),
+): readonly LayerSpec[] {
+  const counts = layers.map(({ attention, mlp }) =>
+    (units === "channels" ? mlp?.intermediateSize : attention?.kvHeads) ?? 0
+  );
+  const kind = units === "channels" ? "mlp" : "attention";
+  const present = layers.reduce((sum, layer) => sum + resource.block(layer, kind), 0);
+  const total = resource.amount(spec.layers);
+  const all = counts.reduce((a, b) => a + b, 0);
+  const share = Math.max(1 / all, Math.min(MOST_CUT, percent / 100 * total / present));
+  let passed = 0, gone = 0;
+  return layers.map((layer, i) => {
+    if (counts[i] === 0) return layer;
+    passed += counts[i];
+    const less = Math.min(counts[i] - 1, Math.round(share * passed) - gone);
+    gone += less;
+    const left = counts[i] - less;
+    if (units === "channels") return { ...layer, mlp: { intermediateSize: left } };
+    const queryHeads = left * groupSize(layer.attention!);
+    return { ...layer, attention: { kvHeads: left, queryHeads } };
+  });
+}
