@@ -12,8 +12,8 @@ interface Said {
 }
 
 /**
- * Runs a command in this process, which takes a tenth of the time that a process of its own does. Paths have to be absolute:
- * where the user stands belongs to the process.
+ * Runs a command in this process: to start another one takes longer than most refusals, and than to prune a tiny model. Paths
+ * have to be absolute, since where the user stands belongs to the process.
  */
 async function runHere(args: readonly string[]): Promise<Said> {
   const printed: string[] = [];
