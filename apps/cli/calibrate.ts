@@ -2,10 +2,10 @@ import type { ModelSpec, RunFlags } from "@lopper/core";
 import { CALIBRATION_TEXT, HELD_OUT_TEXT } from "@lopper/demo-model";
 import { apportioned, listOf, type SampleSource } from "@lopper/importance";
 import type { Tokenizer } from "@lopper/model-io";
-import { cutTexts, type RunTexts, textNeeds } from "@lopper/run";
+import { cutTexts, ownTextLength, type RunTexts, textNeeds } from "@lopper/run";
 import { fileURLToPath } from "node:url";
 import { type CalibrationPart, calibrationParts } from "./calibration_parts.ts";
-import { SELF, SELF_TOKENS } from "./self_calibration.ts";
+import { SELF } from "./self_calibration.ts";
 import { readSamples } from "./text_files.ts";
 
 /**
@@ -26,7 +26,7 @@ export async function readTexts(
   // A file is asked for what there is; a model writes no more than is used.
   const learntOwn = Math.min(
     learnt,
-    Math.ceil(learntTokens / Math.min(SELF_TOKENS, flags.seqLen)),
+    Math.ceil(learntTokens / ownTextLength(flags.seqLen)),
   );
   const read = async (parts: readonly CalibrationPart[], ownSamples: number) => {
     const counts = apportioned(parts.map(({ weight }) => weight), ownSamples);

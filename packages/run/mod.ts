@@ -2,6 +2,7 @@ export type { Decision } from "./decision.ts";
 export type { PhaseName, RunEvent } from "./events.ts";
 export { expandedWithin, type MemoryNeeds, type MemoryPart, planMemory } from "./memory.ts";
 export { MemoryStore } from "./memory_store.ts";
+export { ownTextLength, type OwnTexts, ownTexts, ownTextStart, SELF_TOKENS } from "./own_texts.ts";
 export type { StopSignal } from "./phase.ts";
 export type { AppliedDecision, PruneTask, RunTools } from "./prepare.ts";
 export * from "./presets.ts";
