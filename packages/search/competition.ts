@@ -43,7 +43,7 @@ export function competing(
 }
 
 /** Weights under which candidates compete in nats for each per cent of what the dense model takes. */
-export function lossPerSaving(
+function lossPerSaving(
   spec: ModelSpec,
   resource: Resource,
 ): NonNullable<Stage["weight"]> {

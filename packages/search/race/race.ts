@@ -10,7 +10,6 @@ import { Threshold } from "./threshold.ts";
 
 /** Techniques of the fast search; each can be switched off. */
 export const TECHNIQUES = ["racing", "lazy", "proxies", "threshold", "reuse"] as const;
-export type Technique = typeof TECHNIQUES[number];
 
 export interface RaceOptions {
   /** Drop candidates that a paired comparison on some of the sequences says cannot win. */
