@@ -1,5 +1,5 @@
 import { type LayerSpec, type ModelSpec, shown, UnsupportedModelError } from "@lopper/core";
-import { withDefaults } from "./config_defaults.ts";
+import { type CompleteConfig, withDefaults } from "./config_defaults.ts";
 import type { LayerOverrides, ModelConfig } from "./config_schema.ts";
 import type { Family, Setting } from "./families/family.ts";
 import { familyOf, generatingClass } from "./families/mod.ts";
@@ -25,45 +25,21 @@ export function specFromConfig(
 ): { spec: ModelSpec; family: Family } {
   const family = familyOfConfig(json, file);
   const config = withDefaults(json, family);
-  const refuse = (what: string, found: unknown, needed: string): never => {
+  const refuse: Refuse = (what, found, needed) => {
     throw new UnsupportedModelError(
       `${file}: ${what} is ${shown(found)}; Lopper needs ${needed}`,
     );
   };
-  const { hidden_size: hiddenSize, num_attention_heads: queryHeads } = config;
+  const { hidden_size: hiddenSize, max_position_embeddings: maxPositions } = config;
   const activation = config.hidden_act ?? "silu";
   if (activation !== "silu") refuse("hidden_act", activation, `"silu" for ${family.modelType}`);
-  const { num_key_value_heads: kvHeads, max_position_embeddings: maxPositions } = config;
   const { headDim: defaultHeadDim, ropeTheta } = family.defaults;
   const headDim = config.head_dim ??
-    (defaultHeadDim === "hidden/heads" ? hiddenSize / queryHeads : defaultHeadDim);
+    (defaultHeadDim === "hidden/heads" ? hiddenSize / config.num_attention_heads : defaultHeadDim);
   if (!Number.isInteger(headDim) || headDim % 2 !== 0) {
     refuse("head_dim", headDim, "an even whole number");
   }
-
-  const dense: LayerSpec = {
-    attention: { queryHeads, kvHeads },
-    mlp: { intermediateSize: config.intermediate_size },
-  };
-  const layers = config.lopper
-    ? config.lopper.layers.map(({ attention, mlp }): LayerSpec => ({
-      attention: attention && { queryHeads: attention.query_heads, kvHeads: attention.kv_heads },
-      mlp: mlp && { intermediateSize: mlp.intermediate_size },
-    }))
-    : Array.from({ length: config.num_hidden_layers }, () => dense);
-  if (layers.length !== config.num_hidden_layers) {
-    refuse("lopper.layers", layers.length, `${config.num_hidden_layers} entries, one a layer`);
-  }
-  for (const { attention } of layers) {
-    if (attention && attention.queryHeads % attention.kvHeads !== 0) {
-      refuse(
-        "num_attention_heads",
-        attention.queryHeads,
-        `a multiple of num_key_value_heads, ${attention.kvHeads}`,
-      );
-    }
-  }
-
+  const layers = layersFromConfig(config, refuse);
   const flag = (setting: Setting) =>
     typeof setting === "boolean" ? setting : config[setting] ?? false;
   const spec: ModelSpec = {
@@ -86,6 +62,38 @@ export function specFromConfig(
     layers,
   };
   return { spec, family };
+}
+
+type Refuse = (what: string, found: unknown, needed: string) => never;
+
+/** The layers: those that `lopper` lists, else as many equal ones as the config says. */
+function layersFromConfig(
+  config: CompleteConfig,
+  refuse: Refuse,
+): readonly LayerSpec[] {
+  const dense: LayerSpec = {
+    attention: { queryHeads: config.num_attention_heads, kvHeads: config.num_key_value_heads },
+    mlp: { intermediateSize: config.intermediate_size },
+  };
+  const layers = config.lopper
+    ? config.lopper.layers.map(({ attention, mlp }): LayerSpec => ({
+      attention: attention && { queryHeads: attention.query_heads, kvHeads: attention.kv_heads },
+      mlp: mlp && { intermediateSize: mlp.intermediate_size },
+    }))
+    : Array.from({ length: config.num_hidden_layers }, () => dense);
+  if (layers.length !== config.num_hidden_layers) {
+    refuse("lopper.layers", layers.length, `${config.num_hidden_layers} entries, one a layer`);
+  }
+  for (const { attention } of layers) {
+    if (attention && attention.queryHeads % attention.kvHeads !== 0) {
+      refuse(
+        "num_attention_heads",
+        attention.queryHeads,
+        `a multiple of num_key_value_heads, ${attention.kvHeads}`,
+      );
+    }
+  }
+  return layers;
 }
 
 /** The family of a config. @throws {UnsupportedModelError} when Lopper reads no such family. */

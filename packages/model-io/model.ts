@@ -127,19 +127,7 @@ export function bindWeights(
         { file, tensor: name },
       );
     }
-    const location = { file: tensor.file, tensor: name, offset: tensor.offset };
-    if (tensor.shape.length !== shape.length || tensor.shape.some((d, i) => d !== shape[i])) {
-      throw new CheckpointFormatError(
-        `its shape is [${tensor.shape.join(", ")}] and ${description} needs [${shape.join(", ")}]`,
-        location,
-      );
-    }
-    if (!isFloatDType(tensor.dtype)) {
-      throw new CheckpointFormatError(
-        `its dtype is ${tensor.dtype} and weights need F32, F16 or BF16`,
-        location,
-      );
-    }
+    checkTensor(tensor, shape, description);
     weights.push({ role, tensor });
   };
 
@@ -168,6 +156,24 @@ export function bindWeights(
     });
   }
   return weights;
+}
+
+/** @throws {CheckpointFormatError} when a tensor is of another shape than declared, or holds no floating-point numbers. */
+function checkTensor(tensor: TensorInfo, shape: readonly number[], description: string) {
+  const { file, name, offset, dtype } = tensor;
+  const location = { file, tensor: name, offset };
+  if (tensor.shape.length !== shape.length || tensor.shape.some((d, i) => d !== shape[i])) {
+    throw new CheckpointFormatError(
+      `its shape is [${tensor.shape.join(", ")}] and ${description} needs [${shape.join(", ")}]`,
+      location,
+    );
+  }
+  if (!isFloatDType(dtype)) {
+    throw new CheckpointFormatError(
+      `its dtype is ${dtype} and weights need F32, F16 or BF16`,
+      location,
+    );
+  }
 }
 
 /** The weights of one block by role. */

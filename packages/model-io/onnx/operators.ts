@@ -68,73 +68,89 @@ const same = (a: number, b: number) => Math.abs(a - b) <= TOLERANCE * Math.abs(b
  * @throws {UnsupportedModelError} naming the first node that computes something else.
  */
 export function checkAttributes({ nodes, file }: OnnxGraph, spec: ModelSpec) {
-  const heads = new Set(
-    spec.layers.flatMap(({ attention }) => attention ? [attention.queryHeads] : []),
-  );
-  const kvHeads = new Set(
-    spec.layers.flatMap(({ attention }) => attention ? [attention.kvHeads] : []),
-  );
-  const scale = 1 / Math.sqrt(spec.headDim);
-  for (const node of nodes) {
-    const refuse = (name: string, found: unknown, needed: string): never => {
-      throw new UnsupportedModelError(
-        `${file}: ${name} of ${nodeName(node)} is ${found}; Lopper needs ${needed}`,
+  const known: KnownValues = {
+    spec,
+    heads: new Set(spec.layers.flatMap(({ attention }) => attention?.queryHeads ?? [])),
+    kvHeads: new Set(spec.layers.flatMap(({ attention }) => attention?.kvHeads ?? [])),
+    scale: 1 / Math.sqrt(spec.headDim),
+  };
+  for (const node of nodes) checkNode(node, file, known);
+}
+
+/** What attributes are compared with. */
+interface KnownValues {
+  readonly spec: ModelSpec;
+  /** Query heads and KV heads of the layers. */
+  readonly heads: ReadonlySet<number>;
+  readonly kvHeads: ReadonlySet<number>;
+  readonly scale: number;
+}
+
+/** What may be asked of the attributes of a node. */
+function demandsOn(node: OnnxNode, file: string) {
+  const refuse = (name: string, found: unknown, needed: string): never => {
+    throw new UnsupportedModelError(
+      `${file}: ${name} of ${nodeName(node)} is ${found}; Lopper needs ${needed}`,
+    );
+  };
+  /** An attribute that is absent means its default; Lopper needs one of some values. */
+  const need = (name: string, fits: (value: number) => boolean, needed: string) => {
+    const value = node.attributes.get(name);
+    if (value === undefined || (typeof value === "number" && fits(value))) return;
+    refuse(name, value, needed);
+  };
+  const zero = (name: string) => need(name, (value) => value === 0, "0");
+  return { refuse, need, zero };
+}
+
+function checkNode(node: OnnxNode, file: string, { spec, heads, kvHeads, scale }: KnownValues) {
+  const { refuse, need, zero } = demandsOn(node, file);
+  switch (node.op) {
+    case "GroupQueryAttention":
+      need("kv_num_heads", (n) => kvHeads.has(n), `${[...kvHeads].join(" or ")}, as the config`);
+      zero("softcap");
+      zero("rotary_interleaved");
+      need(
+        "local_window_size",
+        (n) => n === -1 || n === spec.slidingWindow,
+        `the config's window (${spec.slidingWindow ?? "none"})`,
       );
-    };
-    /** An attribute that is absent means its default; Lopper needs one of some values. */
-    const need = (name: string, fits: (value: number) => boolean, needed: string) => {
-      const value = node.attributes.get(name);
-      if (value === undefined || (typeof value === "number" && fits(value))) return;
-      refuse(name, value, needed);
-    };
-    const zero = (name: string) => need(name, (value) => value === 0, "0");
-    switch (node.op) {
-      case "GroupQueryAttention":
-        need("kv_num_heads", (n) => kvHeads.has(n), `${[...kvHeads].join(" or ")}, as the config`);
-        zero("softcap");
-        zero("rotary_interleaved");
-        need(
-          "local_window_size",
-          (n) => n === -1 || n === spec.slidingWindow,
-          `the config's window (${spec.slidingWindow ?? "none"})`,
-        );
-        // falls through: what all attention has
-      case "MultiHeadAttention":
-        need("num_heads", (n) => heads.has(n), `${[...heads].join(" or ")}, as the config`);
-        need("scale", (s) => s === 0 || same(s, scale), `${scale}, 1 / √(head size)`);
-        break;
-      case "RotaryEmbedding":
-        zero("interleaved");
-        need(
-          "rotary_embedding_dim",
-          (n) => n === 0 || n === spec.headDim,
-          `the head size, ${spec.headDim}`,
-        );
-        break;
-      case "QuickGelu":
-      case "Swish":
-        need("alpha", (alpha) => alpha === 1, "1, which makes it SiLU");
-        // An absent alpha is 1 for Swish and 1.702 for QuickGelu.
-        if (node.op === "QuickGelu" && !node.attributes.has("alpha")) refuse("alpha", 1.702, "1");
-        break;
-      case "Gemm":
-        zero("transA");
-        need("alpha", (alpha) => alpha === 1, "1");
-        need("beta", (beta) => beta === 1, "1");
-        break;
-      case "SimplifiedLayerNormalization":
-      case "SkipSimplifiedLayerNormalization":
-      case "RMSNormalization":
-        need(
-          "epsilon",
-          (epsilon) => same(epsilon, spec.rmsNormEps),
-          `${spec.rmsNormEps}, the config's rms_norm_eps`,
-        );
-        break;
-      case "Attention":
-        zero("softcap");
-        need("scale", (s) => same(s, scale), `${scale}, 1 / √(head size)`);
-        break;
-    }
+      // falls through: what all attention has
+    case "MultiHeadAttention":
+      need("num_heads", (n) => heads.has(n), `${[...heads].join(" or ")}, as the config`);
+      need("scale", (s) => s === 0 || same(s, scale), `${scale}, 1 / √(head size)`);
+      break;
+    case "RotaryEmbedding":
+      zero("interleaved");
+      need(
+        "rotary_embedding_dim",
+        (n) => n === 0 || n === spec.headDim,
+        `the head size, ${spec.headDim}`,
+      );
+      break;
+    case "QuickGelu":
+    case "Swish":
+      need("alpha", (alpha) => alpha === 1, "1, which makes it SiLU");
+      // An absent alpha is 1 for Swish and 1.702 for QuickGelu.
+      if (node.op === "QuickGelu" && !node.attributes.has("alpha")) refuse("alpha", 1.702, "1");
+      break;
+    case "Gemm":
+      zero("transA");
+      need("alpha", (alpha) => alpha === 1, "1");
+      need("beta", (beta) => beta === 1, "1");
+      break;
+    case "SimplifiedLayerNormalization":
+    case "SkipSimplifiedLayerNormalization":
+    case "RMSNormalization":
+      need(
+        "epsilon",
+        (epsilon) => same(epsilon, spec.rmsNormEps),
+        `${spec.rmsNormEps}, the config's rms_norm_eps`,
+      );
+      break;
+    case "Attention":
+      zero("softcap");
+      need("scale", (s) => same(s, scale), `${scale}, 1 / √(head size)`);
+      break;
   }
 }
