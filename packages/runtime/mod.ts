@@ -1,16 +1,21 @@
 export { ATTENTION_CHUNK, attentionChunks, attentionOpFor } from "./attention_op.ts";
 export { Decoder, type Watched } from "./decoder.ts";
-export * from "./forward.ts";
-export * from "./generate.ts";
+export { blockCount, forwardFrom, sequenceLogits } from "./forward.ts";
+export {
+  generate,
+  type GenerateOptions,
+  sampleSequences,
+  type SamplingOptions,
+} from "./generate.ts";
 export { HEAD_CHUNK_VALUES, type Picked } from "./heads.ts";
-export * from "./latency.ts";
-export * from "./memory.ts";
+export { type BlockSizes, type LatencyOptions, measureLatencies } from "./latency.ts";
+export { activationBytes } from "./memory.ts";
 export type { Predictions } from "./predictions.ts";
-export * from "./resident_decoder.ts";
-export * from "./rope.ts";
-export * from "./speed.ts";
+export { ResidentDecoder, type ResidentDecoderOptions } from "./resident_decoder.ts";
+export { type RopeTable, ropeTable } from "./rope.ts";
+export { measureSpeed, type Speed, type SpeedOptions } from "./speed.ts";
 export type { KeyValues, Sight, Stream } from "./stream.ts";
-export * from "./streamed_logits.ts";
+export { streamedLogits } from "./streamed_logits.ts";
 export { sourceOrder, type UnitOrder } from "./unit_order.ts";
 export { LaidOutWeights, type LoadOptions } from "./weight_layout.ts";
 export { type WeightMemory, weightMemory } from "./weight_memory.ts";
