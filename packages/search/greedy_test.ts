@@ -179,3 +179,13 @@ Deno.test("greedy: a history of another search is refused", async () => {
   assert.ok(result.steps.length > 3);
   await assert.rejects(search(hashed(3), { lines, ratio: 5 }), ResumeError);
 });
+
+Deno.test("greedy: what a step left is not scored again, but where a stage scores on other samples", async () => {
+  const distribution = [40, 30, 30] as const;
+  const { result, lines } = await search(hashed(1), { picker: fast(), distribution });
+  const trunks = parseJournal(lines, "j").evidence
+    .flatMap((e) => e.type === "score" && e.of === "trunk" ? [e.step] : []);
+  const firstOf = (stage: string) => result.steps.findIndex((step) => step.stage === stage);
+  assert.ok(firstOf("attention_heads") > firstOf("mlp_channels"));
+  assert.deepEqual([...new Set(trunks)], [firstOf("blocks"), firstOf("mlp_channels")]);
+});
