@@ -3,10 +3,10 @@ import { specFromConfig } from "./config.ts";
 import { checkConfig } from "./config_kind.ts";
 import { foreignFolder } from "./folder/foreign_folder.ts";
 import { fateOf, listed } from "./folder/folder_files.ts";
-import { withEndTokens } from "./folder/generation_config.ts";
+import { modelOfFolder } from "./folder/model_of_folder.ts";
 import { hubSnapshot } from "./folder/hub_snapshot.ts";
 import type { KnownFolder } from "./folder/known_folder.ts";
-import { lookAtFolder, readFolderFacts } from "./folder/open_folder.ts";
+import { lookAtFolder } from "./folder/open_folder.ts";
 import { openGgufModel } from "./gguf/gguf_model.ts";
 import { splitPart } from "./gguf/split_part.ts";
 import { anyObject, readJson } from "./json.ts";
@@ -18,7 +18,6 @@ import { missingFile, type ModelFolder } from "./model_folder.ts";
 import { checkUnquantised } from "./quantised_weights.ts";
 import { filesOfWeights, hasSafetensors, openTensorStore } from "./safetensors/tensor_store.ts";
 import { bindModel, withEmbedding } from "./tied_head.ts";
-import { checkSpecialIds, checkTokens } from "./tokenizer/check.ts";
 
 const CONFIG = "config.json";
 
@@ -50,27 +49,12 @@ async function openKnownFolder(folder: KnownFolder): Promise<Model> {
   const store = withEmbedding(shapes, opened, family.tensorNames);
   try {
     await checkUnquantised(folder, store);
-    const { spec, config, weights, notes: ofHead } = await bindModel(shapes, declared, store, {
+    const bound = await bindModel(shapes, declared, store, {
       family,
       file: folder.name,
       description: CONFIG,
     });
-    const facts = await readFolderFacts(folder, read);
-    const notes = await checkTokens(folder, spec.vocabSize);
-    await checkSpecialIds(folder, { config, file }, spec.vocabSize);
-    return {
-      name: folder.name,
-      folder,
-      spec: withEndTokens(spec, facts.eosTokenIds),
-      family,
-      config,
-      weights,
-      store,
-      weightBytes: weights.reduce((sum, { tensor }) => sum + tensor.byteLength, 0),
-      quantised: null,
-      notes: [...ofHead, ...facts.notes, ...notes],
-      close: () => store.close(),
-    };
+    return await modelOfFolder(folder, { ...bound, family, store, description: CONFIG, read });
   } catch (error) {
     store.close();
     throw error;

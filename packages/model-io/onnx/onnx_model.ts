@@ -3,12 +3,11 @@ import { specFromConfig } from "../config.ts";
 import type { ModelConfig } from "../config_schema.ts";
 import { checkConfig } from "../config_kind.ts";
 import { blockTensorName, type Family } from "../families/family.ts";
-import { withEndTokens } from "../folder/generation_config.ts";
-import { lookAtFolder, readFolderFacts } from "../folder/open_folder.ts";
+import { modelOfFolder } from "../folder/model_of_folder.ts";
+import { lookAtFolder } from "../folder/open_folder.ts";
 import { anyObject, readJson } from "../json.ts";
 import type { Model } from "../model.ts";
 import type { ModelFolder } from "../model_folder.ts";
-import { checkSpecialIds, checkTokens } from "../tokenizer/check.ts";
 import { BUILDER_CONFIG, configFromBuilder, readBuilderConfig } from "./builder_config.ts";
 import { ExternalFiles, type WeightData } from "./external_files.ts";
 import { withGraphLayers } from "./layers.ts";
@@ -63,31 +62,15 @@ export async function openOnnxModel(from: ModelFolder, path: string): Promise<Mo
       placed.push(...place(weight, await files.locate(weight), shapes, family));
     }
     const store = new OnnxTensorStore(placed, files.sources);
-    const { spec, config, weights, notes: ofHead } = await bindModel(shapes, layered, store, {
+    const bound = await bindModel(shapes, layered, store, {
       family,
       file: graph.file,
       description: described,
     });
-    checkWiring(flow, found, spec);
-    await checkRotaryAngles(flow, files, spec);
+    checkWiring(flow, found, bound.spec);
+    await checkRotaryAngles(flow, files, bound.spec);
     const read = [...files.sources.keys()].map((name) => name.slice(folder.name.length + 1));
-    const facts = await readFolderFacts(folder, read);
-    const notes = await checkTokens(folder, spec.vocabSize);
-    const describedIn = { config, file: `${folder.name}/${described}` };
-    await checkSpecialIds(folder, describedIn, spec.vocabSize);
-    return {
-      name: folder.name,
-      folder,
-      spec: withEndTokens(spec, facts.eosTokenIds),
-      family,
-      config,
-      weights,
-      store,
-      weightBytes: weights.reduce((sum, { tensor }) => sum + tensor.byteLength, 0),
-      quantised: null,
-      notes: [...ofHead, ...facts.notes, ...notes],
-      close: () => store.close(),
-    };
+    return await modelOfFolder(folder, { ...bound, family, store, description: described, read });
   } catch (error) {
     files.close();
     throw error;
