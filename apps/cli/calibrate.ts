@@ -6,11 +6,12 @@ import { cutTexts, ownTextLength, type RunTexts, textNeeds } from "@lopper/run";
 import { fileURLToPath } from "node:url";
 import { type CalibrationPart, calibrationParts } from "./calibration_parts.ts";
 import { SELF } from "./self_calibration.ts";
-import { readSamples } from "./text_files.ts";
+import { type OnNote, readSamples } from "./text_files.ts";
 
 /**
  * Reads, draws, joins, tokenises and cuts the calibration and held-out texts.
  * @param own writes text for --calibration self: so many texts.
+ * @param onNote hears what of a folder of texts is passed over.
  * @throws {UsageError} when sequences are longer than the model takes.
  */
 export async function readTexts(
@@ -18,6 +19,7 @@ export async function readTexts(
   spec: ModelSpec,
   tokenizer: Tokenizer,
   own: (count: number) => Promise<readonly string[]>,
+  onNote: OnNote,
 ): Promise<RunTexts> {
   const { drawn, learnt, learntTokens } = textNeeds(flags, spec);
   const embedded = fileURLToPath(CALIBRATION_TEXT);
@@ -35,14 +37,14 @@ export async function readTexts(
       sources.push({
         samples: path === SELF
           ? listOf(await own(Math.max(1, counts[i])))
-          : await readSamples(path),
+          : await readSamples(path, onNote),
         weight,
       });
     }
     return { name: parts.map(({ path }) => path).join(", "), sources };
   };
   const heldOutFile = flags.heldOut ?? fileURLToPath(HELD_OUT_TEXT);
-  const heldOut = { name: heldOutFile, samples: await readSamples(heldOutFile) };
+  const heldOut = { name: heldOutFile, samples: await readSamples(heldOutFile, onNote) };
   const block = await read(blockText, drawn + learntOwn);
   const same = JSON.stringify(widthText) === JSON.stringify(blockText);
   const width = same ? null : await read(widthText, flags.widthSamples);

@@ -94,6 +94,7 @@ export async function readUserMeasures(
         interruption("stopped; the same command goes on");
       },
       limit: limit ?? null,
+      onNote: (line) => reporter.note(line),
     });
   } finally {
     reporter.stop();

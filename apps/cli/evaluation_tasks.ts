@@ -13,7 +13,7 @@ import { INPUTS } from "@lopper/model-io";
 import { basename } from "node:path";
 import { type DataOptions, dataRows, readFiles } from "./evaluation_data.ts";
 import { userPath } from "./paths.ts";
-import { readWholeText } from "./text_files.ts";
+import { type OnNote, readWholeText } from "./text_files.ts";
 
 export const WIKITEXT = "wikitext2";
 /** Names that stand for several. */
@@ -52,6 +52,8 @@ export interface MeasureOptions extends DataOptions {
   readonly perplexity: readonly string[];
   /** Questions of each task at most, or null for all. */
   readonly limit: number | null;
+  /** Hears in a line what of a folder of texts is passed over. */
+  readonly onNote: OnNote;
 }
 
 /**
@@ -82,7 +84,7 @@ export async function readMeasures(options: MeasureOptions): Promise<Measures> {
     }
   }
   for (const path of options.perplexity) {
-    texts.push({ name: path, text: await readWholeText(userPath(path)) });
+    texts.push({ name: path, text: await readWholeText(userPath(path), options.onNote) });
   }
   checkTexts(texts);
   return { texts, tasks };

@@ -1,6 +1,6 @@
 import { CalibrationError } from "@lopper/core";
 import { concatenated, everySample, type SampleList, textSamples } from "@lopper/importance";
-import { INPUTS } from "@lopper/model-io";
+import { INPUTS, listed } from "@lopper/model-io";
 import {
   cachedSnapshots,
   isCachedDataSet,
@@ -13,27 +13,30 @@ import { join } from "node:path";
 const PARQUET = /\.parquet$/i;
 const TEXT = /\.(txt|jsonl|parquet)$/i;
 
+/** Hears in a line what of a folder is passed over. */
+export type OnNote = (line: string) => void;
+
 /**
  * The samples of a text file, or of all text files of a folder and of the folders in it, in the order of their paths. What
- * is hidden or of another kind is passed over there.
+ * is of another kind is passed over there and named to `onNote`; what is hidden goes without saying.
  * @throws {CalibrationError} when there is nothing, or no text in it.
  */
-export async function readSamples(path: string): Promise<SampleList> {
+export async function readSamples(path: string, onNote: OnNote): Promise<SampleList> {
   const lists = [];
-  for (const file of await textFiles(path)) lists.push(await samplesOf(file));
+  for (const file of await textFiles(path, onNote)) lists.push(await samplesOf(file));
   return concatenated(lists);
 }
 
 /**
  * The text of a file, or of all text files of a folder: `.txt` as it is; samples of other files, and files, are joined with
- * a blank line.
+ * a blank line. Other files are named to `onNote`.
  * @throws {CalibrationError} as `readSamples`, and when it is more than `INPUTS.text` may be.
  */
-export async function readWholeText(path: string): Promise<string> {
+export async function readWholeText(path: string, onNote: OnNote): Promise<string> {
   const texts: string[] = [];
   let bytes = 0;
   const { maxBytes, what, refuse } = INPUTS.text;
-  for (const file of await textFiles(path)) {
+  for (const file of await textFiles(path, onNote)) {
     const parts = /\.txt$/i.test(file)
       ? [await readInput(file, INPUTS.text)]
       : everySample(await samplesOf(file));
@@ -66,7 +69,7 @@ const MAX_DEPTH = 64;
  * sorted by code units, so that the order does not depend on the machine, and a file that links name, too, is one of them
  * once.
  */
-async function textFiles(path: string): Promise<readonly string[]> {
+async function textFiles(path: string, onNote: OnNote): Promise<readonly string[]> {
   if (!await isFolder(path)) {
     if (TEXT.test(path)) return [path];
     // What it is by nature says more than its name.
@@ -76,9 +79,14 @@ async function textFiles(path: string): Promise<readonly string[]> {
     );
   }
   const folder = isCachedDataSet(path) ? (await cachedSnapshots(path))[0] ?? path : path;
-  const names = (await listFilesDeep(folder, MAX_DEPTH)).filter((name) => TEXT.test(name));
+  const all = await listFilesDeep(folder, MAX_DEPTH);
+  const names = all.filter((name) => TEXT.test(name));
   if (names.length === 0) {
     throw new CalibrationError(`${path}: there is no .txt, .jsonl or .parquet file in this folder`);
+  }
+  const others = all.filter((name) => !TEXT.test(name));
+  if (others.length > 0) {
+    onNote(`${path}: ${listed(others)}: passed over, since texts are .txt, .jsonl or .parquet`);
   }
   return await withoutTwins(folder, names);
 }

@@ -2,10 +2,11 @@ import { CalibrationError } from "@lopper/core";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { everySample } from "@lopper/importance";
-import { readSamples as openSamples, readWholeText } from "./text_files.ts";
+import { readSamples as openSamples, readWholeText as openWholeText } from "./text_files.ts";
 
-const readSamples = async (path: string) =>
-  await Array.fromAsync(everySample(await openSamples(path)));
+const readSamples = async (path: string, notes: string[] = []) =>
+  await Array.fromAsync(everySample(await openSamples(path, (line) => notes.push(line))));
+const readWholeText = (path: string) => openWholeText(path, () => {});
 
 const PARQUET = fileURLToPath(
   new URL("../../tests/fixtures/parquet/zstd.parquet", import.meta.url),
@@ -36,6 +37,20 @@ Deno.test("texts: a folder gives the samples of its files, in the order of their
     await Deno.copyFile(PARQUET, `${folder}/d.parquet`);
     assert.equal((await readSamples(folder))[6], "one");
     assert.equal((await readSamples(`${folder}/d.parquet`)).length, 43);
+  }));
+
+Deno.test("texts: what is of another kind in a folder is named in one line, hidden files are not", () =>
+  inFolder(async (folder) => {
+    const notes: string[] = [];
+    for (const name of ["a.txt", ".hidden.md", "notes.md", "b.csv", "c.pdf", "d.json", "e.xml"]) {
+      await Deno.writeTextFile(`${folder}/${name}`, "text");
+    }
+    assert.deepEqual(await readSamples(folder, notes), ["text"]);
+    assert.deepEqual(notes, [
+      `${folder}: b.csv, c.pdf, d.json and 2 more: passed over, since texts are .txt, .jsonl or .parquet`,
+    ]);
+    assert.deepEqual(await readSamples(`${folder}/a.txt`, notes), ["text"]);
+    assert.equal(notes.length, 1);
   }));
 
 Deno.test("texts: what is not there, or is no text, is refused by name", () =>

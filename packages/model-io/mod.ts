@@ -14,7 +14,7 @@ export * from "./dtypes.ts";
 export { encodedPieces, encodeLongText } from "./encode_pieces.ts";
 export * from "./families/family.ts";
 export { FAMILIES } from "./families/mod.ts";
-export { fateOf } from "./folder/folder_files.ts";
+export { fateOf, listed } from "./folder/folder_files.ts";
 export { type ChatTemplate, DEFAULT_TEMPLATE, readChatTemplates } from "./folder/chat_templates.ts";
 export { byteLevelName } from "./gguf/byte_level_tokenizer.ts";
 export { TEMPLATE_KEY, TEMPLATE_NAMES_KEY } from "./gguf/chat_templates.ts";

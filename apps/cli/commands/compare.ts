@@ -107,7 +107,7 @@ async function readComparedMeasures(
     ? { texts: [], tasks: [] }
     : await readUserMeasures(options, reporter, interruption);
   if (asked.texts.length > 0) return asked;
-  const text = await readWholeText(fileURLToPath(HELD_OUT_TEXT));
+  const text = await readWholeText(fileURLToPath(HELD_OUT_TEXT), (line) => reporter.note(line));
   return { ...asked, texts: [{ name: "Moby Dick", text }] };
 }
 

@@ -187,7 +187,7 @@ async function pruneOpened(run: Aimed): Promise<Finish | null> {
     known ??= await modelDigest(model, progressOf(run, "reading the model"));
     reporter.stop();
     return await ownTexts(run, tokenizer, known, count);
-  });
+  }, (line) => reporter.note(line));
   const task = { flags, latencies, applied: appliedIn(run), modelDigest: known };
   const tools: RunTools = {
     ...{ backend, tokenizer, store: folder },
