@@ -90,8 +90,12 @@ export async function inTemporaryFolder(body: (path: string) => Promise<void>): 
 
 /** The first paragraphs of the embedded held-out text: all of it takes longer to measure than a short search does. */
 const HELD_OUT = fileURLToPath(new URL("../fixtures/held_out.txt", import.meta.url));
-/** Settings with which the embedded model is pruned in a few seconds. */
+/**
+ * Settings with which the embedded model is pruned in a few seconds, in the same batches however much memory is free: tests
+ * run side by side.
+ */
 export const QUICK = [
+  ...["--memory", "2GB"],
   ...["--samples", "3", "--width-samples", "2", "--seq-len", "64"],
   ...["--held-out", HELD_OUT],
 ] as const;
