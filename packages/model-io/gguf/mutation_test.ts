@@ -2,7 +2,7 @@ import { CheckpointFormatError, LopperError, UnsupportedModelError } from "@lopp
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
-import { bytesChanged, type Mutation, spliced } from "../testing/mutations.ts";
+import { bytesChanged, HeldMemory, type Mutation, spliced } from "../testing/mutations.ts";
 import { type ByteSource, MemorySource } from "../byte_source.ts";
 import type { Entry } from "../testing/gguf_file.ts";
 import { tinyGguf, tinyTensor, TOKENS } from "../testing/tiny_gguf.ts";
@@ -12,7 +12,6 @@ import { openGgufModel } from "./gguf_model.ts";
 import { readGgufHeader } from "./header.ts";
 
 const MUTATIONS = 10_000;
-const WARM_UP = 500;
 /** What reading hostile files one after the other may leave behind. */
 const ALLOWANCE_BYTES = 64 * 1024 * 1024;
 const SEED = Number(Deno.env.get("LOPPER_SEED") ?? 20_260_101);
@@ -142,11 +141,6 @@ class BoundedSource implements ByteSource {
   }
 }
 
-function memoryBytes(): number {
-  const { heapTotal, external } = Deno.memoryUsage();
-  return heapTotal + external;
-}
-
 /** Runs `use`. True when it worked, false when it was refused with a typed error that names the file. */
 function made(files: TokenizerFiles, file: string): TokenizerEngine {
   try {
@@ -172,10 +166,11 @@ async function works(use: () => Promise<void>): Promise<boolean> {
 }
 
 Deno.test(`GGUF: ${MUTATIONS} mutated files give a typed error or a model that can be read`, async () => {
-  let done = 0, opened = 0, readable = 0, tokenizers = 0, before = 0;
+  let done = 0, opened = 0, readable = 0, tokenizers = 0;
+  const memory = new HeldMemory(MUTATIONS);
   await fc.assert(
     fc.asyncProperty(mutated, async (file) => {
-      if (done === WARM_UP) before = memoryBytes();
+      memory.sample();
       done += 1;
       const source = new BoundedSource(file);
       const opens = await works(async () => {
@@ -202,7 +197,7 @@ Deno.test(`GGUF: ${MUTATIONS} mutated files give a typed error or a model that c
     }),
     { numRuns: MUTATIONS, seed: SEED, endOnFailure: true },
   );
-  const grown = memoryBytes() - before;
+  const { grown } = memory;
   console.log(
     `seed ${SEED}: ${opened} opened, ${readable} with finite weights, ${tokenizers} with a tokenizer, ` +
       `${done - opened} refused, ${(grown / 1e6).toFixed(0)} MB grown`,

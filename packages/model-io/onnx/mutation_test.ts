@@ -4,14 +4,13 @@ import { ModelProtoSchema } from "onnx-buf";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
-import { bytesChanged, type Mutation, spliced } from "../testing/mutations.ts";
+import { bytesChanged, HeldMemory, type Mutation, spliced } from "../testing/mutations.ts";
 import type { ByteSource } from "../byte_source.ts";
 import { MemoryFolder } from "../model_folder.ts";
 import { openModel } from "../open_model.ts";
 import { fixtureFiles, type OnnxModelProto } from "../testing/onnx_file.ts";
 
 const MUTATIONS = 10_000;
-const WARM_UP = 500;
 /** What reading hostile files one after the other may leave behind. */
 const ALLOWANCE_BYTES = 64 * 1024 * 1024;
 const SEED = Number(Deno.env.get("LOPPER_SEED") ?? 20_260_101);
@@ -197,11 +196,6 @@ class WatchedFolder extends MemoryFolder {
   }
 }
 
-function memoryBytes(): number {
-  const { heapTotal, external } = Deno.memoryUsage();
-  return heapTotal + external;
-}
-
 /** Runs `use`. True when it worked, false when it was refused with a typed error that names the file. */
 async function works(use: () => Promise<void>): Promise<boolean> {
   try {
@@ -219,10 +213,11 @@ async function works(use: () => Promise<void>): Promise<boolean> {
 }
 
 Deno.test(`ONNX: ${MUTATIONS} mutated models give a typed error or a model that can be read`, async () => {
-  let done = 0, opened = 0, readable = 0, before = 0;
+  let done = 0, opened = 0, readable = 0;
+  const memory = new HeldMemory(MUTATIONS);
   await fc.assert(
     fc.asyncProperty(mutated, async (files) => {
-      if (done === WARM_UP) before = memoryBytes();
+      memory.sample();
       done += 1;
       const folder = new WatchedFolder("m", files);
       const opens = await works(async () => {
@@ -242,7 +237,7 @@ Deno.test(`ONNX: ${MUTATIONS} mutated models give a typed error or a model that 
     }),
     { numRuns: MUTATIONS, seed: SEED, endOnFailure: true },
   );
-  const grown = memoryBytes() - before;
+  const { grown } = memory;
   console.log(
     `seed ${SEED}: ${opened} opened, ${readable} with finite weights, ${done - opened} refused, ` +
       `${(grown / 1e6).toFixed(0)} MB grown`,

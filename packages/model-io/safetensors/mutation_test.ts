@@ -7,9 +7,9 @@ import { MemoryFolder } from "../model_folder.ts";
 import { entry, safetensorsFile } from "../testing/safetensors_file.ts";
 import { readSafetensorsHeader } from "./header.ts";
 import { openTensorStore } from "./tensor_store.ts";
+import { HeldMemory } from "../testing/mutations.ts";
 
 const MUTATIONS = 10_000;
-const WARM_UP = 500;
 /** What reading a hostile header may take beside the file itself. */
 const ALLOWANCE_BYTES = 64 * 1024 * 1024;
 const SEED = Number(Deno.env.get("LOPPER_SEED") ?? 20_260_101);
@@ -24,15 +24,6 @@ const VALID = safetensorsFile(
   JSON.stringify({ __metadata__: { format: "pt" }, ...TENSORS }),
   new Uint8Array(82),
 );
-
-/**
- * Memory that this test's isolate holds. Resident memory would count the tests that run beside it in the process; the peak
- * within one call is measured below, in processes of their own.
- */
-function memoryBytes(): number {
-  const { heapTotal, external } = Deno.memoryUsage();
-  return heapTotal + external;
-}
 
 type Mutation = (file: Uint8Array) => Uint8Array;
 
@@ -141,11 +132,11 @@ const mutated = fc.oneof(
 ).map((mutations) => mutations.reduce((file, mutate) => mutate(file), VALID));
 
 Deno.test(`safetensors: ${MUTATIONS} mutated files give a typed error or a checkpoint that can be read`, async () => {
-  let valid = 0, refused = 0, before = 0;
+  let valid = 0, refused = 0;
+  const memory = new HeldMemory(MUTATIONS);
   await fc.assert(
     fc.asyncProperty(mutated, async (file) => {
-      // By then the code is compiled and the young generation has its size.
-      if (valid + refused === WARM_UP) before = memoryBytes();
+      memory.sample();
       try {
         const folder = new MemoryFolder("m", { "model.safetensors": file });
         const source = new WatchedSource(await folder.open("model.safetensors"));
@@ -168,7 +159,7 @@ Deno.test(`safetensors: ${MUTATIONS} mutated files give a typed error or a check
     }),
     { numRuns: MUTATIONS, seed: SEED, endOnFailure: true },
   );
-  const grown = memoryBytes() - before;
+  const { grown } = memory;
   console.log(
     `seed ${SEED}: ${valid} valid, ${refused} refused, ${(grown / 1e6).toFixed(0)} MB grown`,
   );

@@ -29,3 +29,40 @@ export const bytesChanged = (position: fc.Arbitrary<number>): fc.Arbitrary<Mutat
   ),
   position.map((at): Mutation => (file) => file.slice(0, at)),
 ];
+
+/** Runs by which the code is compiled and the young generation has its size. */
+const WARM_UP = 500;
+/** Runs over which the least is taken: some of them follow a collection. */
+const WINDOW = 1000;
+
+/**
+ * How much memory of this isolate is held at the end of many runs and was not at the beginning. Resident memory would count
+ * the tests beside it in the process; what is allocated at one moment would count garbage, which a collection takes away.
+ */
+export class HeldMemory {
+  readonly #runs: number;
+  #done = 0;
+  #first = Infinity;
+  #last = Infinity;
+
+  constructor(runs: number) {
+    this.#runs = runs;
+  }
+
+  /** Is called once a run. */
+  sample() {
+    const run = this.#done++;
+    if (run >= WARM_UP && run < WARM_UP + WINDOW) this.#first = Math.min(this.#first, allocated());
+    if (run >= this.#runs - WINDOW) this.#last = Math.min(this.#last, allocated());
+  }
+
+  /** Bytes. */
+  get grown(): number {
+    return this.#last - this.#first;
+  }
+}
+
+function allocated(): number {
+  const { heapTotal, external } = Deno.memoryUsage();
+  return heapTotal + external;
+}
