@@ -19,8 +19,13 @@ export async function entriesOfOut(path: string): Promise<string[]> {
     for await (const { name } of Deno.readDir(path)) if (!isPassing(name)) names.push(name);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) {
-      if (!await Deno.lstat(path).catch(() => null)) return [];
-      throw new UsageError(`${path} is a link to nothing; --out needs a folder`);
+      const found = await Deno.lstat(path).catch(() => null);
+      if (!found) return [];
+      if (found.isSymlink) {
+        throw new UsageError(`${path} is a link to nothing; --out needs a folder`);
+      }
+      // Another process made it a moment ago.
+      return await entriesOfOut(path);
     }
     if (error instanceof Deno.errors.NotADirectory) {
       throw new UsageError(`${path} is a file; --out needs a folder`);
