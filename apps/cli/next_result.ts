@@ -1,5 +1,5 @@
 import { RunFolderError, seal, unseal } from "@lopper/core";
-import { INPUTS } from "@lopper/model-io";
+import { INPUTS, writeText } from "@lopper/model-io";
 import {
   FileSink,
   isPartialName,
@@ -48,14 +48,7 @@ export class NextResult {
   }
 
   async writeText(file: string, text: string): Promise<void> {
-    const sink = await this.sink(file);
-    try {
-      await sink.write(new TextEncoder().encode(text));
-      await sink.commit();
-    } catch (error) {
-      await sink.abort();
-      throw error;
-    }
+    await writeText((name) => this.sink(name), file, text);
   }
 
   /** Whether a file of it is written. */
