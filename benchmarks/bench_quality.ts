@@ -14,7 +14,7 @@ import {
 import { exists, lopper, markdownTable, mean, output, provenance, save } from "./harness.ts";
 import { keepPlan, writeKeptPlan } from "./kept_plans.ts";
 import { differenceFrom, headlineOf, type Scores, scoresOf } from "./quality_scores.ts";
-import { readJournal } from "../apps/cli/run_journal.ts";
+import { readJournal } from "../apps/cli/folder/run_journal.ts";
 import type { Estimate } from "@lopper/evaluation";
 import { SETTINGS } from "@lopper/run";
 import { sideWork, sumOfCosts } from "@lopper/search";

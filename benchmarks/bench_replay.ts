@@ -19,7 +19,7 @@ import {
   type SampleKind,
   StepScores,
 } from "@lopper/search";
-import { readJournal } from "../apps/cli/run_journal.ts";
+import { readJournal } from "../apps/cli/folder/run_journal.ts";
 import { named, type SearchCase } from "./bench_search.ts";
 import { median, printTable, save } from "./harness.ts";
 

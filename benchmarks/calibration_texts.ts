@@ -4,7 +4,7 @@ import { parseSamples } from "@lopper/importance";
 import { modelDigest, openModel, openTokenizer } from "@lopper/model-io";
 import { FileFolder } from "@lopper/model-io/files";
 import { REPAIR_TOKENS } from "@lopper/recovery";
-import { selfCalibration } from "../apps/cli/self_calibration.ts";
+import { selfCalibration } from "../apps/cli/prune/self_calibration.ts";
 import { SELF_TOKENS } from "@lopper/run";
 import { fileURLToPath } from "node:url";
 

@@ -52,7 +52,7 @@ Deno.test("layers: what reaches the terminal goes through one module", () => {
   ];
   for (const line of printing) {
     assert.equal(problems("apps/cli/a.ts", line).length, 1, line);
-    assert.deepEqual(problems("apps/cli/terminal.ts", line), []);
+    assert.deepEqual(problems("apps/cli/terminal/terminal.ts", line), []);
     assert.deepEqual(problems("apps/cli/a_test.ts", line), []);
   }
   assert.deepEqual(problems("apps/cli/a.ts", "Deno.stderr.isTerminal();"), []);

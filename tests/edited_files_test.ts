@@ -7,11 +7,11 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
-import { decisionFromFile } from "../apps/cli/decide.ts";
-import { readReportRun } from "../apps/cli/report_files.ts";
-import { readSettings } from "../apps/cli/run_files.ts";
-import { RunFolder } from "../apps/cli/run_folder.ts";
-import { journalHead } from "../apps/cli/run_settings.ts";
+import { decisionFromFile } from "../apps/cli/prune/decide.ts";
+import { readReportRun } from "../apps/cli/report/report_files.ts";
+import { readSettings } from "../apps/cli/folder/run_files.ts";
+import { RunFolder } from "../apps/cli/folder/run_folder.ts";
+import { journalHead } from "../apps/cli/folder/run_settings.ts";
 import { inTemporaryFolder } from "./support/cli.ts";
 import {
   type Edit,

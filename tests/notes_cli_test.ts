@@ -1,11 +1,11 @@
 /** What a model's folder holds and Lopper passes over is told by every command that opens it, once. */
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { compareCommand } from "../apps/cli/commands/compare.ts";
-import { evaluateCommand } from "../apps/cli/commands/evaluate.ts";
-import { exportCommand } from "../apps/cli/commands/export.ts";
-import { inspectCommand } from "../apps/cli/commands/inspect.ts";
-import { pruneCommand } from "../apps/cli/commands/prune.ts";
+import { compareCommand } from "../apps/cli/compare/compare.ts";
+import { evaluateCommand } from "../apps/cli/evaluate/evaluate.ts";
+import { exportCommand } from "../apps/cli/export/export.ts";
+import { inspectCommand } from "../apps/cli/inspect/inspect.ts";
+import { pruneCommand } from "../apps/cli/prune/prune.ts";
 import { inTemporaryFolder, PUBLISHED, runLopper } from "./support/cli.ts";
 
 const FIXTURE = fileURLToPath(new URL("fixtures/onnx/llama-untied", import.meta.url));

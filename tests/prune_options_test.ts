@@ -1,7 +1,7 @@
 import type { RunFlags } from "@lopper/core";
 import assert from "node:assert/strict";
 import { tinySpec } from "../packages/search/testing/tiny_spec.ts";
-import { resolveFlags } from "../apps/cli/resolve_flags.ts";
+import { resolveFlags } from "../apps/cli/prune/resolve_flags.ts";
 
 Deno.test("options: candidates are judged by the dense model, or as the preset or the run to resume was", () => {
   const criterion = (

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { tinyRun } from "../packages/report/testing/run.ts";
-import { runCommands } from "../apps/cli/run_commands.ts";
+import { runCommands } from "../apps/cli/report/run_commands.ts";
 
 // Whether they make the same run is asked in tests/interop/report_commands_test.ts.
 

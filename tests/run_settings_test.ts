@@ -1,7 +1,7 @@
 import { ResumeError, type RunFlags } from "@lopper/core";
 import assert from "node:assert/strict";
 import { tinyRun } from "../packages/report/testing/run.ts";
-import { checkNames } from "../apps/cli/run_settings.ts";
+import { checkNames } from "../apps/cli/folder/run_settings.ts";
 
 Deno.test("settings that were read have names that options give", () => {
   const { flags } = tinyRun().record;

@@ -4,8 +4,8 @@ import { SourceWatch } from "@lopper/model-io/files";
 import assert from "node:assert/strict";
 import { tinyGguf } from "../packages/model-io/testing/tiny_gguf.ts";
 import { fileURLToPath } from "node:url";
-import { openUserModel, TOLD } from "../apps/cli/open_model.ts";
-import { checkUnchanged } from "../apps/cli/source_check.ts";
+import { openUserModel, TOLD } from "../apps/cli/inputs/open_model.ts";
+import { checkUnchanged } from "../apps/cli/inputs/source_check.ts";
 
 const MODEL = fileURLToPath(new URL("./fixtures/families/qwen2", import.meta.url));
 

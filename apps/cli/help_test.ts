@@ -3,12 +3,12 @@ import { SETTINGS, type SettingsName } from "@lopper/run";
 import { defaultMlpGroup } from "@lopper/search";
 import type { Command, Option } from "commander";
 import assert from "node:assert/strict";
-import { EXPORT_FORMATS } from "./export_formats.ts";
-import { memoryBudget } from "./memory_budget.ts";
-import { DEFAULT_WINDOW } from "./open_measured.ts";
+import { EXPORT_FORMATS } from "./exporting/export_formats.ts";
+import { memoryBudget } from "./inputs/memory_budget.ts";
+import { DEFAULT_WINDOW } from "./measuring/open_measured.ts";
 import { lopperProgram } from "./program.ts";
-import type { PruneOptions } from "./prune_options.ts";
-import { resolveFlags } from "./resolve_flags.ts";
+import type { PruneOptions } from "./prune/prune_options.ts";
+import { resolveFlags } from "./prune/resolve_flags.ts";
 
 const SPEC: ModelSpec = {
   family: "llama",

@@ -1,10 +1,10 @@
 import { LopperError, UsageError } from "@lopper/core";
 import { type Command, CommanderError } from "commander";
-import { Interrupted, listenForInterruption } from "./interrupt.ts";
+import { Interrupted, listenForInterruption } from "./terminal/interrupt.ts";
 import { keepOnly, PERMISSIONS, type Permissions } from "./permissions.ts";
 import { lopperProgram } from "./program.ts";
-import { systemSentence } from "./system_error.ts";
-import { tell, tellLines } from "./terminal.ts";
+import { systemSentence } from "./terminal/system_error.ts";
+import { tell, tellLines } from "./terminal/terminal.ts";
 
 /** Runs a command and returns the process's code: 0 done, 1 failed, 2 wrong usage; 130 stopped, as shells expect. */
 async function main(args: readonly string[]): Promise<number> {

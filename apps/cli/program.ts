@@ -1,15 +1,15 @@
 import { VERSION } from "@lopper/core";
 import { Command } from "commander";
-import { compareCommand } from "./commands/compare.ts";
-import { evaluateCommand } from "./commands/evaluate.ts";
-import { exportCommand } from "./commands/export.ts";
-import { generateCommand } from "./commands/generate.ts";
-import { inspectCommand } from "./commands/inspect.ts";
-import { measureSpeedCommand } from "./commands/measure_speed.ts";
-import { pruneCommand } from "./commands/prune.ts";
-import { reportCommand } from "./commands/report.ts";
-import { UNINTERRUPTED } from "./interrupt.ts";
-import { print, tellLines } from "./terminal.ts";
+import { compareCommand } from "./compare/compare.ts";
+import { evaluateCommand } from "./evaluate/evaluate.ts";
+import { exportCommand } from "./export/export.ts";
+import { generateCommand } from "./generate/generate.ts";
+import { inspectCommand } from "./inspect/inspect.ts";
+import { measureSpeedCommand } from "./compare/measure_speed.ts";
+import { pruneCommand } from "./prune/prune.ts";
+import { reportCommand } from "./report/report.ts";
+import { UNINTERRUPTED } from "./terminal/interrupt.ts";
+import { print, tellLines } from "./terminal/terminal.ts";
 
 /** All commands with their options. A wrong call is a `CommanderError`. */
 export function lopperProgram(interruption = UNINTERRUPTED): Command {

@@ -5,7 +5,7 @@ import { openModel } from "@lopper/model-io";
 import { FileFolder } from "@lopper/model-io/files";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
-import { readJournal } from "../../apps/cli/run_journal.ts";
+import { readJournal } from "../../apps/cli/folder/run_journal.ts";
 import { readPage, tableOf } from "../../packages/report/testing/read_page.ts";
 import { done, startLopper } from "./cli.ts";
 

@@ -1,5 +1,5 @@
 /** A program that hears nothing for a minute, since it computes: what a regular expression may do, or a product of matrices. */
-import { listenForInterruption } from "../interrupt.ts";
+import { listenForInterruption } from "../terminal/interrupt.ts";
 
 await listenForInterruption();
 console.log("busy");

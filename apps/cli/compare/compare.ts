@@ -1,0 +1,206 @@
+import { longestSequence, modelMacs, UsageError, VERSION } from "@lopper/core";
+import { HELD_OUT_TEXT } from "@lopper/demo-model";
+import type { Model } from "@lopper/model-io";
+import { Command } from "commander";
+import { fileURLToPath } from "node:url";
+import { describeComparison } from "./compare_output.ts";
+import {
+  againstFirst,
+  type ComparedModel,
+  type Comparison,
+  type ModelFindings,
+  type ModelSize,
+} from "./comparison.ts";
+import { COMPARISON } from "../measuring/comparison_file.ts";
+import { evaluateModel } from "../measuring/evaluate_model.ts";
+import type { EvaluationLog } from "../measuring/evaluation_log.ts";
+import {
+  addEvaluationOptions,
+  type EvaluationFlags,
+  OWN_TASKS_HELP,
+  readUserMeasures,
+} from "../measuring/evaluation_options.ts";
+import type { Measures } from "../measuring/evaluation_tasks.ts";
+import { logitsMemory, passageLogits } from "./held_out_logits.ts";
+import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
+import { type ModelSpeed, modelSpeed } from "./model_speed.ts";
+import { checkModels, withOpenModel } from "../measuring/open_measured.ts";
+import { openUserModel, TOLD } from "../inputs/open_model.ts";
+import { openReporter, type Reporter } from "../terminal/reporter.ts";
+import { ScoresFolder } from "../measuring/scores_folder.ts";
+import { SAME_COMMAND, withWayOn } from "../terminal/way_on.ts";
+import { readWholeText } from "../inputs/text_files.ts";
+
+/** Tokens of the prompt whose speed is measured, if the models take so many, and tokens after it. */
+const PROMPT_TOKENS = 512;
+const DECODE_TOKENS = 32;
+
+interface Options extends EvaluationFlags {
+  speed: boolean;
+}
+
+export function compareCommand(interruption: Interruption = UNINTERRUPTED): Command {
+  const command = new Command("compare")
+    .description(
+      "Put models side by side: size, speed and memory on this machine, perplexity, tasks, and how far each predicts " +
+        "from the first, the dense one.",
+    )
+    .argument(
+      "<MODEL...>",
+      'two or more: folders in Hugging Face layout, GGUF or ONNX files, or "demo" for the embedded model; the first is what ' +
+        "the others are compared with",
+    );
+  return addEvaluationOptions(command, {
+    perplexity: "; predictions are compared on the first one (default: the beginning of Moby Dick)",
+    out:
+      "folder for the scores, as evaluate keeps them, and for the comparison (report --scores reads it); a stopped comparison goes on",
+  })
+    .option(
+      "--no-speed",
+      "leave out speed and memory, for which each model runs in a process of its own",
+    )
+    .addHelpText(
+      "after",
+      "\nExamples:\n  lopper compare demo lopper-demo-pruned\n" +
+        "  lopper compare ./smollm2 ./smol-10 ./smol-20 --tasks paper --data ./datasets --limit 200 --out ./scores\n" +
+        "  lopper compare model.gguf ./pruned --perplexity my_text.txt --no-speed --json\n" +
+        OWN_TASKS_HELP,
+    )
+    .action((paths: readonly string[], options: Options) => run(paths, options, interruption));
+}
+
+async function run(paths: readonly string[], options: Options, interruption: Interruption) {
+  if (paths.length < 2) {
+    throw new UsageError(
+      "compare needs two models at least; the first is what others are compared with",
+    );
+  }
+  const reporter = openReporter(options.json);
+  const measures = await readComparedMeasures(options, reporter, interruption);
+  await checkModels(paths, reporter);
+  const scores = await ScoresFolder.open(
+    options.out,
+    { file: COMPARISON, kind: "lopper-comparison" },
+    (message) => reporter.warn(message),
+  );
+  const { log } = scores;
+  try {
+    const comparison = await compare(paths, { options, measures, log, reporter, interruption });
+    await scores.writeResult(comparison);
+    reporter.result({ ...comparison }, describeComparison(comparison));
+  } catch (error) {
+    throw withWayOn(error, SAME_COMMAND);
+  } finally {
+    reporter.stop();
+    await scores.close();
+  }
+}
+
+/** What the user asked for; a text is there always, since predictions are compared on one. */
+async function readComparedMeasures(
+  options: Options,
+  reporter: Reporter,
+  interruption: Interruption,
+): Promise<Measures> {
+  const nothing = options.tasks.trim() === "" && options.perplexity.length === 0;
+  const asked = nothing
+    ? { texts: [], tasks: [] }
+    : await readUserMeasures(options, reporter, interruption);
+  if (asked.texts.length > 0) return asked;
+  const text = await readWholeText(fileURLToPath(HELD_OUT_TEXT), (line) => reporter.note(line));
+  return { ...asked, texts: [{ name: "Moby Dick", text }] };
+}
+
+interface Run {
+  readonly options: Options;
+  readonly measures: Measures;
+  readonly log: EvaluationLog;
+  readonly reporter: Reporter;
+  readonly interruption: Interruption;
+}
+
+async function compare(paths: readonly string[], run: Run): Promise<Comparison> {
+  const { options, measures, log, reporter, interruption } = run;
+  const promptTokens = await promptLength(paths);
+  // Before anything else is in memory or keeps the machine busy.
+  const speeds = options.speed ? await measureSpeeds(paths, promptTokens, run) : null;
+  const hint = options.out === undefined
+    ? "stopped; nothing is kept without --out"
+    : "stopped; what was scored is kept, the same command goes on";
+  const check = () => interruption(hint);
+  const models: ComparedModel[] = [];
+  let first: ModelFindings | null = null;
+  for (const [i, path] of paths.entries()) {
+    const beside = (model: Model) => [logitsMemory(model)];
+    const { size, ...found } = await withOpenModel(
+      { path, log, options, reporter, check, beside },
+      async (open): Promise<ModelFindings & { readonly size: ModelSize }> => ({
+        measured: await evaluateModel(open, measures),
+        predictions: await passageLogits(open, measures.texts[0]),
+        size: {
+          bytes: open.model.weightBytes,
+          macsPerToken: modelMacs(open.model.spec, promptTokens),
+        },
+      }),
+    );
+    models.push({
+      ...found.measured.evaluation,
+      ...size,
+      speed: speeds?.[i] ?? null,
+      againstFirst: first && againstFirst(first, found),
+    });
+    first ??= found;
+  }
+  return {
+    kind: "lopper-comparison",
+    schema: 1,
+    version: VERSION,
+    promptTokens,
+    decodeTokens: DECODE_TOKENS,
+    models: withOwnNames(models, paths),
+  };
+}
+
+/** Tokens of a prompt that all models take, with those that follow it. */
+async function promptLength(paths: readonly string[]): Promise<number> {
+  let length = PROMPT_TOKENS;
+  for (const path of paths) {
+    const { model } = await openUserModel(path, TOLD);
+    model.close();
+    length = Math.min(length, longestSequence(model.spec) - DECODE_TOKENS);
+  }
+  return Math.max(1, length);
+}
+
+async function measureSpeeds(
+  paths: readonly string[],
+  promptTokens: number,
+  { options, reporter, interruption }: Run,
+): Promise<readonly ModelSpeed[]> {
+  const speeds: ModelSpeed[] = [];
+  for (const path of paths) {
+    const { backend, threads, memory } = options;
+    const settings = { promptTokens, decodeTokens: DECODE_TOKENS, backend, threads, memory };
+    const onProgress = (done: number, total: number) =>
+      reporter.progress(`${path}, speed`, done, total);
+    try {
+      speeds.push(await modelSpeed(path, { ...settings, onProgress, signal: interruption.signal }));
+    } finally {
+      reporter.stop();
+      // A process that was stopped did not fail.
+      interruption("stopped; nothing was measured yet");
+    }
+  }
+  return speeds;
+}
+
+/** Models of the same title are told apart by the paths that the user gave. */
+function withOwnNames(
+  models: readonly ComparedModel[],
+  paths: readonly string[],
+): readonly ComparedModel[] {
+  const titles = new Set(models.map(({ model }) => model));
+  return titles.size === models.length
+    ? models
+    : models.map((model, i) => ({ ...model, model: paths[i] }));
+}

@@ -1,0 +1,65 @@
+import { longestSequence, UsageError } from "@lopper/core";
+import { expandedWithin } from "@lopper/run";
+import { Decoder, LaidOutWeights, measureSpeed, sourceOrder } from "@lopper/runtime";
+import { Command } from "commander";
+import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
+import { budgetNow } from "../inputs/memory_budget.ts";
+import { openUserBackend, threadsOption } from "../inputs/open_backend.ts";
+import { openUserModel, TOLD } from "../inputs/open_model.ts";
+import { wholeNumber } from "../inputs/options.ts";
+import { peakResidentBytes } from "./peak_memory.ts";
+import { openReporter } from "../terminal/reporter.ts";
+
+interface Options {
+  prompt: number;
+  decode: number;
+  repeats: number;
+  memory?: string;
+  backend: string;
+  threads?: number;
+}
+
+/**
+ * What `compare` runs in a process of its own, so that nothing but the model is in its memory. It prints lines of JSON and
+ * is in no list of commands.
+ */
+export function measureSpeedCommand(interruption: Interruption = UNINTERRUPTED): Command {
+  return new Command("measure-speed")
+    .argument("MODEL")
+    .requiredOption("--prompt <n>", "tokens of the prompt", wholeNumber(1))
+    .requiredOption("--decode <n>", "tokens after it", wholeNumber(1))
+    .requiredOption("--repeats <n>", "times", wholeNumber(1))
+    .requiredOption("--backend <name>")
+    .option("--memory <size>")
+    .addOption(threadsOption())
+    .action((path: string, options: Options) => run(path, options, interruption));
+}
+
+async function run(path: string, options: Options, interruption: Interruption) {
+  const { prompt, decode, repeats } = options;
+  const reporter = openReporter(true);
+  const { model } = await openUserModel(path, TOLD);
+  const { spec } = model;
+  const longest = longestSequence(spec);
+  if (prompt + decode > longest) {
+    throw new UsageError(
+      `${prompt} and ${decode} tokens are asked for; the model takes ${longest}`,
+    );
+  }
+  const backend = await openUserBackend(options.backend, options.threads, () => {});
+  const budget = budgetNow(options.memory);
+  const size = { tokens: prompt + decode, length: prompt + decode };
+  const expandedBytes = expandedWithin(model, backend.description, size, budget);
+  const weights = await LaidOutWeights.load(model, sourceOrder(spec), { expandedBytes });
+  const decoder = new Decoder(backend, weights);
+  const ids = Array.from({ length: prompt }, (_, i) => i % spec.vocabSize);
+  const speed = await measureSpeed(decoder, ids, {
+    decodeTokens: decode,
+    repeats,
+    onProgress: (done, total) => {
+      reporter.progress("speed", done, total);
+      interruption("stopped");
+    },
+  });
+  reporter.result({ ...speed, peakResidentBytes: peakResidentBytes() }, "");
+}

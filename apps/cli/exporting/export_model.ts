@@ -1,0 +1,164 @@
+import {
+  CheckpointFormatError,
+  ExportError,
+  longestSequence,
+  seal,
+  UnsupportedModelError,
+  VERSION,
+} from "@lopper/core";
+import { HELD_OUT_TEXT } from "@lopper/demo-model";
+import {
+  checkDifference,
+  compareLogits,
+  LOGIT_TOLERANCE,
+  type WrittenExport,
+} from "@lopper/exports";
+import {
+  type ByteSink,
+  INPUTS,
+  type Model,
+  modelDigest,
+  openTokenizer,
+  writeJson,
+} from "@lopper/model-io";
+import { readInput } from "@lopper/model-io/files";
+import { streamedLogits } from "@lopper/runtime";
+import { fileURLToPath } from "node:url";
+import type { ExportFolder } from "./export_folder.ts";
+import {
+  checkFormat,
+  EXPORT_FORMATS,
+  type ExportFormat,
+  type FormatOptions,
+} from "./export_formats.ts";
+import { EXPORT_RECORD, type ExportRecord, type Verification } from "./export_record.ts";
+import { openUserBackend } from "../inputs/open_backend.ts";
+import type { Reporter } from "../terminal/reporter.ts";
+
+/** Held-out tokens over which an export is compared with its source. */
+const VERIFY_TOKENS = 128;
+
+export interface ExportRun {
+  readonly model: Model;
+  /** What the model is called. */
+  readonly title: string;
+  /** Written and verified beside its place; whoever calls puts it there. */
+  readonly folder: ExportFolder;
+  /** The word that stands after --to. */
+  readonly to: string;
+  readonly options: FormatOptions;
+  readonly verify: "logits" | "none";
+  /** Engine that verifies. */
+  readonly backend: string;
+  readonly threads?: number;
+  readonly reporter: Reporter;
+  /** Throws when the user wants to stop. */
+  readonly check?: () => void;
+  /** Throws when the model is not what it was, by its digest. */
+  readonly checkSource: (digest: string) => Promise<void>;
+}
+
+/**
+ * Writes a model in the form that other programs load, opens what it wrote, compares, and records.
+ * @throws {ExportError} when the format cannot hold the model, or the result computes something else than its source.
+ */
+export async function exportModel(run: ExportRun): Promise<ExportRecord> {
+  const { model, folder, options, reporter, check = () => {} } = run;
+  const format = EXPORT_FORMATS[run.to];
+  // Before the work: what does not fit, or a text that cannot be tokenised, is no reason to fail after it.
+  await checkFormat(run.to, model, options);
+  const ids = run.verify === "none" ? [] : await heldOutTokens(model);
+  const open = async (file: string) => asking(await folder.sink(file), check);
+  reporter.say(`writing ${folder.path}`);
+  const digest = await modelDigest(model);
+  check();
+  const written = await format.write(model, open, options, run.title);
+  check();
+  const record: ExportRecord = {
+    kind: "lopper-export",
+    schema: 1,
+    version: VERSION,
+    source: { name: run.title, digest },
+    format: run.to,
+    dtype: options.dtype ?? null,
+    quantize: options.quantize ?? null,
+    ...(options.layout && { layout: options.layout }),
+    customCode: written.customCode,
+    ...(written.unquantised && { unquantised: written.unquantised }),
+    ...(written.notes && { notes: written.notes }),
+    files: written.files,
+    bytes: await folder.bytes(written.files),
+    verification: run.verify === "none" ? null : await verify(run, format, written, ids),
+  };
+  await run.checkSource(digest);
+  await writeJson(open, EXPORT_RECORD, await seal(record));
+  return record;
+}
+
+/** A sink that asks before every write whether to go on. */
+function asking(sink: ByteSink, check: () => void): ByteSink {
+  return {
+    write: async (bytes) => {
+      check();
+      await sink.write(bytes);
+    },
+    commit: () => sink.commit(),
+    abort: () => sink.abort(),
+  };
+}
+
+/** @throws {ExportError} when the result computes something else than its source. */
+async function verify(
+  { model, folder, options, reporter, check = () => {}, ...run }: ExportRun,
+  format: ExportFormat,
+  written: WrittenExport,
+  ids: readonly number[],
+): Promise<Verification> {
+  reporter.say("verifying");
+  const backend = await openUserBackend(run.backend, run.threads, (m) => reporter.say(m));
+  try {
+    const reference = await streamedLogits(backend, model, ids);
+    check();
+    const context = { backend, model, ids, options };
+    const logits = await format.logits(folder.workPath, written, context)
+      .catch((error) => Promise.reject(notReadBack(error, folder)));
+    const difference = compareLogits(reference, logits, model.spec.vocabSize);
+    const tolerance = LOGIT_TOLERANCE[format.precision(options)];
+    checkDifference(difference, tolerance);
+    return {
+      ...difference,
+      tolerance,
+      by: format.verifiedBy,
+      engine: backend.description.engine,
+    };
+  } finally {
+    await backend.dispose();
+  }
+}
+
+/** What is wrong with an export that was written, by the place where it was to appear: where it lies now is gone soon. */
+function notReadBack(error: unknown, { path, workPath }: ExportFolder): unknown {
+  if (!(error instanceof CheckpointFormatError || error instanceof UnsupportedModelError)) {
+    return error;
+  }
+  const problem = error.message.replaceAll(workPath, path);
+  return new ExportError(`the export cannot be read back, and is not kept: ${problem}`, {
+    cause: error,
+  });
+}
+
+/** The first tokens of text that no search sees. @throws {ExportError} when the tokenizer finds fewer than two. */
+async function heldOutTokens(model: Model): Promise<readonly number[]> {
+  const { spec } = model;
+  using tokenizer = await openTokenizer(model.folder);
+  const text = await readInput(fileURLToPath(HELD_OUT_TEXT), INPUTS.calibration);
+  const length = Math.min(VERIFY_TOKENS, longestSequence(spec));
+  const ids = (await tokenizer.encode(text)).slice(0, length);
+  const known = ids.every((id) => id < spec.vocabSize);
+  if (ids.length >= 2 && known) return ids;
+  throw new ExportError(
+    `${model.name}: its tokenizer makes ${ids.length} tokens${
+      known ? "" : ", some of them outside the vocabulary,"
+    } of the held-out text, so the export cannot be verified (--verify none writes it all the same)`,
+  );
+}

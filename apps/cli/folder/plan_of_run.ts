@@ -1,0 +1,201 @@
+import {
+  type ModelSpec,
+  PlanError,
+  prunedLayers,
+  type PrunePlan,
+  pruningRatio,
+  type RunRecord,
+} from "@lopper/core";
+import { digestOfPlan, INPUTS, parsePlanFile } from "@lopper/model-io";
+import { readInputIfThere } from "@lopper/model-io/files";
+import {
+  agrees,
+  blockOf,
+  checkFrontier,
+  keptSwaps,
+  planOfFrontier,
+  type Way,
+} from "@lopper/search";
+import { basename, dirname, join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+import { percentWord } from "../inputs/options.ts";
+import { FILES, readRecord } from "./run_files.ts";
+import { readJournal, type RunJournal } from "./run_journal.ts";
+
+/**
+ * What a finished run decided, or what it had decided when it reached a smaller ratio.
+ * @param ratio in per cent, or undefined for all of the run.
+ * @throws {PlanError} when the run did not reach the ratio, is of another model, or contradicts itself.
+ * @throws {RunFolderError} when the folder holds no finished run.
+ */
+export async function planOfRun(
+  folder: string,
+  ratio: number | undefined,
+  spec: ModelSpec,
+  modelDigest: string,
+): Promise<Way & { readonly plan: PrunePlan }> {
+  const record = await readRecord(folder);
+  const file = join(folder, FILES.record);
+  if (record.modelDigest !== modelDigest) {
+    throw new PlanError(
+      `${file}: the run belongs to the checkpoint ${record.modelDigest} and this one is ${modelDigest}`,
+    );
+  }
+  const { frontier, swaps } = record;
+  if (frontier.length === 0) {
+    throw new PlanError(
+      `${file} has no frontier: that run had no search; pass its ${FILES.plan} to --plan`,
+    );
+  }
+  await checkedJournal(folder, record);
+  const whole = await readRunPlan(folder, record);
+  await checkWay(file, spec, record);
+  if (ratio === undefined) return { plan: whole, frontier, swaps };
+  const part = partOf({ frontier, swaps }, ratio);
+  if (!part) {
+    throw new PlanError(
+      `${folder} holds a run that reached ${
+        record.ratio.toFixed(2)
+      } %, which is less than ${ratio} % ` +
+        `(prune --resume --ratio ${percentWord(ratio)} --out takes it further)`,
+    );
+  }
+  return { plan: planOfFrontier(spec, modelDigest, part.frontier, part.swaps), ...part };
+}
+
+/**
+ * The first steps of a run, up to the first that reaches a ratio; null where none does. Swaps that followed that step are
+ * part of it where what they left reaches the ratio, too: they may have given back what went beyond their own target.
+ */
+function partOf({ frontier, swaps }: Way, ratio: number): Way | null {
+  for (const [i, step] of frontier.entries()) {
+    const steps = i + 1;
+    const swapped = swaps.find((phase) => phase.steps === steps)?.kept.at(-1);
+    const withSwaps = swapped !== undefined && swapped.ratio >= ratio;
+    if (step.ratio < ratio && !withSwaps) continue;
+    return {
+      frontier: frontier.slice(0, steps),
+      swaps: swaps.filter((phase) => phase.steps < steps || phase.steps === steps && withSwaps),
+    };
+  }
+  return null;
+}
+
+/**
+ * The journal of a finished run, which has to say what the record says of it; null where it is not there any more.
+ * @throws {PlanError} when it says something else.
+ * @throws {ResumeError} when one of its lines was changed.
+ */
+export async function checkedJournal(
+  folder: string,
+  record: RunRecord,
+): Promise<RunJournal | null> {
+  const { frontier, swaps, plan } = record;
+  const file = join(folder, FILES.journal);
+  const journal = await readJournal(folder);
+  if (journal === null) return null;
+  if (record.journal !== null && !journal.has(record.journal)) {
+    throw new PlanError(
+      `${file} lacks lines that ${FILES.record} was made with, or is of another run`,
+    );
+  }
+  // The journal of a plan that was cut from a run has repairs only.
+  if (plan !== null) return journal;
+  const { steps, swaps: tried } = journal.history;
+  frontier.forEach(({ kind, layer, width, ratio }, i) => {
+    const taken = steps[i]?.taken;
+    const same = taken?.kind === kind && taken.layer === layer && taken.width === width &&
+      steps[i].ratio === ratio;
+    if (same) return;
+    throw new PlanError(
+      `${file} and ${FILES.record} say different things of step ${i + 1}; one of them was changed`,
+    );
+  });
+  for (const { steps, kept } of swaps) {
+    const said = kept.map(({ restored, removed, ratio }) => [
+      ...[restored, removed].map((block) => block && [block.kind, block.layer, block.width]),
+      ratio,
+    ]);
+    const found = keptSwaps(tried).filter((line) => line.steps === steps)
+      .map(({ restored, removed, ratio }) => [
+        ...[restored, removed].map((name) => name && [blockOf(name).kind, name.layer, name.width]),
+        ratio,
+      ]);
+    if (JSON.stringify(said) === JSON.stringify(found)) continue;
+    throw new PlanError(
+      `${file} and ${FILES.record} say different things of the swaps after step ${steps}; one of them was changed`,
+    );
+  }
+  return journal;
+}
+
+/**
+ * The plan of a finished run, which has to be the one that its record was made with, and to leave what the record says.
+ * @throws {PlanError} when it is another.
+ */
+export async function readRunPlan(folder: string, record: RunRecord): Promise<PrunePlan> {
+  const file = join(folder, FILES.plan);
+  const text = await readInputIfThere(file, INPUTS.plan);
+  if (text === null) {
+    throw new PlanError(`${file}: there is no such file, and a finished run has it`);
+  }
+  const parsed = parsePlanFile(text, file);
+  if (parsed.kind !== "plan" || await digestOfPlan(parsed.plan) !== record.planDigest) {
+    throw new PlanError(`${file} is not the plan of ${FILES.record}; one of them was changed`);
+  }
+  const { dense, pruned } = record.layers;
+  const left = about(file, () => prunedLayers(dense, parsed.plan));
+  if (!isDeepStrictEqual(left, pruned)) {
+    throw new PlanError(
+      `${file} leaves other layers than ${FILES.record} says; one of them was changed`,
+    );
+  }
+  return parsed.plan;
+}
+
+/**
+ * Checks that the steps of a run fit the model, and lead to its plan.
+ * @throws {PlanError} when they do not.
+ */
+async function checkWay(file: string, spec: ModelSpec, record: RunRecord): Promise<void> {
+  const { frontier, swaps, modelDigest, layers, ratio } = record;
+  if (!isDeepStrictEqual(layers.dense, spec.layers)) {
+    throw new PlanError(`${file} says other layers of the model than it has`);
+  }
+  about(file, () => checkFrontier(spec, { frontier, swaps }));
+  if (!agrees(ratio, pruningRatio(spec, layers.pruned))) {
+    throw new PlanError(`${file} says a ratio of ${ratio}, which its layers do not have`);
+  }
+  const plan = planOfFrontier(spec, modelDigest, frontier, swaps);
+  if (await digestOfPlan(plan) !== record.planDigest) {
+    throw new PlanError(`${file} and ${FILES.plan} do not go together; one of them was changed`);
+  }
+}
+
+/**
+ * A plan file that still stands in the folder of its run has to be that run's: who wants another one takes a copy.
+ * @param plan what the file says.
+ * @throws {PlanError} when it was changed.
+ */
+export async function checkRunOf(file: string, plan: PrunePlan): Promise<void> {
+  const folder = dirname(file);
+  const own = basename(file) === FILES.plan || basename(file) === FILES.published;
+  const there = own && await readInputIfThere(join(folder, FILES.record), INPUTS.record) !== null;
+  if (!there || await digestOfPlan(plan) === (await readRecord(folder)).planDigest) return;
+  throw new PlanError(
+    `${file} is not the plan of the run in its folder; copy it elsewhere to apply it all the same`,
+  );
+}
+
+/**
+ * Names the file in what is wrong with it.
+ * @throws {PlanError} of `check`, with the file.
+ */
+export function about<T>(file: string, check: () => T): T {
+  try {
+    return check();
+  } catch (error) {
+    if (!(error instanceof PlanError)) throw error;
+    throw new PlanError(`${file}: ${error.message}`, { cause: error });
+  }
+}

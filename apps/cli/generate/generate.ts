@@ -1,0 +1,110 @@
+import { longestSequence, type ModelSpec, UsageError } from "@lopper/core";
+import { openTokenizer, type Tokenizer } from "@lopper/model-io";
+import { Decoder, generate, LaidOutWeights, sourceOrder } from "@lopper/runtime";
+import { Command } from "commander";
+import { BACKEND_HELP, openUserBackend, threadsOption } from "../inputs/open_backend.ts";
+import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
+import { openUserModel } from "../inputs/open_model.ts";
+import { decimal, MAX_SEED, wholeNumber } from "../inputs/options.ts";
+import { printPiece, tell } from "../terminal/terminal.ts";
+
+interface Options {
+  maxTokens: number;
+  temperature: number;
+  seed: number;
+  backend: string;
+  threads?: number;
+}
+
+export function generateCommand(interruption: Interruption = UNINTERRUPTED): Command {
+  return new Command("generate")
+    .description("Continue a text with a model, dense or pruned.")
+    .argument(
+      "MODEL",
+      'folder in Hugging Face layout, GGUF or ONNX file, or "demo" for the embedded model',
+    )
+    .argument("PROMPT", "the text to continue")
+    .option("--max-tokens <n>", "tokens to generate at most", wholeNumber(1), 64)
+    .option(
+      "--temperature <t>",
+      "0 = always the most likely token",
+      decimal(0, Infinity, { orEqual: true }),
+      0.7,
+    )
+    .option("--seed <n>", "seed of the sampling", wholeNumber(0, MAX_SEED), 42)
+    .option("--backend <name>", BACKEND_HELP, "auto")
+    .addOption(threadsOption())
+    .addHelpText(
+      "after",
+      '\nExamples:\n  lopper generate demo "It was a dark and stormy night"\n' +
+        '  lopper generate ./pruned "Once upon a time" --temperature 0 --max-tokens 20\n' +
+        '  lopper generate model.gguf "Once upon a time"\n',
+    )
+    .action((path: string, prompt: string, options: Options) =>
+      run(path, prompt, options, interruption)
+    );
+}
+
+async function run(
+  path: string,
+  prompt: string,
+  options: Options,
+  interruption: Interruption,
+) {
+  const backend = await openUserBackend(options.backend, options.threads, tell);
+  const { model } = await openUserModel(path, (note) => tell(`note: ${note}`));
+  try {
+    using tokenizer = await openTokenizer(model.folder);
+    const ids = await tokenizer.encode(prompt);
+    checkPrompt(ids, model.spec);
+    const weights = await LaidOutWeights.load(model, sourceOrder(model.spec));
+    await printPiece(prompt);
+    const decoder = new Decoder(backend, weights);
+    const tokens = generate(decoder, ids, options);
+    const produced = await writeOn(tokens, tokenizer, ids, () => interruption("stopped"));
+    await printPiece("\n");
+    const longest = longestSequence(model.spec);
+    if (produced < options.maxTokens && ids.length + produced === longest) {
+      tell(
+        `note: it ends after ${produced} of ${options.maxTokens} tokens, since the model takes ${longest}, and the prompt has ${ids.length}`,
+      );
+    }
+  } finally {
+    model.close();
+    await backend.dispose();
+  }
+}
+
+/** @throws {UsageError} when there is nothing to go on from, or more than the model takes. */
+function checkPrompt(ids: readonly number[], spec: ModelSpec) {
+  if (ids.length === 0) throw new UsageError("the prompt is empty; give at least one word");
+  const longest = longestSequence(spec);
+  if (ids.length > longest) {
+    throw new UsageError(
+      `the prompt has ${ids.length} tokens, and the model takes ${longest}, what it adds included; give a shorter one`,
+    );
+  }
+}
+
+/** Prints what the model adds to a prompt, as it comes, and returns how many tokens that were. */
+async function writeOn(
+  tokens: AsyncIterable<number>,
+  tokenizer: Tokenizer,
+  ids: readonly number[],
+  check: () => void,
+): Promise<number> {
+  const given = await tokenizer.decode(ids);
+  const produced: number[] = [];
+  let [text, shown] = ["", ""];
+  for await (const id of tokens) {
+    check();
+    produced.push(id);
+    // A character may span tokens: what ends in an incomplete one waits for the next.
+    text = (await tokenizer.decode([...ids, ...produced])).slice(given.length);
+    if (text.endsWith("\uFFFD")) continue;
+    await printPiece(text.slice(shown.length));
+    shown = text;
+  }
+  await printPiece(text.slice(shown.length));
+  return produced.length;
+}

@@ -1,0 +1,145 @@
+import { countParameters, type ModelSpec } from "@lopper/core";
+import { type Model, modelDigest } from "@lopper/model-io";
+import { defaultMlpGroup, headGroupUnit, largestReachableRatio, multiPruner } from "@lopper/search";
+import { Command } from "commander";
+import { describeQuantised, formatBytes, formatCount, table } from "../terminal/format.ts";
+import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
+import { openUserModel, TOLD } from "../inputs/open_model.ts";
+import { print, printJson } from "../terminal/terminal.ts";
+
+export function inspectCommand(interruption: Interruption = UNINTERRUPTED): Command {
+  return new Command("inspect")
+    .description("Say what a checkpoint holds and what pruning could touch.")
+    .argument(
+      "[MODEL]",
+      "folder in Hugging Face layout, GGUF or ONNX file; without it, the embedded model",
+    )
+    .option("--json", "print one JSON object")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  lopper inspect\n  lopper inspect ./SmolLM2-135M --json\n  lopper inspect model.gguf\n",
+    )
+    .action(async (path: string | undefined, options: { json?: boolean }) => {
+      const { model, title } = await openUserModel(path ?? null, TOLD);
+      try {
+        const facts = {
+          name: title,
+          family: model.spec.family,
+          digest: await modelDigest(model, () => interruption("stopped")),
+          parameters: countParameters(model.spec),
+          bytes: model.weightBytes,
+          quantised: model.quantised,
+          notes: model.notes,
+          dtypes: dtypes(model.weights.map(({ tensor }) => tensor)),
+          spec: model.spec,
+          prunable: prunable(model.spec),
+        };
+        if (options.json) printJson(facts, 2);
+        else print(describe(facts));
+      } finally {
+        model.close();
+      }
+    });
+}
+
+type Facts = {
+  name: string;
+  family: string;
+  digest: string;
+  parameters: ReturnType<typeof countParameters>;
+  bytes: number;
+  quantised: Model["quantised"];
+  notes: Model["notes"];
+  dtypes: Record<string, number>;
+  spec: ModelSpec;
+  prunable: ReturnType<typeof prunable>;
+};
+
+/** Bytes by dtype. */
+function dtypes(tensors: readonly { dtype: string; byteLength: number }[]) {
+  const bytes: Record<string, number> = {};
+  for (const { dtype, byteLength } of tensors) bytes[dtype] = (bytes[dtype] ?? 0) + byteLength;
+  return bytes;
+}
+
+/** What each dimension has to give, with the default group sizes. */
+function prunable(spec: ModelSpec) {
+  const mlpGroup = defaultMlpGroup(spec);
+  const attentionGroup = headGroupUnit(spec);
+  const policy = multiPruner(spec, {
+    ratio: 99.9,
+    distribution: [44, 52, 4],
+    mlpGroup,
+    attentionGroup,
+  });
+  const [blocks, channels, heads] = policy.stages.map((s) =>
+    s.candidates(spec.layers, s.bound).length
+  );
+  return {
+    blocks,
+    mlpGroup,
+    layersWithPrunableChannels: channels,
+    attentionGroup,
+    layersWithPrunableHeads: heads,
+    largestRatio: largestReachableRatio(spec, { ...policy, target: 100 }),
+  };
+}
+
+function describe(facts: Facts): string {
+  const { name, parameters, bytes, dtypes, quantised, notes, spec, prunable, digest } = facts;
+  const share = (n: number) => `${(100 * n / parameters.total).toFixed(1)} %`;
+  const part = (what: string, n: number) => n > 0 ? [[what, formatCount(n), share(n)]] : [];
+  return [
+    `${name}: ${spec.family}, ${spec.layers.length} layers, hidden size ${spec.hiddenSize}, ` +
+    `head size ${spec.headDim}, vocabulary ${spec.vocabSize}${
+      spec.tiedEmbeddings ? ", tied embeddings" : ""
+    }`,
+    "",
+    table([
+      ["part", "parameters", "share"],
+      ...part("embedding", parameters.embedding),
+      ...part("LM head", parameters.lmHead),
+      ...part("attention", parameters.attention),
+      ...part("MLP", parameters.mlp),
+      ...part("norms", parameters.norms),
+      ["all", formatCount(parameters.total), "100.0 %"],
+    ]),
+    "",
+    `  ${formatBytes(bytes)} of weights (${
+      Object.entries(dtypes).map(([dtype, n]) => `${dtype} ${formatBytes(n)}`).join(", ")
+    })`,
+    ...(quantised ? [`  ${describeQuantised(quantised)}`] : []),
+    ...notes.map((note) => `  ${note}`),
+    "",
+    table([
+      ["layer", "query heads", "KV heads", "MLP width"],
+      ...layerRows(spec),
+    ]),
+    "",
+    "What pruning could touch:",
+    `  blocks    ${prunable.blocks} attention and MLP blocks`,
+    `  channels  MLP of ${prunable.layersWithPrunableChannels} layers, ${prunable.mlpGroup} channels at a time`,
+    `  heads     attention of ${prunable.layersWithPrunableHeads} layers, ${
+      prunable.attentionGroup / spec.headDim
+    } query heads with their KV head at a time`,
+    "",
+    `  ${digest}`,
+  ].join("\n");
+}
+
+/** One row a layer, equal neighbours joined. */
+function layerRows(spec: ModelSpec): string[][] {
+  const rows = spec.layers.map(({ attention, mlp }) => [
+    attention ? String(attention.queryHeads) : "removed",
+    attention ? String(attention.kvHeads) : "removed",
+    mlp ? String(mlp.intermediateSize) : "removed",
+  ]);
+  const joined: string[][] = [];
+  for (let first = 0; first < rows.length;) {
+    let last = first;
+    while (last + 1 < rows.length && rows[last + 1].join() === rows[first].join()) last += 1;
+    joined.push([first === last ? String(first) : `${first}–${last}`, ...rows[first]]);
+    first = last + 1;
+  }
+  return joined;
+}

@@ -1,0 +1,110 @@
+import { type RunFlags, type RunRecord, UsageError } from "@lopper/core";
+import { formatRatio } from "../terminal/format.ts";
+import { userPath } from "../inputs/paths.ts";
+import type { PruneOptions } from "./prune_options.ts";
+import { readRecord } from "../folder/run_files.ts";
+import type { RunFolder } from "../folder/run_folder.ts";
+
+/** @throws {UsageError} when options contradict each other, whatever the run. */
+export function checkTogether(options: PruneOptions) {
+  if (options.targetBytes !== undefined && (options.ratio !== undefined || options.resume)) {
+    throw new UsageError(
+      options.resume
+        ? "--target-bytes begins a run; to take one further, pass --resume with --ratio"
+        : "--ratio and --target-bytes both say where the search ends; leave out one",
+    );
+  }
+  if (options.dryRun && options.resume) {
+    throw new UsageError("--dry-run rehearses a new run; leave out --resume");
+  }
+  checkTargetLatency(options);
+  if (options.plan !== undefined && options.maxPplIncrease !== undefined) {
+    throw new UsageError("--max-ppl-increase ends a search, and --plan has none; leave out one");
+  }
+  if (options.plan !== undefined && options.uniform) {
+    throw new UsageError("--uniform is for a search, and --plan has none; leave out one");
+  }
+  if (options.plan !== undefined && options.swap === "auto") {
+    throw new UsageError("--swap auto follows a search, and --plan has none; leave out one");
+  }
+}
+
+/** @throws {UsageError} when other options contradict --target-latency. */
+function checkTargetLatency({ targetLatency, ratio, targetBytes, resume, plan }: PruneOptions) {
+  if (targetLatency === undefined) return;
+  if (resume) {
+    throw new UsageError(
+      "--target-latency begins a run, and one that goes on keeps its own; leave it out",
+    );
+  }
+  if (plan !== undefined) {
+    throw new UsageError("--target-latency is for a search, and --plan has none; leave out one");
+  }
+  if (ratio !== undefined || targetBytes !== undefined) {
+    const other = ratio !== undefined ? "--ratio" : "--target-bytes";
+    throw new UsageError(
+      `${other} and --target-latency both say where the search ends; leave out one`,
+    );
+  }
+}
+
+/**
+ * A run that applies a plan goes on with the one that it began with.
+ * @throws {UsageError} when another is asked for, or one for a run that searches.
+ */
+export function withPlanOf({ settings, path }: RunFolder, options: PruneOptions): PruneOptions {
+  if (settings === null) return options;
+  if (settings.plan === undefined) {
+    if (options.plan === undefined) return options;
+    throw new UsageError(
+      `the run in ${path} searches, and --plan has no search; leave out --plan, or choose another --out`,
+    );
+  }
+  const { source } = settings.plan;
+  const ratio = settings.plan.ratio ?? undefined;
+  if ((options.plan ?? source) !== source || (options.ratio ?? ratio) !== ratio) {
+    throw new UsageError(
+      `the run in ${path} applies ${source}${
+        ratio === undefined ? "" : ` at ${formatRatio(ratio)}`
+      }; another --plan or --ratio needs a run of its own`,
+    );
+  }
+  return { ...options, plan: source, ratio };
+}
+
+/**
+ * The record of the run in a folder where all that is asked for is done already; null where there is something to do.
+ * @throws {UsageError} when the run that goes on is asked to end elsewhere than it can.
+ */
+export async function finishedRun(
+  folder: RunFolder,
+  options: PruneOptions,
+): Promise<RunRecord | null> {
+  const { settings, path } = folder;
+  if (options.ratio !== undefined && (settings?.flags.targetLatency ?? null) !== null) {
+    throw new UsageError(
+      `the run in ${path} ends at a latency, and --ratio takes it no further; leave out --ratio, or begin another run`,
+    );
+  }
+  const finished = options.resume ? await folder.record() : null;
+  if (!finished || !settings || options.ratio === undefined) return finished;
+  if (options.ratio < finished.flags.ratio) {
+    throw new UsageError(
+      `${path} holds a run that reached ${
+        formatRatio(finished.flags.ratio)
+      }; --ratio ${options.ratio} needs a run of its own`,
+    );
+  }
+  return options.ratio > finished.flags.ratio ? null : finished;
+}
+
+/** What a part of a run has in common with it: the texts, and whether it is repaired. A file says nothing of that. */
+export async function flagsOfPlan(plan: string | undefined): Promise<RunFlags | undefined> {
+  if (plan === undefined) return undefined;
+  const path = userPath(plan);
+  if (!(await Deno.stat(path).catch(() => null))?.isDirectory) return undefined;
+  const { flags, ratio } = await readRecord(path);
+  const applied = { ...flags, earlierRatios: [], export: null };
+  // A plan is a part of the parameters, whatever the run was after.
+  return flags.targetLatency === null ? applied : { ...applied, targetLatency: null, ratio };
+}

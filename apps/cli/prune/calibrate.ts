@@ -1,0 +1,52 @@
+import type { ModelSpec, RunFlags } from "@lopper/core";
+import { CALIBRATION_TEXT, HELD_OUT_TEXT } from "@lopper/demo-model";
+import { apportioned, listOf, type SampleSource } from "@lopper/importance";
+import type { Tokenizer } from "@lopper/model-io";
+import { cutTexts, ownTextLength, type RunTexts, textNeeds } from "@lopper/run";
+import { fileURLToPath } from "node:url";
+import { type CalibrationPart, calibrationParts } from "./calibration_parts.ts";
+import { SELF } from "./self_calibration.ts";
+import { type OnNote, readSamples } from "../inputs/text_files.ts";
+
+/**
+ * Reads, draws, joins, tokenises and cuts the calibration and held-out texts.
+ * @param own writes text for --calibration self: so many texts.
+ * @param onNote hears what of a folder of texts is passed over.
+ * @throws {UsageError} when sequences are longer than the model takes.
+ */
+export async function readTexts(
+  flags: RunFlags,
+  spec: ModelSpec,
+  tokenizer: Tokenizer,
+  own: (count: number) => Promise<readonly string[]>,
+  onNote: OnNote,
+): Promise<RunTexts> {
+  const { drawn, learnt, learntTokens } = textNeeds(flags, spec);
+  const embedded = fileURLToPath(CALIBRATION_TEXT);
+  const blockText = calibrationParts(flags.calibration ?? embedded);
+  const widthText = flags.calibrationWidth ? calibrationParts(flags.calibrationWidth) : blockText;
+  // A file is asked for what there is; a model writes no more than is used.
+  const learntOwn = Math.min(
+    learnt,
+    Math.ceil(learntTokens / ownTextLength(flags.seqLen)),
+  );
+  const read = async (parts: readonly CalibrationPart[], ownSamples: number) => {
+    const counts = apportioned(parts.map(({ weight }) => weight), ownSamples);
+    const sources: SampleSource[] = [];
+    for (const [i, { path, weight }] of parts.entries()) {
+      sources.push({
+        samples: path === SELF
+          ? listOf(await own(Math.max(1, counts[i])))
+          : await readSamples(path, onNote),
+        weight,
+      });
+    }
+    return { name: parts.map(({ path }) => path).join(", "), sources };
+  };
+  const heldOutFile = flags.heldOut ?? fileURLToPath(HELD_OUT_TEXT);
+  const heldOut = { name: heldOutFile, samples: await readSamples(heldOutFile, onNote) };
+  const block = await read(blockText, drawn + learntOwn);
+  const same = JSON.stringify(widthText) === JSON.stringify(blockText);
+  const width = same ? null : await read(widthText, flags.widthSamples);
+  return await cutTexts({ block, width, heldOut }, flags, spec, tokenizer);
+}

@@ -1,0 +1,61 @@
+import type { ExportFlags, RunRecord } from "@lopper/core";
+import { join } from "node:path";
+import { describeExport } from "../exporting/export_record.ts";
+import type { Interruption } from "../terminal/interrupt.ts";
+import { type Exported, exportResult } from "./prune_export.ts";
+import type { PruneOptions } from "./prune_options.ts";
+import { describeResult } from "./prune_output.ts";
+import { writeReport } from "../report/report_page.ts";
+import type { Reporter } from "../terminal/reporter.ts";
+import { FILES } from "../folder/run_files.ts";
+
+/** Where a run ends that was not only a rehearsal. */
+export interface Finish {
+  readonly record: RunRecord;
+  readonly exports: ExportFlags | null;
+}
+
+interface Concluding extends Finish {
+  readonly out: string;
+  readonly options: PruneOptions;
+  readonly reporter: Reporter;
+  readonly interruption: Interruption;
+}
+
+/** Writes the page, exports the result if that was asked for, and reports: the result, too, where its export fails. */
+export async function conclude(run: Concluding) {
+  const { out, record, exports: flags, reporter } = run;
+  const report = await reportResult(out, reporter);
+  let exported: Exported | null = null;
+  try {
+    if (flags) exported = await exportResult({ ...run, flags });
+  } finally {
+    const text = describeResult(record, out, report);
+    reporter.result(
+      {
+        out,
+        report,
+        ...record,
+        ...(exported && { export: { out: exported.path, ...exported.record } }),
+      },
+      exported ? `${text}\n\n${describeExport(exported.record, exported.path)}` : text,
+    );
+  }
+}
+
+/**
+ * Writes the page of a finished run where there is none; null where that fails, which takes nothing from the result.
+ */
+async function reportResult(out: string, reporter: Reporter): Promise<string | null> {
+  const path = join(out, FILES.report);
+  if (await Deno.stat(path).then(({ isFile }) => isFile, () => false)) return path;
+  try {
+    return await writeReport(out);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    reporter.warn(
+      `the result is complete, its page is not: ${reason} (lopper report ${out} tries again)`,
+    );
+    return null;
+  }
+}

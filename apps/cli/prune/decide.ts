@@ -1,0 +1,62 @@
+import { PlanError, prunedSpec, type PrunePlan, pruningRatio, UsageError } from "@lopper/core";
+import { fromPublishedConfig, INPUTS, type Model, parsePlanFile } from "@lopper/model-io";
+import { readInput } from "@lopper/model-io/files";
+import type { Decision } from "@lopper/run";
+import type { UnitOrder } from "@lopper/runtime";
+import { planFromLayers } from "@lopper/search";
+import { userPath } from "../inputs/paths.ts";
+import { about, checkRunOf, planOfRun } from "../folder/plan_of_run.ts";
+
+/**
+ * The decision that a plan file holds, or a run's folder.
+ * @param ratio for a folder: the ratio in per cent up to which its steps are taken, or undefined for all of them.
+ * @throws {PlanError} when it belongs to another checkpoint or does not fit this one.
+ */
+export async function decisionFromFile(
+  path: string,
+  model: Model,
+  modelDigest: string,
+  order: UnitOrder,
+  ratio: number | undefined,
+): Promise<Decision> {
+  const file = userPath(path);
+  const decided = { stopped: null, orders: [], blockTokens: { spent: 0, full: 0 } };
+  if ((await Deno.stat(file).catch(() => null))?.isDirectory) {
+    const part = await planOfRun(file, ratio, model.spec, modelDigest);
+    const { layers } = about(file, () => prunedSpec(model.spec, part.plan));
+    return { ...decided, ...part, layers, ratio: pruningRatio(model.spec, layers) };
+  }
+  if (ratio !== undefined) {
+    throw new UsageError(
+      `--ratio picks a part of a run's folder, and --plan ${path} is a file; leave out --ratio, or pass the folder`,
+    );
+  }
+  const parsed = parsePlanFile(await readInput(file, INPUTS.plan), file);
+  let plan: PrunePlan;
+  if (parsed.kind === "published") {
+    const { config } = parsed;
+    const removalOrder = [
+      ...config.pruned_attn_idx.map((layer) => ({ layer, kind: "attention" as const })),
+      ...config.pruned_mlp_idx.map((layer) => ({ layer, kind: "mlp" as const })),
+    ];
+    const layers = fromPublishedConfig(model.spec, config, file);
+    plan = planFromLayers(layers, order, { modelDigest, removalOrder });
+  } else {
+    plan = parsed.plan;
+    if (plan.modelDigest !== modelDigest) {
+      throw new PlanError(
+        `${file}: the plan belongs to the checkpoint ${plan.modelDigest} and this one is ${modelDigest}`,
+      );
+    }
+  }
+  const { layers } = about(file, () => prunedSpec(model.spec, plan));
+  await checkRunOf(file, plan);
+  return {
+    ...decided,
+    plan,
+    layers,
+    ratio: pruningRatio(model.spec, layers),
+    frontier: [],
+    swaps: [],
+  };
+}

@@ -1,0 +1,182 @@
+import { type ExportFlags, type RunRecord, UsageError } from "@lopper/core";
+import { type Model, openModel } from "@lopper/model-io";
+import { FileFolder, FolderLock, SourceWatch } from "@lopper/model-io/files";
+import { basename } from "node:path";
+import { checkApart } from "../folder/apart.ts";
+import { ExportFolder, type Replacing } from "../exporting/export_folder.ts";
+import {
+  checkFormat,
+  checkFormatOptions,
+  EXPORT_FORMATS,
+  type FormatOptions,
+} from "../exporting/export_formats.ts";
+import { exportModel } from "../exporting/export_model.ts";
+import type { ExportRecord } from "../exporting/export_record.ts";
+import type { Interruption } from "../terminal/interrupt.ts";
+import type { PruneOptions } from "./prune_options.ts";
+import type { Reporter } from "../terminal/reporter.ts";
+import { withWayOn } from "../terminal/way_on.ts";
+import { checkUnchanged } from "../inputs/source_check.ts";
+
+/**
+ * The export that the options ask for, else the one that the run was begun with.
+ * @throws {UsageError} when the format does not have what is asked of it, or there is no format.
+ */
+export function exportFlags(
+  options: PruneOptions,
+  saved: ExportFlags | null | undefined,
+): ExportFlags | null {
+  const { export: format, dtype, quantize } = options;
+  if (format === undefined) {
+    const lonely = dtype !== undefined ? "--dtype" : quantize !== undefined ? "--quantize" : null;
+    if (lonely) throw new UsageError(`${lonely} is for what --export writes; add --export FORMAT`);
+    return saved ?? null;
+  }
+  checkFormatOptions(format, options, "--export");
+  return { format, dtype: dtype ?? null, quantize: quantize ?? null };
+}
+
+/** Where a run's result is exported to: beside it, each kind of export in a place of its own. */
+export function exportPath(out: string, { format, dtype, quantize }: ExportFlags): string {
+  return [out.replace(/[\\/]+$/, ""), format, quantize ?? dtype].filter((part) => part !== null)
+    .join("-");
+}
+
+/**
+ * @param source where the model lies.
+ * @throws {UsageError} when something stands where the export goes that is not to be replaced.
+ */
+export async function checkPlace(
+  flags: ExportFlags | null,
+  out: string,
+  options: PruneOptions,
+  source?: string,
+): Promise<void> {
+  if (!flags) return;
+  const path = exportPath(out, flags);
+  if (source !== undefined) await checkApart(path, source);
+  await FolderLock.check(path);
+  await ExportFolder.checkPlace(path, replacing(out, options));
+}
+
+/** When a run goes on, exports of its own earlier results make room; a rehearsal writes nothing. */
+function replacing(out: string, { overwrite, resume }: PruneOptions): Replacing {
+  return { overwrite, of: resume ? basename(out) : undefined };
+}
+
+/**
+ * Refuses before the work what could not be exported after it.
+ * @throws {UsageError} when the place is taken, or pruning makes of the model what the format cannot hold.
+ * @throws {ExportError} when the format does not take the model, whatever is pruned.
+ */
+export async function checkExport(
+  flags: ExportFlags | null,
+  { model, source, out, options, uniform }: {
+    model: Model;
+    /** Where it lies. */
+    source: string;
+    out: string;
+    options: PruneOptions;
+    uniform: boolean;
+  },
+): Promise<void> {
+  if (!flags) return;
+  await checkPlace(flags, out, options, source);
+  const format = EXPORT_FORMATS[flags.format];
+  // What a plan leaves is not known here, and --uniform leaves layers alike.
+  const parts = options.plan === undefined && !uniform ? format.refusesDiffering?.(model) : null;
+  if (parts) {
+    throw new UsageError(
+      `--export ${flags.format} does not go with this model: it has ${parts}, which ${format.readers} computes ` +
+        "where all layers are alike only, and pruning makes them differ; choose safetensors or onnx, or prune --uniform",
+    );
+  }
+  await checkFormat(flags.format, model, formatOptions(flags));
+}
+
+export interface PruneExport {
+  /** The folder of the run. */
+  readonly out: string;
+  readonly flags: ExportFlags;
+  /** What is known of the result. */
+  readonly record: RunRecord;
+  readonly options: PruneOptions;
+  readonly reporter: Reporter;
+  readonly interruption: Interruption;
+}
+
+export interface Exported {
+  readonly path: string;
+  readonly record: ExportRecord;
+}
+
+/** Exports the result of a run as `lopper export` does; one that stands there already is not made again. */
+export async function exportResult(run: PruneExport): Promise<Exported> {
+  const { out, flags, options, reporter } = run;
+  const path = exportPath(out, flags);
+  const earlier = await ExportFolder.record(path);
+  if (earlier && isExportOf(run, earlier)) return { path, record: earlier };
+  const again = [
+    `--export ${flags.format}`,
+    flags.dtype && `--dtype ${flags.dtype}`,
+    flags.quantize && `--quantize ${flags.quantize}`,
+  ].filter(Boolean).join(" ");
+  const command = `deno task prune --resume --out ${out} ${again}`;
+  const check = () =>
+    run.interruption(`stopped; the pruned model is in ${out}, export it with: ${command}`);
+  const folder = await ExportFolder.open(
+    path,
+    replacing(out, options),
+    (message) => reporter.warn(message),
+  );
+  try {
+    // A kill may have come between the last of its files and their place.
+    const settled = await ExportFolder.record(path);
+    if (settled && isExportOf(run, settled)) return { path, record: settled };
+    const record = await writeExport(run, folder, check);
+    check();
+    await folder.commit();
+    return { path, record };
+  } catch (error) {
+    throw withWayOn(error, command);
+  } finally {
+    await folder.discard();
+  }
+}
+
+async function writeExport(
+  { out, flags, options, record, reporter }: PruneExport,
+  folder: ExportFolder,
+  check: () => void,
+): Promise<ExportRecord> {
+  const watch = new SourceWatch();
+  const model = await openModel(new FileFolder(out, watch));
+  try {
+    return await exportModel({
+      model,
+      title: basename(out),
+      folder,
+      to: flags.format,
+      options: formatOptions(flags),
+      verify: "logits",
+      // A GPU is for searching: exports are read by the engine that everybody has.
+      backend: record.backend.name === "wasm" ? "wasm" : "cpu",
+      threads: options.threads,
+      reporter,
+      check,
+      checkSource: (digest) => checkUnchanged(watch, out, digest),
+    });
+  } finally {
+    model.close();
+  }
+}
+
+function isExportOf({ flags, record }: PruneExport, found: ExportRecord): boolean {
+  return found.source.digest === record.prunedDigest && found.format === flags.format &&
+    found.dtype === flags.dtype && found.quantize === flags.quantize;
+}
+
+/** Flags come from options that were checked, or from the settings of a run that was. */
+function formatOptions({ dtype, quantize }: ExportFlags): FormatOptions {
+  return { ...(dtype && { dtype }), ...(quantize && { quantize }) } as FormatOptions;
+}

@@ -1,0 +1,225 @@
+import type { Backend } from "@lopper/backends";
+import {
+  countParameters,
+  type EarlyStop,
+  type LatencyRecord,
+  type ModelSpec,
+  type Recovery,
+  type RunFlags,
+  type RunRecord,
+  type StageOrder,
+  type SwapPhase,
+} from "@lopper/core";
+import { type Sequences, tokenCount } from "@lopper/importance";
+import type { Model } from "@lopper/model-io";
+import { againstDense, type Decision, type DryRun, type RunTexts } from "@lopper/run";
+import { MOST_SWAPS, type SearchPolicy, STAGE_LABELS } from "@lopper/search";
+import {
+  describeQuantised,
+  formatBytes,
+  formatChange,
+  formatCount,
+  formatMilliseconds,
+  formatPerplexity,
+  formatRatio,
+  formatSeconds,
+  table,
+} from "../terminal/format.ts";
+
+/** The sentence with which a run begins. */
+export function describeStart(
+  title: string,
+  model: Model,
+  backend: Backend,
+  flags: RunFlags,
+  texts: RunTexts,
+): string {
+  const { name, engine, threads } = backend.description;
+  const { block, width, drawn } = texts;
+  const tokens = (set: Sequences) => `${formatCount(tokenCount(set))} tokens`;
+  const quantised = model.quantised ? `${describeQuantised(model.quantised)}\n` : "";
+  const target = flags.targetLatency === null
+    ? `to lose ${formatRatio(flags.ratio)}`
+    : `to take ${formatMilliseconds(flags.targetLatency)} a token, ${
+      formatRatio(flags.ratio)
+    } less than is predicted of it`;
+  return `${title}: ${formatCount(countParameters(model.spec).total)} parameters, ${target} ` +
+    `(${flags.preset}, ${flags.distribution}${
+      flags.uniform ? ", layers alike" : ""
+    }), on ${name} (${engine}, ${threads} threads)\n` +
+    quantised +
+    `calibration: ${drawn.block} samples, ${tokens(block)} for blocks; ` +
+    `${drawn.width} samples, ${tokens(width)} for channels and heads` +
+    (againstDense(flags)
+      ? "\njudged by how far predictions are from the dense model's (KL); perplexities of steps are the dense model's, raised by that"
+      : "");
+}
+
+/** The table with which a run closes. `report` is the path of its page, or null where there is none. */
+export function describeResult(record: RunRecord, out: string, report: string | null): string {
+  const { parameters, bytes, latency, perplexity, blockTokens, sample } = record;
+  const row = (
+    what: string,
+    { dense, pruned }: { dense: number; pruned: number },
+    format: (n: number) => string,
+  ) => [what, format(dense), format(pruned), formatChange(dense, pruned)];
+  const lines = [
+    table([
+      ["", "dense", "pruned", "change"],
+      row("parameters", parameters, formatCount),
+      row("weights", bytes, formatBytes),
+      ...(latency
+        ? [
+          row("a token, predicted", latency.predicted, formatMilliseconds),
+          row("a token, measured", latency.measured, formatMilliseconds),
+        ]
+        : []),
+      row("perplexity, calibration text", perplexity.calibration, formatPerplexity),
+      row("perplexity, held-out text", perplexity.heldOut, formatPerplexity),
+    ]),
+    "",
+  ];
+  if (record.steps > 0) {
+    lines.push(
+      `  ${record.steps} steps, ${formatCount(Math.round(blockTokens.spent))} block-tokens (${
+        (100 * blockTokens.spent / blockTokens.full).toFixed(0)
+      } % of full forward passes for every candidate)`,
+    );
+  } else {
+    lines.push("  plan applied without a search");
+  }
+  const beside = Object.entries(blockTokens.beside ?? {}).filter(([, spent]) => spent > 0)
+    .map(([what, spent]) => `${formatCount(Math.round(spent))} for ${what}`);
+  if (beside.length > 0) lines.push(`  block-tokens on top of that: ${beside.join(", ")}`);
+  if (latency) lines.push(`  ${describeLatency(latency)}`);
+  if (record.stopped) lines.push(`  ${describeStop(record.stopped)}`);
+  lines.push(...record.swaps.map((phase) => `  ${describeSwaps(phase, record.flags)}`));
+  lines.push(...record.orders.map((order) => `  ${describeOrder(order)}`));
+  if (record.recovery) lines.push(`  ${describeRecovery(record.recovery)}`);
+  // Records from before there were quantised sources lack the field.
+  if (record.quantised) lines.push(`  ${describeQuantised(record.quantised)}`);
+  const { name, engine, threads } = record.backend;
+  lines.push(
+    `  ${formatSeconds(record.wallSeconds)} on ${name} (${engine}, ${threads} threads)`,
+    `  written to ${out}`,
+    "  the pruned model was measured on these files, by Lopper's own reader",
+    ...(report === null ? [] : [`  a page about it: ${report}`]),
+  );
+  // Records from before it was kept lack it.
+  if (sample.prompt !== "") {
+    lines.push(
+      "",
+      `  "${sample.prompt} …"`,
+      `  dense:  … ${sample.dense}`,
+      `  pruned: … ${sample.pruned}`,
+    );
+  }
+  return lines.join("\n");
+}
+
+/** What a token takes beside what it was to take, and what it was timed after. */
+function describeLatency({ target, pastTokens, measured: { pruned } }: LatencyRecord): string {
+  const asked = `${formatMilliseconds(target)} were asked for`;
+  return `a token after ${pastTokens} others takes ${formatMilliseconds(pruned)}: ${
+    pruned <= target ? asked : `${asked}, ${formatChange(target, pruned)} is missed`
+  }`;
+}
+
+/** What a stage narrowed blocks by, and what that gained in a trial. */
+function describeOrder({ units, order, tried }: StageOrder): string {
+  const what = units === "channels" ? "MLP channels" : "KV groups";
+  const [own, published] = [tried[order] ?? null, tried.l1 ?? null];
+  const by = order === "l1" ? "L1 norm, as published" : order;
+  if (own === null || published === null || order === "l1") return `${what} by ${by}`;
+  return `${what} by ${by}: a trial cut has perplexity ${
+    formatPerplexity(own)
+  } on text kept aside, ${formatPerplexity(published)} in the published order`;
+}
+
+function describeSwaps(
+  { steps, tried, kept, perplexity, blockTokens }: SwapPhase,
+  flags: RunFlags,
+): string {
+  const { before, after } = perplexity;
+  const cost = `${formatCount(Math.round(blockTokens))} block-tokens`;
+  if (kept.length === 0 || before === null || after === null) {
+    return `nothing swapped after step ${steps}: none of ${tried} swaps helped (${cost})`;
+  }
+  return `${kept.length} of ${tried} swaps kept after step ${steps}: perplexity on the calibration text ${
+    againstDense(flags) ? "by divergence " : ""
+  }${formatPerplexity(before)} to ${formatPerplexity(after)} (${
+    formatChange(before, after)
+  }, ${cost})`;
+}
+
+function describeRecovery({ tried, helped, kept, perplexity }: Recovery): string {
+  const { before, after } = perplexity;
+  if (helped === 0 || before === null || after === null) {
+    return `nothing repaired: none of ${tried} projections helped on text kept aside`;
+  }
+  const change = `perplexity on text kept aside ${formatPerplexity(before)} to ${
+    formatPerplexity(after)
+  }`;
+  return kept > 0
+    ? `${kept} of ${tried} projections repaired: ${change} (${formatChange(before, after)})`
+    : `nothing repaired: ${helped} of ${tried} projections helped alone, and not together (${change})`;
+}
+
+function describeStop({ limit, on, increase, ratio }: EarlyStop): string {
+  const rise = increase === null ? "beyond any number" : `by ${increase.toFixed(1)} %`;
+  return `ended early: the next step, to ${
+    ratio.toFixed(2)
+  } %, would raise perplexity on the ${on} text ${rise}, and ${limit} % is allowed`;
+}
+
+export function describeDryRun(
+  spec: ModelSpec,
+  flags: RunFlags,
+  dry: DryRun | null,
+  decision: Decision | null,
+  policy: SearchPolicy | null,
+  exportedTo: string | null,
+): string {
+  const lines = ["dry run: nothing is written"];
+  for (const { name, bound } of policy?.stages ?? []) {
+    const of = flags.targetLatency === null ? "the parameters" : "the time of a token";
+    lines.push(`  ${STAGE_LABELS[name]} up to ${bound.toFixed(2)} % of ${of}`);
+  }
+  if (policy && flags.targetLatency !== null) {
+    lines.push(
+      `  a token is predicted to take ${
+        formatMilliseconds(policy.resource.amount(spec.layers))
+      }, and is to take ${formatMilliseconds(flags.targetLatency)}`,
+    );
+  }
+  if (dry) {
+    lines.push(
+      `  MLP groups of ${flags.mlpGroup} channels, head groups of ${flags.attentionGroup} query channels`,
+      `  about ${dry.steps} steps, ${formatCount(dry.candidates)} candidates, ${
+        formatCount(dry.blockTokens)
+      } block-tokens, ${formatSeconds(dry.seconds)} on this machine`,
+      ...(dry.repairSeconds === null
+        ? []
+        : [`  then repairs, about ${formatSeconds(dry.repairSeconds)}`]),
+      `  dense perplexity on ${
+        dry.timed.sequences < dry.timed.of
+          ? `${dry.timed.sequences} of ${dry.timed.of} sequences of `
+          : ""
+      }the calibration text: ${formatPerplexity(dry.densePerplexity)}`,
+    );
+  }
+  if (dry && flags.swap !== "none") {
+    lines.push(`  then up to ${MOST_SWAPS} swaps, which come on top`);
+  }
+  if (decision) {
+    const before = countParameters(spec).total;
+    const after = countParameters(spec, decision.layers).total;
+    lines.push(
+      `  the plan leaves ${formatCount(after)} of ${formatCount(before)} parameters (ratio ${
+        decision.ratio.toFixed(2)
+      } %)`,
+    );
+  }
+  if (exportedTo !== null) lines.push(`  then exported to ${exportedTo}`);
+  return lines.join("\n");
+}
