@@ -1,0 +1,115 @@
+/**
+ * The anatomy of a model as data: a residual block is a list of weights, and each axis of a weight says whether pruning
+ * may shorten it. Shapes, parameter and MAC counts, prune groups, rankings and writers follow from that, and so does what
+ * happens to a block of a kind that nobody has thought of yet.
+ */
+
+/** An axis of a weight: of a fixed length, or so many rows for each unit of one of the block's dimensions. */
+export type Axis = number | UnitAxis;
+
+/** The part of an axis that belongs to unit u is `u · width` to `(u + 1) · width − 1`. */
+export interface UnitAxis {
+  /** Name of the dimension. */
+  readonly dimension: string;
+  readonly width: number;
+}
+
+/** One weight of a block; `axes` are `[out, in]` of a matrix and `[n]` of a bias or a norm. */
+export interface DeclaredWeight {
+  /** Its name in the block, the same in every family: "q", "down", … */
+  readonly name: string;
+  readonly axes: readonly Axis[];
+  /** It scales hidden states, and the published pruning ratio counts it even where the block is gone. */
+  readonly norm?: true;
+}
+
+/** What a block can lose a part of: `units` of them are in the checkpoint, and the last one only goes with the block. */
+export interface Dimension {
+  /** Says what a unit is: "channels", "kvGroups", … */
+  readonly name: string;
+  readonly units: number;
+}
+
+/** A residual block, h ← h + f(h). */
+export interface Block {
+  /** Names it in plans, journals and messages, and among the blocks of its model: "3.attention". */
+  readonly id: string;
+  readonly layer: number;
+  /** What computes it: "attention", "mlp", … */
+  readonly kind: string;
+  readonly dimensions: readonly Dimension[];
+  readonly weights: readonly DeclaredWeight[];
+  /** Channels that are multiplied with those of every earlier position, twice: for scores and for values. */
+  readonly attended?: Axis;
+}
+
+/** Units that a block has, by dimension; each is above 0. */
+export type BlockSize = Readonly<Record<string, number>>;
+
+/** Sizes of the blocks of a model, in their order; null where the block is gone. */
+export type Shape = readonly (BlockSize | null)[];
+
+/** How large a block is in its checkpoint. */
+export function sizeOf({ dimensions }: Block): BlockSize {
+  return Object.fromEntries(dimensions.map(({ name, units }) => [name, units]));
+}
+
+/** All blocks in their full sizes. */
+export function denseShape(blocks: readonly Block[]): Shape {
+  return blocks.map(sizeOf);
+}
+
+/** Length of an axis in a block of this size. */
+export function axisLength(axis: Axis, size: BlockSize): number {
+  return typeof axis === "number" ? axis : axis.width * size[axis.dimension];
+}
+
+/** The shape of a weight in a block of this size, `[out, in]` or `[n]`. */
+export function weightShape({ axes }: DeclaredWeight, size: BlockSize): readonly number[] {
+  return axes.map((axis) => axisLength(axis, size));
+}
+
+/**
+ * Parameters of a block of this size.
+ * @param norms whether those count that scale hidden states.
+ */
+export function parametersOfBlock(
+  { weights }: Block,
+  size: BlockSize,
+  { norms }: { readonly norms: boolean },
+): number {
+  return weights.reduce(
+    (sum, weight) => weight.norm && !norms ? sum : sum + product(weightShape(weight, size)),
+    0,
+  );
+}
+
+/** Multiply-accumulates per token of a block in a causal sequence of `length` tokens (mean over its positions). */
+export function macsOfBlock(block: Block, size: BlockSize, length: number): number {
+  const matrices = block.weights.filter(({ axes }) => axes.length === 2);
+  const products = matrices.reduce((sum, weight) => sum + product(weightShape(weight, size)), 0);
+  // Scores and weighted values, each over (length + 1) / 2 positions on average under the causal mask.
+  const attended = block.attended === undefined ? 0 : axisLength(block.attended, size);
+  return products + attended * (length + 1);
+}
+
+/** The places along an axis that belong to these units, in their order. */
+export function unitIndices({ width }: UnitAxis, units: readonly number[]): Uint32Array {
+  const indices = new Uint32Array(units.length * width);
+  units.forEach((unit, i) => {
+    for (let j = 0; j < width; j++) indices[i * width + j] = unit * width + j;
+  });
+  return indices;
+}
+
+/** The one axis of a weight that pruning may shorten, and its place: 0 for rows, 1 for columns; undefined where none. */
+export function unitAxis(
+  { axes }: DeclaredWeight,
+): (UnitAxis & { readonly at: number }) | undefined {
+  const at = axes.findIndex((axis) => typeof axis !== "number");
+  return at < 0 ? undefined : { ...axes[at] as UnitAxis, at };
+}
+
+function product(lengths: readonly number[]): number {
+  return lengths.reduce((all, length) => all * length, 1);
+}

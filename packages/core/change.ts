@@ -1,0 +1,131 @@
+import type { Block, BlockSize, Shape } from "./block.ts";
+import { PlanError } from "./errors.ts";
+
+/**
+ * What pruning does to one block, in the coordinates of the checkpoint: independent of any ranking, it means the same to
+ * every reader. Without a dimension the whole block goes.
+ */
+export interface Change {
+  /** Id of the block. */
+  readonly part: string;
+  readonly dimension: string | null;
+  /** Units that go, ascending; none where the whole block goes. */
+  readonly removed: readonly number[];
+  /** Units that come back, ascending, as in a swap; into a block that is gone, which then has these. */
+  readonly restored?: readonly number[];
+}
+
+/**
+ * What a search may do in one step: narrow a block, take it away, the same to a whole layer or to all, swap. All of it or
+ * nothing happens, and no two changes are of the same part and dimension.
+ */
+export type Candidate = readonly Change[];
+
+/** Units that a block keeps, by dimension: ascending, never none. */
+export type KeptUnits = Readonly<Record<string, readonly number[]>>;
+
+/** What the blocks of a model keep, in their order; null where the block is gone. */
+export type Kept = readonly (KeptUnits | null)[];
+
+/** Everything is kept. */
+export function allKept(blocks: readonly Block[]): Kept {
+  return blocks.map(({ dimensions }) =>
+    Object.fromEntries(
+      dimensions.map(({ name, units }) => [name, Array.from({ length: units }, (_, i) => i)]),
+    )
+  );
+}
+
+/** How large the blocks are that keep this. */
+export function shapeOfKept(kept: Kept): Shape {
+  return kept.map((units) =>
+    units && Object.fromEntries(
+      Object.entries(units).map(([dimension, those]) => [dimension, those.length]),
+    ) as BlockSize
+  );
+}
+
+/**
+ * What is kept after the changes.
+ * @throws {PlanError} when one names what the model does not have, removes what is gone, brings back what is there, or
+ *   leaves a block without any unit.
+ */
+export function afterChanges(
+  blocks: readonly Block[],
+  kept: Kept,
+  changes: readonly Change[],
+): Kept {
+  const after = [...kept];
+  for (const change of changes) {
+    const at = blocks.findIndex(({ id }) => id === change.part);
+    if (at < 0) throw new PlanError(`the model has no block ${change.part}`);
+    after[at] = afterChange(blocks[at], after[at], change);
+  }
+  return after;
+}
+
+function afterChange(block: Block, kept: KeptUnits | null, change: Change): KeptUnits | null {
+  const { part, dimension, removed, restored = [] } = change;
+  if (dimension === null) {
+    if (!kept) throw new PlanError(`block ${part} goes twice`);
+    if (removed.length > 0 || restored.length > 0) {
+      throw new PlanError(`block ${part} goes as a whole, and units of it are named`);
+    }
+    return null;
+  }
+  const units = block.dimensions.find(({ name }) => name === dimension)?.units;
+  if (units === undefined) throw new PlanError(`block ${part} has no ${dimension}`);
+  if (removed.length + restored.length === 0) {
+    throw new PlanError(`a change of block ${part} names no ${dimension}`);
+  }
+  if (!kept && removed.length > 0) {
+    throw new PlanError(`${dimension} of block ${part} go, which is gone`);
+  }
+  const there = new Set(kept?.[dimension] ?? []);
+  checkAscending(removed, units, `${dimension} of block ${part} that go`);
+  checkAscending(restored, units, `${dimension} of block ${part} that come back`);
+  for (const unit of removed) {
+    if (!there.delete(unit)) throw new PlanError(`${dimension} ${unit} of block ${part} go twice`);
+  }
+  for (const unit of restored) {
+    if (there.has(unit)) {
+      throw new PlanError(`${dimension} ${unit} of block ${part} come back, and are there`);
+    }
+    there.add(unit);
+  }
+  if (there.size === 0) {
+    throw new PlanError(`block ${part} loses all its ${dimension}; the whole block is to go then`);
+  }
+  const others = kept ?? allKept([block])[0]!;
+  return { ...others, [dimension]: [...there].sort((a, b) => a - b) };
+}
+
+function checkAscending(units: readonly number[], count: number, what: string) {
+  let previous = -1;
+  for (const unit of units) {
+    if (!Number.isInteger(unit) || unit <= previous || unit >= count) {
+      throw new PlanError(
+        `${unit} is among the ${what}; they must ascend and stay below ${count}`,
+      );
+    }
+    previous = unit;
+  }
+}
+
+/** The blocks that are gone, each where the last of the changes took it, in that order. */
+export function removalsOf(changes: readonly Change[]): readonly string[] {
+  const gone = new Set<string>();
+  for (const { part, dimension } of changes) {
+    gone.delete(part);
+    if (dimension === null) gone.add(part);
+  }
+  return [...gone];
+}
+
+/** Units of a block by dimension, most important first: all that the checkpoint has. Null where no ranking is needed. */
+export type Ranking = readonly (KeptUnits | null)[];
+
+/** The ranking of the checkpoint itself. */
+export function sourceRanking(blocks: readonly Block[]): Ranking {
+  return allKept(blocks);
+}
