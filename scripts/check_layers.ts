@@ -1,13 +1,14 @@
 /**
- * Holds the layering of the workspace (CONTRIBUTING.md): a package imports only from packages before it, no
- * relative import leaves its package, no files import one another in a circle (types count, too), only apps/ and the file
- * adapters touch `Deno.*`, files are opened in one place, and only two modules of apps/ print, which take out what a
- * terminal would obey.
+ * Holds the layering of the workspace (CONTRIBUTING.md): a package imports only from packages before it, no relative
+ * import leaves its package, the search runs no model, no files import one another in a circle (types count, too), only
+ * apps/ and the file adapters touch `Deno.*`, files are opened in one place, and only two modules of apps/ print, which
+ * take out what a terminal would obey.
  *
  * Usage: deno run --allow-read scripts/check_layers.ts [ROOT]
  */
 import { join } from "node:path";
 import { importCircles, targetOf } from "./import_circles.ts";
+import { valueImports } from "./value_imports.ts";
 
 /** Imports go down this list only, never up. */
 const ORDER = [
@@ -46,6 +47,11 @@ const PRINTS =
 /** The engine that keeps telemetry unless it is told not to before it loads, and the only place that loads it. */
 const NATIVE_ENGINE = { name: "onnxruntime-node", file: "packages/backends/node_engine.ts" };
 
+/** The search decides and runs no model: of packages that can run one, it uses types, and functions that only reckon. */
+const RUNS_NO_MODEL = "search";
+const RUNS_MODELS = /^@lopper\/(?:graphs|backends|algebra|runtime|importance)$/;
+const RECKONS = new Set(["ACTIVATION_METRICS", "perplexity", "shuffled", "tokenCount"]);
+
 export interface Violation {
   readonly file: string;
   readonly line: number;
@@ -65,7 +71,15 @@ export function checkFile(file: string, source: string): readonly Violation[] {
       problem: `package ${own} is not in the layer order of scripts/check_layers.ts`,
     }];
   }
-  linesOf(source).forEach((line, i) => {
+  const lines = linesOf(source);
+  if (own === RUNS_NO_MODEL && !TEST.test(file)) {
+    for (const { specifier, name, line } of valueImports(lines.join("\n"))) {
+      if (!RUNS_MODELS.test(specifier) || RECKONS.has(name)) continue;
+      const problem = `${own} runs no model, and uses ${name} of ${specifier}; types it may import`;
+      violations.push({ file, line, problem });
+    }
+  }
+  lines.forEach((line, i) => {
     const report = (problem: string) => violations.push({ file, line: i + 1, problem });
     for (const [, specifier] of line.matchAll(IMPORT)) {
       if (specifier === NATIVE_ENGINE.name && file !== NATIVE_ENGINE.file) {

@@ -20,6 +20,37 @@ Deno.test("layers: imports downward are fine", () => {
   assert.deepEqual(problems("packages/search/a.ts", source), []);
 });
 
+Deno.test("layers: the search uses nothing that runs a model", () => {
+  const planted = [
+    'import { Decoder } from "@lopper/runtime";',
+    'import {\n  type UnitOrder,\n  Decoder,\n} from "@lopper/runtime";',
+    'import { SuffixScorer as Scorer } from "@lopper/importance";',
+    'import * as runtime from "@lopper/runtime";',
+    'export * from "@lopper/backends";',
+    'export { Products } from "@lopper/algebra";',
+    'const { Decoder } = await import("@lopper/runtime");',
+    'import "@lopper/backends";',
+  ];
+  for (const line of planted) {
+    const found = problems("packages/search/a.ts", `${line}\n`);
+    assert.equal(found.length, 1, line);
+    assert.match(
+      found[0],
+      /^search runs no model, and uses (Decoder|SuffixScorer|Products|\*) of /,
+    );
+    assert.deepEqual(problems("packages/search/a_test.ts", line), [], line);
+    assert.deepEqual(problems("packages/recovery/a.ts", line), [], line);
+  }
+  const fine = [
+    'import type { Decoder } from "@lopper/runtime";',
+    'export type { UnitOrder } from "@lopper/runtime";',
+    'import { type Decoder, type UnitOrder } from "@lopper/runtime";',
+    'import { perplexity, type Scorer } from "@lopper/importance";',
+    '// import { Decoder } from "@lopper/runtime";',
+  ];
+  for (const line of fine) assert.deepEqual(problems("packages/search/a.ts", line), [], line);
+});
+
 Deno.test("layers: leaving the package by a relative path is found", () => {
   assert.equal(problems("packages/core/a.ts", 'import "../search/mod.ts";').length, 1);
 });

@@ -1,11 +1,18 @@
 import { type Backend, openBackend } from "@lopper/backends";
 import { BLOCK_KINDS, type LayerSpec, mean, parametersOf } from "@lopper/core";
 import { DEMO_MODEL } from "@lopper/demo-model";
-import { type CalibrationSet, SuffixScorer, type UnitKind, weightOrder } from "@lopper/importance";
+import {
+  type CalibrationSet,
+  SuffixScorer,
+  trialCut,
+  type UnitKind,
+  weightOrder,
+} from "@lopper/importance";
 import { type Model, openModel } from "@lopper/model-io";
 import { FileFolder } from "@lopper/model-io/files";
 import { Decoder, LaidOutWeights, sourceOrder, type UnitOrder } from "@lopper/runtime";
-import { ActivationArranger, type OrderName, trialCut } from "@lopper/search";
+import { UnitRanker } from "@lopper/run";
+import type { OrderName } from "@lopper/search";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { ownText } from "./support/own_text.ts";
@@ -53,7 +60,7 @@ async function arranged(
   const published = await weightOrder(model);
   const decoder = new Decoder(backend, await LaidOutWeights.load(model, published));
   const batchTokens = 8 * length;
-  const arranger = new ActivationArranger({
+  const arranger = new UnitRanker({
     decoder,
     order: "auto",
     published,

@@ -16,5 +16,6 @@ export * from "./prune_plan.ts";
 export * from "./resource.ts";
 export * from "./run_record.ts";
 export * from "./seal.ts";
+export * from "./significance.ts";
 export * from "./strict_json.ts";
 export * from "./version.ts";

@@ -42,6 +42,7 @@ export {
   type SampleSource,
 } from "./mixture.ts";
 export { nextTokens, perplexity, sequenceMeans } from "./perplexity.ts";
+export { chooseOrder, trialCut } from "./ranking_trial.ts";
 export { ResidentScorer } from "./resident_scorer.ts";
 export { concatenated, everySample, listOf, type SampleList } from "./sample_list.ts";
 export type { Scorable, Score, Scorer, ScorerOptions } from "./scorer.ts";

@@ -15,3 +15,4 @@ export { PLAN_FILES, type RunStore } from "./store.ts";
 export { ratioForBytes } from "./target_bytes.ts";
 export { latencyTable, ratioForLatency } from "./target_latency.ts";
 export { cutTexts, type RunTexts, textNeeds, type TextSources } from "./texts.ts";
+export { UnitRanker, type UnitRankerOptions } from "./unit_ranker.ts";

@@ -3,8 +3,8 @@ import { type CalibrationSet, perplexity, type Scorer } from "@lopper/importance
 import type { Model } from "@lopper/model-io";
 import type { Decoder, LaidOutWeights, ResidentDecoder, UnitOrder } from "@lopper/runtime";
 import {
-  type ActivationArranger,
   type Arrangement,
+  type Arranger,
   greedySearch,
   planFromLayers,
   type SearchEvent,
@@ -23,7 +23,7 @@ export interface SearchRun {
   readonly policy: SearchPolicy;
   /** The weights, in the order in which they lie. */
   readonly weights: LaidOutWeights;
-  readonly arranger: ActivationArranger | undefined;
+  readonly arranger: Arranger | undefined;
   /** What the scorers run on. */
   readonly decoder: Decoder | ResidentDecoder;
   readonly scorers: { readonly block: Scorer; readonly width: Scorer };

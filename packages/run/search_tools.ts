@@ -3,8 +3,6 @@ import { type CalibrationSet, ResidentScorer, type Scorer, SuffixScorer } from "
 import type { Model } from "@lopper/model-io";
 import { Decoder, ResidentDecoder } from "@lopper/runtime";
 import {
-  ActivationArranger,
-  type ActivationArrangerOptions,
   competition,
   exhaustive,
   largestReachableRatio,
@@ -17,6 +15,7 @@ import {
   uniformPruner,
 } from "@lopper/search";
 import { distribution } from "./shares.ts";
+import { UnitRanker, type UnitRankerOptions } from "./unit_ranker.ts";
 
 /**
  * The policy that the flags describe.
@@ -94,13 +93,13 @@ export function arrangerOf(
   decoder: Decoder,
   searching: Decoder | ResidentDecoder,
   texts: { readonly text: CalibrationSet; readonly aside: CalibrationSet | null },
-  onProgress: ActivationArrangerOptions["onProgress"],
-): ActivationArranger | undefined {
+  onProgress: UnitRankerOptions["onProgress"],
+): UnitRanker | undefined {
   const { order, batchTokens } = flags;
   if (order === "l1") return undefined;
-  return new ActivationArranger({
+  return new UnitRanker({
     decoder,
-    order: order as ActivationArrangerOptions["order"],
+    order: order as UnitRankerOptions["order"],
     published: decoder.weights.order,
     text: texts.text,
     aside: texts.aside && new SuffixScorer(decoder, texts.aside, { cacheBytes: 0, batchTokens }),

@@ -1,6 +1,12 @@
-import { type LayerSpec, mean, type ModelSpec, pruningRatio, ResumeError } from "@lopper/core";
+import {
+  fallsBeyondChance,
+  type LayerSpec,
+  mean,
+  type ModelSpec,
+  pruningRatio,
+  ResumeError,
+} from "@lopper/core";
 import { layersAfter } from "./candidate.ts";
-import { fallsBeyondChance } from "./chance.ts";
 import type { History } from "./history.ts";
 import { agrees, misfit, misfitBack, unknownLayer } from "./misfit.ts";
 import type { RepairLine } from "./repair_line.ts";

@@ -1,9 +1,7 @@
 /**
  * The search: which candidate goes, step by step. It runs no model: what scores is a `Scorer`, what ranks units an
- * `Arranger`, both handed in. The one file that holds a model is `activation_arranger.ts`, an adapter for that port
- * which no other file here imports.
+ * `Arranger`, both handed in.
  */
-export * from "./activation_arranger.ts";
 export * from "./arrange.ts";
 export * from "./candidate.ts";
 export * from "./check_frontier.ts";

@@ -1,5 +1,4 @@
-import { mean } from "@lopper/core";
-import { fallsBeyondChance } from "../chance.ts";
+import { fallsBeyondChance, mean } from "@lopper/core";
 import type { Cost } from "../cost.ts";
 import type { MeasureEvent } from "../gauge.ts";
 import { namesOf } from "./replay_swaps.ts";

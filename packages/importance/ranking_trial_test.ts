@@ -1,8 +1,26 @@
-import { countParameters, type LayerSpec } from "@lopper/core";
+import { countParameters, type LayerSpec, type ModelSpec } from "@lopper/core";
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { chooseOrder, trialCut } from "./activation_arranger.ts";
-import { tinySpec } from "./testing/tiny_spec.ts";
+import { chooseOrder, trialCut } from "./ranking_trial.ts";
+
+const SPEC: ModelSpec = {
+  family: "llama",
+  hiddenSize: 8,
+  headDim: 4,
+  vocabSize: 11,
+  maxPositions: 64,
+  rmsNormEps: 1e-5,
+  tiedEmbeddings: true,
+  biases: { qkv: false, output: false, mlp: false },
+  qkNorm: false,
+  rope: { theta: 10_000, scaling: null },
+  slidingWindow: null,
+  eosTokenIds: [],
+  layers: Array.from({ length: 6 }, () => ({
+    attention: { queryHeads: 4, kvHeads: 2 },
+    mlp: { intermediateSize: 32 },
+  })),
+};
 
 Deno.test("order: another than the published one is taken where it is better beyond chance", () => {
   const l1 = { order: "l1", nll: [3, 4, 5, 6] } as const;
@@ -19,17 +37,16 @@ Deno.test("order: another than the published one is taken where it is better bey
 });
 
 Deno.test("order: a trial cut takes the same share everywhere, and as many parameters as asked for", () => {
-  const spec = tinySpec(6);
   fc.assert(fc.property(
     fc.constantFrom("channels" as const, "kvGroups" as const),
     fc.double({ min: 0.1, max: 40, noNaN: true }),
     fc.array(fc.boolean(), { minLength: 6, maxLength: 6 }),
     (units, percent, gone) => {
       const kind = units === "channels" ? "mlp" : "attention";
-      const layers = spec.layers.map((layer, i): LayerSpec =>
+      const layers = SPEC.layers.map((layer, i): LayerSpec =>
         gone[i] && gone.includes(false) ? { ...layer, [kind]: null } : layer
       );
-      const cut = trialCut(spec, layers, units, percent);
+      const cut = trialCut(SPEC, layers, units, percent);
       const count = ({ attention, mlp }: LayerSpec) =>
         (units === "channels" ? mlp?.intermediateSize : attention?.kvHeads) ?? 0;
       const before = layers.map(count), after = cut.map(count);
@@ -40,8 +57,8 @@ Deno.test("order: a trial cut takes the same share everywhere, and as many param
       const shares = less.filter((_, i) => before[i] > 0);
       assert.ok(Math.max(...shares) - Math.min(...shares) <= 1, String(shares));
       assert.ok(total(less) <= total(before) / 2 + 1);
-      const removed = countParameters(spec, layers).total - countParameters(spec, cut).total;
-      const wanted = percent / 100 * countParameters(spec).total;
+      const removed = countParameters(SPEC, layers).total - countParameters(SPEC, cut).total;
+      const wanted = percent / 100 * countParameters(SPEC).total;
       const unit = removed / total(less);
       if (total(less) < total(before) / 2 - 1) assert.ok(removed > wanted - unit);
       if (total(less) > 1) assert.ok(removed < wanted + unit);

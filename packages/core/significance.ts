@@ -1,4 +1,4 @@
-import { mean } from "@lopper/core";
+import { mean } from "./averages.ts";
 
 /** Standard errors by which something has to be better than what it replaces. */
 const BEYOND_CHANCE = 2;

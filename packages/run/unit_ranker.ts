@@ -1,23 +1,17 @@
-import {
-  groupSize,
-  type LayerSpec,
-  mean,
-  type ModelSpec,
-  parametersOf,
-  type Resource,
-} from "@lopper/core";
+import type { LayerSpec } from "@lopper/core";
 import {
   ACTIVATION_METRICS,
   type ActivationMetric,
   activationOrder,
   type CalibrationSet,
+  chooseOrder,
   compensatedOrder,
   type InnerEnergy,
   innerEnergy,
   orderLike,
   type Scorer,
   tokenCount,
-  type UnitKind,
+  trialCut,
 } from "@lopper/importance";
 import type { Decoder, UnitOrder } from "@lopper/runtime";
 import {
@@ -26,10 +20,9 @@ import {
   type ArrangeRequest,
   type OrderName,
   TRIED_ORDERS,
-} from "./arrange.ts";
-import { fallsBeyondChance } from "./chance.ts";
+} from "@lopper/search";
 
-export interface ActivationArrangerOptions {
+export interface UnitRankerOptions {
   /** Runs the model, and holds the weights that are laid out. */
   readonly decoder: Decoder;
   /** One order for all, or `auto`: each kind of units gets the order that a trial cut hurts least. */
@@ -52,12 +45,12 @@ export interface ActivationArrangerOptions {
  * `auto` cuts every layer alike, by what the stage is to remove, in each order, and takes another than the published one
  * where it is better on the sequences kept aside beyond chance.
  */
-export class ActivationArranger implements Arranger {
-  readonly #options: ActivationArrangerOptions;
+export class UnitRanker implements Arranger {
+  readonly #options: UnitRankerOptions;
   /** What the last pass over the text saw, until units move. */
   #seen: { readonly layers: readonly LayerSpec[]; readonly energy: InnerEnergy } | null = null;
 
-  constructor(options: ActivationArrangerOptions) {
+  constructor(options: UnitRankerOptions) {
     this.#options = options;
   }
 
@@ -113,57 +106,4 @@ export class ActivationArranger implements Arranger {
     });
     await this.#options.onArranged?.();
   }
-}
-
-/**
- * The order with the lowest mean NLL among those that are better than the first beyond chance: by two standard errors of
- * the paired differences, sequence by sequence. Without such a one, or with a single sequence, the first.
- */
-export function chooseOrder(
-  tried: readonly { readonly order: OrderName; readonly nll: readonly number[] }[],
-): OrderName {
-  const [first, ...others] = tried;
-  let best: { order: OrderName; nll: number } = { order: first.order, nll: mean(first.nll) };
-  for (const { order, nll } of others) {
-    const value = mean(nll);
-    if (!Number.isFinite(value) || nll.length < 2) continue;
-    if (Number.isFinite(best.nll) && value >= best.nll) continue;
-    if (fallsBeyondChance(first.nll, nll)) best = { order, nll: value };
-  }
-  return best.order;
-}
-
-/** At most this share of the units goes in a trial cut: beyond it, every order ruins the model. */
-const MOST_CUT = 0.5;
-
-/**
- * The layers after a cut that takes so many per cent of the dense model's parameters, or of another resource, from one kind
- * of units, the same share everywhere: at least one unit in all, and in no layer the last one.
- */
-export function trialCut(
-  spec: ModelSpec,
-  layers: readonly LayerSpec[],
-  units: UnitKind,
-  percent: number,
-  resource: Resource = parametersOf(spec),
-): readonly LayerSpec[] {
-  const counts = layers.map(({ attention, mlp }) =>
-    (units === "channels" ? mlp?.intermediateSize : attention?.kvHeads) ?? 0
-  );
-  const kind = units === "channels" ? "mlp" : "attention";
-  const present = layers.reduce((sum, layer) => sum + resource.block(layer, kind), 0);
-  const total = resource.amount(spec.layers);
-  const all = counts.reduce((a, b) => a + b, 0);
-  const share = Math.max(1 / all, Math.min(MOST_CUT, percent / 100 * total / present));
-  let passed = 0, gone = 0;
-  return layers.map((layer, i) => {
-    if (counts[i] === 0) return layer;
-    passed += counts[i];
-    const less = Math.min(counts[i] - 1, Math.round(share * passed) - gone);
-    gone += less;
-    const left = counts[i] - less;
-    if (units === "channels") return { ...layer, mlp: { intermediateSize: left } };
-    const queryHeads = left * groupSize(layer.attention!);
-    return { ...layer, attention: { kvHeads: left, queryHeads } };
-  });
 }
