@@ -3,8 +3,9 @@
  *
  * Usage: deno task prune --ratio 40 --out DIR && deno run --allow-read --allow-write scripts/layers_picture.ts DIR
  */
-import { parsePlanFile, parseRunRecord } from "@lopper/model-io";
+import { parsePlanFile } from "@lopper/model-io";
 import { removedPicture } from "@lopper/report";
+import { parseRunRecord } from "@lopper/run";
 import { join } from "node:path";
 
 const PICTURE = new URL("../docs/layers.svg", import.meta.url);

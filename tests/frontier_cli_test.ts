@@ -1,5 +1,5 @@
+import { runRecordToJson } from "@lopper/run";
 import assert from "node:assert/strict";
-import { runRecordToJson } from "../packages/model-io/mod.ts";
 import { fileURLToPath } from "node:url";
 import { HELD_OUT_TEXT } from "../packages/demo-model/mod.ts";
 import { done, fails, inTemporaryFolder, PUBLISHED } from "./support/cli.ts";

@@ -1,4 +1,4 @@
-import type { RunFlags } from "@lopper/core";
+import type { RunFlags } from "@lopper/run";
 import assert from "node:assert/strict";
 import { tinySpec } from "../packages/search/testing/tiny_spec.ts";
 import { resolveFlags } from "../apps/cli/prune/resolve_flags.ts";

@@ -1,5 +1,5 @@
+import { settingsToJson } from "@lopper/run";
 import assert from "node:assert/strict";
-import { settingsToJson } from "../packages/model-io/mod.ts";
 import { inTemporaryFolder } from "./support/cli.ts";
 import { failsHere } from "./support/in_process.ts";
 import { checkSameFiles, checkSameResult } from "./support/kill.ts";

@@ -1,4 +1,5 @@
-import { ResumeError, type RunFlags } from "@lopper/core";
+import { ResumeError } from "@lopper/core";
+import type { RunFlags } from "@lopper/run";
 import assert from "node:assert/strict";
 import { tinyRun } from "../packages/report/testing/run.ts";
 import { checkNames } from "../apps/cli/folder/run_settings.ts";

@@ -1,5 +1,5 @@
+import { runRecordToJson } from "@lopper/run";
 import assert from "node:assert/strict";
-import { runRecordToJson } from "../packages/model-io/mod.ts";
 import { done, inTemporaryFolder, QUICK } from "./support/cli.ts";
 import { failsHere } from "./support/in_process.ts";
 import { checkSameResult } from "./support/kill.ts";

@@ -1,4 +1,5 @@
-import { latencyOf, type LatencyTable, type RunRecord } from "@lopper/core";
+import { latencyOf, type LatencyTable } from "@lopper/core";
+import type { RunRecord } from "@lopper/run";
 import assert from "node:assert/strict";
 import { done, inTemporaryFolder, PUBLISHED, QUICK, runLopper } from "./support/cli.ts";
 import { failsHere } from "./support/in_process.ts";

@@ -14,7 +14,6 @@ export * from "./printable.ts";
 export * from "./prune_group.ts";
 export * from "./prune_plan.ts";
 export * from "./resource.ts";
-export * from "./run_record.ts";
 export * from "./seal.ts";
 export * from "./significance.ts";
 export * from "./strict_json.ts";

@@ -1,2 +1,2 @@
 /** Version of Lopper, recorded in everything that it writes. */
-export const VERSION = "0.2.0";
+export const VERSION = "0.3.0";

@@ -11,4 +11,5 @@ export * from "./sequence_scorer.ts";
 export * from "./task.ts";
 export * from "./tasks/mod.ts";
 export * from "./text_damage.ts";
+export * from "./text_damage_schema.ts";
 export { OWN_TASK_FORMS, ownTask } from "./tasks/own.ts";

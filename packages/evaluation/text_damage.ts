@@ -1,6 +1,6 @@
-import type { TextDamage } from "@lopper/core";
 import { type CalibrationSet, sequenceMeans } from "@lopper/importance";
 import type { Tokenizer } from "@lopper/model-io";
+import type { TextDamage } from "./text_damage_schema.ts";
 import { type TokenKind, TokenKinds } from "./token_kind.ts";
 
 /** Tokens of a stretch that is shown. */

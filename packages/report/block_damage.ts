@@ -1,5 +1,6 @@
-import { mean, type RunRecord } from "@lopper/core";
+import { mean } from "@lopper/core";
 import { type CandidateKind, type CandidateName, type History, keptSwaps } from "@lopper/search";
+import type { RunRecord } from "@lopper/run";
 import { samplesOf } from "./stage.ts";
 
 /** What belongs to one layer. */

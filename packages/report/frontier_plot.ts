@@ -1,4 +1,5 @@
-import type { FrontierStep, RunRecord } from "@lopper/core";
+import type { FrontierStep } from "@lopper/search";
+import type { RunRecord } from "@lopper/run";
 import { type Html, html } from "./html.ts";
 import { drawPlot } from "./plot.ts";
 import { SIGN_PATHS } from "./signs.ts";

@@ -1,4 +1,4 @@
-import type { RunRecord } from "@lopper/core";
+import type { RunRecord } from "@lopper/run";
 import { type Html, html } from "./html.ts";
 import { drawPlot } from "./plot.ts";
 import { SIGN_PATHS } from "./signs.ts";

@@ -1,4 +1,5 @@
-import { formatCount, formatSeconds, type RunRecord } from "@lopper/core";
+import { formatCount, formatSeconds } from "@lopper/core";
+import type { RunRecord } from "@lopper/run";
 import { changeFigure, perplexityFigure } from "./figures.ts";
 import { type Html, html } from "./html.ts";
 import {

@@ -1,4 +1,6 @@
-import type { BlockKind, FrontierStep, LayerSpec, RunRecord } from "@lopper/core";
+import type { BlockKind, LayerSpec } from "@lopper/core";
+import type { FrontierStep } from "@lopper/search";
+import type { RunRecord } from "@lopper/run";
 
 /** What a run took of one layer. */
 export interface LayerChange {

@@ -1,6 +1,7 @@
-import type { PrunePlan, RunRecord } from "@lopper/core";
+import type { PrunePlan } from "@lopper/core";
 import type { Estimate, MetricName } from "@lopper/evaluation";
 import type { History } from "@lopper/search";
+import type { RunRecord } from "@lopper/run";
 
 /** All that a page says of one run. */
 export interface ReportRun {

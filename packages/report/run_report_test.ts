@@ -237,19 +237,6 @@ Deno.test("report: what is not a number is said, and draws nothing", async () =>
   assert.equal(tableOf(page, "Before and after")[3][2], "not finite");
 });
 
-Deno.test("report: a record of an earlier version, without shapes and steps, has a page", async () => {
-  const run = tinyRun({
-    frontier: [],
-    layers: { dense: [], pruned: [] },
-    sample: { prompt: "", dense: "", pruned: "" },
-    heldOutSamples: [],
-    damage: null,
-  });
-  const page = readPage(await runReport(run));
-  assert.deepEqual(faultsOf(page), []);
-  assert.match(textOf(page), /earlier version of Lopper/);
-});
-
 Deno.test("report: nothing that comes from a model or a user becomes HTML", async () => {
   const evil =
     `</title></style></code><script>alert("1")</script><img src='x' onerror="y">&amp;\u0000\ud800\u202e`;

@@ -1,4 +1,4 @@
-import type { FrontierStep } from "@lopper/core";
+import type { FrontierStep } from "@lopper/search";
 import { plural } from "./removed.ts";
 
 /** What a step took, in words. */

@@ -1,4 +1,4 @@
-import type { TextDamage } from "@lopper/core";
+import type { TextDamage } from "@lopper/evaluation";
 import { signed } from "./damage_plot.ts";
 import type { Html } from "./html.ts";
 import { drawPlot } from "./plot.ts";

@@ -1,4 +1,3 @@
-import type { Recovery, RunSettings } from "@lopper/core";
 import type { CalibrationSet } from "@lopper/importance";
 import { digestOfPlan, type Model } from "@lopper/model-io";
 import type { Decoder } from "@lopper/runtime";
@@ -20,6 +19,8 @@ import { search } from "./search.ts";
 import { againstDense, arrangerOf, type openScorer } from "./search_tools.ts";
 import type { RunTexts } from "./texts.ts";
 import { writeResult } from "./write_result.ts";
+import type { Recovery } from "./schemas/record.ts";
+import type { RunSettings } from "./schemas/settings.ts";
 
 /** What was decided and written. */
 export interface Decided {

@@ -1,12 +1,6 @@
-import type {
-  EarlyStop,
-  FrontierStep,
-  LayerSpec,
-  PrunePlan,
-  RunRecord,
-  StageOrder,
-  SwapPhase,
-} from "@lopper/core";
+import type { LayerSpec, PrunePlan } from "@lopper/core";
+import type { FrontierStep, SwapPhase } from "@lopper/search";
+import type { EarlyStop, RunRecord, StageOrder } from "./schemas/record.ts";
 
 /** What to keep of a model, and what it took to decide. */
 export interface Decision {

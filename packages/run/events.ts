@@ -1,5 +1,5 @@
-import type { RunFlags } from "@lopper/core";
 import type { RepairLine, SearchEvent } from "@lopper/search";
+import type { RunFlags } from "./schemas/flags.ts";
 
 /** What a run is at, as people are told. */
 export type PhaseName =

@@ -1,5 +1,5 @@
 import type { Backend } from "@lopper/backends";
-import { countParameters, type HeldOutSample, longestSequence, type ModelSpec } from "@lopper/core";
+import { countParameters, longestSequence, type ModelSpec } from "@lopper/core";
 import {
   type CalibrationSet,
   perplexity,
@@ -17,6 +17,7 @@ import {
 } from "@lopper/runtime";
 import type { RunStore } from "./store.ts";
 import type { RunTexts } from "./texts.ts";
+import type { HeldOutSample } from "./schemas/record.ts";
 
 /** What one model is worth. */
 export interface ModelMeasures {

@@ -1,7 +1,8 @@
-import type { RunRecord, RunSettings } from "@lopper/core";
 import { type ByteSink, MemoryFolder, MemorySink, type Model, openModel } from "@lopper/model-io";
 import { type History, type JournalEntry, parseJournal, toJournalLine } from "@lopper/search";
 import { PLAN_FILES, type RunStore } from "./store.ts";
+import type { RunRecord } from "./schemas/record.ts";
+import type { RunSettings } from "./schemas/settings.ts";
 
 /** Keeps a run and its result in memory, for programs and tests. It cannot go on later: nothing of it outlives the process. */
 export class MemoryStore implements RunStore {

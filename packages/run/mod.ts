@@ -6,6 +6,17 @@ export { ownTextLength, type OwnTexts, ownTexts, ownTextStart, SELF_TOKENS } fro
 export type { StopSignal } from "./phase.ts";
 export type { AppliedDecision, PruneTask, RunTools } from "./prepare.ts";
 export * from "./presets.ts";
+export {
+  type EarlyStop,
+  type LatencyRecord,
+  parseRunRecord,
+  type Recovery,
+  type RunRecord,
+  runRecordToJson,
+  type StageOrder,
+} from "./schemas/record.ts";
+export type { ExportFlags, RunFlags } from "./schemas/flags.ts";
+export { parseRunSettings, type RunSettings, settingsToJson } from "./schemas/settings.ts";
 export { runFlags, type RunFlagsContext } from "./run_flags.ts";
 export { prune, type Pruned } from "./prune.ts";
 export { type DryRun, type Rehearsal, rehearse } from "./rehearse.ts";

@@ -1,7 +1,7 @@
 import type { Backend } from "@lopper/backends";
-import { type LatencyTable, type RunFlags, type RunSettings, VERSION } from "@lopper/core";
+import { type LatencyTable, VERSION } from "@lopper/core";
 import { tokenCount, weightOrder } from "@lopper/importance";
-import { type Model, modelDigest, SETTINGS_SCHEMA, type Tokenizer } from "@lopper/model-io";
+import { type Model, modelDigest, type Tokenizer } from "@lopper/model-io";
 import {
   Decoder,
   LaidOutWeights,
@@ -16,6 +16,8 @@ import { phase, type StopSignal } from "./phase.ts";
 import { againstDense, openScorer } from "./search_tools.ts";
 import type { RunStore } from "./store.ts";
 import type { RunTexts } from "./texts.ts";
+import type { RunFlags } from "./schemas/flags.ts";
+import { type RunSettings, SETTINGS_SCHEMA } from "./schemas/settings.ts";
 
 /** What is to be done with a model. */
 export interface PruneTask {

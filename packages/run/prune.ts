@@ -1,4 +1,4 @@
-import { latencyOf, type LatencyRecord, type PrunePlan, type RunRecord } from "@lopper/core";
+import { latencyOf, type PrunePlan } from "@lopper/core";
 import type { Model } from "@lopper/model-io";
 import { type History, sideWork } from "@lopper/search";
 import { decide, type Decided } from "./decide.ts";
@@ -6,10 +6,11 @@ import type { RunEvent } from "./events.ts";
 import { heldOutPrompts, measureModel, measureWritten } from "./measure.ts";
 import { phase } from "./phase.ts";
 import type { PruneTask, RunTools } from "./prepare.ts";
-import { recordOf } from "./record.ts";
+import { recordOf } from "./record_of_run.ts";
 import { policyOf } from "./search_tools.ts";
 import { measuredLatency } from "./target_latency.ts";
 import type { RunTexts } from "./texts.ts";
+import type { LatencyRecord, RunRecord } from "./schemas/record.ts";
 
 /** What became of a model; what was written of it is in the store. */
 export interface Pruned {

@@ -1,4 +1,4 @@
-import { type BlockRef, isFloatDType, type Recovery, UsageError } from "@lopper/core";
+import { type BlockRef, isFloatDType, UsageError } from "@lopper/core";
 import { keepAside, perplexity } from "@lopper/importance";
 import { type Model, type Refit, weightsOfBlock } from "@lopper/model-io";
 import { projection, repair, type RepairResult } from "@lopper/recovery";
@@ -6,6 +6,7 @@ import { type Decoder, sourceOrder } from "@lopper/runtime";
 import { orderOfPlan, type RepairLine } from "@lopper/search";
 import type { Decision } from "./decision.ts";
 import type { RunTexts } from "./texts.ts";
+import type { Recovery } from "./schemas/record.ts";
 
 export interface RecoveryRun {
   readonly model: Model;

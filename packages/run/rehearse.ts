@@ -1,4 +1,3 @@
-import type { RunFlags } from "@lopper/core";
 import { perplexity, type Scorer, tokenCount } from "@lopper/importance";
 import type { Model } from "@lopper/model-io";
 import { repairWork } from "@lopper/recovery";
@@ -9,6 +8,7 @@ import { phase } from "./phase.ts";
 import { prepareRun, type PruneTask, type RunTools } from "./prepare.ts";
 import { pickerOf, policyOf, scorerOnce } from "./search_tools.ts";
 import type { RunTexts } from "./texts.ts";
+import type { RunFlags } from "./schemas/flags.ts";
 
 /** What `prune` would do with a model. */
 export interface Rehearsal {

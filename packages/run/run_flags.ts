@@ -1,4 +1,4 @@
-import { longestSequence, type ModelSpec, type RunFlags, UsageError } from "@lopper/core";
+import { longestSequence, type ModelSpec, UsageError } from "@lopper/core";
 import { DEFAULT_BATCH_TOKENS } from "@lopper/importance";
 import { defaultMlpGroup, headGroupUnit, TECHNIQUES } from "@lopper/search";
 import {
@@ -10,6 +10,7 @@ import {
   type SettingsName,
 } from "./presets.ts";
 import { distribution } from "./shares.ts";
+import type { RunFlags } from "./schemas/flags.ts";
 
 /** What settings that were not given depend on. */
 export interface RunFlagsContext {
@@ -60,9 +61,7 @@ export function runFlags(
     recover: given.recover ?? saved?.recover ?? settings.recover,
     order: given.order ?? saved?.order ?? settings.order,
     swap,
-    // Runs of before there was a choice do not say.
-    criterion: given.criterion ??
-      (saved ? saved.criterion ?? SETTINGS.multipruner.criterion : settings.criterion),
+    criterion: given.criterion ?? saved?.criterion ?? settings.criterion,
     search,
     fastWithout: techniquesOff(given.fastWithout ?? saved?.fastWithout ?? "", search),
     earlierRatios: saved && ratio > saved.ratio

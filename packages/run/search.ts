@@ -1,4 +1,4 @@
-import { type EarlyStop, LopperError, type RunFlags } from "@lopper/core";
+import { LopperError } from "@lopper/core";
 import { type CalibrationSet, perplexity, type Scorer } from "@lopper/importance";
 import type { Model } from "@lopper/model-io";
 import type { Decoder, LaidOutWeights, ResidentDecoder, UnitOrder } from "@lopper/runtime";
@@ -15,6 +15,8 @@ import {
 import type { Decision } from "./decision.ts";
 import { pickerOf, scorerOnce } from "./search_tools.ts";
 import type { RunStore } from "./store.ts";
+import type { EarlyStop } from "./schemas/record.ts";
+import type { RunFlags } from "./schemas/flags.ts";
 
 export interface SearchRun {
   readonly model: Model;

@@ -1,4 +1,4 @@
-import { latencyOf, type LatencyTable, type RunFlags, UnreachableTargetError } from "@lopper/core";
+import { latencyOf, type LatencyTable, UnreachableTargetError } from "@lopper/core";
 import { type CalibrationSet, ResidentScorer, type Scorer, SuffixScorer } from "@lopper/importance";
 import type { Model } from "@lopper/model-io";
 import { Decoder, ResidentDecoder } from "@lopper/runtime";
@@ -16,6 +16,7 @@ import {
 } from "@lopper/search";
 import { distribution } from "./shares.ts";
 import { UnitRanker, type UnitRankerOptions } from "./unit_ranker.ts";
+import type { RunFlags } from "./schemas/flags.ts";
 
 /**
  * The policy that the flags describe.

@@ -1,6 +1,7 @@
-import type { RunRecord, RunSettings } from "@lopper/core";
 import type { ByteSink, Model } from "@lopper/model-io";
 import type { History, JournalEntry } from "@lopper/search";
+import type { RunRecord } from "./schemas/record.ts";
+import type { RunSettings } from "./schemas/settings.ts";
 
 /** Files of a result that say what stays of a model: all of it, and as published configs say it where they can. */
 export const PLAN_FILES = { plan: "lopper_plan.json", published: "pruning_config.json" } as const;

@@ -8,8 +8,6 @@ import {
   median,
   type ModelSpec,
   ResumeError,
-  type RunFlags,
-  type RunSettings,
   UsageError,
 } from "@lopper/core";
 import type { Model } from "@lopper/model-io";
@@ -22,6 +20,8 @@ import {
 } from "@lopper/runtime";
 import { reachableSizes } from "@lopper/search";
 import { expandedWithin } from "./memory.ts";
+import type { RunFlags } from "./schemas/flags.ts";
+import type { RunSettings } from "./schemas/settings.ts";
 
 /** Tokens of the text after which a token is timed, where the model takes as many. */
 const PAST_TOKENS = 128;

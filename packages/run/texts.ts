@@ -1,4 +1,4 @@
-import { longestSequence, type ModelSpec, type RunFlags, UsageError } from "@lopper/core";
+import { longestSequence, type ModelSpec, UsageError } from "@lopper/core";
 import {
   beginning,
   type CalibrationSet,
@@ -16,6 +16,7 @@ import {
 } from "@lopper/importance";
 import type { Tokenizer } from "@lopper/model-io";
 import { repairTokens } from "@lopper/recovery";
+import type { RunFlags } from "./schemas/flags.ts";
 
 /** The texts of a run, cut into sequences. */
 export interface RunTexts {

@@ -2,18 +2,15 @@ import {
   type BlockKind,
   countParameters,
   densePlan,
-  type FrontierStep,
   groupSize,
   innerWidth,
   type LayerSpec,
   type ModelSpec,
   PlanError,
   pruningRatio,
-  type Swap,
-  type SwappedBlock,
 } from "@lopper/core";
 import { type CandidateName, layersAfter, removedBlocks } from "./candidate.ts";
-import type { Way } from "./frontier.ts";
+import type { FrontierStep, Swap, SwappedBlock, Way } from "./frontier_schema.ts";
 import { agrees, misfit, misfitBack } from "./misfit.ts";
 
 /**

@@ -2,7 +2,7 @@ import { PlanError, ResumeError } from "@lopper/core";
 import assert from "node:assert/strict";
 import { checkFrontier } from "./check_frontier.ts";
 import { checkHistory } from "./check_history.ts";
-import type { Way } from "./frontier.ts";
+import type { Way } from "./frontier_schema.ts";
 import type { History } from "./history.ts";
 import { parseJournal } from "./journal.ts";
 import { multiPruner } from "./multi_pruner.ts";

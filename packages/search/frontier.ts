@@ -3,24 +3,17 @@ import {
   type BlockRef,
   countParameters,
   densePlan,
-  type FrontierStep,
   type LayerSpec,
   type ModelSpec,
   type PrunePlan,
-  type RunRecord,
-  type Swap,
-  type SwappedBlock,
-  type SwapPhase,
 } from "@lopper/core";
 import { perplexity } from "@lopper/importance";
 import type { UnitOrder } from "@lopper/runtime";
+import type { FrontierStep, Swap, SwappedBlock, SwapPhase, Way } from "./frontier_schema.ts";
 import { blockOf, type CandidateName, layersAfter, removedBlocks } from "./candidate.ts";
 import type { SearchResult } from "./search.ts";
 import { keptSwaps, type SwapLine } from "./swap/swap_line.ts";
 import { removalsAfter } from "./swap/swap_pairs.ts";
-
-/** What a search decided, as run.json keeps it. */
-export type Way = Pick<RunRecord, "frontier" | "swaps">;
 
 /**
  * The steps of a search and the swaps between them as run.json keeps them. What went or came back is named by its place in

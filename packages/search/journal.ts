@@ -4,20 +4,18 @@ import { type Arrangement, ORDER_NAMES } from "./arrange.ts";
 import { CANDIDATE_KINDS } from "./candidate.ts";
 import type { Measure } from "./gauge.ts";
 import type { History } from "./history.ts";
+import { count, lossy } from "./json_values.ts";
 import { STAGE_NAMES } from "./policy.ts";
 import type { RepairLine } from "./repair_line.ts";
 import type { Evidence } from "./scores.ts";
 import type { Step } from "./step.ts";
 import type { SwapLine } from "./swap/swap_line.ts";
 
-const count = z.int().nonnegative();
 const name = {
   kind: z.enum(CANDIDATE_KINDS),
   layer: count,
   width: count,
 };
-/** What is not finite is written as null, since JSON has no word for it. */
-const lossy = z.number().or(z.null().transform(() => NaN));
 const cost = z.strictObject({ blockTokens: z.number(), seconds: z.number() });
 
 const stepSchema: z.ZodType<Step> = z.strictObject({

@@ -1,6 +1,8 @@
-import type { SideWork } from "@lopper/core";
 import { type Cost, NO_COST, sumOfCosts } from "./cost.ts";
 import type { History } from "./history.ts";
+
+/** What a run does beside the steps of its search: orders of units, swaps, repairs, as its journal has them. */
+export type SideWork = "orders" | "swaps" | "repairs";
 
 /** What a run spent beside the steps of its search. */
 export function sideWork(

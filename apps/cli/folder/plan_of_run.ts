@@ -4,7 +4,6 @@ import {
   prunedLayers,
   type PrunePlan,
   pruningRatio,
-  type RunRecord,
 } from "@lopper/core";
 import { digestOfPlan, INPUTS, parsePlanFile } from "@lopper/model-io";
 import { readInputIfThere } from "@lopper/model-io/files";
@@ -16,6 +15,7 @@ import {
   planOfFrontier,
   type Way,
 } from "@lopper/search";
+import type { RunRecord } from "@lopper/run";
 import { basename, dirname, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { percentWord } from "../inputs/options.ts";

@@ -1,7 +1,13 @@
-import { RunFolderError, type RunRecord, type RunSettings } from "@lopper/core";
-import { INPUTS, parseRunRecord, parseRunSettings } from "@lopper/model-io";
+import { RunFolderError } from "@lopper/core";
+import { INPUTS } from "@lopper/model-io";
 import { readInput, readInputIfThere } from "@lopper/model-io/files";
-import { PLAN_FILES } from "@lopper/run";
+import {
+  parseRunRecord,
+  parseRunSettings,
+  PLAN_FILES,
+  type RunRecord,
+  type RunSettings,
+} from "@lopper/run";
 import { join } from "node:path";
 import { checkNames } from "./run_settings.ts";
 

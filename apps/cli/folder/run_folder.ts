@@ -1,11 +1,5 @@
-import {
-  ResumeError,
-  type RunFlags,
-  type RunRecord,
-  type RunSettings,
-  UsageError,
-} from "@lopper/core";
-import { INPUTS, type Model, openModel, runRecordToJson, settingsToJson } from "@lopper/model-io";
+import { ResumeError, UsageError } from "@lopper/core";
+import { INPUTS, type Model, openModel } from "@lopper/model-io";
 import {
   AppendFile,
   FileFolder,
@@ -14,7 +8,14 @@ import {
   writeTextFileAtomically,
   writing,
 } from "@lopper/model-io/files";
-import type { RunStore } from "@lopper/run";
+import {
+  type RunFlags,
+  type RunRecord,
+  runRecordToJson,
+  type RunSettings,
+  type RunStore,
+  settingsToJson,
+} from "@lopper/run";
 import { type History, type JournalEntry, parseJournal } from "@lopper/search";
 import { join } from "node:path";
 import { NextResult, removePartials, STATE } from "./next_result.ts";

@@ -1,6 +1,7 @@
-import { ResumeError, type RunSettings, sealLine, unsealLine } from "@lopper/core";
+import { ResumeError, sealLine, unsealLine } from "@lopper/core";
 import { AppendFile } from "@lopper/model-io/files";
 import { type History, type JournalEntry, parseJournal, toJournalLine } from "@lopper/search";
+import type { RunSettings } from "@lopper/run";
 import { join } from "node:path";
 import { FILES, readSettings } from "./run_files.ts";
 import { journalHead } from "./run_settings.ts";

@@ -1,6 +1,6 @@
-import { ResumeError, type RunSettings } from "@lopper/core";
-import { settingsToJson } from "@lopper/model-io";
+import { ResumeError } from "@lopper/core";
 import type { JournalEntry } from "@lopper/search";
+import { type RunSettings, settingsToJson } from "@lopper/run";
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { RunJournal } from "./run_journal.ts";
@@ -8,8 +8,8 @@ import { RunJournal } from "./run_journal.ts";
 const digest = (digit: string) => `sha256:${digit.repeat(64)}`;
 const SETTINGS: RunSettings = {
   kind: "lopper-run-settings",
-  schema: 2,
-  version: "0.2.0",
+  schema: 3,
+  version: "0.3.0",
   modelDigest: digest("a"),
   calibrationDigest: { block: digest("b"), width: digest("c") },
   backend: "cpu",

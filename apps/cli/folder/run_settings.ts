@@ -1,12 +1,5 @@
-import {
-  describeIssue,
-  ResumeError,
-  type RunFlags,
-  type RunSettings,
-  sha256,
-  VERSION,
-} from "@lopper/core";
-import { CRITERIA, distribution, SETTINGS } from "@lopper/run";
+import { describeIssue, ResumeError, sha256, VERSION } from "@lopper/core";
+import { CRITERIA, distribution, type RunFlags, type RunSettings, SETTINGS } from "@lopper/run";
 import { ORDER_NAMES, TECHNIQUES } from "@lopper/search";
 import { z } from "zod";
 import { calibrationParts } from "../prune/calibration_parts.ts";

@@ -1,8 +1,9 @@
-import { EvaluationError, type RunRecord, unseal } from "@lopper/core";
+import { EvaluationError, unseal } from "@lopper/core";
 import { headline } from "@lopper/evaluation";
 import { INPUTS } from "@lopper/model-io";
 import { readInputIfThere } from "@lopper/model-io/files";
 import type { ReportScores } from "@lopper/report";
+import type { RunRecord } from "@lopper/run";
 import { join } from "node:path";
 import { z } from "zod";
 import { jsonOrNull } from "../folder/json_or_null.ts";

@@ -1,4 +1,5 @@
-import { type RunFlags, type RunRecord, UsageError } from "@lopper/core";
+import { UsageError } from "@lopper/core";
+import type { RunFlags, RunRecord } from "@lopper/run";
 import { formatRatio } from "../terminal/format.ts";
 import { userPath } from "../inputs/paths.ts";
 import type { PruneOptions } from "./prune_options.ts";

@@ -1,4 +1,5 @@
-import { type RunFlags, UsageError } from "@lopper/core";
+import { UsageError } from "@lopper/core";
+import type { RunFlags } from "@lopper/run";
 import { userPath } from "../inputs/paths.ts";
 import { SELF } from "./self_calibration.ts";
 

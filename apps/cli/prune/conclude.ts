@@ -1,4 +1,4 @@
-import type { ExportFlags, RunRecord } from "@lopper/core";
+import type { ExportFlags, RunRecord } from "@lopper/run";
 import { join } from "node:path";
 import { describeExport } from "../exporting/export_record.ts";
 import type { Interruption } from "../terminal/interrupt.ts";

@@ -1,5 +1,5 @@
 import type { Backend } from "@lopper/backends";
-import type { LatencyTable, RunFlags } from "@lopper/core";
+import type { LatencyTable } from "@lopper/core";
 import { type Model, modelDigest, openTokenizer, type Tokenizer } from "@lopper/model-io";
 import { FolderLock, SourceWatch } from "@lopper/model-io/files";
 import {
@@ -11,6 +11,7 @@ import {
   ratioForLatency,
   rehearse,
   type RunEvent,
+  type RunFlags,
   type RunTools,
 } from "@lopper/run";
 import { Command } from "commander";

@@ -1,6 +1,7 @@
-import { type ExportFlags, type RunRecord, UsageError } from "@lopper/core";
+import { UsageError } from "@lopper/core";
 import { type Model, openModel } from "@lopper/model-io";
 import { FileFolder, FolderLock, SourceWatch } from "@lopper/model-io/files";
+import type { ExportFlags, RunRecord } from "@lopper/run";
 import { basename } from "node:path";
 import { checkApart } from "../folder/apart.ts";
 import { ExportFolder, type Replacing } from "../exporting/export_folder.ts";

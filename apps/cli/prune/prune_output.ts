@@ -1,19 +1,20 @@
 import type { Backend } from "@lopper/backends";
+import { countParameters, type ModelSpec } from "@lopper/core";
+import { type Sequences, tokenCount } from "@lopper/importance";
+import type { Model } from "@lopper/model-io";
 import {
-  countParameters,
+  againstDense,
+  type Decision,
+  type DryRun,
   type EarlyStop,
   type LatencyRecord,
-  type ModelSpec,
   type Recovery,
   type RunFlags,
   type RunRecord,
+  type RunTexts,
   type StageOrder,
-  type SwapPhase,
-} from "@lopper/core";
-import { type Sequences, tokenCount } from "@lopper/importance";
-import type { Model } from "@lopper/model-io";
-import { againstDense, type Decision, type DryRun, type RunTexts } from "@lopper/run";
-import { MOST_SWAPS, type SearchPolicy, STAGE_LABELS } from "@lopper/search";
+} from "@lopper/run";
+import { MOST_SWAPS, type SearchPolicy, STAGE_LABELS, type SwapPhase } from "@lopper/search";
 import {
   describeQuantised,
   formatBytes,
@@ -88,7 +89,7 @@ export function describeResult(record: RunRecord, out: string, report: string | 
   } else {
     lines.push("  plan applied without a search");
   }
-  const beside = Object.entries(blockTokens.beside ?? {}).filter(([, spent]) => spent > 0)
+  const beside = Object.entries(blockTokens.beside).filter(([, spent]) => spent > 0)
     .map(([what, spent]) => `${formatCount(Math.round(spent))} for ${what}`);
   if (beside.length > 0) lines.push(`  block-tokens on top of that: ${beside.join(", ")}`);
   if (latency) lines.push(`  ${describeLatency(latency)}`);
@@ -96,7 +97,6 @@ export function describeResult(record: RunRecord, out: string, report: string | 
   lines.push(...record.swaps.map((phase) => `  ${describeSwaps(phase, record.flags)}`));
   lines.push(...record.orders.map((order) => `  ${describeOrder(order)}`));
   if (record.recovery) lines.push(`  ${describeRecovery(record.recovery)}`);
-  // Records from before there were quantised sources lack the field.
   if (record.quantised) lines.push(`  ${describeQuantised(record.quantised)}`);
   const { name, engine, threads } = record.backend;
   lines.push(
@@ -105,15 +105,12 @@ export function describeResult(record: RunRecord, out: string, report: string | 
     "  the pruned model was measured on these files, by Lopper's own reader",
     ...(report === null ? [] : [`  a page about it: ${report}`]),
   );
-  // Records from before it was kept lack it.
-  if (sample.prompt !== "") {
-    lines.push(
-      "",
-      `  "${sample.prompt} …"`,
-      `  dense:  … ${sample.dense}`,
-      `  pruned: … ${sample.pruned}`,
-    );
-  }
+  lines.push(
+    "",
+    `  "${sample.prompt} …"`,
+    `  dense:  … ${sample.dense}`,
+    `  pruned: … ${sample.pruned}`,
+  );
   return lines.join("\n");
 }
 

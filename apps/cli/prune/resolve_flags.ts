@@ -1,6 +1,6 @@
-import type { ModelSpec, RunFlags } from "@lopper/core";
+import type { ModelSpec } from "@lopper/core";
 import { DEMO_SAMPLES, DEMO_SEQUENCE_LENGTH } from "@lopper/demo-model";
-import { runFlags } from "@lopper/run";
+import { type RunFlags, runFlags } from "@lopper/run";
 import { calibrationFlag } from "./calibration_parts.ts";
 import { userPath } from "../inputs/paths.ts";
 import { exportFlags } from "./prune_export.ts";

@@ -1,7 +1,8 @@
-import { PlanError, type PrunePlan, type RunRecord } from "@lopper/core";
+import { PlanError, type PrunePlan } from "@lopper/core";
 import { DEMO_MODEL_NAME } from "@lopper/demo-model";
 import type { ReportRun } from "@lopper/report";
 import type { History } from "@lopper/search";
+import type { RunRecord } from "@lopper/run";
 import { basename, join } from "node:path";
 import { readScores } from "../measuring/comparison_file.ts";
 import { checkedJournal, readRunPlan } from "../folder/plan_of_run.ts";

@@ -1,5 +1,10 @@
-import type { ExportFlags, RunFlags, RunRecord } from "@lopper/core";
-import { fixesDistribution, type SettingsName } from "@lopper/run";
+import {
+  type ExportFlags,
+  fixesDistribution,
+  type RunFlags,
+  type RunRecord,
+  type SettingsName,
+} from "@lopper/run";
 import { percentWord } from "../inputs/options.ts";
 
 /** Where a run that is made again goes. */

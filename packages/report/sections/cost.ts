@@ -1,5 +1,5 @@
-import { formatCount, formatSeconds, type SideWork } from "@lopper/core";
-import { sideWork, STAGE_LABELS } from "@lopper/search";
+import { formatCount, formatSeconds } from "@lopper/core";
+import { type SideWork, sideWork, STAGE_LABELS } from "@lopper/search";
 import { html } from "../html.ts";
 import { plural } from "../removed.ts";
 import type { ReportRun } from "../report_run.ts";
@@ -35,7 +35,7 @@ export function costSection({ record, history }: ReportRun): Section {
     percent(cost.blockTokens),
     formatSeconds(cost.seconds),
   ];
-  const predictions = blockTokens.beside?.predictions ?? 0;
+  const predictions = blockTokens.beside.predictions;
   const heldOut = history.measures.filter(({ on }) => on === "held_out");
   const content = html`
     <p>${plural(record.steps, "step")} with ${formatCount(

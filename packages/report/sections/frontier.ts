@@ -1,4 +1,5 @@
-import { formatCount, type SwapPhase } from "@lopper/core";
+import { formatCount } from "@lopper/core";
+import type { SwapPhase } from "@lopper/search";
 import { changeFigure, perplexityFigure } from "../figures.ts";
 import {
   calibrationPoints,

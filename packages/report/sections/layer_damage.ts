@@ -1,4 +1,5 @@
-import type { BlockKind, RunRecord } from "@lopper/core";
+import type { BlockKind } from "@lopper/core";
+import type { RunRecord } from "@lopper/run";
 import { type BlockDamage, blockDamage } from "../block_damage.ts";
 import { type DamageBar, damagePlot, signed } from "../damage_plot.ts";
 import { type Html, html } from "../html.ts";

@@ -7,13 +7,7 @@ import { folded, table } from "../table.ts";
 
 /** What stays of each layer, as a picture and as a table. */
 export function removedSection({ record, plan }: ReportRun): Section {
-  const place = { id: "removed", title: "What was removed" };
   const changes = layerChanges(record);
-  if (changes.length === 0) {
-    const content =
-      html`<p>The record was written by an earlier version of Lopper, which did not keep the layers’ shapes.</p>`;
-    return { ...place, content };
-  }
   const description = `${describeLayers(changes)} The table below has the same in figures.`;
   const content =
     html`<p>A row is a layer, from the input at the top to the output. A filled part stays, a dashed outline is what went, with the step of the search that took it. A cell is a KV group with its query heads.</p>
@@ -35,7 +29,7 @@ ${
         }),
       )
     }`;
-  return { ...place, content };
+  return { id: "removed", title: "What was removed", content };
 }
 
 /** The picture in words. */

@@ -1,5 +1,6 @@
-import { mean, type StageOrder } from "@lopper/core";
+import { mean } from "@lopper/core";
 import type { BlockRepair } from "@lopper/search";
+import type { StageOrder } from "@lopper/run";
 import { signed } from "../damage_plot.ts";
 import { changeFigure, perplexityFigure } from "../figures.ts";
 import { type Html, html } from "../html.ts";

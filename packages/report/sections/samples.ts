@@ -2,10 +2,9 @@ import { type Content, html } from "../html.ts";
 import type { ReportRun } from "../report_run.ts";
 import type { Section } from "../section.ts";
 
-/** How both models continue the same words. Null where the record has none. */
-export function samplesSection({ record }: ReportRun): Section | null {
+/** How both models continue the same words. */
+export function samplesSection({ record }: ReportRun): Section {
   const { sample, heldOutSamples } = record;
-  if (sample.prompt === "" && heldOutSamples.length === 0) return null;
   const content = html`${
     heldOutSamples.length > 0 && html`
       <p>Both models go on from a place of the held-out text, always with the most likely token.</p>
@@ -13,12 +12,10 @@ export function samplesSection({ record }: ReportRun): Section | null {
         shown(`… ${prompt} …`, [["the text", original], ["dense", dense], ["pruned", pruned]])
       )}
     `
-  }${
-    sample.prompt !== "" && html`
-      <p>Both models go on from the same words, drawn at random (temperature 0.7, same seed).</p>
-      ${shown(`${sample.prompt} …`, [["dense", sample.dense], ["pruned", sample.pruned]])}
-    `
-  }`;
+  }${html`
+    <p>Both models go on from the same words, drawn at random (temperature 0.7, same seed).</p>
+    ${shown(`${sample.prompt} …`, [["dense", sample.dense], ["pruned", sample.pruned]])}
+  `}`;
   return { id: "samples", title: "Text before and after", content };
 }
 

@@ -1,4 +1,5 @@
-import { type DenseAndPruned, formatBytes, formatCount, formatMilliseconds } from "@lopper/core";
+import { formatBytes, formatCount, formatMilliseconds } from "@lopper/core";
+import type { DenseAndPruned } from "@lopper/evaluation";
 import { changeFigure, perplexityFigure } from "../figures.ts";
 import { type Html, html } from "../html.ts";
 import { describeRemoved, layerChanges, removedOf } from "../removed.ts";
@@ -7,9 +8,9 @@ import { table } from "../table.ts";
 
 /** What a reader who reads nothing else needs to know. */
 export function summary({ record }: ReportRun): Html {
-  const { parameters, bytes, latency, perplexity, ratio, layers, stopped, flags } = record;
+  const { parameters, bytes, latency, perplexity, ratio, stopped, flags } = record;
   const changes = layerChanges(record);
-  const what = layers.dense.length > 0 ? `: ${describeRemoved(removedOf(changes))}` : "";
+  const what = `: ${describeRemoved(removedOf(changes))}`;
   const row = (
     name: string,
     { dense, pruned }: DenseAndPruned,

@@ -1,4 +1,4 @@
-import type { TextDamage } from "@lopper/core";
+import type { TextDamage } from "@lopper/evaluation";
 import { signed } from "../damage_plot.ts";
 import { html } from "../html.ts";
 import type { ReportRun } from "../report_run.ts";
@@ -9,10 +9,9 @@ import { isRare, passagesPlot, tokensPlot } from "../text_plots.ts";
 /** Passages that are shown. */
 const SHOWN = 3;
 
-/** Which kinds of text suffered most, and where. Null in records of earlier versions. */
-export async function textDamageSection({ record }: ReportRun): Promise<Section | null> {
+/** Which kinds of text suffered most, and where. */
+export async function textDamageSection({ record }: ReportRun): Promise<Section> {
   const { damage, flags } = record;
-  if (!damage) return null;
   const heldOut = { name: "held-out", damage: damage.heldOut };
   const calibration = { name: "calibration", damage: damage.calibration };
   const texts = [heldOut, calibration];

@@ -1,5 +1,6 @@
-import type { LayerSpec, RunRecord } from "@lopper/core";
+import type { LayerSpec } from "@lopper/core";
 import type { History } from "@lopper/search";
+import type { RunRecord } from "@lopper/run";
 import type { ReportRun, ReportScores } from "../report_run.ts";
 
 const WHOLE: LayerSpec = {
@@ -15,8 +16,8 @@ const digest = (digit: string) => `sha256:${digit.repeat(64)}`;
 export function tinyRun(change: Partial<RunRecord> = {}): ReportRun {
   const record: RunRecord = {
     kind: "lopper-run",
-    schema: 2,
-    version: "0.2.0",
+    schema: 3,
+    version: "0.3.0",
     modelDigest: digest("a"),
     prunedDigest: digest("b"),
     calibrationDigest: { block: digest("c"), width: digest("d") },
@@ -68,6 +69,7 @@ export function tinyRun(change: Partial<RunRecord> = {}): ReportRun {
       beside: { predictions: 0, orders: 0, swaps: 0, repairs: 0 },
     },
     wallSeconds: 75,
+    files: ["config.json", "model.safetensors"],
     steps: 3,
     frontier: [
       step("blocks", "mlp", 1, 0, [], [12, 88_000, 21, 42]),

@@ -1,11 +1,12 @@
-import { RunFolderError, type RunRecord, seal } from "@lopper/core";
+import { RunFolderError, seal } from "@lopper/core";
 import assert from "node:assert/strict";
-import { parseRunRecord, runRecordToJson } from "./record_json.ts";
+import { parseRunRecord, runRecordToJson } from "./record.ts";
+import type { RunRecord } from "./record.ts";
 
 const RECORD: RunRecord = {
   kind: "lopper-run",
-  schema: 2,
-  version: "0.2.0",
+  schema: 3,
+  version: "0.3.0",
   modelDigest: "sha256:a",
   prunedDigest: "sha256:b",
   calibrationDigest: { block: "sha256:c", width: "sha256:d" },
@@ -59,6 +60,7 @@ const RECORD: RunRecord = {
     beside: { predictions: 4, orders: 1, swaps: 2, repairs: 3 },
   },
   wallSeconds: 3.5,
+  files: ["model.safetensors", "lopper_plan.json"],
   steps: 2,
   frontier: [
     {
@@ -146,8 +148,8 @@ Deno.test("run record: what is none, a damaged one, or of another version is ref
   await refused("null", /not the record/);
   await refused('{"kind": "lopper-export", "schema": 1}', /not the record/);
   await refused(
-    JSON.stringify({ kind: "lopper-run", schema: 1, version: "0.2.0" }),
-    /another version of Lopper \(its form is 1, this one reads 2\), .* the model beside it is good as it is/,
+    JSON.stringify({ kind: "lopper-run", schema: 2, version: "0.2.0" }),
+    /another version of Lopper \(its form is 2, this one reads 3\), .* the model beside it is good as it is/,
   );
 });
 

@@ -1,12 +1,13 @@
 import type { BackendDescription } from "@lopper/backends";
-import { countParameters, type LatencyRecord, type RunRecord, VERSION } from "@lopper/core";
+import { countParameters, VERSION } from "@lopper/core";
 import { textDamage } from "@lopper/evaluation";
-import { digestOfPlan, type Model, RECORD_SCHEMA } from "@lopper/model-io";
+import { digestOfPlan, type Model } from "@lopper/model-io";
 import { sideWork } from "@lopper/search";
 import type { Decided } from "./decide.ts";
 import { heldOutSamples, type MeasuredOn, type PrunedMeasures, SAMPLE_PROMPT } from "./measure.ts";
 import type { PruneTask } from "./prepare.ts";
 import type { RunStore } from "./store.ts";
+import { type LatencyRecord, RECORD_SCHEMA, type RunRecord } from "./schemas/record.ts";
 
 /** All that a record is made of. */
 export interface RecordedRun {

@@ -1,12 +1,13 @@
-import { ResumeError, type RunSettings, seal } from "@lopper/core";
+import { ResumeError, seal } from "@lopper/core";
 import assert from "node:assert/strict";
-import { parseRunSettings, settingsToJson } from "./settings_json.ts";
+import { parseRunSettings, settingsToJson } from "./settings.ts";
+import type { RunSettings } from "./settings.ts";
 
 const digest = (digit: string) => `sha256:${digit.repeat(64)}`;
 const SETTINGS: RunSettings = {
   kind: "lopper-run-settings",
-  schema: 2,
-  version: "0.2.0",
+  schema: 3,
+  version: "0.3.0",
   modelDigest: digest("a"),
   calibrationDigest: { block: digest("b"), width: digest("c") },
   heldOutDigest: digest("d"),
@@ -69,14 +70,14 @@ Deno.test("settings: they are read as they were written", async () => {
 
 Deno.test("settings: any value that was changed is noticed, and what is none, or of another version", async () => {
   const text = await settingsToJson(SETTINGS);
-  for (const [from, to] of [['"seed": 0', '"seed": 1'], ["0.3", "0.31"], ['"a', '"b']]) {
+  for (const [from, to] of [['"seed": 0', '"seed": 1'], ["0.25", "0.26"], ['"a', '"b']]) {
     assert.notEqual(text.replace(from, to), text);
     await refused(text.replace(from, to), /settings\.json was changed since Lopper wrote it/);
   }
   await refused(text.replace(/,\s*"checksum": "\w+"/, ""), /was changed since/);
   await refused(
-    text.replace('"schema": 2', '"schema": 1'),
-    /of another version of Lopper \(its form is 1, this one reads 2\)/,
+    text.replace('"schema": 3', '"schema": 2'),
+    /of another version of Lopper \(its form is 2, this one reads 3\)/,
   );
   await refused(text.slice(0, 100), /is damaged: not JSON/);
   await refused("[".repeat(100_000), /is damaged/);

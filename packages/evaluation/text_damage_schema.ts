@@ -1,0 +1,19 @@
+import { count, list, lossy } from "@lopper/search";
+import { z } from "zod";
+
+/** Before and after. */
+export const denseAndPruned = z.strictObject({ dense: lossy, pruned: lossy });
+export type DenseAndPruned = Readonly<z.infer<typeof denseAndPruned>>;
+
+const text = z.string().max(100_000);
+
+/** How the loss of a text changed. Losses are mean NLLs in nats per token. */
+export const textDamageSchema = z.strictObject({
+  passages: list(denseAndPruned.extend({
+    /** The stretch whose loss grew most, of those passages that suffered most. */
+    worst: text.optional(),
+  })),
+  /** By kind of the token that was to be predicted, the most frequent kind first. */
+  tokens: list(denseAndPruned.extend({ kind: text, count })),
+});
+export type TextDamage = Readonly<z.infer<typeof textDamageSchema>>;
