@@ -30,13 +30,21 @@ export interface Dimension {
   readonly units: number;
 }
 
-/** A residual block, h ← h + f(h). */
+/**
+ * Where the norm of a residual block is: before what it computes, h ← h + f(norm(h)), or behind it, h ← h + norm(f(h)) (OLMo 2,
+ * arXiv 2501.00656): there it scales what the block adds.
+ */
+export type NormPlacement = "pre" | "post";
+
+/** A residual block: it adds something to the hidden states. */
 export interface Block {
   /** Names it in plans, journals and messages, and among the blocks of its model: "3.attention". */
   readonly id: string;
   readonly layer: number;
   /** What computes it: "attention", "mlp", … */
   readonly kind: string;
+  /** "pre" unless said. */
+  readonly placement?: NormPlacement;
   readonly dimensions: readonly Dimension[];
   readonly weights: readonly DeclaredWeight[];
   /** Channels that are multiplied with those of every earlier position, twice: for scores and for values. */

@@ -51,6 +51,18 @@ Deno.test("parameters and multiply-accumulates follow from the axes of the weigh
   assert.equal(macsOfBlock(mlp, { channels: 7 }, 9), blockMacs(SPEC, layer, "mlp", 9));
 });
 
+Deno.test("a norm over all query heads has a weight for each of their channels, and gets narrower with them", () => {
+  const spec: ModelSpec = { ...SPEC, qkNorm: "full", placement: "post" };
+  const [attention, mlp] = blocksOf(spec);
+  const shapes = ["q_norm", "k_norm"].map((name) =>
+    weightShape(attention.weights.find((w) => w.name === name)!, { kvGroups: 1 })
+  );
+  assert.deepEqual(shapes, [[48], [16]]);
+  assert.deepEqual([attention.placement, mlp.placement], ["post", "post"]);
+  const parameters = [SPEC, spec].map((s) => countParameters(s).attention);
+  assert.equal(parameters[1] - parameters[0], (6 + 2 + 2 + 2) * 16 - 2 * 2 * 16);
+});
+
 Deno.test("a narrower block has narrower weights, along the axis that its units lie on", () => {
   const [attention] = blocksOf(SPEC);
   const weight = (name: string) => attention.weights.find((w) => w.name === name)!;

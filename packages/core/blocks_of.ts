@@ -17,18 +17,22 @@ export function blocksOf(spec: ModelSpec): readonly Block[] {
 const BLOCKS = new WeakMap<ModelSpec, readonly Block[]>();
 
 function attentionBlock(
-  { hiddenSize: hidden, headDim, biases, qkNorm }: ModelSpec,
+  { hiddenSize: hidden, headDim, biases, qkNorm, placement }: ModelSpec,
   layer: number,
   { queryHeads, kvHeads }: { readonly queryHeads: number; readonly kvHeads: number },
 ): Block {
   const dimension = "kvGroups";
   const query = { dimension, width: headDim * queryHeads / kvHeads };
   const kv = { dimension, width: headDim };
+  const normed = qkNorm === "full"
+    ? { q_norm: query, k_norm: kv }
+    : { q_norm: headDim, k_norm: headDim };
   const bias = { q_bias: [query], k_bias: [kv], v_bias: [kv] };
   return {
     id: `${layer}.attention`,
     layer,
     kind: "attention",
+    placement,
     dimensions: [{ name: dimension, units: kvHeads }],
     attended: query,
     weights: [
@@ -39,18 +43,23 @@ function attentionBlock(
       { name: "o", axes: [hidden, query] },
       ...(biases.qkv ? Object.entries(bias).map(([name, axes]) => ({ name, axes })) : []),
       ...(biases.output ? [{ name: "o_bias", axes: [hidden] }] : []),
-      ...(qkNorm ? ["q_norm", "k_norm"].map((name) => ({ name, axes: [headDim] })) : []),
+      ...(qkNorm ? Object.entries(normed).map(([name, axis]) => ({ name, axes: [axis] })) : []),
     ],
   };
 }
 
-function mlpBlock({ hiddenSize: hidden, biases }: ModelSpec, layer: number, units: number): Block {
+function mlpBlock(
+  { hiddenSize: hidden, biases, placement }: ModelSpec,
+  layer: number,
+  units: number,
+): Block {
   const dimension = "channels";
   const channels = { dimension, width: 1 };
   return {
     id: `${layer}.mlp`,
     layer,
     kind: "mlp",
+    placement,
     dimensions: [{ name: dimension, units }],
     weights: [
       { name: "norm", axes: [hidden], norm: true },

@@ -15,8 +15,9 @@ export function attentionParameters(spec: ModelSpec, { queryHeads, kvHeads }: At
   const { hiddenSize, headDim, biases, qkNorm } = spec;
   const q = queryHeads * headDim;
   const kv = kvHeads * headDim;
+  const norms = qkNorm === "full" ? q + kv : qkNorm ? 2 * headDim : 0;
   return (2 * q + 2 * kv) * hiddenSize + (biases.qkv ? q + 2 * kv : 0) +
-    (biases.output ? hiddenSize : 0) + (qkNorm ? 2 * headDim : 0);
+    (biases.output ? hiddenSize : 0) + norms;
 }
 
 /** Weights of one SwiGLU block without its norm: gate, up, down and their biases. */

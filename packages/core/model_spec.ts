@@ -1,3 +1,5 @@
+import type { NormPlacement } from "./block.ts";
+
 /**
  * A decoder-only language model as per-layer shapes. Heterogeneous layers are normal: a pruned model is described like
  * any other, and opening, scoring, pruning again and writing need no special case for it.
@@ -15,8 +17,10 @@ export interface ModelSpec {
   /** The LM head is the embedding matrix. */
   readonly tiedEmbeddings: boolean;
   readonly biases: Biases;
-  /** An RMS norm over each query and key head, before rotary embedding (Qwen3). */
-  readonly qkNorm: boolean;
+  /** An RMS norm over each query and key head (Qwen3), or "full", over all of them (OLMo 2), before rotary embedding. */
+  readonly qkNorm: boolean | "full";
+  /** Where the norms of blocks are. What says nothing means "pre": digests of models are older than this key. */
+  readonly placement?: NormPlacement;
   readonly rope: RopeSpec;
   /** Tokens that attention reaches back at most, itself included, in layers that have such a window; null where none has. */
   readonly slidingWindow: number | null;

@@ -80,8 +80,8 @@ export function blockWeightShapes(
       k_bias: biases.qkv ? [kv] : null,
       v_bias: biases.qkv ? [kv] : null,
       o_bias: biases.output ? [h] : null,
-      q_norm: spec.qkNorm ? [headDim] : null,
-      k_norm: spec.qkNorm ? [headDim] : null,
+      q_norm: spec.qkNorm ? [spec.qkNorm === "full" ? q : headDim] : null,
+      k_norm: spec.qkNorm ? [spec.qkNorm === "full" ? kv : headDim] : null,
     };
     for (const weight of ATTENTION_WEIGHTS) if (all[weight]) shapes.set(weight, all[weight]);
   } else {

@@ -194,7 +194,7 @@ export class Blocks {
       eps: rmsNormEps,
       qkvBias: biases.qkv,
       outputBias: biases.output,
-      qkNorm,
+      qkNorm: qkNorm !== false,
     };
   }
 }
