@@ -1,10 +1,10 @@
 import { formatCount, formatSeconds } from "@lopper/core";
-import { type SideWork, sideWork, STAGE_LABELS } from "@lopper/search";
-import { html } from "../html.ts";
+import { type History, type SideWork, sideWork, STAGE_LABELS, sumOfCosts } from "@lopper/search";
+import { type Content, html } from "../html.ts";
 import { plural } from "../removed.ts";
 import type { ReportRun } from "../report_run.ts";
 import type { Section } from "../section.ts";
-import { stageCosts } from "../stage_costs.ts";
+import { type StageCost, stageCosts } from "../stage_costs.ts";
 import { table } from "../table.ts";
 
 const BESIDE: Readonly<Record<SideWork, string>> = {
@@ -24,22 +24,9 @@ export function costSection({ record, history }: ReportRun): Section {
     return { ...place, content: html`<p>No search: ${machine}, from start to end.</p>` };
   }
   const costs = stageCosts(history);
-  const sum = (of: (cost: typeof costs[number]) => number) =>
-    costs.reduce((total, cost) => total + of(cost), 0);
-  const row = (name: string, cost: Omit<typeof costs[number], "stage">) => [
-    name,
-    cost.steps,
-    `${formatCount(cost.scored)} of ${formatCount(cost.candidates)}`,
-    formatCount(cost.passages),
-    formatCount(Math.round(cost.blockTokens.spent)),
-    percent(cost.blockTokens),
-    formatSeconds(cost.seconds),
-  ];
-  const predictions = blockTokens.beside.predictions;
-  const heldOut = history.measures.filter(({ on }) => on === "held_out");
   const content = html`
     <p>${plural(record.steps, "step")} with ${formatCount(
-      sum(({ scored }) => scored),
+      together(costs).scored,
     )} evaluations of candidates: ${formatCount(
       Math.round(blockTokens.spent),
     )} block-tokens, ${percent(
@@ -57,54 +44,62 @@ export function costSection({ record, history }: ReportRun): Section {
         "time",
       ],
       rows: [
-        ...costs.map((cost) => row(STAGE_LABELS[cost.stage], cost)),
-        ...(costs.length > 1
-          ? [row("together", {
-            steps: sum(({ steps }) => steps),
-            candidates: sum(({ candidates }) => candidates),
-            scored: sum(({ scored }) => scored),
-            passages: sum(({ passages }) => passages),
-            blockTokens: {
-              spent: sum(({ blockTokens }) => blockTokens.spent),
-              full: sum(({ blockTokens }) => blockTokens.full),
-            },
-            seconds: sum(({ seconds }) => seconds),
-          })]
-          : []),
-        ...(predictions > 0
-          ? [[
-            "the dense model's predictions, to judge by",
-            ...["–", "–", "–"],
-            formatCount(Math.round(predictions)),
-            ...["–", "–"],
-          ]]
-          : []),
-        ...Object.entries(sideWork(history)).filter(([, { blockTokens }]) => blockTokens > 0)
-          .map(([work, { blockTokens, seconds }]) => [
-            BESIDE[work as SideWork],
-            ...["–", "–", "–"],
-            formatCount(Math.round(blockTokens)),
-            "–",
-            formatSeconds(seconds),
-          ]),
-        ...(heldOut.length > 0
-          ? [[
-            "held-out text after every step",
-            "–",
-            "–",
-            formatCount(heldOut.reduce((total, { nll }) => total + nll.length, 0)),
-            formatCount(
-              Math.round(heldOut.reduce((total, { cost }) => total + cost.blockTokens, 0)),
-            ),
-            "–",
-            formatSeconds(heldOut.reduce((total, { cost }) => total + cost.seconds, 0)),
-          ]]
-          : []),
+        ...costs.map((cost) => stageRow(STAGE_LABELS[cost.stage], cost)),
+        ...(costs.length > 1 ? [stageRow("together", together(costs))] : []),
+        ...besideRows(history, blockTokens.beside.predictions),
       ],
     })}<p
       class="note">Block-tokens are blocks run × tokens, the head by its share of multiply-accumulates: a number that does not depend on the machine.</p>
   `;
   return { ...place, content };
+}
+
+type Amounts = Omit<StageCost, "stage">;
+
+function together(costs: readonly Amounts[]): Amounts {
+  const sum = (of: (cost: Amounts) => number) => costs.reduce((total, cost) => total + of(cost), 0);
+  return {
+    steps: sum(({ steps }) => steps),
+    candidates: sum(({ candidates }) => candidates),
+    scored: sum(({ scored }) => scored),
+    passages: sum(({ passages }) => passages),
+    blockTokens: {
+      spent: sum(({ blockTokens }) => blockTokens.spent),
+      full: sum(({ blockTokens }) => blockTokens.full),
+    },
+    seconds: sum(({ seconds }) => seconds),
+  };
+}
+
+function stageRow(name: string, cost: Amounts): readonly Content[] {
+  return [
+    name,
+    cost.steps,
+    `${formatCount(cost.scored)} of ${formatCount(cost.candidates)}`,
+    formatCount(cost.passages),
+    formatCount(Math.round(cost.blockTokens.spent)),
+    percent(cost.blockTokens),
+    formatSeconds(cost.seconds),
+  ];
+}
+
+/** What was done beside the scores: no part of it scores candidates. */
+function besideRows(history: History, predictions: number): readonly (readonly Content[])[] {
+  const rows: (readonly Content[])[] = [];
+  const add = (what: string, passages: Content, blockTokens: number, time: string) =>
+    rows.push([what, "–", "–", passages, formatCount(Math.round(blockTokens)), "–", time]);
+  if (predictions > 0) add("the dense model's predictions, to judge by", "–", predictions, "–");
+  for (const [work, { blockTokens, seconds }] of Object.entries(sideWork(history))) {
+    if (blockTokens > 0) add(BESIDE[work as SideWork], "–", blockTokens, formatSeconds(seconds));
+  }
+  const heldOut = history.measures.filter(({ on }) => on === "held_out");
+  if (heldOut.length > 0) {
+    const passages = heldOut.reduce((total, { nll }) => total + nll.length, 0);
+    const { blockTokens, seconds } = heldOut.map(({ cost }) => cost).reduce(sumOfCosts);
+    const time = formatSeconds(seconds);
+    add("held-out text after every step", formatCount(passages), blockTokens, time);
+  }
+  return rows;
 }
 
 function percent({ spent, full }: { readonly spent: number; readonly full: number }): string {

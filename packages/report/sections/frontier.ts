@@ -1,13 +1,15 @@
 import { formatCount } from "@lopper/core";
-import type { SwapPhase } from "@lopper/search";
+import type { RunRecord } from "@lopper/run";
+import type { FrontierStep, SwapPhase } from "@lopper/search";
 import { changeFigure, perplexityFigure } from "../figures.ts";
 import {
   calibrationPoints,
   frontierLegend,
   frontierPlot,
+  type FrontierPoint,
   heldOutPoints,
 } from "../frontier_plot.ts";
-import { html } from "../html.ts";
+import { type Html, html } from "../html.ts";
 import type { ReportRun } from "../report_run.ts";
 import type { Section } from "../section.ts";
 import { plural } from "../removed.ts";
@@ -16,28 +18,10 @@ import { folded, table } from "../table.ts";
 
 /** Perplexity against ratio, step by step. */
 export async function frontierSection({ record }: ReportRun): Promise<Section> {
-  const { frontier, perplexity } = record;
   const place = { id: "frontier", title: "Perplexity on the way" };
   const heldOut = heldOutPoints(record);
-  const everyStep = frontier.some((step) => step.heldOut !== null);
-  const held = await frontierPlot(heldOut, {
-    id: "held-out",
-    title: "Perplexity on the held-out text",
-    description: `From ${perplexityFigure(perplexity.heldOut.dense)} of the dense model to ${
-      perplexityFigure(perplexity.heldOut.pruned)
-    } at ${record.ratio.toFixed(2)} %. ${
-      everyStep ? "The table below has every step." : "Only both ends were measured."
-    }`,
-    dashed: !everyStep,
-  });
-  const heldFigure = html`<figure><figcaption>Held-out text${
-    !everyStep &&
-    html`
-      <span
-        class="note">only the ends were measured; <code>--held-out FILE</code> measures every step</span>
-    `
-  }</figcaption>${held}</figure>`;
-  if (frontier.length === 0) {
+  const heldFigure = await heldOutFigure(record, heldOut);
+  if (record.frontier.length === 0) {
     const content = html`
       <p>The plan was applied without a search, so there are no steps between.</p><div
         class="pair">${heldFigure}</div>${frontierLegend(heldOut)}
@@ -46,13 +30,6 @@ export async function frontierSection({ record }: ReportRun): Promise<Section> {
   }
   const calibration = calibrationPoints(record);
   const broken = new Set(calibration.map(({ curve }) => curve)).size > 1;
-  const onCalibration = await frontierPlot(calibration, {
-    id: "calibration",
-    title: "Perplexity on the calibration text",
-    description: `From ${perplexityFigure(perplexity.calibration.dense)} of the dense model to ${
-      perplexityFigure(perplexity.calibration.pruned)
-    } at ${record.ratio.toFixed(2)} %. The table below has every step.`,
-  });
   const content = html`
     <p>Every point is a step of the search. A run of a smaller ratio can be cut from this one without a search: <code>--plan DIR --ratio N</code>.</p>
     ${record.flags.criterion === "kl" && html`
@@ -60,7 +37,10 @@ export async function frontierSection({ record }: ReportRun): Promise<Section> {
         class="note">Steps were judged by the divergence of their predictions from the dense model's (KL): on the calibration text, what stands for a step is the dense model's perplexity, raised by that divergence.</p>
     `}
     <div
-      class="pair">${heldFigure}<figure><figcaption>Calibration text</figcaption>${onCalibration}</figure></div>
+      class="pair">${heldFigure}<figure><figcaption>Calibration text</figcaption>${await calibrationPlot(
+        record,
+        calibration,
+      )}</figure></div>
     ${record.swaps.map((phase) =>
       html`
         <p>${sentence(phase)}</p>
@@ -71,36 +51,77 @@ export async function frontierSection({ record }: ReportRun): Promise<Section> {
         <p
           class="note">On the calibration text, channels and heads are scored on other passages than blocks, so their curve is one of its own; the last point is the result on the passages of the blocks.</p>
       `}
-    ${folded(
-      "The steps as a table",
-      table({
-        caption: "Every step of the search",
-        head: [
-          "step",
-          "what went",
-          "removed",
-          "parameters left",
-          "calibration",
-          ...(everyStep ? ["held-out", "over dense"] : []),
-        ],
-        words: 2,
-        rows: frontier.map((step, i) => [
-          i + 1,
-          describeStep(step),
-          `${step.ratio.toFixed(2)} %`,
-          formatCount(step.parameters),
-          perplexityFigure(step.perplexity),
-          ...(everyStep
-            ? [
-              step.heldOut === null ? "–" : perplexityFigure(step.heldOut),
-              step.heldOut === null ? "–" : changeFigure(perplexity.heldOut.dense, step.heldOut),
-            ]
-            : []),
-        ]),
-      }),
-    )}
+    ${folded("The steps as a table", stepsTable(record))}
   `;
   return { ...place, content };
+}
+
+/** Whether the held-out text was measured after every step, and not only in the end. */
+function isMeasuredOften({ frontier }: RunRecord): boolean {
+  return frontier.some((step) => step.heldOut !== null);
+}
+
+async function heldOutFigure(
+  record: RunRecord,
+  points: readonly FrontierPoint[],
+): Promise<Html> {
+  const everyStep = isMeasuredOften(record);
+  const { dense, pruned } = record.perplexity.heldOut;
+  const plot = await frontierPlot(points, {
+    id: "held-out",
+    title: "Perplexity on the held-out text",
+    description: `From ${perplexityFigure(dense)} of the dense model to ${
+      perplexityFigure(pruned)
+    } at ${record.ratio.toFixed(2)} %. ${
+      everyStep ? "The table below has every step." : "Only both ends were measured."
+    }`,
+    dashed: !everyStep,
+  });
+  return html`<figure><figcaption>Held-out text${
+    !everyStep &&
+    html`
+      <span
+        class="note">only the ends were measured; <code>--held-out FILE</code> measures every step</span>
+    `
+  }</figcaption>${plot}</figure>`;
+}
+
+function calibrationPlot(record: RunRecord, points: readonly FrontierPoint[]): Promise<Html> {
+  const { dense, pruned } = record.perplexity.calibration;
+  return frontierPlot(points, {
+    id: "calibration",
+    title: "Perplexity on the calibration text",
+    description: `From ${perplexityFigure(dense)} of the dense model to ${
+      perplexityFigure(pruned)
+    } at ${record.ratio.toFixed(2)} %. The table below has every step.`,
+  });
+}
+
+function stepsTable(record: RunRecord): Html {
+  const everyStep = isMeasuredOften(record);
+  const { dense } = record.perplexity.heldOut;
+  const measured = ({ heldOut }: FrontierStep) =>
+    heldOut === null ? ["–", "–"] : [perplexityFigure(heldOut), changeFigure(dense, heldOut)];
+  return table({
+    caption: "Every step of the search",
+    head: [
+      "step",
+      "what went",
+      "removed",
+      "parameters left",
+      "calibration",
+      ...(everyStep ? ["held-out", "over dense"] : []),
+    ],
+    words: 2,
+    rows: record.frontier.map((step, i) => [
+      i + 1,
+      describeStep(step),
+      `${step.ratio.toFixed(2)} %`,
+      formatCount(step.parameters),
+      perplexityFigure(step.perplexity),
+      ...(everyStep ? measured(step) : []),
+    ]),
+  });
 }
 
 function sentence({ steps, tried, kept, perplexity, blockTokens }: SwapPhase): string {

@@ -26,6 +26,19 @@ export async function layerDamageSection(
     ...damage,
     taken: wasTaken(damage, record),
   }));
+  const content =
+    html`<p>How much the loss grows on the calibration text when one thing goes, against the model just before, at the step that scored it first.${
+      record.flags.search === "exhaustive"
+        ? " Above 0.01 the axis grows by factors."
+        : " The fast search does not score what others beat early, and some only on a few passages (see the table). Above 0.01 the axis grows by factors."
+    }</p>
+<div class="pair">${await figuresOf(bars, record)}</div>
+${folded("The scores as a table", scoresTable(bars))}`;
+  return { id: "layer-damage", title: "Damage by layer", content };
+}
+
+/** One plot for each kind of thing that could go. */
+async function figuresOf(bars: readonly DamageBar[], record: RunRecord): Promise<readonly Html[]> {
   // Whole blocks and parts of them are no match for each other; the plots show what says most.
   const blocks = bars.filter(({ kind }) =>
     kind === "attention" || kind === "mlp" || kind === "layer"
@@ -56,32 +69,23 @@ export async function layerDamageSection(
       html`<figure><figcaption>${KINDS[kind].plot}, by layer</figcaption>${plot}</figure>`,
     );
   }
-  const content =
-    html`<p>How much the loss grows on the calibration text when one thing goes, against the model just before, at the step that scored it first.${
-      record.flags.search === "exhaustive"
-        ? " Above 0.01 the axis grows by factors."
-        : " The fast search does not score what others beat early, and some only on a few passages (see the table). Above 0.01 the axis grows by factors."
-    }</p>
-<div class="pair">${figures}</div>
-${
-      folded(
-        "The scores as a table",
-        table({
-          caption: "Loss increase by layer",
-          head: ["layer", "what would go", "nats per token", "passages", "step", "in the end"],
-          words: 2,
-          rows: bars.map(({ layer, kind, increase, passages, step, taken }) => [
-            layer,
-            KINDS[kind].row,
-            signed(increase),
-            passages,
-            step,
-            taken ? "removed" : "stays",
-          ]),
-        }),
-      )
-    }`;
-  return { id: "layer-damage", title: "Damage by layer", content };
+  return figures;
+}
+
+function scoresTable(bars: readonly DamageBar[]): Html {
+  return table({
+    caption: "Loss increase by layer",
+    head: ["layer", "what would go", "nats per token", "passages", "step", "in the end"],
+    words: 2,
+    rows: bars.map(({ layer, kind, increase, passages, step, taken }) => [
+      layer,
+      KINDS[kind].row,
+      signed(increase),
+      passages,
+      step,
+      taken ? "removed" : "stays",
+    ]),
+  });
 }
 
 /** Whether a step took it, and no swap gave it back, or a swap took it. */
