@@ -42,76 +42,113 @@ interface TextRun {
   readonly perplexity: Readonly<Record<string, number>>;
 }
 
+/** What is calibrated on, and how many samples of it. */
+interface Variant {
+  readonly kind: string;
+  readonly samples: number;
+  /** Options of `lopper prune` that name it. */
+  readonly calibration: readonly string[];
+}
+
+interface VariantResult extends Omit<Variant, "calibration"> {
+  readonly runs: readonly TextRun[];
+}
+
 export async function benchText(options: TextCase): Promise<void> {
-  const { data, model, ratio, seqLen, sizes, kindSize, seeds } = options;
+  const { data, model } = options;
   const { dense, results } = await inTemporaryFolder(async (folder) => {
-    const files = { books: bookPassages, Alpaca: alpacaRows, "WikiText-2": wikiParagraphs };
-    for (const [name, of] of Object.entries(files)) {
-      await writeSamples(`${folder}/${name}.jsonl`, await of(data));
-    }
+    const variants = variantsOf(options, await writtenCalibration(data, folder));
     const measured = await measuredTexts(data, folder);
-    const of = (name: string) => ["--calibration", `${folder}/${name}.jsonl`];
-    const kinds = {
-      books: of("books"),
-      Alpaca: of("Alpaca"),
-      "WikiText-2": of("WikiText-2"),
-      "all three": [...of("books"), ...of("Alpaca"), ...of("WikiText-2")],
-      "the model's own": ["--calibration", "self"],
-    };
-    const variants = [
-      ...sizes.map((samples) => ({ kind: "books" as const, samples })),
-      ...(Object.keys(kinds) as (keyof typeof kinds)[])
-        .filter((kind) => !(kind === "books" && sizes.includes(kindSize)))
-        .map((kind) => ({ kind, samples: kindSize })),
-    ];
-    const dense = await measure(model);
-    const found = [];
-    for (const { kind, samples } of variants) {
+    const dense = await perplexities(model, measured);
+    const results: VariantResult[] = [];
+    for (const variant of variants) {
+      const { kind, samples } = variant;
       const runs: TextRun[] = [];
-      for (const seed of seeds) {
+      for (const seed of options.seeds) {
         console.error(`${kind}, ${samples} samples, seed ${seed}`);
         const out = `${folder}/run`;
-        await lopper([
-          ...["prune", model, "--json", "--out", out, "--overwrite", "--ratio", String(ratio)],
-          ...kinds[kind],
-          // Shares, so that results of before the kinds competed by default stay comparable.
-          ...["--distribution", "44:52:4"],
-          ...["--samples", String(samples), "--width-samples", String(samples / 2)],
-          ...["--seq-len", String(seqLen), "--seed", String(seed)],
-        ]);
-        runs.push({ seed, ...await readTextRun(out, seqLen), perplexity: await measure(out) });
+        await pruneTo(out, options, variant, seed);
+        const perplexity = await perplexities(out, measured);
+        runs.push({ seed, ...await readTextRun(out, options.seqLen), perplexity });
       }
-      found.push({ kind, samples, runs });
+      results.push({ kind, samples, runs });
       // After every text, so that a long evening is not lost.
       await save(`text-${options.name}`, {
         what: "how much calibration text, and of what kind",
         case: { ...options, model: basename(model), data: basename(data) },
         dense,
-        results: found,
+        results,
       });
     }
-    return { dense, results: found };
-
-    async function measure(path: string): Promise<TextRun["perplexity"]> {
-      const texts = measured.flatMap((file) => ["--perplexity", file]);
-      const printed = await lopper(["evaluate", path, ...texts, "--json"]);
-      const { models } = printed.split("\n").map((line) => JSON.parse(line))
-        .find(({ event }) => event === "result");
-      return Object.fromEntries(
-        models[0].texts.map(({ text, perplexity }: { text: string; perplexity: number }) => [
-          basename(text, ".txt"),
-          perplexity,
-        ]),
-      );
-    }
+    return { dense, results };
   });
+  printResults(dense, results);
+}
+
+/** Writes what can be calibrated on, and returns the options that name it, by kind of text. */
+async function writtenCalibration(data: string, folder: string) {
+  const files = { books: bookPassages, Alpaca: alpacaRows, "WikiText-2": wikiParagraphs };
+  for (const [name, of] of Object.entries(files)) {
+    await writeSamples(`${folder}/${name}.jsonl`, await of(data));
+  }
+  const of = (name: string) => ["--calibration", `${folder}/${name}.jsonl`];
+  return {
+    books: of("books"),
+    Alpaca: of("Alpaca"),
+    "WikiText-2": of("WikiText-2"),
+    "all three": [...of("books"), ...of("Alpaca"), ...of("WikiText-2")],
+    "the model's own": ["--calibration", "self"],
+  };
+}
+
+/** Books in every size, and every kind in one. */
+function variantsOf(
+  { sizes, kindSize }: TextCase,
+  kinds: Awaited<ReturnType<typeof writtenCalibration>>,
+): readonly Variant[] {
+  return [
+    ...sizes.map((samples) => ({ kind: "books", samples, calibration: kinds.books })),
+    ...Object.entries(kinds)
+      .filter(([kind]) => !(kind === "books" && sizes.includes(kindSize)))
+      .map(([kind, calibration]) => ({ kind, samples: kindSize, calibration })),
+  ];
+}
+
+async function pruneTo(
+  out: string,
+  { model, ratio, seqLen }: TextCase,
+  { samples, calibration }: Variant,
+  seed: number,
+) {
+  await lopper([
+    ...["prune", model, "--json", "--out", out, "--overwrite", "--ratio", String(ratio)],
+    ...calibration,
+    // Shares, so that results of before the kinds competed by default stay comparable.
+    ...["--distribution", "44:52:4"],
+    ...["--samples", String(samples), "--width-samples", String(samples / 2)],
+    ...["--seq-len", String(seqLen), "--seed", String(seed)],
+  ]);
+}
+
+/** Perplexity of a model on each of these texts, by the name of its file. */
+async function perplexities(
+  path: string,
+  measured: readonly string[],
+): Promise<TextRun["perplexity"]> {
+  const texts = measured.flatMap((file) => ["--perplexity", file]);
+  const printed = await lopper(["evaluate", path, ...texts, "--json"]);
+  const { models } = printed.split("\n").map((line) => JSON.parse(line))
+    .find(({ event }) => event === "result");
+  return Object.fromEntries(
+    models[0].texts.map(({ text, perplexity }: { text: string; perplexity: number }) => [
+      basename(text, ".txt"),
+      perplexity,
+    ]),
+  );
+}
+
+function printResults(dense: TextRun["perplexity"], results: readonly VariantResult[]) {
   const texts = Object.keys(dense);
-  const spread = (values: readonly number[]) =>
-    values.length === 1
-      ? values[0].toFixed(2)
-      : `${mean(values).toFixed(2)} (${Math.min(...values).toFixed(2)} to ${
-        Math.max(...values).toFixed(2)
-      })`;
   printTable(
     ["calibrated on", "samples", "tokens", ...texts, "block-tokens", "s"],
     [
@@ -124,6 +161,14 @@ export async function benchText(options: TextCase): Promise<void> {
       ]),
     ],
   );
+}
+
+/** The mean, and the least and the most where there are several. */
+function spread(values: readonly number[]): string {
+  const figure = (value: number) => value.toFixed(2);
+  return values.length === 1
+    ? figure(values[0])
+    : `${figure(mean(values))} (${figure(Math.min(...values))} to ${figure(Math.max(...values))})`;
 }
 
 /** Writes the beginnings of texts that no run calibrates on, and says where. */

@@ -10,7 +10,6 @@ import { benchFast } from "./bench_fast.ts";
 import { benchForward } from "./bench_forward.ts";
 import { benchGrowth } from "./bench_growth.ts";
 import { benchParity } from "./bench_parity.ts";
-import { benchQuality, writeQualityPage } from "./bench_quality.ts";
 import { benchReplay } from "./bench_replay.ts";
 import { benchRequantise } from "./bench_requantise.ts";
 import { benchSearch, type SearchCase } from "./bench_search.ts";
@@ -19,7 +18,9 @@ import { benchTechniques } from "./bench_techniques.ts";
 import { benchText } from "./bench_text.ts";
 import { benchWikitext } from "./bench_wikitext.ts";
 import { DEMO } from "./harness.ts";
-import { qualityCase } from "./quality_cases.ts";
+import { benchQuality } from "./quality/bench_quality.ts";
+import { qualityCase } from "./quality/cases.ts";
+import { writeQualityPage } from "./quality/page.ts";
 
 const USAGE = `usage: deno task bench NAME [options]
 

@@ -1,5 +1,5 @@
 /** The tables of quality.md: which model, on what text, and which rows in which order. */
-import type { QualityCase } from "./bench_quality.ts";
+import type { QualityCase } from "./case.ts";
 
 type Case = Omit<QualityCase, "model" | "data">;
 type Rows = Case["rows"];

@@ -2,9 +2,9 @@
  * Plans of searches that benchmarks made, kept in results/plans as `--plan` takes them, but compressed: whoever wants one of
  * these models, or another repair of it, needs no search.
  */
-import { unzipped } from "./calibration_texts.ts";
+import { unzipped } from "../calibration_texts.ts";
 
-const PLANS = new URL("results/plans/", import.meta.url);
+const PLANS = new URL("../results/plans/", import.meta.url);
 
 /** Keeps the plan of a run's folder. */
 export async function keepPlan(name: string, run: string): Promise<void> {

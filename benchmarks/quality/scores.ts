@@ -9,11 +9,11 @@ import {
   perplexityRatio,
 } from "@lopper/evaluation";
 import { basename } from "node:path";
-import { evaluateModel } from "../apps/cli/measuring/evaluate_model.ts";
-import { EvaluationLog } from "../apps/cli/measuring/evaluation_log.ts";
-import { readUserMeasures } from "../apps/cli/measuring/evaluation_options.ts";
-import { withOpenModel } from "../apps/cli/measuring/open_measured.ts";
-import { openReporter } from "../apps/cli/terminal/reporter.ts";
+import { evaluateModel } from "../../apps/cli/measuring/evaluate_model.ts";
+import { EvaluationLog } from "../../apps/cli/measuring/evaluation_log.ts";
+import { readUserMeasures } from "../../apps/cli/measuring/evaluation_options.ts";
+import { withOpenModel } from "../../apps/cli/measuring/open_measured.ts";
+import { openReporter } from "../../apps/cli/terminal/reporter.ts";
 
 /** What `lopper evaluate` finds of a model, in few words, and what paired comparisons need. */
 export interface Scores {
