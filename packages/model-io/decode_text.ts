@@ -1,6 +1,3 @@
-import type { LopperError } from "@lopper/core";
-import type { InputKind } from "./input_kind.ts";
-
 /** Bytes at the start of a text by which its encoding is told. */
 const SNIFFED_BYTES = 4096;
 
@@ -55,12 +52,4 @@ function looksLikeUtf16(bytes: Uint8Array): boolean {
   start.forEach((byte, i) => zeros[i % 2] += byte === 0 ? 1 : 0);
   const [fewer, more] = zeros.toSorted((a, b) => a - b);
   return start.length >= 2 && more > start.length / 4 && fewer < more / 4;
-}
-
-/** Says what is wrong with an input by its name. */
-export function refusalOf(
-  kind: InputKind,
-  file: string,
-): (problem: string, options?: ErrorOptions) => LopperError {
-  return (problem, options) => kind.refuse(file, problem, options);
 }

@@ -73,3 +73,11 @@ export const INPUTS = {
     refuse: (file, problem, options) => new HubError(`${file}: ${problem}`, null, options),
   },
 } as const satisfies Record<string, InputKind>;
+
+/** Says what is wrong with an input by its name. */
+export function refusalOf(
+  kind: InputKind,
+  file: string,
+): (problem: string, options?: ErrorOptions) => LopperError {
+  return (problem, options) => kind.refuse(file, problem, options);
+}

@@ -1,7 +1,7 @@
 import { shown, UnsupportedModelError } from "@lopper/core";
 import { specFromConfig } from "./config.ts";
 import { checkConfig } from "./config_kind.ts";
-import { foreignFolder } from "./folder/foreign_folder.ts";
+import { foreignFolder, foreignWeights } from "./folder/foreign_folder.ts";
 import { fateOf, listed } from "./folder/folder_files.ts";
 import { modelOfFolder } from "./folder/model_of_folder.ts";
 import { hubSnapshot } from "./folder/hub_snapshot.ts";
@@ -43,6 +43,8 @@ async function openKnownFolder(folder: KnownFolder): Promise<Model> {
   const json = await readJson(folder, CONFIG, anyObject);
   const declared = checkConfig(json, file);
   const { spec: shapes, family } = specFromConfig(declared, file);
+  const foreign = await hasSafetensors(folder) ? null : await foreignWeights(folder);
+  if (foreign) throw foreign;
   const read = await filesOfWeights(folder);
   checkNamedWeights(json, read, file);
   const opened = await openTensorStore(folder);

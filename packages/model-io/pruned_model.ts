@@ -15,7 +15,8 @@ import { configOfLayers, prunedConfig } from "./config.ts";
 import { fromFloat32 } from "./dtypes.ts";
 import { blockTensorName } from "./families/family.ts";
 import type { Model, Weight } from "./model.ts";
-import { copyCompanions, type OpenSink, writeFile, writeJson, writeText } from "./output.ts";
+import { copyCompanions } from "./companions.ts";
+import { type OpenSink, writeFile, writeJson, writeText } from "./write_file.ts";
 import type { TensorInfo } from "./tensors.ts";
 import { planShards, type TensorEntry, writeSafetensors } from "./safetensors/writer.ts";
 

@@ -1,6 +1,7 @@
 import { shown, UnsupportedModelError } from "@lopper/core";
 import { anyObject, readJson } from "./json.ts";
 import type { ModelFolder } from "./model_folder.ts";
+import { UNQUANTISED } from "./safetensors/header.ts";
 import type { TensorStore } from "./tensors.ts";
 
 /** Methods as people write them, by how `quant_method` has them; others are shown as they are. */
@@ -30,10 +31,6 @@ const FILES: Readonly<Record<string, string>> = {
 /** Tensors that stand for a quantised matrix, or beside one (GPTQ, AWQ, compressed-tensors, FP8, bitsandbytes, MLX, HQQ). */
 const PACKED =
   /\.(?:qweight|qzeros|scales|g_idx|weight_packed|weight_scale(?:_inv|_2)?|weight_zero_point|weight_format|SCB|absmax|quant_map|(?:weight\.)?quant_state\.\S+|W_q|input_scale)$/;
-
-/** What Lopper needs instead of quantised weights, and the way there. */
-export const UNQUANTISED =
-  "Lopper prunes weights in float32, float16 or bfloat16: open the checkpoint that these were made from";
 
 /**
  * What is to be said of quantised weights.

@@ -4,12 +4,11 @@ import {
   FURTHER_TOKENS,
   llamaCppEnds,
   type MetadataEntry,
-  type Model,
   openTokenizer,
   type TokenizerFiles,
 } from "@lopper/model-io";
 import { z } from "zod";
-import type { Refuse, TokenizerMetadata, TokenTable } from "./token_table.ts";
+import type { Refuse, TokenizerMetadata, TokenizerSource, TokenTable } from "./token_table.ts";
 
 const tokenSchema = z.union([
   z.string(),
@@ -18,7 +17,7 @@ const tokenSchema = z.union([
 
 /** Ids of special tokens, and which of them a text begins and ends with: what the tokenizer itself puts there. */
 export async function specialTokens(
-  { folder, spec }: Model,
+  { folder, endTokens: ends }: TokenizerSource,
   { config }: TokenizerFiles,
   table: TokenTable,
   refuse: Refuse,
@@ -35,7 +34,6 @@ export async function specialTokens(
     const token = tokenSchema.safeParse(config[`${name}_token`]);
     return token.success ? table.ids.get(token.data) : undefined;
   };
-  const ends = spec.eosTokenIds;
   const eos = around.after[0] ?? named("eos") ?? ends[0];
   const { eot, eom, lost } = endKeys(ends.filter((id) => id !== eos), table, {
     eos,

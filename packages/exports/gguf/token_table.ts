@@ -1,4 +1,4 @@
-import type { MetadataEntry } from "@lopper/model-io";
+import type { MetadataEntry, ModelFolder } from "@lopper/model-io";
 import { z } from "zod";
 
 /** Kinds of tokens (llama.h, `llama_token_type`). */
@@ -48,6 +48,15 @@ export interface TokenTable {
 
 /** Refuses a tokenizer, saying what of it llama.cpp does not have. */
 export type Refuse = (what: string) => never;
+
+/** A tokenizer and what of its model a GGUF file says with it. */
+export interface TokenizerSource {
+  readonly folder: ModelFolder;
+  /** Rows of the embedding. */
+  readonly rows: number;
+  /** Ids at which texts end. */
+  readonly endTokens: readonly number[];
+}
 
 /** A tokenizer as llama.cpp has it. */
 export interface TokenizerMetadata {

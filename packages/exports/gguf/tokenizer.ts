@@ -1,57 +1,22 @@
 import { ExportError } from "@lopper/core";
-import { GgufFolder, type Model, readChatTemplates, readTokenizerFiles } from "@lopper/model-io";
-import { byteLevelEntries } from "./byte_level.ts";
-import { templateEntries } from "./chat_templates.ts";
-import { sentencePieceEntries } from "./sentence_piece.ts";
-import { specialTokens } from "./special_tokens.ts";
-import {
-  type BpeJson,
-  bpeSchema,
-  type Refuse,
-  type TokenizerMetadata,
-  tokenTable,
-} from "./token_table.ts";
+import { GgufFolder, type Model } from "@lopper/model-io";
+import type { TokenizerMetadata } from "./token_table.ts";
+import { tokenizerEntries } from "./tokenizer_entries.ts";
 
 /**
- * The metadata from which llama.cpp makes the tokens that Lopper makes. A GGUF source's own is taken as it is.
- *
- * Unicode normalisation (NFC, in Qwen's files) is the one thing that has no entry: llama.cpp reads text as it comes.
+ * The tokenizer of a model as a GGUF file has it. A GGUF source's own is taken as it is.
  * @throws {ExportError} when llama.cpp has no tokenizer that gives the same ids.
  * @throws {CheckpointFormatError} when the model has no tokenizer, or its files are malformed.
  */
-export async function tokenizerMetadata(model: Model): Promise<TokenizerMetadata> {
-  const { folder, spec, name } = model;
+export async function tokenizerMetadata({ folder, spec, name }: Model): Promise<TokenizerMetadata> {
   if (folder instanceof GgufFolder) {
     const entries = await folder.tokenizerEntries();
     if (entries.length > 0) return { entries, notes: [] };
   }
-  const refuse: Refuse = (what) => {
+  const source = { folder, rows: spec.vocabSize, endTokens: spec.eosTokenIds };
+  return await tokenizerEntries(source, (what) => {
     throw new ExportError(
       `${name}: ${what}, which llama.cpp has no equal for; export it with --to safetensors or --to onnx`,
     );
-  };
-  const files = await readTokenizerFiles(folder);
-  const bpe = bpeSchema.safeParse(files.json);
-  if (!bpe.success) return refuse("its tokenizer is no BPE of the tokenizers library");
-  checkModel(bpe.data, refuse);
-  const table = tokenTable(bpe.data, spec.vocabSize, refuse);
-  const kind = bpe.data.model.byte_fallback
-    ? sentencePieceEntries(bpe.data, table, refuse)
-    : byteLevelEntries(bpe.data, table, refuse);
-  const special = await specialTokens(model, files, table, refuse);
-  const { templates } = await readChatTemplates(folder);
-  return {
-    entries: [...kind, ...special.entries, ...templateEntries(templates, refuse)],
-    notes: special.notes,
-  };
-}
-
-function checkModel({ model, added_tokens }: BpeJson, refuse: Refuse) {
-  if (model.dropout) refuse(`its tokenizer has a dropout of ${model.dropout}`);
-  if (model.continuing_subword_prefix) refuse("its tokenizer marks the inner parts of words");
-  if (model.end_of_word_suffix) refuse("its tokenizer marks the ends of words");
-  const strips = added_tokens.find((t) => t.lstrip || t.rstrip || t.single_word);
-  if (strips) {
-    refuse(`its token ${JSON.stringify(strips.content)} takes the spaces around it or whole words`);
-  }
+  });
 }

@@ -1,6 +1,6 @@
 import { WriteError } from "@lopper/core";
-import { decodeText, refusalOf } from "../decode_text.ts";
-import { INPUTS } from "../input_kind.ts";
+import { decodeText } from "../decode_text.ts";
+import { INPUTS, refusalOf } from "../input_kind.ts";
 import { FileSource } from "./file_source.ts";
 import { writing } from "./write_error.ts";
 

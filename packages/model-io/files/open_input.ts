@@ -1,5 +1,5 @@
-import { decodeText, refusalOf } from "../decode_text.ts";
-import type { InputKind } from "../input_kind.ts";
+import { decodeText } from "../decode_text.ts";
+import { type InputKind, refusalOf } from "../input_kind.ts";
 import { FileSource } from "./file_source.ts";
 
 /**

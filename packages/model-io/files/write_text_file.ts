@@ -1,4 +1,4 @@
-import { writeText } from "../output.ts";
+import { writeText } from "../write_file.ts";
 import { FileSink } from "./file_sink.ts";
 
 /** Writes a text file whole or not at all, also through a power cut. */

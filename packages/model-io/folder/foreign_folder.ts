@@ -89,6 +89,17 @@ export async function foreignFolder(folder: ModelFolder): Promise<LopperError | 
     : new CheckpointFormatError("the folder is empty", { file: folder.name });
 }
 
+/** What holds the weights of a folder whose config.json has no safetensors beside it, where anybody knows that. */
+export async function foreignWeights(folder: ModelFolder): Promise<LopperError | null> {
+  const gguf = (await folder.list()).filter((file) => /\.gguf$/i.test(file));
+  if (gguf.length === 0) return await foreignFolder(folder);
+  return new UnsupportedModelError(
+    `${folder.name} holds a config.json and ${
+      gguf.join(", ")
+    }, and no safetensors; name the GGUF file itself to open it`,
+  );
+}
+
 const adapterSchema = z.looseObject({
   peft_type: z.string().optional(),
   base_model_name_or_path: z.string().nullish(),

@@ -44,6 +44,18 @@ Deno.test("folders: an adapter is told by what it is, and of what", async () => 
   await refuses(adapter(escape), /adapter of "\\u001b\[2Jx{60,80}…, no model/);
 });
 
+Deno.test("folders: a config without safetensors beside it says where the weights are", async () => {
+  const config = await Deno.readTextFile(`${LLAMA}/config.json`);
+  for (const name of ["pytorch_model.bin", "model.pt", "x.pth", "y.ckpt"]) {
+    const files = { "config.json": config, [name]: "" };
+    await refuses(files, /never opens it; convert it with .*save_pretrained/);
+  }
+  await refuses(
+    { "config.json": config, "m.gguf": "" },
+    /m holds a config\.json and m\.gguf.*name the GGUF file itself/,
+  );
+});
+
 Deno.test("folders: files of other programs are named with the way from there", async () => {
   const others: readonly [string, RegExp][] = [
     ["pytorch_model.bin", /m\/pytorch_model\.bin: this is a pickled .*; convert it with/],

@@ -1,7 +1,7 @@
-import { CheckpointFormatError, DTYPE_BYTES } from "@lopper/core";
+import { CheckpointFormatError, DTYPE_BYTES, type FloatDType } from "@lopper/core";
 import type { ByteSource } from "../byte_source.ts";
 import { checkFileName, type ModelFolder } from "../model_folder.ts";
-import type { FoundWeight } from "./weight_uses.ts";
+import type { OnnxTensor } from "./graph.ts";
 
 /** Where the values of a weight lie, checked against the file's size. */
 export interface WeightData {
@@ -33,7 +33,9 @@ export class ExternalFiles {
    * @throws {CheckpointFormatError} when the weight's file is missing, or the place is not in it or of another size than the
    *   weight.
    */
-  async locate({ tensor, dtype }: Pick<FoundWeight, "tensor" | "dtype">): Promise<WeightData> {
+  async locate(
+    { tensor, dtype }: { readonly tensor: OnnxTensor; readonly dtype: FloatDType },
+  ): Promise<WeightData> {
     const { values, size, name, elementType } = tensor;
     const at = { file: this.graph.name, tensor: name };
     if (!values) {

@@ -1,7 +1,6 @@
 import { CheckpointFormatError, DTYPE_BYTES, isDType, shown } from "@lopper/core";
 import type { ByteSource } from "../byte_source.ts";
 import { parseJson } from "../json.ts";
-import { UNQUANTISED } from "../quantised_weights.ts";
 import type { TensorInfo } from "../tensors.ts";
 
 /** The reference implementation's limit on the header. */
@@ -21,6 +20,10 @@ const FREE_PARTS = 131_072;
 const BYTES_PER_PART = 512;
 const LENGTH_BYTES = 8;
 const METADATA = "__metadata__";
+
+/** What Lopper needs instead of quantised weights, and the way there. */
+export const UNQUANTISED =
+  "Lopper prunes weights in float32, float16 or bfloat16: open the checkpoint that these were made from";
 
 export interface SafetensorsHeader {
   readonly tensors: ReadonlyMap<string, TensorInfo>;

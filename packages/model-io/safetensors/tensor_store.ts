@@ -1,8 +1,7 @@
-import { CheckpointFormatError, UnsupportedModelError } from "@lopper/core";
+import { CheckpointFormatError } from "@lopper/core";
 import { z } from "zod";
 import type { ByteSource } from "../byte_source.ts";
 import { finiteFloat32, finiteHalves } from "../finite_values.ts";
-import { foreignFolder } from "../folder/foreign_folder.ts";
 import { readJson } from "../json.ts";
 import { checkFileName, type ModelFolder } from "../model_folder.ts";
 import type { TensorInfo, TensorStore } from "../tensors.ts";
@@ -19,7 +18,7 @@ export async function hasSafetensors(folder: ModelFolder): Promise<boolean> {
 /** The files that `openTensorStore` opens, shards in their order before the index that names them. */
 export async function filesOfWeights(folder: ModelFolder): Promise<readonly string[]> {
   if (await folder.has(SINGLE)) return [SINGLE];
-  if (!await folder.has(INDEX)) throw await noWeights(folder);
+  if (!await folder.has(INDEX)) throw noWeights(folder);
   const { weight_map } = await readJson(folder, INDEX, indexSchema);
   return [...[...new Set(Object.values(weight_map))].sort(), INDEX];
 }
@@ -27,11 +26,10 @@ export async function filesOfWeights(folder: ModelFolder): Promise<readonly stri
 /**
  * Opens the weights of a model folder: `model.safetensors`, or the shards that `model.safetensors.index.json` names.
  * @throws {CheckpointFormatError} when a file is missing, malformed, or contradicts the index.
- * @throws {UnsupportedModelError} when the weights are in another format.
  */
 export async function openTensorStore(folder: ModelFolder): Promise<TensorStore> {
   if (await folder.has(SINGLE)) return await openShards(folder, [SINGLE]);
-  if (!await folder.has(INDEX)) throw await noWeights(folder);
+  if (!await folder.has(INDEX)) throw noWeights(folder);
   const { weight_map } = await readJson(folder, INDEX, indexSchema);
   const placement = new Map(Object.entries(weight_map));
   const files = [...new Set(placement.values())].sort();
@@ -153,19 +151,8 @@ function checkIndex(
   }
 }
 
-async function noWeights(folder: ModelFolder): Promise<Error> {
-  const files = await folder.list();
-  const gguf = files.filter((file) => /\.gguf$/i.test(file));
-  if (gguf.length > 0) {
-    return new UnsupportedModelError(
-      `${folder.name} holds a config.json and ${
-        gguf.join(", ")
-      }, and neither ${SINGLE} nor ${INDEX}; name the GGUF file ` +
-        "itself to open it",
-    );
-  }
-  return await foreignFolder(folder) ??
-    new CheckpointFormatError(`there is neither ${SINGLE} nor ${INDEX} in this folder`, {
-      file: folder.name,
-    });
+function noWeights(folder: ModelFolder): CheckpointFormatError {
+  return new CheckpointFormatError(`there is neither ${SINGLE} nor ${INDEX} in this folder`, {
+    file: folder.name,
+  });
 }

@@ -1,41 +1,12 @@
 import { z } from "zod";
-import type { ByteSink } from "./byte_sink.ts";
 import { additionalTemplates, TEMPLATE_FOLDER } from "./folder/chat_templates.ts";
 import { CODE_FILES, withoutCode } from "./folder/code_keys.ts";
 import { type Fate, fateOf } from "./folder/folder_files.ts";
 import { parseJson } from "./json.ts";
 import type { ModelFolder } from "./model_folder.ts";
-
-/** Gives the sink of a file of a folder that is being written; what is written appears on commit only. */
-export type OpenSink = (file: string) => Promise<ByteSink>;
+import { type OpenSink, writeFile, writeJson } from "./write_file.ts";
 
 const MAX_COMPANION_BYTES = 256 * 1024 * 1024;
-
-/** Writes one file, whole or not at all. */
-export async function writeFile(
-  open: OpenSink,
-  file: string,
-  fill: (sink: ByteSink) => Promise<void>,
-): Promise<void> {
-  const sink = await open(file);
-  try {
-    await fill(sink);
-    await sink.commit();
-  } catch (error) {
-    await sink.abort();
-    throw error;
-  }
-}
-
-/** Writes a text file in UTF-8, whole or not at all. */
-export function writeText(open: OpenSink, file: string, text: string): Promise<void> {
-  return writeFile(open, file, (sink) => sink.write(new TextEncoder().encode(text)));
-}
-
-/** Writes JSON as people read it, whole or not at all. */
-export function writeJson(open: OpenSink, file: string, value: unknown): Promise<void> {
-  return writeText(open, file, JSON.stringify(value, null, 2) + "\n");
-}
 
 /**
  * Copies the files that belong to a model beside its config and weights, unchanged but for what names code; returns their
