@@ -3,8 +3,8 @@
  * smaller in one respect at a time, with a fitted exponent (cost ∝ size^exponent, least squares over logarithms).
  */
 import { densePlan, type LayerPlan } from "@lopper/core";
-import { modelDigest, openModel, planToJson } from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
+import { FileFolder } from "@lopper/files";
+import { modelDigest, openModel, planToJson } from "@lopper/models";
 import { pruneArguments, readRun, type SearchCase, writeTexts } from "./bench_search.ts";
 import { DEMO, inTemporaryFolder, lopper, printTable, save } from "./harness.ts";
 

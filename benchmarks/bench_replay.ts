@@ -5,9 +5,9 @@
  * lost is the regret: how far the NLL of the candidate that the race takes is above that of the best one.
  */
 import { blockIndex, headCostInBlocks, type LayerSpec, type ModelSpec } from "@lopper/core";
+import { FileFolder } from "@lopper/files";
 import { batchNumbers, type Scorable, type Scorer } from "@lopper/importance";
-import { openModel } from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
+import { openModel } from "@lopper/models";
 import {
   type Candidate,
   type CandidateName,

@@ -1,9 +1,10 @@
 /** Texts to calibrate on, from the folder of the data sets or by the model: each a list of samples. */
 import { openBackend } from "@lopper/backends";
+import { FileFolder } from "@lopper/files";
 import { parseSamples } from "@lopper/importance";
-import { modelDigest, openModel, openTokenizer } from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
+import { modelDigest, openModel } from "@lopper/models";
 import { REPAIR_TOKENS } from "@lopper/recovery";
+import { openTokenizer } from "@lopper/tokenizers";
 import { selfCalibration } from "../apps/cli/prune/self_calibration.ts";
 import { SELF_TOKENS } from "@lopper/run";
 import { fileURLToPath } from "node:url";

@@ -6,9 +6,10 @@
  */
 import { type BackendName, openBackend } from "@lopper/backends";
 import { evaluateTask, prepareTask, readRows, RequestScorer, TASKS } from "@lopper/evaluation";
-import { openModel, openTokenizer } from "@lopper/model-io";
-import { FileFolder, FileSource } from "@lopper/model-io/files";
+import { FileFolder, FileSource } from "@lopper/files";
+import { openModel } from "@lopper/models";
 import { Decoder, LaidOutWeights, sourceOrder } from "@lopper/runtime";
+import { openTokenizer } from "@lopper/tokenizers";
 import { peakResidentBytes } from "./measure.ts";
 
 const [path, file, name, limit, backendName, threads] = Deno.args;

@@ -1,6 +1,6 @@
 /** Local data sets of the tasks, as both `lopper evaluate` and lm-evaluation-harness get them. */
 import { readRows } from "@lopper/evaluation";
-import { FileSource } from "@lopper/model-io/files";
+import { FileSource } from "@lopper/files";
 import { dirname } from "node:path";
 
 interface TaskFile {

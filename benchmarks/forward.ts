@@ -6,9 +6,9 @@
  * IDS.json is a list of equally long lists of token ids.
  */
 import { type BackendName, openBackend } from "@lopper/backends";
+import { FileFolder } from "@lopper/files";
 import { DEFAULT_BATCH_TOKENS, nextTokens } from "@lopper/importance";
-import { openModel } from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
+import { openModel } from "@lopper/models";
 import { Decoder, forwardFrom, LaidOutWeights, sourceOrder } from "@lopper/runtime";
 import { peakResidentBytes, timed } from "./measure.ts";
 

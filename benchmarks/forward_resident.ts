@@ -5,8 +5,8 @@
  * Usage: deno run -A benchmarks/forward_resident.ts MODEL BACKEND IDS.json REPEATS
  */
 import { type BackendName, openBackend } from "@lopper/backends";
-import { openModel } from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
+import { FileFolder } from "@lopper/files";
+import { openModel } from "@lopper/models";
 import { LaidOutWeights, ResidentDecoder, sourceOrder } from "@lopper/runtime";
 import { peakResidentBytes, timed } from "./measure.ts";
 

@@ -1,7 +1,7 @@
 /** What every benchmark shares: fresh processes in alternating order, raw rounds kept, and where they were taken. */
 export { mean, median } from "@lopper/core";
-import { openTokenizer } from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
+import { FileFolder } from "@lopper/files";
+import { openTokenizer } from "@lopper/tokenizers";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 

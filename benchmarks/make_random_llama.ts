@@ -5,16 +5,9 @@
  *
  * Usage: deno run -A benchmarks/make_random_llama.ts OUT_DIR [--layers N]
  */
-import {
-  blockTensorName,
-  blockWeightShapes,
-  configSchema,
-  fromFloat32,
-  specFromConfig,
-  type TensorEntry,
-  writeSafetensors,
-} from "@lopper/model-io";
-import { FileSink, writeTextFileAtomically } from "@lopper/model-io/files";
+import { FileSink, writeTextFileAtomically } from "@lopper/files";
+import { fromFloat32, type TensorEntry, writeSafetensors } from "@lopper/formats";
+import { blockTensorName, blockWeightShapes, configSchema, specFromConfig } from "@lopper/models";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";

@@ -1,9 +1,10 @@
 import { openBackend } from "@lopper/backends";
 import { CALIBRATION_TEXT, DEMO_MODEL } from "@lopper/demo-model";
+import { FileFolder } from "@lopper/files";
 import { listOf } from "@lopper/importance";
-import { openModel, openTokenizer } from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
+import { openModel } from "@lopper/models";
 import { cutTexts, MemoryStore, prune, runFlags } from "@lopper/run";
+import { openTokenizer } from "@lopper/tokenizers";
 import { fileURLToPath } from "node:url";
 
 const lines = (await Deno.readTextFile(CALIBRATION_TEXT)).trim().split("\n");

@@ -1,7 +1,7 @@
 /**
  * Holds the layering of the workspace (CONTRIBUTING.md): a package imports only from packages before it, no relative
  * import leaves its package, the search runs no model, no files import one another in a circle (types count, too), only
- * apps/ and the file adapters touch `Deno.*`, files are opened in one place, and only two modules of apps/ print, which
+ * apps/ and packages/files touch `Deno.*`, files are opened in one place, and only two modules of apps/ print, which
  * take out what a terminal would obey.
  *
  * Usage: deno run --allow-read scripts/check_layers.ts [ROOT]
@@ -13,7 +13,10 @@ import { valueImports } from "./value_imports.ts";
 /** Imports go down this list only, never up. */
 const ORDER = [
   "core",
-  "model-io",
+  "formats",
+  "files",
+  "tokenizers",
+  "models",
   "graphs",
   "backends",
   "algebra",
@@ -29,14 +32,14 @@ const ORDER = [
   "cli",
 ];
 const IMPORT = /\b(?:from|import)\s*\(?\s*"([^"]+)"/g;
-/** The places where the platform may be named: apps, the file adapters of model-io, and tests. */
-const PLATFORM = /^(apps\/|packages\/model-io\/files\/)|_test\.ts$|\/testing\//;
+/** The places where the platform may be named: apps, packages/files, and tests. */
+const PLATFORM = /^(apps\/|packages\/files\/)|_test\.ts$|\/testing\//;
 /** Whoever opens a file by itself waits for pipes and takes all memory for a device. */
 const READS =
   /\bDeno\.(?:readTextFile|readFile|open(?:Sync)?\((?:.*\bread: true|(?!.*\b(?:write|append): true)))/;
 /** `node:fs` has as many ways to do so; whether a file is there may be asked. */
 const OTHER_READS = /^(?!import \{ existsSync \}).*"node:fs(?:\/promises)?"/;
-const READERS = /^packages\/model-io\/files\/(file_source|file_sink)\.ts$/;
+const READERS = /^packages\/files\/(file_source|file_sink)\.ts$/;
 const TEST = /_test\.ts$|\/testing\//;
 
 /** The places that print: those modules, and tests. */
@@ -108,10 +111,10 @@ export function checkFile(file: string, source: string): readonly Violation[] {
     }
     const reads = READS.test(line) || OTHER_READS.test(line);
     if (reads && !READERS.test(file) && !TEST.test(file)) {
-      report("opens a file by itself; openInput and readInput of model-io/files do");
+      report("opens a file by itself; openInput and readInput of packages/files do");
     }
     if (PLATFORM.test(file)) return;
-    if (/\bDeno\b/.test(line)) report("touches Deno.* outside apps/ and packages/model-io/files/");
+    if (/\bDeno\b/.test(line)) report("touches Deno.* outside apps/ and packages/files/");
   });
   return violations;
 }

@@ -55,13 +55,13 @@ Deno.test("layers: leaving the package by a relative path is found", () => {
   assert.equal(problems("packages/core/a.ts", 'import "../search/mod.ts";').length, 1);
 });
 
-Deno.test("layers: Deno.* and printing stay in apps and file adapters", () => {
+Deno.test("layers: Deno.* and printing stay in apps and packages/files", () => {
   for (const source of ["Deno.cwd();", "const { cwd } = Deno;", 'globalThis["Deno"].cwd();']) {
     assert.equal(problems("packages/core/a.ts", source).length, 1, source);
   }
   assert.equal(problems("packages/core/a.ts", "console.log(1);").length, 1);
   assert.deepEqual(problems("packages/core/a.ts", "// Deno.cwd() would be wrong here"), []);
-  assert.deepEqual(problems("packages/model-io/files/a.ts", "Deno.cwd();"), []);
+  assert.deepEqual(problems("packages/files/a.ts", "Deno.cwd();"), []);
   assert.deepEqual(problems("apps/cli/a.ts", "Deno.cwd();"), []);
 });
 
@@ -100,10 +100,10 @@ Deno.test("layers: files are opened for reading in one place", () => {
     'const fs = await import("node:fs");',
   ];
   for (const source of opens) {
-    for (const file of ["apps/cli/a.ts", "packages/model-io/files/a.ts"]) {
+    for (const file of ["apps/cli/a.ts", "packages/files/a.ts"]) {
       assert.equal(problems(file, source).length, 1, source);
     }
-    assert.deepEqual(problems("packages/model-io/files/file_source.ts", source), []);
+    assert.deepEqual(problems("packages/files/file_source.ts", source), []);
     assert.deepEqual(problems("apps/cli/a_test.ts", source), []);
   }
   const asks = ["Deno.open(path, { write: true })", 'import { existsSync } from "node:fs";'];

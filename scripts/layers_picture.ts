@@ -3,7 +3,7 @@
  *
  * Usage: deno task prune --ratio 40 --out DIR && deno run --allow-read --allow-write scripts/layers_picture.ts DIR
  */
-import { parsePlanFile } from "@lopper/model-io";
+import { parsePlanFile } from "@lopper/models";
 import { removedPicture } from "@lopper/report";
 import { parseRunRecord } from "@lopper/run";
 import { join } from "node:path";

@@ -1,21 +1,14 @@
 /** Chat templates, end tokens and terms go with a model through every format. */
 import type { PrunePlan } from "@lopper/core";
 import { exportGguf, exportOnnx, exportSafetensors } from "@lopper/exports";
-import {
-  MemoryFolder,
-  MemorySource,
-  type Model,
-  openGgufModel,
-  openModel,
-  readChatTemplates,
-  writePrunedModel,
-} from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
+import { FileFolder } from "@lopper/files";
+import { MemoryFolder, MemorySource, readGgufHeader } from "@lopper/formats";
+import type { Entry } from "@lopper/formats/testing";
+import { type Model, openGgufModel, openModel, writePrunedModel } from "@lopper/models";
+import { float32Tensor, tinyGguf } from "@lopper/models/testing";
+import { readChatTemplates } from "@lopper/tokenizers";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { readGgufHeader } from "../packages/model-io/gguf/header.ts";
-import type { Entry } from "../packages/model-io/testing/gguf_file.ts";
-import { float32Tensor, tinyGguf } from "../packages/model-io/testing/tiny_gguf.ts";
 import { MemoryOutput, prunedInMemory } from "./support/heterogeneous.ts";
 import { withTokenizer } from "./support/with_tokenizer.ts";
 

@@ -1,8 +1,8 @@
 import { openBackend } from "@lopper/backends";
 import { CalibrationError, groupSize, type LayerSpec, replaceLayer } from "@lopper/core";
+import { FileFolder } from "@lopper/files";
 import { type CalibrationSet, compensatedOrder, weightOrder } from "@lopper/importance";
-import { openModel } from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
+import { openModel } from "@lopper/models";
 import { Decoder, LaidOutWeights } from "@lopper/runtime";
 import { Matrix as Dense } from "ml-matrix";
 import assert from "node:assert/strict";

@@ -1,8 +1,9 @@
 import { openBackend } from "@lopper/backends";
 import { DEMO_MODEL } from "@lopper/demo-model";
-import { openModel, openTokenizer } from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
+import { FileFolder } from "@lopper/files";
+import { openModel } from "@lopper/models";
 import { Decoder, generate, LaidOutWeights, sequenceLogits, sourceOrder } from "@lopper/runtime";
+import { openTokenizer } from "@lopper/tokenizers";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { maxAbsDifference } from "../packages/backends/testing/reference.ts";

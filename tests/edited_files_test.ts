@@ -1,7 +1,7 @@
 import { LopperError, seal, sealLine } from "@lopper/core";
+import { FileFolder } from "@lopper/files";
 import { weightOrder } from "@lopper/importance";
-import { type Model, modelDigest, openModel } from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
+import { type Model, modelDigest, openModel } from "@lopper/models";
 import type { UnitOrder } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { join } from "node:path";

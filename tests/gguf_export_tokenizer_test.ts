@@ -1,20 +1,13 @@
 import { ExportError } from "@lopper/core";
 import { DEMO_MODEL } from "@lopper/demo-model";
-import {
-  GgufFolder,
-  MemoryFolder,
-  MemorySink,
-  MemorySource,
-  openModel,
-  openTokenizer,
-} from "@lopper/model-io";
-import { FileFolder, FileSource } from "@lopper/model-io/files";
+import { FileFolder, FileSource } from "@lopper/files";
+import { MemoryFolder, MemorySink, MemorySource, readGgufHeader, writeGguf } from "@lopper/formats";
+import { GgufFolder, openModel } from "@lopper/models";
+import { openTokenizer } from "@lopper/tokenizers";
+import { checkTokenizer } from "@lopper/tokenizers/testing";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { tokenizerMetadata } from "../packages/exports/gguf/tokenizer.ts";
-import { writeGguf } from "../packages/exports/gguf/writer.ts";
-import { readGgufHeader } from "../packages/model-io/gguf/header.ts";
-import { checkTokenizer } from "../packages/model-io/testing/gguf_tokenizer_cases.ts";
 
 const FIXTURES = fileURLToPath(new URL("fixtures", import.meta.url));
 

@@ -1,6 +1,6 @@
 import { openBackend } from "@lopper/backends";
-import { openGgufModel } from "@lopper/model-io";
-import { FileSource } from "@lopper/model-io/files";
+import { FileSource } from "@lopper/files";
+import { openGgufModel } from "@lopper/models";
 import { Decoder, LaidOutWeights, sequenceLogits, sourceOrder } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";

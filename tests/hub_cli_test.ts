@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mockHub } from "../packages/model-io/testing/mock_hub.ts";
+import { mockHub } from "@lopper/files/testing";
 import { inTemporaryFolder, runLopper } from "./support/cli.ts";
 
 const fixture = (path: string) => Deno.readFileSync(new URL(`fixtures/${path}`, import.meta.url));

@@ -1,8 +1,9 @@
 import { openBackend } from "@lopper/backends";
+import { FileFolder } from "@lopper/files";
 import { listOf } from "@lopper/importance";
-import { openModel, openTokenizer } from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
+import { openModel } from "@lopper/models";
 import { cutTexts, MemoryStore, prune, runFlags } from "@lopper/run";
+import { openTokenizer } from "@lopper/tokenizers";
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { inTemporaryFolder } from "./support/cli.ts";

@@ -1,7 +1,7 @@
 import { type Backend, float32Data, int64, openBackend } from "@lopper/backends";
-import { type Model, modelDigest, openModel } from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
 import { exportOnnx } from "@lopper/exports";
+import { FileFolder } from "@lopper/files";
+import { type Model, modelDigest, openModel } from "@lopper/models";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { streamedLogits } from "@lopper/runtime";

@@ -1,6 +1,7 @@
 import { type Backend, openBackend } from "@lopper/backends";
 import { BLOCK_KINDS, type LayerSpec, mean, parametersOf } from "@lopper/core";
 import { DEMO_MODEL } from "@lopper/demo-model";
+import { FileFolder } from "@lopper/files";
 import {
   type CalibrationSet,
   SuffixScorer,
@@ -8,10 +9,9 @@ import {
   type UnitKind,
   weightOrder,
 } from "@lopper/importance";
-import { type Model, openModel } from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
-import { Decoder, LaidOutWeights, sourceOrder, type UnitOrder } from "@lopper/runtime";
+import { type Model, openModel } from "@lopper/models";
 import { UnitRanker } from "@lopper/run";
+import { Decoder, LaidOutWeights, sourceOrder, type UnitOrder } from "@lopper/runtime";
 import type { OrderName } from "@lopper/search";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";

@@ -1,12 +1,7 @@
 import { type Backend, openBackend } from "@lopper/backends";
 import { isUniform } from "@lopper/core";
-import {
-  MemoryFolder,
-  MemorySink,
-  openModel,
-  prunedTensors,
-  writePrunedModel,
-} from "@lopper/model-io";
+import { MemoryFolder, MemorySink } from "@lopper/formats";
+import { openModel, prunedTensors, writePrunedModel } from "@lopper/models";
 import {
   Decoder,
   type KeyValues,

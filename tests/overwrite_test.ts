@@ -1,5 +1,6 @@
 import { type LopperError, ResumeError, seal, UsageError } from "@lopper/core";
-import { openModel } from "@lopper/model-io";
+import { openModel } from "@lopper/models";
+import { tinyGguf } from "@lopper/models/testing";
 import assert from "node:assert/strict";
 import { homedir } from "node:os";
 import { evaluateCommand } from "../apps/cli/evaluate/evaluate.ts";
@@ -7,7 +8,6 @@ import { exportCommand } from "../apps/cli/export/export.ts";
 import { pruneCommand } from "../apps/cli/prune/prune.ts";
 import { reportCommand } from "../apps/cli/report/report.ts";
 import { RunFolder } from "../apps/cli/folder/run_folder.ts";
-import { tinyGguf } from "../packages/model-io/testing/tiny_gguf.ts";
 import { inTemporaryFolder } from "./support/cli.ts";
 import { Random, tinyModel } from "./support/tiny_models.ts";
 import { withTokenizer } from "./support/with_tokenizer.ts";

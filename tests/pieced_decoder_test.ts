@@ -11,8 +11,9 @@ import {
   onnxLogits,
   PiecedDecoder,
 } from "@lopper/exports";
-import { MemoryFolder, type Model, openModel } from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
+import { FileFolder } from "@lopper/files";
+import { MemoryFolder } from "@lopper/formats";
+import { type Model, openModel } from "@lopper/models";
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import assert from "node:assert/strict";
 import { ModelProtoSchema } from "onnx-buf";

@@ -1,15 +1,14 @@
 import { type Backend, openBackend } from "@lopper/backends";
 import { isFloatDType, type LayerSpec, type PrunePlan } from "@lopper/core";
+import { MemoryFolder, MemorySink } from "@lopper/formats";
 import { type CalibrationSet, SuffixScorer } from "@lopper/importance";
 import {
-  MemoryFolder,
-  MemorySink,
   type Model,
   openModel,
   type Refit,
   weightsOfBlock,
   writePrunedModel,
-} from "@lopper/model-io";
+} from "@lopper/models";
 import { projection, repair, type RepairResult } from "@lopper/recovery";
 import { blockCount, Decoder, LaidOutWeights, sourceOrder } from "@lopper/runtime";
 import { orderOfPlan, planFromLayers, type RepairLine } from "@lopper/search";

@@ -8,9 +8,10 @@ import {
   onnxLogits,
   PiecedDecoder,
 } from "@lopper/exports";
+import { FileFolder } from "@lopper/files";
+import { MemoryFolder } from "@lopper/formats";
 import { nextTokens } from "@lopper/importance";
-import { MemoryFolder, type Model, openModel } from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
+import { type Model, openModel } from "@lopper/models";
 import {
   Decoder,
   forwardFrom,

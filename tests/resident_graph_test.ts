@@ -8,9 +8,9 @@ import {
 import { UnsupportedModelError, UnsupportedOpError } from "@lopper/core";
 import type { LayerSpec, ModelSpec } from "@lopper/core";
 import { DEMO_MODEL } from "@lopper/demo-model";
+import { FileFolder } from "@lopper/files";
 import { nextTokens } from "@lopper/importance";
-import { openModel } from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
+import { openModel } from "@lopper/models";
 import { Decoder, forwardFrom, LaidOutWeights, ResidentDecoder } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";

@@ -1,8 +1,8 @@
 import { SourceChangedError } from "@lopper/core";
-import { modelDigest } from "@lopper/model-io";
-import { SourceWatch } from "@lopper/model-io/files";
+import { SourceWatch } from "@lopper/files";
+import { modelDigest } from "@lopper/models";
+import { tinyGguf } from "@lopper/models/testing";
 import assert from "node:assert/strict";
-import { tinyGguf } from "../packages/model-io/testing/tiny_gguf.ts";
 import { fileURLToPath } from "node:url";
 import { openUserModel, TOLD } from "../apps/cli/inputs/open_model.ts";
 import { checkUnchanged } from "../apps/cli/inputs/source_check.ts";

@@ -1,6 +1,5 @@
-import { MemorySource } from "@lopper/model-io";
+import { MemorySource, readGgufHeader } from "@lopper/formats";
 import assert from "node:assert/strict";
-import { readGgufHeader } from "../packages/model-io/gguf/header.ts";
 import { inTemporaryFolder, PUBLISHED, QUICK } from "./support/cli.ts";
 import { doneHere, failsHere } from "./support/in_process.ts";
 

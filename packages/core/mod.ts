@@ -18,3 +18,4 @@ export * from "./seal.ts";
 export * from "./significance.ts";
 export * from "./strict_json.ts";
 export * from "./version.ts";
+export { type InputKind, INPUTS, refusalOf } from "./input_kind.ts";

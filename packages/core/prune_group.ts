@@ -9,7 +9,7 @@ export interface PruneGroup {
 }
 
 export interface PruneAxis {
-  /** Canonical weight of the block, e.g. "down" (see `BlockWeightName` in model-io). */
+  /** Canonical weight of the block, e.g. "down" (see `BlockWeightName` in models). */
   readonly weight: string;
   /** 0 = rows (outputs) of an `[out, in]` matrix or elements of a bias, 1 = columns (inputs). */
   readonly axis: 0 | 1;

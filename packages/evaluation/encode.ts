@@ -1,5 +1,5 @@
 import { EvaluationError } from "@lopper/core";
-import type { Tokenizer } from "@lopper/model-io";
+import type { Tokenizer } from "@lopper/tokenizers";
 import { trailingSpace } from "./python_text.ts";
 import type { TextRequest } from "./task.ts";
 

@@ -1,5 +1,5 @@
 import { EvaluationError, sha256 } from "@lopper/core";
-import type { Tokenizer } from "@lopper/model-io";
+import type { Tokenizer } from "@lopper/tokenizers";
 import {
   type EncodedRequest,
   type EncodeOptions,

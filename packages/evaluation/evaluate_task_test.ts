@@ -1,5 +1,5 @@
 import { EvaluationError } from "@lopper/core";
-import type { Tokenizer } from "@lopper/model-io";
+import type { Tokenizer } from "@lopper/tokenizers";
 import assert from "node:assert/strict";
 import { prepareTask } from "./evaluate_task.ts";
 import { ownTask } from "./tasks/own.ts";

@@ -1,6 +1,6 @@
 import { EvaluationError } from "@lopper/core";
 import { cutIntoSequences, perplexity, sequenceMeans } from "@lopper/importance";
-import { encodedPieces, type Tokenizer } from "@lopper/model-io";
+import { encodedPieces, type Tokenizer } from "@lopper/tokenizers";
 import { z } from "zod";
 import { checkRow } from "./row.ts";
 

@@ -1,5 +1,5 @@
 import { EvaluationError } from "@lopper/core";
-import { MemorySource } from "@lopper/model-io";
+import { MemorySource } from "@lopper/formats";
 import assert from "node:assert/strict";
 import { sharedPath } from "../../tests/support/shared_data.ts";
 import { joinedText, textPerplexity, textWindows } from "./perplexity.ts";

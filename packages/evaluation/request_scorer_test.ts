@@ -1,7 +1,7 @@
 import { openBackend } from "@lopper/backends";
 import type { AttentionWindows } from "@lopper/core";
-import { type Model, openModel } from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
+import { FileFolder } from "@lopper/files";
+import { type Model, openModel } from "@lopper/models";
 import { Decoder, LaidOutWeights, sourceOrder } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";

@@ -1,12 +1,6 @@
 import { EvaluationError } from "@lopper/core";
-import {
-  bytesOf,
-  type ByteSource,
-  endOfLines,
-  INPUTS,
-  refusalOf,
-  textParts,
-} from "@lopper/model-io";
+import { INPUTS, refusalOf } from "@lopper/core";
+import { bytesOf, type ByteSource, endOfLines, textParts } from "@lopper/formats";
 
 /** Bytes of a data file, when it isn't compressed. */
 export const MAX_DATA_BYTES = INPUTS.dataSet.maxBytes;

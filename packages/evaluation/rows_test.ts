@@ -1,5 +1,5 @@
 import { EvaluationError } from "@lopper/core";
-import { type ByteSource, MemorySource } from "@lopper/model-io";
+import { type ByteSource, MemorySource } from "@lopper/formats";
 import assert from "node:assert/strict";
 import { MAX_ROWS_BYTES, readRows, type RowOptions } from "./rows.ts";
 

@@ -1,5 +1,5 @@
 import { type CalibrationSet, sequenceMeans } from "@lopper/importance";
-import type { Tokenizer } from "@lopper/model-io";
+import type { Tokenizer } from "@lopper/tokenizers";
 import type { TextDamage } from "./text_damage_schema.ts";
 import { type TokenKind, TokenKinds } from "./token_kind.ts";
 

@@ -1,4 +1,4 @@
-import type { Tokenizer } from "@lopper/model-io";
+import type { Tokenizer } from "@lopper/tokenizers";
 import assert from "node:assert/strict";
 import { textDamage } from "./text_damage.ts";
 import { kindOfText } from "./token_kind.ts";

@@ -1,4 +1,4 @@
-import type { Tokenizer } from "@lopper/model-io";
+import type { Tokenizer } from "@lopper/tokenizers";
 
 /** What a token is to a reader. */
 export type TokenKind =

@@ -5,7 +5,7 @@ import {
   type TensorEntry,
   type TensorInfo,
   type TensorStore,
-} from "@lopper/model-io";
+} from "@lopper/formats";
 import { checkHalfRange } from "./half_range.ts";
 
 /**

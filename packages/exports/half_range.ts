@@ -1,5 +1,6 @@
 import { DTYPE_BYTES, ExportError, isFloatDType } from "@lopper/core";
-import { type Model, type TensorInfo, toFloat32 } from "@lopper/model-io";
+import { type TensorInfo, toFloat32 } from "@lopper/formats";
+import type { Model } from "@lopper/models";
 import type { ExportPrecision, GgufPrecision } from "./export.ts";
 
 /**

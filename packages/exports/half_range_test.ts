@@ -1,9 +1,15 @@
 import { CheckpointFormatError, ExportError, type FloatDType } from "@lopper/core";
-import { fromFloat32, type Model, type TensorInfo, toFloat32 } from "@lopper/model-io";
+import {
+  fromFloat32,
+  quantizeQ4_0,
+  quantizeQ8_0,
+  type TensorInfo,
+  toFloat32,
+} from "@lopper/formats";
+import type { Model } from "@lopper/models";
 import assert from "node:assert/strict";
 import { convertedTensor } from "./convert.ts";
 import type { GgufPrecision } from "./export.ts";
-import { quantizeQ4_0, quantizeQ8_0 } from "./gguf/quantize_blocks.ts";
 import { checkHalfRange, checkPrecision } from "./half_range.ts";
 
 /** The weights of a model of one matrix, of zeros but for one value. */

@@ -1,4 +1,4 @@
-import { configOfLayers, type Model, plainConfig } from "@lopper/model-io";
+import { configOfLayers, type Model, plainConfig } from "@lopper/models";
 
 /**
  * The config.json beside ONNX files, for transformers.js: as many layers as have a key/value cache, since it counts caches by

@@ -1,6 +1,6 @@
 import { withLayers } from "@lopper/core";
-import { openModel } from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
+import { FileFolder } from "@lopper/files";
+import { openModel } from "@lopper/models";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { onnxConfig } from "./onnx_config.ts";

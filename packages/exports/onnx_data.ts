@@ -1,5 +1,5 @@
+import { type OpenSink, writeFile } from "@lopper/formats";
 import type { StoredWeight } from "@lopper/graphs";
-import { type OpenSink, writeFile } from "@lopper/model-io";
 import type { OnnxTensor } from "./onnx_weights.ts";
 
 /** Browsers hold no larger array of bytes for sure. */

@@ -1,13 +1,7 @@
 import { attentionWindow, ExportError } from "@lopper/core";
+import { type OpenSink, writeFile, writeJson } from "@lopper/formats";
 import { cachedDecoder, type DecoderWeight, type MatrixForm } from "@lopper/graphs";
-import {
-  copyCompanions,
-  type Model,
-  type OpenSink,
-  ropeFrequencies,
-  writeFile,
-  writeJson,
-} from "@lopper/model-io";
+import { copyCompanions, type Model, ropeFrequencies } from "@lopper/models";
 import type { ExportPrecision, WrittenExport } from "./export.ts";
 import { generationConfig, onnxConfig } from "./onnx_config.ts";
 import { OnnxData } from "./onnx_data.ts";

@@ -1,7 +1,7 @@
 import { type Backend, type Executable, float32Data, int64, openBackend } from "@lopper/backends";
 import { ExportError } from "@lopper/core";
-import { type Model, openModel } from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
+import { FileFolder } from "@lopper/files";
+import { type Model, openModel } from "@lopper/models";
 import { Decoder, LaidOutWeights, sequenceLogits, sourceOrder } from "@lopper/runtime";
 import { ModelProtoSchema } from "onnx-buf";
 import { fromBinary } from "@bufbuild/protobuf";

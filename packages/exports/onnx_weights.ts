@@ -1,6 +1,6 @@
 import type { FloatDType } from "@lopper/core";
+import type { TensorInfo, TensorStore } from "@lopper/formats";
 import { type ElementType, type MatrixPart, QUANT_BLOCK, type StoredWeight } from "@lopper/graphs";
-import type { TensorInfo, TensorStore } from "@lopper/model-io";
 import { convertedTensor } from "./convert.ts";
 import { quantizeBlocks, type Quantized } from "./quantize.ts";
 

@@ -1,6 +1,6 @@
 import type { Backend, Executable, Feeds, HostTensor } from "@lopper/backends";
+import type { ByteSource, ModelFolder } from "@lopper/formats";
 import { type FeedType, type GraphPiece, graphPieces } from "@lopper/graphs";
-import type { ByteSource, ModelFolder } from "@lopper/model-io";
 
 /** Bytes of weights in one piece, where the graph can be cut: about a layer of a model of a billion parameters. */
 const PIECE_BYTES = 128 * 1024 ** 2;

@@ -1,18 +1,20 @@
 import { attentionWindow, ExportError, type FloatDType, isUniform } from "@lopper/core";
 import {
-  copyCompanions,
-  type Model,
   type OpenSink,
-  plainConfig,
   planShards,
-  PRUNED_MODEL_TYPE,
-  prunedConfig,
   type TensorEntry,
   writeFile,
   writeJson,
   writeSafetensors,
   writeText,
-} from "@lopper/model-io";
+} from "@lopper/formats";
+import {
+  copyCompanions,
+  type Model,
+  plainConfig,
+  PRUNED_MODEL_TYPE,
+  prunedConfig,
+} from "@lopper/models";
 import { convertedTensor } from "./convert.ts";
 import type { WrittenExport } from "./export.ts";
 import CONFIGURATION from "./transformers/configuration_lopper.py" with { type: "text" };

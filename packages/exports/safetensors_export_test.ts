@@ -1,18 +1,15 @@
 import { CheckpointFormatError, ExportError } from "@lopper/core";
+import { FileFolder } from "@lopper/files";
+import { fromFloat32, MemoryFolder, MemorySink, writeSafetensors } from "@lopper/formats";
 import {
   blockWeightShapes,
   configSchema,
-  fromFloat32,
-  MemoryFolder,
-  MemorySink,
   type Model,
   modelDigest,
   openModel,
   prunedConfig,
   specFromConfig,
-  writeSafetensors,
-} from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
+} from "@lopper/models";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import {

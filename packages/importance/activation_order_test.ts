@@ -1,7 +1,7 @@
 import { openBackend } from "@lopper/backends";
 import { groupSize, replaceLayer } from "@lopper/core";
-import { type Model, openModel, weightsOfBlock } from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
+import { FileFolder } from "@lopper/files";
+import { type Model, openModel, weightsOfBlock } from "@lopper/models";
 import { blockCount, Decoder, LaidOutWeights, ropeTable } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";

@@ -1,5 +1,5 @@
 import { CalibrationError, sha256 } from "@lopper/core";
-import { encodedPieces, type Tokenizer } from "@lopper/model-io";
+import { encodedPieces, type Tokenizer } from "@lopper/tokenizers";
 
 /** Equally long sequences of token ids. */
 export interface Sequences {

@@ -1,4 +1,4 @@
-import type { Tokenizer } from "@lopper/model-io";
+import type { Tokenizer } from "@lopper/tokenizers";
 import assert from "node:assert/strict";
 import { beginning, calibrationSet, calibrationSetIfEnough, MAX_SET_BYTES } from "./calibration.ts";
 import { nextTokens, perplexity, sequenceMeans } from "./perplexity.ts";

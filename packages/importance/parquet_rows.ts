@@ -1,5 +1,5 @@
 import type { LopperError } from "@lopper/core";
-import { breath, type ByteSource } from "@lopper/model-io";
+import { breath, type ByteSource } from "@lopper/formats";
 import {
   type AsyncBuffer,
   type FileMetaData,

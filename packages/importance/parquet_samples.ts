@@ -1,5 +1,6 @@
 import { CalibrationError } from "@lopper/core";
-import { type ByteSource, INPUTS, refusalOf } from "@lopper/model-io";
+import { INPUTS, refusalOf } from "@lopper/core";
+import type { ByteSource } from "@lopper/formats";
 import { ParquetFile, type RowBatch } from "./parquet_rows.ts";
 import type { SampleList } from "./sample_list.ts";
 

@@ -1,5 +1,5 @@
 import { CalibrationError } from "@lopper/core";
-import { type ByteSource, MemorySource } from "@lopper/model-io";
+import { type ByteSource, MemorySource } from "@lopper/formats";
 import assert from "node:assert/strict";
 import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";

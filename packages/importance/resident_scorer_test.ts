@@ -1,6 +1,6 @@
 import { openBackend } from "@lopper/backends";
-import { openModel } from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
+import { FileFolder } from "@lopper/files";
+import { openModel } from "@lopper/models";
 import { Decoder, LaidOutWeights, ResidentDecoder } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";

@@ -1,7 +1,7 @@
 import { openBackend } from "@lopper/backends";
 import { blockIndex, headCostInBlocks, type LayerSpec, replaceLayer } from "@lopper/core";
-import { openModel } from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
+import { FileFolder } from "@lopper/files";
+import { openModel } from "@lopper/models";
 import { Decoder, LaidOutWeights, sequenceLogits } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";

@@ -1,14 +1,13 @@
 import { CalibrationError } from "@lopper/core";
+import { INPUTS, refusalOf } from "@lopper/core";
 import {
   bytesOf,
   type ByteSource,
   endOfLines,
   endOfParagraphs,
-  INPUTS,
-  refusalOf,
   type TextPart,
   textParts,
-} from "@lopper/model-io";
+} from "@lopper/formats";
 import type { SampleList } from "./sample_list.ts";
 
 /** A long book has 3 MB. What is longer than this cannot be one sample, and would have to be held at once. */

@@ -1,5 +1,5 @@
 import { type AttentionShape, type BlockRef, groupSize } from "@lopper/core";
-import { type Model, weightsOfBlock } from "@lopper/model-io";
+import { type Model, weightsOfBlock } from "@lopper/models";
 import type { UnitOrder } from "@lopper/runtime";
 
 /**

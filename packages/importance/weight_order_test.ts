@@ -1,5 +1,6 @@
-import { fromFloat32, openModel, toFloat32 } from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
+import { FileFolder } from "@lopper/files";
+import { fromFloat32, toFloat32 } from "@lopper/formats";
+import { openModel } from "@lopper/models";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { weightOrder } from "./weight_order.ts";

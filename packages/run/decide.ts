@@ -1,5 +1,5 @@
 import type { CalibrationSet } from "@lopper/importance";
-import { digestOfPlan, type Model } from "@lopper/model-io";
+import { digestOfPlan, type Model } from "@lopper/models";
 import type { Decoder } from "@lopper/runtime";
 import { checkHistory, type SearchPolicy } from "@lopper/search";
 import type { Decision } from "./decision.ts";

@@ -7,7 +7,7 @@ import {
   SuffixScorer,
   tokenCount,
 } from "@lopper/importance";
-import { modelDigest, type Tokenizer } from "@lopper/model-io";
+import { modelDigest } from "@lopper/models";
 import {
   Decoder,
   generate,
@@ -15,6 +15,7 @@ import {
   LaidOutWeights,
   sourceOrder,
 } from "@lopper/runtime";
+import type { Tokenizer } from "@lopper/tokenizers";
 import type { RunStore } from "./store.ts";
 import type { RunTexts } from "./texts.ts";
 import type { HeldOutSample } from "./schemas/record.ts";

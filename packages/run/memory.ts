@@ -1,7 +1,7 @@
 import type { BackendDescription } from "@lopper/backends";
 import { formatBytes, InsufficientMemoryError, type ModelSpec } from "@lopper/core";
 import { compensatedOrderBytes, keptBytes, PREDICTION_BYTES } from "@lopper/importance";
-import type { Model } from "@lopper/model-io";
+import type { Model } from "@lopper/models";
 import { repairBytes, repairTokens } from "@lopper/recovery";
 import { activationBytes, type WeightMemory, weightMemory } from "@lopper/runtime";
 

@@ -1,4 +1,5 @@
-import { type ByteSink, MemoryFolder, MemorySink, type Model, openModel } from "@lopper/model-io";
+import { type ByteSink, MemoryFolder, MemorySink } from "@lopper/formats";
+import { type Model, openModel } from "@lopper/models";
 import { type History, type JournalEntry, parseJournal, toJournalLine } from "@lopper/search";
 import { PLAN_FILES, type RunStore } from "./store.ts";
 import type { RunRecord } from "./schemas/record.ts";

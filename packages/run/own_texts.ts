@@ -1,7 +1,8 @@
 import type { Backend } from "@lopper/backends";
 import { CalibrationError, type ModelSpec, UsageError } from "@lopper/core";
-import type { Model, Tokenizer } from "@lopper/model-io";
+import type { Model } from "@lopper/models";
 import { Decoder, LaidOutWeights, sampleSequences, sourceOrder } from "@lopper/runtime";
+import type { Tokenizer } from "@lopper/tokenizers";
 import { expandedWithin } from "./memory.ts";
 
 /** Tokens of a text: long enough to be about something, and short enough for many. */

@@ -1,7 +1,7 @@
 import type { Backend } from "@lopper/backends";
 import { type LatencyTable, VERSION } from "@lopper/core";
 import { tokenCount, weightOrder } from "@lopper/importance";
-import { type Model, modelDigest, type Tokenizer } from "@lopper/model-io";
+import { type Model, modelDigest } from "@lopper/models";
 import {
   Decoder,
   LaidOutWeights,
@@ -9,6 +9,7 @@ import {
   type UnitOrder,
   weightMemory,
 } from "@lopper/runtime";
+import type { Tokenizer } from "@lopper/tokenizers";
 import type { Decision } from "./decision.ts";
 import type { RunEvent } from "./events.ts";
 import { type MemoryPlan, planMemory } from "./memory.ts";

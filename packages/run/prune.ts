@@ -1,5 +1,5 @@
 import { latencyOf, type PrunePlan } from "@lopper/core";
-import type { Model } from "@lopper/model-io";
+import type { Model } from "@lopper/models";
 import { type History, sideWork } from "@lopper/search";
 import { decide, type Decided } from "./decide.ts";
 import type { RunEvent } from "./events.ts";

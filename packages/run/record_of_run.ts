@@ -1,7 +1,7 @@
 import type { BackendDescription } from "@lopper/backends";
 import { countParameters, VERSION } from "@lopper/core";
 import { textDamage } from "@lopper/evaluation";
-import { digestOfPlan, type Model } from "@lopper/model-io";
+import { digestOfPlan, type Model } from "@lopper/models";
 import { sideWork } from "@lopper/search";
 import type { Decided } from "./decide.ts";
 import { heldOutSamples, type MeasuredOn, type PrunedMeasures, SAMPLE_PROMPT } from "./measure.ts";

@@ -1,6 +1,6 @@
 import { type BlockRef, isFloatDType, UsageError } from "@lopper/core";
 import { keepAside, perplexity } from "@lopper/importance";
-import { type Model, type Refit, weightsOfBlock } from "@lopper/model-io";
+import { type Model, type Refit, weightsOfBlock } from "@lopper/models";
 import { projection, repair, type RepairResult } from "@lopper/recovery";
 import { type Decoder, sourceOrder } from "@lopper/runtime";
 import { orderOfPlan, type RepairLine } from "@lopper/search";

@@ -1,5 +1,5 @@
 import { perplexity, type Scorer, tokenCount } from "@lopper/importance";
-import type { Model } from "@lopper/model-io";
+import type { Model } from "@lopper/models";
 import { repairWork } from "@lopper/recovery";
 import { expectedSteps, expectedTokens, type Picker, type SearchPolicy } from "@lopper/search";
 import type { Decision } from "./decision.ts";

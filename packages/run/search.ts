@@ -1,6 +1,6 @@
 import { LopperError } from "@lopper/core";
 import { type CalibrationSet, perplexity, type Scorer } from "@lopper/importance";
-import type { Model } from "@lopper/model-io";
+import type { Model } from "@lopper/models";
 import type { Decoder, LaidOutWeights, ResidentDecoder, UnitOrder } from "@lopper/runtime";
 import {
   type Arrangement,

@@ -1,6 +1,6 @@
 import { latencyOf, type LatencyTable, UnreachableTargetError } from "@lopper/core";
 import { type CalibrationSet, ResidentScorer, type Scorer, SuffixScorer } from "@lopper/importance";
-import type { Model } from "@lopper/model-io";
+import type { Model } from "@lopper/models";
 import { Decoder, ResidentDecoder } from "@lopper/runtime";
 import {
   competition,

@@ -1,4 +1,5 @@
-import type { ByteSink, Model } from "@lopper/model-io";
+import type { ByteSink } from "@lopper/formats";
+import type { Model } from "@lopper/models";
 import type { History, JournalEntry } from "@lopper/search";
 import type { RunRecord } from "./schemas/record.ts";
 import type { RunSettings } from "./schemas/settings.ts";

@@ -1,5 +1,5 @@
 import { countParameters, DTYPE_BYTES, formatBytes, UsageError } from "@lopper/core";
-import type { Model } from "@lopper/model-io";
+import type { Model } from "@lopper/models";
 
 /**
  * The smallest pruning ratio, in per cent, at which the weights of the result are sure to have at most so many bytes, in the

@@ -10,7 +10,7 @@ import {
   ResumeError,
   UsageError,
 } from "@lopper/core";
-import type { Model } from "@lopper/model-io";
+import type { Model } from "@lopper/models";
 import {
   Decoder,
   LaidOutWeights,

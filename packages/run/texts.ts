@@ -14,8 +14,8 @@ import {
   type SampleSource,
   type SetText,
 } from "@lopper/importance";
-import type { Tokenizer } from "@lopper/model-io";
 import { repairTokens } from "@lopper/recovery";
+import type { Tokenizer } from "@lopper/tokenizers";
 import type { RunFlags } from "./schemas/flags.ts";
 
 /** The texts of a run, cut into sequences. */

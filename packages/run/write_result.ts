@@ -5,7 +5,7 @@ import {
   type Refit,
   toPublishedConfig,
   writePrunedModel,
-} from "@lopper/model-io";
+} from "@lopper/models";
 import type { UnitOrder } from "@lopper/runtime";
 import { planFromLayers } from "@lopper/search";
 import type { Decision } from "./decision.ts";

@@ -1,7 +1,7 @@
 import { type Backend, openBackend } from "@lopper/backends";
 import { headCostInBlocks, type LayerSpec, UnsupportedModelError } from "@lopper/core";
-import { openModel } from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
+import { FileFolder } from "@lopper/files";
+import { openModel } from "@lopper/models";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { ATTENTION_CHUNK } from "./attention_op.ts";

@@ -1,6 +1,6 @@
 import { openBackend } from "@lopper/backends";
 import type { ModelSpec } from "@lopper/core";
-import { openModel } from "@lopper/model-io";
+import { openModel } from "@lopper/models";
 import assert from "node:assert/strict";
 import { Random, tinyModel } from "../../tests/support/tiny_models.ts";
 import { Decoder } from "./decoder.ts";

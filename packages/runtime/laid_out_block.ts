@@ -1,5 +1,5 @@
 import { axisIndices, type BlockRef, groupSize, type ModelSpec } from "@lopper/core";
-import { type BlockWeight, type Model, weightsOfBlock } from "@lopper/model-io";
+import { type BlockWeight, type Model, weightsOfBlock } from "@lopper/models";
 import { gatherColumnsAsRows, gatherRows, readStored, type StoredTensor } from "./stored_tensor.ts";
 
 /** A weight of a block; `rowLength` is 1 for a bias or a norm. */

@@ -1,5 +1,5 @@
 import type { RopeSpec } from "@lopper/core";
-import { ropeFrequencies } from "@lopper/model-io";
+import { ropeFrequencies } from "@lopper/models";
 
 export interface RopeTable {
   /** Positions covered. */

@@ -1,5 +1,5 @@
 import { type AttentionWindows, UnsupportedModelError, withLayers } from "@lopper/core";
-import { configSchema, specFromConfig } from "@lopper/model-io";
+import { configSchema, specFromConfig } from "@lopper/models";
 import assert from "node:assert/strict";
 import { checkSequenceLength } from "./sequence_length.ts";
 

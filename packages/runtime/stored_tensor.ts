@@ -1,5 +1,6 @@
 import { DTYPE_BYTES } from "@lopper/core";
-import { expandInto, type HalfDType, isHalf, type Model, type TensorInfo } from "@lopper/model-io";
+import { expandInto, type HalfDType, isHalf, type TensorInfo } from "@lopper/formats";
+import type { Model } from "@lopper/models";
 
 /** A tensor as it stays in memory: in float32, or as the bit patterns of a half-precision dtype. Row-major. */
 export type StoredTensor =

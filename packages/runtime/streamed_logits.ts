@@ -1,5 +1,5 @@
 import type { Backend } from "@lopper/backends";
-import type { Model } from "@lopper/model-io";
+import type { Model } from "@lopper/models";
 import { Decoder } from "./decoder.ts";
 import { sourceOrder } from "./unit_order.ts";
 import { LaidOutWeights, type LoadOptions } from "./weight_layout.ts";

@@ -1,6 +1,7 @@
 import { openBackend } from "@lopper/backends";
-import { type Model, openModel, type TensorStore } from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
+import { FileFolder } from "@lopper/files";
+import type { TensorStore } from "@lopper/formats";
+import { type Model, openModel } from "@lopper/models";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { Decoder } from "./decoder.ts";

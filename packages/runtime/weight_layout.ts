@@ -5,7 +5,8 @@ import {
   type LayerSpec,
   type ModelSpec,
 } from "@lopper/core";
-import { type BlockWeight, fromFloat32, type Model, outerWeight } from "@lopper/model-io";
+import { fromFloat32 } from "@lopper/formats";
+import { type BlockWeight, type Model, outerWeight } from "@lopper/models";
 import {
   blockKey,
   type LaidOutBlock,

@@ -5,20 +5,17 @@ import {
   groupSize,
   type LayerSpec,
 } from "@lopper/core";
+import { FileFolder } from "@lopper/files";
 import {
   fromFloat32,
   isHalf,
   MemoryFolder,
   MemorySink,
-  type Model,
-  openModel,
-  outerWeight,
   type TensorInfo,
   toFloat32,
-  weightsOfBlock,
   writeSafetensors,
-} from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
+} from "@lopper/formats";
+import { type Model, openModel, outerWeight, weightsOfBlock } from "@lopper/models";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { Random, randomLayers, randomOrder, tinyModel } from "../../tests/support/tiny_models.ts";

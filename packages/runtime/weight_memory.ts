@@ -1,5 +1,6 @@
 import type { ModelSpec } from "@lopper/core";
-import { type Model, outerWeight, type TensorInfo, type WeightRole } from "@lopper/model-io";
+import type { TensorInfo } from "@lopper/formats";
+import { type Model, outerWeight, type WeightRole } from "@lopper/models";
 import { blockKey } from "./laid_out_block.ts";
 import { tensorBytes } from "./stored_tensor.ts";
 

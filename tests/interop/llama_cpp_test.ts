@@ -5,8 +5,9 @@
  * Needs node-llama-cpp (tests/support/llama_cpp.ts says how it is found).
  */
 import { compareLogits, exportGguf, type GgufPrecision } from "@lopper/exports";
-import { type Model, openGgufModel, openModel, openTokenizer } from "@lopper/model-io";
-import { FileFolder, FileSink, FileSource } from "@lopper/model-io/files";
+import { FileFolder, FileSink, FileSource } from "@lopper/files";
+import { type Model, openGgufModel, openModel } from "@lopper/models";
+import { openTokenizer } from "@lopper/tokenizers";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { byLopper } from "../support/by_lopper.ts";

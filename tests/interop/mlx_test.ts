@@ -6,8 +6,8 @@
  * Needs Python with mlx, mlx-lm and transformers: in .venv, or named by LOPPER_PYTHON.
  */
 import { compareLogits } from "@lopper/exports";
-import { openModel } from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
+import { FileFolder } from "@lopper/files";
+import { openModel } from "@lopper/models";
 import assert from "node:assert/strict";
 import { byLopper, float32Of } from "../support/by_lopper.ts";
 import { inTemporaryFolder } from "../support/cli.ts";

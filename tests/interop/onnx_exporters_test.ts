@@ -5,8 +5,8 @@
 import { float32Data, int64, openBackend } from "@lopper/backends";
 import { DEMO_MODEL } from "@lopper/demo-model";
 import { compareLogits, emptyPast } from "@lopper/exports";
-import { openModel } from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
+import { FileFolder } from "@lopper/files";
+import { openModel } from "@lopper/models";
 import { streamedLogits } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";

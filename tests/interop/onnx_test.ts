@@ -4,7 +4,7 @@
  */
 import { countParameters, type ModelSpec } from "@lopper/core";
 import { compareLogits } from "@lopper/exports";
-import { openTokenizer } from "@lopper/model-io";
+import { openTokenizer } from "@lopper/tokenizers";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { askProcess } from "../support/ask_process.ts";

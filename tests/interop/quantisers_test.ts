@@ -5,8 +5,8 @@
  * Needs Python with llama_cpp_python, onnx and onnxruntime: in .venv, or named by LOPPER_PYTHON.
  */
 import { exportGguf, exportOnnx, onnxFile } from "@lopper/exports";
-import type { Model } from "@lopper/model-io";
-import { FileSink } from "@lopper/model-io/files";
+import { FileSink } from "@lopper/files";
+import type { Model } from "@lopper/models";
 import assert from "node:assert/strict";
 import { dirname } from "node:path";
 import { inTemporaryFolder } from "../support/cli.ts";

@@ -7,8 +7,8 @@
  */
 import { countParameters } from "@lopper/core";
 import { compareLogits, exportSafetensors, type LogitDifference } from "@lopper/exports";
-import { type Model, openModel } from "@lopper/model-io";
-import { FileFolder, FileSink } from "@lopper/model-io/files";
+import { FileFolder, FileSink } from "@lopper/files";
+import { type Model, openModel } from "@lopper/models";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { byLopper, float32Of } from "../support/by_lopper.ts";

@@ -5,8 +5,8 @@
  * Needs a Python of its own with scripts/oracles/requirements-vllm.txt: in .venv-vllm, or named by LOPPER_PYTHON_VLLM.
  */
 import { compareLogits } from "@lopper/exports";
-import { openModel } from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
+import { FileFolder } from "@lopper/files";
+import { openModel } from "@lopper/models";
 import assert from "node:assert/strict";
 import { byLopper, float32Of } from "../support/by_lopper.ts";
 import { inTemporaryFolder } from "../support/cli.ts";

@@ -1,5 +1,5 @@
 import { openBackend } from "@lopper/backends";
-import type { Model } from "@lopper/model-io";
+import type { Model } from "@lopper/models";
 import { Decoder, LaidOutWeights, sequenceLogits, sourceOrder } from "@lopper/runtime";
 import { greedyTokens } from "./greedy.ts";
 

@@ -1,12 +1,8 @@
 import { DEMO_MODEL } from "@lopper/demo-model";
-import { type Model, openModel } from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
+import { FileFolder } from "@lopper/files";
+import { type Entry, type FileTensor, ggufFile } from "@lopper/formats/testing";
+import { type Model, openModel } from "@lopper/models";
 import { fileURLToPath } from "node:url";
-import {
-  type Entry,
-  type FileTensor,
-  ggufFile,
-} from "../../packages/model-io/testing/gguf_file.ts";
 
 const F32 = 0, F16 = 1, Q8_0 = 8;
 const ATTENTION = { q: "attn_q", k: "attn_k", v: "attn_v", o: "attn_output", norm: "attn_norm" };

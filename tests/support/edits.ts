@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { bytesChanged, type Mutation } from "../../packages/model-io/testing/mutations.ts";
+import { bytesChanged, type Mutation } from "@lopper/formats/testing";
 
 /** Something that was done to a file, with a name that says so where a test fails. */
 export interface Edit {

@@ -1,11 +1,6 @@
 import type { ModelSpec, PrunePlan } from "@lopper/core";
-import {
-  MemoryFolder,
-  MemorySink,
-  type Model,
-  openModel,
-  writePrunedModel,
-} from "@lopper/model-io";
+import { MemoryFolder, MemorySink } from "@lopper/formats";
+import { type Model, openModel, writePrunedModel } from "@lopper/models";
 
 /** Collects written files in memory, by their path from the folder. */
 export class MemoryOutput {

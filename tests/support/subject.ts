@@ -1,14 +1,14 @@
 import type { ModelSpec, PrunePlan } from "@lopper/core";
 import { DEMO_MODEL, HELD_OUT_TEXT } from "@lopper/demo-model";
+import { FileFolder, FileSink, FileSource } from "@lopper/files";
 import {
   type Model,
   openGgufModel,
   openModel,
-  openTokenizer,
   parsePlanFile,
   writePrunedModel,
-} from "@lopper/model-io";
-import { FileFolder, FileSink, FileSource } from "@lopper/model-io/files";
+} from "@lopper/models";
+import { openTokenizer } from "@lopper/tokenizers";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { done } from "./cli.ts";

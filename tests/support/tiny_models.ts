@@ -1,16 +1,18 @@
 import { groupSize, type ModelSpec, type PrunePlan } from "@lopper/core";
 import {
+  fromFloat32,
+  MemoryFolder,
+  MemorySink,
+  type TensorEntry,
+  writeSafetensors,
+} from "@lopper/formats";
+import {
   blockTensorName,
   blockWeightShapes,
   configSchema,
   FAMILIES,
-  fromFloat32,
-  MemoryFolder,
-  MemorySink,
   specFromConfig,
-  type TensorEntry,
-  writeSafetensors,
-} from "@lopper/model-io";
+} from "@lopper/models";
 import type { UnitOrder } from "@lopper/runtime";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { uniformInt } from "pure-rand/distribution/uniformInt";

@@ -1,4 +1,4 @@
-import { openModel } from "@lopper/model-io";
+import { openModel } from "@lopper/models";
 import { join } from "node:path";
 import { doneHere } from "./in_process.ts";
 import { Random, tinyModel } from "./tiny_models.ts";

@@ -1,6 +1,6 @@
 import { longestSequence, modelMacs, UsageError, VERSION } from "@lopper/core";
 import { HELD_OUT_TEXT } from "@lopper/demo-model";
-import type { Model } from "@lopper/model-io";
+import type { Model } from "@lopper/models";
 import { Command } from "commander";
 import { fileURLToPath } from "node:url";
 import { describeComparison } from "./compare_output.ts";

@@ -1,8 +1,9 @@
 import { EvaluationError } from "@lopper/core";
 import { compareLogits } from "@lopper/exports";
-import { encodeLongText, type Model } from "@lopper/model-io";
+import type { Model } from "@lopper/models";
 import type { MemoryPart } from "@lopper/run";
 import { sequenceLogits } from "@lopper/runtime";
+import { encodeLongText } from "@lopper/tokenizers";
 import type { NamedText } from "../measuring/evaluation_tasks.ts";
 import type { OpenedModel } from "../measuring/open_measured.ts";
 

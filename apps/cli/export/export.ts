@@ -1,4 +1,4 @@
-import { SourceWatch } from "@lopper/model-io/files";
+import { SourceWatch } from "@lopper/files";
 import { Command, Option } from "commander";
 import { checkApart, sourcePath } from "../folder/apart.ts";
 import { ExportFolder } from "../exporting/export_folder.ts";

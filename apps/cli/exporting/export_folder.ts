@@ -1,6 +1,6 @@
 import { UsageError } from "@lopper/core";
-import { INPUTS } from "@lopper/model-io";
-import type { FileSink, FolderLock } from "@lopper/model-io/files";
+import { INPUTS } from "@lopper/core";
+import type { FileSink, FolderLock } from "@lopper/files";
 import { join } from "node:path";
 import { EXPORT_RECORD, type ExportRecord, exportRecordOf } from "./export_record.ts";
 import { NextResult } from "../folder/next_result.ts";

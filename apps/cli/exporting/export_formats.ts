@@ -15,8 +15,9 @@ import {
   whyNotDeci,
   type WrittenExport,
 } from "@lopper/exports";
-import { type Model, openModel, type OpenSink } from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
+import { FileFolder } from "@lopper/files";
+import type { OpenSink } from "@lopper/formats";
+import { type Model, openModel } from "@lopper/models";
 import { streamedLogits } from "@lopper/runtime";
 import { Option } from "commander";
 import { basename, dirname, join } from "node:path";

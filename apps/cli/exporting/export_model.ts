@@ -6,6 +6,7 @@ import {
   UnsupportedModelError,
   VERSION,
 } from "@lopper/core";
+import { INPUTS } from "@lopper/core";
 import { HELD_OUT_TEXT } from "@lopper/demo-model";
 import {
   checkDifference,
@@ -13,16 +14,11 @@ import {
   LOGIT_TOLERANCE,
   type WrittenExport,
 } from "@lopper/exports";
-import {
-  type ByteSink,
-  INPUTS,
-  type Model,
-  modelDigest,
-  openTokenizer,
-  writeJson,
-} from "@lopper/model-io";
-import { readInput } from "@lopper/model-io/files";
+import { readInput } from "@lopper/files";
+import { type ByteSink, writeJson } from "@lopper/formats";
+import { type Model, modelDigest } from "@lopper/models";
 import { streamedLogits } from "@lopper/runtime";
+import { openTokenizer } from "@lopper/tokenizers";
 import { fileURLToPath } from "node:url";
 import type { ExportFolder } from "./export_folder.ts";
 import {

@@ -1,13 +1,8 @@
 import { ExportError } from "@lopper/core";
 import { DEMO_MODEL } from "@lopper/demo-model";
-import {
-  type ByteSink,
-  fromFloat32,
-  type Model,
-  openModel,
-  type TensorStore,
-} from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
+import { FileFolder } from "@lopper/files";
+import { type ByteSink, fromFloat32, type TensorStore } from "@lopper/formats";
+import { type Model, openModel } from "@lopper/models";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { inTemporaryFolder } from "../../../tests/support/cli.ts";

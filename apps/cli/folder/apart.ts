@@ -1,5 +1,5 @@
 import { UsageError } from "@lopper/core";
-import type { Model } from "@lopper/model-io";
+import type { Model } from "@lopper/models";
 import { dirname } from "node:path";
 import { userPath } from "../inputs/paths.ts";
 

@@ -1,5 +1,5 @@
 import { RunFolderError, seal, unseal } from "@lopper/core";
-import { INPUTS, writeText } from "@lopper/model-io";
+import { INPUTS } from "@lopper/core";
 import {
   FileSink,
   isPartialName,
@@ -8,7 +8,8 @@ import {
   writeError,
   writeTextFileAtomically,
   writing,
-} from "@lopper/model-io/files";
+} from "@lopper/files";
+import { writeText } from "@lopper/formats";
 import { dirname, join } from "node:path";
 import { EXPORT_RECORD } from "../exporting/export_record.ts";
 import { jsonOrNull } from "./json_or_null.ts";

@@ -1,5 +1,5 @@
 import { RunFolderError } from "@lopper/core";
-import { FileSink } from "@lopper/model-io/files";
+import { FileSink } from "@lopper/files";
 import assert from "node:assert/strict";
 import { NextResult } from "./next_result.ts";
 import { NEXT } from "./out_entries.ts";

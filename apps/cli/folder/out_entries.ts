@@ -1,5 +1,5 @@
 import { UsageError } from "@lopper/core";
-import { isPartialName, LOCK_FILE } from "@lopper/model-io/files";
+import { isPartialName, LOCK_FILE } from "@lopper/files";
 
 /** The folder in a folder where a new result is until it is whole. */
 export const NEXT = ".lopper-next";

@@ -1,4 +1,4 @@
-import { FolderLock } from "@lopper/model-io/files";
+import { FolderLock } from "@lopper/files";
 import { NextResult } from "./next_result.ts";
 import { entriesOfOut } from "./out_entries.ts";
 

@@ -5,8 +5,10 @@ import {
   type PrunePlan,
   pruningRatio,
 } from "@lopper/core";
-import { digestOfPlan, INPUTS, parsePlanFile } from "@lopper/model-io";
-import { readInputIfThere } from "@lopper/model-io/files";
+import { INPUTS } from "@lopper/core";
+import { readInputIfThere } from "@lopper/files";
+import { digestOfPlan, parsePlanFile } from "@lopper/models";
+import type { RunRecord } from "@lopper/run";
 import {
   agrees,
   blockOf,
@@ -15,7 +17,6 @@ import {
   planOfFrontier,
   type Way,
 } from "@lopper/search";
-import type { RunRecord } from "@lopper/run";
 import { basename, dirname, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { percentWord } from "../inputs/options.ts";

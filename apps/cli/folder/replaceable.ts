@@ -1,6 +1,6 @@
 import { LopperError, unseal, UsageError } from "@lopper/core";
-import { type InputKind, INPUTS } from "@lopper/model-io";
-import { readInputIfThere } from "@lopper/model-io/files";
+import { type InputKind, INPUTS } from "@lopper/core";
+import { readInputIfThere } from "@lopper/files";
 import { join } from "node:path";
 import { EXPORT_RECORD } from "../exporting/export_record.ts";
 import { jsonOrNull } from "./json_or_null.ts";

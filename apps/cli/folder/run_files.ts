@@ -1,6 +1,6 @@
 import { RunFolderError } from "@lopper/core";
-import { INPUTS } from "@lopper/model-io";
-import { readInput, readInputIfThere } from "@lopper/model-io/files";
+import { INPUTS } from "@lopper/core";
+import { readInput, readInputIfThere } from "@lopper/files";
 import {
   parseRunRecord,
   parseRunSettings,

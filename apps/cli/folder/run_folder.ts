@@ -1,5 +1,5 @@
 import { ResumeError, UsageError } from "@lopper/core";
-import { INPUTS, type Model, openModel } from "@lopper/model-io";
+import { INPUTS } from "@lopper/core";
 import {
   AppendFile,
   FileFolder,
@@ -7,7 +7,8 @@ import {
   readInputIfThere,
   writeTextFileAtomically,
   writing,
-} from "@lopper/model-io/files";
+} from "@lopper/files";
+import { type Model, openModel } from "@lopper/models";
 import {
   type RunFlags,
   type RunRecord,

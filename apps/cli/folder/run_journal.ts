@@ -1,7 +1,7 @@
 import { ResumeError, sealLine, unsealLine } from "@lopper/core";
-import { AppendFile } from "@lopper/model-io/files";
-import { type History, type JournalEntry, parseJournal, toJournalLine } from "@lopper/search";
+import { AppendFile } from "@lopper/files";
 import type { RunSettings } from "@lopper/run";
+import { type History, type JournalEntry, parseJournal, toJournalLine } from "@lopper/search";
 import { join } from "node:path";
 import { FILES, readSettings } from "./run_files.ts";
 import { journalHead } from "./run_settings.ts";

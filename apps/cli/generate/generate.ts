@@ -1,6 +1,6 @@
 import { longestSequence, type ModelSpec, UsageError } from "@lopper/core";
-import { openTokenizer, type Tokenizer } from "@lopper/model-io";
 import { Decoder, generate, LaidOutWeights, sourceOrder } from "@lopper/runtime";
+import { openTokenizer, type Tokenizer } from "@lopper/tokenizers";
 import { Command } from "commander";
 import { BACKEND_HELP, openUserBackend, threadsOption } from "../inputs/open_backend.ts";
 import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";

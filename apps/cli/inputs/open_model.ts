@@ -1,15 +1,9 @@
 import { CheckpointFormatError } from "@lopper/core";
 import { fileURLToPath } from "node:url";
+import { INPUTS } from "@lopper/core";
 import { DEMO_MODEL, DEMO_MODEL_NAME } from "@lopper/demo-model";
-import {
-  fateOf,
-  INPUTS,
-  type Model,
-  openGgufModel,
-  openModel,
-  openOnnxModel,
-} from "@lopper/model-io";
-import { FileFolder, openInput, type SourceWatch } from "@lopper/model-io/files";
+import { FileFolder, openInput, type SourceWatch } from "@lopper/files";
+import { fateOf, type Model, openGgufModel, openModel, openOnnxModel } from "@lopper/models";
 import { basename, dirname, join } from "node:path";
 import { userPath } from "./paths.ts";
 

@@ -1,6 +1,6 @@
 import { SourceChangedError } from "@lopper/core";
-import { modelDigest } from "@lopper/model-io";
-import type { SourceWatch } from "@lopper/model-io/files";
+import type { SourceWatch } from "@lopper/files";
+import { modelDigest } from "@lopper/models";
 import { openUserModel, TOLD } from "./open_model.ts";
 
 /**

@@ -1,13 +1,14 @@
 import { CalibrationError } from "@lopper/core";
-import { concatenated, everySample, type SampleList, textSamples } from "@lopper/importance";
-import { INPUTS, listed } from "@lopper/model-io";
+import { INPUTS } from "@lopper/core";
 import {
   cachedSnapshots,
   isCachedDataSet,
   listFilesDeep,
   openInput,
   readInput,
-} from "@lopper/model-io/files";
+} from "@lopper/files";
+import { concatenated, everySample, type SampleList, textSamples } from "@lopper/importance";
+import { listed } from "@lopper/models";
 import { join } from "node:path";
 
 const PARQUET = /\.parquet$/i;

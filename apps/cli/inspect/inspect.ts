@@ -1,5 +1,5 @@
 import { countParameters, type ModelSpec } from "@lopper/core";
-import { type Model, modelDigest } from "@lopper/model-io";
+import { type Model, modelDigest } from "@lopper/models";
 import { defaultMlpGroup, headGroupUnit, largestReachableRatio, multiPruner } from "@lopper/search";
 import { Command } from "commander";
 import { describeQuantised, formatBytes, formatCount, table } from "../terminal/format.ts";

@@ -1,7 +1,7 @@
 import { EvaluationError, unseal } from "@lopper/core";
+import { INPUTS } from "@lopper/core";
 import { headline } from "@lopper/evaluation";
-import { INPUTS } from "@lopper/model-io";
-import { readInputIfThere } from "@lopper/model-io/files";
+import { readInputIfThere } from "@lopper/files";
 import type { ReportScores } from "@lopper/report";
 import type { RunRecord } from "@lopper/run";
 import { join } from "node:path";

@@ -1,4 +1,5 @@
 import { EvaluationError, HubError } from "@lopper/core";
+import { INPUTS } from "@lopper/core";
 import {
   DATA_SETS,
   dataFiles,
@@ -7,14 +8,13 @@ import {
   readRows,
   type RowOptions,
 } from "@lopper/evaluation";
-import { INPUTS } from "@lopper/model-io";
 import {
   cachedDataSet,
   cachedSnapshots,
   downloadDataSet,
   listFilesDeep,
   openInput,
-} from "@lopper/model-io/files";
+} from "@lopper/files";
 import { join } from "node:path";
 import type { UserHub } from "./hub.ts";
 

@@ -1,7 +1,7 @@
 import { ResumeError, sealLine, unsealLine } from "@lopper/core";
+import { INPUTS } from "@lopper/core";
 import type { QuestionScores, RequestScore, TokenRequest } from "@lopper/evaluation";
-import { INPUTS } from "@lopper/model-io";
-import { AppendFile, readInput } from "@lopper/model-io/files";
+import { AppendFile, readInput } from "@lopper/files";
 import { z } from "zod";
 import { jsonOrNull } from "../folder/json_or_null.ts";
 

@@ -1,4 +1,5 @@
 import { EvaluationError, UsageError } from "@lopper/core";
+import { INPUTS } from "@lopper/core";
 import {
   joinedText,
   MAX_ROWS_BYTES,
@@ -9,7 +10,6 @@ import {
   type Task,
   TASKS,
 } from "@lopper/evaluation";
-import { INPUTS } from "@lopper/model-io";
 import { basename } from "node:path";
 import { type DataOptions, dataRows, readFiles } from "./evaluation_data.ts";
 import { userPath } from "../inputs/paths.ts";

@@ -1,5 +1,5 @@
 import { UsageError } from "@lopper/core";
-import { type Hub, hubCacheFolder } from "@lopper/model-io/files";
+import { type Hub, hubCacheFolder } from "@lopper/files";
 import { homedir } from "node:os";
 
 const ENDPOINT = "https://huggingface.co";

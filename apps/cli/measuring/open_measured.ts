@@ -1,8 +1,9 @@
 import type { Backend } from "@lopper/backends";
 import { longestSequence, UsageError } from "@lopper/core";
-import { type Model, modelDigest, openTokenizer, type Tokenizer } from "@lopper/model-io";
+import { type Model, modelDigest } from "@lopper/models";
 import { expandedWithin, type MemoryPart } from "@lopper/run";
 import { Decoder, LaidOutWeights, sourceOrder } from "@lopper/runtime";
+import { openTokenizer, type Tokenizer } from "@lopper/tokenizers";
 import type { EvaluationLog, ModelLog } from "./evaluation_log.ts";
 import { budgetNow } from "../inputs/memory_budget.ts";
 import { openUserBackend } from "../inputs/open_backend.ts";

@@ -1,6 +1,6 @@
 import { seal, UsageError } from "@lopper/core";
-import { INPUTS } from "@lopper/model-io";
-import { type FolderLock, writeTextFileAtomically } from "@lopper/model-io/files";
+import { INPUTS } from "@lopper/core";
+import { type FolderLock, writeTextFileAtomically } from "@lopper/files";
 import { join } from "node:path";
 import { EvaluationLog } from "./evaluation_log.ts";
 import { removePartials } from "../folder/next_result.ts";

@@ -1,8 +1,8 @@
 import type { ModelSpec } from "@lopper/core";
 import { CALIBRATION_TEXT, HELD_OUT_TEXT } from "@lopper/demo-model";
 import { apportioned, listOf, type SampleSource } from "@lopper/importance";
-import type { Tokenizer } from "@lopper/model-io";
 import { cutTexts, ownTextLength, type RunFlags, type RunTexts, textNeeds } from "@lopper/run";
+import type { Tokenizer } from "@lopper/tokenizers";
 import { fileURLToPath } from "node:url";
 import { type CalibrationPart, calibrationParts } from "./calibration_parts.ts";
 import { SELF } from "./self_calibration.ts";

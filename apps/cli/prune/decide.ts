@@ -1,6 +1,7 @@
 import { PlanError, prunedSpec, type PrunePlan, pruningRatio, UsageError } from "@lopper/core";
-import { fromPublishedConfig, INPUTS, type Model, parsePlanFile } from "@lopper/model-io";
-import { readInput } from "@lopper/model-io/files";
+import { INPUTS } from "@lopper/core";
+import { readInput } from "@lopper/files";
+import { fromPublishedConfig, type Model, parsePlanFile } from "@lopper/models";
 import type { Decision } from "@lopper/run";
 import type { UnitOrder } from "@lopper/runtime";
 import { planFromLayers } from "@lopper/search";

@@ -1,7 +1,7 @@
 import type { Backend } from "@lopper/backends";
 import type { LatencyTable } from "@lopper/core";
-import { type Model, modelDigest, openTokenizer, type Tokenizer } from "@lopper/model-io";
-import { FolderLock, SourceWatch } from "@lopper/model-io/files";
+import { FolderLock, SourceWatch } from "@lopper/files";
+import { type Model, modelDigest } from "@lopper/models";
 import {
   type AppliedDecision,
   latencyTable,
@@ -14,6 +14,7 @@ import {
   type RunFlags,
   type RunTools,
 } from "@lopper/run";
+import { openTokenizer, type Tokenizer } from "@lopper/tokenizers";
 import { Command } from "commander";
 import { checkApart, sourcePath } from "../folder/apart.ts";
 import { checkTogether, finishedRun, flagsOfPlan, withPlanOf } from "./asked_of_run.ts";

@@ -1,6 +1,6 @@
 import { UsageError } from "@lopper/core";
-import { type Model, openModel } from "@lopper/model-io";
-import { FileFolder, FolderLock, SourceWatch } from "@lopper/model-io/files";
+import { FileFolder, FolderLock, SourceWatch } from "@lopper/files";
+import { type Model, openModel } from "@lopper/models";
 import type { ExportFlags, RunRecord } from "@lopper/run";
 import { basename } from "node:path";
 import { checkApart } from "../folder/apart.ts";

@@ -1,7 +1,7 @@
 import type { Backend } from "@lopper/backends";
 import { countParameters, type ModelSpec } from "@lopper/core";
 import { type Sequences, tokenCount } from "@lopper/importance";
-import type { Model } from "@lopper/model-io";
+import type { Model } from "@lopper/models";
 import {
   againstDense,
   type Decision,

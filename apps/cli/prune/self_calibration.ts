@@ -1,6 +1,6 @@
 import { CalibrationError, seal, unseal } from "@lopper/core";
-import { INPUTS } from "@lopper/model-io";
-import { readInputIfThere, writeTextFileAtomically, writing } from "@lopper/model-io/files";
+import { INPUTS } from "@lopper/core";
+import { readInputIfThere, writeTextFileAtomically, writing } from "@lopper/files";
 import { ownTextLength, type OwnTexts, ownTexts, ownTextStart } from "@lopper/run";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";

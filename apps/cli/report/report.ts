@@ -1,5 +1,5 @@
 import { UsageError } from "@lopper/core";
-import { writeTextFileAtomically } from "@lopper/model-io/files";
+import { writeTextFileAtomically } from "@lopper/files";
 import { Command } from "commander";
 import { join } from "node:path";
 import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";

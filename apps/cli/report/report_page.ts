@@ -1,5 +1,5 @@
-import { INPUTS } from "@lopper/model-io";
-import { openInput, writeTextFileAtomically } from "@lopper/model-io/files";
+import { INPUTS } from "@lopper/core";
+import { openInput, writeTextFileAtomically } from "@lopper/files";
 import { join } from "node:path";
 import { readReportRun } from "./report_files.ts";
 import { FILES } from "../folder/run_files.ts";

@@ -1,4 +1,4 @@
-import { systemReason } from "@lopper/model-io/files";
+import { systemReason } from "@lopper/files";
 
 /** The sentence for an error of the system, with the path where it names one; null for other errors. */
 export function systemSentence(error: unknown): string | null {

@@ -1,7 +1,7 @@
 import { EvaluationError } from "@lopper/core";
 import assert from "node:assert/strict";
 import { sharedPath } from "../../../tests/support/shared_data.ts";
-import { MemorySource } from "@lopper/model-io";
+import { MemorySource } from "@lopper/formats";
 import { readRows } from "../rows.ts";
 import { CASES, questionsOf, taskNamed } from "../testing/cases.ts";
 import { TASKS } from "./mod.ts";

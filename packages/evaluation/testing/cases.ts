@@ -1,5 +1,5 @@
-import { openTokenizer } from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
+import { FileFolder } from "@lopper/files";
+import { openTokenizer } from "@lopper/tokenizers";
 import { fileURLToPath } from "node:url";
 import type { MetricName, Question } from "../task.ts";
 import { TASKS } from "../tasks/mod.ts";

@@ -1,4 +1,5 @@
 import { DTYPE_BYTES, ExportError, type FloatDType, fullyAttended } from "@lopper/core";
+import { type OpenSink, type TensorEntry, writeJson, writeText } from "@lopper/formats";
 import {
   blockTensorName,
   type BlockWeight,
@@ -7,13 +8,9 @@ import {
   deciMultiplier,
   earlierRopeKeys,
   type Model,
-  type OpenSink,
   plainConfig,
-  type TensorEntry,
   type Weight,
-  writeJson,
-  writeText,
-} from "@lopper/model-io";
+} from "@lopper/models";
 import { convertedTensor } from "../convert.ts";
 import type { WrittenExport } from "../export.ts";
 import { DTYPE_NAMES, type SafetensorsExportOptions, writeWeights } from "../safetensors_export.ts";

@@ -1,7 +1,8 @@
 import { openBackend } from "@lopper/backends";
 import { CheckpointFormatError, ExportError, UnsupportedModelError } from "@lopper/core";
-import { MemoryFolder, openModel } from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
+import { FileFolder } from "@lopper/files";
+import { MemoryFolder } from "@lopper/formats";
+import { openModel } from "@lopper/models";
 import { streamedLogits } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";

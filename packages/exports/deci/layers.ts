@@ -5,7 +5,7 @@ import {
   layersWithBlocks,
   type ModelSpec,
 } from "@lopper/core";
-import { deciWidth } from "@lopper/model-io";
+import { deciWidth } from "@lopper/models";
 
 /** A layer of DeciLM's layout. Heads and channels beyond those of the source are of zeros. */
 export interface DeciLayer {

@@ -1,5 +1,5 @@
 import { ExportError, isUniform, type LayerSpec, type ModelSpec } from "@lopper/core";
-import type { Model } from "@lopper/model-io";
+import type { Model } from "@lopper/models";
 import type { GgufLayer } from "./layers.ts";
 
 /** An architecture of llama.cpp, as far as files differ by it. */

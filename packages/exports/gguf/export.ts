@@ -1,11 +1,11 @@
-import { copyTerms, GgufFolder, type Model, type OpenSink, writeFile } from "@lopper/model-io";
+import { type OpenSink, type TensorTypeName, writeFile, writeGguf } from "@lopper/formats";
+import { copyTerms, GgufFolder, type Model } from "@lopper/models";
 import type { GgufPrecision, WrittenExport } from "../export.ts";
 import { architectureOf } from "./architecture.ts";
 import { ggufLayers } from "./layers.ts";
 import { modelEntries } from "./metadata.ts";
 import { ggufTensors } from "./tensors.ts";
 import { tokenizerMetadata } from "./tokenizer.ts";
-import { type TensorTypeName, writeGguf } from "./writer.ts";
 
 export interface GgufExportOptions {
   /** What the model is called; the file, too, with `.gguf` behind it. */

@@ -1,6 +1,7 @@
 import { ExportError, type ModelSpec } from "@lopper/core";
-import { MemorySource, type Model, openGgufModel, openModel } from "@lopper/model-io";
-import { FileFolder } from "@lopper/model-io/files";
+import { FileFolder } from "@lopper/files";
+import { MemorySource } from "@lopper/formats";
+import { type Model, openGgufModel, openModel } from "@lopper/models";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import {

@@ -1,8 +1,8 @@
 import { fullyAttended } from "@lopper/core";
-import type { MetadataEntry, Model } from "@lopper/model-io";
+import type { MetadataEntry, TensorTypeName } from "@lopper/formats";
+import type { Model } from "@lopper/models";
 import { type Architecture, layerNumbers } from "./architecture.ts";
 import type { GgufLayer } from "./layers.ts";
-import type { TensorTypeName } from "./writer.ts";
 
 /** What a file is called by the type of most of its matrices (llama.h, `enum llama_ftype`). */
 const FILE_TYPES: Readonly<Record<TensorTypeName, number>> = { F32: 0, F16: 1, Q4_0: 2, Q8_0: 7 };

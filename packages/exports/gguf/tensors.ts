@@ -1,17 +1,23 @@
 import type { FloatDType } from "@lopper/core";
 import {
+  BLOCK_VALUES,
+  type GgufTensorEntry,
+  quantizeQ4_0,
+  quantizeQ8_0,
+  tensorBytes,
+  type TensorTypeName,
+} from "@lopper/formats";
+import {
   ggufTensorName,
   isRotated,
   type Model,
   ropeFrequencies,
   type Weight,
-} from "@lopper/model-io";
+} from "@lopper/models";
 import { convertedTensor } from "../convert.ts";
 import { checkHalfRange } from "../half_range.ts";
 import { type Architecture, frequencyDivisors, ZERO_HEADS, zeroWidth } from "./architecture.ts";
 import type { GgufLayer } from "./layers.ts";
-import { BLOCK_VALUES, quantizeQ4_0, quantizeQ8_0 } from "./quantize_blocks.ts";
-import { type GgufTensorEntry, tensorBytes, type TensorTypeName } from "./writer.ts";
 
 /**
  * The tensors of a file, lazily. `type` is that of matrices; vectors are F32, which is all that llama.cpp computes norms in.

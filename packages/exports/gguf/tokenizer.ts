@@ -1,7 +1,6 @@
 import { ExportError } from "@lopper/core";
-import { GgufFolder, type Model } from "@lopper/model-io";
-import type { TokenizerMetadata } from "./token_table.ts";
-import { tokenizerEntries } from "./tokenizer_entries.ts";
+import { GgufFolder, type Model } from "@lopper/models";
+import { tokenizerEntries, type TokenizerMetadata } from "@lopper/tokenizers";
 
 /**
  * The tokenizer of a model as a GGUF file has it. A GGUF source's own is taken as it is.

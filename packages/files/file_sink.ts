@@ -1,0 +1,104 @@
+import { basename, dirname, join } from "node:path";
+import type { ByteSink } from "@lopper/formats";
+import { writing } from "./write_error.ts";
+
+/** The end of names under which files are written; nobody else has such names. */
+const PARTIAL = /^\..*\.[0-9a-f]{12}\.lopper-partial$/;
+/** Letters of a file's own name in its temporary one: with four bytes each, the whole name is one that file systems take. */
+const MOST_LETTERS = 50;
+/** Nobody writes on a file for so long without touching it, in milliseconds. */
+const DEAD_AFTER = 24 * 60 * 60 * 1000;
+
+/** Whether a name is that of a file which Lopper was writing; when nobody is, a kill left it. */
+export function isPartialName(name: string): boolean {
+  return PARTIAL.test(name);
+}
+
+/**
+ * Writes a local file under a temporary name of its own beside the target and renames it on `commit`, synced before and
+ * after, so that after a power cut the name holds the old file or the new one, never a part. What the system refuses is a
+ * `WriteError` that names the file.
+ */
+export class FileSink implements ByteSink {
+  readonly #path: string;
+  readonly #shown: string;
+  readonly #temporary: string;
+  readonly #file: Deno.FsFile;
+  #open = true;
+  #committed = false;
+
+  private constructor(path: string, shown: string, temporary: string, file: Deno.FsFile) {
+    this.#path = path;
+    this.#shown = shown;
+    this.#temporary = temporary;
+    this.#file = file;
+  }
+
+  /** @param shown what the file is called in errors, where it goes elsewhere in the end. */
+  static async open(path: string, shown = path): Promise<FileSink> {
+    const name = [...basename(path)].slice(0, MOST_LETTERS).join("");
+    const folder = dirname(path);
+    await removeDead(folder, name);
+    const temporary = join(folder, `.${name}.${randomDigits()}.lopper-partial`);
+    const file = await writing(shown, () => Deno.open(temporary, { write: true, createNew: true }));
+    return new FileSink(path, shown, temporary, file);
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    await writing(this.#shown, async () => {
+      for (let n = 0; n < bytes.byteLength;) n += await this.#file.write(bytes.subarray(n));
+    });
+  }
+
+  async commit(): Promise<void> {
+    await writing(this.#shown, async () => {
+      await this.#file.sync();
+      this.#close();
+      await Deno.rename(this.#temporary, this.#path);
+      this.#committed = true;
+      await syncFolder(dirname(this.#path));
+    });
+  }
+
+  async abort(): Promise<void> {
+    if (this.#committed) return;
+    this.#close();
+    await Deno.remove(this.#temporary).catch(() => {});
+  }
+
+  #close() {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#file.close();
+  }
+}
+
+function randomDigits(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(6));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Removes what kills left of earlier attempts at a file, as far as that is certain without a lock. */
+async function removeDead(folder: string, name: string): Promise<void> {
+  try {
+    for await (const entry of Deno.readDir(folder)) {
+      if (!entry.isFile || !isPartialName(entry.name) || !entry.name.startsWith(`.${name}.`)) {
+        continue;
+      }
+      const path = join(folder, entry.name);
+      const { mtime } = await Deno.stat(path);
+      if (mtime && Date.now() - mtime.getTime() > DEAD_AFTER) await Deno.remove(path);
+    }
+  } catch { /* what cannot be tidied up is not in the way */ }
+}
+
+/** Makes a rename last through a power cut. Windows has no handle of a folder and orders renames by itself. */
+export async function syncFolder(path: string): Promise<void> {
+  if (Deno.build.os === "windows") return;
+  const folder = await Deno.open(path, { read: true });
+  try {
+    await folder.sync();
+  } finally {
+    folder.close();
+  }
+}

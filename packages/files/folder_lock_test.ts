@@ -1,0 +1,114 @@
+import { FolderBusyError, WriteError } from "@lopper/core";
+import { FolderLock, LOCK_FILE } from "./folder_lock.ts";
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+
+const test = (name: string, body: (folder: string) => Promise<void>) =>
+  Deno.test(`folder lock: ${name}`, async () => {
+    const folder = await Deno.makeTempDir();
+    try {
+      await body(folder);
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  });
+
+const names = (folder: string) => [...Deno.readDirSync(folder)].map(({ name }) => name);
+
+async function busy(
+  folder: string,
+  message = /is in use by another Lopper \(process \d+.*\); wait/,
+) {
+  for (const attempt of [FolderLock.take, FolderLock.check]) {
+    await assert.rejects(attempt(folder), (error) => {
+      assert.ok(error instanceof FolderBusyError, String(error));
+      assert.match(error.message, message);
+      assert.ok(error.message.startsWith(folder), error.message);
+      return true;
+    });
+  }
+}
+
+test("one has it, whatever the folder is called, and leaves nothing", async (folder) => {
+  await Deno.mkdir(`${folder}/a`);
+  await Deno.symlink("a", `${folder}/link`);
+  const lock = await FolderLock.take(`${folder}/a`);
+  for (const name of ["a", "link", "a/", "link/../a/."]) await busy(`${folder}/${name}`);
+  await lock.release();
+  await FolderLock.check(`${folder}/a`);
+  assert.deepEqual(names(`${folder}/a`), []);
+  await (await FolderLock.take(`${folder}/link`)).release();
+});
+
+test("a folder that was made for it goes with it, unless something came into it", async (folder) => {
+  await (await FolderLock.take(`${folder}/a/b/c`)).release();
+  assert.deepEqual(names(folder), []);
+  const lock = await FolderLock.take(`${folder}/a/b/c`);
+  await Deno.writeTextFile(`${folder}/a/notes.txt`, "");
+  await lock.release();
+  assert.deepEqual(names(`${folder}/a`), ["notes.txt"]);
+  // a folder that was there stays, empty or not
+  await Deno.mkdir(`${folder}/own`);
+  await (await FolderLock.take(`${folder}/own`)).release();
+  await FolderLock.check(`${folder}/none`);
+  assert.deepEqual(names(folder).sort(), ["a", "own"]);
+});
+
+test("of many that want it at once one has it at a time", async (folder) => {
+  let holders = 0, most = 0;
+  const work = async () => {
+    for (let n = 0; n < 10; n++) {
+      const lock = await FolderLock.take(`${folder}/a`).catch((error) => {
+        assert.ok(error instanceof FolderBusyError, String(error));
+        return null;
+      });
+      if (!lock) continue;
+      most = Math.max(most, ++holders);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      holders--;
+      await lock.release();
+    }
+  };
+  await Promise.all(Array.from({ length: 8 }, work));
+  assert.equal(most, 1);
+  // who came while another went finds a folder that is not of its own making
+  if (names(folder).length > 0) assert.deepEqual(names(`${folder}/a`), []);
+});
+
+test("that of a process which was killed is free, and that of one which lives is not", async (folder) => {
+  const module = fileURLToPath(new URL("./folder_lock.ts", import.meta.url));
+  const code = `import { FolderLock } from ${JSON.stringify(module)};
+    await FolderLock.take(${
+    JSON.stringify(folder)
+  }); console.log("taken"); await new Promise(() => setTimeout(() => {}, 1e6))`;
+  const config = fileURLToPath(new URL("../../deno.json", import.meta.url));
+  const process = new Deno.Command(Deno.execPath(), {
+    args: ["eval", "--quiet", "--cached-only", "--config", config, code],
+    stdout: "piped",
+  }).spawn();
+  const { value } = await process.stdout.getReader().read();
+  assert.match(new TextDecoder().decode(value), /taken/);
+  await busy(folder, new RegExp(`\\(process ${process.pid}`));
+  process.kill("SIGKILL");
+  await process.status;
+  assert.deepEqual(names(folder), [LOCK_FILE], "a kill leaves the file");
+  await FolderLock.check(folder);
+  await (await FolderLock.take(folder)).release();
+  assert.deepEqual(names(folder), []);
+});
+
+test("a file system without locks is told of, and a link in its place is not followed", async (folder) => {
+  const notSupported = () => Promise.reject(Object.assign(new Error("no"), { code: "ENOLCK" }));
+  let told = 0;
+  const lock = await FolderLock.take(folder, { tryLock: notSupported, onNoLocks: () => told++ });
+  assert.equal(told, 1);
+  await lock.release();
+  const broken = () => Promise.reject(Object.assign(new Error("disk"), { code: "EIO" }));
+  await assert.rejects(FolderLock.take(folder, { tryLock: broken }), /disk/);
+
+  await Deno.mkdir(`${folder}/x`);
+  await Deno.writeTextFile(`${folder}/letter.txt`, "Dear Ishmael");
+  await Deno.symlink("../letter.txt", `${folder}/x/${LOCK_FILE}`);
+  await assert.rejects(FolderLock.take(`${folder}/x`), WriteError);
+  assert.equal(await Deno.readTextFile(`${folder}/letter.txt`), "Dear Ishmael");
+});

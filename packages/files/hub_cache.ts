@@ -1,0 +1,43 @@
+import { basename, join } from "node:path";
+import { INPUTS } from "@lopper/core";
+import { readInputIfThere } from "./open_input.ts";
+
+/**
+ * The folder in which programs of Hugging Face keep what they downloaded: HF_HUB_CACHE, else `hub` in HF_HOME, else in
+ * ~/.cache/huggingface (huggingface_hub, "Environment variables").
+ */
+export function hubCacheFolder(variable: (name: string) => string | undefined, home: string) {
+  const of = (name: string) => variable(name) || undefined;
+  const caches = of("XDG_CACHE_HOME") ?? join(home, ".cache");
+  return of("HF_HUB_CACHE") ?? of("HUGGINGFACE_HUB_CACHE") ??
+    join(of("HF_HOME") ?? join(caches, "huggingface"), "hub");
+}
+
+/** The folder of a data set in the cache; slashes of its name are written as two hyphens. */
+export function cachedDataSet(cache: string, repository: string): string {
+  return join(cache, `datasets--${repository.replaceAll("/", "--")}`);
+}
+
+/** Whether a folder is that of a data set in a cache, of which each revision has all files anew. */
+export function isCachedDataSet(folder: string): boolean {
+  return /^datasets--[^/]+--[^/]+$/.test(basename(folder));
+}
+
+/**
+ * The folders of a data set's revisions in the cache, that of the branch main first; none where it was never downloaded.
+ * @param folder as `cachedDataSet` names it.
+ */
+export async function cachedSnapshots(folder: string): Promise<readonly string[]> {
+  const main = (await readInputIfThere(join(folder, "refs", "main"), INPUTS.revision))?.trim();
+  const revisions: string[] = [];
+  try {
+    for await (const { name, isDirectory } of Deno.readDir(join(folder, "snapshots"))) {
+      if (isDirectory) revisions.push(name);
+    }
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  const first = (name: string) => name === main ? 0 : 1;
+  return revisions.sort((a, b) => first(a) - first(b) || (a < b ? -1 : 1))
+    .map((name) => join(folder, "snapshots", name));
+}

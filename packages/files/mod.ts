@@ -1,0 +1,14 @@
+/** Files of this machine: the only package that touches `Deno.*`. */
+export { AppendFile } from "./append_file.ts";
+export { FileFolder } from "./file_folder.ts";
+export { FileSink, isPartialName, syncFolder } from "./file_sink.ts";
+export { FileSource } from "./file_source.ts";
+export { FolderLock, LOCK_FILE } from "./folder_lock.ts";
+export { cachedDataSet, cachedSnapshots, hubCacheFolder, isCachedDataSet } from "./hub_cache.ts";
+export { downloadDataSet, type Hub } from "./hub_data_set.ts";
+export { listFilesDeep } from "./list_files.ts";
+export { openInput, readInput, readInputIfThere } from "./open_input.ts";
+export { SourceWatch } from "./source_watch.ts";
+export { systemReason } from "./system_reason.ts";
+export { writeError, writing } from "./write_error.ts";
+export { writeTextFileAtomically } from "./write_text_file.ts";

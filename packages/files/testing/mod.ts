@@ -1,0 +1,1 @@
+export { mockHub } from "./mock_hub.ts";

@@ -1,0 +1,49 @@
+/** Bytes and named tensors, both ways. Nothing here knows what a model is. */
+export { type ByteSink, MemorySink } from "./byte_sink.ts";
+export { type ByteSource, checkRange, MemorySource } from "./byte_source.ts";
+export { decodeText } from "./decode_text.ts";
+export { expandInto, fromFloat32, type HalfDType, isHalf, toFloat32 } from "./dtypes.ts";
+export { finiteFloat32 } from "./finite_values.ts";
+export { type GgufHeader, type GgufTensor, readGgufHeader } from "./gguf/header.ts";
+export { GgufMetadata, type MetadataEntry } from "./gguf/metadata.ts";
+export { BLOCK_VALUES, quantizeQ4_0, quantizeQ8_0 } from "./gguf/quantize_blocks.ts";
+export { splitPart } from "./gguf/split_part.ts";
+export { GgufTensorStore } from "./gguf/tensor_store.ts";
+export {
+  type GgufTensorEntry,
+  tensorBytes,
+  type TensorTypeName,
+  writeGguf,
+} from "./gguf/writer.ts";
+export { anyObject, checkJson, parseJson, readJson, readJsonText, readText } from "./json.ts";
+export {
+  checkFileName,
+  MemoryFolder,
+  missingFile,
+  type ModelFolder,
+  readWholeFile,
+} from "./model_folder.ts";
+export { ExternalFiles, type WeightData } from "./onnx/external_files.ts";
+export {
+  DOUBLE,
+  FLOAT_DTYPES,
+  type OnnxGraph,
+  type OnnxNode,
+  type OnnxTensor,
+} from "./onnx/graph.ts";
+export { readOnnxGraph } from "./onnx/read_graph.ts";
+export { OnnxTensorStore, type PlacedWeight } from "./onnx/tensor_store.ts";
+export { isPassing, type Source, ValueFlow } from "./onnx/value_flow.ts";
+export { UNQUANTISED } from "./safetensors/header.ts";
+export { filesOfWeights, hasSafetensors, openTensorStore } from "./safetensors/tensor_store.ts";
+export { planShards, type TensorEntry, writeSafetensors } from "./safetensors/writer.ts";
+export type { TensorInfo, TensorStore } from "./tensors.ts";
+export {
+  breath,
+  bytesOf,
+  endOfLines,
+  endOfParagraphs,
+  type TextPart,
+  textParts,
+} from "./text_parts.ts";
+export { type OpenSink, writeFile, writeJson, writeText } from "./write_file.ts";

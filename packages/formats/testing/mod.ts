@@ -1,0 +1,4 @@
+export { type Entry, type FileTensor, ggufFile } from "./gguf_file.ts";
+export { measurePeak } from "./measure_peak.ts";
+export { bytesChanged, HeldMemory, type Mutation, spliced } from "./mutations.ts";
+export { entry, safetensorsFile } from "./safetensors_file.ts";

@@ -1,0 +1,89 @@
+import { CheckpointFormatError, UnsupportedModelError } from "@lopper/core";
+import { checkConfig } from "./config_kind.ts";
+import { MemoryFolder } from "@lopper/formats";
+import { openModel } from "./open_model.ts";
+import { float32Tensor, tinyGguf } from "./testing/tiny_gguf.ts";
+import assert from "node:assert/strict";
+
+const FILE = "m/config.json";
+const READ = "llama, mistral, qwen2, qwen3";
+
+function refuses(config: Record<string, unknown>, message: RegExp) {
+  assert.throws(() => checkConfig(config, FILE), (error) => {
+    assert.ok(error instanceof UnsupportedModelError, String(error));
+    assert.match(error.message, message);
+    assert.match(error.message, /^m\/config\.json: /);
+    assert.ok(error.message.length < 400, `${error.message.length} characters`);
+    return true;
+  });
+}
+
+Deno.test("config: the kind of model comes before any other key", () => {
+  refuses({ model_type: "gpt2", n_embd: 32 }, new RegExp(`is "gpt2"; Lopper reads ${READ}$`));
+  refuses({ model_type: "gpt2", quantization_config: { bits: 4 } }, /model_type is "gpt2"/);
+  refuses({}, new RegExp(`there is no model_type; Lopper reads those of ${READ}$`));
+  refuses({ model_type: null, architectures: ["A"] }, /no model_type, only architectures \["A"\]/);
+  refuses({ model_type: "x".repeat(20_000) }, /model_type is "x+…; Lopper reads/);
+  refuses(
+    { model_type: "llava", text_config: { model_type: "llama" }, vision_config: {} },
+    /model_type is "llava", a model of more than text, whose part for text is "llama"; /,
+  );
+  refuses({ model_type: "clap", audio_config: {} }, /is "clap", a model of more than text; /);
+  refuses({ model_type: "lopper_gpt2", lopper: {} }, /model_type is "gpt2"/);
+  refuses({ model_type: "lopper_llama" }, /model_type is "lopper_llama"/);
+  assert.throws(() => checkConfig({ model_type: "llama" }, FILE), CheckpointFormatError);
+});
+
+Deno.test("config: quantised weights are named by their method, in one sentence of any config", () => {
+  const quantised = (quantization_config: unknown, how: string) =>
+    refuses(
+      { model_type: "llama", quantization_config },
+      new RegExp(`the weights are quantised${how}; Lopper prunes .*: open the checkpoint`),
+    );
+  quantised({ quant_method: "gptq", bits: 4 }, " \\(GPTQ, 4 bits\\)");
+  quantised({ quant_method: "AWQ", w_bit: 4 }, " \\(AWQ, 4 bits\\)");
+  quantised({ quant_method: "fp8", weight_block_size: [128, 128] }, " \\(FP8\\)");
+  quantised(
+    { quant_method: "bitsandbytes", load_in_4bit: true, load_in_8bit: false },
+    " \\(bitsandbytes, 4 bits\\)",
+  );
+  const groups = { group_0: { targets: ["Linear"], weights: { num_bits: 8 } } };
+  const ignore = Array.from({ length: 500 }, (_, i) => `model.layers.${i}.self_attn.q_proj`);
+  quantised(
+    { quant_method: "compressed-tensors", config_groups: groups, ignore },
+    " \\(compressed-tensors, 8 bits\\)",
+  );
+  quantised({ quant_method: "y".repeat(9000) }, " \\(y+\\)");
+  quantised({}, "");
+  quantised("odd", "");
+  // under the keys of MLX and of older compressed-tensors
+  refuses({ model_type: "llama", quantization: { bits: 4 } }, /quantised \(4 bits\)/);
+  refuses({ model_type: "qwen3", compression_config: { quant_method: "x" } }, /quantised \(x\)/);
+});
+
+Deno.test("kind: what genai_config.json and GGUF files are of comes first, too", async () => {
+  const of = (folder: MemoryFolder, message: RegExp) =>
+    assert.rejects(openModel(folder), (error) => {
+      assert.ok(error instanceof UnsupportedModelError, String(error));
+      assert.match(error.message, message);
+      return true;
+    });
+  await of(
+    new MemoryFolder("m", { "genai_config.json": '{"model":{"type":"whisper"}}' }),
+    /genai_config\.json: model_type is "whisper"; Lopper reads/,
+  );
+  await of(
+    new MemoryFolder("m", {
+      "config.json": '{"model_type":"gpt2"}',
+      "model.onnx": "no graph",
+    }),
+    /config\.json: model_type is "gpt2"; Lopper reads/,
+  );
+  // a tensor of a type that is not read, in a file of an architecture that is not
+  const strange = { ...float32Tensor("x", [32, 32], []), type: 39 };
+  const gguf = tinyGguf({
+    entries: [["general.architecture", "string", "gpt-oss"]],
+    tensors: [strange],
+  });
+  await of(new MemoryFolder("m", { "m.gguf": gguf }), /general\.architecture is "gpt-oss"; Lopper/);
+});

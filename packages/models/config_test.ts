@@ -1,0 +1,241 @@
+import {
+  attentionWindow,
+  keepLayers,
+  longestSequence,
+  type ModelSpec,
+  UnsupportedModelError,
+  withLayers,
+} from "@lopper/core";
+import { prunedConfig, specFromConfig } from "./config.ts";
+import { configSchema } from "./config_schema.ts";
+import { checkConfig } from "./config_kind.ts";
+import assert from "node:assert/strict";
+
+const LLAMA = {
+  model_type: "llama",
+  hidden_size: 64,
+  intermediate_size: 160,
+  num_hidden_layers: 2,
+  num_attention_heads: 4,
+  vocab_size: 100,
+  max_position_embeddings: 512,
+  rms_norm_eps: 1e-5,
+};
+const FILE = "m/config.json";
+const parse = (change: Record<string, unknown>) =>
+  specFromConfig(checkConfig({ ...LLAMA, ...change }, FILE), FILE).spec;
+
+const QWEN2 = {
+  model_type: "qwen2",
+  num_key_value_heads: 2,
+  use_sliding_window: true,
+  sliding_window: 9,
+};
+
+const REFUSED: readonly [Record<string, unknown>, RegExp][] = [
+  [{ model_type: "gpt2" }, /model_type is "gpt2"; Lopper reads llama, mistral, qwen2, qwen3/],
+  [{ hidden_act: "gelu" }, /hidden_act is "gelu"/],
+  [{ partial_rotary_factor: 0.5 }, /partial_rotary_factor is 0\.5/],
+  [{ rope_scaling: { type: "yarn", factor: 4 } }, /rope scaling is "yarn"/],
+  [{ rope_parameters: { rope_type: "dynamic" } }, /rope scaling is "dynamic"/],
+  [{ rope_scaling: { type: "linear" } }, /"linear" lacks factor/],
+  [{ model_type: "qwen2" }, /num_attention_heads is 4; .*multiple of num_key_value_heads, 32/],
+  [
+    { rope_scaling: { type: "linear", factor: 2 }, rope_parameters: { rope_theta: 7 } },
+    /rope_scaling and rope_parameters differ, .*Lopper needs one/,
+  ],
+  [
+    { rope_parameters: { sliding_attention: { rope_theta: 7 } } },
+    /rope_parameters has settings of their own for "sliding_attention"/,
+  ],
+  [{ ...QWEN2, layer_types: ["full_attention"] }, /layer_types has 1 entries; Lopper needs 2/],
+  [
+    { ...QWEN2, layer_types: ["full_attention", "chunked_attention"] },
+    /layer_types\.1 is "chunked_attention"; Lopper needs full_attention or sliding_attention/,
+  ],
+  [{ head_dim: 15 }, /head_dim is 15; .*even whole number/],
+  [{ num_attention_heads: 3 }, /head_dim is 21\.3/],
+  [{ num_key_value_heads: 3 }, /num_attention_heads is 4; .*multiple of num_key_value_heads, 3/],
+  [
+    { lopper: { schema: 1, layers: [{ attention: null, mlp: null }] } },
+    /lopper\.layers is 1; Lopper needs 2 entries/,
+  ],
+];
+for (const [change, message] of REFUSED) {
+  Deno.test(`config: ${JSON.stringify(change)} is refused by name`, () => {
+    assert.throws(() => parse(change), (error) => {
+      assert.ok(error instanceof UnsupportedModelError, String(error));
+      assert.match(error.message, message);
+      assert.match(error.message, /^m\/config\.json: /);
+      return true;
+    });
+  });
+}
+
+Deno.test("config: what a family leaves out means what transformers means by it", () => {
+  const meant = (change: Record<string, unknown>) => {
+    const { maxPositions, rmsNormEps, rope, headDim, layers: [{ attention }] } = parse({
+      max_position_embeddings: undefined,
+      rms_norm_eps: undefined,
+      num_attention_heads: 32,
+      hidden_size: 128,
+      ...change,
+    });
+    return [maxPositions, rmsNormEps, rope.theta, headDim, attention!.kvHeads];
+  };
+  // values of transformers 5.24's LlamaConfig, MistralConfig, Qwen2Config and Qwen3Config
+  assert.deepEqual(meant({}), [2048, 1e-6, 10_000, 4, 32]);
+  assert.deepEqual(meant({ model_type: "mistral" }), [131_072, 1e-6, 10_000, 4, 8]);
+  assert.deepEqual(meant({ model_type: "qwen2" }), [32_768, 1e-6, 10_000, 4, 32]);
+  assert.deepEqual(meant({ model_type: "qwen3" }), [32_768, 1e-6, 10_000, 128, 32]);
+  // where there are fewer query heads, a null is not the default
+  const few = { model_type: "mistral", num_attention_heads: 4, num_key_value_heads: null };
+  assert.deepEqual(meant(few), [131_072, 1e-6, 10_000, 32, 4]);
+  assert.deepEqual(parse({}).layers[0].attention, { queryHeads: 4, kvHeads: 4 });
+  assert.equal(parse({}).tiedEmbeddings, false);
+  assert.deepEqual(parse({ model_type: "qwen2", num_key_value_heads: 2 }).biases, {
+    qkv: true,
+    output: false,
+    mlp: false,
+  });
+  assert.deepEqual(parse({ eos_token_id: [1, 2] }).eosTokenIds, [1, 2]);
+  assert.deepEqual(parse({ eos_token_id: 0 }).eosTokenIds, [0]);
+});
+
+Deno.test("config: a null says what absence says, and swish is silu", () => {
+  const nulls = {
+    attention_bias: null,
+    head_dim: null,
+    hidden_act: null,
+    max_position_embeddings: null,
+    mlp_bias: null,
+    num_key_value_heads: null,
+    partial_rotary_factor: null,
+    rms_norm_eps: null,
+    rope_parameters: null,
+    rope_scaling: null,
+    rope_theta: null,
+    tie_word_embeddings: null,
+    use_sliding_window: null,
+  };
+  const absent = Object.fromEntries(Object.keys(nulls).map((key) => [key, undefined]));
+  assert.deepEqual(parse(nulls), parse(absent));
+  assert.deepEqual(parse({ hidden_act: "swish" }), parse({}));
+  // what is written says what was meant, for readers that know no defaults and take no nulls
+  const written = prunedConfig(checkConfig({ ...LLAMA, ...nulls, hidden_act: "swish" }, FILE), {
+    ...parse(nulls),
+  }, true);
+  assert.equal(written.hidden_act, "silu");
+  assert.equal(written.max_position_embeddings, 2048);
+  assert.equal(written.rms_norm_eps, 1e-6);
+  for (const key of ["attention_bias", "mlp_bias", "rope_theta", "tie_word_embeddings"]) {
+    assert.equal(key in written, false, key);
+  }
+  assert.deepEqual(checkConfig({ ...LLAMA, num_key_value_heads: 4 }, FILE), {
+    ...LLAMA,
+    num_key_value_heads: 4,
+  });
+});
+
+Deno.test("config: rotary settings are found wherever transformers puts them", () => {
+  assert.equal(parse({ rope_theta: 5e5 }).rope.theta, 5e5);
+  assert.equal(parse({ rope_parameters: { rope_theta: 7 } }).rope.theta, 7);
+  assert.equal(parse({ rope_parameters: { rope_theta: 7 }, rope_scaling: {} }).rope.theta, 7);
+  const linear = { rope_type: "linear", factor: 2 };
+  const scaling = { type: "linear", factor: 2 };
+  assert.deepEqual(parse({ rope_scaling: linear, rope_theta: 7 }).rope, { theta: 7, scaling });
+  assert.deepEqual(
+    parse({ rope_scaling: linear, rope_parameters: { ...linear, rope_theta: 7 }, rope_theta: 7 })
+      .rope,
+    { theta: 7, scaling },
+  );
+  // the length before scaling is the model's where the config does not say
+  const llama3 = { rope_type: "llama3", factor: 8, low_freq_factor: 1, high_freq_factor: 4 };
+  const positions = (change: Record<string, unknown>) => {
+    const { scaling } = parse({ rope_scaling: { ...llama3, ...change } }).rope;
+    return scaling?.type === "llama3" && scaling.originalMaxPositions;
+  };
+  assert.equal(positions({}), 512);
+  assert.equal(positions({ original_max_position_embeddings: 99 }), 99);
+});
+
+/** Windows of the layers of a config of two, and the longest sequence that is attended to as a whole. */
+function windows(change: Record<string, unknown>) {
+  const spec = parse(change);
+  const each = spec.layers.map((_, layer) => attentionWindow(spec, layer));
+  return [...each, longestSequence(spec)];
+}
+
+Deno.test("config: windows are those of the family's rule, layer by layer, and limit lengths where there is one", () => {
+  const mistral = { model_type: "mistral", num_key_value_heads: 2 };
+  assert.deepEqual(windows({ ...mistral, max_position_embeddings: 9999 }), [4096, 4096, 4096]);
+  assert.deepEqual(windows({ ...mistral, sliding_window: null }), [null, null, 512]);
+  assert.deepEqual(windows({ ...mistral, sliding_window: 9, max_window_layers: 2 }), [9, 9, 9]);
+  assert.deepEqual(windows({ sliding_window: 9, use_sliding_window: true }), [null, null, 512]);
+
+  assert.deepEqual(windows({ ...QWEN2, use_sliding_window: false }), [null, null, 512]);
+  assert.deepEqual(windows({ ...QWEN2, sliding_window: null }), [null, null, 512]);
+  // the default of max_window_layers is more than these layers
+  assert.deepEqual(windows(QWEN2), [null, null, 512]);
+  assert.deepEqual(windows({ ...QWEN2, max_window_layers: 2 }), [null, null, 512]);
+  assert.deepEqual(windows({ ...QWEN2, max_window_layers: 1 }), [null, 9, 9]);
+  assert.deepEqual(windows({ ...QWEN2, max_window_layers: 0 }), [9, 9, 9]);
+  // types go before the count
+  const [slides, full] = ["sliding_attention", "full_attention"];
+  const types = (...layer_types: string[]) =>
+    windows({ ...QWEN2, layer_types, max_window_layers: 0 });
+  assert.deepEqual(types(slides, full), [9, null, 9]);
+  assert.deepEqual(types(full, full), [null, null, 512]);
+  const off = { ...QWEN2, model_type: "qwen3", use_sliding_window: false };
+  assert.deepEqual(windows({ ...off, layer_types: [slides, full] }), [null, null, 512]);
+});
+
+Deno.test("config: a window limits nothing where its layers' attention is gone", () => {
+  const spec = parse({ ...QWEN2, max_window_layers: 1 });
+  const [first, second] = spec.layers;
+  assert.equal(longestSequence(spec), 9);
+  const without = withLayers(spec, [first, { ...second, attention: null }]);
+  assert.equal(longestSequence(without), 512);
+  assert.equal(longestSequence(withLayers(spec, [{ ...first, attention: null }, second])), 9);
+  assert.deepEqual(keepLayers(spec, [1]), { ...omitFull(spec), layers: [second] });
+  assert.deepEqual(keepLayers(spec, [0]), {
+    ...omitFull(spec),
+    slidingWindow: null,
+    layers: [first],
+  });
+  assert.deepEqual(keepLayers(spec, [0, 1]), spec);
+});
+
+function omitFull({ fullAttention: _, ...spec }: ModelSpec) {
+  return spec;
+}
+
+Deno.test("config: a uniform result is plain, another lists its layers and reads back", () => {
+  const spec = parse({});
+  const layer = { attention: { queryHeads: 2, kvHeads: 2 }, mlp: { intermediateSize: 96 } };
+  const uniform = { ...spec, layers: [layer, layer] };
+  const plain = prunedConfig(LLAMA, uniform, true);
+  assert.equal(plain.lopper, undefined);
+  assert.deepEqual(specFromConfig(configSchema.parse(plain), "c").spec, uniform);
+  const mixed = { ...spec, layers: [{ attention: null, mlp: layer.mlp }, { ...layer, mlp: null }] };
+  const listed = prunedConfig({ ...LLAMA, extra: "kept" }, mixed, false);
+  assert.equal(listed.extra, "kept");
+  assert.deepEqual(specFromConfig(configSchema.parse(listed), "c").spec, mixed);
+});
+
+Deno.test("config: rotary settings are written under the keys of earlier readers, too", () => {
+  const written = (change: Record<string, unknown>) => {
+    const config = { ...LLAMA, ...change };
+    return prunedConfig(config, parse(change), true);
+  };
+  const base = { rope_theta: 7, rope_type: "default" };
+  // what a reader of the earlier keys alone computes is what a reader of all of them does
+  const plain = written({ rope_parameters: base, rope_theta: 9 });
+  assert.deepEqual(plain.rope_parameters, base);
+  assert.deepEqual([plain.rope_theta, plain.rope_scaling], [7, undefined]);
+  const scaled = written({ rope_parameters: { ...base, rope_type: "linear", factor: 2 } });
+  const { rope_parameters: _, ...earlier } = scaled;
+  assert.deepEqual(parse(earlier).rope, { theta: 7, scaling: { type: "linear", factor: 2 } });
+  assert.deepEqual(parse(scaled).rope, parse(earlier).rope);
+  assert.equal("rope_theta" in written({}), false);
+});

@@ -1,0 +1,44 @@
+import type { ModelConfig } from "../config_schema.ts";
+import type { Family } from "../families/family.ts";
+import type { Model } from "../model.ts";
+import type { TensorStore } from "@lopper/formats";
+import type { BoundModel } from "../tied_head.ts";
+import { checkSpecialIds, checkTokens } from "@lopper/tokenizers";
+import { withEndTokens } from "./generation_config.ts";
+import type { KnownFolder } from "./known_folder.ts";
+import { readFolderFacts } from "./open_folder.ts";
+
+/** A model whose weights are found, without what its folder says besides. */
+export interface FoundModel extends BoundModel<ModelConfig> {
+  readonly family: Family;
+  readonly store: TensorStore;
+  /** The file that describes it. */
+  readonly description: string;
+  /** Paths of the files whose weights are read. */
+  readonly read: readonly string[];
+}
+
+/**
+ * The model of a folder, with what the folder says of its tokens and of what is passed over.
+ * @throws {CheckpointFormatError} when one of the files is malformed, or disagrees with the model.
+ */
+export async function modelOfFolder(folder: KnownFolder, found: FoundModel): Promise<Model> {
+  const { spec, family, config, weights, store, description, read } = found;
+  const facts = await readFolderFacts(folder, read);
+  const notes = await checkTokens(folder, spec.vocabSize);
+  const describedIn = { config, file: `${folder.name}/${description}` };
+  await checkSpecialIds(folder, describedIn, spec.vocabSize);
+  return {
+    name: folder.name,
+    folder,
+    spec: withEndTokens(spec, facts.eosTokenIds),
+    family,
+    config,
+    weights,
+    store,
+    weightBytes: weights.reduce((sum, { tensor }) => sum + tensor.byteLength, 0),
+    quantised: null,
+    notes: [...found.notes, ...facts.notes, ...notes],
+    close: () => store.close(),
+  };
+}

@@ -1,0 +1,91 @@
+import { CheckpointFormatError, UnsupportedModelError } from "@lopper/core";
+import {
+  type ByteSource,
+  checkJson,
+  type GgufHeader,
+  type GgufTensor,
+  GgufTensorStore,
+  readGgufHeader,
+} from "@lopper/formats";
+import { specFromConfig } from "../config.ts";
+import { configSchema } from "../config_schema.ts";
+import type { Family } from "../families/family.ts";
+import { withEndTokens } from "../folder/generation_config.ts";
+import { bindWeights, type Model } from "../model.ts";
+import { checkSpecialIds, endTokens, ggufTemplates } from "@lopper/tokenizers";
+import { architectureOf } from "./architecture.ts";
+import { checkKind } from "./check_kind.ts";
+import { configFromGguf } from "./config.ts";
+import { GgufFolder } from "./gguf_folder.ts";
+import { metadataNotes } from "./metadata_notes.ts";
+import { familyTensorName, isRotated, ROPE_FACTORS } from "./tensor_names.ts";
+
+/**
+ * Opens a GGUF file as the model that its Hugging Face folder would be. Quantised weights become F16, others stay what they
+ * are; the tokenizer and the config come from the metadata. The model owns the source, and closes it.
+ * @throws {CheckpointFormatError} when the file is malformed, or its tensors are not those that its metadata declares.
+ * @throws {UnsupportedModelError} for architectures, settings and tensor types that Lopper does not read.
+ */
+export async function openGgufModel(source: ByteSource): Promise<Model> {
+  try {
+    const header = await readGgufHeader(source, checkKind);
+    checkWeights(header);
+    const architecture = await architectureOf(header.metadata);
+    const json = await configFromGguf(source, header, architecture);
+    const config = checkJson(json, configSchema, `${source.name} (its metadata)`);
+    const { spec, family } = specFromConfig(config, source.name);
+    const named = [...header.tensors.values()].filter(({ name }) => name !== ROPE_FACTORS).map(
+      (tensor) => ({
+        name: weightName(tensor, family, source.name),
+        tensor,
+        interleavedRows: architecture.interleaved && isRotated(tensor.name) ? spec.headDim : 0,
+      }),
+    );
+    const store = new GgufTensorStore(source, named);
+    const weights = bindWeights(spec, family, store, source.name, "the metadata");
+    const whole = withEndTokens(spec, await endTokens(header.metadata));
+    const folder = new GgufFolder(header.metadata, config, whole.eosTokenIds);
+    // Its tokens are rows by their places, and no more than those (configFromGguf).
+    await checkSpecialIds(folder, { config, file: source.name }, spec.vocabSize);
+    await ggufTemplates(header.metadata);
+    return {
+      name: source.name,
+      folder,
+      spec: whole,
+      family,
+      config,
+      weights,
+      store,
+      weightBytes: weights.reduce((sum, { tensor }) => sum + tensor.byteLength, 0),
+      quantised: quantisedBytes(header),
+      notes: metadataNotes(header.metadata, architecture.name),
+      close: () => store.close(),
+    };
+  } catch (error) {
+    source.close();
+    throw error;
+  }
+}
+
+/** @throws {UnsupportedModelError} when the file has no tensors. */
+function checkWeights({ metadata: { file }, tensors }: GgufHeader) {
+  if (tensors.size > 0) return;
+  throw new UnsupportedModelError(`${file}: it has no weights, only metadata and a vocabulary`);
+}
+
+function weightName({ name, offset }: GgufTensor, family: Family, file: string): string {
+  const found = familyTensorName(family.tensorNames, name);
+  if (found !== undefined) return found;
+  throw new CheckpointFormatError(
+    `it is none of the weights of the ${family.modelType} architecture`,
+    { file, tensor: name, offset },
+  );
+}
+
+function quantisedBytes({ tensors }: GgufHeader): Readonly<Record<string, number>> | null {
+  const bytes: Record<string, number> = {};
+  for (const { type, byteLength } of tensors.values()) {
+    if (type.dequantize) bytes[type.name] = (bytes[type.name] ?? 0) + byteLength;
+  }
+  return Object.keys(bytes).length > 0 ? bytes : null;
+}

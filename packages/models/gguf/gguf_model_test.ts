@@ -1,0 +1,303 @@
+import { CheckpointFormatError, UnsupportedModelError } from "@lopper/core";
+import { FileSource } from "@lopper/files";
+import { MemoryFolder, MemorySink, MemorySource } from "@lopper/formats";
+import { modelDigest } from "../model.ts";
+import { openModel } from "../open_model.ts";
+import { writePrunedModel } from "../pruned_model.ts";
+import type { Entry } from "@lopper/formats/testing";
+import { float32Tensor, type TinyChange, tinyGguf, tinyTensor } from "../testing/tiny_gguf.ts";
+import { openTokenizer } from "@lopper/tokenizers";
+import { openGgufModel } from "./gguf_model.ts";
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+
+const FIXTURES = fileURLToPath(new URL("../../../tests/fixtures/gguf/models", import.meta.url));
+
+const open = (change: TinyChange = {}) =>
+  openGgufModel(new MemorySource("m.gguf", tinyGguf(change)));
+const fixture = async (name: string) =>
+  await openGgufModel(await FileSource.open(`${FIXTURES}/${name}.gguf`));
+
+async function refuses(change: TinyChange, kind: unknown, message: RegExp) {
+  await assert.rejects(open(change), (error) => {
+    assert.ok(error instanceof (kind as typeof Error), String(error));
+    assert.match(error.message, message);
+    assert.match(error.message, /^m\.gguf/);
+    return true;
+  });
+}
+const refusesSetting = (message: RegExp, ...entries: Entry[]) =>
+  refuses({ entries }, UnsupportedModelError, message);
+const refusesValue = (message: RegExp, ...entries: Entry[]) =>
+  refuses({ entries }, CheckpointFormatError, message);
+
+Deno.test("GGUF model: quantised weights are F16, the others what they are", async () => {
+  const model = await open();
+  assert.equal(model.spec.family, "llama");
+  assert.equal(model.spec.tiedEmbeddings, true);
+  assert.deepEqual(model.spec.layers, [{
+    attention: { queryHeads: 4, kvHeads: 2 },
+    mlp: { intermediateSize: 64 },
+  }]);
+  assert.equal(model.spec.rmsNormEps, 1e-5, "the shortest decimal of the float32");
+  const dtypes = new Map(model.weights.map(({ tensor }) => [tensor.name, tensor.dtype]));
+  assert.equal(dtypes.get("model.layers.0.mlp.gate_proj.weight"), "F16");
+  assert.equal(dtypes.get("model.layers.0.self_attn.v_proj.weight"), "F16");
+  assert.equal(dtypes.get("model.layers.0.self_attn.o_proj.weight"), "F32");
+  assert.deepEqual(model.quantised, { Q8_0: 8 * 34 + 48 * 34 + 64 * 34, Q4_0: 64 * 18 });
+  assert.equal(
+    model.weightBytes,
+    model.weights.reduce((n, { tensor }) => n + tensor.byteLength, 0),
+  );
+  const bytes = await model.store.readBytes("model.layers.0.mlp.gate_proj.weight");
+  assert.equal(bytes.length, 64 * 32 * 2);
+  model.close();
+});
+
+Deno.test("GGUF model: any range of bytes is that of the whole tensor, interleaved rows or not", async () => {
+  const model = await fixture("llama-mixed");
+  for (const { tensor } of model.weights) {
+    const whole = await model.store.readBytes(tensor.name);
+    assert.equal(whole.length, tensor.byteLength);
+    for (const [from, length] of [[0, 1], [1, 3], [130, 700], [tensor.byteLength - 5, 5], [7, 0]]) {
+      if (from + length > tensor.byteLength) continue;
+      assert.deepEqual(
+        await model.store.readBytes(tensor.name, from, length),
+        whole.subarray(from, from + length),
+        `${length} bytes from ${from} of ${tensor.name}`,
+      );
+    }
+    await assert.rejects(model.store.readBytes(tensor.name, 1, tensor.byteLength), RangeError);
+  }
+  model.close();
+});
+
+Deno.test("GGUF model: what is written from it is the same model, and has its tokenizer", async () => {
+  for (
+    const name of [
+      "llama-mixed",
+      "llama-by-layer",
+      "llama-rope-factors",
+      "qwen2",
+      "qwen3",
+      "mistral-sliding",
+      "tiny",
+    ]
+  ) {
+    const model = name === "tiny" ? await open() : await fixture(name);
+    const digest = await modelDigest(model);
+    const range = (n: number) => Array.from({ length: n }, (_, i) => i);
+    const plan = {
+      modelDigest: digest,
+      removalOrder: [],
+      layers: model.spec.layers.map(({ attention, mlp }) => ({
+        attention: { kvGroups: range(attention!.kvHeads) },
+        mlp: { channels: range(mlp!.intermediateSize) },
+      })),
+    };
+    const sinks = new Map<string, MemorySink>();
+    await writePrunedModel(model, plan, (file) => {
+      sinks.set(file, new MemorySink());
+      return Promise.resolve(sinks.get(file)!);
+    });
+    const files = Object.fromEntries([...sinks].map(([file, sink]) => [file, sink.bytes]));
+    const folder = new MemoryFolder("written", files);
+    const written = await openModel(folder);
+    assert.equal(await modelDigest(written), digest, name);
+    assert.equal(written.quantised, null);
+    if (name === "tiny") {
+      using tokenizer = await openTokenizer(folder);
+      assert.deepEqual(await tokenizer.encode("ab ab</s>b"), [5, 7, 2, 4]);
+      assert.equal(tokenizer.eosTokenId, 2);
+    }
+    model.close();
+  }
+});
+
+Deno.test("GGUF model: a folder with one GGUF file and no config.json is that model", async () => {
+  const file = tinyGguf();
+  const model = await openModel(new MemoryFolder("m", { "a.gguf": file, "README.md": "" }));
+  assert.equal(model.name, "m/a.gguf");
+  await assert.rejects(
+    openModel(new MemoryFolder("m", { "a.gguf": file, "b.GGUF": file })),
+    /m holds 2 GGUF files and no config\.json/,
+  );
+});
+
+Deno.test("GGUF model: architectures and settings that Lopper does not compute are named", async () => {
+  await refusesSetting(/general\.architecture is "gemma"; Lopper reads llama, qwen2, qwen3/, [
+    "general.architecture",
+    "string",
+    "gemma",
+  ]);
+  await refusesSetting(/this is a LoRA adapter, no model: merge it first/, [
+    "general.type",
+    "string",
+    "adapter",
+  ]);
+  await refusesSetting(/part 1 of 3 .*llama-gguf-split --merge/, ["split.count", "uint16", 3]);
+  await refusesSetting(/quantization_version is 1/, ["general.quantization_version", "uint32", 1]);
+  await refusesSetting(/llama\.expert_count is 8/, ["llama.expert_count", "uint32", 8]);
+  await refusesSetting(/llama\.logit_scale is 0\.5/, ["llama.logit_scale", "float32", 0.5]);
+  await refusesSetting(/rope\.dimension_count is 4; Lopper needs the head size, 8/, [
+    "llama.rope.dimension_count",
+    "uint32",
+    4,
+  ]);
+  await refusesSetting(/value_length is 16/, ["llama.attention.value_length", "uint32", 16]);
+  await refusesSetting(/rope\.scaling\.type is "yarn"/, [
+    "llama.rope.scaling.type",
+    "string",
+    "yarn",
+  ]);
+  // what says that there is no such thing is no obstacle
+  await open({
+    entries: [["llama.expert_count", "uint32", 0], ["llama.attention.causal", "bool", true]],
+  });
+});
+
+Deno.test("GGUF model: metadata that is missing or contradicts the tensors is named", async () => {
+  for (const key of ["general.architecture", "llama.block_count", "llama.attention.head_count"]) {
+    await refuses({ without: [key] }, CheckpointFormatError, new RegExp(`lacks ${key}`));
+  }
+  await refusesValue(/llama\.block_count: its type is string/, [
+    "llama.block_count",
+    "string",
+    "1",
+  ]);
+  await refusesValue(/num_hidden_layers/, ["llama.block_count", "uint32", 2 ** 31 - 1]);
+  await refusesValue(/head_count: it is 0/, ["llama.attention.head_count", "uint32", 0]);
+  await refusesValue(/head_count: it has 2 numbers for 1 layers/, [
+    ...["llama.attention.head_count", "array", "int32", [4, 4]] as const,
+  ]);
+  await refusesValue(/feed_forward_length: it is -1 for layer 0/, [
+    ...["llama.feed_forward_length", "array", "int32", [-1]] as const,
+  ]);
+  await refusesValue(/llama\.vocab_size: 9 tokens .* 8 rows/, ["llama.vocab_size", "uint32", 9]);
+  await refusesValue(
+    /tensor "model\.layers\.0\.mlp\.gate_proj\.weight".*the metadata needs \[96, 32\]/,
+    [
+      ...["llama.feed_forward_length", "uint32", 96] as const,
+    ],
+  );
+  const without = (name: string) => ({ withoutTensors: [name] });
+  await refuses(
+    without("token_embd.weight"),
+    CheckpointFormatError,
+    /"token_embd\.weight".*missing/,
+  );
+  await refuses(without("blk.0.ffn_up.weight"), CheckpointFormatError, /up_proj.*missing/);
+  const extra = (name: string) => ({ tensors: [{ ...tinyTensor("output_norm.weight"), name }] });
+  await refuses(extra("blk.0.ffn_gate_inp.weight"), CheckpointFormatError, /none of the weights/);
+  // a name of the other format is not taken for the weight that it names there
+  await refuses(extra("model.norm.weight"), CheckpointFormatError, /none of the weights/);
+  await refuses(extra("blk.7.ffn_norm.weight"), CheckpointFormatError, /does not declare this/);
+});
+
+Deno.test("GGUF model: frequency factors are those of Llama 3.1, or none, or refused", async () => {
+  const factors = (...values: number[]) => ({
+    entries: [["llama.rope.freq_base", "float32", 500_000]] as Entry[],
+    tensors: [float32Tensor("rope_freqs.weight", [values.length], values)],
+  });
+  const none = await open(factors(1, 1, 1, 1));
+  assert.equal(none.spec.rope.scaling, null);
+  // at a head size of 8: one turn in 6, 167, 4,442 and 118,000 tokens
+  const turns = 8192 / (2 * Math.PI * 500_000 ** (2 / 4));
+  const smooth = (turns - 1) / 3;
+  const llama3 = await open(factors(1, 1, 1 / ((1 - smooth) / 32 + smooth), 32));
+  assert.deepEqual(llama3.spec.rope, {
+    theta: 500_000,
+    scaling: {
+      type: "llama3",
+      factor: 32,
+      lowFrequencyFactor: 1,
+      highFrequencyFactor: 4,
+      originalMaxPositions: 8192,
+    },
+  });
+  await refuses(factors(1, 2, 4, 8), UnsupportedModelError, /not those of Llama 3\.1/);
+  await refuses(
+    factors(1, 1, 1),
+    CheckpointFormatError,
+    /"rope_freqs\.weight".*needs to be F32 \[4\]/,
+  );
+  await refuses(factors(1, 1, NaN, 8), CheckpointFormatError, /value 2 is NaN/);
+});
+
+Deno.test("GGUF model: a scale that is not finite is named with the block that has it", async () => {
+  const name = "blk.0.attn_q.weight";
+  const whole = tinyTensor(name);
+  const data = whole.data.slice();
+  data.set([0x00, 0x7e], 5 * 34); // NaN; row 5 of the file is row 6 of the weight
+  const model = await open({ tensors: [{ ...whole, data }] });
+  const { offset } = model.store.tensors.get("model.layers.0.self_attn.q_proj.weight")!;
+  await assert.rejects(
+    model.store.readHalves("model.layers.0.self_attn.q_proj.weight"),
+    (error) => {
+      assert.ok(error instanceof CheckpointFormatError);
+      assert.match(error.message, /value 192 is NaN/);
+      assert.equal(error.location.offset, offset + 5 * 34);
+      return true;
+    },
+  );
+  await assert.rejects(
+    model.store.readFloat32("model.layers.0.self_attn.q_proj.weight"),
+    /value 192 is NaN/,
+  );
+});
+
+Deno.test("GGUF model: a value that F16 cannot hold is named, not made infinite", async () => {
+  const name = "blk.0.ffn_down.weight";
+  const whole = tinyTensor(name);
+  const data = whole.data.slice();
+  data.set([0xff, 0x7b, 1, 2], 3 * 68 + 34); // 65504 times 1 and 2
+  const model = await open({ tensors: [{ ...whole, data }] });
+  await assert.rejects(
+    model.store.readHalves("model.layers.0.mlp.down_proj.weight"),
+    /down_proj.*a value of row 3 is 131008.*F16/,
+  );
+});
+
+Deno.test("GGUF model: tokenizers that Lopper cannot make are named", async () => {
+  const refusesTokenizer = async (message: RegExp, ...entries: Entry[]) => {
+    const model = await open({ entries });
+    await assert.rejects(openTokenizer(model.folder), message);
+  };
+  await refusesTokenizer(/tokenizer\.ggml\.model is "bert"/, [
+    "tokenizer.ggml.model",
+    "string",
+    "bert",
+  ]);
+  await refusesTokenizer(/tokenizer\.ggml\.pre is "viking"/, [
+    "tokenizer.ggml.pre",
+    "string",
+    "viking",
+  ]);
+  await refusesTokenizer(/"a c" is no pair/, ["tokenizer.ggml.merges", "array", "string", ["a c"]]);
+  await refusesTokenizer(/"a" is token 0 and token 1/, [
+    ...["tokenizer.ggml.tokens", "array", "string", ["a", "a"]] as const,
+  ]);
+  await refusesTokenizer(/1 types for 8 tokens/, [
+    ...["tokenizer.ggml.token_type", "array", "int32", [1]] as const,
+  ]);
+  await refusesTokenizer(/it is 8 and there are 8 tokens/, [
+    "tokenizer.ggml.unknown_token_id",
+    "uint32",
+    8,
+  ]);
+  await refusesTokenizer(/scores: it needs a finite number/, [
+    "tokenizer.ggml.model",
+    "string",
+    "llama",
+  ]);
+  const noBos = await open({
+    entries: [["tokenizer.ggml.add_bos_token", "bool", true]],
+    without: ["tokenizer.ggml.bos_token_id"],
+  });
+  await assert.rejects(
+    openTokenizer(noBos.folder),
+    /bos_token_id: it is missing, and texts are to/,
+  );
+  const none = await open({ without: ["tokenizer.ggml.model"] });
+  assert.equal(await none.folder.has("tokenizer.json"), false);
+});

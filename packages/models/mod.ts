@@ -1,0 +1,39 @@
+/** Checkpoints of any format opened as models, and written. */
+export { copyCompanions, copyTerms } from "./companions.ts";
+export {
+  configOfLayers,
+  plainConfig,
+  PRUNED_MODEL_TYPE,
+  prunedConfig,
+  specFromConfig,
+} from "./config.ts";
+export { configSchema } from "./config_schema.ts";
+export { DECI_MODEL_TYPE, deciMultiplier, deciWidth } from "./deci_config.ts";
+export { blockTensorName, type BlockWeight } from "./families/family.ts";
+export { FAMILIES } from "./families/mod.ts";
+export { fateOf, listed } from "./folder/folder_files.ts";
+export { GgufFolder } from "./gguf/gguf_folder.ts";
+export { openGgufModel } from "./gguf/gguf_model.ts";
+export { ggufTensorName, isRotated } from "./gguf/tensor_names.ts";
+export {
+  blockWeightShapes,
+  type Model,
+  modelDigest,
+  outerWeight,
+  type Weight,
+  type WeightRole,
+  weightsOfBlock,
+} from "./model.ts";
+export { openOnnxModel } from "./onnx/onnx_model.ts";
+export { openModel } from "./open_model.ts";
+export {
+  digestOfPlan,
+  fromPublishedConfig,
+  parsePlanFile,
+  planToJson,
+  publishedConfigToJson,
+  toPublishedConfig,
+} from "./plan_json.ts";
+export { prunedTensors, type Refit, writePrunedModel } from "./pruned_model.ts";
+export { earlierRopeKeys } from "./rope_config.ts";
+export { ropeFrequencies } from "./rope_frequencies.ts";

@@ -1,0 +1,229 @@
+import {
+  attentionParameters,
+  type BlockKind,
+  type BlockRef,
+  CheckpointFormatError,
+  isFloatDType,
+  mlpParameters,
+  type ModelSpec,
+  sha256,
+} from "@lopper/core";
+import {
+  ATTENTION_WEIGHTS,
+  blockTensorName,
+  type BlockWeight,
+  type Family,
+  MLP_WEIGHTS,
+} from "./families/family.ts";
+import { endTokensOf } from "./folder/generation_config.ts";
+import type { ModelFolder, TensorInfo, TensorStore } from "@lopper/formats";
+
+/** Bytes hashed at a time: large enough to be fast, small enough not to matter beside a tensor. */
+const DIGEST_CHUNK_BYTES = 16 * 1024 * 1024;
+
+/**
+ * A checkpoint understood as a decoder: its shapes, and its weights by role. Opening reads the config and the tensor
+ * headers only; weights are read when asked for.
+ */
+export interface Model {
+  readonly name: string;
+  readonly folder: ModelFolder;
+  readonly spec: ModelSpec;
+  readonly family: Family;
+  /** config.json as it stands, keys that Lopper does not read included. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** Every weight of the model, embedding first, in a fixed order. */
+  readonly weights: readonly Weight[];
+  readonly store: TensorStore;
+  /** Bytes of all weights in their dtypes. */
+  readonly weightBytes: number;
+  /**
+   * Where weights are quantised in the file and become F16: the types there, and their bytes. Null where every weight is
+   * what lies in the file.
+   */
+  readonly quantised: Readonly<Record<string, number>> | null;
+  /** What its files hold that is passed over, one short sentence each. */
+  readonly notes: readonly string[];
+  close(): void;
+}
+
+/** One tensor and its role. `shape` is checked against the config. */
+export interface Weight {
+  readonly role: WeightRole;
+  readonly tensor: TensorInfo;
+}
+
+export type WeightRole =
+  | { readonly part: "embedding" | "finalNorm" | "lmHead" }
+  | { readonly part: BlockKind; readonly layer: number; readonly weight: BlockWeight };
+
+/** The weights that a block of this model has, with their shapes `[out, in]` or `[n]`. */
+export function blockWeightShapes(
+  spec: ModelSpec,
+  { layer, kind }: BlockRef,
+): ReadonlyMap<BlockWeight, readonly number[]> {
+  const { hiddenSize: h, headDim, biases } = spec;
+  const shapes = new Map<BlockWeight, readonly number[]>();
+  if (kind === "attention") {
+    const shape = spec.layers[layer].attention;
+    if (!shape) return shapes;
+    const q = shape.queryHeads * headDim;
+    const kv = shape.kvHeads * headDim;
+    const all: Record<typeof ATTENTION_WEIGHTS[number], readonly number[] | null> = {
+      norm: [h],
+      q: [q, h],
+      k: [kv, h],
+      v: [kv, h],
+      o: [h, q],
+      q_bias: biases.qkv ? [q] : null,
+      k_bias: biases.qkv ? [kv] : null,
+      v_bias: biases.qkv ? [kv] : null,
+      o_bias: biases.output ? [h] : null,
+      q_norm: spec.qkNorm ? [spec.qkNorm === "full" ? q : headDim] : null,
+      k_norm: spec.qkNorm ? [spec.qkNorm === "full" ? kv : headDim] : null,
+    };
+    for (const weight of ATTENTION_WEIGHTS) if (all[weight]) shapes.set(weight, all[weight]);
+  } else {
+    const shape = spec.layers[layer].mlp;
+    if (!shape) return shapes;
+    const i = shape.intermediateSize;
+    const all: Record<typeof MLP_WEIGHTS[number], readonly number[] | null> = {
+      norm: [h],
+      gate: [i, h],
+      up: [i, h],
+      down: [h, i],
+      gate_bias: biases.mlp ? [i] : null,
+      up_bias: biases.mlp ? [i] : null,
+      down_bias: biases.mlp ? [h] : null,
+    };
+    for (const weight of MLP_WEIGHTS) if (all[weight]) shapes.set(weight, all[weight]);
+  }
+  return shapes;
+}
+
+/**
+ * Finds the tensor of every weight.
+ * @param description what declares the shapes, for messages: "config.json", say.
+ * @throws {CheckpointFormatError} when a tensor is missing, undeclared, or of another shape than declared.
+ */
+export function bindWeights(
+  spec: ModelSpec,
+  family: Family,
+  store: Pick<TensorStore, "tensors">,
+  file: string,
+  description = "config.json",
+): readonly Weight[] {
+  const names = family.tensorNames;
+  const weights: Weight[] = [];
+  const bind = (name: string, shape: readonly number[], role: WeightRole) => {
+    const tensor = store.tensors.get(name);
+    if (!tensor) {
+      const untied = role.part === "lmHead" ? ", and does not say tie_word_embeddings" : "";
+      throw new CheckpointFormatError(
+        `the tensor is missing; ${description} declares it with shape [${
+          shape.join(", ")
+        }]${untied}`,
+        { file, tensor: name },
+      );
+    }
+    checkTensor(tensor, shape, description);
+    weights.push({ role, tensor });
+  };
+
+  const { vocabSize, hiddenSize } = spec;
+  bind(names.embedding, [vocabSize, hiddenSize], { part: "embedding" });
+  spec.layers.forEach((_, layer) => {
+    for (const kind of ["attention", "mlp"] as const) {
+      for (const [weight, shape] of blockWeightShapes(spec, { layer, kind })) {
+        const name = blockTensorName(names, { layer, kind }, weight);
+        bind(name, shape, { part: kind, layer, weight });
+      }
+    }
+  });
+  bind(names.finalNorm, [hiddenSize], { part: "finalNorm" });
+  if (!spec.tiedEmbeddings) bind(names.lmHead, [vocabSize, hiddenSize], { part: "lmHead" });
+
+  // A tensor that the config does not declare is never dropped in silence: a removed block is declared, too.
+  const bound = new Set(weights.map(({ tensor }) => tensor.name));
+  for (const [name, tensor] of store.tensors) {
+    if (bound.has(name) || names.ignored.test(name)) continue;
+    if (spec.tiedEmbeddings && name === names.lmHead) continue;
+    throw new CheckpointFormatError(`${description} does not declare this tensor`, {
+      file: tensor.file,
+      tensor: name,
+      offset: tensor.offset,
+    });
+  }
+  return weights;
+}
+
+/** @throws {CheckpointFormatError} when a tensor is of another shape than declared, or holds no floating-point numbers. */
+function checkTensor(tensor: TensorInfo, shape: readonly number[], description: string) {
+  const { file, name, offset, dtype } = tensor;
+  const location = { file, tensor: name, offset };
+  if (tensor.shape.length !== shape.length || tensor.shape.some((d, i) => d !== shape[i])) {
+    throw new CheckpointFormatError(
+      `its shape is [${tensor.shape.join(", ")}] and ${description} needs [${shape.join(", ")}]`,
+      location,
+    );
+  }
+  if (!isFloatDType(dtype)) {
+    throw new CheckpointFormatError(
+      `its dtype is ${dtype} and weights need F32, F16 or BF16`,
+      location,
+    );
+  }
+}
+
+/** The weights of one block by role. */
+export function weightsOfBlock(
+  model: Model,
+  { layer, kind }: BlockRef,
+): ReadonlyMap<BlockWeight, TensorInfo> {
+  const found = new Map<BlockWeight, TensorInfo>();
+  for (const { role, tensor } of model.weights) {
+    if (role.part === kind && role.layer === layer) found.set(role.weight, tensor);
+  }
+  return found;
+}
+
+/** The tensor of a weight outside the blocks; the LM head of a tied model is the embedding. */
+export function outerWeight(model: Model, part: "embedding" | "finalNorm" | "lmHead"): TensorInfo {
+  const wanted = part === "lmHead" && model.spec.tiedEmbeddings ? "embedding" : part;
+  const weight = model.weights.find(({ role }) => role.part === wanted);
+  if (!weight) throw new TypeError(`the model has no ${wanted}`);
+  return weight.tensor;
+}
+
+/**
+ * `sha256:…` over the model's shapes and every weight: role, dtype, shape, and the SHA-256 of each 16 MiB of its bytes (so
+ * that the platform's own implementation, which takes no streams, can be used). Two checkpoints with the same digest
+ * compute the same thing, however they are sharded. End tokens count as config.json has them: those that are found elsewhere
+ * change nothing that is computed, and programs have written digests without them.
+ */
+export async function modelDigest(
+  model: Model,
+  onProgress?: (bytesDone: number, bytes: number) => void,
+): Promise<string> {
+  const lines = [JSON.stringify({ ...model.spec, eosTokenIds: endTokensOf(model.config) })];
+  let done = 0;
+  for (const { role, tensor } of model.weights) {
+    lines.push(JSON.stringify([role, tensor.dtype, tensor.shape]));
+    for (let offset = 0; offset < tensor.byteLength; offset += DIGEST_CHUNK_BYTES) {
+      const length = Math.min(DIGEST_CHUNK_BYTES, tensor.byteLength - offset);
+      lines.push(await sha256(await model.store.readBytes(tensor.name, offset, length)));
+      done += length;
+      onProgress?.(done, model.weightBytes);
+    }
+  }
+  return await sha256(new TextEncoder().encode(lines.join("\n")));
+}
+
+/** Parameters that a block of this model stores, its norm included. */
+export function blockParameters(spec: ModelSpec, { layer, kind }: BlockRef): number {
+  const { attention, mlp } = spec.layers[layer];
+  if (kind === "attention") {
+    return attention ? attentionParameters(spec, attention) + spec.hiddenSize : 0;
+  }
+  return mlp ? mlpParameters(spec, mlp) + spec.hiddenSize : 0;
+}

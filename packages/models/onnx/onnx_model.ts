@@ -1,0 +1,144 @@
+import { CheckpointFormatError, DTYPE_BYTES, type ModelSpec } from "@lopper/core";
+import { specFromConfig } from "../config.ts";
+import type { ModelConfig } from "../config_schema.ts";
+import { checkConfig } from "../config_kind.ts";
+import { blockTensorName, type Family } from "../families/family.ts";
+import { modelOfFolder } from "../folder/model_of_folder.ts";
+import { lookAtFolder } from "../folder/open_folder.ts";
+import {
+  anyObject,
+  ExternalFiles,
+  type ModelFolder,
+  OnnxTensorStore,
+  type PlacedWeight,
+  readJson,
+  readOnnxGraph,
+  ValueFlow,
+  type WeightData,
+} from "@lopper/formats";
+import type { Model } from "../model.ts";
+import { BUILDER_CONFIG, configFromBuilder, readBuilderConfig } from "./builder_config.ts";
+import { withGraphLayers } from "./layers.ts";
+import { checkAttributes, checkOperators } from "./operators.ts";
+import { checkRotaryAngles } from "./rotary_check.ts";
+import { bindModel } from "../tied_head.ts";
+import { describeRole, type TensorRole } from "./weight_names.ts";
+import { findWeights, type FoundWeight } from "./weight_uses.ts";
+import { checkWiring } from "./wiring.ts";
+
+const CONFIG = "config.json";
+
+/** What writes graphs whose layers may differ, with a config that does not say so. */
+const OURS = "lopper";
+
+/**
+ * Opens the decoder of an ONNX file as the model that it was exported from.
+ * @param from holds the tokenizer, and config.json or genai_config.json.
+ * @param path of the file in it: "model.onnx", "onnx/model.onnx".
+ * @throws {CheckpointFormatError} when a file is malformed, or its weights are not those that the config declares.
+ * @throws {UnsupportedModelError} for what is no decoder of the families that Lopper reads, naming the node.
+ */
+export async function openOnnxModel(from: ModelFolder, path: string): Promise<Model> {
+  const folder = await lookAtFolder(from);
+  const parts = path.split("/");
+  const file = parts.pop()!;
+  const graphFolder = parts.reduce<ModelFolder>((at, name) => at.folder(name), folder);
+  // What is beside the graph may be of the builder of onnxruntime-genai, which writes no config.json.
+  const built = !await folder.has(CONFIG) && await folder.has(BUILDER_CONFIG);
+  const described = built ? BUILDER_CONFIG : CONFIG;
+  const readBeside = () => built ? readBuilderConfig(folder) : readConfig(folder);
+  // Before the graph: that of another kind of model need not be understood. A file alone is looked at first.
+  const early = built || await folder.has(CONFIG) ? await readBeside() : null;
+  const files = new ExternalFiles(graphFolder, await graphFolder.open(file));
+  try {
+    const graph = await readOnnxGraph(files.graph);
+    const beside = early ?? await readBeside();
+    checkOperators(graph);
+    const flow = new ValueFlow(graph);
+    const found = findWeights(flow);
+    const declared = "decoder" in beside
+      ? await configFromBuilder(beside, flow, found, files)
+      : beside.config;
+    const layered = graph.producer === OURS ? withGraphLayers(declared, found) : declared;
+    const { spec: shapes, family } = specFromConfig(layered, `${folder.name}/${described}`);
+    checkAttributes(graph, shapes);
+    const placed: PlacedWeight[] = [];
+    for (const weight of found) {
+      placed.push(...place(weight, await files.locate(weight), shapes, family));
+    }
+    const store = new OnnxTensorStore(placed, files.sources);
+    const bound = await bindModel(shapes, layered, store, {
+      family,
+      file: graph.file,
+      description: described,
+    });
+    checkWiring(flow, found, bound.spec);
+    await checkRotaryAngles(flow, files, bound.spec);
+    const read = [...files.sources.keys()].map((name) => name.slice(folder.name.length + 1));
+    return await modelOfFolder(folder, { ...bound, family, store, description: described, read });
+  } catch (error) {
+    files.close();
+    throw error;
+  }
+}
+
+/** config.json, without what it says about the files of an ONNX export. */
+async function readConfig(folder: ModelFolder): Promise<{ readonly config: ModelConfig }> {
+  const json = await readJson(folder, CONFIG, anyObject);
+  const { "transformers.js_config": _, ...config } = checkConfig(json, `${folder.name}/${CONFIG}`);
+  return { config: config as ModelConfig };
+}
+
+/** The weights that lie in a tensor: one, or q, k and v below each other. */
+function place(
+  weight: FoundWeight,
+  { source, offset }: WeightData,
+  spec: ModelSpec,
+  family: Family,
+): readonly PlacedWeight[] {
+  const { role, tensor, dtype, transposed } = weight;
+  const width = DTYPE_BYTES[dtype];
+  const shape = transposed ? tensor.shape.toReversed() : tensor.shape;
+  const view = (role: TensorRole, firstRow: number, rows: number): PlacedWeight => {
+    const [, ...rest] = shape;
+    const rowSize = rest.reduce((product, d) => product * d, 1);
+    const matrix = transposed && shape.length === 2;
+    return {
+      stride: matrix ? shape[0] : 0,
+      info: {
+        name: weightName(role, family),
+        dtype,
+        shape: [rows, ...rest],
+        file: source.name,
+        offset: offset + firstRow * width * (matrix ? 1 : rowSize),
+        byteLength: rows * rowSize * width,
+      },
+    };
+  };
+  if (role.part !== "attention" || (role.weight !== "qkv" && role.weight !== "qkv_bias")) {
+    return [{ ...view(role, 0, shape[0]) }];
+  }
+  const attention = spec.layers[role.layer]?.attention;
+  const q = (attention?.queryHeads ?? 0) * spec.headDim;
+  const kv = (attention?.kvHeads ?? 0) * spec.headDim;
+  if (shape[0] !== q + 2 * kv) {
+    throw new CheckpointFormatError(
+      `it is ${describeRole(role)} with ${
+        shape[0]
+      } rows, and the config needs ${q} + ${kv} + ${kv}`,
+      { file: source.name, tensor: tensor.name, offset },
+    );
+  }
+  const bias = role.weight === "qkv_bias";
+  const part = (name: "q" | "k" | "v", first: number, rows: number) =>
+    view({ ...role, weight: bias ? `${name}_bias` : name }, first, rows);
+  return [part("q", 0, q), part("k", q, kv), part("v", q + kv, kv)];
+}
+
+function weightName(role: TensorRole, { tensorNames }: Family): string {
+  if (role.part !== "attention" && role.part !== "mlp") return tensorNames[role.part];
+  if (role.weight === "qkv" || role.weight === "qkv_bias") {
+    throw new TypeError("it is three weights");
+  }
+  return blockTensorName(tensorNames, { layer: role.layer, kind: role.part }, role.weight);
+}

@@ -1,0 +1,204 @@
+import {
+  axisIndices,
+  type BlockRef,
+  DTYPE_BYTES,
+  groupSize,
+  isFloatDType,
+  isUniform,
+  keepLayers,
+  layersWithBlocks,
+  type ModelSpec,
+  prunedSpec,
+  type PrunePlan,
+} from "@lopper/core";
+import { configOfLayers, prunedConfig } from "./config.ts";
+import {
+  fromFloat32,
+  type OpenSink,
+  planShards,
+  type TensorEntry,
+  type TensorInfo,
+  writeFile,
+  writeJson,
+  writeSafetensors,
+  writeText,
+} from "@lopper/formats";
+import { blockTensorName } from "./families/family.ts";
+import type { Model, Weight } from "./model.ts";
+import { copyCompanions } from "./companions.ts";
+
+/**
+ * The columns that a block's output projection keeps with new values, transposed: `[kept, out]`, ascending; null where they
+ * stay as they are in the checkpoint.
+ */
+export type Refit = (block: BlockRef) => Float32Array | null;
+
+export interface WrittenModel {
+  readonly spec: ModelSpec;
+  /** Bytes of weights, headers not counted. */
+  readonly weightBytes: number;
+  readonly files: readonly string[];
+}
+
+/**
+ * Writes the part of `model` that `plan` keeps as a checkpoint in Hugging Face layout, each weight in the dtype of the
+ * source and bit-identical where it stays. One tensor is in memory at a time. config.json is written last, so that a
+ * folder with one is whole.
+ * @param open gives the sink of a file; what was written appears under its name on commit only.
+ * @throws {PlanError} when the plan does not fit the model.
+ */
+export async function writePrunedModel(
+  model: Model,
+  plan: PrunePlan,
+  open: OpenSink,
+  options: { maxShardBytes?: number; refit?: Refit } = {},
+): Promise<WrittenModel> {
+  const { spec, config, entries } = withoutEmptyLayers(model, plan, options.refit);
+  const { shards, indexJson } = planShards(entries, options.maxShardBytes);
+  const files: string[] = [];
+  for (const shard of shards) {
+    await writeFile(open, shard.file, (sink) => writeSafetensors(sink, shard.entries));
+    files.push(shard.file);
+  }
+  if (indexJson !== undefined) {
+    await writeText(open, "model.safetensors.index.json", indexJson);
+    files.push("model.safetensors.index.json");
+  }
+  files.push(...await copyCompanions(model.folder, open));
+  await writeJson(open, "config.json", prunedConfig(config, spec, isUniform(spec.layers)));
+  files.push("config.json");
+  return { spec, files, weightBytes: entries.reduce((sum, e) => sum + byteLength(e), 0) };
+}
+
+/**
+ * What is to be written. Where layers that lost both blocks are all in which the model's layers differ, they are gone and
+ * those behind them move up, so that a plain model with fewer layers is left; elsewhere layers keep their places.
+ */
+function withoutEmptyLayers(model: Model, plan: PrunePlan, refit?: Refit) {
+  const spec = prunedSpec(model.spec, plan);
+  const { config } = model;
+  const entries = prunedTensors(model, plan, refit);
+  const kept = layersWithBlocks(spec.layers);
+  const layers = kept.map((layer) => spec.layers[layer]);
+  if (kept.length === spec.layers.length || !isUniform(layers)) return { spec, config, entries };
+  const names = new Map(model.weights.map(({ role, tensor }) => {
+    if (role.part !== "attention" && role.part !== "mlp") return [tensor.name, tensor.name];
+    const ref = { layer: kept.indexOf(role.layer), kind: role.part };
+    return [tensor.name, blockTensorName(model.family.tensorNames, ref, role.weight)];
+  }));
+  return {
+    spec: keepLayers(spec, kept),
+    config: configOfLayers(config, kept),
+    entries: entries.map((entry) => ({ ...entry, name: names.get(entry.name)! })),
+  };
+}
+
+/** The tensors that remain, lazily, under the names that they have in the model. @throws {PlanError} when the plan does not fit the model. */
+export function prunedTensors(
+  model: Model,
+  plan: PrunePlan,
+  refit?: Refit,
+): readonly TensorEntry[] {
+  prunedSpec(model.spec, plan);
+  return model.weights.flatMap((weight) => prunedTensor(model, plan, weight, refit) ?? []);
+}
+
+function prunedTensor(
+  model: Model,
+  plan: PrunePlan,
+  weight: Weight,
+  refit?: Refit,
+): TensorEntry | undefined {
+  const { role, tensor } = weight;
+  const whole: TensorEntry = {
+    name: tensor.name,
+    dtype: tensor.dtype,
+    shape: tensor.shape,
+    data: () => model.store.readBytes(tensor.name),
+  };
+  if (role.part !== "attention" && role.part !== "mlp") return whole;
+  const units = keptUnits(plan, role.layer, role.part);
+  if (units === "removed") return undefined;
+  const axis = model.family.pruneGroups[role.part].axes.find((a) => a.weight === role.weight);
+  if (!axis) return whole;
+
+  const { attention } = model.spec.layers[role.layer];
+  const kept = axisIndices(axis.span, units, {
+    headDim: model.spec.headDim,
+    queriesPerGroup: attention ? groupSize(attention) : 1,
+  });
+  const refitted = axis.axis === 1 ? refit?.({ layer: role.layer, kind: role.part }) : null;
+  if (refitted) {
+    const [rows] = tensor.shape;
+    return {
+      ...whole,
+      shape: [rows, kept.length],
+      data: () => Promise.resolve(encodeTransposed(tensor, refitted, rows)),
+    };
+  }
+  if (kept.length === tensor.shape[axis.axis]) return whole;
+  const elementBytes = DTYPE_BYTES[tensor.dtype];
+  const [rows, columns = 1] = tensor.shape;
+  if (axis.axis === 0) {
+    return {
+      ...whole,
+      shape: [kept.length, ...tensor.shape.slice(1)],
+      data: async () =>
+        gatherRows(await model.store.readBytes(tensor.name), kept, columns * elementBytes),
+    };
+  }
+  return {
+    ...whole,
+    shape: [rows, kept.length],
+    data: async () =>
+      gatherColumns(await model.store.readBytes(tensor.name), rows, columns, kept, elementBytes),
+  };
+}
+
+function keptUnits(plan: PrunePlan, layer: number, kind: "attention" | "mlp") {
+  const { attention, mlp } = plan.layers[layer];
+  if (kind === "attention") return attention === "removed" ? attention : attention.kvGroups;
+  return mlp === "removed" ? mlp : mlp.channels;
+}
+
+/** `[kept, out]` as `[out, kept]` in the tensor's dtype. */
+function encodeTransposed({ name, dtype }: TensorInfo, columns: Float32Array, rows: number) {
+  if (!isFloatDType(dtype)) throw new TypeError(`${name} is ${dtype}, which holds no new weights`);
+  const kept = columns.length / rows;
+  const out = new Float32Array(columns.length);
+  for (let c = 0; c < kept; c++) {
+    for (let row = 0; row < rows; row++) out[row * kept + c] = columns[c * rows + row];
+  }
+  return fromFloat32(dtype, out);
+}
+
+function gatherRows(bytes: Uint8Array, kept: Uint32Array, rowBytes: number): Uint8Array {
+  const out = new Uint8Array(kept.length * rowBytes);
+  kept.forEach((row, i) =>
+    out.set(bytes.subarray(row * rowBytes, (row + 1) * rowBytes), i * rowBytes)
+  );
+  return out;
+}
+
+function gatherColumns(
+  bytes: Uint8Array,
+  rows: number,
+  columns: number,
+  kept: Uint32Array,
+  elementBytes: number,
+): Uint8Array {
+  const out = new Uint8Array(rows * kept.length * elementBytes);
+  let to = 0;
+  for (let row = 0; row < rows; row++) {
+    const start = row * columns * elementBytes;
+    for (const column of kept) {
+      const from = start + column * elementBytes;
+      for (let b = 0; b < elementBytes; b++) out[to++] = bytes[from + b];
+    }
+  }
+  return out;
+}
+
+function byteLength({ dtype, shape }: TensorEntry): number {
+  return shape.reduce((product, d) => product * d, DTYPE_BYTES[dtype]);
+}

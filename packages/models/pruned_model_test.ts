@@ -1,0 +1,439 @@
+import {
+  CheckpointFormatError,
+  densePlan,
+  type DType,
+  DTYPE_BYTES,
+  isUniform,
+  type ModelSpec,
+  PlanError,
+  prunedSpec,
+  type PrunePlan,
+} from "@lopper/core";
+import { FileFolder, FileSink } from "@lopper/files";
+import { type ByteSink, MemoryFolder, MemorySink } from "@lopper/formats";
+import type { Model } from "./model.ts";
+import { openModel } from "./open_model.ts";
+import { writePrunedModel } from "./pruned_model.ts";
+
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import fc from "fast-check";
+
+const FIXTURES = fileURLToPath(new URL("../../tests/fixtures/families", import.meta.url));
+const FAMILIES = [...Deno.readDirSync(FIXTURES)].map(({ name }) => name).sort();
+const LLAMA = `${FIXTURES}/llama-mha`;
+const DIGEST = `sha256:${"0".repeat(64)}`;
+
+const open = (family: string) => openModel(new FileFolder(`${FIXTURES}/${family}`));
+
+/** Any plan for the model: blocks that are removed, single units, everything kept. */
+function plans(spec: ModelSpec): fc.Arbitrary<PrunePlan> {
+  const kept = (n: number) => {
+    const all = Array.from({ length: n }, (_, i) => i);
+    return fc.oneof(
+      fc.constant(all),
+      fc.subarray(all, { minLength: 1 }),
+      fc.nat(n - 1).map((i) => [i]),
+    );
+  };
+  const removed = fc.constant("removed" as const);
+  const layers = spec.layers.map(({ attention, mlp }) =>
+    fc.record({
+      attention: attention
+        ? fc.oneof(removed, kept(attention.kvHeads).map((kvGroups) => ({ kvGroups })))
+        : removed,
+      mlp: mlp
+        ? fc.oneof(removed, kept(mlp.intermediateSize).map((channels) => ({ channels })))
+        : removed,
+    })
+  );
+  return fc.tuple(...layers).map((layers) => ({ modelDigest: DIGEST, layers, removalOrder: [] }));
+}
+
+/** The plan that keeps the first units of every block. */
+function uniformPlan(spec: ModelSpec, groups: number, channels: number): PrunePlan {
+  const first = (n: number) => Array.from({ length: n }, (_, i) => i);
+  return {
+    modelDigest: DIGEST,
+    removalOrder: [],
+    layers: spec.layers.map(() => ({
+      attention: { kvGroups: first(groups) },
+      mlp: { channels: first(channels) },
+    })),
+  };
+}
+
+/**
+ * The kept part of one tensor, found by its name and element by element: rows and columns that stay, or null for a tensor
+ * that goes. Knows nothing of prune groups.
+ */
+function keptPart(spec: ModelSpec, plan: PrunePlan, name: string, shape: readonly number[]) {
+  const all = [shape[0], shape[1] ?? 1].map((n) => Array.from({ length: n }, (_, i) => i));
+  const match = /^model\.layers\.(\d+)\.(\w+)(?:\.(\w+))?\.(weight|bias)$/.exec(name);
+  if (!match) return all;
+  const [, layer, module, part] = match;
+  const { attention, mlp } = plan.layers[Number(layer)];
+  const ofAttention = module === "self_attn" || module === "input_layernorm";
+  if ((ofAttention ? attention : mlp) === "removed") return null;
+  let [rows, columns] = all;
+  if (module === "self_attn" && attention !== "removed") {
+    const dense = spec.layers[Number(layer)].attention!;
+    const stays = (channel: number, heads: number) =>
+      attention.kvGroups.includes(
+        Math.floor(Math.floor(channel / spec.headDim) / (heads / dense.kvHeads)),
+      );
+    if (part === "q_proj") rows = rows.filter((r) => stays(r, dense.queryHeads));
+    if (part === "k_proj" || part === "v_proj") rows = rows.filter((r) => stays(r, dense.kvHeads));
+    if (part === "o_proj" && shape.length === 2) {
+      columns = columns.filter((c) => stays(c, dense.queryHeads));
+    }
+  } else if (module === "mlp" && mlp !== "removed") {
+    if (part !== "down_proj") rows = rows.filter((r) => mlp.channels.includes(r));
+    else if (shape.length === 2) columns = columns.filter((c) => mlp.channels.includes(c));
+  }
+  return [rows, columns];
+}
+
+function gather(bytes: Uint8Array, dtype: DType, width: number, [rows, columns]: number[][]) {
+  const size = DTYPE_BYTES[dtype];
+  const out: number[] = [];
+  for (const r of rows) {
+    for (const c of columns) {
+      const at = (r * width + c) * size;
+      out.push(...bytes.subarray(at, at + size));
+    }
+  }
+  return Uint8Array.from(out);
+}
+
+/** Writes into memory. */
+async function write(model: Model, plan: PrunePlan, maxShardBytes?: number) {
+  const sinks: Record<string, MemorySink> = {};
+  const written = await writePrunedModel(
+    model,
+    plan,
+    (file) => Promise.resolve(sinks[file] = new MemorySink()),
+    { maxShardBytes },
+  );
+  assert.deepEqual(Object.keys(sinks), written.files);
+  const files = Object.fromEntries(Object.entries(sinks).map(([f, sink]) => [f, sink.bytes]));
+  return { written, files, folder: new MemoryFolder("out", files) };
+}
+
+for (const family of FAMILIES) {
+  Deno.test(`pruned model ${family}: what stays is bit-identical, and nothing else stays`, async () => {
+    const model = await open(family);
+    await fc.assert(
+      fc.asyncProperty(
+        plans(model.spec),
+        fc.constantFrom(undefined, 1, 20_000),
+        async (plan, maxShardBytes) => {
+          const { written, files, folder } = await write(model, plan, maxShardBytes);
+          const pruned = await openModel(folder);
+          const { layers } = prunedSpec(model.spec, plan);
+          const left = layers.filter(({ attention, mlp }) => attention || mlp);
+          // What is uniform without its empty layers is a plain model of fewer.
+          const moves = isUniform(left);
+          assert.deepEqual(pruned.spec, { ...model.spec, layers: moves ? left : layers });
+          const place = (name: string) =>
+            name.replace(/^(model\.layers\.)(\d+)/, (_, start, layer) => {
+              const before = layers.slice(0, Number(layer));
+              return start + before.filter((l) => !moves || l.attention || l.mlp).length;
+            });
+          assert.deepEqual(written.spec, pruned.spec);
+          assert.equal(written.weightBytes, pruned.weightBytes);
+          assert.equal(written.files.at(-1), "config.json");
+          const expected = new Set<string>();
+          for (const { tensor: { name, shape, dtype } } of model.weights) {
+            const part = keptPart(model.spec, plan, name, shape);
+            if (!part) continue;
+            const stored = place(name);
+            expected.add(stored);
+            const got = pruned.store.tensors.get(stored);
+            assert.ok(got, name);
+            assert.equal(got.dtype, dtype);
+            assert.deepEqual(got.shape, part.map((a) => a.length).slice(0, shape.length), name);
+            const want = gather(await model.store.readBytes(name), dtype, shape[1] ?? 1, part);
+            assert.ok(sameBytes(await pruned.store.readBytes(stored), want), name);
+          }
+          assert.deepEqual(new Set(pruned.store.tensors.keys()), expected);
+          const config = JSON.parse(new TextDecoder().decode(files["config.json"]));
+          assert.equal("lopper" in config, !isUniform(pruned.spec.layers));
+        },
+      ),
+      { numRuns: 6, seed: 11 },
+    );
+    model.close();
+  });
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.byteLength === b.byteLength && a.every((byte, i) => byte === b[i]);
+}
+
+Deno.test("pruned model: a plan that keeps everything gives the same weights and settings", async () => {
+  for (const family of FAMILIES) {
+    const model = await open(family);
+    const { folder } = await write(model, densePlan(model.spec, DIGEST));
+    const same = await openModel(folder);
+    assert.deepEqual(same.spec, model.spec);
+    for (const { tensor } of model.weights) {
+      const bytes = await model.store.readBytes(tensor.name);
+      assert.ok(sameBytes(await same.store.readBytes(tensor.name), bytes), tensor.name);
+    }
+    model.close();
+  }
+});
+
+Deno.test("pruned model: equal layers give a plain config, unequal ones the key lopper, and pruning again is the same", async () => {
+  const model = await open("qwen2");
+  const config = async (folder: MemoryFolder) =>
+    JSON.parse(new TextDecoder().decode(await folder.readBytes("config.json", 1e6)));
+  const { queryHeads, kvHeads } = model.spec.layers[0].attention!;
+  assert.ok(kvHeads >= 2);
+  const plain = await config((await write(model, uniformPlan(model.spec, 1, 16))).folder);
+  assert.equal(plain.lopper, undefined);
+  assert.equal(plain.num_key_value_heads, 1);
+  assert.equal(plain.num_attention_heads, queryHeads / kvHeads);
+  assert.equal(plain.intermediate_size, 16);
+  assert.equal(plain.head_dim, model.spec.headDim);
+  for (const [key, value] of Object.entries(model.config)) {
+    if (/^(num_attention_heads|num_key_value_heads|intermediate_size|head_dim)$/.test(key)) {
+      continue;
+    }
+    assert.deepEqual(plain[key], value, key);
+  }
+
+  const one = uniformPlan(model.spec, kvHeads, 24);
+  const mixed: PrunePlan = {
+    ...one,
+    layers: one.layers.map((layer, i) => i === 0 ? { ...layer, attention: "removed" } : layer),
+  };
+  const first = await write(model, mixed);
+  const listed = await config(first.folder);
+  assert.equal(listed.lopper.layers[0].attention, null);
+  assert.deepEqual(listed.lopper.layers[1], {
+    attention: { query_heads: queryHeads, kv_heads: kvHeads },
+    mlp: { intermediate_size: 24 },
+  });
+  const { lopper: _, ...rest } = listed;
+  // readers of earlier keys find the rotary base, too
+  assert.deepEqual(rest, { ...model.config, rope_theta: model.spec.rope.theta });
+  // What was pruned once is opened and pruned like any other model, and lists new layers.
+  const again = await openModel(first.folder);
+  const second = await write(again, {
+    ...densePlan(again.spec, DIGEST),
+    layers: densePlan(again.spec, DIGEST).layers.map((layer) => ({
+      ...layer,
+      mlp: { channels: [3] },
+    })),
+  });
+  const layers = (await config(second.folder)).lopper.layers;
+  assert.deepEqual(
+    layers.map((l: { mlp: unknown }) => l.mlp),
+    layers.map(() => ({ intermediate_size: 1 })),
+  );
+  model.close();
+});
+
+Deno.test("pruned model: whole layers that are gone leave a plain config of fewer, per-layer keys included", async () => {
+  for (const family of ["llama-mha", "qwen2", "qwen3"]) {
+    const model = await open(family);
+    const { layers, ...rest } = densePlan(model.spec, DIGEST);
+    const plan: PrunePlan = {
+      ...rest,
+      layers: layers.map((layer, i) => i === 1 ? { attention: "removed", mlp: "removed" } : layer),
+    };
+    const config = { ...model.config, layer_types: layers.map((_, i) => `type ${i}`) };
+    const { folder } = await write({ ...model, config: { ...config, max_window_layers: 2 } }, plan);
+    const found = JSON.parse(new TextDecoder().decode(await folder.readBytes("config.json", 1e6)));
+    assert.equal(found.lopper, undefined);
+    assert.equal(found.num_hidden_layers, layers.length - 1);
+    assert.deepEqual(found.layer_types, config.layer_types.filter((_, i) => i !== 1), family);
+    assert.equal(found.max_window_layers, 1);
+    model.close();
+  }
+});
+
+Deno.test("pruned model: the tokenizer's and generation files go along unchanged, others stay behind", async () => {
+  const companions: Record<string, string | Uint8Array> = {
+    "LICENSE.txt": "terms",
+    "added_tokens.json": '{"a":1}',
+    "additional_chat_templates/tool_use.jinja": "{{ tools }}",
+    "chat_template.jinja": "",
+    "chat_template.json": '{"chat_template":  ""}',
+    "generation_config.json": '{ "eos_token_id": [3] }',
+    "special_tokens_map.json": "{}",
+    "tokenizer.json": '{ "model": {"vocab":  {"a":1}} }',
+    // What Lopper does not read is nothing that it could check.
+    "tokenizer.model": new Uint8Array([0xfe]),
+    "tokenizer_config.json": '{"model_max_length":1e30}',
+    "vocab.json": '{"auto_map": 3}',
+  };
+  const model = await openModel(
+    await withFiles({
+      ...companions,
+      "README.md": "other",
+      "evil.py": "other",
+      "license.py": "other",
+      "custom_generate/generate.py": "other",
+      "additional_chat_templates/tool_use.py": "other",
+      "preprocessor_config.json": "{}",
+      "pytorch_model.bin": "other",
+    }),
+  );
+  const { files } = await write(model, densePlan(model.spec, DIGEST));
+  const { "model.safetensors": _, "config.json": __, ...others } = files;
+  const bytes = (content: string | Uint8Array) =>
+    typeof content === "string" ? new TextEncoder().encode(content) : content;
+  assert.deepEqual(
+    others,
+    Object.fromEntries(Object.entries(companions).map(([name, c]) => [name, bytes(c)])),
+  );
+});
+
+Deno.test("pruned model: what names code goes along without it, and the tokenizer is the one in its file", async () => {
+  const code = { auto_map: { AutoModel: "evil.Model" }, custom_pipelines: { x: {} } };
+  const base = JSON.parse(
+    new TextDecoder().decode(await new FileFolder(LLAMA).readBytes("config.json", 1e6)),
+  );
+  const model = await openModel(
+    await withFiles({
+      "config.json": JSON.stringify({
+        ...base,
+        ...code,
+        architectures: ["EvilForCausalLM"],
+        transformers_weights: "model.safetensors",
+        inner: [{ ...code, kept: 1 }],
+      }),
+      "generation_config.json": JSON.stringify({ eos_token_id: 3, trust_remote_code: true }),
+      "tokenizer_config.json": JSON.stringify({
+        tokenizer_class: "EvilTokenizer",
+        auto_map: { AutoTokenizer: ["evil.Tokenizer", null] },
+        eos_token: "a",
+      }),
+    }),
+  );
+  const { folder } = await write(model, densePlan(model.spec, DIGEST));
+  const read = async (file: string) =>
+    JSON.parse(new TextDecoder().decode(await folder.readBytes(file, 1e6)));
+  const { inner, architectures, ...config } = await read("config.json");
+  assert.deepEqual(inner, [{ kept: 1 }]);
+  assert.deepEqual(architectures, ["LlamaForCausalLM"]);
+  for (const key of [...Object.keys(code), "transformers_weights"]) {
+    assert.equal(config[key], undefined, key);
+  }
+  assert.deepEqual(await read("generation_config.json"), { eos_token_id: 3 });
+  assert.deepEqual(await read("tokenizer_config.json"), {
+    tokenizer_class: "PreTrainedTokenizerFast",
+    eos_token: "a",
+  });
+});
+
+Deno.test("pruned model: a file that was there when the model was opened and is gone is an error that names it", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    for (const { name } of Deno.readDirSync(LLAMA)) {
+      await Deno.copyFile(join(LLAMA, name), join(dir, name));
+    }
+    for (const gone of ["generation_config.json", "chat_template.jinja", "LICENSE"]) {
+      await Deno.writeTextFile(join(dir, gone), "{}");
+      const model = await openModel(new FileFolder(dir));
+      await Deno.remove(join(dir, gone));
+      await assert.rejects(write(model, densePlan(model.spec, DIGEST)), (error: Error) => {
+        assert.ok(error instanceof CheckpointFormatError, String(error));
+        assert.match(error.message, new RegExp(`${gone}: the file was there when .* is gone`));
+        return true;
+      });
+      model.close();
+    }
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
+/** The fixture of a Llama with further files, or others of the same name. */
+async function withFiles(files: Record<string, string | Uint8Array>): Promise<MemoryFolder> {
+  const family = new FileFolder(LLAMA);
+  return new MemoryFolder("m", {
+    "config.json": await family.readBytes("config.json", 1e6),
+    "model.safetensors": await family.readBytes("model.safetensors", 1e6),
+    ...files,
+  });
+}
+
+Deno.test("pruned model: a sink that fails at any point leaves no part of a file, and no config.json", async () => {
+  const model = await open("llama-mha");
+  const plan = uniformPlan(model.spec, 1, 8);
+  let failures = 0;
+  for (let failAt = 0;; failAt++) {
+    const dir = await Deno.makeTempDir();
+    try {
+      let operation = 0, failing = "";
+      const step = (file: string) => {
+        if (operation++ !== failAt) return;
+        failing = file;
+        throw new Error("disk full");
+      };
+      const openSink = async (file: string): Promise<ByteSink> => {
+        const sink = await FileSink.open(join(dir, file));
+        return {
+          write: async (bytes) => (step(file), await sink.write(bytes)),
+          commit: async () => (step(file), await sink.commit()),
+          abort: () => sink.abort(),
+        };
+      };
+      const done = await writePrunedModel(model, plan, openSink, { maxShardBytes: 10_000 })
+        .then(() => true, (error) => {
+          assert.equal(error.message, "disk full");
+          return false;
+        });
+      const names = [...Deno.readDirSync(dir)].map(({ name }) => name);
+      if (done) {
+        assert.equal(failing, "");
+        assert.ok(names.includes("config.json"));
+        break;
+      }
+      failures += 1;
+      assert.ok(!names.includes("config.json"), `config.json exists after failure ${failAt}`);
+      assert.ok(!names.includes(failing));
+      assert.deepEqual(names.filter((name) => name.endsWith(".partial")), []);
+    } finally {
+      await Deno.remove(dir, { recursive: true });
+    }
+  }
+  assert.ok(failures > 20, `${failures} points of failure`);
+  model.close();
+});
+
+Deno.test("pruned model: a plan for another model is refused before any file is opened", async () => {
+  const model = await open("llama-mha");
+  const dense = densePlan(model.spec, DIGEST);
+  const change = (layer: object): PrunePlan => ({
+    ...dense,
+    layers: dense.layers.map((l, i) => i === 1 ? { ...l, ...layer } : l),
+  });
+  const channels = model.spec.layers[1].mlp!.intermediateSize;
+  const refused: [PrunePlan, RegExp][] = [
+    [{ ...dense, layers: dense.layers.slice(1) }, /plan describes \d+ layers and the model has/],
+    [change({ mlp: { channels: [channels] } }), /MLP channels of layer 1; .*below/],
+    [change({ mlp: { channels: [2, 1] } }), /lists 1 among the MLP channels of layer 1/],
+    [change({ mlp: { channels: [] } }), /keeps none of the MLP channels of layer 1/],
+    [change({ attention: { kvGroups: [99] } }), /lists 99 among the KV groups of layer 1/],
+  ];
+  for (const [plan, message] of refused) {
+    const opened: string[] = [];
+    const write = writePrunedModel(model, plan, (file) => {
+      opened.push(file);
+      return Promise.resolve(new MemorySink());
+    });
+    await assert.rejects(write, (error) => {
+      assert.ok(error instanceof PlanError, String(error));
+      assert.match(error.message, message);
+      return true;
+    });
+    assert.deepEqual(opened, []);
+  }
+  model.close();
+});

@@ -1,0 +1,1 @@
+export { float32Tensor, tinyGguf } from "./tiny_gguf.ts";

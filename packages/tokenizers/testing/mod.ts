@@ -1,0 +1,1 @@
+export { checkTokenizer } from "./gguf_tokenizer_cases.ts";
