@@ -3,6 +3,7 @@
  * measured. Nothing else should run on the machine meanwhile.
  */
 import { parseArgs } from "node:util";
+import { benchBefore } from "./bench_before.ts";
 import { benchCompetition } from "./bench_competition.ts";
 import { benchElimination } from "./bench_elimination.ts";
 import { benchEstimate } from "./bench_estimate.ts";
@@ -33,6 +34,7 @@ const USAGE = `usage: deno task bench NAME [options]
   growth       cost against layers, width, calibration tokens and ratio
   elimination  one MLP's channels in order by what the others cannot make up for (--wide)
   requantise   a quantised source (--gguf), pruned and quantised again
+  before       seconds and memory of this checkout and of another (--before), with ten steps of --gguf
   estimate     what large models would take, on paper (--gflops, --fast-factor)
   parity       lopper evaluate against lm-evaluation-harness, request by request (--python, --data)
   tasks        requests per second on HellaSwag, and of lm-evaluation-harness (--python, --data)
@@ -43,6 +45,7 @@ const USAGE = `usage: deno task bench NAME [options]
 
   --smollm2 DIR     measure SmolLM2-135M (convert_smollm2.py writes it) instead of the embedded model
   --qwen DIR        for quality: Qwen2.5-Coder-0.5B (convert_qwen.py writes it)
+  --before DIR      another checkout of Lopper
   --gguf FILE       a quantised GGUF file
   --rounds N        rounds of each variant, or seeds of each technique (default: 3)
   --python FILE     a Python with what requirements.txt names
@@ -103,6 +106,7 @@ const { values: flags, positionals: [name] } = parseArgs({
     published: { type: "string" },
     code: { type: "string" },
     work: { type: "string", default: "lopper-bench" },
+    before: { type: "string" },
     gguf: { type: "string" },
     gflops: { type: "string" },
     "fast-factor": { type: "string" },
@@ -190,6 +194,13 @@ switch (name) {
       data: flags.data,
       seeds: Array.from({ length: rounds }, (_, i) => i + 1),
     });
+    break;
+  case "before":
+    if (!flags.before) {
+      console.error('"before" needs --before DIR');
+      Deno.exit(2);
+    }
+    await benchBefore(flags.before, flags.gguf ?? null, rounds);
     break;
   case "estimate":
     await benchEstimate({
