@@ -61,7 +61,7 @@ export async function scoresOf(path: string, { data, texts, limit, out }: Measur
     const run = { path, log, options, reporter, check: () => {} };
     const { evaluation, windowNll, outcomes } = await withOpenModel(
       run,
-      (open) => evaluateModel(open, measures),
+      (open) => evaluateModel(open, measures, run),
     );
     const scores: Scores = {
       parameters: evaluation.parameters,

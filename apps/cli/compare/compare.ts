@@ -17,6 +17,7 @@ import type { EvaluationLog } from "../measuring/evaluation_log.ts";
 import {
   addEvaluationOptions,
   type EvaluationFlags,
+  type MeasureFlags,
   OWN_TASKS_HELP,
   readUserMeasures,
 } from "../measuring/evaluation_options.ts";
@@ -98,7 +99,7 @@ async function run(paths: readonly string[], options: Options, interruption: Int
 
 /** What the user asked for; a text is there always, since predictions are compared on one. */
 async function readComparedMeasures(
-  options: Options,
+  options: MeasureFlags,
   reporter: Reporter,
   interruption: Interruption,
 ): Promise<Measures> {
@@ -132,11 +133,12 @@ async function compare(paths: readonly string[], run: Run): Promise<Comparison> 
   let first: ModelFindings | null = null;
   for (const [i, path] of paths.entries()) {
     const beside = (model: Model) => [logitsMemory(model)];
+    const run = { path, log, options, reporter, check, beside };
     const { size, ...found } = await withOpenModel(
-      { path, log, options, reporter, check, beside },
+      run,
       async (open): Promise<ModelFindings & { readonly size: ModelSize }> => ({
-        measured: await evaluateModel(open, measures),
-        predictions: await passageLogits(open, measures.texts[0]),
+        measured: await evaluateModel(open, measures, run),
+        predictions: await passageLogits(open, measures.texts[0], run),
         size: {
           bytes: open.model.weightBytes,
           macsPerToken: modelMacs(open.model.spec, promptTokens),

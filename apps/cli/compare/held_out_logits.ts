@@ -5,7 +5,7 @@ import type { MemoryPart } from "@lopper/run";
 import { sequenceLogits } from "@lopper/runtime";
 import { encodeLongText } from "@lopper/tokenizers";
 import type { NamedText } from "../measuring/evaluation_tasks.ts";
-import type { OpenedModel } from "../measuring/open_measured.ts";
+import type { Measuring, OpenedModel } from "../measuring/open_measured.ts";
 
 /** Passages of a text over which models are compared, and tokens of each. */
 const PASSAGES = 4;
@@ -49,8 +49,9 @@ export function logitsMemory({ spec }: Model): MemoryPart {
 }
 
 export async function passageLogits(
-  { model, title, tokenizer, decoder, options, length, reporter, check }: OpenedModel,
+  { model, title, tokenizer, decoder, length }: OpenedModel,
   { name, text }: NamedText,
+  { options, reporter, check }: Measuring,
 ): Promise<PassageLogits> {
   const ids = await encodeLongText(tokenizer, text, {
     addSpecialTokens: options.bos,

@@ -62,7 +62,7 @@ async function run(
     const check = () => interruption(hint);
     for (const path of paths) {
       const run = { path, log, options, reporter, check };
-      const { evaluation } = await withOpenModel(run, (open) => evaluateModel(open, measures));
+      const { evaluation } = await withOpenModel(run, (open) => evaluateModel(open, measures, run));
       models.push(evaluation);
     }
     const record = { kind: "lopper-evaluation", schema: 1, version: VERSION, models } as const;

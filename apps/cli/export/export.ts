@@ -97,7 +97,8 @@ async function run(path: string, options: Options, interruption: Interruption) {
       const check = () => interruption("stopped; nothing is written");
       const checkSource = (digest: string) => checkUnchanged(watch, path, digest);
       const tools = { reporter, check, checkSource };
-      const parts = { model, title, folder, verify, backend, threads, ...tools };
+      const verifier = verify === "logits" ? { backend, threads } : null;
+      const parts = { model, title, folder, verifier, ...tools };
       const record = await exportModel({ ...parts, to, options });
       await folder.commit();
       reporter.result({ out: folder.path, ...record }, describeExport(record, folder.path));

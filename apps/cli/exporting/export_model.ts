@@ -27,12 +27,19 @@ import {
   type ExportFormat,
   type FormatOptions,
 } from "./export_formats.ts";
-import { EXPORT_RECORD, type ExportRecord, type Verification } from "./export_record.ts";
+import { EXPORT_RECORD } from "./export_record.ts";
+import type { ExportRecord, Verification } from "./export_record_schema.ts";
 import { openUserBackend } from "../inputs/open_backend.ts";
 import type { Reporter } from "../terminal/reporter.ts";
 
 /** Held-out tokens over which an export is compared with its source. */
 const VERIFY_TOKENS = 128;
+
+/** The engine that verifies an export. */
+export interface Verifier {
+  readonly backend: string;
+  readonly threads?: number;
+}
 
 export interface ExportRun {
   readonly model: Model;
@@ -43,10 +50,8 @@ export interface ExportRun {
   /** The word that stands after --to. */
   readonly to: string;
   readonly options: FormatOptions;
-  readonly verify: "logits" | "none";
-  /** Engine that verifies. */
-  readonly backend: string;
-  readonly threads?: number;
+  /** What compares the logits of the result with those of its source; null where nothing is to. */
+  readonly verifier: Verifier | null;
   readonly reporter: Reporter;
   /** Throws when the user wants to stop. */
   readonly check?: () => void;
@@ -59,11 +64,11 @@ export interface ExportRun {
  * @throws {ExportError} when the format cannot hold the model, or the result computes something else than its source.
  */
 export async function exportModel(run: ExportRun): Promise<ExportRecord> {
-  const { model, folder, options, reporter, check = () => {} } = run;
+  const { model, folder, options, verifier, reporter, check = () => {} } = run;
   const format = EXPORT_FORMATS[run.to];
   // Before the work: what does not fit, or a text that cannot be tokenised, is no reason to fail after it.
   await checkFormat(run.to, model, options);
-  const ids = run.verify === "none" ? [] : await heldOutTokens(model);
+  const ids = verifier ? await heldOutTokens(model) : [];
   const open = async (file: string) => asking(await folder.sink(file), check);
   reporter.say(`writing ${folder.path}`);
   const digest = await modelDigest(model);
@@ -84,7 +89,7 @@ export async function exportModel(run: ExportRun): Promise<ExportRecord> {
     ...(written.notes && { notes: written.notes }),
     files: written.files,
     bytes: await folder.bytes(written.files),
-    verification: run.verify === "none" ? null : await verify(run, format, written, ids),
+    verification: verifier && await verify(run, verifier, format, written, ids),
   };
   await run.checkSource(digest);
   await writeJson(open, EXPORT_RECORD, await seal(record));
@@ -105,13 +110,14 @@ function asking(sink: ByteSink, check: () => void): ByteSink {
 
 /** @throws {ExportError} when the result computes something else than its source. */
 async function verify(
-  { model, folder, options, reporter, check = () => {}, ...run }: ExportRun,
+  { model, folder, options, reporter, check = () => {} }: ExportRun,
+  { backend: engine, threads }: Verifier,
   format: ExportFormat,
   written: WrittenExport,
   ids: readonly number[],
 ): Promise<Verification> {
   reporter.say("verifying");
-  const backend = await openUserBackend(run.backend, run.threads, (m) => reporter.say(m));
+  const backend = await openUserBackend(engine, threads, (m) => reporter.say(m));
   try {
     const reference = await streamedLogits(backend, model, ids);
     check();

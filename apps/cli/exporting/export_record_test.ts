@@ -1,6 +1,7 @@
 import { seal } from "@lopper/core";
 import assert from "node:assert/strict";
-import { type ExportRecord, exportRecordOf } from "./export_record.ts";
+import { exportRecordOf } from "./export_record.ts";
+import type { ExportRecord } from "./export_record_schema.ts";
 
 const RECORD: ExportRecord = {
   kind: "lopper-export",

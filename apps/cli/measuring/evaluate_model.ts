@@ -13,25 +13,26 @@ import {
 import { ResidentDecoder } from "@lopper/runtime";
 import type { AskedTask, Measures, NamedText } from "./evaluation_tasks.ts";
 import type { MeasuredModel, TaskEvaluation, TextEvaluation } from "./model_evaluation.ts";
-import { BATCH_TOKENS, type OpenedModel } from "./open_measured.ts";
+import { BATCH_TOKENS, type Measuring, type OpenedModel } from "./open_measured.ts";
 
 /** Measures everything that was asked for. */
 export async function evaluateModel(
   open: OpenedModel,
   { texts, tasks }: Measures,
+  measuring: Measuring,
 ): Promise<MeasuredModel> {
-  const { model, title, digest, backend, options } = open;
+  const { model, title, digest, backend } = open;
   const { name, engine, threads } = backend.description;
-  const measuredTexts = await measureTexts(open, texts);
+  const measuredTexts = await measureTexts(open, texts, measuring);
   const measuredTasks = [];
-  for (const asked of tasks) measuredTasks.push(await measureTask(open, asked));
+  for (const asked of tasks) measuredTasks.push(await measureTask(open, asked, measuring));
   return {
     evaluation: {
       model: title,
       digest,
       parameters: countParameters(model.spec).total,
       backend: { name, engine, threads },
-      bos: options.bos,
+      bos: measuring.options.bos,
       texts: measuredTexts.map(({ evaluation }) => evaluation),
       tasks: measuredTasks.map(({ evaluation }) => evaluation),
     },
@@ -53,6 +54,7 @@ interface MeasuredTask {
 async function measureTexts(
   open: OpenedModel,
   texts: readonly NamedText[],
+  measuring: Measuring,
 ): Promise<MeasuredText[]> {
   if (texts.length === 0) return [];
   const { decoder, backend } = open;
@@ -64,15 +66,16 @@ async function measureTexts(
     ? { nll: (sequences) => resident.nll(layers, sequences) }
     : sequenceScorer(decoder);
   const results: MeasuredText[] = [];
-  for (const text of texts) results.push(await measureText(open, scorer, text));
+  for (const text of texts) results.push(await measureText(open, scorer, text, measuring));
   await resident?.dispose();
   return results;
 }
 
 async function measureText(
-  { title, tokenizer, length, options, reporter, log, check }: OpenedModel,
+  { title, tokenizer, length, log }: OpenedModel,
   scorer: SequenceScorer,
   { name, text }: NamedText,
+  { options, reporter, check }: Measuring,
 ): Promise<MeasuredText> {
   const windowed = { length, addSpecialTokens: options.bos };
   const windows = await textWindows(text, tokenizer, windowed, name);
@@ -90,8 +93,9 @@ async function measureText(
 }
 
 async function measureTask(
-  { model, title, tokenizer, decoder, options, reporter, log, check }: OpenedModel,
+  { model, title, tokenizer, decoder, log }: OpenedModel,
   { task, questions, available }: AskedTask,
+  { options, reporter, check }: Measuring,
 ): Promise<MeasuredTask> {
   const prepared = await prepareTask(task, questions, tokenizer, {
     maxLength: model.spec.maxPositions,

@@ -4,24 +4,23 @@ import { userHub } from "./hub.ts";
 import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
 import { MEMORY_DEFAULT } from "../inputs/memory_budget.ts";
 import { BACKEND_HELP, threadsOption } from "../inputs/open_backend.ts";
-import { DEFAULT_WINDOW } from "./open_measured.ts";
+import { DEFAULT_WINDOW, type EvaluationOptions } from "./open_measured.ts";
 import { wholeNumber } from "../inputs/options.ts";
 import { userPath } from "../inputs/paths.ts";
 import type { Reporter } from "../terminal/reporter.ts";
 
-/** What `evaluate` and `compare` both take. */
-export interface EvaluationFlags {
+/** What says what is measured. */
+export interface MeasureFlags {
   tasks: string;
   perplexity: readonly string[];
   data?: string;
   offline?: boolean;
   limit?: number;
-  seqLen?: number;
-  bos: boolean;
+}
+
+/** What `evaluate` and `compare` both take. */
+export interface EvaluationFlags extends MeasureFlags, EvaluationOptions {
   out?: string;
-  memory?: string;
-  backend: string;
-  threads?: number;
   json?: boolean;
 }
 
@@ -79,7 +78,7 @@ export const OWN_TASKS_HELP =
  * @throws {UsageError} or {EvaluationError} as `readMeasures`.
  */
 export async function readUserMeasures(
-  { tasks, perplexity, data, offline, limit }: EvaluationFlags,
+  { tasks, perplexity, data, offline, limit }: MeasureFlags,
   reporter: Reporter,
   interruption: Interruption = UNINTERRUPTED,
 ): Promise<Measures> {

@@ -34,8 +34,11 @@ export interface EvaluationRun {
   readonly beside?: (model: Model) => readonly MemoryPart[];
 }
 
+/** How a model is measured that is open, and who hears of it. */
+export type Measuring = Pick<EvaluationRun, "options" | "reporter" | "check">;
+
 /** A model that is open to be measured. */
-export interface OpenedModel extends Omit<EvaluationRun, "log"> {
+export interface OpenedModel {
   readonly model: Model;
   readonly title: string;
   readonly digest: string;
@@ -80,17 +83,7 @@ export async function withOpenModel<T>(
       const decoder = await openDecoder(model, backend, length, run);
       using tokenizer = await openTokenizer(model.folder);
       const log = run.log.of(digest, backend.description.name);
-      const result = await body({
-        ...run,
-        model,
-        title,
-        digest,
-        tokenizer,
-        decoder,
-        backend,
-        length,
-        log,
-      });
+      const result = await body({ model, title, digest, tokenizer, decoder, backend, length, log });
       await decoder.dispose();
       return result;
     } finally {

@@ -120,7 +120,8 @@ async function runIn({ path, out, reporter, started, interruption, ...given }: A
       const checkSource = (digest: string) => checkUnchanged(watch, source, digest);
       const tools = { backend, folder, reporter, started, check, checkSource };
       const parts = { model, title, flags, options: asked, ...tools };
-      finish = await pruneOpened({ ...parts, ...await timed(parts) });
+      const aim = await timed(parts);
+      finish = await pruneOpened({ ...parts, flags: aim.flags }, aim.latencies);
     } finally {
       await backend.dispose();
     }
@@ -151,14 +152,14 @@ interface Run {
   readonly checkSource: (digest: string) => Promise<void>;
 }
 
-/** A run that knows what its target means. */
-interface Aimed extends Run {
-  /** What predicts the time of a token, or null where the target is another. */
+/** What a target means: the ratio, and what predicts the time of a token where that is the target. */
+interface Aim {
+  readonly flags: RunFlags;
   readonly latencies: LatencyTable | null;
 }
 
 /** What a target of latency means, by a table of timings; other targets mean what they say. */
-async function timed(run: Run): Promise<Pick<Aimed, "flags" | "latencies">> {
+async function timed(run: Run): Promise<Aim> {
   const { model, title, flags, backend, folder, options } = run;
   if (flags.targetLatency === null) return { flags, latencies: null };
   const latencies = await latencyTable(model, flags, folder.settings, {
@@ -179,8 +180,8 @@ function progressOf({ reporter, check }: Run, what: string) {
 }
 
 /** Reads the texts, prunes or rehearses, and draws what is told meanwhile. Null after a rehearsal. */
-async function pruneOpened(run: Aimed): Promise<Finish | null> {
-  const { model, flags, latencies, backend, folder, options, reporter, check } = run;
+async function pruneOpened(run: Run, latencies: LatencyTable | null): Promise<Finish | null> {
+  const { model, flags, backend, folder, options, reporter, check } = run;
   // What is out of reach is refused before a text is read.
   if (options.plan === undefined) policyOf(model, flags, latencies);
   using tokenizer = await openTokenizer(model.folder);

@@ -12,7 +12,7 @@ import {
   type FormatOptions,
 } from "../exporting/export_formats.ts";
 import { exportModel } from "../exporting/export_model.ts";
-import type { ExportRecord } from "../exporting/export_record.ts";
+import type { ExportRecord } from "../exporting/export_record_schema.ts";
 import type { Interruption } from "../terminal/interrupt.ts";
 import type { PruneOptions } from "./prune_options.ts";
 import type { Reporter } from "../terminal/reporter.ts";
@@ -159,10 +159,11 @@ async function writeExport(
       folder,
       to: flags.format,
       options: formatOptions(flags),
-      verify: "logits",
       // A GPU is for searching: exports are read by the engine that everybody has.
-      backend: record.backend.name === "wasm" ? "wasm" : "cpu",
-      threads: options.threads,
+      verifier: {
+        backend: record.backend.name === "wasm" ? "wasm" : "cpu",
+        threads: options.threads,
+      },
       reporter,
       check,
       checkSource: (digest) => checkUnchanged(watch, out, digest),

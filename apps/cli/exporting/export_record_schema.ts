@@ -1,0 +1,43 @@
+import { z } from "zod";
+
+const LIST = z.array(z.string().max(100_000)).max(1_000_000);
+
+const verificationSchema = z.strictObject({
+  /** As `LogitDifference` has them. */
+  maxAbs: z.number(),
+  meanKl: z.number(),
+  sameTop: z.number(),
+  positions: z.int().nonnegative(),
+  /** Largest difference that is allowed, or null for any. */
+  tolerance: z.number().nullable(),
+  /** Who read the files. */
+  by: z.enum(["lopper", "onnxruntime"]),
+  /** What computed. */
+  engine: z.string().max(100_000),
+}).readonly();
+
+/** What export.json says. */
+export const exportRecordSchema = z.strictObject({
+  kind: z.literal("lopper-export"),
+  schema: z.literal(1),
+  version: z.string().max(100),
+  source: z.strictObject({ name: z.string().max(100_000), digest: z.string().max(100) }).readonly(),
+  format: z.string().max(100),
+  dtype: z.enum(["fp32", "fp16"]).nullable(),
+  quantize: z.enum(["q8", "q4", "q8_0", "q4_0"]).nullable(),
+  /** How it is laid out, where that is not the plain way. */
+  layout: z.literal("deci").optional(),
+  customCode: z.boolean(),
+  /** Matrices that stayed F16, since their rows are not whole blocks. */
+  unquantised: LIST.readonly().optional(),
+  /** What the format has no place for, a sentence each. */
+  notes: LIST.readonly().optional(),
+  files: LIST.readonly(),
+  /** Bytes of all files. */
+  bytes: z.int().nonnegative(),
+  /** Null when it was not asked for. */
+  verification: verificationSchema.nullable(),
+}).readonly();
+
+export type ExportRecord = z.infer<typeof exportRecordSchema>;
+export type Verification = z.infer<typeof verificationSchema>;
