@@ -7,7 +7,7 @@ import { Decoder, LaidOutWeights } from "@lopper/runtime";
 import { Matrix as Dense } from "ml-matrix";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { plainElimination } from "../packages/algebra/testing/plain_elimination.ts";
+import { plainElimination } from "@lopper/algebra/testing";
 
 const FIXTURES = fileURLToPath(new URL("fixtures/families", import.meta.url));
 const LENGTH = 24;
