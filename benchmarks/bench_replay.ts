@@ -5,18 +5,20 @@
  * lost is the regret: how far the NLL of the candidate that the race takes is above that of the best one.
  */
 import { blockIndex, headCostInBlocks, type LayerSpec, type ModelSpec } from "@lopper/core";
-import { FileFolder } from "@lopper/files";
-import { batchNumbers, type Scorable, type Scorer } from "@lopper/importance";
+import { batchNumbers } from "@lopper/importance";
 import { openModel } from "@lopper/models";
+import { FileFolder } from "@lopper/files";
 import {
   type Candidate,
   type CandidateName,
   type History,
+  type LayersScorer,
   multiPruner,
   nameOf,
   Race,
   raceBatches,
   type SampleKind,
+  type ScorableLayers,
   StepScores,
 } from "@lopper/search";
 import { readJournal } from "../apps/cli/folder/run_journal.ts";
@@ -166,7 +168,7 @@ async function replay(
 }
 
 /** Scores that are known already, in the batches of `lopper prune --search fast`. */
-class Lookup implements Scorer {
+class Lookup implements LayersScorer {
   readonly tokens: number;
   readonly batches: readonly (readonly number[])[];
   readonly keptBatches: number;
@@ -174,7 +176,7 @@ class Lookup implements Scorer {
   blockTokens = 0;
   trunk: readonly number[] = [];
   readonly #spec: ModelSpec;
-  readonly #known = new Map<Scorable, { nll: readonly number[]; perturbation?: number }>();
+  readonly #known = new Map<ScorableLayers, { nll: readonly number[]; perturbation?: number }>();
 
   constructor(
     spec: ModelSpec,
@@ -200,7 +202,7 @@ class Lookup implements Scorer {
   }
 
   /** Block-tokens of a candidate from the block on in which it differs. */
-  cost(candidate: Scorable, sequences: number): number {
+  cost(candidate: ScorableLayers, sequences: number): number {
     const from = blockIndex(candidate);
     const blocks = candidate.layers.flatMap((l) => [l.attention, l.mlp]).slice(from)
       .filter((block) => block !== null).length;
@@ -217,7 +219,7 @@ class Lookup implements Scorer {
 
   score(
     _trunk: readonly LayerSpec[],
-    candidate: Scorable | null,
+    candidate: ScorableLayers | null,
     batch: number,
   ): Promise<number[]> {
     const sequences = this.batches[batch];
@@ -226,7 +228,7 @@ class Lookup implements Scorer {
     return Promise.resolve(sequences.map((s) => nll[s]));
   }
 
-  perturbation(_trunk: readonly LayerSpec[], candidate: Scorable): Promise<number> {
+  perturbation(_trunk: readonly LayerSpec[], candidate: ScorableLayers): Promise<number> {
     const known = this.#known.get(candidate)!.perturbation;
     if (known === undefined) throw new Error("fast-1 did not measure this step's proxies");
     return Promise.resolve(known);

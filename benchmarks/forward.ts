@@ -6,6 +6,7 @@
  * IDS.json is a list of equally long lists of token ids.
  */
 import { type BackendName, openBackend } from "@lopper/backends";
+import { denseShape } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
 import { DEFAULT_BATCH_TOKENS, nextTokens } from "@lopper/importance";
 import { openModel } from "@lopper/models";
@@ -26,7 +27,7 @@ async function pass(): Promise<number> {
   for (let s = 0; s < sequences.length; s += perBatch) {
     const batch = sequences.slice(s, s + perBatch);
     const input = await decoder.embed(batch);
-    const stream = await forwardFrom(decoder, decoder.spec.layers, 0, input);
+    const stream = await forwardFrom(decoder, denseShape(decoder.blocks), 0, input);
     const nll = await decoder.nll(stream, nextTokens(batch));
     // The last position of a sequence predicts nothing.
     nll.forEach((value, i) => sum += (i + 1) % length === 0 ? 0 : value);

@@ -4,6 +4,7 @@
  *
  * Usage: deno run -A benchmarks/forward_resident.ts MODEL BACKEND IDS.json REPEATS
  */
+import { denseShape } from "@lopper/core";
 import { type BackendName, openBackend } from "@lopper/backends";
 import { FileFolder } from "@lopper/files";
 import { openModel } from "@lopper/models";
@@ -20,7 +21,7 @@ const weights = await LaidOutWeights.load(model, sourceOrder(model.spec));
 const decoder = new ResidentDecoder(backend, weights);
 
 async function pass(): Promise<number> {
-  const nll = await decoder.nll(decoder.spec.layers, sequences);
+  const nll = await decoder.nll(denseShape(decoder.blocks), sequences);
   // The last position of a sequence predicts nothing.
   const counted = nll.filter((_, i) => (i + 1) % length !== 0);
   return counted.reduce((sum, value) => sum + value, 0) / counted.length;

@@ -1,13 +1,19 @@
 import { openBackend } from "@lopper/backends";
-import { CalibrationError, groupSize, type LayerSpec, replaceLayer } from "@lopper/core";
-import { FileFolder } from "@lopper/files";
+import {
+  CalibrationError,
+  groupSize,
+  type LayerSpec,
+  replaceLayer,
+  type Shape,
+  shapeOfLayers,
+} from "@lopper/core";
 import { type CalibrationSet, compensatedOrder, weightOrder } from "@lopper/importance";
 import { openModel } from "@lopper/models";
 import { Decoder, LaidOutWeights } from "@lopper/runtime";
 import { Matrix as Dense } from "ml-matrix";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { plainElimination } from "@lopper/algebra/testing";
+import { plainElimination } from "../packages/algebra/testing/plain_elimination.ts";
 
 const FIXTURES = fileURLToPath(new URL("fixtures/families", import.meta.url));
 const LENGTH = 24;
@@ -45,9 +51,9 @@ async function reference(
   block: number,
 ) {
   let stream = await decoder.embed(set.sequences);
-  for (let b = 0; b < block; b++) stream = await decoder.runBlock(b, layers, stream);
-  const { inner } = await decoder.watchBlock(block, layers, stream, "values");
-  const ref = { layer: block >> 1, kind: block % 2 === 0 ? "attention" : "mlp" } as const;
+  const shape = shapeOfLayers(decoder.spec, layers);
+  for (let b = 0; b < block; b++) stream = await decoder.runBlock(b, shape, stream);
+  const { inner } = await decoder.watchBlock(block, shape, stream, "values");
   const tokens = set.sequences.length * set.length;
   const rowsOf = (data: Float32Array, rows: number) =>
     Dense.from1DArray(rows, data.length / rows, Array.from(data));
@@ -55,10 +61,11 @@ async function reference(
   const gram = activations.transpose().mmul(activations);
   const n = gram.rows;
   gram.add(Dense.eye(n).mul(0.01 * gram.trace() / n));
-  const { data } = decoder.weights.block(ref, layers[ref.layer])
-    .find(({ name }) => name === (ref.kind === "mlp" ? "down" : "o"))!;
-  const { attention } = layers[ref.layer];
-  const width = ref.kind === "mlp" ? 1 : decoder.spec.headDim * groupSize(attention!);
+  const { layer, kind } = decoder.blocks[block];
+  const { data } = decoder.weights.block(block, shape[block]!)
+    .find(({ name }) => name === (kind === "mlp" ? "down" : "o"))!;
+  const { attention } = layers[layer];
+  const width = kind === "mlp" ? 1 : decoder.spec.headDim * groupSize(attention!);
   const steps = plainElimination(gram, rowsOf(data, n), width);
   const tie = steps.findIndex(({ increase, next }) => next - increase < 1e-4 * increase);
   return { places: steps.map(({ unit }) => unit).toReversed(), sure: tie < 0 ? steps.length : tie };
@@ -102,7 +109,9 @@ for (const [family, backend] of RUNS) {
           );
           let sure = 0, all = 0;
           for (const [layer, shape] of layers.entries()) {
-            const block = 2 * layer + (kind === "channels" ? 1 : 0);
+            const block = decoder.blocks.findIndex((block) =>
+              block.layer === layer && block.dimensions[0].name === kind
+            );
             const other = kind === "channels" ? "kvGroups" : "channels";
             assert.deepEqual(order.layers[layer][other], before.layers[layer][other]);
             if (!shape[kind === "channels" ? "mlp" : "attention"]) {
@@ -159,7 +168,7 @@ engineTest(
       const instead = (block: number, value: number) =>
         Object.create(decoder, {
           watchBlock: {
-            value: async (b: number, ...rest: [typeof layers, never, "values"]) => {
+            value: async (b: number, ...rest: [Shape, never, "values"]) => {
               const watched = await decoder.watchBlock(b, ...rest);
               return b === block ? { ...watched, inner: watched.inner.fill(value) } : watched;
             },

@@ -1,5 +1,5 @@
 import { type Backend, openBackend } from "@lopper/backends";
-import { BLOCK_KINDS, type LayerSpec, mean, parametersOf } from "@lopper/core";
+import { BLOCK_KINDS, type LayerSpec, mean, parametersOf, shapeOfLayers } from "@lopper/core";
 import { DEMO_MODEL } from "@lopper/demo-model";
 import { FileFolder } from "@lopper/files";
 import {
@@ -36,7 +36,8 @@ async function lossIn(
   text: CalibrationSet,
 ): Promise<readonly number[]> {
   const decoder = new Decoder(backend, await LaidOutWeights.load(model, order));
-  const { sequenceNll } = await new SuffixScorer(decoder, text, { cacheBytes: 0 }).evaluate(layers);
+  const shape = shapeOfLayers(model.spec, layers);
+  const { sequenceNll } = await new SuffixScorer(decoder, text, { cacheBytes: 0 }).evaluate(shape);
   await decoder.dispose();
   return sequenceNll;
 }

@@ -1,5 +1,13 @@
 import { type Backend, openBackend } from "@lopper/backends";
-import { isFloatDType, type LayerSpec, type PrunePlan } from "@lopper/core";
+import {
+  blockNumber,
+  denseShape,
+  isFloatDType,
+  type LayerSpec,
+  outputProjection,
+  type PrunePlan,
+  shapeOfLayers,
+} from "@lopper/core";
 import { MemoryFolder, MemorySink } from "@lopper/formats";
 import { type CalibrationSet, SuffixScorer } from "@lopper/importance";
 import {
@@ -9,8 +17,8 @@ import {
   weightsOfBlock,
   writePrunedModel,
 } from "@lopper/models";
-import { projection, repair, type RepairResult } from "@lopper/recovery";
-import { blockCount, Decoder, LaidOutWeights, sourceOrder } from "@lopper/runtime";
+import { repair, type RepairResult } from "@lopper/recovery";
+import { Decoder, LaidOutWeights, sourceOrder } from "@lopper/runtime";
 import { orderOfPlan, planFromLayers, type RepairLine } from "@lopper/search";
 import { inverse, Matrix } from "ml-matrix";
 import assert from "node:assert/strict";
@@ -35,16 +43,17 @@ async function repaired(
 ) {
   const order = orderOfPlan(plan, sourceOrder(model.spec));
   const decoder = new Decoder(backend, await LaidOutWeights.load(model, order));
+  const shape = shapeOfLayers(model.spec, layers);
   const lines: RepairLine[] = [];
   const events = repair({
     decoder,
-    layers,
+    shape,
     steps: 1,
     ...texts,
     batchTokens: 8 * LENGTH,
     againstDense,
-    dtypeOf: (ref) => {
-      const { dtype } = weightsOfBlock(model, ref).get(projection(ref))!;
+    dtypeOf: (block) => {
+      const { dtype } = weightsOfBlock(model, block).get(outputProjection(block).name)!;
       assert.ok(isFloatDType(dtype));
       return dtype;
     },
@@ -54,11 +63,13 @@ async function repaired(
   let event = await events.next();
   for (; !event.done; event = await events.next()) lines.push(event.value.line);
   const result: RepairResult = event.value;
-  const refit: Refit = (ref) =>
-    result.repaired.some(({ layer, kind }) => layer === ref.layer && kind === ref.kind)
-      ? decoder.weights.block(ref, layers[ref.layer])
-        .find(({ name }) => name === projection(ref))!.data
+  const refit: Refit = (ref) => {
+    const block = blockNumber(model.spec, ref);
+    const projection = outputProjection(decoder.blocks[block]).name;
+    return result.repaired.includes(block)
+      ? decoder.weights.block(block, shape[block]!).find(({ name }) => name === projection)!.data
       : null;
+  };
   const files = await written(model, plan, refit);
   await decoder.dispose();
   return { lines, result, files };
@@ -80,7 +91,7 @@ async function lossOfFiles(
   const model = await openModel(new MemoryFolder("written", files));
   const decoder = new Decoder(backend, await LaidOutWeights.load(model, sourceOrder(model.spec)));
   const { sequenceNll } = await new SuffixScorer(decoder, text, { cacheBytes: 0 })
-    .evaluate(model.spec.layers);
+    .evaluate(denseShape(decoder.blocks));
   await decoder.dispose();
   return sequenceNll;
 }
@@ -172,11 +183,13 @@ Deno.test({
         choose: await ownText(decoder, 6, LENGTH, random),
         verdict: await ownText(decoder, 6, LENGTH, random),
       };
-      const block = blockCount(spec.layers) - 1;
+      const whole = denseShape(decoder.blocks);
+      const shape = shapeOfLayers(spec, layers);
+      const block = whole.length - 1;
       let stream = await decoder.embed(texts.learn.sequences);
-      for (let b = 0; b < block; b++) stream = await decoder.runBlock(b, spec.layers, stream);
-      const target = await decoder.runBlock(block, spec.layers, stream);
-      const { inner, stream: output } = await decoder.watchBlock(block, layers, stream, "values");
+      for (let b = 0; b < block; b++) stream = await decoder.runBlock(b, whole, stream);
+      const target = await decoder.runBlock(block, whole, stream);
+      const { inner, stream: output } = await decoder.watchBlock(block, shape, stream, "values");
       const rows = (data: Float32Array, columns: number) =>
         Matrix.from1DArray(data.length / columns, columns, Array.from(data));
       const x = rows(inner, width);

@@ -5,8 +5,15 @@ import {
   type Feeds,
   openBackend,
 } from "@lopper/backends";
-import { UnsupportedModelError, UnsupportedOpError } from "@lopper/core";
-import type { LayerSpec, ModelSpec } from "@lopper/core";
+import {
+  denseShape,
+  type LayerSpec,
+  type ModelSpec,
+  type Shape,
+  shapeOfLayers,
+  UnsupportedModelError,
+  UnsupportedOpError,
+} from "@lopper/core";
 import { DEMO_MODEL } from "@lopper/demo-model";
 import { FileFolder } from "@lopper/files";
 import { nextTokens } from "@lopper/importance";
@@ -14,7 +21,7 @@ import { openModel } from "@lopper/models";
 import { Decoder, forwardFrom, LaidOutWeights, ResidentDecoder } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { maxAbsDifference } from "@lopper/backends/testing";
+import { maxAbsDifference } from "../packages/backends/testing/reference.ts";
 import { Random, randomLayers, randomOrder } from "./support/tiny_models.ts";
 
 const FIXTURES = fileURLToPath(new URL("fixtures/families", import.meta.url));
@@ -123,9 +130,10 @@ for (const variant of VARIANTS) {
       const sequences = texts(spec, 3, spec.slidingWindow ?? 40);
       const seen: Float32Array[] = [];
       for (const layers of shapes(spec, random)) {
-        const stream = await forwardFrom(decoder, layers, 0, await decoder.embed(sequences));
+        const shape = shapeOfLayers(spec, layers);
+        const stream = await forwardFrom(decoder, shape, 0, await decoder.embed(sequences));
         const expected = await decoder.nll(stream, nextTokens(sequences));
-        const got = await resident.nll(layers, sequences);
+        const got = await resident.nll(shape, sequences);
         const difference = maxAbsDifference(got, expected);
         assert.ok(difference < TOLERANCE, `off by ${difference} for ${JSON.stringify(layers)}`);
         seen.push(expected);
@@ -152,10 +160,10 @@ for (const [name, device] of devices) {
     const { spec } = model;
     const weights = await LaidOutWeights.load(model, randomOrder(spec, new Random(3)));
     const sequences = texts(spec, 2, 70);
-    const layers = randomLayers(spec, new Random(4));
+    const shape = shapeOfLayers(spec, randomLayers(spec, new Random(4)));
     const run = async (backend: Backend) => {
       const decoder = new Decoder(backend, weights);
-      const stream = await forwardFrom(decoder, layers, 0, await decoder.embed(sequences));
+      const stream = await forwardFrom(decoder, shape, 0, await decoder.embed(sequences));
       const nll = await decoder.nll(stream, nextTokens(sequences));
       const logits = await decoder.logits(stream.data);
       await decoder.dispose();
@@ -214,11 +222,12 @@ engineTest("resident graph: sequences run in as many batches as the memory asks 
   return withResident("qwen3", async (resident, weights, backend) => {
     const { spec } = resident;
     const sequences = texts(spec, 5, 9);
-    const whole = await resident.nll(spec.layers, sequences);
+    const dense = denseShape(resident.blocks);
+    const whole = await resident.nll(dense, sequences);
     assert.equal(runs.length, 1);
     const runValues = 2 * 9 * spec.vocabSize;
     const small = new ResidentDecoder(watched(backend, runs), weights, { runValues });
-    const parts = await small.nll(spec.layers, sequences);
+    const parts = await small.nll(dense, sequences);
     assert.deepEqual(runs.slice(1).map(({ ids }) => ids.dims), [[2, 9], [2, 9], [1, 9]]);
     assert.ok(maxAbsDifference(parts, whole) < 1e-5);
     await small.dispose();
@@ -230,9 +239,7 @@ engineTest(
   () => {
     const runs: Feeds[] = [];
     return withResident("qwen3", async (resident) => {
-      const { layers } = resident.spec;
-      const { attention, mlp } = layers[0];
-      const half = [{ attention: null, mlp }, { attention, mlp: null }, ...layers.slice(2)];
+      const half = denseShape(resident.blocks).with(0, null).with(3, null);
       await resident.nll(half, texts(resident.spec, 1, 5));
       const kept = Object.entries(runs[0])
         .filter(([name]) => name.endsWith(".keep"))
@@ -263,8 +270,8 @@ engineTest("resident graph: what the device refuses is computed with other opera
     dispose: () => backend.dispose(),
   });
   return withResident("qwen3", async (resident) => {
-    await resident.nll(resident.spec.layers, texts(resident.spec, 1, 5));
-    await resident.nll(resident.spec.layers, texts(resident.spec, 1, 5));
+    await resident.nll(denseShape(resident.blocks), texts(resident.spec, 1, 5));
+    await resident.nll(denseShape(resident.blocks), texts(resident.spec, 1, 5));
     assert.deepEqual(tried, ["Attention", "Softmax"]);
   }, refusing);
 });
@@ -272,36 +279,31 @@ engineTest("resident graph: what the device refuses is computed with other opera
 engineTest("resident graph: shapes and texts that are not the model's are refused", async () => {
   await withResident("mistral-sliding", async (resident) => {
     const { spec } = resident;
-    const [attention, mlp] = [spec.layers[0].attention!, spec.layers[0].mlp!];
-    const changed = (layer: Partial<LayerSpec>) => [
-      { ...spec.layers[0], ...layer },
-      ...spec.layers.slice(1),
-    ];
     const text = texts(spec, 2, 8);
-    const wrong: (readonly LayerSpec[])[] = [
-      spec.layers.slice(1),
-      changed({ mlp: { intermediateSize: mlp.intermediateSize + 1 } }),
-      changed({ mlp: { intermediateSize: 0 } }),
-      changed({
-        attention: { queryHeads: 2 * attention.queryHeads, kvHeads: 2 * attention.kvHeads },
-      }),
-      changed({ attention: { queryHeads: attention.kvHeads, kvHeads: attention.kvHeads } }),
+    const dense = denseShape(resident.blocks);
+    const [{ kvGroups }, { channels }] = [dense[0]!, dense[1]!];
+    const wrong: readonly Shape[] = [
+      dense.slice(1),
+      dense.with(1, { channels: channels + 1 }),
+      dense.with(1, { channels: 0 }),
+      dense.with(1, { channels: 1.5 }),
+      dense.with(0, { kvGroups: 2 * kvGroups }),
+      dense.with(0, { channels }),
     ];
-    for (const layers of wrong) {
-      await assert.rejects(resident.nll(layers, text), RangeError, JSON.stringify(layers[0]));
+    for (const shape of wrong) {
+      await assert.rejects(resident.nll(shape, text), RangeError, JSON.stringify(shape));
     }
     const beyond = [...text, text[0].map(() => spec.vocabSize)];
-    await assert.rejects(resident.nll(spec.layers, beyond), RangeError);
-    await assert.rejects(resident.nll(spec.layers, [...text, [1, 2]]), RangeError);
-    await assert.rejects(resident.nll(spec.layers, texts(spec, 1, 9)), UnsupportedModelError);
+    await assert.rejects(resident.nll(dense, beyond), RangeError);
+    await assert.rejects(resident.nll(dense, [...text, [1, 2]]), RangeError);
+    await assert.rejects(resident.nll(dense, texts(spec, 1, 9)), UnsupportedModelError);
     assert.equal(resident.blockTokens, 0);
-    await resident.nll(spec.layers, text);
+    await resident.nll(dense, text);
   });
   await withResident("llama-missing-blocks", async (resident) => {
     const { spec } = resident;
-    const full = { attention: { queryHeads: 4, kvHeads: 2 }, mlp: { intermediateSize: 1 } };
-    assert.ok(spec.layers.some(({ attention, mlp }) => !attention || !mlp));
-    const layers = spec.layers.map(() => full);
-    await assert.rejects(resident.nll(layers, texts(spec, 1, 4)), RangeError);
+    const twice: Shape = spec.layers.flatMap((): Shape => [{ kvGroups: 1 }, { channels: 1 }]);
+    assert.ok(twice.length > resident.blocks.length, "some are missing");
+    await assert.rejects(resident.nll(twice, texts(spec, 1, 4)), RangeError);
   });
 });

@@ -118,6 +118,28 @@ export function unitAxis(
   return at < 0 ? undefined : { ...axes[at] as UnitAxis, at };
 }
 
+/**
+ * The projection by which a block writes what it adds to the hidden states: its units lie along the inputs.
+ * @throws {TypeError} when no weight of the block has them there.
+ */
+export function outputProjection(
+  block: Block,
+): DeclaredWeight & { readonly axes: [Axis, UnitAxis] } {
+  const found = block.weights.find((weight) => unitAxis(weight)?.at === 1);
+  if (!found) throw new TypeError(`block ${block.id} has no output projection`);
+  return found as DeclaredWeight & { readonly axes: [Axis, UnitAxis] };
+}
+
+/** Inputs of a block's output projection: its intermediate or query channels. */
+export function innerWidthOf(block: Block, size: BlockSize): number {
+  return axisLength(outputProjection(block).axes[1], size);
+}
+
+/** Blocks that a model of this shape has. */
+export function blocksLeft(shape: Shape): number {
+  return shape.filter((size) => size !== null).length;
+}
+
 function product(lengths: readonly number[]): number {
   return lengths.reduce((all, length) => all * length, 1);
 }

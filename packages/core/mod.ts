@@ -9,6 +9,7 @@ export * from "./averages.ts";
 export * from "./block.ts";
 export * from "./blocks_of.ts";
 export * from "./change.ts";
+export * from "./layers_of_shape.ts";
 export * from "./model_spec.ts";
 export * from "./printable.ts";
 export * from "./prune_group.ts";

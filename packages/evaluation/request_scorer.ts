@@ -1,7 +1,8 @@
 import {
   attentionWindow,
+  denseShape,
   fullyAttended,
-  type LayerSpec,
+  type Shape,
   UnsupportedModelError,
 } from "@lopper/core";
 import { MASKED } from "@lopper/graphs";
@@ -31,8 +32,8 @@ export interface Progress {
 }
 
 export interface RequestScorerOptions {
-  /** Shape of the layers; without it, the model's own. */
-  readonly layers?: readonly LayerSpec[];
+  /** Without it, the model's own. */
+  readonly shape?: Shape;
   /** Tokens that run through a block together, unless one question has more. */
   readonly batchTokens?: number;
 }
@@ -63,12 +64,12 @@ interface Row extends Planned {
  */
 export class RequestScorer {
   readonly #decoder: Decoder;
-  readonly #layers: readonly LayerSpec[];
+  readonly #shape: Shape;
   readonly #batchTokens: number;
 
   constructor(decoder: Decoder, options: RequestScorerOptions = {}) {
     this.#decoder = decoder;
-    this.#layers = options.layers ?? decoder.spec.layers;
+    this.#shape = options.shape ?? denseShape(decoder.blocks);
     this.#batchTokens = options.batchTokens ?? DEFAULT_BATCH_TOKENS;
   }
 
@@ -140,7 +141,7 @@ export class RequestScorer {
     const beyond = window !== null && input.length > window;
     // The tail of a padded sequence is seen by nobody, so plain causal attention serves those.
     if (!beyond && rows.every(({ tree }) => tree.chain)) {
-      return await forwardFrom(this.#decoder, this.#layers, 0, input);
+      return await forwardFrom(this.#decoder, this.#shape, 0, input);
     }
     if (beyond && input.length > MAX_TREE_NODES) {
       throw new UnsupportedModelError(
@@ -149,10 +150,10 @@ export class RequestScorer {
       );
     }
     const windowIn = (layer: number) => beyond ? attentionWindow(spec, layer) : null;
-    const windows = new Set(this.#layers.map((_, layer) => windowIn(layer)));
+    const windows = new Set(this.#decoder.blocks.map(({ layer }) => windowIn(layer)));
     const sights = new Map([...windows].map((w) => [w, sightOf(rows, input.length, w)]));
     const sightIn = (layer: number) => sights.get(windowIn(layer))!;
-    return await forwardFrom(this.#decoder, this.#layers, 0, input, undefined, sightIn);
+    return await forwardFrom(this.#decoder, this.#shape, 0, input, undefined, sightIn);
   }
 }
 

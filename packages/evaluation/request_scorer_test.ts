@@ -1,7 +1,7 @@
 import { openBackend } from "@lopper/backends";
-import type { AttentionWindows } from "@lopper/core";
-import { FileFolder } from "@lopper/files";
+import { type AttentionWindows, shapeOfLayers } from "@lopper/core";
 import { type Model, openModel } from "@lopper/models";
+import { FileFolder } from "@lopper/files";
 import { Decoder, LaidOutWeights, sourceOrder } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
@@ -167,7 +167,7 @@ engineTest(
   async (decoder, model) => {
     const { spec, backend } = decoder;
     const [first, second] = spec.layers;
-    const layers = [first, { ...second, attention: null }];
+    const shape = shapeOfLayers(spec, [first, { ...second, attention: null }]);
     const long = randomQuestions(spec.vocabSize).map(([{ tokens }]) => [
       { tokens: [...tokens, ...tokens, ...tokens, 1, 2, 3, 4, 5, 6], scored: 3 },
     ]);
@@ -177,7 +177,7 @@ engineTest(
       const described = { ...model, spec: { ...rest, ...windows } };
       const weights = await LaidOutWeights.load(described, sourceOrder(spec));
       const changed = new Decoder(backend, weights);
-      const found = await scoresOf(changed, long, { layers });
+      const found = await scoresOf(changed, long, { shape });
       await changed.dispose();
       return found;
     };

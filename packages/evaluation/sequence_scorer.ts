@@ -1,3 +1,4 @@
+import { denseShape } from "@lopper/core";
 import { nextTokens } from "@lopper/importance";
 import { type Decoder, forwardFrom } from "@lopper/runtime";
 import type { SequenceScorer } from "./perplexity.ts";
@@ -6,8 +7,8 @@ import type { SequenceScorer } from "./perplexity.ts";
 export function sequenceScorer(decoder: Decoder): SequenceScorer {
   return {
     async nll(sequences) {
-      const { layers } = decoder.spec;
-      const stream = await forwardFrom(decoder, layers, 0, await decoder.embed(sequences));
+      const shape = denseShape(decoder.blocks);
+      const stream = await forwardFrom(decoder, shape, 0, await decoder.embed(sequences));
       return await decoder.nll(stream, nextTokens(sequences));
     },
   };

@@ -70,7 +70,9 @@ export function residentDecoder(spec: ModelSpec, options: ResidentDecoderOptions
 }
 
 /** Under which the feeds and the weights of a block are found. */
-export function residentBlockName({ layer, kind }: BlockRef): string {
+export function residentBlockName(
+  { layer, kind }: { readonly layer: number; readonly kind: string },
+): string {
   return `layers.${layer}.${kind}`;
 }
 

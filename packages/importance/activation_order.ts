@@ -1,5 +1,12 @@
-import { blockIndex, groupSize, type LayerSpec, type ModelSpec } from "@lopper/core";
-import { blockCount, type Decoder, type UnitOrder } from "@lopper/runtime";
+import {
+  blockNumber,
+  groupSize,
+  type LayerSpec,
+  type ModelSpec,
+  outputProjection,
+  shapeOfLayers,
+} from "@lopper/core";
+import { type Decoder, type UnitOrder } from "@lopper/runtime";
 import { batchNumbers, type BatchOptions } from "./batches.ts";
 import type { CalibrationSet } from "./calibration.ts";
 
@@ -50,14 +57,15 @@ export async function innerEnergy(
   set: CalibrationSet,
   options: BatchOptions & { readonly onProgress?: (tokensDone: number) => void } = {},
 ): Promise<InnerEnergy> {
+  const shape = shapeOfLayers(decoder.spec, layers);
   const sums = new Map<number, Float64Array>();
   let tokens = 0;
   for (const numbers of batchNumbers(set, options)) {
     const sequences = numbers.map((i) => set.sequences[i]);
     let stream = await decoder.embed(sequences);
-    for (let block = 0; block < blockCount(layers); block++) {
-      if (!layers[block >> 1][block % 2 === 0 ? "attention" : "mlp"]) continue;
-      const watched = await decoder.watchBlock(block, layers, stream, "energy");
+    for (const [block, size] of shape.entries()) {
+      if (!size) continue;
+      const watched = await decoder.watchBlock(block, shape, stream, "energy");
       stream = watched.stream;
       const sum = sums.get(block) ?? new Float64Array(watched.inner.length);
       watched.inner.forEach((value, c) => sum[c] += value);
@@ -83,14 +91,16 @@ export function activationOrder(
 ): UnitOrder {
   const { weights, spec } = decoder;
   const block = kind === "channels" ? "mlp" : "attention";
-  const projection = kind === "channels" ? "down" : "o";
+  const sizes = shapeOfLayers(spec, layers);
   return {
     layers: weights.order.layers.map((order, layer) => {
       const shape = layers[layer];
       const units = order[kind];
-      const squares = energy.get(blockIndex({ layer, kind: block }));
+      const number = blockNumber(spec, { layer, kind: block });
+      const squares = energy.get(number);
       if (!units || !shape[block] || !squares) return order;
-      const columns = weights.block({ layer, kind: block }, shape)
+      const projection = outputProjection(decoder.blocks[number]).name;
+      const columns = weights.block(number, sizes[number]!)
         .find(({ name }) => name === projection)!.data;
       const scores = channelScores(metric, squares, columns);
       const width = unitWidth(spec, shape, kind);

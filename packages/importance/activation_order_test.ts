@@ -1,8 +1,8 @@
 import { openBackend } from "@lopper/backends";
-import { groupSize, replaceLayer } from "@lopper/core";
-import { FileFolder } from "@lopper/files";
+import { blockNumber, groupSize, replaceLayer, shapeOfLayers } from "@lopper/core";
 import { type Model, openModel, weightsOfBlock } from "@lopper/models";
-import { blockCount, Decoder, LaidOutWeights, ropeTable } from "@lopper/runtime";
+import { FileFolder } from "@lopper/files";
+import { Decoder, LaidOutWeights, ropeTable } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import {
@@ -122,7 +122,7 @@ async function referenceEnergy(model: Model, set: CalibrationSet): Promise<Map<n
               (_, i) => weights.reduce((s, w, u) => s + w / total * v[u][kv][i], 0),
             );
           });
-          count(2 * layer, context);
+          count(blockNumber(spec, { layer, kind: "attention" }), context);
           return project(context, a.get("o")!, a.get("o_bias")).map((y, i) => x[i] + y);
         });
       }
@@ -133,7 +133,7 @@ async function referenceEnergy(model: Model, set: CalibrationSet): Promise<Map<n
           const up = project(normed, m.get("up")!, m.get("up_bias"));
           const inner = project(normed, m.get("gate")!, m.get("gate_bias"))
             .map((gate, c) => gate / (1 + Math.exp(-gate)) * up[c]);
-          count(2 * layer + 1, inner);
+          count(blockNumber(spec, { layer, kind: "mlp" }), inner);
           return project(inner, m.get("down")!, m.get("down_bias")).map((y, i) => x[i] + y);
         });
       }
@@ -175,8 +175,7 @@ for (const family of FAMILIES) {
           assert.deepEqual([...energy.keys()], [...wanted.keys()]);
           assert.ok(energy.size > 0);
           for (const [block, squares] of wanted) {
-            const layer = block >> 1;
-            const attention = block % 2 === 0;
+            const { layer, attended: attention } = decoder.blocks[block];
             const units = before.layers[layer][attention ? "kvGroups" : "channels"]!;
             const width = attention ? headDim * groupSize(layers[layer].attention!) : 1;
             const places = units.flatMap((u) =>
@@ -242,9 +241,8 @@ engineTest(
       const before = decoder.weights.order;
       const run = async (shapes = narrow) => {
         let stream = await decoder.embed(set.sequences);
-        for (let block = 0; block < blockCount(shapes); block++) {
-          stream = await decoder.runBlock(block, shapes, stream);
-        }
+        const shape = shapeOfLayers(model.spec, shapes);
+        for (const block of shape.keys()) stream = await decoder.runBlock(block, shape, stream);
         return stream.data;
       };
       const old = [await run(), await run(layers)];

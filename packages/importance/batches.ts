@@ -1,4 +1,4 @@
-import type { LayerSpec } from "@lopper/core";
+import { blocksLeft, type Shape } from "@lopper/core";
 import type { Sequences } from "./calibration.ts";
 
 export interface BatchOptions {
@@ -28,7 +28,6 @@ export function sequencesPerBatch(length: number, batchTokens = DEFAULT_BATCH_TO
 }
 
 /** Block-tokens of a full forward pass over `tokens` tokens, with a head that costs `headCost` blocks. */
-export function forwardCost(layers: readonly LayerSpec[], tokens: number, headCost: number) {
-  const blocks = layers.reduce((n, l) => n + (l.attention ? 1 : 0) + (l.mlp ? 1 : 0), 0);
-  return tokens * (blocks + headCost);
+export function forwardCost(shape: Shape, tokens: number, headCost: number) {
+  return tokens * (blocksLeft(shape) + headCost);
 }

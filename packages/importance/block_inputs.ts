@@ -1,14 +1,14 @@
-import type { LayerSpec } from "@lopper/core";
-import { blockCount, type Stream } from "@lopper/runtime";
+import { blocksOf, type ModelSpec, type Shape } from "@lopper/core";
+import type { Stream } from "@lopper/runtime";
 import { sequencesPerBatch } from "./batches.ts";
-import { firstDifference } from "./differences.ts";
+import { firstDifference, isSameShape } from "./differences.ts";
 
 /** Block inputs are kept of the trunk, of the favoured candidate and of the one being scored. */
 const COPIES = 3;
 
-/** Inputs of blocks of one batch by block number, and the layers under which they are the inputs. */
+/** Inputs of blocks of one batch by block number, and the shape under which they are the inputs. */
 interface Kept {
-  readonly layers: readonly LayerSpec[];
+  readonly shape: Shape;
   readonly streams: Map<number, Stream>;
 }
 
@@ -25,7 +25,7 @@ export class BlockInputs {
   readonly #trunk = new Map<number, Kept>();
   readonly #favoured = new Map<number, Kept>();
   /** What was scored last. */
-  #running: { layers: readonly LayerSpec[]; batches: Map<number, Kept> } | null = null;
+  #running: { shape: Shape; batches: Map<number, Kept> } | null = null;
 
   /**
    * @param batches that there are.
@@ -39,23 +39,23 @@ export class BlockInputs {
   }
 
   /** Those of a batch under a trunk, by block number, as far as they are kept; more may be put there. */
-  ofTrunk(trunk: readonly LayerSpec[], batch: number): Map<number, Stream> {
+  ofTrunk(trunk: Shape, batch: number): Map<number, Stream> {
     const old = this.#trunk.get(batch);
     const favoured = this.#favoured.get(batch);
     const streams = new Map<number, Stream>();
     if (old) {
-      const valid = firstDifference(old.layers, trunk);
+      const valid = firstDifference(old.shape, trunk);
       for (const [block, stream] of old.streams) if (block <= valid) streams.set(block, stream);
     }
-    if (old?.layers !== trunk && favoured) {
-      if (firstDifference(favoured.layers, trunk) === blockCount(trunk)) {
+    if (favoured && !(old && isSameShape(old.shape, trunk))) {
+      if (isSameShape(favoured.shape, trunk)) {
         for (const [block, stream] of favoured.streams) streams.set(block, stream);
       }
       this.#favoured.delete(batch);
     }
     // Deleting first moves it to the end: the batch used last.
     this.#trunk.delete(batch);
-    this.#trunk.set(batch, { layers: trunk, streams });
+    this.#trunk.set(batch, { shape: trunk, streams });
     for (const oldest of this.#trunk.keys()) {
       if (this.#trunk.size <= this.keptBatches) break;
       this.#trunk.delete(oldest);
@@ -66,14 +66,16 @@ export class BlockInputs {
   }
 
   /** Keeps those of a candidate, until another one is scored. */
-  putRunning(layers: readonly LayerSpec[], batch: number, streams: Map<number, Stream>) {
-    if (this.#running?.layers !== layers) this.#running = { layers, batches: new Map() };
-    this.#running.batches.set(batch, { layers, streams });
+  putRunning(shape: Shape, batch: number, streams: Map<number, Stream>) {
+    if (!this.#running || !isSameShape(this.#running.shape, shape)) {
+      this.#running = { shape, batches: new Map() };
+    }
+    this.#running.batches.set(batch, { shape, streams });
   }
 
-  /** Keeps those of what was scored last beyond the next candidate, if it has these layers. */
-  favour(layers: readonly LayerSpec[]) {
-    if (this.#running?.layers !== layers) return;
+  /** Keeps those of what was scored last beyond the next candidate, if it has this shape. */
+  favour(shape: Shape) {
+    if (!this.#running || !isSameShape(this.#running.shape, shape)) return;
     for (const [batch, kept] of this.#running.batches) this.#favoured.set(batch, kept);
     this.#running = null;
   }
@@ -87,10 +89,10 @@ export class BlockInputs {
 
 /** Bytes of one copy of all block inputs of a batch, in float32. */
 export function keptBytes(
-  spec: { readonly layers: readonly LayerSpec[]; readonly hiddenSize: number },
+  spec: ModelSpec,
   length: number,
   batchTokens?: number,
 ): number {
   const tokens = sequencesPerBatch(length, batchTokens) * length;
-  return (blockCount(spec.layers) + 1) * spec.hiddenSize * 4 * tokens;
+  return (blocksOf(spec).length + 1) * spec.hiddenSize * 4 * tokens;
 }

@@ -1,11 +1,13 @@
 import { eliminate, GramSum, type Matrix, matrix, Products } from "@lopper/algebra";
 import {
-  blockAt,
-  blockIndex,
-  type BlockRef,
+  type Block,
+  blockNumber,
   CalibrationError,
   type LayerSpec,
   type ModelSpec,
+  outputProjection,
+  type Shape,
+  shapeOfLayers,
   widestInner,
 } from "@lopper/core";
 import type { Decoder, Stream, UnitOrder } from "@lopper/runtime";
@@ -54,8 +56,9 @@ export async function compensatedOrder(
   // A single unit has nothing that it could come before or after.
   const blocks = layers.flatMap(({ attention, mlp }, layer) => {
     const units = kind === "channels" ? mlp?.intermediateSize : attention?.kvHeads;
-    return (units ?? 0) > 1 ? [blockIndex({ layer, kind: wanted })] : [];
+    return (units ?? 0) > 1 ? [blockNumber(spec, { layer, kind: wanted })] : [];
   });
+  const shape = shapeOfLayers(spec, layers);
   const ordered = new Map<number, readonly number[]>();
   const products = new Products(decoder.backend);
   try {
@@ -67,21 +70,22 @@ export async function compensatedOrder(
     for (let block = 0; block <= last; block++) {
       const report = (share: number) => options.onProgress?.(block + share, last + 1);
       report(0);
-      const ref = blockAt(block);
+      const described = decoder.blocks[block];
       if (!blocks.includes(block)) {
         for (const [b, stream] of streams.entries()) {
-          streams[b] = await decoder.runBlock(block, layers, stream);
+          streams[b] = await decoder.runBlock(block, shape, stream);
         }
         continue;
       }
-      const gram = await momentsOf(decoder, layers, block, streams, products);
-      const projection = weights.block(ref, layers[ref.layer])
-        .find(({ name }) => name === (kind === "channels" ? "down" : "o"))!;
-      const width = unitWidth(spec, layers[ref.layer], kind);
+      const gram = await momentsOf(decoder, shape, block, streams, products);
+      const { name } = outputProjection(described);
+      const projection = weights.block(block, shape[block]!)
+        .find((weight) => weight.name === name)!;
+      const width = unitWidth(spec, layers[described.layer], kind);
       const columns = matrix(projection.rows, spec.hiddenSize, projection.data);
       ordered.set(
-        ref.layer,
-        await placesOf(products, ref, { gram, columns, width, onProgress: report }),
+        described.layer,
+        await placesOf(products, described, { gram, columns, width, onProgress: report }),
       );
     }
   } finally {
@@ -104,14 +108,14 @@ export async function compensatedOrder(
  */
 async function momentsOf(
   decoder: Decoder,
-  layers: readonly LayerSpec[],
+  shape: Shape,
   block: number,
   streams: Stream[],
   products: Products,
 ): Promise<Matrix> {
   const gram = new GramSum(products);
   for (const [b, input] of streams.entries()) {
-    const { stream, inner } = await decoder.watchBlock(block, layers, input, "values");
+    const { stream, inner } = await decoder.watchBlock(block, shape, input, "values");
     streams[b] = stream;
     const tokens = input.batch * input.length;
     await gram.add(matrix(tokens, inner.length / tokens, inner));
@@ -130,7 +134,7 @@ interface Ordering {
 /** Places of a block's units as they lie, the most important first. */
 async function placesOf(
   products: Products,
-  { layer, kind }: BlockRef,
+  { layer, kind }: Block,
   { gram, columns, width, onProgress }: Ordering,
 ): Promise<readonly number[]> {
   const n = gram.rows;

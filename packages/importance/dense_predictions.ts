@@ -1,3 +1,4 @@
+import { denseShape } from "@lopper/core";
 import { type Decoder, forwardFrom, type Predictions, type Stream } from "@lopper/runtime";
 import type { Sequences } from "./calibration.ts";
 import { nextTokens } from "./perplexity.ts";
@@ -51,7 +52,7 @@ export class DensePredictions {
     const decoder = this.#decoder;
     const sequences = this.#batches[batch].map((i) => this.#sequences[i]);
     const input = await decoder.embed(sequences);
-    const stream = await forwardFrom(decoder, decoder.spec.layers, 0, input);
+    const stream = await forwardFrom(decoder, denseShape(decoder.blocks), 0, input);
     const predictions = await decoder.predictions(stream, NAMED_TOKENS);
     const entropy = await decoder.crossEntropy(stream, predictions);
     const nll = await decoder.nll(stream, nextTokens(sequences));

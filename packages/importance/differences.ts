@@ -1,21 +1,22 @@
-import { blockAt, type LayerSpec } from "@lopper/core";
-import { blockCount } from "@lopper/runtime";
+import type { BlockSize, Shape } from "@lopper/core";
 
-/** The first block in which two plans of one model differ; the number of blocks when they are the same. */
-export function firstDifference(a: readonly LayerSpec[], b: readonly LayerSpec[]): number {
-  for (let block = 0; block < blockCount(a); block++) if (differs(block, a, b)) return block;
-  return blockCount(a);
+/** The first block in which two shapes of one model differ; the number of blocks when they are the same. */
+export function firstDifference(a: Shape, b: Shape): number {
+  const found = a.findIndex((size, block) => differs(size, b[block]));
+  return found < 0 ? a.length : found;
+}
+
+/** Whether two shapes of one model are the same. */
+export function isSameShape(a: Shape, b: Shape): boolean {
+  return firstDifference(a, b) === a.length;
 }
 
 /** The last such block; −1 when they are the same. */
-export function lastDifference(a: readonly LayerSpec[], b: readonly LayerSpec[]): number {
-  for (let block = blockCount(a) - 1; block >= 0; block--) if (differs(block, a, b)) return block;
-  return -1;
+export function lastDifference(a: Shape, b: Shape): number {
+  return a.findLastIndex((size, block) => differs(size, b[block]));
 }
 
-function differs(block: number, a: readonly LayerSpec[], b: readonly LayerSpec[]): boolean {
-  const { layer, kind } = blockAt(block);
-  return kind === "attention"
-    ? a[layer].attention?.kvHeads !== b[layer].attention?.kvHeads
-    : a[layer].mlp?.intermediateSize !== b[layer].mlp?.intermediateSize;
+function differs(a: BlockSize | null, b: BlockSize | null): boolean {
+  if (a === b) return false;
+  return !a || !b || Object.keys(a).some((dimension) => a[dimension] !== b[dimension]);
 }

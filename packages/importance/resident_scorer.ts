@@ -1,4 +1,4 @@
-import { headCostInBlocks, type LayerSpec } from "@lopper/core";
+import { headCostInBlocks, type Shape } from "@lopper/core";
 import type { ResidentDecoder } from "@lopper/runtime";
 import { batchNumbers, forwardCost } from "./batches.ts";
 import { type CalibrationSet, tokenCount } from "./calibration.ts";
@@ -39,18 +39,18 @@ export class ResidentScorer implements Scorer {
     await this.#dense?.prepare(onProgress);
   }
 
-  fullCost(layers: readonly LayerSpec[]): number {
-    return forwardCost(layers, this.tokens, headCostInBlocks(this.#decoder.spec, this.length));
+  fullCost(shape: Shape): number {
+    return forwardCost(shape, this.tokens, headCostInBlocks(this.#decoder.spec, this.length));
   }
 
   async evaluate(
-    layers: readonly LayerSpec[],
+    shape: Shape,
     onProgress?: (tokensDone: number) => void,
   ): Promise<Score> {
     const means = new Array<number>(this.#calibration.sequences.length);
     let done = 0;
     for (const [b, numbers] of this.batches.entries()) {
-      (await this.#means(layers, b)).forEach((mean, i) => means[numbers[i]] = mean);
+      (await this.#means(shape, b)).forEach((mean, i) => means[numbers[i]] = mean);
       done += numbers.length * this.length;
       onProgress?.(done);
     }
@@ -58,23 +58,23 @@ export class ResidentScorer implements Scorer {
   }
 
   score(
-    trunk: readonly LayerSpec[],
+    trunk: Shape,
     candidate: Scorable | null,
     batch: number,
   ): Promise<readonly number[]> {
-    return this.#means(candidate?.layers ?? trunk, batch);
+    return this.#means(candidate?.shape ?? trunk, batch);
   }
 
   favour() {}
 
   release() {}
 
-  async #means(layers: readonly LayerSpec[], batch: number): Promise<readonly number[]> {
+  async #means(shape: Shape, batch: number): Promise<readonly number[]> {
     const sequences = this.batches[batch].map((i) => this.#calibration.sequences[i]);
     const dense = await this.#dense?.of(batch);
     const loss = dense
-      ? divergedNll(dense, await this.#decoder.crossEntropy(layers, sequences, dense.predictions))
-      : await this.#decoder.nll(layers, sequences);
+      ? divergedNll(dense, await this.#decoder.crossEntropy(shape, sequences, dense.predictions))
+      : await this.#decoder.nll(shape, sequences);
     return sequenceMeans(loss, sequences, this.#calibration.ignoredLabel);
   }
 }

@@ -1,6 +1,7 @@
 import { openBackend } from "@lopper/backends";
-import { FileFolder } from "@lopper/files";
+import { denseShape } from "@lopper/core";
 import { openModel } from "@lopper/models";
+import { FileFolder } from "@lopper/files";
 import { Decoder, LaidOutWeights, ResidentDecoder } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
@@ -43,19 +44,19 @@ Deno.test({
     assert.deepEqual(scorer.batches, [[4, 0], [3, 1], [2]]);
     assert.deepEqual(scorer.batches, bySuffix.batches);
     assert.equal(scorer.tokens, bySuffix.tokens);
-    const { layers } = model.spec;
-    assert.equal(scorer.fullCost(layers), bySuffix.fullCost(layers));
+    const whole = denseShape(decoder.blocks);
+    assert.equal(scorer.fullCost(whole), bySuffix.fullCost(whole));
 
     const close = (a: readonly number[], b: readonly number[]) =>
       a.length === b.length && a.every((x, i) => Math.abs(x - b[i]) < 1e-5);
-    const layer = layers.findIndex(({ mlp }) => mlp !== null);
-    const changed = layers.map((l, i) => i === layer ? { ...l, mlp: null } : l);
-    const candidate = { layers: changed, layer, kind: "mlp" } as const;
+    const first = decoder.blocks.findIndex(({ kind }) => kind === "mlp");
+    const changed = whole.with(first, null);
+    const candidate = { shape: changed, first };
     for (const batch of scorer.batches.keys()) {
-      const dense = await scorer.score(layers, null, batch);
-      const without = await scorer.score(layers, candidate, batch);
-      assert.ok(close(dense, await bySuffix.score(layers, null, batch)));
-      assert.ok(close(without, await bySuffix.score(layers, candidate, batch)));
+      const dense = await scorer.score(whole, null, batch);
+      const without = await scorer.score(whole, candidate, batch);
+      assert.ok(close(dense, await bySuffix.score(whole, null, batch)));
+      assert.ok(close(without, await bySuffix.score(whole, candidate, batch)));
       assert.ok(!close(without, dense), "the candidate makes a difference");
     }
     const dense = { ...options, dense: decoder };

@@ -1,12 +1,11 @@
-import type { BlockKind, LayerSpec } from "@lopper/core";
+import type { Shape } from "@lopper/core";
 import type { Decoder } from "@lopper/runtime";
 import type { BatchOptions } from "./batches.ts";
 
-/** What is scored: the layers that would remain, and the first block in which they differ from the current plan. */
+/** What is scored: what would remain, and the number of the first block in which it differs from the current plan. */
 export interface Scorable {
-  readonly layers: readonly LayerSpec[];
-  readonly layer: number;
-  readonly kind: BlockKind;
+  readonly shape: Shape;
+  readonly first: number;
 }
 
 export interface Score {
@@ -29,15 +28,15 @@ export interface Scorer {
   /** Batches whose block inputs are kept at a time; scoring more than these in turn runs the trunk again and again. */
   readonly keptBatches: number;
   /** Block-tokens of one full forward pass over all sequences. */
-  fullCost(layers: readonly LayerSpec[]): number;
+  fullCost(shape: Shape): number;
   /** Scores a whole model on everything. `onProgress` hears the tokens done after each batch. */
   evaluate(
-    layers: readonly LayerSpec[],
+    shape: Shape,
     onProgress?: (tokensDone: number) => void,
   ): Promise<Score>;
   /** Mean NLL of each sequence of a batch under a candidate, or under the trunk itself (null). */
   score(
-    trunk: readonly LayerSpec[],
+    trunk: Shape,
     candidate: Scorable | null,
     batch: number,
   ): Promise<readonly number[]>;
@@ -47,12 +46,12 @@ export interface Scorer {
    * rule is one block. Not every scorer can tell.
    */
   perturbation?(
-    trunk: readonly LayerSpec[],
+    trunk: Shape,
     candidate: Scorable,
     batch: number,
   ): Promise<number>;
-  /** Says that what was scored last, with these layers, may be taken: its block inputs are worth keeping. */
-  favour(layers: readonly LayerSpec[]): void;
+  /** Says that what was scored last, of this shape, may be taken: its block inputs are worth keeping. */
+  favour(shape: Shape): void;
   /** Lets go of kept block inputs; scoring again starts from the embedding. */
   release(): void;
 }

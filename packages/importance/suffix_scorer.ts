@@ -1,5 +1,5 @@
-import { blockIndex, headCostInBlocks, type LayerSpec } from "@lopper/core";
-import { blockCount, type Decoder, forwardFrom, type Stream } from "@lopper/runtime";
+import { headCostInBlocks, type Shape } from "@lopper/core";
+import { type Decoder, forwardFrom, type Stream } from "@lopper/runtime";
 import { batchNumbers, forwardCost } from "./batches.ts";
 import { BlockInputs, keptBytes } from "./block_inputs.ts";
 import { type CalibrationSet, tokenCount } from "./calibration.ts";
@@ -62,8 +62,8 @@ export class SuffixScorer implements Scorer {
     await this.#dense?.prepare(onProgress);
   }
 
-  fullCost(layers: readonly LayerSpec[]): number {
-    return forwardCost(layers, this.tokens, this.#headCost);
+  fullCost(shape: Shape): number {
+    return forwardCost(shape, this.tokens, this.#headCost);
   }
 
   release() {
@@ -71,11 +71,11 @@ export class SuffixScorer implements Scorer {
   }
 
   async evaluate(
-    layers: readonly LayerSpec[],
+    shape: Shape,
     onProgress?: (tokensDone: number) => void,
   ): Promise<Score> {
     const means = new Array<number>(this.#calibration.sequences.length);
-    for await (const { batch, stream } of this.#wholePasses(layers, onProgress)) {
+    for await (const { batch, stream } of this.#wholePasses(shape, onProgress)) {
       const found = await this.#means(stream, batch);
       found.forEach((mean, i) => means[this.batches[batch][i]] = mean);
     }
@@ -87,11 +87,11 @@ export class SuffixScorer implements Scorer {
    * predicts nothing. `onProgress` hears the tokens done after each batch.
    */
   async tokenNll(
-    layers: readonly LayerSpec[],
+    shape: Shape,
     onProgress?: (tokensDone: number) => void,
   ): Promise<Float32Array> {
     const all = new Float32Array(this.tokens);
-    for await (const { batch, stream } of this.#wholePasses(layers, onProgress)) {
+    for await (const { batch, stream } of this.#wholePasses(shape, onProgress)) {
       const nll = await this.#decoder.nll(stream, this.#batches[batch].labels);
       this.batches[batch].forEach((sequence, i) =>
         all.set(nll.subarray(i * this.length, (i + 1) * this.length), sequence * this.length)
@@ -101,54 +101,53 @@ export class SuffixScorer implements Scorer {
   }
 
   /** What the head reads of a whole model, batch by batch. */
-  async *#wholePasses(layers: readonly LayerSpec[], onProgress?: (tokensDone: number) => void) {
+  async *#wholePasses(shape: Shape, onProgress?: (tokensDone: number) => void) {
     let done = 0;
     for (const [batch, { sequences }] of this.#batches.entries()) {
       const input = await this.#decoder.embed(sequences);
-      yield { batch, stream: await forwardFrom(this.#decoder, layers, 0, input) };
+      yield { batch, stream: await forwardFrom(this.#decoder, shape, 0, input) };
       done += sequences.length * this.length;
       onProgress?.(done);
     }
   }
 
   async score(
-    trunk: readonly LayerSpec[],
+    trunk: Shape,
     candidate: Scorable | null,
     batch: number,
   ): Promise<readonly number[]> {
     if (!candidate) {
-      const output = await this.#input(trunk, blockCount(trunk), batch);
+      const output = await this.#input(trunk, trunk.length, batch);
       return await this.#means(output, batch);
     }
-    const first = blockIndex(candidate);
+    const { shape, first } = candidate;
     const input = await this.#input(trunk, first, batch);
     const streams = this.#inputs.keepsCandidates ? new Map<number, Stream>() : undefined;
-    const output = await forwardFrom(this.#decoder, candidate.layers, first, input, streams);
-    if (streams) this.#inputs.putRunning(candidate.layers, batch, streams);
+    const output = await forwardFrom(this.#decoder, shape, first, input, streams);
+    if (streams) this.#inputs.putRunning(shape, batch, streams);
     return await this.#means(output, batch);
   }
 
   async perturbation(
-    trunk: readonly LayerSpec[],
-    candidate: Scorable,
+    trunk: Shape,
+    { shape, first }: Scorable,
     batch: number,
   ): Promise<number> {
-    const first = blockIndex(candidate);
-    const end = lastDifference(trunk, candidate.layers) + 1;
+    const end = lastDifference(trunk, shape) + 1;
     const output = await this.#input(trunk, end, batch);
     let moved = await this.#input(trunk, first, batch);
     for (let block = first; block < end; block++) {
-      moved = await this.#decoder.runBlock(block, candidate.layers, moved);
+      moved = await this.#decoder.runBlock(block, shape, moved);
     }
     return meanSquaredChange(output.data, moved.data, this.#decoder.spec.hiddenSize);
   }
 
-  favour(layers: readonly LayerSpec[]) {
-    this.#inputs.favour(layers);
+  favour(shape: Shape) {
+    this.#inputs.favour(shape);
   }
 
   /** The input of a block under the trunk, from what is kept where it is. */
-  async #input(trunk: readonly LayerSpec[], block: number, batch: number): Promise<Stream> {
+  async #input(trunk: Shape, block: number, batch: number): Promise<Stream> {
     const streams = this.#inputs.ofTrunk(trunk, batch);
     let at = block;
     while (at > 0 && !streams.has(at)) at--;

@@ -1,7 +1,7 @@
 import { openBackend } from "@lopper/backends";
-import { blockIndex, headCostInBlocks, type LayerSpec, replaceLayer } from "@lopper/core";
-import { FileFolder } from "@lopper/files";
+import { type BlockSize, blocksLeft, denseShape, headCostInBlocks, type Shape } from "@lopper/core";
 import { openModel } from "@lopper/models";
+import { FileFolder } from "@lopper/files";
 import { Decoder, LaidOutWeights, sequenceLogits } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
@@ -46,30 +46,25 @@ function scorerTest(name: string, body: Parameters<typeof withDecoder>[0]) {
   });
 }
 
-/** Every block removed once, and every MLP and attention narrowed once where that is possible. */
-function candidatesOf(layers: readonly LayerSpec[]): Scorable[] {
-  return layers.flatMap(({ attention, mlp }, layer) => {
-    const found: Scorable[] = [];
-    const add = (kind: "attention" | "mlp", change: Partial<LayerSpec>) =>
-      found.push({ layer, kind, layers: replaceLayer(layers, layer, change) });
-    if (attention) add("attention", { attention: null });
-    if (mlp) add("mlp", { mlp: null });
-    if (attention && attention.kvHeads > 1) {
-      const kvHeads = attention.kvHeads - 1;
-      const queryHeads = attention.queryHeads / attention.kvHeads * kvHeads;
-      add("attention", { attention: { queryHeads, kvHeads } });
-    }
-    if (mlp && mlp.intermediateSize > 8) {
-      add("mlp", { mlp: { intermediateSize: mlp.intermediateSize - 8 } });
-    }
-    return found;
+/** Every block removed once, and narrowed once where that is possible. */
+function candidatesOf(shape: Shape): Scorable[] {
+  return shape.flatMap((size, first) => {
+    if (!size) return [];
+    const { kvGroups, channels } = size;
+    const narrower: BlockSize | null = kvGroups > 1
+      ? { kvGroups: kvGroups - 1 }
+      : channels > 8
+      ? { channels: channels - 8 }
+      : null;
+    return [null, ...(narrower ? [narrower] : [])]
+      .map((left) => ({ first, shape: shape.with(first, left) }));
   });
 }
 
 /** Mean NLL of every sequence of the set, batch by batch. */
 async function scoreOn(
   scorer: SuffixScorer,
-  trunk: readonly LayerSpec[],
+  trunk: Shape,
   candidate: Scorable | null,
 ): Promise<number[]> {
   const nll: number[] = [];
@@ -105,15 +100,15 @@ for (
         batchTokens: BATCH_TOKENS,
         order,
       });
-      let trunk = decoder.spec.layers;
+      let trunk = denseShape(decoder.blocks);
       for (let step = 0; step < 6; step++) {
         const candidates = candidatesOf(trunk);
         const means: number[] = [];
         for (const candidate of candidates) {
           const nll = await scoreOn(scorer, trunk, candidate);
-          assert.deepEqual(nll, (await full.evaluate(candidate.layers)).sequenceNll);
+          assert.deepEqual(nll, (await full.evaluate(candidate.shape)).sequenceNll);
           means.push(mean(nll));
-          if (means.at(-1) === Math.min(...means)) scorer.favour(candidate.layers);
+          if (means.at(-1) === Math.min(...means)) scorer.favour(candidate.shape);
         }
         assert.deepEqual(
           await scoreOn(scorer, trunk, null),
@@ -123,7 +118,7 @@ for (
         // the best; then, so that kept inputs must be rebuilt, others; then after letting go of all
         const best = means.indexOf(Math.min(...means));
         const choice = [best, candidates.length - 1, 0, best, Math.floor(candidates.length / 2)];
-        trunk = candidates[choice[step % choice.length]].layers;
+        trunk = candidates[choice[step % choice.length]].shape;
         if (step === 3) scorer.release();
       }
     },
@@ -133,11 +128,12 @@ for (
 scorerTest(
   "against the dense model, a score is its NLL and how far predictions have diverged from its",
   async (decoder, set) => {
-    const { vocabSize, layers } = decoder.spec;
+    const { vocabSize } = decoder.spec;
+    const whole = denseShape(decoder.blocks);
     const options = { cacheBytes: 1e9, batchTokens: BATCH_TOKENS };
     const byText = new SuffixScorer(decoder, set, options);
     const scorer = new SuffixScorer(decoder, set, { ...options, dense: decoder });
-    const logProbs = async (of: readonly LayerSpec[]) => {
+    const logProbs = async (of: Shape) => {
       const logits = await sequenceLogits(decoder, set.sequences, of);
       return Array.from({ length: logits.length / vocabSize }, (_, i) => {
         const row = Array.from(logits.subarray(i * vocabSize, (i + 1) * vocabSize));
@@ -145,11 +141,11 @@ scorerTest(
         return row.map((x) => x - Math.log(sum));
       });
     };
-    const dense = await logProbs(layers);
-    const before = await scoreOn(byText, layers, null);
+    const dense = await logProbs(whole);
+    const before = await scoreOn(byText, whole, null);
     let unlike = 0;
-    for (const candidate of candidatesOf(layers)) {
-      const pruned = await logProbs(candidate.layers);
+    for (const candidate of candidatesOf(whole)) {
+      const pruned = await logProbs(candidate.shape);
       const divergence = dense.map((row, i) =>
         // As many tokens are named as there are, or those that have nearly all of the probability.
         row.reduce((sum, p, token) => sum + Math.exp(p) * (p - pruned[i][token]), 0)
@@ -159,19 +155,19 @@ scorerTest(
         set.sequences,
         set.ignoredLabel,
       ).map((mean, s) => before[s] + mean);
-      const found = await scoreOn(scorer, layers, candidate);
+      const found = await scoreOn(scorer, whole, candidate);
       found.forEach((value, s) =>
         assert.ok(Math.abs(value - expected[s]) < 1e-4, `${value} ${expected[s]}`)
       );
-      assert.deepEqual((await scorer.evaluate(candidate.layers)).sequenceNll, found);
-      const nll = await scoreOn(byText, layers, candidate);
+      assert.deepEqual((await scorer.evaluate(candidate.shape)).sequenceNll, found);
+      const nll = await scoreOn(byText, whole, candidate);
       if (nll.some((value, s) => Math.abs(value - found[s]) > 1e-3)) unlike += 1;
     }
     assert.ok(unlike > 0, "it is not the NLL of the text");
-    const itself = await scoreOn(scorer, layers, null);
+    const itself = await scoreOn(scorer, whole, null);
     itself.forEach((value, s) => assert.ok(Math.abs(value - before[s]) < 1e-5));
-    const tokens = await scorer.tokenNll(layers);
-    assert.deepEqual(tokens, await byText.tokenNll(layers), "tokens have their NLL as ever");
+    const tokens = await scorer.tokenNll(whole);
+    assert.deepEqual(tokens, await byText.tokenNll(whole), "tokens have their NLL as ever");
   },
 );
 
@@ -179,19 +175,18 @@ scorerTest(
   "a favoured candidate is the next trunk without running a block again",
   async (decoder, set) => {
     const scorer = new SuffixScorer(decoder, set, { cacheBytes: 1e9, batchTokens: BATCH_TOKENS });
-    const { layers } = decoder.spec;
-    const [first, ...others] = candidatesOf(layers);
-    assert.equal(blockIndex(first), 0, "where all blocks come after it, running them would show");
-    await scoreOn(scorer, layers, first);
-    scorer.favour(first.layers);
-    for (const other of others) await scoreOn(scorer, layers, other);
-    const second = candidatesOf(first.layers);
+    const whole = denseShape(decoder.blocks);
+    const [first, ...others] = candidatesOf(whole);
+    assert.equal(first.first, 0, "where all blocks come after it, running them would show");
+    await scoreOn(scorer, whole, first);
+    scorer.favour(first.shape);
+    for (const other of others) await scoreOn(scorer, whole, other);
+    const second = candidatesOf(first.shape);
     const head = headCostInBlocks(decoder.spec, LENGTH);
     for (const candidate of second) {
-      const after = candidate.layers.flatMap(({ attention, mlp }) => [attention, mlp])
-        .slice(blockIndex(candidate)).filter((block) => block).length;
+      const after = blocksLeft(candidate.shape.slice(candidate.first));
       const before = decoder.blockTokens;
-      await scoreOn(scorer, first.layers, candidate);
+      await scoreOn(scorer, first.shape, candidate);
       const cost = decoder.blockTokens - before;
       assert.ok(Math.abs(cost - scorer.tokens * (after + head)) < 1e-6 * cost);
     }
@@ -200,13 +195,12 @@ scorerTest(
 
 scorerTest("the trunk runs no further than a candidate asks for", async (decoder, set) => {
   const scorer = new SuffixScorer(decoder, set, { cacheBytes: 1e9, batchTokens: BATCH_TOKENS });
-  const { layers } = decoder.spec;
-  const candidate = candidatesOf(layers).find((c) => blockIndex(c) >= 2)!;
+  const whole = denseShape(decoder.blocks);
+  const candidate = candidatesOf(whole).find((c) => c.first >= 2)!;
   const before = decoder.blockTokens;
-  await scorer.perturbation(layers, candidate, 0);
-  const blocks = layers.flatMap(({ attention, mlp }) => [attention, mlp])
-    .slice(0, blockIndex(candidate) + 1).filter((block) => block).length;
-  const changed = candidate.layers[candidate.layer][candidate.kind] ? 1 : 0;
+  await scorer.perturbation(whole, candidate, 0);
+  const blocks = blocksLeft(whole.slice(0, candidate.first + 1));
+  const changed = candidate.shape[candidate.first] ? 1 : 0;
   assert.equal(decoder.blockTokens - before, BATCH_TOKENS * (blocks + changed));
 });
 
@@ -214,23 +208,24 @@ scorerTest(
   "a perturbation is the mean squared change of a block's output, by token",
   async (decoder, set) => {
     const scorer = new SuffixScorer(decoder, set, { cacheBytes: 1e9, batchTokens: BATCH_TOKENS });
-    const { layers, hiddenSize } = decoder.spec;
-    for (const candidate of candidatesOf(layers)) {
-      const block = blockIndex(candidate);
+    const { hiddenSize } = decoder.spec;
+    const whole = denseShape(decoder.blocks);
+    for (const candidate of candidatesOf(whole)) {
+      const block = candidate.first;
       const batch = set.sequences.slice(0, 2);
       const input = await decoder.embed(batch);
-      const upTo = async (l: readonly LayerSpec[]) => {
+      const upTo = async (l: Shape) => {
         let stream = input;
         for (let b = 0; b <= block; b++) stream = await decoder.runBlock(b, l, stream);
         return stream.data;
       };
-      const [before, after] = [await upTo(layers), await upTo(candidate.layers)];
+      const [before, after] = [await upTo(whole), await upTo(candidate.shape)];
       const tokens = Array.from({ length: BATCH_TOKENS }, (_, t) => {
         const rows = [before, after].map((x) => x.subarray(t * hiddenSize, (t + 1) * hiddenSize));
         const square = (x: Float32Array) => x.reduce((sum, v) => sum + v * v, 0);
         return square(rows[0].map((v, i) => v - rows[1][i])) / square(rows[0]);
       });
-      const found = await scorer.perturbation(layers, candidate, 0);
+      const found = await scorer.perturbation(whole, candidate, 0);
       assert.ok(Math.abs(found - mean(tokens)) < 1e-5 * mean(tokens), `${found}, ${mean(tokens)}`);
       assert.ok(found > 0);
     }
@@ -243,22 +238,18 @@ scorerTest(
     const scorer = new SuffixScorer(decoder, set, { cacheBytes: 1e9 });
     const head = headCostInBlocks(decoder.spec, LENGTH);
     assert.equal(scorer.tokens, 5 * LENGTH);
-    for (
-      const { layers } of [{ layers: decoder.spec.layers }, ...candidatesOf(decoder.spec.layers)]
-    ) {
-      const blocks = layers.flatMap(({ attention, mlp }) => [attention, mlp]).filter((b) =>
-        b
-      ).length;
-      const expected = scorer.tokens * (blocks + head);
-      assert.ok(Math.abs(scorer.fullCost(layers) - expected) < 1e-9 * expected);
+    const whole = denseShape(decoder.blocks);
+    for (const { shape } of [{ shape: whole }, ...candidatesOf(whole)]) {
+      const expected = scorer.tokens * (blocksLeft(shape) + head);
+      assert.ok(Math.abs(scorer.fullCost(shape) - expected) < 1e-9 * expected);
       const before = decoder.blockTokens;
       const heard: number[] = [];
-      await scorer.evaluate(layers, (done) => heard.push(done));
+      await scorer.evaluate(shape, (done) => heard.push(done));
       assert.equal(heard.at(-1), scorer.tokens);
       assert.ok(Math.abs(decoder.blockTokens - before - expected) < 1e-9 * expected);
       // Scoring it as a trunk from nothing costs the same.
       const again = decoder.blockTokens;
-      await scoreOn(new SuffixScorer(decoder, set, { cacheBytes: 0 }), layers, null);
+      await scoreOn(new SuffixScorer(decoder, set, { cacheBytes: 0 }), shape, null);
       assert.ok(Math.abs(decoder.blockTokens - again - expected) < 1e-9 * expected);
     }
   },

@@ -1,5 +1,6 @@
 import {
   attentionParameters,
+  type Block,
   type BlockKind,
   type BlockRef,
   CheckpointFormatError,
@@ -178,11 +179,13 @@ function checkTensor(tensor: TensorInfo, shape: readonly number[], description: 
 /** The weights of one block by role. */
 export function weightsOfBlock(
   model: Model,
-  { layer, kind }: BlockRef,
-): ReadonlyMap<BlockWeight, TensorInfo> {
-  const found = new Map<BlockWeight, TensorInfo>();
+  { layer, kind }: Pick<Block, "layer" | "kind">,
+): ReadonlyMap<string, TensorInfo> {
+  const found = new Map<string, TensorInfo>();
   for (const { role, tensor } of model.weights) {
-    if (role.part === kind && role.layer === layer) found.set(role.weight, tensor);
+    if ("layer" in role && role.part === kind && role.layer === layer) {
+      found.set(role.weight, tensor);
+    }
   }
   return found;
 }

@@ -1,5 +1,4 @@
-import { type ModelSpec, widestInner } from "@lopper/core";
-import { blockCount } from "@lopper/runtime";
+import { blocksOf, type ModelSpec, widestInner } from "@lopper/core";
 
 /** Tokens that are learnt from at most, whatever the model. */
 export const REPAIR_TOKENS = 32_768;
@@ -27,7 +26,7 @@ export function repairBytes(spec: ModelSpec): number {
  * and in the pruned model and is watched, the equations of a fit take about as long again, and after every repair the blocks
  * behind it run on the text to choose on.
  */
-export function repairWork({ layers }: ModelSpec, learn: number, choose: number): number {
-  const blocks = blockCount(layers);
+export function repairWork(spec: ModelSpec, learn: number, choose: number): number {
+  const blocks = blocksOf(spec).length;
   return blocks * (4 * learn + 3 * choose) + choose * blocks ** 2 / 2;
 }

@@ -1,7 +1,15 @@
 import { Products } from "@lopper/algebra";
-import { type BlockRef, type FloatDType, type LayerSpec, mean } from "@lopper/core";
+import {
+  type Block,
+  denseShape,
+  type FloatDType,
+  mean,
+  outputProjection,
+  refOf,
+  type Shape,
+} from "@lopper/core";
 import { type CalibrationSet, DensePredictions } from "@lopper/importance";
-import { blockCount, type Decoder } from "@lopper/runtime";
+import type { Decoder } from "@lopper/runtime";
 import { type BlockRepair, type Cost, costBetween, type RepairLine } from "@lopper/search";
 import { fitBatches, momentsOf } from "./moments.ts";
 import { advance, batched, begin, lossOf, type Pass, type PassPair } from "./pass.ts";
@@ -12,7 +20,7 @@ export interface CourseOptions {
   /** Its weights are repaired in place; they begin as the checkpoint has them, kept units first. */
   readonly decoder: Decoder;
   /** What the plan leaves. */
-  readonly layers: readonly LayerSpec[];
+  readonly shape: Shape;
   readonly steps: number;
   /** Text that weights are fitted on, of `repairTokens` at most for `repairBytes` to hold. */
   readonly learn: CalibrationSet;
@@ -22,7 +30,7 @@ export interface CourseOptions {
   /** Each repair is judged by how far predictions are from the dense model's, as `divergedNll` has it, instead of by the NLL. */
   readonly againstDense: boolean;
   /** The dtype in which the checkpoint has the output projection of a block. */
-  readonly dtypeOf: (ref: BlockRef) => FloatDType;
+  readonly dtypeOf: (block: Block) => FloatDType;
   /** Lines of an earlier run; they are believed. */
   readonly recorded: readonly RepairLine[];
   readonly measure: () => Cost;
@@ -38,8 +46,8 @@ export interface RepairEvent {
 
 /** What became of the blocks, one by one. */
 export interface CourseResult {
-  /** Blocks whose output projection changed. */
-  readonly repaired: readonly BlockRef[];
+  /** Numbers of the blocks whose output projection changed. */
+  readonly repaired: readonly number[];
   readonly tried: number;
 }
 
@@ -49,11 +57,6 @@ interface Texts {
   readonly choose: PassPair;
 }
 
-/** The name of a block's output projection. */
-export function projection({ kind }: BlockRef): "down" | "o" {
-  return kind === "mlp" ? "down" : "o";
-}
-
 /**
  * Goes through both models block by block, and refits the output projection of every block that stays where something is
  * gone. A refit stays in the decoder's weights if the mean loss on the text to choose on falls.
@@ -61,20 +64,21 @@ export function projection({ kind }: BlockRef): "down" | "o" {
 export async function* refitBlocks(
   options: CourseOptions,
 ): AsyncGenerator<RepairEvent, CourseResult> {
-  const { decoder, layers, measure } = options;
+  const { decoder, shape, measure } = options;
   const lines = options.recorded.filter((line) => line.steps === options.steps);
   const judged = lines.some((line) => line.type === "verdict");
-  const repaired: BlockRef[] = [];
+  const repaired: number[] = [];
   let tried = 0;
   let loss: readonly number[] | null = null;
   const refits = await BlockRefits.begin(options);
   try {
-    for (const stop of stopsOf(decoder.spec.layers, layers)) {
-      options.onProgress?.(stop.block, blockCount(layers));
+    for (const stop of stopsOf(decoder.blocks, shape)) {
+      const { layer, kind } = decoder.blocks[stop.block];
+      options.onProgress?.(stop.block, shape.length);
       const started = measure();
       await refits.denseTo(stop.next);
       const known = lines.find((line): line is BlockRepair =>
-        line.type === "repair" && line.layer === stop.ref.layer && line.kind === stop.ref.kind
+        line.type === "repair" && line.layer === layer && line.kind === kind
       );
       if (stop.refit && (known || !judged)) {
         if (known) yield { line: known, resumed: true };
@@ -82,7 +86,7 @@ export async function* refitBlocks(
         const line: BlockRepair | null = known ?? await refits.attempt(stop, loss, started);
         if (line) {
           tried += 1;
-          if (line.kept) repaired.push(stop.ref);
+          if (line.kept) repaired.push(stop.block);
           loss = line.kept ? line.after : line.before;
           if (!known) yield { line, resumed: false };
         }
@@ -129,17 +133,17 @@ class BlockRefits {
   }
 
   async denseTo(block: number) {
-    await this.#move("dense", this.#options.decoder.spec.layers, block);
+    await this.#move("dense", denseShape(this.#options.decoder.blocks), block);
   }
 
   async prunedTo(block: number) {
-    await this.#move("pruned", this.#options.layers, block);
+    await this.#move("pruned", this.#options.shape, block);
   }
 
   /** Does what was recorded: the same fit, found again. */
-  async again({ ref }: Stop, lambda: number) {
-    const [fit] = await this.#fits(ref, [lambda]);
-    this.#put(ref, fit.rows);
+  async again({ block }: Stop, lambda: number) {
+    const [fit] = await this.#fits(block, [lambda]);
+    this.#put(block, fit.rows);
   }
 
   /**
@@ -147,22 +151,23 @@ class BlockRefits {
    * @param known loss of each sequence that is chosen on, as it is before; null where it has to be found.
    */
   async attempt(
-    { ref, folded }: Stop,
+    { block, folded }: Stop,
     known: readonly number[] | null,
     started: Cost,
   ): Promise<BlockRepair | null> {
-    const { decoder, layers, steps, measure } = this.#options;
+    const { decoder, shape, steps, measure } = this.#options;
     const { choose } = this.#texts;
-    const fits = await this.#fits(ref, LAMBDAS);
-    const best = await bestFit(this.#products, fits, fitBatches(decoder, layers, choose));
+    const fits = await this.#fits(block, LAMBDAS);
+    const best = await bestFit(this.#products, fits, fitBatches(decoder, shape, choose));
     if (!best) return null;
     const { lambda, rows } = best;
     const before = known ?? await this.#loss();
-    const old = this.#put(ref, rows);
+    const old = this.#put(block, rows);
     const after = await this.#loss();
     const kept = mean(after) < mean(before);
-    if (!kept) this.#put(ref, old);
+    if (!kept) this.#put(block, old);
     const cost = costBetween(started, measure());
+    const ref = refOf(decoder.blocks[block]);
     return { type: "repair", steps, ...ref, folded, lambda, before, after, kept, cost };
   }
 
@@ -171,45 +176,47 @@ class BlockRefits {
   }
 
   /** Those of the fits that there are. */
-  async #fits(ref: BlockRef, lambdas: readonly number[]): Promise<readonly Fit[]> {
-    const { decoder, layers } = this.#options;
+  async #fits(block: number, lambdas: readonly number[]): Promise<readonly Fit[]> {
+    const { decoder, shape } = this.#options;
     const moments = await momentsOf(
       this.#products,
-      fitBatches(decoder, layers, this.#texts.learn),
+      fitBatches(decoder, shape, this.#texts.learn),
     );
     const fits: Fit[] = [];
     for (const lambda of lambdas) {
-      const fit = await fitOf(this.#products, moments, this.#projection(ref), lambda);
+      const fit = await fitOf(this.#products, moments, this.#projection(block), lambda);
       if (fit) fits.push(fit);
     }
     return fits;
   }
 
   /** As it is now; good until the decoder runs. */
-  #projection(ref: BlockRef): Projection {
-    const { decoder, layers, dtypeOf } = this.#options;
-    const { data } = decoder.weights.block(ref, layers[ref.layer])
-      .find(({ name }) => name === projection(ref))!;
-    return { rows: data, dtype: dtypeOf(ref) };
+  #projection(block: number): Projection {
+    const { decoder, shape, dtypeOf } = this.#options;
+    const described = decoder.blocks[block];
+    const projection = outputProjection(described).name;
+    const { data } = decoder.weights.block(block, shape[block]!)
+      .find(({ name }) => name === projection)!;
+    return { rows: data, dtype: dtypeOf(described) };
   }
 
   /** Puts a projection in the place of another, which it returns. */
-  #put(ref: BlockRef, rows: Float32Array): Float32Array {
-    const { decoder, layers } = this.#options;
-    return decoder.weights.replaceRows(ref, layers[ref.layer], projection(ref), rows);
+  #put(block: number, rows: Float32Array): Float32Array {
+    const { decoder, shape } = this.#options;
+    return decoder.weights.replaceOutput(block, shape[block]!, rows);
   }
 
   #loss(): Promise<readonly number[]> {
-    const { decoder, layers } = this.#options;
-    return lossOf(decoder, layers, this.#texts.choose.pruned, this.#predictions);
+    const { decoder, shape } = this.#options;
+    return lossOf(decoder, shape, this.#texts.choose.pruned, this.#predictions);
   }
 
-  async #move(model: keyof PassPair, layers: readonly LayerSpec[], end: number) {
+  async #move(model: keyof PassPair, shape: Shape, end: number) {
     const { decoder } = this.#options;
     // One text after the other: what it was is let go of before the next one moves.
     for (const name of ["learn", "choose"] as const) {
       const pair = this.#texts[name];
-      const moved = await advance(decoder, layers, pair[model], end);
+      const moved = await advance(decoder, shape, pair[model], end);
       this.#texts = { ...this.#texts, [name]: { ...pair, [model]: moved } };
     }
   }

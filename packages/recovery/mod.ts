@@ -1,4 +1,4 @@
 export { REPAIR_TOKENS, repairBytes, repairTokens, repairWork } from "./budget.ts";
-export { projection, type RepairEvent } from "./course.ts";
+export type { RepairEvent } from "./course.ts";
 export { LAMBDAS } from "./refit.ts";
 export { repair, type RepairOptions, type RepairResult } from "./repair.ts";

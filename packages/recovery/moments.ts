@@ -1,5 +1,5 @@
 import { GramSum, type Matrix, matrix, type Products } from "@lopper/algebra";
-import type { LayerSpec } from "@lopper/core";
+import type { Shape } from "@lopper/core";
 import type { Decoder } from "@lopper/runtime";
 import type { PassPair } from "./pass.ts";
 
@@ -23,12 +23,12 @@ export interface Moments {
  */
 export async function* fitBatches(
   decoder: Decoder,
-  layers: readonly LayerSpec[],
+  shape: Shape,
   { dense, pruned }: PassPair,
 ): AsyncGenerator<FitBatch> {
   for (const [b, input] of pruned.streams.entries()) {
     const tokens = input.batch * input.length;
-    const { stream, inner } = await decoder.watchBlock(pruned.block, layers, input, "values");
+    const { stream, inner } = await decoder.watchBlock(pruned.block, shape, input, "values");
     const missing = difference(dense.streams[b].data, stream.data);
     yield {
       inner: matrix(tokens, inner.length / tokens, inner),

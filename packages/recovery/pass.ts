@@ -1,4 +1,4 @@
-import type { LayerSpec } from "@lopper/core";
+import type { Shape } from "@lopper/core";
 import {
   batchNumbers,
   type CalibrationSet,
@@ -41,17 +41,17 @@ export async function begin(decoder: Decoder, text: BatchedText): Promise<Pass> 
   return { text, block: 0, streams };
 }
 
-/** The same text before the block `end`, behind those in between as `layers` has them. */
+/** The same text before the block `end`, behind those in between as `shape` has them. */
 export async function advance(
   decoder: Decoder,
-  layers: readonly LayerSpec[],
+  shape: Shape,
   { text, block: first, streams }: Pass,
   end: number,
 ): Promise<Pass> {
   const moved: Stream[] = [];
   for (let stream of streams) {
     for (let block = first; block < end; block++) {
-      stream = await decoder.runBlock(block, layers, stream);
+      stream = await decoder.runBlock(block, shape, stream);
     }
     moved.push(stream);
   }
@@ -59,18 +59,18 @@ export async function advance(
 }
 
 /**
- * Mean loss of each sequence of a text, in nats per token, when `layers` run from where it is: the NLL, or with `predictions`
+ * Mean loss of each sequence of a text, in nats per token, when a model of this shape runs from where it is: the NLL, or with `predictions`
  * of the dense model what `divergedNll` says.
  */
 export async function lossOf(
   decoder: Decoder,
-  layers: readonly LayerSpec[],
+  shape: Shape,
   { text, block, streams }: Pass,
   predictions?: DensePredictions,
 ): Promise<readonly number[]> {
   const means: number[] = [];
   for (const [b, sequences] of sequencesOf(text).entries()) {
-    const stream = await forwardFrom(decoder, layers, block, streams[b]);
+    const stream = await forwardFrom(decoder, shape, block, streams[b]);
     const dense = await predictions?.of(b);
     const loss = await tokenLoss(decoder, stream, nextTokens(sequences), dense);
     means.push(...sequenceMeans(loss, sequences, text.set.ignoredLabel));

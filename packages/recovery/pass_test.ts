@@ -1,8 +1,9 @@
 import { openBackend } from "@lopper/backends";
+import { denseShape } from "@lopper/core";
+import { openModel } from "@lopper/models";
 import { FileFolder } from "@lopper/files";
 import { type CalibrationSet, SuffixScorer } from "@lopper/importance";
-import { openModel } from "@lopper/models";
-import { blockCount, Decoder, LaidOutWeights, sourceOrder } from "@lopper/runtime";
+import { Decoder, LaidOutWeights, sourceOrder } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { advance, batched, begin, lossOf } from "./pass.ts";
@@ -25,16 +26,16 @@ Deno.test({
     );
     const sequences = [1, 2, 3, 4, 5].map((s) => [s, 7, s + 2, 9, s]);
     const set: CalibrationSet = { sequences, length: 5, ignoredLabel: 9, digest: "sha256:test" };
-    const { layers } = model.spec;
+    const shape = denseShape(decoder.blocks);
     const { sequenceNll } = await new SuffixScorer(decoder, set, { cacheBytes: 0 })
-      .evaluate(layers);
+      .evaluate(shape);
     const first = await begin(decoder, batched(set, 10));
     assert.deepEqual(first.streams.map(({ batch }) => batch), [2, 2, 1]);
     let pass = first;
-    for (const end of [0, 1, 3, blockCount(layers)]) {
-      pass = await advance(decoder, layers, pass, end);
+    for (const end of [0, 1, 3, shape.length]) {
+      pass = await advance(decoder, shape, pass, end);
       assert.equal(pass.block, end);
-      const loss = await lossOf(decoder, layers, pass);
+      const loss = await lossOf(decoder, shape, pass);
       loss.forEach((value, i) =>
         assert.ok(Math.abs(value - sequenceNll[i]) < 1e-5, `before block ${end}, sequence ${i}`)
       );

@@ -1,4 +1,4 @@
-import { type BlockRef, mean } from "@lopper/core";
+import { mean } from "@lopper/core";
 import type { CalibrationSet } from "@lopper/importance";
 import { costBetween, type RepairVerdict } from "@lopper/search";
 import { type CourseOptions, refitBlocks, type RepairEvent } from "./course.ts";
@@ -10,8 +10,8 @@ export interface RepairOptions extends CourseOptions {
 }
 
 export interface RepairResult {
-  /** Blocks whose output projection changed; none where the verdict was against it. */
-  readonly repaired: readonly BlockRef[];
+  /** Numbers of the blocks whose output projection changed; none where the verdict was against it. */
+  readonly repaired: readonly number[];
   readonly tried: number;
   /** Repairs that helped one by one. */
   readonly helped: number;
@@ -29,12 +29,12 @@ export interface RepairResult {
  * end all of them stay if the mean NLL falls on text that chose nothing, or else none.
  */
 export async function* repair(options: RepairOptions): AsyncGenerator<RepairEvent, RepairResult> {
-  const { decoder, layers, steps, batchTokens, recorded, measure } = options;
+  const { decoder, shape, steps, batchTokens, recorded, measure } = options;
   const judged = recorded.find((line): line is RepairVerdict =>
     line.type === "verdict" && line.steps === steps
   );
   const text = batched(options.verdict, batchTokens);
-  const loss = async () => await lossOf(decoder, layers, await begin(decoder, text));
+  const loss = async () => await lossOf(decoder, shape, await begin(decoder, text));
   const before = judged?.before ?? await loss();
   const { repaired, tried } = yield* refitBlocks(options);
   const helped = repaired.length;

@@ -1,5 +1,5 @@
 import type { Backend } from "@lopper/backends";
-import { countParameters, longestSequence, type ModelSpec } from "@lopper/core";
+import { countParameters, denseShape, longestSequence, type ModelSpec } from "@lopper/core";
 import {
   type CalibrationSet,
   perplexity,
@@ -63,8 +63,10 @@ export async function measureModel(
   let done = 0;
   const nllOn = async (set: CalibrationSet) => {
     const scorer = new SuffixScorer(decoder, set, { cacheBytes: 0 });
-    const { layers } = decoder.spec;
-    const nll = await scorer.tokenNll(layers, (n) => onProgress(done + n, total));
+    const nll = await scorer.tokenNll(
+      denseShape(decoder.blocks),
+      (n) => onProgress(done + n, total),
+    );
     done += tokenCount(set);
     return nll;
   };

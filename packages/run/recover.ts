@@ -1,7 +1,13 @@
-import { type BlockRef, isFloatDType, UsageError } from "@lopper/core";
+import {
+  type Block,
+  isFloatDType,
+  outputProjection,
+  shapeOfLayers,
+  UsageError,
+} from "@lopper/core";
 import { keepAside, perplexity } from "@lopper/importance";
 import { type Model, type Refit, weightsOfBlock } from "@lopper/models";
-import { projection, repair, type RepairResult } from "@lopper/recovery";
+import { repair, type RepairResult } from "@lopper/recovery";
 import { type Decoder, sourceOrder } from "@lopper/runtime";
 import { orderOfPlan, type RepairLine } from "@lopper/search";
 import type { Decision } from "./decision.ts";
@@ -31,6 +37,7 @@ export async function recover(
 ): Promise<{ readonly recovery: Recovery; readonly refit: Refit } | null> {
   const { model, decision, decoder, texts, batchTokens, againstDense, recorded } = run;
   const { plan, layers, frontier } = decision;
+  const shape = shapeOfLayers(model.spec, layers);
   const parts = texts.aside && await keepAside(texts.aside, 1 / 2);
   if (!parts) return null;
   // What stays comes first in every block, in the order in which it will be written. What goes follows as the checkpoint has
@@ -38,14 +45,14 @@ export async function recover(
   decoder.weights.rearrange(orderOfPlan(plan, sourceOrder(decoder.spec)));
   const events = repair({
     decoder,
-    layers,
+    shape,
     steps: frontier.length,
     learn: texts.fit,
     choose: parts.learn,
     verdict: parts.aside,
     batchTokens,
     againstDense,
-    dtypeOf: (ref) => projectionDType(model, ref),
+    dtypeOf: (block) => projectionDType(model, block),
     recorded,
     measure: () => ({ blockTokens: decoder.blockTokens, seconds: performance.now() / 1000 }),
     onProgress: run.onProgress,
@@ -57,13 +64,15 @@ export async function recover(
     run.onLine(line, resumed);
   }
   const { repaired } = event.value;
-  const isRepaired = (block: BlockRef) =>
-    repaired.some(({ layer, kind }) => layer === block.layer && kind === block.kind);
-  const refit: Refit = (block) =>
-    isRepaired(block)
-      ? decoder.weights.block(block, layers[block.layer])
-        .find(({ name }) => name === projection(block))!.data
-      : null;
+  const refit: Refit = ({ layer, kind }) => {
+    const number = repaired.find((at) =>
+      decoder.blocks[at].layer === layer && decoder.blocks[at].kind === kind
+    );
+    if (number === undefined) return null;
+    const projection = outputProjection(decoder.blocks[number]).name;
+    return decoder.weights.block(number, shape[number]!)
+      .find(({ name }) => name === projection)!.data;
+  };
   return { recovery: summary(event.value), refit };
 }
 
@@ -80,8 +89,8 @@ function summary({ tried, helped, repaired, verdict }: RepairResult): Recovery {
   };
 }
 
-function projectionDType(model: Model, ref: BlockRef) {
-  const { dtype, name } = weightsOfBlock(model, ref).get(projection(ref))!;
+function projectionDType(model: Model, block: Block) {
+  const { dtype, name } = weightsOfBlock(model, block).get(outputProjection(block).name)!;
   if (isFloatDType(dtype)) return dtype;
   throw new UsageError(
     `--recover auto writes new weights, and ${name} is ${dtype}; it needs F32, F16 or BF16`,

@@ -1,3 +1,4 @@
+import { blocksOf, denseShape } from "@lopper/core";
 import { perplexity, type Scorer, tokenCount } from "@lopper/importance";
 import type { Model } from "@lopper/models";
 import { repairWork } from "@lopper/recovery";
@@ -101,13 +102,14 @@ async function dryRun(options: RehearsalOptions): Promise<DryRun> {
   const { model, policy, picker, scorers, timed, repairs, now, onProgress } = options;
   const started = now();
   const seconds = () => (now() - started) / 1000;
+  const dense = denseShape(blocksOf(model.spec));
   const nll: number[] = [];
   for (let batch = 0; batch < timed.batches.length && seconds() < TIMED_SECONDS; batch++) {
     onProgress(seconds(), TIMED_SECONDS);
-    nll.push(...await timed.score(model.spec.layers, null, batch));
+    nll.push(...await timed.score(dense, null, batch));
   }
   const secondsPerToken = seconds() / (nll.length * timed.length);
-  const perToken = scorers.block.fullCost(model.spec.layers) / scorers.block.tokens;
+  const perToken = scorers.block.fullCost(dense) / scorers.block.tokens;
   const steps = expectedSteps(model.spec, policy, model.spec.layers);
   const tokens = expectedTokens(steps, picker, scorers);
   const share = 0.6;

@@ -6,6 +6,7 @@ import {
   type Arrangement,
   type Arranger,
   greedySearch,
+  layersScorer,
   planFromLayers,
   type SearchEvent,
   type SearchPolicy,
@@ -47,8 +48,9 @@ export async function search(run: SearchRun): Promise<Decision> {
   const { model, store, weights, decoder, flags, heldOut, aside } = run;
   const arrangements: Arrangement[] = [];
   const orders: UnitOrder[] = [];
+  const byLayers = (scorer: Scorer) => layersScorer(model.spec, scorer);
   const events = greedySearch(model.spec, run.policy, {
-    scorers: run.scorers,
+    scorers: { block: byLayers(run.scorers.block), width: byLayers(run.scorers.width) },
     picker: pickerOf(run.flags),
     withoutReuse: run.flags.fastWithout.split(",").includes("reuse"),
     measure: () => ({
@@ -58,12 +60,14 @@ export async function search(run: SearchRun): Promise<Decision> {
     history: store.history,
     bestEffort: run.flags.bestEffort,
     watch: {
-      heldOut: heldOut ? scorerOnce(decoder, heldOut, flags) : undefined,
+      heldOut: heldOut ? byLayers(scorerOnce(decoder, heldOut, flags)) : undefined,
       maxIncrease: flags.maxPplIncrease === null ? undefined : flags.maxPplIncrease / 100,
     },
     onMeasuring: run.check,
     arranger: run.arranger,
-    swap: flags.swap === "none" ? undefined : { aside: aside && scorerOnce(decoder, aside, flags) },
+    swap: flags.swap === "none"
+      ? undefined
+      : { aside: aside && byLayers(scorerOnce(decoder, aside, flags)) },
   });
   let event = await events.next();
   while (!event.done) {

@@ -1,4 +1,4 @@
-import type { LayerSpec } from "@lopper/core";
+import { type LayerSpec, shapeOfLayers } from "@lopper/core";
 import {
   ACTIVATION_METRICS,
   type ActivationMetric,
@@ -88,7 +88,10 @@ export class UnitRanker implements Arranger {
       for (const [name, candidate] of orders) {
         decoder.weights.rearrange(candidate);
         const done = textTokens + tried.length * aside!.tokens;
-        const { sequenceNll } = await aside!.evaluate(cut, (n) => report(done + n));
+        const { sequenceNll } = await aside!.evaluate(
+          shapeOfLayers(decoder.spec, cut),
+          (n) => report(done + n),
+        );
         tried.push({ order: name, nll: sequenceNll });
       }
     } finally {

@@ -1,5 +1,5 @@
 import { type Feeds, float32, float32Data, int32, int64 } from "@lopper/backends";
-import type { AttentionShape, BlockRef, LayerSpec, ModelSpec } from "@lopper/core";
+import { type Block, type BlockSize, blocksOf, type ModelSpec, weightShape } from "@lopper/core";
 import { attentionBlock, type AttentionOp, type InnerOutput, mlpBlock } from "@lopper/graphs";
 import { attentionChunks, attentionOpFor } from "./attention_op.ts";
 import type { GraphRuns } from "./graph_runs.ts";
@@ -12,7 +12,12 @@ import type { LaidOutWeights } from "./weight_layout.ts";
 const INNER_FETCH = { energy: "energy", values: "inner" } as const;
 
 /** Head counts of operators that read them from the shapes of their inputs. */
-const NO_HEADS: AttentionShape = { queryHeads: 0, kvHeads: 0 };
+const NO_HEADS: Heads = { queryHeads: 0, kvHeads: 0 };
+
+interface Heads {
+  readonly queryHeads: number;
+  readonly kvHeads: number;
+}
 
 /** What a block makes of its input. */
 export interface BlockOutput {
@@ -23,9 +28,10 @@ export interface BlockOutput {
   readonly inner?: Float32Array;
 }
 
-/** The blocks of a model, each in the shape that it is given: h → h + f(norm(h)). */
+/** The blocks of a model, each in the size that it is given: h → h + f(norm(h)). */
 export class Blocks {
   readonly #spec: ModelSpec;
+  readonly #blocks: readonly Block[];
   readonly #weights: LaidOutWeights;
   readonly #runs: GraphRuns;
   #rope: RopeTable;
@@ -34,24 +40,25 @@ export class Blocks {
     this.#runs = runs;
     this.#weights = weights;
     this.#spec = weights.spec;
+    this.#blocks = blocksOf(weights.spec);
     this.#rope = ropeTable(this.#spec.rope, this.#spec.headDim, 0);
   }
 
-  /** Runs a block that `shape` has, on sequences of text. */
+  /** Runs a block on sequences of text. */
   run(
-    ref: BlockRef,
-    shape: LayerSpec,
+    number: number,
+    size: BlockSize,
     input: Stream,
     inner?: InnerOutput,
   ): Promise<BlockOutput> {
-    return ref.kind === "mlp"
-      ? this.#mlp(ref, shape, input, inner)
-      : this.attention(ref, shape, input, null, inner);
+    return this.#blocks[number].attended
+      ? this.attention(number, size, input, null, inner)
+      : this.#mlp(number, size, input, inner);
   }
 
   async #mlp(
-    ref: BlockRef,
-    shape: LayerSpec,
+    number: number,
+    size: BlockSize,
     input: Stream,
     inner?: InnerOutput,
   ): Promise<BlockOutput> {
@@ -63,7 +70,7 @@ export class Blocks {
     const fetches = await this.#runs.inTurn(() =>
       run.run({
         hidden: float32(input.data, [input.batch * input.length, hiddenSize]),
-        ...this.#weightFeeds(ref, shape),
+        ...this.#weightFeeds(number, size),
       })
     );
     return {
@@ -78,28 +85,28 @@ export class Blocks {
    * @throws {UnsupportedModelError} for more tokens than the model's sliding window.
    */
   async attention(
-    ref: BlockRef,
-    shape: LayerSpec,
+    number: number,
+    size: BlockSize,
     input: Stream,
     past: KeyValues | null,
     inner?: InnerOutput,
   ): Promise<BlockOutput> {
     const { batch, length } = input;
-    const attention = shape.attention!;
+    const heads = headsOf(this.#blocks[number], size, this.#spec);
     const total = (past?.length ?? 0) + length;
     checkSequenceLength(this.#spec, total);
     const op = attentionOpFor(this.#spec, this.#runs.backend.description);
     const chunks = past === null ? attentionChunks(op, batch, length) : 1;
-    const run = await this.#attentionGraph(op, attention, past !== null, chunks, inner);
+    const run = await this.#attentionGraph(op, heads, past !== null, chunks, inner);
     const rest = {
       ...positionFeeds(op, batch, length, total),
-      ...(past && this.#pastFeeds(past, batch, attention.kvHeads)),
+      ...(past && this.#pastFeeds(past, batch, heads.kvHeads)),
       ...this.#ropeFeeds(total),
     };
     const fetches = await this.#runs.inTurn(() =>
       run.run({
         hidden: float32(input.data, [batch, length, this.#spec.hiddenSize]),
-        ...this.#weightFeeds(ref, shape),
+        ...this.#weightFeeds(number, size),
         ...rest,
       })
     );
@@ -116,8 +123,8 @@ export class Blocks {
 
   /** Attention in which tokens see what `sight` says. */
   async attentionWithin(
-    ref: BlockRef,
-    shape: LayerSpec,
+    number: number,
+    size: BlockSize,
     { batch, length, data }: Stream,
     { positions, mask }: Sight,
   ): Promise<Stream> {
@@ -135,7 +142,7 @@ export class Blocks {
     const fetches = await this.#runs.inTurn(() =>
       run.run({
         hidden: float32(data, [batch, length, this.#spec.hiddenSize]),
-        ...this.#weightFeeds(ref, shape),
+        ...this.#weightFeeds(number, size),
         ...rest,
       })
     );
@@ -143,9 +150,9 @@ export class Blocks {
   }
 
   /** Good until the weights are used again: called in turn. */
-  #weightFeeds(ref: BlockRef, shape: LayerSpec): Feeds {
+  #weightFeeds(number: number, size: BlockSize): Feeds {
     return Object.fromEntries(
-      this.#weights.block(ref, shape).map(({ name, data, rows }) => [
+      this.#weights.block(number, size).map(({ name, data, rows }) => [
         name,
         float32(data, data.length === rows ? [rows] : [rows, data.length / rows]),
       ]),
@@ -171,13 +178,13 @@ export class Blocks {
 
   #attentionGraph(
     op: AttentionOp,
-    shape: AttentionShape,
+    counts: Heads,
     kvCache: boolean,
     chunks: number,
     inner: InnerOutput | undefined,
   ) {
     // GroupQueryAttention's head counts are attributes, so each count needs a graph of its own.
-    const heads = op === "gqa" ? shape : NO_HEADS;
+    const heads = op === "gqa" ? counts : NO_HEADS;
     return this.#runs.compiled(
       `attention ${op} ${heads.queryHeads}:${heads.kvHeads} ${kvCache} ${chunks} ${inner}`,
       () => attentionBlock({ ...this.#attentionOptions(), op, ...heads, kvCache, chunks, inner }),
@@ -197,6 +204,13 @@ export class Blocks {
       qkNorm: qkNorm !== false,
     };
   }
+}
+
+/** Heads of an attention block of this size, of queries and of keys. */
+function headsOf({ weights }: Block, size: BlockSize, { headDim }: ModelSpec): Heads {
+  const count = (name: string) =>
+    weightShape(weights.find((weight) => weight.name === name)!, size)[0] / headDim;
+  return { queryHeads: count("q"), kvHeads: count("k") };
 }
 
 /** Where the last `length` of `total` tokens of each sequence stand, as an operator wants to hear it. */

@@ -1,5 +1,5 @@
 import type { Backend } from "@lopper/backends";
-import { blockAt, headCostInBlocks, type LayerSpec, type ModelSpec } from "@lopper/core";
+import { type Block, blocksOf, headCostInBlocks, type ModelSpec, type Shape } from "@lopper/core";
 import type { InnerOutput } from "@lopper/graphs";
 import { Blocks } from "./blocks.ts";
 import { GraphRuns } from "./graph_runs.ts";
@@ -20,10 +20,12 @@ export interface Watched {
 
 /**
  * A decoder that runs block by block. It holds weights and compiled graphs and no state of any text: every method maps
- * inputs to outputs. The layer shapes are an argument, so that one decoder serves every candidate.
+ * inputs to outputs. The shape of the model is an argument, so that one decoder serves every candidate.
  */
 export class Decoder {
   readonly spec: ModelSpec;
+  /** Those of the checkpoint: where a block is meant by a number, it is its place here. */
+  readonly blocks: readonly Block[];
   readonly weights: LaidOutWeights;
   readonly backend: Backend;
   readonly #runs: GraphRuns;
@@ -35,6 +37,7 @@ export class Decoder {
     this.backend = backend;
     this.weights = weights;
     this.spec = weights.spec;
+    this.blocks = blocksOf(weights.spec);
     this.#runs = new GraphRuns(backend);
     this.#blocks = new Blocks(this.#runs, weights);
     this.#heads = new Heads(this.#runs, weights);
@@ -60,25 +63,24 @@ export class Decoder {
   }
 
   /**
-   * Runs one block, h → h + f(norm(h)), in the shape that `layers` gives it; a removed block returns its input. With
+   * Runs one block, h → h + f(norm(h)), in the size that `shape` gives it; a removed block returns its input. With
    * `sight`, tokens see what it says; else each sees those before it.
    * @throws {UnsupportedModelError} for attention over more tokens than the model's sliding window, without `sight`: Lopper
    *   computes full causal attention, which is the same thing up to there.
    */
   async runBlock(
-    index: number,
-    layers: readonly LayerSpec[],
+    number: number,
+    shape: Shape,
     input: Stream,
     sight?: Sight,
   ): Promise<Stream> {
-    const ref = blockAt(index);
-    const shape = layers[ref.layer];
-    if (!shape[ref.kind]) return input;
+    const size = shape[number];
+    if (!size) return input;
     this.#blockTokens += input.batch * input.length;
-    if (sight && ref.kind === "attention") {
-      return await this.#blocks.attentionWithin(ref, shape, input, sight);
+    if (sight && this.blocks[number].attended) {
+      return await this.#blocks.attentionWithin(number, size, input, sight);
     }
-    return (await this.#blocks.run(ref, shape, input)).stream;
+    return (await this.#blocks.run(number, size, input)).stream;
   }
 
   /**
@@ -86,50 +88,50 @@ export class Decoder {
    * @throws {TypeError} when the block is removed.
    */
   async watchBlock(
-    index: number,
-    layers: readonly LayerSpec[],
+    number: number,
+    shape: Shape,
     input: Stream,
     what: InnerOutput,
   ): Promise<Watched> {
-    const ref = blockAt(index);
-    const shape = layers[ref.layer];
-    if (!shape[ref.kind]) throw new TypeError(`layer ${ref.layer} has no ${ref.kind} block`);
+    const size = shape[number];
+    if (!size) throw new TypeError(`block ${this.blocks[number].id} is gone`);
     this.#blockTokens += input.batch * input.length;
-    const { stream, inner } = await this.#blocks.run(ref, shape, input, what);
+    const { stream, inner } = await this.#blocks.run(number, size, input, what);
     return { stream, inner: inner! };
   }
 
   /**
-   * Runs all blocks on the tokens that follow `past`, and returns the keys and values with them. One sequence, or one token
-   * each of several that are equally far.
+   * Runs all blocks on the tokens that follow `past`, and returns the keys and values with them, by the numbers of the blocks
+   * that have some. One sequence, or one token each of several that are equally far.
    */
   async runCached(
-    layers: readonly LayerSpec[],
+    shape: Shape,
     input: Stream,
     past: readonly (KeyValues | null)[] | null,
   ): Promise<{ stream: Stream; present: readonly (KeyValues | null)[] }> {
     const present: (KeyValues | null)[] = [];
     let stream = input;
-    for (let layer = 0; layer < layers.length; layer++) {
-      const result = await this.runAttentionCached(layer, layers, stream, past?.[layer] ?? null);
+    for (let block = 0; block < shape.length; block++) {
+      const result = await this.runBlockCached(block, shape, stream, past?.[block] ?? null);
       present.push(result.present);
-      stream = await this.runBlock(2 * layer + 1, layers, result.stream);
+      stream = result.stream;
     }
     return { stream, present };
   }
 
-  /** The attention block of one layer as `runCached` runs it; where it was removed, the input comes back. */
-  async runAttentionCached(
-    layer: number,
-    layers: readonly LayerSpec[],
+  /** One block as `runCached` runs it; where it was removed, the input comes back. */
+  async runBlockCached(
+    number: number,
+    shape: Shape,
     input: Stream,
     past: KeyValues | null,
   ): Promise<{ stream: Stream; present: KeyValues | null }> {
-    const shape = layers[layer];
-    if (!shape.attention) return { stream: input, present: null };
+    const size = shape[number];
+    if (!size || !this.blocks[number].attended) {
+      return { stream: await this.runBlock(number, shape, input), present: null };
+    }
     const empty = { length: 0, keys: new Float32Array(0), values: new Float32Array(0) };
-    const ref = { layer, kind: "attention" } as const;
-    const { stream, present } = await this.#blocks.attention(ref, shape, input, past ?? empty);
+    const { stream, present } = await this.#blocks.attention(number, size, input, past ?? empty);
     this.#blockTokens += input.batch * input.length;
     return { stream, present };
   }

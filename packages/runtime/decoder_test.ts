@@ -1,12 +1,12 @@
 import { type Backend, openBackend } from "@lopper/backends";
-import { headCostInBlocks, type LayerSpec, UnsupportedModelError } from "@lopper/core";
-import { FileFolder } from "@lopper/files";
+import { denseShape, headCostInBlocks, type Shape, UnsupportedModelError } from "@lopper/core";
 import { openModel } from "@lopper/models";
+import { FileFolder } from "@lopper/files";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { ATTENTION_CHUNK } from "./attention_op.ts";
 import { Decoder } from "./decoder.ts";
-import { blockCount, forwardFrom, sequenceLogits } from "./forward.ts";
+import { forwardFrom, sequenceLogits } from "./forward.ts";
 import { HEAD_CHUNK_VALUES } from "./heads.ts";
 import type { KeyValues, Stream } from "./stream.ts";
 import { sourceOrder } from "./unit_order.ts";
@@ -53,21 +53,21 @@ async function costOf(decoder: Decoder, work: () => Promise<unknown>): Promise<n
 }
 
 engineTest("embedding costs nothing, and every block its tokens", "qwen3", async (decoder) => {
-  const { layers } = decoder.spec;
+  const shape = denseShape(decoder.blocks);
   const input = await decoder.embed(SEQUENCES);
   assert.equal(decoder.blockTokens, 0);
-  for (let block = 0; block < blockCount(layers); block++) {
-    assert.equal(await costOf(decoder, () => decoder.runBlock(block, layers, input)), TOKENS);
+  for (const block of shape.keys()) {
+    assert.equal(await costOf(decoder, () => decoder.runBlock(block, shape, input)), TOKENS);
   }
   assert.equal(
-    await costOf(decoder, () => forwardFrom(decoder, layers, 3, input)),
-    (blockCount(layers) - 3) * TOKENS,
+    await costOf(decoder, () => forwardFrom(decoder, shape, 3, input)),
+    (shape.length - 3) * TOKENS,
   );
 });
 
 engineTest("a removed block costs nothing and changes nothing", "qwen3", async (decoder) => {
   const input = await decoder.embed(SEQUENCES);
-  const none: LayerSpec[] = decoder.spec.layers.map(() => ({ attention: null, mlp: null }));
+  const none: Shape = decoder.blocks.map(() => null);
   const cost = await costOf(decoder, async () => {
     assert.equal(await forwardFrom(decoder, none, 0, input), input);
     const { stream, present } = await decoder.runCached(none, input, null);
@@ -95,7 +95,8 @@ for (
         dispose: () => backend.dispose(),
       };
       const decoder = new Decoder(recording, weights);
-      const { layers, vocabSize } = decoder.spec;
+      const { vocabSize } = decoder.spec;
+      const shape = denseShape(decoder.blocks);
       // An operator's name stands in the graph as text behind its length.
       const mark = `"${String.fromCharCode(operator.length)}${operator}`;
       const chunks = (onnx: Uint8Array) =>
@@ -108,9 +109,9 @@ for (
       ];
       for (const { length, wanted } of cases) {
         const ids = Array.from({ length }, (_, i) => (i * 7919) % vocabSize);
-        const one = await decoder.runBlock(0, layers, await decoder.embed([ids]));
+        const one = await decoder.runBlock(0, shape, await decoder.embed([ids]));
         // GroupQueryAttention does not go in chunks for more sequences than one.
-        const two = await whole.runBlock(0, layers, await whole.embed([ids, ids]));
+        const two = await whole.runBlock(0, shape, await whole.embed([ids, ids]));
         const difference = one.data.reduce((d, x, i) => Math.max(d, Math.abs(x - two.data[i])), 0);
         assert.ok(difference < 1e-6, `length ${length}: off by ${difference}`);
         assert.deepEqual(graphs.map(chunks).sort(), wanted);
@@ -144,20 +145,18 @@ engineTest(
   "cached tokens cost each block that is there once",
   "llama-missing-blocks",
   async (decoder) => {
-    const { layers } = decoder.spec;
-    const present =
-      layers.flatMap(({ attention, mlp }) => [attention, mlp]).filter((b) => b).length;
-    assert.ok(present < blockCount(layers), "the fixture has removed blocks");
+    const shape = denseShape(decoder.blocks);
+    assert.ok(shape.length < 2 * decoder.spec.layers.length, "the fixture has removed blocks");
     let past: readonly (KeyValues | null)[] | null = null;
     for (const ids of [[1, 2, 3, 4], [5], [6]]) {
       const input = await decoder.embed([ids]);
       const before = decoder.blockTokens;
-      past = (await decoder.runCached(layers, input, past)).present;
-      assert.equal(decoder.blockTokens - before, present * ids.length);
+      past = (await decoder.runCached(shape, input, past)).present;
+      assert.equal(decoder.blockTokens - before, shape.length * ids.length);
     }
     assert.deepEqual(
       past!.map((kept) => kept?.length ?? null),
-      layers.map(({ attention }) => attention && 6),
+      decoder.blocks.map(({ attended }) => attended ? 6 : null),
     );
   },
 );
@@ -172,7 +171,12 @@ engineTest(
       Array.from({ length }, (_, i) => (i * i + 3 * s + i) % spec.vocabSize)
     );
     const labels = sequences.flatMap((ids) => [...ids.slice(1), 0]);
-    const stream = await forwardFrom(decoder, spec.layers, 0, await decoder.embed(sequences));
+    const stream = await forwardFrom(
+      decoder,
+      denseShape(decoder.blocks),
+      0,
+      await decoder.embed(sequences),
+    );
     const nll = await decoder.nll(stream, labels);
     const logits = await decoder.logits(stream.data);
     assert.equal(nll.length, 3 * length);
@@ -223,13 +227,13 @@ engineTest(
   "runs that overlap do not see each other's weights, where all share one buffer",
   "demo",
   async (decoder) => {
-    const { layers } = decoder.spec;
+    const shape = denseShape(decoder.blocks);
     const input = await decoder.embed(SEQUENCES);
     const labels = new Array(TOKENS).fill(1);
     // Each begins at another block, so that at any time all are at different ones.
     const lossFrom = async (block: number) =>
-      await decoder.nll(await forwardFrom(decoder, layers, block, input), labels);
-    const starts = [0, 1, 2, 3, blockCount(layers)];
+      await decoder.nll(await forwardFrom(decoder, shape, block, input), labels);
+    const starts = [0, 1, 2, 3, shape.length];
     const apart: Float32Array[] = [];
     for (const block of starts) apart.push(await lossFrom(block));
     assert.deepEqual(await Promise.all(starts.map(lossFrom)), apart);
@@ -241,10 +245,10 @@ engineTest(
 engineTest("a run that fails does not hold up the next", "demo", async (decoder) => {
   const input = await decoder.embed(SEQUENCES);
   const broken = { ...input, data: input.data.subarray(1) };
-  const { layers } = decoder.spec;
+  const shape = denseShape(decoder.blocks);
   const [failed, next] = await Promise.allSettled([
-    decoder.runBlock(1, layers, broken),
-    decoder.runBlock(1, layers, input),
+    decoder.runBlock(1, shape, broken),
+    decoder.runBlock(1, shape, input),
   ]);
   assert.deepEqual([failed.status, next.status], ["rejected", "fulfilled"]);
 });
@@ -258,7 +262,8 @@ engineTest(
   "text beyond the sliding window is refused, token by token, too",
   "mistral-sliding",
   async (decoder) => {
-    const { layers, slidingWindow } = decoder.spec;
+    const { slidingWindow } = decoder.spec;
+    const shape = denseShape(decoder.blocks);
     assert.equal(slidingWindow, 8);
     const refused = (error: unknown) =>
       error instanceof UnsupportedModelError &&
@@ -266,9 +271,9 @@ engineTest(
     const ids = [1, 2, 3, 4, 5, 6, 7, 8, 9];
     await sequenceLogits(decoder, [ids.slice(0, 8)]);
     await assert.rejects(sequenceLogits(decoder, [ids]), refused);
-    const first = await decoder.runCached(layers, await decoder.embed([ids.slice(0, 8)]), null);
+    const first = await decoder.runCached(shape, await decoder.embed([ids.slice(0, 8)]), null);
     const next = await decoder.embed([[9]]);
-    await assert.rejects(decoder.runCached(layers, next, first.present), refused);
+    await assert.rejects(decoder.runCached(shape, next, first.present), refused);
   },
 );
 

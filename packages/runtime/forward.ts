@@ -1,31 +1,26 @@
-import { blockAt, type LayerSpec } from "@lopper/core";
+import { denseShape, type Shape } from "@lopper/core";
 import type { Decoder } from "./decoder.ts";
 import type { Sight, Stream } from "./stream.ts";
 
-/** Blocks of a model with `layers` layers; their inputs are numbered 0 … blockCount, the last being the head's. */
-export function blockCount(layers: readonly LayerSpec[]): number {
-  return 2 * layers.length;
-}
-
 /**
  * Runs the blocks from `first` on and returns what the head reads. With `keep`, the input of every block that ran, and
- * of the head, is stored there under its number. With `sightIn`, tokens see what it says of a layer.
+ * of the head, is stored there under its number: the head comes after the last block. With `sightIn`, tokens see what it says of a layer.
  */
 export async function forwardFrom(
   decoder: Decoder,
-  layers: readonly LayerSpec[],
+  shape: Shape,
   first: number,
   input: Stream,
   keep?: Map<number, Stream>,
   sightIn?: (layer: number) => Sight,
 ): Promise<Stream> {
   let stream = input;
-  const count = blockCount(layers);
-  for (let block = first; block < count; block++) {
+  for (let block = first; block < shape.length; block++) {
     keep?.set(block, stream);
-    stream = await decoder.runBlock(block, layers, stream, sightIn?.(blockAt(block).layer));
+    const { layer } = decoder.blocks[block];
+    stream = await decoder.runBlock(block, shape, stream, sightIn?.(layer));
   }
-  keep?.set(count, stream);
+  keep?.set(shape.length, stream);
   return stream;
 }
 
@@ -33,8 +28,8 @@ export async function forwardFrom(
 export async function sequenceLogits(
   decoder: Decoder,
   sequences: readonly (readonly number[])[],
-  layers: readonly LayerSpec[] = decoder.spec.layers,
+  shape: Shape = denseShape(decoder.blocks),
 ): Promise<Float32Array> {
-  const stream = await forwardFrom(decoder, layers, 0, await decoder.embed(sequences));
+  const stream = await forwardFrom(decoder, shape, 0, await decoder.embed(sequences));
   return await decoder.logits(stream.data);
 }

@@ -1,11 +1,11 @@
-import { type LayerSpec, longestSequence } from "@lopper/core";
+import { denseShape, longestSequence, type Shape } from "@lopper/core";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import type { Decoder } from "./decoder.ts";
 import type { KeyValues } from "./stream.ts";
 
 export interface GenerateOptions {
-  readonly layers?: readonly LayerSpec[];
+  readonly shape?: Shape;
   readonly maxTokens: number;
   /** 0 = greedy; otherwise logits are divided by it before sampling. */
   readonly temperature: number;
@@ -24,7 +24,7 @@ export async function* generate(
 ): AsyncGenerator<number> {
   if (prompt.length === 0) throw new RangeError("the prompt has no tokens");
   const { spec } = decoder;
-  const layers = options.layers ?? spec.layers;
+  const shape = options.shape ?? denseShape(decoder.blocks);
   const longest = longestSequence(spec);
   if (prompt.length > longest) {
     throw new RangeError(`the prompt has ${prompt.length} tokens, and the model takes ${longest}`);
@@ -35,7 +35,7 @@ export async function* generate(
   const limit = Math.min(options.maxTokens, longest - prompt.length);
   for (let produced = 0; produced < limit; produced++) {
     const { stream, present } = await decoder.runCached(
-      layers,
+      shape,
       await decoder.embed([input]),
       past,
     );
@@ -72,14 +72,15 @@ export async function sampleSequences(
   decoder: Decoder,
   { start, length, temperature, seeds, onProgress }: SamplingOptions,
 ): Promise<number[][]> {
-  const { layers, vocabSize } = decoder.spec;
+  const { vocabSize } = decoder.spec;
+  const shape = denseShape(decoder.blocks);
   const randoms = seeds.map(generator);
   const sequences: number[][] = seeds.map(() => []);
   let past: readonly (KeyValues | null)[] | null = null;
   let last = seeds.map(() => start);
   for (let produced = 0; produced < length; produced++) {
     const input = await decoder.embed(last.map((id) => [id]));
-    const { stream, present } = await decoder.runCached(layers, input, past);
+    const { stream, present } = await decoder.runCached(shape, input, past);
     const logits = await decoder.logits(stream.data);
     last = randoms.map((random, row) => {
       const own = logits.subarray(row * vocabSize, (row + 1) * vocabSize);

@@ -54,11 +54,11 @@ engineTest("temperature 0 takes the largest logit of a full pass, every time", a
 
 engineTest("narrower layers are what the logits come from", async () => {
   await withDecoder(5, {}, async (decoder) => {
-    const layers = decoder.spec.layers.map(() => ({ attention: null, mlp: null }));
-    const ids = await Array.fromAsync(generate(decoder, PROMPT, { ...greedy(4), layers }));
+    const shape = decoder.blocks.map(() => null);
+    const ids = await Array.fromAsync(generate(decoder, PROMPT, { ...greedy(4), shape }));
     const all = [...PROMPT, ...ids];
     for (let t = PROMPT.length; t < all.length; t++) {
-      const logits = [...await sequenceLogits(decoder, [all.slice(0, t)], layers)]
+      const logits = [...await sequenceLogits(decoder, [all.slice(0, t)], shape)]
         .slice(-decoder.spec.vocabSize);
       assert.equal(all[t], logits.indexOf(Math.max(...logits)));
     }

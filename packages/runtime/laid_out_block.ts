@@ -1,69 +1,55 @@
-import { axisIndices, type BlockRef, groupSize, type ModelSpec } from "@lopper/core";
-import { type BlockWeight, type Model, weightsOfBlock } from "@lopper/models";
+import { type Axis, type Block, type KeptUnits, unitAxis, unitIndices } from "@lopper/core";
+import { type Model, weightsOfBlock } from "@lopper/models";
 import { gatherColumnsAsRows, gatherRows, readStored, type StoredTensor } from "./stored_tensor.ts";
 
-/** A weight of a block; `rowLength` is 1 for a bias or a norm. */
+/** A weight of a block; where its units lie along the columns, it is transposed. */
 export interface LaidOutWeight {
   readonly tensor: StoredTensor;
   readonly rowLength: number;
   /** What the rows run over; the rows of a narrower block are the first ones. */
-  readonly span: "channel" | "query" | "kv" | null;
+  readonly rows: Axis;
 }
 
-export type LaidOutBlock = Map<BlockWeight, LaidOutWeight>;
-
-/** What a block is called in maps. */
-export function blockKey({ layer, kind }: BlockRef): string {
-  return `${layer}.${kind}`;
-}
-
-/** Channels of a KV group along the axes of a layer's attention. */
-export interface UnitShape {
-  readonly headDim: number;
-  readonly queriesPerGroup: number;
-}
-
-export function unitShape({ headDim, layers }: ModelSpec, layer: number): UnitShape {
-  const { attention } = layers[layer];
-  return { headDim, queriesPerGroup: attention ? groupSize(attention) : 1 };
-}
+export type LaidOutBlock = Map<string, LaidOutWeight>;
 
 /** Reads the weights of a block, its units in the order of `units`. */
 export async function layOutBlock(
   model: Model,
-  ref: BlockRef,
-  units: readonly number[],
+  block: Block,
+  units: KeptUnits,
   options: { float32: boolean },
 ): Promise<LaidOutBlock> {
-  const { spec, family } = model;
-  const shape = unitShape(spec, ref.layer);
+  const tensors = weightsOfBlock(model, block);
   const laidOut: LaidOutBlock = new Map();
-  for (const [weight, info] of weightsOfBlock(model, ref)) {
+  for (const weight of block.weights) {
+    const info = tensors.get(weight.name)!;
     const read = await readStored(model, info, options);
-    const axis = family.pruneGroups[ref.kind].axes.find((a) => a.weight === weight);
     const [rows, columns = 1] = info.shape;
+    const axis = unitAxis(weight);
     if (!axis) {
-      laidOut.set(weight, { tensor: read, rowLength: 1, span: null });
+      laidOut.set(weight.name, { tensor: read, rowLength: columns, rows });
       continue;
     }
-    const indices = axisIndices(axis.span, units, shape);
-    const tensor = axis.axis === 0
-      ? gatherRows(read, columns, indices)
-      : gatherColumnsAsRows(read, columns, indices);
-    laidOut.set(weight, { tensor, rowLength: axis.axis === 0 ? columns : rows, span: axis.span });
+    const indices = unitIndices(axis, units[axis.dimension]);
+    laidOut.set(
+      weight.name,
+      axis.at === 0
+        ? { tensor: gatherRows(read, columns, indices), rowLength: columns, rows: axis }
+        : { tensor: gatherColumnsAsRows(read, columns, indices), rowLength: rows, rows: axis },
+    );
   }
   return laidOut;
 }
 
 /**
- * Lays the units of a block out in another order, one tensor at a time.
+ * Lays the units of a dimension of a block out in another order, one tensor at a time.
  * @param places for each place the one where its unit lies now.
  */
-export function moveUnits(block: LaidOutBlock, places: readonly number[], shape: UnitShape) {
+export function moveUnits(block: LaidOutBlock, dimension: string, places: readonly number[]) {
   for (const [name, weight] of block) {
-    const { tensor, rowLength, span } = weight;
-    if (span === null) continue;
-    const moved = gatherRows(tensor, rowLength, axisIndices(span, places, shape));
+    const { tensor, rowLength, rows } = weight;
+    if (typeof rows === "number" || rows.dimension !== dimension) continue;
+    const moved = gatherRows(tensor, rowLength, unitIndices(rows, places));
     block.set(name, { ...weight, tensor: moved });
   }
 }

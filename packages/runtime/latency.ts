@@ -1,4 +1,11 @@
-import { groupSize, type LatencyTable, type LayerSpec, median } from "@lopper/core";
+import {
+  denseShape,
+  groupSize,
+  type LatencyTable,
+  type LayerSpec,
+  median,
+  shapeOfLayers,
+} from "@lopper/core";
 import type { Decoder } from "./decoder.ts";
 import type { KeyValues } from "./stream.ts";
 
@@ -37,7 +44,8 @@ export async function measureLatencies(
 ): Promise<LatencyTable> {
   const { layers, vocabSize } = decoder.spec;
   const ids = Array.from({ length: pastTokens }, (_, i) => i % vocabSize);
-  const { present } = await decoder.runCached(layers, await decoder.embed([ids]), null);
+  const dense = denseShape(decoder.blocks);
+  const { present } = await decoder.runCached(dense, await decoder.embed([ids]), null);
   const count = Math.max(
     1,
     sizes.mlp.length,
@@ -112,9 +120,7 @@ async function timedPass(
   id: number,
 ): Promise<{ rest: number; blocks: ReadonlyMap<string, number> }> {
   const { headDim } = decoder.spec;
-  const narrowed = layers.map(({ attention }, l) =>
-    attention && firstHeads(past[l]!, attention.kvHeads, headDim)
-  );
+  const shape = shapeOfLayers(decoder.spec, layers);
   const blocks = new Map<string, number>();
   let inBlocks = 0;
   const timed = async <T>(name: string, run: () => Promise<T>): Promise<T> => {
@@ -127,14 +133,16 @@ async function timedPass(
   };
   const started = performance.now();
   let stream = await decoder.embed([[id]]);
-  for (const [l, { attention, mlp }] of layers.entries()) {
-    if (attention) {
+  for (const [block, { layer: l, kind }] of decoder.blocks.entries()) {
+    const { attention, mlp } = layers[l];
+    if (kind === "attention" && attention) {
       const name = attentionName(l, groupSize(attention), attention.kvHeads);
-      const run = () => decoder.runAttentionCached(l, layers, stream, narrowed[l]);
+      const heads = firstHeads(past[block]!, attention.kvHeads, headDim);
+      const run = () => decoder.runBlockCached(block, shape, stream, heads);
       ({ stream } = await timed(name, run));
     }
-    if (mlp) {
-      const run = () => decoder.runBlock(2 * l + 1, layers, stream);
+    if (kind === "mlp" && mlp) {
+      const run = () => decoder.runBlock(block, shape, stream);
       stream = await timed(mlpName(l, mlp.intermediateSize), run);
     }
   }

@@ -1,6 +1,6 @@
 export { ATTENTION_CHUNK, attentionChunks, attentionOpFor } from "./attention_op.ts";
 export { Decoder, type Watched } from "./decoder.ts";
-export { blockCount, forwardFrom, sequenceLogits } from "./forward.ts";
+export { forwardFrom, sequenceLogits } from "./forward.ts";
 export {
   generate,
   type GenerateOptions,

@@ -9,11 +9,15 @@ import {
   type Weights,
 } from "@lopper/backends";
 import {
-  BLOCK_KINDS,
-  groupSize,
+  type Block,
+  type BlockSize,
+  blocksLeft,
+  blocksOf,
   headCostInBlocks,
-  type LayerSpec,
+  layersOfShape,
   type ModelSpec,
+  type Shape,
+  sizeOf,
   UnsupportedOpError,
 } from "@lopper/core";
 import { type ResidentAttentionOp, residentBlockName, residentDecoder } from "@lopper/graphs";
@@ -36,6 +40,7 @@ export interface ResidentDecoderOptions {
  */
 export class ResidentDecoder {
   readonly spec: ModelSpec;
+  readonly blocks: readonly Block[];
   readonly backend: Backend;
   readonly #runValues: number;
   /** Until they are on the device. */
@@ -47,6 +52,7 @@ export class ResidentDecoder {
   constructor(backend: Backend, weights: LaidOutWeights, options: ResidentDecoderOptions = {}) {
     this.backend = backend;
     this.spec = weights.spec;
+    this.blocks = blocksOf(weights.spec);
     this.#runValues = options.runValues ?? DEFAULT_RUN_VALUES;
     this.#weights = weights;
     this.#rope = ropeTable(this.spec.rope, this.spec.headDim, 0);
@@ -59,32 +65,32 @@ export class ResidentDecoder {
 
   /**
    * Negative log-likelihood in nats of the token after each position of equally long sequences, `[sequences · length]`,
-   * under the model with `layers`. The last position of a sequence predicts nothing: its label is token 0.
+   * under the model of this shape. The last position of a sequence predicts nothing: its label is token 0.
    * @throws as `crossEntropy` does.
    */
   nll(
-    layers: readonly LayerSpec[],
+    shape: Shape,
     sequences: readonly (readonly number[])[],
   ): Promise<Float32Array> {
     const labels = sequences.flatMap((sequence) => [...sequence.slice(1), 0]);
-    return this.crossEntropy(layers, sequences, certain(labels));
+    return this.crossEntropy(shape, sequences, certain(labels));
   }
 
   /**
    * Cross-entropy in nats with the predictions of another model after each position of equally long sequences,
-   * `[sequences · length]`, under the model with `layers`.
-   * @throws {RangeError} when a layer is wider than the checkpoint's, or an id is not in the vocabulary.
+   * `[sequences · length]`, under the model of this shape.
+   * @throws {RangeError} when a block is wider than the checkpoint's, or an id is not in the vocabulary.
    * @throws {UnsupportedModelError} for sequences beyond the model's sliding window.
    */
   async crossEntropy(
-    layers: readonly LayerSpec[],
+    shape: Shape,
     sequences: readonly (readonly number[])[],
     predictions: Predictions,
   ): Promise<Float32Array> {
     const { length } = sequences[0];
-    this.#check(layers, sequences);
+    this.#check(shape, sequences);
     const executable = await (this.#executable ??= this.#compile());
-    const blocks = this.#blockFeeds(layers);
+    const blocks = this.#blockFeeds(shape);
     const out = new Float32Array(sequences.length * length);
     const batch = this.#batchSize(length);
     for (let start = 0; start < sequences.length; start += batch) {
@@ -94,8 +100,7 @@ export class ResidentDecoder {
       const fetches = await executable.run({ ...this.#tokenFeeds(part), ...expected, ...blocks });
       out.set(float32Data(fetches, "cross_entropy"), first);
     }
-    const present = layers.flatMap((l) => BLOCK_KINDS.filter((kind) => l[kind])).length;
-    this.#blockTokens += out.length * (present + headCostInBlocks(this.spec, length));
+    this.#blockTokens += out.length * (blocksLeft(shape) + headCostInBlocks(this.spec, length));
     return out;
   }
 
@@ -155,8 +160,9 @@ export class ResidentDecoder {
   }
 
   /** Which blocks run, and how many rows of their weights. */
-  #blockFeeds(layers: readonly LayerSpec[]): Record<string, HostTensor> {
+  #blockFeeds(shape: Shape): Record<string, HostTensor> {
     const { headDim } = this.spec;
+    const layers = layersOfShape(this.spec, shape);
     const feeds: Record<string, HostTensor> = {};
     this.spec.layers.forEach((dense, layer) => {
       const { attention, mlp } = layers[layer];
@@ -175,7 +181,7 @@ export class ResidentDecoder {
     return feeds;
   }
 
-  #check(layers: readonly LayerSpec[], sequences: readonly (readonly number[])[]) {
+  #check(shape: Shape, sequences: readonly (readonly number[])[]) {
     const { vocabSize } = this.spec;
     const { length } = sequences[0];
     for (const sequence of sequences) {
@@ -190,21 +196,21 @@ export class ResidentDecoder {
     }
     checkSequenceLength(this.spec, length);
     // A graph would take what there is of rows that are not there, and say nothing.
-    if (layers.length !== this.spec.layers.length || !layers.every(this.#isPart, this)) {
+    const fits = shape.length === this.blocks.length &&
+      shape.every((size, number) => !size || isWithin(size, sizeOf(this.blocks[number])));
+    if (!fits) {
       throw new RangeError(
-        "the layers are not those of the checkpoint with fewer channels, KV groups or blocks",
+        "the blocks are not those of the checkpoint, or some of them, with as many units or fewer",
       );
     }
   }
+}
 
-  #isPart({ attention, mlp }: LayerSpec, layer: number): boolean {
-    const dense = this.spec.layers[layer];
-    const within = (n: number, most: number | undefined) =>
-      Number.isInteger(n) && n >= 1 && most !== undefined && n <= most;
-    return (!mlp || within(mlp.intermediateSize, dense.mlp?.intermediateSize)) &&
-      (!attention || (within(attention.kvHeads, dense.attention?.kvHeads) &&
-        groupSize(attention) === groupSize(dense.attention!)));
-  }
+function isWithin(size: BlockSize, most: BlockSize): boolean {
+  return Object.entries(most).every(([dimension, units]) => {
+    const left = size[dimension];
+    return Number.isInteger(left) && left >= 1 && left <= units;
+  });
 }
 
 /** All weights under the names that `residentDecoder` gives them, at full width. */
@@ -213,14 +219,11 @@ function residentWeights(weights: LaidOutWeights): Weights {
   const all: Record<string, Float32Array> = {};
   // Weights may lie in a buffer that the next use overwrites, and the engine takes all of them at once.
   const put = (name: string, data: Float32Array) => all[name] = data.slice();
-  spec.layers.forEach((shape, layer) => {
-    for (const kind of BLOCK_KINDS) {
-      if (!shape[kind]) continue;
-      for (const { name, data } of weights.block({ layer, kind }, shape)) {
-        put(`${residentBlockName({ layer, kind })}.${name}`, data);
-      }
+  for (const [number, block] of blocksOf(spec).entries()) {
+    for (const { name, data } of weights.block(number, sizeOf(block))) {
+      put(`${residentBlockName(block)}.${name}`, data);
     }
-  });
+  }
   put("norm", weights.finalNorm);
   put("lm_head", weights.lmHead());
   if (!spec.tiedEmbeddings) {

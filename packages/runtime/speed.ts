@@ -1,10 +1,10 @@
-import type { LayerSpec } from "@lopper/core";
+import { denseShape, type Shape } from "@lopper/core";
 import type { Decoder } from "./decoder.ts";
 import type { KeyValues } from "./stream.ts";
 
 export interface SpeedOptions {
-  /** Shapes to run the layers in; those of the checkpoint where nothing is said. */
-  readonly layers?: readonly LayerSpec[];
+  /** Sizes of the blocks; those of the checkpoint where nothing is said. */
+  readonly shape?: Shape;
   /** Tokens that are read one by one after the prompt, each with the keys and values of all before it. */
   readonly decodeTokens: number;
   /** How often both are measured, after a first time that warms up. */
@@ -30,16 +30,16 @@ export interface Speed {
 export async function measureSpeed(
   decoder: Decoder,
   prompt: readonly number[],
-  { layers = decoder.spec.layers, decodeTokens, repeats, onProgress }: SpeedOptions,
+  { shape = denseShape(decoder.blocks), decodeTokens, repeats, onProgress }: SpeedOptions,
 ): Promise<Speed> {
   const passes = (repeats + 1) * (1 + decodeTokens);
   const prefillSeconds: number[] = [], decodeSeconds: number[] = [];
   for (let repeat = 0; repeat <= repeats; repeat++) {
     const started = performance.now();
-    let past = await step(decoder, layers, prompt, null);
+    let past = await step(decoder, shape, prompt, null);
     const read = performance.now();
     for (let i = 0; i < decodeTokens; i++) {
-      past = await step(decoder, layers, [prompt[i % prompt.length]], past);
+      past = await step(decoder, shape, [prompt[i % prompt.length]], past);
     }
     const done = performance.now();
     onProgress?.((repeat + 1) * (1 + decodeTokens), passes);
@@ -53,12 +53,12 @@ export async function measureSpeed(
 /** Reads tokens as far as the logits after the last one. */
 async function step(
   decoder: Decoder,
-  layers: readonly LayerSpec[],
+  shape: Shape,
   ids: readonly number[],
   past: readonly (KeyValues | null)[] | null,
 ): Promise<readonly (KeyValues | null)[]> {
   const { hiddenSize } = decoder.spec;
-  const { stream, present } = await decoder.runCached(layers, await decoder.embed([ids]), past);
+  const { stream, present } = await decoder.runCached(shape, await decoder.embed([ids]), past);
   await decoder.logits(stream.data.subarray((ids.length - 1) * hiddenSize));
   return present;
 }

@@ -1,4 +1,5 @@
 import type { Backend } from "@lopper/backends";
+import { blocksOf, denseShape } from "@lopper/core";
 import type { Model } from "@lopper/models";
 import { Decoder } from "./decoder.ts";
 import { sourceOrder } from "./unit_order.ts";
@@ -13,12 +14,16 @@ export async function streamedLogits(
   model: Model,
   ids: readonly number[],
 ): Promise<Float32Array> {
-  const { layers } = model.spec;
+  const blocks = blocksOf(model.spec);
+  const shape = denseShape(blocks);
   let stream = await withPart(backend, model, "outer", (decoder) => decoder.embed([ids]));
-  for (let layer = 0; layer < layers.length; layer++) {
+  for (const layer of new Set(blocks.map((block) => block.layer))) {
     stream = await withPart(backend, model, { layer }, async (decoder) => {
-      const between = await decoder.runBlock(2 * layer, layers, stream);
-      return await decoder.runBlock(2 * layer + 1, layers, between);
+      let inside = stream;
+      for (const [number, block] of blocks.entries()) {
+        if (block.layer === layer) inside = await decoder.runBlock(number, shape, inside);
+      }
+      return inside;
     });
   }
   return await withPart(backend, model, "outer", (decoder) => decoder.logits(stream.data));

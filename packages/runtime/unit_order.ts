@@ -1,4 +1,4 @@
-import type { ModelSpec } from "@lopper/core";
+import { blocksOf, type ModelSpec, type Ranking } from "@lopper/core";
 
 /** For each layer the KV groups and the channels, most important first: a permutation of all of them. */
 export interface UnitOrder {
@@ -17,6 +17,15 @@ export function sourceOrder(spec: ModelSpec): UnitOrder {
       channels: mlp && range(mlp.intermediateSize),
     })),
   };
+}
+
+/** The same by blocks. */
+export function rankingOf(spec: ModelSpec, { layers }: UnitOrder): Ranking {
+  return blocksOf(spec).map(({ layer, dimensions }) =>
+    Object.fromEntries(
+      dimensions.map(({ name }) => [name, layers[layer]?.[name as "kvGroups" | "channels"] ?? []]),
+    )
+  );
 }
 
 /** For each unit of `after` its place in `before`. @throws {RangeError} when they are not the same units. */

@@ -1,21 +1,16 @@
 import {
-  BLOCK_KINDS,
-  type BlockRef,
+  axisLength,
+  type BlockSize,
+  blocksOf,
   DTYPE_BYTES,
-  type LayerSpec,
   type ModelSpec,
+  outputProjection,
 } from "@lopper/core";
 import { fromFloat32 } from "@lopper/formats";
-import { type BlockWeight, type Model, outerWeight } from "@lopper/models";
-import {
-  blockKey,
-  type LaidOutBlock,
-  layOutBlock,
-  moveUnits,
-  unitShape,
-} from "./laid_out_block.ts";
+import { type Model, outerWeight } from "@lopper/models";
+import { type LaidOutBlock, layOutBlock, moveUnits } from "./laid_out_block.ts";
 import { copyValues, readStored, type StoredTensor } from "./stored_tensor.ts";
-import { placesOf, type UnitOrder } from "./unit_order.ts";
+import { placesOf, rankingOf, type UnitOrder } from "./unit_order.ts";
 import { expansionBytes, keptWithin, partOf } from "./weight_memory.ts";
 
 export interface LoadOptions {
@@ -47,7 +42,8 @@ export class LaidOutWeights {
   /** `[vocabSize, hiddenSize]`, as the LM head is. */
   readonly #embedding: StoredTensor;
   readonly #lmHead: StoredTensor;
-  readonly #blocks: Map<string, LaidOutBlock>;
+  /** By their numbers; those are missing that were not read. */
+  readonly #blocks: ReadonlyMap<number, LaidOutBlock>;
   #order: UnitOrder;
   /** Bytes that the shared buffer needs; it is made on its first use. */
   readonly #scratchBytes: number;
@@ -56,7 +52,7 @@ export class LaidOutWeights {
   private constructor(
     spec: ModelSpec,
     outer: { embedding: StoredTensor; finalNorm: Float32Array; lmHead: StoredTensor },
-    blocks: Map<string, LaidOutBlock>,
+    blocks: ReadonlyMap<number, LaidOutBlock>,
     order: UnitOrder,
     memory: { expandedBytesHeld: number; scratchBytes: number },
   ) {
@@ -99,18 +95,12 @@ export class LaidOutWeights {
     const embedding = await outer("embedding");
     const finalNorm = await store.readFloat32(outerWeight(model, "finalNorm").name);
     const lmHead = spec.tiedEmbeddings ? embedding : await outer("lmHead");
-    const blocks = new Map<string, LaidOutBlock>();
-    for (let layer = 0; layer < spec.layers.length; layer++) {
-      if (!wanted(layer)) continue;
-      for (const kind of BLOCK_KINDS) {
-        const units = kind === "attention"
-          ? order.layers[layer].kvGroups
-          : order.layers[layer].channels;
-        if (!spec.layers[layer][kind] || !units) continue;
-        const key = blockKey({ layer, kind });
-        const read = { float32: kept.has(key) };
-        blocks.set(key, await layOutBlock(model, { layer, kind }, units, read));
-      }
+    const blocks = new Map<number, LaidOutBlock>();
+    const ranking = rankingOf(spec, order);
+    for (const [number, block] of blocksOf(spec).entries()) {
+      if (!wanted(block.layer)) continue;
+      const read = { float32: kept.has(block.id) };
+      blocks.set(number, await layOutBlock(model, block, ranking[number]!, read));
     }
     let expandedBytesHeld = 0, scratchBytes = 0;
     for (const [part, bytes] of expansions) {
@@ -124,23 +114,19 @@ export class LaidOutWeights {
   }
 
   /**
-   * The first rows of a matrix whose rows are units, as many as `shape` has, replaced; values are rounded to what the
-   * checkpoint can hold. Returns the rows of before.
-   * @param rows in float32, as `block` has them.
+   * The output projection of a block of this size, replaced; values are rounded to what the checkpoint can hold. Returns
+   * the values of before.
+   * @param columns of the units that are there, transposed: in float32, as `block` has them.
    */
-  replaceRows(
-    ref: BlockRef,
-    shape: LayerSpec,
-    name: "down" | "o",
-    rows: Float32Array,
-  ): Float32Array {
-    const before = this.block(ref, shape).find((weight) => weight.name === name)!.data.slice();
-    if (rows.length !== before.length) {
-      throw new RangeError(`${rows.length} values do not replace ${before.length} of ${name}`);
+  replaceOutput(number: number, size: BlockSize, columns: Float32Array): Float32Array {
+    const { name } = outputProjection(blocksOf(this.spec)[number]);
+    const before = this.block(number, size).find((weight) => weight.name === name)!.data.slice();
+    if (columns.length !== before.length) {
+      throw new RangeError(`${columns.length} values do not replace ${before.length} of ${name}`);
     }
-    const { tensor } = this.#blocks.get(blockKey(ref))!.get(name)!;
-    if (tensor.dtype === "F32") tensor.data.set(rows);
-    else tensor.data.set(new Uint16Array(fromFloat32(tensor.dtype, rows).buffer));
+    const { tensor } = this.#blocks.get(number)!.get(name)!;
+    if (tensor.dtype === "F32") tensor.data.set(columns);
+    else tensor.data.set(new Uint16Array(fromFloat32(tensor.dtype, columns).buffer));
     return before;
   }
 
@@ -155,20 +141,20 @@ export class LaidOutWeights {
    * @throws {RangeError} when the order is not one of the same units.
    */
   rearrange(order: UnitOrder) {
-    const moves = this.spec.layers.flatMap((_, layer) =>
-      BLOCK_KINDS.flatMap((kind) => {
-        const unit = kind === "attention" ? "kvGroups" : "channels";
-        const block = this.#blocks.get(blockKey({ layer, kind }));
-        const before = this.#order.layers[layer][unit];
-        if (!block || !before) return [];
-        const after = order.layers[layer]?.[unit] ?? [];
-        const places = placesOf(before, after, `${unit} of layer ${layer}`);
-        return places.every((place, i) => place === i) ? [] : [{ block, places, layer }];
+    const [before, after] = [rankingOf(this.spec, this.#order), rankingOf(this.spec, order)];
+    const moves = blocksOf(this.spec).flatMap(({ id, dimensions }, number) =>
+      dimensions.flatMap(({ name }) => {
+        const block = this.#blocks.get(number);
+        if (!block) return [];
+        const places = placesOf(
+          before[number]![name],
+          after[number]?.[name] ?? [],
+          `${name} of block ${id}`,
+        );
+        return places.every((place, i) => place === i) ? [] : [{ block, name, places }];
       })
     );
-    for (const { block, places, layer } of moves) {
-      moveUnits(block, places, unitShape(this.spec, layer));
-    }
+    for (const { block, name, places } of moves) moveUnits(block, name, places);
     this.#order = order;
   }
 
@@ -195,21 +181,16 @@ export class LaidOutWeights {
     return this.#float32([{ tensor, length: tensor.data.length }])[0];
   }
 
-  /** The weights of a block narrowed to `shape` in float32: data and rows of each; good until the next call. */
+  /** The weights of a block of this size in float32: data and rows of each; good until the next call. */
   block(
-    ref: BlockRef,
-    shape: LayerSpec,
-  ): readonly { readonly name: BlockWeight; readonly data: Float32Array; readonly rows: number }[] {
-    const weights = this.#blocks.get(blockKey(ref));
-    if (!weights) throw new TypeError(`layer ${ref.layer} has no ${ref.kind} block`);
-    const rowsOf = {
-      channel: shape.mlp?.intermediateSize ?? 0,
-      query: (shape.attention?.queryHeads ?? 0) * this.spec.headDim,
-      kv: (shape.attention?.kvHeads ?? 0) * this.spec.headDim,
-    };
-    const parts = [...weights].map(([name, { tensor, rowLength, span }]) => {
-      const rows = span === null ? tensor.data.length / rowLength : rowsOf[span];
-      return { name, rows, tensor, length: rows * rowLength };
+    number: number,
+    size: BlockSize,
+  ): readonly { readonly name: string; readonly data: Float32Array; readonly rows: number }[] {
+    const weights = this.#blocks.get(number);
+    if (!weights) throw new TypeError(`the weights of block ${number} were not read`);
+    const parts = [...weights].map(([name, { tensor, rowLength, rows }]) => {
+      const count = axisLength(rows, size);
+      return { name, rows: count, tensor, length: count * rowLength };
     });
     const data = this.#float32(parts);
     return parts.map(({ name, rows }, i) => ({ name, rows, data: data[i] }));

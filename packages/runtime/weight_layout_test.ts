@@ -1,9 +1,12 @@
 import {
-  type BlockRef,
+  type Block,
+  type BlockSize,
+  blocksOf,
   CheckpointFormatError,
   type FloatDType,
   groupSize,
-  type LayerSpec,
+  shapeOfLayers,
+  sizeOf,
 } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
 import {
@@ -68,19 +71,20 @@ const SPANS: Record<string, { span: "channel" | "query" | "kv"; transposed?: tru
 };
 
 /** The weights of a narrowed block, picked value by value from the checkpoint. */
-async function picked(model: Model, order: UnitOrder, ref: BlockRef, shape: LayerSpec) {
+async function picked(model: Model, order: UnitOrder, block: Block, size: BlockSize) {
   const { headDim, layers } = model.spec;
-  const { attention } = layers[ref.layer];
+  const { attention } = layers[block.layer];
   const width = {
     channel: 1,
     kv: headDim,
     query: headDim * (attention ? groupSize(attention) : 1),
   };
-  const units = ref.kind === "mlp"
-    ? order.layers[ref.layer].channels!.slice(0, shape.mlp!.intermediateSize)
-    : order.layers[ref.layer].kvGroups!.slice(0, shape.attention!.kvHeads);
+  const { channels, kvGroups } = order.layers[block.layer];
+  const units = block.attended
+    ? kvGroups!.slice(0, size.kvGroups)
+    : channels!.slice(0, size.channels);
   const found: Record<string, number[]> = {};
-  for (const [name, tensor] of weightsOfBlock(model, ref)) {
+  for (const [name, tensor] of weightsOfBlock(model, block)) {
     const values = toFloat32(tensor.dtype, await model.store.readBytes(tensor.name));
     const [rows, columns = 1] = tensor.shape;
     const axis = SPANS[name];
@@ -100,15 +104,9 @@ async function picked(model: Model, order: UnitOrder, ref: BlockRef, shape: Laye
   return found;
 }
 
-function blocksOf(layers: readonly LayerSpec[]): BlockRef[] {
-  return layers.flatMap((shape, layer) =>
-    (["attention", "mlp"] as const).filter((kind) => shape[kind]).map((kind) => ({ layer, kind }))
-  );
-}
-
 /** The values of a block as they are now; what they lie in may change later. */
-function values(weights: LaidOutWeights, ref: BlockRef, shape: LayerSpec) {
-  return Object.fromEntries(weights.block(ref, shape).map(({ name, data }) => [name, [...data]]));
+function values(weights: LaidOutWeights, number: number, size: BlockSize) {
+  return Object.fromEntries(weights.block(number, size).map(({ name, data }) => [name, [...data]]));
 }
 
 Deno.test("weights: blocks of any width are the checkpoint's values, whatever the budget", async () => {
@@ -126,11 +124,11 @@ Deno.test("weights: blocks of any width are the checkpoint's values, whatever th
       const weights = await LaidOutWeights.load(model, order, { expandedBytes: budget });
       assert.equal(weights.bytes, memory.held + weights.expandedBytesHeld / 2, `seed ${seed}`);
       for (const layers of [...narrow, model.spec.layers]) {
-        for (const ref of blocksOf(layers)) {
-          const shape = layers[ref.layer];
-          const expected = await picked(model, order, ref, shape);
-          assert.deepEqual(values(weights, ref, shape), expected, `seed ${seed}, ${budget}`);
-          for (const { name, rows } of weights.block(ref, shape)) {
+        for (const [number, size] of shapeOfLayers(model.spec, layers).entries()) {
+          if (!size) continue;
+          const expected = await picked(model, order, blocksOf(model.spec)[number], size);
+          assert.deepEqual(values(weights, number, size), expected, `seed ${seed}, ${budget}`);
+          for (const { name, rows } of weights.block(number, size)) {
             assert.equal(expected[name].length % rows, 0);
           }
         }
@@ -161,11 +159,11 @@ Deno.test("weights: a float32 checkpoint is held as it is and never copied", asy
   const order = randomOrder(model.spec, random);
   const weights = await LaidOutWeights.load(model, order, { expandedBytes: 0 });
   assert.equal(weights.bytes, held);
-  for (const ref of blocksOf(model.spec.layers)) {
-    const shape = model.spec.layers[ref.layer];
-    assert.deepEqual(values(weights, ref, shape), await picked(model, order, ref, shape));
-    const again = weights.block(ref, shape);
-    weights.block(ref, shape).forEach(({ data }, i) =>
+  for (const [number, block] of blocksOf(model.spec).entries()) {
+    const size = sizeOf(block);
+    assert.deepEqual(values(weights, number, size), await picked(model, order, block, size));
+    const again = weights.block(number, size);
+    weights.block(number, size).forEach(({ data }, i) =>
       assert.equal(data.buffer, again[i].data.buffer)
     );
   }
@@ -196,8 +194,8 @@ Deno.test("weights: memory is predicted from shapes and dtypes", async () => {
 async function layeredModel() {
   for (let seed = 0; seed < 500; seed++) {
     const model = await recoded(await openModel(await tinyModel(new Random(seed))), () => "BF16");
-    const blocks = blocksOf(model.spec.layers);
-    const smallest = Math.min(...blocks.map((ref) => matrixBytes(model, ref)));
+    const blocks = blocksOf(model.spec);
+    const smallest = Math.min(...blocks.map((block) => matrixBytes(model, block)));
     const { length } = model.spec.layers;
     if (length > 2 && blocks.length === 2 * length && smallest < weightMemory(model).head) {
       return { model, blocks };
@@ -207,8 +205,8 @@ async function layeredModel() {
 }
 
 /** float32 bytes of the matrices of a block. */
-function matrixBytes(model: Model, ref: BlockRef): number {
-  return [...weightsOfBlock(model, ref).values()]
+function matrixBytes(model: Model, block: Block): number {
+  return [...weightsOfBlock(model, block).values()]
     .filter(({ shape }) => shape.length === 2)
     .reduce((sum, { shape: [rows, columns] }) => sum + 4 * rows * columns, 0);
 }
@@ -219,24 +217,23 @@ Deno.test("weights: room for float32 goes to the head first, then to the last bl
   const order = sourceOrder(model.spec);
   const load = (expandedBytes?: number) => LaidOutWeights.load(model, order, { expandedBytes });
   const late = blocks.slice(-2);
-  const budget = head + late.reduce((sum, ref) => sum + matrixBytes(model, ref), 0);
+  const budget = head + late.reduce((sum, block) => sum + matrixBytes(model, block), 0);
   const weights = await load(budget);
   assert.equal(weights.expandedBytesHeld, budget);
   assert.equal(weights.bytes, held + budget / 2);
+  const whole = (number: number) => weights.block(number, sizeOf(blocks[number]));
   /** Whether what was handed out stays as it is when all else is used. */
   const stays = (use: () => readonly { readonly data: Float32Array }[]) => {
     const out = use();
     const before = out.map(({ data }) => data.slice());
-    for (const ref of blocks) weights.block(ref, model.spec.layers[ref.layer]);
+    for (const number of blocks.keys()) whole(number);
     weights.lmHead();
-    weights.block(blocks[0], model.spec.layers[0]);
+    whole(0);
     return out.every(({ data }, i) => data.every((x, j) => Object.is(x, before[i][j])));
   };
   for (let pass = 0; pass < 3; pass++) {
     assert.ok(stays(() => [{ data: weights.lmHead() }]));
-    const kept = blocks.slice(1).filter((ref) =>
-      stays(() => weights.block(ref, model.spec.layers[ref.layer]))
-    );
+    const kept = blocks.filter((_, number) => number > 0 && stays(() => whole(number)));
     assert.deepEqual(kept, late);
   }
 
@@ -253,19 +250,19 @@ Deno.test("weights: room for float32 goes to the head first, then to the last bl
 Deno.test("weights: what is in float32 is a view at every width, and halves are expanded for the rows in use only", async () => {
   const { model, blocks } = await layeredModel();
   const order = sourceOrder(model.spec);
-  const ref = blocks.find(({ kind }) => kind === "mlp")!;
-  const full = model.spec.layers[ref.layer];
-  const one: LayerSpec = { ...full, mlp: { intermediateSize: 1 } };
+  const number = blocks.findIndex(({ kind }) => kind === "mlp");
+  const full = sizeOf(blocks[number]);
+  const one = { channels: 1 };
   const all = await LaidOutWeights.load(model, order);
-  const wide = all.block(ref, full);
-  all.block(ref, one).forEach(({ data }, i) => {
+  const wide = all.block(number, full);
+  all.block(number, one).forEach(({ data }, i) => {
     assert.equal(data.buffer, wide[i].data.buffer);
     assert.equal(data.byteOffset, wide[i].data.byteOffset);
   });
 
   const none = await LaidOutWeights.load(model, order, { expandedBytes: 0 });
-  const matrices = (shape: LayerSpec) =>
-    none.block(ref, shape).filter(({ name }) => ["gate", "up", "down"].includes(name));
+  const matrices = (size: BlockSize) =>
+    none.block(number, size).filter(({ name }) => ["gate", "up", "down"].includes(name));
   const { buffer } = matrices(full)[0].data;
   const scratch = new Float32Array(buffer).fill(NaN);
   for (const { data } of matrices(one)) assert.equal(data.buffer, buffer);

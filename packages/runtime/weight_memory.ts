@@ -1,7 +1,6 @@
 import type { ModelSpec } from "@lopper/core";
 import type { TensorInfo } from "@lopper/formats";
 import { type Model, outerWeight, type WeightRole } from "@lopper/models";
-import { blockKey } from "./laid_out_block.ts";
 import { tensorBytes } from "./stored_tensor.ts";
 
 /**
@@ -41,7 +40,7 @@ const HEAD = "lmHead";
 /** What is expanded together with a weight: its block, or the LM head. */
 export function partOf(role: WeightRole, { tiedEmbeddings }: ModelSpec): string {
   if (role.part === "attention" || role.part === "mlp") {
-    return blockKey({ layer: role.layer, kind: role.part });
+    return `${role.layer}.${role.part}`;
   }
   return role.part === "embedding" && tiedEmbeddings ? HEAD : role.part;
 }

@@ -1,5 +1,6 @@
 import type { LayerSpec } from "@lopper/core";
-import { perplexity, type Scorer } from "@lopper/importance";
+import { perplexity } from "@lopper/importance";
+import type { LayersScorer } from "./layers_scorer.ts";
 import type { SampleKind } from "./policy.ts";
 import { type Cost, costBetween } from "./cost.ts";
 
@@ -28,9 +29,9 @@ export interface MeasureEvent {
 }
 
 export interface GaugeOptions {
-  readonly scorers: Readonly<Record<SampleKind, Scorer>>;
+  readonly scorers: Readonly<Record<SampleKind, LayersScorer>>;
   /** Text to measure on before the first step and after each, or undefined for none. */
-  readonly heldOut: Scorer | undefined;
+  readonly heldOut: LayersScorer | undefined;
   /** Rise of the perplexity over the dense model's, as a share of it, at which a search ends; undefined for none. */
   readonly maxIncrease: number | undefined;
   readonly dense: readonly LayerSpec[];

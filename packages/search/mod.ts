@@ -16,6 +16,7 @@ export * from "./greedy.ts";
 export * from "./group_sizes.ts";
 export type { History } from "./history.ts";
 export * from "./journal.ts";
+export * from "./layers_scorer.ts";
 export { agrees } from "./misfit.ts";
 export * from "./json_values.ts";
 export * from "./multi_pruner.ts";

@@ -1,5 +1,5 @@
 import { BLOCK_KINDS, type LayerSpec, type ModelSpec, reduction } from "@lopper/core";
-import type { Scorer } from "@lopper/importance";
+import type { LayersScorer } from "./layers_scorer.ts";
 import type { Candidate } from "./candidate.ts";
 import type { Picker } from "./picker.ts";
 import type { SampleKind, SearchPolicy } from "./policy.ts";
@@ -68,7 +68,7 @@ export function expectedSteps(
 export function expectedTokens(
   steps: Rehearsal["steps"],
   picker: Picker,
-  scorers: Readonly<Record<SampleKind, Pick<Scorer, "tokens">>>,
+  scorers: Readonly<Record<SampleKind, Pick<LayersScorer, "tokens">>>,
 ): number {
   return steps.reduce(
     (sum, { samples, candidates }) =>

@@ -1,5 +1,6 @@
 import type { LayerSpec } from "@lopper/core";
-import { perplexity, type Scorer } from "@lopper/importance";
+import { perplexity } from "@lopper/importance";
+import type { LayersScorer } from "./layers_scorer.ts";
 import { type Candidate, type CandidateName, nameOf } from "./candidate.ts";
 import { type Cost, costBetween, NO_COST, sumOfCosts } from "./cost.ts";
 
@@ -36,7 +37,7 @@ export interface StepScoresOptions {
   readonly step: number;
   readonly trunk: readonly LayerSpec[];
   readonly candidates: readonly Candidate[];
-  readonly scorer: Scorer;
+  readonly scorer: LayersScorer;
   /**
    * What a nat of each candidate's damage counts, where candidates compete that remove unlike amounts; without it they
    * compare by perplexity.
@@ -55,7 +56,7 @@ export interface StepScoresOptions {
  */
 export class StepScores {
   readonly step: number;
-  readonly scorer: Scorer;
+  readonly scorer: LayersScorer;
   readonly candidates: readonly Candidate[];
   readonly #options: StepScoresOptions;
   readonly #nll: (number | undefined)[][];

@@ -1,5 +1,5 @@
 import type { BlockRef, LayerSpec, ModelSpec } from "@lopper/core";
-import type { Scorer } from "@lopper/importance";
+import type { LayersScorer } from "./layers_scorer.ts";
 import type { Arrangement, Arranger } from "./arrange.ts";
 import type { Cost } from "./cost.ts";
 import type { Gauge, Measure } from "./gauge.ts";
@@ -46,7 +46,7 @@ export interface SearchResult {
 /** What is looked at beside the scores that decide. */
 export interface WatchOptions {
   /** Scores text that decides nothing: the dense model, and what every step leaves, are measured on it. */
-  readonly heldOut?: Scorer;
+  readonly heldOut?: LayersScorer;
   /**
    * End before the step that raises perplexity by more than this share of the dense model's: on the held-out text where
    * there is one, else on the samples of the step's stage.
@@ -55,7 +55,7 @@ export interface WatchOptions {
 }
 
 export interface SearchOptions {
-  readonly scorers: Readonly<Record<SampleKind, Scorer>>;
+  readonly scorers: Readonly<Record<SampleKind, LayersScorer>>;
   readonly picker: Picker;
   /** The work of the whole process so far; differences count. */
   readonly measure: () => Cost;
@@ -73,7 +73,7 @@ export interface SearchOptions {
   /** Swap single blocks and groups whenever a target is reached, where the policy says what may be exchanged. */
   readonly swap?: {
     /** Text on which no swap may raise the loss; null where none is kept aside. */
-    readonly aside: Scorer | null;
+    readonly aside: LayersScorer | null;
   };
 }
 

@@ -1,4 +1,4 @@
-import { countParameters } from "@lopper/core";
+import { countParameters, denseShape } from "@lopper/core";
 import {
   evaluateTask,
   type Outcomes,
@@ -58,12 +58,12 @@ async function measureTexts(
 ): Promise<MeasuredText[]> {
   if (texts.length === 0) return [];
   const { decoder, backend } = open;
-  const { layers } = decoder.spec;
+  const shape = denseShape(decoder.blocks);
   const resident = backend.description.residentWeights
     ? new ResidentDecoder(backend, decoder.weights)
     : null;
   const scorer: SequenceScorer = resident
-    ? { nll: (sequences) => resident.nll(layers, sequences) }
+    ? { nll: (sequences) => resident.nll(shape, sequences) }
     : sequenceScorer(decoder);
   const results: MeasuredText[] = [];
   for (const text of texts) results.push(await measureText(open, scorer, text, measuring));

@@ -1,5 +1,5 @@
 import { mean } from "@lopper/core";
-import type { Scorer } from "@lopper/importance";
+import type { LayersScorer } from "../layers_scorer.ts";
 import type { Candidate } from "../candidate.ts";
 import { NO_COST } from "../cost.ts";
 import { rotated } from "../race/batches.ts";
@@ -35,7 +35,7 @@ export interface SwapRaceResult {
 /** What the parts of a race score with. */
 interface SwapRace {
   readonly base: SwapBase;
-  readonly scorer: Scorer;
+  readonly scorer: LayersScorer;
   /** All batches, as this race goes through them. */
   readonly batches: readonly number[];
   /** Those on which everything is scored first. */
@@ -47,7 +47,7 @@ export async function* raceSwaps(
   base: SwapBase,
   pairs: readonly SwapPair[],
   { scorer, number, work }: {
-    readonly scorer: Scorer;
+    readonly scorer: LayersScorer;
     /** Each race begins on other sequences, so that no part of the text decides again and again. */
     readonly number: number;
     /** Candidate-tokens of those before. */

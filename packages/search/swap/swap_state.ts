@@ -1,5 +1,5 @@
 import type { LayerSpec } from "@lopper/core";
-import type { Scorer } from "@lopper/importance";
+import type { LayersScorer } from "../layers_scorer.ts";
 import type { Cost } from "../cost.ts";
 import type { MeasureEvent } from "../gauge.ts";
 import type { SwapLine, SwapTrial } from "./swap_line.ts";
@@ -16,9 +16,9 @@ export interface SwapStart {
 
 export interface SwapOptions {
   /** The block samples. */
-  readonly scorer: Scorer;
+  readonly scorer: LayersScorer;
   /** Text on which no swap may raise the loss; null where none is kept aside. */
-  readonly aside: Scorer | null;
+  readonly aside: LayersScorer | null;
   /** Lines of an earlier run; they are believed. */
   readonly recorded: readonly SwapLine[];
   readonly measure: () => Cost;

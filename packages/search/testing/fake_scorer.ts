@@ -1,5 +1,6 @@
 import type { LayerSpec } from "@lopper/core";
-import type { Scorable, Score, Scorer } from "@lopper/importance";
+import type { Score } from "@lopper/importance";
+import type { LayersScorer, ScorableLayers } from "../layers_scorer.ts";
 
 /**
  * Loss of what remains, in nats per token, on one sequence.
@@ -8,7 +9,7 @@ import type { Scorable, Score, Scorer } from "@lopper/importance";
 export type Loss = (
   layers: readonly LayerSpec[],
   sequence: number,
-  candidate?: Scorable | null,
+  candidate?: ScorableLayers | null,
 ) => number;
 
 export interface FakeScorerOptions {
@@ -16,18 +17,18 @@ export interface FakeScorerOptions {
   readonly batches?: readonly (readonly number[])[];
   readonly keptBatches?: number;
   /** How far a candidate moves the output of its block; without it, the scorer cannot tell. */
-  readonly perturbation?: (candidate: Scorable, trunk: readonly LayerSpec[]) => number;
+  readonly perturbation?: (candidate: ScorableLayers, trunk: readonly LayerSpec[]) => number;
 }
 
 const TOKENS = 10;
 
 /** Scores by a function of what remains, and counts what it was asked for. */
-export class FakeScorer implements Scorer {
+export class FakeScorer implements LayersScorer {
   readonly length = TOKENS;
   readonly tokens: number;
   readonly batches: readonly (readonly number[])[];
   readonly keptBatches: number;
-  readonly perturbation?: NonNullable<Scorer["perturbation"]>;
+  readonly perturbation?: NonNullable<LayersScorer["perturbation"]>;
   /** Sequences that were scored. */
   scored = 0;
   /** Whole models that were scored. */
@@ -72,7 +73,7 @@ export class FakeScorer implements Scorer {
     return Promise.resolve({ sequenceNll, perplexity: NaN });
   }
 
-  score(trunk: readonly LayerSpec[], candidate: Scorable | null, batch: number) {
+  score(trunk: readonly LayerSpec[], candidate: ScorableLayers | null, batch: number) {
     const sequences = this.batches[batch];
     this.scored += sequences.length;
     const layers = candidate?.layers ?? trunk;

@@ -1,5 +1,5 @@
 import type { ModelSpec } from "@lopper/core";
-import type { Scorer } from "@lopper/importance";
+import type { LayersScorer } from "../layers_scorer.ts";
 import { checkHistory } from "../check_history.ts";
 import { NO_COST } from "../cost.ts";
 import { greedySearch } from "../greedy.ts";
@@ -21,7 +21,7 @@ export interface SearchRun {
 export async function runSearch(
   spec: ModelSpec,
   policy: SearchPolicy,
-  scorer: Scorer,
+  scorer: LayersScorer,
   options: Omit<SearchOptions, "scorers" | "measure" | "history">,
   lines: readonly string[] = [],
   onEvent: (event: SearchEvent) => void = () => {},

@@ -1,1 +1,0 @@
-export { leastError, plainElimination } from "./plain_elimination.ts";

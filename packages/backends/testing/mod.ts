@@ -1,1 +1,0 @@
-export { maxAbsDifference } from "./reference.ts";

@@ -1,1 +1,0 @@
-export { tinySpec } from "./tiny_spec.ts";
