@@ -12,7 +12,7 @@ import { channelScores } from "@lopper/importance";
 import { Matrix as Dense } from "ml-matrix";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
-import { leastError } from "../packages/algebra/testing/plain_elimination.ts";
+import { leastError } from "@lopper/algebra/testing";
 import { peakResidentBytes } from "./measure.ts";
 
 /** Channels that have a part in common, and the size of what they have alone. */

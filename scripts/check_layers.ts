@@ -99,6 +99,9 @@ export function checkFile(file: string, source: string): readonly Violation[] {
         else if (target === own && !file.endsWith("_test.ts")) {
           report(`imports its own package by name; use a relative path`);
         }
+        if (specifier.endsWith("/testing") && !TEST.test(file)) {
+          report(`imports ${specifier}, which is for tests`);
+        }
       } else if (inside !== null) {
         const fixture = file.endsWith("_test.ts") && inside.startsWith("tests/");
         if (!inside.startsWith(folder + "/") && !fixture) {

@@ -55,6 +55,15 @@ Deno.test("layers: leaving the package by a relative path is found", () => {
   assert.equal(problems("packages/core/a.ts", 'import "../search/mod.ts";').length, 1);
 });
 
+Deno.test("layers: fakes are for tests", () => {
+  const source = 'import { tinyGguf } from "@lopper/models/testing";\n';
+  for (const file of ["packages/run/a_test.ts", "packages/run/testing/a.ts"]) {
+    assert.deepEqual(problems(file, source), []);
+  }
+  const found = ["imports @lopper/models/testing, which is for tests"];
+  assert.deepEqual(problems("packages/run/a.ts", source), found);
+});
+
 Deno.test("layers: Deno.* and printing stay in apps and packages/files", () => {
   for (const source of ["Deno.cwd();", "const { cwd } = Deno;", 'globalThis["Deno"].cwd();']) {
     assert.equal(problems("packages/core/a.ts", source).length, 1, source);

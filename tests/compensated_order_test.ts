@@ -7,13 +7,14 @@ import {
   type Shape,
   shapeOfLayers,
 } from "@lopper/core";
+import { FileFolder } from "@lopper/files";
 import { type CalibrationSet, compensatedOrder, weightOrder } from "@lopper/importance";
 import { openModel } from "@lopper/models";
 import { Decoder, LaidOutWeights } from "@lopper/runtime";
 import { Matrix as Dense } from "ml-matrix";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { plainElimination } from "../packages/algebra/testing/plain_elimination.ts";
+import { plainElimination } from "@lopper/algebra/testing";
 
 const FIXTURES = fileURLToPath(new URL("fixtures/families", import.meta.url));
 const LENGTH = 24;

@@ -6,7 +6,7 @@ import { Decoder, generate, LaidOutWeights, sequenceLogits, sourceOrder } from "
 import { openTokenizer } from "@lopper/tokenizers";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { maxAbsDifference } from "../packages/backends/testing/reference.ts";
+import { maxAbsDifference } from "@lopper/backends/testing";
 
 interface Expected {
   readonly tolerance: number;

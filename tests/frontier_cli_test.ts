@@ -1,7 +1,7 @@
 import { runRecordToJson } from "@lopper/run";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { HELD_OUT_TEXT } from "../packages/demo-model/mod.ts";
+import { HELD_OUT_TEXT } from "@lopper/demo-model";
 import { done, fails, inTemporaryFolder, PUBLISHED } from "./support/cli.ts";
 import { failsHere } from "./support/in_process.ts";
 import { pruneHere, writeTinyRun } from "./support/tiny_run.ts";

@@ -4,7 +4,7 @@ import { openGgufModel } from "@lopper/models";
 import { Decoder, LaidOutWeights, sequenceLogits, sourceOrder } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { maxAbsDifference } from "../packages/backends/testing/reference.ts";
+import { maxAbsDifference } from "@lopper/backends/testing";
 
 const FIXTURES = fileURLToPath(new URL("fixtures/gguf/models", import.meta.url));
 

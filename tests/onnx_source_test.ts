@@ -5,7 +5,7 @@ import { type Model, modelDigest, openModel } from "@lopper/models";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { streamedLogits } from "@lopper/runtime";
-import { maxAbsDifference } from "../packages/backends/testing/reference.ts";
+import { maxAbsDifference } from "@lopper/backends/testing";
 import { emptyPast, onnxLogits } from "../packages/exports/onnx_logits.ts";
 import { heterogeneousPlan, MemoryOutput, prunedInMemory } from "./support/heterogeneous.ts";
 

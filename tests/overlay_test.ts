@@ -11,7 +11,7 @@ import {
 } from "@lopper/runtime";
 import { planFromLayers } from "@lopper/search";
 import assert from "node:assert/strict";
-import { maxAbsDifference } from "../packages/backends/testing/reference.ts";
+import { maxAbsDifference } from "@lopper/backends/testing";
 import { Random, randomLayers, randomOrder, tinyModel, traits } from "./support/tiny_models.ts";
 
 /** float32 sums of the same terms in another order, for logits of order one. */

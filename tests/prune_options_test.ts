@@ -1,6 +1,6 @@
 import type { RunFlags } from "@lopper/run";
 import assert from "node:assert/strict";
-import { tinySpec } from "../packages/search/testing/tiny_spec.ts";
+import { tinySpec } from "@lopper/search/testing";
 import { resolveFlags } from "../apps/cli/prune/resolve_flags.ts";
 
 Deno.test("options: candidates are judged by the dense model, or as the preset or the run to resume was", () => {

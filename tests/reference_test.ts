@@ -23,7 +23,7 @@ import {
 } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { maxAbsDifference } from "../packages/backends/testing/reference.ts";
+import { maxAbsDifference } from "@lopper/backends/testing";
 import { MemoryOutput } from "./support/heterogeneous.ts";
 
 const FIXTURES = fileURLToPath(new URL("fixtures/families", import.meta.url));

@@ -1,6 +1,6 @@
 import { REPAIR_TOKENS, repairBytes, repairTokens } from "@lopper/recovery";
 import assert from "node:assert/strict";
-import { tinySpec } from "../packages/search/testing/tiny_spec.ts";
+import { tinySpec } from "@lopper/search/testing";
 
 /** A spec whose MLPs have so many channels in one layer, and fewer in the others. */
 function withWidth(intermediateSize: number) {

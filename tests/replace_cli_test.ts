@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { DEMO_MODEL } from "../packages/demo-model/mod.ts";
+import { DEMO_MODEL } from "@lopper/demo-model";
 import { done, fails, inTemporaryFolder, QUICK, startLopper } from "./support/cli.ts";
 
 const BRIEF = ["--preset", "blockpruner", ...QUICK] as const;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { seal } from "../packages/core/mod.ts";
-import { faultsOf, readPage, tableOf } from "../packages/report/testing/read_page.ts";
+import { seal } from "@lopper/core";
+import { faultsOf, readPage, tableOf } from "@lopper/report/testing";
 import { done, fails, inTemporaryFolder, PUBLISHED, QUICK, runLopper } from "./support/cli.ts";
 import { doneHere, failsHere } from "./support/in_process.ts";
 

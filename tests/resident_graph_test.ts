@@ -21,7 +21,7 @@ import { openModel } from "@lopper/models";
 import { Decoder, forwardFrom, LaidOutWeights, ResidentDecoder } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { maxAbsDifference } from "../packages/backends/testing/reference.ts";
+import { maxAbsDifference } from "@lopper/backends/testing";
 import { Random, randomLayers, randomOrder } from "./support/tiny_models.ts";
 
 const FIXTURES = fileURLToPath(new URL("fixtures/families", import.meta.url));

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { tinyRun } from "../packages/report/testing/run.ts";
+import { tinyRun } from "@lopper/report/testing";
 import { runCommands } from "../apps/cli/report/run_commands.ts";
 
 // Whether they make the same run is asked in tests/interop/report_commands_test.ts.

@@ -1,7 +1,7 @@
 import { ResumeError } from "@lopper/core";
 import type { RunFlags } from "@lopper/run";
 import assert from "node:assert/strict";
-import { tinyRun } from "../packages/report/testing/run.ts";
+import { tinyRun } from "@lopper/report/testing";
 import { checkNames } from "../apps/cli/folder/run_settings.ts";
 
 Deno.test("settings that were read have names that options give", () => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { seal } from "../packages/core/mod.ts";
+import { seal } from "@lopper/core";
 import { dirname } from "node:path";
 import { inTemporaryFolder, QUICK, runLopper } from "./support/cli.ts";
 import { checkSameResult } from "./support/kill.ts";

@@ -1,8 +1,8 @@
 import axe from "axe-core";
 import assert from "node:assert/strict";
 import type { Page } from "puppeteer-core";
-import { overlayReport, type ReportRun, runReport } from "../../packages/report/mod.ts";
-import { SCORES, tinyRun } from "../../packages/report/testing/run.ts";
+import { overlayReport, type ReportRun, runReport } from "@lopper/report";
+import { SCORES, tinyRun } from "@lopper/report/testing";
 import { readReportRun } from "../../apps/cli/report/report_files.ts";
 import { inTemporaryFolder, QUICK, runLopper } from "../support/cli.ts";
 import { PATIENCE, withBrowser } from "../support/browser.ts";

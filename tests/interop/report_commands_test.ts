@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { all, faultsOf, readPage, textOf } from "../../packages/report/testing/read_page.ts";
+import { all, faultsOf, readPage, textOf } from "@lopper/report/testing";
 import { inTemporaryFolder, QUICK, runLopper } from "../support/cli.ts";
 
 async function done(args: readonly string[], folder: string) {

@@ -6,7 +6,7 @@ import { openModel } from "@lopper/models";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { readJournal } from "../../apps/cli/folder/run_journal.ts";
-import { readPage, tableOf } from "../../packages/report/testing/read_page.ts";
+import { readPage, tableOf } from "@lopper/report/testing";
 import { done, startLopper } from "./cli.ts";
 
 /** What two runs of the same search must have in common, byte for byte. */

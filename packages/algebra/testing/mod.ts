@@ -1,0 +1,1 @@
+export { leastError, plainElimination } from "./plain_elimination.ts";

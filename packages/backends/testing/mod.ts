@@ -1,0 +1,1 @@
+export { maxAbsDifference } from "./reference.ts";

@@ -1,0 +1,1 @@
+export { tinySpec } from "./tiny_spec.ts";
