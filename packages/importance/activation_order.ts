@@ -6,7 +6,7 @@ import {
   outputProjection,
   shapeOfLayers,
 } from "@lopper/core";
-import { type Decoder, type UnitOrder } from "@lopper/runtime";
+import type { Decoder, UnitOrder } from "@lopper/runtime";
 import { batchNumbers, type BatchOptions } from "./batches.ts";
 import type { CalibrationSet } from "./calibration.ts";
 
