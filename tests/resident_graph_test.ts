@@ -245,10 +245,10 @@ engineTest(
         .filter(([name]) => name.endsWith(".keep"))
         .map(([name, { data }]) => [name, data[0]]);
       assert.deepEqual(Object.fromEntries(kept), {
-        "layers.0.attention.keep": 0,
-        "layers.0.mlp.keep": 1,
-        "layers.1.attention.keep": 1,
-        "layers.1.mlp.keep": 0,
+        "0.attention.keep": 0,
+        "0.mlp.keep": 1,
+        "1.attention.keep": 1,
+        "1.mlp.keep": 0,
       });
       const floats = Object.entries(runs[0]).filter(([, { dtype }]) => dtype === "float32");
       assert.deepEqual(floats.map(([name]) => name), ["cos", "sin", "probabilities"]);

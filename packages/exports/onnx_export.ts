@@ -1,4 +1,4 @@
-import { attentionWindow, ExportError } from "@lopper/core";
+import { ExportError } from "@lopper/core";
 import { type OpenSink, writeFile, writeJson } from "@lopper/formats";
 import { cachedDecoder, type DecoderWeight, type MatrixForm } from "@lopper/graphs";
 import { copyCompanions, type Model, ropeFrequencies } from "@lopper/models";
@@ -51,7 +51,6 @@ export async function exportOnnx(
   const weights = weightsByPlace(model);
   const graph = cachedDecoder(spec, {
     matrices: VARIANTS[precision].matrices,
-    windows: spec.layers.map((_, layer) => attentionWindow(spec, layer)),
     frequencies: ropeFrequencies(spec.rope, spec.headDim),
     store: (weight, part) => data.add(weights.get(placeOf(weight))!.part(part)),
   });
@@ -67,18 +66,18 @@ export async function exportOnnx(
   return { files, customCode: false };
 }
 
-function placeOf({ layer, part, weight }: DecoderWeight): string {
-  return [layer, part, weight].join("/");
+function placeOf({ block, name }: DecoderWeight): string {
+  return JSON.stringify([block, name]);
 }
 
 function weightsByPlace({ weights, store, spec }: Model): ReadonlyMap<string, OnnxWeight> {
   const found = new Map(weights.map(({ role, tensor }) => {
-    const inLayer = role.part === "attention" || role.part === "mlp";
-    const place = inLayer ? role : { part: role.part, layer: null, weight: "" };
+    const place = "layer" in role
+      ? { block: `${role.layer}.${role.part}`, name: role.weight }
+      : { block: null, name: role.part };
     return [placeOf(place), new OnnxWeight(store, tensor)];
   }));
-  const head = { part: "lmHead", layer: null, weight: "" } as const;
-  const embedding = { ...head, part: "embedding" } as const;
-  if (spec.tiedEmbeddings) found.set(placeOf(head), found.get(placeOf(embedding))!);
+  const outer = (name: string) => placeOf({ block: null, name });
+  if (spec.tiedEmbeddings) found.set(outer("lmHead"), found.get(outer("embedding"))!);
   return found;
 }

@@ -1,4 +1,7 @@
-export * from "./attention_block.ts";
+export { type AttentionOp, type FedAttention } from "./attention/fed_attention.ts";
+export { type Heads, headsOf } from "./attention/heads.ts";
+export { MASKED } from "./attention/plain_attention.ts";
+export { blockGraph, blockGraphKey, type BlockGraphOptions } from "./block_graph.ts";
 export * from "./cached_decoder.ts";
 export {
   type Dimension,
@@ -10,8 +13,8 @@ export * from "./gemm.ts";
 export * from "./graph_pieces.ts";
 export * from "./head.ts";
 export type { InnerOutput } from "./layers.ts";
-export * from "./mlp_block.ts";
 export * from "./node_models.ts";
-export { MASKED } from "./plain_attention.ts";
 export * from "./resident_decoder.ts";
 export * from "./stored_linear.ts";
+export { laidOutAxes } from "./weights/laid_out.ts";
+export { residentRows, residentWeightName } from "./weights/resident.ts";

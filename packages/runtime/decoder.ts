@@ -63,7 +63,7 @@ export class Decoder {
   }
 
   /**
-   * Runs one block, h → h + f(norm(h)), in the size that `shape` gives it; a removed block returns its input. With
+   * Runs one block in the size that `shape` gives it; a removed block returns its input. With
    * `sight`, tokens see what it says; else each sees those before it.
    * @throws {UnsupportedModelError} for attention over more tokens than the model's sliding window, without `sight`: Lopper
    *   computes full causal attention, which is the same thing up to there.
@@ -77,10 +77,7 @@ export class Decoder {
     const size = shape[number];
     if (!size) return input;
     this.#blockTokens += input.batch * input.length;
-    if (sight && this.blocks[number].attended) {
-      return await this.#blocks.attentionWithin(number, size, input, sight);
-    }
-    return (await this.#blocks.run(number, size, input)).stream;
+    return (await this.#blocks.run(number, size, input, { sight })).stream;
   }
 
   /**
@@ -96,7 +93,7 @@ export class Decoder {
     const size = shape[number];
     if (!size) throw new TypeError(`block ${this.blocks[number].id} is gone`);
     this.#blockTokens += input.batch * input.length;
-    const { stream, inner } = await this.#blocks.run(number, size, input, what);
+    const { stream, inner } = await this.#blocks.run(number, size, input, { inner: what });
     return { stream, inner: inner! };
   }
 
@@ -131,9 +128,8 @@ export class Decoder {
       return { stream: await this.runBlock(number, shape, input), present: null };
     }
     const empty = { length: 0, keys: new Float32Array(0), values: new Float32Array(0) };
-    const { stream, present } = await this.#blocks.attention(number, size, input, past ?? empty);
     this.#blockTokens += input.batch * input.length;
-    return { stream, present };
+    return await this.#blocks.run(number, size, input, { past: past ?? empty });
   }
 
   /**

@@ -9,18 +9,23 @@ import {
   type Weights,
 } from "@lopper/backends";
 import {
+  axisLength,
   type Block,
   type BlockSize,
   blocksLeft,
   blocksOf,
   headCostInBlocks,
-  layersOfShape,
   type ModelSpec,
   type Shape,
   sizeOf,
   UnsupportedOpError,
 } from "@lopper/core";
-import { type ResidentAttentionOp, residentBlockName, residentDecoder } from "@lopper/graphs";
+import {
+  type ResidentAttentionOp,
+  residentDecoder,
+  residentRows,
+  residentWeightName,
+} from "@lopper/graphs";
 import { certain, type Predictions, predictionsFrom } from "./predictions.ts";
 import { type RopeTable, ropeTable } from "./rope.ts";
 import { checkSequenceLength } from "./sequence_length.ts";
@@ -161,23 +166,14 @@ export class ResidentDecoder {
 
   /** Which blocks run, and how many rows of their weights. */
   #blockFeeds(shape: Shape): Record<string, HostTensor> {
-    const { headDim } = this.spec;
-    const layers = layersOfShape(this.spec, shape);
     const feeds: Record<string, HostTensor> = {};
-    this.spec.layers.forEach((dense, layer) => {
-      const { attention, mlp } = layers[layer];
-      if (dense.attention) {
-        const block = residentBlockName({ layer, kind: "attention" });
-        feeds[`${block}.keep`] = bool(attention !== null);
-        feeds[`${block}.query_rows`] = int64([(attention?.queryHeads ?? 0) * headDim], [1]);
-        feeds[`${block}.kv_rows`] = int64([(attention?.kvHeads ?? 0) * headDim], [1]);
+    for (const [number, block] of this.blocks.entries()) {
+      const size = shape[number];
+      feeds[`${block.id}.keep`] = bool(size !== null);
+      for (const [name, axis] of residentRows(block)) {
+        feeds[name] = int64([size ? axisLength(axis, size) : 0], [1]);
       }
-      if (dense.mlp) {
-        const block = residentBlockName({ layer, kind: "mlp" });
-        feeds[`${block}.keep`] = bool(mlp !== null);
-        feeds[`${block}.rows`] = int64([mlp?.intermediateSize ?? 0], [1]);
-      }
-    });
+    }
     return feeds;
   }
 
@@ -221,7 +217,7 @@ function residentWeights(weights: LaidOutWeights): Weights {
   const put = (name: string, data: Float32Array) => all[name] = data.slice();
   for (const [number, block] of blocksOf(spec).entries()) {
     for (const { name, data } of weights.block(number, sizeOf(block))) {
-      put(`${residentBlockName(block)}.${name}`, data);
+      put(residentWeightName(block, name), data);
     }
   }
   put("norm", weights.finalNorm);

@@ -1,35 +1,20 @@
 import assert from "node:assert/strict";
 import { UnsupportedOpError } from "@lopper/core";
 import {
-  attentionBlock,
-  type AttentionBlockOptions,
-  type AttentionOp,
   crossEntropyHead,
   embedding,
   GraphBuilder,
   logitsHead,
   logProbsHead,
-  mlpBlock,
 } from "@lopper/graphs";
-import { type Backend, bool, type Feeds, float32, float32Data, int32, int64 } from "../backend.ts";
-import {
-  causalAttention,
-  linear,
-  linearTransposed,
-  maxAbsDifference,
-  rmsNorm,
-  rotate,
-} from "./reference.ts";
-
-/** float32 sums of a few hundred terms of size about 1 against float64. */
-const TOLERANCE = 2e-5;
-
-/** The ways to compute attention that are an operator of their own, which an engine may lack. */
-const ATTENTION_OPERATORS = { gqa: "GroupQueryAttention", attention: "Attention" } as const;
+import { type Backend, bool, type Feeds, float32, float32Data, int64 } from "../backend.ts";
+import { type AttentionOperator, testBlocks } from "./block_conformance.ts";
+import { linear, maxAbsDifference, rmsNorm } from "./reference.ts";
+import { TOLERANCE, values } from "./values.ts";
 
 export interface ConformanceOptions {
   /** Attention operators that the engine's device does not compute, or not rightly: their graphs must be refused. */
-  readonly refuses?: readonly (keyof typeof ATTENTION_OPERATORS)[];
+  readonly refuses?: readonly AttentionOperator[];
   /** How the engine is called; onnxruntime's builds unless said. */
   readonly engine?: RegExp;
 }
@@ -56,6 +41,14 @@ export function testBackend(
       },
     });
 
+  const refusal = (backend: Backend, onnx: Uint8Array, op: string) =>
+    assert.rejects(backend.compile(onnx), (error) => {
+      assert.ok(error instanceof UnsupportedOpError, String(error));
+      assert.equal(error.op, op);
+      assert.equal(error.backend, name);
+      return true;
+    });
+
   test("describes itself", (backend) => {
     const { description } = backend;
     assert.equal(description.name, name);
@@ -65,64 +58,7 @@ export function testBackend(
     return Promise.resolve();
   });
 
-  for (const bias of [false, true]) {
-    test(`MLP block${bias ? " with biases" : ""}, two widths and lengths in one executable`, async (backend) => {
-      const h = 24, eps = 1e-5;
-      const run = await backend.compile(mlpBlock({ hiddenSize: h, eps, bias }));
-      for (const [n, i] of [[3, 40], [7, 9], [1, 1]]) {
-        const hidden = values(n * h, 1), norm = values(h, 2, 1);
-        const [gate, up, down] = [3, 4, 5].map((seed) => values(i * h, seed));
-        const [gateBias, upBias, downBias] = [values(i, 6), values(i, 7), values(h, 8)];
-        const fetches = await run.run({
-          hidden: float32(hidden, [n, h]),
-          norm: float32(norm, [h]),
-          gate: float32(gate, [i, h]),
-          up: float32(up, [i, h]),
-          down: float32(down, [i, h]),
-          ...(bias && {
-            gate_bias: float32(gateBias, [i]),
-            up_bias: float32(upBias, [i]),
-            down_bias: float32(downBias, [h]),
-          }),
-        });
-        const x = rmsNorm(hidden, norm, eps);
-        const gated = linear(x, gate, h, bias ? gateBias : undefined);
-        const raised = linear(x, up, h, bias ? upBias : undefined);
-        const product = gated.map((g, j) => g / (1 + Math.exp(-g)) * raised[j]);
-        const lowered = linearTransposed(product, down, i, bias ? downBias : undefined);
-        const expected = lowered.map((value, j) => value + hidden[j]);
-        assert.deepEqual(fetches.out.dims, [n, h]);
-        assert.ok(maxAbsDifference(float32Data(fetches, "out"), expected) < TOLERANCE);
-      }
-    });
-  }
-
-  const heads: [what: string, options: Partial<AttentionBlockOptions>][] = [
-    ["grouped heads", { queryHeads: 6, kvHeads: 2 }],
-    ["one KV head", { queryHeads: 4, kvHeads: 1 }],
-    ["as many KV heads as query heads", { queryHeads: 3, kvHeads: 3 }],
-    ["biases", { queryHeads: 4, kvHeads: 2, qkvBias: true, outputBias: true }],
-    ["q/k norms", { queryHeads: 4, kvHeads: 2, qkNorm: true }],
-  ];
-  for (const op of refuses) {
-    test(`attention block by ${op} is refused`, (backend) =>
-      refusal(
-        backend,
-        attentionBlock(blockOptions(op, { queryHeads: 4, kvHeads: 2 }, false)),
-        ATTENTION_OPERATORS[op],
-      ));
-  }
-  for (const op of ["gqa", "attention", "plain"] as const) {
-    if ((refuses as readonly AttentionOp[]).includes(op)) continue;
-    for (const [what, options] of heads) {
-      test(`attention block by ${op}, ${what}`, (backend) => checkAttention(backend, op, options));
-    }
-    test(`attention block by ${op}, a KV cache continues a text`, (backend) =>
-      checkCache(backend, op));
-    if (op === "gqa") continue;
-    test(`attention block by ${op}, odd head size and changing head counts in one executable`, (backend) =>
-      checkAttention(backend, op, { headDim: 6, queryHeads: 4, kvHeads: 2 }, [[2, 1], [6, 3]]));
-  }
+  testBlocks(test, refusal, refuses);
 
   for (const logSoftmax of [true, false]) {
     const how = logSoftmax ? "by LogSoftmax" : "without LogSoftmax";
@@ -208,14 +144,6 @@ export function testBackend(
     await assert.rejects(run.run({ ids: int64([0], [1]) }), /embedding has no feed/);
   });
 
-  const refusal = (backend: Backend, onnx: Uint8Array, op: string) =>
-    assert.rejects(backend.compile(onnx), (error) => {
-      assert.ok(error instanceof UnsupportedOpError, String(error));
-      assert.equal(error.op, op);
-      assert.equal(error.backend, name);
-      return true;
-    });
-
   test("an unknown operator is refused by type and name", async (backend) => {
     const g = new GraphBuilder("unknown");
     g.output("out", g.node("NoSuchOperator", [g.input("x", "float32", ["N"])]), "float32", ["N"]);
@@ -293,158 +221,4 @@ export function testBackend(
     await run.dispose();
     await assert.rejects(run.run({}), /disposed/);
   });
-}
-
-const EPS = 1e-6;
-
-function attentionCase(
-  options: Partial<AttentionBlockOptions>,
-  queryHeads: number,
-  kvHeads: number,
-) {
-  const h = 20, d = options.headDim ?? 16, positions = 80;
-  const q = queryHeads * d, kv = kvHeads * d;
-  const weights: Record<string, [Float32Array, number[]]> = {
-    norm: [values(h, 1, 1), [h]],
-    q: [values(q * h, 2), [q, h]],
-    k: [values(kv * h, 3), [kv, h]],
-    v: [values(kv * h, 4), [kv, h]],
-    o: [values(q * h, 5), [q, h]],
-    ...(options.qkvBias && {
-      q_bias: [values(q, 6), [q]],
-      k_bias: [values(kv, 7), [kv]],
-      v_bias: [values(kv, 8), [kv]],
-    }),
-    ...(options.outputBias && { o_bias: [values(h, 9), [h]] }),
-    ...(options.qkNorm && { q_norm: [values(d, 10, 1), [d]], k_norm: [values(d, 11, 1), [d]] }),
-    cos: [values(positions * d / 2, 12), [positions, d / 2]],
-    sin: [values(positions * d / 2, 13), [positions, d / 2]],
-  };
-  const feeds: Feeds = Object.fromEntries(
-    Object.entries(weights).map(([name, [data, dims]]) => [name, float32(data, dims)]),
-  );
-  const data = (name: string) => weights[name]?.[0];
-
-  /** One sequence `[T, h]` through the block, in float64. */
-  const expected = (hidden: Float32Array) => {
-    const x = rmsNorm(hidden, data("norm"), EPS);
-    let [qs, ks] = [
-      linear(x, data("q"), h, data("q_bias")),
-      linear(x, data("k"), h, data("k_bias")),
-    ];
-    const vs = linear(x, data("v"), h, data("v_bias"));
-    if (options.qkNorm) {
-      qs = rmsNorm(qs, data("q_norm"), EPS);
-      ks = rmsNorm(ks, data("k_norm"), EPS);
-    }
-    const at = (t: number) => t;
-    const context = causalAttention(
-      rotate(qs, queryHeads, d, at, data("cos"), data("sin")),
-      rotate(ks, kvHeads, d, at, data("cos"), data("sin")),
-      vs,
-      queryHeads,
-      kvHeads,
-      d,
-    );
-    return linearTransposed(context, data("o"), q, data("o_bias")).map((y, i) => y + hidden[i]);
-  };
-  return { h, d, feeds, expected };
-}
-
-function blockOptions(
-  op: AttentionOp,
-  options: Partial<AttentionBlockOptions>,
-  kvCache: boolean,
-): AttentionBlockOptions {
-  return {
-    op,
-    hiddenSize: 20,
-    headDim: 16,
-    queryHeads: 1,
-    kvHeads: 1,
-    eps: EPS,
-    qkvBias: false,
-    outputBias: false,
-    qkNorm: false,
-    ...options,
-    kvCache,
-  };
-}
-
-function positionFeeds(op: AttentionOp, batch: number, past: number, length: number): Feeds {
-  const total = past + length;
-  return op === "gqa"
-    ? { seqlens: int32(new Array(batch).fill(total - 1), [batch]), total: int32([total], [1]) }
-    : {
-      positions: int64(
-        Array.from({ length: batch * length }, (_, i) => past + i % length),
-        [batch, length],
-      ),
-    };
-}
-
-async function checkAttention(
-  backend: Backend,
-  op: AttentionOp,
-  options: Partial<AttentionBlockOptions>,
-  moreHeads: [queryHeads: number, kvHeads: number][] = [],
-) {
-  const run = await backend.compile(attentionBlock(blockOptions(op, options, false)));
-  const counts = [[options.queryHeads!, options.kvHeads!], ...moreHeads];
-  for (const [queryHeads, kvHeads] of counts) {
-    const { h, feeds, expected } = attentionCase(options, queryHeads, kvHeads);
-    // engines have other kernels for longer texts
-    for (const [batch, length] of [[1, 5], [3, 9], [2, 1], [2, 70]]) {
-      const hidden = values(batch * length * h, 20);
-      const fetches = await run.run({
-        ...feeds,
-        ...positionFeeds(op, batch, 0, length),
-        hidden: float32(hidden, [batch, length, h]),
-      });
-      const out = float32Data(fetches, "out");
-      for (let b = 0; b < batch; b++) {
-        const [from, to] = [b * length * h, (b + 1) * length * h];
-        const difference = maxAbsDifference(
-          out.subarray(from, to),
-          expected(hidden.subarray(from, to)),
-        );
-        assert.ok(difference < TOLERANCE, `batch ${batch}, length ${length}: ${difference}`);
-      }
-    }
-  }
-}
-
-async function checkCache(backend: Backend, op: AttentionOp) {
-  const options = { queryHeads: 4, kvHeads: 2 };
-  const { h, d, feeds, expected } = attentionCase(options, 4, 2);
-  const run = await backend.compile(attentionBlock(blockOptions(op, options, true)));
-  const length = 47;
-  const hidden = values(length * h, 21);
-  const whole = expected(hidden);
-  let [keys, past] = [new Float32Array(0), new Float32Array(0)];
-  let done = 0;
-  for (const step of [3, 1, 1, 2, 35, 1, 4]) {
-    const fetches = await run.run({
-      ...feeds,
-      ...positionFeeds(op, 1, done, step),
-      hidden: float32(hidden.subarray(done * h, (done + step) * h), [1, step, h]),
-      past_key: float32(keys, [1, 2, done, d]),
-      past_value: float32(past, [1, 2, done, d]),
-    });
-    const out = float32Data(fetches, "out");
-    const difference = maxAbsDifference(out, whole.subarray(done * h, (done + step) * h));
-    assert.ok(difference < TOLERANCE, `after ${done} tokens: ${difference}`);
-    keys = new Float32Array(float32Data(fetches, "present_key"));
-    past = new Float32Array(float32Data(fetches, "present_value"));
-    done += step;
-    assert.deepEqual(fetches.present_key.dims, [1, 2, done, d]);
-  }
-}
-
-/** Reproducible values of size about 0.5 around `center`. */
-function values(n: number, seed: number, center = 0): Float32Array {
-  return Float32Array.from(
-    { length: n },
-    (_, i) => center + 0.5 * Math.sin(seed * 12.9898 + i * (1.7 + 0.13 * seed)),
-  );
 }

@@ -1,4 +1,4 @@
-import type { GraphBuilder } from "./graph_builder.ts";
+import type { GraphBuilder } from "../graph_builder.ts";
 
 /**
  * Added to the scores of tokens that a query does not see; finite, since shading languages need not know infinities, and

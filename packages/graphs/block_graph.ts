@@ -1,0 +1,42 @@
+import type { Block } from "@lopper/core";
+import { type FedAttention, fedAttention } from "./attention/fed_attention.ts";
+import { blockNodes } from "./block_nodes.ts";
+import { notAttended } from "./block_scope.ts";
+import { GraphBuilder } from "./graph_builder.ts";
+import { type InnerOutput, innerOutput } from "./layers.ts";
+import { fedWeights } from "./weights/fed.ts";
+
+export interface BlockGraphOptions {
+  readonly hiddenSize: number;
+  readonly eps: number;
+  /** Of a block that is attended. */
+  readonly attention?: FedAttention;
+  /** What is told of the activation that enters the last projection, `[B · T, inner channels]`. */
+  readonly inner?: InnerOutput;
+}
+
+/**
+ * A residual block as an ONNX graph that holds no weights.
+ *
+ * Feeds, float32: `hidden [B, T, H]`, the weights of the block by their names, as `laidOutAxes` has them, in any width; and what
+ * `fedAttention` says. Fetches: `out [B · T, H]`, with `inner` also `energy [channels]` or `inner [B · T, channels]`.
+ */
+export function blockGraph(
+  block: Block,
+  { hiddenSize, eps, attention, inner }: BlockGraphOptions,
+): Uint8Array {
+  const g = new GraphBuilder(`${block.kind}_block`);
+  const hidden = g.input("hidden", "float32", ["B", "T", hiddenSize]);
+  const attend = attention ? fedAttention(g, block, hidden, attention) : notAttended(block);
+  const scope = { g, block, weights: fedWeights(g, block), eps, attend };
+  const rows = g.node("Reshape", [hidden, g.int64([-1, hiddenSize])]);
+  const values = blockNodes(scope, rows);
+  g.output("out", values.out, "float32", ["N", hiddenSize]);
+  if (inner) innerOutput(g, inner, values.inner, "I");
+  return g.encode();
+}
+
+/** What the graph of a block depends on, apart from the options: blocks with the same key share it. */
+export function blockGraphKey({ kind, placement, weights, attended }: Block): string {
+  return JSON.stringify({ kind, placement, weights, attended });
+}

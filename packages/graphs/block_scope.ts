@@ -1,0 +1,50 @@
+import type { Block } from "@lopper/core";
+import type { GraphBuilder } from "./graph_builder.ts";
+
+/**
+ * The weights of one block as values of a graph, wherever they lie: fed with every run, resident on a device, or stored in
+ * files beside the graph. The values are made where they are asked for.
+ */
+export interface BlockWeights {
+  /** A norm or a bias. */
+  vector(name: string): string;
+  /** x · Wᵀ, and the bias `<name>_bias` where the block has one; x is `[N, in]`. */
+  project(x: string, name: string): string;
+}
+
+/** Where the nodes of a block are added, and what they need beside its input. */
+export interface BlockScope {
+  readonly g: GraphBuilder;
+  readonly block: Block;
+  readonly weights: BlockWeights;
+  /** Of all norms. */
+  readonly eps: number;
+  readonly attend: Attend;
+}
+
+/**
+ * Lets tokens see one another: from q, k and v, tokens first, with the channels of their heads side by side in any shape, to
+ * the context `[N, Q]`. Rotary embedding, masks and earlier tokens are the graph's affair. Only for blocks that say `attended`.
+ */
+export type Attend = (q: string, k: string, v: string) => string;
+
+/** Of a block that lets its tokens see nothing: whoever asks is told. */
+export function notAttended({ id }: Block): Attend {
+  return () => {
+    throw new TypeError(`block ${id} does not say that it is attended`);
+  };
+}
+
+/** What a block computes of `[N, H]`. */
+export interface BlockValues {
+  /** `[N, H]` */
+  readonly out: string;
+  /** What enters its last projection, `[N, inner channels]`. */
+  readonly inner: string;
+}
+
+/** What blocks of a kind compute, without the norm and the sum around it; `kind` is the word for it in `Block`. */
+export interface BlockKind {
+  readonly kind: string;
+  compute(scope: BlockScope, x: string): BlockValues;
+}

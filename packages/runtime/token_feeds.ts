@@ -1,0 +1,103 @@
+import { type BackendDescription, type Feeds, float32, int32, int64 } from "@lopper/backends";
+import type { Block, BlockSize, ModelSpec } from "@lopper/core";
+import { type AttentionOp, type FedAttention, headsOf } from "@lopper/graphs";
+import { attentionChunks, attentionOpFor } from "./attention_op.ts";
+import { type RopeTable, ropeTable } from "./rope.ts";
+import { checkSequenceLength } from "./sequence_length.ts";
+import type { KeyValues, Sight, Stream } from "./stream.ts";
+
+/** How tokens see one another: by what kind of graph, and what it is fed beside hidden states and weights. */
+export interface AttentionRun {
+  readonly attention: FedAttention;
+  readonly feeds: Feeds;
+  /** Tokens of each sequence whose keys there are, those of its past included. */
+  readonly total: number;
+}
+
+/** What blocks that are attended are fed of the tokens: positions, rotary tables, masks and earlier keys and values. */
+export class TokenFeeds {
+  readonly #spec: ModelSpec;
+  readonly #backend: BackendDescription;
+  #rope: RopeTable;
+
+  constructor(spec: ModelSpec, backend: BackendDescription) {
+    this.#spec = spec;
+    this.#backend = backend;
+    this.#rope = ropeTable(spec.rope, spec.headDim, 0);
+  }
+
+  /**
+   * Causal attention of tokens that follow `past`; without it, of whole sequences.
+   * @throws {UnsupportedModelError} for more tokens than the model's sliding window.
+   */
+  causal(
+    block: Block,
+    size: BlockSize,
+    { batch, length }: Stream,
+    past: KeyValues | null,
+  ): AttentionRun {
+    const total = (past?.length ?? 0) + length;
+    checkSequenceLength(this.#spec, total);
+    const op = attentionOpFor(this.#spec, this.#backend);
+    const attention: FedAttention = {
+      op,
+      // GroupQueryAttention's head counts are attributes, so each count needs a graph of its own.
+      ...(op === "gqa" && { size }),
+      ...(past ? { kvCache: true } : { chunks: attentionChunks(op, batch, length) }),
+    };
+    const feeds = {
+      ...positionFeeds(op, batch, length, total),
+      ...(past && pastFeeds(past, batch, headsOf(block, size))),
+      ...this.#ropeFeeds(total),
+    };
+    return { attention, feeds, total };
+  }
+
+  /** Attention in which tokens see what `sight` says. */
+  within({ batch, length }: Stream, { positions, mask }: Sight): AttentionRun {
+    const feeds = {
+      positions: int64(positions, [batch, length]),
+      mask: float32(mask, [batch, 1, length, length]),
+      // The operator wants a row of the table for each token, even where positions repeat.
+      ...this.#ropeFeeds(positions.reduce((most, p) => Math.max(most, p + 1), length)),
+    };
+    return { attention: { op: "plain", masked: true }, feeds, total: length };
+  }
+
+  /** Cosines and sines of `positions` positions at least. */
+  #ropeFeeds(positions: number): Feeds {
+    const { rope, headDim } = this.#spec;
+    if (this.#rope.positions < positions) {
+      // Growing in powers of two keeps generation from building a table for every token.
+      const size = 2 ** Math.ceil(Math.log2(positions));
+      this.#rope = ropeTable(rope, headDim, size);
+    }
+    const { cos, sin, positions: rows } = this.#rope;
+    const shape = [rows, headDim / 2];
+    return { cos: float32(cos, shape), sin: float32(sin, shape) };
+  }
+}
+
+function pastFeeds(
+  { length, keys, values }: KeyValues,
+  batch: number,
+  { kvHeads, headDim }: { readonly kvHeads: number; readonly headDim: number },
+): Feeds {
+  const shape = [batch, kvHeads, length, headDim];
+  return { past_key: float32(keys, shape), past_value: float32(values, shape) };
+}
+
+/** Where the last `length` of `total` tokens of each sequence stand, as an operator wants to hear it. */
+function positionFeeds(op: AttentionOp, batch: number, length: number, total: number): Feeds {
+  if (op === "gqa") {
+    return {
+      seqlens: int32(new Array(batch).fill(total - 1), [batch]),
+      total: int32([total], [1]),
+    };
+  }
+  const positions = Array.from(
+    { length: batch * length },
+    (_, i) => total - length + i % length,
+  );
+  return { positions: int64(positions, [batch, length]) };
+}
