@@ -8,7 +8,7 @@
  */
 import { eliminate, GramSum, type Matrix, matrix, Products, RidgeFactor } from "@lopper/algebra";
 import { openBackend } from "@lopper/backends";
-import { channelScores } from "@lopper/importance";
+import { energy } from "@lopper/importance";
 import { Matrix as Dense } from "ml-matrix";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
@@ -117,7 +117,7 @@ function inDouble() {
   const ridged = dense(gram).add(Dense.eye(channels).mul(lambda));
   const lost = (gone: readonly number[]) => leastError(ridged, dense(weights), gone) / total;
   const squares = Float64Array.from({ length: channels }, (_, c) => gram.data[c * channels + c]);
-  const scores = channelScores("energy", squares, weights.data);
+  const scores = energy.worth({ meanSquares: squares, columns: weights.data });
   const byEnergy = squares.keys().toArray().sort((a, b) => scores[a] - scores[b]);
   return {
     halfGoneInDouble: lost(removed.slice(0, half)),

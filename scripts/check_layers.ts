@@ -53,7 +53,7 @@ const NATIVE_ENGINE = { name: "onnxruntime-node", file: "packages/backends/node_
 /** The search decides and runs no model: of packages that can run one, it uses types, and functions that only reckon. */
 const RUNS_NO_MODEL = "search";
 const RUNS_MODELS = /^@lopper\/(?:graphs|backends|algebra|runtime|importance)$/;
-const RECKONS = new Set(["ACTIVATION_METRICS", "perplexity", "shuffled", "tokenCount"]);
+const RECKONS = new Set(["RANKING_NAMES", "perplexity", "shuffled", "tokenCount"]);
 
 export interface Violation {
   readonly file: string;

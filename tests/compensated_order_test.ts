@@ -1,6 +1,8 @@
 import { openBackend } from "@lopper/backends";
 import {
+  blockNumber,
   CalibrationError,
+  denseShape,
   groupSize,
   type LayerSpec,
   replaceLayer,
@@ -8,14 +10,21 @@ import {
   shapeOfLayers,
 } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
-import { type CalibrationSet, compensatedOrder, weightOrder } from "@lopper/importance";
+import {
+  type CalibrationSet,
+  PUBLISHED_RANKING,
+  rankByMoments,
+  rankByWeights,
+  RANKINGS,
+} from "@lopper/importance";
 import { openModel } from "@lopper/models";
-import { Decoder, LaidOutWeights } from "@lopper/runtime";
+import { Decoder, LaidOutWeights, rankingOf } from "@lopper/runtime";
 import { Matrix as Dense } from "ml-matrix";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { plainElimination } from "@lopper/algebra/testing";
 
+const compensated = RANKINGS.find((rule) => rule.needs === "secondMoments")!;
 const FIXTURES = fileURLToPath(new URL("fixtures/families", import.meta.url));
 const LENGTH = 24;
 
@@ -34,7 +43,10 @@ async function withDecoder(
 ) {
   const { backend } = await openBackend(backendName, { threads: 1 });
   const model = await openModel(new FileFolder(`${FIXTURES}/${family}`));
-  const decoder = new Decoder(backend, await LaidOutWeights.load(model, await weightOrder(model)));
+  const decoder = new Decoder(
+    backend,
+    await LaidOutWeights.load(model, await rankByWeights(model, PUBLISHED_RANKING)),
+  );
   try {
     await body(decoder);
   } finally {
@@ -97,10 +109,11 @@ for (const [family, backend] of RUNS) {
       withDecoder(family, backend, async (decoder) => {
         const set = texts(decoder.spec.vocabSize);
         const { layers } = decoder.spec;
-        const before = decoder.weights.order;
+        const before = rankingOf(decoder.spec, decoder.weights.order);
+        const shape = denseShape(decoder.blocks);
         for (const kind of ["channels", "kvGroups"] as const) {
           const done: number[] = [];
-          const order = await compensatedOrder(decoder, layers, kind, set, {
+          const ranked = await rankByMoments(decoder, shape, kind, compensated, set, {
             batchTokens: 5 * LENGTH,
             onProgress: (now, all) => void done.push(now / all),
           });
@@ -109,24 +122,20 @@ for (const [family, backend] of RUNS) {
             String(done),
           );
           let sure = 0, all = 0;
-          for (const [layer, shape] of layers.entries()) {
-            const block = decoder.blocks.findIndex((block) =>
-              block.layer === layer && block.dimensions[0].name === kind
-            );
-            const other = kind === "channels" ? "kvGroups" : "channels";
-            assert.deepEqual(order.layers[layer][other], before.layers[layer][other]);
-            if (!shape[kind === "channels" ? "mlp" : "attention"]) {
-              assert.equal(order.layers[layer][kind], before.layers[layer][kind]);
+          for (const [block, { id, dimensions }] of decoder.blocks.entries()) {
+            const found = ranked[block];
+            if (dimensions[0].name !== kind) {
+              assert.equal(found, null);
               continue;
             }
-            const units = before.layers[layer][kind]!;
+            assert.ok(found);
+            const units = before[block]![kind];
             const wanted = await reference(decoder, layers, set, block);
-            const found = order.layers[layer][kind]!;
             assert.equal(new Set(found).size, units.length);
             assert.deepEqual(
               found.slice(units.length - wanted.sure),
               wanted.places.map((place) => units[place]).slice(units.length - wanted.sure),
-              `${kind} of layer ${layer}`,
+              `${kind} of block ${id}`,
             );
             sure += wanted.sure;
             all += units.length;
@@ -147,8 +156,9 @@ engineTest(
       const width = layers[layer].mlp!.intermediateSize - 5;
       const narrow = replaceLayer(layers, layer, { mlp: { intermediateSize: width } });
       const units = decoder.weights.order.layers[layer].channels!;
-      const order = await compensatedOrder(decoder, narrow, "channels", set);
-      const found = order.layers[layer].channels!;
+      const shape = shapeOfLayers(decoder.spec, narrow);
+      const ranked = await rankByMoments(decoder, shape, "channels", compensated, set);
+      const found = ranked[blockNumber(decoder.spec, { layer, kind: "mlp" })]!;
       assert.deepEqual(found.slice(width), units.slice(width));
       const { places, sure } = await reference(decoder, narrow, set, 2 * layer + 1);
       assert.ok(sure > 0);
@@ -164,7 +174,8 @@ engineTest(
   () =>
     withDecoder("llama-mha", "cpu", async (decoder) => {
       const set = texts(decoder.spec.vocabSize);
-      const { layers } = decoder.spec;
+      const shape = denseShape(decoder.blocks);
+      const before = rankingOf(decoder.spec, decoder.weights.order);
       /** A decoder in which a value enters every projection of one block. */
       const instead = (block: number, value: number) =>
         Object.create(decoder, {
@@ -178,14 +189,13 @@ engineTest(
           embed: { value: decoder.embed.bind(decoder) },
         }) as Decoder;
       for (const [kind, block] of [["kvGroups", 2], ["channels", 3]] as const) {
-        const order = await compensatedOrder(instead(block, 0), layers, kind, set);
-        assert.deepEqual(order.layers[1][kind], decoder.weights.order.layers[1][kind]);
-        const [found, before] = [order, decoder.weights.order].map(({ layers }) => layers[0][kind]);
-        if (kind === "channels") assert.notDeepEqual(found, before);
+        const ranked = await rankByMoments(instead(block, 0), shape, kind, compensated, set);
+        assert.deepEqual(ranked[block], before[block]![kind]);
+        if (kind === "channels") assert.notDeepEqual(ranked[block - 2], before[block - 2]![kind]);
         await assert.rejects(
-          compensatedOrder(instead(block, NaN), layers, kind, set),
+          rankByMoments(instead(block, NaN), shape, kind, compensated, set),
           (error) =>
-            error instanceof CalibrationError && /block of layer 1 .*energy/.test(error.message),
+            error instanceof CalibrationError && /block 1\.\w+ .*energy/.test(error.message),
         );
       }
     }),

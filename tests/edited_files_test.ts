@@ -1,6 +1,6 @@
 import { LopperError, seal, sealLine } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
-import { weightOrder } from "@lopper/importance";
+import { PUBLISHED_RANKING, rankByWeights } from "@lopper/importance";
 import { type Model, modelDigest, openModel } from "@lopper/models";
 import type { UnitOrder } from "@lopper/runtime";
 import assert from "node:assert/strict";
@@ -65,7 +65,7 @@ class Subject {
       await Deno.copyFile(at(`finished/${file}`), at(`plans/${file}`));
     }
     const model = await openModel(new FileFolder(at("model")));
-    const order = await weightOrder(model);
+    const order = await rankByWeights(model, PUBLISHED_RANKING);
     return new Subject({ folder, model, digest: await modelDigest(model), order });
   }
 

@@ -1,18 +1,26 @@
 import { type Backend, openBackend } from "@lopper/backends";
-import { BLOCK_KINDS, type LayerSpec, mean, parametersOf, shapeOfLayers } from "@lopper/core";
+import {
+  BLOCK_KINDS,
+  type LayerSpec,
+  mean,
+  parametersOf,
+  type Shape,
+  shapeOfLayers,
+} from "@lopper/core";
 import { DEMO_MODEL } from "@lopper/demo-model";
 import { FileFolder } from "@lopper/files";
 import {
   type CalibrationSet,
+  PUBLISHED_RANKING,
+  rankByWeights,
+  rankingsOf,
   SuffixScorer,
   trialCut,
   type UnitKind,
-  weightOrder,
 } from "@lopper/importance";
 import { type Model, openModel } from "@lopper/models";
 import { UnitRanker } from "@lopper/run";
 import { Decoder, LaidOutWeights, sourceOrder, type UnitOrder } from "@lopper/runtime";
-import type { OrderName } from "@lopper/search";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { ownText } from "./support/own_text.ts";
@@ -21,7 +29,7 @@ import { Random, tinyModel } from "./support/tiny_models.ts";
 const UNITS: readonly UnitKind[] = ["channels", "kvGroups"];
 
 interface Found {
-  readonly chosen: OrderName;
+  readonly chosen: string;
   readonly units: UnitKind;
   /** Loss of text that decided nothing after the cut in the published order, and in the one that was taken. */
   readonly unseen: { readonly published: number; readonly chosen: number };
@@ -32,11 +40,10 @@ async function lossIn(
   backend: Backend,
   model: Model,
   order: UnitOrder,
-  layers: readonly LayerSpec[],
+  shape: Shape,
   text: CalibrationSet,
 ): Promise<readonly number[]> {
   const decoder = new Decoder(backend, await LaidOutWeights.load(model, order));
-  const shape = shapeOfLayers(model.spec, layers);
   const { sequenceNll } = await new SuffixScorer(decoder, text, { cacheBytes: 0 }).evaluate(shape);
   await decoder.dispose();
   return sequenceNll;
@@ -58,13 +65,13 @@ async function arranged(
     await ownText(whole, 32, length, random),
   ];
   await whole.dispose();
-  const published = await weightOrder(model);
+  const published = await rankByWeights(model, PUBLISHED_RANKING);
   const decoder = new Decoder(backend, await LaidOutWeights.load(model, published));
   const batchTokens = 8 * length;
   const arranger = new UnitRanker({
     decoder,
-    order: "auto",
-    published,
+    rules: rankingsOf("auto"),
+    byWeights: () => Promise.resolve(published),
     text,
     aside: new SuffixScorer(decoder, aside, { cacheBytes: 0, batchTokens }),
     batchTokens,
@@ -77,7 +84,9 @@ async function arranged(
     const resource = parametersOf(spec);
     const arrangement = await arranger.arrange({ units, layers, percent, resource });
     await arranger.apply({ units, ...arrangement });
-    const cut = trialCut(spec, layers, units, percent);
+    const present = layers.reduce((sum, layer) => sum + resource.block(layer, kind), 0);
+    const share = percent / 100 * resource.amount(spec.layers) / present;
+    const cut = trialCut(shapeOfLayers(spec, layers), units, share);
     const losses = async (set: CalibrationSet) => ({
       published: await lossIn(backend, model, before, cut, set),
       chosen: await lossIn(backend, model, decoder.weights.order, cut, set),

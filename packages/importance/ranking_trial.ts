@@ -1,13 +1,4 @@
-import {
-  fallsBeyondChance,
-  groupSize,
-  type LayerSpec,
-  mean,
-  type ModelSpec,
-  parametersOf,
-  type Resource,
-} from "@lopper/core";
-import type { UnitKind } from "./activation_order.ts";
+import { fallsBeyondChance, mean, type Shape } from "@lopper/core";
 
 /**
  * The order with the lowest mean NLL among those that are better than the first beyond chance: by two standard errors of
@@ -27,37 +18,24 @@ export function chooseOrder<Order extends string>(
   return best.order;
 }
 
-/** At most this share of the units goes in a trial cut: beyond it, every order ruins the model. */
+/** At most this share of the units goes in a trial cut: beyond it, every ranking ruins the model. */
 const MAX_CUT = 0.5;
 
 /**
- * The layers after a cut that takes so many per cent of the dense model's parameters, or of another resource, from one kind
- * of units, the same share everywhere: at least one unit in all, and in no layer the last one.
+ * What a cut leaves that takes a share of the units of one dimension, the same everywhere: at least one unit in all, and in
+ * no block the last one.
+ * @param share of the units that are there; half of them at most are taken.
  */
-export function trialCut(
-  spec: ModelSpec,
-  layers: readonly LayerSpec[],
-  units: UnitKind,
-  percent: number,
-  resource: Resource = parametersOf(spec),
-): readonly LayerSpec[] {
-  const counts = layers.map(({ attention, mlp }) =>
-    (units === "channels" ? mlp?.intermediateSize : attention?.kvHeads) ?? 0
-  );
-  const kind = units === "channels" ? "mlp" : "attention";
-  const present = layers.reduce((sum, layer) => sum + resource.block(layer, kind), 0);
-  const total = resource.amount(spec.layers);
+export function trialCut(shape: Shape, dimension: string, share: number): Shape {
+  const counts = shape.map((size) => size?.[dimension] ?? 0);
   const all = counts.reduce((a, b) => a + b, 0);
-  const share = Math.max(1 / all, Math.min(MAX_CUT, percent / 100 * total / present));
+  const taken = Math.max(1 / all, Math.min(MAX_CUT, share));
   let passed = 0, gone = 0;
-  return layers.map((layer, i) => {
-    if (counts[i] === 0) return layer;
+  return shape.map((size, i) => {
+    if (counts[i] === 0) return size;
     passed += counts[i];
-    const less = Math.min(counts[i] - 1, Math.round(share * passed) - gone);
+    const less = Math.min(counts[i] - 1, Math.round(taken * passed) - gone);
     gone += less;
-    const left = counts[i] - less;
-    if (units === "channels") return { ...layer, mlp: { intermediateSize: left } };
-    const queryHeads = left * groupSize(layer.attention!);
-    return { ...layer, attention: { kvHeads: left, queryHeads } };
+    return { ...size, [dimension]: counts[i] - less };
   });
 }

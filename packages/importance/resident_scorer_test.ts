@@ -8,7 +8,8 @@ import { fileURLToPath } from "node:url";
 import type { CalibrationSet } from "./calibration.ts";
 import { ResidentScorer } from "./resident_scorer.ts";
 import { SuffixScorer } from "./suffix_scorer.ts";
-import { weightOrder } from "./weight_order.ts";
+import { rankByWeights } from "./rank_by_weights.ts";
+import { l1 } from "./rankings/l1.ts";
 
 const FIXTURE = fileURLToPath(
   new URL("../../tests/fixtures/families/qwen2-heterogeneous", import.meta.url),
@@ -23,7 +24,7 @@ Deno.test({
   async fn() {
     const { backend } = await openBackend("cpu", { threads: 1 });
     const model = await openModel(new FileFolder(FIXTURE));
-    const weights = await LaidOutWeights.load(model, await weightOrder(model));
+    const weights = await LaidOutWeights.load(model, await rankByWeights(model, l1));
     const sequences = Array.from(
       { length: 5 },
       (_, s) =>

@@ -11,7 +11,8 @@ import { shuffled } from "./draw.ts";
 import { sequenceMeans } from "./perplexity.ts";
 import type { Scorable } from "./scorer.ts";
 import { SuffixScorer } from "./suffix_scorer.ts";
-import { weightOrder } from "./weight_order.ts";
+import { rankByWeights } from "./rank_by_weights.ts";
+import { l1 } from "./rankings/l1.ts";
 
 const FIXTURE = fileURLToPath(
   new URL("../../tests/fixtures/families/qwen2-heterogeneous", import.meta.url),
@@ -25,7 +26,10 @@ async function withDecoder(
 ) {
   const { backend } = await openBackend("cpu", { threads: 1 });
   const model = await openModel(new FileFolder(FIXTURE));
-  const decoder = new Decoder(backend, await LaidOutWeights.load(model, await weightOrder(model)));
+  const decoder = new Decoder(
+    backend,
+    await LaidOutWeights.load(model, await rankByWeights(model, l1)),
+  );
   const sequences = Array.from(
     { length: 5 },
     (_, s) =>

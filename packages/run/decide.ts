@@ -111,7 +111,7 @@ async function* found(
       flags,
       policy,
       weights: decoder.weights,
-      arranger: arrangerOf(flags, decoder, searching, orderTexts, onActivations),
+      arranger: arrangerOf(flags, model, { decoder, searching }, orderTexts, onActivations),
       decoder: searching,
       scorers,
       heldOut: flags.heldOut === null ? null : texts.heldOut,

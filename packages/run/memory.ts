@@ -1,6 +1,6 @@
 import type { BackendDescription } from "@lopper/backends";
 import { formatBytes, InsufficientMemoryError, type ModelSpec } from "@lopper/core";
-import { compensatedOrderBytes, keptBytes, PREDICTION_BYTES } from "@lopper/importance";
+import { keptBytes, PREDICTION_BYTES, rankByMomentsBytes } from "@lopper/importance";
 import type { Model } from "@lopper/models";
 import { repairBytes, repairTokens } from "@lopper/recovery";
 import { activationBytes, type WeightMemory, weightMemory } from "@lopper/runtime";
@@ -36,8 +36,8 @@ export interface MemoryNeeds {
   readonly recovers?: boolean;
   /** Whether candidates are scored against what the dense model says of the samples. */
   readonly predicts?: boolean;
-  /** Whether units are put in order by what the others cannot make up for. */
-  readonly compensates?: boolean;
+  /** Whether units are ranked by the second moments of activations. */
+  readonly ranksByMoments?: boolean;
 }
 
 /**
@@ -72,8 +72,8 @@ export function planMemory(needs: MemoryNeeds, budget: number): MemoryPlan {
       if (sumOf(least) > budget) throw tooLittle(what, least, budget, otherwise);
       room = Math.min(room, budget - sumOf(least));
     };
-    if (needs.compensates) {
-      const bytes = compensatedOrderBytes(spec, repairTokens(spec));
+    if (needs.ranksByMoments) {
+      const bytes = rankByMomentsBytes(spec, repairTokens(spec));
       apart("the order", ["its equations and streams", bytes], "--order energy");
     }
     if (needs.recovers) {

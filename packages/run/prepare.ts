@@ -1,6 +1,6 @@
 import type { Backend } from "@lopper/backends";
 import { type LatencyTable, VERSION } from "@lopper/core";
-import { tokenCount, weightOrder } from "@lopper/importance";
+import { PUBLISHED_RANKING, rankByWeights, rankingsOf, tokenCount } from "@lopper/importance";
 import { type Model, modelDigest } from "@lopper/models";
 import {
   Decoder,
@@ -87,7 +87,7 @@ export async function* prepareRun(
   yield { type: "begin", flags };
   const digest = task.modelDigest ??
     (yield* phase("reading the model", signal, ({ progress }) => modelDigest(model, progress)));
-  const order = await weightOrder(model);
+  const order = await rankByWeights(model, PUBLISHED_RANKING);
   const { cacheBytes, expandedBytes } = memory;
   const decoder = new Decoder(backend, await LaidOutWeights.load(model, order, { expandedBytes }));
   const searching = backend.description.residentWeights
@@ -123,9 +123,14 @@ function shareMemory(
     fixed: store.settings !== null,
     backend: backend.description,
     recovers: flags.recover !== "none",
-    compensates: flags.order === "compensated",
+    ranksByMoments: rankingsOf(flags.order).some(({ needs }) => needs === "secondMoments"),
     predicts: againstDense(flags),
   }, memory());
+}
+
+/** Whether there are rankings or repairs that learn from a text. */
+function fitsOnText({ order, recover }: RunFlags): boolean {
+  return recover !== "none" || rankingsOf(order).some(({ needs }) => needs !== "weights");
 }
 
 /** What the run depends on, as its store keeps it. */
@@ -144,7 +149,7 @@ function settingsOf(
     calibrationDigest: { block: texts.block.digest, width: texts.width.digest },
     ...(flags.heldOut !== null && { heldOutDigest: texts.heldOut.digest }),
     ...(texts.aside && { asideDigest: texts.aside.digest }),
-    ...((flags.order !== "l1" || flags.recover !== "none") && { fitDigest: texts.fit.digest }),
+    ...(fitsOnText(flags) && { fitDigest: texts.fit.digest }),
     backend: backend.description.name,
     ...(latencies && { latencies }),
     flags,

@@ -1,5 +1,13 @@
 import { latencyOf, type LatencyTable, UnreachableTargetError } from "@lopper/core";
-import { type CalibrationSet, ResidentScorer, type Scorer, SuffixScorer } from "@lopper/importance";
+import {
+  type CalibrationSet,
+  PUBLISHED_RANKING,
+  rankByWeights,
+  rankingsOf,
+  ResidentScorer,
+  type Scorer,
+  SuffixScorer,
+} from "@lopper/importance";
 import type { Model } from "@lopper/models";
 import { Decoder, ResidentDecoder } from "@lopper/runtime";
 import {
@@ -91,17 +99,23 @@ export function pickerOf(flags: RunFlags): Picker {
 /** The arranger that the flags ask for; the published order needs none. */
 export function arrangerOf(
   flags: RunFlags,
-  decoder: Decoder,
-  searching: Decoder | ResidentDecoder,
+  model: Model,
+  { decoder, searching }: {
+    /** Its weights lie in the published order. */
+    readonly decoder: Decoder;
+    readonly searching: Decoder | ResidentDecoder;
+  },
   texts: { readonly text: CalibrationSet; readonly aside: CalibrationSet | null },
   onProgress: UnitRankerOptions["onProgress"],
 ): UnitRanker | undefined {
   const { order, batchTokens } = flags;
-  if (order === "l1") return undefined;
+  if (order === PUBLISHED_RANKING.name) return undefined;
+  const published = decoder.weights.order;
   return new UnitRanker({
     decoder,
-    order: order as UnitRankerOptions["order"],
-    published: decoder.weights.order,
+    rules: rankingsOf(order),
+    byWeights: async (rule) =>
+      rule === PUBLISHED_RANKING ? published : await rankByWeights(model, rule),
     text: texts.text,
     aside: texts.aside && new SuffixScorer(decoder, texts.aside, { cacheBytes: 0, batchTokens }),
     batchTokens,

@@ -1,37 +1,34 @@
-import { type LayerSpec, shapeOfLayers } from "@lopper/core";
+import { blocksOf, type ModelSpec, refOf, type Shape, shapeOfLayers } from "@lopper/core";
 import {
-  ACTIVATION_METRICS,
-  type ActivationMetric,
-  activationOrder,
   type CalibrationSet,
   chooseOrder,
-  compensatedOrder,
   type InnerEnergy,
   innerEnergy,
-  orderLike,
+  PUBLISHED_RANKING,
+  rankByActivations,
+  rankByMoments,
+  type RankedUnits,
+  type RankingRule,
+  rankLike,
+  ranks,
   type Scorer,
   tokenCount,
   trialCut,
+  type WeightRule,
 } from "@lopper/importance";
-import type { Decoder, UnitOrder } from "@lopper/runtime";
-import {
-  type Arrangement,
-  type Arranger,
-  type ArrangeRequest,
-  type OrderName,
-  TRIED_ORDERS,
-} from "@lopper/search";
+import { type Decoder, rankingOf, type UnitOrder, withUnits } from "@lopper/runtime";
+import type { Arrangement, Arranger, ArrangeRequest } from "@lopper/search";
 
 export interface UnitRankerOptions {
   /** Runs the model, and holds the weights that are laid out. */
   readonly decoder: Decoder;
-  /** One order for all, or `auto`: each kind of units gets the order that a trial cut hurts least. */
-  readonly order: Exclude<OrderName, "l1"> | "auto";
-  /** The published order. */
-  readonly published: UnitOrder;
-  /** Text from whose activations the orders come. */
+  /** One rule for all, or several, the published one first: units of each kind go by the one that a trial cut hurts least. */
+  readonly rules: readonly RankingRule[];
+  /** All units of the dense model by a rule that needs weights alone. */
+  readonly byWeights: (rule: WeightRule) => Promise<UnitOrder>;
+  /** Text from whose activations the rankings come. */
   readonly text: CalibrationSet;
-  /** Scores text that decides nothing else; `auto` compares on it. Null: there is none, and `auto` means the published order. */
+  /** Scores text that decides nothing else, on which rules are compared. Null: there is none, and units go as published. */
   readonly aside: Scorer | null;
   readonly batchTokens: number;
   /** Hears of the work done and all there is, in tokens or in blocks; may throw to stop. */
@@ -40,73 +37,137 @@ export interface UnitRankerOptions {
   readonly onArranged?: () => Promise<void>;
 }
 
+/** What is ranked, of a model of which this is left. */
+interface Ranked {
+  readonly dimension: string;
+  readonly shape: Shape;
+}
+
+/** Whose units are in which order now, and why. */
+interface Choice {
+  readonly chosen: string;
+  readonly tried: Arrangement["tried"];
+  readonly units: RankedUnits;
+}
+
+type Report = (done: number) => void;
+
 /**
- * Orders by activations, which change when blocks go: every stage that narrows blocks begins with one pass over the text.
- * `auto` cuts every layer alike, by what the stage is to remove, in each order, and takes another than the published one
- * where it is better on the sequences kept aside beyond chance.
+ * Ranks units by activations, which change when blocks go: every stage that narrows blocks begins with one pass over the text.
+ * Where rules are compared, every block is cut alike, by what the stage is to remove, in the order of each, and another than
+ * the published one is taken where it is better on the sequences kept aside beyond chance.
  */
 export class UnitRanker implements Arranger {
   readonly #options: UnitRankerOptions;
   /** What the last pass over the text saw, until units move. */
-  #seen: { readonly layers: readonly LayerSpec[]; readonly energy: InnerEnergy } | null = null;
+  #seen: { readonly shape: Shape; readonly energy: InnerEnergy } | null = null;
 
   constructor(options: UnitRankerOptions) {
     this.#options = options;
   }
 
-  async arrange({ units, layers, percent, resource }: ArrangeRequest) {
-    const { decoder, order, text, aside, published, batchTokens, onProgress } = this.#options;
-    const layersOf = (laid: UnitOrder) => laid.layers.map((layer) => layer[units]);
-    const l1 = () => orderLike(decoder, layers, units, published);
-    if (order === "auto" && aside === null) {
-      return { chosen: "l1" as const, tried: [], layers: layersOf(l1()) };
-    }
-    if (order === "compensated") {
-      const found = await compensatedOrder(decoder, layers, units, text, {
-        batchTokens,
-        onProgress,
-      });
-      return { chosen: order, tried: [], layers: layersOf(found) };
-    }
-    const seen = this.#seen?.layers === layers ? this.#seen.energy : null;
-    const textTokens = seen ? 0 : tokenCount(text);
-    const trials = order === "auto" && aside ? TRIED_ORDERS.length * aside.tokens : 0;
-    const report = (done: number) => onProgress?.(done, textTokens + trials);
-    const energy = seen ??
-      await innerEnergy(decoder, layers, text, { batchTokens, onProgress: report });
-    this.#seen = { layers, energy };
-    const by = (metric: ActivationMetric) =>
-      activationOrder(decoder, layers, units, metric, energy);
-    if (order !== "auto") return { chosen: order, tried: [], layers: layersOf(by(order)) };
+  async arrange(request: ArrangeRequest) {
+    const { units: dimension, layers } = request;
+    const { spec } = this.#options.decoder;
+    const ranked = { dimension, shape: shapeOfLayers(spec, layers) };
+    const { units, ...choice } = await this.#choose(ranked, shareToGo(spec, request));
+    const byLayer: (readonly number[] | null)[] = layers.map(() => null);
+    blocksOf(spec).forEach(({ layer }, block) => byLayer[layer] = units[block] ?? byLayer[layer]);
+    return { ...choice, layers: byLayer };
+  }
 
-    const orders = new Map<OrderName, UnitOrder>([["l1", l1()]]);
-    for (const metric of ACTIVATION_METRICS) orders.set(metric, by(metric));
-    const cut = trialCut(decoder.spec, layers, units, percent, resource);
-    const before = decoder.weights.order;
-    const tried: { order: OrderName; nll: readonly number[] }[] = [];
+  async apply({ units: dimension, layers }: Pick<Arrangement, "units" | "layers">) {
+    const { decoder: { weights, spec }, onArranged } = this.#options;
+    this.#seen = null;
+    const units = blocksOf(spec).map(({ layer, dimensions }) =>
+      dimensions.some(({ name }) => name === dimension) ? layers[layer] : null
+    );
+    weights.rearrange(withUnits(spec, weights.order, dimension, units));
+    await onArranged?.();
+  }
+
+  /** @param share of the units that the stage is to remove. */
+  async #choose(ranked: Ranked, share: number): Promise<Choice> {
+    const { rules, aside, text, onProgress } = this.#options;
+    const able = rules.filter((rule) => ranks(rule, ranked.dimension));
+    const asked = able.length === 0 || able.length > 1 && !aside ? [PUBLISHED_RANKING] : able;
+    const passes = asked.some(({ needs }) => needs === "activations") && !this.#isSeen(ranked);
+    const trials = asked.length > 1 ? asked.length * aside!.tokens : 0;
+    const textTokens = passes ? tokenCount(text) : 0;
+    const report = (done: number) => onProgress?.(done, textTokens + trials);
+    const found = new Map<string, RankedUnits>();
+    for (const rule of asked) found.set(rule.name, await this.#rank(rule, ranked, report));
+    if (asked.length === 1) {
+      const [[chosen, units]] = found;
+      return { chosen, tried: [], units };
+    }
+    const tried = await this.#try(found, ranked, share, (done) => report(textTokens + done));
+    const chosen = chooseOrder(tried);
+    return { chosen, tried, units: found.get(chosen)! };
+  }
+
+  async #rank(
+    rule: RankingRule,
+    { dimension, shape }: Ranked,
+    report: Report,
+  ): Promise<RankedUnits> {
+    const { decoder, byWeights, text, batchTokens, onProgress } = this.#options;
+    if (rule.needs === "weights") {
+      const all = rankingOf(decoder.spec, await byWeights(rule));
+      return rankLike(decoder, shape, dimension, all.map((units) => units?.[dimension] ?? null));
+    }
+    if (rule.needs === "secondMoments") {
+      const options = { batchTokens, onProgress };
+      return await rankByMoments(decoder, shape, dimension, rule, text, options);
+    }
+    return rankByActivations(decoder, shape, dimension, rule, await this.#energy(shape, report));
+  }
+
+  #isSeen({ shape }: Pick<Ranked, "shape">): boolean {
+    return this.#seen?.shape === shape;
+  }
+
+  async #energy(shape: Shape, onProgress: Report): Promise<InnerEnergy> {
+    if (this.#seen?.shape === shape) return this.#seen.energy;
+    const { decoder, text, batchTokens } = this.#options;
+    const energy = await innerEnergy(decoder, shape, text, { batchTokens, onProgress });
+    this.#seen = { shape, energy };
+    return energy;
+  }
+
+  /** Mean NLL of each sequence kept aside after a cut in the order of each ranking. */
+  async #try(
+    found: ReadonlyMap<string, RankedUnits>,
+    { dimension, shape }: Ranked,
+    share: number,
+    report: Report,
+  ): Promise<Arrangement["tried"]> {
+    const { decoder: { spec, weights }, aside } = this.#options;
+    const cut = trialCut(shape, dimension, share);
+    const before = weights.order;
+    const tried: { order: string; nll: readonly number[] }[] = [];
     try {
-      for (const [name, candidate] of orders) {
-        decoder.weights.rearrange(candidate);
-        const done = textTokens + tried.length * aside!.tokens;
-        const { sequenceNll } = await aside!.evaluate(
-          shapeOfLayers(decoder.spec, cut),
-          (n) => report(done + n),
-        );
-        tried.push({ order: name, nll: sequenceNll });
+      for (const [order, units] of found) {
+        weights.rearrange(withUnits(spec, before, dimension, units));
+        const done = tried.length * aside!.tokens;
+        const { sequenceNll } = await aside!.evaluate(cut, (tokens) => report(done + tokens));
+        tried.push({ order, nll: sequenceNll });
       }
     } finally {
-      decoder.weights.rearrange(before);
+      weights.rearrange(before);
     }
-    const chosen = chooseOrder(tried);
-    return { chosen, tried, layers: layersOf(orders.get(chosen)!) };
+    return tried;
   }
+}
 
-  async apply({ units, layers }: Pick<Arrangement, "units" | "layers">) {
-    const { weights } = this.#options.decoder;
-    this.#seen = null;
-    weights.rearrange({
-      layers: weights.order.layers.map((order, i) => ({ ...order, [units]: layers[i] })),
-    });
-    await this.#options.onArranged?.();
-  }
+/** The share of a dimension's units that a stage is to remove, if all of them cost alike. */
+function shareToGo(
+  spec: ModelSpec,
+  { units: dimension, layers, percent, resource }: ArrangeRequest,
+): number {
+  const present = blocksOf(spec)
+    .filter(({ dimensions }) => dimensions.some(({ name }) => name === dimension))
+    .map(refOf)
+    .reduce((sum, { layer, kind }) => sum + resource.block(layers[layer], kind), 0);
+  return percent / 100 * resource.amount(spec.layers) / present;
 }

@@ -28,6 +28,23 @@ export function rankingOf(spec: ModelSpec, { layers }: UnitOrder): Ranking {
   );
 }
 
+/**
+ * The same with the units of one dimension in another order.
+ * @param units of each block; where there are none, they stay as they are.
+ */
+export function withUnits(
+  spec: ModelSpec,
+  { layers }: UnitOrder,
+  dimension: string,
+  units: readonly (readonly number[] | null)[],
+): UnitOrder {
+  const moved = [...layers];
+  for (const [number, { layer }] of blocksOf(spec).entries()) {
+    if (units[number]) moved[layer] = { ...moved[layer], [dimension]: units[number] };
+  }
+  return { layers: moved };
+}
+
 /** For each unit of `after` its place in `before`. @throws {RangeError} when they are not the same units. */
 export function placesOf(
   before: readonly number[],

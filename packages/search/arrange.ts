@@ -1,17 +1,6 @@
 import type { LayerSpec, Resource } from "@lopper/core";
-import { ACTIVATION_METRICS, type ActivationMetric, type UnitKind } from "@lopper/importance";
+import type { UnitKind } from "@lopper/importance";
 import type { Cost } from "./cost.ts";
-
-/**
- * An order of the units inside blocks: by the weights as published, by what passes through them, or by what is left of that
- * when the other units make up for it.
- */
-export type OrderName = "l1" | ActivationMetric | "compensated";
-/**
- * What `auto` tries. A trial cut has the weights of the checkpoint, and says nothing of an order that counts on others.
- */
-export const TRIED_ORDERS = ["l1", ...ACTIVATION_METRICS] as const;
-export const ORDER_NAMES: readonly OrderName[] = [...TRIED_ORDERS, "compensated"];
 
 /** The order of one kind of units from some step on, and why: one line of the journal. */
 export interface Arrangement {
@@ -19,9 +8,10 @@ export interface Arrangement {
   /** Number of the stage that begins with it. */
   readonly stage: number;
   readonly units: UnitKind;
-  readonly chosen: OrderName;
+  /** Name of the ranking. */
+  readonly chosen: string;
   /** Mean NLL of each sequence kept aside, after a trial cut in each order; none where only one was asked for. */
-  readonly tried: readonly { readonly order: OrderName; readonly nll: readonly number[] }[];
+  readonly tried: readonly { readonly order: string; readonly nll: readonly number[] }[];
   /** For each layer its units, most important first, or null where it has none. */
   readonly layers: readonly (readonly number[] | null)[];
   readonly cost: Cost;

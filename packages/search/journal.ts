@@ -1,6 +1,7 @@
 import { ResumeError } from "@lopper/core";
+import { RANKING_NAMES } from "@lopper/importance";
 import { z } from "zod";
-import { type Arrangement, ORDER_NAMES } from "./arrange.ts";
+import type { Arrangement } from "./arrange.ts";
 import { CANDIDATE_KINDS } from "./candidate.ts";
 import type { Measure } from "./gauge.ts";
 import type { History } from "./history.ts";
@@ -64,8 +65,8 @@ const orderSchema: z.ZodType<Arrangement> = z.strictObject({
   type: z.literal("order"),
   stage: count,
   units: z.enum(["channels", "kvGroups"]),
-  chosen: z.enum(ORDER_NAMES),
-  tried: z.array(z.strictObject({ order: z.enum(ORDER_NAMES), nll: z.array(lossy) })),
+  chosen: z.enum(RANKING_NAMES),
+  tried: z.array(z.strictObject({ order: z.enum(RANKING_NAMES), nll: z.array(lossy) })),
   layers: z.array(z.array(count).nullable()),
   cost,
 });

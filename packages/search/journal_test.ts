@@ -1,7 +1,8 @@
 import { ResumeError } from "@lopper/core";
+import { RANKING_NAMES } from "@lopper/importance";
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type Arrangement, ORDER_NAMES } from "./arrange.ts";
+import type { Arrangement } from "./arrange.ts";
 import type { Measure } from "./gauge.ts";
 import { parseJournal, toJournalLine } from "./journal.ts";
 import type { RepairLine } from "./repair_line.ts";
@@ -73,10 +74,10 @@ const arrangement = fc.record({
   type: fc.constant("order"),
   stage: fc.nat(9),
   units: fc.constantFrom("channels", "kvGroups"),
-  chosen: fc.constantFrom(...ORDER_NAMES),
+  chosen: fc.constantFrom(...RANKING_NAMES),
   tried: fc.array(
     fc.record(
-      { order: fc.constantFrom(...ORDER_NAMES), nll: fc.array(lossy, { maxLength: 3 }) },
+      { order: fc.constantFrom(...RANKING_NAMES), nll: fc.array(lossy, { maxLength: 3 }) },
       { noNullPrototype: true },
     ),
     { maxLength: 3 },

@@ -1,6 +1,7 @@
 import { describeIssue, ResumeError, sha256, VERSION } from "@lopper/core";
 import { CRITERIA, distribution, type RunFlags, type RunSettings, SETTINGS } from "@lopper/run";
-import { ORDER_NAMES, TECHNIQUES } from "@lopper/search";
+import { ORDER_CHOICES } from "@lopper/importance";
+import { TECHNIQUES } from "@lopper/search";
 import { z } from "zod";
 import { calibrationParts } from "../prune/calibration_parts.ts";
 import { EXPORT_FORMATS } from "../exporting/export_formats.ts";
@@ -29,7 +30,7 @@ const names = z.looseObject({
   flags: z.looseObject({
     preset: choice(Object.keys(SETTINGS)),
     distribution: z.string().refine(readBy(distribution), "three shares are needed, or auto"),
-    order: choice([...ORDER_NAMES, "auto"]),
+    order: choice(ORDER_CHOICES),
     recover: choice(["none", "auto"]),
     swap: choice(["none", "auto"]),
     criterion: choice(CRITERIA),

@@ -1,6 +1,7 @@
 import { DEMO_SAMPLES, DEMO_SEQUENCE_LENGTH } from "@lopper/demo-model";
+import { ORDER_CHOICES, RANKINGS } from "@lopper/importance";
 import { AS_IT_IS, CRITERIA, RUN_DEFAULTS, SETTINGS, type SettingsName } from "@lopper/run";
-import { MLP_GROUPS, ORDER_NAMES, TECHNIQUES } from "@lopper/search";
+import { MLP_GROUPS, TECHNIQUES } from "@lopper/search";
 import { type Command, Option } from "commander";
 import {
   EXPORT_FORMATS,
@@ -103,9 +104,10 @@ export function addPruneOptions(command: Command): Command {
     .addOption(
       new Option(
         "--order <name>",
-        "which channels and heads of a block go first: l1 of their weights, as published; by activations: energy, wanda, or " +
-          `compensated, what the others cannot make up for (with --recover auto); auto: what a trial hurts least (default: ${OWN.order})`,
-      ).choices([...ORDER_NAMES, "auto"]),
+        `which channels and heads of a block go first, by ${
+          RANKINGS.map(({ name, goesBy }) => `${name}: ${goesBy}`).join("; ")
+        }; auto: what a trial hurts least (default: ${OWN.order})`,
+      ).choices(ORDER_CHOICES),
     )
     .addOption(
       new Option(

@@ -3,7 +3,8 @@ import { fromFloat32, toFloat32 } from "@lopper/formats";
 import { openModel } from "@lopper/models";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { weightOrder } from "./weight_order.ts";
+import { rankByWeights } from "./rank_by_weights.ts";
+import { l1 } from "./rankings/l1.ts";
 
 const FIXTURES = fileURLToPath(new URL("../../tests/fixtures/families", import.meta.url));
 
@@ -16,7 +17,7 @@ for (const family of ["llama-mha", "qwen2", "qwen3", "qwen2-heterogeneous"]) {
       return values.subarray(r * shape[1], (r + 1) * shape[1])
         .reduce((sum, value) => sum + Math.abs(value), 0);
     };
-    const order = await weightOrder(model);
+    const order = await rankByWeights(model, l1);
     for (const [l, { attention, mlp }] of model.spec.layers.entries()) {
       const prefix = `model.layers.${l}`;
       const { kvGroups, channels } = order.layers[l];
@@ -75,7 +76,7 @@ Deno.test("weight order: equal norms keep the checkpoint's order, and signs and 
     }
     return Promise.resolve(toFloat32("F32", fromFloat32("F32", values)));
   };
-  const order = await weightOrder({ ...model, store: { ...model.store, readFloat32 } });
+  const order = await rankByWeights({ ...model, store: { ...model.store, readFloat32 } }, l1);
   const all = (n: number) => Array.from({ length: n }, (_, i) => i);
   const { attention, mlp } = model.spec.layers[0];
   assert.deepEqual([attention, model.spec.layers.length > 1], [

@@ -1,19 +1,17 @@
 import { openBackend } from "@lopper/backends";
-import { blockNumber, groupSize, replaceLayer, shapeOfLayers } from "@lopper/core";
+import { blockNumber, denseShape, groupSize, replaceLayer, shapeOfLayers } from "@lopper/core";
 import { type Model, openModel, weightsOfBlock } from "@lopper/models";
 import { FileFolder } from "@lopper/files";
-import { Decoder, LaidOutWeights, ropeTable } from "@lopper/runtime";
+import { Decoder, LaidOutWeights, ropeTable, withUnits } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import {
-  ACTIVATION_METRICS,
-  activationOrder,
-  channelScores,
-  innerEnergy,
-  orderLike,
-} from "./activation_order.ts";
 import type { CalibrationSet } from "./calibration.ts";
-import { weightOrder } from "./weight_order.ts";
+import { innerEnergy, rankByActivations } from "./rank_by_activations.ts";
+import { rankByWeights } from "./rank_by_weights.ts";
+import { lyingUnits, rankLike } from "./ranked_units.ts";
+import { energy as byEnergy } from "./rankings/energy.ts";
+import { l1 } from "./rankings/l1.ts";
+import { wanda } from "./rankings/wanda.ts";
 
 const FIXTURES = fileURLToPath(new URL("../../tests/fixtures/families", import.meta.url));
 const LENGTH = 11;
@@ -33,7 +31,10 @@ async function withDecoder(
 ) {
   const { backend } = await openBackend(backendName, { threads: 1 });
   const model = await openModel(new FileFolder(`${FIXTURES}/${family}`));
-  const decoder = new Decoder(backend, await LaidOutWeights.load(model, await weightOrder(model)));
+  const decoder = new Decoder(
+    backend,
+    await LaidOutWeights.load(model, await rankByWeights(model, l1)),
+  );
   try {
     await body(decoder, model);
   } finally {
@@ -169,7 +170,8 @@ for (const family of FAMILIES) {
         withDecoder(family, backend, async (decoder, model) => {
           const set = texts(model.spec.vocabSize);
           const { layers, headDim, hiddenSize } = model.spec;
-          const energy = await innerEnergy(decoder, layers, set, { batchTokens: 2 * LENGTH });
+          const shape = denseShape(decoder.blocks);
+          const energy = await innerEnergy(decoder, shape, set, { batchTokens: 2 * LENGTH });
           const wanted = await referenceEnergy(model, set);
           const before = decoder.weights.order;
           assert.deepEqual([...energy.keys()], [...wanted.keys()]);
@@ -193,7 +195,7 @@ for (const family of FAMILIES) {
             const ref = { layer, kind: attention ? "attention" : "mlp" } as const;
             const tensor = weightsOfBlock(model, ref).get(attention ? "o" : "down")!;
             const matrix = await model.store.readFloat32(tensor.name);
-            for (const metric of ACTIVATION_METRICS) {
+            for (const rule of [byEnergy, wanda]) {
               const score = (unit: number) => {
                 let sum = 0;
                 for (let c = unit * width; c < (unit + 1) * width; c++) {
@@ -201,33 +203,29 @@ for (const family of FAMILIES) {
                     { length: hiddenSize },
                     (_, r) => matrix[r * squares.length + c],
                   );
-                  sum += metric === "energy"
+                  sum += rule === byEnergy
                     ? squares[c] * column.reduce((s, w) => s + w * w, 0)
                     : Math.sqrt(squares[c]) * column.reduce((s, w) => s + Math.abs(w), 0);
                 }
                 return sum;
               };
-              const order = activationOrder(decoder, layers, kind, metric, energy);
-              const scores = order.layers[layer][kind]!.map(score);
-              assert.equal(new Set(order.layers[layer][kind]).size, units.length);
+              const ranked = rankByActivations(decoder, shape, kind, rule, energy);
+              const scores = ranked[block]!.map(score);
+              assert.equal(new Set(ranked[block]).size, units.length);
               scores.slice(1).forEach((s, i) =>
-                assert.ok(s <= scores[i] * (1 + 1e-4), `block ${block}, ${metric}, place ${i}`)
+                assert.ok(s <= scores[i] * (1 + 1e-4), `block ${block}, ${rule.name}, place ${i}`)
               );
-              const other = attention ? "channels" : "kvGroups";
-              assert.deepEqual(order.layers[layer][other], before.layers[layer][other]);
+              assert.ok(
+                decoder.blocks.every(({ dimensions }, b) =>
+                  dimensions[0].name === kind || ranked[b] === null
+                ),
+              );
             }
           }
         }),
     );
   }
 }
-
-Deno.test("activation order: scores by the formulas, on numbers worked out by hand", () => {
-  const squares = Float64Array.of(4, 0.25);
-  const columns = Float32Array.of(1, -2, 3, 0, 6, -6);
-  assert.deepEqual([...channelScores("energy", squares, columns)], [4 * 14, 0.25 * 72]);
-  assert.deepEqual([...channelScores("wanda", squares, columns)], [2 * 6, 0.5 * 12]);
-});
 
 engineTest(
   "what is cut off stays behind, and a rearranged model computes the same",
@@ -246,12 +244,16 @@ engineTest(
         return stream.data;
       };
       const old = [await run(), await run(layers)];
-      const energy = await innerEnergy(decoder, narrow, set);
-      const order = activationOrder(decoder, narrow, "channels", "energy", energy);
-      const [was, is] = [before.layers[layer].channels!, order.layers[layer].channels!];
+      const { spec } = model;
+      const shape = shapeOfLayers(spec, narrow);
+      const block = blockNumber(spec, { layer, kind: "mlp" });
+      const lying = lyingUnits(decoder, "channels");
+      const energy = await innerEnergy(decoder, shape, set);
+      const ranked = rankByActivations(decoder, shape, "channels", byEnergy, energy);
+      const [was, is] = [lying[block]!, ranked[block]!];
       assert.notDeepEqual(is, was);
       assert.deepEqual(is.slice(width), was.slice(width));
-      decoder.weights.rearrange(order);
+      decoder.weights.rearrange(withUnits(spec, before, "channels", ranked));
       const now = [await run(), await run(layers)];
       // The same channels are kept, in another order: sums in float32 differ by rounding.
       old.forEach((data, i) =>
@@ -259,8 +261,7 @@ engineTest(
           assert.ok(Math.abs(value - now[i][j]) < 1e-4 * (1 + Math.abs(value)))
         )
       );
-      const back = orderLike(decoder, narrow, "channels", before);
-      assert.deepEqual(back.layers[layer], before.layers[layer]);
+      assert.deepEqual(rankLike(decoder, shape, "channels", lying)[block], was);
       decoder.weights.rearrange(before);
       assert.deepEqual(await run(), old[0]);
       assert.throws(

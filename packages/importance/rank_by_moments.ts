@@ -1,0 +1,114 @@
+import { GramSum, type Matrix, matrix, Products } from "@lopper/algebra";
+import {
+  CalibrationError,
+  type ModelSpec,
+  outputProjection,
+  type Shape,
+  widestInner,
+} from "@lopper/core";
+import type { Decoder, Stream } from "@lopper/runtime";
+import { batchNumbers, type BatchOptions } from "./batches.ts";
+import type { CalibrationSet } from "./calibration.ts";
+import { inPlaces, lyingUnits, type RankedUnits } from "./ranked_units.ts";
+import type { MomentRule } from "./rankings/rule.ts";
+
+/**
+ * Bytes that `rankByMoments` takes beside the weights: matrices for the widest block, and the streams of its text.
+ * @param tokens of the text, at most.
+ */
+export function rankByMomentsBytes(spec: ModelSpec, tokens: number): number {
+  const { hiddenSize } = spec;
+  const widest = widestInner(spec);
+  // H, its inverse, the products of weights, and what an engine holds of one of them; the projection, scaled, too; streams.
+  return 4 * (4 * widest ** 2 + 2 * widest * hiddenSize + tokens * hiddenSize);
+}
+
+/**
+ * The decoder's units of a dimension by how the activations of a text go together. Inputs of each block are those of the model
+ * that `shape` says, with the weights that are there. Only those units move that `shape` keeps, as in `rankByActivations`.
+ *
+ * The text goes through the model once, block by block, so that the second moments of one block are in memory at a time.
+ *
+ * @param options.onProgress hears of the blocks done, with fractions, and of their number; may throw to stop.
+ * @throws {CalibrationError} naming the block whose activations float32 is not enough for on this text.
+ */
+export async function rankByMoments(
+  decoder: Decoder,
+  shape: Shape,
+  dimension: string,
+  rule: MomentRule,
+  set: CalibrationSet,
+  options: BatchOptions & { readonly onProgress?: (done: number, blocks: number) => void } = {},
+): Promise<RankedUnits> {
+  const ranked = [...lyingUnits(decoder, dimension)];
+  // A single unit has nothing that it could come before or after.
+  const isRanked = shape.map((size, block) =>
+    (size?.[dimension] ?? 0) > 1 &&
+    outputProjection(decoder.blocks[block]).axes[1].dimension === dimension
+  );
+  const count = isRanked.lastIndexOf(true) + 1;
+  const products = new Products(decoder.backend);
+  try {
+    const streams: Stream[] = [];
+    for (const numbers of batchNumbers(set, options)) {
+      streams.push(await decoder.embed(numbers.map((i) => set.sequences[i])));
+    }
+    for (let block = 0; block < count; block++) {
+      const onProgress = (share: number) => options.onProgress?.(block + share, count);
+      onProgress(0);
+      if (!isRanked[block]) {
+        for (const [b, stream] of streams.entries()) {
+          streams[b] = await decoder.runBlock(block, shape, stream);
+        }
+        continue;
+      }
+      const gram = await momentsOf(decoder, shape, block, streams, products);
+      const places = await rule.places(products, {
+        gram,
+        ...columnsOf(decoder, shape, block),
+        onProgress,
+      });
+      if (!places) throw noFit(rule, decoder.blocks[block].id);
+      ranked[block] = inPlaces(ranked[block]!, places);
+    }
+  } finally {
+    await products.dispose();
+  }
+  return ranked;
+}
+
+/** The output projection of a block, transposed, and how many of its rows are one unit; good until the decoder runs. */
+function columnsOf({ spec, blocks, weights }: Decoder, shape: Shape, block: number) {
+  const { name, axes: [, { width }] } = outputProjection(blocks[block]);
+  const { rows, data } = weights.block(block, shape[block]!)
+    .find((weight) => weight.name === name)!;
+  return { width, columns: matrix(rows, spec.hiddenSize, data) };
+}
+
+/**
+ * The sum of aaᵀ over all tokens, its lower triangle, a being what enters a block's projection; moves the streams on past
+ * the block.
+ */
+async function momentsOf(
+  decoder: Decoder,
+  shape: Shape,
+  block: number,
+  streams: Stream[],
+  products: Products,
+): Promise<Matrix> {
+  const gram = new GramSum(products);
+  for (const [b, input] of streams.entries()) {
+    const { stream, inner } = await decoder.watchBlock(block, shape, input, "values");
+    streams[b] = stream;
+    const tokens = input.batch * input.length;
+    await gram.add(matrix(tokens, inner.length / tokens, inner));
+  }
+  return gram.take();
+}
+
+function noFit({ name }: MomentRule, block: string): CalibrationError {
+  return new CalibrationError(
+    `--order ${name} fits what stays of a block to what goes, and the activations of block ${block} allow no fit in float32 ` +
+      "on this text; it needs other --calibration text, or --order energy",
+  );
+}

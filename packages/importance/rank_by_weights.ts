@@ -1,0 +1,39 @@
+import { type Block, blocksOf } from "@lopper/core";
+import { type Model, weightsOfBlock } from "@lopper/models";
+import { sourceOrder, type UnitOrder, withUnits } from "@lopper/runtime";
+import { descending, type RankedUnits } from "./ranked_units.ts";
+import { ranks } from "./rankings/mod.ts";
+import type { WeightRule } from "./rankings/rule.ts";
+
+/**
+ * All units of a model by a rule that needs its dense weights alone, most important first. Equal ones keep the order of the
+ * checkpoint, and so do those of dimensions that the rule does not rank.
+ */
+export async function rankByWeights(model: Model, rule: WeightRule): Promise<UnitOrder> {
+  const blocks = blocksOf(model.spec);
+  const names = blocks.flatMap(({ dimensions }) => dimensions.map(({ name }) => name));
+  let order = sourceOrder(model.spec);
+  for (const dimension of new Set(names)) {
+    if (!ranks(rule, dimension)) continue;
+    const units: (RankedUnits[number])[] = [];
+    for (const block of blocks) units.push(await unitsOf(model, block, dimension, rule));
+    order = withUnits(model.spec, order, dimension, units);
+  }
+  return order;
+}
+
+async function unitsOf(
+  model: Model,
+  block: Block,
+  dimension: string,
+  rule: WeightRule,
+): Promise<readonly number[] | null> {
+  if (!block.dimensions.some(({ name }) => name === dimension)) return null;
+  const tensors = weightsOfBlock(model, block);
+  const worth = await rule.worth(block, dimension, ({ name }) => {
+    const tensor = tensors.get(name);
+    if (!tensor) throw new TypeError(`block ${block.id} has no weight ${name}`);
+    return model.store.readFloat32(tensor.name);
+  });
+  return descending(worth);
+}

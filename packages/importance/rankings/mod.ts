@@ -1,0 +1,36 @@
+import { UsageError } from "@lopper/core";
+import { compensated } from "./compensated.ts";
+import { energy } from "./energy.ts";
+import { l1 } from "./l1.ts";
+import type { RankingRule } from "./rule.ts";
+import { wanda } from "./wanda.ts";
+
+/** All rules by which units can be ranked, the published one first. A new one is a file, its test and a line here. */
+export const RANKINGS = [l1, energy, wanda, compensated] as const satisfies readonly RankingRule[];
+
+export type RankingName = typeof RANKINGS[number]["name"];
+export const RANKING_NAMES: readonly RankingName[] = RANKINGS.map(({ name }) => name);
+
+/** The published rule: what is not asked for by another lies in its order. */
+export const PUBLISHED_RANKING = l1;
+
+/** What `--order` can say: a rule, or to try those that a trial can tell apart. */
+export const ORDER_CHOICES: readonly (RankingName | "auto")[] = [...RANKING_NAMES, "auto"];
+
+/**
+ * The rules that `--order` asks for: one, or those that are tried, the published one first.
+ * @throws {UsageError} for a name that no rule has.
+ */
+export function rankingsOf(order: string): readonly RankingRule[] {
+  const asked = (RANKINGS as readonly RankingRule[])
+    .filter(({ name, isTried }) => order === "auto" ? isTried : name === order);
+  if (asked.length > 0) return asked;
+  throw new UsageError(
+    `--order is ${JSON.stringify(order)}; it needs to be one of ${ORDER_CHOICES.join(", ")}`,
+  );
+}
+
+/** Whether a rule ranks the units of a dimension. */
+export function ranks({ dimensions }: RankingRule, dimension: string): boolean {
+  return dimensions === undefined || dimensions.includes(dimension);
+}
