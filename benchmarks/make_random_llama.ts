@@ -7,7 +7,7 @@
  */
 import { FileSink, writeTextFileAtomically } from "@lopper/files";
 import { fromFloat32, type TensorEntry, writeSafetensors } from "@lopper/formats";
-import { blockTensorName, blockWeightShapes, configSchema, specFromConfig } from "@lopper/models";
+import { configSchema, declaredTensors, specFromConfig } from "@lopper/models";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
@@ -97,17 +97,7 @@ function fillFromTable(halves: Uint16Array) {
   }
 }
 
-const { vocabSize, hiddenSize } = spec;
-add(family.tensorNames.embedding, [vocabSize, hiddenSize]);
-for (let layer = 0; layer < layerCount; layer++) {
-  for (const kind of ["attention", "mlp"] as const) {
-    for (const [weight, shape] of blockWeightShapes(spec, { layer, kind })) {
-      add(blockTensorName(family.tensorNames, { layer, kind }, weight), shape);
-    }
-  }
-}
-add(family.tensorNames.finalNorm, [hiddenSize]);
-add(family.tensorNames.lmHead, [vocabSize, hiddenSize]);
+for (const { name, shape } of declaredTensors(spec, family)) add(name, shape);
 
 const started = performance.now();
 await Deno.mkdir(out, { recursive: true });

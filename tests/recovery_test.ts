@@ -1,6 +1,5 @@
 import { type Backend, openBackend } from "@lopper/backends";
 import {
-  blockNumber,
   denseShape,
   isFloatDType,
   type LayerSpec,
@@ -63,8 +62,7 @@ async function repaired(
   let event = await events.next();
   for (; !event.done; event = await events.next()) lines.push(event.value.line);
   const result: RepairResult = event.value;
-  const refit: Refit = (ref) => {
-    const block = blockNumber(model.spec, ref);
+  const refit: Refit = (block) => {
     const projection = outputProjection(decoder.blocks[block]).name;
     return result.repaired.includes(block)
       ? decoder.weights.block(block, shape[block]!).find(({ name }) => name === projection)!.data

@@ -12,7 +12,6 @@ export * from "./change.ts";
 export * from "./layers_of_shape.ts";
 export * from "./model_spec.ts";
 export * from "./printable.ts";
-export * from "./prune_group.ts";
 export * from "./prune_plan.ts";
 export * from "./resource.ts";
 export * from "./seal.ts";

@@ -1,6 +1,9 @@
+import { blocksOf } from "./blocks_of.ts";
+import type { Kept, KeptUnits } from "./change.ts";
 import { PlanError } from "./errors.ts";
 import {
   blockIndex,
+  type BlockKind,
   type BlockRef,
   groupSize,
   type LayerSpec,
@@ -82,6 +85,15 @@ export function prunedLayers(
       mlpShape = { intermediateSize: mlp.channels.length };
     }
     return { attention: attentionShape, mlp: mlpShape };
+  });
+}
+
+/** What a plan keeps, by blocks. @throws {PlanError} as `prunedLayers`. */
+export function keptOf(spec: ModelSpec, plan: PrunePlan): Kept {
+  prunedLayers(spec.layers, plan);
+  return blocksOf(spec).map(({ layer, kind }): KeptUnits | null => {
+    const units = plan.layers[layer][kind as BlockKind];
+    return units === "removed" ? null : { ...units };
   });
 }
 

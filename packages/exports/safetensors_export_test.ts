@@ -2,8 +2,8 @@ import { CheckpointFormatError, ExportError } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
 import { fromFloat32, MemoryFolder, MemorySink, writeSafetensors } from "@lopper/formats";
 import {
-  blockWeightShapes,
   configSchema,
+  declaredTensors,
   type Model,
   modelDigest,
   openModel,
@@ -127,20 +127,10 @@ async function filled(value: number, change: Record<string, unknown> = {}): Prom
     ...change,
   };
   const { spec, family } = specFromConfig(configSchema.parse(config), "config.json");
-  const shapes: [string, readonly number[]][] = [
-    [family.tensorNames.embedding, [3, 8]],
-    [family.tensorNames.finalNorm, [8]],
-  ];
-  for (const kind of ["attention", "mlp"] as const) {
-    for (const [weight, shape] of blockWeightShapes(spec, { layer: 0, kind })) {
-      const names: Readonly<Record<string, string>> = family.tensorNames[kind];
-      shapes.push([names[weight].replace("{l}", "0"), shape]);
-    }
-  }
   const sink = new MemorySink();
   await writeSafetensors(
     sink,
-    shapes.map(([name, shape]) => ({
+    declaredTensors(spec, family).map(({ name, shape }) => ({
       name,
       shape,
       dtype: "F32",

@@ -56,6 +56,8 @@ export function specFromConfig(
       mlp: flag(family.biases.mlp),
     },
     qkNorm: family.qkNorm,
+    // What says nothing means "pre": digests of models are older than this key.
+    ...(family.placement !== "pre" && { placement: family.placement }),
     rope: ropeFromConfig(config, { ropeTheta, maxPositions }, file),
     ...windowsFromConfig(config, family, file),
     eosTokenIds: endTokensOf(config),

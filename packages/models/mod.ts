@@ -9,14 +9,14 @@ export {
 } from "./config.ts";
 export { configSchema } from "./config_schema.ts";
 export { DECI_MODEL_TYPE, deciMultiplier, deciWidth } from "./deci_config.ts";
-export { blockTensorName, type BlockWeight } from "./families/family.ts";
+export { blockTensorName } from "./families/family.ts";
 export { FAMILIES } from "./families/mod.ts";
 export { fateOf, listed } from "./folder/folder_files.ts";
 export { GgufFolder } from "./gguf/gguf_folder.ts";
 export { openGgufModel } from "./gguf/gguf_model.ts";
 export { ggufTensorName, isRotated } from "./gguf/tensor_names.ts";
 export {
-  blockWeightShapes,
+  declaredTensors,
   type Model,
   modelDigest,
   outerWeight,

@@ -1,21 +1,14 @@
 import {
-  attentionParameters,
   type Block,
-  type BlockKind,
-  type BlockRef,
+  blocksOf,
   CheckpointFormatError,
   isFloatDType,
-  mlpParameters,
   type ModelSpec,
   sha256,
+  sizeOf,
+  weightShape,
 } from "@lopper/core";
-import {
-  ATTENTION_WEIGHTS,
-  blockTensorName,
-  type BlockWeight,
-  type Family,
-  MLP_WEIGHTS,
-} from "./families/family.ts";
+import { blockTensorName, type Family } from "./families/family.ts";
 import { endTokensOf } from "./folder/generation_config.ts";
 import type { ModelFolder, TensorInfo, TensorStore } from "@lopper/formats";
 
@@ -56,50 +49,38 @@ export interface Weight {
 
 export type WeightRole =
   | { readonly part: "embedding" | "finalNorm" | "lmHead" }
-  | { readonly part: BlockKind; readonly layer: number; readonly weight: BlockWeight };
+  /** Of a block: what kind it is, and which of its weights. */
+  | { readonly part: string; readonly layer: number; readonly weight: string };
 
-/** The weights that a block of this model has, with their shapes `[out, in]` or `[n]`. */
-export function blockWeightShapes(
-  spec: ModelSpec,
-  { layer, kind }: BlockRef,
-): ReadonlyMap<BlockWeight, readonly number[]> {
-  const { hiddenSize: h, headDim, biases } = spec;
-  const shapes = new Map<BlockWeight, readonly number[]>();
-  if (kind === "attention") {
-    const shape = spec.layers[layer].attention;
-    if (!shape) return shapes;
-    const q = shape.queryHeads * headDim;
-    const kv = shape.kvHeads * headDim;
-    const all: Record<typeof ATTENTION_WEIGHTS[number], readonly number[] | null> = {
-      norm: [h],
-      q: [q, h],
-      k: [kv, h],
-      v: [kv, h],
-      o: [h, q],
-      q_bias: biases.qkv ? [q] : null,
-      k_bias: biases.qkv ? [kv] : null,
-      v_bias: biases.qkv ? [kv] : null,
-      o_bias: biases.output ? [h] : null,
-      q_norm: spec.qkNorm ? [spec.qkNorm === "full" ? q : headDim] : null,
-      k_norm: spec.qkNorm ? [spec.qkNorm === "full" ? kv : headDim] : null,
-    };
-    for (const weight of ATTENTION_WEIGHTS) if (all[weight]) shapes.set(weight, all[weight]);
-  } else {
-    const shape = spec.layers[layer].mlp;
-    if (!shape) return shapes;
-    const i = shape.intermediateSize;
-    const all: Record<typeof MLP_WEIGHTS[number], readonly number[] | null> = {
-      norm: [h],
-      gate: [i, h],
-      up: [i, h],
-      down: [h, i],
-      gate_bias: biases.mlp ? [i] : null,
-      up_bias: biases.mlp ? [i] : null,
-      down_bias: biases.mlp ? [h] : null,
-    };
-    for (const weight of MLP_WEIGHTS) if (all[weight]) shapes.set(weight, all[weight]);
-  }
-  return shapes;
+/** A weight that a model has by its description. */
+export interface DeclaredTensor {
+  readonly role: WeightRole;
+  readonly name: string;
+  /** `[out, in]` of a matrix, `[n]` of a bias or a norm. */
+  readonly shape: readonly number[];
+}
+
+/** Every weight of a model, in the order in which they are listed and hashed. */
+export function declaredTensors(spec: ModelSpec, family: Family): readonly DeclaredTensor[] {
+  const { vocabSize, hiddenSize, tiedEmbeddings } = spec;
+  const names = family.tensorNames;
+  const outer = (part: "embedding" | "finalNorm" | "lmHead", ...shape: number[]) => ({
+    role: { part },
+    name: names[part],
+    shape,
+  });
+  return [
+    outer("embedding", vocabSize, hiddenSize),
+    ...blocksOf(spec).flatMap((block) =>
+      block.weights.map((weight) => ({
+        role: { part: block.kind, layer: block.layer, weight: weight.name },
+        name: blockTensorName(family, block, weight.name),
+        shape: weightShape(weight, sizeOf(block)),
+      }))
+    ),
+    outer("finalNorm", hiddenSize),
+    ...(tiedEmbeddings ? [] : [outer("lmHead", vocabSize, hiddenSize)]),
+  ];
 }
 
 /**
@@ -115,8 +96,7 @@ export function bindWeights(
   description = "config.json",
 ): readonly Weight[] {
   const names = family.tensorNames;
-  const weights: Weight[] = [];
-  const bind = (name: string, shape: readonly number[], role: WeightRole) => {
+  const weights = declaredTensors(spec, family).map(({ role, name, shape }): Weight => {
     const tensor = store.tensors.get(name);
     if (!tensor) {
       const untied = role.part === "lmHead" ? ", and does not say tie_word_embeddings" : "";
@@ -128,21 +108,8 @@ export function bindWeights(
       );
     }
     checkTensor(tensor, shape, description);
-    weights.push({ role, tensor });
-  };
-
-  const { vocabSize, hiddenSize } = spec;
-  bind(names.embedding, [vocabSize, hiddenSize], { part: "embedding" });
-  spec.layers.forEach((_, layer) => {
-    for (const kind of ["attention", "mlp"] as const) {
-      for (const [weight, shape] of blockWeightShapes(spec, { layer, kind })) {
-        const name = blockTensorName(names, { layer, kind }, weight);
-        bind(name, shape, { part: kind, layer, weight });
-      }
-    }
+    return { role, tensor };
   });
-  bind(names.finalNorm, [hiddenSize], { part: "finalNorm" });
-  if (!spec.tiedEmbeddings) bind(names.lmHead, [vocabSize, hiddenSize], { part: "lmHead" });
 
   // A tensor that the config does not declare is never dropped in silence: a removed block is declared, too.
   const bound = new Set(weights.map(({ tensor }) => tensor.name));
@@ -220,13 +187,4 @@ export async function modelDigest(
     }
   }
   return await sha256(new TextEncoder().encode(lines.join("\n")));
-}
-
-/** Parameters that a block of this model stores, its norm included. */
-export function blockParameters(spec: ModelSpec, { layer, kind }: BlockRef): number {
-  const { attention, mlp } = spec.layers[layer];
-  if (kind === "attention") {
-    return attention ? attentionParameters(spec, attention) + spec.hiddenSize : 0;
-  }
-  return mlp ? mlpParameters(spec, mlp) + spec.hiddenSize : 0;
 }

@@ -1,15 +1,17 @@
 import {
-  axisIndices,
-  type BlockRef,
+  blocksOf,
   DTYPE_BYTES,
-  groupSize,
   isFloatDType,
   isUniform,
   keepLayers,
+  type Kept,
+  keptOf,
   layersWithBlocks,
   type ModelSpec,
   prunedSpec,
   type PrunePlan,
+  unitAxis,
+  unitIndices,
 } from "@lopper/core";
 import { configOfLayers, prunedConfig } from "./config.ts";
 import {
@@ -30,8 +32,9 @@ import { copyCompanions } from "./companions.ts";
 /**
  * The columns that a block's output projection keeps with new values, transposed: `[kept, out]`, ascending; null where they
  * stay as they are in the checkpoint.
+ * @param block its number.
  */
-export type Refit = (block: BlockRef) => Float32Array | null;
+export type Refit = (block: number) => Float32Array | null;
 
 export interface WrittenModel {
   readonly spec: ModelSpec;
@@ -82,9 +85,9 @@ function withoutEmptyLayers(model: Model, plan: PrunePlan, refit?: Refit) {
   const layers = kept.map((layer) => spec.layers[layer]);
   if (kept.length === spec.layers.length || !isUniform(layers)) return { spec, config, entries };
   const names = new Map(model.weights.map(({ role, tensor }) => {
-    if (role.part !== "attention" && role.part !== "mlp") return [tensor.name, tensor.name];
-    const ref = { layer: kept.indexOf(role.layer), kind: role.part };
-    return [tensor.name, blockTensorName(model.family.tensorNames, ref, role.weight)];
+    if (!("layer" in role)) return [tensor.name, tensor.name];
+    const moved = { layer: kept.indexOf(role.layer), kind: role.part };
+    return [tensor.name, blockTensorName(model.family, moved, role.weight)];
   }));
   return {
     spec: keepLayers(spec, kept),
@@ -99,66 +102,57 @@ export function prunedTensors(
   plan: PrunePlan,
   refit?: Refit,
 ): readonly TensorEntry[] {
-  prunedSpec(model.spec, plan);
-  return model.weights.flatMap((weight) => prunedTensor(model, plan, weight, refit) ?? []);
+  const kept = keptOf(model.spec, plan);
+  return model.weights.flatMap((weight) => prunedTensor(model, kept, weight, refit) ?? []);
 }
 
 function prunedTensor(
   model: Model,
-  plan: PrunePlan,
-  weight: Weight,
+  kept: Kept,
+  { role, tensor }: Weight,
   refit?: Refit,
 ): TensorEntry | undefined {
-  const { role, tensor } = weight;
   const whole: TensorEntry = {
     name: tensor.name,
     dtype: tensor.dtype,
     shape: tensor.shape,
     data: () => model.store.readBytes(tensor.name),
   };
-  if (role.part !== "attention" && role.part !== "mlp") return whole;
-  const units = keptUnits(plan, role.layer, role.part);
-  if (units === "removed") return undefined;
-  const axis = model.family.pruneGroups[role.part].axes.find((a) => a.weight === role.weight);
+  if (!("layer" in role)) return whole;
+  const blocks = blocksOf(model.spec);
+  const block = blocks.findIndex(({ layer, kind }) => layer === role.layer && kind === role.part);
+  const units = kept[block];
+  if (!units) return undefined;
+  const axis = unitAxis(blocks[block].weights.find(({ name }) => name === role.weight)!);
   if (!axis) return whole;
 
-  const { attention } = model.spec.layers[role.layer];
-  const kept = axisIndices(axis.span, units, {
-    headDim: model.spec.headDim,
-    queriesPerGroup: attention ? groupSize(attention) : 1,
-  });
-  const refitted = axis.axis === 1 ? refit?.({ layer: role.layer, kind: role.part }) : null;
+  const indices = unitIndices(axis, units[axis.dimension]);
+  const refitted = axis.at === 1 ? refit?.(block) : null;
   if (refitted) {
     const [rows] = tensor.shape;
     return {
       ...whole,
-      shape: [rows, kept.length],
+      shape: [rows, indices.length],
       data: () => Promise.resolve(encodeTransposed(tensor, refitted, rows)),
     };
   }
-  if (kept.length === tensor.shape[axis.axis]) return whole;
+  if (indices.length === tensor.shape[axis.at]) return whole;
   const elementBytes = DTYPE_BYTES[tensor.dtype];
   const [rows, columns = 1] = tensor.shape;
-  if (axis.axis === 0) {
+  if (axis.at === 0) {
     return {
       ...whole,
-      shape: [kept.length, ...tensor.shape.slice(1)],
+      shape: [indices.length, ...tensor.shape.slice(1)],
       data: async () =>
-        gatherRows(await model.store.readBytes(tensor.name), kept, columns * elementBytes),
+        gatherRows(await model.store.readBytes(tensor.name), indices, columns * elementBytes),
     };
   }
   return {
     ...whole,
-    shape: [rows, kept.length],
+    shape: [rows, indices.length],
     data: async () =>
-      gatherColumns(await model.store.readBytes(tensor.name), rows, columns, kept, elementBytes),
+      gatherColumns(await model.store.readBytes(tensor.name), rows, columns, indices, elementBytes),
   };
-}
-
-function keptUnits(plan: PrunePlan, layer: number, kind: "attention" | "mlp") {
-  const { attention, mlp } = plan.layers[layer];
-  if (kind === "attention") return attention === "removed" ? attention : attention.kvGroups;
-  return mlp === "removed" ? mlp : mlp.channels;
 }
 
 /** `[kept, out]` as `[out, kept]` in the tensor's dtype. */

@@ -64,13 +64,10 @@ export async function recover(
     run.onLine(line, resumed);
   }
   const { repaired } = event.value;
-  const refit: Refit = ({ layer, kind }) => {
-    const number = repaired.find((at) =>
-      decoder.blocks[at].layer === layer && decoder.blocks[at].kind === kind
-    );
-    if (number === undefined) return null;
-    const projection = outputProjection(decoder.blocks[number]).name;
-    return decoder.weights.block(number, shape[number]!)
+  const refit: Refit = (block) => {
+    if (!repaired.includes(block)) return null;
+    const projection = outputProjection(decoder.blocks[block]).name;
+    return decoder.weights.block(block, shape[block]!)
       .find(({ name }) => name === projection)!.data;
   };
   return { recovery: summary(event.value), refit };

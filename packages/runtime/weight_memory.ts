@@ -39,9 +39,7 @@ const HEAD = "lmHead";
 
 /** What is expanded together with a weight: its block, or the LM head. */
 export function partOf(role: WeightRole, { tiedEmbeddings }: ModelSpec): string {
-  if (role.part === "attention" || role.part === "mlp") {
-    return `${role.layer}.${role.part}`;
-  }
+  if ("layer" in role) return `${role.layer}.${role.part}`;
   return role.part === "embedding" && tiedEmbeddings ? HEAD : role.part;
 }
 
@@ -59,7 +57,7 @@ export function expansionBytes(
   };
   const found = new Map([[HEAD, wanted(null) ? bytesOf(outerWeight(model, "lmHead")) : 0]]);
   for (const { role, tensor } of model.weights.toReversed()) {
-    if ((role.part !== "attention" && role.part !== "mlp") || !wanted(role.layer)) continue;
+    if (!("layer" in role) || !wanted(role.layer)) continue;
     const part = partOf(role, model.spec);
     found.set(part, (found.get(part) ?? 0) + bytesOf(tensor));
   }

@@ -6,13 +6,7 @@ import {
   type TensorEntry,
   writeSafetensors,
 } from "@lopper/formats";
-import {
-  blockTensorName,
-  blockWeightShapes,
-  configSchema,
-  FAMILIES,
-  specFromConfig,
-} from "@lopper/models";
+import { configSchema, declaredTensors, FAMILIES, specFromConfig } from "@lopper/models";
 import type { UnitOrder } from "@lopper/runtime";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { uniformInt } from "pure-rand/distribution/uniformInt";
@@ -134,17 +128,10 @@ export async function tinyModel(
     const bytes = fromFloat32("F32", values);
     entries.push({ name, dtype: "F32", shape, data: () => Promise.resolve(bytes) });
   };
-  const names = family.tensorNames;
-  add(names.embedding, [vocab, hidden], false);
-  for (let layer = 0; layer < layerCount; layer++) {
-    for (const kind of ["attention", "mlp"] as const) {
-      for (const [weight, shape] of blockWeightShapes(spec, { layer, kind })) {
-        add(blockTensorName(names, { layer, kind }, weight), shape, weight.endsWith("norm"));
-      }
-    }
+  for (const { role, name, shape } of declaredTensors(spec, family)) {
+    const isNorm = "weight" in role ? role.weight.endsWith("norm") : role.part === "finalNorm";
+    add(name, shape, isNorm);
   }
-  add(names.finalNorm, [hidden], true);
-  if (!tied) add(names.lmHead, [vocab, hidden], false);
   const sink = new MemorySink();
   await writeSafetensors(sink, entries);
   await sink.commit();

@@ -2,7 +2,6 @@ import { DTYPE_BYTES, ExportError, type FloatDType, fullyAttended } from "@loppe
 import { type OpenSink, type TensorEntry, writeJson, writeText } from "@lopper/formats";
 import {
   blockTensorName,
-  type BlockWeight,
   copyCompanions,
   DECI_MODEL_TYPE,
   deciMultiplier,
@@ -122,7 +121,7 @@ function layerTensors(
   const q = queryHeads * headDim;
   const kv = (attention?.kvHeads ?? 0) * headDim;
   const width = mlp?.intermediateSize ?? 0;
-  const shapes: Partial<Record<BlockWeight, readonly number[]>> = {
+  const shapes: Readonly<Record<string, readonly number[]>> = {
     q: [q, hiddenSize],
     k: [kv, hiddenSize],
     v: [kv, hiddenSize],
@@ -132,14 +131,14 @@ function layerTensors(
     down: [hiddenSize, width],
     norm: [hiddenSize],
   };
-  const nameOf = (kind: "attention" | "mlp", weight: BlockWeight) =>
-    blockTensorName(family.tensorNames, { layer: place, kind }, weight);
+  const nameOf = (kind: "attention" | "mlp", weight: string) =>
+    blockTensorName(family, { layer: place, kind }, weight);
   const entries = (kind: "attention" | "mlp") =>
-    weights.filter(({ role }) => role.part === kind && role.layer === source)
-      .map((weight) => {
-        const { role } = weight as Weight & { role: { weight: BlockWeight } };
-        return filled(model, weight, nameOf(kind, role.weight), shapes[role.weight]!, dtype);
-      });
+    weights.flatMap((weight) => {
+      const { role } = weight;
+      if (!("layer" in role) || role.part !== kind || role.layer !== source) return [];
+      return [filled(model, weight, nameOf(kind, role.weight), shapes[role.weight], dtype)];
+    });
   const type = dtype ?? weights[0].tensor.dtype as FloatDType;
   const zeros = () =>
     (["norm", "q", "k", "v", "o"] as const).map((weight): TensorEntry =>

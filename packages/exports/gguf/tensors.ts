@@ -34,7 +34,7 @@ export function ggufTensors(
   const entries = (found: readonly Weight[], layer = 0) =>
     found.map((weight) => weightTensor(model, weight, layer, architecture, type));
   const block = (part: "attention" | "mlp", source: number) =>
-    weights.filter(({ role }) => role.part === part && role.layer === source);
+    weights.filter(({ role }) => "layer" in role && role.part === part && role.layer === source);
   return [
     ...entries(outer("embedding")),
     ...divisorTensor(model),

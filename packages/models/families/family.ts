@@ -1,19 +1,23 @@
-import type { BlockRef, PruneGroup } from "@lopper/core";
+import type { Block, NormPlacement } from "@lopper/core";
 
 /** Where a setting comes from: fixed by the family, or a boolean key of config.json (absent = false). */
 export type Setting = boolean | "attention_bias" | "mlp_bias";
 
 /**
- * What distinguishes one model family from another, as data. All families here are pre-norm decoders with rotary
- * embedding and a SwiGLU MLP; what differs is named below.
+ * What distinguishes one model family from another, as data: a family that is like another one is written as the difference
+ * to it. All are decoders with rotary embedding; their blocks add to the hidden states one after the other.
  */
 export interface Family {
   readonly modelType: string;
   /** How it is written in the names of transformers' classes. */
   readonly className: string;
+  /** The blocks of a layer, in the order in which they run. */
+  readonly blocks: readonly BlockTemplate[];
+  /** Where the norm of a block is. */
+  readonly placement: NormPlacement;
   readonly biases: { readonly qkv: Setting; readonly output: Setting; readonly mlp: Setting };
-  /** RMS norm over each query and key head. */
-  readonly qkNorm: boolean;
+  /** RMS norms of queries and keys: of each head, or "full", of all heads together. */
+  readonly qkNorm: boolean | "full";
   /**
    * Which key of config.json switches sliding-window attention on, and where: "sliding_window" in all layers,
    * "use_sliding_window" in those that `layer_types` names, else in those from `max_window_layers` on.
@@ -22,8 +26,42 @@ export interface Family {
   /** What keys mean that config.json does not have. */
   readonly defaults: FamilyDefaults;
   readonly tensorNames: TensorNames;
-  readonly pruneGroups: Readonly<Record<"attention" | "mlp", PruneGroup>>;
 }
+
+/** A block as a family has it, whatever its size. */
+export interface BlockTemplate {
+  /** What computes it. */
+  readonly kind: string;
+  /** What a unit of it is. */
+  readonly dimension: string;
+  /** Channels that are multiplied with those of every earlier position. */
+  readonly attended?: Length;
+  /** In the order in which they are listed and hashed. */
+  readonly weights: Readonly<Record<string, WeightTemplate>>;
+}
+
+export interface WeightTemplate {
+  /** Its name in the checkpoint, behind that of the layer. */
+  readonly tensor: string;
+  /** `[out, in]` of a matrix, `[n]` of a bias or a norm. */
+  readonly axes: readonly Length[];
+  /** It scales hidden states. */
+  readonly norm?: true;
+  /** It is there only where the model has that. */
+  readonly of?: Trait;
+}
+
+/** How long an axis is, by what runs along it. "normed" are those that a norm of queries or keys is taken over. */
+export type Length =
+  | "hidden"
+  | "queries"
+  | "keys"
+  | "channels"
+  | "normedQueries"
+  | "normedKeys";
+
+/** What some models of a family have, and others do not. */
+export type Trait = "qkvBias" | "outputBias" | "mlpBias" | "qkNorm";
 
 /** What absent keys of config.json mean (transformers 5.24, `LlamaConfig` and its like). Sizes of the weights have no default. */
 export interface FamilyDefaults {
@@ -41,49 +79,27 @@ export interface FamilyDefaults {
   readonly maxWindowLayers: number;
 }
 
-/** Names of weights in the checkpoint. `{l}` stands for the layer's number. */
+/** Names in the checkpoint. */
 export interface TensorNames {
   readonly embedding: string;
   readonly finalNorm: string;
   readonly lmHead: string;
-  readonly attention: Readonly<Record<AttentionWeight, string>>;
-  readonly mlp: Readonly<Record<MlpWeight, string>>;
+  /** What the names of a layer's weights begin with; `{l}` stands for its number. */
+  readonly layer: string;
   /** Tensors that some exporters add and that hold nothing to learn or prune. */
   readonly ignored: RegExp;
 }
 
-export const ATTENTION_WEIGHTS = [
-  "norm",
-  "q",
-  "k",
-  "v",
-  "o",
-  "q_bias",
-  "k_bias",
-  "v_bias",
-  "o_bias",
-  "q_norm",
-  "k_norm",
-] as const;
-export const MLP_WEIGHTS = [
-  "norm",
-  "gate",
-  "up",
-  "down",
-  "gate_bias",
-  "up_bias",
-  "down_bias",
-] as const;
-export type AttentionWeight = typeof ATTENTION_WEIGHTS[number];
-export type MlpWeight = typeof MLP_WEIGHTS[number];
-export type BlockWeight = AttentionWeight | MlpWeight;
-
-/** The checkpoint's name of one weight of a block. */
+/**
+ * The checkpoint's name of one weight of a block.
+ * @throws {TypeError} when no block of the family has such a weight.
+ */
 export function blockTensorName(
-  names: TensorNames,
-  { layer, kind }: BlockRef,
-  weight: BlockWeight,
+  { modelType, blocks, tensorNames }: Family,
+  { layer, kind }: Pick<Block, "layer" | "kind">,
+  weight: string,
 ): string {
-  const patterns: Readonly<Record<string, string>> = names[kind];
-  return patterns[weight].replace("{l}", String(layer));
+  const template = blocks.find((block) => block.kind === kind)?.weights[weight];
+  if (!template) throw new TypeError(`no ${kind} block of ${modelType} has a weight ${weight}`);
+  return tensorNames.layer.replace("{l}", String(layer)) + template.tensor;
 }

@@ -1,14 +1,30 @@
 import type { Family } from "./family.ts";
-import { LLAMA_DEFAULTS, LLAMA_PRUNE_GROUPS, LLAMA_TENSOR_NAMES } from "./hugging_face_layout.ts";
+import { LLAMA_BLOCKS } from "./llama_blocks.ts";
 
 /** Llama 1 to 3 and what shares their architecture: TinyLlama, SmolLM2, Vicuna, … */
 export const llama: Family = {
   modelType: "llama",
   className: "Llama",
+  blocks: LLAMA_BLOCKS,
+  placement: "pre",
   biases: { qkv: "attention_bias", output: "attention_bias", mlp: "mlp_bias" },
   qkNorm: false,
   slidingWindow: "never",
-  defaults: LLAMA_DEFAULTS,
-  tensorNames: LLAMA_TENSOR_NAMES,
-  pruneGroups: LLAMA_PRUNE_GROUPS,
+  defaults: {
+    maxPositions: 2048,
+    rmsNormEps: 1e-6,
+    ropeTheta: 10_000,
+    kvHeads: "heads",
+    headDim: "hidden/heads",
+    slidingWindow: null,
+    maxWindowLayers: 0,
+  },
+  tensorNames: {
+    embedding: "model.embed_tokens.weight",
+    finalNorm: "model.norm.weight",
+    lmHead: "lm_head.weight",
+    layer: "model.layers.{l}.",
+    // Rotary frequencies follow from the config; checkpoints of 2023 still carry them as buffers.
+    ignored: /\.rotary_emb\.inv_freq$/,
+  },
 };

@@ -1,14 +1,13 @@
 import type { Family } from "./family.ts";
-import { LLAMA_DEFAULTS, LLAMA_PRUNE_GROUPS, LLAMA_TENSOR_NAMES } from "./hugging_face_layout.ts";
+import { llama } from "./llama.ts";
 
-/** Mistral 7B and its relatives. */
+/** Mistral 7B and its relatives: a Llama without biases whose attention has a window. */
 export const mistral: Family = {
+  ...llama,
   modelType: "mistral",
   className: "Mistral",
+  // No key of its config says that there are some.
   biases: { qkv: false, output: false, mlp: false },
-  qkNorm: false,
   slidingWindow: "sliding_window",
-  defaults: { ...LLAMA_DEFAULTS, maxPositions: 131_072, kvHeads: 8, slidingWindow: 4096 },
-  tensorNames: LLAMA_TENSOR_NAMES,
-  pruneGroups: LLAMA_PRUNE_GROUPS,
+  defaults: { ...llama.defaults, maxPositions: 131_072, kvHeads: 8, slidingWindow: 4096 },
 };

@@ -1,14 +1,19 @@
 import type { Family } from "./family.ts";
-import { LLAMA_PRUNE_GROUPS, LLAMA_TENSOR_NAMES, QWEN_DEFAULTS } from "./hugging_face_layout.ts";
+import { llama } from "./llama.ts";
 
-/** Qwen2 and Qwen2.5: biases on q, k and v. */
+/** Qwen2 and Qwen2.5: a Llama with biases on q, k and v. */
 export const qwen2: Family = {
+  ...llama,
   modelType: "qwen2",
   className: "Qwen2",
+  // They always are there, and no others; the config does not speak of them.
   biases: { qkv: true, output: false, mlp: false },
-  qkNorm: false,
   slidingWindow: "use_sliding_window",
-  defaults: QWEN_DEFAULTS,
-  tensorNames: LLAMA_TENSOR_NAMES,
-  pruneGroups: LLAMA_PRUNE_GROUPS,
+  defaults: {
+    ...llama.defaults,
+    maxPositions: 32_768,
+    kvHeads: 32,
+    slidingWindow: 4096,
+    maxWindowLayers: 28,
+  },
 };

@@ -1,14 +1,13 @@
 import type { Family } from "./family.ts";
-import { LLAMA_PRUNE_GROUPS, LLAMA_TENSOR_NAMES, QWEN_DEFAULTS } from "./hugging_face_layout.ts";
+import { qwen2 } from "./qwen2.ts";
 
-/** Qwen3 (dense): q/k norms, head size apart from the hidden size. */
+/** Qwen3 (dense): norms of q and k instead of their biases, head size apart from the hidden size. */
 export const qwen3: Family = {
+  ...qwen2,
   modelType: "qwen3",
   className: "Qwen3",
+  // Its config has the key for biases of attention, as Llama's.
   biases: { qkv: "attention_bias", output: "attention_bias", mlp: false },
   qkNorm: true,
-  slidingWindow: "use_sliding_window",
-  defaults: { ...QWEN_DEFAULTS, headDim: 128 },
-  tensorNames: LLAMA_TENSOR_NAMES,
-  pruneGroups: LLAMA_PRUNE_GROUPS,
+  defaults: { ...qwen2.defaults, headDim: 128 },
 };

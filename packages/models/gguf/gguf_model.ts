@@ -74,7 +74,7 @@ function checkWeights({ metadata: { file }, tensors }: GgufHeader) {
 }
 
 function weightName({ name, offset }: GgufTensor, family: Family, file: string): string {
-  const found = familyTensorName(family.tensorNames, name);
+  const found = familyTensorName(family, name);
   if (found !== undefined) return found;
   throw new CheckpointFormatError(
     `it is none of the weights of the ${family.modelType} architecture`,

@@ -1,4 +1,4 @@
-import { blockTensorName, type BlockWeight, type TensorNames } from "../families/family.ts";
+import { blockTensorName, type Family } from "../families/family.ts";
 import type { WeightRole } from "../model.ts";
 
 /** Names outside the layers, by what they are (gguf-py, constants.py, `TENSOR_NAMES`). */
@@ -8,27 +8,30 @@ const FINAL_NORM = "output_norm.weight";
 /** Factors by which rotary frequencies are divided; no weight. */
 export const ROPE_FACTORS = "rope_freqs.weight";
 
-const ATTENTION: Readonly<Record<string, BlockWeight>> = {
-  "attn_norm.weight": "norm",
-  "attn_q.weight": "q",
-  "attn_k.weight": "k",
-  "attn_v.weight": "v",
-  "attn_output.weight": "o",
-  "attn_q.bias": "q_bias",
-  "attn_k.bias": "k_bias",
-  "attn_v.bias": "v_bias",
-  "attn_output.bias": "o_bias",
-  "attn_q_norm.weight": "q_norm",
-  "attn_k_norm.weight": "k_norm",
-};
-const MLP: Readonly<Record<string, BlockWeight>> = {
-  "ffn_norm.weight": "norm",
-  "ffn_gate.weight": "gate",
-  "ffn_up.weight": "up",
-  "ffn_down.weight": "down",
-  "ffn_gate.bias": "gate_bias",
-  "ffn_up.bias": "up_bias",
-  "ffn_down.bias": "down_bias",
+/** Weights of a layer, by the kind of their block. */
+const IN_LAYER: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  attention: {
+    norm: "attn_norm.weight",
+    q: "attn_q.weight",
+    k: "attn_k.weight",
+    v: "attn_v.weight",
+    o: "attn_output.weight",
+    q_bias: "attn_q.bias",
+    k_bias: "attn_k.bias",
+    v_bias: "attn_v.bias",
+    o_bias: "attn_output.bias",
+    q_norm: "attn_q_norm.weight",
+    k_norm: "attn_k_norm.weight",
+  },
+  mlp: {
+    norm: "ffn_norm.weight",
+    gate: "ffn_gate.weight",
+    up: "ffn_up.weight",
+    down: "ffn_down.weight",
+    gate_bias: "ffn_gate.bias",
+    up_bias: "ffn_up.bias",
+    down_bias: "ffn_down.bias",
+  },
 };
 
 /** Weights whose rows llama.cpp lays out in pairs where the architecture rotates neighbours. */
@@ -40,26 +43,23 @@ export function isRotated(name: string): boolean {
 
 /** What GGUF calls a weight. `layer` is its layer in the file. */
 export function ggufTensorName(role: WeightRole, layer: number): string {
-  if (role.part !== "attention" && role.part !== "mlp") {
+  if (!("layer" in role)) {
     return { embedding: EMBEDDING, finalNorm: FINAL_NORM, lmHead: LM_HEAD }[role.part];
   }
-  const { part, weight } = role;
-  const names = Object.entries(part === "attention" ? ATTENTION : MLP);
-  const [name] = names.find(([, named]) => named === weight)!;
-  return `blk.${layer}.${name}`;
+  return `blk.${layer}.${IN_LAYER[role.part][role.weight]}`;
 }
 
 /** What a family calls the tensor of this name in GGUF; undefined where it is none of a decoder's weights. */
-export function familyTensorName(names: TensorNames, name: string): string | undefined {
-  if (name === EMBEDDING) return names.embedding;
-  if (name === FINAL_NORM) return names.finalNorm;
-  if (name === LM_HEAD) return names.lmHead;
+export function familyTensorName(family: Family, name: string): string | undefined {
+  const { embedding, finalNorm, lmHead } = family.tensorNames;
+  if (name === EMBEDDING) return embedding;
+  if (name === FINAL_NORM) return finalNorm;
+  if (name === LM_HEAD) return lmHead;
   const [, layer, rest] = /^blk\.(0|[1-9]\d{0,4})\.(.+)$/.exec(name) ?? [];
   if (rest === undefined) return undefined;
-  const ref = { layer: Number(layer) };
-  if (Object.hasOwn(ATTENTION, rest)) {
-    return blockTensorName(names, { ...ref, kind: "attention" }, ATTENTION[rest]);
+  for (const [kind, names] of Object.entries(IN_LAYER)) {
+    const found = Object.entries(names).find(([, named]) => named === rest);
+    if (found) return blockTensorName(family, { layer: Number(layer), kind }, found[0]);
   }
-  if (Object.hasOwn(MLP, rest)) return blockTensorName(names, { ...ref, kind: "mlp" }, MLP[rest]);
   return undefined;
 }

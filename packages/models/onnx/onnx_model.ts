@@ -1,4 +1,11 @@
-import { CheckpointFormatError, DTYPE_BYTES, type ModelSpec } from "@lopper/core";
+import {
+  blocksOf,
+  CheckpointFormatError,
+  DTYPE_BYTES,
+  type ModelSpec,
+  sizeOf,
+  weightShape,
+} from "@lopper/core";
 import { specFromConfig } from "../config.ts";
 import type { ModelConfig } from "../config_schema.ts";
 import { checkConfig } from "../config_kind.ts";
@@ -115,12 +122,15 @@ function place(
       },
     };
   };
-  if (role.part !== "attention" || (role.weight !== "qkv" && role.weight !== "qkv_bias")) {
+  if (!("layer" in role) || (role.weight !== "qkv" && role.weight !== "qkv_bias")) {
     return [{ ...view(role, 0, shape[0]) }];
   }
-  const attention = spec.layers[role.layer]?.attention;
-  const q = (attention?.queryHeads ?? 0) * spec.headDim;
-  const kv = (attention?.kvHeads ?? 0) * spec.headDim;
+  const block = blocksOf(spec).find((at) => at.layer === role.layer && at.kind === role.part);
+  const rowsOf = (name: string) => {
+    const declared = block?.weights.find((weight) => weight.name === name);
+    return declared ? weightShape(declared, sizeOf(block!))[0] : 0;
+  };
+  const [q, kv] = [rowsOf("q"), rowsOf("k")];
   if (shape[0] !== q + 2 * kv) {
     throw new CheckpointFormatError(
       `it is ${describeRole(role)} with ${
@@ -135,10 +145,7 @@ function place(
   return [part("q", 0, q), part("k", q, kv), part("v", q + kv, kv)];
 }
 
-function weightName(role: TensorRole, { tensorNames }: Family): string {
-  if (role.part !== "attention" && role.part !== "mlp") return tensorNames[role.part];
-  if (role.weight === "qkv" || role.weight === "qkv_bias") {
-    throw new TypeError("it is three weights");
-  }
-  return blockTensorName(tensorNames, { layer: role.layer, kind: role.part }, role.weight);
+function weightName(role: TensorRole, family: Family): string {
+  if (!("layer" in role)) return family.tensorNames[role.part];
+  return blockTensorName(family, { layer: role.layer, kind: role.part }, role.weight);
 }

@@ -53,7 +53,7 @@ class Structure {
       if (!found) return undefined;
       const part = block % 2 === 0 ? "attention" : "mlp";
       for (const [weight, node] of Object.entries({ norm, ...found })) {
-        set(node, { part, layer, weight } as TensorRole);
+        set(node, { part, layer, weight });
       }
     }
     const head = this.#readers(last);
@@ -112,7 +112,7 @@ class Structure {
       const { index: matrix = -1 } = source ? this.#sources.weights.get(source) ?? {} : {};
       const role = source && roles.get(source)?.get(matrix);
       if (others.length > 0 || !role || !("layer" in role)) continue;
-      const bias = { ...role, weight: `${role.weight}_bias` } as TensorRole;
+      const bias = { ...role, weight: `${role.weight}_bias` };
       roles.set(node, new Map([...roles.get(node) ?? [], [index, bias]]));
     }
   }

@@ -3,15 +3,13 @@ import type { WeightRole } from "../model.ts";
 /** What a node does with a weight: multiplies by it, adds it, scales a norm by it, or picks its rows. */
 export type WeightUse = "matrix" | "bias" | "norm" | "rows";
 
-/** The place of a tensor in a decoder; q, k and v may lie in one tensor, their rows one below the other. */
-export type TensorRole = WeightRole | {
-  readonly part: "attention";
-  readonly layer: number;
-  readonly weight: "qkv" | "qkv_bias";
-};
+/**
+ * The place of a tensor in a decoder; q, k and v may lie in one tensor, their rows one below the other: "qkv", and "qkv_bias".
+ */
+export type TensorRole = WeightRole;
 
 /** Weights of a layer by the names that transformers and the builder of onnxruntime-genai give their modules. */
-const MATRICES: Readonly<Record<string, readonly ["attention" | "mlp", string]>> = {
+const MATRICES: Readonly<Record<string, readonly [kind: string, weight: string]>> = {
   q_proj: ["attention", "q"],
   k_proj: ["attention", "k"],
   v_proj: ["attention", "v"],
@@ -21,7 +19,7 @@ const MATRICES: Readonly<Record<string, readonly ["attention" | "mlp", string]>>
   up_proj: ["mlp", "up"],
   down_proj: ["mlp", "down"],
 };
-const NORMS: Readonly<Record<string, readonly ["attention" | "mlp", string]>> = {
+const NORMS: Readonly<Record<string, readonly [kind: string, weight: string]>> = {
   input_layernorm: ["attention", "norm"],
   post_attention_layernorm: ["mlp", "norm"],
   q_norm: ["attention", "q_norm"],
@@ -61,7 +59,7 @@ export function roleByName(name: string, use: WeightUse): TensorRole | undefined
     if (!Object.hasOwn(table, module)) return undefined;
     const [part, weight] = table[module];
     const named = use === "bias" ? `${weight}_bias` : weight;
-    return { part, layer: Number(number), weight: named } as TensorRole;
+    return { part, layer: Number(number), weight: named };
   }
   const outside = OUTSIDE_LAYERS.exec(path);
   if (!outside || !ENDING.test(outside[2] ?? "")) return undefined;

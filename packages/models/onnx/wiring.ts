@@ -1,8 +1,8 @@
-import { type ModelSpec, UnsupportedModelError } from "@lopper/core";
+import { blocksOf, type ModelSpec, UnsupportedModelError } from "@lopper/core";
 import type { OnnxNode, ValueFlow } from "@lopper/formats";
 import { nodeName } from "./operators.ts";
 import { ACTIVATIONS } from "./structure.ts";
-import { describeRole, type TensorRole } from "./weight_names.ts";
+import { describeRole } from "./weight_names.ts";
 import { WeightSources } from "./weight_sources.ts";
 import type { FoundWeight } from "./weight_uses.ts";
 
@@ -69,40 +69,33 @@ export function checkWiring(flow: ValueFlow, weights: readonly FoundWeight[], sp
 }
 
 /** What comes last before every weight of a decoder, and in its caches, by the words for roles. */
-function decoderSources({ layers }: ModelSpec, known: ReadonlySet<string>) {
+function decoderSources(spec: ModelSpec, known: ReadonlySet<string>) {
   const weights = new Map<string, readonly string[]>();
   const caches = new Map<string, string>();
   const stream = ["embedding"];
   let cached = 0;
-  layers.forEach((shape, layer) => {
-    if (shape.attention) {
-      const of = inBlock("attention", layer);
-      const packed = known.has(of("qkv"));
-      const matrix = (weight: "q" | "k" | "v") => of(packed ? "qkv" : weight);
-      const normed = (weight: "q" | "k") =>
-        known.has(of(`${weight}_norm`)) ? of(`${weight}_norm`) : matrix(weight);
-      weights.set(of("norm"), [...stream]);
-      for (const weight of ["q", "k", "v", "qkv"]) weights.set(of(weight), [of("norm")]);
-      for (const weight of ["q", "k"] as const) weights.set(of(`${weight}_norm`), [matrix(weight)]);
-      weights.set(of("o"), [...new Set([normed("q"), normed("k"), matrix("v")])]);
-      caches.set(`present.${cached}.key`, normed("k"));
-      caches.set(`present.${cached}.value`, matrix("v"));
-      cached += 1;
-      stream.push(of("o"));
-    }
-    if (shape.mlp) {
-      const of = inBlock("mlp", layer);
-      weights.set(of("norm"), [...stream]);
+  for (const block of blocksOf(spec)) {
+    const of = (weight: string) => describeRole({ part: block.kind, layer: block.layer, weight });
+    weights.set(of("norm"), [...stream]);
+    if (!block.attended) {
       for (const weight of ["gate", "up"]) weights.set(of(weight), [of("norm")]);
       weights.set(of("down"), [of("gate"), of("up")]);
       stream.push(of("down"));
+      continue;
     }
-  });
+    const packed = known.has(of("qkv"));
+    const matrix = (weight: "q" | "k" | "v") => of(packed ? "qkv" : weight);
+    const normed = (weight: "q" | "k") =>
+      known.has(of(`${weight}_norm`)) ? of(`${weight}_norm`) : matrix(weight);
+    for (const weight of ["q", "k", "v", "qkv"]) weights.set(of(weight), [of("norm")]);
+    for (const weight of ["q", "k"] as const) weights.set(of(`${weight}_norm`), [matrix(weight)]);
+    weights.set(of("o"), [...new Set([normed("q"), normed("k"), matrix("v")])]);
+    caches.set(`present.${cached}.key`, normed("k"));
+    caches.set(`present.${cached}.value`, matrix("v"));
+    cached += 1;
+    stream.push(of("o"));
+  }
   weights.set("finalNorm", stream);
   weights.set("lmHead", ["finalNorm"]);
   return { weights, caches };
-}
-
-function inBlock(part: "attention" | "mlp", layer: number) {
-  return (weight: string) => describeRole({ part, layer, weight } as TensorRole);
 }
