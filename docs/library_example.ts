@@ -14,8 +14,8 @@ const heldOut = { name: "other books", samples: listOf(books.slice(0, 5)) };
 
 const model = await openModel(new FileFolder(fileURLToPath(DEMO_MODEL)));
 using tokenizer = await openTokenizer(model.folder);
-const asked = { preset: "multipruner", ratio: 2, samples: 2, widthSamples: 2, seqLen: 64 };
-const flags = runFlags(model.spec, asked);
+const asked = { ratio: 2, samples: 2, widthSamples: 2, seqLen: 64 };
+const flags = runFlags(model.spec, { preset: "multipruner", ...asked });
 const sources = { block: calibration, width: null, heldOut };
 const texts = await cutTexts(sources, flags, model.spec, tokenizer);
 

@@ -13,6 +13,7 @@ import { valueImports } from "./value_imports.ts";
 /** Imports go down this list only, never up. */
 const ORDER = [
   "core",
+  "options",
   "formats",
   "files",
   "tokenizers",
@@ -25,8 +26,8 @@ const ORDER = [
   "search",
   "recovery",
   "evaluation",
-  "run",
   "exports",
+  "run",
   "demo-model",
   "report",
   "cli",

@@ -11,7 +11,7 @@ import { decisionFromFile } from "../apps/cli/prune/decide.ts";
 import { readReportRun } from "../apps/cli/report/report_files.ts";
 import { readSettings } from "../apps/cli/folder/run_files.ts";
 import { RunFolder } from "../apps/cli/folder/run_folder.ts";
-import { journalHead } from "../apps/cli/folder/run_settings.ts";
+import { journalHead } from "@lopper/run";
 import { inTemporaryFolder } from "./support/cli.ts";
 import {
   type Edit,

@@ -29,7 +29,8 @@ Deno.test("--calibration, several times: a mixture by weights, recorded, and mad
     await prune("reference", `${sea}=3`, land);
     const record = JSON.parse(await Deno.readTextFile(`${folder}/reference/run.json`));
     const named = [`${sea}=3`, `${land}=1`];
-    assert.deepEqual(record.flags.calibration, named);
+    const parts = [{ path: sea, weight: 3 }, { path: land, weight: 1 }];
+    assert.deepEqual(record.flags.calibration, parts);
     const page = await Deno.readTextFile(`${folder}/reference/report.html`);
     for (const part of named) assert.ok(page.includes(`--calibration ${part}`), part);
 

@@ -45,6 +45,14 @@ Deno.test("permissions: every variable that the sources read is granted", async 
   assert.deepEqual([...granted].filter((name) => !found.has(name)), [], "nothing for nobody");
 });
 
+Deno.test("permissions: a task asks for its help with no more than it has", async () => {
+  const main = fileURLToPath(new URL("apps/cli/main.ts", ROOT));
+  const args = ["run", ...denoFlags(PERMISSIONS.inspect), main, "inspect", "--help"];
+  const { stdout, stderr } = await new Deno.Command(Deno.execPath(), { args }).output();
+  const text = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+  assert.match(text, /^Usage: lopper inspect/);
+});
+
 Deno.test("permissions: what a command does not need is given back", async () => {
   const script = new URL("apps/cli/testing/kept_permissions.ts", ROOT);
   const states = async (command: string) => {

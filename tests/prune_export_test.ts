@@ -25,7 +25,8 @@ test("the result is exported beside it, and verified; --json carries both", asyn
   assert.deepEqual(results, [events.at(-1)]);
   const [result] = results;
   assert.equal(result.kind, "lopper-run");
-  assert.deepEqual(result.flags.export, { format: "onnx", dtype: "fp16", quantize: null });
+  const { export: format, dtype, quantize } = result.flags;
+  assert.deepEqual([format, dtype, quantize], ["onnx", "fp16", null]);
   assert.equal(result.export.kind, "lopper-export");
   assert.equal(result.export.out, `${result.out}-onnx-fp16`);
   assert.equal(result.export.verification.positions, 128);

@@ -11,21 +11,22 @@ const withFlags = (flags: Partial<typeof record.flags>) =>
 Deno.test("commands: everything that decided a run is said", () => {
   assert.deepEqual(runCommands(record), [
     "deno task prune /models/tiny --ratio 20 --preset multipruner --distribution 44:52:4 --mlp-group 16 " +
-    "--attention-group 32 --order l1 --recover none --swap none --criterion perplexity --search fast --backend cpu --threads 2 --held-out /texts/held_out.txt --samples 4 " +
-    "--width-samples 2 --seq-len 64 --seed 42 --out again",
+    "--attention-group 32 --order l1 --recover none --swap none --criterion perplexity --search fast --held-out /texts/held_out.txt --samples 4 " +
+    "--width-samples 2 --seq-len 64 --seed 42 --backend cpu --threads 2 --out again",
   ]);
   const [line] = withFlags({
     model: null,
     preset: "blockpruner",
-    fastWithout: "racing,lazy",
+    fastWithout: ["racing", "lazy"],
     maxPplIncrease: 10,
     bestEffort: true,
     uniform: true,
-    calibration: "/my texts/it's.txt",
-    export: { format: "gguf", dtype: null, quantize: "q8_0" },
+    calibration: [{ path: "/my texts/it's.txt", weight: 1 }],
+    export: "gguf",
+    quantize: "q8_0",
   });
-  assert.match(line, /^deno task prune --ratio 20 --preset blockpruner --mlp-group/);
-  assert.match(line, /--fast-without racing,lazy --max-ppl-increase 10 --best-effort --uniform /);
+  assert.match(line, /^deno task prune --ratio 20 --preset blockpruner --uniform --mlp-group/);
+  assert.match(line, /--fast-without racing,lazy --max-ppl-increase 10 --best-effort /);
   assert.ok(line.includes(`--calibration '/my texts/it'\\''s.txt' `), line);
   assert.match(line, / --out again --export gguf --quantize q8_0$/);
 });
@@ -42,9 +43,9 @@ Deno.test("commands: a plan needs no settings of a search, and its ratio only wh
   const [file] = runCommands({ ...record, plan: "plan.json", frontier: [] });
   assert.match(
     file,
-    /^deno task prune \/models\/tiny --plan plan\.json --recover none --backend cpu/,
+    /^deno task prune \/models\/tiny --plan plan\.json --order l1 --recover none --criterion perplexity --held-out/,
   );
   assert.doesNotMatch(file, /--ratio|--preset|--search|--max-ppl/);
   const [folder] = runCommands({ ...record, plan: "./run" });
-  assert.match(folder, /--plan \.\/run --ratio 21\.5 --recover none --backend/);
+  assert.match(folder, /--plan \.\/run --ratio 21\.5 --order l1 --recover none /);
 });

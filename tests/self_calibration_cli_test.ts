@@ -14,7 +14,7 @@ Deno.test("--calibration self: the model's own text, the same for a seed, kept a
     const settings = [...QUICK, "--preset", "blockpruner", "--ratio", "5"];
     await prune("--out", "reference", "--calibration", "self", ...settings);
     const record = JSON.parse(await Deno.readTextFile(`${folder}/reference/run.json`));
-    assert.equal(record.flags.calibration, "self");
+    assert.deepEqual(record.flags.calibration, [{ path: "self", weight: 1 }]);
     const page = await Deno.readTextFile(`${folder}/reference/report.html`);
     assert.match(page, /--calibration self/);
 

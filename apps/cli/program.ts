@@ -33,6 +33,9 @@ export function lopperProgram(interruption = UNINTERRUPTED): Command {
   for (const command of [program, ...program.commands]) {
     command.showHelpAfterError("(lopper COMMAND --help explains each option)").exitOverride();
     command.configureOutput({
+      // To find out, it would read variables that no command may read; a help text has no colours.
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
       writeOut: (text) => print(text.replace(/\n$/, "")),
       writeErr: (text) => tellLines(text.replace(/\n$/, "")),
     });

@@ -52,7 +52,7 @@ export interface Measured {
 /** Measures a model as `lopper evaluate` does. */
 export async function scoresOf(path: string, { data, texts, limit, out }: Measured) {
   const tasks = PAPER_TASKS.join(",");
-  const options = { bos: true, backend: "auto", tasks, perplexity: texts, data, limit };
+  const options = { bos: true, backend: "auto" as const, tasks, perplexity: texts, data, limit };
   const reporter = openReporter();
   const measures = await readUserMeasures(options, reporter);
   await Deno.mkdir(out, { recursive: true });

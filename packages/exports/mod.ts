@@ -1,6 +1,8 @@
 export { checkDeci, exportDeci } from "./deci/export.ts";
 export * from "./compare_logits.ts";
 export * from "./export.ts";
+export * from "./formats.ts";
+export * from "./options.ts";
 export { checkPrecision } from "./half_range.ts";
 export * from "./quantize.ts";
 export * from "./safetensors_export.ts";

@@ -1,3 +1,4 @@
+export { commandsOfRun } from "./commands.ts";
 export type { Decision } from "./decision.ts";
 export type { PhaseName, RunEvent } from "./events.ts";
 export { expandedWithin, type MemoryNeeds, type MemoryPart, planMemory } from "./memory.ts";
@@ -5,6 +6,9 @@ export { MemoryStore } from "./memory_store.ts";
 export { ownTextLength, type OwnTexts, ownTexts, ownTextStart, SELF_TOKENS } from "./own_texts.ts";
 export type { StopSignal } from "./phase.ts";
 export type { AppliedDecision, PruneTask, RunTools } from "./prepare.ts";
+export { type CalibrationPart, SELF } from "./options/calibration_part.ts";
+export { type GivenRunOptions, RUN_OPTIONS } from "./options/run_options.ts";
+export { statedDefaults } from "./options/stated.ts";
 export * from "./presets.ts";
 export {
   type EarlyStop,
@@ -15,13 +19,13 @@ export {
   runRecordToJson,
   type StageOrder,
 } from "./schemas/record.ts";
-export type { ExportFlags, RunFlags } from "./schemas/flags.ts";
+export { type ExportFlags, exportOf, type RunFlags } from "./schemas/flags.ts";
+export { checkSameSettings, journalHead } from "./schemas/same_settings.ts";
 export { parseRunSettings, type RunSettings, settingsToJson } from "./schemas/settings.ts";
 export { runFlags, type RunFlagsContext } from "./run_flags.ts";
 export { prune, type Pruned } from "./prune.ts";
 export { type DryRun, type Rehearsal, rehearse } from "./rehearse.ts";
 export { againstDense, policyOf } from "./search_tools.ts";
-export { distribution } from "./shares.ts";
 export { PLAN_FILES, type RunStore } from "./store.ts";
 export { ratioForBytes } from "./target_bytes.ts";
 export { latencyTable, ratioForLatency } from "./target_latency.ts";

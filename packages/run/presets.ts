@@ -1,11 +1,12 @@
+import type { RankingName } from "@lopper/importance";
 import { type PresetName, PRESETS } from "@lopper/search";
 
 /** What a preset says of a run. */
 export interface PresetSettings {
   readonly distribution: string;
-  readonly order: string;
-  readonly recover: string;
-  readonly swap: string;
+  readonly order: RankingName | "auto";
+  readonly recover: "none" | "auto";
+  readonly swap: "none" | "auto";
   readonly criterion: Criterion;
   /** Samples for blocks, and for channels and heads. */
   readonly samples: { readonly block: number; readonly width: number };
@@ -43,6 +44,8 @@ export const SETTINGS: Readonly<Record<SettingsName, PresetSettings>> = {
   width: published("width"),
   heads: published("heads"),
 };
+
+export const SETTINGS_NAMES = Object.keys(SETTINGS) as readonly SettingsName[];
 
 /** What a run does that neither options nor presets say otherwise. */
 export const RUN_DEFAULTS = {

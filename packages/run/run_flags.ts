@@ -1,6 +1,10 @@
-import { longestSequence, type ModelSpec, UsageError } from "@lopper/core";
+import { describeIssue, longestSequence, type ModelSpec, UsageError } from "@lopper/core";
 import { DEFAULT_BATCH_TOKENS } from "@lopper/importance";
-import { defaultMlpGroup, headGroupUnit, TECHNIQUES } from "@lopper/search";
+import { checkParts, type OptionTable } from "@lopper/options";
+import { defaultMlpGroup, headGroupUnit } from "@lopper/search";
+import { RUN_OPTIONS } from "./options/run_options.ts";
+import { type Defaults, isSetting } from "./options/setting.ts";
+import { distribution } from "./options/shares.ts";
 import {
   AS_IT_IS,
   fixesDistribution,
@@ -9,8 +13,7 @@ import {
   SETTINGS,
   type SettingsName,
 } from "./presets.ts";
-import { distribution } from "./shares.ts";
-import type { RunFlags } from "./schemas/flags.ts";
+import { flagsSchema, type RunFlags } from "./schemas/flags.ts";
 
 /** What settings that were not given depend on. */
 export interface RunFlagsContext {
@@ -26,80 +29,77 @@ export interface RunFlagsContext {
  * All settings of a run: what was given, else what the run that goes on was begun with, else the defaults. A program names
  * its own texts; `calibration` and `heldOut` are for the record.
  * @param given those that are undefined count as not given.
- * @throws {UsageError} when two settings contradict each other, or there is no such preset.
+ * @throws {UsageError} when two settings contradict each other, or one is what no option gives.
  */
 export function runFlags(
   spec: ModelSpec,
   given: Partial<RunFlags>,
   { saved, isApplied, usual }: RunFlagsContext = {},
 ): RunFlags {
-  const preset = (given.preset ?? saved?.preset ?? RUN_DEFAULTS.preset) as SettingsName;
-  if (!Object.hasOwn(SETTINGS, preset)) {
-    throw new UsageError(
-      `the preset is ${JSON.stringify(preset)}; it needs to be one of ${
-        Object.keys(SETTINGS).join(", ")
-      }`,
-    );
-  }
-  const settings = { ...SETTINGS[preset], ...(isApplied && AS_IT_IS) };
-  const samples = usual?.samples ?? settings.samples;
-  const targetLatency = given.targetLatency ?? saved?.targetLatency ?? null;
-  const shares = given.distribution ?? saved?.distribution ?? settings.distribution;
-  const ratio = given.ratio ?? saved?.ratio ?? RUN_DEFAULTS.ratio;
-  const search = given.search ?? saved?.search ?? RUN_DEFAULTS.search;
-  const swap = given.swap ?? saved?.swap ?? settings.swap;
-  const uniform = given.uniform ?? saved?.uniform ?? false;
-  checkTogether(given, { preset, shares, swap, uniform, targetLatency });
-  return {
+  checkParts(RUN_OPTIONS, given);
+  const preset = presetSettings(given.preset ?? saved?.preset ?? RUN_DEFAULTS.preset);
+  const values = settingValues(RUN_OPTIONS, given, saved, {
+    preset: { ...preset, ...(isApplied && AS_IT_IS), ...known(usual) },
+    longest: longestSequence(spec),
+    groups: { mlp: defaultMlpGroup(spec), attention: headGroupUnit(spec) },
+  });
+  const ratio = values.ratio as number;
+  const { data: flags, error } = flagsSchema.safeParse({
     model: given.model ?? null,
-    ratio,
-    targetLatency,
-    preset,
-    distribution: shares,
-    mlpGroup: given.mlpGroup ?? saved?.mlpGroup ?? defaultMlpGroup(spec),
-    attentionGroup: given.attentionGroup ?? saved?.attentionGroup ?? headGroupUnit(spec),
-    recover: given.recover ?? saved?.recover ?? settings.recover,
-    order: given.order ?? saved?.order ?? settings.order,
-    swap,
-    criterion: given.criterion ?? saved?.criterion ?? settings.criterion,
-    search,
-    fastWithout: techniquesOff(given.fastWithout ?? saved?.fastWithout ?? "", search),
+    ...values,
     earlierRatios: saved && ratio > saved.ratio
       ? [...saved.earlierRatios, saved.ratio]
       : saved?.earlierRatios ?? [],
-    calibration: given.calibration ?? saved?.calibration ?? null,
-    calibrationWidth: given.calibrationWidth ?? saved?.calibrationWidth ?? null,
-    samples: given.samples ?? saved?.samples ?? samples.block,
-    widthSamples: given.widthSamples ?? saved?.widthSamples ?? samples.width,
-    seqLen: given.seqLen ?? saved?.seqLen ??
-      Math.min(usual?.sequenceLength ?? settings.sequenceLength, longestSequence(spec)),
-    seed: given.seed ?? saved?.seed ?? RUN_DEFAULTS.seed,
     batchTokens: saved?.batchTokens ?? DEFAULT_BATCH_TOKENS,
-    bestEffort: given.bestEffort ?? saved?.bestEffort ?? false,
-    uniform,
-    export: given.export ?? saved?.export ?? null,
-    heldOut: given.heldOut ?? saved?.heldOut ?? null,
-    maxPplIncrease: given.maxPplIncrease ?? saved?.maxPplIncrease ?? null,
-  };
+  });
+  if (!flags) throw new UsageError(`the settings of the run: ${describeIssue(error.issues)}`);
+  checkTogether(given, flags);
+  return flags;
+}
+
+/** What each setting of a table is: given, or saved, or the usual. Who gives an option anew leaves what was part of it. */
+export function settingValues(
+  table: OptionTable,
+  given: Readonly<Record<string, unknown>>,
+  saved: Readonly<Record<string, unknown>> | undefined,
+  at: Defaults,
+): Readonly<Record<string, unknown>> {
+  const isGiven = (key: string) => (given[key] ?? null) !== null;
+  return Object.fromEntries(
+    Object.entries(table).flatMap(([key, option]) => {
+      if (!isSetting(option)) return [];
+      const { partOf, usual } = option;
+      const left = partOf !== undefined && isGiven(partOf);
+      return [[key, given[key] ?? (left ? null : saved?.[key]) ?? usual(at)]];
+    }),
+  );
+}
+
+/** Without what is undefined. */
+function known<T extends object>(values: T | undefined): T {
+  return Object.fromEntries(
+    Object.entries(values ?? {}).filter(([, value]) => value !== undefined),
+  ) as T;
+}
+
+function presetSettings(name: string): PresetSettings {
+  if (Object.hasOwn(SETTINGS, name)) return SETTINGS[name as SettingsName];
+  throw new UsageError(
+    `the preset is ${JSON.stringify(name)}; it needs to be one of ${
+      Object.keys(SETTINGS).join(", ")
+    }`,
+  );
 }
 
 /** @throws {UsageError} when two options contradict each other. */
-function checkTogether(
-  given: Partial<RunFlags>,
-  { preset, shares, swap, uniform, targetLatency }: {
-    readonly preset: SettingsName;
-    readonly shares: string;
-    readonly swap: string;
-    readonly uniform: boolean;
-    readonly targetLatency: number | null;
-  },
-) {
+function checkTogether(given: Partial<RunFlags>, flags: RunFlags) {
+  const { preset, swap, uniform, targetLatency, search, fastWithout } = flags;
   if (given.distribution !== undefined && fixesDistribution(preset)) {
     throw new UsageError(
       `--preset ${preset} fixes the distribution; leave out --distribution, or the preset`,
     );
   }
-  if (distribution(shares) === "auto" && given.calibrationWidth !== undefined) {
+  if (distribution(flags.distribution) === "auto" && (given.calibrationWidth ?? null) !== null) {
     throw new UsageError(
       "--calibration-width is for channels and heads that go one kind after the other, and here they compete with blocks on the " +
         `same text; leave it out, or pass shares, e.g. --distribution ${SETTINGS.multipruner.distribution}`,
@@ -115,19 +115,7 @@ function checkTogether(
       "--swap auto changes single layers, and --uniform keeps all of them alike; leave out one",
     );
   }
-}
-
-/** @throws {UsageError} for a name that is no technique, and for techniques of a search that is not used. */
-function techniquesOff(list: string, search: string): string {
-  const names = list.split(",").map((name) => name.trim()).filter((name) => name !== "");
-  const unknown = names.find((name) => !(TECHNIQUES as readonly string[]).includes(name));
-  if (unknown !== undefined) {
-    throw new UsageError(
-      `--fast-without is ${JSON.stringify(unknown)}; it needs names of ${TECHNIQUES.join(", ")}`,
-    );
-  }
-  if (names.length > 0 && search !== "fast") {
+  if (fastWithout.length > 0 && search !== "fast") {
     throw new UsageError(`--fast-without is for --search fast, and this search is ${search}`);
   }
-  return TECHNIQUES.filter((name) => names.includes(name)).join(",");
 }

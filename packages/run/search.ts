@@ -52,7 +52,7 @@ export async function search(run: SearchRun): Promise<Decision> {
   const events = greedySearch(model.spec, run.policy, {
     scorers: { block: byLayers(run.scorers.block), width: byLayers(run.scorers.width) },
     picker: pickerOf(run.flags),
-    withoutReuse: run.flags.fastWithout.split(",").includes("reuse"),
+    withoutReuse: run.flags.fastWithout.includes("reuse"),
     measure: () => ({
       blockTokens: decoder.blockTokens,
       seconds: performance.now() / 1000,

@@ -22,7 +22,7 @@ import {
   uniformCompetition,
   uniformPruner,
 } from "@lopper/search";
-import { distribution } from "./shares.ts";
+import { distribution } from "./options/shares.ts";
 import { UnitRanker, type UnitRankerOptions } from "./unit_ranker.ts";
 import type { RunFlags } from "./schemas/flags.ts";
 
@@ -86,8 +86,7 @@ export function openScorer(
 /** The way in which the flags ask for steps to be decided. */
 export function pickerOf(flags: RunFlags): Picker {
   if (flags.search === "exhaustive") return exhaustive;
-  const off = flags.fastWithout.split(",");
-  const on = (name: string) => !off.includes(name);
+  const on = (name: RunFlags["fastWithout"][number]) => !flags.fastWithout.includes(name);
   return new Race({
     racing: on("racing"),
     lazy: on("lazy"),

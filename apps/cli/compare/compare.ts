@@ -1,6 +1,8 @@
 import { longestSequence, modelMacs, UsageError, VERSION } from "@lopper/core";
 import { HELD_OUT_TEXT } from "@lopper/demo-model";
+import { COMPARE_OPTIONS, type MeasureFlags } from "@lopper/evaluation";
 import type { Model } from "@lopper/models";
+import type { Given } from "@lopper/options";
 import { Command } from "commander";
 import { fileURLToPath } from "node:url";
 import { describeComparison } from "./compare_output.ts";
@@ -12,15 +14,10 @@ import {
   type ModelSize,
 } from "./comparison.ts";
 import { COMPARISON } from "../measuring/comparison_file.ts";
+import { addOptions } from "../inputs/commander_options.ts";
 import { evaluateModel } from "../measuring/evaluate_model.ts";
 import type { EvaluationLog } from "../measuring/evaluation_log.ts";
-import {
-  addEvaluationOptions,
-  type EvaluationFlags,
-  type MeasureFlags,
-  OWN_TASKS_HELP,
-  readUserMeasures,
-} from "../measuring/evaluation_options.ts";
+import { OWN_TASKS_HELP, readUserMeasures } from "../measuring/evaluation_options.ts";
 import type { Measures } from "../measuring/evaluation_tasks.ts";
 import { logitsMemory, passageLogits } from "./held_out_logits.ts";
 import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
@@ -36,9 +33,7 @@ import { readWholeText } from "../inputs/text_files.ts";
 const PROMPT_TOKENS = 512;
 const DECODE_TOKENS = 32;
 
-interface Options extends EvaluationFlags {
-  speed: boolean;
-}
+type Options = Given<typeof COMPARE_OPTIONS>;
 
 export function compareCommand(interruption: Interruption = UNINTERRUPTED): Command {
   const command = new Command("compare")
@@ -51,15 +46,7 @@ export function compareCommand(interruption: Interruption = UNINTERRUPTED): Comm
       'two or more: folders in Hugging Face layout, GGUF or ONNX files, or "demo" for the embedded model; the first is what ' +
         "the others are compared with",
     );
-  return addEvaluationOptions(command, {
-    perplexity: "; predictions are compared on the first one (default: the beginning of Moby Dick)",
-    out:
-      "folder for the scores, as evaluate keeps them, and for the comparison (report --scores reads it); a stopped comparison goes on",
-  })
-    .option(
-      "--no-speed",
-      "leave out speed and memory, for which each model runs in a process of its own",
-    )
+  return addOptions(command, COMPARE_OPTIONS)
     .addHelpText(
       "after",
       "\nExamples:\n  lopper compare demo lopper-demo-pruned\n" +

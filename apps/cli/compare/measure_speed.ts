@@ -1,37 +1,33 @@
+import { ENGINE_OPTIONS } from "@lopper/backends";
 import { longestSequence, UsageError } from "@lopper/core";
+import { type Given, MEMORY, type OptionTable, wholeNumber } from "@lopper/options";
 import { expandedWithin } from "@lopper/run";
 import { Decoder, LaidOutWeights, measureSpeed, sourceOrder } from "@lopper/runtime";
 import { Command } from "commander";
 import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
+import { addOptions } from "../inputs/commander_options.ts";
 import { budgetNow } from "../inputs/memory_budget.ts";
-import { openUserBackend, threadsOption } from "../inputs/open_backend.ts";
+import { openUserBackend } from "../inputs/open_backend.ts";
 import { openUserModel, TOLD } from "../inputs/open_model.ts";
-import { wholeNumber } from "../inputs/options.ts";
 import { peakResidentBytes } from "./peak_memory.ts";
 import { openReporter } from "../terminal/reporter.ts";
 
-interface Options {
-  prompt: number;
-  decode: number;
-  repeats: number;
-  memory?: string;
-  backend: string;
-  threads?: number;
-}
+const SPEED_OPTIONS = {
+  prompt: { form: wholeNumber(1), help: "tokens of the prompt", isNeeded: true },
+  decode: { form: wholeNumber(1), help: "tokens after it", isNeeded: true },
+  repeats: { form: wholeNumber(1), help: "times", isNeeded: true },
+  ...ENGINE_OPTIONS,
+  ...MEMORY,
+} as const satisfies OptionTable;
+type Options = Given<typeof SPEED_OPTIONS>;
 
 /**
  * What `compare` runs in a process of its own, so that nothing but the model is in its memory. It prints lines of JSON and
  * is in no list of commands.
  */
 export function measureSpeedCommand(interruption: Interruption = UNINTERRUPTED): Command {
-  return new Command("measure-speed")
-    .argument("MODEL")
-    .requiredOption("--prompt <n>", "tokens of the prompt", wholeNumber(1))
-    .requiredOption("--decode <n>", "tokens after it", wholeNumber(1))
-    .requiredOption("--repeats <n>", "times", wholeNumber(1))
-    .requiredOption("--backend <name>")
-    .option("--memory <size>")
-    .addOption(threadsOption())
+  const command = new Command("measure-speed").argument("MODEL");
+  return addOptions(command, SPEED_OPTIONS)
     .action((path: string, options: Options) => run(path, options, interruption));
 }
 

@@ -1,12 +1,9 @@
 import { VERSION } from "@lopper/core";
+import { EVALUATE_OPTIONS, type EvaluationFlags } from "@lopper/evaluation";
 import { Command } from "commander";
+import { addOptions } from "../inputs/commander_options.ts";
 import { evaluateModel } from "../measuring/evaluate_model.ts";
-import {
-  addEvaluationOptions,
-  type EvaluationFlags,
-  OWN_TASKS_HELP,
-  readUserMeasures,
-} from "../measuring/evaluation_options.ts";
+import { OWN_TASKS_HELP, readUserMeasures } from "../measuring/evaluation_options.ts";
 import { describeEvaluation } from "../measuring/evaluation_output.ts";
 import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
 import type { ModelEvaluation } from "../measuring/model_evaluation.ts";
@@ -24,11 +21,7 @@ export function evaluateCommand(interruption: Interruption = UNINTERRUPTED): Com
       "<MODEL...>",
       'folders in Hugging Face layout, GGUF or ONNX files, or "demo" for the embedded model',
     );
-  return addEvaluationOptions(command, {
-    perplexity: "",
-    out:
-      "folder for the scores: what is in it is not computed again, so that a stopped evaluation goes on",
-  })
+  return addOptions(command, EVALUATE_OPTIONS)
     .addHelpText(
       "after",
       "\nExamples:\n  lopper evaluate demo --perplexity packages/demo-model/data/held_out.txt\n" +

@@ -1,74 +1,28 @@
 import { SourceWatch } from "@lopper/files";
-import { Command, Option } from "commander";
+import { checkFormatOptions, EXPORT_OPTIONS } from "@lopper/exports";
+import type { Given } from "@lopper/options";
+import { Command } from "commander";
 import { checkApart, sourcePath } from "../folder/apart.ts";
 import { ExportFolder } from "../exporting/export_folder.ts";
-import {
-  checkFormatOptions,
-  EXPORT_FORMATS,
-  type ExportDType,
-  exportDTypeOption,
-  type Quantization,
-  quantizeOption,
-} from "../exporting/export_formats.ts";
 import { exportModel } from "../exporting/export_model.ts";
 import { describeExport } from "../exporting/export_record.ts";
-import { threadsOption } from "../inputs/open_backend.ts";
 import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
+import { addOptions } from "../inputs/commander_options.ts";
 import { openUserModel } from "../inputs/open_model.ts";
-import { userPath } from "../inputs/paths.ts";
 import { openReporter } from "../terminal/reporter.ts";
 import { checkUnchanged } from "../inputs/source_check.ts";
 import { SAME_COMMAND, withWayOn } from "../terminal/way_on.ts";
 
-interface Options {
-  to: string;
-  out: string;
-  dtype?: ExportDType;
-  quantize?: Quantization;
-  layout?: "deci";
-  verify: "logits" | "none";
-  backend: string;
-  threads?: number;
-  overwrite?: boolean;
-  json?: boolean;
-}
+type Options = Given<typeof EXPORT_OPTIONS>;
 
 export function exportCommand(interruption: Interruption = UNINTERRUPTED): Command {
-  const formats = Object.entries(EXPORT_FORMATS);
-  return new Command("export")
+  const command = new Command("export")
     .description("Write a model, dense or pruned, in the form that other programs load.")
     .argument(
       "MODEL",
       'folder in Hugging Face layout, GGUF or ONNX file, or "demo" for the embedded model',
-    )
-    .addOption(
-      new Option(
-        "--to <format>",
-        formats.map(([name, { readers }]) => `${name} (for ${readers})`).join(", "),
-      ).choices(formats.map(([name]) => name)).makeOptionMandatory(),
-    )
-    .requiredOption("--out <dir>", "folder for the result")
-    .addOption(exportDTypeOption())
-    .addOption(quantizeOption())
-    .addOption(
-      new Option("--layout <name>", "safetensors in DeciLM's layout, for vLLM and mlx-lm").choices([
-        "deci",
-      ]),
-    )
-    .addOption(
-      new Option(
-        "--verify <how>",
-        "logits: open the result and compare its logits with the source's",
-      ).choices(["logits", "none"]).default("logits"),
-    )
-    .addOption(
-      new Option("--backend <name>", "engine that verifies").choices(["cpu", "wasm"]).default(
-        "cpu",
-      ),
-    )
-    .addOption(threadsOption())
-    .option("--overwrite", "replace an earlier export")
-    .option("--json", "print one JSON object a line")
+    );
+  return addOptions(command, EXPORT_OPTIONS)
     .addHelpText(
       "after",
       "\nExamples:\n  lopper export ./pruned --to safetensors --out ./pruned-hf\n" +
@@ -87,9 +41,9 @@ async function run(path: string, options: Options, interruption: Interruption) {
   const watch = new SourceWatch();
   const { model, title } = await openUserModel(path, (note) => reporter.note(note), watch);
   try {
-    await checkApart(userPath(options.out), await sourcePath(path, model));
+    await checkApart(options.out, await sourcePath(path, model));
     const folder = await ExportFolder.open(
-      userPath(options.out),
+      options.out,
       options,
       (message) => reporter.warn(message),
     );

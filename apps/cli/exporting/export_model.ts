@@ -1,3 +1,4 @@
+import type { BackendName } from "@lopper/backends";
 import {
   CheckpointFormatError,
   ExportError,
@@ -6,27 +7,26 @@ import {
   UnsupportedModelError,
   VERSION,
 } from "@lopper/core";
-import { INPUTS } from "@lopper/core";
 import { HELD_OUT_TEXT } from "@lopper/demo-model";
 import {
   checkDifference,
+  checkFormat,
   compareLogits,
+  EXPORT_FORMATS,
+  type ExportFormat,
+  type FormatName,
+  type FormatOptions,
   LOGIT_TOLERANCE,
-  type WrittenExport,
+  precisionOf,
 } from "@lopper/exports";
-import { readInput } from "@lopper/files";
+import { INPUTS } from "@lopper/core";
 import { type ByteSink, writeJson } from "@lopper/formats";
 import { type Model, modelDigest } from "@lopper/models";
+import { FileFolder, readInput } from "@lopper/files";
 import { streamedLogits } from "@lopper/runtime";
 import { openTokenizer } from "@lopper/tokenizers";
 import { fileURLToPath } from "node:url";
 import type { ExportFolder } from "./export_folder.ts";
-import {
-  checkFormat,
-  EXPORT_FORMATS,
-  type ExportFormat,
-  type FormatOptions,
-} from "./export_formats.ts";
 import { EXPORT_RECORD } from "./export_record.ts";
 import type { ExportRecord, Verification } from "./export_record_schema.ts";
 import { openUserBackend } from "../inputs/open_backend.ts";
@@ -37,7 +37,7 @@ const VERIFY_TOKENS = 128;
 
 /** The engine that verifies an export. */
 export interface Verifier {
-  readonly backend: string;
+  readonly backend: BackendName;
   readonly threads?: number;
 }
 
@@ -48,7 +48,7 @@ export interface ExportRun {
   /** Written and verified beside its place; whoever calls puts it there. */
   readonly folder: ExportFolder;
   /** The word that stands after --to. */
-  readonly to: string;
+  readonly to: FormatName;
   readonly options: FormatOptions;
   /** What compares the logits of the result with those of its source; null where nothing is to. */
   readonly verifier: Verifier | null;
@@ -89,7 +89,7 @@ export async function exportModel(run: ExportRun): Promise<ExportRecord> {
     ...(written.notes && { notes: written.notes }),
     files: written.files,
     bytes: await folder.bytes(written.files),
-    verification: verifier && await verify(run, verifier, format, written, ids),
+    verification: verifier && await verify(run, verifier, format, ids),
   };
   await run.checkSource(digest);
   await writeJson(open, EXPORT_RECORD, await seal(record));
@@ -110,10 +110,9 @@ function asking(sink: ByteSink, check: () => void): ByteSink {
 
 /** @throws {ExportError} when the result computes something else than its source. */
 async function verify(
-  { model, folder, options, reporter, check = () => {} }: ExportRun,
+  { model, folder, to, options, reporter, check = () => {} }: ExportRun,
   { backend: engine, threads }: Verifier,
   format: ExportFormat,
-  written: WrittenExport,
   ids: readonly number[],
 ): Promise<Verification> {
   reporter.say("verifying");
@@ -122,10 +121,10 @@ async function verify(
     const reference = await streamedLogits(backend, model, ids);
     check();
     const context = { backend, model, ids, options };
-    const logits = await format.logits(folder.workPath, written, context)
+    const logits = await format.logits(new FileFolder(folder.workPath), context)
       .catch((error) => Promise.reject(notReadBack(error, folder)));
     const difference = compareLogits(reference, logits, model.spec.vocabSize);
-    const tolerance = LOGIT_TOLERANCE[format.precision(options)];
+    const tolerance = LOGIT_TOLERANCE[precisionOf(to, options)];
     checkDifference(difference, tolerance);
     return {
       ...difference,

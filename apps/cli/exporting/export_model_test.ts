@@ -131,11 +131,11 @@ test("what cannot be read back is named by the place where it was to be", async 
 });
 
 test("the record says who read the files", async (folder) => {
-  const by: Readonly<Record<string, readonly [string, RegExp]>> = {
-    safetensors: ["lopper", /verified on 128 held-out tokens by Lopper's own reader \(/],
-    onnx: ["onnxruntime", /tokens by onnxruntime, which runs the written graph \(/],
-  };
-  for (const [to, [reader, words]] of Object.entries(by)) {
+  const by = [
+    ["safetensors", "lopper", /verified on 128 held-out tokens by Lopper's own reader \(/],
+    ["onnx", "onnxruntime", /tokens by onnxruntime, which runs the written graph \(/],
+  ] as const;
+  for (const [to, reader, words] of by) {
     const record = await exported(folder, { to, options: {} });
     assert.equal(record.verification!.by, reader);
     assert.match(describeExport(record, "x"), words);

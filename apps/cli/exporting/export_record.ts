@@ -1,5 +1,5 @@
 import { unseal } from "@lopper/core";
-import type { VerifiedBy } from "./export_formats.ts";
+import type { VerifiedBy } from "@lopper/exports";
 import {
   type ExportRecord,
   exportRecordSchema,

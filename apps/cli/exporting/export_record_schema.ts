@@ -1,3 +1,4 @@
+import { EXPORT_DTYPES, QUANTIZATIONS, VERIFIERS } from "@lopper/exports";
 import { z } from "zod";
 
 const LIST = z.array(z.string().max(100_000)).max(1_000_000);
@@ -11,7 +12,7 @@ const verificationSchema = z.strictObject({
   /** Largest difference that is allowed, or null for any. */
   tolerance: z.number().nullable(),
   /** Who read the files. */
-  by: z.enum(["lopper", "onnxruntime"]),
+  by: z.enum(VERIFIERS),
   /** What computed. */
   engine: z.string().max(100_000),
 }).readonly();
@@ -23,8 +24,8 @@ export const exportRecordSchema = z.strictObject({
   version: z.string().max(100),
   source: z.strictObject({ name: z.string().max(100_000), digest: z.string().max(100) }).readonly(),
   format: z.string().max(100),
-  dtype: z.enum(["fp32", "fp16"]).nullable(),
-  quantize: z.enum(["q8", "q4", "q8_0", "q4_0"]).nullable(),
+  dtype: z.enum(EXPORT_DTYPES).nullable(),
+  quantize: z.enum(QUANTIZATIONS).nullable(),
   /** How it is laid out, where that is not the plain way. */
   layout: z.literal("deci").optional(),
   customCode: z.boolean(),

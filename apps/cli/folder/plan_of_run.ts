@@ -6,9 +6,9 @@ import {
   pruningRatio,
 } from "@lopper/core";
 import { INPUTS } from "@lopper/core";
-import { readInputIfThere } from "@lopper/files";
 import { digestOfPlan, parsePlanFile } from "@lopper/models";
-import type { RunRecord } from "@lopper/run";
+import { readInputIfThere } from "@lopper/files";
+import { wordsOf } from "@lopper/options";
 import {
   agrees,
   blockOf,
@@ -17,9 +17,9 @@ import {
   planOfFrontier,
   type Way,
 } from "@lopper/search";
+import { RUN_OPTIONS, type RunRecord } from "@lopper/run";
 import { basename, dirname, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import { percentWord } from "../inputs/options.ts";
 import { FILES, readRecord } from "./run_files.ts";
 import { readJournal, type RunJournal } from "./run_journal.ts";
 
@@ -58,7 +58,7 @@ export async function planOfRun(
       `${folder} holds a run that reached ${
         record.ratio.toFixed(2)
       } %, which is less than ${ratio} % ` +
-        `(prune --resume --ratio ${percentWord(ratio)} --out takes it further)`,
+        `(prune --resume ${wordsOf(RUN_OPTIONS, { ratio }).join(" ")} --out takes it further)`,
     );
   }
   return { plan: planOfFrontier(spec, modelDigest, part.frontier, part.swaps), ...part };

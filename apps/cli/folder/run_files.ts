@@ -9,7 +9,6 @@ import {
   type RunSettings,
 } from "@lopper/run";
 import { join } from "node:path";
-import { checkNames } from "./run_settings.ts";
 
 /** Files that a run writes into its folder besides the checkpoint. */
 export const FILES = {
@@ -28,18 +27,7 @@ export async function readRecord(folder: string): Promise<RunRecord> {
   const file = join(folder, FILES.record);
   const text = await readInputIfThere(file, INPUTS.record);
   if (text === null) throw await explainMissing(folder);
-  return await parseRecord(text, file);
-}
-
-/**
- * The record that a text of run.json holds.
- * @throws {RunFolderError} when it is none, or was changed.
- * @throws {ResumeError} when its settings have names that are none.
- */
-export async function parseRecord(text: string, file: string): Promise<RunRecord> {
-  const record = await parseRunRecord(text, file);
-  checkNames({ flags: record.flags }, file);
-  return record;
+  return await parseRunRecord(text, file);
 }
 
 /**
@@ -48,9 +36,7 @@ export async function parseRecord(text: string, file: string): Promise<RunRecord
  */
 export async function readSettings(folder: string): Promise<RunSettings> {
   const file = join(folder, FILES.settings);
-  const settings = await parseRunSettings(await readInput(file, INPUTS.settings), file);
-  checkNames(settings, file);
-  return settings;
+  return await parseRunSettings(await readInput(file, INPUTS.settings), file);
 }
 
 async function explainMissing(folder: string): Promise<RunFolderError> {

@@ -10,7 +10,8 @@ import {
 } from "@lopper/files";
 import { type Model, openModel } from "@lopper/models";
 import {
-  type RunFlags,
+  checkSameSettings,
+  parseRunRecord,
   type RunRecord,
   runRecordToJson,
   type RunSettings,
@@ -22,9 +23,8 @@ import { join } from "node:path";
 import { NextResult, removePartials, STATE } from "./next_result.ts";
 import { entriesOfOut } from "./out_entries.ts";
 import { checkRunReplaceable, isLeftOver, isRunFile } from "./replaceable.ts";
-import { FILES, parseRecord, readSettings } from "./run_files.ts";
+import { FILES, readSettings } from "./run_files.ts";
 import { RunJournal } from "./run_journal.ts";
-import { checkSameSettings } from "./run_settings.ts";
 import { withWayOn } from "../terminal/way_on.ts";
 
 /**
@@ -137,7 +137,7 @@ export class RunFolder implements RunStore {
     const file = join(this.path, FILES.record);
     const text = await readInputIfThere(file, INPUTS.record);
     if (text === null) return null;
-    const record = await parseRecord(text, file);
+    const record = await parseRunRecord(text, file);
     this.#checkOwn(record, file);
     const extended = this.settings !== null && this.settings.flags.ratio > record.flags.ratio;
     return extended ? null : record;
@@ -165,9 +165,8 @@ export class RunFolder implements RunStore {
     await this.#next.clear(this.settings ? STATE : []);
     if (this.settings) await AppendFile.truncateTornTail(this.journalPath);
     // A run that is extended keeps its result until the new one is there; from here on it is the result of a part.
-    // The same of its export.
-    const changing = (flags?: RunFlags) => JSON.stringify([flags?.ratio, flags?.export ?? null]);
-    if (changing(this.settings?.flags) !== changing(settings.flags)) {
+    // What decides nothing may be another, too.
+    if (JSON.stringify(this.settings?.flags) !== JSON.stringify(settings.flags)) {
       const file = join(this.#statePath, FILES.settings);
       await writing(file, () => Deno.mkdir(this.#statePath, { recursive: true }));
       await writeTextFileAtomically(file, await settingsToJson(settings));

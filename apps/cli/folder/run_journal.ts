@@ -1,10 +1,9 @@
 import { ResumeError, sealLine, unsealLine } from "@lopper/core";
 import { AppendFile } from "@lopper/files";
-import type { RunSettings } from "@lopper/run";
 import { type History, type JournalEntry, parseJournal, toJournalLine } from "@lopper/search";
+import { journalHead, type RunSettings } from "@lopper/run";
 import { join } from "node:path";
 import { FILES, readSettings } from "./run_files.ts";
-import { journalHead } from "./run_settings.ts";
 
 /**
  * The lines of a run's journal. Each carries a checksum over itself and the one before, and the first is bound to what the

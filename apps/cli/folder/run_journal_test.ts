@@ -26,7 +26,7 @@ const SETTINGS: RunSettings = {
     swap: "none",
     criterion: "kl",
     search: "fast",
-    fastWithout: "",
+    fastWithout: [],
     earlierRatios: [],
     calibration: null,
     calibrationWidth: null,
@@ -40,6 +40,8 @@ const SETTINGS: RunSettings = {
     heldOut: null,
     maxPplIncrease: null,
     export: null,
+    dtype: null,
+    quantize: null,
   },
 };
 const verdict = (steps: number, kept: boolean): JournalEntry => ({
@@ -87,7 +89,7 @@ Deno.test("journal: what was added is read back, whatever a crash left of the la
     const { flags } = SETTINGS;
     for (
       const change of [{ ratio: 30, earlierRatios: [20] }, { model: "/elsewhere" }, {
-        export: { format: "onnx", dtype: null, quantize: null },
+        export: "onnx" as const,
       }]
     ) {
       const moved = await lines({ ...SETTINGS, flags: { ...flags, ...change } });

@@ -1,39 +1,36 @@
+import { ENGINE_OPTIONS } from "@lopper/backends";
 import { longestSequence, type ModelSpec, UsageError } from "@lopper/core";
+import { decimal, type Given, MAX_SEED, type OptionTable, wholeNumber } from "@lopper/options";
 import { Decoder, generate, LaidOutWeights, sourceOrder } from "@lopper/runtime";
 import { openTokenizer, type Tokenizer } from "@lopper/tokenizers";
 import { Command } from "commander";
-import { BACKEND_HELP, openUserBackend, threadsOption } from "../inputs/open_backend.ts";
+import { addOptions } from "../inputs/commander_options.ts";
+import { openUserBackend } from "../inputs/open_backend.ts";
 import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
 import { openUserModel } from "../inputs/open_model.ts";
-import { decimal, MAX_SEED, wholeNumber } from "../inputs/options.ts";
 import { printPiece, tell } from "../terminal/terminal.ts";
 
-interface Options {
-  maxTokens: number;
-  temperature: number;
-  seed: number;
-  backend: string;
-  threads?: number;
-}
+const GENERATE_OPTIONS = {
+  maxTokens: { form: wholeNumber(1), help: "tokens to generate at most", without: 64 },
+  temperature: {
+    form: decimal("t", 0, { orEqual: true }),
+    help: "0 = always the most likely token",
+    without: 0.7,
+  },
+  seed: { form: wholeNumber(0, MAX_SEED), help: "seed of the sampling", without: 42 },
+  ...ENGINE_OPTIONS,
+} as const satisfies OptionTable;
+type Options = Given<typeof GENERATE_OPTIONS>;
 
 export function generateCommand(interruption: Interruption = UNINTERRUPTED): Command {
-  return new Command("generate")
+  const command = new Command("generate")
     .description("Continue a text with a model, dense or pruned.")
     .argument(
       "MODEL",
       'folder in Hugging Face layout, GGUF or ONNX file, or "demo" for the embedded model',
     )
-    .argument("PROMPT", "the text to continue")
-    .option("--max-tokens <n>", "tokens to generate at most", wholeNumber(1), 64)
-    .option(
-      "--temperature <t>",
-      "0 = always the most likely token",
-      decimal(0, Infinity, { orEqual: true }),
-      0.7,
-    )
-    .option("--seed <n>", "seed of the sampling", wholeNumber(0, MAX_SEED), 42)
-    .option("--backend <name>", BACKEND_HELP, "auto")
-    .addOption(threadsOption())
+    .argument("PROMPT", "the text to continue");
+  return addOptions(command, GENERATE_OPTIONS)
     .addHelpText(
       "after",
       '\nExamples:\n  lopper generate demo "It was a dark and stormy night"\n' +

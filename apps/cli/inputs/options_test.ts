@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from "commander";
 import assert from "node:assert/strict";
-import { MAX_THREADS } from "./open_backend.ts";
-import { MAX_SEED, percent, percentWord } from "./options.ts";
+import { MAX_THREADS } from "@lopper/backends";
+import { MAX_SEED, percent } from "@lopper/options";
 import { lopperProgram } from "../program.ts";
 
 /** What an option makes of a word, or the message of its refusal. */
@@ -30,7 +30,9 @@ Deno.test("options: a bare fraction of per cent is asked back, and one with its 
   }
   assert.match(String(parsed("prune", "--ratio", "100%")), /below 100/);
   for (const value of [0.01, 0.5, 1, 12.5, 99]) {
-    assert.equal(percent(100)(percentWord(value)), value, "what is printed is taken");
+    const { parse, words } = percent(100);
+    const [word] = words(value);
+    assert.equal(parse(word, { absolute: String }), value, "what is printed is taken");
   }
 });
 

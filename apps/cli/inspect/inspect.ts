@@ -1,25 +1,27 @@
 import { countParameters, type ModelSpec } from "@lopper/core";
 import { type Model, modelDigest } from "@lopper/models";
+import { type Given, OUTPUT } from "@lopper/options";
 import { defaultMlpGroup, headGroupUnit, largestReachableRatio, multiPruner } from "@lopper/search";
 import { Command } from "commander";
 import { describeQuantised, formatBytes, formatCount, table } from "../terminal/format.ts";
 import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
+import { addOptions } from "../inputs/commander_options.ts";
 import { openUserModel, TOLD } from "../inputs/open_model.ts";
 import { print, printJson } from "../terminal/terminal.ts";
 
 export function inspectCommand(interruption: Interruption = UNINTERRUPTED): Command {
-  return new Command("inspect")
+  const command = new Command("inspect")
     .description("Say what a checkpoint holds and what pruning could touch.")
     .argument(
       "[MODEL]",
       "folder in Hugging Face layout, GGUF or ONNX file; without it, the embedded model",
-    )
-    .option("--json", "print one JSON object")
+    );
+  return addOptions(command, OUTPUT)
     .addHelpText(
       "after",
       "\nExamples:\n  lopper inspect\n  lopper inspect ./SmolLM2-135M --json\n  lopper inspect model.gguf\n",
     )
-    .action(async (path: string | undefined, options: { json?: boolean }) => {
+    .action(async (path: string | undefined, options: Given<typeof OUTPUT>) => {
       const { model, title } = await openUserModel(path ?? null, TOLD);
       try {
         const facts = {

@@ -3,26 +3,19 @@ import { INPUTS } from "@lopper/core";
 import {
   joinedText,
   MAX_ROWS_BYTES,
+  OWN_TASK_FILE,
   OWN_TASK_FORMS,
   ownTask,
-  PAPER_TASKS,
   type Question,
   type Task,
+  taskNames,
   TASKS,
+  WIKITEXT,
 } from "@lopper/evaluation";
 import { basename } from "node:path";
 import { type DataOptions, dataRows, readFiles } from "./evaluation_data.ts";
 import { userPath } from "../inputs/paths.ts";
 import { type OnNote, readWholeText } from "../inputs/text_files.ts";
-
-export const WIKITEXT = "wikitext2";
-/** Names that stand for several. */
-export const TASK_GROUPS: Readonly<Record<string, readonly string[]>> = {
-  paper: [WIKITEXT, ...PAPER_TASKS],
-  all: [WIKITEXT, ...TASKS.map(({ name }) => name)],
-};
-const NAMES = [WIKITEXT, ...TASKS.map(({ name }) => name)];
-const OWN_TASK = /\.jsonl(\.gz)?$/i;
 
 /** A text whose perplexity is measured. */
 export interface NamedText {
@@ -103,20 +96,6 @@ function checkTexts(texts: readonly NamedText[]) {
   }
 }
 
-function taskNames(list: string): readonly string[] {
-  const given = list.split(",").map((name) => name.trim()).filter((name) => name !== "");
-  const names = given.flatMap((name) => TASK_GROUPS[name] ?? [name]);
-  for (const name of names) {
-    if (NAMES.includes(name) || OWN_TASK.test(name)) continue;
-    throw new UsageError(
-      `--tasks has ${JSON.stringify(name)}; it needs names of ${NAMES.join(", ")}, the groups ${
-        Object.keys(TASK_GROUPS).join(" and ")
-      }, or .jsonl files of your own`,
-    );
-  }
-  return [...new Set(names)];
-}
-
 async function readTask(
   name: string,
   options: MeasureOptions,
@@ -128,7 +107,7 @@ async function readTask(
     ? await dataRows(name, options, asked)
     : await readFiles([userPath(name)], asked);
   if (rows.length === 0) throw new EvaluationError(`${file}: there are no questions in it`);
-  const task = known ?? ownTask(basename(name).replace(OWN_TASK, ""), rows[0]);
+  const task = known ?? ownTask(basename(name).replace(OWN_TASK_FILE, ""), rows[0]);
   return {
     task,
     questions: rows.map((row, i) => task.question(row, `${file}, row ${i + 1}`)),

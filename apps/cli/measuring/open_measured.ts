@@ -1,5 +1,6 @@
 import type { Backend } from "@lopper/backends";
 import { longestSequence, UsageError } from "@lopper/core";
+import { DEFAULT_WINDOW, type EvaluationFlags } from "@lopper/evaluation";
 import { type Model, modelDigest } from "@lopper/models";
 import { expandedWithin, type MemoryPart } from "@lopper/run";
 import { Decoder, LaidOutWeights, sourceOrder } from "@lopper/runtime";
@@ -10,18 +11,14 @@ import { openUserBackend } from "../inputs/open_backend.ts";
 import { openUserModel, TOLD } from "../inputs/open_model.ts";
 import type { Reporter } from "../terminal/reporter.ts";
 
-/** Windows of the literature; a model that takes less gets its own most. */
-export const DEFAULT_WINDOW = 2048;
 /** Tokens that go through a block together when questions are scored. */
 export const BATCH_TOKENS = 2048;
 
-export interface EvaluationOptions {
-  readonly seqLen?: number;
-  readonly bos: boolean;
-  readonly memory?: string;
-  readonly backend: string;
-  readonly threads?: number;
-}
+/** How models are measured. */
+export type EvaluationOptions = Pick<
+  EvaluationFlags,
+  "seqLen" | "bos" | "memory" | "backend" | "threads"
+>;
 
 export interface EvaluationRun {
   readonly path: string;

@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { EvaluationLog } from "./evaluation_log.ts";
 import { removePartials } from "../folder/next_result.ts";
 import { lockFolder } from "../folder/own_folder.ts";
-import { userPath } from "../inputs/paths.ts";
 import { ownRecord } from "../folder/replaceable.ts";
 
 /** What a folder of scores ends with. */
@@ -35,12 +34,11 @@ export class ScoresFolder {
    * @throws {ResumeError} when the scores in it are something else.
    */
   static async open(
-    out: string | undefined,
+    path: string | undefined,
     { file, kind }: Outcome,
     warn: (message: string) => void,
   ): Promise<ScoresFolder> {
-    if (out === undefined) return new ScoresFolder(EvaluationLog.none(), null, null);
-    const path = userPath(out);
+    if (path === undefined) return new ScoresFolder(EvaluationLog.none(), null, null);
     const lock = await lockFolder(path, warn);
     try {
       const result = join(path, file);

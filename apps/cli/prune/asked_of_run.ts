@@ -1,13 +1,15 @@
 import { UsageError } from "@lopper/core";
-import type { RunFlags, RunRecord } from "@lopper/run";
+import { checkFormatOptions } from "@lopper/exports";
+import { checkParts } from "@lopper/options";
+import { type GivenRunOptions, RUN_OPTIONS, type RunFlags, type RunRecord } from "@lopper/run";
 import { formatRatio } from "../terminal/format.ts";
-import { userPath } from "../inputs/paths.ts";
-import type { PruneOptions } from "./prune_options.ts";
 import { readRecord } from "../folder/run_files.ts";
 import type { RunFolder } from "../folder/run_folder.ts";
 
 /** @throws {UsageError} when options contradict each other, whatever the run. */
-export function checkTogether(options: PruneOptions) {
+export function checkTogether(options: GivenRunOptions) {
+  checkParts(RUN_OPTIONS, options);
+  if (options.export !== undefined) checkFormatOptions(options.export, options, "--export");
   if (options.targetBytes !== undefined && (options.ratio !== undefined || options.resume)) {
     throw new UsageError(
       options.resume
@@ -31,7 +33,7 @@ export function checkTogether(options: PruneOptions) {
 }
 
 /** @throws {UsageError} when other options contradict --target-latency. */
-function checkTargetLatency({ targetLatency, ratio, targetBytes, resume, plan }: PruneOptions) {
+function checkTargetLatency({ targetLatency, ratio, targetBytes, resume, plan }: GivenRunOptions) {
   if (targetLatency === undefined) return;
   if (resume) {
     throw new UsageError(
@@ -53,7 +55,10 @@ function checkTargetLatency({ targetLatency, ratio, targetBytes, resume, plan }:
  * A run that applies a plan goes on with the one that it began with.
  * @throws {UsageError} when another is asked for, or one for a run that searches.
  */
-export function withPlanOf({ settings, path }: RunFolder, options: PruneOptions): PruneOptions {
+export function withPlanOf(
+  { settings, path }: RunFolder,
+  options: GivenRunOptions,
+): GivenRunOptions {
   if (settings === null) return options;
   if (settings.plan === undefined) {
     if (options.plan === undefined) return options;
@@ -79,7 +84,7 @@ export function withPlanOf({ settings, path }: RunFolder, options: PruneOptions)
  */
 export async function finishedRun(
   folder: RunFolder,
-  options: PruneOptions,
+  options: GivenRunOptions,
 ): Promise<RunRecord | null> {
   const { settings, path } = folder;
   if (options.ratio !== undefined && (settings?.flags.targetLatency ?? null) !== null) {
@@ -102,10 +107,9 @@ export async function finishedRun(
 /** What a part of a run has in common with it: the texts, and whether it is repaired. A file says nothing of that. */
 export async function flagsOfPlan(plan: string | undefined): Promise<RunFlags | undefined> {
   if (plan === undefined) return undefined;
-  const path = userPath(plan);
-  if (!(await Deno.stat(path).catch(() => null))?.isDirectory) return undefined;
-  const { flags, ratio } = await readRecord(path);
-  const applied = { ...flags, earlierRatios: [], export: null };
+  if (!(await Deno.stat(plan).catch(() => null))?.isDirectory) return undefined;
+  const { flags, ratio } = await readRecord(plan);
+  const applied = { ...flags, earlierRatios: [], export: null, dtype: null, quantize: null };
   // A plan is a part of the parameters, whatever the run was after.
   return flags.targetLatency === null ? applied : { ...applied, targetLatency: null, ratio };
 }

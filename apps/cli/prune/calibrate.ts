@@ -1,11 +1,17 @@
 import type { ModelSpec } from "@lopper/core";
 import { CALIBRATION_TEXT, HELD_OUT_TEXT } from "@lopper/demo-model";
 import { apportioned, listOf, type SampleSource } from "@lopper/importance";
-import { cutTexts, ownTextLength, type RunFlags, type RunTexts, textNeeds } from "@lopper/run";
 import type { Tokenizer } from "@lopper/tokenizers";
+import {
+  type CalibrationPart,
+  cutTexts,
+  ownTextLength,
+  type RunFlags,
+  type RunTexts,
+  SELF,
+  textNeeds,
+} from "@lopper/run";
 import { fileURLToPath } from "node:url";
-import { type CalibrationPart, calibrationParts } from "./calibration_parts.ts";
-import { SELF } from "./self_calibration.ts";
 import { type OnNote, readSamples } from "../inputs/text_files.ts";
 
 /**
@@ -22,9 +28,9 @@ export async function readTexts(
   onNote: OnNote,
 ): Promise<RunTexts> {
   const { drawn, learnt, learntTokens } = textNeeds(flags, spec);
-  const embedded = fileURLToPath(CALIBRATION_TEXT);
-  const blockText = calibrationParts(flags.calibration ?? embedded);
-  const widthText = flags.calibrationWidth ? calibrationParts(flags.calibrationWidth) : blockText;
+  const embedded = [{ path: fileURLToPath(CALIBRATION_TEXT), weight: 1 }];
+  const blockText = flags.calibration ?? embedded;
+  const widthText = flags.calibrationWidth ?? blockText;
   // A file is asked for what there is; a model writes no more than is used.
   const learntOwn = Math.min(
     learnt,

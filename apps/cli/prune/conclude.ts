@@ -1,9 +1,8 @@
-import type { ExportFlags, RunRecord } from "@lopper/run";
+import type { ExportFlags, GivenRunOptions, RunRecord } from "@lopper/run";
 import { join } from "node:path";
 import { describeExport } from "../exporting/export_record.ts";
 import type { Interruption } from "../terminal/interrupt.ts";
 import { type Exported, exportResult } from "./prune_export.ts";
-import type { PruneOptions } from "./prune_options.ts";
 import { describeResult } from "./prune_output.ts";
 import { writeReport } from "../report/report_page.ts";
 import type { Reporter } from "../terminal/reporter.ts";
@@ -17,7 +16,7 @@ export interface Finish {
 
 interface Concluding extends Finish {
   readonly out: string;
-  readonly options: PruneOptions;
+  readonly options: GivenRunOptions;
   readonly reporter: Reporter;
   readonly interruption: Interruption;
 }

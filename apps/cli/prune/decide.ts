@@ -5,7 +5,6 @@ import { fromPublishedConfig, type Model, parsePlanFile } from "@lopper/models";
 import type { Decision } from "@lopper/run";
 import type { UnitOrder } from "@lopper/runtime";
 import { planFromLayers } from "@lopper/search";
-import { userPath } from "../inputs/paths.ts";
 import { about, checkRunOf, planOfRun } from "../folder/plan_of_run.ts";
 
 /**
@@ -14,13 +13,12 @@ import { about, checkRunOf, planOfRun } from "../folder/plan_of_run.ts";
  * @throws {PlanError} when it belongs to another checkpoint or does not fit this one.
  */
 export async function decisionFromFile(
-  path: string,
+  file: string,
   model: Model,
   modelDigest: string,
   order: UnitOrder,
   ratio: number | undefined,
 ): Promise<Decision> {
-  const file = userPath(path);
   const decided = { stopped: null, orders: [], blockTokens: { spent: 0, full: 0 } };
   if ((await Deno.stat(file).catch(() => null))?.isDirectory) {
     const part = await planOfRun(file, ratio, model.spec, modelDigest);
@@ -29,7 +27,7 @@ export async function decisionFromFile(
   }
   if (ratio !== undefined) {
     throw new UsageError(
-      `--ratio picks a part of a run's folder, and --plan ${path} is a file; leave out --ratio, or pass the folder`,
+      `--ratio picks a part of a run's folder, and --plan ${file} is a file; leave out --ratio, or pass the folder`,
     );
   }
   const parsed = parsePlanFile(await readInput(file, INPUTS.plan), file);

@@ -1,18 +1,22 @@
-import type { Backend } from "@lopper/backends";
+import { type Backend, ENGINE_OPTIONS } from "@lopper/backends";
 import type { LatencyTable } from "@lopper/core";
 import { FolderLock, SourceWatch } from "@lopper/files";
 import { type Model, modelDigest } from "@lopper/models";
 import {
   type AppliedDecision,
+  exportOf,
+  type GivenRunOptions,
   latencyTable,
   policyOf,
   prune,
   ratioForBytes,
   ratioForLatency,
   rehearse,
+  RUN_OPTIONS,
   type RunEvent,
   type RunFlags,
   type RunTools,
+  statedDefaults,
 } from "@lopper/run";
 import { openTokenizer, type Tokenizer } from "@lopper/tokenizers";
 import { Command } from "commander";
@@ -22,16 +26,17 @@ import { readTexts } from "./calibrate.ts";
 import { conclude, type Finish } from "./conclude.ts";
 import { decisionFromFile } from "./decide.ts";
 import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
+import { addOptions } from "../inputs/commander_options.ts";
 import { budgetNow } from "../inputs/memory_budget.ts";
 import { openUserBackend } from "../inputs/open_backend.ts";
 import { openUserModel } from "../inputs/open_model.ts";
 import { withFolder } from "../folder/own_folder.ts";
 import { userPath } from "../inputs/paths.ts";
-import { checkExport, checkPlace, exportFlags, exportPath } from "./prune_export.ts";
-import { addPruneOptions, type PruneOptions } from "./prune_options.ts";
+import { checkExport, checkPlace, exportAsked, exportPath } from "./prune_export.ts";
+import { PRUNE_EXAMPLES } from "./examples.ts";
 import { describeDryRun, describeStart } from "./prune_output.ts";
 import { openReporter, type Reporter } from "../terminal/reporter.ts";
-import { resolveFlags } from "./resolve_flags.ts";
+import { EMBEDDED, resolveFlags } from "./resolve_flags.ts";
 import { defaultRunPath, RunFolder } from "../folder/run_folder.ts";
 import { selfCalibration } from "./self_calibration.ts";
 import { checkUnchanged } from "../inputs/source_check.ts";
@@ -43,25 +48,25 @@ export function pruneCommand(interruption: Interruption = UNINTERRUPTED): Comman
       "[MODEL]",
       "folder in Hugging Face layout, GGUF or ONNX file; without it, the embedded model",
     );
-  return addPruneOptions(command).action((path: string | undefined, options: PruneOptions) =>
-    openRun(path, options, interruption)
-  );
+  return addOptions(command, statedDefaults(RUN_OPTIONS, EMBEDDED))
+    .addHelpText("after", PRUNE_EXAMPLES)
+    .action((path: string | undefined, options: GivenRunOptions) =>
+      openRun(path, options, interruption)
+    );
 }
 
 /** Takes the folder of a run, before anything in it is read, and gives it back. */
 async function openRun(
   path: string | undefined,
-  given: PruneOptions,
+  options: GivenRunOptions,
   interruption: Interruption,
 ) {
-  const { plan } = given;
-  const options = plan === undefined ? given : { ...given, plan: userPath(plan) };
   const started = performance.now();
   const reporter = openReporter(options.json);
   checkTogether(options);
   const out = options.out === undefined
     ? await defaultRunPath(userPath(defaultName(path)), options.resume)
-    : userPath(options.out);
+    : options.out;
   const asked = { path, out, options, reporter, started, interruption };
   if (!options.dryRun) {
     return await withFolder(out, (message) => reporter.warn(message), () => runIn(asked));
@@ -75,7 +80,7 @@ interface Asked {
   /** The model. */
   readonly path: string | undefined;
   readonly out: string;
-  readonly options: PruneOptions;
+  readonly options: GivenRunOptions;
   readonly reporter: Reporter;
   /** Clock at the start, ms. */
   readonly started: number;
@@ -89,7 +94,7 @@ async function runIn({ path, out, reporter, started, interruption, ...given }: A
   const finished = await finishedRun(folder, options);
   if (finished) {
     reporter.say(`${out} is finished already`);
-    const exports = exportFlags(options, finished.flags.export);
+    const exports = exportAsked(options, finished.flags);
     await checkPlace(exports, out, options, finished.flags.model ?? undefined);
     await conclude({ record: finished, exports, out, options, reporter, interruption });
     return;
@@ -108,11 +113,13 @@ async function runIn({ path, out, reporter, started, interruption, ...given }: A
       ? options
       : { ...options, ratio: ratioForBytes(model, title, targetBytes) };
     const flags = resolveFlags(asked, source, model.spec, earlier);
-    await checkExport(flags.export, {
+    await checkExport(exportOf(flags), {
       ...{ model, source: place, out, options },
       uniform: flags.uniform,
     });
-    const engine = options.backend === "auto" ? saved?.backend ?? "auto" : options.backend;
+    const engine = options.backend === "auto" && saved
+      ? ENGINE_OPTIONS.backend.form.schema.parse(saved.backend)
+      : options.backend;
     const backend = await openUserBackend(engine, options.threads, (m) => reporter.say(m));
     try {
       const hint = `stopped; nothing is lost, continue with: deno task prune --resume --out ${out}`;
@@ -142,7 +149,7 @@ interface Run {
   readonly flags: RunFlags;
   readonly backend: Backend;
   readonly folder: RunFolder;
-  readonly options: PruneOptions;
+  readonly options: GivenRunOptions;
   readonly reporter: Reporter;
   /** Clock at the start, ms. */
   readonly started: number;
@@ -208,7 +215,8 @@ async function pruneOpened(run: Run, latencies: LatencyTable | null): Promise<Fi
       rehearse(model, texts, task, tools),
       draw,
     );
-    const exportedTo = flags.export && exportPath(folder.path, flags.export);
+    const exports = exportOf(flags);
+    const exportedTo = exports && exportPath(folder.path, exports);
     reporter.result(
       { dryRun: dry ?? decision, flags: found.flags },
       describeDryRun(model.spec, found.flags, dry, decision, policy, exportedTo),
@@ -216,7 +224,7 @@ async function pruneOpened(run: Run, latencies: LatencyTable | null): Promise<Fi
     return null;
   }
   const { record } = await drawn(prune(model, texts, task, tools), draw);
-  return { record, exports: flags.export };
+  return { record, exports: exportOf(flags) };
 }
 
 function drawEvent(event: Exclude<RunEvent, { type: "begin" }>, reporter: Reporter) {

@@ -1,40 +1,28 @@
 import { UsageError } from "@lopper/core";
-import { FileFolder, FolderLock, SourceWatch } from "@lopper/files";
+import { checkFormat, EXPORT_FORMATS, formatFacts, type FormatOptions } from "@lopper/exports";
 import { type Model, openModel } from "@lopper/models";
-import type { ExportFlags, RunRecord } from "@lopper/run";
+import { FileFolder, FolderLock, SourceWatch } from "@lopper/files";
+import {
+  type ExportFlags,
+  exportOf,
+  type GivenRunOptions,
+  type RunFlags,
+  type RunRecord,
+} from "@lopper/run";
 import { basename } from "node:path";
 import { checkApart } from "../folder/apart.ts";
 import { ExportFolder, type Replacing } from "../exporting/export_folder.ts";
-import {
-  checkFormat,
-  checkFormatOptions,
-  EXPORT_FORMATS,
-  type FormatOptions,
-} from "../exporting/export_formats.ts";
 import { exportModel } from "../exporting/export_model.ts";
 import type { ExportRecord } from "../exporting/export_record_schema.ts";
 import type { Interruption } from "../terminal/interrupt.ts";
-import type { PruneOptions } from "./prune_options.ts";
 import type { Reporter } from "../terminal/reporter.ts";
 import { withWayOn } from "../terminal/way_on.ts";
 import { checkUnchanged } from "../inputs/source_check.ts";
 
-/**
- * The export that the options ask for, else the one that the run was begun with.
- * @throws {UsageError} when the format does not have what is asked of it, or there is no format.
- */
-export function exportFlags(
-  options: PruneOptions,
-  saved: ExportFlags | null | undefined,
-): ExportFlags | null {
-  const { export: format, dtype, quantize } = options;
-  if (format === undefined) {
-    const lonely = dtype !== undefined ? "--dtype" : quantize !== undefined ? "--quantize" : null;
-    if (lonely) throw new UsageError(`${lonely} is for what --export writes; add --export FORMAT`);
-    return saved ?? null;
-  }
-  checkFormatOptions(format, options, "--export");
-  return { format, dtype: dtype ?? null, quantize: quantize ?? null };
+/** The export that the options ask for, else the one that the run was begun with. */
+export function exportAsked(options: GivenRunOptions, saved: RunFlags): ExportFlags | null {
+  const { export: format, dtype = null, quantize = null } = options;
+  return format === undefined ? exportOf(saved) : { format, dtype, quantize };
 }
 
 /** Where a run's result is exported to: beside it, each kind of export in a place of its own. */
@@ -50,7 +38,7 @@ export function exportPath(out: string, { format, dtype, quantize }: ExportFlags
 export async function checkPlace(
   flags: ExportFlags | null,
   out: string,
-  options: PruneOptions,
+  options: GivenRunOptions,
   source?: string,
 ): Promise<void> {
   if (!flags) return;
@@ -61,7 +49,7 @@ export async function checkPlace(
 }
 
 /** When a run goes on, exports of its own earlier results make room; a rehearsal writes nothing. */
-function replacing(out: string, { overwrite, resume }: PruneOptions): Replacing {
+function replacing(out: string, { overwrite, resume }: GivenRunOptions): Replacing {
   return { overwrite, of: resume ? basename(out) : undefined };
 }
 
@@ -77,7 +65,7 @@ export async function checkExport(
     /** Where it lies. */
     source: string;
     out: string;
-    options: PruneOptions;
+    options: GivenRunOptions;
     uniform: boolean;
   },
 ): Promise<void> {
@@ -88,7 +76,9 @@ export async function checkExport(
   const parts = options.plan === undefined && !uniform ? format.refusesDiffering?.(model) : null;
   if (parts) {
     throw new UsageError(
-      `--export ${flags.format} does not go with this model: it has ${parts}, which ${format.readers} computes ` +
+      `--export ${flags.format} does not go with this model: it has ${parts}, which ${
+        formatFacts(flags.format).readers
+      } computes ` +
         "where all layers are alike only, and pruning makes them differ; choose safetensors or onnx, or prune --uniform",
     );
   }
@@ -101,7 +91,7 @@ export interface PruneExport {
   readonly flags: ExportFlags;
   /** What is known of the result. */
   readonly record: RunRecord;
-  readonly options: PruneOptions;
+  readonly options: GivenRunOptions;
   readonly reporter: Reporter;
   readonly interruption: Interruption;
 }
@@ -178,7 +168,6 @@ function isExportOf({ flags, record }: PruneExport, found: ExportRecord): boolea
     found.dtype === flags.dtype && found.quantize === flags.quantize;
 }
 
-/** Flags come from options that were checked, or from the settings of a run that was. */
 function formatOptions({ dtype, quantize }: ExportFlags): FormatOptions {
-  return { ...(dtype && { dtype }), ...(quantize && { quantize }) } as FormatOptions;
+  return { ...(dtype && { dtype }), ...(quantize && { quantize }) };
 }

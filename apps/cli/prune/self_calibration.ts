@@ -8,9 +8,6 @@ import { z } from "zod";
 import { jsonOrNull } from "../folder/json_or_null.ts";
 import { userPath } from "../inputs/paths.ts";
 
-/** What --calibration is given for text that the model writes itself. */
-export const SELF = "self";
-
 export interface SelfCalibration extends OwnTexts {
   readonly modelDigest: string;
 }

@@ -1,9 +1,11 @@
 import { UsageError } from "@lopper/core";
 import { writeTextFileAtomically } from "@lopper/files";
+import { type Given, on, type OptionTable, OUTPUT, path } from "@lopper/options";
 import { Command } from "commander";
 import { join } from "node:path";
 import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
 import { withFolder } from "../folder/own_folder.ts";
+import { addOptions } from "../inputs/commander_options.ts";
 import { userPath } from "../inputs/paths.ts";
 import { isReportPage, overlayPage, reportPage } from "./report_page.ts";
 import { openReporter } from "../terminal/reporter.ts";
@@ -12,58 +14,61 @@ import { FILES } from "../folder/run_files.ts";
 /** The page of several runs. */
 const SEVERAL = "lopper-report.html";
 
-interface Options {
-  out?: string;
-  scores?: string;
-  overwrite?: boolean;
-  json?: boolean;
-}
+const REPORT_OPTIONS = {
+  out: {
+    form: path("file"),
+    help: "where the page goes",
+    stated: `${FILES.report} in the run's folder; ${SEVERAL} here for several`,
+  },
+  scores: {
+    form: path("dir"),
+    help:
+      "folder in which compare left what it found of the dense model and this run's result: how tasks and texts suffered",
+  },
+  overwrite: { form: on, help: "replace an earlier page at --out" },
+  ...OUTPUT,
+} as const satisfies OptionTable;
+type Options = Given<typeof REPORT_OPTIONS>;
 
 export function reportCommand(interruption: Interruption = UNINTERRUPTED): Command {
-  return new Command("report")
+  const command = new Command("report")
     .description(
       "Write a page of HTML about a run: what went, what it cost, and what it did to the model; or about several, side by side.",
     )
-    .argument("<RUN...>", "folders of finished runs")
-    .option(
-      "--out <file>",
-      `where the page goes (default: ${FILES.report} in the run's folder; ${SEVERAL} here for several)`,
-    )
-    .option(
-      "--scores <dir>",
-      "folder in which compare left what it found of the dense model and this run's result: how tasks and texts suffered",
-    )
-    .option("--overwrite", "replace an earlier page at --out")
-    .option("--json", "print one JSON object a line")
+    .argument("<RUN...>", "folders of finished runs");
+  return addOptions(command, REPORT_OPTIONS)
     .addHelpText(
       "after",
       "\nExamples:\n  lopper report ./smol-20\n  lopper report ./smol-20 --out ./smol-20.html\n" +
         "  lopper compare ./smollm2 ./smol-20 --tasks paper --out ./scores && lopper report ./smol-20 --scores ./scores\n" +
         "  lopper report ./smol-10 ./smol-20 ./smol-30 --out ./frontiers.html\n",
     )
-    .action((folders: readonly string[], options: Options) => run(folders, options, interruption));
+    .action((folders: readonly string[], options: Options) =>
+      writePage(folders, options, interruption)
+    );
 }
 
-async function run(
+async function writePage(
   folders: readonly string[],
   options: Options,
   interruption: Interruption,
 ) {
   const reporter = openReporter(options.json);
   const paths = folders.map(userPath);
-  const [path, ...others] = paths;
+  const [run, ...others] = paths;
   if (options.scores !== undefined && others.length > 0) {
     throw new UsageError(
       "--scores belongs to the page of one run; leave it out, or the other runs",
     );
   }
-  const scores = options.scores === undefined ? undefined : userPath(options.scores);
   const own = options.out === undefined && others.length === 0;
-  const out = own ? join(path, FILES.report) : userPath(options.out ?? SEVERAL);
+  const out = own ? join(run, FILES.report) : options.out ?? userPath(SEVERAL);
   const write = async () => {
     // The page in the run's folder is renewed unasked.
     await checkFree(out, own || options.overwrite);
-    const page = others.length === 0 ? await reportPage(path, scores) : await overlayPage(paths);
+    const page = others.length === 0
+      ? await reportPage(run, options.scores)
+      : await overlayPage(paths);
     interruption("stopped; nothing is written");
     await writeTextFileAtomically(out, page);
     reporter.result(
@@ -72,8 +77,8 @@ async function run(
     );
   };
   // It belongs to the result there, which a run may be replacing.
-  const isRun = own && (await Deno.stat(path).catch(() => null))?.isDirectory;
-  if (isRun) await withFolder(path, (message) => reporter.warn(message), write);
+  const isRun = own && (await Deno.stat(run).catch(() => null))?.isDirectory;
+  if (isRun) await withFolder(run, (message) => reporter.warn(message), write);
   else await write();
 }
 

@@ -1,3 +1,4 @@
+import { ENGINE_OPTIONS } from "@lopper/backends";
 import { type LatencyCurve, type LatencyTable, ResumeError } from "@lopper/core";
 import { z } from "zod";
 import { flagsSchema, text } from "./flags.ts";
@@ -50,7 +51,10 @@ const settingsSchema = z.strictObject({
   /** Of the text that repairs are fitted on, where there are repairs. */
   fitDigest: digest.optional(),
   /** Engine that scored, e.g. "cpu". */
-  backend: text,
+  backend: text.refine(
+    (name) => ENGINE_OPTIONS.backend.form.schema.safeParse(name).success,
+    "there is no such engine",
+  ),
   /** What predicts how long a token takes, where that is what is to be saved: measured once, since it is never the same again. */
   latencies: latencies.optional(),
   /** What is applied instead of a search. */

@@ -35,9 +35,9 @@ const SETTINGS: RunSettings = {
     swap: "none",
     criterion: "kl",
     search: "fast",
-    fastWithout: "lazy,reuse",
+    fastWithout: ["lazy", "reuse"],
     earlierRatios: [5, 10],
-    calibration: ["/a.txt=1", "/b.txt=2"],
+    calibration: [{ path: "/a.txt", weight: 1 }, { path: "/b.txt", weight: 2 }],
     calibrationWidth: null,
     samples: 16,
     widthSamples: 8,
@@ -48,7 +48,9 @@ const SETTINGS: RunSettings = {
     uniform: false,
     heldOut: "/texts/held out.txt",
     maxPplIncrease: 10,
-    export: { format: "gguf", dtype: null, quantize: "q8_0" },
+    export: "gguf",
+    dtype: null,
+    quantize: "q8_0",
   },
 };
 
@@ -100,7 +102,7 @@ Deno.test("settings: what is sealed anew is checked key by key", async () => {
       seed: [-1, 0.5],
       earlierRatios: [5, ["5"]],
       bestEffort: ["no"],
-      export: [{ format: "gguf" }],
+      export: [{ format: "gguf" }, "constructor"],
       maxPplIncrease: [0, -5],
     })
   ) {

@@ -1,6 +1,6 @@
 import { UsageError } from "@lopper/core";
 import assert from "node:assert/strict";
-import { memoryBudget } from "./memory_budget.ts";
+import { memoryBudget } from "./memory.ts";
 
 Deno.test("memory: sizes are read as people write them, and 60 % of what is free is the default", () => {
   assert.equal(memoryBudget("4GB", 1), 4e9);

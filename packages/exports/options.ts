@@ -1,0 +1,136 @@
+import { ENGINE_OPTIONS } from "@lopper/backends";
+import { UsageError } from "@lopper/core";
+import { choice, on, type OptionTable, OUTPUT, path } from "@lopper/options";
+import type { ExportPrecision, GgufPrecision } from "./export.ts";
+
+/** What the user asks of the weights; without it, what the format takes by itself. */
+export const EXPORT_DTYPES = ["fp32", "fp16"] as const satisfies readonly ExportPrecision[];
+export type ExportDType = typeof EXPORT_DTYPES[number];
+
+/** Formats by the word that stands after --to: what reads them, and what weights are stored as. */
+const FORMATS = {
+  safetensors: {
+    readers: "transformers, and Lopper itself",
+    /** Null where they stay as they are. */
+    dtype: null,
+    quantizations: [],
+    layouts: ["deci"],
+  },
+  onnx: {
+    readers: "onnxruntime and transformers.js",
+    dtype: "fp32",
+    quantizations: ["q8", "q4"],
+    layouts: [],
+  },
+  gguf: { readers: "llama.cpp", dtype: "fp16", quantizations: ["q8_0", "q4_0"], layouts: [] },
+} as const;
+
+export type FormatName = keyof typeof FORMATS;
+/** Bits of matrices, by the names that the readers of a format have for them. */
+export type Quantization = typeof FORMATS[FormatName]["quantizations"][number];
+type Layout = typeof FORMATS[FormatName]["layouts"][number];
+
+/** What may be asked of an export besides its format. */
+export interface FormatOptions {
+  /** How a folder for transformers is laid out; for vLLM where layers differ. */
+  readonly layout?: Layout;
+  readonly dtype?: ExportDType;
+  readonly quantize?: Quantization;
+}
+
+interface FormatFacts {
+  readonly readers: string;
+  readonly dtype: ExportDType | null;
+  readonly quantizations: readonly Quantization[];
+  readonly layouts: readonly Layout[];
+}
+
+/** All quantisations that some format knows. */
+export const QUANTIZATIONS: readonly Quantization[] = Object.values(FORMATS).flatMap((
+  { quantizations },
+) => quantizations);
+export const FORMAT_NAMES = Object.keys(FORMATS) as readonly FormatName[];
+/** What a format is, as data. */
+export const formatFacts = (name: FormatName): FormatFacts => FORMATS[name];
+const all = Object.values(FORMATS) as readonly FormatFacts[];
+const each = (say: (name: FormatName, facts: FormatFacts) => string | null) =>
+  FORMAT_NAMES.flatMap((name) => say(name, formatFacts(name)) ?? []).join(", ");
+
+/** The precision that the result of an export is held to. */
+export function precisionOf(
+  format: FormatName,
+  { dtype, quantize }: FormatOptions,
+): ExportPrecision | GgufPrecision {
+  // What stays as it is, is compared bit for bit.
+  return quantize ?? dtype ?? formatFacts(format).dtype ?? "fp32";
+}
+
+/** What weights of an export are stored as. */
+export const PRECISION_OPTIONS = {
+  dtype: {
+    form: choice("dtype", EXPORT_DTYPES),
+    help: "precision of exported weights",
+    stated: each((name, { dtype }) => `${name} ${dtype ?? "as they are"}`),
+  },
+  quantize: {
+    form: choice("bits", QUANTIZATIONS),
+    help: `exported matrices in 8 or 4 bits: ${
+      each((name, { quantizations }) =>
+        quantizations.length > 0 ? `${quantizations.join(", ")} (${name})` : null
+      )
+    }`,
+    conflicts: ["dtype"],
+  },
+} as const satisfies OptionTable;
+
+/** Options of `lopper export`. */
+export const EXPORT_OPTIONS = {
+  to: {
+    form: choice("format", FORMAT_NAMES),
+    help: each((name, { readers }) => `${name} (for ${readers})`),
+    isNeeded: true,
+  },
+  out: { form: path("dir"), help: "folder for the result", isNeeded: true },
+  ...PRECISION_OPTIONS,
+  layout: {
+    form: choice("name", all.flatMap(({ layouts }) => layouts)),
+    help: "safetensors in DeciLM's layout, for vLLM and mlx-lm",
+  },
+  verify: {
+    form: choice("how", ["logits", "none"]),
+    help: "logits: open the result and compare its logits with the source's",
+    without: "logits",
+  },
+  backend: {
+    form: choice("name", ["cpu", "wasm"]),
+    help: "engine that verifies",
+    without: "cpu",
+  },
+  threads: ENGINE_OPTIONS.threads,
+  overwrite: { form: on, help: "replace an earlier export" },
+  ...OUTPUT,
+} as const satisfies OptionTable;
+
+/**
+ * @param option the option that names the format.
+ * @throws {UsageError} when a format does not have what is asked of it.
+ */
+export function checkFormatOptions(
+  format: FormatName,
+  { quantize, layout }: FormatOptions,
+  option: string,
+) {
+  const { layouts, quantizations } = formatFacts(format);
+  if (layout !== undefined && !layouts.includes(layout)) {
+    const owners = FORMAT_NAMES.filter((name) => formatFacts(name).layouts.includes(layout));
+    throw new UsageError(
+      `--layout ${layout} does not go with ${option} ${format}; it is for ${owners.join(", ")}`,
+    );
+  }
+  if (quantize === undefined || quantizations.includes(quantize)) return;
+  throw new UsageError(
+    `--quantize ${quantize} does not go with ${option} ${format}, which takes ${
+      quantizations.length > 0 ? quantizations.join(" or ") : "none"
+    }`,
+  );
+}

@@ -1,0 +1,27 @@
+export {
+  choice,
+  decimal,
+  type Form,
+  MAX_SEED,
+  names,
+  off,
+  on,
+  path,
+  percent,
+  type Place,
+  text,
+  texts,
+  wholeNumber,
+  WordError,
+} from "./form.ts";
+export { MEMORY, memoryBudget } from "./memory.ts";
+export {
+  checkParts,
+  flagOf,
+  type Given,
+  type Option,
+  type OptionTable,
+  OUTPUT,
+  wordsOf,
+} from "./option.ts";
+export { size } from "./size.ts";

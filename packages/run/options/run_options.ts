@@ -1,0 +1,55 @@
+import { ENGINE_OPTIONS } from "@lopper/backends";
+import { FORMAT_NAMES, PRECISION_OPTIONS } from "@lopper/exports/options";
+import { choice, type Given, MEMORY, on, OUTPUT, path } from "@lopper/options";
+import { SEARCH_OPTIONS } from "./search_options.ts";
+import { optional } from "./setting.ts";
+import { TEXT_OPTIONS } from "./text_options.ts";
+
+const { dtype, quantize } = PRECISION_OPTIONS;
+const EXPORTED = { decides: "free", isOfEnd: true, partOf: "export" } as const;
+
+/**
+ * All options of a run, in the order of its help. From here come the command's options, the settings and their schema, what
+ * is compared when a run goes on, and the command line that makes a run again: a further option is one more entry.
+ */
+export const RUN_OPTIONS = {
+  ...SEARCH_OPTIONS,
+  ...TEXT_OPTIONS,
+  ...ENGINE_OPTIONS,
+  ...MEMORY,
+  out: {
+    form: path("dir"),
+    help: "folder of the result",
+    stated: "lopper-NAME-pruned here",
+  },
+  /** What the result is exported as when the run ends. */
+  export: optional(choice("format", FORMAT_NAMES), {
+    help: "export the result, too, into a folder beside --out",
+    decides: "free",
+    isOfEnd: true,
+  }),
+  dtype: optional(dtype.form, { ...dtype, ...EXPORTED }),
+  quantize: optional(quantize.form, { ...quantize, ...EXPORTED }),
+  resume: { form: on, help: "go on with a run that was cut off" },
+  overwrite: {
+    form: on,
+    help:
+      "replace an earlier run in --out, which stays until the new one is there; nothing else is replaced",
+  },
+  plan: {
+    form: path("file"),
+    help:
+      "apply a lopper_plan.json, a pruning_config.json, or a run's folder (with --ratio: a part of it), without a search",
+  },
+  dryRun: { form: on, help: "say what would be done and how long it takes, write nothing" },
+  ...OUTPUT,
+} as const;
+
+/** What a command line gives of them. */
+export type GivenRunOptions = Given<typeof RUN_OPTIONS>;
+
+type Table = typeof RUN_OPTIONS;
+/** Keys of the options that settings hold. */
+export type SettingKey = {
+  [K in keyof Table]: Table[K] extends { readonly usual: unknown } ? K : never;
+}[keyof Table];

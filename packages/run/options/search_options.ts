@@ -1,0 +1,126 @@
+import { ORDER_CHOICES, RANKINGS } from "@lopper/importance";
+import { choice, decimal, names, on, percent, size, wholeNumber } from "@lopper/options";
+import { MLP_GROUPS, TECHNIQUES } from "@lopper/search";
+import { z } from "zod";
+import {
+  CRITERIA,
+  fixesDistribution,
+  RUN_DEFAULTS,
+  SETTINGS_NAMES,
+  type SettingsName,
+} from "../presets.ts";
+import { optional, setting } from "./setting.ts";
+import { sharesForm } from "./shares.ts";
+
+/** What is to go, and how it is looked for. */
+export const SEARCH_OPTIONS = {
+  /** With `targetLatency`, of the time that a token is predicted to take. */
+  ratio: setting(percent(100), {
+    help: "parameters to remove, in per cent",
+    // As little as nothing is left to do where a target of bytes or milliseconds is met.
+    schema: z.number().nonnegative().lt(100),
+    usual: () => RUN_DEFAULTS.ratio,
+    decides: "grows",
+    isSaidBy: ({ targetLatency }) => targetLatency !== null,
+  }),
+  targetBytes: {
+    form: size,
+    help:
+      "instead of --ratio: the most that the weights may take, e.g. 200MB, in the dtypes of the checkpoint",
+  },
+  targetLatency: optional(decimal("ms", 0), {
+    help:
+      "instead of --ratio: the most milliseconds that a generated token may take here, predicted from blocks that are timed first",
+    decides: "same",
+    isOfSearch: true,
+  }),
+  preset: setting(choice("name", SETTINGS_NAMES), {
+    help: "settings by name: lopper's own, or published ones",
+    usual: (): SettingsName => RUN_DEFAULTS.preset,
+    decides: "same",
+    isOfSearch: true,
+  }),
+  distribution: setting(sharesForm, {
+    help:
+      "shares of blocks, MLP channels and heads, e.g. 44:52:4, which go one after the other then; auto: they compete by loss " +
+      "per parameter, or per millisecond",
+    usual: ({ preset }) => preset.distribution,
+    decides: "same",
+    isOfSearch: true,
+    isSaidBy: ({ preset }) => fixesDistribution(preset as SettingsName),
+  }),
+  uniform: setting(on, {
+    help:
+      "keep all layers alike, for programs that know such models only: whole layers go, and channels and heads of all layers",
+    usual: () => false,
+    decides: "same",
+    isOfSearch: true,
+  }),
+  mlpGroup: setting(wholeNumber(1), {
+    help: "MLP channels that go at a time",
+    stated: `about 1/${MLP_GROUPS}`,
+    usual: ({ groups }) => groups.mlp,
+    decides: "same",
+    isOfSearch: true,
+  }),
+  attentionGroup: setting(wholeNumber(1), {
+    help: "query channels that go at a time",
+    stated: "one KV group",
+    usual: ({ groups }) => groups.attention,
+    decides: "same",
+    isOfSearch: true,
+  }),
+  order: setting(choice("name", ORDER_CHOICES), {
+    help: `which channels and heads of a block go first, by ${
+      RANKINGS.map(({ name, goesBy }) => `${name}: ${goesBy}`).join("; ")
+    }; auto: what a trial hurts least`,
+    usual: ({ preset }) => preset.order,
+    decides: "same",
+  }),
+  recover: setting(choice("name", ["none", "auto"]), {
+    help:
+      "auto: fit the output projections of what stays to the dense model's streams, where it helps on calibration text " +
+      "kept aside",
+    usual: ({ preset }) => preset.recover,
+    decides: "same",
+  }),
+  swap: setting(choice("name", ["none", "auto"]), {
+    help:
+      "auto: when the ratio is reached, give single blocks and groups back and remove others for them, as long as that " +
+      "helps",
+    usual: ({ preset }) => preset.swap,
+    decides: "same",
+    isOfSearch: true,
+  }),
+  criterion: setting(choice("name", CRITERIA), {
+    help:
+      "what candidates and repairs are judged by: perplexity of the text, as published, or kl, the divergence of their " +
+      "predictions from the dense model's, which tells them apart on less text",
+    usual: ({ preset }) => preset.criterion,
+    decides: "same",
+  }),
+  search: setting(choice("kind", ["fast", "exhaustive"]), {
+    help: "how candidates are scored",
+    usual: () => RUN_DEFAULTS.search,
+    decides: "same",
+    isOfSearch: true,
+  }),
+  fastWithout: setting(names(TECHNIQUES), {
+    help: `switch off techniques of the fast search: ${TECHNIQUES.join(", ")}`,
+    usual: () => [],
+    decides: "same",
+    isOfSearch: true,
+  }),
+  maxPplIncrease: optional(percent(Infinity), {
+    help:
+      "end before perplexity rises by more, on the text of --held-out, else on the calibration text",
+    decides: "same",
+    isOfSearch: true,
+  }),
+  bestEffort: setting(on, {
+    help: "when the ratio cannot be reached, go as far as it does",
+    usual: () => false,
+    decides: "free",
+    isOfSearch: true,
+  }),
+} as const;

@@ -1,0 +1,48 @@
+import { MAX_SEED, path, wholeNumber } from "@lopper/options";
+import { RUN_DEFAULTS } from "../presets.ts";
+import { calibrationParts, SELF } from "./calibration_part.ts";
+import { optional, setting } from "./setting.ts";
+
+/** More than any search can score on; a model that writes its own text would keep it in memory. */
+const MAX_SAMPLES = 100_000;
+
+/** What candidates are scored on. What files hold is in the digests of a run: where they lie decides nothing. */
+export const TEXT_OPTIONS = {
+  calibration: optional(calibrationParts, {
+    help:
+      `.txt, .jsonl or .parquet, or a folder of them, to score on; ${SELF}: text that the model writes itself; several ` +
+      "mix: PATH=WEIGHT each, or equal shares",
+    stated: "public-domain books",
+    decides: "free",
+  }),
+  calibrationWidth: optional(calibrationParts, {
+    help: "other text for channels and heads where --distribution has shares",
+    stated: "the same",
+    decides: "free",
+  }),
+  heldOut: optional(path("path"), {
+    help: "text that decides nothing, to measure on after every step",
+    stated: "Moby Dick, at the end only",
+    decides: "free",
+  }),
+  samples: setting(wholeNumber(1, MAX_SAMPLES), {
+    help: "samples that are scored on",
+    usual: ({ preset }) => preset.samples.block,
+    decides: "same",
+  }),
+  widthSamples: setting(wholeNumber(1, MAX_SAMPLES), {
+    help: "samples for channels and heads where --distribution has shares",
+    usual: ({ preset }) => preset.samples.width,
+    decides: "same",
+  }),
+  seqLen: setting(wholeNumber(2), {
+    help: "tokens of a sequence, or what the model takes if that is less",
+    usual: ({ preset, longest }) => Math.min(preset.sequenceLength, longest),
+    decides: "same",
+  }),
+  seed: setting(wholeNumber(0, MAX_SEED), {
+    help: "seed of the draw of samples",
+    usual: () => RUN_DEFAULTS.seed,
+    decides: "same",
+  }),
+} as const;

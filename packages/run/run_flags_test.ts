@@ -1,0 +1,42 @@
+import { UsageError } from "@lopper/core";
+import { tinySpec } from "@lopper/search/testing";
+import assert from "node:assert/strict";
+import { runFlags, type RunFlagsContext } from "./run_flags.ts";
+import type { RunFlags } from "./schemas/flags.ts";
+
+const flagsOf = (given: Partial<RunFlags>, context?: RunFlagsContext) =>
+  runFlags(tinySpec(1), given, context);
+
+Deno.test("settings: candidates are judged by the dense model, or as the preset or the run to resume was", () => {
+  assert.equal(flagsOf({}).criterion, "kl");
+  assert.equal(flagsOf({ preset: "multipruner" }).criterion, "perplexity");
+  assert.equal(flagsOf({ preset: "multipruner", criterion: "kl" }).criterion, "kl");
+  const applied = flagsOf({}, { isApplied: true });
+  assert.deepEqual([applied.criterion, applied.recover], ["kl", "none"]);
+  const saved = flagsOf({ criterion: "perplexity" });
+  assert.equal(flagsOf({}, { saved }).criterion, "perplexity");
+});
+
+Deno.test("settings: an export that is asked for anew keeps nothing of the one before", () => {
+  const saved = flagsOf({ export: "gguf", quantize: "q8_0" });
+  assert.equal(flagsOf({}, { saved }).quantize, "q8_0");
+  const { export: format, quantize } = flagsOf({ export: "onnx" }, { saved });
+  assert.deepEqual([format, quantize], ["onnx", null]);
+});
+
+Deno.test("settings: what contradicts, or is what no option gives, is refused in a sentence", () => {
+  const refused = (given: object, message: RegExp, context?: RunFlagsContext) =>
+    assert.throws(() => flagsOf(given as Partial<RunFlags>, context), (error) => {
+      assert.ok(error instanceof UsageError, String(error));
+      assert.match(error.message, message);
+      return true;
+    });
+  refused({ preset: "constructor" }, /preset is "constructor"; it needs to be one of lopper, /);
+  refused({ order: "size" }, /settings of the run: at order: /);
+  refused({ distribution: "1:2" }, /at distribution: three shares are needed, or auto/);
+  refused({ preset: "heads", distribution: "1:1:1" }, /--preset heads fixes the distribution/);
+  refused({ search: "exhaustive", fastWithout: ["lazy"] }, /--fast-without is for --search fast/);
+  refused({ dtype: "fp16" }, /--dtype is for what --export writes; add --export FORMAT/);
+  refused({ export: "gguf", quantize: "q4" }, /at quantize: the format has no such quantisation/);
+  refused({ uniform: true, swap: "auto" }, /--uniform keeps all of them alike/);
+});
