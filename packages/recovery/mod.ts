@@ -2,3 +2,4 @@ export { REPAIR_TOKENS, repairBytes, repairTokens, repairWork } from "./budget.t
 export type { RepairEvent } from "./course.ts";
 export { LAMBDAS } from "./refit.ts";
 export { repair, type RepairOptions, type RepairResult } from "./repair.ts";
+export { whyNotRefitted } from "./solvable.ts";

@@ -1,8 +1,9 @@
-import { mean } from "@lopper/core";
+import { mean, UnsupportedModelError } from "@lopper/core";
 import type { CalibrationSet } from "@lopper/importance";
 import { costBetween, type RepairVerdict } from "@lopper/search";
 import { type CourseOptions, refitBlocks, type RepairEvent } from "./course.ts";
 import { batched, begin, lossOf } from "./pass.ts";
+import { whyNotRefitted } from "./solvable.ts";
 
 export interface RepairOptions extends CourseOptions {
   /** Text that chooses nothing, and decides whether all repairs together stay. */
@@ -27,9 +28,12 @@ export interface RepairResult {
  *
  * λ is the one with the smallest error on the text to choose on, and a repair stays if the mean loss there falls. In the
  * end all of them stay if the mean NLL falls on text that chose nothing, or else none.
+ * @throws {UnsupportedModelError} when the projections of the model are none that equations give (`whyNotRefitted`).
  */
 export async function* repair(options: RepairOptions): AsyncGenerator<RepairEvent, RepairResult> {
   const { decoder, shape, steps, batchTokens, recorded, measure } = options;
+  const reason = whyNotRefitted(decoder.blocks);
+  if (reason !== null) throw new UnsupportedModelError(`--recover auto ${reason}`);
   const judged = recorded.find((line): line is RepairVerdict =>
     line.type === "verdict" && line.steps === steps
   );

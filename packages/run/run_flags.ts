@@ -1,6 +1,7 @@
-import { describeIssue, longestSequence, type ModelSpec, UsageError } from "@lopper/core";
+import { blocksOf, describeIssue, longestSequence, type ModelSpec, UsageError } from "@lopper/core";
 import { DEFAULT_BATCH_TOKENS } from "@lopper/importance";
 import { checkParts, type OptionTable } from "@lopper/options";
+import { whyNotRefitted } from "@lopper/recovery";
 import { defaultMlpGroup, headGroupUnit } from "@lopper/search";
 import { RUN_OPTIONS } from "./options/run_options.ts";
 import { type Defaults, isSetting } from "./options/setting.ts";
@@ -38,8 +39,14 @@ export function runFlags(
 ): RunFlags {
   checkParts(RUN_OPTIONS, given);
   const preset = presetSettings(given.preset ?? saved?.preset ?? RUN_DEFAULTS.preset);
+  const unfit = whyNotRefitted(blocksOf(spec));
   const values = settingValues(RUN_OPTIONS, given, saved, {
-    preset: { ...preset, ...(isApplied && AS_IT_IS), ...known(usual) },
+    preset: {
+      ...preset,
+      ...(isApplied && AS_IT_IS),
+      ...(unfit !== null && { recover: AS_IT_IS.recover }),
+      ...known(usual),
+    },
     longest: longestSequence(spec),
     groups: { mlp: defaultMlpGroup(spec), attention: headGroupUnit(spec) },
   });
@@ -54,6 +61,11 @@ export function runFlags(
   });
   if (!flags) throw new UsageError(`the settings of the run: ${describeIssue(error.issues)}`);
   checkTogether(given, flags);
+  if (unfit !== null && flags.recover !== AS_IT_IS.recover) {
+    throw new UsageError(
+      `--recover ${flags.recover} ${unfit}; leave it out, or pass --recover none`,
+    );
+  }
   return flags;
 }
 

@@ -1,4 +1,4 @@
-import { UsageError } from "@lopper/core";
+import { type ModelSpec, UsageError } from "@lopper/core";
 import { tinySpec } from "@lopper/search/testing";
 import assert from "node:assert/strict";
 import { runFlags, type RunFlagsContext } from "./run_flags.ts";
@@ -39,4 +39,17 @@ Deno.test("settings: what contradicts, or is what no option gives, is refused in
   refused({ dtype: "fp16" }, /--dtype is for what --export writes; add --export FORMAT/);
   refused({ export: "gguf", quantize: "q4" }, /at quantize: the format has no such quantisation/);
   refused({ uniform: true, swap: "auto" }, /--uniform keeps all of them alike/);
+});
+
+Deno.test("settings: where norms lie behind blocks nothing is refitted, and asking for it is an error that says why", () => {
+  const post: ModelSpec = { ...tinySpec(2), placement: "post" };
+  assert.equal(runFlags(post, {}).recover, "none");
+  assert.equal(runFlags(post, { recover: "none" }).recover, "none");
+  assert.equal(flagsOf({}).recover, "auto");
+  assert.throws(
+    () => runFlags(post, { recover: "auto" }),
+    (error) =>
+      error instanceof UsageError &&
+      /^--recover auto solves .* block 0\.attention lies a norm; leave it out/.test(error.message),
+  );
 });
