@@ -1,5 +1,6 @@
 import { type Backend, openBackend } from "@lopper/backends";
 import {
+  type Block,
   denseShape,
   isFloatDType,
   type LayerSpec,
@@ -8,7 +9,7 @@ import {
   shapeOfLayers,
 } from "@lopper/core";
 import { MemoryFolder, MemorySink } from "@lopper/formats";
-import { type CalibrationSet, SuffixScorer } from "@lopper/importance";
+import { type CalibrationSet, CRITERIA, type Criterion, SuffixScorer } from "@lopper/importance";
 import {
   type Model,
   openModel,
@@ -33,32 +34,27 @@ interface Case {
   readonly plan: PrunePlan;
   readonly layers: readonly LayerSpec[];
   readonly texts: Record<"learn" | "choose" | "verdict", CalibrationSet>;
-  readonly againstDense: boolean;
+  readonly criterion: Criterion;
 }
 
 async function repaired(
-  { backend, model, plan, layers, texts, againstDense }: Case,
+  { backend, model, plan, layers, texts, criterion }: Case,
   recorded: readonly RepairLine[],
 ) {
   const order = orderOfPlan(plan, sourceOrder(model.spec));
   const decoder = new Decoder(backend, await LaidOutWeights.load(model, order));
   const shape = shapeOfLayers(model.spec, layers);
   const lines: RepairLine[] = [];
-  const events = repair({
-    decoder,
-    shape,
-    steps: 1,
-    ...texts,
-    batchTokens: 8 * LENGTH,
-    againstDense,
-    dtypeOf: (block) => {
-      const { dtype } = weightsOfBlock(model, block).get(outputProjection(block).name)!;
-      assert.ok(isFloatDType(dtype));
-      return dtype;
-    },
-    recorded,
-    measure: () => ({ blockTokens: 0, seconds: 0 }),
-  });
+  const dtypeOf = (block: Block) => {
+    const { dtype } = weightsOfBlock(model, block).get(outputProjection(block).name)!;
+    assert.ok(isFloatDType(dtype));
+    return dtype;
+  };
+  const events = repair(
+    { decoder, shape, dtypeOf },
+    { ...texts, batchTokens: 8 * LENGTH },
+    { steps: 1, criterion, recorded, measure: () => ({ blockTokens: 0, seconds: 0 }) },
+  );
   let event = await events.next();
   for (; !event.done; event = await events.next()) lines.push(event.value.line);
   const result: RepairResult = event.value;
@@ -119,7 +115,8 @@ Deno.test({
         verdict: await ownText(whole, 8, LENGTH, random),
       };
       await whole.dispose();
-      const run = { backend, model, plan, layers, texts, againstDense: seed % 2 === 0 };
+      const [criterion, other] = seed % 2 === 0 ? CRITERIA.toReversed() : CRITERIA;
+      const run = { backend, model, plan, layers, texts, criterion };
       const { lines, result, files } = await repaired(run, []);
       const plain = await lossOfFiles(backend, await written(model, plan), texts.verdict);
       const found = await lossOfFiles(backend, files, texts.verdict);
@@ -138,7 +135,7 @@ Deno.test({
         );
       }
       if (lines.length > 0 && seed <= 4) {
-        const otherwise = await repaired({ ...run, againstDense: !run.againstDense }, []);
+        const otherwise = await repaired({ ...run, criterion: other }, []);
         assert.notDeepEqual(otherwise.lines[0].before, lines[0].before, "judged by something else");
         judgedOtherwise += 1;
       }
@@ -197,7 +194,7 @@ Deno.test({
       );
       const gram = x.transpose().mmul(x);
       const { lines, result, files } = await repaired(
-        { backend, model, plan, layers, texts, againstDense: false },
+        { backend, model, plan, layers, texts, criterion: CRITERIA[0] },
         [],
       );
       const [line] = lines;

@@ -1,5 +1,5 @@
 import { denseShape } from "@lopper/core";
-import { type Decoder, forwardFrom, type Predictions, type Stream } from "@lopper/runtime";
+import { type Decoder, forwardFrom, type Predictions } from "@lopper/runtime";
 import type { Sequences } from "./calibration.ts";
 import { nextTokens } from "./perplexity.ts";
 
@@ -60,25 +60,4 @@ export class DensePredictions {
     this.#found.set(batch, found);
     return found;
   }
-}
-
-/**
- * The NLL of each token if it had risen by as much as the predictions have diverged from the dense model's: the dense
- * model's NLL and the Kullback-Leibler divergence KL(dense ‖ model), in nats. The divergence is what a loss rises by on text
- * that the dense model writes itself, without the chance of which token it wrote.
- * @param crossEntropy with the dense model's predictions, `[sequences · length]`.
- */
-export function divergedNll({ base }: DenseBatch, crossEntropy: Float32Array): Float32Array {
-  return crossEntropy.map((value, i) => base[i] + value);
-}
-
-/** The loss of each position of a stream: its NLL, or against the dense model's predictions `divergedNll`. */
-export async function tokenLoss(
-  decoder: Decoder,
-  stream: Stream,
-  labels: readonly number[],
-  dense: DenseBatch | undefined,
-): Promise<Float32Array> {
-  if (!dense) return await decoder.nll(stream, labels);
-  return divergedNll(dense, await decoder.crossEntropy(stream, dense.predictions));
 }

@@ -1,3 +1,4 @@
+export { BatchLosses, type Judge, readBatch } from "./batch_losses.ts";
 export { batchNumbers, type BatchOptions, DEFAULT_BATCH_TOKENS } from "./batches.ts";
 export { keptBytes } from "./block_inputs.ts";
 export {
@@ -14,13 +15,14 @@ export {
   type SetText,
   tokenCount,
 } from "./calibration.ts";
-export {
-  type DenseBatch,
-  DensePredictions,
-  divergedNll,
-  PREDICTION_BYTES,
-  tokenLoss,
-} from "./dense_predictions.ts";
+export { CRITERIA, CRITERION_NAMES, type CriterionName, criterionOf } from "./criteria/mod.ts";
+export type {
+  Criterion,
+  PredictionCriterion,
+  ReadBatch,
+  TextCriterion,
+} from "./criteria/criterion.ts";
+export { type DenseBatch, PREDICTION_BYTES } from "./dense_predictions.ts";
 export { drawNumbers, shuffled } from "./draw.ts";
 export {
   apportioned,

@@ -1,8 +1,8 @@
 import { headCostInBlocks, type Shape } from "@lopper/core";
 import type { ResidentDecoder } from "@lopper/runtime";
+import { BatchLosses } from "./batch_losses.ts";
 import { batchNumbers, forwardCost } from "./batches.ts";
 import { type CalibrationSet, tokenCount } from "./calibration.ts";
-import { DensePredictions, divergedNll } from "./dense_predictions.ts";
 import { perplexity, sequenceMeans } from "./perplexity.ts";
 import type { Scorable, Score, Scorer, ScorerOptions } from "./scorer.ts";
 
@@ -18,7 +18,7 @@ export class ResidentScorer implements Scorer {
   readonly keptBatches: number;
   readonly #decoder: ResidentDecoder;
   readonly #calibration: CalibrationSet;
-  readonly #dense: DensePredictions | undefined;
+  readonly #losses: BatchLosses;
 
   constructor(decoder: ResidentDecoder, calibration: CalibrationSet, options: ScorerOptions = {}) {
     this.#decoder = decoder;
@@ -26,17 +26,17 @@ export class ResidentScorer implements Scorer {
     this.length = calibration.length;
     this.tokens = tokenCount(calibration);
     this.batches = batchNumbers(calibration, options);
-    this.#dense = options.dense && new DensePredictions(options.dense, calibration, this.batches);
+    this.#losses = new BatchLosses(calibration, this.batches, options.judge);
     // Nothing is kept, so nothing is lost by going on to another batch.
     this.keptBatches = this.batches.length;
   }
 
   /**
-   * Has the dense model say what candidates are scored against, where they are. A run that goes on scores alike if that is
-   * done before weights are put in another order. `onProgress` hears the sequences done.
+   * Has the dense model say what the criterion needs of the text: a run that goes on scores alike if that is done before
+   * weights are put in another order. `onProgress` hears the sequences done.
    */
   async prepare(onProgress?: (done: number) => void): Promise<void> {
-    await this.#dense?.prepare(onProgress);
+    await this.#losses.prepare(onProgress);
   }
 
   fullCost(shape: Shape): number {
@@ -71,10 +71,10 @@ export class ResidentScorer implements Scorer {
 
   async #means(shape: Shape, batch: number): Promise<readonly number[]> {
     const sequences = this.batches[batch].map((i) => this.#calibration.sequences[i]);
-    const dense = await this.#dense?.of(batch);
-    const loss = dense
-      ? divergedNll(dense, await this.#decoder.crossEntropy(shape, sequences, dense.predictions))
-      : await this.#decoder.nll(shape, sequences);
+    const loss = await this.#losses.of(batch, {
+      nll: () => this.#decoder.nll(shape, sequences),
+      crossEntropy: (predictions) => this.#decoder.crossEntropy(shape, sequences, predictions),
+    });
     return sequenceMeans(loss, sequences, this.#calibration.ignoredLabel);
   }
 }

@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import type { CalibrationSet } from "./calibration.ts";
 import { ResidentScorer } from "./resident_scorer.ts";
 import { SuffixScorer } from "./suffix_scorer.ts";
+import { kl } from "./criteria/kl.ts";
 import { rankByWeights } from "./rank_by_weights.ts";
 import { l1 } from "./rankings/l1.ts";
 
@@ -60,7 +61,7 @@ Deno.test({
       assert.ok(close(without, await bySuffix.score(whole, candidate, batch)));
       assert.ok(!close(without, dense), "the candidate makes a difference");
     }
-    const dense = { ...options, dense: decoder };
+    const dense = { ...options, judge: { criterion: kl, dense: decoder } };
     const judged = new ResidentScorer(resident, set, dense);
     const expectedJudgement = await new SuffixScorer(decoder, set, { cacheBytes: 0, ...dense })
       .evaluate(changed);

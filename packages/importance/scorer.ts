@@ -1,5 +1,5 @@
 import type { Shape } from "@lopper/core";
-import type { Decoder } from "@lopper/runtime";
+import type { Judge } from "./batch_losses.ts";
 import type { BatchOptions } from "./batches.ts";
 
 /** What is scored: what would remain, and the number of the first block in which it differs from the current plan. */
@@ -16,7 +16,7 @@ export interface Score {
 
 /**
  * Scores candidates against a calibration set, batch by batch of its sequences. Who decides what is scored on how much
- * is the search's business. A scorer that is given the dense model has `divergedNll` wherever an NLL is spoken of.
+ * is the search's business. A scorer that is given a judge has the loss of its criterion wherever an NLL is spoken of.
  */
 export interface Scorer {
   /** Tokens of all sequences. */
@@ -57,6 +57,6 @@ export interface Scorer {
 }
 
 export interface ScorerOptions extends BatchOptions {
-  /** Runs the dense model that candidates are scored against; without it, they are scored by the text. */
-  readonly dense?: Decoder;
+  /** What candidates are judged by; without it, they are by the NLL of the text. */
+  readonly judge?: Judge;
 }

@@ -1,9 +1,9 @@
 import { headCostInBlocks, type Shape } from "@lopper/core";
 import { type Decoder, forwardFrom, type Stream } from "@lopper/runtime";
+import { BatchLosses, readBatch } from "./batch_losses.ts";
 import { batchNumbers, forwardCost } from "./batches.ts";
 import { BlockInputs, keptBytes } from "./block_inputs.ts";
 import { type CalibrationSet, tokenCount } from "./calibration.ts";
-import { DensePredictions, tokenLoss } from "./dense_predictions.ts";
 import { lastDifference } from "./differences.ts";
 import { nextTokens, perplexity, sequenceMeans } from "./perplexity.ts";
 import type { Scorable, Score, Scorer, ScorerOptions } from "./scorer.ts";
@@ -32,7 +32,7 @@ export class SuffixScorer implements Scorer {
   readonly #decoder: Decoder;
   readonly #calibration: CalibrationSet;
   readonly #batches: readonly Batch[];
-  readonly #dense: DensePredictions | undefined;
+  readonly #losses: BatchLosses;
   readonly #headCost: number;
   readonly #inputs: BlockInputs;
 
@@ -48,18 +48,18 @@ export class SuffixScorer implements Scorer {
       const sequences = numbers.map((i) => calibration.sequences[i]);
       return { sequences, labels: nextTokens(sequences) };
     });
-    this.#dense = options.dense && new DensePredictions(options.dense, calibration, this.batches);
+    this.#losses = new BatchLosses(calibration, this.batches, options.judge);
     const copy = keptBytes(decoder.spec, length, options.batchTokens);
     this.#inputs = new BlockInputs(this.#batches.length, options.cacheBytes, copy);
     this.keptBatches = this.#inputs.keptBatches;
   }
 
   /**
-   * Has the dense model say what candidates are scored against, where they are. A run that goes on scores alike if that is
-   * done before weights are put in another order. `onProgress` hears the sequences done.
+   * Has the dense model say what the criterion needs of the text: a run that goes on scores alike if that is done before
+   * weights are put in another order. `onProgress` hears the sequences done.
    */
   async prepare(onProgress?: (done: number) => void): Promise<void> {
-    await this.#dense?.prepare(onProgress);
+    await this.#losses.prepare(onProgress);
   }
 
   fullCost(shape: Shape): number {
@@ -162,7 +162,7 @@ export class SuffixScorer implements Scorer {
 
   async #means(output: Stream, batch: number): Promise<readonly number[]> {
     const { sequences, labels } = this.#batches[batch];
-    const loss = await tokenLoss(this.#decoder, output, labels, await this.#dense?.of(batch));
+    const loss = await this.#losses.of(batch, readBatch(this.#decoder, output, labels));
     return sequenceMeans(loss, sequences, this.#calibration.ignoredLabel);
   }
 }

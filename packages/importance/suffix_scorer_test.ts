@@ -11,6 +11,7 @@ import { shuffled } from "./draw.ts";
 import { sequenceMeans } from "./perplexity.ts";
 import type { Scorable } from "./scorer.ts";
 import { SuffixScorer } from "./suffix_scorer.ts";
+import { kl } from "./criteria/kl.ts";
 import { rankByWeights } from "./rank_by_weights.ts";
 import { l1 } from "./rankings/l1.ts";
 
@@ -136,7 +137,10 @@ scorerTest(
     const whole = denseShape(decoder.blocks);
     const options = { cacheBytes: 1e9, batchTokens: BATCH_TOKENS };
     const byText = new SuffixScorer(decoder, set, options);
-    const scorer = new SuffixScorer(decoder, set, { ...options, dense: decoder });
+    const scorer = new SuffixScorer(decoder, set, {
+      ...options,
+      judge: { criterion: kl, dense: decoder },
+    });
     const logProbs = async (of: Shape) => {
       const logits = await sequenceLogits(decoder, set.sequences, of);
       return Array.from({ length: logits.length / vocabSize }, (_, i) => {

@@ -1,11 +1,12 @@
 import type { Shape } from "@lopper/core";
 import {
+  BatchLosses,
   batchNumbers,
   type CalibrationSet,
-  type DensePredictions,
+  type Judge,
   nextTokens,
+  readBatch,
   sequenceMeans,
-  tokenLoss,
 } from "@lopper/importance";
 import { type Decoder, forwardFrom, type Stream } from "@lopper/runtime";
 
@@ -58,21 +59,22 @@ export async function advance(
   return { text, block: end, streams: moved };
 }
 
-/**
- * Mean loss of each sequence of a text, in nats per token, when a model of this shape runs from where it is: the NLL, or with `predictions`
- * of the dense model what `divergedNll` says.
- */
+/** The losses of a text's batches, by a criterion or by its NLL. */
+export function lossesOf({ set, batches }: BatchedText, judge?: Judge): BatchLosses {
+  return new BatchLosses(set, batches, judge);
+}
+
+/** Mean loss of each sequence of a text, in nats per token, when a model of this shape runs from where it is. */
 export async function lossOf(
   decoder: Decoder,
   shape: Shape,
   { text, block, streams }: Pass,
-  predictions?: DensePredictions,
+  losses: BatchLosses,
 ): Promise<readonly number[]> {
   const means: number[] = [];
   for (const [b, sequences] of sequencesOf(text).entries()) {
     const stream = await forwardFrom(decoder, shape, block, streams[b]);
-    const dense = await predictions?.of(b);
-    const loss = await tokenLoss(decoder, stream, nextTokens(sequences), dense);
+    const loss = await losses.of(b, readBatch(decoder, stream, nextTokens(sequences)));
     means.push(...sequenceMeans(loss, sequences, text.set.ignoredLabel));
   }
   return means;

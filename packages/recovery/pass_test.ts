@@ -6,7 +6,7 @@ import { type CalibrationSet, SuffixScorer } from "@lopper/importance";
 import { Decoder, LaidOutWeights, sourceOrder } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { advance, batched, begin, lossOf } from "./pass.ts";
+import { advance, batched, begin, lossesOf, lossOf } from "./pass.ts";
 
 const MODEL = fileURLToPath(
   new URL("../../tests/fixtures/families/llama-missing-blocks", import.meta.url),
@@ -35,7 +35,7 @@ Deno.test({
     for (const end of [0, 1, 3, shape.length]) {
       pass = await advance(decoder, shape, pass, end);
       assert.equal(pass.block, end);
-      const loss = await lossOf(decoder, shape, pass);
+      const loss = await lossOf(decoder, shape, pass, lossesOf(pass.text));
       loss.forEach((value, i) =>
         assert.ok(Math.abs(value - sequenceNll[i]) < 1e-5, `before block ${end}, sequence ${i}`)
       );

@@ -1,14 +1,9 @@
 import { mean, UnsupportedModelError } from "@lopper/core";
-import type { CalibrationSet } from "@lopper/importance";
 import { costBetween, type RepairVerdict } from "@lopper/search";
-import { type CourseOptions, refitBlocks, type RepairEvent } from "./course.ts";
-import { batched, begin, lossOf } from "./pass.ts";
+import { refitBlocks, type RepairEvent } from "./course.ts";
+import { batched, begin, lossesOf, lossOf } from "./pass.ts";
+import type { RefitModel, RefitRun, RefitTexts } from "./refit_task.ts";
 import { whyNotRefitted } from "./solvable.ts";
-
-export interface RepairOptions extends CourseOptions {
-  /** Text that chooses nothing, and decides whether all repairs together stay. */
-  readonly verdict: CalibrationSet;
-}
 
 export interface RepairResult {
   /** Numbers of the blocks whose output projection changed; none where the verdict was against it. */
@@ -30,17 +25,23 @@ export interface RepairResult {
  * end all of them stay if the mean NLL falls on text that chose nothing, or else none.
  * @throws {UnsupportedModelError} when the projections of the model are none that equations give (`whyNotRefitted`).
  */
-export async function* repair(options: RepairOptions): AsyncGenerator<RepairEvent, RepairResult> {
-  const { decoder, shape, steps, batchTokens, recorded, measure } = options;
+export async function* repair(
+  model: RefitModel,
+  texts: RefitTexts,
+  run: RefitRun,
+): AsyncGenerator<RepairEvent, RepairResult> {
+  const { decoder, shape } = model;
+  const { steps, recorded, measure } = run;
   const reason = whyNotRefitted(decoder.blocks);
   if (reason !== null) throw new UnsupportedModelError(`--recover auto ${reason}`);
   const judged = recorded.find((line): line is RepairVerdict =>
     line.type === "verdict" && line.steps === steps
   );
-  const text = batched(options.verdict, batchTokens);
-  const loss = async () => await lossOf(decoder, shape, await begin(decoder, text));
+  const text = batched(texts.verdict, texts.batchTokens);
+  const losses = lossesOf(text);
+  const loss = async () => await lossOf(decoder, shape, await begin(decoder, text), losses);
   const before = judged?.before ?? await loss();
-  const { repaired, tried } = yield* refitBlocks(options);
+  const { repaired, tried } = yield* refitBlocks(model, texts, run);
   const helped = repaired.length;
   if (helped === 0) return { repaired, tried, helped, verdict: null };
   const started = measure();

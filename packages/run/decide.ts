@@ -1,4 +1,4 @@
-import type { CalibrationSet } from "@lopper/importance";
+import { type CalibrationSet, criterionOf } from "@lopper/importance";
 import { digestOfPlan, type Model } from "@lopper/models";
 import type { Decoder } from "@lopper/runtime";
 import { checkHistory, type SearchPolicy } from "@lopper/search";
@@ -16,7 +16,7 @@ import {
 } from "./prepare.ts";
 import { recover } from "./recover.ts";
 import { search } from "./search.ts";
-import { againstDense, arrangerOf, type openScorer } from "./search_tools.ts";
+import { arrangerOf, type openScorer } from "./search_tools.ts";
 import type { RunTexts } from "./texts.ts";
 import { writeResult } from "./write_result.ts";
 import type { Recovery } from "./schemas/record.ts";
@@ -152,7 +152,7 @@ async function* repairs(
     recover({
       ...{ model, decision, decoder, texts },
       batchTokens: flags.batchTokens,
-      againstDense: againstDense(flags),
+      criterion: criterionOf(flags.criterion),
       recorded: store.history.repairs,
       record: (line) => store.append(line),
       onLine: (line, resumed) => tell({ type: "repair", line, resumed }),

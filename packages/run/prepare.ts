@@ -1,6 +1,12 @@
 import type { Backend } from "@lopper/backends";
 import { type LatencyTable, VERSION } from "@lopper/core";
-import { PUBLISHED_RANKING, rankByWeights, rankingsOf, tokenCount } from "@lopper/importance";
+import {
+  criterionOf,
+  PUBLISHED_RANKING,
+  rankByWeights,
+  rankingsOf,
+  tokenCount,
+} from "@lopper/importance";
 import { type Model, modelDigest } from "@lopper/models";
 import {
   Decoder,
@@ -14,7 +20,7 @@ import type { Decision } from "./decision.ts";
 import type { RunEvent } from "./events.ts";
 import { type MemoryPlan, planMemory } from "./memory.ts";
 import { phase, type StopSignal } from "./phase.ts";
-import { againstDense, openScorer } from "./search_tools.ts";
+import { openScorer } from "./search_tools.ts";
 import type { RunStore } from "./store.ts";
 import type { RunTexts } from "./texts.ts";
 import type { RunFlags } from "./schemas/flags.ts";
@@ -124,7 +130,7 @@ function shareMemory(
     backend: backend.description,
     recovers: flags.recover !== "none",
     ranksByMoments: rankingsOf(flags.order).some(({ needs }) => needs === "secondMoments"),
-    predicts: againstDense(flags),
+    predicts: criterionOf(flags.criterion).needs === "predictions",
   }, memory());
 }
 

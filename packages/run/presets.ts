@@ -1,4 +1,4 @@
-import type { RankingName } from "@lopper/importance";
+import type { CriterionName, RankingName } from "@lopper/importance";
 import { type PresetName, PRESETS } from "@lopper/search";
 
 /** What a preset says of a run. */
@@ -7,16 +7,12 @@ export interface PresetSettings {
   readonly order: RankingName | "auto";
   readonly recover: "none" | "auto";
   readonly swap: "none" | "auto";
-  readonly criterion: Criterion;
+  readonly criterion: CriterionName;
   /** Samples for blocks, and for channels and heads. */
   readonly samples: { readonly block: number; readonly width: number };
   /** Tokens of a sequence, where the model takes as many. */
   readonly sequenceLength: number;
 }
-
-/** What candidates and repairs are judged by: the text itself, as published, or what the dense model says of it. */
-export const CRITERIA = ["perplexity", "kl"] as const;
-export type Criterion = typeof CRITERIA[number];
 
 /** Lopper's own settings, and the published ones. */
 export type SettingsName = "lopper" | PresetName;

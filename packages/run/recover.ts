@@ -5,7 +5,7 @@ import {
   shapeOfLayers,
   UsageError,
 } from "@lopper/core";
-import { keepAside, perplexity } from "@lopper/importance";
+import { type Criterion, keepAside, perplexity } from "@lopper/importance";
 import { type Model, type Refit, weightsOfBlock } from "@lopper/models";
 import { repair, type RepairResult } from "@lopper/recovery";
 import { type Decoder, sourceOrder } from "@lopper/runtime";
@@ -21,8 +21,8 @@ export interface RecoveryRun {
   readonly decoder: Decoder;
   readonly texts: RunTexts;
   readonly batchTokens: number;
-  /** Whether repairs are judged by what the dense model says of the text. */
-  readonly againstDense: boolean;
+  /** What repairs are judged by. */
+  readonly criterion: Criterion;
   /** What an earlier run found out. */
   readonly recorded: readonly RepairLine[];
   readonly record: (line: RepairLine) => Promise<void>;
@@ -35,7 +35,7 @@ export interface RecoveryRun {
 export async function recover(
   run: RecoveryRun,
 ): Promise<{ readonly recovery: Recovery; readonly refit: Refit } | null> {
-  const { model, decision, decoder, texts, batchTokens, againstDense, recorded } = run;
+  const { model, decision, decoder, texts, batchTokens, criterion, recorded } = run;
   const { plan, layers, frontier } = decision;
   const shape = shapeOfLayers(model.spec, layers);
   const parts = texts.aside && await keepAside(texts.aside, 1 / 2);
@@ -43,20 +43,17 @@ export async function recover(
   // What stays comes first in every block, in the order in which it will be written. What goes follows as the checkpoint has
   // it, so that a plan's repairs do not depend on how the plan was found.
   decoder.weights.rearrange(orderOfPlan(plan, sourceOrder(decoder.spec)));
-  const events = repair({
-    decoder,
-    shape,
-    steps: frontier.length,
-    learn: texts.fit,
-    choose: parts.learn,
-    verdict: parts.aside,
-    batchTokens,
-    againstDense,
-    dtypeOf: (block) => projectionDType(model, block),
-    recorded,
-    measure: () => ({ blockTokens: decoder.blockTokens, seconds: performance.now() / 1000 }),
-    onProgress: run.onProgress,
-  });
+  const events = repair(
+    { decoder, shape, dtypeOf: (block) => projectionDType(model, block) },
+    { learn: texts.fit, choose: parts.learn, verdict: parts.aside, batchTokens },
+    {
+      steps: frontier.length,
+      criterion,
+      recorded,
+      measure: () => ({ blockTokens: decoder.blockTokens, seconds: performance.now() / 1000 }),
+      onProgress: run.onProgress,
+    },
+  );
   let event = await events.next();
   for (; !event.done; event = await events.next()) {
     const { line, resumed } = event.value;

@@ -1,6 +1,7 @@
 import { latencyOf, type LatencyTable, UnreachableTargetError } from "@lopper/core";
 import {
   type CalibrationSet,
+  criterionOf,
   PUBLISHED_RANKING,
   rankByWeights,
   rankingsOf,
@@ -57,11 +58,6 @@ export function policyOf(
   return policy;
 }
 
-/** Whether candidates and repairs are judged by what the dense model says of the text. */
-export function againstDense({ criterion }: RunFlags): boolean {
-  return criterion === "kl";
-}
-
 /**
  * The scorer of one kind of samples for the search that the flags ask for; `dense` runs the model as it is in the checkpoint.
  */
@@ -76,7 +72,7 @@ export function openScorer(
     ...(flags.search === "exhaustive"
       ? { batchTokens }
       : raceBatches(set, batchTokens, flags.seed)),
-    ...(againstDense(flags) && { dense }),
+    judge: { criterion: criterionOf(flags.criterion), dense },
   };
   return decoder instanceof Decoder
     ? new SuffixScorer(decoder, set, { cacheBytes, ...options })

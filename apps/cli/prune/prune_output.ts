@@ -1,18 +1,17 @@
 import type { Backend } from "@lopper/backends";
 import { countParameters, type ModelSpec } from "@lopper/core";
-import { type Sequences, tokenCount } from "@lopper/importance";
+import { criterionOf, type Sequences, tokenCount } from "@lopper/importance";
 import type { Model } from "@lopper/models";
-import {
-  againstDense,
-  type Decision,
-  type DryRun,
-  type EarlyStop,
-  type LatencyRecord,
-  type Recovery,
-  type RunFlags,
-  type RunRecord,
-  type RunTexts,
-  type StageOrder,
+import type {
+  Decision,
+  DryRun,
+  EarlyStop,
+  LatencyRecord,
+  Recovery,
+  RunFlags,
+  RunRecord,
+  RunTexts,
+  StageOrder,
 } from "@lopper/run";
 import { MOST_SWAPS, type SearchPolicy, STAGE_LABELS, type SwapPhase } from "@lopper/search";
 import {
@@ -44,6 +43,7 @@ export function describeStart(
     : `to take ${formatMilliseconds(flags.targetLatency)} a token, ${
       formatRatio(flags.ratio)
     } less than is predicted of it`;
+  const { note } = criterionOf(flags.criterion);
   return `${title}: ${formatCount(countParameters(model.spec).total)} parameters, ${target} ` +
     `(${flags.preset}, ${flags.distribution}${
       flags.uniform ? ", layers alike" : ""
@@ -51,9 +51,7 @@ export function describeStart(
     quantised +
     `calibration: ${drawn.block} samples, ${tokens(block)} for blocks; ` +
     `${drawn.width} samples, ${tokens(width)} for channels and heads` +
-    (againstDense(flags)
-      ? "\njudged by how far predictions are from the dense model's (KL); perplexities of steps are the dense model's, raised by that"
-      : "");
+    (note === null ? "" : `\n${note}`);
 }
 
 /** The table with which a run closes. `report` is the path of its page, or null where there is none. */
@@ -143,7 +141,7 @@ function describeSwaps(
     return `nothing swapped after step ${steps}: none of ${tried} swaps helped (${cost})`;
   }
   return `${kept.length} of ${tried} swaps kept after step ${steps}: perplexity on the calibration text ${
-    againstDense(flags) ? "by divergence " : ""
+    criterionOf(flags.criterion).note === null ? "" : `by ${flags.criterion} `
   }${formatPerplexity(before)} to ${formatPerplexity(after)} (${
     formatChange(before, after)
   }, ${cost})`;

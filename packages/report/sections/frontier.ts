@@ -1,4 +1,5 @@
 import { formatCount } from "@lopper/core";
+import { criterionOf } from "@lopper/importance";
 import type { RunRecord } from "@lopper/run";
 import type { FrontierStep, SwapPhase } from "@lopper/search";
 import { changeFigure, perplexityFigure } from "../figures.ts";
@@ -29,12 +30,12 @@ export async function frontierSection({ record }: ReportRun): Promise<Section> {
     return { ...place, content };
   }
   const calibration = calibrationPoints(record);
+  const { note } = criterionOf(record.flags.criterion);
   const broken = new Set(calibration.map(({ curve }) => curve)).size > 1;
   const content = html`
     <p>Every point is a step of the search. A run of a smaller ratio can be cut from this one without a search: <code>--plan DIR --ratio N</code>.</p>
-    ${record.flags.criterion === "kl" && html`
-      <p
-        class="note">Steps were judged by the divergence of their predictions from the dense model's (KL): on the calibration text, what stands for a step is the dense model's perplexity, raised by that divergence.</p>
+    ${note !== null && html`
+      <p class="note">${note[0].toUpperCase()}${note.slice(1)}.</p>
     `}
     <div
       class="pair">${heldFigure}<figure><figcaption>Calibration text</figcaption>${await calibrationPlot(

@@ -1,14 +1,8 @@
-import { ORDER_CHOICES, RANKINGS } from "@lopper/importance";
+import { CRITERIA, CRITERION_NAMES, ORDER_CHOICES, RANKINGS } from "@lopper/importance";
 import { choice, decimal, names, on, percent, size, wholeNumber } from "@lopper/options";
 import { MLP_GROUPS, TECHNIQUES } from "@lopper/search";
 import { z } from "zod";
-import {
-  CRITERIA,
-  fixesDistribution,
-  RUN_DEFAULTS,
-  SETTINGS_NAMES,
-  type SettingsName,
-} from "../presets.ts";
+import { fixesDistribution, RUN_DEFAULTS, SETTINGS_NAMES, type SettingsName } from "../presets.ts";
 import { optional, setting } from "./setting.ts";
 import { sharesForm } from "./shares.ts";
 
@@ -92,10 +86,10 @@ export const SEARCH_OPTIONS = {
     decides: "same",
     isOfSearch: true,
   }),
-  criterion: setting(choice("name", CRITERIA), {
-    help:
-      "what candidates and repairs are judged by: perplexity of the text, as published, or kl, the divergence of their " +
-      "predictions from the dense model's, which tells them apart on less text",
+  criterion: setting(choice("name", CRITERION_NAMES), {
+    help: `what candidates and repairs are judged by: ${
+      CRITERIA.map((criterion) => `${criterion.name}, ${criterion.is}`).join("; ")
+    }`,
     usual: ({ preset }) => preset.criterion,
     decides: "same",
   }),

@@ -1,0 +1,137 @@
+import { Products } from "@lopper/algebra";
+import { denseShape, mean, outputProjection, type Shape } from "@lopper/core";
+import type { BatchLosses, Criterion } from "@lopper/importance";
+import { fitBatches, momentsOf } from "./moments.ts";
+import { advance, batched, begin, lossesOf, lossOf, type Pass, type PassPair } from "./pass.ts";
+import { bestFit, type Fit, fitOf, LAMBDAS, type Projection } from "./refit.ts";
+import type { RefitModel, RefitTexts } from "./refit_task.ts";
+
+/** Both texts on their way. */
+interface Passes {
+  readonly learn: PassPair;
+  readonly choose: PassPair;
+}
+
+/** What became of a refit. */
+export interface Attempt {
+  readonly lambda: number;
+  /** Loss of each sequence that is chosen on, without the refit and with it. */
+  readonly before: readonly number[];
+  readonly after: readonly number[];
+  readonly kept: boolean;
+}
+
+/** Refits of blocks, and the texts that go through both models to reach them. */
+export class BlockRefits {
+  readonly #model: RefitModel;
+  readonly #products: Products;
+  readonly #losses: BatchLosses;
+  #passes: Passes;
+
+  private constructor(model: RefitModel, losses: BatchLosses, passes: Passes) {
+    this.#model = model;
+    this.#products = new Products(model.decoder.backend);
+    this.#losses = losses;
+    this.#passes = passes;
+  }
+
+  /** Before the first block, with the weights of the checkpoint. */
+  static async begin(
+    model: RefitModel,
+    { learn, choose, batchTokens }: RefitTexts,
+    criterion: Criterion,
+  ): Promise<BlockRefits> {
+    const { decoder } = model;
+    const learnt = batched(learn, batchTokens);
+    const chosenOn = batched(choose, batchTokens);
+    const losses = lossesOf(chosenOn, { criterion, dense: decoder });
+    await losses.prepare();
+    const twice = (pass: Pass): PassPair => ({ dense: pass, pruned: pass });
+    return new BlockRefits(model, losses, {
+      learn: twice(await begin(decoder, learnt)),
+      choose: twice(await begin(decoder, chosenOn)),
+    });
+  }
+
+  async denseTo(block: number) {
+    await this.#move("dense", denseShape(this.#model.decoder.blocks), block);
+  }
+
+  async prunedTo(block: number) {
+    await this.#move("pruned", this.#model.shape, block);
+  }
+
+  /** Does what was recorded: the same fit, found again. */
+  async again(block: number, lambda: number) {
+    const [fit] = await this.#fits(block, [lambda]);
+    this.#put(block, fit.rows);
+  }
+
+  /**
+   * Fits the projection of a block and judges the fit; what does not help is taken back. Null where nothing fits.
+   * @param known loss of each sequence that is chosen on, as it is before; null where it has to be found.
+   */
+  async attempt(block: number, known: readonly number[] | null): Promise<Attempt | null> {
+    const { decoder, shape } = this.#model;
+    const fits = await this.#fits(block, LAMBDAS);
+    const batches = fitBatches(decoder, shape, this.#passes.choose);
+    const best = await bestFit(this.#products, fits, batches);
+    if (!best) return null;
+    const before = known ?? await this.#loss();
+    const old = this.#put(block, best.rows);
+    const after = await this.#loss();
+    const kept = mean(after) < mean(before);
+    if (!kept) this.#put(block, old);
+    return { lambda: best.lambda, before, after, kept };
+  }
+
+  dispose(): Promise<void> {
+    return this.#products.dispose();
+  }
+
+  /** Those of the fits that there are. */
+  async #fits(block: number, lambdas: readonly number[]): Promise<readonly Fit[]> {
+    const { decoder, shape } = this.#model;
+    const moments = await momentsOf(
+      this.#products,
+      fitBatches(decoder, shape, this.#passes.learn),
+    );
+    const fits: Fit[] = [];
+    for (const lambda of lambdas) {
+      const fit = await fitOf(this.#products, moments, this.#projection(block), lambda);
+      if (fit) fits.push(fit);
+    }
+    return fits;
+  }
+
+  /** As it is now; good until the decoder runs. */
+  #projection(block: number): Projection {
+    const { decoder, shape, dtypeOf } = this.#model;
+    const described = decoder.blocks[block];
+    const projection = outputProjection(described).name;
+    const { data } = decoder.weights.block(block, shape[block]!)
+      .find(({ name }) => name === projection)!;
+    return { rows: data, dtype: dtypeOf(described) };
+  }
+
+  /** Puts a projection in the place of another, which it returns. */
+  #put(block: number, rows: Float32Array): Float32Array {
+    const { decoder, shape } = this.#model;
+    return decoder.weights.replaceOutput(block, shape[block]!, rows);
+  }
+
+  #loss(): Promise<readonly number[]> {
+    const { decoder, shape } = this.#model;
+    return lossOf(decoder, shape, this.#passes.choose.pruned, this.#losses);
+  }
+
+  async #move(model: keyof PassPair, shape: Shape, end: number) {
+    const { decoder } = this.#model;
+    // One text after the other: what it was is let go of before the next one moves.
+    for (const name of ["learn", "choose"] as const) {
+      const pair = this.#passes[name];
+      const moved = await advance(decoder, shape, pair[model], end);
+      this.#passes = { ...this.#passes, [name]: { ...pair, [model]: moved } };
+    }
+  }
+}
