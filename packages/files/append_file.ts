@@ -1,24 +1,28 @@
 import { INPUTS, refusalOf, WriteError } from "@lopper/core";
 import { decodeText } from "@lopper/formats";
 import { FileSource } from "./file_source.ts";
+import { codeOf } from "./system_reason.ts";
 import { writing } from "./write_error.ts";
+import fs from "node:fs";
+import { lstat, stat, truncate } from "node:fs/promises";
 
 const NEWLINE = 10;
 
 /** A text file that only grows, line by line; a line is on the disk before `appendLine` returns. */
 export class AppendFile {
   readonly #path: string;
-  readonly #file: Deno.FsFile;
+  readonly #file: number;
   #open = true;
 
-  private constructor(path: string, file: Deno.FsFile) {
+  /** @param file its number among those that are open. */
+  private constructor(path: string, file: number) {
     this.#path = path;
     this.#file = file;
   }
 
   static async open(path: string): Promise<AppendFile> {
     await checkNoLink(path);
-    const file = await writing(path, () => Deno.open(path, { append: true, create: true }));
+    const file = await writing(path, () => fs.openSync(path, "a"));
     return new AppendFile(path, file);
   }
 
@@ -34,17 +38,17 @@ export class AppendFile {
       throw new TypeError("a line holds no line ends");
     }
     const bytes = new TextEncoder().encode(lines.join("\n") + "\n");
-    await writing(this.#path, async () => {
-      for (let n = 0; n < bytes.byteLength;) n += await this.#file.write(bytes.subarray(n));
-      await this.#file.syncData();
+    await writing(this.#path, () => {
+      for (let n = 0; n < bytes.byteLength;) n += fs.writeSync(this.#file, bytes, n);
+      fs.fdatasyncSync(this.#file);
     });
     await this.checkInPlace();
   }
 
   /** @throws {WriteError} when the file is not at its path any more, so that nobody finds what was written to it. */
   async checkInPlace(): Promise<void> {
-    const opened = await this.#file.stat();
-    const found = await Deno.stat(this.#path).catch(() => null);
+    const opened = fs.fstatSync(this.#file);
+    const found = await stat(this.#path).catch(() => null);
     if (found && found.ino === opened.ino && found.dev === opened.dev) return;
     throw new WriteError(
       this.#path,
@@ -55,7 +59,7 @@ export class AppendFile {
   close() {
     if (!this.#open) return;
     this.#open = false;
-    this.#file.close();
+    fs.closeSync(this.#file);
   }
 
   /**
@@ -75,14 +79,14 @@ export class AppendFile {
     await checkNoLink(path);
     const bytes = await readIfExists(path);
     const end = bytes.lastIndexOf(NEWLINE) + 1;
-    if (end < bytes.byteLength) await writing(path, () => Deno.truncate(path, end));
+    if (end < bytes.byteLength) await writing(path, () => truncate(path, end));
   }
 }
 
 /** Nothing is written through a link: what it leads to is somebody's. @throws {WriteError} when the file is one. */
 async function checkNoLink(path: string): Promise<void> {
-  const found = await Deno.lstat(path).catch(() => null);
-  if (found?.isSymlink) throw new WriteError(path, "it is a link to another file");
+  const found = await lstat(path).catch(() => null);
+  if (found?.isSymbolicLink()) throw new WriteError(path, "it is a link to another file");
 }
 
 async function readIfExists(path: string): Promise<Uint8Array> {
@@ -91,7 +95,7 @@ async function readIfExists(path: string): Promise<Uint8Array> {
     source = await FileSource.open(path, INPUTS.journal);
     return await source.read(0, source.size);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return new Uint8Array(0);
+    if (codeOf(error) === "ENOENT") return new Uint8Array(0);
     throw error;
   } finally {
     source?.close();

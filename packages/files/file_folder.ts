@@ -8,6 +8,8 @@ import {
 } from "@lopper/formats";
 import { FileSource } from "./file_source.ts";
 import type { SourceWatch } from "./source_watch.ts";
+import { codeOf } from "./system_reason.ts";
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 
 /** A local directory. Files in it may be links, as in the Hugging Face cache. */
@@ -22,22 +24,20 @@ export class FileFolder implements ModelFolder {
   }
 
   async list(): Promise<readonly string[]> {
-    const names: string[] = [];
     try {
-      for await (const entry of Deno.readDir(this.name)) names.push(entry.name);
+      return (await readdir(this.name)).sort();
     } catch (error) {
       throw this.#explain(error) ?? error;
     }
-    return names.sort();
   }
 
   async has(file: string): Promise<boolean> {
     checkFileName(this.name, file);
     try {
       // What is there and is no file, such as a pipe, is refused when it is opened.
-      return !(await Deno.stat(join(this.name, file))).isDirectory;
+      return !(await stat(join(this.name, file))).isDirectory();
     } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return false;
+      if (codeOf(error) === "ENOENT") return false;
       throw this.#explain(error) ?? error;
     }
   }
@@ -47,12 +47,12 @@ export class FileFolder implements ModelFolder {
     try {
       const path = join(this.name, file);
       // A folder can be opened like a file and fails on the first read only.
-      if ((await Deno.stat(path)).isDirectory) throw missingFile(this.name, file);
+      if ((await stat(path)).isDirectory()) throw missingFile(this.name, file);
       const source = await FileSource.open(path);
       await this.#watch?.see(path);
       return source;
     } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw this.#explain(error) ?? error;
+      if (codeOf(error) !== "ENOENT") throw this.#explain(error) ?? error;
       // Which of the two is missing decides what the user has to do.
       await this.list();
       throw missingFile(this.name, file);
@@ -69,10 +69,10 @@ export class FileFolder implements ModelFolder {
   }
 
   #explain(error: unknown): CheckpointFormatError | undefined {
-    if (error instanceof Deno.errors.NotFound) {
+    if (codeOf(error) === "ENOENT") {
       return new CheckpointFormatError("there is no such folder", { file: this.name });
     }
-    if (error instanceof Deno.errors.NotADirectory) {
+    if (codeOf(error) === "ENOTDIR") {
       return new CheckpointFormatError(
         "this is a file; Lopper opens the folder that holds config.json and the weights",
         { file: this.name },

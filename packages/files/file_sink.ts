@@ -1,6 +1,9 @@
-import { basename, dirname, join } from "node:path";
 import type { ByteSink } from "@lopper/formats";
+import { MAX_CALL_BYTES } from "./file_source.ts";
 import { writing } from "./write_error.ts";
+import fs, { type FileHandle } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import process from "node:process";
 
 /** The end of names under which files are written; nobody else has such names. */
 const PARTIAL = /^\..*\.[0-9a-f]{12}\.lopper-partial$/;
@@ -23,11 +26,11 @@ export class FileSink implements ByteSink {
   readonly #path: string;
   readonly #shown: string;
   readonly #temporary: string;
-  readonly #file: Deno.FsFile;
+  readonly #file: FileHandle;
   #open = true;
   #committed = false;
 
-  private constructor(path: string, shown: string, temporary: string, file: Deno.FsFile) {
+  private constructor(path: string, shown: string, temporary: string, file: FileHandle) {
     this.#path = path;
     this.#shown = shown;
     this.#temporary = temporary;
@@ -40,21 +43,24 @@ export class FileSink implements ByteSink {
     const folder = dirname(path);
     await removeDead(folder, name);
     const temporary = join(folder, `.${name}.${randomDigits()}.lopper-partial`);
-    const file = await writing(shown, () => Deno.open(temporary, { write: true, createNew: true }));
+    const file = await writing(shown, () => fs.open(temporary, "wx"));
     return new FileSink(path, shown, temporary, file);
   }
 
   async write(bytes: Uint8Array): Promise<void> {
     await writing(this.#shown, async () => {
-      for (let n = 0; n < bytes.byteLength;) n += await this.#file.write(bytes.subarray(n));
+      for (let n = 0; n < bytes.byteLength;) {
+        const length = Math.min(bytes.byteLength - n, MAX_CALL_BYTES);
+        n += (await this.#file.write(bytes, n, length)).bytesWritten;
+      }
     });
   }
 
   async commit(): Promise<void> {
     await writing(this.#shown, async () => {
       await this.#file.sync();
-      this.#close();
-      await Deno.rename(this.#temporary, this.#path);
+      await this.#close();
+      await fs.rename(this.#temporary, this.#path);
       this.#committed = true;
       await syncFolder(dirname(this.#path));
     });
@@ -62,14 +68,14 @@ export class FileSink implements ByteSink {
 
   async abort(): Promise<void> {
     if (this.#committed) return;
-    this.#close();
-    await Deno.remove(this.#temporary).catch(() => {});
+    await this.#close().catch(() => {});
+    await fs.unlink(this.#temporary).catch(() => {});
   }
 
-  #close() {
+  async #close(): Promise<void> {
     if (!this.#open) return;
     this.#open = false;
-    this.#file.close();
+    await this.#file.close();
   }
 }
 
@@ -81,24 +87,24 @@ function randomDigits(): string {
 /** Removes what kills left of earlier attempts at a file, as far as that is certain without a lock. */
 async function removeDead(folder: string, name: string): Promise<void> {
   try {
-    for await (const entry of Deno.readDir(folder)) {
-      if (!entry.isFile || !isPartialName(entry.name) || !entry.name.startsWith(`.${name}.`)) {
+    for (const entry of await fs.readdir(folder, { withFileTypes: true })) {
+      if (!entry.isFile() || !isPartialName(entry.name) || !entry.name.startsWith(`.${name}.`)) {
         continue;
       }
       const path = join(folder, entry.name);
-      const { mtime } = await Deno.stat(path);
-      if (mtime && Date.now() - mtime.getTime() > DEAD_AFTER) await Deno.remove(path);
+      const { mtimeMs } = await fs.stat(path);
+      if (Date.now() - mtimeMs > DEAD_AFTER) await fs.unlink(path);
     }
   } catch { /* what cannot be tidied up is not in the way */ }
 }
 
 /** Makes a rename last through a power cut. Windows has no handle of a folder and orders renames by itself. */
 export async function syncFolder(path: string): Promise<void> {
-  if (Deno.build.os === "windows") return;
-  const folder = await Deno.open(path, { read: true });
+  if (process.platform === "win32") return;
+  const folder = await fs.open(path, "r");
   try {
     await folder.sync();
   } finally {
-    folder.close();
+    await folder.close();
   }
 }

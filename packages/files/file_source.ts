@@ -1,14 +1,22 @@
 import { CheckpointFormatError, type InputKind, INPUTS } from "@lopper/core";
 import { type ByteSource, checkRange } from "@lopper/formats";
 import { reading } from "./system_reason.ts";
+import fs, { type Stats } from "node:fs";
+import { stat } from "node:fs/promises";
+
+/** To read, and at once: a pipe that took a file's place is waited for by nobody. Windows has no such flag. */
+const AT_ONCE = fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0);
+/** Node reads and writes less than 2 GiB at a time. */
+export const MAX_CALL_BYTES = 2 ** 30;
 
 /** A local file. */
 export class FileSource implements ByteSource {
   readonly name: string;
   readonly size: number;
-  readonly #file: Deno.FsFile;
+  readonly #file: number;
 
-  private constructor(name: string, size: number, file: Deno.FsFile) {
+  /** @param file its number among those that are open. */
+  private constructor(name: string, size: number, file: number) {
     this.name = name;
     this.size = size;
     this.#file = file;
@@ -21,15 +29,15 @@ export class FileSource implements ByteSource {
    */
   static async open(path: string, kind: InputKind = INPUTS.modelFile): Promise<FileSource> {
     // Before it is opened: to open a pipe waits until somebody writes to it.
-    check(path, await reading(path, () => Deno.stat(path)), kind);
-    const file = await reading(path, () => Deno.open(path, { read: true }));
+    check(path, await reading(path, () => stat(path)), kind);
+    const file = await reading(path, () => fs.openSync(path, AT_ONCE));
     try {
-      const found = await file.stat();
+      const found = fs.fstatSync(file);
       // It may be another one by now.
       check(path, found, kind);
       return new FileSource(path, found.size, file);
     } catch (error) {
-      file.close();
+      fs.closeSync(file);
       throw error;
     }
   }
@@ -38,14 +46,13 @@ export class FileSource implements ByteSource {
     return await reading(this.name, () => this.#read(offset, length));
   }
 
-  /** Seek and read share the file's position, so they run without a pause between them. */
   #read(offset: number, length: number): Uint8Array {
     checkRange(this, offset, length);
     const bytes = new Uint8Array(length);
-    this.#file.seekSync(offset, Deno.SeekMode.Start);
     for (let filled = 0; filled < length;) {
-      const n = this.#file.readSync(bytes.subarray(filled));
-      if (n === null) {
+      const wanted = Math.min(length - filled, MAX_CALL_BYTES);
+      const n = fs.readSync(this.#file, bytes, filled, wanted, offset + filled);
+      if (n === 0) {
         throw new CheckpointFormatError(
           `the file ended ${length - filled} bytes early; it was changed while it was read`,
           { file: this.name, offset: offset + filled },
@@ -57,21 +64,23 @@ export class FileSource implements ByteSource {
   }
 
   close() {
-    this.#file.close();
+    fs.closeSync(this.#file);
   }
 }
 
-function check(path: string, found: Deno.FileInfo, { what, maxBytes, refuse }: InputKind) {
-  if (!found.isFile) {
+function check(path: string, found: Stats, { what, maxBytes, refuse }: InputKind) {
+  if (!found.isFile()) {
     throw refuse(path, `this is ${natureOf(found)}; Lopper reads regular files and links to them`);
   }
   if (found.size <= maxBytes) return;
   throw refuse(path, `it has ${found.size} bytes and ${what} has ${maxBytes} at most`);
 }
 
-function natureOf(found: Deno.FileInfo): string {
-  if (found.isDirectory) return "a folder";
-  if (found.isFifo) return "a pipe";
-  if (found.isSocket) return "a socket";
-  return found.isCharDevice || found.isBlockDevice ? "a device" : "something else than a file";
+function natureOf(found: Stats): string {
+  if (found.isDirectory()) return "a folder";
+  if (found.isFIFO()) return "a pipe";
+  if (found.isSocket()) return "a socket";
+  return found.isCharacterDevice() || found.isBlockDevice()
+    ? "a device"
+    : "something else than a file";
 }

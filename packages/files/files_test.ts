@@ -3,8 +3,11 @@ import { AppendFile } from "./append_file.ts";
 import { FileFolder } from "./file_folder.ts";
 import { FileSink } from "./file_sink.ts";
 import { FileSource } from "./file_source.ts";
+import { isMissing } from "./system_reason.ts";
 import { writeTextFileAtomically } from "./write_text_file.ts";
 import assert from "node:assert/strict";
+import files from "node:fs";
+import fs from "node:fs/promises";
 
 const test = (name: string, body: (dir: string) => Promise<void>) =>
   Deno.test(name, async () => {
@@ -83,7 +86,7 @@ test("file folder: says what is missing, follows links inside, and cannot be lef
 });
 
 test("file source: a file that is missing is the system's error, and every read is a new array", async (dir) => {
-  await assert.rejects(FileSource.open(`${dir}/none`), Deno.errors.NotFound);
+  await assert.rejects(FileSource.open(`${dir}/none`), isMissing);
   await Deno.writeFile(`${dir}/f`, new Uint8Array([1, 2, 3]));
   const source = await FileSource.open(`${dir}/f`);
   assert.equal(source.name, `${dir}/f`);
@@ -184,7 +187,7 @@ async function failing(
   let calls = 0;
   Reflect.set(owner, method, function (this: unknown, ...args: unknown[]) {
     if (calls++ < after) return real.apply(this, args);
-    return Promise.reject(Object.assign(new Error("as the system says"), { code }));
+    throw Object.assign(new Error("as the system says"), { code });
   });
   try {
     await body();
@@ -195,14 +198,16 @@ async function failing(
 
 test("file sink: what the disk has against it is one sentence, and nothing is left", async (dir) => {
   await Deno.writeTextFile(`${dir}/f`, "old");
-  const proto = Deno.FsFile.prototype;
+  const opened = await fs.open(`${dir}/f`, "r");
+  const handle = Object.getPrototypeOf(opened);
+  await opened.close();
   for (const [code, message] of FAILURES) {
     for (
       const [owner, method] of [
-        [Deno, "open"],
-        [proto, "write"],
-        [proto, "sync"],
-        [Deno, "rename"],
+        [fs, "open"],
+        [handle, "write"],
+        [handle, "sync"],
+        [fs, "rename"],
       ] as const
     ) {
       await failing(
@@ -227,8 +232,8 @@ test("append file: a line that does not fit is a sentence, and cut off when it g
   const path = `${dir}/journal`;
   const file = await AppendFile.open(path);
   await file.appendLine("one");
-  for (const method of ["write", "syncData"]) {
-    await failing(Deno.FsFile.prototype, method, "ENOSPC", () =>
+  for (const method of ["writeSync", "fdatasyncSync"]) {
+    await failing(files, method, "ENOSPC", () =>
       assert.rejects(
         file.appendLine("two"),
         /^WriteError: .*journal cannot be written: there is no space left on its disk$/,

@@ -1,7 +1,12 @@
-import { FolderBusyError, INPUTS, WriteError } from "@lopper/core";
-import { readInputIfThere } from "./open_input.ts";
+import { FolderBusyError, WriteError } from "@lopper/core";
+import { FileSink } from "./file_sink.ts";
+import { LockFile, type Refusal } from "./lock_file.ts";
+import { codeOf } from "./system_reason.ts";
 import { writing } from "./write_error.ts";
+import { lstat, mkdir, rmdir, stat, unlink } from "node:fs/promises";
+import { hostname } from "node:os";
 import { dirname, join } from "node:path";
+import process from "node:process";
 
 /** The file by which a folder is locked; it stands there while somebody works in the folder, or when a kill left it. */
 export const LOCK_FILE = ".lopper.lock";
@@ -10,27 +15,25 @@ export const LOCK_FILE = ".lopper.lock";
 const ATTEMPTS = 20;
 /** Between two of them, in milliseconds. */
 const PAUSE = 10;
-/** What file systems without locks answer. */
-const NO_LOCKS = /^(ENOTSUP|EOPNOTSUPP|ENOLCK|ENOSYS)$/;
 
 export interface LockTools {
-  /** Locks a file for this process alone, or says that another has it. */
-  readonly tryLock?: (file: Deno.FsFile) => Promise<boolean>;
+  readonly take?: typeof LockFile.take;
   /** Hears that the file system has no locks, so that none is held. */
   readonly onNoLocks?: () => void;
 }
 
 /**
- * A folder that one process works in at a time. The system's own lock on a file in it is what counts, by whatever path the
- * folder is reached: it ends with its process, however that ends, so that the lock of a dead one is free.
+ * A folder that one process works in at a time. The lock on a file in it is what counts, by whatever path the folder is
+ * reached; that of a dead process is free.
  */
 export class FolderLock {
   readonly #path: string;
-  readonly #file: Deno.FsFile;
+  /** None where the file system has no locks. */
+  readonly #file: LockFile | null;
   /** Folders that were made for it, the innermost first. */
   readonly #made: readonly string[];
 
-  private constructor(path: string, file: Deno.FsFile, made: readonly string[]) {
+  private constructor(path: string, file: LockFile | null, made: readonly string[]) {
     this.#path = path;
     this.#file = file;
     this.#made = made;
@@ -42,30 +45,23 @@ export class FolderLock {
    * @throws {WriteError} when the folder cannot be made or written to.
    */
   static async take(folder: string, tools: LockTools = {}): Promise<FolderLock> {
-    const { tryLock = (file) => file.tryLock(true), onNoLocks } = tools;
     const path = join(folder, LOCK_FILE);
     const made = new Set<string>();
+    const words = thisProcess();
     for (let attempt = 1;; attempt++) {
       for (const part of await missing(folder)) made.add(part);
-      await writing(folder, () => Deno.mkdir(folder, { recursive: true }));
-      const file = await openLock(path);
-      if (file !== null) {
-        const locked = await tryLock(file).catch((error) => {
-          if (!NO_LOCKS.test(error?.code) && !(error instanceof Deno.errors.NotSupported)) {
-            file.close();
-            throw error;
-          }
-          onNoLocks?.();
-          return true;
-        });
-        // Its last holder may have removed the file that was opened.
-        if (locked && await isThere(file, path)) {
-          await sign(file);
-          return new FolderLock(path, file, [...made]);
-        }
-        file.close();
+      await writing(folder, () => mkdir(folder, { recursive: true }));
+      await checkNoLink(path);
+      const found = await tryToTake(path, words, tools.take ?? LockFile.take);
+      if (found instanceof LockFile) return new FolderLock(path, found, [...made]);
+      const isLast = attempt === ATTEMPTS;
+      if (isLast && found instanceof WriteError) throw found;
+      const holder = isLast ? LockFile.holder(path) : null;
+      if (found === "no locks" || holder === "no locks") {
+        tools.onNoLocks?.();
+        return new FolderLock(path, null, [...made]);
       }
-      if (attempt === ATTEMPTS) throw new FolderBusyError(folder, await holder(path));
+      if (isLast) throw new FolderBusyError(folder, holder);
       await new Promise((resolve) => setTimeout(resolve, PAUSE));
     }
   }
@@ -73,24 +69,24 @@ export class FolderLock {
   /** @throws {FolderBusyError} when somebody works in a folder; makes nothing and keeps nothing. */
   static async check(folder: string): Promise<void> {
     const path = join(folder, LOCK_FILE);
-    const file = await Deno.open(path, { write: true }).catch(() => null);
-    if (file === null) return;
-    try {
-      if (await file.tryLock(true).catch(() => true)) return;
-      throw new FolderBusyError(folder, await holder(path));
-    } finally {
-      file.close();
-    }
+    const found = await lstat(path).catch(() => null);
+    if (!found?.isFile()) return;
+    if (!LockFile.isHeld(path)) return;
+    const holder = LockFile.holder(path);
+    // A file system without locks keeps nobody out.
+    if (holder !== "no locks") throw new FolderBusyError(folder, holder);
   }
 
   /** Gives the folder back, without the lock's file, and without the folder where nothing came into it. */
   async release(): Promise<void> {
     // While it is held, nobody else can take what is removed for theirs.
-    await Deno.remove(this.#path).catch(() => {});
-    this.#file.close();
+    await unlink(this.#path).catch(() => {});
+    this.#file?.release();
+    // Windows removes no file that is open.
+    if (process.platform === "win32") await unlink(this.#path).catch(() => {});
     for (const folder of this.#made) {
       try {
-        await Deno.remove(folder);
+        await rmdir(folder);
       } catch {
         return;
       }
@@ -102,44 +98,60 @@ export class FolderLock {
 async function missing(folder: string): Promise<readonly string[]> {
   const found: string[] = [];
   for (let at = folder;; at = dirname(at)) {
-    if (await Deno.stat(at).then(() => true, () => false)) return found;
+    if (await stat(at).then(() => true, () => false)) return found;
     found.push(at);
     if (dirname(at) === at) return found;
   }
 }
 
-/** The opened file, new or not; null when the folder went in the meantime. A link is nobody's lock. */
-async function openLock(path: string): Promise<Deno.FsFile | null> {
-  const found = await Deno.lstat(path).catch(() => null);
-  if (found && !found.isFile) {
+/** A link is nobody's lock. */
+async function checkNoLink(path: string): Promise<void> {
+  const found = await lstat(path).catch(() => null);
+  if (found && !found.isFile()) {
     throw new WriteError(path, "something that is no file has its name");
   }
+}
+
+/**
+ * What comes of one attempt. The folder may go in the meantime, which another attempt mends as well as a lock that is held.
+ * @throws what the system has against the file.
+ */
+async function tryToTake(
+  path: string,
+  words: string,
+  take: typeof LockFile.take,
+): Promise<LockFile | Exclude<Refusal, "torn"> | WriteError> {
   try {
-    return await writing(path, () => Deno.open(path, { write: true, create: true }));
+    const found = take(path, words);
+    if (found !== "torn") return found;
+    await unlink(path).catch(() => {});
   } catch (error) {
-    if (error instanceof Error && error.cause instanceof Deno.errors.NotFound) return null;
-    throw error;
+    await checkWritable(path);
+    return new WriteError(path, (error as Error).message, { cause: error });
+  }
+  return "held";
+}
+
+/** SQLite has few words for why a file cannot be written. @throws {WriteError} with the system's. */
+async function checkWritable(path: string): Promise<void> {
+  try {
+    await (await FileSink.open(path)).abort();
+  } catch (error) {
+    const isGone = error instanceof WriteError && codeOf(error.cause) === "ENOENT";
+    if (!isGone) throw error;
   }
 }
 
-async function isThere(file: Deno.FsFile, path: string): Promise<boolean> {
-  const [opened, found] = [await file.stat(), await Deno.stat(path).catch(() => null)];
-  return found !== null && found.ino === opened.ino && found.dev === opened.dev;
+/** Who takes a lock, for others to read. */
+function thisProcess(): string {
+  return `process ${process.pid}${host()}, since ${new Date().toISOString()}`;
 }
 
-/** Says in the file who has it. Who cannot say so has it all the same. */
-async function sign(file: Deno.FsFile): Promise<void> {
-  const allowed = await Deno.permissions.query({ name: "sys", kind: "hostname" });
-  const host = allowed.state === "granted" ? ` on ${Deno.hostname()}` : "";
-  const text = `process ${Deno.pid}${host}, since ${new Date().toISOString()}\n`;
+/** Where the process is not allowed to know that, the number has to do. */
+function host(): string {
   try {
-    await file.truncate();
-    await file.write(new TextEncoder().encode(text));
-  } catch { /* the lock is what counts */ }
-}
-
-/** Who has a lock, as far as its file says and may be read. */
-async function holder(path: string): Promise<string | null> {
-  const text = await readInputIfThere(path, INPUTS.lock).catch(() => null);
-  return text && /^process \d+( on [\w.-]+)?, since [\w.:-]+\n$/.test(text) ? text.trim() : null;
+    return ` on ${hostname()}`;
+  } catch {
+    return "";
+  }
 }

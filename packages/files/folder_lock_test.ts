@@ -1,6 +1,7 @@
 import { FolderBusyError, WriteError } from "@lopper/core";
 import { FolderLock, LOCK_FILE } from "./folder_lock.ts";
 import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 
 const test = (name: string, body: (folder: string) => Promise<void>) =>
@@ -97,15 +98,40 @@ test("that of a process which was killed is free, and that of one which lives is
   assert.deepEqual(names(folder), []);
 });
 
-test("a file system without locks is told of, and a link in its place is not followed", async (folder) => {
-  const notSupported = () => Promise.reject(Object.assign(new Error("no"), { code: "ENOLCK" }));
+test("a file system without locks is told of, and what else is wrong is a sentence", async (folder) => {
   let told = 0;
-  const lock = await FolderLock.take(folder, { tryLock: notSupported, onNoLocks: () => told++ });
+  const onNoLocks = () => told++;
+  // The call that locks fails, or says for ever that another has the lock, and nobody may read who.
+  const lock = await FolderLock.take(folder, { take: () => "no locks", onNoLocks });
   assert.equal(told, 1);
   await lock.release();
-  const broken = () => Promise.reject(Object.assign(new Error("disk"), { code: "EIO" }));
-  await assert.rejects(FolderLock.take(folder, { tryLock: broken }), /disk/);
+  const database = new DatabaseSync(`${folder}/${LOCK_FILE}`);
+  database.exec("BEGIN EXCLUSIVE");
+  await FolderLock.check(folder);
+  const other = await FolderLock.take(folder, { onNoLocks });
+  assert.equal(told, 2);
+  database.close();
+  await other.release();
+  assert.deepEqual(names(folder), []);
+  const full = () => {
+    throw new Error("database or disk is full");
+  };
+  await assert.rejects(
+    FolderLock.take(folder, { take: full }),
+    /^WriteError: .*\.lopper\.lock cannot be written: database or disk is full$/,
+  );
+});
 
+test("a lock that a kill left half written, or an earlier Lopper, is nobody's", async (folder) => {
+  for (const left of ["process 7 on host, since 2026-11-30\n", "SQLite format 3\0torn"]) {
+    await Deno.writeTextFile(`${folder}/${LOCK_FILE}`, left);
+    await FolderLock.check(folder);
+    await (await FolderLock.take(folder)).release();
+    assert.deepEqual(names(folder), []);
+  }
+});
+
+test("a link in its place is not followed", async (folder) => {
   await Deno.mkdir(`${folder}/x`);
   await Deno.writeTextFile(`${folder}/letter.txt`, "Dear Ishmael");
   await Deno.symlink("../letter.txt", `${folder}/x/${LOCK_FILE}`);

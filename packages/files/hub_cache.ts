@@ -1,6 +1,8 @@
+import { readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { INPUTS } from "@lopper/core";
 import { readInputIfThere } from "./open_input.ts";
+import { codeOf } from "./system_reason.ts";
 
 /**
  * The folder in which programs of Hugging Face keep what they downloaded: HF_HUB_CACHE, else `hub` in HF_HOME, else in
@@ -31,11 +33,10 @@ export async function cachedSnapshots(folder: string): Promise<readonly string[]
   const main = (await readInputIfThere(join(folder, "refs", "main"), INPUTS.revision))?.trim();
   const revisions: string[] = [];
   try {
-    for await (const { name, isDirectory } of Deno.readDir(join(folder, "snapshots"))) {
-      if (isDirectory) revisions.push(name);
-    }
+    const found = await readdir(join(folder, "snapshots"), { withFileTypes: true });
+    for (const entry of found) if (entry.isDirectory()) revisions.push(entry.name);
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    if (codeOf(error) !== "ENOENT") throw error;
   }
   const first = (name: string) => name === main ? 0 : 1;
   return revisions.sort((a, b) => first(a) - first(b) || (a < b ? -1 : 1))

@@ -3,6 +3,7 @@ import { cachedDataSet } from "./hub_cache.ts";
 import { FileSink } from "./file_sink.ts";
 import { writing } from "./write_error.ts";
 import { writeTextFileAtomically } from "./write_text_file.ts";
+import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
 /** Where data sets are downloaded from, and to. */
@@ -157,7 +158,7 @@ function checkSize(bytes: number, maxBytes: number, repository: string) {
 }
 
 async function writeStream(path: string, blob: Blob, onBytes: (bytes: number) => void) {
-  await writing(path, () => Deno.mkdir(dirname(path), { recursive: true }));
+  await writing(path, () => mkdir(dirname(path), { recursive: true }));
   const sink = await FileSink.open(path);
   let bytes = 0;
   try {
@@ -176,6 +177,6 @@ async function writeStream(path: string, blob: Blob, onBytes: (bytes: number) =>
 }
 
 async function writeFile(path: string, text: string) {
-  await writing(path, () => Deno.mkdir(dirname(path), { recursive: true }));
+  await writing(path, () => mkdir(dirname(path), { recursive: true }));
   await writeTextFileAtomically(path, text);
 }

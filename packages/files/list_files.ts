@@ -1,3 +1,5 @@
+import { isMissing } from "./system_reason.ts";
+import { readdir, realpath, stat } from "node:fs/promises";
 import { join, sep } from "node:path";
 
 /** Folders in folders, as deep as a data set has them; deeper ones are something else. */
@@ -15,22 +17,22 @@ export async function listFilesDeep(folder: string, depth = MAX_DEPTH): Promise<
 async function filesIn(folder: string, depth: number, above: readonly string[]): Promise<string[]> {
   const found: string[] = [];
   try {
-    const real = await Deno.realPath(folder);
+    const real = await realpath(folder);
     // A link to a folder around the one that it is in leads back here.
     if (above.some((inner) => inner === real || inner.startsWith(join(real, sep)))) return [];
-    for await (const { name, isDirectory, isSymlink } of Deno.readDir(folder)) {
+    for (const entry of await readdir(folder, { withFileTypes: true })) {
+      const { name } = entry;
       if (name.startsWith(".")) continue;
       const path = join(folder, name);
-      if (!isDirectory && !(isSymlink && await leadsToFolder(path))) found.push(name);
+      const isFolder = entry.isDirectory() || entry.isSymbolicLink() && await leadsToFolder(path);
+      if (!isFolder) found.push(name);
       else if (depth > 1) {
         const inner = await filesIn(path, depth - 1, [...above, real]);
         for (const file of inner) found.push(`${name}/${file}`);
       }
     }
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
-      return [];
-    }
+    if (isMissing(error)) return [];
     throw error;
   }
   return found;
@@ -38,5 +40,5 @@ async function filesIn(folder: string, depth: number, above: readonly string[]):
 
 /** A link that leads nowhere is refused by its name when it is opened. */
 async function leadsToFolder(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(({ isDirectory }) => isDirectory, () => false);
+  return await stat(path).then((found) => found.isDirectory(), () => false);
 }

@@ -1,4 +1,4 @@
-/** Files of this machine: the only package that touches `Deno.*`. */
+/** Files of this machine: the only package that touches them, in Deno and in Node. */
 export { AppendFile } from "./append_file.ts";
 export { FileFolder } from "./file_folder.ts";
 export { FileSink, isPartialName, syncFolder } from "./file_sink.ts";
@@ -9,6 +9,6 @@ export { downloadDataSet, type Hub } from "./hub_data_set.ts";
 export { listFilesDeep } from "./list_files.ts";
 export { openInput, readInput, readInputIfThere } from "./open_input.ts";
 export { SourceWatch } from "./source_watch.ts";
-export { systemReason } from "./system_reason.ts";
+export { codeOf, isMissing, systemReason } from "./system_reason.ts";
 export { writeError, writing } from "./write_error.ts";
 export { writeTextFileAtomically } from "./write_text_file.ts";

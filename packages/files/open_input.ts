@@ -1,6 +1,7 @@
 import { type InputKind, refusalOf } from "@lopper/core";
 import { decodeText } from "@lopper/formats";
 import { FileSource } from "./file_source.ts";
+import { isMissing } from "./system_reason.ts";
 
 /**
  * Opens a file that somebody named.
@@ -27,9 +28,7 @@ async function openIfThere(path: string, kind: InputKind): Promise<FileSource | 
   try {
     return await FileSource.open(path, kind);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
-      return null;
-    }
+    if (isMissing(error)) return null;
     throw error;
   }
 }

@@ -1,5 +1,6 @@
 import { sha256 } from "@lopper/core";
 import { FileSource } from "./file_source.ts";
+import { stat } from "node:fs/promises";
 
 /**
  * Bytes of a file by which one that was only touched is known again: whole files of words and settings, and what a GGUF file
@@ -53,10 +54,10 @@ export class SourceWatch {
 }
 
 async function look(path: string): Promise<Omit<Sight, "head"> | null> {
-  const found = await Deno.stat(path).catch(() => null);
-  if (!found?.isFile) return null;
-  const { size, mtime, ctime, dev, ino } = found;
-  return { size, stamp: [mtime?.getTime(), ctime?.getTime(), dev, ino].join() };
+  const found = await stat(path).catch(() => null);
+  if (!found?.isFile()) return null;
+  const { size, mtimeMs, ctimeMs, dev, ino } = found;
+  return { size, stamp: [mtimeMs, ctimeMs, dev, ino].join() };
 }
 
 async function headOf(path: string): Promise<string> {

@@ -19,17 +19,29 @@ const REASONS: Readonly<Record<string, string>> = {
   EIO: "the disk reports an error",
 };
 
+/** How Deno calls what its permissions do not allow. */
+const NOT_CAPABLE = "NotCapable";
+
+/** The system's code for an error, "" for errors of other origin. */
+export function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : "";
+}
+
+/** Whether a file is not there, or a part of the path to it. */
+export function isMissing(error: unknown): boolean {
+  return codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR";
+}
+
 /** What the system has against something, in words, and the paths that it names; null for other errors. */
 export function systemReason(
   error: unknown,
 ): { readonly reason: string; readonly paths: string | null } | null {
   if (!(error instanceof Error)) return null;
-  const code = "code" in error ? String(error.code) : "";
-  const isOfDeno = Object.values(Deno.errors).some((kind) => error instanceof kind);
-  if (!isOfDeno && !/^E[A-Z]+$/.test(code)) return null;
-  if (error instanceof Deno.errors.NotCapable) {
+  if (error.name === NOT_CAPABLE) {
     return { reason: error.message.replace(/, run again .*/s, ""), paths: null };
   }
+  const code = codeOf(error);
+  if (!/^E[A-Z0-9]+$/.test(code) && !/\(os error \d+\)/.test(error.message)) return null;
   // Deno's messages are "WHAT (os error NUMBER): VERB 'PATH'", those of Node's modules "CODE: WHAT, VERB 'PATH'".
   const [, what, paths] = /^(.*?) \(os error \d+\)(?:: \w+ (.*))?$/s.exec(error.message) ??
     /^E[A-Z]+: (.*?)(?:, \w+ (.*))?$/s.exec(error.message) ?? [];
@@ -47,9 +59,7 @@ export async function reading<T>(file: string, read: () => T | Promise<T>): Prom
   try {
     return await read();
   } catch (error) {
-    const isMissing = error instanceof Deno.errors.NotFound ||
-      error instanceof Deno.errors.NotADirectory;
-    const found = isMissing ? null : systemReason(error);
+    const found = isMissing(error) ? null : systemReason(error);
     throw found ? new ReadError(file, found.reason, { cause: error }) : error;
   }
 }

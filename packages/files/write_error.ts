@@ -16,7 +16,7 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 
 /** Runs what writes a file; what the system has against it becomes a sentence that names the file. */
-export async function writing<T>(file: string, write: () => Promise<T>): Promise<T> {
+export async function writing<T>(file: string, write: () => T | Promise<T>): Promise<T> {
   try {
     return await write();
   } catch (error) {

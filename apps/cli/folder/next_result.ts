@@ -1,6 +1,7 @@
 import { RunFolderError, seal, unseal } from "@lopper/core";
 import { INPUTS } from "@lopper/core";
 import {
+  codeOf,
   FileSink,
   isPartialName,
   readInput,
@@ -160,7 +161,7 @@ async function namesIn(folder: string): Promise<readonly string[]> {
   try {
     return (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
+    if (codeOf(error) === "ENOENT") return [];
     throw error;
   }
 }
@@ -190,6 +191,6 @@ async function removeFile(folder: string, file: string): Promise<void> {
 
 async function removeIfThere(path: string): Promise<void> {
   await Deno.remove(path).catch((error) => {
-    if (!(error instanceof Deno.errors.NotFound)) throw writeError(path, error);
+    if (codeOf(error) !== "ENOENT") throw writeError(path, error);
   });
 }

@@ -1,5 +1,5 @@
 import { UsageError } from "@lopper/core";
-import { isPartialName, LOCK_FILE } from "@lopper/files";
+import { codeOf, isPartialName, LOCK_FILE } from "@lopper/files";
 
 /** The folder in a folder where a new result is until it is whole. */
 export const NEXT = ".lopper-next";
@@ -18,7 +18,7 @@ export async function entriesOfOut(path: string): Promise<string[]> {
   try {
     for await (const { name } of Deno.readDir(path)) if (!isPassing(name)) names.push(name);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) {
+    if (codeOf(error) === "ENOENT") {
       const found = await Deno.lstat(path).catch(() => null);
       if (!found) return [];
       if (found.isSymlink) {
@@ -27,7 +27,7 @@ export async function entriesOfOut(path: string): Promise<string[]> {
       // Another process made it a moment ago.
       return await entriesOfOut(path);
     }
-    if (error instanceof Deno.errors.NotADirectory) {
+    if (codeOf(error) === "ENOTDIR") {
       throw new UsageError(`${path} is a file; --out needs a folder`);
     }
     throw error;

@@ -1,6 +1,6 @@
 import { RunFolderError } from "@lopper/core";
 import { INPUTS } from "@lopper/core";
-import { readInput, readInputIfThere } from "@lopper/files";
+import { codeOf, isMissing, readInput, readInputIfThere } from "@lopper/files";
 import {
   parseRunRecord,
   parseRunSettings,
@@ -45,7 +45,7 @@ async function explainMissing(folder: string): Promise<RunFolderError> {
     for await (const { name } of Deno.readDir(folder)) names.push(name);
   } catch (error) {
     if (!isMissing(error)) throw error;
-    const problem = error instanceof Deno.errors.NotFound
+    const problem = codeOf(error) === "ENOENT"
       ? "there is no such folder"
       : "this is a file, and a run is a folder";
     return new RunFolderError(`${folder}: ${problem}`, { cause: error });
@@ -54,8 +54,4 @@ async function explainMissing(folder: string): Promise<RunFolderError> {
     ? `the run in it is not finished (prune --resume --out ${folder} finishes it)`
     : `there is no ${FILES.record} in it, so it holds no run of Lopper`;
   return new RunFolderError(`${folder}: ${problem}`);
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
 }

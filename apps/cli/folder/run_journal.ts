@@ -1,5 +1,5 @@
 import { ResumeError, sealLine, unsealLine } from "@lopper/core";
-import { AppendFile } from "@lopper/files";
+import { AppendFile, codeOf } from "@lopper/files";
 import { type History, type JournalEntry, parseJournal, toJournalLine } from "@lopper/search";
 import { journalHead, type RunSettings } from "@lopper/run";
 import { join } from "node:path";
@@ -86,7 +86,7 @@ export class RunJournal {
  */
 export async function readJournal(folder: string): Promise<RunJournal | null> {
   const there = await Deno.stat(join(folder, FILES.journal)).then(() => true, (error) => {
-    if (error instanceof Deno.errors.NotFound) return false;
+    if (codeOf(error) === "ENOENT") return false;
     throw error;
   });
   return there ? await RunJournal.read(folder, await readSettings(folder)) : null;

@@ -3,6 +3,7 @@ import { INPUTS } from "@lopper/core";
 import {
   cachedSnapshots,
   isCachedDataSet,
+  isMissing,
   listFilesDeep,
   openInput,
   readInput,
@@ -115,7 +116,7 @@ async function isFolder(path: string): Promise<boolean> {
   try {
     return (await Deno.stat(path)).isDirectory;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
+    if (isMissing(error)) {
       throw new CalibrationError(`${path}: there is no such file`, { cause: error });
     }
     throw error;

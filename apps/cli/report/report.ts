@@ -1,5 +1,5 @@
 import { UsageError } from "@lopper/core";
-import { writeTextFileAtomically } from "@lopper/files";
+import { codeOf, writeTextFileAtomically } from "@lopper/files";
 import { type Given, on, type OptionTable, OUTPUT, path } from "@lopper/options";
 import { Command } from "commander";
 import { join } from "node:path";
@@ -85,7 +85,7 @@ async function writePage(
 /** @throws {UsageError} when something is there that nobody gave up, or that is no page. */
 async function checkFree(path: string, overwrite = false) {
   const found = await Deno.stat(path).catch((error) => {
-    if (error instanceof Deno.errors.NotFound) return null;
+    if (codeOf(error) === "ENOENT") return null;
     throw error;
   });
   if (found?.isDirectory) throw new UsageError(`${path} is a folder; --out needs a file`);
