@@ -30,6 +30,15 @@ async function busy(
   }
 }
 
+/** A process that runs this code, where the lock is at hand. */
+function inProcess(code: string): Deno.Command {
+  const module = fileURLToPath(new URL("./folder_lock.ts", import.meta.url));
+  const config = fileURLToPath(new URL("../../deno.json", import.meta.url));
+  const whole = `import { FolderLock } from ${JSON.stringify(module)}; ${code}`;
+  const args = ["eval", "--quiet", "--cached-only", "--config", config, whole];
+  return new Deno.Command(Deno.execPath(), { args, stdout: "piped", stderr: "piped" });
+}
+
 test("one has it, whatever the folder is called, and leaves nothing", async (folder) => {
   await Deno.mkdir(`${folder}/a`);
   await Deno.symlink("a", `${folder}/link`);
@@ -76,17 +85,42 @@ test("of many that want it at once one has it at a time", async (folder) => {
   if (names(folder).length > 0) assert.deepEqual(names(`${folder}/a`), []);
 });
 
+test("of processes that want it at once one has it at a time, although its file comes and goes", async (folder) => {
+  // The inner folder stands in for what only one may do: to make it fails where it is.
+  const code = `for (let n = 0; n < 150; n++) {
+    const lock = await FolderLock.take(${JSON.stringify(folder)}).catch(() => null);
+    if (lock === null) continue;
+    Deno.mkdirSync(${JSON.stringify(`${folder}/one`)});
+    Deno.removeSync(${JSON.stringify(`${folder}/one`)});
+    await lock.release();
+  }`;
+  const ends = await Promise.all(Array.from({ length: 3 }, () => inProcess(code).output()));
+  for (const { success, stderr } of ends) assert.ok(success, new TextDecoder().decode(stderr));
+  assert.deepEqual(names(folder), []);
+});
+
+test("a file that its last holder removes while it is being locked is no lock", async (folder) => {
+  const { prototype } = DatabaseSync;
+  const { exec } = prototype;
+  let removed = 0;
+  prototype.exec = function (sql) {
+    if (sql.startsWith("BEGIN") && removed++ === 0) Deno.removeSync(`${folder}/${LOCK_FILE}`);
+    return exec.call(this, sql);
+  };
+  try {
+    const lock = await FolderLock.take(folder);
+    assert.ok(removed > 1, "it was tried for again");
+    await busy(folder);
+    await lock.release();
+  } finally {
+    prototype.exec = exec;
+  }
+});
+
 test("that of a process which was killed is free, and that of one which lives is not", async (folder) => {
-  const module = fileURLToPath(new URL("./folder_lock.ts", import.meta.url));
-  const code = `import { FolderLock } from ${JSON.stringify(module)};
-    await FolderLock.take(${
-    JSON.stringify(folder)
-  }); console.log("taken"); await new Promise(() => setTimeout(() => {}, 1e6))`;
-  const config = fileURLToPath(new URL("../../deno.json", import.meta.url));
-  const process = new Deno.Command(Deno.execPath(), {
-    args: ["eval", "--quiet", "--cached-only", "--config", config, code],
-    stdout: "piped",
-  }).spawn();
+  const code = `await FolderLock.take(${JSON.stringify(folder)}); console.log("taken");
+    await new Promise(() => setTimeout(() => {}, 1e6))`;
+  const process = inProcess(code).spawn();
   const { value } = await process.stdout.getReader().read();
   assert.match(new TextDecoder().decode(value), /taken/);
   await busy(folder, new RegExp(`\\(process ${process.pid}`));

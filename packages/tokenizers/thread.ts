@@ -1,5 +1,6 @@
 import { CheckpointFormatError } from "@lopper/core";
 import type { EngineFiles } from "./engine.ts";
+import { type MessageThread, openThread } from "./open_thread.ts";
 import type { Answer, Request } from "./protocol.ts";
 
 /** Milliseconds without an answer after which a thread is given up; a text of usual length takes a thousandth. */
@@ -7,6 +8,11 @@ const SILENCE_MS = 6000;
 /** For a thread to begin, on a machine that does much else: nothing of the model has a part in it. */
 const BEGIN_MS = 30_000;
 const TICK_MS = 250;
+/** Bundled, it is JavaScript like the rest. */
+const MODULE = new URL(
+  import.meta.url.endsWith(".ts") ? "./worker.ts" : "./worker.js",
+  import.meta.url,
+);
 
 interface Pending {
   readonly request: Request;
@@ -20,7 +26,7 @@ type Unnumbered<T> = T extends unknown ? Omit<T, "id"> : never;
 export class TokenizerThread implements Disposable {
   readonly #file: string;
   readonly #silence: number;
-  readonly #worker: Worker;
+  readonly #thread: Promise<MessageThread>;
   /** In the order in which they are done: the first is at work. */
   readonly #pending = new Map<number, Pending>();
   #unsent: Request[] = [];
@@ -35,12 +41,10 @@ export class TokenizerThread implements Disposable {
     this.#file = file;
     this.#silence = silenceMs;
     this.#limit = BEGIN_MS;
-    this.#worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
-    this.#worker.onmessage = ({ data }: MessageEvent<Answer>) => this.#hear(data);
-    this.#worker.onerror = (event) => {
-      event.preventDefault();
-      this.#end(`its thread ended (${event.message})`);
-    };
+    this.#thread = openThread(MODULE, {
+      onMessage: (data) => this.#hear(data as Answer),
+      onError: (message) => this.#end(`its thread ended (${message})`),
+    });
   }
 
   /**
@@ -81,8 +85,11 @@ export class TokenizerThread implements Disposable {
   }
 
   #send() {
-    if (!this.#ended) this.#worker.postMessage(this.#unsent);
+    const requests = this.#unsent;
     this.#unsent = [];
+    this.#thread.then((thread) => {
+      if (!this.#ended) thread.postMessage(requests);
+    }, (error) => this.#end(`its thread did not begin (${error})`));
   }
 
   #hear(answer: Answer) {
@@ -133,7 +140,7 @@ export class TokenizerThread implements Disposable {
       ? reason
       : new CheckpointFormatError(reason, { file: this.#file });
     this.#rest();
-    this.#worker.terminate();
+    this.#thread.then((thread) => thread.terminate(), () => {});
     for (const { reject } of this.#pending.values()) reject(this.#ended);
     this.#pending.clear();
   }

@@ -2,14 +2,10 @@
  * A tokenizer in a thread of its own: while a pattern looks for its end, the program still hears its user, and can give up.
  */
 import { TokenizerEngine } from "./engine.ts";
+import { threadScope } from "./open_thread.ts";
 import type { Answer, Request } from "./protocol.ts";
 
-/** What a worker's global object has, which the types of a page's lack. */
-interface WorkerScope {
-  onmessage: (event: MessageEvent<readonly Request[]>) => void;
-  postMessage(message: Answer, options: { transfer: readonly Transferable[] }): void;
-}
-const scope = globalThis as unknown as WorkerScope;
+const scope = await threadScope();
 
 let engine: TokenizerEngine | null = null;
 
@@ -27,7 +23,7 @@ function answer(request: Request): Int32Array<ArrayBuffer> | string | null {
 }
 
 post({ more: 0 });
-scope.onmessage = ({ data }) => {
+scope.onmessage = ({ data }: MessageEvent<readonly Request[]>) => {
   for (const request of data) {
     const { id } = request;
     try {
