@@ -1,72 +1,11 @@
-import { type Matrix, matrix, Products } from "@lopper/algebra";
-import { openBackend } from "@lopper/backends";
+import { matrix } from "@lopper/algebra";
 import { inverse, Matrix as Dense } from "ml-matrix";
 import assert from "node:assert/strict";
-import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
-import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { type FitBatch, momentsOf } from "./moments.ts";
 import { bestFit, type Fit, fitOf } from "./refit.ts";
+import { assertClose, dense, inBatches, productsTest, randoms } from "./testing/products.ts";
 
 const CHANNELS = 6, HIDDEN = 4;
-
-function productsTest(name: string, fn: (products: Products) => Promise<void>) {
-  Deno.test({
-    name,
-    sanitizeOps: false,
-    sanitizeResources: false,
-    async fn() {
-      const { backend } = await openBackend("cpu", { threads: 1 });
-      const products = new Products(backend);
-      try {
-        await fn(products);
-      } finally {
-        await products.dispose();
-        await backend.dispose();
-      }
-    },
-  });
-}
-
-function randoms(seed: number) {
-  const random = xoroshiro128plus(seed);
-  return (rows: number, columns: number) =>
-    matrix(
-      rows,
-      columns,
-      Float32Array.from({ length: rows * columns }, () => uniformFloat64(random) - 0.5),
-    );
-}
-
-async function* inBatches(batches: readonly FitBatch[]) {
-  yield* batches;
-}
-
-const dense = ({ rows, columns, data }: Matrix) =>
-  Dense.from1DArray(rows, columns, Array.from(data));
-
-function assertClose(found: Float32Array, wanted: Dense, what: string) {
-  wanted.to1DArray().forEach((value, i) =>
-    assert.ok(Math.abs(found[i] - value) < 1e-4, `${what}, ${i}: ${found[i]} for ${value}`)
-  );
-}
-
-productsTest("moments: those of all batches are those of the rows together", async (products) => {
-  const random = randoms(3);
-  const batches = [5, 1, 9].map((tokens) => ({
-    inner: random(tokens, CHANNELS),
-    missing: random(tokens, HIDDEN),
-  }));
-  const { gram, cross } = await momentsOf(products, inBatches(batches));
-  const sum = (of: (batch: FitBatch) => Dense) => batches.map(of).reduce((a, b) => Dense.add(a, b));
-  const wanted = sum(({ inner }) => dense(inner).transpose().mmul(dense(inner)));
-  for (let r = 0; r < CHANNELS; r++) {
-    for (let c = 0; c <= r; c++) {
-      assert.ok(Math.abs(gram.data[r * CHANNELS + c] - wanted.get(r, c)) < 1e-5, `${r}, ${c}`);
-    }
-  }
-  const crossed = sum(({ inner, missing }) => dense(inner).transpose().mmul(dense(missing)));
-  assertClose(cross.data, crossed, "cross");
-});
 
 productsTest(
   "refit: the change is that of a ridge regression, and λ a share of the mean diagonal",

@@ -9,70 +9,110 @@ import {
   table,
 } from "../terminal/format.ts";
 
+type Row = readonly string[];
+
 /** A column for each model. Under a figure stands what it is beside the first model's. */
 export function describeComparison(comparison: Comparison): string {
-  const { models, promptTokens, decodeTokens } = comparison;
+  const { models } = comparison;
+  const rows = [
+    rowOf(models, "", ({ model }) => model),
+    ...sizeRows(models),
+    ...speedRows(models),
+    ...textRows(models),
+    ...taskRows(models),
+    ...predictionRows(models),
+  ];
+  const lines = [...explanations(comparison), ...notes(models).filter((line) => line !== "")];
+  return [table(rows), "", ...lines].join("\n");
+}
+
+type Models = readonly ComparedModel[];
+
+function rowOf(models: Models, what: string, cell: (model: ComparedModel) => string): Row {
+  return [what, ...models.map(cell)];
+}
+
+/** What a model does otherwise than the first one, which has nothing there. */
+function againstRow(models: Models, what: string, cell: (found: AgainstFirst) => string): Row {
+  return rowOf(models, what, ({ againstFirst }) => againstFirst === null ? "" : cell(againstFirst));
+}
+
+/** A figure, and how far it is from the first model's. */
+function changing(
+  models: Models,
+  what: string,
+  of: (model: ComparedModel) => number,
+  format: (n: number) => string,
+): readonly Row[] {
   const [first] = models;
-  const row = (what: string, cell: (model: ComparedModel) => string) => [what, ...models.map(cell)];
-  const against = (what: string, cell: (found: AgainstFirst) => string) =>
-    row(what, ({ againstFirst }) => againstFirst === null ? "" : cell(againstFirst));
-  /** A figure, and how far it is from the first model's. */
-  const changing = (
-    what: string,
-    of: (model: ComparedModel) => number,
-    format: (n: number) => string,
-  ) => [
-    row(what, (model) => format(of(model))),
-    row("", (model) => model === first ? "" : formatChange(of(first), of(model))),
+  return [
+    rowOf(models, what, (model) => format(of(model))),
+    rowOf(models, "", (model) => model === first ? "" : formatChange(of(first), of(model))),
   ];
-  const rows: string[][] = [
-    row("", ({ model }) => model),
-    ...changing("parameters", ({ parameters }) => parameters, formatCount),
-    ...changing("weights", ({ bytes }) => bytes, formatBytes),
-    ...changing("multiply-accumulates a token", ({ macsPerToken }) => macsPerToken, formatCount),
+}
+
+function sizeRows(models: Models): readonly Row[] {
+  const macs = "multiply-accumulates a token";
+  return [
+    ...changing(models, "parameters", ({ parameters }) => parameters, formatCount),
+    ...changing(models, "weights", ({ bytes }) => bytes, formatBytes),
+    ...changing(models, macs, ({ macsPerToken }) => macsPerToken, formatCount),
   ];
-  if (first.speed !== null) {
-    const speed = (n: number) => `${n.toFixed(n < 100 ? 1 : 0)} tokens/s`;
-    rows.push(
-      ...changing("reading a prompt", (m) => m.speed!.prefillTokensPerSecond, speed),
-      ...changing("generating", (m) => m.speed!.decodeTokensPerSecond, speed),
-      ...changing("peak memory", (m) => m.speed!.peakResidentBytes, formatBytes),
-    );
-  }
-  first.texts.forEach(({ text }, i) => {
-    rows.push(
-      row(`${text}, perplexity`, ({ texts }) => formatPerplexity(texts[i].perplexity)),
-      against("", ({ texts }) => formatRatio(texts[i].perplexityRatio)),
-      row(`${text}, bits per byte`, ({ texts }) => texts[i].bitsPerByte.toFixed(4)),
-    );
-  });
-  first.tasks.forEach(({ task, metrics }, i) => {
-    for (const name of Object.keys(metrics) as MetricName[]) {
-      rows.push(
-        row(`${task}, ${name}`, ({ tasks }) => formatMetric(name, tasks[i].metrics[name]!)),
-        against("", ({ tasks }) => formatDifference(name, tasks[i].differences[name]!)),
-      );
-    }
-  });
-  rows.push(
-    against(
+}
+
+function speedRows(models: Models): readonly Row[] {
+  if (models[0].speed === null) return [];
+  const speed = (n: number) => `${n.toFixed(n < 100 ? 1 : 0)} tokens/s`;
+  return [
+    ...changing(models, "reading a prompt", (m) => m.speed!.prefillTokensPerSecond, speed),
+    ...changing(models, "generating", (m) => m.speed!.decodeTokensPerSecond, speed),
+    ...changing(models, "peak memory", (m) => m.speed!.peakResidentBytes, formatBytes),
+  ];
+}
+
+function textRows(models: Models): readonly Row[] {
+  return models[0].texts.flatMap(({ text }, i) => [
+    rowOf(models, `${text}, perplexity`, ({ texts }) => formatPerplexity(texts[i].perplexity)),
+    againstRow(models, "", ({ texts }) => formatRatio(texts[i].perplexityRatio)),
+    rowOf(models, `${text}, bits per byte`, ({ texts }) => texts[i].bitsPerByte.toFixed(4)),
+  ]);
+}
+
+function taskRows(models: Models): readonly Row[] {
+  return models[0].tasks.flatMap(({ task, metrics }, i) =>
+    (Object.keys(metrics) as MetricName[]).flatMap((name) => [
+      rowOf(models, `${task}, ${name}`, ({ tasks }) => formatMetric(name, tasks[i].metrics[name]!)),
+      againstRow(models, "", ({ tasks }) => formatDifference(name, tasks[i].differences[name]!)),
+    ])
+  );
+}
+
+function predictionRows(models: Models): readonly Row[] {
+  return [
+    againstRow(
+      models,
       "KL divergence, nats a token",
       ({ predictions }) => predictions ? predictions.klDivergence.toFixed(4) : "—",
     ),
-    against(
+    againstRow(
+      models,
       "same likeliest token",
       ({ predictions }) => predictions ? `${(100 * predictions.sameTop).toFixed(1)} %` : "—",
     ),
-  );
+  ];
+}
+
+/** What the figures are, a line each. */
+function explanations({ models, promptTokens, decodeTokens }: Comparison): readonly string[] {
+  const [{ speed, backend: { engine, threads } }] = models;
   const lines = [
     "  below the first model's figures: the change, of tasks and perplexities with its 95 % confidence interval (paired)",
     `  multiply-accumulates: LM head included, mean over ${promptTokens} tokens`,
   ];
-  if (first.speed !== null) {
-    const { engine, threads } = first.backend;
+  if (speed !== null) {
     lines.push(
       `  speed: a prompt of ${promptTokens} tokens and ${decodeTokens} after it, ${engine}, ${threads} ` +
-        `thread${threads === 1 ? "" : "s"}, median of ${first.speed.prefillSeconds.length}; ` +
+        `thread${threads === 1 ? "" : "s"}, median of ${speed.prefillSeconds.length}; ` +
         "peak memory of a process that does nothing else",
     );
   }
@@ -84,7 +124,7 @@ export function describeComparison(comparison: Comparison): string {
   if (predictions.length < models.length - 1) {
     lines.push("  —: it reads the text as other tokens than the first model");
   }
-  return [table(rows), "", ...lines, ...notes(models).filter((line) => line !== "")].join("\n");
+  return lines;
 }
 
 /** "×1.25 (1.20 to 1.30)". */
