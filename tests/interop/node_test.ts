@@ -1,0 +1,84 @@
+/** The same code in Node: what is bundled of the packages reads, decides and writes there as in Deno. */
+import { FolderLock } from "@lopper/files";
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { bundleForNode, nodeCommand, output } from "../support/node.ts";
+
+/** Runs a program of this folder in Deno, and hands over how it is run in Node. */
+async function inBoth(
+  program: string,
+  body: (deno: readonly string[], node: readonly string[], folder: string) => Promise<void>,
+) {
+  const node = await nodeCommand(program);
+  if (node === null) return;
+  const folder = await Deno.makeTempDir({ prefix: "lopper-test-" });
+  try {
+    const source = new URL(program, import.meta.url);
+    const bundle = await bundleForNode(source, folder);
+    const deno = [Deno.execPath(), "run", "--quiet", "--allow-all", fileURLToPath(source)];
+    // The links in node_modules lead to where Deno keeps packages, each by itself.
+    await body(deno, [...node, "--preserve-symlinks", bundle], folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("Node: a model is pruned to the same bytes as in Deno", () =>
+  inBoth("prune_anywhere.ts", async (deno, node, folder) => {
+    const results = [join(folder, "by-deno"), join(folder, "by-node")];
+    await output([...deno, results[0]]);
+    await output([...node, results[1]]);
+    const names = results.map((at) => [...Deno.readDirSync(at)].map(({ name }) => name).sort());
+    assert.deepEqual(names[0], names[1]);
+    assert.ok(names[0].includes("model.safetensors") && names[0].includes("perplexity.json"));
+    for (const name of names[0]) {
+      const [one, other] = results.map((at) => Deno.readFileSync(join(at, name)));
+      assert.deepEqual(one, other, name);
+    }
+  }));
+
+/** A folder with one of each kind. */
+async function makeFolder(folder: string) {
+  await Deno.mkdir(join(folder, "folder/inner"), { recursive: true });
+  await Deno.writeTextFile(join(folder, "folder/inner/x.txt"), "");
+  await Deno.writeTextFile(join(folder, "text"), "\ufeffgrün");
+  await Deno.writeTextFile(join(folder, "large"), "");
+  await Deno.truncate(join(folder, "large"), 6e9);
+  await Deno.writeFile(join(folder, "bytes"), new Uint8Array([0xff, 0xfe, 0]));
+  await Deno.symlink("text", join(folder, "link"));
+  await Deno.symlink("nothing", join(folder, "dangling"));
+  await Deno.symlink("circle", join(folder, "circle"));
+  await Deno.symlink("/dev/zero", join(folder, "device"));
+  await output(["mkfifo", join(folder, "pipe")]);
+}
+
+Deno.test("Node: files are read, written, refused and locked as in Deno", () =>
+  inBoth("files_anywhere.ts", async (deno, node, folder) => {
+    const said: string[] = [];
+    for (const [i, command] of [deno, node].entries()) {
+      const place = join(folder, String(i));
+      await makeFolder(place);
+      const lock = await FolderLock.take(join(place, "locked"));
+      said.push((await output([...command, place])).replace(/, since [\w:.-]+\)/, ")"));
+      await lock.release();
+    }
+    assert.deepEqual(said[1].split("\n"), said[0].split("\n"));
+    assert.match(said[1], /^read pipe: LopperError: FOLDER\/pipe: this is a pipe; /m);
+    assert.match(said[1], /^a lock that another has: FolderBusyError: .*\(process \d+/m);
+  }));
+
+Deno.test("Node: a lock that it holds is one in Deno, and free when it was killed", () =>
+  inBoth("files_anywhere.ts", async (_deno, node, folder) => {
+    const place = join(folder, "place");
+    const [command, ...args] = [...node, place, "hold"];
+    const holder = new Deno.Command(command, { args, stdout: "piped" }).spawn();
+    const reader = holder.stdout.getReader();
+    const { value } = await reader.read();
+    const [, pid] = /^held by (\d+)/.exec(new TextDecoder().decode(value))!;
+    await assert.rejects(FolderLock.take(place), new RegExp(`\\(process ${pid} `));
+    Deno.kill(Number(pid), "SIGKILL");
+    await holder.status;
+    await reader.cancel();
+    await (await FolderLock.take(place)).release();
+  }));
