@@ -5,9 +5,10 @@ import { listOf } from "@lopper/importance";
 import { openModel } from "@lopper/models";
 import { cutTexts, MemoryStore, prune, runFlags } from "@lopper/run";
 import { openTokenizer } from "@lopper/tokenizers";
+import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 
-const lines = (await Deno.readTextFile(CALIBRATION_TEXT)).trim().split("\n");
+const lines = (await readFile(CALIBRATION_TEXT, "utf-8")).trim().split("\n");
 const books: string[] = lines.map((line) => JSON.parse(line).text);
 const calibration = { name: "books", sources: [{ samples: listOf(books.slice(5)), weight: 1 }] };
 const heldOut = { name: "other books", samples: listOf(books.slice(0, 5)) };
