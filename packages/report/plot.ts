@@ -14,6 +14,26 @@ export interface Plot {
   readonly spec: Record<string, unknown>;
 }
 
+/** An axis of names from top to bottom, in the order in which they come. */
+export function namesAxis(field: string) {
+  return {
+    field,
+    type: "nominal",
+    title: null,
+    sort: null,
+    axis: { domain: false, ticks: false },
+  };
+}
+
+/** An upright line where nothing changes. @param x the scale that it shares with the values. */
+export function zeroLine(x: Readonly<Record<string, unknown>>) {
+  return {
+    data: { values: [{ zero: 0 }] },
+    mark: { type: "rule", color: "var(--muted)" },
+    encoding: { x: { ...x, field: "zero" } },
+  };
+}
+
 /** Colours are those of the page, which has them for light and dark. */
 const CONFIG = {
   // The picture as a whole has a title, a description and a table; its parts would only be noise.

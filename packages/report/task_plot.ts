@@ -1,5 +1,5 @@
 import type { Html } from "./html.ts";
-import { drawPlot } from "./plot.ts";
+import { drawPlot, namesAxis, zeroLine } from "./plot.ts";
 import type { TaskDamage } from "./report_run.ts";
 
 /** Change of the share of right answers by task in points of a hundred: a dot, and its interval as a line. */
@@ -13,13 +13,7 @@ export function tasksPlot(
     low: 100 * (low ?? value),
     high: 100 * (high ?? value),
   }));
-  const y = {
-    field: "task",
-    type: "nominal",
-    title: null,
-    sort: null,
-    axis: { domain: false, ticks: false },
-  };
+  const y = namesAxis("task");
   const x = {
     type: "quantitative",
     title: "change of right answers, points of a hundred",
@@ -31,11 +25,7 @@ export function tasksPlot(
     width: 240,
     data: { values },
     layer: [
-      {
-        data: { values: [{ zero: 0 }] },
-        mark: { type: "rule", color: "var(--muted)" },
-        encoding: { x: { ...x, field: "zero" } },
-      },
+      zeroLine(x),
       {
         mark: { type: "rule", strokeWidth: 2, color: "var(--bar)" },
         encoding: { x: { ...x, field: "low" }, x2: { field: "high" }, y },

@@ -1,7 +1,7 @@
 import type { TextDamage } from "@lopper/evaluation";
 import { signed } from "./damage_plot.ts";
 import type { Html } from "./html.ts";
-import { drawPlot } from "./plot.ts";
+import { drawPlot, namesAxis, zeroLine } from "./plot.ts";
 
 export interface TextPlotOptions {
   readonly id: string;
@@ -25,11 +25,7 @@ export function passagesPlot(
     width: 270,
     data: { values },
     layer: [
-      {
-        data: { values: [{ zero: 0 }] },
-        mark: { type: "rule", color: "var(--muted)" },
-        encoding: { x: { field: "zero", type: "quantitative" } },
-      },
+      zeroLine({ type: "quantitative" }),
       {
         mark: { type: "tick", thickness: 1.5, height: 22, color: "var(--accent)", opacity: 0.8 },
         encoding: {
@@ -39,13 +35,7 @@ export function passagesPlot(
             title: "change of the loss, nats per token",
             axis: { tickCount: 5 },
           },
-          y: {
-            field: "name",
-            type: "nominal",
-            title: null,
-            sort: null,
-            axis: { domain: false, ticks: false },
-          },
+          y: namesAxis("name"),
         },
       },
     ],
@@ -75,13 +65,7 @@ export function tokensPlot(tokens: TextDamage["tokens"], options: TextPlotOption
     }));
   const most = Math.max(0.01, ...values.map(({ change }) => change));
   const least = Math.min(0, ...values.map(({ change }) => change));
-  const y = {
-    field: "kind",
-    type: "nominal",
-    title: null,
-    sort: null,
-    axis: { domain: false, ticks: false },
-  };
+  const y = namesAxis("kind");
   const x = {
     type: "quantitative",
     title: "change of the loss, nats per token",
