@@ -69,66 +69,76 @@ export interface Violation {
 
 /** Violations in one source file; `file` is its path from the root, with slashes. */
 export function checkFile(file: string, source: string): readonly Violation[] {
-  const violations: Violation[] = [];
-  const folder = file.split("/").slice(0, 2).join("/");
   const own = file.split("/")[1];
-  const rank = ORDER.indexOf(own);
-  if (rank < 0) {
-    return [{
-      file,
-      line: 1,
-      problem: `package ${own} is not in the layer order of scripts/check_layers.ts`,
-    }];
+  if (!ORDER.includes(own)) {
+    const problem = `package ${own} is not in the layer order of scripts/check_layers.ts`;
+    return [{ file, line: 1, problem }];
   }
   const lines = linesOf(source);
-  if (own === RUNS_NO_MODEL && !TEST.test(file)) {
-    for (const { specifier, name, line } of valueImports(lines.join("\n"))) {
-      if (!RUNS_MODELS.test(specifier) || RECKONS.has(name)) continue;
-      const problem = `${own} runs no model, and uses ${name} of ${specifier}; types it may import`;
-      violations.push({ file, line, problem });
+  const inLines = lines.flatMap((line, i) =>
+    [...importFaults(file, line), ...wordFaults(file, line)]
+      .map((problem) => ({ file, line: i + 1, problem }))
+  );
+  return [...useFaults(file, lines), ...inLines];
+}
+
+/** What a file uses that it may only name as a type, or not at all. */
+function useFaults(file: string, lines: readonly string[]): readonly Violation[] {
+  if (TEST.test(file)) return [];
+  const own = file.split("/")[1];
+  return valueImports(lines.join("\n")).flatMap(({ specifier, name, line }) => {
+    const problems: string[] = [];
+    if (own === RUNS_NO_MODEL && RUNS_MODELS.test(specifier) && !RECKONS.has(name)) {
+      problems.push(`${own} runs no model, and uses ${name} of ${specifier}; types it may import`);
     }
-  }
-  if (!READERS.test(file) && !TEST.test(file)) {
-    for (const { specifier, name, line } of valueImports(lines.join("\n"))) {
-      if (!FILE_SYSTEM.test(specifier) || OPENS_NONE.has(name)) continue;
-      violations.push({ file, line, problem: OPENS });
+    if (!READERS.test(file) && FILE_SYSTEM.test(specifier) && !OPENS_NONE.has(name)) {
+      problems.push(OPENS);
     }
-  }
-  lines.forEach((line, i) => {
-    const report = (problem: string) => violations.push({ file, line: i + 1, problem });
-    for (const [, specifier] of line.matchAll(IMPORT)) {
-      if (specifier === NATIVE_ENGINE.name && file !== NATIVE_ENGINE.file) {
-        report(
-          `loads ${specifier}; only ${NATIVE_ENGINE.file} does, which says no to telemetry first`,
-        );
-      }
-      const inside = targetOf(file, specifier);
-      const target = /^@lopper\/([^/]+)/.exec(specifier)?.[1];
-      if (target !== undefined) {
-        const targetRank = ORDER.indexOf(target);
-        if (targetRank < 0) report(`imports unknown package @lopper/${target}`);
-        else if (targetRank > rank) report(`${own} imports ${target}, which comes after it`);
-        else if (target === own && !file.endsWith("_test.ts")) {
-          report(`imports its own package by name; use a relative path`);
-        }
-        if (specifier.endsWith("/testing") && !TEST.test(file)) {
-          report(`imports ${specifier}, which is for tests`);
-        }
-      } else if (inside !== null) {
-        const fixture = file.endsWith("_test.ts") && inside.startsWith("tests/");
-        if (!inside.startsWith(folder + "/") && !fixture) {
-          report(`relative import ${specifier} leaves the package`);
-        }
-      }
-    }
-    if (!PRINTERS.test(file) && PRINTS.test(line)) {
-      report("prints; only apps/cli/terminal/terminal.ts does");
-    }
-    if (READS.test(line) && !TEST.test(file)) report(OPENS);
-    if (PLATFORM.test(file)) return;
-    if (/\bDeno\b/.test(line)) report("touches Deno.* outside apps/");
+    return problems.map((problem) => ({ file, line, problem }));
   });
-  return violations;
+}
+
+/** What is wrong with the imports in a line. */
+function importFaults(file: string, line: string): readonly string[] {
+  return Array.from(line.matchAll(IMPORT), ([, specifier]) => specifier).flatMap((specifier) => {
+    if (specifier === NATIVE_ENGINE.name && file !== NATIVE_ENGINE.file) {
+      return `loads ${specifier}; only ${NATIVE_ENGINE.file} does, which says no to telemetry first`;
+    }
+    const target = /^@lopper\/([^/]+)/.exec(specifier)?.[1];
+    if (target !== undefined) return packageFaults(file, specifier, target);
+    const inside = targetOf(file, specifier);
+    const folder = file.split("/").slice(0, 2).join("/");
+    if (inside === null || inside.startsWith(folder + "/")) return [];
+    const isFixture = file.endsWith("_test.ts") && inside.startsWith("tests/");
+    return isFixture ? [] : `relative import ${specifier} leaves the package`;
+  });
+}
+
+/** What is wrong with the import of a package of the workspace. */
+function packageFaults(file: string, specifier: string, target: string): readonly string[] {
+  const own = file.split("/")[1];
+  const [rank, targetRank] = [ORDER.indexOf(own), ORDER.indexOf(target)];
+  const faults: string[] = [];
+  if (targetRank < 0) faults.push(`imports unknown package @lopper/${target}`);
+  else if (targetRank > rank) faults.push(`${own} imports ${target}, which comes after it`);
+  else if (target === own && !file.endsWith("_test.ts")) {
+    faults.push("imports its own package by name; use a relative path");
+  }
+  if (specifier.endsWith("/testing") && !TEST.test(file)) {
+    faults.push(`imports ${specifier}, which is for tests`);
+  }
+  return faults;
+}
+
+/** What a line names that only other places may. */
+function wordFaults(file: string, line: string): readonly string[] {
+  const faults: string[] = [];
+  if (!PRINTERS.test(file) && PRINTS.test(line)) {
+    faults.push("prints; only apps/cli/terminal/terminal.ts does");
+  }
+  if (READS.test(line) && !TEST.test(file)) faults.push(OPENS);
+  if (!PLATFORM.test(file) && /\bDeno\b/.test(line)) faults.push("touches Deno.* outside apps/");
+  return faults;
 }
 
 /** The lines of a source without its comments. */

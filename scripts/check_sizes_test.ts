@@ -83,7 +83,9 @@ Deno.test("sizes: what a type has from another file counts, as long as one type 
 Deno.test("sizes: a type may be listed as wide, as long as it is", () => {
   const source = { "packages/core/a.ts": `export interface A { ${fields(0, 11)} }` };
   assert.deepEqual(problems(source, { A: "all that a model is" }), []);
+  assert.deepEqual(problems(source, { "packages/core/a.ts": "rows of a table" }), []);
+  assert.equal(problems(source, { "packages/core/b.ts": "rows of a table" }).length, 2);
   assert.deepEqual(problems(source, { A: "all that a model is", B: "gone" }), [
-    "scripts/check_sizes.ts:1: lists B as wide, and no type of that name is",
+    "scripts/check_sizes.ts:1: lists B as wide, and there is no such type",
   ]);
 });

@@ -2,8 +2,10 @@ import {
   AttributeProto_AttributeType as AttributeType,
   AttributeProtoSchema,
   type GraphProto,
+  type ModelProto,
   ModelProtoSchema,
   type NodeProto,
+  type TensorProto,
   TensorProto_DataLocation as DataLocation,
   TensorProto_DataType as DataType,
 } from "onnx-buf";
@@ -28,7 +30,7 @@ export function nodeModels(onnx: Uint8Array): readonly NodeModel[] {
   const opset = Number(model.opsetImport.find(({ domain }) => domain === "")?.version);
   const kinds = new Map<string, NodeModel>();
   const types = new Map<string, DataType>();
-  const constants = new Map<string, GraphProto["initializer"][number]>();
+  const constants = new Map<string, TensorProto>();
 
   const visit = (graph: GraphProto) => {
     for (const { name, type } of graph.input) {
@@ -54,35 +56,46 @@ export function nodeModels(onnx: Uint8Array): readonly NodeModel[] {
       if (!float) continue;
       const key = branches.length > 0 ? node.opType : kindOf(node, inputs.map((i) => types.get(i)));
       if (kinds.has(key)) continue;
-      const alone = branches.length > 0 ? choice(opset) : single(node);
+      const alone = branches.length > 0 ? choice(opset) : single(node, model, { types, constants });
       kinds.set(key, { op: node.opType, key, onnx: alone });
     }
   };
 
-  const single = (node: NodeProto) => {
-    const value = (name: string, elemType: DataType) => ({
-      name,
-      type: { value: { case: "tensorType" as const, value: { elemType } } },
-    });
-    const inputs = [...new Set(node.input)].filter((name) => name !== "");
-    return toBinary(
-      ModelProtoSchema,
-      create(ModelProtoSchema, {
-        irVersion: model.irVersion,
-        opsetImport: model.opsetImport,
-        graph: {
-          name: node.opType,
-          node: [node],
-          input: inputs.filter((i) => !constants.has(i)).map((i) => value(i, types.get(i)!)),
-          initializer: inputs.flatMap((i) => constants.get(i) ?? []),
-          output: node.output.map((name) => value(name, types.get(name)!)),
-        },
-      }),
-    );
-  };
-
   if (model.graph) visit(model.graph);
   return [...kinds.values()];
+}
+
+/** What is known of the values of a graph, by their names. */
+interface Values {
+  readonly types: ReadonlyMap<string, DataType>;
+  readonly constants: ReadonlyMap<string, TensorProto>;
+}
+
+/** A model of a node by itself, for the operators of another. */
+function single(
+  node: NodeProto,
+  { irVersion, opsetImport }: ModelProto,
+  { types, constants }: Values,
+): Uint8Array {
+  const value = (name: string) => ({
+    name,
+    type: { value: { case: "tensorType" as const, value: { elemType: types.get(name)! } } },
+  });
+  const inputs = [...new Set(node.input)].filter((name) => name !== "");
+  return toBinary(
+    ModelProtoSchema,
+    create(ModelProtoSchema, {
+      irVersion,
+      opsetImport,
+      graph: {
+        name: node.opType,
+        node: [node],
+        input: inputs.filter((name) => !constants.has(name)).map(value),
+        initializer: inputs.flatMap((name) => constants.get(name) ?? []),
+        output: node.output.map(value),
+      },
+    }),
+  );
 }
 
 function kindOf(node: NodeProto, inputs: readonly (DataType | undefined)[]): string {
