@@ -3,7 +3,15 @@
  * as the suffix costs them, time from a measured rate of multiply-accumulates. No model is run.
  */
 import { blockMacs, headCostInBlocks, type LayerSpec, type ModelSpec } from "@lopper/core";
-import { defaultMlpGroup, headGroupUnit, multiPruner, PRESETS, rehearse } from "@lopper/search";
+import {
+  defaultMlpGroup,
+  denseState,
+  headGroupUnit,
+  multiPruner,
+  PRESETS,
+  rehearse,
+  searchModelOf,
+} from "@lopper/search";
 import { printTable, save } from "./harness.ts";
 
 /** Tokens of 256 and of 128 Alpaca samples in whole sequences of 2048, as the published settings have them. */
@@ -75,15 +83,15 @@ export async function benchEstimate(options: EstimateOptions): Promise<void> {
 
 /** A step takes its first candidate, which is no better a guess than another: what counts is how many there are. */
 function exhaustiveCost(spec: ModelSpec) {
-  const policy = multiPruner(spec, {
+  const model = searchModelOf(spec);
+  const policy = multiPruner(model, {
     ratio: RATIO,
     distribution: PRESETS.multipruner,
-    mlpGroup: defaultMlpGroup(spec),
-    attentionGroup: headGroupUnit(spec),
+    groups: { channels: defaultMlpGroup(spec), kvGroups: headGroupUnit(spec) },
   });
   const head = headCostInBlocks(spec, 2048);
   let candidates = 0, blockTokens = 0;
-  for (const step of rehearse(spec, policy, spec.layers, ([first]) => first).steps) {
+  for (const step of rehearse(policy, denseState(model.blocks), ([first]) => first).steps) {
     candidates += step.candidates;
     // On average half of the blocks are behind the one that changes.
     blockTokens += step.candidates * TOKENS[step.samples] * (spec.layers.length + head);

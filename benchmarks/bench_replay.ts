@@ -4,21 +4,21 @@
  * looked up; after each step the search goes on with what exhaustive took, so that the scores of all steps are known. What is
  * lost is the regret: how far the NLL of the candidate that the race takes is above that of the best one.
  */
-import { blockIndex, headCostInBlocks, type LayerSpec, type ModelSpec } from "@lopper/core";
-import { batchNumbers } from "@lopper/importance";
+import { blocksLeft, headCostInBlocks, type ModelSpec, type Shape } from "@lopper/core";
+import { batchNumbers, type Scorable, type Scorer } from "@lopper/importance";
 import { openModel } from "@lopper/models";
 import { FileFolder } from "@lopper/files";
 import {
-  type Candidate,
-  type CandidateName,
+  type CandidateKey,
+  denseState,
   type History,
-  type LayersScorer,
   multiPruner,
-  nameOf,
+  type Proposal,
   Race,
   raceBatches,
   type SampleKind,
-  type ScorableLayers,
+  searchModelOf,
+  stateAfter,
   StepScores,
 } from "@lopper/search";
 import { readJournal } from "../apps/cli/folder/run_journal.ts";
@@ -29,8 +29,8 @@ import { median, printTable, save } from "./harness.ts";
 interface KnownStep {
   readonly samples: SampleKind;
   readonly first: boolean;
-  readonly trunk: readonly LayerSpec[];
-  readonly candidates: readonly Candidate[];
+  readonly trunk: Shape;
+  readonly candidates: readonly Proposal[];
   /** Mean NLL of each candidate by sequence, in nats per token. */
   readonly nll: readonly (readonly number[])[];
   /** By candidate; null where a fast search did not measure them, which it does when a stage begins. */
@@ -93,39 +93,41 @@ function stepsOf(
 ): KnownStep[] {
   const [a, b, c] = options.distribution.split(":").map(Number);
   const { ratio, mlpGroup, attentionGroup } = options;
-  const policy = multiPruner(spec, { ratio, mlpGroup, attentionGroup, distribution: [a, b, c] });
+  const model = searchModelOf(spec);
+  const groups = { channels: mlpGroup, kvGroups: attentionGroup };
+  const policy = multiPruner(model, { ratio, groups, distribution: [a, b, c] });
   const scores = new Map<string, readonly number[]>();
   for (const line of evidence) {
     if (line.type !== "score" || line.of === "trunk") continue;
     scores.set(keyOf(line.step, line.of), line.nll);
   }
   const known: KnownStep[] = [];
-  let trunk = spec.layers;
+  let state = denseState(model.blocks);
   for (const stage of policy.stages) {
     const number = known.length;
     while (steps[known.length]?.stage === stage.name) {
       const step = known.length;
-      const candidates = stage.candidates(trunk, stage.bound);
-      const nll = candidates.map((candidate) => {
-        const found = scores.get(keyOf(step, nameOf(candidate)));
-        if (!found) throw new Error(`step ${step}: ${keyOf(step, nameOf(candidate))} is not there`);
+      const candidates = stage.candidates(state, stage.bound);
+      const nll = candidates.map(({ key }) => {
+        const found = scores.get(keyOf(step, key));
+        if (!found) throw new Error(`step ${step}: ${key} is not there`);
         return found;
       });
       const proxies = fast.evidence.find((e) => e.type === "perturbations" && e.step === step);
       const perturbations = proxies?.type === "perturbations" ? proxies.values : null;
-      const name = keyOf(step, steps[step].taken);
-      const taken = candidates.findIndex((c) => keyOf(step, nameOf(c)) === name);
+      const taken = candidates.findIndex(({ key }) => key === steps[step].taken);
       const { samples } = stage;
       const first = step === number;
+      const trunk = state.shape;
       known.push({ samples, first, trunk, candidates, nll, perturbations, taken });
-      trunk = candidates[taken].layers;
+      state = stateAfter(state, candidates[taken]);
     }
   }
   return known;
 }
 
-function keyOf(step: number, { kind, layer, width }: CandidateName): string {
-  return `${step} ${kind} ${layer} ${width}`;
+function keyOf(step: number, key: CandidateKey): string {
+  return `${step} ${key}`;
 }
 
 /** What races of one seed cost, and by how much each step is above the best, in nats per token. */
@@ -168,7 +170,7 @@ async function replay(
 }
 
 /** Scores that are known already, in the batches of `lopper prune --search fast`. */
-class Lookup implements LayersScorer {
+class Lookup implements Scorer {
   readonly tokens: number;
   readonly batches: readonly (readonly number[])[];
   readonly keptBatches: number;
@@ -176,7 +178,7 @@ class Lookup implements LayersScorer {
   blockTokens = 0;
   trunk: readonly number[] = [];
   readonly #spec: ModelSpec;
-  readonly #known = new Map<ScorableLayers, { nll: readonly number[]; perturbation?: number }>();
+  readonly #known = new Map<Scorable, { nll: readonly number[]; perturbation?: number }>();
 
   constructor(
     spec: ModelSpec,
@@ -192,7 +194,7 @@ class Lookup implements LayersScorer {
   }
 
   learn(
-    candidates: readonly Candidate[],
+    candidates: readonly Proposal[],
     nll: readonly (readonly number[])[],
     perturbations: readonly number[] | null,
   ) {
@@ -202,10 +204,8 @@ class Lookup implements LayersScorer {
   }
 
   /** Block-tokens of a candidate from the block on in which it differs. */
-  cost(candidate: ScorableLayers, sequences: number): number {
-    const from = blockIndex(candidate);
-    const blocks = candidate.layers.flatMap((l) => [l.attention, l.mlp]).slice(from)
-      .filter((block) => block !== null).length;
+  cost(candidate: Scorable, sequences: number): number {
+    const blocks = blocksLeft(candidate.shape.slice(candidate.first));
     return sequences * this.length * (blocks + headCostInBlocks(this.#spec, this.length));
   }
 
@@ -218,8 +218,8 @@ class Lookup implements LayersScorer {
   }
 
   score(
-    _trunk: readonly LayerSpec[],
-    candidate: ScorableLayers | null,
+    _trunk: Shape,
+    candidate: Scorable | null,
     batch: number,
   ): Promise<number[]> {
     const sequences = this.batches[batch];
@@ -228,7 +228,7 @@ class Lookup implements LayersScorer {
     return Promise.resolve(sequences.map((s) => nll[s]));
   }
 
-  perturbation(_trunk: readonly LayerSpec[], candidate: ScorableLayers): Promise<number> {
+  perturbation(_trunk: Shape, candidate: Scorable): Promise<number> {
     const known = this.#known.get(candidate)!.perturbation;
     if (known === undefined) throw new Error("fast-1 did not measure this step's proxies");
     return Promise.resolve(known);

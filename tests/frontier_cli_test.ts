@@ -71,12 +71,10 @@ test("a part of a run is what a run that stopped there writes, without a search"
   // a folder that contradicts itself is refused
   const text = await Deno.readTextFile(`${folder}/p/run.json`);
   // another layer of the same size, which no step takes
-  const [{ kind, layer }] = frontier;
-  const taken = frontier.filter((step: { kind: string }) => step.kind === kind)
-    .map((step: { layer: number }) => step.layer);
-  const other = layers.dense.findIndex((_: unknown, i: number) => !taken.includes(i));
-  const first = (of: number) => `"kind":"${kind}","layer":${of}`;
-  const changed = text.replace(first(layer), first(other));
+  const taken = frontier.map(({ changes }: { changes: { part: string }[] }) => changes[0].part);
+  const [, kind] = taken[0].split(".");
+  const other = layers.dense.findIndex((_: unknown, i: number) => !taken.includes(`${i}.${kind}`));
+  const changed = text.replace(`"part":"${taken[0]}"`, `"part":"${other}.${kind}"`);
   assert.notEqual(changed, text);
   await Deno.writeTextFile(`${folder}/p/run.json`, changed);
   const refused = (message: RegExp) => failsHere(plan("p", "--out", at("x")), 1, message);

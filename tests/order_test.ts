@@ -1,9 +1,9 @@
 import { type Backend, openBackend } from "@lopper/backends";
 import {
   BLOCK_KINDS,
+  denseShape,
   type LayerSpec,
   mean,
-  parametersOf,
   type Shape,
   shapeOfLayers,
 } from "@lopper/core";
@@ -21,6 +21,7 @@ import {
 import { type Model, openModel } from "@lopper/models";
 import { UnitRanker } from "@lopper/run";
 import { Decoder, LaidOutWeights, sourceOrder, type UnitOrder } from "@lopper/runtime";
+import { searchModelOf } from "@lopper/search";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { ownText } from "./support/own_text.ts";
@@ -81,12 +82,16 @@ async function arranged(
     const kind = units === "channels" ? "mlp" : "attention";
     if (layers.every((layer) => layer[kind] === null)) continue;
     const before = decoder.weights.order;
-    const resource = parametersOf(spec);
-    const arrangement = await arranger.arrange({ units, layers, percent, resource });
-    await arranger.apply({ units, ...arrangement });
-    const present = layers.reduce((sum, layer) => sum + resource.block(layer, kind), 0);
-    const share = percent / 100 * resource.amount(spec.layers) / present;
-    const cut = trialCut(shapeOfLayers(spec, layers), units, share);
+    const { parameters: resource } = searchModelOf(spec);
+    const shape = shapeOfLayers(spec, layers);
+    const arrangement = await arranger.arrange({ dimension: units, shape, percent, resource });
+    await arranger.apply({ dimension: units, ...arrangement });
+    const present = shape.reduce(
+      (sum, size, at) => size?.[units] === undefined ? sum : sum + resource.block(at, size),
+      0,
+    );
+    const share = percent / 100 * resource.amount(denseShape(decoder.blocks)) / present;
+    const cut = trialCut(shape, units, share);
     const losses = async (set: CalibrationSet) => ({
       published: await lossIn(backend, model, before, cut, set),
       chosen: await lossIn(backend, model, decoder.weights.order, cut, set),

@@ -9,9 +9,9 @@ import {
   sequenceLogits,
   sourceOrder,
 } from "@lopper/runtime";
-import { planFromLayers } from "@lopper/search";
 import assert from "node:assert/strict";
 import { maxAbsDifference } from "@lopper/backends/testing";
+import { planOfLayers } from "./support/plan_of_layers.ts";
 import { Random, randomLayers, randomOrder, tinyModel, traits } from "./support/tiny_models.ts";
 
 /** float32 sums of the same terms in another order, for logits of order one. */
@@ -35,7 +35,7 @@ async function checkSeed(backend: Backend, seed: number): Promise<string[]> {
   const { spec } = dense;
   const order = randomOrder(spec, random);
   const layers = randomLayers(spec, random);
-  const plan = planFromLayers(layers, order, { modelDigest: "sha256:test", removalOrder: [] });
+  const plan = planOfLayers(spec, layers, order);
   const length = random.int(2, 12);
   const ids = Array.from({ length }, () => random.int(0, spec.vocabSize - 1));
 
@@ -126,7 +126,7 @@ Deno.test({
     const tiny = await openModel(new MemoryFolder("denormals", files));
     const order = randomOrder(tiny.spec, random);
     const layers = randomLayers(tiny.spec, random);
-    const plan = planFromLayers(layers, order, { modelDigest: "sha256:test", removalOrder: [] });
+    const plan = planOfLayers(tiny.spec, layers, order);
     let checked = 0;
     for (const { name, dtype, data } of prunedTensors(tiny, plan)) {
       assert.equal(dtype, "F32", name);

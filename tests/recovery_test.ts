@@ -19,10 +19,11 @@ import {
 } from "@lopper/models";
 import { repair, type RepairResult } from "@lopper/recovery";
 import { Decoder, LaidOutWeights, sourceOrder } from "@lopper/runtime";
-import { orderOfPlan, planFromLayers, type RepairLine } from "@lopper/search";
+import { orderOfPlan, type RepairLine } from "@lopper/search";
 import { inverse, Matrix } from "ml-matrix";
 import assert from "node:assert/strict";
 import { ownText } from "./support/own_text.ts";
+import { planOfLayers } from "./support/plan_of_layers.ts";
 import { Random, randomLayers, randomOrder, tinyModel } from "./support/tiny_models.ts";
 
 const LENGTH = 10;
@@ -106,8 +107,7 @@ Deno.test({
       const model = await openModel(await tinyModel(random));
       const layers = randomLayers(model.spec, random);
       const order = randomOrder(model.spec, random);
-      const options = { modelDigest: "sha256:test", removalOrder: [] };
-      const plan = planFromLayers(layers, order, options);
+      const plan = planOfLayers(model.spec, layers, order);
       const whole = new Decoder(backend, await LaidOutWeights.load(model, sourceOrder(model.spec)));
       const texts = {
         learn: await ownText(whole, 24, LENGTH, random),
@@ -168,10 +168,7 @@ Deno.test({
       const layers = spec.layers.map((layer, i) =>
         i === last ? { ...layer, mlp: { intermediateSize: width } } : layer
       );
-      const plan = planFromLayers(layers, sourceOrder(spec), {
-        modelDigest: "sha256:test",
-        removalOrder: [],
-      });
+      const plan = planOfLayers(spec, layers, sourceOrder(spec));
       const decoder = new Decoder(backend, await LaidOutWeights.load(model, sourceOrder(spec)));
       const texts = {
         learn: await ownText(decoder, 12, LENGTH, random),

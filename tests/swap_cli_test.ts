@@ -84,9 +84,7 @@ Deno.test("--swap auto: recorded, told, resumed to the same bytes, taken further
     await sameFiles(`${folder}/before`, `${folder}/reference`);
 
     const text = await Deno.readTextFile(`${folder}/reference/run.json`);
-    const { layer, kind, width } = kept[0].restored;
-    const restored = `"restored":{"layer":${layer},"kind":"${kind}","width":`;
-    const changed = text.replace(restored + width, restored + (width + 1));
+    const changed = text.replace(/"restored":\[\d+,/, '"restored":[');
     assert.notEqual(changed, text);
     const { checksum: _, ...sealedAnew } = JSON.parse(changed);
     await Deno.writeTextFile(`${folder}/reference/run.json`, await runRecordToJson(sealedAnew));

@@ -1,4 +1,5 @@
 import { MemorySource, readGgufHeader } from "@lopper/formats";
+import { kindOfChanges, type Way } from "@lopper/search";
 import assert from "node:assert/strict";
 import { inTemporaryFolder, PUBLISHED, QUICK } from "./support/cli.ts";
 import { doneHere, failsHere } from "./support/in_process.ts";
@@ -24,8 +25,10 @@ test("layers stay alike, plain for every reader; parts, plans and resumed runs a
   const stdout = await doneHere(args);
   assert.match(stdout, / 3 steps/);
   const record = await json(`${folder}/p/run.json`);
-  const kinds = record.frontier.map(({ kind }: { kind: string }) => kind);
-  assert.deepEqual(kinds, ["layer", "all_mlp_channels", "all_mlp_channels"]);
+  const kinds = record.frontier.map(({ changes }: Way["frontier"][number]) =>
+    kindOfChanges(changes)
+  );
+  assert.deepEqual(kinds, ["layer", "all channels", "all channels"]);
   const config = await json(`${folder}/p/config.json`);
   assert.equal(config.lopper, undefined);
   assert.equal(config.num_hidden_layers, 11);

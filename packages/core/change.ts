@@ -81,23 +81,23 @@ function afterChange(block: Block, kept: KeptUnits | null, change: Change): Kept
   if (!kept && removed.length > 0) {
     throw new PlanError(`${dimension} of block ${part} go, which is gone`);
   }
-  const there = new Set(kept?.[dimension] ?? []);
   checkAscending(removed, units, `${dimension} of block ${part} that go`);
   checkAscending(restored, units, `${dimension} of block ${part} that come back`);
-  for (const unit of removed) {
-    if (!there.delete(unit)) throw new PlanError(`${dimension} ${unit} of block ${part} go twice`);
-  }
+  const going = new Set(removed);
+  const stay = (kept?.[dimension] ?? []).filter((unit) => !going.delete(unit));
+  for (const unit of going) throw new PlanError(`${dimension} ${unit} of block ${part} go twice`);
+  const there = new Set(restored.length > 0 ? stay : []);
   for (const unit of restored) {
-    if (there.has(unit)) {
-      throw new PlanError(`${dimension} ${unit} of block ${part} come back, and are there`);
-    }
-    there.add(unit);
+    if (!there.has(unit)) continue;
+    throw new PlanError(`${dimension} ${unit} of block ${part} come back, and are there`);
   }
-  if (there.size === 0) {
+  if (stay.length + restored.length === 0) {
     throw new PlanError(`block ${part} loses all its ${dimension}; the whole block is to go then`);
   }
   const others = kept ?? allKept([block])[0]!;
-  return { ...others, [dimension]: [...there].sort((a, b) => a - b) };
+  // What stays ascends already, and there is much of it.
+  const after = restored.length === 0 ? stay : [...stay, ...restored].sort((a, b) => a - b);
+  return { ...others, [dimension]: after };
 }
 
 function checkAscending(units: readonly number[], count: number, what: string) {

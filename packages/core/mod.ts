@@ -11,6 +11,7 @@ export * from "./blocks_of.ts";
 export * from "./change.ts";
 export * from "./layers_of_shape.ts";
 export * from "./model_spec.ts";
+export * from "./plan_of_changes.ts";
 export * from "./printable.ts";
 export * from "./prune_plan.ts";
 export * from "./resource.ts";

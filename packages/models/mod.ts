@@ -31,6 +31,7 @@ export {
   fromPublishedConfig,
   parsePlanFile,
   planToJson,
+  type PublishedConfig,
   publishedConfigToJson,
   toPublishedConfig,
 } from "./plan_json.ts";

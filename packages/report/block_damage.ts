@@ -1,17 +1,21 @@
 import { mean } from "@lopper/core";
-import { type CandidateKind, type CandidateName, type History, keptSwaps } from "@lopper/search";
+import {
+  cutsOf,
+  type History,
+  keptSwaps,
+  kindOfChanges,
+  placeOfPart,
+  samplesOf,
+} from "@lopper/search";
 import type { RunRecord } from "@lopper/run";
-import { samplesOf } from "./stage.ts";
-
-/** What belongs to one layer. */
-export type LayerKind = Exclude<CandidateKind, "all_mlp_channels" | "all_attention_heads">;
 
 /** What removing something of one layer was found to do, the first time that it was scored. */
 export interface BlockDamage {
-  readonly kind: LayerKind;
+  /** What would go, as `kindOfChanges` has it. */
+  readonly kind: string;
   readonly layer: number;
-  /** Channels that were to be left. */
-  readonly width: number;
+  /** The block of it, or the first of them. */
+  readonly part: string;
   /** Step, from 1, in which it was scored. */
   readonly step: number;
   /** Rise of the mean NLL over the model before that step, in nats per token, on the same passages. */
@@ -41,17 +45,22 @@ export function blockDamage(
     if (keptSwaps(swaps).some((swap) => swap.steps === step)) before = new Map();
     // Losses on other samples are no measure.
     const trunk = new Map([...(now === samples ? before : []), ...(scores.get("trunk") ?? [])]);
-    for (const { kind, layer, width } of candidates) {
-      const key = `${kind} ${layer}`;
-      const losses = scores.get(keyOf({ kind, layer, width }));
-      if (found.has(key) || !losses || !isOfOneLayer(kind)) continue;
+    for (const { key } of candidates) {
+      const cuts = cutsOf(key);
+      const [{ part }] = cuts;
+      const { layer } = placeOfPart(part);
+      const kind = kindOfChanges(cuts);
+      const place = `${kind} ${layer}`;
+      const losses = scores.get(key);
+      const isOfOneLayer = cuts.every((cut) => placeOfPart(cut.part).layer === layer);
+      if (found.has(place) || !losses || !isOfOneLayer) continue;
       const increase = step === 0 && trunk.size === 0 && now === "block"
         ? mean([...losses.values()]) - Math.log(perplexity.calibration.dense)
         : pairedIncrease(losses, trunk);
       if (!Number.isFinite(increase)) continue;
-      found.set(key, { kind, layer, width, step: step + 1, increase, passages: losses.size });
+      found.set(place, { kind, layer, part, step: step + 1, increase, passages: losses.size });
     }
-    before = scores.get(keyOf(taken)) ?? new Map();
+    before = scores.get(taken) ?? new Map();
     samples = now;
   }
   return [...found.values()].sort((a, b) => a.layer - b.layer);
@@ -61,9 +70,9 @@ function scoresOf(evidence: History["evidence"], step: number): Map<string, Map<
   const scores = new Map<string, Map<number, number>>();
   for (const line of evidence) {
     if (line.type !== "score" || line.step !== step) continue;
-    const losses = scores.get(keyOf(line.of)) ?? new Map<number, number>();
+    const losses = scores.get(line.of) ?? new Map<number, number>();
     line.sequences.forEach((sequence, i) => losses.set(sequence, line.nll[i]));
-    scores.set(keyOf(line.of), losses);
+    scores.set(line.of, losses);
   }
   return scores;
 }
@@ -74,12 +83,4 @@ function pairedIncrease(losses: Losses, trunk: Losses): number {
     const base = trunk.get(passage);
     return base === undefined ? [] : [nll - base];
   }));
-}
-
-function keyOf(of: CandidateName | "trunk"): string {
-  return of === "trunk" ? of : `${of.kind} ${of.layer} ${of.width}`;
-}
-
-function isOfOneLayer(kind: CandidateKind): kind is LayerKind {
-  return kind !== "all_mlp_channels" && kind !== "all_attention_heads";
 }

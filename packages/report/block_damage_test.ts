@@ -19,7 +19,7 @@ Deno.test("damage: what a step took is the model before the next one, on the sam
   const of = (kind: string, layer: number) =>
     damages.find((damage) => damage.kind === kind && damage.layer === layer)!.increase;
   // step 3 has no line of its own for the model before: 2.08 − 1.98 and 4.06 − 4.00
-  assert.ok(Math.abs(of("attention_heads", 0) - 0.08) < 1e-12);
+  assert.ok(Math.abs(of("kvGroups", 0) - 0.08) < 1e-12);
   // step 2 is scored on other samples than step 1; without its own line there is nothing to compare with
   const evidence = HISTORY.evidence.filter((line) =>
     line.type !== "score" || line.step !== 1 || line.of !== "trunk"
@@ -35,12 +35,12 @@ Deno.test("damage: the first step of the exhaustive search is compared with the 
 });
 
 Deno.test("damage: what a step left is no measure any more where a swap changed it", () => {
-  const name = { kind: "mlp_channels", layer: 2, width: 64 } as const;
   const swap: History["swaps"][number] = {
     type: "swap",
     steps: 2,
-    restored: name,
+    restored: "2.mlp channels→64",
     removed: null,
+    changes: null,
     ratio: 12,
     before: [3],
     after: [2.9],

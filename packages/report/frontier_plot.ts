@@ -1,33 +1,48 @@
-import type { FrontierStep } from "@lopper/search";
+import { kindOfChanges, samplesOf } from "@lopper/search";
 import type { RunRecord } from "@lopper/run";
 import { type Html, html } from "./html.ts";
 import { drawPlot } from "./plot.ts";
 import { SIGN_PATHS } from "./signs.ts";
-import { samplesOf } from "./stage.ts";
 
 /** A point of a frontier: the dense model, or what a step left. */
 export interface FrontierPoint {
   /** Published pruning ratio, in per cent. */
   readonly ratio: number;
   readonly perplexity: number;
-  /** What the step took, or where the curve begins or ends. */
-  readonly kind: FrontierStep["kind"] | "dense" | "result";
+  /** What the step took, by `kindOfChanges`; "dense" and "result" where the curve begins and ends. */
+  readonly kind: string;
   /** Points with the same name are joined: they were measured on the same passages. */
   readonly curve: string;
 }
 
-/** Shape of the points by what was taken. */
-const SHAPES = {
+interface PointSign {
+  readonly shape: keyof typeof SIGN_PATHS;
+  readonly label: string;
+}
+
+/** Signs of the points by what was taken, as `kindOfChanges` has it. */
+const SIGNS: Readonly<Record<string, PointSign>> = {
   dense: { shape: "circle", label: "dense model" },
   attention: { shape: "square", label: "an attention block went" },
   mlp: { shape: "diamond", label: "an MLP block went" },
-  mlp_channels: { shape: "triangle-up", label: "MLP channels went" },
-  attention_heads: { shape: "cross", label: "a KV group went" },
+  channels: { shape: "triangle-up", label: "MLP channels went" },
+  kvGroups: { shape: "cross", label: "a KV group went" },
   layer: { shape: "square", label: "a layer went" },
-  all_mlp_channels: { shape: "triangle-up", label: "channels of all layers went" },
-  all_attention_heads: { shape: "cross", label: "heads of all layers went" },
+  "all channels": { shape: "triangle-up", label: "channels of all layers went" },
+  "all kvGroups": { shape: "cross", label: "heads of all layers went" },
   result: { shape: "circle", label: "result" },
-} as const satisfies Record<FrontierPoint["kind"], { shape: string; label: string }>;
+};
+
+function signOf(kind: string): PointSign {
+  return SIGNS[kind] ?? { shape: "circle", label: `${kind} went` };
+}
+
+/** The kinds of the points that are there: those that are known first. */
+function kindsOf(points: readonly FrontierPoint[]): readonly string[] {
+  const there = new Set(points.map(({ kind }) => kind));
+  const known = Object.keys(SIGNS).filter((kind) => there.has(kind));
+  return [...new Set([...known, ...there])];
+}
 
 /**
  * Perplexity on the calibration text: of the steps on the block samples, then of those on the samples for channels and
@@ -35,9 +50,9 @@ const SHAPES = {
  */
 export function calibrationPoints(record: RunRecord): readonly FrontierPoint[] {
   const { block, width } = record.calibrationDigest;
-  const points = record.frontier.map(({ ratio, perplexity, kind, stage }): FrontierPoint => {
+  const points = record.frontier.map(({ ratio, perplexity, changes, stage }): FrontierPoint => {
     const onBlock = samplesOf(stage) === "block" || block === width;
-    return { ratio, perplexity, kind, curve: onBlock ? "block" : "width" };
+    return { ratio, perplexity, kind: kindOfChanges(changes), curve: onBlock ? "block" : "width" };
   });
   return finite([
     { ratio: 0, perplexity: record.perplexity.calibration.dense, kind: "dense", curve: "block" },
@@ -56,8 +71,10 @@ export function calibrationPoints(record: RunRecord): readonly FrontierPoint[] {
 /** Perplexity on the held-out text after every step, or of both ends where only these were measured. */
 export function heldOutPoints(record: RunRecord): readonly FrontierPoint[] {
   const { dense, pruned } = record.perplexity.heldOut;
-  const steps = record.frontier.flatMap(({ ratio, heldOut, kind }): FrontierPoint[] =>
-    heldOut === null ? [] : [{ ratio, perplexity: heldOut, kind, curve: "steps" }]
+  const steps = record.frontier.flatMap(({ ratio, heldOut, changes }): FrontierPoint[] =>
+    heldOut === null
+      ? []
+      : [{ ratio, perplexity: heldOut, kind: kindOfChanges(changes), curve: "steps" }]
   );
   const start: FrontierPoint = { ratio: 0, perplexity: dense, kind: "dense", curve: "steps" };
   const end: FrontierPoint = {
@@ -91,7 +108,7 @@ export function frontierPlot(
   points: readonly FrontierPoint[],
   { id, title, description, dashed = false }: FrontierPlotOptions,
 ): Promise<Html> {
-  const kinds = Object.keys(SHAPES) as FrontierPoint["kind"][];
+  const kinds = kindsOf(points);
   const values = points.map(({ kind, ...point }) => ({ ...point, kind }));
   const x = {
     field: "ratio",
@@ -128,7 +145,7 @@ export function frontierPlot(
           shape: {
             field: "kind",
             type: "nominal",
-            scale: { domain: kinds, range: kinds.map((kind) => SHAPES[kind].shape) },
+            scale: { domain: kinds, range: kinds.map((kind) => signOf(kind).shape) },
             legend: null,
           },
           fill: {
@@ -145,13 +162,12 @@ export function frontierPlot(
 
 /** Signs for the kinds of points that are there. */
 export function frontierLegend(points: readonly FrontierPoint[]): Html {
-  const kinds = (Object.keys(SHAPES) as FrontierPoint["kind"][])
-    .filter((kind) => points.some((point) => point.kind === kind));
+  const kinds = kindsOf(points);
   return html`<ul class="legend" aria-label="Signs">${
     kinds.map((kind) =>
       html`<li><svg viewBox="-6 -6 12 12" width="12" height="12" aria-hidden="true"><path class="${
         kind === "dense" ? "open" : "sign"
-      }" d="${SIGN_PATHS[SHAPES[kind].shape]}"/></svg> ${SHAPES[kind].label}</li>`
+      }" d="${SIGN_PATHS[signOf(kind).shape]}"/></svg> ${signOf(kind).label}</li>`
     )
   }</ul>`;
 }

@@ -1,8 +1,8 @@
 import type { RunRecord } from "@lopper/run";
+import { samplesOf } from "@lopper/search";
 import { type Html, html } from "./html.ts";
 import { drawPlot } from "./plot.ts";
 import { SIGN_PATHS } from "./signs.ts";
-import { samplesOf } from "./stage.ts";
 
 /** A run's curve: rise of the perplexity over its dense model, in per cent, against the ratio. */
 export interface Curve {

@@ -1,4 +1,4 @@
-import { formatCount, formatSeconds } from "@lopper/core";
+import { formatCount, formatSeconds, plural } from "@lopper/core";
 import type { RunRecord } from "@lopper/run";
 import { changeFigure, perplexityFigure } from "./figures.ts";
 import { type Html, html } from "./html.ts";
@@ -10,7 +10,6 @@ import {
   overlayPlot,
 } from "./overlay_plot.ts";
 import { renderPage } from "./page.ts";
-import { plural } from "./removed.ts";
 import type { ReportRun } from "./report_run.ts";
 import type { Section } from "./section.ts";
 import { table } from "./table.ts";

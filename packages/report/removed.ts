@@ -1,5 +1,4 @@
-import type { BlockKind, LayerSpec } from "@lopper/core";
-import type { FrontierStep } from "@lopper/search";
+import { type BlockKind, type Candidate, type LayerSpec, plural } from "@lopper/core";
 import type { RunRecord } from "@lopper/run";
 
 /** What a run took of one layer. */
@@ -15,33 +14,18 @@ export interface LayerChange {
 }
 
 export function layerChanges({ layers, frontier, swaps }: RunRecord): readonly LayerChange[] {
-  const lastSwap = (layer: number, kind: BlockKind) =>
-    swaps.findLast(({ kept }) =>
-      kept.some(({ restored, removed }) =>
-        [restored, removed].some((block) => block?.layer === layer && block.kind === kind)
-      )
-    )?.steps ?? 0;
-  const of = (layer: number, block: BlockKind, kinds: readonly FrontierStep["kind"][]) =>
-    frontier.flatMap((step, i) => {
-      if (i < lastSwap(layer, block)) return [];
-      const here = step.removedByLayer
-        ? (step.removedByLayer[layer] ?? []).length > 0
-        : step.layer === layer;
-      return here && kinds.includes(step.kind) ? [i + 1] : [];
-    });
+  const isIn = (part: string, { changes }: { readonly changes: Candidate }) =>
+    changes.some((change) => change.part === part);
+  const stepsOf = (layer: number, kind: BlockKind) => {
+    const part = `${layer}.${kind}`;
+    const swapped = swaps.findLast(({ kept }) => kept.some((swap) => isIn(part, swap)))?.steps ?? 0;
+    return frontier.flatMap((step, i) => i >= swapped && isIn(part, step) ? [i + 1] : []);
+  };
   return layers.dense.map((dense, layer) => ({
     layer,
     dense,
     pruned: layers.pruned[layer] ?? { attention: null, mlp: null },
-    steps: {
-      attention: of(layer, "attention", [
-        "attention",
-        "attention_heads",
-        "all_attention_heads",
-        "layer",
-      ]),
-      mlp: of(layer, "mlp", ["mlp", "mlp_channels", "all_mlp_channels", "layer"]),
-    },
+    steps: { attention: stepsOf(layer, "attention"), mlp: stepsOf(layer, "mlp") },
   }));
 }
 
@@ -93,8 +77,4 @@ export function describeRemoved(
   ];
   if (parts.length === 0) return "nothing";
   return parts.length === 1 ? parts[0] : `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}`;
-}
-
-export function plural(n: number, what: string): string {
-  return `${n.toLocaleString("en-US")} ${what}${n === 1 ? "" : "s"}`;
 }

@@ -28,7 +28,15 @@ Deno.test("report: a run's page stands alone, is well-formed, and says the figur
   assert.deepEqual(tableOf(page, "Every step of the search").slice(1), [
     ["1", "MLP of layer 1", "12.00 %", "88,000", "21.00", "42.00", "+5.0 %"],
     ["2", "16 channels of the MLP of layer 2", "16.00 %", "84,000", "23.00", "44.00", "+10.0 %"],
-    ["3", "1 KV group of layer 0", "21.50 %", "78,000", "24.00", "46.00", "+15.0 %"],
+    [
+      "3",
+      "1 KV group of the attention of layer 0",
+      "21.50 %",
+      "78,000",
+      "24.00",
+      "46.00",
+      "+15.0 %",
+    ],
   ]);
   assert.deepEqual(tableOf(page, "Loss increase by layer").slice(1), [
     ["0", "MLP block", "+1.000", "2", "1", "stays"],
@@ -122,8 +130,8 @@ Deno.test("report: the order of what went, and every repair that was tried, are 
   assert.doesNotMatch(textOf(published), /Order and repair/);
   const run = tinyRun({
     orders: [
-      { units: "channels", order: "energy", tried: { l1: 66.5, energy: 18.25, wanda: null } },
-      { units: "kvGroups", order: "l1", tried: { l1: 20, energy: 21, wanda: 22 } },
+      { dimension: "channels", order: "energy", tried: { l1: 66.5, energy: 18.25, wanda: null } },
+      { dimension: "kvGroups", order: "l1", tried: { l1: 20, energy: 21, wanda: 22 } },
     ],
     recovery: { tried: 2, helped: 1, kept: 1, perplexity: { before: 25, after: 20 } },
   });
@@ -165,13 +173,15 @@ Deno.test("report: swaps are told in a line, and what they changed counts as it 
       steps: 3,
       tried: 4,
       kept: [{
-        restored: {
-          kind: "mlp",
-          layer: 1,
-          width: 64,
-          units: Array.from({ length: 64 }, (_, c) => c),
-        },
-        removed: { kind: "mlp", layer: 2, width: 0, units: [] },
+        changes: [
+          {
+            part: "1.mlp",
+            dimension: "channels",
+            removed: [],
+            restored: Array.from({ length: 64 }, (_, c) => c),
+          },
+          { part: "2.mlp", dimension: null, removed: [] },
+        ],
         ratio: 21.5,
         parameters: 78_000,
         perplexity: 21.6,

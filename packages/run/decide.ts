@@ -1,7 +1,7 @@
 import { type CalibrationSet, criterionOf } from "@lopper/importance";
 import { digestOfPlan, type Model } from "@lopper/models";
 import type { Decoder } from "@lopper/runtime";
-import { checkHistory, type SearchPolicy } from "@lopper/search";
+import { checkHistory, searchModelOf, type SearchPolicy } from "@lopper/search";
 import type { Decision } from "./decision.ts";
 import type { RunEvent } from "./events.ts";
 import { type MeasuredOn, measureModel, type ModelMeasures } from "./measure.ts";
@@ -52,7 +52,7 @@ export async function* decide(
   const run = yield* prepareRun(model, texts, task, tools);
   const { decoder, searching, settings, memory, order } = run;
   try {
-    checkHistory(model.spec, store.history, store.journalPath);
+    checkHistory(searchModelOf(model.spec), store.history, store.journalPath);
     const { decision, predictions } = policy
       ? yield* found(model, texts, policy, run, tools)
       : { decision: await applied(task.applied!, run, tools), predictions: 0 };

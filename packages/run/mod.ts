@@ -25,7 +25,7 @@ export { parseRunSettings, type RunSettings, settingsToJson } from "./schemas/se
 export { runFlags, type RunFlagsContext } from "./run_flags.ts";
 export { prune, type Pruned } from "./prune.ts";
 export { type DryRun, type Rehearsal, rehearse } from "./rehearse.ts";
-export { policyOf } from "./search_tools.ts";
+export { groupSizes, policyOf } from "./search_tools.ts";
 export { PLAN_FILES, type RunStore } from "./store.ts";
 export { ratioForBytes } from "./target_bytes.ts";
 export { latencyTable, ratioForLatency } from "./target_latency.ts";

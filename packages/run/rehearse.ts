@@ -2,7 +2,13 @@ import { blocksOf, denseShape } from "@lopper/core";
 import { perplexity, type Scorer, tokenCount } from "@lopper/importance";
 import type { Model } from "@lopper/models";
 import { repairWork } from "@lopper/recovery";
-import { expectedSteps, expectedTokens, type Picker, type SearchPolicy } from "@lopper/search";
+import {
+  denseState,
+  expectedSteps,
+  expectedTokens,
+  type Picker,
+  type SearchPolicy,
+} from "@lopper/search";
 import type { Decision } from "./decision.ts";
 import type { RunEvent } from "./events.ts";
 import { phase } from "./phase.ts";
@@ -110,7 +116,7 @@ async function dryRun(options: RehearsalOptions): Promise<DryRun> {
   }
   const secondsPerToken = seconds() / (nll.length * timed.length);
   const perToken = scorers.block.fullCost(dense) / scorers.block.tokens;
-  const steps = expectedSteps(model.spec, policy, model.spec.layers);
+  const steps = expectedSteps(policy, denseState(blocksOf(model.spec)));
   const tokens = expectedTokens(steps, picker, scorers);
   const share = 0.6;
   return {

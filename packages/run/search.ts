@@ -1,14 +1,18 @@
-import { LopperError } from "@lopper/core";
+import { layersOfShape, LopperError, planOf } from "@lopper/core";
 import { type CalibrationSet, perplexity, type Scorer } from "@lopper/importance";
 import type { Model } from "@lopper/models";
-import type { Decoder, LaidOutWeights, ResidentDecoder, UnitOrder } from "@lopper/runtime";
+import {
+  type Decoder,
+  type LaidOutWeights,
+  rankingOf,
+  type ResidentDecoder,
+} from "@lopper/runtime";
 import {
   type Arrangement,
   type Arranger,
   greedySearch,
-  layersScorer,
-  planFromLayers,
   type SearchEvent,
+  searchModelOf,
   type SearchPolicy,
   type SearchResult,
   wayOf,
@@ -45,12 +49,13 @@ export interface SearchRun {
  * @throws {LopperError} when not even one step stays within --max-ppl-increase.
  */
 export async function search(run: SearchRun): Promise<Decision> {
-  const { model, store, weights, decoder, flags, heldOut, aside } = run;
+  const { store, weights, decoder, flags, heldOut, aside } = run;
+  const { spec } = run.model;
+  const model = searchModelOf(spec);
   const arrangements: Arrangement[] = [];
-  const orders: UnitOrder[] = [];
-  const byLayers = (scorer: Scorer) => layersScorer(model.spec, scorer);
-  const events = greedySearch(model.spec, run.policy, {
-    scorers: { block: byLayers(run.scorers.block), width: byLayers(run.scorers.width) },
+  const once = (set: CalibrationSet) => scorerOnce(decoder, set, flags);
+  const events = greedySearch(model, run.policy, {
+    scorers: run.scorers,
     picker: pickerOf(run.flags),
     withoutReuse: run.flags.fastWithout.includes("reuse"),
     measure: () => ({
@@ -60,14 +65,13 @@ export async function search(run: SearchRun): Promise<Decision> {
     history: store.history,
     bestEffort: run.flags.bestEffort,
     watch: {
-      heldOut: heldOut ? byLayers(scorerOnce(decoder, heldOut, flags)) : undefined,
+      heldOut: heldOut ? once(heldOut) : undefined,
       maxIncrease: flags.maxPplIncrease === null ? undefined : flags.maxPplIncrease / 100,
     },
     onMeasuring: run.check,
+    ranking: rankingOf(spec, weights.order),
     arranger: run.arranger,
-    swap: flags.swap === "none"
-      ? undefined
-      : { aside: aside && byLayers(scorerOnce(decoder, aside, flags)) },
+    swap: flags.swap === "none" ? undefined : { aside: aside && once(aside) },
   });
   let event = await events.next();
   while (!event.done) {
@@ -78,7 +82,6 @@ export async function search(run: SearchRun): Promise<Decision> {
       await store.append(event.value.measure);
     }
     if (event.value.type === "swap" && !event.value.resumed) await store.append(event.value.line);
-    if (event.value.type === "step") orders.push(weights.order);
     if (event.value.type === "order") {
       arrangements.push(event.value.arrangement);
       if (!event.value.resumed) await store.append(event.value.arrangement);
@@ -88,10 +91,6 @@ export async function search(run: SearchRun): Promise<Decision> {
     event = await events.next();
   }
   const result = event.value;
-  const { removalOrder } = result;
-  // Units that went lie behind those that stayed, in the place that they had when they went.
-  const { order } = weights;
-  const plan = planFromLayers(result.layers, order, { modelDigest: run.modelDigest, removalOrder });
   const stopped = earlyStop(result, flags);
   if (stopped && result.steps.length === 0) {
     throw new LopperError(
@@ -101,13 +100,13 @@ export async function search(run: SearchRun): Promise<Decision> {
   }
   const scored = result.beyond ? [...result.steps, result.beyond.step] : result.steps;
   return {
-    plan,
-    layers: result.layers,
+    plan: planOf(spec, run.modelDigest, result.changes),
+    layers: layersOfShape(spec, result.state.shape),
     ratio: result.ratio,
-    ...wayOf(model.spec, result, (steps) => orders[steps - 1]),
+    ...wayOf(model, result),
     stopped,
-    orders: arrangements.map(({ units, chosen, tried }) => ({
-      units,
+    orders: arrangements.map(({ dimension, chosen, tried }) => ({
+      dimension,
       order: chosen,
       tried: Object.fromEntries(tried.map(({ order, nll }) => {
         const value = perplexity(nll);

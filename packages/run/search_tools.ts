@@ -1,4 +1,4 @@
-import { latencyOf, type LatencyTable, UnreachableTargetError } from "@lopper/core";
+import { denseShape, latencyOf, type LatencyTable, UnreachableTargetError } from "@lopper/core";
 import {
   type CalibrationSet,
   criterionOf,
@@ -14,12 +14,15 @@ import { Decoder, ResidentDecoder } from "@lopper/runtime";
 import {
   competition,
   exhaustive,
+  type GroupSizes,
   largestReachableRatio,
   multiPruner,
   type Picker,
   Race,
   raceBatches,
+  searchModelOf,
   type SearchPolicy,
+  shapeResource,
   uniformCompetition,
   uniformPruner,
 } from "@lopper/search";
@@ -41,21 +44,34 @@ export function policyOf(
   const [staged, competing] = flags.uniform
     ? [uniformPruner, uniformCompetition]
     : [multiPruner, competition];
-  const options = latencies ? { ...flags, resource: latencyOf(latencies) } : flags;
+  const searched = searchModelOf(model.spec);
+  const options = {
+    ratio: flags.ratio,
+    earlierRatios: flags.earlierRatios,
+    groups: groupSizes(flags),
+    ...(latencies && { resource: shapeResource(model.spec, latencyOf(latencies)) }),
+  };
   const policy = shares === "auto"
-    ? competing(model.spec, options)
-    : staged(model.spec, { ...options, distribution: shares });
-  const reachable = largestReachableRatio(model.spec, policy);
+    ? competing(searched, options)
+    : staged(searched, { ...options, distribution: shares });
+  const reachable = largestReachableRatio(searched, policy);
   if (reachable < flags.ratio && !flags.bestEffort && flags.earlierRatios.length === 0) {
     throw new UnreachableTargetError(
       flags.ratio,
       reachable,
       `what may go with --distribution ${flags.distribution}, --mlp-group ${flags.mlpGroup} and ` +
         `--attention-group ${flags.attentionGroup} is not enough`,
-      latencies ? policy.resource.amount(model.spec.layers) : undefined,
+      latencies ? policy.resource.amount(denseShape(searched.blocks)) : undefined,
     );
   }
   return policy;
+}
+
+/** What goes at a time, by dimension. */
+export function groupSizes(
+  { mlpGroup, attentionGroup }: Pick<RunFlags, "mlpGroup" | "attentionGroup">,
+): GroupSizes & Readonly<Record<"channels" | "kvGroups", number>> {
+  return { channels: mlpGroup, kvGroups: attentionGroup };
 }
 
 /**

@@ -20,6 +20,7 @@ import {
 } from "@lopper/runtime";
 import { reachableSizes } from "@lopper/search";
 import { expandedWithin } from "./memory.ts";
+import { groupSizes } from "./search_tools.ts";
 import type { RunFlags } from "./schemas/flags.ts";
 import type { RunSettings } from "./schemas/settings.ts";
 
@@ -62,7 +63,7 @@ export function latencyTable(
     );
   }
   const { onProgress } = tools;
-  const sizes = reachableSizes(model.spec, flags);
+  const sizes = reachableSizes(model.spec, groupSizes(flags));
   const options = { pastTokens: pastTokens(model.spec), rounds: ROUNDS, onProgress };
   return alone(model, tools, (decoder) => measureLatencies(decoder, sizes, options));
 }

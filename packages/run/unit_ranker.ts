@@ -1,4 +1,4 @@
-import { blocksOf, type ModelSpec, refOf, type Shape, shapeOfLayers } from "@lopper/core";
+import { denseShape, type Shape } from "@lopper/core";
 import {
   type CalibrationSet,
   chooseOrder,
@@ -66,22 +66,20 @@ export class UnitRanker implements Arranger {
     this.#options = options;
   }
 
-  async arrange(request: ArrangeRequest) {
-    const { units: dimension, layers } = request;
-    const { spec } = this.#options.decoder;
-    const ranked = { dimension, shape: shapeOfLayers(spec, layers) };
-    const { units, ...choice } = await this.#choose(ranked, shareToGo(spec, request));
-    const byLayer: (readonly number[] | null)[] = layers.map(() => null);
-    blocksOf(spec).forEach(({ layer }, block) => byLayer[layer] = units[block] ?? byLayer[layer]);
-    return { ...choice, layers: byLayer };
+  async arrange({ dimension, shape, percent, resource }: ArrangeRequest) {
+    const { blocks } = this.#options.decoder;
+    const present = shape.reduce(
+      (sum, size, at) => size?.[dimension] === undefined ? sum : sum + resource.block(at, size),
+      0,
+    );
+    // If all units cost alike.
+    const share = percent / 100 * resource.amount(denseShape(blocks)) / present;
+    return await this.#choose({ dimension, shape }, share);
   }
 
-  async apply({ units: dimension, layers }: Pick<Arrangement, "units" | "layers">) {
+  async apply({ dimension, units }: Pick<Arrangement, "dimension" | "units">) {
     const { decoder: { weights, spec }, onArranged } = this.#options;
     this.#seen = null;
-    const units = blocksOf(spec).map(({ layer, dimensions }) =>
-      dimensions.some(({ name }) => name === dimension) ? layers[layer] : null
-    );
     weights.rearrange(withUnits(spec, weights.order, dimension, units));
     await onArranged?.();
   }
@@ -158,16 +156,4 @@ export class UnitRanker implements Arranger {
     }
     return tried;
   }
-}
-
-/** The share of a dimension's units that a stage is to remove, if all of them cost alike. */
-function shareToGo(
-  spec: ModelSpec,
-  { units: dimension, layers, percent, resource }: ArrangeRequest,
-): number {
-  const present = blocksOf(spec)
-    .filter(({ dimensions }) => dimensions.some(({ name }) => name === dimension))
-    .map(refOf)
-    .reduce((sum, { layer, kind }) => sum + resource.block(layers[layer], kind), 0);
-  return percent / 100 * resource.amount(spec.layers) / present;
 }

@@ -1,5 +1,5 @@
 import { openBackend } from "@lopper/backends";
-import { blocksOf, parametersOf } from "@lopper/core";
+import { denseShape } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
 import {
   type ActivationRule,
@@ -11,7 +11,8 @@ import {
   type WeightRule,
 } from "@lopper/importance";
 import { openModel, weightsOfBlock } from "@lopper/models";
-import { Decoder, LaidOutWeights } from "@lopper/runtime";
+import { Decoder, LaidOutWeights, rankingOf } from "@lopper/runtime";
+import { searchModelOf } from "@lopper/search";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { UnitRanker } from "./unit_ranker.ts";
@@ -56,7 +57,7 @@ async function withRanker(
   rules: readonly RankingRule[],
   isCompared: boolean,
   body: (
-    rank: (units: "channels" | "kvGroups") => ReturnType<UnitRanker["arrange"]>,
+    rank: (dimension: "channels" | "kvGroups") => ReturnType<UnitRanker["arrange"]>,
     context: { readonly decoder: Decoder; readonly progress: (readonly [number, number])[] },
   ) => Promise<void>,
 ) {
@@ -78,9 +79,10 @@ async function withRanker(
     batchTokens: 2 * LENGTH,
     onProgress: (done, total) => void progress.push([done, total]),
   });
-  const resource = parametersOf(spec);
-  const rank = (units: "channels" | "kvGroups") =>
-    ranker.arrange({ units, layers: spec.layers, percent: 20, resource });
+  const { parameters: resource } = searchModelOf(spec);
+  const shape = denseShape(decoder.blocks);
+  const rank = (dimension: "channels" | "kvGroups") =>
+    ranker.arrange({ dimension, shape, percent: 20, resource });
   try {
     await body(rank, { decoder, progress });
   } finally {
@@ -104,22 +106,23 @@ engineTest(
   () =>
     withRanker([biggest], true, async (rank, { decoder, progress }) => {
       const model = await openModel(new FileFolder(FOLDER));
-      const { chosen, tried, layers } = await rank("channels");
+      const { chosen, tried, units } = await rank("channels");
       assert.deepEqual([chosen, tried], ["biggest", []]);
-      const block = blocksOf(model.spec).find(({ kind }) => kind === "mlp")!;
+      const at = decoder.blocks.findIndex(({ kind }) => kind === "mlp");
+      const block = decoder.blocks[at];
       const tensor = weightsOfBlock(model, block).get("up")!;
       const values = await model.store.readFloat32(tensor.name);
       const [, columns] = tensor.shape;
-      const peaks = layers[block.layer]!.map((c) =>
+      const peaks = units[at]!.map((c) =>
         Math.max(...values.subarray(c * columns, (c + 1) * columns).map(Math.abs))
       );
       assert.deepEqual(peaks, peaks.toSorted((a, b) => b - a));
-      assert.notDeepEqual(layers[block.layer], decoder.weights.order.layers[block.layer].channels);
+      assert.notDeepEqual(units[at], decoder.weights.order.layers[block.layer].channels);
       const heads = await rank("kvGroups");
       assert.equal(heads.chosen, "l1");
       assert.deepEqual(
-        heads.layers,
-        decoder.weights.order.layers.map(({ kvGroups }) => kvGroups),
+        heads.units,
+        rankingOf(decoder.spec, decoder.weights.order).map((all) => all?.kvGroups ?? null),
       );
       assert.deepEqual(progress, [], "weights need no text");
       model.close();
@@ -149,8 +152,11 @@ engineTest(
   "without text to compare on, several rules mean the published order",
   () =>
     withRanker([PUBLISHED_RANKING, loudest], false, async (rank, { decoder }) => {
-      const { chosen, tried, layers } = await rank("channels");
+      const { chosen, tried, units } = await rank("channels");
       assert.deepEqual([chosen, tried], ["l1", []]);
-      assert.deepEqual(layers, decoder.weights.order.layers.map(({ channels }) => channels));
+      assert.deepEqual(
+        units,
+        rankingOf(decoder.spec, decoder.weights.order).map((all) => all?.channels ?? null),
+      );
     }),
 );

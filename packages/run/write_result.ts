@@ -1,3 +1,4 @@
+import { keptOfPlan } from "@lopper/core";
 import {
   type Model,
   planToJson,
@@ -6,8 +7,8 @@ import {
   toPublishedConfig,
   writePrunedModel,
 } from "@lopper/models";
-import type { UnitOrder } from "@lopper/runtime";
-import { planFromLayers } from "@lopper/search";
+import { rankingOf, type UnitOrder } from "@lopper/runtime";
+import { keepsMostImportant } from "@lopper/search";
 import type { Decision } from "./decision.ts";
 import type { RunStore } from "./store.ts";
 
@@ -28,10 +29,13 @@ export async function writeResult(
   const written = await writePrunedModel(model, plan, (file) => store.sink(file), {
     refit,
   });
-  const prefixes = planFromLayers(layers, published, plan);
+  const isPrefix = keepsMostImportant(
+    keptOfPlan(model.spec, plan),
+    rankingOf(model.spec, published),
+  );
   const plans = await store.writePlan(
     planToJson(plan),
-    planToJson(prefixes) === planToJson(plan)
+    isPrefix
       ? publishedConfigToJson(toPublishedConfig(model.spec, layers, plan.removalOrder))
       : null,
   );

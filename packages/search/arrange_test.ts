@@ -4,32 +4,33 @@ import type { Arrangement, Arranger } from "./arrange.ts";
 import { exhaustive } from "./exhaustive.ts";
 import { parseJournal, toJournalLine } from "./journal.ts";
 import { competition } from "./competition.ts";
+import { searchModelOf } from "./search_model.ts";
 import { multiPruner } from "./multi_pruner.ts";
 import type { SearchPolicy } from "./policy.ts";
 import { FakeScorer } from "./testing/fake_scorer.ts";
 import { runSearch } from "./testing/run_search.ts";
 import { tinySpec } from "./testing/tiny_spec.ts";
 
-const SPEC = tinySpec(4);
+const MODEL = searchModelOf(tinySpec(4));
 const COST = { blockTokens: 0, seconds: 0 };
 
 /** Runs a search with an arranger that only writes down what it is asked. */
 async function arranged(policy: SearchPolicy, arrangements: readonly Arrangement[] = []) {
   const calls: string[] = [];
   const arranger: Arranger = {
-    arrange: ({ units, percent }) => {
-      calls.push(`${units} ${percent.toFixed(2)}`);
+    arrange: ({ dimension, percent }) => {
+      calls.push(`${dimension} ${percent.toFixed(2)}`);
       const order = (n: number) => Array.from({ length: n }, (_, i) => n - 1 - i);
       return Promise.resolve({
         chosen: "energy",
         tried: [{ order: "l1", nll: [1, NaN] }],
-        layers: SPEC.layers.map(({ mlp, attention }) =>
-          units === "channels" ? mlp && order(32) : attention && order(2)
+        units: MODEL.blocks.map(({ dimensions: [{ name, units }] }) =>
+          name === dimension ? order(units) : null
         ),
       });
     },
-    apply: ({ units }) => {
-      calls.push(`apply ${units}`);
+    apply: ({ dimension }) => {
+      calls.push(`apply ${dimension}`);
       return Promise.resolve();
     },
   };
@@ -37,14 +38,14 @@ async function arranged(policy: SearchPolicy, arrangements: readonly Arrangement
   scorer.release = () => void calls.push("release");
   const options = { picker: exhaustive, arranger };
   const lines = arrangements.map(toJournalLine);
-  const { events } = await runSearch(SPEC, policy, scorer, options, lines);
+  const { events } = await runSearch(MODEL, policy, scorer, options, lines);
   return { calls, events };
 }
 
-const OPTIONS = { ratio: 20, mlpGroup: 4, attentionGroup: 8 };
+const OPTIONS = { ratio: 20, groups: { channels: 4, kvGroups: 8 } };
 
 Deno.test("order: stages that narrow blocks begin with one, whose line a resumed run believes", async () => {
-  const policy = multiPruner(SPEC, { ...OPTIONS, distribution: [1, 1, 1] });
+  const policy = multiPruner(MODEL, { ...OPTIONS, distribution: [1, 1, 1] });
   const { calls, events } = await arranged(policy);
   const asked = calls.filter((call) => call !== "release");
   assert.equal(asked.length, 4);
@@ -55,7 +56,7 @@ Deno.test("order: stages that narrow blocks begin with one, whose line a resumed
     assert.equal(calls[calls.indexOf(call) - 1], "release", "kept streams are let go before");
   }
   const lines = events.flatMap((event) => event.type === "order" ? [event.arrangement] : []);
-  assert.deepEqual(lines.map(({ stage, units }) => [stage, units]), [[1, "channels"], [
+  assert.deepEqual(lines.map(({ stage, dimension }) => [stage, dimension]), [[1, "channels"], [
     2,
     "kvGroups",
   ]]);
@@ -70,15 +71,15 @@ Deno.test("order: stages that narrow blocks begin with one, whose line a resumed
   assert.ok(again.events.every((event) => event.type !== "order" || event.resumed));
 
   // one that is not of this model is not believed
-  for (const layers of [lines[0].layers.slice(1), lines[0].layers.with(0, [0, 0])]) {
-    await assert.rejects(arranged(policy, [{ ...lines[0], layers }]), (error) => {
+  for (const units of [lines[0].units.slice(1), lines[0].units.with(0, [0, 0])]) {
+    await assert.rejects(arranged(policy, [{ ...lines[0], units }]), (error) => {
       assert.ok(error instanceof ResumeError, String(error));
       assert.match(error.message, /^the journal's order of channels for stage 1 is not of this/);
       return true;
     });
   }
 
-  const together = await arranged(competition(SPEC, OPTIONS));
+  const together = await arranged(competition(MODEL, OPTIONS));
   const order = together.calls.filter((call) => call !== "release");
   assert.deepEqual(
     order.map((call) => call.replace(/ \d.*/, "")),
@@ -91,10 +92,10 @@ Deno.test("order: a damaged line of the journal is named", () => {
   const line: Arrangement = {
     type: "order",
     stage: 1,
-    units: "channels",
+    dimension: "channels",
     chosen: "energy",
     tried: [],
-    layers: [[1, 0], null],
+    units: [[1, 0], null],
     cost: COST,
   };
   parseJournal([toJournalLine(line)], "j");

@@ -1,15 +1,21 @@
 import {
+  afterChanges,
+  allKept,
+  type Candidate,
   fallsBeyondChance,
-  type LayerSpec,
+  type Kept,
   mean,
-  type ModelSpec,
-  pruningRatio,
+  PlanError,
   ResumeError,
+  type Shape,
+  shapeOfKept,
 } from "@lopper/core";
-import { layersAfter } from "./candidate.ts";
 import type { History } from "./history.ts";
-import { agrees, misfit, misfitBack, unknownLayer } from "./misfit.ts";
+import { agrees, misfit, misfitBack, shapeAfter } from "./misfit.ts";
+import { indexOfPart } from "./proposal.ts";
 import type { RepairLine } from "./repair_line.ts";
+import { savedBy } from "./saved.ts";
+import type { SearchModel } from "./search_model.ts";
 import type { Step } from "./step.ts";
 import type { SwapLine, SwapTrial } from "./swap/swap_line.ts";
 
@@ -20,19 +26,19 @@ import type { SwapLine, SwapTrial } from "./swap/swap_line.ts";
  * @param file for messages.
  * @throws {ResumeError} naming what does not fit.
  */
-export function checkHistory(spec: ModelSpec, history: History, file: string) {
+export function checkHistory(model: SearchModel, history: History, file: string) {
   const refuse = (what: string, problem: string | null) => {
     if (problem !== null) throw new ResumeError(`${file}: ${what}: ${problem}`);
   };
   /** What the search chose from in each step, and in the one that was cut off. */
-  const trunks = replay(spec, history, refuse);
+  const trunks = replay(model, history, refuse);
   for (const evidence of history.evidence) {
     const { step } = evidence;
     const what = `a score of step ${step}`;
     refuse(what, step < trunks.length ? null : "the journal has no such step");
     if (evidence.type !== "score") continue;
     const { of, sequences } = evidence;
-    if (of !== "trunk") refuse(what, misfit(spec, trunks[step], of));
+    if (of !== "trunk") refuse(what, misfit(model.blocks, trunks[step], of));
     refuse(what, new Set(sequences).size < sequences.length ? "it has a sequence twice" : null);
   }
   for (const { steps, nll } of history.measures) {
@@ -44,7 +50,7 @@ export function checkHistory(spec: ModelSpec, history: History, file: string) {
   for (const line of history.repairs) {
     const block = line.type === "repair" ? `${line.kind} of layer ${line.layer}` : "all of them";
     const what = `the repair of ${block} after step ${line.steps}`;
-    if (line.type === "repair") refuse(what, repairMisfit(spec, line));
+    if (line.type === "repair") refuse(what, repairMisfit(model, line));
     refuse(what, repaired.has(what) ? "it is there twice" : null);
     repaired.add(what);
     refuse(what, lossMisfit(line, line.kept));
@@ -53,53 +59,75 @@ export function checkHistory(spec: ModelSpec, history: History, file: string) {
 
 type Refuse = (what: string, problem: string | null) => void;
 
-/** Takes the steps and swaps of a journal. @returns the layers before each step, and after the last. */
+/** Takes the steps and swaps of a journal. @returns the shapes before each step, and after the last. */
 function replay(
-  spec: ModelSpec,
+  model: SearchModel,
   { steps, swaps }: History,
   refuse: Refuse,
-): readonly (readonly LayerSpec[])[] {
-  const trunks: (readonly LayerSpec[])[] = [spec.layers];
+): readonly Shape[] {
+  const { blocks } = model;
+  let kept = allKept(blocks);
+  const trunks: Shape[] = [shapeOfKept(kept)];
   for (const [i, step] of steps.entries()) {
     const what = `step ${i}`;
     const before = trunks[i];
     refuse(what, step.step === i ? null : `it says that it is step ${step.step}`);
-    for (const candidate of step.candidates) refuse(what, misfit(spec, before, candidate));
-    refuse(what, misfit(spec, before, step.taken));
+    for (const { key } of step.candidates) refuse(what, misfit(blocks, before, key));
     refuse(what, isAmong(step) ? null : "it takes what was no candidate");
-    const after = layersAfter(spec, before, step.taken);
-    refuse(what, ratioMisfit(spec, after, step.ratio));
-    trunks.push(swapped(spec, after, swaps.filter((line) => line.steps === i + 1), refuse));
+    kept = taken(model, kept, step, (problem) => refuse(what, problem));
+    refuse(what, ratioMisfit(model, shapeOfKept(kept), step.ratio));
+    kept = swapped(model, kept, swaps.filter((line) => line.steps === i + 1), refuse);
+    trunks.push(shapeOfKept(kept));
   }
   const lost = swaps.find((line) => line.steps < 1 || line.steps > steps.length);
   if (lost) refuse(`a swap after step ${lost.steps}`, "the journal has no such step");
   return trunks;
 }
 
-/** The layers after the swaps of one target. */
+/** What changes leave, which have to be those of the name that stands beside them. */
+function taken(
+  { blocks }: SearchModel,
+  kept: Kept,
+  { changes, taken }: { readonly changes: Candidate; readonly taken: string },
+  refuse: (problem: string | null) => void,
+): Kept {
+  try {
+    const after = afterChanges(blocks, kept, changes);
+    const named = shapeAfter(blocks, shapeOfKept(kept), taken);
+    const same = JSON.stringify(named) === JSON.stringify(shapeOfKept(after));
+    refuse(same ? null : `the units that it names are not those of ${taken}`);
+    return after;
+  } catch (error) {
+    if (!(error instanceof PlanError)) throw error;
+    refuse(error.message);
+    return kept;
+  }
+}
+
+/** What is kept after the swaps of one target. */
 function swapped(
-  spec: ModelSpec,
-  start: readonly LayerSpec[],
+  model: SearchModel,
+  start: Kept,
   lines: readonly SwapLine[],
   refuse: Refuse,
-): readonly LayerSpec[] {
-  let layers = start;
+): Kept {
+  const { blocks } = model;
+  let kept = start;
   const trials = lines.filter((line): line is SwapTrial => line.type === "swap");
-  for (const [n, { restored, removed, ratio, kept, ...losses }] of trials.entries()) {
-    const what = `swap ${n} after step ${losses.steps}`;
-    refuse(what, misfitBack(spec, layers, restored));
-    let after = layersAfter(spec, layers, restored);
-    if (removed) {
-      refuse(what, misfit(spec, after, removed));
-      after = layersAfter(spec, after, removed);
-    }
-    refuse(what, ratioMisfit(spec, after, ratio));
-    refuse(what, sameLength(losses));
-    if (!kept) continue;
-    const better = fallsBeyondChance(losses.before, losses.after);
-    refuse(what, better ? null : "it was kept, and its losses do not fall");
-    if (losses.aside) refuse(what, lossMisfit(losses.aside, "not risen"));
-    layers = after;
+  for (const [n, trial] of trials.entries()) {
+    const what = `swap ${n} after step ${trial.steps}`;
+    const before = shapeOfKept(kept);
+    refuse(what, misfitBack(blocks, before, trial.restored));
+    const halfway = shapeAfter(blocks, before, trial.restored);
+    if (trial.removed !== null) refuse(what, misfit(blocks, halfway, trial.removed));
+    const after = trial.removed === null ? halfway : shapeAfter(blocks, halfway, trial.removed);
+    refuse(what, ratioMisfit(model, after, trial.ratio));
+    refuse(what, sameLength(trial));
+    refuse(what, trial.kept === (trial.changes !== null) ? null : "units go with what is kept");
+    if (!trial.changes) continue;
+    refuse(what, keptMisfit(trial));
+    const named = { changes: trial.changes, taken: bothOf(trial) };
+    kept = taken(model, kept, named, (problem) => refuse(what, problem));
   }
   for (const line of lines) {
     if (line.type !== "swaps") continue;
@@ -112,29 +140,37 @@ function swapped(
       same ? null : `${kept} of ${trials.length} were kept, not ${line.kept} of ${line.tried}`,
     );
   }
-  return layers;
+  return kept;
+}
+
+/** Both halves of a swap as one candidate. */
+function bothOf({ restored, removed }: SwapTrial): string {
+  return removed === null ? restored : `${restored}, ${removed}`;
+}
+
+/** Why a swap cannot have been kept. */
+function keptMisfit({ before, after, aside }: SwapTrial): string | null {
+  if (!fallsBeyondChance(before, after)) return "it was kept, and its losses do not fall";
+  return aside && lossMisfit(aside, "not risen");
 }
 
 function isAmong({ taken, candidates }: Step): boolean {
-  return candidates.some(({ kind, layer, width }) =>
-    kind === taken.kind && layer === taken.layer && width === taken.width
-  );
+  return candidates.some(({ key }) => key === taken);
 }
 
-function ratioMisfit(spec: ModelSpec, layers: readonly LayerSpec[], ratio: number): string | null {
-  const computed = pruningRatio(spec, layers);
+function ratioMisfit(model: SearchModel, shape: Shape, ratio: number): string | null {
+  const computed = savedBy(model.parameters, model.blocks, shape);
   return agrees(ratio, computed)
     ? null
     : `its ratio is ${ratio}, and what it leaves is ${computed}`;
 }
 
 function repairMisfit(
-  spec: ModelSpec,
+  { blocks }: SearchModel,
   { layer, kind, lambda }: Extract<RepairLine, { type: "repair" }>,
 ): string | null {
-  const outside = unknownLayer(spec, layer);
-  if (outside) return outside;
-  if (spec.layers[layer][kind] === null) return "the model has no such block";
+  const part = `${layer}.${kind}`;
+  if (indexOfPart(blocks, part) < 0) return `the model has no block ${part}`;
   return lambda > 0 ? null : `its ridge is ${lambda}`;
 }
 

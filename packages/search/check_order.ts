@@ -1,42 +1,49 @@
-import type { LayerSpec, ModelSpec } from "@lopper/core";
 import type { Arrangement } from "./arrange.ts";
+import { hasDimension } from "./dimensions/dimension.ts";
+import type { SearchState } from "./state.ts";
 
 /**
- * What is wrong with an order that was recorded; null where nothing is. Each layer has all its units once, and those that
- * went already stay behind those that are there: a narrower block is the beginning of its order.
- * @param layers when the order was made.
- * @param before the order of the same units until then; null where none of them went yet.
+ * What is wrong with a ranking that was recorded; null where nothing is. Each block has all its units once, and those that
+ * went already stay behind those that are there: a narrower block is the beginning of its ranking.
+ * @param state when the ranking was made.
  */
 export function orderFault(
-  spec: ModelSpec,
-  layers: readonly LayerSpec[],
-  { units, layers: orders }: Pick<Arrangement, "units" | "layers">,
-  before: Pick<Arrangement, "layers"> | null,
+  { blocks, kept }: SearchState,
+  { dimension, units: rankings }: Pick<Arrangement, "dimension" | "units">,
 ): string | null {
-  if (orders.length !== spec.layers.length) {
-    return `it orders ${orders.length} layers, and the model has ${spec.layers.length}`;
+  if (rankings.length !== blocks.length) {
+    return `it orders ${rankings.length} blocks, and the model has ${blocks.length}`;
   }
-  const count = ({ attention, mlp }: LayerSpec) =>
-    units === "channels" ? mlp?.intermediateSize : attention?.kvHeads;
-  for (const [layer, order] of orders.entries()) {
-    const all = count(spec.layers[layer]);
-    const fits = all === undefined ? order === null : order !== null && isPermutation(order, all);
-    if (!fits) return `it does not order the ${all ?? 0} ${WORDS[units]} of layer ${layer}`;
-    const kept = count(layers[layer]);
-    const earlier = before?.layers[layer];
-    if (order === null || kept === undefined || !earlier) continue;
-    const there = new Set(earlier.slice(0, kept));
-    const back = order.slice(0, kept).find((unit) => !there.has(unit));
+  for (const [at, ranking] of rankings.entries()) {
+    const { id, dimensions } = blocks[at];
+    const all = dimensions.find(({ name }) => name === dimension)?.units;
+    const fits = all === undefined
+      ? ranking === null
+      : ranking !== null && isPermutation(ranking, all);
+    if (!fits) return `it does not order the ${all ?? 0} ${dimension} of block ${id}`;
+    const units = kept[at]?.[dimension];
+    if (ranking === null || !units) continue;
+    const there = new Set(units);
+    const back = ranking.slice(0, units.length).find((unit) => !there.has(unit));
     if (back !== undefined) {
-      return `it counts number ${back} of the ${WORDS[units]} of layer ${layer}, which went before`;
+      return `it counts number ${back} of the ${dimension} of block ${id}, which went before`;
     }
   }
   return null;
 }
 
-const WORDS = { channels: "channels", kvGroups: "KV groups" } as const;
-
 function isPermutation(order: readonly number[], count: number): boolean {
   return order.length === count && new Set(order).size === count &&
     order.every((unit) => unit >= 0 && unit < count);
+}
+
+/** The state under a new ranking of one dimension; units of blocks that lack it stay as they are. */
+export function rankedState(
+  state: SearchState,
+  { dimension, units }: Pick<Arrangement, "dimension" | "units">,
+): SearchState {
+  const ranking = state.ranking.map((all, at) =>
+    hasDimension(state.blocks[at], dimension) ? { ...all, [dimension]: units[at]! } : all
+  );
+  return { ...state, ranking };
 }

@@ -1,66 +1,83 @@
+import type { Block, Kept } from "@lopper/core";
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { orderFault } from "./check_order.ts";
-import { tinySpec } from "./testing/tiny_spec.ts";
+import { orderFault, rankedState } from "./check_order.ts";
+import { denseState } from "./state.ts";
 
-const SPEC = tinySpec(3);
 const SEED = Number(Deno.env.get("LOPPER_SEED") ?? 21);
 const units = Array.from({ length: 32 }, (_, i) => i);
 const order = fc.shuffledSubarray(units, { minLength: 32 });
 const orders = fc.tuple(order, order, order);
 
-Deno.test("order: any permutation of each layer's units is one, and nothing else", () => {
+/** Three blocks with widgets, and one without. */
+const BLOCKS: readonly Block[] = ["widgets", "widgets", "bolts", "widgets"].map((name, i) => ({
+  id: `${i}.toy`,
+  layer: i,
+  kind: "toy",
+  dimensions: [{ name, units: 32 }],
+  weights: [],
+}));
+type Rankings = readonly (readonly number[] | null)[];
+const ofBlocks = ([a, b, c]: Rankings): Rankings => [a, b, null, c];
+const faultIn = (kept: Kept, rankings: Rankings) =>
+  orderFault({ ...denseState(BLOCKS), kept }, { dimension: "widgets", units: rankings });
+const ALL = denseState(BLOCKS).kept;
+
+Deno.test("order: any permutation of each block's units is one, and nothing else", () => {
   fc.assert(
     fc.property(
       orders,
       fc.nat(2),
       fc.nat(31),
       fc.integer({ min: -2, max: 40 }),
-      (all, l, at, to) => {
-        const fault = (layers: readonly (readonly number[] | null)[]) =>
-          orderFault(SPEC, SPEC.layers, { units: "channels", layers }, null);
+      (all, n, at, to) => {
+        const fault = (rankings: Rankings) => faultIn(ALL, ofBlocks(rankings));
         assert.equal(fault(all), null);
-        const changed = all.with(l, all[l].with(at, to));
-        assert.equal(fault(changed) === null, all[l][at] === to);
-        const named = new RegExp(`32 channels of layer ${l}$`);
-        assert.match(fault(all.with(l, all[l].toSpliced(at, 1)))!, named);
-        assert.match(fault(([] as (number[] | null)[]).concat(all).with(l, null))!, named);
-        assert.match(fault(all.slice(1))!, /it orders 2 layers, and the model has 3/);
+        const changed = all.with(n, all[n].with(at, to));
+        assert.equal(fault(changed) === null, all[n][at] === to);
+        const named = new RegExp(`32 widgets of block ${[0, 1, 3][n]}\\.toy$`);
+        assert.match(fault(all.with(n, all[n].toSpliced(at, 1)))!, named);
+        assert.match(fault(([] as (number[] | null)[]).concat(all).with(n, null))!, named);
+        assert.match(faultIn(ALL, all)!, /it orders 3 blocks, and the model has 4/);
       },
     ),
     { numRuns: 100, seed: SEED },
   );
 });
 
-Deno.test("order: what a model lacks has none", () => {
-  const spec = { ...SPEC, layers: SPEC.layers.with(1, { ...SPEC.layers[1], attention: null }) };
-  const fault = (layers: readonly (readonly number[] | null)[]) =>
-    orderFault(spec, spec.layers, { units: "kvGroups", layers }, null);
-  assert.equal(fault([[1, 0], null, [0, 1]]), null);
-  assert.match(fault([[1, 0], [0, 1], [0, 1]])!, /the 0 KV groups of layer 1/);
+Deno.test("order: a block that lacks the dimension has none", () => {
+  assert.match(faultIn(ALL, [units, units, units, units])!, /the 0 widgets of block 2\.toy/);
 });
 
 Deno.test("order: units that went stay behind those that are there", () => {
   fc.assert(
-    fc.property(orders, orders, fc.integer({ min: 1, max: 31 }), (before, after, kept) => {
-      const layers = SPEC.layers.map((layer) => ({ ...layer, mlp: { intermediateSize: kept } }));
-      const fault = orderFault(SPEC, layers, { units: "channels", layers: after }, {
-        layers: before,
-      });
-      const same = before.every((order, l) =>
-        order.slice(0, kept).every((unit) => after[l].slice(0, kept).includes(unit))
+    fc.property(orders, orders, fc.integer({ min: 1, max: 31 }), (before, after, count) => {
+      const first = ofBlocks(before).map((ranking) => ranking?.slice(0, count) ?? null);
+      const kept = first.map((those, at) =>
+        those ? { widgets: those.toSorted((a, b) => a - b) } : ALL[at]
+      );
+      const fault = faultIn(kept, ofBlocks(after));
+      const same = first.every((those, at) =>
+        (those ?? []).every((unit) => ofBlocks(after)[at]!.slice(0, count).includes(unit))
       );
       assert.equal(fault === null, same, fault ?? "");
       // a permutation of those that are there, and what went behind it
-      const moved = before.map((order) => [
-        ...order.slice(0, kept).toReversed(),
-        ...order.slice(kept),
+      const moved = before.map((ranking) => [
+        ...ranking.slice(0, count).toReversed(),
+        ...ranking.slice(count),
       ]);
-      assert.equal(
-        orderFault(SPEC, layers, { units: "channels", layers: moved }, { layers: before }),
-        null,
-      );
+      assert.equal(faultIn(kept, ofBlocks(moved)), null);
+      assert.equal(faultIn(kept.map(() => null), ofBlocks(after)), null, "of blocks that are gone");
     }),
     { numRuns: 100, seed: SEED },
   );
+});
+
+Deno.test("order: a new ranking holds for the blocks that it is of", () => {
+  const state = rankedState(denseState(BLOCKS), {
+    dimension: "widgets",
+    units: ofBlocks([units.toReversed(), units, units]),
+  });
+  assert.deepEqual(state.ranking[0], { widgets: units.toReversed() });
+  assert.deepEqual(state.ranking[2], { bolts: units });
 });

@@ -1,15 +1,26 @@
-import { type ModelSpec, UsageError } from "@lopper/core";
-import { headGroupUnit } from "./group_sizes.ts";
+import { commonMultiple, UsageError } from "@lopper/core";
+import { hasDimension, type SearchDimension, unitWidth } from "./dimensions/dimension.ts";
+import { DIMENSIONS } from "./dimensions/list.ts";
 import type { MultiPrunerOptions, PolicyOptions } from "./policy.ts";
+import type { SearchModel } from "./search_model.ts";
 
-/** The shares of blocks, channels and heads, of 1. */
-export function checkedShares({ distribution }: MultiPrunerOptions): readonly number[] {
+/** The dimensions that a policy narrows. */
+export function dimensionsOf({ dimensions = DIMENSIONS }: PolicyOptions) {
+  return dimensions;
+}
+
+/** The shares of blocks and of each dimension, of 1. */
+export function checkedShares(options: MultiPrunerOptions): readonly number[] {
+  const { distribution } = options;
   const sum = distribution.reduce((a, b) => a + b, 0);
-  if (!(sum > 0) || distribution.some((share) => !(share >= 0))) {
+  const needed = dimensionsOf(options).length + 1;
+  const fits = distribution.length === needed && sum > 0 &&
+    distribution.every((share) => share >= 0);
+  if (!fits) {
     throw new UsageError(
       `the distribution is ${
         distribution.join(":")
-      }; it needs three shares, none negative and not all 0`,
+      }; it needs ${needed} shares, none negative and not all 0`,
     );
   }
   return distribution.map((share) => share / sum);
@@ -27,15 +38,24 @@ export function checkedTargets({ ratio, earlierRatios = [] }: PolicyOptions): re
   return targets;
 }
 
-export function checkGroups(spec: ModelSpec, { mlpGroup, attentionGroup }: PolicyOptions) {
-  if (!Number.isInteger(mlpGroup) || mlpGroup < 1) {
-    throw new UsageError(`the MLP group is ${mlpGroup}; it needs at least 1 channel`);
-  }
-  const unit = headGroupUnit(spec);
-  if (!Number.isInteger(attentionGroup) || attentionGroup < 1 || attentionGroup % unit !== 0) {
+/** @throws {UsageError} when a group is not made of whole units in every block. */
+export function checkGroups(model: SearchModel, options: PolicyOptions) {
+  for (const { name, unit, group } of dimensionsOf(options)) {
+    const size = options.groups[name];
+    const whole = groupUnit(model, name);
+    if (Number.isInteger(size) && size >= 1 && size % whole === 0) continue;
     throw new UsageError(
-      `the attention group is ${attentionGroup} query channels; this model needs a multiple of ${unit}, ` +
-        `so that whole KV groups go`,
+      whole === 1
+        ? `the ${group.name} is ${size}; it needs at least 1 ${group.channel}`
+        : `the ${group.name} is ${size} ${group.channel}s; this model needs a multiple of ${whole}, ` +
+          `so that whole ${unit}s go`,
     );
   }
+}
+
+/** The fewest inner channels that are whole units in every block; 1 where no block has the dimension. */
+export function groupUnit({ blocks }: SearchModel, dimension: SearchDimension["name"]): number {
+  const widths = blocks.filter((block) => hasDimension(block, dimension))
+    .map((block) => unitWidth(block, dimension));
+  return commonMultiple(widths);
 }

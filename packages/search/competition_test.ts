@@ -1,20 +1,22 @@
-import { countParameters, type LayerSpec, pruningRatio } from "@lopper/core";
+import { countParameters, layersOfShape, type LayerSpec, pruningRatio } from "@lopper/core";
 import assert from "node:assert/strict";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
-import { layersAfter } from "./candidate.ts";
+import { searchModelOf } from "./search_model.ts";
+import { denseState } from "./state.ts";
 import { competition } from "./competition.ts";
 import { exhaustive } from "./exhaustive.ts";
 import type { Picker } from "./picker.ts";
 import { Race } from "./race/race.ts";
 import { largestReachableRatio } from "./reach.ts";
 import type { SearchResult } from "./search.ts";
-import { FakeScorer } from "./testing/fake_scorer.ts";
+import { byLayers, FakeScorer } from "./testing/fake_scorer.ts";
 import { runSearch } from "./testing/run_search.ts";
 import { tinySpec } from "./testing/tiny_spec.ts";
 
 const SPEC = tinySpec(6);
-const OPTIONS = { ratio: 30, mlpGroup: 2, attentionGroup: 8 };
+const MODEL = searchModelOf(SPEC);
+const OPTIONS = { ratio: 30, groups: { channels: 2, kvGroups: 8 } };
 
 const parametersOf = (layers: readonly LayerSpec[]) =>
   countParameters(SPEC, layers, { norms: "kept" }).total;
@@ -46,15 +48,16 @@ function priced(
       2 + sequence,
     );
   };
-  return new FakeScorer(nll, {
+  return new FakeScorer(byLayers(SPEC, nll), {
     batches: [[0, 1], [2, 3], [4, 5], [6, 7]],
     keptBatches: 4,
-    perturbation: (candidate, trunk) => nll(candidate.layers, 0) - nll(trunk, 0),
+    perturbation: ({ shape }, trunk) =>
+      nll(layersOfShape(SPEC, shape), 0) - nll(layersOfShape(SPEC, trunk), 0),
   });
 }
 
 const search = (scorer: FakeScorer, picker: Picker, lines: readonly string[] = []) =>
-  runSearch(SPEC, competition(SPEC, OPTIONS), scorer, { picker }, lines);
+  runSearch(MODEL, competition(MODEL, OPTIONS), scorer, { picker }, lines);
 
 // The MLP of layer 4 is the cheapest for what it holds, then the attention of layer 1, then the MLP of layer 0.
 const PRICES = [[5, 0.3], [0.2, 6], [8, 4], [7, 5], [9, 0.1], [4, 7]].map((
@@ -69,13 +72,14 @@ const pickers = (): [string, Picker][] => [
 Deno.test("competition: what costs least for its parameters goes, however small or large it is", async () => {
   for (const [name, picker] of pickers()) {
     const { result } = await search(priced(PRICES), picker);
-    const touched = result.steps.map(({ taken }) => `${taken.kind.split("_")[0]} ${taken.layer}`);
+    const touched = result.steps.map(({ changes: [{ part }] }) => part);
     // By perplexity alone the channels of layer 0 would go first: a group of them is a quarter of one of heads.
-    assert.deepEqual([...new Set(touched)].slice(0, 2), ["mlp 4", "attention 1"], name);
+    assert.deepEqual([...new Set(touched)].slice(0, 2), ["4.mlp", "1.attention"], name);
     assert.ok(result.ratio >= OPTIONS.ratio);
-    assert.equal(result.ratio, pruningRatio(SPEC, result.layers));
+    const layers = layersOfShape(SPEC, result.state.shape);
+    assert.equal(result.ratio, pruningRatio(SPEC, layers));
     assert.equal(
-      result.layers[4].mlp,
+      layers[4].mlp,
       null,
       `${name}: a block that is cheap to the end goes whole`,
     );
@@ -98,16 +102,17 @@ Deno.test("competition: a run that was cut off anywhere decides the same from it
 });
 
 Deno.test("competition: weights are nats for a per cent of the dense parameters", () => {
-  const [stage] = competition(SPEC, OPTIONS).stages;
-  for (const candidate of stage.candidates(SPEC.layers, stage.bound)) {
-    const gone = parametersOf(SPEC.layers) - parametersOf(candidate.layers);
-    const weight = stage.weight!(candidate, SPEC.layers);
+  const [stage] = competition(MODEL, OPTIONS).stages;
+  const dense = denseState(MODEL.blocks);
+  for (const candidate of stage.candidates(dense, stage.bound)) {
+    const gone = parametersOf(SPEC.layers) - parametersOf(layersOfShape(SPEC, candidate.shape));
+    const weight = stage.weight!(candidate, dense);
     assert.ok(Math.abs(weight * gone / parametersOf(SPEC.layers) - 0.01) < 1e-15);
   }
 });
 
 Deno.test("competition: all blocks may go, so what they hold can be reached", () => {
-  const reachable = largestReachableRatio(SPEC, competition(SPEC, OPTIONS));
+  const reachable = largestReachableRatio(MODEL, competition(MODEL, OPTIONS));
   const none = SPEC.layers.map(() => ({ attention: null, mlp: null }));
   assert.equal(reachable, pruningRatio(SPEC, none));
 });
@@ -134,11 +139,9 @@ Deno.test("competition: what is cheap goes without a race, and nothing that is n
     lost += end(result);
     lostByRaces += end(raced.result);
 
-    const percent = parametersOf(SPEC.layers) / 100;
-    let nll = DENSE_NLL, layers = SPEC.layers, limit = -Infinity;
-    for (const { ppl, candidates, taken } of result.steps) {
-      const next = layersAfter(SPEC, layers, taken);
-      const saved = (parametersOf(layers) - parametersOf(next)) / percent;
+    let nll = DENSE_NLL, before = 0, limit = -Infinity;
+    for (const { ppl, candidates, ratio } of result.steps) {
+      const saved = ratio - before;
       const cost = (Math.log(ppl) - nll) / saved;
       if (candidates.filter(({ sequences }) => sequences > 0).length > 1) {
         limit = Math.max(1.2 * cost, cost + 1e-3);
@@ -146,7 +149,7 @@ Deno.test("competition: what is cheap goes without a race, and nothing that is n
         withoutRace += 1;
         assert.ok(cost <= limit + 1e-9, `seed ${seed}: ${cost} nats a per cent, above ${limit}`);
       }
-      [nll, layers] = [Math.log(ppl), next];
+      [nll, before] = [Math.log(ppl), ratio];
     }
   }
   assert.ok(withoutRace > 50, `${withoutRace} steps without a race`);

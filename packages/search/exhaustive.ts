@@ -16,7 +16,7 @@ export const exhaustive: Picker = {
         if (from + portion.length < all.length) continue;
         if (scores.loss(i) < (best < 0 ? Infinity : scores.loss(best))) {
           best = i;
-          scorer.favour(candidate.layers);
+          scorer.favour(candidate.shape);
         }
       }
     }

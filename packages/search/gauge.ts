@@ -1,7 +1,7 @@
-import type { LayerSpec } from "@lopper/core";
+import type { Shape } from "@lopper/core";
 import { perplexity } from "@lopper/importance";
-import type { LayersScorer } from "./layers_scorer.ts";
 import type { SampleKind } from "./policy.ts";
+import type { Scorer } from "@lopper/importance";
 import { type Cost, costBetween } from "./cost.ts";
 
 /** What a whole model was measured on: text that decides nothing, or the samples of a kind of stage. */
@@ -29,12 +29,12 @@ export interface MeasureEvent {
 }
 
 export interface GaugeOptions {
-  readonly scorers: Readonly<Record<SampleKind, LayersScorer>>;
+  readonly scorers: Readonly<Record<SampleKind, Scorer>>;
   /** Text to measure on before the first step and after each, or undefined for none. */
-  readonly heldOut: LayersScorer | undefined;
+  readonly heldOut: Scorer | undefined;
   /** Rise of the perplexity over the dense model's, as a share of it, at which a search ends; undefined for none. */
   readonly maxIncrease: number | undefined;
-  readonly dense: readonly LayerSpec[];
+  readonly dense: Shape;
   /** What an earlier run measured; it is believed. */
   readonly recorded: readonly Measure[];
   readonly measure: () => Cost;
@@ -73,12 +73,12 @@ export class Gauge {
    */
   async *after(
     steps: number,
-    layers: readonly LayerSpec[],
+    shape: Shape,
     samples: SampleKind,
     scored: number,
   ): AsyncGenerator<MeasureEvent, number | null> {
     const { heldOut, maxIncrease } = this.#options;
-    const now = heldOut ? yield* this.#measure(steps, "held_out", layers) : scored;
+    const now = heldOut ? yield* this.#measure(steps, "held_out", shape) : scored;
     if (maxIncrease === undefined) return null;
     return now / (yield* this.#denseOn(heldOut ? "held_out" : samples)) - 1;
   }
@@ -90,11 +90,11 @@ export class Gauge {
   async *afterSwap(
     steps: number,
     swap: number,
-    layers: readonly LayerSpec[],
+    shape: Shape,
   ): AsyncGenerator<MeasureEvent, number | null> {
     const { heldOut, maxIncrease } = this.#options;
     if (!heldOut) return null;
-    const now = yield* this.#measure(steps, "held_out", layers, swap);
+    const now = yield* this.#measure(steps, "held_out", shape, swap);
     return maxIncrease === undefined ? null : now / (yield* this.#denseOn("held_out")) - 1;
   }
 
@@ -114,7 +114,7 @@ export class Gauge {
   async *#measure(
     steps: number,
     on: MeasuredText,
-    layers: readonly LayerSpec[],
+    shape: Shape,
     swap?: number,
   ): AsyncGenerator<MeasureEvent, number> {
     const { scorers, heldOut, recorded, measure, onWork } = this.#options;
@@ -129,7 +129,7 @@ export class Gauge {
     }
     const before = measure();
     const scorer = on === "held_out" ? heldOut! : scorers[on];
-    const { sequenceNll } = await scorer.evaluate(layers, onWork);
+    const { sequenceNll } = await scorer.evaluate(shape, onWork);
     const cost = costBetween(before, measure());
     const value = perplexity(sequenceNll);
     const of = swap === undefined ? { steps } : { steps, swap };

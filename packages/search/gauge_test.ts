@@ -1,15 +1,24 @@
-import { type LayerSpec, prunedSpec, ResumeError } from "@lopper/core";
-import { sourceOrder } from "@lopper/runtime";
+import {
+  layersOfShape,
+  type LayerSpec,
+  planOf,
+  prunedLayers,
+  type Ranking,
+  ResumeError,
+  sourceRanking,
+} from "@lopper/core";
 import assert from "node:assert/strict";
 import { exhaustive } from "./exhaustive.ts";
-import { planOfFrontier, wayOf } from "./frontier.ts";
-import { planFromLayers } from "./plan.ts";
+import { kindOfChanges } from "./part.ts";
+import { searchModelOf } from "./search_model.ts";
+import { changesOf, wayOf } from "./way.ts";
 import { multiPruner } from "./multi_pruner.ts";
-import { FakeScorer } from "./testing/fake_scorer.ts";
+import { byLayers, FakeScorer } from "./testing/fake_scorer.ts";
 import { runSearch } from "./testing/run_search.ts";
 import { tinySpec } from "./testing/tiny_spec.ts";
 
 const SPEC = tinySpec(4);
+const MODEL = searchModelOf(SPEC);
 
 /** What is gone: blocks count by their layer, widths by what they lost. */
 function gone(layers: readonly LayerSpec[]): number {
@@ -23,24 +32,30 @@ function gone(layers: readonly LayerSpec[]): number {
 
 /** Perplexity grows by `rate` for everything that is gone; sequences differ a little. */
 function growing(rate: number, base = 2): FakeScorer {
-  return new FakeScorer((layers, sequence) => base + rate * gone(layers) + 0.01 * sequence, {
-    batches: [[0, 1], [2]],
-  });
+  const loss = byLayers(
+    SPEC,
+    (layers, sequence) => base + rate * gone(layers) + 0.01 * sequence,
+  );
+  return new FakeScorer(loss, { batches: [[0, 1], [2]] });
 }
 
 async function search(
-  options: { heldOut?: FakeScorer; maxIncrease?: number; lines?: readonly string[] } = {},
+  options: {
+    heldOut?: FakeScorer;
+    maxIncrease?: number;
+    lines?: readonly string[];
+    ranking?: Ranking;
+  } = {},
 ) {
   const scorer = growing(0.004);
-  const policy = multiPruner(SPEC, {
+  const policy = multiPruner(MODEL, {
     ratio: 35,
     // so that each of the three stages takes steps
     distribution: [50, 30, 20],
-    mlpGroup: 8,
-    attentionGroup: 8,
+    groups: { channels: 8, kvGroups: 8 },
   });
-  const { lines, ...watch } = options;
-  const run = await runSearch(SPEC, policy, scorer, { picker: exhaustive, watch }, lines);
+  const { lines, ranking, ...watch } = options;
+  const run = await runSearch(MODEL, policy, scorer, { picker: exhaustive, watch, ranking }, lines);
   return { ...run, heldOut: watch.heldOut, scorer };
 }
 
@@ -48,7 +63,7 @@ Deno.test("gauge: held-out text is measured before the first step and after each
   const plain = await search();
   const heldOut = growing(0.01, 3);
   const watched = await search({ heldOut });
-  assert.deepEqual(watched.result.layers, plain.result.layers);
+  assert.deepEqual(watched.result.state.kept, plain.result.state.kept);
   const { steps, measures } = watched.result;
   assert.ok(steps.length > 3);
   assert.deepEqual(measures.map(({ steps }) => steps), [...steps.keys(), steps.length]);
@@ -56,10 +71,10 @@ Deno.test("gauge: held-out text is measured before the first step and after each
   assert.deepEqual(plain.result.measures, []);
   assert.equal(plain.scorer.evaluations, 0);
 
-  const frontier = wayOf(SPEC, { steps, measures, swaps: [] }, () => sourceOrder(SPEC)).frontier;
-  let layers = SPEC.layers;
+  const { frontier } = wayOf(MODEL, watched.result);
   for (const [i, { heldOut, perplexity, ratio }] of frontier.entries()) {
-    layers = prunedSpec(SPEC, planOfFrontier(SPEC, "m", frontier.slice(0, i + 1))).layers;
+    const part = changesOf({ frontier: frontier.slice(0, i + 1), swaps: [] });
+    const layers = prunedLayers(SPEC.layers, planOf(SPEC, "m", part));
     assert.ok(Math.abs(Math.log(heldOut!) - (3.01 + 0.01 * gone(layers))) < 1e-9);
     assert.deepEqual([perplexity, ratio], [steps[i].ppl, steps[i].ratio]);
   }
@@ -84,7 +99,8 @@ Deno.test("gauge: the search ends before the step that goes too far, and not one
     const rise = (layers: readonly LayerSpec[]) => Math.exp(rate * gone(layers)) - 1;
     for (const maxIncrease of [0.05, 0.1, 0.15]) {
       const { result, scorer } = await search({ heldOut, maxIncrease });
-      const { beyond, layers, steps } = result;
+      const { beyond, state, steps } = result;
+      const layers = layersOfShape(SPEC, state.shape);
       assert.ok(rise(layers) <= maxIncrease);
       if (!beyond) continue;
       assert.ok(beyond.increase > maxIncrease);
@@ -102,8 +118,11 @@ Deno.test("gauge: the search ends before the step that goes too far, and not one
 
 Deno.test("gauge: a perplexity that is no number is beyond every limit", async () => {
   const overflowing = growing(Infinity);
-  overflowing.evaluate = (layers) =>
-    Promise.resolve({ perplexity: NaN, sequenceNll: [gone(layers) > 0 ? NaN : 2] });
+  overflowing.evaluate = (shape) =>
+    Promise.resolve({
+      perplexity: NaN,
+      sequenceNll: [gone(layersOfShape(SPEC, shape)) > 0 ? NaN : 2],
+    });
   const { result } = await search({ heldOut: overflowing, maxIncrease: 1000 });
   assert.equal(result.steps.length, 0);
   assert.ok(Number.isNaN(result.beyond!.increase));
@@ -114,31 +133,32 @@ Deno.test("gauge: a journal that goes on behind the limit belongs to another sea
   await assert.rejects(search({ maxIncrease: 0.02, lines }), ResumeError);
 });
 
-Deno.test("frontier: its first steps make the plan of a run that stopped there, in any order of units", async () => {
-  const { result } = await search();
-  // the same order for all layers: the last unit is the most important
-  const order = {
-    layers: sourceOrder(SPEC).layers.map(({ kvGroups, channels }) => ({
-      kvGroups: kvGroups!.toReversed(),
-      channels: channels!.toReversed(),
-    })),
-  };
-  const frontier = wayOf(SPEC, { ...result, measures: [] }, () => order).frontier;
-  assert.ok(frontier.some(({ removed }) => removed.length > 0));
-  const kinds = new Set(frontier.map(({ kind }) => kind));
-  assert.ok(kinds.has("mlp_channels") && kinds.has("attention_heads"));
+Deno.test("frontier: its first steps make the plan of a run that stopped there, in any ranking", async () => {
+  // The last unit is the most important.
+  const ranking = sourceRanking(MODEL.blocks).map((ranked) =>
+    Object.fromEntries(
+      Object.entries(ranked!).map(([name, units]) => [name, units.toReversed()]),
+    )
+  );
+  const { result } = await search({ ranking });
+  const { frontier } = wayOf(MODEL, result);
+  const kinds = new Set(frontier.map(({ changes }) => kindOfChanges(changes)));
+  assert.ok(kinds.has("channels") && kinds.has("kvGroups") && kinds.has("mlp"));
   assert.equal(frontier.at(-1)!.ratio, result.ratio);
-  const plan = planFromLayers(result.layers, order, {
-    modelDigest: "m",
-    removalOrder: result.removalOrder,
-  });
-  assert.deepEqual(planOfFrontier(SPEC, "m", frontier), plan);
+  for (const [at, kept] of result.state.kept.entries()) {
+    for (const [dimension, units] of Object.entries(kept ?? {})) {
+      const most = ranking[at][dimension].slice(0, units.length);
+      assert.deepEqual(units, most.toReversed());
+    }
+  }
+  const planAfter = (n: number) =>
+    planOf(SPEC, "m", changesOf({ frontier: frontier.slice(0, n), swaps: [] }));
+  assert.deepEqual(planAfter(frontier.length), planOf(SPEC, "m", result.changes));
   let parameters = Infinity;
   for (let n = 1; n <= frontier.length; n++) {
-    const part = planOfFrontier(SPEC, "m", frontier.slice(0, n));
-    prunedSpec(SPEC, part);
+    prunedLayers(SPEC.layers, planAfter(n));
     assert.ok(frontier[n - 1].parameters < parameters);
     parameters = frontier[n - 1].parameters;
   }
-  assert.deepEqual(planOfFrontier(SPEC, "m", []).removalOrder, []);
+  assert.deepEqual(planAfter(0).removalOrder, []);
 });

@@ -1,17 +1,10 @@
-import {
-  type LayerSpec,
-  type ModelSpec,
-  pruningRatio,
-  reduction,
-  ResumeError,
-  UnreachableTargetError,
-} from "@lopper/core";
-import { nameOf, removedBlocks } from "./candidate.ts";
+import { denseShape, ResumeError, UnreachableTargetError } from "@lopper/core";
 import { Gauge } from "./gauge.ts";
 import { NO_HISTORY } from "./history.ts";
 import { type PickedStep, pickStep } from "./pick_step.ts";
 import type { SearchPolicy, Stage } from "./policy.ts";
 import { rankUnits } from "./rank_units.ts";
+import { savedBy } from "./saved.ts";
 import {
   type Reached,
   releaseAll,
@@ -21,7 +14,8 @@ import {
   type SearchResult,
   startOf,
 } from "./search.ts";
-import { lastShapes } from "./swap/swap_pairs.ts";
+import type { SearchModel } from "./search_model.ts";
+import { lastKept, stateAfter } from "./state.ts";
 import { swapUnits } from "./swap/swap_units.ts";
 
 /**
@@ -32,13 +26,13 @@ import { swapUnits } from "./swap/swap_units.ts";
  * @throws {ResumeError} when `history` is not of this search.
  */
 export async function* greedySearch(
-  spec: ModelSpec,
+  model: SearchModel,
   policy: SearchPolicy,
   options: SearchOptions,
 ): AsyncGenerator<SearchEvent, SearchResult> {
-  const search = searchOf(spec, policy, options);
+  const search = searchOf(model, policy, options);
   yield* search.gauge.start();
-  let reached = startOf(spec);
+  let reached = startOf(model, options.ranking);
   for (const [number, stage] of policy.stages.entries()) {
     reached = yield* takeSteps(search, reached, stage, number);
     if (reached.beyond) break;
@@ -47,25 +41,25 @@ export async function* greedySearch(
   releaseAll(options.scorers);
   checkHistoryEnds(search, reached);
   checkTarget(search, reached);
-  const { layers, removalOrder, steps, swaps, beyond } = reached;
+  const { state, changes, steps, swaps, beyond } = reached;
   const { measures } = search.gauge;
-  const ratio = pruningRatio(spec, layers);
-  return { layers, ratio, removalOrder, steps, measures, swaps, beyond };
+  const ratio = savedBy(model.parameters, model.blocks, state.shape);
+  return { state, changes, ratio, steps, measures, swaps, beyond };
 }
 
-function searchOf(spec: ModelSpec, policy: SearchPolicy, options: SearchOptions): Search {
+function searchOf(model: SearchModel, policy: SearchPolicy, options: SearchOptions): Search {
   const history = options.history ?? NO_HISTORY;
   const gauge = new Gauge({
     scorers: options.scorers,
     heldOut: options.watch?.heldOut,
     maxIncrease: options.watch?.maxIncrease,
-    dense: spec.layers,
+    dense: denseShape(model.blocks),
     recorded: history.measures,
     measure: options.measure,
     onWork: options.onMeasuring,
   });
   const evidence = Map.groupBy(history.evidence, ({ step }) => step);
-  return { spec, policy, options, history, evidence, gauge };
+  return { model, policy, options, history, evidence, gauge };
 }
 
 /** Takes steps until the stage's bound is reached, its candidates end, or one goes too far. */
@@ -77,18 +71,20 @@ async function* takeSteps(
 ): AsyncGenerator<SearchEvent, Reached> {
   const { gauge, options } = search;
   let reached = onSamplesOf(stage, start, options);
-  for (let first = true; savedBy(search, reached.layers) < stage.bound; first = false) {
-    const candidates = stage.candidates(reached.layers, stage.bound);
+  for (let first = true; savedIn(search, reached) < stage.bound; first = false) {
+    const candidates = stage.candidates(reached.state, stage.bound);
     if (candidates.length === 0) {
       if (!stage.endsShort) yield warningOf(search, reached, stage);
       break;
     }
     if (first) reached = yield* rankUnits(search, reached, stage, number);
-    const picked = yield* pickStep(search, reached, stage, candidates, first);
+    // The ranking says which units its candidates remove.
+    const ranked = first ? stage.candidates(reached.state, stage.bound) : candidates;
+    const picked = yield* pickStep(search, reached, stage, ranked, first);
     const { step, taken } = picked;
     const increase = yield* gauge.after(
       reached.steps.length + 1,
-      taken.layers,
+      taken.shape,
       stage.samples,
       step.ppl,
     );
@@ -109,11 +105,12 @@ function onSamplesOf(stage: Stage, reached: Reached, { scorers }: SearchOptions)
 
 function afterStep(reached: Reached, { samples }: Stage, picked: PickedStep): Reached {
   const { step, taken, nll, work } = picked;
+  const state = stateAfter(reached.state, taken);
   return {
     ...reached,
-    layers: taken.layers,
-    last: lastShapes(taken.layers, reached.last),
-    removalOrder: [...reached.removalOrder, ...removedBlocks(nameOf(taken))],
+    state,
+    last: lastKept(state, reached.last),
+    changes: [...reached.changes, ...taken.changes],
     steps: [...reached.steps, step],
     scored: { samples, nll },
     work: reached.work + work,
@@ -121,15 +118,15 @@ function afterStep(reached: Reached, { samples }: Stage, picked: PickedStep): Re
 }
 
 /** Per cent of the policy's resource that are saved. */
-function savedBy({ spec, policy }: Search, layers: readonly LayerSpec[]): number {
-  return reduction(policy.resource, spec.layers, layers);
+function savedIn({ model, policy }: Search, { state }: Reached): number {
+  return savedBy(policy.resource, model.blocks, state.shape);
 }
 
-function warningOf(search: Search, { layers }: Reached, { name, bound }: Stage): SearchEvent {
+function warningOf(search: Search, reached: Reached, { name, bound }: Stage): SearchEvent {
   const { resource } = search.policy;
   return {
     type: "warning",
-    message: `stage ${name} has no candidates left at ${savedBy(search, layers).toFixed(2)} % ` +
+    message: `stage ${name} has no candidates left at ${savedIn(search, reached).toFixed(2)} % ` +
       `${resource.name === "latency" ? "of the predicted time " : ""}` +
       `(its share ends at ${bound.toFixed(2)} %)`,
   };
@@ -152,14 +149,14 @@ function checkHistoryEnds({ history }: Search, { steps, swaps, beyond }: Reached
 }
 
 /** @throws {UnreachableTargetError} when less is saved than was asked for, unless that was to be so. */
-function checkTarget(search: Search, { layers, beyond }: Reached) {
-  const { spec, policy: { target, resource }, options } = search;
-  const saved = savedBy(search, layers);
-  if (saved >= target || beyond || options.bestEffort) return;
+function checkTarget(search: Search, reached: Reached) {
+  const { model, policy: { target, resource }, options } = search;
+  const saved = savedIn(search, reached);
+  if (saved >= target || reached.beyond || options.bestEffort) return;
   throw new UnreachableTargetError(
     target,
     saved,
     "no candidates are left",
-    resource.name === "latency" ? resource.amount(spec.layers) : undefined,
+    resource.name === "latency" ? resource.amount(denseShape(model.blocks)) : undefined,
   );
 }

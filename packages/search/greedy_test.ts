@@ -7,12 +7,14 @@ import { multiPruner, PRESETS } from "./multi_pruner.ts";
 import type { Picker } from "./picker.ts";
 import { Race } from "./race/race.ts";
 import type { Step } from "./step.ts";
-import { FakeScorer, type Loss } from "./testing/fake_scorer.ts";
+import { searchModelOf } from "./search_model.ts";
+import { byLayers, FakeScorer, type Loss } from "./testing/fake_scorer.ts";
 import { hash } from "./testing/hash.ts";
 import { runSearch, type SearchRun } from "./testing/run_search.ts";
 import { tinySpec } from "./testing/tiny_spec.ts";
 
 const SPEC = tinySpec(4);
+const MODEL = searchModelOf(SPEC);
 
 const fast = () => new Race({ racing: true, lazy: true, proxies: true, threshold: true });
 
@@ -31,38 +33,46 @@ async function search(
   const scorer = new FakeScorer(loss, {
     batches: [[0, 3], [1], [2, 5], [4]],
     keptBatches: options.keptBatches ?? 4,
-    perturbation: (candidate) => Math.abs(loss(candidate.layers, 0, candidate)),
+    perturbation: (candidate) => Math.abs(loss(candidate.shape, 0, candidate)),
   });
-  const policy = multiPruner(SPEC, {
+  const policy = multiPruner(MODEL, {
     ratio: options.ratio ?? 40,
     earlierRatios: options.earlierRatios,
     distribution: options.distribution ?? PRESETS.multipruner,
-    mlpGroup: 8,
-    attentionGroup: 8,
+    groups: { channels: 8, kvGroups: 8 },
   });
   const { picker = exhaustive, bestEffort, lines } = options;
-  const run = await runSearch(SPEC, policy, scorer, { picker, bestEffort }, lines);
+  const run = await runSearch(MODEL, policy, scorer, { picker, bestEffort }, lines);
   return { ...run, scored: scorer.scored };
 }
 
 /** A reproducible score of a set of layers, a little different for each sequence. */
-const hashed = (seed: number): Loss => (kept, sequence) => {
-  const layers = JSON.stringify(kept);
-  return hash(seed, layers) + 0.1 * hash(seed, `${layers} ${sequence}`);
-};
+const hashed = (seed: number): Loss =>
+  byLayers(SPEC, (kept, sequence) => {
+    const layers = JSON.stringify(kept);
+    return hash(seed, layers) + 0.1 * hash(seed, `${layers} ${sequence}`);
+  });
+
+/** A loss of what is scored, by the block from which on that runs. */
+const byFirst = (loss: (first: number | undefined, sequence: number) => number): Loss =>
+(
+  _shape,
+  sequence,
+  candidate,
+) => loss(candidate?.first, sequence);
 
 Deno.test("greedy: the lowest perplexity is taken, the first on equal values", async () => {
   const flat = await search(() => 5);
-  assert.deepEqual(flat.result.steps[0].taken, { kind: "attention", layer: 0, width: 0 });
-  const chosen = await search((_layers, _s, c) => c?.layer === 2 && c.kind === "mlp" ? 1 : 5);
-  assert.deepEqual(chosen.result.steps[0].taken, { kind: "mlp", layer: 2, width: 0 });
+  assert.equal(flat.result.steps[0].taken, "0.attention");
+  const chosen = await search(byFirst((first) => first === 5 ? 1 : 5));
+  assert.equal(chosen.result.steps[0].taken, "2.mlp");
 });
 
 Deno.test("greedy: candidates come as published, attention before MLP, in layer order", async () => {
   const { result } = await search(() => 5);
   assert.deepEqual(
-    result.steps[0].candidates.map(({ kind, layer }) => `${kind} ${layer}`),
-    ["attention", "mlp"].flatMap((kind) => [0, 1, 2, 3].map((layer) => `${kind} ${layer}`)),
+    result.steps[0].candidates.map(({ key }) => key),
+    ["attention", "mlp"].flatMap((kind) => [0, 1, 2, 3].map((layer) => `${layer}.${kind}`)),
   );
 });
 
@@ -70,11 +80,11 @@ Deno.test("greedy: NaN never wins, and only NaN is an error", async () => {
   for (const picker of [exhaustive, fast()]) {
     // The first candidate of each step is unusable on one sequence, and would be the best without it.
     const { result } = await search(
-      (_layers, s, c) => c?.layer === 0 && c.kind === "attention" ? s === 4 ? NaN : 1 : 5,
+      byFirst((first, s) => first === 0 ? s === 4 ? NaN : 1 : 5),
       { picker },
     );
     assert.ok(result.steps.every(({ ppl }) => Number.isFinite(ppl)));
-    assert.ok(result.steps.every(({ taken }) => taken.kind !== "attention" || taken.layer !== 0));
+    assert.ok(result.steps.every(({ taken }) => !taken.startsWith("0.attention")));
     await assert.rejects(search(() => NaN, { picker }), /no candidate has a finite perplexity/);
   }
 });
@@ -83,12 +93,12 @@ Deno.test("greedy: stages end at their share, and the ratio reaches the target",
   const { result } = await search(hashed(1));
   const lastOf = (stage: string) => result.steps.findLast((s) => s.stage === stage)!.ratio;
   assert.ok(lastOf("blocks") >= 40 * 0.44);
-  assert.ok(lastOf("mlp_channels") >= 40 * 0.96);
+  assert.ok(lastOf("channels") >= 40 * 0.96);
   assert.ok(result.ratio >= 40);
-  for (const stage of ["blocks", "mlp_channels", "attention_heads"]) {
+  for (const stage of ["blocks", "channels", "kvGroups"]) {
     const steps = result.steps.filter((s) => s.stage === stage);
     // each step but the last of a stage is below its bound
-    const bound = { blocks: 17.6, mlp_channels: 38.4, attention_heads: 40 }[stage]!;
+    const bound = { blocks: 17.6, channels: 38.4, kvGroups: 40 }[stage]!;
     for (const { ratio } of steps.slice(0, -1)) assert.ok(ratio < bound, `${stage} ${ratio}`);
   }
 });
@@ -100,11 +110,11 @@ Deno.test("greedy: a stage without candidates warns and the next goes on", async
     bestEffort: true,
   });
   const warnings = events.filter((event) => event.type === "warning");
-  assert.match(warnings[0].message, /mlp_channels has no candidates left/);
-  assert.equal(result.steps.at(-1)?.stage, "attention_heads");
+  assert.match(warnings[0].message, /stage channels has no candidates left/);
+  assert.equal(result.steps.at(-1)?.stage, "kvGroups");
   // one group always stays
-  assert.ok(result.layers.every(({ mlp }) => mlp?.intermediateSize === 8));
-  assert.ok(result.layers.every(({ attention }) => attention?.kvHeads === 1));
+  const left = result.state.shape.map((size) => size?.channels ?? size?.kvGroups);
+  assert.deepEqual(left, [1, 8, 1, 8, 1, 8, 1, 8]);
 });
 
 Deno.test("greedy: below the target it is an error, unless best effort is enough", async () => {
@@ -156,9 +166,7 @@ for (const [what, picker] of [["exhaustive", () => exhaustive], ["fast", fast]] 
     for (let seed = 0; seed < 20; seed++) {
       const { steps } = (await search(hashed(seed), { picker: picker() })).result;
       for (const { taken, ppl, candidates } of steps) {
-        const found = candidates.find((c) =>
-          c.kind === taken.kind && c.layer === taken.layer && c.width === taken.width
-        );
+        const found = candidates.find(({ key }) => key === taken);
         assert.deepEqual([found?.sequences, found?.ppl], [6, ppl]);
       }
     }
@@ -172,7 +180,8 @@ Deno.test("greedy: a history of another search is refused", async () => {
       const entry = JSON.parse(line);
       return JSON.stringify(entry.type === "step" ? of(entry) : entry);
     });
-  const foreign = change((step) => ({ ...step, taken: { kind: "mlp", layer: 9, width: 0 } }));
+  const [{ taken }, other] = result.steps;
+  const foreign = change((step) => ({ ...step, taken: step.step === 0 ? other.taken : taken }));
   await assert.rejects(search(hashed(3), { lines: foreign }), ResumeError);
   const later = change((step) => ({ ...step, step: step.step + 1 }));
   await assert.rejects(search(hashed(3), { lines: later }), ResumeError);
@@ -186,6 +195,6 @@ Deno.test("greedy: what a step left is not scored again, but where a stage score
   const trunks = parseJournal(lines, "j").evidence
     .flatMap((e) => e.type === "score" && e.of === "trunk" ? [e.step] : []);
   const firstOf = (stage: string) => result.steps.findIndex((step) => step.stage === stage);
-  assert.ok(firstOf("attention_heads") > firstOf("mlp_channels"));
-  assert.deepEqual([...new Set(trunks)], [firstOf("blocks"), firstOf("mlp_channels")]);
+  assert.ok(firstOf("kvGroups") > firstOf("channels"));
+  assert.deepEqual([...new Set(trunks)], [firstOf("blocks"), firstOf("channels")]);
 });

@@ -2,32 +2,27 @@ import { ResumeError } from "@lopper/core";
 import { RANKING_NAMES } from "@lopper/importance";
 import { z } from "zod";
 import type { Arrangement } from "./arrange.ts";
-import { CANDIDATE_KINDS } from "./candidate.ts";
 import type { Measure } from "./gauge.ts";
 import type { History } from "./history.ts";
+import { changesSchema, keySchema as key, nameSchema as name } from "./change_schema.ts";
 import { count, lossy } from "./json_values.ts";
-import { STAGE_NAMES } from "./policy.ts";
 import type { RepairLine } from "./repair_line.ts";
 import type { Evidence } from "./scores.ts";
 import type { Step } from "./step.ts";
 import type { SwapLine } from "./swap/swap_line.ts";
 
-const name = {
-  kind: z.enum(CANDIDATE_KINDS),
-  layer: count,
-  width: count,
-};
 const cost = z.strictObject({ blockTokens: z.number(), seconds: z.number() });
 
 const stepSchema: z.ZodType<Step> = z.strictObject({
   type: z.literal("step"),
   step: count,
-  stage: z.enum(STAGE_NAMES),
-  taken: z.strictObject(name),
+  stage: name,
+  taken: key,
+  changes: changesSchema,
   ppl: z.number(),
   ratio: z.number(),
   latency: z.number().optional(),
-  candidates: z.array(z.strictObject({ ...name, ppl: lossy, sequences: count })),
+  candidates: z.array(z.strictObject({ key, ppl: lossy, sequences: count })),
   blockTokens: z.strictObject({ spent: z.number(), full: z.number() }),
   seconds: z.number(),
 });
@@ -35,7 +30,7 @@ const evidenceSchema: z.ZodType<Evidence> = z.discriminatedUnion("type", [
   z.strictObject({
     type: z.literal("score"),
     step: count,
-    of: z.strictObject(name).or(z.literal("trunk")),
+    of: key,
     sequences: z.array(count),
     nll: z.array(lossy),
     cost,
@@ -64,10 +59,10 @@ const measureSchema: z.ZodType<Measure> = z.strictObject({
 const orderSchema: z.ZodType<Arrangement> = z.strictObject({
   type: z.literal("order"),
   stage: count,
-  units: z.enum(["channels", "kvGroups"]),
+  dimension: name,
   chosen: z.enum(RANKING_NAMES),
   tried: z.array(z.strictObject({ order: z.enum(RANKING_NAMES), nll: z.array(lossy) })),
-  layers: z.array(z.array(count).nullable()),
+  units: z.array(z.array(count).nullable()),
   cost,
 });
 
@@ -90,8 +85,9 @@ const swapSchema: z.ZodType<SwapLine> = z.discriminatedUnion("type", [
   z.strictObject({
     type: z.literal("swap"),
     steps: count,
-    restored: z.strictObject(name),
-    removed: z.strictObject(name).nullable(),
+    restored: key,
+    removed: key.nullable(),
+    changes: changesSchema.nullable(),
     ratio: z.number(),
     ...losses,
     aside: z.strictObject(losses).nullable(),

@@ -15,21 +15,25 @@ const SEED = Number(Deno.env.get("LOPPER_SEED") ?? 5);
 
 const finite = fc.double({ noNaN: true, noDefaultInfinity: true }).map((x) => x === 0 ? 0 : x);
 const lossy = fc.oneof(finite, fc.constant(NaN));
-const name = {
-  kind: fc.constantFrom("attention", "mlp", "mlp_channels", "attention_heads"),
-  layer: fc.nat(200),
-  width: fc.nat(20_000),
-};
+const key = fc.constantFrom("3.attention", "0.mlp", "12.mlp channels→352", "0.mlp, 1.mlp");
+const change = fc.record({
+  part: fc.constantFrom("3.attention", "12.mlp"),
+  dimension: fc.option(fc.constantFrom("channels", "kvGroups")),
+  removed: fc.array(fc.nat(999), { maxLength: 4 }),
+  restored: fc.array(fc.nat(999), { maxLength: 4 }),
+}, { noNullPrototype: true, requiredKeys: ["part", "dimension", "removed"] });
+const changes = fc.array(change, { minLength: 1, maxLength: 3 });
 const step = fc.record({
   type: fc.constant("step"),
   step: fc.nat(),
-  stage: fc.constantFrom("blocks", "mlp_channels", "attention_heads"),
-  taken: fc.record(name, { noNullPrototype: true }),
+  stage: fc.constantFrom("blocks", "channels", "kvGroups"),
+  taken: key,
+  changes,
   ppl: finite,
   ratio: finite,
   candidates: fc.array(
     fc.record(
-      { ...name, ppl: lossy, sequences: fc.nat(99) },
+      { key, ppl: lossy, sequences: fc.nat(99) },
       { noNullPrototype: true },
     ),
     { maxLength: 5 },
@@ -44,7 +48,7 @@ const evidence = fc.oneof(
     fc.record({
       type: fc.constant("score"),
       step: fc.nat(),
-      of: fc.oneof(fc.constant("trunk"), fc.record(name, { noNullPrototype: true })),
+      of: fc.oneof(fc.constant("trunk"), key),
       sequences: fc.constant(scores.map(([sequence]) => sequence)),
       nll: fc.constant(scores.map(([, nll]) => nll)),
       cost,
@@ -73,7 +77,7 @@ const measure = fc.record({
 const arrangement = fc.record({
   type: fc.constant("order"),
   stage: fc.nat(9),
-  units: fc.constantFrom("channels", "kvGroups"),
+  dimension: fc.constantFrom("channels", "kvGroups"),
   chosen: fc.constantFrom(...RANKING_NAMES),
   tried: fc.array(
     fc.record(
@@ -82,7 +86,7 @@ const arrangement = fc.record({
     ),
     { maxLength: 3 },
   ),
-  layers: fc.array(fc.option(fc.array(fc.nat(9), { maxLength: 4 })), { maxLength: 3 }),
+  units: fc.array(fc.option(fc.array(fc.nat(9), { maxLength: 4 })), { maxLength: 3 }),
   cost,
 }, { noNullPrototype: true }) as fc.Arbitrary<Arrangement>;
 
@@ -109,13 +113,13 @@ const losses = {
   before: fc.array(lossy, { maxLength: 3 }),
   after: fc.array(lossy, { maxLength: 3 }),
 };
-const named = fc.record(name, { noNullPrototype: true });
 const swap = fc.oneof(
   fc.record({
     type: fc.constant("swap"),
     steps: fc.nat(99),
-    restored: named,
-    removed: fc.option(named),
+    restored: key,
+    removed: fc.option(key),
+    changes: fc.option(changes),
     ratio: finite,
     ...losses,
     aside: fc.option(fc.record(losses, { noNullPrototype: true })),
@@ -175,11 +179,12 @@ Deno.test("journal: what belongs to no step, or lacks something of one, is refus
     );
   refused({ ppl: undefined }, /line 1: at ppl/);
   refused({ ppl: "3" }, /line 1: at ppl/);
-  refused({ stage: "levels" }, /line 1: at stage/);
+  refused({ stage: 7 }, /line 1: at stage/);
   refused({ step: 0.5 }, /line 1: at step/);
   refused({ more: 1 }, /line 1: /);
-  refused({ taken: { kind: "mlp", layer: 1 } }, /line 1: at taken\.width/);
-  refused({ candidates: [{ kind: "mlp", layer: 1, width: 0, ppl: "x" }] }, /candidates\.0/);
+  refused({ taken: { kind: "mlp", layer: 1, width: 0 } }, /line 1: at taken/);
+  refused({ changes: [{ part: "1.mlp", removed: [] }] }, /line 1: at changes\.0\.dimension/);
+  refused({ candidates: [{ key: "1.mlp", ppl: "x" }] }, /candidates\.0/);
   refused({ type: "scores" }, /line 1: at type/);
   refused({ type: "score" }, /line 1: at of/);
   refused({ type: "measure" }, /line 1: at steps/);

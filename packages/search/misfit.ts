@@ -1,83 +1,71 @@
-import {
-  type BlockKind,
-  groupSize,
-  innerWidth,
-  type LayerSpec,
-  type ModelSpec,
-} from "@lopper/core";
-import { blockOf, type CandidateName, removedBlocks } from "./candidate.ts";
+import { type Block, type Shape, sizeOf } from "@lopper/core";
+import { type CandidateKey, type Cut, cutsOf } from "./candidate_key.ts";
+import { indexOfPart } from "./proposal.ts";
 
-/**
- * Why nothing of that name can go from layers: it names a layer or a block that is not there, or a width that a block
- * cannot come down to. Null where it can go.
- * @param spec the dense model.
- */
+/** Why no candidate of that name can go from a shape; null where one can. */
 export function misfit(
-  spec: ModelSpec,
-  layers: readonly LayerSpec[],
-  name: CandidateName,
+  blocks: readonly Block[],
+  shape: Shape,
+  key: CandidateKey,
 ): string | null {
-  const { kind, layer, width } = name;
-  const outside = unknownLayer(spec, layer);
-  if (outside) return outside;
-  const blocks = removedBlocks(name);
-  if (blocks.length > 0) {
-    const gone = blocks.find((block) => layers[block.layer][block.kind] === null);
-    if (gone) return `${wordsOf(gone.kind)} of layer ${layer} is gone already`;
-    return width === 0 ? null : `what is left of a block that goes is ${width} wide; it needs 0`;
+  return firstFault(key, ({ part, dimension, left }) => {
+    const at = indexOfPart(blocks, part);
+    if (at < 0) return `the model has no block ${part}`;
+    const size = shape[at];
+    if (!size) return `block ${part} is gone already`;
+    if (dimension === null) return null;
+    const now = size[dimension];
+    if (now === undefined) return `block ${part} has no ${dimension}`;
+    return left > 0 && left < now
+      ? null
+      : `block ${part} has ${now} ${dimension} and cannot come down to ${left}`;
+  });
+}
+
+/** The same of a block or a part of one that comes back: it has to have more units than it has, and no more than all. */
+export function misfitBack(
+  blocks: readonly Block[],
+  shape: Shape,
+  key: CandidateKey,
+): string | null {
+  return firstFault(key, ({ part, dimension, left }) => {
+    const at = indexOfPart(blocks, part);
+    if (at < 0) return `the model has no block ${part}`;
+    if (dimension === null) return `block ${part} comes back, and it does not say with what`;
+    const all = sizeOf(blocks[at])[dimension];
+    if (all === undefined) return `block ${part} has no ${dimension}`;
+    const now = shape[at]?.[dimension] ?? 0;
+    return left > now && left <= all
+      ? null
+      : `block ${part} has ${now} of ${all} ${dimension} and cannot come back to ${left}`;
+  });
+}
+
+function firstFault(key: CandidateKey, faultOf: (cut: Cut) => string | null): string | null {
+  let cuts: readonly Cut[];
+  try {
+    cuts = cutsOf(key);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    return error.message;
   }
-  const everywhere = kind === "all_mlp_channels" || kind === "all_attention_heads";
-  const part: BlockKind = kind === "mlp_channels" || kind === "all_mlp_channels"
-    ? "mlp"
-    : "attention";
-  const first = layers.findIndex((shape) => shape[part]);
-  if (everywhere && layer !== first) return `layer ${layer} is not the first with such a block`;
-  for (const [i, shape] of layers.entries()) {
-    if (everywhere ? !shape[part] : i !== layer) continue;
-    const before = innerWidth(spec, shape, part);
-    if (before === 0) return `${wordsOf(part)} of layer ${i} is gone already`;
-    if (!(width > 0 && width < before) || !isWhole(spec, i, part, width)) {
-      return `${wordsOf(part)} of layer ${i} is ${before} wide and cannot come down to ${width}`;
-    }
+  for (const cut of cuts) {
+    const fault = faultOf(cut);
+    if (fault) return fault;
   }
   return null;
 }
 
-/** The same of a block or a part of one that comes back: it has to become wider, as wide as it was at most. */
-export function misfitBack(
-  spec: ModelSpec,
-  layers: readonly LayerSpec[],
-  name: CandidateName,
-): string | null {
-  const { layer, width, kind } = name;
-  const outside = unknownLayer(spec, layer);
-  if (outside) return outside;
-  if (kind !== "mlp_channels" && kind !== "attention_heads") return `nothing comes back as ${kind}`;
-  const part = blockOf(name).kind;
-  const before = innerWidth(spec, layers[layer], part);
-  const whole = innerWidth(spec, spec.layers[layer], part);
-  return width > before && width <= whole && isWhole(spec, layer, part, width)
-    ? null
-    : `${
-      wordsOf(part)
-    } of layer ${layer} is ${before} of ${whole} wide and cannot come back to ${width}`;
-}
-
-export function unknownLayer({ layers }: ModelSpec, layer: number): string | null {
-  return layer < layers.length
-    ? null
-    : `it names layer ${layer}, and the model has ${layers.length}`;
-}
-
-/** Whether a width is made of whole units. */
-function isWhole(spec: ModelSpec, layer: number, part: BlockKind, width: number): boolean {
-  if (part === "mlp") return true;
-  const { attention } = spec.layers[layer];
-  return attention !== null && width % (spec.headDim * groupSize(attention)) === 0;
-}
-
-function wordsOf(kind: BlockKind): string {
-  return kind === "mlp" ? "the MLP" : "the attention";
+/** The shape after a candidate of that name, which fits. */
+export function shapeAfter(blocks: readonly Block[], shape: Shape, key: CandidateKey): Shape {
+  const after = [...shape];
+  for (const { part, dimension, left } of cutsOf(key)) {
+    const at = indexOfPart(blocks, part);
+    after[at] = dimension === null
+      ? null
+      : { ...(after[at] ?? sizeOf(blocks[at])), [dimension]: left };
+  }
+  return after;
 }
 
 /** Whether a recorded number is what it is computed to be anew: the same sums, up to rounding. */

@@ -1,8 +1,9 @@
-import type { LayerSpec, ModelSpec } from "@lopper/core";
-import { blockCandidates, channelCandidates, headCandidates } from "./candidate.ts";
-import { checkedShares, checkedTargets, checkGroups } from "./check_policy.ts";
+import { blockCandidates, groupCandidates } from "./candidates.ts";
+import { checkedShares, checkedTargets, checkGroups, dimensionsOf } from "./check_policy.ts";
 import type { MultiPrunerOptions, SearchPolicy, Stage } from "./policy.ts";
 import { exchangeAt, savingPolicy } from "./saving.ts";
+import type { SearchModel } from "./search_model.ts";
+import type { SearchState } from "./state.ts";
 
 /** Published and related settings of the same search, by name. */
 export const PRESETS = {
@@ -14,50 +15,48 @@ export const PRESETS = {
 export type PresetName = keyof typeof PRESETS;
 
 /**
- * MultiPruner's three stages (arXiv 2501.09949, algorithm 1; bounds as the published code computes them). A run that was
- * extended has them once for each of its ratios, so that what it decided before stands.
+ * MultiPruner's stages (arXiv 2501.09949, algorithm 1; bounds as the published code computes them): blocks, and then each
+ * dimension. A run that was extended has them once for each of its ratios, so that what it decided before stands.
  * @throws {UsageError} when a number makes no sense for this model.
  */
-export function multiPruner(spec: ModelSpec, options: MultiPrunerOptions): SearchPolicy {
-  const { mlpGroup, attentionGroup } = options;
+export function multiPruner(model: SearchModel, options: MultiPrunerOptions): SearchPolicy {
+  const { groups } = options;
+  const dimensions = dimensionsOf(options);
   const targets = checkedTargets(options);
-  checkGroups(spec, options);
-  // In this order: share first, then product, then sum, so that the bounds are the published ones to the last bit.
-  const [blocks, channels, heads] = checkedShares(options);
+  checkGroups(model, options);
+  const [ofBlocks, ...ofDimensions] = checkedShares(options);
   // Swaps may move parameters between the kinds, but a share of 0 says that a kind is to stay whole.
-  const removals = (layers: readonly LayerSpec[]) => [
-    ...(blocks > 0 ? blockCandidates(layers) : []),
-    ...(channels > 0 ? channelCandidates(layers, mlpGroup) : []),
-    ...(heads > 0 ? headCandidates(spec, layers, attentionGroup) : []),
+  const removals = (state: SearchState) => [
+    ...(ofBlocks > 0 ? blockCandidates(state) : []),
+    ...dimensions.flatMap(({ name }, d) =>
+      ofDimensions[d] > 0 ? groupCandidates(state, name, groups) : []
+    ),
   ];
   const stages = targets.flatMap((target, i): Stage[] => {
     const start = targets[i - 1] ?? 0;
     const share = target - start;
-    const blockBound = start + share * blocks;
-    return [
-      {
-        name: "blocks",
-        samples: "block",
-        bound: blockBound,
-        candidates: blockCandidates,
-        narrows: [],
-      },
-      {
-        name: "mlp_channels",
+    // In this order: share first, then product, then sum, so that the bounds are the published ones to the last bit.
+    let bound = start + share * ofBlocks;
+    const blocks: Stage = {
+      name: "blocks",
+      samples: "block",
+      bound,
+      candidates: blockCandidates,
+      narrows: [],
+    };
+    const widths = dimensions.map(({ name }, d): Stage => {
+      const isLast = d === dimensions.length - 1;
+      bound = isLast ? target : bound + share * ofDimensions[d];
+      return {
+        name,
         samples: "width",
-        bound: blockBound + share * channels,
-        candidates: (layers) => channelCandidates(layers, mlpGroup),
-        narrows: ["channels"],
-      },
-      {
-        name: "attention_heads",
-        samples: "width",
-        bound: target,
-        candidates: (layers) => headCandidates(spec, layers, attentionGroup),
-        narrows: ["kvGroups"],
-        exchange: exchangeAt(spec, options, target, removals),
-      },
-    ];
+        bound,
+        candidates: (state) => groupCandidates(state, name, groups),
+        narrows: [name],
+        ...(isLast && { exchange: exchangeAt(options, target, removals) }),
+      };
+    });
+    return [blocks, ...widths];
   });
-  return savingPolicy(spec, options, stages);
+  return savingPolicy(model, options, stages);
 }

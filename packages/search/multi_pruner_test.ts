@@ -1,16 +1,24 @@
 import {
+  blocksOf,
   countParameters,
+  layersOfShape,
   type LayerSpec,
   type ModelSpec,
+  planOf,
   pruningRatio,
+  shapeOfLayers,
   UsageError,
 } from "@lopper/core";
+import { rankingOf } from "@lopper/runtime";
 import assert from "node:assert/strict";
-import { channelCandidates, headCandidates } from "./candidate.ts";
-import { planFromLayers } from "./plan.ts";
+import { groupCandidates } from "./candidates.ts";
 import { defaultMlpGroup } from "./group_sizes.ts";
 import { multiPruner } from "./multi_pruner.ts";
+import { changesTo } from "./plan.ts";
 import { largestReachableRatio } from "./reach.ts";
+import { savedBy } from "./saved.ts";
+import { searchModelOf } from "./search_model.ts";
+import { denseState, type SearchState, stateAfter } from "./state.ts";
 import { specOf } from "./testing/tiny_spec.ts";
 
 function model(layers: number, intermediateSize: number, kvHeads: number): ModelSpec {
@@ -21,10 +29,16 @@ function model(layers: number, intermediateSize: number, kvHeads: number): Model
     qkNorm: true,
   });
 }
-const options = { ratio: 25, distribution: [40, 50, 10], mlpGroup: 8, attentionGroup: 8 } as const;
+const options = {
+  ratio: 25,
+  distribution: [40, 50, 10],
+  groups: { channels: 8, kvGroups: 8 },
+} as const;
+const policyOf = (spec: ModelSpec, change: Partial<Parameters<typeof multiPruner>[1]> = {}) =>
+  multiPruner(searchModelOf(spec), { ...options, ...change });
 
 Deno.test("policy: the bounds are the published sums, to the last bit", () => {
-  const bounds = multiPruner(model(2, 32, 2), { ...options, distribution: [44, 52, 4] }).stages
+  const bounds = policyOf(model(2, 32, 2), { distribution: [44, 52, 4] }).stages
     .map(({ bound }) => bound);
   assert.deepEqual(bounds, [25 * (44 / 100), 25 * (44 / 100) + 25 * (52 / 100), 25]);
 });
@@ -32,23 +46,29 @@ Deno.test("policy: the bounds are the published sums, to the last bit", () => {
 Deno.test("policy: what makes no sense is wrong usage", () => {
   const refused = (change: Partial<Parameters<typeof multiPruner>[1]>, message: RegExp) =>
     assert.throws(
-      () => multiPruner(model(2, 32, 2), { ...options, ...change }),
+      () => policyOf(model(2, 32, 2), change),
       (error) => error instanceof UsageError && message.test(error.message),
     );
   refused({ ratio: 0 }, /above 0 and below 100/);
   refused({ ratio: NaN }, /above 0 and below 100/);
   refused({ distribution: [0, 0, 0] }, /not all 0/);
-  refused({ mlpGroup: 0 }, /at least 1 channel/);
-  refused({ attentionGroup: 4 }, /multiple of 8/);
+  refused({ distribution: [1, 1] }, /needs 3 shares/);
+  refused({ groups: { channels: 0, kvGroups: 8 } }, /the MLP group is 0; .* at least 1 channel/);
+  refused(
+    { groups: { channels: 1, kvGroups: 4 } },
+    /attention group is 4 query channels; .* multiple of 8, so that whole KV groups go/,
+  );
 });
 
 Deno.test("candidates: a layer that a group would use up is none", () => {
-  const { layers } = model(1, 24, 2);
-  assert.deepEqual(channelCandidates(layers, 24), []);
-  assert.deepEqual(channelCandidates(layers, 23).map(({ width }) => width), [1]);
-  assert.deepEqual(headCandidates(model(1, 24, 2), layers, 16), []);
-  const [head] = headCandidates(model(1, 24, 2), layers, 8);
-  assert.deepEqual(head.layers[0].attention, { queryHeads: 2, kvHeads: 1 });
+  const spec = model(1, 24, 2);
+  const of = (dimension: string, group: number) =>
+    groupCandidates(denseState(blocksOf(spec)), dimension, { [dimension]: group });
+  assert.deepEqual(of("channels", 24), []);
+  assert.deepEqual(of("channels", 23).map(({ key }) => key), ["0.mlp channels→1"]);
+  assert.deepEqual(of("kvGroups", 16), []);
+  const [head] = of("kvGroups", 8);
+  assert.deepEqual(layersOfShape(spec, head.shape)[0].attention, { queryHeads: 2, kvHeads: 1 });
 });
 
 Deno.test("policy: the default MLP group has the published proportion", () => {
@@ -88,23 +108,25 @@ Deno.test("counts: parameters and the published ratio, blocks missing", () => {
 
 /** The largest ratio over every path that the search could take. */
 function exhaustiveReach(spec: ModelSpec, policy: ReturnType<typeof multiPruner>): number {
+  const { blocks, parameters } = searchModelOf(spec);
   const seen = new Map<string, number>();
-  const walk = (stage: number, layers: readonly LayerSpec[]): number => {
-    if (stage === policy.stages.length) return pruningRatio(spec, layers);
-    const key = stage + JSON.stringify(layers);
+  const walk = (stage: number, state: SearchState): number => {
+    const ratio = savedBy(parameters, blocks, state.shape);
+    if (stage === policy.stages.length) return ratio;
+    const key = stage + JSON.stringify(state.shape);
     const known = seen.get(key);
     if (known !== undefined) return known;
     const { name, bound, candidates } = policy.stages[stage];
     // As in the search, but later stages may go on past their share.
     const limit = name === "blocks" || bound <= 0 ? bound : 100;
-    const next = pruningRatio(spec, layers) < limit ? candidates(layers, bound) : [];
+    const next = ratio < limit ? candidates(state, bound) : [];
     const best = next.length === 0
-      ? walk(stage + 1, layers)
-      : Math.max(...next.map((candidate) => walk(stage, candidate.layers)));
+      ? walk(stage + 1, state)
+      : Math.max(...next.map((candidate) => walk(stage, stateAfter(state, candidate))));
     seen.set(key, best);
     return best;
   };
-  return walk(0, spec.layers);
+  return walk(0, denseState(blocks));
 }
 
 Deno.test("reach: the largest ratio is that of the best of all paths", () => {
@@ -116,8 +138,8 @@ Deno.test("reach: the largest ratio is that of the best of all paths", () => {
     ) {
       for (const ratio of [5, 20, 50]) {
         const spec = model(layers, width, kvHeads);
-        const policy = multiPruner(spec, { ...options, ratio, distribution });
-        const found = largestReachableRatio(spec, policy);
+        const policy = policyOf(spec, { ratio, distribution });
+        const found = largestReachableRatio(searchModelOf(spec), policy);
         const best = exhaustiveReach(spec, policy);
         assert.ok(
           Math.abs(found - best) < 1e-9,
@@ -140,7 +162,9 @@ Deno.test("plan: the most important units of a layer, in the order of the checkp
     { attention: { queryHeads: 4, kvHeads: 2 }, mlp: { intermediateSize: 3 } },
     { attention: null, mlp: spec.layers[1].mlp },
   ];
-  const plan = planFromLayers(layers, order, { modelDigest: "sha256:x", removalOrder: [] });
+  const state = denseState(blocksOf(spec), rankingOf(spec, order));
+  const plan = planOf(spec, "sha256:x", changesTo(state, shapeOfLayers(spec, layers)));
+  assert.deepEqual(plan.removalOrder, [{ layer: 1, kind: "attention" }]);
   assert.deepEqual(plan.layers, [
     { attention: { kvGroups: [0, 2] }, mlp: { channels: [0, 1, 3] } },
     { attention: "removed", mlp: { channels: [0, 1, 2, 3] } },

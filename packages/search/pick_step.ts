@@ -1,7 +1,8 @@
-import { LopperError, pruningRatio } from "@lopper/core";
-import type { Candidate } from "./candidate.ts";
+import { LopperError } from "@lopper/core";
 import type { Stage } from "./policy.ts";
+import type { Proposal } from "./proposal.ts";
 import { expectedSteps, expectedTokens } from "./reach.ts";
+import { savedBy } from "./saved.ts";
 import { type SequenceNll, StepScores } from "./scores.ts";
 import type { Reached, Search, SearchEvent } from "./search.ts";
 import { checkSameDecision, type Step, stepOf } from "./step.ts";
@@ -9,7 +10,7 @@ import { checkSameDecision, type Step, stepOf } from "./step.ts";
 /** A step that was decided, and not taken yet. */
 export interface PickedStep {
   readonly step: Step;
-  readonly taken: Candidate;
+  readonly taken: Proposal;
   /** NLL by sequence of what the step leaves. */
   readonly nll: SequenceNll;
   /** Candidate-tokens that deciding it took. */
@@ -26,10 +27,10 @@ export async function* pickStep(
   search: Search,
   reached: Reached,
   stage: Stage,
-  candidates: readonly Candidate[],
+  candidates: readonly Proposal[],
   firstOfStage: boolean,
 ): AsyncGenerator<SearchEvent, PickedStep> {
-  const { spec, policy, history, options } = search;
+  const { model, policy, history, options } = search;
   const scores = scoresOf(search, reached, stage, candidates);
   const progress = progressOf(search, reached, stage);
   let work = 0;
@@ -49,7 +50,7 @@ export async function* pickStep(
       `stage ${stage.name}: no candidate has a finite perplexity; the model's activations overflow on this text`,
     );
   }
-  const step = stepOf(spec, policy, stage, scores, index);
+  const step = stepOf(model, policy, stage, scores, index);
   const recorded = history.steps[reached.steps.length];
   if (recorded) checkSameDecision(recorded, step);
   yield { type: "step", step: recorded ?? step, resumed: recorded !== undefined };
@@ -59,17 +60,17 @@ export async function* pickStep(
 /** The scores of the next step, with what an earlier run found out. */
 function scoresOf(
   { evidence, options }: Search,
-  { steps, layers, scored }: Reached,
+  { steps, state, scored }: Reached,
   stage: Stage,
-  candidates: readonly Candidate[],
+  candidates: readonly Proposal[],
 ): StepScores {
   const step = steps.length;
   return new StepScores({
     step,
-    trunk: layers,
+    trunk: state.shape,
     candidates,
     scorer: options.scorers[stage.samples],
-    weights: stage.weight && candidates.map((c) => stage.weight!(c, layers)),
+    weights: stage.weight && candidates.map((c) => stage.weight!(c, state)),
     trunkNll: scored?.nll ?? null,
     recorded: evidence.get(step) ?? [],
     measure: options.measure,
@@ -78,12 +79,12 @@ function scoresOf(
 
 /** Says how far a search has come when so many candidate-tokens of the next step are scored. */
 function progressOf(
-  { spec, policy, options: { picker, scorers } }: Search,
-  { layers, work }: Reached,
+  { model, policy, options: { picker, scorers } }: Search,
+  { state, work }: Reached,
   { name }: Stage,
 ): (tokens: number) => SearchEvent {
-  const ratio = pruningRatio(spec, layers);
-  const left = expectedTokens(expectedSteps(spec, policy, layers), picker, scorers);
+  const ratio = savedBy(model.parameters, model.blocks, state.shape);
+  const left = expectedTokens(expectedSteps(policy, state), picker, scorers);
   return (tokens) => {
     const done = work + tokens;
     return { type: "progress", stage: name, ratio, done, total: Math.max(done, work + left) };

@@ -1,27 +1,27 @@
-import type { BlockRef, LayerSpec, PrunePlan } from "@lopper/core";
+import type { Candidate, Change, Kept, PrunePlan, Ranking, Shape } from "@lopper/core";
 import type { UnitOrder } from "@lopper/runtime";
+import { narrowed } from "./candidates.ts";
+import type { SearchState } from "./state.ts";
 
-/**
- * The plan that `layers` mean under `order`: what a narrower block keeps are its most important units, named by their
- * place in the checkpoint.
- */
-export function planFromLayers(
-  layers: readonly LayerSpec[],
-  order: UnitOrder,
-  options: { modelDigest: string; removalOrder: readonly BlockRef[] },
-): PrunePlan {
-  const kept = (units: readonly number[] | null, count: number) =>
-    (units ?? []).slice(0, count).sort((a, b) => a - b);
-  return {
-    modelDigest: options.modelDigest,
-    removalOrder: options.removalOrder,
-    layers: layers.map(({ attention, mlp }, i) => ({
-      attention: attention
-        ? { kvGroups: kept(order.layers[i].kvGroups, attention.kvHeads) }
-        : "removed",
-      mlp: mlp ? { channels: kept(order.layers[i].channels, mlp.intermediateSize) } : "removed",
-    })),
-  };
+/** What leads from a state to smaller blocks: whole ones go, and of the others the least important units. */
+export function changesTo(state: SearchState, shape: Shape): Candidate {
+  return state.blocks.flatMap((block, at): readonly Change[] => {
+    const [now, after] = [state.shape[at], shape[at]];
+    if (!now) return [];
+    if (!after) return [{ part: block.id, dimension: null, removed: [] }];
+    return Object.keys(now).filter((dimension) => after[dimension] < now[dimension])
+      .map((dimension) => narrowed(state, at, dimension, after[dimension]));
+  });
+}
+
+/** Whether what is kept of each block are its most important units by a ranking. */
+export function keepsMostImportant(kept: Kept, ranking: Ranking): boolean {
+  return kept.every((units, at) =>
+    Object.entries(units ?? {}).every(([dimension, those]) => {
+      const first = new Set(ranking[at]![dimension].slice(0, those.length));
+      return those.every((unit) => first.has(unit));
+    })
+  );
 }
 
 /**

@@ -1,44 +1,48 @@
-import type { LayerSpec, Resource } from "@lopper/core";
-import type { UnitKind } from "@lopper/importance";
-import type { Candidate } from "./candidate.ts";
+import type { Kept } from "@lopper/core";
+import type { ShapeResource } from "./resource.ts";
+import { DIMENSIONS } from "./dimensions/list.ts";
+import type { GroupSizes, SearchDimension } from "./dimensions/dimension.ts";
+import type { Proposal } from "./proposal.ts";
+import type { SearchState } from "./state.ts";
 
 /** Which calibration samples a stage scores on: "block" (256 published) or "width" (128). */
 export type SampleKind = "block" | "width";
 
-export const STAGE_NAMES = [
-  "blocks",
-  "layers",
-  "mlp_channels",
-  "attention_heads",
-  "all",
-] as const;
-
-/** What a stage removes, in words. */
-export const STAGE_LABELS: Readonly<Record<typeof STAGE_NAMES[number], string>> = {
+/** Stages that are not named after the one dimension that they narrow, and what they remove, in words. */
+const OTHER_STAGES: Readonly<Record<string, string>> = {
   blocks: "blocks",
   layers: "whole layers",
-  mlp_channels: "MLP channels",
-  attention_heads: "heads",
   all: "blocks, MLP channels and heads",
 };
 
-/** One dimension of the search: it goes on while less than `bound` of the policy's resource is saved. */
+/** What a stage removes, in words. */
+export function stageLabel(name: string): string {
+  return OTHER_STAGES[name] ?? DIMENSIONS.find((one) => one.name === name)?.label ?? name;
+}
+
+/** The samples that a stage scores on, by its name. */
+export function samplesOf(stage: string): SampleKind {
+  return stage in OTHER_STAGES ? "block" : "width";
+}
+
+/** A part of the search: it goes on while less than `bound` of the policy's resource is saved. */
 export interface Stage {
-  readonly name: typeof STAGE_NAMES[number];
+  /** "blocks", "layers", "all", or the dimension that it narrows. */
+  readonly name: string;
   readonly samples: SampleKind;
   /** What is saved when the stage ends, in per cent of what the dense model takes: of parameters, the pruning ratio. */
   readonly bound: number;
   /** @param bound at which the stage ends. */
-  candidates(layers: readonly LayerSpec[], bound: number): readonly Candidate[];
+  candidates(state: SearchState, bound: number): readonly Proposal[];
   /** It offers nothing that would cross the bound, and ends there as it is meant to. */
   readonly endsShort?: boolean;
-  /** Units whose order decides what its candidates keep. */
-  readonly narrows: readonly UnitKind[];
+  /** Dimensions whose rankings decide what its candidates remove. */
+  readonly narrows: readonly string[];
   /**
-   * What a nat of a candidate's damage counts when it would be taken from `layers`, in a stage whose candidates remove
+   * What a nat of a candidate's damage counts when it would be taken from a state, in a stage whose candidates remove
    * unlike amounts; without it the lowest perplexity is taken.
    */
-  weight?(candidate: Candidate, layers: readonly LayerSpec[]): number;
+  weight?(candidate: Proposal, state: SearchState): number;
   /** What may be swapped when the stage has ended: of those that share a target, the last stage has it. */
   readonly exchange?: Exchange;
 }
@@ -47,13 +51,10 @@ export interface Stage {
 export interface Exchange {
   /** Pruning ratio in per cent that every swap has to leave. */
   readonly target: number;
-  /** What may come back. @param last for each block the shape that it has, or had when it went. */
-  restorations(
-    layers: readonly LayerSpec[],
-    last: readonly LayerSpec[],
-  ): readonly Candidate[];
+  /** What may come back. @param last what each block keeps, or kept when it went. */
+  restorations(state: SearchState, last: Kept): readonly Proposal[];
   /** What may go for it. */
-  removals(layers: readonly LayerSpec[]): readonly Candidate[];
+  removals(state: SearchState): readonly Proposal[];
 }
 
 /** Which candidates each step has and when a stage ends. It never runs a model. */
@@ -61,7 +62,7 @@ export interface SearchPolicy {
   /** What the search is to save in all, in per cent of what the dense model takes. */
   readonly target: number;
   /** Of what. */
-  readonly resource: Resource;
+  readonly resource: ShapeResource;
   readonly stages: readonly Stage[];
   /** Every step leaves all layers alike, or gone. */
   readonly uniform?: boolean;
@@ -71,16 +72,16 @@ export interface PolicyOptions {
   /** What is to be saved, in per cent of what the dense model takes, above 0 and below 100. */
   readonly ratio: number;
   /** Of what; of parameters where nothing is said. */
-  readonly resource?: Resource;
-  /** Ratios that a run reached before it was extended, ascending; each began the three stages anew. */
+  readonly resource?: ShapeResource;
+  /** Ratios that a run reached before it was extended, ascending; each began the stages anew. */
   readonly earlierRatios?: readonly number[];
-  /** Intermediate channels that go at a time. */
-  readonly mlpGroup: number;
-  /** Query channels that go at a time, a multiple of headDim · (query heads per KV head). */
-  readonly attentionGroup: number;
+  /** What goes at a time: whole units of each dimension, given in inner channels. */
+  readonly groups: GroupSizes;
+  /** What blocks may lose a part of; without it, `DIMENSIONS`. */
+  readonly dimensions?: readonly SearchDimension[];
 }
 
 export interface MultiPrunerOptions extends PolicyOptions {
-  /** Shares of the target for blocks, channels and heads; any scale. */
-  readonly distribution: readonly [number, number, number];
+  /** Shares of the target for blocks, and for the dimensions in their order; any scale. */
+  readonly distribution: readonly number[];
 }

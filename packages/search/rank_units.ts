@@ -1,14 +1,15 @@
-import { reduction, ResumeError } from "@lopper/core";
+import { ResumeError } from "@lopper/core";
 import type { Arrangement } from "./arrange.ts";
-import { orderFault } from "./check_order.ts";
+import { orderFault, rankedState } from "./check_order.ts";
 import { costBetween } from "./cost.ts";
 import type { Stage } from "./policy.ts";
+import { savedBy } from "./saved.ts";
 import { type Reached, releaseAll, type Search, type SearchEvent } from "./search.ts";
 
 /**
- * Ranks the units that a stage narrows, and lays them out so: with an arranger, else they stay as they lie.
+ * Ranks the units that a stage narrows, and lays them out so: with an arranger, else the ranking stays as it is.
  * @param number of the stage in the policy.
- * @throws {ResumeError} when an order of the journal cannot be of this search.
+ * @throws {ResumeError} when a ranking of the journal cannot be of this search.
  */
 export async function* rankUnits(
   search: Search,
@@ -21,46 +22,45 @@ export async function* rankUnits(
   const found: Arrangement[] = [];
   // All of them before any is applied: what one order finds out about the model serves the next, and where a run is cut
   // off between two of them makes no difference.
-  for (const units of stage.narrows) {
-    const known = recordedOrder(search, reached, number, units);
+  for (const dimension of stage.narrows) {
+    const known = recordedOrder(search, reached, number, dimension);
     // Streams of now will differ from those of the new order by rounding, a resumed run has none, and an order may need
     // their memory.
     releaseAll(search.options.scorers);
-    const arrangement = known ?? await newOrder(search, reached, stage, number, units);
+    const arrangement = known ?? await newOrder(search, reached, stage, number, dimension);
     found.push(arrangement);
     yield { type: "order", arrangement, resumed: known !== undefined };
   }
   for (const arrangement of found) await arranger.apply(arrangement);
-  return {
-    ...reached,
-    orders: new Map([...reached.orders, ...found.map((order) => [order.units, order] as const)]),
-  };
+  return { ...reached, state: found.reduce(rankedState, reached.state) };
 }
 
 /** The order that an earlier run found; undefined where it found none. */
 function recordedOrder(
-  { spec, history }: Search,
-  { layers, orders }: Reached,
+  { history }: Search,
+  { state }: Reached,
   stage: number,
-  units: Arrangement["units"],
+  dimension: string,
 ): Arrangement | undefined {
-  const known = history.arrangements.find((line) => line.stage === stage && line.units === units);
-  const fault = known && orderFault(spec, layers, known, orders.get(units) ?? null);
+  const known = history.arrangements.find((line) =>
+    line.stage === stage && line.dimension === dimension
+  );
+  const fault = known && orderFault(state, known);
   if (!fault) return known;
   throw new ResumeError(
-    `the journal's order of ${units} for stage ${stage} is not of this search: ${fault}`,
+    `the journal's order of ${dimension} for stage ${stage} is not of this search: ${fault}`,
   );
 }
 
 async function newOrder(
-  { spec, policy: { resource }, options: { arranger, measure } }: Search,
-  { layers }: Reached,
+  { model, policy: { resource }, options: { arranger, measure } }: Search,
+  { state: { shape } }: Reached,
   { bound }: Stage,
   stage: number,
-  units: Arrangement["units"],
+  dimension: string,
 ): Promise<Arrangement> {
-  const percent = bound - reduction(resource, spec.layers, layers);
+  const percent = bound - savedBy(resource, model.blocks, shape);
   const before = measure();
-  const order = await arranger!.arrange({ units, layers, percent, resource });
-  return { type: "order", stage, units, ...order, cost: costBetween(before, measure()) };
+  const order = await arranger!.arrange({ dimension, shape, percent, resource });
+  return { type: "order", stage, dimension, ...order, cost: costBetween(before, measure()) };
 }

@@ -1,63 +1,60 @@
-import { BLOCK_KINDS, type LayerSpec, type ModelSpec, reduction } from "@lopper/core";
-import type { LayersScorer } from "./layers_scorer.ts";
-import type { Candidate } from "./candidate.ts";
 import type { Picker } from "./picker.ts";
 import type { SampleKind, SearchPolicy } from "./policy.ts";
+import type { Proposal } from "./proposal.ts";
+import { savedBy } from "./saved.ts";
 import { groupSaving } from "./saving.ts";
+import type { Scorer } from "@lopper/importance";
+import type { SearchModel } from "./search_model.ts";
+import { denseState, type SearchState, stateAfter } from "./state.ts";
 import { largestUniformRatio } from "./uniform.ts";
 
-/** A search run on shapes alone, taking at each step the candidate that `choose` picks. */
+/** A search that scores nothing, and takes at each step the candidate that `choose` picks. */
 export interface Rehearsal {
-  readonly layers: readonly LayerSpec[];
+  readonly state: SearchState;
   /** What is saved of the policy's resource, in per cent. */
   readonly ratio: number;
   /** Candidates of every step, with the samples on which they would be scored. */
-  readonly steps: readonly { readonly samples: "block" | "width"; readonly candidates: number }[];
+  readonly steps: readonly { readonly samples: SampleKind; readonly candidates: number }[];
 }
 
-/** Rehearses what is left of a search from `layers` on; it costs no forward pass. */
+/** Rehearses what is left of a search from a state on; it costs no forward pass. */
 export function rehearse(
-  spec: ModelSpec,
   policy: SearchPolicy,
-  layers: readonly LayerSpec[],
-  choose: (candidates: readonly Candidate[]) => Candidate,
+  from: SearchState,
+  choose: (candidates: readonly Proposal[]) => Proposal,
 ): Rehearsal {
-  const steps: { samples: "block" | "width"; candidates: number }[] = [];
-  let ratio = reduction(policy.resource, spec.layers, layers);
+  const steps: { samples: SampleKind; candidates: number }[] = [];
+  const savedIn = ({ blocks, shape }: SearchState) => savedBy(policy.resource, blocks, shape);
+  let state = from;
+  let ratio = savedIn(state);
   for (const stage of policy.stages) {
     while (ratio < stage.bound) {
-      const candidates = stage.candidates(layers, stage.bound);
+      const candidates = stage.candidates(state, stage.bound);
       if (candidates.length === 0) break;
       steps.push({ samples: stage.samples, candidates: candidates.length });
-      layers = choose(candidates).layers;
-      ratio = reduction(policy.resource, spec.layers, layers);
+      state = stateAfter(state, choose(candidates));
+      ratio = savedIn(state);
     }
   }
-  return { layers, ratio, steps };
+  return { state, ratio, steps };
 }
 
 /**
- * The steps that a search from `layers` on may be expected to have. Where one kind goes after the other, a rehearsal takes the
+ * The steps that a search from a state on may be expected to have. Where one kind goes after the other, a rehearsal takes the
  * middle candidate of each step; where all kinds compete, groups go more often than the blocks that they are parts of.
  */
-export function expectedSteps(
-  spec: ModelSpec,
-  policy: SearchPolicy,
-  layers: readonly LayerSpec[],
-): Rehearsal["steps"] {
+export function expectedSteps(policy: SearchPolicy, state: SearchState): Rehearsal["steps"] {
   const last = policy.stages.at(-1);
   if (!last?.weight) {
-    const middle = (all: readonly Candidate[]) => all[Math.floor(all.length / 2)];
-    return rehearse(spec, policy, layers, middle).steps;
+    const middle = (all: readonly Proposal[]) => all[Math.floor(all.length / 2)];
+    return rehearse(policy, state, middle).steps;
   }
-  const { resource } = policy;
-  const saved = (kept: readonly LayerSpec[]) => reduction(resource, spec.layers, kept);
-  const left = last.bound - saved(layers);
-  const candidates = last.candidates(layers, last.bound);
+  const saved = ({ shape }: Pick<SearchState, "shape">) =>
+    savedBy(policy.resource, state.blocks, shape);
+  const left = last.bound - saved(state);
+  const candidates = last.candidates(state, last.bound);
   if (left <= 0 || candidates.length === 0) return [];
-  const steps = Math.ceil(
-    left / groupSaving(candidates.map((c) => saved(c.layers) - saved(layers))),
-  );
+  const steps = Math.ceil(left / groupSaving(candidates.map((c) => saved(c) - saved(state))));
   return Array.from({ length: steps }, () => ({
     samples: last.samples,
     candidates: candidates.length,
@@ -68,7 +65,7 @@ export function expectedSteps(
 export function expectedTokens(
   steps: Rehearsal["steps"],
   picker: Picker,
-  scorers: Readonly<Record<SampleKind, Pick<LayersScorer, "tokens">>>,
+  scorers: Readonly<Record<SampleKind, Pick<Scorer, "tokens">>>,
 ): number {
   return steps.reduce(
     (sum, { samples, candidates }) =>
@@ -89,28 +86,26 @@ interface Removal {
  * it. The block stage ends with the step that crosses its bound, and which blocks it can take until then to gain most is
  * a knapsack problem, solved exactly.
  */
-export function largestReachableRatio(spec: ModelSpec, policy: SearchPolicy): number {
+export function largestReachableRatio(model: SearchModel, policy: SearchPolicy): number {
   const { resource } = policy;
-  if (policy.uniform) return largestUniformRatio(spec, policy);
+  if (policy.uniform) return largestUniformRatio(model, policy);
+  const dense = denseState(model.blocks);
   if (policy.stages.some(({ name }) => name === "all")) {
     // Blocks may go to the last one.
-    const none = spec.layers.map(() => ({ attention: null, mlp: null }));
-    return reduction(resource, spec.layers, none);
+    return savedBy(resource, model.blocks, dense.shape.map(() => null));
   }
   const bound = Math.max(0, ...policy.stages.map((s) => s.name === "blocks" ? s.bound : 0));
   const widthStages = policy.stages.filter(({ name, bound }) => name !== "blocks" && bound > 0)
     .map((stage) => ({ ...stage, bound: 100 }));
-  const narrow = rehearse(spec, { ...policy, stages: widthStages }, spec.layers, ([c]) => c).layers;
-  const total = resource.amount(spec.layers);
+  const narrow = rehearse({ ...policy, stages: widthStages }, dense, ([c]) => c).state.shape;
+  const total = resource.amount(dense.shape);
   const ratioWithout = (removed: number) => (1 - (total - removed) / total) * 100;
 
   // Of the blocks that a search takes, the largest may just as well be the last, the one that crosses the bound.
-  const blocks = spec.layers.flatMap((layer, i) =>
-    BLOCK_KINDS.filter((kind) => layer[kind] && narrow[i][kind]).map((kind): Removal => ({
-      removed: resource.block(layer, kind),
-      gained: resource.block(narrow[i], kind),
-    }))
-  ).sort((a, b) => a.removed - b.removed);
+  const blocks = dense.shape.map((size, at): Removal => ({
+    removed: resource.block(at, size!),
+    gained: resource.block(at, narrow[at]!),
+  })).sort((a, b) => a.removed - b.removed);
   let below: Removal[] = bound > 0 ? [{ removed: 0, gained: 0 }] : [];
   let most = 0;
   for (const block of blocks) {

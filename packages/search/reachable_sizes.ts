@@ -1,6 +1,5 @@
 import { groupSize, type ModelSpec } from "@lopper/core";
 import type { BlockSizes } from "@lopper/runtime";
-import type { PolicyOptions } from "./policy.ts";
 
 /** Of more sizes than that, so many are timed, and the others lie on lines between them. */
 const MOST_SIZES = 8;
@@ -11,9 +10,9 @@ const MOST_SIZES = 8;
  */
 export function reachableSizes(
   spec: ModelSpec,
-  { mlpGroup, attentionGroup }: Pick<PolicyOptions, "mlpGroup" | "attentionGroup">,
+  { channels, kvGroups }: Readonly<Record<"channels" | "kvGroups", number>>,
 ): BlockSizes {
-  const widths = spec.layers.flatMap(({ mlp }) => mlp ? down(mlp.intermediateSize, mlpGroup) : []);
+  const widths = spec.layers.flatMap(({ mlp }) => mlp ? down(mlp.intermediateSize, channels) : []);
   const attentions = spec.layers.flatMap(({ attention }) => attention ? [attention] : []);
   const groupSizes = ascending(attentions.map(groupSize));
   return {
@@ -21,7 +20,7 @@ export function reachableSizes(
       groupSize: size,
       kvHeads: some(
         attentions.filter((attention) => groupSize(attention) === size)
-          .flatMap(({ kvHeads }) => down(kvHeads, attentionGroup / spec.headDim / size)),
+          .flatMap(({ kvHeads }) => down(kvHeads, kvGroups / spec.headDim / size)),
       ),
     })),
     mlp: some(widths),

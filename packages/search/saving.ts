@@ -1,10 +1,12 @@
-import { type ModelSpec, parametersOf, reduction, type Resource } from "@lopper/core";
-import { restorations } from "./candidate.ts";
+import type { ShapeResource } from "./resource.ts";
 import type { Exchange, PolicyOptions, SearchPolicy, Stage } from "./policy.ts";
+import { restorations } from "./restorations.ts";
+import { savedBy } from "./saved.ts";
+import type { SearchModel } from "./search_model.ts";
 
 /** What a search with these options is to save. */
-export function resourceOf(spec: ModelSpec, { resource }: PolicyOptions): Resource {
-  return resource ?? parametersOf(spec);
+export function resourceOf(model: SearchModel, { resource }: PolicyOptions): ShapeResource {
+  return resource ?? model.parameters;
 }
 
 /**
@@ -13,17 +15,17 @@ export function resourceOf(spec: ModelSpec, { resource }: PolicyOptions): Resour
  * group would do is more than was asked for.
  */
 export function savingPolicy(
-  spec: ModelSpec,
+  model: SearchModel,
   options: PolicyOptions,
   stages: readonly Stage[],
 ): SearchPolicy {
-  const resource = resourceOf(spec, options);
-  const saving = (stage: Stage): Stage["candidates"] => (layers, bound) => {
-    const now = resource.amount(layers);
-    const all = stage.candidates(layers, bound).filter((c) => resource.amount(c.layers) < now);
+  const resource = resourceOf(model, options);
+  const saving = (stage: Stage): Stage["candidates"] => (state, bound) => {
+    const now = resource.amount(state.shape);
+    const all = stage.candidates(state, bound).filter(({ shape }) => resource.amount(shape) < now);
     if (!stage.weight) return all;
-    const saved = reduction(resource, spec.layers, layers);
-    const savings = all.map((c) => reduction(resource, spec.layers, c.layers) - saved);
+    const saved = savedBy(resource, model.blocks, state.shape);
+    const savings = all.map(({ shape }) => savedBy(resource, model.blocks, shape) - saved);
     const most = bound - saved + groupSaving(savings);
     return all.filter((_, i) => savings[i] <= most);
   };
@@ -44,14 +46,13 @@ export function groupSaving(savings: readonly number[]): number {
 
 /** What may be swapped where so much of the parameters is gone: anything may come back, and `removals` go. */
 export function exchangeAt(
-  spec: ModelSpec,
-  groups: PolicyOptions,
+  { groups }: PolicyOptions,
   target: number,
   removals: Exchange["removals"],
 ): Exchange {
   return {
     target,
-    restorations: (layers, last) => restorations(spec, layers, last, groups),
+    restorations: (state, last) => restorations(state, last, groups),
     removals,
   };
 }

@@ -1,14 +1,15 @@
-import type { LayerSpec } from "@lopper/core";
+import type { Shape } from "@lopper/core";
 import { perplexity } from "@lopper/importance";
-import type { LayersScorer } from "./layers_scorer.ts";
-import { type Candidate, type CandidateName, nameOf } from "./candidate.ts";
+import type { CandidateKey } from "./candidate_key.ts";
 import { type Cost, costBetween, NO_COST, sumOfCosts } from "./cost.ts";
+import type { Proposal } from "./proposal.ts";
+import type { Scorer } from "@lopper/importance";
 
 /** A candidate, or the current plan itself ("trunk"), scored on some sequences: one line of the journal. */
 export interface Measurement {
   readonly type: "score";
   readonly step: number;
-  readonly of: CandidateName | "trunk";
+  readonly of: CandidateKey | "trunk";
   /** Numbers of the sequences in the calibration set. */
   readonly sequences: readonly number[];
   /** Mean NLL of each, in nats per token. */
@@ -35,9 +36,9 @@ export type SequenceNll = readonly (number | undefined)[];
 
 export interface StepScoresOptions {
   readonly step: number;
-  readonly trunk: readonly LayerSpec[];
-  readonly candidates: readonly Candidate[];
-  readonly scorer: LayersScorer;
+  readonly trunk: Shape;
+  readonly candidates: readonly Proposal[];
+  readonly scorer: Scorer;
   /**
    * What a nat of each candidate's damage counts, where candidates compete that remove unlike amounts; without it they
    * compare by perplexity.
@@ -56,8 +57,8 @@ export interface StepScoresOptions {
  */
 export class StepScores {
   readonly step: number;
-  readonly scorer: LayersScorer;
-  readonly candidates: readonly Candidate[];
+  readonly scorer: Scorer;
+  readonly candidates: readonly Proposal[];
   readonly #options: StepScoresOptions;
   readonly #nll: (number | undefined)[][];
   readonly #trunkNll: (number | undefined)[];
@@ -81,9 +82,9 @@ export class StepScores {
         }
         continue;
       }
-      const known = this.#recorded.get(keyOf(evidence.of)) ?? new Map<number, number>();
+      const known = this.#recorded.get(evidence.of) ?? new Map<number, number>();
       evidence.sequences.forEach((sequence, i) => known.set(sequence, evidence.nll[i]));
-      this.#recorded.set(keyOf(evidence.of), known);
+      this.#recorded.set(evidence.of, known);
     }
     this.#mark = options.measure();
   }
@@ -164,13 +165,13 @@ export class StepScores {
   }
 
   async *#extend(
-    candidate: Candidate | null,
+    candidate: Proposal | null,
     nll: (number | undefined)[],
     batches: readonly number[],
   ): AsyncGenerator<ScoreEvent, void> {
     const { step, trunk } = this.#options;
-    const of = candidate ? nameOf(candidate) : "trunk";
-    const recorded = this.#recorded.get(keyOf(of));
+    const of = candidate?.key ?? "trunk";
+    const recorded = this.#recorded.get(of);
     const found: number[] = [];
     for (const batch of batches) {
       const sequences = this.scorer.batches[batch];
@@ -200,8 +201,4 @@ export class StepScores {
 
 function known(nll: SequenceNll): number[] {
   return nll.filter((value) => value !== undefined);
-}
-
-function keyOf(of: CandidateName | "trunk"): string {
-  return of === "trunk" ? of : `${of.kind} ${of.layer} ${of.width}`;
 }

@@ -1,12 +1,14 @@
-import type { BlockRef, LayerSpec, ModelSpec } from "@lopper/core";
-import type { LayersScorer } from "./layers_scorer.ts";
+import type { Candidate, Kept, Ranking } from "@lopper/core";
 import type { Arrangement, Arranger } from "./arrange.ts";
 import type { Cost } from "./cost.ts";
 import type { Gauge, Measure } from "./gauge.ts";
 import type { History } from "./history.ts";
 import type { Picker } from "./picker.ts";
 import type { SampleKind, SearchPolicy, Stage } from "./policy.ts";
+import type { Scorer } from "@lopper/importance";
 import type { Evidence, SequenceNll } from "./scores.ts";
+import type { SearchModel } from "./search_model.ts";
+import { denseState, type SearchState } from "./state.ts";
 import type { Step } from "./step.ts";
 import type { SwapEvent } from "./swap/swap_state.ts";
 import type { SwapLine } from "./swap/swap_line.ts";
@@ -30,11 +32,11 @@ export type SearchEvent =
 
 /** Where a search ends. */
 export interface SearchResult {
-  readonly layers: readonly LayerSpec[];
+  readonly state: SearchState;
+  /** What led there, in its order. */
+  readonly changes: Candidate;
   /** Published pruning ratio, in per cent. */
   readonly ratio: number;
-  /** Removed blocks, in the order of removal. */
-  readonly removalOrder: readonly BlockRef[];
   readonly steps: readonly Step[];
   readonly measures: readonly Measure[];
   /** Each follows the steps that it names, and is followed by the others. */
@@ -46,7 +48,7 @@ export interface SearchResult {
 /** What is looked at beside the scores that decide. */
 export interface WatchOptions {
   /** Scores text that decides nothing: the dense model, and what every step leaves, are measured on it. */
-  readonly heldOut?: LayersScorer;
+  readonly heldOut?: Scorer;
   /**
    * End before the step that raises perplexity by more than this share of the dense model's: on the held-out text where
    * there is one, else on the samples of the step's stage.
@@ -55,7 +57,7 @@ export interface WatchOptions {
 }
 
 export interface SearchOptions {
-  readonly scorers: Readonly<Record<SampleKind, LayersScorer>>;
+  readonly scorers: Readonly<Record<SampleKind, Scorer>>;
   readonly picker: Picker;
   /** The work of the whole process so far; differences count. */
   readonly measure: () => Cost;
@@ -66,20 +68,22 @@ export interface SearchOptions {
   readonly watch?: WatchOptions;
   /** Hears of work inside a measure, between two batches; may throw to stop. */
   readonly onMeasuring?: () => void;
-  /** Decides the order of units when a stage begins that narrows blocks; without it, they stay as they lie. */
+  /** The ranking in which the units lie when the search begins; without it, that of the checkpoint. */
+  readonly ranking?: Ranking;
+  /** Decides the ranking of units when a stage begins that narrows blocks; without it, the first one holds on. */
   readonly arranger?: Arranger;
   /** Forget block inputs after every step: what trunk reuse saves can be measured so. */
   readonly withoutReuse?: boolean;
   /** Swap single blocks and groups whenever a target is reached, where the policy says what may be exchanged. */
   readonly swap?: {
     /** Text on which no swap may raise the loss; null where none is kept aside. */
-    readonly aside: LayersScorer | null;
+    readonly aside: Scorer | null;
   };
 }
 
 /** What every phase of a search works with; it stays the same from the first step to the last. */
 export interface Search {
-  readonly spec: ModelSpec;
+  readonly model: SearchModel;
   readonly policy: SearchPolicy;
   readonly options: SearchOptions;
   /** What an earlier run found out. */
@@ -92,16 +96,14 @@ export interface Search {
 
 /** How far a search has come. */
 export interface Reached {
-  readonly layers: readonly LayerSpec[];
-  /** For each block the shape that it has, or had when it went. */
-  readonly last: readonly LayerSpec[];
-  /** Removed blocks, in the order of removal. */
-  readonly removalOrder: readonly BlockRef[];
+  readonly state: SearchState;
+  /** What each block keeps, or kept when it went. */
+  readonly last: Kept;
+  /** What led there, in its order. */
+  readonly changes: Candidate;
   readonly steps: readonly Step[];
   readonly swaps: readonly SwapLine[];
-  /** The order that units of a kind lie in, where a stage gave them one. */
-  readonly orders: ReadonlyMap<Arrangement["units"], Arrangement>;
-  /** What is known of the loss of `layers`; null before the first step. */
+  /** What is known of the loss of what is left; null before the first step. */
   readonly scored: {
     /** On which the last step was decided. */
     readonly samples: SampleKind;
@@ -115,14 +117,14 @@ export interface Reached {
 }
 
 /** Before the first step. */
-export function startOf({ layers }: ModelSpec): Reached {
+export function startOf({ blocks }: SearchModel, ranking?: Ranking): Reached {
+  const state = denseState(blocks, ranking);
   return {
-    layers,
-    last: layers,
-    removalOrder: [],
+    state,
+    last: state.kept,
+    changes: [],
     steps: [],
     swaps: [],
-    orders: new Map(),
     scored: null,
     work: 0,
     beyond: null,

@@ -1,14 +1,18 @@
-import { type ModelSpec, pruningRatio, ResumeError } from "@lopper/core";
-import { type CandidateName, nameOf } from "./candidate.ts";
+import { type Candidate, ResumeError } from "@lopper/core";
+import type { CandidateKey } from "./candidate_key.ts";
 import type { SearchPolicy, Stage } from "./policy.ts";
+import { savedBy } from "./saved.ts";
 import type { StepScores } from "./scores.ts";
+import type { SearchModel } from "./search_model.ts";
 
 /** A taken candidate with everything that decided it: one line of the journal. */
 export interface Step {
   readonly type: "step";
   readonly step: number;
   readonly stage: Stage["name"];
-  readonly taken: CandidateName;
+  readonly taken: CandidateKey;
+  /** What it took, by the units that went. */
+  readonly changes: Candidate;
   /** Perplexity of the taken candidate on all of the stage's samples. */
   readonly ppl: number;
   /** Published pruning ratio after the step, in per cent. */
@@ -21,14 +25,15 @@ export interface Step {
 }
 
 /** A candidate, and its perplexity on the sequences that it was scored on; NaN on none. */
-export interface ScoredCandidate extends CandidateName {
+export interface ScoredCandidate {
+  readonly key: CandidateKey;
   readonly ppl: number;
   readonly sequences: number;
 }
 
 /** The step that takes one of the candidates that were scored. @param index of the taken one. */
 export function stepOf(
-  spec: ModelSpec,
+  { blocks, parameters }: SearchModel,
   { resource }: Pick<SearchPolicy, "resource">,
   stage: Pick<Stage, "name">,
   scores: StepScores,
@@ -40,18 +45,19 @@ export function stepOf(
     type: "step",
     step,
     stage: stage.name,
-    taken: nameOf(taken),
+    taken: taken.key,
+    changes: taken.changes,
     ppl: scores.perplexity(index),
-    ratio: pruningRatio(spec, taken.layers),
-    ...(resource.name === "latency" && { latency: resource.amount(taken.layers) }),
+    ratio: savedBy(parameters, blocks, taken.shape),
+    ...(resource.name === "latency" && { latency: resource.amount(taken.shape) }),
     candidates: candidates.map((c, i) => ({
-      ...nameOf(c),
+      key: c.key,
       ppl: scores.perplexity(i),
       sequences: scores.count(i),
     })),
     blockTokens: {
       spent: cost.blockTokens,
-      full: candidates.reduce((sum, c) => sum + scorer.fullCost(c.layers), 0),
+      full: candidates.reduce((sum, c) => sum + scorer.fullCost(c.shape), 0),
     },
     seconds: cost.seconds,
   };
@@ -60,12 +66,13 @@ export function stepOf(
 /** @throws {ResumeError} when a step of an earlier run is not the one that its scores decide for. */
 export function checkSameDecision(recorded: Step, step: Step) {
   const same = recorded.step === step.step && recorded.stage === step.stage &&
-    JSON.stringify(recorded.taken) === JSON.stringify(step.taken);
+    recorded.taken === step.taken &&
+    JSON.stringify(recorded.changes) === JSON.stringify(step.changes);
   if (same) return;
-  const { kind, layer, width } = recorded.taken;
   throw new ResumeError(
-    `step ${step.step} of the journal takes ${kind} of layer ${layer} (width ${width}) in stage ${recorded.stage}, ` +
-      `and what it recorded of that step decides for ${step.taken.kind} of layer ${step.taken.layer} (width ` +
-      `${step.taken.width}) in stage ${step.stage}; the journal is of another search (start again with --overwrite)`,
+    `step ${step.step} of the journal takes ${recorded.taken} in stage ${recorded.stage}, and what it recorded of ` +
+      `that step decides for ${step.taken} in stage ${step.stage}` +
+      `${recorded.taken === step.taken ? " and for other units of it" : ""}; the journal is of ` +
+      "another search (start again with --overwrite)",
   );
 }

@@ -1,23 +1,35 @@
-import { isUniform, type LayerSpec, type ModelSpec, pruningRatio, UsageError } from "@lopper/core";
-import { sourceOrder } from "@lopper/runtime";
+import {
+  isUniform,
+  layersOfShape,
+  type LayerSpec,
+  type ModelSpec,
+  planOf,
+  prunedLayers,
+  pruningRatio,
+  removalsOf,
+  UsageError,
+} from "@lopper/core";
+import { rankingOf } from "@lopper/runtime";
 import assert from "node:assert/strict";
-import { checkFrontier } from "./check_frontier.ts";
+import { checkWay } from "./check_way.ts";
 import { exhaustive } from "./exhaustive.ts";
-import { planOfFrontier, wayOf } from "./frontier.ts";
+import { kindOfChanges } from "./part.ts";
 import type { Picker } from "./picker.ts";
-import { planFromLayers } from "./plan.ts";
 import { Race } from "./race/race.ts";
 import { largestReachableRatio } from "./reach.ts";
-import { FakeScorer } from "./testing/fake_scorer.ts";
+import { searchModelOf } from "./search_model.ts";
+import type { SearchPolicy } from "./policy.ts";
+import { byLayers, FakeScorer } from "./testing/fake_scorer.ts";
 import { runSearch } from "./testing/run_search.ts";
 import { tinySpec } from "./testing/tiny_spec.ts";
 import { uniformCompetition, uniformPruner } from "./uniform.ts";
+import { changesOf, wayOf } from "./way.ts";
 
 const SPEC = wide(16);
+const MODEL = searchModelOf(SPEC);
 const OPTIONS = {
   ratio: 30,
-  mlpGroup: 256,
-  attentionGroup: 32,
+  groups: { channels: 256, kvGroups: 32 },
   distribution: [44, 52, 4],
 } as const;
 
@@ -36,21 +48,23 @@ function byLayer(): FakeScorer {
         (attention ? 1 - attention.kvHeads / 4 : 0),
       2,
     );
-  return new FakeScorer((layers, sequence) => nll(layers) + sequence, {
+  return new FakeScorer(byLayers(SPEC, (layers, sequence) => nll(layers) + sequence), {
     batches: [[0, 1], [2, 3]],
-    perturbation: ({ layers }, trunk) => nll(layers) - nll(trunk),
+    perturbation: ({ shape }, trunk) =>
+      nll(layersOfShape(SPEC, shape)) - nll(layersOfShape(SPEC, trunk)),
   });
 }
 
 async function search(
-  policy = uniformPruner(SPEC, OPTIONS),
+  policy: SearchPolicy,
   picker: Picker = exhaustive,
   journal: readonly string[] = [],
 ) {
   const scorer = byLayer();
-  const { result, lines, events } = await runSearch(SPEC, policy, scorer, { picker }, journal);
-  checkFrontier(SPEC, wayOf(SPEC, result, () => sourceOrder(SPEC)));
-  return { result, lines, seen: events, scored: scorer.scored };
+  const { result, lines, events } = await runSearch(MODEL, policy, scorer, { picker }, journal);
+  checkWay(MODEL, wayOf(MODEL, result));
+  const layers = layersOfShape(SPEC, result.state.shape);
+  return { result, layers, lines, seen: events, scored: scorer.scored };
 }
 
 const left = (layers: readonly LayerSpec[]) =>
@@ -59,20 +73,18 @@ const fast = () => new Race({ racing: true, lazy: true, proxies: true, threshold
 
 Deno.test("uniform: whole layers go within their share, channels of all layers take the rest to the unit", async () => {
   for (const picker of [exhaustive, fast()]) {
-    const { result, seen } = await search(uniformPruner(SPEC, OPTIONS), picker);
-    assert.ok(isUniform(left(result.layers)));
-    const kinds = result.steps.map(({ taken }) => taken.kind);
-    assert.deepEqual(kinds, ["layer", "layer", "all_mlp_channels"]);
-    assert.equal(result.steps[0].taken.layer, 0, "the cheapest, and the first of two");
-    assert.deepEqual(result.removalOrder.slice(0, 2), [
-      { layer: 0, kind: "attention" },
-      { layer: 0, kind: "mlp" },
-    ]);
+    const { result, layers, seen } = await search(uniformPruner(MODEL, OPTIONS), picker);
+    assert.ok(isUniform(left(layers)));
+    const kinds = result.steps.map(({ changes }) => kindOfChanges(changes));
+    assert.deepEqual(kinds, ["layer", "layer", "all channels"]);
+    const [{ taken, changes }] = result.steps;
+    assert.equal(taken, "0.attention, 0.mlp", "the cheapest, and the first of two");
+    assert.deepEqual(removalsOf(changes), ["0.attention", "0.mlp"]);
     const [one, two] = result.steps.map(({ ratio }) => ratio);
     assert.ok(two <= 30 * 0.44 && two + one > 30 * 0.44, "one more would cross the share");
-    const { intermediateSize } = left(result.layers)[0].mlp!;
+    const { intermediateSize } = left(layers)[0].mlp!;
     assert.equal(intermediateSize % 32, 0);
-    const wider = result.layers.map((layer) =>
+    const wider = layers.map((layer) =>
       layer.mlp ? { ...layer, mlp: { intermediateSize: intermediateSize + 32 } } : layer
     );
     assert.ok(pruningRatio(SPEC, wider) < 30 && result.ratio >= 30);
@@ -81,29 +93,33 @@ Deno.test("uniform: whole layers go within their share, channels of all layers t
 });
 
 Deno.test("uniform: heads go where their share has room for those of all layers, and divide the hidden size", async () => {
-  const { result } = await search(
-    uniformPruner(SPEC, { ...OPTIONS, distribution: [0, 70, 30] }),
+  const { result, layers } = await search(
+    uniformPruner(MODEL, { ...OPTIONS, distribution: [0, 70, 30] }),
   );
-  const taken = result.steps.map(({ taken }) => [taken.kind, taken.width]);
+  const kinds = result.steps.map(({ changes }) => kindOfChanges(changes));
   // 4 heads of 32 channels; 3 do not divide a hidden size of 8, and 1 would cross the share.
-  assert.deepEqual(taken[0], ["all_attention_heads", 64]);
-  assert.notEqual(taken[1][0], "all_attention_heads");
-  assert.deepEqual(left(result.layers)[7].attention, { queryHeads: 2, kvHeads: 2 });
+  assert.equal(kinds[0], "all kvGroups");
+  assert.match(result.steps[0].taken, /^0\.attention kvGroups→2, .*15\.attention kvGroups→2$/);
+  assert.notEqual(kinds[1], "all kvGroups");
+  assert.deepEqual(left(layers)[7].attention, { queryHeads: 2, kvHeads: 2 });
   assert.ok(result.ratio >= 30 && result.ratio < 34);
 });
 
 Deno.test("uniform: groups that are no whole units end to the channel", async () => {
-  const policy = uniformPruner(SPEC, { ...OPTIONS, mlpGroup: 200 });
+  const policy = uniformPruner(MODEL, {
+    ...OPTIONS,
+    groups: { channels: 200, kvGroups: 32 },
+  });
   const { result } = await search(policy);
   assert.ok(result.ratio >= 30 && result.ratio < 30.1, `${result.ratio}`);
 });
 
 Deno.test("uniform: layers, heads and channels compete, and a run that was cut off decides the same", async () => {
-  const policies = [uniformPruner(SPEC, OPTIONS), uniformCompetition(SPEC, OPTIONS)];
+  const policies = [uniformPruner(MODEL, OPTIONS), uniformCompetition(MODEL, OPTIONS)];
   for (const policy of policies) {
     for (const make of [() => exhaustive, fast]) {
       const whole = await search(policy, make());
-      assert.ok(isUniform(left(whole.result.layers)));
+      assert.ok(isUniform(left(whole.layers)));
       assert.ok(whole.result.ratio >= 30 && whole.result.ratio < 33, `${whole.result.ratio}`);
       for (let cut = 0; cut <= whole.lines.length; cut += 3) {
         const resumed = await search(policy, make(), whole.lines.slice(0, cut));
@@ -122,30 +138,39 @@ Deno.test("uniform: the frontier is the run, and each part of it leaves all laye
     })),
   };
   const options = { ...OPTIONS, distribution: [40, 30, 30] } as const;
-  const { result: { layers, removalOrder, steps } } = await search(uniformPruner(SPEC, options));
-  assert.equal(new Set(steps.map(({ taken }) => taken.kind)).size, 3);
-  const frontier = wayOf(SPEC, { steps, measures: [], swaps: [] }, () => order).frontier;
-  const modelDigest = "sha256:test";
-  assert.deepEqual(
-    planOfFrontier(SPEC, modelDigest, frontier),
-    planFromLayers(layers, order, { modelDigest, removalOrder }),
-  );
+  const ranking = rankingOf(SPEC, order);
+  const policy = uniformPruner(MODEL, options);
+  const { result } = await runSearch(MODEL, policy, byLayer(), { picker: exhaustive, ranking });
+  const { steps, state } = result;
+  assert.equal(new Set(steps.map(({ changes }) => kindOfChanges(changes))).size, 3);
+  const way = wayOf(MODEL, result);
+  for (let n = 1; n <= steps.length; n++) {
+    const part = changesOf({ ...way, frontier: way.frontier.slice(0, n) });
+    assert.ok(isUniform(left(prunedLayers(SPEC.layers, planOf(SPEC, "m", part)))));
+  }
+  assert.deepEqual(planOf(SPEC, "m", changesOf(way)), planOf(SPEC, "m", result.changes));
+  for (const [at, kept] of state.kept.entries()) {
+    for (const [dimension, units] of Object.entries(kept ?? {})) {
+      const most = ranking[at]![dimension].slice(0, units.length);
+      assert.deepEqual(units, most.toSorted((a, b) => a - b), "the most important stay");
+    }
+  }
 });
 
 Deno.test("uniform: at least one layer and one unit stay, and what differs already is refused", () => {
-  const policy = uniformCompetition(SPEC, { ...OPTIONS, ratio: 90 });
+  const policy = uniformCompetition(MODEL, { ...OPTIONS, ratio: 90 });
   const one = SPEC.layers.map((_, i): LayerSpec =>
     i > 0 ? { attention: null, mlp: null } : {
       attention: { queryHeads: 1, kvHeads: 1 },
       mlp: { intermediateSize: 32 },
     }
   );
-  assert.equal(largestReachableRatio(SPEC, policy), pruningRatio(SPEC, one));
-  const layersOnly = uniformPruner(SPEC, { ...OPTIONS, ratio: 90, distribution: [1, 0, 0] });
+  assert.equal(largestReachableRatio(MODEL, policy), pruningRatio(SPEC, one));
+  const layersOnly = uniformPruner(MODEL, { ...OPTIONS, ratio: 90, distribution: [1, 0, 0] });
   const dense = SPEC.layers.map((layer, i) => i > 0 ? { attention: null, mlp: null } : layer);
-  assert.equal(largestReachableRatio(SPEC, layersOnly), pruningRatio(SPEC, dense));
+  assert.equal(largestReachableRatio(MODEL, layersOnly), pruningRatio(SPEC, dense));
   const mixed = { ...SPEC, layers: SPEC.layers.map((l, i) => i ? l : { ...l, mlp: null }) };
   for (const make of [uniformPruner, uniformCompetition]) {
-    assert.throws(() => make(mixed, OPTIONS), UsageError);
+    assert.throws(() => make(searchModelOf(mixed), OPTIONS), UsageError);
   }
 });

@@ -1,3 +1,7 @@
+import { blocksOf, type ModelSpec } from "@lopper/core";
+import { FileFolder } from "@lopper/files";
+import { openModel } from "@lopper/models";
+import { type Cut, cutsOf, kindOfChanges, placeOfPart, unitWidth } from "@lopper/search";
 import assert from "node:assert/strict";
 import { runLopper } from "./cli.ts";
 import { sharedPath } from "./shared_data.ts";
@@ -26,16 +30,16 @@ interface JournalLine {
   readonly type: string;
   readonly ppl: number;
   readonly ratio: number;
-  readonly taken: { readonly kind: string; readonly layer: number; readonly width: number };
+  readonly taken: string;
   readonly candidates: readonly { readonly ppl: number }[];
 }
 
-/** The published name of a candidate's kind. */
+/** The published name of what goes. */
 const PUBLISHED_KIND: Readonly<Record<string, string>> = {
   attention: "attn",
   mlp: "mlp",
-  mlp_channels: "MLP width",
-  attention_heads: "Attn head",
+  channels: "MLP width",
+  kvGroups: "Attn head",
 };
 
 /** Runs a golden case through the command line and holds it against the published decisions. */
@@ -69,12 +73,14 @@ export async function checkGoldenCase(
     .trimEnd().split("\n").map((line) => JSON.parse(line))
     .filter(({ type }) => type === "step");
   assert.equal(journal.length, golden.steps.length);
+  const { spec } = await openModel(new FileFolder(model));
   let published: Record<string, unknown> = {};
   journal.forEach(({ taken, ppl, ratio }, i) => {
     const step = golden.steps[i];
     published = step.config;
-    assert.equal(PUBLISHED_KIND[taken.kind], step.pruning_target, `kind of step ${i}`);
-    assert.equal(takenWidth(published, taken), taken.width, `layer and width of step ${i}`);
+    const cuts = cutsOf(taken);
+    assert.equal(PUBLISHED_KIND[kindOfChanges(cuts)], step.pruning_target, `kind of step ${i}`);
+    assert.equal(takenWidth(published, cuts[0]), widthOf(spec, cuts[0]), `width of step ${i}`);
     assert.equal(ratio, step.ratio, `ratio of step ${i}`);
     assert.ok(Math.abs(ppl / step.importance - 1) <= tolerance, `perplexity of step ${i}`);
   });
@@ -96,9 +102,16 @@ export async function checkGoldenCase(
 }
 
 /** Width that a published configuration gives to what a step took; 0 for a removed block. */
-function takenWidth(config: Record<string, unknown>, taken: JournalLine["taken"]): unknown {
-  const part = taken.kind.startsWith("mlp") ? "mlp" : "attn";
-  const removed = config[`pruned_${part}_idx`] as number[];
-  if (removed.includes(taken.layer)) return 0;
-  return (config[`pruned_${part}_width`] as Record<string, number>)[String(taken.layer)];
+function takenWidth(config: Record<string, unknown>, { part }: Cut): unknown {
+  const { layer, kind } = placeOfPart(part);
+  const published = kind === "mlp" ? "mlp" : "attn";
+  const removed = config[`pruned_${published}_idx`] as number[];
+  if (removed.includes(layer)) return 0;
+  return (config[`pruned_${published}_width`] as Record<string, number>)[String(layer)];
+}
+
+/** The same width, as the step has it. */
+function widthOf(spec: ModelSpec, { part, dimension, left }: Cut): number {
+  const block = blocksOf(spec).find(({ id }) => id === part)!;
+  return dimension === null ? 0 : left * unitWidth(block, dimension);
 }

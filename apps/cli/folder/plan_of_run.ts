@@ -1,6 +1,7 @@
 import {
   type ModelSpec,
   PlanError,
+  planOf,
   prunedLayers,
   type PrunePlan,
   pruningRatio,
@@ -9,15 +10,8 @@ import { INPUTS } from "@lopper/core";
 import { digestOfPlan, parsePlanFile } from "@lopper/models";
 import { readInputIfThere } from "@lopper/files";
 import { wordsOf } from "@lopper/options";
-import {
-  agrees,
-  blockOf,
-  checkFrontier,
-  keptSwaps,
-  planOfFrontier,
-  type Way,
-} from "@lopper/search";
 import { RUN_OPTIONS, type RunRecord } from "@lopper/run";
+import { agrees, changesOf, checkWay, keptSwaps, searchModelOf, type Way } from "@lopper/search";
 import { basename, dirname, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { FILES, readRecord } from "./run_files.ts";
@@ -50,7 +44,7 @@ export async function planOfRun(
   }
   await checkedJournal(folder, record);
   const whole = await readRunPlan(folder, record);
-  await checkWay(file, spec, record);
+  await checkRecord(file, spec, record);
   if (ratio === undefined) return { plan: whole, frontier, swaps };
   const part = partOf({ frontier, swaps }, ratio);
   if (!part) {
@@ -61,7 +55,7 @@ export async function planOfRun(
         `(prune --resume ${wordsOf(RUN_OPTIONS, { ratio }).join(" ")} --out takes it further)`,
     );
   }
-  return { plan: planOfFrontier(spec, modelDigest, part.frontier, part.swaps), ...part };
+  return { plan: planOf(spec, modelDigest, changesOf(part)), ...part };
 }
 
 /**
@@ -103,26 +97,18 @@ export async function checkedJournal(
   // The journal of a plan that was cut from a run has repairs only.
   if (plan !== null) return journal;
   const { steps, swaps: tried } = journal.history;
-  frontier.forEach(({ kind, layer, width, ratio }, i) => {
-    const taken = steps[i]?.taken;
-    const same = taken?.kind === kind && taken.layer === layer && taken.width === width &&
-      steps[i].ratio === ratio;
-    if (same) return;
+  frontier.forEach(({ changes, ratio }, i) => {
+    const taken = steps[i];
+    if (isDeepStrictEqual(taken?.changes, changes) && taken.ratio === ratio) return;
     throw new PlanError(
       `${file} and ${FILES.record} say different things of step ${i + 1}; one of them was changed`,
     );
   });
   for (const { steps, kept } of swaps) {
-    const said = kept.map(({ restored, removed, ratio }) => [
-      ...[restored, removed].map((block) => block && [block.kind, block.layer, block.width]),
-      ratio,
-    ]);
+    const said = kept.map(({ changes, ratio }) => ({ changes, ratio }));
     const found = keptSwaps(tried).filter((line) => line.steps === steps)
-      .map(({ restored, removed, ratio }) => [
-        ...[restored, removed].map((name) => name && [blockOf(name).kind, name.layer, name.width]),
-        ratio,
-      ]);
-    if (JSON.stringify(said) === JSON.stringify(found)) continue;
+      .map(({ changes, ratio }) => ({ changes, ratio }));
+    if (isDeepStrictEqual(said, found)) continue;
     throw new PlanError(
       `${file} and ${FILES.record} say different things of the swaps after step ${steps}; one of them was changed`,
     );
@@ -158,16 +144,16 @@ export async function readRunPlan(folder: string, record: RunRecord): Promise<Pr
  * Checks that the steps of a run fit the model, and lead to its plan.
  * @throws {PlanError} when they do not.
  */
-async function checkWay(file: string, spec: ModelSpec, record: RunRecord): Promise<void> {
+async function checkRecord(file: string, spec: ModelSpec, record: RunRecord): Promise<void> {
   const { frontier, swaps, modelDigest, layers, ratio } = record;
   if (!isDeepStrictEqual(layers.dense, spec.layers)) {
     throw new PlanError(`${file} says other layers of the model than it has`);
   }
-  about(file, () => checkFrontier(spec, { frontier, swaps }));
+  about(file, () => checkWay(searchModelOf(spec), { frontier, swaps }));
   if (!agrees(ratio, pruningRatio(spec, layers.pruned))) {
     throw new PlanError(`${file} says a ratio of ${ratio}, which its layers do not have`);
   }
-  const plan = planOfFrontier(spec, modelDigest, frontier, swaps);
+  const plan = planOf(spec, modelDigest, changesOf({ frontier, swaps }));
   if (await digestOfPlan(plan) !== record.planDigest) {
     throw new PlanError(`${file} and ${FILES.plan} do not go together; one of them was changed`);
   }

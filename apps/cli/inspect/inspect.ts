@@ -1,7 +1,16 @@
 import { countParameters, type ModelSpec } from "@lopper/core";
 import { type Model, modelDigest } from "@lopper/models";
 import { type Given, OUTPUT } from "@lopper/options";
-import { defaultMlpGroup, headGroupUnit, largestReachableRatio, multiPruner } from "@lopper/search";
+import { groupSizes } from "@lopper/run";
+import {
+  defaultMlpGroup,
+  denseState,
+  headGroupUnit,
+  largestReachableRatio,
+  multiPruner,
+  PRESETS,
+  searchModelOf,
+} from "@lopper/search";
 import { Command } from "commander";
 import { describeQuantised, formatBytes, formatCount, table } from "../terminal/format.ts";
 import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
@@ -68,22 +77,21 @@ function dtypes(tensors: readonly { dtype: string; byteLength: number }[]) {
 function prunable(spec: ModelSpec) {
   const mlpGroup = defaultMlpGroup(spec);
   const attentionGroup = headGroupUnit(spec);
-  const policy = multiPruner(spec, {
+  const model = searchModelOf(spec);
+  const policy = multiPruner(model, {
     ratio: 99.9,
-    distribution: [44, 52, 4],
-    mlpGroup,
-    attentionGroup,
+    distribution: PRESETS.multipruner,
+    groups: groupSizes({ mlpGroup, attentionGroup }),
   });
-  const [blocks, channels, heads] = policy.stages.map((s) =>
-    s.candidates(spec.layers, s.bound).length
-  );
+  const dense = denseState(model.blocks);
+  const [blocks, channels, heads] = policy.stages.map((s) => s.candidates(dense, s.bound).length);
   return {
     blocks,
     mlpGroup,
     layersWithPrunableChannels: channels,
     attentionGroup,
     layersWithPrunableHeads: heads,
-    largestRatio: largestReachableRatio(spec, { ...policy, target: 100 }),
+    largestRatio: largestReachableRatio(model, { ...policy, target: 100 }),
   };
 }
 

@@ -1,10 +1,26 @@
-import { PlanError, prunedSpec, type PrunePlan, pruningRatio, UsageError } from "@lopper/core";
-import { INPUTS } from "@lopper/core";
+import {
+  blocksOf,
+  type Candidate,
+  INPUTS,
+  type ModelSpec,
+  PlanError,
+  planOf,
+  prunedSpec,
+  type PrunePlan,
+  pruningRatio,
+  shapeOfLayers,
+  UsageError,
+} from "@lopper/core";
 import { readInput } from "@lopper/files";
-import { fromPublishedConfig, type Model, parsePlanFile } from "@lopper/models";
+import {
+  fromPublishedConfig,
+  type Model,
+  parsePlanFile,
+  type PublishedConfig,
+} from "@lopper/models";
 import type { Decision } from "@lopper/run";
-import type { UnitOrder } from "@lopper/runtime";
-import { planFromLayers } from "@lopper/search";
+import { rankingOf, type UnitOrder } from "@lopper/runtime";
+import { changesTo, denseState } from "@lopper/search";
 import { about, checkRunOf, planOfRun } from "../folder/plan_of_run.ts";
 
 /**
@@ -34,12 +50,8 @@ export async function decisionFromFile(
   let plan: PrunePlan;
   if (parsed.kind === "published") {
     const { config } = parsed;
-    const removalOrder = [
-      ...config.pruned_attn_idx.map((layer) => ({ layer, kind: "attention" as const })),
-      ...config.pruned_mlp_idx.map((layer) => ({ layer, kind: "mlp" as const })),
-    ];
-    const layers = fromPublishedConfig(model.spec, config, file);
-    plan = planFromLayers(layers, order, { modelDigest, removalOrder });
+    const changes = changesOfConfig(model.spec, config, order, file);
+    plan = planOf(model.spec, modelDigest, changes);
   } else {
     plan = parsed.plan;
     if (plan.modelDigest !== modelDigest) {
@@ -58,4 +70,22 @@ export async function decisionFromFile(
     frontier: [],
     swaps: [],
   };
+}
+
+/** What a published config takes: whole blocks in its order, and of the others the least important units. */
+function changesOfConfig(
+  spec: ModelSpec,
+  config: PublishedConfig,
+  order: UnitOrder,
+  file: string,
+): Candidate {
+  const state = denseState(blocksOf(spec), rankingOf(spec, order));
+  const changes = changesTo(state, shapeOfLayers(spec, fromPublishedConfig(spec, config, file)));
+  const removed = [
+    ...config.pruned_attn_idx.map((layer) => `${layer}.attention`),
+    ...config.pruned_mlp_idx.map((layer) => `${layer}.mlp`),
+  ];
+  const place = ({ part, dimension }: Candidate[number]) =>
+    dimension === null ? removed.indexOf(part) : removed.length;
+  return changes.toSorted((a, b) => place(a) - place(b));
 }

@@ -1,5 +1,5 @@
 import type { Backend } from "@lopper/backends";
-import { countParameters, type ModelSpec } from "@lopper/core";
+import { blocksOf, countParameters, denseShape, type ModelSpec } from "@lopper/core";
 import { criterionOf, type Sequences, tokenCount } from "@lopper/importance";
 import type { Model } from "@lopper/models";
 import type {
@@ -13,7 +13,13 @@ import type {
   RunTexts,
   StageOrder,
 } from "@lopper/run";
-import { MOST_SWAPS, type SearchPolicy, STAGE_LABELS, type SwapPhase } from "@lopper/search";
+import {
+  MOST_SWAPS,
+  type SearchPolicy,
+  stageLabel,
+  type SwapPhase,
+  unitsLabel,
+} from "@lopper/search";
 import {
   describeQuantised,
   formatBytes,
@@ -121,8 +127,8 @@ function describeLatency({ target, pastTokens, measured: { pruned } }: LatencyRe
 }
 
 /** What a stage narrowed blocks by, and what that gained in a trial. */
-function describeOrder({ units, order, tried }: StageOrder): string {
-  const what = units === "channels" ? "MLP channels" : "KV groups";
+function describeOrder({ dimension, order, tried }: StageOrder): string {
+  const what = unitsLabel(dimension);
   const [own, published] = [tried[order] ?? null, tried.l1 ?? null];
   const by = order === "l1" ? "L1 norm, as published" : order;
   if (own === null || published === null || order === "l1") return `${what} by ${by}`;
@@ -178,12 +184,12 @@ export function describeDryRun(
   const lines = ["dry run: nothing is written"];
   for (const { name, bound } of policy?.stages ?? []) {
     const of = flags.targetLatency === null ? "the parameters" : "the time of a token";
-    lines.push(`  ${STAGE_LABELS[name]} up to ${bound.toFixed(2)} % of ${of}`);
+    lines.push(`  ${stageLabel(name)} up to ${bound.toFixed(2)} % of ${of}`);
   }
   if (policy && flags.targetLatency !== null) {
     lines.push(
       `  a token is predicted to take ${
-        formatMilliseconds(policy.resource.amount(spec.layers))
+        formatMilliseconds(policy.resource.amount(denseShape(blocksOf(spec))))
       }, and is to take ${formatMilliseconds(flags.targetLatency)}`,
     );
   }

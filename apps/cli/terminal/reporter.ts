@@ -1,12 +1,12 @@
 import { perplexity } from "@lopper/importance";
 import {
   type Arrangement,
-  blockOf,
-  type CandidateName,
+  describeChanges,
+  describeKey,
   type MeasureEvent,
   type RepairLine,
   type SearchEvent,
-  STAGE_LABELS,
+  stageLabel,
   type Step,
   type SwapLine,
 } from "@lopper/search";
@@ -121,7 +121,7 @@ class TerminalReporter implements Reporter {
       const { stage, ratio, done, total } = event;
       this.#draw(
         stage === "swaps" ? stage : "search",
-        `${stage === "swaps" ? stage : STAGE_LABELS[stage]}, ${ratio.toFixed(1)} % pruned`,
+        `${stage === "swaps" ? stage : stageLabel(stage)}, ${ratio.toFixed(1)} % pruned`,
         done,
         total,
       );
@@ -179,40 +179,23 @@ function describeSwap(line: SwapLine): string {
   }`;
   if (line.type === "swaps") return `${line.kept} of ${line.tried} swaps kept: ${change}`;
   const { restored, removed, ratio, kept } = line;
-  const gone = removed === null ? "nothing for it" : describeChange(removed);
-  return `swap: ${describeChange(restored)} again, ${gone}, ${change}, ${
-    ratio.toFixed(2)
-  } % pruned: ${kept ? "kept" : "dropped"}`;
-}
-
-/** A block as a candidate leaves it. */
-function describeChange(name: CandidateName): string {
-  const { layer, width } = name;
-  const block = blockOf(name).kind === "mlp" ? "MLP" : "attention";
-  if (width === 0) return `${block} of layer ${layer} removed`;
-  return `${block} of layer ${layer} with ${width} ${
-    block === "MLP" ? "channels" : "query channels"
+  const gone = removed === null ? "nothing for it" : describeKey(removed);
+  return `swap: ${describeKey(restored)} again, ${gone}, ${change}, ${ratio.toFixed(2)} % pruned: ${
+    kept ? "kept" : "dropped"
   }`;
 }
 
-function describeOrder({ units, chosen, tried }: Arrangement): string {
-  const what = units === "channels" ? "MLP channels" : "heads";
+function describeOrder({ dimension, chosen, tried }: Arrangement): string {
   const trials = tried.map(({ order, nll }) => `${order} ${formatPerplexity(perplexity(nll))}`);
-  return `order of ${what}: ${chosen}` +
+  return `order of ${stageLabel(dimension)}: ${chosen}` +
     (trials.length === 0 ? "" : ` (perplexity after a trial cut: ${trials.join(", ")})`);
 }
 
-function describeStep({ step, taken, ppl, ratio, latency }: Step): string {
-  const what = {
-    attention: `attention of layer ${taken.layer} removed`,
-    mlp: `MLP of layer ${taken.layer} removed`,
-    mlp_channels: `MLP of layer ${taken.layer} cut to ${taken.width} channels`,
-    attention_heads: `attention of layer ${taken.layer} cut to ${taken.width} query channels`,
-    layer: `layer ${taken.layer} removed`,
-    all_mlp_channels: `MLPs of all layers cut to ${taken.width} channels`,
-    all_attention_heads: `attention of all layers cut to ${taken.width} query channels`,
-  }[taken.kind];
-  return `step ${String(step + 1).padStart(3)}: ${what}, perplexity ${formatPerplexity(ppl)}, ${
-    ratio.toFixed(2)
-  } % pruned${latency === undefined ? "" : `, ${formatMilliseconds(latency)} a token predicted`}`;
+function describeStep({ step, changes, ppl, ratio, latency }: Step): string {
+  const predicted = latency === undefined
+    ? ""
+    : `, ${formatMilliseconds(latency)} a token predicted`;
+  return `step ${String(step + 1).padStart(3)}: ${describeChanges(changes)} removed, perplexity ${
+    formatPerplexity(ppl)
+  }, ${ratio.toFixed(2)} % pruned${predicted}`;
 }

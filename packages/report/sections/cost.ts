@@ -1,7 +1,6 @@
-import { formatCount, formatSeconds } from "@lopper/core";
-import { type History, type SideWork, sideWork, STAGE_LABELS, sumOfCosts } from "@lopper/search";
+import { formatCount, formatSeconds, plural } from "@lopper/core";
+import { type History, type SideWork, sideWork, stageLabel, sumOfCosts } from "@lopper/search";
 import { type Content, html } from "../html.ts";
-import { plural } from "../removed.ts";
 import type { ReportRun } from "../report_run.ts";
 import type { Section } from "../section.ts";
 import { type StageCost, stageCosts } from "../stage_costs.ts";
@@ -44,7 +43,7 @@ export function costSection({ record, history }: ReportRun): Section {
         "time",
       ],
       rows: [
-        ...costs.map((cost) => stageRow(STAGE_LABELS[cost.stage], cost)),
+        ...costs.map((cost) => stageRow(stageLabel(cost.stage), cost)),
         ...(costs.length > 1 ? [stageRow("together", together(costs))] : []),
         ...besideRows(history, blockTokens.beside.predictions),
       ],

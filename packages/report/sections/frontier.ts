@@ -1,7 +1,7 @@
-import { formatCount } from "@lopper/core";
+import { formatCount, plural } from "@lopper/core";
 import { criterionOf } from "@lopper/importance";
 import type { RunRecord } from "@lopper/run";
-import type { FrontierStep, SwapPhase } from "@lopper/search";
+import { describeChanges, type FrontierStep, type SwapPhase } from "@lopper/search";
 import { changeFigure, perplexityFigure } from "../figures.ts";
 import {
   calibrationPoints,
@@ -13,8 +13,6 @@ import {
 import { type Html, html } from "../html.ts";
 import type { ReportRun } from "../report_run.ts";
 import type { Section } from "../section.ts";
-import { plural } from "../removed.ts";
-import { describeStep } from "../step.ts";
 import { folded, table } from "../table.ts";
 
 /** Perplexity against ratio, step by step. */
@@ -116,7 +114,7 @@ function stepsTable(record: RunRecord): Html {
     words: 2,
     rows: record.frontier.map((step, i) => [
       i + 1,
-      describeStep(step),
+      describeChanges(step.changes),
       `${step.ratio.toFixed(2)} %`,
       formatCount(step.parameters),
       perplexityFigure(step.perplexity),

@@ -1,5 +1,6 @@
 import type { BlockKind } from "@lopper/core";
 import type { RunRecord } from "@lopper/run";
+import { kindOfChanges, placeOfPart } from "@lopper/search";
 import { type BlockDamage, blockDamage } from "../block_damage.ts";
 import { type DamageBar, damagePlot, signed } from "../damage_plot.ts";
 import { type Html, html } from "../html.ts";
@@ -7,13 +8,18 @@ import type { ReportRun } from "../report_run.ts";
 import type { Section } from "../section.ts";
 import { folded, table } from "../table.ts";
 
-const KINDS = {
+/** What a plot and a row call it, by what would go. */
+const KINDS: Readonly<Record<string, { readonly plot: string; readonly row: string }>> = {
   attention: { plot: "Attention block removed", row: "attention block" },
   mlp: { plot: "MLP block removed", row: "MLP block" },
-  mlp_channels: { plot: "First group of MLP channels removed", row: "MLP channels" },
-  attention_heads: { plot: "First KV group removed", row: "KV group" },
+  channels: { plot: "First group of MLP channels removed", row: "MLP channels" },
+  kvGroups: { plot: "First KV group removed", row: "KV group" },
   layer: { plot: "Layer removed", row: "layer" },
-} as const satisfies Record<BlockDamage["kind"], { plot: string; row: string }>;
+};
+
+function wordsOf(kind: string) {
+  return KINDS[kind] ?? { plot: `${kind} removed`, row: kind };
+}
 
 /** What the search found out about each layer. Null where there was no search. */
 export async function layerDamageSection(
@@ -48,14 +54,14 @@ async function figuresOf(bars: readonly DamageBar[], record: RunRecord): Promise
   const extent = [Math.min(...increases), Math.max(...increases)] as const;
   const layers = Math.max(record.layers.dense.length, ...bars.map(({ layer }) => layer + 1));
   const figures: Html[] = [];
-  for (const kind of Object.keys(KINDS) as BlockDamage["kind"][]) {
+  for (const kind of new Set([...Object.keys(KINDS), ...shown.map((bar) => bar.kind)])) {
     const own = shown.filter((bar) => bar.kind === kind);
     if (own.length === 0) continue;
     const worst = own.reduce((a, b) => b.increase > a.increase ? b : a);
     const least = own.reduce((a, b) => b.increase < a.increase ? b : a);
     const plot = await damagePlot(own, {
       id: `damage-${kind}`,
-      title: KINDS[kind].plot,
+      title: wordsOf(kind).plot,
       description:
         `${own.length} of ${layers} layers were scored. Layer ${worst.layer} would hurt most, ${
           signed(worst.increase)
@@ -66,7 +72,7 @@ async function figuresOf(bars: readonly DamageBar[], record: RunRecord): Promise
       extent,
     });
     figures.push(
-      html`<figure><figcaption>${KINDS[kind].plot}, by layer</figcaption>${plot}</figure>`,
+      html`<figure><figcaption>${wordsOf(kind).plot}, by layer</figcaption>${plot}</figure>`,
     );
   }
   return figures;
@@ -79,7 +85,7 @@ function scoresTable(bars: readonly DamageBar[]): Html {
     words: 2,
     rows: bars.map(({ layer, kind, increase, passages, step, taken }) => [
       layer,
-      KINDS[kind].row,
+      wordsOf(kind).row,
       signed(increase),
       passages,
       step,
@@ -89,21 +95,19 @@ function scoresTable(bars: readonly DamageBar[]): Html {
 }
 
 /** Whether a step took it, and no swap gave it back, or a swap took it. */
-function wasTaken({ kind, layer }: BlockDamage, { frontier, swaps, layers }: RunRecord): boolean {
-  const kinds = {
-    mlp_channels: "mlp",
-    attention_heads: "attention",
-    mlp: "mlp",
-    attention: "attention",
-  };
-  const swapped = kind !== "layer" &&
-    swaps.some(({ kept }) =>
-      kept.some(({ restored, removed }) =>
-        [restored, removed].some((block) => block?.layer === layer && block.kind === kinds[kind])
-      )
+function wasTaken(
+  { kind, layer, part }: BlockDamage,
+  { frontier, swaps, layers }: RunRecord,
+): boolean {
+  const isSwapped = swaps.some(({ kept }) =>
+    kept.some(({ changes }) => changes.some((change) => change.part === part))
+  );
+  if (!isSwapped) {
+    return frontier.some(({ changes }) =>
+      kindOfChanges(changes) === kind && placeOfPart(changes[0].part).layer === layer
     );
-  if (!swapped) return frontier.some((step) => step.kind === kind && step.layer === layer);
-  const block = kinds[kind] as BlockKind;
+  }
+  const block = placeOfPart(part).kind as BlockKind;
   const [dense, pruned] = [layers.dense[layer][block], layers.pruned[layer][block]];
   return kind === block ? pruned === null : JSON.stringify(pruned) !== JSON.stringify(dense);
 }

@@ -1,15 +1,12 @@
-import { mean } from "@lopper/core";
-import type { BlockRepair } from "@lopper/search";
+import { mean, plural } from "@lopper/core";
+import { type BlockRepair, unitsLabel } from "@lopper/search";
 import type { StageOrder } from "@lopper/run";
 import { signed } from "../damage_plot.ts";
 import { changeFigure, perplexityFigure } from "../figures.ts";
 import { type Html, html } from "../html.ts";
-import { plural } from "../removed.ts";
 import type { ReportRun } from "../report_run.ts";
 import type { Section } from "../section.ts";
 import { folded, table } from "../table.ts";
-
-const UNITS = { channels: "MLP channels", kvGroups: "KV groups" } as const;
 
 /** In which order parts of blocks went, and what was fitted anew afterwards. Null for a run that did neither. */
 export function repairSection({ record, history }: ReportRun): Section | null {
@@ -20,7 +17,7 @@ export function repairSection({ record, history }: ReportRun): Section | null {
   const content = html`
     ${orders.map((order) => html`<p>${sentence(order)}</p>`)}${trials.length > 0 && table({
       caption: "Perplexity of a trial cut, text kept aside",
-      head: ["order", ...trials.map(({ units }) => UNITS[units])],
+      head: ["order", ...trials.map(({ dimension }) => unitsLabel(dimension))],
       rows: Object.keys(trials[0].tried).map((name) => [
         name,
         ...trials.map(({ tried }) => perplexityFigure(tried[name] ?? NaN)),
@@ -31,10 +28,10 @@ export function repairSection({ record, history }: ReportRun): Section | null {
   return { id: "repair", title: "Order and repair", content };
 }
 
-function sentence({ units, order, tried }: StageOrder): string {
+function sentence({ dimension, order, tried }: StageOrder): string {
   const by = order === "l1" ? "the L1 norm of their weights, as published" : order;
   const trial = Object.keys(tried).length > 0 ? ", which a trial cut hurt least" : "";
-  return `${UNITS[units]} went by ${by}${order === "l1" ? "" : trial}.`;
+  return `${unitsLabel(dimension)} went by ${by}${order === "l1" ? "" : trial}.`;
 }
 
 function verdict(

@@ -1,5 +1,5 @@
-import type { LayerSpec } from "@lopper/core";
-import type { History } from "@lopper/search";
+import type { Change, LayerSpec } from "@lopper/core";
+import type { CandidateKey, History } from "@lopper/search";
 import type { RunRecord } from "@lopper/run";
 import type { ReportRun, ReportScores } from "../report_run.ts";
 
@@ -7,6 +7,10 @@ const WHOLE: LayerSpec = {
   attention: { queryHeads: 4, kvHeads: 2 },
   mlp: { intermediateSize: 64 },
 };
+/** What the steps take. */
+const GONE: Change = { part: "1.mlp", dimension: null, removed: [] };
+const NARROWED: Change = { part: "2.mlp", dimension: "channels", removed: range(16) };
+const HEADLESS: Change = { part: "0.attention", dimension: "kvGroups", removed: [0] };
 const digest = (digit: string) => `sha256:${digit.repeat(64)}`;
 
 /**
@@ -74,9 +78,9 @@ export function tinyRun(change: Partial<RunRecord> = {}): ReportRun {
     files: ["config.json", "model.safetensors"],
     steps: 3,
     frontier: [
-      step("blocks", "mlp", 1, 0, [], [12, 88_000, 21, 42]),
-      step("mlp_channels", "mlp_channels", 2, 48, range(16), [16, 84_000, 23, 44]),
-      step("attention_heads", "attention_heads", 0, 32, [0], [21.5, 78_000, 24, 46]),
+      step("blocks", GONE, [12, 88_000, 21, 42]),
+      step("channels", NARROWED, [16, 84_000, 23, 44]),
+      step("kvGroups", HEADLESS, [21.5, 78_000, 24, 46]),
     ],
     swaps: [],
     stopped: null,
@@ -184,30 +188,25 @@ export const HISTORY: History = {
   repairs: [],
   swaps: [],
   steps: [
-    searchStep(0, "blocks", ["mlp", 1, 0], [["attention", 0, 0, 0], ["mlp", 0, 0, 2], [
-      "mlp",
-      1,
-      0,
-      4,
-    ]]),
-    searchStep(1, "mlp_channels", ["mlp_channels", 2, 48], [["mlp_channels", 0, 48, 1], [
-      "mlp_channels",
-      2,
-      48,
-      2,
-    ]]),
-    searchStep(2, "attention_heads", ["attention_heads", 0, 32], [["attention_heads", 0, 32, 2]]),
+    searchStep(0, "blocks", ["1.mlp", GONE], [["0.attention", 0], ["0.mlp", 2], ["1.mlp", 4]]),
+    searchStep(1, "channels", ["2.mlp channels→48", NARROWED], [
+      ["0.mlp channels→48", 1],
+      ["2.mlp channels→48", 2],
+    ]),
+    searchStep(2, "kvGroups", ["0.attention kvGroups→1", HEADLESS], [
+      ["0.attention kvGroups→1", 2],
+    ]),
   ],
   evidence: [
     score(0, "trunk", [0, 1, 2, 3], [3, 3, 3, 3]),
-    score(0, ["mlp", 0, 0], [0, 1], [3.5, 4.5]),
-    score(0, ["mlp", 1, 0], [0, 1], [3.01, 3.03]),
-    score(0, ["mlp", 1, 0], [2, 3], [3.02, 3.02]),
+    score(0, "0.mlp", [0, 1], [3.5, 4.5]),
+    score(0, "1.mlp", [0, 1], [3.01, 3.03]),
+    score(0, "1.mlp", [2, 3], [3.02, 3.02]),
     { type: "perturbations", step: 1, values: [0.1, 0.2], cost: { blockTokens: 1, seconds: 1 } },
     score(1, "trunk", [0, 1], [2, 4]),
-    score(1, ["mlp_channels", 0, 48], [1], [4.25]),
-    score(1, ["mlp_channels", 2, 48], [0, 1], [1.98, 4.0]),
-    score(2, ["attention_heads", 0, 32], [0, 1], [2.08, 4.06]),
+    score(1, "0.mlp channels→48", [1], [4.25]),
+    score(1, "2.mlp channels→48", [0, 1], [1.98, 4.0]),
+    score(2, "0.attention kvGroups→1", [0, 1], [2.08, 4.06]),
   ],
   measures: [0, 1, 2, 3].map((steps) => ({
     type: "measure",
@@ -220,37 +219,27 @@ export const HISTORY: History = {
 
 function step(
   stage: string,
-  kind: RunRecord["frontier"][number]["kind"],
-  layer: number,
-  width: number,
-  removed: readonly number[],
+  change: Change,
   [ratio, parameters, perplexity, heldOut]: readonly [number, number, number, number],
 ): RunRecord["frontier"][number] {
-  return { stage, kind, layer, width, removed, ratio, parameters, perplexity, heldOut };
+  return { stage, changes: [change], ratio, parameters, perplexity, heldOut };
 }
-
-type Kind = RunRecord["frontier"][number]["kind"];
 
 function searchStep(
   step: number,
-  stage: History["steps"][number]["stage"],
-  [kind, layer, width]: readonly [Kind, number, number],
-  candidates: readonly (readonly [Kind, number, number, number])[],
+  stage: string,
+  [taken, change]: readonly [CandidateKey, Change],
+  candidates: readonly (readonly [CandidateKey, number])[],
 ): History["steps"][number] {
   return {
     type: "step",
     step,
     stage,
-    taken: { kind, layer, width },
+    taken,
+    changes: [change],
     ppl: 21,
     ratio: 12,
-    candidates: candidates.map(([kind, layer, width, sequences]) => ({
-      kind,
-      layer,
-      width,
-      ppl: 21,
-      sequences,
-    })),
+    candidates: candidates.map(([key, sequences]) => ({ key, ppl: 21, sequences })),
     blockTokens: { spent: 1000 + 500 * step / 3, full: 4000 + 2000 * step / 3 },
     seconds: 10 * (step + 1),
   };
@@ -258,18 +247,11 @@ function searchStep(
 
 function score(
   step: number,
-  of: "trunk" | readonly [Kind, number, number],
+  of: "trunk" | CandidateKey,
   sequences: readonly number[],
   nll: readonly number[],
 ): History["evidence"][number] {
-  return {
-    type: "score",
-    step,
-    of: of === "trunk" ? of : { kind: of[0], layer: of[1], width: of[2] },
-    sequences,
-    nll,
-    cost: { blockTokens: 10, seconds: 1 },
-  };
+  return { type: "score", step, of, sequences, nll, cost: { blockTokens: 10, seconds: 1 } };
 }
 
 function range(n: number): number[] {

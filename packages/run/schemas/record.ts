@@ -41,9 +41,9 @@ const earlyStop = z.strictObject({
 });
 export type EarlyStop = Readonly<z.infer<typeof earlyStop>>;
 
-/** The order that a stage narrowed blocks in, and perplexities of a trial cut on text kept aside. */
+/** The ranking by which a stage narrowed blocks, and perplexities of a trial cut on text kept aside. */
 const stageOrder = z.strictObject({
-  units: z.enum(["channels", "kvGroups"]),
+  dimension: text,
   order: text,
   tried: z.record(z.string(), z.number().nullable()),
 });

@@ -67,21 +67,15 @@ const RECORD: RunRecord = {
   frontier: [
     {
       stage: "blocks",
-      kind: "mlp",
-      layer: 1,
-      width: 0,
-      removed: [],
+      changes: [{ part: "1.mlp", dimension: null, removed: [] }],
       ratio: 10,
       parameters: 90,
       perplexity: 10.5,
       heldOut: 21,
     },
     {
-      stage: "mlp_channels",
-      kind: "mlp_channels",
-      layer: 0,
-      width: 6,
-      removed: [2, 3],
+      stage: "channels",
+      changes: [{ part: "0.mlp", dimension: "channels", removed: [2, 3] }],
       ratio: 20.5,
       parameters: 80,
       perplexity: 11,
@@ -92,8 +86,7 @@ const RECORD: RunRecord = {
     steps: 2,
     tried: 3,
     kept: [{
-      restored: { kind: "mlp", layer: 0, width: 8, units: [2, 3] },
-      removed: null,
+      changes: [{ part: "0.mlp", dimension: "channels", removed: [], restored: [2, 3] }],
       ratio: 20.25,
       parameters: 81,
       perplexity: 10.75,
@@ -104,7 +97,7 @@ const RECORD: RunRecord = {
   }],
   stopped: { limit: 10, on: "held-out", increase: 15, ratio: 25 },
   recovery: { tried: 3, helped: 2, kept: 0, perplexity: { before: 12.5, after: null } },
-  orders: [{ units: "channels", order: "energy", tried: { l1: null, energy: 12.5 } }],
+  orders: [{ dimension: "channels", order: "energy", tried: { l1: null, energy: 12.5 } }],
   layers: {
     dense: [{ attention: { queryHeads: 2, kvHeads: 1 }, mlp: { intermediateSize: 8 } }],
     pruned: [{ attention: { queryHeads: 2, kvHeads: 1 }, mlp: null }],
@@ -177,12 +170,12 @@ Deno.test("run record: a value that was changed, taken out or put in is noticed"
 Deno.test("run record: what is sealed anew is checked key by key", async () => {
   const changed = async (change: object) => JSON.stringify(await seal({ ...RECORD, ...change }));
   await refused(
-    await changed({ frontier: [{ ...RECORD.frontier[0], layer: -1 }] }),
-    /x\/run\.json: at frontier\.0\.layer: /,
+    await changed({ frontier: [{ ...RECORD.frontier[0], changes: [{ part: 1 }] }] }),
+    /x\/run\.json: at frontier\.0\.changes\.0\.part: /,
   );
   await refused(
-    await changed({ swaps: [{ ...RECORD.swaps[0], kept: [{ restored: null }] }] }),
-    /at swaps\.0\.kept\.0\.restored: /,
+    await changed({ swaps: [{ ...RECORD.swaps[0], kept: [{ changes: null }] }] }),
+    /at swaps\.0\.kept\.0\.changes: /,
   );
   await refused(await changed({ steps: "two" }), /at steps: /);
   await refused(await changed({ novelty: [1] }), /at the top: .*"novelty"/);

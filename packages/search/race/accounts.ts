@@ -1,28 +1,28 @@
-import type { Candidate } from "../candidate.ts";
+import type { Proposal } from "../proposal.ts";
 import type { SequenceNll } from "../scores.ts";
 
-/** What earlier steps of a stage found out about a block. */
+/** What earlier steps of a stage found out about a place of the model. */
 export interface Account {
   /** NLL minus the trunk's by sequence, in nats per token, when it was scored last; null for never. */
   readonly damage: SequenceNll | null;
-  /** Width of the candidate that was scored. */
-  readonly width: number;
+  /** Units that the candidate would have left that was scored. */
+  readonly left: number;
   /** Step of the stage in which it was scored. */
   readonly step: number;
   /** How far removing it moves the output of its block; null where that was not measured. */
   readonly perturbation: number | null;
 }
 
-/** The accounts of all blocks, whatever is left of them. */
+/** The accounts of all places, whatever is left of them. */
 export class Accounts {
   readonly #known = new Map<string, Account>();
 
-  of(candidate: Candidate): Account | undefined {
-    return this.#known.get(keyOf(candidate));
+  of(candidate: Proposal): Account | undefined {
+    return this.#known.get(placeOf(candidate));
   }
 
-  set(candidate: Candidate, account: Account) {
-    this.#known.set(keyOf(candidate), account);
+  set(candidate: Proposal, account: Account) {
+    this.#known.set(placeOf(candidate), account);
   }
 
   clear() {
@@ -30,7 +30,12 @@ export class Accounts {
   }
 }
 
-/** A block, whatever is left of it. */
-function keyOf({ candidateKind, layer }: Candidate): string {
-  return `${candidateKind} ${layer}`;
+/** Units that a candidate would leave of the first block that it changes. */
+export function leftBy({ cuts: [{ left }] }: Proposal): number {
+  return left;
+}
+
+/** What a candidate changes, whatever is left of it; that of all layers is the same while the first of them is there. */
+function placeOf({ likeness, cuts: [{ part }] }: Proposal): string {
+  return `${likeness} ${part}`;
 }

@@ -1,5 +1,5 @@
 import type { ScoreEvent, SequenceNll } from "../scores.ts";
-import type { Accounts } from "./accounts.ts";
+import { type Accounts, leftBy } from "./accounts.ts";
 import { everyoneOf, freshOf, meanOf, type RaceStep, scoreEach } from "./race_step.ts";
 import { compare, leaderOf } from "./survivors.ts";
 
@@ -115,7 +115,7 @@ function driftOf(
     const candidate = step.scores.candidates[i];
     const account = accounts.of(candidate);
     // A block that was narrowed since loses more important units now, which says nothing of the others.
-    if (!account?.damage || account.width !== candidate.width) return [];
+    if (!account?.damage || account.left !== leftBy(candidate)) return [];
     const { behind } = compare(freshOf(step, i), account.damage);
     return Number.isFinite(behind) ? [behind] : [];
   });
@@ -136,6 +136,6 @@ export function learn(
     const candidate = scores.candidates[i];
     const damage = estimates(i).map((d) => d === undefined || Number.isFinite(d) ? d : Infinity);
     const perturbation = accounts.of(candidate)?.perturbation ?? null;
-    accounts.set(candidate, { damage, width: candidate.width, step: number, perturbation });
+    accounts.set(candidate, { damage, left: leftBy(candidate), step: number, perturbation });
   }
 }

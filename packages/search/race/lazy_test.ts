@@ -30,7 +30,7 @@ Deno.test("lazy: an account counts as it was, moved by what has changed for the 
 Deno.test("lazy: a block that was narrowed since says nothing of what has changed", async () => {
   const { step, accounts } = raceStep([constant(5), constant(6), constant(3)], {
     known: [constant(1), constant(2), constant(3)],
-    account: { width: 24 },
+    account: { left: 24 },
   });
   await finished(scoreEach(step.scores, [0, 1], [0]));
   assert.deepEqual(estimatesOf(step, accounts, [0, 1])(2), constant(3));
@@ -62,6 +62,6 @@ Deno.test("lazy: what a step found out is the account of the next, and no number
   await finished(scoreEach(step.scores, [0, 1], [0, 1]));
   learn(step, accounts, (i) => step.scores.damage(i), [0, 1]);
   const [first, second] = step.scores.candidates.map((candidate) => accounts.of(candidate));
-  assert.deepEqual(first, { damage: [1, 1], width: 0, step: 5, perturbation: null });
+  assert.deepEqual(first, { damage: [1, 1], left: 0, step: 5, perturbation: null });
   assert.deepEqual(second?.damage, [Infinity, Infinity]);
 });

@@ -1,5 +1,5 @@
 import type { ScoreEvent } from "../scores.ts";
-import type { Accounts } from "./accounts.ts";
+import { type Accounts, leftBy } from "./accounts.ts";
 import { everyoneOf, type RaceStep, scoreEach } from "./race_step.ts";
 
 /** Of candidates that only a proxy knows, this share is scored, and more as long as better ones come. */
@@ -23,8 +23,8 @@ export async function* gatherByProxy(
   if (!values) return null;
   const proxy = (i: number) => scores.weight(i) * values[i];
   for (const [i, candidate] of candidates.entries()) {
-    const { width } = candidate;
-    accounts.set(candidate, { damage: null, width, step: -1, perturbation: proxy(i) });
+    const left = leftBy(candidate);
+    accounts.set(candidate, { damage: null, left, step: -1, perturbation: proxy(i) });
   }
   const order = everyoneOf(step).sort((a, b) => proxy(a) - proxy(b) || a - b);
   const least = Math.max(MIN_SCORED, Math.ceil(candidates.length * PROXY_SHARE));

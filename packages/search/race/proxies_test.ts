@@ -14,7 +14,7 @@ Deno.test("proxies: those that move their block least are scored, a third of all
   assert.equal(scorer.scored, 8);
   assert.equal(scorer.perturbations, CANDIDATES);
   const accountOf = (i: number) => accounts.of(step.scores.candidates[i]);
-  assert.deepEqual(accountOf(20), { damage: null, width: 0, step: -1, perturbation: 20 });
+  assert.deepEqual(accountOf(20), { damage: null, left: 0, step: -1, perturbation: 20 });
 });
 
 Deno.test("proxies: as long as better ones come, the next are scored, too", async () => {

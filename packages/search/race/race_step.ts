@@ -37,7 +37,7 @@ export async function* scoreEach(
     yield* scores.score(i, batches);
     if (!(scores.loss(i) < lowest)) continue;
     lowest = scores.loss(i);
-    scores.scorer.favour(scores.candidates[i].layers);
+    scores.scorer.favour(scores.candidates[i].shape);
   }
 }
 

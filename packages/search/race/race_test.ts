@@ -1,16 +1,19 @@
-import type { LayerSpec } from "@lopper/core";
+import { blocksOf, layersOfShape, type LayerSpec } from "@lopper/core";
 import assert from "node:assert/strict";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
-import { blockCandidates } from "../candidate.ts";
+import { blockCandidates } from "../candidates.ts";
 import { NO_COST } from "../cost.ts";
 import { indexOfLowest } from "../picker.ts";
 import { Race, type RaceOptions } from "./race.ts";
 import { type Evidence, type SequenceNll, StepScores } from "../scores.ts";
-import { FakeScorer } from "../testing/fake_scorer.ts";
+import { denseState, stateAfter } from "../state.ts";
+import { byLayers, FakeScorer } from "../testing/fake_scorer.ts";
+import { tinySpec } from "../testing/tiny_spec.ts";
 
 const SEQUENCES = 32;
 const LAYERS = 24;
+const SPEC = tinySpec(LAYERS);
 const ALL_ON: RaceOptions = { racing: true, lazy: true, proxies: true, threshold: true };
 
 /** A scorer of blocks of known damage. */
@@ -40,13 +43,10 @@ function synthetic(seed: number, blind = false): Synthetic {
       (sum, block) => sum + damage[block] + noise[block][sequence],
       difficulty[sequence],
     );
-  const scorer = new FakeScorer(nll, {
+  const scorer = new FakeScorer(byLayers(SPEC, nll), {
     batches: Array.from({ length: 8 }, (_, b) => [0, 1, 2, 3].map((i) => 4 * b + i)),
     keptBatches: 8,
-    perturbation: blind ? undefined : ({ layer, kind }) => {
-      const block = 2 * layer + (kind === "mlp" ? 1 : 0);
-      return damage[block] * proxyNoise[block];
-    },
+    perturbation: blind ? undefined : ({ first }) => damage[first] * proxyNoise[first],
   });
   return { scorer, damage, nll };
 }
@@ -70,16 +70,13 @@ interface Race10 {
 async function tenSteps({ scorer, nll }: Synthetic, options: RaceOptions): Promise<Race10> {
   const race = new Race(options);
   const regrets: number[] = [], evaluations: number[] = [], evidence: Evidence[] = [];
-  let layers: readonly LayerSpec[] = Array.from({ length: LAYERS }, () => ({
-    attention: { queryHeads: 2, kvHeads: 2 },
-    mlp: { intermediateSize: 8 },
-  }));
+  let state = denseState(blocksOf(SPEC));
   let trunkNll: SequenceNll | null = null;
   for (let step = 0; step < 10; step++) {
-    const candidates = blockCandidates(layers);
+    const candidates = blockCandidates(state);
     const scores: StepScores = new StepScores({
       step,
-      trunk: layers,
+      trunk: state.shape,
       candidates,
       scorer,
       trunkNll,
@@ -94,13 +91,13 @@ async function tenSteps({ scorer, nll }: Synthetic, options: RaceOptions): Promi
     const mean = (l: readonly LayerSpec[]) =>
       Array.from({ length: SEQUENCES }, (_, s) => nll(l, s))
         .reduce((a, b) => a + b, 0) / SEQUENCES;
-    const truth = candidates.map((c) => mean(c.layers));
+    const truth = candidates.map((c) => mean(layersOfShape(SPEC, c.shape)));
     const taken = update.value;
     assert.equal(scores.count(taken), SEQUENCES, "the taken one is scored on everything");
-    assert.equal(scorer.favoured, candidates[taken].layers, "and its block inputs are kept");
+    assert.equal(scorer.favoured, candidates[taken].shape, "and its block inputs are kept");
     regrets.push(truth[taken] - truth[indexOfLowest(truth)]);
     evaluations.push(candidates.reduce((n, _, i) => n + scores.count(i), 0) / SEQUENCES);
-    layers = candidates[taken].layers;
+    state = stateAfter(state, candidates[taken]);
     trunkNll = scores.nll(taken);
   }
   return { regrets, evaluations, evidence };

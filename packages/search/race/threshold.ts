@@ -1,6 +1,6 @@
 import { indexOfLowest } from "../picker.ts";
 import type { ScoreEvent, StepScores } from "../scores.ts";
-import type { Accounts } from "./accounts.ts";
+import { type Accounts, leftBy } from "./accounts.ts";
 import { learn } from "./lazy.ts";
 import { meanOf, type RaceStep, scoreEach } from "./race_step.ts";
 
@@ -39,7 +39,7 @@ export class Threshold {
     const prices = scores.candidates.map((candidate) => {
       const account = accounts.of(candidate);
       // What a block lost before it was narrowed further says nothing of its next group.
-      return account?.damage && account.width === candidate.width
+      return account?.damage && account.left === leftBy(candidate)
         ? meanOf(account.damage)
         : Infinity;
     });

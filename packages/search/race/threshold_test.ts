@@ -38,7 +38,7 @@ Deno.test("threshold: what has become dearer than its account says is not taken,
 });
 
 Deno.test("threshold: an account of a wider block says nothing", async () => {
-  const { step, accounts, scorer } = raceStep(PRICES, { known: PRICES, account: { width: 8 } });
+  const { step, accounts, scorer } = raceStep(PRICES, { known: PRICES, account: { left: 8 } });
   assert.equal(await finished((await raised(1)).takeCheap(step, accounts)), -1);
   assert.equal(scorer.scored, 0);
 });

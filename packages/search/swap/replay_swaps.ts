@@ -1,5 +1,4 @@
 import { ResumeError } from "@lopper/core";
-import { type CandidateName, nameOf } from "../candidate.ts";
 import type { SwapTrial } from "./swap_line.ts";
 import type { SwapPair } from "./swap_pairs.ts";
 import type { SwapEvent, SwapOptions, TriedSwaps } from "./swap_state.ts";
@@ -19,7 +18,7 @@ export async function* replaySwaps(
   for (const [i, line] of trials.entries()) {
     const pair = pairs.find((pair) => isNamed(pair, line));
     if (!pair || pair.ratio !== line.ratio) throw foreign(line);
-    if (line.kept) yield* gauge(number + i, pair.both.layers);
+    if (line.kept) yield* gauge(number + i, pair.both.shape);
     yield { type: "swap", line, resumed: true };
     if (line.kept) return { taken: { pair, line }, refused, lines: trials.slice(0, i + 1) };
     refused.push(pair);
@@ -28,19 +27,17 @@ export async function* replaySwaps(
 }
 
 export function namesOf({ restored, removed }: SwapPair): Pick<SwapTrial, "restored" | "removed"> {
-  return { restored: nameOf(restored), removed: removed && nameOf(removed) };
+  return { restored: restored.key, removed: removed && removed.key };
 }
 
-function isNamed(pair: SwapPair, { restored, removed }: SwapTrial): boolean {
-  const same = (a: CandidateName | null, b: CandidateName | null) =>
-    a?.kind === b?.kind && a?.layer === b?.layer && a?.width === b?.width;
+function isNamed(pair: SwapPair, { restored, removed, changes }: SwapTrial): boolean {
   const names = namesOf(pair);
-  return same(names.restored, restored) && same(names.removed, removed);
+  return names.restored === restored && names.removed === removed &&
+    (changes === null || JSON.stringify(changes) === JSON.stringify(pair.both.changes));
 }
 
 export function foreign({ steps, restored }: SwapTrial): ResumeError {
   return new ResumeError(
-    `the journal has a swap after step ${steps} that gives back ${restored.kind} of layer ${restored.layer} (width ` +
-      `${restored.width}), which this search cannot try there; it is of another search (start again with --overwrite)`,
+    `the journal has a swap after step ${steps} that gives back ${restored}, which this search cannot try there; it is of another search (start again with --overwrite)`,
   );
 }

@@ -1,9 +1,12 @@
-import { type LayerSpec, type ModelSpec, pruningRatio } from "@lopper/core";
+import type { Shape } from "@lopper/core";
 import { type Cost, costBetween } from "../cost.ts";
 import type { Exchange } from "../policy.ts";
+import { savedBy } from "../saved.ts";
+import type { SearchModel } from "../search_model.ts";
+import { lastKept, stateAfter } from "../state.ts";
 import { foreign, replaySwaps } from "./replay_swaps.ts";
 import type { SwapLine, SwapSummary, SwapTrial } from "./swap_line.ts";
-import { lastShapes, type SwapPair, swapPairs } from "./swap_pairs.ts";
+import { type SwapPair, swapPairs } from "./swap_pairs.ts";
 import { raceSwaps } from "./swap_race.ts";
 import type {
   SwapBase,
@@ -29,8 +32,8 @@ export const MOST_SWAPS = 12;
  * @throws {ResumeError} when `recorded` is not of this search.
  */
 export async function* swapSearch(
-  spec: ModelSpec,
-  { layers, last, steps }: SwapStart,
+  model: SearchModel,
+  { state, last, steps }: SwapStart,
   exchange: Exchange,
   options: SwapOptions,
 ): AsyncGenerator<SwapEvent, SwapResult> {
@@ -38,19 +41,19 @@ export async function* swapSearch(
   const { trials, summary } = recordedAfter(steps, options.recorded);
   const lap = lapsOf(options.measure);
   const before = trials[0]?.before ?? summary?.before ??
-    (await scorer.evaluate(layers, options.onWork)).sequenceNll;
+    (await scorer.evaluate(state.shape, options.onWork)).sequenceNll;
   let base: SwapBase = {
-    layers,
+    state,
     last,
-    ratio: pruningRatio(spec, layers),
+    ratio: savedBy(model.parameters, model.blocks, state.shape),
     nll: before,
     aside: null,
   };
-  const visited = new Set([keyOf(layers)]);
+  const visited = new Set([keyOf(state.shape)]);
   const lines: SwapTrial[] = [];
   let kept = 0, work = 0;
   while (kept < MOST_SWAPS) {
-    const pairs = pairsOf(spec, exchange, base, visited);
+    const pairs = pairsOf(model, exchange, base, visited);
     let tried = yield* replaySwaps(pairs, trials.slice(lines.length), lines.length, gauge);
     lines.push(...tried.lines);
     if (!tried.taken && summary) break;
@@ -66,7 +69,7 @@ export async function* swapSearch(
     refuse(visited, tried.refused);
     if (!tried.taken) break;
     base = baseAfter(base, tried.taken);
-    visited.add(keyOf(base.layers));
+    visited.add(keyOf(base.state.shape));
     kept += 1;
   }
   if (lines.length < trials.length) throw foreign(trials[lines.length]);
@@ -74,7 +77,7 @@ export async function* swapSearch(
     { type: "swaps", steps, tried: lines.length, kept, before, after: base.nll, cost: lap() };
   yield { type: "swap", line: end, resumed: summary !== undefined };
   scorer.release();
-  return { layers: base.layers, last: base.last, lines: [...lines, end] };
+  return { state: base.state, last: base.last, lines: [...lines, end] };
 }
 
 /** What an earlier run tried after so many steps, and what came of it where it came to an end. */
@@ -98,27 +101,27 @@ function lapsOf(measure: () => Cost): () => Cost {
 
 /** The swaps of a plan that do not lead back to one that was there, or was refused. */
 function pairsOf(
-  spec: ModelSpec,
+  model: SearchModel,
   { target, restorations, removals }: Exchange,
-  { layers, last }: SwapBase,
+  { state, last }: SwapBase,
   visited: ReadonlySet<string>,
 ): readonly SwapPair[] {
-  return swapPairs(spec, target, restorations(layers, last), removals(layers))
-    .filter(({ both }) => !visited.has(keyOf(both.layers)));
+  return swapPairs(model, target, state, restorations(state, last), removals(state))
+    .filter(({ both }) => !visited.has(keyOf(both.shape)));
 }
 
 function refuse(visited: Set<string>, pairs: readonly SwapPair[]) {
-  for (const { both } of pairs) visited.add(keyOf(both.layers));
+  for (const { both } of pairs) visited.add(keyOf(both.shape));
 }
 
 function baseAfter(
-  { last }: SwapBase,
+  base: SwapBase,
   { pair, line }: NonNullable<TriedSwaps["taken"]>,
 ): SwapBase {
-  const { layers } = pair.both;
+  const state = stateAfter(base.state, pair.both);
   return {
-    layers,
-    last: lastShapes(layers, last),
+    state,
+    last: lastKept(state, base.last),
     ratio: pair.ratio,
     nll: line.after,
     aside: line.aside?.after ?? null,
@@ -126,9 +129,6 @@ function baseAfter(
 }
 
 /** Shapes in a form in which equal ones are equal. */
-function keyOf(layers: readonly LayerSpec[]): string {
-  return layers.map(({ attention, mlp }) =>
-    `${attention?.kvHeads ?? 0} ${mlp?.intermediateSize ?? 0}`
-  )
-    .join();
+function keyOf(shape: Shape): string {
+  return JSON.stringify(shape);
 }

@@ -1,4 +1,5 @@
-import type { CandidateName } from "../candidate.ts";
+import type { Candidate } from "@lopper/core";
+import type { CandidateKey } from "../candidate_key.ts";
 import type { Cost } from "../cost.ts";
 
 /** A swap that was tried, or what came of all that were tried for a target: one line of the journal. */
@@ -8,10 +9,12 @@ export interface SwapTrial {
   readonly type: "swap";
   /** Steps that the search had taken. */
   readonly steps: number;
-  /** What comes back, by the width that its block has then. */
-  readonly restored: CandidateName;
+  /** What comes back, by the units that its block has then. */
+  readonly restored: CandidateKey;
   /** What goes for it; null where the target is reached without. */
-  readonly removed: CandidateName | null;
+  readonly removed: CandidateKey | null;
+  /** Both, by the units that came back and went; null where it was not kept. */
+  readonly changes: Candidate | null;
   /** Published pruning ratio after it, in per cent. */
   readonly ratio: number;
   /** Mean NLL of each sequence of the block samples, in nats per token. */

@@ -1,68 +1,41 @@
-import {
-  blockIndex,
-  type BlockRef,
-  type LayerSpec,
-  type ModelSpec,
-  pruningRatio,
-} from "@lopper/core";
-import { type Candidate, layersAfter, nameOf } from "../candidate.ts";
+import { type Proposal, proposalOf } from "../proposal.ts";
+import { savedBy } from "../saved.ts";
+import type { SearchModel } from "../search_model.ts";
+import type { SearchState } from "../state.ts";
 
 /** Something that comes back, and what goes for it. */
 export interface SwapPair {
-  readonly restored: Candidate;
+  readonly restored: Proposal;
   /** Null where the target is reached without. */
-  readonly removed: Candidate | null;
+  readonly removed: Proposal | null;
   /** Published pruning ratio after both, in per cent. */
   readonly ratio: number;
   /** Both as one change, to be scored. */
-  readonly both: Candidate;
+  readonly both: Proposal;
 }
 
 /**
- * The swaps that leave at least the target. They go on as the search does: where the target is missed when something came
- * back, one more step is taken, so that a swap overshoots by less than what goes in it; where it is not missed, nothing
- * goes. Both halves are in blocks of their own.
+ * The swaps of a state that leave at least the target. They go on as the search does: where the target is missed when
+ * something came back, one more step is taken, so that a swap overshoots by less than what goes in it; where it is not
+ * missed, nothing goes. Both halves are in blocks of their own.
  * @param target pruning ratio in per cent.
  */
 export function swapPairs(
-  spec: ModelSpec,
+  { blocks, parameters }: SearchModel,
   target: number,
-  restorations: readonly Candidate[],
-  removals: readonly Candidate[],
+  state: SearchState,
+  restorations: readonly Proposal[],
+  removals: readonly Proposal[],
 ): readonly SwapPair[] {
   return restorations.flatMap((restored): SwapPair[] => {
-    const alone = pruningRatio(spec, restored.layers);
+    const alone = savedBy(parameters, blocks, restored.shape);
     if (alone >= target) return [{ restored, removed: null, ratio: alone, both: restored }];
+    const parts = new Set(restored.changes.map(({ part }) => part));
     return removals.flatMap((removed): SwapPair[] => {
-      if (blockIndex(removed) === blockIndex(restored)) return [];
-      const layers = layersAfter(spec, restored.layers, nameOf(removed));
-      const ratio = pruningRatio(spec, layers);
-      if (ratio < target) return [];
-      // A candidate is scored from the first block on that it changes.
-      const first = blockIndex(removed) < blockIndex(restored) ? removed : restored;
-      return [{ restored, removed, ratio, both: { ...first, layers } }];
+      if (removed.changes.some(({ part }) => parts.has(part))) return [];
+      const both = proposalOf(state, [...restored.changes, ...removed.changes]);
+      const ratio = savedBy(parameters, blocks, both.shape);
+      return ratio < target ? [] : [{ restored, removed, ratio, both }];
     });
   });
-}
-
-/** For each block the shape that it has, or had when it went. */
-export function lastShapes(
-  layers: readonly LayerSpec[],
-  before: readonly LayerSpec[],
-): readonly LayerSpec[] {
-  return layers.map(({ attention, mlp }, i) => ({
-    attention: attention ?? before[i].attention,
-    mlp: mlp ?? before[i].mlp,
-  }));
-}
-
-/** Removed blocks in the order of removal, after a swap: what came back is not among them, and what went is the last. */
-export function removalsAfter(
-  order: readonly BlockRef[],
-  restored: BlockRef,
-  removed: (BlockRef & { readonly width: number }) | null,
-): readonly BlockRef[] {
-  const others = order.filter((ref) => blockIndex(ref) !== blockIndex(restored));
-  if (removed?.width !== 0) return others;
-  return [...others, { layer: removed.layer, kind: removed.kind }];
 }

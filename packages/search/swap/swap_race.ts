@@ -1,9 +1,9 @@
 import { mean } from "@lopper/core";
-import type { LayersScorer } from "../layers_scorer.ts";
-import type { Candidate } from "../candidate.ts";
 import { NO_COST } from "../cost.ts";
+import type { Proposal } from "../proposal.ts";
 import { rotated } from "../race/batches.ts";
 import { compare, leaderOf, paired, survivors } from "../race/survivors.ts";
+import type { Scorer } from "@lopper/importance";
 import { type ScoreEvent, type SequenceNll, StepScores } from "../scores.ts";
 import type { SwapPair } from "./swap_pairs.ts";
 import type { SwapBase, SwapEvent } from "./swap_state.ts";
@@ -35,7 +35,7 @@ export interface SwapRaceResult {
 /** What the parts of a race score with. */
 interface SwapRace {
   readonly base: SwapBase;
-  readonly scorer: LayersScorer;
+  readonly scorer: Scorer;
   /** All batches, as this race goes through them. */
   readonly batches: readonly number[];
   /** Those on which everything is scored first. */
@@ -47,7 +47,7 @@ export async function* raceSwaps(
   base: SwapBase,
   pairs: readonly SwapPair[],
   { scorer, number, work }: {
-    readonly scorer: LayersScorer;
+    readonly scorer: Scorer;
     /** Each race begins on other sequences, so that no part of the text decides again and again. */
     readonly number: number;
     /** Candidate-tokens of those before. */
@@ -78,8 +78,8 @@ export async function* raceSwaps(
 async function* racePairs(
   race: SwapRace,
   pairs: readonly SwapPair[],
-  restored: readonly Candidate[],
-  removals: readonly Candidate[],
+  restored: readonly Proposal[],
+  removals: readonly Proposal[],
 ): AsyncGenerator<ScoreEvent, readonly Finalist[]> {
   const likely = yield* likelyRemovals(race, removals);
   const changes = yield* changesAlone(race, [...restored, ...likely]);
@@ -89,11 +89,11 @@ async function* racePairs(
 /** Of each kind those that move the output of their block least; all where the scorer cannot tell. */
 async function* likelyRemovals(
   race: SwapRace,
-  removals: readonly Candidate[],
-): AsyncGenerator<ScoreEvent, readonly Candidate[]> {
+  removals: readonly Proposal[],
+): AsyncGenerator<ScoreEvent, readonly Proposal[]> {
   const moves = yield* scoresOf(race, removals).perturbations(race.some[0]);
   if (!moves) return removals;
-  const byKind = Map.groupBy(removals.keys(), (i) => removals[i].candidateKind);
+  const byKind = Map.groupBy(removals.keys(), (i) => removals[i].likeness);
   return [...byKind.values()].flatMap((indices) =>
     indices.toSorted((a, b) => moves[a] - moves[b] || a - b)
       .slice(0, Math.max(MIN_SCORED, Math.ceil(indices.length * PROXY_SHARE)))
@@ -104,8 +104,8 @@ async function* likelyRemovals(
 /** By how much each change alone raises the loss on some of the sequences, in nats per token. */
 async function* changesAlone(
   race: SwapRace,
-  singles: readonly Candidate[],
-): AsyncGenerator<ScoreEvent, ReadonlyMap<Candidate, number>> {
+  singles: readonly Proposal[],
+): AsyncGenerator<ScoreEvent, ReadonlyMap<Proposal, number>> {
   const alone = scoresOf(race, singles);
   yield* scoreInPortions(alone, singles.map((_, i) => i), race.some);
   return new Map(
@@ -116,9 +116,9 @@ async function* changesAlone(
 /** The pairs whose halves promise most together. */
 function promising(
   pairs: readonly SwapPair[],
-  changes: ReadonlyMap<Candidate, number>,
+  changes: ReadonlyMap<Proposal, number>,
 ): readonly SwapPair[] {
-  const of = (half: Candidate) => changes.get(half) ?? NaN;
+  const of = (half: Proposal) => changes.get(half) ?? NaN;
   return pairs
     .map((pair) => ({
       pair,
@@ -154,10 +154,10 @@ async function* runTogether(
 }
 
 /** Scores of candidates that change the plan that is there; a swap is recorded as a whole, and they are not. */
-function scoresOf({ base, scorer }: SwapRace, candidates: readonly Candidate[]): StepScores {
+function scoresOf({ base, scorer }: SwapRace, candidates: readonly Proposal[]): StepScores {
   return new StepScores({
     step: 0,
-    trunk: base.layers,
+    trunk: base.state.shape,
     candidates,
     scorer,
     trunkNll: base.nll,

@@ -1,24 +1,25 @@
-import type { LayerSpec } from "@lopper/core";
-import type { LayersScorer } from "../layers_scorer.ts";
+import type { Kept, Shape } from "@lopper/core";
 import type { Cost } from "../cost.ts";
 import type { MeasureEvent } from "../gauge.ts";
+import type { Scorer } from "@lopper/importance";
+import type { SearchState } from "../state.ts";
 import type { SwapLine, SwapTrial } from "./swap_line.ts";
 import type { SwapPair } from "./swap_pairs.ts";
 
 /** What a search ended with. */
 export interface SwapStart {
-  readonly layers: readonly LayerSpec[];
-  /** For each block the shape that it has, or had when it went. */
-  readonly last: readonly LayerSpec[];
+  readonly state: SearchState;
+  /** What each block keeps, or kept when it went. */
+  readonly last: Kept;
   /** Steps that were taken. */
   readonly steps: number;
 }
 
 export interface SwapOptions {
   /** The block samples. */
-  readonly scorer: LayersScorer;
+  readonly scorer: Scorer;
   /** Text on which no swap may raise the loss; null where none is kept aside. */
-  readonly aside: LayersScorer | null;
+  readonly aside: Scorer | null;
   /** Lines of an earlier run; they are believed. */
   readonly recorded: readonly SwapLine[];
   readonly measure: () => Cost;
@@ -30,7 +31,7 @@ export interface SwapOptions {
    */
   gauge(
     swap: number,
-    layers: readonly LayerSpec[],
+    shape: Shape,
   ): AsyncGenerator<MeasureEvent, boolean>;
 }
 
@@ -47,13 +48,13 @@ export type SwapEvent =
   };
 
 export interface SwapResult {
-  readonly layers: readonly LayerSpec[];
-  readonly last: readonly LayerSpec[];
+  readonly state: SearchState;
+  readonly last: Kept;
   readonly lines: readonly SwapLine[];
 }
 
 /** A plan that swaps begin from. */
-export interface SwapBase extends Pick<SwapStart, "layers" | "last"> {
+export interface SwapBase extends Pick<SwapStart, "state" | "last"> {
   readonly ratio: number;
   /** Mean NLL of each sequence of the block samples, in nats per token. */
   readonly nll: readonly number[];

@@ -1,28 +1,35 @@
 import {
   type BlockKind,
   countParameters,
+  layersOfShape,
   type LayerSpec,
+  prunedLayers,
   pruningRatio,
+  removalsOf,
   ResumeError,
 } from "@lopper/core";
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { planOfFrontier } from "../frontier.ts";
 import { competition } from "../competition.ts";
 import { multiPruner } from "../multi_pruner.ts";
 import type { SearchPolicy } from "../policy.ts";
 import type { SearchResult } from "../search.ts";
 import { MOST_SWAPS } from "./swap.ts";
 import { keptSwaps, type SwapLine } from "./swap_line.ts";
-import type { Loss } from "../testing/fake_scorer.ts";
-import { search, SPEC } from "../testing/fake_search.ts";
+import type { LayerLoss } from "../testing/fake_scorer.ts";
+import { MODEL, search, SPEC } from "../testing/fake_search.ts";
 import { hash } from "../testing/hash.ts";
+import { denseState, type SearchState } from "../state.ts";
 import { uniformCompetition, uniformPruner } from "../uniform.ts";
 
-const GROUPS = { mlpGroup: 8, attentionGroup: 8 };
+const GROUPS = { groups: { channels: 8, kvGroups: 8 } };
 const SEED = Number(Deno.env.get("LOPPER_SEED") ?? 17);
 
 /** What is gone, e.g. "mlp 0, mlp 2". */
+function goneOf({ shape }: SearchState): string {
+  return gone(layersOfShape(SPEC, shape));
+}
+
 function gone(layers: readonly LayerSpec[]): string {
   return (["attention", "mlp"] as BlockKind[]).flatMap((kind) =>
     layers.flatMap((layer, i) => layer[kind] ? [] : [`${kind} ${i}`])
@@ -30,10 +37,10 @@ function gone(layers: readonly LayerSpec[]): string {
 }
 
 /** Blocks only; two MLPs of four go. */
-const TWO_BLOCKS = multiPruner(SPEC, { ratio: 30, distribution: [1, 0, 0], ...GROUPS });
+const TWO_BLOCKS = multiPruner(MODEL, { ratio: 30, distribution: [1, 0, 0], ...GROUPS });
 
 /** MLP 0 is the least of all, but MLPs 1 and 2 are the least pair: a greedy search cannot find it. */
-const JEALOUS: Loss = (layers, s) => {
+const JEALOUS: LayerLoss = (layers, s) => {
   const losses: Record<string, number> = {
     "": 0,
     "mlp 0": 1,
@@ -49,16 +56,21 @@ const JEALOUS: Loss = (layers, s) => {
 
 Deno.test("swap: what a greedy search took too early comes back, and the loss falls", async () => {
   const greedy = await search(JEALOUS, TWO_BLOCKS, { swap: false });
-  assert.equal(gone(greedy.result.layers), "mlp 0, mlp 1");
+  assert.equal(goneOf(greedy.result.state), "mlp 0, mlp 1");
   assert.deepEqual(greedy.result.swaps, []);
   const { result, trials } = await search(JEALOUS, TWO_BLOCKS);
-  assert.equal(gone(result.layers), "mlp 1, mlp 2");
+  assert.equal(goneOf(result.state), "mlp 1, mlp 2");
   assert.deepEqual(result.steps, greedy.result.steps, "the steps are as searched");
   assert.deepEqual(
     keptSwaps(trials).map(({ restored, removed }) => [restored, removed]),
-    [[{ kind: "mlp_channels", layer: 0, width: 32 }, { kind: "mlp", layer: 2, width: 0 }]],
+    [["0.mlp channels→32", "2.mlp"]],
   );
-  assert.deepEqual(result.removalOrder, [{ layer: 1, kind: "mlp" }, { layer: 2, kind: "mlp" }]);
+  const all = Array.from({ length: 32 }, (_, unit) => unit);
+  assert.deepEqual(keptSwaps(trials)[0].changes, [
+    { part: "0.mlp", dimension: "channels", removed: [], restored: all },
+    { part: "2.mlp", dimension: null, removed: [] },
+  ]);
+  assert.deepEqual(removalsOf(result.changes), ["1.mlp", "2.mlp"]);
   assert.equal(result.ratio, greedy.result.ratio);
   const end = result.swaps.at(-1)!;
   assert.deepEqual([end.type, end.after.map((x, s) => x - s > 1.2 && x - s < 1.4)], [
@@ -69,7 +81,7 @@ Deno.test("swap: what a greedy search took too early comes back, and the loss fa
 
 Deno.test("swap: where losses add up, greedy was right, and nothing is swapped", async () => {
   const weights = [3, 1, 4, 1.5, 9, 2.6, 5, 3.5];
-  const additive: Loss = (layers, s) =>
+  const additive: LayerLoss = (layers, s) =>
     layers.reduce(
       (sum, { attention, mlp }, i) =>
         sum + weights[i] * (2 - (attention?.kvHeads ?? 0)) +
@@ -79,65 +91,66 @@ Deno.test("swap: where losses add up, greedy was right, and nothing is swapped",
   const plain = await search(additive, TWO_BLOCKS, { swap: false });
   const { result } = await search(additive, TWO_BLOCKS);
   assert.deepEqual(keptSwaps(result.swaps), []);
-  assert.deepEqual(result.layers, plain.result.layers);
+  assert.deepEqual(result.state.kept, plain.result.state.kept);
   assert.equal(result.swaps.at(-1)?.type, "swaps", "that nothing helped is recorded");
 });
 
 Deno.test("swap: a gain within chance, or one that text kept aside does not share, is refused", async () => {
   // On the mean it is better, because of one sequence.
-  const lucky: Loss = (layers, s) =>
+  const lucky: LayerLoss = (layers, s) =>
     gone(layers) === "mlp 1, mlp 2" ? (s === 0 ? -40 : 5 + s) : JEALOUS(layers, s);
   const byChance = await search(lucky, TWO_BLOCKS);
-  assert.equal(gone(byChance.result.layers), "mlp 0, mlp 1");
+  assert.equal(goneOf(byChance.result.state), "mlp 0, mlp 1");
   assert.ok(
     byChance.trials.length > 0 && byChance.trials.every(({ aside, kept }) => !aside && !kept),
   );
 
-  const aside = (change: number): Loss => (layers, s) =>
+  const aside = (change: number): LayerLoss => (layers, s) =>
     s + (gone(layers) === "mlp 1, mlp 2" ? 7 + change : 7);
   const worse = await search(JEALOUS, TWO_BLOCKS, { aside: aside(1e-6) });
-  assert.equal(gone(worse.result.layers), "mlp 0, mlp 1");
+  assert.equal(goneOf(worse.result.state), "mlp 0, mlp 1");
   assert.equal(worse.trials[0].aside?.after.length, 8);
   const equal = await search(JEALOUS, TWO_BLOCKS, { aside: aside(0) });
-  assert.equal(gone(equal.result.layers), "mlp 1, mlp 2");
+  assert.equal(goneOf(equal.result.state), "mlp 1, mlp 2");
 });
 
 Deno.test("swap: none takes the held-out text beyond its limit, and what it leaves is measured", async () => {
-  const heldOut = (after: number): Loss => (layers) =>
+  const heldOut = (after: number): LayerLoss => (layers) =>
     gone(layers) === "mlp 1, mlp 2" ? after : gone(layers) === "" ? 1 : 1.05;
   const options = { maxIncrease: 0.1 };
   const beyond = await search(JEALOUS, TWO_BLOCKS, { ...options, heldOut: heldOut(1.2) });
-  assert.equal(gone(beyond.result.layers), "mlp 0, mlp 1");
+  assert.equal(goneOf(beyond.result.state), "mlp 0, mlp 1");
   const within = await search(JEALOUS, TWO_BLOCKS, { ...options, heldOut: heldOut(1.07) });
-  assert.equal(gone(within.result.layers), "mlp 1, mlp 2");
+  assert.equal(goneOf(within.result.state), "mlp 1, mlp 2");
   assert.equal(within.way.swaps[0].kept[0].heldOut, Math.exp(1.07));
   assert.equal(within.way.frontier[1].heldOut, Math.exp(1.05), "the step keeps its own");
 });
 
 Deno.test("swap: kinds without a share stay whole, and policies of equal layers exchange nothing", () => {
   const removals = (distribution: readonly [number, number, number]) => {
-    const { stages } = multiPruner(SPEC, { ratio: 20, distribution, ...GROUPS });
+    const { stages } = multiPruner(MODEL, { ratio: 20, distribution, ...GROUPS });
     const [exchange, ...others] = stages.flatMap((stage) => stage.exchange ?? []);
     assert.deepEqual([exchange.target, others], [20, []]);
-    return [...new Set(exchange.removals(SPEC.layers).map((c) => c.candidateKind))];
+    return [...new Set(exchange.removals(denseState(MODEL.blocks)).map((c) => c.likeness))];
   };
   assert.deepEqual(removals([1, 0, 0]), ["attention", "mlp"]);
-  assert.deepEqual(removals([0, 1, 0]), ["mlp_channels"]);
-  assert.deepEqual(removals([0, 0, 1]), ["attention_heads"]);
-  assert.deepEqual(removals([44, 52, 4]), ["attention", "mlp", "mlp_channels", "attention_heads"]);
+  assert.deepEqual(removals([0, 1, 0]), ["mlp channels"]);
+  assert.deepEqual(removals([0, 0, 1]), ["attention kvGroups"]);
+  const all = ["attention", "mlp", "mlp channels", "attention kvGroups"];
+  assert.deepEqual(removals([44, 52, 4]), all);
   const options = { ratio: 20, earlierRatios: [10], ...GROUPS };
   const targets = ({ stages }: SearchPolicy) => stages.flatMap((s) => s.exchange?.target ?? []);
-  assert.deepEqual(targets(competition(SPEC, options)), [10, 20]);
-  assert.deepEqual(targets(multiPruner(SPEC, { ...options, distribution: [1, 1, 1] })), [10, 20]);
-  assert.deepEqual(targets(uniformCompetition(SPEC, options)), []);
-  assert.deepEqual(targets(uniformPruner(SPEC, { ...options, distribution: [1, 1, 1] })), []);
+  assert.deepEqual(targets(competition(MODEL, options)), [10, 20]);
+  assert.deepEqual(targets(multiPruner(MODEL, { ...options, distribution: [1, 1, 1] })), [10, 20]);
+  assert.deepEqual(targets(uniformCompetition(MODEL, options)), []);
+  assert.deepEqual(targets(uniformPruner(MODEL, { ...options, distribution: [1, 1, 1] })), []);
 });
 
 /**
  * A reproducible loss that grows with what is gone, by how much depending on the block, more or less for each pair of blocks
  * that changed: what makes a greedy search go wrong.
  */
-const hashed = (seed: number): Loss => (layers, sequence) => {
+const hashed = (seed: number): LayerLoss => (layers, sequence) => {
   const changed = layers.flatMap(({ attention, mlp }, i) => [
     { name: `attention ${i}`, less: 1 - (attention?.kvHeads ?? 0) / 2 },
     { name: `mlp ${i}`, less: 1 - (mlp?.intermediateSize ?? 0) / 32 },
@@ -164,7 +177,7 @@ const policies = fc.record({
     ...GROUPS,
   };
   const distribution = shares as [number, number, number];
-  return competing ? competition(SPEC, options) : multiPruner(SPEC, { ...options, distribution });
+  return competing ? competition(MODEL, options) : multiPruner(MODEL, { ...options, distribution });
 });
 
 /** The ratio that swaps after so many steps have to leave: that of the first target that these steps reached. */
@@ -198,18 +211,19 @@ Deno.test("swap: over random losses the target holds, the loss falls, and a run 
       assert.equal(plans.size, swaps.length, "no plan comes twice");
       const phases = Map.groupBy(swaps, ({ steps }) => steps);
       for (const phase of phases.values()) assert.ok(phase.length <= MOST_SWAPS);
-      assert.equal(result.ratio, pruningRatio(SPEC, result.layers));
+      const layers = layersOfShape(SPEC, result.state.shape);
+      assert.equal(result.ratio, pruningRatio(SPEC, layers));
       const whole = await search(loss, policy, { fast, bestEffort: true, swap: false });
       if (whole.result.ratio >= policy.target) assert.ok(result.ratio >= policy.target);
       // The last phase's loss is that of what the search returns.
       const end = result.swaps.findLast(({ steps }) => steps === result.steps.length);
       if (end) {
-        assert.deepEqual(end.after, Array.from({ length: 8 }, (_, s) => loss(result.layers, s)));
+        assert.deepEqual(end.after, Array.from({ length: 8 }, (_, s) => loss(layers, s)));
       }
-      assert.deepEqual(planOfFrontier(SPEC, "m", way.frontier, way.swaps), plan);
+      assert.deepEqual(prunedLayers(SPEC.layers, plan), layers);
       const last = way.swaps.at(-1)?.kept.at(-1);
       if (last && way.swaps.at(-1)!.steps === result.steps.length) {
-        assert.equal(last.parameters, countParameters(SPEC, result.layers).total);
+        assert.equal(last.parameters, countParameters(SPEC, layers).total);
       }
     }),
     { numRuns: 80, seed: SEED },
@@ -259,13 +273,13 @@ for (const fast of [false, true]) {
 Deno.test("swap: a run that is taken further goes on from its swapped plan", async () => {
   const first = await search(JEALOUS, TWO_BLOCKS);
   const options = { ratio: 45, earlierRatios: [30], distribution: [1, 0, 0] as const, ...GROUPS };
-  const further = await search(JEALOUS, multiPruner(SPEC, options), { lines: first.lines });
+  const further = await search(JEALOUS, multiPruner(MODEL, options), { lines: first.lines });
   assert.equal(further.lines.slice(0, first.lines.length).join(), first.lines.join());
   const [, , third] = further.result.steps;
   assert.ok(
-    third.candidates.every(({ kind, layer }) => kind !== "mlp" || layer === 0 || layer === 3),
+    third.candidates.every(({ key }) => !["1.mlp", "2.mlp"].includes(key)),
   );
-  assert.ok(third.candidates.some(({ kind, layer }) => kind === "mlp" && layer === 0));
+  assert.ok(third.candidates.some(({ key }) => key === "0.mlp"));
   assert.deepEqual(further.way.swaps[0], first.way.swaps[0]);
 });
 
@@ -282,11 +296,9 @@ Deno.test("swap: lines of another search are refused", async () => {
       assert.match(error.message, message);
       return true;
     });
-  const foreign = /a swap after step 2 that gives back \w+ of layer \d .*of another search/;
+  const foreign = /a swap after step 2 that gives back \d\.mlp channels→\d+, .*of another search/;
   await refused(
-    change((line) =>
-      line.type === "swap" ? { ...line, removed: { kind: "mlp", layer: 0, width: 0 } } : line
-    ),
+    change((line) => line.type === "swap" ? { ...line, removed: "0.mlp" } : line),
     foreign,
   );
   await refused(change((line) => line.type === "swap" ? { ...line, ratio: 50 } : line), foreign);

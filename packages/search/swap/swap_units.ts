@@ -1,10 +1,8 @@
-import { pruningRatio } from "@lopper/core";
-import { blockOf } from "../candidate.ts";
 import type { Exchange } from "../policy.ts";
+import { savedBy } from "../saved.ts";
 import { type Reached, releaseAll, type Search, type SearchEvent } from "../search.ts";
 import { swapSearch } from "./swap.ts";
 import { keptSwaps } from "./swap_line.ts";
-import { removalsAfter } from "./swap_pairs.ts";
 
 /** Swaps blocks and groups around what the steps left; nothing where an earlier target reached as far. */
 export async function* swapUnits(
@@ -12,13 +10,14 @@ export async function* swapUnits(
   reached: Reached,
   exchange: Exchange,
 ): AsyncGenerator<SearchEvent, Reached> {
-  const { spec, options, history, gauge } = search;
+  const { model, options, history, gauge } = search;
   const steps = reached.steps.length;
   const isNew = steps > (reached.swaps.at(-1)?.steps ?? 0);
   if (!options.swap || !isNew) return reached;
   releaseAll(options.scorers);
-  const target = Math.min(exchange.target, pruningRatio(spec, reached.layers));
-  const { layers, last, lines } = yield* swapSearch(spec, { ...reached, steps }, {
+  const saved = savedBy(model.parameters, model.blocks, reached.state.shape);
+  const target = Math.min(exchange.target, saved);
+  const { state, last, lines } = yield* swapSearch(model, { ...reached, steps }, {
     ...exchange,
     target,
   }, {
@@ -27,20 +26,15 @@ export async function* swapUnits(
     recorded: history.swaps,
     measure: options.measure,
     onWork: options.onMeasuring,
-    gauge: async function* (swap, layers) {
-      return !gauge.exceeds(yield* gauge.afterSwap(steps, swap, layers));
+    gauge: async function* (swap, shape) {
+      return !gauge.exceeds(yield* gauge.afterSwap(steps, swap, shape));
     },
   });
-  let { removalOrder } = reached;
-  for (const { restored, removed } of keptSwaps(lines)) {
-    const went = removed && { ...blockOf(removed), width: removed.width };
-    removalOrder = removalsAfter(removalOrder, blockOf(restored), went);
-  }
   return {
     ...reached,
-    layers,
+    state,
     last,
-    removalOrder,
+    changes: [...reached.changes, ...keptSwaps(lines).flatMap(({ changes }) => changes!)],
     swaps: [...reached.swaps, ...lines],
     scored: reached.scored && { ...reached.scored, nll: null },
   };

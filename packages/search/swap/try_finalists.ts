@@ -31,6 +31,7 @@ export async function* tryFinalists(
       type: "swap",
       steps,
       ...namesOf(pair),
+      changes: judged.kept ? pair.both.changes : null,
       ratio,
       ...judged,
       cost: lap(),
@@ -55,9 +56,9 @@ async function* judge(
   if (!fallsBeyondChance(base.nll, nll)) return { ...found, kept: false };
   let apart: SwapTrial["aside"] = null;
   if (aside) {
-    const before = base.aside ?? (await aside.evaluate(base.layers, onWork)).sequenceNll;
-    apart = { before, after: (await aside.evaluate(both.layers, onWork)).sequenceNll };
+    const before = base.aside ?? (await aside.evaluate(base.state.shape, onWork)).sequenceNll;
+    apart = { before, after: (await aside.evaluate(both.shape, onWork)).sequenceNll };
     if (!(mean(apart.after) <= mean(apart.before))) return { ...found, aside: apart, kept: false };
   }
-  return { ...found, aside: apart, kept: yield* gauge(number, both.layers) };
+  return { ...found, aside: apart, kept: yield* gauge(number, both.shape) };
 }

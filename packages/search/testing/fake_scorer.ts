@@ -1,34 +1,45 @@
-import type { LayerSpec } from "@lopper/core";
+import { layersOfShape, type LayerSpec, type ModelSpec, type Shape } from "@lopper/core";
 import type { Score } from "@lopper/importance";
-import type { LayersScorer, ScorableLayers } from "../layers_scorer.ts";
+import type { Scorable, Scorer } from "@lopper/importance";
 
 /**
  * Loss of what remains, in nats per token, on one sequence.
  * @param candidate that is scored, or null for the trunk or a whole model.
  */
 export type Loss = (
+  shape: Shape,
+  sequence: number,
+  candidate?: Scorable | null,
+) => number;
+
+/** The same by the layers of a model. */
+export type LayerLoss = (
   layers: readonly LayerSpec[],
   sequence: number,
-  candidate?: ScorableLayers | null,
+  candidate?: Scorable | null,
 ) => number;
+
+export function byLayers(spec: ModelSpec, loss: LayerLoss): Loss {
+  return (shape, sequence, candidate) => loss(layersOfShape(spec, shape), sequence, candidate);
+}
 
 export interface FakeScorerOptions {
   /** The sequences of each batch. */
   readonly batches?: readonly (readonly number[])[];
   readonly keptBatches?: number;
   /** How far a candidate moves the output of its block; without it, the scorer cannot tell. */
-  readonly perturbation?: (candidate: ScorableLayers, trunk: readonly LayerSpec[]) => number;
+  readonly perturbation?: (candidate: Scorable, trunk: Shape) => number;
 }
 
 const TOKENS = 10;
 
 /** Scores by a function of what remains, and counts what it was asked for. */
-export class FakeScorer implements LayersScorer {
+export class FakeScorer implements Scorer {
   readonly length = TOKENS;
   readonly tokens: number;
   readonly batches: readonly (readonly number[])[];
   readonly keptBatches: number;
-  readonly perturbation?: NonNullable<LayersScorer["perturbation"]>;
+  readonly perturbation?: NonNullable<Scorer["perturbation"]>;
   /** Sequences that were scored. */
   scored = 0;
   /** Whole models that were scored. */
@@ -36,7 +47,7 @@ export class FakeScorer implements LayersScorer {
   perturbations = 0;
   releases = 0;
   /** What was favoured last. */
-  favoured: readonly LayerSpec[] | null = null;
+  favoured: Shape | null = null;
   readonly #loss: Loss;
 
   constructor(loss: Loss, options: FakeScorerOptions = {}) {
@@ -52,31 +63,31 @@ export class FakeScorer implements LayersScorer {
     };
   }
 
-  fullCost(layers: readonly LayerSpec[]): number {
-    return layers.length;
+  fullCost(shape: Shape): number {
+    return shape.length;
   }
 
-  favour(layers: readonly LayerSpec[]) {
-    this.favoured = layers;
+  favour(shape: Shape) {
+    this.favoured = shape;
   }
 
   release() {
     this.releases += 1;
   }
 
-  evaluate(layers: readonly LayerSpec[], onProgress?: (tokens: number) => void): Promise<Score> {
+  evaluate(shape: Shape, onProgress?: (tokens: number) => void): Promise<Score> {
     this.evaluations += 1;
     const sequences = this.batches.flat().sort((a, b) => a - b);
     this.scored += sequences.length;
     onProgress?.(this.tokens);
-    const sequenceNll = sequences.map((s) => this.#loss(layers, s, null));
+    const sequenceNll = sequences.map((s) => this.#loss(shape, s, null));
     return Promise.resolve({ sequenceNll, perplexity: NaN });
   }
 
-  score(trunk: readonly LayerSpec[], candidate: ScorableLayers | null, batch: number) {
+  score(trunk: Shape, candidate: Scorable | null, batch: number) {
     const sequences = this.batches[batch];
     this.scored += sequences.length;
-    const layers = candidate?.layers ?? trunk;
-    return Promise.resolve(sequences.map((s) => this.#loss(layers, s, candidate)));
+    const shape = candidate?.shape ?? trunk;
+    return Promise.resolve(sequences.map((s) => this.#loss(shape, s, candidate)));
   }
 }

@@ -1,42 +1,42 @@
-import type { UnitOrder } from "@lopper/runtime";
+import { afterChanges, allKept, planOf, type Ranking, sourceRanking } from "@lopper/core";
+import assert from "node:assert/strict";
 import type { Arranger } from "../arrange.ts";
-import { checkFrontier } from "../check_frontier.ts";
+import { checkWay } from "../check_way.ts";
 import { exhaustive } from "../exhaustive.ts";
-import { wayOf } from "../frontier.ts";
-import { planFromLayers } from "../plan.ts";
 import type { SearchPolicy } from "../policy.ts";
 import { Race } from "../race/race.ts";
+import { searchModelOf } from "../search_model.ts";
 import type { SwapTrial } from "../swap/swap_line.ts";
-import { FakeScorer, type Loss } from "./fake_scorer.ts";
+import { byLayers, FakeScorer, type LayerLoss } from "./fake_scorer.ts";
 import { runSearch, type SearchRun } from "./run_search.ts";
+import { changesOf, wayOf } from "../way.ts";
 import { tinySpec } from "./tiny_spec.ts";
 
 /** What is searched. */
 export const SPEC = tinySpec(4);
+export const MODEL = searchModelOf(SPEC);
 
-/** Lays the units out anew before every stage that narrows: the last of those that are kept comes first. */
-function turning(): Arranger & { readonly order: UnitOrder } {
-  const range = (n: number) => Array.from({ length: n }, (_, i) => i);
-  let order: UnitOrder = {
-    layers: SPEC.layers.map(() => ({ kvGroups: range(2), channels: range(32) })),
-  };
+/** Ranks the units anew before every stage that narrows: the last of those that are kept comes first. */
+function turning(): Arranger & { readonly ranking: Ranking } {
+  let ranking = sourceRanking(MODEL.blocks);
   return {
-    get order() {
-      return order;
+    get ranking() {
+      return ranking;
     },
-    arrange: ({ units, layers }) =>
+    arrange: ({ dimension, shape }) =>
       Promise.resolve({
         chosen: "energy",
         tried: [],
-        layers: order.layers.map((layer, i) => {
-          const kept = units === "channels"
-            ? layers[i].mlp?.intermediateSize ?? 0
-            : layers[i].attention?.kvHeads ?? 0;
-          return [...layer[units]!.slice(0, kept).reverse(), ...layer[units]!.slice(kept)];
+        units: ranking.map((ranked, at) => {
+          const units = ranked?.[dimension];
+          const kept = shape[at]?.[dimension] ?? 0;
+          return units ? [...units.slice(0, kept).reverse(), ...units.slice(kept)] : null;
         }),
       }),
-    apply: ({ units, layers }) => {
-      order = { layers: order.layers.map((layer, i) => ({ ...layer, [units]: layers[i] })) };
+    apply: ({ dimension, units }) => {
+      ranking = ranking.map((ranked, at) =>
+        units[at] ? { ...ranked, [dimension]: units[at] } : ranked
+      );
       return Promise.resolve();
     },
   };
@@ -46,32 +46,32 @@ export interface Outcome extends SearchRun {
   readonly trials: readonly SwapTrial[];
   /** As a run keeps it: where it went, and what stays. */
   readonly way: ReturnType<typeof wayOf>;
-  readonly plan: ReturnType<typeof planFromLayers>;
+  readonly plan: ReturnType<typeof planOf>;
   readonly scored: number;
 }
 
 /** Searches, with swaps where the policy has them, and goes on with the lines of a journal. */
 export async function search(
-  loss: Loss,
+  loss: LayerLoss,
   policy: SearchPolicy,
   options: {
     readonly lines?: readonly string[];
     readonly swap?: boolean;
-    readonly aside?: Loss;
-    readonly heldOut?: Loss;
+    readonly aside?: LayerLoss;
+    readonly heldOut?: LayerLoss;
     readonly maxIncrease?: number;
     readonly bestEffort?: boolean;
     readonly fast?: boolean;
   } = {},
 ): Promise<Outcome> {
-  const scorer = new FakeScorer(loss);
+  const fake = (of: LayerLoss) => new FakeScorer(byLayers(SPEC, of));
+  const scorer = fake(loss);
   const arranger = turning();
-  const orders: UnitOrder[] = [];
   const picker = options.fast
     ? new Race({ racing: true, lazy: true, proxies: true, threshold: true })
     : exhaustive;
   const { result, events, lines } = await runSearch(
-    SPEC,
+    MODEL,
     policy,
     scorer,
     {
@@ -79,28 +79,35 @@ export async function search(
       arranger,
       bestEffort: options.bestEffort,
       watch: {
-        heldOut: options.heldOut && new FakeScorer(options.heldOut),
+        heldOut: options.heldOut && fake(options.heldOut),
         maxIncrease: options.maxIncrease,
       },
       swap: options.swap === false
         ? undefined
-        : { aside: options.aside ? new FakeScorer(options.aside) : null },
+        : { aside: options.aside ? fake(options.aside) : null },
     },
     options.lines,
-    (event) => {
-      if (event.type === "step") orders.push(arranger.order);
-    },
   );
-  const { removalOrder } = result;
-  const way = wayOf(SPEC, result, (steps) => orders[steps - 1]);
-  checkFrontier(SPEC, way);
+  const way = wayOf(MODEL, result);
+  checkWay(MODEL, way);
+  const changes = changesOf(way);
+  assert.deepEqual(changes, result.changes);
+  const { blocks } = MODEL;
+  assert.deepEqual(afterChanges(blocks, allKept(blocks), changes), result.state.kept);
+  // What a scorer runs is what is kept: the first units in the order in which they lie.
+  for (const [at, kept] of result.state.kept.entries()) {
+    for (const [dimension, units] of Object.entries(kept ?? {})) {
+      const lying = arranger.ranking[at]![dimension].slice(0, units.length);
+      assert.deepEqual(lying.toSorted((a, b) => a - b), units);
+    }
+  }
   return {
     result,
     events,
     lines,
     trials: result.swaps.filter((line) => line.type === "swap"),
     way,
-    plan: planFromLayers(result.layers, arranger.order, { modelDigest: "m", removalOrder }),
+    plan: planOf(SPEC, "m", changes),
     scored: scorer.scored,
   };
 }

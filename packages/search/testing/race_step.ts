@@ -1,8 +1,10 @@
-import { blockCandidates } from "../candidate.ts";
+import { blockCandidates } from "../candidates.ts";
 import { NO_COST } from "../cost.ts";
 import { type Account, Accounts } from "../race/accounts.ts";
 import type { RaceStep } from "../race/race_step.ts";
 import { StepScores } from "../scores.ts";
+import { searchModelOf } from "../search_model.ts";
+import { denseState } from "../state.ts";
 import { FakeScorer } from "./fake_scorer.ts";
 import { tinySpec } from "./tiny_spec.ts";
 
@@ -28,17 +30,21 @@ export function raceStep(
   } = {},
 ): FakeStep {
   const { number = 1, moves, known = [], account } = options;
-  const { layers } = tinySpec(damages.length);
-  const candidates = blockCandidates(layers).slice(0, damages.length);
+  const state = denseState(searchModelOf(tinySpec(damages.length)).blocks);
+  // Attention blocks, every other of all.
+  const candidates = blockCandidates(state).slice(0, damages.length);
   const batches = damages[0].map((_, s) => [s]);
-  const scorer = new FakeScorer((_, s, candidate) => candidate ? damages[candidate.layer][s] : 0, {
-    batches,
-    keptBatches: batches.length,
-    perturbation: moves && (({ layer }) => moves[layer]),
-  });
+  const scorer = new FakeScorer(
+    (_, s, candidate) => candidate ? damages[candidate.first / 2][s] : 0,
+    {
+      batches,
+      keptBatches: batches.length,
+      perturbation: moves && (({ first }) => moves[first / 2]),
+    },
+  );
   const scores = new StepScores({
     step: number,
-    trunk: layers,
+    trunk: state.shape,
     candidates,
     scorer,
     weights: candidates.map(() => 1),
@@ -49,8 +55,7 @@ export function raceStep(
   const accounts = new Accounts();
   for (const [i, damage] of known.entries()) {
     if (!damage) continue;
-    const { width } = candidates[i];
-    accounts.set(candidates[i], { damage, width, step: 0, perturbation: null, ...account });
+    accounts.set(candidates[i], { damage, left: 0, step: 0, perturbation: null, ...account });
   }
   return {
     step: { scores, number, batches: [...batches.keys()], byDamage: true },

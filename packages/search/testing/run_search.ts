@@ -1,10 +1,10 @@
-import type { ModelSpec } from "@lopper/core";
-import type { LayersScorer } from "../layers_scorer.ts";
 import { checkHistory } from "../check_history.ts";
 import { NO_COST } from "../cost.ts";
 import { greedySearch } from "../greedy.ts";
 import { type JournalEntry, parseJournal, toJournalLine } from "../journal.ts";
 import type { SearchPolicy } from "../policy.ts";
+import type { Scorer } from "@lopper/importance";
+import type { SearchModel } from "../search_model.ts";
 import type { SearchEvent, SearchOptions, SearchResult } from "../search.ts";
 
 export interface SearchRun {
@@ -19,14 +19,14 @@ export interface SearchRun {
  * @param lines of the journal that it goes on with.
  */
 export async function runSearch(
-  spec: ModelSpec,
+  model: SearchModel,
   policy: SearchPolicy,
-  scorer: LayersScorer,
+  scorer: Scorer,
   options: Omit<SearchOptions, "scorers" | "measure" | "history">,
   lines: readonly string[] = [],
   onEvent: (event: SearchEvent) => void = () => {},
 ): Promise<SearchRun> {
-  const searching = greedySearch(spec, policy, {
+  const searching = greedySearch(model, policy, {
     ...options,
     scorers: { block: scorer, width: scorer },
     measure: () => NO_COST,
@@ -42,7 +42,7 @@ export async function runSearch(
     if (entry) journal.push(toJournalLine(entry));
   }
   // Whatever a search writes down fits the model.
-  checkHistory(spec, parseJournal(journal, "journal"), "journal");
+  checkHistory(model, parseJournal(journal, "journal"), "journal");
   return { result: event.value, events, lines: journal };
 }
 

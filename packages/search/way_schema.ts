@@ -1,27 +1,12 @@
 import { z } from "zod";
+import { changesSchema } from "./change_schema.ts";
 import { count, list, lossy } from "./json_values.ts";
 
 /** One step of a finished run, with what is left after it. */
 const frontierStep = z.strictObject({
   stage: z.string().max(100),
-  /** What went: a whole block or layer, or a part of one block or of those of all layers. */
-  kind: z.enum([
-    "attention",
-    "mlp",
-    "mlp_channels",
-    "attention_heads",
-    "layer",
-    "all_mlp_channels",
-    "all_attention_heads",
-  ]),
-  /** Where that was; the first of the layers where it was in all of them. */
-  layer: count,
-  /** Intermediate or query channels that are left of the block. */
-  width: count,
-  /** Channels of the MLP, or KV groups of the attention, that went: ascending, as the checkpoint counts them. */
-  removed: list(count),
-  /** What went in each layer, where that was in all of them and `removed` is empty. */
-  removedByLayer: list(list(count)).optional(),
+  /** What went. */
+  changes: changesSchema,
   /** Published pruning ratio, in per cent. */
   ratio: z.number(),
   /** Milliseconds that a token is predicted to take then, where that is what was to be saved. */
@@ -34,23 +19,9 @@ const frontierStep = z.strictObject({
   heldOut: z.number().nullable(),
 });
 
-const swappedBlock = z.strictObject({
-  kind: z.enum(["attention", "mlp"]),
-  layer: count,
-  /** Intermediate or query channels that the block has then; 0 where it went. */
-  width: count,
-  /**
-   * Channels of the MLP, or KV groups of the attention, that came back or went: ascending, as the checkpoint counts them; none
-   * where the block went.
-   */
-  units: list(count),
-});
-
 /** Something that came back, and something that went for it. */
 const swap = z.strictObject({
-  restored: swappedBlock,
-  /** Null where the target was reached without. */
-  removed: swappedBlock.nullable(),
+  changes: changesSchema,
   /** Published pruning ratio after it, in per cent. */
   ratio: z.number(),
   /** Stored parameters that are left. */
@@ -82,7 +53,6 @@ export const waySchema = {
 };
 
 export type FrontierStep = Readonly<z.infer<typeof frontierStep>>;
-export type SwappedBlock = Readonly<z.infer<typeof swappedBlock>>;
 export type Swap = Readonly<z.infer<typeof swap>>;
 export type SwapPhase = Readonly<z.infer<typeof swapPhase>>;
 /** What a search decided, as run.json keeps it. */

@@ -1,0 +1,20 @@
+import { type BlockSize, blocksOf, type ModelSpec, type Resource } from "@lopper/core";
+import { quickResource, type ShapeResource } from "./resource.ts";
+
+/** The same resource, asked by shapes. */
+export function shapeResource(spec: ModelSpec, resource: Resource): ShapeResource {
+  const blocks = blocksOf(spec);
+  const rest = resource.amount(spec.layers.map(() => ({ attention: null, mlp: null })));
+  const block = (index: number, size: BlockSize) => {
+    const { layer, kind } = blocks[index];
+    const { attention } = spec.layers[layer];
+    const { channels: intermediateSize, kvGroups: kvHeads } = size;
+    return kind === "mlp"
+      ? resource.block({ attention: null, mlp: { intermediateSize } }, kind)
+      : resource.block({
+        attention: { queryHeads: kvHeads * attention!.queryHeads / attention!.kvHeads, kvHeads },
+        mlp: null,
+      }, "attention");
+  };
+  return quickResource({ name: resource.name, block }, rest);
+}

@@ -1,0 +1,70 @@
+import { type Block, BLOCK_KINDS, type Candidate, type Change } from "@lopper/core";
+import { type GroupSizes, hasDimension, unitsOfGroup } from "./dimensions/dimension.ts";
+import { type Proposal, proposalOf } from "./proposal.ts";
+import { leastImportant } from "./ranked_units.ts";
+import type { SearchState } from "./state.ts";
+
+/** Every block that is there: as published those of one kind after those of the other, each in layer order. */
+export function blockCandidates(state: SearchState): readonly Proposal[] {
+  return byKind(state.blocks).flatMap((at) =>
+    state.shape[at] ? [proposalOf(state, [goneOf(state.blocks[at])])] : []
+  );
+}
+
+/** The places of the blocks, kind after kind, in layer order. */
+export function byKind(blocks: readonly Block[]): readonly number[] {
+  const kinds = new Set<string>([...BLOCK_KINDS, ...blocks.map(({ kind }) => kind)]);
+  return [...kinds].flatMap((kind) => [...blocks.keys()].filter((at) => blocks[at].kind === kind));
+}
+
+/** Each block that is there and keeps units of the dimension after losing a group of its least important ones. */
+export function groupCandidates(
+  state: SearchState,
+  dimension: string,
+  groups: GroupSizes,
+): readonly Proposal[] {
+  return placesWith(state, dimension).flatMap((at): Proposal[] => {
+    const now = state.shape[at]![dimension];
+    const left = now - unitsOfGroup(state.blocks[at], dimension, groups);
+    return left > 0 ? [proposalOf(state, [narrowed(state, at, dimension, left)])] : [];
+  });
+}
+
+/** Every layer that has its blocks, as long as another one has. */
+export function layerCandidates(state: SearchState): readonly Proposal[] {
+  const layers = Map.groupBy(state.blocks.keys(), (at) => state.blocks[at].layer);
+  const present = [...layers.values()].filter((places) => places.every((at) => state.shape[at]));
+  return present.length < 2
+    ? []
+    : present.map((places) => proposalOf(state, places.map((at) => goneOf(state.blocks[at]))));
+}
+
+/** All blocks that have a dimension cut to so many units of it; those that are there are alike. */
+export function everywhere(state: SearchState, dimension: string, left: number): Proposal {
+  const places = placesWith(state, dimension);
+  return proposalOf(state, places.map((at) => narrowed(state, at, dimension, left)));
+}
+
+/** The places of blocks that are there and have a dimension. */
+export function placesWith({ blocks, shape }: SearchState, dimension: string): readonly number[] {
+  return [...blocks.keys()].filter((at) => shape[at] && hasDimension(blocks[at], dimension));
+}
+
+/** A block that is there loses the least important units of a dimension, but for so many. */
+export function narrowed(
+  { blocks, kept, ranking }: SearchState,
+  at: number,
+  dimension: string,
+  left: number,
+): Change {
+  const units = kept[at]![dimension];
+  return {
+    part: blocks[at].id,
+    dimension,
+    removed: leastImportant(units, ranking[at]![dimension], units.length - left),
+  };
+}
+
+function goneOf({ id }: Block): Candidate[number] {
+  return { part: id, dimension: null, removed: [] };
+}

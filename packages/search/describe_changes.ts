@@ -1,0 +1,50 @@
+import { type Candidate, type Change, plural } from "@lopper/core";
+import { type CandidateKey, cutsOf } from "./candidate_key.ts";
+import { DIMENSIONS } from "./dimensions/list.ts";
+import { placeOfPart } from "./part.ts";
+
+/** What changes took, in words: "attention of layer 3", "layer 3", "16 channels of the MLP of layer 2". */
+export function describeChanges(changes: Candidate): string {
+  const [{ part, dimension }] = changes;
+  if (changes.length === 1) return changeWords(changes[0]);
+  const layers = new Set(changes.map((change) => placeOfPart(change.part).layer));
+  if (changes.every((change) => change.dimension === null) && layers.size === 1) {
+    return `layer ${placeOfPart(part).layer}`;
+  }
+  if (dimension !== null && changes.every((change) => change.dimension === dimension)) {
+    const units = changes.reduce((sum, { removed }) => sum + removed.length, 0);
+    return `${unitWords(units, dimension)} of ${plural(layers.size, "layer")}`;
+  }
+  return changes.map(changeWords).join(", ");
+}
+
+/** What a candidate of that name would leave, in words: "MLP of layer 2 with 48 channels". */
+export function describeKey(key: CandidateKey): string {
+  return cutsOf(key).map(({ part, dimension, left }) =>
+    dimension === null
+      ? `${blockWords(part)} removed`
+      : `${blockWords(part)} with ${unitWords(left, dimension)}`
+  ).join(", ");
+}
+
+function changeWords({ part, dimension, removed }: Change): string {
+  return dimension === null
+    ? blockWords(part)
+    : `${unitWords(removed.length, dimension)} of the ${blockWords(part)}`;
+}
+
+/** All units of a dimension, in words: "MLP channels". */
+export function unitsLabel(dimension: string): string {
+  return DIMENSIONS.find(({ name }) => name === dimension)?.units ?? dimension;
+}
+
+/** "1 channel", "16 channels". */
+function unitWords(count: number, dimension: string): string {
+  const known = DIMENSIONS.find(({ name }) => name === dimension);
+  return known ? plural(count, known.unit) : `${count} ${dimension}`;
+}
+
+function blockWords(part: string): string {
+  const { layer, kind } = placeOfPart(part);
+  return `${kind === "mlp" ? "MLP" : kind} of layer ${layer}`;
+}
