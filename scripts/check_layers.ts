@@ -1,8 +1,8 @@
 /**
  * Holds the layering of the workspace (CONTRIBUTING.md): a package imports only from packages before it, no relative
  * import leaves its package, the search runs no model, no files import one another in a circle (types count, too), only
- * apps/ touch `Deno.*`, files are opened in one place, and only two modules of apps/ print, which take out what a terminal
- * would obey.
+ * apps/ touch `Deno.*`, files are opened in one place, faces name what they give, and only two modules of apps/ print, which
+ * take out what a terminal would obey.
  *
  * Usage: deno run --allow-read scripts/check_layers.ts [ROOT]
  */
@@ -45,6 +45,9 @@ const OPENS_NONE = new Set(
 );
 const READERS = /^packages\/files\/(append_file|file_sink|file_source)\.ts$/;
 const TEST = /_test\.ts$|\/testing\//;
+
+/** What a package gives to others. */
+const FACE = /^packages\/[^/]+\/(?:testing\/)?mod\.ts$/;
 
 /** The places that print: those modules, and tests. */
 const PRINTERS = /^apps\/cli\/terminal\/(terminal|progress_bar)\.ts$|_test\.ts$|\/testing\//;
@@ -133,6 +136,7 @@ function packageFaults(file: string, specifier: string, target: string): readonl
 /** What a line names that only other places may. */
 function wordFaults(file: string, line: string): readonly string[] {
   const faults: string[] = [];
+  if (FACE.test(file) && /^export \*/.test(line)) faults.push("a face names what it gives");
   if (!PRINTERS.test(file) && PRINTS.test(line)) {
     faults.push("prints; only apps/cli/terminal/terminal.ts does");
   }

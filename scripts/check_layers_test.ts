@@ -64,6 +64,15 @@ Deno.test("layers: fakes are for tests", () => {
   assert.deepEqual(problems("packages/run/a.ts", source), found);
 });
 
+Deno.test("layers: faces name what they give", () => {
+  const all = 'export * from "./a.ts";\n';
+  for (const face of ["packages/core/mod.ts", "packages/models/testing/mod.ts"]) {
+    assert.deepEqual(problems(face, all), ["a face names what it gives"]);
+    assert.deepEqual(problems(face, 'export { a } from "./a.ts";\n'), []);
+  }
+  assert.deepEqual(problems("packages/core/sub/mod.ts", all), []);
+});
+
 Deno.test("layers: Deno.* and printing stay in apps", () => {
   for (const source of ["Deno.cwd();", "const { cwd } = Deno;", 'globalThis["Deno"].cwd();']) {
     assert.equal(problems("packages/core/a.ts", source).length, 1, source);

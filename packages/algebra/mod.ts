@@ -1,4 +1,4 @@
-export * from "./cholesky.ts";
-export * from "./eliminate.ts";
-export * from "./gram.ts";
-export * from "./products.ts";
+export { RidgeFactor } from "./cholesky.ts";
+export { eliminate, type Elimination, type EliminationOptions } from "./eliminate.ts";
+export { GramSum } from "./gram.ts";
+export { type Matrix, matrix, Products } from "./products.ts";

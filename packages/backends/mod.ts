@@ -1,3 +1,17 @@
-export * from "./backend.ts";
-export * from "./open_backend.ts";
-export * from "./options.ts";
+export {
+  type Backend,
+  type BackendDescription,
+  type BackendOptions,
+  bool,
+  type Executable,
+  type Feeds,
+  float32,
+  float32Data,
+  type HostTensor,
+  int32,
+  int64,
+  int64Data,
+  type Weights,
+} from "./backend.ts";
+export { type BackendName, openBackend, type OpenedBackend } from "./open_backend.ts";
+export { ENGINE_OPTIONS, MAX_THREADS } from "./options.ts";

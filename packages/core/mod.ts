@@ -1,22 +1,126 @@
-export * from "./counts.ts";
-export * from "./digest.ts";
-export * from "./divisors.ts";
-export * from "./dtype.ts";
-export * from "./errors.ts";
-export * from "./format.ts";
-export * from "./latency_table.ts";
-export * from "./averages.ts";
-export * from "./block.ts";
-export * from "./blocks_of.ts";
-export * from "./change.ts";
-export * from "./layers_of_shape.ts";
-export * from "./model_spec.ts";
-export * from "./plan_of_changes.ts";
-export * from "./printable.ts";
-export * from "./prune_plan.ts";
-export * from "./resource.ts";
-export * from "./seal.ts";
-export * from "./significance.ts";
-export * from "./strict_json.ts";
-export * from "./version.ts";
+export {
+  attentionParameters,
+  blockMacs,
+  countParameters,
+  headCostInBlocks,
+  mlpParameters,
+  modelMacs,
+  type ParameterCounts,
+  pruningRatio,
+} from "./counts.ts";
+export { sha256 } from "./digest.ts";
+export { commonDivisor, commonMultiple } from "./divisors.ts";
+export { type DType, DTYPE_BYTES, type FloatDType, isDType, isFloatDType } from "./dtype.ts";
+export {
+  BackendUnavailableError,
+  CalibrationError,
+  CheckpointFormatError,
+  type CheckpointLocation,
+  EvaluationError,
+  ExportError,
+  FolderBusyError,
+  HubError,
+  InsufficientMemoryError,
+  LopperError,
+  PlanError,
+  ReadError,
+  ResumeError,
+  RunFolderError,
+  SourceChangedError,
+  UnreachableTargetError,
+  UnsupportedModelError,
+  UnsupportedOpError,
+  UsageError,
+  WriteError,
+} from "./errors.ts";
+export {
+  formatBytes,
+  formatChange,
+  formatCount,
+  formatMilliseconds,
+  formatPerplexity,
+  formatRatio,
+  formatSeconds,
+  plural,
+  shown,
+} from "./format.ts";
+export { interpolation, type LatencyCurve, latencyOf, type LatencyTable } from "./latency_table.ts";
+export { mean, median } from "./averages.ts";
+export {
+  type Axis,
+  axisLength,
+  type Block,
+  type BlockSize,
+  blocksLeft,
+  type DeclaredWeight,
+  denseShape,
+  type Dimension,
+  innerWidthOf,
+  macsOfBlock,
+  type NormPlacement,
+  outputProjection,
+  parametersOfBlock,
+  type Shape,
+  sizeOf,
+  type UnitAxis,
+  unitAxis,
+  unitIndices,
+  weightShape,
+} from "./block.ts";
+export { blocksOf } from "./blocks_of.ts";
+export {
+  afterChanges,
+  allKept,
+  type Candidate,
+  type Change,
+  type Kept,
+  type KeptUnits,
+  type Ranking,
+  removalsOf,
+  shapeOfKept,
+  sourceRanking,
+} from "./change.ts";
+export { blockNumber, layersOfShape, refOf, shapeOfLayers } from "./layers_of_shape.ts";
+export {
+  type AttentionShape,
+  attentionWindow,
+  type AttentionWindows,
+  type Biases,
+  BLOCK_KINDS,
+  blockAt,
+  blockIndex,
+  type BlockKind,
+  type BlockRef,
+  fullyAttended,
+  groupSize,
+  innerWidth,
+  isUniform,
+  keepLayers,
+  type LayerSpec,
+  layersWithBlocks,
+  longestSequence,
+  type MlpShape,
+  type ModelSpec,
+  replaceLayer,
+  type RopeScaling,
+  type RopeSpec,
+  widestInner,
+  windowsOf,
+  withLayers,
+} from "./model_spec.ts";
+export { keptOfPlan, planOf } from "./plan_of_changes.ts";
+export { printable, printableJson, printableLine } from "./printable.ts";
+export {
+  densePlan,
+  keptOf,
+  type LayerPlan,
+  prunedLayers,
+  prunedSpec,
+  type PrunePlan,
+} from "./prune_plan.ts";
+export { parametersOf, reduction, type Resource } from "./resource.ts";
+export { seal, type Sealed, sealLine, unseal, unsealLine } from "./seal.ts";
+export { fallsBeyondChance } from "./significance.ts";
+export { describeIssue, parseStrictJson } from "./strict_json.ts";
+export { VERSION } from "./version.ts";
 export { type InputKind, INPUTS, refusalOf } from "./input_kind.ts";

@@ -9,7 +9,7 @@ export type { AppliedDecision, PruneTask, RunTools } from "./prepare.ts";
 export { type CalibrationPart, SELF } from "./options/calibration_part.ts";
 export { type GivenRunOptions, RUN_OPTIONS } from "./options/run_options.ts";
 export { statedDefaults } from "./options/stated.ts";
-export * from "./presets.ts";
+export { type PresetSettings, SETTINGS, type SettingsName } from "./presets.ts";
 export {
   type EarlyStop,
   type LatencyRecord,
