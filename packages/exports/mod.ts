@@ -23,7 +23,6 @@ export {
   QUANTIZATIONS,
 } from "./options.ts";
 export { checkPrecision } from "./half_range.ts";
-export type { Quantized } from "./quantize.ts";
 export { exportSafetensors, type SafetensorsExportOptions } from "./safetensors_export.ts";
 export { checkDifference, LOGIT_TOLERANCE } from "./verify.ts";
 export { whyNotDeci } from "./gguf/architecture.ts";

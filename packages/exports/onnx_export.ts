@@ -1,10 +1,9 @@
 import { ExportError } from "@lopper/core";
-import { type OpenSink, writeFile, writeJson } from "@lopper/formats";
+import { OnnxData, type OpenSink, writeFile, writeJson } from "@lopper/formats";
 import { cachedDecoder, type DecoderWeight, type MatrixForm } from "@lopper/graphs";
 import { copyCompanions, type Model, ropeFrequencies } from "@lopper/models";
 import type { ExportPrecision, WrittenExport } from "./export.ts";
 import { generationConfig, onnxConfig } from "./onnx_config.ts";
-import { OnnxData } from "./onnx_data.ts";
 import { OnnxWeight } from "./onnx_weights.ts";
 
 export interface OnnxExportOptions {
@@ -52,7 +51,10 @@ export async function exportOnnx(
   const graph = cachedDecoder(spec, {
     matrices: VARIANTS[precision].matrices,
     frequencies: ropeFrequencies(spec.rope, spec.headDim),
-    store: (weight, part) => data.add(weights.get(placeOf(weight))!.part(part)),
+    store: (weight, part) => {
+      const tensor = weights.get(placeOf(weight))!.part(part);
+      return { ...tensor, ...data.add(tensor) };
+    },
   });
   const files = [...await data.write(open, "onnx")];
   await writeFile(open, path, (sink) => sink.write(graph));

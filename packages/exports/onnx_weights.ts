@@ -1,12 +1,19 @@
 import type { FloatDType } from "@lopper/core";
-import type { TensorInfo, TensorStore } from "@lopper/formats";
-import { type ElementType, type MatrixPart, QUANT_BLOCK, type StoredWeight } from "@lopper/graphs";
+import {
+  QUANT_BLOCK,
+  quantizeBlocks,
+  type Quantized,
+  type TensorData,
+  type TensorInfo,
+  type TensorStore,
+} from "@lopper/formats";
+import type { ElementType, MatrixPart } from "@lopper/graphs";
 import { convertedTensor } from "./convert.ts";
-import { quantizeBlocks, type Quantized } from "./quantize.ts";
 
 /** A tensor of an ONNX file: how it is declared, and its bytes when their turn comes. */
-export interface OnnxTensor extends Pick<StoredWeight, "name" | "element" | "dims" | "length"> {
-  readonly data: () => Promise<Uint8Array>;
+export interface OnnxTensor extends TensorData {
+  readonly element: ElementType;
+  readonly dims: readonly number[];
 }
 
 const DTYPE: Readonly<Record<"float32" | "float16", FloatDType>> = {

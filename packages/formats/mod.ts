@@ -23,6 +23,7 @@ export {
   type ModelFolder,
   readWholeFile,
 } from "./model_folder.ts";
+export { type DataPlace, OnnxData, type TensorData } from "./onnx/data_files.ts";
 export { ExternalFiles, type WeightData } from "./onnx/external_files.ts";
 export {
   DOUBLE,
@@ -31,6 +32,7 @@ export {
   type OnnxNode,
   type OnnxTensor,
 } from "./onnx/graph.ts";
+export { QUANT_BLOCK, quantizeBlocks, type Quantized } from "./onnx/quantize_blocks.ts";
 export { readOnnxGraph } from "./onnx/read_graph.ts";
 export { OnnxTensorStore, type PlacedWeight } from "./onnx/tensor_store.ts";
 export { isPassing, type Source, ValueFlow } from "./onnx/value_flow.ts";

@@ -28,6 +28,6 @@ export {
   residentDecoder,
   type ResidentDecoderOptions,
 } from "./resident_decoder.ts";
-export { type MatrixForm, type MatrixPart, QUANT_BLOCK } from "./stored_linear.ts";
+export type { MatrixForm, MatrixPart } from "./stored_linear.ts";
 export { laidOutAxes } from "./weights/laid_out.ts";
 export { residentRows, residentWeightName } from "./weights/resident.ts";

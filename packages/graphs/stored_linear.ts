@@ -1,3 +1,4 @@
+import { QUANT_BLOCK } from "@lopper/formats";
 import { type GraphBuilder, MICROSOFT, type StoredWeight } from "./graph_builder.ts";
 import { linear } from "./layers.ts";
 
@@ -13,9 +14,6 @@ export type MatrixPart =
   | "float32"
   | "float16"
   | `${"int8" | "int4"}_${"codes" | "scales" | "zeros"}`;
-
-/** Values that share a scale; the size for which most engines have fast kernels. */
-export const QUANT_BLOCK = 32;
 
 /**
  * MatMulNBits may round x to 8 bits, too, with a scale for every block of every row. Engines without kernels for that compute

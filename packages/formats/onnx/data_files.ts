@@ -1,11 +1,25 @@
-import { type OpenSink, writeFile } from "@lopper/formats";
-import type { StoredWeight } from "@lopper/graphs";
-import type { OnnxTensor } from "./onnx_weights.ts";
+import { type OpenSink, writeFile } from "../write_file.ts";
 
 /** Browsers hold no larger array of bytes for sure. */
 const MAX_FILE_BYTES = 2_000_000_000;
 /** Engines map the file, and vector instructions load whole cache lines. */
 const ALIGNMENT_BYTES = 64;
+
+/** A tensor whose bytes are asked for when their turn comes. */
+export interface TensorData {
+  readonly name: string;
+  /** In bytes. */
+  readonly length: number;
+  readonly data: () => Promise<Uint8Array>;
+}
+
+/** Where a tensor lies, as the ONNX file says it. */
+export interface DataPlace {
+  /** Path from the ONNX file. */
+  readonly location: string;
+  /** Bytes from the start of that file. */
+  readonly offset: number;
+}
 
 /**
  * Lays out the bytes of weights in files beside an ONNX file: `<file>_data`, `<file>_data_1`, … as transformers.js numbers
@@ -14,7 +28,7 @@ const ALIGNMENT_BYTES = 64;
 export class OnnxData {
   readonly #file: string;
   readonly #maxFileBytes: number;
-  readonly #files: { readonly stored: StoredWeight; data(): Promise<Uint8Array> }[][] = [];
+  readonly #files: (TensorData & DataPlace)[][] = [];
   #end = 0;
 
   /** @param file name of the ONNX file, without folders. */
@@ -28,18 +42,16 @@ export class OnnxData {
   }
 
   /** Gives a weight its place; one that is larger than a file may be gets a file of its own. */
-  add(
-    { data, ...weight }: OnnxTensor,
-  ): StoredWeight {
+  add({ name, length, data }: TensorData): DataPlace {
     let offset = aligned(this.#end);
-    if (this.#files.length === 0 || (offset > 0 && offset + weight.length > this.#maxFileBytes)) {
+    if (this.#files.length === 0 || (offset > 0 && offset + length > this.#maxFileBytes)) {
       this.#files.push([]);
       offset = 0;
     }
-    const stored = { ...weight, location: this.#name(this.#files.length - 1), offset };
-    this.#files.at(-1)!.push({ stored, data });
-    this.#end = offset + weight.length;
-    return stored;
+    const location = this.#name(this.#files.length - 1);
+    this.#files.at(-1)!.push({ name, length, data, location, offset });
+    this.#end = offset + length;
+    return { location, offset };
   }
 
   /**
@@ -52,7 +64,7 @@ export class OnnxData {
       const path = `${folder}/${this.#name(i)}`;
       await writeFile(open, path, async (sink) => {
         let end = 0;
-        for (const { stored: { name, offset, length }, data } of entries) {
+        for (const { name, offset, length, data } of entries) {
           if (offset > end) await sink.write(new Uint8Array(offset - end));
           const bytes = await data();
           if (bytes.byteLength !== length) {

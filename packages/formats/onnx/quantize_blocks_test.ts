@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { quantizeBlocks } from "./quantize.ts";
+import { quantizeBlocks } from "./quantize_blocks.ts";
 
 Deno.test("quantisation: 4 bits, two in a byte, every block with its own scale and zero", () => {
   const values = new Float32Array(34);

@@ -1,4 +1,5 @@
-import { QUANT_BLOCK } from "@lopper/graphs";
+/** Values that share a scale; the size for which most engines have fast kernels. */
+export const QUANT_BLOCK = 32;
 
 /** A matrix in few bits, with what turns them back. */
 export interface Quantized {
