@@ -105,12 +105,8 @@ class Subject {
 
   /** What a run goes on from. */
   async #resumed(folder: string): Promise<unknown> {
-    const run = await RunFolder.open(this.at(folder), { resume: true });
-    try {
-      return { settings: run.settings, history: run.history, record: await run.record() };
-    } finally {
-      run.close();
-    }
+    await using run = await RunFolder.open(this.at(folder), { resume: true });
+    return { settings: run.settings, history: run.history, record: await run.record() };
   }
 }
 

@@ -323,7 +323,7 @@ test("a run or an unfinished run is replaceable, with what a kill left in it", a
   });
   await Deno.symlink("run", `${folder}/link`);
   for (const out of ["run", "link", "begun", "earlier", "nothing", "none"]) {
-    (await RunFolder.open(`${folder}/${out}`, { overwrite: true })).close();
+    await using _ = await RunFolder.open(`${folder}/${out}`, { overwrite: true });
   }
 });
 

@@ -1,6 +1,7 @@
 /** What a model is measured by for quality.md, and how two models compare on the same questions and windows. */
 import {
   type Estimate,
+  evaluateModel,
   headline,
   type Metric,
   type MetricName,
@@ -9,10 +10,9 @@ import {
   perplexityRatio,
 } from "@lopper/evaluation";
 import { basename } from "node:path";
-import { evaluateModel } from "../../apps/cli/measuring/evaluate_model.ts";
 import { EvaluationLog } from "../../apps/cli/measuring/evaluation_log.ts";
 import { readUserMeasures } from "../../apps/cli/measuring/evaluation_options.ts";
-import { withOpenModel } from "../../apps/cli/measuring/open_measured.ts";
+import { openMeasured } from "../../apps/cli/measuring/open_measured.ts";
 import { openReporter } from "../../apps/cli/terminal/reporter.ts";
 
 /** What `lopper evaluate` finds of a model, in few words, and what paired comparisons need. */
@@ -58,11 +58,10 @@ export async function scoresOf(path: string, { data, texts, limit, out }: Measur
   await Deno.mkdir(out, { recursive: true });
   const log = await EvaluationLog.open(`${out}/scores.jsonl`);
   try {
-    const run = { path, log, options, reporter, check: () => {} };
-    const { evaluation, windowNll, outcomes } = await withOpenModel(
-      run,
-      (open) => evaluateModel(open, measures, run),
-    );
+    const { signal } = new AbortController();
+    await using open = await openMeasured({ path, log, options, reporter, signal });
+    const measuring = { bos: true, signal, teller: reporter };
+    const { evaluation, windowNll, outcomes } = await evaluateModel(open, measures, measuring);
     const scores: Scores = {
       parameters: evaluation.parameters,
       texts: evaluation.texts.map(({ text, perplexity }, i) => ({

@@ -124,3 +124,4 @@ export { fallsBeyondChance } from "./significance.ts";
 export { describeIssue, parseStrictJson } from "./strict_json.ts";
 export { VERSION } from "./version.ts";
 export { type InputKind, INPUTS, refusalOf } from "./input_kind.ts";
+export type { StopSignal } from "./stop_signal.ts";

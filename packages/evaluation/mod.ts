@@ -60,3 +60,6 @@ export {
   textDamageSchema,
 } from "./text_damage_schema.ts";
 export { OWN_TASK_FORMS, ownTask } from "./tasks/own.ts";
+export * from "./evaluate_model.ts";
+export * from "./measures.ts";
+export * from "./model_evaluation.ts";

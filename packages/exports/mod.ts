@@ -30,3 +30,5 @@ export { exportGguf, type GgufExportOptions, type WrittenGguf } from "./gguf/exp
 export { exportOnnx, type OnnxExportOptions, onnxFile } from "./onnx_export.ts";
 export { emptyPast, onnxLogits } from "./onnx_logits.ts";
 export { PiecedDecoder } from "./pieced_decoder.ts";
+export * from "./export_model.ts";
+export * from "./export_record.ts";

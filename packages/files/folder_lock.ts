@@ -77,6 +77,10 @@ export class FolderLock {
     if (holder !== "no locks") throw new FolderBusyError(folder, holder);
   }
 
+  async [Symbol.asyncDispose]() {
+    await this.release();
+  }
+
   /** Gives the folder back, without the lock's file, and without the folder where nothing came into it. */
   async release(): Promise<void> {
     // While it is held, nobody else can take what is removed for theirs.

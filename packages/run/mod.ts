@@ -4,7 +4,6 @@ export type { PhaseName, RunEvent } from "./events.ts";
 export { expandedWithin, type MemoryNeeds, type MemoryPart, planMemory } from "./memory.ts";
 export { MemoryStore } from "./memory_store.ts";
 export { ownTextLength, type OwnTexts, ownTexts, ownTextStart, SELF_TOKENS } from "./own_texts.ts";
-export type { StopSignal } from "./phase.ts";
 export type { AppliedDecision, PruneTask, RunTools } from "./prepare.ts";
 export { type CalibrationPart, SELF } from "./options/calibration_part.ts";
 export { type GivenRunOptions, RUN_OPTIONS } from "./options/run_options.ts";

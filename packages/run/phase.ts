@@ -1,10 +1,5 @@
+import type { StopSignal } from "@lopper/core";
 import type { PhaseName, RunEvent } from "./events.ts";
-
-/**
- * Says that a run is to stop: an AbortSignal, or what answers as one does. A run asks often, and stops with what this throws.
- * A signal that another thread sets is better asked where it is set: this one may compute for seconds before it hears.
- */
-export type StopSignal = Pick<AbortSignal, "throwIfAborted">;
 
 /** What work tells of itself. All of it throws when the run is to stop. */
 export interface Teller {

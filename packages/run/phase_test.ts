@@ -1,6 +1,7 @@
+import type { StopSignal } from "@lopper/core";
 import assert from "node:assert/strict";
 import type { RunEvent } from "./events.ts";
-import { phase, type StopSignal } from "./phase.ts";
+import { phase } from "./phase.ts";
 
 const turn = () => new Promise<void>((resolve) => setTimeout(resolve));
 

@@ -1,5 +1,5 @@
 import type { Backend } from "@lopper/backends";
-import { type LatencyTable, VERSION } from "@lopper/core";
+import { type LatencyTable, type StopSignal, VERSION } from "@lopper/core";
 import {
   criterionOf,
   PUBLISHED_RANKING,
@@ -19,7 +19,7 @@ import type { Tokenizer } from "@lopper/tokenizers";
 import type { Decision } from "./decision.ts";
 import type { RunEvent } from "./events.ts";
 import { type MemoryPlan, planMemory } from "./memory.ts";
-import { phase, type StopSignal } from "./phase.ts";
+import { phase } from "./phase.ts";
 import { openScorer } from "./search_tools.ts";
 import type { RunStore } from "./store.ts";
 import type { RunTexts } from "./texts.ts";

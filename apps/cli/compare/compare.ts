@@ -1,6 +1,11 @@
 import { longestSequence, modelMacs, UsageError, VERSION } from "@lopper/core";
 import { HELD_OUT_TEXT } from "@lopper/demo-model";
-import { COMPARE_OPTIONS, type MeasureFlags } from "@lopper/evaluation";
+import {
+  COMPARE_OPTIONS,
+  evaluateModel,
+  type MeasureFlags,
+  type Measures,
+} from "@lopper/evaluation";
 import type { Model } from "@lopper/models";
 import type { Given } from "@lopper/options";
 import { Command } from "commander";
@@ -11,18 +16,14 @@ import {
   type ComparedModel,
   type Comparison,
   type ModelFindings,
-  type ModelSize,
 } from "./comparison.ts";
 import { COMPARISON } from "../measuring/comparison_file.ts";
 import { addOptions } from "../inputs/commander_options.ts";
-import { evaluateModel } from "../measuring/evaluate_model.ts";
-import type { EvaluationLog } from "../measuring/evaluation_log.ts";
 import { OWN_TASKS_HELP, readUserMeasures } from "../measuring/evaluation_options.ts";
-import type { Measures } from "../measuring/evaluation_tasks.ts";
 import { logitsMemory, passageLogits } from "./held_out_logits.ts";
 import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
 import { type ModelSpeed, modelSpeed } from "./model_speed.ts";
-import { checkModels, withOpenModel } from "../measuring/open_measured.ts";
+import { checkModels, openMeasured } from "../measuring/open_measured.ts";
 import { openUserModel, TOLD } from "../inputs/open_model.ts";
 import { openReporter, type Reporter } from "../terminal/reporter.ts";
 import { ScoresFolder } from "../measuring/scores_folder.ts";
@@ -63,24 +64,21 @@ async function run(paths: readonly string[], options: Options, interruption: Int
       "compare needs two models at least; the first is what others are compared with",
     );
   }
-  const reporter = openReporter(options.json);
+  using reporter = openReporter(options.json);
   const measures = await readComparedMeasures(options, reporter, interruption);
   await checkModels(paths, reporter);
-  const scores = await ScoresFolder.open(
+  await using scores = await ScoresFolder.open(
     options.out,
     { file: COMPARISON, kind: "lopper-comparison" },
     (message) => reporter.warn(message),
   );
-  const { log } = scores;
   try {
-    const comparison = await compare(paths, { options, measures, log, reporter, interruption });
+    const run = { options, measures, scores, reporter, interruption };
+    const comparison = await compare(paths, run);
     await scores.writeResult(comparison);
     reporter.result({ ...comparison }, describeComparison(comparison));
   } catch (error) {
     throw withWayOn(error, SAME_COMMAND);
-  } finally {
-    reporter.stop();
-    await scores.close();
   }
 }
 
@@ -102,36 +100,34 @@ async function readComparedMeasures(
 interface Run {
   readonly options: Options;
   readonly measures: Measures;
-  readonly log: EvaluationLog;
+  readonly scores: ScoresFolder;
   readonly reporter: Reporter;
   readonly interruption: Interruption;
 }
 
 async function compare(paths: readonly string[], run: Run): Promise<Comparison> {
-  const { options, measures, log, reporter, interruption } = run;
+  const { options, measures, scores, reporter, interruption } = run;
   const promptTokens = await promptLength(paths);
   // Before anything else is in memory or keeps the machine busy.
   const speeds = options.speed ? await measureSpeeds(paths, promptTokens, run) : null;
-  const hint = options.out === undefined
-    ? "stopped; nothing is kept without --out"
-    : "stopped; what was scored is kept, the same command goes on";
-  const check = () => interruption(hint);
+  const signal = interruption.saying(scores.hint);
   const models: ComparedModel[] = [];
   let first: ModelFindings | null = null;
   for (const [i, path] of paths.entries()) {
     const beside = (model: Model) => [logitsMemory(model)];
-    const run = { path, log, options, reporter, check, beside };
-    const { size, ...found } = await withOpenModel(
-      run,
-      async (open): Promise<ModelFindings & { readonly size: ModelSize }> => ({
-        measured: await evaluateModel(open, measures, run),
-        predictions: await passageLogits(open, measures.texts[0], run),
-        size: {
-          bytes: open.model.weightBytes,
-          macsPerToken: modelMacs(open.model.spec, promptTokens),
-        },
-      }),
-    );
+    await using open = await openMeasured({
+      ...{ path, options, reporter, signal, beside },
+      log: scores.log,
+    });
+    const measuring = { bos: options.bos, signal, teller: reporter };
+    const found: ModelFindings = {
+      measured: await evaluateModel(open, measures, measuring),
+      predictions: await passageLogits(open, measures.texts[0], measuring),
+    };
+    const size = {
+      bytes: open.model.weightBytes,
+      macsPerToken: modelMacs(open.model.spec, promptTokens),
+    };
     models.push({
       ...found.measured.evaluation,
       ...size,
@@ -177,7 +173,7 @@ async function measureSpeeds(
     } finally {
       reporter.stop();
       // A process that was stopped did not fail.
-      interruption("stopped; nothing was measured yet");
+      interruption.saying("stopped; nothing was measured yet").throwIfAborted();
     }
   }
   return speeds;

@@ -1,7 +1,7 @@
+import type { MeasuredModel, ModelEvaluation } from "@lopper/evaluation";
 import { type Estimate, pairedDifference, perplexityRatio } from "@lopper/evaluation";
 import type { MetricName } from "@lopper/evaluation";
 import { agreement, type LogitAgreement, type PassageLogits } from "./held_out_logits.ts";
-import type { MeasuredModel, ModelEvaluation } from "../measuring/model_evaluation.ts";
 import type { ModelSpeed } from "./model_speed.ts";
 
 /** Models side by side. */

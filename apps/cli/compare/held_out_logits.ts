@@ -1,11 +1,10 @@
 import { EvaluationError } from "@lopper/core";
+import type { Measuring, NamedText, OpenedModel } from "@lopper/evaluation";
 import { compareLogits } from "@lopper/exports";
 import type { Model } from "@lopper/models";
 import type { MemoryPart } from "@lopper/run";
 import { sequenceLogits } from "@lopper/runtime";
 import { encodeLongText } from "@lopper/tokenizers";
-import type { NamedText } from "../measuring/evaluation_tasks.ts";
-import type { Measuring, OpenedModel } from "../measuring/open_measured.ts";
 
 /** Passages of a text over which models are compared, and tokens of each. */
 const PASSAGES = 4;
@@ -51,20 +50,20 @@ export function logitsMemory({ spec }: Model): MemoryPart {
 export async function passageLogits(
   { model, title, tokenizer, decoder, length }: OpenedModel,
   { name, text }: NamedText,
-  { options, reporter, check }: Measuring,
+  { bos, teller, signal }: Measuring,
 ): Promise<PassageLogits> {
   const ids = await encodeLongText(tokenizer, text, {
-    addSpecialTokens: options.bos,
+    addSpecialTokens: bos,
     refuse: (problem) => new EvaluationError(`${name}: ${problem}`),
   });
   const passages = passagesOf(ids, length);
   const logits: Float32Array[] = [];
   for (const [i, passage] of passages.entries()) {
-    reporter.progress(`${title}, predictions`, i, passages.length);
+    teller.progress(`${title}, predictions`, i, passages.length);
     logits.push(await sequenceLogits(decoder, [passage]));
-    check();
+    signal?.throwIfAborted();
   }
-  reporter.stop();
+  teller.stop();
   return { text: name, passages, logits, vocabSize: model.spec.vocabSize };
 }
 

@@ -34,6 +34,7 @@ export function measureSpeedCommand(interruption: Interruption = UNINTERRUPTED):
 async function run(path: string, options: Options, interruption: Interruption) {
   const { prompt, decode, repeats } = options;
   const reporter = openReporter(true);
+  const signal = interruption.saying("stopped");
   const { model } = await openUserModel(path, TOLD);
   const { spec } = model;
   const longest = longestSequence(spec);
@@ -54,7 +55,7 @@ async function run(path: string, options: Options, interruption: Interruption) {
     repeats,
     onProgress: (done, total) => {
       reporter.progress("speed", done, total);
-      interruption("stopped");
+      signal.throwIfAborted();
     },
   });
   reporter.result({ ...speed, peakResidentBytes: peakResidentBytes() }, "");

@@ -1,13 +1,16 @@
 import { VERSION } from "@lopper/core";
-import { EVALUATE_OPTIONS, type EvaluationFlags } from "@lopper/evaluation";
+import {
+  EVALUATE_OPTIONS,
+  evaluateModel,
+  type EvaluationFlags,
+  type ModelEvaluation,
+} from "@lopper/evaluation";
 import { Command } from "commander";
 import { addOptions } from "../inputs/commander_options.ts";
-import { evaluateModel } from "../measuring/evaluate_model.ts";
 import { OWN_TASKS_HELP, readUserMeasures } from "../measuring/evaluation_options.ts";
 import { describeEvaluation } from "../measuring/evaluation_output.ts";
 import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
-import type { ModelEvaluation } from "../measuring/model_evaluation.ts";
-import { checkModels, withOpenModel } from "../measuring/open_measured.ts";
+import { checkModels, openMeasured } from "../measuring/open_measured.ts";
 import { openReporter } from "../terminal/reporter.ts";
 import { ScoresFolder } from "../measuring/scores_folder.ts";
 import { SAME_COMMAND, withWayOn } from "../terminal/way_on.ts";
@@ -38,24 +41,24 @@ async function run(
   options: EvaluationFlags,
   interruption: Interruption,
 ) {
-  const reporter = openReporter(options.json);
+  using reporter = openReporter(options.json);
   const measures = await readUserMeasures(options, reporter, interruption);
   await checkModels(paths, reporter);
-  const scores = await ScoresFolder.open(
+  await using scores = await ScoresFolder.open(
     options.out,
     { file: "evaluation.json", kind: "lopper-evaluation" },
     (message) => reporter.warn(message),
   );
-  const { log } = scores;
+  const signal = interruption.saying(scores.hint);
   try {
-    const hint = options.out === undefined
-      ? "stopped; nothing is kept without --out"
-      : "stopped; what was scored is kept, the same command goes on";
     const models: ModelEvaluation[] = [];
-    const check = () => interruption(hint);
     for (const path of paths) {
-      const run = { path, log, options, reporter, check };
-      const { evaluation } = await withOpenModel(run, (open) => evaluateModel(open, measures, run));
+      await using open = await openMeasured({
+        ...{ path, options, reporter, signal },
+        log: scores.log,
+      });
+      const measuring = { bos: options.bos, signal, teller: reporter };
+      const { evaluation } = await evaluateModel(open, measures, measuring);
       models.push(evaluation);
     }
     const record = { kind: "lopper-evaluation", schema: 1, version: VERSION, models } as const;
@@ -63,8 +66,5 @@ async function run(
     reporter.result({ ...record }, describeEvaluation(models));
   } catch (error) {
     throw withWayOn(error, SAME_COMMAND);
-  } finally {
-    reporter.stop();
-    await scores.close();
   }
 }

@@ -4,8 +4,8 @@ import type { Given } from "@lopper/options";
 import { Command } from "commander";
 import { checkApart, sourcePath } from "../folder/apart.ts";
 import { ExportFolder } from "../exporting/export_folder.ts";
-import { exportModel } from "../exporting/export_model.ts";
-import { describeExport } from "../exporting/export_record.ts";
+import { exportInto } from "../exporting/export_into.ts";
+import { describeExport } from "../exporting/export_output.ts";
 import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
 import { addOptions } from "../inputs/commander_options.ts";
 import { openUserModel } from "../inputs/open_model.ts";
@@ -35,34 +35,25 @@ export function exportCommand(interruption: Interruption = UNINTERRUPTED): Comma
 
 /** Opens, writes, verifies, records; the result appears at its place only when all of that went well. */
 async function run(path: string, options: Options, interruption: Interruption) {
-  const { to, verify, backend, threads } = options;
+  const { to, out, verify, backend, threads } = options;
   checkFormatOptions(to, options, "--to");
-  const reporter = openReporter(options.json);
+  using reporter = openReporter(options.json);
   const watch = new SourceWatch();
   const { model, title } = await openUserModel(path, (note) => reporter.note(note), watch);
   try {
-    await checkApart(options.out, await sourcePath(path, model));
-    const folder = await ExportFolder.open(
-      options.out,
-      options,
-      (message) => reporter.warn(message),
-    );
-    try {
-      const check = () => interruption("stopped; nothing is written");
-      const checkSource = (digest: string) => checkUnchanged(watch, path, digest);
-      const tools = { reporter, check, checkSource };
-      const verifier = verify === "logits" ? { backend, threads } : null;
-      const parts = { model, title, folder, verifier, ...tools };
-      const record = await exportModel({ ...parts, to, options });
-      await folder.commit();
-      reporter.result({ out: folder.path, ...record }, describeExport(record, folder.path));
-    } finally {
-      await folder.discard();
-    }
+    await checkApart(out, await sourcePath(path, model));
+    await using folder = await ExportFolder.open(out, options, (text) => reporter.warn(text));
+    const record = await exportInto(model, { title, to, options }, {
+      ...{ folder, reporter },
+      engine: verify === "logits" ? { backend, threads } : null,
+      signal: interruption.saying("stopped; nothing is written"),
+      checkSource: (digest) => checkUnchanged(watch, path, digest),
+    });
+    await folder.commit();
+    reporter.result({ out, ...record }, describeExport(record, out));
   } catch (error) {
     throw withWayOn(error, SAME_COMMAND);
   } finally {
-    reporter.stop();
     model.close();
   }
 }

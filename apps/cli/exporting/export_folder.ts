@@ -1,9 +1,13 @@
 import { UsageError } from "@lopper/core";
 import { INPUTS } from "@lopper/core";
-import type { FileSink, FolderLock } from "@lopper/files";
+import { FileFolder, type FileSink, type FolderLock } from "@lopper/files";
+import {
+  EXPORT_RECORD,
+  type ExportRecord,
+  exportRecordOf,
+  type ExportStore,
+} from "@lopper/exports";
 import { join } from "node:path";
-import { EXPORT_RECORD, exportRecordOf } from "./export_record.ts";
-import type { ExportRecord } from "./export_record_schema.ts";
 import { NextResult } from "../folder/next_result.ts";
 import { entriesOfOut } from "../folder/out_entries.ts";
 import { lockFolder } from "../folder/own_folder.ts";
@@ -18,7 +22,7 @@ export interface Replacing {
 }
 
 /** The folder of one export. Its files are written and verified in a folder within, and appear when all of them are. */
-export class ExportFolder {
+export class ExportFolder implements ExportStore, AsyncDisposable {
   readonly path: string;
   readonly #next: NextResult;
   readonly #lock: FolderLock;
@@ -31,7 +35,7 @@ export class ExportFolder {
   }
 
   /**
-   * Begins an export, and writes nothing yet. Whoever opens it calls `discard` in the end.
+   * Begins an export, and writes nothing yet. Whoever opens it disposes of it in the end.
    * @param warn hears that nothing keeps others out.
    * @throws {UsageError} as `checkPlace`.
    * @throws {FolderBusyError} when another process works there.
@@ -84,21 +88,14 @@ export class ExportFolder {
     return ownRecord(join(path, EXPORT_RECORD), INPUTS.exportRecord, "lopper-export");
   }
 
-  /** Where the files are until `commit`. */
-  get workPath(): string {
-    return this.#next.path;
+  /** What was written, where it is until `commit`. */
+  reopen(): FileFolder {
+    return new FileFolder(this.#next.path);
   }
 
   /** The sink of a file by its path from the folder, with slashes. */
   sink(file: string): Promise<FileSink> {
     return this.#next.sink(file);
-  }
-
-  /** Bytes of the files that were written. */
-  async bytes(files: readonly string[]): Promise<number> {
-    let sum = 0;
-    for (const file of files) sum += (await Deno.stat(join(this.workPath, file))).size;
-    return sum;
   }
 
   async commit(): Promise<void> {
@@ -108,7 +105,7 @@ export class ExportFolder {
   }
 
   /** Removes what was written and not put in its place, and gives the folder back. */
-  async discard(): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     try {
       if (!this.#settling) await this.#next.clear();
     } finally {

@@ -1,4 +1,5 @@
 import { RunFolderError, seal, unseal } from "@lopper/core";
+import { EXPORT_RECORD } from "@lopper/exports";
 import { INPUTS } from "@lopper/core";
 import {
   codeOf,
@@ -12,7 +13,6 @@ import {
 } from "@lopper/files";
 import { writeText } from "@lopper/formats";
 import { dirname, join } from "node:path";
-import { EXPORT_RECORD } from "../exporting/export_record.ts";
 import { jsonOrNull } from "./json_or_null.ts";
 import { NEXT } from "./out_entries.ts";
 import { listedFiles, resultFiles } from "./replaceable.ts";

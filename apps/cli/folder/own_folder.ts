@@ -24,17 +24,3 @@ export async function lockFolder(
     throw error;
   }
 }
-
-/** Runs `body` while nobody else works in a folder. @throws as `lockFolder`. */
-export async function withFolder<T>(
-  path: string,
-  warn: (message: string) => void,
-  body: () => Promise<T>,
-): Promise<T> {
-  const lock = await lockFolder(path, warn);
-  try {
-    return await body();
-  } finally {
-    await lock.release();
-  }
-}

@@ -1,8 +1,8 @@
 import { LopperError, unseal, UsageError } from "@lopper/core";
+import { EXPORT_RECORD } from "@lopper/exports";
 import { type InputKind, INPUTS } from "@lopper/core";
 import { readInputIfThere } from "@lopper/files";
 import { join } from "node:path";
-import { EXPORT_RECORD } from "../exporting/export_record.ts";
 import { jsonOrNull } from "./json_or_null.ts";
 import { entriesOfOut, isPassing } from "./out_entries.ts";
 import { FILES } from "./run_files.ts";

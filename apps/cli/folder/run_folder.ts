@@ -206,7 +206,7 @@ export class RunFolder implements RunStore {
   }
 
   /** Gives up what was written of a result that did not become whole, for its space, and closes the journal. */
-  async close(): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#closeJournal();
     // Whatever went wrong, it was not this.
     if (!this.#settling && this.#began) await this.#next.clear(STATE).catch(() => {});

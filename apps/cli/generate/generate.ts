@@ -1,5 +1,5 @@
 import { ENGINE_OPTIONS } from "@lopper/backends";
-import { longestSequence, type ModelSpec, UsageError } from "@lopper/core";
+import { longestSequence, type ModelSpec, type StopSignal, UsageError } from "@lopper/core";
 import { decimal, type Given, MAX_SEED, type OptionTable, wholeNumber } from "@lopper/options";
 import { Decoder, generate, LaidOutWeights, sourceOrder } from "@lopper/runtime";
 import { openTokenizer, type Tokenizer } from "@lopper/tokenizers";
@@ -58,7 +58,7 @@ async function run(
     await printPiece(prompt);
     const decoder = new Decoder(backend, weights);
     const tokens = generate(decoder, ids, options);
-    const produced = await writeOn(tokens, tokenizer, ids, () => interruption("stopped"));
+    const produced = await writeOn(tokens, tokenizer, ids, interruption.saying("stopped"));
     await printPiece("\n");
     const longest = longestSequence(model.spec);
     if (produced < options.maxTokens && ids.length + produced === longest) {
@@ -88,13 +88,13 @@ async function writeOn(
   tokens: AsyncIterable<number>,
   tokenizer: Tokenizer,
   ids: readonly number[],
-  check: () => void,
+  signal: StopSignal,
 ): Promise<number> {
   const given = await tokenizer.decode(ids);
   const produced: number[] = [];
   let [text, shown] = ["", ""];
   for await (const id of tokens) {
-    check();
+    signal.throwIfAborted();
     produced.push(id);
     // A character may span tokens: what ends in an incomplete one waits for the next.
     text = (await tokenizer.decode([...ids, ...produced])).slice(given.length);

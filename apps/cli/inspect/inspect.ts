@@ -31,12 +31,13 @@ export function inspectCommand(interruption: Interruption = UNINTERRUPTED): Comm
       "\nExamples:\n  lopper inspect\n  lopper inspect ./SmolLM2-135M --json\n  lopper inspect model.gguf\n",
     )
     .action(async (path: string | undefined, options: Given<typeof OUTPUT>) => {
+      const signal = interruption.saying("stopped");
       const { model, title } = await openUserModel(path ?? null, TOLD);
       try {
         const facts = {
           name: title,
           family: model.spec.family,
-          digest: await modelDigest(model, () => interruption("stopped")),
+          digest: await modelDigest(model, () => signal.throwIfAborted()),
           parameters: countParameters(model.spec),
           bytes: model.weightBytes,
           quantised: model.quantised,

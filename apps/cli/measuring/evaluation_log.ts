@@ -1,6 +1,6 @@
 import { ResumeError, sealLine, unsealLine } from "@lopper/core";
 import { INPUTS } from "@lopper/core";
-import type { QuestionScores, RequestScore, TokenRequest } from "@lopper/evaluation";
+import type { QuestionScores, RequestScore, ScoreLog, TokenRequest } from "@lopper/evaluation";
 import { AppendFile, readInput } from "@lopper/files";
 import { z } from "zod";
 import { jsonOrNull } from "../folder/json_or_null.ts";
@@ -113,7 +113,7 @@ interface Place {
 }
 
 /** The part of a log that concerns one model. Scores are found by the tokens that they are of. */
-export class ModelLog {
+export class ModelLog implements ScoreLog {
   readonly #log: EvaluationLog;
   readonly #place: Place;
 

@@ -1,5 +1,5 @@
-import type { MeasureFlags } from "@lopper/evaluation";
-import { type Measures, OWN_TASK_HELP, readMeasures } from "./evaluation_tasks.ts";
+import type { MeasureFlags, Measures } from "@lopper/evaluation";
+import { OWN_TASK_HELP, readMeasures } from "./evaluation_tasks.ts";
 import { userHub } from "./hub.ts";
 import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
 import type { Reporter } from "../terminal/reporter.ts";
@@ -19,6 +19,7 @@ export async function readUserMeasures(
   reporter: Reporter,
   interruption: Interruption = UNINTERRUPTED,
 ): Promise<Measures> {
+  const signal = interruption.saying("stopped; the same command goes on");
   try {
     return await readMeasures({
       tasks,
@@ -27,7 +28,7 @@ export async function readUserMeasures(
       hub: userHub(offline ?? false),
       onDownload: (what, done, total) => {
         reporter.progress(what, done, total);
-        interruption("stopped; the same command goes on");
+        signal.throwIfAborted();
       },
       limit: limit ?? null,
       onNote: (line) => reporter.note(line),

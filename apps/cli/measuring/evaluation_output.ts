@@ -1,6 +1,12 @@
-import { headline, type Metric, type MetricName, PAPER_TASKS } from "@lopper/evaluation";
+import {
+  headline,
+  type Metric,
+  type MetricName,
+  type ModelEvaluation,
+  PAPER_TASKS,
+  type TaskEvaluation,
+} from "@lopper/evaluation";
 import { formatCount, formatPerplexity, table } from "../terminal/format.ts";
-import type { ModelEvaluation, TaskEvaluation } from "./model_evaluation.ts";
 
 /** A column for each model, a row for each figure. */
 export function describeEvaluation(models: readonly ModelEvaluation[]): string {

@@ -1,13 +1,14 @@
 import { EvaluationError, UsageError } from "@lopper/core";
 import { INPUTS } from "@lopper/core";
 import {
+  type AskedTask,
   joinedText,
   MAX_ROWS_BYTES,
+  type Measures,
+  type NamedText,
   OWN_TASK_FILE,
   OWN_TASK_FORMS,
   ownTask,
-  type Question,
-  type Task,
   taskNames,
   TASKS,
   WIKITEXT,
@@ -16,27 +17,6 @@ import { basename } from "node:path";
 import { type DataOptions, dataRows, readFiles } from "./evaluation_data.ts";
 import { userPath } from "../inputs/paths.ts";
 import { type OnNote, readWholeText } from "../inputs/text_files.ts";
-
-/** A text whose perplexity is measured. */
-export interface NamedText {
-  readonly name: string;
-  readonly text: string;
-}
-
-/** The questions of a task that are asked. */
-export interface AskedTask {
-  readonly task: Task;
-  readonly questions: readonly Question[];
-  /** Questions that the data set has. */
-  readonly available: number;
-  /** Where they were. */
-  readonly file: string;
-}
-
-export interface Measures {
-  readonly texts: readonly NamedText[];
-  readonly tasks: readonly AskedTask[];
-}
 
 export interface MeasureOptions extends DataOptions {
   /** Names, groups and files of own tasks, comma-separated. */

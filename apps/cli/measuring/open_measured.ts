@@ -1,50 +1,32 @@
 import type { Backend } from "@lopper/backends";
-import { longestSequence, UsageError } from "@lopper/core";
-import { DEFAULT_WINDOW, type EvaluationFlags } from "@lopper/evaluation";
+import { longestSequence, type StopSignal, UsageError } from "@lopper/core";
+import {
+  BATCH_TOKENS,
+  DEFAULT_WINDOW,
+  type EvaluationFlags,
+  type OpenedModel,
+} from "@lopper/evaluation";
 import { type Model, modelDigest } from "@lopper/models";
 import { expandedWithin, type MemoryPart } from "@lopper/run";
 import { Decoder, LaidOutWeights, sourceOrder } from "@lopper/runtime";
-import { openTokenizer, type Tokenizer } from "@lopper/tokenizers";
-import type { EvaluationLog, ModelLog } from "./evaluation_log.ts";
+import { openTokenizer } from "@lopper/tokenizers";
+import type { EvaluationLog } from "./evaluation_log.ts";
 import { budgetNow } from "../inputs/memory_budget.ts";
 import { openUserBackend } from "../inputs/open_backend.ts";
 import { openUserModel, TOLD } from "../inputs/open_model.ts";
 import type { Reporter } from "../terminal/reporter.ts";
 
-/** Tokens that go through a block together when questions are scored. */
-export const BATCH_TOKENS = 2048;
-
-/** How models are measured. */
-export type EvaluationOptions = Pick<
-  EvaluationFlags,
-  "seqLen" | "bos" | "memory" | "backend" | "threads"
->;
+/** How models are opened to be measured. */
+export type EngineFlags = Pick<EvaluationFlags, "seqLen" | "memory" | "backend" | "threads">;
 
 export interface EvaluationRun {
   readonly path: string;
   readonly log: EvaluationLog;
-  readonly options: EvaluationOptions;
+  readonly options: EngineFlags;
   readonly reporter: Reporter;
-  /** Throws when the user wants to stop. */
-  readonly check: () => void;
+  readonly signal: StopSignal;
   /** What else is to be in memory beside the model, and its bytes. */
   readonly beside?: (model: Model) => readonly MemoryPart[];
-}
-
-/** How a model is measured that is open, and who hears of it. */
-export type Measuring = Pick<EvaluationRun, "options" | "reporter" | "check">;
-
-/** A model that is open to be measured. */
-export interface OpenedModel {
-  readonly model: Model;
-  readonly title: string;
-  readonly digest: string;
-  readonly tokenizer: Tokenizer;
-  readonly decoder: Decoder;
-  readonly backend: Backend;
-  /** Tokens of a perplexity window. */
-  readonly length: number;
-  readonly log: ModelLog;
 }
 
 /** A model that cannot be opened is better known before the others have been measured; so is what it passes over. */
@@ -59,37 +41,34 @@ export async function checkModels(paths: readonly string[], reporter: Reporter) 
   }
 }
 
-/** Opens a model to measure it, and closes it when `body` is done. */
-export async function withOpenModel<T>(
-  run: EvaluationRun,
-  body: (open: OpenedModel) => Promise<T>,
-): Promise<T> {
-  const { options, reporter } = run;
+/** A model that is open to be measured, which whoever opened it disposes of. */
+export type OpenMeasured = OpenedModel & AsyncDisposable;
+
+/** Opens a model to measure it. */
+export async function openMeasured(run: EvaluationRun): Promise<OpenMeasured> {
+  const { options, reporter, signal } = run;
+  await using opening = new AsyncDisposableStack();
+  opening.defer(() => reporter.stop());
   const { model, title } = await openUserModel(run.path, TOLD);
-  try {
-    const backend = await openUserBackend(options.backend, options.threads, (m) => reporter.say(m));
-    try {
-      const length = windowLength(model, options.seqLen);
-      const digest = await modelDigest(
-        model,
-        (done, total) => {
-          reporter.progress(`reading ${title}`, done, total);
-          run.check();
-        },
-      );
-      const decoder = await openDecoder(model, backend, length, run);
-      using tokenizer = await openTokenizer(model.folder);
-      const log = run.log.of(digest, backend.description.name);
-      const result = await body({ model, title, digest, tokenizer, decoder, backend, length, log });
-      await decoder.dispose();
-      return result;
-    } finally {
-      await backend.dispose();
-    }
-  } finally {
-    reporter.stop();
-    model.close();
-  }
+  opening.defer(() => model.close());
+  const backend = await openUserBackend(options.backend, options.threads, (m) => reporter.say(m));
+  opening.defer(() => backend.dispose());
+  const length = windowLength(model, options.seqLen);
+  const digest = await modelDigest(model, (done, total) => {
+    reporter.progress(`reading ${title}`, done, total);
+    signal.throwIfAborted();
+  });
+  const decoder = opening.adopt(
+    await openDecoder(model, backend, length, run),
+    (decoder) => decoder.dispose(),
+  );
+  const tokenizer = opening.use(await openTokenizer(model.folder));
+  const log = run.log.of(digest, backend.description.name);
+  const opened = opening.move();
+  return {
+    ...{ model, title, digest, tokenizer, decoder, backend, length, log },
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
 }
 
 /** @throws {UsageError} when the model takes fewer tokens than asked for. */

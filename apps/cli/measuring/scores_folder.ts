@@ -52,13 +52,20 @@ export class ScoresFolder {
     }
   }
 
+  /** What becomes of scores when a command is stopped. */
+  get hint(): string {
+    return this.#result === null
+      ? "stopped; nothing is kept without --out"
+      : "stopped; what was scored is kept, the same command goes on";
+  }
+
   async writeResult(record: object): Promise<void> {
     if (this.#result === null) return;
     const text = JSON.stringify(await seal(record), null, 2) + "\n";
     await writeTextFileAtomically(this.#result, text);
   }
 
-  async close(): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     this.log.close();
     await this.#lock?.release();
   }

@@ -1,6 +1,6 @@
 import type { ExportFlags, GivenRunOptions, RunRecord } from "@lopper/run";
 import { join } from "node:path";
-import { describeExport } from "../exporting/export_record.ts";
+import { describeExport } from "../exporting/export_output.ts";
 import type { Interruption } from "../terminal/interrupt.ts";
 import { type Exported, exportResult } from "./prune_export.ts";
 import { describeResult } from "./prune_output.ts";

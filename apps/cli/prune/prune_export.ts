@@ -1,5 +1,11 @@
-import { UsageError } from "@lopper/core";
-import { checkFormat, EXPORT_FORMATS, formatFacts, type FormatOptions } from "@lopper/exports";
+import { type StopSignal, UsageError } from "@lopper/core";
+import {
+  checkFormat,
+  EXPORT_FORMATS,
+  type ExportRecord,
+  formatFacts,
+  type FormatOptions,
+} from "@lopper/exports";
 import { type Model, openModel } from "@lopper/models";
 import { FileFolder, FolderLock, SourceWatch } from "@lopper/files";
 import {
@@ -12,8 +18,7 @@ import {
 import { basename } from "node:path";
 import { checkApart } from "../folder/apart.ts";
 import { ExportFolder, type Replacing } from "../exporting/export_folder.ts";
-import { exportModel } from "../exporting/export_model.ts";
-import type { ExportRecord } from "../exporting/export_record_schema.ts";
+import { exportInto } from "../exporting/export_into.ts";
 import type { Interruption } from "../terminal/interrupt.ts";
 import type { Reporter } from "../terminal/reporter.ts";
 import { withWayOn } from "../terminal/way_on.ts";
@@ -113,9 +118,10 @@ export async function exportResult(run: PruneExport): Promise<Exported> {
     flags.quantize && `--quantize ${flags.quantize}`,
   ].filter(Boolean).join(" ");
   const command = `deno task prune --resume --out ${out} ${again}`;
-  const check = () =>
-    run.interruption(`stopped; the pruned model is in ${out}, export it with: ${command}`);
-  const folder = await ExportFolder.open(
+  const signal = run.interruption.saying(
+    `stopped; the pruned model is in ${out}, export it with: ${command}`,
+  );
+  await using folder = await ExportFolder.open(
     path,
     replacing(out, options),
     (message) => reporter.warn(message),
@@ -124,38 +130,29 @@ export async function exportResult(run: PruneExport): Promise<Exported> {
     // A kill may have come between the last of its files and their place.
     const settled = await ExportFolder.record(path);
     if (settled && isExportOf(run, settled)) return { path, record: settled };
-    const record = await writeExport(run, folder, check);
-    check();
+    const record = await writeExport(run, folder, signal);
+    signal.throwIfAborted();
     await folder.commit();
     return { path, record };
   } catch (error) {
     throw withWayOn(error, command);
-  } finally {
-    await folder.discard();
   }
 }
 
 async function writeExport(
   { out, flags, options, record, reporter }: PruneExport,
   folder: ExportFolder,
-  check: () => void,
+  signal: StopSignal,
 ): Promise<ExportRecord> {
   const watch = new SourceWatch();
   const model = await openModel(new FileFolder(out, watch));
   try {
-    return await exportModel({
-      model,
-      title: basename(out),
-      folder,
-      to: flags.format,
-      options: formatOptions(flags),
-      // A GPU is for searching: exports are read by the engine that everybody has.
-      verifier: {
-        backend: record.backend.name === "wasm" ? "wasm" : "cpu",
-        threads: options.threads,
-      },
-      reporter,
-      check,
+    const task = { title: basename(out), to: flags.format, options: formatOptions(flags) };
+    // A GPU is for searching: exports are read by the engine that everybody has.
+    const backend = record.backend.name === "wasm" ? "wasm" : "cpu";
+    return await exportInto(model, task, {
+      ...{ folder, reporter, signal },
+      engine: { backend, threads: options.threads },
       checkSource: (digest) => checkUnchanged(watch, out, digest),
     });
   } finally {

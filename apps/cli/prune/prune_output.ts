@@ -3,23 +3,16 @@ import { blocksOf, countParameters, denseShape, type ModelSpec } from "@lopper/c
 import { criterionOf, type Sequences, tokenCount } from "@lopper/importance";
 import type { Model } from "@lopper/models";
 import type {
-  Decision,
-  DryRun,
   EarlyStop,
   LatencyRecord,
   Recovery,
+  Rehearsal,
   RunFlags,
   RunRecord,
   RunTexts,
   StageOrder,
 } from "@lopper/run";
-import {
-  MOST_SWAPS,
-  type SearchPolicy,
-  stageLabel,
-  type SwapPhase,
-  unitsLabel,
-} from "@lopper/search";
+import { MOST_SWAPS, stageLabel, type SwapPhase, unitsLabel } from "@lopper/search";
 import {
   describeQuantised,
   formatBytes,
@@ -175,10 +168,7 @@ function describeStop({ limit, on, increase, ratio }: EarlyStop): string {
 
 export function describeDryRun(
   spec: ModelSpec,
-  flags: RunFlags,
-  dry: DryRun | null,
-  decision: Decision | null,
-  policy: SearchPolicy | null,
+  { flags, dry, decision, policy }: Rehearsal,
   exportedTo: string | null,
 ): string {
   const lines = ["dry run: nothing is written"];

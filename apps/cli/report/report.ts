@@ -4,7 +4,7 @@ import { type Given, on, type OptionTable, OUTPUT, path } from "@lopper/options"
 import { Command } from "commander";
 import { join } from "node:path";
 import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
-import { withFolder } from "../folder/own_folder.ts";
+import { lockFolder } from "../folder/own_folder.ts";
 import { addOptions } from "../inputs/commander_options.ts";
 import { userPath } from "../inputs/paths.ts";
 import { isReportPage, overlayPage, reportPage } from "./report_page.ts";
@@ -53,7 +53,7 @@ async function writePage(
   options: Options,
   interruption: Interruption,
 ) {
-  const reporter = openReporter(options.json);
+  using reporter = openReporter(options.json);
   const paths = folders.map(userPath);
   const [run, ...others] = paths;
   if (options.scores !== undefined && others.length > 0) {
@@ -63,23 +63,18 @@ async function writePage(
   }
   const own = options.out === undefined && others.length === 0;
   const out = own ? join(run, FILES.report) : options.out ?? userPath(SEVERAL);
-  const write = async () => {
-    // The page in the run's folder is renewed unasked.
-    await checkFree(out, own || options.overwrite);
-    const page = others.length === 0
-      ? await reportPage(run, options.scores)
-      : await overlayPage(paths);
-    interruption("stopped; nothing is written");
-    await writeTextFileAtomically(out, page);
-    reporter.result(
-      { out, bytes: new TextEncoder().encode(page).byteLength },
-      `written to ${out}`,
-    );
-  };
   // It belongs to the result there, which a run may be replacing.
   const isRun = own && (await Deno.stat(run).catch(() => null))?.isDirectory;
-  if (isRun) await withFolder(run, (message) => reporter.warn(message), write);
-  else await write();
+  await using _ = isRun ? await lockFolder(run, (text) => reporter.warn(text)) : null;
+  // The page in the run's folder is renewed unasked.
+  await checkFree(out, own || options.overwrite);
+  const page = others.length === 0
+    ? await reportPage(run, options.scores)
+    : await overlayPage(paths);
+  interruption.saying("stopped; nothing is written").throwIfAborted();
+  await writeTextFileAtomically(out, page);
+  const bytes = new TextEncoder().encode(page).byteLength;
+  reporter.result({ out, bytes }, `written to ${out}`);
 }
 
 /** @throws {UsageError} when something is there that nobody gave up, or that is no page. */

@@ -1,18 +1,24 @@
+import type { StopSignal } from "@lopper/core";
+
 /** The user wants to stop, by Ctrl-C or SIGTERM; the message says how to go on. */
 export class Interrupted extends Error {}
 
-/** Asks whether to go on. */
+/** What the user may want: that a command stops. */
 export interface Interruption {
-  /** @throws {Interrupted} once the user wants to stop; `hint` says what stands, and how to go on from here. */
-  (hint: string): void;
   /** Fires when the user wants to stop: for work of other processes, which asks nobody. */
   readonly signal: AbortSignal;
+  /**
+   * What work asks whether it is to stop; it throws `Interrupted` then.
+   * @param hint says what stands, and how to go on from here.
+   */
+  saying(hint: string | (() => string)): StopSignal;
 }
 
 /** Nobody wants to stop. */
-export const UNINTERRUPTED: Interruption = Object.assign(() => {}, {
+export const UNINTERRUPTED: Interruption = {
   signal: new AbortController().signal,
-});
+  saying: () => ({ throwIfAborted: () => {} }),
+};
 
 /**
  * Listens for Ctrl-C and SIGTERM as long as the process lives. The first is answered where a command asks next, so that
@@ -29,8 +35,13 @@ export async function listenForInterruption(): Promise<Interruption> {
   await new Promise<void>((resolve) => {
     listener.onmessage = ({ data }) => data === "listening" ? resolve() : controller.abort();
   });
-  const ask = (hint: string) => {
-    if (Atomics.load(stopped, 0) === 1) throw new Interrupted(hint);
+  return {
+    signal: controller.signal,
+    saying: (hint) => ({
+      throwIfAborted() {
+        if (Atomics.load(stopped, 0) === 0) return;
+        throw new Interrupted(typeof hint === "string" ? hint : hint());
+      },
+    }),
   };
-  return Object.assign(ask, { signal: controller.signal });
 }

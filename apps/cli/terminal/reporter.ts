@@ -1,4 +1,5 @@
 import { perplexity } from "@lopper/importance";
+import type { RunEvent } from "@lopper/run";
 import {
   type Arrangement,
   describeChanges,
@@ -18,16 +19,15 @@ import { print, printJson, tell, tellLines } from "./terminal.ts";
 const JSON_PROGRESS_INTERVAL = 1000;
 
 /** What a command tells while it works: bars and sentences for people, lines of JSON for machines. */
-export interface Reporter {
+export interface Reporter extends Disposable {
   /** One fact, for people; machines get it as an event. */
   say(message: string): void;
   /** What a person is to know and nothing went wrong for: shown where output is piped, too. */
   note(message: string): void;
-  search(event: SearchEvent): void;
+  /** What a run tells but its beginning. */
+  event(event: Exclude<RunEvent, { type: "begin" }>): void;
   /** What went wrong beside the work, which goes on. */
   warn(message: string): void;
-  /** A repair that was tried, or the verdict on all of them. */
-  repair(line: RepairLine, resumed: boolean): void;
   /** Work other than the search, in any unit. */
   progress(what: string, done: number, total: number): void;
   /** What the command was for: an object for machines, a text for people. */
@@ -40,7 +40,34 @@ export function openReporter(json = false): Reporter {
   return json ? new JsonReporter() : new TerminalReporter();
 }
 
-class JsonReporter implements Reporter {
+abstract class RunReporter {
+  abstract say(message: string): void;
+  abstract search(event: SearchEvent): void;
+  abstract repair(line: RepairLine, resumed: boolean): void;
+  abstract progress(what: string, done: number, total: number): void;
+  abstract stop(): void;
+
+  event(event: Exclude<RunEvent, { type: "begin" }>) {
+    switch (event.type) {
+      case "progress":
+        return this.progress(event.phase, event.done, event.total);
+      case "finished":
+        return this.stop();
+      case "search":
+        return this.search(event.event);
+      case "repair":
+        return this.repair(event.line, event.resumed);
+      case "note":
+        return this.say(event.message);
+    }
+  }
+
+  [Symbol.dispose]() {
+    this.stop();
+  }
+}
+
+class JsonReporter extends RunReporter implements Reporter {
   #lastProgress = 0;
 
   say(message: string) {
@@ -90,7 +117,7 @@ class JsonReporter implements Reporter {
  * Sentences and the bar go to standard error, results to standard output; without a terminal there is no bar, and a run
  * whose output is piped says nothing but its results.
  */
-class TerminalReporter implements Reporter {
+class TerminalReporter extends RunReporter implements Reporter {
   readonly #interactive = Deno.stderr.isTerminal();
   readonly #bar = new ProgressBar();
 

@@ -1,5 +1,6 @@
 import { ExportError } from "@lopper/core";
 import { DEMO_MODEL } from "@lopper/demo-model";
+import type { ExportTask } from "@lopper/exports";
 import { FileFolder } from "@lopper/files";
 import { type ByteSink, fromFloat32, type TensorStore } from "@lopper/formats";
 import { type Model, openModel } from "@lopper/models";
@@ -7,8 +8,8 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { inTemporaryFolder } from "../../../tests/support/cli.ts";
 import { ExportFolder } from "./export_folder.ts";
-import { exportModel, type ExportRun } from "./export_model.ts";
-import { describeExport } from "./export_record.ts";
+import { exportInto } from "./export_into.ts";
+import { describeExport } from "./export_output.ts";
 import type { Reporter } from "../terminal/reporter.ts";
 
 const SILENT = { say() {} } as unknown as Reporter;
@@ -17,23 +18,20 @@ const UP = "model.layers.1.mlp.up_proj.weight";
 /** Exports the embedded model into `folder`/x, as `change` has it. */
 async function exported(
   folder: string,
-  run: Pick<ExportRun, "to" | "options">,
+  task: Pick<ExportTask, "to" | "options">,
   change: { model?: (model: Model) => Model; folder?: (folder: ExportFolder) => ExportFolder } = {},
 ) {
   const model = await openModel(new FileFolder(fileURLToPath(DEMO_MODEL)));
-  const place = await ExportFolder.open(`${folder}/x`, {}, () => {});
+  await using place = await ExportFolder.open(`${folder}/x`, {}, () => {});
   try {
-    return await exportModel({
-      model: change.model?.(model) ?? model,
+    return await exportInto(change.model?.(model) ?? model, { title: "demo", ...task }, {
       folder: change.folder?.(place) ?? place,
-      title: "demo",
-      verifier: { backend: "cpu", threads: 1 },
+      engine: { backend: "cpu", threads: 1 },
       reporter: SILENT,
+      signal: { throwIfAborted() {} },
       checkSource: () => Promise.resolve(),
-      ...run,
     });
   } finally {
-    await place.discard();
     model.close();
   }
 }
@@ -51,8 +49,7 @@ const test = (name: string, body: (folder: string) => Promise<void>) =>
 const withSinks = (folder: ExportFolder, sink: (file: string) => Promise<ByteSink>) =>
   ({
     path: folder.path,
-    workPath: folder.workPath,
-    bytes: (files: readonly string[]) => folder.bytes(files),
+    reopen: () => folder.reopen(),
     sink,
   }) as unknown as ExportFolder;
 
@@ -87,7 +84,7 @@ function withLargeValue(model: Model): Model {
 }
 
 test("what is too large for few bits is named in the source, and nothing is written", async (folder) => {
-  const cases: readonly Pick<ExportRun, "to" | "options">[] = [
+  const cases: readonly Pick<ExportTask, "to" | "options">[] = [
     { to: "gguf", options: { quantize: "q8_0" } },
     { to: "onnx", options: { dtype: "fp16" } },
     { to: "safetensors", options: { dtype: "fp16" } },

@@ -1,21 +1,24 @@
 import { countParameters, denseShape } from "@lopper/core";
-import {
-  evaluateTask,
-  type Outcomes,
-  prepareTask,
-  questionsDigest,
-  RequestScorer,
-  type SequenceScorer,
-  sequenceScorer,
-  textPerplexity,
-  textWindows,
-} from "@lopper/evaluation";
 import { ResidentDecoder } from "@lopper/runtime";
-import type { AskedTask, Measures, NamedText } from "./evaluation_tasks.ts";
+import { evaluateTask, prepareTask, questionsDigest } from "./evaluate_task.ts";
+import {
+  type AskedTask,
+  BATCH_TOKENS,
+  type Measures,
+  type Measuring,
+  type NamedText,
+  type OpenedModel,
+} from "./measures.ts";
+import type { Outcomes } from "./metrics.ts";
 import type { MeasuredModel, TaskEvaluation, TextEvaluation } from "./model_evaluation.ts";
-import { BATCH_TOKENS, type Measuring, type OpenedModel } from "./open_measured.ts";
+import { type SequenceScorer, textPerplexity, textWindows } from "./perplexity.ts";
+import { RequestScorer } from "./request_scorer.ts";
+import { sequenceScorer } from "./sequence_scorer.ts";
 
-/** Measures everything that was asked for. */
+/**
+ * Measures everything that was asked for.
+ * @throws {EvaluationError} naming what cannot be measured, and what the signal throws, when something was scored.
+ */
 export async function evaluateModel(
   open: OpenedModel,
   { texts, tasks }: Measures,
@@ -32,7 +35,7 @@ export async function evaluateModel(
       digest,
       parameters: countParameters(model.spec).total,
       backend: { name, engine, threads },
-      bos: measuring.options.bos,
+      bos: measuring.bos,
       texts: measuredTexts.map(({ evaluation }) => evaluation),
       tasks: measuredTasks.map(({ evaluation }) => evaluation),
     },
@@ -75,34 +78,34 @@ async function measureText(
   { title, tokenizer, length, log }: OpenedModel,
   scorer: SequenceScorer,
   { name, text }: NamedText,
-  { options, reporter, check }: Measuring,
+  { bos, teller, signal }: Measuring,
 ): Promise<MeasuredText> {
-  const windowed = { length, addSpecialTokens: options.bos };
+  const windowed = { length, addSpecialTokens: bos };
   const windows = await textWindows(text, tokenizer, windowed, name);
   const { known, append } = await log.windows(name, windows.windows);
   const { windowNll, length: seqLen, ...result } = await textPerplexity(scorer, windows, {
     known,
     async onScored(window, nll) {
       await append(window, nll);
-      check();
+      signal?.throwIfAborted();
     },
-    onProgress: (done, total) => reporter.progress(`${title}, ${name}`, done, total),
+    onProgress: (done, total) => teller.progress(`${title}, ${name}`, done, total),
   });
-  reporter.stop();
+  teller.stop();
   return { evaluation: { text: name, ...result, seqLen }, windowNll };
 }
 
 async function measureTask(
   { model, title, tokenizer, decoder, log }: OpenedModel,
   { task, questions, available }: AskedTask,
-  { options, reporter, check }: Measuring,
+  { bos, teller, signal }: Measuring,
 ): Promise<MeasuredTask> {
   const prepared = await prepareTask(task, questions, tokenizer, {
     maxLength: model.spec.maxPositions,
-    addSpecialTokens: options.bos,
+    addSpecialTokens: bos,
   });
   if (prepared.shortened > 0) {
-    reporter.warn(
+    teller.warn(
       `${title}, ${task.name}: ${prepared.shortened} of ${questions.length} questions have more than the ` +
         `${model.spec.maxPositions} tokens that the model takes; the beginnings of their contexts are left out`,
     );
@@ -114,11 +117,11 @@ async function measureTask(
     known,
     async onScored(scored) {
       await append(scored);
-      check();
+      signal?.throwIfAborted();
     },
-    onProgress: ({ done, total }) => reporter.progress(`${title}, ${task.name}`, done, total),
+    onProgress: ({ done, total }) => teller.progress(`${title}, ${task.name}`, done, total),
   });
-  reporter.stop();
+  teller.stop();
   const evaluation: TaskEvaluation = {
     task: task.name,
     questions: result.questions,

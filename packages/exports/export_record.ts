@@ -1,5 +1,10 @@
-import { EXPORT_DTYPES, QUANTIZATIONS, VERIFIERS } from "@lopper/exports";
+import { unseal } from "@lopper/core";
 import { z } from "zod";
+import { VERIFIERS } from "./formats.ts";
+import { EXPORT_DTYPES, QUANTIZATIONS } from "./options.ts";
+
+/** The last file of an export: a folder with it is whole, and may be replaced. */
+export const EXPORT_RECORD = "export.json";
 
 const LIST = z.array(z.string().max(100_000)).max(1_000_000);
 
@@ -18,7 +23,7 @@ const verificationSchema = z.strictObject({
 }).readonly();
 
 /** What export.json says. */
-export const exportRecordSchema = z.strictObject({
+const exportRecordSchema = z.strictObject({
   kind: z.literal("lopper-export"),
   schema: z.literal(1),
   version: z.string().max(100),
@@ -42,3 +47,9 @@ export const exportRecordSchema = z.strictObject({
 
 export type ExportRecord = z.infer<typeof exportRecordSchema>;
 export type Verification = z.infer<typeof verificationSchema>;
+
+/** What a sealed record of an export says, exactly as it was written; null where it is anything else. */
+export async function exportRecordOf(json: unknown): Promise<ExportRecord | null> {
+  const sealed = await unseal(json);
+  return exportRecordSchema.safeParse(sealed?.value).data ?? null;
+}

@@ -1,20 +1,5 @@
-import { unseal } from "@lopper/core";
-import type { VerifiedBy } from "@lopper/exports";
-import {
-  type ExportRecord,
-  exportRecordSchema,
-  type Verification,
-} from "./export_record_schema.ts";
+import type { ExportRecord, Verification, VerifiedBy } from "@lopper/exports";
 import { formatBytes } from "../terminal/format.ts";
-
-/** The last file of an export: a folder with it is whole, and may be replaced. */
-export const EXPORT_RECORD = "export.json";
-
-/** What a sealed record of an export says, exactly as it was written; null where it is anything else. */
-export async function exportRecordOf(json: unknown): Promise<ExportRecord | null> {
-  const sealed = await unseal(json);
-  return exportRecordSchema.safeParse(sealed?.value).data ?? null;
-}
 
 /** An export in words. */
 export function describeExport(record: ExportRecord, out: string): string {

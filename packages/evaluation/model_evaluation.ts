@@ -1,4 +1,5 @@
-import type { Metric, MetricName, Outcomes } from "@lopper/evaluation";
+import type { Metric, Outcomes } from "./metrics.ts";
+import type { MetricName } from "./task.ts";
 
 /** What was measured of one model. */
 export interface ModelEvaluation {

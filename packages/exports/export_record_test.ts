@@ -1,7 +1,6 @@
 import { seal } from "@lopper/core";
 import assert from "node:assert/strict";
-import { exportRecordOf } from "./export_record.ts";
-import type { ExportRecord } from "./export_record_schema.ts";
+import { type ExportRecord, exportRecordOf } from "./export_record.ts";
 
 const RECORD: ExportRecord = {
   kind: "lopper-export",

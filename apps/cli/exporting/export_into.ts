@@ -1,0 +1,46 @@
+import type { BackendName } from "@lopper/backends";
+import { INPUTS, type StopSignal } from "@lopper/core";
+import { HELD_OUT_TEXT } from "@lopper/demo-model";
+import { exportModel, type ExportRecord, type ExportTask } from "@lopper/exports";
+import { readInput } from "@lopper/files";
+import type { Model } from "@lopper/models";
+import { fileURLToPath } from "node:url";
+import { openUserBackend } from "../inputs/open_backend.ts";
+import type { Reporter } from "../terminal/reporter.ts";
+import type { ExportFolder } from "./export_folder.ts";
+
+/** The engine that verifies an export. */
+export interface VerifyingEngine {
+  readonly backend: BackendName;
+  readonly threads?: number;
+}
+
+export interface ExportWork {
+  /** Written and verified beside its place; whoever calls puts it there. */
+  readonly folder: ExportFolder;
+  /** Null where nothing is to be verified. */
+  readonly engine: VerifyingEngine | null;
+  readonly reporter: Reporter;
+  readonly signal: StopSignal;
+  readonly checkSource: (digest: string) => Promise<void>;
+}
+
+/** Exports a model into a folder, and tells the user of it. @throws as `exportModel`. */
+export async function exportInto(
+  model: Model,
+  task: ExportTask,
+  { folder, engine, reporter, signal, checkSource }: ExportWork,
+): Promise<ExportRecord> {
+  await using opened = new AsyncDisposableStack();
+  const backend = engine &&
+    await openUserBackend(engine.backend, engine.threads, (message) => reporter.say(message));
+  opened.defer(() => backend?.dispose());
+  const text = backend && await readInput(fileURLToPath(HELD_OUT_TEXT), INPUTS.calibration);
+  return await exportModel(model, task, {
+    store: folder,
+    verifier: backend && { backend, text: text! },
+    signal,
+    checkSource,
+    onPhase: (phase) => reporter.say(phase === "writing" ? `writing ${folder.path}` : phase),
+  });
+}

@@ -1,0 +1,201 @@
+import { type Backend, ENGINE_OPTIONS } from "@lopper/backends";
+import type { LatencyTable, StopSignal } from "@lopper/core";
+import { SourceWatch } from "@lopper/files";
+import { type Model, modelDigest } from "@lopper/models";
+import {
+  type AppliedDecision,
+  exportOf,
+  type GivenRunOptions,
+  latencyTable,
+  policyOf,
+  type PruneTask,
+  ratioForBytes,
+  ratioForLatency,
+  type RunFlags,
+  type RunTexts,
+  type RunTools,
+} from "@lopper/run";
+import { openTokenizer, type Tokenizer } from "@lopper/tokenizers";
+import { checkApart, sourcePath } from "../folder/apart.ts";
+import type { RunFolder } from "../folder/run_folder.ts";
+import { budgetNow } from "../inputs/memory_budget.ts";
+import { openUserBackend } from "../inputs/open_backend.ts";
+import { openUserModel } from "../inputs/open_model.ts";
+import { checkUnchanged } from "../inputs/source_check.ts";
+import type { Interruption } from "../terminal/interrupt.ts";
+import type { Reporter } from "../terminal/reporter.ts";
+import { flagsOfPlan } from "./asked_of_run.ts";
+import { readTexts } from "./calibrate.ts";
+import { decisionFromFile } from "./decide.ts";
+import { checkExport } from "./prune_export.ts";
+import { resolveFlags } from "./resolve_flags.ts";
+import { selfCalibration } from "./self_calibration.ts";
+
+/** Who runs a command, and since when. */
+export interface RunOfUser {
+  readonly reporter: Reporter;
+  readonly interruption: Interruption;
+  /** Clock at the start, ms. */
+  readonly started: number;
+}
+
+/** All that a run needs, open. */
+export interface OpenRun extends AsyncDisposable {
+  readonly model: Model;
+  readonly title: string;
+  readonly texts: RunTexts;
+  readonly task: PruneTask;
+  readonly tools: RunTools;
+}
+
+/** A model with what is asked of it. */
+interface Asked {
+  readonly model: Model;
+  readonly title: string;
+  readonly flags: RunFlags;
+  readonly options: GivenRunOptions;
+}
+
+/** What work of a run is done with. */
+interface Tools {
+  readonly backend: Backend;
+  readonly reporter: Reporter;
+  readonly signal: StopSignal;
+}
+
+/**
+ * Opens the model, says what the settings are, opens the engine and reads the texts. Whoever opens a run disposes of it.
+ * @throws {LopperError} when something is not there, does not go together or is out of reach, before any of the work.
+ */
+export async function openRun(
+  folder: RunFolder,
+  path: string | undefined,
+  options: GivenRunOptions,
+  { reporter, interruption, started }: RunOfUser,
+): Promise<OpenRun> {
+  await using opening = new AsyncDisposableStack();
+  const source = path ?? folder.settings?.flags.model ?? null;
+  const watch = new SourceWatch();
+  const { model, title } = await openUserModel(source, (note) => reporter.note(note), watch);
+  opening.defer(() => model.close());
+  const asked = await askedOf(folder, source, options, { model, title });
+  const backend = await openBackendOf(folder, asked.options, reporter);
+  opening.defer(() => backend.dispose());
+  const hint =
+    `stopped; nothing is lost, continue with: deno task prune --resume --out ${folder.path}`;
+  const signal = interruption.saying(() => folder.begun ? hint : "stopped");
+  const tools = { backend, reporter, signal };
+  const aimed = { ...asked, ...await timed(folder, asked, tools) };
+  // What is out of reach is refused before a text is read.
+  if (options.plan === undefined) policyOf(model, aimed.flags, aimed.latencies);
+  const tokenizer = opening.use(await openTokenizer(model.folder));
+  const { texts, digest } = await textsOf(aimed, tokenizer, tools);
+  const { flags, latencies } = aimed;
+  const opened = opening.move();
+  return {
+    ...{ model, title, texts },
+    task: { flags, latencies, applied: appliedIn(model, asked.options), modelDigest: digest },
+    tools: {
+      ...{ backend, tokenizer, store: folder, signal, started },
+      memory: () => budgetNow(options.memory),
+      checkSource: (digest) => checkUnchanged(watch, source, digest),
+    },
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}
+
+/** The settings of a run of a model, in a place where they can be met. */
+async function askedOf(
+  folder: RunFolder,
+  source: string | null,
+  given: GivenRunOptions,
+  { model, title }: Pick<Asked, "model" | "title">,
+): Promise<Asked> {
+  const place = await sourcePath(source, model);
+  await checkApart(folder.path, place);
+  const earlier = folder.settings?.flags ?? await flagsOfPlan(given.plan);
+  const { targetBytes } = given;
+  const options = targetBytes === undefined
+    ? given
+    : { ...given, ratio: ratioForBytes(model, title, targetBytes) };
+  const flags = resolveFlags(options, source, model.spec, earlier);
+  const { uniform } = flags;
+  const exported = { model, source: place, out: folder.path, options, uniform };
+  await checkExport(exportOf(flags), exported);
+  return { model, title, flags, options };
+}
+
+/** The engine that was asked for, else the one that the run was begun with. */
+async function openBackendOf(
+  { settings }: RunFolder,
+  { backend, threads }: GivenRunOptions,
+  reporter: Reporter,
+): Promise<Backend> {
+  const name = backend === "auto" && settings
+    ? ENGINE_OPTIONS.backend.form.schema.parse(settings.backend)
+    : backend;
+  return await openUserBackend(name, threads, (message) => reporter.say(message));
+}
+
+/** What a target of latency means, by a table of timings; other targets mean what they say. */
+async function timed(
+  { settings }: RunFolder,
+  { model, title, flags, options }: Asked,
+  tools: Tools,
+): Promise<{ readonly flags: RunFlags; readonly latencies: LatencyTable | null }> {
+  if (flags.targetLatency === null) return { flags, latencies: null };
+  const latencies = await latencyTable(model, flags, settings, {
+    backend: tools.backend,
+    memory: () => budgetNow(options.memory),
+    onProgress: progressOf(tools, "timing blocks"),
+  });
+  tools.reporter.stop();
+  const ratio = ratioForLatency(model, title, latencies, flags.targetLatency);
+  return { flags: { ...flags, ratio }, latencies };
+}
+
+function progressOf({ reporter, signal }: Tools, what: string) {
+  return (done: number, total: number) => {
+    reporter.progress(what, done, total);
+    signal.throwIfAborted();
+  };
+}
+
+/** The texts of a run, and the model's digest where text of its own needed that. */
+async function textsOf(
+  { model, flags, options }: Asked,
+  tokenizer: Tokenizer,
+  tools: Tools,
+): Promise<{ readonly texts: RunTexts; readonly digest: string | undefined }> {
+  const { backend, reporter } = tools;
+  let digest: string | undefined;
+  const ownTexts = async (count: number) => {
+    digest ??= await modelDigest(model, progressOf(tools, "reading the model"));
+    reporter.stop();
+    const texts = await selfCalibration({
+      ...{ model, modelDigest: digest, backend, tokenizer, count },
+      seqLen: flags.seqLen,
+      seed: flags.seed,
+      budget: budgetNow(options.memory),
+      onProgress: progressOf(tools, "writing text to calibrate on"),
+    });
+    reporter.stop();
+    return texts;
+  };
+  const note = (line: string) => reporter.note(line);
+  const texts = await readTexts(flags, model.spec, tokenizer, ownTexts, note);
+  return { texts, digest };
+}
+
+/** What --plan asks for, if it does. */
+function appliedIn(
+  model: Model,
+  { plan, ratio }: GivenRunOptions,
+): AppliedDecision | undefined {
+  return plan === undefined ? undefined : {
+    source: plan,
+    ratio: ratio ?? null,
+    decide: (modelDigest, published) =>
+      decisionFromFile(plan, model, modelDigest, published, ratio),
+  };
+}
