@@ -6,7 +6,9 @@
  *
  * Usage: deno run --allow-read scripts/check_layers.ts [ROOT]
  */
+import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { deadExports } from "./faces.ts";
 import { importCircles, targetOf } from "./import_circles.ts";
 import { valueImports } from "./value_imports.ts";
 
@@ -177,6 +179,18 @@ export function checkCircles(sources: ReadonlyMap<string, string>): readonly Vio
   });
 }
 
+/** The sources in some folders by their paths from the root; a folder that is not there has none. */
+async function read(root: string, folders: readonly string[]): Promise<Map<string, string>> {
+  const files = new Map<string, string>();
+  for (const folder of folders) {
+    if (!existsSync(join(root, folder))) continue;
+    for await (const file of sources(root, folder)) {
+      files.set(file, await Deno.readTextFile(join(root, file)));
+    }
+  }
+  return files;
+}
+
 async function* sources(root: string, folder: string): AsyncGenerator<string> {
   for await (const entry of Deno.readDir(join(root, folder))) {
     const path = `${folder}/${entry.name}`;
@@ -187,15 +201,18 @@ async function* sources(root: string, folder: string): AsyncGenerator<string> {
 
 if (import.meta.main) {
   const root = Deno.args[0] ?? ".";
-  const files = new Map<string, string>();
-  for (const folder of ["packages", "apps"]) {
-    for await (const file of sources(root, folder)) {
-      files.set(file, await Deno.readTextFile(join(root, file)));
-    }
-  }
+  const files = await read(root, ["packages", "apps"]);
+  const around = await read(root, ["tests", "benchmarks", "scripts", "docs"]);
+  const library = await Deno.readTextFile(join(root, "docs/library.md")).catch(() => "");
+  const dead = deadExports(new Map([...files, ...around]), library);
   const violations = [
     ...Array.from(files, ([file, source]) => checkFile(file, source)).flat(),
     ...checkCircles(files),
+    ...dead.map(({ file, line, name }) => ({
+      file,
+      line,
+      problem: `exports ${name}, which no other package uses, nor does docs/library.md name it`,
+    })),
   ];
   for (const { file, line, problem } of violations) console.error(`${file}:${line}: ${problem}`);
   console.log(`${files.size} files, ${violations.length} layer violations`);

@@ -1,14 +1,18 @@
-export { DATA_SETS, dataFiles, type DataSet } from "./data_sets.ts";
-export type { EncodedRequest, EncodeOptions, TokenRequest } from "./encode.ts";
+export { DATA_SETS, dataFiles } from "./data_sets.ts";
+export type { TokenRequest } from "./encode.ts";
+export { evaluateModel } from "./evaluate_model.ts";
+export { evaluateTask, prepareTask } from "./evaluate_task.ts";
 export {
-  type EvaluateOptions,
-  evaluateTask,
-  type PreparedTask,
-  prepareTask,
-  questionsDigest,
-  type TaskResult,
-} from "./evaluate_task.ts";
-export { headline, type Metric, type Outcomes } from "./metrics.ts";
+  type AskedTask,
+  BATCH_TOKENS,
+  type Measures,
+  type Measuring,
+  type NamedText,
+  type OpenedModel,
+  type ScoreLog,
+} from "./measures.ts";
+export { headline, type Metric } from "./metrics.ts";
+export type { MeasuredModel, ModelEvaluation, TaskEvaluation } from "./model_evaluation.ts";
 export {
   COMPARE_OPTIONS,
   DEFAULT_WINDOW,
@@ -17,23 +21,8 @@ export {
   type MeasureFlags,
 } from "./options.ts";
 export { type Estimate, pairedDifference, perplexityRatio } from "./paired.ts";
-export {
-  joinedText,
-  type PerplexityOptions,
-  type SequenceScorer,
-  textPerplexity,
-  type TextResult,
-  type TextWindows,
-  textWindows,
-} from "./perplexity.ts";
-export type { Prediction, PrefixTree } from "./prefix_tree.ts";
-export {
-  type Progress,
-  type QuestionScores,
-  type RequestScore,
-  RequestScorer,
-  type RequestScorerOptions,
-} from "./request_scorer.ts";
+export { joinedText } from "./perplexity.ts";
+export { type QuestionScores, type RequestScore, RequestScorer } from "./request_scorer.ts";
 export {
   type DataRows,
   MAX_DATA_BYTES,
@@ -41,17 +30,10 @@ export {
   readRows,
   type RowOptions,
 } from "./rows.ts";
-export { sequenceScorer } from "./sequence_scorer.ts";
-export type {
-  ChoiceQuestion,
-  ClozeQuestion,
-  MetricName,
-  Question,
-  Task,
-  TextRequest,
-} from "./task.ts";
-export { OWN_TASK_FILE, TASK_GROUPS, taskNames, WIKITEXT } from "./task_names.ts";
+export type { MetricName } from "./task.ts";
+export { OWN_TASK_FILE, taskNames, WIKITEXT } from "./task_names.ts";
 export { PAPER_TASKS, TASKS } from "./tasks/mod.ts";
+export { OWN_TASK_FORMS, ownTask } from "./tasks/own.ts";
 export { textDamage } from "./text_damage.ts";
 export {
   type DenseAndPruned,
@@ -59,7 +41,3 @@ export {
   type TextDamage,
   textDamageSchema,
 } from "./text_damage_schema.ts";
-export { OWN_TASK_FORMS, ownTask } from "./tasks/own.ts";
-export * from "./evaluate_model.ts";
-export * from "./measures.ts";
-export * from "./model_evaluation.ts";

@@ -1,33 +1,15 @@
-export { type AttentionOp, type FedAttention } from "./attention/fed_attention.ts";
-export { type Heads, headsOf } from "./attention/heads.ts";
+export type { AttentionOp, FedAttention } from "./attention/fed_attention.ts";
+export { headsOf } from "./attention/heads.ts";
 export { MASKED } from "./attention/plain_attention.ts";
-export { blockGraph, blockGraphKey, type BlockGraphOptions } from "./block_graph.ts";
-export { cachedDecoder, type CachedDecoderOptions, type DecoderWeight } from "./cached_decoder.ts";
-export {
-  type Dimension,
-  type ElementType,
-  GraphBuilder,
-  type StoredWeight,
-} from "./graph_builder.ts";
+export { blockGraph, blockGraphKey } from "./block_graph.ts";
+export { cachedDecoder, type DecoderWeight } from "./cached_decoder.ts";
 export { gemm, type GemmOptions } from "./gemm.ts";
-export { type FeedType, type GraphPiece, graphPieces, type WeightPlace } from "./graph_pieces.ts";
-export {
-  crossEntropyHead,
-  embedding,
-  type HeadOptions,
-  logitsHead,
-  logProbsHead,
-  pickedHead,
-  type PickedOptions,
-  type SoftmaxOptions,
-} from "./head.ts";
+export { type ElementType, GraphBuilder } from "./graph_builder.ts";
+export { type FeedType, type GraphPiece, graphPieces } from "./graph_pieces.ts";
+export { crossEntropyHead, embedding, logitsHead, logProbsHead, pickedHead } from "./head.ts";
 export type { InnerOutput } from "./layers.ts";
-export { type NodeModel, nodeModels } from "./node_models.ts";
-export {
-  type ResidentAttentionOp,
-  residentDecoder,
-  type ResidentDecoderOptions,
-} from "./resident_decoder.ts";
+export { nodeModels } from "./node_models.ts";
+export { type ResidentAttentionOp, residentDecoder } from "./resident_decoder.ts";
 export type { MatrixForm, MatrixPart } from "./stored_linear.ts";
 export { laidOutAxes } from "./weights/laid_out.ts";
 export { residentRows, residentWeightName } from "./weights/resident.ts";

@@ -8,7 +8,6 @@ export {
   on,
   path,
   percent,
-  type Place,
   text,
   texts,
   wholeNumber,

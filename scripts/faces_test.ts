@@ -1,0 +1,38 @@
+import assert from "node:assert/strict";
+import { deadExports, exportsOf } from "./faces.ts";
+
+const FILES = {
+  "packages/core/mod.ts":
+    'export { a, type B, c as d } from "./a.ts";\nexport * from "./sub/more.ts";\nexport { e };\n',
+  "packages/core/sub/more.ts":
+    'export async function* f() {}\nexport abstract class G {}\nexport const h = 1;\nexport * from "../deep.ts";\n',
+  "packages/core/deep.ts": "export interface I {}\nexport type J = I;\nconst k = 1;\n",
+};
+const dead = (others: Readonly<Record<string, string>>, library = "") =>
+  deadExports(new Map(Object.entries({ ...FILES, ...others })), library).map(({ name }) => name);
+const all = ["a", "B", "d", "e", "f", "G", "h", "I", "J"];
+
+Deno.test("faces: a module exports what it names, declares, and hands on", () => {
+  const found = exportsOf("packages/core/mod.ts", new Map(Object.entries(FILES)));
+  assert.deepEqual([...found.keys()].sort(), all.toSorted());
+  assert.deepEqual([found.get("a"), found.get("J"), found.get("e")], [1, 2, 3]);
+});
+
+Deno.test("faces: what nobody else takes is dead, whoever takes it within", () => {
+  const own = 'import { a } from "./mod.ts";\nimport { B } from "@lopper/core";\n';
+  assert.deepEqual(dead({ "packages/core/own.ts": own }), all);
+});
+
+Deno.test("faces: imports of all kinds count, and so does the page about the library", () => {
+  const imports = [
+    'import { a, type B } from "@lopper/core";',
+    'import type { I } from "../packages/core/mod.ts";',
+    'export { d as other } from "@lopper/core";',
+    'const { e, f: g } = await import("@lopper/core");',
+    '(await import("@lopper/core")).G;',
+    'import { h } from "@lopper/core/testing";',
+  ];
+  assert.deepEqual(dead({ "tests/a_test.ts": imports.join("\n") }), ["h", "J"]);
+  assert.deepEqual(dead({ "tests/a_test.ts": imports.join("\n") }, "say `J` or `J<T>`"), ["h"]);
+  assert.deepEqual(dead({ "apps/cli/a.ts": 'import * as core from "@lopper/core";' }), []);
+});
