@@ -23,7 +23,7 @@ export {
   type ModelFolder,
   readWholeFile,
 } from "./model_folder.ts";
-export { type DataPlace, OnnxData, type TensorData } from "./onnx/data_files.ts";
+export { OnnxData, type TensorData } from "./onnx/data_files.ts";
 export { ExternalFiles, type WeightData } from "./onnx/external_files.ts";
 export {
   DOUBLE,
