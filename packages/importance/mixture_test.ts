@@ -43,6 +43,8 @@ Deno.test("mixture: each source gives its share, evenly spread, and nothing twic
   assert.ok(Math.abs(countOf("a", half) - 15) <= 1 && Math.abs(countOf("c", half) - 3.5) <= 1);
   const aside = await asideBy(SOURCES, 52, 17, 1);
   assert.equal(new Set([...drawn, ...aside]).size, drawn.length + aside.length);
+  // Together with what was drawn, what is kept aside has the shares of the weights, too.
+  assert.deepEqual(["a", "b", "c"].map((name) => countOf(name, aside)), [10, 5, 2]);
   const fewer = await drawnBy(SOURCES, 20, 1);
   assert.ok(fewer.every((sample) => drawn.includes(sample)));
 });
