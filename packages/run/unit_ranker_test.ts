@@ -4,9 +4,12 @@ import { FileFolder } from "@lopper/files";
 import {
   type ActivationRule,
   type CalibrationSet,
+  type MomentRule,
   PUBLISHED_RANKING,
+  rankByMoments,
   rankByWeights,
   type RankingRule,
+  rankingsOf,
   SuffixScorer,
   type WeightRule,
 } from "@lopper/importance";
@@ -159,4 +162,31 @@ engineTest(
         rankingOf(decoder.spec, decoder.weights.order).map((all) => all?.channels ?? null),
       );
     }),
+);
+
+engineTest(
+  "a rule that needs second moments is the one that ranks, and tells of blocks",
+  async () => {
+    const [energy, compensated] = ["energy", "compensated"].map((name) => rankingsOf(name)[0]);
+    await withRanker([compensated], true, async (rank, { decoder, progress }) => {
+      const found = await rank("channels");
+      assert.deepEqual([found.chosen, found.tried], ["compensated", []]);
+      const { spec, blocks } = decoder;
+      const wanted = await rankByMoments(
+        decoder,
+        denseShape(blocks),
+        "channels",
+        compensated as MomentRule,
+        texts(1, spec.vocabSize),
+        { batchTokens: 2 * LENGTH },
+      );
+      assert.deepEqual(found.units, wanted);
+      assert.equal(progress.at(-1)![1], blocks.length, "up to the last that has channels");
+      await withRanker(
+        [energy],
+        true,
+        async (rank) => assert.notDeepEqual((await rank("channels")).units, wanted),
+      );
+    });
+  },
 );
