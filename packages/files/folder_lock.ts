@@ -1,9 +1,10 @@
 import { FolderBusyError, WriteError } from "@lopper/core";
 import { FileSink } from "./file_sink.ts";
 import { LockFile, type Refusal } from "./lock_file.ts";
+import { isThere } from "./look.ts";
 import { codeOf } from "./system_reason.ts";
 import { writing } from "./write_error.ts";
-import { lstat, mkdir, rmdir, stat, unlink } from "node:fs/promises";
+import { lstat, mkdir, rmdir, unlink } from "node:fs/promises";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
@@ -102,7 +103,7 @@ export class FolderLock {
 async function missing(folder: string): Promise<readonly string[]> {
   const found: string[] = [];
   for (let at = folder;; at = dirname(at)) {
-    if (await stat(at).then(() => true, () => false)) return found;
+    if (await isThere(at)) return found;
     found.push(at);
     if (dirname(at) === at) return found;
   }

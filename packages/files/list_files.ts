@@ -1,5 +1,6 @@
+import { isFolder } from "./look.ts";
 import { isMissing } from "./system_reason.ts";
-import { readdir, realpath, stat } from "node:fs/promises";
+import { readdir, realpath } from "node:fs/promises";
 import { join, sep } from "node:path";
 
 /** Folders in folders, as deep as a data set has them; deeper ones are something else. */
@@ -24,8 +25,9 @@ async function filesIn(folder: string, depth: number, above: readonly string[]):
       const { name } = entry;
       if (name.startsWith(".")) continue;
       const path = join(folder, name);
-      const isFolder = entry.isDirectory() || entry.isSymbolicLink() && await leadsToFolder(path);
-      if (!isFolder) found.push(name);
+      // A link that leads nowhere is refused by its name when it is opened.
+      const isInner = entry.isDirectory() || entry.isSymbolicLink() && await isFolder(path);
+      if (!isInner) found.push(name);
       else if (depth > 1) {
         const inner = await filesIn(path, depth - 1, [...above, real]);
         for (const file of inner) found.push(`${name}/${file}`);
@@ -36,9 +38,4 @@ async function filesIn(folder: string, depth: number, above: readonly string[]):
     throw error;
   }
   return found;
-}
-
-/** A link that leads nowhere is refused by its name when it is opened. */
-async function leadsToFolder(path: string): Promise<boolean> {
-  return await stat(path).then((found) => found.isDirectory(), () => false);
 }

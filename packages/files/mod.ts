@@ -7,6 +7,7 @@ export { FolderLock, LOCK_FILE } from "./folder_lock.ts";
 export { cachedDataSet, cachedSnapshots, hubCacheFolder, isCachedDataSet } from "./hub_cache.ts";
 export { downloadDataSet, type Hub } from "./hub_data_set.ts";
 export { listFilesDeep } from "./list_files.ts";
+export { isFile, isFolder, isThere } from "./look.ts";
 export { openInput, readInput, readInputIfThere } from "./open_input.ts";
 export { SourceWatch } from "./source_watch.ts";
 export { codeOf, isMissing, systemReason } from "./system_reason.ts";

@@ -1,5 +1,7 @@
 import { UsageError } from "@lopper/core";
+import { isFolder, isThere } from "@lopper/files";
 import type { Model } from "@lopper/models";
+import { realpath, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { userPath } from "../inputs/paths.ts";
 
@@ -7,7 +9,7 @@ import { userPath } from "../inputs/paths.ts";
 export async function sourcePath(source: string | null, model: Model): Promise<string> {
   if (source === null) return model.folder.name;
   const path = userPath(source);
-  return await Deno.stat(path).then(() => path, () => model.folder.name);
+  return await isThere(path) ? path : model.folder.name;
 }
 
 /**
@@ -17,17 +19,17 @@ export async function sourcePath(source: string | null, model: Model): Promise<s
  */
 export async function checkApart(out: string, source: string): Promise<void> {
   const [outPlaces, sourcePlaces] = [await placesOf(out), await placesOf(source)];
-  const isFolder = await Deno.stat(source).then(({ isDirectory }) => isDirectory, () => false);
+  const isSourceFolder = await isFolder(source);
   const [place, folder] = [outPlaces[0], sourcePlaces[0]];
   // A place that does not exist yet is no other place's parent.
   const contains = place !== null && sourcePlaces.includes(place);
-  const inside = isFolder && folder !== null && outPlaces.includes(folder);
+  const inside = isSourceFolder && folder !== null && outPlaces.includes(folder);
   if (!contains && !inside) return;
   const relation = !contains
     ? "lies in the model's own folder"
     : inside
     ? "is the model's own folder"
-    : isFolder
+    : isSourceFolder
     ? "contains the model's own folder"
     : "contains the model's own file";
   throw new UsageError(`--out ${out} ${relation}; the result needs a folder apart from it`);
@@ -40,7 +42,7 @@ export async function checkApart(out: string, source: string): Promise<void> {
 async function placesOf(path: string): Promise<readonly (string | null)[]> {
   const places: (string | null)[] = [];
   for (let at = path;; at = dirname(at)) {
-    const real = await Deno.realPath(at).catch(() => null);
+    const real = await realpath(at).catch(() => null);
     if (real !== null) return [...places, ...await identities(real)];
     places.push(null);
     if (dirname(at) === at) return places;
@@ -50,7 +52,7 @@ async function placesOf(path: string): Promise<readonly (string | null)[]> {
 async function identities(real: string): Promise<readonly string[]> {
   const found: string[] = [];
   for (let at = real;; at = dirname(at)) {
-    const { dev, ino } = await Deno.stat(at);
+    const { dev, ino } = await stat(at);
     // Windows has no inodes, and no difference between letters.
     found.push(ino ? `${dev}:${ino}` : at.toLowerCase());
     if (dirname(at) === at) return found;

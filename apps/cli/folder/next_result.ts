@@ -4,6 +4,7 @@ import { INPUTS } from "@lopper/core";
 import {
   codeOf,
   FileSink,
+  isFile,
   isPartialName,
   readInput,
   syncFolder,
@@ -12,6 +13,7 @@ import {
   writing,
 } from "@lopper/files";
 import { writeText } from "@lopper/formats";
+import { lstat, mkdir, readdir, rename, rm, rmdir, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { jsonOrNull } from "./json_or_null.ts";
 import { NEXT } from "./out_entries.ts";
@@ -45,7 +47,7 @@ export class NextResult {
   async sink(file: string): Promise<FileSink> {
     const path = join(this.path, ...file.split("/"));
     const place = join(this.#folder, ...file.split("/"));
-    await writing(place, () => Deno.mkdir(dirname(path), { recursive: true }));
+    await writing(place, () => mkdir(dirname(path), { recursive: true }));
     return await FileSink.open(path, place);
   }
 
@@ -55,14 +57,14 @@ export class NextResult {
 
   /** Whether a file of it is written. */
   async has(file: string): Promise<boolean> {
-    return await Deno.stat(join(this.path, file)).then(({ isFile }) => isFile, () => false);
+    return await isFile(join(this.path, file));
   }
 
   /** Removes what is written of it. */
   async clear(keep: readonly string[] = []): Promise<void> {
     const names = await namesIn(this.path);
     for (const name of names) {
-      if (!keep.includes(name)) await Deno.remove(join(this.path, name), { recursive: true });
+      if (!keep.includes(name)) await rm(join(this.path, name), { recursive: true });
     }
     if (names.every((name) => !keep.includes(name))) await removeIfThere(this.path);
   }
@@ -95,8 +97,8 @@ export class NextResult {
     for (const file of fresh.sort((a, b) => order(a) - order(b))) {
       const place = join(this.#folder, ...file.split("/"));
       await writing(place, async () => {
-        await Deno.mkdir(dirname(place), { recursive: true });
-        await Deno.rename(join(this.path, ...file.split("/")), place);
+        await mkdir(dirname(place), { recursive: true });
+        await rename(join(this.path, ...file.split("/")), place);
       });
       if (order(file) > 0) await syncFolder(this.#folder);
     }
@@ -109,7 +111,7 @@ export class NextResult {
     for (const file of fresh) {
       const place = join(this.#folder, file);
       if (old.includes(file) || STATE.includes(file)) continue;
-      if (!await Deno.lstat(place).catch(() => null)) continue;
+      if (!await lstat(place).catch(() => null)) continue;
       throw new RunFolderError(
         `${place} is not of the result in that folder, and the new one has a file of that name; move it elsewhere`,
       );
@@ -140,11 +142,11 @@ async function checkInside(folder: string, file: string): Promise<void> {
   const parts = file.split("/").slice(0, -1);
   for (const [i] of parts.entries()) {
     const path = join(folder, ...parts.slice(0, i + 1));
-    const found = await Deno.lstat(path).catch(() => null);
-    if (!found || found.isDirectory) continue;
+    const found = await lstat(path).catch(() => null);
+    if (!found || found.isDirectory()) continue;
     throw new RunFolderError(
       `${path} is ${
-        found.isSymlink ? "a link" : "a file"
+        found.isSymbolicLink() ? "a link" : "a file"
       }, and a folder is needed there; move it elsewhere`,
     );
   }
@@ -159,7 +161,7 @@ export async function removePartials(folder: string): Promise<void> {
 
 async function namesIn(folder: string): Promise<readonly string[]> {
   try {
-    return (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name);
+    return await readdir(folder);
   } catch (error) {
     if (codeOf(error) === "ENOENT") return [];
     throw error;
@@ -170,8 +172,7 @@ async function namesIn(folder: string): Promise<readonly string[]> {
 async function filesIn(folder: string): Promise<readonly string[]> {
   const found: string[] = [];
   for (const name of await namesIn(folder)) {
-    const { isDirectory } = await Deno.lstat(join(folder, name));
-    if (isDirectory) {
+    if ((await lstat(join(folder, name))).isDirectory()) {
       found.push(...(await filesIn(join(folder, name))).map((file) => `${name}/${file}`));
     } else if (!isPartialName(name)) found.push(name);
   }
@@ -189,8 +190,11 @@ async function removeFile(folder: string, file: string): Promise<void> {
   }
 }
 
+/** Removes a file, a link or an empty folder. */
 async function removeIfThere(path: string): Promise<void> {
-  await Deno.remove(path).catch((error) => {
+  try {
+    await ((await lstat(path)).isDirectory() ? rmdir(path) : unlink(path));
+  } catch (error) {
     if (codeOf(error) !== "ENOENT") throw writeError(path, error);
-  });
+  }
 }

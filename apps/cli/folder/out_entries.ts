@@ -1,5 +1,6 @@
 import { UsageError } from "@lopper/core";
 import { codeOf, isPartialName, LOCK_FILE } from "@lopper/files";
+import { lstat, readdir } from "node:fs/promises";
 
 /** The folder in a folder where a new result is until it is whole. */
 export const NEXT = ".lopper-next";
@@ -14,14 +15,13 @@ export function isPassing(name: string): boolean {
  * @throws {UsageError} when it is a file, or a link to nothing.
  */
 export async function entriesOfOut(path: string): Promise<string[]> {
-  const names: string[] = [];
   try {
-    for await (const { name } of Deno.readDir(path)) if (!isPassing(name)) names.push(name);
+    return (await readdir(path)).filter((name) => !isPassing(name));
   } catch (error) {
     if (codeOf(error) === "ENOENT") {
-      const found = await Deno.lstat(path).catch(() => null);
+      const found = await lstat(path).catch(() => null);
       if (!found) return [];
-      if (found.isSymlink) {
+      if (found.isSymbolicLink()) {
         throw new UsageError(`${path} is a link to nothing; --out needs a folder`);
       }
       // Another process made it a moment ago.
@@ -32,5 +32,4 @@ export async function entriesOfOut(path: string): Promise<string[]> {
     }
     throw error;
   }
-  return names;
 }

@@ -2,6 +2,7 @@ import { LopperError, unseal, UsageError } from "@lopper/core";
 import { EXPORT_RECORD } from "@lopper/exports";
 import { type InputKind, INPUTS } from "@lopper/core";
 import { readInputIfThere } from "@lopper/files";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { jsonOrNull } from "./json_or_null.ts";
 import { entriesOfOut, isPassing } from "./out_entries.ts";
@@ -132,14 +133,15 @@ async function firstForeign(path: string, files: readonly string[]): Promise<str
     return parts.slice(1).map((_, i) => parts.slice(0, i + 1).join("/"));
   }));
   const search = async (under: string): Promise<string | null> => {
-    const entries = await Array.fromAsync(Deno.readDir(join(path, under)));
+    const entries = await readdir(join(path, under), { withFileTypes: true });
     entries.sort((a, b) => a.name < b.name ? -1 : 1);
-    for (const { name, isFile, isDirectory } of entries) {
+    for (const entry of entries) {
+      const { name } = entry;
       const file = under + name;
-      if (under === "" && (isPassing(name) || isFile && isLeftOver(name))) continue;
-      const foreign = isDirectory && folders.has(file)
+      if (under === "" && (isPassing(name) || entry.isFile() && isLeftOver(name))) continue;
+      const foreign = entry.isDirectory() && folders.has(file)
         ? await search(`${file}/`)
-        : isFile && own.has(file)
+        : entry.isFile() && own.has(file)
         ? null
         : file;
       if (foreign !== null) return foreign;

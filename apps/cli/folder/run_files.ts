@@ -8,6 +8,7 @@ import {
   type RunRecord,
   type RunSettings,
 } from "@lopper/run";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 
 /** Files that a run writes into its folder besides the checkpoint. */
@@ -40,9 +41,9 @@ export async function readSettings(folder: string): Promise<RunSettings> {
 }
 
 async function explainMissing(folder: string): Promise<RunFolderError> {
-  const names: string[] = [];
+  let names: readonly string[];
   try {
-    for await (const { name } of Deno.readDir(folder)) names.push(name);
+    names = await readdir(folder);
   } catch (error) {
     if (!isMissing(error)) throw error;
     const problem = codeOf(error) === "ENOENT"

@@ -4,6 +4,7 @@ import {
   AppendFile,
   FileFolder,
   type FileSink,
+  isThere,
   readInputIfThere,
   writeTextFileAtomically,
   writing,
@@ -19,6 +20,7 @@ import {
   settingsToJson,
 } from "@lopper/run";
 import { type History, type JournalEntry, parseJournal } from "@lopper/search";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { NextResult, removePartials, STATE } from "./next_result.ts";
 import { entriesOfOut } from "./out_entries.ts";
@@ -168,7 +170,7 @@ export class RunFolder implements RunStore {
     // What decides nothing may be another, too.
     if (JSON.stringify(this.settings?.flags) !== JSON.stringify(settings.flags)) {
       const file = join(this.#statePath, FILES.settings);
-      await writing(file, () => Deno.mkdir(this.#statePath, { recursive: true }));
+      await writing(file, () => mkdir(this.#statePath, { recursive: true }));
       await writeTextFileAtomically(file, await settingsToJson(settings));
     }
     this.#lines ??= await RunJournal.begin(this.#statePath, settings);
@@ -215,7 +217,7 @@ export class RunFolder implements RunStore {
   /** What ended the run; where a file could not be written, with the way to go on when it can. */
   async withWayOn(error: unknown): Promise<unknown> {
     const left = join(this.#statePath, FILES.settings);
-    if (!await Deno.stat(left).catch(() => null)) return error;
+    if (!await isThere(left)) return error;
     return withWayOn(error, `deno task prune --resume --out ${this.path}`);
   }
 

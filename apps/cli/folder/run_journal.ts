@@ -2,6 +2,7 @@ import { ResumeError, sealLine, unsealLine } from "@lopper/core";
 import { AppendFile, codeOf } from "@lopper/files";
 import { type History, type JournalEntry, parseJournal, toJournalLine } from "@lopper/search";
 import { journalHead, type RunSettings } from "@lopper/run";
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { FILES, readSettings } from "./run_files.ts";
 
@@ -85,7 +86,7 @@ export class RunJournal {
  * @throws {ResumeError} when it, or the settings that it belongs to, were changed.
  */
 export async function readJournal(folder: string): Promise<RunJournal | null> {
-  const there = await Deno.stat(join(folder, FILES.journal)).then(() => true, (error) => {
+  const there = await stat(join(folder, FILES.journal)).then(() => true, (error) => {
     if (codeOf(error) === "ENOENT") return false;
     throw error;
   });

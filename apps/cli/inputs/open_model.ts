@@ -2,7 +2,7 @@ import { CheckpointFormatError } from "@lopper/core";
 import { fileURLToPath } from "node:url";
 import { INPUTS } from "@lopper/core";
 import { DEMO_MODEL, DEMO_MODEL_NAME } from "@lopper/demo-model";
-import { FileFolder, openInput, type SourceWatch } from "@lopper/files";
+import { FileFolder, isFolder, isThere, openInput, type SourceWatch } from "@lopper/files";
 import { fateOf, type Model, openGgufModel, openModel, openOnnxModel } from "@lopper/models";
 import { basename, dirname, join } from "node:path";
 import { userPath } from "./paths.ts";
@@ -46,12 +46,12 @@ async function openNamed(
   path: string | null,
   watch?: SourceWatch,
 ): Promise<{ model: Model; title: string }> {
-  if (path === null || (path === DEMO && !await exists(userPath(DEMO)))) {
+  if (path === null || (path === DEMO && !await isThere(userPath(DEMO)))) {
     const folder = new FileFolder(fileURLToPath(DEMO_MODEL), watch);
     return { model: await openModel(folder), title: DEMO_MODEL_NAME };
   }
   const full = userPath(path);
-  if (HUB_NAME.test(path) && !await exists(full)) {
+  if (HUB_NAME.test(path) && !await isThere(full)) {
     throw new CheckpointFormatError(
       `there is no such folder; a model of the hub is to be downloaded first (hf download ${path} --local-dir DIR)`,
       { file: full },
@@ -62,9 +62,7 @@ async function openNamed(
 
 async function open(path: string, watch?: SourceWatch): Promise<Model> {
   // A folder may be called so, too.
-  const kind = (await Deno.stat(path).catch(() => null))?.isDirectory
-    ? undefined
-    : /\.(gguf|onnx)$/i.exec(path)?.[1].toLowerCase();
+  const kind = await isFolder(path) ? undefined : /\.(gguf|onnx)$/i.exec(path)?.[1].toLowerCase();
   if (kind === "gguf") {
     const source = await openInput(path, INPUTS.modelFile);
     await watch?.see(path);
@@ -77,12 +75,8 @@ async function open(path: string, watch?: SourceWatch): Promise<Model> {
 /** The config and the tokenizer of an ONNX file lie beside it, or beside the folder "onnx" that it is in. */
 async function openOnnxFile(path: string, watch?: SourceWatch): Promise<Model> {
   const [folder, file] = [dirname(path), basename(path)];
-  const above = basename(folder) === "onnx" && !await exists(join(folder, "config.json"));
+  const above = basename(folder) === "onnx" && !await isThere(join(folder, "config.json"));
   return above
     ? await openOnnxModel(new FileFolder(dirname(folder), watch), `onnx/${file}`)
     : await openOnnxModel(new FileFolder(folder, watch), file);
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(() => true, () => false);
 }

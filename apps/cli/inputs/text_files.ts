@@ -10,6 +10,7 @@ import {
 } from "@lopper/files";
 import { concatenated, everySample, type SampleList, textSamples } from "@lopper/importance";
 import { listed } from "@lopper/models";
+import { realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
 
 const PARQUET = /\.parquet$/i;
@@ -94,7 +95,7 @@ async function textFiles(path: string, onNote: OnNote): Promise<readonly string[
 }
 
 async function withoutTwins(folder: string, names: readonly string[]): Promise<readonly string[]> {
-  const real = (path: string) => Deno.realPath(path).catch(() => path);
+  const real = (path: string) => realpath(path).catch(() => path);
   const root = await real(folder);
   const files = await Promise.all(
     names.map(async (name) => ({ name, target: await real(join(folder, name)) })),
@@ -114,7 +115,7 @@ async function withoutTwins(folder: string, names: readonly string[]): Promise<r
 /** @throws {CalibrationError} when there is nothing. */
 async function isFolder(path: string): Promise<boolean> {
   try {
-    return (await Deno.stat(path)).isDirectory;
+    return (await stat(path)).isDirectory();
   } catch (error) {
     if (isMissing(error)) {
       throw new CalibrationError(`${path}: there is no such file`, { cause: error });

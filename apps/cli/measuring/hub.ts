@@ -1,6 +1,7 @@
 import { UsageError } from "@lopper/core";
 import { type Hub, hubCacheFolder } from "@lopper/files";
 import { homedir } from "node:os";
+import process from "node:process";
 
 const ENDPOINT = "https://huggingface.co";
 
@@ -17,7 +18,7 @@ export interface UserHub {
  * @throws {UsageError} for an address or a token that is none.
  */
 export function userHub(offline: boolean): UserHub {
-  const variable = (name: string) => Deno.env.get(name) || undefined;
+  const variable = (name: string) => process.env[name] || undefined;
   const cache = hubCacheFolder(variable, homedir());
   if (offline || /^(1|true|yes|on)$/i.test(variable("HF_HUB_OFFLINE") ?? "")) {
     return { cache, hub: null };

@@ -1,6 +1,7 @@
 import { seal, UsageError } from "@lopper/core";
 import { INPUTS } from "@lopper/core";
 import { type FolderLock, writeTextFileAtomically } from "@lopper/files";
+import { lstat } from "node:fs/promises";
 import { join } from "node:path";
 import { EvaluationLog } from "./evaluation_log.ts";
 import { removePartials } from "../folder/next_result.ts";
@@ -73,7 +74,7 @@ export class ScoresFolder {
 
 /** @throws {UsageError} when something stands where the result goes that is none. */
 async function checkResult(file: string, kind: string): Promise<void> {
-  const isThere = await Deno.lstat(file).then(() => true, () => false);
+  const isThere = await lstat(file).then(() => true, () => false);
   if (!isThere || await ownRecord(file, INPUTS.comparison, kind)) return;
   throw new UsageError(
     `${file} is no result of Lopper's, so nothing replaces it; choose another --out`,

@@ -1,4 +1,5 @@
 import { UsageError } from "@lopper/core";
+import { isFolder } from "@lopper/files";
 import { checkFormatOptions } from "@lopper/exports";
 import { checkParts } from "@lopper/options";
 import { type GivenRunOptions, RUN_OPTIONS, type RunFlags, type RunRecord } from "@lopper/run";
@@ -106,8 +107,7 @@ export async function finishedRun(
 
 /** What a part of a run has in common with it: the texts, and whether it is repaired. A file says nothing of that. */
 export async function flagsOfPlan(plan: string | undefined): Promise<RunFlags | undefined> {
-  if (plan === undefined) return undefined;
-  if (!(await Deno.stat(plan).catch(() => null))?.isDirectory) return undefined;
+  if (plan === undefined || !await isFolder(plan)) return undefined;
   const { flags, ratio } = await readRecord(plan);
   const applied = { ...flags, earlierRatios: [], export: null, dtype: null, quantize: null };
   // A plan is a part of the parameters, whatever the run was after.

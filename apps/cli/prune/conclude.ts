@@ -1,3 +1,4 @@
+import { isFile } from "@lopper/files";
 import type { ExportFlags, GivenRunOptions, RunRecord } from "@lopper/run";
 import { join } from "node:path";
 import { describeExport } from "../exporting/export_output.ts";
@@ -47,7 +48,7 @@ export async function conclude(run: Concluding) {
  */
 async function reportResult(out: string, reporter: Reporter): Promise<string | null> {
   const path = join(out, FILES.report);
-  if (await Deno.stat(path).then(({ isFile }) => isFile, () => false)) return path;
+  if (await isFile(path)) return path;
   try {
     return await writeReport(out);
   } catch (error) {

@@ -11,7 +11,7 @@ import {
   shapeOfLayers,
   UsageError,
 } from "@lopper/core";
-import { readInput } from "@lopper/files";
+import { isFolder, readInput } from "@lopper/files";
 import {
   fromPublishedConfig,
   type Model,
@@ -36,7 +36,7 @@ export async function decisionFromFile(
   ratio: number | undefined,
 ): Promise<Decision> {
   const decided = { stopped: null, orders: [], blockTokens: { spent: 0, full: 0 } };
-  if ((await Deno.stat(file).catch(() => null))?.isDirectory) {
+  if (await isFolder(file)) {
     const part = await planOfRun(file, ratio, model.spec, modelDigest);
     const { layers } = about(file, () => prunedSpec(model.spec, part.plan));
     return { ...decided, ...part, layers, ratio: pruningRatio(model.spec, layers) };

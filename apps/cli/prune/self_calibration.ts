@@ -3,6 +3,8 @@ import { INPUTS } from "@lopper/core";
 import { readInputIfThere, writeTextFileAtomically, writing } from "@lopper/files";
 import { ownTextLength, type OwnTexts, ownTexts, ownTextStart } from "@lopper/run";
 import { homedir } from "node:os";
+import { mkdir } from "node:fs/promises";
+import process from "node:process";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { jsonOrNull } from "../folder/json_or_null.ts";
@@ -35,7 +37,7 @@ export async function selfCalibration(run: SelfCalibration): Promise<readonly st
   const known = kept === null ? null : await keptTexts(kept);
   if (known) return known;
   const texts = await ownTexts(run);
-  await writing(file, () => Deno.mkdir(dirname(file), { recursive: true }));
+  await writing(file, () => mkdir(dirname(file), { recursive: true }));
   const sealed = await seal({ kind: KEPT, texts });
   await writeTextFileAtomically(file, JSON.stringify(sealed, null, 1) + "\n");
   return texts;
@@ -61,12 +63,12 @@ function orNone(error: unknown): null {
 
 /** Where a user's programs keep what can be made anew; LOPPER_CACHE puts it elsewhere. */
 function cacheFolder(): string {
-  const own = Deno.env.get("LOPPER_CACHE");
+  const own = process.env.LOPPER_CACHE;
   if (own) return userPath(own);
-  const shared = Deno.env.get("XDG_CACHE_HOME");
+  const shared = process.env.XDG_CACHE_HOME;
   if (shared) return join(shared, "lopper");
-  const local = Deno.build.os === "windows" ? Deno.env.get("LOCALAPPDATA") : undefined;
+  const local = process.platform === "win32" ? process.env.LOCALAPPDATA : undefined;
   if (local) return join(local, "lopper", "cache");
-  const caches = Deno.build.os === "darwin" ? ["Library", "Caches"] : [".cache"];
+  const caches = process.platform === "darwin" ? ["Library", "Caches"] : [".cache"];
   return join(homedir(), ...caches, "lopper");
 }
