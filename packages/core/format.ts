@@ -35,7 +35,11 @@ export function formatMilliseconds(ms: number): string {
   return `${ms >= 100 ? ms.toFixed(0) : ms.toPrecision(3)} ms`;
 }
 
+/** What stands where a model's activations overflowed. */
+const NOT_FINITE = "not finite";
+
 export function formatPerplexity(ppl: number): string {
+  if (!Number.isFinite(ppl)) return NOT_FINITE;
   return ppl >= 10_000 ? ppl.toExponential(2) : ppl.toFixed(2);
 }
 
@@ -47,6 +51,7 @@ export function formatRatio(ratio: number): string {
 /** Change from a to b in per cent, with its sign. */
 export function formatChange(a: number, b: number): string {
   const change = (b / a - 1) * 100;
+  if (!Number.isFinite(change)) return NOT_FINITE;
   return `${change < 0 ? "−" : "+"}${Math.abs(change).toFixed(1)} %`;
 }
 

@@ -1,6 +1,5 @@
-import { formatCount, formatSeconds, plural } from "@lopper/core";
+import { formatChange, formatCount, formatPerplexity, formatSeconds, plural } from "@lopper/core";
 import type { RunRecord } from "@lopper/run";
-import { changeFigure, perplexityFigure } from "./figures.ts";
 import { type Html, html } from "./html.ts";
 import {
   calibrationCurve,
@@ -48,9 +47,9 @@ function summary(runs: readonly ReportRun[]): Html {
           model,
           `${record.ratio.toFixed(2)} %`,
           formatCount(record.parameters.pruned),
-          perplexityFigure(heldOut.pruned),
-          html`<strong>${changeFigure(heldOut.dense, heldOut.pruned)}</strong>`,
-          changeFigure(calibration.dense, calibration.pruned),
+          formatPerplexity(heldOut.pruned),
+          html`<strong>${formatChange(heldOut.dense, heldOut.pruned)}</strong>`,
+          formatChange(calibration.dense, calibration.pruned),
           record.steps > 0 ? formatCount(Math.round(record.blockTokens.spent)) : "–",
           formatSeconds(record.wallSeconds),
         ];

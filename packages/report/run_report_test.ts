@@ -17,8 +17,8 @@ Deno.test("report: a run's page stands alone, is well-formed, and says the figur
     ["what", "dense", "pruned", "change"],
     ["parameters", "100,000", "78,000", "−22.0 %"],
     ["weights", "200.0 kB", "156.0 kB", "−22.0 %"],
-    ["perplexity, held-out text", "40.00", "46.00", "+15.0 %"],
     ["perplexity, calibration text", "20.00", "22.00", "+10.0 %"],
+    ["perplexity, held-out text", "40.00", "46.00", "+15.0 %"],
   ]);
   assert.deepEqual(tableOf(page, "What stays of each layer").slice(1), [
     ["0", "1 of 2", "2 of 4", "64", "3"],

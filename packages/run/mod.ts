@@ -1,4 +1,5 @@
 export { commandsOfRun } from "./commands.ts";
+export { comparedFigures } from "./compared_figures.ts";
 export type { Decision } from "./decision.ts";
 export type { RunEvent } from "./events.ts";
 export { expandedWithin, type MemoryPart } from "./memory.ts";

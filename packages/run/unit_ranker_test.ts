@@ -4,7 +4,6 @@ import { FileFolder } from "@lopper/files";
 import {
   type ActivationRule,
   type CalibrationSet,
-  type MomentRule,
   PUBLISHED_RANKING,
   rankByMoments,
   rankByWeights,
@@ -167,7 +166,8 @@ engineTest(
 engineTest(
   "a rule that needs second moments is the one that ranks, and tells of blocks",
   async () => {
-    const [energy, compensated] = ["energy", "compensated"].map((name) => rankingsOf(name)[0]);
+    const [[energy], [compensated]] = [rankingsOf("energy"), rankingsOf("compensated")];
+    assert.ok(compensated.needs === "secondMoments");
     await withRanker([compensated], true, async (rank, { decoder, progress }) => {
       const found = await rank("channels");
       assert.deepEqual([found.chosen, found.tried], ["compensated", []]);
@@ -176,7 +176,7 @@ engineTest(
         decoder,
         denseShape(blocks),
         "channels",
-        compensated as MomentRule,
+        compensated,
         texts(1, spec.vocabSize),
         { batchTokens: 2 * LENGTH },
       );

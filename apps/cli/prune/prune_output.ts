@@ -2,20 +2,20 @@ import type { Backend } from "@lopper/backends";
 import { blocksOf, countParameters, denseShape, type ModelSpec } from "@lopper/core";
 import { criterionOf, type Sequences, tokenCount } from "@lopper/importance";
 import type { Model } from "@lopper/models";
-import type {
-  EarlyStop,
-  LatencyRecord,
-  Recovery,
-  Rehearsal,
-  RunFlags,
-  RunRecord,
-  RunTexts,
-  StageOrder,
+import {
+  comparedFigures,
+  type EarlyStop,
+  type LatencyRecord,
+  type Recovery,
+  type Rehearsal,
+  type RunFlags,
+  type RunRecord,
+  type RunTexts,
+  type StageOrder,
 } from "@lopper/run";
 import { MOST_SWAPS, stageLabel, type SwapPhase, unitsLabel } from "@lopper/search";
 import {
   describeQuantised,
-  formatBytes,
   formatChange,
   formatCount,
   formatMilliseconds,
@@ -55,25 +55,16 @@ export function describeStart(
 
 /** The table with which a run closes. `report` is the path of its page, or null where there is none. */
 export function describeResult(record: RunRecord, out: string, report: string | null): string {
-  const { parameters, bytes, latency, perplexity, blockTokens, sample } = record;
-  const row = (
-    what: string,
-    { dense, pruned }: { dense: number; pruned: number },
-    format: (n: number) => string,
-  ) => [what, format(dense), format(pruned), formatChange(dense, pruned)];
+  const { latency, blockTokens, sample } = record;
   const lines = [
     table([
       ["", "dense", "pruned", "change"],
-      row("parameters", parameters, formatCount),
-      row("weights", bytes, formatBytes),
-      ...(latency
-        ? [
-          row("a token, predicted", latency.predicted, formatMilliseconds),
-          row("a token, measured", latency.measured, formatMilliseconds),
-        ]
-        : []),
-      row("perplexity, calibration text", perplexity.calibration, formatPerplexity),
-      row("perplexity, held-out text", perplexity.heldOut, formatPerplexity),
+      ...comparedFigures(record).map(({ what, dense, pruned, format }) => [
+        what,
+        format(dense),
+        format(pruned),
+        formatChange(dense, pruned),
+      ]),
     ]),
     "",
   ];

@@ -1,8 +1,7 @@
-import { formatCount, plural } from "@lopper/core";
+import { formatChange, formatCount, formatPerplexity, plural } from "@lopper/core";
 import { criterionOf } from "@lopper/importance";
 import type { RunRecord } from "@lopper/run";
 import { describeChanges, type FrontierStep, type SwapPhase } from "@lopper/search";
-import { changeFigure, perplexityFigure } from "../figures.ts";
 import {
   calibrationPoints,
   frontierLegend,
@@ -69,8 +68,8 @@ async function heldOutFigure(
   const plot = await frontierPlot(points, {
     id: "held-out",
     title: "Perplexity on the held-out text",
-    description: `From ${perplexityFigure(dense)} of the dense model to ${
-      perplexityFigure(pruned)
+    description: `From ${formatPerplexity(dense)} of the dense model to ${
+      formatPerplexity(pruned)
     } at ${record.ratio.toFixed(2)} %. ${
       everyStep ? "The table below has every step." : "Only both ends were measured."
     }`,
@@ -90,8 +89,8 @@ function calibrationPlot(record: RunRecord, points: readonly FrontierPoint[]): P
   return frontierPlot(points, {
     id: "calibration",
     title: "Perplexity on the calibration text",
-    description: `From ${perplexityFigure(dense)} of the dense model to ${
-      perplexityFigure(pruned)
+    description: `From ${formatPerplexity(dense)} of the dense model to ${
+      formatPerplexity(pruned)
     } at ${record.ratio.toFixed(2)} %. The table below has every step.`,
   });
 }
@@ -100,7 +99,7 @@ function stepsTable(record: RunRecord): Html {
   const everyStep = isMeasuredOften(record);
   const { dense } = record.perplexity.heldOut;
   const measured = ({ heldOut }: FrontierStep) =>
-    heldOut === null ? ["–", "–"] : [perplexityFigure(heldOut), changeFigure(dense, heldOut)];
+    heldOut === null ? ["–", "–"] : [formatPerplexity(heldOut), formatChange(dense, heldOut)];
   return table({
     caption: "Every step of the search",
     head: [
@@ -117,7 +116,7 @@ function stepsTable(record: RunRecord): Html {
       describeChanges(step.changes),
       `${step.ratio.toFixed(2)} %`,
       formatCount(step.parameters),
-      perplexityFigure(step.perplexity),
+      formatPerplexity(step.perplexity),
       ...(everyStep ? measured(step) : []),
     ]),
   });
@@ -129,7 +128,7 @@ function sentence({ steps, tried, kept, perplexity, blockTokens }: SwapPhase): s
     tried === 1 ? "was" : "were"
   } tried and ${kept.length} kept, for ${formatCount(Math.round(blockTokens))} block-tokens`;
   if (kept.length === 0 || before === null || after === null) return `${what}.`;
-  return `${what}: perplexity on the calibration text went from ${perplexityFigure(before)} to ${
-    perplexityFigure(after)
-  } (${changeFigure(before, after)}).`;
+  return `${what}: perplexity on the calibration text went from ${formatPerplexity(before)} to ${
+    formatPerplexity(after)
+  } (${formatChange(before, after)}).`;
 }

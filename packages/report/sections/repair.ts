@@ -1,8 +1,7 @@
-import { mean, plural } from "@lopper/core";
+import { formatChange, formatPerplexity, mean, plural } from "@lopper/core";
 import { type BlockRepair, unitsLabel } from "@lopper/search";
 import type { StageOrder } from "@lopper/run";
 import { signed } from "../damage_plot.ts";
-import { changeFigure, perplexityFigure } from "../figures.ts";
 import { type Html, html } from "../html.ts";
 import type { ReportRun } from "../report_run.ts";
 import type { Section } from "../section.ts";
@@ -20,7 +19,7 @@ export function repairSection({ record, history }: ReportRun): Section | null {
       head: ["order", ...trials.map(({ dimension }) => unitsLabel(dimension))],
       rows: Object.keys(trials[0].tried).map((name) => [
         name,
-        ...trials.map(({ tried }) => perplexityFigure(tried[name] ?? NaN)),
+        ...trials.map(({ tried }) => formatPerplexity(tried[name] ?? NaN)),
       ]),
     })}${recovery && html`<p>${verdict(recovery)}</p>`}${repairs.length > 0 &&
       folded("The repairs as a table", repairTable(repairs))}
@@ -46,9 +45,9 @@ function verdict(
   if (before === null || after === null) return html`${what}; nothing was changed.`;
   return html`${what}, and ${
     kept > 0 ? `${kept} stayed` : "none stayed"
-  }: perplexity on text that chose nothing went from ${perplexityFigure(before)} to ${
-    perplexityFigure(after)
-  } (${changeFigure(before, after)}). No parameters were added.`;
+  }: perplexity on text that chose nothing went from ${formatPerplexity(before)} to ${
+    formatPerplexity(after)
+  } (${formatChange(before, after)}). No parameters were added.`;
 }
 
 function repairTable(repairs: readonly BlockRepair[]): Html {

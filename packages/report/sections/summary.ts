@@ -1,6 +1,5 @@
-import { formatBytes, formatCount, formatMilliseconds } from "@lopper/core";
-import type { DenseAndPruned } from "@lopper/evaluation";
-import { changeFigure, perplexityFigure } from "../figures.ts";
+import { formatChange, formatMilliseconds, formatPerplexity } from "@lopper/core";
+import { comparedFigures } from "@lopper/run";
 import { type Html, html } from "../html.ts";
 import { describeRemoved, layerChanges, removedOf } from "../removed.ts";
 import type { ReportRun } from "../report_run.ts";
@@ -8,22 +7,17 @@ import { table } from "../table.ts";
 
 /** What a reader who reads nothing else needs to know. */
 export function summary({ record }: ReportRun): Html {
-  const { parameters, bytes, latency, perplexity, ratio, stopped, flags } = record;
+  const { latency, perplexity, ratio, stopped, flags } = record;
   const changes = layerChanges(record);
   const what = `: ${describeRemoved(removedOf(changes))}`;
-  const row = (
-    name: string,
-    { dense, pruned }: DenseAndPruned,
-    format: (n: number) => string,
-  ) => [name, format(dense), format(pruned), html`<strong>${changeFigure(dense, pruned)}</strong>`];
   const { heldOut } = perplexity;
   return html`
     <p
       class="lead">${ratio.toFixed(
         2,
-      )} % of the parameters were removed${what}. Perplexity on text that the search never saw went from ${perplexityFigure(
+      )} % of the parameters were removed${what}. Perplexity on text that the search never saw went from ${formatPerplexity(
         heldOut.dense,
-      )} to ${perplexityFigure(heldOut.pruned)} (${changeFigure(
+      )} to ${formatPerplexity(heldOut.pruned)} (${formatChange(
         heldOut.dense,
         heldOut.pruned,
       )}).</p>
@@ -39,18 +33,12 @@ export function summary({ record }: ReportRun): Html {
       }, and ${String(stopped.limit)} % were allowed.</p>`}${table({
         caption: "Before and after",
         head: ["what", "dense", "pruned", "change"],
-        rows: [
-          row("parameters", parameters, formatCount),
-          row("weights", bytes, formatBytes),
-          ...(latency
-            ? [
-              row("a token, predicted", latency.predicted, formatMilliseconds),
-              row("a token, measured", latency.measured, formatMilliseconds),
-            ]
-            : []),
-          row("perplexity, held-out text", perplexity.heldOut, perplexityFigure),
-          row("perplexity, calibration text", perplexity.calibration, perplexityFigure),
-        ],
+        rows: comparedFigures(record).map(({ what, dense, pruned, format }) => [
+          what,
+          format(dense),
+          format(pruned),
+          html`<strong>${formatChange(dense, pruned)}</strong>`,
+        ]),
       })}<p
       class="note">Perplexity is how many words, so to speak, the model wavers between; less is better. What was removed was chosen on the calibration text, so the held-out text says more. The pruned model was measured as it lies in its files, which Lopper itself read; no other program did.${latency &&
         ` The search was to end when a token takes ${

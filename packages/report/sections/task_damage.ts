@@ -1,5 +1,5 @@
+import { formatPerplexity } from "@lopper/core";
 import type { Estimate } from "@lopper/evaluation";
-import { perplexityFigure } from "../figures.ts";
 import { type Html, html } from "../html.ts";
 import type { ReportRun, TaskDamage } from "../report_run.ts";
 import type { Section } from "../section.ts";
@@ -52,8 +52,8 @@ export async function taskDamageSection({ scores }: ReportRun): Promise<Section 
       rows: texts.map(({ text, tokens, dense, pruned, ratio }) => [
         text,
         count(tokens),
-        perplexityFigure(dense),
-        perplexityFigure(pruned),
+        formatPerplexity(dense),
+        formatPerplexity(pruned),
         ...(ratio ? factors(ratio) : ["–", "–"]),
       ]),
     })}
@@ -86,7 +86,7 @@ function sentence(shares: readonly TaskDamage[]): Html | null {
 }
 
 function figure({ metric }: TaskDamage, value: number): string {
-  return metric === "perplexity" ? perplexityFigure(value) : (100 * value).toFixed(1);
+  return metric === "perplexity" ? formatPerplexity(value) : (100 * value).toFixed(1);
 }
 
 /** A difference of shares in points of a hundred, with its sign. */
