@@ -91,7 +91,7 @@ for (const family of FAMILIES) {
 }
 
 /** Matrices of these widths are odd numbers of blocks, with a block of the model gone, and biases. */
-for (const family of ["qwen2-heterogeneous", "llama-missing-blocks", "qwen3-tied-mqa"]) {
+for (const family of ["qwen2-heterogeneous", "llama-missing-blocks", "qwen3-tied-mqa", "olmo2"]) {
   for (const precision of ["fp32", "fp16", "q8", "q4"] satisfies ExportPrecision[]) {
     test(`${precision} export for onnxruntime`, family, async ({ reference, cpu, model }) => {
       const output = new MemoryOutput();

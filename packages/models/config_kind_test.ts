@@ -6,7 +6,7 @@ import { float32Tensor, tinyGguf } from "./testing/tiny_gguf.ts";
 import assert from "node:assert/strict";
 
 const FILE = "m/config.json";
-const READ = "llama, mistral, qwen2, qwen3";
+const READ = "llama, mistral, qwen2, qwen3, olmo2";
 
 function refuses(config: Record<string, unknown>, message: RegExp) {
   assert.throws(() => checkConfig(config, FILE), (error) => {

@@ -33,7 +33,10 @@ const QWEN2 = {
 };
 
 const REFUSED: readonly [Record<string, unknown>, RegExp][] = [
-  [{ model_type: "gpt2" }, /model_type is "gpt2"; Lopper reads llama, mistral, qwen2, qwen3/],
+  [
+    { model_type: "gpt2" },
+    /model_type is "gpt2"; Lopper reads llama, mistral, qwen2, qwen3, olmo2/,
+  ],
   [{ hidden_act: "gelu" }, /hidden_act is "gelu"/],
   [{ partial_rotary_factor: 0.5 }, /partial_rotary_factor is 0\.5/],
   [{ rope_scaling: { type: "yarn", factor: 4 } }, /rope scaling is "yarn"/],

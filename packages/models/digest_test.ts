@@ -18,6 +18,7 @@ const DIGESTS = {
   "llama-sharded": "f4548924f57459a1",
   "mistral": "ef66d18028a9ec98",
   "mistral-sliding": "eaf8fa93feca35bb",
+  "olmo2": "06ba795c68c401f9",
   "qwen2": "272a2b2caaf9f0a2",
   "qwen2-heterogeneous": "870df781c55549f2",
   "qwen2-untied-bf16": "e417cfb2ca2d0fd0",

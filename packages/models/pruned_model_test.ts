@@ -74,7 +74,8 @@ function keptPart(spec: ModelSpec, plan: PrunePlan, name: string, shape: readonl
   if (!match) return all;
   const [, layer, module, part] = match;
   const { attention, mlp } = plan.layers[Number(layer)];
-  const ofAttention = module === "self_attn" || module === "input_layernorm";
+  const norm = spec.family === "olmo2" ? "post_attention_layernorm" : "input_layernorm";
+  const ofAttention = module === "self_attn" || module === norm;
   if ((ofAttention ? attention : mlp) === "removed") return null;
   let [rows, columns] = all;
   if (module === "self_attn" && attention !== "removed") {
@@ -83,8 +84,13 @@ function keptPart(spec: ModelSpec, plan: PrunePlan, name: string, shape: readonl
       attention.kvGroups.includes(
         Math.floor(Math.floor(channel / spec.headDim) / (heads / dense.kvHeads)),
       );
-    if (part === "q_proj") rows = rows.filter((r) => stays(r, dense.queryHeads));
-    if (part === "k_proj" || part === "v_proj") rows = rows.filter((r) => stays(r, dense.kvHeads));
+    const ofQueries = ["q_proj"], ofKeys = ["k_proj", "v_proj"];
+    if (spec.family === "olmo2") {
+      ofQueries.push("q_norm");
+      ofKeys.push("k_norm");
+    }
+    if (ofQueries.includes(part)) rows = rows.filter((r) => stays(r, dense.queryHeads));
+    if (ofKeys.includes(part)) rows = rows.filter((r) => stays(r, dense.kvHeads));
     if (part === "o_proj" && shape.length === 2) {
       columns = columns.filter((c) => stays(c, dense.queryHeads));
     }

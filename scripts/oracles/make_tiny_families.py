@@ -50,7 +50,8 @@ import transformers
 from huggingface_hub import split_torch_state_dict_into_shards
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
+from transformers import (AutoConfig, AutoModelForCausalLM, LlamaConfig, MistralConfig, Olmo2Config, Qwen2Config,
+                          Qwen3Config)
 
 DEFAULT_OUT = Path(__file__).resolve().parents[2] / "tests" / "fixtures" / "families"
 TOLERANCE = 1e-4
@@ -112,6 +113,12 @@ def families():
                     num_key_value_heads=2, head_dim=32, rms_norm_eps=1e-6, max_position_embeddings=256,
                     use_sliding_window=False, rope_parameters=rope(1000000.0), bos_token_id=0, eos_token_id=1)
         return Qwen3Config(**{**base, **kw})
+
+    def olmo2(**kw):
+        base = dict(vocab_size=72, hidden_size=64, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4,
+                    num_key_value_heads=2, rms_norm_eps=1e-6, max_position_embeddings=128, rope_parameters=rope(500000.0),
+                    bos_token_id=0, eos_token_id=1, pad_token_id=None)
+        return Olmo2Config(**{**base, **kw})
 
     return [
         Family(
@@ -185,6 +192,12 @@ def families():
             "Qwen3 with one key/value head, tied embeddings, and 3 query heads that do not divide the hidden size 40.",
             qwen3(num_attention_heads=3, num_key_value_heads=1, head_dim=24, tie_word_embeddings=True),
             [(1, 21), (2, 10)],
+        ),
+        Family(
+            "olmo2",
+            "OLMo 2: the norms of blocks behind them, norms of q and k over all their heads, grouped heads, untied, stored "
+            "as bfloat16.",
+            olmo2(), [(2, 14), (1, 25)], stored=torch.bfloat16,
         ),
         Family(
             "llama-missing-blocks",
@@ -311,7 +324,8 @@ def config_json(family):
     """config.json as transformers writes it, or as transformers 4 did, with the "lopper" key if pruned."""
     config = family.config
     config.architectures = [{"llama": "LlamaForCausalLM", "mistral": "MistralForCausalLM",
-                             "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}[config.model_type]]
+                             "olmo2": "Olmo2ForCausalLM", "qwen2": "Qwen2ForCausalLM",
+                             "qwen3": "Qwen3ForCausalLM"}[config.model_type]]
     config.dtype = family.stored
     content = json.loads(config.to_json_string())
     if family.legacy_config:
@@ -419,7 +433,8 @@ def mistakes(folder, config):
         yield "rms_norm_eps", load(folder, rms_norm_eps=1e-5)
     for ending, value in (("q_proj.bias", 0), ("k_proj.bias", 0), ("v_proj.bias", 0), ("o_proj.bias", 0),
                           ("gate_proj.bias", 0), ("up_proj.bias", 0), ("down_proj.bias", 0), ("q_norm.weight", 1),
-                          ("k_norm.weight", 1), ("input_layernorm.weight", 1), ("model.norm.weight", 1)):
+                          ("k_norm.weight", 1), ("input_layernorm.weight", 1), ("post_attention_layernorm.weight", 1),
+                          ("post_feedforward_layernorm.weight", 1), ("model.norm.weight", 1)):
         model = load(folder)
         found = [weight for name, weight in model.named_parameters() if name.endswith(ending)]
         if found:

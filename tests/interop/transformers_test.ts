@@ -88,7 +88,7 @@ function test(name: string, fn: () => Promise<void>) {
   Deno.test({ name: `transformers: ${name}`, sanitizeOps: false, sanitizeResources: false, fn });
 }
 
-const FAMILIES = ["llama-mha", "llama-odd-head", "mistral-sliding", "qwen2", "qwen3"];
+const FAMILIES = ["llama-mha", "llama-odd-head", "mistral-sliding", "qwen2", "qwen3", "olmo2"];
 for (const family of FAMILIES) {
   for (const shape of ["dense", "heterogeneous"] as const) {
     test(`${family}, ${shape}`, () =>

@@ -46,8 +46,10 @@ export async function exportDeci(
 
 /** @throws {ExportError} when the layout cannot hold the model. */
 export function checkDeci({ spec, name }: Model) {
-  const { qkNorm, biases, layers } = spec;
-  const reason = qkNorm
+  const { qkNorm, placement, biases, layers } = spec;
+  const reason = placement === "post"
+    ? "norms behind its blocks"
+    : qkNorm
     ? "norms of queries and keys"
     : biases.qkv || biases.output || biases.mlp
     ? "biases"

@@ -44,6 +44,14 @@ export function architectureOf(model: Model, layers: readonly GgufLayer[]): Arch
     refuse("its heads have biases and do not fill the hidden size");
   }
   if (spec.qkNorm && (qkv || output)) refuse("its heads have biases beside norms");
+  if (!Object.hasOwn(UNIFORM, spec.family)) {
+    throw new ExportError(
+      `${name}: GGUF files are written for ${
+        Object.keys(UNIFORM).join(", ")
+      }, and it is ${spec.family}; export it ` +
+        "with --to safetensors or --to onnx",
+    );
+  }
   const architecture = UNIFORM[spec.family];
   if (spec.rope.scaling?.type === "llama3" && architecture.name !== "llama") {
     refuse(`it is a ${spec.family} with the rotary frequencies of Llama 3`);
@@ -52,7 +60,9 @@ export function architectureOf(model: Model, layers: readonly GgufLayer[]): Arch
 }
 
 /** What a model has that llama.cpp computes only where all layers are alike, in words; null for nothing. */
-export function whyNotDeci({ qkNorm, biases: { qkv, output, mlp } }: ModelSpec): string | null {
+export function whyNotDeci(spec: ModelSpec): string | null {
+  const { qkNorm, placement, biases: { qkv, output, mlp } } = spec;
+  if (placement === "post") return "norms behind their blocks";
   if (qkNorm) return "norms of queries and keys";
   return qkv || output || mlp ? "biases" : null;
 }

@@ -3,7 +3,7 @@
 The key `lopper` of config.json lists the shape of every layer; the plain keys are those of the dense model.
 """
 
-from transformers import LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
+from transformers import LlamaConfig, MistralConfig, Olmo2Config, Qwen2Config, Qwen3Config
 
 
 class LayerConfig:
@@ -55,4 +55,9 @@ class LopperQwen2Config(_PrunedConfig, Qwen2Config):
 
 class LopperQwen3Config(_PrunedConfig, Qwen3Config):
     model_type = "lopper_qwen3"
+    lopper: dict | None = None
+
+
+class LopperOlmo2Config(_PrunedConfig, Olmo2Config):
+    model_type = "lopper_olmo2"
     lopper: dict | None = None

@@ -3,12 +3,14 @@
 from torch import nn
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer, LlamaForCausalLM
 from transformers.models.mistral.modeling_mistral import MistralDecoderLayer, MistralForCausalLM
+from transformers.models.olmo2.modeling_olmo2 import Olmo2DecoderLayer, Olmo2ForCausalLM
 from transformers.models.qwen2.modeling_qwen2 import Qwen2DecoderLayer, Qwen2ForCausalLM
 from transformers.models.qwen3.modeling_qwen3 import Qwen3DecoderLayer, Qwen3ForCausalLM
 
 from .configuration_lopper import (
     LopperLlamaConfig,
     LopperMistralConfig,
+    LopperOlmo2Config,
     LopperQwen2Config,
     LopperQwen3Config,
 )
@@ -17,13 +19,16 @@ from .configuration_lopper import (
 class _PrunedLayer:
     """A decoder layer with blocks of its own widths; a missing block leaves the residual stream as it is."""
 
+    # The norms that go with the blocks.
+    norms = {"self_attn": "input_layernorm", "mlp": "post_attention_layernorm"}
+
     def __init__(self, config, index, cache_index):
         # The number that attention is given is its place in the key/value cache.
         super().__init__(config.layer_config(index), cache_index)
-        if not config.has_block(index, "attention"):
-            self.self_attn = self.input_layernorm = None
-        if not config.has_block(index, "mlp"):
-            self.mlp = self.post_attention_layernorm = None
+        for kind, block in (("attention", "self_attn"), ("mlp", "mlp")):
+            if not config.has_block(index, kind):
+                setattr(self, block, None)
+                setattr(self, self.norms[block], None)
 
     def forward(self, hidden_states, **kwargs):
         if self.self_attn is not None:
@@ -31,6 +36,20 @@ class _PrunedLayer:
             hidden_states = hidden_states + attended
         if self.mlp is not None:
             hidden_states = hidden_states + self.mlp(self.post_attention_layernorm(hidden_states))
+        return hidden_states
+
+
+class _PrunedPostNormLayer(_PrunedLayer):
+    """The same where the norm of a block is behind it."""
+
+    norms = {"self_attn": "post_attention_layernorm", "mlp": "post_feedforward_layernorm"}
+
+    def forward(self, hidden_states, **kwargs):
+        if self.self_attn is not None:
+            attended, _ = self.self_attn(hidden_states=hidden_states, **kwargs)
+            hidden_states = hidden_states + self.post_attention_layernorm(attended)
+        if self.mlp is not None:
+            hidden_states = hidden_states + self.post_feedforward_layernorm(self.mlp(hidden_states))
         return hidden_states
 
 
@@ -58,6 +77,10 @@ class LopperMistralLayer(_PrunedLayer, MistralDecoderLayer):
     pass
 
 
+class LopperOlmo2Layer(_PrunedPostNormLayer, Olmo2DecoderLayer):
+    pass
+
+
 class LopperQwen2Layer(_PrunedLayer, Qwen2DecoderLayer):
     pass
 
@@ -76,6 +99,12 @@ class LopperMistralForCausalLM(_PrunedForCausalLM, MistralForCausalLM):
     config_class = LopperMistralConfig
     layer_class = LopperMistralLayer
     _no_split_modules = ["LopperMistralLayer"]
+
+
+class LopperOlmo2ForCausalLM(_PrunedForCausalLM, Olmo2ForCausalLM):
+    config_class = LopperOlmo2Config
+    layer_class = LopperOlmo2Layer
+    _no_split_modules = ["LopperOlmo2Layer"]
 
 
 class LopperQwen2ForCausalLM(_PrunedForCausalLM, Qwen2ForCausalLM):

@@ -2,10 +2,11 @@ import { shown, UnsupportedModelError } from "@lopper/core";
 import type { Family } from "./family.ts";
 import { llama } from "./llama.ts";
 import { mistral } from "./mistral.ts";
+import { olmo2 } from "./olmo2.ts";
 import { qwen2 } from "./qwen2.ts";
 import { qwen3 } from "./qwen3.ts";
 
-export const FAMILIES: readonly Family[] = [llama, mistral, qwen2, qwen3];
+export const FAMILIES: readonly Family[] = [llama, mistral, qwen2, qwen3, olmo2];
 
 /** The class by which transformers generates with a model of a `model_type`; undefined for another family's. */
 export function generatingClass(modelType: string): string | undefined {

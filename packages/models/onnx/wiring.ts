@@ -76,24 +76,26 @@ function decoderSources(spec: ModelSpec, known: ReadonlySet<string>) {
   let cached = 0;
   for (const block of blocksOf(spec)) {
     const of = (weight: string) => describeRole({ part: block.kind, layer: block.layer, weight });
-    weights.set(of("norm"), [...stream]);
+    const [norm, last] = [of("norm"), block.attended ? of("o") : of("down")];
+    const post = block.placement === "post";
+    const reads = post ? [...stream] : [norm];
+    weights.set(norm, post ? [last] : [...stream]);
+    stream.push(post ? norm : last);
     if (!block.attended) {
-      for (const weight of ["gate", "up"]) weights.set(of(weight), [of("norm")]);
-      weights.set(of("down"), [of("gate"), of("up")]);
-      stream.push(of("down"));
+      for (const weight of ["gate", "up"]) weights.set(of(weight), reads);
+      weights.set(last, [of("gate"), of("up")]);
       continue;
     }
     const packed = known.has(of("qkv"));
     const matrix = (weight: "q" | "k" | "v") => of(packed ? "qkv" : weight);
     const normed = (weight: "q" | "k") =>
       known.has(of(`${weight}_norm`)) ? of(`${weight}_norm`) : matrix(weight);
-    for (const weight of ["q", "k", "v", "qkv"]) weights.set(of(weight), [of("norm")]);
+    for (const weight of ["q", "k", "v", "qkv"]) weights.set(of(weight), reads);
     for (const weight of ["q", "k"] as const) weights.set(of(`${weight}_norm`), [matrix(weight)]);
-    weights.set(of("o"), [...new Set([normed("q"), normed("k"), matrix("v")])]);
+    weights.set(last, [...new Set([normed("q"), normed("k"), matrix("v")])]);
     caches.set(`present.${cached}.key`, normed("k"));
     caches.set(`present.${cached}.value`, matrix("v"));
     cached += 1;
-    stream.push(of("o"));
   }
   weights.set("finalNorm", stream);
   weights.set("lmHead", ["finalNorm"]);
