@@ -6,10 +6,11 @@ import {
   sizeOf,
   weightShape,
 } from "@lopper/core";
-import { specFromConfig } from "../config.ts";
+import { familyOfConfig, specFromConfig } from "../config.ts";
 import type { ModelConfig } from "../config_schema.ts";
 import { checkConfig } from "../config_kind.ts";
 import { blockTensorName, type Family } from "../families/family.ts";
+import { familyOf } from "../families/mod.ts";
 import { modelOfFolder } from "../folder/model_of_folder.ts";
 import { lookAtFolder } from "../folder/open_folder.ts";
 import {
@@ -24,7 +25,12 @@ import {
   type WeightData,
 } from "@lopper/formats";
 import type { Model } from "../model.ts";
-import { BUILDER_CONFIG, configFromBuilder, readBuilderConfig } from "./builder_config.ts";
+import {
+  BUILDER_CONFIG,
+  type BuilderConfig,
+  configFromBuilder,
+  readBuilderConfig,
+} from "./builder_config.ts";
 import { withGraphLayers } from "./layers.ts";
 import { checkAttributes, checkOperators } from "./operators.ts";
 import { checkRotaryAngles } from "./rotary_check.ts";
@@ -62,7 +68,7 @@ export async function openOnnxModel(from: ModelFolder, path: string): Promise<Mo
     const beside = early ?? await readBeside();
     checkOperators(graph);
     const flow = new ValueFlow(graph);
-    const found = findWeights(flow);
+    const found = findWeights(flow, familyBeside(beside, `${folder.name}/${described}`));
     const declared = "decoder" in beside
       ? await configFromBuilder(beside, flow, found, files)
       : beside.config;
@@ -94,6 +100,14 @@ async function readConfig(folder: ModelFolder): Promise<{ readonly config: Model
   const json = await readJson(folder, CONFIG, anyObject);
   const { "transformers.js_config": _, ...config } = checkConfig(json, `${folder.name}/${CONFIG}`);
   return { config: config as ModelConfig };
+}
+
+/** The family that a file beside the graph names. */
+function familyBeside(
+  beside: BuilderConfig | { readonly config: ModelConfig },
+  file: string,
+): Family {
+  return "decoder" in beside ? familyOf(beside.type, file) : familyOfConfig(beside.config, file);
 }
 
 /** The weights that lie in a tensor: one, or q, k and v below each other. */

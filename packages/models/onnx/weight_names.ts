@@ -1,3 +1,4 @@
+import type { Family } from "../families/family.ts";
 import type { WeightRole } from "../model.ts";
 
 /** What a node does with a weight: multiplies by it, adds it, scales a norm by it, or picks its rows. */
@@ -19,12 +20,6 @@ const MATRICES: Readonly<Record<string, readonly [kind: string, weight: string]>
   up_proj: ["mlp", "up"],
   down_proj: ["mlp", "down"],
 };
-const NORMS: Readonly<Record<string, readonly [kind: string, weight: string]>> = {
-  input_layernorm: ["attention", "norm"],
-  post_attention_layernorm: ["mlp", "norm"],
-  q_norm: ["attention", "q_norm"],
-  k_norm: ["attention", "k_norm"],
-};
 const OUTSIDE: Readonly<Record<string, Readonly<Partial<Record<WeightUse, WeightRole>>>>> = {
   embed_tokens: {
     rows: { part: "embedding" },
@@ -43,11 +38,30 @@ const ENDING = new RegExp(
     "SimplifiedLayerNormalization|SkipSimplifiedLayerNormalization)(?:_\\w+)?)?\\.?(?:weight|bias)?$",
 );
 
+/** What the norms in a layer are, by the names of their modules. */
+export type NormModules = ReadonlyMap<string, readonly [kind: string, weight: string]>;
+
+/** Those of a family: a name that one family has for the norm of its MLP is that of attention in another one. */
+export function normModules({ blocks }: Family): NormModules {
+  return new Map(
+    blocks.flatMap(({ kind, weights }) =>
+      Object.entries(weights).flatMap(([weight, { tensor, axes }]) => {
+        const [ending, module] = tensor.split(".").toReversed();
+        return axes.length === 1 && ending === "weight" ? [[module, [kind, weight]] as const] : [];
+      })
+    ),
+  );
+}
+
 /**
  * The role of a weight by the name of its node (`/model/layers.0/self_attn/q_proj/MatMul`) or its tensor
  * (`model.layers.0.attn.q_proj.MatMul.weight`); undefined where the name says none.
  */
-export function roleByName(name: string, use: WeightUse): TensorRole | undefined {
+export function roleByName(
+  name: string,
+  use: WeightUse,
+  norms: NormModules,
+): TensorRole | undefined {
   const path = name.replace(/^\//, "").replaceAll("/", ".");
   const inLayer = IN_LAYER.exec(path);
   if (inLayer) {
@@ -55,9 +69,13 @@ export function roleByName(name: string, use: WeightUse): TensorRole | undefined
     if (!ENDING.test(ending)) return undefined;
     // The builder numbers the final norm as if it were that of one more layer.
     if (module === "final_norm_layernorm" && use === "norm") return { part: "finalNorm" };
-    const table = use === "norm" ? NORMS : use === "rows" ? {} : MATRICES;
-    if (!Object.hasOwn(table, module)) return undefined;
-    const [part, weight] = table[module];
+    const found = use === "norm"
+      ? norms.get(module)
+      : use !== "rows" && Object.hasOwn(MATRICES, module)
+      ? MATRICES[module]
+      : undefined;
+    if (!found) return undefined;
+    const [part, weight] = found;
     const named = use === "bias" ? `${weight}_bias` : weight;
     return { part, layer: Number(number), weight: named };
   }

@@ -9,10 +9,17 @@ import {
   type Source,
   type ValueFlow,
 } from "@lopper/formats";
+import type { Family } from "../families/family.ts";
 import { nodeName } from "./operators.ts";
 import { isRotaryInput, rotaryNodes } from "./rotary.ts";
 import { rolesByStructure } from "./structure.ts";
-import { describeRole, roleByName, type TensorRole, type WeightUse } from "./weight_names.ts";
+import {
+  describeRole,
+  normModules,
+  roleByName,
+  type TensorRole,
+  type WeightUse,
+} from "./weight_names.ts";
 import type { UsedTensor } from "./weight_sources.ts";
 
 /** A tensor of a graph that is a weight. */
@@ -38,9 +45,9 @@ interface NamedUse extends UsedTensor {
  * @throws {UnsupportedModelError} naming the first node that uses a tensor whose role is unknown.
  * @throws {CheckpointFormatError} when two tensors have the same role.
  */
-export function findWeights(flow: ValueFlow): readonly FoundWeight[] {
+export function findWeights(flow: ValueFlow, family: Family): readonly FoundWeight[] {
   const { graph } = flow;
-  const uses = namedUses(flow);
+  const uses = namedUses(flow, family);
   const byStructure = uses.every(({ role }) => role) ? undefined : rolesByStructure(flow, uses);
   const found = new Map<string, FoundWeight & { readonly uses: UsedTensor[] }>();
   for (const used of uses) {
@@ -71,8 +78,9 @@ export function findWeights(flow: ValueFlow): readonly FoundWeight[] {
 }
 
 /** @throws {UnsupportedModelError} for a tensor that is used as no weight is. */
-function namedUses(flow: ValueFlow): readonly NamedUse[] {
+function namedUses(flow: ValueFlow, family: Family): readonly NamedUse[] {
   const rotary = rotaryNodes(flow);
+  const norms = normModules(family);
   const uses: NamedUse[] = [];
   for (const node of flow.graph.nodes) {
     if (isPassing(node)) continue;
@@ -81,8 +89,9 @@ function namedUses(flow: ValueFlow): readonly NamedUse[] {
       if (!source || !isFloat(source.tensor)) return;
       const { tensor } = source;
       const use = useOf(node, index);
-      const role = use && tensor.shape.length > 0
-        ? roleByName(node.name, use) ?? roleByName(value, use) ?? roleByName(tensor.name, use)
+      const roleBy = (name: string) => use && roleByName(name, use, norms);
+      const role = tensor.shape.length > 0
+        ? roleBy(node.name) ?? roleBy(value) ?? roleBy(tensor.name)
         : undefined;
       // Numbers, and what positions are turned into angles with, are no weights.
       const aside = tensor.size <= 1 || rotary.has(node) || isRotaryInput(node, index);

@@ -5,6 +5,7 @@
  * Usage: deno run --allow-all measure_onnx_graph.ts KIND
  */
 import { MemorySource, readOnnxGraph, ValueFlow } from "@lopper/formats";
+import { llama } from "../families/llama.ts";
 import { findWeights } from "../onnx/weight_uses.ts";
 import { measurePeak } from "@lopper/formats/testing";
 
@@ -77,7 +78,7 @@ if (import.meta.main) {
     const graph = await readOnnxGraph(new MemorySource("m", file));
     const flow = new ValueFlow(graph);
     return `${graph.nodes.length} nodes, ${graph.tensors.size} tensors, ${
-      findWeights(flow).length
+      findWeights(flow, llama).length
     } weights`;
   });
   console.log(JSON.stringify({ grown, fileBytes: file.byteLength, outcome }));
