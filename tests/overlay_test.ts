@@ -16,6 +16,8 @@ import { Random, randomLayers, randomOrder, tinyModel, traits } from "./support/
 
 /** float32 sums of the same terms in another order, for logits of order one. */
 const TOLERANCE = 1e-5;
+/** Norms behind blocks make small sums large, and what was rounded in them. */
+const POST_NORM_TOLERANCE = 1e-4;
 const SEEDS = { cpu: 200, wasm: 30 } as const;
 const WANTED_TRAITS = [
   ...["llama", "mistral", "qwen2", "qwen3", "tied", "untied", "odd head size"],
@@ -60,7 +62,8 @@ async function checkSeed(backend: Backend, seed: number): Promise<string[]> {
   );
   const fromDisk = await sequenceLogits(reopened, [ids]);
   const onDisk = maxAbsDifference(fromDisk, expected);
-  assert.ok(onDisk <= TOLERANCE, `seed ${seed}: the written model is off by ${onDisk}`);
+  const tolerance = spec.placement === "post" ? POST_NORM_TOLERANCE : TOLERANCE;
+  assert.ok(onDisk <= tolerance, `seed ${seed}: the written model is off by ${onDisk}`);
 
   let past: readonly (KeyValues | null)[] | null = null;
   for (let t = 0; t < length; t++) {
@@ -72,7 +75,7 @@ async function checkSeed(backend: Backend, seed: number): Promise<string[]> {
     past = step.present;
     const row = expected.subarray(t * spec.vocabSize, (t + 1) * spec.vocabSize);
     const cached = maxAbsDifference(await overlay.logits(step.stream.data), row);
-    assert.ok(cached <= TOLERANCE, `seed ${seed}: cached position ${t} is off by ${cached}`);
+    assert.ok(cached <= tolerance, `seed ${seed}: cached position ${t} is off by ${cached}`);
   }
   await overlay.dispose();
   await reopened.dispose();

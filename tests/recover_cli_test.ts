@@ -113,3 +113,25 @@ Deno.test("--plan with --recover auto: cut off between two repairs, it goes on t
     const now = new RegExp(`the plan was "${changed.plan.digest}" and is now "${digest}"`);
     await failsHere(resume("changed"), 1, now);
   }));
+
+Deno.test("with norms behind blocks a model is pruned as any other and not repaired, which asking for would not change", () =>
+  inTemporaryFolder(async (folder) => {
+    const [model, ...texts] = await writeTinyRun(folder, "post");
+    await prune(folder, "pruned", model, "--ratio", "10", ...texts);
+    const { flags, recovery, perplexity } = await json(`${folder}/pruned/run.json`);
+    assert.deepEqual([flags.order, flags.recover, recovery], ["auto", "none", null]);
+    assert.ok(perplexity.heldOut.pruned > 1 && perplexity.heldOut.pruned < Infinity);
+    // What was written is a model of the family: it is opened, pruned again, and has less.
+    await prune(folder, "again", `${folder}/pruned`, "--ratio", "10", ...texts);
+    const sizes = await Promise.all(
+      [model, `${folder}/pruned`, `${folder}/again`].map(async (path) =>
+        (await Deno.stat(`${path}/model.safetensors`)).size
+      ),
+    );
+    assert.ok(sizes[0] > sizes[1] && sizes[1] > sizes[2], String(sizes));
+    await failsHere(
+      ["prune", model, "--recover", "auto", "--out", `${folder}/none`, ...texts],
+      2,
+      /--recover auto solves linear equations .* pass --recover none/,
+    );
+  }));

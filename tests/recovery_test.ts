@@ -104,7 +104,7 @@ Deno.test({
     const verdicts = { kept: 0, against: 0, none: 0 };
     for (let seed = 1; seed <= SEEDS; seed++) {
       const random = new Random(seed);
-      const model = await openModel(await tinyModel(random));
+      const model = await openModel(await tinyModel(random, { placement: "pre" }));
       const layers = randomLayers(model.spec, random);
       const order = randomOrder(model.spec, random);
       const plan = planOfLayers(model.spec, layers, order);
@@ -160,7 +160,7 @@ Deno.test({
     let compared = 0;
     for (let seed = 1; compared < 3; seed++) {
       const random = new Random(seed);
-      const model = await openModel(await tinyModel(random));
+      const model = await openModel(await tinyModel(random, { placement: "pre" }));
       const { spec } = model;
       const last = spec.layers.length - 1;
       const width = (spec.layers[last].mlp?.intermediateSize ?? 0) - 2;

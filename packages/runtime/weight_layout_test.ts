@@ -70,6 +70,13 @@ const SPANS: Record<string, { span: "channel" | "query" | "kv"; transposed?: tru
   v_bias: { span: "kv" },
 };
 
+/** The same where norms of q and k are over all heads. */
+const FULL_SPANS: typeof SPANS = {
+  ...SPANS,
+  q_norm: { span: "query" },
+  k_norm: { span: "kv" },
+};
+
 /** The weights of a narrowed block, picked value by value from the checkpoint. */
 async function picked(model: Model, order: UnitOrder, block: Block, size: BlockSize) {
   const { headDim, layers } = model.spec;
@@ -87,7 +94,7 @@ async function picked(model: Model, order: UnitOrder, block: Block, size: BlockS
   for (const [name, tensor] of weightsOfBlock(model, block)) {
     const values = toFloat32(tensor.dtype, await model.store.readBytes(tensor.name));
     const [rows, columns = 1] = tensor.shape;
-    const axis = SPANS[name];
+    const axis = model.spec.qkNorm === "full" ? FULL_SPANS[name] : SPANS[name];
     if (!axis) {
       found[name] = [...values];
       continue;

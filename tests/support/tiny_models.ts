@@ -1,4 +1,4 @@
-import { groupSize, type ModelSpec, type PrunePlan } from "@lopper/core";
+import { groupSize, type ModelSpec, type NormPlacement, type PrunePlan } from "@lopper/core";
 import {
   fromFloat32,
   MemoryFolder,
@@ -56,14 +56,18 @@ export interface TinyOptions {
   readonly normSpread?: number;
   /** Rows of the embedding; few where nothing is said. */
   readonly vocabSize?: number;
+  /** Only of families whose blocks have their norms there. */
+  readonly placement?: NormPlacement;
 }
 
 /** A random tiny model of a random family, float32, in memory: odd shapes, missing blocks and biases included. */
 export async function tinyModel(
   random: Random,
-  { normSpread, vocabSize }: TinyOptions = {},
+  { normSpread, vocabSize, placement }: TinyOptions = {},
 ): Promise<MemoryFolder> {
-  const family = random.pick(FAMILIES);
+  const family = random.pick(
+    FAMILIES.filter((family) => !placement || family.placement === placement),
+  );
   const hidden = random.pick([12, 20, 24, 32]);
   const headDim = random.pick([4, 6, 16, 32]);
   const kvHeads = random.int(1, 3);

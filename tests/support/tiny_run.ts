@@ -1,15 +1,20 @@
+import type { NormPlacement } from "@lopper/core";
 import { openModel } from "@lopper/models";
 import { join } from "node:path";
 import { doneHere } from "./in_process.ts";
 import { Random, tinyModel } from "./tiny_models.ts";
 import { withTokenizer } from "./with_tokenizer.ts";
 
-/** Of four layers, with groups and channels enough to narrow: a Llama. */
+/** Of four layers, with groups and channels enough to narrow: a Llama, or an OLMo 2. */
 const SEED = 31;
 
 /** Writes a tiny model that takes any text into a folder. */
-async function writeTinyModel(path: string): Promise<void> {
-  const folder = await tinyModel(new Random(SEED), { vocabSize: 256, normSpread: 3 });
+async function writeTinyModel(path: string, placement: NormPlacement): Promise<void> {
+  const folder = await tinyModel(new Random(SEED), {
+    vocabSize: 256,
+    normSpread: 3,
+    placement,
+  });
   await Deno.mkdir(path, { recursive: true });
   for (const source of [folder, withTokenizer(await openModel(folder))]) {
     for (const file of await source.list()) {
@@ -34,10 +39,13 @@ function tinyText(samples: number, seed: number): string {
  * A tiny model, a text to calibrate it on and one to measure it on, in a folder.
  * @returns arguments of `prune`, with which a run takes half a second; a process of its own would take longer to start.
  */
-export async function writeTinyRun(folder: string): Promise<readonly string[]> {
+export async function writeTinyRun(
+  folder: string,
+  placement: NormPlacement = "pre",
+): Promise<readonly string[]> {
   const [model, text, heldOut] = ["model", "text.jsonl", "held_out.jsonl"]
     .map((name) => join(folder, name));
-  await writeTinyModel(model);
+  await writeTinyModel(model, placement);
   await Deno.writeTextFile(text, tinyText(120, 1));
   await Deno.writeTextFile(heldOut, tinyText(3, 2));
   return [model, "--calibration", text, "--held-out", heldOut, "--samples", "4", "--seq-len", "16"];
