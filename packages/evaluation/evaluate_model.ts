@@ -62,7 +62,7 @@ async function measureTexts(
   if (texts.length === 0) return [];
   const { decoder, backend } = open;
   const shape = denseShape(decoder.blocks);
-  const resident = backend.description.residentWeights
+  await using resident = backend.description.residentWeights
     ? new ResidentDecoder(backend, decoder.weights)
     : null;
   const scorer: SequenceScorer = resident
@@ -70,7 +70,6 @@ async function measureTexts(
     : sequenceScorer(decoder);
   const results: MeasuredText[] = [];
   for (const text of texts) results.push(await measureText(open, scorer, text, measuring));
-  await resident?.dispose();
   return results;
 }
 

@@ -73,12 +73,8 @@ const onnx: ExportFormat = {
   verifiedBy: "onnxruntime",
   async logits(folder, { backend, model, ids, options }) {
     const [place, file] = onnxFile(onnxPrecision(options)).split("/");
-    const decoder = await PiecedDecoder.open(backend, folder.folder(place), file);
-    try {
-      return await onnxLogits(decoder, model.spec, ids);
-    } finally {
-      await decoder.dispose();
-    }
+    await using decoder = await PiecedDecoder.open(backend, folder.folder(place), file);
+    return await onnxLogits(decoder, model.spec, ids);
   },
 };
 

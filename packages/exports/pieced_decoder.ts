@@ -59,6 +59,10 @@ export class PiecedDecoder implements Executable {
     this.#loaded = null;
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+
   /** A piece stays until another one is needed: what fits into one piece is compiled once. */
   async #load(piece: GraphPiece, inputs: Feeds): Promise<Executable> {
     if (this.#loaded?.piece === piece) return this.#loaded.executable;

@@ -49,28 +49,25 @@ export async function* decide(
 ): AsyncGenerator<RunEvent, Decided> {
   const { store, signal } = tools;
   const { texts } = on;
-  const run = yield* prepareRun(model, texts, task, tools);
+  await using run = yield* prepareRun(model, texts, task, tools);
   const { decoder, searching, settings, memory, order } = run;
-  try {
-    checkHistory(searchModelOf(model.spec), store.history, store.journalPath);
-    const { decision, predictions } = policy
-      ? yield* found(model, texts, policy, run, tools)
-      : { decision: await applied(task.applied!, run, tools), predictions: 0 };
-    if (searching !== decoder) await searching.dispose();
-    const dense = yield* phase(
-      "measuring the result",
-      signal,
-      ({ progress }) => measureModel(decoder, on, progress),
-    );
-    const repaired = settings.flags.recover === "none"
-      ? null
-      : yield* repairs(model, texts, decision, run, tools);
-    const files = await writeResult(model, decision, order, store, repaired?.refit);
-    const recovery = repaired?.recovery ?? null;
-    return { decision, settings, memory, dense, recovery, files, predictions };
-  } finally {
-    await decoder.dispose();
-  }
+  checkHistory(searchModelOf(model.spec), store.history, store.journalPath);
+  const { decision, predictions } = policy
+    ? yield* found(model, texts, policy, run, tools)
+    : { decision: await applied(task.applied!, run, tools), predictions: 0 };
+  // What it holds is not needed any more.
+  if (searching !== decoder) await searching.dispose();
+  const dense = yield* phase(
+    "measuring the result",
+    signal,
+    ({ progress }) => measureModel(decoder, on, progress),
+  );
+  const repaired = settings.flags.recover === "none"
+    ? null
+    : yield* repairs(model, texts, decision, run, tools);
+  const files = await writeResult(model, decision, order, store, repaired?.refit);
+  const recovery = repaired?.recovery ?? null;
+  return { decision, settings, memory, dense, recovery, files, predictions };
 }
 
 /** A decision that was made before: the store learns of it with the settings. */

@@ -141,7 +141,7 @@ export async function measureWritten(
   const model = await store.reopen();
   try {
     const weights = await LaidOutWeights.load(model, sourceOrder(model.spec), { expandedBytes });
-    const decoder = new Decoder(backend, weights);
+    await using decoder = new Decoder(backend, weights);
     return {
       ...await measure(decoder),
       digest: await modelDigest(model),

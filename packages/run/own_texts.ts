@@ -71,24 +71,20 @@ async function sampleAll(run: OwnTexts, start: number, length: number) {
     beside: [[`keys and values of ${beside} texts`, caches]],
   }, budget);
   const weights = await LaidOutWeights.load(model, sourceOrder(model.spec), { expandedBytes });
-  const decoder = new Decoder(backend, weights);
+  await using decoder = new Decoder(backend, weights);
   const sequences: number[][] = [];
-  try {
-    while (sequences.length < count) {
-      const done = sequences.length;
-      const n = Math.min(beside, count - done);
-      sequences.push(
-        ...await sampleSequences(decoder, {
-          start,
-          length,
-          temperature: TEMPERATURE,
-          seeds: Array.from({ length: n }, (_, i) => seed + done + i),
-          onProgress: (tokens) => onProgress(done * length + n * tokens, count * length),
-        }),
-      );
-    }
-  } finally {
-    await decoder.dispose();
+  while (sequences.length < count) {
+    const done = sequences.length;
+    const n = Math.min(beside, count - done);
+    sequences.push(
+      ...await sampleSequences(decoder, {
+        start,
+        length,
+        temperature: TEMPERATURE,
+        seeds: Array.from({ length: n }, (_, i) => seed + done + i),
+        onProgress: (tokens) => onProgress(done * length + n * tokens, count * length),
+      }),
+    );
   }
   return sequences;
 }

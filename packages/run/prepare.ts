@@ -65,7 +65,7 @@ export interface RunTools {
 }
 
 /** A model in memory, with all that a search of it needs. */
-export interface PreparedRun {
+export interface PreparedRun extends AsyncDisposable {
   readonly memory: MemoryPlan;
   readonly settings: RunSettings;
   /** The published order of units, in which the weights lie. */
@@ -108,6 +108,10 @@ export async function* prepareRun(
     scorers: {
       block: openScorer(searching, texts.block, flags, { cacheBytes, dense: decoder }),
       width: openScorer(searching, texts.width, flags, { cacheBytes, dense: decoder }),
+    },
+    async [Symbol.asyncDispose]() {
+      if (searching !== decoder) await searching.dispose();
+      await decoder.dispose();
     },
   };
 }

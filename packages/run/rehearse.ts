@@ -41,31 +41,26 @@ export async function* rehearse(
   tools: RunTools,
 ): AsyncGenerator<RunEvent, Rehearsal> {
   const policy = task.applied ? null : policyOf(model, task.flags, task.latencies ?? null);
-  const run = yield* prepareRun(model, texts, task, tools);
-  const { decoder, searching, scorers, order, settings: { flags, modelDigest } } = run;
-  try {
-    if (task.applied) {
-      const decision = await task.applied.decide(modelDigest, order);
-      return { flags, policy, dry: null, decision };
-    }
-    const { fit, aside } = texts;
-    const dry = yield* phase("timing the dense model", tools.signal, ({ progress }) =>
-      dryRun({
-        ...{ model, policy: policy!, picker: pickerOf(flags), scorers },
-        timed: scorerOnce(searching, texts.block, {
-          batchTokens: Math.min(flags.batchTokens, TIMED_TOKENS),
-        }),
-        repairs: flags.recover !== "none" && aside
-          ? { learn: tokenCount(fit), choose: tokenCount(aside) / 2 }
-          : null,
-        now: () => performance.now(),
-        onProgress: progress,
-      }));
-    return { flags, policy, dry, decision: null };
-  } finally {
-    if (searching !== decoder) await searching.dispose();
-    await decoder.dispose();
+  await using run = yield* prepareRun(model, texts, task, tools);
+  const { searching, scorers, order, settings: { flags, modelDigest } } = run;
+  if (task.applied) {
+    const decision = await task.applied.decide(modelDigest, order);
+    return { flags, policy, dry: null, decision };
   }
+  const { fit, aside } = texts;
+  const dry = yield* phase("timing the dense model", tools.signal, ({ progress }) =>
+    dryRun({
+      ...{ model, policy: policy!, picker: pickerOf(flags), scorers },
+      timed: scorerOnce(searching, texts.block, {
+        batchTokens: Math.min(flags.batchTokens, TIMED_TOKENS),
+      }),
+      repairs: flags.recover !== "none" && aside
+        ? { learn: tokenCount(fit), choose: tokenCount(aside) / 2 }
+        : null,
+      now: () => performance.now(),
+      onProgress: progress,
+    }));
+  return { flags, policy, dry, decision: null };
 }
 
 /** What a run would do, from a rehearsal of its search and a forward pass that was timed. */

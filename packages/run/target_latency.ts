@@ -136,10 +136,6 @@ async function alone<T>(
   const size = { tokens: length, length };
   const expandedBytes = expandedWithin(model, backend.description, size, memory());
   const weights = await LaidOutWeights.load(model, sourceOrder(spec), { expandedBytes });
-  const decoder = new Decoder(backend, weights);
-  try {
-    return await use(decoder);
-  } finally {
-    await decoder.dispose();
-  }
+  await using decoder = new Decoder(backend, weights);
+  return await use(decoder);
 }

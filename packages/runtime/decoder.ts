@@ -172,6 +172,10 @@ export class Decoder {
     return this.#runs.dispose();
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+
   #countHead(batch: number, length: number) {
     this.#blockTokens += headCostInBlocks(this.spec, length) * (batch * length);
   }

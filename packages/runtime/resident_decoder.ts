@@ -112,14 +112,19 @@ export class ResidentDecoder {
   /** Computes with other weights from now on: the device's copies of the earlier ones are released. */
   async reload(weights: LaidOutWeights) {
     await this.dispose();
-    this.#executable = null;
     this.#weights = weights;
   }
 
-  /** Releases the device's memory. The backend stays open. */
+  /** Releases the device's memory; harmless when repeated. The backend stays open. */
   async dispose() {
+    const executable = this.#executable;
     this.#weights = null;
-    await this.#executable?.then((executable) => executable.dispose(), () => {});
+    this.#executable = null;
+    await executable?.then((executable) => executable.dispose(), () => {});
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
   }
 
   /** The preferred graph, or the next one where the backend's device has no kernel for an operator of it. */

@@ -40,10 +40,6 @@ async function withPart<T>(
     expandedBytes: 0,
     only,
   });
-  const decoder = new Decoder(backend, weights);
-  try {
-    return await use(decoder);
-  } finally {
-    await decoder.dispose();
-  }
+  await using decoder = new Decoder(backend, weights);
+  return await use(decoder);
 }

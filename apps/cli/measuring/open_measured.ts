@@ -58,10 +58,7 @@ export async function openMeasured(run: EvaluationRun): Promise<OpenMeasured> {
     reporter.progress(`reading ${title}`, done, total);
     signal.throwIfAborted();
   });
-  const decoder = opening.adopt(
-    await openDecoder(model, backend, length, run),
-    (decoder) => decoder.dispose(),
-  );
+  const decoder = opening.use(await openDecoder(model, backend, length, run));
   const tokenizer = opening.use(await openTokenizer(model.folder));
   const log = run.log.of(digest, backend.description.name);
   const opened = opening.move();
