@@ -11,7 +11,7 @@ import { FileFolder } from "@lopper/files";
 import { DEFAULT_BATCH_TOKENS, nextTokens } from "@lopper/importance";
 import { openModel } from "@lopper/models";
 import { Decoder, forwardFrom, LaidOutWeights, sourceOrder } from "@lopper/runtime";
-import { peakResidentBytes, timed } from "./measure.ts";
+import { printThroughput } from "./measure.ts";
 
 const [path, name, threads, ids, repeats] = Deno.args;
 const sequences: number[][] = JSON.parse(await Deno.readTextFile(ids));
@@ -35,12 +35,6 @@ async function pass(): Promise<number> {
   return sum / (sequences.length * (length - 1));
 }
 
-const { value: nll, seconds } = await timed(pass, Number(repeats));
-console.log(JSON.stringify({
-  tokensPerSecond: sequences.length * length / seconds,
-  blockTokens: decoder.blockTokens / (Number(repeats) + 1),
-  nll,
-  peakResidentBytes: peakResidentBytes(),
-  engine: backend.description.engine,
-}));
+const text = { pass, tokens: sequences.length * length };
+await printThroughput(decoder, text, Number(repeats), backend.description.engine);
 Deno.exit(0);

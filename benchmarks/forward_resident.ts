@@ -9,7 +9,7 @@ import { type BackendName, openBackend } from "@lopper/backends";
 import { FileFolder } from "@lopper/files";
 import { openModel } from "@lopper/models";
 import { LaidOutWeights, ResidentDecoder, sourceOrder } from "@lopper/runtime";
-import { peakResidentBytes, timed } from "./measure.ts";
+import { printThroughput } from "./measure.ts";
 
 const [path, name, ids, repeats] = Deno.args;
 const sequences: number[][] = JSON.parse(await Deno.readTextFile(ids));
@@ -27,12 +27,7 @@ async function pass(): Promise<number> {
   return counted.reduce((sum, value) => sum + value, 0) / counted.length;
 }
 
-const { value: nll, seconds } = await timed(pass, Number(repeats));
-console.log(JSON.stringify({
-  tokensPerSecond: sequences.length * length / seconds,
-  blockTokens: decoder.blockTokens / (Number(repeats) + 1),
-  nll,
-  peakResidentBytes: peakResidentBytes(),
-  engine: `${backend.description.engine}, ${backend.description.name}, resident weights`,
-}));
+const { engine, name: on } = backend.description;
+const text = { pass, tokens: sequences.length * length };
+await printThroughput(decoder, text, Number(repeats), `${engine}, ${on}, resident weights`);
 Deno.exit(0);

@@ -9,6 +9,25 @@ export async function timed<T>(
   return { value, seconds: (performance.now() - started) / 1000 / repeats };
 }
 
+/** Times passes over a text, and prints what the forward benchmark reads: one JSON object. */
+export async function printThroughput(
+  /** Counts its work. */
+  decoder: { readonly blockTokens: number },
+  /** One pass over so many tokens, to their mean NLL. */
+  { pass, tokens }: { readonly pass: () => Promise<number>; readonly tokens: number },
+  repeats: number,
+  engine: string,
+): Promise<void> {
+  const { value: nll, seconds } = await timed(pass, repeats);
+  console.log(JSON.stringify({
+    tokensPerSecond: tokens / seconds,
+    blockTokens: decoder.blockTokens / (repeats + 1),
+    nll,
+    peakResidentBytes: peakResidentBytes(),
+    engine,
+  }));
+}
+
 /** The most resident memory that this process has had; on systems other than Linux what it has now. */
 export function peakResidentBytes(): number {
   try {
