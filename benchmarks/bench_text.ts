@@ -1,6 +1,7 @@
 /**
- * How much text a run needs, and of what kind: the default settings at one ratio, on more and more passages of books, and on
- * as many of other texts. Every result is measured on three texts that no run saw.
+ * How much text a run needs, and of what kind: the default settings at one ratio, on more and more
+ * passages of books, and on as many of other texts. Every result is measured on three texts that no
+ * run saw.
  */
 import {
   alpacaRows,

@@ -1,5 +1,5 @@
 /** Runs something once to warm up and then `repeats` times; mean seconds of those. */
-export async function timed<T>(
+async function timed<T>(
   run: () => Promise<T>,
   repeats: number,
 ): Promise<{ readonly value: T; readonly seconds: number }> {
@@ -28,7 +28,9 @@ export async function printThroughput(
   }));
 }
 
-/** The most resident memory that this process has had; on systems other than Linux what it has now. */
+/**
+ * The most resident memory that this process has had; on systems other than Linux what it has now.
+ */
 export function peakResidentBytes(): number {
   try {
     const [, kib] = /^VmHWM:\s*(\d+) kB/m.exec(Deno.readTextFileSync("/proc/self/status")) ?? [];

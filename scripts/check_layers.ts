@@ -1,8 +1,9 @@
 /**
- * Holds the layering of the workspace (CONTRIBUTING.md): a package imports only from packages before it, no relative
- * import leaves its package, the search runs no model, no files import one another in a circle (types count, too), only
- * apps/ touch `Deno.*`, files are opened in one place, faces name what they give, and only two modules of apps/ print, which
- * take out what a terminal would obey.
+ * Holds the layering of the workspace (CONTRIBUTING.md): a package imports only from packages
+ * before it, no relative import leaves its package, the search runs no model, no files import one
+ * another in a circle (types count, too), only apps/ touch `Deno.*`, files are opened in one place,
+ * faces name what they give, and only two modules of apps/ print, which take out what a terminal
+ * would obey.
  *
  * Usage: deno run --allow-read scripts/check_layers.ts [ROOT]
  */
@@ -56,10 +57,16 @@ const PRINTERS = /^apps\/cli\/terminal\/(terminal|progress_bar)\.ts$|_test\.ts$|
 const PRINTS =
   /\bconsole\.|\bDeno\.std(out|err)\.(?!isTerminal\b)|process\.std(out|err)\.(write|fd)|"cli-progress"/;
 
-/** The engine that keeps telemetry unless it is told not to before it loads, and the only place that loads it. */
+/**
+ * The engine that keeps telemetry unless it is told not to before it loads, and the only place that
+ * loads it.
+ */
 const NATIVE_ENGINE = { name: "onnxruntime-node", file: "packages/backends/node_engine.ts" };
 
-/** The search decides and runs no model: of packages that can run one, it uses types, and functions that only reckon. */
+/**
+ * The search decides and runs no model: of packages that can run one, it uses types, and functions
+ * that only reckon.
+ */
 const RUNS_NO_MODEL = "search";
 const RUNS_MODELS = /^@lopper\/(?:graphs|backends|algebra|runtime|importance)$/;
 const RECKONS = new Set(["RANKING_NAMES", "perplexity", "shuffled", "tokenCount"]);
@@ -153,7 +160,9 @@ function linesOf(source: string): readonly string[] {
   return code.split("\n").map((line) => line.replace(/(^|\s)\/\/.*$/, ""));
 }
 
-/** Circles of files that import one another, one violation each, at the import that leads into it. */
+/**
+ * Circles of files that import one another, one violation each, at the import that leads into it.
+ */
 export function checkCircles(sources: ReadonlyMap<string, string>): readonly Violation[] {
   const imports = new Map(Array.from(sources, ([file, source]) => {
     const found = linesOf(source).flatMap((text, i) =>
@@ -179,7 +188,9 @@ export function checkCircles(sources: ReadonlyMap<string, string>): readonly Vio
   });
 }
 
-/** The sources in some folders by their paths from the root; a folder that is not there has none. */
+/**
+ * The sources in some folders by their paths from the root; a folder that is not there has none.
+ */
 async function read(root: string, folders: readonly string[]): Promise<Map<string, string>> {
   const files = new Map<string, string>();
   for (const folder of folders) {

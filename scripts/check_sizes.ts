@@ -1,7 +1,7 @@
 /**
- * Holds what a reader can take in at once: no file of more than 300 lines, no function of more than 60, no type of more
- * than ten fields that is handed about. Tests, their helpers and data are as long as they are; a schema is as wide as what
- * it describes.
+ * Holds what a reader can take in at once: no file of more than 300 lines, no function of more than
+ * 60, no type of more than ten fields that is handed about. Tests, their helpers and data are as
+ * long as they are; a schema is as wide as what it describes.
  *
  * Usage: deno run --allow-read --allow-env scripts/check_sizes.ts [ROOT]
  */

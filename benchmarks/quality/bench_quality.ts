@@ -1,8 +1,9 @@
 /**
- * What pruned models are worth: perplexity of WikiText-2 and of web text (C4), and the five zero-shot tasks of the paper,
- * for the dense model and every row at every ratio. All rows are calibrated on the same samples. Runs and scores are kept in
- * a folder and not repeated, and those that were cut off go on; rows that results/ has already are not taken again, and
- * rows that were taken out of there take the plan that is kept there instead of a search.
+ * What pruned models are worth: perplexity of WikiText-2 and of web text (C4), and the five
+ * zero-shot tasks of the paper, for the dense model and every row at every ratio. All rows are
+ * calibrated on the same samples. Runs and scores are kept in a folder and not repeated, and those
+ * that were cut off go on; rows that results/ has already are not taken again, and rows that were
+ * taken out of there take the plan that is kept there instead of a search.
  */
 import { basename } from "node:path";
 import { isDeepStrictEqual } from "node:util";

@@ -10,7 +10,10 @@ import type { RowName } from "./rows.ts";
 export interface QualityCase {
   readonly name: string;
   readonly model: string;
-  /** Folder of the data sets, as `lopper evaluate --data` reads it, with alpaca/ and c4/ beside the tasks. */
+  /**
+   * Folder of the data sets, as `lopper evaluate --data` reads it, with alpaca/ and c4/ beside the
+   * tasks.
+   */
   readonly data: string;
   /** What is calibrated on, in equal shares. */
   readonly calibration: readonly (keyof typeof CALIBRATION)[];
@@ -20,7 +23,10 @@ export interface QualityCase {
   readonly mlpGroup: number;
   /** In the order in which they are taken; of rows that are taken already, only the figures. */
   readonly rows: readonly { readonly ratio: number; readonly names: readonly RowName[] }[];
-  /** Of the texts that perplexity is measured on, the first part: of WikiText-2's test split, and of 108 documents of C4. */
+  /**
+   * Of the texts that perplexity is measured on, the first part: of WikiText-2's test split, and of
+   * 108 documents of C4.
+   */
   readonly shares: { readonly wiki: number; readonly web: number };
   /** Questions of each task, the first ones. */
   readonly limit: number;

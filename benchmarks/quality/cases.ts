@@ -14,8 +14,8 @@ const SMOLLM2 = {
   limit: 200,
 } as const;
 /**
- * A quarter of its channels at a time, and short sequences, of which little is padding: it takes five times as long for a
- * token.
+ * A quarter of its channels at a time, and short sequences, of which little is padding: it takes
+ * five times as long for a token.
  */
 const QWEN = {
   seqLen: 128,
@@ -25,7 +25,10 @@ const QWEN = {
 } as const;
 const LITTLE = { block: 16, width: 8 } as const;
 
-/** One row at several ratios; a row whose search is part of a longer one is cheapest from the largest down. */
+/**
+ * One row at several ratios; a row whose search is part of a longer one is cheapest from the
+ * largest down.
+ */
 function at(ratios: readonly number[], ...names: Rows[number]["names"]): Rows {
   return ratios.map((ratio) => ({ ratio, names }));
 }

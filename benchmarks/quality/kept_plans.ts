@@ -1,6 +1,6 @@
 /**
- * Plans of searches that benchmarks made, kept in results/plans as `--plan` takes them, but compressed: whoever wants one of
- * these models, or another repair of it, needs no search.
+ * Plans of searches that benchmarks made, kept in results/plans as `--plan` takes them, but
+ * compressed: whoever wants one of these models, or another repair of it, needs no search.
  */
 import { unzipped } from "../calibration_texts.ts";
 
@@ -14,7 +14,10 @@ export async function keepPlan(name: string, run: string): Promise<void> {
   await Deno.writeFile(file, readable.pipeThrough(new CompressionStream("gzip")));
 }
 
-/** Writes a kept plan where `--plan` can read it. @throws {Deno.errors.NotFound} when it was not kept. */
+/**
+ * Writes a kept plan where `--plan` can read it.
+ * @throws {Deno.errors.NotFound} when it was not kept.
+ */
 export async function writeKeptPlan(name: string, path: string): Promise<void> {
   await Deno.writeTextFile(path, await unzipped(fileOf(name)));
 }

@@ -61,7 +61,10 @@ ${drawsOf(results)}${markdownTable(...table(results, TEXTS))}
 ${comparison(results)}`;
 }
 
-/** Every row against the published search of the same ratio, where the questions and windows of both are kept. */
+/**
+ * Every row against the published search of the same ratio, where the questions and windows of both
+ * are kept.
+ */
 function comparison(results: readonly Result[]): string {
   const rows = results.flatMap(({ row, ratio, scores }) => {
     const published = results.find((other) => other.row === PUBLISHED && other.ratio === ratio);

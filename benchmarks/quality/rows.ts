@@ -4,7 +4,10 @@ import { SETTINGS } from "@lopper/run";
 export interface Row {
   /** What is asked of `prune` besides the model, the text and the ratio. */
   readonly flags: readonly string[];
-  /** A run whose plan is taken instead of a search: of another row, or the longer one of this row, where that is there. */
+  /**
+   * A run whose plan is taken instead of a search: of another row, or the longer one of this row,
+   * where that is there.
+   */
   readonly plan?: { readonly row?: RowName; readonly ratio?: number };
 }
 
@@ -20,7 +23,10 @@ export type RowName =
   | "all but divergence"
   | "Lopper defaults";
 
-/** A search that takes one kind after another would begin otherwise for a smaller ratio; where all compete it would not. */
+/**
+ * A search that takes one kind after another would begin otherwise for a smaller ratio; where all
+ * compete it would not.
+ */
 const PART: Row["plan"] = { ratio: 30 };
 /** Blocks, channels and heads one after the other, as in the published search. */
 const STAGED = ["--distribution", SETTINGS.multipruner.distribution];

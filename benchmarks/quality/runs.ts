@@ -1,4 +1,6 @@
-/** Runs and scores of quality.md, kept in a folder and not repeated; those that were cut off go on. */
+/**
+ * Runs and scores of quality.md, kept in a folder and not repeated; those that were cut off go on.
+ */
 import { sideWork, sumOfCosts } from "@lopper/search";
 import { basename } from "node:path";
 import { readJournal } from "../../apps/cli/folder/run_journal.ts";
@@ -19,7 +21,9 @@ export interface Workplace {
   readonly texts: readonly string[];
 }
 
-/** What a row takes its plan from: a file, with what its search cost, or the folder of a longer run. */
+/**
+ * What a row takes its plan from: a file, with what its search cost, or the folder of a longer run.
+ */
 interface PlanSource {
   readonly path: string;
   readonly search?: Work;
@@ -67,7 +71,8 @@ export class QualityRuns {
     const source = await this.#sourceOf(row, ratio);
     if (!await exists(`${out}/run.json`)) await this.#run(out, flags, ratio, source);
     const record = JSON.parse(await Deno.readTextFile(`${out}/run.json`));
-    // A plan costs what its search did, for a smaller ratio, too: the search was for the larger one.
+    // A plan costs what its search did, for a smaller ratio, too: the search was for the larger
+    // one.
     const own = await workOf(out);
     const search = source?.search ?? (source ? await workOf(source.path) : own).search;
     if (!source?.search) {
@@ -123,8 +128,8 @@ export class QualityRuns {
   }
 
   /**
-   * Scores of the published search where a run that repaired nothing came to the very same plan, and so to the same model
-   * (swaps of which none is kept). Null where it is another model.
+   * Scores of the published search where a run that repaired nothing came to the very same plan,
+   * and so to the same model (swaps of which none is kept). Null where it is another model.
    */
   async #scoresOfTwin(
     out: string,
@@ -156,8 +161,8 @@ function nameOf(row: RowName, ratio: number): string {
 }
 
 /**
- * What a run's search took, with orders, swaps and what the dense model was asked for it (whose seconds nobody wrote down),
- * and what its repairs did.
+ * What a run's search took, with orders, swaps and what the dense model was asked for it (whose
+ * seconds nobody wrote down), and what its repairs did.
  */
 async function workOf(run: string): Promise<Readonly<Record<"search" | "repairs", Work>>> {
   const { history } = (await readJournal(run))!;

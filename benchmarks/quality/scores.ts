@@ -1,4 +1,7 @@
-/** What a model is measured by for quality.md, and how two models compare on the same questions and windows. */
+/**
+ * What a model is measured by for quality.md, and how two models compare on the same questions and
+ * windows.
+ */
 import {
   type Estimate,
   evaluateModel,
@@ -34,7 +37,10 @@ export interface TaskScore {
   readonly task: string;
   readonly questions: number;
   readonly metrics: Readonly<Partial<Record<MetricName, Metric>>>;
-  /** 1 for each question that the headline metric counts as right, else 0, as one word; missing as above. */
+  /**
+   * 1 for each question that the headline metric counts as right, else 0, as one word; missing as
+   * above.
+   */
   readonly right?: string;
 }
 

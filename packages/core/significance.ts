@@ -4,8 +4,9 @@ import { mean } from "./averages.ts";
 const BEYOND_CHANCE = 2;
 
 /**
- * Whether a loss has fallen beyond chance: by more than two standard errors of the paired differences, sequence by sequence.
- * A loss that is no number is worse than any that is one; a single sequence says nothing.
+ * Whether a loss has fallen beyond chance: by more than two standard errors of the paired
+ * differences, sequence by sequence. A loss that is no number is worse than any that is one; a
+ * single sequence says nothing.
  * @param before mean NLL of each sequence, in nats per token.
  * @param after the same of the same sequences.
  */

@@ -4,7 +4,9 @@ import type { Criterion, ReadBatch } from "./criteria/criterion.ts";
 import { perplexity } from "./criteria/perplexity.ts";
 import { DensePredictions } from "./dense_predictions.ts";
 
-/** What losses are measured by, and the dense model, which is asked where the criterion needs it. */
+/**
+ * What losses are measured by, and the dense model, which is asked where the criterion needs it.
+ */
 export interface Judge {
   readonly criterion: Criterion;
   readonly dense: Decoder;
@@ -21,8 +23,9 @@ export class BatchLosses {
   }
 
   /**
-   * Has the dense model say what the criterion needs of the text. A run that goes on judges alike if that is done before
-   * weights are put in another order. `onProgress` hears the sequences done; it may throw to stop.
+   * Has the dense model say what the criterion needs of the text. A run that goes on judges alike
+   * if that is done before weights are put in another order. `onProgress` hears the sequences done;
+   * it may throw to stop.
    */
   async prepare(onProgress?: (done: number) => void): Promise<void> {
     if (this.#criterion.needs === "predictions") await this.#dense!.prepare(onProgress);

@@ -13,8 +13,9 @@ interface Kept {
 }
 
 /**
- * The block inputs that a scorer keeps: those of the trunk for the batches used last, for one at least, and where there is room
- * those of what was scored last and of the favoured candidate. Where that one was taken, they become the trunk's.
+ * The block inputs that a scorer keeps: those of the trunk for the batches used last, for one at
+ * least, and where there is room those of what was scored last and of the favoured candidate. Where
+ * that one was taken, they become the trunk's.
  */
 export class BlockInputs {
   /** Batches whose inputs are kept at a time. */
@@ -38,7 +39,10 @@ export class BlockInputs {
     this.keptBatches = Math.max(1, Math.min(room, batches));
   }
 
-  /** Those of a batch under a trunk, by block number, as far as they are kept; more may be put there. */
+  /**
+   * Those of a batch under a trunk, by block number, as far as they are kept; more may be put
+   * there.
+   */
   ofTrunk(trunk: Shape, batch: number): Map<number, Stream> {
     const old = this.#trunk.get(batch);
     const favoured = this.#favoured.get(batch);

@@ -21,13 +21,15 @@ export function tokenCount({ sequences, length }: Sequences): number {
   return sequences.length * length;
 }
 
-/** Share of the sequences that `keepAside` keeps aside by itself, and the fewest that say anything. */
+/**
+ * Share of the sequences that `keepAside` keeps aside by itself, and the fewest that say anything.
+ */
 const ASIDE_SHARE = 1 / 4;
 const FEWEST_ASIDE = 2;
 
 /**
- * Splits a set in two: what is learnt from, and a share that is kept aside to judge by; null where it is too short for
- * that.
+ * Splits a set in two: what is learnt from, and a share that is kept aside to judge by; null where
+ * it is too short for that.
  */
 export async function keepAside(
   set: CalibrationSet,
@@ -48,8 +50,8 @@ export async function keepAside(
 }
 
 /**
- * Bytes of text that one set may have: a million tokens, more than a search over them could ever take, and little beside a
- * model.
+ * Bytes of text that one set may have: a million tokens, more than a search over them could ever
+ * take, and little beside a model.
  */
 export const MAX_SET_BYTES = 2 ** 22;
 
@@ -57,14 +59,18 @@ export const MAX_SET_BYTES = 2 ** 22;
 export interface SetText {
   readonly samples: AsyncIterable<string> | Iterable<string>;
   readonly what: string;
-  /** Leaves out what is beyond `MAX_SET_BYTES`: for a set of which no more than its beginning is used. */
+  /**
+   * Leaves out what is beyond `MAX_SET_BYTES`: for a set of which no more than its beginning is
+   * used.
+   */
   readonly beginning?: boolean;
 }
 
 /**
- * Joins samples with a blank line, tokenises them at once and cuts them into sequences; the tail is dropped
- * (as the published code does).
- * @throws {CalibrationError} when the text has fewer tokens than one sequence, or more bytes than a set may have.
+ * Joins samples with a blank line, tokenises them at once and cuts them into sequences; the tail is
+ * dropped (as the published code does).
+ * @throws {CalibrationError} when the text has fewer tokens than one sequence, or more bytes than a
+ *   set may have.
  */
 export async function calibrationSet(
   text: SetText,
@@ -138,7 +144,10 @@ async function joinedSamples({ samples, what, beginning }: SetText): Promise<str
 
 const SEPARATOR = "\n\n";
 
-/** The first sequences of a set that have at most so many tokens together; the first one in any case. */
+/**
+ * The first sequences of a set that have at most so many tokens together; the first one in any
+ * case.
+ */
 export async function beginning(set: CalibrationSet, tokens: number): Promise<CalibrationSet> {
   const sequences = set.sequences.slice(0, Math.max(1, Math.floor(tokens / set.length)));
   return { ...set, sequences, digest: await digest(sequences, set.ignoredLabel) };

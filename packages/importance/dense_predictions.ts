@@ -4,8 +4,9 @@ import type { Sequences } from "./calibration.ts";
 import { nextTokens } from "./perplexity.ts";
 
 /**
- * Tokens that the dense model's prediction names after each position. All others count as one, so that what is measured is
- * at most the divergence of the whole distributions, and close to it: these have nearly all of the probability.
+ * Tokens that the dense model's prediction names after each position. All others count as one, so
+ * that what is measured is at most the divergence of the whole distributions, and close to it:
+ * these have nearly all of the probability.
  */
 const NAMED_TOKENS = 128;
 
@@ -15,14 +16,18 @@ export const PREDICTION_BYTES = 12 * NAMED_TOKENS + 4;
 /** What the dense model says of a batch of text. */
 export interface DenseBatch {
   readonly predictions: Predictions;
-  /** Its NLL of the text less the entropy of its predictions, after each position: `[sequences · length]`, in nats. */
+  /**
+   * Its NLL of the text less the entropy of its predictions, after each position: `[sequences ·
+   * length]`, in nats.
+   */
   readonly base: Float32Array;
 }
 
 /**
- * What the dense model expects after each token of a text, batch by batch: each batch runs through it when it is first asked
- * for, and is kept. The decoder's weights may be put in another order meanwhile, and no more; since sums then round
- * otherwise, `prepare` has all batches run while they lie as they do.
+ * What the dense model expects after each token of a text, batch by batch: each batch runs through
+ * it when it is first asked for, and is kept. The decoder's weights may be put in another order
+ * meanwhile, and no more; since sums then round otherwise, `prepare` has all batches run while they
+ * lie as they do.
  */
 export class DensePredictions {
   readonly #decoder: Decoder;

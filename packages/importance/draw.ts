@@ -1,13 +1,19 @@
 import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 
-/** The numbers of `count` of `n` samples drawn without replacement, ascending; of all when there are no more. */
+/**
+ * The numbers of `count` of `n` samples drawn without replacement, ascending; of all when there are
+ * no more.
+ */
 export function drawNumbers(n: number, count: number, seed: number): readonly number[] {
   if (n <= count) return Array.from({ length: n }, (_, i) => i);
   return drawn(n, count, seed).sort((a, b) => a - b);
 }
 
-/** At most `count` numbers that `drawNumbers` leaves when it draws `taken` with the same seed, ascending. */
+/**
+ * At most `count` numbers that `drawNumbers` leaves when it draws `taken` with the same seed,
+ * ascending.
+ */
 export function numbersAside(
   n: number,
   taken: number,
@@ -24,10 +30,14 @@ export function shuffled(n: number, seed: number): readonly number[] {
   return drawn(n, n, seed);
 }
 
-/** `count` of the numbers below `n`, drawn without replacement (Fisher and Yates), in memory for `count` of them. */
+/**
+ * `count` of the numbers below `n`, drawn without replacement (Fisher and Yates), in memory for
+ * `count` of them.
+ */
 function drawn(n: number, count: number, seed: number): number[] {
   const random = xoroshiro128plus(seed);
-  // What the list of all numbers would hold after the swaps, where it is not the number of the place itself.
+  // What the list of all numbers would hold after the swaps, where it is not the number of the
+  // place itself.
   const moved = new Map<number, number>();
   return Array.from({ length: count }, (_, i) => {
     const j = uniformInt(random, i, n - 1);

@@ -15,9 +15,9 @@ export interface DrawnSamples {
 }
 
 /**
- * How many of `count` come from each source: one after the other goes to whom it is due most (highest averages with odd
- * divisors, Sainte-Laguë), so that no share shrinks when `count` grows, and what is drawn for less is a part of what is
- * drawn for more.
+ * How many of `count` come from each source: one after the other goes to whom it is due most
+ * (highest averages with odd divisors, Sainte-Laguë), so that no share shrinks when `count` grows,
+ * and what is drawn for less is a part of what is drawn for more.
  */
 export function apportioned(weights: readonly number[], count: number): readonly number[] {
   const shares = weights.map(() => 0);
@@ -29,8 +29,8 @@ export function apportioned(weights: readonly number[], count: number): readonly
 }
 
 /**
- * `count` samples drawn without replacement, from each source its share: fewer where a source has no more. Those of a source
- * come in its order.
+ * `count` samples drawn without replacement, from each source its share: fewer where a source has
+ * no more. Those of a source come in its order.
  */
 export function drawMixed(
   sources: readonly SampleSource[],
@@ -44,7 +44,10 @@ export function drawMixed(
   );
 }
 
-/** At most `count` samples that `drawMixed` leaves when it draws `taken` with the same seed, from each source its share. */
+/**
+ * At most `count` samples that `drawMixed` leaves when it draws `taken` with the same seed, from
+ * each source its share.
+ */
 export function mixedAside(
   sources: readonly SampleSource[],
   taken: number,
@@ -62,7 +65,10 @@ export function mixedAside(
   );
 }
 
-/** Samples by their numbers in each source, spread evenly over one list, so that every part of it has something of all. */
+/**
+ * Samples by their numbers in each source, spread evenly over one list, so that every part of it
+ * has something of all.
+ */
 function drawnOf(
   sources: readonly SampleSource[],
   numbers: readonly (readonly number[])[],

@@ -10,11 +10,14 @@ import {
 import { compressors, decompressZstd } from "hyparquet-compressors";
 
 /**
- * Bytes of a file that are read at once: a column of a row group, as it is compressed. Data sets of the hub have row groups
- * of 1,000 rows or of some 10 MB.
+ * Bytes of a file that are read at once: a column of a row group, as it is compressed. Data sets of
+ * the hub have row groups of 1,000 rows or of some 10 MB.
  */
 export const MAX_READ_BYTES = 2 ** 26;
-/** Bytes of a page when it is not compressed; writers make pages of 1 MB, and those of few long texts are larger. */
+/**
+ * Bytes of a page when it is not compressed; writers make pages of 1 MB, and those of few long
+ * texts are larger.
+ */
 const MAX_PAGE_BYTES = 2 ** 25;
 /** Bytes, uncompressed, of the rows that are read together, about. */
 const BATCH_BYTES = 2 ** 22;
@@ -47,7 +50,10 @@ export class ParquetFile {
     return new ParquetFile(metadata, file, refuse);
   }
 
-  /** Uncompressed bytes of a column, or of all, as the file's footer says; null where there is no such column. */
+  /**
+   * Uncompressed bytes of a column, or of all, as the file's footer says; null where there is no
+   * such column.
+   */
   bytes(column?: string): number | null {
     const groups = this.metadata.row_groups.map((group) => groupBytes(group, column));
     if (groups.some((bytes) => bytes === null)) return null;
@@ -101,7 +107,10 @@ function groupBytes({ columns }: RowGroup, column?: string): number | null {
   return asked.reduce((sum, { meta_data }) => sum + Number(meta_data!.total_uncompressed_size), 0);
 }
 
-/** Reads of a file that are not larger than they may be; the last is remembered for the next rows of its group. */
+/**
+ * Reads of a file that are not larger than they may be; the last is remembered for the next rows of
+ * its group.
+ */
 function bounded(source: ByteSource): AsyncBuffer {
   let last: { start: number; end: number; bytes: Promise<ArrayBuffer> } | null = null;
   return {

@@ -13,10 +13,12 @@ interface Batch extends RowBatch {
 }
 
 /**
- * The samples of a Parquet file of any size: the strings of its column `text`, one a row; rows without a value are left out.
- * It is read once to count them, and a row group's part again where samples of it are asked for.
+ * The samples of a Parquet file of any size: the strings of its column `text`, one a row; rows
+ * without a value are left out. It is read once to count them, and a row group's part again where
+ * samples of it are asked for.
  * @param open opens the file, each time anew.
- * @throws {CalibrationError} when the file is not Parquet, has no such column, or more in a row group than is read at once.
+ * @throws {CalibrationError} when the file is not Parquet, has no such column, or more in a row
+ *   group than is read at once.
  */
 export async function parquetSamples(
   open: () => Promise<ByteSource>,

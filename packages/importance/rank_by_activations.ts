@@ -5,12 +5,14 @@ import type { CalibrationSet } from "./calibration.ts";
 import { descending, inPlaces, lyingUnits, type RankedUnits } from "./ranked_units.ts";
 import type { ActivationRule } from "./rankings/rule.ts";
 
-/** The mean square of every inner channel of every block that is there, by the number of the block. */
+/**
+ * The mean square of every inner channel of every block that is there, by the number of the block.
+ */
 export type InnerEnergy = ReadonlyMap<number, Float64Array>;
 
 /**
- * One pass over a text, batch by batch, that keeps the sums of squares of what enters the output projections: a number for
- * each channel, in the order in which the decoder's weights lie.
+ * One pass over a text, batch by batch, that keeps the sums of squares of what enters the output
+ * projections: a number for each channel, in the order in which the decoder's weights lie.
  */
 export async function innerEnergy(
   decoder: Decoder,
@@ -38,9 +40,9 @@ export async function innerEnergy(
 }
 
 /**
- * The decoder's units of a dimension by what passes through them. Only those move that `shape` keeps: what is cut off already
- * stays where it is, behind them. A unit counts what its inner channels are worth together; equal ones keep the order of
- * before.
+ * The decoder's units of a dimension by what passes through them. Only those move that `shape`
+ * keeps: what is cut off already stays where it is, behind them. A unit counts what its inner
+ * channels are worth together; equal ones keep the order of before.
  */
 export function rankByActivations(
   decoder: Decoder,

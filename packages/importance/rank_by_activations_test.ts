@@ -44,7 +44,10 @@ async function withDecoder(
   }
 }
 
-/** A reference in plain loops and double precision: sums of squares of what enters down and o, in checkpoint order. */
+/**
+ * A reference in plain loops and double precision: sums of squares of what enters down and o, in
+ * checkpoint order.
+ */
 async function referenceEnergy(model: Model, set: CalibrationSet): Promise<Map<number, number[]>> {
   const { spec, store } = model;
   const { hiddenSize, headDim, rmsNormEps } = spec;

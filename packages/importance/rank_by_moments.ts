@@ -13,24 +13,30 @@ import { inPlaces, lyingUnits, type RankedUnits } from "./ranked_units.ts";
 import type { MomentRule } from "./rankings/rule.ts";
 
 /**
- * Bytes that `rankByMoments` takes beside the weights: matrices for the widest block, and the streams of its text.
+ * Bytes that `rankByMoments` takes beside the weights: matrices for the widest block, and the
+ * streams of its text.
  * @param tokens of the text, at most.
  */
 export function rankByMomentsBytes(spec: ModelSpec, tokens: number): number {
   const { hiddenSize } = spec;
   const widest = widestInner(spec);
-  // H, its inverse, the products of weights, and what an engine holds of one of them; the projection, scaled, too; streams.
+  // H, its inverse, the products of weights, and what an engine holds of one of them; the
+  // projection, scaled, too; streams.
   return 4 * (4 * widest ** 2 + 2 * widest * hiddenSize + tokens * hiddenSize);
 }
 
 /**
- * The decoder's units of a dimension by how the activations of a text go together. Inputs of each block are those of the model
- * that `shape` says, with the weights that are there. Only those units move that `shape` keeps, as in `rankByActivations`.
+ * The decoder's units of a dimension by how the activations of a text go together. Inputs of each
+ * block are those of the model that `shape` says, with the weights that are there. Only those units
+ * move that `shape` keeps, as in `rankByActivations`.
  *
- * The text goes through the model once, block by block, so that the second moments of one block are in memory at a time.
+ * The text goes through the model once, block by block, so that the second moments of one block are
+ * in memory at a time.
  *
- * @param options.onProgress hears of the blocks done, with fractions, and of their number; may throw to stop.
- * @throws {CalibrationError} naming the block whose activations float32 is not enough for on this text.
+ * @param options.onProgress hears of the blocks done, with fractions, and of their number; may
+ *   throw to stop.
+ * @throws {CalibrationError} naming the block whose activations float32 is not enough for on this
+ *   text.
  */
 export async function rankByMoments(
   decoder: Decoder,
@@ -77,7 +83,10 @@ export async function rankByMoments(
   return ranked;
 }
 
-/** The output projection of a block, transposed, and how many of its rows are one unit; good until the decoder runs. */
+/**
+ * The output projection of a block, transposed, and how many of its rows are one unit; good until
+ * the decoder runs.
+ */
 function columnsOf({ spec, blocks, weights }: Decoder, shape: Shape, block: number) {
   const { name, axes: [, { width }] } = outputProjection(blocks[block]);
   const { rows, data } = weights.block(block, shape[block]!)
@@ -86,8 +95,8 @@ function columnsOf({ spec, blocks, weights }: Decoder, shape: Shape, block: numb
 }
 
 /**
- * The sum of aaᵀ over all tokens, its lower triangle, a being what enters a block's projection; moves the streams on past
- * the block.
+ * The sum of aaᵀ over all tokens, its lower triangle, a being what enters a block's projection;
+ * moves the streams on past the block.
  */
 async function momentsOf(
   decoder: Decoder,

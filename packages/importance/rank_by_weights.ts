@@ -6,8 +6,8 @@ import { ranks } from "./rankings/mod.ts";
 import type { WeightRule } from "./rankings/rule.ts";
 
 /**
- * All units of a model by a rule that needs its dense weights alone, most important first. Equal ones keep the order of the
- * checkpoint, and so do those of dimensions that the rule does not rank.
+ * All units of a model by a rule that needs its dense weights alone, most important first. Equal
+ * ones keep the order of the checkpoint, and so do those of dimensions that the rule does not rank.
  */
 export async function rankByWeights(model: Model, rule: WeightRule): Promise<UnitOrder> {
   const blocks = blocksOf(model.spec);

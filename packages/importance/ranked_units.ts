@@ -4,7 +4,10 @@ import { type Decoder, rankingOf } from "@lopper/runtime";
 /** What is ordered: the channels of every MLP, or the KV groups of every attention. */
 export type UnitKind = "channels" | "kvGroups";
 
-/** For each block all its units of one dimension, most important first; null where it lacks the dimension. */
+/**
+ * For each block all its units of one dimension, most important first; null where it lacks the
+ * dimension.
+ */
 export type RankedUnits = readonly (readonly number[] | null)[];
 
 /** The units of a dimension as a decoder's weights lie. */
@@ -13,7 +16,8 @@ export function lyingUnits({ spec, weights }: Decoder, dimension: string): Ranke
 }
 
 /**
- * Units in the order of places, the first of which is the most important; those behind them are cut off already, and stay.
+ * Units in the order of places, the first of which is the most important; those behind them are cut
+ * off already, and stay.
  */
 export function inPlaces(units: readonly number[], places: readonly number[]): readonly number[] {
   return [...places.map((place) => units[place]), ...units.slice(places.length)];
@@ -24,7 +28,10 @@ export function descending(values: Float64Array): readonly number[] {
   return Array.from(values, (_, i) => i).sort((a, b) => values[b] - values[a] || a - b);
 }
 
-/** The units that a shape keeps of a decoder's weights in the order of another ranking of all of them; others stay. */
+/**
+ * The units that a shape keeps of a decoder's weights in the order of another ranking of all of
+ * them; others stay.
+ */
 export function rankLike(
   decoder: Decoder,
   shape: Shape,

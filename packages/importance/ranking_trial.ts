@@ -1,8 +1,9 @@
 import { fallsBeyondChance, mean, type Shape } from "@lopper/core";
 
 /**
- * The order with the lowest mean NLL among those that are better than the first beyond chance: by two standard errors of
- * the paired differences, sequence by sequence. Without such a one, or with a single sequence, the first.
+ * The order with the lowest mean NLL among those that are better than the first beyond chance: by
+ * two standard errors of the paired differences, sequence by sequence. Without such a one, or with
+ * a single sequence, the first.
  */
 export function chooseOrder<Order extends string>(
   tried: readonly { readonly order: Order; readonly nll: readonly number[] }[],
@@ -18,12 +19,14 @@ export function chooseOrder<Order extends string>(
   return best.order;
 }
 
-/** At most this share of the units goes in a trial cut: beyond it, every ranking ruins the model. */
+/**
+ * At most this share of the units goes in a trial cut: beyond it, every ranking ruins the model.
+ */
 const MAX_CUT = 0.5;
 
 /**
- * What a cut leaves that takes a share of the units of one dimension, the same everywhere: at least one unit in all, and in
- * no block the last one.
+ * What a cut leaves that takes a share of the units of one dimension, the same everywhere: at least
+ * one unit in all, and in no block the last one.
  * @param share of the units that are there; half of them at most are taken.
  */
 export function trialCut(shape: Shape, dimension: string, share: number): Shape {

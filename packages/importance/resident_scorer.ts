@@ -7,9 +7,10 @@ import { perplexity, sequenceMeans } from "./perplexity.ts";
 import type { Scorable, Score, Scorer, ScorerOptions } from "./scorer.ts";
 
 /**
- * Scores on a device that holds the weights: every candidate is a full forward pass that moves token ids in and one number
- * a token out. Twice the block-tokens of scoring by suffix, and no weight or residual stream crosses the bus; with no
- * streams to look at, there are no perturbations.
+ * Scores on a device that holds the weights: every candidate is a full forward pass that moves
+ * token ids in and one number a token out. Twice the block-tokens of scoring by suffix, and no
+ * weight or residual stream crosses the bus; with no streams to look at, there are no
+ * perturbations.
  */
 export class ResidentScorer implements Scorer {
   readonly tokens: number;
@@ -32,8 +33,8 @@ export class ResidentScorer implements Scorer {
   }
 
   /**
-   * Has the dense model say what the criterion needs of the text: a run that goes on scores alike if that is done before
-   * weights are put in another order. `onProgress` hears the sequences done.
+   * Has the dense model say what the criterion needs of the text: a run that goes on scores alike
+   * if that is done before weights are put in another order. `onProgress` hears the sequences done.
    */
   async prepare(onProgress?: (done: number) => void): Promise<void> {
     await this.#losses.prepare(onProgress);

@@ -1,4 +1,7 @@
-/** The samples of a text, which may be more than memory holds: they are counted, and read when they are asked for. */
+/**
+ * The samples of a text, which may be more than memory holds: they are counted, and read when they
+ * are asked for.
+ */
 export interface SampleList {
   readonly length: number;
   /** The samples of these numbers, which ascend, in their order. */

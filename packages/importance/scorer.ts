@@ -2,7 +2,10 @@ import type { Shape } from "@lopper/core";
 import type { Judge } from "./batch_losses.ts";
 import type { BatchOptions } from "./batches.ts";
 
-/** What is scored: what would remain, and the number of the first block in which it differs from the current plan. */
+/**
+ * What is scored: what would remain, and the number of the first block in which it differs from the
+ * current plan.
+ */
 export interface Scorable {
   readonly shape: Shape;
   readonly first: number;
@@ -15,17 +18,23 @@ export interface Score {
 }
 
 /**
- * Scores candidates against a calibration set, batch by batch of its sequences. Who decides what is scored on how much
- * is the search's business. A scorer that is given a judge has the loss of its criterion wherever an NLL is spoken of.
+ * Scores candidates against a calibration set, batch by batch of its sequences. Who decides what is
+ * scored on how much is the search's business. A scorer that is given a judge has the loss of its
+ * criterion wherever an NLL is spoken of.
  */
 export interface Scorer {
   /** Tokens of all sequences. */
   readonly tokens: number;
   /** Tokens of one sequence. */
   readonly length: number;
-  /** The sequences that run together, by their numbers in the set; every sequence is in one batch. */
+  /**
+   * The sequences that run together, by their numbers in the set; every sequence is in one batch.
+   */
   readonly batches: readonly (readonly number[])[];
-  /** Batches whose block inputs are kept at a time; scoring more than these in turn runs the trunk again and again. */
+  /**
+   * Batches whose block inputs are kept at a time; scoring more than these in turn runs the trunk
+   * again and again.
+   */
   readonly keptBatches: number;
   /** Block-tokens of one full forward pass over all sequences. */
   fullCost(shape: Shape): number;
@@ -41,16 +50,20 @@ export interface Scorer {
     batch: number,
   ): Promise<readonly number[]>;
   /**
-   * How far a candidate moves the output of the last block that it changes, relative to the residual stream there: the
-   * mean over a batch's tokens of ‖h′ − h‖² / ‖h‖². It runs the blocks from the first changed one to the last, which as a
-   * rule is one block. Not every scorer can tell.
+   * How far a candidate moves the output of the last block that it changes, relative to the
+   * residual stream there: the mean over a batch's tokens of ‖h′ − h‖² / ‖h‖². It runs the blocks
+   * from the first changed one to the last, which as a rule is one block. Not every scorer can
+   * tell.
    */
   perturbation?(
     trunk: Shape,
     candidate: Scorable,
     batch: number,
   ): Promise<number>;
-  /** Says that what was scored last, of this shape, may be taken: its block inputs are worth keeping. */
+  /**
+   * Says that what was scored last, of this shape, may be taken: its block inputs are worth
+   * keeping.
+   */
   favour(shape: Shape): void;
   /** Lets go of kept block inputs; scoring again starts from the embedding. */
   release(): void;

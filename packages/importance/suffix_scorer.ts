@@ -19,10 +19,11 @@ interface Batch {
 }
 
 /**
- * Scores by suffix: the current plan (the trunk) keeps the input of every block, and a candidate runs only from the block
- * that it changes. The trunk is extended no further than a candidate asks for, and after a step only from the block that
- * changed on; where the favoured candidate was taken, its block inputs are the trunk's, and no block runs twice.
- * Block inputs are kept for as many batches as fit into `cacheBytes`, for those used last, and for one at least.
+ * Scores by suffix: the current plan (the trunk) keeps the input of every block, and a candidate
+ * runs only from the block that it changes. The trunk is extended no further than a candidate asks
+ * for, and after a step only from the block that changed on; where the favoured candidate was
+ * taken, its block inputs are the trunk's, and no block runs twice. Block inputs are kept for as
+ * many batches as fit into `cacheBytes`, for those used last, and for one at least.
  */
 export class SuffixScorer implements Scorer {
   readonly tokens: number;
@@ -55,8 +56,8 @@ export class SuffixScorer implements Scorer {
   }
 
   /**
-   * Has the dense model say what the criterion needs of the text: a run that goes on scores alike if that is done before
-   * weights are put in another order. `onProgress` hears the sequences done.
+   * Has the dense model say what the criterion needs of the text: a run that goes on scores alike
+   * if that is done before weights are put in another order. `onProgress` hears the sequences done.
    */
   async prepare(onProgress?: (done: number) => void): Promise<void> {
     await this.#losses.prepare(onProgress);
@@ -83,8 +84,9 @@ export class SuffixScorer implements Scorer {
   }
 
   /**
-   * NLL of a whole model after every position of every sequence, `[sequences · length]` in nats; the last position of each
-   * predicts nothing. `onProgress` hears the tokens done after each batch.
+   * NLL of a whole model after every position of every sequence, `[sequences · length]` in nats;
+   * the last position of each predicts nothing. `onProgress` hears the tokens done after each
+   * batch.
    */
   async tokenNll(
     shape: Shape,

@@ -10,9 +10,14 @@ import {
 } from "@lopper/formats";
 import type { SampleList } from "./sample_list.ts";
 
-/** A long book has 3 MB. What is longer than this cannot be one sample, and would have to be held at once. */
+/**
+ * A long book has 3 MB. What is longer than this cannot be one sample, and would have to be held at
+ * once.
+ */
 export const MAX_SAMPLE_BYTES = 2 ** 24;
-/** Places in a text that are remembered: so many that little is read before a sample, and few kB. */
+/**
+ * Places in a text that are remembered: so many that little is read before a sample, and few kB.
+ */
 const MOST_MARKS = 2 ** 14;
 
 /** How a kind of file keeps samples apart. */
@@ -30,8 +35,8 @@ const FORMS: Readonly<Record<string, Form>> = {
 };
 
 /**
- * The samples of a calibration file: a line of `.jsonl` each (field `text`), a paragraph of `.txt` each (paragraphs are
- * separated by blank lines).
+ * The samples of a calibration file: a line of `.jsonl` each (field `text`), a paragraph of `.txt`
+ * each (paragraphs are separated by blank lines).
  * @throws {CalibrationError} naming the line that is not what it should be.
  */
 export function parseSamples(text: string, file: string): readonly string[] {
@@ -41,8 +46,8 @@ export function parseSamples(text: string, file: string): readonly string[] {
 }
 
 /**
- * The samples of a calibration file of any size, as `parseSamples` finds them in its whole text: it is read once to count
- * them, and from a place near a sample again when that is asked for.
+ * The samples of a calibration file of any size, as `parseSamples` finds them in its whole text: it
+ * is read once to count them, and from a place near a sample again when that is asked for.
  * @param open opens the file, each time anew.
  * @throws {CalibrationError} as `parseSamples`, and for a sample that is too large to be one.
  */
@@ -66,7 +71,10 @@ export async function textSamples(
   return { length, read: (numbers) => read(open, file, form, marks, numbers) };
 }
 
-/** A place in a text where a sample begins: the number of that sample, the offset in bytes, and the number of the line. */
+/**
+ * A place in a text where a sample begins: the number of that sample, the offset in bytes, and the
+ * number of the line.
+ */
 interface Mark {
   readonly first: number;
   readonly offset: number;
@@ -139,7 +147,10 @@ function detached(part: string): string {
   return new TextDecoder("utf-8", { ignoreBOM: true }).decode(new TextEncoder().encode(part));
 }
 
-/** Some of the places where samples begin, at about equal distances, in little memory however many are added. */
+/**
+ * Some of the places where samples begin, at about equal distances, in little memory however many
+ * are added.
+ */
 class Marks {
   #marks: Mark[] = [];
   #every = 1;

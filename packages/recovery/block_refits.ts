@@ -68,8 +68,10 @@ export class BlockRefits {
   }
 
   /**
-   * Fits the projection of a block and judges the fit; what does not help is taken back. Null where nothing fits.
-   * @param known loss of each sequence that is chosen on, as it is before; null where it has to be found.
+   * Fits the projection of a block and judges the fit; what does not help is taken back. Null where
+   * nothing fits.
+   * @param known loss of each sequence that is chosen on, as it is before; null where it has to be
+   *   found.
    */
   async attempt(block: number, known: readonly number[] | null): Promise<Attempt | null> {
     const { decoder, shape } = this.#model;

@@ -2,7 +2,10 @@ import { blocksOf, type ModelSpec, widestInner } from "@lopper/core";
 
 /** Tokens that are learnt from at most, whatever the model. */
 export const REPAIR_TOKENS = 32_768;
-/** A fit has an unknown for each input of a projection, in every row: of more tokens for each it has little. */
+/**
+ * A fit has an unknown for each input of a projection, in every row: of more tokens for each it has
+ * little.
+ */
 const TOKENS_PER_INPUT = 32;
 
 /** Tokens that the orders and repairs of a model learn from at most: a narrow one needs fewer. */
@@ -11,8 +14,8 @@ export function repairTokens(spec: ModelSpec): number {
 }
 
 /**
- * Bytes that a repair takes beside the weights: matrices of its equations for the widest block, and the streams of its text
- * through both models.
+ * Bytes that a repair takes beside the weights: matrices of its equations for the widest block, and
+ * the streams of its text through both models.
  */
 export function repairBytes(spec: ModelSpec): number {
   const { hiddenSize } = spec;
@@ -22,9 +25,9 @@ export function repairBytes(spec: ModelSpec): number {
 }
 
 /**
- * About how many block-tokens' worth of work repairs are, for a model of which most blocks stay: each block runs in the dense
- * and in the pruned model and is watched, the equations of a fit take about as long again, and after every repair the blocks
- * behind it run on the text to choose on.
+ * About how many block-tokens' worth of work repairs are, for a model of which most blocks stay:
+ * each block runs in the dense and in the pruned model and is watched, the equations of a fit take
+ * about as long again, and after every repair the blocks behind it run on the text to choose on.
  */
 export function repairWork(spec: ModelSpec, learn: number, choose: number): number {
   const blocks = blocksOf(spec).length;

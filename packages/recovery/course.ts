@@ -18,8 +18,9 @@ export interface CourseResult {
 }
 
 /**
- * Goes through both models block by block, and refits the output projection of every block that stays where something is
- * gone. A refit stays in the decoder's weights if the mean loss on the text to choose on falls.
+ * Goes through both models block by block, and refits the output projection of every block that
+ * stays where something is gone. A refit stays in the decoder's weights if the mean loss on the
+ * text to choose on falls.
  */
 export async function* refitBlocks(
   model: RefitModel,

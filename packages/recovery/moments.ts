@@ -11,15 +11,18 @@ export interface FitBatch {
   readonly missing: Matrix;
 }
 
-/** The second moments that a regression needs: the lower triangle of XᵀX `[channels, channels]`, and XᵀR `[channels, hiddenSize]`. */
+/**
+ * The second moments that a regression needs: the lower triangle of XᵀX `[channels, channels]`, and
+ * XᵀR `[channels, hiddenSize]`.
+ */
 export interface Moments {
   readonly gram: Matrix;
   readonly cross: Matrix;
 }
 
 /**
- * What the projection of the block before the pruned text is fitted on, batch by batch. The dense text stands where the
- * output of the block is to be.
+ * What the projection of the block before the pruned text is fitted on, batch by batch. The dense
+ * text stands where the output of the block is to be.
  */
 export async function* fitBatches(
   decoder: Decoder,

@@ -64,7 +64,10 @@ export function lossesOf({ set, batches }: BatchedText, judge?: Judge): BatchLos
   return new BatchLosses(set, batches, judge);
 }
 
-/** Mean loss of each sequence of a text, in nats per token, when a model of this shape runs from where it is. */
+/**
+ * Mean loss of each sequence of a text, in nats per token, when a model of this shape runs from
+ * where it is.
+ */
 export async function lossOf(
   decoder: Decoder,
   shape: Shape,

@@ -3,10 +3,16 @@ import type { FloatDType } from "@lopper/core";
 import { fromFloat32, toFloat32 } from "@lopper/formats";
 import { difference, type FitBatch, type Moments } from "./moments.ts";
 
-/** Shares of the mean diagonal: Týr's 0.01 (λ = 0.01 · mean diag H), and what holds on more to the weights of before. */
+/**
+ * Shares of the mean diagonal: Týr's 0.01 (λ = 0.01 · mean diag H), and what holds on more to the
+ * weights of before.
+ */
 export const LAMBDAS = [0.01, 0.1, 1] as const;
 
-/** A projection as it is: transposed, `[channels, hiddenSize]`, and the dtype in which the checkpoint has it. */
+/**
+ * A projection as it is: transposed, `[channels, hiddenSize]`, and the dtype in which the
+ * checkpoint has it.
+ */
 export interface Projection {
   readonly rows: Float32Array;
   readonly dtype: FloatDType;
@@ -21,8 +27,9 @@ export interface Fit {
 }
 
 /**
- * Ridge regression that shrinks toward the weights that are there: W₀ and (XᵀX + λI)⁻¹XᵀR, λ being a share of the mean
- * diagonal of XᵀX. Null where the equations have no solution that the dtype can hold.
+ * Ridge regression that shrinks toward the weights that are there: W₀ and (XᵀX + λI)⁻¹XᵀR, λ being
+ * a share of the mean diagonal of XᵀX. Null where the equations have no solution that the dtype can
+ * hold.
  */
 export async function fitOf(
   products: Products,
@@ -39,7 +46,10 @@ export async function fitOf(
   return rows.every((value) => Number.isFinite(value)) ? { lambda, rows, change } : null;
 }
 
-/** The fit with the smallest error on text that none was fitted on; null where none is smaller than without. */
+/**
+ * The fit with the smallest error on text that none was fitted on; null where none is smaller than
+ * without.
+ */
 export async function bestFit(
   products: Products,
   fits: readonly Fit[],

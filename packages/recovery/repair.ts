@@ -6,7 +6,9 @@ import type { RefitModel, RefitRun, RefitTexts } from "./refit_task.ts";
 import { whyNotRefitted } from "./solvable.ts";
 
 export interface RepairResult {
-  /** Numbers of the blocks whose output projection changed; none where the verdict was against it. */
+  /**
+   * Numbers of the blocks whose output projection changed; none where the verdict was against it.
+   */
   readonly repaired: readonly number[];
   readonly tried: number;
   /** Repairs that helped one by one. */
@@ -15,15 +17,19 @@ export interface RepairResult {
 }
 
 /**
- * Refits the output projection of every block that stays, one after the other, so that the pruned model's stream comes
- * nearer to the dense one's: W = W₀ + (Y − W₀X)Xᵀ(XXᵀ + λI)⁻¹, ridge regression that shrinks toward the weights that
- * are there. X is what enters the projection in the model that is repaired so far; Y is the dense stream less the
- * pruned one's at that place, so that a fit makes up for what is lost before it, too. Where removed blocks follow, it is the
- * dense stream behind them: ReplaceMe (arXiv 2505.02819) folds removed blocks into the projection before them so.
+ * Refits the output projection of every block that stays, one after the other, so that the pruned
+ * model's stream comes nearer to the dense one's: W = W₀ + (Y − W₀X)Xᵀ(XXᵀ + λI)⁻¹, ridge
+ * regression that shrinks toward the weights that are there. X is what enters the projection in the
+ * model that is repaired so far; Y is the dense stream less the pruned one's at that place, so that
+ * a fit makes up for what is lost before it, too. Where removed blocks follow, it is the dense
+ * stream behind them: ReplaceMe (arXiv 2505.02819) folds removed blocks into the projection before
+ * them so.
  *
- * λ is the one with the smallest error on the text to choose on, and a repair stays if the mean loss there falls. In the
- * end all of them stay if the mean NLL falls on text that chose nothing, or else none.
- * @throws {UnsupportedModelError} when the projections of the model are none that equations give (`whyNotRefitted`).
+ * λ is the one with the smallest error on the text to choose on, and a repair stays if the mean
+ * loss there falls. In the end all of them stay if the mean NLL falls on text that chose nothing,
+ * or else none.
+ * @throws {UnsupportedModelError} when the projections of the model are none that equations give
+ *   (`whyNotRefitted`).
  */
 export async function* repair(
   model: RefitModel,

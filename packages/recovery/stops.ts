@@ -8,11 +8,17 @@ export interface Stop {
   readonly next: number;
   /** Removed blocks behind it. */
   readonly folded: number;
-  /** It stays, and something is gone before, in or behind it: there is something that it can make up for. */
+  /**
+   * It stays, and something is gone before, in or behind it: there is something that it can make up
+   * for.
+   */
   readonly refit: boolean;
 }
 
-/** Where a repair stops on its way from the first block to the last. A removed block behind none that stays stands alone. */
+/**
+ * Where a repair stops on its way from the first block to the last. A removed block behind none
+ * that stays stands alone.
+ */
 export function stopsOf(blocks: readonly Block[], shape: Shape): readonly Stop[] {
   const stops: Stop[] = [];
   let apart = false;

@@ -13,7 +13,9 @@ function blocks(count: number): readonly Block[] {
   );
 }
 
-/** Each stop as `block-next`, with the removed blocks that it folds, and `!` where it is refitted. */
+/**
+ * Each stop as `block-next`, with the removed blocks that it folds, and `!` where it is refitted.
+ */
 function route(shape: Shape): string {
   return stopsOf(blocks(shape.length), shape)
     .map(({ block, next, folded, refit }) => `${block}-${next}+${folded}${refit ? "!" : ""}`)

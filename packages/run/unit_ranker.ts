@@ -22,13 +22,19 @@ import type { Arrangement, Arranger, ArrangeRequest } from "@lopper/search";
 export interface UnitRankerOptions {
   /** Runs the model, and holds the weights that are laid out. */
   readonly decoder: Decoder;
-  /** One rule for all, or several, the published one first: units of each kind go by the one that a trial cut hurts least. */
+  /**
+   * One rule for all, or several, the published one first: units of each kind go by the one that a
+   * trial cut hurts least.
+   */
   readonly rules: readonly RankingRule[];
   /** All units of the dense model by a rule that needs weights alone. */
   readonly byWeights: (rule: WeightRule) => Promise<UnitOrder>;
   /** Text from whose activations the rankings come. */
   readonly text: CalibrationSet;
-  /** Scores text that decides nothing else, on which rules are compared. Null: there is none, and units go as published. */
+  /**
+   * Scores text that decides nothing else, on which rules are compared. Null: there is none, and
+   * units go as published.
+   */
   readonly aside: Scorer | null;
   readonly batchTokens: number;
   /** Hears of the work done and all there is, in tokens or in blocks; may throw to stop. */
@@ -53,9 +59,10 @@ interface Choice {
 type Report = (done: number) => void;
 
 /**
- * Ranks units by activations, which change when blocks go: every stage that narrows blocks begins with one pass over the text.
- * Where rules are compared, every block is cut alike, by what the stage is to remove, in the order of each, and another than
- * the published one is taken where it is better on the sequences kept aside beyond chance.
+ * Ranks units by activations, which change when blocks go: every stage that narrows blocks begins
+ * with one pass over the text. Where rules are compared, every block is cut alike, by what the
+ * stage is to remove, in the order of each, and another than the published one is taken where it is
+ * better on the sequences kept aside beyond chance.
  */
 export class UnitRanker implements Arranger {
   readonly #options: UnitRankerOptions;

@@ -22,7 +22,9 @@ import { UnitRanker } from "./unit_ranker.ts";
 const FOLDER = fileURLToPath(new URL("../../tests/fixtures/families/qwen2", import.meta.url));
 const LENGTH = 11;
 
-/** Rankings by other statistics: what a file of packages/importance/rankings has, and nothing else. */
+/**
+ * Rankings by other statistics: what a file of packages/importance/rankings has, and nothing else.
+ */
 const biggest = {
   name: "biggest",
   goesBy: "the largest weight that they are computed with",

@@ -21,9 +21,10 @@ export function typesByName(sources: Iterable<ts.SourceFile>): TypesByName {
 }
 
 /**
- * The names of the fields that a value of a type has, with those of the types that it extends or joins; methods count.
- * What is not written down as fields has none: unions, arrays, types of libraries. Names that several files give to
- * different types mean the one in the same file, and else nothing.
+ * The names of the fields that a value of a type has, with those of the types that it extends or
+ * joins; methods count. What is not written down as fields has none: unions, arrays, types of
+ * libraries. Names that several files give to different types mean the one in the same file, and
+ * else nothing.
  */
 export function fieldsOf(type: ts.Node, types: TypesByName): ReadonlySet<string> {
   if (ts.isInterfaceDeclaration(type)) {

@@ -1,9 +1,10 @@
 import type { PredictionCriterion } from "./criterion.ts";
 
 /**
- * The NLL of each token if it had risen by as much as the predictions have diverged from the dense model's: the dense
- * model's NLL and the Kullback-Leibler divergence KL(dense ‖ model). The divergence is what a loss rises by on text that the
- * dense model writes itself, without the chance of which token it wrote.
+ * The NLL of each token if it had risen by as much as the predictions have diverged from the dense
+ * model's: the dense model's NLL and the Kullback-Leibler divergence KL(dense ‖ model). The
+ * divergence is what a loss rises by on text that the dense model writes itself, without the chance
+ * of which token it wrote.
  */
 export const kl = {
   name: "kl",

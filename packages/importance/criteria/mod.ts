@@ -3,7 +3,10 @@ import type { Criterion } from "./criterion.ts";
 import { kl } from "./kl.ts";
 import { perplexity } from "./perplexity.ts";
 
-/** All that candidates can be judged by, the published criterion first. A new one is a file, its test and a line here. */
+/**
+ * All that candidates can be judged by, the published criterion first. A new one is a file, its
+ * test and a line here.
+ */
 export const CRITERIA = [perplexity, kl] as const satisfies readonly Criterion[];
 
 export type CriterionName = typeof CRITERIA[number]["name"];

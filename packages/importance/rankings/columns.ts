@@ -1,5 +1,6 @@
 /**
- * Sums of a function of the weights that each inner channel meets in the output projection, in double precision.
+ * Sums of a function of the weights that each inner channel meets in the output projection, in
+ * double precision.
  * @param columns the projection transposed, `[channels, hiddenSize]`.
  */
 export function overColumns(

@@ -2,15 +2,16 @@ import { eliminate } from "@lopper/algebra";
 import type { MomentRule } from "./rule.ts";
 
 /**
- * Ridges as shares of the mean diagonal: Týr's 0.01, as in the refit that may follow, and greater ones for moments of which
- * float32 keeps too few digits.
+ * Ridges as shares of the mean diagonal: Týr's 0.01, as in the refit that may follow, and greater
+ * ones for moments of which float32 keeps too few digits.
  */
 const RIDGES = [0.01, 0.1, 1] as const;
 
 /**
- * A unit is worth what the output of its block loses for good without it: the reverse of the order in which they go when,
- * one after the other, the unit goes whose loss the best linear fit of the others leaves the least error (`eliminate`; OSSCAR,
- * arXiv 2403.12983). What an earlier block would lose is not made up for.
+ * A unit is worth what the output of its block loses for good without it: the reverse of the order
+ * in which they go when, one after the other, the unit goes whose loss the best linear fit of the
+ * others leaves the least error (`eliminate`; OSSCAR, arXiv 2403.12983). What an earlier block
+ * would lose is not made up for.
  */
 export const compensated = {
   name: "compensated",

@@ -2,10 +2,11 @@ import { type Block, type DeclaredWeight, unitAxis } from "@lopper/core";
 import type { WeightRule } from "./rule.ts";
 
 /**
- * The published ranking (arXiv 2501.09949): a unit is worth the L1 norms of its rows of every matrix of which it has rows.
- * Where it has more rows of one than of another, each of the fewer counts as often as it is used: a channel c is worth
- * ‖gate[c,:]‖₁ + ‖up[c,:]‖₁, and a KV group the mean over its query heads' rows of ‖q row‖₁ + ‖k row‖₁ + ‖v row‖₁. Biases do
- * not count. Sums are in double precision.
+ * The published ranking (arXiv 2501.09949): a unit is worth the L1 norms of its rows of every
+ * matrix of which it has rows. Where it has more rows of one than of another, each of the fewer
+ * counts as often as it is used: a channel c is worth ‖gate[c,:]‖₁ + ‖up[c,:]‖₁, and a KV group the
+ * mean over its query heads' rows of ‖q row‖₁ + ‖k row‖₁ + ‖v row‖₁. Biases do not count. Sums are
+ * in double precision.
  */
 export const l1 = {
   name: "l1",

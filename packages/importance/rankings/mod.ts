@@ -5,7 +5,10 @@ import { l1 } from "./l1.ts";
 import type { RankingRule } from "./rule.ts";
 import { wanda } from "./wanda.ts";
 
-/** All rules by which units can be ranked, the published one first. A new one is a file, its test and a line here. */
+/**
+ * All rules by which units can be ranked, the published one first. A new one is a file, its test
+ * and a line here.
+ */
 export const RANKINGS = [l1, energy, wanda, compensated] as const satisfies readonly RankingRule[];
 
 export type RankingName = typeof RANKINGS[number]["name"];

@@ -1,7 +1,10 @@
 import type { Matrix, Products } from "@lopper/algebra";
 import type { Block, DeclaredWeight } from "@lopper/core";
 
-/** A rule that says which units of a block matter most: one file each, and a line of the list in `mod.ts`. */
+/**
+ * A rule that says which units of a block matter most: one file each, and a line of the list in
+ * `mod.ts`.
+ */
 export type RankingRule = WeightRule | ActivationRule | MomentRule;
 
 interface Rule {
@@ -12,8 +15,8 @@ interface Rule {
   /** The dimensions whose units it can rank; without it, all. */
   readonly dimensions?: readonly string[];
   /**
-   * Whether `--order auto` tries it. A trial cut has the weights of the checkpoint, and says nothing of a rule that counts
-   * on others.
+   * Whether `--order auto` tries it. A trial cut has the weights of the checkpoint, and says
+   * nothing of a rule that counts on others.
    */
   readonly isTried: boolean;
 }
@@ -22,7 +25,8 @@ interface Rule {
 export interface WeightRule extends Rule {
   readonly needs: "weights";
   /**
-   * What each unit of a dimension is worth, by its number in the checkpoint; the largest stay longest.
+   * What each unit of a dimension is worth, by its number in the checkpoint; the largest stay
+   * longest.
    * @param read the values of a weight, row-major.
    */
   worth(
@@ -32,7 +36,10 @@ export interface WeightRule extends Rule {
   ): Promise<Float64Array>;
 }
 
-/** The inner channels of a block: what enters its output projection, and the weights that they meet there. */
+/**
+ * The inner channels of a block: what enters its output projection, and the weights that they meet
+ * there.
+ */
 export interface InnerChannels {
   /** Mean square of each channel's activation over the tokens of a text, `[channels]`. */
   readonly meanSquares: Float64Array;
@@ -49,7 +56,10 @@ export interface ActivationRule extends Rule {
 
 /** How the inner channels of a block go together. */
 export interface InnerMoments {
-  /** The sum of aaᵀ over all tokens, a being what enters the output projection: its lower triangle, `[channels, channels]`. */
+  /**
+   * The sum of aaᵀ over all tokens, a being what enters the output projection: its lower triangle,
+   * `[channels, channels]`.
+   */
   readonly gram: Matrix;
   /** The output projection, transposed: `[channels, hiddenSize]`. */
   readonly columns: Matrix;
@@ -62,6 +72,9 @@ export interface InnerMoments {
 /** It needs how activations go together: their second moments, a block at a time. */
 export interface MomentRule extends Rule {
   readonly needs: "secondMoments";
-  /** Places of the units as they lie, the most important first; null where float32 is not enough for this text. */
+  /**
+   * Places of the units as they lie, the most important first; null where float32 is not enough for
+   * this text.
+   */
   places(products: Products, moments: InnerMoments): Promise<readonly number[] | null>;
 }

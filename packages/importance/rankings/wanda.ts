@@ -2,8 +2,9 @@ import { overColumns } from "./columns.ts";
 import type { ActivationRule } from "./rule.ts";
 
 /**
- * An inner channel c is worth √E[a_c²] · ‖W[:,c]‖₁: Wanda's score |W_ij| · ‖x_j‖₂ (arXiv 2306.11695, equation 1) summed over
- * its weights. a_c is its activation, W the projection that it enters.
+ * An inner channel c is worth √E[a_c²] · ‖W[:,c]‖₁: Wanda's score |W_ij| · ‖x_j‖₂ (arXiv
+ * 2306.11695, equation 1) summed over its weights. a_c is its activation, W the projection that it
+ * enters.
  */
 export const wanda = {
   name: "wanda",
