@@ -115,7 +115,7 @@ function stepsOf(
       });
       const proxies = fast.evidence.find((e) => e.type === "perturbations" && e.step === step);
       const perturbations = proxies?.type === "perturbations" ? proxies.values : null;
-      const taken = candidates.findIndex(({ key }) => key === steps[step].taken);
+      const taken = candidates.findIndex(({ key }) => key === steps[step].taken.key);
       const { samples } = stage;
       const first = step === number;
       const trunk = state.shape;

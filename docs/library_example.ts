@@ -24,7 +24,9 @@ const { backend } = await openBackend("cpu", {});
 const store = new MemoryStore();
 const tools = { backend, tokenizer, store, memory: () => 2e9 };
 for await (const event of prune(model, texts, { flags }, tools)) {
-  if (event.type === "search" && event.event.type === "step") console.log(event.event.step.taken);
+  if (event.type === "search" && event.event.type === "step") {
+    console.log(event.event.step.taken.key);
+  }
 }
 await backend.dispose();
 

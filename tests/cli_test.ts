@@ -75,7 +75,7 @@ test("prune writes a checkpoint, a plan, a journal and a record, says nothing el
     const most = Math.max(...candidates.map((c: { sequences: number }) => c.sequences));
     const all = candidates.filter((c: { sequences: number }) => c.sequences === most);
     assert.equal(ppl, Math.min(...all.map((c: { ppl: number }) => c.ppl)));
-    assert.equal(scored(taken).length, most);
+    assert.equal(scored(taken.key).length, most);
   }
 
   // what was written opens like any other model

@@ -23,7 +23,7 @@ Deno.test("--order auto: recorded, resumed to the same bytes, and its parts are 
     assert.deepEqual((await json(`${folder}/reference/settings.json`)).flags.order, "auto");
     const entries = (await lines(`${folder}/reference`)).map((line) => JSON.parse(line));
     const orders = entries.filter(({ type }) => type === "order");
-    assert.deepEqual(orders.map(({ units }) => units), ["channels", "kvGroups"]);
+    assert.deepEqual(orders.map(({ dimension }) => dimension), ["channels", "kvGroups"]);
     for (const { tried, chosen } of orders) {
       assert.deepEqual(tried.map(({ order }: { order: string }) => order), [
         "l1",
@@ -95,15 +95,15 @@ Deno.test("--order compensated: of its own, recorded, and resumed to the same by
     const record = await json(`${folder}/reference/run.json`);
     assert.equal(record.flags.order, "compensated");
     assert.deepEqual(record.orders, [
-      { units: "channels", order: "compensated", tried: {} },
-      { units: "kvGroups", order: "compensated", tried: {} },
+      { dimension: "channels", order: "compensated", tried: {} },
+      { dimension: "kvGroups", order: "compensated", tried: {} },
     ]);
     const orders = async (run: string) =>
       (await lines(`${folder}/${run}`)).map((line) => JSON.parse(line))
         .filter(({ type }) => type === "order");
     const [energy, own] = [await orders("energy"), await orders("reference")];
     assert.deepEqual(own.map(({ chosen }) => chosen), ["compensated", "compensated"]);
-    assert.notDeepEqual(own[0].layers, energy[0].layers);
+    assert.notDeepEqual(own[0].units, energy[0].units);
     const page = await Deno.readTextFile(`${folder}/reference/report.html`);
     assert.match(page, /MLP channels went by compensated/);
 

@@ -60,7 +60,7 @@ export function blockDamage(
       if (!Number.isFinite(increase)) continue;
       found.set(place, { kind, layer, part, step: step + 1, increase, passages: losses.size });
     }
-    before = scores.get(taken) ?? new Map();
+    before = scores.get(taken.key) ?? new Map();
     samples = now;
   }
   return [...found.values()].sort((a, b) => a.layer - b.layer);

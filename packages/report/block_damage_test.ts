@@ -40,17 +40,16 @@ Deno.test("damage: what a step left is no measure any more where a swap changed 
     steps: 2,
     restored: "2.mlp channels→64",
     removed: null,
-    changes: null,
     ratio: 12,
     before: [3],
     after: [2.9],
     aside: null,
-    kept: true,
+    kept: [],
     cost: { blockTokens: 1, seconds: 1 },
   };
   const third = (kept: boolean) =>
-    blockDamage({ ...HISTORY, swaps: [{ ...swap, kept }] }, record).filter(({ step }) =>
-      step === 3
-    );
+    blockDamage({ ...HISTORY, swaps: [{ ...swap, kept: kept ? [] : null }] }, record).filter((
+      { step },
+    ) => step === 3);
   assert.deepEqual([third(false).length, third(true).length], [1, 0]);
 });

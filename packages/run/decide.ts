@@ -16,7 +16,7 @@ import {
 } from "./prepare.ts";
 import { recover } from "./recover.ts";
 import { search } from "./search.ts";
-import { arrangerOf, type openScorer } from "./search_tools.ts";
+import type { openScorer } from "./search_tools.ts";
 import type { RunTexts } from "./texts.ts";
 import { writeResult } from "./write_result.ts";
 import type { Recovery } from "./schemas/record.ts";
@@ -87,10 +87,10 @@ async function* found(
   model: Model,
   texts: RunTexts,
   policy: SearchPolicy,
-  { decoder, searching, scorers, settings }: PreparedRun,
+  prepared: PreparedRun,
   { store, signal }: RunTools,
 ): AsyncGenerator<RunEvent, Pick<Decided, "decision" | "predictions">> {
-  const { flags, modelDigest } = settings;
+  const { decoder, scorers, settings } = prepared;
   await store.begin(settings);
   const asked = [...new Set(policy.stages.map(({ samples }) => samples))];
   const predictions = yield* phase(
@@ -98,26 +98,11 @@ async function* found(
     signal,
     (teller) => predict(decoder, asked.map((kind) => [texts[kind], scorers[kind]]), teller),
   );
-  const decision = yield* phase("searching", signal, ({ tell, check }) => {
-    const orderTexts = { text: texts.fit, aside: texts.aside };
-    const onActivations = (done: number, total: number) =>
-      tell({ type: "progress", phase: "looking at activations", done, total });
-    return search({
-      model,
-      modelDigest,
-      flags,
-      policy,
-      weights: decoder.weights,
-      arranger: arrangerOf(flags, model, { decoder, searching }, orderTexts, onActivations),
-      decoder: searching,
-      scorers,
-      heldOut: flags.heldOut === null ? null : texts.heldOut,
-      aside: texts.aside,
-      store,
-      onEvent: (event) => tell({ type: "search", event }),
-      check,
-    });
-  });
+  const decision = yield* phase(
+    "searching",
+    signal,
+    (teller) => search({ model, texts, policy, prepared, store }, teller),
+  );
   return { decision, predictions };
 }
 

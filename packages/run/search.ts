@@ -1,96 +1,90 @@
 import { layersOfShape, LopperError, planOf } from "@lopper/core";
-import { type CalibrationSet, perplexity, type Scorer } from "@lopper/importance";
+import { type CalibrationSet, perplexity } from "@lopper/importance";
 import type { Model } from "@lopper/models";
-import {
-  type Decoder,
-  type LaidOutWeights,
-  rankingOf,
-  type ResidentDecoder,
-} from "@lopper/runtime";
+import { rankingOf } from "@lopper/runtime";
 import {
   type Arrangement,
-  type Arranger,
   greedySearch,
-  type SearchEvent,
+  journalEntry,
+  type SearchModel,
   searchModelOf,
+  type SearchOptions,
   type SearchPolicy,
   type SearchResult,
   wayOf,
 } from "@lopper/search";
 import type { Decision } from "./decision.ts";
-import { pickerOf, scorerOnce } from "./search_tools.ts";
+import type { Teller } from "./phase.ts";
+import type { PreparedRun } from "./prepare.ts";
+import { arrangerOf, pickerOf, scorerOnce } from "./search_tools.ts";
 import type { RunStore } from "./store.ts";
-import type { EarlyStop } from "./schemas/record.ts";
+import type { EarlyStop, StageOrder } from "./schemas/record.ts";
 import type { RunFlags } from "./schemas/flags.ts";
+import type { RunTexts } from "./texts.ts";
 
 export interface SearchRun {
   readonly model: Model;
-  readonly modelDigest: string;
-  readonly flags: RunFlags;
+  readonly texts: RunTexts;
   readonly policy: SearchPolicy;
-  /** The weights, in the order in which they lie. */
-  readonly weights: LaidOutWeights;
-  readonly arranger: Arranger | undefined;
-  /** What the scorers run on. */
-  readonly decoder: Decoder | ResidentDecoder;
-  readonly scorers: { readonly block: Scorer; readonly width: Scorer };
-  /** What every step is measured on, where that is asked for. */
-  readonly heldOut: CalibrationSet | null;
-  /** Calibration text that is kept aside from the search. */
-  readonly aside: CalibrationSet | null;
+  readonly prepared: PreparedRun;
   readonly store: Pick<RunStore, "history" | "append">;
-  readonly onEvent: (event: SearchEvent) => void;
-  /** Throws when the user wants to stop. */
-  readonly check: () => void;
 }
 
 /**
  * Searches, with everything that was found out in the journal before the search goes on.
  * @throws {LopperError} when not even one step stays within --max-ppl-increase.
  */
-export async function search(run: SearchRun): Promise<Decision> {
-  const { store, weights, decoder, flags, heldOut, aside } = run;
-  const { spec } = run.model;
-  const model = searchModelOf(spec);
+export async function search(run: SearchRun, teller: Teller): Promise<Decision> {
+  const model = searchModelOf(run.model.spec);
   const arrangements: Arrangement[] = [];
-  const once = (set: CalibrationSet) => scorerOnce(decoder, set, flags);
-  const events = greedySearch(model, run.policy, {
-    scorers: run.scorers,
-    picker: pickerOf(run.flags),
-    withoutReuse: run.flags.fastWithout.includes("reuse"),
+  const events = greedySearch(model, run.policy, optionsOf(run, teller));
+  let event = await events.next();
+  for (; !event.done; event = await events.next()) {
+    const entry = journalEntry(event.value);
+    if (entry) await run.store.append(entry);
+    if (event.value.type === "order") arrangements.push(event.value.arrangement);
+    teller.tell({ type: "search", event: event.value });
+    teller.check();
+  }
+  return decisionOf(run, model, event.value, arrangements);
+}
+
+/** What the settings ask for. */
+function optionsOf({ model, texts, prepared, store }: SearchRun, teller: Teller): SearchOptions {
+  const { decoder, searching, scorers, settings: { flags } } = prepared;
+  const once = (set: CalibrationSet) => scorerOnce(searching, set, flags);
+  const onActivations = (done: number, total: number) =>
+    teller.tell({ type: "progress", phase: "looking at activations", done, total });
+  const orderTexts = { text: texts.fit, aside: texts.aside };
+  return {
+    scorers,
+    picker: pickerOf(flags),
+    withoutReuse: flags.fastWithout.includes("reuse"),
     measure: () => ({
-      blockTokens: decoder.blockTokens,
+      blockTokens: searching.blockTokens,
       seconds: performance.now() / 1000,
     }),
     history: store.history,
-    bestEffort: run.flags.bestEffort,
+    bestEffort: flags.bestEffort,
     watch: {
-      heldOut: heldOut ? once(heldOut) : undefined,
+      heldOut: flags.heldOut === null ? undefined : once(texts.heldOut),
       maxIncrease: flags.maxPplIncrease === null ? undefined : flags.maxPplIncrease / 100,
     },
-    onMeasuring: run.check,
-    ranking: rankingOf(spec, weights.order),
-    arranger: run.arranger,
-    swap: flags.swap === "none" ? undefined : { aside: aside && once(aside) },
-  });
-  let event = await events.next();
-  while (!event.done) {
-    if (event.value.type === "evidence") await store.append(event.value.evidence);
-    else if (event.value.type === "step" && !event.value.resumed) {
-      await store.append(event.value.step);
-    } else if (event.value.type === "measure" && !event.value.resumed) {
-      await store.append(event.value.measure);
-    }
-    if (event.value.type === "swap" && !event.value.resumed) await store.append(event.value.line);
-    if (event.value.type === "order") {
-      arrangements.push(event.value.arrangement);
-      if (!event.value.resumed) await store.append(event.value.arrangement);
-    }
-    run.onEvent(event.value);
-    run.check();
-    event = await events.next();
-  }
-  const result = event.value;
+    onMeasuring: teller.check,
+    units: {
+      ranking: rankingOf(model.spec, decoder.weights.order),
+      arranger: arrangerOf(flags, model, { decoder, searching }, orderTexts, onActivations),
+    },
+    swap: flags.swap === "none" ? undefined : { aside: texts.aside && once(texts.aside) },
+  };
+}
+
+function decisionOf(
+  { model: { spec }, prepared: { settings: { flags, modelDigest } } }: SearchRun,
+  model: SearchModel,
+  result: SearchResult,
+  arrangements: readonly Arrangement[],
+): Decision {
   const stopped = earlyStop(result, flags);
   if (stopped && result.steps.length === 0) {
     throw new LopperError(
@@ -100,23 +94,25 @@ export async function search(run: SearchRun): Promise<Decision> {
   }
   const scored = result.beyond ? [...result.steps, result.beyond.step] : result.steps;
   return {
-    plan: planOf(spec, run.modelDigest, result.changes),
+    plan: planOf(spec, modelDigest, result.changes),
     layers: layersOfShape(spec, result.state.shape),
     ratio: result.ratio,
     ...wayOf(model, result),
     stopped,
-    orders: arrangements.map(({ dimension, chosen, tried }) => ({
-      dimension,
-      order: chosen,
-      tried: Object.fromEntries(tried.map(({ order, nll }) => {
-        const value = perplexity(nll);
-        return [order, Number.isFinite(value) ? value : null];
-      })),
-    })),
+    orders: arrangements.map(stageOrder),
     blockTokens: {
       spent: scored.reduce((sum, { blockTokens }) => sum + blockTokens.spent, 0),
       full: scored.reduce((sum, { blockTokens }) => sum + blockTokens.full, 0),
     },
+  };
+}
+
+function stageOrder({ dimension, chosen, tried }: Arrangement): StageOrder {
+  const finite = (value: number) => Number.isFinite(value) ? value : null;
+  return {
+    dimension,
+    order: chosen,
+    tried: Object.fromEntries(tried.map(({ order, nll }) => [order, finite(perplexity(nll))])),
   };
 }
 

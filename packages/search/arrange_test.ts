@@ -36,7 +36,7 @@ async function arranged(policy: SearchPolicy, arrangements: readonly Arrangement
   };
   const scorer = new FakeScorer(() => 1, { batches: [[0], [1]] });
   scorer.release = () => void calls.push("release");
-  const options = { picker: exhaustive, arranger };
+  const options = { picker: exhaustive, units: { arranger } };
   const lines = arrangements.map(toJournalLine);
   const { events } = await runSearch(MODEL, policy, scorer, options, lines);
   return { calls, events };

@@ -1,10 +1,17 @@
-import { type BlockSize, blocksOf, type ModelSpec, type Resource } from "@lopper/core";
+import {
+  type BlockSize,
+  blocksOf,
+  layersOfShape,
+  type ModelSpec,
+  type Resource,
+  type Shape,
+} from "@lopper/core";
 import { quickResource, type ShapeResource } from "./resource.ts";
 
 /** The same resource, asked by shapes. */
 export function shapeResource(spec: ModelSpec, resource: Resource): ShapeResource {
   const blocks = blocksOf(spec);
-  const rest = resource.amount(spec.layers.map(() => ({ attention: null, mlp: null })));
+  const amount = (shape: Shape) => resource.amount(layersOfShape(spec, shape));
   const block = (index: number, size: BlockSize) => {
     const { layer, kind } = blocks[index];
     const { attention } = spec.layers[layer];
@@ -16,5 +23,5 @@ export function shapeResource(spec: ModelSpec, resource: Resource): ShapeResourc
         mlp: null,
       }, "attention");
   };
-  return quickResource({ name: resource.name, block }, rest);
+  return quickResource({ name: resource.name, amount, block }, blocks);
 }

@@ -1,7 +1,6 @@
 import {
   afterChanges,
   allKept,
-  type Candidate,
   fallsBeyondChance,
   type Kept,
   mean,
@@ -16,7 +15,7 @@ import { indexOfPart } from "./proposal.ts";
 import type { RepairLine } from "./repair_line.ts";
 import { savedBy } from "./saved.ts";
 import type { SearchModel } from "./search_model.ts";
-import type { Step } from "./step.ts";
+import type { Step, TakenCandidate } from "./step.ts";
 import type { SwapLine, SwapTrial } from "./swap/swap_line.ts";
 
 /**
@@ -74,7 +73,7 @@ function replay(
     refuse(what, step.step === i ? null : `it says that it is step ${step.step}`);
     for (const { key } of step.candidates) refuse(what, misfit(blocks, before, key));
     refuse(what, isAmong(step) ? null : "it takes what was no candidate");
-    kept = taken(model, kept, step, (problem) => refuse(what, problem));
+    kept = taken(model, kept, step.taken, (problem) => refuse(what, problem));
     refuse(what, ratioMisfit(model, shapeOfKept(kept), step.ratio));
     kept = swapped(model, kept, swaps.filter((line) => line.steps === i + 1), refuse);
     trunks.push(shapeOfKept(kept));
@@ -88,14 +87,14 @@ function replay(
 function taken(
   { blocks }: SearchModel,
   kept: Kept,
-  { changes, taken }: { readonly changes: Candidate; readonly taken: string },
+  { key, changes }: TakenCandidate,
   refuse: (problem: string | null) => void,
 ): Kept {
   try {
     const after = afterChanges(blocks, kept, changes);
-    const named = shapeAfter(blocks, shapeOfKept(kept), taken);
+    const named = shapeAfter(blocks, shapeOfKept(kept), key);
     const same = JSON.stringify(named) === JSON.stringify(shapeOfKept(after));
-    refuse(same ? null : `the units that it names are not those of ${taken}`);
+    refuse(same ? null : `the units that it names are not those of ${key}`);
     return after;
   } catch (error) {
     if (!(error instanceof PlanError)) throw error;
@@ -123,10 +122,9 @@ function swapped(
     const after = trial.removed === null ? halfway : shapeAfter(blocks, halfway, trial.removed);
     refuse(what, ratioMisfit(model, after, trial.ratio));
     refuse(what, sameLength(trial));
-    refuse(what, trial.kept === (trial.changes !== null) ? null : "units go with what is kept");
-    if (!trial.changes) continue;
+    if (!trial.kept) continue;
     refuse(what, keptMisfit(trial));
-    const named = { changes: trial.changes, taken: bothOf(trial) };
+    const named = { key: bothOf(trial), changes: trial.kept };
     kept = taken(model, kept, named, (problem) => refuse(what, problem));
   }
   for (const line of lines) {
@@ -155,7 +153,7 @@ function keptMisfit({ before, after, aside }: SwapTrial): string | null {
 }
 
 function isAmong({ taken, candidates }: Step): boolean {
-  return candidates.some(({ key }) => key === taken);
+  return candidates.some(({ key }) => key === taken.key);
 }
 
 function ratioMisfit(model: SearchModel, shape: Shape, ratio: number): string | null {

@@ -72,7 +72,7 @@ const pickers = (): [string, Picker][] => [
 Deno.test("competition: what costs least for its parameters goes, however small or large it is", async () => {
   for (const [name, picker] of pickers()) {
     const { result } = await search(priced(PRICES), picker);
-    const touched = result.steps.map(({ changes: [{ part }] }) => part);
+    const touched = result.steps.map(({ taken: { changes: [{ part }] } }) => part);
     // By perplexity alone the channels of layer 0 would go first: a group of them is a quarter of one of heads.
     assert.deepEqual([...new Set(touched)].slice(0, 2), ["4.mlp", "1.attention"], name);
     assert.ok(result.ratio >= OPTIONS.ratio);

@@ -55,7 +55,11 @@ async function search(
     groups: { channels: 8, kvGroups: 8 },
   });
   const { lines, ranking, ...watch } = options;
-  const run = await runSearch(MODEL, policy, scorer, { picker: exhaustive, watch, ranking }, lines);
+  const run = await runSearch(MODEL, policy, scorer, {
+    picker: exhaustive,
+    watch,
+    units: { ranking },
+  }, lines);
   return { ...run, heldOut: watch.heldOut, scorer };
 }
 

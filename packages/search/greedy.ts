@@ -32,7 +32,7 @@ export async function* greedySearch(
 ): AsyncGenerator<SearchEvent, SearchResult> {
   const search = searchOf(model, policy, options);
   yield* search.gauge.start();
-  let reached = startOf(model, options.ranking);
+  let reached = startOf(model, options.units?.ranking);
   for (const [number, stage] of policy.stages.entries()) {
     reached = yield* takeSteps(search, reached, stage, number);
     if (reached.beyond) break;

@@ -63,9 +63,9 @@ const byFirst = (loss: (first: number | undefined, sequence: number) => number):
 
 Deno.test("greedy: the lowest perplexity is taken, the first on equal values", async () => {
   const flat = await search(() => 5);
-  assert.equal(flat.result.steps[0].taken, "0.attention");
+  assert.equal(flat.result.steps[0].taken.key, "0.attention");
   const chosen = await search(byFirst((first) => first === 5 ? 1 : 5));
-  assert.equal(chosen.result.steps[0].taken, "2.mlp");
+  assert.equal(chosen.result.steps[0].taken.key, "2.mlp");
 });
 
 Deno.test("greedy: candidates come as published, attention before MLP, in layer order", async () => {
@@ -84,7 +84,7 @@ Deno.test("greedy: NaN never wins, and only NaN is an error", async () => {
       { picker },
     );
     assert.ok(result.steps.every(({ ppl }) => Number.isFinite(ppl)));
-    assert.ok(result.steps.every(({ taken }) => !taken.startsWith("0.attention")));
+    assert.ok(result.steps.every(({ taken }) => !taken.key.startsWith("0.attention")));
     await assert.rejects(search(() => NaN, { picker }), /no candidate has a finite perplexity/);
   }
 });
@@ -166,7 +166,7 @@ for (const [what, picker] of [["exhaustive", () => exhaustive], ["fast", fast]] 
     for (let seed = 0; seed < 20; seed++) {
       const { steps } = (await search(hashed(seed), { picker: picker() })).result;
       for (const { taken, ppl, candidates } of steps) {
-        const found = candidates.find(({ key }) => key === taken);
+        const found = candidates.find(({ key }) => key === taken.key);
         assert.deepEqual([found?.sequences, found?.ppl], [6, ppl]);
       }
     }

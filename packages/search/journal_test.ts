@@ -27,8 +27,7 @@ const step = fc.record({
   type: fc.constant("step"),
   step: fc.nat(),
   stage: fc.constantFrom("blocks", "channels", "kvGroups"),
-  taken: key,
-  changes,
+  taken: fc.record({ key, changes }, { noNullPrototype: true }),
   ppl: finite,
   ratio: finite,
   candidates: fc.array(
@@ -119,11 +118,10 @@ const swap = fc.oneof(
     steps: fc.nat(99),
     restored: key,
     removed: fc.option(key),
-    changes: fc.option(changes),
     ratio: finite,
     ...losses,
     aside: fc.option(fc.record(losses, { noNullPrototype: true })),
-    kept: fc.boolean(),
+    kept: fc.option(changes),
     cost,
   }, { noNullPrototype: true }),
   fc.record({
@@ -182,8 +180,11 @@ Deno.test("journal: what belongs to no step, or lacks something of one, is refus
   refused({ stage: 7 }, /line 1: at stage/);
   refused({ step: 0.5 }, /line 1: at step/);
   refused({ more: 1 }, /line 1: /);
-  refused({ taken: { kind: "mlp", layer: 1, width: 0 } }, /line 1: at taken/);
-  refused({ changes: [{ part: "1.mlp", removed: [] }] }, /line 1: at changes\.0\.dimension/);
+  refused({ taken: { kind: "mlp", layer: 1, width: 0 } }, /line 1: at taken\.key/);
+  refused(
+    { taken: { key: "1.mlp", changes: [{ part: "1.mlp", removed: [] }] } },
+    /line 1: at taken\.changes\.0\.dimension/,
+  );
   refused({ candidates: [{ key: "1.mlp", ppl: "x" }] }, /candidates\.0/);
   refused({ type: "scores" }, /line 1: at type/);
   refused({ type: "score" }, /line 1: at of/);

@@ -17,6 +17,7 @@ export { greedySearch } from "./greedy.ts";
 export { defaultMlpGroup, headGroupUnit, MLP_GROUPS } from "./group_sizes.ts";
 export type { History } from "./history.ts";
 export { type JournalEntry, parseJournal, toJournalLine } from "./journal.ts";
+export { journalEntry } from "./journal_entry.ts";
 export { count, list, lossy } from "./json_values.ts";
 export { agrees } from "./misfit.ts";
 export { multiPruner, type PresetName, PRESETS } from "./multi_pruner.ts";
@@ -31,8 +32,8 @@ export { expectedSteps, expectedTokens, largestReachableRatio, rehearse } from "
 export { reachableSizes } from "./reachable_sizes.ts";
 export type { BlockRepair, RepairLine, RepairVerdict } from "./repair_line.ts";
 export { StepScores } from "./scores.ts";
-export type { SearchEvent, SearchResult } from "./search.ts";
-export { searchModelOf } from "./search_model.ts";
+export type { SearchEvent, SearchOptions, SearchResult } from "./search.ts";
+export { type SearchModel, searchModelOf } from "./search_model.ts";
 export { type SideWork, sideWork } from "./side_work.ts";
 export { denseState, stateAfter } from "./state.ts";
 export type { Step } from "./step.ts";

@@ -17,7 +17,7 @@ export async function* rankUnits(
   stage: Stage,
   number: number,
 ): AsyncGenerator<SearchEvent, Reached> {
-  const { arranger } = search.options;
+  const arranger = search.options.units?.arranger;
   if (!arranger) return reached;
   const found: Arrangement[] = [];
   // All of them before any is applied: what one order finds out about the model serves the next, and where a run is cut
@@ -53,7 +53,7 @@ function recordedOrder(
 }
 
 async function newOrder(
-  { model, policy: { resource }, options: { arranger, measure } }: Search,
+  { model, policy: { resource }, options: { units, measure } }: Search,
   { state: { shape } }: Reached,
   { bound }: Stage,
   stage: number,
@@ -61,6 +61,6 @@ async function newOrder(
 ): Promise<Arrangement> {
   const percent = bound - savedBy(resource, model.blocks, shape);
   const before = measure();
-  const order = await arranger!.arrange({ dimension, shape, percent, resource });
+  const order = await units!.arranger!.arrange({ dimension, shape, percent, resource });
   return { type: "order", stage, dimension, ...order, cost: costBetween(before, measure()) };
 }

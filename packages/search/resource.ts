@@ -1,4 +1,4 @@
-import type { BlockSize, Resource, Shape } from "@lopper/core";
+import type { Block, BlockSize, Resource, Shape } from "@lopper/core";
 
 /** What pruning saves, asked by shapes. */
 export interface ShapeResource {
@@ -12,9 +12,10 @@ export interface ShapeResource {
  * rehearsal of a search on a large model for some ten thousand candidates.
  */
 export function quickResource(
-  { name, block }: Pick<ShapeResource, "name" | "block">,
-  rest: number,
+  { name, amount, block }: ShapeResource,
+  blocks: readonly Block[],
 ): ShapeResource {
+  const rest = amount(blocks.map(() => null));
   let sizes: Shape = [];
   let amounts: number[] = [];
   return {

@@ -68,10 +68,12 @@ export interface SearchOptions {
   readonly watch?: WatchOptions;
   /** Hears of work inside a measure, between two batches; may throw to stop. */
   readonly onMeasuring?: () => void;
-  /** The ranking in which the units lie when the search begins; without it, that of the checkpoint. */
-  readonly ranking?: Ranking;
-  /** Decides the ranking of units when a stage begins that narrows blocks; without it, the first one holds on. */
-  readonly arranger?: Arranger;
+  readonly units?: {
+    /** The ranking in which they lie when the search begins; without it, that of the checkpoint. */
+    readonly ranking?: Ranking;
+    /** Decides their ranking when a stage begins that narrows blocks; without it, the first one holds on. */
+    readonly arranger?: Arranger;
+  };
   /** Forget block inputs after every step: what trunk reuse saves can be measured so. */
   readonly withoutReuse?: boolean;
   /** Swap single blocks and groups whenever a target is reached, where the policy says what may be exchanged. */

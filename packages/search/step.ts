@@ -10,9 +10,7 @@ export interface Step {
   readonly type: "step";
   readonly step: number;
   readonly stage: Stage["name"];
-  readonly taken: CandidateKey;
-  /** What it took, by the units that went. */
-  readonly changes: Candidate;
+  readonly taken: TakenCandidate;
   /** Perplexity of the taken candidate on all of the stage's samples. */
   readonly ppl: number;
   /** Published pruning ratio after the step, in per cent. */
@@ -22,6 +20,12 @@ export interface Step {
   readonly candidates: readonly ScoredCandidate[];
   readonly blockTokens: { readonly spent: number; readonly full: number };
   readonly seconds: number;
+}
+
+/** What a step took, by its name among the candidates and by the units that went. */
+export interface TakenCandidate {
+  readonly key: CandidateKey;
+  readonly changes: Candidate;
 }
 
 /** A candidate, and its perplexity on the sequences that it was scored on; NaN on none. */
@@ -45,8 +49,7 @@ export function stepOf(
     type: "step",
     step,
     stage: stage.name,
-    taken: taken.key,
-    changes: taken.changes,
+    taken: { key: taken.key, changes: taken.changes },
     ppl: scores.perplexity(index),
     ratio: savedBy(parameters, blocks, taken.shape),
     ...(resource.name === "latency" && { latency: resource.amount(taken.shape) }),
@@ -66,13 +69,12 @@ export function stepOf(
 /** @throws {ResumeError} when a step of an earlier run is not the one that its scores decide for. */
 export function checkSameDecision(recorded: Step, step: Step) {
   const same = recorded.step === step.step && recorded.stage === step.stage &&
-    recorded.taken === step.taken &&
-    JSON.stringify(recorded.changes) === JSON.stringify(step.changes);
+    JSON.stringify(recorded.taken) === JSON.stringify(step.taken);
   if (same) return;
+  const [before, now] = [recorded.taken.key, step.taken.key];
   throw new ResumeError(
-    `step ${step.step} of the journal takes ${recorded.taken} in stage ${recorded.stage}, and what it recorded of ` +
-      `that step decides for ${step.taken} in stage ${step.stage}` +
-      `${recorded.taken === step.taken ? " and for other units of it" : ""}; the journal is of ` +
-      "another search (start again with --overwrite)",
+    `step ${step.step} of the journal takes ${before} in stage ${recorded.stage}, and what it recorded of that step ` +
+      `decides for ${now} in stage ${step.stage}${before === now ? " and for other units" : ""}; ` +
+      "the journal is of another search (start again with --overwrite)",
   );
 }

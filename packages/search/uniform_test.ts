@@ -75,10 +75,10 @@ Deno.test("uniform: whole layers go within their share, channels of all layers t
   for (const picker of [exhaustive, fast()]) {
     const { result, layers, seen } = await search(uniformPruner(MODEL, OPTIONS), picker);
     assert.ok(isUniform(left(layers)));
-    const kinds = result.steps.map(({ changes }) => kindOfChanges(changes));
+    const kinds = result.steps.map(({ taken }) => kindOfChanges(taken.changes));
     assert.deepEqual(kinds, ["layer", "layer", "all channels"]);
-    const [{ taken, changes }] = result.steps;
-    assert.equal(taken, "0.attention, 0.mlp", "the cheapest, and the first of two");
+    const [{ taken: { key, changes } }] = result.steps;
+    assert.equal(key, "0.attention, 0.mlp", "the cheapest, and the first of two");
     assert.deepEqual(removalsOf(changes), ["0.attention", "0.mlp"]);
     const [one, two] = result.steps.map(({ ratio }) => ratio);
     assert.ok(two <= 30 * 0.44 && two + one > 30 * 0.44, "one more would cross the share");
@@ -96,10 +96,10 @@ Deno.test("uniform: heads go where their share has room for those of all layers,
   const { result, layers } = await search(
     uniformPruner(MODEL, { ...OPTIONS, distribution: [0, 70, 30] }),
   );
-  const kinds = result.steps.map(({ changes }) => kindOfChanges(changes));
+  const kinds = result.steps.map(({ taken }) => kindOfChanges(taken.changes));
   // 4 heads of 32 channels; 3 do not divide a hidden size of 8, and 1 would cross the share.
   assert.equal(kinds[0], "all kvGroups");
-  assert.match(result.steps[0].taken, /^0\.attention kvGroups→2, .*15\.attention kvGroups→2$/);
+  assert.match(result.steps[0].taken.key, /^0\.attention kvGroups→2, .*15\.attention kvGroups→2$/);
   assert.notEqual(kinds[1], "all kvGroups");
   assert.deepEqual(left(layers)[7].attention, { queryHeads: 2, kvHeads: 2 });
   assert.ok(result.ratio >= 30 && result.ratio < 34);
@@ -140,9 +140,12 @@ Deno.test("uniform: the frontier is the run, and each part of it leaves all laye
   const options = { ...OPTIONS, distribution: [40, 30, 30] } as const;
   const ranking = rankingOf(SPEC, order);
   const policy = uniformPruner(MODEL, options);
-  const { result } = await runSearch(MODEL, policy, byLayer(), { picker: exhaustive, ranking });
+  const { result } = await runSearch(MODEL, policy, byLayer(), {
+    picker: exhaustive,
+    units: { ranking },
+  });
   const { steps, state } = result;
-  assert.equal(new Set(steps.map(({ changes }) => kindOfChanges(changes))).size, 3);
+  assert.equal(new Set(steps.map(({ taken }) => kindOfChanges(taken.changes))).size, 3);
   const way = wayOf(MODEL, result);
   for (let n = 1; n <= steps.length; n++) {
     const part = changesOf({ ...way, frontier: way.frontier.slice(0, n) });

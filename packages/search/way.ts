@@ -6,7 +6,7 @@ import type { SearchResult } from "./search.ts";
 import type { SearchModel } from "./search_model.ts";
 import { denseState, stateAfter } from "./state.ts";
 import type { Step } from "./step.ts";
-import { keptSwaps, type SwapLine, type SwapTrial } from "./swap/swap_line.ts";
+import type { SwapLine } from "./swap/swap_line.ts";
 import type { FrontierStep, Swap, SwapPhase, Way } from "./way_schema.ts";
 
 /** All that the steps of a way changed, and the swaps between them and after them, in their order. */
@@ -31,12 +31,17 @@ export function wayOf(
   const frontier: FrontierStep[] = [];
   const phases: SwapPhase[] = [];
   for (const [i, step] of steps.entries()) {
-    frontier.push(frontierStep(step, take(step.changes), heldOutOf(measures, i + 1)));
+    frontier.push(frontierStep(step, take(step.taken.changes), heldOutOf(measures, i + 1)));
     const lines = swaps.filter((line) => line.steps === i + 1);
     if (lines.length === 0) continue;
-    const kept = keptSwaps(lines).map((line) =>
-      swapOf(line, take(line.changes!), heldOutOf(measures, i + 1, lines.indexOf(line)))
-    );
+    const kept = lines.flatMap((line, n): readonly Swap[] => {
+      if (line.type !== "swap" || !line.kept) return [];
+      const { kept: changes, ratio, after } = line;
+      const heldOut = heldOutOf(measures, i + 1, n);
+      return [
+        { changes, ratio, parameters: take(changes), perplexity: perplexity(after), heldOut },
+      ];
+    });
     phases.push(phaseOf(lines, kept));
   }
   return { frontier, swaps: phases };
@@ -51,7 +56,7 @@ function heldOutOf(measures: readonly Measure[], steps: number, swap?: number): 
 }
 
 function frontierStep(
-  { stage, changes, ppl, ratio, latency }: Step,
+  { stage, taken: { changes }, ppl, ratio, latency }: Step,
   parameters: number,
   heldOut: number | null,
 ): FrontierStep {
@@ -64,14 +69,6 @@ function frontierStep(
     perplexity: ppl,
     heldOut,
   };
-}
-
-function swapOf(
-  { changes, ratio, after }: SwapTrial,
-  parameters: number,
-  heldOut: number | null,
-): Swap {
-  return { changes: changes!, ratio, parameters, perplexity: perplexity(after), heldOut };
 }
 
 /** The swaps of one target. */

@@ -30,7 +30,7 @@ interface JournalLine {
   readonly type: string;
   readonly ppl: number;
   readonly ratio: number;
-  readonly taken: string;
+  readonly taken: { readonly key: string };
   readonly candidates: readonly { readonly ppl: number }[];
 }
 
@@ -78,7 +78,7 @@ export async function checkGoldenCase(
   journal.forEach(({ taken, ppl, ratio }, i) => {
     const step = golden.steps[i];
     published = step.config;
-    const cuts = cutsOf(taken);
+    const cuts = cutsOf(taken.key);
     assert.equal(PUBLISHED_KIND[kindOfChanges(cuts)], step.pruning_target, `kind of step ${i}`);
     assert.equal(takenWidth(published, cuts[0]), widthOf(spec, cuts[0]), `width of step ${i}`);
     assert.equal(ratio, step.ratio, `ratio of step ${i}`);

@@ -98,8 +98,8 @@ export async function checkedJournal(
   if (plan !== null) return journal;
   const { steps, swaps: tried } = journal.history;
   frontier.forEach(({ changes, ratio }, i) => {
-    const taken = steps[i];
-    if (isDeepStrictEqual(taken?.changes, changes) && taken.ratio === ratio) return;
+    const found = steps[i];
+    if (isDeepStrictEqual(found?.taken.changes, changes) && found.ratio === ratio) return;
     throw new PlanError(
       `${file} and ${FILES.record} say different things of step ${i + 1}; one of them was changed`,
     );
@@ -107,7 +107,7 @@ export async function checkedJournal(
   for (const { steps, kept } of swaps) {
     const said = kept.map(({ changes, ratio }) => ({ changes, ratio }));
     const found = keptSwaps(tried).filter((line) => line.steps === steps)
-      .map(({ changes, ratio }) => ({ changes, ratio }));
+      .map(({ kept, ratio }) => ({ changes: kept, ratio }));
     if (isDeepStrictEqual(said, found)) continue;
     throw new PlanError(
       `${file} and ${FILES.record} say different things of the swaps after step ${steps}; one of them was changed`,

@@ -218,11 +218,11 @@ function describeOrder({ dimension, chosen, tried }: Arrangement): string {
     (trials.length === 0 ? "" : ` (perplexity after a trial cut: ${trials.join(", ")})`);
 }
 
-function describeStep({ step, changes, ppl, ratio, latency }: Step): string {
+function describeStep({ step, taken, ppl, ratio, latency }: Step): string {
   const predicted = latency === undefined
     ? ""
     : `, ${formatMilliseconds(latency)} a token predicted`;
-  return `step ${String(step + 1).padStart(3)}: ${describeChanges(changes)} removed, perplexity ${
-    formatPerplexity(ppl)
-  }, ${ratio.toFixed(2)} % pruned${predicted}`;
+  return `step ${String(step + 1).padStart(3)}: ${
+    describeChanges(taken.changes)
+  } removed, perplexity ${formatPerplexity(ppl)}, ${ratio.toFixed(2)} % pruned${predicted}`;
 }

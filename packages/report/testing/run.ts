@@ -228,15 +228,14 @@ function step(
 function searchStep(
   step: number,
   stage: string,
-  [taken, change]: readonly [CandidateKey, Change],
+  [key, change]: readonly [CandidateKey, Change],
   candidates: readonly (readonly [CandidateKey, number])[],
 ): History["steps"][number] {
   return {
     type: "step",
     step,
     stage,
-    taken,
-    changes: [change],
+    taken: { key, changes: [change] },
     ppl: 21,
     ratio: 12,
     candidates: candidates.map(([key, sequences]) => ({ key, ppl: 21, sequences })),

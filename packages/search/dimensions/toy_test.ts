@@ -83,7 +83,11 @@ function search(policy: SearchPolicy, isFast: boolean, lines: readonly string[] 
   const ranking = allKept(BLOCKS).map((units) =>
     Object.fromEntries(Object.entries(units!).map(([name, those]) => [name, those.toReversed()]))
   );
-  const options = { picker: isFast ? fast() : exhaustive, ranking, swap: { aside: null } };
+  const options = {
+    picker: isFast ? fast() : exhaustive,
+    units: { ranking },
+    swap: { aside: null },
+  };
   return runSearch(MODEL, policy, scorer, options, lines);
 }
 
@@ -152,7 +156,7 @@ Deno.test("dimension: one that is alike in all layers goes everywhere at once", 
   const { result } = await runSearch(model, policy, new FakeScorer(price), { picker: exhaustive });
   const everywhere = alike.map(({ id }) => `${id} widgets→6`).join(", ");
   assert.ok(result.steps[0].candidates.some(({ key }) => key === everywhere));
-  assert.equal(result.steps[0].taken, everywhere);
+  assert.equal(result.steps[0].taken.key, everywhere);
   const left = result.state.shape.filter((size) => size !== null);
   assert.equal(new Set(left.map((size) => JSON.stringify(size))).size, 1);
 });

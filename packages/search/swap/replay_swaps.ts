@@ -30,10 +30,10 @@ export function namesOf({ restored, removed }: SwapPair): Pick<SwapTrial, "resto
   return { restored: restored.key, removed: removed && removed.key };
 }
 
-function isNamed(pair: SwapPair, { restored, removed, changes }: SwapTrial): boolean {
+function isNamed(pair: SwapPair, { restored, removed, kept }: SwapTrial): boolean {
   const names = namesOf(pair);
   return names.restored === restored && names.removed === removed &&
-    (changes === null || JSON.stringify(changes) === JSON.stringify(pair.both.changes));
+    (kept === null || JSON.stringify(kept) === JSON.stringify(pair.both.changes));
 }
 
 export function foreign({ steps, restored }: SwapTrial): ResumeError {

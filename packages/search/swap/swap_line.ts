@@ -13,8 +13,6 @@ export interface SwapTrial {
   readonly restored: CandidateKey;
   /** What goes for it; null where the target is reached without. */
   readonly removed: CandidateKey | null;
-  /** Both, by the units that came back and went; null where it was not kept. */
-  readonly changes: Candidate | null;
   /** Published pruning ratio after it, in per cent. */
   readonly ratio: number;
   /** Mean NLL of each sequence of the block samples, in nats per token. */
@@ -22,7 +20,8 @@ export interface SwapTrial {
   readonly after: readonly number[];
   /** The same of the text kept aside; null where there is none, or where `after` was against it already. */
   readonly aside: { readonly before: readonly number[]; readonly after: readonly number[] } | null;
-  readonly kept: boolean;
+  /** What stays of it, by the units that came back and went; null where nothing does. */
+  readonly kept: Candidate | null;
   readonly cost: Cost;
 }
 
@@ -39,6 +38,9 @@ export interface SwapSummary {
 }
 
 /** The swaps that were kept, in their order. */
-export function keptSwaps(lines: readonly SwapLine[]): readonly SwapTrial[] {
-  return lines.filter((line): line is SwapTrial => line.type === "swap" && line.kept);
+export function keptSwaps(
+  lines: readonly SwapLine[],
+): readonly (SwapTrial & { readonly kept: Candidate })[] {
+  return lines.filter((line) => line.type === "swap")
+    .flatMap((line) => line.kept ? [{ ...line, kept: line.kept }] : []);
 }

@@ -66,7 +66,7 @@ Deno.test("swap: what a greedy search took too early comes back, and the loss fa
     [["0.mlp channels→32", "2.mlp"]],
   );
   const all = Array.from({ length: 32 }, (_, unit) => unit);
-  assert.deepEqual(keptSwaps(trials)[0].changes, [
+  assert.deepEqual(keptSwaps(trials)[0].kept, [
     { part: "0.mlp", dimension: "channels", removed: [], restored: all },
     { part: "2.mlp", dimension: null, removed: [] },
   ]);

@@ -34,7 +34,7 @@ export async function* swapUnits(
     ...reached,
     state,
     last,
-    changes: [...reached.changes, ...keptSwaps(lines).flatMap(({ changes }) => changes!)],
+    changes: [...reached.changes, ...keptSwaps(lines).flatMap(({ kept }) => kept)],
     swaps: [...reached.swaps, ...lines],
     scored: reached.scored && { ...reached.scored, nll: null },
   };

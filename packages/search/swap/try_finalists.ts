@@ -31,7 +31,6 @@ export async function* tryFinalists(
       type: "swap",
       steps,
       ...namesOf(pair),
-      changes: judged.kept ? pair.both.changes : null,
       ratio,
       ...judged,
       cost: lap(),
@@ -53,12 +52,12 @@ async function* judge(
   { aside, gauge, onWork }: SwapOptions,
 ): AsyncGenerator<MeasureEvent, Pick<SwapTrial, "before" | "after" | "aside" | "kept">> {
   const found = { before: base.nll, after: nll, aside: null };
-  if (!fallsBeyondChance(base.nll, nll)) return { ...found, kept: false };
+  if (!fallsBeyondChance(base.nll, nll)) return { ...found, kept: null };
   let apart: SwapTrial["aside"] = null;
   if (aside) {
     const before = base.aside ?? (await aside.evaluate(base.state.shape, onWork)).sequenceNll;
     apart = { before, after: (await aside.evaluate(both.shape, onWork)).sequenceNll };
-    if (!(mean(apart.after) <= mean(apart.before))) return { ...found, aside: apart, kept: false };
+    if (!(mean(apart.after) <= mean(apart.before))) return { ...found, aside: apart, kept: null };
   }
-  return { ...found, aside: apart, kept: yield* gauge(number, both.shape) };
+  return { ...found, aside: apart, kept: (yield* gauge(number, both.shape)) ? both.changes : null };
 }

@@ -76,7 +76,7 @@ export async function search(
     scorer,
     {
       picker,
-      arranger,
+      units: { arranger },
       bestEffort: options.bestEffort,
       watch: {
         heldOut: options.heldOut && fake(options.heldOut),

@@ -1,7 +1,8 @@
 import { checkHistory } from "../check_history.ts";
 import { NO_COST } from "../cost.ts";
 import { greedySearch } from "../greedy.ts";
-import { type JournalEntry, parseJournal, toJournalLine } from "../journal.ts";
+import { parseJournal, toJournalLine } from "../journal.ts";
+import { journalEntry } from "../journal_entry.ts";
 import type { SearchPolicy } from "../policy.ts";
 import type { Scorer } from "@lopper/importance";
 import type { SearchModel } from "../search_model.ts";
@@ -38,26 +39,10 @@ export async function runSearch(
   for (; !event.done; event = await searching.next()) {
     events.push(event.value);
     onEvent(event.value);
-    const entry = entryOf(event.value);
+    const entry = journalEntry(event.value);
     if (entry) journal.push(toJournalLine(entry));
   }
   // Whatever a search writes down fits the model.
   checkHistory(model, parseJournal(journal, "journal"), "journal");
   return { result: event.value, events, lines: journal };
-}
-
-/** What a journal gets of an event; null where it gets nothing, or has it already. */
-function entryOf(event: SearchEvent): JournalEntry | null {
-  if (event.type === "evidence") return event.evidence;
-  if (event.type === "progress" || event.type === "warning" || event.resumed) return null;
-  switch (event.type) {
-    case "step":
-      return event.step;
-    case "order":
-      return event.arrangement;
-    case "measure":
-      return event.measure;
-    case "swap":
-      return event.line;
-  }
 }

@@ -1,0 +1,18 @@
+import type { JournalEntry } from "./journal.ts";
+import type { SearchEvent } from "./search.ts";
+
+/** What a journal gets of an event before the search goes on; null where it gets nothing, or has it already. */
+export function journalEntry(event: SearchEvent): JournalEntry | null {
+  if (event.type === "evidence") return event.evidence;
+  if (event.type === "progress" || event.type === "warning" || event.resumed) return null;
+  switch (event.type) {
+    case "step":
+      return event.step;
+    case "order":
+      return event.arrangement;
+    case "measure":
+      return event.measure;
+    case "swap":
+      return event.line;
+  }
+}
