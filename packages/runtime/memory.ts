@@ -1,5 +1,6 @@
 import type { BackendDescription } from "@lopper/backends";
-import type { ModelSpec } from "@lopper/core";
+import { blocksOf, innerWidthOf, type ModelSpec, sizeOf } from "@lopper/core";
+import { headsOf } from "@lopper/graphs";
 import { attentionChunks, attentionOpFor } from "./attention_op.ts";
 import { HEAD_CHUNK_VALUES } from "./heads.ts";
 
@@ -14,12 +15,16 @@ export function activationBytes(
   backend: BackendDescription,
   { tokens, length }: { readonly tokens: number; readonly length: number },
 ): number {
-  const { hiddenSize, headDim, layers, vocabSize } = spec;
-  const widest = (of: (layer: ModelSpec["layers"][number]) => number) =>
-    Math.max(0, ...layers.map(of));
-  const intermediate = widest(({ mlp }) => mlp?.intermediateSize ?? 0);
-  const queries = widest(({ attention }) => attention?.queryHeads ?? 0);
-  const keys = widest(({ attention }) => attention?.kvHeads ?? 0);
+  const { hiddenSize, headDim, vocabSize } = spec;
+  const blocks = blocksOf(spec);
+  const widest = (widths: readonly number[]) => Math.max(0, ...widths);
+  const intermediate = widest(
+    blocks.filter(({ attended }) => !attended).map((block) => innerWidthOf(block, sizeOf(block))),
+  );
+  const heads = blocks.filter(({ attended }) => attended)
+    .map((block) => headsOf(block, sizeOf(block)));
+  const queries = widest(heads.map(({ queryHeads }) => queryHeads));
+  const keys = widest(heads.map(({ kvHeads }) => kvHeads));
   // gate, up, sigmoid, SiLU and product; the stream, its norm and the result
   const mlp = tokens * (5 * intermediate + 4 * hiddenSize);
   // q, k, v before and after the rotary embedding, the context, the stream, its norm and the result

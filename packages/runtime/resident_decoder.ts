@@ -2,7 +2,6 @@ import {
   type Backend,
   bool,
   type Executable,
-  float32,
   float32Data,
   type HostTensor,
   int64,
@@ -21,13 +20,14 @@ import {
   UnsupportedOpError,
 } from "@lopper/core";
 import {
+  headsOf,
   type ResidentAttentionOp,
   residentDecoder,
   residentRows,
   residentWeightName,
 } from "@lopper/graphs";
 import { certain, type Predictions, predictionsFrom } from "./predictions.ts";
-import { type RopeTable, ropeTable } from "./rope.ts";
+import { RotaryFeeds } from "./rope.ts";
 import { checkSequenceLength } from "./sequence_length.ts";
 import type { LaidOutWeights } from "./weight_layout.ts";
 
@@ -51,7 +51,7 @@ export class ResidentDecoder {
   /** Until they are on the device. */
   #weights: LaidOutWeights | null;
   #executable: Promise<Executable> | null = null;
-  #rope: RopeTable;
+  readonly #rotary: RotaryFeeds;
   #blockTokens = 0;
 
   constructor(backend: Backend, weights: LaidOutWeights, options: ResidentDecoderOptions = {}) {
@@ -60,7 +60,7 @@ export class ResidentDecoder {
     this.blocks = blocksOf(weights.spec);
     this.#runValues = options.runValues ?? DEFAULT_RUN_VALUES;
     this.#weights = weights;
-    this.#rope = ropeTable(this.spec.rope, this.spec.headDim, 0);
+    this.#rotary = new RotaryFeeds(this.spec);
   }
 
   /** Blocks run × tokens so far; the head counts as its MACs relative to a mean block (core, `headCostInBlocks`). */
@@ -149,23 +149,20 @@ export class ResidentDecoder {
   }
 
   #batchSize(length: number): number {
-    const heads = this.spec.layers.map(({ attention }) => attention?.queryHeads ?? 0);
+    const heads = this.blocks.map((block) =>
+      block.attended ? headsOf(block, sizeOf(block)).queryHeads : 0
+    );
     const perToken = Math.max(this.spec.vocabSize, Math.max(...heads) * length);
     return Math.max(1, Math.floor(this.#runValues / (perToken * length)));
   }
 
   #tokenFeeds(sequences: readonly (readonly number[])[]): Record<string, HostTensor> {
     const [batch, length] = [sequences.length, sequences[0].length];
-    if (this.#rope.positions < length) {
-      this.#rope = ropeTable(this.spec.rope, this.spec.headDim, length);
-    }
-    const { positions, cos, sin } = this.#rope;
     const ids = sequences.flat();
     return {
       ids: int64(ids, [batch, length]),
       positions: int64(ids.map((_, i) => i % length), [batch, length]),
-      cos: float32(cos, [positions, this.spec.headDim / 2]),
-      sin: float32(sin, [positions, this.spec.headDim / 2]),
+      ...this.#rotary.of(length),
     };
   }
 

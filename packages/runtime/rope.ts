@@ -1,4 +1,5 @@
-import type { RopeSpec } from "@lopper/core";
+import { type Feeds, float32 } from "@lopper/backends";
+import type { ModelSpec, RopeSpec } from "@lopper/core";
 import { ropeFrequencies } from "@lopper/models";
 
 export interface RopeTable {
@@ -26,4 +27,28 @@ export function ropeTable(rope: RopeSpec, headDim: number, positions: number): R
     }
   }
   return { positions, cos, sin };
+}
+
+/** The rotary table of a model as graphs are fed it, which grows with the positions that are asked for. */
+export class RotaryFeeds {
+  readonly #spec: Pick<ModelSpec, "rope" | "headDim">;
+  #table: RopeTable;
+
+  constructor(spec: Pick<ModelSpec, "rope" | "headDim">) {
+    this.#spec = spec;
+    this.#table = ropeTable(spec.rope, spec.headDim, 0);
+  }
+
+  /** `cos` and `sin` of `positions` positions at least. */
+  of(positions: number): Feeds {
+    const { rope, headDim } = this.#spec;
+    if (this.#table.positions < positions) {
+      // Growing in powers of two keeps generation from building a table for every token.
+      const size = 2 ** Math.ceil(Math.log2(positions));
+      this.#table = ropeTable(rope, headDim, size);
+    }
+    const { cos, sin, positions: rows } = this.#table;
+    const shape = [rows, headDim / 2];
+    return { cos: float32(cos, shape), sin: float32(sin, shape) };
+  }
 }

@@ -2,7 +2,7 @@ import { type BackendDescription, type Feeds, float32, int32, int64 } from "@lop
 import type { Block, BlockSize, ModelSpec } from "@lopper/core";
 import { type AttentionOp, type FedAttention, headsOf } from "@lopper/graphs";
 import { attentionChunks, attentionOpFor } from "./attention_op.ts";
-import { type RopeTable, ropeTable } from "./rope.ts";
+import { RotaryFeeds } from "./rope.ts";
 import { checkSequenceLength } from "./sequence_length.ts";
 import type { KeyValues, Sight, Stream } from "./stream.ts";
 
@@ -18,12 +18,12 @@ export interface AttentionRun {
 export class TokenFeeds {
   readonly #spec: ModelSpec;
   readonly #backend: BackendDescription;
-  #rope: RopeTable;
+  readonly #rotary: RotaryFeeds;
 
   constructor(spec: ModelSpec, backend: BackendDescription) {
     this.#spec = spec;
     this.#backend = backend;
-    this.#rope = ropeTable(spec.rope, spec.headDim, 0);
+    this.#rotary = new RotaryFeeds(spec);
   }
 
   /**
@@ -48,7 +48,7 @@ export class TokenFeeds {
     const feeds = {
       ...positionFeeds(op, batch, length, total),
       ...(past && pastFeeds(past, batch, headsOf(block, size))),
-      ...this.#ropeFeeds(total),
+      ...this.#rotary.of(total),
     };
     return { attention, feeds, total };
   }
@@ -59,22 +59,9 @@ export class TokenFeeds {
       positions: int64(positions, [batch, length]),
       mask: float32(mask, [batch, 1, length, length]),
       // The operator wants a row of the table for each token, even where positions repeat.
-      ...this.#ropeFeeds(positions.reduce((most, p) => Math.max(most, p + 1), length)),
+      ...this.#rotary.of(positions.reduce((most, p) => Math.max(most, p + 1), length)),
     };
     return { attention: { op: "plain", masked: true }, feeds, total: length };
-  }
-
-  /** Cosines and sines of `positions` positions at least. */
-  #ropeFeeds(positions: number): Feeds {
-    const { rope, headDim } = this.#spec;
-    if (this.#rope.positions < positions) {
-      // Growing in powers of two keeps generation from building a table for every token.
-      const size = 2 ** Math.ceil(Math.log2(positions));
-      this.#rope = ropeTable(rope, headDim, size);
-    }
-    const { cos, sin, positions: rows } = this.#rope;
-    const shape = [rows, headDim / 2];
-    return { cos: float32(cos, shape), sin: float32(sin, shape) };
   }
 }
 
