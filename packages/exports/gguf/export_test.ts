@@ -90,6 +90,9 @@ Deno.test("GGUF export: what llama.cpp has no architecture for is refused with t
     );
     source.close();
   }
+  const olmo2 = await open("olmo2");
+  await assert.rejects(reopened(olmo2, "fp32"), /llama, mistral, qwen2, qwen3, and it is olmo2/);
+  olmo2.close();
   const odd = await open("llama-odd-head");
   await assert.rejects(reopened(odd, "fp32"), /biases and do not fill the hidden size.*--to onnx/);
   odd.close();
