@@ -131,7 +131,7 @@ Deno.test("report: the order of what went, and every repair that was tried, are 
   const run = tinyRun({
     orders: [
       { dimension: "channels", order: "energy", tried: { l1: 66.5, energy: 18.25, wanda: null } },
-      { dimension: "kvGroups", order: "l1", tried: { l1: 20, energy: 21, wanda: 22 } },
+      { dimension: "kvGroups", order: "l1", tried: { l1: 20, wanda: 22, other: 23 } },
     ],
     recovery: { tried: 2, helped: 1, kept: 1, perplexity: { before: 25, after: 20 } },
   });
@@ -148,8 +148,9 @@ Deno.test("report: the order of what went, and every repair that was tried, are 
   assert.match(textOf(page), /KV groups went by the L1 norm of their weights, as published\./);
   assert.deepEqual(tableOf(page, "Perplexity of a trial cut, text kept aside").slice(1), [
     ["l1", "66.50", "20.00"],
-    ["energy", "18.25", "21.00"],
+    ["energy", "18.25", "–"],
     ["wanda", "not finite", "22.00"],
+    ["other", "–", "23.00"],
   ]);
   assert.match(
     textOf(page),

@@ -22,7 +22,7 @@ import { type MemoryPlan, planMemory } from "./memory.ts";
 import { phase } from "./phase.ts";
 import { openScorer } from "./search_tools.ts";
 import type { RunStore } from "./store.ts";
-import type { RunTexts } from "./texts.ts";
+import { learns, type RunTexts } from "./texts.ts";
 import type { RunFlags } from "./schemas/flags.ts";
 import { type RunSettings, SETTINGS_SCHEMA } from "./schemas/settings.ts";
 
@@ -138,11 +138,6 @@ function shareMemory(
   }, memory());
 }
 
-/** Whether there are rankings or repairs that learn from a text. */
-function fitsOnText({ order, recover }: RunFlags): boolean {
-  return recover !== "none" || rankingsOf(order).some(({ needs }) => needs !== "weights");
-}
-
 /** What the run depends on, as its store keeps it. */
 function settingsOf(
   flags: RunFlags,
@@ -159,7 +154,7 @@ function settingsOf(
     calibrationDigest: { block: texts.block.digest, width: texts.width.digest },
     ...(flags.heldOut !== null && { heldOutDigest: texts.heldOut.digest }),
     ...(texts.aside && { asideDigest: texts.aside.digest }),
-    ...(fitsOnText(flags) && { fitDigest: texts.fit.digest }),
+    ...(learns(flags) && { fitDigest: texts.fit.digest }),
     backend: backend.description.name,
     ...(latencies && { latencies }),
     flags,

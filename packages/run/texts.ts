@@ -10,6 +10,7 @@ import {
   joined,
   keepAside,
   mixedAside,
+  rankingsOf,
   type SampleList,
   type SampleSource,
   type SetText,
@@ -79,11 +80,12 @@ export function textNeeds(flags: RunFlags, spec: ModelSpec): TextNeeds {
 }
 
 function needsAside({ order, recover, swap }: RunFlags): boolean {
-  return order === "auto" || recover !== "none" || swap !== "none";
+  return rankingsOf(order).length > 1 || recover !== "none" || swap !== "none";
 }
 
-function learns({ order, recover }: RunFlags): boolean {
-  return order !== "l1" || recover !== "none";
+/** Whether there are rankings or repairs that learn from a text. */
+export function learns({ order, recover }: RunFlags): boolean {
+  return recover !== "none" || rankingsOf(order).some(({ needs }) => needs !== "weights");
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { Backend } from "@lopper/backends";
 import { blocksOf, countParameters, denseShape, type ModelSpec } from "@lopper/core";
-import { criterionOf, type Sequences, tokenCount } from "@lopper/importance";
+import { criterionOf, PUBLISHED_RANKING, type Sequences, tokenCount } from "@lopper/importance";
 import type { Model } from "@lopper/models";
 import {
   comparedFigures,
@@ -113,10 +113,10 @@ function describeLatency({ target, pastTokens, measured: { pruned } }: LatencyRe
 /** What a stage narrowed blocks by, and what that gained in a trial. */
 function describeOrder({ dimension, order, tried }: StageOrder): string {
   const what = unitsLabel(dimension);
-  const [own, published] = [tried[order] ?? null, tried.l1 ?? null];
-  const by = order === "l1" ? "L1 norm, as published" : order;
-  if (own === null || published === null || order === "l1") return `${what} by ${by}`;
-  return `${what} by ${by}: a trial cut has perplexity ${
+  if (order === PUBLISHED_RANKING.name) return `${what} by ${PUBLISHED_RANKING.goesBy}`;
+  const [own, published] = [tried[order] ?? null, tried[PUBLISHED_RANKING.name] ?? null];
+  if (own === null || published === null) return `${what} by ${order}`;
+  return `${what} by ${order}: a trial cut has perplexity ${
     formatPerplexity(own)
   } on text kept aside, ${formatPerplexity(published)} in the published order`;
 }

@@ -1,4 +1,5 @@
 import { formatChange, formatPerplexity, mean, plural } from "@lopper/core";
+import { PUBLISHED_RANKING } from "@lopper/importance";
 import { type BlockRepair, unitsLabel } from "@lopper/search";
 import type { StageOrder } from "@lopper/run";
 import { signed } from "../damage_plot.ts";
@@ -17,9 +18,9 @@ export function repairSection({ record, history }: ReportRun): Section | null {
     ${orders.map((order) => html`<p>${sentence(order)}</p>`)}${trials.length > 0 && table({
       caption: "Perplexity of a trial cut, text kept aside",
       head: ["order", ...trials.map(({ dimension }) => unitsLabel(dimension))],
-      rows: Object.keys(trials[0].tried).map((name) => [
+      rows: [...new Set(trials.flatMap(({ tried }) => Object.keys(tried)))].map((name) => [
         name,
-        ...trials.map(({ tried }) => formatPerplexity(tried[name] ?? NaN)),
+        ...trials.map(({ tried }) => name in tried ? formatPerplexity(tried[name] ?? NaN) : "–"),
       ]),
     })}${recovery && html`<p>${verdict(recovery)}</p>`}${repairs.length > 0 &&
       folded("The repairs as a table", repairTable(repairs))}
@@ -28,9 +29,10 @@ export function repairSection({ record, history }: ReportRun): Section | null {
 }
 
 function sentence({ dimension, order, tried }: StageOrder): string {
-  const by = order === "l1" ? "the L1 norm of their weights, as published" : order;
+  const published = order === PUBLISHED_RANKING.name;
+  const by = published ? PUBLISHED_RANKING.goesBy : order;
   const trial = Object.keys(tried).length > 0 ? ", which a trial cut hurt least" : "";
-  return `${unitsLabel(dimension)} went by ${by}${order === "l1" ? "" : trial}.`;
+  return `${unitsLabel(dimension)} went by ${by}${published ? "" : trial}.`;
 }
 
 function verdict(

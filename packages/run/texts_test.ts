@@ -1,0 +1,32 @@
+import { UsageError } from "@lopper/core";
+import { tinySpec } from "@lopper/search/testing";
+import assert from "node:assert/strict";
+import { runFlags } from "./run_flags.ts";
+import type { RunFlags } from "./schemas/flags.ts";
+import { textNeeds } from "./texts.ts";
+
+const SPEC = tinySpec(1);
+
+function needs(given: Partial<RunFlags>) {
+  const flags = runFlags(SPEC, { samples: 8, widthSamples: 12, seqLen: 16, ...given });
+  const { drawn, learnt } = textNeeds(flags, SPEC);
+  return [drawn, learnt];
+}
+
+Deno.test("texts: some is kept aside to judge by, and some learnt from, where a setting asks for it", () => {
+  const plain = { recover: "none", swap: "none" } as const;
+  // Weights rank by themselves; one rule needs nothing to be compared with.
+  assert.deepEqual(needs({ ...plain, order: "l1" }), [12, 0]);
+  assert.deepEqual(needs({ ...plain, order: "energy" }), [12, 80]);
+  assert.deepEqual(needs({ ...plain, order: "compensated" }), [12, 80]);
+  assert.deepEqual(needs({ ...plain, order: "auto" }), [24, 80]);
+  assert.deepEqual(needs({ ...plain, order: "l1", recover: "auto" }), [24, 80]);
+  assert.deepEqual(needs({ ...plain, order: "l1", swap: "auto" }), [24, 0]);
+});
+
+Deno.test("texts: sequences that the model does not take are refused", () => {
+  assert.throws(
+    () => needs({ seqLen: SPEC.maxPositions + 1 }),
+    (error) => error instanceof UsageError && /this model takes 64 tokens/.test(error.message),
+  );
+});
