@@ -34,15 +34,17 @@ export class Blocks {
   readonly #weights: LaidOutWeights;
   readonly #runs: GraphRuns;
   readonly #tokens: TokenFeeds;
-  /** Each with what its graph depends on. */
-  readonly #blocks: readonly { readonly block: Block; readonly graph: string }[];
+  /** Each with the number of the first block whose graph it shares. */
+  readonly #blocks: readonly { readonly block: Block; readonly graph: number }[];
 
   constructor(runs: GraphRuns, weights: LaidOutWeights) {
     this.#runs = runs;
     this.#weights = weights;
     this.#spec = weights.spec;
     this.#tokens = new TokenFeeds(this.#spec, runs.backend.description);
-    this.#blocks = blocksOf(this.#spec).map((block) => ({ block, graph: blockGraphKey(block) }));
+    const blocks = blocksOf(this.#spec);
+    const keys = blocks.map(blockGraphKey);
+    this.#blocks = blocks.map((block, i) => ({ block, graph: keys.indexOf(keys[i]) }));
   }
 
   /**
