@@ -1,5 +1,7 @@
 import { LopperError, UsageError } from "@lopper/core";
 import { type Command, CommanderError } from "commander";
+import process from "node:process";
+import { inspect } from "node:util";
 import { Interrupted, listenForInterruption } from "./terminal/interrupt.ts";
 import { keepOnly, PERMISSIONS, type Permissions } from "./permissions.ts";
 import { lopperProgram } from "./program.ts";
@@ -32,7 +34,7 @@ function tellError(error: unknown): number {
   }
   const sentence = systemSentence(error);
   if (sentence !== null) tell(`lopper: ${sentence}`);
-  else tellLines(`lopper: this is a fault in Lopper, please report it:\n${Deno.inspect(error)}`);
+  else tellLines(`lopper: this is a fault in Lopper, please report it:\n${inspect(error)}`);
   return 1;
 }
 
@@ -41,9 +43,6 @@ function neededBy(command: Command): Permissions {
   return command.opts().offline ? { ...needed, net: undefined } : needed;
 }
 
-// What nobody waited for is told like everything else, not by Deno.
-globalThis.addEventListener("unhandledrejection", (event) => {
-  event.preventDefault();
-  Deno.exit(tellError(event.reason));
-});
-Deno.exit(await main(Deno.args));
+// What nobody waited for is told like everything else.
+process.on("unhandledRejection", (reason) => process.exit(tellError(reason)));
+process.exit(await main(process.argv.slice(2)));

@@ -86,9 +86,10 @@ export function denoFlags({ write, ffi, net, run, env, sys }: Permissions): read
 
 /**
  * Gives back what a command does not need, for the rest of the process, whatever it was started with: without a network it
- * can ask nobody for anything.
+ * can ask nobody for anything. Node was not given any.
  */
 export async function keepOnly({ write, ffi, net, run }: Permissions): Promise<void> {
+  if (!("Deno" in globalThis)) return;
   for (const [name, needed] of Object.entries({ write, ffi, net, run })) {
     if (!needed) await Deno.permissions.revoke({ name: name as "write" | "ffi" | "net" | "run" });
   }

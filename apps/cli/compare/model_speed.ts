@@ -1,9 +1,7 @@
 import { EvaluationError, median } from "@lopper/core";
-import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { denoFlags, PERMISSIONS } from "../permissions.ts";
-
-const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
+import { PERMISSIONS } from "../permissions.ts";
+import { startOwn } from "./own_process.ts";
 
 /** Times after the first, of which the middle one counts. */
 const REPEATS = 3;
@@ -51,21 +49,15 @@ const line = z.discriminatedUnion("event", [progressLine, resultLine]);
  */
 export async function modelSpeed(path: string, settings: SpeedSettings): Promise<ModelSpeed> {
   const { promptTokens, decodeTokens, backend, threads, memory, onProgress, signal } = settings;
-  const process = new Deno.Command(Deno.execPath(), {
-    args: [
-      ...["run", "--quiet", ...denoFlags(PERMISSIONS["measure-speed"])],
-      ...[MAIN, "measure-speed", path, "--backend", backend],
-      ...["--prompt", String(promptTokens), "--decode", String(decodeTokens)],
-      ...["--repeats", String(REPEATS)],
-      ...threads === undefined ? [] : ["--threads", String(threads)],
-      ...memory === undefined ? [] : ["--memory", memory],
-    ],
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
+  const process = startOwn([
+    ...["measure-speed", path, "--backend", backend],
+    ...["--prompt", String(promptTokens), "--decode", String(decodeTokens)],
+    ...["--repeats", String(REPEATS)],
+    ...threads === undefined ? [] : ["--threads", String(threads)],
+    ...memory === undefined ? [] : ["--memory", memory],
+  ], PERMISSIONS["measure-speed"]);
   // It writes nothing that could be lost.
-  const end = () => process.kill("SIGKILL");
+  const end = () => process.kill();
   signal?.addEventListener("abort", end, { once: true });
   const said = new Response(process.stderr).text();
   let result: z.infer<typeof resultLine> | null = null;
@@ -74,10 +66,11 @@ export async function modelSpeed(path: string, settings: SpeedSettings): Promise
     if (found.event === "result") result = found;
     else onProgress?.(found.done, found.total);
   }
-  const { success, code } = await process.status;
+  const code = await process.ended;
   signal?.removeEventListener("abort", end);
-  if (!success || result === null) {
-    const reason = (await said).trim().replace(/^lopper: /, "") || `it ended with code ${code}`;
+  if (code !== 0 || result === null) {
+    const reason = (await said).trim().replace(/^lopper: /, "") ||
+      (code === null ? "it was ended" : `it ended with code ${code}`);
     throw new EvaluationError(`the speed of ${path} could not be measured: ${reason}`);
   }
   const { prefillSeconds, decodeSeconds, peakResidentBytes } = result;

@@ -1,7 +1,8 @@
 import { UsageError } from "@lopper/core";
-import { codeOf, writeTextFileAtomically } from "@lopper/files";
+import { codeOf, isFolder, writeTextFileAtomically } from "@lopper/files";
 import { type Given, on, type OptionTable, OUTPUT, path } from "@lopper/options";
 import { Command } from "commander";
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
 import { lockFolder } from "../folder/own_folder.ts";
@@ -64,7 +65,7 @@ async function writePage(
   const own = options.out === undefined && others.length === 0;
   const out = own ? join(run, FILES.report) : options.out ?? userPath(SEVERAL);
   // It belongs to the result there, which a run may be replacing.
-  const isRun = own && (await Deno.stat(run).catch(() => null))?.isDirectory;
+  const isRun = own && await isFolder(run);
   await using _ = isRun ? await lockFolder(run, (text) => reporter.warn(text)) : null;
   // The page in the run's folder is renewed unasked.
   await checkFree(out, own || options.overwrite);
@@ -79,15 +80,15 @@ async function writePage(
 
 /** @throws {UsageError} when something is there that nobody gave up, or that is no page. */
 async function checkFree(path: string, overwrite = false) {
-  const found = await Deno.stat(path).catch((error) => {
+  const found = await stat(path).catch((error) => {
     if (codeOf(error) === "ENOENT") return null;
     throw error;
   });
-  if (found?.isDirectory) throw new UsageError(`${path} is a folder; --out needs a file`);
+  if (found?.isDirectory()) throw new UsageError(`${path} is a folder; --out needs a file`);
   if (found && !overwrite) {
     throw new UsageError(`${path} is there already; choose another --out, or pass --overwrite`);
   }
-  if (found && !(found.isFile && await isReportPage(path))) {
+  if (found && !(found.isFile() && await isReportPage(path))) {
     throw new UsageError(
       `${path} is no page of Lopper's, so nothing replaces it; choose another --out`,
     );

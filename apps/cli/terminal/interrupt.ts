@@ -1,4 +1,11 @@
 import type { StopSignal } from "@lopper/core";
+import { hearSignals } from "./signals.ts";
+
+/** Bundled, it is JavaScript like the rest. */
+const MODULE = new URL(
+  import.meta.url.endsWith(".ts") ? "./interrupt_worker.ts" : "./interrupt_worker.js",
+  import.meta.url,
+);
 
 /** The user wants to stop, by Ctrl-C or SIGTERM; the message says how to go on. */
 export class Interrupted extends Error {}
@@ -23,18 +30,14 @@ export const UNINTERRUPTED: Interruption = {
 /**
  * Listens for Ctrl-C and SIGTERM as long as the process lives. The first is answered where a command asks next, so that
  * nothing is left half-written. From then on nobody listens any more: a second one ends the process at once, whatever it is
- * at. Another thread listens, since this one may compute for seconds.
+ * at. Another thread listens, since this one may compute for seconds; in Node only the main one can.
  */
 export async function listenForInterruption(): Promise<Interruption> {
   const stopped = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   const controller = new AbortController();
-  const listener = new Worker(new URL("./interrupt_worker.ts", import.meta.url), {
-    type: "module",
-  });
-  listener.postMessage(stopped.buffer);
-  await new Promise<void>((resolve) => {
-    listener.onmessage = ({ data }) => data === "listening" ? resolve() : controller.abort();
-  });
+  const onStop = () => controller.abort();
+  if ("Worker" in globalThis) await listenInThread(stopped, onStop);
+  else hearSignals(stopped, onStop);
   return {
     signal: controller.signal,
     saying: (hint) => ({
@@ -44,4 +47,12 @@ export async function listenForInterruption(): Promise<Interruption> {
       },
     }),
   };
+}
+
+async function listenInThread(stopped: Int32Array<SharedArrayBuffer>, onStop: () => void) {
+  const listener = new Worker(MODULE, { type: "module" });
+  listener.postMessage(stopped.buffer);
+  await new Promise<void>((resolve) => {
+    listener.onmessage = ({ data }) => data === "listening" ? resolve() : onStop();
+  });
 }

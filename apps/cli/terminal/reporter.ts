@@ -11,6 +11,7 @@ import {
   type Step,
   type SwapLine,
 } from "@lopper/search";
+import process from "node:process";
 import { formatMilliseconds, formatPerplexity } from "./format.ts";
 import { ProgressBar } from "./progress_bar.ts";
 import { print, printJson, tell, tellLines } from "./terminal.ts";
@@ -118,7 +119,7 @@ class JsonReporter extends RunReporter implements Reporter {
  * whose output is piped says nothing but its results.
  */
 class TerminalReporter extends RunReporter implements Reporter {
-  readonly #interactive = Deno.stderr.isTerminal();
+  readonly #interactive = process.stderr.isTTY === true;
   readonly #bar = new ProgressBar();
 
   say(message: string) {

@@ -1,4 +1,5 @@
 import { printable, printableJson, printableLine } from "@lopper/core";
+import process from "node:process";
 
 /**
  * Everything that the program writes to its standard output and standard error goes through here, since it is here that what
@@ -17,8 +18,16 @@ export function printJson(value: unknown, indent?: number) {
 
 /** A piece of a text that goes on. */
 export async function printPiece(text: string) {
-  const bytes = new TextEncoder().encode(printable(text));
-  for (let n = 0; n < bytes.length;) n += await Deno.stdout.write(bytes.subarray(n));
+  const { stdout } = process;
+  await new Promise<void>((resolve, reject) => {
+    // A stream that fails says so twice, and ends the process where nobody hears it.
+    stdout.once("error", reject);
+    stdout.write(printable(text), (error) => {
+      if (error) return reject(error);
+      stdout.off("error", reject);
+      resolve();
+    });
+  });
 }
 
 /** A sentence beside the results. */
