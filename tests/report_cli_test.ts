@@ -18,7 +18,10 @@ test("the page of a run says what its record does", async (folder) => {
   const root = readPage(text);
   assert.deepEqual(faultsOf(root), []);
   const record = JSON.parse(await Deno.readTextFile(`${folder}/p/run.json`));
-  const [, parameters, , heldOut] = tableOf(root, "Before and after");
+  const figures = tableOf(root, "Before and after");
+  const [parameters, heldOut] = [/^parameters/, /^perplexity, held-out/].map((name) =>
+    figures.find(([figure]) => name.test(figure))!
+  );
   assert.deepEqual(parameters.slice(1, 3), ["5.51 M", "4.39 M"]);
   const { dense, pruned } = record.perplexity.heldOut;
   assert.deepEqual(heldOut.slice(1, 3), [dense.toFixed(2), pruned.toFixed(2)]);
