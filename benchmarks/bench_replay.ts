@@ -29,7 +29,7 @@ import { median, printTable, save } from "./harness.ts";
 interface KnownStep {
   readonly samples: SampleKind;
   readonly first: boolean;
-  readonly trunk: Shape;
+  readonly base: Shape;
   readonly candidates: readonly Proposal[];
   /** Mean NLL of each candidate by sequence, in nats per token. */
   readonly nll: readonly (readonly number[])[];
@@ -98,7 +98,7 @@ function stepsOf(
   const policy = multiPruner(model, { ratio, groups, distribution: [a, b, c] });
   const scores = new Map<string, readonly number[]>();
   for (const line of evidence) {
-    if (line.type !== "score" || line.of === "trunk") continue;
+    if (line.type !== "score" || line.of === "base") continue;
     scores.set(keyOf(line.step, line.of), line.nll);
   }
   const known: KnownStep[] = [];
@@ -118,8 +118,8 @@ function stepsOf(
       const taken = candidates.findIndex(({ key }) => key === steps[step].taken.key);
       const { samples } = stage;
       const first = step === number;
-      const trunk = state.shape;
-      known.push({ samples, first, trunk, candidates, nll, perturbations, taken });
+      const base = state.shape;
+      known.push({ samples, first, base, candidates, nll, perturbations, taken });
       state = stateAfter(state, candidates[taken]);
     }
   }
@@ -142,19 +142,19 @@ async function replay(
   let blockTokens = 0;
   let before: KnownStep | null = null;
   for (const [step, known] of steps.entries()) {
-    const { samples, first, trunk, candidates, nll } = known;
+    const { samples, first, base, candidates, nll } = known;
     const scorer = new Lookup(spec, seqLen, nll[0].length, seed);
     scorer.learn(candidates, nll, known.perturbations);
     const { taken, samples: same } = before ?? known;
-    const trunkNll = before && same === samples ? before.nll[taken] : null;
-    // A trunk that no step of the stage took: whatever is the same for all candidates decides nothing.
-    scorer.trunk = trunkNll ?? nll[0].map((_, s) => Math.min(...nll.map((values) => values[s])));
+    const baseNll = before && same === samples ? before.nll[taken] : null;
+    // A base plan that no step of the stage took: whatever is the same for all candidates decides nothing.
+    scorer.base = baseNll ?? nll[0].map((_, s) => Math.min(...nll.map((values) => values[s])));
     const scores = new StepScores({
       step,
-      trunk,
+      base,
       candidates,
       scorer,
-      trunkNll,
+      baseNll,
       recorded: [],
       measure: () => ({ blockTokens: scorer.blockTokens, seconds: 0 }),
     });
@@ -174,9 +174,9 @@ class Lookup implements Scorer {
   readonly tokens: number;
   readonly batches: readonly (readonly number[])[];
   readonly keptBatches: number;
-  /** Of candidates alone: block inputs that are kept make the trunk's share small. */
+  /** Of candidates alone: block inputs that are kept make the base plan's share small. */
   blockTokens = 0;
-  trunk: readonly number[] = [];
+  base: readonly number[] = [];
   readonly #spec: ModelSpec;
   readonly #known = new Map<Scorable, { nll: readonly number[]; perturbation?: number }>();
 
@@ -218,17 +218,17 @@ class Lookup implements Scorer {
   }
 
   score(
-    _trunk: Shape,
+    _base: Shape,
     candidate: Scorable | null,
     batch: number,
   ): Promise<number[]> {
     const sequences = this.batches[batch];
     if (candidate) this.blockTokens += this.cost(candidate, sequences.length);
-    const nll = candidate ? this.#known.get(candidate)!.nll : this.trunk;
+    const nll = candidate ? this.#known.get(candidate)!.nll : this.base;
     return Promise.resolve(sequences.map((s) => nll[s]));
   }
 
-  perturbation(_trunk: Shape, candidate: Scorable): Promise<number> {
+  perturbation(_base: Shape, candidate: Scorable): Promise<number> {
     const known = this.#known.get(candidate)!.perturbation;
     if (known === undefined) throw new Error("fast-1 did not measure this step's proxies");
     return Promise.resolve(known);

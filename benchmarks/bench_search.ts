@@ -176,7 +176,7 @@ export async function readRun(folder: string): Promise<Round> {
   const steps = journal.filter(({ type }) => type === "step");
   return {
     // Candidates scored on a part of the samples count for that part.
-    evaluations: journal.filter(({ type, of }) => type === "score" && of !== "trunk")
+    evaluations: journal.filter(({ type, of }) => type === "score" && of !== "base")
       .reduce((sum, { step, sequences }) => {
         const all = Math.max(
           ...steps[step].candidates.map((c: { sequences: number }) => c.sequences),

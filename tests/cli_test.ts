@@ -349,7 +349,7 @@ test("techniques of the fast search can be switched off, and only by their names
   const journal = (await read(`${folder}/p/journal.jsonl`)).trimEnd().split("\n")
     .map((line) => JSON.parse(line));
   assert.ok(record.steps > 1);
-  assert.ok(journal.every((entry) => entry.type !== "perturbations" && entry.of !== "trunk"));
+  assert.ok(journal.every((entry) => entry.type !== "perturbations" && entry.of !== "base"));
   for (const { candidates } of journal.filter(({ type }) => type === "step")) {
     const counts = candidates.map((c: { sequences: number }) => c.sequences);
     assert.ok(counts.every((n: number) => n === counts[0]), "all on all");

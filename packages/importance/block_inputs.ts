@@ -3,7 +3,9 @@ import type { Stream } from "@lopper/runtime";
 import { sequencesPerBatch } from "./batches.ts";
 import { firstDifference, isSameShape } from "./differences.ts";
 
-/** Block inputs are kept of the trunk, of the favoured candidate and of the one being scored. */
+/**
+ * Block inputs are kept of the base plan, of the favoured candidate and of the one being scored.
+ */
 const COPIES = 3;
 
 /** Inputs of blocks of one batch by block number, and the shape under which they are the inputs. */
@@ -13,17 +15,17 @@ interface Kept {
 }
 
 /**
- * The block inputs that a scorer keeps: those of the trunk for the batches used last, for one at
- * least, and where there is room those of what was scored last and of the favoured candidate. Where
- * that one was taken, they become the trunk's.
+ * The block inputs that a scorer keeps: those of the base plan for the batches used last, for one
+ * at least, and where there is room those of what was scored last and of the favoured candidate.
+ * Where that one was taken, they become the base plan's.
  */
 export class BlockInputs {
   /** Batches whose inputs are kept at a time. */
   readonly keptBatches: number;
-  /** Whether there is room for the block inputs of candidates beside those of the trunk. */
+  /** Whether there is room for the block inputs of candidates beside those of the base plan. */
   readonly keepsCandidates: boolean;
   /** By batch, least recently used first. */
-  readonly #trunk = new Map<number, Kept>();
+  readonly #base = new Map<number, Kept>();
   readonly #favoured = new Map<number, Kept>();
   /** What was scored last. */
   #running: { shape: Shape; batches: Map<number, Kept> } | null = null;
@@ -40,29 +42,29 @@ export class BlockInputs {
   }
 
   /**
-   * Those of a batch under a trunk, by block number, as far as they are kept; more may be put
+   * Those of a batch under a base plan, by block number, as far as they are kept; more may be put
    * there.
    */
-  ofTrunk(trunk: Shape, batch: number): Map<number, Stream> {
-    const old = this.#trunk.get(batch);
+  ofBase(base: Shape, batch: number): Map<number, Stream> {
+    const old = this.#base.get(batch);
     const favoured = this.#favoured.get(batch);
     const streams = new Map<number, Stream>();
     if (old) {
-      const valid = firstDifference(old.shape, trunk);
+      const valid = firstDifference(old.shape, base);
       for (const [block, stream] of old.streams) if (block <= valid) streams.set(block, stream);
     }
-    if (favoured && !(old && isSameShape(old.shape, trunk))) {
-      if (isSameShape(favoured.shape, trunk)) {
+    if (favoured && !(old && isSameShape(old.shape, base))) {
+      if (isSameShape(favoured.shape, base)) {
         for (const [block, stream] of favoured.streams) streams.set(block, stream);
       }
       this.#favoured.delete(batch);
     }
     // Deleting first moves it to the end: the batch used last.
-    this.#trunk.delete(batch);
-    this.#trunk.set(batch, { shape: trunk, streams });
-    for (const oldest of this.#trunk.keys()) {
-      if (this.#trunk.size <= this.keptBatches) break;
-      this.#trunk.delete(oldest);
+    this.#base.delete(batch);
+    this.#base.set(batch, { shape: base, streams });
+    for (const oldest of this.#base.keys()) {
+      if (this.#base.size <= this.keptBatches) break;
+      this.#base.delete(oldest);
       this.#favoured.delete(oldest);
       this.#running?.batches.delete(oldest);
     }
@@ -85,7 +87,7 @@ export class BlockInputs {
   }
 
   release() {
-    this.#trunk.clear();
+    this.#base.clear();
     this.#favoured.clear();
     this.#running = null;
   }

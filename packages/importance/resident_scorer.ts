@@ -59,11 +59,11 @@ export class ResidentScorer implements Scorer {
   }
 
   score(
-    trunk: Shape,
+    base: Shape,
     candidate: Scorable | null,
     batch: number,
   ): Promise<readonly number[]> {
-    return this.#means(candidate?.shape ?? trunk, batch);
+    return this.#means(candidate?.shape ?? base, batch);
   }
 
   favour() {}

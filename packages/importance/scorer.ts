@@ -32,7 +32,7 @@ export interface Scorer {
    */
   readonly batches: readonly (readonly number[])[];
   /**
-   * Batches whose block inputs are kept at a time; scoring more than these in turn runs the trunk
+   * Batches whose block inputs are kept at a time; scoring more than these in turn runs the base plan
    * again and again.
    */
   readonly keptBatches: number;
@@ -43,9 +43,9 @@ export interface Scorer {
     shape: Shape,
     onProgress?: (tokensDone: number) => void,
   ): Promise<Score>;
-  /** Mean NLL of each sequence of a batch under a candidate, or under the trunk itself (null). */
+  /** Mean NLL of each sequence of a batch under a candidate, or under the base plan itself (null). */
   score(
-    trunk: Shape,
+    base: Shape,
     candidate: Scorable | null,
     batch: number,
   ): Promise<readonly number[]>;
@@ -56,7 +56,7 @@ export interface Scorer {
    * tell.
    */
   perturbation?(
-    trunk: Shape,
+    base: Shape,
     candidate: Scorable,
     batch: number,
   ): Promise<number>;

@@ -19,11 +19,11 @@ interface Batch {
 }
 
 /**
- * Scores by suffix: the current plan (the trunk) keeps the input of every block, and a candidate
- * runs only from the block that it changes. The trunk is extended no further than a candidate asks
- * for, and after a step only from the block that changed on; where the favoured candidate was
- * taken, its block inputs are the trunk's, and no block runs twice. Block inputs are kept for as
- * many batches as fit into `cacheBytes`, for those used last, and for one at least.
+ * Scores by suffix: the base plan, which is the current one, keeps the input of every block, and a
+ * candidate runs only from the block that it changes. The base plan is extended no further than a
+ * candidate asks for, and after a step only from the block that changed on; where the favoured
+ * candidate was taken, its block inputs are the base plan's, and no block runs twice. Block inputs
+ * are kept for as many batches as fit into `cacheBytes`, for those used last, and for one at least.
  */
 export class SuffixScorer implements Scorer {
   readonly tokens: number;
@@ -114,16 +114,16 @@ export class SuffixScorer implements Scorer {
   }
 
   async score(
-    trunk: Shape,
+    base: Shape,
     candidate: Scorable | null,
     batch: number,
   ): Promise<readonly number[]> {
     if (!candidate) {
-      const output = await this.#input(trunk, trunk.length, batch);
+      const output = await this.#input(base, base.length, batch);
       return await this.#means(output, batch);
     }
     const { shape, first } = candidate;
-    const input = await this.#input(trunk, first, batch);
+    const input = await this.#input(base, first, batch);
     const streams = this.#inputs.keepsCandidates ? new Map<number, Stream>() : undefined;
     const output = await forwardFrom(this.#decoder, shape, first, input, streams);
     if (streams) this.#inputs.putRunning(shape, batch, streams);
@@ -131,13 +131,13 @@ export class SuffixScorer implements Scorer {
   }
 
   async perturbation(
-    trunk: Shape,
+    base: Shape,
     { shape, first }: Scorable,
     batch: number,
   ): Promise<number> {
-    const end = lastDifference(trunk, shape) + 1;
-    const output = await this.#input(trunk, end, batch);
-    let moved = await this.#input(trunk, first, batch);
+    const end = lastDifference(base, shape) + 1;
+    const output = await this.#input(base, end, batch);
+    let moved = await this.#input(base, first, batch);
     for (let block = first; block < end; block++) {
       moved = await this.#decoder.runBlock(block, shape, moved);
     }
@@ -148,15 +148,15 @@ export class SuffixScorer implements Scorer {
     this.#inputs.favour(shape);
   }
 
-  /** The input of a block under the trunk, from what is kept where it is. */
-  async #input(trunk: Shape, block: number, batch: number): Promise<Stream> {
-    const streams = this.#inputs.ofTrunk(trunk, batch);
+  /** The input of a block under the base plan, from what is kept where it is. */
+  async #input(base: Shape, block: number, batch: number): Promise<Stream> {
+    const streams = this.#inputs.ofBase(base, batch);
     let at = block;
     while (at > 0 && !streams.has(at)) at--;
     let stream = streams.get(at) ?? await this.#decoder.embed(this.#batches[batch].sequences);
     streams.set(at, stream);
     for (; at < block; at++) {
-      stream = await this.#decoder.runBlock(at, trunk, stream);
+      stream = await this.#decoder.runBlock(at, base, stream);
       streams.set(at + 1, stream);
     }
     return stream;

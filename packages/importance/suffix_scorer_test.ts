@@ -69,12 +69,12 @@ function candidatesOf(shape: Shape): Scorable[] {
 /** Mean NLL of every sequence of the set, batch by batch. */
 async function scoreOn(
   scorer: SuffixScorer,
-  trunk: Shape,
+  base: Shape,
   candidate: Scorable | null,
 ): Promise<number[]> {
   const nll: number[] = [];
   for (const [b, numbers] of scorer.batches.entries()) {
-    (await scorer.score(trunk, candidate, b)).forEach((mean, i) => nll[numbers[i]] = mean);
+    (await scorer.score(base, candidate, b)).forEach((mean, i) => nll[numbers[i]] = mean);
   }
   return nll;
 }
@@ -105,25 +105,25 @@ for (
         batchTokens: BATCH_TOKENS,
         order,
       });
-      let trunk = denseShape(decoder.blocks);
+      let base = denseShape(decoder.blocks);
       for (let step = 0; step < 6; step++) {
-        const candidates = candidatesOf(trunk);
+        const candidates = candidatesOf(base);
         const means: number[] = [];
         for (const candidate of candidates) {
-          const nll = await scoreOn(scorer, trunk, candidate);
+          const nll = await scoreOn(scorer, base, candidate);
           assert.deepEqual(nll, (await full.evaluate(candidate.shape)).sequenceNll);
           means.push(mean(nll));
           if (means.at(-1) === Math.min(...means)) scorer.favour(candidate.shape);
         }
         assert.deepEqual(
-          await scoreOn(scorer, trunk, null),
-          (await full.evaluate(trunk)).sequenceNll,
-          "the trunk itself",
+          await scoreOn(scorer, base, null),
+          (await full.evaluate(base)).sequenceNll,
+          "the base plan itself",
         );
         // the best; then, so that kept inputs must be rebuilt, others; then after letting go of all
         const best = means.indexOf(Math.min(...means));
         const choice = [best, candidates.length - 1, 0, best, Math.floor(candidates.length / 2)];
-        trunk = candidates[choice[step % choice.length]].shape;
+        base = candidates[choice[step % choice.length]].shape;
         if (step === 3) scorer.release();
       }
     },
@@ -180,7 +180,7 @@ scorerTest(
 );
 
 scorerTest(
-  "a favoured candidate is the next trunk without running a block again",
+  "a favoured candidate is the next base plan without running a block again",
   async (decoder, set) => {
     const scorer = new SuffixScorer(decoder, set, { cacheBytes: 1e9, batchTokens: BATCH_TOKENS });
     const whole = denseShape(decoder.blocks);
@@ -201,7 +201,7 @@ scorerTest(
   },
 );
 
-scorerTest("the trunk runs no further than a candidate asks for", async (decoder, set) => {
+scorerTest("the base plan runs no further than a candidate asks for", async (decoder, set) => {
   const scorer = new SuffixScorer(decoder, set, { cacheBytes: 1e9, batchTokens: BATCH_TOKENS });
   const whole = denseShape(decoder.blocks);
   const candidate = candidatesOf(whole).find((c) => c.first >= 2)!;
@@ -255,7 +255,7 @@ scorerTest(
       await scorer.evaluate(shape, (done) => heard.push(done));
       assert.equal(heard.at(-1), scorer.tokens);
       assert.ok(Math.abs(decoder.blockTokens - before - expected) < 1e-9 * expected);
-      // Scoring it as a trunk from nothing costs the same.
+      // Scoring it as a base plan from nothing costs the same.
       const again = decoder.blockTokens;
       await scoreOn(new SuffixScorer(decoder, set, { cacheBytes: 0 }), shape, null);
       assert.ok(Math.abs(decoder.blockTokens - again - expected) < 1e-9 * expected);

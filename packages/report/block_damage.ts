@@ -44,7 +44,7 @@ export function blockDamage(
     // A swap left another model than the step before.
     if (keptSwaps(swaps).some((swap) => swap.steps === step)) before = new Map();
     // Losses on other samples are no measure.
-    const trunk = new Map([...(now === samples ? before : []), ...(scores.get("trunk") ?? [])]);
+    const baseLosses = new Map([...(now === samples ? before : []), ...(scores.get("base") ?? [])]);
     for (const { key } of candidates) {
       const cuts = cutsOf(key);
       const [{ part }] = cuts;
@@ -54,9 +54,9 @@ export function blockDamage(
       const losses = scores.get(key);
       const isOfOneLayer = cuts.every((cut) => placeOfPart(cut.part).layer === layer);
       if (found.has(place) || !losses || !isOfOneLayer) continue;
-      const increase = step === 0 && trunk.size === 0 && now === "block"
+      const increase = step === 0 && baseLosses.size === 0 && now === "block"
         ? mean([...losses.values()]) - Math.log(perplexity.calibration.dense)
-        : pairedIncrease(losses, trunk);
+        : pairedIncrease(losses, baseLosses);
       if (!Number.isFinite(increase)) continue;
       found.set(place, { kind, layer, part, step: step + 1, increase, passages: losses.size });
     }
@@ -78,9 +78,9 @@ function scoresOf(evidence: History["evidence"], step: number): Map<string, Map<
 }
 
 /** NaN where nothing was scored on both. */
-function pairedIncrease(losses: Losses, trunk: Losses): number {
+function pairedIncrease(losses: Losses, baseLosses: Losses): number {
   return mean([...losses].flatMap(([passage, nll]) => {
-    const base = trunk.get(passage);
+    const base = baseLosses.get(passage);
     return base === undefined ? [] : [nll - base];
   }));
 }

@@ -22,13 +22,13 @@ Deno.test("damage: what a step took is the model before the next one, on the sam
   assert.ok(Math.abs(of("kvGroups", 0) - 0.08) < 1e-12);
   // step 2 is scored on other samples than step 1; without its own line there is nothing to compare with
   const evidence = HISTORY.evidence.filter((line) =>
-    line.type !== "score" || line.step !== 1 || line.of !== "trunk"
+    line.type !== "score" || line.step !== 1 || line.of !== "base"
   );
   assert.ok(!blockDamage({ ...HISTORY, evidence }, record).some(({ step }) => step === 2));
 });
 
 Deno.test("damage: the first step of the exhaustive search is compared with the dense model's perplexity", () => {
-  const evidence = HISTORY.evidence.filter((line) => line.type !== "score" || line.of !== "trunk");
+  const evidence = HISTORY.evidence.filter((line) => line.type !== "score" || line.of !== "base");
   const damage = blockDamage({ ...HISTORY, evidence }, record)
     .find(({ kind, layer }) => kind === "mlp" && layer === 1)!;
   assert.ok(Math.abs(damage.increase - (3.02 - Math.log(20))) < 1e-12);

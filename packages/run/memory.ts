@@ -7,7 +7,7 @@ import { activationBytes, type WeightMemory, weightMemory } from "@lopper/runtim
 
 /** What the process, the engine and its compiled graphs take before there is a model. */
 const PROCESS_BYTES = 250e6;
-/** Block inputs of the trunk, of the favoured candidate and of the one being scored. */
+/** Block inputs of the base plan, of the favoured candidate and of the one being scored. */
 const COPIES = 3;
 
 /** How a run shares out its memory. */
@@ -42,7 +42,7 @@ export interface MemoryNeeds {
 
 /**
  * Shares out a budget of bytes. What must be there comes first: the weights as they are, one block in float32, the engine's own tensors, and the
- * block inputs of one batch. What is left goes to weights in float32 and to block inputs that save running the trunk
+ * block inputs of one batch. What is left goes to weights in float32 and to block inputs that save running the base plan
  * again.
  * @throws {InsufficientMemoryError} with the figures, when the least does not fit.
  */

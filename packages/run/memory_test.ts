@@ -49,7 +49,7 @@ Deno.test("memory: what is planned fits the budget, and a larger budget is used"
     }
     last = plan;
   }
-  // With all the room there is nothing is expanded twice and no trunk is run twice.
+  // With all the room there is nothing is expanded twice and no base plan is run twice.
   const copies = 14 * 3 * keptBytes(SPEC, 512, 2048);
   assert.deepEqual(last, { batchTokens: 2048, cacheBytes: copies, expandedBytes: 4.1e9 });
 });

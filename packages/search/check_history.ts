@@ -30,19 +30,19 @@ export function checkHistory(model: SearchModel, history: History, file: string)
     if (problem !== null) throw new ResumeError(`${file}: ${what}: ${problem}`);
   };
   /** What the search chose from in each step, and in the one that was cut off. */
-  const trunks = replay(model, history, refuse);
+  const basePlans = replay(model, history, refuse);
   for (const evidence of history.evidence) {
     const { step } = evidence;
     const what = `a score of step ${step}`;
-    refuse(what, step < trunks.length ? null : "the journal has no such step");
+    refuse(what, step < basePlans.length ? null : "the journal has no such step");
     if (evidence.type !== "score") continue;
     const { of, sequences } = evidence;
-    if (of !== "trunk") refuse(what, misfit(model.blocks, trunks[step], of));
+    if (of !== "base") refuse(what, misfit(model.blocks, basePlans[step], of));
     refuse(what, new Set(sequences).size < sequences.length ? "it has a sequence twice" : null);
   }
   for (const { steps, nll } of history.measures) {
     const what = `a measure after step ${steps}`;
-    refuse(what, steps < trunks.length ? null : "the journal has no such step");
+    refuse(what, steps < basePlans.length ? null : "the journal has no such step");
     refuse(what, nll.length === 0 ? "it has no sequences" : null);
   }
   const repaired = new Set<string>();
@@ -66,21 +66,21 @@ function replay(
 ): readonly Shape[] {
   const { blocks } = model;
   let kept = allKept(blocks);
-  const trunks: Shape[] = [shapeOfKept(kept)];
+  const basePlans: Shape[] = [shapeOfKept(kept)];
   for (const [i, step] of steps.entries()) {
     const what = `step ${i}`;
-    const before = trunks[i];
+    const before = basePlans[i];
     refuse(what, step.step === i ? null : `it says that it is step ${step.step}`);
     for (const { key } of step.candidates) refuse(what, misfit(blocks, before, key));
     refuse(what, isAmong(step) ? null : "it takes what was no candidate");
     kept = taken(model, kept, step.taken, (problem) => refuse(what, problem));
     refuse(what, ratioMisfit(model, shapeOfKept(kept), step.ratio));
     kept = swapped(model, kept, swaps.filter((line) => line.steps === i + 1), refuse);
-    trunks.push(shapeOfKept(kept));
+    basePlans.push(shapeOfKept(kept));
   }
   const lost = swaps.find((line) => line.steps < 1 || line.steps > steps.length);
   if (lost) refuse(`a swap after step ${lost.steps}`, "the journal has no such step");
-  return trunks;
+  return basePlans;
 }
 
 /** What changes leave, which have to be those of the name that stands beside them. */

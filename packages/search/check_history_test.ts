@@ -177,7 +177,7 @@ Deno.test("history: what is not of the model, or contradicts itself, is not beli
     "a candidate that is not there": (h) => h.steps[0].candidates[0].key = "9.mlp",
     "a score of a step that is not there": (h) => h.evidence[score].step = 99,
     "a score of what is not there": (h) =>
-      h.evidence.find((e: { of: unknown }) => e.of !== "trunk").of = "9.mlp",
+      h.evidence.find((e: { of: unknown }) => e.of !== "base").of = "9.mlp",
     "a sequence twice": (h) => h.evidence[score].sequences[1] = h.evidence[score].sequences[0],
     "a measure of a step that is not there": (h) => h.measures[0].steps = 99,
     "a measure of nothing": (h) => h.measures[0].nll = [],

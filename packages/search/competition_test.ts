@@ -51,8 +51,8 @@ function priced(
   return new FakeScorer(byLayers(SPEC, nll), {
     batches: [[0, 1], [2, 3], [4, 5], [6, 7]],
     keptBatches: 4,
-    perturbation: ({ shape }, trunk) =>
-      nll(layersOfShape(SPEC, shape), 0) - nll(layersOfShape(SPEC, trunk), 0),
+    perturbation: ({ shape }, base) =>
+      nll(layersOfShape(SPEC, shape), 0) - nll(layersOfShape(SPEC, base), 0),
   });
 }
 

@@ -10,7 +10,7 @@ export const exhaustive: Picker = {
     // Portion by portion, so that the block inputs that are kept serve every candidate before they make room.
     for (let from = 0; from < all.length; from += scorer.keptBatches) {
       const portion = all.slice(from, from + scorer.keptBatches);
-      if (scores.weighted) yield* scores.scoreTrunk(portion);
+      if (scores.weighted) yield* scores.scoreBase(portion);
       for (const [i, candidate] of candidates.entries()) {
         yield* scores.score(i, portion);
         if (from + portion.length < all.length) continue;

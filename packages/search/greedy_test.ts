@@ -192,9 +192,9 @@ Deno.test("greedy: a history of another search is refused", async () => {
 Deno.test("greedy: what a step left is not scored again, but where a stage scores on other samples", async () => {
   const distribution = [40, 30, 30] as const;
   const { result, lines } = await search(hashed(1), { picker: fast(), distribution });
-  const trunks = parseJournal(lines, "j").evidence
-    .flatMap((e) => e.type === "score" && e.of === "trunk" ? [e.step] : []);
+  const baseScores = parseJournal(lines, "j").evidence
+    .flatMap((e) => e.type === "score" && e.of === "base" ? [e.step] : []);
   const firstOf = (stage: string) => result.steps.findIndex((step) => step.stage === stage);
   assert.ok(firstOf("kvGroups") > firstOf("channels"));
-  assert.deepEqual([...new Set(trunks)], [firstOf("blocks"), firstOf("channels")]);
+  assert.deepEqual([...new Set(baseScores)], [firstOf("blocks"), firstOf("channels")]);
 });

@@ -47,7 +47,7 @@ const evidence = fc.oneof(
     fc.record({
       type: fc.constant("score"),
       step: fc.nat(),
-      of: fc.oneof(fc.constant("trunk"), key),
+      of: fc.oneof(fc.constant("base"), key),
       sequences: fc.constant(scores.map(([sequence]) => sequence)),
       nll: fc.constant(scores.map(([, nll]) => nll)),
       cost,
@@ -189,7 +189,7 @@ Deno.test("journal: what belongs to no step, or lacks something of one, is refus
   refused({ type: "scores" }, /line 1: at type/);
   refused({ type: "score" }, /line 1: at of/);
   refused({ type: "measure" }, /line 1: at steps/);
-  const score = { type: "score", step: 0, of: "trunk", sequences: [1], nll: [2, 3] };
+  const score = { type: "score", step: 0, of: "base", sequences: [1], nll: [2, 3] };
   assert.throws(
     () => parseJournal([JSON.stringify({ ...score, cost: { blockTokens: 1, seconds: 1 } })], "j"),
     /line 1: at nll: 2 values for 1 sequences/,

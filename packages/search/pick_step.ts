@@ -67,11 +67,11 @@ function scoresOf(
   const step = steps.length;
   return new StepScores({
     step,
-    trunk: state.shape,
+    base: state.shape,
     candidates,
     scorer: options.scorers[stage.samples],
     weights: stage.weight && candidates.map((c) => stage.weight!(c, state)),
-    trunkNll: scored?.nll ?? null,
+    baseNll: scored?.nll ?? null,
     recorded: evidence.get(step) ?? [],
     measure: options.measure,
   });

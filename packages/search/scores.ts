@@ -5,11 +5,11 @@ import { type Cost, costBetween, NO_COST, sumOfCosts } from "./cost.ts";
 import type { Proposal } from "./proposal.ts";
 import type { Scorer } from "@lopper/importance";
 
-/** A candidate, or the current plan itself ("trunk"), scored on some sequences: one line of the journal. */
+/** A candidate, or the base plan itself ("base"), scored on some sequences: one line of the journal. */
 export interface Measurement {
   readonly type: "score";
   readonly step: number;
-  readonly of: CandidateKey | "trunk";
+  readonly of: CandidateKey | "base";
   /** Numbers of the sequences in the calibration set. */
   readonly sequences: readonly number[];
   /** Mean NLL of each, in nats per token. */
@@ -36,7 +36,7 @@ export type SequenceNll = readonly (number | undefined)[];
 
 export interface StepScoresOptions {
   readonly step: number;
-  readonly trunk: Shape;
+  readonly base: Shape;
   readonly candidates: readonly Proposal[];
   readonly scorer: Scorer;
   /**
@@ -44,8 +44,8 @@ export interface StepScoresOptions {
    * compare by perplexity.
    */
   readonly weights?: readonly number[];
-  /** Mean NLL of every sequence under the trunk, where an earlier step has it. */
-  readonly trunkNll: SequenceNll | null;
+  /** Mean NLL of every sequence under the base plan, where an earlier step has it. */
+  readonly baseNll: SequenceNll | null;
   /** What an earlier run found out in this step. */
   readonly recorded: readonly Evidence[];
   /** Work of the whole process so far; differences count. */
@@ -61,7 +61,7 @@ export class StepScores {
   readonly candidates: readonly Proposal[];
   readonly #options: StepScoresOptions;
   readonly #nll: (number | undefined)[][];
-  readonly #trunkNll: (number | undefined)[];
+  readonly #baseNll: (number | undefined)[];
   #perturbations: readonly number[] | null = null;
   readonly #recorded = new Map<string, Map<number, number>>();
   #mark: Cost;
@@ -73,7 +73,7 @@ export class StepScores {
     this.scorer = options.scorer;
     this.candidates = options.candidates;
     this.#nll = options.candidates.map(() => []);
-    this.#trunkNll = [...options.trunkNll ?? []];
+    this.#baseNll = [...options.baseNll ?? []];
     for (const evidence of options.recorded) {
       this.#cost = sumOfCosts(this.#cost, evidence.cost);
       if (evidence.type === "perturbations") {
@@ -98,11 +98,11 @@ export class StepScores {
     return this.#nll[index];
   }
 
-  get trunkNll(): SequenceNll {
-    return this.#trunkNll;
+  get baseNll(): SequenceNll {
+    return this.#baseNll;
   }
 
-  /** Whether candidates are told apart by what they add to the trunk's NLL, which then has to be scored, too. */
+  /** Whether candidates are told apart by what they add to the base plan's NLL, which then has to be scored, too. */
   get weighted(): boolean {
     return this.#options.weights !== undefined;
   }
@@ -113,13 +113,13 @@ export class StepScores {
   }
 
   /**
-   * What a candidate adds to the trunk's NLL by sequence, in nats per token times its weight, where both were scored.
+   * What a candidate adds to the base plan's NLL by sequence, in nats per token times its weight, where both were scored.
    */
   damage(index: number): SequenceNll {
     const weight = this.weight(index);
     return Array.from(this.#nll[index], (nll, s) => {
-      const trunk = this.#trunkNll[s];
-      return nll === undefined || trunk === undefined ? undefined : weight * (nll - trunk);
+      const base = this.#baseNll[s];
+      return nll === undefined || base === undefined ? undefined : weight * (nll - base);
     });
   }
 
@@ -145,9 +145,9 @@ export class StepScores {
     yield* this.#extend(this.candidates[index], this.#nll[index], batches);
   }
 
-  /** Scores the trunk itself. */
-  async *scoreTrunk(batches: readonly number[]): AsyncGenerator<ScoreEvent, void> {
-    yield* this.#extend(null, this.#trunkNll, batches);
+  /** Scores the base plan itself. */
+  async *scoreBase(batches: readonly number[]): AsyncGenerator<ScoreEvent, void> {
+    yield* this.#extend(null, this.#baseNll, batches);
   }
 
   /** How far each candidate moves the output of its block, measured on one batch; null where the scorer cannot tell. */
@@ -156,7 +156,7 @@ export class StepScores {
     if (!this.scorer.perturbation) return null;
     const values: number[] = [];
     for (const candidate of this.candidates) {
-      values.push(await this.scorer.perturbation(this.#options.trunk, candidate, batch));
+      values.push(await this.scorer.perturbation(this.#options.base, candidate, batch));
       yield { type: "tokens", tokens: 0 };
     }
     this.#perturbations = values;
@@ -169,8 +169,8 @@ export class StepScores {
     nll: (number | undefined)[],
     batches: readonly number[],
   ): AsyncGenerator<ScoreEvent, void> {
-    const { step, trunk } = this.#options;
-    const of = candidate?.key ?? "trunk";
+    const { step, base } = this.#options;
+    const of = candidate?.key ?? "base";
     const recorded = this.#recorded.get(of);
     const found: number[] = [];
     for (const batch of batches) {
@@ -180,7 +180,7 @@ export class StepScores {
         for (const s of sequences) nll[s] = recorded!.get(s);
         continue;
       }
-      const means = await this.scorer.score(trunk, candidate, batch);
+      const means = await this.scorer.score(base, candidate, batch);
       sequences.forEach((s, i) => nll[s] = means[i]);
       found.push(...sequences);
       yield { type: "tokens", tokens: sequences.length * this.scorer.length };

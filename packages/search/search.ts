@@ -74,7 +74,7 @@ export interface SearchOptions {
     /** Decides their ranking when a stage begins that narrows blocks; without it, the first one holds on. */
     readonly arranger?: Arranger;
   };
-  /** Forget block inputs after every step: what trunk reuse saves can be measured so. */
+  /** Forget block inputs after every step: what reuse of the base plan saves can be measured so. */
   readonly withoutReuse?: boolean;
   /** Swap single blocks and groups whenever a target is reached, where the policy says what may be exchanged. */
   readonly swap?: {

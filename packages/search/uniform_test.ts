@@ -50,8 +50,8 @@ function byLayer(): FakeScorer {
     );
   return new FakeScorer(byLayers(SPEC, (layers, sequence) => nll(layers) + sequence), {
     batches: [[0, 1], [2, 3]],
-    perturbation: ({ shape }, trunk) =>
-      nll(layersOfShape(SPEC, shape)) - nll(layersOfShape(SPEC, trunk)),
+    perturbation: ({ shape }, base) =>
+      nll(layersOfShape(SPEC, shape)) - nll(layersOfShape(SPEC, base)),
   });
 }
 

@@ -198,12 +198,12 @@ export const HISTORY: History = {
     ]),
   ],
   evidence: [
-    score(0, "trunk", [0, 1, 2, 3], [3, 3, 3, 3]),
+    score(0, "base", [0, 1, 2, 3], [3, 3, 3, 3]),
     score(0, "0.mlp", [0, 1], [3.5, 4.5]),
     score(0, "1.mlp", [0, 1], [3.01, 3.03]),
     score(0, "1.mlp", [2, 3], [3.02, 3.02]),
     { type: "perturbations", step: 1, values: [0.1, 0.2], cost: { blockTokens: 1, seconds: 1 } },
-    score(1, "trunk", [0, 1], [2, 4]),
+    score(1, "base", [0, 1], [2, 4]),
     score(1, "0.mlp channels→48", [1], [4.25]),
     score(1, "2.mlp channels→48", [0, 1], [1.98, 4.0]),
     score(2, "0.attention kvGroups→1", [0, 1], [2.08, 4.06]),
@@ -246,7 +246,7 @@ function searchStep(
 
 function score(
   step: number,
-  of: "trunk" | CandidateKey,
+  of: "base" | CandidateKey,
   sequences: readonly number[],
   nll: readonly number[],
 ): History["evidence"][number] {

@@ -77,7 +77,7 @@ const fast = () => new Race({ racing: true, lazy: true, proxies: true, threshold
 
 function search(policy: SearchPolicy, isFast: boolean, lines: readonly string[] = []) {
   const scorer = new FakeScorer(loss, {
-    perturbation: ({ shape }, trunk) => Math.abs(loss(shape, 0) - loss(trunk, 0)),
+    perturbation: ({ shape }, base) => Math.abs(loss(shape, 0) - loss(base, 0)),
   });
   // The last widget is the most important.
   const ranking = allKept(BLOCKS).map((units) =>

@@ -92,7 +92,7 @@ export class Race implements Picker {
     const winner = yield* this.#rounds(step, pool, estimates);
     if (winner >= 0) yield* scoreEach(scores, [winner], batches);
     if (lazy) {
-      yield* scores.scoreTrunk(batches);
+      yield* scores.scoreBase(batches);
       learn(step, this.#accounts, estimates, pool);
     }
     this.#count(step);
@@ -104,7 +104,7 @@ export class Race implements Picker {
   async *#gather(step: RaceStep): AsyncGenerator<ScoreEvent, number[]> {
     const { scores, batches: [first] } = step;
     const { lazy, proxies } = this.#options;
-    if (step.byDamage) yield* scores.scoreTrunk([first]);
+    if (step.byDamage) yield* scores.scoreBase([first]);
     const fullAudit = lazy && this.#audits.isDue(step);
     const anyKnown = scores.candidates.some((candidate) => this.#accounts.of(candidate)?.damage);
     if (anyKnown && !fullAudit) return yield* gatherLazily(step, this.#accounts);
@@ -128,7 +128,7 @@ export class Race implements Picker {
       if (this.#options.racing) alive = dropLosers(step, this.#accounts, alive, estimates);
       if (alive.length === 1) break;
       const round = batches.slice(0, 2 * n);
-      if (step.byDamage) yield* scores.scoreTrunk(round);
+      if (step.byDamage) yield* scores.scoreBase(round);
       yield* scoreEach(scores, alive, round);
       alive = alive.filter(isFinite);
     }

@@ -8,7 +8,7 @@ export interface RaceStep {
   readonly number: number;
   /** All batches, as this step goes through them. */
   readonly batches: readonly number[];
-  /** Whether candidates compare by what they add to the trunk's NLL, which then has to be scored, too. */
+  /** Whether candidates compare by what they add to the base plan's NLL, which then has to be scored, too. */
   readonly byDamage: boolean;
 }
 
@@ -17,7 +17,7 @@ export function sequencesOf({ scores: { scorer } }: RaceStep): number {
   return scorer.tokens / scorer.length;
 }
 
-/** What a race compares: the damage, or without a trunk the NLL itself, on the sequences of this step. */
+/** What a race compares: the damage, or without a base plan the NLL itself, on the sequences of this step. */
 export function freshOf({ scores, byDamage }: RaceStep, index: number): SequenceNll {
   return byDamage ? scores.damage(index) : scores.nll(index);
 }
@@ -45,7 +45,7 @@ export async function* scoreEach(
 export async function* scoreAll(step: RaceStep): AsyncGenerator<ScoreEvent, number> {
   const { scores, batches } = step;
   const everyone = everyoneOf(step);
-  if (scores.weighted) yield* scores.scoreTrunk(batches);
+  if (scores.weighted) yield* scores.scoreBase(batches);
   yield* scoreEach(scores, everyone, batches);
   return indexOfLowest(everyone.map((i) => scores.loss(i)));
 }

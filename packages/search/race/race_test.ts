@@ -71,15 +71,15 @@ async function tenSteps({ scorer, nll }: Synthetic, options: RaceOptions): Promi
   const race = new Race(options);
   const regrets: number[] = [], evaluations: number[] = [], evidence: Evidence[] = [];
   let state = denseState(blocksOf(SPEC));
-  let trunkNll: SequenceNll | null = null;
+  let baseNll: SequenceNll | null = null;
   for (let step = 0; step < 10; step++) {
     const candidates = blockCandidates(state);
     const scores: StepScores = new StepScores({
       step,
-      trunk: state.shape,
+      base: state.shape,
       candidates,
       scorer,
-      trunkNll,
+      baseNll,
       recorded: [],
       measure: () => NO_COST,
     });
@@ -98,7 +98,7 @@ async function tenSteps({ scorer, nll }: Synthetic, options: RaceOptions): Promi
     regrets.push(truth[taken] - truth[indexOfLowest(truth)]);
     evaluations.push(candidates.reduce((n, _, i) => n + scores.count(i), 0) / SEQUENCES);
     state = stateAfter(state, candidates[taken]);
-    trunkNll = scores.nll(taken);
+    baseNll = scores.nll(taken);
   }
   return { regrets, evaluations, evidence };
 }
@@ -123,23 +123,23 @@ Deno.test("race: it takes what is nearly the best at a tenth of the cost, over m
 
 Deno.test("race: each technique that is switched off costs evaluations, and none is used in silence", async () => {
   const cost = async (options: Partial<RaceOptions>) => {
-    let evaluations = 0, perturbations = 0, trunks = 0;
+    let evaluations = 0, perturbations = 0, baseScores = 0;
     for (let seed = 0; seed < 10; seed++) {
       const model = synthetic(seed);
       const result = await tenSteps(model, { ...ALL_ON, ...options });
       evaluations += sum(result.evaluations);
       perturbations += model.scorer.perturbations;
-      trunks += result.evidence.filter((e) => e.type === "score" && e.of === "trunk").length;
+      baseScores += result.evidence.filter((e) => e.type === "score" && e.of === "base").length;
     }
-    return { evaluations, perturbations, trunks };
+    return { evaluations, perturbations, baseScores };
   };
   const all = await cost({});
-  assert.ok(all.perturbations > 0 && all.trunks > 0);
+  assert.ok(all.perturbations > 0 && all.baseScores > 0);
   const noRacing = await cost({ racing: false });
   assert.ok(noRacing.evaluations > 1.5 * all.evaluations);
   const noLazy = await cost({ lazy: false });
   assert.ok(noLazy.evaluations > all.evaluations);
-  assert.equal(noLazy.trunks, 0, "only lazy steps need to know the trunk's own loss");
+  assert.equal(noLazy.baseScores, 0, "only lazy steps need to know the base plan's own loss");
   const noProxies = await cost({ proxies: false });
   assert.ok(noProxies.evaluations > all.evaluations);
   assert.equal(noProxies.perturbations, 0);

@@ -45,7 +45,7 @@ export class Threshold {
     });
     const best = indexOfLowest(prices);
     if (best < 0 || !(prices[best] <= limit)) return -1;
-    yield* scores.scoreTrunk(batches);
+    yield* scores.scoreBase(batches);
     yield* scoreEach(scores, [best], batches);
     learn(step, accounts, (i) => scores.damage(i), [best]);
     return scores.loss(best) <= limit ? best : -1;

@@ -138,16 +138,16 @@ async function* runTogether(
   const { base, batches, some } = race;
   const together = scoresOf(race, pairs.map(({ both }) => both));
   /** The plan that is there, among the numbers of the pairs. */
-  const trunk = pairs.length;
-  const nll = (i: number): SequenceNll => i === trunk ? base.nll : together.nll(i);
+  const baseIndex = pairs.length;
+  const nll = (i: number): SequenceNll => i === baseIndex ? base.nll : together.nll(i);
   let alive = pairs.map((_, i) => i);
   for (let n = some.length; alive.length > 0; n = Math.min(batches.length, 2 * n)) {
     yield* scoreInPortions(together, alive, batches.slice(0, n));
     alive = alive.filter((i) => Number.isFinite(together.perplexity(i)));
     if (n === batches.length) break;
-    const all = [trunk, ...alive];
+    const all = [baseIndex, ...alive];
     alive = survivors(all, leaderOf(all, nll), paired(nll, base.nll.length))
-      .filter((i) => i !== trunk);
+      .filter((i) => i !== baseIndex);
   }
   return alive.map((i) => ({ pair: pairs[i], nll: together.nll(i) as number[] }))
     .sort((a, b) => mean(a.nll) - mean(b.nll));
@@ -157,10 +157,10 @@ async function* runTogether(
 function scoresOf({ base, scorer }: SwapRace, candidates: readonly Proposal[]): StepScores {
   return new StepScores({
     step: 0,
-    trunk: base.state.shape,
+    base: base.state.shape,
     candidates,
     scorer,
-    trunkNll: base.nll,
+    baseNll: base.nll,
     recorded: [],
     measure: () => NO_COST,
   });

@@ -4,7 +4,7 @@ import type { Scorable, Scorer } from "@lopper/importance";
 
 /**
  * Loss of what remains, in nats per token, on one sequence.
- * @param candidate that is scored, or null for the trunk or a whole model.
+ * @param candidate that is scored, or null for the base plan or a whole model.
  */
 export type Loss = (
   shape: Shape,
@@ -28,7 +28,7 @@ export interface FakeScorerOptions {
   readonly batches?: readonly (readonly number[])[];
   readonly keptBatches?: number;
   /** How far a candidate moves the output of its block; without it, the scorer cannot tell. */
-  readonly perturbation?: (candidate: Scorable, trunk: Shape) => number;
+  readonly perturbation?: (candidate: Scorable, base: Shape) => number;
 }
 
 const TOKENS = 10;
@@ -57,9 +57,9 @@ export class FakeScorer implements Scorer {
     this.keptBatches = keptBatches;
     this.tokens = TOKENS * batches.flat().length;
     if (!perturbation) return;
-    this.perturbation = (trunk, candidate) => {
+    this.perturbation = (base, candidate) => {
       this.perturbations += 1;
-      return Promise.resolve(perturbation(candidate, trunk));
+      return Promise.resolve(perturbation(candidate, base));
     };
   }
 
@@ -84,10 +84,10 @@ export class FakeScorer implements Scorer {
     return Promise.resolve({ sequenceNll, perplexity: NaN });
   }
 
-  score(trunk: Shape, candidate: Scorable | null, batch: number) {
+  score(base: Shape, candidate: Scorable | null, batch: number) {
     const sequences = this.batches[batch];
     this.scored += sequences.length;
-    const shape = candidate?.shape ?? trunk;
+    const shape = candidate?.shape ?? base;
     return Promise.resolve(sequences.map((s) => this.#loss(shape, s, candidate)));
   }
 }

@@ -15,7 +15,8 @@ export interface FakeStep {
 }
 
 /**
- * A step of a race that compares by damage. Every sequence is a batch, and the trunk's NLL is 0.
+ * A step of a race that compares by damage. Every sequence is a batch, and the base plan's NLL is
+ * 0.
  * @param damages of each candidate by sequence, in nats per token.
  */
 export function raceStep(
@@ -44,11 +45,11 @@ export function raceStep(
   );
   const scores = new StepScores({
     step: number,
-    trunk: state.shape,
+    base: state.shape,
     candidates,
     scorer,
     weights: candidates.map(() => 1),
-    trunkNll: batches.map(() => 0),
+    baseNll: batches.map(() => 0),
     recorded: [],
     measure: () => NO_COST,
   });
