@@ -23,8 +23,8 @@ export interface BlockScope {
 }
 
 /**
- * Lets tokens see one another: from q, k and v, tokens first, with the channels of their heads side by side in any shape, to
- * the context `[N, Q]`. Rotary embedding, masks and earlier tokens are the graph's affair. Only for blocks that say `attended`.
+ * Lets tokens see one another: from q `[N, Q]`, k and v `[N, K]`, the channels of their heads side by side, to the context
+ * `[N, Q]`. Rotary embedding, masks and earlier tokens are the graph's affair. Only for blocks that say `attended`.
  */
 export type Attend = (q: string, k: string, v: string) => string;
 

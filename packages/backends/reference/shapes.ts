@@ -19,13 +19,6 @@ function reshape(node: NodeInputs): readonly Tensor[] {
   return [tensor(type, asked.map((size) => size === -1 ? data.length / known : size), data)];
 }
 
-/** Two axes: those before `axis`, and the others. */
-function flatten(node: NodeInputs): readonly Tensor[] {
-  const { type, dims, data } = input(node, 0);
-  const rows = sizeOf(dims.slice(0, node.attributes.number("axis", 1)));
-  return [tensor(type, [rows, data.length / rows], data)];
-}
-
 function shape(node: NodeInputs): readonly Tensor[] {
   const { dims } = input(node, 0);
   const at = (name: string, fallback: number) => node.attributes.number(name, fallback);
@@ -204,7 +197,6 @@ function choose(node: NodeInputs): readonly Tensor[] {
 
 export const SHAPES: Readonly<Record<string, Operator>> = {
   Reshape: reshape,
-  Flatten: flatten,
   Shape: shape,
   Concat: concat,
   Transpose: transpose,

@@ -2,7 +2,7 @@ import { type Block, type BlockSize, sizeOf } from "@lopper/core";
 import { TensorProto_DataType as DataType } from "onnx-buf";
 import type { Attend } from "../block_scope.ts";
 import { type GraphBuilder, MICROSOFT } from "../graph_builder.ts";
-import { attendByHead, type Heads, headsOf, tokenRows } from "./heads.ts";
+import { attendByHead, type Heads, headsOf } from "./heads.ts";
 import { plainAttention } from "./plain_attention.ts";
 
 /**
@@ -84,6 +84,7 @@ function groupQueryAttention(context: Context, projected: Projected): string {
   const { g, options: { kvCache, chunks = 1 }, heads, batchAndLength } = context;
   const shape = g.node("Concat", [batchAndLength, g.int64([-1])], { axis: 0 });
   const qkv = projected.map((x) => g.node("Reshape", [x, shape]));
+  const rows = g.node("Shape", [projected[0]]);
   const past = pastInputs(context);
   const table = rotaryInputs(context);
   const counts = { num_heads: heads.queryHeads, kv_num_heads: heads.kvHeads, do_rotary: 1 };
@@ -93,7 +94,7 @@ function groupQueryAttention(context: Context, projected: Projected): string {
     const lengths = [g.input("seqlens", "int32", ["B"]), g.input("total", "int32", [1])];
     const [attended, ...present] = attend(qkv, past, lengths);
     if (kvCache) presentOutputs(g, heads, present);
-    return tokenRows(g, attended);
+    return g.node("Reshape", [attended, rows]);
   }
   const int32 = (x: string) => g.node("Cast", [x], { to: DataType.INT32 });
   const one = int32(g.int64([1]));
@@ -103,7 +104,7 @@ function groupQueryAttention(context: Context, projected: Projected): string {
     end = end === undefined ? size : g.node("Add", [end, size]);
     return attend(part, past, [g.node("Sub", [end, one]), end]);
   });
-  return tokenRows(g, joined);
+  return g.node("Reshape", [joined, rows]);
 }
 
 /**

@@ -37,7 +37,7 @@ export interface AttentionByHead {
   readonly attend: (q: string, k: string, v: string) => string;
 }
 
-/** From q, k and v, tokens first, to the context `[B · T, Q]`. */
+/** From q `[N, Q]`, k and v `[N, K]` to the context `[N, Q]`. */
 export function attendByHead(
   g: GraphBuilder,
   { shape, rotate, attend }: AttentionByHead,
@@ -46,10 +46,5 @@ export function attendByHead(
   const swap = (x: string) => g.node("Transpose", [x], { perm: [0, 2, 1, 3] });
   const heads = (x: string) => swap(g.node("Reshape", [x, shape]));
   const context = attend(rotate(heads(q)), rotate(heads(k)), heads(v));
-  return tokenRows(g, swap(context));
-}
-
-/** `[B, T, …]` → `[B · T, channels]`. */
-export function tokenRows(g: GraphBuilder, x: string): string {
-  return g.node("Flatten", [x], { axis: 2 });
+  return g.node("Reshape", [swap(context), g.node("Shape", [q])]);
 }

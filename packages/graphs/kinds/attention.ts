@@ -20,6 +20,8 @@ function normed({ g, block, weights, eps }: BlockScope, name: string, x: string)
   const norm = block.weights.find((weight) => weight.name === name);
   if (!norm) return x;
   const [axis] = norm.axes;
-  const rows = typeof axis === "number" ? g.node("Reshape", [x, g.int64([-1, axis])]) : x;
-  return rmsNorm(g, rows, weights.vector(name), eps);
+  const over = (values: string) => rmsNorm(g, values, weights.vector(name), eps);
+  if (typeof axis !== "number") return over(x);
+  const heads = over(g.node("Reshape", [x, g.int64([-1, axis])]));
+  return g.node("Reshape", [heads, g.node("Shape", [x])]);
 }
