@@ -27,8 +27,8 @@ async function pass(): Promise<number> {
   for (let s = 0; s < sequences.length; s += perBatch) {
     const batch = sequences.slice(s, s + perBatch);
     const input = await decoder.embed(batch);
-    const stream = await forwardFrom(decoder, denseShape(decoder.blocks), 0, input);
-    const nll = await decoder.nll(stream, nextTokens(batch));
+    const hidden = await forwardFrom(decoder, denseShape(decoder.blocks), 0, input);
+    const nll = await decoder.nll(hidden, nextTokens(batch));
     // The last position of a sequence predicts nothing.
     nll.forEach((value, i) => sum += (i + 1) % length === 0 ? 0 : value);
   }

@@ -63,10 +63,10 @@ async function reference(
   set: CalibrationSet,
   block: number,
 ) {
-  let stream = await decoder.embed(set.sequences);
+  let hidden = await decoder.embed(set.sequences);
   const shape = shapeOfLayers(decoder.spec, layers);
-  for (let b = 0; b < block; b++) stream = await decoder.runBlock(b, shape, stream);
-  const { inner } = await decoder.watchBlock(block, shape, stream, "values");
+  for (let b = 0; b < block; b++) hidden = await decoder.runBlock(b, shape, hidden);
+  const { inner } = await decoder.watchBlock(block, shape, hidden, "values");
   const tokens = set.sequences.length * set.length;
   const rowsOf = (data: Float32Array, rows: number) =>
     Dense.from1DArray(rows, data.length / rows, Array.from(data));

@@ -178,10 +178,10 @@ Deno.test({
       const whole = denseShape(decoder.blocks);
       const shape = shapeOfLayers(spec, layers);
       const block = whole.length - 1;
-      let stream = await decoder.embed(texts.learn.sequences);
-      for (let b = 0; b < block; b++) stream = await decoder.runBlock(b, whole, stream);
-      const target = await decoder.runBlock(block, whole, stream);
-      const { inner, stream: output } = await decoder.watchBlock(block, shape, stream, "values");
+      let hidden = await decoder.embed(texts.learn.sequences);
+      for (let b = 0; b < block; b++) hidden = await decoder.runBlock(b, whole, hidden);
+      const target = await decoder.runBlock(block, whole, hidden);
+      const { inner, hidden: output } = await decoder.watchBlock(block, shape, hidden, "values");
       const rows = (data: Float32Array, columns: number) =>
         Matrix.from1DArray(data.length / columns, columns, Array.from(data));
       const x = rows(inner, width);

@@ -77,8 +77,8 @@ for (const family of FAMILIES) {
     const weights = await LaidOutWeights.load(model, sourceOrder(model.spec));
     const fed = new Decoder(cpu, weights);
     const shape = denseShape(fed.blocks);
-    const stream = await forwardFrom(fed, shape, 0, await fed.embed(ids));
-    const expected = await fed.nll(stream, nextTokens(ids));
+    const hidden = await forwardFrom(fed, shape, 0, await fed.embed(ids));
+    const expected = await fed.nll(hidden, nextTokens(ids));
     for (const attentionOp of ["plain", "attention"] as const) {
       const description = { ...reference.description, attentionOp, residentWeights: true };
       const resident = new ResidentDecoder({ ...reference, description }, weights);

@@ -23,7 +23,7 @@ Deno.test("recovery: 32 tokens are learnt from for each input of the widest proj
   assert.ok(repairTokens({ ...tinySpec(3), layers: none }) > 0);
 });
 
-Deno.test("recovery: the memory for streams is for the tokens that are learnt from, and no more", () => {
+Deno.test("recovery: the memory for hidden states is for the tokens that are learnt from, and no more", () => {
   const narrow = withWidth(512);
   const wider = { ...narrow, hiddenSize: narrow.hiddenSize + 1 };
   const more = repairBytes(wider) - repairBytes(narrow);

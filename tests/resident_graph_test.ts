@@ -131,8 +131,8 @@ for (const variant of VARIANTS) {
       const seen: Float32Array[] = [];
       for (const layers of shapes(spec, random)) {
         const shape = shapeOfLayers(spec, layers);
-        const stream = await forwardFrom(decoder, shape, 0, await decoder.embed(sequences));
-        const expected = await decoder.nll(stream, nextTokens(sequences));
+        const hidden = await forwardFrom(decoder, shape, 0, await decoder.embed(sequences));
+        const expected = await decoder.nll(hidden, nextTokens(sequences));
         const got = await resident.nll(shape, sequences);
         const difference = maxAbsDifference(got, expected);
         assert.ok(difference < TOLERANCE, `off by ${difference} for ${JSON.stringify(layers)}`);
@@ -163,9 +163,9 @@ for (const [name, device] of devices) {
     const shape = shapeOfLayers(spec, randomLayers(spec, new Random(4)));
     const run = async (backend: Backend) => {
       const decoder = new Decoder(backend, weights);
-      const stream = await forwardFrom(decoder, shape, 0, await decoder.embed(sequences));
-      const nll = await decoder.nll(stream, nextTokens(sequences));
-      const logits = await decoder.logits(stream.data);
+      const hidden = await forwardFrom(decoder, shape, 0, await decoder.embed(sequences));
+      const nll = await decoder.nll(hidden, nextTokens(sequences));
+      const logits = await decoder.logits(hidden.data);
       await decoder.dispose();
       return [nll, logits];
     };

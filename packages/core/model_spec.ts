@@ -92,7 +92,7 @@ export function groupSize(attention: AttentionShape): number {
   return attention.queryHeads / attention.kvHeads;
 }
 
-/** Inputs of a block's projection back into the stream: intermediate or query channels; 0 where it is removed. */
+/** Inputs of a block's projection back into the hidden states: intermediate or query channels; 0 where it is removed. */
 export function innerWidth(
   { headDim }: Pick<ModelSpec, "headDim">,
   { attention, mlp }: LayerSpec,
@@ -101,7 +101,7 @@ export function innerWidth(
   return kind === "mlp" ? mlp?.intermediateSize ?? 0 : (attention?.queryHeads ?? 0) * headDim;
 }
 
-/** Inputs of the widest projection back into the stream; 1 where there is no block. */
+/** Inputs of the widest projection back into the hidden states; 1 where there is no block. */
 export function widestInner(spec: Pick<ModelSpec, "headDim" | "layers">): number {
   const widths = spec.layers.flatMap((layer) =>
     BLOCK_KINDS.map((kind) => innerWidth(spec, layer, kind))

@@ -6,7 +6,7 @@ import {
   UnsupportedModelError,
 } from "@lopper/core";
 import { MASKED } from "@lopper/graphs";
-import { type Decoder, forwardFrom, type Sight, type Stream } from "@lopper/runtime";
+import { type Decoder, forwardFrom, type HiddenStates, type Sight } from "@lopper/runtime";
 import type { TokenRequest } from "./encode.ts";
 import { type Prediction, type PrefixTree, prefixTree, writeSight } from "./prefix_tree.ts";
 
@@ -120,9 +120,9 @@ export class RequestScorer {
       ...tokens,
       ...new Array<number>(length - tokens.length).fill(0),
     ]);
-    const stream = await this.#forward(await this.#decoder.embed(ids), rows);
-    const { hidden, picks, owners } = gatherPredictions(rows, stream, hiddenSize);
-    const { logProbs, top } = await this.#decoder.picked(hidden, picks);
+    const hidden = await this.#forward(await this.#decoder.embed(ids), rows);
+    const { selected, picks, owners } = gatherPredictions(rows, hidden, hiddenSize);
+    const { logProbs, top } = await this.#decoder.picked(selected, picks);
     const scores = rows.map(({ tree }) => {
       const requests = 1 + Math.max(...tree.predictions.map(({ request }) => request));
       return Array.from({ length: requests }, () => ({ logLikelihood: 0, greedy: true }));
@@ -135,7 +135,7 @@ export class RequestScorer {
     return scores;
   }
 
-  async #forward(input: Stream, rows: readonly Row[]): Promise<Stream> {
+  async #forward(input: HiddenStates, rows: readonly Row[]): Promise<HiddenStates> {
     const { spec } = this.#decoder;
     const window = fullyAttended(spec);
     const beyond = window !== null && input.length > window;
@@ -197,23 +197,23 @@ function sightOf(rows: readonly Row[], length: number, window: number | null): S
   return { positions, mask };
 }
 
-/** The rows of the stream after which something is to be predicted, each once, and what. */
-function gatherPredictions(rows: readonly Row[], stream: Stream, size: number) {
+/** The hidden states after which something is to be predicted, each once, and what. */
+function gatherPredictions(rows: readonly Row[], hidden: HiddenStates, size: number) {
   const nodes: number[] = [];
   const picks: { row: number; token: number }[] = [];
   const owners: { row: number; request: number }[] = [];
   rows.forEach(({ tree }, row) => {
     let last: Prediction["node"] | null = null;
     for (const { node, token, request } of tree.predictions) {
-      if (node !== last) nodes.push(row * stream.length + node);
+      if (node !== last) nodes.push(row * hidden.length + node);
       last = node;
       picks.push({ row: nodes.length - 1, token });
       owners.push({ row, request });
     }
   });
-  const hidden = new Float32Array(nodes.length * size);
+  const selected = new Float32Array(nodes.length * size);
   nodes.forEach((node, i) =>
-    hidden.set(stream.data.subarray(node * size, (node + 1) * size), i * size)
+    selected.set(hidden.data.subarray(node * size, (node + 1) * size), i * size)
   );
-  return { hidden, picks, owners };
+  return { selected, picks, owners };
 }

@@ -8,8 +8,8 @@ export function sequenceScorer(decoder: Decoder): SequenceScorer {
   return {
     async nll(sequences) {
       const shape = denseShape(decoder.blocks);
-      const stream = await forwardFrom(decoder, shape, 0, await decoder.embed(sequences));
-      return await decoder.nll(stream, nextTokens(sequences));
+      const hidden = await forwardFrom(decoder, shape, 0, await decoder.embed(sequences));
+      return await decoder.nll(hidden, nextTokens(sequences));
     },
   };
 }

@@ -28,14 +28,14 @@ function residual(): Uint8Array {
   const g = new GraphBuilder("test");
   const x = g.input("x", "float32", ["N", 4]);
   const half = g.node("Mul", [x, g.float32(0.5)]);
-  let stream = g.node("Gemm", [x, weight(g, 0)]);
+  let hidden = g.node("Gemm", [x, weight(g, 0)]);
   for (const block of [1, 2, 3]) {
-    const up = g.node("Gemm", [stream, weight(g, 2 * block - 1)]);
+    const up = g.node("Gemm", [hidden, weight(g, 2 * block - 1)]);
     const down = g.node("Gemm", [g.node("Mul", [up, half]), weight(g, 2 * block)]);
-    stream = g.node("Add", [stream, down]);
+    hidden = g.node("Add", [hidden, down]);
     g.output(`seen.${block}`, down, "float32", ["N", 4]);
   }
-  g.output("y", g.node("Gemm", [stream, "w0"], { transB: 1 }), "float32", ["N", 4]);
+  g.output("y", g.node("Gemm", [hidden, "w0"], { transB: 1 }), "float32", ["N", 4]);
   return g.encode();
 }
 

@@ -76,7 +76,7 @@ export interface PickedOptions extends SoftmaxOptions {
 }
 
 /**
- * Final norm, LM head and log-probabilities of chosen tokens: rows of the stream are computed once, however many tokens are
+ * Final norm, LM head and log-probabilities of chosen tokens: rows of hidden states are computed once, however many tokens are
  * asked for after each. Feeds: those of `logitsHead` and `picks int64 [P]`, row · V + token of each. Fetches:
  * `log_probs [P]`, float32, in nats, and with `top` `top int64 [N]`, the first of the likeliest tokens of each row.
  */

@@ -1,4 +1,4 @@
-import type { Decoder, Stream } from "@lopper/runtime";
+import type { Decoder, HiddenStates } from "@lopper/runtime";
 import type { Sequences } from "./calibration.ts";
 import type { Criterion, ReadBatch } from "./criteria/criterion.ts";
 import { perplexity } from "./criteria/perplexity.ts";
@@ -40,9 +40,13 @@ export class BatchLosses {
 }
 
 /** A batch that a decoder has read to the end. @param labels the token after each position. */
-export function readBatch(decoder: Decoder, stream: Stream, labels: readonly number[]): ReadBatch {
+export function readBatch(
+  decoder: Decoder,
+  hidden: HiddenStates,
+  labels: readonly number[],
+): ReadBatch {
   return {
-    nll: () => decoder.nll(stream, labels),
-    crossEntropy: (predictions) => decoder.crossEntropy(stream, predictions),
+    nll: () => decoder.nll(hidden, labels),
+    crossEntropy: (predictions) => decoder.crossEntropy(hidden, predictions),
   };
 }

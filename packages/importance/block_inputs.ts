@@ -1,5 +1,5 @@
 import { blocksOf, type ModelSpec, type Shape } from "@lopper/core";
-import type { Stream } from "@lopper/runtime";
+import type { HiddenStates } from "@lopper/runtime";
 import { sequencesPerBatch } from "./batches.ts";
 import { firstDifference, isSameShape } from "./differences.ts";
 
@@ -11,7 +11,7 @@ const COPIES = 3;
 /** Inputs of blocks of one batch by block number, and the shape under which they are the inputs. */
 interface Kept {
   readonly shape: Shape;
-  readonly streams: Map<number, Stream>;
+  readonly inputs: Map<number, HiddenStates>;
 }
 
 /**
@@ -45,38 +45,38 @@ export class BlockInputs {
    * Those of a batch under a base plan, by block number, as far as they are kept; more may be put
    * there.
    */
-  ofBase(base: Shape, batch: number): Map<number, Stream> {
+  ofBase(base: Shape, batch: number): Map<number, HiddenStates> {
     const old = this.#base.get(batch);
     const favoured = this.#favoured.get(batch);
-    const streams = new Map<number, Stream>();
+    const inputs = new Map<number, HiddenStates>();
     if (old) {
       const valid = firstDifference(old.shape, base);
-      for (const [block, stream] of old.streams) if (block <= valid) streams.set(block, stream);
+      for (const [block, hidden] of old.inputs) if (block <= valid) inputs.set(block, hidden);
     }
     if (favoured && !(old && isSameShape(old.shape, base))) {
       if (isSameShape(favoured.shape, base)) {
-        for (const [block, stream] of favoured.streams) streams.set(block, stream);
+        for (const [block, hidden] of favoured.inputs) inputs.set(block, hidden);
       }
       this.#favoured.delete(batch);
     }
     // Deleting first moves it to the end: the batch used last.
     this.#base.delete(batch);
-    this.#base.set(batch, { shape: base, streams });
+    this.#base.set(batch, { shape: base, inputs });
     for (const oldest of this.#base.keys()) {
       if (this.#base.size <= this.keptBatches) break;
       this.#base.delete(oldest);
       this.#favoured.delete(oldest);
       this.#running?.batches.delete(oldest);
     }
-    return streams;
+    return inputs;
   }
 
   /** Keeps those of a candidate, until another one is scored. */
-  putRunning(shape: Shape, batch: number, streams: Map<number, Stream>) {
+  putRunning(shape: Shape, batch: number, inputs: Map<number, HiddenStates>) {
     if (!this.#running || !isSameShape(this.#running.shape, shape)) {
       this.#running = { shape, batches: new Map() };
     }
-    this.#running.batches.set(batch, { shape, streams });
+    this.#running.batches.set(batch, { shape, inputs });
   }
 
   /** Keeps those of what was scored last beyond the next candidate, if it has this shape. */

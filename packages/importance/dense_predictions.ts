@@ -57,10 +57,10 @@ export class DensePredictions {
     const decoder = this.#decoder;
     const sequences = this.#batches[batch].map((i) => this.#sequences[i]);
     const input = await decoder.embed(sequences);
-    const stream = await forwardFrom(decoder, denseShape(decoder.blocks), 0, input);
-    const predictions = await decoder.predictions(stream, NAMED_TOKENS);
-    const entropy = await decoder.crossEntropy(stream, predictions);
-    const nll = await decoder.nll(stream, nextTokens(sequences));
+    const hidden = await forwardFrom(decoder, denseShape(decoder.blocks), 0, input);
+    const predictions = await decoder.predictions(hidden, NAMED_TOKENS);
+    const entropy = await decoder.crossEntropy(hidden, predictions);
+    const nll = await decoder.nll(hidden, nextTokens(sequences));
     const found = { predictions, base: nll.map((value, i) => value - entropy[i]) };
     this.#found.set(batch, found);
     return found;

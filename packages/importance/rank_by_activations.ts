@@ -24,11 +24,11 @@ export async function innerEnergy(
   let tokens = 0;
   for (const numbers of batchNumbers(set, options)) {
     const sequences = numbers.map((i) => set.sequences[i]);
-    let stream = await decoder.embed(sequences);
+    let hidden = await decoder.embed(sequences);
     for (const [block, size] of shape.entries()) {
       if (!size) continue;
-      const watched = await decoder.watchBlock(block, shape, stream, "energy");
-      stream = watched.stream;
+      const watched = await decoder.watchBlock(block, shape, hidden, "energy");
+      hidden = watched.hidden;
       const sum = sums.get(block) ?? new Float64Array(watched.inner.length);
       watched.inner.forEach((value, c) => sum[c] += value);
       sums.set(block, sum);

@@ -89,7 +89,7 @@ async function referenceEnergy(model: Model, set: CalibrationSet): Promise<Map<n
     mlp: mlp && await read(layer, "mlp"),
   })));
   for (const sequence of set.sequences) {
-    let stream = sequence.map((id) =>
+    let hidden = sequence.map((id) =>
       Array.from(embedding.subarray(id * hiddenSize, (id + 1) * hiddenSize))
     );
     for (const [layer, shape] of spec.layers.entries()) {
@@ -102,7 +102,7 @@ async function referenceEnergy(model: Model, set: CalibrationSet): Promise<Map<n
             const n = w && t !== null ? norm(head, w) : head;
             return t === null ? n : rotate(n, t);
           });
-        const normed = stream.map((x) => norm(x, a.get("norm")!));
+        const normed = hidden.map((x) => norm(x, a.get("norm")!));
         const q = normed.map((x, t) =>
           heads(project(x, a.get("q")!, a.get("q_bias")), "q_norm", t)
         );
@@ -110,7 +110,7 @@ async function referenceEnergy(model: Model, set: CalibrationSet): Promise<Map<n
           heads(project(x, a.get("k")!, a.get("k_bias")), "k_norm", t)
         );
         const v = normed.map((x) => heads(project(x, a.get("v")!, a.get("v_bias")), "", null));
-        stream = stream.map((x, t) => {
+        hidden = hidden.map((x, t) => {
           const context = q[t].flatMap((query, h) => {
             const kv = Math.floor(h / groupSize(shape.attention!));
             const scores = Array.from(
@@ -132,7 +132,7 @@ async function referenceEnergy(model: Model, set: CalibrationSet): Promise<Map<n
       }
       const m = weights[layer].mlp;
       if (m) {
-        stream = stream.map((x) => {
+        hidden = hidden.map((x) => {
           const normed = norm(x, m.get("norm")!);
           const up = project(normed, m.get("up")!, m.get("up_bias"));
           const inner = project(normed, m.get("gate")!, m.get("gate_bias"))
@@ -241,10 +241,10 @@ engineTest(
       const narrow = replaceLayer(layers, layer, { mlp: { intermediateSize: width } });
       const before = decoder.weights.order;
       const run = async (shapes = narrow) => {
-        let stream = await decoder.embed(set.sequences);
+        let hidden = await decoder.embed(set.sequences);
         const shape = shapeOfLayers(model.spec, shapes);
-        for (const block of shape.keys()) stream = await decoder.runBlock(block, shape, stream);
-        return stream.data;
+        for (const block of shape.keys()) hidden = await decoder.runBlock(block, shape, hidden);
+        return hidden.data;
       };
       const old = [await run(), await run(layers)];
       const { spec } = model;

@@ -6,7 +6,7 @@ import {
   type Shape,
   widestInner,
 } from "@lopper/core";
-import type { Decoder, Stream } from "@lopper/runtime";
+import type { Decoder, HiddenStates } from "@lopper/runtime";
 import { batchNumbers, type BatchOptions } from "./batches.ts";
 import type { CalibrationSet } from "./calibration.ts";
 import { inPlaces, lyingUnits, type RankedUnits } from "./ranked_units.ts";
@@ -14,14 +14,14 @@ import type { MomentRule } from "./rankings/rule.ts";
 
 /**
  * Bytes that `rankByMoments` takes beside the weights: matrices for the widest block, and the
- * streams of its text.
+ * hidden states of its text.
  * @param tokens of the text, at most.
  */
 export function rankByMomentsBytes(spec: ModelSpec, tokens: number): number {
   const { hiddenSize } = spec;
   const widest = widestInner(spec);
   // H, its inverse, the products of weights, and what an engine holds of one of them; the
-  // projection, scaled, too; streams.
+  // projection, scaled, too; hidden states.
   return 4 * (4 * widest ** 2 + 2 * widest * hiddenSize + tokens * hiddenSize);
 }
 
@@ -55,20 +55,20 @@ export async function rankByMoments(
   const count = isRanked.lastIndexOf(true) + 1;
   const products = new Products(decoder.backend);
   try {
-    const streams: Stream[] = [];
+    const hiddenStates: HiddenStates[] = [];
     for (const numbers of batchNumbers(set, options)) {
-      streams.push(await decoder.embed(numbers.map((i) => set.sequences[i])));
+      hiddenStates.push(await decoder.embed(numbers.map((i) => set.sequences[i])));
     }
     for (let block = 0; block < count; block++) {
       const onProgress = (share: number) => options.onProgress?.(block + share, count);
       onProgress(0);
       if (!isRanked[block]) {
-        for (const [b, stream] of streams.entries()) {
-          streams[b] = await decoder.runBlock(block, shape, stream);
+        for (const [b, hidden] of hiddenStates.entries()) {
+          hiddenStates[b] = await decoder.runBlock(block, shape, hidden);
         }
         continue;
       }
-      const gram = await momentsOf(decoder, shape, block, streams, products);
+      const gram = await momentsOf(decoder, shape, block, hiddenStates, products);
       const places = await rule.places(products, {
         gram,
         ...columnsOf(decoder, shape, block),
@@ -96,19 +96,19 @@ function columnsOf({ spec, blocks, weights }: Decoder, shape: Shape, block: numb
 
 /**
  * The sum of aaᵀ over all tokens, its lower triangle, a being what enters a block's projection;
- * moves the streams on past the block.
+ * moves the hidden states on past the block.
  */
 async function momentsOf(
   decoder: Decoder,
   shape: Shape,
   block: number,
-  streams: Stream[],
+  hiddenStates: HiddenStates[],
   products: Products,
 ): Promise<Matrix> {
   const gram = new GramSum(products);
-  for (const [b, input] of streams.entries()) {
-    const { stream, inner } = await decoder.watchBlock(block, shape, input, "values");
-    streams[b] = stream;
+  for (const [b, input] of hiddenStates.entries()) {
+    const { hidden, inner } = await decoder.watchBlock(block, shape, input, "values");
+    hiddenStates[b] = hidden;
     const tokens = input.batch * input.length;
     await gram.add(matrix(tokens, inner.length / tokens, inner));
   }

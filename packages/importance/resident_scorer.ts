@@ -9,7 +9,7 @@ import type { Scorable, Score, Scorer, ScorerOptions } from "./scorer.ts";
 /**
  * Scores on a device that holds the weights: every candidate is a full forward pass that moves
  * token ids in and one number a token out. Twice the block-tokens of scoring by suffix, and no
- * weight or residual stream crosses the bus; with no streams to look at, there are no
+ * weight or hidden state crosses the bus; with no hidden states to look at, there are no
  * perturbations.
  */
 export class ResidentScorer implements Scorer {

@@ -51,7 +51,7 @@ export interface Scorer {
   ): Promise<readonly number[]>;
   /**
    * How far a candidate moves the output of the last block that it changes, relative to the
-   * residual stream there: the mean over a batch's tokens of ‖h′ − h‖² / ‖h‖². It runs the blocks
+   * hidden states there: the mean over a batch's tokens of ‖h′ − h‖² / ‖h‖². It runs the blocks
    * from the first changed one to the last, which as a rule is one block. Not every scorer can
    * tell.
    */

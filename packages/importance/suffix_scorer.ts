@@ -1,5 +1,5 @@
 import { headCostInBlocks, type Shape } from "@lopper/core";
-import { type Decoder, forwardFrom, type Stream } from "@lopper/runtime";
+import { type Decoder, forwardFrom, type HiddenStates } from "@lopper/runtime";
 import { BatchLosses, readBatch } from "./batch_losses.ts";
 import { batchNumbers, forwardCost } from "./batches.ts";
 import { BlockInputs, keptBytes } from "./block_inputs.ts";
@@ -76,8 +76,8 @@ export class SuffixScorer implements Scorer {
     onProgress?: (tokensDone: number) => void,
   ): Promise<Score> {
     const means = new Array<number>(this.#calibration.sequences.length);
-    for await (const { batch, stream } of this.#wholePasses(shape, onProgress)) {
-      const found = await this.#means(stream, batch);
+    for await (const { batch, hidden } of this.#wholePasses(shape, onProgress)) {
+      const found = await this.#means(hidden, batch);
       found.forEach((mean, i) => means[this.batches[batch][i]] = mean);
     }
     return { perplexity: perplexity(means), sequenceNll: means };
@@ -93,8 +93,8 @@ export class SuffixScorer implements Scorer {
     onProgress?: (tokensDone: number) => void,
   ): Promise<Float32Array> {
     const all = new Float32Array(this.tokens);
-    for await (const { batch, stream } of this.#wholePasses(shape, onProgress)) {
-      const nll = await this.#decoder.nll(stream, this.#batches[batch].labels);
+    for await (const { batch, hidden } of this.#wholePasses(shape, onProgress)) {
+      const nll = await this.#decoder.nll(hidden, this.#batches[batch].labels);
       this.batches[batch].forEach((sequence, i) =>
         all.set(nll.subarray(i * this.length, (i + 1) * this.length), sequence * this.length)
       );
@@ -107,7 +107,7 @@ export class SuffixScorer implements Scorer {
     let done = 0;
     for (const [batch, { sequences }] of this.#batches.entries()) {
       const input = await this.#decoder.embed(sequences);
-      yield { batch, stream: await forwardFrom(this.#decoder, shape, 0, input) };
+      yield { batch, hidden: await forwardFrom(this.#decoder, shape, 0, input) };
       done += sequences.length * this.length;
       onProgress?.(done);
     }
@@ -124,9 +124,9 @@ export class SuffixScorer implements Scorer {
     }
     const { shape, first } = candidate;
     const input = await this.#input(base, first, batch);
-    const streams = this.#inputs.keepsCandidates ? new Map<number, Stream>() : undefined;
-    const output = await forwardFrom(this.#decoder, shape, first, input, streams);
-    if (streams) this.#inputs.putRunning(shape, batch, streams);
+    const inputs = this.#inputs.keepsCandidates ? new Map<number, HiddenStates>() : undefined;
+    const output = await forwardFrom(this.#decoder, shape, first, input, inputs);
+    if (inputs) this.#inputs.putRunning(shape, batch, inputs);
     return await this.#means(output, batch);
   }
 
@@ -149,20 +149,20 @@ export class SuffixScorer implements Scorer {
   }
 
   /** The input of a block under the base plan, from what is kept where it is. */
-  async #input(base: Shape, block: number, batch: number): Promise<Stream> {
-    const streams = this.#inputs.ofBase(base, batch);
+  async #input(base: Shape, block: number, batch: number): Promise<HiddenStates> {
+    const inputs = this.#inputs.ofBase(base, batch);
     let at = block;
-    while (at > 0 && !streams.has(at)) at--;
-    let stream = streams.get(at) ?? await this.#decoder.embed(this.#batches[batch].sequences);
-    streams.set(at, stream);
+    while (at > 0 && !inputs.has(at)) at--;
+    let hidden = inputs.get(at) ?? await this.#decoder.embed(this.#batches[batch].sequences);
+    inputs.set(at, hidden);
     for (; at < block; at++) {
-      stream = await this.#decoder.runBlock(at, base, stream);
-      streams.set(at + 1, stream);
+      hidden = await this.#decoder.runBlock(at, base, hidden);
+      inputs.set(at + 1, hidden);
     }
-    return stream;
+    return hidden;
   }
 
-  async #means(output: Stream, batch: number): Promise<readonly number[]> {
+  async #means(output: HiddenStates, batch: number): Promise<readonly number[]> {
     const { sequences, labels } = this.#batches[batch];
     const loss = await this.#losses.of(batch, readBatch(this.#decoder, output, labels));
     return sequenceMeans(loss, sequences, this.#calibration.ignoredLabel);
@@ -178,7 +178,7 @@ function meanSquaredChange(before: Float32Array, after: Float32Array, size: numb
       change += d * d;
       norm += before[i] * before[i];
     }
-    // A token whose stream is all 0 moves infinitely far, or not at all.
+    // A token whose hidden state is all 0 moves infinitely far, or not at all.
     if (change > 0) sum += change / norm;
   }
   return sum / (before.length / size);

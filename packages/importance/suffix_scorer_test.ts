@@ -223,9 +223,9 @@ scorerTest(
       const batch = set.sequences.slice(0, 2);
       const input = await decoder.embed(batch);
       const upTo = async (l: Shape) => {
-        let stream = input;
-        for (let b = 0; b <= block; b++) stream = await decoder.runBlock(b, l, stream);
-        return stream.data;
+        let hidden = input;
+        for (let b = 0; b <= block; b++) hidden = await decoder.runBlock(b, l, hidden);
+        return hidden.data;
       };
       const [before, after] = [await upTo(whole), await upTo(candidate.shape)];
       const tokens = Array.from({ length: BATCH_TOKENS }, (_, t) => {

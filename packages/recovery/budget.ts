@@ -15,7 +15,7 @@ export function repairTokens(spec: ModelSpec): number {
 
 /**
  * Bytes that a repair takes beside the weights: matrices of its equations for the widest block, and
- * the streams of its text through both models.
+ * the hidden states of its text through both models.
  */
 export function repairBytes(spec: ModelSpec): number {
   const { hiddenSize } = spec;

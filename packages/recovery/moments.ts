@@ -7,7 +7,7 @@ import type { PassPair } from "./pass.ts";
 export interface FitBatch {
   /** X: what enters the projection, `[tokens, channels]`. */
   readonly inner: Matrix;
-  /** R: what the block's output lacks of the dense stream, `[tokens, hiddenSize]`. */
+  /** R: what the block's output lacks of the dense hidden states, `[tokens, hiddenSize]`. */
   readonly missing: Matrix;
 }
 
@@ -29,10 +29,10 @@ export async function* fitBatches(
   shape: Shape,
   { dense, pruned }: PassPair,
 ): AsyncGenerator<FitBatch> {
-  for (const [b, input] of pruned.streams.entries()) {
+  for (const [b, input] of pruned.hiddenStates.entries()) {
     const tokens = input.batch * input.length;
-    const { stream, inner } = await decoder.watchBlock(pruned.block, shape, input, "values");
-    const missing = difference(dense.streams[b].data, stream.data);
+    const { hidden, inner } = await decoder.watchBlock(pruned.block, shape, input, "values");
+    const missing = difference(dense.hiddenStates[b].data, hidden.data);
     yield {
       inner: matrix(tokens, inner.length / tokens, inner),
       missing: matrix(tokens, missing.length / tokens, missing),
@@ -54,7 +54,7 @@ export async function momentsOf(
   return { gram: gram.take(), cross: cross! };
 }
 
-/** A loop: `map` with a function takes several times as long, and streams are long. */
+/** A loop: `map` with a function takes several times as long, and hidden states are long. */
 export function difference(a: Float32Array, b: Float32Array): Float32Array {
   const result = new Float32Array(a.length);
   for (let i = 0; i < result.length; i++) result[i] = a[i] - b[i];

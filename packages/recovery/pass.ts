@@ -8,7 +8,7 @@ import {
   readBatch,
   sequenceMeans,
 } from "@lopper/importance";
-import { type Decoder, forwardFrom, type Stream } from "@lopper/runtime";
+import { type Decoder, forwardFrom, type HiddenStates } from "@lopper/runtime";
 
 /** A text in batches of its sequences, by their numbers in the set. */
 export interface BatchedText {
@@ -22,7 +22,7 @@ export interface Pass {
   /** The number of the block that comes next. */
   readonly block: number;
   /** What enters it, batch by batch. */
-  readonly streams: readonly Stream[];
+  readonly hiddenStates: readonly HiddenStates[];
 }
 
 /** A text under way through the dense model and through the pruned one. */
@@ -37,26 +37,26 @@ export function batched(set: CalibrationSet, batchTokens: number): BatchedText {
 
 /** A text before the first block. */
 export async function begin(decoder: Decoder, text: BatchedText): Promise<Pass> {
-  const streams: Stream[] = [];
-  for (const sequences of sequencesOf(text)) streams.push(await decoder.embed(sequences));
-  return { text, block: 0, streams };
+  const hiddenStates: HiddenStates[] = [];
+  for (const sequences of sequencesOf(text)) hiddenStates.push(await decoder.embed(sequences));
+  return { text, block: 0, hiddenStates };
 }
 
 /** The same text before the block `end`, behind those in between as `shape` has them. */
 export async function advance(
   decoder: Decoder,
   shape: Shape,
-  { text, block: first, streams }: Pass,
+  { text, block: first, hiddenStates }: Pass,
   end: number,
 ): Promise<Pass> {
-  const moved: Stream[] = [];
-  for (let stream of streams) {
+  const moved: HiddenStates[] = [];
+  for (let hidden of hiddenStates) {
     for (let block = first; block < end; block++) {
-      stream = await decoder.runBlock(block, shape, stream);
+      hidden = await decoder.runBlock(block, shape, hidden);
     }
-    moved.push(stream);
+    moved.push(hidden);
   }
-  return { text, block: end, streams: moved };
+  return { text, block: end, hiddenStates: moved };
 }
 
 /** The losses of a text's batches, by a criterion or by its NLL. */
@@ -71,13 +71,13 @@ export function lossesOf({ set, batches }: BatchedText, judge?: Judge): BatchLos
 export async function lossOf(
   decoder: Decoder,
   shape: Shape,
-  { text, block, streams }: Pass,
+  { text, block, hiddenStates }: Pass,
   losses: BatchLosses,
 ): Promise<readonly number[]> {
   const means: number[] = [];
   for (const [b, sequences] of sequencesOf(text).entries()) {
-    const stream = await forwardFrom(decoder, shape, block, streams[b]);
-    const loss = await losses.of(b, readBatch(decoder, stream, nextTokens(sequences)));
+    const hidden = await forwardFrom(decoder, shape, block, hiddenStates[b]);
+    const loss = await losses.of(b, readBatch(decoder, hidden, nextTokens(sequences)));
     means.push(...sequenceMeans(loss, sequences, text.set.ignoredLabel));
   }
   return means;

@@ -30,7 +30,7 @@ Deno.test({
     const { sequenceNll } = await new SuffixScorer(decoder, set, { cacheBytes: 0 })
       .evaluate(shape);
     const first = await begin(decoder, batched(set, 10));
-    assert.deepEqual(first.streams.map(({ batch }) => batch), [2, 2, 1]);
+    assert.deepEqual(first.hiddenStates.map(({ batch }) => batch), [2, 2, 1]);
     let pass = first;
     for (const end of [0, 1, 3, shape.length]) {
       pass = await advance(decoder, shape, pass, end);
@@ -41,7 +41,7 @@ Deno.test({
       );
     }
     assert.equal(first.block, 0);
-    assert.deepEqual(first.streams, (await begin(decoder, first.text)).streams);
+    assert.deepEqual(first.hiddenStates, (await begin(decoder, first.text)).hiddenStates);
     await decoder.dispose();
     await backend.dispose();
     model.close();

@@ -18,11 +18,11 @@ export interface RepairResult {
 
 /**
  * Refits the output projection of every block that stays, one after the other, so that the pruned
- * model's stream comes nearer to the dense one's: W = W₀ + (Y − W₀X)Xᵀ(XXᵀ + λI)⁻¹, ridge
+ * model's hidden states come nearer to the dense ones: W = W₀ + (Y − W₀X)Xᵀ(XXᵀ + λI)⁻¹, ridge
  * regression that shrinks toward the weights that are there. X is what enters the projection in the
- * model that is repaired so far; Y is the dense stream less the pruned one's at that place, so that
+ * model that is repaired so far; Y are the dense hidden states less the pruned model's at that place, so that
  * a fit makes up for what is lost before it, too. Where removed blocks follow, it is the dense
- * stream behind them: ReplaceMe (arXiv 2505.02819) folds removed blocks into the projection before
+ * hidden states behind them: ReplaceMe (arXiv 2505.02819) folds removed blocks into the projection before
  * them so.
  *
  * λ is the one with the smallest error on the text to choose on, and a repair stays if the mean

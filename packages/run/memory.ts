@@ -74,11 +74,15 @@ export function planMemory(needs: MemoryNeeds, budget: number): MemoryPlan {
     };
     if (needs.ranksByMoments) {
       const bytes = rankByMomentsBytes(spec, repairTokens(spec));
-      apart("the order", ["its equations and streams", bytes], "--order energy");
+      apart("the order", ["its equations and hidden states", bytes], "--order energy");
     }
     if (needs.recovers) {
       const bytes = repairBytes(spec);
-      apart("the repair", ["the equations and streams of the repair", bytes], "--recover none");
+      apart(
+        "the repair",
+        ["the equations and hidden states of the repair", bytes],
+        "--recover none",
+      );
     }
     const left = budget - least;
     // Room for candidates' block inputs saves more than weights that need no expanding, and both more than a second batch.

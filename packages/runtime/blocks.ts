@@ -2,7 +2,7 @@ import { type Feeds, float32, float32Data } from "@lopper/backends";
 import { type Block, type BlockSize, blocksOf, type ModelSpec } from "@lopper/core";
 import { blockGraph, blockGraphKey, type InnerOutput } from "@lopper/graphs";
 import type { GraphRuns } from "./graph_runs.ts";
-import type { KeyValues, Sight, Stream } from "./stream.ts";
+import type { HiddenStates, KeyValues, Sight } from "./hidden_states.ts";
 import { type AttentionRun, TokenFeeds } from "./token_feeds.ts";
 import type { LaidOutWeights } from "./weight_layout.ts";
 
@@ -21,7 +21,7 @@ export interface BlockRunOptions {
 
 /** What a block makes of its input. */
 export interface BlockOutput {
-  readonly stream: Stream;
+  readonly hidden: HiddenStates;
   /** Of attention that was given a past: its keys and values with those of the input. */
   readonly present: KeyValues | null;
   /** Where it was asked for. */
@@ -55,7 +55,7 @@ export class Blocks {
   async run(
     number: number,
     size: BlockSize,
-    input: Stream,
+    input: HiddenStates,
     options: BlockRunOptions = {},
   ): Promise<BlockOutput> {
     const { block, graph } = this.#blocks[number];
@@ -75,7 +75,7 @@ export class Blocks {
     );
     const kept = attended?.attention.kvCache ? attended : undefined;
     return {
-      stream: { ...input, data: float32Data(fetches, "out") },
+      hidden: { ...input, data: float32Data(fetches, "out") },
       present: kept ? presentOf(fetches, kept.total) : null,
       inner: inner && float32Data(fetches, INNER_FETCH[inner]),
     };
@@ -85,7 +85,7 @@ export class Blocks {
   #attention(
     block: Block,
     size: BlockSize,
-    input: Stream,
+    input: HiddenStates,
     { past, sight }: BlockRunOptions,
   ): AttentionRun | undefined {
     if (block.attended === undefined) return undefined;

@@ -5,12 +5,12 @@ import { Blocks } from "./blocks.ts";
 import { GraphRuns } from "./graph_runs.ts";
 import { Heads, type Picked, type TokenPick } from "./heads.ts";
 import { certain, type Predictions } from "./predictions.ts";
-import type { KeyValues, Sight, Stream } from "./stream.ts";
+import type { HiddenStates, KeyValues, Sight } from "./hidden_states.ts";
 import type { LaidOutWeights } from "./weight_layout.ts";
 
 /** A block's output, and what was asked of the activation that enters its last projection, down or o. */
 export interface Watched {
-  readonly stream: Stream;
+  readonly hidden: HiddenStates;
   /**
    * `energy`: the sum over all tokens of the squares of each inner channel, `[channels]`. `values`: all of them,
    * `[batch · length, channels]`. In the order in which the weights are laid out.
@@ -52,7 +52,7 @@ export class Decoder {
    * Embeds equally long sequences of token ids.
    * @throws {RangeError} when an id is not in the vocabulary.
    */
-  embed(sequences: readonly (readonly number[])[]): Promise<Stream> {
+  embed(sequences: readonly (readonly number[])[]): Promise<HiddenStates> {
     const { length } = sequences[0];
     // A graph would need the whole table in float32 for a few of its rows.
     return Promise.try(() => ({
@@ -71,13 +71,13 @@ export class Decoder {
   async runBlock(
     number: number,
     shape: Shape,
-    input: Stream,
+    input: HiddenStates,
     sight?: Sight,
-  ): Promise<Stream> {
+  ): Promise<HiddenStates> {
     const size = shape[number];
     if (!size) return input;
     this.#blockTokens += input.batch * input.length;
-    return (await this.#blocks.run(number, size, input, { sight })).stream;
+    return (await this.#blocks.run(number, size, input, { sight })).hidden;
   }
 
   /**
@@ -87,14 +87,14 @@ export class Decoder {
   async watchBlock(
     number: number,
     shape: Shape,
-    input: Stream,
+    input: HiddenStates,
     what: InnerOutput,
   ): Promise<Watched> {
     const size = shape[number];
     if (!size) throw new TypeError(`block ${this.blocks[number].id} is gone`);
     this.#blockTokens += input.batch * input.length;
-    const { stream, inner } = await this.#blocks.run(number, size, input, { inner: what });
-    return { stream, inner: inner! };
+    const { hidden, inner } = await this.#blocks.run(number, size, input, { inner: what });
+    return { hidden, inner: inner! };
   }
 
   /**
@@ -103,29 +103,29 @@ export class Decoder {
    */
   async runCached(
     shape: Shape,
-    input: Stream,
+    input: HiddenStates,
     past: readonly (KeyValues | null)[] | null,
-  ): Promise<{ stream: Stream; present: readonly (KeyValues | null)[] }> {
+  ): Promise<{ hidden: HiddenStates; present: readonly (KeyValues | null)[] }> {
     const present: (KeyValues | null)[] = [];
-    let stream = input;
+    let hidden = input;
     for (let block = 0; block < shape.length; block++) {
-      const result = await this.runBlockCached(block, shape, stream, past?.[block] ?? null);
+      const result = await this.runBlockCached(block, shape, hidden, past?.[block] ?? null);
       present.push(result.present);
-      stream = result.stream;
+      hidden = result.hidden;
     }
-    return { stream, present };
+    return { hidden, present };
   }
 
   /** One block as `runCached` runs it; where it was removed, the input comes back. */
   async runBlockCached(
     number: number,
     shape: Shape,
-    input: Stream,
+    input: HiddenStates,
     past: KeyValues | null,
-  ): Promise<{ stream: Stream; present: KeyValues | null }> {
+  ): Promise<{ hidden: HiddenStates; present: KeyValues | null }> {
     const size = shape[number];
     if (!size || !this.blocks[number].attended) {
-      return { stream: await this.runBlock(number, shape, input), present: null };
+      return { hidden: await this.runBlock(number, shape, input), present: null };
     }
     const empty = { length: 0, keys: new Float32Array(0), values: new Float32Array(0) };
     this.#blockTokens += input.batch * input.length;
@@ -133,26 +133,26 @@ export class Decoder {
   }
 
   /**
-   * Negative log-likelihood in nats of `labels[i]` after position i of the flattened stream `[batch · length]`.
+   * Negative log-likelihood in nats of `labels[i]` after position i of the flattened batch `[batch · length]`.
    */
-  nll(stream: Stream, labels: readonly number[]): Promise<Float32Array> {
-    return this.crossEntropy(stream, certain(labels));
+  nll(hidden: HiddenStates, labels: readonly number[]): Promise<Float32Array> {
+    return this.crossEntropy(hidden, certain(labels));
   }
 
-  /** Cross-entropy in nats with the predictions of another model after each position of the stream, `[batch · length]`. */
-  crossEntropy(stream: Stream, predictions: Predictions): Promise<Float32Array> {
-    this.#countHead(stream.batch, stream.length);
-    return this.#heads.crossEntropy(stream.data, predictions);
+  /** Cross-entropy in nats with the predictions of another model after each position, `[batch · length]`. */
+  crossEntropy(hidden: HiddenStates, predictions: Predictions): Promise<Float32Array> {
+    this.#countHead(hidden.batch, hidden.length);
+    return this.#heads.crossEntropy(hidden.data, predictions);
   }
 
-  /** What the model expects after each position of the stream, with its likeliest `count` tokens named. */
-  predictions(stream: Stream, count: number): Promise<Predictions> {
-    this.#countHead(stream.batch, stream.length);
-    return this.#heads.predictions(stream.data, count);
+  /** What the model expects after each position, with its likeliest `count` tokens named. */
+  predictions(hidden: HiddenStates, count: number): Promise<Predictions> {
+    this.#countHead(hidden.batch, hidden.length);
+    return this.#heads.predictions(hidden.data, count);
   }
 
   /**
-   * Log-probabilities of chosen tokens after rows of a stream, and the likeliest token after each row.
+   * Log-probabilities of chosen tokens after rows of hidden states, and the likeliest token after each row.
    * @param rows `[n, hiddenSize]`
    * @param picks which token after which row, in the order of the rows.
    */
@@ -161,7 +161,7 @@ export class Decoder {
     return this.#heads.picked(rows, picks);
   }
 
-  /** Logits `[rows, vocabSize]` of the given rows `[rows, hiddenSize]` of a stream. */
+  /** Logits `[rows, vocabSize]` of the given rows `[rows, hiddenSize]` of hidden states. */
   logits(rows: Float32Array): Promise<Float32Array> {
     this.#countHead(rows.length / this.spec.hiddenSize, 1);
     return this.#heads.logits(rows);

@@ -8,7 +8,7 @@ import { ATTENTION_CHUNK } from "./attention_op.ts";
 import { Decoder } from "./decoder.ts";
 import { forwardFrom, sequenceLogits } from "./forward.ts";
 import { HEAD_CHUNK_VALUES } from "./heads.ts";
-import type { KeyValues, Stream } from "./stream.ts";
+import type { HiddenStates, KeyValues } from "./hidden_states.ts";
 import { sourceOrder } from "./unit_order.ts";
 import { LaidOutWeights, type LoadOptions } from "./weight_layout.ts";
 
@@ -70,8 +70,8 @@ engineTest("a removed block costs nothing and changes nothing", "qwen3", async (
   const none: Shape = decoder.blocks.map(() => null);
   const cost = await costOf(decoder, async () => {
     assert.equal(await forwardFrom(decoder, none, 0, input), input);
-    const { stream, present } = await decoder.runCached(none, input, null);
-    assert.equal(stream, input);
+    const { hidden, present } = await decoder.runCached(none, input, null);
+    assert.equal(hidden, input);
     assert.deepEqual(present, none.map(() => null));
   });
   assert.equal(cost, 0);
@@ -171,14 +171,14 @@ engineTest(
       Array.from({ length }, (_, i) => (i * i + 3 * s + i) % spec.vocabSize)
     );
     const labels = sequences.flatMap((ids) => [...ids.slice(1), 0]);
-    const stream = await forwardFrom(
+    const hidden = await forwardFrom(
       decoder,
       denseShape(decoder.blocks),
       0,
       await decoder.embed(sequences),
     );
-    const nll = await decoder.nll(stream, labels);
-    const logits = await decoder.logits(stream.data);
+    const nll = await decoder.nll(hidden, labels);
+    const logits = await decoder.logits(hidden.data);
     assert.equal(nll.length, 3 * length);
     nll.forEach((value, i) => {
       const row = logits.subarray(i * spec.vocabSize, (i + 1) * spec.vocabSize);
@@ -196,7 +196,7 @@ engineTest(
     const length = Math.floor(HEAD_CHUNK_VALUES / vocabSize) + 60;
     const ids = Array.from({ length }, (_, i) => (i * i + 7 * i) % vocabSize);
     const whole = await decoder.embed([ids]);
-    const rows = (start: number, end: number): Stream => ({
+    const rows = (start: number, end: number): HiddenStates => ({
       batch: 1,
       length: end - start,
       data: whole.data.subarray(start * hiddenSize, end * hiddenSize),
@@ -290,8 +290,8 @@ engineTest(
     );
     assert.ok(sequences.length * length > 2 * 12 * 2 ** 20 / vocabSize);
     const labels = sequences.map((ids) => [...ids.slice(1), 0]);
-    const stream = await decoder.embed(sequences);
-    const together = await decoder.nll(stream, labels.flat());
+    const hidden = await decoder.embed(sequences);
+    const together = await decoder.nll(hidden, labels.flat());
     for (const [s, ids] of sequences.entries()) {
       const alone = await decoder.nll(await decoder.embed([ids]), labels[s]);
       alone.forEach((value, i) =>

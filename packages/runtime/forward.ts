@@ -1,6 +1,6 @@
 import { denseShape, type Shape } from "@lopper/core";
 import type { Decoder } from "./decoder.ts";
-import type { Sight, Stream } from "./stream.ts";
+import type { HiddenStates, Sight } from "./hidden_states.ts";
 
 /**
  * Runs the blocks from `first` on and returns what the head reads. With `keep`, the input of every block that ran, and
@@ -10,18 +10,18 @@ export async function forwardFrom(
   decoder: Decoder,
   shape: Shape,
   first: number,
-  input: Stream,
-  keep?: Map<number, Stream>,
+  input: HiddenStates,
+  keep?: Map<number, HiddenStates>,
   sightIn?: (layer: number) => Sight,
-): Promise<Stream> {
-  let stream = input;
+): Promise<HiddenStates> {
+  let hidden = input;
   for (let block = first; block < shape.length; block++) {
-    keep?.set(block, stream);
+    keep?.set(block, hidden);
     const { layer } = decoder.blocks[block];
-    stream = await decoder.runBlock(block, shape, stream, sightIn?.(layer));
+    hidden = await decoder.runBlock(block, shape, hidden, sightIn?.(layer));
   }
-  keep?.set(shape.length, stream);
-  return stream;
+  keep?.set(shape.length, hidden);
+  return hidden;
 }
 
 /** Logits `[batch, length, vocabSize]` of equally long sequences. */
@@ -30,6 +30,6 @@ export async function sequenceLogits(
   sequences: readonly (readonly number[])[],
   shape: Shape = denseShape(decoder.blocks),
 ): Promise<Float32Array> {
-  const stream = await forwardFrom(decoder, shape, 0, await decoder.embed(sequences));
-  return await decoder.logits(stream.data);
+  const hidden = await forwardFrom(decoder, shape, 0, await decoder.embed(sequences));
+  return await decoder.logits(hidden.data);
 }

@@ -2,7 +2,7 @@ import { denseShape, longestSequence, type Shape } from "@lopper/core";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import type { Decoder } from "./decoder.ts";
-import type { KeyValues } from "./stream.ts";
+import type { KeyValues } from "./hidden_states.ts";
 
 export interface GenerateOptions {
   readonly shape?: Shape;
@@ -34,12 +34,12 @@ export async function* generate(
   let past: readonly (KeyValues | null)[] | null = null;
   const limit = Math.min(options.maxTokens, longest - prompt.length);
   for (let produced = 0; produced < limit; produced++) {
-    const { stream, present } = await decoder.runCached(
+    const { hidden, present } = await decoder.runCached(
       shape,
       await decoder.embed([input]),
       past,
     );
-    const lastRow = stream.data.subarray((input.length - 1) * spec.hiddenSize);
+    const lastRow = hidden.data.subarray((input.length - 1) * spec.hiddenSize);
     const logits = await decoder.logits(lastRow);
     const next = options.temperature === 0
       ? argmax(logits)
@@ -80,8 +80,8 @@ export async function sampleSequences(
   let last = seeds.map(() => start);
   for (let produced = 0; produced < length; produced++) {
     const input = await decoder.embed(last.map((id) => [id]));
-    const { stream, present } = await decoder.runCached(shape, input, past);
-    const logits = await decoder.logits(stream.data);
+    const { hidden, present } = await decoder.runCached(shape, input, past);
+    const logits = await decoder.logits(hidden.data);
     last = randoms.map((random, row) => {
       const own = logits.subarray(row * vocabSize, (row + 1) * vocabSize);
       return sample(own, temperature, uniformFloat64(random));

@@ -22,7 +22,7 @@ export interface TokenPick {
   readonly token: number;
 }
 
-/** The heads of a model: what it expects after rows of the residual stream, `[n, hiddenSize]`. */
+/** The heads of a model: what it expects after rows of hidden states, `[n, hiddenSize]`. */
 export class Heads {
   readonly #spec: ModelSpec;
   readonly #weights: LaidOutWeights;

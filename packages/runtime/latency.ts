@@ -7,7 +7,7 @@ import {
   shapeOfLayers,
 } from "@lopper/core";
 import type { Decoder } from "./decoder.ts";
-import type { KeyValues } from "./stream.ts";
+import type { KeyValues } from "./hidden_states.ts";
 
 /** Sizes of blocks that are to be timed; each list is ascending. */
 export interface BlockSizes {
@@ -132,21 +132,21 @@ async function timedPass(
     return result;
   };
   const started = performance.now();
-  let stream = await decoder.embed([[id]]);
+  let hidden = await decoder.embed([[id]]);
   for (const [block, { layer: l, kind }] of decoder.blocks.entries()) {
     const { attention, mlp } = layers[l];
     if (kind === "attention" && attention) {
       const name = attentionName(l, groupSize(attention), attention.kvHeads);
       const heads = firstHeads(past[block]!, attention.kvHeads, headDim);
-      const run = () => decoder.runBlockCached(block, shape, stream, heads);
-      ({ stream } = await timed(name, run));
+      const run = () => decoder.runBlockCached(block, shape, hidden, heads);
+      ({ hidden } = await timed(name, run));
     }
     if (kind === "mlp" && mlp) {
-      const run = () => decoder.runBlock(block, shape, stream);
-      stream = await timed(mlpName(l, mlp.intermediateSize), run);
+      const run = () => decoder.runBlock(block, shape, hidden);
+      hidden = await timed(mlpName(l, mlp.intermediateSize), run);
     }
   }
-  await decoder.logits(stream.data);
+  await decoder.logits(hidden.data);
   return { rest: performance.now() - started - inBlocks, blocks };
 }
 

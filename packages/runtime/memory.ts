@@ -25,9 +25,9 @@ export function activationBytes(
     .map((block) => headsOf(block, sizeOf(block)));
   const queries = widest(heads.map(({ queryHeads }) => queryHeads));
   const keys = widest(heads.map(({ kvHeads }) => kvHeads));
-  // gate, up, sigmoid, SiLU and product; the stream, its norm and the result
+  // gate, up, sigmoid, SiLU and product; the hidden states, their norm and the result
   const mlp = tokens * (5 * intermediate + 4 * hiddenSize);
-  // q, k, v before and after the rotary embedding, the context, the stream, its norm and the result
+  // q, k, v before and after the rotary embedding, the context, the hidden states, their norm and the result
   const attention = tokens * (3 * queries * headDim + 4 * keys * headDim + 4 * hiddenSize);
   // of every pair of positions; chunks take turns, and each returns the keys and values of all tokens so far
   const chunks = attentionChunks(attentionOpFor(spec, backend), tokens / length, length);

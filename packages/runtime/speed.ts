@@ -1,6 +1,6 @@
 import { denseShape, type Shape } from "@lopper/core";
 import type { Decoder } from "./decoder.ts";
-import type { KeyValues } from "./stream.ts";
+import type { KeyValues } from "./hidden_states.ts";
 
 export interface SpeedOptions {
   /** Sizes of the blocks; those of the checkpoint where nothing is said. */
@@ -58,7 +58,7 @@ async function step(
   past: readonly (KeyValues | null)[] | null,
 ): Promise<readonly (KeyValues | null)[]> {
   const { hiddenSize } = decoder.spec;
-  const { stream, present } = await decoder.runCached(shape, await decoder.embed([ids]), past);
-  await decoder.logits(stream.data.subarray((ids.length - 1) * hiddenSize));
+  const { hidden, present } = await decoder.runCached(shape, await decoder.embed([ids]), past);
+  await decoder.logits(hidden.data.subarray((ids.length - 1) * hiddenSize));
   return present;
 }

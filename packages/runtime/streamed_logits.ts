@@ -16,17 +16,17 @@ export async function streamedLogits(
 ): Promise<Float32Array> {
   const blocks = blocksOf(model.spec);
   const shape = denseShape(blocks);
-  let stream = await withPart(backend, model, "outer", (decoder) => decoder.embed([ids]));
+  let hidden = await withPart(backend, model, "outer", (decoder) => decoder.embed([ids]));
   for (const layer of new Set(blocks.map((block) => block.layer))) {
-    stream = await withPart(backend, model, { layer }, async (decoder) => {
-      let inside = stream;
+    hidden = await withPart(backend, model, { layer }, async (decoder) => {
+      let inside = hidden;
       for (const [number, block] of blocks.entries()) {
         if (block.layer === layer) inside = await decoder.runBlock(number, shape, inside);
       }
       return inside;
     });
   }
-  return await withPart(backend, model, "outer", (decoder) => decoder.logits(stream.data));
+  return await withPart(backend, model, "outer", (decoder) => decoder.logits(hidden.data));
 }
 
 async function withPart<T>(

@@ -4,7 +4,7 @@ import { type AttentionOp, type FedAttention, headsOf } from "@lopper/graphs";
 import { attentionChunks, attentionOpFor } from "./attention_op.ts";
 import { RotaryFeeds } from "./rope.ts";
 import { checkSequenceLength } from "./sequence_length.ts";
-import type { KeyValues, Sight, Stream } from "./stream.ts";
+import type { HiddenStates, KeyValues, Sight } from "./hidden_states.ts";
 
 /** How tokens see one another: by what kind of graph, and what it is fed beside hidden states and weights. */
 export interface AttentionRun {
@@ -33,7 +33,7 @@ export class TokenFeeds {
   causal(
     block: Block,
     size: BlockSize,
-    { batch, length }: Stream,
+    { batch, length }: HiddenStates,
     past: KeyValues | null,
   ): AttentionRun {
     const total = (past?.length ?? 0) + length;
@@ -54,7 +54,7 @@ export class TokenFeeds {
   }
 
   /** Attention in which tokens see what `sight` says. */
-  within({ batch, length }: Stream, { positions, mask }: Sight): AttentionRun {
+  within({ batch, length }: HiddenStates, { positions, mask }: Sight): AttentionRun {
     const feeds = {
       positions: int64(positions, [batch, length]),
       mask: float32(mask, [batch, 1, length, length]),

@@ -137,7 +137,7 @@ export class LaidOutWeights {
 
   /**
    * Lays the units out in another order, one tensor at a time. What was computed before with a narrower block is no longer
-   * what these weights compute: streams that were kept, and copies on a device, are out of date.
+   * what these weights compute: hidden states that were kept, and copies on a device, are out of date.
    * @throws {RangeError} when the order is not one of the same units.
    */
   rearrange(order: UnitOrder) {

@@ -31,6 +31,6 @@ export interface Arranger {
   arrange(
     request: ArrangeRequest,
   ): Promise<Pick<Arrangement, "chosen" | "tried" | "units">>;
-  /** Lays the units out as an arrangement says; kept streams are out of date afterwards. */
+  /** Lays the units out as an arrangement says; kept hidden states are out of date afterwards. */
   apply(arrangement: Pick<Arrangement, "dimension" | "units">): Promise<void>;
 }

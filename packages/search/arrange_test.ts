@@ -53,7 +53,7 @@ Deno.test("order: stages that narrow blocks begin with one, whose line a resumed
   assert.equal(asked[1], "apply channels");
   assert.match(asked[2], /^kvGroups \d/);
   for (const call of asked.filter((call) => !call.startsWith("apply"))) {
-    assert.equal(calls[calls.indexOf(call) - 1], "release", "kept streams are let go before");
+    assert.equal(calls[calls.indexOf(call) - 1], "release", "kept hidden states are let go before");
   }
   const lines = events.flatMap((event) => event.type === "order" ? [event.arrangement] : []);
   assert.deepEqual(lines.map(({ stage, dimension }) => [stage, dimension]), [[1, "channels"], [

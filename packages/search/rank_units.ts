@@ -24,7 +24,7 @@ export async function* rankUnits(
   // off between two of them makes no difference.
   for (const dimension of stage.narrows) {
     const known = recordedOrder(search, reached, number, dimension);
-    // Streams of now will differ from those of the new order by rounding, a resumed run has none, and an order may need
+    // Hidden states of now will differ from those of the new order by rounding, a resumed run has none, and an order may need
     // their memory.
     releaseAll(search.options.scorers);
     const arrangement = known ?? await newOrder(search, reached, stage, number, dimension);

@@ -629,7 +629,7 @@ const REWIRED: readonly [
     /\(o of layer 1's attention\) is computed from qkv of layer 0's attention instead of qkv of layer 1's/,
   ],
   [
-    "a head that reads the stream before its norm",
+    "a head that reads the hidden states before their norm",
     "qwen3-tied-builder",
     ({ node }) => {
       const down = find(node, "/model/layers.1/mlp/down_proj/MatMul");

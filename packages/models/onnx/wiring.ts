@@ -10,7 +10,7 @@ const LOGITS = "logits";
 
 /**
  * Names prove nothing: compares what every weight of a graph is applied to with what it is applied to in a decoder. A norm of
- * the residual stream reads all that was added to the stream before; matrices read the norm or the matrices before them;
+ * the residual stream reads all that was added to it before; matrices read the norm or the matrices before them;
  * the caches hold k and v; and the gate of an MLP is what is activated. What lies between two weights is not looked at, but for
  * the kinds of operators (`checkOperators`).
  * @throws {UnsupportedModelError} naming the first node that is wired otherwise.
@@ -72,15 +72,15 @@ export function checkWiring(flow: ValueFlow, weights: readonly FoundWeight[], sp
 function decoderSources(spec: ModelSpec, known: ReadonlySet<string>) {
   const weights = new Map<string, readonly string[]>();
   const caches = new Map<string, string>();
-  const stream = ["embedding"];
+  const residual = ["embedding"];
   let cached = 0;
   for (const block of blocksOf(spec)) {
     const of = (weight: string) => describeRole({ part: block.kind, layer: block.layer, weight });
     const [norm, last] = [of("norm"), block.attended ? of("o") : of("down")];
     const post = block.placement === "post";
-    const reads = post ? [...stream] : [norm];
-    weights.set(norm, post ? [last] : [...stream]);
-    stream.push(post ? norm : last);
+    const reads = post ? [...residual] : [norm];
+    weights.set(norm, post ? [last] : [...residual]);
+    residual.push(post ? norm : last);
     if (!block.attended) {
       for (const weight of ["gate", "up"]) weights.set(of(weight), reads);
       weights.set(last, [of("gate"), of("up")]);
@@ -97,7 +97,7 @@ function decoderSources(spec: ModelSpec, known: ReadonlySet<string>) {
     caches.set(`present.${cached}.value`, matrix("v"));
     cached += 1;
   }
-  weights.set("finalNorm", stream);
+  weights.set("finalNorm", residual);
   weights.set("lmHead", ["finalNorm"]);
   return { weights, caches };
 }

@@ -73,7 +73,7 @@ export const SEARCH_OPTIONS = {
   }),
   recover: setting(choice("name", ["none", "auto"]), {
     help:
-      "auto: fit the output projections of what stays to the dense model's streams, where it helps on calibration text " +
+      "auto: fit the output projections of what stays to the dense model's hidden states, where it helps on calibration text " +
       "kept aside",
     usual: ({ preset }) => preset.recover,
     decides: "same",

@@ -49,7 +49,7 @@ const stageOrder = z.strictObject({
 });
 export type StageOrder = Readonly<z.infer<typeof stageOrder>>;
 
-/** What a repair tried and kept: output projections that were fitted to the dense model's streams anew. */
+/** What a repair tried and kept: output projections that were fitted to the dense model's hidden states anew. */
 const recovery = z.strictObject({
   tried: count,
   /** Projections that helped one by one. */

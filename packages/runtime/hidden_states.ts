@@ -1,5 +1,7 @@
-/** A batch of equally long sequences in the residual stream: `data` is `[batch, length, hiddenSize]`. */
-export interface Stream {
+/**
+ * The hidden states of a batch of equally long sequences: `data` is `[batch, length, hiddenSize]`.
+ */
+export interface HiddenStates {
   readonly batch: number;
   readonly length: number;
   readonly data: Float32Array;
@@ -9,11 +11,17 @@ export interface Stream {
 export interface Sight {
   /** Position of each token for the rotary embedding, `[batch · length]`. */
   readonly positions: readonly number[];
-  /** Added to the attention scores, 0 or a large negative number: `[batch, length, length]`, query by key. */
+  /**
+   * Added to the attention scores, 0 or a large negative number: `[batch, length, length]`, query
+   * by key.
+   */
   readonly mask: Float32Array;
 }
 
-/** Keys and values of earlier tokens of one attention block, `[batch, kvHeads, length, headDim]` each. */
+/**
+ * Keys and values of earlier tokens of one attention block, `[batch, kvHeads, length, headDim]`
+ * each.
+ */
 export interface KeyValues {
   readonly length: number;
   readonly keys: Float32Array;
