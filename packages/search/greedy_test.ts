@@ -183,6 +183,14 @@ Deno.test("greedy: a history of another search is refused", async () => {
   const [{ taken }, other] = result.steps;
   const foreign = change((step) => ({ ...step, taken: step.step === 0 ? other.taken : taken }));
   await assert.rejects(search(hashed(3), { lines: foreign }), ResumeError);
+  const narrowed = result.steps.findIndex(({ stage }) => stage === "channels");
+  const otherUnits = change((step) => {
+    if (step.step !== narrowed) return step;
+    const [{ removed, ...change }] = step.taken.changes;
+    const changes = [{ ...change, removed: removed.map((unit) => unit - 1) }];
+    return { ...step, taken: { ...step.taken, changes } };
+  });
+  await assert.rejects(search(hashed(3), { lines: otherUnits }), /and for other units/);
   const later = change((step) => ({ ...step, step: step.step + 1 }));
   await assert.rejects(search(hashed(3), { lines: later }), ResumeError);
   assert.ok(result.steps.length > 3);

@@ -27,7 +27,7 @@ export function leastImportant(
   return tail;
 }
 
-/** Of the units that went, so many that are the most important; ascending. */
+/** Of the units that went, so many that are the most important, or all of them; ascending. */
 export function mostImportantGone(
   kept: readonly number[],
   ranking: readonly number[],

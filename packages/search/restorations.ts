@@ -21,9 +21,8 @@ export function restorations(
     if (!units) return last[at] ? [proposalOf(state, wholeAgain(state, at, last[at]))] : [];
     return blocks[at].dimensions.flatMap(({ name, units: all }) => {
       const group = unitsOfGroup(blocks[at], name, groups);
-      const missing = all - units[name].length;
-      if (missing === 0 || !(group > 0)) return [];
-      return [proposalOf(state, [groupAgain(state, at, name, Math.min(missing, group))])];
+      if (units[name].length === all || !(group > 0)) return [];
+      return [proposalOf(state, [groupAgain(state, at, name, group)])];
     });
   });
 }

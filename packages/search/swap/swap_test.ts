@@ -303,6 +303,10 @@ Deno.test("swap: lines of another search are refused", async () => {
   );
   await refused(change((line) => line.type === "swap" ? { ...line, ratio: 50 } : line), foreign);
   await refused(
+    change((line) => line.type === "swap" && line.kept ? { ...line, kept: [] } : line),
+    foreign,
+  );
+  await refused(
     change((line) => ({ ...line, steps: 1 })),
     /swaps after step 1, where this search makes none/,
   );
