@@ -57,7 +57,7 @@ export function prefixTree(requests: readonly TokenRequest[]): PrefixTree {
  * What the nodes of a tree see: themselves and those above them, with a window only so many of the last. Written into a
  * `[length, length]` part of a mask that hides everything with `hidden`.
  */
-export function writeSight(
+export function writeMask(
   { parents }: PrefixTree,
   window: number | null,
   mask: Float32Array,

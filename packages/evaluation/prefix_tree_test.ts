@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { prefixTree, writeSight } from "./prefix_tree.ts";
+import { prefixTree, writeMask } from "./prefix_tree.ts";
 
 Deno.test("prefix tree: what requests share is there once, and a last token is only predicted", () => {
   const tree = prefixTree([
@@ -29,12 +29,12 @@ Deno.test("prefix tree: branches do not see each other, and a window hides what 
   assert.deepEqual(tree.parents, [-1, 0, 1, 0, 3]);
   assert.deepEqual(tree.positions, [0, 1, 2, 1, 2]);
   assert.equal(tree.chain, false);
-  const sight = (window: number | null) => {
+  const maskOf = (window: number | null) => {
     const mask = new Float32Array(36).fill(-1);
-    writeSight(tree, window, mask, 6);
+    writeMask(tree, window, mask, 6);
     return Array.from({ length: 6 }, (_, i) => [...mask.subarray(6 * i, 6 * i + 6)]);
   };
-  assert.deepEqual(sight(null), [
+  assert.deepEqual(maskOf(null), [
     [0, -1, -1, -1, -1, -1],
     [0, 0, -1, -1, -1, -1],
     [0, 0, 0, -1, -1, -1],
@@ -42,7 +42,7 @@ Deno.test("prefix tree: branches do not see each other, and a window hides what 
     [0, -1, -1, 0, 0, -1],
     [-1, -1, -1, -1, -1, -1],
   ]);
-  assert.deepEqual(sight(2).slice(0, 5), [
+  assert.deepEqual(maskOf(2).slice(0, 5), [
     [0, -1, -1, -1, -1, -1],
     [0, 0, -1, -1, -1, -1],
     [-1, 0, 0, -1, -1, -1],

@@ -6,9 +6,9 @@ import {
   UnsupportedModelError,
 } from "@lopper/core";
 import { MASKED } from "@lopper/graphs";
-import { type Decoder, forwardFrom, type HiddenStates, type Sight } from "@lopper/runtime";
+import { type AttentionMask, type Decoder, forwardFrom, type HiddenStates } from "@lopper/runtime";
 import type { TokenRequest } from "./encode.ts";
-import { type Prediction, type PrefixTree, prefixTree, writeSight } from "./prefix_tree.ts";
+import { type Prediction, type PrefixTree, prefixTree, writeMask } from "./prefix_tree.ts";
 
 /** What a model says of a request. */
 export interface RequestScore {
@@ -151,9 +151,9 @@ export class RequestScorer {
     }
     const windowIn = (layer: number) => beyond ? attentionWindow(spec, layer) : null;
     const windows = new Set(this.#decoder.blocks.map(({ layer }) => windowIn(layer)));
-    const sights = new Map([...windows].map((w) => [w, sightOf(rows, input.length, w)]));
-    const sightIn = (layer: number) => sights.get(windowIn(layer))!;
-    return await forwardFrom(this.#decoder, this.#shape, 0, input, undefined, sightIn);
+    const masks = new Map([...windows].map((w) => [w, attentionMask(rows, input.length, w)]));
+    const maskOf = (layer: number) => masks.get(windowIn(layer))!;
+    return await forwardFrom(this.#decoder, this.#shape, 0, input, undefined, maskOf);
   }
 }
 
@@ -182,19 +182,19 @@ function intoBatches(rows: readonly Planned[], batchTokens: number): readonly Pl
   return batches;
 }
 
-function sightOf(rows: readonly Row[], length: number, window: number | null): Sight {
-  const mask = new Float32Array(rows.length * length * length).fill(MASKED);
+function attentionMask(rows: readonly Row[], length: number, window: number | null): AttentionMask {
+  const values = new Float32Array(rows.length * length * length).fill(MASKED);
   const positions: number[] = [];
   rows.forEach(({ tree }, row) => {
-    const part = mask.subarray(row * length * length, (row + 1) * length * length);
-    writeSight(tree, window, part, length);
+    const part = values.subarray(row * length * length, (row + 1) * length * length);
+    writeMask(tree, window, part, length);
     for (let i = 0; i < length; i++) {
       positions.push(tree.positions[i] ?? 0);
       // What pads a row sees itself: an average over nothing is no number.
       if (i >= tree.tokens.length) part[i * length + i] = 0;
     }
   });
-  return { positions, mask };
+  return { positions, values };
 }
 
 /** The hidden states after which something is to be predicted, each once, and what. */

@@ -11,7 +11,7 @@ const MAX_HEAD_BYTES = 64 * 1024 * 1024;
 const WEIGHTS_ONLY = /\.safetensors$/i;
 
 /** What a file looked like when it was opened first. */
-interface Sight {
+interface Snapshot {
   readonly size: number;
   /** Of the last change of its bytes, and of anything about it, in milliseconds; identity of the file. */
   readonly stamp: string;
@@ -27,19 +27,19 @@ export interface ChangedFile {
 
 /** Remembers files of a source when they are opened, to say in the end whether they are still those that were read. */
 export class SourceWatch {
-  readonly #sights = new Map<string, Sight>();
+  readonly #snapshots = new Map<string, Snapshot>();
 
   /** Looks at a file that is about to be opened; one that does not exist is none. */
   async see(path: string): Promise<void> {
-    if (this.#sights.has(path)) return;
-    const sight = await look(path);
-    if (sight) this.#sights.set(path, { ...sight, head: await headOf(path) });
+    if (this.#snapshots.has(path)) return;
+    const snapshot = await look(path);
+    if (snapshot) this.#snapshots.set(path, { ...snapshot, head: await headOf(path) });
   }
 
   /** Files that are not as they were, in the order of their names. */
   async changed(): Promise<readonly ChangedFile[]> {
     const found: ChangedFile[] = [];
-    for (const [path, before] of [...this.#sights].sort(([a], [b]) => a < b ? -1 : 1)) {
+    for (const [path, before] of [...this.#snapshots].sort(([a], [b]) => a < b ? -1 : 1)) {
       const now = await look(path);
       if (now?.stamp === before.stamp && now.size === before.size) continue;
       const how = !now
@@ -53,7 +53,7 @@ export class SourceWatch {
   }
 }
 
-async function look(path: string): Promise<Omit<Sight, "head"> | null> {
+async function look(path: string): Promise<Omit<Snapshot, "head"> | null> {
   const found = await stat(path).catch(() => null);
   if (!found?.isFile()) return null;
   const { size, mtimeMs, ctimeMs, dev, ino } = found;

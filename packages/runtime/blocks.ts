@@ -2,7 +2,7 @@ import { type Feeds, float32, float32Data } from "@lopper/backends";
 import { type Block, type BlockSize, blocksOf, type ModelSpec } from "@lopper/core";
 import { blockGraph, blockGraphKey, type InnerOutput } from "@lopper/graphs";
 import type { GraphRuns } from "./graph_runs.ts";
-import type { HiddenStates, KeyValues, Sight } from "./hidden_states.ts";
+import type { AttentionMask, HiddenStates, KeyValues } from "./hidden_states.ts";
 import { type AttentionRun, TokenFeeds } from "./token_feeds.ts";
 import type { LaidOutWeights } from "./weight_layout.ts";
 
@@ -13,8 +13,8 @@ const INNER_FETCH = { energy: "energy", values: "inner" } as const;
 export interface BlockRunOptions {
   /** What the tokens follow. Only for blocks that are attended. */
   readonly past?: KeyValues;
-  /** What the tokens see, instead of a past and those before them. */
-  readonly sight?: Sight;
+  /** What the tokens attend to, instead of a past and those before them. */
+  readonly mask?: AttentionMask;
   /** Asks for the activation that enters the block's last projection. */
   readonly inner?: InnerOutput;
 }
@@ -49,8 +49,8 @@ export class Blocks {
 
   /**
    * Runs a block.
-   * @throws {UnsupportedModelError} for attention over more tokens than the model's sliding window, unless `sight` says what
-   *   they see.
+   * @throws {UnsupportedModelError} for attention over more tokens than the model's sliding window, unless `mask` says what
+   *   they attend to.
    */
   async run(
     number: number,
@@ -86,10 +86,10 @@ export class Blocks {
     block: Block,
     size: BlockSize,
     input: HiddenStates,
-    { past, sight }: BlockRunOptions,
+    { past, mask }: BlockRunOptions,
   ): AttentionRun | undefined {
     if (block.attended === undefined) return undefined;
-    if (sight) return this.#tokens.within(input, sight);
+    if (mask) return this.#tokens.within(input, mask);
     return this.#tokens.causal(block, size, input, past ?? null);
   }
 

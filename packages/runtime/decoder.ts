@@ -5,7 +5,7 @@ import { Blocks } from "./blocks.ts";
 import { GraphRuns } from "./graph_runs.ts";
 import { Heads, type Picked, type TokenPick } from "./heads.ts";
 import { certain, type Predictions } from "./predictions.ts";
-import type { HiddenStates, KeyValues, Sight } from "./hidden_states.ts";
+import type { AttentionMask, HiddenStates, KeyValues } from "./hidden_states.ts";
 import type { LaidOutWeights } from "./weight_layout.ts";
 
 /** A block's output, and what was asked of the activation that enters its last projection, down or o. */
@@ -64,20 +64,20 @@ export class Decoder {
 
   /**
    * Runs one block in the size that `shape` gives it; a removed block returns its input. With
-   * `sight`, tokens see what it says; else each sees those before it.
-   * @throws {UnsupportedModelError} for attention over more tokens than the model's sliding window, without `sight`: Lopper
+   * `mask`, tokens attend to what it says; else each attends to those before it.
+   * @throws {UnsupportedModelError} for attention over more tokens than the model's sliding window, without `mask`: Lopper
    *   computes full causal attention, which is the same thing up to there.
    */
   async runBlock(
     number: number,
     shape: Shape,
     input: HiddenStates,
-    sight?: Sight,
+    mask?: AttentionMask,
   ): Promise<HiddenStates> {
     const size = shape[number];
     if (!size) return input;
     this.#blockTokens += input.batch * input.length;
-    return (await this.#blocks.run(number, size, input, { sight })).hidden;
+    return (await this.#blocks.run(number, size, input, { mask })).hidden;
   }
 
   /**

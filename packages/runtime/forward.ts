@@ -1,10 +1,10 @@
 import { denseShape, type Shape } from "@lopper/core";
 import type { Decoder } from "./decoder.ts";
-import type { HiddenStates, Sight } from "./hidden_states.ts";
+import type { AttentionMask, HiddenStates } from "./hidden_states.ts";
 
 /**
  * Runs the blocks from `first` on and returns what the head reads. With `keep`, the input of every block that ran, and
- * of the head, is stored there under its number: the head comes after the last block. With `sightIn`, tokens see what it says of a layer.
+ * of the head, is stored there under its number: the head comes after the last block. With `maskOf`, tokens attend to what it says of a layer.
  */
 export async function forwardFrom(
   decoder: Decoder,
@@ -12,13 +12,13 @@ export async function forwardFrom(
   first: number,
   input: HiddenStates,
   keep?: Map<number, HiddenStates>,
-  sightIn?: (layer: number) => Sight,
+  maskOf?: (layer: number) => AttentionMask,
 ): Promise<HiddenStates> {
   let hidden = input;
   for (let block = first; block < shape.length; block++) {
     keep?.set(block, hidden);
     const { layer } = decoder.blocks[block];
-    hidden = await decoder.runBlock(block, shape, hidden, sightIn?.(layer));
+    hidden = await decoder.runBlock(block, shape, hidden, maskOf?.(layer));
   }
   keep?.set(shape.length, hidden);
   return hidden;

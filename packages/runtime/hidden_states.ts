@@ -7,15 +7,15 @@ export interface HiddenStates {
   readonly data: Float32Array;
 }
 
-/** What the tokens of a batch see, when its rows are not sequences of text. */
-export interface Sight {
+/** What the tokens of a batch attend to, when its rows are not sequences of text. */
+export interface AttentionMask {
   /** Position of each token for the rotary embedding, `[batch · length]`. */
   readonly positions: readonly number[];
   /**
    * Added to the attention scores, 0 or a large negative number: `[batch, length, length]`, query
    * by key.
    */
-  readonly mask: Float32Array;
+  readonly values: Float32Array;
 }
 
 /**

@@ -14,7 +14,7 @@ export type { Predictions } from "./predictions.ts";
 export { ResidentDecoder, type ResidentDecoderOptions } from "./resident_decoder.ts";
 export { type RopeTable, ropeTable } from "./rope.ts";
 export { measureSpeed, type Speed, type SpeedOptions } from "./speed.ts";
-export type { HiddenStates, KeyValues, Sight } from "./hidden_states.ts";
+export type { AttentionMask, HiddenStates, KeyValues } from "./hidden_states.ts";
 export { streamedLogits } from "./streamed_logits.ts";
 export { rankingOf, sourceOrder, type UnitOrder, withUnits } from "./unit_order.ts";
 export { LaidOutWeights, type LoadOptions } from "./weight_layout.ts";

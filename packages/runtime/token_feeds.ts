@@ -4,7 +4,7 @@ import { type AttentionOp, type FedAttention, headsOf } from "@lopper/graphs";
 import { attentionChunks, attentionOpFor } from "./attention_op.ts";
 import { RotaryFeeds } from "./rope.ts";
 import { checkSequenceLength } from "./sequence_length.ts";
-import type { HiddenStates, KeyValues, Sight } from "./hidden_states.ts";
+import type { AttentionMask, HiddenStates, KeyValues } from "./hidden_states.ts";
 
 /** How tokens see one another: by what kind of graph, and what it is fed beside hidden states and weights. */
 export interface AttentionRun {
@@ -53,11 +53,11 @@ export class TokenFeeds {
     return { attention, feeds, total };
   }
 
-  /** Attention in which tokens see what `sight` says. */
-  within({ batch, length }: HiddenStates, { positions, mask }: Sight): AttentionRun {
+  /** Attention in which tokens attend to what `mask` says. */
+  within({ batch, length }: HiddenStates, { positions, values }: AttentionMask): AttentionRun {
     const feeds = {
       positions: int64(positions, [batch, length]),
-      mask: float32(mask, [batch, 1, length, length]),
+      mask: float32(values, [batch, 1, length, length]),
       // The operator wants a row of the table for each token, even where positions repeat.
       ...this.#rotary.of(positions.reduce((most, p) => Math.max(most, p + 1), length)),
     };
