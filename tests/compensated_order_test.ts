@@ -66,11 +66,11 @@ async function reference(
   let hidden = await decoder.embed(set.sequences);
   const shape = shapeOfLayers(decoder.spec, layers);
   for (let b = 0; b < block; b++) hidden = await decoder.runBlock(b, shape, hidden);
-  const { inner } = await decoder.watchBlock(block, shape, hidden, "values");
+  const { captured } = await decoder.captureBlock(block, shape, hidden, "values");
   const tokens = set.sequences.length * set.length;
   const rowsOf = (data: Float32Array, rows: number) =>
     Dense.from1DArray(rows, data.length / rows, Array.from(data));
-  const activations = rowsOf(inner, tokens);
+  const activations = rowsOf(captured, tokens);
   const gram = activations.transpose().mmul(activations);
   const n = gram.rows;
   gram.add(Dense.eye(n).mul(0.01 * gram.trace() / n));
@@ -179,10 +179,10 @@ engineTest(
       /** A decoder in which a value enters every projection of one block. */
       const instead = (block: number, value: number) =>
         Object.create(decoder, {
-          watchBlock: {
+          captureBlock: {
             value: async (b: number, ...rest: [Shape, never, "values"]) => {
-              const watched = await decoder.watchBlock(b, ...rest);
-              return b === block ? { ...watched, inner: watched.inner.fill(value) } : watched;
+              const run = await decoder.captureBlock(b, ...rest);
+              return b === block ? { ...run, captured: run.captured.fill(value) } : run;
             },
           },
           runBlock: { value: decoder.runBlock.bind(decoder) },

@@ -27,8 +27,8 @@ const toy: BlockKind = {
   kind: "toy",
   compute({ g, weights }, x) {
     const raised = weights.project(x, "raise");
-    const inner = g.node("Mul", [raised, raised]);
-    return { out: weights.project(inner, "lower"), inner };
+    const activations = g.node("Mul", [raised, raised]);
+    return { out: weights.project(activations, "lower"), captured: activations };
   },
 };
 const KINDS = [...BLOCK_KINDS, toy];

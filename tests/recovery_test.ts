@@ -181,10 +181,15 @@ Deno.test({
       let hidden = await decoder.embed(texts.learn.sequences);
       for (let b = 0; b < block; b++) hidden = await decoder.runBlock(b, whole, hidden);
       const target = await decoder.runBlock(block, whole, hidden);
-      const { inner, hidden: output } = await decoder.watchBlock(block, shape, hidden, "values");
+      const { captured, hidden: output } = await decoder.captureBlock(
+        block,
+        shape,
+        hidden,
+        "values",
+      );
       const rows = (data: Float32Array, columns: number) =>
         Matrix.from1DArray(data.length / columns, columns, Array.from(data));
-      const x = rows(inner, width);
+      const x = rows(captured, width);
       const missing = Matrix.sub(
         rows(target.data, spec.hiddenSize),
         rows(output.data, spec.hiddenSize),

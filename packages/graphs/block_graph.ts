@@ -3,7 +3,7 @@ import { type FedAttention, fedAttention } from "./attention/fed_attention.ts";
 import { blockNodes } from "./block_nodes.ts";
 import { notAttended } from "./block_scope.ts";
 import { GraphBuilder } from "./graph_builder.ts";
-import { type InnerOutput, innerOutput } from "./layers.ts";
+import { type Capture, captureOutput } from "./layers.ts";
 import { fedWeights } from "./weights/fed.ts";
 
 export interface BlockGraphOptions {
@@ -11,19 +11,19 @@ export interface BlockGraphOptions {
   readonly eps: number;
   /** Of a block that is attended. */
   readonly attention?: FedAttention;
-  /** What is told of the activation that enters the last projection, `[B · T, inner channels]`. */
-  readonly inner?: InnerOutput;
+  /** What is captured of the activation that enters the last projection, `[B · T, inner channels]`. */
+  readonly capture?: Capture;
 }
 
 /**
  * A residual block as an ONNX graph that holds no weights.
  *
  * Feeds, float32: `hidden [B, T, H]`, the weights of the block by their names, as `laidOutAxes` has them, in any width; and what
- * `fedAttention` says. Fetches: `out [B · T, H]`, with `inner` also `energy [channels]` or `inner [B · T, channels]`.
+ * `fedAttention` says. Fetches: `out [B · T, H]`, with `capture` also `energy [channels]` or `captured [B · T, channels]`.
  */
 export function blockGraph(
   block: Block,
-  { hiddenSize, eps, attention, inner }: BlockGraphOptions,
+  { hiddenSize, eps, attention, capture }: BlockGraphOptions,
 ): Uint8Array {
   const g = new GraphBuilder(`${block.kind}_block`);
   const hidden = g.input("hidden", "float32", ["B", "T", hiddenSize]);
@@ -32,7 +32,7 @@ export function blockGraph(
   const rows = g.node("Reshape", [hidden, g.int64([-1, hiddenSize])]);
   const values = blockNodes(scope, rows);
   g.output("out", values.out, "float32", ["N", hiddenSize]);
-  if (inner) innerOutput(g, inner, values.inner, "I");
+  if (capture) captureOutput(g, capture, values.captured, "I");
   return g.encode();
 }
 

@@ -16,6 +16,6 @@ export function blockNodes(
   if (!kind) throw new TypeError(`nothing computes a block of the kind ${block.kind}`);
   const norm = (x: string) => rmsNorm(g, x, weights.vector("norm"), eps);
   const post = block.placement === "post";
-  const { out, inner } = kind.compute(scope, post ? hidden : norm(hidden));
-  return { out: g.node("Add", [hidden, post ? norm(out) : out]), inner };
+  const { out, captured } = kind.compute(scope, post ? hidden : norm(hidden));
+  return { out: g.node("Add", [hidden, post ? norm(out) : out]), captured };
 }

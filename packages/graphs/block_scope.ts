@@ -40,7 +40,7 @@ export interface BlockValues {
   /** `[N, H]` */
   readonly out: string;
   /** What enters its last projection, `[N, inner channels]`. */
-  readonly inner: string;
+  readonly captured: string;
 }
 
 /** What blocks of a kind compute, without the norm and the sum around it; `kind` is the word for it in `Block`. */

@@ -1,23 +1,23 @@
 import type { Dimension, GraphBuilder } from "./graph_builder.ts";
 
-/** What a block's graph tells, beside its output, of what enters its last projection, down or o. */
-export type InnerOutput = "energy" | "values";
+/** What a block's graph captures, beside its output, of what enters its last projection, down or o. */
+export type Capture = "energy" | "values";
 
 /**
- * Declares the output that tells it of `inner [N, size]`: `energy [size]`, the sums of the squares over all rows, or
- * `inner [N, size]` itself.
+ * Declares the output with what is captured of `captured [N, size]`: `energy [size]`, the sums of the squares over all rows, or
+ * `captured [N, size]` itself.
  */
-export function innerOutput(
+export function captureOutput(
   g: GraphBuilder,
-  what: InnerOutput,
-  inner: string,
+  what: Capture,
+  captured: string,
   size: Dimension,
 ) {
   if (what === "values") {
-    g.output("inner", inner, "float32", ["N", size]);
+    g.output("captured", captured, "float32", ["N", size]);
     return;
   }
-  const squares = g.node("ReduceSumSquare", [inner, g.int64([0])], { keepdims: 0 });
+  const squares = g.node("ReduceSumSquare", [captured, g.int64([0])], { keepdims: 0 });
   g.output("energy", squares, "float32", [size]);
 }
 

@@ -7,7 +7,7 @@ export { gemm, type GemmOptions } from "./gemm.ts";
 export { type ElementType, GraphBuilder } from "./graph_builder.ts";
 export { type FeedType, type GraphPiece, graphPieces } from "./graph_pieces.ts";
 export { crossEntropyHead, embedding, logitsHead, logProbsHead, pickedHead } from "./head.ts";
-export type { InnerOutput } from "./layers.ts";
+export type { Capture } from "./layers.ts";
 export { nodeModels } from "./node_models.ts";
 export { type ResidentAttentionOp, residentDecoder } from "./resident_decoder.ts";
 export type { MatrixForm, MatrixPart } from "./stored_linear.ts";

@@ -20,7 +20,11 @@ export { PREDICTION_BYTES } from "./dense_predictions.ts";
 export { shuffled } from "./draw.ts";
 export { apportioned, drawMixed, mixedAside, type SampleSource } from "./mixture.ts";
 export { nextTokens, perplexity, sequenceMeans } from "./perplexity.ts";
-export { type InnerEnergy, innerEnergy, rankByActivations } from "./rank_by_activations.ts";
+export {
+  type ActivationEnergy,
+  activationEnergy,
+  rankByActivations,
+} from "./rank_by_activations.ts";
 export { rankByMoments, rankByMomentsBytes } from "./rank_by_moments.ts";
 export { rankByWeights } from "./rank_by_weights.ts";
 export { type RankedUnits, rankLike, type UnitKind } from "./ranked_units.ts";

@@ -8,18 +8,18 @@ import type { ActivationRule } from "./rankings/rule.ts";
 /**
  * The mean square of every inner channel of every block that is there, by the number of the block.
  */
-export type InnerEnergy = ReadonlyMap<number, Float64Array>;
+export type ActivationEnergy = ReadonlyMap<number, Float64Array>;
 
 /**
  * One pass over a text, batch by batch, that keeps the sums of squares of what enters the output
  * projections: a number for each channel, in the order in which the decoder's weights lie.
  */
-export async function innerEnergy(
+export async function activationEnergy(
   decoder: Decoder,
   shape: Shape,
   set: CalibrationSet,
   options: BatchOptions & { readonly onProgress?: (tokensDone: number) => void } = {},
-): Promise<InnerEnergy> {
+): Promise<ActivationEnergy> {
   const sums = new Map<number, Float64Array>();
   let tokens = 0;
   for (const numbers of batchNumbers(set, options)) {
@@ -27,10 +27,10 @@ export async function innerEnergy(
     let hidden = await decoder.embed(sequences);
     for (const [block, size] of shape.entries()) {
       if (!size) continue;
-      const watched = await decoder.watchBlock(block, shape, hidden, "energy");
-      hidden = watched.hidden;
-      const sum = sums.get(block) ?? new Float64Array(watched.inner.length);
-      watched.inner.forEach((value, c) => sum[c] += value);
+      const run = await decoder.captureBlock(block, shape, hidden, "energy");
+      hidden = run.hidden;
+      const sum = sums.get(block) ?? new Float64Array(run.captured.length);
+      run.captured.forEach((value, c) => sum[c] += value);
       sums.set(block, sum);
     }
     tokens += sequences.length * set.length;
@@ -49,7 +49,7 @@ export function rankByActivations(
   shape: Shape,
   dimension: string,
   rule: ActivationRule,
-  energy: InnerEnergy,
+  energy: ActivationEnergy,
 ): RankedUnits {
   return lyingUnits(decoder, dimension).map((units, block) => {
     const size = shape[block];

@@ -6,7 +6,7 @@ import { Decoder, LaidOutWeights, ropeTable, withUnits } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import type { CalibrationSet } from "./calibration.ts";
-import { innerEnergy, rankByActivations } from "./rank_by_activations.ts";
+import { activationEnergy, rankByActivations } from "./rank_by_activations.ts";
 import { rankByWeights } from "./rank_by_weights.ts";
 import { lyingUnits, rankLike } from "./ranked_units.ts";
 import { energy as byEnergy } from "./rankings/energy.ts";
@@ -82,8 +82,8 @@ async function referenceEnergy(model: Model, set: CalibrationSet): Promise<Map<n
       return i < half ? v * c - x[i + half] * s : v * c + x[i - half] * s;
     });
   const sums = new Map<number, number[]>();
-  const count = (block: number, inner: number[]) =>
-    sums.set(block, inner.map((v, c) => (sums.get(block)?.[c] ?? 0) + v * v));
+  const count = (block: number, captured: number[]) =>
+    sums.set(block, captured.map((v, c) => (sums.get(block)?.[c] ?? 0) + v * v));
   const weights = await Promise.all(spec.layers.map(async ({ attention, mlp }, layer) => ({
     attention: attention && await read(layer, "attention"),
     mlp: mlp && await read(layer, "mlp"),
@@ -135,10 +135,10 @@ async function referenceEnergy(model: Model, set: CalibrationSet): Promise<Map<n
         hidden = hidden.map((x) => {
           const normed = norm(x, m.get("norm")!);
           const up = project(normed, m.get("up")!, m.get("up_bias"));
-          const inner = project(normed, m.get("gate")!, m.get("gate_bias"))
+          const captured = project(normed, m.get("gate")!, m.get("gate_bias"))
             .map((gate, c) => gate / (1 + Math.exp(-gate)) * up[c]);
-          count(blockNumber(spec, { layer, kind: "mlp" }), inner);
-          return project(inner, m.get("down")!, m.get("down_bias")).map((y, i) => x[i] + y);
+          count(blockNumber(spec, { layer, kind: "mlp" }), captured);
+          return project(captured, m.get("down")!, m.get("down_bias")).map((y, i) => x[i] + y);
         });
       }
     }
@@ -174,7 +174,7 @@ for (const family of FAMILIES) {
           const set = texts(model.spec.vocabSize);
           const { layers, headDim, hiddenSize } = model.spec;
           const shape = denseShape(decoder.blocks);
-          const energy = await innerEnergy(decoder, shape, set, { batchTokens: 2 * LENGTH });
+          const energy = await activationEnergy(decoder, shape, set, { batchTokens: 2 * LENGTH });
           const wanted = await referenceEnergy(model, set);
           const before = decoder.weights.order;
           assert.deepEqual([...energy.keys()], [...wanted.keys()]);
@@ -251,7 +251,7 @@ engineTest(
       const shape = shapeOfLayers(spec, narrow);
       const block = blockNumber(spec, { layer, kind: "mlp" });
       const lying = lyingUnits(decoder, "channels");
-      const energy = await innerEnergy(decoder, shape, set);
+      const energy = await activationEnergy(decoder, shape, set);
       const ranked = rankByActivations(decoder, shape, "channels", byEnergy, energy);
       const [was, is] = [lying[block]!, ranked[block]!];
       assert.notDeepEqual(is, was);

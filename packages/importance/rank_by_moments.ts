@@ -107,10 +107,10 @@ async function momentsOf(
 ): Promise<Matrix> {
   const gram = new GramSum(products);
   for (const [b, input] of hiddenStates.entries()) {
-    const { hidden, inner } = await decoder.watchBlock(block, shape, input, "values");
+    const { hidden, captured } = await decoder.captureBlock(block, shape, input, "values");
     hiddenStates[b] = hidden;
     const tokens = input.batch * input.length;
-    await gram.add(matrix(tokens, inner.length / tokens, inner));
+    await gram.add(matrix(tokens, captured.length / tokens, captured));
   }
   return gram.take();
 }

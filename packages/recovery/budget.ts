@@ -26,8 +26,9 @@ export function repairBytes(spec: ModelSpec): number {
 
 /**
  * About how many block-tokens' worth of work repairs are, for a model of which most blocks stay:
- * each block runs in the dense and in the pruned model and is watched, the equations of a fit take
- * about as long again, and after every repair the blocks behind it run on the text to choose on.
+ * each block runs in the dense and in the pruned model, its activations are captured, the equations
+ * of a fit take about as long again, and after every repair the blocks behind it run on the text to
+ * choose on.
  */
 export function repairWork(spec: ModelSpec, learn: number, choose: number): number {
   const blocks = blocksOf(spec).length;

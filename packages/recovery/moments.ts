@@ -6,7 +6,7 @@ import type { PassPair } from "./pass.ts";
 /** One batch of what a projection is fitted on, a row for each token. */
 export interface FitBatch {
   /** X: what enters the projection, `[tokens, channels]`. */
-  readonly inner: Matrix;
+  readonly captured: Matrix;
   /** R: what the block's output lacks of the dense hidden states, `[tokens, hiddenSize]`. */
   readonly missing: Matrix;
 }
@@ -31,10 +31,10 @@ export async function* fitBatches(
 ): AsyncGenerator<FitBatch> {
   for (const [b, input] of pruned.hiddenStates.entries()) {
     const tokens = input.batch * input.length;
-    const { hidden, inner } = await decoder.watchBlock(pruned.block, shape, input, "values");
+    const { hidden, captured } = await decoder.captureBlock(pruned.block, shape, input, "values");
     const missing = difference(dense.hiddenStates[b].data, hidden.data);
     yield {
-      inner: matrix(tokens, inner.length / tokens, inner),
+      captured: matrix(tokens, captured.length / tokens, captured),
       missing: matrix(tokens, missing.length / tokens, missing),
     };
   }
@@ -47,9 +47,9 @@ export async function momentsOf(
 ): Promise<Moments> {
   const gram = new GramSum(products);
   let cross: Matrix | undefined;
-  for await (const { inner, missing } of batches) {
-    await gram.add(inner);
-    cross = await products.product(inner, missing, { transA: true, add: cross });
+  for await (const { captured, missing } of batches) {
+    await gram.add(captured);
+    cross = await products.product(captured, missing, { transA: true, add: cross });
   }
   return { gram: gram.take(), cross: cross! };
 }

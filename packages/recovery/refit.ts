@@ -57,10 +57,10 @@ export async function bestFit(
 ): Promise<Fit | null> {
   let without = 0;
   const errors = fits.map(() => 0);
-  for await (const { inner, missing } of batches) {
+  for await (const { captured, missing } of batches) {
     without += squares(missing.data);
     for (const [i, { change }] of fits.entries()) {
-      const added = await products.product(inner, change);
+      const added = await products.product(captured, change);
       errors[i] += squares(difference(missing.data, added.data));
     }
   }

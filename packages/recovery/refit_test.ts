@@ -11,10 +11,10 @@ productsTest(
   "refit: the change is that of a ridge regression, and λ a share of the mean diagonal",
   async (products) => {
     const random = randoms(5);
-    const batch = { inner: random(40, CHANNELS), missing: random(40, HIDDEN) };
+    const batch = { captured: random(40, CHANNELS), missing: random(40, HIDDEN) };
     const moments = await momentsOf(products, inBatches([batch]));
     const rows = random(CHANNELS, HIDDEN).data;
-    const x = dense(batch.inner);
+    const x = dense(batch.captured);
     const gram = x.transpose().mmul(x);
     for (const lambda of [0.01, 1]) {
       const fit = await fitOf(products, moments, { rows, dtype: "F32" }, lambda);
@@ -31,20 +31,20 @@ productsTest(
   "refit: rows are what the dtype holds, and there is no fit where it cannot hold them",
   async (products) => {
     const random = randoms(7);
-    const batch = { inner: random(20, CHANNELS), missing: random(20, HIDDEN) };
+    const batch = { captured: random(20, CHANNELS), missing: random(20, HIDDEN) };
     const moments = await momentsOf(products, inBatches([batch]));
     const rows = random(CHANNELS, HIDDEN).data;
     const fit = await fitOf(products, moments, { rows, dtype: "BF16" }, 0.01);
     const bits = new Uint32Array(fit!.rows.buffer);
     assert.ok(bits.every((pattern) => (pattern & 0xffff) === 0), "the lower half of each is empty");
-    const large = { inner: batch.inner, missing: matrix(20, HIDDEN) };
+    const large = { captured: batch.captured, missing: matrix(20, HIDDEN) };
     large.missing.data.fill(1e6);
     const beyond = await momentsOf(products, inBatches([large]));
     assert.equal(await fitOf(products, beyond, { rows, dtype: "F16" }, 0.01), null);
     assert.notEqual(await fitOf(products, beyond, { rows, dtype: "F32" }, 0.01), null);
     const nothing = await momentsOf(
       products,
-      inBatches([{ inner: matrix(3, CHANNELS), missing: random(3, HIDDEN) }]),
+      inBatches([{ captured: matrix(3, CHANNELS), missing: random(3, HIDDEN) }]),
     );
     assert.equal(await fitOf(products, nothing, { rows, dtype: "F32" }, 0.01), null);
   },
@@ -61,10 +61,10 @@ productsTest(
     };
     const batches: FitBatch[] = [];
     for (const [tokens, factor] of [[4, -1], [12, 1]]) {
-      const inner = random(tokens, CHANNELS);
-      const missing = dense(inner).mmul(dense(right)).mul(factor);
+      const captured = random(tokens, CHANNELS);
+      const missing = dense(captured).mmul(dense(right)).mul(factor);
       batches.push({
-        inner,
+        captured,
         missing: matrix(tokens, HIDDEN, Float32Array.from(missing.to1DArray())),
       });
     }

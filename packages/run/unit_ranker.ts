@@ -1,9 +1,9 @@
 import { denseShape, type Shape } from "@lopper/core";
 import {
+  type ActivationEnergy,
+  activationEnergy,
   type CalibrationSet,
   chooseOrder,
-  type InnerEnergy,
-  innerEnergy,
   PUBLISHED_RANKING,
   rankByActivations,
   rankByMoments,
@@ -67,7 +67,7 @@ type Report = (done: number) => void;
 export class UnitRanker implements Arranger {
   readonly #options: UnitRankerOptions;
   /** What the last pass over the text saw, until units move. */
-  #seen: { readonly shape: Shape; readonly energy: InnerEnergy } | null = null;
+  #seen: { readonly shape: Shape; readonly energy: ActivationEnergy } | null = null;
 
   constructor(options: UnitRankerOptions) {
     this.#options = options;
@@ -132,10 +132,10 @@ export class UnitRanker implements Arranger {
     return this.#seen?.shape === shape;
   }
 
-  async #energy(shape: Shape, onProgress: Report): Promise<InnerEnergy> {
+  async #energy(shape: Shape, onProgress: Report): Promise<ActivationEnergy> {
     if (this.#seen?.shape === shape) return this.#seen.energy;
     const { decoder, text, batchTokens } = this.#options;
-    const energy = await innerEnergy(decoder, shape, text, { batchTokens, onProgress });
+    const energy = await activationEnergy(decoder, shape, text, { batchTokens, onProgress });
     this.#seen = { shape, energy };
     return energy;
   }

@@ -1,13 +1,13 @@
 import { type Feeds, float32, float32Data } from "@lopper/backends";
 import { type Block, type BlockSize, blocksOf, type ModelSpec } from "@lopper/core";
-import { blockGraph, blockGraphKey, type InnerOutput } from "@lopper/graphs";
+import { blockGraph, blockGraphKey, type Capture } from "@lopper/graphs";
 import type { GraphRuns } from "./graph_runs.ts";
 import type { AttentionMask, HiddenStates, KeyValues } from "./hidden_states.ts";
 import { type AttentionRun, TokenFeeds } from "./token_feeds.ts";
 import type { LaidOutWeights } from "./weight_layout.ts";
 
-/** Names of the fetches that tell of a block's inside. */
-const INNER_FETCH = { energy: "energy", values: "inner" } as const;
+/** Names of the fetches with what was captured inside a block. */
+const CAPTURE_FETCH = { energy: "energy", values: "captured" } as const;
 
 /** How a block runs; sequences of text, and nothing but the output, unless something else is said. */
 export interface BlockRunOptions {
@@ -15,8 +15,8 @@ export interface BlockRunOptions {
   readonly past?: KeyValues;
   /** What the tokens attend to, instead of a past and those before them. */
   readonly mask?: AttentionMask;
-  /** Asks for the activation that enters the block's last projection. */
-  readonly inner?: InnerOutput;
+  /** What to capture of the activation that enters the block's last projection. */
+  readonly capture?: Capture;
 }
 
 /** What a block makes of its input. */
@@ -25,7 +25,7 @@ export interface BlockOutput {
   /** Of attention that was given a past: its keys and values with those of the input. */
   readonly present: KeyValues | null;
   /** Where it was asked for. */
-  readonly inner?: Float32Array;
+  readonly captured?: Float32Array;
 }
 
 /** The blocks of a model, of whatever kind, each in the size that it is given. */
@@ -59,12 +59,12 @@ export class Blocks {
     options: BlockRunOptions = {},
   ): Promise<BlockOutput> {
     const { block, graph } = this.#blocks[number];
-    const { inner } = options;
+    const { capture } = options;
     const attended = this.#attention(block, size, input, options);
     const { hiddenSize, rmsNormEps: eps } = this.#spec;
     const run = await this.#runs.compiled(
-      JSON.stringify([graph, attended?.attention, inner]),
-      () => blockGraph(block, { hiddenSize, eps, attention: attended?.attention, inner }),
+      JSON.stringify([graph, attended?.attention, capture]),
+      () => blockGraph(block, { hiddenSize, eps, attention: attended?.attention, capture }),
     );
     const fetches = await this.#runs.inTurn(() =>
       run.run({
@@ -77,7 +77,7 @@ export class Blocks {
     return {
       hidden: { ...input, data: float32Data(fetches, "out") },
       present: kept ? presentOf(fetches, kept.total) : null,
-      inner: inner && float32Data(fetches, INNER_FETCH[inner]),
+      captured: capture && float32Data(fetches, CAPTURE_FETCH[capture]),
     };
   }
 

@@ -1,6 +1,6 @@
 import type { Backend } from "@lopper/backends";
 import { type Block, blocksOf, headCostInBlocks, type ModelSpec, type Shape } from "@lopper/core";
-import type { InnerOutput } from "@lopper/graphs";
+import type { Capture } from "@lopper/graphs";
 import { Blocks } from "./blocks.ts";
 import { GraphRuns } from "./graph_runs.ts";
 import { Heads, type Picked, type TokenPick } from "./heads.ts";
@@ -8,14 +8,14 @@ import { certain, type Predictions } from "./predictions.ts";
 import type { AttentionMask, HiddenStates, KeyValues } from "./hidden_states.ts";
 import type { LaidOutWeights } from "./weight_layout.ts";
 
-/** A block's output, and what was asked of the activation that enters its last projection, down or o. */
-export interface Watched {
+/** A block's output, and what was captured of the activation that enters its last projection, down or o. */
+export interface BlockCapture {
   readonly hidden: HiddenStates;
   /**
    * `energy`: the sum over all tokens of the squares of each inner channel, `[channels]`. `values`: all of them,
    * `[batch · length, channels]`. In the order in which the weights are laid out.
    */
-  readonly inner: Float32Array;
+  readonly captured: Float32Array;
 }
 
 /**
@@ -81,20 +81,20 @@ export class Decoder {
   }
 
   /**
-   * `runBlock` of a block that is there, with what enters its last projection.
+   * `runBlock` of a block that is there, capturing what enters its last projection.
    * @throws {TypeError} when the block is removed.
    */
-  async watchBlock(
+  async captureBlock(
     number: number,
     shape: Shape,
     input: HiddenStates,
-    what: InnerOutput,
-  ): Promise<Watched> {
+    capture: Capture,
+  ): Promise<BlockCapture> {
     const size = shape[number];
     if (!size) throw new TypeError(`block ${this.blocks[number].id} is gone`);
     this.#blockTokens += input.batch * input.length;
-    const { hidden, inner } = await this.#blocks.run(number, size, input, { inner: what });
-    return { hidden, inner: inner! };
+    const { hidden, captured } = await this.#blocks.run(number, size, input, { capture });
+    return { hidden, captured: captured! };
   }
 
   /**

@@ -1,5 +1,5 @@
 export { ATTENTION_CHUNK, attentionChunks, attentionOpFor } from "./attention_op.ts";
-export { Decoder, type Watched } from "./decoder.ts";
+export { type BlockCapture, Decoder } from "./decoder.ts";
 export { forwardFrom, sequenceLogits } from "./forward.ts";
 export {
   generate,

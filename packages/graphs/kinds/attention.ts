@@ -11,8 +11,8 @@ export const attention: BlockKind = {
     const { weights, attend } = scope;
     const q = normed(scope, "q_norm", weights.project(x, "q"));
     const k = normed(scope, "k_norm", weights.project(x, "k"));
-    const inner = attend(q, k, weights.project(x, "v"));
-    return { out: weights.project(inner, "o"), inner };
+    const context = attend(q, k, weights.project(x, "v"));
+    return { out: weights.project(context, "o"), captured: context };
   },
 };
 

@@ -7,7 +7,7 @@ export const mlp: BlockKind = {
   compute({ g, weights }, x) {
     const gated = weights.project(x, "gate");
     const raised = weights.project(x, "up");
-    const inner = g.node("Mul", [silu(g, gated), raised]);
-    return { out: weights.project(inner, "down"), inner };
+    const activations = g.node("Mul", [silu(g, gated), raised]);
+    return { out: weights.project(activations, "down"), captured: activations };
   },
 };

@@ -55,7 +55,7 @@ export interface ActivationRule extends Rule {
 }
 
 /** How the inner channels of a block go together. */
-export interface InnerMoments {
+export interface ActivationMoments {
   /**
    * The sum of aaᵀ over all tokens, a being what enters the output projection: its lower triangle,
    * `[channels, channels]`.
@@ -76,5 +76,5 @@ export interface MomentRule extends Rule {
    * Places of the units as they lie, the most important first; null where float32 is not enough for
    * this text.
    */
-  places(products: Products, moments: InnerMoments): Promise<readonly number[] | null>;
+  places(products: Products, moments: ActivationMoments): Promise<readonly number[] | null>;
 }
