@@ -27,8 +27,8 @@ export interface SearchCase {
   readonly distribution: string;
   readonly mlpGroup: number;
   readonly attentionGroup: number;
-  /** Order of channels and heads; the published one, by L1 norms of weights, where none is named. */
-  readonly order?: string;
+  /** The ranking of channels and heads; the published one, by L1 norms of weights, where none is named. */
+  readonly ranking?: string;
 }
 
 export interface Published {
@@ -164,7 +164,7 @@ export function pruneArguments(options: SearchCase, search: string, texts: Texts
     ...["--calibration", texts.block, "--calibration-width", texts.width],
     ...["--samples", String(options.samples.block)],
     ...["--width-samples", String(options.samples.width)],
-    ...(options.order === undefined ? [] : ["--order", options.order]),
+    ...(options.ranking === undefined ? [] : ["--ranking", options.ranking]),
   ];
 }
 

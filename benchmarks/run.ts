@@ -90,7 +90,7 @@ const SMOLLM2_WHOLE = {
   distribution: "10:90:0",
   mlpGroup: 512,
   // By L1 norms of weights a first group of channels ruins this model (perplexity 224 at 20 %), and chance decides the rest.
-  order: "energy",
+  ranking: "energy",
 };
 const TEXT_SIZES = { ratio: 20, seqLen: 256, sizes: [8, 16, 32, 64, 128, 400], kindSize: 32 };
 const SEEDS = [1, 2, 3];

@@ -23,7 +23,7 @@ Deno.test("layers: imports downward are fine", () => {
 Deno.test("layers: the search uses nothing that runs a model", () => {
   const planted = [
     'import { Decoder } from "@lopper/runtime";',
-    'import {\n  type UnitOrder,\n  Decoder,\n} from "@lopper/runtime";',
+    'import {\n  type UnitRanking,\n  Decoder,\n} from "@lopper/runtime";',
     'import { SuffixScorer as Scorer } from "@lopper/importance";',
     'import * as runtime from "@lopper/runtime";',
     'export * from "@lopper/backends";',
@@ -43,8 +43,8 @@ Deno.test("layers: the search uses nothing that runs a model", () => {
   }
   const fine = [
     'import type { Decoder } from "@lopper/runtime";',
-    'export type { UnitOrder } from "@lopper/runtime";',
-    'import { type Decoder, type UnitOrder } from "@lopper/runtime";',
+    'export type { UnitRanking } from "@lopper/runtime";',
+    'import { type Decoder, type UnitRanking } from "@lopper/runtime";',
     'import { perplexity, type Scorer } from "@lopper/importance";',
     '// import { Decoder } from "@lopper/runtime";',
   ];

@@ -124,8 +124,8 @@ test("prune --json prints objects only, the record last", async (folder) => {
   assert.equal(events.at(-1).event, "result");
   assert.equal(events.at(-1).kind, "lopper-run");
   assert.equal(events.filter(({ event }) => event === "step").length, events.at(-1).steps);
-  const { orders, recovery, swaps } = events.at(-1);
-  assert.ok(orders.length > 0 && recovery.tried > 0 && swaps.length > 0, stdout);
+  const { rankings, recovery, swaps } = events.at(-1);
+  assert.ok(rankings.length > 0 && recovery.tried > 0 && swaps.length > 0, stdout);
 });
 
 test("without a preset the settings are Lopper's own, and a published one is one flag away", async (folder) => {
@@ -135,9 +135,9 @@ test("without a preset the settings are Lopper's own, and a published one is one
       folder,
     );
     assert.equal(code, 0, stderr);
-    const { preset, distribution, order, recover } =
+    const { preset, distribution, ranking, recover } =
       JSON.parse(stdout.trimEnd().split("\n").at(-1)!).flags;
-    return [preset, distribution, order, recover];
+    return [preset, distribution, ranking, recover];
   };
   assert.deepEqual(await flagsOf(), ["lopper", "auto", "auto", "auto"]);
   const published = ["multipruner", "44:52:4", "l1", "none"];

@@ -2,7 +2,7 @@ import { LopperError, seal, sealLine } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
 import { PUBLISHED_RANKING, rankByWeights } from "@lopper/importance";
 import { type Model, modelDigest, openModel } from "@lopper/models";
-import type { UnitOrder } from "@lopper/runtime";
+import type { UnitRanking } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
@@ -32,7 +32,7 @@ interface Parts {
   readonly folder: string;
   readonly model: Model;
   readonly digest: string;
-  readonly order: UnitOrder;
+  readonly ranking: UnitRanking;
 }
 
 /** What a run wrote, finished or cut off, and everything that reads it back. */
@@ -65,8 +65,8 @@ class Subject {
       await Deno.copyFile(at(`finished/${file}`), at(`plans/${file}`));
     }
     const model = await openModel(new FileFolder(at("model")));
-    const order = await rankByWeights(model, PUBLISHED_RANKING);
-    return new Subject({ folder, model, digest: await modelDigest(model), order });
+    const ranking = await rankByWeights(model, PUBLISHED_RANKING);
+    return new Subject({ folder, model, digest: await modelDigest(model), ranking });
   }
 
   at(name: string): string {
@@ -89,9 +89,9 @@ class Subject {
   /** What each reader of a file finds, or the sentence that it ends in. */
   async read(name: string): Promise<readonly unknown[]> {
     const [folder, file] = name.split("/");
-    const { model, digest, order } = this.#parts;
+    const { model, digest, ranking } = this.#parts;
     const decide = (plan: string, ratio?: number) =>
-      decisionFromFile(this.at(plan), model, digest, order, ratio);
+      decisionFromFile(this.at(plan), model, digest, ranking, ratio);
     const readers: (() => Promise<unknown>)[] = [];
     if (folder === "plans") readers.push(() => decide(name));
     else readers.push(() => this.#resumed(folder));

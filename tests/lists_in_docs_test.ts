@@ -1,4 +1,4 @@
-import { CRITERION_NAMES, ORDER_CHOICES } from "@lopper/importance";
+import { CRITERION_NAMES, RANKING_CHOICES } from "@lopper/importance";
 import assert from "node:assert/strict";
 
 /** The first cells of the rows of the table on a page whose first heading is `heading`. */
@@ -14,7 +14,7 @@ async function rowsOf(page: string, heading: string): Promise<readonly string[]>
 
 Deno.test("docs: every ranking and every criterion has a row, and nothing else has", async () => {
   const tables = [
-    ["presets.md", "--order", ORDER_CHOICES],
+    ["presets.md", "--ranking", RANKING_CHOICES],
     ["search.md", "--criterion", CRITERION_NAMES],
   ] as const;
   for (const [page, option, names] of tables) {

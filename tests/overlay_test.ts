@@ -7,12 +7,12 @@ import {
   type KeyValues,
   LaidOutWeights,
   sequenceLogits,
-  sourceOrder,
+  sourceUnits,
 } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { maxAbsDifference } from "@lopper/backends/testing";
 import { planOfLayers } from "./support/plan_of_layers.ts";
-import { Random, randomLayers, randomOrder, tinyModel, traits } from "./support/tiny_models.ts";
+import { Random, randomLayers, randomRanking, tinyModel, traits } from "./support/tiny_models.ts";
 
 /** float32 sums of the same terms in another order, for logits of order one. */
 const TOLERANCE = 1e-5;
@@ -35,13 +35,13 @@ async function checkSeed(backend: Backend, seed: number): Promise<string[]> {
   const random = new Random(seed);
   const dense = await openModel(await tinyModel(random));
   const { spec } = dense;
-  const order = randomOrder(spec, random);
+  const ranking = randomRanking(spec, random);
   const layers = randomLayers(spec, random);
-  const plan = planOfLayers(spec, layers, order);
+  const plan = planOfLayers(spec, layers, ranking);
   const length = random.int(2, 12);
   const ids = Array.from({ length }, () => random.int(0, spec.vocabSize - 1));
 
-  const overlay = new Decoder(backend, await LaidOutWeights.load(dense, order));
+  const overlay = new Decoder(backend, await LaidOutWeights.load(dense, ranking));
   const shape = shapeOfLayers(spec, layers);
   const expected = await sequenceLogits(overlay, [ids], shape);
 
@@ -58,7 +58,7 @@ async function checkSeed(backend: Backend, seed: number): Promise<string[]> {
   assert.deepEqual(written.spec.layers, isUniform(left) ? left : layers);
   const reopened = new Decoder(
     backend,
-    await LaidOutWeights.load(written, sourceOrder(written.spec)),
+    await LaidOutWeights.load(written, sourceUnits(written.spec)),
   );
   const fromDisk = await sequenceLogits(reopened, [ids]);
   const onDisk = maxAbsDifference(fromDisk, expected);
@@ -115,7 +115,7 @@ Deno.test({
     const folder = await tinyModel(random);
     const model = await openModel(folder);
     const { backend } = await openBackend("cpu", { threads: 1 });
-    const decoder = new Decoder(backend, await LaidOutWeights.load(model, sourceOrder(model.spec)));
+    const decoder = new Decoder(backend, await LaidOutWeights.load(model, sourceUnits(model.spec)));
     await sequenceLogits(decoder, [[1, 2, 3]]);
     await decoder.dispose();
 
@@ -127,9 +127,9 @@ Deno.test({
       "model.safetensors": file,
     };
     const tiny = await openModel(new MemoryFolder("denormals", files));
-    const order = randomOrder(tiny.spec, random);
+    const ranking = randomRanking(tiny.spec, random);
     const layers = randomLayers(tiny.spec, random);
-    const plan = planOfLayers(tiny.spec, layers, order);
+    const plan = planOfLayers(tiny.spec, layers, ranking);
     let checked = 0;
     for (const { name, dtype, data } of prunedTensors(tiny, plan)) {
       assert.equal(dtype, "F32", name);

@@ -6,7 +6,7 @@ Deno.test("where all kinds compete, the dense model is asked of nothing but what
   inTemporaryFolder(async (folder) => {
     const settings = [
       ...[...await writeTinyRun(folder), "--width-samples", "2", "--mlp-group", "3"],
-      ...["--ratio", "10", "--order", "energy", "--recover", "none"],
+      ...["--ratio", "10", "--ranking", "energy", "--recover", "none"],
     ];
     const asked = async (out: string, ...more: string[]): Promise<number> => {
       await pruneHere(["--out", `${folder}/${out}`, ...settings, ...more]);

@@ -119,7 +119,7 @@ Deno.test("with norms behind blocks a model is pruned as any other and not repai
     const [model, ...texts] = await writeTinyRun(folder, "post");
     await prune(folder, "pruned", model, "--ratio", "10", ...texts);
     const { flags, recovery, perplexity } = await json(`${folder}/pruned/run.json`);
-    assert.deepEqual([flags.order, flags.recover, recovery], ["auto", "none", null]);
+    assert.deepEqual([flags.ranking, flags.recover, recovery], ["auto", "none", null]);
     assert.ok(perplexity.heldOut.pruned > 1 && perplexity.heldOut.pruned < Infinity);
     // What was written is a model of the family: it is opened, pruned again, and has less.
     await prune(folder, "again", `${folder}/pruned`, "--ratio", "10", ...texts);

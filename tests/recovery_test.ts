@@ -18,13 +18,13 @@ import {
   writePrunedModel,
 } from "@lopper/models";
 import { repair, type RepairResult } from "@lopper/recovery";
-import { Decoder, LaidOutWeights, sourceOrder } from "@lopper/runtime";
-import { orderOfPlan, type RepairLine } from "@lopper/search";
+import { Decoder, LaidOutWeights, sourceUnits } from "@lopper/runtime";
+import { rankingOfPlan, type RepairLine } from "@lopper/search";
 import { inverse, Matrix } from "ml-matrix";
 import assert from "node:assert/strict";
 import { ownText } from "./support/own_text.ts";
 import { planOfLayers } from "./support/plan_of_layers.ts";
-import { Random, randomLayers, randomOrder, tinyModel } from "./support/tiny_models.ts";
+import { Random, randomLayers, randomRanking, tinyModel } from "./support/tiny_models.ts";
 
 const LENGTH = 10;
 const SEEDS = 14;
@@ -42,8 +42,8 @@ async function repaired(
   { backend, model, plan, layers, texts, criterion }: Case,
   recorded: readonly RepairLine[],
 ) {
-  const order = orderOfPlan(plan, sourceOrder(model.spec));
-  const decoder = new Decoder(backend, await LaidOutWeights.load(model, order));
+  const ranking = rankingOfPlan(plan, sourceUnits(model.spec));
+  const decoder = new Decoder(backend, await LaidOutWeights.load(model, ranking));
   const shape = shapeOfLayers(model.spec, layers);
   const lines: RepairLine[] = [];
   const dtypeOf = (block: Block) => {
@@ -84,7 +84,7 @@ async function lossOfFiles(
   text: CalibrationSet,
 ) {
   const model = await openModel(new MemoryFolder("written", files));
-  const decoder = new Decoder(backend, await LaidOutWeights.load(model, sourceOrder(model.spec)));
+  const decoder = new Decoder(backend, await LaidOutWeights.load(model, sourceUnits(model.spec)));
   const { sequenceNll } = await new SuffixScorer(decoder, text, { cacheBytes: 0 })
     .evaluate(denseShape(decoder.blocks));
   await decoder.dispose();
@@ -106,9 +106,9 @@ Deno.test({
       const random = new Random(seed);
       const model = await openModel(await tinyModel(random, { placement: "pre" }));
       const layers = randomLayers(model.spec, random);
-      const order = randomOrder(model.spec, random);
-      const plan = planOfLayers(model.spec, layers, order);
-      const whole = new Decoder(backend, await LaidOutWeights.load(model, sourceOrder(model.spec)));
+      const ranking = randomRanking(model.spec, random);
+      const plan = planOfLayers(model.spec, layers, ranking);
+      const whole = new Decoder(backend, await LaidOutWeights.load(model, sourceUnits(model.spec)));
       const texts = {
         learn: await ownText(whole, 24, LENGTH, random),
         choose: await ownText(whole, 8, LENGTH, random),
@@ -168,8 +168,8 @@ Deno.test({
       const layers = spec.layers.map((layer, i) =>
         i === last ? { ...layer, mlp: { intermediateSize: width } } : layer
       );
-      const plan = planOfLayers(spec, layers, sourceOrder(spec));
-      const decoder = new Decoder(backend, await LaidOutWeights.load(model, sourceOrder(spec)));
+      const plan = planOfLayers(spec, layers, sourceUnits(spec));
+      const decoder = new Decoder(backend, await LaidOutWeights.load(model, sourceUnits(spec)));
       const texts = {
         learn: await ownText(decoder, 12, LENGTH, random),
         choose: await ownText(decoder, 6, LENGTH, random),

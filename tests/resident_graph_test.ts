@@ -22,7 +22,7 @@ import { Decoder, forwardFrom, LaidOutWeights, ResidentDecoder } from "@lopper/r
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { maxAbsDifference } from "@lopper/backends/testing";
-import { Random, randomLayers, randomOrder } from "./support/tiny_models.ts";
+import { Random, randomLayers, randomRanking } from "./support/tiny_models.ts";
 
 const FIXTURES = fileURLToPath(new URL("fixtures/families", import.meta.url));
 const FAMILIES = [...Deno.readDirSync(FIXTURES)].map(({ name }) => name).sort();
@@ -123,7 +123,7 @@ for (const variant of VARIANTS) {
       const random = new Random(7);
       const model = await openModel(new FileFolder(folder));
       const { spec } = model;
-      const weights = await LaidOutWeights.load(model, randomOrder(spec, random));
+      const weights = await LaidOutWeights.load(model, randomRanking(spec, random));
       const graphs: Uint8Array[] = [];
       const resident = new ResidentDecoder(recording(backend, variant.as, graphs), weights);
       const decoder = new Decoder(reference, weights);
@@ -158,7 +158,7 @@ for (const [name, device] of devices) {
   engineTest(`block by block on ${name}: losses and logits of the CPU`, async () => {
     const model = await openModel(new FileFolder(fileURLToPath(DEMO_MODEL)));
     const { spec } = model;
-    const weights = await LaidOutWeights.load(model, randomOrder(spec, new Random(3)));
+    const weights = await LaidOutWeights.load(model, randomRanking(spec, new Random(3)));
     const sequences = texts(spec, 2, 70);
     const shape = shapeOfLayers(spec, randomLayers(spec, new Random(4)));
     const run = async (backend: Backend) => {
@@ -188,7 +188,7 @@ async function withResident(
 ) {
   const { backend } = await openBackend("cpu", { threads: 1 });
   const model = await openModel(new FileFolder(`${FIXTURES}/${family}`));
-  const weights = await LaidOutWeights.load(model, randomOrder(model.spec, new Random(1)));
+  const weights = await LaidOutWeights.load(model, randomRanking(model.spec, new Random(1)));
   const resident = new ResidentDecoder(change(backend), weights);
   try {
     await fn(resident, weights, backend);

@@ -11,7 +11,7 @@ const withFlags = (flags: Partial<typeof record.flags>) =>
 Deno.test("commands: everything that decided a run is said", () => {
   assert.deepEqual(runCommands(record), [
     "deno task prune /models/tiny --ratio 20 --preset multipruner --distribution 44:52:4 --mlp-group 16 " +
-    "--attention-group 32 --order l1 --recover none --swap none --criterion perplexity --search fast --held-out /texts/held_out.txt --samples 4 " +
+    "--attention-group 32 --ranking l1 --recover none --swap none --criterion perplexity --search fast --held-out /texts/held_out.txt --samples 4 " +
     "--width-samples 2 --seq-len 64 --seed 42 --backend cpu --threads 2 --out again",
   ]);
   const [line] = withFlags({
@@ -43,9 +43,9 @@ Deno.test("commands: a plan needs no settings of a search, and its ratio only wh
   const [file] = runCommands({ ...record, plan: "plan.json", frontier: [] });
   assert.match(
     file,
-    /^deno task prune \/models\/tiny --plan plan\.json --order l1 --recover none --criterion perplexity --held-out/,
+    /^deno task prune \/models\/tiny --plan plan\.json --ranking l1 --recover none --criterion perplexity --held-out/,
   );
   assert.doesNotMatch(file, /--ratio|--preset|--search|--max-ppl/);
   const [folder] = runCommands({ ...record, plan: "./run" });
-  assert.match(folder, /--plan \.\/run --ratio 21\.5 --order l1 --recover none /);
+  assert.match(folder, /--plan \.\/run --ratio 21\.5 --ranking l1 --recover none /);
 });

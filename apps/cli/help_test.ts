@@ -141,3 +141,13 @@ Deno.test("every example in a help text is a call that the command line takes", 
     }
   }
 });
+
+Deno.test("help of prune: an earlier name of an option is taken, and no help names it", () => {
+  for (const [earlier, name, word] of [["--order", "ranking", "energy"]]) {
+    const command = lopperProgram().commands.find((c) => c.name() === "prune")!;
+    command.parseOptions([earlier, word]);
+    assert.equal(command.opts()[name], word);
+    assert.ok(!command.helpInformation().includes(`${earlier} `), earlier);
+    assert.ok(command.helpInformation().includes(`--${name} <`), name);
+  }
+});

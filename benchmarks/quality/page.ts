@@ -33,7 +33,7 @@ WinoGrande), scored as lm-evaluation-harness does. Seconds are those of machines
 things, too. All rows of a table are calibrated on the same text, and were taken one after the other
 over some days; the results say at which commit.
 
-"alone" is one thing added to the MultiPruner preset: the order of channels and heads (\`--order auto\`),
+"alone" is one thing added to the MultiPruner preset: "order", the ranking of channels and heads (\`--ranking auto\`),
 repair (\`--recover auto\`), the competition of blocks, channels and heads (\`--distribution auto\`),
 swaps (\`--swap auto\`), or candidates judged by how far their predictions are from the dense model's instead of by the text
 (\`--criterion kl\`). The defaults are all of them but swaps. A row whose

@@ -161,14 +161,14 @@ function nameOf(row: RowName, ratio: number): string {
 }
 
 /**
- * What a run's search took, with orders, swaps and what the dense model was asked for it (whose
+ * What a run's search took, with rankings, swaps and what the dense model was asked for it (whose
  * seconds nobody wrote down), and what its repairs did.
  */
 async function workOf(run: string): Promise<Readonly<Record<"search" | "repairs", Work>>> {
   const { history } = (await readJournal(run))!;
-  const { orders, swaps, repairs } = sideWork(history);
+  const { rankings, swaps, repairs } = sideWork(history);
   const search = [...history.evidence, ...history.measures].map(({ cost }) => cost);
   const { blockTokens } = JSON.parse(await Deno.readTextFile(`${run}/run.json`));
   const asked = { blockTokens: blockTokens.beside.predictions, seconds: 0 };
-  return { search: [...search, orders, swaps, asked].reduce(sumOfCosts), repairs };
+  return { search: [...search, rankings, swaps, asked].reduce(sumOfCosts), repairs };
 }

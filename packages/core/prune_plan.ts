@@ -12,7 +12,7 @@ import {
 } from "./model_spec.ts";
 
 /**
- * What stays of a checkpoint, in the coordinates of that checkpoint. Independent of any weight order: the indices are
+ * What stays of a checkpoint, in the coordinates of that checkpoint. Independent of any ranking: the indices are
  * those of the original tensors, so a plan means the same thing to every reader.
  */
 export interface PrunePlan {

@@ -2,7 +2,7 @@ import { openBackend } from "@lopper/backends";
 import { type AttentionWindows, shapeOfLayers } from "@lopper/core";
 import { type Model, openModel } from "@lopper/models";
 import { FileFolder } from "@lopper/files";
-import { Decoder, LaidOutWeights, sourceOrder } from "@lopper/runtime";
+import { Decoder, LaidOutWeights, sourceUnits } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import type { TokenRequest } from "./encode.ts";
@@ -26,7 +26,7 @@ function engineTest(
     async fn() {
       const { backend } = await openBackend("cpu", { threads: 1 });
       const model = await openModel(new FileFolder(path));
-      const weights = await LaidOutWeights.load(model, sourceOrder(model.spec));
+      const weights = await LaidOutWeights.load(model, sourceUnits(model.spec));
       const decoder = new Decoder(backend, weights);
       try {
         await fn(decoder, model);
@@ -175,7 +175,7 @@ engineTest(
     const scores = async (windows: AttentionWindows) => {
       const { fullAttention: _, ...rest } = spec;
       const described = { ...model, spec: { ...rest, ...windows } };
-      const weights = await LaidOutWeights.load(described, sourceOrder(spec));
+      const weights = await LaidOutWeights.load(described, sourceUnits(spec));
       const changed = new Decoder(backend, weights);
       const found = await scoresOf(changed, long, { shape });
       await changed.dispose();

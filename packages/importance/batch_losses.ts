@@ -24,7 +24,7 @@ export class BatchLosses {
 
   /**
    * Has the dense model say what the criterion needs of the text. A run that goes on judges alike
-   * if that is done before weights are put in another order. `onProgress` hears the sequences done;
+   * if that is done before weights are laid out by another ranking. `onProgress` hears the sequences done;
    * it may throw to stop.
    */
   async prepare(onProgress?: (done: number) => void): Promise<void> {

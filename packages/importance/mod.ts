@@ -28,11 +28,11 @@ export {
 export { rankByMoments, rankByMomentsBytes } from "./rank_by_moments.ts";
 export { rankByWeights } from "./rank_by_weights.ts";
 export { type RankedUnits, rankLike, type UnitKind } from "./ranked_units.ts";
-export { chooseOrder, trialCut } from "./ranking_trial.ts";
+export { chooseRanking, trialCut } from "./ranking_trial.ts";
 export { energy } from "./rankings/energy.ts";
 export {
-  ORDER_CHOICES,
   PUBLISHED_RANKING,
+  RANKING_CHOICES,
   RANKING_NAMES,
   type RankingName,
   RANKINGS,

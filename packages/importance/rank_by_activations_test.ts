@@ -149,7 +149,7 @@ async function referenceEnergy(model: Model, set: CalibrationSet): Promise<Map<n
 
 function engineTest(name: string, fn: () => Promise<void>) {
   Deno.test({
-    name: `activation order: ${name}`,
+    name: `activation ranking: ${name}`,
     sanitizeOps: false,
     sanitizeResources: false,
     fn,
@@ -168,7 +168,7 @@ const FAMILIES = [
 for (const family of FAMILIES) {
   for (const backend of ["cpu", "wasm"] as const) {
     engineTest(
-      `${family} on ${backend}: energy and order as a reference in plain loops has them`,
+      `${family} on ${backend}: energy and ranking as a reference in plain loops has them`,
       () =>
         withDecoder(family, backend, async (decoder, model) => {
           const set = texts(model.spec.vocabSize);
@@ -176,7 +176,7 @@ for (const family of FAMILIES) {
           const shape = denseShape(decoder.blocks);
           const energy = await activationEnergy(decoder, shape, set, { batchTokens: 2 * LENGTH });
           const wanted = await referenceEnergy(model, set);
-          const before = decoder.weights.order;
+          const before = decoder.weights.ranking;
           assert.deepEqual([...energy.keys()], [...wanted.keys()]);
           assert.ok(energy.size > 0);
           for (const [block, squares] of wanted) {
@@ -239,7 +239,7 @@ engineTest(
       const layer = layers.findIndex(({ mlp }) => mlp && mlp.intermediateSize > 8);
       const width = layers[layer].mlp!.intermediateSize - 5;
       const narrow = replaceLayer(layers, layer, { mlp: { intermediateSize: width } });
-      const before = decoder.weights.order;
+      const before = decoder.weights.ranking;
       const run = async (shapes = narrow) => {
         let hidden = await decoder.embed(set.sequences);
         const shape = shapeOfLayers(model.spec, shapes);

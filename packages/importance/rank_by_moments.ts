@@ -117,7 +117,7 @@ async function momentsOf(
 
 function noFit({ name }: MomentRule, block: string): CalibrationError {
   return new CalibrationError(
-    `--order ${name} fits what stays of a block to what goes, and the activations of block ${block} allow no fit in float32 ` +
-      "on this text; it needs other --calibration text, or --order energy",
+    `--ranking ${name} fits what stays of a block to what goes, and the activations of block ${block} allow no fit in float32 ` +
+      "on this text; it needs other --calibration text, or --ranking energy",
   );
 }

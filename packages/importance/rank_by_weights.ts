@@ -1,6 +1,6 @@
 import { type Block, blocksOf } from "@lopper/core";
 import { type Model, weightsOfBlock } from "@lopper/models";
-import { sourceOrder, type UnitOrder, withUnits } from "@lopper/runtime";
+import { sourceUnits, type UnitRanking, withUnits } from "@lopper/runtime";
 import { descending, type RankedUnits } from "./ranked_units.ts";
 import { ranks } from "./rankings/mod.ts";
 import type { WeightRule } from "./rankings/rule.ts";
@@ -9,17 +9,17 @@ import type { WeightRule } from "./rankings/rule.ts";
  * All units of a model by a rule that needs its dense weights alone, most important first. Equal
  * ones keep the order of the checkpoint, and so do those of dimensions that the rule does not rank.
  */
-export async function rankByWeights(model: Model, rule: WeightRule): Promise<UnitOrder> {
+export async function rankByWeights(model: Model, rule: WeightRule): Promise<UnitRanking> {
   const blocks = blocksOf(model.spec);
   const names = blocks.flatMap(({ dimensions }) => dimensions.map(({ name }) => name));
-  let order = sourceOrder(model.spec);
+  let ranking = sourceUnits(model.spec);
   for (const dimension of new Set(names)) {
     if (!ranks(rule, dimension)) continue;
     const units: (RankedUnits[number])[] = [];
     for (const block of blocks) units.push(await unitsOf(model, block, dimension, rule));
-    order = withUnits(model.spec, order, dimension, units);
+    ranking = withUnits(model.spec, ranking, dimension, units);
   }
-  return order;
+  return ranking;
 }
 
 async function unitsOf(

@@ -9,7 +9,7 @@ import { l1 } from "./rankings/l1.ts";
 const FIXTURES = fileURLToPath(new URL("../../tests/fixtures/families", import.meta.url));
 
 for (const family of ["llama-mha", "qwen2", "qwen3", "qwen2-heterogeneous"]) {
-  Deno.test(`weight order of ${family}: L1 norms as published, largest first`, async () => {
+  Deno.test(`weight ranking of ${family}: L1 norms as published, largest first`, async () => {
     const model = await openModel(new FileFolder(`${FIXTURES}/${family}`));
     const row = async (name: string, r: number) => {
       const { dtype, shape } = model.store.tensors.get(name)!;
@@ -17,10 +17,10 @@ for (const family of ["llama-mha", "qwen2", "qwen3", "qwen2-heterogeneous"]) {
       return values.subarray(r * shape[1], (r + 1) * shape[1])
         .reduce((sum, value) => sum + Math.abs(value), 0);
     };
-    const order = await rankByWeights(model, l1);
+    const ranking = await rankByWeights(model, l1);
     for (const [l, { attention, mlp }] of model.spec.layers.entries()) {
       const prefix = `model.layers.${l}`;
-      const { kvGroups, channels } = order.layers[l];
+      const { kvGroups, channels } = ranking.layers[l];
       if (mlp) {
         const score = async (c: number) =>
           await row(`${prefix}.mlp.gate_proj.weight`, c) +
@@ -54,7 +54,7 @@ for (const family of ["llama-mha", "qwen2", "qwen3", "qwen2-heterogeneous"]) {
   });
 }
 
-Deno.test("weight order: equal norms keep the checkpoint's order, and signs and biases do not count", async () => {
+Deno.test("weight ranking: equal norms keep the order of the checkpoint, and signs and biases do not count", async () => {
   const model = await openModel(new FileFolder(`${FIXTURES}/qwen2`));
   // Every row sums to 1, signs mixed, but for what is said here; biases stay those of the fixture.
   const heavy: Record<string, readonly number[]> = {
@@ -76,7 +76,7 @@ Deno.test("weight order: equal norms keep the checkpoint's order, and signs and 
     }
     return Promise.resolve(toFloat32("F32", fromFloat32("F32", values)));
   };
-  const order = await rankByWeights({ ...model, store: { ...model.store, readFloat32 } }, l1);
+  const ranking = await rankByWeights({ ...model, store: { ...model.store, readFloat32 } }, l1);
   const all = (n: number) => Array.from({ length: n }, (_, i) => i);
   const { attention, mlp } = model.spec.layers[0];
   assert.deepEqual([attention, model.spec.layers.length > 1], [
@@ -84,9 +84,9 @@ Deno.test("weight order: equal norms keep the checkpoint's order, and signs and 
     true,
   ]);
   const others = all(mlp!.intermediateSize).filter((c) => ![7, 3, 5].includes(c));
-  assert.deepEqual(order.layers[0].channels, [7, 3, 5, ...others]);
-  assert.deepEqual(order.layers[0].kvGroups, [1, 0]);
-  assert.deepEqual(order.layers[1].kvGroups, [1, 0]);
-  assert.deepEqual(order.layers[1].channels, all(mlp!.intermediateSize));
+  assert.deepEqual(ranking.layers[0].channels, [7, 3, 5, ...others]);
+  assert.deepEqual(ranking.layers[0].kvGroups, [1, 0]);
+  assert.deepEqual(ranking.layers[1].kvGroups, [1, 0]);
+  assert.deepEqual(ranking.layers[1].channels, all(mlp!.intermediateSize));
   model.close();
 });

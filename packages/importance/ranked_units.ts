@@ -1,7 +1,7 @@
 import type { Shape } from "@lopper/core";
 import { type Decoder, rankingOf } from "@lopper/runtime";
 
-/** What is ordered: the channels of every MLP, or the KV groups of every attention. */
+/** What is ranked: the channels of every MLP, or the KV groups of every attention. */
 export type UnitKind = "channels" | "kvGroups";
 
 /**
@@ -12,7 +12,7 @@ export type RankedUnits = readonly (readonly number[] | null)[];
 
 /** The units of a dimension as a decoder's weights lie. */
 export function lyingUnits({ spec, weights }: Decoder, dimension: string): RankedUnits {
-  return rankingOf(spec, weights.order).map((units) => units?.[dimension] ?? null);
+  return rankingOf(spec, weights.ranking).map((units) => units?.[dimension] ?? null);
 }
 
 /**

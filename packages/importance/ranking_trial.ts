@@ -1,22 +1,22 @@
 import { fallsBeyondChance, mean, type Shape } from "@lopper/core";
 
 /**
- * The order with the lowest mean NLL among those that are better than the first beyond chance: by
+ * The ranking with the lowest mean NLL among those that are better than the first beyond chance: by
  * two standard errors of the paired differences, sequence by sequence. Without such a one, or with
  * a single sequence, the first.
  */
-export function chooseOrder<Order extends string>(
-  tried: readonly { readonly order: Order; readonly nll: readonly number[] }[],
-): Order {
+export function chooseRanking<Name extends string>(
+  tried: readonly { readonly ranking: Name; readonly nll: readonly number[] }[],
+): Name {
   const [first, ...others] = tried;
-  let best: { order: Order; nll: number } = { order: first.order, nll: mean(first.nll) };
-  for (const { order, nll } of others) {
+  let best: { ranking: Name; nll: number } = { ranking: first.ranking, nll: mean(first.nll) };
+  for (const { ranking, nll } of others) {
     const value = mean(nll);
     if (!Number.isFinite(value) || nll.length < 2) continue;
     if (Number.isFinite(best.nll) && value >= best.nll) continue;
-    if (fallsBeyondChance(first.nll, nll)) best = { order, nll: value };
+    if (fallsBeyondChance(first.nll, nll)) best = { ranking, nll: value };
   }
-  return best.order;
+  return best.ranking;
 }
 
 /**

@@ -1,23 +1,27 @@
 import type { BlockSize } from "@lopper/core";
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { chooseOrder, trialCut } from "./ranking_trial.ts";
+import { chooseRanking, trialCut } from "./ranking_trial.ts";
 
-Deno.test("order: another than the published one is taken where it is better beyond chance", () => {
-  const l1 = { order: "l1", nll: [3, 4, 5, 6] } as const;
-  const energy = (nll: readonly number[]) => ({ order: "energy", nll } as const);
-  const wanda = (nll: readonly number[]) => ({ order: "wanda", nll } as const);
-  assert.equal(chooseOrder([l1, energy([2.9, 3.9, 4.8, 5.9]), wanda([3, 4, 5, 6])]), "energy");
-  assert.equal(chooseOrder([l1, energy([2.9, 3.9, 4.9, 5.9]), wanda([2, 3, 4, 5])]), "wanda");
+Deno.test("ranking: another than the published one is taken where it is better beyond chance", () => {
+  const l1 = { ranking: "l1", nll: [3, 4, 5, 6] } as const;
+  const energy = (nll: readonly number[]) => ({ ranking: "energy", nll } as const);
+  const wanda = (nll: readonly number[]) => ({ ranking: "wanda", nll } as const);
+  assert.equal(chooseRanking([l1, energy([2.9, 3.9, 4.8, 5.9]), wanda([3, 4, 5, 6])]), "energy");
+  assert.equal(chooseRanking([l1, energy([2.9, 3.9, 4.9, 5.9]), wanda([2, 3, 4, 5])]), "wanda");
   // better on the mean, because of one sequence
-  assert.equal(chooseOrder([l1, energy([3.1, 4.1, 5.1, 2])]), "l1");
-  assert.equal(chooseOrder([l1, energy([3.1, 4.1, 5.1, 6.1])]), "l1");
-  assert.equal(chooseOrder([{ ...l1, nll: [3] }, energy([1])]), "l1", "one sequence says nothing");
-  assert.equal(chooseOrder([l1, energy([1, 1, NaN, 1])]), "l1");
-  assert.equal(chooseOrder([{ ...l1, nll: [3, NaN] }, energy([9, 9]), wanda([8, 9])]), "wanda");
+  assert.equal(chooseRanking([l1, energy([3.1, 4.1, 5.1, 2])]), "l1");
+  assert.equal(chooseRanking([l1, energy([3.1, 4.1, 5.1, 6.1])]), "l1");
+  assert.equal(
+    chooseRanking([{ ...l1, nll: [3] }, energy([1])]),
+    "l1",
+    "one sequence says nothing",
+  );
+  assert.equal(chooseRanking([l1, energy([1, 1, NaN, 1])]), "l1");
+  assert.equal(chooseRanking([{ ...l1, nll: [3, NaN] }, energy([9, 9]), wanda([8, 9])]), "wanda");
 });
 
-Deno.test("order: a trial cut takes the same share everywhere, of the blocks that have such units", () => {
+Deno.test("ranking: a trial cut takes the same share everywhere, of the blocks that have such units", () => {
   fc.assert(fc.property(
     fc.constantFrom("channels", "kvGroups"),
     fc.double({ min: 0, max: 2, noNaN: true }),

@@ -84,7 +84,7 @@ const publishedSchema = z.strictObject({
 
 /**
  * `pruning_config.json` of the published MultiPruner: removed layers in the order of removal, and for every layer the
- * kept query channels and intermediate channels as a prefix of the layer's weights *in the published L1 order*, which
+ * kept query channels and intermediate channels as a prefix of the layer's weights *in the published L1 ranking*, which
  * the file does not name.
  */
 export type PublishedConfig = z.infer<typeof publishedSchema>;

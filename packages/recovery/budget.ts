@@ -8,7 +8,7 @@ export const REPAIR_TOKENS = 32_768;
  */
 const TOKENS_PER_INPUT = 32;
 
-/** Tokens that the orders and repairs of a model learn from at most: a narrow one needs fewer. */
+/** Tokens that the rankings and repairs of a model learn from at most: a narrow one needs fewer. */
 export function repairTokens(spec: ModelSpec): number {
   return Math.min(REPAIR_TOKENS, TOKENS_PER_INPUT * widestInner(spec));
 }

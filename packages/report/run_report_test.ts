@@ -125,13 +125,13 @@ Deno.test("report: where the result was compared, the page says which tasks suff
   assert.match(await said([unsure]), /No loss is beyond what chance may do\./);
 });
 
-Deno.test("report: the order of what went, and every repair that was tried, are on the page", async () => {
+Deno.test("report: the ranking of what went, and every repair that was tried, are on the page", async () => {
   const published = readPage(await runReport(tinyRun()));
-  assert.doesNotMatch(textOf(published), /Order and repair/);
+  assert.doesNotMatch(textOf(published), /Ranking and repair/);
   const run = tinyRun({
-    orders: [
-      { dimension: "channels", order: "energy", tried: { l1: 66.5, energy: 18.25, wanda: null } },
-      { dimension: "kvGroups", order: "l1", tried: { l1: 20, wanda: 22, other: 23 } },
+    rankings: [
+      { dimension: "channels", ranking: "energy", tried: { l1: 66.5, energy: 18.25, wanda: null } },
+      { dimension: "kvGroups", ranking: "l1", tried: { l1: 20, wanda: 22, other: 23 } },
     ],
     recovery: { tried: 2, helped: 1, kept: 1, perplexity: { before: 25, after: 20 } },
   });

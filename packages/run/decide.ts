@@ -50,7 +50,7 @@ export async function* decide(
   const { store, signal } = tools;
   const { texts } = on;
   await using run = yield* prepareRun(model, texts, task, tools);
-  const { decoder, searching, settings, memory, order } = run;
+  const { decoder, searching, settings, memory, ranking } = run;
   checkHistory(searchModelOf(model.spec), store.history, store.journalPath);
   const { decision, predictions } = policy
     ? yield* found(model, texts, policy, run, tools)
@@ -65,7 +65,7 @@ export async function* decide(
   const repaired = settings.flags.recover === "none"
     ? null
     : yield* repairs(model, texts, decision, run, tools);
-  const files = await writeResult(model, decision, order, store, repaired?.refit);
+  const files = await writeResult(model, decision, ranking, store, repaired?.refit);
   const recovery = repaired?.recovery ?? null;
   return { decision, settings, memory, dense, recovery, files, predictions };
 }
@@ -73,10 +73,10 @@ export async function* decide(
 /** A decision that was made before: the store learns of it with the settings. */
 async function applied(
   { source, ratio, decide }: AppliedDecision,
-  { settings, order }: PreparedRun,
+  { settings, ranking }: PreparedRun,
   { store }: RunTools,
 ): Promise<Decision> {
-  const decision = await decide(settings.modelDigest, order);
+  const decision = await decide(settings.modelDigest, ranking);
   const digest = await digestOfPlan(decision.plan);
   await store.begin({ ...settings, plan: { source, ratio, digest } });
   return decision;

@@ -1,6 +1,6 @@
 import type { LayerSpec, PrunePlan } from "@lopper/core";
 import type { FrontierStep, SwapPhase } from "@lopper/search";
-import type { EarlyStop, RunRecord, StageOrder } from "./schemas/record.ts";
+import type { EarlyStop, RunRecord, StageRanking } from "./schemas/record.ts";
 
 /** What to keep of a model, and what it took to decide. */
 export interface Decision {
@@ -13,7 +13,7 @@ export interface Decision {
   /** The swaps between these steps and after them. */
   readonly swaps: readonly SwapPhase[];
   readonly stopped: EarlyStop | null;
-  readonly orders: readonly StageOrder[];
+  readonly rankings: readonly StageRanking[];
   /** Block-tokens of the search, and what full forward passes for the same candidates would have cost. */
   readonly blockTokens: Pick<RunRecord["blockTokens"], "spent" | "full">;
 }

@@ -13,7 +13,7 @@ import {
   generate,
   type GenerateOptions,
   LaidOutWeights,
-  sourceOrder,
+  sourceUnits,
 } from "@lopper/runtime";
 import type { Tokenizer } from "@lopper/tokenizers";
 import type { RunStore } from "./store.ts";
@@ -140,7 +140,7 @@ export async function measureWritten(
 ): Promise<PrunedMeasures> {
   const model = await store.reopen();
   try {
-    const weights = await LaidOutWeights.load(model, sourceOrder(model.spec), { expandedBytes });
+    const weights = await LaidOutWeights.load(model, sourceUnits(model.spec), { expandedBytes });
     await using decoder = new Decoder(backend, weights);
     return {
       ...await measure(decoder),

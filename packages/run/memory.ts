@@ -74,7 +74,7 @@ export function planMemory(needs: MemoryNeeds, budget: number): MemoryPlan {
     };
     if (needs.ranksByMoments) {
       const bytes = rankByMomentsBytes(spec, repairTokens(spec));
-      apart("the order", ["its equations and hidden states", bytes], "--order energy");
+      apart("the ranking", ["its equations and hidden states", bytes], "--ranking energy");
     }
     if (needs.recovers) {
       const bytes = repairBytes(spec);

@@ -66,7 +66,7 @@ Deno.test("memory: what cannot fit is refused with the figures", () => {
   // What follows the search, or comes before a stage of it.
   const apart = {
     recovers: /^the repair needs .*--recover none/,
-    ranksByMoments: /^the order needs .*--order energy/,
+    ranksByMoments: /^the ranking needs .*--ranking energy/,
   };
   for (const [what, message] of Object.entries(apart)) {
     const least = { ...NEEDS, batchTokens: 512 };

@@ -21,7 +21,7 @@ export {
   type Recovery,
   type RunRecord,
   runRecordToJson,
-  type StageOrder,
+  type StageRanking,
 } from "./schemas/record.ts";
 export { checkSameSettings, journalHead } from "./schemas/same_settings.ts";
 export { parseRunSettings, type RunSettings, settingsToJson } from "./schemas/settings.ts";

@@ -1,7 +1,7 @@
 import type { Backend } from "@lopper/backends";
 import { CalibrationError, type ModelSpec, UsageError } from "@lopper/core";
 import type { Model } from "@lopper/models";
-import { Decoder, LaidOutWeights, sampleSequences, sourceOrder } from "@lopper/runtime";
+import { Decoder, LaidOutWeights, sampleSequences, sourceUnits } from "@lopper/runtime";
 import type { Tokenizer } from "@lopper/tokenizers";
 import { expandedWithin } from "./memory.ts";
 
@@ -70,7 +70,7 @@ async function sampleAll(run: OwnTexts, start: number, length: number) {
     length: 1,
     beside: [[`keys and values of ${beside} texts`, caches]],
   }, budget);
-  const weights = await LaidOutWeights.load(model, sourceOrder(model.spec), { expandedBytes });
+  const weights = await LaidOutWeights.load(model, sourceUnits(model.spec), { expandedBytes });
   await using decoder = new Decoder(backend, weights);
   const sequences: number[][] = [];
   while (sequences.length < count) {

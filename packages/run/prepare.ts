@@ -12,7 +12,7 @@ import {
   Decoder,
   LaidOutWeights,
   ResidentDecoder,
-  type UnitOrder,
+  type UnitRanking,
   weightMemory,
 } from "@lopper/runtime";
 import type { Tokenizer } from "@lopper/tokenizers";
@@ -44,10 +44,10 @@ export interface AppliedDecision {
   /** In per cent, where a part of that run is applied. */
   readonly ratio: number | null;
   /**
-   * @param published the order in which widths of a published config count.
+   * @param published the ranking in which widths of a published config count.
    * @throws {PlanError} when it is of another checkpoint, or does not fit this one.
    */
-  decide(modelDigest: string, published: UnitOrder): Promise<Decision>;
+  decide(modelDigest: string, published: UnitRanking): Promise<Decision>;
 }
 
 /** What a run works with. */
@@ -68,8 +68,8 @@ export interface RunTools {
 export interface PreparedRun extends AsyncDisposable {
   readonly memory: MemoryPlan;
   readonly settings: RunSettings;
-  /** The published order of units, in which the weights lie. */
-  readonly order: UnitOrder;
+  /** The published ranking of units, in which the weights lie. */
+  readonly ranking: UnitRanking;
   /** The dense model. */
   readonly decoder: Decoder;
   /** What candidates run on: the same, or a copy on the backend's device. */
@@ -93,16 +93,19 @@ export async function* prepareRun(
   yield { type: "begin", flags };
   const digest = task.modelDigest ??
     (yield* phase("reading the model", signal, ({ progress }) => modelDigest(model, progress)));
-  const order = await rankByWeights(model, PUBLISHED_RANKING);
+  const ranking = await rankByWeights(model, PUBLISHED_RANKING);
   const { cacheBytes, expandedBytes } = memory;
-  const decoder = new Decoder(backend, await LaidOutWeights.load(model, order, { expandedBytes }));
+  const decoder = new Decoder(
+    backend,
+    await LaidOutWeights.load(model, ranking, { expandedBytes }),
+  );
   const searching = backend.description.residentWeights
     ? new ResidentDecoder(backend, decoder.weights)
     : decoder;
   return {
     memory,
     settings: settingsOf(flags, texts, digest, task.latencies ?? null, backend),
-    order,
+    ranking,
     decoder,
     searching,
     scorers: {
@@ -133,7 +136,7 @@ function shareMemory(
     fixed: store.settings !== null,
     backend: backend.description,
     recovers: flags.recover !== "none",
-    ranksByMoments: rankingsOf(flags.order).some(({ needs }) => needs === "secondMoments"),
+    ranksByMoments: rankingsOf(flags.ranking).some(({ needs }) => needs === "secondMoments"),
     predicts: criterionOf(flags.criterion).needs === "predictions",
   }, memory());
 }

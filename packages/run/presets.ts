@@ -4,7 +4,7 @@ import { type PresetName, PRESETS } from "@lopper/search";
 /** What a preset says of a run. */
 export interface PresetSettings {
   readonly distribution: string;
-  readonly order: RankingName | "auto";
+  readonly ranking: RankingName | "auto";
   readonly recover: "none" | "auto";
   readonly swap: "none" | "auto";
   readonly criterion: CriterionName;
@@ -17,17 +17,17 @@ export interface PresetSettings {
 /** Lopper's own settings, and the published ones. */
 export type SettingsName = "lopper" | PresetName;
 
-/** The published order, the weights of the checkpoint, and what the search left. */
-export const AS_IT_IS = { order: "l1", recover: "none", swap: "none" } as const;
+/** The published ranking, the weights of the checkpoint, and what the search left. */
+export const AS_IT_IS = { ranking: "l1", recover: "none", swap: "none" } as const;
 
 /**
  * Settings by name. Lopper's own are those that were best on held-out text (benchmarks/quality.md); the published ones keep
- * to the published order and write the weights of the checkpoint.
+ * to the published ranking and write the weights of the checkpoint.
  */
 export const SETTINGS: Readonly<Record<SettingsName, PresetSettings>> = {
   lopper: {
     distribution: "auto",
-    order: "auto",
+    ranking: "auto",
     recover: "auto",
     swap: "none",
     criterion: "kl",

@@ -57,8 +57,8 @@ export async function* prune(
 
 /** What an earlier part of a run took, as far as its journal says. */
 function secondsOf(history: History): number {
-  const { orders, swaps, repairs } = sideWork(history);
-  return [...history.steps, ...history.measures.map(({ cost }) => cost), orders, swaps, repairs]
+  const { rankings, swaps, repairs } = sideWork(history);
+  return [...history.steps, ...history.measures.map(({ cost }) => cost), rankings, swaps, repairs]
     .reduce((sum, { seconds }) => sum + seconds, 0);
 }
 

@@ -58,7 +58,7 @@ export async function recordOf(run: RecordedRun): Promise<RunRecord> {
       ...decision.blockTokens,
       beside: {
         predictions: decided.predictions,
-        orders: beside.orders.blockTokens,
+        rankings: beside.rankings.blockTokens,
         swaps: beside.swaps.blockTokens,
         repairs: beside.repairs.blockTokens,
       },
@@ -69,7 +69,7 @@ export async function recordOf(run: RecordedRun): Promise<RunRecord> {
     frontier: decision.frontier,
     swaps: decision.swaps,
     stopped: decision.stopped,
-    orders: decision.orders,
+    rankings: decision.rankings,
     recovery: decided.recovery,
     layers: { dense: model.spec.layers, pruned: decision.layers },
     sample: {

@@ -8,8 +8,8 @@ import {
 import { type Criterion, keepAside, perplexity } from "@lopper/importance";
 import { type Model, type Refit, weightsOfBlock } from "@lopper/models";
 import { repair, type RepairResult } from "@lopper/recovery";
-import { type Decoder, sourceOrder } from "@lopper/runtime";
-import { orderOfPlan, type RepairLine } from "@lopper/search";
+import { type Decoder, sourceUnits } from "@lopper/runtime";
+import { rankingOfPlan, type RepairLine } from "@lopper/search";
 import type { Decision } from "./decision.ts";
 import type { RunTexts } from "./texts.ts";
 import type { Recovery } from "./schemas/record.ts";
@@ -42,7 +42,7 @@ export async function recover(
   if (!parts) return null;
   // What stays comes first in every block, in the order in which it will be written. What goes follows as the checkpoint has
   // it, so that a plan's repairs do not depend on how the plan was found.
-  decoder.weights.rearrange(orderOfPlan(plan, sourceOrder(decoder.spec)));
+  decoder.weights.rearrange(rankingOfPlan(plan, sourceUnits(decoder.spec)));
   const events = repair(
     { decoder, shape, dtypeOf: (block) => projectionDType(model, block) },
     { learn: texts.fit, choose: parts.learn, verdict: parts.aside, batchTokens },

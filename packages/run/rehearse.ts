@@ -42,9 +42,9 @@ export async function* rehearse(
 ): AsyncGenerator<RunEvent, Rehearsal> {
   const policy = task.applied ? null : policyOf(model, task.flags, task.latencies ?? null);
   await using run = yield* prepareRun(model, texts, task, tools);
-  const { searching, scorers, order, settings: { flags, modelDigest } } = run;
+  const { searching, scorers, ranking, settings: { flags, modelDigest } } = run;
   if (task.applied) {
-    const decision = await task.applied.decide(modelDigest, order);
+    const decision = await task.applied.decide(modelDigest, ranking);
     return { flags, policy, dry: null, decision };
   }
   const { fit, aside } = texts;

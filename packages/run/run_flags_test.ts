@@ -32,7 +32,7 @@ Deno.test("settings: what contradicts, or is what no option gives, is refused in
       return true;
     });
   refused({ preset: "constructor" }, /preset is "constructor"; it needs to be one of lopper, /);
-  refused({ order: "size" }, /settings of the run: at order: /);
+  refused({ ranking: "size" }, /settings of the run: at ranking: /);
   refused({ distribution: "1:2" }, /at distribution: three shares are needed, or auto/);
   refused({ preset: "heads", distribution: "1:1:1" }, /--preset heads fixes the distribution/);
   refused({ search: "exhaustive", fastWithout: ["lazy"] }, /--fast-without is for --search fast/);

@@ -3,9 +3,9 @@ import { type CalibrationSet, perplexity } from "@lopper/importance";
 import type { Model } from "@lopper/models";
 import { rankingOf } from "@lopper/runtime";
 import {
-  type Arrangement,
   greedySearch,
   journalEntry,
+  type RankingLine,
   type SearchModel,
   searchModelOf,
   type SearchOptions,
@@ -16,9 +16,9 @@ import {
 import type { Decision } from "./decision.ts";
 import type { Teller } from "./phase.ts";
 import type { PreparedRun } from "./prepare.ts";
-import { arrangerOf, pickerOf, scorerOnce } from "./search_tools.ts";
+import { pickerOf, rankerOf, scorerOnce } from "./search_tools.ts";
 import type { RunStore } from "./store.ts";
-import type { EarlyStop, StageOrder } from "./schemas/record.ts";
+import type { EarlyStop, StageRanking } from "./schemas/record.ts";
 import type { RunFlags } from "./schemas/flags.ts";
 import type { RunTexts } from "./texts.ts";
 
@@ -36,17 +36,17 @@ export interface SearchRun {
  */
 export async function search(run: SearchRun, teller: Teller): Promise<Decision> {
   const model = searchModelOf(run.model.spec);
-  const arrangements: Arrangement[] = [];
+  const rankings: RankingLine[] = [];
   const events = greedySearch(model, run.policy, optionsOf(run, teller));
   let event = await events.next();
   for (; !event.done; event = await events.next()) {
     const entry = journalEntry(event.value);
     if (entry) await run.store.append(entry);
-    if (event.value.type === "order") arrangements.push(event.value.arrangement);
+    if (event.value.type === "ranking") rankings.push(event.value.ranking);
     teller.tell({ type: "search", event: event.value });
     teller.check();
   }
-  return decisionOf(run, model, event.value, arrangements);
+  return decisionOf(run, model, event.value, rankings);
 }
 
 /** What the settings ask for. */
@@ -55,7 +55,7 @@ function optionsOf({ model, texts, prepared, store }: SearchRun, teller: Teller)
   const once = (set: CalibrationSet) => scorerOnce(searching, set, flags);
   const onActivations = (done: number, total: number) =>
     teller.tell({ type: "progress", phase: "looking at activations", done, total });
-  const orderTexts = { text: texts.fit, aside: texts.aside };
+  const rankingTexts = { text: texts.fit, aside: texts.aside };
   return {
     scorers,
     picker: pickerOf(flags),
@@ -72,8 +72,8 @@ function optionsOf({ model, texts, prepared, store }: SearchRun, teller: Teller)
     },
     onMeasuring: teller.check,
     units: {
-      ranking: rankingOf(model.spec, decoder.weights.order),
-      arranger: arrangerOf(flags, model, { decoder, searching }, orderTexts, onActivations),
+      ranking: rankingOf(model.spec, decoder.weights.ranking),
+      ranker: rankerOf(flags, model, { decoder, searching }, rankingTexts, onActivations),
     },
     swap: flags.swap === "none" ? undefined : { aside: texts.aside && once(texts.aside) },
   };
@@ -83,7 +83,7 @@ function decisionOf(
   { model: { spec }, prepared: { settings: { flags, modelDigest } } }: SearchRun,
   model: SearchModel,
   result: SearchResult,
-  arrangements: readonly Arrangement[],
+  rankings: readonly RankingLine[],
 ): Decision {
   const stopped = earlyStop(result, flags);
   if (stopped && result.steps.length === 0) {
@@ -99,7 +99,7 @@ function decisionOf(
     ratio: result.ratio,
     ...wayOf(model, result),
     stopped,
-    orders: arrangements.map(stageOrder),
+    rankings: rankings.map(stageRanking),
     blockTokens: {
       spent: scored.reduce((sum, { blockTokens }) => sum + blockTokens.spent, 0),
       full: scored.reduce((sum, { blockTokens }) => sum + blockTokens.full, 0),
@@ -107,12 +107,12 @@ function decisionOf(
   };
 }
 
-function stageOrder({ dimension, chosen, tried }: Arrangement): StageOrder {
+function stageRanking({ dimension, chosen, tried }: RankingLine): StageRanking {
   const finite = (value: number) => Number.isFinite(value) ? value : null;
   return {
     dimension,
-    order: chosen,
-    tried: Object.fromEntries(tried.map(({ order, nll }) => [order, finite(perplexity(nll))])),
+    ranking: chosen,
+    tried: Object.fromEntries(tried.map(({ ranking, nll }) => [ranking, finite(perplexity(nll))])),
   };
 }
 

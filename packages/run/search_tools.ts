@@ -107,31 +107,31 @@ export function pickerOf(flags: RunFlags): Picker {
   });
 }
 
-/** The arranger that the flags ask for; the published order needs none. */
-export function arrangerOf(
+/** The ranker that the flags ask for; the published ranking needs none. */
+export function rankerOf(
   flags: RunFlags,
   model: Model,
   { decoder, searching }: {
-    /** Its weights lie in the published order. */
+    /** Its weights lie in the published ranking. */
     readonly decoder: Decoder;
     readonly searching: Decoder | ResidentDecoder;
   },
   texts: { readonly text: CalibrationSet; readonly aside: CalibrationSet | null },
   onProgress: UnitRankerOptions["onProgress"],
 ): UnitRanker | undefined {
-  const { order, batchTokens } = flags;
-  if (order === PUBLISHED_RANKING.name) return undefined;
-  const published = decoder.weights.order;
+  const { ranking, batchTokens } = flags;
+  if (ranking === PUBLISHED_RANKING.name) return undefined;
+  const published = decoder.weights.ranking;
   return new UnitRanker({
     decoder,
-    rules: rankingsOf(order),
+    rules: rankingsOf(ranking),
     byWeights: async (rule) =>
       rule === PUBLISHED_RANKING ? published : await rankByWeights(model, rule),
     text: texts.text,
     aside: texts.aside && new SuffixScorer(decoder, texts.aside, { cacheBytes: 0, batchTokens }),
     batchTokens,
     onProgress,
-    onArranged: async () => {
+    onRanked: async () => {
       if (searching instanceof ResidentDecoder) await searching.reload(decoder.weights);
     },
   });

@@ -16,7 +16,7 @@ import {
   LaidOutWeights,
   measureLatencies,
   measureSpeed,
-  sourceOrder,
+  sourceUnits,
 } from "@lopper/runtime";
 import { reachableSizes } from "@lopper/search";
 import { expandedWithin } from "./memory.ts";
@@ -135,7 +135,7 @@ async function alone<T>(
   const length = pastTokens(spec) + MEASURED.tokens;
   const size = { tokens: length, length };
   const expandedBytes = expandedWithin(model, backend.description, size, memory());
-  const weights = await LaidOutWeights.load(model, sourceOrder(spec), { expandedBytes });
+  const weights = await LaidOutWeights.load(model, sourceUnits(spec), { expandedBytes });
   await using decoder = new Decoder(backend, weights);
   return await use(decoder);
 }

@@ -23,7 +23,7 @@ import type { RunFlags } from "./schemas/flags.ts";
 export interface RunTexts {
   readonly block: CalibrationSet;
   readonly width: CalibrationSet;
-  /** Text that orders and repairs are learnt from: that of `block`, and samples that were drawn for nothing else. */
+  /** Text that rankings and repairs are learnt from: that of `block`, and samples that were drawn for nothing else. */
   readonly fit: CalibrationSet;
   /** Calibration text that both and swaps are judged on, apart from `fit`; null where there is too little of it, or no need. */
   readonly aside: CalibrationSet | null;
@@ -59,7 +59,7 @@ export interface TextNeeds {
 
 /**
  * For each sample that candidates are scored on, so many further ones may be learnt from, as far as `repairTokens` go: an
- * order takes one pass over them and a repair one pass a block, which is cheap beside a search.
+ * ranking takes one pass over them and a repair one pass a block, which is cheap beside a search.
  */
 const FIT_SAMPLES = 10;
 
@@ -79,13 +79,13 @@ export function textNeeds(flags: RunFlags, spec: ModelSpec): TextNeeds {
   };
 }
 
-function needsAside({ order, recover, swap }: RunFlags): boolean {
-  return rankingsOf(order).length > 1 || recover !== "none" || swap !== "none";
+function needsAside({ ranking, recover, swap }: RunFlags): boolean {
+  return rankingsOf(ranking).length > 1 || recover !== "none" || swap !== "none";
 }
 
 /** Whether there are rankings or repairs that learn from a text. */
-export function learns({ order, recover }: RunFlags): boolean {
-  return recover !== "none" || rankingsOf(order).some(({ needs }) => needs !== "weights");
+export function learns({ ranking, recover }: RunFlags): boolean {
+  return recover !== "none" || rankingsOf(ranking).some(({ needs }) => needs !== "weights");
 }
 
 /**

@@ -16,12 +16,12 @@ function needs(given: Partial<RunFlags>) {
 Deno.test("texts: some is kept aside to judge by, and some learnt from, where a setting asks for it", () => {
   const plain = { recover: "none", swap: "none" } as const;
   // Weights rank by themselves; one rule needs nothing to be compared with.
-  assert.deepEqual(needs({ ...plain, order: "l1" }), [12, 0]);
-  assert.deepEqual(needs({ ...plain, order: "energy" }), [12, 80]);
-  assert.deepEqual(needs({ ...plain, order: "compensated" }), [12, 80]);
-  assert.deepEqual(needs({ ...plain, order: "auto" }), [24, 80]);
-  assert.deepEqual(needs({ ...plain, order: "l1", recover: "auto" }), [24, 80]);
-  assert.deepEqual(needs({ ...plain, order: "l1", swap: "auto" }), [24, 0]);
+  assert.deepEqual(needs({ ...plain, ranking: "l1" }), [12, 0]);
+  assert.deepEqual(needs({ ...plain, ranking: "energy" }), [12, 80]);
+  assert.deepEqual(needs({ ...plain, ranking: "compensated" }), [12, 80]);
+  assert.deepEqual(needs({ ...plain, ranking: "auto" }), [24, 80]);
+  assert.deepEqual(needs({ ...plain, ranking: "l1", recover: "auto" }), [24, 80]);
+  assert.deepEqual(needs({ ...plain, ranking: "l1", swap: "auto" }), [24, 0]);
 });
 
 Deno.test("texts: sequences that the model does not take are refused", () => {

@@ -3,7 +3,7 @@ import {
   type ActivationEnergy,
   activationEnergy,
   type CalibrationSet,
-  chooseOrder,
+  chooseRanking,
   PUBLISHED_RANKING,
   rankByActivations,
   rankByMoments,
@@ -16,8 +16,8 @@ import {
   trialCut,
   type WeightRule,
 } from "@lopper/importance";
-import { type Decoder, rankingOf, type UnitOrder, withUnits } from "@lopper/runtime";
-import type { Arrangement, Arranger, ArrangeRequest } from "@lopper/search";
+import { type Decoder, rankingOf, type UnitRanking, withUnits } from "@lopper/runtime";
+import type { Ranker, RankingLine, RankRequest } from "@lopper/search";
 
 export interface UnitRankerOptions {
   /** Runs the model, and holds the weights that are laid out. */
@@ -28,7 +28,7 @@ export interface UnitRankerOptions {
    */
   readonly rules: readonly RankingRule[];
   /** All units of the dense model by a rule that needs weights alone. */
-  readonly byWeights: (rule: WeightRule) => Promise<UnitOrder>;
+  readonly byWeights: (rule: WeightRule) => Promise<UnitRanking>;
   /** Text from whose activations the rankings come. */
   readonly text: CalibrationSet;
   /**
@@ -40,7 +40,7 @@ export interface UnitRankerOptions {
   /** Hears of the work done and all there is, in tokens or in blocks; may throw to stop. */
   readonly onProgress?: (done: number, total: number) => void;
   /** Takes the weights over after they were laid out anew. */
-  readonly onArranged?: () => Promise<void>;
+  readonly onRanked?: () => Promise<void>;
 }
 
 /** What is ranked, of a model of which this is left. */
@@ -49,10 +49,10 @@ interface Ranked {
   readonly shape: Shape;
 }
 
-/** Whose units are in which order now, and why. */
+/** Whose units are in which ranking now, and why. */
 interface Choice {
   readonly chosen: string;
-  readonly tried: Arrangement["tried"];
+  readonly tried: RankingLine["tried"];
   readonly units: RankedUnits;
 }
 
@@ -61,10 +61,10 @@ type Report = (done: number) => void;
 /**
  * Ranks units by activations, which change when blocks go: every stage that narrows blocks begins
  * with one pass over the text. Where rules are compared, every block is cut alike, by what the
- * stage is to remove, in the order of each, and another than the published one is taken where it is
+ * stage is to remove, by each ranking, and another than the published one is taken where it is
  * better on the sequences kept aside beyond chance.
  */
-export class UnitRanker implements Arranger {
+export class UnitRanker implements Ranker {
   readonly #options: UnitRankerOptions;
   /** What the last pass over the text saw, until units move. */
   #seen: { readonly shape: Shape; readonly energy: ActivationEnergy } | null = null;
@@ -73,7 +73,7 @@ export class UnitRanker implements Arranger {
     this.#options = options;
   }
 
-  async arrange({ dimension, shape, percent, resource }: ArrangeRequest) {
+  async rank({ dimension, shape, percent, resource }: RankRequest) {
     const { blocks } = this.#options.decoder;
     const present = shape.reduce(
       (sum, size, at) => size?.[dimension] === undefined ? sum : sum + resource.block(at, size),
@@ -84,11 +84,11 @@ export class UnitRanker implements Arranger {
     return await this.#choose({ dimension, shape }, share);
   }
 
-  async apply({ dimension, units }: Pick<Arrangement, "dimension" | "units">) {
-    const { decoder: { weights, spec }, onArranged } = this.#options;
+  async apply({ dimension, units }: Pick<RankingLine, "dimension" | "units">) {
+    const { decoder: { weights, spec }, onRanked } = this.#options;
     this.#seen = null;
-    weights.rearrange(withUnits(spec, weights.order, dimension, units));
-    await onArranged?.();
+    weights.rearrange(withUnits(spec, weights.ranking, dimension, units));
+    await onRanked?.();
   }
 
   /** @param share of the units that the stage is to remove. */
@@ -107,7 +107,7 @@ export class UnitRanker implements Arranger {
       return { chosen, tried: [], units };
     }
     const tried = await this.#try(found, ranked, share, (done) => report(textTokens + done));
-    const chosen = chooseOrder(tried);
+    const chosen = chooseRanking(tried);
     return { chosen, tried, units: found.get(chosen)! };
   }
 
@@ -140,23 +140,23 @@ export class UnitRanker implements Arranger {
     return energy;
   }
 
-  /** Mean NLL of each sequence kept aside after a cut in the order of each ranking. */
+  /** Mean NLL of each sequence kept aside after a cut by each ranking. */
   async #try(
     found: ReadonlyMap<string, RankedUnits>,
     { dimension, shape }: Ranked,
     share: number,
     report: Report,
-  ): Promise<Arrangement["tried"]> {
+  ): Promise<RankingLine["tried"]> {
     const { decoder: { spec, weights }, aside } = this.#options;
     const cut = trialCut(shape, dimension, share);
-    const before = weights.order;
-    const tried: { order: string; nll: readonly number[] }[] = [];
+    const before = weights.ranking;
+    const tried: { ranking: string; nll: readonly number[] }[] = [];
     try {
-      for (const [order, units] of found) {
+      for (const [ranking, units] of found) {
         weights.rearrange(withUnits(spec, before, dimension, units));
         const done = tried.length * aside!.tokens;
         const { sequenceNll } = await aside!.evaluate(cut, (tokens) => report(done + tokens));
-        tried.push({ order, nll: sequenceNll });
+        tried.push({ ranking, nll: sequenceNll });
       }
     } finally {
       weights.rearrange(before);

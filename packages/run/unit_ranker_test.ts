@@ -61,7 +61,7 @@ async function withRanker(
   rules: readonly RankingRule[],
   isCompared: boolean,
   body: (
-    rank: (dimension: "channels" | "kvGroups") => ReturnType<UnitRanker["arrange"]>,
+    rank: (dimension: "channels" | "kvGroups") => ReturnType<UnitRanker["rank"]>,
     context: { readonly decoder: Decoder; readonly progress: (readonly [number, number])[] },
   ) => Promise<void>,
 ) {
@@ -86,7 +86,7 @@ async function withRanker(
   const { parameters: resource } = searchModelOf(spec);
   const shape = denseShape(decoder.blocks);
   const rank = (dimension: "channels" | "kvGroups") =>
-    ranker.arrange({ dimension, shape, percent: 20, resource });
+    ranker.rank({ dimension, shape, percent: 20, resource });
   try {
     await body(rank, { decoder, progress });
   } finally {
@@ -121,12 +121,12 @@ engineTest(
         Math.max(...values.subarray(c * columns, (c + 1) * columns).map(Math.abs))
       );
       assert.deepEqual(peaks, peaks.toSorted((a, b) => b - a));
-      assert.notDeepEqual(units[at], decoder.weights.order.layers[block.layer].channels);
+      assert.notDeepEqual(units[at], decoder.weights.ranking.layers[block.layer].channels);
       const heads = await rank("kvGroups");
       assert.equal(heads.chosen, "l1");
       assert.deepEqual(
         heads.units,
-        rankingOf(decoder.spec, decoder.weights.order).map((all) => all?.kvGroups ?? null),
+        rankingOf(decoder.spec, decoder.weights.ranking).map((all) => all?.kvGroups ?? null),
       );
       assert.deepEqual(progress, [], "weights need no text");
       model.close();
@@ -137,30 +137,30 @@ engineTest(
   "rules of one's own are tried beside the published one, on one pass over the text",
   () =>
     withRanker([PUBLISHED_RANKING, biggest, loudest], true, async (rank, { decoder, progress }) => {
-      const before = decoder.weights.order;
+      const before = decoder.weights.ranking;
       const channels = await rank("channels");
-      assert.deepEqual(channels.tried.map(({ order }) => order), ["l1", "biggest", "loudest"]);
+      assert.deepEqual(channels.tried.map(({ ranking }) => ranking), ["l1", "biggest", "loudest"]);
       assert.ok(channels.tried.every(({ nll }) => nll.length === 6 && nll.every(Number.isFinite)));
-      assert.ok(channels.tried.some(({ order }) => order === channels.chosen));
+      assert.ok(channels.tried.some(({ ranking }) => ranking === channels.chosen));
       const all = 6 * LENGTH * 4;
       assert.deepEqual([progress[0], progress.at(-1)], [[2 * LENGTH, all], [all, all]]);
       progress.length = 0;
       const heads = await rank("kvGroups");
-      assert.deepEqual(heads.tried.map(({ order }) => order), ["l1", "loudest"]);
+      assert.deepEqual(heads.tried.map(({ ranking }) => ranking), ["l1", "loudest"]);
       assert.equal(progress.at(-1)![1], 6 * LENGTH * 2, "the text is not read again");
-      assert.equal(decoder.weights.order, before, "units lie as before until one is applied");
+      assert.equal(decoder.weights.ranking, before, "units lie as before until one is applied");
     }),
 );
 
 engineTest(
-  "without text to compare on, several rules mean the published order",
+  "without text to compare on, several rules mean the published ranking",
   () =>
     withRanker([PUBLISHED_RANKING, loudest], false, async (rank, { decoder }) => {
       const { chosen, tried, units } = await rank("channels");
       assert.deepEqual([chosen, tried], ["l1", []]);
       assert.deepEqual(
         units,
-        rankingOf(decoder.spec, decoder.weights.order).map((all) => all?.channels ?? null),
+        rankingOf(decoder.spec, decoder.weights.ranking).map((all) => all?.channels ?? null),
       );
     }),
 );

@@ -7,21 +7,21 @@ import {
   toPublishedConfig,
   writePrunedModel,
 } from "@lopper/models";
-import { rankingOf, type UnitOrder } from "@lopper/runtime";
+import { rankingOf, type UnitRanking } from "@lopper/runtime";
 import { keepsMostImportant } from "@lopper/search";
 import type { Decision } from "./decision.ts";
 import type { RunStore } from "./store.ts";
 
 /**
  * Writes the checkpoint and the plan through the store of a run, and the published config where it can say the same: its widths
- * are prefixes of the published order.
- * @param published that order.
+ * are prefixes of the published ranking.
+ * @param published that ranking.
  * @returns the files, by their paths from the store.
  */
 export async function writeResult(
   model: Model,
   decision: Decision,
-  published: UnitOrder,
+  published: UnitRanking,
   store: RunStore,
   refit?: Refit,
 ): Promise<readonly string[]> {

@@ -9,7 +9,7 @@ import { Decoder } from "./decoder.ts";
 import { forwardFrom, sequenceLogits } from "./forward.ts";
 import { HEAD_CHUNK_VALUES } from "./heads.ts";
 import type { HiddenStates, KeyValues } from "./hidden_states.ts";
-import { sourceOrder } from "./unit_order.ts";
+import { sourceUnits } from "./unit_ranking.ts";
 import { LaidOutWeights, type LoadOptions } from "./weight_layout.ts";
 
 const FIXTURES = fileURLToPath(new URL("../../tests/fixtures/families", import.meta.url));
@@ -32,7 +32,7 @@ function engineTest(
       const { backend } = await openBackend("cpu", { threads: 1 });
       const folder = family === "demo" ? DEMO : `${FIXTURES}/${family}`;
       const model = await openModel(new FileFolder(folder));
-      const weights = await LaidOutWeights.load(model, sourceOrder(model.spec), options);
+      const weights = await LaidOutWeights.load(model, sourceUnits(model.spec), options);
       const decoder = new Decoder(backend, weights);
       try {
         await fn(decoder);

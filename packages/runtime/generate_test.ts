@@ -6,7 +6,7 @@ import { Random, tinyModel } from "../../tests/support/tiny_models.ts";
 import { Decoder } from "./decoder.ts";
 import { sequenceLogits } from "./forward.ts";
 import { generate, sampleSequences } from "./generate.ts";
-import { sourceOrder } from "./unit_order.ts";
+import { sourceUnits } from "./unit_ranking.ts";
 import { LaidOutWeights } from "./weight_layout.ts";
 
 /** Decodes with a random tiny model whose spec is changed; the weights stay. */
@@ -18,7 +18,7 @@ async function withDecoder(
   const { backend } = await openBackend("cpu", { threads: 1 });
   const model = await openModel(await tinyModel(new Random(seed)));
   const changed = { ...model, spec: { ...model.spec, ...change } };
-  const weights = await LaidOutWeights.load(changed, sourceOrder(changed.spec));
+  const weights = await LaidOutWeights.load(changed, sourceUnits(changed.spec));
   const decoder = new Decoder(backend, weights);
   try {
     await body(decoder);

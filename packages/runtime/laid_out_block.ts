@@ -42,7 +42,7 @@ export async function layOutBlock(
 }
 
 /**
- * Lays the units of a dimension of a block out in another order, one tensor at a time.
+ * Lays the units of a dimension of a block out in another ranking, one tensor at a time.
  * @param places for each place the one where its unit lies now.
  */
 export function moveUnits(block: LaidOutBlock, dimension: string, places: readonly number[]) {

@@ -16,6 +16,6 @@ export { type RopeTable, ropeTable } from "./rope.ts";
 export { measureSpeed, type Speed, type SpeedOptions } from "./speed.ts";
 export type { AttentionMask, HiddenStates, KeyValues } from "./hidden_states.ts";
 export { streamedLogits } from "./streamed_logits.ts";
-export { rankingOf, sourceOrder, type UnitOrder, withUnits } from "./unit_order.ts";
+export { rankingOf, sourceUnits, type UnitRanking, withUnits } from "./unit_ranking.ts";
 export { LaidOutWeights, type LoadOptions } from "./weight_layout.ts";
 export { type WeightMemory, weightMemory } from "./weight_memory.ts";

@@ -2,7 +2,7 @@ import type { Backend } from "@lopper/backends";
 import { blocksOf, denseShape } from "@lopper/core";
 import type { Model } from "@lopper/models";
 import { Decoder } from "./decoder.ts";
-import { sourceOrder } from "./unit_order.ts";
+import { sourceUnits } from "./unit_ranking.ts";
 import { LaidOutWeights, type LoadOptions } from "./weight_layout.ts";
 
 /**
@@ -36,7 +36,7 @@ async function withPart<T>(
   use: (decoder: Decoder) => Promise<T>,
 ): Promise<T> {
   // Half-precision weights stay so: one pass does not repay expanding them.
-  const weights = await LaidOutWeights.load(model, sourceOrder(model.spec), {
+  const weights = await LaidOutWeights.load(model, sourceUnits(model.spec), {
     expandedBytes: 0,
     only,
   });

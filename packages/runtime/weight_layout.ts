@@ -10,7 +10,7 @@ import { fromFloat32 } from "@lopper/formats";
 import { type Model, outerWeight } from "@lopper/models";
 import { type LaidOutBlock, layOutBlock, moveUnits } from "./laid_out_block.ts";
 import { copyValues, readStored, type StoredTensor } from "./stored_tensor.ts";
-import { placesOf, rankingOf, type UnitOrder } from "./unit_order.ts";
+import { placesOf, rankingOf, type UnitRanking } from "./unit_ranking.ts";
 import { expansionBytes, keptWithin, partOf } from "./weight_memory.ts";
 
 export interface LoadOptions {
@@ -44,7 +44,7 @@ export class LaidOutWeights {
   readonly #lmHead: StoredTensor;
   /** By their numbers; those are missing that were not read. */
   readonly #blocks: ReadonlyMap<number, LaidOutBlock>;
-  #order: UnitOrder;
+  #ranking: UnitRanking;
   /** Bytes that the shared buffer needs; it is made on its first use. */
   readonly #scratchBytes: number;
   #scratch: Float32Array | null = null;
@@ -53,7 +53,7 @@ export class LaidOutWeights {
     spec: ModelSpec,
     outer: { embedding: StoredTensor; finalNorm: Float32Array; lmHead: StoredTensor },
     blocks: ReadonlyMap<number, LaidOutBlock>,
-    order: UnitOrder,
+    ranking: UnitRanking,
     memory: { expandedBytesHeld: number; scratchBytes: number },
   ) {
     this.spec = spec;
@@ -61,7 +61,7 @@ export class LaidOutWeights {
     this.#embedding = outer.embedding;
     this.#lmHead = outer.lmHead;
     this.#blocks = blocks;
-    this.#order = order;
+    this.#ranking = ranking;
     const tensors = new Set([this.#embedding, this.#lmHead]);
     for (const block of blocks.values()) {
       for (const { tensor } of block.values()) tensors.add(tensor);
@@ -78,7 +78,7 @@ export class LaidOutWeights {
    */
   static async load(
     model: Model,
-    order: UnitOrder,
+    ranking: UnitRanking,
     { expandedBytes = Infinity, only }: LoadOptions = {},
   ): Promise<LaidOutWeights> {
     const { spec, store } = model;
@@ -96,18 +96,18 @@ export class LaidOutWeights {
     const finalNorm = await store.readFloat32(outerWeight(model, "finalNorm").name);
     const lmHead = spec.tiedEmbeddings ? embedding : await outer("lmHead");
     const blocks = new Map<number, LaidOutBlock>();
-    const ranking = rankingOf(spec, order);
+    const byBlock = rankingOf(spec, ranking);
     for (const [number, block] of blocksOf(spec).entries()) {
       if (!wanted(block.layer)) continue;
       const read = { float32: kept.has(block.id) };
-      blocks.set(number, await layOutBlock(model, block, ranking[number]!, read));
+      blocks.set(number, await layOutBlock(model, block, byBlock[number]!, read));
     }
     let expandedBytesHeld = 0, scratchBytes = 0;
     for (const [part, bytes] of expansions) {
       if (kept.has(part)) expandedBytesHeld += bytes;
       else scratchBytes = Math.max(scratchBytes, bytes);
     }
-    return new LaidOutWeights(spec, { embedding, finalNorm, lmHead }, blocks, order, {
+    return new LaidOutWeights(spec, { embedding, finalNorm, lmHead }, blocks, ranking, {
       expandedBytesHeld,
       scratchBytes,
     });
@@ -130,18 +130,18 @@ export class LaidOutWeights {
     return before;
   }
 
-  /** The order in which the units lie now. */
-  get order(): UnitOrder {
-    return this.#order;
+  /** The ranking in which the units lie now. */
+  get ranking(): UnitRanking {
+    return this.#ranking;
   }
 
   /**
-   * Lays the units out in another order, one tensor at a time. What was computed before with a narrower block is no longer
+   * Lays the units out in another ranking, one tensor at a time. What was computed before with a narrower block is no longer
    * what these weights compute: hidden states that were kept, and copies on a device, are out of date.
-   * @throws {RangeError} when the order is not one of the same units.
+   * @throws {RangeError} when the ranking is not one of the same units.
    */
-  rearrange(order: UnitOrder) {
-    const [before, after] = [rankingOf(this.spec, this.#order), rankingOf(this.spec, order)];
+  rearrange(ranking: UnitRanking) {
+    const [before, after] = [rankingOf(this.spec, this.#ranking), rankingOf(this.spec, ranking)];
     const moves = blocksOf(this.spec).flatMap(({ id, dimensions }, number) =>
       dimensions.flatMap(({ name }) => {
         const block = this.#blocks.get(number);
@@ -155,7 +155,7 @@ export class LaidOutWeights {
       })
     );
     for (const { block, name, places } of moves) moveUnits(block, name, places);
-    this.#order = order;
+    this.#ranking = ranking;
   }
 
   /**

@@ -21,8 +21,8 @@ import {
 import { type Model, openModel, outerWeight, weightsOfBlock } from "@lopper/models";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { Random, randomLayers, randomOrder, tinyModel } from "../../tests/support/tiny_models.ts";
-import { sourceOrder, type UnitOrder } from "./unit_order.ts";
+import { Random, randomLayers, randomRanking, tinyModel } from "../../tests/support/tiny_models.ts";
+import { sourceUnits, type UnitRanking } from "./unit_ranking.ts";
 import { LaidOutWeights } from "./weight_layout.ts";
 import { weightMemory } from "./weight_memory.ts";
 
@@ -78,7 +78,7 @@ const FULL_SPANS: typeof SPANS = {
 };
 
 /** The weights of a narrowed block, picked value by value from the checkpoint. */
-async function picked(model: Model, order: UnitOrder, block: Block, size: BlockSize) {
+async function picked(model: Model, ranking: UnitRanking, block: Block, size: BlockSize) {
   const { headDim, layers } = model.spec;
   const { attention } = layers[block.layer];
   const width = {
@@ -86,7 +86,7 @@ async function picked(model: Model, order: UnitOrder, block: Block, size: BlockS
     kv: headDim,
     query: headDim * (attention ? groupSize(attention) : 1),
   };
-  const { channels, kvGroups } = order.layers[block.layer];
+  const { channels, kvGroups } = ranking.layers[block.layer];
   const units = block.attended
     ? kvGroups!.slice(0, size.kvGroups)
     : channels!.slice(0, size.channels);
@@ -121,19 +121,19 @@ Deno.test("weights: blocks of any width are the checkpoint's values, whatever th
   for (let seed = 0; seed < SEEDS; seed++) {
     const random = new Random(seed);
     const model = await halfModel(random);
-    const order = randomOrder(model.spec, random);
+    const ranking = randomRanking(model.spec, random);
     const memory = weightMemory(model);
     const narrow = Array.from({ length: 3 }, () => randomLayers(model.spec, random));
     const ids = Array.from({ length: 7 }, () => random.int(0, model.spec.vocabSize - 1));
     const table = await model.store.readFloat32(outerWeight(model, "embedding").name);
     const head = await model.store.readFloat32(outerWeight(model, "lmHead").name);
     for (const budget of [0, Math.floor(memory.expanded / 2), undefined]) {
-      const weights = await LaidOutWeights.load(model, order, { expandedBytes: budget });
+      const weights = await LaidOutWeights.load(model, ranking, { expandedBytes: budget });
       assert.equal(weights.bytes, memory.held + weights.expandedBytesHeld / 2, `seed ${seed}`);
       for (const layers of [...narrow, model.spec.layers]) {
         for (const [number, size] of shapeOfLayers(model.spec, layers).entries()) {
           if (!size) continue;
-          const expected = await picked(model, order, blocksOf(model.spec)[number], size);
+          const expected = await picked(model, ranking, blocksOf(model.spec)[number], size);
           assert.deepEqual(values(weights, number, size), expected, `seed ${seed}, ${budget}`);
           for (const { name, rows } of weights.block(number, size)) {
             assert.equal(expected[name].length % rows, 0);
@@ -163,12 +163,12 @@ Deno.test("weights: a float32 checkpoint is held as it is and never copied", asy
   const model = await openModel(await tinyModel(random));
   const { expanded, held, head, largestBlock } = weightMemory(model);
   assert.deepEqual([expanded, head, largestBlock, held], [0, 0, 0, model.weightBytes]);
-  const order = randomOrder(model.spec, random);
-  const weights = await LaidOutWeights.load(model, order, { expandedBytes: 0 });
+  const ranking = randomRanking(model.spec, random);
+  const weights = await LaidOutWeights.load(model, ranking, { expandedBytes: 0 });
   assert.equal(weights.bytes, held);
   for (const [number, block] of blocksOf(model.spec).entries()) {
     const size = sizeOf(block);
-    assert.deepEqual(values(weights, number, size), await picked(model, order, block, size));
+    assert.deepEqual(values(weights, number, size), await picked(model, ranking, block, size));
     const again = weights.block(number, size);
     weights.block(number, size).forEach(({ data }, i) =>
       assert.equal(data.buffer, again[i].data.buffer)
@@ -221,8 +221,8 @@ function matrixBytes(model: Model, block: Block): number {
 Deno.test("weights: room for float32 goes to the head first, then to the last blocks, and stays there", async () => {
   const { model, blocks } = await layeredModel();
   const { head, held, expanded } = weightMemory(model);
-  const order = sourceOrder(model.spec);
-  const load = (expandedBytes?: number) => LaidOutWeights.load(model, order, { expandedBytes });
+  const ranking = sourceUnits(model.spec);
+  const load = (expandedBytes?: number) => LaidOutWeights.load(model, ranking, { expandedBytes });
   const late = blocks.slice(-2);
   const budget = head + late.reduce((sum, block) => sum + matrixBytes(model, block), 0);
   const weights = await load(budget);
@@ -256,18 +256,18 @@ Deno.test("weights: room for float32 goes to the head first, then to the last bl
 
 Deno.test("weights: what is in float32 is a view at every width, and halves are expanded for the rows in use only", async () => {
   const { model, blocks } = await layeredModel();
-  const order = sourceOrder(model.spec);
+  const ranking = sourceUnits(model.spec);
   const number = blocks.findIndex(({ kind }) => kind === "mlp");
   const full = sizeOf(blocks[number]);
   const one = { channels: 1 };
-  const all = await LaidOutWeights.load(model, order);
+  const all = await LaidOutWeights.load(model, ranking);
   const wide = all.block(number, full);
   all.block(number, one).forEach(({ data }, i) => {
     assert.equal(data.buffer, wide[i].data.buffer);
     assert.equal(data.byteOffset, wide[i].data.byteOffset);
   });
 
-  const none = await LaidOutWeights.load(model, order, { expandedBytes: 0 });
+  const none = await LaidOutWeights.load(model, ranking, { expandedBytes: 0 });
   const matrices = (size: BlockSize) =>
     none.block(number, size).filter(({ name }) => ["gate", "up", "down"].includes(name));
   const { buffer } = matrices(full)[0].data;
@@ -294,7 +294,7 @@ Deno.test("weights: NaN and infinity are refused in every dtype and role, with t
           return bytes;
         });
         const { file, offset, byteLength } = model.store.tensors.get(name)!;
-        await assert.rejects(LaidOutWeights.load(model, sourceOrder(model.spec)), (error) => {
+        await assert.rejects(LaidOutWeights.load(model, sourceUnits(model.spec)), (error) => {
           assert.ok(error instanceof CheckpointFormatError, String(error));
           assert.deepEqual(error.location, {
             file,
@@ -314,8 +314,8 @@ Deno.test("weights: NaN and infinity are refused in every dtype and role, with t
 
 Deno.test("weights: ids outside the vocabulary and budgets that are no size are refused", async () => {
   const model = await openModel(await tinyModel(new Random(2)));
-  const order = sourceOrder(model.spec);
-  const weights = await LaidOutWeights.load(model, order);
+  const ranking = sourceUnits(model.spec);
+  const weights = await LaidOutWeights.load(model, ranking);
   const { vocabSize, hiddenSize } = model.spec;
   for (const id of [-1, vocabSize, 0.5, NaN]) {
     const message = new RegExp(`token id ${id} is not in the vocabulary, 0 to ${vocabSize - 1}`);
@@ -324,6 +324,6 @@ Deno.test("weights: ids outside the vocabulary and budgets that are no size are 
   assert.equal(weights.embed([0, vocabSize - 1]).length, 2 * hiddenSize);
   assert.equal(weights.embed([]).length, 0);
   for (const expandedBytes of [-1, NaN]) {
-    await assert.rejects(LaidOutWeights.load(model, order, { expandedBytes }), RangeError);
+    await assert.rejects(LaidOutWeights.load(model, ranking, { expandedBytes }), RangeError);
   }
 });

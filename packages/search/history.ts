@@ -1,4 +1,4 @@
-import type { Arrangement } from "./arrange.ts";
+import type { RankingLine } from "./ranker.ts";
 import type { Measure } from "./gauge.ts";
 import type { RepairLine } from "./repair_line.ts";
 import type { Evidence } from "./scores.ts";
@@ -10,8 +10,8 @@ export interface History {
   readonly steps: readonly Step[];
   readonly evidence: readonly Evidence[];
   readonly measures: readonly Measure[];
-  /** Orders that stages began with. */
-  readonly arrangements: readonly Arrangement[];
+  /** Rankings that stages began with. */
+  readonly rankings: readonly RankingLine[];
   /** What was tried to repair what a search left. */
   readonly repairs: readonly RepairLine[];
   /** Swaps that were tried when a target was reached. */
@@ -23,7 +23,7 @@ export const NO_HISTORY: History = {
   steps: [],
   evidence: [],
   measures: [],
-  arrangements: [],
+  rankings: [],
   repairs: [],
   swaps: [],
 };

@@ -1,7 +1,7 @@
 import { ResumeError } from "@lopper/core";
 import { RANKING_NAMES } from "@lopper/importance";
 import { z } from "zod";
-import type { Arrangement } from "./arrange.ts";
+import type { RankingLine } from "./ranker.ts";
 import type { Measure } from "./gauge.ts";
 import type { History } from "./history.ts";
 import { changesSchema, keySchema as key, nameSchema as name } from "./change_schema.ts";
@@ -55,12 +55,12 @@ const measureSchema: z.ZodType<Measure> = z.strictObject({
   cost,
 });
 
-const orderSchema: z.ZodType<Arrangement> = z.strictObject({
-  type: z.literal("order"),
+const rankingSchema: z.ZodType<RankingLine> = z.strictObject({
+  type: z.literal("ranking"),
   stage: count,
   dimension: name,
   chosen: z.enum(RANKING_NAMES),
-  tried: z.array(z.strictObject({ order: z.enum(RANKING_NAMES), nll: z.array(lossy) })),
+  tried: z.array(z.strictObject({ ranking: z.enum(RANKING_NAMES), nll: z.array(lossy) })),
   units: z.array(z.array(count).nullable()),
   cost,
 });
@@ -103,7 +103,7 @@ const swapSchema: z.ZodType<SwapLine> = z.discriminatedUnion("type", [
 ]);
 
 /** A line of the journal. */
-export type JournalEntry = Step | Evidence | Measure | Arrangement | RepairLine | SwapLine;
+export type JournalEntry = Step | Evidence | Measure | RankingLine | RepairLine | SwapLine;
 
 /** One line of journal.jsonl, without the line end. A number that is not finite is written as null. */
 export function toJournalLine(entry: JournalEntry): string {
@@ -118,7 +118,7 @@ export function parseJournal(lines: readonly string[], file: string): History {
   const steps: Step[] = [];
   const evidence: Evidence[] = [];
   const measures: Measure[] = [];
-  const arrangements: Arrangement[] = [];
+  const rankings: RankingLine[] = [];
   const repairs: RepairLine[] = [];
   const swaps: SwapLine[] = [];
   lines.forEach((line, i) => {
@@ -135,8 +135,8 @@ export function parseJournal(lines: readonly string[], file: string): History {
       ? stepSchema
       : type === "measure"
       ? measureSchema
-      : type === "order"
-      ? orderSchema
+      : type === "ranking"
+      ? rankingSchema
       : type === "repair" || type === "verdict"
       ? repairSchema
       : type === "swap" || type === "swaps"
@@ -149,12 +149,12 @@ export function parseJournal(lines: readonly string[], file: string): History {
     }
     if (result.data.type === "step") steps.push(result.data);
     else if (result.data.type === "measure") measures.push(result.data);
-    else if (result.data.type === "order") arrangements.push(result.data);
+    else if (result.data.type === "ranking") rankings.push(result.data);
     else if (result.data.type === "repair" || result.data.type === "verdict") {
       repairs.push(result.data);
     } else if (result.data.type === "swap" || result.data.type === "swaps") {
       swaps.push(result.data);
     } else evidence.push(result.data);
   });
-  return { steps, evidence, measures, arrangements, repairs, swaps };
+  return { steps, evidence, measures, rankings, repairs, swaps };
 }

@@ -8,8 +8,8 @@ export function journalEntry(event: SearchEvent): JournalEntry | null {
   switch (event.type) {
     case "step":
       return event.step;
-    case "order":
-      return event.arrangement;
+    case "ranking":
+      return event.ranking;
     case "measure":
       return event.measure;
     case "swap":

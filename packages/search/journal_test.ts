@@ -2,7 +2,7 @@ import { ResumeError } from "@lopper/core";
 import { RANKING_NAMES } from "@lopper/importance";
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { Arrangement } from "./arrange.ts";
+import type { RankingLine } from "./ranker.ts";
 import type { Measure } from "./gauge.ts";
 import { parseJournal, toJournalLine } from "./journal.ts";
 import type { RepairLine } from "./repair_line.ts";
@@ -73,21 +73,21 @@ const measure = fc.record({
   requiredKeys: ["type", "steps", "on", "nll", "cost"],
 }) as fc.Arbitrary<Measure>;
 
-const arrangement = fc.record({
-  type: fc.constant("order"),
+const ranking = fc.record({
+  type: fc.constant("ranking"),
   stage: fc.nat(9),
   dimension: fc.constantFrom("channels", "kvGroups"),
   chosen: fc.constantFrom(...RANKING_NAMES),
   tried: fc.array(
     fc.record(
-      { order: fc.constantFrom(...RANKING_NAMES), nll: fc.array(lossy, { maxLength: 3 }) },
+      { ranking: fc.constantFrom(...RANKING_NAMES), nll: fc.array(lossy, { maxLength: 3 }) },
       { noNullPrototype: true },
     ),
     { maxLength: 3 },
   ),
   units: fc.array(fc.option(fc.array(fc.nat(9), { maxLength: 4 })), { maxLength: 3 }),
   cost,
-}, { noNullPrototype: true }) as fc.Arbitrary<Arrangement>;
+}, { noNullPrototype: true }) as fc.Arbitrary<RankingLine>;
 
 const judged = {
   steps: fc.nat(99),
@@ -134,7 +134,7 @@ const swap = fc.oneof(
   }, { noNullPrototype: true }),
 ) as fc.Arbitrary<SwapLine>;
 
-const entry = fc.oneof(step, evidence, measure, arrangement, repair, swap);
+const entry = fc.oneof(step, evidence, measure, ranking, repair, swap);
 
 Deno.test("journal: every entry comes back from its line as it was", () => {
   fc.assert(
@@ -145,7 +145,7 @@ Deno.test("journal: every entry comes back from its line as it was", () => {
         steps: entries.filter(({ type }) => type === "step"),
         evidence: entries.filter(({ type }) => type === "score" || type === "perturbations"),
         measures: entries.filter(({ type }) => type === "measure"),
-        arrangements: entries.filter(({ type }) => type === "order"),
+        rankings: entries.filter(({ type }) => type === "ranking"),
         repairs: entries.filter(({ type }) => type === "repair" || type === "verdict"),
         swaps: entries.filter(({ type }) => type === "swap" || type === "swaps"),
       });

@@ -1,8 +1,8 @@
 /**
  * The search: which candidate goes, step by step. It runs no model: what scores is a `Scorer`, what ranks units an
- * `Arranger`, both handed in.
+ * `Ranker`, both handed in.
  */
-export type { Arrangement, Arranger, ArrangeRequest } from "./arrange.ts";
+export type { Ranker, RankingLine, RankRequest } from "./ranker.ts";
 export { shapeResource } from "./by_layers.ts";
 export { type CandidateKey, type Cut, cutsOf } from "./candidate_key.ts";
 export { checkHistory } from "./check_history.ts";
@@ -23,7 +23,7 @@ export { agrees } from "./misfit.ts";
 export { multiPruner, type PresetName, PRESETS } from "./multi_pruner.ts";
 export { kindOfChanges, placeOfPart } from "./part.ts";
 export type { Picker } from "./picker.ts";
-export { changesTo, keepsMostImportant, orderOfPlan } from "./plan.ts";
+export { changesTo, keepsMostImportant, rankingOfPlan } from "./plan.ts";
 export { type SampleKind, samplesOf, type SearchPolicy, stageLabel } from "./policy.ts";
 export type { Proposal } from "./proposal.ts";
 export { raceBatches } from "./race/batches.ts";

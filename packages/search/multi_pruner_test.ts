@@ -152,7 +152,7 @@ Deno.test("reach: the largest ratio is that of the best of all paths", () => {
 
 Deno.test("plan: the most important units of a layer, in the order of the checkpoint", () => {
   const spec = model(2, 4, 3);
-  const order = {
+  const ranking = {
     layers: [{ kvGroups: [2, 0, 1], channels: [3, 1, 0, 2] }, {
       kvGroups: [0, 1, 2],
       channels: [0, 1, 2, 3],
@@ -162,7 +162,7 @@ Deno.test("plan: the most important units of a layer, in the order of the checkp
     { attention: { queryHeads: 4, kvHeads: 2 }, mlp: { intermediateSize: 3 } },
     { attention: null, mlp: spec.layers[1].mlp },
   ];
-  const state = denseState(blocksOf(spec), rankingOf(spec, order));
+  const state = denseState(blocksOf(spec), rankingOf(spec, ranking));
   const plan = planOf(spec, "sha256:x", changesTo(state, shapeOfLayers(spec, layers)));
   assert.deepEqual(plan.removalOrder, [{ layer: 1, kind: "attention" }]);
   assert.deepEqual(plan.layers, [

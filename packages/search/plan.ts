@@ -1,5 +1,5 @@
 import type { Candidate, Change, Kept, PrunePlan, Ranking, Shape } from "@lopper/core";
-import type { UnitOrder } from "@lopper/runtime";
+import type { UnitRanking } from "@lopper/runtime";
 import { narrowed } from "./candidates.ts";
 import type { SearchState } from "./state.ts";
 
@@ -25,9 +25,9 @@ export function keepsMostImportant(kept: Kept, ranking: Ranking): boolean {
 }
 
 /**
- * An order under which the units that `plan` keeps come first, so that the plan can be run as a prefix of every block.
+ * A ranking under which the units that `plan` keeps come first, so that the plan can be run as a prefix of every block.
  */
-export function orderOfPlan(plan: PrunePlan, order: UnitOrder): UnitOrder {
+export function rankingOfPlan(plan: PrunePlan, ranking: UnitRanking): UnitRanking {
   const first = (units: readonly number[] | null, kept: readonly number[]) => {
     const set = new Set(kept);
     return units && [...kept, ...units.filter((unit) => !set.has(unit))];
@@ -35,11 +35,11 @@ export function orderOfPlan(plan: PrunePlan, order: UnitOrder): UnitOrder {
   return {
     layers: plan.layers.map(({ attention, mlp }, i) => ({
       kvGroups: attention === "removed"
-        ? order.layers[i].kvGroups
-        : first(order.layers[i].kvGroups, attention.kvGroups),
+        ? ranking.layers[i].kvGroups
+        : first(ranking.layers[i].kvGroups, attention.kvGroups),
       channels: mlp === "removed"
-        ? order.layers[i].channels
-        : first(order.layers[i].channels, mlp.channels),
+        ? ranking.layers[i].channels
+        : first(ranking.layers[i].channels, mlp.channels),
     })),
   };
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { rankedState } from "./check_order.ts";
+import { rankedState } from "./check_ranking.ts";
 import { multiPruner } from "./multi_pruner.ts";
 import { denseState } from "./state.ts";
 import { MODEL, search } from "./testing/fake_search.ts";
@@ -11,7 +11,7 @@ Deno.test("ranking: what one dimension was ranked by holds on when a later stage
     groups: { channels: 8, kvGroups: 8 },
   });
   const { result, events } = await search(() => 1, policy, { swap: false });
-  const found = events.flatMap((event) => event.type === "order" ? [event.arrangement] : []);
+  const found = events.flatMap((event) => event.type === "ranking" ? [event.ranking] : []);
   assert.deepEqual(found.map(({ dimension }) => dimension), ["channels", "kvGroups"]);
   const { ranking } = result.state;
   for (const [at, { dimensions: [{ name, units }] }] of MODEL.blocks.entries()) {

@@ -1,5 +1,5 @@
 import type { Candidate, Kept, Ranking } from "@lopper/core";
-import type { Arrangement, Arranger } from "./arrange.ts";
+import type { Ranker, RankingLine } from "./ranker.ts";
 import type { Cost } from "./cost.ts";
 import type { Gauge, Measure } from "./gauge.ts";
 import type { History } from "./history.ts";
@@ -15,7 +15,7 @@ import type { SwapLine } from "./swap/swap_line.ts";
 
 export type SearchEvent =
   /** To be recorded, unless it was resumed, before the search goes on. */
-  | { readonly type: "order"; readonly arrangement: Arrangement; readonly resumed: boolean }
+  | { readonly type: "ranking"; readonly ranking: RankingLine; readonly resumed: boolean }
   | SwapEvent
   | { readonly type: "step"; readonly step: Step; readonly resumed: boolean }
   /** To be recorded before the search goes on. */
@@ -72,7 +72,7 @@ export interface SearchOptions {
     /** The ranking in which they lie when the search begins; without it, that of the checkpoint. */
     readonly ranking?: Ranking;
     /** Decides their ranking when a stage begins that narrows blocks; without it, the first one holds on. */
-    readonly arranger?: Arranger;
+    readonly ranker?: Ranker;
   };
   /** Forget block inputs after every step: what reuse of the base plan saves can be measured so. */
   readonly withoutReuse?: boolean;

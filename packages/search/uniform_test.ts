@@ -131,14 +131,14 @@ Deno.test("uniform: layers, heads and channels compete, and a run that was cut o
 });
 
 Deno.test("uniform: the frontier is the run, and each part of it leaves all layers alike", async () => {
-  const order = {
+  const units = {
     layers: SPEC.layers.map((_, l) => ({
       kvGroups: [l % 4, (l + 1) % 4, (l + 2) % 4, (l + 3) % 4],
       channels: Array.from({ length: 1024 }, (_, i) => (i * 7 + l) % 1024),
     })),
   };
   const options = { ...OPTIONS, distribution: [40, 30, 30] } as const;
-  const ranking = rankingOf(SPEC, order);
+  const ranking = rankingOf(SPEC, units);
   const policy = uniformPruner(MODEL, options);
   const { result } = await runSearch(MODEL, policy, byLayer(), {
     picker: exhaustive,

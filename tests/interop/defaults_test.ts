@@ -3,7 +3,7 @@ import { inTemporaryFolder, runLopper } from "../support/cli.ts";
 
 const read = (path: string) => Deno.readTextFile(path);
 
-Deno.test("defaults: a run orders by activations, repairs, and says what that gained", () =>
+Deno.test("defaults: a run ranks by activations, repairs, and says what that gained", () =>
   inTemporaryFolder(async (folder) => {
     // enough text to keep some aside
     const args = ["--samples", "12", "--width-samples", "2", "--seq-len", "64", "--ratio", "15"];
@@ -12,8 +12,8 @@ Deno.test("defaults: a run orders by activations, repairs, and says what that ga
     assert.match(stdout, /\n {2}MLP channels by .+\n/);
     assert.match(stdout, /\n {2}\d+ of \d+ projections repaired: perplexity on text kept aside/);
     const record = JSON.parse(await read(`${folder}/p/run.json`));
-    const { preset, order, recover, distribution } = record.flags;
-    assert.deepEqual([preset, order, recover, distribution], ["lopper", "auto", "auto", "auto"]);
+    const { preset, ranking, recover, distribution } = record.flags;
+    assert.deepEqual([preset, ranking, recover, distribution], ["lopper", "auto", "auto", "auto"]);
     assert.ok(record.recovery.kept > 0);
     assert.ok(record.recovery.perplexity.after < record.recovery.perplexity.before);
 

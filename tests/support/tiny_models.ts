@@ -7,7 +7,7 @@ import {
   writeSafetensors,
 } from "@lopper/formats";
 import { configSchema, declaredTensors, FAMILIES, specFromConfig } from "@lopper/models";
-import type { UnitOrder } from "@lopper/runtime";
+import type { UnitRanking } from "@lopper/runtime";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
@@ -145,8 +145,8 @@ export async function tinyModel(
   });
 }
 
-/** A random order of the units of every block. */
-export function randomOrder(spec: ModelSpec, random: Random): UnitOrder {
+/** A random ranking of the units of every block. */
+export function randomRanking(spec: ModelSpec, random: Random): UnitRanking {
   return {
     layers: spec.layers.map(({ attention, mlp }) => ({
       kvGroups: attention && random.shuffled(attention.kvHeads),

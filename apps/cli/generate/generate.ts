@@ -1,7 +1,7 @@
 import { ENGINE_OPTIONS } from "@lopper/backends";
 import { longestSequence, type ModelSpec, type StopSignal, UsageError } from "@lopper/core";
 import { decimal, type Given, MAX_SEED, type OptionTable, wholeNumber } from "@lopper/options";
-import { Decoder, generate, LaidOutWeights, sourceOrder } from "@lopper/runtime";
+import { Decoder, generate, LaidOutWeights, sourceUnits } from "@lopper/runtime";
 import { openTokenizer, type Tokenizer } from "@lopper/tokenizers";
 import { Command } from "commander";
 import { addOptions } from "../inputs/commander_options.ts";
@@ -54,7 +54,7 @@ async function run(
     using tokenizer = await openTokenizer(model.folder);
     const ids = await tokenizer.encode(prompt);
     checkPrompt(ids, model.spec);
-    const weights = await LaidOutWeights.load(model, sourceOrder(model.spec));
+    const weights = await LaidOutWeights.load(model, sourceUnits(model.spec));
     await printPiece(prompt);
     const decoder = new Decoder(backend, weights);
     const tokens = generate(decoder, ids, options);

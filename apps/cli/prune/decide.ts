@@ -19,7 +19,7 @@ import {
   type PublishedConfig,
 } from "@lopper/models";
 import type { Decision } from "@lopper/run";
-import { rankingOf, type UnitOrder } from "@lopper/runtime";
+import { rankingOf, type UnitRanking } from "@lopper/runtime";
 import { changesTo, denseState } from "@lopper/search";
 import { about, checkRunOf, planOfRun } from "../folder/plan_of_run.ts";
 
@@ -32,10 +32,10 @@ export async function decisionFromFile(
   file: string,
   model: Model,
   modelDigest: string,
-  order: UnitOrder,
+  ranking: UnitRanking,
   ratio: number | undefined,
 ): Promise<Decision> {
-  const decided = { stopped: null, orders: [], blockTokens: { spent: 0, full: 0 } };
+  const decided = { stopped: null, rankings: [], blockTokens: { spent: 0, full: 0 } };
   if (await isFolder(file)) {
     const part = await planOfRun(file, ratio, model.spec, modelDigest);
     const { layers } = about(file, () => prunedSpec(model.spec, part.plan));
@@ -50,7 +50,7 @@ export async function decisionFromFile(
   let plan: PrunePlan;
   if (parsed.kind === "published") {
     const { config } = parsed;
-    const changes = changesOfConfig(model.spec, config, order, file);
+    const changes = changesOfConfig(model.spec, config, ranking, file);
     plan = planOf(model.spec, modelDigest, changes);
   } else {
     plan = parsed.plan;
@@ -76,10 +76,10 @@ export async function decisionFromFile(
 function changesOfConfig(
   spec: ModelSpec,
   config: PublishedConfig,
-  order: UnitOrder,
+  ranking: UnitRanking,
   file: string,
 ): Candidate {
-  const state = denseState(blocksOf(spec), rankingOf(spec, order));
+  const state = denseState(blocksOf(spec), rankingOf(spec, ranking));
   const changes = changesTo(state, shapeOfLayers(spec, fromPublishedConfig(spec, config, file)));
   const removed = [
     ...config.pruned_attn_idx.map((layer) => `${layer}.attention`),

@@ -11,7 +11,7 @@ import {
   type RunFlags,
   type RunRecord,
   type RunTexts,
-  type StageOrder,
+  type StageRanking,
 } from "@lopper/run";
 import { MOST_SWAPS, stageLabel, type SwapPhase, unitsLabel } from "@lopper/search";
 import {
@@ -83,7 +83,7 @@ export function describeResult(record: RunRecord, out: string, report: string | 
   if (latency) lines.push(`  ${describeLatency(latency)}`);
   if (record.stopped) lines.push(`  ${describeStop(record.stopped)}`);
   lines.push(...record.swaps.map((phase) => `  ${describeSwaps(phase, record.flags)}`));
-  lines.push(...record.orders.map((order) => `  ${describeOrder(order)}`));
+  lines.push(...record.rankings.map((ranking) => `  ${describeRanking(ranking)}`));
   if (record.recovery) lines.push(`  ${describeRecovery(record.recovery)}`);
   if (record.quantised) lines.push(`  ${describeQuantised(record.quantised)}`);
   const { name, engine, threads } = record.backend;
@@ -111,14 +111,14 @@ function describeLatency({ target, pastTokens, measured: { pruned } }: LatencyRe
 }
 
 /** What a stage narrowed blocks by, and what that gained in a trial. */
-function describeOrder({ dimension, order, tried }: StageOrder): string {
+function describeRanking({ dimension, ranking, tried }: StageRanking): string {
   const what = unitsLabel(dimension);
-  if (order === PUBLISHED_RANKING.name) return `${what} by ${PUBLISHED_RANKING.goesBy}`;
-  const [own, published] = [tried[order] ?? null, tried[PUBLISHED_RANKING.name] ?? null];
-  if (own === null || published === null) return `${what} by ${order}`;
-  return `${what} by ${order}: a trial cut has perplexity ${
+  if (ranking === PUBLISHED_RANKING.name) return `${what} by ${PUBLISHED_RANKING.goesBy}`;
+  const [own, published] = [tried[ranking] ?? null, tried[PUBLISHED_RANKING.name] ?? null];
+  if (own === null || published === null) return `${what} by ${ranking}`;
+  return `${what} by ${ranking}: a trial cut has perplexity ${
     formatPerplexity(own)
-  } on text kept aside, ${formatPerplexity(published)} in the published order`;
+  } on text kept aside, ${formatPerplexity(published)} by the published ranking`;
 }
 
 function describeSwaps(

@@ -52,15 +52,15 @@ export function reportRun(
 /** The journal of a run that is being taken further is longer than its record. */
 function historyOf(
   record: RunRecord,
-  { steps, evidence, measures, arrangements, repairs, swaps }: History,
+  { steps, evidence, measures, rankings, repairs, swaps }: History,
 ): History {
   const decided = record.steps + (record.stopped ? 1 : 0);
   return {
     steps: steps.slice(0, decided),
     evidence: evidence.filter(({ step }) => step < decided),
     measures: measures.filter((measure) => measure.steps <= decided),
-    // Each stage asks for its orders once, and those of the record come first.
-    arrangements: arrangements.slice(0, record.orders.length),
+    // Each stage asks for its rankings once, and those of the record come first.
+    rankings: rankings.slice(0, record.rankings.length),
     repairs: repairs.filter((line) => line.steps === record.steps),
     swaps: swaps.filter((line) => line.steps <= record.steps),
   };

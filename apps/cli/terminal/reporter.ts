@@ -1,10 +1,10 @@
 import { perplexity } from "@lopper/importance";
 import type { RunEvent } from "@lopper/run";
 import {
-  type Arrangement,
   describeChanges,
   describeKey,
   type MeasureEvent,
+  type RankingLine,
   type RepairLine,
   type SearchEvent,
   stageLabel,
@@ -139,8 +139,8 @@ class TerminalReporter extends RunReporter implements Reporter {
       this.warn(event.message);
     } else if (event.type === "step") {
       if (!event.resumed) this.say(describeStep(event.step));
-    } else if (event.type === "order") {
-      if (!event.resumed) this.say(describeOrder(event.arrangement));
+    } else if (event.type === "ranking") {
+      if (!event.resumed) this.say(describeRanking(event.ranking));
     } else if (event.type === "measure") {
       if (!event.resumed) this.say(describeMeasure(event));
     } else if (event.type === "swap") {
@@ -213,9 +213,9 @@ function describeSwap(line: SwapLine): string {
   }`;
 }
 
-function describeOrder({ dimension, chosen, tried }: Arrangement): string {
-  const trials = tried.map(({ order, nll }) => `${order} ${formatPerplexity(perplexity(nll))}`);
-  return `order of ${stageLabel(dimension)}: ${chosen}` +
+function describeRanking({ dimension, chosen, tried }: RankingLine): string {
+  const trials = tried.map(({ ranking, nll }) => `${ranking} ${formatPerplexity(perplexity(nll))}`);
+  return `ranking of ${stageLabel(dimension)}: ${chosen}` +
     (trials.length === 0 ? "" : ` (perplexity after a trial cut: ${trials.join(", ")})`);
 }
 

@@ -8,7 +8,7 @@ import type { MomentRule } from "./rule.ts";
 const RIDGES = [0.01, 0.1, 1] as const;
 
 /**
- * A unit is worth what the output of its block loses for good without it: the reverse of the order
+ * A unit is worth what the output of its block loses for good without it: the reverse of the ranking
  * in which they go when, one after the other, the unit goes whose loss the best linear fit of the
  * others leaves the least error (`eliminate`; OSSCAR, arXiv 2403.12983). What an earlier block
  * would lose is not made up for.
@@ -22,7 +22,7 @@ export const compensated = {
     const n = gram.rows;
     let trace = 0;
     for (let c = 0; c < n; c++) trace += gram.data[c * n + c];
-    // Nothing enters the projection, and no order is better than another.
+    // Nothing enters the projection, and no ranking is better than another.
     if (trace === 0) return Array.from({ length: n / width }, (_, place) => place);
     for (const share of RIDGES) {
       const found = await eliminate(products, gram, columns, {

@@ -17,19 +17,19 @@ export const RANKING_NAMES: readonly RankingName[] = RANKINGS.map(({ name }) => 
 /** The published rule: what is not asked for by another lies in its order. */
 export const PUBLISHED_RANKING = l1;
 
-/** What `--order` can say: a rule, or to try those that a trial can tell apart. */
-export const ORDER_CHOICES: readonly (RankingName | "auto")[] = [...RANKING_NAMES, "auto"];
+/** What `--ranking` can say: a rule, or to try those that a trial can tell apart. */
+export const RANKING_CHOICES: readonly (RankingName | "auto")[] = [...RANKING_NAMES, "auto"];
 
 /**
- * The rules that `--order` asks for: one, or those that are tried, the published one first.
+ * The rules that `--ranking` asks for: one, or those that are tried, the published one first.
  * @throws {UsageError} for a name that no rule has.
  */
-export function rankingsOf(order: string): readonly RankingRule[] {
+export function rankingsOf(ranking: string): readonly RankingRule[] {
   const asked = (RANKINGS as readonly RankingRule[])
-    .filter(({ name, isTried }) => order === "auto" ? isTried : name === order);
+    .filter(({ name, isTried }) => ranking === "auto" ? isTried : name === ranking);
   if (asked.length > 0) return asked;
   throw new UsageError(
-    `--order is ${JSON.stringify(order)}; it needs to be one of ${ORDER_CHOICES.join(", ")}`,
+    `--ranking is ${JSON.stringify(ranking)}; it needs to be one of ${RANKING_CHOICES.join(", ")}`,
   );
 }
 

@@ -57,7 +57,7 @@ Deno.test("ranking: l1 sums the rows of a unit, and rows that it has fewer of co
   assert.deepEqual([...await l1.worth(block, "others", read)], [6, 2, 4]);
 });
 
-Deno.test("rankings: --order names one, auto those that a trial can tell apart, and nothing else is known", () => {
+Deno.test("rankings: --ranking names one, auto those that a trial can tell apart, and nothing else is known", () => {
   for (const rule of RANKINGS) assert.deepEqual(rankingsOf(rule.name), [rule]);
   assert.deepEqual(rankingsOf("auto").map(({ name }) => name), ["l1", "energy", "wanda"]);
   assert.equal(new Set(RANKING_NAMES).size, RANKINGS.length);

@@ -8,14 +8,14 @@ import type { Block, DeclaredWeight } from "@lopper/core";
 export type RankingRule = WeightRule | ActivationRule | MomentRule;
 
 interface Rule {
-  /** As `--order` has it. */
+  /** As `--ranking` has it. */
   readonly name: string;
   /** What it goes by, in a few words for the help. */
   readonly goesBy: string;
   /** The dimensions whose units it can rank; without it, all. */
   readonly dimensions?: readonly string[];
   /**
-   * Whether `--order auto` tries it. A trial cut has the weights of the checkpoint, and says
+   * Whether `--ranking auto` tries it. A trial cut has the weights of the checkpoint, and says
    * nothing of a rule that counts on others.
    */
   readonly isTried: boolean;

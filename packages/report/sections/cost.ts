@@ -7,7 +7,7 @@ import { type StageCost, stageCosts } from "../stage_costs.ts";
 import { table } from "../table.ts";
 
 const BESIDE: Readonly<Record<SideWork, string>> = {
-  orders: "orders of channels and heads",
+  rankings: "rankings of channels and heads",
   swaps: "swaps",
   repairs: "repairs",
 };

@@ -1,23 +1,23 @@
 import { formatChange, formatPerplexity, mean, plural } from "@lopper/core";
 import { PUBLISHED_RANKING } from "@lopper/importance";
 import { type BlockRepair, unitsLabel } from "@lopper/search";
-import type { StageOrder } from "@lopper/run";
+import type { StageRanking } from "@lopper/run";
 import { signed } from "../damage_plot.ts";
 import { type Html, html } from "../html.ts";
 import type { ReportRun } from "../report_run.ts";
 import type { Section } from "../section.ts";
 import { folded, table } from "../table.ts";
 
-/** In which order parts of blocks went, and what was fitted anew afterwards. Null for a run that did neither. */
+/** By what parts of blocks were ranked, and what was fitted anew afterwards. Null for a run that did neither. */
 export function repairSection({ record, history }: ReportRun): Section | null {
-  const { orders, recovery } = record;
-  if (orders.length === 0 && recovery === null) return null;
-  const trials = orders.filter(({ tried }) => Object.keys(tried).length > 0);
+  const { rankings, recovery } = record;
+  if (rankings.length === 0 && recovery === null) return null;
+  const trials = rankings.filter(({ tried }) => Object.keys(tried).length > 0);
   const repairs = (history?.repairs ?? []).filter((line) => line.type === "repair");
   const content = html`
-    ${orders.map((order) => html`<p>${sentence(order)}</p>`)}${trials.length > 0 && table({
+    ${rankings.map((ranking) => html`<p>${sentence(ranking)}</p>`)}${trials.length > 0 && table({
       caption: "Perplexity of a trial cut, text kept aside",
-      head: ["order", ...trials.map(({ dimension }) => unitsLabel(dimension))],
+      head: ["ranking", ...trials.map(({ dimension }) => unitsLabel(dimension))],
       rows: [...new Set(trials.flatMap(({ tried }) => Object.keys(tried)))].map((name) => [
         name,
         ...trials.map(({ tried }) => name in tried ? formatPerplexity(tried[name] ?? NaN) : "–"),
@@ -25,12 +25,12 @@ export function repairSection({ record, history }: ReportRun): Section | null {
     })}${recovery && html`<p>${verdict(recovery)}</p>`}${repairs.length > 0 &&
       folded("The repairs as a table", repairTable(repairs))}
   `;
-  return { id: "repair", title: "Order and repair", content };
+  return { id: "repair", title: "Ranking and repair", content };
 }
 
-function sentence({ dimension, order, tried }: StageOrder): string {
-  const published = order === PUBLISHED_RANKING.name;
-  const by = published ? PUBLISHED_RANKING.goesBy : order;
+function sentence({ dimension, ranking, tried }: StageRanking): string {
+  const published = ranking === PUBLISHED_RANKING.name;
+  const by = published ? PUBLISHED_RANKING.goesBy : ranking;
   const trial = Object.keys(tried).length > 0 ? ", which a trial cut hurt least" : "";
   return `${unitsLabel(dimension)} went by ${by}${published ? "" : trial}.`;
 }

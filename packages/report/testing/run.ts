@@ -34,7 +34,7 @@ export function tinyRun(change: Partial<RunRecord> = {}): ReportRun {
       distribution: "44:52:4",
       mlpGroup: 16,
       attentionGroup: 32,
-      order: "l1",
+      ranking: "l1",
       recover: "none",
       swap: "none",
       criterion: "perplexity",
@@ -72,7 +72,7 @@ export function tinyRun(change: Partial<RunRecord> = {}): ReportRun {
     blockTokens: {
       spent: 3500,
       full: 14_000,
-      beside: { predictions: 0, orders: 0, swaps: 0, repairs: 0 },
+      beside: { predictions: 0, rankings: 0, swaps: 0, repairs: 0 },
     },
     wallSeconds: 75,
     files: ["config.json", "model.safetensors"],
@@ -84,7 +84,7 @@ export function tinyRun(change: Partial<RunRecord> = {}): ReportRun {
     ],
     swaps: [],
     stopped: null,
-    orders: [],
+    rankings: [],
     recovery: null,
     layers: {
       dense: [WHOLE, WHOLE, WHOLE],
@@ -184,7 +184,7 @@ export const SCORES: ReportScores = {
 
 /** What the search of `tinyRun` found out: losses in nats per token, by passage. */
 export const HISTORY: History = {
-  arrangements: [],
+  rankings: [],
   repairs: [],
   swaps: [],
   steps: [

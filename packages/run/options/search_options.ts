@@ -1,4 +1,4 @@
-import { CRITERIA, CRITERION_NAMES, ORDER_CHOICES, RANKINGS } from "@lopper/importance";
+import { CRITERIA, CRITERION_NAMES, RANKING_CHOICES, RANKINGS } from "@lopper/importance";
 import { choice, decimal, names, on, percent, size, wholeNumber } from "@lopper/options";
 import { MLP_GROUPS, TECHNIQUES } from "@lopper/search";
 import { z } from "zod";
@@ -64,12 +64,13 @@ export const SEARCH_OPTIONS = {
     decides: "same",
     isOfSearch: true,
   }),
-  order: setting(choice("name", ORDER_CHOICES), {
+  ranking: setting(choice("name", RANKING_CHOICES), {
     help: `which channels and heads of a block go first, by ${
       RANKINGS.map(({ name, goesBy }) => `${name}: ${goesBy}`).join("; ")
     }; auto: what a trial hurts least`,
-    usual: ({ preset }) => preset.order,
+    usual: ({ preset }) => preset.ranking,
     decides: "same",
+    alias: "--order",
   }),
   recover: setting(choice("name", ["none", "auto"]), {
     help:

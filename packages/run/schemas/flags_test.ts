@@ -10,11 +10,11 @@ Deno.test("settings that are read have values that options give", () => {
   const refused = (change: object, place: string) =>
     assert.equal(check(change).error?.issues[0].path.join("."), place, JSON.stringify(change));
   taken({});
-  taken({ distribution: "auto", order: "compensated", fastWithout: ["lazy", "reuse"] });
+  taken({ distribution: "auto", ranking: "compensated", fastWithout: ["lazy", "reuse"] });
   taken({ export: "gguf", dtype: "fp16", quantize: "q8_0" });
   taken({ calibration: [{ path: "/a", weight: 1 }, { path: "self", weight: 0.5 }] });
   for (const name of ["constructor", "__proto__", "Lopper", ""]) {
-    for (const key of ["preset", "order", "recover", "swap", "criterion", "search", "export"]) {
+    for (const key of ["preset", "ranking", "recover", "swap", "criterion", "search", "export"]) {
       refused({ [key]: name }, key);
     }
   }

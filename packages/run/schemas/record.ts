@@ -42,12 +42,12 @@ const earlyStop = z.strictObject({
 export type EarlyStop = Readonly<z.infer<typeof earlyStop>>;
 
 /** The ranking by which a stage narrowed blocks, and perplexities of a trial cut on text kept aside. */
-const stageOrder = z.strictObject({
+const stageRanking = z.strictObject({
   dimension: text,
-  order: text,
+  ranking: text,
   tried: z.record(z.string(), z.number().nullable()),
 });
-export type StageOrder = Readonly<z.infer<typeof stageOrder>>;
+export type StageRanking = Readonly<z.infer<typeof stageRanking>>;
 
 /** What a repair tried and kept: output projections that were fitted to the dense model's hidden states anew. */
 const recovery = z.strictObject({
@@ -117,7 +117,7 @@ const recordSchema = z.strictObject({
     /** Of what came on top. */
     beside: z.strictObject({
       predictions: z.number(),
-      orders: z.number(),
+      rankings: z.number(),
       swaps: z.number(),
       repairs: z.number(),
     }),
@@ -128,8 +128,8 @@ const recordSchema = z.strictObject({
   steps: count,
   ...waySchema,
   stopped: earlyStop.nullable(),
-  /** The order that each stage narrowed blocks in; none where all of them had the published one. */
-  orders: list(stageOrder),
+  /** The ranking that each stage narrowed blocks in; none where all of them had the published one. */
+  rankings: list(stageRanking),
   recovery: recovery.nullable(),
   /** Shapes of the layers before and after. */
   layers: z.strictObject({ dense: layers, pruned: layers }),

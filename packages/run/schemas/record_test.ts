@@ -19,7 +19,7 @@ const RECORD: RunRecord = {
     distribution: "44:52:4",
     mlpGroup: 64,
     attentionGroup: 96,
-    order: "auto",
+    ranking: "auto",
     recover: "auto",
     swap: "auto",
     criterion: "kl",
@@ -59,7 +59,7 @@ const RECORD: RunRecord = {
   blockTokens: {
     spent: 10,
     full: 100,
-    beside: { predictions: 4, orders: 1, swaps: 2, repairs: 3 },
+    beside: { predictions: 4, rankings: 1, swaps: 2, repairs: 3 },
   },
   wallSeconds: 3.5,
   files: ["model.safetensors", "lopper_plan.json"],
@@ -97,7 +97,7 @@ const RECORD: RunRecord = {
   }],
   stopped: { limit: 10, on: "held-out", increase: 15, ratio: 25 },
   recovery: { tried: 3, helped: 2, kept: 0, perplexity: { before: 12.5, after: null } },
-  orders: [{ dimension: "channels", order: "energy", tried: { l1: null, energy: 12.5 } }],
+  rankings: [{ dimension: "channels", ranking: "energy", tried: { l1: null, energy: 12.5 } }],
   layers: {
     dense: [{ attention: { queryHeads: 2, kvHeads: 1 }, mlp: { intermediateSize: 8 } }],
     pruned: [{ attention: { queryHeads: 2, kvHeads: 1 }, mlp: null }],

@@ -30,7 +30,7 @@ const SETTINGS: RunSettings = {
     distribution: "auto",
     mlpGroup: 64,
     attentionGroup: 96,
-    order: "auto",
+    ranking: "auto",
     recover: "auto",
     swap: "none",
     criterion: "kl",

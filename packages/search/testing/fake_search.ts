@@ -1,6 +1,6 @@
 import { afterChanges, allKept, planOf, type Ranking, sourceRanking } from "@lopper/core";
 import assert from "node:assert/strict";
-import type { Arranger } from "../arrange.ts";
+import type { Ranker } from "../ranker.ts";
 import { checkWay } from "../check_way.ts";
 import { exhaustive } from "../exhaustive.ts";
 import type { SearchPolicy } from "../policy.ts";
@@ -17,13 +17,13 @@ export const SPEC = tinySpec(4);
 export const MODEL = searchModelOf(SPEC);
 
 /** Ranks the units anew before every stage that narrows: the last of those that are kept comes first. */
-function turning(): Arranger & { readonly ranking: Ranking } {
+function turning(): Ranker & { readonly ranking: Ranking } {
   let ranking = sourceRanking(MODEL.blocks);
   return {
     get ranking() {
       return ranking;
     },
-    arrange: ({ dimension, shape }) =>
+    rank: ({ dimension, shape }) =>
       Promise.resolve({
         chosen: "energy",
         tried: [],
@@ -66,7 +66,7 @@ export async function search(
 ): Promise<Outcome> {
   const fake = (of: LayerLoss) => new FakeScorer(byLayers(SPEC, of));
   const scorer = fake(loss);
-  const arranger = turning();
+  const ranker = turning();
   const picker = options.fast
     ? new Race({ racing: true, lazy: true, proxies: true, threshold: true })
     : exhaustive;
@@ -76,7 +76,7 @@ export async function search(
     scorer,
     {
       picker,
-      units: { arranger },
+      units: { ranker },
       bestEffort: options.bestEffort,
       watch: {
         heldOut: options.heldOut && fake(options.heldOut),
@@ -97,7 +97,7 @@ export async function search(
   // What a scorer runs is what is kept: the first units in the order in which they lie.
   for (const [at, kept] of result.state.kept.entries()) {
     for (const [dimension, units] of Object.entries(kept ?? {})) {
-      const lying = arranger.ranking[at]![dimension].slice(0, units.length);
+      const lying = ranker.ranking[at]![dimension].slice(0, units.length);
       assert.deepEqual(lying.toSorted((a, b) => a - b), units);
     }
   }

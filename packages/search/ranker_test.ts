@@ -1,6 +1,6 @@
 import { ResumeError } from "@lopper/core";
 import assert from "node:assert/strict";
-import type { Arrangement, Arranger } from "./arrange.ts";
+import type { Ranker, RankingLine } from "./ranker.ts";
 import { exhaustive } from "./exhaustive.ts";
 import { parseJournal, toJournalLine } from "./journal.ts";
 import { competition } from "./competition.ts";
@@ -14,18 +14,18 @@ import { tinySpec } from "./testing/tiny_spec.ts";
 const MODEL = searchModelOf(tinySpec(4));
 const COST = { blockTokens: 0, seconds: 0 };
 
-/** Runs a search with an arranger that only writes down what it is asked. */
-async function arranged(policy: SearchPolicy, arrangements: readonly Arrangement[] = []) {
+/** Runs a search with a ranker that only writes down what it is asked. */
+async function ranked(policy: SearchPolicy, rankings: readonly RankingLine[] = []) {
   const calls: string[] = [];
-  const arranger: Arranger = {
-    arrange: ({ dimension, percent }) => {
+  const ranker: Ranker = {
+    rank: ({ dimension, percent }) => {
       calls.push(`${dimension} ${percent.toFixed(2)}`);
-      const order = (n: number) => Array.from({ length: n }, (_, i) => n - 1 - i);
+      const ranking = (n: number) => Array.from({ length: n }, (_, i) => n - 1 - i);
       return Promise.resolve({
         chosen: "energy",
-        tried: [{ order: "l1", nll: [1, NaN] }],
+        tried: [{ ranking: "l1", nll: [1, NaN] }],
         units: MODEL.blocks.map(({ dimensions: [{ name, units }] }) =>
-          name === dimension ? order(units) : null
+          name === dimension ? ranking(units) : null
         ),
       });
     },
@@ -36,17 +36,17 @@ async function arranged(policy: SearchPolicy, arrangements: readonly Arrangement
   };
   const scorer = new FakeScorer(() => 1, { batches: [[0], [1]] });
   scorer.release = () => void calls.push("release");
-  const options = { picker: exhaustive, units: { arranger } };
-  const lines = arrangements.map(toJournalLine);
+  const options = { picker: exhaustive, units: { ranker } };
+  const lines = rankings.map(toJournalLine);
   const { events } = await runSearch(MODEL, policy, scorer, options, lines);
   return { calls, events };
 }
 
 const OPTIONS = { ratio: 20, groups: { channels: 4, kvGroups: 8 } };
 
-Deno.test("order: stages that narrow blocks begin with one, whose line a resumed run believes", async () => {
+Deno.test("ranking: stages that narrow blocks begin with one, whose line a resumed run believes", async () => {
   const policy = multiPruner(MODEL, { ...OPTIONS, distribution: [1, 1, 1] });
-  const { calls, events } = await arranged(policy);
+  const { calls, events } = await ranked(policy);
   const asked = calls.filter((call) => call !== "release");
   assert.equal(asked.length, 4);
   assert.match(asked[0], /^channels \d/);
@@ -55,42 +55,42 @@ Deno.test("order: stages that narrow blocks begin with one, whose line a resumed
   for (const call of asked.filter((call) => !call.startsWith("apply"))) {
     assert.equal(calls[calls.indexOf(call) - 1], "release", "kept hidden states are let go before");
   }
-  const lines = events.flatMap((event) => event.type === "order" ? [event.arrangement] : []);
+  const lines = events.flatMap((event) => event.type === "ranking" ? [event.ranking] : []);
   assert.deepEqual(lines.map(({ stage, dimension }) => [stage, dimension]), [[1, "channels"], [
     2,
     "kvGroups",
   ]]);
 
-  const read = parseJournal(lines.map(toJournalLine), "journal").arrangements!;
+  const read = parseJournal(lines.map(toJournalLine), "journal").rankings!;
   assert.deepEqual(read, lines);
-  const again = await arranged(policy, read);
+  const again = await ranked(policy, read);
   assert.deepEqual(
     again.calls.filter((call) => call !== "release"),
     ["apply channels", "apply kvGroups"],
   );
-  assert.ok(again.events.every((event) => event.type !== "order" || event.resumed));
+  assert.ok(again.events.every((event) => event.type !== "ranking" || event.resumed));
 
   // one that is not of this model is not believed
   for (const units of [lines[0].units.slice(1), lines[0].units.with(0, [0, 0])]) {
-    await assert.rejects(arranged(policy, [{ ...lines[0], units }]), (error) => {
+    await assert.rejects(ranked(policy, [{ ...lines[0], units }]), (error) => {
       assert.ok(error instanceof ResumeError, String(error));
-      assert.match(error.message, /^the journal's order of channels for stage 1 is not of this/);
+      assert.match(error.message, /^the journal's ranking of channels for stage 1 is not of this/);
       return true;
     });
   }
 
-  const together = await arranged(competition(MODEL, OPTIONS));
-  const order = together.calls.filter((call) => call !== "release");
+  const together = await ranked(competition(MODEL, OPTIONS));
+  const ranking = together.calls.filter((call) => call !== "release");
   assert.deepEqual(
-    order.map((call) => call.replace(/ \d.*/, "")),
+    ranking.map((call) => call.replace(/ \d.*/, "")),
     ["channels", "kvGroups", "apply channels", "apply kvGroups"],
     "both are decided on the model as the stage finds it",
   );
 });
 
-Deno.test("order: a damaged line of the journal is named", () => {
-  const line: Arrangement = {
-    type: "order",
+Deno.test("ranking: a damaged line of the journal is named", () => {
+  const line: RankingLine = {
+    type: "ranking",
     stage: 1,
     dimension: "channels",
     chosen: "energy",

@@ -86,7 +86,7 @@ async function reference(
 
 function engineTest(name: string, fn: () => Promise<void>) {
   Deno.test({
-    name: `compensated order: ${name}`,
+    name: `compensated ranking: ${name}`,
     sanitizeOps: false,
     sanitizeResources: false,
     fn,
@@ -109,7 +109,7 @@ for (const [family, backend] of RUNS) {
       withDecoder(family, backend, async (decoder) => {
         const set = texts(decoder.spec.vocabSize);
         const { layers } = decoder.spec;
-        const before = rankingOf(decoder.spec, decoder.weights.order);
+        const before = rankingOf(decoder.spec, decoder.weights.ranking);
         const shape = denseShape(decoder.blocks);
         for (const kind of ["channels", "kvGroups"] as const) {
           const done: number[] = [];
@@ -147,7 +147,7 @@ for (const [family, backend] of RUNS) {
 }
 
 engineTest(
-  "what is cut off stays behind, and what stays is ordered without it",
+  "what is cut off stays behind, and what stays is ranked without it",
   () =>
     withDecoder("qwen2-heterogeneous", "cpu", async (decoder) => {
       const set = texts(decoder.spec.vocabSize);
@@ -155,7 +155,7 @@ engineTest(
       const layer = layers.findIndex(({ mlp }) => mlp && mlp.intermediateSize > 8);
       const width = layers[layer].mlp!.intermediateSize - 5;
       const narrow = replaceLayer(layers, layer, { mlp: { intermediateSize: width } });
-      const units = decoder.weights.order.layers[layer].channels!;
+      const units = decoder.weights.ranking.layers[layer].channels!;
       const shape = shapeOfLayers(decoder.spec, narrow);
       const ranked = await rankByMoments(decoder, shape, "channels", compensated, set);
       const found = ranked[blockNumber(decoder.spec, { layer, kind: "mlp" })]!;
@@ -170,12 +170,12 @@ engineTest(
 );
 
 engineTest(
-  "nothing that enters a projection is no order, and what is not finite is refused by name",
+  "nothing that enters a projection is no ranking, and what is not finite is refused by name",
   () =>
     withDecoder("llama-mha", "cpu", async (decoder) => {
       const set = texts(decoder.spec.vocabSize);
       const shape = denseShape(decoder.blocks);
-      const before = rankingOf(decoder.spec, decoder.weights.order);
+      const before = rankingOf(decoder.spec, decoder.weights.ranking);
       /** A decoder in which a value enters every projection of one block. */
       const instead = (block: number, value: number) =>
         Object.create(decoder, {

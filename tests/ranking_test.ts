@@ -20,7 +20,7 @@ import {
 } from "@lopper/importance";
 import { type Model, openModel } from "@lopper/models";
 import { UnitRanker } from "@lopper/run";
-import { Decoder, LaidOutWeights, sourceOrder, type UnitOrder } from "@lopper/runtime";
+import { Decoder, LaidOutWeights, sourceUnits, type UnitRanking } from "@lopper/runtime";
 import { searchModelOf } from "@lopper/search";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
@@ -32,7 +32,7 @@ const UNITS: readonly UnitKind[] = ["channels", "kvGroups"];
 interface Found {
   readonly chosen: string;
   readonly units: UnitKind;
-  /** Loss of text that decided nothing after the cut in the published order, and in the one that was taken. */
+  /** Loss of text that decided nothing after the cut in the published ranking, and in the one that was taken. */
   readonly unseen: { readonly published: number; readonly chosen: number };
 }
 
@@ -40,18 +40,18 @@ interface Found {
 async function lossIn(
   backend: Backend,
   model: Model,
-  order: UnitOrder,
+  ranking: UnitRanking,
   shape: Shape,
   text: CalibrationSet,
 ): Promise<readonly number[]> {
-  const decoder = new Decoder(backend, await LaidOutWeights.load(model, order));
+  const decoder = new Decoder(backend, await LaidOutWeights.load(model, ranking));
   const { sequenceNll } = await new SuffixScorer(decoder, text, { cacheBytes: 0 }).evaluate(shape);
   await decoder.dispose();
   return sequenceNll;
 }
 
-/** Has both kinds of units of a model ordered as `--order auto` does, and checks what was taken against the published order. */
-async function arranged(
+/** Has both kinds of units of a model ranked as `--ranking auto` does, and checks what was taken against the published ranking. */
+async function ranked(
   backend: Backend,
   model: Model,
   layers: readonly LayerSpec[],
@@ -59,7 +59,7 @@ async function arranged(
   { length, random }: { readonly length: number; readonly random: Random },
 ): Promise<readonly Found[]> {
   const { spec } = model;
-  const whole = new Decoder(backend, await LaidOutWeights.load(model, sourceOrder(spec)));
+  const whole = new Decoder(backend, await LaidOutWeights.load(model, sourceUnits(spec)));
   const [text, aside, unseen] = [
     await ownText(whole, 24, length, random),
     await ownText(whole, 16, length, random),
@@ -69,7 +69,7 @@ async function arranged(
   const published = await rankByWeights(model, PUBLISHED_RANKING);
   const decoder = new Decoder(backend, await LaidOutWeights.load(model, published));
   const batchTokens = 8 * length;
-  const arranger = new UnitRanker({
+  const ranker = new UnitRanker({
     decoder,
     rules: rankingsOf("auto"),
     byWeights: () => Promise.resolve(published),
@@ -81,11 +81,11 @@ async function arranged(
   for (const units of UNITS) {
     const kind = units === "channels" ? "mlp" : "attention";
     if (layers.every((layer) => layer[kind] === null)) continue;
-    const before = decoder.weights.order;
+    const before = decoder.weights.ranking;
     const { parameters: resource } = searchModelOf(spec);
     const shape = shapeOfLayers(spec, layers);
-    const arrangement = await arranger.arrange({ dimension: units, shape, percent, resource });
-    await arranger.apply({ dimension: units, ...arrangement });
+    const choice = await ranker.rank({ dimension: units, shape, percent, resource });
+    await ranker.apply({ dimension: units, ...choice });
     const present = shape.reduce(
       (sum, size, at) => size?.[units] === undefined ? sum : sum + resource.block(at, size),
       0,
@@ -94,14 +94,18 @@ async function arranged(
     const cut = trialCut(shape, units, share);
     const losses = async (set: CalibrationSet) => ({
       published: await lossIn(backend, model, before, cut, set),
-      chosen: await lossIn(backend, model, decoder.weights.order, cut, set),
+      chosen: await lossIn(backend, model, decoder.weights.ranking, cut, set),
     });
     const on = { aside: await losses(aside), unseen: await losses(unseen) };
-    const { chosen } = arrangement;
-    for (const { order, nll } of arrangement.tried) {
-      const lying = order === chosen ? on.aside.chosen : order === "l1" ? on.aside.published : nll;
+    const { chosen } = choice;
+    for (const { ranking, nll } of choice.tried) {
+      const lying = ranking === chosen
+        ? on.aside.chosen
+        : ranking === "l1"
+        ? on.aside.published
+        : nll;
       const apart = Math.max(...nll.map((value, i) => Math.abs(value - lying[i])));
-      assert.ok(apart < 1e-4, `${units}, ${order}: what was tried is what lies there`);
+      assert.ok(apart < 1e-4, `${units}, ${ranking}: what was tried is what lies there`);
     }
     assert.ok(mean(on.aside.chosen) <= mean(on.aside.published) + 1e-6);
     found.push({
@@ -123,7 +127,7 @@ function noneLoses(found: readonly Found[]) {
 }
 
 Deno.test({
-  name: "order: on random tiny models, text that decided nothing never loses by what auto takes",
+  name: "ranking: on random tiny models, text that decided nothing never loses by what auto takes",
   sanitizeOps: false,
   sanitizeResources: false,
   async fn() {
@@ -138,7 +142,7 @@ Deno.test({
         return { ...layer, ...Object.fromEntries(gone.map((kind) => [kind, null])) };
       });
       const percent = random.int(5, 35);
-      found.push(...await arranged(backend, model, layers, percent, { length: 10, random }));
+      found.push(...await ranked(backend, model, layers, percent, { length: 10, random }));
       model.close();
     }
     await backend.dispose();
@@ -149,7 +153,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "order: on the embedded model, text that decided nothing gains by what auto takes",
+  name: "ranking: on the embedded model, text that decided nothing gains by what auto takes",
   sanitizeOps: false,
   sanitizeResources: false,
   async fn() {
@@ -157,7 +161,7 @@ Deno.test({
     const model = await openModel(new FileFolder(fileURLToPath(DEMO_MODEL)));
     for (const percent of [5, 25]) {
       const text = { length: 24, random: new Random(percent) };
-      const found = await arranged(backend, model, model.spec.layers, percent, text);
+      const found = await ranked(backend, model, model.spec.layers, percent, text);
       noneLoses(found);
       assert.ok(found.some(({ chosen }) => chosen !== "l1"), `${percent} %`);
     }

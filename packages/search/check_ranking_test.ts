@@ -1,13 +1,13 @@
 import type { Block, Kept } from "@lopper/core";
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { orderFault, rankedState } from "./check_order.ts";
+import { rankedState, rankingFault } from "./check_ranking.ts";
 import { denseState } from "./state.ts";
 
 const SEED = Number(Deno.env.get("LOPPER_SEED") ?? 21);
 const units = Array.from({ length: 32 }, (_, i) => i);
-const order = fc.shuffledSubarray(units, { minLength: 32 });
-const orders = fc.tuple(order, order, order);
+const ranking = fc.shuffledSubarray(units, { minLength: 32 });
+const rankings = fc.tuple(ranking, ranking, ranking);
 
 /** Three blocks with widgets, and one without. */
 const BLOCKS: readonly Block[] = ["widgets", "widgets", "bolts", "widgets"].map((name, i) => ({
@@ -20,13 +20,13 @@ const BLOCKS: readonly Block[] = ["widgets", "widgets", "bolts", "widgets"].map(
 type Rankings = readonly (readonly number[] | null)[];
 const ofBlocks = ([a, b, c]: Rankings): Rankings => [a, b, null, c];
 const faultIn = (kept: Kept, rankings: Rankings) =>
-  orderFault({ ...denseState(BLOCKS), kept }, { dimension: "widgets", units: rankings });
+  rankingFault({ ...denseState(BLOCKS), kept }, { dimension: "widgets", units: rankings });
 const ALL = denseState(BLOCKS).kept;
 
-Deno.test("order: any permutation of each block's units is one, and nothing else", () => {
+Deno.test("ranking: any permutation of each block's units is one, and nothing else", () => {
   fc.assert(
     fc.property(
-      orders,
+      rankings,
       fc.nat(2),
       fc.nat(31),
       fc.integer({ min: -2, max: 40 }),
@@ -38,20 +38,20 @@ Deno.test("order: any permutation of each block's units is one, and nothing else
         const named = new RegExp(`32 widgets of block ${[0, 1, 3][n]}\\.toy$`);
         assert.match(fault(all.with(n, all[n].toSpliced(at, 1)))!, named);
         assert.match(fault(([] as (number[] | null)[]).concat(all).with(n, null))!, named);
-        assert.match(faultIn(ALL, all)!, /it orders 3 blocks, and the model has 4/);
+        assert.match(faultIn(ALL, all)!, /it ranks 3 blocks, and the model has 4/);
       },
     ),
     { numRuns: 100, seed: SEED },
   );
 });
 
-Deno.test("order: a block that lacks the dimension has none", () => {
+Deno.test("ranking: a block that lacks the dimension has none", () => {
   assert.match(faultIn(ALL, [units, units, units, units])!, /the 0 widgets of block 2\.toy/);
 });
 
-Deno.test("order: units that went stay behind those that are there", () => {
+Deno.test("ranking: units that went stay behind those that are there", () => {
   fc.assert(
-    fc.property(orders, orders, fc.integer({ min: 1, max: 31 }), (before, after, count) => {
+    fc.property(rankings, rankings, fc.integer({ min: 1, max: 31 }), (before, after, count) => {
       const first = ofBlocks(before).map((ranking) => ranking?.slice(0, count) ?? null);
       const kept = first.map((those, at) =>
         those ? { widgets: those.toSorted((a, b) => a - b) } : ALL[at]
@@ -73,7 +73,7 @@ Deno.test("order: units that went stay behind those that are there", () => {
   );
 });
 
-Deno.test("order: a new ranking holds for the blocks that it is of", () => {
+Deno.test("ranking: a new ranking holds for the blocks that it is of", () => {
   const state = rankedState(denseState(BLOCKS), {
     dimension: "widgets",
     units: ofBlocks([units.toReversed(), units, units]),

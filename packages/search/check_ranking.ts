@@ -1,4 +1,4 @@
-import type { Arrangement } from "./arrange.ts";
+import type { RankingLine } from "./ranker.ts";
 import { hasDimension } from "./dimensions/dimension.ts";
 import type { SearchState } from "./state.ts";
 
@@ -7,12 +7,12 @@ import type { SearchState } from "./state.ts";
  * went already stay behind those that are there: a narrower block is the beginning of its ranking.
  * @param state when the ranking was made.
  */
-export function orderFault(
+export function rankingFault(
   { blocks, kept }: SearchState,
-  { dimension, units: rankings }: Pick<Arrangement, "dimension" | "units">,
+  { dimension, units: rankings }: Pick<RankingLine, "dimension" | "units">,
 ): string | null {
   if (rankings.length !== blocks.length) {
-    return `it orders ${rankings.length} blocks, and the model has ${blocks.length}`;
+    return `it ranks ${rankings.length} blocks, and the model has ${blocks.length}`;
   }
   for (const [at, ranking] of rankings.entries()) {
     const { id, dimensions } = blocks[at];
@@ -20,7 +20,7 @@ export function orderFault(
     const fits = all === undefined
       ? ranking === null
       : ranking !== null && isPermutation(ranking, all);
-    if (!fits) return `it does not order the ${all ?? 0} ${dimension} of block ${id}`;
+    if (!fits) return `it does not rank the ${all ?? 0} ${dimension} of block ${id}`;
     const units = kept[at]?.[dimension];
     if (ranking === null || !units) continue;
     const there = new Set(units);
@@ -32,15 +32,15 @@ export function orderFault(
   return null;
 }
 
-function isPermutation(order: readonly number[], count: number): boolean {
-  return order.length === count && new Set(order).size === count &&
-    order.every((unit) => unit >= 0 && unit < count);
+function isPermutation(ranking: readonly number[], count: number): boolean {
+  return ranking.length === count && new Set(ranking).size === count &&
+    ranking.every((unit) => unit >= 0 && unit < count);
 }
 
 /** The state under a new ranking of one dimension; units of blocks that lack it stay as they are. */
 export function rankedState(
   state: SearchState,
-  { dimension, units }: Pick<Arrangement, "dimension" | "units">,
+  { dimension, units }: Pick<RankingLine, "dimension" | "units">,
 ): SearchState {
   const ranking = state.ranking.map((all, at) =>
     hasDimension(state.blocks[at], dimension) ? { ...all, [dimension]: units[at]! } : all
