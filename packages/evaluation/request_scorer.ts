@@ -122,7 +122,7 @@ export class RequestScorer {
     ]);
     const hidden = await this.#forward(await this.#decoder.embed(ids), rows);
     const { selected, picks, owners } = gatherPredictions(rows, hidden, hiddenSize);
-    const { logProbs, top } = await this.#decoder.picked(selected, picks);
+    const { logProbs, top } = await this.#decoder.tokenLogProbs(selected, picks);
     const scores = rows.map(({ tree }) => {
       const requests = 1 + Math.max(...tree.predictions.map(({ request }) => request));
       return Array.from({ length: requests }, () => ({ logLikelihood: 0, greedy: true }));

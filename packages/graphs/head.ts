@@ -70,7 +70,7 @@ export function logProbsHead(options: SoftmaxOptions): Uint8Array {
   return g.encode();
 }
 
-export interface PickedOptions extends SoftmaxOptions {
+export interface TokenLogProbsOptions extends SoftmaxOptions {
   /** Says for each row which token is the likeliest, too. */
   readonly top: boolean;
 }
@@ -80,8 +80,8 @@ export interface PickedOptions extends SoftmaxOptions {
  * asked for after each. Feeds: those of `logitsHead` and `picks int64 [P]`, row · V + token of each. Fetches:
  * `log_probs [P]`, float32, in nats, and with `top` `top int64 [N]`, the first of the likeliest tokens of each row.
  */
-export function pickedHead(options: PickedOptions): Uint8Array {
-  const g = new GraphBuilder("picked_head");
+export function tokenLogProbsHead(options: TokenLogProbsOptions): Uint8Array {
+  const g = new GraphBuilder("token_log_probs_head");
   const scores = logits(g, options);
   const picks = g.input("picks", "int64", ["P"]);
   const logProbs = logProbabilities(g, scores, options.logSoftmax ?? true);

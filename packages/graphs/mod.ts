@@ -6,7 +6,13 @@ export { cachedDecoder, type DecoderWeight } from "./cached_decoder.ts";
 export { gemm, type GemmOptions } from "./gemm.ts";
 export { type ElementType, GraphBuilder } from "./graph_builder.ts";
 export { type FeedType, type GraphPiece, graphPieces } from "./graph_pieces.ts";
-export { crossEntropyHead, embedding, logitsHead, logProbsHead, pickedHead } from "./head.ts";
+export {
+  crossEntropyHead,
+  embedding,
+  logitsHead,
+  logProbsHead,
+  tokenLogProbsHead,
+} from "./head.ts";
 export type { Capture } from "./layers.ts";
 export { nodeModels } from "./node_models.ts";
 export { type ResidentAttentionOp, residentDecoder } from "./resident_decoder.ts";

@@ -131,7 +131,7 @@ for (
 }
 
 scorerTest(
-  "against the dense model, a score is its NLL and how far predictions have diverged from its",
+  "against the dense model, a score is its NLL and the KL divergence of predictions from its",
   async (decoder, set) => {
     const { vocabSize } = decoder.spec;
     const whole = denseShape(decoder.blocks);

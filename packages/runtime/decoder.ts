@@ -3,7 +3,7 @@ import { type Block, blocksOf, headCostInBlocks, type ModelSpec, type Shape } fr
 import type { Capture } from "@lopper/graphs";
 import { Blocks } from "./blocks.ts";
 import { GraphRuns } from "./graph_runs.ts";
-import { Heads, type Picked, type TokenPick } from "./heads.ts";
+import { Heads, type TokenLogProbs, type TokenPick } from "./heads.ts";
 import { certain, type Predictions } from "./predictions.ts";
 import type { AttentionMask, HiddenStates, KeyValues } from "./hidden_states.ts";
 import type { LaidOutWeights } from "./weight_layout.ts";
@@ -156,9 +156,9 @@ export class Decoder {
    * @param rows `[n, hiddenSize]`
    * @param picks which token after which row, in the order of the rows.
    */
-  picked(rows: Float32Array, picks: readonly TokenPick[]): Promise<Picked> {
+  tokenLogProbs(rows: Float32Array, picks: readonly TokenPick[]): Promise<TokenLogProbs> {
     this.#countHead(rows.length / this.spec.hiddenSize, 1);
-    return this.#heads.picked(rows, picks);
+    return this.#heads.tokenLogProbs(rows, picks);
   }
 
   /** Logits `[rows, vocabSize]` of the given rows `[rows, hiddenSize]` of hidden states. */

@@ -1,6 +1,6 @@
 import { type Feeds, float32, float32Data, int64, int64Data } from "@lopper/backends";
 import type { ModelSpec } from "@lopper/core";
-import { crossEntropyHead, logitsHead, logProbsHead, pickedHead } from "@lopper/graphs";
+import { crossEntropyHead, logitsHead, logProbsHead, tokenLogProbsHead } from "@lopper/graphs";
 import type { GraphRuns } from "./graph_runs.ts";
 import { NamedTokens, type Predictions, predictionsFrom } from "./predictions.ts";
 import type { LaidOutWeights } from "./weight_layout.ts";
@@ -9,7 +9,7 @@ import type { LaidOutWeights } from "./weight_layout.ts";
 export const HEAD_CHUNK_VALUES = 12 * 1024 * 1024;
 
 /** Log-probabilities of tokens, in nats, and what is likeliest. */
-export interface Picked {
+export interface TokenLogProbs {
   /** One for each token that was asked for. */
   readonly logProbs: Float32Array;
   /** The likeliest token after each row. */
@@ -62,11 +62,11 @@ export class Heads {
    * Log-probabilities of chosen tokens after rows, and the likeliest token after each row.
    * @param picks in the order of the rows.
    */
-  async picked(rows: Float32Array, picks: readonly TokenPick[]): Promise<Picked> {
+  async tokenLogProbs(rows: Float32Array, picks: readonly TokenPick[]): Promise<TokenLogProbs> {
     const { vocabSize } = this.#spec;
     const run = await this.#runs.compiled(
-      "picked",
-      () => pickedHead({ ...this.#scoringOptions(), top: true }),
+      "token log-probabilities",
+      () => tokenLogProbsHead({ ...this.#scoringOptions(), top: true }),
     );
     const logProbs = new Float32Array(picks.length);
     const top: number[] = [];

@@ -7,7 +7,7 @@ export {
   sampleSequences,
   type SamplingOptions,
 } from "./generate.ts";
-export { HEAD_CHUNK_VALUES, type Picked } from "./heads.ts";
+export { HEAD_CHUNK_VALUES, type TokenLogProbs } from "./heads.ts";
 export { type BlockSizes, type LatencyOptions, measureLatencies } from "./latency.ts";
 export { activationBytes } from "./memory.ts";
 export type { Predictions } from "./predictions.ts";

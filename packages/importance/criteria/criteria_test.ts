@@ -19,7 +19,7 @@ Deno.test("criterion: perplexity is the NLL of the text", async () => {
   assert.deepEqual(await perplexity.loss(READ), Float32Array.of(1, 2, 3));
 });
 
-Deno.test("criterion: kl is the dense model's NLL, raised by the divergence", async () => {
+Deno.test("criterion: kl is the dense model's NLL, raised by the KL divergence", async () => {
   // The base is its NLL less the entropy of its predictions.
   const dense = { predictions: PREDICTIONS, base: Float32Array.of(-0.5, 0, 1) };
   assert.deepEqual(await kl.loss(READ, dense), Float32Array.of(3.5, 5, 7));
