@@ -120,7 +120,7 @@ export {
 } from "./prune_plan.ts";
 export { parametersOf, reduction, type Resource } from "./resource.ts";
 export { seal, type Sealed, sealLine, unseal, unsealLine } from "./seal.ts";
-export { fallsBeyondChance } from "./significance.ts";
+export { isSignificantFall } from "./significance.ts";
 export { describeIssue, parseStrictJson } from "./strict_json.ts";
 export { VERSION } from "./version.ts";
 export { type InputKind, INPUTS, refusalOf } from "./input_kind.ts";

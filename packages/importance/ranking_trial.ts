@@ -1,7 +1,7 @@
-import { fallsBeyondChance, mean, type Shape } from "@lopper/core";
+import { isSignificantFall, mean, type Shape } from "@lopper/core";
 
 /**
- * The ranking with the lowest mean NLL among those that are better than the first beyond chance: by
+ * The ranking with the lowest mean NLL among those that are significantly better than the first: by
  * two standard errors of the paired differences, sequence by sequence. Without such a one, or with
  * a single sequence, the first.
  */
@@ -14,7 +14,7 @@ export function chooseRanking<Name extends string>(
     const value = mean(nll);
     if (!Number.isFinite(value) || nll.length < 2) continue;
     if (Number.isFinite(best.nll) && value >= best.nll) continue;
-    if (fallsBeyondChance(first.nll, nll)) best = { ranking, nll: value };
+    if (isSignificantFall(first.nll, nll)) best = { ranking, nll: value };
   }
   return best.ranking;
 }

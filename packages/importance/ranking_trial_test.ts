@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { chooseRanking, trialCut } from "./ranking_trial.ts";
 
-Deno.test("ranking: another than the published one is taken where it is better beyond chance", () => {
+Deno.test("ranking: another than the published one is taken where it is significantly better", () => {
   const l1 = { ranking: "l1", nll: [3, 4, 5, 6] } as const;
   const energy = (nll: readonly number[]) => ({ ranking: "energy", nll } as const);
   const wanda = (nll: readonly number[]) => ({ ranking: "wanda", nll } as const);

@@ -122,7 +122,7 @@ Deno.test("report: where the result was compared, the page says which tasks suff
     textOf(readPage(await runReport({ ...tinyRun(), scores: { tasks, texts: [] } })));
   assert.match(await said([winogrande]), /No task lost right answers\./);
   const unsure = { ...piqa, difference: { value: -0.105, low: -0.22, high: 0.01 } };
-  assert.match(await said([unsure]), /No loss is beyond what chance may do\./);
+  assert.match(await said([unsure]), /No loss is significant\./);
 });
 
 Deno.test("report: the ranking of what went, and every repair that was tried, are on the page", async () => {

@@ -62,7 +62,7 @@ type Report = (done: number) => void;
  * Ranks units by activations, which change when blocks go: every stage that narrows blocks begins
  * with one pass over the text. Where rules are compared, every block is cut alike, by what the
  * stage is to remove, by each ranking, and another than the published one is taken where it is
- * better on the sequences kept aside beyond chance.
+ * significantly better on the sequences kept aside.
  */
 export class UnitRanker implements Ranker {
   readonly #options: UnitRankerOptions;

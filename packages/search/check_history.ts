@@ -1,7 +1,7 @@
 import {
   afterChanges,
   allKept,
-  fallsBeyondChance,
+  isSignificantFall,
   type Kept,
   mean,
   PlanError,
@@ -148,7 +148,7 @@ function bothOf({ restored, removed }: SwapTrial): string {
 
 /** Why a swap cannot have been kept. */
 function keptMisfit({ before, after, aside }: SwapTrial): string | null {
-  if (!fallsBeyondChance(before, after)) return "it was kept, and its losses do not fall";
+  if (!isSignificantFall(before, after)) return "it was kept, and its losses do not fall";
   return aside && lossMisfit(aside, "not risen");
 }
 

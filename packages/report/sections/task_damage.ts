@@ -61,7 +61,7 @@ export async function taskDamageSection({ scores }: ReportRun): Promise<Section 
   return { id: "task-damage", title: "Which tasks suffered", content };
 }
 
-/** The task that lost most, if any lost more than chance would. */
+/** The task that lost most, if any lost significantly. */
 function sentence(shares: readonly TaskDamage[]): Html | null {
   if (shares.length === 0) return null;
   const worst = shares.reduce((a, b) => b.difference.value < a.difference.value ? b : a);
@@ -78,10 +78,10 @@ function sentence(shares: readonly TaskDamage[]): Html | null {
     )} right answers of a hundred.
   `;
   const beyond = certain.length === 0
-    ? "No loss is beyond what chance may do. "
+    ? "No loss is significant. "
     : `${certain.length} of ${shares.length} ${
       shares.length === 1 ? "task" : "tasks"
-    } lost more than chance explains. `;
+    } lost significantly. `;
   return html`${lost}${beyond}`;
 }
 

@@ -1,7 +1,7 @@
 import type { ScoreEvent, SequenceNll } from "../scores.ts";
 import { type Accounts, leftBy } from "./accounts.ts";
 import { everyoneOf, freshOf, meanOf, type RaceStep, scoreEach } from "./race_step.ts";
-import { compare, leaderOf } from "./survivors.ts";
+import { compare, leaderOf } from "./successive_halving.ts";
 
 /** Of those known from earlier steps, the best of this share of all candidates are scored again at every step. */
 const FRESH_SHARE = 1 / 10;

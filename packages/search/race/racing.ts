@@ -1,7 +1,13 @@
 import type { SequenceNll } from "../scores.ts";
 import type { Accounts } from "./accounts.ts";
 import { freshOf, type RaceStep, sequencesOf } from "./race_step.ts";
-import { compare, leaderOf, squaredError, type Standing, survivors } from "./survivors.ts";
+import {
+  compare,
+  leaderOf,
+  squaredError,
+  type Standing,
+  successiveHalving,
+} from "./successive_halving.ts";
 
 /**
  * Racing, paired and with successive halving (F-race, Birattari et al. 2002; Jamieson & Talwalkar, arXiv 1502.07943).
@@ -15,7 +21,7 @@ export function dropLosers(
   alive: readonly number[],
   estimates: (index: number) => SequenceNll,
 ): number[] {
-  return survivors(
+  return successiveHalving(
     alive,
     leaderOf(alive, estimates),
     (index, other) => standingOf(step, accounts, estimates, index, other),

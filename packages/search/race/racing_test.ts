@@ -7,7 +7,7 @@ import { dropLosers, standingOf } from "./racing.ts";
 const SEQUENCES = 20;
 const damages = (of: (s: number) => number) => Array.from({ length: SEQUENCES }, (_, s) => of(s));
 
-Deno.test("racing: who is behind by more than chance explains is dropped", async () => {
+Deno.test("racing: who is behind significantly is dropped", async () => {
   const { step, accounts } = raceStep([
     damages(() => 0.1),
     damages((s) => 0.6 + 0.01 * (s % 2)),

@@ -19,7 +19,7 @@ const gone = (layers: Parameters<LayerLoss>[0]) =>
 
 /**
  * Greedily MLPs 0 and 1 go. Two other pairs are better, each on other sequences, so that neither
- * leads beyond chance; the text kept aside allows the second alone.
+ * leads significantly; the text kept aside allows the second alone.
  */
 const LOSS: LayerLoss = (layers, s) => {
   const losses: Record<string, number> = {

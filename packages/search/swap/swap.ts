@@ -26,8 +26,8 @@ export const MOST_SWAPS = 12;
  * removes another one (an exchange as in Kernighan and Lin, 1970, and in the add–drop searches for the p-median problem),
  * as long as the loss falls. Every single change that a proxy does not rule out is scored on some of the sequences first; a pair is expected to do what its
  * halves do together, and the pairs that promise most run a race on more and more sequences, against the plan that is
- * there. Those left at its end are tried, the best first: one is kept if the mean NLL of the block samples falls beyond
- * chance, sequence by sequence, and that of the text kept aside does not rise. Kept swaps lower the loss on the same
+ * there. Those left at its end are tried, the best first: one is kept if the mean NLL of the block samples falls
+ * significantly, sequence by sequence, and that of the text kept aside does not rise. Kept swaps lower the loss on the same
  * sequences each time, so that no plan comes twice; the search ends where a race has no swap to keep.
  * @throws {ResumeError} when `recorded` is not of this search.
  */

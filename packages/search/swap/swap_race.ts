@@ -2,7 +2,7 @@ import { mean } from "@lopper/core";
 import { NO_COST } from "../cost.ts";
 import type { Proposal } from "../proposal.ts";
 import { rotated } from "../race/batches.ts";
-import { compare, leaderOf, paired, survivors } from "../race/survivors.ts";
+import { compare, leaderOf, paired, successiveHalving } from "../race/successive_halving.ts";
 import type { Scorer } from "@lopper/importance";
 import { type ScoreEvent, type SequenceNll, StepScores } from "../scores.ts";
 import type { SwapPair } from "./swap_pairs.ts";
@@ -146,7 +146,7 @@ async function* runTogether(
     alive = alive.filter((i) => Number.isFinite(together.perplexity(i)));
     if (n === batches.length) break;
     const all = [baseIndex, ...alive];
-    alive = survivors(all, leaderOf(all, nll), paired(nll, base.nll.length))
+    alive = successiveHalving(all, leaderOf(all, nll), paired(nll, base.nll.length))
       .filter((i) => i !== baseIndex);
   }
   return alive.map((i) => ({ pair: pairs[i], nll: together.nll(i) as number[] }))

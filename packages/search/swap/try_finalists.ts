@@ -1,4 +1,4 @@
-import { fallsBeyondChance, mean } from "@lopper/core";
+import { isSignificantFall, mean } from "@lopper/core";
 import type { Cost } from "../cost.ts";
 import type { MeasureEvent } from "../gauge.ts";
 import { namesOf } from "./replay_swaps.ts";
@@ -52,7 +52,7 @@ async function* judge(
   { aside, gauge, onWork }: SwapOptions,
 ): AsyncGenerator<MeasureEvent, Pick<SwapTrial, "before" | "after" | "aside" | "kept">> {
   const found = { before: base.nll, after: nll, aside: null };
-  if (!fallsBeyondChance(base.nll, nll)) return { ...found, kept: null };
+  if (!isSignificantFall(base.nll, nll)) return { ...found, kept: null };
   let apart: SwapTrial["aside"] = null;
   if (aside) {
     const before = base.aside ?? (await aside.evaluate(base.state.shape, onWork)).sequenceNll;
