@@ -46,7 +46,7 @@ const REPEATS = { native: 3, wasm: 1 };
 const THREADS = 2;
 /** WebAssembly with several threads sometimes never ends. Such a process is killed, counted, and run again. */
 const LIMIT_SECONDS = 180;
-const MOST_HANGS = 3;
+const MAX_HANGS = 3;
 
 export async function benchForward(options: ForwardOptions): Promise<void> {
   const { name, model, lengths, tokens, rounds, python } = options;
@@ -94,7 +94,7 @@ function variantsFor(model: string, ids: string, python: string | undefined): Va
           const options = { limitSeconds: LIMIT_SECONDS };
           return { ...JSON.parse(await script("forward.ts", args, options)), hangs };
         } catch (error) {
-          if (!(error instanceof TimeLimitError) || hangs === MOST_HANGS) throw error;
+          if (!(error instanceof TimeLimitError) || hangs === MAX_HANGS) throw error;
           console.error(error.message);
         }
       }

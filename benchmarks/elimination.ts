@@ -20,7 +20,7 @@ const ALIKE = 4;
 const ALONE = 0.5;
 const BATCH = 2048;
 /** Beyond it, least squares in double precision would take longer than all else. */
-const MOST_CHECKED = 2048;
+const MAX_CHECKED = 2048;
 
 const [channels, outputs, tokens, panelRows] = Deno.args.map(Number);
 const random = xoroshiro128plus(42);
@@ -58,7 +58,7 @@ console.log(JSON.stringify({
   sumOff: sum(increases) / total - 1,
   halfGone: sum(increases.slice(0, half)) / total,
   refit,
-  ...(channels <= MOST_CHECKED && inDouble()),
+  ...(channels <= MAX_CHECKED && inDouble()),
 }));
 Deno.exit(0);
 

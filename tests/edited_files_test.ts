@@ -260,7 +260,7 @@ Deno.test("what was edited and sealed anew ends in a sentence or in a result, ne
           const refused = read.filter((found) => found instanceof Error).length;
           told.refused += refused;
           told.read += read.length - refused;
-          if (refused > 0 || !name.startsWith("unfinished") || told.resumed === MOST_RESUMED) {
+          if (refused > 0 || !name.startsWith("unfinished") || told.resumed === MAX_RESUMED) {
             return;
           }
           told.resumed += 1;
@@ -277,7 +277,7 @@ Deno.test("what was edited and sealed anew ends in a sentence or in a result, ne
   }));
 
 /** Each takes about a second. */
-const MOST_RESUMED = 10;
+const MAX_RESUMED = 10;
 
 /** A file with an edit in it that nobody can see; null where there is none to make. */
 type Forged = (before: string, edit: JsonEdit, run: string) => Promise<string | null>;

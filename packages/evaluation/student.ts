@@ -1,5 +1,5 @@
 /** Where bisection ends: Student's t of one degree of freedom, the widest, has 12.7. */
-const LARGEST = 16;
+const MAX_T = 16;
 
 /**
  * The t that a Student's t of a whole number of degrees of freedom stays within, on both sides of 0, in 95 of 100 samples:
@@ -13,7 +13,7 @@ export function studentQuantile95(freedom: number): number {
   if (!(Number.isInteger(freedom) && freedom > 0)) {
     throw new RangeError(`Student's t needs a whole number of degrees of freedom, not ${freedom}`);
   }
-  let [low, high] = [0, LARGEST];
+  let [low, high] = [0, MAX_T];
   for (;;) {
     const middle = (low + high) / 2;
     if (middle === low || middle === high) return middle;

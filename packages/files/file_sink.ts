@@ -8,7 +8,7 @@ import process from "node:process";
 /** The end of names under which files are written; nobody else has such names. */
 const PARTIAL = /^\..*\.[0-9a-f]{12}\.lopper-partial$/;
 /** Letters of a file's own name in its temporary one: with four bytes each, the whole name is one that file systems take. */
-const MOST_LETTERS = 50;
+const MAX_LETTERS = 50;
 /** Nobody writes on a file for so long without touching it, in milliseconds. */
 const DEAD_AFTER = 24 * 60 * 60 * 1000;
 
@@ -39,7 +39,7 @@ export class FileSink implements ByteSink {
 
   /** @param shown what the file is called in errors, where it goes elsewhere in the end. */
   static async open(path: string, shown = path): Promise<FileSink> {
-    const name = [...basename(path)].slice(0, MOST_LETTERS).join("");
+    const name = [...basename(path)].slice(0, MAX_LETTERS).join("");
     const folder = dirname(path);
     await removeDead(folder, name);
     const temporary = join(folder, `.${name}.${randomDigits()}.lopper-partial`);

@@ -34,7 +34,7 @@ export function crossEntropyHead(options: SoftmaxOptions): Uint8Array {
 }
 
 /** Sums of probabilities in float32 are exact to about 1e-7: what all other tokens have is no less than this. */
-const LEAST_REST = 1e-6;
+const MIN_REST = 1e-6;
 
 /**
  * Adds the cross-entropy of the softmax of `scores [N, V]` with distributions that are fed, `[N]`: the `probabilities` of K
@@ -55,7 +55,7 @@ export function crossEntropyNodes(g: GraphBuilder, scores: string, logSoftmax: b
     found = g.node("Sub", [pick(shifted), logSum]);
   }
   const named = g.node("Neg", [sum(g.node("Mul", [probabilities, found]))]);
-  const others = g.node("Log", [rest(g.node("Exp", [found]), LEAST_REST)]);
+  const others = g.node("Log", [rest(g.node("Exp", [found]), MIN_REST)]);
   return g.node("Sub", [named, g.node("Mul", [rest(probabilities, 0), others])]);
 }
 

@@ -25,7 +25,7 @@ export function tokenCount({ sequences, length }: Sequences): number {
  * Share of the sequences that `keepAside` keeps aside by itself, and the fewest that say anything.
  */
 const ASIDE_SHARE = 1 / 4;
-const FEWEST_ASIDE = 2;
+const MIN_ASIDE = 2;
 
 /**
  * Splits a set in two: what is learnt from, and a share that is kept aside to judge by; null where
@@ -36,7 +36,7 @@ export async function keepAside(
   share = ASIDE_SHARE,
 ): Promise<{ readonly learn: CalibrationSet; readonly aside: CalibrationSet } | null> {
   const { sequences, ignoredLabel } = set;
-  const count = Math.max(FEWEST_ASIDE, Math.floor(sequences.length * share));
+  const count = Math.max(MIN_ASIDE, Math.floor(sequences.length * share));
   if (sequences.length < 2 * count) return null;
   const part = async (sequences: CalibrationSet["sequences"]) => ({
     ...set,
@@ -161,7 +161,7 @@ export async function joined(a: CalibrationSet, b: CalibrationSet): Promise<Cali
 
 /** Whether a set is enough to judge by. */
 export function isEnoughAside({ sequences }: CalibrationSet): boolean {
-  return sequences.length >= FEWEST_ASIDE;
+  return sequences.length >= MIN_ASIDE;
 }
 
 /** Of one line with the label rule, and one line of ids a sequence. */

@@ -18,7 +18,7 @@ export const MAX_SAMPLE_BYTES = 2 ** 24;
 /**
  * Places in a text that are remembered: so many that little is read before a sample, and few kB.
  */
-const MOST_MARKS = 2 ** 14;
+const MAX_MARKS = 2 ** 14;
 
 /** How a kind of file keeps samples apart. */
 interface Form {
@@ -160,7 +160,7 @@ class Marks {
   add(mark: Mark) {
     if (this.#added++ % this.#every !== 0) return;
     this.#marks.push(mark);
-    if (this.#marks.length < MOST_MARKS) return;
+    if (this.#marks.length < MAX_MARKS) return;
     this.#marks = this.#marks.filter((_, i) => i % 2 === 0);
     this.#every *= 2;
   }

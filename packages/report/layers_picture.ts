@@ -31,7 +31,7 @@ const NARROW: Layout = {
 };
 const TOP = 26;
 /** With more query heads than this they are too small to be told apart, and only their groups are drawn. */
-const MOST_HEADS = 64;
+const MAX_HEADS = 64;
 
 /**
  * The layers from the input (top) to the output: KV groups of the attention as cells, MLP channels as a bar, what is gone
@@ -171,7 +171,7 @@ function drawGroups(
         <rect class="gone" x="${start}" y="0.5" width="${size}" height="${bar - 1}" />
       `;
     }
-    const lines = queryHeads > MOST_HEADS
+    const lines = queryHeads > MAX_HEADS
       ? []
       : Array.from({ length: heads - 1 }, (_, head) => round(left + inner * (head + 1) / heads));
     return html`

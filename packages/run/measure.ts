@@ -115,7 +115,7 @@ export interface HeldOutPrompt {
 }
 
 /** Models with more parameters take too long over each word. */
-const MOST_PARAMETERS = 1e9;
+const MAX_PARAMETERS = 1e9;
 
 /** The beginnings of two passages of the held-out text; none where a model is slow, or the passages are short. */
 export function heldOutPrompts(
@@ -123,7 +123,7 @@ export function heldOutPrompts(
   spec: ModelSpec,
 ): readonly HeldOutPrompt[] {
   const { given, continued } = HELD_OUT_TOKENS;
-  if (length < given + continued || countParameters(spec).total > MOST_PARAMETERS) return [];
+  if (length < given + continued || countParameters(spec).total > MAX_PARAMETERS) return [];
   const third = Math.floor(sequences.length / 3);
   return [...new Set([third, 2 * third])].map((i) => ({
     prompt: sequences[i].slice(0, given),

@@ -8,7 +8,7 @@ import { expandedWithin } from "./memory.ts";
 /** Tokens of a text: long enough to be about something, and short enough for many. */
 export const SELF_TOKENS = 256;
 /** Sequences that are sampled side by side, if their keys and values take no more than this. */
-const MOST_BESIDE = 16;
+const MAX_SIDE_BY_SIDE = 16;
 const CACHE_BYTES = 256e6;
 /** The model's own distribution (Williams et al., "Self-calibration", arXiv 2410.17170). */
 const TEMPERATURE = 1;
@@ -96,7 +96,7 @@ function keyValueBytes({ layers, headDim }: ModelSpec): number {
 
 function sideBySide(spec: ModelSpec, length: number): number {
   const fits = Math.floor(CACHE_BYTES / (length * Math.max(1, keyValueBytes(spec))));
-  return Math.max(1, Math.min(MOST_BESIDE, fits));
+  return Math.max(1, Math.min(MAX_SIDE_BY_SIDE, fits));
 }
 
 /** A sequence's texts, which end-of-text tokens separate. */

@@ -37,7 +37,7 @@ export { type SearchModel, searchModelOf } from "./search_model.ts";
 export { type SideWork, sideWork } from "./side_work.ts";
 export { denseState, stateAfter } from "./state.ts";
 export type { Step } from "./step.ts";
-export { MOST_SWAPS } from "./swap/swap.ts";
+export { MAX_SWAPS } from "./swap/swap.ts";
 export { keptSwaps, type SwapLine } from "./swap/swap_line.ts";
 export { uniformCompetition, uniformPruner } from "./uniform.ts";
 export { changesOf, wayOf } from "./way.ts";

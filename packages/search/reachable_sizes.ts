@@ -2,7 +2,7 @@ import { groupSize, type ModelSpec } from "@lopper/core";
 import type { BlockSizes } from "@lopper/runtime";
 
 /** Of more sizes than that, so many are timed, and the others lie on lines between them. */
-const MOST_SIZES = 8;
+const MAX_SIZES = 8;
 
 /**
  * Sizes that blocks can come to have in a search, dense ones included: all of them where they are few, else some from
@@ -36,9 +36,9 @@ function down(from: number, group: number): number[] {
 
 function some(values: readonly number[]): readonly number[] {
   const all = ascending(values);
-  if (all.length <= MOST_SIZES) return all;
-  const step = (all.length - 1) / (MOST_SIZES - 1);
-  return Array.from({ length: MOST_SIZES }, (_, i) => all[Math.round(i * step)]);
+  if (all.length <= MAX_SIZES) return all;
+  const step = (all.length - 1) / (MAX_SIZES - 1);
+  return Array.from({ length: MAX_SIZES }, (_, i) => all[Math.round(i * step)]);
 }
 
 function ascending(values: readonly number[]): readonly number[] {

@@ -12,7 +12,7 @@ export interface PieceOptions {
 /** Characters that are tokenised at once. A tokenizer takes up to 800 bytes for each, and a second for 200,000. */
 const PIECE_LENGTH = 2 ** 16;
 /** A piece without a place to cut it may grow so many times; a longer stretch without a space or a line end is no prose. */
-const LONGEST_PIECES = 4;
+const MAX_GROWTH = 4;
 /** Characters on either side of a cut that show whether it is one: many times a token, and a few words. */
 const CONTEXT = 512;
 /** Contexts that begin so many characters later have to end in the same tokens: what counts from its beginning does not. */
@@ -22,7 +22,7 @@ const SAME_ENDING = 16;
 /** Characters among which a place is looked for, from the end of a piece on backwards. */
 const SPAN = 8192;
 /** Places of a kind that are tried there. */
-const MOST_TRIED = 8;
+const MAX_TRIED = 8;
 
 type Encode = (text: string) => Promise<readonly number[]>;
 
@@ -47,7 +47,7 @@ export async function* encodedPieces(
   for (let start = 0; start < text.length;) {
     const end = await endOfPiece(text, start, length, encode);
     if (end === null) {
-      const longest = LONGEST_PIECES * length;
+      const longest = MAX_GROWTH * length;
       throw refuse(
         `behind its first ${start} characters there are ${longest} that the tokenizer takes at once, which is too much; ` +
           "text with spaces and line ends can be cut",
@@ -99,7 +99,7 @@ async function endOfPiece(
   encode: Encode,
 ): Promise<number | null> {
   const span = Math.min(SPAN, length / 2);
-  for (let last = start + length; last <= start + LONGEST_PIECES * length; last += span) {
+  for (let last = start + length; last <= start + MAX_GROWTH * length; last += span) {
     if (last >= text.length) return text.length;
     for (const place of places(text, last - span, last)) {
       if (await isCut(text, place, encode)) return place;
@@ -119,7 +119,7 @@ const KINDS: readonly ((before: string, behind: string) => boolean)[] = [
 function* places(text: string, first: number, last: number): Generator<number> {
   for (const isPlace of KINDS) {
     let tried = 0;
-    for (let at = last; at > first && tried < MOST_TRIED; at--) {
+    for (let at = last; at > first && tried < MAX_TRIED; at--) {
       if (!isPlace(text[at - 1], text[at])) continue;
       yield at;
       tried += 1;

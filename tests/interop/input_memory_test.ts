@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { inTemporaryFolder, startLopper } from "../support/cli.ts";
 
 /** What a text of any size may take beside what the same command takes for a short one. */
-const MOST_GROWN = 300e6;
+const MAX_GROWN = 300e6;
 const PARAGRAPH = "It was a dark and stormy night; the rain fell in torrents. ".repeat(8);
 
 /** The memory of the program at its highest, in bytes, as Linux keeps it (proc(5), VmHWM), its exit code and errors. */
@@ -93,7 +93,7 @@ Deno.test({
         assert.equal(code, message === null ? 0 : 1, `${what}\n${stderr}`);
         if (message !== null) assert.match(stderr, message);
         assert.doesNotMatch(stderr, /^\s+at /m, "no stack trace for a user's mistake");
-        assert.ok(grown < MOST_GROWN, what);
+        assert.ok(grown < MAX_GROWN, what);
       }
     }),
 });

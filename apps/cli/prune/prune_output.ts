@@ -13,7 +13,7 @@ import {
   type RunTexts,
   type StageRanking,
 } from "@lopper/run";
-import { MOST_SWAPS, stageLabel, type SwapPhase, unitsLabel } from "@lopper/search";
+import { MAX_SWAPS, stageLabel, type SwapPhase, unitsLabel } from "@lopper/search";
 import {
   describeQuantised,
   formatChange,
@@ -191,7 +191,7 @@ export function describeDryRun(
     );
   }
   if (dry && flags.swap !== "none") {
-    lines.push(`  then up to ${MOST_SWAPS} swaps, which come on top`);
+    lines.push(`  then up to ${MAX_SWAPS} swaps, which come on top`);
   }
   if (decision) {
     const before = countParameters(spec).total;

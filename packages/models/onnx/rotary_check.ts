@@ -13,7 +13,7 @@ import { ANGLE_TOLERANCE, frequenciesOf, type StoredTable } from "./rope_tables.
 import { rotaryNodes, rotaryTables } from "./rotary.ts";
 
 /** What float16 rounds a small angle by at most. */
-const SMALLEST = 1e-7;
+const MAX_ROUNDING = 1e-7;
 /** Operators that hand the frequencies on, in another shape. */
 const RESHAPING = new Set([
   ...["Cast", "Expand", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"],
@@ -32,7 +32,7 @@ export async function checkRotaryAngles(flow: ValueFlow, files: ExternalFiles, s
   const check = (found: ArrayLike<number>, dtype: FloatDType, name: string) => {
     if (found.length !== expected.length) return;
     const pair = expected.findIndex((f, i) =>
-      !(Math.abs(found[i] - f) <= ANGLE_TOLERANCE[dtype] * f + SMALLEST)
+      !(Math.abs(found[i] - f) <= ANGLE_TOLERANCE[dtype] * f + MAX_ROUNDING)
     );
     if (pair < 0) return;
     throw new UnsupportedModelError(

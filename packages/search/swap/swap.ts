@@ -19,7 +19,7 @@ import type {
 import { tryFinalists } from "./try_finalists.ts";
 
 /** At most so many swaps are kept for a target. */
-export const MOST_SWAPS = 12;
+export const MAX_SWAPS = 12;
 
 /**
  * A local search around the plan of a greedy one, which never takes a step back: each swap gives one block or group back and
@@ -52,7 +52,7 @@ export async function* swapSearch(
   const visited = new Set([keyOf(state.shape)]);
   const lines: SwapTrial[] = [];
   let kept = 0, work = 0;
-  while (kept < MOST_SWAPS) {
+  while (kept < MAX_SWAPS) {
     const pairs = pairsOf(model, exchange, base, visited);
     let tried = yield* replaySwaps(pairs, trials.slice(lines.length), lines.length, gauge);
     lines.push(...tried.lines);

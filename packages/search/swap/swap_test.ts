@@ -14,7 +14,7 @@ import { competition } from "../competition.ts";
 import { multiPruner } from "../multi_pruner.ts";
 import type { SearchPolicy } from "../policy.ts";
 import type { SearchResult } from "../search.ts";
-import { MOST_SWAPS } from "./swap.ts";
+import { MAX_SWAPS } from "./swap.ts";
 import { keptSwaps, type SwapLine } from "./swap_line.ts";
 import type { LayerLoss } from "../testing/fake_scorer.ts";
 import { MODEL, search, SPEC } from "../testing/fake_search.ts";
@@ -211,7 +211,7 @@ Deno.test("swap: over random losses the target holds, the loss falls, and a run 
       }
       assert.equal(plans.size, swaps.length, "no plan comes twice");
       const phases = Map.groupBy(swaps, ({ steps }) => steps);
-      for (const phase of phases.values()) assert.ok(phase.length <= MOST_SWAPS);
+      for (const phase of phases.values()) assert.ok(phase.length <= MAX_SWAPS);
       const layers = layersOfShape(SPEC, result.state.shape);
       assert.equal(result.ratio, pruningRatio(SPEC, layers));
       const whole = await search(loss, policy, { fast, bestEffort: true, swap: false });
