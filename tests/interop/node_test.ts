@@ -1,8 +1,9 @@
-/** The same code in Node: what is bundled of the packages reads, decides and writes there as in Deno. */
+/** The same code in Node: bundled, it reads, decides, writes and stops there as in Deno. */
 import { FolderLock } from "@lopper/files";
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { PUBLISHED } from "../support/cli.ts";
 import { bundleForNode, nodeCommand, output } from "../support/node.ts";
 
 /** Runs a program of this folder in Deno, and hands over how it is run in Node. */
@@ -37,6 +38,54 @@ Deno.test("Node: a model is pruned to the same bytes as in Deno", () =>
       assert.deepEqual(one, other, name);
     }
   }));
+
+Deno.test("Node: the command line prunes, stops, goes on, compares and exports as in Deno", () =>
+  inBoth("../../apps/cli/main.ts", async (deno, node, folder) => {
+    const at = (name: string) => join(folder, name);
+    const prune = ["prune", ...PUBLISHED, "--threads", "1", "--out"];
+    await output([...deno, ...prune, at("by-deno")]);
+    await interrupted([...node, ...prune, at("by-node")], at("by-node"));
+    await output([...node, "prune", "--resume", "--out", at("by-node")]);
+    for (const name of ["model.safetensors", "lopper_plan.json", "config.json"]) {
+      const [one, other] = ["by-deno", "by-node"].map((run) =>
+        Deno.readFileSync(at(`${run}/${name}`))
+      );
+      assert.deepEqual(one, other, name);
+    }
+    const said = await output([...node, "generate", at("by-node"), "The sea", ...GREEDY]);
+    assert.equal(said, await output([...deno, "generate", at("by-deno"), "The sea", ...GREEDY]));
+    // Each model runs in a process of its own.
+    const compared = [
+      "compare",
+      "demo",
+      at("by-node"),
+      "--json",
+      "--perplexity",
+      HELD_OUT,
+      "--seq-len",
+      "64",
+    ];
+    assert.match(await output([...node, ...compared]), /"peakResidentBytes":\d+/);
+    const exported = ["export", at("by-node"), "--to", "gguf", "--out", at("gguf")];
+    assert.match(await output([...node, ...exported]), /by reopening|written to/);
+  }));
+
+const HELD_OUT = fileURLToPath(new URL("../fixtures/held_out.txt", import.meta.url));
+const GREEDY = ["--temperature", "0", "--max-tokens", "8", "--threads", "1"];
+
+/** Starts a run and stops it as Ctrl-C does once its journal has some steps. */
+async function interrupted([command, ...args]: readonly string[], run: string) {
+  const journal = join(run, "journal.jsonl");
+  const process = new Deno.Command(command, { args, stdout: "null", stderr: "piped" }).spawn();
+  const said = new Response(process.stderr).text();
+  const steps = async () =>
+    (await Deno.readTextFile(journal).catch(() => "")).split("\n").length > 4;
+  while (!await steps()) await new Promise((resolve) => setTimeout(resolve, 50));
+  const busy = await FolderLock.check(run).catch((error) => error.message);
+  Deno.kill(Number(/\(process (\d+)/.exec(busy)![1]), "SIGTERM");
+  assert.match(await said, /nothing is lost, continue with: .*--resume/);
+  assert.equal((await process.status).code, 130);
+}
 
 /** A folder with one of each kind. */
 async function makeFolder(folder: string) {
