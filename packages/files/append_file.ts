@@ -45,7 +45,10 @@ export class AppendFile {
     await this.checkInPlace();
   }
 
-  /** @throws {WriteError} when the file is not at its path any more, so that nobody finds what was written to it. */
+  /**
+   * @throws {WriteError} when the file is not at its path any more, so that nobody finds what was
+   * written to it.
+   */
   async checkInPlace(): Promise<void> {
     const opened = fs.fstatSync(this.#file);
     const found = await stat(this.#path).catch(() => null);
@@ -63,8 +66,8 @@ export class AppendFile {
   }
 
   /**
-   * The complete lines of a file, and whether bytes without a line end follow them: what a crash leaves of the line that
-   * was being written. A file that does not exist has no lines.
+   * The complete lines of a file, and whether bytes without a line end follow them: what a crash
+   * leaves of the line that was being written. A file that does not exist has no lines.
    * @throws {ResumeError} for what is no regular file, too large, or no UTF-8.
    */
   static async readLines(path: string): Promise<{ lines: string[]; tornTail: boolean }> {
@@ -83,7 +86,10 @@ export class AppendFile {
   }
 }
 
-/** Nothing is written through a link: what it leads to is somebody's. @throws {WriteError} when the file is one. */
+/**
+ * Nothing is written through a link: what it leads to is somebody's. @throws {WriteError} when the
+ * file is one.
+ */
 async function checkNoLink(path: string): Promise<void> {
   const found = await lstat(path).catch(() => null);
   if (found?.isSymbolicLink()) throw new WriteError(path, "it is a link to another file");

@@ -7,7 +7,10 @@ import process from "node:process";
 
 /** The end of names under which files are written; nobody else has such names. */
 const PARTIAL = /^\..*\.[0-9a-f]{12}\.lopper-partial$/;
-/** Letters of a file's own name in its temporary one: with four bytes each, the whole name is one that file systems take. */
+/**
+ * Letters of a file's own name in its temporary one: with four bytes each, the whole name is one
+ * that file systems take.
+ */
 const MAX_LETTERS = 50;
 /** Nobody writes on a file for so long without touching it, in milliseconds. */
 const DEAD_AFTER = 24 * 60 * 60 * 1000;
@@ -18,9 +21,9 @@ export function isPartialName(name: string): boolean {
 }
 
 /**
- * Writes a local file under a temporary name of its own beside the target and renames it on `commit`, synced before and
- * after, so that after a power cut the name holds the old file or the new one, never a part. What the system refuses is a
- * `WriteError` that names the file.
+ * Writes a local file under a temporary name of its own beside the target and renames it on
+ * `commit`, synced before and after, so that after a power cut the name holds the old file or the
+ * new one, never a part. What the system refuses is a `WriteError` that names the file.
  */
 export class FileSink implements ByteSink {
   readonly #path: string;
@@ -84,7 +87,9 @@ function randomDigits(): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Removes what kills left of earlier attempts at a file, as far as that is certain without a lock. */
+/**
+ * Removes what kills left of earlier attempts at a file, as far as that is certain without a lock.
+ */
 async function removeDead(folder: string, name: string): Promise<void> {
   try {
     for (const entry of await fs.readdir(folder, { withFileTypes: true })) {
@@ -98,7 +103,10 @@ async function removeDead(folder: string, name: string): Promise<void> {
   } catch { /* what cannot be tidied up is not in the way */ }
 }
 
-/** Makes a rename last through a power cut. Windows has no handle of a folder and orders renames by itself. */
+/**
+ * Makes a rename last through a power cut. Windows has no handle of a folder and orders renames by
+ * itself.
+ */
 export async function syncFolder(path: string): Promise<void> {
   if (process.platform === "win32") return;
   const folder = await fs.open(path, "r");

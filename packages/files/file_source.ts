@@ -4,7 +4,10 @@ import { reading } from "./system_reason.ts";
 import fs, { type Stats } from "node:fs";
 import { stat } from "node:fs/promises";
 
-/** To read, and at once: a pipe that took a file's place is waited for by nobody. Windows has no such flag. */
+/**
+ * To read, and at once: a pipe that took a file's place is waited for by nobody. Windows has no
+ * such flag.
+ */
 const AT_ONCE = fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0);
 /** Node reads and writes less than 2 GiB at a time. */
 export const MAX_CALL_BYTES = 2 ** 30;

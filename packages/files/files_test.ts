@@ -175,7 +175,9 @@ const FAILURES: readonly (readonly [code: string, message: RegExp])[] = [
   ["EWEIRD", /cannot be written: as the system says$/],
 ];
 
-/** Runs `body` while a method of the platform fails with this code, after as many calls as it takes. */
+/**
+ * Runs `body` while a method of the platform fails with this code, after as many calls as it takes.
+ */
 async function failing(
   owner: object,
   method: string,

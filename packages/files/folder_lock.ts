@@ -9,10 +9,16 @@ import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
 
-/** The file by which a folder is locked; it stands there while somebody works in the folder, or when a kill left it. */
+/**
+ * The file by which a folder is locked; it stands there while somebody works in the folder, or when
+ * a kill left it.
+ */
 export const LOCK_FILE = ".lopper.lock";
 
-/** Times that a lock is tried for: whoever gives one up removes its file, which others may have opened just before. */
+/**
+ * Times that a lock is tried for: whoever gives one up removes its file, which others may have
+ * opened just before.
+ */
 const ATTEMPTS = 20;
 /** Between two of them, in milliseconds. */
 const PAUSE = 10;
@@ -24,8 +30,8 @@ export interface LockTools {
 }
 
 /**
- * A folder that one process works in at a time. The lock on a file in it is what counts, by whatever path the folder is
- * reached; that of a dead process is free.
+ * A folder that one process works in at a time. The lock on a file in it is what counts, by
+ * whatever path the folder is reached; that of a dead process is free.
  */
 export class FolderLock {
   readonly #path: string;
@@ -82,7 +88,10 @@ export class FolderLock {
     await this.release();
   }
 
-  /** Gives the folder back, without the lock's file, and without the folder where nothing came into it. */
+  /**
+   * Gives the folder back, without the lock's file, and without the folder where nothing came into
+   * it.
+   */
   async release(): Promise<void> {
     // While it is held, nobody else can take what is removed for theirs.
     await unlink(this.#path).catch(() => {});
@@ -118,7 +127,8 @@ async function checkNoLink(path: string): Promise<void> {
 }
 
 /**
- * What comes of one attempt. The folder may go in the meantime, which another attempt mends as well as a lock that is held.
+ * What comes of one attempt. The folder may go in the meantime, which another attempt mends as well
+ * as a lock that is held.
  * @throws what the system has against the file.
  */
 async function tryToTake(
@@ -137,7 +147,9 @@ async function tryToTake(
   return "held";
 }
 
-/** SQLite has few words for why a file cannot be written. @throws {WriteError} with the system's. */
+/**
+ * SQLite has few words for why a file cannot be written. @throws {WriteError} with the system's.
+ */
 async function checkWritable(path: string): Promise<void> {
   try {
     await (await FileSink.open(path)).abort();

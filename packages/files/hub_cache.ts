@@ -5,8 +5,8 @@ import { readInputIfThere } from "./open_input.ts";
 import { codeOf } from "./system_reason.ts";
 
 /**
- * The folder in which programs of Hugging Face keep what they downloaded: HF_HUB_CACHE, else `hub` in HF_HOME, else in
- * ~/.cache/huggingface (huggingface_hub, "Environment variables").
+ * The folder in which programs of Hugging Face keep what they downloaded: HF_HUB_CACHE, else `hub`
+ * in HF_HOME, else in ~/.cache/huggingface (huggingface_hub, "Environment variables").
  */
 export function hubCacheFolder(variable: (name: string) => string | undefined, home: string) {
   const of = (name: string) => variable(name) || undefined;
@@ -26,7 +26,8 @@ export function isCachedDataSet(folder: string): boolean {
 }
 
 /**
- * The folders of a data set's revisions in the cache, that of the branch main first; none where it was never downloaded.
+ * The folders of a data set's revisions in the cache, that of the branch main first; none where it
+ * was never downloaded.
  * @param folder as `cachedDataSet` names it.
  */
 export async function cachedSnapshots(folder: string): Promise<readonly string[]> {

@@ -38,10 +38,11 @@ const BRANCHES = ["main", "refs/convert/parquet"];
 const COMMIT = /^[0-9a-f]{40,64}$/;
 
 /**
- * Downloads chosen files of a data set into the cache, where other programs find them, too. A file appears there whole or
- * not at all.
+ * Downloads chosen files of a data set into the cache, where other programs find them, too. A file
+ * appears there whole or not at all.
  * @param choose of all paths those that are needed; none when this branch does not have them.
- * @throws {HubError} when the hub cannot be reached, has no such data set or files, or they are too large.
+ * @throws {HubError} when the hub cannot be reached, has no such data set or files, or they are too
+ *   large.
  */
 export async function downloadDataSet(
   hub: Hub,
@@ -79,7 +80,10 @@ export async function downloadDataSet(
   throw new HubError(`${repository} on ${hub.endpoint} does not have the files that are needed`);
 }
 
-/** The commit of a branch, and its files with their bytes; null for a branch that only some data sets have. */
+/**
+ * The commit of a branch, and its files with their bytes; null for a branch that only some data
+ * sets have.
+ */
 async function filesOf(hub: Hub, repository: string, branch: string) {
   const { datasetInfo, listFiles } = await import("@huggingface/hub");
   const access = accessTo(hub);

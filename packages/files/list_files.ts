@@ -7,8 +7,9 @@ import { join, sep } from "node:path";
 const MAX_DEPTH = 6;
 
 /**
- * The files in a folder and in those within it, by their paths from there with slashes, in order of code units; links count
- * as what they lead to, hidden files do not count. A folder that does not exist has none.
+ * The files in a folder and in those within it, by their paths from there with slashes, in order of
+ * code units; links count as what they lead to, hidden files do not count. A folder that does not
+ * exist has none.
  */
 export async function listFilesDeep(folder: string, depth = MAX_DEPTH): Promise<readonly string[]> {
   return (await filesIn(folder, depth, [])).sort();

@@ -5,10 +5,16 @@ import { DatabaseSync } from "node:sqlite";
 const LOCKED = /database is locked/;
 /** What it says where the file system cannot lock: the call that should do so fails. */
 const NO_LOCKS = /disk I\/O error/;
-/** A file that no SQLite wrote to its end: its process was killed, or was a Lopper that kept locks in another form. */
+/**
+ * A file that no SQLite wrote to its end: its process was killed, or was a Lopper that kept locks
+ * in another form.
+ */
 const TORN = /file is not a database|malformed/;
 
-/** Why a lock was not taken: another has it, or its file is to be removed, or the file system has none. */
+/**
+ * Why a lock was not taken: another has it, or its file is to be removed, or the file system has
+ * none.
+ */
 export type Refusal = "held" | "torn" | "no locks";
 
 interface Holder {
@@ -18,11 +24,13 @@ interface Holder {
 }
 
 /**
- * A file that one connection has at a time, by the system's own lock: it ends with its process, however that ends. Node has
- * no call for that and SQLite, which Deno and Node both have, does it on every system, so the lock is a transaction to write.
- * Who has it stands in the file, which others may read meanwhile.
+ * A file that one connection has at a time, by the system's own lock: it ends with its process,
+ * however that ends. Node has no call for that and SQLite, which Deno and Node both have, does it
+ * on every system, so the lock is a transaction to write. Who has it stands in the file, which
+ * others may read meanwhile.
  *
- * No other part of the process may open and close the file: systems drop all locks of a process on a file with that.
+ * No other part of the process may open and close the file: systems drop all locks of a process on
+ * a file with that.
  */
 export class LockFile {
   readonly #database: DatabaseSync;
@@ -66,8 +74,8 @@ export class LockFile {
   }
 
   /**
-   * Who has it, as far as the file says; "no locks" where not even that may be read, although whoever has the lock keeps
-   * nobody from it but for moments.
+   * Who has it, as far as the file says; "no locks" where not even that may be read, although
+   * whoever has the lock keeps nobody from it but for moments.
    */
   static holder(path: string): string | null | "no locks" {
     try {
@@ -82,7 +90,9 @@ export class LockFile {
   }
 }
 
-/** Waits for no lock. Deno passes over the option for that where a file is opened to be read only. */
+/**
+ * Waits for no lock. Deno passes over the option for that where a file is opened to be read only.
+ */
 function connect(path: string, options: { readonly readOnly?: boolean } = {}): DatabaseSync {
   const database = new DatabaseSync(path, options);
   database.exec("PRAGMA busy_timeout = 0");

@@ -5,7 +5,8 @@ import { isMissing } from "./system_reason.ts";
 
 /**
  * Opens a file that somebody named.
- * @throws what the kind refuses with: there is no such file, it is no regular file, or larger than the kind may be.
+ * @throws what the kind refuses with: there is no such file, it is no regular file, or larger than
+ *   the kind may be.
  */
 export async function openInput(path: string, kind: InputKind): Promise<FileSource> {
   const source = await openIfThere(path, kind);

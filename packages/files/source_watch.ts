@@ -3,8 +3,8 @@ import { FileSource } from "./file_source.ts";
 import { stat } from "node:fs/promises";
 
 /**
- * Bytes of a file by which one that was only touched is known again: whole files of words and settings, and what a GGUF file
- * has before its weights, which have a digest of their own.
+ * Bytes of a file by which one that was only touched is known again: whole files of words and
+ * settings, and what a GGUF file has before its weights, which have a digest of their own.
  */
 const MAX_HEAD_BYTES = 64 * 1024 * 1024;
 /** Nothing but weights, and where they lie. */
@@ -13,7 +13,10 @@ const WEIGHTS_ONLY = /\.safetensors$/i;
 /** What a file looked like when it was opened first. */
 interface Snapshot {
   readonly size: number;
-  /** Of the last change of its bytes, and of anything about it, in milliseconds; identity of the file. */
+  /**
+   * Of the last change of its bytes, and of anything about it, in milliseconds; identity of the
+   * file.
+   */
   readonly stamp: string;
   /** Of its first bytes. */
   readonly head: string;
@@ -25,7 +28,10 @@ export interface ChangedFile {
   readonly how: "gone" | "changed" | "touched";
 }
 
-/** Remembers files of a source when they are opened, to say in the end whether they are still those that were read. */
+/**
+ * Remembers files of a source when they are opened, to say in the end whether they are still those
+ * that were read.
+ */
 export class SourceWatch {
   readonly #snapshots = new Map<string, Snapshot>();
 

@@ -32,7 +32,10 @@ export function isMissing(error: unknown): boolean {
   return codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR";
 }
 
-/** What the system has against something, in words, and the paths that it names; null for other errors. */
+/**
+ * What the system has against something, in words, and the paths that it names; null for other
+ * errors.
+ */
 export function systemReason(
   error: unknown,
 ): { readonly reason: string; readonly paths: string | null } | null {
@@ -42,7 +45,8 @@ export function systemReason(
   }
   const code = codeOf(error);
   if (!/^E[A-Z0-9]+$/.test(code) && !/\(os error \d+\)/.test(error.message)) return null;
-  // Deno's messages are "WHAT (os error NUMBER): VERB 'PATH'", those of Node's modules "CODE: WHAT, VERB 'PATH'".
+  // Deno's messages are "WHAT (os error NUMBER): VERB 'PATH'", those of Node's modules "CODE: WHAT,
+  // VERB 'PATH'".
   const [, what, paths] = /^(.*?) \(os error \d+\)(?:: \w+ (.*))?$/s.exec(error.message) ??
     /^E[A-Z]+: (.*?)(?:, \w+ (.*))?$/s.exec(error.message) ?? [];
   return {
@@ -53,7 +57,8 @@ export function systemReason(
 
 /**
  * Runs what reads a file.
- * @throws {ReadError} naming the file, for what the system has against it; that it is not there stays as it is.
+ * @throws {ReadError} naming the file, for what the system has against it; that it is not there
+ *   stays as it is.
  */
 export async function reading<T>(file: string, read: () => T | Promise<T>): Promise<T> {
   try {

@@ -15,7 +15,9 @@ const REASONS: Readonly<Record<string, string>> = {
   EIO: "the disk reports an error",
 };
 
-/** Runs what writes a file; what the system has against it becomes a sentence that names the file. */
+/**
+ * Runs what writes a file; what the system has against it becomes a sentence that names the file.
+ */
 export async function writing<T>(file: string, write: () => T | Promise<T>): Promise<T> {
   try {
     return await write();

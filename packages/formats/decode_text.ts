@@ -13,7 +13,10 @@ export function decodeText(bytes: Uint8Array, refuse: Refuse): string {
   return decodePart(bytes, 0, refuse);
 }
 
-/** As `decodeText`, of a part that begins and ends between two characters, `offset` bytes into the text. */
+/**
+ * As `decodeText`, of a part that begins and ends between two characters, `offset` bytes into the
+ * text.
+ */
 export function decodePart(bytes: Uint8Array, offset: number, refuse: Refuse): string {
   try {
     // A mark in the middle of a text is a character of it.

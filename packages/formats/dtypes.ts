@@ -15,8 +15,8 @@ export function isHalf(dtype: DType): dtype is HalfDType {
 }
 
 /**
- * Decodes little-endian elements to float32. F32 that lies on a 4-byte boundary is returned as a view; F64 and large
- * integers are rounded to the nearest float32.
+ * Decodes little-endian elements to float32. F32 that lies on a 4-byte boundary is returned as a
+ * view; F64 and large integers are rounded to the nearest float32.
  */
 export function toFloat32(dtype: DType, bytes: Uint8Array): Float32Array {
   const size = DTYPE_BYTES[dtype];
@@ -63,13 +63,15 @@ export function expandInto(dtype: HalfDType, halves: Uint16Array, out: Float32Ar
     throw new RangeError(`${halves.length} values do not expand into ${out.length}`);
   }
   const { buffer, byteOffset, length } = halves;
-  // Nanoseconds a value, measured on 10⁷ of them (V8 of Deno 2.9.6, x86-64, best of 25 rounds), decided both loops.
+  // Nanoseconds a value, measured on 10⁷ of them (V8 of Deno 2.9.6, x86-64, best of 25 rounds),
+  // decided both loops.
   if (dtype === "F16") {
     // 0.75; a table of all 65,536 values 0.82, shifted bits times 2¹¹² 1.3, `out.set(values)` 1.5
     const values = new Float16Array(buffer as ArrayBuffer, byteOffset, length);
     for (let i = 0; i < length; i++) out[i] = values[i];
   } else {
-    // bfloat16 is the upper half of a float32. 0.58; two halves from each 32-bit read 0.60, halves written alone 1.1
+    // bfloat16 is the upper half of a float32. 0.58; two halves from each 32-bit read 0.60, halves
+    // written alone 1.1
     const words = new Uint32Array(out.buffer, out.byteOffset, length);
     for (let i = 0; i < length; i++) words[i] = halves[i] << 16;
   }
@@ -90,7 +92,8 @@ export function fromFloat32(dtype: FloatDType, values: Float32Array): Uint8Array
   const halves = new Uint16Array(values.length);
   for (let i = 0; i < words.length; i++) {
     const word = words[i];
-    // Rounding up could carry a NaN's payload into infinity: keep its upper half and set a payload bit.
+    // Rounding up could carry a NaN's payload into infinity: keep its upper half and set a payload
+    // bit.
     halves[i] = (word & 0x7fffffff) > 0x7f800000
       ? (word >>> 16) | 0x40
       : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;

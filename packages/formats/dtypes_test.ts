@@ -71,8 +71,8 @@ Deno.test("dtypes: F16 overflows to infinity and keeps subnormals", () => {
 });
 
 /**
- * The nearest of all finite values of a 16-bit format, the even one of two; beyond half a step past the largest, infinity.
- * Found by search, not by bits.
+ * The nearest of all finite values of a 16-bit format, the even one of two; beyond half a step past
+ * the largest, infinity. Found by search, not by bits.
  */
 function nearest(value: number, exponentBits: number): number {
   const fraction = 15 - exponentBits;
@@ -86,7 +86,9 @@ function nearest(value: number, exponentBits: number): number {
   return Math.sign(value) * (rounded >= 2 ** (bias + 1) ? Infinity : rounded);
 }
 
-/** float32 by bits, so that subnormals, ties and the ends of the range come as often as the rest. */
+/**
+ * float32 by bits, so that subnormals, ties and the ends of the range come as often as the rest.
+ */
 const anyFloat = fc.oneof(
   fc.integer({ min: 0, max: 0xffffffff }).map(float),
   // near a tie of BF16, and of F16
@@ -124,7 +126,10 @@ for (const [dtype, exponentBits] of [["BF16", 8], ["F16", 5]] as const) {
   });
 }
 
-/** The value of a bit pattern by the formats' definition: 1 sign bit, then the exponent, then the fraction. */
+/**
+ * The value of a bit pattern by the formats' definition: 1 sign bit, then the exponent, then the
+ * fraction.
+ */
 function valueOf(bits: number, exponentBits: number): number {
   const fractionBits = 15 - exponentBits;
   const bias = 2 ** (exponentBits - 1) - 1;
@@ -138,8 +143,8 @@ function valueOf(bits: number, exponentBits: number): number {
 }
 
 /**
- * The float32 of that value by its bits, from whole numbers where it is denormal: those an engine in this process may have
- * switched off. Float16 has no value that is denormal in float32.
+ * The float32 of that value by its bits, from whole numbers where it is denormal: those an engine
+ * in this process may have switched off. Float16 has no value that is denormal in float32.
  */
 function float32Bits(dtype: "BF16" | "F16", bits: number, exponentBits: number): number {
   return dtype === "BF16"

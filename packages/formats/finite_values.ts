@@ -7,7 +7,8 @@ export type OffsetOf = (index: number) => number;
 
 /**
  * The values of a tensor in float32.
- * @throws {CheckpointFormatError} when one is NaN or infinite; the offset is that of the first such value.
+ * @throws {CheckpointFormatError} when one is NaN or infinite; the offset is that of the first such
+ *   value.
  */
 export function finiteFloat32(
   tensor: TensorInfo,

@@ -7,8 +7,8 @@ const WINDOW_BYTES = 256 * 1024;
 const MAX_VARINT_BYTES = 10;
 
 /**
- * Walks through the header of a file from its start, a window at a time. Little-endian. Nothing that the file says about
- * its own sizes is believed before it is compared with the file's size.
+ * Walks through the header of a file from its start, a window at a time. Little-endian. Nothing
+ * that the file says about its own sizes is believed before it is compared with the file's size.
  */
 export class HeaderCursor {
   readonly #source: ByteSource;
@@ -69,8 +69,8 @@ export class HeaderCursor {
   }
 
   /**
-   * A whole number as protobuf writes it, seven bits a byte, the lowest first; negative ones take ten bytes. Makes its
-   * bytes readable itself. Beyond 2⁵³ it is rounded.
+   * A whole number as protobuf writes it, seven bits a byte, the lowest first; negative ones take
+   * ten bytes. Makes its bytes readable itself. Beyond 2⁵³ it is rounded.
    * @throws {CheckpointFormatError} for one that is longer than that, or cut off.
    */
   async varint(what: string): Promise<number> {
@@ -105,7 +105,10 @@ export class HeaderCursor {
     });
   }
 
-  /** Passes over bytes without reading them. @throws {CheckpointFormatError} when the file ends before. */
+  /**
+   * Passes over bytes without reading them. @throws {CheckpointFormatError} when the file ends
+   * before.
+   */
   skip(byteLength: number, what: string) {
     this.#checkInFile(byteLength, what);
     this.#position += byteLength;

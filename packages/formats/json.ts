@@ -3,7 +3,10 @@ import { decodeText } from "./decode_text.ts";
 import type { ModelFolder } from "./model_folder.ts";
 import { z } from "zod";
 
-/** Larger than any tokenizer.json in use (Llama 3: 9 MB, Gemma: 33 MB), or list of tensors (DeepSeek-V3: 9 MB). */
+/**
+ * Larger than any tokenizer.json in use (Llama 3: 9 MB, Gemma: 33 MB), or list of tensors
+ * (DeepSeek-V3: 9 MB).
+ */
 const LARGE_LIMIT_BYTES = 128 * 1024 * 1024;
 const LARGE = /^tokenizer\.json$|\.index\.json$/;
 /** What else is JSON in a model folder has some kB; those of a mixture of many widths 1 MB. */
@@ -17,8 +20,8 @@ export const anyObject = z.looseObject({});
 
 /**
  * Reads and checks a JSON file of a model folder.
- * @throws {CheckpointFormatError} when it is missing, too large, not UTF-8, not JSON, or not of the schema's form; the
- *   message names the place in the JSON.
+ * @throws {CheckpointFormatError} when it is missing, too large, not UTF-8, not JSON, or not of the
+ *   schema's form; the message names the place in the JSON.
  */
 export async function readJson<T>(
   folder: ModelFolder,
@@ -42,7 +45,10 @@ export async function readJsonText<T>(
   return { json: checkJson(json, schema, place), text };
 }
 
-/** The text of a file of a model folder, without a byte order mark. @throws {CheckpointFormatError} as `readJson`. */
+/**
+ * The text of a file of a model folder, without a byte order mark. @throws {CheckpointFormatError}
+ * as `readJson`.
+ */
 export async function readText(
   folder: ModelFolder,
   file: string,
@@ -59,8 +65,8 @@ export async function readText(
 /**
  * Parses UTF-8 JSON.
  * @param options.offset where it begins in its file.
- * @param options.strict refuses what `parseStrictJson` does but a key that is there twice: the last one counts, as it does
- *   in other programs.
+ * @param options.strict refuses what `parseStrictJson` does but a key that is there twice: the last
+ *   one counts, as it does in other programs.
  * @throws {CheckpointFormatError} when the bytes are neither.
  */
 export function parseJson(

@@ -7,11 +7,20 @@ export interface ModelFolder {
   readonly name: string;
   list(): Promise<readonly string[]>;
   has(file: string): Promise<boolean>;
-  /** @throws {CheckpointFormatError} when there is no such file, or the name leads out of the folder. */
+  /**
+   * @throws {CheckpointFormatError} when there is no such file, or the name leads out of the
+   * folder.
+   */
   open(file: string): Promise<ByteSource>;
-  /** A whole file. @throws {CheckpointFormatError} as `open`, and when it is larger than `limitBytes`. */
+  /**
+   * A whole file. @throws {CheckpointFormatError} as `open`, and when it is larger than
+   * `limitBytes`.
+   */
   readBytes(file: string, limitBytes: number): Promise<Uint8Array>;
-  /** A folder in this one, by its plain name; one that does not exist has no files. @throws {CheckpointFormatError} as `open`. */
+  /**
+   * A folder in this one, by its plain name; one that does not exist has no files. @throws
+   * {CheckpointFormatError} as `open`.
+   */
   folder(name: string): ModelFolder;
 }
 
@@ -35,7 +44,10 @@ export async function readWholeFile(
   }
 }
 
-/** What file systems allow; a longer name would be an error of the system's, which names no checkpoint. */
+/**
+ * What file systems allow; a longer name would be an error of the system's, which names no
+ * checkpoint.
+ */
 const MAX_NAME_BYTES = 255;
 
 /** @throws {CheckpointFormatError} unless `file` is the plain name of a file in the folder. */

@@ -44,7 +44,8 @@ export interface PartOptions {
 }
 
 /**
- * A text in UTF-8 of any length, in stretches that end where `end` says, and at its end; a byte order mark is no part of it.
+ * A text in UTF-8 of any length, in stretches that end where `end` says, and at its end; a byte
+ * order mark is no part of it.
  * @throws what `refuse` makes of bytes that are not UTF-8, and of a stretch without an end.
  */
 export async function* textParts(

@@ -1,6 +1,9 @@
 import type { ByteSink } from "./byte_sink.ts";
 
-/** Gives the sink of a file of a folder that is being written; what is written appears on commit only. */
+/**
+ * Gives the sink of a file of a folder that is being written; what is written appears on commit
+ * only.
+ */
 export type OpenSink = (file: string) => Promise<ByteSink>;
 
 /** Writes one file, whole or not at all. */

@@ -7,8 +7,8 @@ import { type ModelFolder, type OpenSink, parseJson, writeFile, writeJson } from
 const MAX_COMPANION_BYTES = 256 * 1024 * 1024;
 
 /**
- * Copies the files that belong to a model beside its config and weights, unchanged but for what names code; returns their
- * paths from the folder.
+ * Copies the files that belong to a model beside its config and weights, unchanged but for what
+ * names code; returns their paths from the folder.
  * @throws {CheckpointFormatError} when one is gone that was there when the model was opened.
  */
 export async function copyCompanions(

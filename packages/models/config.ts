@@ -9,8 +9,9 @@ import { earlierRopeKeys, ropeFromConfig } from "./rope_config.ts";
 import { windowsFromConfig } from "./window_config.ts";
 
 /**
- * What stands before the family in the `model_type` of an export with layers of its own: transformers then asks for the
- * modelling file beside it, where the plain name would fill missing weights with random numbers and only warn.
+ * What stands before the family in the `model_type` of an export with layers of its own:
+ * transformers then asks for the modelling file beside it, where the plain name would fill missing
+ * weights with random numbers and only warn.
  */
 export const PRUNED_MODEL_TYPE = "lopper_";
 
@@ -111,8 +112,8 @@ export function withoutPrefix(modelType: string): string {
 }
 
 /**
- * A config.json without the keys that describe layers of their own to Lopper and, in an export, to transformers; nor those
- * that name code, or a file of weights that lies in the source's folder.
+ * A config.json without the keys that describe layers of their own to Lopper and, in an export, to
+ * transformers; nor those that name code, or a file of weights that lies in the source's folder.
  */
 export function plainConfig(source: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const { lopper: _, transformers_weights: __, ...config } = withoutCode(source);
@@ -145,7 +146,10 @@ export function configOfLayers(
   };
 }
 
-/** A config that has rotary settings under transformers 5's `rope_parameters`, with the earlier keys beside it. */
+/**
+ * A config that has rotary settings under transformers 5's `rope_parameters`, with the earlier keys
+ * beside it.
+ */
 function withEarlierRopeKeys(
   config: Readonly<Record<string, unknown>>,
   { rope }: ModelSpec,
@@ -156,8 +160,9 @@ function withEarlierRopeKeys(
 }
 
 /**
- * The config.json of a model whose layers were changed. A uniform model gets a plain config; otherwise the key `lopper`
- * lists the shape of every layer, and the plain keys keep the dense model's values.
+ * The config.json of a model whose layers were changed. A uniform model gets a plain config;
+ * otherwise the key `lopper` lists the shape of every layer, and the plain keys keep the dense
+ * model's values.
  */
 export function prunedConfig(
   source: Readonly<Record<string, unknown>>,

@@ -27,8 +27,8 @@ export type CompleteConfig = ModelConfig & {
 };
 
 /**
- * A config with what its family means by keys that it does not have: other readers of what is written need not know that. What
- * stands there stays.
+ * A config with what its family means by keys that it does not have: other readers of what is
+ * written need not know that. What stands there stays.
  */
 export function withDefaults(config: ModelConfig, { defaults }: Family): CompleteConfig {
   const nulls = NO_NULLS.filter((key) => config[key] === null);

@@ -16,8 +16,9 @@ const OTHER_PARTS = ["vision_config", "audio_config"] as const;
 const QUANTISATIONS = ["quantization_config", "compression_config", "quantization"] as const;
 
 /**
- * Understands a config.json. What kind of model it describes comes first, so that no other key is asked of a model that
- * Lopper does not read. What is absent is filled in where the family says what it means.
+ * Understands a config.json. What kind of model it describes comes first, so that no other key is
+ * asked of a model that Lopper does not read. What is absent is filled in where the family says
+ * what it means.
  * @param file where it came from, for messages.
  * @throws {UnsupportedModelError} for another kind of model, and for quantised weights.
  * @throws {CheckpointFormatError} naming the first key that is not what it needs to be.

@@ -10,7 +10,9 @@ const layerSchema = z.strictObject({
   mlp: z.strictObject({ intermediate_size: size }).nullable(),
 });
 
-/** How a pruned checkpoint says, under the key `lopper` of its config.json, that its layers differ. */
+/**
+ * How a pruned checkpoint says, under the key `lopper` of its config.json, that its layers differ.
+ */
 const layerOverridesSchema = z.strictObject({
   schema: z.literal(1),
   layers: z.array(layerSchema).min(1).max(MAX_LAYERS),

@@ -162,7 +162,10 @@ Deno.test("config: rotary settings are found wherever transformers puts them", (
   assert.equal(positions({ original_max_position_embeddings: 99 }), 99);
 });
 
-/** Windows of the layers of a config of two, and the longest sequence that is attended to as a whole. */
+/**
+ * Windows of the layers of a config of two, and the longest sequence that is attended to as a
+ * whole.
+ */
 function windows(change: Record<string, unknown>) {
   const spec = parse(change);
   const each = spec.layers.map((_, layer) => attentionWindow(spec, layer));

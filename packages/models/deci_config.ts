@@ -27,13 +27,17 @@ export function deciMultiplier(width: number, hiddenSize: number): number {
   return Math.round(1e6 * 3 * width / (2 * hiddenSize)) / 1e6;
 }
 
-/** The width that a multiplier means (vLLM, models/nemotron_nas.py, `_ffn_mult_to_intermediate_size`). */
+/**
+ * The width that a multiplier means (vLLM, models/nemotron_nas.py,
+ * `_ffn_mult_to_intermediate_size`).
+ */
 export function widthOfMultiplier(multiplier: number, hiddenSize: number): number {
   return deciWidth(Math.trunc(2 * multiplier * hiddenSize / 3));
 }
 
 /**
- * A config.json in DeciLM's layout as that of a Llama whose layers have shapes of their own; any other as it is.
+ * A config.json in DeciLM's layout as that of a Llama whose layers have shapes of their own; any
+ * other as it is.
  * @throws {CheckpointFormatError} when `block_configs` is malformed.
  * @throws {UnsupportedModelError} when a linear layer stands for a block.
  */

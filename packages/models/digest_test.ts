@@ -6,7 +6,10 @@ import { openModel } from "./open_model.ts";
 
 const FAMILIES = fileURLToPath(new URL("../../tests/fixtures/families", import.meta.url));
 
-/** Plans, journals and records of earlier versions have them: how they begin, by the folder of the model. */
+/**
+ * Plans, journals and records of earlier versions have them: how they begin, by the folder of the
+ * model.
+ */
 const DIGESTS = {
   "llama-legacy-config": "6d35063a837a842e",
   "llama-mha": "51524a49cb3bd28e",

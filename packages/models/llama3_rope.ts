@@ -1,8 +1,12 @@
-/** How Llama 3.1 to 3.3 scale rotary frequencies; only these numbers were used, with factors 8 and 32. */
+/**
+ * How Llama 3.1 to 3.3 scale rotary frequencies; only these numbers were used, with factors 8 and
+ * 32.
+ */
 export const LLAMA3 = { low: 1, high: 4, positions: 8192 } as const;
 
 /**
- * What Llama 3's scaling divides frequency `i` of a head by (transformers, `_compute_llama3_parameters`).
+ * What Llama 3's scaling divides frequency `i` of a head by (transformers,
+ * `_compute_llama3_parameters`).
  * @param headDim channels of a head, twice as many as it has frequencies.
  */
 export function llama3Divisor(theta: number, headDim: number, i: number, factor: number): number {

@@ -16,8 +16,8 @@ import type { ModelFolder, TensorInfo, TensorStore } from "@lopper/formats";
 const DIGEST_CHUNK_BYTES = 16 * 1024 * 1024;
 
 /**
- * A checkpoint understood as a decoder: its shapes, and its weights by role. Opening reads the config and the tensor
- * headers only; weights are read when asked for.
+ * A checkpoint understood as a decoder: its shapes, and its weights by role. Opening reads the
+ * config and the tensor headers only; weights are read when asked for.
  */
 export interface Model {
   readonly name: string;
@@ -32,8 +32,8 @@ export interface Model {
   /** Bytes of all weights in their dtypes. */
   readonly weightBytes: number;
   /**
-   * Where weights are quantised in the file and become F16: the types there, and their bytes. Null where every weight is
-   * what lies in the file.
+   * Where weights are quantised in the file and become F16: the types there, and their bytes. Null
+   * where every weight is what lies in the file.
    */
   readonly quantised: Readonly<Record<string, number>> | null;
   /** What its files hold that is passed over, one short sentence each. */
@@ -86,7 +86,8 @@ export function declaredTensors(spec: ModelSpec, family: Family): readonly Decla
 /**
  * Finds the tensor of every weight.
  * @param description what declares the shapes, for messages: "config.json", say.
- * @throws {CheckpointFormatError} when a tensor is missing, undeclared, or of another shape than declared.
+ * @throws {CheckpointFormatError} when a tensor is missing, undeclared, or of another shape than
+ *   declared.
  */
 export function bindWeights(
   spec: ModelSpec,
@@ -111,7 +112,8 @@ export function bindWeights(
     return { role, tensor };
   });
 
-  // A tensor that the config does not declare is never dropped in silence: a removed block is declared, too.
+  // A tensor that the config does not declare is never dropped in silence: a removed block is
+  // declared, too.
   const bound = new Set(weights.map(({ tensor }) => tensor.name));
   for (const [name, tensor] of store.tensors) {
     if (bound.has(name) || names.ignored.test(name)) continue;
@@ -125,7 +127,10 @@ export function bindWeights(
   return weights;
 }
 
-/** @throws {CheckpointFormatError} when a tensor is of another shape than declared, or holds no floating-point numbers. */
+/**
+ * @throws {CheckpointFormatError} when a tensor is of another shape than declared, or holds no
+ * floating-point numbers.
+ */
 function checkTensor(tensor: TensorInfo, shape: readonly number[], description: string) {
   const { file, name, offset, dtype } = tensor;
   const location = { file, tensor: name, offset };
@@ -166,10 +171,11 @@ export function outerWeight(model: Model, part: "embedding" | "finalNorm" | "lmH
 }
 
 /**
- * `sha256:…` over the model's shapes and every weight: role, dtype, shape, and the SHA-256 of each 16 MiB of its bytes (so
- * that the platform's own implementation, which takes no streams, can be used). Two checkpoints with the same digest
- * compute the same thing, however they are sharded. End tokens count as config.json has them: those that are found elsewhere
- * change nothing that is computed, and programs have written digests without them.
+ * `sha256:…` over the model's shapes and every weight: role, dtype, shape, and the SHA-256 of each
+ * 16 MiB of its bytes (so that the platform's own implementation, which takes no streams, can be
+ * used). Two checkpoints with the same digest compute the same thing, however they are sharded. End
+ * tokens count as config.json has them: those that are found elsewhere change nothing that is
+ * computed, and programs have written digests without them.
  */
 export async function modelDigest(
   model: Model,

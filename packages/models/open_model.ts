@@ -28,11 +28,11 @@ import { bindModel, withEmbedding } from "./tied_head.ts";
 const CONFIG = "config.json";
 
 /**
- * Opens a model folder in Hugging Face layout, whose weights are safetensors or else an ONNX decoder, one that the builder
- * of onnxruntime-genai wrote, one that holds a single GGUF file and no config.json, or
- * what the hub's cache keeps of a model.
- * @throws {CheckpointFormatError} when a tensor is missing, undeclared, or of another shape than the config says,
- *   or a token has no row in the embedding.
+ * Opens a model folder in Hugging Face layout, whose weights are safetensors or else an ONNX
+ * decoder, one that the builder of onnxruntime-genai wrote, one that holds a single GGUF file and
+ * no config.json, or what the hub's cache keeps of a model.
+ * @throws {CheckpointFormatError} when a tensor is missing, undeclared, or of another shape than
+ *   the config says, or a token has no row in the embedding.
  * @throws {UnsupportedModelError} for families, settings or file formats that Lopper does not read.
  */
 export async function openModel(folder: ModelFolder): Promise<Model> {
@@ -97,7 +97,10 @@ function checkNamedWeights(
   );
 }
 
-/** The only GGUF file of a folder without a config. @throws {UnsupportedModelError} when there are several. */
+/**
+ * The only GGUF file of a folder without a config. @throws {UnsupportedModelError} when there are
+ * several.
+ */
 async function openOnlyGguf(folder: KnownFolder, files: readonly string[]): Promise<Model> {
   const [file, ...more] = files;
   if (more.length > 0) {

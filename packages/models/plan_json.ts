@@ -41,7 +41,9 @@ export function digestOfPlan(plan: PrunePlan): Promise<string> {
   return sha256(new TextEncoder().encode(planToJson(plan)));
 }
 
-/** A plan file is one of Lopper's own, or a `pruning_config.json` of the published implementation. */
+/**
+ * A plan file is one of Lopper's own, or a `pruning_config.json` of the published implementation.
+ */
 export type PlanFile =
   | { readonly kind: "plan"; readonly plan: PrunePlan }
   | { readonly kind: "published"; readonly config: PublishedConfig };
@@ -83,13 +85,16 @@ const publishedSchema = z.strictObject({
 });
 
 /**
- * `pruning_config.json` of the published MultiPruner: removed layers in the order of removal, and for every layer the
- * kept query channels and intermediate channels as a prefix of the layer's weights *in the published L1 ranking*, which
- * the file does not name.
+ * `pruning_config.json` of the published MultiPruner: removed layers in the order of removal, and
+ * for every layer the kept query channels and intermediate channels as a prefix of the layer's
+ * weights *in the published L1 ranking*, which the file does not name.
  */
 export type PublishedConfig = z.infer<typeof publishedSchema>;
 
-/** The published config of `layers`, a narrower `spec`. A removed block keeps the width that it had in `spec`. */
+/**
+ * The published config of `layers`, a narrower `spec`. A removed block keeps the width that it had
+ * in `spec`.
+ */
 export function toPublishedConfig(
   spec: ModelSpec,
   layers: readonly LayerSpec[],
@@ -129,7 +134,8 @@ export function publishedConfigToJson(config: PublishedConfig): string {
 
 /**
  * The layer shapes that a published config leaves of `spec`.
- * @throws {PlanError} when it names other layers, or widths that are not whole KV groups of this model.
+ * @throws {PlanError} when it names other layers, or widths that are not whole KV groups of this
+ *   model.
  */
 export function fromPublishedConfig(
   spec: ModelSpec,

@@ -30,8 +30,8 @@ import type { Model, Weight } from "./model.ts";
 import { copyCompanions } from "./companions.ts";
 
 /**
- * The columns that a block's output projection keeps with new values, transposed: `[kept, out]`, ascending; null where they
- * stay as they are in the checkpoint.
+ * The columns that a block's output projection keeps with new values, transposed: `[kept, out]`,
+ * ascending; null where they stay as they are in the checkpoint.
  * @param block its number.
  */
 export type Refit = (block: number) => Float32Array | null;
@@ -44,9 +44,9 @@ export interface WrittenModel {
 }
 
 /**
- * Writes the part of `model` that `plan` keeps as a checkpoint in Hugging Face layout, each weight in the dtype of the
- * source and bit-identical where it stays. One tensor is in memory at a time. config.json is written last, so that a
- * folder with one is whole.
+ * Writes the part of `model` that `plan` keeps as a checkpoint in Hugging Face layout, each weight
+ * in the dtype of the source and bit-identical where it stays. One tensor is in memory at a time.
+ * config.json is written last, so that a folder with one is whole.
  * @param open gives the sink of a file; what was written appears under its name on commit only.
  * @throws {PlanError} when the plan does not fit the model.
  */
@@ -74,8 +74,9 @@ export async function writePrunedModel(
 }
 
 /**
- * What is to be written. Where layers that lost both blocks are all in which the model's layers differ, they are gone and
- * those behind them move up, so that a plain model with fewer layers is left; elsewhere layers keep their places.
+ * What is to be written. Where layers that lost both blocks are all in which the model's layers
+ * differ, they are gone and those behind them move up, so that a plain model with fewer layers is
+ * left; elsewhere layers keep their places.
  */
 function withoutEmptyLayers(model: Model, plan: PrunePlan, refit?: Refit) {
   const spec = prunedSpec(model.spec, plan);
@@ -96,7 +97,10 @@ function withoutEmptyLayers(model: Model, plan: PrunePlan, refit?: Refit) {
   };
 }
 
-/** The tensors that remain, lazily, under the names that they have in the model. @throws {PlanError} when the plan does not fit the model. */
+/**
+ * The tensors that remain, lazily, under the names that they have in the model. @throws {PlanError}
+ * when the plan does not fit the model.
+ */
 export function prunedTensors(
   model: Model,
   plan: PrunePlan,

@@ -65,8 +65,8 @@ function uniformPlan(spec: ModelSpec, groups: number, channels: number): PrunePl
 }
 
 /**
- * The kept part of one tensor, found by its name and element by element: rows and columns that stay, or null for a tensor
- * that goes. Knows nothing of prune groups.
+ * The kept part of one tensor, found by its name and element by element: rows and columns that
+ * stay, or null for a tensor that goes. Knows nothing of prune groups.
  */
 function keptPart(spec: ModelSpec, plan: PrunePlan, name: string, shape: readonly number[]) {
   const all = [shape[0], shape[1] ?? 1].map((n) => Array.from({ length: n }, (_, i) => i));

@@ -31,7 +31,10 @@ const FILES: Readonly<Record<string, string>> = {
   "hf_quant_config.json": "ModelOpt",
   "quanto_qmap.json": "quanto",
 };
-/** Tensors that stand for a quantised matrix, or beside one (GPTQ, AWQ, compressed-tensors, FP8, bitsandbytes, MLX, HQQ). */
+/**
+ * Tensors that stand for a quantised matrix, or beside one (GPTQ, AWQ, compressed-tensors, FP8,
+ * bitsandbytes, MLX, HQQ).
+ */
 const PACKED =
   /\.(?:qweight|qzeros|scales|g_idx|weight_packed|weight_scale(?:_inv|_2)?|weight_zero_point|weight_format|SCB|absmax|quant_map|(?:weight\.)?quant_state\.\S+|W_q|input_scale)$/;
 

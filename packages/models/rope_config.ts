@@ -16,7 +16,10 @@ export const ropeSchema = z.looseObject({
 });
 type RopeJson = z.infer<typeof ropeSchema>;
 
-/** Where a config.json has them: transformers 5 writes `rope_parameters`, earlier ones the other two. */
+/**
+ * Where a config.json has them: transformers 5 writes `rope_parameters`, earlier ones the other
+ * two.
+ */
 export interface RopeKeys {
   readonly rope_parameters?: RopeJson | null;
   readonly rope_scaling?: RopeJson | null;
@@ -27,7 +30,9 @@ export interface RopeKeys {
 /** What absent keys mean. */
 export interface RopeDefaults {
   readonly ropeTheta: number;
-  /** Longest sequence of the model, which is that before it was scaled where nothing else is said. */
+  /**
+   * Longest sequence of the model, which is that before it was scaled where nothing else is said.
+   */
   readonly maxPositions: number;
 }
 
@@ -116,8 +121,8 @@ function isObject(value: unknown): boolean {
 }
 
 /**
- * Rotary settings under the keys that transformers 4 has, where no scaling is null. Later versions read them, too; mlx-lm
- * (0.32) reads no others, and would take a base of 10000 without a word.
+ * Rotary settings under the keys that transformers 4 has, where no scaling is null. Later versions
+ * read them, too; mlx-lm (0.32) reads no others, and would take a base of 10000 without a word.
  */
 export function earlierRopeKeys({ theta, scaling }: RopeSpec) {
   if (!scaling) return { rope_theta: theta, rope_scaling: null };

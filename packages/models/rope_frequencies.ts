@@ -1,8 +1,8 @@
 import type { RopeSpec } from "@lopper/core";
 
 /**
- * Angle per position of each channel pair, scaled as the config asks; radians per token. Rounded to float32 step by step as
- * transformers does.
+ * Angle per position of each channel pair, scaled as the config asks; radians per token. Rounded to
+ * float32 step by step as transformers does.
  */
 export function ropeFrequencies({ theta, scaling }: RopeSpec, headDim: number): Float32Array {
   const frequencies = Float32Array.from(

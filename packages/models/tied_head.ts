@@ -17,8 +17,8 @@ export interface BoundModel<Config> {
 }
 
 /**
- * The tensors of a tied model, of which some writers keep the head and leave out the embedding that it is (safetensors,
- * `save_model`): under the embedding's name then. Others are as they are.
+ * The tensors of a tied model, of which some writers keep the head and leave out the embedding that
+ * it is (safetensors, `save_model`): under the embedding's name then. Others are as they are.
  */
 export function withEmbedding(
   { tiedEmbeddings }: Pick<ModelSpec, "tiedEmbeddings">,
@@ -42,8 +42,9 @@ export function withEmbedding(
 }
 
 /**
- * Finds the tensor of every weight. Where the config calls a model tied and its file has a head all the same, the two matrices
- * decide: the same numbers are tied; another head counts, as in transformers 5, for whoever stored it computed with it.
+ * Finds the tensor of every weight. Where the config calls a model tied and its file has a head all
+ * the same, the two matrices decide: the same numbers are tied; another head counts, as in
+ * transformers 5, for whoever stored it computed with it.
  * @param where `file` is what has the weights, `description` what declares them, for messages.
  * @throws {CheckpointFormatError} as `bindWeights`.
  */
@@ -72,8 +73,9 @@ export async function bindModel<Config extends ModelConfig>(
 }
 
 /**
- * Whether two matrices hold the same numbers; where one has fewer bits, those that the other's become when they are rounded.
- * A chunk of each is in memory at a time, and the first difference ends it.
+ * Whether two matrices hold the same numbers; where one has fewer bits, those that the other's
+ * become when they are rounded. A chunk of each is in memory at a time, and the first difference
+ * ends it.
  */
 export async function sameValues(
   store: Pick<TensorStore, "readBytes">,

@@ -14,9 +14,11 @@ export interface WindowKeys {
 }
 
 /**
- * Which layers have a window: this is the one place that reads it of a config, and all else asks the model's description.
+ * Which layers have a window: this is the one place that reads it of a config, and all else asks
+ * the model's description.
  * @param file where the config came from, for messages.
- * @throws {UnsupportedModelError} for attention of another kind, or types of fewer or more layers than there are.
+ * @throws {UnsupportedModelError} for attention of another kind, or types of fewer or more layers
+ *   than there are.
  */
 export function windowsFromConfig(
   config: WindowKeys,

@@ -12,9 +12,10 @@ const WORD = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]/u;
 const WHITE_SPACE = /\p{White_Space}/u;
 
 /**
- * Splits text at added tokens, as the tokenizers library does (0.23, `AddedVocabulary::find_matches`): of those that begin
- * at the first place where one does, the longest; a token that wants to be a word of its own and is none is passed over,
- * and so is what else begins in it.
+ * Splits text at added tokens, as the tokenizers library does (0.23,
+ * `AddedVocabulary::find_matches`): of those that begin at the first place where one does, the
+ * longest; a token that wants to be a word of its own and is none is passed over, and so is what
+ * else begins in it.
  */
 export class AddedTokenSplitter {
   readonly #root: Node = { next: new Map() };

@@ -36,11 +36,13 @@ export interface AddedTokenSources {
 }
 
 /**
- * Every added token, with the id that transformers gives it (5.24, `TokenizersBackend.__init__`; tokenizers 0.23,
- * `AddedVocabulary::add_tokens`): those of tokenizer.json in their order, those that added_tokens_decoder or
- * added_tokens.json list by id, those that are only named. A token of the vocabulary has its id there; others follow each
- * other behind the vocabulary, whatever a file says, so a file that says something else is refused.
- * @throws {CheckpointFormatError} when an id is none, belongs to another token, or is not the one that it would get.
+ * Every added token, with the id that transformers gives it (5.24, `TokenizersBackend.__init__`;
+ * tokenizers 0.23, `AddedVocabulary::add_tokens`): those of tokenizer.json in their order, those
+ * that added_tokens_decoder or added_tokens.json list by id, those that are only named. A token of
+ * the vocabulary has its id there; others follow each other behind the vocabulary, whatever a file
+ * says, so a file that says something else is refused.
+ * @throws {CheckpointFormatError} when an id is none, belongs to another token, or is not the one
+ *   that it would get.
  */
 export function addedTokens(
   json: TokenizerJson,
@@ -127,7 +129,10 @@ class AddedTokens {
 
 type NamedToken = Exclude<TokenName, null | undefined>;
 
-/** The special tokens that a config names, in the order in which transformers adds those that are new. */
+/**
+ * The special tokens that a config names, in the order in which transformers adds those that are
+ * new.
+ */
 function namedTokens(config: TokenizerConfig): readonly NamedToken[] {
   const { extra_special_tokens: extra } = config;
   const own = Object.entries(config)
@@ -142,7 +147,9 @@ function namedTokens(config: TokenizerConfig): readonly NamedToken[] {
   ].filter((token) => token !== null && token !== undefined);
 }
 
-/** Of the two lists of further special tokens, the older one counts only where the other is empty. */
+/**
+ * Of the two lists of further special tokens, the older one counts only where the other is empty.
+ */
 function furtherTokens(config: TokenizerConfig): readonly TokenName[] {
   const { extra_special_tokens: extra, additional_special_tokens: additional } = config;
   return Array.isArray(extra) && extra.length > 0 ? extra : additional ?? [];

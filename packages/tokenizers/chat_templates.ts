@@ -36,8 +36,9 @@ export interface ChatTemplates {
 }
 
 /**
- * The chat templates of a model folder, as transformers 5 finds them: files before what tokenizer_config.json says. What only
- * chat_template.json says counts as well, as for llama.cpp's converter.
+ * The chat templates of a model folder, as transformers 5 finds them: files before what
+ * tokenizer_config.json says. What only chat_template.json says counts as well, as for llama.cpp's
+ * converter.
  * @throws {CheckpointFormatError} when one of the files is malformed.
  */
 export async function readChatTemplates(folder: ModelFolder): Promise<ChatTemplates> {

@@ -9,7 +9,8 @@ const TOKENIZER = "tokenizer.json";
 const GENERATION_CONFIG = "generation_config.json";
 
 /**
- * Compares a model with its tokenizer: every token needs a row of the embedding. A folder without a tokenizer passes.
+ * Compares a model with its tokenizer: every token needs a row of the embedding. A folder without a
+ * tokenizer passes.
  * @param rows of the embedding.
  * @returns what of the tokenizer's files is passed over, one short sentence each.
  * @throws {CheckpointFormatError} naming the file, the token, its id and the rows.

@@ -9,13 +9,25 @@ export interface PieceOptions {
   readonly length?: number;
 }
 
-/** Characters that are tokenised at once. A tokenizer takes up to 800 bytes for each, and a second for 200,000. */
+/**
+ * Characters that are tokenised at once. A tokenizer takes up to 800 bytes for each, and a second
+ * for 200,000.
+ */
 const PIECE_LENGTH = 2 ** 16;
-/** A piece without a place to cut it may grow so many times; a longer stretch without a space or a line end is no prose. */
+/**
+ * A piece without a place to cut it may grow so many times; a longer stretch without a space or a
+ * line end is no prose.
+ */
 const MAX_GROWTH = 4;
-/** Characters on either side of a cut that show whether it is one: many times a token, and a few words. */
+/**
+ * Characters on either side of a cut that show whether it is one: many times a token, and a few
+ * words.
+ */
 const CONTEXT = 512;
-/** Contexts that begin so many characters later have to end in the same tokens: what counts from its beginning does not. */
+/**
+ * Contexts that begin so many characters later have to end in the same tokens: what counts from its
+ * beginning does not.
+ */
 const SHIFTS = [1, 2, 3, 5];
 /** Tokens in which they have to end. */
 const SAME_ENDING = 16;
@@ -27,10 +39,12 @@ const MAX_TRIED = 8;
 type Encode = (text: string) => Promise<readonly number[]>;
 
 /**
- * The token ids of a text of any length as `Tokenizer.encode` gives them for the whole, part after part, in the memory of
- * one piece. A text is cut only where no token crosses the cut and none depends on what is beyond it, which the tokens
- * around it show: those of the text before it, alone, begin those of the text on both sides, wherever it begins.
- * @throws what `refuse` makes of a long stretch that has no such place, such as a million letters without a space.
+ * The token ids of a text of any length as `Tokenizer.encode` gives them for the whole, part after
+ * part, in the memory of one piece. A text is cut only where no token crosses the cut and none
+ * depends on what is beyond it, which the tokens around it show: those of the text before it,
+ * alone, begin those of the text on both sides, wherever it begins.
+ * @throws what `refuse` makes of a long stretch that has no such place, such as a million letters
+ *   without a space.
  */
 export async function* encodedPieces(
   tokenizer: Pick<Tokenizer, "encode">,
@@ -115,7 +129,10 @@ const KINDS: readonly ((before: string, behind: string) => boolean)[] = [
   (before, behind) => /[^\p{L}\p{N}\s]/u.test(before) && /[\p{L}\p{N}]/u.test(behind),
 ];
 
-/** Places between `first` and `last` where a text may perhaps be cut, of each kind those nearest to `last` first. */
+/**
+ * Places between `first` and `last` where a text may perhaps be cut, of each kind those nearest to
+ * `last` first.
+ */
 function* places(text: string, first: number, last: number): Generator<number> {
   for (const isPlace of KINDS) {
     let tried = 0;

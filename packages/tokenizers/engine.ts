@@ -30,7 +30,10 @@ const PATTERN_MS = 0.002, MERGE_MS = 0.05;
 const LONG = 10_000;
 
 export interface EngineFiles {
-  /** tokenizer.json: an object of so many tokens takes a thread longer to hand over than another to read. */
+  /**
+   * tokenizer.json: an object of so many tokens takes a thread longer to hand over than another to
+   * read.
+   */
   readonly text: string;
   readonly config: TokenizerConfig;
   readonly added: readonly AddedToken[];
@@ -38,8 +41,9 @@ export interface EngineFiles {
 }
 
 /**
- * A tokenizer in this thread: the steps of tokenizer.json around the library's model. What it takes of memory is bounded by
- * the text; what it takes of time is not, since patterns are JavaScript's, which may look for an end for ever.
+ * A tokenizer in this thread: the steps of tokenizer.json around the library's model. What it takes
+ * of memory is bounded by the text; what it takes of time is not, since patterns are JavaScript's,
+ * which may look for an end for ever.
  */
 export class TokenizerEngine {
   readonly #library: Tokenizer;
@@ -140,7 +144,9 @@ export class TokenizerEngine {
     }, text);
   }
 
-  /** @param section place among the sections of a text, of which some steps treat the first apart. */
+  /**
+   * @param section place among the sections of a text, of which some steps treat the first apart.
+   */
   #pieces(text: string, section: number): string[] {
     return (this.#preTokenizers ?? []).reduce((before, step) => {
       const after = step instanceof SplitPreTokenizer
@@ -194,8 +200,9 @@ export class TokenizerEngine {
 }
 
 /**
- * A text that is one piece to its BPE (as Llama 2's, whose spaces are "▁") takes far more memory and time than its words.
- * Where no merge has the end of a word and the beginning of the next in it, they can be merged one by one.
+ * A text that is one piece to its BPE (as Llama 2's, whose spaces are "▁") takes far more memory
+ * and time than its words. Where no merge has the end of a word and the beginning of the next in
+ * it, they can be merged one by one.
  */
 function cutsBetweenWords({ model }: TokenizerJson): RegExp | null {
   const { type, merges, ignore_merges } = model;

@@ -24,7 +24,10 @@ export interface TokenizerFiles {
   readonly text: string;
   /** tokenizer.json, with every added token that the files know. */
   readonly json: TokenizerJson;
-  /** tokenizer_config.json, with the names of special_tokens_map.json where those count; empty where there is none. */
+  /**
+   * tokenizer_config.json, with the names of special_tokens_map.json where those count; empty where
+   * there is none.
+   */
   readonly config: TokenizerConfig;
   /** Without the added tokens. */
   readonly vocabulary: Vocabulary;
@@ -35,9 +38,11 @@ export interface TokenizerFiles {
 }
 
 /**
- * Reads the files of a tokenizer as transformers does: a tokenizer_config.json with `added_tokens_decoder` says all of added
- * and special tokens; without it special_tokens_map.json and added_tokens.json are read, too.
- * @throws {CheckpointFormatError} when tokenizer.json is missing, or a file is not what its name says.
+ * Reads the files of a tokenizer as transformers does: a tokenizer_config.json with
+ * `added_tokens_decoder` says all of added and special tokens; without it special_tokens_map.json
+ * and added_tokens.json are read, too.
+ * @throws {CheckpointFormatError} when tokenizer.json is missing, or a file is not what its name
+ *   says.
  */
 export async function readTokenizerFiles(folder: ModelFolder): Promise<TokenizerFiles> {
   const { json, text } = await readJsonText(folder, TOKENIZER, tokenizerSchema);

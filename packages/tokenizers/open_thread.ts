@@ -16,7 +16,10 @@ export interface ThreadScope {
   postMessage(message: unknown, options: { transfer: readonly Transferable[] }): void;
 }
 
-/** Starts a module in a thread of its own: a web worker in browsers and Deno, and what Node has in its place. */
+/**
+ * Starts a module in a thread of its own: a web worker in browsers and Deno, and what Node has in
+ * its place.
+ */
 export async function openThread(module: URL, events: ThreadEvents): Promise<MessageThread> {
   if (!("Worker" in globalThis)) return await openNodeThread(module, events);
   const worker = new Worker(module, { type: "module" });

@@ -8,7 +8,10 @@ type JsonObject = Readonly<Record<string, Json>>;
 const PARTS = ["normalizer", "pre_tokenizer", "post_processor", "decoder"] as const;
 /** Most steps of one part; the longest in use have a dozen. */
 const MAX_STEPS = 64;
-/** Longest text that a step puts into a text; "▁" in most. With more, a short text could fill the memory. */
+/**
+ * Longest text that a step puts into a text; "▁" in most. With more, a short text could fill the
+ * memory.
+ */
 const MAX_INSERTED = 64;
 /** Longest pattern; those in use have 4000 characters at most. */
 const MAX_PATTERN = 64 * 1024;
@@ -16,8 +19,8 @@ const MAX_PATTERN = 64 * 1024;
 const PATTERNS = new Set(["Regex", "String", "precompiled_charsmap"]);
 
 /**
- * The parts of a tokenizer.json as the library needs them: everything that it may lack is there, contents that replace
- * something are taken literally, and text is cut as `withSplits` says.
+ * The parts of a tokenizer.json as the library needs them: everything that it may lack is there,
+ * contents that replace something are taken literally, and text is cut as `withSplits` says.
  * @throws {RangeError} when a part would make a text far longer, or never come to an end.
  */
 export function boundedParts(json: TokenizerJson): JsonObject {
@@ -80,7 +83,9 @@ function prepared(part: Json): Json {
   return { ...object, content: content.replaceAll("$", "$$$$") };
 }
 
-/** Tokens of a Unigram of which each begins with the one before; runs of spaces make chains of 64. */
+/**
+ * Tokens of a Unigram of which each begins with the one before; runs of spaces make chains of 64.
+ */
 const MAX_CHAIN = 512;
 
 /** A Unigram looks at every token that begins at a character. */

@@ -4,8 +4,9 @@ const WORD = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}";
 const PUNCTUATION = "[\\p{P}!-\\/:-@\\[-`{-~]";
 
 /**
- * Pre-tokenizers that the JavaScript library cuts text by otherwise than the one in Rust (0.23), as splits that cut as that
- * one does: every numeral is a digit, letters are letters beyond ASCII, and a Metaspace cuts before each mark.
+ * Pre-tokenizers that the JavaScript library cuts text by otherwise than the one in Rust (0.23), as
+ * splits that cut as that one does: every numeral is a digit, letters are letters beyond ASCII, and
+ * a Metaspace cuts before each mark.
  */
 const SPLITS: Readonly<Record<string, (part: Readonly<Record<string, Json>>) => Json>> = {
   Digits: ({ individual_digits }) => split("\\p{N}", individual_digits ? "Isolated" : "Contiguous"),

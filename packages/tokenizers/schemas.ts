@@ -30,7 +30,10 @@ const tokenName = z.union([
 ]).nullish();
 export type TokenName = z.infer<typeof tokenName>;
 
-/** Keys under which every tokenizer names its special tokens (transformers, `SPECIAL_TOKENS_ATTRIBUTES`). */
+/**
+ * Keys under which every tokenizer names its special tokens (transformers,
+ * `SPECIAL_TOKENS_ATTRIBUTES`).
+ */
 export const SPECIAL_TOKENS = [
   "bos_token",
   "eos_token",

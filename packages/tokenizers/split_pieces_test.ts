@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { type SplitBehavior, splitPieces } from "./split_pieces.ts";
 
-// What the documentation of the tokenizers library shows for each behavior, and what it does inverted.
+// What the documentation of the tokenizers library shows for each behavior, and what it does
+// inverted.
 Deno.test("split: what a pattern finds goes, stays, or joins what is beside it", () => {
   const text = "the-final--countdown";
   const cases: [SplitBehavior, boolean, string][] = [

@@ -8,7 +8,8 @@ export type TemplateIds = ReadonlyMap<string, readonly number[]>;
 const PAIRS = ["cls", "sep"] as const;
 
 /**
- * The ids that the post-processor of a tokenizer.json itself gives its special tokens; those count, not the vocabulary's.
+ * The ids that the post-processor of a tokenizer.json itself gives its special tokens; those count,
+ * not the vocabulary's.
  * @throws {CheckpointFormatError} naming the first that is none.
  */
 export function readTemplateIds(processor: unknown, file: string): TemplateIds {

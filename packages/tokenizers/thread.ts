@@ -3,9 +3,14 @@ import type { EngineFiles } from "./engine.ts";
 import { type MessageThread, openThread } from "./open_thread.ts";
 import type { Answer, Request } from "./protocol.ts";
 
-/** Milliseconds without an answer after which a thread is given up; a text of usual length takes a thousandth. */
+/**
+ * Milliseconds without an answer after which a thread is given up; a text of usual length takes a
+ * thousandth.
+ */
 const SILENCE_MS = 6000;
-/** For a thread to begin, on a machine that does much else: nothing of the model has a part in it. */
+/**
+ * For a thread to begin, on a machine that does much else: nothing of the model has a part in it.
+ */
 const BEGIN_MS = 30_000;
 const TICK_MS = 250;
 /** Bundled, it is JavaScript like the rest. */
@@ -67,7 +72,10 @@ export class TokenizerThread implements Disposable {
     }
   }
 
-  /** @throws {CheckpointFormatError} when the thread fails, or is silent for too long; it is of no use then. */
+  /**
+   * @throws {CheckpointFormatError} when the thread fails, or is silent for too long; it is of no
+   * use then.
+   */
   ask(request: Unnumbered<Request>): Promise<Int32Array | string | null> {
     if (this.#ended) return Promise.reject(this.#ended);
     const numbered: Request = { ...request, id: this.#last++ };

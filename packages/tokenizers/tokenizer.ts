@@ -4,8 +4,8 @@ import { tokenText } from "./schemas.ts";
 import { TokenizerThread } from "./thread.ts";
 
 /**
- * Text to token ids and back, as the model's own tokenizer does it. It works in a thread of its own, so that patterns that
- * find no end keep nobody else; whoever opens one disposes of it.
+ * Text to token ids and back, as the model's own tokenizer does it. It works in a thread of its
+ * own, so that patterns that find no end keep nobody else; whoever opens one disposes of it.
  */
 export interface Tokenizer extends Disposable {
   /**
@@ -17,14 +17,19 @@ export interface Tokenizer extends Disposable {
   decode(ids: readonly number[]): Promise<string>;
   /** Id of the token that tokenizer_config.json names as the end of text, or null. */
   readonly eosTokenId: number | null;
-  /** What stands before a text: the BOS token that tokenizer_config.json names, else the EOS token, or null. */
+  /**
+   * What stands before a text: the BOS token that tokenizer_config.json names, else the EOS token,
+   * or null.
+   */
   readonly textStart: { readonly id: number; readonly text: string } | null;
 }
 
 /**
- * Opens the tokenizer of a model folder: tokenizer.json, and what the files beside it say of added and special tokens.
+ * Opens the tokenizer of a model folder: tokenizer.json, and what the files beside it say of added
+ * and special tokens.
  * @param options.silenceMs milliseconds after which a tokenizer that does not answer is given up.
- * @throws {CheckpointFormatError} when tokenizer.json is missing, or a file is not what its name says.
+ * @throws {CheckpointFormatError} when tokenizer.json is missing, or a file is not what its name
+ *   says.
  */
 export async function openTokenizer(
   folder: ModelFolder,

@@ -14,8 +14,8 @@ interface Expected {
 }
 
 /**
- * @huggingface/tokenizers 0.2.0 decodes byte tokens with a TextDecoder that swallows a byte order mark (U+FEFF). Ids are not
- * touched. When the library keeps the mark, this list must shrink.
+ * @huggingface/tokenizers 0.2.0 decodes byte tokens with a TextDecoder that swallows a byte order
+ *   mark (U+FEFF). Ids are not touched. When the library keeps the mark, this list must shrink.
  */
 const LOSES_BYTE_ORDER_MARKS = new Set(["bpe-byte-fallback", "bpe-metaspace"]);
 

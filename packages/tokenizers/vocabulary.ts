@@ -13,10 +13,11 @@ export interface Vocabulary {
 const MAX_ID = 2 ** 31 - 1;
 
 /**
- * The vocabulary of a tokenizer.json, without its added tokens. A Unigram has a list of tokens with scores, whose places are
- * the ids; every other model has an object of ids.
+ * The vocabulary of a tokenizer.json, without its added tokens. A Unigram has a list of tokens with
+ * scores, whose places are the ids; every other model has an object of ids.
  * @param file the name in messages.
- * @throws {CheckpointFormatError} naming the first token whose id or score is none, or that has another's id.
+ * @throws {CheckpointFormatError} naming the first token whose id or score is none, or that has
+ *   another's id.
  */
 export function readVocabulary({ model }: TokenizerJson, file: string): Vocabulary {
   const { vocab } = model;

@@ -1,5 +1,6 @@
 /**
- * A tokenizer in a thread of its own: while a pattern looks for its end, the program still hears its user, and can give up.
+ * A tokenizer in a thread of its own: while a pattern looks for its end, the program still hears
+ * its user, and can give up.
  */
 import { TokenizerEngine } from "./engine.ts";
 import { threadScope } from "./open_thread.ts";

@@ -1,5 +1,6 @@
 /**
- * What files are and are not, in whatever runs this: node_test.ts compares what Deno and Node say of the same folder.
+ * What files are and are not, in whatever runs this: node_test.ts compares what Deno and Node say
+ * of the same folder.
  *
  * Usage: FOLDER, or FOLDER hold, which keeps a lock until somebody ends it
  */

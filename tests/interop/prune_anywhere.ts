@@ -1,4 +1,7 @@
-/** Prunes the embedded model into a folder, in whatever runs this: node_test.ts runs it in Deno and, bundled, in Node. */
+/**
+ * Prunes the embedded model into a folder, in whatever runs this: node_test.ts runs it in Deno and,
+ * bundled, in Node.
+ */
 import { openBackend } from "@lopper/backends";
 import { CALIBRATION_TEXT, DEMO_MODEL } from "@lopper/demo-model";
 import { FileFolder, FileSink, FolderLock } from "@lopper/files";

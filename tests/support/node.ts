@@ -6,7 +6,9 @@ import { fileURLToPath } from "node:url";
 const PACKAGES = new URL("../../packages/", import.meta.url);
 const WORKER = new URL("tokenizers/worker.ts", PACKAGES);
 const DEMO_DATA = new URL("demo-model/data", PACKAGES);
-/** The first that has all that is used here: arrays of float16, `using`, SQLite without a warning. */
+/**
+ * The first that has all that is used here: arrays of float16, `using`, SQLite without a warning.
+ */
 const OLDEST = 24;
 
 /** The words that start a Node, or null with a line that says what is skipped for want of it. */
@@ -21,7 +23,10 @@ export async function nodeCommand(what: string): Promise<readonly string[] | nul
   return null;
 }
 
-/** Bundles a program for Node, with what it needs to run, in a folder; returns the path of the bundle. */
+/**
+ * Bundles a program for Node, with what it needs to run, in a folder; returns the path of the
+ * bundle.
+ */
 export async function bundleForNode(program: URL, folder: string): Promise<string> {
   const engines = ["onnxruntime-node", "onnxruntime-web"];
   const external = engines.flatMap((name) => ["--external", name]);

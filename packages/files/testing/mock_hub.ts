@@ -21,7 +21,10 @@ export function commitOf(branch: string): string {
 /** Entries of a page of the list of files. */
 const PAGE = 2;
 
-/** Serves data sets on this machine as the hub does (huggingface.co/docs/hub/api), what it lists in pages of two. */
+/**
+ * Serves data sets on this machine as the hub does (huggingface.co/docs/hub/api), what it lists in
+ * pages of two.
+ */
 export function mockHub(dataSets: Readonly<Record<string, MockDataSet>>): MockHub {
   const asked: string[] = [];
   const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, (request) => {

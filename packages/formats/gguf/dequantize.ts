@@ -1,11 +1,13 @@
 /**
- * Quantised blocks of 32 values, decoded to float32 bit for bit as llama.cpp's reference does (ggml-quants.c,
- * `dequantize_row_*`). Every block begins with its scale `d`, and some with a minimum `m`, in half precision; the
- * sixteen bytes of nibbles hold the first half of the values in their low bits, the second half in their high bits.
+ * Quantised blocks of 32 values, decoded to float32 bit for bit as llama.cpp's reference does
+ * (ggml-quants.c, `dequantize_row_*`). Every block begins with its scale `d`, and some with a
+ * minimum `m`, in half precision; the sixteen bytes of nibbles hold the first half of the values in
+ * their low bits, the second half in their high bits.
  *
- * Products of a scale and a quant have 25 significant bits at most, and sums 51: JavaScript's doubles hold them without
- * error, so that one rounding to float32 at the end gives what float32 arithmetic gives. The smallest step is 2⁻²⁴, far
- * from float32's denormals, which an engine in this process may have switched off.
+ * Products of a scale and a quant have 25 significant bits at most, and sums 51: JavaScript's
+ * doubles hold them without error, so that one rounding to float32 at the end gives what float32
+ * arithmetic gives. The smallest step is 2⁻²⁴, far from float32's denormals, which an engine in
+ * this process may have switched off.
  */
 
 const BLOCK = 32;

@@ -1,14 +1,18 @@
 import { viewOf } from "./dequantize.ts";
 
 /**
- * Quantised super-blocks of 256 values ("K-quants"), decoded to float32 bit for bit as llama.cpp's reference does
- * (ggml-quants.c, `dequantize_row_q?_K`). A super-block has half-precision scales of its own and small integer scales for
- * its sub-blocks of 16 or 32 values. dequantize.ts says why doubles rounded once are exact enough.
+ * Quantised super-blocks of 256 values ("K-quants"), decoded to float32 bit for bit as llama.cpp's
+ * reference does (ggml-quants.c, `dequantize_row_q?_K`). A super-block has half-precision scales of
+ * its own and small integer scales for its sub-blocks of 16 or 32 values. dequantize.ts says why
+ * doubles rounded once are exact enough.
  */
 
 const BLOCK = 256;
 
-/** 16 bytes of scales and minima, 64 bytes of 2-bit quants, d, dmin: d·s·q − dmin·m in sub-blocks of 16. */
+/**
+ * 16 bytes of scales and minima, 64 bytes of 2-bit quants, d, dmin: d·s·q − dmin·m in sub-blocks of
+ * 16.
+ */
 export function dequantizeQ2K(blocks: Uint8Array, out: Float32Array) {
   const view = viewOf(blocks);
   for (let at = 0, o = 0; o < out.length; at += 84, o += BLOCK) {
@@ -22,7 +26,10 @@ export function dequantizeQ2K(blocks: Uint8Array, out: Float32Array) {
   }
 }
 
-/** 32 bytes of third bits, 64 of 2-bit quants, 12 of 6-bit scales, d: d·(s − 32)·q in sub-blocks of 16. */
+/**
+ * 32 bytes of third bits, 64 of 2-bit quants, 12 of 6-bit scales, d: d·(s − 32)·q in sub-blocks of
+ * 16.
+ */
 export function dequantizeQ3K(blocks: Uint8Array, out: Float32Array) {
   const view = viewOf(blocks);
   for (let at = 0, o = 0; o < out.length; at += 110, o += BLOCK) {
@@ -40,7 +47,9 @@ export function dequantizeQ3K(blocks: Uint8Array, out: Float32Array) {
   }
 }
 
-/** d, dmin, 12 bytes of 6-bit scales and minima, 128 of nibbles: d·s·q − dmin·m in sub-blocks of 32. */
+/**
+ * d, dmin, 12 bytes of 6-bit scales and minima, 128 of nibbles: d·s·q − dmin·m in sub-blocks of 32.
+ */
 export function dequantizeQ4K(blocks: Uint8Array, out: Float32Array) {
   const view = viewOf(blocks);
   for (let at = 0, o = 0; o < out.length; at += 144, o += BLOCK) {
@@ -75,7 +84,10 @@ export function dequantizeQ5K(blocks: Uint8Array, out: Float32Array) {
   }
 }
 
-/** 128 bytes of nibbles, 64 of upper bit pairs, 16 signed scales, d: d·s·(q − 32) in sub-blocks of 16. */
+/**
+ * 128 bytes of nibbles, 64 of upper bit pairs, 16 signed scales, d: d·s·(q − 32) in sub-blocks of
+ * 16.
+ */
 export function dequantizeQ6K(blocks: Uint8Array, out: Float32Array) {
   const view = viewOf(blocks);
   for (let at = 0, o = 0; o < out.length; at += 210, o += BLOCK) {
@@ -90,12 +102,18 @@ export function dequantizeQ6K(blocks: Uint8Array, out: Float32Array) {
   }
 }
 
-/** The i-th of 256 two-bit values: bytes hold four values that are 32 apart, and 32 bytes hold 128 values. */
+/**
+ * The i-th of 256 two-bit values: bytes hold four values that are 32 apart, and 32 bytes hold 128
+ * values.
+ */
 function twoBits(blocks: Uint8Array, at: number, i: number): number {
   return blocks[at + 32 * (i >> 7) + (i & 31)] >> 2 * (i >> 5 & 3) & 3;
 }
 
-/** Eight scales and eight minima of 6 bits in 12 bytes: the upper bits of the last four lie above the first four. */
+/**
+ * Eight scales and eight minima of 6 bits in 12 bytes: the upper bits of the last four lie above
+ * the first four.
+ */
 function sixBitScale(blocks: Uint8Array, at: number, s: number): number {
   return s < 4 ? blocks[at + s] & 63 : (blocks[at + 4 + s] & 15) | (blocks[at + s - 4] >> 2 & 0x30);
 }

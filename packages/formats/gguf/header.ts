@@ -11,16 +11,17 @@ import {
 import { type GgufTensorType, tensorType } from "./tensor_types.ts";
 
 /*
- * @huggingface/gguf 0.4.6 reads this format, too, and is not used: it reads on behind the end of a short file as if zeros
- * followed. 24 bytes that promise nine million tensors took it 5 seconds and 390 MB. What would have to be checked before
- * it may see a file is all that is done here.
+ * @huggingface/gguf 0.4.6 reads this format, too, and is not used: it reads on behind the end of a
+ * short file as if zeros followed. 24 bytes that promise nine million tensors took it 5 seconds and
+ * 390 MB. What would have to be checked before it may see a file is all that is done here.
  */
 
 const MAGIC = 0x4655_4747; // "GGUF", little-endian
 const VERSIONS = [2, 3];
 /**
- * Real files have 20 to 60 entries, and tensors by the thousand (DeepSeek V3: 1,025). An entry costs a few hundred bytes
- * of memory, so that these limits keep what any header can cost below 64 MiB and the names, which are in the file.
+ * Real files have 20 to 60 entries, and tensors by the thousand (DeepSeek V3: 1,025). An entry
+ * costs a few hundred bytes of memory, so that these limits keep what any header can cost below 64
+ * MiB and the names, which are in the file.
  */
 const MAX_ENTRIES = 4096;
 const MAX_TENSORS = 65_536;
@@ -33,7 +34,10 @@ const DEFAULT_ALIGNMENT = 32;
 /** A memory page of the largest kind in use; alignment only ever serves mapping. */
 const MAX_ALIGNMENT = 2 ** 21;
 
-/** Where one tensor lies. `shape` is row-major, the fastest axis last, as elsewhere; offsets are bytes in the file. */
+/**
+ * Where one tensor lies. `shape` is row-major, the fastest axis last, as elsewhere; offsets are
+ * bytes in the file.
+ */
 export interface GgufTensor {
   readonly name: string;
   readonly type: GgufTensorType;
@@ -49,15 +53,20 @@ export interface GgufHeader {
   readonly tensors: ReadonlyMap<string, GgufTensor>;
 }
 
-/** Looks at the metadata before anything else of a file is read. Throws what is to be said of the file. */
+/**
+ * Looks at the metadata before anything else of a file is read. Throws what is to be said of the
+ * file.
+ */
 export type CheckMetadata = (metadata: GgufMetadata) => Promise<void>;
 
 /**
- * Reads the header of a GGUF file (specification: ggml/docs/gguf.md): magic, version, counts, metadata, then names, shapes
- * and places of tensors. Texts and lists stay in the file until they are asked for. Tensors may not overlap, nor leave
- * more room between them than the alignment takes, nor reach beyond the end.
+ * Reads the header of a GGUF file (specification: ggml/docs/gguf.md): magic, version, counts,
+ * metadata, then names, shapes and places of tensors. Texts and lists stay in the file until they
+ * are asked for. Tensors may not overlap, nor leave more room between them than the alignment
+ * takes, nor reach beyond the end.
  * @throws {CheckpointFormatError} for every way in which a file can be anything else.
- * @throws {UnsupportedModelError} for versions, byte orders and tensor types that Lopper does not read.
+ * @throws {UnsupportedModelError} for versions, byte orders and tensor types that Lopper does not
+ *   read.
  */
 export async function readGgufHeader(
   source: ByteSource,
@@ -195,7 +204,10 @@ async function readTensor(cursor: HeaderCursor, file: string): Promise<GgufTenso
   return { name, type, shape, offset, byteLength: count / type.blockSize * type.blockBytes };
 }
 
-/** @throws {CheckpointFormatError} unless it is a power of two from 8 on (the specification's multiple of 8). */
+/**
+ * @throws {CheckpointFormatError} unless it is a power of two from 8 on (the specification's
+ * multiple of 8).
+ */
 function alignmentOf(metadata: GgufMetadata): number {
   const key = "general.alignment";
   const alignment = metadata.count(key) ?? DEFAULT_ALIGNMENT;
@@ -208,7 +220,9 @@ function alignmentOf(metadata: GgufMetadata): number {
   );
 }
 
-/** Tensors with offsets from the start of the file, each behind the other as llama.cpp needs them. */
+/**
+ * Tensors with offsets from the start of the file, each behind the other as llama.cpp needs them.
+ */
 function placed(
   tensors: readonly GgufTensor[],
   file: { file: string; dataStart: number; alignment: number; size: number },

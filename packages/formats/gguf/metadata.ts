@@ -2,12 +2,18 @@ import { CheckpointFormatError } from "@lopper/core";
 import type { ByteSource } from "../byte_source.ts";
 import { decodeText } from "../header_cursor.ts";
 
-/** Twice as many as any tokenizer has (Gemma 3: 262,144 tokens, 514,906 merges); all of them are held as strings. */
+/**
+ * Twice as many as any tokenizer has (Gemma 3: 262,144 tokens, 514,906 merges); all of them are
+ * held as strings.
+ */
 const MAX_STRINGS = 2 ** 20;
 /** A tokenizer's tokens take a few MB, the longest chat template 100 kB. */
 const MAX_TEXT_BYTES = 64 * 1024 * 1024;
 
-/** Types of metadata values, by their number in the file (specification of GGUF, `gguf_metadata_value_type`). */
+/**
+ * Types of metadata values, by their number in the file (specification of GGUF,
+ * `gguf_metadata_value_type`).
+ */
 export const VALUE_TYPES = [
   "uint8",
   "int8",
@@ -53,7 +59,10 @@ function safe(value: bigint): number | bigint {
   return Number.isSafeInteger(number) ? number : value;
 }
 
-/** A metadata value. Texts and lists are read when they are asked for: `offset` and `byteLength` say where they lie. */
+/**
+ * A metadata value. Texts and lists are read when they are asked for: `offset` and `byteLength` say
+ * where they lie.
+ */
 export type MetadataValue =
   | { readonly type: ScalarType; readonly value: number | bigint | boolean }
   | { readonly type: "string"; readonly offset: number; readonly byteLength: number }
@@ -80,7 +89,10 @@ export type MetadataEntry =
     readonly values: readonly (number | bigint | boolean | string)[];
   };
 
-/** The metadata of a GGUF file, by key. Readers give undefined for an absent key and refuse a value of another type. */
+/**
+ * The metadata of a GGUF file, by key. Readers give undefined for an absent key and refuse a value
+ * of another type.
+ */
 export class GgufMetadata {
   readonly #source: ByteSource;
   readonly #values: ReadonlyMap<string, MetadataValue>;
@@ -176,7 +188,10 @@ export class GgufMetadata {
     return Array.from({ length: value.count }, (_, i) => Number(read(view, width * i)));
   }
 
-  /** An entry with its value, as another file may have it. @throws {CheckpointFormatError} as `texts` and `numbers`. */
+  /**
+   * An entry with its value, as another file may have it. @throws {CheckpointFormatError} as
+   * `texts` and `numbers`.
+   */
   async entry(key: string): Promise<MetadataEntry> {
     const value = this.#values.get(key);
     if (!value) throw new TypeError(`the metadata has no ${key}`);

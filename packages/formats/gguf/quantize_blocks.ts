@@ -5,8 +5,8 @@ export const Q8_0_BYTES = 2 + BLOCK_VALUES;
 export const Q4_0_BYTES = 2 + BLOCK_VALUES / 2;
 
 /**
- * Blocks of 8 bits (ggml-quants.c, `quantize_row_q8_0_ref`): the largest magnitude of a block becomes 127 steps, halves are
- * rounded away from zero. All arithmetic is that of float32.
+ * Blocks of 8 bits (ggml-quants.c, `quantize_row_q8_0_ref`): the largest magnitude of a block
+ * becomes 127 steps, halves are rounded away from zero. All arithmetic is that of float32.
  * @param values whole blocks.
  */
 export function quantizeQ8_0(values: Float32Array): Uint8Array {
@@ -31,8 +31,9 @@ export function quantizeQ8_0(values: Float32Array): Uint8Array {
 }
 
 /**
- * Blocks of 4 bits (ggml-quants.c, `quantize_row_q4_0_ref`): the value of the largest magnitude becomes −8 steps, and the
- * first half of a block lies in the lower halves of its bytes. All arithmetic is that of float32.
+ * Blocks of 4 bits (ggml-quants.c, `quantize_row_q4_0_ref`): the value of the largest magnitude
+ * becomes −8 steps, and the first half of a block lies in the lower halves of its bytes. All
+ * arithmetic is that of float32.
  * @param values whole blocks.
  */
 export function quantizeQ4_0(values: Float32Array): Uint8Array {

@@ -16,8 +16,8 @@ export interface NamedTensor {
   readonly name: string;
   readonly tensor: GgufTensor;
   /**
-   * Rows of a head whose two halves are interleaved in the file, so that neighbours are rotated together; 0 where rows
-   * are in order.
+   * Rows of a head whose two halves are interleaved in the file, so that neighbours are rotated
+   * together; 0 where rows are in order.
    */
   readonly interleavedRows: number;
 }
@@ -34,8 +34,9 @@ interface Rows extends NamedTensor {
 }
 
 /**
- * The tensors of a GGUF file as weights: quantised ones are F16, and the rows of q and k are in the order of Hugging Face
- * checkpoints. A tensor is decoded when it is read, as many rows as are asked for, and nothing of it is kept.
+ * The tensors of a GGUF file as weights: quantised ones are F16, and the rows of q and k are in the
+ * order of Hugging Face checkpoints. A tensor is decoded when it is read, as many rows as are asked
+ * for, and nothing of it is kept.
  */
 export class GgufTensorStore implements TensorStore {
   readonly tensors: ReadonlyMap<string, TensorInfo>;
@@ -154,8 +155,8 @@ function rowsOf(named: NamedTensor, file: string): Rows {
 }
 
 /**
- * Where a row of the file belongs. Of a head of d rows, row 2j of the file is row j, and row 2j + 1 is row j + d/2: llama.cpp
- * rotates neighbours, transformers the two halves of a head.
+ * Where a row of the file belongs. Of a head of d rows, row 2j of the file is row j, and row 2j + 1
+ * is row j + d/2: llama.cpp rotates neighbours, transformers the two halves of a head.
  */
 function rowInOrder(row: number, headRows: number): number {
   if (headRows === 0) return row;

@@ -18,7 +18,9 @@ import {
 /** Decodes whole blocks into float32, as many values as `out` takes. */
 export type Dequantize = (blocks: Uint8Array, out: Float32Array) => void;
 
-/** How a tensor's values lie in a GGUF file: in blocks of `blockSize` values and `blockBytes` bytes. */
+/**
+ * How a tensor's values lie in a GGUF file: in blocks of `blockSize` values and `blockBytes` bytes.
+ */
 export interface GgufTensorType {
   readonly name: string;
   readonly blockSize: number;

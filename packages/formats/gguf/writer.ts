@@ -6,7 +6,10 @@ const VERSION = 3;
 /** Where tensors begin (the specification's default, which needs no entry). */
 const ALIGNMENT_BYTES = 32;
 
-/** Types of tensors that are written here: ggml's number, and how many bytes a block of how many values takes. */
+/**
+ * Types of tensors that are written here: ggml's number, and how many bytes a block of how many
+ * values takes.
+ */
 export const TENSOR_TYPES = {
   F32: { id: 0, values: 1, bytes: 4 },
   F16: { id: 1, values: 1, bytes: 2 },
@@ -15,7 +18,10 @@ export const TENSOR_TYPES = {
 } as const;
 export type TensorTypeName = keyof typeof TENSOR_TYPES;
 
-/** A tensor to be written; its bytes are asked for when their turn comes. `shape` is row-major, the fastest axis last. */
+/**
+ * A tensor to be written; its bytes are asked for when their turn comes. `shape` is row-major, the
+ * fastest axis last.
+ */
 export interface GgufTensorEntry {
   readonly name: string;
   readonly type: TensorTypeName;
@@ -24,8 +30,8 @@ export interface GgufTensorEntry {
 }
 
 /**
- * Writes a GGUF file of version 3 (specification: ggml/docs/gguf.md): metadata, names and places of tensors, then the data of
- * each in order. One tensor is in memory at a time.
+ * Writes a GGUF file of version 3 (specification: ggml/docs/gguf.md): metadata, names and places of
+ * tensors, then the data of each in order. One tensor is in memory at a time.
  * @throws {TypeError} when a tensor's bytes are not as many as its shape and type promise.
  */
 export async function writeGguf(

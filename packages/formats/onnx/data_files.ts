@@ -22,8 +22,9 @@ export interface DataPlace {
 }
 
 /**
- * Lays out the bytes of weights in files beside an ONNX file: `<file>_data`, `<file>_data_1`, … as transformers.js numbers
- * them. A weight is placed when it is added, and its bytes are asked for when the files are written.
+ * Lays out the bytes of weights in files beside an ONNX file: `<file>_data`, `<file>_data_1`, … as
+ * transformers.js numbers them. A weight is placed when it is added, and its bytes are asked for
+ * when the files are written.
  */
 export class OnnxData {
   readonly #file: string;

@@ -11,8 +11,8 @@ export interface WeightData {
 }
 
 /**
- * Opens the files that hold an ONNX model's weights: the graph's own, and those beside it that tensors name. Nothing outside
- * of the graph's folder is opened.
+ * Opens the files that hold an ONNX model's weights: the graph's own, and those beside it that
+ * tensors name. Nothing outside of the graph's folder is opened.
  */
 export class ExternalFiles {
   readonly graph: ByteSource;
@@ -30,8 +30,8 @@ export class ExternalFiles {
   }
 
   /**
-   * @throws {CheckpointFormatError} when the weight's file is missing, or the place is not in it or of another size than the
-   *   weight.
+   * @throws {CheckpointFormatError} when the weight's file is missing, or the place is not in it or
+   *   of another size than the weight.
    */
   async locate(
     { tensor, dtype }: { readonly tensor: OnnxTensor; readonly dtype: FloatDType },

@@ -1,6 +1,8 @@
 import type { FloatDType } from "@lopper/core";
 
-/** Element types of weights (onnx.proto, `TensorProto.DataType`), and the float type that is none. */
+/**
+ * Element types of weights (onnx.proto, `TensorProto.DataType`), and the float type that is none.
+ */
 export const FLOAT_DTYPES: Readonly<Record<number, FloatDType>> = {
   1: "F32",
   10: "F16",

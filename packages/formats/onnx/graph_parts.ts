@@ -1,13 +1,17 @@
 import type { Field, MessageCursor } from "./message_cursor.ts";
 
 /**
- * Nodes, their inputs, outputs and attributes, initializers and their dimensions: a node with two of them costs 600 bytes. A file
- * may have this many (Llama 405B: 90,000), and one more for every 512 of its bytes.
+ * Nodes, their inputs, outputs and attributes, initializers and their dimensions: a node with two
+ * of them costs 600 bytes. A file may have this many (Llama 405B: 90,000), and one more for every
+ * 512 of its bytes.
  */
 const FREE_PARTS = 196_608;
 const BYTES_PER_PART = 512;
 
-/** Counts the parts of a graph as they are read: a file may not have more than its size gives reason for. */
+/**
+ * Counts the parts of a graph as they are read: a file may not have more than its size gives reason
+ * for.
+ */
 export class GraphParts {
   readonly #cursor: MessageCursor;
   #left: number;

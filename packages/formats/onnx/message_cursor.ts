@@ -40,7 +40,8 @@ export class MessageCursor {
 
   /**
    * Reads the message that ends at `end`, field by field.
-   * @throws {CheckpointFormatError} when a field reaches beyond it, or is of a kind that there is none of.
+   * @throws {CheckpointFormatError} when a field reaches beyond it, or is of a kind that there is
+   *   none of.
    */
   async message(end: number, handlers: Handlers): Promise<void> {
     const cursor = this.#cursor;

@@ -12,10 +12,11 @@ export interface Quantized {
 }
 
 /**
- * A matrix `[rows, columns]` in 4 or 8 bits as com.microsoft.MatMulNBits reads it: 32 values of a row in a block, the last
- * one filled up with zeros; value = (bits − zero) · scale. The range of a block goes from its least to its largest value, and
- * has 0 in it, which is exact, as onnxruntime's own quantiser does it without symmetry; with 4 bits, it is as much smaller
- * as makes the squared error least.
+ * A matrix `[rows, columns]` in 4 or 8 bits as com.microsoft.MatMulNBits reads it: 32 values of a
+ * row in a block, the last one filled up with zeros; value = (bits − zero) · scale. The range of a
+ * block goes from its least to its largest value, and has 0 in it, which is exact, as onnxruntime's
+ * own quantiser does it without symmetry; with 4 bits, it is as much smaller as makes the squared
+ * error least.
  */
 export function quantizeBlocks(
   values: Float32Array,
@@ -57,10 +58,16 @@ export function quantizeBlocks(
   return { matrix, scales, zeros };
 }
 
-/** Shares of the whole range of a block that are tried with 4 bits: outliers are worth less than finer steps. */
+/**
+ * Shares of the whole range of a block that are tried with 4 bits: outliers are worth less than
+ * finer steps.
+ */
 const RANGE_SHARES = [1, 0.95, 0.9, 0.85, 0.8];
 
-/** The range, of those around 0 with these shares of the whole one, that has the least squared error; the widest of equal ones. */
+/**
+ * The range, of those around 0 with these shares of the whole one, that has the least squared
+ * error; the widest of equal ones.
+ */
 function bestRange(values: Float32Array, least: number, largest: number, top: number) {
   let best = { least, largest };
   let lowest = Infinity;

@@ -6,8 +6,9 @@ import { BYTES, type Field, FIXED32, key, MessageCursor, VARINT } from "./messag
 import { readTensor } from "./read_tensor.ts";
 
 /*
- * onnx-buf, which writes our graphs, is not used to read those of others: it needs the whole file in memory, weights
- * included, and makes objects of everything in it before anyone can say that there is too much.
+ * onnx-buf, which writes our graphs, is not used to read those of others: it needs the whole file
+ * in memory, weights included, and makes objects of everything in it before anyone can say that
+ * there is too much.
  */
 
 /** Messages and fields of onnx.proto (IR version 3 to 13), the ones that are read. */
@@ -31,8 +32,8 @@ const ATTRIBUTE = {
 };
 
 /**
- * Reads the graph of an ONNX file (onnx.proto): nodes, and where the values of tensors lie. The values themselves are passed
- * over.
+ * Reads the graph of an ONNX file (onnx.proto): nodes, and where the values of tensors lie. The
+ * values themselves are passed over.
  * @throws {CheckpointFormatError} when the file is malformed, or has more parts than any model.
  * @throws {UnsupportedModelError} for sparse and segmented tensors.
  */

@@ -34,7 +34,8 @@ interface TensorMessage {
 
 /**
  * Reads a TensorProto; its values are passed over.
- * @throws {CheckpointFormatError} for a shape that no tensor has, and for external data without a place.
+ * @throws {CheckpointFormatError} for a shape that no tensor has, and for external data without a
+ *   place.
  * @throws {UnsupportedModelError} when it is stored in segments.
  */
 export async function readTensor(

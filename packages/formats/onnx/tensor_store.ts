@@ -3,19 +3,25 @@ import type { ByteSource } from "../byte_source.ts";
 import { finiteFloat32, finiteHalves, type OffsetOf } from "../finite_values.ts";
 import type { TensorInfo, TensorStore } from "../tensors.ts";
 
-/** Bytes of a transposed matrix that are read and turned at a time, where its rows are no longer than that. */
+/**
+ * Bytes of a transposed matrix that are read and turned at a time, where its rows are no longer
+ * than that.
+ */
 const CHUNK_BYTES = 1024 * 1024;
 
 /** A weight as it lies in a file. `info.offset` is where its first value lies. */
 export interface PlacedWeight {
   readonly info: TensorInfo;
-  /** Values from one row of the stored matrix to the next, where that is the weight's transpose; 0 where it is the weight. */
+  /**
+   * Values from one row of the stored matrix to the next, where that is the weight's transpose; 0
+   * where it is the weight.
+   */
   readonly stride: number;
 }
 
 /**
- * The tensors of an ONNX model as weights, `[out, in]` whatever the graph has. A transposed matrix is turned when it is
- * read, as many rows as are asked for, and nothing of it is kept.
+ * The tensors of an ONNX model as weights, `[out, in]` whatever the graph has. A transposed matrix
+ * is turned when it is read, as many rows as are asked for, and nothing of it is kept.
  */
 export class OnnxTensorStore implements TensorStore {
   readonly tensors: ReadonlyMap<string, TensorInfo>;

@@ -8,7 +8,9 @@ export interface Source {
   readonly transposed: boolean;
 }
 
-/** Operators that hand a weight on without changing it, but for its type and the order of its axes. */
+/**
+ * Operators that hand a weight on without changing it, but for its type and the order of its axes.
+ */
 const PASSING = new Set(["Identity", "Cast", "Transpose"]);
 /** More than exporters put between a weight and its use; a cycle ends here. */
 const MAX_PASSES = 16;
@@ -39,7 +41,9 @@ export class ValueFlow {
     return this.#producers.get(value);
   }
 
-  /** The tensor that a value is, perhaps cast and transposed; undefined for what the graph computes. */
+  /**
+   * The tensor that a value is, perhaps cast and transposed; undefined for what the graph computes.
+   */
   tensor(value: string): Source | undefined {
     let transposed = false;
     for (let at = value, i = 0; i < MAX_PASSES; i++) {
@@ -67,7 +71,10 @@ export class ValueFlow {
   }
 }
 
-/** Whether a node hands its first input on. A matrix has one transposition; without `perm`, axes are reversed. */
+/**
+ * Whether a node hands its first input on. A matrix has one transposition; without `perm`, axes are
+ * reversed.
+ */
 export function isPassing({ op, domain, inputs, attributes }: OnnxNode): boolean {
   if (domain !== "" || !PASSING.has(op) || inputs.length !== 1) return false;
   const perm = attributes.get("perm");

@@ -6,15 +6,16 @@ import type { TensorInfo } from "../tensors.ts";
 /** The reference implementation's limit on the header. */
 const MAX_HEADER_BYTES = 100_000_000;
 /**
- * Parsed JSON takes a multiple of its text. Hostile headers may not make that more than the file's size and 64 MiB, so
- * headers above this size need a file that is large, too.
+ * Parsed JSON takes a multiple of its text. Hostile headers may not make that more than the file's
+ * size and 64 MiB, so headers above this size need a file that is large, too.
  */
 const FREE_HEADER_BYTES = 2 * 1024 * 1024;
 const MAX_HEADER_SHARE = 1 / 16;
 /**
- * Text is cheap; objects, lists and keys are not: `{}` becomes 60 times its size. Measured, each costs up to 256 bytes, so
- * this many cost 32 MiB, and the file may have one more for every 512 of its bytes. A tensor's entry has seven, which
- * leaves 18,000 tensors in the smallest file (Llama 405B has 1,139 in all).
+ * Text is cheap; objects, lists and keys are not: `{}` becomes 60 times its size. Measured, each
+ * costs up to 256 bytes, so this many cost 32 MiB, and the file may have one more for every 512 of
+ * its bytes. A tensor's entry has seven, which leaves 18,000 tensors in the smallest file (Llama
+ * 405B has 1,139 in all).
  */
 const FREE_PARTS = 131_072;
 const BYTES_PER_PART = 512;
@@ -33,8 +34,9 @@ export interface SafetensorsHeader {
 }
 
 /**
- * Reads the header of a safetensors file (specification, "Format"): 8 bytes of little-endian length, a JSON object, then
- * data that the tensors cover from its first byte to its last without a gap or an overlap.
+ * Reads the header of a safetensors file (specification, "Format"): 8 bytes of little-endian
+ * length, a JSON object, then data that the tensors cover from its first byte to its last without a
+ * gap or an overlap.
  * @throws {CheckpointFormatError} for every way in which a file can be anything else.
  */
 export async function readSafetensorsHeader(source: ByteSource): Promise<SafetensorsHeader> {
@@ -76,7 +78,10 @@ export async function readSafetensorsHeader(source: ByteSource): Promise<Safeten
   return { tensors: new Map(tensors.map((tensor) => [tensor.name, tensor])), metadata, dataStart };
 }
 
-/** Floats of 4, 6 and 8 bits: safetensors has names for them, and no checkpoint of its own makes has them but with scales. */
+/**
+ * Floats of 4, 6 and 8 bits: safetensors has names for them, and no checkpoint of its own makes has
+ * them but with scales.
+ */
 const QUANTISED_DTYPE = /^F[468](?:_|$)/;
 
 type Fail = (problem: string, offset?: number, tensor?: string) => never;
@@ -132,7 +137,10 @@ function parseTensor(
   return { name, dtype, shape, file, offset: dataStart + begin, byteLength: end - begin };
 }
 
-/** Tensors in the order of their data must follow one another from the first byte of data to the last. */
+/**
+ * Tensors in the order of their data must follow one another from the first byte of data to the
+ * last.
+ */
 function checkCoverage(
   tensors: readonly TensorInfo[],
   dataStart: number,
@@ -163,9 +171,9 @@ const QUOTE = 0x22, BACKSLASH = 0x5c, OPEN = 0x7b, CLOSE = 0x7d, COLON = 0x3a;
 const LIST_OPEN = 0x5b, LIST_CLOSE = 0x5d;
 
 /**
- * Refuses, before the parser spends memory on it, a header of more objects, lists and keys than `maxParts`, and one that
- * names a tensor twice: `JSON.parse` would keep the last in silence. On text that is no JSON it finds something or
- * nothing: the parser has the last word.
+ * Refuses, before the parser spends memory on it, a header of more objects, lists and keys than
+ * `maxParts`, and one that names a tensor twice: `JSON.parse` would keep the last in silence. On
+ * text that is no JSON it finds something or nothing: the parser has the last word.
  */
 function checkStructure(json: Uint8Array, maxParts: number, fail: Fail) {
   const seen = new Set<string>();

@@ -85,7 +85,9 @@ const headerMutation: fc.Arbitrary<Mutation> = fc.tuple(
   return safetensorsFile(json, new Uint8Array(82));
 });
 
-/** Headers of unusual size or text: long names, many tensors, deep nesting, numbers past all bounds. */
+/**
+ * Headers of unusual size or text: long names, many tensors, deep nesting, numbers past all bounds.
+ */
 const extremeMutation: fc.Arbitrary<Mutation> = fc.oneof(
   fc.integer({ min: 1, max: 2000 }).map((n) =>
     `{"${"ü".repeat(n)}":${JSON.stringify(entry("U8", [82], 0, 82))}}`
@@ -169,7 +171,10 @@ Deno.test(`safetensors: ${MUTATIONS} mutated files give a typed error or a check
   assert.ok(grown < ALLOWANCE_BYTES, `${grown} bytes grown over all files`);
 });
 
-/** Notes the largest read that is asked for; asking for more than the file has fails the test, not the read. */
+/**
+ * Notes the largest read that is asked for; asking for more than the file has fails the test, not
+ * the read.
+ */
 class WatchedSource implements ByteSource {
   readonly name: string;
   readonly size: number;
@@ -201,7 +206,10 @@ Deno.test("safetensors: a length field that promises more than the file is refus
 });
 
 const MIB = 1024 * 1024;
-/** What is repeated, the header's size, and the file's: just below each limit of header.ts, where parsing costs most. */
+/**
+ * What is repeated, the header's size, and the file's: just below each limit of header.ts, where
+ * parsing costs most.
+ */
 const HOSTILE: readonly [kind: string, headerBytes: number, fileBytes: number][] = [
   ["tensors", 1_000_000, 1_000_000],
   ["objects", 390_000, 390_000],

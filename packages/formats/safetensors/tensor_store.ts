@@ -15,7 +15,9 @@ export async function hasSafetensors(folder: ModelFolder): Promise<boolean> {
   return await folder.has(SINGLE) || await folder.has(INDEX);
 }
 
-/** The files that `openTensorStore` opens, shards in their order before the index that names them. */
+/**
+ * The files that `openTensorStore` opens, shards in their order before the index that names them.
+ */
 export async function filesOfWeights(folder: ModelFolder): Promise<readonly string[]> {
   if (await folder.has(SINGLE)) return [SINGLE];
   if (!await folder.has(INDEX)) throw noWeights(folder);
@@ -24,7 +26,8 @@ export async function filesOfWeights(folder: ModelFolder): Promise<readonly stri
 }
 
 /**
- * Opens the weights of a model folder: `model.safetensors`, or the shards that `model.safetensors.index.json` names.
+ * Opens the weights of a model folder: `model.safetensors`, or the shards that
+ * `model.safetensors.index.json` names.
  * @throws {CheckpointFormatError} when a file is missing, malformed, or contradicts the index.
  */
 export async function openTensorStore(folder: ModelFolder): Promise<TensorStore> {

@@ -20,7 +20,8 @@ export interface Shard {
 }
 
 /**
- * Writes a safetensors file: the header, then the data of each entry in order. One tensor is in memory at a time.
+ * Writes a safetensors file: the header, then the data of each entry in order. One tensor is in
+ * memory at a time.
  * @throws {TypeError} when an entry's data is not of the length that its shape and dtype promise.
  */
 export async function writeSafetensors(
@@ -56,8 +57,9 @@ export async function writeSafetensors(
 }
 
 /**
- * Distributes tensors, in order, over files of at most `maxShardBytes` of data (a larger tensor gets a file of its own),
- * with names and index as transformers writes them; the index is undefined when one file is enough.
+ * Distributes tensors, in order, over files of at most `maxShardBytes` of data (a larger tensor
+ * gets a file of its own), with names and index as transformers writes them; the index is undefined
+ * when one file is enough.
  */
 export function planShards(
   entries: readonly TensorEntry[],

@@ -10,7 +10,9 @@ import fc from "fast-check";
 
 const DTYPES = Object.keys(DTYPE_BYTES).filter(isDType);
 
-/** Tensors of random dtypes, shapes and bytes, scalars and empty ones among them, with any names. */
+/**
+ * Tensors of random dtypes, shapes and bytes, scalars and empty ones among them, with any names.
+ */
 const entries = fc.uniqueArray(
   fc.tuple(
     fc.oneof(

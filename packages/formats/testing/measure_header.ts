@@ -1,6 +1,6 @@
 /**
- * How much the memory of a process grows, at its highest, while it reads the header of a hostile file. Run by
- * mutation_test.ts in a process of its own, where nothing else takes memory.
+ * How much the memory of a process grows, at its highest, while it reads the header of a hostile
+ * file. Run by mutation_test.ts in a process of its own, where nothing else takes memory.
  *
  * Usage: deno run --allow-all measure_header.ts KIND HEADER_BYTES FILE_BYTES
  */

@@ -1,6 +1,7 @@
 /**
- * How much the memory of this process grows, at its highest, while `use` runs, and what that said or threw. Linux keeps the
- * high-water mark of a process (proc(5), VmHWM) and forgets it on demand (clear_refs).
+ * How much the memory of this process grows, at its highest, while `use` runs, and what that said
+ * or threw. Linux keeps the high-water mark of a process (proc(5), VmHWM) and forgets it on demand
+ * (clear_refs).
  */
 export async function measurePeak(
   use: () => Promise<string>,

@@ -36,8 +36,9 @@ const WARM_UP = 500;
 const WINDOW = 1000;
 
 /**
- * How much memory of this isolate is held at the end of many runs and was not at the beginning. Resident memory would count
- * the tests beside it in the process; what is allocated at one moment would count garbage, which a collection takes away.
+ * How much memory of this isolate is held at the end of many runs and was not at the beginning.
+ * Resident memory would count the tests beside it in the process; what is allocated at one moment
+ * would count garbage, which a collection takes away.
  */
 export class HeldMemory {
   readonly #runs: number;

@@ -1,6 +1,11 @@
-/** Helpers of the tests in this folder: safetensors files built by hand, so that they can be wrong. */
+/**
+ * Helpers of the tests in this folder: safetensors files built by hand, so that they can be wrong.
+ */
 
-/** A file with the given header text and data; the length field is that of the header unless told otherwise. */
+/**
+ * A file with the given header text and data; the length field is that of the header unless told
+ * otherwise.
+ */
 export function safetensorsFile(
   header: string | Uint8Array,
   data: Uint8Array = new Uint8Array(0),

@@ -1,11 +1,15 @@
 import type { Block, NormPlacement } from "@lopper/core";
 
-/** Where a setting comes from: fixed by the family, or a boolean key of config.json (absent = false). */
+/**
+ * Where a setting comes from: fixed by the family, or a boolean key of config.json (absent =
+ * false).
+ */
 export type Setting = boolean | "attention_bias" | "mlp_bias";
 
 /**
- * What distinguishes one model family from another, as data: a family that is like another one is written as the difference
- * to it. All are decoders with rotary embedding; their blocks add to the hidden states one after the other.
+ * What distinguishes one model family from another, as data: a family that is like another one is
+ * written as the difference to it. All are decoders with rotary embedding; their blocks add to the
+ * hidden states one after the other.
  */
 export interface Family {
   readonly modelType: string;
@@ -19,8 +23,9 @@ export interface Family {
   /** RMS norms of queries and keys: of each head, or "full", of all heads together. */
   readonly qkNorm: boolean | "full";
   /**
-   * Which key of config.json switches sliding-window attention on, and where: "sliding_window" in all layers,
-   * "use_sliding_window" in those that `layer_types` names, else in those from `max_window_layers` on.
+   * Which key of config.json switches sliding-window attention on, and where: "sliding_window" in
+   * all layers, "use_sliding_window" in those that `layer_types` names, else in those from
+   * `max_window_layers` on.
    */
   readonly slidingWindow: "never" | "sliding_window" | "use_sliding_window";
   /** What keys mean that config.json does not have. */
@@ -51,7 +56,10 @@ export interface WeightTemplate {
   readonly of?: Trait;
 }
 
-/** How long an axis is, by what runs along it. "normed" are those that a norm of queries or keys is taken over. */
+/**
+ * How long an axis is, by what runs along it. "normed" are those that a norm of queries or keys is
+ * taken over.
+ */
 export type Length =
   | "hidden"
   | "queries"
@@ -63,7 +71,10 @@ export type Length =
 /** What some models of a family have, and others do not. */
 export type Trait = "qkvBias" | "outputBias" | "mlpBias" | "qkNorm";
 
-/** What absent keys of config.json mean (transformers 5.24, `LlamaConfig` and its like). Sizes of the weights have no default. */
+/**
+ * What absent keys of config.json mean (transformers 5.24, `LlamaConfig` and its like). Sizes of
+ * the weights have no default.
+ */
 export interface FamilyDefaults {
   /** `max_position_embeddings` */
   readonly maxPositions: number;

@@ -1,9 +1,10 @@
 import type { BlockTemplate } from "./family.ts";
 
 /**
- * The anatomy of a Llama layer, under the tensor names of transformers. Attention loses KV groups: a KV head, with its rows of
- * k and v, and the query heads that read it, with their rows of q and columns of o. A SwiGLU MLP loses channels: rows of gate
- * and up, columns of down. A bias goes with its rows.
+ * The anatomy of a Llama layer, under the tensor names of transformers. Attention loses KV groups:
+ * a KV head, with its rows of k and v, and the query heads that read it, with their rows of q and
+ * columns of o. A SwiGLU MLP loses channels: rows of gate and up, columns of down. A bias goes with
+ * its rows.
  */
 export const LLAMA_BLOCKS: readonly BlockTemplate[] = [{
   kind: "attention",

@@ -8,7 +8,10 @@ import { qwen3 } from "./qwen3.ts";
 
 export const FAMILIES: readonly Family[] = [llama, mistral, qwen2, qwen3, olmo2];
 
-/** The class by which transformers generates with a model of a `model_type`; undefined for another family's. */
+/**
+ * The class by which transformers generates with a model of a `model_type`; undefined for another
+ * family's.
+ */
 export function generatingClass(modelType: string): string | undefined {
   const family = FAMILIES.find((f) => f.modelType === modelType);
   return family && `${family.className}ForCausalLM`;

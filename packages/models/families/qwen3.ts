@@ -1,7 +1,9 @@
 import type { Family } from "./family.ts";
 import { qwen2 } from "./qwen2.ts";
 
-/** Qwen3 (dense): norms of q and k instead of their biases, head size apart from the hidden size. */
+/**
+ * Qwen3 (dense): norms of q and k instead of their biases, head size apart from the hidden size.
+ */
 export const qwen3: Family = {
   ...qwen2,
   modelType: "qwen3",

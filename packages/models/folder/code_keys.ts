@@ -1,8 +1,8 @@
 import { CheckpointFormatError } from "@lopper/core";
 
 /**
- * Keys by which transformers is told to run code of the folder that a JSON file lies in, or of a repository. Lopper runs
- * none, and what it writes asks nobody to.
+ * Keys by which transformers is told to run code of the folder that a JSON file lies in, or of a
+ * repository. Lopper runs none, and what it writes asks nobody to.
  */
 const CODE_KEYS: readonly string[] = [
   "auto_map",
@@ -20,7 +20,9 @@ const OWN_MODULE = /^(configuration_lopper|modeling_lopper|configuration_decilm)
 /** Configs are nested three deep; what is nested without end would end the program. */
 const MAX_DEPTH = 64;
 
-/** JSON without the keys that name code, however deep they lie; the same value where there are none. */
+/**
+ * JSON without the keys that name code, however deep they lie; the same value where there are none.
+ */
 export function withoutCode<T>(json: T): T {
   if (typeof json !== "object" || json === null) return json;
   if (Array.isArray(json)) {

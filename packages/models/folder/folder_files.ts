@@ -1,7 +1,9 @@
 import { TEMPLATE_FILE, TEMPLATE_FOLDER, TEMPLATE_JSON } from "@lopper/tokenizers";
 import { GENERATION_CONFIG } from "./generation_config.ts";
 
-/** Why a file is passed over. What is passed over for the same reason is named in the same sentence. */
+/**
+ * Why a file is passed over. What is passed over for the same reason is named in the same sentence.
+ */
 export type Reason =
   | "code"
   | "weights"
@@ -35,8 +37,9 @@ const exactly = (...names: readonly string[]) =>
   new RegExp(`^(${names.map((name) => name.replaceAll(".", "\\.")).join("|")})$`);
 
 /**
- * Every file that transformers, the converter of llama.cpp and the exporters whose files Lopper opens would look at; the first
- * rule that fits holds. This is the one place that knows them: what is opened, what is written and what is told follow it.
+ * Every file that transformers, the converter of llama.cpp and the exporters whose files Lopper
+ * opens would look at; the first rule that fits holds. This is the one place that knows them: what
+ * is opened, what is written and what is told follow it.
  */
 const FILES: readonly FileRule[] = [
   { name: exactly("config.json", "genai_config.json"), fate: "read" },

@@ -13,7 +13,10 @@ const ADAPTER_WEIGHTS = /^adapter_model\.(?:safetensors|bin)$/;
 const TO_SAFETENSORS =
   "convert it with transformers: AutoModelForCausalLM.from_pretrained(DIR).save_pretrained(NEW_DIR)";
 
-/** Files of other programs that hold a model: how they are called, what they are, and the way from there. */
+/**
+ * Files of other programs that hold a model: how they are called, what they are, and the way from
+ * there.
+ */
 const FOREIGN: readonly (readonly [file: RegExp, what: string, way: string])[] = [
   [
     /^consolidated\.\d+\.pth$/,
@@ -56,8 +59,8 @@ const MAX_LOOKED_INTO = 200;
 const MAX_NAMED = 5;
 
 /**
- * What stands in the way of a folder without config.json, or without weights: what it holds instead, and the way from there;
- * null where it holds nothing that anybody knows.
+ * What stands in the way of a folder without config.json, or without weights: what it holds
+ * instead, and the way from there; null where it holds nothing that anybody knows.
  */
 export async function foreignFolder(folder: ModelFolder): Promise<LopperError | null> {
   const files = (await folder.list()).toSorted();
@@ -88,7 +91,10 @@ export async function foreignFolder(folder: ModelFolder): Promise<LopperError | 
     : new CheckpointFormatError("the folder is empty", { file: folder.name });
 }
 
-/** What holds the weights of a folder whose config.json has no safetensors beside it, where anybody knows that. */
+/**
+ * What holds the weights of a folder whose config.json has no safetensors beside it, where anybody
+ * knows that.
+ */
 export async function foreignWeights(folder: ModelFolder): Promise<LopperError | null> {
   const gguf = (await folder.list()).filter((file) => /\.gguf$/i.test(file));
   if (gguf.length === 0) return await foreignFolder(folder);

@@ -10,7 +10,9 @@ const schema = z.looseObject({
   stop_strings: z.union([z.string(), z.array(z.string())]).nullish(),
 });
 
-/** The end tokens that a config.json or a generation_config.json names; its key was checked before. */
+/**
+ * The end tokens that a config.json or a generation_config.json names; its key was checked before.
+ */
 export function endTokensOf({ eos_token_id }: Readonly<Record<string, unknown>>) {
   const ids = idsSchema.parse(eos_token_id);
   return typeof ids === "number" ? [ids] : ids ?? [];
@@ -40,9 +42,9 @@ export async function readGenerationEnds(folder: ModelFolder): Promise<Generatio
 }
 
 /**
- * A model whose texts end at further tokens, too. transformers generates by generation_config.json alone where there is one,
- * other programs (llama.cpp, vLLM) by config.json besides. A text that goes on behind its end is the worse mistake, so that
- * both count; config.json's come first.
+ * A model whose texts end at further tokens, too. transformers generates by generation_config.json
+ * alone where there is one, other programs (llama.cpp, vLLM) by config.json besides. A text that
+ * goes on behind its end is the worse mistake, so that both count; config.json's come first.
  */
 export function withEndTokens(spec: ModelSpec, more: readonly number[]): ModelSpec {
   return { ...spec, eosTokenIds: [...new Set([...spec.eosTokenIds, ...more])] };

@@ -6,8 +6,8 @@ const SNAPSHOTS = "snapshots";
 const MAX_REF_BYTES = 300;
 
 /**
- * The snapshot of a folder in which programs of Hugging Face keep what they downloaded of a model (`models--owner--name`): that
- * of the branch main, else the only one. Null for any other folder.
+ * The snapshot of a folder in which programs of Hugging Face keep what they downloaded of a model
+ * (`models--owner--name`): that of the branch main, else the only one. Null for any other folder.
  * @throws {CheckpointFormatError} when the snapshot of main is not there.
  * @throws {UnsupportedModelError} when there are several, and none is that of main.
  */

@@ -9,8 +9,8 @@ import {
 import { fateOf } from "./folder_files.ts";
 
 /**
- * A model's folder as it was when the model was opened: what was there is looked for once, and a file that is gone later is
- * an error instead of a file that was never there.
+ * A model's folder as it was when the model was opened: what was there is looked for once, and a
+ * file that is gone later is an error instead of a file that was never there.
  */
 export class KnownFolder implements ModelFolder {
   readonly name: string;
@@ -85,8 +85,9 @@ export class KnownFolder implements ModelFolder {
 }
 
 /**
- * Whether a name is a file's. One that cannot be asked for is none: names that no model's files have, such as those of
- * Windows' "a:Zone.Identifier", and what nobody opens, such as a link to itself.
+ * Whether a name is a file's. One that cannot be asked for is none: names that no model's files
+ * have, such as those of Windows' "a:Zone.Identifier", and what nobody opens, such as a link to
+ * itself.
  */
 async function isFile(folder: ModelFolder, name: string): Promise<boolean> {
   try {

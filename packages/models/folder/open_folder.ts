@@ -7,7 +7,10 @@ import { KnownFolder } from "./known_folder.ts";
 
 const CONFIG = "config.json";
 
-/** Looks at a model's folder once: what is read, written and told of it from now on is what was there. */
+/**
+ * Looks at a model's folder once: what is read, written and told of it from now on is what was
+ * there.
+ */
 export function lookAtFolder(folder: ModelFolder): Promise<KnownFolder> {
   return KnownFolder.of(folder, [TEMPLATE_FOLDER, "onnx"]);
 }

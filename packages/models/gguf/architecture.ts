@@ -7,13 +7,19 @@ export interface Architecture {
   /** Its name in GGUF, with which its settings' keys begin. */
   readonly name: string;
   readonly modelType: string;
-  /** Neighbouring channels of a head are rotated together, so that rows of q and k are interleaved in the file. */
+  /**
+   * Neighbouring channels of a head are rotated together, so that rows of q and k are interleaved
+   * in the file.
+   */
   readonly interleaved: boolean;
   /** Layers may lack attention, or both of their blocks: their numbers are 0. */
   readonly sparse?: boolean;
 }
 
-/** Mistral's files say "llama" and are told apart by their sliding window; without one the two are the same. */
+/**
+ * Mistral's files say "llama" and are told apart by their sliding window; without one the two are
+ * the same.
+ */
 const ARCHITECTURES: readonly Architecture[] = [
   { name: "llama", modelType: "llama", interleaved: true },
   { name: "qwen2", modelType: "qwen2", interleaved: false },

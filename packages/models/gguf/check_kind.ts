@@ -3,7 +3,8 @@ import { architectureOf } from "./architecture.ts";
 import { type GgufMetadata, splitPart } from "@lopper/formats";
 
 /**
- * Whether a file is a whole language model of an architecture that Lopper computes. Nothing else is asked of one that is not.
+ * Whether a file is a whole language model of an architecture that Lopper computes. Nothing else is
+ * asked of one that is not.
  * @throws {UnsupportedModelError} saying what it is.
  */
 export async function checkKind(metadata: GgufMetadata): Promise<void> {

@@ -44,7 +44,9 @@ export function checkBlocks({ metadata, tensors }: GgufHeader) {
   }
 }
 
-/** @throws {UnsupportedModelError} for a way of scaling rotary angles that Lopper does not compute. */
+/**
+ * @throws {UnsupportedModelError} for a way of scaling rotary angles that Lopper does not compute.
+ */
 export async function checkScaling(metadata: GgufMetadata, key: string) {
   const type = await metadata.text(key) ?? "none";
   if (type === "none" || type === "linear") return;
@@ -53,7 +55,10 @@ export async function checkScaling(metadata: GgufMetadata, key: string) {
   );
 }
 
-/** A key that Lopper does not know may change what the model computes: unless it says that there is no such thing. */
+/**
+ * A key that Lopper does not know may change what the model computes: unless it says that there is
+ * no such thing.
+ */
 export function checkKeys(metadata: GgufMetadata, prefix: string) {
   for (const key of metadata.keys()) {
     const name = key.startsWith(prefix) ? key.slice(prefix.length) : null;

@@ -11,7 +11,8 @@ import { EMBEDDING, LM_HEAD } from "./tensor_names.ts";
 
 /**
  * The config.json that the same model has as a Hugging Face folder.
- * @throws {CheckpointFormatError} when a setting is missing, or of another type or length than it needs to be.
+ * @throws {CheckpointFormatError} when a setting is missing, or of another type or length than it
+ *   needs to be.
  * @throws {UnsupportedModelError} for a setting that Lopper does not compute, by name.
  */
 export async function configFromGguf(
@@ -42,7 +43,8 @@ export async function configFromGguf(
   const headDim = headSize(metadata, key, hiddenSize / queryHeads[0]);
   const window = metadata.count(key("attention.sliding_window")) ?? 0;
   const type = modelType === "llama" && window > 0 ? "mistral" : modelType;
-  // The plain keys of a config describe layers that have everything; only what `lopper` says is used then.
+  // The plain keys of a config describe layers that have everything; only what `lopper` says is
+  // used then.
   const plain = (list: readonly number[]) => sparse ? Math.max(1, ...list) : list[0];
   const uniform = [queryHeads, kvHeads, widths].every((list) => list.every((n) => n === list[0]));
   return {

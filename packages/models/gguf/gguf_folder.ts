@@ -21,14 +21,17 @@ import {
 const TOKENIZER = "tokenizer.json";
 const TOKENIZER_CONFIG = "tokenizer_config.json";
 const CONFIG = "config.json";
-/** Keys that say of a model where it is from, and hold for what is made of it (gguf-py, `Keys.General`). */
+/**
+ * Keys that say of a model where it is from, and hold for what is made of it (gguf-py,
+ * `Keys.General`).
+ */
 const ORIGIN =
   /^general\.(license|author|organization|url|repo_url|doi|source|base_model|dataset|tags|languages|description)(\.|$)/;
 const GENERATION_CONFIG = "generation_config.json";
 
 /**
- * The files beside the weights that a Hugging Face folder of the same model has, made from the metadata of a GGUF file
- * when they are asked for.
+ * The files beside the weights that a Hugging Face folder of the same model has, made from the
+ * metadata of a GGUF file when they are asked for.
  */
 export class GgufFolder implements ModelFolder {
   readonly name: string;
@@ -36,7 +39,10 @@ export class GgufFolder implements ModelFolder {
   readonly #config: Readonly<Record<string, unknown>>;
   readonly #eosTokenIds: readonly number[];
 
-  /** @param eosTokenIds all tokens at which texts end, of which the config has those that the file names. */
+  /**
+   * @param eosTokenIds all tokens at which texts end, of which the config has those that the file
+   * names.
+   */
   constructor(
     metadata: GgufMetadata,
     config: Readonly<Record<string, unknown>>,
@@ -54,7 +60,8 @@ export class GgufFolder implements ModelFolder {
     const hasTokenizer = this.#metadata.get(MODEL_KEY) !== undefined;
     if (hasTokenizer) files.push(TOKENIZER);
     if (hasTokenizer || named) files.push(TOKENIZER_CONFIG);
-    // Named ones are listed in the tokenizer's config: their names need not be such that files can have them.
+    // Named ones are listed in the tokenizer's config: their names need not be such that files can
+    // have them.
     if (this.#metadata.get(TEMPLATE_KEY) && !named) files.push(TEMPLATE_FILE);
     return Promise.resolve(files);
   }
@@ -89,7 +96,8 @@ export class GgufFolder implements ModelFolder {
   }
 
   /**
-   * What the file says of where its model is from and under which terms it may be used, for another GGUF file.
+   * What the file says of where its model is from and under which terms it may be used, for another
+   * GGUF file.
    * @throws {CheckpointFormatError} when an entry cannot be read.
    */
   async originEntries(): Promise<readonly MetadataEntry[]> {

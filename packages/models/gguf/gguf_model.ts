@@ -21,10 +21,13 @@ import { metadataNotes } from "./metadata_notes.ts";
 import { familyTensorName, isRotated, ROPE_FACTORS } from "./tensor_names.ts";
 
 /**
- * Opens a GGUF file as the model that its Hugging Face folder would be. Quantised weights become F16, others stay what they
- * are; the tokenizer and the config come from the metadata. The model owns the source, and closes it.
- * @throws {CheckpointFormatError} when the file is malformed, or its tensors are not those that its metadata declares.
- * @throws {UnsupportedModelError} for architectures, settings and tensor types that Lopper does not read.
+ * Opens a GGUF file as the model that its Hugging Face folder would be. Quantised weights become
+ * F16, others stay what they are; the tokenizer and the config come from the metadata. The model
+ * owns the source, and closes it.
+ * @throws {CheckpointFormatError} when the file is malformed, or its tensors are not those that its
+ *   metadata declares.
+ * @throws {UnsupportedModelError} for architectures, settings and tensor types that Lopper does not
+ *   read.
  */
 export async function openGgufModel(source: ByteSource): Promise<Model> {
   try {

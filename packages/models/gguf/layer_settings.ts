@@ -40,8 +40,8 @@ export async function layerSettings(
 
 /**
  * What the config says of a layer, blocks without heads or channels being absent.
- * @throws {UnsupportedModelError} for attention that mixes no tokens, and for attention without a feed-forward, whose output
- *   llama.cpp does not add.
+ * @throws {UnsupportedModelError} for attention that mixes no tokens, and for attention without a
+ *   feed-forward, whose output llama.cpp does not add.
  */
 function layerShape(
   metadata: GgufMetadata,
@@ -65,7 +65,10 @@ function layerShape(
   };
 }
 
-/** A setting of every layer, given once or as a list. @throws {CheckpointFormatError} when one is below `least`. */
+/**
+ * A setting of every layer, given once or as a list. @throws {CheckpointFormatError} when one is
+ * below `least`.
+ */
 async function perLayer(
   metadata: GgufMetadata,
   key: string,

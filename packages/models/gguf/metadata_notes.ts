@@ -4,7 +4,10 @@ import type { GgufMetadata } from "@lopper/formats";
 /** What is read of a tokenizer, or goes along without being read. */
 const TOKENIZER_KEYS =
   /^tokenizer\.(chat_templates?$|chat_template\.|ggml\.(model|pre|tokens|token_type|scores|merges|add_(bos|eos)_token|add_space_prefix|[a-z_]+_token_id)$)/;
-/** What says nothing of what is computed: names and origins, how a file was split, and what it was quantised with. */
+/**
+ * What says nothing of what is computed: names and origins, how a file was split, and what it was
+ * quantised with.
+ */
 const SILENT = /^(general|split|quantize)\./;
 
 /** What of a file's metadata is passed over; the architecture's own keys are read, or refused. */

@@ -20,7 +20,9 @@ const ALLOWANCE_BYTES = 64 * 1024 * 1024;
 const SEED = Number(Deno.env.get("LOPPER_SEED") ?? 20_260_101);
 
 const VALID = tinyGguf();
-/** Where the data begins: it is most of the file, and two mutations of three hit what comes before. */
+/**
+ * Where the data begins: it is most of the file, and two mutations of three hit what comes before.
+ */
 const HEADER = (await readGgufHeader(new MemorySource("m", VALID)))
   .tensors.get("token_embd.weight")!.offset;
 
@@ -29,7 +31,9 @@ const position = fc.oneof(
   { arbitrary: fc.nat(VALID.length - 1), weight: 1 },
 );
 
-/** Bits and bytes anywhere, and numbers of eight bytes in the place of lengths, counts and offsets. */
+/**
+ * Bits and bytes anywhere, and numbers of eight bytes in the place of lengths, counts and offsets.
+ */
 const byteMutation: fc.Arbitrary<Mutation> = fc.oneof(
   ...bytesChanged(position),
   fc.tuple(
@@ -144,7 +148,10 @@ class BoundedSource implements ByteSource {
   }
 }
 
-/** Runs `use`. True when it worked, false when it was refused with a typed error that names the file. */
+/**
+ * Runs `use`. True when it worked, false when it was refused with a typed error that names the
+ * file.
+ */
 function made(files: TokenizerFiles, file: string): TokenizerEngine {
   try {
     return new TokenizerEngine(files, () => {});

@@ -38,7 +38,8 @@ export async function ropeParameters(
 }
 
 /**
- * The factor of Llama 3's scaling, of which the file keeps only what each frequency is divided by; null without scaling.
+ * The factor of Llama 3's scaling, of which the file keeps only what each frequency is divided by;
+ * null without scaling.
  * @throws {UnsupportedModelError} when the divisors are not those of Llama 3.1 to 3.3.
  */
 async function llama3Factor(

@@ -49,7 +49,10 @@ export function ggufTensorName(role: WeightRole, layer: number): string {
   return `blk.${layer}.${IN_LAYER[role.part][role.weight]}`;
 }
 
-/** What a family calls the tensor of this name in GGUF; undefined where it is none of a decoder's weights. */
+/**
+ * What a family calls the tensor of this name in GGUF; undefined where it is none of a decoder's
+ * weights.
+ */
 export function familyTensorName(family: Family, name: string): string | undefined {
   const { embedding, finalNorm, lmHead } = family.tensorNames;
   if (name === EMBEDDING) return embedding;

@@ -62,10 +62,12 @@ export async function builderFile(folder: ModelFolder): Promise<string> {
 }
 
 /**
- * The config.json of a model of which there is only what the builder of onnxruntime-genai wrote: sizes and tokens from
- * genai_config.json; the rest from the graph, where it is an attribute of a node, or can be told from the weights.
+ * The config.json of a model of which there is only what the builder of onnxruntime-genai wrote:
+ * sizes and tokens from genai_config.json; the rest from the graph, where it is an attribute of a
+ * node, or can be told from the weights.
  * @throws {CheckpointFormatError} when genai_config.json is not what its name says.
- * @throws {UnsupportedModelError} when the graph does not show a setting, or shows one that Lopper does not compute.
+ * @throws {UnsupportedModelError} when the graph does not show a setting, or shows one that Lopper
+ *   does not compute.
  */
 export async function configFromBuilder(
   model: BuilderConfig,

@@ -2,8 +2,9 @@ import { MAX_LAYERS, type ModelConfig } from "../config_schema.ts";
 import type { FoundWeight } from "./weight_uses.ts";
 
 /**
- * The config of a graph that Lopper wrote, whose config.json counts only the layers that keep attention, and has their largest
- * sizes: with the layers that the graph's weights show. A layer in the middle that has no weights computes nothing.
+ * The config of a graph that Lopper wrote, whose config.json counts only the layers that keep
+ * attention, and has their largest sizes: with the layers that the graph's weights show. A layer in
+ * the middle that has no weights computes nothing.
  */
 export function withGraphLayers(config: ModelConfig, weights: readonly FoundWeight[]): ModelConfig {
   const { head_dim: headDim, layer_types: types, max_window_layers: unlimited } = config;

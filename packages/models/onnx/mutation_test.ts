@@ -16,7 +16,9 @@ const SEED = Number(Deno.env.get("LOPPER_SEED") ?? 20_260_101);
 
 const GRAPH = "model.onnx", DATA = "model.onnx.data";
 type Files = Readonly<Record<string, Uint8Array>>;
-/** A graph of one layer, with q, k and v in one matrix and a bias; its weights in a file beside it. */
+/**
+ * A graph of one layer, with q, k and v in one matrix and a bias; its weights in a file beside it.
+ */
 const BESIDE: Files = fixtureFiles("qwen2-tied-builder");
 /** The same with its weights inside, and a config.json. */
 const INSIDE: Files = {
@@ -195,7 +197,10 @@ class WatchedFolder extends MemoryFolder {
   }
 }
 
-/** Runs `use`. True when it worked, false when it was refused with a typed error that names the file. */
+/**
+ * Runs `use`. True when it worked, false when it was refused with a typed error that names the
+ * file.
+ */
 async function works(use: () => Promise<void>): Promise<boolean> {
   try {
     await use();

@@ -48,19 +48,23 @@ const OURS = "lopper";
  * Opens the decoder of an ONNX file as the model that it was exported from.
  * @param from holds the tokenizer, and config.json or genai_config.json.
  * @param path of the file in it: "model.onnx", "onnx/model.onnx".
- * @throws {CheckpointFormatError} when a file is malformed, or its weights are not those that the config declares.
- * @throws {UnsupportedModelError} for what is no decoder of the families that Lopper reads, naming the node.
+ * @throws {CheckpointFormatError} when a file is malformed, or its weights are not those that the
+ *   config declares.
+ * @throws {UnsupportedModelError} for what is no decoder of the families that Lopper reads, naming
+ *   the node.
  */
 export async function openOnnxModel(from: ModelFolder, path: string): Promise<Model> {
   const folder = await lookAtFolder(from);
   const parts = path.split("/");
   const file = parts.pop()!;
   const graphFolder = parts.reduce<ModelFolder>((at, name) => at.folder(name), folder);
-  // What is beside the graph may be of the builder of onnxruntime-genai, which writes no config.json.
+  // What is beside the graph may be of the builder of onnxruntime-genai, which writes no
+  // config.json.
   const built = !await folder.has(CONFIG) && await folder.has(BUILDER_CONFIG);
   const described = built ? BUILDER_CONFIG : CONFIG;
   const readBeside = () => built ? readBuilderConfig(folder) : readConfig(folder);
-  // Before the graph: that of another kind of model need not be understood. A file alone is looked at first.
+  // Before the graph: that of another kind of model need not be understood. A file alone is looked
+  // at first.
   const early = built || await folder.has(CONFIG) ? await readBeside() : null;
   const files = new ExternalFiles(graphFolder, await graphFolder.open(file));
   try {

@@ -290,7 +290,10 @@ Deno.test("ONNX model: structure counts for what names leave open, norms of q an
   twin.close();
 });
 
-/** Makes three matrices of every one that holds q, k and v, as other versions of the builder write them. */
+/**
+ * Makes three matrices of every one that holds q, k and v, as other versions of the builder write
+ * them.
+ */
 function unpack({ graph }: OnnxModelProto) {
   const data = fixtureFiles("qwen3-tied-builder")["model.onnx.data"];
   for (const packed of graph!.node.filter(({ name }) => name.endsWith("qkv_proj/MatMul"))) {

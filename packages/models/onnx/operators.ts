@@ -3,7 +3,10 @@ import type { OnnxGraph, OnnxNode } from "@lopper/formats";
 
 const MICROSOFT = "com.microsoft";
 
-/** What decoders of the families read here are made of, by domain. Other operators may compute anything. */
+/**
+ * What decoders of the families read here are made of, by domain. Other operators may compute
+ * anything.
+ */
 const KNOWN: Readonly<Record<string, ReadonlySet<string>>> = {
   "": new Set([
     ...["Add", "And", "Attention", "Cast", "CastLike", "Concat", "Constant", "ConstantOfShape"],

@@ -12,12 +12,15 @@ export interface StoredTable {
 
 /** How exact angles are that come from a table, by its dtype. */
 export const ANGLE_TOLERANCE = { F32: 2e-5, F16: 3e-3, BF16: 2e-2 } as const;
-/** Angles are taken from the last row, 1, 2, 4, 8, …, at which they are below this: there they are the most exact. */
+/**
+ * Angles are taken from the last row, 1, 2, 4, 8, …, at which they are below this: there they are
+ * the most exact.
+ */
 const MAX_ANGLE = 1.5;
 
 /**
- * Finds out how rotary angles were computed from their tables of cosines and sines, for a model that has no config.json:
- * base frequency, and linear or Llama 3's scaling.
+ * Finds out how rotary angles were computed from their tables of cosines and sines, for a model
+ * that has no config.json: base frequency, and linear or Llama 3's scaling.
  * @throws {UnsupportedModelError} when the tables are those of another scaling.
  */
 export async function ropeFromTables(

@@ -22,8 +22,8 @@ const RESHAPING = new Set([
 const MAX_PASSES = 16;
 
 /**
- * Compares the rotary angles of a graph, as its tensors have them, with those of its config: a config.json that two versions of
- * transformers have written to may say both.
+ * Compares the rotary angles of a graph, as its tensors have them, with those of its config: a
+ * config.json that two versions of transformers have written to may say both.
  * @throws {UnsupportedModelError} naming the tensor that has others.
  */
 export async function checkRotaryAngles(flow: ValueFlow, files: ExternalFiles, spec: ModelSpec) {

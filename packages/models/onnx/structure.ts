@@ -8,10 +8,12 @@ const MAX_WEIGHTS = 8192;
 export const ACTIVATIONS: ReadonlySet<string> = new Set(["Sigmoid", "Swish", "QuickGelu"]);
 
 /**
- * The roles of weights by what they are computed from, for graphs whose names say nothing. A decoder is a chain of norms of the
- * residual stream: three matrices that read one are q, k and v, of which the cache tells the last two; two are gate and up, of
- * which one is activated; what reads those is o and down; the matrix behind the last norm is the head.
- * @returns the role of an input of a node; undefined for every one in a graph that is no such chain.
+ * The roles of weights by what they are computed from, for graphs whose names say nothing. A
+ * decoder is a chain of norms of the residual stream: three matrices that read one are q, k and v,
+ * of which the cache tells the last two; two are gate and up, of which one is activated; what reads
+ * those is o and down; the matrix behind the last norm is the head.
+ * @returns the role of an input of a node; undefined for every one in a graph that is no such
+ *   chain.
  */
 export function rolesByStructure(
   flow: ValueFlow,
@@ -126,7 +128,10 @@ class Structure {
     return this.#nodes("matrix").filter((matrix) => this.#isOf(matrix, [node]));
   }
 
-  /** The one matrix that is computed from some of `from`, all of `needed` among them, and nothing else. */
+  /**
+   * The one matrix that is computed from some of `from`, all of `needed` among them, and nothing
+   * else.
+   */
   #only(from: readonly OnnxNode[], needed: readonly OnnxNode[]): OnnxNode | undefined {
     const found = this.#nodes("matrix").filter((matrix) =>
       this.#isOf(matrix, from) && needed.every((node) => this.#sources.of(matrix).has(node))

@@ -1,15 +1,22 @@
 import type { Family } from "../families/family.ts";
 import type { WeightRole } from "../model.ts";
 
-/** What a node does with a weight: multiplies by it, adds it, scales a norm by it, or picks its rows. */
+/**
+ * What a node does with a weight: multiplies by it, adds it, scales a norm by it, or picks its
+ * rows.
+ */
 export type WeightUse = "matrix" | "bias" | "norm" | "rows";
 
 /**
- * The place of a tensor in a decoder; q, k and v may lie in one tensor, their rows one below the other: "qkv", and "qkv_bias".
+ * The place of a tensor in a decoder; q, k and v may lie in one tensor, their rows one below the
+ * other: "qkv", and "qkv_bias".
  */
 export type TensorRole = WeightRole;
 
-/** Weights of a layer by the names that transformers and the builder of onnxruntime-genai give their modules. */
+/**
+ * Weights of a layer by the names that transformers and the builder of onnxruntime-genai give their
+ * modules.
+ */
 const MATRICES: Readonly<Record<string, readonly [kind: string, weight: string]>> = {
   q_proj: ["attention", "q"],
   k_proj: ["attention", "k"],
@@ -41,7 +48,10 @@ const ENDING = new RegExp(
 /** What the norms in a layer are, by the names of their modules. */
 export type NormModules = ReadonlyMap<string, readonly [kind: string, weight: string]>;
 
-/** Those of a family: a name that one family has for the norm of its MLP is that of attention in another one. */
+/**
+ * Those of a family: a name that one family has for the norm of its MLP is that of attention in
+ * another one.
+ */
 export function normModules({ blocks }: Family): NormModules {
   return new Map(
     blocks.flatMap(({ kind, weights }) =>
@@ -54,8 +64,8 @@ export function normModules({ blocks }: Family): NormModules {
 }
 
 /**
- * The role of a weight by the name of its node (`/model/layers.0/self_attn/q_proj/MatMul`) or its tensor
- * (`model.layers.0.attn.q_proj.MatMul.weight`); undefined where the name says none.
+ * The role of a weight by the name of its node (`/model/layers.0/self_attn/q_proj/MatMul`) or its
+ * tensor (`model.layers.0.attn.q_proj.MatMul.weight`); undefined where the name says none.
  */
 export function roleByName(
   name: string,

@@ -8,7 +8,10 @@ export interface UsedTensor {
   readonly use: WeightUse;
 }
 
-/** Visits of nodes that any decoder needs a fraction of; a graph that takes more has no such structure. */
+/**
+ * Visits of nodes that any decoder needs a fraction of; a graph that takes more has no such
+ * structure.
+ */
 const MAX_VISITS = 4_000_000;
 const SKIP_NORM = "SkipSimplifiedLayerNormalization";
 

@@ -40,8 +40,8 @@ interface NamedUse extends UsedTensor {
 }
 
 /**
- * Finds the weights of a decoder and their roles: by the name of the node that uses one, else by the name of the tensor, else
- * by the structure of the graph.
+ * Finds the weights of a decoder and their roles: by the name of the node that uses one, else by
+ * the name of the tensor, else by the structure of the graph.
  * @throws {UnsupportedModelError} naming the first node that uses a tensor whose role is unknown.
  * @throws {CheckpointFormatError} when two tensors have the same role.
  */

@@ -9,10 +9,11 @@ import type { FoundWeight } from "./weight_uses.ts";
 const LOGITS = "logits";
 
 /**
- * Names prove nothing: compares what every weight of a graph is applied to with what it is applied to in a decoder. A norm of
- * the residual stream reads all that was added to it before; matrices read the norm or the matrices before them;
- * the caches hold k and v; and the gate of an MLP is what is activated. What lies between two weights is not looked at, but for
- * the kinds of operators (`checkOperators`).
+ * Names prove nothing: compares what every weight of a graph is applied to with what it is applied
+ * to in a decoder. A norm of the residual stream reads all that was added to it before; matrices
+ * read the norm or the matrices before them; the caches hold k and v; and the gate of an MLP is
+ * what is activated. What lies between two weights is not looked at, but for the kinds of operators
+ * (`checkOperators`).
  * @throws {UnsupportedModelError} naming the first node that is wired otherwise.
  */
 export function checkWiring(flow: ValueFlow, weights: readonly FoundWeight[], spec: ModelSpec) {

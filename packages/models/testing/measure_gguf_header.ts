@@ -1,6 +1,6 @@
 /**
- * How much the memory of a process grows, at its highest, while it reads the header of a hostile GGUF file. Run by
- * gguf/mutation_test.ts in a process of its own, where nothing else takes memory.
+ * How much the memory of a process grows, at its highest, while it reads the header of a hostile
+ * GGUF file. Run by gguf/mutation_test.ts in a process of its own, where nothing else takes memory.
  *
  * Usage: deno run --allow-all measure_gguf_header.ts KIND
  */
@@ -11,7 +11,10 @@ const numbered = <T>(n: number, make: (name: string, i: number) => T) =>
   Array.from({ length: n }, (_, i) => make(i.toString(36), i));
 const value = new Uint8Array(4);
 
-/** Just below each limit of header.ts, where reading costs most; and what promises far more than it has. */
+/**
+ * Just below each limit of header.ts, where reading costs most; and what promises far more than it
+ * has.
+ */
 const KINDS: Readonly<Record<string, () => Uint8Array>> = {
   tensors: () =>
     ggufFile({

@@ -1,6 +1,6 @@
 /**
- * How much the memory of a process grows, at its highest, while it reads a hostile ONNX graph. Run by onnx/mutation_test.ts in
- * a process of its own, where nothing else takes memory.
+ * How much the memory of a process grows, at its highest, while it reads a hostile ONNX graph. Run
+ * by onnx/mutation_test.ts in a process of its own, where nothing else takes memory.
  *
  * Usage: deno run --allow-all measure_onnx_graph.ts KIND
  */

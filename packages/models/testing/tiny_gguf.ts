@@ -1,4 +1,7 @@
-/** A GGUF file of a one-layer llama model, small enough to be made by the thousand, for tests that change it. */
+/**
+ * A GGUF file of a one-layer llama model, small enough to be made by the thousand, for tests that
+ * change it.
+ */
 import { type Entry, type FileTensor, ggufFile } from "@lopper/formats/testing";
 
 const HIDDEN = 32, WIDTH = 64, HEADS = 4, KV_HEADS = 2, HEAD_DIM = 8;

@@ -3,7 +3,10 @@ import type { MetadataEntry } from "@lopper/formats";
 import type { BpeJson, Refuse, TokenTable } from "./token_table.ts";
 import { z } from "zod";
 
-/** The words into which the tokenizers library splits a text by itself (ByteLevel, `use_regex`): those of GPT-2. */
+/**
+ * The words into which the tokenizers library splits a text by itself (ByteLevel, `use_regex`):
+ * those of GPT-2.
+ */
 const BYTE_LEVEL_WORDS =
   "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 

@@ -5,7 +5,10 @@ import type { Vocabulary } from "./vocabulary.ts";
 const PRE_KEY = "tokenizer.ggml.pre";
 const MERGES = "tokenizer.ggml.merges";
 
-/** Patterns of words, as llama.cpp has them (llama-vocab.cpp): each splits what the one before it left. */
+/**
+ * Patterns of words, as llama.cpp has them (llama-vocab.cpp): each splits what the one before it
+ * left.
+ */
 const GPT2_WORDS = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)";
 const CONTRACTIONS = "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])";
 const wordsWithDigits = (digits: string) =>
@@ -31,7 +34,10 @@ const LLAMA3: PreTokenizer = {
 };
 const QWEN2: PreTokenizer = { patterns: [wordsWithDigits("\\p{N}")] };
 
-/** Mistral Nemo's, with the letters that llama.cpp takes for upper and lower case: all but a to z, and all but A to Z. */
+/**
+ * Mistral Nemo's, with the letters that llama.cpp takes for upper and lower case: all but a to z,
+ * and all but A to Z.
+ */
 const UPPER = "((?=[\\p{L}])([^a-z]))", LOWER = "((?=[\\p{L}])([^A-Z]))";
 const TEKKEN: PreTokenizer = {
   patterns: [
@@ -66,8 +72,9 @@ export interface ByteLevelSplit {
 }
 
 /**
- * The name that llama.cpp has for a way of splitting; undefined where it is none of those that Lopper knows. Patterns are
- * compared as they are written: here, or in the tokenizer.json files of the models that the names are from.
+ * The name that llama.cpp has for a way of splitting; undefined where it is none of those that
+ * Lopper knows. Patterns are compared as they are written: here, or in the tokenizer.json files of
+ * the models that the names are from.
  */
 export function byteLevelName({ patterns, ignoreMerges }: ByteLevelSplit): string | undefined {
   const written = patterns.map((pattern) => SAME_PATTERNS[pattern] ?? pattern).join("\n");
@@ -76,7 +83,10 @@ export function byteLevelName({ patterns, ignoreMerges }: ByteLevelSplit): strin
   )?.[0];
 }
 
-/** Patterns of tokenizer.json files that split as ours do: only how letters of both cases are written differs, or \s+ ends it. */
+/**
+ * Patterns of tokenizer.json files that split as ours do: only how letters of both cases are
+ * written differs, or \s+ ends it.
+ */
 const SAME_PATTERNS: Readonly<Record<string, string>> = {
   [`${GPT2_WORDS}|\\s+`]: GPT2_WORDS,
   ...Object.fromEntries(["\\p{N}{1,3}", "\\p{N}"].map((digits) => {

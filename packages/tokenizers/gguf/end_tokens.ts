@@ -39,7 +39,10 @@ const FIM_TEXTS = {
   fim_rep: ["<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>"],
   fim_sep: ["<|file_sep|>"],
 } as const;
-/** Tokens that end none where all of the others are there, too: in these vocabularies they mean something else. */
+/**
+ * Tokens that end none where all of the others are there, too: in these vocabularies they mean
+ * something else.
+ */
 const NO_ENDS: readonly { readonly text: string; readonly beside: readonly string[] }[] = [
   { text: "<|end|>", beside: ["<|return|>", "<|call|>"] },
   { text: "<|end|>", beside: ["<|return|>", "<|calls|>"] },
@@ -53,8 +56,8 @@ const KEYS = ["eos", "eot", "eom", "fim_pad", "fim_rep", "fim_sep"] as const;
 export type NamedEnds = Readonly<Partial<Record<typeof KEYS[number], number>>>;
 
 /**
- * The tokens at which llama.cpp ends a text: those that a file names, and those whose text it knows (llama-vocab.cpp,
- * `special_eog_ids`, November 2026).
+ * The tokens at which llama.cpp ends a text: those that a file names, and those whose text it knows
+ * (llama-vocab.cpp, `special_eog_ids`, November 2026).
  * @param ids of tokens by their texts.
  */
 export function llamaCppEnds(ids: ReadonlyMap<string, number>, named: NamedEnds) {
@@ -71,7 +74,9 @@ export function llamaCppEnds(ids: ReadonlyMap<string, number>, named: NamedEnds)
   return [...ends];
 }
 
-/** The tokens at which llama.cpp ends a text of a file's model; an id that no token has ends none. */
+/**
+ * The tokens at which llama.cpp ends a text of a file's model; an id that no token has ends none.
+ */
 export async function endTokens(metadata: GgufMetadata): Promise<readonly number[]> {
   const tokens = await metadata.texts(TOKENS) ?? [];
   const sentencePiece = await metadata.text(MODEL_KEY) === "llama";

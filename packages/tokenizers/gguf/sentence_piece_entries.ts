@@ -9,9 +9,9 @@ const PREFIXED = {
 };
 
 /**
- * A BPE with byte fallback as SentencePiece has it. There a merge comes when the score of what it makes is the best, here when
- * its place in the list is the first: scores are minus that place, where all merges that make a token stand together and
- * every pair that makes a token is a merge.
+ * A BPE with byte fallback as SentencePiece has it. There a merge comes when the score of what it
+ * makes is the best, here when its place in the list is the first: scores are minus that place,
+ * where all merges that make a token stand together and every pair that makes a token is a merge.
  */
 export function sentencePieceEntries(
   { normalizer, pre_tokenizer, model }: BpeJson,

@@ -5,9 +5,10 @@ const SCORES = "tokenizer.ggml.scores";
 const MARK = "▁";
 
 /**
- * A SentencePiece BPE with byte fallback (tokenizer.ggml.model "llama"), as parts of a tokenizer.json. SentencePiece joins
- * the neighbours whose union has the best score; a BPE joins those whose merge comes first, so that the merges are all
- * pairs of tokens that make a third, by its score.
+ * A SentencePiece BPE with byte fallback (tokenizer.ggml.model "llama"), as parts of a
+ * tokenizer.json. SentencePiece joins the neighbours whose union has the best score; a BPE joins
+ * those whose merge comes first, so that the merges are all pairs of tokens that make a third, by
+ * its score.
  * @throws {CheckpointFormatError} when there is not a score for every token.
  */
 export async function sentencePieceTokenizer(

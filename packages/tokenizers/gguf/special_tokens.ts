@@ -11,7 +11,10 @@ const tokenSchema = z.union([
   z.looseObject({ content: z.string() }).transform(({ content }) => content),
 ]);
 
-/** Ids of special tokens, and which of them a text begins and ends with: what the tokenizer itself puts there. */
+/**
+ * Ids of special tokens, and which of them a text begins and ends with: what the tokenizer itself
+ * puts there.
+ */
 export async function specialTokens(
   { folder, endTokens: ends }: TokenizerSource,
   { config }: TokenizerFiles,
@@ -74,8 +77,8 @@ export async function specialTokens(
 }
 
 /**
- * Which end tokens a file names: the end of a turn and that of a message, besides the end of a text. Those that llama.cpp
- * knows by their texts need no room.
+ * Which end tokens a file names: the end of a turn and that of a message, besides the end of a
+ * text. Those that llama.cpp knows by their texts need no room.
  * @param ends besides the end of a text.
  * @param named by tokenizer_config.json.
  */

@@ -4,8 +4,9 @@ import { TEMPLATE_KEY, TEMPLATE_NAMES_KEY } from "./chat_templates.ts";
 import type { Refuse } from "./token_table.ts";
 
 /**
- * Chat templates as gguf-py writes them (`add_chat_template`): the one that is meant when none is named, each other one behind
- * its name, in which only letters and digits of ASCII stay, and a list of these names.
+ * Chat templates as gguf-py writes them (`add_chat_template`): the one that is meant when none is
+ * named, each other one behind its name, in which only letters and digits of ASCII stay, and a list
+ * of these names.
  */
 export function templateEntries(
   templates: readonly ChatTemplate[],

@@ -20,7 +20,9 @@ const addedTokenSchema = z.looseObject({
   single_word: z.boolean().default(false),
 });
 
-/** What is read of a tokenizer.json here. A BPE is the only model that has an equal in llama.cpp. */
+/**
+ * What is read of a tokenizer.json here. A BPE is the only model that has an equal in llama.cpp.
+ */
 export const bpeSchema = z.looseObject({
   normalizer: z.unknown(),
   pre_tokenizer: z.unknown(),

@@ -4,7 +4,9 @@ import type { GgufMetadata } from "@lopper/formats";
 import { sentencePieceTokenizer } from "./sentence_piece_tokenizer.ts";
 import { readVocabulary, type Vocabulary } from "./vocabulary.ts";
 
-/** tokenizer.json and tokenizer_config.json, as the tokenizers library and transformers read them. */
+/**
+ * tokenizer.json and tokenizer_config.json, as the tokenizers library and transformers read them.
+ */
 export interface TokenizerFiles {
   readonly tokenizer: Readonly<Record<string, unknown>>;
   readonly config: Readonly<Record<string, unknown>>;
@@ -13,9 +15,10 @@ export interface TokenizerFiles {
 export const MODEL_KEY = "tokenizer.ggml.model";
 
 /**
- * Makes the tokenizer of a GGUF file one that the tokenizers library reads and that gives the ids of llama.cpp, special
- * tokens in the text being recognised (`parse_special`).
- * @throws {CheckpointFormatError} when tokens, merges or scores are missing or contradict each other.
+ * Makes the tokenizer of a GGUF file one that the tokenizers library reads and that gives the ids
+ * of llama.cpp, special tokens in the text being recognised (`parse_special`).
+ * @throws {CheckpointFormatError} when tokens, merges or scores are missing or contradict each
+ *   other.
  * @throws {UnsupportedModelError} for tokenizers and pre-tokenizers that Lopper does not know.
  */
 export async function tokenizerFiles(metadata: GgufMetadata): Promise<TokenizerFiles> {
@@ -59,7 +62,10 @@ export async function tokenizerFiles(metadata: GgufMetadata): Promise<TokenizerF
   return { tokenizer, config };
 }
 
-/** Tokens that only llama.cpp has uses for, by their keys in a file: names in tokenizer_config.json end in `_token`, too. */
+/**
+ * Tokens that only llama.cpp has uses for, by their keys in a file: names in tokenizer_config.json
+ * end in `_token`, too.
+ */
 export const FURTHER_TOKENS: Readonly<Record<string, readonly string[]>> = {
   eot: ["eot"],
   eom: ["eom"],
@@ -74,7 +80,10 @@ export const FURTHER_TOKENS: Readonly<Record<string, readonly string[]>> = {
   fim_sep: ["fim_sep"],
 };
 
-/** Programs split text at every token that is named, so that only those are that text is split at anyway. */
+/**
+ * Programs split text at every token that is named, so that only those are that text is split at
+ * anyway.
+ */
 function furtherTokens(metadata: GgufMetadata, { added }: Vocabulary): Record<string, string> {
   const contents = new Map(added.map(({ id, content }) => [id, content]));
   const found = Object.entries(FURTHER_TOKENS).flatMap(([name, keys]) => {
@@ -85,7 +94,10 @@ function furtherTokens(metadata: GgufMetadata, { added }: Vocabulary): Record<st
   return Object.fromEntries(found);
 }
 
-/** What every text begins and ends with. @throws {CheckpointFormatError} when the file asks for it and does not name it. */
+/**
+ * What every text begins and ends with. @throws {CheckpointFormatError} when the file asks for it
+ * and does not name it.
+ */
 function surrounding(
   metadata: GgufMetadata,
   { special }: Vocabulary,

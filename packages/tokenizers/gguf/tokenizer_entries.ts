@@ -16,7 +16,8 @@ import {
 /**
  * The metadata from which llama.cpp makes the tokens that Lopper makes.
  *
- * Unicode normalisation (NFC, in Qwen's files) is the one thing that has no entry: llama.cpp reads text as it comes.
+ * Unicode normalisation (NFC, in Qwen's files) is the one thing that has no entry: llama.cpp reads
+ * text as it comes.
  * @throws what `refuse` does when llama.cpp has no tokenizer that gives the same ids.
  * @throws {CheckpointFormatError} when the model has no tokenizer, or its files are malformed.
  */

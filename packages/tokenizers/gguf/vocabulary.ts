@@ -25,13 +25,19 @@ export const TOKENS = "tokenizer.ggml.tokens";
 const TOKEN_TYPES = "tokenizer.ggml.token_type";
 /** Far more than any token has; splitting one into all its pairs takes the square of it. */
 const MAX_TOKEN_LENGTH = 1024;
-/** Kinds of tokens (llama.h, `llama_token_type`) that llama.cpp finds in a text before it splits the rest. */
+/**
+ * Kinds of tokens (llama.h, `llama_token_type`) that llama.cpp finds in a text before it splits the
+ * rest.
+ */
 const UNKNOWN = 2, CONTROL = 3, USER_DEFINED = 4;
 
 /** Ids that llama.cpp takes for a SentencePiece vocabulary whose file names none. */
 export const SENTENCE_PIECE_IDS = { bos: 1, eos: 2, unk: 0 } as const;
 
-/** @throws {CheckpointFormatError} when tokens are missing, repeat, or are named by ids that do not exist. */
+/**
+ * @throws {CheckpointFormatError} when tokens are missing, repeat, or are named by ids that do not
+ * exist.
+ */
 export async function readVocabulary(
   metadata: GgufMetadata,
   sentencePiece: boolean,
