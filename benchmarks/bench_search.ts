@@ -31,7 +31,7 @@ export interface SearchCase {
   readonly ranking?: string;
 }
 
-export interface Published {
+export interface PublishedSearch {
   readonly python: string;
   /** A script that runs the published search on texts and writes down what it decided. */
   readonly script: string;
@@ -67,7 +67,7 @@ const PPL_TOLERANCE = 1e-3;
 export async function benchSearch(
   options: SearchCase,
   rounds: number,
-  published: Published | undefined,
+  published: PublishedSearch | undefined,
 ): Promise<void> {
   const results = await inTemporaryFolder(async (folder) => {
     const texts = await writeTexts(folder, options);
@@ -208,7 +208,7 @@ async function runLopper(
 
 async function runPublished(
   options: SearchCase,
-  { python, script, code }: Published,
+  { python, script, code }: PublishedSearch,
   texts: string,
   folder: string,
 ): Promise<Round> {

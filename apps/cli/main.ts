@@ -2,7 +2,7 @@ import { LopperError, UsageError } from "@lopper/core";
 import { type Command, CommanderError } from "commander";
 import process from "node:process";
 import { inspect } from "node:util";
-import { Interrupted, listenForInterruption } from "./terminal/interrupt.ts";
+import { InterruptError, listenForInterruption } from "./terminal/interrupt.ts";
 import { keepOnly, PERMISSIONS, type Permissions } from "./permissions.ts";
 import { lopperProgram } from "./program.ts";
 import { systemSentence } from "./terminal/system_error.ts";
@@ -23,7 +23,7 @@ async function main(args: readonly string[]): Promise<number> {
 /** Says what went wrong, and returns the process's code. */
 function tellError(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  if (error instanceof Interrupted) {
+  if (error instanceof InterruptError) {
     tellLines();
     tell(error.message);
     return 130;

@@ -10,7 +10,7 @@ import { isDeepStrictEqual } from "node:util";
 import { provenance, save } from "../harness.ts";
 import { type QualityCase, writeCalibration, writeTexts } from "./case.ts";
 import { writeQualityPage } from "./page.ts";
-import { readResults, type Result, RESULTS, type Saved } from "./results.ts";
+import { readResults, type Result, RESULTS, type SavedResults } from "./results.ts";
 import { rankOf } from "./rows.ts";
 import { QualityRuns } from "./runs.ts";
 
@@ -39,12 +39,15 @@ export async function benchQuality(options: QualityCase, folder: string): Promis
 }
 
 /** What results keep of a case. */
-function describe({ model, data: _, rows: __, ...rest }: QualityCase): Saved["case"] {
+function describe({ model, data: _, rows: __, ...rest }: QualityCase): SavedResults["case"] {
   return { ...rest, model: basename(model), calibration: rest.calibration.join(" and ") };
 }
 
 /** Results that there are already. @throws {Error} when they are of another case. */
-async function earlierOf(name: string, described: Saved["case"]): Promise<Saved | null> {
+async function earlierOf(
+  name: string,
+  described: SavedResults["case"],
+): Promise<SavedResults | null> {
   const earlier = await readResults(name);
   if (!earlier || isDeepStrictEqual(earlier.case, described)) return earlier;
   throw new Error(
@@ -55,10 +58,10 @@ async function earlierOf(name: string, described: Saved["case"]): Promise<Saved 
 /** No text that is calibrated on makes a difference to it, so that another table may have it. */
 async function denseRow(
   model: string,
-  described: Saved["case"],
+  described: SavedResults["case"],
   runs: QualityRuns,
 ): Promise<Result> {
-  const measured = (of: Saved["case"]) => [of.model, of.shares, of.limit];
+  const measured = (of: SavedResults["case"]) => [of.model, of.shares, of.limit];
   for (const name of Object.values(RESULTS).flat()) {
     const other = await readResults(name);
     if (other && isDeepStrictEqual(measured(other.case), measured(described))) {

@@ -3,7 +3,7 @@ import type { Estimate } from "@lopper/evaluation";
 import { fileURLToPath } from "node:url";
 import { markdownTable, mean, output } from "../harness.ts";
 import { TEXTS } from "./case.ts";
-import { readResults, type Result, RESULTS, type Saved } from "./results.ts";
+import { readResults, type Result, RESULTS, type SavedResults } from "./results.ts";
 import { PUBLISHED } from "./rows.ts";
 import { differenceFrom, headlineOf } from "./scores.ts";
 
@@ -46,7 +46,7 @@ Written by \`deno task bench quality --smollm2 DIR --data DATASETS --work FOLDER
 `;
 }
 
-function sectionOf(model: string, name: string, { case: of, results }: Saved): string {
+function sectionOf(model: string, name: string, { case: of, results }: SavedResults): string {
   const { calibration, samples, seqLen, mlpGroup, shares, limit } = of;
   const percent = (share: number) => `${Math.round(100 * share)} %`;
   return `## ${model}, calibrated on ${calibration}

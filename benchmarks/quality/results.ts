@@ -41,7 +41,7 @@ export interface Work {
   readonly seconds: number | null;
 }
 
-export interface Saved {
+export interface SavedResults {
   readonly case: Omit<QualityCase, "calibration" | "data" | "rows"> & {
     readonly calibration: string;
   };
@@ -50,7 +50,7 @@ export interface Saved {
   readonly searches?: readonly Search[];
 }
 
-export async function readResults(name: string): Promise<Saved | null> {
+export async function readResults(name: string): Promise<SavedResults | null> {
   const file = new URL(`../results/quality-${name}.json`, import.meta.url);
   const text = await Deno.readTextFile(file).catch(() => null);
   return text === null ? null : JSON.parse(text);

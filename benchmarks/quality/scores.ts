@@ -44,7 +44,7 @@ export interface TaskScore {
   readonly right?: string;
 }
 
-export interface Measured {
+export interface ScoreInputs {
   /** Folder of the data sets, as `lopper evaluate --data` reads it. */
   readonly data: string;
   /** Files of text. */
@@ -56,7 +56,7 @@ export interface Measured {
 }
 
 /** Measures a model as `lopper evaluate` does. */
-export async function scoresOf(path: string, { data, texts, limit, out }: Measured) {
+export async function scoresOf(path: string, { data, texts, limit, out }: ScoreInputs) {
   const tasks = PAPER_TASKS.join(",");
   const options = { bos: true, backend: "auto" as const, tasks, perplexity: texts, data, limit };
   const reporter = openReporter();

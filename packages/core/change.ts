@@ -25,10 +25,10 @@ export type Candidate = readonly Change[];
 export type KeptUnits = Readonly<Record<string, readonly number[]>>;
 
 /** What the blocks of a model keep, in their order; null where the block is gone. */
-export type Kept = readonly (KeptUnits | null)[];
+export type KeptByBlock = readonly (KeptUnits | null)[];
 
 /** Everything is kept. */
-export function allKept(blocks: readonly Block[]): Kept {
+export function allKept(blocks: readonly Block[]): KeptByBlock {
   return blocks.map(({ dimensions }) =>
     Object.fromEntries(
       dimensions.map(({ name, units }) => [name, Array.from({ length: units }, (_, i) => i)]),
@@ -37,7 +37,7 @@ export function allKept(blocks: readonly Block[]): Kept {
 }
 
 /** How large the blocks are that keep this. */
-export function shapeOfKept(kept: Kept): Shape {
+export function shapeOfKept(kept: KeptByBlock): Shape {
   return kept.map((units) =>
     units && Object.fromEntries(
       Object.entries(units).map(([dimension, those]) => [dimension, those.length]),
@@ -52,9 +52,9 @@ export function shapeOfKept(kept: Kept): Shape {
  */
 export function afterChanges(
   blocks: readonly Block[],
-  kept: Kept,
+  kept: KeptByBlock,
   changes: readonly Change[],
-): Kept {
+): KeptByBlock {
   const after = [...kept];
   for (const change of changes) {
     const at = blocks.findIndex(({ id }) => id === change.part);

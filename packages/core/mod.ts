@@ -73,7 +73,7 @@ export {
   allKept,
   type Candidate,
   type Change,
-  type Kept,
+  type KeptByBlock,
   type KeptUnits,
   type Ranking,
   removalsOf,
@@ -119,7 +119,7 @@ export {
   type PrunePlan,
 } from "./prune_plan.ts";
 export { parametersOf, reduction, type Resource } from "./resource.ts";
-export { seal, type Sealed, sealLine, unseal, unsealLine } from "./seal.ts";
+export { seal, sealLine, unseal, unsealLine, type WithChecksum } from "./seal.ts";
 export { isSignificantFall } from "./significance.ts";
 export { describeIssue, parseStrictJson } from "./strict_json.ts";
 export { VERSION } from "./version.ts";

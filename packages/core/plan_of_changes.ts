@@ -1,5 +1,5 @@
 import { blocksOf } from "./blocks_of.ts";
-import { afterChanges, allKept, type Change, type Kept, removalsOf } from "./change.ts";
+import { afterChanges, allKept, type Change, type KeptByBlock, removalsOf } from "./change.ts";
 import type { BlockKind, BlockRef, ModelSpec } from "./model_spec.ts";
 import type { LayerPlan, PrunePlan } from "./prune_plan.ts";
 
@@ -32,7 +32,7 @@ export function planOf(
 }
 
 /** What the blocks of a model keep in a plan that fits it. */
-export function keptOfPlan(spec: ModelSpec, { layers }: Pick<PrunePlan, "layers">): Kept {
+export function keptOfPlan(spec: ModelSpec, { layers }: Pick<PrunePlan, "layers">): KeptByBlock {
   return blocksOf(spec).map(({ layer, kind }) => {
     const units = layers[layer][kind as BlockKind];
     return units === "removed" ? null : { ...units };

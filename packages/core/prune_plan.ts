@@ -1,5 +1,5 @@
 import { blocksOf } from "./blocks_of.ts";
-import type { Kept, KeptUnits } from "./change.ts";
+import type { KeptByBlock, KeptUnits } from "./change.ts";
 import { PlanError } from "./errors.ts";
 import {
   blockIndex,
@@ -89,7 +89,7 @@ export function prunedLayers(
 }
 
 /** What a plan keeps, by blocks. @throws {PlanError} as `prunedLayers`. */
-export function keptOf(spec: ModelSpec, plan: PrunePlan): Kept {
+export function keptOf(spec: ModelSpec, plan: PrunePlan): KeptByBlock {
   prunedLayers(spec.layers, plan);
   return blocksOf(spec).map(({ layer, kind }): KeptUnits | null => {
     const units = plan.layers[layer][kind as BlockKind];

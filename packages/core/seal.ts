@@ -1,7 +1,7 @@
 import { sha256 } from "./digest.ts";
 
 /** A JSON object that says by a checksum whether anything in it was changed. It is no secret: it tells accidents, not forgeries. */
-export type Sealed<T> = T & { readonly checksum: string };
+export type WithChecksum<T> = T & { readonly checksum: string };
 
 /** Hexadecimal digits of a checksum. */
 const DIGITS = 16;
@@ -11,7 +11,7 @@ const DIGITS = 16;
  * @param value what JSON can say of it counts: what is undefined is left out, and a number that is not finite is null.
  * @param before checksum of what comes before it, where objects follow one another: then each also says what it follows.
  */
-export async function seal<T extends object>(value: T, before = ""): Promise<Sealed<T>> {
+export async function seal<T extends object>(value: T, before = ""): Promise<WithChecksum<T>> {
   return { ...value, checksum: await checksumOf(JSON.stringify(value), before) };
 }
 

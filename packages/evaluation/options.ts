@@ -1,10 +1,10 @@
 import { ENGINE_OPTIONS } from "@lopper/backends";
 import {
-  type Given,
   MEMORY,
   off,
   on,
   type OptionTable,
+  type OptionValues,
   OUTPUT,
   path,
   text,
@@ -58,7 +58,7 @@ export function evaluationOptions(help: { readonly perplexity: string; readonly 
 }
 
 /** What a command line gives of them. */
-export type EvaluationFlags = Given<ReturnType<typeof evaluationOptions>>;
+export type EvaluationFlags = OptionValues<ReturnType<typeof evaluationOptions>>;
 
 /** Those that say what is measured. */
 export type MeasureFlags = Pick<

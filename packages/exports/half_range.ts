@@ -9,7 +9,7 @@ import type { ExportPrecision, GgufPrecision } from "./export.ts";
  * of that, and programs may hold them in float16; 8 steps never are so much more.
  */
 const ENDS = { F16: 65_520, Q8_0: 65_520 / (1 + 2 ** -11), Q4_0: 65_520 } as const;
-export type HalfRanged = keyof typeof ENDS;
+export type HalfRangeType = keyof typeof ENDS;
 
 /** Precisions with matrices of such a type. */
 const HALF_RANGED: readonly string[] = ["fp16", "q8_0", "q4_0"];
@@ -17,7 +17,11 @@ const HALF_RANGED: readonly string[] = ["fp16", "q8_0", "q4_0"];
 const CHUNK_BYTES = 16 * 1024 * 1024;
 
 /** @throws {ExportError} naming the tensor and the first value that a type does not hold. */
-export function checkHalfRange({ name, file }: TensorInfo, values: Float32Array, type: HalfRanged) {
+export function checkHalfRange(
+  { name, file }: TensorInfo,
+  values: Float32Array,
+  type: HalfRangeType,
+) {
   const end = ENDS[type];
   const found = firstBeyond(values, end);
   if (found >= 0) throw beyond({ name, file }, found, values[found], type);
@@ -33,7 +37,7 @@ function beyond(
   { name, file }: Pick<TensorInfo, "name" | "file">,
   index: number,
   value: number,
-  type: HalfRanged,
+  type: HalfRangeType,
 ) {
   return new ExportError(
     `${file}, tensor ${

@@ -2,7 +2,7 @@ import type { FloatDType } from "@lopper/core";
 import {
   QUANT_BLOCK,
   quantizeBlocks,
-  type Quantized,
+  type QuantizedMatrix,
   type TensorData,
   type TensorInfo,
   type TensorStore,
@@ -29,7 +29,7 @@ const ELEMENT_BYTES = { float32: 4, float16: 2, uint8: 1 } as const;
 export class OnnxWeight {
   readonly #store: TensorStore;
   readonly #tensor: TensorInfo;
-  #waiting: Omit<Quantized, "matrix"> | null = null;
+  #waiting: Omit<QuantizedMatrix, "matrix"> | null = null;
 
   constructor(store: TensorStore, tensor: TensorInfo) {
     this.#store = store;
@@ -77,7 +77,7 @@ export class OnnxWeight {
     }
   }
 
-  async #quantize(bits: 4 | 8): Promise<Quantized> {
+  async #quantize(bits: 4 | 8): Promise<QuantizedMatrix> {
     const values = await this.#store.readFloat32(this.#tensor.name);
     const [rows, columns] = this.#tensor.shape;
     return quantizeBlocks(values, rows, columns, bits);

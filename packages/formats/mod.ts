@@ -32,7 +32,7 @@ export {
   type OnnxNode,
   type OnnxTensor,
 } from "./onnx/graph.ts";
-export { QUANT_BLOCK, quantizeBlocks, type Quantized } from "./onnx/quantize_blocks.ts";
+export { QUANT_BLOCK, quantizeBlocks, type QuantizedMatrix } from "./onnx/quantize_blocks.ts";
 export { readOnnxGraph } from "./onnx/read_graph.ts";
 export { OnnxTensorStore, type PlacedWeight } from "./onnx/tensor_store.ts";
 export { isPassing, type Source, ValueFlow } from "./onnx/value_flow.ts";

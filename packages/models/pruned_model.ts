@@ -4,7 +4,7 @@ import {
   isFloatDType,
   isUniform,
   keepLayers,
-  type Kept,
+  type KeptByBlock,
   keptOf,
   layersWithBlocks,
   type ModelSpec,
@@ -112,7 +112,7 @@ export function prunedTensors(
 
 function prunedTensor(
   model: Model,
-  kept: Kept,
+  kept: KeptByBlock,
   { role, tensor }: Weight,
   refit?: Refit,
 ): TensorEntry | undefined {

@@ -17,9 +17,9 @@ export { MEMORY, memoryBudget } from "./memory.ts";
 export {
   checkParts,
   flagOf,
-  type Given,
   type Option,
   type OptionTable,
+  type OptionValues,
   OUTPUT,
   wordsOf,
 } from "./option.ts";

@@ -30,7 +30,7 @@ type Sure<T extends OptionTable> = {
 type ValueOf<O> = O extends Option<infer V> ? V : never;
 
 /** What a command line gives. */
-export type Given<T extends OptionTable> =
+export type OptionValues<T extends OptionTable> =
   & { readonly [K in Sure<T>]: ValueOf<T[K]> }
   & { readonly [K in Exclude<keyof T, Sure<T>>]?: ValueOf<T[K]> };
 

@@ -30,7 +30,7 @@ export function layerChanges({ layers, frontier, swaps }: RunRecord): readonly L
 }
 
 /** What went, in whole blocks and in parts of those that stayed. */
-export interface Removed {
+export interface Removals {
   readonly attentionBlocks: number;
   readonly mlpBlocks: number;
   /** Intermediate channels of MLPs that stayed, and in how many layers. */
@@ -39,7 +39,7 @@ export interface Removed {
   readonly kvGroups: { readonly count: number; readonly layers: number };
 }
 
-export function removedOf(changes: readonly LayerChange[]): Removed {
+export function removedOf(changes: readonly LayerChange[]): Removals {
   const gone = (kind: "attention" | "mlp") =>
     changes.filter(({ dense, pruned }) => dense[kind] && !pruned[kind]).length;
   const parts = (of: (layer: LayerSpec) => number | undefined) => {
@@ -59,7 +59,7 @@ export function removedOf(changes: readonly LayerChange[]): Removed {
 
 /** "3 whole blocks (1 attention, 2 MLP), 704 MLP channels in 5 layers and 1 KV group in 1 layer". */
 export function describeRemoved(
-  { attentionBlocks, mlpBlocks, channels, kvGroups }: Removed,
+  { attentionBlocks, mlpBlocks, channels, kvGroups }: Removals,
 ): string {
   const blocks = attentionBlocks + mlpBlocks;
   const kinds = [

@@ -23,7 +23,7 @@ import type { Recovery } from "./schemas/record.ts";
 import type { RunSettings } from "./schemas/settings.ts";
 
 /** What was decided and written. */
-export interface Decided {
+export interface RunOutcome {
   readonly decision: Decision;
   readonly settings: RunSettings;
   readonly memory: MemoryPlan;
@@ -46,7 +46,7 @@ export async function* decide(
   task: PruneTask,
   policy: SearchPolicy | null,
   tools: RunTools,
-): AsyncGenerator<RunEvent, Decided> {
+): AsyncGenerator<RunEvent, RunOutcome> {
   const { store, signal } = tools;
   const { texts } = on;
   await using run = yield* prepareRun(model, texts, task, tools);
@@ -89,7 +89,7 @@ async function* found(
   policy: SearchPolicy,
   prepared: PreparedRun,
   { store, signal }: RunTools,
-): AsyncGenerator<RunEvent, Pick<Decided, "decision" | "predictions">> {
+): AsyncGenerator<RunEvent, Pick<RunOutcome, "decision" | "predictions">> {
   const { decoder, scorers, settings } = prepared;
   await store.begin(settings);
   const asked = [...new Set(policy.stages.map(({ samples }) => samples))];

@@ -1,7 +1,7 @@
 import { latencyOf, type PrunePlan } from "@lopper/core";
 import type { Model } from "@lopper/models";
 import { type History, sideWork } from "@lopper/search";
-import { decide, type Decided } from "./decide.ts";
+import { decide, type RunOutcome } from "./decide.ts";
 import type { RunEvent } from "./events.ts";
 import { heldOutPrompts, measureModel, measureWritten } from "./measure.ts";
 import { phase } from "./phase.ts";
@@ -13,7 +13,7 @@ import type { RunTexts } from "./texts.ts";
 import type { LatencyRecord, RunRecord } from "./schemas/record.ts";
 
 /** What became of a model; what was written of it is in the store. */
-export interface Pruned {
+export interface PruneResult {
   readonly plan: PrunePlan;
   readonly record: RunRecord;
 }
@@ -31,7 +31,7 @@ export async function* prune(
   texts: RunTexts,
   task: PruneTask,
   tools: RunTools,
-): AsyncGenerator<RunEvent, Pruned> {
+): AsyncGenerator<RunEvent, PruneResult> {
   const { store, signal, tokenizer, started = performance.now() } = tools;
   const earlier = secondsOf(store.history);
   const policy = task.applied ? null : policyOf(model, task.flags, task.latencies ?? null);
@@ -68,7 +68,7 @@ function secondsOf(history: History): number {
  */
 async function* measureLatency(
   model: Model,
-  { decision }: Decided,
+  { decision }: RunOutcome,
   { flags, latencies }: PruneTask,
   { backend, memory, store, signal }: RunTools,
 ): AsyncGenerator<RunEvent, LatencyRecord | null> {

@@ -3,7 +3,7 @@ import { countParameters, VERSION } from "@lopper/core";
 import { textDamage } from "@lopper/evaluation";
 import { digestOfPlan, type Model } from "@lopper/models";
 import { sideWork } from "@lopper/search";
-import type { Decided } from "./decide.ts";
+import type { RunOutcome } from "./decide.ts";
 import { heldOutSamples, type MeasuredOn, type PrunedMeasures, SAMPLE_PROMPT } from "./measure.ts";
 import type { PruneTask } from "./prepare.ts";
 import type { RunStore } from "./store.ts";
@@ -14,7 +14,7 @@ export interface RecordedRun {
   readonly model: Model;
   readonly on: MeasuredOn;
   readonly task: PruneTask;
-  readonly decided: Decided;
+  readonly decided: RunOutcome;
   readonly pruned: PrunedMeasures;
   readonly latency: LatencyRecord | null;
   readonly store: Pick<RunStore, "history" | "journalChecksum">;

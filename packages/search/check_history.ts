@@ -2,7 +2,7 @@ import {
   afterChanges,
   allKept,
   isSignificantFall,
-  type Kept,
+  type KeptByBlock,
   mean,
   PlanError,
   ResumeError,
@@ -86,10 +86,10 @@ function replay(
 /** What changes leave, which have to be those of the name that stands beside them. */
 function taken(
   { blocks }: SearchModel,
-  kept: Kept,
+  kept: KeptByBlock,
   { key, changes }: TakenCandidate,
   refuse: (problem: string | null) => void,
-): Kept {
+): KeptByBlock {
   try {
     const after = afterChanges(blocks, kept, changes);
     const named = shapeAfter(blocks, shapeOfKept(kept), key);
@@ -106,10 +106,10 @@ function taken(
 /** What is kept after the swaps of one target. */
 function swapped(
   model: SearchModel,
-  start: Kept,
+  start: KeptByBlock,
   lines: readonly SwapLine[],
   refuse: Refuse,
-): Kept {
+): KeptByBlock {
   const { blocks } = model;
   let kept = start;
   const trials = lines.filter((line): line is SwapTrial => line.type === "swap");

@@ -1,4 +1,4 @@
-import type { Block, Kept } from "@lopper/core";
+import type { Block, KeptByBlock } from "@lopper/core";
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { rankedState, rankingFault } from "./check_ranking.ts";
@@ -19,7 +19,7 @@ const BLOCKS: readonly Block[] = ["widgets", "widgets", "bolts", "widgets"].map(
 }));
 type Rankings = readonly (readonly number[] | null)[];
 const ofBlocks = ([a, b, c]: Rankings): Rankings => [a, b, null, c];
-const faultIn = (kept: Kept, rankings: Rankings) =>
+const faultIn = (kept: KeptByBlock, rankings: Rankings) =>
   rankingFault({ ...denseState(BLOCKS), kept }, { dimension: "widgets", units: rankings });
 const ALL = denseState(BLOCKS).kept;
 

@@ -6,11 +6,11 @@ import type { SearchPolicy, Stage } from "./policy.ts";
 import { rankUnits } from "./rank_units.ts";
 import { savedBy } from "./saved.ts";
 import {
-  type Reached,
   releaseAll,
   type Search,
   type SearchEvent,
   type SearchOptions,
+  type SearchPosition,
   type SearchResult,
   startOf,
 } from "./search.ts";
@@ -65,10 +65,10 @@ function searchOf(model: SearchModel, policy: SearchPolicy, options: SearchOptio
 /** Takes steps until the stage's bound is reached, its candidates end, or one goes too far. */
 async function* takeSteps(
   search: Search,
-  start: Reached,
+  start: SearchPosition,
   stage: Stage,
   number: number,
-): AsyncGenerator<SearchEvent, Reached> {
+): AsyncGenerator<SearchEvent, SearchPosition> {
   const { gauge, options } = search;
   let reached = onSamplesOf(stage, start, options);
   for (let first = true; savedIn(search, reached) < stage.bound; first = false) {
@@ -96,14 +96,22 @@ async function* takeSteps(
 }
 
 /** Forgets what is known of the loss where a stage scores on other samples than the last step. */
-function onSamplesOf(stage: Stage, reached: Reached, { scorers }: SearchOptions): Reached {
+function onSamplesOf(
+  stage: Stage,
+  reached: SearchPosition,
+  { scorers }: SearchOptions,
+): SearchPosition {
   const { scored } = reached;
   if (!scored || scored.samples === stage.samples) return reached;
   scorers[scored.samples].release();
   return { ...reached, scored: { ...scored, nll: null } };
 }
 
-function afterStep(reached: Reached, { samples }: Stage, picked: PickedStep): Reached {
+function afterStep(
+  reached: SearchPosition,
+  { samples }: Stage,
+  picked: PickedStep,
+): SearchPosition {
   const { step, taken, nll, work } = picked;
   const state = stateAfter(reached.state, taken);
   return {
@@ -118,11 +126,11 @@ function afterStep(reached: Reached, { samples }: Stage, picked: PickedStep): Re
 }
 
 /** Per cent of the policy's resource that are saved. */
-function savedIn({ model, policy }: Search, { state }: Reached): number {
+function savedIn({ model, policy }: Search, { state }: SearchPosition): number {
   return savedBy(policy.resource, model.blocks, state.shape);
 }
 
-function warningOf(search: Search, reached: Reached, { name, bound }: Stage): SearchEvent {
+function warningOf(search: Search, reached: SearchPosition, { name, bound }: Stage): SearchEvent {
   const { resource } = search.policy;
   return {
     type: "warning",
@@ -133,7 +141,7 @@ function warningOf(search: Search, reached: Reached, { name, bound }: Stage): Se
 }
 
 /** @throws {ResumeError} when the journal goes on where the search ends. */
-function checkHistoryEnds({ history }: Search, { steps, swaps, beyond }: Reached) {
+function checkHistoryEnds({ history }: Search, { steps, swaps, beyond }: SearchPosition) {
   const decided = steps.length + (beyond ? 1 : 0);
   if (history.steps.length > decided) {
     throw new ResumeError(
@@ -149,7 +157,7 @@ function checkHistoryEnds({ history }: Search, { steps, swaps, beyond }: Reached
 }
 
 /** @throws {UnreachableTargetError} when less is saved than was asked for, unless that was to be so. */
-function checkTarget(search: Search, reached: Reached) {
+function checkTarget(search: Search, reached: SearchPosition) {
   const { model, policy: { target, resource }, options } = search;
   const saved = savedIn(search, reached);
   if (saved >= target || reached.beyond || options.bestEffort) return;

@@ -4,7 +4,7 @@ import type { Proposal } from "./proposal.ts";
 import { expectedSteps, expectedTokens } from "./reach.ts";
 import { savedBy } from "./saved.ts";
 import { type SequenceNll, StepScores } from "./scores.ts";
-import type { Reached, Search, SearchEvent } from "./search.ts";
+import type { Search, SearchEvent, SearchPosition } from "./search.ts";
 import { checkSameDecision, type Step, stepOf } from "./step.ts";
 
 /** A step that was decided, and not taken yet. */
@@ -25,7 +25,7 @@ export interface PickedStep {
  */
 export async function* pickStep(
   search: Search,
-  reached: Reached,
+  reached: SearchPosition,
   stage: Stage,
   candidates: readonly Proposal[],
   firstOfStage: boolean,
@@ -60,7 +60,7 @@ export async function* pickStep(
 /** The scores of the next step, with what an earlier run found out. */
 function scoresOf(
   { evidence, options }: Search,
-  { steps, state, scored }: Reached,
+  { steps, state, scored }: SearchPosition,
   stage: Stage,
   candidates: readonly Proposal[],
 ): StepScores {
@@ -80,7 +80,7 @@ function scoresOf(
 /** Says how far a search has come when so many candidate-tokens of the next step are scored. */
 function progressOf(
   { model, policy, options: { picker, scorers } }: Search,
-  { state, work }: Reached,
+  { state, work }: SearchPosition,
   { name }: Stage,
 ): (tokens: number) => SearchEvent {
   const ratio = savedBy(model.parameters, model.blocks, state.shape);

@@ -1,4 +1,4 @@
-import type { Candidate, Change, Kept, PrunePlan, Ranking, Shape } from "@lopper/core";
+import type { Candidate, Change, KeptByBlock, PrunePlan, Ranking, Shape } from "@lopper/core";
 import type { UnitRanking } from "@lopper/runtime";
 import { narrowed } from "./candidates.ts";
 import type { SearchState } from "./state.ts";
@@ -15,7 +15,7 @@ export function changesTo(state: SearchState, shape: Shape): Candidate {
 }
 
 /** Whether what is kept of each block are its most important units by a ranking. */
-export function keepsMostImportant(kept: Kept, ranking: Ranking): boolean {
+export function keepsMostImportant(kept: KeptByBlock, ranking: Ranking): boolean {
   return kept.every((units, at) =>
     Object.entries(units ?? {}).every(([dimension, those]) => {
       const first = new Set(ranking[at]![dimension].slice(0, those.length));

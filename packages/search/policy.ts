@@ -1,4 +1,4 @@
-import type { Kept } from "@lopper/core";
+import type { KeptByBlock } from "@lopper/core";
 import type { ShapeResource } from "./resource.ts";
 import { DIMENSIONS } from "./dimensions/list.ts";
 import type { GroupSizes, SearchDimension } from "./dimensions/dimension.ts";
@@ -52,7 +52,7 @@ export interface Exchange {
   /** Pruning ratio in per cent that every swap has to leave. */
   readonly target: number;
   /** What may come back. @param last what each block keeps, or kept when it went. */
-  restorations(state: SearchState, last: Kept): readonly Proposal[];
+  restorations(state: SearchState, last: KeptByBlock): readonly Proposal[];
   /** What may go for it. */
   removals(state: SearchState): readonly Proposal[];
 }

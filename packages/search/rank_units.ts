@@ -4,7 +4,7 @@ import { rankedState, rankingFault } from "./check_ranking.ts";
 import { costBetween } from "./cost.ts";
 import type { Stage } from "./policy.ts";
 import { savedBy } from "./saved.ts";
-import { type Reached, releaseAll, type Search, type SearchEvent } from "./search.ts";
+import { releaseAll, type Search, type SearchEvent, type SearchPosition } from "./search.ts";
 
 /**
  * Ranks the units that a stage narrows, and lays them out so: with a ranker, else the ranking stays as it is.
@@ -13,10 +13,10 @@ import { type Reached, releaseAll, type Search, type SearchEvent } from "./searc
  */
 export async function* rankUnits(
   search: Search,
-  reached: Reached,
+  reached: SearchPosition,
   stage: Stage,
   number: number,
-): AsyncGenerator<SearchEvent, Reached> {
+): AsyncGenerator<SearchEvent, SearchPosition> {
   const ranker = search.options.units?.ranker;
   if (!ranker) return reached;
   const found: RankingLine[] = [];
@@ -38,7 +38,7 @@ export async function* rankUnits(
 /** The ranking that an earlier run found; undefined where it found none. */
 function recordedRanking(
   { history }: Search,
-  { state }: Reached,
+  { state }: SearchPosition,
   stage: number,
   dimension: string,
 ): RankingLine | undefined {
@@ -54,7 +54,7 @@ function recordedRanking(
 
 async function newRanking(
   { model, policy: { resource }, options: { units, measure } }: Search,
-  { state: { shape } }: Reached,
+  { state: { shape } }: SearchPosition,
   { bound }: Stage,
   stage: number,
   dimension: string,

@@ -1,4 +1,4 @@
-import type { Candidate, Kept, KeptUnits } from "@lopper/core";
+import type { Candidate, KeptByBlock, KeptUnits } from "@lopper/core";
 import { byKind } from "./candidates.ts";
 import { type GroupSizes, unitsOfGroup } from "./dimensions/dimension.ts";
 import { type Proposal, proposalOf } from "./proposal.ts";
@@ -12,7 +12,7 @@ import type { SearchState } from "./state.ts";
  */
 export function restorations(
   state: SearchState,
-  last: Kept,
+  last: KeptByBlock,
   groups: GroupSizes,
 ): readonly Proposal[] {
   const { blocks, kept } = state;

@@ -1,4 +1,4 @@
-import { afterChanges, type Block, type Kept, shapeOfKept } from "@lopper/core";
+import { afterChanges, type Block, type KeptByBlock, shapeOfKept } from "@lopper/core";
 import assert from "node:assert/strict";
 import { restorations } from "./restorations.ts";
 import { denseState, type SearchState } from "./state.ts";
@@ -13,7 +13,7 @@ const BLOCKS: readonly Block[] = [0, 1].map((layer) => ({
 }));
 const GROUPS = { widgets: 2, bolts: 1 };
 
-function stateOf(kept: Kept): SearchState {
+function stateOf(kept: KeptByBlock): SearchState {
   const ranking = BLOCKS.map(() => ({ widgets: [3, 0, 1, 2], bolts: [0, 2, 1] }));
   return { ...denseState(BLOCKS, ranking), kept, shape: shapeOfKept(kept) };
 }
@@ -29,7 +29,10 @@ Deno.test("restorations: a block comes back with what it had of each dimension w
 });
 
 Deno.test("restorations: a group of what is missing comes back, the most important units of it", () => {
-  const kept: Kept = [{ widgets: [3], bolts: [0, 1] }, { widgets: [0, 1, 3], bolts: [0, 1, 2] }];
+  const kept: KeptByBlock = [{ widgets: [3], bolts: [0, 1] }, {
+    widgets: [0, 1, 3],
+    bolts: [0, 1, 2],
+  }];
   const found = restorations(stateOf(kept), kept, GROUPS);
   assert.deepEqual(
     found.map(({ changes: [{ part, dimension, restored }] }) => [

@@ -1,4 +1,4 @@
-import type { Candidate, Kept, Ranking } from "@lopper/core";
+import type { Candidate, KeptByBlock, Ranking } from "@lopper/core";
 import type { Ranker, RankingLine } from "./ranker.ts";
 import type { Cost } from "./cost.ts";
 import type { Gauge, Measure } from "./gauge.ts";
@@ -97,10 +97,10 @@ export interface Search {
 }
 
 /** How far a search has come. */
-export interface Reached {
+export interface SearchPosition {
   readonly state: SearchState;
   /** What each block keeps, or kept when it went. */
-  readonly last: Kept;
+  readonly last: KeptByBlock;
   /** What led there, in its order. */
   readonly changes: Candidate;
   readonly steps: readonly Step[];
@@ -119,7 +119,7 @@ export interface Reached {
 }
 
 /** Before the first step. */
-export function startOf({ blocks }: SearchModel, ranking?: Ranking): Reached {
+export function startOf({ blocks }: SearchModel, ranking?: Ranking): SearchPosition {
   const state = denseState(blocks, ranking);
   return {
     state,

@@ -3,7 +3,7 @@ import {
   allKept,
   type Block,
   type Candidate,
-  type Kept,
+  type KeptByBlock,
   type Ranking,
   type Shape,
   shapeOfKept,
@@ -13,7 +13,7 @@ import {
 /** What is left of a model at one point of its search. */
 export interface SearchState {
   readonly blocks: readonly Block[];
-  readonly kept: Kept;
+  readonly kept: KeptByBlock;
   /** The ranking that holds now: of what is there, the last units are the least important. */
   readonly ranking: Ranking;
   /** Of what is kept. */
@@ -38,6 +38,6 @@ export function stateAfter(
 }
 
 /** What each block keeps, or kept when it went. */
-export function lastKept({ kept }: SearchState, before: Kept): Kept {
+export function lastKept({ kept }: SearchState, before: KeptByBlock): KeptByBlock {
   return kept.map((units, i) => units ?? before[i]);
 }

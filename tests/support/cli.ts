@@ -18,7 +18,7 @@ const NO_HUB = {
   HF_HUB_OFFLINE: "",
 };
 
-export interface Finished {
+export interface CommandResult {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
@@ -52,7 +52,7 @@ export async function runLopper(
   args: readonly string[],
   cwd = ".",
   env: Readonly<Record<string, string>> = {},
-): Promise<Finished> {
+): Promise<CommandResult> {
   const { code, stdout, stderr } = await startLopper(args, cwd, env).output();
   const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   return { code, stdout: decode(stdout), stderr: decode(stderr) };

@@ -7,7 +7,7 @@ import {
   type Measures,
 } from "@lopper/evaluation";
 import type { Model } from "@lopper/models";
-import type { Given } from "@lopper/options";
+import type { OptionValues } from "@lopper/options";
 import { Command } from "commander";
 import { fileURLToPath } from "node:url";
 import { describeComparison } from "./compare_output.ts";
@@ -34,7 +34,7 @@ import { readWholeText } from "../inputs/text_files.ts";
 const PROMPT_TOKENS = 512;
 const DECODE_TOKENS = 32;
 
-type Options = Given<typeof COMPARE_OPTIONS>;
+type Options = OptionValues<typeof COMPARE_OPTIONS>;
 
 export function compareCommand(interruption: Interruption = UNINTERRUPTED): Command {
   const command = new Command("compare")

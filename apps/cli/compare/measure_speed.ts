@@ -1,6 +1,6 @@
 import { ENGINE_OPTIONS } from "@lopper/backends";
 import { longestSequence, UsageError } from "@lopper/core";
-import { type Given, MEMORY, type OptionTable, wholeNumber } from "@lopper/options";
+import { MEMORY, type OptionTable, type OptionValues, wholeNumber } from "@lopper/options";
 import { expandedWithin } from "@lopper/run";
 import { Decoder, LaidOutWeights, measureSpeed, sourceUnits } from "@lopper/runtime";
 import { Command } from "commander";
@@ -19,7 +19,7 @@ const SPEED_OPTIONS = {
   ...ENGINE_OPTIONS,
   ...MEMORY,
 } as const satisfies OptionTable;
-type Options = Given<typeof SPEED_OPTIONS>;
+type Options = OptionValues<typeof SPEED_OPTIONS>;
 
 /**
  * What `compare` runs in a process of its own, so that nothing but the model is in its memory. It prints lines of JSON and

@@ -1,6 +1,6 @@
 import { SourceWatch } from "@lopper/files";
 import { checkFormatOptions, EXPORT_OPTIONS } from "@lopper/exports";
-import type { Given } from "@lopper/options";
+import type { OptionValues } from "@lopper/options";
 import { Command } from "commander";
 import { checkApart, sourcePath } from "../folder/apart.ts";
 import { ExportFolder } from "../exporting/export_folder.ts";
@@ -13,7 +13,7 @@ import { openReporter } from "../terminal/reporter.ts";
 import { checkUnchanged } from "../inputs/source_check.ts";
 import { SAME_COMMAND, withWayOn } from "../terminal/way_on.ts";
 
-type Options = Given<typeof EXPORT_OPTIONS>;
+type Options = OptionValues<typeof EXPORT_OPTIONS>;
 
 export function exportCommand(interruption: Interruption = UNINTERRUPTED): Command {
   const command = new Command("export")

@@ -1,6 +1,12 @@
 import { ENGINE_OPTIONS } from "@lopper/backends";
 import { longestSequence, type ModelSpec, type StopSignal, UsageError } from "@lopper/core";
-import { decimal, type Given, MAX_SEED, type OptionTable, wholeNumber } from "@lopper/options";
+import {
+  decimal,
+  MAX_SEED,
+  type OptionTable,
+  type OptionValues,
+  wholeNumber,
+} from "@lopper/options";
 import { Decoder, generate, LaidOutWeights, sourceUnits } from "@lopper/runtime";
 import { openTokenizer, type Tokenizer } from "@lopper/tokenizers";
 import { Command } from "commander";
@@ -20,7 +26,7 @@ const GENERATE_OPTIONS = {
   seed: { form: wholeNumber(0, MAX_SEED), help: "seed of the sampling", without: 42 },
   ...ENGINE_OPTIONS,
 } as const satisfies OptionTable;
-type Options = Given<typeof GENERATE_OPTIONS>;
+type Options = OptionValues<typeof GENERATE_OPTIONS>;
 
 export function generateCommand(interruption: Interruption = UNINTERRUPTED): Command {
   const command = new Command("generate")

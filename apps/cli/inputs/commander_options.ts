@@ -2,7 +2,9 @@ import { flagOf, type Option, type OptionTable, WordError } from "@lopper/option
 import { type Command, InvalidArgumentError, Option as CommanderOption } from "commander";
 import { userPath } from "./paths.ts";
 
-/** Adds the options of a table to a command; `Given` of the table is what its action gets. */
+/**
+ * Adds the options of a table to a command; `OptionValues` of the table is what its action gets.
+ */
 export function addOptions(command: Command, table: OptionTable): Command {
   for (const [key, option] of Object.entries(table)) {
     command.addOption(commanderOption(key, flagOf(key, option.form), option));

@@ -1,6 +1,6 @@
 import { countParameters, type ModelSpec } from "@lopper/core";
 import { type Model, modelDigest } from "@lopper/models";
-import { type Given, OUTPUT } from "@lopper/options";
+import { type OptionValues, OUTPUT } from "@lopper/options";
 import { groupSizes } from "@lopper/run";
 import {
   defaultMlpGroup,
@@ -30,7 +30,7 @@ export function inspectCommand(interruption: Interruption = UNINTERRUPTED): Comm
       "after",
       "\nExamples:\n  lopper inspect\n  lopper inspect ./SmolLM2-135M --json\n  lopper inspect model.gguf\n",
     )
-    .action(async (path: string | undefined, options: Given<typeof OUTPUT>) => {
+    .action(async (path: string | undefined, options: OptionValues<typeof OUTPUT>) => {
       const signal = interruption.saying("stopped");
       const { model, title } = await openUserModel(path ?? null, TOLD);
       try {

@@ -3,7 +3,7 @@ import type { ExportFlags, GivenRunOptions, RunRecord } from "@lopper/run";
 import { join } from "node:path";
 import { describeExport } from "../exporting/export_output.ts";
 import type { Interruption } from "../terminal/interrupt.ts";
-import { type Exported, exportResult } from "./prune_export.ts";
+import { type ExportResult, exportResult } from "./prune_export.ts";
 import { describeResult } from "./prune_output.ts";
 import { writeReport } from "../report/report_page.ts";
 import type { Reporter } from "../terminal/reporter.ts";
@@ -26,7 +26,7 @@ interface Concluding extends Finish {
 export async function conclude(run: Concluding) {
   const { out, record, exports: flags, reporter } = run;
   const report = await reportResult(out, reporter);
-  let exported: Exported | null = null;
+  let exported: ExportResult | null = null;
   try {
     if (flags) exported = await exportResult({ ...run, flags });
   } finally {

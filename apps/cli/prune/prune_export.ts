@@ -101,13 +101,13 @@ export interface PruneExport {
   readonly interruption: Interruption;
 }
 
-export interface Exported {
+export interface ExportResult {
   readonly path: string;
   readonly record: ExportRecord;
 }
 
 /** Exports the result of a run as `lopper export` does; one that stands there already is not made again. */
-export async function exportResult(run: PruneExport): Promise<Exported> {
+export async function exportResult(run: PruneExport): Promise<ExportResult> {
   const { out, flags, options, reporter } = run;
   const path = exportPath(out, flags);
   const earlier = await ExportFolder.record(path);

@@ -1,6 +1,6 @@
 import { UsageError } from "@lopper/core";
 import { codeOf, isFolder, writeTextFileAtomically } from "@lopper/files";
-import { type Given, on, type OptionTable, OUTPUT, path } from "@lopper/options";
+import { on, type OptionTable, type OptionValues, OUTPUT, path } from "@lopper/options";
 import { Command } from "commander";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -29,7 +29,7 @@ const REPORT_OPTIONS = {
   overwrite: { form: on, help: "replace an earlier page at --out" },
   ...OUTPUT,
 } as const satisfies OptionTable;
-type Options = Given<typeof REPORT_OPTIONS>;
+type Options = OptionValues<typeof REPORT_OPTIONS>;
 
 export function reportCommand(interruption: Interruption = UNINTERRUPTED): Command {
   const command = new Command("report")

@@ -8,14 +8,14 @@ const MODULE = new URL(
 );
 
 /** The user wants to stop, by Ctrl-C or SIGTERM; the message says how to go on. */
-export class Interrupted extends Error {}
+export class InterruptError extends Error {}
 
 /** What the user may want: that a command stops. */
 export interface Interruption {
   /** Fires when the user wants to stop: for work of other processes, which asks nobody. */
   readonly signal: AbortSignal;
   /**
-   * What work asks whether it is to stop; it throws `Interrupted` then.
+   * What work asks whether it is to stop; it throws `InterruptError` then.
    * @param hint says what stands, and how to go on from here.
    */
   saying(hint: string | (() => string)): StopSignal;
@@ -43,7 +43,7 @@ export async function listenForInterruption(): Promise<Interruption> {
     saying: (hint) => ({
       throwIfAborted() {
         if (Atomics.load(stopped, 0) === 0) return;
-        throw new Interrupted(typeof hint === "string" ? hint : hint());
+        throw new InterruptError(typeof hint === "string" ? hint : hint());
       },
     }),
   };

@@ -2,7 +2,7 @@
 export const QUANT_BLOCK = 32;
 
 /** A matrix in few bits, with what turns them back. */
-export interface Quantized {
+export interface QuantizedMatrix {
   /** `[rows, blocks, 32 · bits / 8]`; of two values in a byte, the first is in the lower half. */
   readonly matrix: Uint8Array;
   /** `[rows, blocks]` */
@@ -23,7 +23,7 @@ export function quantizeBlocks(
   rows: number,
   columns: number,
   bits: 4 | 8,
-): Quantized {
+): QuantizedMatrix {
   const blocks = Math.ceil(columns / QUANT_BLOCK);
   const perByte = 8 / bits;
   const top = 2 ** bits - 1;

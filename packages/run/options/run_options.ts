@@ -1,6 +1,6 @@
 import { ENGINE_OPTIONS } from "@lopper/backends";
 import { FORMAT_NAMES, PRECISION_OPTIONS } from "@lopper/exports/options";
-import { choice, type Given, MEMORY, on, OUTPUT, path } from "@lopper/options";
+import { choice, MEMORY, on, type OptionValues, OUTPUT, path } from "@lopper/options";
 import { SEARCH_OPTIONS } from "./search_options.ts";
 import { optional } from "./setting.ts";
 import { TEXT_OPTIONS } from "./text_options.ts";
@@ -46,7 +46,7 @@ export const RUN_OPTIONS = {
 } as const;
 
 /** What a command line gives of them. */
-export type GivenRunOptions = Given<typeof RUN_OPTIONS>;
+export type GivenRunOptions = OptionValues<typeof RUN_OPTIONS>;
 
 type Table = typeof RUN_OPTIONS;
 /** Keys of the options that settings hold. */

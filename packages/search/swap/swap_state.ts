@@ -1,4 +1,4 @@
-import type { Kept, Shape } from "@lopper/core";
+import type { KeptByBlock, Shape } from "@lopper/core";
 import type { Cost } from "../cost.ts";
 import type { MeasureEvent } from "../gauge.ts";
 import type { Scorer } from "@lopper/importance";
@@ -10,7 +10,7 @@ import type { SwapPair } from "./swap_pairs.ts";
 export interface SwapStart {
   readonly state: SearchState;
   /** What each block keeps, or kept when it went. */
-  readonly last: Kept;
+  readonly last: KeptByBlock;
   /** Steps that were taken. */
   readonly steps: number;
 }
@@ -49,7 +49,7 @@ export type SwapEvent =
 
 export interface SwapResult {
   readonly state: SearchState;
-  readonly last: Kept;
+  readonly last: KeptByBlock;
   readonly lines: readonly SwapLine[];
 }
 

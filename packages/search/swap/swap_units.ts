@@ -1,15 +1,15 @@
 import type { Exchange } from "../policy.ts";
 import { savedBy } from "../saved.ts";
-import { type Reached, releaseAll, type Search, type SearchEvent } from "../search.ts";
+import { releaseAll, type Search, type SearchEvent, type SearchPosition } from "../search.ts";
 import { swapSearch } from "./swap.ts";
 import { keptSwaps } from "./swap_line.ts";
 
 /** Swaps blocks and groups around what the steps left; nothing where an earlier target reached as far. */
 export async function* swapUnits(
   search: Search,
-  reached: Reached,
+  reached: SearchPosition,
   exchange: Exchange,
-): AsyncGenerator<SearchEvent, Reached> {
+): AsyncGenerator<SearchEvent, SearchPosition> {
   const { model, options, history, gauge } = search;
   const steps = reached.steps.length;
   const isNew = steps > (reached.swaps.at(-1)?.steps ?? 0);
