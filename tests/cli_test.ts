@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { inTemporaryFolder, PUBLISHED, QUICK, runLopper, startLopper } from "./support/cli.ts";
-import { failsHere } from "./support/in_process.ts";
-import { writeTinyRun } from "./support/tiny_run.ts";
+import { doneHere, failsHere } from "./support/in_process.ts";
+import { pruneHere, writeTinyRun } from "./support/tiny_run.ts";
 
 const test = (name: string, body: (folder: string) => Promise<void>) =>
   Deno.test(`cli: ${name}`, () => inTemporaryFolder(body));
@@ -18,6 +18,7 @@ async function fails(args: readonly string[], folder: string, code: number, mess
 const read = (path: string) => Deno.readTextFile(path);
 
 test("prune writes a checkpoint, a plan, a journal and a record, says nothing else when piped", async (folder) => {
+  const at = (name: string) => `${folder}/${name}`;
   const { code, stdout, stderr } = await runLopper(["prune", "--out", "p", ...PUBLISHED], folder);
   assert.equal(code, 0, stderr);
   assert.equal(stderr, "");
@@ -79,8 +80,7 @@ test("prune writes a checkpoint, a plan, a journal and a record, says nothing el
   }
 
   // what was written opens like any other model
-  const inspected = await runLopper(["inspect", "p", "--json"], folder);
-  const facts = JSON.parse(inspected.stdout);
+  const facts = JSON.parse(await doneHere(["inspect", at("p"), "--json"]));
   assert.equal(facts.parameters.total, record.parameters.pruned);
   assert.equal(facts.digest, record.prunedDigest);
   const generated = await runLopper(["generate", "p", "The ship", "--max-tokens", "5"], folder);
@@ -88,31 +88,28 @@ test("prune writes a checkpoint, a plan, a journal and a record, says nothing el
   assert.ok(generated.stdout.startsWith("The ship"));
 
   // a finished run is not written over, and resuming it says so
-  await fails(["prune", "--out", "p", ...PUBLISHED], folder, 2, /finished run.*--overwrite/);
-  const again = await runLopper(["prune", "--out", "p", "--resume"], folder);
-  assert.equal(again.code, 0);
-  assert.ok(again.stdout.includes("parameters"));
+  const finished = /finished run.*--overwrite/;
+  await failsHere(["prune", "--out", at("p"), ...PUBLISHED], 2, finished);
+  assert.ok((await pruneHere(["--out", at("p"), "--resume"])).includes("parameters"));
 
   // the plan gives the same checkpoint without a search; so does the published config
-  for (const plan of ["p/lopper_plan.json", "p/pruning_config.json"]) {
-    const out = plan.replaceAll("/", "-");
-    const applied = await runLopper(["prune", "--plan", plan, "--out", out, ...QUICK], folder);
-    assert.equal(applied.code, 0, applied.stderr);
+  for (const plan of ["lopper_plan.json", "pruning_config.json"]) {
+    await pruneHere(["--plan", at(`p/${plan}`), "--out", at(plan), ...QUICK]);
     assert.deepEqual(
-      await Deno.readFile(`${folder}/${out}/model.safetensors`),
-      await Deno.readFile(`${folder}/p/model.safetensors`),
+      await Deno.readFile(at(`${plan}/model.safetensors`)),
+      await Deno.readFile(at("p/model.safetensors")),
       plan,
     );
   }
   // and belongs to the dense model only
-  await fails(
-    ["prune", "p", "--plan", "p/lopper_plan.json", "--out", "q", ...QUICK],
-    folder,
+  await failsHere(
+    ["prune", at("p"), "--plan", at("p/lopper_plan.json"), "--out", at("q"), ...QUICK],
     1,
     /the plan belongs to the checkpoint sha256:\w+ and this one is/,
   );
   // the model's own folder is never cleared
-  await fails(["prune", "p", "--out", "p", "--overwrite", ...QUICK], folder, 2, /own folder/);
+  const own = ["prune", at("p"), "--out", at("p"), "--overwrite", ...QUICK];
+  await failsHere(own, 2, /own folder/);
 });
 
 test("prune --json prints objects only, the record last", async (folder) => {
@@ -130,11 +127,8 @@ test("prune --json prints objects only, the record last", async (folder) => {
 
 test("without a preset the settings are Lopper's own, and a published one is one flag away", async (folder) => {
   const flagsOf = async (...args: string[]) => {
-    const { code, stdout, stderr } = await runLopper(
-      ["prune", "--dry-run", "--json", ...args, ...QUICK],
-      folder,
-    );
-    assert.equal(code, 0, stderr);
+    const dry = ["--dry-run", "--json", "--out", `${folder}/p`];
+    const stdout = await pruneHere([...dry, ...args, ...QUICK]);
     const { preset, distribution, ranking, recover } =
       JSON.parse(stdout.trimEnd().split("\n").at(-1)!).flags;
     return [preset, distribution, ranking, recover];
@@ -145,8 +139,7 @@ test("without a preset the settings are Lopper's own, and a published one is one
 });
 
 test("prune --dry-run writes nothing and says what would be done", async (folder) => {
-  const { code, stdout } = await runLopper(["prune", "--dry-run", ...QUICK], folder);
-  assert.equal(code, 0);
+  const stdout = await pruneHere(["--dry-run", "--out", `${folder}/p`, ...QUICK]);
   assert.match(stdout, /blocks, MLP channels and heads up to 20\.00 % of the parameters/);
   assert.match(stdout, /about \d+ steps/);
   assert.match(stdout, /then repairs, about [\d.]+ m?s/);
@@ -306,43 +299,40 @@ test("Ctrl-C leaves a run that --resume finishes, with the same plan", async (fo
 });
 
 test("a finished run goes on to a higher ratio without repeating what it did", async (folder) => {
+  const out = `${folder}/p`;
   const args = [...await writeTinyRun(folder), "--preset", "width", "--mlp-group", "3"];
-  const first = await runLopper(["prune", "--out", "p", "--ratio", "5", ...args], folder);
-  assert.equal(first.code, 0, first.stderr);
-  const before = await read(`${folder}/p/journal.jsonl`);
-  await fails(["prune", "--out", "p", "--resume", "--ratio", "4"], folder, 2, /reached 5 %/);
+  await pruneHere(["--out", out, "--ratio", "5", ...args]);
+  const before = await read(`${out}/journal.jsonl`);
+  const resume = (ratio: number) => ["--out", out, "--resume", "--ratio", String(ratio)];
+  await failsHere(["prune", ...resume(4)], 2, /reached 5 %/);
 
-  const more = await runLopper(["prune", "--out", "p", "--resume", "--ratio", "10"], folder);
-  assert.equal(more.code, 0, more.stderr);
-  const after = await read(`${folder}/p/journal.jsonl`);
+  await pruneHere(resume(10));
+  const after = await read(`${out}/journal.jsonl`);
   assert.ok(after.startsWith(before) && after.length > before.length, "the journal only grew");
-  const record = JSON.parse(await read(`${folder}/p/run.json`));
+  const record = JSON.parse(await read(`${out}/run.json`));
   assert.ok(record.ratio >= 10, `ratio ${record.ratio}`);
   assert.deepEqual([record.flags.ratio, record.flags.earlierRatios], [10, [5]]);
   const steps = (text: string) => text.split('"type":"step"').length - 1;
   assert.equal(record.steps, steps(after));
   assert.ok(steps(after) > steps(before));
-  const inspected = await runLopper(["inspect", "p", "--json"], folder);
-  assert.equal(JSON.parse(inspected.stdout).parameters.total, record.parameters.pruned);
+  const facts = JSON.parse(await doneHere(["inspect", out, "--json"]));
+  assert.equal(facts.parameters.total, record.parameters.pruned);
 
-  const again = await runLopper(["prune", "--out", "p", "--resume", "--ratio", "10"], folder);
-  assert.equal(again.code, 0);
-  assert.equal(await read(`${folder}/p/journal.jsonl`), after, "finished is finished");
+  await pruneHere(resume(10));
+  assert.equal(await read(`${out}/journal.jsonl`), after, "finished is finished");
 });
 
 test("techniques of the fast search can be switched off, and only by their names", async (folder) => {
-  await fails(["prune", "--fast-without", "speed"], folder, 2, /"speed".*racing, lazy/);
-  await fails(
-    ["prune", "--fast-without", "lazy", "--search", "exhaustive"],
-    folder,
+  const out = ["--out", `${folder}/p`];
+  await failsHere(["prune", ...out, "--fast-without", "speed"], 2, /"speed".*racing, lazy/);
+  await failsHere(
+    ["prune", ...out, "--fast-without", "lazy", "--search", "exhaustive"],
     2,
     /this search is exhaustive/,
   );
-  const names = "reuse,threshold,proxies,lazy,racing";
-  const args = ["prune", ...await writeTinyRun(folder), "--preset", "heads", "--ratio", "10"];
-  const without = ["--fast-without", names, "--out", "p"];
-  const { code, stderr } = await runLopper([...args, ...without], folder);
-  assert.equal(code, 0, stderr);
+  const without = ["--fast-without", "reuse,threshold,proxies,lazy,racing", ...out];
+  const run = [...await writeTinyRun(folder), "--preset", "heads", "--ratio", "10"];
+  await pruneHere([...run, ...without]);
   const record = JSON.parse(await read(`${folder}/p/run.json`));
   const off = ["racing", "lazy", "proxies", "threshold", "reuse"];
   assert.deepEqual(record.flags.fastWithout, off);
@@ -387,21 +377,18 @@ test("export writes, verifies and records; the result is there whole or not at a
   assert.match(engine, /^onnxruntime-node /);
 
   // what stands there is replaced only when it is an export, and the user says so
-  await fails([...args, "--to", "safetensors"], folder, 2, /x is not empty.*--overwrite/);
+  const to = (
+    name: string,
+    format: string,
+    ...more: readonly string[]
+  ) => ["export", "demo", "--out", `${folder}/${name}`, "--to", format, ...more];
+  await failsHere(to("x", "safetensors"), 2, /x is not empty.*--overwrite/);
   await Deno.mkdir(`${folder}/y`);
   await Deno.writeTextFile(`${folder}/y/letter.txt`, "Dear Ishmael");
-  await fails(
-    ["export", "demo", "--out", "y", "--to", "safetensors", "--overwrite"],
-    folder,
-    2,
-    /holds no export\.json/,
-  );
-  const second = await runLopper(
-    [...args, "--to", "safetensors", "--verify", "none", "--overwrite", "--json"],
-    folder,
-  );
-  assert.equal(second.code, 0, second.stderr);
-  const result = JSON.parse(second.stdout.trimEnd().split("\n").at(-1)!);
+  await failsHere(to("y", "safetensors", "--overwrite"), 2, /holds no export\.json/);
+  const second = ["--verify", "none", "--overwrite", "--json"];
+  const stdout = await doneHere(to("x", "safetensors", ...second));
+  const result = JSON.parse(stdout.trimEnd().split("\n").at(-1)!);
   assert.deepEqual([result.event, result.format, result.verification], [
     "result",
     "safetensors",
@@ -417,47 +404,40 @@ test("export writes, verifies and records; the result is there whole or not at a
     "tokenizer_config.json",
   ]);
 
-  await fails(
-    ["export", "demo", "--to", "safetensors", "--quantize", "q4", "--out", "z"],
-    folder,
+  await failsHere(
+    to("z", "safetensors", "--quantize", "q4"),
     2,
     /--quantize q4 does not go with --to safetensors/,
   );
-  await fails(["export", "demo", "--to", "papyrus", "--out", "z"], folder, 2, /papyrus.*invalid/);
+  await failsHere(to("z", "papyrus"), 2, /papyrus.*invalid/);
   await fails(["export", "missing", "--to", "onnx", "--out", "z"], folder, 1, /no such folder/);
   assert.deepEqual(names(folder), ["x", "y"], "nothing is left beside the results");
 });
 
 test("an export whose text cannot be tokenised, or whose weights do not fit, leaves nothing", async (folder) => {
-  const { code } = await runLopper(
-    ["export", "demo", "--to", "safetensors", "--verify", "none", "--out", "m"],
-    folder,
-  );
-  assert.equal(code, 0);
-  const out = ["--to", "onnx", "--out", "x"];
-  await Deno.remove(`${folder}/m/tokenizer.json`);
-  await fails(["export", "m", ...out], folder, 1, /no file tokenizer\.json/);
+  const model = `${folder}/m`;
+  await doneHere(["export", "demo", "--to", "safetensors", "--verify", "none", "--out", model]);
+  const out = ["--to", "onnx", "--out", `${folder}/x`];
+  await Deno.remove(`${model}/tokenizer.json`);
+  await failsHere(["export", model, ...out], 1, /no file tokenizer\.json/);
   // the last weight becomes float16's infinity
   const weights = await Deno.open(`${folder}/m/model.safetensors`, { read: true, write: true });
   const { size } = await weights.stat();
   await weights.seek(size - 2, Deno.SeekMode.Start);
   await weights.write(Uint8Array.of(0x00, 0x7c));
   weights.close();
-  await fails(
-    ["export", "m", "--verify", "none", ...out],
-    folder,
+  await failsHere(
+    ["export", model, "--verify", "none", ...out],
     1,
     /m\/model\.safetensors, tensor .*Infinity; weights need to be finite/,
   );
   assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name), ["m"]);
 });
 
-test("--help of every command shows examples, and --version the version", async (folder) => {
-  for (const command of ["prune", "inspect", "generate", "export", "report"]) {
-    const { code, stdout } = await runLopper([command, "--help"], folder);
-    assert.equal(code, 0);
-    assert.match(stdout, /Examples:\n {2}lopper /);
-  }
+test("--help shows examples, and --version the version", async (folder) => {
+  const { code, stdout: help } = await runLopper(["prune", "--help"], folder);
+  assert.equal(code, 0);
+  assert.match(help, /Examples:\n {2}lopper /);
   const { stdout } = await runLopper(["--version"], folder);
   assert.match(stdout, /^\d+\.\d+\.\d+\n$/);
 });

@@ -19,7 +19,11 @@ const UP = "model.layers.1.mlp.up_proj.weight";
 async function exported(
   folder: string,
   task: Pick<ExportTask, "to" | "options">,
-  change: { model?: (model: Model) => Model; folder?: (folder: ExportFolder) => ExportFolder } = {},
+  change: {
+    readonly model?: (model: Model) => Model;
+    readonly folder?: (folder: ExportFolder) => ExportFolder;
+    readonly signal?: AbortSignal;
+  } = {},
 ) {
   const model = await openModel(new FileFolder(fileURLToPath(DEMO_MODEL)));
   await using place = await ExportFolder.open(`${folder}/x`, {}, () => {});
@@ -28,7 +32,7 @@ async function exported(
       folder: change.folder?.(place) ?? place,
       engine: { backend: "cpu", threads: 1 },
       reporter: SILENT,
-      signal: { throwIfAborted() {} },
+      signal: change.signal ?? new AbortController().signal,
       checkSource: () => Promise.resolve(),
     });
   } finally {
@@ -125,6 +129,25 @@ test("what cannot be read back is named by the place where it was to be", async 
       return true;
     },
   );
+});
+
+test("what its signal stops leaves nothing, whatever was written until then", async (folder) => {
+  const stop = new AbortController();
+  const stopping = (place: ExportFolder) =>
+    withSinks(place, async (file) => {
+      const sink = await place.sink(file);
+      return {
+        write: async (bytes) => {
+          await sink.write(bytes);
+          stop.abort(new Error("enough"));
+        },
+        commit: () => sink.commit(),
+        abort: () => sink.abort(),
+      };
+    });
+  const change = { folder: stopping, signal: stop.signal };
+  await assert.rejects(exported(folder, { to: "gguf", options: {} }, change), /^Error: enough$/);
+  assert.deepEqual([...Deno.readDirSync(folder)], []);
 });
 
 test("the record says who read the files", async (folder) => {
