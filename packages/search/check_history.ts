@@ -12,11 +12,9 @@ import {
 import type { History } from "./history.ts";
 import { agrees, misfit, misfitBack, shapeAfter } from "./misfit.ts";
 import { indexOfPart } from "./proposal.ts";
-import type { RepairLine } from "./repair_line.ts";
 import { savedBy } from "./saved.ts";
 import type { SearchModel } from "./search_model.ts";
-import type { Step, TakenCandidate } from "./step.ts";
-import type { SwapLine, SwapTrial } from "./swap/swap_line.ts";
+import type { RepairLine, Step, SwapLine, SwapTrial, TakenCandidate } from "./journal_lines.ts";
 
 /**
  * Checks what a journal says against the model that its run goes on with, before anything is believed: steps and what they

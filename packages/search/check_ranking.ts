@@ -1,6 +1,6 @@
-import type { RankingLine } from "./ranker.ts";
 import { hasDimension } from "./dimensions/dimension.ts";
 import type { SearchState } from "./state.ts";
+import type { RankingLine } from "./journal_lines.ts";
 
 /**
  * What is wrong with a ranking that was recorded; null where nothing is. Each block has all its units once, and those that

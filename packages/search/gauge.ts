@@ -3,22 +3,7 @@ import { perplexity } from "@lopper/importance";
 import type { SampleKind } from "./policy.ts";
 import type { Scorer } from "@lopper/importance";
 import { type Cost, costBetween } from "./cost.ts";
-
-/** What a whole model was measured on: text that decides nothing, or the samples of a kind of stage. */
-export type MeasuredText = "held_out" | SampleKind;
-
-/** A whole model measured: one line of the journal. */
-export interface Measure {
-  readonly type: "measure";
-  /** Steps that were taken until then; 0 for the dense model. */
-  readonly steps: number;
-  /** For what a swap would leave: how many were tried after these steps before it. */
-  readonly swap?: number;
-  readonly on: MeasuredText;
-  /** Mean NLL of each sequence, in nats per token. */
-  readonly nll: readonly number[];
-  readonly cost: Cost;
-}
+import type { Measure, MeasuredText } from "./journal_lines.ts";
 
 /** What the gauge has to say: a measure, and whether an earlier run had it already. */
 export interface MeasureEvent {

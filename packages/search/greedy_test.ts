@@ -6,12 +6,12 @@ import { parseJournal } from "./journal.ts";
 import { multiPruner, PRESETS } from "./multi_pruner.ts";
 import type { Picker } from "./picker.ts";
 import { Race } from "./race/race.ts";
-import type { Step } from "./step.ts";
 import { searchModelOf } from "./search_model.ts";
 import { byLayers, FakeScorer, type Loss } from "./testing/fake_scorer.ts";
 import { hash } from "./testing/hash.ts";
 import { runSearch, type SearchRun } from "./testing/run_search.ts";
 import { tinySpec } from "./testing/tiny_spec.ts";
+import type { Step } from "./journal_lines.ts";
 
 const SPEC = tinySpec(4);
 const MODEL = searchModelOf(SPEC);

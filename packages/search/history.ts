@@ -1,9 +1,11 @@
-import type { RankingLine } from "./ranker.ts";
-import type { Measure } from "./gauge.ts";
-import type { RepairLine } from "./repair_line.ts";
-import type { Evidence } from "./scores.ts";
-import type { Step } from "./step.ts";
-import type { SwapLine } from "./swap/swap_line.ts";
+import type {
+  Evidence,
+  Measure,
+  RankingLine,
+  RepairLine,
+  Step,
+  SwapLine,
+} from "./journal_lines.ts";
 
 /** What a journal holds: the steps, and what was found out in them and in the one that was cut off. */
 export interface History {

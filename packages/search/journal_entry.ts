@@ -1,5 +1,5 @@
-import type { JournalEntry } from "./journal.ts";
 import type { SearchEvent } from "./search.ts";
+import type { JournalEntry } from "./journal_lines.ts";
 
 /** What a journal gets of an event before the search goes on; null where it gets nothing, or has it already. */
 export function journalEntry(event: SearchEvent): JournalEntry | null {

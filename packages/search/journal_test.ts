@@ -2,13 +2,15 @@ import { ResumeError } from "@lopper/core";
 import { RANKING_NAMES } from "@lopper/importance";
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { RankingLine } from "./ranker.ts";
-import type { Measure } from "./gauge.ts";
 import { parseJournal, toJournalLine } from "./journal.ts";
-import type { RepairLine } from "./repair_line.ts";
-import type { Evidence } from "./scores.ts";
-import type { Step } from "./step.ts";
-import type { SwapLine } from "./swap/swap_line.ts";
+import type {
+  Evidence,
+  Measure,
+  RankingLine,
+  RepairLine,
+  Step,
+  SwapLine,
+} from "./journal_lines.ts";
 
 /** Failing cases are printed with their seed; LOPPER_SEED runs them again. */
 const SEED = Number(Deno.env.get("LOPPER_SEED") ?? 5);

@@ -2,7 +2,7 @@
  * The search: which candidate goes, step by step. It runs no model: what scores is a `Scorer`, what ranks units an
  * `Ranker`, both handed in.
  */
-export type { Ranker, RankingLine, RankRequest } from "./ranker.ts";
+export type { Ranker, RankRequest } from "./ranker.ts";
 export { shapeResource } from "./by_layers.ts";
 export { type CandidateKey, type Cut, cutsOf } from "./candidate_key.ts";
 export { checkHistory } from "./check_history.ts";
@@ -16,7 +16,7 @@ export type { MeasureEvent } from "./gauge.ts";
 export { greedySearch } from "./greedy.ts";
 export { defaultMlpGroup, headGroupUnit, MLP_GROUPS } from "./group_sizes.ts";
 export type { History } from "./history.ts";
-export { type JournalEntry, parseJournal, toJournalLine } from "./journal.ts";
+export { parseJournal, toJournalLine } from "./journal.ts";
 export { journalEntry } from "./journal_entry.ts";
 export { count, list, lossy } from "./json_values.ts";
 export { agrees } from "./misfit.ts";
@@ -30,15 +30,22 @@ export { raceBatches } from "./race/batches.ts";
 export { Race, TECHNIQUES } from "./race/race.ts";
 export { expectedSteps, expectedTokens, largestReachableRatio, rehearse } from "./reach.ts";
 export { reachableSizes } from "./reachable_sizes.ts";
-export type { BlockRepair, RepairLine, RepairVerdict } from "./repair_line.ts";
 export { StepScores } from "./scores.ts";
 export type { SearchEvent, SearchOptions, SearchResult } from "./search.ts";
 export { type SearchModel, searchModelOf } from "./search_model.ts";
 export { type SideWork, sideWork } from "./side_work.ts";
 export { denseState, stateAfter } from "./state.ts";
-export type { Step } from "./step.ts";
 export { MAX_SWAPS } from "./swap/swap.ts";
-export { keptSwaps, type SwapLine } from "./swap/swap_line.ts";
+export { keptSwaps } from "./swap/swap_line.ts";
 export { uniformCompetition, uniformPruner } from "./uniform.ts";
 export { changesOf, wayOf } from "./way.ts";
 export { type FrontierStep, type SwapPhase, type Way, waySchema } from "./way_schema.ts";
+export type {
+  BlockRepair,
+  JournalEntry,
+  RankingLine,
+  RepairLine,
+  RepairVerdict,
+  Step,
+  SwapLine,
+} from "./journal_lines.ts";

@@ -5,7 +5,8 @@ import { expectedSteps, expectedTokens } from "./reach.ts";
 import { savedBy } from "./saved.ts";
 import { type SequenceNll, StepScores } from "./scores.ts";
 import type { Search, SearchEvent, SearchPosition } from "./search.ts";
-import { checkSameDecision, type Step, stepOf } from "./step.ts";
+import { checkSameDecision, stepOf } from "./step.ts";
+import type { Step } from "./journal_lines.ts";
 
 /** A step that was decided, and not taken yet. */
 export interface PickedStep {

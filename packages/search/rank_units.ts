@@ -1,10 +1,10 @@
 import { ResumeError } from "@lopper/core";
-import type { RankingLine } from "./ranker.ts";
 import { rankedState, rankingFault } from "./check_ranking.ts";
 import { costBetween } from "./cost.ts";
 import type { Stage } from "./policy.ts";
 import { savedBy } from "./saved.ts";
 import { releaseAll, type Search, type SearchEvent, type SearchPosition } from "./search.ts";
+import type { RankingLine } from "./journal_lines.ts";
 
 /**
  * Ranks the units that a stage narrows, and lays them out so: with a ranker, else the ranking stays as it is.

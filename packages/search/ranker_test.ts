@@ -1,6 +1,6 @@
 import { ResumeError } from "@lopper/core";
 import assert from "node:assert/strict";
-import type { Ranker, RankingLine } from "./ranker.ts";
+import type { Ranker } from "./ranker.ts";
 import { exhaustive } from "./exhaustive.ts";
 import { parseJournal, toJournalLine } from "./journal.ts";
 import { competition } from "./competition.ts";
@@ -10,6 +10,7 @@ import type { SearchPolicy } from "./policy.ts";
 import { FakeScorer } from "./testing/fake_scorer.ts";
 import { runSearch } from "./testing/run_search.ts";
 import { tinySpec } from "./testing/tiny_spec.ts";
+import type { RankingLine } from "./journal_lines.ts";
 
 const MODEL = searchModelOf(tinySpec(4));
 const COST = { blockTokens: 0, seconds: 0 };

@@ -1,32 +1,9 @@
 import type { Shape } from "@lopper/core";
 import { perplexity } from "@lopper/importance";
-import type { CandidateKey } from "./candidate_key.ts";
 import { type Cost, costBetween, NO_COST, sumOfCosts } from "./cost.ts";
 import type { Proposal } from "./proposal.ts";
 import type { Scorer } from "@lopper/importance";
-
-/** A candidate, or the base plan itself ("base"), scored on some sequences: one line of the journal. */
-export interface Measurement {
-  readonly type: "score";
-  readonly step: number;
-  readonly of: CandidateKey | "base";
-  /** Numbers of the sequences in the calibration set. */
-  readonly sequences: readonly number[];
-  /** Mean NLL of each, in nats per token. */
-  readonly nll: readonly number[];
-  readonly cost: Cost;
-}
-
-/** How far each candidate of a step moves the output of its block: one line of the journal. */
-export interface Perturbations {
-  readonly type: "perturbations";
-  readonly step: number;
-  /** In the order of the step's candidates. */
-  readonly values: readonly number[];
-  readonly cost: Cost;
-}
-
-export type Evidence = Measurement | Perturbations;
+import type { Evidence } from "./journal_lines.ts";
 
 /** What happens while a step is scored: news for the journal, or tokens scored (of one candidate). */
 export type ScoreEvent = Evidence | { readonly type: "tokens"; readonly tokens: number };

@@ -1,17 +1,16 @@
 import type { Candidate, KeptByBlock, Ranking } from "@lopper/core";
-import type { Ranker, RankingLine } from "./ranker.ts";
+import type { Ranker } from "./ranker.ts";
 import type { Cost } from "./cost.ts";
-import type { Gauge, Measure } from "./gauge.ts";
+import type { Gauge } from "./gauge.ts";
 import type { History } from "./history.ts";
 import type { Picker } from "./picker.ts";
 import type { SampleKind, SearchPolicy, Stage } from "./policy.ts";
 import type { Scorer } from "@lopper/importance";
-import type { Evidence, SequenceNll } from "./scores.ts";
+import type { SequenceNll } from "./scores.ts";
 import type { SearchModel } from "./search_model.ts";
 import { denseState, type SearchState } from "./state.ts";
-import type { Step } from "./step.ts";
 import type { SwapEvent } from "./swap/swap_state.ts";
-import type { SwapLine } from "./swap/swap_line.ts";
+import type { Evidence, Measure, RankingLine, Step, SwapLine } from "./journal_lines.ts";
 
 export type SearchEvent =
   /** To be recorded, unless it was resumed, before the search goes on. */

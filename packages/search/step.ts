@@ -1,39 +1,9 @@
-import { type Candidate, ResumeError } from "@lopper/core";
-import type { CandidateKey } from "./candidate_key.ts";
+import { ResumeError } from "@lopper/core";
 import type { SearchPolicy, Stage } from "./policy.ts";
 import { savedBy } from "./saved.ts";
 import type { StepScores } from "./scores.ts";
 import type { SearchModel } from "./search_model.ts";
-
-/** A taken candidate with everything that decided it: one line of the journal. */
-export interface Step {
-  readonly type: "step";
-  readonly step: number;
-  readonly stage: Stage["name"];
-  readonly taken: TakenCandidate;
-  /** Perplexity of the taken candidate on all of the stage's samples. */
-  readonly ppl: number;
-  /** Published pruning ratio after the step, in per cent. */
-  readonly ratio: number;
-  /** Milliseconds that a token is predicted to take then, where that is what is to be saved. */
-  readonly latency?: number;
-  readonly candidates: readonly ScoredCandidate[];
-  readonly blockTokens: { readonly spent: number; readonly full: number };
-  readonly seconds: number;
-}
-
-/** What a step took, by its name among the candidates and by the units that went. */
-export interface TakenCandidate {
-  readonly key: CandidateKey;
-  readonly changes: Candidate;
-}
-
-/** A candidate, and its perplexity on the sequences that it was scored on; NaN on none. */
-export interface ScoredCandidate {
-  readonly key: CandidateKey;
-  readonly ppl: number;
-  readonly sequences: number;
-}
+import type { Step } from "./journal_lines.ts";
 
 /** The step that takes one of the candidates that were scored. @param index of the taken one. */
 export function stepOf(

@@ -1,13 +1,11 @@
 import type { Candidate, Change } from "@lopper/core";
 import { perplexity } from "@lopper/importance";
-import type { Measure } from "./gauge.ts";
 import { proposalOf } from "./proposal.ts";
 import type { SearchResult } from "./search.ts";
 import type { SearchModel } from "./search_model.ts";
 import { denseState, stateAfter } from "./state.ts";
-import type { Step } from "./step.ts";
-import type { SwapLine } from "./swap/swap_line.ts";
 import type { FrontierStep, Swap, SwapPhase, Way } from "./way_schema.ts";
+import type { Measure, Step, SwapLine } from "./journal_lines.ts";
 
 /** All that the steps of a way changed, and the swaps between them and after them, in their order. */
 export function changesOf({ frontier, swaps }: Way): Candidate {

@@ -6,10 +6,11 @@ import { blockCandidates } from "../candidates.ts";
 import { NO_COST } from "../cost.ts";
 import { indexOfLowest } from "../picker.ts";
 import { Race, type RaceOptions } from "./race.ts";
-import { type Evidence, type SequenceNll, StepScores } from "../scores.ts";
+import { type SequenceNll, StepScores } from "../scores.ts";
 import { denseState, stateAfter } from "../state.ts";
 import { byLayers, FakeScorer } from "../testing/fake_scorer.ts";
 import { tinySpec } from "../testing/tiny_spec.ts";
+import type { Evidence } from "../journal_lines.ts";
 
 const SEQUENCES = 32;
 const LAYERS = 24;

@@ -1,7 +1,7 @@
 import { ResumeError } from "@lopper/core";
-import type { SwapTrial } from "./swap_line.ts";
 import type { SwapPair } from "./swap_pairs.ts";
 import type { SwapEvent, SwapOptions, TriedSwaps } from "./swap_state.ts";
+import type { SwapTrial } from "../journal_lines.ts";
 
 /**
  * Believes what an earlier run tried, up to the first swap that it kept.

@@ -5,7 +5,6 @@ import { savedBy } from "../saved.ts";
 import type { SearchModel } from "../search_model.ts";
 import { lastKept, stateAfter } from "../state.ts";
 import { foreign, replaySwaps } from "./replay_swaps.ts";
-import type { SwapLine, SwapSummary, SwapTrial } from "./swap_line.ts";
 import { type SwapPair, swapPairs } from "./swap_pairs.ts";
 import { raceSwaps } from "./swap_race.ts";
 import type {
@@ -17,6 +16,7 @@ import type {
   TriedSwaps,
 } from "./swap_state.ts";
 import { tryFinalists } from "./try_finalists.ts";
+import type { SwapLine, SwapSummary, SwapTrial } from "../journal_lines.ts";
 
 /** At most so many swaps are kept for a target. */
 export const MAX_SWAPS = 12;

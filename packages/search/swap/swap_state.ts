@@ -3,8 +3,8 @@ import type { Cost } from "../cost.ts";
 import type { MeasureEvent } from "../gauge.ts";
 import type { Scorer } from "@lopper/importance";
 import type { SearchState } from "../state.ts";
-import type { SwapLine, SwapTrial } from "./swap_line.ts";
 import type { SwapPair } from "./swap_pairs.ts";
+import type { SwapLine, SwapTrial } from "../journal_lines.ts";
 
 /** What a search ended with. */
 export interface SwapStart {

@@ -15,12 +15,13 @@ import { multiPruner } from "../multi_pruner.ts";
 import type { SearchPolicy } from "../policy.ts";
 import type { SearchResult } from "../search.ts";
 import { MAX_SWAPS } from "./swap.ts";
-import { keptSwaps, type SwapLine } from "./swap_line.ts";
+import { keptSwaps } from "./swap_line.ts";
 import type { LayerLoss } from "../testing/fake_scorer.ts";
 import { MODEL, search, SPEC } from "../testing/fake_search.ts";
 import { hash } from "../testing/hash.ts";
 import { denseState, type SearchState } from "../state.ts";
 import { uniformCompetition, uniformPruner } from "../uniform.ts";
+import type { SwapLine } from "../journal_lines.ts";
 
 const GROUPS = { groups: { channels: 8, kvGroups: 8 } };
 const SEED = Number(Deno.env.get("LOPPER_SEED") ?? 17);

@@ -2,10 +2,10 @@ import { isSignificantFall, mean } from "@lopper/core";
 import type { Cost } from "../cost.ts";
 import type { MeasureEvent } from "../gauge.ts";
 import { namesOf } from "./replay_swaps.ts";
-import type { SwapTrial } from "./swap_line.ts";
 import type { SwapPair } from "./swap_pairs.ts";
 import type { Finalist } from "./swap_race.ts";
 import type { SwapBase, SwapEvent, SwapOptions, TriedSwaps } from "./swap_state.ts";
+import type { SwapTrial } from "../journal_lines.ts";
 
 /** Tries swaps in their order, until one is kept. */
 export async function* tryFinalists(

@@ -6,11 +6,11 @@ import { exhaustive } from "../exhaustive.ts";
 import type { SearchPolicy } from "../policy.ts";
 import { Race } from "../race/race.ts";
 import { searchModelOf } from "../search_model.ts";
-import type { SwapTrial } from "../swap/swap_line.ts";
 import { byLayers, FakeScorer, type LayerLoss } from "./fake_scorer.ts";
 import { runSearch, type SearchRun } from "./run_search.ts";
 import { changesOf, wayOf } from "../way.ts";
 import { tinySpec } from "./tiny_spec.ts";
+import type { SwapTrial } from "../journal_lines.ts";
 
 /** What is searched. */
 export const SPEC = tinySpec(4);
