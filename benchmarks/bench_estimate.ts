@@ -2,7 +2,8 @@
  * What a search at published settings would take on paper: candidates by rehearsing the policy on shapes, block-tokens
  * as the suffix costs them, time from a measured rate of multiply-accumulates. No model is run.
  */
-import { blockMacs, headCostInBlocks, type LayerSpec, type ModelSpec } from "@lopper/core";
+import { headCostInBlocks, type ModelSpec } from "@lopper/core";
+import { configSchema, specFromConfig } from "@lopper/models";
 import {
   defaultMlpGroup,
   denseState,
@@ -94,15 +95,10 @@ function exhaustiveCost(spec: ModelSpec) {
   for (const step of rehearse(policy, denseState(model.blocks), ([first]) => first).steps) {
     candidates += step.candidates;
     // On average half of the blocks are behind the one that changes.
-    blockTokens += step.candidates * TOKENS[step.samples] * (spec.layers.length + head);
+    blockTokens += step.candidates * TOKENS[step.samples] * (spec.blocks.length / 2 + head);
   }
-  const perBlock = spec.layers.reduce((sum, layer) => sum + macs(spec, layer), 0) /
-    (2 * spec.layers.length);
+  const perBlock = spec.vocabSize * spec.hiddenSize / head;
   return { candidates, blockTokens, flops: 2 * perBlock * blockTokens };
-}
-
-function macs(spec: ModelSpec, layer: LayerSpec): number {
-  return blockMacs(spec, layer, "attention", 2048) + blockMacs(spec, layer, "mlp", 2048);
 }
 
 function time(seconds: number): string {
@@ -122,22 +118,17 @@ function shape(
   vocabSize: number,
   tiedEmbeddings: boolean,
 ): ModelSpec {
-  return {
-    family: "llama",
-    hiddenSize,
-    headDim,
-    vocabSize,
-    maxPositions: 131_072,
-    rmsNormEps: 1e-5,
-    tiedEmbeddings,
-    biases: { qkv: false, output: false, mlp: false },
-    qkNorm: false,
-    rope: { theta: 500_000, scaling: null },
-    slidingWindow: null,
-    eosTokenIds: [],
-    layers: Array.from({ length: layers }, () => ({
-      attention: { queryHeads, kvHeads },
-      mlp: { intermediateSize },
-    })),
+  const config = {
+    model_type: "llama",
+    hidden_size: hiddenSize,
+    head_dim: headDim,
+    vocab_size: vocabSize,
+    num_hidden_layers: layers,
+    num_attention_heads: queryHeads,
+    num_key_value_heads: kvHeads,
+    intermediate_size: intermediateSize,
+    max_position_embeddings: 131_072,
+    tie_word_embeddings: tiedEmbeddings,
   };
+  return specFromConfig(configSchema.parse(config), "config.json").spec;
 }

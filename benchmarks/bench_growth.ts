@@ -103,7 +103,7 @@ async function smaller(
   const out = `${folder}/${layers ? `layers-${layers}` : `width-${width}`}`;
   const dense = densePlan(spec, await modelDigest(model));
   model.close();
-  const last = spec.layers.length - 1;
+  const last = spec.layerCount - 1;
   const plan = {
     ...dense,
     layers: dense.layers.map(({ attention, mlp }, i): LayerPlan => {

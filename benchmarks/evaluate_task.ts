@@ -8,7 +8,7 @@ import { type BackendName, openBackend } from "@lopper/backends";
 import { evaluateTask, prepareTask, readRows, RequestScorer, TASKS } from "@lopper/evaluation";
 import { FileFolder, FileSource } from "@lopper/files";
 import { openModel } from "@lopper/models";
-import { Decoder, LaidOutWeights, sourceUnits } from "@lopper/runtime";
+import { Decoder, LaidOutWeights } from "@lopper/runtime";
 import { openTokenizer } from "@lopper/tokenizers";
 import { peakResidentBytes } from "./measure.ts";
 
@@ -20,7 +20,7 @@ const questions = rows.map((row, i) => task.question(row, `row ${i + 1}`));
 const model = await openModel(new FileFolder(path));
 const tokenizer = await openTokenizer(model.folder);
 const { backend } = await openBackend(backendName as BackendName, { threads: Number(threads) });
-const decoder = new Decoder(backend, await LaidOutWeights.load(model, sourceUnits(model.spec)));
+const decoder = new Decoder(backend, await LaidOutWeights.load(model));
 const scorer = new RequestScorer(decoder);
 const options = { maxLength: model.spec.maxPositions, addSpecialTokens: true };
 

@@ -10,7 +10,7 @@ import { denseShape } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
 import { DEFAULT_BATCH_TOKENS, nextTokens } from "@lopper/importance";
 import { openModel } from "@lopper/models";
-import { Decoder, forwardFrom, LaidOutWeights, sourceUnits } from "@lopper/runtime";
+import { Decoder, forwardFrom, LaidOutWeights } from "@lopper/runtime";
 import { printThroughput } from "./measure.ts";
 
 const [path, name, threads, ids, repeats] = Deno.args;
@@ -19,7 +19,7 @@ const length = sequences[0].length;
 
 const model = await openModel(new FileFolder(path));
 const { backend } = await openBackend(name as BackendName, { threads: Number(threads) });
-const decoder = new Decoder(backend, await LaidOutWeights.load(model, sourceUnits(model.spec)));
+const decoder = new Decoder(backend, await LaidOutWeights.load(model));
 const perBatch = Math.max(1, Math.floor(DEFAULT_BATCH_TOKENS / length));
 
 async function pass(): Promise<number> {

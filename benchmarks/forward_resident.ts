@@ -8,7 +8,7 @@ import { denseShape } from "@lopper/core";
 import { type BackendName, openBackend } from "@lopper/backends";
 import { FileFolder } from "@lopper/files";
 import { openModel } from "@lopper/models";
-import { LaidOutWeights, ResidentDecoder, sourceUnits } from "@lopper/runtime";
+import { LaidOutWeights, ResidentDecoder } from "@lopper/runtime";
 import { printThroughput } from "./measure.ts";
 
 const [path, name, ids, repeats] = Deno.args;
@@ -17,7 +17,7 @@ const length = sequences[0].length;
 
 const model = await openModel(new FileFolder(path));
 const { backend } = await openBackend(name as BackendName, {});
-const weights = await LaidOutWeights.load(model, sourceUnits(model.spec));
+const weights = await LaidOutWeights.load(model);
 const decoder = new ResidentDecoder(backend, weights);
 
 async function pass(): Promise<number> {

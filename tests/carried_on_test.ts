@@ -1,9 +1,9 @@
 /** Chat templates, end tokens and terms go with a model through every format. */
-import type { PrunePlan } from "@lopper/core";
+import { densePlan } from "@lopper/core";
 import { exportGguf, exportOnnx, exportSafetensors } from "@lopper/exports";
 import { FileFolder } from "@lopper/files";
 import { MemoryFolder, MemorySource, readGgufHeader } from "@lopper/formats";
-import type { Entry } from "@lopper/formats/testing";
+import { type Entry } from "@lopper/formats/testing";
 import { type Model, openGgufModel, openModel, writePrunedModel } from "@lopper/models";
 import { float32Tensor, tinyGguf } from "@lopper/models/testing";
 import { readChatTemplates } from "@lopper/tokenizers";
@@ -53,18 +53,6 @@ async function exported(model: Model) {
   return { values: new Map(values), notes, reopened };
 }
 
-function keepAll({ spec }: Model): PrunePlan {
-  const range = (n: number) => Array.from({ length: n }, (_, i) => i);
-  return {
-    modelDigest: "",
-    removalOrder: [],
-    layers: spec.layers.map(({ attention, mlp }) => ({
-      attention: { kvGroups: range(attention!.kvHeads) },
-      mlp: { channels: range(mlp!.intermediateSize) },
-    })),
-  };
-}
-
 Deno.test("carried on: chat templates of every place are in a GGUF file, named as llama.cpp's converter names them", async () => {
   const list = [{ name: "default", template: "D" }, { name: "tool-use", template: "T" }];
   for (
@@ -76,7 +64,7 @@ Deno.test("carried on: chat templates of every place are in a GGUF file, named a
   ) {
     const model = await withFiles(files);
     // pruned before, too
-    for (const source of [model, await prunedInMemory(model, keepAll(model))]) {
+    for (const source of [model, await prunedInMemory(model, densePlan(model.spec, ""))]) {
       const { values, reopened } = await exported(source);
       const templates = [...values].filter(([key]) => key.startsWith("tokenizer.chat_template"));
       assert.deepEqual(templates, [
@@ -109,7 +97,7 @@ Deno.test("carried on: terms lie beside all that is made of a model", async () =
     gguf: (open: MemoryOutput["open"]) => exportGguf(model, open, { title: "m" }),
     safetensors: (open: MemoryOutput["open"]) => exportSafetensors(model, open),
     onnx: (open: MemoryOutput["open"]) => exportOnnx(model, open),
-    prune: (open: MemoryOutput["open"]) => writePrunedModel(model, keepAll(model), open),
+    prune: (open: MemoryOutput["open"]) => writePrunedModel(model, densePlan(model.spec, ""), open),
   };
   for (const [name, write] of Object.entries(writers)) {
     const output = new MemoryOutput();
@@ -194,7 +182,7 @@ Deno.test("carried on: what a GGUF file says of its tokenizer and its terms is i
     assert.deepEqual(direct.values.get(key), key === "general.size_label" ? undefined : value, key);
   }
 
-  const between = await prunedInMemory(model, keepAll(model));
+  const between = await prunedInMemory(model, densePlan(model.spec, ""));
   assert.deepEqual(between.spec.eosTokenIds, model.spec.eosTokenIds);
   assert.deepEqual((await readChatTemplates(between.folder)).templates, [
     { name: "default", template: "D" },

@@ -1,14 +1,5 @@
 import { openBackend } from "@lopper/backends";
-import {
-  blockNumber,
-  CalibrationError,
-  denseShape,
-  groupSize,
-  type LayerSpec,
-  replaceLayer,
-  type Shape,
-  shapeOfLayers,
-} from "@lopper/core";
+import { CalibrationError, denseShape, headsOf, type Shape } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
 import {
   type CalibrationSet,
@@ -18,7 +9,7 @@ import {
   RANKINGS,
 } from "@lopper/importance";
 import { openModel } from "@lopper/models";
-import { Decoder, LaidOutWeights, rankingOf } from "@lopper/runtime";
+import { Decoder, LaidOutWeights } from "@lopper/runtime";
 import { Matrix as Dense } from "ml-matrix";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
@@ -45,7 +36,7 @@ async function withDecoder(
   const model = await openModel(new FileFolder(`${FIXTURES}/${family}`));
   const decoder = new Decoder(
     backend,
-    await LaidOutWeights.load(model, await rankByWeights(model, PUBLISHED_RANKING)),
+    await LaidOutWeights.load(model, { ranking: await rankByWeights(model, PUBLISHED_RANKING) }),
   );
   try {
     await body(decoder);
@@ -59,12 +50,11 @@ async function withDecoder(
 /** Places of a block's units, the most important first, and how many of the last of them no rounding can change. */
 async function reference(
   decoder: Decoder,
-  layers: readonly LayerSpec[],
+  shape: Shape,
   set: CalibrationSet,
   block: number,
 ) {
   let hidden = await decoder.embed(set.sequences);
-  const shape = shapeOfLayers(decoder.spec, layers);
   for (let b = 0; b < block; b++) hidden = await decoder.runBlock(b, shape, hidden);
   const { captured } = await decoder.captureBlock(block, shape, hidden, "values");
   const tokens = set.sequences.length * set.length;
@@ -74,11 +64,11 @@ async function reference(
   const gram = activations.transpose().mmul(activations);
   const n = gram.rows;
   gram.add(Dense.eye(n).mul(0.01 * gram.trace() / n));
-  const { layer, kind } = decoder.blocks[block];
+  const described = decoder.blocks[block];
   const { data } = decoder.weights.block(block, shape[block]!)
-    .find(({ name }) => name === (kind === "mlp" ? "down" : "o"))!;
-  const { attention } = layers[layer];
-  const width = kind === "mlp" ? 1 : decoder.spec.headDim * groupSize(attention!);
+    .find(({ name }) => name === (described.attended ? "o" : "down"))!;
+  const heads = described.attended && headsOf(described);
+  const width = heads ? heads.headDim * heads.queryHeads / heads.kvHeads : 1;
   const steps = plainElimination(gram, rowsOf(data, n), width);
   const tie = steps.findIndex(({ increase, next }) => next - increase < 1e-4 * increase);
   return { places: steps.map(({ unit }) => unit).toReversed(), sure: tie < 0 ? steps.length : tie };
@@ -108,8 +98,7 @@ for (const [family, backend] of RUNS) {
     () =>
       withDecoder(family, backend, async (decoder) => {
         const set = texts(decoder.spec.vocabSize);
-        const { layers } = decoder.spec;
-        const before = rankingOf(decoder.spec, decoder.weights.ranking);
+        const before = decoder.weights.ranking;
         const shape = denseShape(decoder.blocks);
         for (const kind of ["channels", "kvGroups"] as const) {
           const done: number[] = [];
@@ -130,7 +119,7 @@ for (const [family, backend] of RUNS) {
             }
             assert.ok(found);
             const units = before[block]![kind];
-            const wanted = await reference(decoder, layers, set, block);
+            const wanted = await reference(decoder, shape, set, block);
             assert.equal(new Set(found).size, units.length);
             assert.deepEqual(
               found.slice(units.length - wanted.sure),
@@ -151,16 +140,15 @@ engineTest(
   () =>
     withDecoder("qwen2-heterogeneous", "cpu", async (decoder) => {
       const set = texts(decoder.spec.vocabSize);
-      const { layers } = decoder.spec;
-      const layer = layers.findIndex(({ mlp }) => mlp && mlp.intermediateSize > 8);
-      const width = layers[layer].mlp!.intermediateSize - 5;
-      const narrow = replaceLayer(layers, layer, { mlp: { intermediateSize: width } });
-      const units = decoder.weights.ranking.layers[layer].channels!;
-      const shape = shapeOfLayers(decoder.spec, narrow);
+      const dense = denseShape(decoder.blocks);
+      const block = dense.findIndex((size) => size!.channels > 8);
+      const width = dense[block]!.channels - 5;
+      const units = decoder.weights.ranking[block]!.channels;
+      const shape = dense.with(block, { channels: width });
       const ranked = await rankByMoments(decoder, shape, "channels", compensated, set);
-      const found = ranked[blockNumber(decoder.spec, { layer, kind: "mlp" })]!;
+      const found = ranked[block]!;
       assert.deepEqual(found.slice(width), units.slice(width));
-      const { places, sure } = await reference(decoder, narrow, set, 2 * layer + 1);
+      const { places, sure } = await reference(decoder, shape, set, block);
       assert.ok(sure > 0);
       assert.deepEqual(
         found.slice(width - sure, width),
@@ -175,7 +163,7 @@ engineTest(
     withDecoder("llama-mha", "cpu", async (decoder) => {
       const set = texts(decoder.spec.vocabSize);
       const shape = denseShape(decoder.blocks);
-      const before = rankingOf(decoder.spec, decoder.weights.ranking);
+      const before = decoder.weights.ranking;
       /** A decoder in which a value enters every projection of one block. */
       const instead = (block: number, value: number) =>
         Object.create(decoder, {

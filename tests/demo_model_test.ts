@@ -2,7 +2,7 @@ import { openBackend } from "@lopper/backends";
 import { DEMO_MODEL } from "@lopper/demo-model";
 import { FileFolder } from "@lopper/files";
 import { openModel } from "@lopper/models";
-import { Decoder, generate, LaidOutWeights, sequenceLogits, sourceUnits } from "@lopper/runtime";
+import { Decoder, generate, LaidOutWeights, sequenceLogits } from "@lopper/runtime";
 import { openTokenizer } from "@lopper/tokenizers";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
@@ -35,7 +35,7 @@ for (const name of ["cpu", "wasm"] as const) {
       using tokenizer = await openTokenizer(model.folder);
       const decoder = new Decoder(
         backend,
-        await LaidOutWeights.load(model, sourceUnits(model.spec)),
+        await LaidOutWeights.load(model),
       );
       for (const { input_ids, positions, logits } of expected.cases) {
         const wanted = new Float32Array(

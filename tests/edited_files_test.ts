@@ -2,7 +2,7 @@ import { LopperError, seal, sealLine } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
 import { PUBLISHED_RANKING, rankByWeights } from "@lopper/importance";
 import { type Model, modelDigest, openModel } from "@lopper/models";
-import type { UnitRanking } from "@lopper/runtime";
+import { type Ranking } from "@lopper/core";
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
@@ -32,7 +32,7 @@ interface Parts {
   readonly folder: string;
   readonly model: Model;
   readonly digest: string;
-  readonly ranking: UnitRanking;
+  readonly ranking: Ranking;
 }
 
 /** What a run wrote, finished or cut off, and everything that reads it back. */

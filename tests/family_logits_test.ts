@@ -2,7 +2,7 @@ import { type Backend, type Executable, openBackend } from "@lopper/backends";
 import { UnsupportedModelError } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
 import { openModel } from "@lopper/models";
-import { Decoder, LaidOutWeights, sequenceLogits, sourceUnits } from "@lopper/runtime";
+import { Decoder, LaidOutWeights, sequenceLogits } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { maxAbsDifference } from "@lopper/backends/testing";
@@ -68,7 +68,7 @@ for (const variant of ["cpu", "cpu without its fused operator", "wasm"] as const
         const model = await openModel(new FileFolder(folder));
         const decoder = new Decoder(
           recording(backend, operators),
-          await LaidOutWeights.load(model, sourceUnits(model.spec)),
+          await LaidOutWeights.load(model),
         );
         assert.ok(expected.cases.length > 0);
         for (const { input_ids, logits } of expected.cases) {

@@ -1,7 +1,7 @@
 import { openBackend } from "@lopper/backends";
 import { FileSource } from "@lopper/files";
 import { openGgufModel } from "@lopper/models";
-import { Decoder, LaidOutWeights, sequenceLogits, sourceUnits } from "@lopper/runtime";
+import { Decoder, LaidOutWeights, sequenceLogits } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { maxAbsDifference } from "@lopper/backends/testing";
@@ -30,7 +30,7 @@ for (const { name: file } of Deno.readDirSync(FIXTURES)) {
       );
       const { backend } = await openBackend("cpu", {});
       const model = await openGgufModel(await FileSource.open(path));
-      const weights = await LaidOutWeights.load(model, sourceUnits(model.spec));
+      const weights = await LaidOutWeights.load(model);
       const decoder = new Decoder(backend, weights);
       assert.ok(expected.cases.length > 0);
       for (const { input_ids, logits } of expected.cases) {

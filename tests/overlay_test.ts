@@ -1,18 +1,12 @@
 import { type Backend, openBackend } from "@lopper/backends";
-import { isUniform, shapeOfLayers } from "@lopper/core";
+import { isUniform, keepLayers, layersWithBlocks, withShape } from "@lopper/core";
 import { MemoryFolder, MemorySink } from "@lopper/formats";
 import { openModel, prunedTensors, writePrunedModel } from "@lopper/models";
-import {
-  Decoder,
-  type KeyValues,
-  LaidOutWeights,
-  sequenceLogits,
-  sourceUnits,
-} from "@lopper/runtime";
+import { Decoder, type KeyValues, LaidOutWeights, sequenceLogits } from "@lopper/runtime";
+import { planOfShape } from "./support/plan_of_shape.ts";
 import assert from "node:assert/strict";
 import { maxAbsDifference } from "@lopper/backends/testing";
-import { planOfLayers } from "./support/plan_of_layers.ts";
-import { Random, randomLayers, randomRanking, tinyModel, traits } from "./support/tiny_models.ts";
+import { Random, randomRanking, randomShape, tinyModel, traits } from "./support/tiny_models.ts";
 
 /** float32 sums of the same terms in another order, for logits of order one. */
 const TOLERANCE = 1e-5;
@@ -36,13 +30,12 @@ async function checkSeed(backend: Backend, seed: number): Promise<string[]> {
   const dense = await openModel(await tinyModel(random));
   const { spec } = dense;
   const ranking = randomRanking(spec, random);
-  const layers = randomLayers(spec, random);
-  const plan = planOfLayers(spec, layers, ranking);
+  const shape = randomShape(spec, random);
+  const plan = planOfShape(spec, shape, ranking);
   const length = random.int(2, 12);
   const ids = Array.from({ length }, () => random.int(0, spec.vocabSize - 1));
 
-  const overlay = new Decoder(backend, await LaidOutWeights.load(dense, ranking));
-  const shape = shapeOfLayers(spec, layers);
+  const overlay = new Decoder(backend, await LaidOutWeights.load(dense, { ranking }));
   const expected = await sequenceLogits(overlay, [ids], shape);
 
   const files: Record<string, MemorySink> = {};
@@ -54,15 +47,16 @@ async function checkSeed(backend: Backend, seed: number): Promise<string[]> {
   );
   const bytes = Object.entries(files).map(([file, sink]) => [file, sink.bytes]);
   const written = await openModel(new MemoryFolder("written", Object.fromEntries(bytes)));
-  const left = layers.filter(({ attention, mlp }) => attention || mlp);
-  assert.deepEqual(written.spec.layers, isUniform(left) ? left : layers);
+  const whole = withShape(spec, shape);
+  const left = keepLayers(whole, layersWithBlocks(whole));
+  assert.deepEqual(written.spec.blocks, (isUniform(left) ? left : whole).blocks);
   const reopened = new Decoder(
     backend,
-    await LaidOutWeights.load(written, sourceUnits(written.spec)),
+    await LaidOutWeights.load(written),
   );
   const fromDisk = await sequenceLogits(reopened, [ids]);
   const onDisk = maxAbsDifference(fromDisk, expected);
-  const tolerance = spec.placement === "post" ? POST_NORM_TOLERANCE : TOLERANCE;
+  const tolerance = dense.family.placement === "post" ? POST_NORM_TOLERANCE : TOLERANCE;
   assert.ok(onDisk <= tolerance, `seed ${seed}: the written model is off by ${onDisk}`);
 
   let past: readonly (KeyValues | null)[] | null = null;
@@ -115,7 +109,7 @@ Deno.test({
     const folder = await tinyModel(random);
     const model = await openModel(folder);
     const { backend } = await openBackend("cpu", { threads: 1 });
-    const decoder = new Decoder(backend, await LaidOutWeights.load(model, sourceUnits(model.spec)));
+    const decoder = new Decoder(backend, await LaidOutWeights.load(model));
     await sequenceLogits(decoder, [[1, 2, 3]]);
     await decoder.dispose();
 
@@ -128,8 +122,7 @@ Deno.test({
     };
     const tiny = await openModel(new MemoryFolder("denormals", files));
     const ranking = randomRanking(tiny.spec, random);
-    const layers = randomLayers(tiny.spec, random);
-    const plan = planOfLayers(tiny.spec, layers, ranking);
+    const plan = planOfShape(tiny.spec, randomShape(tiny.spec, random), ranking);
     let checked = 0;
     for (const { name, dtype, data } of prunedTensors(tiny, plan)) {
       assert.equal(dtype, "F32", name);

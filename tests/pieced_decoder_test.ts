@@ -80,8 +80,7 @@ async function wholeLogits(
 test("each export has the very logits that it has as a whole", async (backend, dense) => {
   const pruned = await prunedInMemory(dense, heterogeneousPlan(dense.spec));
   for (const model of [dense, pruned]) {
-    const blocks = model.spec.layers.flatMap(({ attention, mlp }) => [attention, mlp])
-      .filter((block) => block !== null).length;
+    const blocks = model.spec.blocks.length;
     for (const precision of ["fp32", "fp16", "q8", "q4"] as const) {
       const files = await exported(model, precision);
       const whole = await wholeLogits(backend, model, files, precision);

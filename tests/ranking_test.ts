@@ -1,12 +1,5 @@
 import { type Backend, openBackend } from "@lopper/backends";
-import {
-  BLOCK_KINDS,
-  denseShape,
-  type LayerSpec,
-  mean,
-  type Shape,
-  shapeOfLayers,
-} from "@lopper/core";
+import { denseShape, mean, type Ranking, type Shape } from "@lopper/core";
 import { DEMO_MODEL } from "@lopper/demo-model";
 import { FileFolder } from "@lopper/files";
 import {
@@ -20,7 +13,7 @@ import {
 } from "@lopper/importance";
 import { type Model, openModel } from "@lopper/models";
 import { UnitRanker } from "@lopper/run";
-import { Decoder, LaidOutWeights, sourceUnits, type UnitRanking } from "@lopper/runtime";
+import { Decoder, LaidOutWeights } from "@lopper/runtime";
 import { searchModelOf } from "@lopper/search";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
@@ -40,11 +33,11 @@ interface Found {
 async function lossIn(
   backend: Backend,
   model: Model,
-  ranking: UnitRanking,
+  ranking: Ranking,
   shape: Shape,
   text: CalibrationSet,
 ): Promise<readonly number[]> {
-  const decoder = new Decoder(backend, await LaidOutWeights.load(model, ranking));
+  const decoder = new Decoder(backend, await LaidOutWeights.load(model, { ranking }));
   const { sequenceNll } = await new SuffixScorer(decoder, text, { cacheBytes: 0 }).evaluate(shape);
   await decoder.dispose();
   return sequenceNll;
@@ -54,12 +47,12 @@ async function lossIn(
 async function ranked(
   backend: Backend,
   model: Model,
-  layers: readonly LayerSpec[],
+  shape: Shape,
   percent: number,
   { length, random }: { readonly length: number; readonly random: Random },
 ): Promise<readonly Found[]> {
   const { spec } = model;
-  const whole = new Decoder(backend, await LaidOutWeights.load(model, sourceUnits(spec)));
+  const whole = new Decoder(backend, await LaidOutWeights.load(model));
   const [text, aside, unseen] = [
     await ownText(whole, 24, length, random),
     await ownText(whole, 16, length, random),
@@ -67,7 +60,7 @@ async function ranked(
   ];
   await whole.dispose();
   const published = await rankByWeights(model, PUBLISHED_RANKING);
-  const decoder = new Decoder(backend, await LaidOutWeights.load(model, published));
+  const decoder = new Decoder(backend, await LaidOutWeights.load(model, { ranking: published }));
   const batchTokens = 8 * length;
   const ranker = new UnitRanker({
     decoder,
@@ -79,11 +72,9 @@ async function ranked(
   });
   const found: Found[] = [];
   for (const units of UNITS) {
-    const kind = units === "channels" ? "mlp" : "attention";
-    if (layers.every((layer) => layer[kind] === null)) continue;
+    if (shape.every((size) => size?.[units] === undefined)) continue;
     const before = decoder.weights.ranking;
     const { parameters: resource } = searchModelOf(spec);
-    const shape = shapeOfLayers(spec, layers);
     const choice = await ranker.rank({ dimension: units, shape, percent, resource });
     await ranker.apply({ dimension: units, ...choice });
     const present = shape.reduce(
@@ -137,12 +128,9 @@ Deno.test({
       const random = new Random(seed);
       const model = await openModel(await tinyModel(random, { normSpread: 6, placement: "pre" }));
       // Some blocks have gone before, as when a stage of the search begins.
-      const layers = model.spec.layers.map((layer) => {
-        const gone = BLOCK_KINDS.filter((kind) => layer[kind] && random.chance(0.15));
-        return { ...layer, ...Object.fromEntries(gone.map((kind) => [kind, null])) };
-      });
+      const shape = denseShape(model.spec.blocks).map((size) => random.chance(0.15) ? null : size);
       const percent = random.int(5, 35);
-      found.push(...await ranked(backend, model, layers, percent, { length: 10, random }));
+      found.push(...await ranked(backend, model, shape, percent, { length: 10, random }));
       model.close();
     }
     await backend.dispose();
@@ -161,7 +149,7 @@ Deno.test({
     const model = await openModel(new FileFolder(fileURLToPath(DEMO_MODEL)));
     for (const percent of [5, 25]) {
       const text = { length: 24, random: new Random(percent) };
-      const found = await ranked(backend, model, model.spec.layers, percent, text);
+      const found = await ranked(backend, model, denseShape(model.spec.blocks), percent, text);
       noneLoses(found);
       assert.ok(found.some(({ chosen }) => chosen !== "l1"), `${percent} %`);
     }

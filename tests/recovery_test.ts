@@ -3,10 +3,12 @@ import {
   type Block,
   denseShape,
   isFloatDType,
-  type LayerSpec,
+  keptFirst,
+  keptOf,
   outputProjection,
   type PrunePlan,
-  shapeOfLayers,
+  type Shape,
+  sourceRanking,
 } from "@lopper/core";
 import { MemoryFolder, MemorySink } from "@lopper/formats";
 import { type CalibrationSet, CRITERIA, type Criterion, SuffixScorer } from "@lopper/importance";
@@ -18,13 +20,13 @@ import {
   writePrunedModel,
 } from "@lopper/models";
 import { repair, type RepairResult } from "@lopper/recovery";
-import { Decoder, LaidOutWeights, sourceUnits } from "@lopper/runtime";
-import { rankingOfPlan, type RepairLine } from "@lopper/search";
+import { Decoder, LaidOutWeights } from "@lopper/runtime";
+import { type RepairLine } from "@lopper/search";
 import { inverse, Matrix } from "ml-matrix";
 import assert from "node:assert/strict";
 import { ownText } from "./support/own_text.ts";
-import { planOfLayers } from "./support/plan_of_layers.ts";
-import { Random, randomLayers, randomRanking, tinyModel } from "./support/tiny_models.ts";
+import { planOfShape } from "./support/plan_of_shape.ts";
+import { Random, randomRanking, randomShape, tinyModel } from "./support/tiny_models.ts";
 
 const LENGTH = 10;
 const SEEDS = 14;
@@ -33,18 +35,17 @@ interface Case {
   readonly backend: Backend;
   readonly model: Model;
   readonly plan: PrunePlan;
-  readonly layers: readonly LayerSpec[];
+  readonly shape: Shape;
   readonly texts: Record<"learn" | "choose" | "verdict", CalibrationSet>;
   readonly criterion: Criterion;
 }
 
 async function repaired(
-  { backend, model, plan, layers, texts, criterion }: Case,
+  { backend, model, plan, shape, texts, criterion }: Case,
   recorded: readonly RepairLine[],
 ) {
-  const ranking = rankingOfPlan(plan, sourceUnits(model.spec));
-  const decoder = new Decoder(backend, await LaidOutWeights.load(model, ranking));
-  const shape = shapeOfLayers(model.spec, layers);
+  const ranking = keptFirst(keptOf(model.spec, plan), sourceRanking(model.spec.blocks));
+  const decoder = new Decoder(backend, await LaidOutWeights.load(model, { ranking }));
   const lines: RepairLine[] = [];
   const dtypeOf = (block: Block) => {
     const { dtype } = weightsOfBlock(model, block).get(outputProjection(block).name)!;
@@ -84,7 +85,7 @@ async function lossOfFiles(
   text: CalibrationSet,
 ) {
   const model = await openModel(new MemoryFolder("written", files));
-  const decoder = new Decoder(backend, await LaidOutWeights.load(model, sourceUnits(model.spec)));
+  const decoder = new Decoder(backend, await LaidOutWeights.load(model));
   const { sequenceNll } = await new SuffixScorer(decoder, text, { cacheBytes: 0 })
     .evaluate(denseShape(decoder.blocks));
   await decoder.dispose();
@@ -105,10 +106,9 @@ Deno.test({
     for (let seed = 1; seed <= SEEDS; seed++) {
       const random = new Random(seed);
       const model = await openModel(await tinyModel(random, { placement: "pre" }));
-      const layers = randomLayers(model.spec, random);
-      const ranking = randomRanking(model.spec, random);
-      const plan = planOfLayers(model.spec, layers, ranking);
-      const whole = new Decoder(backend, await LaidOutWeights.load(model, sourceUnits(model.spec)));
+      const shape = randomShape(model.spec, random);
+      const plan = planOfShape(model.spec, shape, randomRanking(model.spec, random));
+      const whole = new Decoder(backend, await LaidOutWeights.load(model));
       const texts = {
         learn: await ownText(whole, 24, LENGTH, random),
         choose: await ownText(whole, 8, LENGTH, random),
@@ -116,7 +116,7 @@ Deno.test({
       };
       await whole.dispose();
       const [criterion, other] = seed % 2 === 0 ? CRITERIA.toReversed() : CRITERIA;
-      const run = { backend, model, plan, layers, texts, criterion };
+      const run = { backend, model, plan, shape, texts, criterion };
       const { lines, result, files } = await repaired(run, []);
       const plain = await lossOfFiles(backend, await written(model, plan), texts.verdict);
       const found = await lossOfFiles(backend, files, texts.verdict);
@@ -162,21 +162,18 @@ Deno.test({
       const random = new Random(seed);
       const model = await openModel(await tinyModel(random, { placement: "pre" }));
       const { spec } = model;
-      const last = spec.layers.length - 1;
-      const width = (spec.layers[last].mlp?.intermediateSize ?? 0) - 2;
-      if (width < 1) continue;
-      const layers = spec.layers.map((layer, i) =>
-        i === last ? { ...layer, mlp: { intermediateSize: width } } : layer
-      );
-      const plan = planOfLayers(spec, layers, sourceUnits(spec));
-      const decoder = new Decoder(backend, await LaidOutWeights.load(model, sourceUnits(spec)));
+      const whole = denseShape(spec.blocks);
+      const last = spec.layerCount - 1;
+      const width = (whole.at(-1)?.channels ?? 0) - 2;
+      if (!(width >= 1) || spec.blocks.at(-1)!.layer !== last) continue;
+      const shape = whole.with(-1, { channels: width });
+      const plan = planOfShape(spec, shape);
+      const decoder = new Decoder(backend, await LaidOutWeights.load(model));
       const texts = {
         learn: await ownText(decoder, 12, LENGTH, random),
         choose: await ownText(decoder, 6, LENGTH, random),
         verdict: await ownText(decoder, 6, LENGTH, random),
       };
-      const whole = denseShape(decoder.blocks);
-      const shape = shapeOfLayers(spec, layers);
       const block = whole.length - 1;
       let hidden = await decoder.embed(texts.learn.sequences);
       for (let b = 0; b < block; b++) hidden = await decoder.runBlock(b, whole, hidden);
@@ -196,7 +193,7 @@ Deno.test({
       );
       const gram = x.transpose().mmul(x);
       const { lines, result, files } = await repaired(
-        { backend, model, plan, layers, texts, criterion: CRITERIA[0] },
+        { backend, model, plan, shape, texts, criterion: CRITERIA[0] },
         [],
       );
       const [line] = lines;

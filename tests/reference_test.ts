@@ -19,7 +19,6 @@ import {
   LaidOutWeights,
   ResidentDecoder,
   sequenceLogits,
-  sourceUnits,
 } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
@@ -61,7 +60,7 @@ for (const family of FAMILIES) {
   test("logits", family, async ({ reference, cpu, model }) => {
     const ids = [tokens(model, 7)];
     const [exact, engine] = await Promise.all([reference, cpu].map(async (backend) => {
-      const weights = await LaidOutWeights.load(model, sourceUnits(model.spec));
+      const weights = await LaidOutWeights.load(model);
       const decoder = new Decoder(backend, weights);
       const logits = await sequenceLogits(decoder, ids);
       await decoder.dispose();
@@ -74,7 +73,7 @@ for (const family of FAMILIES) {
 
   test("losses by the graph that owns its weights", family, async ({ reference, cpu, model }) => {
     const ids = [tokens(model, 7), tokens(model, 7).reverse()];
-    const weights = await LaidOutWeights.load(model, sourceUnits(model.spec));
+    const weights = await LaidOutWeights.load(model);
     const fed = new Decoder(cpu, weights);
     const shape = denseShape(fed.blocks);
     const hidden = await forwardFrom(fed, shape, 0, await fed.embed(ids));

@@ -7,10 +7,8 @@ import {
 } from "@lopper/backends";
 import {
   denseShape,
-  type LayerSpec,
   type ModelSpec,
   type Shape,
-  shapeOfLayers,
   UnsupportedModelError,
   UnsupportedOpError,
 } from "@lopper/core";
@@ -22,7 +20,7 @@ import { Decoder, forwardFrom, LaidOutWeights, ResidentDecoder } from "@lopper/r
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { maxAbsDifference } from "@lopper/backends/testing";
-import { Random, randomLayers, randomRanking } from "./support/tiny_models.ts";
+import { Random, randomRanking, randomShape } from "./support/tiny_models.ts";
 
 const FIXTURES = fileURLToPath(new URL("fixtures/families", import.meta.url));
 const FAMILIES = [...Deno.readDirSync(FIXTURES)].map(({ name }) => name).sort();
@@ -76,14 +74,16 @@ function operators(onnx: Uint8Array): (name: string) => boolean {
 }
 
 /** Every shape that matters: nothing changed, each kind of block alone and gone, everything gone, and random ones. */
-function shapes(spec: ModelSpec, random: Random): (readonly LayerSpec[])[] {
-  const { layers } = spec;
+function shapes(spec: ModelSpec, random: Random): readonly Shape[] {
+  const dense = denseShape(spec.blocks);
+  const only = (kind: string) =>
+    dense.map((size, number) => spec.blocks[number].kind === kind ? size : null);
   return [
-    layers,
-    layers.map((layer) => ({ ...layer, mlp: null })),
-    layers.map((layer) => ({ ...layer, attention: null })),
-    layers.map(() => ({ attention: null, mlp: null })),
-    ...Array.from({ length: 4 }, () => randomLayers(spec, random)),
+    dense,
+    only("attention"),
+    only("mlp"),
+    dense.map(() => null),
+    ...Array.from({ length: 4 }, () => randomShape(spec, random)),
   ];
 }
 
@@ -123,19 +123,18 @@ for (const variant of VARIANTS) {
       const random = new Random(7);
       const model = await openModel(new FileFolder(folder));
       const { spec } = model;
-      const weights = await LaidOutWeights.load(model, randomRanking(spec, random));
+      const weights = await LaidOutWeights.load(model, { ranking: randomRanking(spec, random) });
       const graphs: Uint8Array[] = [];
       const resident = new ResidentDecoder(recording(backend, variant.as, graphs), weights);
       const decoder = new Decoder(reference, weights);
       const sequences = texts(spec, 3, spec.slidingWindow ?? 40);
       const seen: Float32Array[] = [];
-      for (const layers of shapes(spec, random)) {
-        const shape = shapeOfLayers(spec, layers);
+      for (const shape of shapes(spec, random)) {
         const hidden = await forwardFrom(decoder, shape, 0, await decoder.embed(sequences));
         const expected = await decoder.nll(hidden, nextTokens(sequences));
         const got = await resident.nll(shape, sequences);
         const difference = maxAbsDifference(got, expected);
-        assert.ok(difference < TOLERANCE, `off by ${difference} for ${JSON.stringify(layers)}`);
+        assert.ok(difference < TOLERANCE, `off by ${difference} for ${JSON.stringify(shape)}`);
         seen.push(expected);
       }
       // Shapes that made no difference would prove nothing.
@@ -158,9 +157,11 @@ for (const [name, device] of devices) {
   engineTest(`block by block on ${name}: losses and logits of the CPU`, async () => {
     const model = await openModel(new FileFolder(fileURLToPath(DEMO_MODEL)));
     const { spec } = model;
-    const weights = await LaidOutWeights.load(model, randomRanking(spec, new Random(3)));
+    const weights = await LaidOutWeights.load(model, {
+      ranking: randomRanking(spec, new Random(3)),
+    });
     const sequences = texts(spec, 2, 70);
-    const shape = shapeOfLayers(spec, randomLayers(spec, new Random(4)));
+    const shape = randomShape(spec, new Random(4));
     const run = async (backend: Backend) => {
       const decoder = new Decoder(backend, weights);
       const hidden = await forwardFrom(decoder, shape, 0, await decoder.embed(sequences));
@@ -188,7 +189,9 @@ async function withResident(
 ) {
   const { backend } = await openBackend("cpu", { threads: 1 });
   const model = await openModel(new FileFolder(`${FIXTURES}/${family}`));
-  const weights = await LaidOutWeights.load(model, randomRanking(model.spec, new Random(1)));
+  const weights = await LaidOutWeights.load(model, {
+    ranking: randomRanking(model.spec, new Random(1)),
+  });
   const resident = new ResidentDecoder(change(backend), weights);
   try {
     await fn(resident, weights, backend);
@@ -302,7 +305,10 @@ engineTest("resident graph: shapes and texts that are not the model's are refuse
   });
   await withResident("llama-missing-blocks", async (resident) => {
     const { spec } = resident;
-    const twice: Shape = spec.layers.flatMap((): Shape => [{ kvGroups: 1 }, { channels: 1 }]);
+    const twice: Shape = Array.from(
+      { length: spec.layerCount },
+      (): Shape => [{ kvGroups: 1 }, { channels: 1 }],
+    ).flat();
     assert.ok(twice.length > resident.blocks.length, "some are missing");
     await assert.rejects(resident.nll(twice, texts(spec, 1, 4)), RangeError);
   });

@@ -1,6 +1,11 @@
 import { latencyOf, type LatencyTable } from "@lopper/core";
-import type { RunRecord } from "@lopper/run";
+import { shapeOfLayers } from "@lopper/models/testing";
+import { DEMO_MODEL } from "@lopper/demo-model";
+import { FileFolder } from "@lopper/files";
+import { layersOfBlocks, openModel } from "@lopper/models";
+import { type RunRecord } from "@lopper/run";
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { done, inTemporaryFolder, PUBLISHED, QUICK, runLopper } from "./support/cli.ts";
 import { failsHere } from "./support/in_process.ts";
 
@@ -38,11 +43,14 @@ Deno.test("--target-latency: the search ends where its own table says so, and a 
     const record: RunRecord = await json(`${folder}/p/run.json`);
     const settings = await json(`${folder}/p/settings.json`);
     const table: LatencyTable = settings.latencies;
-    const { amount } = latencyOf(table);
+    const { spec } = await openModel(new FileFolder(fileURLToPath(DEMO_MODEL)));
+    const { amount } = latencyOf(table, spec.blocks);
+    const whole = layersOfBlocks(spec);
+    assert.deepEqual(record.layers.dense, whole);
     const latency = record.latency!;
     assert.equal(latency.target, target);
-    assert.equal(latency.predicted.dense, amount(record.layers.dense));
-    assert.equal(latency.predicted.pruned, amount(record.layers.pruned));
+    assert.equal(latency.predicted.dense, amount(shapeOfLayers(spec, whole)));
+    assert.equal(latency.predicted.pruned, amount(shapeOfLayers(spec, record.layers.pruned)));
     assert.ok(latency.measured.dense > 0 && latency.measured.pruned > 0);
     assert.equal(record.frontier.at(-1)!.latency, latency.predicted.pruned);
     const before = record.frontier.at(-2)?.latency ?? latency.predicted.dense;

@@ -1,5 +1,5 @@
-import type { ModelSpec } from "@lopper/core";
 import { DEFAULT_WINDOW } from "@lopper/evaluation";
+import { specOfLayers } from "@lopper/models/testing";
 import { FORMAT_NAMES, formatFacts } from "@lopper/exports";
 import { memoryBudget } from "@lopper/options";
 import { type GivenRunOptions, SETTINGS, type SettingsName } from "@lopper/run";
@@ -9,25 +9,12 @@ import assert from "node:assert/strict";
 import { lopperProgram } from "./program.ts";
 import { resolveFlags } from "./prune/resolve_flags.ts";
 
-const SPEC: ModelSpec = {
-  family: "llama",
-  hiddenSize: 2048,
-  headDim: 64,
-  vocabSize: 32_000,
+const WIDTH = 11_008;
+const SPEC = specOfLayers(
+  [{ attention: { queryHeads: 32, kvHeads: 8 }, mlp: { intermediateSize: WIDTH } }],
   // longer than any sequence that is a default
-  maxPositions: 8192,
-  rmsNormEps: 1e-5,
-  tiedEmbeddings: false,
-  biases: { qkv: false, output: false, mlp: false },
-  qkNorm: false,
-  rope: { theta: 10_000, scaling: null },
-  slidingWindow: null,
-  eosTokenIds: [],
-  layers: [{
-    attention: { queryHeads: 32, kvHeads: 8 },
-    mlp: { intermediateSize: 11_008 },
-  }],
-};
+  { hiddenSize: 2048, headDim: 64, vocabSize: 32_000, maxPositions: 8192, tiedEmbeddings: false },
+);
 
 /** What an option's help says of its default; null where it says nothing. */
 function statedDefault({ description, defaultValue }: Option): string | null {
@@ -79,8 +66,7 @@ Deno.test("help of prune: each default is what a run takes, and each number in i
     }
   }
   const [, groups] = /1\/(\d+)/.exec(statedDefault(options.get("mlpGroup")!)!)!;
-  const width = SPEC.layers[0].mlp!.intermediateSize;
-  assert.equal(Math.round(width / defaultMlpGroup(SPEC)), Number(groups));
+  assert.equal(Math.round(WIDTH / defaultMlpGroup(SPEC)), Number(groups));
   // A plan's file is applied as it is.
   const applied = resolveFlags({ plan: "p" }, "model", SPEC, undefined);
   const recover = statedDefault(options.get("recover")!)!;

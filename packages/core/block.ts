@@ -51,6 +51,17 @@ export interface Block {
   readonly attended?: Axis;
 }
 
+/** The id of the one block of a kind that a layer has. */
+export function blockId(layer: number, kind: string): string {
+  return `${layer}.${kind}`;
+}
+
+/** True when two blocks are the same but for their place. */
+export function areAlike(a: Block, b: Block): boolean {
+  const rest = ({ id: _, layer: __, ...block }: Block) => JSON.stringify(block);
+  return a === b || rest(a) === rest(b);
+}
+
 /** Units that a block has, by dimension; each is above 0. */
 export type BlockSize = Readonly<Record<string, number>>;
 
@@ -130,9 +141,33 @@ export function outputProjection(
   return found as DeclaredWeight & { readonly axes: [Axis, UnitAxis] };
 }
 
+/**
+ * The shape of the weight of this name in a block of this size.
+ * @throws {TypeError} when the block has no such weight.
+ */
+export function shapeOfWeight(
+  block: Block,
+  name: string,
+  size: BlockSize = sizeOf(block),
+): readonly number[] {
+  const weight = block.weights.find((declared) => declared.name === name);
+  if (!weight) throw new TypeError(`block ${block.id} has no weight ${name}`);
+  return weightShape(weight, size);
+}
+
+/** Whether any of the blocks has a weight of one of these names. */
+export function haveWeight(blocks: readonly Block[], ...names: readonly string[]): boolean {
+  return blocks.some(({ weights }) => weights.some(({ name }) => names.includes(name)));
+}
+
 /** Inputs of a block's output projection: its intermediate or query channels. */
-export function innerWidthOf(block: Block, size: BlockSize): number {
+export function innerWidth(block: Block, size: BlockSize): number {
   return axisLength(outputProjection(block).axes[1], size);
+}
+
+/** Inputs of the widest output projection; 1 where there is no block. */
+export function widestInner(blocks: readonly Block[]): number {
+  return Math.max(1, ...blocks.map((block) => innerWidth(block, sizeOf(block))));
 }
 
 /** Blocks that a model of this shape has. */

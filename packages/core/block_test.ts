@@ -1,77 +1,134 @@
 import assert from "node:assert/strict";
-import { macsOfBlock, parametersOfBlock, unitAxis, unitIndices, weightShape } from "./block.ts";
-import { blocksOf } from "./blocks_of.ts";
-import { blockMacs, countParameters } from "./counts.ts";
-import type { ModelSpec } from "./model_spec.ts";
+import {
+  type Block,
+  denseShape,
+  macsOfBlock,
+  unitAxis,
+  unitIndices,
+  weightShape,
+  widestInner,
+} from "./block.ts";
+import { countParameters, pruningRatio } from "./counts.ts";
+import { headsOf } from "./heads.ts";
+import { isUniform, keepLayers, type ModelSpec, withShape } from "./model_spec.ts";
+import { parametersOf } from "./resource.ts";
+
+const HIDDEN = 48;
+const query = { dimension: "kvGroups", width: 48 };
+const kv = { dimension: "kvGroups", width: 16 };
+const channels = { dimension: "channels", width: 1 };
+
+function attention(layer: number, units: number): Block {
+  return {
+    id: `${layer}.attention`,
+    layer,
+    kind: "attention",
+    dimensions: [{ name: "kvGroups", units }],
+    attended: query,
+    weights: [
+      { name: "norm", axes: [HIDDEN], norm: true },
+      { name: "q", axes: [query, HIDDEN] },
+      { name: "k", axes: [kv, HIDDEN] },
+      { name: "v", axes: [kv, HIDDEN] },
+      { name: "o", axes: [HIDDEN, query] },
+      { name: "o_bias", axes: [HIDDEN] },
+      { name: "q_norm", axes: [query] },
+    ],
+  };
+}
+
+function mlp(layer: number, units: number): Block {
+  return {
+    id: `${layer}.mlp`,
+    layer,
+    kind: "mlp",
+    dimensions: [{ name: "channels", units }],
+    weights: [
+      { name: "norm", axes: [HIDDEN], norm: true },
+      { name: "up", axes: [channels, HIDDEN] },
+      { name: "down", axes: [HIDDEN, channels] },
+    ],
+  };
+}
 
 const SPEC: ModelSpec = {
-  family: "qwen3",
-  hiddenSize: 48,
+  family: "toy",
+  hiddenSize: HIDDEN,
   headDim: 16,
   vocabSize: 100,
   maxPositions: 64,
   rmsNormEps: 1e-6,
   tiedEmbeddings: true,
-  biases: { qkv: true, output: true, mlp: true },
-  qkNorm: true,
   rope: { theta: 10_000, scaling: null },
   slidingWindow: null,
   eosTokenIds: [],
-  layers: [
-    { attention: { queryHeads: 6, kvHeads: 2 }, mlp: { intermediateSize: 40 } },
-    { attention: null, mlp: { intermediateSize: 24 } },
-    { attention: { queryHeads: 2, kvHeads: 2 }, mlp: null },
-  ],
+  layerCount: 3,
+  kinds: ["attention", "mlp"],
+  blocks: [attention(0, 2), mlp(0, 40), mlp(1, 24), attention(2, 2)],
 };
 
-Deno.test("a model has the blocks that it has, layer by layer, and each is named", () => {
-  assert.deepEqual(blocksOf(SPEC).map(({ id }) => id), [
-    "0.attention",
-    "0.mlp",
-    "1.mlp",
-    "2.attention",
-  ]);
-});
-
 Deno.test("parameters and multiply-accumulates follow from the axes of the weights", () => {
-  const blocks = blocksOf(SPEC);
-  const [attention, mlp] = blocks;
-  const kind = (kind: string, norms: boolean) =>
-    blocks.filter((b) => b.kind === kind).reduce(
-      (sum, b) =>
-        sum + parametersOfBlock(b, { kvGroups: 2, channels: b.layer === 0 ? 40 : 24 }, { norms }),
-      0,
-    );
+  const [first, second] = SPEC.blocks;
+  const ofAttention = (2 * 48 + 2 * 16) * HIDDEN + 48;
   const counted = countParameters(SPEC);
-  assert.equal(kind("attention", false), counted.attention);
-  assert.equal(kind("mlp", false), counted.mlp);
-  assert.equal(kind("mlp", true) - kind("mlp", false), 2 * SPEC.hiddenSize);
-  const layer = { attention: { queryHeads: 3, kvHeads: 1 }, mlp: { intermediateSize: 7 } };
-  assert.equal(macsOfBlock(attention, { kvGroups: 1 }, 9), blockMacs(SPEC, layer, "attention", 9));
-  assert.equal(macsOfBlock(mlp, { channels: 7 }, 9), blockMacs(SPEC, layer, "mlp", 9));
+  assert.deepEqual(counted, {
+    embedding: 100 * HIDDEN,
+    lmHead: 0,
+    blocks: { attention: 2 * (2 * ofAttention + HIDDEN), mlp: (40 + 24) * 2 * HIDDEN },
+    norms: 5 * HIDDEN,
+    total: 105 * HIDDEN + 2 * (2 * ofAttention + HIDDEN) + (40 + 24) * 2 * HIDDEN,
+  });
+  // scores and weighted values of 5 positions on average, each over 48 query channels
+  assert.equal(macsOfBlock(first, { kvGroups: 1 }, 9), (2 * 48 + 2 * 16) * HIDDEN + 2 * 5 * 48);
+  assert.equal(macsOfBlock(second, { channels: 7 }, 9), 2 * 7 * HIDDEN);
+  assert.equal(widestInner(SPEC.blocks), 96);
 });
 
-Deno.test("a norm over all query heads has a weight for each of their channels, and gets narrower with them", () => {
-  const spec: ModelSpec = { ...SPEC, qkNorm: "full", placement: "post" };
-  const [attention, mlp] = blocksOf(spec);
-  const shapes = ["q_norm", "k_norm"].map((name) =>
-    weightShape(attention.weights.find((w) => w.name === name)!, { kvGroups: 1 })
-  );
-  assert.deepEqual(shapes, [[48], [16]]);
-  assert.deepEqual([attention.placement, mlp.placement], ["post", "post"]);
-  const parameters = [SPEC, spec].map((s) => countParameters(s).attention);
-  assert.equal(parameters[1] - parameters[0], (6 + 2 + 2 + 2) * 16 - 2 * 2 * 16);
+Deno.test("of a removed block the published ratio counts the norm, and what is stored does not", () => {
+  const shape = denseShape(SPEC.blocks).with(1, null).with(3, { kvGroups: 1 });
+  const stored = countParameters(SPEC, shape);
+  assert.equal(stored.norms, 4 * HIDDEN);
+  assert.equal(stored.blocks.mlp, 24 * 2 * HIDDEN);
+  const kept = countParameters(SPEC, shape, { norms: "kept" });
+  assert.equal(kept.total - stored.total, HIDDEN);
+  const { total } = countParameters(SPEC);
+  assert.equal(pruningRatio(SPEC, shape), (1 - kept.total / total) * 100);
+  const resource = parametersOf(SPEC);
+  assert.equal(resource.amount(shape), kept.total);
+  assert.equal(resource.block(1, { channels: 3 }), 3 * 2 * HIDDEN);
 });
 
 Deno.test("a narrower block has narrower weights, along the axis that its units lie on", () => {
-  const [attention] = blocksOf(SPEC);
-  const weight = (name: string) => attention.weights.find((w) => w.name === name)!;
+  const [block] = SPEC.blocks;
+  const weight = (name: string) => block.weights.find((w) => w.name === name)!;
   assert.deepEqual(weightShape(weight("q"), { kvGroups: 1 }), [48, 48]);
   assert.deepEqual(weightShape(weight("o"), { kvGroups: 1 }), [48, 48]);
   assert.deepEqual(weightShape(weight("k"), { kvGroups: 1 }), [16, 48]);
   assert.deepEqual(weightShape(weight("o_bias"), { kvGroups: 1 }), [48]);
+  assert.deepEqual(weightShape(weight("q_norm"), { kvGroups: 1 }), [48]);
   assert.equal(unitAxis(weight("o"))!.at, 1);
   assert.equal(unitAxis(weight("q"))!.at, 0);
   assert.equal(unitAxis(weight("norm")), undefined);
   assert.deepEqual([...unitIndices({ dimension: "x", width: 3 }, [2, 0])], [6, 7, 8, 0, 1, 2]);
+});
+
+Deno.test("heads are told by the axes of attention", () => {
+  const [block, other] = SPEC.blocks;
+  assert.deepEqual(headsOf(block), { queryHeads: 6, kvHeads: 2, headDim: 16 });
+  assert.deepEqual(headsOf(block, { kvGroups: 1 }), { queryHeads: 3, kvHeads: 1, headDim: 16 });
+  assert.throws(() => headsOf(other), /block 0\.mlp has no heads/);
+});
+
+Deno.test("what is left of a model is a model, and so are some of its layers", () => {
+  const left = withShape(SPEC, denseShape(SPEC.blocks).with(0, null).with(1, { channels: 24 }));
+  assert.deepEqual(left.blocks, [mlp(0, 24), mlp(1, 24), attention(2, 2)]);
+  assert.equal(isUniform(left), false);
+  const alike = keepLayers(left, [0, 1]);
+  assert.deepEqual([alike.layerCount, alike.blocks], [2, [mlp(0, 24), mlp(1, 24)]]);
+  assert.equal(isUniform(alike), false, "attention is gone");
+  const both = [0, 1].flatMap((layer) => [attention(layer, 2), mlp(layer, 24)]);
+  assert.equal(isUniform({ ...SPEC, layerCount: 2, blocks: both }), true);
+  assert.equal(isUniform({ ...SPEC, layerCount: 2, blocks: both.with(3, mlp(1, 23)) }), false);
+  assert.equal(isUniform({ ...SPEC, layerCount: 0, blocks: [] }), false);
+  assert.deepEqual(keepLayers(SPEC, [2]).blocks, [{ ...attention(0, 2), id: "0.attention" }]);
 });

@@ -129,3 +129,32 @@ export type Ranking = readonly (KeptUnits | null)[];
 export function sourceRanking(blocks: readonly Block[]): Ranking {
   return allKept(blocks);
 }
+
+/**
+ * A ranking with the units of one dimension in another order.
+ * @param units of each block; where there are none, they stay as they are.
+ */
+export function withUnits(
+  ranking: Ranking,
+  dimension: string,
+  units: readonly (readonly number[] | null)[],
+): Ranking {
+  return ranking.map((ranked, number) => {
+    const moved = units[number];
+    return moved ? { ...ranked, [dimension]: moved } : ranked;
+  });
+}
+
+/** A ranking in which the units that are kept come first, in their order, so that what is kept is a prefix of every block. */
+export function keptFirst(kept: KeptByBlock, ranking: Ranking): Ranking {
+  return ranking.map((ranked, number) => {
+    const units = kept[number];
+    if (!ranked || !units) return ranked;
+    return Object.fromEntries(
+      Object.entries(ranked).map(([dimension, all]) => {
+        const first = new Set(units[dimension]);
+        return [dimension, [...units[dimension], ...all.filter((unit) => !first.has(unit))]];
+      }),
+    );
+  });
+}

@@ -1,9 +1,12 @@
-import { type BlockKind, groupSize, type LayerSpec } from "./model_spec.ts";
+import { type Block, type BlockSize, outputProjection } from "./block.ts";
 import type { Resource } from "./resource.ts";
 
 /** Measured times of one kind of block at several sizes. */
 export interface LatencyCurve {
-  /** Intermediate channels of an MLP, or KV heads of an attention block: ascending, none twice. */
+  readonly kind: string;
+  /** Inner channels of one unit: query channels of a KV group, or 1. */
+  readonly unitWidth: number;
+  /** Units: ascending, none twice. */
   readonly sizes: readonly number[];
   /** For each of the sizes, milliseconds that one block takes for a token. */
   readonly ms: readonly number[];
@@ -17,37 +20,47 @@ export interface LatencyTable {
   readonly rounds: number;
   /** Everything but the blocks: embedding, final norm, LM head, and what runs in between. */
   readonly rest: number;
-  /** A curve for each number of query heads that read one KV head. */
-  readonly attention: readonly (LatencyCurve & { readonly groupSize: number })[];
-  readonly mlp: LatencyCurve;
+  /** One for each kind and each width of a unit. */
+  readonly curves: readonly LatencyCurve[];
+}
+
+/** Blocks that are timed together: those whose times differ by their size alone. */
+export type TimedKind = Pick<LatencyCurve, "kind" | "unitWidth">;
+
+/** Which blocks a block is timed with. */
+export function timedKind(block: Block): TimedKind {
+  return { kind: block.kind, unitWidth: outputProjection(block).axes[1].width };
+}
+
+export function isSameKind(a: TimedKind, b: TimedKind): boolean {
+  return a.kind === b.kind && a.unitWidth === b.unitWidth;
+}
+
+/** Units by which the time of a block is told. */
+export function timedUnits(block: Block, size: BlockSize): number {
+  return size[outputProjection(block).axes[1].dimension];
 }
 
 /**
  * Predicted milliseconds for each token: the sum of what the table says of the blocks, and of the rest (as NetAdapt, arXiv
  * 1804.03230, section 3.3, and HALP, arXiv 2110.10811, predict it).
  */
-export function latencyOf(table: LatencyTable): Resource {
-  const mlp = interpolation(table.mlp);
-  const attention = new Map(
-    table.attention.map((curve) => [curve.groupSize, interpolation(curve)]),
-  );
-  const block = (layer: LayerSpec, kind: BlockKind): number => {
-    if (kind === "mlp") return layer.mlp ? mlp(layer.mlp.intermediateSize) : 0;
-    if (!layer.attention) return 0;
-    const size = groupSize(layer.attention);
-    const curve = attention.get(size);
-    if (!curve) {
-      throw new RangeError(`the table has no attention with ${size} query heads for a KV head`);
+export function latencyOf(table: LatencyTable, blocks: readonly Block[]): Resource {
+  const curves = table.curves.map((curve) => ({ curve, times: interpolation(curve) }));
+  const block = (number: number, size: BlockSize): number => {
+    const kind = timedKind(blocks[number]);
+    const found = curves.find(({ curve }) => isSameKind(curve, kind));
+    if (!found) {
+      throw new RangeError(
+        `the table has no ${kind.kind} with ${kind.unitWidth} channels in a unit`,
+      );
     }
-    return curve(layer.attention.kvHeads);
+    return found.times(timedUnits(blocks[number], size));
   };
   return {
     name: "latency",
-    amount: (layers) =>
-      layers.reduce(
-        (sum, layer) => sum + block(layer, "attention") + block(layer, "mlp"),
-        table.rest,
-      ),
+    amount: (shape) =>
+      shape.reduce((sum, size, number) => size ? sum + block(number, size) : sum, table.rest),
     block,
   };
 }
@@ -59,7 +72,9 @@ export function latencyOf(table: LatencyTable): Resource {
  * by pooling adjacent violators: Ayer et al., 1955).
  * @throws {RangeError} when a size is asked for and the curve has none.
  */
-export function interpolation({ sizes, ms }: LatencyCurve): (size: number) => number {
+export function interpolation(
+  { sizes, ms }: Pick<LatencyCurve, "sizes" | "ms">,
+): (size: number) => number {
   const points: Point[] = [];
   sizes.forEach((size, i) => {
     let last: Point = { size, ms: ms[i], count: 1 };

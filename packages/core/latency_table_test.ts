@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { type Block, denseShape } from "./block.ts";
 import { interpolation, latencyOf, type LatencyTable } from "./latency_table.ts";
 import { reduction } from "./resource.ts";
 
@@ -6,23 +7,33 @@ const TABLE: LatencyTable = {
   pastTokens: 128,
   rounds: 9,
   rest: 10,
-  attention: [{ groupSize: 2, sizes: [1, 3], ms: [1, 3] }],
-  mlp: { sizes: [32, 64, 128], ms: [2, 4, 6] },
+  curves: [
+    { kind: "attention", unitWidth: 32, sizes: [1, 3], ms: [1, 3] },
+    { kind: "mlp", unitWidth: 1, sizes: [32, 64, 128], ms: [2, 4, 6] },
+  ],
 };
-const layer = (kvHeads: number, intermediateSize: number) => ({
-  attention: { queryHeads: 2 * kvHeads, kvHeads },
-  mlp: { intermediateSize },
-});
+
+/** A block of units of a width. */
+function block(kind: string, dimension: string, units: number, width: number): Block {
+  return {
+    id: `0.${kind}`,
+    layer: 0,
+    kind,
+    dimensions: [{ name: dimension, units }],
+    weights: [{ name: "out", axes: [8, { dimension, width }] }],
+  };
+}
+const BLOCKS = [block("attention", "kvGroups", 3, 32), block("mlp", "channels", 128, 1)];
 
 Deno.test("latency table: a model takes what its blocks take, those between measured sizes on a line", () => {
-  const { amount, block } = latencyOf(TABLE);
-  assert.equal(block(layer(2, 96), "attention"), 2);
-  assert.equal(block(layer(2, 96), "mlp"), 5);
-  assert.equal(amount([layer(3, 128), layer(2, 96)]), 10 + 3 + 6 + 2 + 5);
-  assert.equal(amount([{ attention: null, mlp: null }]), 10, "what is removed takes nothing");
-  const dense = [layer(3, 128)];
-  assert.equal(reduction(latencyOf(TABLE), dense, dense), 0);
-  const less = reduction(latencyOf(TABLE), dense, [{ ...layer(3, 128), mlp: null }]);
+  const resource = latencyOf(TABLE, BLOCKS);
+  assert.equal(resource.block(0, { kvGroups: 2 }), 2);
+  assert.equal(resource.block(1, { channels: 96 }), 5);
+  assert.equal(resource.amount([{ kvGroups: 2 }, { channels: 96 }]), 10 + 2 + 5);
+  assert.equal(resource.amount([null, null]), 10, "what is removed takes nothing");
+  const model = { blocks: BLOCKS };
+  assert.equal(reduction(resource, model, denseShape(BLOCKS)), 0);
+  const less = reduction(resource, model, [{ kvGroups: 3 }, null]);
   assert.ok(Math.abs(less - 600 / 19) < 1e-9, `${less}`);
 });
 
@@ -39,8 +50,10 @@ Deno.test("latency table: a smaller block is never predicted to take longer, nor
 });
 
 Deno.test("latency table: what was never measured is said", () => {
-  const { block } = latencyOf(TABLE);
-  const multiHead = { attention: { queryHeads: 2, kvHeads: 2 }, mlp: null };
-  assert.throws(() => block(multiHead, "attention"), /no attention with 1 query heads/);
+  const multiHead = latencyOf(TABLE, [block("attention", "kvGroups", 2, 16)]);
+  assert.throws(
+    () => multiHead.block(0, { kvGroups: 1 }),
+    /no attention with 16 channels in a unit/,
+  );
   assert.throws(() => interpolation({ sizes: [], ms: [] })(3), /no sizes/);
 });

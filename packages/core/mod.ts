@@ -1,9 +1,6 @@
 export {
-  attentionParameters,
-  blockMacs,
   countParameters,
   headCostInBlocks,
-  mlpParameters,
   modelMacs,
   type ParameterCounts,
   pruningRatio,
@@ -44,77 +41,80 @@ export {
   plural,
   shown,
 } from "./format.ts";
-export { interpolation, type LatencyCurve, latencyOf, type LatencyTable } from "./latency_table.ts";
+export {
+  isSameKind,
+  type LatencyCurve,
+  latencyOf,
+  type LatencyTable,
+  type TimedKind,
+  timedKind,
+  timedUnits,
+} from "./latency_table.ts";
 export { mean, median } from "./averages.ts";
 export {
+  areAlike,
   type Axis,
   axisLength,
   type Block,
+  blockId,
   type BlockSize,
   blocksLeft,
   type DeclaredWeight,
   denseShape,
   type Dimension,
-  innerWidthOf,
+  haveWeight,
+  innerWidth,
   macsOfBlock,
   type NormPlacement,
   outputProjection,
   parametersOfBlock,
   type Shape,
+  shapeOfWeight,
   sizeOf,
   type UnitAxis,
   unitAxis,
   unitIndices,
   weightShape,
+  widestInner,
 } from "./block.ts";
-export { blocksOf } from "./blocks_of.ts";
 export {
   afterChanges,
   allKept,
   type Candidate,
   type Change,
   type KeptByBlock,
+  keptFirst,
   type KeptUnits,
   type Ranking,
   removalsOf,
   shapeOfKept,
   sourceRanking,
+  withUnits,
 } from "./change.ts";
-export { blockNumber, layersOfShape, refOf, shapeOfLayers } from "./layers_of_shape.ts";
+export { type Heads, headsOf } from "./heads.ts";
 export {
-  type AttentionShape,
   attentionWindow,
   type AttentionWindows,
-  type Biases,
-  BLOCK_KINDS,
-  blockAt,
-  blockIndex,
-  type BlockKind,
-  type BlockRef,
   fullyAttended,
-  groupSize,
-  innerWidth,
   isUniform,
   keepLayers,
-  type LayerSpec,
   layersWithBlocks,
   longestSequence,
-  type MlpShape,
   type ModelSpec,
-  replaceLayer,
+  resizedBlocks,
   type RopeScaling,
   type RopeSpec,
-  widestInner,
   windowsOf,
-  withLayers,
+  withShape,
 } from "./model_spec.ts";
-export { keptOfPlan, planOf } from "./plan_of_changes.ts";
+export { planOf } from "./plan_of_changes.ts";
 export { printable, printableJson, printableLine } from "./printable.ts";
 export {
+  type BlockRef,
   densePlan,
   keptOf,
   type LayerPlan,
-  prunedLayers,
+  planOfKept,
   prunedSpec,
   type PrunePlan,
 } from "./prune_plan.ts";

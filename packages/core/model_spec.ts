@@ -1,8 +1,8 @@
-import type { NormPlacement } from "./block.ts";
+import { areAlike, type Block, blockId, type Shape } from "./block.ts";
 
 /**
- * A decoder-only language model as per-layer shapes. Heterogeneous layers are normal: a pruned model is described like
- * any other, and opening, scoring, pruning again and writing need no special case for it.
+ * A decoder-only language model as its residual blocks. That they differ is normal: a pruned model is described like any other,
+ * and opening, scoring, pruning again and writing need no special case for it.
  */
 export interface ModelSpec {
   /** `model_type` of the Hugging Face config, e.g. "llama". */
@@ -16,11 +16,6 @@ export interface ModelSpec {
   readonly rmsNormEps: number;
   /** The LM head is the embedding matrix. */
   readonly tiedEmbeddings: boolean;
-  readonly biases: Biases;
-  /** An RMS norm over each query and key head (Qwen3), or "full", over all of them (OLMo 2), before rotary embedding. */
-  readonly qkNorm: boolean | "full";
-  /** Where the norms of blocks are. What says nothing means "pre": digests of models are older than this key. */
-  readonly placement?: NormPlacement;
   readonly rope: RopeSpec;
   /** Tokens that attention reaches back at most, itself included, in layers that have such a window; null where none has. */
   readonly slidingWindow: number | null;
@@ -28,13 +23,12 @@ export interface ModelSpec {
   readonly fullAttention?: readonly number[];
   /** Token ids that end a text (generation stops at any of them); may be empty. */
   readonly eosTokenIds: readonly number[];
-  readonly layers: readonly LayerSpec[];
-}
-
-export interface Biases {
-  readonly qkv: boolean;
-  readonly output: boolean;
-  readonly mlp: boolean;
+  /** Layers, those included that have no block. */
+  readonly layerCount: number;
+  /** What blocks a layer has where none is gone, in the order in which it runs them. */
+  readonly kinds: readonly string[];
+  /** The blocks that it has, in the order in which it runs them. */
+  readonly blocks: readonly Block[];
 }
 
 /** Rotary position embedding (RoFormer, arXiv 2104.09864) with the scalings of the families read here. */
@@ -52,62 +46,6 @@ export type RopeScaling =
     readonly highFrequencyFactor: number;
     readonly originalMaxPositions: number;
   };
-
-/** One decoder layer; `null` means that the block was removed. */
-export interface LayerSpec {
-  readonly attention: AttentionShape | null;
-  readonly mlp: MlpShape | null;
-}
-
-/** `queryHeads` is a multiple of `kvHeads`; a KV group is one KV head with the query heads that read it. */
-export interface AttentionShape {
-  readonly queryHeads: number;
-  readonly kvHeads: number;
-}
-
-export interface MlpShape {
-  readonly intermediateSize: number;
-}
-
-/** The two kinds of residual block, h ← h + f(norm(h)), in the order in which a layer runs them. */
-export type BlockKind = "attention" | "mlp";
-export const BLOCK_KINDS: readonly BlockKind[] = ["attention", "mlp"];
-
-/** A residual block by position: layer l's attention is block 2l, its MLP block 2l + 1. */
-export interface BlockRef {
-  readonly layer: number;
-  readonly kind: BlockKind;
-}
-
-export function blockIndex({ layer, kind }: BlockRef): number {
-  return 2 * layer + (kind === "attention" ? 0 : 1);
-}
-
-export function blockAt(index: number): BlockRef {
-  return { layer: index >> 1, kind: index % 2 === 0 ? "attention" : "mlp" };
-}
-
-/** Query heads per KV head of a layer. */
-export function groupSize(attention: AttentionShape): number {
-  return attention.queryHeads / attention.kvHeads;
-}
-
-/** Inputs of a block's projection back into the hidden states: intermediate or query channels; 0 where it is removed. */
-export function innerWidth(
-  { headDim }: Pick<ModelSpec, "headDim">,
-  { attention, mlp }: LayerSpec,
-  kind: BlockKind,
-): number {
-  return kind === "mlp" ? mlp?.intermediateSize ?? 0 : (attention?.queryHeads ?? 0) * headDim;
-}
-
-/** Inputs of the widest projection back into the hidden states; 1 where there is no block. */
-export function widestInner(spec: Pick<ModelSpec, "headDim" | "layers">): number {
-  const widths = spec.layers.flatMap((layer) =>
-    BLOCK_KINDS.map((kind) => innerWidth(spec, layer, kind))
-  );
-  return Math.max(1, ...widths);
-}
 
 /** How far attention reaches back, as a model's description has it. */
 export type AttentionWindows = Pick<ModelSpec, "slidingWindow" | "fullAttention">;
@@ -130,8 +68,8 @@ export function attentionWindow(
 
 /** Tokens up to which attention reaches back all the way in every layer that has attention; null for any number. */
 export function fullyAttended(spec: ModelSpec): number | null {
-  const windows = spec.layers.flatMap(({ attention }, layer) =>
-    attention ? attentionWindow(spec, layer) ?? [] : []
+  const windows = spec.blocks.flatMap(({ attended, layer }) =>
+    attended ? attentionWindow(spec, layer) ?? [] : []
   );
   return windows[0] ?? null;
 }
@@ -141,9 +79,19 @@ export function longestSequence(spec: ModelSpec): number {
   return Math.min(spec.maxPositions, fullyAttended(spec) ?? Infinity);
 }
 
-/** The same model with other layer shapes. */
-export function withLayers(spec: ModelSpec, layers: readonly LayerSpec[]): ModelSpec {
-  return { ...spec, layers };
+/** What is left of a model of this shape. */
+export function withShape(spec: ModelSpec, shape: Shape): ModelSpec {
+  return { ...spec, blocks: resizedBlocks(spec.blocks, shape) };
+}
+
+/** Those of the blocks that a shape has, in its sizes. */
+export function resizedBlocks(blocks: readonly Block[], shape: Shape): readonly Block[] {
+  return blocks.flatMap((block, number) => {
+    const size = shape[number];
+    if (!size) return [];
+    const dimensions = block.dimensions.map(({ name }) => ({ name, units: size[name] }));
+    return [{ ...block, dimensions }];
+  });
 }
 
 /** The same model with some of its layers, in their order. */
@@ -152,32 +100,23 @@ export function keepLayers(spec: ModelSpec, kept: readonly number[]): ModelSpec 
   return {
     ...rest,
     ...windowsOf(kept.map((layer) => attentionWindow(spec, layer))),
-    layers: kept.map((layer) => spec.layers[layer]),
+    layerCount: kept.length,
+    blocks: spec.blocks.flatMap((block) => {
+      const layer = kept.indexOf(block.layer);
+      return layer < 0 ? [] : [{ ...block, id: blockId(layer, block.kind), layer }];
+    }),
   };
 }
 
-/** Layers with one changed; the others are shared. */
-export function replaceLayer(
-  layers: readonly LayerSpec[],
-  index: number,
-  change: Partial<LayerSpec>,
-): readonly LayerSpec[] {
-  return layers.map((layer, i) => i === index ? { ...layer, ...change } : layer);
+/** The numbers of the layers that have a block, ascending. */
+export function layersWithBlocks({ blocks }: Pick<ModelSpec, "blocks">): readonly number[] {
+  return [...new Set(blocks.map(({ layer }) => layer))];
 }
 
-/** The numbers of the layers that have a block left. */
-export function layersWithBlocks(layers: readonly LayerSpec[]): readonly number[] {
-  return layers.flatMap(({ attention, mlp }, layer) => attention || mlp ? [layer] : []);
-}
-
-/** True when every layer has both blocks and the same widths, so that a plain config describes the model. */
-export function isUniform(layers: readonly LayerSpec[]): boolean {
-  const first = layers[0];
-  if (!first?.attention || !first.mlp) return false;
-  const { queryHeads, kvHeads } = first.attention;
-  const { intermediateSize } = first.mlp;
-  return layers.every(({ attention, mlp }) =>
-    attention?.queryHeads === queryHeads && attention.kvHeads === kvHeads &&
-    mlp?.intermediateSize === intermediateSize
-  );
+/** True when every layer has a block of each kind, in the same size as the others, so that a plain config describes the model. */
+export function isUniform(
+  { layerCount, kinds, blocks }: Pick<ModelSpec, "layerCount" | "kinds" | "blocks">,
+): boolean {
+  return layerCount > 0 && blocks.length === layerCount * kinds.length &&
+    blocks.every((block, i) => areAlike(block, blocks[i % kinds.length]));
 }

@@ -1,15 +1,7 @@
-import { blocksOf } from "./blocks_of.ts";
-import type { KeptByBlock, KeptUnits } from "./change.ts";
+import { type Block, blockId } from "./block.ts";
+import { allKept, type KeptByBlock, type KeptUnits, shapeOfKept } from "./change.ts";
 import { PlanError } from "./errors.ts";
-import {
-  blockIndex,
-  type BlockKind,
-  type BlockRef,
-  groupSize,
-  type LayerSpec,
-  type ModelSpec,
-  withLayers,
-} from "./model_spec.ts";
+import { type ModelSpec, withShape } from "./model_spec.ts";
 
 /**
  * What stays of a checkpoint, in the coordinates of that checkpoint. Independent of any ranking: the indices are
@@ -23,92 +15,94 @@ export interface PrunePlan {
   readonly removalOrder: readonly BlockRef[];
 }
 
-export interface LayerPlan {
-  /** Kept KV groups, ascending, or "removed". */
-  readonly attention: { readonly kvGroups: readonly number[] } | "removed";
-  /** Kept intermediate channels, ascending, or "removed". */
-  readonly mlp: { readonly channels: readonly number[] } | "removed";
+/** What a layer keeps, by kind of block: units by dimension, ascending. */
+export type LayerPlan = Readonly<Record<string, KeptUnits | "removed">>;
+
+/** A block by its place. */
+export interface BlockRef {
+  readonly layer: number;
+  readonly kind: string;
+}
+
+/** The plan that keeps this of a model. */
+export function planOfKept(
+  { layerCount, kinds, blocks }: Pick<ModelSpec, "layerCount" | "kinds" | "blocks">,
+  kept: KeptByBlock,
+  rest: Omit<PrunePlan, "layers">,
+): PrunePlan {
+  const units = new Map(blocks.map(({ id }, number) => [id, kept[number]]));
+  return {
+    ...rest,
+    layers: Array.from({ length: layerCount }, (_, layer): LayerPlan =>
+      Object.fromEntries(
+        kinds.map((kind) => [kind, units.get(blockId(layer, kind)) ?? "removed"]),
+      )),
+  };
 }
 
 /** The plan that keeps everything of `spec`. */
-export function densePlan(spec: ModelSpec, modelDigest: string): PrunePlan {
-  return {
-    modelDigest,
-    removalOrder: [],
-    layers: spec.layers.map(({ attention, mlp }) => ({
-      attention: attention ? { kvGroups: range(attention.kvHeads) } : "removed",
-      mlp: mlp ? { channels: range(mlp.intermediateSize) } : "removed",
-    })),
-  };
+export function densePlan(
+  spec: Pick<ModelSpec, "layerCount" | "kinds" | "blocks">,
+  modelDigest: string,
+): PrunePlan {
+  return planOfKept(spec, allKept(spec.blocks), { modelDigest, removalOrder: [] });
 }
 
 /**
  * The model that remains when `plan` is applied to `spec`.
- * @throws {PlanError} as `prunedLayers`.
+ * @throws {PlanError} as `keptOf`.
  */
 export function prunedSpec(spec: ModelSpec, plan: PrunePlan): ModelSpec {
-  return withLayers(spec, prunedLayers(spec.layers, plan));
+  return withShape(spec, shapeOfKept(keptOf(spec, plan)));
 }
 
 /**
- * What remains of the layers of a model when `plan` is applied to it.
- * @throws {PlanError} when the plan names layers, groups or channels that the model does not have, or as removed what it
- *   keeps.
+ * What a plan keeps of the blocks of a model.
+ * @throws {PlanError} when the plan names layers, blocks or units that the model does not have, or as removed what it keeps.
  */
-export function prunedLayers(
-  denseLayers: readonly LayerSpec[],
+export function keptOf(
+  { layerCount, blocks }: Pick<ModelSpec, "layerCount" | "blocks">,
   plan: PrunePlan,
-): readonly LayerSpec[] {
-  if (plan.layers.length !== denseLayers.length) {
+): KeptByBlock {
+  if (plan.layers.length !== layerCount) {
     throw new PlanError(
-      `the plan describes ${plan.layers.length} layers and the model has ${denseLayers.length}`,
+      `the plan describes ${plan.layers.length} layers and the model has ${layerCount}`,
     );
   }
   checkRemovalOrder(plan);
-  return plan.layers.map(({ attention, mlp }, i): LayerSpec => {
-    const dense = denseLayers[i];
-    let attentionShape = null;
-    if (attention !== "removed") {
-      if (!dense.attention) {
-        throw new PlanError(`the plan keeps attention in layer ${i}, where the model has none`);
+  const known = new Set(blocks.map(({ id }) => id));
+  plan.layers.forEach((kinds, layer) => {
+    for (const [kind, units] of Object.entries(kinds)) {
+      if (units !== "removed" && !known.has(blockId(layer, kind))) {
+        throw new PlanError(`the plan keeps ${kind} in layer ${layer}, where the model has none`);
       }
-      checkIndices(attention.kvGroups, dense.attention.kvHeads, `KV groups of layer ${i}`);
-      const kvHeads = attention.kvGroups.length;
-      attentionShape = { queryHeads: kvHeads * groupSize(dense.attention), kvHeads };
     }
-    let mlpShape = null;
-    if (mlp !== "removed") {
-      if (!dense.mlp) {
-        throw new PlanError(`the plan keeps the MLP of layer ${i}, where the model has none`);
-      }
-      checkIndices(mlp.channels, dense.mlp.intermediateSize, `MLP channels of layer ${i}`);
-      mlpShape = { intermediateSize: mlp.channels.length };
-    }
-    return { attention: attentionShape, mlp: mlpShape };
+  });
+  return blocks.map((block) => {
+    const units = plan.layers[block.layer][block.kind] ?? "removed";
+    return units === "removed" ? null : checkedUnits(block, units);
   });
 }
 
-/** What a plan keeps, by blocks. @throws {PlanError} as `prunedLayers`. */
-export function keptOf(spec: ModelSpec, plan: PrunePlan): KeptByBlock {
-  prunedLayers(spec.layers, plan);
-  return blocksOf(spec).map(({ layer, kind }): KeptUnits | null => {
-    const units = plan.layers[layer][kind as BlockKind];
-    return units === "removed" ? null : { ...units };
-  });
+function checkedUnits({ dimensions, kind, layer }: Block, units: KeptUnits): KeptUnits {
+  const odd = Object.keys(units).find((named) => !dimensions.some(({ name }) => name === named));
+  if (odd !== undefined) throw new PlanError(`the ${kind} of layer ${layer} has no ${odd}`);
+  for (const { name, units: count } of dimensions) {
+    checkIndices(units[name] ?? [], count, `${name} of the ${kind} of layer ${layer}`);
+  }
+  return units;
 }
 
 /** What the order of removal names was removed, and nothing twice. */
 function checkRemovalOrder({ layers, removalOrder }: PrunePlan) {
-  const named = new Set<number>();
-  for (const block of removalOrder) {
-    const what = `${block.kind} of layer ${block.layer}`;
-    if (layers[block.layer]?.[block.kind] !== "removed") {
+  const named = new Set<string>();
+  for (const { layer, kind } of removalOrder) {
+    const what = `${kind} of layer ${layer}`;
+    if (layers[layer]?.[kind] !== "removed") {
       throw new PlanError(`the plan's removalOrder has ${what}, which its layers do not remove`);
     }
-    if (named.has(blockIndex(block))) {
-      throw new PlanError(`the plan's removalOrder has ${what} twice`);
-    }
-    named.add(blockIndex(block));
+    if (named.has(what)) throw new PlanError(`the plan's removalOrder has ${what} twice`);
+    named.add(what);
   }
 }
 
@@ -125,8 +119,4 @@ function checkIndices(kept: readonly number[], count: number, what: string) {
     }
     previous = index;
   }
-}
-
-function range(n: number): number[] {
-  return Array.from({ length: n }, (_, i) => i);
 }

@@ -1,5 +1,6 @@
-import { attentionParameters, countParameters, mlpParameters } from "./counts.ts";
-import type { BlockKind, LayerSpec, ModelSpec } from "./model_spec.ts";
+import { type BlockSize, denseShape, parametersOfBlock, type Shape } from "./block.ts";
+import { countParameters } from "./counts.ts";
+import type { ModelSpec } from "./model_spec.ts";
 
 /**
  * What pruning saves, as a sum: each block takes its part, and what lies around the blocks a part that stays. NetAdapt (arXiv
@@ -7,29 +8,26 @@ import type { BlockKind, LayerSpec, ModelSpec } from "./model_spec.ts";
  */
 export interface Resource {
   readonly name: "parameters" | "latency";
-  /** What a model with these layers takes in all. */
-  amount(layers: readonly LayerSpec[]): number;
-  /** What one block takes of it; 0 where it was removed. */
-  block(layer: LayerSpec, kind: BlockKind): number;
+  /** What a model of this shape takes in all. */
+  amount(shape: Shape): number;
+  /** What the block of this number takes of it in a size. */
+  block(number: number, size: BlockSize): number;
 }
 
 /** Parameters as the published pruning ratio counts them: the norm of a removed block still counts, as nothing of the block. */
 export function parametersOf(spec: ModelSpec): Resource {
   return {
     name: "parameters",
-    amount: (layers) => countParameters(spec, layers, { norms: "kept" }).total,
-    block: ({ attention, mlp }, kind) =>
-      kind === "attention"
-        ? (attention ? attentionParameters(spec, attention) : 0)
-        : (mlp ? mlpParameters(spec, mlp) : 0),
+    amount: (shape) => countParameters(spec, shape, { norms: "kept" }).total,
+    block: (number, size) => parametersOfBlock(spec.blocks[number], size, { norms: false }),
   };
 }
 
-/** What `layers` do without, in per cent of what the dense layers take; of parameters, the published pruning ratio. */
+/** What a shape does without, in per cent of what the dense model takes; of parameters, the published pruning ratio. */
 export function reduction(
-  resource: Resource,
-  dense: readonly LayerSpec[],
-  layers: readonly LayerSpec[],
+  resource: Pick<Resource, "amount">,
+  { blocks }: Pick<ModelSpec, "blocks">,
+  shape: Shape,
 ): number {
-  return (1 - resource.amount(layers) / resource.amount(dense)) * 100;
+  return (1 - resource.amount(shape) / resource.amount(denseShape(blocks))) * 100;
 }

@@ -1,8 +1,8 @@
 import { openBackend } from "@lopper/backends";
-import { type AttentionWindows, shapeOfLayers } from "@lopper/core";
+import { type AttentionWindows, denseShape } from "@lopper/core";
 import { type Model, openModel } from "@lopper/models";
 import { FileFolder } from "@lopper/files";
-import { Decoder, LaidOutWeights, sourceUnits } from "@lopper/runtime";
+import { Decoder, LaidOutWeights } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import type { TokenRequest } from "./encode.ts";
@@ -26,7 +26,7 @@ function engineTest(
     async fn() {
       const { backend } = await openBackend("cpu", { threads: 1 });
       const model = await openModel(new FileFolder(path));
-      const weights = await LaidOutWeights.load(model, sourceUnits(model.spec));
+      const weights = await LaidOutWeights.load(model);
       const decoder = new Decoder(backend, weights);
       try {
         await fn(decoder, model);
@@ -166,8 +166,7 @@ engineTest(
   `${FAMILIES}/mistral-sliding`,
   async (decoder, model) => {
     const { spec, backend } = decoder;
-    const [first, second] = spec.layers;
-    const shape = shapeOfLayers(spec, [first, { ...second, attention: null }]);
+    const shape = denseShape(decoder.blocks).with(2, null);
     const long = randomQuestions(spec.vocabSize).map(([{ tokens }]) => [
       { tokens: [...tokens, ...tokens, ...tokens, 1, 2, 3, 4, 5, 6], scored: 3 },
     ]);
@@ -175,7 +174,7 @@ engineTest(
     const scores = async (windows: AttentionWindows) => {
       const { fullAttention: _, ...rest } = spec;
       const described = { ...model, spec: { ...rest, ...windows } };
-      const weights = await LaidOutWeights.load(described, sourceUnits(spec));
+      const weights = await LaidOutWeights.load(described);
       const changed = new Decoder(backend, weights);
       const found = await scoresOf(changed, long, { shape });
       await changed.dispose();
@@ -194,7 +193,7 @@ engineTest(
 engineTest("answers share the context's block-tokens", DEMO, async (decoder) => {
   const context = Array.from({ length: 40 }, (_, i) => 100 + i);
   const requests = [1, 2, 3, 4].map((last) => ({ tokens: [...context, last, 9], scored: 2 }));
-  const blocks = decoder.spec.layers.length * 2;
+  const blocks = decoder.blocks.length;
   const before = decoder.blockTokens;
   await scoresOf(decoder, [requests]);
   const spent = decoder.blockTokens - before;

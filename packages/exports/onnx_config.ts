@@ -1,3 +1,4 @@
+import { headsOf } from "@lopper/core";
 import { configOfLayers, type Model, plainConfig } from "@lopper/models";
 
 /**
@@ -9,12 +10,12 @@ export function onnxConfig(
   { config, spec }: Model,
   dataFiles: Readonly<Record<string, number>>,
 ): Record<string, unknown> {
-  const attentions = spec.layers.flatMap(({ attention }) => attention ?? []);
-  const attending = spec.layers.flatMap(({ attention }, layer) => attention ? [layer] : []);
+  const attended = spec.blocks.filter((block) => block.attended);
+  const heads = attended.map((block) => headsOf(block));
   return {
-    ...configOfLayers(plainConfig(config), attending),
-    num_attention_heads: Math.max(...attentions.map(({ queryHeads }) => queryHeads)),
-    num_key_value_heads: Math.max(...attentions.map(({ kvHeads }) => kvHeads)),
+    ...configOfLayers(plainConfig(config), attended.map(({ layer }) => layer)),
+    num_attention_heads: Math.max(...heads.map(({ queryHeads }) => queryHeads)),
+    num_key_value_heads: Math.max(...heads.map(({ kvHeads }) => kvHeads)),
     head_dim: spec.headDim,
     "transformers.js_config": { use_external_data_format: dataFiles },
   };

@@ -38,7 +38,7 @@ export async function exportOnnx(
   { precision = "fp32", maxFileBytes }: OnnxExportOptions = {},
 ): Promise<WrittenExport> {
   const { spec } = model;
-  if (spec.layers.every(({ attention }) => attention === null)) {
+  if (!spec.blocks.some(({ attended }) => attended)) {
     throw new ExportError(
       `${model.name}: no layer keeps attention, and transformers.js needs one with a key/value cache; ` +
         `export it with --to safetensors`,

@@ -2,7 +2,7 @@ import { type Backend, type Executable, float32Data, int64, openBackend } from "
 import { ExportError } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
 import { type Model, openModel } from "@lopper/models";
-import { Decoder, LaidOutWeights, sequenceLogits, sourceUnits } from "@lopper/runtime";
+import { Decoder, LaidOutWeights, sequenceLogits } from "@lopper/runtime";
 import { ModelProtoSchema } from "onnx-buf";
 import { fromBinary } from "@bufbuild/protobuf";
 import assert from "node:assert/strict";
@@ -87,7 +87,7 @@ for (const name of ["cpu", "wasm"] as const) {
       const { backend } = await openBackend(name, {});
       const source = await open(family);
       const model = await prunedInMemory(source, heterogeneousPlan(source.spec));
-      const own = new Decoder(backend, await LaidOutWeights.load(model, sourceUnits(model.spec)));
+      const own = new Decoder(backend, await LaidOutWeights.load(model));
       const { decoder } = await exported(model, backend);
       const ids = Array.from({ length: 9 }, (_, i) => (5 * i + 3) % model.spec.vocabSize);
       const reference = await sequenceLogits(own, [ids]);

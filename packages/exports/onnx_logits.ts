@@ -6,7 +6,7 @@ import {
   type HostTensor,
   int64,
 } from "@lopper/backends";
-import { ExportError, type ModelSpec } from "@lopper/core";
+import { ExportError, headsOf, type ModelSpec } from "@lopper/core";
 
 /**
  * Logits `[ids.length, vocabSize]` of an exported decoder, in two runs: the second gets its part of the text, and what the
@@ -44,10 +44,10 @@ export async function onnxLogits(
 }
 
 /** The past of a text that has not begun, for every layer that keeps attention. */
-export function emptyPast({ layers, headDim }: ModelSpec, batch = 1): Feeds {
+export function emptyPast({ blocks, headDim }: ModelSpec, batch = 1): Feeds {
   const empty = (kvHeads: number) => float32(new Float32Array(0), [batch, kvHeads, 0, headDim]);
-  const shapes = layers.flatMap(({ attention }) => attention ?? []);
-  return Object.fromEntries(shapes.flatMap(({ kvHeads }, i) => [
+  const heads = blocks.filter(({ attended }) => attended).map((block) => headsOf(block));
+  return Object.fromEntries(heads.flatMap(({ kvHeads }, i) => [
     [`past_key_values.${i}.key`, empty(kvHeads)],
     [`past_key_values.${i}.value`, empty(kvHeads)],
   ]));

@@ -1,4 +1,4 @@
-import { attentionWindow, ExportError, type FloatDType, isUniform } from "@lopper/core";
+import { attentionWindow, ExportError, type FloatDType, headsOf, isUniform } from "@lopper/core";
 import {
   type OpenSink,
   planShards,
@@ -86,10 +86,16 @@ export function transformersConfig(model: Model, dtype?: FloatDType): Record<str
   const { spec, family } = model;
   const source = { ...plainConfig(model.config), head_dim: spec.headDim };
   const typed = dtype === undefined ? source : withDType(source, dtype);
-  if (isUniform(spec.layers) && plainHeadsFit(model)) return prunedConfig(typed, spec, true);
+  if (isUniform(spec) && plainHeadsFit(model)) return prunedConfig(typed, spec, true);
 
-  const windows = spec.layers.flatMap(({ attention }, layer) =>
-    attention ? [attentionWindow(spec, layer)] : []
+  if (family.placement === "post") {
+    throw new ExportError(
+      `${model.name}: its layers differ in shape, and its norms are behind the blocks; transformers is given code for layers ` +
+        "whose norms are before them",
+    );
+  }
+  const windows = spec.blocks.flatMap(({ attended, layer }) =>
+    attended ? [attentionWindow(spec, layer)] : []
   );
   if (windows.some((window) => window !== windows[0])) {
     throw new ExportError(
@@ -103,7 +109,7 @@ export function transformersConfig(model: Model, dtype?: FloatDType): Record<str
     ...prunedConfig(typed, spec, false),
     // Attention asks for the type of its place in the cache, which is not its layer's number.
     ...(family.slidingWindow === "use_sliding_window" && {
-      layer_types: spec.layers.map(() => type),
+      layer_types: Array.from({ length: spec.layerCount }, () => type),
     }),
     model_type: PRUNED_MODEL_TYPE + family.modelType,
     architectures: [`${name}ForCausalLM`],
@@ -116,7 +122,8 @@ export function transformersConfig(model: Model, dtype?: FloatDType): Record<str
 
 /** transformers refuses a Llama config whose heads do not divide the hidden size, whatever head_dim says. */
 function plainHeadsFit({ spec, family }: Model): boolean {
-  const heads = spec.layers[0].attention?.queryHeads ?? 1;
+  const [first] = spec.blocks.filter(({ attended }) => attended);
+  const heads = first ? headsOf(first).queryHeads : 1;
   return family.modelType !== "llama" || spec.hiddenSize % heads === 0;
 }
 

@@ -1,5 +1,5 @@
-import { attentionWindow, type Block, blocksOf, type ModelSpec, sizeOf } from "@lopper/core";
-import { attendByHead, headsOf } from "./attention/heads.ts";
+import { attentionWindow, type Block, headsOf, type ModelSpec } from "@lopper/core";
+import { attendByHead } from "./attention/heads.ts";
 import { paddedMask, type PlainAttention, plainAttention } from "./attention/plain_attention.ts";
 import { blockNodes } from "./block_nodes.ts";
 import type { Attend } from "./block_scope.ts";
@@ -57,7 +57,7 @@ export function cachedDecoder(spec: ModelSpec, options: CachedDecoderOptions): U
   const rows = g.node("Reshape", [g.node("Gather", [embedding, ids]), g.int64([-1, hiddenSize])]);
   let hidden = matrices === "float32" ? rows : g.cast(rows, "float32");
   const attentionOf = attentionNodes(g, spec, options.frequencies, { ids, attended, positions });
-  for (const block of blocksOf(spec)) {
+  for (const block of spec.blocks) {
     const place = (name: string, part: MatrixPart) => store({ block: block.id, name }, part);
     const weights = storedWeights(g, block, matrices, place);
     hidden = blockNodes({ g, block, weights, eps, attend: attentionOf(block) }, hidden).out;
@@ -150,7 +150,7 @@ function withPast(
   number: number,
   now: readonly [keys: string, values: string],
 ): readonly string[] {
-  const { kvHeads, headDim } = headsOf(block, sizeOf(block));
+  const { kvHeads, headDim } = headsOf(block);
   const dims = (length: string) => ["batch_size", kvHeads, length, headDim];
   return ["key", "value"].map((part, i) => {
     const name = `past_key_values.${number}.${part}`;

@@ -1,5 +1,4 @@
 export type { AttentionOp, FedAttention } from "./attention/fed_attention.ts";
-export { headsOf } from "./attention/heads.ts";
 export { MASKED } from "./attention/plain_attention.ts";
 export { blockGraph, blockGraphKey } from "./block_graph.ts";
 export { cachedDecoder, type DecoderWeight } from "./cached_decoder.ts";

@@ -1,6 +1,6 @@
-import { type Block, blocksOf, type ModelSpec, sizeOf } from "@lopper/core";
+import { type Block, headsOf, type ModelSpec } from "@lopper/core";
 import type { AttentionOp } from "./attention/fed_attention.ts";
-import { attendByHead, headsOf } from "./attention/heads.ts";
+import { attendByHead } from "./attention/heads.ts";
 import { plainAttention } from "./attention/plain_attention.ts";
 import { blockNodes } from "./block_nodes.ts";
 import { type Attend, notAttended } from "./block_scope.ts";
@@ -54,7 +54,7 @@ export function residentDecoder(spec: ModelSpec, options: ResidentDecoderOptions
   const table = spec.tiedEmbeddings ? lmHead : g.weight("embedding", [vocabSize, hiddenSize]);
   const embedded = g.node("Gather", [table, ids]);
   let hidden = g.node("Reshape", [embedded, g.int64([-1, hiddenSize])]);
-  const blocks = blocksOf(spec);
+  const blocks = spec.blocks;
   const attended = blocks.some((block) => block.attended !== undefined);
   const attentionIn = attended ? attention(g, spec, options.op, ids) : undefined;
   for (const block of blocks) {
@@ -108,7 +108,7 @@ function attention(
 
 /** Query heads for each KV head. */
 function groupSize(block: Block): number {
-  const { queryHeads, kvHeads } = headsOf(block, sizeOf(block));
+  const { queryHeads, kvHeads } = headsOf(block);
   return queryHeads / kvHeads;
 }
 

@@ -2,7 +2,7 @@ import { openBackend } from "@lopper/backends";
 import { denseShape } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
 import { openModel } from "@lopper/models";
-import { Decoder, LaidOutWeights, sourceUnits } from "@lopper/runtime";
+import { Decoder, LaidOutWeights } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import type { CalibrationSet } from "./calibration.ts";
@@ -40,7 +40,7 @@ Deno.test({
   async fn() {
     const { backend } = await openBackend("cpu", { threads: 1 });
     const model = await openModel(new FileFolder(FOLDER));
-    const decoder = new Decoder(backend, await LaidOutWeights.load(model, sourceUnits(model.spec)));
+    const decoder = new Decoder(backend, await LaidOutWeights.load(model));
     const sequences = Array.from(
       { length: 5 },
       (_, s) => Array.from({ length: 7 }, (_, i) => (7 * s * s + 13 * i) % model.spec.vocabSize),

@@ -1,4 +1,4 @@
-import { blocksOf, type ModelSpec, type Shape } from "@lopper/core";
+import type { ModelSpec, Shape } from "@lopper/core";
 import type { HiddenStates } from "@lopper/runtime";
 import { sequencesPerBatch } from "./batches.ts";
 import { firstDifference, isSameShape } from "./differences.ts";
@@ -100,5 +100,5 @@ export function keptBytes(
   batchTokens?: number,
 ): number {
   const tokens = sequencesPerBatch(length, batchTokens) * length;
-  return (blocksOf(spec).length + 1) * spec.hiddenSize * 4 * tokens;
+  return (spec.blocks.length + 1) * spec.hiddenSize * 4 * tokens;
 }

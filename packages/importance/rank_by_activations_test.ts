@@ -1,8 +1,15 @@
 import { openBackend } from "@lopper/backends";
-import { blockNumber, denseShape, groupSize, replaceLayer, shapeOfLayers } from "@lopper/core";
+import {
+  type Block,
+  denseShape,
+  headsOf,
+  outputProjection,
+  type Shape,
+  withUnits,
+} from "@lopper/core";
 import { type Model, openModel, weightsOfBlock } from "@lopper/models";
 import { FileFolder } from "@lopper/files";
-import { Decoder, LaidOutWeights, ropeTable, withUnits } from "@lopper/runtime";
+import { Decoder, LaidOutWeights, ropeTable } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import type { CalibrationSet } from "./calibration.ts";
@@ -33,7 +40,7 @@ async function withDecoder(
   const model = await openModel(new FileFolder(`${FIXTURES}/${family}`));
   const decoder = new Decoder(
     backend,
-    await LaidOutWeights.load(model, await rankByWeights(model, l1)),
+    await LaidOutWeights.load(model, { ranking: await rankByWeights(model, l1) }),
   );
   try {
     await body(decoder, model);
@@ -51,10 +58,10 @@ async function withDecoder(
 async function referenceEnergy(model: Model, set: CalibrationSet): Promise<Map<number, number[]>> {
   const { spec, store } = model;
   const { hiddenSize, headDim, rmsNormEps } = spec;
-  const read = async (layer: number, kind: "attention" | "mlp") =>
+  const read = async (block: Block) =>
     new Map(
       await Promise.all(
-        [...weightsOfBlock(model, { layer, kind })].map(async ([name, { name: tensor }]) =>
+        [...weightsOfBlock(model, block)].map(async ([name, { name: tensor }]) =>
           [name as string, await store.readFloat32(tensor)] as const
         ),
       ),
@@ -84,17 +91,15 @@ async function referenceEnergy(model: Model, set: CalibrationSet): Promise<Map<n
   const sums = new Map<number, number[]>();
   const count = (block: number, captured: number[]) =>
     sums.set(block, captured.map((v, c) => (sums.get(block)?.[c] ?? 0) + v * v));
-  const weights = await Promise.all(spec.layers.map(async ({ attention, mlp }, layer) => ({
-    attention: attention && await read(layer, "attention"),
-    mlp: mlp && await read(layer, "mlp"),
-  })));
+  const weights = await Promise.all(spec.blocks.map(read));
   for (const sequence of set.sequences) {
     let hidden = sequence.map((id) =>
       Array.from(embedding.subarray(id * hiddenSize, (id + 1) * hiddenSize))
     );
-    for (const [layer, shape] of spec.layers.entries()) {
-      const a = weights[layer].attention;
-      if (a && shape.attention) {
+    for (const [block, described] of spec.blocks.entries()) {
+      const a = weights[block];
+      if (described.attended) {
+        const { queryHeads, kvHeads } = headsOf(described);
         const heads = (x: number[], normed: string, t: number | null) =>
           Array.from({ length: x.length / headDim }, (_, h) => {
             const head = x.slice(h * headDim, (h + 1) * headDim);
@@ -112,7 +117,7 @@ async function referenceEnergy(model: Model, set: CalibrationSet): Promise<Map<n
         const v = normed.map((x) => heads(project(x, a.get("v")!, a.get("v_bias")), "", null));
         hidden = hidden.map((x, t) => {
           const context = q[t].flatMap((query, h) => {
-            const kv = Math.floor(h / groupSize(shape.attention!));
+            const kv = Math.floor(h * kvHeads / queryHeads);
             const scores = Array.from(
               { length: t + 1 },
               (_, u) =>
@@ -126,18 +131,18 @@ async function referenceEnergy(model: Model, set: CalibrationSet): Promise<Map<n
               (_, i) => weights.reduce((s, w, u) => s + w / total * v[u][kv][i], 0),
             );
           });
-          count(blockNumber(spec, { layer, kind: "attention" }), context);
+          count(block, context);
           return project(context, a.get("o")!, a.get("o_bias")).map((y, i) => x[i] + y);
         });
       }
-      const m = weights[layer].mlp;
-      if (m) {
+      if (!described.attended) {
+        const m = weights[block];
         hidden = hidden.map((x) => {
           const normed = norm(x, m.get("norm")!);
           const up = project(normed, m.get("up")!, m.get("up_bias"));
           const captured = project(normed, m.get("gate")!, m.get("gate_bias"))
             .map((gate, c) => gate / (1 + Math.exp(-gate)) * up[c]);
-          count(blockNumber(spec, { layer, kind: "mlp" }), captured);
+          count(block, captured);
           return project(captured, m.get("down")!, m.get("down_bias")).map((y, i) => x[i] + y);
         });
       }
@@ -172,7 +177,7 @@ for (const family of FAMILIES) {
       () =>
         withDecoder(family, backend, async (decoder, model) => {
           const set = texts(model.spec.vocabSize);
-          const { layers, headDim, hiddenSize } = model.spec;
+          const { hiddenSize } = model.spec;
           const shape = denseShape(decoder.blocks);
           const energy = await activationEnergy(decoder, shape, set, { batchTokens: 2 * LENGTH });
           const wanted = await referenceEnergy(model, set);
@@ -180,9 +185,9 @@ for (const family of FAMILIES) {
           assert.deepEqual([...energy.keys()], [...wanted.keys()]);
           assert.ok(energy.size > 0);
           for (const [block, squares] of wanted) {
-            const { layer, attended: attention } = decoder.blocks[block];
-            const units = before.layers[layer][attention ? "kvGroups" : "channels"]!;
-            const width = attention ? headDim * groupSize(layers[layer].attention!) : 1;
+            const described = decoder.blocks[block];
+            const { dimension: kind, width } = outputProjection(described).axes[1];
+            const units = before[block]![kind];
             const places = units.flatMap((u) =>
               Array.from({ length: width }, (_, i) => u * width + i)
             );
@@ -194,9 +199,7 @@ for (const family of FAMILIES) {
                 `block ${block}, channel ${c}: ${found[i]} is not ${squares[c]}`,
               )
             );
-            const kind = attention ? "kvGroups" : "channels";
-            const ref = { layer, kind: attention ? "attention" : "mlp" } as const;
-            const tensor = weightsOfBlock(model, ref).get(attention ? "o" : "down")!;
+            const tensor = weightsOfBlock(model, described).get(described.attended ? "o" : "down")!;
             const matrix = await model.store.readFloat32(tensor.name);
             for (const rule of [byEnergy, wanda]) {
               const score = (unit: number) => {
@@ -235,29 +238,25 @@ engineTest(
   () =>
     withDecoder("qwen2-heterogeneous", "cpu", async (decoder, model) => {
       const set = texts(model.spec.vocabSize);
-      const { layers } = model.spec;
-      const layer = layers.findIndex(({ mlp }) => mlp && mlp.intermediateSize > 8);
-      const width = layers[layer].mlp!.intermediateSize - 5;
-      const narrow = replaceLayer(layers, layer, { mlp: { intermediateSize: width } });
+      const dense = denseShape(decoder.blocks);
+      const block = dense.findIndex((size) => size!.channels > 8);
+      const width = dense[block]!.channels - 5;
+      const shape = dense.with(block, { channels: width });
       const before = decoder.weights.ranking;
-      const run = async (shapes = narrow) => {
+      const run = async (of: Shape = shape) => {
         let hidden = await decoder.embed(set.sequences);
-        const shape = shapeOfLayers(model.spec, shapes);
-        for (const block of shape.keys()) hidden = await decoder.runBlock(block, shape, hidden);
+        for (const number of of.keys()) hidden = await decoder.runBlock(number, of, hidden);
         return hidden.data;
       };
-      const old = [await run(), await run(layers)];
-      const { spec } = model;
-      const shape = shapeOfLayers(spec, narrow);
-      const block = blockNumber(spec, { layer, kind: "mlp" });
+      const old = [await run(), await run(dense)];
       const lying = lyingUnits(decoder, "channels");
       const energy = await activationEnergy(decoder, shape, set);
       const ranked = rankByActivations(decoder, shape, "channels", byEnergy, energy);
       const [was, is] = [lying[block]!, ranked[block]!];
       assert.notDeepEqual(is, was);
       assert.deepEqual(is.slice(width), was.slice(width));
-      decoder.weights.rearrange(withUnits(spec, before, "channels", ranked));
-      const now = [await run(), await run(layers)];
+      decoder.weights.rearrange(withUnits(before, "channels", ranked));
+      const now = [await run(), await run(dense)];
       // The same channels are kept, in another order: sums in float32 differ by rounding.
       old.forEach((data, i) =>
         data.forEach((value, j) =>
@@ -268,10 +267,7 @@ engineTest(
       decoder.weights.rearrange(before);
       assert.deepEqual(await run(), old[0]);
       assert.throws(
-        () =>
-          decoder.weights.rearrange({
-            layers: before.layers.map((l) => ({ ...l, channels: [0, 0] })),
-          }),
+        () => decoder.weights.rearrange(before.map((units) => ({ ...units, channels: [0, 0] }))),
         /does not have the \d+ units/,
       );
       assert.deepEqual(await run(), old[0]);

@@ -19,7 +19,7 @@ import type { MomentRule } from "./rankings/rule.ts";
  */
 export function rankByMomentsBytes(spec: ModelSpec, tokens: number): number {
   const { hiddenSize } = spec;
-  const widest = widestInner(spec);
+  const widest = widestInner(spec.blocks);
   // H, its inverse, the products of weights, and what an engine holds of one of them; the
   // projection, scaled, too; hidden states.
   return 4 * (4 * widest ** 2 + 2 * widest * hiddenSize + tokens * hiddenSize);

@@ -1,6 +1,5 @@
-import { type Block, blocksOf } from "@lopper/core";
+import { type Block, type Ranking, sourceRanking, withUnits } from "@lopper/core";
 import { type Model, weightsOfBlock } from "@lopper/models";
-import { sourceUnits, type UnitRanking, withUnits } from "@lopper/runtime";
 import { descending, type RankedUnits } from "./ranked_units.ts";
 import { ranks } from "./rankings/mod.ts";
 import type { WeightRule } from "./rankings/rule.ts";
@@ -9,15 +8,15 @@ import type { WeightRule } from "./rankings/rule.ts";
  * All units of a model by a rule that needs its dense weights alone, most important first. Equal
  * ones keep the order of the checkpoint, and so do those of dimensions that the rule does not rank.
  */
-export async function rankByWeights(model: Model, rule: WeightRule): Promise<UnitRanking> {
-  const blocks = blocksOf(model.spec);
+export async function rankByWeights(model: Model, rule: WeightRule): Promise<Ranking> {
+  const { blocks } = model.spec;
   const names = blocks.flatMap(({ dimensions }) => dimensions.map(({ name }) => name));
-  let ranking = sourceUnits(model.spec);
+  let ranking = sourceRanking(blocks);
   for (const dimension of new Set(names)) {
     if (!ranks(rule, dimension)) continue;
     const units: (RankedUnits[number])[] = [];
     for (const block of blocks) units.push(await unitsOf(model, block, dimension, rule));
-    ranking = withUnits(model.spec, ranking, dimension, units);
+    ranking = withUnits(ranking, dimension, units);
   }
   return ranking;
 }

@@ -1,3 +1,4 @@
+import { headsOf, sizeOf } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
 import { fromFloat32, toFloat32 } from "@lopper/formats";
 import { openModel } from "@lopper/models";
@@ -18,20 +19,20 @@ for (const family of ["llama-mha", "qwen2", "qwen3", "qwen2-heterogeneous"]) {
         .reduce((sum, value) => sum + Math.abs(value), 0);
     };
     const ranking = await rankByWeights(model, l1);
-    for (const [l, { attention, mlp }] of model.spec.layers.entries()) {
+    for (const [number, block] of model.spec.blocks.entries()) {
+      const { layer: l } = block;
       const prefix = `model.layers.${l}`;
-      const { kvGroups, channels } = ranking.layers[l];
-      if (mlp) {
+      const { kvGroups, channels } = ranking[number]!;
+      if (!block.attended) {
         const score = async (c: number) =>
           await row(`${prefix}.mlp.gate_proj.weight`, c) +
           await row(`${prefix}.mlp.up_proj.weight`, c);
-        assert.equal(new Set(channels).size, mlp.intermediateSize);
-        const scores = await Promise.all(channels!.map(score));
+        assert.equal(new Set(channels).size, sizeOf(block).channels);
+        const scores = await Promise.all(channels.map(score));
         scores.slice(1).forEach((s, i) => assert.ok(s <= scores[i] + 1e-4, `layer ${l}`));
-      } else assert.equal(channels, null);
-      if (attention) {
-        const { headDim } = model.spec;
-        const repeats = attention.queryHeads / attention.kvHeads;
+      } else {
+        const { queryHeads, kvHeads, headDim } = headsOf(block);
+        const repeats = queryHeads / kvHeads;
         const score = async (group: number) => {
           let sum = 0;
           for (let head = group * repeats; head < (group + 1) * repeats; head++) {
@@ -45,10 +46,10 @@ for (const family of ["llama-mha", "qwen2", "qwen3", "qwen2-heterogeneous"]) {
           }
           return sum / (repeats * headDim);
         };
-        assert.equal(new Set(kvGroups).size, attention.kvHeads);
-        const scores = await Promise.all(kvGroups!.map(score));
+        assert.equal(new Set(kvGroups).size, kvHeads);
+        const scores = await Promise.all(kvGroups.map(score));
         scores.slice(1).forEach((s, i) => assert.ok(s <= scores[i] + 1e-4, `layer ${l}`));
-      } else assert.equal(kvGroups, null);
+      }
     }
     model.close();
   });
@@ -78,15 +79,16 @@ Deno.test("weight ranking: equal norms keep the order of the checkpoint, and sig
   };
   const ranking = await rankByWeights({ ...model, store: { ...model.store, readFloat32 } }, l1);
   const all = (n: number) => Array.from({ length: n }, (_, i) => i);
-  const { attention, mlp } = model.spec.layers[0];
-  assert.deepEqual([attention, model.spec.layers.length > 1], [
-    { queryHeads: 6, kvHeads: 2 },
-    true,
+  const [attention, mlp] = model.spec.blocks;
+  const { queryHeads, kvHeads } = headsOf(attention);
+  assert.deepEqual([queryHeads, kvHeads], [6, 2]);
+  const { channels } = sizeOf(mlp);
+  const others = all(channels).filter((c) => ![7, 3, 5].includes(c));
+  assert.deepEqual(ranking.slice(0, 4), [
+    { kvGroups: [1, 0] },
+    { channels: [7, 3, 5, ...others] },
+    { kvGroups: [1, 0] },
+    { channels: all(channels) },
   ]);
-  const others = all(mlp!.intermediateSize).filter((c) => ![7, 3, 5].includes(c));
-  assert.deepEqual(ranking.layers[0].channels, [7, 3, 5, ...others]);
-  assert.deepEqual(ranking.layers[0].kvGroups, [1, 0]);
-  assert.deepEqual(ranking.layers[1].kvGroups, [1, 0]);
-  assert.deepEqual(ranking.layers[1].channels, all(mlp!.intermediateSize));
   model.close();
 });

@@ -1,5 +1,5 @@
 import type { Shape } from "@lopper/core";
-import { type Decoder, rankingOf } from "@lopper/runtime";
+import type { Decoder } from "@lopper/runtime";
 
 /** What is ranked: the channels of every MLP, or the KV groups of every attention. */
 export type UnitKind = "channels" | "kvGroups";
@@ -11,8 +11,8 @@ export type UnitKind = "channels" | "kvGroups";
 export type RankedUnits = readonly (readonly number[] | null)[];
 
 /** The units of a dimension as a decoder's weights lie. */
-export function lyingUnits({ spec, weights }: Decoder, dimension: string): RankedUnits {
-  return rankingOf(spec, weights.ranking).map((units) => units?.[dimension] ?? null);
+export function lyingUnits({ weights }: Decoder, dimension: string): RankedUnits {
+  return weights.ranking.map((units) => units?.[dimension] ?? null);
 }
 
 /**

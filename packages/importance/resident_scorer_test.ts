@@ -25,7 +25,7 @@ Deno.test({
   async fn() {
     const { backend } = await openBackend("cpu", { threads: 1 });
     const model = await openModel(new FileFolder(FIXTURE));
-    const weights = await LaidOutWeights.load(model, await rankByWeights(model, l1));
+    const weights = await LaidOutWeights.load(model, { ranking: await rankByWeights(model, l1) });
     const sequences = Array.from(
       { length: 5 },
       (_, s) =>

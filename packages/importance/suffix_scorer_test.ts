@@ -29,7 +29,7 @@ async function withDecoder(
   const model = await openModel(new FileFolder(FIXTURE));
   const decoder = new Decoder(
     backend,
-    await LaidOutWeights.load(model, await rankByWeights(model, l1)),
+    await LaidOutWeights.load(model, { ranking: await rankByWeights(model, l1) }),
   );
   const sequences = Array.from(
     { length: 5 },

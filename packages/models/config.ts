@@ -1,7 +1,8 @@
-import { type LayerSpec, type ModelSpec, shown, UnsupportedModelError } from "@lopper/core";
+import { type ModelSpec, shown, UnsupportedModelError } from "@lopper/core";
 import { type CompleteConfig, withDefaults } from "./config_defaults.ts";
 import type { LayerOverrides, ModelConfig } from "./config_schema.ts";
-import type { Family, Setting } from "./families/family.ts";
+import type { Family, Setting, Trait } from "./families/family.ts";
+import { blocksOfLayers, type LayerSizes, layersOfBlocks } from "./families/layer_blocks.ts";
 import { familyOf, generatingClass } from "./families/mod.ts";
 import { endTokensOf } from "./folder/generation_config.ts";
 import { withoutCode } from "./folder/code_keys.ts";
@@ -41,8 +42,6 @@ export function specFromConfig(
     refuse("head_dim", headDim, "an even whole number");
   }
   const layers = layersFromConfig(config, refuse);
-  const flag = (setting: Setting) =>
-    typeof setting === "boolean" ? setting : config[setting] ?? false;
   const spec: ModelSpec = {
     family: family.modelType,
     hiddenSize,
@@ -51,20 +50,34 @@ export function specFromConfig(
     maxPositions,
     rmsNormEps: config.rms_norm_eps,
     tiedEmbeddings: config.tie_word_embeddings ?? false,
-    biases: {
-      qkv: flag(family.biases.qkv),
-      output: flag(family.biases.output),
-      mlp: flag(family.biases.mlp),
-    },
-    qkNorm: family.qkNorm,
-    // What says nothing means "pre": digests of models are older than this key.
-    ...(family.placement !== "pre" && { placement: family.placement }),
     rope: ropeFromConfig(config, { ropeTheta, maxPositions }, file),
     ...windowsFromConfig(config, family, file),
     eosTokenIds: endTokensOf(config),
-    layers,
+    layerCount: layers.length,
+    kinds: family.blocks.map(({ kind }) => kind),
+    blocks: blocksOfLayers(
+      family,
+      { hiddenSize, headDim, traits: traitsOf(config, family) },
+      layers,
+    ),
   };
   return { spec, family };
+}
+
+/** What a model has of what its family may have. */
+export function traitsOf(
+  config: Readonly<Record<string, unknown>>,
+  { biases, qkNorm }: Family,
+): ReadonlySet<Trait> {
+  const flag = (setting: Setting) =>
+    typeof setting === "boolean" ? setting : config[setting] === true;
+  const has: Readonly<Record<Trait, boolean>> = {
+    qkvBias: flag(biases.qkv),
+    outputBias: flag(biases.output),
+    mlpBias: flag(biases.mlp),
+    qkNorm: qkNorm !== false,
+  };
+  return new Set((Object.keys(has) as Trait[]).filter((trait) => has[trait]));
 }
 
 type Refuse = (what: string, found: unknown, needed: string) => never;
@@ -73,13 +86,13 @@ type Refuse = (what: string, found: unknown, needed: string) => never;
 function layersFromConfig(
   config: CompleteConfig,
   refuse: Refuse,
-): readonly LayerSpec[] {
-  const dense: LayerSpec = {
+): readonly LayerSizes[] {
+  const dense: LayerSizes = {
     attention: { queryHeads: config.num_attention_heads, kvHeads: config.num_key_value_heads },
     mlp: { intermediateSize: config.intermediate_size },
   };
   const layers = config.lopper
-    ? config.lopper.layers.map(({ attention, mlp }): LayerSpec => ({
+    ? config.lopper.layers.map(({ attention, mlp }): LayerSizes => ({
       attention: attention && { queryHeads: attention.query_heads, kvHeads: attention.kv_heads },
       mlp: mlp && { intermediateSize: mlp.intermediate_size },
     }))
@@ -160,18 +173,19 @@ function withEarlierRopeKeys(
 }
 
 /**
- * The config.json of a model whose layers were changed. A uniform model gets a plain config;
+ * The config.json of a model whose layers were changed. Where it can be, it is a plain config;
  * otherwise the key `lopper` lists the shape of every layer, and the plain keys keep the dense
  * model's values.
  */
 export function prunedConfig(
   source: Readonly<Record<string, unknown>>,
   spec: ModelSpec,
-  uniform: boolean,
+  plain: boolean,
 ): Record<string, unknown> {
   const config = withEarlierRopeKeys(plainConfig(source), spec);
-  const first = spec.layers[0];
-  if (uniform && first.attention && first.mlp) {
+  const layers = layersOfBlocks(spec);
+  const [first] = layers;
+  if (plain && first.attention && first.mlp) {
     return {
       ...config,
       num_attention_heads: first.attention.queryHeads,
@@ -182,7 +196,7 @@ export function prunedConfig(
   }
   const overrides: LayerOverrides = {
     schema: 1,
-    layers: spec.layers.map(({ attention, mlp }) => ({
+    layers: layers.map(({ attention, mlp }) => ({
       attention: attention &&
         { query_heads: attention.queryHeads, kv_heads: attention.kvHeads },
       mlp: mlp && { intermediate_size: mlp.intermediateSize },

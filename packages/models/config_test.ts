@@ -1,10 +1,12 @@
 import {
   attentionWindow,
+  denseShape,
+  headsOf,
   keepLayers,
   longestSequence,
   type ModelSpec,
   UnsupportedModelError,
-  withLayers,
+  withShape,
 } from "@lopper/core";
 import { prunedConfig, specFromConfig } from "./config.ts";
 import { configSchema } from "./config_schema.ts";
@@ -77,14 +79,14 @@ for (const [change, message] of REFUSED) {
 
 Deno.test("config: what a family leaves out means what transformers means by it", () => {
   const meant = (change: Record<string, unknown>) => {
-    const { maxPositions, rmsNormEps, rope, headDim, layers: [{ attention }] } = parse({
+    const { maxPositions, rmsNormEps, rope, headDim, blocks: [attention] } = parse({
       max_position_embeddings: undefined,
       rms_norm_eps: undefined,
       num_attention_heads: 32,
       hidden_size: 128,
       ...change,
     });
-    return [maxPositions, rmsNormEps, rope.theta, headDim, attention!.kvHeads];
+    return [maxPositions, rmsNormEps, rope.theta, headDim, headsOf(attention).kvHeads];
   };
   // values of transformers 5.24's LlamaConfig, MistralConfig, Qwen2Config and Qwen3Config
   assert.deepEqual(meant({}), [2048, 1e-6, 10_000, 4, 32]);
@@ -94,13 +96,12 @@ Deno.test("config: what a family leaves out means what transformers means by it"
   // where there are fewer query heads, a null is not the default
   const few = { model_type: "mistral", num_attention_heads: 4, num_key_value_heads: null };
   assert.deepEqual(meant(few), [131_072, 1e-6, 10_000, 32, 4]);
-  assert.deepEqual(parse({}).layers[0].attention, { queryHeads: 4, kvHeads: 4 });
+  assert.deepEqual(headsOf(parse({}).blocks[0]), { queryHeads: 4, kvHeads: 4, headDim: 16 });
   assert.equal(parse({}).tiedEmbeddings, false);
-  assert.deepEqual(parse({ model_type: "qwen2", num_key_value_heads: 2 }).biases, {
-    qkv: true,
-    output: false,
-    mlp: false,
-  });
+  const biases = parse({ model_type: "qwen2", num_key_value_heads: 2 }).blocks
+    .flatMap(({ weights }) => weights.filter(({ name }) => name.endsWith("_bias")));
+  const names = ["q_bias", "k_bias", "v_bias"];
+  assert.deepEqual(biases.map(({ name }) => name), [...names, ...names]);
   assert.deepEqual(parse({ eos_token_id: [1, 2] }).eosTokenIds, [1, 2]);
   assert.deepEqual(parse({ eos_token_id: 0 }).eosTokenIds, [0]);
 });
@@ -168,7 +169,7 @@ Deno.test("config: rotary settings are found wherever transformers puts them", (
  */
 function windows(change: Record<string, unknown>) {
   const spec = parse(change);
-  const each = spec.layers.map((_, layer) => attentionWindow(spec, layer));
+  const each = [0, 1].map((layer) => attentionWindow(spec, layer));
   return [...each, longestSequence(spec)];
 }
 
@@ -198,17 +199,15 @@ Deno.test("config: windows are those of the family's rule, layer by layer, and l
 
 Deno.test("config: a window limits nothing where its layers' attention is gone", () => {
   const spec = parse({ ...QWEN2, max_window_layers: 1 });
-  const [first, second] = spec.layers;
+  const dense = denseShape(spec.blocks);
   assert.equal(longestSequence(spec), 9);
-  const without = withLayers(spec, [first, { ...second, attention: null }]);
-  assert.equal(longestSequence(without), 512);
-  assert.equal(longestSequence(withLayers(spec, [{ ...first, attention: null }, second])), 9);
-  assert.deepEqual(keepLayers(spec, [1]), { ...omitFull(spec), layers: [second] });
-  assert.deepEqual(keepLayers(spec, [0]), {
-    ...omitFull(spec),
-    slidingWindow: null,
-    layers: [first],
-  });
+  assert.equal(longestSequence(withShape(spec, dense.with(2, null))), 512);
+  assert.equal(longestSequence(withShape(spec, dense.with(0, null))), 9);
+  const [first, second] = [parse({ ...QWEN2, num_hidden_layers: 1 }).blocks, spec.blocks.slice(2)];
+  assert.deepEqual(second.map(({ id }) => id), ["1.attention", "1.mlp"]);
+  const one = { ...omitFull(spec), layerCount: 1, blocks: first };
+  assert.deepEqual(keepLayers(spec, [1]), one);
+  assert.deepEqual(keepLayers(spec, [0]), { ...one, slidingWindow: null });
   assert.deepEqual(keepLayers(spec, [0, 1]), spec);
 });
 
@@ -218,12 +217,12 @@ function omitFull({ fullAttention: _, ...spec }: ModelSpec) {
 
 Deno.test("config: a uniform result is plain, another lists its layers and reads back", () => {
   const spec = parse({});
-  const layer = { attention: { queryHeads: 2, kvHeads: 2 }, mlp: { intermediateSize: 96 } };
-  const uniform = { ...spec, layers: [layer, layer] };
+  const [attention, mlp] = [{ kvGroups: 2 }, { channels: 96 }];
+  const uniform = withShape(spec, [attention, mlp, attention, mlp]);
   const plain = prunedConfig(LLAMA, uniform, true);
   assert.equal(plain.lopper, undefined);
   assert.deepEqual(specFromConfig(configSchema.parse(plain), "c").spec, uniform);
-  const mixed = { ...spec, layers: [{ attention: null, mlp: layer.mlp }, { ...layer, mlp: null }] };
+  const mixed = withShape(spec, [null, mlp, attention, null]);
   const listed = prunedConfig({ ...LLAMA, extra: "kept" }, mixed, false);
   assert.equal(listed.extra, "kept");
   assert.deepEqual(specFromConfig(configSchema.parse(listed), "c").spec, mixed);

@@ -10,6 +10,13 @@ export {
 export { configSchema } from "./config_schema.ts";
 export { DECI_MODEL_TYPE, deciMultiplier, deciWidth } from "./deci_config.ts";
 export { blockTensorName } from "./families/family.ts";
+export {
+  blocksOfLayers,
+  type LayerSizes,
+  layersOfBlocks,
+  prunedSizes,
+} from "./families/layer_blocks.ts";
+export { digestForm } from "./digest_form.ts";
 export { FAMILIES } from "./families/mod.ts";
 export { fateOf, listed } from "./folder/folder_files.ts";
 export { GgufFolder } from "./gguf/gguf_folder.ts";
@@ -26,15 +33,13 @@ export {
 } from "./model.ts";
 export { openOnnxModel } from "./onnx/onnx_model.ts";
 export { openModel } from "./open_model.ts";
+export { digestOfPlan, parsePlanFile, planToJson } from "./plan_json.ts";
 export {
-  digestOfPlan,
   fromPublishedConfig,
-  parsePlanFile,
-  planToJson,
   type PublishedConfig,
   publishedConfigToJson,
   toPublishedConfig,
-} from "./plan_json.ts";
+} from "./published_config.ts";
 export { prunedTensors, type Refit, writePrunedModel } from "./pruned_model.ts";
 export { earlierRopeKeys } from "./rope_config.ts";
 export { ropeFrequencies } from "./rope_frequencies.ts";

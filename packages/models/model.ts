@@ -1,6 +1,5 @@
 import {
   type Block,
-  blocksOf,
   CheckpointFormatError,
   isFloatDType,
   type ModelSpec,
@@ -9,7 +8,7 @@ import {
   weightShape,
 } from "@lopper/core";
 import { blockTensorName, type Family } from "./families/family.ts";
-import { endTokensOf } from "./folder/generation_config.ts";
+import { digestForm } from "./digest_form.ts";
 import type { ModelFolder, TensorInfo, TensorStore } from "@lopper/formats";
 
 /** Bytes hashed at a time: large enough to be fast, small enough not to matter beside a tensor. */
@@ -71,7 +70,7 @@ export function declaredTensors(spec: ModelSpec, family: Family): readonly Decla
   });
   return [
     outer("embedding", vocabSize, hiddenSize),
-    ...blocksOf(spec).flatMap((block) =>
+    ...spec.blocks.flatMap((block) =>
       block.weights.map((weight) => ({
         role: { part: block.kind, layer: block.layer, weight: weight.name },
         name: blockTensorName(family, block, weight.name),
@@ -181,7 +180,7 @@ export async function modelDigest(
   model: Model,
   onProgress?: (bytesDone: number, bytes: number) => void,
 ): Promise<string> {
-  const lines = [JSON.stringify({ ...model.spec, eosTokenIds: endTokensOf(model.config) })];
+  const lines = [JSON.stringify(digestForm(model))];
   let done = 0;
   for (const { role, tensor } of model.weights) {
     lines.push(JSON.stringify([role, tensor.dtype, tensor.shape]));

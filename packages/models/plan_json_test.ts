@@ -1,20 +1,15 @@
-import { type ModelSpec, PlanError, type PrunePlan } from "@lopper/core";
-import {
-  fromPublishedConfig,
-  parsePlanFile,
-  planToJson,
-  publishedConfigToJson,
-  toPublishedConfig,
-} from "./plan_json.ts";
+import { PlanError, type PrunePlan } from "@lopper/core";
+import { parsePlanFile, planToJson } from "./plan_json.ts";
+import { type PublishedConfig, publishedConfigToJson } from "./published_config.ts";
 import assert from "node:assert/strict";
 
-const SPEC = {
-  headDim: 16,
-  layers: Array.from({ length: 3 }, () => ({
-    attention: { queryHeads: 4, kvHeads: 2 },
-    mlp: { intermediateSize: 64 },
-  })),
-} as unknown as ModelSpec;
+/** One of three layers in which everything stays. */
+const PUBLISHED: PublishedConfig = {
+  pruned_attn_idx: [],
+  pruned_mlp_idx: [],
+  pruned_attn_width: { 0: 64, 1: 64, 2: 64 },
+  pruned_mlp_width: { 0: 64, 1: 64, 2: 64 },
+};
 
 const PLAN: PrunePlan = {
   modelDigest: `sha256:${"0".repeat(64)}`,
@@ -48,59 +43,8 @@ Deno.test("plan: what is wrong is named with its place", () => {
     planToJson(PLAN).replace("[0,5,6]", "[".repeat(99) + "]".repeat(99)),
     /nested more than 64 deep/,
   );
-  const published = publishedConfigToJson(toPublishedConfig(SPEC, SPEC.layers, []));
+  const published = publishedConfigToJson(PUBLISHED);
   refused(published.replace('"1":', '"01":'), /p\.json: at pruned_attn_width/);
   refused(published.replace('"1":', '"0":'), /it has the key "0" twice/);
   refused(published.replace('"1":', '"constructor":'), /p\.json: at pruned_attn_width/);
-});
-
-Deno.test("published config: the layout of the published tool, and back", () => {
-  const layers = [
-    { attention: null, mlp: { intermediateSize: 32 } },
-    { attention: { queryHeads: 2, kvHeads: 1 }, mlp: { intermediateSize: 64 } },
-    { attention: { queryHeads: 4, kvHeads: 2 }, mlp: null },
-  ];
-  const config = toPublishedConfig(SPEC, layers, PLAN.removalOrder);
-  assert.deepEqual(config, {
-    pruned_attn_idx: [0],
-    pruned_mlp_idx: [2],
-    pruned_attn_width: { 0: 64, 1: 32, 2: 64 },
-    pruned_mlp_width: { 0: 32, 1: 64, 2: 64 },
-  });
-  const text = publishedConfigToJson(config);
-  assert.equal(text, JSON.stringify(config, null, 4));
-  const parsed = parsePlanFile(text, "c");
-  assert.equal(parsed.kind, "published");
-  assert.deepEqual(
-    parsed.kind === "published" && fromPublishedConfig(SPEC, parsed.config, "c"),
-    layers,
-  );
-});
-
-Deno.test("published config: removed layers keep the order of removal", () => {
-  const layers = SPEC.layers.map((layer) => ({ ...layer, attention: null }));
-  const order = [2, 0, 1].map((layer) => ({ layer, kind: "attention" as const }));
-  assert.deepEqual(toPublishedConfig(SPEC, layers, order).pruned_attn_idx, [2, 0, 1]);
-});
-
-Deno.test("published config: what does not fit the model is named", () => {
-  const good = toPublishedConfig(SPEC, SPEC.layers, []);
-  const refused = (change: Partial<typeof good>, message: RegExp) =>
-    assert.throws(() => fromPublishedConfig(SPEC, { ...good, ...change }, "c"), message);
-  refused({ pruned_attn_idx: [3] }, /c: pruned_attn_idx names layer 3; the model has 3 layers/);
-  refused(
-    { pruned_attn_width: { 0: 48, 1: 64, 2: 64 } },
-    /layer 0 keeps 48 .*multiple of 32 up to 64/,
-  );
-  refused({ pruned_mlp_width: { 0: 65, 1: 64, 2: 64 } }, /layer 0 keeps 65 MLP channels/);
-  refused({ pruned_mlp_width: { 0: 64, 1: 64 } }, /no width for layer 2/);
-  // of what goes, too, the width that it had is told
-  refused(
-    { pruned_attn_idx: [0], pruned_attn_width: { 0: 96, 1: 64, 2: 64 } },
-    /layer 0 keeps 96 query channels/,
-  );
-  refused(
-    { pruned_mlp_idx: [1], pruned_mlp_width: { 0: 64, 1: 65, 2: 64 } },
-    /layer 1 keeps 65 MLP channels/,
-  );
 });

@@ -1,5 +1,4 @@
 import {
-  blocksOf,
   DTYPE_BYTES,
   isFloatDType,
   isUniform,
@@ -68,7 +67,7 @@ export async function writePrunedModel(
     files.push("model.safetensors.index.json");
   }
   files.push(...await copyCompanions(model.folder, open));
-  await writeJson(open, "config.json", prunedConfig(config, spec, isUniform(spec.layers)));
+  await writeJson(open, "config.json", prunedConfig(config, spec, isUniform(spec)));
   files.push("config.json");
   return { spec, files, weightBytes: entries.reduce((sum, e) => sum + byteLength(e), 0) };
 }
@@ -82,16 +81,18 @@ function withoutEmptyLayers(model: Model, plan: PrunePlan, refit?: Refit) {
   const spec = prunedSpec(model.spec, plan);
   const { config } = model;
   const entries = prunedTensors(model, plan, refit);
-  const kept = layersWithBlocks(spec.layers);
-  const layers = kept.map((layer) => spec.layers[layer]);
-  if (kept.length === spec.layers.length || !isUniform(layers)) return { spec, config, entries };
+  const kept = layersWithBlocks(spec);
+  const without = keepLayers(spec, kept);
+  if (kept.length === spec.layerCount || !isUniform(without)) {
+    return { spec, config, entries };
+  }
   const names = new Map(model.weights.map(({ role, tensor }) => {
     if (!("layer" in role)) return [tensor.name, tensor.name];
     const moved = { layer: kept.indexOf(role.layer), kind: role.part };
     return [tensor.name, blockTensorName(model.family, moved, role.weight)];
   }));
   return {
-    spec: keepLayers(spec, kept),
+    spec: without,
     config: configOfLayers(config, kept),
     entries: entries.map((entry) => ({ ...entry, name: names.get(entry.name)! })),
   };
@@ -123,7 +124,7 @@ function prunedTensor(
     data: () => model.store.readBytes(tensor.name),
   };
   if (!("layer" in role)) return whole;
-  const blocks = blocksOf(model.spec);
+  const { blocks } = model.spec;
   const block = blocks.findIndex(({ layer, kind }) => layer === role.layer && kind === role.part);
   const units = kept[block];
   if (!units) return undefined;

@@ -3,11 +3,16 @@ import {
   densePlan,
   type DType,
   DTYPE_BYTES,
+  headsOf,
   isUniform,
+  keepLayers,
+  layersWithBlocks,
   type ModelSpec,
   PlanError,
+  planOfKept,
   prunedSpec,
   type PrunePlan,
+  sizeOf,
 } from "@lopper/core";
 import { FileFolder, FileSink } from "@lopper/files";
 import { type ByteSink, MemoryFolder, MemorySink } from "@lopper/formats";
@@ -37,18 +42,12 @@ function plans(spec: ModelSpec): fc.Arbitrary<PrunePlan> {
       fc.nat(n - 1).map((i) => [i]),
     );
   };
-  const removed = fc.constant("removed" as const);
-  const layers = spec.layers.map(({ attention, mlp }) =>
-    fc.record({
-      attention: attention
-        ? fc.oneof(removed, kept(attention.kvHeads).map((kvGroups) => ({ kvGroups })))
-        : removed,
-      mlp: mlp
-        ? fc.oneof(removed, kept(mlp.intermediateSize).map((channels) => ({ channels })))
-        : removed,
-    })
+  const blocks = spec.blocks.map(({ dimensions: [{ name, units }] }) =>
+    fc.oneof(fc.constant(null), kept(units).map((those) => ({ [name]: those })))
   );
-  return fc.tuple(...layers).map((layers) => ({ modelDigest: DIGEST, layers, removalOrder: [] }));
+  return fc.tuple(...blocks).map((kept) =>
+    planOfKept(spec, kept, { modelDigest: DIGEST, removalOrder: [] })
+  );
 }
 
 /** The plan that keeps the first units of every block. */
@@ -57,7 +56,7 @@ function uniformPlan(spec: ModelSpec, groups: number, channels: number): PrunePl
   return {
     modelDigest: DIGEST,
     removalOrder: [],
-    layers: spec.layers.map(() => ({
+    layers: Array.from({ length: spec.layerCount }, () => ({
       attention: { kvGroups: first(groups) },
       mlp: { channels: first(channels) },
     })),
@@ -79,7 +78,7 @@ function keptPart(spec: ModelSpec, plan: PrunePlan, name: string, shape: readonl
   if ((ofAttention ? attention : mlp) === "removed") return null;
   let [rows, columns] = all;
   if (module === "self_attn" && attention !== "removed") {
-    const dense = spec.layers[Number(layer)].attention!;
+    const dense = headsOf(spec.blocks.find(({ id }) => id === `${layer}.attention`)!);
     const stays = (channel: number, heads: number) =>
       attention.kvGroups.includes(
         Math.floor(Math.floor(channel / spec.headDim) / (heads / dense.kvHeads)),
@@ -137,15 +136,17 @@ for (const family of FAMILIES) {
         async (plan, maxShardBytes) => {
           const { written, files, folder } = await write(model, plan, maxShardBytes);
           const pruned = await openModel(folder);
-          const { layers } = prunedSpec(model.spec, plan);
-          const left = layers.filter(({ attention, mlp }) => attention || mlp);
+          const whole = prunedSpec(model.spec, plan);
+          const numbers = layersWithBlocks(whole);
+          const left = keepLayers(whole, numbers);
           // What is uniform without its empty layers is a plain model of fewer.
           const moves = isUniform(left);
-          assert.deepEqual(pruned.spec, { ...model.spec, layers: moves ? left : layers });
+          const { fullAttention: _, slidingWindow: __, ...expectedSpec } = moves ? left : whole;
+          const { fullAttention: ___, slidingWindow: ____, ...foundSpec } = pruned.spec;
+          assert.deepEqual(foundSpec, expectedSpec);
           const place = (name: string) =>
             name.replace(/^(model\.layers\.)(\d+)/, (_, start, layer) => {
-              const before = layers.slice(0, Number(layer));
-              return start + before.filter((l) => !moves || l.attention || l.mlp).length;
+              return start + (moves ? numbers.indexOf(Number(layer)) : layer);
             });
           assert.deepEqual(written.spec, pruned.spec);
           assert.equal(written.weightBytes, pruned.weightBytes);
@@ -165,7 +166,7 @@ for (const family of FAMILIES) {
           }
           assert.deepEqual(new Set(pruned.store.tensors.keys()), expected);
           const config = JSON.parse(new TextDecoder().decode(files["config.json"]));
-          assert.equal("lopper" in config, !isUniform(pruned.spec.layers));
+          assert.equal("lopper" in config, !isUniform(pruned.spec));
         },
       ),
       { numRuns: 6, seed: 11 },
@@ -196,7 +197,7 @@ Deno.test("pruned model: equal layers give a plain config, unequal ones the key 
   const model = await open("qwen2");
   const config = async (folder: MemoryFolder) =>
     JSON.parse(new TextDecoder().decode(await folder.readBytes("config.json", 1e6)));
-  const { queryHeads, kvHeads } = model.spec.layers[0].attention!;
+  const { queryHeads, kvHeads } = headsOf(model.spec.blocks[0]);
   assert.ok(kvHeads >= 2);
   const plain = await config((await write(model, uniformPlan(model.spec, 1, 16))).folder);
   assert.equal(plain.lopper, undefined);
@@ -420,13 +421,16 @@ Deno.test("pruned model: a plan for another model is refused before any file is 
     ...dense,
     layers: dense.layers.map((l, i) => i === 1 ? { ...l, ...layer } : l),
   });
-  const channels = model.spec.layers[1].mlp!.intermediateSize;
+  const { channels } = sizeOf(model.spec.blocks.find(({ id }) => id === "1.mlp")!);
   const refused: [PrunePlan, RegExp][] = [
     [{ ...dense, layers: dense.layers.slice(1) }, /plan describes \d+ layers and the model has/],
-    [change({ mlp: { channels: [channels] } }), /MLP channels of layer 1; .*below/],
-    [change({ mlp: { channels: [2, 1] } }), /lists 1 among the MLP channels of layer 1/],
-    [change({ mlp: { channels: [] } }), /keeps none of the MLP channels of layer 1/],
-    [change({ attention: { kvGroups: [99] } }), /lists 99 among the KV groups of layer 1/],
+    [change({ mlp: { channels: [channels] } }), /channels of the mlp of layer 1; .*below/],
+    [change({ mlp: { channels: [2, 1] } }), /lists 1 among the channels of the mlp of layer 1/],
+    [change({ mlp: { channels: [] } }), /keeps none of the channels of the mlp of layer 1/],
+    [
+      change({ attention: { kvGroups: [99] } }),
+      /lists 99 among the kvGroups of the attention of layer 1/,
+    ],
   ];
   for (const [plan, message] of refused) {
     const opened: string[] = [];

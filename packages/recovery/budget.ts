@@ -1,4 +1,4 @@
-import { blocksOf, type ModelSpec, widestInner } from "@lopper/core";
+import { type ModelSpec, widestInner } from "@lopper/core";
 
 /** Tokens that are learnt from at most, whatever the model. */
 export const REPAIR_TOKENS = 32_768;
@@ -10,7 +10,7 @@ const TOKENS_PER_INPUT = 32;
 
 /** Tokens that the rankings and repairs of a model learn from at most: a narrow one needs fewer. */
 export function repairTokens(spec: ModelSpec): number {
-  return Math.min(REPAIR_TOKENS, TOKENS_PER_INPUT * widestInner(spec));
+  return Math.min(REPAIR_TOKENS, TOKENS_PER_INPUT * widestInner(spec.blocks));
 }
 
 /**
@@ -19,7 +19,7 @@ export function repairTokens(spec: ModelSpec): number {
  */
 export function repairBytes(spec: ModelSpec): number {
   const { hiddenSize } = spec;
-  const widest = widestInner(spec);
+  const widest = widestInner(spec.blocks);
   // Gram matrix, the factor, and what is copied of either; right side, fits and what solving holds.
   return 4 * (3 * widest ** 2 + 8 * widest * hiddenSize + 3 * repairTokens(spec) * hiddenSize);
 }
@@ -31,6 +31,6 @@ export function repairBytes(spec: ModelSpec): number {
  * choose on.
  */
 export function repairWork(spec: ModelSpec, learn: number, choose: number): number {
-  const blocks = blocksOf(spec).length;
+  const blocks = spec.blocks.length;
   return blocks * (4 * learn + 3 * choose) + choose * blocks ** 2 / 2;
 }

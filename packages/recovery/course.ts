@@ -1,4 +1,3 @@
-import { refOf } from "@lopper/core";
 import { type BlockRepair, costBetween, type RepairLine } from "@lopper/search";
 import { type Attempt, BlockRefits } from "./block_refits.ts";
 import type { RefitModel, RefitRun, RefitTexts } from "./refit_task.ts";
@@ -39,7 +38,8 @@ export async function* refitBlocks(
       run.onProgress?.(stop.block, shape.length);
       const started = run.measure();
       await refits.denseTo(stop.next);
-      const ref = refOf(blocks[stop.block]);
+      const { layer, kind } = blocks[stop.block];
+      const ref = { layer, kind };
       const known = lines.find((line): line is BlockRepair =>
         line.type === "repair" && line.layer === ref.layer && line.kind === ref.kind
       );

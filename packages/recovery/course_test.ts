@@ -3,7 +3,7 @@ import { denseShape, type Shape } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
 import type { CalibrationSet, TextCriterion } from "@lopper/importance";
 import { openModel } from "@lopper/models";
-import { Decoder, LaidOutWeights, sourceUnits } from "@lopper/runtime";
+import { Decoder, LaidOutWeights } from "@lopper/runtime";
 import type { BlockRepair, RepairLine } from "@lopper/search";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
@@ -53,7 +53,7 @@ async function course(criterion: TextCriterion, recorded: readonly RepairLine[] 
   const { backend } = await openBackend("cpu", { threads: 1 });
   const model = await openModel(new FileFolder(FOLDER));
   const { vocabSize } = model.spec;
-  const decoder = new Decoder(backend, await LaidOutWeights.load(model, sourceUnits(model.spec)));
+  const decoder = new Decoder(backend, await LaidOutWeights.load(model));
   const whole = denseShape(decoder.blocks);
   const narrower = (block: number, channels: number) => ({
     channels: whole[block]!.channels - channels,

@@ -3,7 +3,7 @@ import { denseShape } from "@lopper/core";
 import { openModel } from "@lopper/models";
 import { FileFolder } from "@lopper/files";
 import { type CalibrationSet, SuffixScorer } from "@lopper/importance";
-import { Decoder, LaidOutWeights, sourceUnits } from "@lopper/runtime";
+import { Decoder, LaidOutWeights } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { advance, batched, begin, lossesOf, lossOf } from "./pass.ts";
@@ -22,7 +22,7 @@ Deno.test({
     const model = await openModel(new FileFolder(MODEL));
     const decoder = new Decoder(
       backend,
-      await LaidOutWeights.load(model, sourceUnits(model.spec)),
+      await LaidOutWeights.load(model),
     );
     const sequences = [1, 2, 3, 4, 5].map((s) => [s, 7, s + 2, 9, s]);
     const set: CalibrationSet = { sequences, length: 5, ignoredLabel: 9, digest: "sha256:test" };

@@ -1,4 +1,4 @@
-import { blocksOf, type ModelSpec, UnsupportedModelError } from "@lopper/core";
+import { UnsupportedModelError } from "@lopper/core";
 import type { Decoder } from "@lopper/runtime";
 import { tinySpec } from "@lopper/search/testing";
 import assert from "node:assert/strict";
@@ -7,10 +7,10 @@ import { whyNotRefitted } from "./solvable.ts";
 
 Deno.test("recovery: a norm behind a block is said to be in the way, and nothing is begun", async () => {
   const pre = tinySpec(1);
-  const post: ModelSpec = { ...pre, placement: "post" };
-  assert.equal(whyNotRefitted(blocksOf(pre)), null);
-  assert.match(whyNotRefitted(blocksOf(post))!, /behind that of block 0\.attention lies a norm/);
-  const decoder = { blocks: blocksOf(post) } as unknown as Decoder;
+  const post = tinySpec(1, { placement: "post" });
+  assert.equal(whyNotRefitted(pre.blocks), null);
+  assert.match(whyNotRefitted(post.blocks)!, /behind that of block 0\.attention lies a norm/);
+  const decoder = { blocks: post.blocks } as unknown as Decoder;
   const [model, texts, run] = [{ decoder }, {}, {}] as unknown as Parameters<typeof repair>;
   await assert.rejects(
     repair(model, texts, run).next(),

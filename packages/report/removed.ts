@@ -1,11 +1,12 @@
-import { type BlockKind, type Candidate, type LayerSpec, plural } from "@lopper/core";
+import { type Candidate, plural } from "@lopper/core";
+import type { LayerSizes } from "@lopper/models";
 import type { RunRecord } from "@lopper/run";
 
 /** What a run took of one layer. */
 export interface LayerChange {
   readonly layer: number;
-  readonly dense: LayerSpec;
-  readonly pruned: LayerSpec;
+  readonly dense: LayerSizes;
+  readonly pruned: LayerSizes;
   /**
    * Numbers of the steps, from 1, that changed its attention and its MLP, since the last swap that did where there was one;
    * none where no search was recorded.
@@ -16,7 +17,7 @@ export interface LayerChange {
 export function layerChanges({ layers, frontier, swaps }: RunRecord): readonly LayerChange[] {
   const isIn = (part: string, { changes }: { readonly changes: Candidate }) =>
     changes.some((change) => change.part === part);
-  const stepsOf = (layer: number, kind: BlockKind) => {
+  const stepsOf = (layer: number, kind: string) => {
     const part = `${layer}.${kind}`;
     const swapped = swaps.findLast(({ kept }) => kept.some((swap) => isIn(part, swap)))?.steps ?? 0;
     return frontier.flatMap((step, i) => i >= swapped && isIn(part, step) ? [i + 1] : []);
@@ -42,7 +43,7 @@ export interface Removals {
 export function removedOf(changes: readonly LayerChange[]): Removals {
   const gone = (kind: "attention" | "mlp") =>
     changes.filter(({ dense, pruned }) => dense[kind] && !pruned[kind]).length;
-  const parts = (of: (layer: LayerSpec) => number | undefined) => {
+  const parts = (of: (layer: LayerSizes) => number | undefined) => {
     const differences = changes.flatMap(({ dense, pruned }) => {
       const [before, after] = [of(dense), of(pruned)];
       return before !== undefined && after !== undefined && after < before ? [before - after] : [];

@@ -1,11 +1,11 @@
-import type { LayerSpec, PrunePlan } from "@lopper/core";
+import type { PrunePlan, Shape } from "@lopper/core";
 import type { FrontierStep, SwapPhase } from "@lopper/search";
 import type { EarlyStop, RunRecord, StageRanking } from "./schemas/record.ts";
 
 /** What to keep of a model, and what it took to decide. */
 export interface Decision {
   readonly plan: PrunePlan;
-  readonly layers: readonly LayerSpec[];
+  readonly shape: Shape;
   /** Published ratio in per cent. */
   readonly ratio: number;
   /** The steps that led there; none where a plan file says what stays. */

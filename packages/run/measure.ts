@@ -8,13 +8,7 @@ import {
   tokenCount,
 } from "@lopper/importance";
 import { modelDigest } from "@lopper/models";
-import {
-  Decoder,
-  generate,
-  type GenerateOptions,
-  LaidOutWeights,
-  sourceUnits,
-} from "@lopper/runtime";
+import { Decoder, generate, type GenerateOptions, LaidOutWeights } from "@lopper/runtime";
 import type { Tokenizer } from "@lopper/tokenizers";
 import type { RunStore } from "./store.ts";
 import type { RunTexts } from "./texts.ts";
@@ -140,7 +134,7 @@ export async function measureWritten(
 ): Promise<PrunedMeasures> {
   const model = await store.reopen();
   try {
-    const weights = await LaidOutWeights.load(model, sourceUnits(model.spec), { expandedBytes });
+    const weights = await LaidOutWeights.load(model, { expandedBytes });
     await using decoder = new Decoder(backend, weights);
     return {
       ...await measure(decoder),

@@ -1,28 +1,21 @@
 import type { BackendDescription } from "@lopper/backends";
-import { InsufficientMemoryError, type ModelSpec } from "@lopper/core";
+import { specOfLayers } from "@lopper/models/testing";
+import { InsufficientMemoryError } from "@lopper/core";
 import { keptBytes } from "@lopper/importance";
 import { activationBytes } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { type MemoryNeeds, planMemory } from "./memory.ts";
 
-const SPEC: ModelSpec = {
-  family: "llama",
-  hiddenSize: 2048,
-  headDim: 64,
-  vocabSize: 32_000,
-  maxPositions: 2048,
-  rmsNormEps: 1e-5,
-  tiedEmbeddings: false,
-  biases: { qkv: false, output: false, mlp: false },
-  qkNorm: false,
-  rope: { theta: 10_000, scaling: null },
-  slidingWindow: null,
-  eosTokenIds: [],
-  layers: Array.from({ length: 22 }, () => ({
-    attention: { queryHeads: 32, kvHeads: 4 },
-    mlp: { intermediateSize: 5632 },
-  })),
-};
+const LAYER = { attention: { queryHeads: 32, kvHeads: 4 }, mlp: { intermediateSize: 5632 } };
+const SPEC = specOfLayers(Array.from({ length: 22 }, () => LAYER), {
+  ...{
+    hiddenSize: 2048,
+    headDim: 64,
+    vocabSize: 32_000,
+    maxPositions: 2048,
+    tiedEmbeddings: false,
+  },
+});
 const NEEDS: MemoryNeeds = {
   spec: SPEC,
   weights: { held: 2.2e9, expanded: 4.1e9, largestBlock: 0.14e9, head: 0.26e9 },

@@ -1,7 +1,7 @@
 import type { Backend } from "@lopper/backends";
-import { CalibrationError, type ModelSpec, UsageError } from "@lopper/core";
+import { CalibrationError, headsOf, type ModelSpec, UsageError } from "@lopper/core";
 import type { Model } from "@lopper/models";
-import { Decoder, LaidOutWeights, sampleSequences, sourceUnits } from "@lopper/runtime";
+import { Decoder, LaidOutWeights, sampleSequences } from "@lopper/runtime";
 import type { Tokenizer } from "@lopper/tokenizers";
 import { expandedWithin } from "./memory.ts";
 
@@ -70,7 +70,7 @@ async function sampleAll(run: OwnTexts, start: number, length: number) {
     length: 1,
     beside: [[`keys and values of ${beside} texts`, caches]],
   }, budget);
-  const weights = await LaidOutWeights.load(model, sourceUnits(model.spec), { expandedBytes });
+  const weights = await LaidOutWeights.load(model, { expandedBytes });
   await using decoder = new Decoder(backend, weights);
   const sequences: number[][] = [];
   while (sequences.length < count) {
@@ -90,8 +90,9 @@ async function sampleAll(run: OwnTexts, start: number, length: number) {
 }
 
 /** Bytes of the keys and values of one token. */
-function keyValueBytes({ layers, headDim }: ModelSpec): number {
-  return layers.reduce((sum, { attention }) => sum + 8 * (attention?.kvHeads ?? 0) * headDim, 0);
+function keyValueBytes({ blocks, headDim }: ModelSpec): number {
+  const heads = blocks.map((block) => block.attended ? headsOf(block).kvHeads : 0);
+  return heads.reduce((sum, kvHeads) => sum + 8 * kvHeads * headDim, 0);
 }
 
 function sideBySide(spec: ModelSpec, length: number): number {

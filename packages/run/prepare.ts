@@ -1,5 +1,5 @@
 import type { Backend } from "@lopper/backends";
-import { type LatencyTable, type StopSignal, VERSION } from "@lopper/core";
+import { type LatencyTable, type Ranking, type StopSignal, VERSION } from "@lopper/core";
 import {
   criterionOf,
   PUBLISHED_RANKING,
@@ -8,13 +8,7 @@ import {
   tokenCount,
 } from "@lopper/importance";
 import { type Model, modelDigest } from "@lopper/models";
-import {
-  Decoder,
-  LaidOutWeights,
-  ResidentDecoder,
-  type UnitRanking,
-  weightMemory,
-} from "@lopper/runtime";
+import { Decoder, LaidOutWeights, ResidentDecoder, weightMemory } from "@lopper/runtime";
 import type { Tokenizer } from "@lopper/tokenizers";
 import type { Decision } from "./decision.ts";
 import type { RunEvent } from "./events.ts";
@@ -47,7 +41,7 @@ export interface AppliedDecision {
    * @param published the ranking in which widths of a published config count.
    * @throws {PlanError} when it is of another checkpoint, or does not fit this one.
    */
-  decide(modelDigest: string, published: UnitRanking): Promise<Decision>;
+  decide(modelDigest: string, published: Ranking): Promise<Decision>;
 }
 
 /** What a run works with. */
@@ -69,7 +63,7 @@ export interface PreparedRun extends AsyncDisposable {
   readonly memory: MemoryPlan;
   readonly settings: RunSettings;
   /** The published ranking of units, in which the weights lie. */
-  readonly ranking: UnitRanking;
+  readonly ranking: Ranking;
   /** The dense model. */
   readonly decoder: Decoder;
   /** What candidates run on: the same, or a copy on the backend's device. */
@@ -97,7 +91,7 @@ export async function* prepareRun(
   const { cacheBytes, expandedBytes } = memory;
   const decoder = new Decoder(
     backend,
-    await LaidOutWeights.load(model, ranking, { expandedBytes }),
+    await LaidOutWeights.load(model, { ranking: ranking, expandedBytes }),
   );
   const searching = backend.description.residentWeights
     ? new ResidentDecoder(backend, decoder.weights)

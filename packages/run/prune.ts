@@ -1,4 +1,4 @@
-import { latencyOf, type PrunePlan } from "@lopper/core";
+import { denseShape, latencyOf, type PrunePlan } from "@lopper/core";
 import type { Model } from "@lopper/models";
 import { type History, sideWork } from "@lopper/search";
 import { decide, type RunOutcome } from "./decide.ts";
@@ -73,7 +73,8 @@ async function* measureLatency(
   { backend, memory, store, signal }: RunTools,
 ): AsyncGenerator<RunEvent, LatencyRecord | null> {
   if (!latencies) return null;
-  const { amount } = latencyOf(latencies);
+  const { blocks } = model.spec;
+  const { amount } = latencyOf(latencies, blocks);
   const dense = yield* phase(
     "timing the dense model",
     signal,
@@ -90,7 +91,7 @@ async function* measureLatency(
     return {
       target: flags.targetLatency!,
       pastTokens: latencies.pastTokens,
-      predicted: { dense: amount(model.spec.layers), pruned: amount(decision.layers) },
+      predicted: { dense: amount(denseShape(blocks)), pruned: amount(decision.shape) },
       measured: { dense, pruned },
     };
   } finally {

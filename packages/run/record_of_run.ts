@@ -1,9 +1,10 @@
 import type { BackendDescription } from "@lopper/backends";
-import { countParameters, VERSION } from "@lopper/core";
+import { countParameters, type ModelSpec, VERSION, withShape } from "@lopper/core";
 import { textDamage } from "@lopper/evaluation";
-import { digestOfPlan, type Model } from "@lopper/models";
+import { digestOfPlan, layersOfBlocks, type Model } from "@lopper/models";
 import { sideWork } from "@lopper/search";
 import type { RunOutcome } from "./decide.ts";
+import type { Decision } from "./decision.ts";
 import { heldOutSamples, type MeasuredOn, type PrunedMeasures, SAMPLE_PROMPT } from "./measure.ts";
 import type { PruneTask } from "./prepare.ts";
 import type { RunStore } from "./store.ts";
@@ -71,7 +72,7 @@ export async function recordOf(run: RecordedRun): Promise<RunRecord> {
     stopped: decision.stopped,
     rankings: decision.rankings,
     recovery: decided.recovery,
-    layers: { dense: model.spec.layers, pruned: decision.layers },
+    layers: layersOf(model.spec, decision),
     sample: {
       prompt: SAMPLE_PROMPT,
       dense: dense.continuation,
@@ -83,4 +84,8 @@ export async function recordOf(run: RecordedRun): Promise<RunRecord> {
       heldOut: await damage("heldOut", "heldOut"),
     },
   };
+}
+
+function layersOf(dense: ModelSpec, { shape }: Decision): RunRecord["layers"] {
+  return { dense: layersOfBlocks(dense), pruned: layersOfBlocks(withShape(dense, shape)) };
 }

@@ -1,15 +1,17 @@
 import {
   type Block,
   isFloatDType,
+  keptFirst,
+  keptOf,
   outputProjection,
-  shapeOfLayers,
+  sourceRanking,
   UsageError,
 } from "@lopper/core";
 import { type Criterion, keepAside, perplexity } from "@lopper/importance";
 import { type Model, type Refit, weightsOfBlock } from "@lopper/models";
 import { repair, type RepairResult } from "@lopper/recovery";
-import { type Decoder, sourceUnits } from "@lopper/runtime";
-import { rankingOfPlan, type RepairLine } from "@lopper/search";
+import type { Decoder } from "@lopper/runtime";
+import type { RepairLine } from "@lopper/search";
 import type { Decision } from "./decision.ts";
 import type { RunTexts } from "./texts.ts";
 import type { Recovery } from "./schemas/record.ts";
@@ -36,13 +38,12 @@ export async function recover(
   run: RecoveryRun,
 ): Promise<{ readonly recovery: Recovery; readonly refit: Refit } | null> {
   const { model, decision, decoder, texts, batchTokens, criterion, recorded } = run;
-  const { plan, layers, frontier } = decision;
-  const shape = shapeOfLayers(model.spec, layers);
+  const { plan, shape, frontier } = decision;
   const parts = texts.aside && await keepAside(texts.aside, 1 / 2);
   if (!parts) return null;
   // What stays comes first in every block, in the order in which it will be written. What goes follows as the checkpoint has
   // it, so that a plan's repairs do not depend on how the plan was found.
-  decoder.weights.rearrange(rankingOfPlan(plan, sourceUnits(decoder.spec)));
+  decoder.weights.rearrange(keptFirst(keptOf(model.spec, plan), sourceRanking(decoder.blocks)));
   const events = repair(
     { decoder, shape, dtypeOf: (block) => projectionDType(model, block) },
     { learn: texts.fit, choose: parts.learn, verdict: parts.aside, batchTokens },

@@ -1,4 +1,4 @@
-import { blocksOf, denseShape } from "@lopper/core";
+import { denseShape } from "@lopper/core";
 import { perplexity, type Scorer, tokenCount } from "@lopper/importance";
 import type { Model } from "@lopper/models";
 import { repairWork } from "@lopper/recovery";
@@ -103,7 +103,7 @@ async function dryRun(options: RehearsalOptions): Promise<DryRun> {
   const { model, policy, picker, scorers, timed, repairs, now, onProgress } = options;
   const started = now();
   const seconds = () => (now() - started) / 1000;
-  const dense = denseShape(blocksOf(model.spec));
+  const dense = denseShape(model.spec.blocks);
   const nll: number[] = [];
   for (let batch = 0; batch < timed.batches.length && seconds() < TIMED_SECONDS; batch++) {
     onProgress(seconds(), TIMED_SECONDS);
@@ -111,7 +111,7 @@ async function dryRun(options: RehearsalOptions): Promise<DryRun> {
   }
   const secondsPerToken = seconds() / (nll.length * timed.length);
   const perToken = scorers.block.fullCost(dense) / scorers.block.tokens;
-  const steps = expectedSteps(policy, denseState(blocksOf(model.spec)));
+  const steps = expectedSteps(policy, denseState(model.spec.blocks));
   const tokens = expectedTokens(steps, picker, scorers);
   const share = 0.6;
   return {

@@ -1,4 +1,4 @@
-import { blocksOf, describeIssue, longestSequence, type ModelSpec, UsageError } from "@lopper/core";
+import { describeIssue, longestSequence, type ModelSpec, UsageError } from "@lopper/core";
 import { DEFAULT_BATCH_TOKENS } from "@lopper/importance";
 import { checkParts, type OptionTable } from "@lopper/options";
 import { whyNotRefitted } from "@lopper/recovery";
@@ -39,7 +39,7 @@ export function runFlags(
 ): RunFlags {
   checkParts(RUN_OPTIONS, given);
   const preset = presetSettings(given.preset ?? saved?.preset ?? RUN_DEFAULTS.preset);
-  const unfit = whyNotRefitted(blocksOf(spec));
+  const unfit = whyNotRefitted(spec.blocks);
   const values = settingValues(RUN_OPTIONS, given, saved, {
     preset: {
       ...preset,

@@ -1,4 +1,4 @@
-import { type ModelSpec, UsageError } from "@lopper/core";
+import { UsageError } from "@lopper/core";
 import { tinySpec } from "@lopper/search/testing";
 import assert from "node:assert/strict";
 import { runFlags, type RunFlagsContext } from "./run_flags.ts";
@@ -42,7 +42,7 @@ Deno.test("settings: what contradicts, or is what no option gives, is refused in
 });
 
 Deno.test("settings: where norms lie behind blocks nothing is refitted, and asking for it is an error that says why", () => {
-  const post: ModelSpec = { ...tinySpec(2), placement: "post" };
+  const post = tinySpec(2, { placement: "post" });
   assert.equal(runFlags(post, {}).recover, "none");
   assert.equal(runFlags(post, { recover: "none" }).recover, "none");
   assert.equal(flagsOf({}).recover, "auto");

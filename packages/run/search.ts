@@ -1,7 +1,6 @@
-import { layersOfShape, LopperError, planOf } from "@lopper/core";
+import { LopperError, planOf } from "@lopper/core";
 import { type CalibrationSet, perplexity } from "@lopper/importance";
 import type { Model } from "@lopper/models";
-import { rankingOf } from "@lopper/runtime";
 import {
   greedySearch,
   journalEntry,
@@ -72,7 +71,7 @@ function optionsOf({ model, texts, prepared, store }: SearchRun, teller: Teller)
     },
     onMeasuring: teller.check,
     units: {
-      ranking: rankingOf(model.spec, decoder.weights.ranking),
+      ranking: decoder.weights.ranking,
       ranker: rankerOf(flags, model, { decoder, searching }, rankingTexts, onActivations),
     },
     swap: flags.swap === "none" ? undefined : { aside: texts.aside && once(texts.aside) },
@@ -95,7 +94,7 @@ function decisionOf(
   const scored = result.beyond ? [...result.steps, result.beyond.step] : result.steps;
   return {
     plan: planOf(spec, modelDigest, result.changes),
-    layers: layersOfShape(spec, result.state.shape),
+    shape: result.state.shape,
     ratio: result.ratio,
     ...wayOf(model, result),
     stopped,

@@ -18,11 +18,11 @@ import {
   largestReachableRatio,
   multiPruner,
   type Picker,
+  quickResource,
   Race,
   raceBatches,
   searchModelOf,
   type SearchPolicy,
-  shapeResource,
   uniformCompetition,
   uniformPruner,
 } from "@lopper/search";
@@ -49,7 +49,9 @@ export function policyOf(
     ratio: flags.ratio,
     earlierRatios: flags.earlierRatios,
     groups: groupSizes(flags),
-    ...(latencies && { resource: shapeResource(model.spec, latencyOf(latencies)) }),
+    ...(latencies && {
+      resource: quickResource(latencyOf(latencies, model.spec.blocks), model.spec.blocks),
+    }),
   };
   const policy = shares === "auto"
     ? competing(searched, options)

@@ -16,7 +16,7 @@ export function ratioForBytes(model: Model, title: string, bytes: number): numbe
       } already; it needs fewer`,
     );
   }
-  const { total } = countParameters(spec, spec.layers, { norms: "kept" });
+  const { total } = countParameters(spec);
   const removed = Math.ceil((weightBytes - bytes) / smallestParameter(model));
   if (removed >= total) {
     throw new UsageError(

@@ -1,23 +1,20 @@
 import type { Backend } from "@lopper/backends";
 import {
+  type Block,
+  denseShape,
   formatMilliseconds,
-  groupSize,
+  isSameKind,
   latencyOf,
   type LatencyTable,
   longestSequence,
   median,
   type ModelSpec,
   ResumeError,
+  timedKind,
   UsageError,
 } from "@lopper/core";
 import type { Model } from "@lopper/models";
-import {
-  Decoder,
-  LaidOutWeights,
-  measureLatencies,
-  measureSpeed,
-  sourceUnits,
-} from "@lopper/runtime";
+import { Decoder, LaidOutWeights, measureLatencies, measureSpeed } from "@lopper/runtime";
 import { reachableSizes } from "@lopper/search";
 import { expandedWithin } from "./memory.ts";
 import { groupSizes } from "./search_tools.ts";
@@ -54,7 +51,7 @@ export function latencyTable(
   tools: TimingTools,
 ): Promise<LatencyTable> {
   if (saved?.latencies) {
-    checkLatencies(saved.latencies, model.spec);
+    checkLatencies(saved.latencies, model.spec.blocks);
     return Promise.resolve(saved.latencies);
   }
   if (saved) {
@@ -63,20 +60,19 @@ export function latencyTable(
     );
   }
   const { onProgress } = tools;
-  const sizes = reachableSizes(model.spec, groupSizes(flags));
+  const sizes = reachableSizes(model.spec.blocks, groupSizes(flags));
   const options = { pastTokens: pastTokens(model.spec), rounds: ROUNDS, onProgress };
   return alone(model, tools, (decoder) => measureLatencies(decoder, sizes, options));
 }
 
 /** @throws {ResumeError} when blocks of the model are of a kind that was not timed. */
-export function checkLatencies(table: LatencyTable, { layers }: ModelSpec) {
-  const timed = new Set(table.attention.map((curve) => curve.groupSize));
-  for (const { attention } of layers) {
-    if (!attention || timed.has(groupSize(attention))) continue;
+export function checkLatencies({ curves }: LatencyTable, blocks: readonly Block[]) {
+  for (const block of blocks) {
+    const kind = timedKind(block);
+    if (curves.some((curve) => isSameKind(curve, kind))) continue;
     throw new ResumeError(
-      `the table of latencies in settings.json has no attention with ${
-        groupSize(attention)
-      } query heads for a KV head, and the model has; start again with --overwrite`,
+      `the table of latencies in settings.json has no ${kind.kind} with ${kind.unitWidth} channels in a unit, and the model ` +
+        "has; start again with --overwrite",
     );
   }
 }
@@ -92,7 +88,8 @@ export function ratioForLatency(
   table: LatencyTable,
   target: number,
 ): number {
-  const dense = latencyOf(table).amount(model.spec.layers);
+  const dense = latencyOf(table, model.spec.blocks)
+    .amount(denseShape(model.spec.blocks));
   if (target >= dense) {
     throw new UsageError(
       `--target-latency is ${formatMilliseconds(target)}, and ${title} is predicted to take ${
@@ -135,7 +132,7 @@ async function alone<T>(
   const length = pastTokens(spec) + MEASURED.tokens;
   const size = { tokens: length, length };
   const expandedBytes = expandedWithin(model, backend.description, size, memory());
-  const weights = await LaidOutWeights.load(model, sourceUnits(spec), { expandedBytes });
+  const weights = await LaidOutWeights.load(model, { expandedBytes });
   await using decoder = new Decoder(backend, weights);
   return await use(decoder);
 }

@@ -1,4 +1,4 @@
-import { denseShape, type Shape } from "@lopper/core";
+import { denseShape, type Ranking, type Shape, withUnits } from "@lopper/core";
 import {
   type ActivationEnergy,
   activationEnergy,
@@ -16,7 +16,7 @@ import {
   trialCut,
   type WeightRule,
 } from "@lopper/importance";
-import { type Decoder, rankingOf, type UnitRanking, withUnits } from "@lopper/runtime";
+import type { Decoder } from "@lopper/runtime";
 import type { Ranker, RankingLine, RankRequest } from "@lopper/search";
 
 export interface UnitRankerOptions {
@@ -28,7 +28,7 @@ export interface UnitRankerOptions {
    */
   readonly rules: readonly RankingRule[];
   /** All units of the dense model by a rule that needs weights alone. */
-  readonly byWeights: (rule: WeightRule) => Promise<UnitRanking>;
+  readonly byWeights: (rule: WeightRule) => Promise<Ranking>;
   /** Text from whose activations the rankings come. */
   readonly text: CalibrationSet;
   /**
@@ -85,9 +85,9 @@ export class UnitRanker implements Ranker {
   }
 
   async apply({ dimension, units }: Pick<RankingLine, "dimension" | "units">) {
-    const { decoder: { weights, spec }, onRanked } = this.#options;
+    const { decoder: { weights }, onRanked } = this.#options;
     this.#seen = null;
-    weights.rearrange(withUnits(spec, weights.ranking, dimension, units));
+    weights.rearrange(withUnits(weights.ranking, dimension, units));
     await onRanked?.();
   }
 
@@ -118,7 +118,7 @@ export class UnitRanker implements Ranker {
   ): Promise<RankedUnits> {
     const { decoder, byWeights, text, batchTokens, onProgress } = this.#options;
     if (rule.needs === "weights") {
-      const all = rankingOf(decoder.spec, await byWeights(rule));
+      const all = await byWeights(rule);
       return rankLike(decoder, shape, dimension, all.map((units) => units?.[dimension] ?? null));
     }
     if (rule.needs === "secondMoments") {
@@ -147,13 +147,13 @@ export class UnitRanker implements Ranker {
     share: number,
     report: Report,
   ): Promise<RankingLine["tried"]> {
-    const { decoder: { spec, weights }, aside } = this.#options;
+    const { decoder: { weights }, aside } = this.#options;
     const cut = trialCut(shape, dimension, share);
     const before = weights.ranking;
     const tried: { ranking: string; nll: readonly number[] }[] = [];
     try {
       for (const [ranking, units] of found) {
-        weights.rearrange(withUnits(spec, before, dimension, units));
+        weights.rearrange(withUnits(before, dimension, units));
         const done = tried.length * aside!.tokens;
         const { sequenceNll } = await aside!.evaluate(cut, (tokens) => report(done + tokens));
         tried.push({ ranking, nll: sequenceNll });

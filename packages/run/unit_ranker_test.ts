@@ -13,7 +13,7 @@ import {
   type WeightRule,
 } from "@lopper/importance";
 import { openModel, weightsOfBlock } from "@lopper/models";
-import { Decoder, LaidOutWeights, rankingOf } from "@lopper/runtime";
+import { Decoder, LaidOutWeights } from "@lopper/runtime";
 import { searchModelOf } from "@lopper/search";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
@@ -69,7 +69,7 @@ async function withRanker(
   const model = await openModel(new FileFolder(FOLDER));
   const { spec } = model;
   const published = await rankByWeights(model, PUBLISHED_RANKING);
-  const decoder = new Decoder(backend, await LaidOutWeights.load(model, published));
+  const decoder = new Decoder(backend, await LaidOutWeights.load(model, { ranking: published }));
   const progress: (readonly [number, number])[] = [];
   const ranker = new UnitRanker({
     decoder,
@@ -121,12 +121,12 @@ engineTest(
         Math.max(...values.subarray(c * columns, (c + 1) * columns).map(Math.abs))
       );
       assert.deepEqual(peaks, peaks.toSorted((a, b) => b - a));
-      assert.notDeepEqual(units[at], decoder.weights.ranking.layers[block.layer].channels);
+      assert.notDeepEqual(units[at], decoder.weights.ranking[at]!.channels);
       const heads = await rank("kvGroups");
       assert.equal(heads.chosen, "l1");
       assert.deepEqual(
         heads.units,
-        rankingOf(decoder.spec, decoder.weights.ranking).map((all) => all?.kvGroups ?? null),
+        decoder.weights.ranking.map((all) => all?.kvGroups ?? null),
       );
       assert.deepEqual(progress, [], "weights need no text");
       model.close();
@@ -160,7 +160,7 @@ engineTest(
       assert.deepEqual([chosen, tried], ["l1", []]);
       assert.deepEqual(
         units,
-        rankingOf(decoder.spec, decoder.weights.ranking).map((all) => all?.channels ?? null),
+        decoder.weights.ranking.map((all) => all?.channels ?? null),
       );
     }),
 );

@@ -1,4 +1,3 @@
-import { keptOfPlan } from "@lopper/core";
 import {
   type Model,
   planToJson,
@@ -7,7 +6,7 @@ import {
   toPublishedConfig,
   writePrunedModel,
 } from "@lopper/models";
-import { rankingOf, type UnitRanking } from "@lopper/runtime";
+import { keptOf, type Ranking } from "@lopper/core";
 import { keepsMostImportant } from "@lopper/search";
 import type { Decision } from "./decision.ts";
 import type { RunStore } from "./store.ts";
@@ -21,22 +20,19 @@ import type { RunStore } from "./store.ts";
 export async function writeResult(
   model: Model,
   decision: Decision,
-  published: UnitRanking,
+  published: Ranking,
   store: RunStore,
   refit?: Refit,
 ): Promise<readonly string[]> {
-  const { plan, layers } = decision;
+  const { plan, shape } = decision;
   const written = await writePrunedModel(model, plan, (file) => store.sink(file), {
     refit,
   });
-  const isPrefix = keepsMostImportant(
-    keptOfPlan(model.spec, plan),
-    rankingOf(model.spec, published),
-  );
+  const isPrefix = keepsMostImportant(keptOf(model.spec, plan), published);
   const plans = await store.writePlan(
     planToJson(plan),
     isPrefix
-      ? publishedConfigToJson(toPublishedConfig(model.spec, layers, plan.removalOrder))
+      ? publishedConfigToJson(toPublishedConfig(model.spec, shape, plan.removalOrder))
       : null,
   );
   return [...written.files, ...plans];

@@ -1,5 +1,5 @@
 import { type Feeds, float32, float32Data } from "@lopper/backends";
-import { type Block, type BlockSize, blocksOf, type ModelSpec } from "@lopper/core";
+import type { Block, BlockSize, ModelSpec } from "@lopper/core";
 import { blockGraph, blockGraphKey, type Capture } from "@lopper/graphs";
 import type { GraphRuns } from "./graph_runs.ts";
 import type { AttentionMask, HiddenStates, KeyValues } from "./hidden_states.ts";
@@ -42,9 +42,8 @@ export class Blocks {
     this.#weights = weights;
     this.#spec = weights.spec;
     this.#tokens = new TokenFeeds(this.#spec, runs.backend.description);
-    const blocks = blocksOf(this.#spec);
-    const keys = blocks.map(blockGraphKey);
-    this.#blocks = blocks.map((block, i) => ({ block, graph: keys.indexOf(keys[i]) }));
+    const keys = this.#spec.blocks.map(blockGraphKey);
+    this.#blocks = this.#spec.blocks.map((block, i) => ({ block, graph: keys.indexOf(keys[i]) }));
   }
 
   /**

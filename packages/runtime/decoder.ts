@@ -1,5 +1,5 @@
 import type { Backend } from "@lopper/backends";
-import { type Block, blocksOf, headCostInBlocks, type ModelSpec, type Shape } from "@lopper/core";
+import { type Block, headCostInBlocks, type ModelSpec, type Shape } from "@lopper/core";
 import type { Capture } from "@lopper/graphs";
 import { Blocks } from "./blocks.ts";
 import { GraphRuns } from "./graph_runs.ts";
@@ -37,7 +37,7 @@ export class Decoder {
     this.backend = backend;
     this.weights = weights;
     this.spec = weights.spec;
-    this.blocks = blocksOf(weights.spec);
+    this.blocks = weights.spec.blocks;
     this.#runs = new GraphRuns(backend);
     this.#blocks = new Blocks(this.#runs, weights);
     this.#heads = new Heads(this.#runs, weights);

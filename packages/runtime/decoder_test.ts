@@ -1,5 +1,12 @@
 import { type Backend, openBackend } from "@lopper/backends";
-import { denseShape, headCostInBlocks, type Shape, UnsupportedModelError } from "@lopper/core";
+import {
+  denseShape,
+  headCostInBlocks,
+  headsOf,
+  type Shape,
+  sizeOf,
+  UnsupportedModelError,
+} from "@lopper/core";
 import { openModel } from "@lopper/models";
 import { FileFolder } from "@lopper/files";
 import assert from "node:assert/strict";
@@ -9,7 +16,6 @@ import { Decoder } from "./decoder.ts";
 import { forwardFrom, sequenceLogits } from "./forward.ts";
 import { HEAD_CHUNK_VALUES } from "./heads.ts";
 import type { HiddenStates, KeyValues } from "./hidden_states.ts";
-import { sourceUnits } from "./unit_ranking.ts";
 import { LaidOutWeights, type LoadOptions } from "./weight_layout.ts";
 
 const FIXTURES = fileURLToPath(new URL("../../tests/fixtures/families", import.meta.url));
@@ -32,7 +38,7 @@ function engineTest(
       const { backend } = await openBackend("cpu", { threads: 1 });
       const folder = family === "demo" ? DEMO : `${FIXTURES}/${family}`;
       const model = await openModel(new FileFolder(folder));
-      const weights = await LaidOutWeights.load(model, sourceUnits(model.spec), options);
+      const weights = await LaidOutWeights.load(model, options);
       const decoder = new Decoder(backend, weights);
       try {
         await fn(decoder);
@@ -128,10 +134,10 @@ engineTest(
     const { spec } = decoder;
     const input = await decoder.embed(SEQUENCES);
     // Counted by hand for this fixture's uniform layers: projections, then scores and weighted values of 3.5 positions.
-    const { queryHeads, kvHeads } = spec.layers[0].attention!;
+    const { queryHeads, kvHeads } = headsOf(spec.blocks[0]);
     const attention = (2 * queryHeads + 2 * kvHeads) * spec.headDim * spec.hiddenSize +
       2 * 3.5 * queryHeads * spec.headDim;
-    const mlp = 3 * spec.layers[0].mlp!.intermediateSize * spec.hiddenSize;
+    const mlp = 3 * sizeOf(spec.blocks[1]).channels * spec.hiddenSize;
     const head = spec.vocabSize * spec.hiddenSize / ((attention + mlp) / 2);
     const cost = await costOf(decoder, () => decoder.nll(input, new Array(TOKENS).fill(1)));
     assert.ok(Math.abs(cost - TOKENS * head) < 1e-9 * cost, `${cost}, ${TOKENS * head}`);
@@ -146,7 +152,7 @@ engineTest(
   "llama-missing-blocks",
   async (decoder) => {
     const shape = denseShape(decoder.blocks);
-    assert.ok(shape.length < 2 * decoder.spec.layers.length, "the fixture has removed blocks");
+    assert.ok(shape.length < 2 * decoder.spec.layerCount, "the fixture has removed blocks");
     let past: readonly (KeyValues | null)[] | null = null;
     for (const ids of [[1, 2, 3, 4], [5], [6]]) {
       const input = await decoder.embed([ids]);

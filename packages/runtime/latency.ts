@@ -1,23 +1,25 @@
 import {
+  type Block,
+  type BlockSize,
   denseShape,
-  groupSize,
+  headsOf,
+  isSameKind,
   type LatencyTable,
-  type LayerSpec,
+  mean,
   median,
-  shapeOfLayers,
+  outputProjection,
+  type Shape,
+  sizeOf,
+  type TimedKind,
+  timedKind,
+  timedUnits,
 } from "@lopper/core";
 import type { Decoder } from "./decoder.ts";
 import type { KeyValues } from "./hidden_states.ts";
 
-/** Sizes of blocks that are to be timed; each list is ascending. */
-export interface BlockSizes {
-  /** KV heads, for each number of query heads that read one. */
-  readonly attention: readonly {
-    readonly groupSize: number;
-    readonly kvHeads: readonly number[];
-  }[];
-  /** Intermediate channels. */
-  readonly mlp: readonly number[];
+/** Sizes of blocks that are to be timed, in units: ascending. */
+export interface TimedSizes extends TimedKind {
+  readonly sizes: readonly number[];
 }
 
 export interface LatencyOptions {
@@ -34,25 +36,21 @@ export interface LatencyOptions {
  * blocks of a kind at one size, as far as they have it, and takes the time of each: so every block finds its weights
  * where a real pass finds them, as a rule in memory and not in the processor's caches, where one block that is run again and
  * again would keep them. Sizes take turns, every second round the other way around, so that what else the machine does
- * falls on all of them. A time is the mean over the layers of the median over the rounds.
+ * falls on all of them. A time is the mean over the blocks of the median over the rounds.
  * @throws {UnsupportedModelError} when the model's sliding window is shorter than the tokens.
  */
 export async function measureLatencies(
   decoder: Decoder,
-  sizes: BlockSizes,
+  kinds: readonly TimedSizes[],
   { pastTokens, rounds, onProgress }: LatencyOptions,
 ): Promise<LatencyTable> {
-  const { layers, vocabSize } = decoder.spec;
+  const { vocabSize } = decoder.spec;
   const ids = Array.from({ length: pastTokens }, (_, i) => i % vocabSize);
   const dense = denseShape(decoder.blocks);
   const { present } = await decoder.runCached(dense, await decoder.embed([ids]), null);
-  const count = Math.max(
-    1,
-    sizes.mlp.length,
-    ...sizes.attention.map(({ kvHeads }) => kvHeads.length),
-  );
-  const shapes = Array.from({ length: count }, (_, i) => layersAt(layers, sizes, i));
-  const times = new Map<string, number[]>();
+  const count = Math.max(1, ...kinds.map(({ sizes }) => sizes.length));
+  const shapes = Array.from({ length: count }, (_, i) => shapeAt(decoder.blocks, kinds, i));
+  const times = new BlockTimes(decoder.blocks);
   const rest: number[] = [];
   const total = (rounds + 1) * count;
   for (let round = 0; round <= rounds; round++) {
@@ -61,97 +59,89 @@ export async function measureLatencies(
       onProgress?.(round * count + i + 1, total);
       if (round === 0) continue;
       rest.push(pass.rest);
-      for (const [name, ms] of pass.blocks) times.set(name, [...times.get(name) ?? [], ms]);
+      times.add(shape, pass.blocks);
     }
   }
-  const ofLayers = (name: (layer: number) => string) => {
-    const medians = layers.flatMap((_, layer) => {
-      const found = times.get(name(layer));
-      return found ? [median(found)] : [];
-    });
-    return medians.reduce((sum, ms) => sum + ms, 0) / medians.length;
-  };
   return {
     pastTokens,
     rounds,
     rest: median(rest),
-    attention: sizes.attention.map(({ groupSize, kvHeads }) => ({
-      groupSize,
-      sizes: kvHeads,
-      ms: kvHeads.map((heads) => ofLayers((l) => attentionName(l, groupSize, heads))),
+    curves: kinds.map((kind) => ({
+      ...kind,
+      ms: kind.sizes.map((units) => times.ofBlocks(kind, units)),
     })),
-    mlp: {
-      sizes: sizes.mlp,
-      ms: sizes.mlp.map((channels) => ofLayers((l) => mlpName(l, channels))),
-    },
   };
 }
 
-/** The layers with their blocks at the i-th size, counted around; those that are narrower already stay as they are. */
-function layersAt(
-  layers: readonly LayerSpec[],
-  { attention, mlp }: BlockSizes,
-  i: number,
-): readonly LayerSpec[] {
-  return layers.map((layer) => {
-    const size = layer.attention && groupSize(layer.attention);
-    const heads = attention.find(({ groupSize }) => groupSize === size)?.kvHeads ?? [];
-    const kvHeads = Math.min(layer.attention?.kvHeads ?? 0, heads[i % heads.length] ?? Infinity);
-    const intermediateSize = Math.min(
-      layer.mlp?.intermediateSize ?? 0,
-      mlp[i % mlp.length] ?? Infinity,
+/** Milliseconds of each block in each of its sizes. */
+class BlockTimes {
+  readonly #blocks: readonly Block[];
+  readonly #found = new Map<string, number[]>();
+
+  constructor(blocks: readonly Block[]) {
+    this.#blocks = blocks;
+  }
+
+  add(shape: Shape, ms: readonly number[]) {
+    this.#blocks.forEach((block, number) => {
+      const key = keyOf(block, timedUnits(block, shape[number]!));
+      this.#found.set(key, [...this.#found.get(key) ?? [], ms[number]]);
+    });
+  }
+
+  /** The mean over the blocks of a kind that were timed in a size. */
+  ofBlocks(kind: TimedKind, units: number): number {
+    return mean(
+      this.#blocks.filter((block) => isSameKind(timedKind(block), kind)).flatMap((block) => {
+        const found = this.#found.get(keyOf(block, units));
+        return found ? [median(found)] : [];
+      }),
     );
-    return {
-      attention: layer.attention && { queryHeads: kvHeads * size!, kvHeads },
-      mlp: layer.mlp && { intermediateSize },
-    };
+  }
+}
+
+function keyOf({ id }: Block, units: number): string {
+  return `${id} ${units}`;
+}
+
+/** The blocks at the i-th size of their kind, counted around; those that are narrower already stay as they are. */
+function shapeAt(blocks: readonly Block[], kinds: readonly TimedSizes[], i: number): Shape {
+  return blocks.map((block): BlockSize => {
+    const own = timedKind(block);
+    const sizes = kinds.find((kind) => isSameKind(kind, own))?.sizes ?? [];
+    const { dimension } = outputProjection(block).axes[1];
+    const whole = sizeOf(block);
+    const units = Math.min(whole[dimension], sizes[i % sizes.length] ?? Infinity);
+    return { ...whole, [dimension]: units };
   });
 }
 
-const attentionName = (layer: number, groupSize: number, kvHeads: number) =>
-  `attention ${layer} ${groupSize} ${kvHeads}`;
-const mlpName = (layer: number, channels: number) => `mlp ${layer} ${channels}`;
-
-/** Milliseconds of every block of one pass over a token, by name, and of everything else in it. */
+/** Milliseconds of every block of one pass over a token, by number, and of everything else in it. */
 async function timedPass(
   decoder: Decoder,
-  layers: readonly LayerSpec[],
+  shape: Shape,
   past: readonly (KeyValues | null)[],
   id: number,
-): Promise<{ rest: number; blocks: ReadonlyMap<string, number> }> {
-  const { headDim } = decoder.spec;
-  const shape = shapeOfLayers(decoder.spec, layers);
-  const blocks = new Map<string, number>();
-  let inBlocks = 0;
-  const timed = async <T>(name: string, run: () => Promise<T>): Promise<T> => {
-    const started = performance.now();
-    const result = await run();
-    const ms = performance.now() - started;
-    blocks.set(name, ms);
-    inBlocks += ms;
-    return result;
-  };
+): Promise<{ rest: number; blocks: readonly number[] }> {
+  const narrowed = decoder.blocks.map((block, number) =>
+    block.attended ? firstHeads(past[number]!, block, shape[number]!) : null
+  );
+  const blocks: number[] = [];
   const started = performance.now();
   let hidden = await decoder.embed([[id]]);
-  for (const [block, { layer: l, kind }] of decoder.blocks.entries()) {
-    const { attention, mlp } = layers[l];
-    if (kind === "attention" && attention) {
-      const name = attentionName(l, groupSize(attention), attention.kvHeads);
-      const heads = firstHeads(past[block]!, attention.kvHeads, headDim);
-      const run = () => decoder.runBlockCached(block, shape, hidden, heads);
-      ({ hidden } = await timed(name, run));
-    }
-    if (kind === "mlp" && mlp) {
-      const run = () => decoder.runBlock(block, shape, hidden);
-      hidden = await timed(mlpName(l, mlp.intermediateSize), run);
-    }
+  for (const number of decoder.blocks.keys()) {
+    const begun = performance.now();
+    ({ hidden } = await decoder.runBlockCached(number, shape, hidden, narrowed[number]));
+    blocks.push(performance.now() - begun);
   }
   await decoder.logits(hidden.data);
+  const inBlocks = blocks.reduce((sum, ms) => sum + ms, 0);
   return { rest: performance.now() - started - inBlocks, blocks };
 }
 
 /** Keys and values of the first KV heads, without a copy. */
-function firstHeads({ length, keys, values }: KeyValues, kvHeads: number, headDim: number) {
+function firstHeads({ length, keys, values }: KeyValues, block: Block, size: BlockSize) {
+  const { kvHeads, headDim } = headsOf(block, size);
   const end = kvHeads * length * headDim;
   return { length, keys: keys.subarray(0, end), values: values.subarray(0, end) };
 }

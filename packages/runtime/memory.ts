@@ -1,6 +1,5 @@
 import type { BackendDescription } from "@lopper/backends";
-import { blocksOf, innerWidthOf, type ModelSpec, sizeOf } from "@lopper/core";
-import { headsOf } from "@lopper/graphs";
+import { headsOf, innerWidth, type ModelSpec, sizeOf } from "@lopper/core";
 import { attentionChunks, attentionOpFor } from "./attention_op.ts";
 import { HEAD_CHUNK_VALUES } from "./heads.ts";
 
@@ -15,16 +14,13 @@ export function activationBytes(
   backend: BackendDescription,
   { tokens, length }: { readonly tokens: number; readonly length: number },
 ): number {
-  const { hiddenSize, headDim, vocabSize } = spec;
-  const blocks = blocksOf(spec);
-  const widest = (widths: readonly number[]) => Math.max(0, ...widths);
-  const intermediate = widest(
-    blocks.filter(({ attended }) => !attended).map((block) => innerWidthOf(block, sizeOf(block))),
-  );
-  const heads = blocks.filter(({ attended }) => attended)
-    .map((block) => headsOf(block, sizeOf(block)));
-  const queries = widest(heads.map(({ queryHeads }) => queryHeads));
-  const keys = widest(heads.map(({ kvHeads }) => kvHeads));
+  const { hiddenSize, headDim, blocks, vocabSize } = spec;
+  const attended = blocks.filter((block) => block.attended);
+  const heads = attended.map((block) => headsOf(block));
+  const others = blocks.filter((block) => !block.attended);
+  const intermediate = Math.max(0, ...others.map((block) => innerWidth(block, sizeOf(block))));
+  const queries = Math.max(0, ...heads.map(({ queryHeads }) => queryHeads));
+  const keys = Math.max(0, ...heads.map(({ kvHeads }) => kvHeads));
   // gate, up, sigmoid, SiLU and product; the hidden states, their norm and the result
   const mlp = tokens * (5 * intermediate + 4 * hiddenSize);
   // q, k, v before and after the rotary embedding, the context, the hidden states, their norm and the result

@@ -8,7 +8,7 @@ export {
   type SamplingOptions,
 } from "./generate.ts";
 export { HEAD_CHUNK_VALUES, type TokenLogProbs } from "./heads.ts";
-export { type BlockSizes, type LatencyOptions, measureLatencies } from "./latency.ts";
+export { type LatencyOptions, measureLatencies, type TimedSizes } from "./latency.ts";
 export { activationBytes } from "./memory.ts";
 export type { Predictions } from "./predictions.ts";
 export { ResidentDecoder, type ResidentDecoderOptions } from "./resident_decoder.ts";
@@ -16,6 +16,5 @@ export { type RopeTable, ropeTable } from "./rope.ts";
 export { measureSpeed, type Speed, type SpeedOptions } from "./speed.ts";
 export type { AttentionMask, HiddenStates, KeyValues } from "./hidden_states.ts";
 export { streamedLogits } from "./streamed_logits.ts";
-export { rankingOf, sourceUnits, type UnitRanking, withUnits } from "./unit_ranking.ts";
 export { LaidOutWeights, type LoadOptions } from "./weight_layout.ts";
 export { type WeightMemory, weightMemory } from "./weight_memory.ts";

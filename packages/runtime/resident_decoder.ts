@@ -12,15 +12,14 @@ import {
   type Block,
   type BlockSize,
   blocksLeft,
-  blocksOf,
   headCostInBlocks,
+  headsOf,
   type ModelSpec,
   type Shape,
   sizeOf,
   UnsupportedOpError,
 } from "@lopper/core";
 import {
-  headsOf,
   type ResidentAttentionOp,
   residentDecoder,
   residentRows,
@@ -57,7 +56,7 @@ export class ResidentDecoder {
   constructor(backend: Backend, weights: LaidOutWeights, options: ResidentDecoderOptions = {}) {
     this.backend = backend;
     this.spec = weights.spec;
-    this.blocks = blocksOf(weights.spec);
+    this.blocks = weights.spec.blocks;
     this.#runValues = options.runValues ?? DEFAULT_RUN_VALUES;
     this.#weights = weights;
     this.#rotary = new RotaryFeeds(this.spec);
@@ -149,10 +148,8 @@ export class ResidentDecoder {
   }
 
   #batchSize(length: number): number {
-    const heads = this.blocks.map((block) =>
-      block.attended ? headsOf(block, sizeOf(block)).queryHeads : 0
-    );
-    const perToken = Math.max(this.spec.vocabSize, Math.max(...heads) * length);
+    const heads = this.blocks.map((block) => block.attended ? headsOf(block).queryHeads : 0);
+    const perToken = Math.max(this.spec.vocabSize, Math.max(0, ...heads) * length);
     return Math.max(1, Math.floor(this.#runValues / (perToken * length)));
   }
 
@@ -217,7 +214,7 @@ function residentWeights(weights: LaidOutWeights): Weights {
   const all: Record<string, Float32Array> = {};
   // Weights may lie in a buffer that the next use overwrites, and the engine takes all of them at once.
   const put = (name: string, data: Float32Array) => all[name] = data.slice();
-  for (const [number, block] of blocksOf(spec).entries()) {
+  for (const [number, block] of spec.blocks.entries()) {
     for (const { name, data } of weights.block(number, sizeOf(block))) {
       put(residentWeightName(block, name), data);
     }

@@ -1,4 +1,10 @@
-import { type AttentionWindows, UnsupportedModelError, withLayers } from "@lopper/core";
+import {
+  type AttentionWindows,
+  denseShape,
+  type Shape,
+  UnsupportedModelError,
+  withShape,
+} from "@lopper/core";
 import { configSchema, specFromConfig } from "@lopper/models";
 import assert from "node:assert/strict";
 import { checkSequenceLength } from "./sequence_length.ts";
@@ -16,13 +22,13 @@ const { spec } = specFromConfig(
 );
 
 Deno.test("sequence length: only a layer that has attention, and a window, limits it", () => {
-  const check = (windows: AttentionWindows, length: number, layers = spec.layers) =>
-    checkSequenceLength(withLayers({ ...spec, ...windows }, layers), length);
+  const dense = denseShape(spec.blocks);
+  const check = (windows: AttentionWindows, length: number, shape: Shape = dense) =>
+    checkSequenceLength(withShape({ ...spec, ...windows }, shape), length);
   check({ slidingWindow: null }, 1e6);
   check({ slidingWindow: 8, fullAttention: [0, 1] }, 1e6);
   check({ slidingWindow: 8 }, 8);
-  const [first, second] = spec.layers;
-  const without = [first, { ...second, attention: null }];
+  const without = dense.with(2, null);
   check({ slidingWindow: 8, fullAttention: [0] }, 1e6, without);
   const beyond = [
     () => check({ slidingWindow: 8 }, 9),

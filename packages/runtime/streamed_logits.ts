@@ -1,8 +1,7 @@
 import type { Backend } from "@lopper/backends";
-import { blocksOf, denseShape } from "@lopper/core";
+import { denseShape } from "@lopper/core";
 import type { Model } from "@lopper/models";
 import { Decoder } from "./decoder.ts";
-import { sourceUnits } from "./unit_ranking.ts";
 import { LaidOutWeights, type LoadOptions } from "./weight_layout.ts";
 
 /**
@@ -14,7 +13,7 @@ export async function streamedLogits(
   model: Model,
   ids: readonly number[],
 ): Promise<Float32Array> {
-  const blocks = blocksOf(model.spec);
+  const blocks = model.spec.blocks;
   const shape = denseShape(blocks);
   let hidden = await withPart(backend, model, "outer", (decoder) => decoder.embed([ids]));
   for (const layer of new Set(blocks.map((block) => block.layer))) {
@@ -36,7 +35,7 @@ async function withPart<T>(
   use: (decoder: Decoder) => Promise<T>,
 ): Promise<T> {
   // Half-precision weights stay so: one pass does not repay expanding them.
-  const weights = await LaidOutWeights.load(model, sourceUnits(model.spec), {
+  const weights = await LaidOutWeights.load(model, {
     expandedBytes: 0,
     only,
   });

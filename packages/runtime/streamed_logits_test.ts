@@ -7,7 +7,6 @@ import { fileURLToPath } from "node:url";
 import { Decoder } from "./decoder.ts";
 import { sequenceLogits } from "./forward.ts";
 import { streamedLogits } from "./streamed_logits.ts";
-import { sourceUnits } from "./unit_ranking.ts";
 import { LaidOutWeights } from "./weight_layout.ts";
 
 const FIXTURES = fileURLToPath(new URL("../../tests/fixtures/families", import.meta.url));
@@ -34,7 +33,7 @@ for (const family of ["llama-missing-blocks", "qwen2-heterogeneous", "qwen3-tied
     async fn() {
       const { backend } = await openBackend("cpu", { threads: 1 });
       const model = await openModel(new FileFolder(`${FIXTURES}/${family}`));
-      const weights = await LaidOutWeights.load(model, sourceUnits(model.spec));
+      const weights = await LaidOutWeights.load(model);
       const decoder = new Decoder(backend, weights);
       const expected = await sequenceLogits(decoder, [IDS]);
       await decoder.dispose();

@@ -1,6 +1,6 @@
 import { type BackendDescription, type Feeds, float32, int32, int64 } from "@lopper/backends";
-import type { Block, BlockSize, ModelSpec } from "@lopper/core";
-import { type AttentionOp, type FedAttention, headsOf } from "@lopper/graphs";
+import { type Block, type BlockSize, headsOf, type ModelSpec } from "@lopper/core";
+import type { AttentionOp, FedAttention } from "@lopper/graphs";
 import { attentionChunks, attentionOpFor } from "./attention_op.ts";
 import { RotaryFeeds } from "./rope.ts";
 import { checkSequenceLength } from "./sequence_length.ts";

@@ -1,19 +1,22 @@
 import {
   axisLength,
   type BlockSize,
-  blocksOf,
   DTYPE_BYTES,
   type ModelSpec,
   outputProjection,
+  type Ranking,
+  sourceRanking,
 } from "@lopper/core";
 import { fromFloat32 } from "@lopper/formats";
 import { type Model, outerWeight } from "@lopper/models";
 import { type LaidOutBlock, layOutBlock, moveUnits } from "./laid_out_block.ts";
 import { copyValues, readStored, type StoredTensor } from "./stored_tensor.ts";
-import { placesOf, rankingOf, type UnitRanking } from "./unit_ranking.ts";
+import { placesOf } from "./unit_places.ts";
 import { expansionBytes, keptWithin, partOf } from "./weight_memory.ts";
 
 export interface LoadOptions {
+  /** How units are laid out, the first ones first; without it, as in the checkpoint. */
+  readonly ranking?: Ranking;
   /**
    * Bytes that half-precision matrices may take which are held in float32; without it, as many as there are. What finds
    * no room stays in half precision and is expanded for every use, which takes longer and computes the same.
@@ -44,7 +47,7 @@ export class LaidOutWeights {
   readonly #lmHead: StoredTensor;
   /** By their numbers; those are missing that were not read. */
   readonly #blocks: ReadonlyMap<number, LaidOutBlock>;
-  #ranking: UnitRanking;
+  #ranking: Ranking;
   /** Bytes that the shared buffer needs; it is made on its first use. */
   readonly #scratchBytes: number;
   #scratch: Float32Array | null = null;
@@ -53,7 +56,7 @@ export class LaidOutWeights {
     spec: ModelSpec,
     outer: { embedding: StoredTensor; finalNorm: Float32Array; lmHead: StoredTensor },
     blocks: ReadonlyMap<number, LaidOutBlock>,
-    ranking: UnitRanking,
+    ranking: Ranking,
     memory: { expandedBytesHeld: number; scratchBytes: number },
   ) {
     this.spec = spec;
@@ -78,8 +81,8 @@ export class LaidOutWeights {
    */
   static async load(
     model: Model,
-    ranking: UnitRanking,
-    { expandedBytes = Infinity, only }: LoadOptions = {},
+    { ranking = sourceRanking(model.spec.blocks), expandedBytes = Infinity, only }: LoadOptions =
+      {},
   ): Promise<LaidOutWeights> {
     const { spec, store } = model;
     const wanted = (layer: number | null) =>
@@ -96,11 +99,10 @@ export class LaidOutWeights {
     const finalNorm = await store.readFloat32(outerWeight(model, "finalNorm").name);
     const lmHead = spec.tiedEmbeddings ? embedding : await outer("lmHead");
     const blocks = new Map<number, LaidOutBlock>();
-    const byBlock = rankingOf(spec, ranking);
-    for (const [number, block] of blocksOf(spec).entries()) {
+    for (const [number, block] of spec.blocks.entries()) {
       if (!wanted(block.layer)) continue;
       const read = { float32: kept.has(block.id) };
-      blocks.set(number, await layOutBlock(model, block, byBlock[number]!, read));
+      blocks.set(number, await layOutBlock(model, block, ranking[number]!, read));
     }
     let expandedBytesHeld = 0, scratchBytes = 0;
     for (const [part, bytes] of expansions) {
@@ -119,7 +121,7 @@ export class LaidOutWeights {
    * @param columns of the units that are there, transposed: in float32, as `block` has them.
    */
   replaceOutput(number: number, size: BlockSize, columns: Float32Array): Float32Array {
-    const { name } = outputProjection(blocksOf(this.spec)[number]);
+    const { name } = outputProjection(this.spec.blocks[number]);
     const before = this.block(number, size).find((weight) => weight.name === name)!.data.slice();
     if (columns.length !== before.length) {
       throw new RangeError(`${columns.length} values do not replace ${before.length} of ${name}`);
@@ -130,25 +132,25 @@ export class LaidOutWeights {
     return before;
   }
 
-  /** The ranking in which the units lie now. */
-  get ranking(): UnitRanking {
+  /** How the units lie now. */
+  get ranking(): Ranking {
     return this.#ranking;
   }
 
   /**
-   * Lays the units out in another ranking, one tensor at a time. What was computed before with a narrower block is no longer
+   * Lays the units out by another ranking, one tensor at a time. What was computed before with a narrower block is no longer
    * what these weights compute: hidden states that were kept, and copies on a device, are out of date.
    * @throws {RangeError} when the ranking is not one of the same units.
    */
-  rearrange(ranking: UnitRanking) {
-    const [before, after] = [rankingOf(this.spec, this.#ranking), rankingOf(this.spec, ranking)];
-    const moves = blocksOf(this.spec).flatMap(({ id, dimensions }, number) =>
+  rearrange(ranking: Ranking) {
+    const before = this.#ranking;
+    const moves = this.spec.blocks.flatMap(({ id, dimensions }, number) =>
       dimensions.flatMap(({ name }) => {
         const block = this.#blocks.get(number);
         if (!block) return [];
         const places = placesOf(
           before[number]![name],
-          after[number]?.[name] ?? [],
+          ranking[number]?.[name] ?? [],
           `${name} of block ${id}`,
         );
         return places.every((place, i) => place === i) ? [] : [{ block, name, places }];

@@ -1,11 +1,11 @@
 import {
   type Block,
   type BlockSize,
-  blocksOf,
   CheckpointFormatError,
+  denseShape,
   type FloatDType,
-  groupSize,
-  shapeOfLayers,
+  headsOf,
+  type Ranking,
   sizeOf,
 } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
@@ -21,8 +21,7 @@ import {
 import { type Model, openModel, outerWeight, weightsOfBlock } from "@lopper/models";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { Random, randomLayers, randomRanking, tinyModel } from "../../tests/support/tiny_models.ts";
-import { sourceUnits, type UnitRanking } from "./unit_ranking.ts";
+import { Random, randomRanking, randomShape, tinyModel } from "../../tests/support/tiny_models.ts";
 import { LaidOutWeights } from "./weight_layout.ts";
 import { weightMemory } from "./weight_memory.ts";
 
@@ -78,23 +77,19 @@ const FULL_SPANS: typeof SPANS = {
 };
 
 /** The weights of a narrowed block, picked value by value from the checkpoint. */
-async function picked(model: Model, ranking: UnitRanking, block: Block, size: BlockSize) {
-  const { headDim, layers } = model.spec;
-  const { attention } = layers[block.layer];
-  const width = {
-    channel: 1,
-    kv: headDim,
-    query: headDim * (attention ? groupSize(attention) : 1),
-  };
-  const { channels, kvGroups } = ranking.layers[block.layer];
+async function picked(model: Model, ranking: Ranking, block: Block, size: BlockSize) {
+  const { headDim } = model.spec;
+  const { queryHeads, kvHeads } = block.attended ? headsOf(block) : { queryHeads: 0, kvHeads: 1 };
+  const width = { channel: 1, kv: headDim, query: headDim * queryHeads / kvHeads };
+  const ranked = ranking[model.spec.blocks.indexOf(block)]!;
   const units = block.attended
-    ? kvGroups!.slice(0, size.kvGroups)
-    : channels!.slice(0, size.channels);
+    ? ranked.kvGroups.slice(0, size.kvGroups)
+    : ranked.channels.slice(0, size.channels);
   const found: Record<string, number[]> = {};
   for (const [name, tensor] of weightsOfBlock(model, block)) {
     const values = toFloat32(tensor.dtype, await model.store.readBytes(tensor.name));
     const [rows, columns = 1] = tensor.shape;
-    const axis = model.spec.qkNorm === "full" ? FULL_SPANS[name] : SPANS[name];
+    const axis = model.family.qkNorm === "full" ? FULL_SPANS[name] : SPANS[name];
     if (!axis) {
       found[name] = [...values];
       continue;
@@ -123,17 +118,17 @@ Deno.test("weights: blocks of any width are the checkpoint's values, whatever th
     const model = await halfModel(random);
     const ranking = randomRanking(model.spec, random);
     const memory = weightMemory(model);
-    const narrow = Array.from({ length: 3 }, () => randomLayers(model.spec, random));
+    const narrow = Array.from({ length: 3 }, () => randomShape(model.spec, random));
     const ids = Array.from({ length: 7 }, () => random.int(0, model.spec.vocabSize - 1));
     const table = await model.store.readFloat32(outerWeight(model, "embedding").name);
     const head = await model.store.readFloat32(outerWeight(model, "lmHead").name);
     for (const budget of [0, Math.floor(memory.expanded / 2), undefined]) {
-      const weights = await LaidOutWeights.load(model, ranking, { expandedBytes: budget });
+      const weights = await LaidOutWeights.load(model, { ranking, expandedBytes: budget });
       assert.equal(weights.bytes, memory.held + weights.expandedBytesHeld / 2, `seed ${seed}`);
-      for (const layers of [...narrow, model.spec.layers]) {
-        for (const [number, size] of shapeOfLayers(model.spec, layers).entries()) {
+      for (const shape of [...narrow, denseShape(model.spec.blocks)]) {
+        for (const [number, size] of shape.entries()) {
           if (!size) continue;
-          const expected = await picked(model, ranking, blocksOf(model.spec)[number], size);
+          const expected = await picked(model, ranking, model.spec.blocks[number], size);
           assert.deepEqual(values(weights, number, size), expected, `seed ${seed}, ${budget}`);
           for (const { name, rows } of weights.block(number, size)) {
             assert.equal(expected[name].length % rows, 0);
@@ -164,9 +159,9 @@ Deno.test("weights: a float32 checkpoint is held as it is and never copied", asy
   const { expanded, held, head, largestBlock } = weightMemory(model);
   assert.deepEqual([expanded, head, largestBlock, held], [0, 0, 0, model.weightBytes]);
   const ranking = randomRanking(model.spec, random);
-  const weights = await LaidOutWeights.load(model, ranking, { expandedBytes: 0 });
+  const weights = await LaidOutWeights.load(model, { ranking, expandedBytes: 0 });
   assert.equal(weights.bytes, held);
-  for (const [number, block] of blocksOf(model.spec).entries()) {
+  for (const [number, block] of model.spec.blocks.entries()) {
     const size = sizeOf(block);
     assert.deepEqual(values(weights, number, size), await picked(model, ranking, block, size));
     const again = weights.block(number, size);
@@ -179,19 +174,20 @@ Deno.test("weights: a float32 checkpoint is held as it is and never copied", asy
 
 Deno.test("weights: memory is predicted from shapes and dtypes", async () => {
   const model = await openModel(new FileFolder(DEMO));
-  const { hiddenSize: h, vocabSize, headDim, layers, tiedEmbeddings } = model.spec;
+  const { hiddenSize: h, vocabSize, headDim, blocks, tiedEmbeddings } = model.spec;
   assert.ok(tiedEmbeddings, "the head's copy is one of the embedding");
   assert.ok(model.weights.every(({ tensor }) => tensor.dtype === "F16"));
-  const attention = layers.map(({ attention }) =>
-    (2 * attention!.queryHeads + 2 * attention!.kvHeads) * headDim * h
-  );
-  const mlp = layers.map(({ mlp }) => 3 * mlp!.intermediateSize * h);
-  const inBlocks = [...attention, ...mlp].reduce((a, b) => a + b);
-  const inNorms = (2 * layers.length + 1) * h;
+  const sizes = blocks.map((block) => {
+    if (!block.attended) return 3 * sizeOf(block).channels * h;
+    const { queryHeads, kvHeads } = headsOf(block);
+    return (2 * queryHeads + 2 * kvHeads) * headDim * h;
+  });
+  const inBlocks = sizes.reduce((a, b) => a + b);
+  const inNorms = (blocks.length + 1) * h;
   assert.deepEqual(weightMemory(model), {
     held: 2 * (inBlocks + vocabSize * h) + 4 * inNorms,
     expanded: 4 * (inBlocks + vocabSize * h),
-    largestBlock: 4 * Math.max(...attention, ...mlp),
+    largestBlock: 4 * Math.max(...sizes),
     head: 4 * vocabSize * h,
   });
   model.close();
@@ -201,10 +197,10 @@ Deno.test("weights: memory is predicted from shapes and dtypes", async () => {
 async function layeredModel() {
   for (let seed = 0; seed < 500; seed++) {
     const model = await recoded(await openModel(await tinyModel(new Random(seed))), () => "BF16");
-    const blocks = blocksOf(model.spec);
+    const blocks = model.spec.blocks;
     const smallest = Math.min(...blocks.map((block) => matrixBytes(model, block)));
-    const { length } = model.spec.layers;
-    if (length > 2 && blocks.length === 2 * length && smallest < weightMemory(model).head) {
+    const { layerCount } = model.spec;
+    if (layerCount > 2 && blocks.length === 2 * layerCount && smallest < weightMemory(model).head) {
       return { model, blocks };
     }
   }
@@ -221,8 +217,7 @@ function matrixBytes(model: Model, block: Block): number {
 Deno.test("weights: room for float32 goes to the head first, then to the last blocks, and stays there", async () => {
   const { model, blocks } = await layeredModel();
   const { head, held, expanded } = weightMemory(model);
-  const ranking = sourceUnits(model.spec);
-  const load = (expandedBytes?: number) => LaidOutWeights.load(model, ranking, { expandedBytes });
+  const load = (expandedBytes?: number) => LaidOutWeights.load(model, { expandedBytes });
   const late = blocks.slice(-2);
   const budget = head + late.reduce((sum, block) => sum + matrixBytes(model, block), 0);
   const weights = await load(budget);
@@ -256,18 +251,17 @@ Deno.test("weights: room for float32 goes to the head first, then to the last bl
 
 Deno.test("weights: what is in float32 is a view at every width, and halves are expanded for the rows in use only", async () => {
   const { model, blocks } = await layeredModel();
-  const ranking = sourceUnits(model.spec);
   const number = blocks.findIndex(({ kind }) => kind === "mlp");
   const full = sizeOf(blocks[number]);
   const one = { channels: 1 };
-  const all = await LaidOutWeights.load(model, ranking);
+  const all = await LaidOutWeights.load(model);
   const wide = all.block(number, full);
   all.block(number, one).forEach(({ data }, i) => {
     assert.equal(data.buffer, wide[i].data.buffer);
     assert.equal(data.byteOffset, wide[i].data.byteOffset);
   });
 
-  const none = await LaidOutWeights.load(model, ranking, { expandedBytes: 0 });
+  const none = await LaidOutWeights.load(model, { expandedBytes: 0 });
   const matrices = (size: BlockSize) =>
     none.block(number, size).filter(({ name }) => ["gate", "up", "down"].includes(name));
   const { buffer } = matrices(full)[0].data;
@@ -294,7 +288,7 @@ Deno.test("weights: NaN and infinity are refused in every dtype and role, with t
           return bytes;
         });
         const { file, offset, byteLength } = model.store.tensors.get(name)!;
-        await assert.rejects(LaidOutWeights.load(model, sourceUnits(model.spec)), (error) => {
+        await assert.rejects(LaidOutWeights.load(model), (error) => {
           assert.ok(error instanceof CheckpointFormatError, String(error));
           assert.deepEqual(error.location, {
             file,
@@ -314,8 +308,7 @@ Deno.test("weights: NaN and infinity are refused in every dtype and role, with t
 
 Deno.test("weights: ids outside the vocabulary and budgets that are no size are refused", async () => {
   const model = await openModel(await tinyModel(new Random(2)));
-  const ranking = sourceUnits(model.spec);
-  const weights = await LaidOutWeights.load(model, ranking);
+  const weights = await LaidOutWeights.load(model);
   const { vocabSize, hiddenSize } = model.spec;
   for (const id of [-1, vocabSize, 0.5, NaN]) {
     const message = new RegExp(`token id ${id} is not in the vocabulary, 0 to ${vocabSize - 1}`);
@@ -324,6 +317,6 @@ Deno.test("weights: ids outside the vocabulary and budgets that are no size are 
   assert.equal(weights.embed([0, vocabSize - 1]).length, 2 * hiddenSize);
   assert.equal(weights.embed([]).length, 0);
   for (const expandedBytes of [-1, NaN]) {
-    await assert.rejects(LaidOutWeights.load(model, ranking, { expandedBytes }), RangeError);
+    await assert.rejects(LaidOutWeights.load(model, { expandedBytes }), RangeError);
   }
 });

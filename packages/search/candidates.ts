@@ -1,4 +1,4 @@
-import { type Block, BLOCK_KINDS, type Candidate, type Change } from "@lopper/core";
+import type { Block, Candidate, Change } from "@lopper/core";
 import { type GroupSizes, hasDimension, unitsOfGroup } from "./dimensions/dimension.ts";
 import { type Proposal, proposalOf } from "./proposal.ts";
 import { leastImportant } from "./ranked_units.ts";
@@ -11,9 +11,10 @@ export function blockCandidates(state: SearchState): readonly Proposal[] {
   );
 }
 
-/** The places of the blocks, kind after kind, in layer order. */
+/** The places of the blocks, kind after kind, those first that are attended, in layer order. */
 export function byKind(blocks: readonly Block[]): readonly number[] {
-  const kinds = new Set<string>([...BLOCK_KINDS, ...blocks.map(({ kind }) => kind)]);
+  const first = blocks.filter(({ attended }) => attended);
+  const kinds = new Set([...first, ...blocks].map(({ kind }) => kind));
   return [...kinds].flatMap((kind) => [...blocks.keys()].filter((at) => blocks[at].kind === kind));
 }
 

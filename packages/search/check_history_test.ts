@@ -1,4 +1,4 @@
-import { PlanError, ResumeError } from "@lopper/core";
+import { denseShape, keepLayers, PlanError, ResumeError, withShape } from "@lopper/core";
 import assert from "node:assert/strict";
 import { checkHistory } from "./check_history.ts";
 import { checkWay } from "./check_way.ts";
@@ -210,9 +210,9 @@ Deno.test("history: what is not of the model, or contradicts itself, is not beli
 });
 
 Deno.test("history: that of another model is not believed", () => {
-  const narrow = SPEC.layers.map((layer) => ({ ...layer, mlp: { intermediateSize: 24 } }));
-  for (const layers of [SPEC.layers.slice(1), narrow]) {
-    const other = searchModelOf({ ...SPEC, layers });
+  const narrow = denseShape(SPEC.blocks).map((size) => size?.channels ? { channels: 24 } : size);
+  for (const spec of [keepLayers(SPEC, [1, 2, 3]), withShape(SPEC, narrow)]) {
+    const other = searchModelOf(spec);
     assert.throws(() => checkHistory(other, HISTORY, "j"), ResumeError);
     assert.throws(() => checkWay(other, found.way), PlanError);
   }

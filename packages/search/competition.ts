@@ -1,5 +1,5 @@
 import { denseShape } from "@lopper/core";
-import type { ShapeResource } from "./resource.ts";
+import type { Resource } from "@lopper/core";
 import { blockCandidates, groupCandidates } from "./candidates.ts";
 import { checkedTargets, checkGroups, dimensionsOf } from "./check_policy.ts";
 import type { PolicyOptions, SearchPolicy, Stage } from "./policy.ts";
@@ -47,7 +47,7 @@ export function competing(
 /** Weights under which candidates compete in nats for each per cent of what the dense model takes. */
 function lossPerSaving(
   { blocks }: SearchModel,
-  resource: ShapeResource,
+  resource: Resource,
 ): NonNullable<Stage["weight"]> {
   const percent = resource.amount(denseShape(blocks)) / 100;
   return (candidate, state) =>

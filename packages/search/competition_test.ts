@@ -1,4 +1,6 @@
-import { countParameters, layersOfShape, type LayerSpec, pruningRatio } from "@lopper/core";
+import { countParameters, pruningRatio } from "@lopper/core";
+import { layersOfShape, shapeOfLayers } from "@lopper/models/testing";
+import { type LayerSizes, layersOfBlocks } from "@lopper/models";
 import assert from "node:assert/strict";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
@@ -18,8 +20,8 @@ const SPEC = tinySpec(6);
 const MODEL = searchModelOf(SPEC);
 const OPTIONS = { ratio: 30, groups: { channels: 2, kvGroups: 8 } };
 
-const parametersOf = (layers: readonly LayerSpec[]) =>
-  countParameters(SPEC, layers, { norms: "kept" }).total;
+const parametersOf = (layers: readonly LayerSizes[]) =>
+  countParameters(SPEC, shapeOfLayers(SPEC, layers), { norms: "kept" }).total;
 
 const COUPLING = 5;
 /** The mean of a priced scorer's sequences while nothing is gone. */
@@ -34,9 +36,9 @@ function priced(
   prices: readonly (readonly [attention: number, mlp: number])[],
   coupling = 0,
 ): FakeScorer {
-  const nll = (layers: readonly LayerSpec[], sequence: number): number => {
+  const nll = (layers: readonly LayerSizes[], sequence: number): number => {
     const damages = layers.map(({ attention, mlp }, i) => {
-      const dense = SPEC.layers[i];
+      const dense = layersOfBlocks(SPEC)[i];
       const heads = dense.attention!.queryHeads - (attention?.queryHeads ?? 0);
       const channels = dense.mlp!.intermediateSize - (mlp?.intermediateSize ?? 0);
       const [ofAttention, ofMlp] = prices[i];
@@ -77,7 +79,7 @@ Deno.test("competition: what costs least for its parameters goes, however small 
     assert.deepEqual([...new Set(touched)].slice(0, 2), ["4.mlp", "1.attention"], name);
     assert.ok(result.ratio >= OPTIONS.ratio);
     const layers = layersOfShape(SPEC, result.state.shape);
-    assert.equal(result.ratio, pruningRatio(SPEC, layers));
+    assert.equal(result.ratio, pruningRatio(SPEC, result.state.shape));
     assert.equal(
       layers[4].mlp,
       null,
@@ -105,15 +107,16 @@ Deno.test("competition: weights are nats for a per cent of the dense parameters"
   const [stage] = competition(MODEL, OPTIONS).stages;
   const dense = denseState(MODEL.blocks);
   for (const candidate of stage.candidates(dense, stage.bound)) {
-    const gone = parametersOf(SPEC.layers) - parametersOf(layersOfShape(SPEC, candidate.shape));
+    const gone = parametersOf(layersOfBlocks(SPEC)) -
+      parametersOf(layersOfShape(SPEC, candidate.shape));
     const weight = stage.weight!(candidate, dense);
-    assert.ok(Math.abs(weight * gone / parametersOf(SPEC.layers) - 0.01) < 1e-15);
+    assert.ok(Math.abs(weight * gone / parametersOf(layersOfBlocks(SPEC)) - 0.01) < 1e-15);
   }
 });
 
 Deno.test("competition: all blocks may go, so what they hold can be reached", () => {
   const reachable = largestReachableRatio(MODEL, competition(MODEL, OPTIONS));
-  const none = SPEC.layers.map(() => ({ attention: null, mlp: null }));
+  const none = SPEC.blocks.map(() => null);
   assert.equal(reachable, pruningRatio(SPEC, none));
 });
 
@@ -123,13 +126,13 @@ Deno.test("competition: what is cheap goes without a race, and nothing that is n
   for (let seed = 1; seed <= 20; seed++) {
     const random = xoroshiro128plus(seed);
     const price = () => 1e-4 * Math.exp(2 * uniformFloat64(random));
-    const prices = SPEC.layers.map(() => [price(), price()] as const);
+    const prices = layersOfBlocks(SPEC).map(() => [price(), price()] as const);
     // What a block costs depends on what went beside it, so that accounts get out of date.
     const scorer = priced(prices, COUPLING), races = priced(prices, COUPLING);
     const { result } = await search(scorer, new Race(on));
     const raced = await search(races, new Race({ ...on, threshold: false }));
     // A head group is a quarter of the block of attention, and more than a group of channels.
-    const group = 100 * 96 * 2 / parametersOf(SPEC.layers);
+    const group = 100 * 96 * 2 / parametersOf(layersOfBlocks(SPEC));
     for (const { ratio } of [result, raced.result]) {
       assert.ok(ratio >= OPTIONS.ratio && ratio < OPTIONS.ratio + group + 1e-9, `${ratio} %`);
     }

@@ -1,12 +1,6 @@
-import {
-  layersOfShape,
-  type LayerSpec,
-  planOf,
-  prunedLayers,
-  type Ranking,
-  ResumeError,
-  sourceRanking,
-} from "@lopper/core";
+import { planOf, prunedSpec, type Ranking, ResumeError, sourceRanking } from "@lopper/core";
+import { layersOfShape } from "@lopper/models/testing";
+import { type LayerSizes, layersOfBlocks } from "@lopper/models";
 import assert from "node:assert/strict";
 import { exhaustive } from "./exhaustive.ts";
 import { kindOfChanges } from "./part.ts";
@@ -21,7 +15,7 @@ const SPEC = tinySpec(4);
 const MODEL = searchModelOf(SPEC);
 
 /** What is gone: blocks count by their layer, widths by what they lost. */
-function gone(layers: readonly LayerSpec[]): number {
+function gone(layers: readonly LayerSizes[]): number {
   return layers.reduce(
     (sum, { attention, mlp }, l) =>
       sum + (attention ? 4 - attention.queryHeads : 4 + l) +
@@ -78,7 +72,7 @@ Deno.test("gauge: held-out text is measured before the first step and after each
   const { frontier } = wayOf(MODEL, watched.result);
   for (const [i, { heldOut, perplexity, ratio }] of frontier.entries()) {
     const part = changesOf({ frontier: frontier.slice(0, i + 1), swaps: [] });
-    const layers = prunedLayers(SPEC.layers, planOf(SPEC, "m", part));
+    const layers = layersOfBlocks(prunedSpec(SPEC, planOf(SPEC, "m", part)));
     assert.ok(Math.abs(Math.log(heldOut!) - (3.01 + 0.01 * gone(layers))) < 1e-9);
     assert.deepEqual([perplexity, ratio], [steps[i].ppl, steps[i].ratio]);
   }
@@ -100,7 +94,7 @@ Deno.test("gauge: a run that was cut off anywhere measures nothing twice, and en
 Deno.test("gauge: the search ends before the step that goes too far, and not one step sooner", async () => {
   for (const heldOut of [undefined, growing(0.01, 3)]) {
     const rate = heldOut ? 0.01 : 0.004;
-    const rise = (layers: readonly LayerSpec[]) => Math.exp(rate * gone(layers)) - 1;
+    const rise = (layers: readonly LayerSizes[]) => Math.exp(rate * gone(layers)) - 1;
     for (const maxIncrease of [0.05, 0.1, 0.15]) {
       const { result, scorer } = await search({ heldOut, maxIncrease });
       const { beyond, state, steps } = result;
@@ -160,7 +154,7 @@ Deno.test("frontier: its first steps make the plan of a run that stopped there, 
   assert.deepEqual(planAfter(frontier.length), planOf(SPEC, "m", result.changes));
   let parameters = Infinity;
   for (let n = 1; n <= frontier.length; n++) {
-    prunedLayers(SPEC.layers, planAfter(n));
+    layersOfBlocks(prunedSpec(SPEC, planAfter(n)));
     assert.ok(frontier[n - 1].parameters < parameters);
     parameters = frontier[n - 1].parameters;
   }

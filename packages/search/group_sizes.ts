@@ -1,11 +1,14 @@
-import { commonMultiple, groupSize, type ModelSpec } from "@lopper/core";
+import { commonMultiple, headsOf, type ModelSpec, sizeOf } from "@lopper/core";
 
 /**
  * The fewest query channels that are whole KV groups in every layer: those of one group where all layers have groups of
  * the same size.
  */
 export function headGroupUnit(spec: ModelSpec): number {
-  const groups = spec.layers.flatMap(({ attention }) => attention ? [groupSize(attention)] : []);
+  const groups = spec.blocks.filter(({ attended }) => attended).map((block) => {
+    const { queryHeads, kvHeads } = headsOf(block);
+    return queryHeads / kvHeads;
+  });
   return spec.headDim * commonMultiple(groups);
 }
 
@@ -14,7 +17,7 @@ export const MLP_GROUPS = 11;
 
 /** Channels of a group, a multiple of 32. */
 export function defaultMlpGroup(spec: ModelSpec): number {
-  const widest = Math.max(0, ...spec.layers.map(({ mlp }) => mlp?.intermediateSize ?? 0));
+  const widest = Math.max(0, ...spec.blocks.map((block) => sizeOf(block).channels ?? 0));
   const group = Math.ceil(widest / MLP_GROUPS / 32) * 32;
   // A model so narrow that one group is all of it still gets a search.
   return group < widest ? Math.max(1, group) : Math.max(1, Math.floor(widest / 2));

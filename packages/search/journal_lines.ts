@@ -96,7 +96,7 @@ const blockRepair = z.strictObject({
   /** Steps of the search that it repairs. */
   steps: count,
   layer: count,
-  kind: z.enum(["attention", "mlp"]),
+  kind: name,
   /** Removed blocks behind it, for which it makes up, too. */
   folded: count,
   /** Ridge, as a share of the mean diagonal of the activations' Gram matrix. */

@@ -3,7 +3,6 @@
  * `Ranker`, both handed in.
  */
 export type { Ranker, RankRequest } from "./ranker.ts";
-export { shapeResource } from "./by_layers.ts";
 export { type CandidateKey, type Cut, cutsOf } from "./candidate_key.ts";
 export { checkHistory } from "./check_history.ts";
 export { checkWay } from "./check_way.ts";
@@ -23,13 +22,14 @@ export { agrees } from "./misfit.ts";
 export { multiPruner, type PresetName, PRESETS } from "./multi_pruner.ts";
 export { kindOfChanges, placeOfPart } from "./part.ts";
 export type { Picker } from "./picker.ts";
-export { changesTo, keepsMostImportant, rankingOfPlan } from "./plan.ts";
+export { changesTo, keepsMostImportant } from "./plan.ts";
 export { type SampleKind, samplesOf, type SearchPolicy, stageLabel } from "./policy.ts";
 export type { Proposal } from "./proposal.ts";
 export { raceBatches } from "./race/batches.ts";
 export { Race, TECHNIQUES } from "./race/race.ts";
 export { expectedSteps, expectedTokens, largestReachableRatio, rehearse } from "./reach.ts";
 export { reachableSizes } from "./reachable_sizes.ts";
+export { quickResource } from "./resource.ts";
 export { StepScores } from "./scores.ts";
 export type { SearchEvent, SearchOptions, SearchResult } from "./search.ts";
 export { type SearchModel, searchModelOf } from "./search_model.ts";

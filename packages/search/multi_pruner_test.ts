@@ -1,15 +1,13 @@
 import {
-  blocksOf,
   countParameters,
-  layersOfShape,
-  type LayerSpec,
   type ModelSpec,
   planOf,
   pruningRatio,
-  shapeOfLayers,
+  type Ranking,
   UsageError,
 } from "@lopper/core";
-import { rankingOf } from "@lopper/runtime";
+import { layersOfShape, shapeOfLayers } from "@lopper/models/testing";
+import { type LayerSizes, layersOfBlocks } from "@lopper/models";
 import assert from "node:assert/strict";
 import { groupCandidates } from "./candidates.ts";
 import { defaultMlpGroup } from "./group_sizes.ts";
@@ -25,7 +23,7 @@ function model(layers: number, intermediateSize: number, kvHeads: number): Model
   const layer = { attention: { queryHeads: 2 * kvHeads, kvHeads }, mlp: { intermediateSize } };
   return specOf(Array.from({ length: layers }, () => layer), {
     vocabSize: 10,
-    biases: { qkv: true, output: false, mlp: false },
+    traits: ["qkvBias"],
     qkNorm: true,
   });
 }
@@ -63,7 +61,7 @@ Deno.test("policy: what makes no sense is wrong usage", () => {
 Deno.test("candidates: a layer that a group would use up is none", () => {
   const spec = model(1, 24, 2);
   const of = (dimension: string, group: number) =>
-    groupCandidates(denseState(blocksOf(spec)), dimension, { [dimension]: group });
+    groupCandidates(denseState(spec.blocks), dimension, { [dimension]: group });
   assert.deepEqual(of("channels", 24), []);
   assert.deepEqual(of("channels", 23).map(({ key }) => key), ["0.mlp channels→1"]);
   assert.deepEqual(of("kvGroups", 16), []);
@@ -80,7 +78,7 @@ Deno.test("policy: the default MLP group has the published proportion", () => {
 });
 
 /** Parameters counted one weight at a time. */
-function slowCount(spec: ModelSpec, layers: readonly LayerSpec[], keepNorms: boolean): number {
+function slowCount(spec: ModelSpec, layers: readonly LayerSizes[], keepNorms: boolean): number {
   const { hiddenSize: h, headDim: d } = spec;
   let total = spec.vocabSize * h + h;
   for (const { attention, mlp } of layers) {
@@ -97,13 +95,17 @@ function slowCount(spec: ModelSpec, layers: readonly LayerSpec[], keepNorms: boo
 Deno.test("counts: parameters and the published ratio, blocks missing", () => {
   const spec = model(2, 24, 3);
   const layers = [{ attention: null, mlp: { intermediateSize: 10 } }, {
-    ...spec.layers[1],
+    ...layersOfBlocks(spec)[1],
     mlp: null,
   }];
-  assert.equal(countParameters(spec).total, slowCount(spec, spec.layers, false));
-  assert.equal(countParameters(spec, layers).total, slowCount(spec, layers, false));
-  const ratio = (1 - slowCount(spec, layers, true) / slowCount(spec, spec.layers, true)) * 100;
-  assert.equal(pruningRatio(spec, layers), ratio);
+  assert.equal(countParameters(spec).total, slowCount(spec, layersOfBlocks(spec), false));
+  assert.equal(
+    countParameters(spec, shapeOfLayers(spec, layers)).total,
+    slowCount(spec, layers, false),
+  );
+  const ratio = (1 - slowCount(spec, layers, true) / slowCount(spec, layersOfBlocks(spec), true)) *
+    100;
+  assert.equal(pruningRatio(spec, shapeOfLayers(spec, layers)), ratio);
 });
 
 /** The largest ratio over every path that the search could take. */
@@ -152,17 +154,17 @@ Deno.test("reach: the largest ratio is that of the best of all paths", () => {
 
 Deno.test("plan: the most important units of a layer, in the order of the checkpoint", () => {
   const spec = model(2, 4, 3);
-  const ranking = {
-    layers: [{ kvGroups: [2, 0, 1], channels: [3, 1, 0, 2] }, {
-      kvGroups: [0, 1, 2],
-      channels: [0, 1, 2, 3],
-    }],
-  };
+  const ranking: Ranking = [
+    { kvGroups: [2, 0, 1] },
+    { channels: [3, 1, 0, 2] },
+    { kvGroups: [0, 1, 2] },
+    { channels: [0, 1, 2, 3] },
+  ];
   const layers = [
     { attention: { queryHeads: 4, kvHeads: 2 }, mlp: { intermediateSize: 3 } },
-    { attention: null, mlp: spec.layers[1].mlp },
+    { attention: null, mlp: layersOfBlocks(spec)[1].mlp },
   ];
-  const state = denseState(blocksOf(spec), rankingOf(spec, ranking));
+  const state = denseState(spec.blocks, ranking);
   const plan = planOf(spec, "sha256:x", changesTo(state, shapeOfLayers(spec, layers)));
   assert.deepEqual(plan.removalOrder, [{ layer: 1, kind: "attention" }]);
   assert.deepEqual(plan.layers, [

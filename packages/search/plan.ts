@@ -1,5 +1,4 @@
-import type { Candidate, Change, KeptByBlock, PrunePlan, Ranking, Shape } from "@lopper/core";
-import type { UnitRanking } from "@lopper/runtime";
+import type { Candidate, Change, KeptByBlock, Ranking, Shape } from "@lopper/core";
 import { narrowed } from "./candidates.ts";
 import type { SearchState } from "./state.ts";
 
@@ -22,24 +21,4 @@ export function keepsMostImportant(kept: KeptByBlock, ranking: Ranking): boolean
       return those.every((unit) => first.has(unit));
     })
   );
-}
-
-/**
- * A ranking under which the units that `plan` keeps come first, so that the plan can be run as a prefix of every block.
- */
-export function rankingOfPlan(plan: PrunePlan, ranking: UnitRanking): UnitRanking {
-  const first = (units: readonly number[] | null, kept: readonly number[]) => {
-    const set = new Set(kept);
-    return units && [...kept, ...units.filter((unit) => !set.has(unit))];
-  };
-  return {
-    layers: plan.layers.map(({ attention, mlp }, i) => ({
-      kvGroups: attention === "removed"
-        ? ranking.layers[i].kvGroups
-        : first(ranking.layers[i].kvGroups, attention.kvGroups),
-      channels: mlp === "removed"
-        ? ranking.layers[i].channels
-        : first(ranking.layers[i].channels, mlp.channels),
-    })),
-  };
 }

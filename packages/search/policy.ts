@@ -1,5 +1,5 @@
 import type { KeptByBlock } from "@lopper/core";
-import type { ShapeResource } from "./resource.ts";
+import type { Resource } from "@lopper/core";
 import { DIMENSIONS } from "./dimensions/list.ts";
 import type { GroupSizes, SearchDimension } from "./dimensions/dimension.ts";
 import type { Proposal } from "./proposal.ts";
@@ -62,7 +62,7 @@ export interface SearchPolicy {
   /** What the search is to save in all, in per cent of what the dense model takes. */
   readonly target: number;
   /** Of what. */
-  readonly resource: ShapeResource;
+  readonly resource: Resource;
   readonly stages: readonly Stage[];
   /** Every step leaves all layers alike, or gone. */
   readonly uniform?: boolean;
@@ -72,7 +72,7 @@ export interface PolicyOptions {
   /** What is to be saved, in per cent of what the dense model takes, above 0 and below 100. */
   readonly ratio: number;
   /** Of what; of parameters where nothing is said. */
-  readonly resource?: ShapeResource;
+  readonly resource?: Resource;
   /** Ratios that a run reached before it was extended, ascending; each began the stages anew. */
   readonly earlierRatios?: readonly number[];
   /** What goes at a time: whole units of each dimension, given in inner channels. */

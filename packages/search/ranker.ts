@@ -1,5 +1,5 @@
 import type { Shape } from "@lopper/core";
-import type { ShapeResource } from "./resource.ts";
+import type { Resource } from "@lopper/core";
 import type { RankingLine } from "./journal_lines.ts";
 
 /** What a search asks for when a stage begins that narrows blocks. */
@@ -8,7 +8,7 @@ export interface RankRequest {
   readonly shape: Shape;
   /** What the stage is to save, in per cent of what the dense model takes. */
   readonly percent: number;
-  readonly resource: ShapeResource;
+  readonly resource: Resource;
 }
 
 /** Ranks the units of blocks, and lays them out so: a stage asks for all its rankings, then has them applied. */

@@ -1,10 +1,5 @@
-import {
-  blocksOf,
-  layersOfShape,
-  type LayerSpec,
-  type ModelSpec,
-  pruningRatio,
-} from "@lopper/core";
+import { type ModelSpec, pruningRatio } from "@lopper/core";
+import { type LayerSizes, layersOfBlocks } from "@lopper/models";
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { groupCandidates } from "./candidates.ts";
@@ -22,9 +17,9 @@ import { specOf } from "./testing/tiny_spec.ts";
 /** Failing cases are printed with their seed; LOPPER_SEED runs them again. */
 const SEED = Number(Deno.env.get("LOPPER_SEED") ?? 17);
 
-function model(layers: readonly LayerSpec[]): ModelSpec {
-  const biases = { qkv: true, output: false, mlp: true };
-  return specOf(layers, { vocabSize: 10, tiedEmbeddings: false, biases });
+function model(layers: readonly LayerSizes[]): ModelSpec {
+  const traits = ["qkvBias", "mlpBias"] as const;
+  return specOf(layers, { vocabSize: 10, tiedEmbeddings: false, traits });
 }
 
 const mixedLayers = fc.array(
@@ -105,7 +100,7 @@ Deno.test("reach: a rehearsal ends at a ratio that its own steps lead to, and ne
           denseState(searched.blocks),
           (candidates) => candidates[picks.next().value! % candidates.length],
         );
-        assert.equal(end.ratio, pruningRatio(spec, layersOfShape(spec, end.state.shape)));
+        assert.equal(end.ratio, pruningRatio(spec, end.state.shape));
         assert.ok(end.ratio <= largestReachableRatio(searched, policy) + 1e-9);
       },
     ),
@@ -135,7 +130,10 @@ Deno.test("policy: layers with KV groups of different sizes lose whole groups on
   })));
   // groups of 3, 2, 4 and 1 query heads of 4 channels
   assert.equal(headGroupUnit(spec), 12 * 4);
-  assert.equal(headGroupUnit(model([spec.layers[1], { attention: null, mlp: null }])), 2 * 4);
+  assert.equal(
+    headGroupUnit(model([layersOfBlocks(spec)[1], { attention: null, mlp: null }])),
+    2 * 4,
+  );
   assert.equal(headGroupUnit(model([{ attention: null, mlp: null }])), 4);
   const options = {
     ratio: 50,
@@ -147,7 +145,7 @@ Deno.test("policy: layers with KV groups of different sizes lose whole groups on
     attention: { queryHeads, kvHeads },
     mlp: null,
   })));
-  const dense = denseState(blocksOf(wide));
+  const dense = denseState(wide.blocks);
   const kept = groupCandidates(dense, "kvGroups", { kvGroups: headGroupUnit(wide) })
     .map(({ first, shape }) => shape[first]!.kvGroups);
   assert.deepEqual(kept, [4, 6, 3, 12]);

@@ -1,30 +1,39 @@
-import { groupSize, type ModelSpec } from "@lopper/core";
-import type { BlockSizes } from "@lopper/runtime";
+import {
+  type Block,
+  isSameKind,
+  outputProjection,
+  sizeOf,
+  type TimedKind,
+  timedKind,
+} from "@lopper/core";
+import type { TimedSizes } from "@lopper/runtime";
+import { type GroupSizes, unitsOfGroup } from "./dimensions/dimension.ts";
 
 /** Of more sizes than that, so many are timed, and the others lie on lines between them. */
 const MAX_SIZES = 8;
 
 /**
- * Sizes that blocks can come to have in a search, dense ones included: all of them where they are few, else some from
- * the smallest to the largest, evenly spaced.
+ * Sizes that blocks can come to have in a search, dense ones included, by what they are timed with: all of them where they are
+ * few, else some from the smallest to the largest, evenly spaced.
  */
 export function reachableSizes(
-  spec: ModelSpec,
-  { channels, kvGroups }: Readonly<Record<"channels" | "kvGroups", number>>,
-): BlockSizes {
-  const widths = spec.layers.flatMap(({ mlp }) => mlp ? down(mlp.intermediateSize, channels) : []);
-  const attentions = spec.layers.flatMap(({ attention }) => attention ? [attention] : []);
-  const groupSizes = ascending(attentions.map(groupSize));
-  return {
-    attention: groupSizes.map((size) => ({
-      groupSize: size,
-      kvHeads: some(
-        attentions.filter((attention) => groupSize(attention) === size)
-          .flatMap(({ kvHeads }) => down(kvHeads, kvGroups / spec.headDim / size)),
-      ),
+  blocks: readonly Block[],
+  groups: GroupSizes,
+): readonly TimedSizes[] {
+  const kinds: { kind: TimedKind; blocks: Block[] }[] = [];
+  for (const block of blocks) {
+    const kind = timedKind(block);
+    const known = kinds.find((other) => isSameKind(other.kind, kind));
+    if (known) known.blocks.push(block);
+    else kinds.push({ kind, blocks: [block] });
+  }
+  return kinds.map(({ kind, blocks }) => ({
+    ...kind,
+    sizes: some(blocks.flatMap((block) => {
+      const { dimension } = outputProjection(block).axes[1];
+      return down(sizeOf(block)[dimension], unitsOfGroup(block, dimension, groups));
     })),
-    mlp: some(widths),
-  };
+  }));
 }
 
 /** `from`, and what is left above 0 as groups go. */

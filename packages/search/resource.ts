@@ -1,32 +1,23 @@
 import type { Block, BlockSize, Resource, Shape } from "@lopper/core";
 
-/** What pruning saves, asked by shapes. */
-export interface ShapeResource {
-  readonly name: Resource["name"];
-  amount(shape: Shape): number;
-  block(index: number, size: BlockSize): number;
-}
-
 /**
  * The same resource, quick for shapes that differ in few blocks: every candidate of every step asks for all of them, and a
  * rehearsal of a search on a large model for some ten thousand candidates.
  */
-export function quickResource(
-  { name, amount, block }: ShapeResource,
-  blocks: readonly Block[],
-): ShapeResource {
-  const rest = amount(blocks.map(() => null));
+export function quickResource(resource: Resource, blocks: readonly Block[]): Resource {
+  const rest = resource.amount(blocks.map(() => null));
   let sizes: Shape = [];
   let amounts: number[] = [];
   return {
-    name,
-    block,
+    ...resource,
     amount: (shape) => {
       if (shape.length !== sizes.length) amounts = [];
       let sum = rest;
       for (let at = 0; at < shape.length; at++) {
         const size: BlockSize | null = shape[at];
-        if (size !== sizes[at] || amounts.length <= at) amounts[at] = size ? block(at, size) : 0;
+        if (size !== sizes[at] || amounts.length <= at) {
+          amounts[at] = size ? resource.block(at, size) : 0;
+        }
         sum += amounts[at];
       }
       sizes = shape;

@@ -1,9 +1,9 @@
 import { type Block, denseShape, type Shape } from "@lopper/core";
-import type { ShapeResource } from "./resource.ts";
+import type { Resource } from "@lopper/core";
 
 /** What a shape does without, in per cent of what the dense model takes; of parameters, the published pruning ratio. */
 export function savedBy(
-  resource: Pick<ShapeResource, "amount">,
+  resource: Pick<Resource, "amount">,
   blocks: readonly Block[],
   shape: Shape,
 ): number {

@@ -1,11 +1,11 @@
-import type { ShapeResource } from "./resource.ts";
+import type { Resource } from "@lopper/core";
 import type { Exchange, PolicyOptions, SearchPolicy, Stage } from "./policy.ts";
 import { restorations } from "./restorations.ts";
 import { savedBy } from "./saved.ts";
 import type { SearchModel } from "./search_model.ts";
 
 /** What a search with these options is to save. */
-export function resourceOf(model: SearchModel, { resource }: PolicyOptions): ShapeResource {
+export function resourceOf(model: SearchModel, { resource }: PolicyOptions): Resource {
   return resource ?? model.parameters;
 }
 

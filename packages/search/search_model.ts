@@ -1,14 +1,12 @@
 import {
   type Block,
-  blocksOf,
   countParameters,
-  layersOfShape,
   type ModelSpec,
   parametersOf,
+  type Resource,
   type Shape,
 } from "@lopper/core";
-import { shapeResource } from "./by_layers.ts";
-import type { ShapeResource } from "./resource.ts";
+import { quickResource } from "./resource.ts";
 
 /** What a search knows of a model. */
 export interface SearchModel {
@@ -16,16 +14,16 @@ export interface SearchModel {
   /** Layers, those included that have no block. */
   readonly layers: number;
   /** Parameters as the published pruning ratio counts them. */
-  readonly parameters: ShapeResource;
+  readonly parameters: Resource;
   /** Parameters that are stored of a model of this shape. */
   stored(shape: Shape): number;
 }
 
 export function searchModelOf(spec: ModelSpec): SearchModel {
   return {
-    blocks: blocksOf(spec),
-    layers: spec.layers.length,
-    parameters: shapeResource(spec, parametersOf(spec)),
-    stored: (shape) => countParameters(spec, layersOfShape(spec, shape)).total,
+    blocks: spec.blocks,
+    layers: spec.layerCount,
+    parameters: quickResource(parametersOf(spec), spec.blocks),
+    stored: (shape) => countParameters(spec, shape).total,
   };
 }

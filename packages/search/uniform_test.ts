@@ -1,15 +1,19 @@
 import {
+  denseShape,
   isUniform,
-  layersOfShape,
-  type LayerSpec,
+  keepLayers,
+  type KeptUnits,
+  layersWithBlocks,
   type ModelSpec,
   planOf,
-  prunedLayers,
+  prunedSpec,
   pruningRatio,
   removalsOf,
   UsageError,
+  withShape,
 } from "@lopper/core";
-import { rankingOf } from "@lopper/runtime";
+import { layersOfShape, shapeOfLayers } from "@lopper/models/testing";
+import { type LayerSizes, layersOfBlocks } from "@lopper/models";
 import assert from "node:assert/strict";
 import { checkWay } from "./check_way.ts";
 import { exhaustive } from "./exhaustive.ts";
@@ -21,7 +25,7 @@ import { searchModelOf } from "./search_model.ts";
 import type { SearchPolicy } from "./policy.ts";
 import { byLayers, FakeScorer } from "./testing/fake_scorer.ts";
 import { runSearch } from "./testing/run_search.ts";
-import { tinySpec } from "./testing/tiny_spec.ts";
+import { specOf } from "./testing/tiny_spec.ts";
 import { uniformCompetition, uniformPruner } from "./uniform.ts";
 import { changesOf, wayOf } from "./way.ts";
 
@@ -34,14 +38,13 @@ const OPTIONS = {
 } as const;
 
 function wide(layers: number): ModelSpec {
-  const spec = tinySpec(layers);
-  const shape = { attention: { queryHeads: 4, kvHeads: 4 }, mlp: { intermediateSize: 1024 } };
-  return { ...spec, headDim: 32, hiddenSize: 8, layers: spec.layers.map(() => shape) };
+  const layer = { attention: { queryHeads: 4, kvHeads: 4 }, mlp: { intermediateSize: 1024 } };
+  return specOf(Array.from({ length: layers }, () => layer), { headDim: 32 });
 }
 
 /** Layers cost what their number says, modulo 5, and narrower blocks a little. */
 function byLayer(): FakeScorer {
-  const nll = (layers: readonly LayerSpec[]) =>
+  const nll = (layers: readonly LayerSizes[]) =>
     layers.reduce(
       (sum, { attention, mlp }, i) =>
         sum + (mlp ? 1 - mlp.intermediateSize / 1024 : 1 + (i * 3) % 5) +
@@ -67,14 +70,16 @@ async function search(
   return { result, layers, lines, seen: events, scored: scorer.scored };
 }
 
-const left = (layers: readonly LayerSpec[]) =>
+const left = (layers: readonly LayerSizes[]) =>
   layers.filter(({ attention, mlp }) => attention || mlp);
+/** Whether all layers that are left are alike. */
+const alike = (spec: ModelSpec) => isUniform(keepLayers(spec, layersWithBlocks(spec)));
 const fast = () => new Race({ racing: true, lazy: true, proxies: true, threshold: true });
 
 Deno.test("uniform: whole layers go within their share, channels of all layers take the rest to the unit", async () => {
   for (const picker of [exhaustive, fast()]) {
     const { result, layers, seen } = await search(uniformPruner(MODEL, OPTIONS), picker);
-    assert.ok(isUniform(left(layers)));
+    assert.ok(alike(withShape(SPEC, shapeOfLayers(SPEC, layers))));
     const kinds = result.steps.map(({ taken }) => kindOfChanges(taken.changes));
     assert.deepEqual(kinds, ["layer", "layer", "all channels"]);
     const [{ taken: { key, changes } }] = result.steps;
@@ -87,7 +92,7 @@ Deno.test("uniform: whole layers go within their share, channels of all layers t
     const wider = layers.map((layer) =>
       layer.mlp ? { ...layer, mlp: { intermediateSize: intermediateSize + 32 } } : layer
     );
-    assert.ok(pruningRatio(SPEC, wider) < 30 && result.ratio >= 30);
+    assert.ok(pruningRatio(SPEC, shapeOfLayers(SPEC, wider)) < 30 && result.ratio >= 30);
     assert.ok(seen.every(({ type }) => type !== "warning"), "a stage that ends short is no event");
   }
 });
@@ -119,7 +124,7 @@ Deno.test("uniform: layers, heads and channels compete, and a run that was cut o
   for (const policy of policies) {
     for (const make of [() => exhaustive, fast]) {
       const whole = await search(policy, make());
-      assert.ok(isUniform(left(whole.layers)));
+      assert.ok(alike(withShape(SPEC, whole.result.state.shape)));
       assert.ok(whole.result.ratio >= 30 && whole.result.ratio < 33, `${whole.result.ratio}`);
       for (let cut = 0; cut <= whole.lines.length; cut += 3) {
         const resumed = await search(policy, make(), whole.lines.slice(0, cut));
@@ -131,14 +136,12 @@ Deno.test("uniform: layers, heads and channels compete, and a run that was cut o
 });
 
 Deno.test("uniform: the frontier is the run, and each part of it leaves all layers alike", async () => {
-  const units = {
-    layers: SPEC.layers.map((_, l) => ({
-      kvGroups: [l % 4, (l + 1) % 4, (l + 2) % 4, (l + 3) % 4],
-      channels: Array.from({ length: 1024 }, (_, i) => (i * 7 + l) % 1024),
-    })),
-  };
+  const ranking = SPEC.blocks.map(({ layer: l, attended }): KeptUnits =>
+    attended
+      ? { kvGroups: [l % 4, (l + 1) % 4, (l + 2) % 4, (l + 3) % 4] }
+      : { channels: Array.from({ length: 1024 }, (_, i) => (i * 7 + l) % 1024) }
+  );
   const options = { ...OPTIONS, distribution: [40, 30, 30] } as const;
-  const ranking = rankingOf(SPEC, units);
   const policy = uniformPruner(MODEL, options);
   const { result } = await runSearch(MODEL, policy, byLayer(), {
     picker: exhaustive,
@@ -149,7 +152,7 @@ Deno.test("uniform: the frontier is the run, and each part of it leaves all laye
   const way = wayOf(MODEL, result);
   for (let n = 1; n <= steps.length; n++) {
     const part = changesOf({ ...way, frontier: way.frontier.slice(0, n) });
-    assert.ok(isUniform(left(prunedLayers(SPEC.layers, planOf(SPEC, "m", part)))));
+    assert.ok(alike(prunedSpec(SPEC, planOf(SPEC, "m", part))));
   }
   assert.deepEqual(planOf(SPEC, "m", changesOf(way)), planOf(SPEC, "m", result.changes));
   for (const [at, kept] of state.kept.entries()) {
@@ -162,17 +165,22 @@ Deno.test("uniform: the frontier is the run, and each part of it leaves all laye
 
 Deno.test("uniform: at least one layer and one unit stay, and what differs already is refused", () => {
   const policy = uniformCompetition(MODEL, { ...OPTIONS, ratio: 90 });
-  const one = SPEC.layers.map((_, i): LayerSpec =>
+  const one = layersOfBlocks(SPEC).map((_, i): LayerSizes =>
     i > 0 ? { attention: null, mlp: null } : {
       attention: { queryHeads: 1, kvHeads: 1 },
       mlp: { intermediateSize: 32 },
     }
   );
-  assert.equal(largestReachableRatio(MODEL, policy), pruningRatio(SPEC, one));
+  assert.equal(largestReachableRatio(MODEL, policy), pruningRatio(SPEC, shapeOfLayers(SPEC, one)));
   const layersOnly = uniformPruner(MODEL, { ...OPTIONS, ratio: 90, distribution: [1, 0, 0] });
-  const dense = SPEC.layers.map((layer, i) => i > 0 ? { attention: null, mlp: null } : layer);
-  assert.equal(largestReachableRatio(MODEL, layersOnly), pruningRatio(SPEC, dense));
-  const mixed = { ...SPEC, layers: SPEC.layers.map((l, i) => i ? l : { ...l, mlp: null }) };
+  const dense = layersOfBlocks(SPEC).map((layer, i) =>
+    i > 0 ? { attention: null, mlp: null } : layer
+  );
+  assert.equal(
+    largestReachableRatio(MODEL, layersOnly),
+    pruningRatio(SPEC, shapeOfLayers(SPEC, dense)),
+  );
+  const mixed = withShape(SPEC, denseShape(SPEC.blocks).with(1, null));
   for (const make of [uniformPruner, uniformCompetition]) {
     assert.throws(() => make(searchModelOf(mixed), OPTIONS), UsageError);
   }

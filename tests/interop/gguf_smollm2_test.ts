@@ -1,7 +1,7 @@
 import { openBackend } from "@lopper/backends";
 import { FileFolder, FileSource } from "@lopper/files";
 import { modelDigest, openGgufModel, openModel } from "@lopper/models";
-import { Decoder, LaidOutWeights, sequenceLogits, sourceUnits } from "@lopper/runtime";
+import { Decoder, LaidOutWeights, sequenceLogits } from "@lopper/runtime";
 import { openTokenizer } from "@lopper/tokenizers";
 import { checkTokenizer } from "@lopper/tokenizers/testing";
 import assert from "node:assert/strict";
@@ -23,7 +23,7 @@ Deno.test({
     const model = await openGgufModel(await FileSource.open(path));
     const decoder = new Decoder(
       backend,
-      await LaidOutWeights.load(model, sourceUnits(model.spec)),
+      await LaidOutWeights.load(model),
     );
     const logits = await sequenceLogits(decoder, [expected.input_ids]);
     const vocabulary = model.spec.vocabSize;

@@ -1,3 +1,4 @@
+import { densePlan } from "@lopper/core";
 import { FileFolder, FileSink, FileSource } from "@lopper/files";
 import { readGgufHeader } from "@lopper/formats";
 import {
@@ -64,15 +65,7 @@ Deno.test("transformers computes the same logits from what is written of GGUF fi
     const names = ggufFiles("models").filter((name) => name !== NOT_UNIFORM);
     for (const name of names) {
       const model = await openGgufModel(await FileSource.open(`${FIXTURES}/models/${name}.gguf`));
-      const all = (n: number) => Array.from({ length: n }, (_, i) => i);
-      const plan = {
-        modelDigest: await modelDigest(model),
-        removalOrder: [],
-        layers: model.spec.layers.map(({ attention, mlp }) => ({
-          attention: { kvGroups: all(attention!.kvHeads) },
-          mlp: { channels: all(mlp!.intermediateSize) },
-        })),
-      };
+      const plan = densePlan(model.spec, await modelDigest(model));
       await Deno.mkdir(`${folder}/${name}`);
       await writePrunedModel(model, plan, (file) => FileSink.open(`${folder}/${name}/${file}`));
       model.close();

@@ -84,7 +84,7 @@ async function tensorsOf(path: string) {
   const model = await openGgufModel(await FileSource.open(path));
   const { size } = await Deno.stat(path);
   model.close();
-  return { layers: model.spec.layers.length, size };
+  return { layers: model.spec.layerCount, size };
 }
 
 async function texts(): Promise<readonly string[]> {

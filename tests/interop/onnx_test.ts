@@ -2,7 +2,7 @@
  * transformers.js, onnxruntime-node and onnxruntime-web, as they come from npm, run what `lopper export --to onnx` writes,
  * dense and pruned to layers of their own: logits, greedy text, and a batch with padding on the left.
  */
-import { countParameters, type ModelSpec } from "@lopper/core";
+import { countParameters, headsOf, type ModelSpec } from "@lopper/core";
 import { compareLogits } from "@lopper/exports";
 import { openTokenizer } from "@lopper/tokenizers";
 import assert from "node:assert/strict";
@@ -121,8 +121,9 @@ for (const subject of SUBJECTS) {
 }
 
 /** The caches that a decoder has: two for each layer that keeps attention, with heads of its own. */
-function cachesOf({ layers, headDim }: ModelSpec): readonly Input[] {
-  return layers.flatMap(({ attention }) => attention ?? []).flatMap(({ kvHeads }, i) =>
+function cachesOf({ blocks, headDim }: ModelSpec): readonly Input[] {
+  const heads = blocks.filter(({ attended }) => attended).map((block) => headsOf(block));
+  return heads.flatMap(({ kvHeads }, i) =>
     ["key", "value"].map((part) => [
       `past_key_values.${i}.${part}`,
       "batch_size",

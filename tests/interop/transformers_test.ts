@@ -8,7 +8,7 @@
 import { countParameters } from "@lopper/core";
 import { compareLogits, exportSafetensors, type LogitDifference } from "@lopper/exports";
 import { FileFolder, FileSink } from "@lopper/files";
-import { type Model, openModel } from "@lopper/models";
+import { layersOfBlocks, type Model, openModel } from "@lopper/models";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { byLopper, float32Of } from "../support/by_lopper.ts";
@@ -60,7 +60,7 @@ async function compared(
   assert.equal(answer.parameters, countParameters(spec).total);
   assert.deepEqual(
     answer.layers,
-    spec.layers.map(({ attention, mlp }) => [
+    layersOfBlocks(spec).map(({ attention, mlp }) => [
       attention ? attention.queryHeads * spec.headDim : false,
       mlp ? mlp.intermediateSize : false,
     ]),

@@ -1,4 +1,4 @@
-import type { Browser } from "puppeteer-core";
+import { type Browser } from "puppeteer-core";
 
 /** Where distributions put Chromium, and the name that CHROMIUM gives. */
 const PLACES = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];

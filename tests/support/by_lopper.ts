@@ -1,6 +1,6 @@
 import { openBackend } from "@lopper/backends";
-import type { Model } from "@lopper/models";
-import { Decoder, LaidOutWeights, sequenceLogits, sourceUnits } from "@lopper/runtime";
+import { type Model } from "@lopper/models";
+import { Decoder, LaidOutWeights, sequenceLogits } from "@lopper/runtime";
 import { greedyTokens } from "./greedy.ts";
 
 export interface ByLopper {
@@ -19,7 +19,7 @@ export async function byLopper(
 ): Promise<ByLopper> {
   const { backend } = await openBackend("cpu", {});
   try {
-    const decoder = new Decoder(backend, await LaidOutWeights.load(model, sourceUnits(model.spec)));
+    const decoder = new Decoder(backend, await LaidOutWeights.load(model));
     const logits = await sequenceLogits(decoder, [ids]);
     const greedy = [];
     for (const prompt of prompts) greedy.push(await greedyTokens(decoder, prompt, newTokens));

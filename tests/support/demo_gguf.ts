@@ -1,3 +1,4 @@
+import { headsOf, sizeOf } from "@lopper/core";
 import { DEMO_MODEL } from "@lopper/demo-model";
 import { FileFolder } from "@lopper/files";
 import { type Entry, type FileTensor, ggufFile } from "@lopper/formats/testing";
@@ -20,16 +21,17 @@ export async function demoGguf(quantised = /^$/): Promise<Uint8Array> {
     new TextDecoder().decode(await folder.readBytes("tokenizer.json", 1e9)),
   ).model;
   const tokens = Object.entries<number>(vocab).sort(([, a], [, b]) => a - b).map(([text]) => text);
-  const { attention, mlp } = spec.layers[0];
+  const [attention, mlp] = spec.blocks;
+  const { queryHeads, kvHeads } = headsOf(attention);
   const entries: Entry[] = [
     ["general.architecture", "string", "llama"],
     ["general.type", "string", "model"],
-    ["llama.block_count", "uint32", spec.layers.length],
+    ["llama.block_count", "uint32", spec.layerCount],
     ["llama.context_length", "uint32", spec.maxPositions],
     ["llama.embedding_length", "uint32", spec.hiddenSize],
-    ["llama.feed_forward_length", "uint32", mlp!.intermediateSize],
-    ["llama.attention.head_count", "uint32", attention!.queryHeads],
-    ["llama.attention.head_count_kv", "uint32", attention!.kvHeads],
+    ["llama.feed_forward_length", "uint32", sizeOf(mlp).channels],
+    ["llama.attention.head_count", "uint32", queryHeads],
+    ["llama.attention.head_count_kv", "uint32", kvHeads],
     ["llama.attention.layer_norm_rms_epsilon", "float32", spec.rmsNormEps],
     ["llama.rope.freq_base", "float32", spec.rope.theta],
     ["llama.rope.dimension_count", "uint32", spec.headDim],
@@ -70,11 +72,9 @@ async function asGguf(
 }
 
 function nameOf(role: Model["weights"][number]["role"]): string {
-  if (role.part === "attention") {
-    return `blk.${role.layer}.${ATTENTION[role.weight as keyof typeof ATTENTION]}.weight`;
-  }
-  if (role.part === "mlp") {
-    return `blk.${role.layer}.${MLP[role.weight as keyof typeof MLP]}.weight`;
+  if ("layer" in role) {
+    const names: Readonly<Record<string, string>> = role.part === "mlp" ? MLP : ATTENTION;
+    return `blk.${role.layer}.${names[role.weight]}.weight`;
   }
   return { embedding: "token_embd", finalNorm: "output_norm", lmHead: "output" }[role.part] +
     ".weight";

@@ -1,4 +1,4 @@
-import { blocksOf, type ModelSpec } from "@lopper/core";
+import { type ModelSpec } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
 import { openModel } from "@lopper/models";
 import { type Cut, cutsOf, kindOfChanges, placeOfPart, unitWidth } from "@lopper/search";
@@ -112,6 +112,6 @@ function takenWidth(config: Record<string, unknown>, { part }: Cut): unknown {
 
 /** The same width, as the step has it. */
 function widthOf(spec: ModelSpec, { part, dimension, left }: Cut): number {
-  const block = blocksOf(spec).find(({ id }) => id === part)!;
+  const block = spec.blocks.find(({ id }) => id === part)!;
   return dimension === null ? 0 : left * unitWidth(block, dimension);
 }

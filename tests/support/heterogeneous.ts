@@ -1,4 +1,4 @@
-import type { ModelSpec, PrunePlan } from "@lopper/core";
+import { type KeptUnits, type ModelSpec, planOfKept, type PrunePlan, sizeOf } from "@lopper/core";
 import { MemoryFolder, MemorySink } from "@lopper/formats";
 import { type Model, openModel, writePrunedModel } from "@lopper/models";
 
@@ -27,18 +27,18 @@ export class MemoryOutput {
  */
 export function heterogeneousPlan(spec: ModelSpec, modelDigest = ""): PrunePlan {
   const range = (n: number) => Array.from({ length: n }, (_, i) => i);
-  const layers = spec.layers.map(({ attention, mlp }, i): PrunePlan["layers"][number] => {
-    const turn = i % 4;
-    return {
-      attention: !attention || turn === 0 || turn === 3
-        ? "removed"
-        : { kvGroups: turn === 1 ? [attention.kvHeads - 1] : range(attention.kvHeads) },
-      mlp: !mlp || turn >= 2 ? "removed" : {
-        channels: range(mlp.intermediateSize).filter((c) => turn === 0 || c % 2 === 0),
-      },
-    };
+  const kept = spec.blocks.map((block): KeptUnits | null => {
+    const turn = block.layer % 4;
+    const { kvGroups, channels } = sizeOf(block);
+    if (kvGroups) {
+      if (turn === 0 || turn === 3) return null;
+      return { kvGroups: turn === 1 ? [kvGroups - 1] : range(kvGroups) };
+    }
+    return turn >= 2
+      ? null
+      : { channels: range(channels).filter((c) => turn === 0 || c % 2 === 0) };
   });
-  return { modelDigest, layers, removalOrder: [] };
+  return planOfKept(spec, kept, { modelDigest, removalOrder: [] });
 }
 
 /** What is gone of SmolLM2-135M: the blocks are ones that a search took first. */
@@ -55,15 +55,19 @@ const SMOLLM2 = {
  */
 export function smolLm2Plan(spec: ModelSpec): PrunePlan {
   const range = (n: number) => Array.from({ length: n }, (_, i) => i);
-  const layers = spec.layers.map(({ attention, mlp }, i): PrunePlan["layers"][number] => ({
-    attention: SMOLLM2.attentions.includes(i)
-      ? "removed"
-      : { kvGroups: SMOLLM2.kvGroups.get(i) ?? range(attention!.kvHeads) },
-    mlp: SMOLLM2.mlps.includes(i)
-      ? "removed"
-      : { channels: range(SMOLLM2.channels.get(i) ?? mlp!.intermediateSize) },
-  }));
-  return { modelDigest: "", layers, removalOrder: [] };
+  const kept = spec.blocks.map((block): KeptUnits | null => {
+    const { layer } = block;
+    const { kvGroups, channels } = sizeOf(block);
+    if (kvGroups) {
+      return SMOLLM2.attentions.includes(layer)
+        ? null
+        : { kvGroups: SMOLLM2.kvGroups.get(layer) ?? range(kvGroups) };
+    }
+    return SMOLLM2.mlps.includes(layer)
+      ? null
+      : { channels: range(SMOLLM2.channels.get(layer) ?? channels) };
+  });
+  return planOfKept(spec, kept, { modelDigest: "", removalOrder: [] });
 }
 
 /** The part of a model that a plan keeps, written and opened again, in memory. */

@@ -3,7 +3,7 @@
  * scripts/interop_table.ts makes the tables of docs/readers.md. A test writes its cell when it has passed, and only when
  * LOPPER_INTEROP_RESULTS is set, so that a run elsewhere changes nothing.
  */
-import type { LogitDifference } from "@lopper/exports";
+import { type LogitDifference } from "@lopper/exports";
 import { z } from "zod";
 
 export const RESULTS = new URL("../interop/results.json", import.meta.url);

@@ -1,6 +1,6 @@
-import type { CalibrationSet } from "@lopper/importance";
+import { type CalibrationSet } from "@lopper/importance";
 import { type Decoder, sequenceLogits } from "@lopper/runtime";
-import type { Random } from "./tiny_models.ts";
+import { type Random } from "./tiny_models.ts";
 
 /** Text as a model would go on, so that what is lost of the model shows in its loss. */
 export async function ownText(

@@ -1,4 +1,4 @@
-import type { ModelSpec, PrunePlan } from "@lopper/core";
+import { blockId, type ModelSpec, type PrunePlan, sizeOf } from "@lopper/core";
 import { DEMO_MODEL, HELD_OUT_TEXT } from "@lopper/demo-model";
 import { FileFolder, FileSink, FileSource } from "@lopper/files";
 import {
@@ -13,7 +13,7 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { done } from "./cli.ts";
 import { smolLm2Plan } from "./heterogeneous.ts";
-import type { Subject } from "./interop_results.ts";
+import { type Subject } from "./interop_results.ts";
 import { smolLm2Gguf } from "./wheel.ts";
 
 /** A plan for the embedded model, written by hand: every way in which a layer can differ, layer 0 without attention. */
@@ -83,9 +83,10 @@ export async function heldOutIds(model: Model, count: number): Promise<readonly 
 }
 
 /** Key/value heads and MLP width of every layer, false where a block is gone: what readers say that they see. */
-export function shapesOf({ layers }: ModelSpec) {
-  return layers.map(({ attention, mlp }) => [
-    attention ? attention.kvHeads : false,
-    mlp ? mlp.intermediateSize : false,
-  ]);
+export function shapesOf({ layerCount, blocks }: ModelSpec) {
+  const units = new Map(blocks.map((block) => [block.id, Object.values(sizeOf(block))[0]]));
+  return Array.from(
+    { length: layerCount },
+    (_, layer) => ["attention", "mlp"].map((kind) => units.get(blockId(layer, kind)) ?? false),
+  );
 }

@@ -1,4 +1,11 @@
-import { groupSize, type ModelSpec, type NormPlacement, type PrunePlan } from "@lopper/core";
+import {
+  headsOf,
+  type ModelSpec,
+  type NormPlacement,
+  type PrunePlan,
+  type Ranking,
+  type Shape,
+} from "@lopper/core";
 import {
   fromFloat32,
   MemoryFolder,
@@ -7,7 +14,6 @@ import {
   writeSafetensors,
 } from "@lopper/formats";
 import { configSchema, declaredTensors, FAMILIES, specFromConfig } from "@lopper/models";
-import type { UnitRanking } from "@lopper/runtime";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
@@ -146,26 +152,17 @@ export async function tinyModel(
 }
 
 /** A random ranking of the units of every block. */
-export function randomRanking(spec: ModelSpec, random: Random): UnitRanking {
-  return {
-    layers: spec.layers.map(({ attention, mlp }) => ({
-      kvGroups: attention && random.shuffled(attention.kvHeads),
-      channels: mlp && random.shuffled(mlp.intermediateSize),
-    })),
-  };
+export function randomRanking({ blocks }: ModelSpec, random: Random): Ranking {
+  return blocks.map(({ dimensions }) =>
+    Object.fromEntries(dimensions.map(({ name, units }) => [name, random.shuffled(units)]))
+  );
 }
 
-/** Random narrower layers; removed blocks and blocks of a single unit come often. */
-export function randomLayers(spec: ModelSpec, random: Random): ModelSpec["layers"] {
-  const width = (full: number) => random.chance(0.2) ? 1 : random.int(1, full);
-  return spec.layers.map(({ attention, mlp }) => {
-    const groups = attention ? width(attention.kvHeads) : 0;
-    return {
-      attention: attention && !random.chance(0.25)
-        ? { queryHeads: groups * groupSize(attention), kvHeads: groups }
-        : null,
-      mlp: mlp && !random.chance(0.25) ? { intermediateSize: width(mlp.intermediateSize) } : null,
-    };
+/** A random narrower shape; removed blocks and blocks of a single unit come often. */
+export function randomShape({ blocks }: ModelSpec, random: Random): Shape {
+  return blocks.map(({ dimensions: [{ name, units }] }) => {
+    const left = random.chance(0.2) ? 1 : random.int(1, units);
+    return random.chance(0.25) ? null : { [name]: left };
   });
 }
 
@@ -183,12 +180,11 @@ export function traits(spec: ModelSpec, plan: PrunePlan): string[] {
   if (plan.layers.every(({ attention, mlp }) => attention === "removed" && mlp === "removed")) {
     found.push("no block left");
   }
-  for (const { attention, mlp } of spec.layers) {
-    if (!attention || !mlp) found.push("blocks missing before");
-    if (attention?.kvHeads === 1) found.push("one KV head before");
-    if (attention && attention.queryHeads * spec.headDim !== spec.hiddenSize) {
-      found.push("heads apart from hidden size");
-    }
+  if (spec.blocks.length < spec.layerCount * spec.kinds.length) found.push("blocks missing before");
+  for (const block of spec.blocks.filter(({ attended }) => attended)) {
+    const { queryHeads, kvHeads } = headsOf(block);
+    if (kvHeads === 1) found.push("one KV head before");
+    if (queryHeads * spec.headDim !== spec.hiddenSize) found.push("heads apart from hidden size");
   }
   return found;
 }

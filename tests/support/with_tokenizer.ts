@@ -1,5 +1,5 @@
 import { MemoryFolder } from "@lopper/formats";
-import type { Model } from "@lopper/models";
+import { type Model } from "@lopper/models";
 
 /** The 256 letters that stand for bytes in a byte-level vocabulary (GPT-2, encoder.py). */
 function byteLetters(): readonly string[] {

@@ -2,7 +2,7 @@ import { ENGINE_OPTIONS } from "@lopper/backends";
 import { longestSequence, UsageError } from "@lopper/core";
 import { MEMORY, type OptionTable, type OptionValues, wholeNumber } from "@lopper/options";
 import { expandedWithin } from "@lopper/run";
-import { Decoder, LaidOutWeights, measureSpeed, sourceUnits } from "@lopper/runtime";
+import { Decoder, LaidOutWeights, measureSpeed } from "@lopper/runtime";
 import { Command } from "commander";
 import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
 import { addOptions } from "../inputs/commander_options.ts";
@@ -47,7 +47,7 @@ async function run(path: string, options: Options, interruption: Interruption) {
   const budget = budgetNow(options.memory);
   const size = { tokens: prompt + decode, length: prompt + decode };
   const expandedBytes = expandedWithin(model, backend.description, size, budget);
-  const weights = await LaidOutWeights.load(model, sourceUnits(spec), { expandedBytes });
+  const weights = await LaidOutWeights.load(model, { expandedBytes });
   const decoder = new Decoder(backend, weights);
   const ids = Array.from({ length: prompt }, (_, i) => i % spec.vocabSize);
   const speed = await measureSpeed(decoder, ids, {

@@ -1,13 +1,14 @@
 import {
+  keptOf,
   type ModelSpec,
   PlanError,
   planOf,
-  prunedLayers,
   type PrunePlan,
   pruningRatio,
+  shapeOfKept,
 } from "@lopper/core";
 import { INPUTS } from "@lopper/core";
-import { digestOfPlan, parsePlanFile } from "@lopper/models";
+import { digestOfPlan, layersOfBlocks, parsePlanFile, prunedSizes } from "@lopper/models";
 import { readInputIfThere } from "@lopper/files";
 import { wordsOf } from "@lopper/options";
 import { RUN_OPTIONS, type RunRecord } from "@lopper/run";
@@ -131,7 +132,7 @@ export async function readRunPlan(folder: string, record: RunRecord): Promise<Pr
     throw new PlanError(`${file} is not the plan of ${FILES.record}; one of them was changed`);
   }
   const { dense, pruned } = record.layers;
-  const left = about(file, () => prunedLayers(dense, parsed.plan));
+  const left = about(file, () => prunedSizes(dense, parsed.plan));
   if (!isDeepStrictEqual(left, pruned)) {
     throw new PlanError(
       `${file} leaves other layers than ${FILES.record} says; one of them was changed`,
@@ -146,14 +147,14 @@ export async function readRunPlan(folder: string, record: RunRecord): Promise<Pr
  */
 async function checkRecord(file: string, spec: ModelSpec, record: RunRecord): Promise<void> {
   const { frontier, swaps, modelDigest, layers, ratio } = record;
-  if (!isDeepStrictEqual(layers.dense, spec.layers)) {
+  if (!isDeepStrictEqual(layers.dense, layersOfBlocks(spec))) {
     throw new PlanError(`${file} says other layers of the model than it has`);
   }
   about(file, () => checkWay(searchModelOf(spec), { frontier, swaps }));
-  if (!agrees(ratio, pruningRatio(spec, layers.pruned))) {
+  const plan = planOf(spec, modelDigest, changesOf({ frontier, swaps }));
+  if (!agrees(ratio, pruningRatio(spec, shapeOfKept(keptOf(spec, plan))))) {
     throw new PlanError(`${file} says a ratio of ${ratio}, which its layers do not have`);
   }
-  const plan = planOf(spec, modelDigest, changesOf({ frontier, swaps }));
   if (await digestOfPlan(plan) !== record.planDigest) {
     throw new PlanError(`${file} and ${FILES.plan} do not go together; one of them was changed`);
   }

@@ -141,8 +141,8 @@ Deno.test("journal: lines of a run with other settings do not follow, be they wh
       {
         ...SETTINGS,
         latencies: {
-          ...{ pastTokens: 1, rounds: 1, rest: 1, attention: [] },
-          mlp: { sizes: [1], ms: [1] },
+          ...{ pastTokens: 1, rounds: 1, rest: 1 },
+          curves: [{ kind: "mlp", unitWidth: 1, sizes: [1], ms: [1] }],
         },
       },
     ];

@@ -7,7 +7,7 @@ import {
   type OptionValues,
   wholeNumber,
 } from "@lopper/options";
-import { Decoder, generate, LaidOutWeights, sourceUnits } from "@lopper/runtime";
+import { Decoder, generate, LaidOutWeights } from "@lopper/runtime";
 import { openTokenizer, type Tokenizer } from "@lopper/tokenizers";
 import { Command } from "commander";
 import { addOptions } from "../inputs/commander_options.ts";
@@ -60,7 +60,7 @@ async function run(
     using tokenizer = await openTokenizer(model.folder);
     const ids = await tokenizer.encode(prompt);
     checkPrompt(ids, model.spec);
-    const weights = await LaidOutWeights.load(model, sourceUnits(model.spec));
+    const weights = await LaidOutWeights.load(model);
     await printPiece(prompt);
     const decoder = new Decoder(backend, weights);
     const tokens = generate(decoder, ids, options);

@@ -1,5 +1,5 @@
 import { countParameters, type ModelSpec } from "@lopper/core";
-import { type Model, modelDigest } from "@lopper/models";
+import { digestForm, type LayerSizes, type Model, modelDigest } from "@lopper/models";
 import { type OptionValues, OUTPUT } from "@lopper/options";
 import { groupSizes } from "@lopper/run";
 import {
@@ -38,12 +38,12 @@ export function inspectCommand(interruption: Interruption = UNINTERRUPTED): Comm
           name: title,
           family: model.spec.family,
           digest: await modelDigest(model, () => signal.throwIfAborted()),
-          parameters: countParameters(model.spec),
+          parameters: parametersOf(model.spec),
           bytes: model.weightBytes,
           quantised: model.quantised,
           notes: model.notes,
           dtypes: dtypes(model.weights.map(({ tensor }) => tensor)),
-          spec: model.spec,
+          spec: { ...digestForm(model), eosTokenIds: model.spec.eosTokenIds },
           prunable: prunable(model.spec),
         };
         if (options.json) printJson(facts, 2);
@@ -58,14 +58,20 @@ type Facts = {
   name: string;
   family: string;
   digest: string;
-  parameters: ReturnType<typeof countParameters>;
+  parameters: ReturnType<typeof parametersOf>;
   bytes: number;
   quantised: Model["quantised"];
   notes: Model["notes"];
   dtypes: Record<string, number>;
-  spec: ModelSpec;
+  spec: ReturnType<typeof digestForm>;
   prunable: ReturnType<typeof prunable>;
 };
+
+/** Parameters by part: of blocks, by their kind. */
+function parametersOf(spec: ModelSpec): Readonly<Record<string, number>> {
+  const { embedding, lmHead, blocks, norms, total } = countParameters(spec);
+  return { embedding, lmHead, ...blocks, norms, total };
+}
 
 /** Bytes by dtype. */
 function dtypes(tensors: readonly { dtype: string; byteLength: number }[]) {
@@ -124,7 +130,7 @@ function describe(facts: Facts): string {
     "",
     table([
       ["layer", "query heads", "KV heads", "MLP width"],
-      ...layerRows(spec),
+      ...layerRows(spec.layers),
     ]),
     "",
     "What pruning could touch:",
@@ -139,8 +145,8 @@ function describe(facts: Facts): string {
 }
 
 /** One row a layer, equal neighbours joined. */
-function layerRows(spec: ModelSpec): string[][] {
-  const rows = spec.layers.map(({ attention, mlp }) => [
+function layerRows(layers: readonly LayerSizes[]): string[][] {
+  const rows = layers.map(({ attention, mlp }) => [
     attention ? String(attention.queryHeads) : "removed",
     attention ? String(attention.kvHeads) : "removed",
     mlp ? String(mlp.intermediateSize) : "removed",

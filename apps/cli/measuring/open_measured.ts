@@ -8,7 +8,7 @@ import {
 } from "@lopper/evaluation";
 import { type Model, modelDigest } from "@lopper/models";
 import { expandedWithin, type MemoryPart } from "@lopper/run";
-import { Decoder, LaidOutWeights, sourceUnits } from "@lopper/runtime";
+import { Decoder, LaidOutWeights } from "@lopper/runtime";
 import { openTokenizer } from "@lopper/tokenizers";
 import type { EvaluationLog } from "./evaluation_log.ts";
 import { budgetNow } from "../inputs/memory_budget.ts";
@@ -89,6 +89,6 @@ async function openDecoder(
   const expandedBytes = expandedWithin(model, backend.description, run, budget);
   return new Decoder(
     backend,
-    await LaidOutWeights.load(model, sourceUnits(model.spec), { expandedBytes }),
+    await LaidOutWeights.load(model, { expandedBytes }),
   );
 }

@@ -1,14 +1,14 @@
 import {
-  blocksOf,
   type Candidate,
   INPUTS,
+  keptOf,
   type ModelSpec,
   PlanError,
   planOf,
-  prunedSpec,
   type PrunePlan,
   pruningRatio,
-  shapeOfLayers,
+  type Ranking,
+  shapeOfKept,
   UsageError,
 } from "@lopper/core";
 import { isFolder, readInput } from "@lopper/files";
@@ -19,7 +19,6 @@ import {
   type PublishedConfig,
 } from "@lopper/models";
 import type { Decision } from "@lopper/run";
-import { rankingOf, type UnitRanking } from "@lopper/runtime";
 import { changesTo, denseState } from "@lopper/search";
 import { about, checkRunOf, planOfRun } from "../folder/plan_of_run.ts";
 
@@ -32,14 +31,14 @@ export async function decisionFromFile(
   file: string,
   model: Model,
   modelDigest: string,
-  ranking: UnitRanking,
+  published: Ranking,
   ratio: number | undefined,
 ): Promise<Decision> {
   const decided = { stopped: null, rankings: [], blockTokens: { spent: 0, full: 0 } };
   if (await isFolder(file)) {
     const part = await planOfRun(file, ratio, model.spec, modelDigest);
-    const { layers } = about(file, () => prunedSpec(model.spec, part.plan));
-    return { ...decided, ...part, layers, ratio: pruningRatio(model.spec, layers) };
+    const shape = about(file, () => shapeOfKept(keptOf(model.spec, part.plan)));
+    return { ...decided, ...part, shape, ratio: pruningRatio(model.spec, shape) };
   }
   if (ratio !== undefined) {
     throw new UsageError(
@@ -50,7 +49,7 @@ export async function decisionFromFile(
   let plan: PrunePlan;
   if (parsed.kind === "published") {
     const { config } = parsed;
-    const changes = changesOfConfig(model.spec, config, ranking, file);
+    const changes = changesOfConfig(model.spec, config, published, file);
     plan = planOf(model.spec, modelDigest, changes);
   } else {
     plan = parsed.plan;
@@ -60,13 +59,13 @@ export async function decisionFromFile(
       );
     }
   }
-  const { layers } = about(file, () => prunedSpec(model.spec, plan));
+  const shape = about(file, () => shapeOfKept(keptOf(model.spec, plan)));
   await checkRunOf(file, plan);
   return {
     ...decided,
     plan,
-    layers,
-    ratio: pruningRatio(model.spec, layers),
+    shape,
+    ratio: pruningRatio(model.spec, shape),
     frontier: [],
     swaps: [],
   };
@@ -76,11 +75,11 @@ export async function decisionFromFile(
 function changesOfConfig(
   spec: ModelSpec,
   config: PublishedConfig,
-  ranking: UnitRanking,
+  published: Ranking,
   file: string,
 ): Candidate {
-  const state = denseState(blocksOf(spec), rankingOf(spec, ranking));
-  const changes = changesTo(state, shapeOfLayers(spec, fromPublishedConfig(spec, config, file)));
+  const state = denseState(spec.blocks, published);
+  const changes = changesTo(state, fromPublishedConfig(spec, config, file));
   const removed = [
     ...config.pruned_attn_idx.map((layer) => `${layer}.attention`),
     ...config.pruned_mlp_idx.map((layer) => `${layer}.mlp`),

@@ -1,5 +1,5 @@
 import type { Backend } from "@lopper/backends";
-import { blocksOf, countParameters, denseShape, type ModelSpec } from "@lopper/core";
+import { countParameters, denseShape, type ModelSpec } from "@lopper/core";
 import { criterionOf, PUBLISHED_RANKING, type Sequences, tokenCount } from "@lopper/importance";
 import type { Model } from "@lopper/models";
 import {
@@ -170,7 +170,7 @@ export function describeDryRun(
   if (policy && flags.targetLatency !== null) {
     lines.push(
       `  a token is predicted to take ${
-        formatMilliseconds(policy.resource.amount(denseShape(blocksOf(spec))))
+        formatMilliseconds(policy.resource.amount(denseShape(spec.blocks)))
       }, and is to take ${formatMilliseconds(flags.targetLatency)}`,
     );
   }
@@ -195,7 +195,7 @@ export function describeDryRun(
   }
   if (decision) {
     const before = countParameters(spec).total;
-    const after = countParameters(spec, decision.layers).total;
+    const after = countParameters(spec, decision.shape).total;
     lines.push(
       `  the plan leaves ${formatCount(after)} of ${formatCount(before)} parameters (ratio ${
         decision.ratio.toFixed(2)

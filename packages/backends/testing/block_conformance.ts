@@ -1,18 +1,7 @@
-import {
-  axisLength,
-  type Block,
-  type BlockSize,
-  blocksOf,
-  type LayerSpec,
-  type ModelSpec,
-} from "@lopper/core";
-import {
-  type AttentionOp,
-  blockGraph,
-  type FedAttention,
-  headsOf,
-  laidOutAxes,
-} from "@lopper/graphs";
+import { axisLength, type Block, type BlockSize, headsOf } from "@lopper/core";
+import { type AttentionOp, blockGraph, type FedAttention, laidOutAxes } from "@lopper/graphs";
+import type { LayerSizes } from "@lopper/models";
+import { type SpecChange, specOfLayers } from "@lopper/models/testing";
 import assert from "node:assert/strict";
 import { type Backend, type Feeds, float32, float32Data, int32, int64 } from "../backend.ts";
 import {
@@ -32,29 +21,14 @@ export type AttentionOperator = keyof typeof ATTENTION_OPERATORS;
 const EPS = 1e-6;
 const HIDDEN = 20;
 
-/** What a family may do otherwise. */
-type Variety = Partial<Pick<ModelSpec, "biases" | "qkNorm" | "placement" | "headDim">>;
-
-const BIASED: Variety = { biases: { qkv: true, output: true, mlp: true } };
+const BIASED: SpecChange = { traits: ["qkvBias", "outputBias", "mlpBias"] };
 
 /** The only block of a layer like this. */
-function blockOf(layer: Partial<LayerSpec>, variety: Variety): Block {
-  const [block] = blocksOf({
-    family: "llama",
-    hiddenSize: HIDDEN,
-    headDim: 16,
-    vocabSize: 8,
-    maxPositions: 80,
-    rmsNormEps: EPS,
-    tiedEmbeddings: true,
-    biases: { qkv: false, output: false, mlp: false },
-    qkNorm: false,
-    rope: { theta: 10_000, scaling: null },
-    slidingWindow: null,
-    eosTokenIds: [],
+function blockOf(layer: Partial<LayerSizes>, variety: SpecChange): Block {
+  const [block] = specOfLayers([{ attention: null, mlp: null, ...layer }], {
+    ...{ hiddenSize: HIDDEN, headDim: 16, rmsNormEps: EPS },
     ...variety,
-    layers: [{ attention: null, mlp: null, ...layer }],
-  });
+  }).blocks;
   return block;
 }
 
@@ -142,7 +116,7 @@ function toleranceOf({ placement }: Block): number {
   return placement === "post" ? 5 * TOLERANCE : TOLERANCE;
 }
 
-async function checkMlp(backend: Backend, variety: Variety) {
+async function checkMlp(backend: Backend, variety: SpecChange) {
   const block = blockOf({ mlp: { intermediateSize: 40 } }, variety);
   const run = await backend.compile(blockGraph(block, { hiddenSize: HIDDEN, eps: EPS }));
   for (const [batch, length, channels] of [[1, 3, 40], [7, 1, 9], [2, 3, 9], [1, 1, 1]]) {
@@ -162,7 +136,7 @@ async function checkMlp(backend: Backend, variety: Variety) {
 interface AttentionCase {
   readonly queryHeads: number;
   readonly kvHeads: number;
-  readonly variety?: Variety;
+  readonly variety?: SpecChange;
 }
 
 function attentionGraph(
@@ -245,7 +219,7 @@ async function checkCache(backend: Backend, op: AttentionOp) {
   }
 }
 
-const MLPS: readonly [what: string, variety: Variety][] = [
+const MLPS: readonly [what: string, variety: SpecChange][] = [
   ["", {}],
   [" with biases", BIASED],
   [" with its norm behind it", { placement: "post" }],

@@ -1,6 +1,16 @@
-import { DTYPE_BYTES, ExportError, type FloatDType, fullyAttended } from "@lopper/core";
+import {
+  DTYPE_BYTES,
+  ExportError,
+  type FloatDType,
+  fullyAttended,
+  haveWeight,
+  headsOf,
+  innerWidth,
+  shapeOfWeight,
+} from "@lopper/core";
 import { type OpenSink, type TensorEntry, writeJson, writeText } from "@lopper/formats";
 import {
+  blocksOfLayers,
   blockTensorName,
   copyCompanions,
   DECI_MODEL_TYPE,
@@ -14,7 +24,7 @@ import { convertedTensor } from "../convert.ts";
 import type { WrittenExport } from "../export.ts";
 import { DTYPE_NAMES, type SafetensorsExportOptions, writeWeights } from "../safetensors_export.ts";
 import CONFIGURATION from "../transformers/configuration_decilm.py" with { type: "text" };
-import { type DeciLayer, type DeciShape, deciShape } from "./layers.ts";
+import { type DeciBlock, type DeciLayer, type DeciShape, deciShape } from "./layers.ts";
 
 /**
  * Writes a model in DeciLM's layout, which vLLM and mlx-lm have for models whose layers differ. Heads and channels are
@@ -44,18 +54,21 @@ export async function exportDeci(
   return { files, customCode: true };
 }
 
+/** Of an attention that adds nothing. */
+const ZERO_KV_HEADS = 1;
+
 /** @throws {ExportError} when the layout cannot hold the model. */
 export function checkDeci({ spec, name }: Model) {
-  const { qkNorm, placement, biases, layers } = spec;
-  const reason = placement === "post"
+  const { blocks } = spec;
+  const reason = blocks.some(({ placement }) => placement === "post")
     ? "norms behind its blocks"
-    : qkNorm
+    : haveWeight(blocks, "q_norm")
     ? "norms of queries and keys"
-    : biases.qkv || biases.output || biases.mlp
+    : haveWeight(blocks, "q_bias", "o_bias", "gate_bias")
     ? "biases"
     : fullyAttended(spec) !== null
     ? "a sliding window"
-    : layers.every(({ attention, mlp }) => !attention && !mlp)
+    : blocks.length === 0
     ? "no blocks"
     : null;
   if (reason === null) return;
@@ -90,20 +103,29 @@ function deciConfig(
     auto_map: { AutoConfig: "configuration_decilm.DeciLMConfig" },
     num_hidden_layers: layers.length,
     num_attention_heads: queryHeads,
-    num_key_value_heads: Math.max(...layers.map(({ attention }) => attention?.kvHeads ?? 1)),
+    num_key_value_heads: Math.max(...layers.map(kvHeads)),
     head_dim: spec.headDim,
-    intermediate_size: Math.max(...layers.map(({ mlp }) => mlp?.intermediateSize ?? 1)),
+    intermediate_size: Math.max(...layers.map(({ mlp }) => mlp ? channels(mlp) : 1)),
     hidden_act: "silu",
     ...earlierRopeKeys(spec.rope),
     block_configs: layers.map(({ attention, mlp }) => ({
       attention: attention
-        ? { ...present, ...sinks, n_heads_in_group: queryHeads / attention.kvHeads }
+        ? { ...present, ...sinks, n_heads_in_group: queryHeads / kvHeads({ attention }) }
         : { ...none, ...sinks, n_heads_in_group: null },
       ffn: mlp
-        ? { ...present, ffn_mult: deciMultiplier(mlp.intermediateSize, spec.hiddenSize) }
+        ? { ...present, ffn_mult: deciMultiplier(channels(mlp), spec.hiddenSize) }
         : { ...none, ffn_mult: null },
     })),
   };
+}
+
+function kvHeads({ attention }: Pick<DeciLayer, "attention">): number {
+  if (attention === null || attention === "zero") return ZERO_KV_HEADS;
+  return headsOf(attention.block, attention.size).kvHeads;
+}
+
+function channels({ block, size }: DeciBlock): number {
+  return innerWidth(block, size);
 }
 
 function outer(model: Model, part: string, dtype: FloatDType | undefined): TensorEntry[] {
@@ -113,43 +135,49 @@ function outer(model: Model, part: string, dtype: FloatDType | undefined): Tenso
 
 function layerTensors(
   model: Model,
-  { queryHeads }: DeciShape,
-  { source, attention, mlp }: DeciLayer,
+  shape: DeciShape,
+  { attention, mlp }: DeciLayer,
   place: number,
   dtype: FloatDType | undefined,
 ): readonly TensorEntry[] {
-  const { spec, weights, family } = model;
-  const { hiddenSize, headDim } = spec;
-  const q = queryHeads * headDim;
-  const kv = (attention?.kvHeads ?? 0) * headDim;
-  const width = mlp?.intermediateSize ?? 0;
-  const shapes: Readonly<Record<string, readonly number[]>> = {
-    q: [q, hiddenSize],
-    k: [kv, hiddenSize],
-    v: [kv, hiddenSize],
-    o: [hiddenSize, q],
-    gate: [width, hiddenSize],
-    up: [width, hiddenSize],
-    down: [hiddenSize, width],
-    norm: [hiddenSize],
-  };
-  const nameOf = (kind: "attention" | "mlp", weight: string) =>
-    blockTensorName(family, { layer: place, kind }, weight);
-  const entries = (kind: "attention" | "mlp") =>
-    weights.flatMap((weight) => {
+  const entries = ({ block, size }: DeciBlock) =>
+    model.weights.flatMap((weight) => {
       const { role } = weight;
-      if (!("layer" in role) || role.part !== kind || role.layer !== source) return [];
-      return [filled(model, weight, nameOf(kind, role.weight), shapes[role.weight], dtype)];
+      if (!("layer" in role) || role.part !== block.kind || role.layer !== block.layer) return [];
+      const name = blockTensorName(model.family, { ...block, layer: place }, role.weight);
+      return [filled(model, weight, name, shapeOfWeight(block, role.weight, size), dtype)];
     });
-  const type = dtype ?? weights[0].tensor.dtype as FloatDType;
-  const zeros = () =>
-    (["norm", "q", "k", "v", "o"] as const).map((weight): TensorEntry =>
-      zeroTensor(nameOf("attention", weight), shapes[weight]!, type)
-    );
   return [
-    ...attention?.zero ? zeros() : attention ? entries("attention") : [],
-    ...mlp ? entries("mlp") : [],
+    ...attention === "zero"
+      ? zeroAttention(model, shape, place, dtype)
+      : attention
+      ? entries(attention)
+      : [],
+    ...mlp ? entries(mlp) : [],
   ];
+}
+
+/** An attention of one KV head that adds nothing. */
+function zeroAttention(
+  { spec, family, weights }: Model,
+  { queryHeads }: DeciShape,
+  layer: number,
+  dtype = weights[0].tensor.dtype as FloatDType,
+): readonly TensorEntry[] {
+  const { hiddenSize, headDim } = spec;
+  const attention = { queryHeads, kvHeads: ZERO_KV_HEADS };
+  const [block] = blocksOfLayers(
+    family,
+    { hiddenSize, headDim, traits: new Set() },
+    [{ attention, mlp: null }],
+  );
+  return block.weights.map((weight) =>
+    zeroTensor(
+      blockTensorName(family, { ...block, layer }, weight.name),
+      shapeOfWeight(block, weight.name),
+      dtype,
+    )
+  );
 }
 
 function zeroTensor(name: string, shape: readonly number[], dtype: FloatDType): TensorEntry {

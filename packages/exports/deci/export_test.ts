@@ -1,8 +1,9 @@
 import { openBackend } from "@lopper/backends";
-import { CheckpointFormatError, ExportError, UnsupportedModelError } from "@lopper/core";
+import { CheckpointFormatError, ExportError, sizeOf, UnsupportedModelError } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
 import { MemoryFolder } from "@lopper/formats";
 import { openModel } from "@lopper/models";
+import { specOfLayers } from "@lopper/models/testing";
 import { streamedLogits } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
@@ -12,7 +13,7 @@ import {
   prunedInMemory,
 } from "../../../tests/support/heterogeneous.ts";
 import { exportDeci } from "./export.ts";
-import { deciShape } from "./layers.ts";
+import { type DeciLayer, deciShape } from "./layers.ts";
 
 const FIXTURES = new URL("../../../tests/fixtures/families/", import.meta.url);
 const DEMO = new URL("../../demo-model/data/model", import.meta.url);
@@ -25,28 +26,29 @@ const IDS = [1, 5, 2, 7, 3, 3, 9];
 
 Deno.test("deci layout: heads are those of all layers, widths are filled up, an MLP never comes first", () => {
   const attention = { queryHeads: 6, kvHeads: 2 };
-  const { queryHeads, layers } = deciShape({
-    layers: [
-      { attention: null, mlp: null },
-      { attention: null, mlp: { intermediateSize: 257 } },
-      { attention: { queryHeads: 3, kvHeads: 1 }, mlp: null },
-      { attention, mlp: { intermediateSize: 256 } },
-      { attention: { queryHeads: 4, kvHeads: 4 }, mlp: { intermediateSize: 1 } },
-    ],
-  });
+  const { blocks } = specOfLayers([
+    { attention: null, mlp: null },
+    { attention: null, mlp: { intermediateSize: 257 } },
+    { attention: { queryHeads: 3, kvHeads: 1 }, mlp: null },
+    { attention, mlp: { intermediateSize: 256 } },
+    { attention: { queryHeads: 4, kvHeads: 4 }, mlp: { intermediateSize: 1 } },
+  ]);
+  const { queryHeads, layers } = deciShape({ blocks });
   assert.equal(queryHeads, 6);
-  assert.deepEqual(layers, [
-    { source: 1, attention: { kvHeads: 1, zero: true }, mlp: { intermediateSize: 512 } },
-    { source: 2, attention: { kvHeads: 2, zero: false }, mlp: null },
-    { source: 3, attention: { kvHeads: 2, zero: false }, mlp: { intermediateSize: 256 } },
-    { source: 4, attention: { kvHeads: 6, zero: false }, mlp: { intermediateSize: 256 } },
+  const named = (placed: DeciLayer["attention"]) =>
+    placed === null || placed === "zero" ? placed : [placed.block.id, placed.size];
+  assert.deepEqual(layers.map(({ attention, mlp }) => [named(attention), named(mlp)]), [
+    ["zero", ["1.mlp", { channels: 512 }]],
+    [["2.attention", { kvGroups: 2 }], null],
+    [["3.attention", { kvGroups: 2 }], ["3.mlp", { channels: 256 }]],
+    [["4.attention", { kvGroups: 6 }], ["4.mlp", { channels: 256 }]],
   ]);
   // Groups of 3 and of 2 heads need a multiple of both.
-  const uneven = [{ attention: { queryHeads: 4, kvHeads: 2 }, mlp: null }, {
-    attention: { queryHeads: 3, kvHeads: 1 },
-    mlp: null,
-  }];
-  assert.equal(deciShape({ layers: uneven }).queryHeads, 6);
+  const uneven = specOfLayers([
+    { attention: { queryHeads: 4, kvHeads: 2 }, mlp: null },
+    { attention: { queryHeads: 3, kvHeads: 1 }, mlp: null },
+  ]);
+  assert.equal(deciShape(uneven).queryHeads, 6);
 });
 
 Deno.test({
@@ -72,12 +74,14 @@ Deno.test({
         const again = await openModel(output.folder("deci"));
         const config = JSON.parse(new TextDecoder().decode(output.files["config.json"]));
         assert.equal(config.model_type, "nemotron-nas");
-        assert.equal(config.block_configs.length, again.spec.layers.length);
-        assert.ok(again.spec.layers[0].attention, "readers begin with an attention");
-        for (const [i, { mlp }] of again.spec.layers.entries()) {
-          const { ffn } = config.block_configs[i];
-          assert.equal(ffn.no_op, mlp === null);
-          assert.equal((mlp?.intermediateSize ?? 0) % 256, 0);
+        assert.equal(config.block_configs.length, again.spec.layerCount);
+        assert.equal(again.spec.blocks[0].id, "0.attention", "readers begin with an attention");
+        const mlps = new Map(again.spec.blocks.map((block) => [block.id, sizeOf(block)]));
+        for (let layer = 0; layer < again.spec.layerCount; layer++) {
+          const { ffn } = config.block_configs[layer];
+          const channels = mlps.get(`${layer}.mlp`)?.channels;
+          assert.equal(ffn.no_op, channels === undefined);
+          assert.equal((channels ?? 0) % 256, 0);
         }
         const [expected, found] = [
           await streamedLogits(backend, model, IDS),

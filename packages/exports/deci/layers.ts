@@ -1,20 +1,26 @@
 import {
+  type Block,
+  type BlockSize,
   commonMultiple,
-  groupSize,
-  type LayerSpec,
+  headsOf,
   layersWithBlocks,
-  type ModelSpec,
+  outputProjection,
+  sizeOf,
 } from "@lopper/core";
 import { deciWidth } from "@lopper/models";
 
-/** A layer of DeciLM's layout. Heads and channels beyond those of the source are of zeros. */
+/** A block in DeciLM's layout: one of the model's, filled up to a size. */
+export interface DeciBlock {
+  readonly block: Block;
+  readonly size: BlockSize;
+}
+
+/** A layer in DeciLM's layout: one of the model's that has blocks. */
 export interface DeciLayer {
-  /** The layer of the model that it is. */
-  readonly source: number;
-  /** `zero` where the model has no attention and readers need one. */
-  readonly attention: { readonly kvHeads: number; readonly zero: boolean } | null;
-  /** Channels, a multiple of 256. */
-  readonly mlp: { readonly intermediateSize: number } | null;
+  /** "zero" where the model has no attention and readers need one. */
+  readonly attention: DeciBlock | "zero" | null;
+  /** Of channels, a multiple of 256. */
+  readonly mlp: DeciBlock | null;
 }
 
 export interface DeciShape {
@@ -29,26 +35,30 @@ export interface DeciShape {
  * vLLM takes the residual from the first attention, so one of zeros stands before an MLP that would come first; layers
  * without blocks are gone.
  */
-export function deciShape({ layers }: Pick<ModelSpec, "layers">): DeciShape {
-  const groups = layers.flatMap(({ attention }) => attention ? [groupSize(attention)] : []);
-  const most = Math.max(1, ...layers.map(({ attention }) => attention?.queryHeads ?? 0));
+export function deciShape({ blocks }: { readonly blocks: readonly Block[] }): DeciShape {
+  const heads = blocks.filter(({ attended }) => attended).map((block) => headsOf(block));
+  const most = Math.max(1, ...heads.map(({ queryHeads }) => queryHeads));
   // Whole KV groups of every size.
-  const unit = commonMultiple(groups);
+  const unit = commonMultiple(heads.map(groupSize));
   const queryHeads = Math.ceil(most / unit) * unit;
-  const kept = layersWithBlocks(layers);
+  const filled = (block: Block): DeciBlock => {
+    const { dimension } = outputProjection(block).axes[1];
+    const units = block.attended
+      ? queryHeads / groupSize(headsOf(block))
+      : deciWidth(sizeOf(block)[dimension]);
+    return { block, size: { [dimension]: units } };
+  };
   return {
     queryHeads,
-    layers: kept.map((source, i): DeciLayer => {
-      const { attention, mlp }: LayerSpec = layers[source];
-      return {
-        source,
-        attention: attention
-          ? { kvHeads: queryHeads / groupSize(attention), zero: false }
-          : i === 0
-          ? { kvHeads: 1, zero: true }
-          : null,
-        mlp: mlp && { intermediateSize: deciWidth(mlp.intermediateSize) },
-      };
+    layers: layersWithBlocks({ blocks }).map((layer, i): DeciLayer => {
+      const own = blocks.filter((block) => block.layer === layer);
+      const [attention] = own.filter(({ attended }) => attended).map(filled);
+      const [mlp] = own.filter(({ attended }) => !attended).map(filled);
+      return { attention: attention ?? (i === 0 ? "zero" : null), mlp: mlp ?? null };
     }),
   };
+}
+
+function groupSize({ queryHeads, kvHeads }: ReturnType<typeof headsOf>): number {
+  return queryHeads / kvHeads;
 }

@@ -1,6 +1,16 @@
-import { ExportError, isUniform, type LayerSpec, type ModelSpec } from "@lopper/core";
+import {
+  areAlike,
+  type Block,
+  ExportError,
+  haveWeight,
+  headsOf,
+  innerWidth,
+  type ModelSpec,
+  shapeOfWeight,
+  sizeOf,
+} from "@lopper/core";
 import type { Model } from "@lopper/models";
-import type { GgufLayer } from "./layers.ts";
+import type { GgufLayer, PlacedBlock } from "./layers.ts";
 
 /** An architecture of llama.cpp, as far as files differ by it. */
 export interface Architecture {
@@ -23,8 +33,8 @@ const DECI: Architecture = { name: "deci", interleaved: true, byLayer: true };
 
 /**
  * The architecture under which llama.cpp computes the model.
- * @throws {ExportError} when there is none: biases, or norms of q and k, where layers differ; biases where the heads do not
- *   fill the hidden size, which llama.cpp takes for granted; Qwen with the frequencies of Llama 3.
+ * @throws {ExportError} when there is none: another family; biases, or norms of q and k, where layers differ; biases where the
+ *   heads do not fill the hidden size, which llama.cpp takes for granted; Qwen with the frequencies of Llama 3.
  */
 export function architectureOf(model: Model, layers: readonly GgufLayer[]): Architecture {
   const { spec, name } = model;
@@ -33,17 +43,16 @@ export function architectureOf(model: Model, layers: readonly GgufLayer[]): Arch
       `${name}: ${what}, and llama.cpp has no architecture for that; export it with --to safetensors or --to onnx`,
     );
   };
-  const { qkv, output } = spec.biases;
-  const shapes = shapesOf(layers);
-  if (!shapes || !isUniform(shapes)) {
+  const first = firstOfAlike(layers);
+  if (!first) {
     const reason = whyNotDeci(spec);
     return reason === null ? DECI : refuse(`its layers differ in shape and have ${reason}`);
   }
-  const { queryHeads } = shapes[0].attention!;
-  if ((qkv || output) && queryHeads * spec.headDim !== spec.hiddenSize) {
+  const biased = haveWeight(spec.blocks, "q_bias", "o_bias");
+  if (biased && shapeOfWeight(first, "q")[0] !== spec.hiddenSize) {
     refuse("its heads have biases and do not fill the hidden size");
   }
-  if (spec.qkNorm && (qkv || output)) refuse("its heads have biases beside norms");
+  if (biased && haveWeight(spec.blocks, "q_norm")) refuse("its heads have biases beside norms");
   if (!Object.hasOwn(UNIFORM, spec.family)) {
     throw new ExportError(
       `${name}: GGUF files are written for ${
@@ -60,21 +69,21 @@ export function architectureOf(model: Model, layers: readonly GgufLayer[]): Arch
 }
 
 /** What a model has that llama.cpp computes only where all layers are alike, in words; null for nothing. */
-export function whyNotDeci(spec: ModelSpec): string | null {
-  const { qkNorm, placement, biases: { qkv, output, mlp } } = spec;
-  if (placement === "post") return "norms behind their blocks";
-  if (qkNorm) return "norms of queries and keys";
-  return qkv || output || mlp ? "biases" : null;
+export function whyNotDeci({ blocks }: Pick<ModelSpec, "blocks">): string | null {
+  if (blocks.some(({ placement }) => placement === "post")) return "norms behind their blocks";
+  if (haveWeight(blocks, "q_norm")) return "norms of queries and keys";
+  return haveWeight(blocks, "q_bias", "o_bias", "gate_bias") ? "biases" : null;
 }
 
-/** The layers' shapes where all blocks are the model's own; null where one is of zeros, or left out. */
-function shapesOf(layers: readonly GgufLayer[]): readonly LayerSpec[] | null {
-  const shapes = layers.flatMap(({ attention, mlp }) =>
-    attention && "shape" in attention && "shape" in mlp
-      ? [{ attention: attention.shape, mlp: mlp.shape }]
-      : []
+/** The attention of the first layer, where all blocks are the model's own, and all layers alike. */
+function firstOfAlike(layers: readonly GgufLayer[]): Block | null {
+  const [{ attention: first, mlp: second }] = layers;
+  const isLike = (a: PlacedBlock | null, b: PlacedBlock | null) =>
+    a !== null && a !== "zero" && b !== null && b !== "zero" && areAlike(a, b);
+  const alike = layers.every(({ attention, mlp }) =>
+    isLike(attention, first) && isLike(mlp, second)
   );
-  return shapes.length === layers.length ? shapes : null;
+  return alike ? first as Block : null;
 }
 
 /** One head, so that the cache of layer 0 has a shape. */
@@ -89,13 +98,13 @@ export function zeroWidth(quantised: boolean): number {
 export function layerNumbers(layers: readonly GgufLayer[], quantised: boolean) {
   const heads = (kind: "queryHeads" | "kvHeads") =>
     layers.map(({ attention }) =>
-      attention === null ? 0 : "shape" in attention ? attention.shape[kind] : ZERO_HEADS
+      attention === null ? 0 : attention === "zero" ? ZERO_HEADS : headsOf(attention)[kind]
     );
   return {
     queryHeads: heads("queryHeads"),
     kvHeads: heads("kvHeads"),
     widths: layers.map(({ mlp }) =>
-      "shape" in mlp ? mlp.shape.intermediateSize : zeroWidth(quantised)
+      mlp === "zero" ? zeroWidth(quantised) : innerWidth(mlp, sizeOf(mlp))
     ),
   };
 }

@@ -38,7 +38,7 @@ export async function exportGguf(
   { title, precision = "fp16" }: GgufExportOptions,
 ): Promise<WrittenGguf> {
   const type = TYPES[precision];
-  const layers = ggufLayers(model.spec.layers);
+  const layers = ggufLayers(model.spec.blocks);
   const architecture = architectureOf(model, layers);
   const tensors = ggufTensors(model, architecture, layers, type);
   const tokenizer = await tokenizerMetadata(model);

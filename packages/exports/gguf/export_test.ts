@@ -1,4 +1,4 @@
-import { ExportError, type ModelSpec } from "@lopper/core";
+import { ExportError, headsOf, type ModelSpec, sizeOf } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
 import { MemorySource } from "@lopper/formats";
 import { type Model, openGgufModel, openModel } from "@lopper/models";
@@ -58,18 +58,16 @@ Deno.test("GGUF export: layers that differ are of deci, and the blocks keep thei
     const model = await prunedInMemory(source, heterogeneousPlan(source.spec));
     const { written, again } = await reopened(model, precision);
     assert.equal(written.architecture, "deci");
-    const blocks = ({ spec }: Model) =>
-      spec.layers.flatMap(({ attention, mlp }) => [attention, mlp].filter((b) => b !== null));
+    const blocks = ({ spec }: Model) => spec.blocks.map(({ id: _, layer: __, ...block }) => block);
     const zeroWidth = precision === "fp32" ? 1 : 32;
     const { hiddenSize } = model.spec;
     // without what the mends added: the attention of layer 0, and the feed-forward at the end
     const own = blocks(again).slice(1, -1);
     assert.deepEqual(own, blocks(model));
-    assert.deepEqual(blocks(again)[0], { queryHeads: 1, kvHeads: 1 });
-    assert.deepEqual(blocks(again).at(-1), { intermediateSize: zeroWidth });
-    const down = again.weights.findLast(({ role }) =>
-      role.part === "mlp" && role.weight === "down"
-    )!;
+    const { queryHeads, kvHeads } = headsOf(again.spec.blocks[0]);
+    assert.deepEqual([queryHeads, kvHeads], [1, 1]);
+    assert.deepEqual(sizeOf(again.spec.blocks.at(-1)!), { channels: zeroWidth });
+    const down = again.weights.findLast(({ role }) => "layer" in role && role.weight === "down")!;
     assert.deepEqual(
       await again.store.readFloat32(down.tensor.name),
       new Float32Array(hiddenSize * zeroWidth),

@@ -1,14 +1,12 @@
-import type { AttentionShape, LayerSpec, MlpShape } from "@lopper/core";
+import type { Block } from "@lopper/core";
 
-/** A block of a GGUF layer: one of the model's, by its layer there, or one that adds nothing to the residual. */
-export type PlacedBlock<Shape> =
-  | { readonly source: number; readonly shape: Shape }
-  | { readonly source: "zero" };
+/** A block of a GGUF layer: one of the model's, or one that adds nothing to the hidden states. */
+export type PlacedBlock = Block | "zero";
 
 /** A layer as llama.cpp runs it; a null attention is one that it leaves out. */
 export interface GgufLayer {
-  readonly attention: PlacedBlock<AttentionShape> | null;
-  readonly mlp: PlacedBlock<MlpShape>;
+  readonly attention: PlacedBlock | null;
+  readonly mlp: PlacedBlock;
 }
 
 /**
@@ -18,22 +16,21 @@ export interface GgufLayer {
  * feed-forward of zeros stands; and layer 0 begins with an attention of zeros where the first block is an MLP. Layers
  * without blocks are gone.
  */
-export function ggufLayers(layers: readonly LayerSpec[]): readonly GgufLayer[] {
+export function ggufLayers(blocks: readonly Block[]): readonly GgufLayer[] {
   const placed: GgufLayer[] = [];
-  let waiting: PlacedBlock<AttentionShape> | null = null;
-  for (const [source, { attention, mlp }] of layers.entries()) {
-    if (attention) {
-      if (waiting) placed.push({ attention: waiting, mlp: { source: "zero" } });
-      waiting = { source, shape: attention };
+  let waiting: Block | null = null;
+  for (const block of blocks) {
+    if (block.attended) {
+      if (waiting) placed.push({ attention: waiting, mlp: "zero" });
+      waiting = block;
+      continue;
     }
-    if (mlp) {
-      const first = placed.length === 0 ? { source: "zero" } as const : null;
-      placed.push({ attention: waiting ?? first, mlp: { source, shape: mlp } });
-      waiting = null;
-    }
+    const first = placed.length === 0 ? "zero" as const : null;
+    placed.push({ attention: waiting ?? first, mlp: block });
+    waiting = null;
   }
-  if (waiting) placed.push({ attention: waiting, mlp: { source: "zero" } });
+  if (waiting) placed.push({ attention: waiting, mlp: "zero" });
   // A model of no blocks is one of two that add nothing.
-  if (placed.length === 0) placed.push({ attention: { source: "zero" }, mlp: { source: "zero" } });
+  if (placed.length === 0) placed.push({ attention: "zero", mlp: "zero" });
   return placed;
 }

@@ -1,22 +1,24 @@
-import type { LayerSpec } from "@lopper/core";
+import type { Block } from "@lopper/core";
+import { specOfLayers } from "@lopper/models/testing";
 import assert from "node:assert/strict";
-import { ggufLayers } from "./layers.ts";
+import { ggufLayers, type PlacedBlock } from "./layers.ts";
 
-/** Layers from letters: A for attention, M for an MLP, a dot for neither. */
-function layersOf(text: string): readonly LayerSpec[] {
-  return text.split(" ").map((layer, i) => ({
-    attention: layer.includes("A") ? { queryHeads: 2 * (i + 1), kvHeads: i + 1 } : null,
-    mlp: layer.includes("M") ? { intermediateSize: 10 * (i + 1) } : null,
-  }));
+/** Blocks of layers from letters: A for attention, M for an MLP, a dot for neither. */
+function blocksOf(text: string): readonly Block[] {
+  return specOfLayers(
+    text.split(" ").map((layer) => ({
+      attention: layer.includes("A") ? { queryHeads: 2, kvHeads: 1 } : null,
+      mlp: layer.includes("M") ? { intermediateSize: 10 } : null,
+    })),
+  ).blocks;
 }
 
-/** The result in letters: the layer of a block, 0 for zeros, a dash for what is left out. */
+/** The result in letters: the layer of a block, z for zeros, a dash for what is left out. */
 function placed(text: string): string {
-  return ggufLayers(layersOf(text)).map(({ attention, mlp }) =>
-    [attention, mlp].map((block) =>
-      block === null ? "-" : block.source === "zero" ? "z" : String(block.source)
-    ).join("")
-  ).join(" ");
+  const letter = (block: PlacedBlock | null) =>
+    block === null ? "-" : block === "zero" ? "z" : String(block.layer);
+  return ggufLayers(blocksOf(text)).map(({ attention, mlp }) => letter(attention) + letter(mlp))
+    .join(" ");
 }
 
 Deno.test("GGUF layers: every trap of llama.cpp has its mend, and the order of blocks stays", () => {
@@ -38,11 +40,4 @@ Deno.test("GGUF layers: every trap of llama.cpp has its mend, and the order of b
     [". .", "zz"],
   ];
   for (const [layers, expected] of cases) assert.equal(placed(layers), expected, layers);
-});
-
-Deno.test("GGUF layers: shapes go along", () => {
-  assert.deepEqual(ggufLayers(layersOf("A M")), [{
-    attention: { source: 0, shape: { queryHeads: 2, kvHeads: 1 } },
-    mlp: { source: 1, shape: { intermediateSize: 20 } },
-  }]);
 });

@@ -1,4 +1,4 @@
-import type { FloatDType } from "@lopper/core";
+import type { Block, FloatDType } from "@lopper/core";
 import {
   BLOCK_VALUES,
   type GgufTensorEntry,
@@ -33,20 +33,18 @@ export function ggufTensors(
   const outer = (part: string) => weights.filter(({ role }) => role.part === part);
   const entries = (found: readonly Weight[], layer = 0) =>
     found.map((weight) => weightTensor(model, weight, layer, architecture, type));
-  const block = (part: "attention" | "mlp", source: number) =>
-    weights.filter(({ role }) => "layer" in role && role.part === part && role.layer === source);
+  const block = ({ layer, kind }: Block) =>
+    weights.filter(({ role }) => "layer" in role && role.part === kind && role.layer === layer);
   return [
     ...entries(outer("embedding")),
     ...divisorTensor(model),
     ...layers.flatMap(({ attention, mlp }, layer) => [
       ...(attention === null
         ? []
-        : attention.source === "zero"
+        : attention === "zero"
         ? zeroAttention(model, layer, type)
-        : entries(block("attention", attention.source), layer)),
-      ...(mlp.source === "zero"
-        ? zeroMlp(model, layer, type)
-        : entries(block("mlp", mlp.source), layer)),
+        : entries(block(attention), layer)),
+      ...(mlp === "zero" ? zeroMlp(model, layer, type) : entries(block(mlp), layer)),
     ]),
     ...entries(outer("finalNorm")),
     ...(spec.tiedEmbeddings ? [] : entries(outer("lmHead"))),

@@ -1,8 +1,8 @@
-import { type Block, type BlockSize, sizeOf } from "@lopper/core";
+import { type Block, type BlockSize, type Heads, headsOf } from "@lopper/core";
 import { TensorProto_DataType as DataType } from "onnx-buf";
 import type { Attend } from "../block_scope.ts";
 import { type GraphBuilder, MICROSOFT } from "../graph_builder.ts";
-import { attendByHead, type Heads, headsOf } from "./heads.ts";
+import { attendByHead } from "./heads.ts";
 import { plainAttention } from "./plain_attention.ts";
 
 /**
@@ -43,7 +43,7 @@ export function fedAttention(
 ): Attend {
   return (...qkv) => {
     const batchAndLength = g.node("Shape", [hidden], { start: 0, end: 2 });
-    const heads = headsOf(block, options.size ?? sizeOf(block));
+    const heads = headsOf(block, options.size);
     const context: Context = { g, options, heads, batchAndLength };
     return options.op === "gqa"
       ? groupQueryAttention(context, qkv)

@@ -1,4 +1,10 @@
-import { CheckpointFormatError, UnsupportedModelError } from "@lopper/core";
+import {
+  CheckpointFormatError,
+  densePlan,
+  denseShape,
+  headsOf,
+  UnsupportedModelError,
+} from "@lopper/core";
 import { FileSource } from "@lopper/files";
 import { MemoryFolder, MemorySink, MemorySource } from "@lopper/formats";
 import { modelDigest } from "../model.ts";
@@ -35,10 +41,8 @@ Deno.test("GGUF model: quantised weights are F16, the others what they are", asy
   const model = await open();
   assert.equal(model.spec.family, "llama");
   assert.equal(model.spec.tiedEmbeddings, true);
-  assert.deepEqual(model.spec.layers, [{
-    attention: { queryHeads: 4, kvHeads: 2 },
-    mlp: { intermediateSize: 64 },
-  }]);
+  assert.deepEqual(denseShape(model.spec.blocks), [{ kvGroups: 2 }, { channels: 64 }]);
+  assert.equal(headsOf(model.spec.blocks[0]).queryHeads, 4);
   assert.equal(model.spec.rmsNormEps, 1e-5, "the shortest decimal of the float32");
   const dtypes = new Map(model.weights.map(({ tensor }) => [tensor.name, tensor.dtype]));
   assert.equal(dtypes.get("model.layers.0.mlp.gate_proj.weight"), "F16");
@@ -86,15 +90,7 @@ Deno.test("GGUF model: what is written from it is the same model, and has its to
   ) {
     const model = name === "tiny" ? await open() : await fixture(name);
     const digest = await modelDigest(model);
-    const range = (n: number) => Array.from({ length: n }, (_, i) => i);
-    const plan = {
-      modelDigest: digest,
-      removalOrder: [],
-      layers: model.spec.layers.map(({ attention, mlp }) => ({
-        attention: { kvGroups: range(attention!.kvHeads) },
-        mlp: { channels: range(mlp!.intermediateSize) },
-      })),
-    };
+    const plan = densePlan(model.spec, digest);
     const sinks = new Map<string, MemorySink>();
     await writePrunedModel(model, plan, (file) => {
       sinks.set(file, new MemorySink());

@@ -1,5 +1,4 @@
 import {
-  blocksOf,
   CheckpointFormatError,
   DTYPE_BYTES,
   type ModelSpec,
@@ -143,7 +142,7 @@ function place(
   if (!("layer" in role) || (role.weight !== "qkv" && role.weight !== "qkv_bias")) {
     return [{ ...view(role, 0, shape[0]) }];
   }
-  const block = blocksOf(spec).find((at) => at.layer === role.layer && at.kind === role.part);
+  const block = spec.blocks.find((at) => at.layer === role.layer && at.kind === role.part);
   const rowsOf = (name: string) => {
     const declared = block?.weights.find((weight) => weight.name === name);
     return declared ? weightShape(declared, sizeOf(block!))[0] : 0;

@@ -1,4 +1,4 @@
-import { type ModelSpec, UnsupportedModelError } from "@lopper/core";
+import { headsOf, type ModelSpec, UnsupportedModelError } from "@lopper/core";
 import type { OnnxGraph, OnnxNode } from "@lopper/formats";
 
 const MICROSOFT = "com.microsoft";
@@ -71,10 +71,11 @@ const same = (a: number, b: number) => Math.abs(a - b) <= TOLERANCE * Math.abs(b
  * @throws {UnsupportedModelError} naming the first node that computes something else.
  */
 export function checkAttributes({ nodes, file }: OnnxGraph, spec: ModelSpec) {
+  const heads = spec.blocks.filter(({ attended }) => attended).map((block) => headsOf(block));
   const known: KnownValues = {
     spec,
-    heads: new Set(spec.layers.flatMap(({ attention }) => attention?.queryHeads ?? [])),
-    kvHeads: new Set(spec.layers.flatMap(({ attention }) => attention?.kvHeads ?? [])),
+    heads: new Set(heads.map(({ queryHeads }) => queryHeads)),
+    kvHeads: new Set(heads.map(({ kvHeads }) => kvHeads)),
     scale: 1 / Math.sqrt(spec.headDim),
   };
   for (const node of nodes) checkNode(node, file, known);

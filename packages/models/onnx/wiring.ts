@@ -1,4 +1,4 @@
-import { blocksOf, type ModelSpec, UnsupportedModelError } from "@lopper/core";
+import { type ModelSpec, UnsupportedModelError } from "@lopper/core";
 import type { OnnxNode, ValueFlow } from "@lopper/formats";
 import { nodeName } from "./operators.ts";
 import { ACTIVATIONS } from "./structure.ts";
@@ -75,7 +75,7 @@ function decoderSources(spec: ModelSpec, known: ReadonlySet<string>) {
   const caches = new Map<string, string>();
   const residual = ["embedding"];
   let cached = 0;
-  for (const block of blocksOf(spec)) {
+  for (const block of spec.blocks) {
     const of = (weight: string) => describeRole({ part: block.kind, layer: block.layer, weight });
     const [norm, last] = [of("norm"), block.attended ? of("o") : of("down")];
     const post = block.placement === "post";

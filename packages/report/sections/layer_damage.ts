@@ -1,4 +1,3 @@
-import type { BlockKind } from "@lopper/core";
 import type { RunRecord } from "@lopper/run";
 import { kindOfChanges, placeOfPart } from "@lopper/search";
 import { type BlockDamage, blockDamage } from "../block_damage.ts";
@@ -107,7 +106,9 @@ function wasTaken(
       kindOfChanges(changes) === kind && placeOfPart(changes[0].part).layer === layer
     );
   }
-  const block = placeOfPart(part).kind as BlockKind;
-  const [dense, pruned] = [layers.dense[layer][block], layers.pruned[layer][block]];
+  const block = placeOfPart(part).kind;
+  const sizeIn = (all: RunRecord["layers"]["dense"]) =>
+    Object.entries(all[layer]).find(([kind]) => kind === block)?.[1] ?? null;
+  const [dense, pruned] = [sizeIn(layers.dense), sizeIn(layers.pruned)];
   return kind === block ? pruned === null : JSON.stringify(pruned) !== JSON.stringify(dense);
 }

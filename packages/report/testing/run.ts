@@ -1,9 +1,10 @@
-import type { Change, LayerSpec } from "@lopper/core";
+import type { Change } from "@lopper/core";
+import type { LayerSizes } from "@lopper/models";
 import type { CandidateKey, History } from "@lopper/search";
 import type { RunRecord } from "@lopper/run";
 import type { ReportRun, ReportScores } from "../report_run.ts";
 
-const WHOLE: LayerSpec = {
+const WHOLE: LayerSizes = {
   attention: { queryHeads: 4, kvHeads: 2 },
   mlp: { intermediateSize: 64 },
 };

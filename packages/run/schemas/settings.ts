@@ -10,10 +10,12 @@ export const SETTINGS_SCHEMA = 3;
 const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/);
 const milliseconds = z.number().nonnegative();
 
-const curve = {
+const curve = z.strictObject({
+  kind: z.string().max(100),
+  unitWidth: z.int().positive(),
   sizes: z.array(z.int().positive()).min(1).max(1000),
   ms: z.array(milliseconds).min(1).max(1000),
-};
+});
 /** Sizes ascend, none twice, and each has its time: `interpolation` counts on it. */
 const isCurve = ({ sizes, ms }: LatencyCurve) =>
   sizes.length === ms.length && sizes.every((size, i) => i === 0 || size > sizes[i - 1]);
@@ -23,10 +25,7 @@ const latencies: z.ZodType<LatencyTable> = z.strictObject({
   pastTokens: z.int().positive(),
   rounds: z.int().positive(),
   rest: milliseconds,
-  attention: z.array(
-    z.strictObject({ ...curve, groupSize: z.int().positive() }).refine(isCurve, needed),
-  ).max(1000),
-  mlp: z.strictObject(curve).refine(isCurve, needed),
+  curves: z.array(curve.refine(isCurve, needed)).max(1000),
 });
 
 const appliedPlan = z.strictObject({

@@ -18,8 +18,10 @@ const SETTINGS: RunSettings = {
     pastTokens: 128,
     rounds: 9,
     rest: 0.5,
-    attention: [{ groupSize: 3, sizes: [1, 2], ms: [0.1, 0.2] }],
-    mlp: { sizes: [64, 128], ms: [0.25, 0.3] },
+    curves: [
+      { kind: "attention", unitWidth: 48, sizes: [1, 2], ms: [0.1, 0.2] },
+      { kind: "mlp", unitWidth: 1, sizes: [64, 128], ms: [0.25, 0.3] },
+    ],
   },
   plan: { source: "/runs/p", ratio: 10.5, digest: digest("0") },
   flags: {
@@ -113,11 +115,10 @@ Deno.test("settings: what is sealed anew is checked key by key", async () => {
     const { [key as keyof typeof flags]: _, ...without } = flags;
     await refused(await changed({ flags: without }), new RegExp(`at flags\\.${key}: `));
   }
-  const table = (mlp: object) => changed({ latencies: { ...latencies, mlp } });
-  await refused(
-    await table({ sizes: [2, 1], ms: [1, 2] }),
-    /at latencies\.mlp: sizes need to ascend/,
-  );
-  await refused(await table({ sizes: [1, 2], ms: [1] }), /at latencies\.mlp: sizes need to ascend/);
-  await refused(await table({ sizes: [1], ms: [-1] }), /at latencies\.mlp\.ms\.0/);
+  const table = (curve: object) =>
+    changed({ latencies: { ...latencies, curves: [{ kind: "mlp", unitWidth: 1, ...curve }] } });
+  const unequal = /at latencies\.curves\.0: sizes need to ascend/;
+  await refused(await table({ sizes: [2, 1], ms: [1, 2] }), unequal);
+  await refused(await table({ sizes: [1, 2], ms: [1] }), unequal);
+  await refused(await table({ sizes: [1], ms: [-1] }), /at latencies\.curves\.0\.ms\.0/);
 });

@@ -1,5 +1,6 @@
-import { blocksOf, layersOfShape, type LayerSpec } from "@lopper/core";
 import assert from "node:assert/strict";
+import { layersOfShape } from "@lopper/models/testing";
+import type { LayerSizes } from "@lopper/models";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { blockCandidates } from "../candidates.ts";
@@ -22,7 +23,7 @@ interface Synthetic {
   readonly scorer: FakeScorer;
   /** Of each block, in nats. */
   readonly damage: readonly number[];
-  readonly nll: (layers: readonly LayerSpec[], sequence: number) => number;
+  readonly nll: (layers: readonly LayerSizes[], sequence: number) => number;
 }
 
 /**
@@ -39,7 +40,7 @@ function synthetic(seed: number, blind = false): Synthetic {
   const difficulty = many(SEQUENCES, () => 4 + normal());
   const noise = many(2 * LAYERS, () => normal()).map(() => many(SEQUENCES, () => 0.05 * normal()));
   const proxyNoise = many(2 * LAYERS, () => Math.exp(0.3 * normal()));
-  const nll = (layers: readonly LayerSpec[], sequence: number) =>
+  const nll = (layers: readonly LayerSizes[], sequence: number) =>
     removed(layers).reduce(
       (sum, block) => sum + damage[block] + noise[block][sequence],
       difficulty[sequence],
@@ -52,7 +53,7 @@ function synthetic(seed: number, blind = false): Synthetic {
   return { scorer, damage, nll };
 }
 
-function removed(layers: readonly LayerSpec[]): number[] {
+function removed(layers: readonly LayerSizes[]): number[] {
   return layers.flatMap(({ attention, mlp }, i) => [
     ...attention ? [] : [2 * i],
     ...mlp ? [] : [2 * i + 1],
@@ -71,7 +72,7 @@ interface Race10 {
 async function tenSteps({ scorer, nll }: Synthetic, options: RaceOptions): Promise<Race10> {
   const race = new Race(options);
   const regrets: number[] = [], evaluations: number[] = [], evidence: Evidence[] = [];
-  let state = denseState(blocksOf(SPEC));
+  let state = denseState(SPEC.blocks);
   let baseNll: SequenceNll | null = null;
   for (let step = 0; step < 10; step++) {
     const candidates = blockCandidates(state);
@@ -89,7 +90,7 @@ async function tenSteps({ scorer, nll }: Synthetic, options: RaceOptions): Promi
     for (; !update.done; update = await picking.next()) {
       if (update.value.type !== "tokens") evidence.push(update.value);
     }
-    const mean = (l: readonly LayerSpec[]) =>
+    const mean = (l: readonly LayerSizes[]) =>
       Array.from({ length: SEQUENCES }, (_, s) => nll(l, s))
         .reduce((a, b) => a + b, 0) / SEQUENCES;
     const truth = candidates.map((c) => mean(layersOfShape(SPEC, c.shape)));

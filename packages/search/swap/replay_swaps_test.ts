@@ -1,4 +1,5 @@
-import { layersOfShape, ResumeError } from "@lopper/core";
+import { ResumeError } from "@lopper/core";
+import { layersOfShape } from "@lopper/models/testing";
 import assert from "node:assert/strict";
 import { multiPruner } from "../multi_pruner.ts";
 import type { LayerLoss } from "../testing/fake_scorer.ts";

@@ -1,13 +1,6 @@
-import {
-  type BlockKind,
-  countParameters,
-  layersOfShape,
-  type LayerSpec,
-  prunedLayers,
-  pruningRatio,
-  removalsOf,
-  ResumeError,
-} from "@lopper/core";
+import { countParameters, prunedSpec, pruningRatio, removalsOf, ResumeError } from "@lopper/core";
+import { layersOfShape } from "@lopper/models/testing";
+import { type LayerSizes, layersOfBlocks } from "@lopper/models";
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { competition } from "../competition.ts";
@@ -31,8 +24,8 @@ function goneOf({ shape }: SearchState): string {
   return gone(layersOfShape(SPEC, shape));
 }
 
-function gone(layers: readonly LayerSpec[]): string {
-  return (["attention", "mlp"] as BlockKind[]).flatMap((kind) =>
+function gone(layers: readonly LayerSizes[]): string {
+  return (["attention", "mlp"] as const).flatMap((kind) =>
     layers.flatMap((layer, i) => layer[kind] ? [] : [`${kind} ${i}`])
   ).join(", ");
 }
@@ -214,7 +207,7 @@ Deno.test("swap: over random losses the target holds, the loss falls, and a run 
       const phases = Map.groupBy(swaps, ({ steps }) => steps);
       for (const phase of phases.values()) assert.ok(phase.length <= MAX_SWAPS);
       const layers = layersOfShape(SPEC, result.state.shape);
-      assert.equal(result.ratio, pruningRatio(SPEC, layers));
+      assert.equal(result.ratio, pruningRatio(SPEC, result.state.shape));
       const whole = await search(loss, policy, { fast, bestEffort: true, swap: false });
       if (whole.result.ratio >= policy.target) assert.ok(result.ratio >= policy.target);
       // The last phase's loss is that of what the search returns.
@@ -222,10 +215,10 @@ Deno.test("swap: over random losses the target holds, the loss falls, and a run 
       if (end) {
         assert.deepEqual(end.after, Array.from({ length: 8 }, (_, s) => loss(layers, s)));
       }
-      assert.deepEqual(prunedLayers(SPEC.layers, plan), layers);
+      assert.deepEqual(layersOfBlocks(prunedSpec(SPEC, plan)), layers);
       const last = way.swaps.at(-1)?.kept.at(-1);
       if (last && way.swaps.at(-1)!.steps === result.steps.length) {
-        assert.equal(last.parameters, countParameters(SPEC, layers).total);
+        assert.equal(last.parameters, countParameters(SPEC, result.state.shape).total);
       }
     }),
     { numRuns: 80, seed: SEED },
@@ -247,9 +240,9 @@ for (const fast of [false, true]) {
             fast,
             bestEffort: true,
             // On every other seed it does not agree with what the search scores on.
-            aside: (layers: readonly LayerSpec[], s: number) =>
+            aside: (layers: readonly LayerSizes[], s: number) =>
               hashed(seed + (seed % 2))(layers, s + 8),
-            heldOut: (layers: readonly LayerSpec[], s: number) => hashed(seed)(layers, s + 16),
+            heldOut: (layers: readonly LayerSizes[], s: number) => hashed(seed)(layers, s + 16),
             maxIncrease: 1000,
           };
           const whole = await search(hashed(seed), policy, options);

@@ -1,6 +1,8 @@
-import { layersOfShape, type LayerSpec, type ModelSpec, type Shape } from "@lopper/core";
+import type { ModelSpec, Shape } from "@lopper/core";
 import type { Score } from "@lopper/importance";
 import type { Scorable, Scorer } from "@lopper/importance";
+import type { LayerSizes } from "@lopper/models";
+import { layersOfShape } from "@lopper/models/testing";
 
 /**
  * Loss of what remains, in nats per token, on one sequence.
@@ -14,7 +16,7 @@ export type Loss = (
 
 /** The same by the layers of a model. */
 export type LayerLoss = (
-  layers: readonly LayerSpec[],
+  layers: readonly LayerSizes[],
   sequence: number,
   candidate?: Scorable | null,
 ) => number;

@@ -1,0 +1,126 @@
+import {
+  type Axis,
+  type Block,
+  blockId,
+  keptOf,
+  type ModelSpec,
+  type PrunePlan,
+  resizedBlocks,
+  shapeOfKept,
+  shapeOfWeight,
+} from "@lopper/core";
+import type { BlockTemplate, Family, Length, Trait } from "./family.ts";
+import { llama } from "./llama.ts";
+
+/** Sizes of the blocks of one layer, in the words of config.json; null where the layer has no such block. */
+export interface LayerSizes {
+  readonly attention: { readonly queryHeads: number; readonly kvHeads: number } | null;
+  readonly mlp: { readonly intermediateSize: number } | null;
+}
+
+/** What the blocks of a model have in common. */
+export interface BlockTraits extends Pick<ModelSpec, "hiddenSize" | "headDim"> {
+  /** What this model has of what its family may have. */
+  readonly traits: ReadonlySet<Trait>;
+}
+
+/** The blocks of a model of a family, layer by layer. */
+export function blocksOfLayers(
+  family: Pick<Family, "blocks" | "placement" | "qkNorm">,
+  common: BlockTraits,
+  layers: readonly LayerSizes[],
+): readonly Block[] {
+  return layers.flatMap((sizes, layer) =>
+    family.blocks.flatMap((template) => blockOf(family, template, common, sizes, layer) ?? [])
+  );
+}
+
+/** The converse, for what is written by layers. */
+export function layersOfBlocks(
+  { layerCount, blocks, headDim }: Pick<ModelSpec, "layerCount" | "blocks" | "headDim">,
+): readonly LayerSizes[] {
+  const layers: LayerSizes[] = Array.from(
+    { length: layerCount },
+    () => ({ attention: null, mlp: null }),
+  );
+  for (const block of blocks) {
+    const rows = (name: string) => shapeOfWeight(block, name)[0];
+    layers[block.layer] = {
+      ...layers[block.layer],
+      ...(block.attended
+        ? { attention: { queryHeads: rows("q") / headDim, kvHeads: rows("k") / headDim } }
+        : { mlp: { intermediateSize: rows("gate") } }),
+    };
+  }
+  return layers;
+}
+
+/**
+ * What remains of layers of which only the sizes are known when a plan is applied.
+ * @throws {PlanError} as `keptOf`.
+ */
+export function prunedSizes(
+  layers: readonly LayerSizes[],
+  plan: PrunePlan,
+): readonly LayerSizes[] {
+  const common = { hiddenSize: 1, headDim: 1, traits: new Set<Trait>() };
+  const blocks = blocksOfLayers(llama, common, layers);
+  const layerCount = layers.length;
+  const shape = shapeOfKept(keptOf({ layerCount, blocks }, plan));
+  return layersOfBlocks({ layerCount, headDim: 1, blocks: resizedBlocks(blocks, shape) });
+}
+
+function blockOf(
+  { placement, qkNorm }: Pick<Family, "placement" | "qkNorm">,
+  { kind, dimension, attended, weights }: BlockTemplate,
+  { hiddenSize, headDim, traits }: BlockTraits,
+  sizes: LayerSizes,
+  layer: number,
+): Block | undefined {
+  const size = SIZES[kind](sizes, headDim);
+  if (!size) return undefined;
+  const along = (width: number): Axis => ({ dimension, width });
+  const normed = (width: number): Axis => qkNorm === "full" ? along(width) : headDim;
+  const axes: Readonly<Record<Length, Axis>> = {
+    hidden: hiddenSize,
+    queries: along(size.queries),
+    keys: along(size.keys),
+    channels: along(1),
+    normedQueries: normed(size.queries),
+    normedKeys: normed(size.keys),
+  };
+  const there = Object.entries(weights).filter(([, { of }]) => of === undefined || traits.has(of));
+  return {
+    id: blockId(layer, kind),
+    layer,
+    kind,
+    ...(placement === "post" && { placement }),
+    dimensions: [{ name: dimension, units: size.units }],
+    ...(attended && { attended: axes[attended] }),
+    weights: there.map(([name, weight]) => ({
+      name,
+      axes: weight.axes.map((length) => axes[length]),
+      ...(weight.norm && { norm: weight.norm }),
+    })),
+  };
+}
+
+interface TemplateSize {
+  readonly units: number;
+  /** Channels of one unit. */
+  readonly queries: number;
+  readonly keys: number;
+}
+
+/** How large a block is, by its kind. */
+const SIZES: Readonly<
+  Record<string, (sizes: LayerSizes, headDim: number) => TemplateSize | null>
+> = {
+  attention: ({ attention }, headDim) =>
+    attention && {
+      units: attention.kvHeads,
+      queries: headDim * attention.queryHeads / attention.kvHeads,
+      keys: headDim,
+    },
+  mlp: ({ mlp }) => mlp && { units: mlp.intermediateSize, queries: 0, keys: 0 },
+};
