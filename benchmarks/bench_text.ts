@@ -195,10 +195,10 @@ async function readTextRun(
   seqLen: number,
 ): Promise<Omit<TextRun, "seed" | "perplexity">> {
   const record = JSON.parse(await Deno.readTextFile(`${folder}/run.json`));
-  const { spent, beside } = record.blockTokens;
+  const { spent, overhead } = record.blockTokens;
   return {
-    tokens: record.damage.calibration.passages.length * seqLen,
-    blockTokens: spent + Object.values<number>(beside).reduce((sum, tokens) => sum + tokens, 0),
+    tokens: record.lossIncrease.calibration.passages.length * seqLen,
+    blockTokens: spent + Object.values<number>(overhead).reduce((sum, tokens) => sum + tokens, 0),
     seconds: record.wallSeconds,
     calibration: record.perplexity.calibration,
   };

@@ -11,7 +11,7 @@ Deno.test("where all kinds compete, the dense model is asked of nothing but what
     const asked = async (out: string, ...more: string[]): Promise<number> => {
       await pruneHere(["--out", `${folder}/${out}`, ...settings, ...more]);
       const { blockTokens } = JSON.parse(await Deno.readTextFile(`${folder}/${out}/run.json`));
-      return blockTokens.beside.predictions;
+      return blockTokens.overhead.predictions;
     };
     const competing = await asked("competing");
     assert.ok(competing > 0);

@@ -48,7 +48,7 @@ Deno.test("--recover auto: recorded, told, and resumed in its middle to the same
       "every repair that was tried has its line",
     );
     const spent = repairs.reduce((sum, i) => sum + JSON.parse(all[i]).cost.blockTokens, 0);
-    assert.equal(blockTokens.beside.repairs, spent);
+    assert.equal(blockTokens.overhead.repairs, spent);
     assert.match(stdout, /block-tokens on top of that: .*[\d,]+ for repairs/);
 
     // as if it had been killed between two repairs, and after the last of them
@@ -59,7 +59,7 @@ Deno.test("--recover auto: recorded, told, and resumed in its middle to the same
       await checkSameResult(folder, out);
       const resumed = await json(`${folder}/${out}/run.json`);
       const missing = repairs.filter((i) => i > line);
-      assert.ok(missing.length > 0 || resumed.blockTokens.beside.repairs === spent, out);
+      assert.ok(missing.length > 0 || resumed.blockTokens.overhead.repairs === spent, out);
     }
 
     await prune(folder, "plain", ...settings);

@@ -169,6 +169,6 @@ async function workOf(run: string): Promise<Readonly<Record<"search" | "repairs"
   const { rankings, swaps, repairs } = sideWork(history);
   const search = [...history.evidence, ...history.measures].map(({ cost }) => cost);
   const { blockTokens } = JSON.parse(await Deno.readTextFile(`${run}/run.json`));
-  const asked = { blockTokens: blockTokens.beside.predictions, seconds: 0 };
+  const asked = { blockTokens: blockTokens.overhead.predictions, seconds: 0 };
   return { search: [...search, rankings, swaps, asked].reduce(sumOfCosts), repairs };
 }

@@ -34,10 +34,10 @@ export type { MetricName } from "./task.ts";
 export { OWN_TASK_FILE, taskNames, WIKITEXT } from "./task_names.ts";
 export { PAPER_TASKS, TASKS } from "./tasks/mod.ts";
 export { OWN_TASK_FORMS, ownTask } from "./tasks/own.ts";
-export { textDamage } from "./text_damage.ts";
+export { lossIncrease } from "./loss_increase.ts";
 export {
   type DenseAndPruned,
   denseAndPruned,
-  type TextDamage,
-  textDamageSchema,
-} from "./text_damage_schema.ts";
+  type LossIncrease,
+  lossIncreaseSchema,
+} from "./loss_increase_schema.ts";

@@ -21,12 +21,12 @@ export interface ReportRun {
 }
 
 export interface ReportScores {
-  readonly tasks: readonly TaskDamage[];
+  readonly tasks: readonly TaskScores[];
   readonly texts: readonly ScoredText[];
 }
 
 /** What became of one task. */
-export interface TaskDamage {
+export interface TaskScores {
   readonly task: string;
   /** The measure that the literature gives for it. */
   readonly metric: MetricName;

@@ -2,14 +2,14 @@ import { renderPage } from "./page.ts";
 import type { ReportRun } from "./report_run.ts";
 import { costSection } from "./sections/cost.ts";
 import { frontierSection } from "./sections/frontier.ts";
-import { layerDamageSection } from "./sections/layer_damage.ts";
+import { layerLossIncreaseSection } from "./sections/layer_loss_increase.ts";
 import { removedSection } from "./sections/removed.ts";
 import { repairSection } from "./sections/repair.ts";
 import { reproductionSection } from "./sections/reproduction.ts";
 import { samplesSection } from "./sections/samples.ts";
 import { summary } from "./sections/summary.ts";
-import { taskDamageSection } from "./sections/task_damage.ts";
-import { textDamageSection } from "./sections/text_damage.ts";
+import { taskScoresSection } from "./sections/task_scores.ts";
+import { textLossIncreaseSection } from "./sections/text_loss_increase.ts";
 
 /**
  * The page of one run: a whole HTML document that loads nothing and needs no script. The same run always gives the same
@@ -19,10 +19,10 @@ export async function runReport(run: ReportRun): Promise<string> {
   const sections = [
     removedSection(run),
     await frontierSection(run),
-    await layerDamageSection(run),
+    await layerLossIncreaseSection(run),
     repairSection(run),
-    await taskDamageSection(run),
-    await textDamageSection(run),
+    await taskScoresSection(run),
+    await textLossIncreaseSection(run),
     samplesSection(run),
     costSection(run),
     reproductionSection(run),

@@ -256,7 +256,7 @@ Deno.test("report: nothing that comes from a model or a user becomes HTML", asyn
   const run = tinyRun({
     sample: { prompt: evil, dense: evil, pruned: evil },
     heldOutSamples: [{ prompt: evil, original: evil, dense: evil, pruned: evil }],
-    damage: { calibration: { passages, tokens }, heldOut: { passages, tokens } },
+    lossIncrease: { calibration: { passages, tokens }, heldOut: { passages, tokens } },
   });
   const { flags, backend } = run.record;
   const text = await runReport({

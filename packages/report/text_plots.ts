@@ -1,5 +1,5 @@
-import type { TextDamage } from "@lopper/evaluation";
-import { signed } from "./damage_plot.ts";
+import type { LossIncrease } from "@lopper/evaluation";
+import { signed } from "./loss_increase_plot.ts";
 import type { Html } from "./html.ts";
 import { drawPlot, namesAxis, zeroLine } from "./plot.ts";
 
@@ -11,11 +11,11 @@ export interface TextPlotOptions {
 
 /** Change of the loss of every passage as a stroke on a line for its text. */
 export function passagesPlot(
-  texts: readonly { readonly name: string; readonly damage: TextDamage }[],
+  texts: readonly { readonly name: string; readonly lossIncrease: LossIncrease }[],
   options: TextPlotOptions,
 ): Promise<Html> {
-  const values = texts.flatMap(({ name, damage }) =>
-    damage.passages
+  const values = texts.flatMap(({ name, lossIncrease }) =>
+    lossIncrease.passages
       .map(({ dense, pruned }) => ({ name, change: pruned - dense }))
       .filter(({ change }) => Number.isFinite(change))
   );
@@ -46,12 +46,15 @@ export function passagesPlot(
 /** Kinds of tokens that are fewer than this share say little. */
 const RARE = 0.01;
 
-export function isRare(count: number, tokens: TextDamage["tokens"]): boolean {
+export function isRare(count: number, tokens: LossIncrease["tokens"]): boolean {
   return count < RARE * tokens.reduce((sum, kind) => sum + kind.count, 0);
 }
 
 /** Change of the loss by kind of token, as bars. */
-export function tokensPlot(tokens: TextDamage["tokens"], options: TextPlotOptions): Promise<Html> {
+export function tokensPlot(
+  tokens: LossIncrease["tokens"],
+  options: TextPlotOptions,
+): Promise<Html> {
   const values = tokens
     .map(({ kind, count, dense, pruned }) => ({ kind, count, change: pruned - dense }))
     .filter(({ change }) => Number.isFinite(change))

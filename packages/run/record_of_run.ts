@@ -1,6 +1,6 @@
 import type { BackendDescription } from "@lopper/backends";
 import { countParameters, type ModelSpec, VERSION, withShape } from "@lopper/core";
-import { textDamage } from "@lopper/evaluation";
+import { lossIncrease } from "@lopper/evaluation";
 import { digestOfPlan, layersOfBlocks, type Model } from "@lopper/models";
 import { sideWork } from "@lopper/search";
 import type { RunOutcome } from "./decide.ts";
@@ -30,9 +30,9 @@ export async function recordOf(run: RecordedRun): Promise<RunRecord> {
   const { decision, dense, settings } = decided;
   const { texts, tokenizer } = on;
   const { name, engine, threads } = backend;
-  const beside = sideWork(store.history);
-  const damage = (kind: "block" | "heldOut", nll: "calibration" | "heldOut") =>
-    textDamage(texts[kind], dense.nll[nll], pruned.nll[nll], tokenizer);
+  const overhead = sideWork(store.history);
+  const increaseOf = (kind: "block" | "heldOut", nll: "calibration" | "heldOut") =>
+    lossIncrease(texts[kind], dense.nll[nll], pruned.nll[nll], tokenizer);
   return {
     kind: "lopper-run",
     schema: RECORD_SCHEMA,
@@ -57,11 +57,11 @@ export async function recordOf(run: RecordedRun): Promise<RunRecord> {
     },
     blockTokens: {
       ...decision.blockTokens,
-      beside: {
+      overhead: {
         predictions: decided.predictions,
-        rankings: beside.rankings.blockTokens,
-        swaps: beside.swaps.blockTokens,
-        repairs: beside.repairs.blockTokens,
+        rankings: overhead.rankings.blockTokens,
+        swaps: overhead.swaps.blockTokens,
+        repairs: overhead.repairs.blockTokens,
       },
     },
     wallSeconds,
@@ -79,9 +79,9 @@ export async function recordOf(run: RecordedRun): Promise<RunRecord> {
       pruned: pruned.continuation,
     },
     heldOutSamples: await heldOutSamples(on, dense, pruned),
-    damage: {
-      calibration: await damage("block", "calibration"),
-      heldOut: await damage("heldOut", "heldOut"),
+    lossIncrease: {
+      calibration: await increaseOf("block", "calibration"),
+      heldOut: await increaseOf("heldOut", "heldOut"),
     },
   };
 }

@@ -28,16 +28,16 @@ const COUPLING = 5;
 const DENSE_NLL = 5.5;
 
 /**
- * Every parameter of a block does the same damage, and every sequence is as hard as its number says.
+ * Every parameter of a block raises the loss as much, and every sequence is as hard as its number says.
  * @param prices nats for each parameter that goes from the attention and from the MLP of a layer.
- * @param coupling nats for each product of the damages of two layers that lie next to each other.
+ * @param coupling nats for each product of the loss increases of two layers that lie next to each other.
  */
 function priced(
   prices: readonly (readonly [attention: number, mlp: number])[],
   coupling = 0,
 ): FakeScorer {
   const nll = (layers: readonly LayerSizes[], sequence: number): number => {
-    const damages = layers.map(({ attention, mlp }, i) => {
+    const lossIncreases = layers.map(({ attention, mlp }, i) => {
       const dense = layersOfBlocks(SPEC)[i];
       const heads = dense.attention!.queryHeads - (attention?.queryHeads ?? 0);
       const channels = dense.mlp!.intermediateSize - (mlp?.intermediateSize ?? 0);
@@ -45,8 +45,9 @@ function priced(
       // 4 query heads of 4 channels and half as many keys and values: 48 rows of 8; 3 rows a channel.
       return ofAttention * heads * 96 + ofMlp * channels * 24;
     });
-    return damages.reduce(
-      (sum, damage, i) => sum + damage + coupling * damage * (damages[i - 1] ?? 0),
+    return lossIncreases.reduce(
+      (sum, lossIncrease, i) =>
+        sum + lossIncrease + coupling * lossIncrease * (lossIncreases[i - 1] ?? 0),
       2 + sequence,
     );
   };

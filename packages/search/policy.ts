@@ -39,7 +39,7 @@ export interface Stage {
   /** Dimensions whose rankings decide what its candidates remove. */
   readonly narrows: readonly string[];
   /**
-   * What a nat of a candidate's damage counts when it would be taken from a state, in a stage whose candidates remove
+   * What a nat of a candidate's loss increase counts when it would be taken from a state, in a stage whose candidates remove
    * unlike amounts; without it the lowest perplexity is taken.
    */
   weight?(candidate: Proposal, state: SearchState): number;

@@ -17,7 +17,7 @@ export interface StepScoresOptions {
   readonly candidates: readonly Proposal[];
   readonly scorer: Scorer;
   /**
-   * What a nat of each candidate's damage counts, where candidates compete that remove unlike amounts; without it they
+   * What a nat of each candidate's loss increase counts, where candidates compete that remove unlike amounts; without it they
    * compare by perplexity.
    */
   readonly weights?: readonly number[];
@@ -84,7 +84,7 @@ export class StepScores {
     return this.#options.weights !== undefined;
   }
 
-  /** What a nat of a candidate's damage counts. */
+  /** What a nat of a candidate's loss increase counts. */
   weight(index: number): number {
     return this.#options.weights?.[index] ?? 1;
   }
@@ -92,7 +92,7 @@ export class StepScores {
   /**
    * What a candidate adds to the base plan's NLL by sequence, in nats per token times its weight, where both were scored.
    */
-  damage(index: number): SequenceNll {
+  lossIncrease(index: number): SequenceNll {
     const weight = this.weight(index);
     return Array.from(this.#nll[index], (nll, s) => {
       const base = this.#baseNll[s];
@@ -100,10 +100,10 @@ export class StepScores {
     });
   }
 
-  /** What a step takes the lowest of: the perplexity, or where candidates have weights the mean damage; NaN for none. */
+  /** What a step takes the lowest of: the perplexity, or where candidates have weights the mean loss increase; NaN for none. */
   loss(index: number): number {
     if (!this.weighted) return this.perplexity(index);
-    const values = known(this.damage(index));
+    const values = known(this.lossIncrease(index));
     return values.reduce((sum, value) => sum + value, 0) / values.length;
   }
 

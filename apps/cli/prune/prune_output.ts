@@ -77,9 +77,9 @@ export function describeResult(record: RunRecord, out: string, report: string | 
   } else {
     lines.push("  plan applied without a search");
   }
-  const beside = Object.entries(blockTokens.beside).filter(([, spent]) => spent > 0)
+  const overhead = Object.entries(blockTokens.overhead).filter(([, spent]) => spent > 0)
     .map(([what, spent]) => `${formatCount(Math.round(spent))} for ${what}`);
-  if (beside.length > 0) lines.push(`  block-tokens on top of that: ${beside.join(", ")}`);
+  if (overhead.length > 0) lines.push(`  block-tokens on top of that: ${overhead.join(", ")}`);
   if (latency) lines.push(`  ${describeLatency(latency)}`);
   if (record.stopped) lines.push(`  ${describeStop(record.stopped)}`);
   lines.push(...record.swaps.map((phase) => `  ${describeSwaps(phase, record.flags)}`));

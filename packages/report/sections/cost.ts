@@ -6,7 +6,7 @@ import type { Section } from "../section.ts";
 import { type StageCost, stageCosts } from "../stage_costs.ts";
 import { table } from "../table.ts";
 
-const BESIDE: Readonly<Record<SideWork, string>> = {
+const OVERHEAD: Readonly<Record<SideWork, string>> = {
   rankings: "rankings of channels and heads",
   swaps: "swaps",
   repairs: "repairs",
@@ -45,7 +45,7 @@ export function costSection({ record, history }: ReportRun): Section {
       rows: [
         ...costs.map((cost) => stageRow(stageLabel(cost.stage), cost)),
         ...(costs.length > 1 ? [stageRow("together", together(costs))] : []),
-        ...besideRows(history, blockTokens.beside.predictions),
+        ...overheadRows(history, blockTokens.overhead.predictions),
       ],
     })}<p
       class="note">Block-tokens are blocks run × tokens, the head by its share of multiply-accumulates: a number that does not depend on the machine.</p>
@@ -83,13 +83,13 @@ function stageRow(name: string, cost: Amounts): readonly Content[] {
 }
 
 /** What was done beside the scores: no part of it scores candidates. */
-function besideRows(history: History, predictions: number): readonly (readonly Content[])[] {
+function overheadRows(history: History, predictions: number): readonly (readonly Content[])[] {
   const rows: (readonly Content[])[] = [];
   const add = (what: string, passages: Content, blockTokens: number, time: string) =>
     rows.push([what, "–", "–", passages, formatCount(Math.round(blockTokens)), "–", time]);
   if (predictions > 0) add("the dense model's predictions, to judge by", "–", predictions, "–");
   for (const [work, { blockTokens, seconds }] of Object.entries(sideWork(history))) {
-    if (blockTokens > 0) add(BESIDE[work as SideWork], "–", blockTokens, formatSeconds(seconds));
+    if (blockTokens > 0) add(OVERHEAD[work as SideWork], "–", blockTokens, formatSeconds(seconds));
   }
   const heldOut = history.measures.filter(({ on }) => on === "held_out");
   if (heldOut.length > 0) {

@@ -2,7 +2,7 @@ import { formatChange, formatPerplexity, mean, plural } from "@lopper/core";
 import { PUBLISHED_RANKING } from "@lopper/importance";
 import { type BlockRepair, unitsLabel } from "@lopper/search";
 import type { StageRanking } from "@lopper/run";
-import { signed } from "../damage_plot.ts";
+import { signed } from "../loss_increase_plot.ts";
 import { type Html, html } from "../html.ts";
 import type { ReportRun } from "../report_run.ts";
 import type { Section } from "../section.ts";

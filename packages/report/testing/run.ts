@@ -73,7 +73,7 @@ export function tinyRun(change: Partial<RunRecord> = {}): ReportRun {
     blockTokens: {
       spent: 3500,
       full: 14_000,
-      beside: { predictions: 0, rankings: 0, swaps: 0, repairs: 0 },
+      overhead: { predictions: 0, rankings: 0, swaps: 0, repairs: 0 },
     },
     wallSeconds: 75,
     files: ["config.json", "model.safetensors"],
@@ -102,7 +102,7 @@ export function tinyRun(change: Partial<RunRecord> = {}): ReportRun {
       dense: "a ship. Some years",
       pruned: "a a a",
     }],
-    damage: {
+    lossIncrease: {
       calibration: {
         passages: [{ dense: 3, pruned: 3.02 }, { dense: 3, pruned: 2.99, worst: "a ship" }],
         tokens: [{ kind: "words", count: 126, dense: 3, pruned: 3.005 }],

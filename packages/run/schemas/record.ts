@@ -1,5 +1,5 @@
 import { RunFolderError } from "@lopper/core";
-import { denseAndPruned, textDamageSchema } from "@lopper/evaluation";
+import { denseAndPruned, lossIncreaseSchema } from "@lopper/evaluation";
 import { count, list, waySchema } from "@lopper/search";
 import { z } from "zod";
 import { flagsSchema, text } from "./flags.ts";
@@ -115,7 +115,7 @@ const recordSchema = z.strictObject({
     /** What full forward passes for the same candidates would have cost. */
     full: z.number(),
     /** Of what came on top. */
-    beside: z.strictObject({
+    overhead: z.strictObject({
       predictions: z.number(),
       rankings: z.number(),
       swaps: z.number(),
@@ -136,7 +136,7 @@ const recordSchema = z.strictObject({
   sample: textSample,
   heldOutSamples: z.array(heldOutSample).max(100).readonly(),
   /** What became of the block samples, and of the text that the search never saw. */
-  damage: z.strictObject({ calibration: textDamageSchema, heldOut: textDamageSchema }),
+  lossIncrease: z.strictObject({ calibration: lossIncreaseSchema, heldOut: lossIncreaseSchema }),
 });
 
 /** run.json: everything that a finished run depended on, decided and measured. */

@@ -59,7 +59,7 @@ const RECORD: RunRecord = {
   blockTokens: {
     spent: 10,
     full: 100,
-    beside: { predictions: 4, rankings: 1, swaps: 2, repairs: 3 },
+    overhead: { predictions: 4, rankings: 1, swaps: 2, repairs: 3 },
   },
   wallSeconds: 3.5,
   files: ["model.safetensors", "lopper_plan.json"],
@@ -104,7 +104,7 @@ const RECORD: RunRecord = {
   },
   sample: { prompt: "The sea", dense: "was\nblue", pruned: 'was "the' },
   heldOutSamples: [{ prompt: "Call me", original: "Ishmael.", dense: "a", pruned: "the" }],
-  damage: {
+  lossIncrease: {
     calibration: {
       passages: [{ dense: 3, pruned: 3.5, worst: "a whale" }, { dense: 2, pruned: 2 }],
       tokens: [{ kind: "words", count: 7, dense: 2.5, pruned: 2.75 }],

@@ -4,7 +4,7 @@ import type { SequenceNll } from "../scores.ts";
 /** What earlier steps of a stage found out about a place of the model. */
 export interface Account {
   /** NLL minus the base plan's by sequence, in nats per token, when it was scored last; null for never. */
-  readonly damage: SequenceNll | null;
+  readonly lossIncrease: SequenceNll | null;
   /** Units that the candidate would have left that was scored. */
   readonly left: number;
   /** Step of the stage in which it was scored. */

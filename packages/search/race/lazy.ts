@@ -12,13 +12,13 @@ const AUDITED_SHARE = 1 / 30;
 const FULL_AUDIT_STEPS = 16;
 
 /**
- * What has changed in a candidate's damage since it was scored is known from few sequences, and from all others that were
+ * What has changed in a candidate's loss increase since it was scored is known from few sequences, and from all others that were
  * scored again: their mean counts as much as so many sequences of its own.
  */
 const DRIFT_WEIGHT = 2;
 
 /**
- * Lazy greedy (CELF, Leskovec et al. 2007): a candidate's damage at an earlier step is a good guess for this one. Since
+ * Lazy greedy (CELF, Leskovec et al. 2007): a candidate's loss increase at an earlier step is a good guess for this one. Since
  * removing more can also help, the bound that CELF rests on does not hold here, so the others are audited.
  */
 export class FullAudits {
@@ -48,9 +48,9 @@ export async function* gatherLazily(
 ): AsyncGenerator<ScoreEvent, number[]> {
   const { scores, batches: [first] } = step;
   const { candidates } = scores;
-  const damage = (i: number) => meanOf(accounts.of(candidates[i])!.damage!);
-  const best = everyoneOf(step).filter((i) => accounts.of(candidates[i])?.damage)
-    .sort((a, b) => damage(a) - damage(b) || a - b);
+  const lossIncrease = (i: number) => meanOf(accounts.of(candidates[i])!.lossIncrease!);
+  const best = everyoneOf(step).filter((i) => accounts.of(candidates[i])?.lossIncrease)
+    .sort((a, b) => lossIncrease(a) - lossIncrease(b) || a - b);
   const pool = best.splice(0, Math.max(MIN_FRESH, Math.ceil(candidates.length * FRESH_SHARE)));
   pool.push(...audited(step, accounts, pool));
   yield* scoreEach(scores, pool, [first]);
@@ -58,7 +58,7 @@ export async function* gatherLazily(
   for (const i of best) {
     if (pool.includes(i)) continue;
     const estimates = estimatesOf(step, accounts, pool);
-    const stale = accounts.of(candidates[i])!.damage!;
+    const stale = accounts.of(candidates[i])!.lossIncrease!;
     const { behind } = compare(
       stale.map((d) => d === undefined ? d : d + drift),
       estimates(leaderOf(pool, estimates)),
@@ -81,7 +81,7 @@ function audited(step: RaceStep, accounts: Accounts, fresh: readonly number[]): 
 }
 
 /**
- * What is known of the damage of a candidate, by sequence: fresh where it was scored in this step, and as it was before
+ * What is known of the loss increase of a candidate, by sequence: fresh where it was scored in this step, and as it was before
  * elsewhere, moved by what has changed on the sequences that are known both ways, its own and everyone's.
  */
 export function estimatesOf(
@@ -92,7 +92,7 @@ export function estimatesOf(
   const { drift } = driftOf(step, accounts, pool);
   return (index) => {
     const fresh = freshOf(step, index);
-    const stale = accounts.of(step.scores.candidates[index])?.damage;
+    const stale = accounts.of(step.scores.candidates[index])?.lossIncrease;
     if (!stale) return fresh;
     const { behind, count } = compare(fresh, stale);
     const shift = count === 0
@@ -105,7 +105,7 @@ export function estimatesOf(
   };
 }
 
-/** By how much damages have grown since they were measured: mean and standard deviation, in nats. */
+/** By how much loss increases have grown since they were measured: mean and standard deviation, in nats. */
 function driftOf(
   step: RaceStep,
   accounts: Accounts,
@@ -115,8 +115,8 @@ function driftOf(
     const candidate = step.scores.candidates[i];
     const account = accounts.of(candidate);
     // A block that was narrowed since loses more important units now, which says nothing of the others.
-    if (!account?.damage || account.left !== leftBy(candidate)) return [];
-    const { behind } = compare(freshOf(step, i), account.damage);
+    if (!account?.lossIncrease || account.left !== leftBy(candidate)) return [];
+    const { behind } = compare(freshOf(step, i), account.lossIncrease);
     return Number.isFinite(behind) ? [behind] : [];
   });
   if (changes.length < 2) return { drift: 0, spread: 0 };
@@ -134,8 +134,10 @@ export function learn(
 ) {
   for (const i of pool) {
     const candidate = scores.candidates[i];
-    const damage = estimates(i).map((d) => d === undefined || Number.isFinite(d) ? d : Infinity);
+    const lossIncrease = estimates(i).map((d) =>
+      d === undefined || Number.isFinite(d) ? d : Infinity
+    );
     const perturbation = accounts.of(candidate)?.perturbation ?? null;
-    accounts.set(candidate, { damage, left: leftBy(candidate), step: number, perturbation });
+    accounts.set(candidate, { lossIncrease, left: leftBy(candidate), step: number, perturbation });
   }
 }

@@ -3,7 +3,7 @@ import { finished, raceStep } from "../testing/race_step.ts";
 import { estimatesOf, FullAudits, gatherLazily, learn } from "./lazy.ts";
 import { everyoneOf, scoreEach } from "./race_step.ts";
 
-const constant = (damage: number) => Array.from({ length: 8 }, () => damage);
+const constant = (lossIncrease: number) => Array.from({ length: 8 }, () => lossIncrease);
 
 Deno.test("lazy: everyone is scored again every 16 steps of a stage", () => {
   const audits = new FullAudits();
@@ -50,7 +50,9 @@ Deno.test("lazy: the best by their accounts are scored, and the one that was not
 
 Deno.test("lazy: where the best have got worse, others are scored until none may be ahead", async () => {
   const known = Array.from({ length: 30 }, (_, i) => constant(1 + 0.1 * i));
-  const now = known.map((damages, i) => i < 3 ? damages.map((d) => d + 1) : damages);
+  const now = known.map((lossIncreases, i) =>
+    i < 3 ? lossIncreases.map((d) => d + 1) : lossIncreases
+  );
   const { step, accounts } = raceStep(now, { known });
   const pool = await finished(gatherLazily(step, accounts));
   assert.ok(pool.includes(3) && pool.includes(4), `${pool}`);
@@ -60,8 +62,8 @@ Deno.test("lazy: where the best have got worse, others are scored until none may
 Deno.test("lazy: what a step found out is the account of the next, and no number is the worst", async () => {
   const { step, accounts } = raceStep([constant(1), constant(NaN)], { number: 5 });
   await finished(scoreEach(step.scores, [0, 1], [0, 1]));
-  learn(step, accounts, (i) => step.scores.damage(i), [0, 1]);
+  learn(step, accounts, (i) => step.scores.lossIncrease(i), [0, 1]);
   const [first, second] = step.scores.candidates.map((candidate) => accounts.of(candidate));
-  assert.deepEqual(first, { damage: [1, 1], left: 0, step: 5, perturbation: null });
-  assert.deepEqual(second?.damage, [Infinity, Infinity]);
+  assert.deepEqual(first, { lossIncrease: [1, 1], left: 0, step: 5, perturbation: null });
+  assert.deepEqual(second?.lossIncrease, [Infinity, Infinity]);
 });

@@ -24,7 +24,7 @@ export async function* gatherByProxy(
   const proxy = (i: number) => scores.weight(i) * values[i];
   for (const [i, candidate] of candidates.entries()) {
     const left = leftBy(candidate);
-    accounts.set(candidate, { damage: null, left, step: -1, perturbation: proxy(i) });
+    accounts.set(candidate, { lossIncrease: null, left, step: -1, perturbation: proxy(i) });
   }
   const order = everyoneOf(step).sort((a, b) => proxy(a) - proxy(b) || a - b);
   const least = Math.max(MIN_SCORED, Math.ceil(candidates.length * PROXY_SHARE));

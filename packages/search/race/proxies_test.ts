@@ -5,20 +5,20 @@ import { gatherByProxy } from "./proxies.ts";
 const CANDIDATES = 24;
 const numbers = (n: number) => Array.from({ length: n }, (_, i) => i);
 /** Candidates that move their blocks the more the higher their number is. */
-const withDamages = (of: (i: number) => number) =>
+const withLossIncreases = (of: (i: number) => number) =>
   raceStep(numbers(CANDIDATES).map((i) => [of(i), of(i)]), { moves: numbers(CANDIDATES) });
 
 Deno.test("proxies: those that move their block least are scored, a third of all", async () => {
-  const { step, accounts, scorer } = withDamages((i) => 1 + i);
+  const { step, accounts, scorer } = withLossIncreases((i) => 1 + i);
   assert.deepEqual(await finished(gatherByProxy(step, accounts)), numbers(8));
   assert.equal(scorer.scored, 8);
   assert.equal(scorer.perturbations, CANDIDATES);
   const accountOf = (i: number) => accounts.of(step.scores.candidates[i]);
-  assert.deepEqual(accountOf(20), { damage: null, left: 0, step: -1, perturbation: 20 });
+  assert.deepEqual(accountOf(20), { lossIncrease: null, left: 0, step: -1, perturbation: 20 });
 });
 
 Deno.test("proxies: as long as better ones come, the next are scored, too", async () => {
-  const { step, accounts } = withDamages((i) => i === 7 ? 0.5 : i === 10 ? 0.1 : 1 + i);
+  const { step, accounts } = withLossIncreases((i) => i === 7 ? 0.5 : i === 10 ? 0.1 : 1 + i);
   // An eighth of all may follow the best one.
   assert.deepEqual(await finished(gatherByProxy(step, accounts)), numbers(14));
 });

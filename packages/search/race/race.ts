@@ -79,7 +79,7 @@ export class Race implements Picker {
       scores,
       number: this.#number,
       batches: rotated(scores.scorer.batches.length, this.#number),
-      byDamage: lazy || scores.weighted,
+      byLossIncrease: lazy || scores.weighted,
     };
   }
 
@@ -104,9 +104,11 @@ export class Race implements Picker {
   async *#gather(step: RaceStep): AsyncGenerator<ScoreEvent, number[]> {
     const { scores, batches: [first] } = step;
     const { lazy, proxies } = this.#options;
-    if (step.byDamage) yield* scores.scoreBase([first]);
+    if (step.byLossIncrease) yield* scores.scoreBase([first]);
     const fullAudit = lazy && this.#audits.isDue(step);
-    const anyKnown = scores.candidates.some((candidate) => this.#accounts.of(candidate)?.damage);
+    const anyKnown = scores.candidates.some((candidate) =>
+      this.#accounts.of(candidate)?.lossIncrease
+    );
     if (anyKnown && !fullAudit) return yield* gatherLazily(step, this.#accounts);
     const pool = !anyKnown && proxies ? yield* gatherByProxy(step, this.#accounts) : null;
     if (pool) return pool;
@@ -128,7 +130,7 @@ export class Race implements Picker {
       if (this.#options.racing) alive = dropLosers(step, this.#accounts, alive, estimates);
       if (alive.length === 1) break;
       const round = batches.slice(0, 2 * n);
-      if (step.byDamage) yield* scores.scoreBase(round);
+      if (step.byLossIncrease) yield* scores.scoreBase(round);
       yield* scoreEach(scores, alive, round);
       alive = alive.filter(isFinite);
     }

@@ -9,7 +9,7 @@ export interface RaceStep {
   /** All batches, as this step goes through them. */
   readonly batches: readonly number[];
   /** Whether candidates compare by what they add to the base plan's NLL, which then has to be scored, too. */
-  readonly byDamage: boolean;
+  readonly byLossIncrease: boolean;
 }
 
 /** How many sequences there are. */
@@ -17,9 +17,9 @@ export function sequencesOf({ scores: { scorer } }: RaceStep): number {
   return scorer.tokens / scorer.length;
 }
 
-/** What a race compares: the damage, or without a base plan the NLL itself, on the sequences of this step. */
-export function freshOf({ scores, byDamage }: RaceStep, index: number): SequenceNll {
-  return byDamage ? scores.damage(index) : scores.nll(index);
+/** What a race compares: the loss increase, or without a base plan the NLL itself, on the sequences of this step. */
+export function freshOf({ scores, byLossIncrease }: RaceStep, index: number): SequenceNll {
+  return byLossIncrease ? scores.lossIncrease(index) : scores.nll(index);
 }
 
 export function everyoneOf({ scores }: RaceStep): number[] {

@@ -18,17 +18,17 @@ const LAYERS = 24;
 const SPEC = tinySpec(LAYERS);
 const ALL_ON: RaceOptions = { racing: true, lazy: true, proxies: true, threshold: true };
 
-/** A scorer of blocks of known damage. */
+/** A scorer of blocks of known loss increase. */
 interface Synthetic {
   readonly scorer: FakeScorer;
   /** Of each block, in nats. */
-  readonly damage: readonly number[];
+  readonly lossIncrease: readonly number[];
   readonly nll: (layers: readonly LayerSizes[], sequence: number) => number;
 }
 
 /**
- * Sequences differ much in difficulty, candidates a little in damage, and each pair has noise of its own; damages add up.
- * The proxy knows the damage up to noise, unless the scorer is to be blind.
+ * Sequences differ much in difficulty, candidates a little in loss increase, and each pair has noise of its own; they add up.
+ * The proxy knows the loss increase up to noise, unless the scorer is to be blind.
  */
 function synthetic(seed: number, blind = false): Synthetic {
   const random = xoroshiro128plus(seed);
@@ -36,21 +36,21 @@ function synthetic(seed: number, blind = false): Synthetic {
     Math.sqrt(-2 * Math.log(1 - uniformFloat64(random))) *
     Math.cos(2 * Math.PI * uniformFloat64(random));
   const many = <T>(n: number, of: () => T) => Array.from({ length: n }, of);
-  const damage = many(2 * LAYERS, () => 0.02 + 0.2 * uniformFloat64(random));
+  const lossIncrease = many(2 * LAYERS, () => 0.02 + 0.2 * uniformFloat64(random));
   const difficulty = many(SEQUENCES, () => 4 + normal());
   const noise = many(2 * LAYERS, () => normal()).map(() => many(SEQUENCES, () => 0.05 * normal()));
   const proxyNoise = many(2 * LAYERS, () => Math.exp(0.3 * normal()));
   const nll = (layers: readonly LayerSizes[], sequence: number) =>
     removed(layers).reduce(
-      (sum, block) => sum + damage[block] + noise[block][sequence],
+      (sum, block) => sum + lossIncrease[block] + noise[block][sequence],
       difficulty[sequence],
     );
   const scorer = new FakeScorer(byLayers(SPEC, nll), {
     batches: Array.from({ length: 8 }, (_, b) => [0, 1, 2, 3].map((i) => 4 * b + i)),
     keptBatches: 8,
-    perturbation: blind ? undefined : ({ first }) => damage[first] * proxyNoise[first],
+    perturbation: blind ? undefined : ({ first }) => lossIncrease[first] * proxyNoise[first],
   });
-  return { scorer, damage, nll };
+  return { scorer, lossIncrease, nll };
 }
 
 function removed(layers: readonly LayerSizes[]): number[] {
@@ -116,7 +116,7 @@ Deno.test("race: it takes what is nearly the best at a tenth of the cost, over m
     evaluations += sum(result.evaluations);
     for (let step = 0; step < 10; step++) exhaustive += 2 * LAYERS - step;
     // What taking one at random would lose.
-    const sorted = model.damage.toSorted((a, b) => a - b);
+    const sorted = model.lossIncrease.toSorted((a, b) => a - b);
     spread += sum(sorted.slice(0, 10).map((best) => sum(sorted) / sorted.length - best));
   }
   assert.ok(evaluations < exhaustive / 10, `${evaluations} of ${exhaustive} evaluations`);

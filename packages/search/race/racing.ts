@@ -12,7 +12,7 @@ import {
 /**
  * Racing, paired and with successive halving (F-race, Birattari et al. 2002; Jamieson & Talwalkar, arXiv 1502.07943).
  * @param alive candidates that were scored on the same sequences of this step.
- * @param estimates what is known of their damage.
+ * @param estimates what is known of their loss increase.
  * @returns those that may still win.
  */
 export function dropLosers(
@@ -45,7 +45,7 @@ export function standingOf(
   const now = compare(fresh, freshOther);
   const direct = { behind: now.behind, squaredError: squaredError(now, total) };
   const [stale, staleOther] = [index, other].map((i) =>
-    accounts.of(step.scores.candidates[i])?.damage
+    accounts.of(step.scores.candidates[i])?.lossIncrease
   );
   if (!stale || !staleOther) return direct;
   const changes = compare(difference(fresh, stale), difference(freshOther, staleOther));

@@ -5,13 +5,14 @@ import { scoreEach } from "./race_step.ts";
 import { dropLosers, standingOf } from "./racing.ts";
 
 const SEQUENCES = 20;
-const damages = (of: (s: number) => number) => Array.from({ length: SEQUENCES }, (_, s) => of(s));
+const lossIncreases = (of: (s: number) => number) =>
+  Array.from({ length: SEQUENCES }, (_, s) => of(s));
 
 Deno.test("racing: who is behind significantly is dropped", async () => {
   const { step, accounts } = raceStep([
-    damages(() => 0.1),
-    damages((s) => 0.6 + 0.01 * (s % 2)),
-    damages((s) => 0.1 + (s % 2 ? 0.3 : -0.25)),
+    lossIncreases(() => 0.1),
+    lossIncreases((s) => 0.6 + 0.01 * (s % 2)),
+    lossIncreases((s) => 0.1 + (s % 2 ? 0.3 : -0.25)),
   ]);
   await finished(scoreEach(step.scores, [0, 1, 2], [0, 1, 2, 3]));
   const estimates = estimatesOf(step, accounts, [0, 1, 2]);
@@ -20,8 +21,8 @@ Deno.test("racing: who is behind significantly is dropped", async () => {
 
 Deno.test("racing: accounts speak where they are surer than the sequences of the step alone", async () => {
   const hard = (s: number) => 0.2 * (s % 3);
-  const now = [damages(hard), damages((s) => 0.3 + 0.4 * (s % 2))];
-  const known = now.map((damage) => damage.map((d) => d - 0.05));
+  const now = [lossIncreases(hard), lossIncreases((s) => 0.3 + 0.4 * (s % 2))];
+  const known = now.map((lossIncrease) => lossIncrease.map((d) => d - 0.05));
   const scored = async (step: ReturnType<typeof raceStep>) => {
     await finished(scoreEach(step.step.scores, [0, 1], [0, 1, 2, 3]));
     const estimates = estimatesOf(step.step, step.accounts, [0, 1]);
@@ -32,7 +33,7 @@ Deno.test("racing: accounts speak where they are surer than the sequences of the
   const first = (values: readonly number[]) => mean(values.slice(0, 4));
   assert.ok(Math.abs(without.behind - (first(now[1]) - first(now[0]))) < 1e-12);
   assert.ok(without.squaredError > 1e-3);
-  // All damages have changed alike, so that nothing of the accounts is in doubt.
+  // All loss increases have changed alike, so that nothing of the accounts is in doubt.
   const withAccounts = await scored(raceStep(now, { known }));
   assert.ok(withAccounts.squaredError < 1e-12);
   assert.ok(Math.abs(withAccounts.behind - (mean(now[1]) - mean(now[0]))) < 1e-12);

@@ -39,15 +39,15 @@ export class Threshold {
     const prices = scores.candidates.map((candidate) => {
       const account = accounts.of(candidate);
       // What a block lost before it was narrowed further says nothing of its next group.
-      return account?.damage && account.left === leftBy(candidate)
-        ? meanOf(account.damage)
+      return account?.lossIncrease && account.left === leftBy(candidate)
+        ? meanOf(account.lossIncrease)
         : Infinity;
     });
     const best = indexOfLowest(prices);
     if (best < 0 || !(prices[best] <= limit)) return -1;
     yield* scores.scoreBase(batches);
     yield* scoreEach(scores, [best], batches);
-    learn(step, accounts, (i) => scores.damage(i), [best]);
+    learn(step, accounts, (i) => scores.lossIncrease(i), [best]);
     return scores.loss(best) <= limit ? best : -1;
   }
 }

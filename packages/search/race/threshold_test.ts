@@ -34,7 +34,7 @@ Deno.test("threshold: the best by its account goes if it costs at most a fifth m
 Deno.test("threshold: what has become dearer than its account says is not taken, and its account is new", async () => {
   const { step, accounts } = raceStep([[3, 3], [1.3, 1.3]], { known: [[3, 3], [1, 1]] });
   assert.equal(await finished((await raised(1)).takeCheap(step, accounts)), -1);
-  assert.deepEqual(accounts.of(step.scores.candidates[1])?.damage, [1.3, 1.3]);
+  assert.deepEqual(accounts.of(step.scores.candidates[1])?.lossIncrease, [1.3, 1.3]);
 });
 
 Deno.test("threshold: an account of a wider block says nothing", async () => {

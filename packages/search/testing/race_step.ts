@@ -15,28 +15,28 @@ export interface FakeStep {
 }
 
 /**
- * A step of a race that compares by damage. Every sequence is a batch, and the base plan's NLL is
+ * A step of a race that compares by loss increase. Every sequence is a batch, and the base plan's NLL is
  * 0.
- * @param damages of each candidate by sequence, in nats per token.
+ * @param lossIncreases of each candidate by sequence, in nats per token.
  */
 export function raceStep(
-  damages: readonly (readonly number[])[],
+  lossIncreases: readonly (readonly number[])[],
   options: {
     readonly number?: number;
     /** How far candidates move the output of their block. */
     readonly moves?: readonly number[];
-    /** What earlier steps found out: damage by sequence where a candidate has an account. */
+    /** What earlier steps found out: loss increase by sequence where a candidate has an account. */
     readonly known?: readonly (readonly (number | undefined)[] | null)[];
     readonly account?: Partial<Account>;
   } = {},
 ): FakeStep {
   const { number = 1, moves, known = [], account } = options;
-  const state = denseState(searchModelOf(tinySpec(damages.length)).blocks);
+  const state = denseState(searchModelOf(tinySpec(lossIncreases.length)).blocks);
   // Attention blocks, every other of all.
-  const candidates = blockCandidates(state).slice(0, damages.length);
-  const batches = damages[0].map((_, s) => [s]);
+  const candidates = blockCandidates(state).slice(0, lossIncreases.length);
+  const batches = lossIncreases[0].map((_, s) => [s]);
   const scorer = new FakeScorer(
-    (_, s, candidate) => candidate ? damages[candidate.first / 2][s] : 0,
+    (_, s, candidate) => candidate ? lossIncreases[candidate.first / 2][s] : 0,
     {
       batches,
       keptBatches: batches.length,
@@ -54,12 +54,12 @@ export function raceStep(
     measure: () => NO_COST,
   });
   const accounts = new Accounts();
-  for (const [i, damage] of known.entries()) {
-    if (!damage) continue;
-    accounts.set(candidates[i], { damage, left: 0, step: 0, perturbation: null, ...account });
+  for (const [i, lossIncrease] of known.entries()) {
+    if (!lossIncrease) continue;
+    accounts.set(candidates[i], { lossIncrease, left: 0, step: 0, perturbation: null, ...account });
   }
   return {
-    step: { scores, number, batches: [...batches.keys()], byDamage: true },
+    step: { scores, number, batches: [...batches.keys()], byLossIncrease: true },
     scorer,
     accounts,
   };

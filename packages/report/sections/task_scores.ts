@@ -1,13 +1,13 @@
 import { formatPerplexity } from "@lopper/core";
 import type { Estimate } from "@lopper/evaluation";
 import { type Html, html } from "../html.ts";
-import type { ReportRun, TaskDamage } from "../report_run.ts";
+import type { ReportRun, TaskScores } from "../report_run.ts";
 import type { Section } from "../section.ts";
 import { folded, table } from "../table.ts";
 import { tasksPlot } from "../task_plot.ts";
 
 /** Which tasks and texts suffered, where the result was compared with the dense model. */
-export async function taskDamageSection({ scores }: ReportRun): Promise<Section | null> {
+export async function taskScoresSection({ scores }: ReportRun): Promise<Section | null> {
   if (!scores) return null;
   const { tasks, texts } = scores;
   const shares = tasks.filter(({ metric }) => metric !== "perplexity");
@@ -33,17 +33,17 @@ export async function taskDamageSection({ scores }: ReportRun): Promise<Section 
         caption: "Tasks",
         head: ["task", "measure", "questions", "dense", "pruned", "change", "95 % interval"],
         words: 2,
-        rows: tasks.map((damage) => [
-          damage.task,
-          damage.metric,
-          damage.questions === damage.available
-            ? count(damage.questions)
-            : `${count(damage.questions)} of ${count(damage.available)}`,
-          figure(damage, damage.dense),
-          figure(damage, damage.pruned),
-          ...(damage.metric === "perplexity"
-            ? factors(damage.difference)
-            : [points(damage.difference.value), interval(damage.difference, points)]),
+        rows: tasks.map((task) => [
+          task.task,
+          task.metric,
+          task.questions === task.available
+            ? count(task.questions)
+            : `${count(task.questions)} of ${count(task.available)}`,
+          figure(task, task.dense),
+          figure(task, task.pruned),
+          ...(task.metric === "perplexity"
+            ? factors(task.difference)
+            : [points(task.difference.value), interval(task.difference, points)]),
         ]),
       }),
     )}${table({
@@ -58,11 +58,11 @@ export async function taskDamageSection({ scores }: ReportRun): Promise<Section 
       ]),
     })}
   `;
-  return { id: "task-damage", title: "Which tasks suffered", content };
+  return { id: "task-scores", title: "Which tasks suffered", content };
 }
 
 /** The task that lost most, if any lost significantly. */
-function sentence(shares: readonly TaskDamage[]): Html | null {
+function sentence(shares: readonly TaskScores[]): Html | null {
   if (shares.length === 0) return null;
   const worst = shares.reduce((a, b) => b.difference.value < a.difference.value ? b : a);
   const certain = shares.filter(({ difference: { high } }) => high !== null && high < 0);
@@ -85,7 +85,7 @@ function sentence(shares: readonly TaskDamage[]): Html | null {
   return html`${lost}${beyond}`;
 }
 
-function figure({ metric }: TaskDamage, value: number): string {
+function figure({ metric }: TaskScores, value: number): string {
   return metric === "perplexity" ? formatPerplexity(value) : (100 * value).toFixed(1);
 }
 

@@ -1,6 +1,6 @@
 import type { Tokenizer } from "@lopper/tokenizers";
 import assert from "node:assert/strict";
-import { textDamage } from "./text_damage.ts";
+import { lossIncrease } from "./loss_increase.ts";
 import { kindOfText } from "./token_kind.ts";
 
 const WORDS = ["a", " the", " Whale", "s", " 42", ".", "\n", ""];
@@ -13,12 +13,12 @@ const TOKENIZER: Tokenizer = {
   [Symbol.dispose]: () => {},
 };
 
-Deno.test("text damage: passages and kinds of tokens have the means of what was predicted", async () => {
+Deno.test("loss increase: passages and kinds of tokens have the means of what was predicted", async () => {
   const sequences = [[0, 1, 2, 3], [1, 4, 5, 7], [5, 6, 2, 1]];
   const set = { sequences, length: 4, ignoredLabel: 7, digest: "" };
   const dense = Float32Array.of(1, 2, 3, 99, 1, 2, 99, 99, 1, 1, 1, 99);
   const pruned = Float32Array.of(1, 2, 4.5, 0, 2, 2, 0, 0, 1, 1.5, 0.5, 0);
-  const { passages, tokens } = await textDamage(set, dense, pruned, TOKENIZER);
+  const { passages, tokens } = await lossIncrease(set, dense, pruned, TOKENIZER);
   assert.deepEqual(passages.map(({ dense, pruned }) => [dense, pruned]), [
     [2, 2.5],
     [1.5, 2],
@@ -36,14 +36,19 @@ Deno.test("text damage: passages and kinds of tokens have the means of what was 
   ]);
 });
 
-Deno.test("text damage: the stretch that is shown is where the loss grew", async () => {
+Deno.test("loss increase: the stretch that is shown is where the loss grew", async () => {
   const ids = Array.from({ length: 120 }, (_, i) => i);
   const decode = (ids: readonly number[]) => Promise.resolve(` ${ids.join(" ")}`);
   const tokenizer = { ...TOKENIZER, decode };
   const set = { sequences: [ids], length: 120, ignoredLabel: null, digest: "" };
   const pruned = new Float32Array(120);
   pruned.fill(1, 50, 90);
-  const { passages: [{ worst }] } = await textDamage(set, new Float32Array(120), pruned, tokenizer);
+  const { passages: [{ worst }] } = await lossIncrease(
+    set,
+    new Float32Array(120),
+    pruned,
+    tokenizer,
+  );
   // position 50 predicts token 51
   assert.equal(worst, Array.from({ length: 40 }, (_, i) => 51 + i).join(" "));
 });

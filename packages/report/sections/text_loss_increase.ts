@@ -1,6 +1,6 @@
 import { mean } from "@lopper/core";
-import type { TextDamage } from "@lopper/evaluation";
-import { signed } from "../damage_plot.ts";
+import type { LossIncrease } from "@lopper/evaluation";
+import { signed } from "../loss_increase_plot.ts";
 import { type Html, html } from "../html.ts";
 import type { ReportRun } from "../report_run.ts";
 import type { Section } from "../section.ts";
@@ -13,21 +13,21 @@ const SHOWN = 3;
 /** A text, and what was measured of it. */
 interface MeasuredText {
   readonly name: string;
-  readonly damage: TextDamage;
+  readonly lossIncrease: LossIncrease;
 }
 
 /** Which kinds of text suffered most, and where. */
-export async function textDamageSection({ record }: ReportRun): Promise<Section> {
-  const { damage, flags } = record;
+export async function textLossIncreaseSection({ record }: ReportRun): Promise<Section> {
+  const { lossIncrease, flags } = record;
   const texts = [
-    { name: "held-out", damage: damage.heldOut },
-    { name: "calibration", damage: damage.calibration },
+    { name: "held-out", lossIncrease: lossIncrease.heldOut },
+    { name: "calibration", lossIncrease: lossIncrease.calibration },
   ];
-  const kinds = [...damage.heldOut.tokens].sort((a, b) => changeOf(b) - changeOf(a));
+  const kinds = [...lossIncrease.heldOut.tokens].sort((a, b) => changeOf(b) - changeOf(a));
   const worstKind = kinds.find((kind) =>
     kind.kind !== "other" && !isRare(kind.count, kinds) && Number.isFinite(changeOf(kind))
   );
-  const tokens = await tokensPlot(damage.heldOut.tokens, {
+  const tokens = await tokensPlot(lossIncrease.heldOut.tokens, {
     id: "tokens",
     title: "Change of the loss by kind of token, held-out text",
     description: `${
@@ -50,9 +50,9 @@ export async function textDamageSection({ record }: ReportRun): Promise<Section>
       html`${textsTable(texts)}${texts.map(tokensTable)}`,
     )}
     <h3>Where the held-out text suffered most</h3>
-    <ol class="worst">${worstPassages(damage.heldOut)}</ol>
+    <ol class="worst">${worstPassages(lossIncrease.heldOut)}</ol>
   `;
-  return { id: "text-damage", title: "Which text suffered", content };
+  return { id: "text-loss-increase", title: "Which text suffered", content };
 }
 
 /** The plot of all passages. */
@@ -60,8 +60,8 @@ function passagesOf(texts: readonly MeasuredText[]): Promise<Html> {
   return passagesPlot(texts, {
     id: "passages",
     title: "Change of the loss, passage by passage",
-    description: texts.map(({ name, damage }) => {
-      const changes = damage.passages.map(changeOf);
+    description: texts.map(({ name, lossIncrease }) => {
+      const changes = lossIncrease.passages.map(changeOf);
       return `${name} text: ${changes.length} passages, from ${signed(Math.min(...changes))} to ${
         signed(Math.max(...changes))
       } nats per token.`;
@@ -73,8 +73,8 @@ function textsTable(texts: readonly MeasuredText[]): Html {
   return table({
     caption: "Texts",
     head: ["text", "passages", "got worse", "mean change", "worst", "best"],
-    rows: texts.map(({ name, damage }) => {
-      const changes = damage.passages.map(changeOf);
+    rows: texts.map(({ name, lossIncrease }) => {
+      const changes = lossIncrease.passages.map(changeOf);
       return [
         name,
         changes.length,
@@ -87,11 +87,11 @@ function textsTable(texts: readonly MeasuredText[]): Html {
   });
 }
 
-function tokensTable({ name, damage }: MeasuredText): Html {
+function tokensTable({ name, lossIncrease }: MeasuredText): Html {
   return table({
     caption: `Kinds of tokens, ${name} text`,
     head: ["tokens", "number", "loss, dense", "loss, pruned", "change"],
-    rows: damage.tokens.map((kind) => [
+    rows: lossIncrease.tokens.map((kind) => [
       kind.kind,
       kind.count.toLocaleString("en-US"),
       kind.dense.toFixed(3),
@@ -102,7 +102,7 @@ function tokensTable({ name, damage }: MeasuredText): Html {
 }
 
 /** The passages that got worse most, as far as the record quotes them. */
-function worstPassages({ passages }: TextDamage): readonly Html[] {
+function worstPassages({ passages }: LossIncrease): readonly Html[] {
   const worst = passages
     .map((passage, i) => ({ ...passage, number: i + 1 }))
     .filter(({ worst }) => worst !== undefined)
@@ -121,6 +121,6 @@ function worstPassages({ passages }: TextDamage): readonly Html[] {
   );
 }
 
-function changeOf({ dense, pruned }: TextDamage["passages"][number]): number {
+function changeOf({ dense, pruned }: LossIncrease["passages"][number]): number {
   return pruned - dense;
 }

@@ -1,6 +1,6 @@
 import { type CalibrationSet, sequenceMeans } from "@lopper/importance";
 import type { Tokenizer } from "@lopper/tokenizers";
-import type { TextDamage } from "./text_damage_schema.ts";
+import type { LossIncrease } from "./loss_increase_schema.ts";
 import { type TokenKind, TokenKinds } from "./token_kind.ts";
 
 /** Tokens of a stretch that is shown. */
@@ -13,12 +13,12 @@ const SHOWN = 5;
  * @param dense NLL after every position, `[sequences · length]` in nats; the last of each sequence predicts nothing.
  * @param pruned the same of the pruned model.
  */
-export async function textDamage(
+export async function lossIncrease(
   { sequences, ignoredLabel }: CalibrationSet,
   dense: Float32Array,
   pruned: Float32Array,
   tokenizer: Tokenizer,
-): Promise<TextDamage> {
+): Promise<LossIncrease> {
   const before = sequenceMeans(dense, sequences, ignoredLabel);
   const after = sequenceMeans(pruned, sequences, ignoredLabel);
   const worst = sequences.map((_, i) => i)
@@ -72,7 +72,7 @@ function byKind(
   ignoredLabel: number | null,
   { dense, pruned }: Losses,
   kinds: TokenKinds,
-): TextDamage["tokens"] {
+): LossIncrease["tokens"] {
   const sums = new Map<TokenKind, { count: number; dense: number; pruned: number }>();
   sequences.forEach((ids, s) => {
     for (let i = 0; i + 1 < ids.length; i++) {

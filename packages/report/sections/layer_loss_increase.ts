@@ -1,7 +1,7 @@
 import type { RunRecord } from "@lopper/run";
 import { kindOfChanges, placeOfPart } from "@lopper/search";
-import { type BlockDamage, blockDamage } from "../block_damage.ts";
-import { type DamageBar, damagePlot, signed } from "../damage_plot.ts";
+import { type BlockLossIncrease, blockLossIncreases } from "../block_loss_increase.ts";
+import { type LossIncreaseBar, lossIncreasePlot, signed } from "../loss_increase_plot.ts";
 import { type Html, html } from "../html.ts";
 import type { ReportRun } from "../report_run.ts";
 import type { Section } from "../section.ts";
@@ -21,15 +21,15 @@ function wordsOf(kind: string) {
 }
 
 /** What the search found out about each layer. Null where there was no search. */
-export async function layerDamageSection(
+export async function layerLossIncreaseSection(
   { history, record }: ReportRun,
 ): Promise<Section | null> {
   if (!history) return null;
-  const damages = blockDamage(history, record);
-  if (damages.length === 0) return null;
-  const bars = damages.map((damage): DamageBar => ({
-    ...damage,
-    taken: wasTaken(damage, record),
+  const lossIncreases = blockLossIncreases(history, record);
+  if (lossIncreases.length === 0) return null;
+  const bars = lossIncreases.map((lossIncrease): LossIncreaseBar => ({
+    ...lossIncrease,
+    taken: wasTaken(lossIncrease, record),
   }));
   const content =
     html`<p>How much the loss grows on the calibration text when one thing goes, against the model just before, at the step that scored it first.${
@@ -39,11 +39,14 @@ export async function layerDamageSection(
     }</p>
 <div class="pair">${await figuresOf(bars, record)}</div>
 ${folded("The scores as a table", scoresTable(bars))}`;
-  return { id: "layer-damage", title: "Damage by layer", content };
+  return { id: "layer-loss-increase", title: "Loss increase by layer", content };
 }
 
 /** One plot for each kind of thing that could go. */
-async function figuresOf(bars: readonly DamageBar[], record: RunRecord): Promise<readonly Html[]> {
+async function figuresOf(
+  bars: readonly LossIncreaseBar[],
+  record: RunRecord,
+): Promise<readonly Html[]> {
   // Whole blocks and parts of them are no match for each other; the plots show what says most.
   const blocks = bars.filter(({ kind }) =>
     kind === "attention" || kind === "mlp" || kind === "layer"
@@ -58,8 +61,8 @@ async function figuresOf(bars: readonly DamageBar[], record: RunRecord): Promise
     if (own.length === 0) continue;
     const worst = own.reduce((a, b) => b.increase > a.increase ? b : a);
     const least = own.reduce((a, b) => b.increase < a.increase ? b : a);
-    const plot = await damagePlot(own, {
-      id: `damage-${kind}`,
+    const plot = await lossIncreasePlot(own, {
+      id: `loss-increase-${kind}`,
       title: wordsOf(kind).plot,
       description:
         `${own.length} of ${layers} layers were scored. Layer ${worst.layer} would hurt most, ${
@@ -77,7 +80,7 @@ async function figuresOf(bars: readonly DamageBar[], record: RunRecord): Promise
   return figures;
 }
 
-function scoresTable(bars: readonly DamageBar[]): Html {
+function scoresTable(bars: readonly LossIncreaseBar[]): Html {
   return table({
     caption: "Loss increase by layer",
     head: ["layer", "what would go", "nats per token", "passages", "step", "in the end"],
@@ -95,7 +98,7 @@ function scoresTable(bars: readonly DamageBar[]): Html {
 
 /** Whether a step took it, and no swap gave it back, or a swap took it. */
 function wasTaken(
-  { kind, layer, part }: BlockDamage,
+  { kind, layer, part }: BlockLossIncrease,
   { frontier, swaps, layers }: RunRecord,
 ): boolean {
   const isSwapped = swaps.some(({ kept }) =>

@@ -8,7 +8,7 @@ export type DenseAndPruned = Readonly<z.infer<typeof denseAndPruned>>;
 const text = z.string().max(100_000);
 
 /** How the loss of a text changed. Losses are mean NLLs in nats per token. */
-export const textDamageSchema = z.strictObject({
+export const lossIncreaseSchema = z.strictObject({
   passages: list(denseAndPruned.extend({
     /** The stretch whose loss grew most, of those passages that suffered most. */
     worst: text.optional(),
@@ -16,4 +16,4 @@ export const textDamageSchema = z.strictObject({
   /** By kind of the token that was to be predicted, the most frequent kind first. */
   tokens: list(denseAndPruned.extend({ kind: text, count })),
 });
-export type TextDamage = Readonly<z.infer<typeof textDamageSchema>>;
+export type LossIncrease = Readonly<z.infer<typeof lossIncreaseSchema>>;

@@ -1,4 +1,4 @@
-import type { BlockDamage } from "./block_damage.ts";
+import type { BlockLossIncrease } from "./block_loss_increase.ts";
 import type { Html } from "./html.ts";
 import { drawPlot } from "./plot.ts";
 
@@ -10,12 +10,12 @@ const TICKS = [-1, -0.1, -0.03, -0.01, 0, 0.01, 0.03, 0.1, 0.3, 1, 3, 10];
 const WIDTH = 322;
 const LABEL = 84;
 
-export interface DamageBar extends BlockDamage {
+export interface LossIncreaseBar extends BlockLossIncrease {
   /** Whether the run took it, in this step or a later one. */
   readonly taken: boolean;
 }
 
-export interface DamagePlotOptions {
+export interface LossIncreasePlotOptions {
   readonly id: string;
   readonly title: string;
   readonly description: string;
@@ -25,9 +25,9 @@ export interface DamagePlotOptions {
 }
 
 /** Loss increase of one kind of candidate by layer, as bars from the left. */
-export function damagePlot(
-  bars: readonly DamageBar[],
-  { id, title, description, layers, extent }: DamagePlotOptions,
+export function lossIncreasePlot(
+  bars: readonly LossIncreaseBar[],
+  { id, title, description, layers, extent }: LossIncreasePlotOptions,
 ): Promise<Html> {
   const domain = [Math.min(0, extent[0]), Math.max(EVEN, extent[1])];
   const byLayer = new Map(bars.map((bar) => [bar.layer, bar]));

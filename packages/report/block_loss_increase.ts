@@ -10,7 +10,7 @@ import {
 import type { RunRecord } from "@lopper/run";
 
 /** What removing something of one layer was found to do, the first time that it was scored. */
-export interface BlockDamage {
+export interface BlockLossIncrease {
   /** What would go, as `kindOfChanges` has it. */
   readonly kind: string;
   readonly layer: number;
@@ -28,14 +28,14 @@ export interface BlockDamage {
 type Losses = ReadonlyMap<number, number>;
 
 /**
- * What the journal says of the damage that each candidate did when it was scored first: in pairs with the model before
+ * What the journal says of the loss increase of each candidate when it was scored first: in pairs with the model before
  * that step. The exhaustive search does not score that model itself; at its first step the record has its perplexity.
  */
-export function blockDamage(
+export function blockLossIncreases(
   { steps, evidence, swaps }: History,
   { perplexity }: RunRecord,
-): readonly BlockDamage[] {
-  const found = new Map<string, BlockDamage>();
+): readonly BlockLossIncrease[] {
+  const found = new Map<string, BlockLossIncrease>();
   let before: Losses = new Map();
   let samples = "";
   for (const { step, stage, taken, candidates } of steps) {
