@@ -2,8 +2,8 @@
  * Holds the layering of the workspace (CONTRIBUTING.md): a package imports only from packages
  * before it, no relative import leaves its package, the search runs no model, no files import one
  * another in a circle (types count, too), only two modules touch `Deno.*`, files are opened in one
- * place, faces name what they give, and only two modules of apps/ print, which take out what a
- * terminal would obey.
+ * place, faces name what they give, few files know what blocks there are, and only two modules of
+ * apps/ print, which take out what a terminal would obey.
  *
  * Usage: deno run --allow-read scripts/check_layers.ts [ROOT]
  */
@@ -45,6 +45,13 @@ const OPENS_NONE = new Set(
 );
 const READERS = /^packages\/files\/(append_file|file_sink|file_source)\.ts$/;
 const TEST = /_test\.ts$|\/testing\//;
+
+/**
+ * What only a form of a file, a family, the graphs of a kind and its words know: everything else
+ * asks a block for its axes.
+ */
+const KNOWN_TO_FEW = [/\bintermediateSize\b/, /[^=]"mlp"/];
+const MAX_KNOWING = 9;
 
 /** What a package gives to others. */
 const FACE = /^packages\/[^/]+\/(?:testing\/)?mod\.ts$/;
@@ -185,6 +192,22 @@ export function checkCircles(sources: ReadonlyMap<string, string>): readonly Vio
   });
 }
 
+/** Words that more files have than may know of them, at the last of those files. */
+export function checkKnowledge(sources: ReadonlyMap<string, string>): readonly Violation[] {
+  return KNOWN_TO_FEW.flatMap((word) => {
+    const found = Array.from(sources).filter(([file]) => !TEST.test(file)).flatMap(
+      ([file, source]) => {
+        const at = linesOf(source).findIndex((line) => word.test(line));
+        return at < 0 ? [] : [{ file, line: at + 1 }];
+      },
+    );
+    if (found.length <= MAX_KNOWING) return [];
+    const files = found.map(({ file }) => file).join(", ");
+    const problem = `${found.length} files have ${word}, at most ${MAX_KNOWING} may: ${files}`;
+    return [{ ...found.at(-1)!, problem }];
+  });
+}
+
 /**
  * The sources in some folders by their paths from the root; a folder that is not there has none.
  */
@@ -216,6 +239,7 @@ if (import.meta.main) {
   const violations = [
     ...Array.from(files, ([file, source]) => checkFile(file, source)).flat(),
     ...checkCircles(files),
+    ...checkKnowledge(files),
     ...dead.map(({ file, line, name }) => ({
       file,
       line,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { checkCircles, checkFile } from "./check_layers.ts";
+import { checkCircles, checkFile, checkKnowledge } from "./check_layers.ts";
 
 const problems = (file: string, source: string) => checkFile(file, source).map((v) => v.problem);
 
@@ -213,4 +213,21 @@ Deno.test("layers: the check fails on each planted fault, and passes without", a
   } finally {
     await Deno.remove(root, { recursive: true });
   }
+});
+
+Deno.test("layers: few files know what blocks there are", () => {
+  const files = (count: number) =>
+    new Map(
+      Array.from({ length: count }, (_, i) => [
+        `packages/core/${i}.ts`,
+        '/** "mlp" */\nconst kind = "mlp";\n',
+      ]),
+    );
+  assert.deepEqual(checkKnowledge(files(9)), []);
+  const tests = new Map([["packages/core/a_test.ts", 'f("mlp", { intermediateSize });']]);
+  assert.deepEqual(checkKnowledge(new Map([...files(9), ...tests])), []);
+  const [found, ...others] = checkKnowledge(files(10));
+  assert.deepEqual(others, []);
+  assert.equal(`${found.file}:${found.line}`, "packages/core/9.ts:2");
+  assert.match(found.problem, /^10 files have /);
 });

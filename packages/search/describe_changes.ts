@@ -45,6 +45,17 @@ function unitWords(count: number, dimension: string): string {
 }
 
 function blockWords(part: string): string {
-  const { layer, kind } = placeOfPart(part);
-  return `${kind === "mlp" ? "MLP" : kind} of layer ${layer}`;
+  return blockLabel(placeOfPart(part));
+}
+
+/** A block in words: "MLP of layer 3". */
+export function blockLabel(
+  { layer, kind }: { readonly layer: number; readonly kind: string },
+): string {
+  return `${kindLabel(kind)} of layer ${layer}`;
+}
+
+/** A kind of block in words. */
+export function kindLabel(kind: string): string {
+  return kind === "mlp" ? "MLP" : kind;
 }

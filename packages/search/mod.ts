@@ -8,7 +8,13 @@ export { checkHistory } from "./check_history.ts";
 export { checkWay } from "./check_way.ts";
 export { competition } from "./competition.ts";
 export { type Cost, costBetween, sumOfCosts } from "./cost.ts";
-export { describeChanges, describeKey, unitsLabel } from "./describe_changes.ts";
+export {
+  blockLabel,
+  describeChanges,
+  describeKey,
+  kindLabel,
+  unitsLabel,
+} from "./describe_changes.ts";
 export { type GroupSizes, unitWidth } from "./dimensions/dimension.ts";
 export { exhaustive } from "./exhaustive.ts";
 export type { MeasureEvent } from "./gauge.ts";

@@ -1,6 +1,7 @@
 import { perplexity } from "@lopper/importance";
 import type { RunEvent } from "@lopper/run";
 import {
+  blockLabel,
   describeChanges,
   describeKey,
   type MeasureEvent,
@@ -196,9 +197,9 @@ function describeRepair(line: RepairLine): string {
     formatPerplexity(perplexity(line.after))
   } on text kept aside: ${line.kept ? "kept" : "dropped"}`;
   if (line.type === "verdict") return `all repairs: ${change}`;
-  const { layer, kind, folded } = line;
+  const { folded } = line;
   const behind = folded === 0 ? "" : ` (with ${folded} removed behind it)`;
-  return `repair of ${kind === "mlp" ? "MLP" : kind} of layer ${layer}${behind}: ${change}`;
+  return `repair of ${blockLabel(line)}${behind}: ${change}`;
 }
 
 function describeSwap(line: SwapLine): string {

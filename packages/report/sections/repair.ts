@@ -1,6 +1,6 @@
 import { formatChange, formatPerplexity, mean, plural } from "@lopper/core";
 import { PUBLISHED_RANKING } from "@lopper/importance";
-import { type BlockRepair, unitsLabel } from "@lopper/search";
+import { type BlockRepair, kindLabel, unitsLabel } from "@lopper/search";
 import type { StageRanking } from "@lopper/run";
 import { signed } from "../loss_increase_plot.ts";
 import { type Html, html } from "../html.ts";
@@ -59,7 +59,7 @@ function repairTable(repairs: readonly BlockRepair[]): Html {
     words: 2,
     rows: repairs.map(({ layer, kind, folded, lambda, before, after, kept }) => [
       layer,
-      kind === "mlp" ? "MLP" : "attention",
+      kindLabel(kind),
       folded,
       lambda,
       signed(mean(after) - mean(before)),
