@@ -3,7 +3,7 @@ import { openBackend } from "@lopper/backends";
 import { FileFolder } from "@lopper/files";
 import { parseSamples } from "@lopper/importance";
 import { modelDigest, openModel } from "@lopper/models";
-import { REPAIR_TOKENS } from "@lopper/recovery";
+import { REFIT_TOKENS } from "@lopper/recovery";
 import { openTokenizer } from "@lopper/tokenizers";
 import { selfCalibration } from "../apps/cli/prune/self_calibration.ts";
 import { SELF_TOKENS } from "@lopper/run";
@@ -57,7 +57,7 @@ export async function bookPassages(data: string): Promise<readonly string[]> {
 }
 
 /** So many texts of a model's own: as much as repairs learn from at most. */
-const OWN_TEXTS = REPAIR_TOKENS / SELF_TOKENS;
+const OWN_TEXTS = REFIT_TOKENS / SELF_TOKENS;
 
 /**
  * What `--calibration self` takes. It is kept among the results, as `own-text-NAME.jsonl`, and written only where it is not

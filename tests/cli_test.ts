@@ -142,7 +142,7 @@ test("prune --dry-run writes nothing and says what would be done", async (folder
   const stdout = await pruneHere(["--dry-run", "--out", `${folder}/p`, ...QUICK]);
   assert.match(stdout, /blocks, MLP channels and heads up to 20\.00 % of the parameters/);
   assert.match(stdout, /about \d+ steps/);
-  assert.match(stdout, /then repairs, about [\d.]+ m?s/);
+  assert.match(stdout, /then refits, about [\d.]+ m?s/);
   assert.match(stdout, /dense perplexity on the calibration text: \d/);
   assert.deepEqual([...Deno.readDirSync(folder)], []);
 });

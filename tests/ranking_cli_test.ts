@@ -39,7 +39,7 @@ Deno.test("--ranking auto: recorded, resumed to the same bytes, and its parts ar
       chosen.some((ranking) => ranking !== "l1"),
       "otherwise it would be as with --ranking l1",
     );
-    assert.ok(record.recovery.kept > 0, "repairs, too, are resumed");
+    assert.ok(record.recovery.kept > 0, "refits, too, are resumed");
 
     // as if it had been killed right after a ranking was found, and in the middle of its line
     const all = await lines(`${folder}/reference`);

@@ -53,7 +53,7 @@ async function ranked(
 ): Promise<readonly Found[]> {
   const { spec } = model;
   const whole = new Decoder(backend, await LaidOutWeights.load(model));
-  const [text, aside, unseen] = [
+  const [text, validation, unseen] = [
     await ownText(whole, 24, length, random),
     await ownText(whole, 16, length, random),
     await ownText(whole, 32, length, random),
@@ -67,7 +67,7 @@ async function ranked(
     rules: rankingsOf("auto"),
     byWeights: () => Promise.resolve(published),
     text,
-    aside: new SuffixScorer(decoder, aside, { cacheBytes: 0, batchTokens }),
+    validation: new SuffixScorer(decoder, validation, { cacheBytes: 0, batchTokens }),
     batchTokens,
   });
   const found: Found[] = [];
@@ -87,18 +87,18 @@ async function ranked(
       published: await lossIn(backend, model, before, cut, set),
       chosen: await lossIn(backend, model, decoder.weights.ranking, cut, set),
     });
-    const on = { aside: await losses(aside), unseen: await losses(unseen) };
+    const on = { validation: await losses(validation), unseen: await losses(unseen) };
     const { chosen } = choice;
     for (const { ranking, nll } of choice.tried) {
       const lying = ranking === chosen
-        ? on.aside.chosen
+        ? on.validation.chosen
         : ranking === "l1"
-        ? on.aside.published
+        ? on.validation.published
         : nll;
       const apart = Math.max(...nll.map((value, i) => Math.abs(value - lying[i])));
       assert.ok(apart < 1e-4, `${units}, ${ranking}: what was tried is what lies there`);
     }
-    assert.ok(mean(on.aside.chosen) <= mean(on.aside.published) + 1e-6);
+    assert.ok(mean(on.validation.chosen) <= mean(on.validation.published) + 1e-6);
     found.push({
       chosen,
       units,

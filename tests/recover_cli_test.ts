@@ -7,17 +7,17 @@ import { pruneHere, writeTinyRun } from "./support/tiny_run.ts";
 
 const prune = (folder: string, out: string, ...args: string[]) =>
   pruneHere(["--out", `${folder}/${out}`, ...args]);
-/** Of what they try to repair, something stays repaired and something does not. */
+/** Of what they try to refit, something stays refitted and something does not. */
 const SETTINGS = [
   ...["--preset", "width", "--ratio", "8", "--mlp-group", "3", "--width-samples", "2"],
 ];
 
-/** The journal of the run in `reference`, and where the lines of its repairs stand. */
-async function repairLines(folder: string) {
+/** The journal of the run in `reference`, and where the lines of its refits stand. */
+async function recoveryLines(folder: string) {
   const journal = await Deno.readTextFile(`${folder}/reference/journal.jsonl`);
   const all = journal.trimEnd().split("\n");
-  const repairs = all.flatMap((line, i) => /"type":"(repair|verdict)"/.test(line) ? [i] : []);
-  return { all, repairs };
+  const refits = all.flatMap((line, i) => /"type":"(refit|recovery)"/.test(line) ? [i] : []);
+  return { all, refits };
 }
 
 /** What the run in `reference` would have left if it had been killed after these lines of its journal. */
@@ -36,52 +36,52 @@ Deno.test("--recover auto: recorded, told, and resumed in its middle to the same
   inTemporaryFolder(async (folder) => {
     const settings = [...await writeTinyRun(folder), ...SETTINGS];
     const stdout = await prune(folder, "reference", "--recover", "auto", ...settings);
-    assert.match(stdout, /\d+ of \d+ projections repaired: /);
+    assert.match(stdout, /\d+ of \d+ projections refitted: /);
     const { recovery, flags, blockTokens } = await json(`${folder}/reference/run.json`);
     assert.equal(flags.recover, "auto");
     const { tried, kept } = recovery;
     assert.ok(0 < kept && kept < tried, JSON.stringify(recovery));
-    const { all, repairs } = await repairLines(folder);
+    const { all, refits } = await recoveryLines(folder);
     assert.equal(
-      repairs.length,
+      refits.length,
       tried + (recovery.helped > 0 ? 1 : 0),
-      "every repair that was tried has its line",
+      "every refit that was tried has its line",
     );
-    const spent = repairs.reduce((sum, i) => sum + JSON.parse(all[i]).cost.blockTokens, 0);
-    assert.equal(blockTokens.overhead.repairs, spent);
-    assert.match(stdout, /block-tokens on top of that: .*[\d,]+ for repairs/);
+    const spent = refits.reduce((sum, i) => sum + JSON.parse(all[i]).cost.blockTokens, 0);
+    assert.equal(blockTokens.overhead.refits, spent);
+    assert.match(stdout, /block-tokens on top of that: .*[\d,]+ for refits/);
 
-    // as if it had been killed between two repairs, and after the last of them
-    const cuts = { middle: repairs[Math.floor(repairs.length / 2)], end: repairs.at(-1)! };
+    // as if it had been killed between two refits, and after the last of them
+    const cuts = { middle: refits[Math.floor(refits.length / 2)], end: refits.at(-1)! };
     for (const [out, line] of Object.entries(cuts)) {
       await cutOff(folder, out, all.slice(0, line + 1));
       await prune(folder, out, "--resume");
       await checkSameResult(folder, out);
       const resumed = await json(`${folder}/${out}/run.json`);
-      const missing = repairs.filter((i) => i > line);
-      assert.ok(missing.length > 0 || resumed.blockTokens.overhead.repairs === spent, out);
+      const missing = refits.filter((i) => i > line);
+      assert.ok(missing.length > 0 || resumed.blockTokens.overhead.refits === spent, out);
     }
 
     await prune(folder, "plain", ...settings);
     const plan = (run: string) => Deno.readTextFile(`${folder}/${run}/lopper_plan.json`);
-    assert.equal(await plan("plain"), await plan("reference"), "a repair decides nothing else");
+    assert.equal(await plan("plain"), await plan("reference"), "a refit decides nothing else");
     const weights = (run: string) => Deno.readFile(`${folder}/${run}/model.safetensors`);
     const same = (a: Uint8Array, b: Uint8Array) => a.every((byte, i) => byte === b[i]);
     assert.ok(
       !same(await weights("plain"), await weights("reference")),
-      "weights change where repairs were kept",
+      "weights change where refits were kept",
     );
   }));
 
-Deno.test("--plan with --recover auto: cut off between two repairs, it goes on to the same bytes", () =>
+Deno.test("--plan with --recover auto: cut off between two refits, it goes on to the same bytes", () =>
   inTemporaryFolder(async (folder) => {
     const tiny = [...await writeTinyRun(folder), "--width-samples", "2"];
     const at = (name: string) => `${folder}/${name}`;
     await prune(folder, "searched", ...tiny, ...SETTINGS);
     await prune(folder, "reference", ...tiny, "--plan", at("searched"), "--recover", "auto");
-    const { all, repairs } = await repairLines(folder);
-    assert.equal(repairs.length, all.length, "no search, no other lines");
-    assert.ok(repairs.length > 2, all.join("\n"));
+    const { all, refits } = await recoveryLines(folder);
+    assert.equal(refits.length, all.length, "no search, no other lines");
+    assert.ok(refits.length > 2, all.join("\n"));
 
     const middle = all.slice(0, Math.floor(all.length / 2));
     await cutOff(folder, "resumed", middle);
@@ -114,7 +114,7 @@ Deno.test("--plan with --recover auto: cut off between two repairs, it goes on t
     await failsHere(resume("changed"), 1, now);
   }));
 
-Deno.test("with norms behind blocks a model is pruned as any other and not repaired, which asking for would not change", () =>
+Deno.test("with norms behind blocks a model is pruned as any other and not refitted, which asking for would not change", () =>
   inTemporaryFolder(async (folder) => {
     const [model, ...texts] = await writeTinyRun(folder, "post");
     await prune(folder, "pruned", model, "--ratio", "10", ...texts);

@@ -19,9 +19,9 @@ import {
   weightsOfBlock,
   writePrunedModel,
 } from "@lopper/models";
-import { repair, type RepairResult } from "@lopper/recovery";
+import { type RecoveryResult, refitAll } from "@lopper/recovery";
 import { Decoder, LaidOutWeights } from "@lopper/runtime";
-import { type RepairLine } from "@lopper/search";
+import { type RecoveryLine } from "@lopper/search";
 import { inverse, Matrix } from "ml-matrix";
 import assert from "node:assert/strict";
 import { ownText } from "./support/own_text.ts";
@@ -36,33 +36,33 @@ interface Case {
   readonly model: Model;
   readonly plan: PrunePlan;
   readonly shape: Shape;
-  readonly texts: Record<"learn" | "choose" | "verdict", CalibrationSet>;
+  readonly texts: Record<"calibration" | "validation" | "test", CalibrationSet>;
   readonly criterion: Criterion;
 }
 
-async function repaired(
+async function refitted(
   { backend, model, plan, shape, texts, criterion }: Case,
-  recorded: readonly RepairLine[],
+  recorded: readonly RecoveryLine[],
 ) {
   const ranking = keptFirst(keptOf(model.spec, plan), sourceRanking(model.spec.blocks));
   const decoder = new Decoder(backend, await LaidOutWeights.load(model, { ranking }));
-  const lines: RepairLine[] = [];
+  const lines: RecoveryLine[] = [];
   const dtypeOf = (block: Block) => {
     const { dtype } = weightsOfBlock(model, block).get(outputProjection(block).name)!;
     assert.ok(isFloatDType(dtype));
     return dtype;
   };
-  const events = repair(
+  const events = refitAll(
     { decoder, shape, dtypeOf },
     { ...texts, batchTokens: 8 * LENGTH },
     { steps: 1, criterion, recorded, measure: () => ({ blockTokens: 0, seconds: 0 }) },
   );
   let event = await events.next();
   for (; !event.done; event = await events.next()) lines.push(event.value.line);
-  const result: RepairResult = event.value;
+  const result: RecoveryResult = event.value;
   const refit: Refit = (block) => {
     const projection = outputProjection(decoder.blocks[block]).name;
-    return result.repaired.includes(block)
+    return result.refitted.includes(block)
       ? decoder.weights.block(block, shape[block]!).find(({ name }) => name === projection)!.data
       : null;
   };
@@ -96,7 +96,7 @@ const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / 
 
 Deno.test({
   name:
-    "recovery: on random tiny models, text that chose nothing never loses by a repair, and a resumed one is the same",
+    "recovery: on random tiny models, text that chose nothing never loses by a refit, and a resumed one is the same",
   sanitizeOps: false,
   sanitizeResources: false,
   async fn() {
@@ -110,37 +110,37 @@ Deno.test({
       const plan = planOfShape(model.spec, shape, randomRanking(model.spec, random));
       const whole = new Decoder(backend, await LaidOutWeights.load(model));
       const texts = {
-        learn: await ownText(whole, 24, LENGTH, random),
-        choose: await ownText(whole, 8, LENGTH, random),
-        verdict: await ownText(whole, 8, LENGTH, random),
+        calibration: await ownText(whole, 24, LENGTH, random),
+        validation: await ownText(whole, 8, LENGTH, random),
+        test: await ownText(whole, 8, LENGTH, random),
       };
       await whole.dispose();
       const [criterion, other] = seed % 2 === 0 ? CRITERIA.toReversed() : CRITERIA;
       const run = { backend, model, plan, shape, texts, criterion };
-      const { lines, result, files } = await repaired(run, []);
-      const plain = await lossOfFiles(backend, await written(model, plan), texts.verdict);
-      const found = await lossOfFiles(backend, files, texts.verdict);
+      const { lines, result, files } = await refitted(run, []);
+      const plain = await lossOfFiles(backend, await written(model, plan), texts.test);
+      const found = await lossOfFiles(backend, files, texts.test);
       assert.ok(mean(found) <= mean(plain), `seed ${seed}: ${mean(found)} over ${mean(plain)}`);
       for (const { kept, before, after } of lines) {
         assert.equal(kept, mean(after) < mean(before), `seed ${seed}`);
       }
-      const { verdict } = result;
-      verdicts[verdict === null ? "none" : verdict.kept ? "kept" : "against"] += 1;
-      verdict?.before.forEach((nll, i) =>
-        assert.ok(Math.abs(nll - plain[i]) < 1e-4, "the verdict is by the text, whatever else")
+      const { test } = result;
+      verdicts[test === null ? "none" : test.kept ? "kept" : "against"] += 1;
+      test?.before.forEach((nll, i) =>
+        assert.ok(Math.abs(nll - plain[i]) < 1e-4, "the test is by the text, whatever else")
       );
-      if (verdict?.kept) {
-        verdict.after.forEach((nll, i) =>
+      if (test?.kept) {
+        test.after.forEach((nll, i) =>
           assert.ok(Math.abs(nll - found[i]) < 1e-4, "what was judged is what was written")
         );
       }
       if (lines.length > 0 && seed <= 4) {
-        const otherwise = await repaired({ ...run, criterion: other }, []);
+        const otherwise = await refitted({ ...run, criterion: other }, []);
         assert.notDeepEqual(otherwise.lines[0].before, lines[0].before, "judged by something else");
         judgedOtherwise += 1;
       }
       const cut = lines.slice(0, random.int(0, lines.length));
-      const again = await repaired(run, cut);
+      const again = await refitted(run, cut);
       assert.deepEqual(again.lines, lines, `seed ${seed}`);
       assert.deepEqual(again.files, files, `seed ${seed}`);
       model.close();
@@ -170,12 +170,12 @@ Deno.test({
       const plan = planOfShape(spec, shape);
       const decoder = new Decoder(backend, await LaidOutWeights.load(model));
       const texts = {
-        learn: await ownText(decoder, 12, LENGTH, random),
-        choose: await ownText(decoder, 6, LENGTH, random),
-        verdict: await ownText(decoder, 6, LENGTH, random),
+        calibration: await ownText(decoder, 12, LENGTH, random),
+        validation: await ownText(decoder, 6, LENGTH, random),
+        test: await ownText(decoder, 6, LENGTH, random),
       };
       const block = whole.length - 1;
-      let hidden = await decoder.embed(texts.learn.sequences);
+      let hidden = await decoder.embed(texts.calibration.sequences);
       for (let b = 0; b < block; b++) hidden = await decoder.runBlock(b, whole, hidden);
       const target = await decoder.runBlock(block, whole, hidden);
       const { captured, hidden: output } = await decoder.captureBlock(
@@ -192,12 +192,12 @@ Deno.test({
         rows(output.data, spec.hiddenSize),
       );
       const gram = x.transpose().mmul(x);
-      const { lines, result, files } = await repaired(
+      const { lines, result, files } = await refitted(
         { backend, model, plan, shape, texts, criterion: CRITERIA[0] },
         [],
       );
       const [line] = lines;
-      if (line?.type !== "repair" || result.repaired.length !== 1) continue;
+      if (line?.type !== "refit" || result.refitted.length !== 1) continue;
       compared += 1;
       const ridge = Matrix.eye(width).mul(line.lambda * gram.trace() / width);
       const change = inverse(Matrix.add(gram, ridge)).mmul(x.transpose().mmul(missing));

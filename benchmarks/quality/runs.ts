@@ -166,7 +166,7 @@ function nameOf(row: RowName, ratio: number): string {
  */
 async function workOf(run: string): Promise<Readonly<Record<"search" | "repairs", Work>>> {
   const { history } = (await readJournal(run))!;
-  const { rankings, swaps, repairs } = sideWork(history);
+  const { rankings, swaps, refits: repairs } = sideWork(history);
   const search = [...history.evidence, ...history.measures].map(({ cost }) => cost);
   const { blockTokens } = JSON.parse(await Deno.readTextFile(`${run}/run.json`));
   const asked = { blockTokens: blockTokens.overhead.predictions, seconds: 0 };

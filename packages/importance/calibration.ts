@@ -21,22 +21,17 @@ export function tokenCount({ sequences, length }: Sequences): number {
   return sequences.length * length;
 }
 
-/**
- * Share of the sequences that `keepAside` keeps aside by itself, and the fewest that say anything.
- */
-const ASIDE_SHARE = 1 / 4;
-const MIN_ASIDE = 2;
+/** Share of the sequences that `splitOff` splits off by itself, and the fewest that say anything. */
+const VALIDATION_SHARE = 1 / 4;
+const MIN_VALIDATION = 2;
 
-/**
- * Splits a set in two: what is learnt from, and a share that is kept aside to judge by; null where
- * it is too short for that.
- */
-export async function keepAside(
+/** Splits a set in two, the last of which has that share of it; null where it is too short for that. */
+export async function splitOff(
   set: CalibrationSet,
-  share = ASIDE_SHARE,
-): Promise<{ readonly learn: CalibrationSet; readonly aside: CalibrationSet } | null> {
+  share = VALIDATION_SHARE,
+): Promise<{ readonly first: CalibrationSet; readonly last: CalibrationSet } | null> {
   const { sequences, ignoredLabel } = set;
-  const count = Math.max(MIN_ASIDE, Math.floor(sequences.length * share));
+  const count = Math.max(MIN_VALIDATION, Math.floor(sequences.length * share));
   if (sequences.length < 2 * count) return null;
   const part = async (sequences: CalibrationSet["sequences"]) => ({
     ...set,
@@ -44,8 +39,8 @@ export async function keepAside(
     digest: await digest(sequences, ignoredLabel),
   });
   return {
-    learn: await part(sequences.slice(0, -count)),
-    aside: await part(sequences.slice(-count)),
+    first: await part(sequences.slice(0, -count)),
+    last: await part(sequences.slice(-count)),
   };
 }
 
@@ -160,8 +155,8 @@ export async function joined(a: CalibrationSet, b: CalibrationSet): Promise<Cali
 }
 
 /** Whether a set is enough to judge by. */
-export function isEnoughAside({ sequences }: CalibrationSet): boolean {
-  return sequences.length >= MIN_ASIDE;
+export function isEnoughToValidate({ sequences }: CalibrationSet): boolean {
+  return sequences.length >= MIN_VALIDATION;
 }
 
 /** Of one line with the label rule, and one line of ids a sequence. */

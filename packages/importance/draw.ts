@@ -14,7 +14,7 @@ export function drawNumbers(n: number, count: number, seed: number): readonly nu
  * At most `count` numbers that `drawNumbers` leaves when it draws `taken` with the same seed,
  * ascending.
  */
-export function numbersAside(
+export function furtherNumbers(
   n: number,
   taken: number,
   count: number,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
-import { drawNumbers, numbersAside, shuffled } from "./draw.ts";
+import { drawNumbers, furtherNumbers, shuffled } from "./draw.ts";
 
 /** Fisher and Yates as it is written, over all numbers. */
 function fisherYates(n: number, count: number, seed: number): number[] {
@@ -36,8 +36,8 @@ Deno.test("draw: repeats for a seed, and takes all when there are no more", () =
 });
 
 Deno.test("draw: what is kept aside was not drawn", () => {
-  const aside = numbersAside(50, 30, 15, 1);
-  assert.equal(new Set([...drawNumbers(50, 30, 1), ...aside]).size, 45);
-  assert.deepEqual(numbersAside(50, 50, 5, 1), []);
-  assert.equal(numbersAside(50, 48, 5, 1).length, 2);
+  const validation = furtherNumbers(50, 30, 15, 1);
+  assert.equal(new Set([...drawNumbers(50, 30, 1), ...validation]).size, 45);
+  assert.deepEqual(furtherNumbers(50, 50, 5, 1), []);
+  assert.equal(furtherNumbers(50, 48, 5, 1).length, 2);
 });

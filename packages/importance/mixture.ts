@@ -1,4 +1,4 @@
-import { drawNumbers, numbersAside } from "./draw.ts";
+import { drawNumbers, furtherNumbers } from "./draw.ts";
 import type { SampleList } from "./sample_list.ts";
 
 /** Samples of one file, and its weight beside others. */
@@ -48,7 +48,7 @@ export function drawMixed(
  * At most `count` samples that `drawMixed` leaves when it draws `taken` with the same seed, from
  * each source its share.
  */
-export function mixedAside(
+export function mixedFurther(
   sources: readonly SampleSource[],
   taken: number,
   count: number,
@@ -60,7 +60,7 @@ export function mixedAside(
   return drawnOf(
     sources,
     sources.map(({ samples }, i) =>
-      numbersAside(samples.length, before[i], after[i] - before[i], seed)
+      furtherNumbers(samples.length, before[i], after[i] - before[i], seed)
     ),
   );
 }

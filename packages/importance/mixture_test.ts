@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { drawNumbers, numbersAside } from "./draw.ts";
-import { apportioned, drawMixed, mixedAside, type SampleSource } from "./mixture.ts";
+import { drawNumbers, furtherNumbers } from "./draw.ts";
+import { apportioned, drawMixed, mixedFurther, type SampleSource } from "./mixture.ts";
 import { listOf } from "./sample_list.ts";
 
 const source = (name: string, length: number, weight: number): SampleSource => ({
@@ -10,8 +10,8 @@ const source = (name: string, length: number, weight: number): SampleSource => (
 const SOURCES = [source("a", 40, 3), source("b", 30, 1.5), source("c", 90, 0.7)];
 const drawnBy = async (...args: Parameters<typeof drawMixed>) =>
   await Array.fromAsync(drawMixed(...args).read());
-const asideBy = async (...args: Parameters<typeof mixedAside>) =>
-  await Array.fromAsync(mixedAside(...args).read());
+const validationBy = async (...args: Parameters<typeof mixedFurther>) =>
+  await Array.fromAsync(mixedFurther(...args).read());
 const countOf = (name: string, samples: readonly string[]) =>
   samples.filter((sample) => sample.startsWith(name)).length;
 
@@ -32,7 +32,7 @@ Deno.test("mixture: one source is drawn from as ever", async () => {
   const [a] = SOURCES;
   const named = (numbers: readonly number[]) => numbers.map((n) => `a${n}`);
   assert.deepEqual(await drawnBy([a], 12, 7), named(drawNumbers(40, 12, 7)));
-  assert.deepEqual(await asideBy([a], 12, 9, 7), named(numbersAside(40, 12, 9, 7)));
+  assert.deepEqual(await validationBy([a], 12, 9, 7), named(furtherNumbers(40, 12, 9, 7)));
 });
 
 Deno.test("mixture: each source gives its share, evenly spread, and nothing twice", async () => {
@@ -41,10 +41,10 @@ Deno.test("mixture: each source gives its share, evenly spread, and nothing twic
   assert.deepEqual(["a", "b", "c"].map((name) => countOf(name, drawn)), [30, 15, 7]);
   const half = drawn.slice(0, 26);
   assert.ok(Math.abs(countOf("a", half) - 15) <= 1 && Math.abs(countOf("c", half) - 3.5) <= 1);
-  const aside = await asideBy(SOURCES, 52, 17, 1);
-  assert.equal(new Set([...drawn, ...aside]).size, drawn.length + aside.length);
+  const validation = await validationBy(SOURCES, 52, 17, 1);
+  assert.equal(new Set([...drawn, ...validation]).size, drawn.length + validation.length);
   // Together with what was drawn, what is kept aside has the shares of the weights, too.
-  assert.deepEqual(["a", "b", "c"].map((name) => countOf(name, aside)), [10, 5, 2]);
+  assert.deepEqual(["a", "b", "c"].map((name) => countOf(name, validation)), [10, 5, 2]);
   const fewer = await drawnBy(SOURCES, 20, 1);
   assert.ok(fewer.every((sample) => drawn.includes(sample)));
 });

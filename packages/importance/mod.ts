@@ -7,18 +7,18 @@ export {
   calibrationSet,
   calibrationSetIfEnough,
   cutIntoSequences,
-  isEnoughAside,
+  isEnoughToValidate,
   joined,
-  keepAside,
   type Sequences,
   type SetText,
+  splitOff,
   tokenCount,
 } from "./calibration.ts";
 export type { Criterion, TextCriterion } from "./criteria/criterion.ts";
 export { CRITERIA, CRITERION_NAMES, type CriterionName, criterionOf } from "./criteria/mod.ts";
 export { PREDICTION_BYTES } from "./dense_predictions.ts";
 export { shuffled } from "./draw.ts";
-export { apportioned, drawMixed, mixedAside, type SampleSource } from "./mixture.ts";
+export { apportioned, drawMixed, mixedFurther, type SampleSource } from "./mixture.ts";
 export { nextTokens, perplexity, sequenceMeans } from "./perplexity.ts";
 export {
   type ActivationEnergy,

@@ -8,8 +8,8 @@ import type { RefitModel, RefitTexts } from "./refit_task.ts";
 
 /** Both texts on their way. */
 interface Passes {
-  readonly learn: PassPair;
-  readonly choose: PassPair;
+  readonly calibration: PassPair;
+  readonly validation: PassPair;
 }
 
 /** What became of a refit. */
@@ -38,18 +38,18 @@ export class BlockRefits {
   /** Before the first block, with the weights of the checkpoint. */
   static async begin(
     model: RefitModel,
-    { learn, choose, batchTokens }: RefitTexts,
+    { calibration, validation, batchTokens }: RefitTexts,
     criterion: Criterion,
   ): Promise<BlockRefits> {
     const { decoder } = model;
-    const learnt = batched(learn, batchTokens);
-    const chosenOn = batched(choose, batchTokens);
+    const learnt = batched(calibration, batchTokens);
+    const chosenOn = batched(validation, batchTokens);
     const losses = lossesOf(chosenOn, { criterion, dense: decoder });
     await losses.prepare();
     const twice = (pass: Pass): PassPair => ({ dense: pass, pruned: pass });
     return new BlockRefits(model, losses, {
-      learn: twice(await begin(decoder, learnt)),
-      choose: twice(await begin(decoder, chosenOn)),
+      calibration: twice(await begin(decoder, learnt)),
+      validation: twice(await begin(decoder, chosenOn)),
     });
   }
 
@@ -76,7 +76,7 @@ export class BlockRefits {
   async attempt(block: number, known: readonly number[] | null): Promise<Attempt | null> {
     const { decoder, shape } = this.#model;
     const fits = await this.#fits(block, LAMBDAS);
-    const batches = fitBatches(decoder, shape, this.#passes.choose);
+    const batches = fitBatches(decoder, shape, this.#passes.validation);
     const best = await bestFit(this.#products, fits, batches);
     if (!best) return null;
     const before = known ?? await this.#loss();
@@ -96,7 +96,7 @@ export class BlockRefits {
     const { decoder, shape } = this.#model;
     const moments = await momentsOf(
       this.#products,
-      fitBatches(decoder, shape, this.#passes.learn),
+      fitBatches(decoder, shape, this.#passes.calibration),
     );
     const fits: Fit[] = [];
     for (const lambda of lambdas) {
@@ -124,13 +124,13 @@ export class BlockRefits {
 
   #loss(): Promise<readonly number[]> {
     const { decoder, shape } = this.#model;
-    return lossOf(decoder, shape, this.#passes.choose.pruned, this.#losses);
+    return lossOf(decoder, shape, this.#passes.validation.pruned, this.#losses);
   }
 
   async #move(model: keyof PassPair, shape: Shape, end: number) {
     const { decoder } = this.#model;
     // One text after the other: what it was is let go of before the next one moves.
-    for (const name of ["learn", "choose"] as const) {
+    for (const name of ["calibration", "validation"] as const) {
       const pair = this.#passes[name];
       const moved = await advance(decoder, shape, pair[model], end);
       this.#passes = { ...this.#passes, [name]: { ...pair, [model]: moved } };

@@ -1,36 +1,36 @@
 import { type ModelSpec, widestInner } from "@lopper/core";
 
 /** Tokens that are learnt from at most, whatever the model. */
-export const REPAIR_TOKENS = 32_768;
+export const REFIT_TOKENS = 32_768;
 /**
  * A fit has an unknown for each input of a projection, in every row: of more tokens for each it has
  * little.
  */
 const TOKENS_PER_INPUT = 32;
 
-/** Tokens that the rankings and repairs of a model learn from at most: a narrow one needs fewer. */
-export function repairTokens(spec: ModelSpec): number {
-  return Math.min(REPAIR_TOKENS, TOKENS_PER_INPUT * widestInner(spec.blocks));
+/** Tokens that the rankings and refits of a model learn from at most: a narrow one needs fewer. */
+export function refitTokens(spec: ModelSpec): number {
+  return Math.min(REFIT_TOKENS, TOKENS_PER_INPUT * widestInner(spec.blocks));
 }
 
 /**
- * Bytes that a repair takes beside the weights: matrices of its equations for the widest block, and
+ * Bytes that a refit takes beside the weights: matrices of its equations for the widest block, and
  * the hidden states of its text through both models.
  */
-export function repairBytes(spec: ModelSpec): number {
+export function refitBytes(spec: ModelSpec): number {
   const { hiddenSize } = spec;
   const widest = widestInner(spec.blocks);
   // Gram matrix, the factor, and what is copied of either; right side, fits and what solving holds.
-  return 4 * (3 * widest ** 2 + 8 * widest * hiddenSize + 3 * repairTokens(spec) * hiddenSize);
+  return 4 * (3 * widest ** 2 + 8 * widest * hiddenSize + 3 * refitTokens(spec) * hiddenSize);
 }
 
 /**
- * About how many block-tokens' worth of work repairs are, for a model of which most blocks stay:
+ * About how many block-tokens' worth of work refits are, for a model of which most blocks stay:
  * each block runs in the dense and in the pruned model, its activations are captured, the equations
- * of a fit take about as long again, and after every repair the blocks behind it run on the text to
+ * of a fit take about as long again, and after every refit the blocks behind it run on the text to
  * choose on.
  */
-export function repairWork(spec: ModelSpec, learn: number, choose: number): number {
+export function refitWork(spec: ModelSpec, calibration: number, validation: number): number {
   const blocks = spec.blocks.length;
-  return blocks * (4 * learn + 3 * choose) + choose * blocks ** 2 / 2;
+  return blocks * (4 * calibration + 3 * validation) + validation * blocks ** 2 / 2;
 }

@@ -1,18 +1,18 @@
-import { type BlockRepair, costBetween, type RepairLine } from "@lopper/search";
+import { type BlockRefit, costBetween, type RecoveryLine } from "@lopper/search";
 import { type Attempt, BlockRefits } from "./block_refits.ts";
 import type { RefitModel, RefitRun, RefitTexts } from "./refit_task.ts";
 import { stopsOf } from "./stops.ts";
 
 /** What is new, or was recorded before. */
-export interface RepairEvent {
-  readonly line: RepairLine;
+export interface RecoveryEvent {
+  readonly line: RecoveryLine;
   readonly resumed: boolean;
 }
 
 /** What became of the blocks, one by one. */
 export interface CourseResult {
   /** Numbers of the blocks whose output projection changed. */
-  readonly repaired: readonly number[];
+  readonly refitted: readonly number[];
   readonly tried: number;
 }
 
@@ -25,11 +25,11 @@ export async function* refitBlocks(
   model: RefitModel,
   texts: RefitTexts,
   run: RefitRun,
-): AsyncGenerator<RepairEvent, CourseResult> {
+): AsyncGenerator<RecoveryEvent, CourseResult> {
   const { decoder: { blocks }, shape } = model;
   const lines = run.recorded.filter(({ steps }) => steps === run.steps);
-  const judged = lines.some(({ type }) => type === "verdict");
-  const repaired: number[] = [];
+  const judged = lines.some(({ type }) => type === "recovery");
+  const refitted: number[] = [];
   let tried = 0;
   let loss: readonly number[] | null = null;
   const refits = await BlockRefits.begin(model, texts, run.criterion);
@@ -40,8 +40,8 @@ export async function* refitBlocks(
       await refits.denseTo(stop.next);
       const { layer, kind } = blocks[stop.block];
       const ref = { layer, kind };
-      const known = lines.find((line): line is BlockRepair =>
-        line.type === "repair" && line.layer === ref.layer && line.kind === ref.kind
+      const known = lines.find((line): line is BlockRefit =>
+        line.type === "refit" && line.layer === ref.layer && line.kind === ref.kind
       );
       // Where there is a verdict, every refit that was tried is known.
       if (stop.refit && (known || !judged)) {
@@ -50,18 +50,18 @@ export async function* refitBlocks(
         const attempt: Attempt | null = known ?? await refits.attempt(stop.block, loss);
         if (attempt) {
           tried += 1;
-          if (attempt.kept) repaired.push(stop.block);
+          if (attempt.kept) refitted.push(stop.block);
           loss = attempt.kept ? attempt.after : attempt.before;
         }
         if (attempt && !known) {
           const { steps, measure } = run;
-          const found = { type: "repair", steps, ...ref, folded: stop.folded, ...attempt } as const;
+          const found = { type: "refit", steps, ...ref, folded: stop.folded, ...attempt } as const;
           yield { line: { ...found, cost: costBetween(started, measure()) }, resumed: false };
         }
       }
       await refits.prunedTo(stop.next);
     }
-    return { repaired, tried };
+    return { refitted, tried };
   } finally {
     await refits.dispose();
   }

@@ -4,10 +4,10 @@ import { FileFolder } from "@lopper/files";
 import type { CalibrationSet, TextCriterion } from "@lopper/importance";
 import { openModel } from "@lopper/models";
 import { Decoder, LaidOutWeights } from "@lopper/runtime";
-import type { BlockRepair, RepairLine } from "@lopper/search";
+import type { BlockRefit, RecoveryLine } from "@lopper/search";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { type CourseResult, refitBlocks, type RepairEvent } from "./course.ts";
+import { type CourseResult, type RecoveryEvent, refitBlocks } from "./course.ts";
 import { stopsOf } from "./stops.ts";
 
 const FOLDER = fileURLToPath(new URL("../../tests/fixtures/families/qwen2", import.meta.url));
@@ -40,7 +40,7 @@ function moving(by: number) {
 }
 
 interface Outcome {
-  readonly events: readonly RepairEvent[];
+  readonly events: readonly RecoveryEvent[];
   readonly result: CourseResult;
   /** The output projections of the blocks that are left, after the course. */
   readonly weights: ReadonlyMap<number, Float32Array>;
@@ -49,7 +49,7 @@ interface Outcome {
 }
 
 /** Goes through a tiny model of which a block is gone, and the others are narrower. */
-async function course(criterion: TextCriterion, recorded: readonly RepairLine[] = []) {
+async function course(criterion: TextCriterion, recorded: readonly RecoveryLine[] = []) {
   const { backend } = await openBackend("cpu", { threads: 1 });
   const model = await openModel(new FileFolder(FOLDER));
   const { vocabSize } = model.spec;
@@ -64,14 +64,14 @@ async function course(criterion: TextCriterion, recorded: readonly RepairLine[] 
     { decoder, shape, dtypeOf: () => "F32" },
     {
       // A part of what is learnt from, so that fits are good there, too.
-      learn: text(1, 12, vocabSize),
-      choose: text(1, 4, vocabSize),
-      verdict: text(8, 4, vocabSize),
+      calibration: text(1, 12, vocabSize),
+      validation: text(1, 4, vocabSize),
+      test: text(8, 4, vocabSize),
       batchTokens: 4 * LENGTH,
     },
     { steps: STEPS, criterion, recorded, measure: () => ({ blockTokens: 0, seconds: 0 }) },
   );
-  const events: RepairEvent[] = [];
+  const events: RecoveryEvent[] = [];
   let event = await generator.next();
   for (; !event.done; event = await generator.next()) events.push(event.value);
   const weights = new Map(
@@ -89,7 +89,7 @@ async function course(criterion: TextCriterion, recorded: readonly RepairLine[] 
   return outcome;
 }
 
-const linesOf = ({ events }: Outcome) => events.map(({ line }) => line as BlockRepair);
+const linesOf = ({ events }: Outcome) => events.map(({ line }) => line as BlockRefit);
 
 function courseTest(name: string, fn: () => Promise<void>) {
   Deno.test({ name: `course: ${name}`, sanitizeOps: false, sanitizeResources: false, fn });
@@ -99,31 +99,31 @@ courseTest("what raises the loss is taken back, and no weight is another than be
   const { events, result, weights, decoder, shape } = await course(moving(1));
   const stops = stopsOf(decoder.blocks, shape).filter(({ refit }) => refit);
   assert.ok(stops.length > 1);
-  assert.deepEqual(result, { repaired: [], tried: stops.length });
-  assert.ok(events.every(({ line, resumed }) => !resumed && !(line as BlockRepair).kept));
+  assert.deepEqual(result, { refitted: [], tried: stops.length });
+  assert.ok(events.every(({ line, resumed }) => !resumed && !(line as BlockRefit).kept));
   const untouched = await course(moving(1), [{
-    type: "verdict",
+    type: "recovery",
     steps: STEPS,
     before: [1],
     after: [2],
     kept: false,
     cost: { blockTokens: 0, seconds: 0 },
   }]);
-  assert.deepEqual(untouched.events, [], "where a verdict is known, nothing new is tried");
+  assert.deepEqual(untouched.events, [], "where a test is known, nothing new is tried");
   assert.deepEqual(weights, untouched.weights);
 });
 
 courseTest("what lowers the loss stays, and is where the next one begins", async () => {
   const kept = await course(moving(-1));
   const lines = linesOf(kept);
-  const { repaired, tried } = kept.result;
+  const { refitted, tried } = kept.result;
   assert.ok(tried > 1, String(tried));
-  assert.equal(repaired.length, tried);
+  assert.equal(refitted.length, tried);
   assert.deepEqual(lines.map(({ folded }) => folded > 0).filter(Boolean), [true]);
   assert.ok(lines.every((line) => line.kept && line.steps === STEPS));
   lines.slice(1).forEach(({ before }, i) => assert.deepEqual(before, lines[i].after));
   const before = await course(moving(1));
-  for (const block of repaired) {
+  for (const block of refitted) {
     assert.notDeepEqual(kept.weights.get(block), before.weights.get(block));
   }
 });

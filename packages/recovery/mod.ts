@@ -1,3 +1,3 @@
-export { REPAIR_TOKENS, repairBytes, repairTokens, repairWork } from "./budget.ts";
-export { repair, type RepairResult } from "./repair.ts";
+export { REFIT_TOKENS, refitBytes, refitTokens, refitWork } from "./budget.ts";
+export { type RecoveryResult, refitAll } from "./refit_all.ts";
 export { whyNotRefitted } from "./solvable.ts";

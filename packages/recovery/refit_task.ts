@@ -1,7 +1,7 @@
 import type { Block, FloatDType, Shape } from "@lopper/core";
 import type { CalibrationSet, Criterion } from "@lopper/importance";
 import type { Decoder } from "@lopper/runtime";
-import type { Cost, RepairLine } from "@lopper/search";
+import type { Cost, RecoveryLine } from "@lopper/search";
 
 /** The model whose projections are refitted. */
 export interface RefitModel {
@@ -15,12 +15,12 @@ export interface RefitModel {
 
 /** No text decides on what it was used for before. */
 export interface RefitTexts {
-  /** Text that weights are fitted on, of `repairTokens` at most for `repairBytes` to hold. */
-  readonly learn: CalibrationSet;
+  /** Text that weights are fitted on, of `refitTokens` at most for `refitBytes` to hold. */
+  readonly calibration: CalibrationSet;
   /** Text that each refit is chosen on. */
-  readonly choose: CalibrationSet;
+  readonly validation: CalibrationSet;
   /** Text that chooses nothing, and decides whether all refits together stay. */
-  readonly verdict: CalibrationSet;
+  readonly test: CalibrationSet;
   readonly batchTokens: number;
 }
 
@@ -31,7 +31,7 @@ export interface RefitRun {
   /** What each refit is judged by. */
   readonly criterion: Criterion;
   /** Lines of an earlier run; they are believed. */
-  readonly recorded: readonly RepairLine[];
+  readonly recorded: readonly RecoveryLine[];
   readonly measure: () => Cost;
   /** Hears of the blocks done and those to do; may throw to stop. */
   readonly onProgress?: (done: number, total: number) => void;

@@ -2,7 +2,7 @@ import { UnsupportedModelError } from "@lopper/core";
 import type { Decoder } from "@lopper/runtime";
 import { tinySpec } from "@lopper/search/testing";
 import assert from "node:assert/strict";
-import { repair } from "./repair.ts";
+import { refitAll } from "./refit_all.ts";
 import { whyNotRefitted } from "./solvable.ts";
 
 Deno.test("recovery: a norm behind a block is said to be in the way, and nothing is begun", async () => {
@@ -11,9 +11,9 @@ Deno.test("recovery: a norm behind a block is said to be in the way, and nothing
   assert.equal(whyNotRefitted(pre.blocks), null);
   assert.match(whyNotRefitted(post.blocks)!, /behind that of block 0\.attention lies a norm/);
   const decoder = { blocks: post.blocks } as unknown as Decoder;
-  const [model, texts, run] = [{ decoder }, {}, {}] as unknown as Parameters<typeof repair>;
+  const [model, texts, run] = [{ decoder }, {}, {}] as unknown as Parameters<typeof refitAll>;
   await assert.rejects(
-    repair(model, texts, run).next(),
+    refitAll(model, texts, run).next(),
     (error) => error instanceof UnsupportedModelError && /--recover auto/.test(error.message),
   );
 });

@@ -16,7 +16,7 @@ export interface Stop {
 }
 
 /**
- * Where a repair stops on its way from the first block to the last. A removed block behind none
+ * Where a refit stops on its way from the first block to the last. A removed block behind none
  * that stays stands alone.
  */
 export function stopsOf(blocks: readonly Block[], shape: Shape): readonly Stop[] {

@@ -45,7 +45,7 @@ Deno.test("loss increase: what a step left is no measure any more where a swap c
     ratio: 12,
     before: [3],
     after: [2.9],
-    aside: null,
+    validation: null,
     kept: [],
     cost: { blockTokens: 1, seconds: 1 },
   };

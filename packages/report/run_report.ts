@@ -4,7 +4,7 @@ import { costSection } from "./sections/cost.ts";
 import { frontierSection } from "./sections/frontier.ts";
 import { layerLossIncreaseSection } from "./sections/layer_loss_increase.ts";
 import { removedSection } from "./sections/removed.ts";
-import { repairSection } from "./sections/repair.ts";
+import { recoverySection } from "./sections/recovery.ts";
 import { reproductionSection } from "./sections/reproduction.ts";
 import { samplesSection } from "./sections/samples.ts";
 import { summary } from "./sections/summary.ts";
@@ -20,7 +20,7 @@ export async function runReport(run: ReportRun): Promise<string> {
     removedSection(run),
     await frontierSection(run),
     await layerLossIncreaseSection(run),
-    repairSection(run),
+    recoverySection(run),
     await taskScoresSection(run),
     await textLossIncreaseSection(run),
     samplesSection(run),

@@ -125,9 +125,9 @@ Deno.test("report: where the result was compared, the page says which tasks suff
   assert.match(await said([unsure]), /No loss is significant\./);
 });
 
-Deno.test("report: the ranking of what went, and every repair that was tried, are on the page", async () => {
+Deno.test("report: the ranking of what went, and every refit that was tried, are on the page", async () => {
   const published = readPage(await runReport(tinyRun()));
-  assert.doesNotMatch(textOf(published), /Ranking and repair/);
+  assert.doesNotMatch(textOf(published), /Ranking and recovery/);
   const run = tinyRun({
     rankings: [
       { dimension: "channels", ranking: "energy", tried: { l1: 66.5, energy: 18.25, wanda: null } },
@@ -136,17 +136,17 @@ Deno.test("report: the ranking of what went, and every repair that was tried, ar
     recovery: { tried: 2, helped: 1, kept: 1, perplexity: { before: 25, after: 20 } },
   });
   const cost = { blockTokens: 1, seconds: 1 };
-  const repair = { type: "repair", steps: 3, folded: 0, lambda: 0.1, cost } as const;
-  const repairs: NonNullable<typeof run.history>["repairs"] = [
-    { ...repair, layer: 0, kind: "mlp", folded: 1, before: [3, 4], after: [2.9, 3.9], kept: true },
-    { ...repair, layer: 2, kind: "attention", before: [3, 4], after: [3, 4.1], kept: false },
-    { type: "verdict", steps: 3, before: [3], after: [2.9], kept: true, cost },
+  const refit = { type: "refit", steps: 3, folded: 0, lambda: 0.1, cost } as const;
+  const refits: NonNullable<typeof run.history>["refits"] = [
+    { ...refit, layer: 0, kind: "mlp", folded: 1, before: [3, 4], after: [2.9, 3.9], kept: true },
+    { ...refit, layer: 2, kind: "attention", before: [3, 4], after: [3, 4.1], kept: false },
+    { type: "recovery", steps: 3, before: [3], after: [2.9], kept: true, cost },
   ];
-  const page = readPage(await runReport({ ...run, history: { ...run.history!, repairs } }));
+  const page = readPage(await runReport({ ...run, history: { ...run.history!, refits } }));
   assert.deepEqual(faultsOf(page), []);
   assert.match(textOf(page), /MLP channels went by energy, which a trial cut hurt least\./);
   assert.match(textOf(page), /KV groups went by the L1 norm of their weights, as published\./);
-  assert.deepEqual(tableOf(page, "Perplexity of a trial cut, text kept aside").slice(1), [
+  assert.deepEqual(tableOf(page, "Perplexity of a trial cut, validation text").slice(1), [
     ["l1", "66.50", "20.00"],
     ["energy", "18.25", "–"],
     ["wanda", "not finite", "22.00"],
@@ -156,12 +156,12 @@ Deno.test("report: the ranking of what went, and every repair that was tried, ar
     textOf(page),
     /Of 2 output projections .* 1 helped by itself, and 1 stayed: .* from 25\.00 to 20\.00 \(−20\.0 %\)/,
   );
-  assert.deepEqual(tableOf(page, "Repairs, block by block").slice(1), [
+  assert.deepEqual(tableOf(page, "Refits, block by block").slice(1), [
     ["0", "MLP", "1", "0.1", "−0.100", "yes"],
     ["2", "attention", "0", "0.1", "+0.0500", "no"],
   ]);
-  const row = tableOf(page, "Cost by stage").find(([name]) => name === "repairs");
-  assert.deepEqual(row, ["repairs", "–", "–", "–", "3", "–", "3.0 s"]);
+  const row = tableOf(page, "Cost by stage").find(([name]) => name === "refits");
+  assert.deepEqual(row, ["refits", "–", "–", "–", "3", "–", "3.0 s"]);
 });
 
 Deno.test("report: swaps are told in a line, and what they changed counts as it ended", async () => {

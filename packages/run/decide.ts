@@ -36,7 +36,7 @@ export interface RunOutcome {
 }
 
 /**
- * Decides what stays, measures the dense model while it is in memory, repairs and writes: nothing of the dense model
+ * Decides what stays, measures the dense model while it is in memory, refits and writes: nothing of the dense model
  * outlives this function.
  * @param policy of the search; null where a decision is applied.
  */
@@ -62,11 +62,11 @@ export async function* decide(
     signal,
     ({ progress }) => measureModel(decoder, on, progress),
   );
-  const repaired = settings.flags.recover === "none"
+  const recovered = settings.flags.recover === "none"
     ? null
-    : yield* repairs(model, texts, decision, run, tools);
-  const files = await writeResult(model, decision, ranking, store, repaired?.refit);
-  const recovery = repaired?.recovery ?? null;
+    : yield* refits(model, texts, decision, run, tools);
+  const files = await writeResult(model, decision, ranking, store, recovered?.refit);
+  const recovery = recovered?.recovery ?? null;
   return { decision, settings, memory, dense, recovery, files, predictions };
 }
 
@@ -122,27 +122,27 @@ async function predict(
   return decoder.blockTokens - before;
 }
 
-/** Repairs of what stays; null where there is too little text for them. */
-async function* repairs(
+/** Refits of what stays; null where there is too little text for them. */
+async function* refits(
   model: Model,
   texts: RunTexts,
   decision: Decision,
   { decoder, settings: { flags } }: PreparedRun,
   { store, signal }: RunTools,
 ): AsyncGenerator<RunEvent, Awaited<ReturnType<typeof recover>>> {
-  const repaired = yield* phase("repairing", signal, ({ progress, tell }) =>
+  const recovered = yield* phase("recovery", signal, ({ progress, tell }) =>
     recover({
       ...{ model, decision, decoder, texts },
       batchTokens: flags.batchTokens,
       criterion: criterionOf(flags.criterion),
-      recorded: store.history.repairs,
+      recorded: store.history.refits,
       record: (line) => store.append(line),
-      onLine: (line, resumed) => tell({ type: "repair", line, resumed }),
+      onLine: (line, resumed) => tell({ type: "refit", line, resumed }),
       onProgress: progress,
     }));
-  if (!repaired) {
-    const message = "not repaired: there is too little calibration text to keep some aside";
+  if (!recovered) {
+    const message = "nothing refitted: there is too little calibration text to keep some aside";
     yield { type: "note", message };
   }
-  return repaired;
+  return recovered;
 }

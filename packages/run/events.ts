@@ -1,4 +1,4 @@
-import type { RepairLine, SearchEvent } from "@lopper/search";
+import type { RecoveryLine, SearchEvent } from "@lopper/search";
 import type { RunFlags } from "./schemas/flags.ts";
 
 /** What a run is at, as people are told. */
@@ -8,7 +8,7 @@ export type PhaseName =
   | "searching"
   | "looking at activations"
   | "measuring the result"
-  | "repairing"
+  | "recovery"
   | "timing the dense model"
   | "timing the result";
 
@@ -27,7 +27,7 @@ export type RunEvent =
   | { readonly type: "finished"; readonly phase: PhaseName }
   /** What the search decided, found out or is at; what was to be recorded is. */
   | { readonly type: "search"; readonly event: SearchEvent }
-  /** A repair that was tried, or the verdict on all of them. */
-  | { readonly type: "repair"; readonly line: RepairLine; readonly resumed: boolean }
+  /** A refit that was tried, or the verdict on all of them. */
+  | { readonly type: "refit"; readonly line: RecoveryLine; readonly resumed: boolean }
   /** One fact, for people. */
   | { readonly type: "note"; readonly message: string };

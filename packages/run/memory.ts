@@ -2,7 +2,7 @@ import type { BackendDescription } from "@lopper/backends";
 import { formatBytes, InsufficientMemoryError, type ModelSpec } from "@lopper/core";
 import { keptBytes, PREDICTION_BYTES, rankByMomentsBytes } from "@lopper/importance";
 import type { Model } from "@lopper/models";
-import { repairBytes, repairTokens } from "@lopper/recovery";
+import { refitBytes, refitTokens } from "@lopper/recovery";
 import { activationBytes, type WeightMemory, weightMemory } from "@lopper/runtime";
 
 /** What the process, the engine and its compiled graphs take before there is a model. */
@@ -32,7 +32,7 @@ export interface MemoryNeeds {
   /** Whether batches need to have so many, since decisions were made with them. */
   readonly fixed: boolean;
   readonly backend: BackendDescription;
-  /** Whether what stays is repaired at the end. */
+  /** Whether what stays is refitted at the end. */
   readonly recovers?: boolean;
   /** Whether candidates are scored against what the dense model says of the samples. */
   readonly predicts?: boolean;
@@ -73,14 +73,14 @@ export function planMemory(needs: MemoryNeeds, budget: number): MemoryPlan {
       room = Math.min(room, budget - sumOf(least));
     };
     if (needs.ranksByMoments) {
-      const bytes = rankByMomentsBytes(spec, repairTokens(spec));
+      const bytes = rankByMomentsBytes(spec, refitTokens(spec));
       apart("the ranking", ["its equations and hidden states", bytes], "--ranking energy");
     }
     if (needs.recovers) {
-      const bytes = repairBytes(spec);
+      const bytes = refitBytes(spec);
       apart(
-        "the repair",
-        ["the equations and hidden states of the repair", bytes],
+        "recovery",
+        ["the equations and hidden states of recovery", bytes],
         "--recover none",
       );
     }

@@ -58,7 +58,7 @@ Deno.test("memory: what cannot fit is refused with the figures", () => {
   refused(NEEDS, 2e9, /needs \d\.\d GB .*checkpoint 2\.2 GB.*may take 2\.0 GB.*--seq-len/);
   // What follows the search, or comes before a stage of it.
   const apart = {
-    recovers: /^the repair needs .*--recover none/,
+    recovers: /^recovery needs .*--recover none/,
     ranksByMoments: /^the ranking needs .*--ranking energy/,
   };
   for (const [what, message] of Object.entries(apart)) {

@@ -16,7 +16,7 @@ import { type MemoryPlan, planMemory } from "./memory.ts";
 import { phase } from "./phase.ts";
 import { openScorer } from "./search_tools.ts";
 import type { RunStore } from "./store.ts";
-import { learns, type RunTexts } from "./texts.ts";
+import { needsExtended, type RunTexts } from "./texts.ts";
 import type { RunFlags } from "./schemas/flags.ts";
 import { type RunSettings, SETTINGS_SCHEMA } from "./schemas/settings.ts";
 
@@ -150,8 +150,8 @@ function settingsOf(
     modelDigest: digest,
     calibrationDigest: { block: texts.block.digest, width: texts.width.digest },
     ...(flags.heldOut !== null && { heldOutDigest: texts.heldOut.digest }),
-    ...(texts.aside && { asideDigest: texts.aside.digest }),
-    ...(learns(flags) && { fitDigest: texts.fit.digest }),
+    ...(texts.validation && { validationDigest: texts.validation.digest }),
+    ...(needsExtended(flags) && { extendedDigest: texts.extended.digest }),
     backend: backend.description.name,
     ...(latencies && { latencies }),
     flags,

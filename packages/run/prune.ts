@@ -19,7 +19,7 @@ export interface PruneResult {
 }
 
 /**
- * Prunes a model: has the dense model predict the calibration text, ranks units, searches, repairs what stays, writes it
+ * Prunes a model: has the dense model predict the calibration text, ranks units, searches, refits what stays, writes it
  * through the store, and measures what was written. A store that has a part of the run goes on from there.
  * @throws {UnreachableTargetError} before anything is read, when no order of steps reaches the target.
  * @throws {InsufficientMemoryError} likewise, when the run does not fit into memory.
@@ -57,8 +57,8 @@ export async function* prune(
 
 /** What an earlier part of a run took, as far as its journal says. */
 function secondsOf(history: History): number {
-  const { rankings, swaps, repairs } = sideWork(history);
-  return [...history.steps, ...history.measures.map(({ cost }) => cost), rankings, swaps, repairs]
+  const { rankings, swaps, refits } = sideWork(history);
+  return [...history.steps, ...history.measures.map(({ cost }) => cost), rankings, swaps, refits]
     .reduce((sum, { seconds }) => sum + seconds, 0);
 }
 

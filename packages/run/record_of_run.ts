@@ -61,7 +61,7 @@ export async function recordOf(run: RecordedRun): Promise<RunRecord> {
         predictions: decided.predictions,
         rankings: overhead.rankings.blockTokens,
         swaps: overhead.swaps.blockTokens,
-        repairs: overhead.repairs.blockTokens,
+        refits: overhead.refits.blockTokens,
       },
     },
     wallSeconds,

@@ -7,11 +7,11 @@ import {
   sourceRanking,
   UsageError,
 } from "@lopper/core";
-import { type Criterion, keepAside, perplexity } from "@lopper/importance";
+import { type Criterion, perplexity, splitOff } from "@lopper/importance";
 import { type Model, type Refit, weightsOfBlock } from "@lopper/models";
-import { repair, type RepairResult } from "@lopper/recovery";
+import { type RecoveryResult, refitAll } from "@lopper/recovery";
 import type { Decoder } from "@lopper/runtime";
-import type { RepairLine } from "@lopper/search";
+import type { RecoveryLine } from "@lopper/search";
 import type { Decision } from "./decision.ts";
 import type { RunTexts } from "./texts.ts";
 import type { Recovery } from "./schemas/record.ts";
@@ -19,34 +19,39 @@ import type { Recovery } from "./schemas/record.ts";
 export interface RecoveryRun {
   readonly model: Model;
   readonly decision: Decision;
-  /** Holds the weights of the checkpoint; those of the projections that are repaired change. */
+  /** Holds the weights of the checkpoint; those of the projections that are refitted change. */
   readonly decoder: Decoder;
   readonly texts: RunTexts;
   readonly batchTokens: number;
-  /** What repairs are judged by. */
+  /** What refits are judged by. */
   readonly criterion: Criterion;
   /** What an earlier run found out. */
-  readonly recorded: readonly RepairLine[];
-  readonly record: (line: RepairLine) => Promise<void>;
-  readonly onLine: (line: RepairLine, resumed: boolean) => void;
+  readonly recorded: readonly RecoveryLine[];
+  readonly record: (line: RecoveryLine) => Promise<void>;
+  readonly onLine: (line: RecoveryLine, resumed: boolean) => void;
   /** Hears of the blocks done, and those to do; may throw to stop. */
   readonly onProgress: (done: number, total: number) => void;
 }
 
-/** Repairs what a search left, as far as it helps on text kept aside. Null where there is too little of that. */
+/** Refits what a search left, as far as it helps on validation text. Null where there is too little of that. */
 export async function recover(
   run: RecoveryRun,
 ): Promise<{ readonly recovery: Recovery; readonly refit: Refit } | null> {
   const { model, decision, decoder, texts, batchTokens, criterion, recorded } = run;
   const { plan, shape, frontier } = decision;
-  const parts = texts.aside && await keepAside(texts.aside, 1 / 2);
+  const parts = texts.validation && await splitOff(texts.validation, 1 / 2);
   if (!parts) return null;
   // What stays comes first in every block, in the order in which it will be written. What goes follows as the checkpoint has
-  // it, so that a plan's repairs do not depend on how the plan was found.
+  // it, so that a plan's refits do not depend on how the plan was found.
   decoder.weights.rearrange(keptFirst(keptOf(model.spec, plan), sourceRanking(decoder.blocks)));
-  const events = repair(
+  const events = refitAll(
     { decoder, shape, dtypeOf: (block) => projectionDType(model, block) },
-    { learn: texts.fit, choose: parts.learn, verdict: parts.aside, batchTokens },
+    {
+      calibration: texts.extended,
+      validation: parts.first,
+      test: parts.last,
+      batchTokens,
+    },
     {
       steps: frontier.length,
       criterion,
@@ -61,9 +66,9 @@ export async function recover(
     if (!resumed) await run.record(line);
     run.onLine(line, resumed);
   }
-  const { repaired } = event.value;
+  const { refitted } = event.value;
   const refit: Refit = (block) => {
-    if (!repaired.includes(block)) return null;
+    if (!refitted.includes(block)) return null;
     const projection = outputProjection(decoder.blocks[block]).name;
     return decoder.weights.block(block, shape[block]!)
       .find(({ name }) => name === projection)!.data;
@@ -71,7 +76,7 @@ export async function recover(
   return { recovery: summary(event.value), refit };
 }
 
-function summary({ tried, helped, repaired, verdict }: RepairResult): Recovery {
+function summary({ tried, helped, refitted, test }: RecoveryResult): Recovery {
   const value = (nll: readonly number[] | undefined) => {
     const found = nll ? perplexity(nll) : NaN;
     return Number.isFinite(found) ? found : null;
@@ -79,8 +84,8 @@ function summary({ tried, helped, repaired, verdict }: RepairResult): Recovery {
   return {
     tried,
     helped,
-    kept: repaired.length,
-    perplexity: { before: value(verdict?.before), after: value(verdict?.after) },
+    kept: refitted.length,
+    perplexity: { before: value(test?.before), after: value(test?.after) },
   };
 }
 

@@ -1,7 +1,7 @@
 import { denseShape } from "@lopper/core";
 import { perplexity, type Scorer, tokenCount } from "@lopper/importance";
 import type { Model } from "@lopper/models";
-import { repairWork } from "@lopper/recovery";
+import { refitWork } from "@lopper/recovery";
 import {
   denseState,
   expectedSteps,
@@ -47,15 +47,15 @@ export async function* rehearse(
     const decision = await task.applied.decide(modelDigest, ranking);
     return { flags, policy, dry: null, decision };
   }
-  const { fit, aside } = texts;
+  const { extended, validation } = texts;
   const dry = yield* phase("timing the dense model", tools.signal, ({ progress }) =>
     dryRun({
       ...{ model, policy: policy!, picker: pickerOf(flags), scorers },
       timed: scorerOnce(searching, texts.block, {
         batchTokens: Math.min(flags.batchTokens, TIMED_TOKENS),
       }),
-      repairs: flags.recover !== "none" && aside
-        ? { learn: tokenCount(fit), choose: tokenCount(aside) / 2 }
+      refits: flags.recover !== "none" && validation
+        ? { calibration: tokenCount(extended), validation: tokenCount(validation) / 2 }
         : null,
       now: () => performance.now(),
       onProgress: progress,
@@ -69,8 +69,8 @@ export interface DryRun {
   readonly candidates: number;
   readonly blockTokens: number;
   readonly seconds: number;
-  /** Of repairs, which come on top; null where there are none. */
-  readonly repairSeconds: number | null;
+  /** Of refits, which come on top; null where there are none. */
+  readonly refitSeconds: number | null;
   /** Of the dense model, on as much of the calibration text as was timed. */
   readonly densePerplexity: number;
   /** Sequences that were timed, and those that there are. */
@@ -87,8 +87,8 @@ interface RehearsalOptions {
   readonly scorers: { readonly block: Scorer; readonly width: Scorer };
   /** Of the block samples, in batches as they are timed. */
   readonly timed: Scorer;
-  /** Tokens that repairs learn from and choose on; null where nothing is to be repaired. */
-  readonly repairs: { readonly learn: number; readonly choose: number } | null;
+  /** Tokens that refits learn from and choose on; null where nothing is to be refitted. */
+  readonly refits: { readonly calibration: number; readonly validation: number } | null;
   /** Milliseconds of a clock that only goes forward. */
   readonly now: () => number;
   /** Hears of the seconds timed, and those to be timed; may throw to stop. */
@@ -100,7 +100,7 @@ interface RehearsalOptions {
  * A candidate runs about half of the blocks, and the head.
  */
 async function dryRun(options: RehearsalOptions): Promise<DryRun> {
-  const { model, policy, picker, scorers, timed, repairs, now, onProgress } = options;
+  const { model, policy, picker, scorers, timed, refits, now, onProgress } = options;
   const started = now();
   const seconds = () => (now() - started) / 1000;
   const dense = denseShape(model.spec.blocks);
@@ -119,8 +119,8 @@ async function dryRun(options: RehearsalOptions): Promise<DryRun> {
     candidates: steps.reduce((sum, s) => sum + s.candidates, 0),
     blockTokens: Math.round(tokens * perToken * share),
     seconds: tokens * secondsPerToken * share,
-    repairSeconds: repairs &&
-      repairWork(model.spec, repairs.learn, repairs.choose) * secondsPerToken / perToken,
+    refitSeconds: refits &&
+      refitWork(model.spec, refits.calibration, refits.validation) * secondsPerToken / perToken,
     densePerplexity: perplexity(nll),
     timed: { sequences: nll.length, of: scorers.block.tokens / scorers.block.length },
   };

@@ -54,7 +54,7 @@ function optionsOf({ model, texts, prepared, store }: SearchRun, teller: Teller)
   const once = (set: CalibrationSet) => scorerOnce(searching, set, flags);
   const onActivations = (done: number, total: number) =>
     teller.tell({ type: "progress", phase: "looking at activations", done, total });
-  const rankingTexts = { text: texts.fit, aside: texts.aside };
+  const rankingTexts = { text: texts.extended, validation: texts.validation };
   return {
     scorers,
     picker: pickerOf(flags),
@@ -74,7 +74,9 @@ function optionsOf({ model, texts, prepared, store }: SearchRun, teller: Teller)
       ranking: decoder.weights.ranking,
       ranker: rankerOf(flags, model, { decoder, searching }, rankingTexts, onActivations),
     },
-    swap: flags.swap === "none" ? undefined : { aside: texts.aside && once(texts.aside) },
+    swap: flags.swap === "none"
+      ? undefined
+      : { validation: texts.validation && once(texts.validation) },
   };
 }
 

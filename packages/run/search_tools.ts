@@ -118,7 +118,7 @@ export function rankerOf(
     readonly decoder: Decoder;
     readonly searching: Decoder | ResidentDecoder;
   },
-  texts: { readonly text: CalibrationSet; readonly aside: CalibrationSet | null },
+  texts: { readonly text: CalibrationSet; readonly validation: CalibrationSet | null },
   onProgress: UnitRankerOptions["onProgress"],
 ): UnitRanker | undefined {
   const { ranking, batchTokens } = flags;
@@ -130,7 +130,8 @@ export function rankerOf(
     byWeights: async (rule) =>
       rule === PUBLISHED_RANKING ? published : await rankByWeights(model, rule),
     text: texts.text,
-    aside: texts.aside && new SuffixScorer(decoder, texts.aside, { cacheBytes: 0, batchTokens }),
+    validation: texts.validation &&
+      new SuffixScorer(decoder, texts.validation, { cacheBytes: 0, batchTokens }),
     batchTokens,
     onProgress,
     onRanked: async () => {

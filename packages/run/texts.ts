@@ -6,16 +6,16 @@ import {
   calibrationSetIfEnough,
   drawMixed,
   everySample,
-  isEnoughAside,
+  isEnoughToValidate,
   joined,
-  keepAside,
-  mixedAside,
+  mixedFurther,
   rankingsOf,
   type SampleList,
   type SampleSource,
   type SetText,
+  splitOff,
 } from "@lopper/importance";
-import { repairTokens } from "@lopper/recovery";
+import { refitTokens } from "@lopper/recovery";
 import type { Tokenizer } from "@lopper/tokenizers";
 import type { RunFlags } from "./schemas/flags.ts";
 
@@ -23,10 +23,10 @@ import type { RunFlags } from "./schemas/flags.ts";
 export interface RunTexts {
   readonly block: CalibrationSet;
   readonly width: CalibrationSet;
-  /** Text that rankings and repairs are learnt from: that of `block`, and samples that were drawn for nothing else. */
-  readonly fit: CalibrationSet;
-  /** Calibration text that both and swaps are judged on, apart from `fit`; null where there is too little of it, or no need. */
-  readonly aside: CalibrationSet | null;
+  /** What rankings and refits learn from: the text of `block`, extended by samples that were drawn for nothing else. */
+  readonly extended: CalibrationSet;
+  /** Validation text that both and swaps are judged on, apart from `extended`; null where there is too little of it, or no need. */
+  readonly validation: CalibrationSet | null;
   /** Text that decides nothing: that of --held-out, or the embedded one. */
   readonly heldOut: CalibrationSet;
   /** Samples that were drawn for each; fewer than asked for where the file has no more. */
@@ -52,16 +52,16 @@ export interface TextSources {
 export interface TextNeeds {
   /** Samples to score candidates on and to keep aside. */
   readonly drawn: number;
-  /** Further samples to learn from, as far as `learntTokens` go; 0 where nothing is learnt. */
-  readonly learnt: number;
-  readonly learntTokens: number;
+  /** Further samples to learn from, as far as `extendedTokens` go; 0 where nothing is learnt. */
+  readonly extraSamples: number;
+  readonly extendedTokens: number;
 }
 
 /**
- * For each sample that candidates are scored on, so many further ones may be learnt from, as far as `repairTokens` go: an
- * ranking takes one pass over them and a repair one pass a block, which is cheap beside a search.
+ * For each sample that candidates are scored on, so many further ones may be learnt from, as far as `refitTokens` go: an
+ * ranking takes one pass over them and a refit one pass a block, which is cheap beside a search.
  */
-const FIT_SAMPLES = 10;
+const EXTRA_SAMPLES = 10;
 
 /** @throws {UsageError} when sequences are longer than the model takes. */
 export function textNeeds(flags: RunFlags, spec: ModelSpec): TextNeeds {
@@ -73,18 +73,18 @@ export function textNeeds(flags: RunFlags, spec: ModelSpec): TextNeeds {
   }
   const most = Math.max(flags.samples, flags.widthSamples);
   return {
-    drawn: needsAside(flags) ? 2 * most : most,
-    learnt: learns(flags) ? FIT_SAMPLES * flags.samples : 0,
-    learntTokens: repairTokens(spec),
+    drawn: needsValidation(flags) ? 2 * most : most,
+    extraSamples: needsExtended(flags) ? EXTRA_SAMPLES * flags.samples : 0,
+    extendedTokens: refitTokens(spec),
   };
 }
 
-function needsAside({ ranking, recover, swap }: RunFlags): boolean {
+function needsValidation({ ranking, recover, swap }: RunFlags): boolean {
   return rankingsOf(ranking).length > 1 || recover !== "none" || swap !== "none";
 }
 
-/** Whether there are rankings or repairs that learn from a text. */
-export function learns({ ranking, recover }: RunFlags): boolean {
+/** Whether there are rankings or refits that learn from a text. */
+export function needsExtended({ ranking, recover }: RunFlags): boolean {
   return recover !== "none" || rankingsOf(ranking).some(({ needs }) => needs !== "weights");
 }
 
@@ -99,7 +99,7 @@ export async function cutTexts(
   spec: ModelSpec,
   tokenizer: Tokenizer,
 ): Promise<RunTexts> {
-  const { learnt, learntTokens } = textNeeds(flags, spec);
+  const { extraSamples, extendedTokens } = textNeeds(flags, spec);
   const { sources } = given;
   const block = drawMixed(sources, flags.samples, flags.seed);
   const width = drawMixed(givenWidth?.sources ?? sources, flags.widthSamples, flags.seed);
@@ -110,31 +110,37 @@ export async function cutTexts(
   /** Up to `count` samples that nothing else was drawn for, behind the first `skipped` of them. */
   const further = (skipped: number, count: number, options: Omit<SetText, "samples">) =>
     calibrationSetIfEnough(
-      { samples: mixedAside(sources, taken + skipped, count, flags.seed).read(), ...options },
+      { samples: mixedFurther(sources, taken + skipped, count, flags.seed).read(), ...options },
       tokenizer,
       flags.seqLen,
     );
   // Of all that is drawn for it no more than its beginning is learnt from.
-  const toLearn = { what: "text to learn from", beginning: true };
-  const parts = needsAside(flags)
-    ? await judged(blockSet, await further(0, flags.samples, { what: "text kept aside" }))
-    : { learn: blockSet, aside: null };
-  const more = learns(flags) ? await further(flags.samples, learnt, toLearn) : null;
+  const extension = { what: "text to learn from", beginning: true };
+  const parts = needsValidation(flags)
+    ? await judged(blockSet, await further(0, flags.samples, { what: "validation text" }))
+    : { calibration: blockSet, validation: null };
+  const more = needsExtended(flags) ? await further(flags.samples, extraSamples, extension) : null;
   return {
     block: blockSet,
-    aside: parts.aside,
-    fit: await beginning(more ? await joined(parts.learn, more) : parts.learn, learntTokens),
+    validation: parts.validation,
+    extended: await beginning(
+      more ? await joined(parts.calibration, more) : parts.calibration,
+      extendedTokens,
+    ),
     width: await set(width.read(), `calibration text ${(givenWidth ?? given).name}`),
     heldOut: await set(everySample(heldOut.samples), `held-out text ${heldOut.name}`),
     drawn: { block: block.count, width: width.count },
   };
 }
 
-/** What to learn from and what to judge by: further samples, or a part of the set where the file has no more. */
+/** What to learn from and what to validate by: further samples, or a part of the set where the file has no more. */
 async function judged(
   block: CalibrationSet,
   further: CalibrationSet | null,
-): Promise<{ readonly learn: CalibrationSet; readonly aside: CalibrationSet | null }> {
-  if (further && isEnoughAside(further)) return { learn: block, aside: further };
-  return await keepAside(block) ?? { learn: block, aside: null };
+): Promise<{ readonly calibration: CalibrationSet; readonly validation: CalibrationSet | null }> {
+  if (further && isEnoughToValidate(further)) return { calibration: block, validation: further };
+  const parts = await splitOff(block);
+  return parts
+    ? { calibration: parts.first, validation: parts.last }
+    : { calibration: block, validation: null };
 }

@@ -9,8 +9,8 @@ const SPEC = tinySpec(1);
 
 function needs(given: Partial<RunFlags>) {
   const flags = runFlags(SPEC, { samples: 8, widthSamples: 12, seqLen: 16, ...given });
-  const { drawn, learnt } = textNeeds(flags, SPEC);
-  return [drawn, learnt];
+  const { drawn, extraSamples } = textNeeds(flags, SPEC);
+  return [drawn, extraSamples];
 }
 
 Deno.test("texts: some is kept aside to judge by, and some learnt from, where a setting asks for it", () => {

@@ -35,7 +35,7 @@ export interface UnitRankerOptions {
    * Scores text that decides nothing else, on which rules are compared. Null: there is none, and
    * units go as published.
    */
-  readonly aside: Scorer | null;
+  readonly validation: Scorer | null;
   readonly batchTokens: number;
   /** Hears of the work done and all there is, in tokens or in blocks; may throw to stop. */
   readonly onProgress?: (done: number, total: number) => void;
@@ -62,7 +62,7 @@ type Report = (done: number) => void;
  * Ranks units by activations, which change when blocks go: every stage that narrows blocks begins
  * with one pass over the text. Where rules are compared, every block is cut alike, by what the
  * stage is to remove, by each ranking, and another than the published one is taken where it is
- * significantly better on the sequences kept aside.
+ * significantly better on the validation sequences.
  */
 export class UnitRanker implements Ranker {
   readonly #options: UnitRankerOptions;
@@ -93,11 +93,11 @@ export class UnitRanker implements Ranker {
 
   /** @param share of the units that the stage is to remove. */
   async #choose(ranked: Ranked, share: number): Promise<Choice> {
-    const { rules, aside, text, onProgress } = this.#options;
+    const { rules, validation, text, onProgress } = this.#options;
     const able = rules.filter((rule) => ranks(rule, ranked.dimension));
-    const asked = able.length === 0 || able.length > 1 && !aside ? [PUBLISHED_RANKING] : able;
+    const asked = able.length === 0 || able.length > 1 && !validation ? [PUBLISHED_RANKING] : able;
     const passes = asked.some(({ needs }) => needs === "activations") && !this.#isSeen(ranked);
-    const trials = asked.length > 1 ? asked.length * aside!.tokens : 0;
+    const trials = asked.length > 1 ? asked.length * validation!.tokens : 0;
     const textTokens = passes ? tokenCount(text) : 0;
     const report = (done: number) => onProgress?.(done, textTokens + trials);
     const found = new Map<string, RankedUnits>();
@@ -147,15 +147,15 @@ export class UnitRanker implements Ranker {
     share: number,
     report: Report,
   ): Promise<RankingLine["tried"]> {
-    const { decoder: { weights }, aside } = this.#options;
+    const { decoder: { weights }, validation } = this.#options;
     const cut = trialCut(shape, dimension, share);
     const before = weights.ranking;
     const tried: { ranking: string; nll: readonly number[] }[] = [];
     try {
       for (const [ranking, units] of found) {
         weights.rearrange(withUnits(before, dimension, units));
-        const done = tried.length * aside!.tokens;
-        const { sequenceNll } = await aside!.evaluate(cut, (tokens) => report(done + tokens));
+        const done = tried.length * validation!.tokens;
+        const { sequenceNll } = await validation!.evaluate(cut, (tokens) => report(done + tokens));
         tried.push({ ranking, nll: sequenceNll });
       }
     } finally {

@@ -77,7 +77,7 @@ async function withRanker(
     byWeights: async (rule) =>
       rule === PUBLISHED_RANKING ? published : await rankByWeights(model, rule),
     text: texts(1, spec.vocabSize),
-    aside: isCompared
+    validation: isCompared
       ? new SuffixScorer(decoder, texts(5, spec.vocabSize), { cacheBytes: 0 })
       : null,
     batchTokens: 2 * LENGTH,

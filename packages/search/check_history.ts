@@ -14,7 +14,7 @@ import { agrees, misfit, misfitBack, shapeAfter } from "./misfit.ts";
 import { indexOfPart } from "./proposal.ts";
 import { savedBy } from "./saved.ts";
 import type { SearchModel } from "./search_model.ts";
-import type { RepairLine, Step, SwapLine, SwapTrial, TakenCandidate } from "./journal_lines.ts";
+import type { RecoveryLine, Step, SwapLine, SwapTrial, TakenCandidate } from "./journal_lines.ts";
 
 /**
  * Checks what a journal says against the model that its run goes on with, before anything is believed: steps and what they
@@ -43,13 +43,13 @@ export function checkHistory(model: SearchModel, history: History, file: string)
     refuse(what, steps < basePlans.length ? null : "the journal has no such step");
     refuse(what, nll.length === 0 ? "it has no sequences" : null);
   }
-  const repaired = new Set<string>();
-  for (const line of history.repairs) {
-    const block = line.type === "repair" ? `${line.kind} of layer ${line.layer}` : "all of them";
-    const what = `the repair of ${block} after step ${line.steps}`;
-    if (line.type === "repair") refuse(what, repairMisfit(model, line));
-    refuse(what, repaired.has(what) ? "it is there twice" : null);
-    repaired.add(what);
+  const refitted = new Set<string>();
+  for (const line of history.refits) {
+    const block = line.type === "refit" ? `${line.kind} of layer ${line.layer}` : "all of them";
+    const what = `the refit of ${block} after step ${line.steps}`;
+    if (line.type === "refit") refuse(what, refitMisfit(model, line));
+    refuse(what, refitted.has(what) ? "it is there twice" : null);
+    refitted.add(what);
     refuse(what, lossMisfit(line, line.kept));
   }
 }
@@ -145,9 +145,9 @@ function bothOf({ restored, removed }: SwapTrial): string {
 }
 
 /** Why a swap cannot have been kept. */
-function keptMisfit({ before, after, aside }: SwapTrial): string | null {
+function keptMisfit({ before, after, validation }: SwapTrial): string | null {
   if (!isSignificantFall(before, after)) return "it was kept, and its losses do not fall";
-  return aside && lossMisfit(aside, "not risen");
+  return validation && lossMisfit(validation, "not risen");
 }
 
 function isAmong({ taken, candidates }: Step): boolean {
@@ -161,9 +161,9 @@ function ratioMisfit(model: SearchModel, shape: Shape, ratio: number): string | 
     : `its ratio is ${ratio}, and what it leaves is ${computed}`;
 }
 
-function repairMisfit(
+function refitMisfit(
   { blocks }: SearchModel,
-  { layer, kind, lambda }: Extract<RepairLine, { type: "repair" }>,
+  { layer, kind, lambda }: Extract<RecoveryLine, { type: "refit" }>,
 ): string | null {
   const part = `${layer}.${kind}`;
   if (indexOfPart(blocks, part) < 0) return `the model has no block ${part}`;

@@ -24,10 +24,10 @@ const POLICY = multiPruner(MODEL, {
   distribution: [50, 30, 20],
   groups: { channels: 8, kvGroups: 8 },
 });
-const found = await search(LOSS, POLICY, { heldOut: LOSS, aside: LOSS });
-const REPAIRS: History["repairs"] = [
+const found = await search(LOSS, POLICY, { heldOut: LOSS, validation: LOSS });
+const REFITS: History["refits"] = [
   {
-    type: "repair",
+    type: "refit",
     steps: found.result.steps.length,
     layer: 0,
     kind: "attention",
@@ -39,7 +39,7 @@ const REPAIRS: History["repairs"] = [
     cost: { blockTokens: 1, seconds: 1 },
   },
   {
-    type: "verdict",
+    type: "recovery",
     steps: found.result.steps.length,
     before: [3, 4],
     after: [5, 4],
@@ -47,7 +47,7 @@ const REPAIRS: History["repairs"] = [
     cost: { blockTokens: 1, seconds: 1 },
   },
 ];
-const HISTORY: History = { ...parseJournal(found.lines, "j"), repairs: REPAIRS };
+const HISTORY: History = { ...parseJournal(found.lines, "j"), refits: REFITS };
 
 // deno-lint-ignore no-explicit-any -- an edit may do anything
 type Edit = (copy: any) => void;
@@ -74,11 +74,11 @@ const REASONS: Readonly<Record<string, RegExp>> = {
   "a sequence twice": /it has a sequence twice/,
   "a measure of a step that is not there": /a measure after step 99: the journal has no such/,
   "a measure of nothing": /it has no sequences/,
-  "a repair of a layer that is not there": /repair of .*: the model has no block 4\.attention/,
-  "a repair twice": /it is there twice/,
-  "a repair without a ridge": /its ridge is 0/,
-  "a repair that was not kept": /repair of attention .* say the contrary/,
-  "a verdict that was kept": /repair of all of them .* say the contrary/,
+  "a refit of a layer that is not there": /refit of .*: the model has no block 4\.attention/,
+  "a refit twice": /it is there twice/,
+  "a refit without a ridge": /its ridge is 0/,
+  "a refit that was not kept": /refit of attention .* say the contrary/,
+  "a verdict that was kept": /refit of all of them .* say the contrary/,
   "a verdict of unlike losses": /it has 2 losses before and 3 after/,
   "a swap that was kept, and does not help": /it was kept, and its losses do not fall/,
   "a swap that was not kept": /\d+ of \d+ were kept, not|its ratio is|cannot come/,
@@ -91,7 +91,7 @@ const REASONS: Readonly<Record<string, RegExp>> = {
   "a swap that removes what is not there": /the model has no block 4\.mlp/,
   "a swap with another ratio": /its ratio is/,
   "a swap of unlike losses": /losses before and \d+ after/,
-  "a swap that text kept aside is against": /say the contrary/,
+  "a swap that validation text is against": /say the contrary/,
   "more swaps than were tried": /\d+ of \d+ were kept, not/,
   "more swaps than were kept": /\d+ of \d+ were kept, not/,
 };
@@ -181,12 +181,12 @@ Deno.test("history: what is not of the model, or contradicts itself, is not beli
     "a sequence twice": (h) => h.evidence[score].sequences[1] = h.evidence[score].sequences[0],
     "a measure of a step that is not there": (h) => h.measures[0].steps = 99,
     "a measure of nothing": (h) => h.measures[0].nll = [],
-    "a repair of a layer that is not there": (h) => h.repairs[0].layer = 4,
-    "a repair twice": (h) => h.repairs.push(h.repairs[0]),
-    "a repair without a ridge": (h) => h.repairs[0].lambda = 0,
-    "a repair that was not kept": (h) => h.repairs[0].kept = false,
-    "a verdict that was kept": (h) => h.repairs[1].kept = true,
-    "a verdict of unlike losses": (h) => h.repairs[1].after.push(1),
+    "a refit of a layer that is not there": (h) => h.refits[0].layer = 4,
+    "a refit twice": (h) => h.refits.push(h.refits[0]),
+    "a refit without a ridge": (h) => h.refits[0].lambda = 0,
+    "a refit that was not kept": (h) => h.refits[0].kept = false,
+    "a verdict that was kept": (h) => h.refits[1].kept = true,
+    "a verdict of unlike losses": (h) => h.refits[1].after.push(1),
     "a swap that was kept, and does not help": (h) => {
       const { before, after } = h.swaps[kept];
       h.swaps[kept] = { ...h.swaps[kept], before: after, after: before };
@@ -203,7 +203,7 @@ Deno.test("history: what is not of the model, or contradicts itself, is not beli
       h.swaps.find((s: { removed: unknown }) => s.removed).removed = "4.mlp",
     "a swap with another ratio": (h) => h.swaps[0].ratio += 1e-6,
     "a swap of unlike losses": (h) => h.swaps[0].after.pop(),
-    "a swap that text kept aside is against": (h) => h.swaps[kept].aside.after[0] += 1e3,
+    "a swap that validation text is against": (h) => h.swaps[kept].validation.after[0] += 1e3,
     "more swaps than were tried": (h) => h.swaps.at(-1).tried += 1,
     "more swaps than were kept": (h) => h.swaps.at(-1).kept += 1,
   });

@@ -2,7 +2,7 @@ import type {
   Evidence,
   Measure,
   RankingLine,
-  RepairLine,
+  RecoveryLine,
   Step,
   SwapLine,
 } from "./journal_lines.ts";
@@ -14,8 +14,8 @@ export interface History {
   readonly measures: readonly Measure[];
   /** Rankings that stages began with. */
   readonly rankings: readonly RankingLine[];
-  /** What was tried to repair what a search left. */
-  readonly repairs: readonly RepairLine[];
+  /** What was tried to refit what a search left. */
+  readonly refits: readonly RecoveryLine[];
   /** Swaps that were tried when a target was reached. */
   readonly swaps: readonly SwapLine[];
 }
@@ -26,6 +26,6 @@ export const NO_HISTORY: History = {
   evidence: [],
   measures: [],
   rankings: [],
-  repairs: [],
+  refits: [],
   swaps: [],
 };

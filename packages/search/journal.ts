@@ -22,7 +22,7 @@ export function parseJournal(lines: readonly string[], file: string): History {
     evidence: of("score", "perturbations"),
     measures: of("measure"),
     rankings: of("ranking"),
-    repairs: of("repair", "verdict"),
+    refits: of("refit", "recovery"),
     swaps: of("swap", "swaps"),
   };
 }

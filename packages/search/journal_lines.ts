@@ -82,7 +82,7 @@ const rankingLine = z.strictObject({
   dimension: name,
   /** Name of the ranking. */
   chosen: ranking,
-  /** On sequences kept aside, after a trial cut by each ranking; none where only one was asked for. */
+  /** On validation sequences, after a trial cut by each ranking; none where only one was asked for. */
   tried: list(z.strictObject({ ranking, nll }).readonly()),
   /** For each block all its units, most important first, or null where it lacks the dimension. */
   units: list(list(count).nullable()),
@@ -90,10 +90,10 @@ const rankingLine = z.strictObject({
 });
 
 const losses = { before: nll, after: nll };
-/** A repair of one block's output projection that was tried. */
-const blockRepair = z.strictObject({
-  type: z.literal("repair"),
-  /** Steps of the search that it repairs. */
+/** A refit of one block's output projection that was tried. */
+const blockRefit = z.strictObject({
+  type: z.literal("refit"),
+  /** Steps of the search that it refits. */
   steps: count,
   layer: count,
   kind: name,
@@ -101,14 +101,14 @@ const blockRepair = z.strictObject({
   folded: count,
   /** Ridge, as a share of the mean diagonal of the activations' Gram matrix. */
   lambda: z.number(),
-  /** On sequences that repairs are chosen on. */
+  /** On sequences that refits are chosen on. */
   ...losses,
   kept: z.boolean(),
   cost,
 });
-/** The verdict on all repairs, on sequences that chose nothing. */
-const repairVerdict = z.strictObject({
-  type: z.literal("verdict"),
+/** The verdict on all refits, on sequences that chose nothing. */
+const recoveryTest = z.strictObject({
+  type: z.literal("recovery"),
   steps: count,
   ...losses,
   kept: z.boolean(),
@@ -128,8 +128,8 @@ const swapTrial = z.strictObject({
   ratio: z.number(),
   /** On the block samples. */
   ...losses,
-  /** On the text kept aside; null where there is none, or where `after` was against it already. */
-  aside: z.strictObject(losses).readonly().nullable(),
+  /** On the validation text; null where there is none, or where `after` was against it already. */
+  validation: z.strictObject(losses).readonly().nullable(),
   /** What stays of it, by the units that came back and went; null where nothing does. */
   kept: changesSchema.nullable(),
   cost,
@@ -152,8 +152,8 @@ export const journalLine = z.discriminatedUnion("type", [
   perturbations,
   measure,
   rankingLine,
-  blockRepair,
-  repairVerdict,
+  blockRefit,
+  recoveryTest,
   swapTrial,
   swapSummary,
 ]);
@@ -167,10 +167,10 @@ export type Evidence = Measurement | Perturbations;
 export type Measure = Readonly<z.infer<typeof measure>>;
 export type MeasuredText = Measure["on"];
 export type RankingLine = Readonly<z.infer<typeof rankingLine>>;
-export type BlockRepair = Readonly<z.infer<typeof blockRepair>>;
-export type RepairVerdict = Readonly<z.infer<typeof repairVerdict>>;
-export type RepairLine = BlockRepair | RepairVerdict;
+export type BlockRefit = Readonly<z.infer<typeof blockRefit>>;
+export type RecoveryTest = Readonly<z.infer<typeof recoveryTest>>;
+export type RecoveryLine = BlockRefit | RecoveryTest;
 export type SwapTrial = Readonly<z.infer<typeof swapTrial>>;
 export type SwapSummary = Readonly<z.infer<typeof swapSummary>>;
 export type SwapLine = SwapTrial | SwapSummary;
-export type JournalEntry = Step | Evidence | Measure | RankingLine | RepairLine | SwapLine;
+export type JournalEntry = Step | Evidence | Measure | RankingLine | RecoveryLine | SwapLine;

@@ -7,7 +7,7 @@ import type {
   Evidence,
   Measure,
   RankingLine,
-  RepairLine,
+  RecoveryLine,
   Step,
   SwapLine,
 } from "./journal_lines.ts";
@@ -98,17 +98,17 @@ const judged = {
   kept: fc.boolean(),
   cost,
 };
-const repair = fc.oneof(
+const refit = fc.oneof(
   fc.record({
-    type: fc.constant("repair"),
+    type: fc.constant("refit"),
     layer: fc.nat(9),
     kind: fc.constantFrom("attention", "mlp"),
     folded: fc.nat(3),
     lambda: finite,
     ...judged,
   }, { noNullPrototype: true }),
-  fc.record({ type: fc.constant("verdict"), ...judged }, { noNullPrototype: true }),
-) as fc.Arbitrary<RepairLine>;
+  fc.record({ type: fc.constant("recovery"), ...judged }, { noNullPrototype: true }),
+) as fc.Arbitrary<RecoveryLine>;
 
 const losses = {
   before: fc.array(lossy, { maxLength: 3 }),
@@ -122,7 +122,7 @@ const swap = fc.oneof(
     removed: fc.option(key),
     ratio: finite,
     ...losses,
-    aside: fc.option(fc.record(losses, { noNullPrototype: true })),
+    validation: fc.option(fc.record(losses, { noNullPrototype: true })),
     kept: fc.option(changes),
     cost,
   }, { noNullPrototype: true }),
@@ -136,7 +136,7 @@ const swap = fc.oneof(
   }, { noNullPrototype: true }),
 ) as fc.Arbitrary<SwapLine>;
 
-const entry = fc.oneof(step, evidence, measure, ranking, repair, swap);
+const entry = fc.oneof(step, evidence, measure, ranking, refit, swap);
 
 Deno.test("journal: every entry comes back from its line as it was", () => {
   fc.assert(
@@ -148,7 +148,7 @@ Deno.test("journal: every entry comes back from its line as it was", () => {
         evidence: entries.filter(({ type }) => type === "score" || type === "perturbations"),
         measures: entries.filter(({ type }) => type === "measure"),
         rankings: entries.filter(({ type }) => type === "ranking"),
-        repairs: entries.filter(({ type }) => type === "repair" || type === "verdict"),
+        refits: entries.filter(({ type }) => type === "refit" || type === "recovery"),
         swaps: entries.filter(({ type }) => type === "swap" || type === "swaps"),
       });
     }),

@@ -47,11 +47,11 @@ export { uniformCompetition, uniformPruner } from "./uniform.ts";
 export { changesOf, wayOf } from "./way.ts";
 export { type FrontierStep, type SwapPhase, type Way, waySchema } from "./way_schema.ts";
 export type {
-  BlockRepair,
+  BlockRefit,
   JournalEntry,
   RankingLine,
-  RepairLine,
-  RepairVerdict,
+  RecoveryLine,
+  RecoveryTest,
   Step,
   SwapLine,
 } from "./journal_lines.ts";

@@ -78,7 +78,7 @@ export interface SearchOptions {
   /** Swap single blocks and groups whenever a target is reached, where the policy says what may be exchanged. */
   readonly swap?: {
     /** Text on which no swap may raise the loss; null where none is kept aside. */
-    readonly aside: Scorer | null;
+    readonly validation: Scorer | null;
   };
 }
 

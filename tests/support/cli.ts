@@ -99,5 +99,5 @@ export const QUICK = [
   ...["--samples", "3", "--width-samples", "2", "--seq-len", "64"],
   ...["--held-out", HELD_OUT],
 ] as const;
-/** The same, without what Lopper's own settings look at and repair. */
+/** The same, without what Lopper's own settings look at and refit. */
 export const PUBLISHED = [...QUICK, "--preset", "multipruner"] as const;

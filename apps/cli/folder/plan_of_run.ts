@@ -95,7 +95,7 @@ export async function checkedJournal(
       `${file} lacks lines that ${FILES.record} was made with, or is of another run`,
     );
   }
-  // The journal of a plan that was cut from a run has repairs only.
+  // The journal of a plan that was cut from a run has refits only.
   if (plan !== null) return journal;
   const { steps, swaps: tried } = journal.history;
   frontier.forEach(({ changes, ratio }, i) => {

@@ -45,7 +45,7 @@ const SETTINGS: RunSettings = {
   },
 };
 const verdict = (steps: number, kept: boolean): JournalEntry => ({
-  type: "verdict",
+  type: "recovery",
   steps,
   before: [4, 4],
   after: [3, 4],
@@ -79,10 +79,10 @@ Deno.test("journal: what was added is read back, whatever a crash left of the la
     const all = (await lines(SETTINGS)).map((line) => line + "\n");
     for (let whole = 0; whole < all.length; whole++) {
       const journal = await read(all.slice(0, whole).join("") + all[whole].slice(0, -1));
-      assert.deepEqual(journal.history.repairs, ENTRIES.slice(0, whole));
+      assert.deepEqual(journal.history.refits, ENTRIES.slice(0, whole));
       assert.equal(journal.last === null, whole === 0);
       assert.equal(await journal.add(ENTRIES[whole]) + "\n", all[whole]);
-      assert.deepEqual(journal.history.repairs, ENTRIES.slice(0, whole + 1));
+      assert.deepEqual(journal.history.refits, ENTRIES.slice(0, whole + 1));
       assert.ok(journal.has(journal.last!));
     }
     // a run that is taken further, exported, or has its model somewhere else, has the same journal
@@ -135,7 +135,7 @@ Deno.test("journal: lines of a run with other settings do not follow, be they wh
       { ...SETTINGS, backend: "wasm" },
       { ...SETTINGS, version: "0.1.0" },
       { ...SETTINGS, plan: { source: "/p", ratio: null, digest: digest("e") } },
-      { ...SETTINGS, fitDigest: digest("f") },
+      { ...SETTINGS, extendedDigest: digest("f") },
       { ...SETTINGS, flags: { ...flags, seed: 43 } },
       { ...SETTINGS, flags: { ...flags, criterion: "perplexity" } },
       {

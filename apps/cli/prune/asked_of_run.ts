@@ -105,7 +105,7 @@ export async function finishedRun(
   return options.ratio > finished.flags.ratio ? null : finished;
 }
 
-/** What a part of a run has in common with it: the texts, and whether it is repaired. A file says nothing of that. */
+/** What a part of a run has in common with it: the texts, and whether it is refitted. A file says nothing of that. */
 export async function flagsOfPlan(plan: string | undefined): Promise<RunFlags | undefined> {
   if (plan === undefined || !await isFolder(plan)) return undefined;
   const { flags, ratio } = await readRecord(plan);

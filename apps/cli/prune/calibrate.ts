@@ -27,14 +27,14 @@ export async function readTexts(
   own: (count: number) => Promise<readonly string[]>,
   onNote: OnNote,
 ): Promise<RunTexts> {
-  const { drawn, learnt, learntTokens } = textNeeds(flags, spec);
+  const { drawn, extraSamples, extendedTokens } = textNeeds(flags, spec);
   const embedded = [{ path: fileURLToPath(CALIBRATION_TEXT), weight: 1 }];
   const blockText = flags.calibration ?? embedded;
   const widthText = flags.calibrationWidth ?? blockText;
   // A file is asked for what there is; a model writes no more than is used.
-  const learntOwn = Math.min(
-    learnt,
-    Math.ceil(learntTokens / ownTextLength(flags.seqLen)),
+  const extraOwn = Math.min(
+    extraSamples,
+    Math.ceil(extendedTokens / ownTextLength(flags.seqLen)),
   );
   const read = async (parts: readonly CalibrationPart[], ownSamples: number) => {
     const counts = apportioned(parts.map(({ weight }) => weight), ownSamples);
@@ -51,7 +51,7 @@ export async function readTexts(
   };
   const heldOutFile = flags.heldOut ?? fileURLToPath(HELD_OUT_TEXT);
   const heldOut = { name: heldOutFile, samples: await readSamples(heldOutFile, onNote) };
-  const block = await read(blockText, drawn + learntOwn);
+  const block = await read(blockText, drawn + extraOwn);
   const same = JSON.stringify(widthText) === JSON.stringify(blockText);
   const width = same ? null : await read(widthText, flags.widthSamples);
   return await cutTexts({ block, width, heldOut }, flags, spec, tokenizer);

@@ -118,7 +118,7 @@ function describeRanking({ dimension, ranking, tried }: StageRanking): string {
   if (own === null || published === null) return `${what} by ${ranking}`;
   return `${what} by ${ranking}: a trial cut has perplexity ${
     formatPerplexity(own)
-  } on text kept aside, ${formatPerplexity(published)} by the published ranking`;
+  } on validation text, ${formatPerplexity(published)} by the published ranking`;
 }
 
 function describeSwaps(
@@ -140,14 +140,14 @@ function describeSwaps(
 function describeRecovery({ tried, helped, kept, perplexity }: Recovery): string {
   const { before, after } = perplexity;
   if (helped === 0 || before === null || after === null) {
-    return `nothing repaired: none of ${tried} projections helped on text kept aside`;
+    return `nothing refitted: none of ${tried} projections helped on validation text`;
   }
-  const change = `perplexity on text kept aside ${formatPerplexity(before)} to ${
+  const change = `perplexity on validation text ${formatPerplexity(before)} to ${
     formatPerplexity(after)
   }`;
   return kept > 0
-    ? `${kept} of ${tried} projections repaired: ${change} (${formatChange(before, after)})`
-    : `nothing repaired: ${helped} of ${tried} projections helped alone, and not together (${change})`;
+    ? `${kept} of ${tried} projections refitted: ${change} (${formatChange(before, after)})`
+    : `nothing refitted: ${helped} of ${tried} projections helped alone, and not together (${change})`;
 }
 
 function describeStop({ limit, on, increase, ratio }: EarlyStop): string {
@@ -180,9 +180,9 @@ export function describeDryRun(
       `  about ${dry.steps} steps, ${formatCount(dry.candidates)} candidates, ${
         formatCount(dry.blockTokens)
       } block-tokens, ${formatSeconds(dry.seconds)} on this machine`,
-      ...(dry.repairSeconds === null
+      ...(dry.refitSeconds === null
         ? []
-        : [`  then repairs, about ${formatSeconds(dry.repairSeconds)}`]),
+        : [`  then refits, about ${formatSeconds(dry.refitSeconds)}`]),
       `  dense perplexity on ${
         dry.timed.sequences < dry.timed.of
           ? `${dry.timed.sequences} of ${dry.timed.of} sequences of `

@@ -52,7 +52,7 @@ export function reportRun(
 /** The journal of a run that is being taken further is longer than its record. */
 function historyOf(
   record: RunRecord,
-  { steps, evidence, measures, rankings, repairs, swaps }: History,
+  { steps, evidence, measures, rankings, refits, swaps }: History,
 ): History {
   const decided = record.steps + (record.stopped ? 1 : 0);
   return {
@@ -61,7 +61,7 @@ function historyOf(
     measures: measures.filter((measure) => measure.steps <= decided),
     // Each stage asks for its rankings once, and those of the record come first.
     rankings: rankings.slice(0, record.rankings.length),
-    repairs: repairs.filter((line) => line.steps === record.steps),
+    refits: refits.filter((line) => line.steps === record.steps),
     swaps: swaps.filter((line) => line.steps <= record.steps),
   };
 }

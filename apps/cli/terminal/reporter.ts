@@ -6,7 +6,7 @@ import {
   describeKey,
   type MeasureEvent,
   type RankingLine,
-  type RepairLine,
+  type RecoveryLine,
   type SearchEvent,
   stageLabel,
   type Step,
@@ -45,7 +45,7 @@ export function openReporter(json = false): Reporter {
 abstract class RunReporter {
   abstract say(message: string): void;
   abstract search(event: SearchEvent): void;
-  abstract repair(line: RepairLine, resumed: boolean): void;
+  abstract refit(line: RecoveryLine, resumed: boolean): void;
   abstract progress(what: string, done: number, total: number): void;
   abstract stop(): void;
 
@@ -57,8 +57,8 @@ abstract class RunReporter {
         return this.stop();
       case "search":
         return this.search(event.event);
-      case "repair":
-        return this.repair(event.line, event.resumed);
+      case "refit":
+        return this.refit(event.line, event.resumed);
       case "note":
         return this.say(event.message);
     }
@@ -89,7 +89,7 @@ class JsonReporter extends RunReporter implements Reporter {
     this.#event("warning", { message });
   }
 
-  repair(line: RepairLine, resumed: boolean) {
+  refit(line: RecoveryLine, resumed: boolean) {
     const { type, ...data } = line;
     this.#event(type, { ...data, resumed });
   }
@@ -162,7 +162,7 @@ class TerminalReporter extends RunReporter implements Reporter {
     tell(`warning: ${message}`);
   }
 
-  repair(line: RepairLine, resumed: boolean) {
+  refit(line: RecoveryLine, resumed: boolean) {
     if (!resumed) this.say(describeRepair(line));
   }
 
@@ -192,14 +192,14 @@ function describeMeasure({ measure: { on, steps }, perplexity }: MeasureEvent): 
   }`;
 }
 
-function describeRepair(line: RepairLine): string {
+function describeRepair(line: RecoveryLine): string {
   const change = `perplexity ${formatPerplexity(perplexity(line.before))} to ${
     formatPerplexity(perplexity(line.after))
-  } on text kept aside: ${line.kept ? "kept" : "dropped"}`;
-  if (line.type === "verdict") return `all repairs: ${change}`;
+  } on validation text: ${line.kept ? "kept" : "dropped"}`;
+  if (line.type === "recovery") return `all refits: ${change}`;
   const { folded } = line;
   const behind = folded === 0 ? "" : ` (with ${folded} removed behind it)`;
-  return `repair of ${blockLabel(line)}${behind}: ${change}`;
+  return `refit of ${blockLabel(line)}${behind}: ${change}`;
 }
 
 function describeSwap(line: SwapLine): string {

@@ -2,7 +2,7 @@ import type { Predictions } from "@lopper/runtime";
 import type { DenseBatch } from "../dense_predictions.ts";
 
 /**
- * What candidates and repairs are judged by: a loss of every token, the lower the better. One file
+ * What candidates and refits are judged by: a loss of every token, the lower the better. One file
  * each, and a line of the list in `mod.ts`.
  */
 export type Criterion = TextCriterion | PredictionCriterion;

@@ -9,7 +9,7 @@ import { table } from "../table.ts";
 const OVERHEAD: Readonly<Record<SideWork, string>> = {
   rankings: "rankings of channels and heads",
   swaps: "swaps",
-  repairs: "repairs",
+  refits: "refits",
 };
 
 /** What the search took of the machine. */

@@ -73,7 +73,7 @@ export function tinyRun(change: Partial<RunRecord> = {}): ReportRun {
     blockTokens: {
       spent: 3500,
       full: 14_000,
-      overhead: { predictions: 0, rankings: 0, swaps: 0, repairs: 0 },
+      overhead: { predictions: 0, rankings: 0, swaps: 0, refits: 0 },
     },
     wallSeconds: 75,
     files: ["config.json", "model.safetensors"],
@@ -186,7 +186,7 @@ export const SCORES: ReportScores = {
 /** What the search of `tinyRun` found out: losses in nats per token, by passage. */
 export const HISTORY: History = {
   rankings: [],
-  repairs: [],
+  refits: [],
   swaps: [],
   steps: [
     searchStep(0, "blocks", ["1.mlp", GONE], [["0.attention", 0], ["0.mlp", 2], ["1.mlp", 4]]),

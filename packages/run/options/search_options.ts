@@ -88,7 +88,7 @@ export const SEARCH_OPTIONS = {
     isOfSearch: true,
   }),
   criterion: setting(choice("name", CRITERION_NAMES), {
-    help: `what candidates and repairs are judged by: ${
+    help: `what candidates and refits are judged by: ${
       CRITERIA.map((criterion) => `${criterion.name}, ${criterion.is}`).join("; ")
     }`,
     usual: ({ preset }) => preset.criterion,

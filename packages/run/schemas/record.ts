@@ -41,7 +41,7 @@ const earlyStop = z.strictObject({
 });
 export type EarlyStop = Readonly<z.infer<typeof earlyStop>>;
 
-/** The ranking by which a stage narrowed blocks, and perplexities of a trial cut on text kept aside. */
+/** The ranking by which a stage narrowed blocks, and perplexities of a trial cut on validation text. */
 const stageRanking = z.strictObject({
   dimension: text,
   ranking: text,
@@ -49,7 +49,7 @@ const stageRanking = z.strictObject({
 });
 export type StageRanking = Readonly<z.infer<typeof stageRanking>>;
 
-/** What a repair tried and kept: output projections that were fitted to the dense model's hidden states anew. */
+/** What a refit tried and kept: output projections that were fitted to the dense model's hidden states anew. */
 const recovery = z.strictObject({
   tried: count,
   /** Projections that helped one by one. */
@@ -119,7 +119,7 @@ const recordSchema = z.strictObject({
       predictions: z.number(),
       rankings: z.number(),
       swaps: z.number(),
-      repairs: z.number(),
+      refits: z.number(),
     }),
   }),
   wallSeconds: z.number(),

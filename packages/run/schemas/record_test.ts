@@ -59,7 +59,7 @@ const RECORD: RunRecord = {
   blockTokens: {
     spent: 10,
     full: 100,
-    overhead: { predictions: 4, rankings: 1, swaps: 2, repairs: 3 },
+    overhead: { predictions: 4, rankings: 1, swaps: 2, refits: 3 },
   },
   wallSeconds: 3.5,
   files: ["model.safetensors", "lopper_plan.json"],

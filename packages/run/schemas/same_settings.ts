@@ -36,8 +36,8 @@ function decidingFacts(s: RunSettings): readonly Fact[] {
     ...decidingSettings(RUN_OPTIONS, s.flags),
     same("the setting batchTokens", s.flags.batchTokens),
     // Whether some is kept aside depends on settings, which say more.
-    same("the calibration text kept aside", s.asideDigest ?? null),
-    same("the calibration text to fit on", s.fitDigest ?? null),
+    same("the validation text", s.validationDigest ?? null),
+    same("the text that rankings and refits learn from", s.extendedDigest ?? null),
   ];
 }
 

@@ -45,10 +45,10 @@ const settingsSchema = z.strictObject({
   calibrationDigest: z.strictObject({ block: digest, width: digest }),
   /** Of the text that every step is measured on, where there is one. */
   heldOutDigest: digest.optional(),
-  /** Of the calibration text that is kept aside from the search, where there is some. */
-  asideDigest: digest.optional(),
-  /** Of the text that repairs are fitted on, where there are repairs. */
-  fitDigest: digest.optional(),
+  /** Of the validation text, which is kept from the search, where there is some. */
+  validationDigest: digest.optional(),
+  /** Of the text that refits are fitted on, where there are refits. */
+  extendedDigest: digest.optional(),
   /** Engine that scored, e.g. "cpu". */
   backend: text.refine(
     (name) => ENGINE_OPTIONS.backend.form.schema.safeParse(name).success,

@@ -11,8 +11,8 @@ const SETTINGS: RunSettings = {
   modelDigest: digest("a"),
   calibrationDigest: { block: digest("b"), width: digest("c") },
   heldOutDigest: digest("d"),
-  asideDigest: digest("e"),
-  fitDigest: digest("f"),
+  validationDigest: digest("e"),
+  extendedDigest: digest("f"),
   backend: "cpu",
   latencies: {
     pastTokens: 128,
@@ -67,8 +67,14 @@ async function refused(text: string, message: RegExp) {
 
 Deno.test("settings: they are read as they were written", async () => {
   assert.deepEqual(await parseRunSettings(await settingsToJson(SETTINGS), "s"), SETTINGS);
-  const { heldOutDigest: _h, asideDigest: _a, fitDigest: _f, latencies: _l, plan: _p, ...plain } =
-    SETTINGS;
+  const {
+    heldOutDigest: _h,
+    validationDigest: _a,
+    extendedDigest: _f,
+    latencies: _l,
+    plan: _p,
+    ...plain
+  } = SETTINGS;
   assert.deepEqual(await parseRunSettings(await settingsToJson(plain), "s"), plain);
 });
 

@@ -86,7 +86,7 @@ function search(policy: SearchPolicy, isFast: boolean, lines: readonly string[] 
   const options = {
     picker: isFast ? fast() : exhaustive,
     units: { ranking },
-    swap: { aside: null },
+    swap: { validation: null },
   };
   return runSearch(MODEL, policy, scorer, options, lines);
 }

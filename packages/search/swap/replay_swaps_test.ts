@@ -20,7 +20,7 @@ const gone = (layers: Parameters<LayerLoss>[0]) =>
 
 /**
  * Greedily MLPs 0 and 1 go. Two other pairs are better, each on other sequences, so that neither
- * leads significantly; the text kept aside allows the second alone.
+ * leads significantly; the validation text allows the second alone.
  */
 const LOSS: LayerLoss = (layers, s) => {
   const losses: Record<string, number> = {
@@ -37,27 +37,27 @@ const LOSS: LayerLoss = (layers, s) => {
   };
   return s + (losses[gone(layers)] ?? 20);
 };
-const ASIDE: LayerLoss = (layers, s) => s + (gone(layers) === "1,2" ? 8 : 7);
+const VALIDATION: LayerLoss = (layers, s) => s + (gone(layers) === "1,2" ? 8 : 7);
 
 Deno.test("swap: what an earlier run refused is not tried again, wherever it was cut off", async () => {
-  const straight = await search(LOSS, POLICY, { aside: ASIDE });
+  const straight = await search(LOSS, POLICY, { validation: VALIDATION });
   assert.deepEqual(straight.trials.map(({ kept }) => Boolean(kept)), [false, true]);
   assert.equal(gone(layersOfShape(SPEC, straight.result.state.shape)), "1,3");
   const first = straight.lines.findIndex((line) => line.includes('"type":"swap"'));
   for (let cut = first; cut <= straight.lines.length; cut++) {
     const lines = straight.lines.slice(0, cut);
-    const resumed = await search(LOSS, POLICY, { aside: ASIDE, lines });
+    const resumed = await search(LOSS, POLICY, { validation: VALIDATION, lines });
     assert.deepEqual(resumed.lines, straight.lines, `cut off after ${cut - first} swaps`);
     assert.deepEqual(resumed.result, straight.result);
   }
 });
 
 Deno.test("swap: a trial of another ratio is of no such search", async () => {
-  const { lines } = await search(LOSS, POLICY, { aside: ASIDE });
+  const { lines } = await search(LOSS, POLICY, { validation: VALIDATION });
   const first = lines.findIndex((line) => line.includes('"type":"swap"'));
   const other = JSON.stringify({ ...JSON.parse(lines[first]), ratio: 31.5 });
   await assert.rejects(
-    search(LOSS, POLICY, { aside: ASIDE, lines: [...lines.slice(0, first), other] }),
+    search(LOSS, POLICY, { validation: VALIDATION, lines: [...lines.slice(0, first), other] }),
     (error) => error instanceof ResumeError && /which this search cannot try/.test(error.message),
   );
 });

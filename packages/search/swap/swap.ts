@@ -27,7 +27,7 @@ export const MAX_SWAPS = 12;
  * as long as the loss falls. Every single change that a proxy does not rule out is scored on some of the sequences first; a pair is expected to do what its
  * halves do together, and the pairs that promise most run a race on more and more sequences, against the plan that is
  * there. Those left at its end are tried, the best first: one is kept if the mean NLL of the block samples falls
- * significantly, sequence by sequence, and that of the text kept aside does not rise. Kept swaps lower the loss on the same
+ * significantly, sequence by sequence, and that of the validation text does not rise. Kept swaps lower the loss on the same
  * sequences each time, so that no plan comes twice; the search ends where a race has no swap to keep.
  * @throws {ResumeError} when `recorded` is not of this search.
  */
@@ -47,7 +47,7 @@ export async function* swapSearch(
     last,
     ratio: savedBy(model.parameters, model.blocks, state.shape),
     nll: before,
-    aside: null,
+    validation: null,
   };
   const visited = new Set([keyOf(state.shape)]);
   const lines: SwapTrial[] = [];
@@ -124,7 +124,7 @@ function baseAfter(
     last: lastKept(state, base.last),
     ratio: pair.ratio,
     nll: line.after,
-    aside: line.aside?.after ?? null,
+    validation: line.validation?.after ?? null,
   };
 }
 

@@ -19,11 +19,11 @@ export interface SwapOptions {
   /** The block samples. */
   readonly scorer: Scorer;
   /** Text on which no swap may raise the loss; null where none is kept aside. */
-  readonly aside: Scorer | null;
+  readonly validation: Scorer | null;
   /** Lines of an earlier run; they are believed. */
   readonly recorded: readonly SwapLine[];
   readonly measure: () => Cost;
-  /** Hears of work on the text kept aside, between two batches; may throw to stop. */
+  /** Hears of work on the validation text, between two batches; may throw to stop. */
   readonly onWork?: () => void;
   /**
    * Measures what a swap would leave on the held-out text. @param swap how many were tried before it.
@@ -58,8 +58,8 @@ export interface SwapBase extends Pick<SwapStart, "state" | "last"> {
   readonly ratio: number;
   /** Mean NLL of each sequence of the block samples, in nats per token. */
   readonly nll: readonly number[];
-  /** The same of the text kept aside; null as long as nobody asked. */
-  readonly aside: readonly number[] | null;
+  /** The same of the validation text; null as long as nobody asked. */
+  readonly validation: readonly number[] | null;
 }
 
 /** What came of trying some swaps of a plan. */

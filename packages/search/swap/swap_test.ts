@@ -89,7 +89,7 @@ Deno.test("swap: where losses add up, greedy was right, and nothing is swapped",
   assert.equal(result.swaps.at(-1)?.type, "swaps", "that nothing helped is recorded");
 });
 
-Deno.test("swap: a gain that is not significant, or one that text kept aside does not share, is refused", async () => {
+Deno.test("swap: a gain that is not significant, or one that validation text does not share, is refused", async () => {
   // On the mean it is better, because of one sequence.
   const lucky: LayerLoss = (layers, s) =>
     gone(layers) === "mlp 1, mlp 2" ? (s === 0 ? -40 : 5 + s) : JEALOUS(layers, s);
@@ -97,15 +97,15 @@ Deno.test("swap: a gain that is not significant, or one that text kept aside doe
   assert.equal(goneOf(insignificant.result.state), "mlp 0, mlp 1");
   assert.ok(
     insignificant.trials.length > 0 &&
-      insignificant.trials.every(({ aside, kept }) => !aside && !kept),
+      insignificant.trials.every(({ validation, kept }) => !validation && !kept),
   );
 
-  const aside = (change: number): LayerLoss => (layers, s) =>
+  const validation = (change: number): LayerLoss => (layers, s) =>
     s + (gone(layers) === "mlp 1, mlp 2" ? 7 + change : 7);
-  const worse = await search(JEALOUS, TWO_BLOCKS, { aside: aside(1e-6) });
+  const worse = await search(JEALOUS, TWO_BLOCKS, { validation: validation(1e-6) });
   assert.equal(goneOf(worse.result.state), "mlp 0, mlp 1");
-  assert.equal(worse.trials[0].aside?.after.length, 8);
-  const equal = await search(JEALOUS, TWO_BLOCKS, { aside: aside(0) });
+  assert.equal(worse.trials[0].validation?.after.length, 8);
+  const equal = await search(JEALOUS, TWO_BLOCKS, { validation: validation(0) });
   assert.equal(goneOf(equal.result.state), "mlp 1, mlp 2");
 });
 
@@ -240,7 +240,7 @@ for (const fast of [false, true]) {
             fast,
             bestEffort: true,
             // On every other seed it does not agree with what the search scores on.
-            aside: (layers: readonly LayerSizes[], s: number) =>
+            validation: (layers: readonly LayerSizes[], s: number) =>
               hashed(seed + (seed % 2))(layers, s + 8),
             heldOut: (layers: readonly LayerSizes[], s: number) => hashed(seed)(layers, s + 16),
             maxIncrease: 1000,

@@ -22,7 +22,7 @@ export async function* swapUnits(
     target,
   }, {
     scorer: options.scorers.block,
-    aside: options.swap.aside,
+    validation: options.swap.validation,
     recorded: history.swaps,
     measure: options.measure,
     onWork: options.onMeasuring,

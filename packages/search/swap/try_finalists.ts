@@ -22,10 +22,10 @@ export async function* tryFinalists(
 ): AsyncGenerator<SwapEvent, TriedSwaps> {
   const refused: SwapPair[] = [];
   const lines: SwapTrial[] = [];
-  let { aside } = base;
+  let { validation } = base;
   for (const { pair, nll } of finalists) {
-    const judged = yield* judge({ ...base, aside }, pair, nll, number + lines.length, options);
-    aside = judged.aside?.before ?? aside;
+    const judged = yield* judge({ ...base, validation }, pair, nll, number + lines.length, options);
+    validation = judged.validation?.before ?? validation;
     const { ratio } = pair;
     const line: SwapTrial = {
       type: "swap",
@@ -49,15 +49,22 @@ async function* judge(
   { both }: SwapPair,
   nll: readonly number[],
   number: number,
-  { aside, gauge, onWork }: SwapOptions,
-): AsyncGenerator<MeasureEvent, Pick<SwapTrial, "before" | "after" | "aside" | "kept">> {
-  const found = { before: base.nll, after: nll, aside: null };
+  { validation, gauge, onWork }: SwapOptions,
+): AsyncGenerator<MeasureEvent, Pick<SwapTrial, "before" | "after" | "validation" | "kept">> {
+  const found = { before: base.nll, after: nll, validation: null };
   if (!isSignificantFall(base.nll, nll)) return { ...found, kept: null };
-  let apart: SwapTrial["aside"] = null;
-  if (aside) {
-    const before = base.aside ?? (await aside.evaluate(base.state.shape, onWork)).sequenceNll;
-    apart = { before, after: (await aside.evaluate(both.shape, onWork)).sequenceNll };
-    if (!(mean(apart.after) <= mean(apart.before))) return { ...found, aside: apart, kept: null };
+  let apart: SwapTrial["validation"] = null;
+  if (validation) {
+    const before = base.validation ??
+      (await validation.evaluate(base.state.shape, onWork)).sequenceNll;
+    apart = { before, after: (await validation.evaluate(both.shape, onWork)).sequenceNll };
+    if (!(mean(apart.after) <= mean(apart.before))) {
+      return { ...found, validation: apart, kept: null };
+    }
   }
-  return { ...found, aside: apart, kept: (yield* gauge(number, both.shape)) ? both.changes : null };
+  return {
+    ...found,
+    validation: apart,
+    kept: (yield* gauge(number, both.shape)) ? both.changes : null,
+  };
 }

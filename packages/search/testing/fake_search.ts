@@ -57,7 +57,7 @@ export async function search(
   options: {
     readonly lines?: readonly string[];
     readonly swap?: boolean;
-    readonly aside?: LayerLoss;
+    readonly validation?: LayerLoss;
     readonly heldOut?: LayerLoss;
     readonly maxIncrease?: number;
     readonly bestEffort?: boolean;
@@ -84,7 +84,7 @@ export async function search(
       },
       swap: options.swap === false
         ? undefined
-        : { aside: options.aside ? fake(options.aside) : null },
+        : { validation: options.validation ? fake(options.validation) : null },
     },
     options.lines,
   );

@@ -1,6 +1,6 @@
 import { formatChange, formatPerplexity, mean, plural } from "@lopper/core";
 import { PUBLISHED_RANKING } from "@lopper/importance";
-import { type BlockRepair, kindLabel, unitsLabel } from "@lopper/search";
+import { type BlockRefit, kindLabel, unitsLabel } from "@lopper/search";
 import type { StageRanking } from "@lopper/run";
 import { signed } from "../loss_increase_plot.ts";
 import { type Html, html } from "../html.ts";
@@ -9,23 +9,23 @@ import type { Section } from "../section.ts";
 import { folded, table } from "../table.ts";
 
 /** By what parts of blocks were ranked, and what was fitted anew afterwards. Null for a run that did neither. */
-export function repairSection({ record, history }: ReportRun): Section | null {
+export function recoverySection({ record, history }: ReportRun): Section | null {
   const { rankings, recovery } = record;
   if (rankings.length === 0 && recovery === null) return null;
   const trials = rankings.filter(({ tried }) => Object.keys(tried).length > 0);
-  const repairs = (history?.repairs ?? []).filter((line) => line.type === "repair");
+  const refits = (history?.refits ?? []).filter((line) => line.type === "refit");
   const content = html`
     ${rankings.map((ranking) => html`<p>${sentence(ranking)}</p>`)}${trials.length > 0 && table({
-      caption: "Perplexity of a trial cut, text kept aside",
+      caption: "Perplexity of a trial cut, validation text",
       head: ["ranking", ...trials.map(({ dimension }) => unitsLabel(dimension))],
       rows: [...new Set(trials.flatMap(({ tried }) => Object.keys(tried)))].map((name) => [
         name,
         ...trials.map(({ tried }) => name in tried ? formatPerplexity(tried[name] ?? NaN) : "–"),
       ]),
-    })}${recovery && html`<p>${verdict(recovery)}</p>`}${repairs.length > 0 &&
-      folded("The repairs as a table", repairTable(repairs))}
+    })}${recovery && html`<p>${verdict(recovery)}</p>`}${refits.length > 0 &&
+      folded("The refits as a table", refitTable(refits))}
   `;
-  return { id: "repair", title: "Ranking and repair", content };
+  return { id: "recovery", title: "Ranking and recovery", content };
 }
 
 function sentence({ dimension, ranking, tried }: StageRanking): string {
@@ -52,12 +52,12 @@ function verdict(
   } (${formatChange(before, after)}). No parameters were added.`;
 }
 
-function repairTable(repairs: readonly BlockRepair[]): Html {
+function refitTable(refits: readonly BlockRefit[]): Html {
   return table({
-    caption: "Repairs, block by block",
+    caption: "Refits, block by block",
     head: ["layer", "block", "removed blocks behind it", "ridge", "change, nats per token", "kept"],
     words: 2,
-    rows: repairs.map(({ layer, kind, folded, lambda, before, after, kept }) => [
+    rows: refits.map(({ layer, kind, folded, lambda, before, after, kept }) => [
       layer,
       kindLabel(kind),
       folded,
