@@ -31,9 +31,8 @@ Deno.test("latency table: a model takes what its blocks take, those between meas
   assert.equal(resource.block(1, { channels: 96 }), 5);
   assert.equal(resource.amount([{ kvGroups: 2 }, { channels: 96 }]), 10 + 2 + 5);
   assert.equal(resource.amount([null, null]), 10, "what is removed takes nothing");
-  const model = { blocks: BLOCKS };
-  assert.equal(reduction(resource, model, denseShape(BLOCKS)), 0);
-  const less = reduction(resource, model, [{ kvGroups: 3 }, null]);
+  assert.equal(reduction(resource, denseShape(BLOCKS), denseShape(BLOCKS)), 0);
+  const less = reduction(resource, denseShape(BLOCKS), [{ kvGroups: 3 }, null]);
   assert.ok(Math.abs(less - 600 / 19) < 1e-9, `${less}`);
 });
 

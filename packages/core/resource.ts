@@ -1,4 +1,4 @@
-import { type BlockSize, denseShape, parametersOfBlock, type Shape } from "./block.ts";
+import { type BlockSize, parametersOfBlock, type Shape } from "./block.ts";
 import { countParameters } from "./counts.ts";
 import type { ModelSpec } from "./model_spec.ts";
 
@@ -26,8 +26,8 @@ export function parametersOf(spec: ModelSpec): Resource {
 /** What a shape does without, in per cent of what the dense model takes; of parameters, the published pruning ratio. */
 export function reduction(
   resource: Pick<Resource, "amount">,
-  { blocks }: Pick<ModelSpec, "blocks">,
+  dense: Shape,
   shape: Shape,
 ): number {
-  return (1 - resource.amount(shape) / resource.amount(denseShape(blocks))) * 100;
+  return (1 - resource.amount(shape) / resource.amount(dense)) * 100;
 }
