@@ -56,6 +56,15 @@ export function blockId(layer: number, kind: string): string {
   return `${layer}.${kind}`;
 }
 
+const PLACES = new WeakMap<readonly Block[], ReadonlyMap<string, number>>();
+
+/** The place of a block among those of its model, by its id; −1 where it has no such block. */
+export function indexOfPart(blocks: readonly Block[], part: string): number {
+  const known = PLACES.get(blocks) ?? new Map(blocks.map(({ id }, i) => [id, i]));
+  PLACES.set(blocks, known);
+  return known.get(part) ?? -1;
+}
+
 /** True when two blocks are the same but for their place. */
 export function areAlike(a: Block, b: Block): boolean {
   const rest = ({ id: _, layer: __, ...block }: Block) => JSON.stringify(block);

@@ -1,4 +1,4 @@
-import type { Block, BlockSize, Shape } from "./block.ts";
+import { type Block, type BlockSize, indexOfPart, type Shape } from "./block.ts";
 import { PlanError } from "./errors.ts";
 
 /**
@@ -57,7 +57,7 @@ export function afterChanges(
 ): KeptByBlock {
   const after = [...kept];
   for (const change of changes) {
-    const at = blocks.findIndex(({ id }) => id === change.part);
+    const at = indexOfPart(blocks, change.part);
     if (at < 0) throw new PlanError(`the model has no block ${change.part}`);
     after[at] = afterChange(blocks[at], after[at], change);
   }
@@ -101,15 +101,16 @@ function afterChange(block: Block, kept: KeptUnits | null, change: Change): Kept
 }
 
 function checkAscending(units: readonly number[], count: number, what: string) {
-  let previous = -1;
-  for (const unit of units) {
-    if (!Number.isInteger(unit) || unit <= previous || unit >= count) {
-      throw new PlanError(
-        `${unit} is among the ${what}; they must ascend and stay below ${count}`,
-      );
-    }
-    previous = unit;
-  }
+  const unit = misplacedUnit(units, count);
+  if (unit === undefined) return;
+  throw new PlanError(`${unit} is among the ${what}; they must ascend and stay below ${count}`);
+}
+
+/** The first of the units that does not ascend, or is none of so many; undefined where all are as they should be. */
+export function misplacedUnit(units: readonly number[], count: number): number | undefined {
+  return units.find((unit, i) =>
+    !Number.isInteger(unit) || unit <= (units[i - 1] ?? -1) || unit >= count
+  );
 }
 
 /** The blocks that are gone, each where the last of the changes took it, in that order. */

@@ -8,6 +8,11 @@ export interface Heads {
   readonly headDim: number;
 }
 
+/** Query heads that read one KV head. */
+export function groupSize({ queryHeads, kvHeads }: Heads): number {
+  return queryHeads / kvHeads;
+}
+
 /**
  * What the axes of a block's weights say of its heads: a unit is one KV head, k has its channels, and q those of the query heads
  * that read it.

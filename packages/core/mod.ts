@@ -63,6 +63,7 @@ export {
   denseShape,
   type Dimension,
   haveWeight,
+  indexOfPart,
   innerWidth,
   macsOfBlock,
   type NormPlacement,
@@ -91,7 +92,7 @@ export {
   sourceRanking,
   withUnits,
 } from "./change.ts";
-export { type Heads, headsOf } from "./heads.ts";
+export { groupSize, type Heads, headsOf } from "./heads.ts";
 export {
   attentionWindow,
   type AttentionWindows,

@@ -1,4 +1,5 @@
 import { afterChanges, allKept, type Change, removalsOf } from "./change.ts";
+import { indexOfPart } from "./block.ts";
 import type { ModelSpec } from "./model_spec.ts";
 import { type BlockRef, planOfKept, type PrunePlan } from "./prune_plan.ts";
 
@@ -13,7 +14,7 @@ export function planOf(
 ): PrunePlan {
   const { blocks } = spec;
   const removalOrder = removalsOf(changes).map((id): BlockRef => {
-    const { layer, kind } = blocks.find((block) => block.id === id)!;
+    const { layer, kind } = blocks[indexOfPart(blocks, id)];
     return { layer, kind };
   });
   const kept = afterChanges(blocks, allKept(blocks), changes);

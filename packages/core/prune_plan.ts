@@ -1,5 +1,5 @@
 import { type Block, blockId } from "./block.ts";
-import { allKept, type KeptByBlock, type KeptUnits, shapeOfKept } from "./change.ts";
+import { allKept, type KeptByBlock, type KeptUnits, misplacedUnit, shapeOfKept } from "./change.ts";
 import { PlanError } from "./errors.ts";
 import { type ModelSpec, withShape } from "./model_spec.ts";
 
@@ -110,13 +110,9 @@ function checkIndices(kept: readonly number[], count: number, what: string) {
   if (kept.length === 0) {
     throw new PlanError(`the plan keeps none of the ${what}; say "removed" to remove the block`);
   }
-  let previous = -1;
-  for (const index of kept) {
-    if (!Number.isInteger(index) || index <= previous || index >= count) {
-      throw new PlanError(
-        `the plan lists ${index} among the ${what}; indices must ascend and stay below ${count}`,
-      );
-    }
-    previous = index;
-  }
+  const index = misplacedUnit(kept, count);
+  if (index === undefined) return;
+  throw new PlanError(
+    `the plan lists ${index} among the ${what}; indices must ascend and stay below ${count}`,
+  );
 }

@@ -1,4 +1,4 @@
-import { type Block, headsOf, type ModelSpec } from "@lopper/core";
+import { type Block, groupSize, headsOf, type ModelSpec } from "@lopper/core";
 import type { AttentionOp } from "./attention/fed_attention.ts";
 import { attendByHead } from "./attention/heads.ts";
 import { plainAttention } from "./attention/plain_attention.ts";
@@ -102,14 +102,8 @@ function attention(
       rotate: (x) => branch.node("RotaryEmbedding", [x, positions, ...table], {}, MICROSOFT),
       attend: (...inputs) =>
         plain?.attend(branch, ...inputs) ??
-          onnxAttention(branch, groupSize(block), byHead, ...inputs),
+          onnxAttention(branch, groupSize(headsOf(block)), byHead, ...inputs),
     }, qkv);
-}
-
-/** Query heads for each KV head. */
-function groupSize(block: Block): number {
-  const { queryHeads, kvHeads } = headsOf(block);
-  return queryHeads / kvHeads;
 }
 
 /** q `[B, heads, T, D]`, k and v `[B, heads / group, T, D]` → `[B, heads, T, D]`, whose shape `byHead` is. */

@@ -1,6 +1,7 @@
 import {
   afterChanges,
   allKept,
+  indexOfPart,
   isSignificantFall,
   type KeptByBlock,
   mean,
@@ -11,7 +12,6 @@ import {
 } from "@lopper/core";
 import type { History } from "./history.ts";
 import { agrees, misfit, misfitBack, shapeAfter } from "./misfit.ts";
-import { indexOfPart } from "./proposal.ts";
 import { savedBy } from "./saved.ts";
 import type { SearchModel } from "./search_model.ts";
 import type { RecoveryLine, Step, SwapLine, SwapTrial, TakenCandidate } from "./journal_lines.ts";

@@ -1,14 +1,13 @@
-import { commonMultiple, headsOf, type ModelSpec, sizeOf } from "@lopper/core";
+import { commonMultiple, groupSize, headsOf, type ModelSpec, sizeOf } from "@lopper/core";
 
 /**
  * The fewest query channels that are whole KV groups in every layer: those of one group where all layers have groups of
  * the same size.
  */
 export function headGroupUnit(spec: ModelSpec): number {
-  const groups = spec.blocks.filter(({ attended }) => attended).map((block) => {
-    const { queryHeads, kvHeads } = headsOf(block);
-    return queryHeads / kvHeads;
-  });
+  const groups = spec.blocks.filter(({ attended }) => attended).map((block) =>
+    groupSize(headsOf(block))
+  );
   return spec.headDim * commonMultiple(groups);
 }
 

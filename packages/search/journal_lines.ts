@@ -106,7 +106,7 @@ const blockRefit = z.strictObject({
   kept: z.boolean(),
   cost,
 });
-/** The verdict on all refits, on sequences that chose nothing. */
+/** The test of all refits together, on sequences that chose nothing. */
 const recoveryTest = z.strictObject({
   type: z.literal("recovery"),
   steps: count,
@@ -159,7 +159,6 @@ export const journalLine = z.discriminatedUnion("type", [
 ]);
 
 export type Step = Readonly<z.infer<typeof step>>;
-export type ScoredCandidate = z.infer<typeof scoredCandidate>;
 export type TakenCandidate = z.infer<typeof takenCandidate>;
 export type Measurement = Readonly<z.infer<typeof measurement>>;
 export type Perturbations = Readonly<z.infer<typeof perturbations>>;

@@ -1,6 +1,5 @@
-import { type Block, type Shape, sizeOf } from "@lopper/core";
+import { type Block, indexOfPart, type Shape, sizeOf } from "@lopper/core";
 import { type CandidateKey, type Cut, cutsOf } from "./candidate_key.ts";
-import { indexOfPart } from "./proposal.ts";
 
 /** Why no candidate of that name can go from a shape; null where one can. */
 export function misfit(

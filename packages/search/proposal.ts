@@ -1,4 +1,11 @@
-import { type Block, type BlockSize, type Candidate, type Shape, sizeOf } from "@lopper/core";
+import {
+  type Block,
+  type BlockSize,
+  type Candidate,
+  indexOfPart,
+  type Shape,
+  sizeOf,
+} from "@lopper/core";
 import { type CandidateKey, type Cut, keyOf } from "./candidate_key.ts";
 import type { SearchState } from "./state.ts";
 
@@ -63,13 +70,4 @@ function sizeAfter(
   if (dimension === null) return null;
   const before = size ?? { ...sizeOf(block), [dimension]: 0 };
   return { ...before, [dimension]: before[dimension] - removed.length + restored.length };
-}
-
-const PLACES = new WeakMap<readonly Block[], ReadonlyMap<string, number>>();
-
-/** The place of a block among those of its model; −1 where it has no such block. */
-export function indexOfPart(blocks: readonly Block[], part: string): number {
-  const known = PLACES.get(blocks) ?? new Map(blocks.map(({ id }, i) => [id, i]));
-  PLACES.set(blocks, known);
-  return known.get(part) ?? -1;
 }

@@ -2,6 +2,7 @@ import {
   type Block,
   type BlockSize,
   commonMultiple,
+  groupSize,
   headsOf,
   layersWithBlocks,
   outputProjection,
@@ -57,8 +58,4 @@ export function deciShape({ blocks }: { readonly blocks: readonly Block[] }): De
       return { attention: attention ?? (i === 0 ? "zero" : null), mlp: mlp ?? null };
     }),
   };
-}
-
-function groupSize({ queryHeads, kvHeads }: ReturnType<typeof headsOf>): number {
-  return queryHeads / kvHeads;
 }
