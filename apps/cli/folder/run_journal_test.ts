@@ -1,6 +1,7 @@
 import { ResumeError } from "@lopper/core";
 import type { JournalEntry } from "@lopper/search";
-import { type RunSettings, settingsToJson } from "@lopper/run";
+import { runFlags, type RunSettings, settingsToJson } from "@lopper/run";
+import { tinySpec } from "@lopper/search/testing";
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { RunJournal } from "./run_journal.ts";
@@ -13,38 +14,9 @@ const SETTINGS: RunSettings = {
   modelDigest: digest("a"),
   calibrationDigest: { block: digest("b"), width: digest("c") },
   backend: "cpu",
-  flags: {
-    model: null,
-    ratio: 20,
-    targetLatency: null,
-    preset: "lopper",
-    distribution: "auto",
-    mlpGroup: 64,
-    attentionGroup: 96,
-    ranking: "auto",
-    recover: "auto",
-    swap: "none",
-    criterion: "kl",
-    search: "fast",
-    fastWithout: [],
-    earlierRatios: [],
-    calibration: null,
-    calibrationWidth: null,
-    samples: 16,
-    widthSamples: 8,
-    seqLen: 256,
-    seed: 42,
-    batchTokens: 2048,
-    bestEffort: false,
-    uniform: false,
-    heldOut: null,
-    maxPplIncrease: null,
-    export: null,
-    dtype: null,
-    quantize: null,
-  },
+  flags: runFlags(tinySpec(1), {}),
 };
-const verdict = (steps: number, kept: boolean): JournalEntry => ({
+const recoveryTest = (steps: number, kept: boolean): JournalEntry => ({
   type: "recovery",
   steps,
   before: [4, 4],
@@ -52,7 +24,7 @@ const verdict = (steps: number, kept: boolean): JournalEntry => ({
   kept,
   cost: { blockTokens: 1, seconds: 0.5 },
 });
-const ENTRIES = [1, 2, 3, 4].map((steps) => verdict(steps, true));
+const ENTRIES = [1, 2, 3, 4].map((steps) => recoveryTest(steps, true));
 
 async function lines(settings: RunSettings, entries: readonly JournalEntry[] = ENTRIES) {
   const journal = await RunJournal.begin("x", settings);

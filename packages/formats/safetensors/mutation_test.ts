@@ -5,8 +5,8 @@ import { entry, safetensorsFile } from "../testing/safetensors_file.ts";
 import { readSafetensorsHeader } from "./header.ts";
 import { openTensorStore } from "./tensor_store.ts";
 import { HeldMemory } from "../testing/mutations.ts";
+import { assertGrownWithin, measuredProcess } from "../testing/measured_process.ts";
 import assert from "node:assert/strict";
-import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 
 const MUTATIONS = 10_000;
@@ -235,20 +235,18 @@ for (const [kind, headerBytes, fileBytes] of HOSTILE) {
     ignore: Deno.build.os !== "linux",
     async fn() {
       const script = new URL("../testing/measure_header.ts", import.meta.url);
-      const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-        args: [
-          ...["run", "--allow-all", "--no-check", "--v8-flags=--expose-gc"],
-          ...[fileURLToPath(script), kind, String(headerBytes), String(fileBytes)],
-        ],
-      }).output();
-      assert.equal(code, 0, new TextDecoder().decode(stderr));
-      const measured = JSON.parse(new TextDecoder().decode(stdout));
-      const { grown, fileBytes: size, outcome } = measured;
-      assert.doesNotMatch(outcome, /that is no checkpoint/, "refused before it was parsed");
-      assert.ok(
-        grown < size + ALLOWANCE_BYTES,
-        `${(grown / MIB).toFixed(0)} MiB grown: ${outcome}`,
+      const measured = await measuredProcess(
+        script,
+        kind,
+        String(headerBytes),
+        String(fileBytes),
       );
+      assert.doesNotMatch(
+        measured.outcome,
+        /that is no checkpoint/,
+        "refused before it was parsed",
+      );
+      assertGrownWithin(measured, ALLOWANCE_BYTES);
     },
   });
 }

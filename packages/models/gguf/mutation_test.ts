@@ -1,9 +1,11 @@
 import { CheckpointFormatError, LopperError, UnsupportedModelError } from "@lopper/core";
 import { type ByteSource, MemorySource, readGgufHeader } from "@lopper/formats";
 import {
+  assertGrownWithin,
   bytesChanged,
   type Entry,
   HeldMemory,
+  measuredProcess,
   type Mutation,
   spliced,
 } from "@lopper/formats/testing";
@@ -11,7 +13,6 @@ import { tinyGguf, tinyTensor, TOKENS } from "../testing/tiny_gguf.ts";
 import { readTokenizerFiles, TokenizerEngine, type TokenizerFiles } from "@lopper/tokenizers";
 import { openGgufModel } from "./gguf_model.ts";
 import assert from "node:assert/strict";
-import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 
 const MUTATIONS = 10_000;
@@ -234,19 +235,9 @@ for (
     ignore: Deno.build.os !== "linux",
     async fn() {
       const script = new URL("../testing/measure_gguf_header.ts", import.meta.url);
-      const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-        args: [
-          ...["run", "--allow-all", "--no-check", "--v8-flags=--expose-gc"],
-          ...[fileURLToPath(script), kind],
-        ],
-      }).output();
-      assert.equal(code, 0, new TextDecoder().decode(stderr));
-      const measured = JSON.parse(new TextDecoder().decode(stdout));
+      const measured = await measuredProcess(script, kind);
       assert.match(measured.outcome, outcome);
-      assert.ok(
-        measured.grown < measured.fileBytes + ALLOWANCE_BYTES,
-        `${(measured.grown / 2 ** 20).toFixed(0)} MiB grown: ${measured.outcome}`,
-      );
+      assertGrownWithin(measured, ALLOWANCE_BYTES);
       console.log(`${(measured.grown / 2 ** 20).toFixed(0)} MiB`);
     },
   });

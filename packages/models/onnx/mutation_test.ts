@@ -1,12 +1,18 @@
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { CheckpointFormatError, LopperError, UnsupportedModelError } from "@lopper/core";
 import { type ByteSource, MemoryFolder } from "@lopper/formats";
-import { bytesChanged, HeldMemory, type Mutation, spliced } from "@lopper/formats/testing";
+import {
+  assertGrownWithin,
+  bytesChanged,
+  HeldMemory,
+  measuredProcess,
+  type Mutation,
+  spliced,
+} from "@lopper/formats/testing";
 import { openModel } from "../open_model.ts";
 import { fixtureFiles, type OnnxModelProto } from "../testing/onnx_file.ts";
 import { ModelProtoSchema } from "onnx-buf";
 import assert from "node:assert/strict";
-import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 
 const MUTATIONS = 10_000;
@@ -273,19 +279,9 @@ for (
     ignore: Deno.build.os !== "linux",
     async fn() {
       const script = new URL("../testing/measure_onnx_graph.ts", import.meta.url);
-      const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-        args: [
-          ...["run", "--allow-all", "--no-check", "--v8-flags=--expose-gc"],
-          ...[fileURLToPath(script), kind],
-        ],
-      }).output();
-      assert.equal(code, 0, new TextDecoder().decode(stderr));
-      const measured = JSON.parse(new TextDecoder().decode(stdout));
+      const measured = await measuredProcess(script, kind);
       assert.match(measured.outcome, outcome);
-      assert.ok(
-        measured.grown < measured.fileBytes + ALLOWANCE_BYTES,
-        `${(measured.grown / 2 ** 20).toFixed(0)} MiB grown: ${measured.outcome}`,
-      );
+      assertGrownWithin(measured, ALLOWANCE_BYTES);
       console.log(`${(measured.grown / 2 ** 20).toFixed(0)} MiB`);
     },
   });
