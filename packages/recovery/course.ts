@@ -43,7 +43,7 @@ export async function* refitBlocks(
       const known = lines.find((line): line is BlockRefit =>
         line.type === "refit" && line.layer === ref.layer && line.kind === ref.kind
       );
-      // Where there is a verdict, every refit that was tried is known.
+      // Where all were tested, every refit that was tried is known.
       if (stop.refit && (known || !judged)) {
         if (known) yield { line: known, resumed: true };
         if (known?.kept) await refits.again(stop.block, known.lambda);

@@ -7,7 +7,7 @@ import { whyNotRefitted } from "./solvable.ts";
 
 export interface RecoveryResult {
   /**
-   * Numbers of the blocks whose output projection changed; none where the verdict was against it.
+   * Numbers of the blocks whose output projection changed; none where the test was against them.
    */
   readonly refitted: readonly number[];
   readonly tried: number;

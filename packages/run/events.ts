@@ -27,7 +27,7 @@ export type RunEvent =
   | { readonly type: "finished"; readonly phase: PhaseName }
   /** What the search decided, found out or is at; what was to be recorded is. */
   | { readonly type: "search"; readonly event: SearchEvent }
-  /** A refit that was tried, or the verdict on all of them. */
+  /** A refit that was tried, or the test of all of them. */
   | { readonly type: "refit"; readonly line: RecoveryLine; readonly resumed: boolean }
   /** One fact, for people. */
   | { readonly type: "note"; readonly message: string };

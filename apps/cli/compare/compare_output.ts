@@ -1,13 +1,8 @@
+import { formatBytes, formatChange, formatCount, formatPerplexity } from "@lopper/core";
 import type { Estimate, MetricName } from "@lopper/evaluation";
 import type { AgainstFirst, ComparedModel, Comparison } from "./comparison.ts";
 import { formatMetric, notes } from "../measuring/evaluation_output.ts";
-import {
-  formatBytes,
-  formatChange,
-  formatCount,
-  formatPerplexity,
-  table,
-} from "../terminal/format.ts";
+import { table } from "../terminal/format.ts";
 
 type Row = readonly string[];
 

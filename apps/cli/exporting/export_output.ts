@@ -1,5 +1,5 @@
+import { formatBytes } from "@lopper/core";
 import type { ExportRecord, Verification, VerifiedBy } from "@lopper/exports";
-import { formatBytes } from "../terminal/format.ts";
 
 /** An export in words. */
 export function describeExport(record: ExportRecord, out: string): string {

@@ -1,4 +1,4 @@
-import { countParameters, type ModelSpec } from "@lopper/core";
+import { countParameters, formatBytes, formatCount, type ModelSpec } from "@lopper/core";
 import { digestForm, type LayerSizes, type Model, modelDigest } from "@lopper/models";
 import { type OptionValues, OUTPUT } from "@lopper/options";
 import { groupSizes } from "@lopper/run";
@@ -12,7 +12,7 @@ import {
   searchModelOf,
 } from "@lopper/search";
 import { Command } from "commander";
-import { describeQuantised, formatBytes, formatCount, table } from "../terminal/format.ts";
+import { describeQuantised, table } from "../terminal/format.ts";
 import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
 import { addOptions } from "../inputs/commander_options.ts";
 import { openUserModel, TOLD } from "../inputs/open_model.ts";

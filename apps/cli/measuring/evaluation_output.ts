@@ -1,3 +1,4 @@
+import { formatCount, formatPerplexity } from "@lopper/core";
 import {
   headline,
   type Metric,
@@ -6,7 +7,7 @@ import {
   PAPER_TASKS,
   type TaskEvaluation,
 } from "@lopper/evaluation";
-import { formatCount, formatPerplexity, table } from "../terminal/format.ts";
+import { table } from "../terminal/format.ts";
 
 /** A column for each model, a row for each figure. */
 export function describeEvaluation(models: readonly ModelEvaluation[]): string {

@@ -1,9 +1,8 @@
-import { UsageError } from "@lopper/core";
+import { formatRatio, UsageError } from "@lopper/core";
 import { isFolder } from "@lopper/files";
 import { checkFormatOptions } from "@lopper/exports";
 import { checkParts } from "@lopper/options";
 import { type GivenRunOptions, RUN_OPTIONS, type RunFlags, type RunRecord } from "@lopper/run";
-import { formatRatio } from "../terminal/format.ts";
 import { readRecord } from "../folder/run_files.ts";
 import type { RunFolder } from "../folder/run_folder.ts";
 

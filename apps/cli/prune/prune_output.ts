@@ -1,5 +1,15 @@
 import type { Backend } from "@lopper/backends";
-import { countParameters, denseShape, type ModelSpec } from "@lopper/core";
+import {
+  countParameters,
+  denseShape,
+  formatChange,
+  formatCount,
+  formatMilliseconds,
+  formatPerplexity,
+  formatRatio,
+  formatSeconds,
+  type ModelSpec,
+} from "@lopper/core";
 import { criterionOf, PUBLISHED_RANKING, type Sequences, tokenCount } from "@lopper/importance";
 import type { Model } from "@lopper/models";
 import {
@@ -14,16 +24,7 @@ import {
   type StageRanking,
 } from "@lopper/run";
 import { MAX_SWAPS, stageLabel, type SwapPhase, unitsLabel } from "@lopper/search";
-import {
-  describeQuantised,
-  formatChange,
-  formatCount,
-  formatMilliseconds,
-  formatPerplexity,
-  formatRatio,
-  formatSeconds,
-  table,
-} from "../terminal/format.ts";
+import { describeQuantised, table } from "../terminal/format.ts";
 
 /** The sentence with which a run begins. */
 export function describeStart(

@@ -1,16 +1,6 @@
 /** Tables as people read them, and the numbers in them. */
 import { formatBytes, printableLine } from "@lopper/core";
 
-export {
-  formatBytes,
-  formatChange,
-  formatCount,
-  formatMilliseconds,
-  formatPerplexity,
-  formatRatio,
-  formatSeconds,
-} from "@lopper/core";
-
 /** Rows with aligned columns: the first to the left, the others to the right. */
 export function table(cells: readonly (readonly string[])[]): string {
   // As they will be seen, so that columns keep their places.

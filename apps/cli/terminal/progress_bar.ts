@@ -1,7 +1,6 @@
-import { printableLine } from "@lopper/core";
+import { formatSeconds, printableLine } from "@lopper/core";
 // @ts-types="@types/cli-progress"
 import { Format, Presets, SingleBar } from "cli-progress";
-import { formatSeconds } from "./format.ts";
 
 /** A bar on the terminal with what is done and how long the rest will take. It goes when it is stopped. */
 export class ProgressBar {

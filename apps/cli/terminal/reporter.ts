@@ -1,3 +1,4 @@
+import { formatMilliseconds, formatPerplexity } from "@lopper/core";
 import { perplexity } from "@lopper/importance";
 import type { RunEvent } from "@lopper/run";
 import {
@@ -13,7 +14,6 @@ import {
   type SwapLine,
 } from "@lopper/search";
 import process from "node:process";
-import { formatMilliseconds, formatPerplexity } from "./format.ts";
 import { ProgressBar } from "./progress_bar.ts";
 import { print, printJson, tell, tellLines } from "./terminal.ts";
 
