@@ -2,8 +2,8 @@
  * What a search at published settings would take on paper: candidates by rehearsing the policy on shapes, block-tokens
  * as the suffix costs them, time from a measured rate of multiply-accumulates. No model is run.
  */
-import { headCostInBlocks, type ModelSpec } from "@lopper/core";
-import { configSchema, specFromConfig } from "@lopper/models";
+import { type Architecture, headCostInBlocks } from "@lopper/core";
+import { architectureFromConfig, configSchema } from "@lopper/models";
 import {
   defaultMlpGroup,
   denseState,
@@ -31,16 +31,16 @@ const H100_GFLOPS = 0.5 * 989_000;
 /** Machines that share the candidates of a step. */
 const MACHINES = 8;
 
-const MODELS: readonly { readonly name: string; readonly spec: ModelSpec }[] = [
-  { name: "Llama-3.2-1B", spec: shape(16, 2048, 32, 8, 64, 8192, 128_256, true) },
-  { name: "Llama-3.1-8B", spec: shape(32, 4096, 32, 8, 128, 14_336, 128_256, false) },
-  { name: "Llama-3.1-70B", spec: shape(80, 8192, 64, 8, 128, 28_672, 128_256, false) },
+const MODELS: readonly { readonly name: string; readonly architecture: Architecture }[] = [
+  { name: "Llama-3.2-1B", architecture: shape(16, 2048, 32, 8, 64, 8192, 128_256, true) },
+  { name: "Llama-3.1-8B", architecture: shape(32, 4096, 32, 8, 128, 14_336, 128_256, false) },
+  { name: "Llama-3.1-70B", architecture: shape(80, 8192, 64, 8, 128, 28_672, 128_256, false) },
 ];
 
 export async function benchEstimate(options: EstimateOptions): Promise<void> {
   const { laptopGflops, fastFactor } = options;
-  const estimates = MODELS.map(({ name, spec }) => {
-    const { candidates, blockTokens, flops } = exhaustiveCost(spec);
+  const estimates = MODELS.map(({ name, architecture }) => {
+    const { candidates, blockTokens, flops } = exhaustiveCost(architecture);
     const seconds = (gflops: number) => ({
       exhaustive: flops / (gflops * 1e9),
       fast: flops / fastFactor / (gflops * 1e9),
@@ -83,21 +83,21 @@ export async function benchEstimate(options: EstimateOptions): Promise<void> {
 }
 
 /** A step takes its first candidate, which is no better a guess than another: what counts is how many there are. */
-function exhaustiveCost(spec: ModelSpec) {
-  const model = searchModelOf(spec);
+function exhaustiveCost(architecture: Architecture) {
+  const model = searchModelOf(architecture);
   const policy = multiPruner(model, {
     ratio: RATIO,
     distribution: PRESETS.multipruner,
-    groups: { channels: defaultMlpGroup(spec), kvGroups: headGroupUnit(spec) },
+    groups: { channels: defaultMlpGroup(architecture), kvGroups: headGroupUnit(architecture) },
   });
-  const head = headCostInBlocks(spec, 2048);
+  const head = headCostInBlocks(architecture, 2048);
   let candidates = 0, blockTokens = 0;
   for (const step of rehearse(policy, denseState(model.blocks), ([first]) => first).steps) {
     candidates += step.candidates;
     // On average half of the blocks are behind the one that changes.
-    blockTokens += step.candidates * TOKENS[step.samples] * (spec.blocks.length / 2 + head);
+    blockTokens += step.candidates * TOKENS[step.samples] * (architecture.blocks.length / 2 + head);
   }
-  const perBlock = spec.vocabSize * spec.hiddenSize / head;
+  const perBlock = architecture.vocabSize * architecture.hiddenSize / head;
   return { candidates, blockTokens, flops: 2 * perBlock * blockTokens };
 }
 
@@ -117,7 +117,7 @@ function shape(
   intermediateSize: number,
   vocabSize: number,
   tiedEmbeddings: boolean,
-): ModelSpec {
+): Architecture {
   const config = {
     model_type: "llama",
     hidden_size: hiddenSize,
@@ -130,5 +130,5 @@ function shape(
     max_position_embeddings: 131_072,
     tie_word_embeddings: tiedEmbeddings,
   };
-  return specFromConfig(configSchema.parse(config), "config.json").spec;
+  return architectureFromConfig(configSchema.parse(config), "config.json").architecture;
 }

@@ -99,11 +99,11 @@ async function smaller(
   { layers, width }: { layers?: number; width?: number },
 ): Promise<string> {
   const model = await openModel(new FileFolder(DEMO));
-  const { spec } = model;
+  const { architecture } = model;
   const out = `${folder}/${layers ? `layers-${layers}` : `width-${width}`}`;
-  const dense = densePlan(spec, await modelDigest(model));
-  model.close();
-  const last = spec.layerCount - 1;
+  const dense = densePlan(architecture, await modelDigest(model));
+  model[Symbol.dispose]();
+  const last = architecture.layerCount - 1;
   const plan = {
     ...dense,
     layers: dense.layers.map(({ attention, mlp }, i): LayerPlan => {

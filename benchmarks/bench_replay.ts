@@ -4,7 +4,7 @@
  * looked up; after each step the search goes on with what exhaustive took, so that the scores of all steps are known. What is
  * lost is the regret: how far the NLL of the candidate that the race takes is above that of the best one.
  */
-import { blocksLeft, headCostInBlocks, type ModelSpec, type Shape } from "@lopper/core";
+import { type Architecture, blocksLeft, headCostInBlocks, type Shape } from "@lopper/core";
 import { batchNumbers, type Scorable, type Scorer } from "@lopper/importance";
 import { openModel } from "@lopper/models";
 import { FileFolder } from "@lopper/files";
@@ -44,16 +44,16 @@ export async function benchReplay(
   seeds: number,
   work: string,
 ): Promise<void> {
-  const { spec } = await openModel(new FileFolder(options.model));
+  const { architecture } = await openModel(new FileFolder(options.model));
   const read = async (run: string) => (await readJournal(`${work}/${run}`))!.history;
-  const steps = stepsOf(spec, options, await read("exhaustive"), await read("fast-1"));
+  const steps = stepsOf(architecture, options, await read("exhaustive"), await read("fast-1"));
   const all = steps.reduce((sum, { candidates, nll }) => {
-    const scorer = new Lookup(spec, options.seqLen, nll[0].length, 1);
+    const scorer = new Lookup(architecture, options.seqLen, nll[0].length, 1);
     return candidates.reduce((sum, c) => sum + scorer.cost(c, nll[0].length), sum);
   }, 0);
   const results = [];
   for (let seed = 1; seed <= seeds; seed++) {
-    results.push({ seed, ...await replay(spec, options, steps, seed) });
+    results.push({ seed, ...await replay(architecture, options, steps, seed) });
   }
   await save(`replay-${options.name}`, {
     what: "races over known scores",
@@ -86,14 +86,14 @@ export async function benchReplay(
 
 /** Walks the way that exhaustive went. */
 function stepsOf(
-  spec: ModelSpec,
+  architecture: Architecture,
   options: SearchCase,
   { steps, evidence }: History,
   fast: History,
 ): KnownStep[] {
   const [a, b, c] = options.distribution.split(":").map(Number);
   const { ratio, mlpGroup, attentionGroup } = options;
-  const model = searchModelOf(spec);
+  const model = searchModelOf(architecture);
   const groups = { channels: mlpGroup, kvGroups: attentionGroup };
   const policy = multiPruner(model, { ratio, groups, distribution: [a, b, c] });
   const scores = new Map<string, readonly number[]>();
@@ -132,7 +132,7 @@ function keyOf(step: number, key: CandidateKey): string {
 
 /** What races of one seed cost, and by how much each step is above the best, in nats per token. */
 async function replay(
-  spec: ModelSpec,
+  architecture: Architecture,
   { seqLen }: SearchCase,
   steps: readonly KnownStep[],
   seed: number,
@@ -143,7 +143,7 @@ async function replay(
   let before: KnownStep | null = null;
   for (const [step, known] of steps.entries()) {
     const { samples, first, base, candidates, nll } = known;
-    const scorer = new Lookup(spec, seqLen, nll[0].length, seed);
+    const scorer = new Lookup(architecture, seqLen, nll[0].length, seed);
     scorer.learn(candidates, nll, known.perturbations);
     const { taken, samples: same } = before ?? known;
     const baseNll = before && same === samples ? before.nll[taken] : null;
@@ -177,16 +177,16 @@ class Lookup implements Scorer {
   /** Of candidates alone: block inputs that are kept make the base plan's share small. */
   blockTokens = 0;
   base: readonly number[] = [];
-  readonly #spec: ModelSpec;
+  readonly #architecture: Architecture;
   readonly #known = new Map<Scorable, { nll: readonly number[]; perturbation?: number }>();
 
   constructor(
-    spec: ModelSpec,
+    architecture: Architecture,
     readonly length: number,
     sequences: number,
     seed: number,
   ) {
-    this.#spec = spec;
+    this.#architecture = architecture;
     this.tokens = sequences * length;
     const set = { sequences: Array.from({ length: sequences }, () => []), length };
     this.batches = batchNumbers(set, raceBatches(set, Infinity, seed));
@@ -206,7 +206,7 @@ class Lookup implements Scorer {
   /** Block-tokens of a candidate from the block on in which it differs. */
   cost(candidate: Scorable, sequences: number): number {
     const blocks = blocksLeft(candidate.shape.slice(candidate.first));
-    return sequences * this.length * (blocks + headCostInBlocks(this.#spec, this.length));
+    return sequences * this.length * (blocks + headCostInBlocks(this.#architecture, this.length));
   }
 
   fullCost(): number {

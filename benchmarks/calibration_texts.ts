@@ -89,7 +89,7 @@ async function writtenBy(path: string): Promise<readonly string[]> {
       onProgress: () => {},
     });
   } finally {
-    await backend.dispose();
+    await backend[Symbol.asyncDispose]();
   }
 }
 

@@ -22,7 +22,7 @@ const tokenizer = await openTokenizer(model.folder);
 const { backend } = await openBackend(backendName as BackendName, { threads: Number(threads) });
 const decoder = new Decoder(backend, await LaidOutWeights.load(model));
 const scorer = new RequestScorer(decoder);
-const options = { maxLength: model.spec.maxPositions, addSpecialTokens: true };
+const options = { maxLength: model.architecture.maxPositions, addSpecialTokens: true };
 
 // The first pass of a process allocates, and is no faster in a long evaluation.
 await evaluateTask(scorer, await prepareTask(task, questions.slice(0, 8), tokenizer, options));

@@ -7,7 +7,7 @@
  */
 import { FileSink, writeTextFileAtomically } from "@lopper/files";
 import { fromFloat32, type TensorEntry, writeSafetensors } from "@lopper/formats";
-import { configSchema, declaredTensors, specFromConfig } from "@lopper/models";
+import { architectureFromConfig, configSchema, declaredTensors } from "@lopper/models";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
@@ -52,7 +52,7 @@ const config = {
   bos_token_id: 0,
   eos_token_id: 0,
 };
-const { spec, family } = specFromConfig(configSchema.parse(config), "config.json");
+const { architecture, family } = architectureFromConfig(configSchema.parse(config), "config.json");
 
 const random = xoroshiro128plus(SEED);
 random.jump();
@@ -97,7 +97,7 @@ function fillFromTable(halves: Uint16Array) {
   }
 }
 
-for (const { name, shape } of declaredTensors(spec, family)) add(name, shape);
+for (const { name, shape } of declaredTensors(architecture, family)) add(name, shape);
 
 const started = performance.now();
 await Deno.mkdir(out, { recursive: true });

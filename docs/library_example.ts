@@ -13,14 +13,14 @@ const books: string[] = lines.map((line) => JSON.parse(line).text);
 const calibration = { name: "books", sources: [{ samples: listOf(books.slice(5)), weight: 1 }] };
 const heldOut = { name: "other books", samples: listOf(books.slice(0, 5)) };
 
-const model = await openModel(new FileFolder(fileURLToPath(DEMO_MODEL)));
+using model = await openModel(new FileFolder(fileURLToPath(DEMO_MODEL)));
 using tokenizer = await openTokenizer(model.folder);
 const asked = { ratio: 2, samples: 2, widthSamples: 2, seqLen: 64 };
-const flags = runFlags(model.spec, { preset: "multipruner", ...asked });
+const flags = runFlags(model.architecture, { preset: "multipruner", ...asked });
 const sources = { block: calibration, width: null, heldOut };
-const texts = await cutTexts(sources, flags, model.spec, tokenizer);
+const texts = await cutTexts(sources, flags, model.architecture, tokenizer);
 
-const { backend } = await openBackend("cpu", {});
+await using backend = (await openBackend("cpu", {})).backend;
 const store = new MemoryStore();
 const tools = { backend, tokenizer, store, memory: () => 2e9 };
 for await (const event of prune(model, texts, { flags }, tools)) {
@@ -28,7 +28,5 @@ for await (const event of prune(model, texts, { flags }, tools)) {
     console.log(event.event.step.taken.key);
   }
 }
-await backend.dispose();
-
-const pruned = await openModel(store.result);
+using pruned = await openModel(store.result);
 console.log(store.record!.perplexity.heldOut, pruned.weightBytes);

@@ -19,8 +19,7 @@ const SCHEMA = /schema[^/]*\.ts$/;
 
 /** Types that may have more fields, or files of such types, each with the reason. */
 const WIDE: Readonly<Record<string, string>> = {
-  ModelSpec: "all that computing a model depends on: an architecture as its families declare it",
-  Model: "all that an open checkpoint is; whoever reads a part of it names that part",
+  Architecture: "all that computing a model depends on: an architecture as its families declare it",
   ComparedModel: "what comparison.json says of a model, as it is read again",
   "packages/run/options/setting.ts":
     "a row of the table of options: what one option says of itself",

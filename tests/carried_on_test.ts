@@ -64,7 +64,7 @@ Deno.test("carried on: chat templates of every place are in a GGUF file, named a
   ) {
     const model = await withFiles(files);
     // pruned before, too
-    for (const source of [model, await prunedInMemory(model, densePlan(model.spec, ""))]) {
+    for (const source of [model, await prunedInMemory(model, densePlan(model.architecture, ""))]) {
       const { values, reopened } = await exported(source);
       const templates = [...values].filter(([key]) => key.startsWith("tokenizer.chat_template"));
       assert.deepEqual(templates, [
@@ -97,7 +97,8 @@ Deno.test("carried on: terms lie beside all that is made of a model", async () =
     gguf: (open: MemoryOutput["open"]) => exportGguf(model, open, { title: "m" }),
     safetensors: (open: MemoryOutput["open"]) => exportSafetensors(model, open),
     onnx: (open: MemoryOutput["open"]) => exportOnnx(model, open),
-    prune: (open: MemoryOutput["open"]) => writePrunedModel(model, densePlan(model.spec, ""), open),
+    prune: (open: MemoryOutput["open"]) =>
+      writePrunedModel(model, densePlan(model.architecture, ""), open),
   };
   for (const [name, write] of Object.entries(writers)) {
     const output = new MemoryOutput();
@@ -113,8 +114,8 @@ Deno.test("carried on: end tokens are those of a GGUF file, as many as it has ro
     const model = await withFiles({ "generation_config.json": { eos_token_id: ids }, ...files });
     const { values, notes, reopened } = await exported(model);
     const key = (name: string) => values.get(`tokenizer.ggml.${name}_token_id`);
-    const { spec } = await reopened();
-    const again = spec.eosTokenIds.filter((id) => [EOS, ...ids].includes(id));
+    const { architecture } = await reopened();
+    const again = architecture.eosTokenIds.filter((id) => [EOS, ...ids].includes(id));
     return { keys: [key("eos"), key("eot"), key("eom")], notes, again };
   };
   const none = await ends([EOS]);
@@ -182,8 +183,8 @@ Deno.test("carried on: what a GGUF file says of its tokenizer and its terms is i
     assert.deepEqual(direct.values.get(key), key === "general.size_label" ? undefined : value, key);
   }
 
-  const between = await prunedInMemory(model, densePlan(model.spec, ""));
-  assert.deepEqual(between.spec.eosTokenIds, model.spec.eosTokenIds);
+  const between = await prunedInMemory(model, densePlan(model.architecture, ""));
+  assert.deepEqual(between.architecture.eosTokenIds, model.architecture.eosTokenIds);
   assert.deepEqual((await readChatTemplates(between.folder)).templates, [
     { name: "default", template: "D" },
     { name: "tool_use", template: "T" },
@@ -194,5 +195,8 @@ Deno.test("carried on: what a GGUF file says of its tokenizer and its terms is i
   for (const [key, , ...rest] of kept) {
     assert.deepEqual(again.values.get(key), rest.at(-1), key);
   }
-  assert.deepEqual((await again.reopened()).spec.eosTokenIds, model.spec.eosTokenIds);
+  assert.deepEqual(
+    (await again.reopened()).architecture.eosTokenIds,
+    model.architecture.eosTokenIds,
+  );
 });

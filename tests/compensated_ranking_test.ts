@@ -42,8 +42,8 @@ async function withDecoder(
     await body(decoder);
   } finally {
     await decoder.dispose();
-    await backend.dispose();
-    model.close();
+    await backend[Symbol.asyncDispose]();
+    model[Symbol.dispose]();
   }
 }
 
@@ -97,7 +97,7 @@ for (const [family, backend] of RUNS) {
     `${family} on ${backend}: units go as an elimination one by one takes them`,
     () =>
       withDecoder(family, backend, async (decoder) => {
-        const set = texts(decoder.spec.vocabSize);
+        const set = texts(decoder.architecture.vocabSize);
         const before = decoder.weights.ranking;
         const shape = denseShape(decoder.blocks);
         for (const kind of ["channels", "kvGroups"] as const) {
@@ -139,7 +139,7 @@ engineTest(
   "what is cut off stays behind, and what stays is ranked without it",
   () =>
     withDecoder("qwen2-heterogeneous", "cpu", async (decoder) => {
-      const set = texts(decoder.spec.vocabSize);
+      const set = texts(decoder.architecture.vocabSize);
       const dense = denseShape(decoder.blocks);
       const block = dense.findIndex((size) => size!.channels > 8);
       const width = dense[block]!.channels - 5;
@@ -161,7 +161,7 @@ engineTest(
   "nothing that enters a projection is no ranking, and what is not finite is refused by name",
   () =>
     withDecoder("llama-mha", "cpu", async (decoder) => {
-      const set = texts(decoder.spec.vocabSize);
+      const set = texts(decoder.architecture.vocabSize);
       const shape = denseShape(decoder.blocks);
       const before = decoder.weights.ranking;
       /** A decoder in which a value enters every projection of one block. */

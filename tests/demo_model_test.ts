@@ -41,7 +41,7 @@ for (const name of ["cpu", "wasm"] as const) {
         const wanted = new Float32Array(
           Uint8Array.from(atob(logits), (c) => c.charCodeAt(0)).buffer,
         );
-        assert.equal(wanted.length, positions * model.spec.vocabSize);
+        assert.equal(wanted.length, positions * model.architecture.vocabSize);
         const got = (await sequenceLogits(decoder, [input_ids])).subarray(-wanted.length);
         const difference = maxAbsDifference(got, wanted);
         assert.ok(difference <= expected.tolerance, `off by ${difference}`);
@@ -58,11 +58,14 @@ for (const name of ["cpu", "wasm"] as const) {
       assert.deepEqual(await sampled(1), await sampled(1));
       assert.notDeepEqual(await sampled(1), await sampled(2));
       // the longest text that the model takes ends the generation
-      const long = Array.from({ length: model.spec.maxPositions - 2 }, (_, i) => 10 + i % 50);
+      const long = Array.from(
+        { length: model.architecture.maxPositions - 2 },
+        (_, i) => 10 + i % 50,
+      );
       const rest = generate(decoder, long, { maxTokens: 99, temperature: 0, seed: 0 });
       assert.equal((await Array.fromAsync(rest)).length, 2);
       await decoder.dispose();
-      model.close();
+      model[Symbol.dispose]();
     },
   });
 }

@@ -83,7 +83,7 @@ class Subject {
   }
 
   close() {
-    this.#parts.model.close();
+    this.#parts.model[Symbol.dispose]();
   }
 
   /** What each reader of a file finds, or the sentence that it ends in. */

@@ -35,7 +35,7 @@ function recording(backend: Backend, operators: Set<string>): Backend {
       }
       return backend.compile(onnx);
     },
-    dispose: () => backend.dispose(),
+    [Symbol.asyncDispose]: () => backend[Symbol.asyncDispose](),
   };
 }
 
@@ -44,7 +44,7 @@ function withoutFusedAttention(backend: Backend): Backend {
   return {
     description: { ...backend.description, attentionOp: "attention" },
     compile: (onnx) => backend.compile(onnx),
-    dispose: () => backend.dispose(),
+    [Symbol.asyncDispose]: () => backend[Symbol.asyncDispose](),
   };
 }
 
@@ -78,11 +78,11 @@ for (const variant of ["cpu", "cpu without its fused operator", "wasm"] as const
           );
           assert.ok(difference <= expected.tolerance, `off by ${difference}`);
         }
-        const fused = variant === "cpu" && model.spec.headDim % 16 === 0;
+        const fused = variant === "cpu" && model.architecture.headDim % 16 === 0;
         assert.deepEqual([...operators], [fused ? "GroupQueryAttention" : "RotaryEmbedding"]);
 
         if (expected.beyond_window) {
-          const window = model.spec.slidingWindow;
+          const window = model.architecture.slidingWindow;
           await assert.rejects(
             sequenceLogits(decoder, expected.beyond_window.input_ids),
             (error) =>
@@ -91,7 +91,7 @@ for (const variant of ["cpu", "cpu without its fused operator", "wasm"] as const
           );
         }
         await decoder.dispose();
-        model.close();
+        model[Symbol.dispose]();
       },
     });
   }

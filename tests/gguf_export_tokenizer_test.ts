@@ -30,7 +30,7 @@ Deno.test("GGUF export: a tokenizer that splits text in a way of its own is refu
   ) {
     await assert.rejects(change(changed), ExportError);
   }
-  model.close();
+  model[Symbol.dispose]();
 });
 
 Deno.test("GGUF export: tokens that only the files beside tokenizer.json list are in the vocabulary", async () => {
@@ -42,13 +42,13 @@ Deno.test("GGUF export: tokens that only the files beside tokenizer.json list ar
   const next = Object.keys(vocab).length;
   const entries = [{ content: "<|user|>", special: true }, { content: "<tool>" }];
   const added_tokens_decoder = Object.fromEntries(entries.map((token, i) => [next + i, token]));
-  const spec = { ...demo.spec, vocabSize: next + 3 };
+  const architecture = { ...demo.architecture, vocabSize: next + 3 };
   const config = { added_tokens_decoder, pad_token: "<pad>" };
   const folder = new MemoryFolder("more", {
     "tokenizer.json": JSON.stringify({ ...json, added_tokens: [] }),
     "tokenizer_config.json": JSON.stringify(config),
   });
-  const { entries: written } = await tokenizerMetadata({ ...demo, spec, folder });
+  const { entries: written } = await tokenizerMetadata({ ...demo, architecture, folder });
   const found = (key: string) => {
     const entry = written.find((entry) => entry.key === `tokenizer.ggml.${key}`)!;
     return "values" in entry ? entry.values.slice(next) : entry.value;
@@ -56,7 +56,7 @@ Deno.test("GGUF export: tokens that only the files beside tokenizer.json list ar
   assert.deepEqual(found("tokens"), ["<|user|>", "<tool>", "<pad>"]);
   assert.deepEqual(found("token_type"), [3, 4, 3]);
   assert.equal(found("padding_token_id"), next + 2);
-  demo.close();
+  demo[Symbol.dispose]();
 });
 
 Deno.test("GGUF export: tokenizers of GGUF files give the same ids when they went through tokenizer.json", async () => {
@@ -75,9 +75,9 @@ Deno.test("GGUF export: tokenizers of GGUF files give the same ids when they wen
       ...Object.values(model.vocab as Record<string, number>),
       ...added_tokens.map(({ id }: { id: number }) => id),
     ) + 1;
-    const spec = { ...demo.spec, vocabSize: rows, eosTokenIds: [] };
+    const architecture = { ...demo.architecture, vocabSize: rows, eosTokenIds: [] };
     const folder = new MemoryFolder(name, files);
-    const { entries } = await tokenizerMetadata({ ...demo, spec, folder });
+    const { entries } = await tokenizerMetadata({ ...demo, architecture, folder });
     const sink = new MemorySink();
     await writeGguf(sink, entries, []);
     await sink.commit();
@@ -86,5 +86,5 @@ Deno.test("GGUF export: tokenizers of GGUF files give the same ids when they wen
     await checkTokenizer(tokenizer, name, json);
     source.close();
   }
-  demo.close();
+  demo[Symbol.dispose]();
 });

@@ -42,7 +42,7 @@ for (const { name: file } of Deno.readDirSync(FIXTURES)) {
         assert.ok(difference <= expected.tolerance, `off by ${difference}`);
       }
       await decoder.dispose();
-      model.close();
+      model[Symbol.dispose]();
     },
   });
 }

@@ -46,7 +46,12 @@ async function openTinyRun(args: readonly string[]) {
     listOf(
       (await Deno.readTextFile(file)).trim().split("\n").map((line) => JSON.parse(line).text),
     );
-  const flags = runFlags(model.spec, { ratio: 10, samples: 4, seqLen: 16, heldOut: heldOutText });
+  const flags = runFlags(model.architecture, {
+    ratio: 10,
+    samples: 4,
+    seqLen: 16,
+    heldOut: heldOutText,
+  });
   const tokenizer = await openTokenizer(model.folder);
   const texts = await cutTexts(
     {
@@ -55,7 +60,7 @@ async function openTinyRun(args: readonly string[]) {
       heldOut: { name: "held-out text", samples: await samplesOf(heldOutText) },
     },
     flags,
-    model.spec,
+    model.architecture,
     tokenizer,
   );
   const { backend } = await openBackend("cpu", { threads: 1 });
@@ -65,8 +70,8 @@ async function openTinyRun(args: readonly string[]) {
     ...{ model, texts, flags, store, tools },
     [Symbol.asyncDispose]: async () => {
       tokenizer[Symbol.dispose]();
-      await backend.dispose();
-      model.close();
+      await backend[Symbol.asyncDispose]();
+      model[Symbol.dispose]();
     },
   };
 }

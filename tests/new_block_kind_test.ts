@@ -157,7 +157,7 @@ for (const [name, binding] of Object.entries({ fed, resident, stored })) {
           }
         }
       }
-      await cpu.dispose();
+      await cpu[Symbol.asyncDispose]();
     },
   });
 }

@@ -21,7 +21,7 @@ test("an ONNX export of the embedded model is the embedded model: same text, sam
       JSON.parse(await succeeds(["inspect", model, "--json"], folder))
     ),
   );
-  assert.deepEqual(onnx.spec, demo.spec);
+  assert.deepEqual(onnx.architecture, demo.architecture);
   assert.deepEqual(onnx.prunable, demo.prunable);
   assert.deepEqual(Object.keys(onnx.dtypes), ["F32"]);
 
@@ -62,11 +62,11 @@ test("the files of other exporters are pruned to folders of their own", async (f
     await succeeds(["prune", path, "--ratio", "10", "--seq-len", "32", ...PUBLISHED], folder);
     const inspected = async (model: string) =>
       JSON.parse(await doneHere(["inspect", model, "--json"]));
-    const [{ spec, parameters }, dense] = [
+    const [{ architecture, parameters }, dense] = [
       await inspected(`${folder}/${out}`),
       await inspected(path),
     ];
-    assert.equal(spec.family, family);
+    assert.equal(architecture.family, family);
     assert.ok(parameters.total <= 0.9 * dense.parameters.total, `${parameters.total} of ${model}`);
     assert.match(await succeeds(["generate", out, "the", "--max-tokens", "2"], folder), /^the/);
   }

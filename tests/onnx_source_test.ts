@@ -13,8 +13,8 @@ const FIXTURES = fileURLToPath(new URL("fixtures", import.meta.url));
 const TOLERANCE = 1e-4;
 
 const fixture = (path: string) => openModel(new FileFolder(`${FIXTURES}/${path}`));
-const tokens = ({ spec }: Model) =>
-  Array.from({ length: 8 }, (_, i) => (5 * i + 3) % spec.vocabSize);
+const tokens = ({ architecture }: Model) =>
+  Array.from({ length: 8 }, (_, i) => (5 * i + 3) % architecture.vocabSize);
 
 function test(name: string, fn: (backend: Backend) => Promise<void>) {
   Deno.test({
@@ -24,7 +24,7 @@ function test(name: string, fn: (backend: Backend) => Promise<void>) {
     async fn() {
       const { backend } = await openBackend("cpu", {});
       await fn(backend);
-      await backend.dispose();
+      await backend[Symbol.asyncDispose]();
     },
   });
 }
@@ -35,11 +35,11 @@ test("the graph of optimum, run by onnxruntime, has the logits of the model that
   const decoder = await backend.compile(graph);
   const ids = tokens(model);
   const difference = maxAbsDifference(
-    await onnxLogits(decoder, model.spec, ids),
+    await onnxLogits(decoder, model.architecture, ids),
     await streamedLogits(backend, model, ids),
   );
   assert.ok(difference <= TOLERANCE, `off by ${difference}`);
-  model.close();
+  model[Symbol.dispose]();
 });
 
 test("the graph of onnxruntime-genai's builder, too", async (backend) => {
@@ -52,14 +52,14 @@ test("the graph of onnxruntime-genai's builder, too", async (backend) => {
     const { logits } = await decoder.run({
       input_ids: int64(ids, [1, ids.length]),
       attention_mask: int64(ids.map(() => 1), [1, ids.length]),
-      ...emptyPast(model.spec),
+      ...emptyPast(model.architecture),
     });
     const difference = maxAbsDifference(
       float32Data({ logits }, "logits"),
       await streamedLogits(backend, model, ids),
     );
     assert.ok(difference <= TOLERANCE, `${name}: off by ${difference}`);
-    model.close();
+    model[Symbol.dispose]();
   }
 });
 
@@ -75,12 +75,12 @@ const FAMILIES = [...Deno.readDirSync(`${FIXTURES}/families`)].map(({ name }) =>
 test("what Lopper exports is the same model when it is opened again, layers of its own included", async () => {
   for (const family of FAMILIES) {
     const source = await fixture(`families/${family}`);
-    const pruned = await prunedInMemory(source, heterogeneousPlan(source.spec));
+    const pruned = await prunedInMemory(source, heterogeneousPlan(source.architecture));
     for (const model of [source, pruned]) {
       const again = await throughOnnx(model);
       // Of layers at the end that have lost both blocks, a graph shows nothing.
-      const layerCount = model.spec.blocks.at(-1)!.layer + 1;
-      assert.deepEqual(again.spec, { ...model.spec, layerCount }, family);
+      const layerCount = model.architecture.blocks.at(-1)!.layer + 1;
+      assert.deepEqual(again.architecture, { ...model.architecture, layerCount }, family);
       for (const { tensor } of model.weights) {
         assert.deepEqual(
           await again.store.readFloat32(tensor.name),
@@ -88,33 +88,33 @@ test("what Lopper exports is the same model when it is opened again, layers of i
           `${tensor.name} of ${family}`,
         );
       }
-      const whole = layerCount === model.spec.layerCount;
+      const whole = layerCount === model.architecture.layerCount;
       if (whole && model.weights.every(({ tensor }) => tensor.dtype === "F32")) {
         assert.equal(await modelDigest(again), await modelDigest(model), family);
       }
     }
-    source.close();
+    source[Symbol.dispose]();
   }
 });
 
 test("and computes the same", async (backend) => {
   for (const family of ["llama-odd-head", "mistral", "qwen3"]) {
     const source = await fixture(`families/${family}`);
-    const pruned = await prunedInMemory(source, heterogeneousPlan(source.spec));
+    const pruned = await prunedInMemory(source, heterogeneousPlan(source.architecture));
     const ids = tokens(pruned);
     const difference = maxAbsDifference(
       await streamedLogits(backend, await throughOnnx(pruned), ids),
       await streamedLogits(backend, pruned, ids),
     );
     assert.ok(difference <= TOLERANCE, `${family}: off by ${difference}`);
-    source.close();
+    source[Symbol.dispose]();
   }
 });
 
 test("an export in float16 is float16 again", async () => {
   const source = await fixture("families/llama-mha");
   const again = await throughOnnx(source, "fp16");
-  assert.deepEqual(again.spec, source.spec);
+  assert.deepEqual(again.architecture, source.architecture);
   const dtypes = new Map(again.weights.map(({ tensor }) => [tensor.name, tensor.dtype]));
   assert.equal(dtypes.get("model.layers.0.mlp.gate_proj.weight"), "F16");
   for (const { tensor } of source.weights) {
@@ -124,7 +124,7 @@ test("an export in float16 is float16 again", async () => {
       tensor.name,
     );
   }
-  source.close();
+  source[Symbol.dispose]();
 });
 
 test("a quantised export is refused by the name of its first such node", async () => {
@@ -135,5 +135,5 @@ test("a quantised export is refused by the name of its first such node", async (
     openModel(output.folder("exported")),
     /onnx\/model_q4\.onnx: node "MatMulNBits_\d+" is quantised .*open the model's fp32 or fp16 file/,
   );
-  source.close();
+  source[Symbol.dispose]();
 });

@@ -28,12 +28,12 @@ const WANTED_TRAITS = [
 async function checkSeed(backend: Backend, seed: number): Promise<string[]> {
   const random = new Random(seed);
   const dense = await openModel(await tinyModel(random));
-  const { spec } = dense;
-  const ranking = randomRanking(spec, random);
-  const shape = randomShape(spec, random);
-  const plan = planOfShape(spec, shape, ranking);
+  const { architecture } = dense;
+  const ranking = randomRanking(architecture, random);
+  const shape = randomShape(architecture, random);
+  const plan = planOfShape(architecture, shape, ranking);
   const length = random.int(2, 12);
-  const ids = Array.from({ length }, () => random.int(0, spec.vocabSize - 1));
+  const ids = Array.from({ length }, () => random.int(0, architecture.vocabSize - 1));
 
   const overlay = new Decoder(backend, await LaidOutWeights.load(dense, { ranking }));
   const expected = await sequenceLogits(overlay, [ids], shape);
@@ -47,9 +47,9 @@ async function checkSeed(backend: Backend, seed: number): Promise<string[]> {
   );
   const bytes = Object.entries(files).map(([file, sink]) => [file, sink.bytes]);
   const written = await openModel(new MemoryFolder("written", Object.fromEntries(bytes)));
-  const whole = withShape(spec, shape);
+  const whole = withShape(architecture, shape);
   const left = keepLayers(whole, layersWithBlocks(whole));
-  assert.deepEqual(written.spec.blocks, (isUniform(left) ? left : whole).blocks);
+  assert.deepEqual(written.architecture.blocks, (isUniform(left) ? left : whole).blocks);
   const reopened = new Decoder(
     backend,
     await LaidOutWeights.load(written),
@@ -67,13 +67,13 @@ async function checkSeed(backend: Backend, seed: number): Promise<string[]> {
       past,
     );
     past = step.present;
-    const row = expected.subarray(t * spec.vocabSize, (t + 1) * spec.vocabSize);
+    const row = expected.subarray(t * architecture.vocabSize, (t + 1) * architecture.vocabSize);
     const cached = maxAbsDifference(await overlay.logits(step.hidden.data), row);
     assert.ok(cached <= tolerance, `seed ${seed}: cached position ${t} is off by ${cached}`);
   }
   await overlay.dispose();
   await reopened.dispose();
-  return traits(spec, plan);
+  return traits(architecture, plan);
 }
 
 for (const [name, seeds] of Object.entries(SEEDS) as ["cpu" | "wasm", number][]) {
@@ -121,8 +121,8 @@ Deno.test({
       "model.safetensors": file,
     };
     const tiny = await openModel(new MemoryFolder("denormals", files));
-    const ranking = randomRanking(tiny.spec, random);
-    const plan = planOfShape(tiny.spec, randomShape(tiny.spec, random), ranking);
+    const ranking = randomRanking(tiny.architecture, random);
+    const plan = planOfShape(tiny.architecture, randomShape(tiny.architecture, random), ranking);
     let checked = 0;
     for (const { name, dtype, data } of prunedTensors(tiny, plan)) {
       assert.equal(dtype, "F32", name);

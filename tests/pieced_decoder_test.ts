@@ -32,8 +32,8 @@ function test(name: string, fn: (backend: Backend, model: Model) => Promise<void
       const { backend } = await openBackend("cpu", {});
       const model = await openModel(new FileFolder(fileURLToPath(DEMO_MODEL)));
       await fn(backend, model);
-      model.close();
-      await backend.dispose();
+      model[Symbol.dispose]();
+      await backend[Symbol.asyncDispose]();
     },
   });
 }
@@ -47,8 +47,8 @@ async function exported(model: Model, precision: ExportPrecision): Promise<Files
 }
 
 const fileOf = (precision: ExportPrecision) => onnxFile(precision).slice("onnx/".length);
-const tokens = ({ spec }: Model) =>
-  Array.from({ length: 31 }, (_, i) => (5 * i + 3) % spec.vocabSize);
+const tokens = ({ architecture }: Model) =>
+  Array.from({ length: 31 }, (_, i) => (5 * i + 3) % architecture.vocabSize);
 
 async function piecedLogits(
   backend: Backend,
@@ -59,7 +59,7 @@ async function piecedLogits(
 ) {
   const folder = new MemoryFolder("exported", files);
   const decoder = await PiecedDecoder.open(backend, folder, fileOf(precision), pieceBytes);
-  const logits = await onnxLogits(decoder, model.spec, tokens(model));
+  const logits = await onnxLogits(decoder, model.architecture, tokens(model));
   await decoder.dispose();
   return { logits, pieces: decoder.pieces.length };
 }
@@ -72,21 +72,21 @@ async function wholeLogits(
 ) {
   const { [fileOf(precision)]: graph, ...weights } = files;
   const decoder = await backend.compile(graph, weights);
-  const logits = await onnxLogits(decoder, model.spec, tokens(model));
+  const logits = await onnxLogits(decoder, model.architecture, tokens(model));
   await decoder.dispose();
   return logits;
 }
 
 test("each export has the very logits that it has as a whole", async (backend, dense) => {
-  const pruned = await prunedInMemory(dense, heterogeneousPlan(dense.spec));
+  const pruned = await prunedInMemory(dense, heterogeneousPlan(dense.architecture));
   for (const model of [dense, pruned]) {
-    const blocks = model.spec.blocks.length;
+    const blocks = model.architecture.blocks.length;
     for (const precision of ["fp32", "fp16", "q8", "q4"] as const) {
       const files = await exported(model, precision);
       const whole = await wholeLogits(backend, model, files, precision);
       for (const [bytes, pieces] of [[0, blocks + 3], [2e6, undefined], [1e9, 1]] as const) {
         const pieced = await piecedLogits(backend, model, files, bytes, precision);
-        const { maxAbs } = compareLogits(whole, pieced.logits, model.spec.vocabSize);
+        const { maxAbs } = compareLogits(whole, pieced.logits, model.architecture.vocabSize);
         assert.equal(maxAbs, 0, `${precision} in ${pieced.pieces} pieces: off by ${maxAbs}`);
         // embedding, blocks, final norm, LM head
         if (pieces) assert.equal(pieced.pieces, pieces);
@@ -131,8 +131,8 @@ test(
     for (const wrong of [swapped, pastSwapped]) {
       const { logits } = await piecedLogits(backend, model, wrong, 0);
       const whole = await wholeLogits(backend, model, wrong);
-      assert.equal(compareLogits(whole, logits, model.spec.vocabSize).maxAbs, 0);
-      const difference = compareLogits(right, logits, model.spec.vocabSize);
+      assert.equal(compareLogits(whole, logits, model.architecture.vocabSize).maxAbs, 0);
+      const difference = compareLogits(right, logits, model.architecture.vocabSize);
       assert.throws(
         () => checkDifference(difference, LOGIT_TOLERANCE.fp32),
         (error) => error instanceof ExportError && /does not compute what/.test(error.message),

@@ -51,7 +51,7 @@ async function ranked(
   percent: number,
   { length, random }: { readonly length: number; readonly random: Random },
 ): Promise<readonly Found[]> {
-  const { spec } = model;
+  const { architecture } = model;
   const whole = new Decoder(backend, await LaidOutWeights.load(model));
   const [text, validation, unseen] = [
     await ownText(whole, 24, length, random),
@@ -74,7 +74,7 @@ async function ranked(
   for (const units of UNITS) {
     if (shape.every((size) => size?.[units] === undefined)) continue;
     const before = decoder.weights.ranking;
-    const { parameters: resource } = searchModelOf(spec);
+    const { parameters: resource } = searchModelOf(architecture);
     const choice = await ranker.rank({ dimension: units, shape, percent, resource });
     await ranker.apply({ dimension: units, ...choice });
     const present = shape.reduce(
@@ -128,12 +128,14 @@ Deno.test({
       const random = new Random(seed);
       const model = await openModel(await tinyModel(random, { normSpread: 6, placement: "pre" }));
       // Some blocks have gone before, as when a stage of the search begins.
-      const shape = denseShape(model.spec.blocks).map((size) => random.chance(0.15) ? null : size);
+      const shape = denseShape(model.architecture.blocks).map((size) =>
+        random.chance(0.15) ? null : size
+      );
       const percent = random.int(5, 35);
       found.push(...await ranked(backend, model, shape, percent, { length: 10, random }));
-      model.close();
+      model[Symbol.dispose]();
     }
-    await backend.dispose();
+    await backend[Symbol.asyncDispose]();
     noneLoses(found);
     const kinds = new Set(found.map(({ chosen, units }) => `${chosen} ${units}`));
     assert.ok(kinds.size >= 4, [...kinds].join(", "));
@@ -149,11 +151,17 @@ Deno.test({
     const model = await openModel(new FileFolder(fileURLToPath(DEMO_MODEL)));
     for (const percent of [5, 25]) {
       const text = { length: 24, random: new Random(percent) };
-      const found = await ranked(backend, model, denseShape(model.spec.blocks), percent, text);
+      const found = await ranked(
+        backend,
+        model,
+        denseShape(model.architecture.blocks),
+        percent,
+        text,
+      );
       noneLoses(found);
       assert.ok(found.some(({ chosen }) => chosen !== "l1"), `${percent} %`);
     }
-    model.close();
-    await backend.dispose();
+    model[Symbol.dispose]();
+    await backend[Symbol.asyncDispose]();
   },
 });

@@ -44,7 +44,10 @@ async function refitted(
   { backend, model, plan, shape, texts, criterion }: Case,
   recorded: readonly RecoveryLine[],
 ) {
-  const ranking = keptFirst(keptOf(model.spec, plan), sourceRanking(model.spec.blocks));
+  const ranking = keptFirst(
+    keptOf(model.architecture, plan),
+    sourceRanking(model.architecture.blocks),
+  );
   const decoder = new Decoder(backend, await LaidOutWeights.load(model, { ranking }));
   const lines: RecoveryLine[] = [];
   const dtypeOf = (block: Block) => {
@@ -106,8 +109,12 @@ Deno.test({
     for (let seed = 1; seed <= SEEDS; seed++) {
       const random = new Random(seed);
       const model = await openModel(await tinyModel(random, { placement: "pre" }));
-      const shape = randomShape(model.spec, random);
-      const plan = planOfShape(model.spec, shape, randomRanking(model.spec, random));
+      const shape = randomShape(model.architecture, random);
+      const plan = planOfShape(
+        model.architecture,
+        shape,
+        randomRanking(model.architecture, random),
+      );
       const whole = new Decoder(backend, await LaidOutWeights.load(model));
       const texts = {
         calibration: await ownText(whole, 24, LENGTH, random),
@@ -143,9 +150,9 @@ Deno.test({
       const again = await refitted(run, cut);
       assert.deepEqual(again.lines, lines, `seed ${seed}`);
       assert.deepEqual(again.files, files, `seed ${seed}`);
-      model.close();
+      model[Symbol.dispose]();
     }
-    await backend.dispose();
+    await backend[Symbol.asyncDispose]();
     assert.ok(judgedOtherwise > 0);
     assert.ok(verdicts.kept >= 3 && verdicts.kept < SEEDS, JSON.stringify(verdicts));
   },
@@ -161,13 +168,13 @@ Deno.test({
     for (let seed = 1; compared < 3; seed++) {
       const random = new Random(seed);
       const model = await openModel(await tinyModel(random, { placement: "pre" }));
-      const { spec } = model;
-      const whole = denseShape(spec.blocks);
-      const last = spec.layerCount - 1;
+      const { architecture } = model;
+      const whole = denseShape(architecture.blocks);
+      const last = architecture.layerCount - 1;
       const width = (whole.at(-1)?.channels ?? 0) - 2;
-      if (!(width >= 1) || spec.blocks.at(-1)!.layer !== last) continue;
+      if (!(width >= 1) || architecture.blocks.at(-1)!.layer !== last) continue;
       const shape = whole.with(-1, { channels: width });
-      const plan = planOfShape(spec, shape);
+      const plan = planOfShape(architecture, shape);
       const decoder = new Decoder(backend, await LaidOutWeights.load(model));
       const texts = {
         calibration: await ownText(decoder, 12, LENGTH, random),
@@ -188,8 +195,8 @@ Deno.test({
         Matrix.from1DArray(data.length / columns, columns, Array.from(data));
       const x = rows(captured, width);
       const missing = Matrix.sub(
-        rows(target.data, spec.hiddenSize),
-        rows(output.data, spec.hiddenSize),
+        rows(target.data, architecture.hiddenSize),
+        rows(output.data, architecture.hiddenSize),
       );
       const gram = x.transpose().mmul(x);
       const { lines, result, files } = await refitted(
@@ -206,15 +213,15 @@ Deno.test({
       const reopened = await openModel(new MemoryFolder("written", files));
       const found = rows(await reopened.store.readFloat32(down.name), width);
       const size = change.max();
-      for (let r = 0; r < spec.hiddenSize; r++) {
+      for (let r = 0; r < architecture.hiddenSize; r++) {
         for (let c = 0; c < width; c++) {
           const wanted = dense.get(r, c) + change.get(c, r);
           assert.ok(Math.abs(found.get(r, c) - wanted) < 1e-3 * (size + 0.01), `seed ${seed}`);
         }
       }
       await decoder.dispose();
-      model.close();
+      model[Symbol.dispose]();
     }
-    await backend.dispose();
+    await backend[Symbol.asyncDispose]();
   },
 });

@@ -46,15 +46,15 @@ function test(what: string, family: string, body: (opened: Opened) => Promise<vo
       try {
         await body({ reference: await openReferenceBackend(), cpu, model });
       } finally {
-        model.close();
-        await cpu.dispose();
+        model[Symbol.dispose]();
+        await cpu[Symbol.asyncDispose]();
       }
     },
   });
 }
 
-const tokens = ({ spec }: Model, count: number) =>
-  Array.from({ length: count }, (_, i) => (31 * i * i + 3 * i) % spec.vocabSize);
+const tokens = ({ architecture }: Model, count: number) =>
+  Array.from({ length: count }, (_, i) => (31 * i * i + 3 * i) % architecture.vocabSize);
 
 for (const family of FAMILIES) {
   test("logits", family, async ({ reference, cpu, model }) => {
@@ -66,7 +66,7 @@ for (const family of FAMILIES) {
       await decoder.dispose();
       return logits;
     }));
-    assert.equal(exact.length, 7 * model.spec.vocabSize);
+    assert.equal(exact.length, 7 * model.architecture.vocabSize);
     const difference = maxAbsDifference(exact, engine);
     assert.ok(difference <= TOLERANCE, `off by ${difference}`);
   });
@@ -103,11 +103,11 @@ for (const family of ["qwen2-heterogeneous", "llama-missing-blocks", "qwen3-tied
       const file = onnxFile(precision).slice("onnx/".length);
       const [exact, engine] = await Promise.all([reference, cpu].map(async (backend) => {
         const decoder = await PiecedDecoder.open(backend, folder, file, 1e6);
-        const logits = await onnxLogits(decoder, model.spec, tokens(model, 9));
+        const logits = await onnxLogits(decoder, model.architecture, tokens(model, 9));
         await decoder.dispose();
         return logits;
       }));
-      const { maxAbs, meanKl } = compareLogits(exact, engine, model.spec.vocabSize);
+      const { maxAbs, meanKl } = compareLogits(exact, engine, model.architecture.vocabSize);
       // Beside matrices of 8 and 4 bits the engine rounds activations to 8 bits, and the reference does not.
       if (precision.startsWith("q")) assert.ok(meanKl <= ROUNDED_KL, `KL ${meanKl}`);
       else assert.ok(maxAbs <= TOLERANCE, `off by ${maxAbs}`);

@@ -1,24 +1,24 @@
 import { REFIT_TOKENS, refitBytes, refitTokens } from "@lopper/recovery";
 import { denseShape, headsOf, withShape } from "@lopper/core";
 import assert from "node:assert/strict";
-import { tinySpec } from "@lopper/search/testing";
+import { tinyArchitecture } from "@lopper/search/testing";
 
 /** A model whose MLPs have so many channels in one layer, and fewer in the others. */
 function withWidth(channels: number) {
-  const spec = tinySpec(3);
-  return withShape(spec, denseShape(spec.blocks).with(3, { channels }));
+  const architecture = tinyArchitecture(3);
+  return withShape(architecture, denseShape(architecture.blocks).with(3, { channels }));
 }
 
 Deno.test("recovery: 32 tokens are learnt from for each input of the widest projection, up to the most", () => {
   assert.equal(refitTokens(withWidth(512)), 16_384);
   assert.equal(refitTokens(withWidth(1_024)), REFIT_TOKENS);
   assert.equal(refitTokens(withWidth(11_008)), REFIT_TOKENS);
-  const spec = tinySpec(3);
-  const { queryHeads, headDim } = headsOf(spec.blocks[0]);
-  const headsOnly = denseShape(spec.blocks).map((size) => size?.channels ? null : size);
-  const found = refitTokens(withShape(spec, headsOnly));
+  const architecture = tinyArchitecture(3);
+  const { queryHeads, headDim } = headsOf(architecture.blocks[0]);
+  const headsOnly = denseShape(architecture.blocks).map((size) => size?.channels ? null : size);
+  const found = refitTokens(withShape(architecture, headsOnly));
   assert.equal(found, 32 * queryHeads * headDim, "attention has a projection, too");
-  assert.ok(refitTokens(withShape(spec, spec.blocks.map(() => null))) > 0);
+  assert.ok(refitTokens(withShape(architecture, architecture.blocks.map(() => null))) > 0);
 });
 
 Deno.test("recovery: the memory for hidden states is for the tokens that are learnt from, and no more", () => {

@@ -6,8 +6,8 @@ import {
   openBackend,
 } from "@lopper/backends";
 import {
+  type Architecture,
   denseShape,
-  type ModelSpec,
   type Shape,
   UnsupportedModelError,
   UnsupportedOpError,
@@ -63,7 +63,7 @@ function recording(backend: Backend, change: Variant["as"], graphs: Uint8Array[]
       graphs.push(onnx);
       return backend.compile(onnx, weights);
     },
-    dispose: () => backend.dispose(),
+    [Symbol.asyncDispose]: () => backend[Symbol.asyncDispose](),
   };
 }
 
@@ -74,23 +74,24 @@ function operators(onnx: Uint8Array): (name: string) => boolean {
 }
 
 /** Every shape that matters: nothing changed, each kind of block alone and gone, everything gone, and random ones. */
-function shapes(spec: ModelSpec, random: Random): readonly Shape[] {
-  const dense = denseShape(spec.blocks);
+function shapes(architecture: Architecture, random: Random): readonly Shape[] {
+  const dense = denseShape(architecture.blocks);
   const only = (kind: string) =>
-    dense.map((size, number) => spec.blocks[number].kind === kind ? size : null);
+    dense.map((size, number) => architecture.blocks[number].kind === kind ? size : null);
   return [
     dense,
     only("attention"),
     only("mlp"),
     dense.map(() => null),
-    ...Array.from({ length: 4 }, () => randomShape(spec, random)),
+    ...Array.from({ length: 4 }, () => randomShape(architecture, random)),
   ];
 }
 
-function texts(spec: ModelSpec, count: number, length: number): number[][] {
+function texts(architecture: Architecture, count: number, length: number): number[][] {
   return Array.from(
     { length: count },
-    (_, s) => Array.from({ length }, (_, i) => (31 * i * i + 7 * s + 3 * i) % spec.vocabSize),
+    (_, s) =>
+      Array.from({ length }, (_, i) => (31 * i * i + 7 * s + 3 * i) % architecture.vocabSize),
   );
 }
 
@@ -122,14 +123,16 @@ for (const variant of VARIANTS) {
       const reference = (await openBackend("cpu", { threads: 1 })).backend;
       const random = new Random(7);
       const model = await openModel(new FileFolder(folder));
-      const { spec } = model;
-      const weights = await LaidOutWeights.load(model, { ranking: randomRanking(spec, random) });
+      const { architecture } = model;
+      const weights = await LaidOutWeights.load(model, {
+        ranking: randomRanking(architecture, random),
+      });
       const graphs: Uint8Array[] = [];
       const resident = new ResidentDecoder(recording(backend, variant.as, graphs), weights);
       const decoder = new Decoder(reference, weights);
-      const sequences = texts(spec, 3, spec.slidingWindow ?? 40);
+      const sequences = texts(architecture, 3, architecture.slidingWindow ?? 40);
       const seen: Float32Array[] = [];
-      for (const shape of shapes(spec, random)) {
+      for (const shape of shapes(architecture, random)) {
         const hidden = await forwardFrom(decoder, shape, 0, await decoder.embed(sequences));
         const expected = await decoder.nll(hidden, nextTokens(sequences));
         const got = await resident.nll(shape, sequences);
@@ -147,8 +150,8 @@ for (const variant of VARIANTS) {
       assert.ok(Math.abs(resident.blockTokens / decoder.blockTokens - 1) < 1e-9);
       await resident.dispose();
       await decoder.dispose();
-      await reference.dispose();
-      model.close();
+      await reference[Symbol.asyncDispose]();
+      model[Symbol.dispose]();
     });
   }
 }
@@ -156,12 +159,12 @@ for (const variant of VARIANTS) {
 for (const [name, device] of devices) {
   engineTest(`block by block on ${name}: losses and logits of the CPU`, async () => {
     const model = await openModel(new FileFolder(fileURLToPath(DEMO_MODEL)));
-    const { spec } = model;
+    const { architecture } = model;
     const weights = await LaidOutWeights.load(model, {
-      ranking: randomRanking(spec, new Random(3)),
+      ranking: randomRanking(architecture, new Random(3)),
     });
-    const sequences = texts(spec, 2, 70);
-    const shape = randomShape(spec, new Random(4));
+    const sequences = texts(architecture, 2, 70);
+    const shape = randomShape(architecture, new Random(4));
     const run = async (backend: Backend) => {
       const decoder = new Decoder(backend, weights);
       const hidden = await forwardFrom(decoder, shape, 0, await decoder.embed(sequences));
@@ -176,8 +179,8 @@ for (const [name, device] of devices) {
       const difference = maxAbsDifference(got, expected[i]);
       assert.ok(difference < TOLERANCE, `off by ${difference}`);
     }
-    await reference.dispose();
-    model.close();
+    await reference[Symbol.asyncDispose]();
+    model[Symbol.dispose]();
   });
 }
 
@@ -190,15 +193,15 @@ async function withResident(
   const { backend } = await openBackend("cpu", { threads: 1 });
   const model = await openModel(new FileFolder(`${FIXTURES}/${family}`));
   const weights = await LaidOutWeights.load(model, {
-    ranking: randomRanking(model.spec, new Random(1)),
+    ranking: randomRanking(model.architecture, new Random(1)),
   });
   const resident = new ResidentDecoder(change(backend), weights);
   try {
     await fn(resident, weights, backend);
   } finally {
     await resident.dispose();
-    await backend.dispose();
-    model.close();
+    await backend[Symbol.asyncDispose]();
+    model[Symbol.dispose]();
   }
 }
 
@@ -216,19 +219,19 @@ function watched(backend: Backend, runs: Feeds[]): Backend {
         dispose: () => executable.dispose(),
       };
     },
-    dispose: () => backend.dispose(),
+    [Symbol.asyncDispose]: () => backend[Symbol.asyncDispose](),
   };
 }
 
 engineTest("resident graph: sequences run in as many batches as the memory asks for", () => {
   const runs: Feeds[] = [];
   return withResident("qwen3", async (resident, weights, backend) => {
-    const { spec } = resident;
-    const sequences = texts(spec, 5, 9);
+    const { architecture } = resident;
+    const sequences = texts(architecture, 5, 9);
     const dense = denseShape(resident.blocks);
     const whole = await resident.nll(dense, sequences);
     assert.equal(runs.length, 1);
-    const runValues = 2 * 9 * spec.vocabSize;
+    const runValues = 2 * 9 * architecture.vocabSize;
     const small = new ResidentDecoder(watched(backend, runs), weights, { runValues });
     const parts = await small.nll(dense, sequences);
     assert.deepEqual(runs.slice(1).map(({ ids }) => ids.dims), [[2, 9], [2, 9], [1, 9]]);
@@ -243,7 +246,7 @@ engineTest(
     const runs: Feeds[] = [];
     return withResident("qwen3", async (resident) => {
       const half = denseShape(resident.blocks).with(0, null).with(3, null);
-      await resident.nll(half, texts(resident.spec, 1, 5));
+      await resident.nll(half, texts(resident.architecture, 1, 5));
       const kept = Object.entries(runs[0])
         .filter(([name]) => name.endsWith(".keep"))
         .map(([name, { data }]) => [name, data[0]]);
@@ -270,19 +273,19 @@ engineTest("resident graph: what the device refuses is computed with other opera
       if (has("Attention")) throw new UnsupportedOpError("test", "Attention");
       return backend.compile(onnx, weights);
     },
-    dispose: () => backend.dispose(),
+    [Symbol.asyncDispose]: () => backend[Symbol.asyncDispose](),
   });
   return withResident("qwen3", async (resident) => {
-    await resident.nll(denseShape(resident.blocks), texts(resident.spec, 1, 5));
-    await resident.nll(denseShape(resident.blocks), texts(resident.spec, 1, 5));
+    await resident.nll(denseShape(resident.blocks), texts(resident.architecture, 1, 5));
+    await resident.nll(denseShape(resident.blocks), texts(resident.architecture, 1, 5));
     assert.deepEqual(tried, ["Attention", "Softmax"]);
   }, refusing);
 });
 
 engineTest("resident graph: shapes and texts that are not the model's are refused", async () => {
   await withResident("mistral-sliding", async (resident) => {
-    const { spec } = resident;
-    const text = texts(spec, 2, 8);
+    const { architecture } = resident;
+    const text = texts(architecture, 2, 8);
     const dense = denseShape(resident.blocks);
     const [{ kvGroups }, { channels }] = [dense[0]!, dense[1]!];
     const wrong: readonly Shape[] = [
@@ -296,20 +299,20 @@ engineTest("resident graph: shapes and texts that are not the model's are refuse
     for (const shape of wrong) {
       await assert.rejects(resident.nll(shape, text), RangeError, JSON.stringify(shape));
     }
-    const beyond = [...text, text[0].map(() => spec.vocabSize)];
+    const beyond = [...text, text[0].map(() => architecture.vocabSize)];
     await assert.rejects(resident.nll(dense, beyond), RangeError);
     await assert.rejects(resident.nll(dense, [...text, [1, 2]]), RangeError);
-    await assert.rejects(resident.nll(dense, texts(spec, 1, 9)), UnsupportedModelError);
+    await assert.rejects(resident.nll(dense, texts(architecture, 1, 9)), UnsupportedModelError);
     assert.equal(resident.blockTokens, 0);
     await resident.nll(dense, text);
   });
   await withResident("llama-missing-blocks", async (resident) => {
-    const { spec } = resident;
+    const { architecture } = resident;
     const twice: Shape = Array.from(
-      { length: spec.layerCount },
+      { length: architecture.layerCount },
       (): Shape => [{ kvGroups: 1 }, { channels: 1 }],
     ).flat();
     assert.ok(twice.length > resident.blocks.length, "some are missing");
-    await assert.rejects(resident.nll(twice, texts(spec, 1, 4)), RangeError);
+    await assert.rejects(resident.nll(twice, texts(architecture, 1, 4)), RangeError);
   });
 });

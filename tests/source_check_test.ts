@@ -35,7 +35,7 @@ async function during(change: (folder: string) => Promise<void>, gguf = false): 
       await change(folder);
       await checkUnchanged(watch, path, digest);
     } finally {
-      model.close();
+      model[Symbol.dispose]();
     }
   } finally {
     await Deno.remove(folder, { recursive: true });

@@ -43,14 +43,17 @@ Deno.test("--target-latency: the search ends where its own table says so, and a 
     const record: RunRecord = await json(`${folder}/p/run.json`);
     const settings = await json(`${folder}/p/settings.json`);
     const table: LatencyTable = settings.latencies;
-    const { spec } = await openModel(new FileFolder(fileURLToPath(DEMO_MODEL)));
-    const { amount } = latencyOf(table, spec.blocks);
-    const whole = layersOfBlocks(spec);
+    const { architecture } = await openModel(new FileFolder(fileURLToPath(DEMO_MODEL)));
+    const { amount } = latencyOf(table, architecture.blocks);
+    const whole = layersOfBlocks(architecture);
     assert.deepEqual(record.layers.dense, whole);
     const latency = record.latency!;
     assert.equal(latency.target, target);
-    assert.equal(latency.predicted.dense, amount(shapeOfLayers(spec, whole)));
-    assert.equal(latency.predicted.pruned, amount(shapeOfLayers(spec, record.layers.pruned)));
+    assert.equal(latency.predicted.dense, amount(shapeOfLayers(architecture, whole)));
+    assert.equal(
+      latency.predicted.pruned,
+      amount(shapeOfLayers(architecture, record.layers.pruned)),
+    );
     assert.ok(latency.measured.dense > 0 && latency.measured.pruned > 0);
     assert.equal(record.frontier.at(-1)!.latency, latency.predicted.pruned);
     const before = record.frontier.at(-2)?.latency ?? latency.predicted.dense;

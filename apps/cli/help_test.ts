@@ -1,5 +1,5 @@
 import { DEFAULT_WINDOW } from "@lopper/evaluation";
-import { specOfLayers } from "@lopper/models/testing";
+import { architectureOfLayers } from "@lopper/models/testing";
 import { FORMAT_NAMES, formatFacts } from "@lopper/exports";
 import { memoryBudget } from "@lopper/options";
 import { type GivenRunOptions, SETTINGS, type SettingsName } from "@lopper/run";
@@ -10,7 +10,7 @@ import { lopperProgram } from "./program.ts";
 import { resolveFlags } from "./prune/resolve_flags.ts";
 
 const WIDTH = 11_008;
-const SPEC = specOfLayers(
+const ARCHITECTURE = architectureOfLayers(
   [{ attention: { queryHeads: 32, kvHeads: 8 }, mlp: { intermediateSize: WIDTH } }],
   // longer than any sequence that is a default
   { hiddenSize: 2048, headDim: 64, vocabSize: 32_000, maxPositions: 8192, tiedEmbeddings: false },
@@ -41,14 +41,16 @@ Deno.test("help of prune: each default is what a run takes, and each number in i
   const taken = new Map<string, Set<string>>();
   for (const [source, preset] of runs) {
     const options = { ...(preset && { preset }) };
-    for (const [name, value] of Object.entries(resolveFlags(options, source, SPEC, undefined))) {
+    for (
+      const [name, value] of Object.entries(resolveFlags(options, source, ARCHITECTURE, undefined))
+    ) {
       // what is off, or the model's own, is no default to tell
       if (value === null || value === false || value === "" || typeof value === "object") continue;
       taken.set(name, (taken.get(name) ?? new Set()).add(String(value)));
     }
   }
   const options = optionsOf("prune");
-  const own = resolveFlags({}, "model", SPEC, undefined);
+  const own = resolveFlags({}, "model", ARCHITECTURE, undefined);
   // These depend on the model, and one has no option.
   const apart = ["model", "mlpGroup", "attentionGroup", "batchTokens"];
   for (const [name, values] of taken) {
@@ -66,9 +68,9 @@ Deno.test("help of prune: each default is what a run takes, and each number in i
     }
   }
   const [, groups] = /1\/(\d+)/.exec(statedDefault(options.get("mlpGroup")!)!)!;
-  assert.equal(Math.round(WIDTH / defaultMlpGroup(SPEC)), Number(groups));
+  assert.equal(Math.round(WIDTH / defaultMlpGroup(ARCHITECTURE)), Number(groups));
   // A plan's file is applied as it is.
-  const applied = resolveFlags({ plan: "p" }, "model", SPEC, undefined);
+  const applied = resolveFlags({ plan: "p" }, "model", ARCHITECTURE, undefined);
   const recover = statedDefault(options.get("recover")!)!;
   assert.match(recover, new RegExp(`; ${applied.recover} [^;]*for the file of --plan`));
 });
@@ -119,7 +121,7 @@ Deno.test("every example in a help text is a call that the command line takes", 
           called.push(c.name());
           const [path, options] = given;
           if (c.name() !== "prune") return;
-          resolveFlags(options as GivenRunOptions, path as string ?? null, SPEC, undefined);
+          resolveFlags(options as GivenRunOptions, path as string ?? null, ARCHITECTURE, undefined);
         });
       }
       await rehearsal.parseAsync(args, { from: "user" });

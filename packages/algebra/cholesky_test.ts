@@ -72,7 +72,7 @@ for (const name of ["cpu", "wasm"] as const) {
         assert.equal(factor !== null, factors);
       }
       await products.dispose();
-      await backend.dispose();
+      await backend[Symbol.asyncDispose]();
     },
   });
 }

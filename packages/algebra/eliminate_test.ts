@@ -33,7 +33,7 @@ async function withProducts(name: BackendName, body: (products: Products) => Pro
     await body(products);
   } finally {
     await products.dispose();
-    await backend.dispose();
+    await backend[Symbol.asyncDispose]();
   }
 }
 

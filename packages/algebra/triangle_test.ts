@@ -53,6 +53,6 @@ Deno.test({
       }
     }
     await products.dispose();
-    await backend.dispose();
+    await backend[Symbol.asyncDispose]();
   },
 });

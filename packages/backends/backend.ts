@@ -1,10 +1,12 @@
 import type { AttentionOp } from "@lopper/graphs";
 
 /**
- * The port behind which a graph runs. A backend knows nothing of models: it compiles an ONNX graph and runs it on feeds
- * that live in host memory. It refuses what it cannot run with `UnsupportedOpError`; every other failure propagates.
+ * The port behind which a graph runs. A backend knows nothing of models: it compiles an ONNX graph
+ * and runs it on feeds that live in host memory. It refuses what it cannot run with
+ * `UnsupportedOpError`; every other failure propagates. Its end releases every executable that is
+ * still alive.
  */
-export interface Backend {
+export interface Backend extends AsyncDisposable {
   readonly description: BackendDescription;
   /**
    * Compiles an ONNX model. `weights` are the values of the weights that the graph declares and does not hold; they are
@@ -12,8 +14,6 @@ export interface Backend {
    * @throws {UnsupportedOpError} when the engine has no kernel for a node of the graph, or none on its device.
    */
   compile(onnx: Uint8Array, weights?: Weights): Promise<Executable>;
-  /** Releases every executable that is still alive. */
-  dispose(): Promise<void>;
 }
 
 export interface Executable {

@@ -96,7 +96,7 @@ async function open(
     await probe(backend);
     return backend;
   } catch (error) {
-    await backend.dispose();
+    await backend[Symbol.asyncDispose]();
     const message = error instanceof Error ? error.message : String(error);
     const { found, needed } = reasonFor(message) ??
       {

@@ -15,7 +15,10 @@ const works = new Set<BackendName>();
 
 for (const [name, options] of BACKENDS) {
   const open = async () => (await openBackend(name, {})).backend;
-  const refusal = await open().then((backend) => backend.dispose(), (error: unknown) => error);
+  const refusal = await open().then(
+    (backend) => backend[Symbol.asyncDispose](),
+    (error: unknown) => error,
+  );
   if (refusal === undefined) {
     works.add(name);
     testBackend(name, open, options);
@@ -51,6 +54,6 @@ Deno.test({
     const tried = !works.has("cuda") && missingCudaFiles().length === 0;
     assert.deepEqual(skipped.map(({ name }) => name), tried ? ["cuda"] : []);
     for (const { reason } of skipped) assert.doesNotMatch(reason, /cannot be opened/);
-    await backend.dispose();
+    await backend[Symbol.asyncDispose]();
   },
 });

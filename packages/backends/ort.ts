@@ -83,7 +83,7 @@ export class OrtBackend implements Backend {
     return executable;
   }
 
-  async dispose() {
+  async [Symbol.asyncDispose]() {
     for (const executable of [...this.#alive]) await executable.dispose();
   }
 

@@ -50,7 +50,7 @@ export function openReferenceBackend(): Promise<Backend> {
         return Promise.reject(error);
       }
     },
-    dispose: () => Promise.resolve(),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
   });
 }
 

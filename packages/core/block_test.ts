@@ -10,7 +10,7 @@ import {
 } from "./block.ts";
 import { countParameters, pruningRatio } from "./counts.ts";
 import { headsOf } from "./heads.ts";
-import { isUniform, keepLayers, type ModelSpec, withShape } from "./model_spec.ts";
+import { type Architecture, isUniform, keepLayers, withShape } from "./architecture.ts";
 import { parametersOf } from "./resource.ts";
 
 const HIDDEN = 48;
@@ -51,7 +51,7 @@ function mlp(layer: number, units: number): Block {
   };
 }
 
-const SPEC: ModelSpec = {
+const ARCHITECTURE: Architecture = {
   family: "toy",
   hiddenSize: HIDDEN,
   headDim: 16,
@@ -68,9 +68,9 @@ const SPEC: ModelSpec = {
 };
 
 Deno.test("parameters and multiply-accumulates follow from the axes of the weights", () => {
-  const [first, second] = SPEC.blocks;
+  const [first, second] = ARCHITECTURE.blocks;
   const ofAttention = (2 * 48 + 2 * 16) * HIDDEN + 48;
-  const counted = countParameters(SPEC);
+  const counted = countParameters(ARCHITECTURE);
   assert.deepEqual(counted, {
     embedding: 100 * HIDDEN,
     lmHead: 0,
@@ -81,25 +81,25 @@ Deno.test("parameters and multiply-accumulates follow from the axes of the weigh
   // scores and weighted values of 5 positions on average, each over 48 query channels
   assert.equal(macsOfBlock(first, { kvGroups: 1 }, 9), (2 * 48 + 2 * 16) * HIDDEN + 2 * 5 * 48);
   assert.equal(macsOfBlock(second, { channels: 7 }, 9), 2 * 7 * HIDDEN);
-  assert.equal(widestInner(SPEC.blocks), 96);
+  assert.equal(widestInner(ARCHITECTURE.blocks), 96);
 });
 
 Deno.test("of a removed block the published ratio counts the norm, and what is stored does not", () => {
-  const shape = denseShape(SPEC.blocks).with(1, null).with(3, { kvGroups: 1 });
-  const stored = countParameters(SPEC, shape);
+  const shape = denseShape(ARCHITECTURE.blocks).with(1, null).with(3, { kvGroups: 1 });
+  const stored = countParameters(ARCHITECTURE, shape);
   assert.equal(stored.norms, 4 * HIDDEN);
   assert.equal(stored.blocks.mlp, 24 * 2 * HIDDEN);
-  const kept = countParameters(SPEC, shape, { norms: "kept" });
+  const kept = countParameters(ARCHITECTURE, shape, { norms: "kept" });
   assert.equal(kept.total - stored.total, HIDDEN);
-  const { total } = countParameters(SPEC);
-  assert.equal(pruningRatio(SPEC, shape), (1 - kept.total / total) * 100);
-  const resource = parametersOf(SPEC);
+  const { total } = countParameters(ARCHITECTURE);
+  assert.equal(pruningRatio(ARCHITECTURE, shape), (1 - kept.total / total) * 100);
+  const resource = parametersOf(ARCHITECTURE);
   assert.equal(resource.amount(shape), kept.total);
   assert.equal(resource.block(1, { channels: 3 }), 3 * 2 * HIDDEN);
 });
 
 Deno.test("a narrower block has narrower weights, along the axis that its units lie on", () => {
-  const [block] = SPEC.blocks;
+  const [block] = ARCHITECTURE.blocks;
   const weight = (name: string) => block.weights.find((w) => w.name === name)!;
   assert.deepEqual(weightShape(weight("q"), { kvGroups: 1 }), [48, 48]);
   assert.deepEqual(weightShape(weight("o"), { kvGroups: 1 }), [48, 48]);
@@ -113,22 +113,31 @@ Deno.test("a narrower block has narrower weights, along the axis that its units 
 });
 
 Deno.test("heads are told by the axes of attention", () => {
-  const [block, other] = SPEC.blocks;
+  const [block, other] = ARCHITECTURE.blocks;
   assert.deepEqual(headsOf(block), { queryHeads: 6, kvHeads: 2, headDim: 16 });
   assert.deepEqual(headsOf(block, { kvGroups: 1 }), { queryHeads: 3, kvHeads: 1, headDim: 16 });
   assert.throws(() => headsOf(other), /block 0\.mlp has no heads/);
 });
 
 Deno.test("what is left of a model is a model, and so are some of its layers", () => {
-  const left = withShape(SPEC, denseShape(SPEC.blocks).with(0, null).with(1, { channels: 24 }));
+  const left = withShape(
+    ARCHITECTURE,
+    denseShape(ARCHITECTURE.blocks).with(0, null).with(1, { channels: 24 }),
+  );
   assert.deepEqual(left.blocks, [mlp(0, 24), mlp(1, 24), attention(2, 2)]);
   assert.equal(isUniform(left), false);
   const alike = keepLayers(left, [0, 1]);
   assert.deepEqual([alike.layerCount, alike.blocks], [2, [mlp(0, 24), mlp(1, 24)]]);
   assert.equal(isUniform(alike), false, "attention is gone");
   const both = [0, 1].flatMap((layer) => [attention(layer, 2), mlp(layer, 24)]);
-  assert.equal(isUniform({ ...SPEC, layerCount: 2, blocks: both }), true);
-  assert.equal(isUniform({ ...SPEC, layerCount: 2, blocks: both.with(3, mlp(1, 23)) }), false);
-  assert.equal(isUniform({ ...SPEC, layerCount: 0, blocks: [] }), false);
-  assert.deepEqual(keepLayers(SPEC, [2]).blocks, [{ ...attention(0, 2), id: "0.attention" }]);
+  assert.equal(isUniform({ ...ARCHITECTURE, layerCount: 2, blocks: both }), true);
+  assert.equal(
+    isUniform({ ...ARCHITECTURE, layerCount: 2, blocks: both.with(3, mlp(1, 23)) }),
+    false,
+  );
+  assert.equal(isUniform({ ...ARCHITECTURE, layerCount: 0, blocks: [] }), false);
+  assert.deepEqual(keepLayers(ARCHITECTURE, [2]).blocks, [{
+    ...attention(0, 2),
+    id: "0.attention",
+  }]);
 });

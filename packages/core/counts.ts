@@ -6,7 +6,7 @@ import {
   type Shape,
   sizeOf,
 } from "./block.ts";
-import type { ModelSpec } from "./model_spec.ts";
+import type { Architecture } from "./architecture.ts";
 
 /** Parameters of a model by part; each weight is counted once (a tied LM head belongs to `embedding`). */
 export interface ParameterCounts {
@@ -25,7 +25,7 @@ export interface ParameterCounts {
  * `norms: "dropped"` counts what a pruned checkpoint stores.
  */
 export function countParameters(
-  { hiddenSize, vocabSize, tiedEmbeddings, blocks }: ModelSpec,
+  { hiddenSize, vocabSize, tiedEmbeddings, blocks }: Architecture,
   shape: Shape = denseShape(blocks),
   options: { norms: "kept" | "dropped" } = { norms: "dropped" },
 ): ParameterCounts {
@@ -58,9 +58,12 @@ function normParameters(block: Block): number {
     parametersOfBlock(block, size, { norms: false });
 }
 
-/** Pruning ratio in per cent as published: 100 · (1 − parameters now / parameters of `spec`), norms kept. */
-export function pruningRatio(spec: ModelSpec, shape: Shape): number {
-  const total = (of?: Shape) => countParameters(spec, of, { norms: "kept" }).total;
+/**
+ * Pruning ratio in per cent as published: 100 · (1 − parameters now / parameters of `architecture`),
+ * norms kept.
+ */
+export function pruningRatio(architecture: Architecture, shape: Shape): number {
+  const total = (of?: Shape) => countParameters(architecture, of, { norms: "kept" }).total;
   return (1 - total(shape) / total()) * 100;
 }
 
@@ -68,20 +71,20 @@ export function pruningRatio(spec: ModelSpec, shape: Shape): number {
  * What the head (final norm, LM head, NLL) costs in blocks: its MACs per token over the mean MACs of a block of the
  * dense model. Block-tokens use it, so that one number covers a whole forward pass.
  */
-export function headCostInBlocks(spec: ModelSpec, length: number): number {
-  const count = spec.blocks.length;
-  return count === 0 ? 1 : headMacs(spec) / (blockMacs(spec, length) / count);
+export function headCostInBlocks(architecture: Architecture, length: number): number {
+  const count = architecture.blocks.length;
+  return count === 0 ? 1 : headMacs(architecture) / (blockMacs(architecture, length) / count);
 }
 
 /** Multiply-accumulates per token of a whole model, LM head included, in a causal sequence of `length` tokens. */
-export function modelMacs(spec: ModelSpec, length: number): number {
-  return blockMacs(spec, length) + headMacs(spec);
+export function modelMacs(architecture: Architecture, length: number): number {
+  return blockMacs(architecture, length) + headMacs(architecture);
 }
 
-function blockMacs({ blocks }: ModelSpec, length: number): number {
+function blockMacs({ blocks }: Architecture, length: number): number {
   return blocks.reduce((sum, block) => sum + macsOfBlock(block, sizeOf(block), length), 0);
 }
 
-function headMacs({ vocabSize, hiddenSize }: ModelSpec): number {
+function headMacs({ vocabSize, hiddenSize }: Architecture): number {
   return vocabSize * hiddenSize;
 }

@@ -94,6 +94,7 @@ export {
 } from "./change.ts";
 export { groupSize, type Heads, headsOf } from "./heads.ts";
 export {
+  type Architecture,
   attentionWindow,
   type AttentionWindows,
   fullyAttended,
@@ -101,13 +102,12 @@ export {
   keepLayers,
   layersWithBlocks,
   longestSequence,
-  type ModelSpec,
   resizedBlocks,
+  type Rope,
   type RopeScaling,
-  type RopeSpec,
   windowsOf,
   withShape,
-} from "./model_spec.ts";
+} from "./architecture.ts";
 export { planOf } from "./plan_of_changes.ts";
 export { printable, printableJson, printableLine } from "./printable.ts";
 export {
@@ -116,7 +116,7 @@ export {
   keptOf,
   type LayerPlan,
   planOfKept,
-  prunedSpec,
+  prunedArchitecture,
   type PrunePlan,
 } from "./prune_plan.ts";
 export { parametersOf, reduction, type Resource } from "./resource.ts";

@@ -1,6 +1,6 @@
 import { afterChanges, allKept, type Change, removalsOf } from "./change.ts";
 import { indexOfPart } from "./block.ts";
-import type { ModelSpec } from "./model_spec.ts";
+import type { Architecture } from "./architecture.ts";
 import { type BlockRef, planOfKept, type PrunePlan } from "./prune_plan.ts";
 
 /**
@@ -8,15 +8,15 @@ import { type BlockRef, planOfKept, type PrunePlan } from "./prune_plan.ts";
  * @throws {PlanError} as `afterChanges`.
  */
 export function planOf(
-  spec: Pick<ModelSpec, "layerCount" | "kinds" | "blocks">,
+  architecture: Pick<Architecture, "layerCount" | "kinds" | "blocks">,
   modelDigest: string,
   changes: readonly Change[],
 ): PrunePlan {
-  const { blocks } = spec;
+  const { blocks } = architecture;
   const removalOrder = removalsOf(changes).map((id): BlockRef => {
     const { layer, kind } = blocks[indexOfPart(blocks, id)];
     return { layer, kind };
   });
   const kept = afterChanges(blocks, allKept(blocks), changes);
-  return planOfKept(spec, kept, { modelDigest, removalOrder });
+  return planOfKept(architecture, kept, { modelDigest, removalOrder });
 }

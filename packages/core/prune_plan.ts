@@ -1,7 +1,7 @@
 import { type Block, blockId } from "./block.ts";
 import { allKept, type KeptByBlock, type KeptUnits, misplacedUnit, shapeOfKept } from "./change.ts";
 import { PlanError } from "./errors.ts";
-import { type ModelSpec, withShape } from "./model_spec.ts";
+import { type Architecture, withShape } from "./architecture.ts";
 
 /**
  * What stays of a checkpoint, in the coordinates of that checkpoint. Independent of any ranking: the indices are
@@ -26,7 +26,7 @@ export interface BlockRef {
 
 /** The plan that keeps this of a model. */
 export function planOfKept(
-  { layerCount, kinds, blocks }: Pick<ModelSpec, "layerCount" | "kinds" | "blocks">,
+  { layerCount, kinds, blocks }: Pick<Architecture, "layerCount" | "kinds" | "blocks">,
   kept: KeptByBlock,
   rest: Omit<PrunePlan, "layers">,
 ): PrunePlan {
@@ -40,20 +40,20 @@ export function planOfKept(
   };
 }
 
-/** The plan that keeps everything of `spec`. */
+/** The plan that keeps everything of `architecture`. */
 export function densePlan(
-  spec: Pick<ModelSpec, "layerCount" | "kinds" | "blocks">,
+  architecture: Pick<Architecture, "layerCount" | "kinds" | "blocks">,
   modelDigest: string,
 ): PrunePlan {
-  return planOfKept(spec, allKept(spec.blocks), { modelDigest, removalOrder: [] });
+  return planOfKept(architecture, allKept(architecture.blocks), { modelDigest, removalOrder: [] });
 }
 
 /**
- * The model that remains when `plan` is applied to `spec`.
+ * The model that remains when `plan` is applied to `architecture`.
  * @throws {PlanError} as `keptOf`.
  */
-export function prunedSpec(spec: ModelSpec, plan: PrunePlan): ModelSpec {
-  return withShape(spec, shapeOfKept(keptOf(spec, plan)));
+export function prunedArchitecture(architecture: Architecture, plan: PrunePlan): Architecture {
+  return withShape(architecture, shapeOfKept(keptOf(architecture, plan)));
 }
 
 /**
@@ -61,7 +61,7 @@ export function prunedSpec(spec: ModelSpec, plan: PrunePlan): ModelSpec {
  * @throws {PlanError} when the plan names layers, blocks or units that the model does not have, or as removed what it keeps.
  */
 export function keptOf(
-  { layerCount, blocks }: Pick<ModelSpec, "layerCount" | "blocks">,
+  { layerCount, blocks }: Pick<Architecture, "layerCount" | "blocks">,
   plan: PrunePlan,
 ): KeptByBlock {
   if (plan.layers.length !== layerCount) {

@@ -1,6 +1,6 @@
 import { type BlockSize, parametersOfBlock, type Shape } from "./block.ts";
 import { countParameters } from "./counts.ts";
-import type { ModelSpec } from "./model_spec.ts";
+import type { Architecture } from "./architecture.ts";
 
 /**
  * What pruning saves, as a sum: each block takes its part, and what lies around the blocks a part that stays. NetAdapt (arXiv
@@ -15,11 +15,11 @@ export interface Resource {
 }
 
 /** Parameters as the published pruning ratio counts them: the norm of a removed block still counts, as nothing of the block. */
-export function parametersOf(spec: ModelSpec): Resource {
+export function parametersOf(architecture: Architecture): Resource {
   return {
     name: "parameters",
-    amount: (shape) => countParameters(spec, shape, { norms: "kept" }).total,
-    block: (number, size) => parametersOfBlock(spec.blocks[number], size, { norms: false }),
+    amount: (shape) => countParameters(architecture, shape, { norms: "kept" }).total,
+    block: (number, size) => parametersOfBlock(architecture.blocks[number], size, { norms: false }),
   };
 }
 

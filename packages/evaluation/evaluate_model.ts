@@ -33,7 +33,7 @@ export async function evaluateModel(
     evaluation: {
       model: title,
       digest,
-      parameters: countParameters(model.spec).total,
+      parameters: countParameters(model.architecture).total,
       backend: { name, engine, threads },
       bos: measuring.bos,
       texts: measuredTexts.map(({ evaluation }) => evaluation),
@@ -100,13 +100,13 @@ async function measureTask(
   { bos, teller, signal }: Measuring,
 ): Promise<MeasuredTask> {
   const prepared = await prepareTask(task, questions, tokenizer, {
-    maxLength: model.spec.maxPositions,
+    maxLength: model.architecture.maxPositions,
     addSpecialTokens: bos,
   });
   if (prepared.shortened > 0) {
     teller.warn(
       `${title}, ${task.name}: ${prepared.shortened} of ${questions.length} questions have more than the ` +
-        `${model.spec.maxPositions} tokens that the model takes; the beginnings of their contexts are left out`,
+        `${model.architecture.maxPositions} tokens that the model takes; the beginnings of their contexts are left out`,
     );
   }
   const { known, append } = await log.questions(task.name, prepared.requests);

@@ -114,7 +114,7 @@ export class RequestScorer {
 
   /** Scores of the requests of every row. */
   async #run(rows: readonly Row[]): Promise<readonly RequestScore[][]> {
-    const { hiddenSize } = this.#decoder.spec;
+    const { hiddenSize } = this.#decoder.architecture;
     const length = rows[0].tree.tokens.length;
     const ids = rows.map(({ tree: { tokens } }) => [
       ...tokens,
@@ -136,8 +136,8 @@ export class RequestScorer {
   }
 
   async #forward(input: HiddenStates, rows: readonly Row[]): Promise<HiddenStates> {
-    const { spec } = this.#decoder;
-    const window = fullyAttended(spec);
+    const { architecture } = this.#decoder;
+    const window = fullyAttended(architecture);
     const beyond = window !== null && input.length > window;
     // The tail of a padded sequence is seen by nobody, so plain causal attention serves those.
     if (!beyond && rows.every(({ tree }) => tree.chain)) {
@@ -149,7 +149,7 @@ export class RequestScorer {
           `more than the ${MAX_TREE_NODES} for which Lopper makes a mask`,
       );
     }
-    const windowIn = (layer: number) => beyond ? attentionWindow(spec, layer) : null;
+    const windowIn = (layer: number) => beyond ? attentionWindow(architecture, layer) : null;
     const windows = new Set(this.#decoder.blocks.map(({ layer }) => windowIn(layer)));
     const masks = new Map([...windows].map((w) => [w, attentionMask(rows, input.length, w)]));
     const maskOf = (layer: number) => masks.get(windowIn(layer))!;

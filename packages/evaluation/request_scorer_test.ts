@@ -32,8 +32,8 @@ function engineTest(
         await fn(decoder, model);
       } finally {
         await decoder.dispose();
-        await backend.dispose();
-        model.close();
+        await backend[Symbol.asyncDispose]();
+        model[Symbol.dispose]();
       }
     },
   });
@@ -69,7 +69,7 @@ engineTest(
     using tokenizer = await testTokenizer("demo");
     for (const { name } of TASKS) {
       const wanted = CASES.tasks[name];
-      const options = { maxLength: decoder.spec.maxPositions, addSpecialTokens: true };
+      const options = { maxLength: decoder.architecture.maxPositions, addSpecialTokens: true };
       const prepared = await prepareTask(taskNamed(name), questionsOf(name), tokenizer, options);
       const result = await evaluateTask(new RequestScorer(decoder), prepared);
       wanted.scores.forEach((scores, q) =>
@@ -91,7 +91,7 @@ engineTest(
 
 engineTest("what is known is not scored again, and what is new is told", DEMO, async (decoder) => {
   using tokenizer = await testTokenizer("demo");
-  const options = { maxLength: decoder.spec.maxPositions, addSpecialTokens: true };
+  const options = { maxLength: decoder.architecture.maxPositions, addSpecialTokens: true };
   const prepared = await prepareTask(taskNamed("piqa"), questionsOf("piqa"), tokenizer, options);
   const told: number[] = [];
   const known = new Map([[1, [{ logLikelihood: -1, greedy: false }, {
@@ -139,12 +139,14 @@ for (
     `${family}: sharing and batching change nothing`,
     `${FAMILIES}/${family}`,
     async (decoder) => {
-      const questions = randomQuestions(decoder.spec.vocabSize).map((requests) =>
+      const questions = randomQuestions(decoder.architecture.vocabSize).map((requests) =>
         // Alone, a request is a plain sequence, whose attention knows no window.
-        decoder.spec.slidingWindow === null ? requests : requests.map(({ tokens, scored }) => {
-          const kept = tokens.slice(-decoder.spec.slidingWindow!);
-          return { tokens: kept, scored: Math.min(scored, kept.length - 1) };
-        })
+        decoder.architecture.slidingWindow === null
+          ? requests
+          : requests.map(({ tokens, scored }) => {
+            const kept = tokens.slice(-decoder.architecture.slidingWindow!);
+            return { tokens: kept, scored: Math.min(scored, kept.length - 1) };
+          })
       );
       const together = await scoresOf(decoder, questions);
       const singly = await scoresOf(decoder, questions, { batchTokens: 1 });
@@ -165,22 +167,22 @@ engineTest(
   "beyond a window, each layer sees what it says itself",
   `${FAMILIES}/mistral-sliding`,
   async (decoder, model) => {
-    const { spec, backend } = decoder;
+    const { architecture, backend } = decoder;
     const shape = denseShape(decoder.blocks).with(2, null);
-    const long = randomQuestions(spec.vocabSize).map(([{ tokens }]) => [
+    const long = randomQuestions(architecture.vocabSize).map(([{ tokens }]) => [
       { tokens: [...tokens, ...tokens, ...tokens, 1, 2, 3, 4, 5, 6], scored: 3 },
     ]);
-    assert.ok(long.every(([{ tokens }]) => tokens.length > spec.slidingWindow!));
+    assert.ok(long.every(([{ tokens }]) => tokens.length > architecture.slidingWindow!));
     const scores = async (windows: AttentionWindows) => {
-      const { fullAttention: _, ...rest } = spec;
-      const described = { ...model, spec: { ...rest, ...windows } };
+      const { fullAttention: _, ...rest } = architecture;
+      const described = { ...model, architecture: { ...rest, ...windows } };
       const weights = await LaidOutWeights.load(described);
       const changed = new Decoder(backend, weights);
       const found = await scoresOf(changed, long, { shape });
       await changed.dispose();
       return found;
     };
-    const slidingWindow = spec.slidingWindow;
+    const slidingWindow = architecture.slidingWindow;
     const everywhere = await scores({ slidingWindow });
     const nowhere = await scores({ slidingWindow: null });
     // The attention of layer 1 does not run: what its window is does not matter.

@@ -140,7 +140,7 @@ async function verify(
   const folder = store.reopen();
   const logits = await format.logits(folder, { backend, model, ids, options })
     .catch((error) => Promise.reject(notReadBack(error, folder.name, store.path)));
-  const difference = compareLogits(reference, logits, model.spec.vocabSize);
+  const difference = compareLogits(reference, logits, model.architecture.vocabSize);
   const tolerance = LOGIT_TOLERANCE[precisionOf(to, options)];
   checkDifference(difference, tolerance);
   const { engine } = backend.description;
@@ -160,11 +160,11 @@ function notReadBack(error: unknown, now: string, place: string): unknown {
 
 /** The first tokens of a text. @throws {ExportError} when the tokenizer finds fewer than two. */
 async function tokensOf(model: Model, text: string): Promise<readonly number[]> {
-  const { spec } = model;
+  const { architecture } = model;
   using tokenizer = await openTokenizer(model.folder);
-  const length = Math.min(VERIFY_TOKENS, longestSequence(spec));
+  const length = Math.min(VERIFY_TOKENS, longestSequence(architecture));
   const ids = (await tokenizer.encode(text)).slice(0, length);
-  const known = ids.every((id) => id < spec.vocabSize);
+  const known = ids.every((id) => id < architecture.vocabSize);
   if (ids.length >= 2 && known) return ids;
   throw new ExportError(
     `${model.name}: its tokenizer makes ${ids.length} tokens${

@@ -60,12 +60,8 @@ const safetensors: ExportFormat = {
 
 /** What Lopper itself computes from the files, where it reads the format. */
 async function openedLogits(folder: ModelFolder, { backend, ids }: VerifyContext) {
-  const model = await openModel(folder);
-  try {
-    return await streamedLogits(backend, model, ids);
-  } finally {
-    model.close();
-  }
+  using model = await openModel(folder);
+  return await streamedLogits(backend, model, ids);
 }
 
 const onnx: ExportFormat = {
@@ -74,13 +70,13 @@ const onnx: ExportFormat = {
   async logits(folder, { backend, model, ids, options }) {
     const [place, file] = onnxFile(onnxPrecision(options)).split("/");
     await using decoder = await PiecedDecoder.open(backend, folder.folder(place), file);
-    return await onnxLogits(decoder, model.spec, ids);
+    return await onnxLogits(decoder, model.architecture, ids);
   },
 };
 
 const gguf: ExportFormat = {
   check: checkGgufTokenizer,
-  refusesDiffering: ({ spec }) => whyNotDeci(spec),
+  refusesDiffering: ({ architecture }) => whyNotDeci(architecture),
   write: (model, open, options, title) =>
     exportGguf(model, open, { title, precision: ggufPrecision(options) }),
   verifiedBy: "lopper",

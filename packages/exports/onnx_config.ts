@@ -7,16 +7,16 @@ import { configOfLayers, type Model, plainConfig } from "@lopper/models";
  * @param dataFiles number of files with weights for every graph, by the graph's file name.
  */
 export function onnxConfig(
-  { config, spec }: Model,
+  { config, architecture }: Model,
   dataFiles: Readonly<Record<string, number>>,
 ): Record<string, unknown> {
-  const attended = spec.blocks.filter((block) => block.attended);
+  const attended = architecture.blocks.filter((block) => block.attended);
   const heads = attended.map((block) => headsOf(block));
   return {
     ...configOfLayers(plainConfig(config), attended.map(({ layer }) => layer)),
     num_attention_heads: Math.max(...heads.map(({ queryHeads }) => queryHeads)),
     num_key_value_heads: Math.max(...heads.map(({ kvHeads }) => kvHeads)),
-    head_dim: spec.headDim,
+    head_dim: architecture.headDim,
     "transformers.js_config": { use_external_data_format: dataFiles },
   };
 }

@@ -1,6 +1,6 @@
 import { FileFolder } from "@lopper/files";
 import { openModel } from "@lopper/models";
-import { specOfLayers } from "@lopper/models/testing";
+import { architectureOfLayers } from "@lopper/models/testing";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { onnxConfig } from "./onnx_config.ts";
@@ -9,13 +9,13 @@ const QWEN = fileURLToPath(new URL("../../tests/fixtures/families/qwen2", import
 
 Deno.test("ONNX config: windows are counted among the layers that keep attention", async () => {
   const model = await openModel(new FileFolder(QWEN));
-  model.close();
+  model[Symbol.dispose]();
   const layer = { attention: { queryHeads: 4, kvHeads: 2 }, mlp: { intermediateSize: 8 } };
-  const spec = specOfLayers([{ ...layer, attention: null }, layer, layer, layer]);
+  const architecture = architectureOfLayers([{ ...layer, attention: null }, layer, layer, layer]);
   const written = (windows: Record<string, unknown>) =>
     onnxConfig({
       ...model,
-      spec,
+      architecture,
       config: { ...model.config, num_hidden_layers: 4, layer_types: null, ...windows },
     }, {});
   const [full, slides] = ["full_attention", "sliding_attention"];

@@ -37,8 +37,8 @@ export async function exportOnnx(
   open: OpenSink,
   { precision = "fp32", maxFileBytes }: OnnxExportOptions = {},
 ): Promise<WrittenExport> {
-  const { spec } = model;
-  if (!spec.blocks.some(({ attended }) => attended)) {
+  const { architecture } = model;
+  if (!architecture.blocks.some(({ attended }) => attended)) {
     throw new ExportError(
       `${model.name}: no layer keeps attention, and transformers.js needs one with a key/value cache; ` +
         `export it with --to safetensors`,
@@ -48,9 +48,9 @@ export async function exportOnnx(
   const file = path.slice(path.lastIndexOf("/") + 1);
   const data = new OnnxData(file, maxFileBytes);
   const weights = weightsByPlace(model);
-  const graph = cachedDecoder(spec, {
+  const graph = cachedDecoder(architecture, {
     matrices: VARIANTS[precision].matrices,
-    frequencies: ropeFrequencies(spec.rope, spec.headDim),
+    frequencies: ropeFrequencies(architecture.rope, architecture.headDim),
     store: (weight, part) => {
       const tensor = weights.get(placeOf(weight))!.part(part);
       return { ...tensor, ...data.add(tensor) };
@@ -72,7 +72,7 @@ function placeOf({ block, name }: DecoderWeight): string {
   return JSON.stringify([block, name]);
 }
 
-function weightsByPlace({ weights, store, spec }: Model): ReadonlyMap<string, OnnxWeight> {
+function weightsByPlace({ weights, store, architecture }: Model): ReadonlyMap<string, OnnxWeight> {
   const found = new Map(weights.map(({ role, tensor }) => {
     const place = "layer" in role
       ? { block: `${role.layer}.${role.part}`, name: role.weight }
@@ -80,6 +80,6 @@ function weightsByPlace({ weights, store, spec }: Model): ReadonlyMap<string, On
     return [placeOf(place), new OnnxWeight(store, tensor)];
   }));
   const outer = (name: string) => placeOf({ block: null, name });
-  if (spec.tiedEmbeddings) found.set(outer("lmHead"), found.get(outer("embedding"))!);
+  if (architecture.tiedEmbeddings) found.set(outer("lmHead"), found.get(outer("embedding"))!);
   return found;
 }

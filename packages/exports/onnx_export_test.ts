@@ -51,7 +51,7 @@ async function exported(
 }
 
 function close(a: Float32Array, b: Float32Array, model: Model, tolerance = TOLERANCE) {
-  const { maxAbs } = compareLogits(a, b, model.spec.vocabSize);
+  const { maxAbs } = compareLogits(a, b, model.architecture.vocabSize);
   assert.ok(maxAbs <= tolerance, `logits off by ${maxAbs}`);
 }
 
@@ -74,11 +74,11 @@ for (const name of ["cpu", "wasm"] as const) {
         const size = wanted.length / input_ids.length;
         for (const [i, ids] of input_ids.entries()) {
           const row = wanted.subarray(i * size, (i + 1) * size);
-          close(row, await onnxLogits(decoder, model.spec, ids), model);
+          close(row, await onnxLogits(decoder, model.architecture, ids), model);
         }
       }
-      await backend.dispose();
-      model.close();
+      await backend[Symbol.asyncDispose]();
+      model[Symbol.dispose]();
     });
   }
 
@@ -86,12 +86,12 @@ for (const name of ["cpu", "wasm"] as const) {
     test(`${family} with layers of their own on ${name}, as it is and behind padding`, async () => {
       const { backend } = await openBackend(name, {});
       const source = await open(family);
-      const model = await prunedInMemory(source, heterogeneousPlan(source.spec));
+      const model = await prunedInMemory(source, heterogeneousPlan(source.architecture));
       const own = new Decoder(backend, await LaidOutWeights.load(model));
       const { decoder } = await exported(model, backend);
-      const ids = Array.from({ length: 9 }, (_, i) => (5 * i + 3) % model.spec.vocabSize);
+      const ids = Array.from({ length: 9 }, (_, i) => (5 * i + 3) % model.architecture.vocabSize);
       const reference = await sequenceLogits(own, [ids]);
-      close(reference, await onnxLogits(decoder, model.spec, ids), model);
+      close(reference, await onnxLogits(decoder, model.architecture, ids), model);
 
       // the first sequence of the batch is three tokens shorter
       const short = ids.slice(3);
@@ -102,17 +102,17 @@ for (const name of ["cpu", "wasm"] as const) {
           [...[1, 1, 1], ...short.map((_, i) => i), ...ids.map((_, i) => i)],
           [2, 9],
         ),
-        ...emptyPast(model.spec, 2),
+        ...emptyPast(model.architecture, 2),
       });
       const logits = float32Data(fetches, "logits");
       const rows = (from: number, to: number) =>
-        logits.subarray(from * model.spec.vocabSize, to * model.spec.vocabSize);
+        logits.subarray(from * model.architecture.vocabSize, to * model.architecture.vocabSize);
       close(await sequenceLogits(own, [short]), rows(3, 9), model);
       close(reference, rows(9, 18), model);
       assert.ok(rows(0, 3).every(Number.isFinite), "padding is numbers, too");
 
-      await backend.dispose();
-      source.close();
+      await backend[Symbol.asyncDispose]();
+      source[Symbol.dispose]();
     });
   }
 
@@ -120,10 +120,10 @@ for (const name of ["cpu", "wasm"] as const) {
     const { backend } = await openBackend(name, {});
     for (const family of ["llama-mha", "llama-rope-llama3", "qwen2-untied-bf16", "qwen3"]) {
       const model = await open(family);
-      const ids = Array.from({ length: 9 }, (_, i) => (5 * i + 3) % model.spec.vocabSize);
+      const ids = Array.from({ length: 9 }, (_, i) => (5 * i + 3) % model.architecture.vocabSize);
       const rounds = model.weights.some(({ tensor }) => tensor.dtype === "F32");
       const fp32 = await exported(model, backend);
-      const reference = await onnxLogits(fp32.decoder, model.spec, ids);
+      const reference = await onnxLogits(fp32.decoder, model.architecture, ids);
       const bytes = (files: Readonly<Record<string, Uint8Array>>, precision: ExportPrecision) =>
         files[`${onnxFile(precision)}_data`].length;
       let before = bytes(fp32.files, "fp32");
@@ -137,8 +137,8 @@ for (const name of ["cpu", "wasm"] as const) {
         const { files, decoder } = await exported(model, backend, precision);
         const difference = compareLogits(
           reference,
-          await onnxLogits(decoder, model.spec, ids),
-          model.spec.vocabSize,
+          await onnxLogits(decoder, model.architecture, ids),
+          model.architecture.vocabSize,
         );
         const found = `${family} ${precision}: ${JSON.stringify(difference)}`;
         assert.ok(difference.maxAbs <= maxAbs, found);
@@ -147,9 +147,9 @@ for (const name of ["cpu", "wasm"] as const) {
         assert.ok(bytes(files, precision) < before, `${found}, ${bytes(files, precision)} bytes`);
         before = bytes(files, precision);
       }
-      model.close();
+      model[Symbol.dispose]();
     }
-    await backend.dispose();
+    await backend[Symbol.asyncDispose]();
   });
 }
 
@@ -157,7 +157,7 @@ test("the layout is that of transformers.js, caches numbered densely with their 
   const { backend } = await openBackend("cpu", {});
   const source = await open("llama-missing-blocks");
   const model = await prunedInMemory(source, {
-    ...heterogeneousPlan(source.spec),
+    ...heterogeneousPlan(source.architecture),
     layers: [
       { attention: "removed", mlp: "removed" },
       { attention: "removed", mlp: { channels: [1, 5] } },
@@ -206,8 +206,8 @@ test("the layout is that of transformers.js, caches numbered densely with their 
     "present.0.value batch_size,1,total_sequence_length,8",
     "logits batch_size,sequence_length,80",
   ]);
-  await backend.dispose();
-  source.close();
+  await backend[Symbol.asyncDispose]();
+  source[Symbol.dispose]();
 });
 
 test("weights go to as many files as they need, and every byte to its place", async () => {
@@ -229,18 +229,18 @@ test("weights go to as many files as they need, and every byte to its place", as
   for (const name of names) assert.ok(many.files[name].length <= Math.max(5000, largest), name);
   const ids = [1, 2, 3, 4];
   close(
-    await onnxLogits(one.decoder, model.spec, ids),
-    await onnxLogits(many.decoder, model.spec, ids),
+    await onnxLogits(one.decoder, model.architecture, ids),
+    await onnxLogits(many.decoder, model.architecture, ids),
     model,
     0,
   );
-  await backend.dispose();
-  model.close();
+  await backend[Symbol.asyncDispose]();
+  model[Symbol.dispose]();
 });
 
 test("a model that has no attention left is refused", async () => {
   const source = await open("llama-mha");
-  const plan = heterogeneousPlan(source.spec);
+  const plan = heterogeneousPlan(source.architecture);
   const model = await prunedInMemory(source, {
     ...plan,
     layers: plan.layers.map(({ mlp }) => ({ attention: "removed", mlp })),
@@ -249,5 +249,5 @@ test("a model that has no attention left is refused", async () => {
     exportOnnx(model, new MemoryOutput().open),
     (error) => error instanceof ExportError && /no layer keeps attention/.test(error.message),
   );
-  source.close();
+  source[Symbol.dispose]();
 });

@@ -6,7 +6,7 @@ import {
   type HostTensor,
   int64,
 } from "@lopper/backends";
-import { ExportError, headsOf, type ModelSpec } from "@lopper/core";
+import { type Architecture, ExportError, headsOf } from "@lopper/core";
 
 /**
  * Logits `[ids.length, vocabSize]` of an exported decoder, in two runs: the second gets its part of the text, and what the
@@ -15,12 +15,12 @@ import { ExportError, headsOf, type ModelSpec } from "@lopper/core";
  */
 export async function onnxLogits(
   decoder: Executable,
-  spec: ModelSpec,
+  architecture: Architecture,
   ids: readonly number[],
 ): Promise<Float32Array> {
-  const logits = new Float32Array(ids.length * spec.vocabSize);
+  const logits = new Float32Array(ids.length * architecture.vocabSize);
   const middle = Math.ceil(ids.length / 2);
-  let past = emptyPast(spec);
+  let past = emptyPast(architecture);
   for (const [start, end] of [[0, middle], [middle, ids.length]]) {
     if (start === end) continue;
     const length = end - start;
@@ -31,20 +31,20 @@ export async function onnxLogits(
       ...past,
     });
     const part = float32Data(fetches, "logits");
-    if (part.length !== length * spec.vocabSize) {
+    if (part.length !== length * architecture.vocabSize) {
       throw new ExportError(
         `the exported decoder returns ${part.length} logits for ${length} tokens; ` +
-          `${length * spec.vocabSize} are expected`,
+          `${length * architecture.vocabSize} are expected`,
       );
     }
-    logits.set(part, start * spec.vocabSize);
+    logits.set(part, start * architecture.vocabSize);
     past = presentAsPast(fetches);
   }
   return logits;
 }
 
 /** The past of a text that has not begun, for every layer that keeps attention. */
-export function emptyPast({ blocks, headDim }: ModelSpec, batch = 1): Feeds {
+export function emptyPast({ blocks, headDim }: Architecture, batch = 1): Feeds {
   const empty = (kvHeads: number) => float32(new Float32Array(0), [batch, kvHeads, 0, headDim]);
   const heads = blocks.filter(({ attended }) => attended).map((block) => headsOf(block));
   return Object.fromEntries(heads.flatMap(({ kvHeads }, i) => [

@@ -83,10 +83,12 @@ export async function writeWeights(
 
 /** The config.json under which transformers computes what the model computes. */
 export function transformersConfig(model: Model, dtype?: FloatDType): Record<string, unknown> {
-  const { spec, family } = model;
-  const source = { ...plainConfig(model.config), head_dim: spec.headDim };
+  const { architecture, family } = model;
+  const source = { ...plainConfig(model.config), head_dim: architecture.headDim };
   const typed = dtype === undefined ? source : withDType(source, dtype);
-  if (isUniform(spec) && plainHeadsFit(model)) return prunedConfig(typed, spec, true);
+  if (isUniform(architecture) && plainHeadsFit(model)) {
+    return prunedConfig(typed, architecture, true);
+  }
 
   if (family.placement === "post") {
     throw new ExportError(
@@ -94,8 +96,8 @@ export function transformersConfig(model: Model, dtype?: FloatDType): Record<str
         "whose norms are before them",
     );
   }
-  const windows = spec.blocks.flatMap(({ attended, layer }) =>
-    attended ? [attentionWindow(spec, layer)] : []
+  const windows = architecture.blocks.flatMap(({ attended, layer }) =>
+    attended ? [attentionWindow(architecture, layer)] : []
   );
   if (windows.some((window) => window !== windows[0])) {
     throw new ExportError(
@@ -106,10 +108,10 @@ export function transformersConfig(model: Model, dtype?: FloatDType): Record<str
   const type = windows[0] === null || windows.length === 0 ? "full_attention" : "sliding_attention";
   const name = `Lopper${family.className}`;
   return {
-    ...prunedConfig(typed, spec, false),
+    ...prunedConfig(typed, architecture, false),
     // Attention asks for the type of its place in the cache, which is not its layer's number.
     ...(family.slidingWindow === "use_sliding_window" && {
-      layer_types: Array.from({ length: spec.layerCount }, () => type),
+      layer_types: Array.from({ length: architecture.layerCount }, () => type),
     }),
     model_type: PRUNED_MODEL_TYPE + family.modelType,
     architectures: [`${name}ForCausalLM`],
@@ -121,10 +123,10 @@ export function transformersConfig(model: Model, dtype?: FloatDType): Record<str
 }
 
 /** transformers refuses a Llama config whose heads do not divide the hidden size, whatever head_dim says. */
-function plainHeadsFit({ spec, family }: Model): boolean {
-  const [first] = spec.blocks.filter(({ attended }) => attended);
+function plainHeadsFit({ architecture, family }: Model): boolean {
+  const [first] = architecture.blocks.filter(({ attended }) => attended);
   const heads = first ? headsOf(first).queryHeads : 1;
-  return family.modelType !== "llama" || spec.hiddenSize % heads === 0;
+  return family.modelType !== "llama" || architecture.hiddenSize % heads === 0;
 }
 
 function withDType(config: Record<string, unknown>, dtype: FloatDType): Record<string, unknown> {

@@ -2,13 +2,13 @@ import { CheckpointFormatError, ExportError } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
 import { fromFloat32, MemoryFolder, MemorySink, writeSafetensors } from "@lopper/formats";
 import {
+  architectureFromConfig,
   configSchema,
   declaredTensors,
   type Model,
   modelDigest,
   openModel,
   prunedConfig,
-  specFromConfig,
 } from "@lopper/models";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
@@ -37,22 +37,22 @@ Deno.test("safetensors export: a uniform model is plain, and the same model", as
     const again = await openModel(output.folder("export"));
     assert.equal(await modelDigest(again), await modelDigest(model), family);
     const { model_type, head_dim } = json(output.files["config.json"]);
-    assert.equal(model_type, model.spec.family);
-    assert.equal(head_dim, model.spec.headDim);
-    model.close();
+    assert.equal(model_type, model.architecture.family);
+    assert.equal(head_dim, model.architecture.headDim);
+    model[Symbol.dispose]();
   }
 });
 
 Deno.test("safetensors export: layers of their own bring the code that knows them, under a type of their own", async () => {
   for (const family of ["llama-mha", "mistral-sliding", "qwen2", "qwen3"]) {
     const source = await open(family);
-    const model = await prunedInMemory(source, heterogeneousPlan(source.spec));
+    const model = await prunedInMemory(source, heterogeneousPlan(source.architecture));
     const output = new MemoryOutput();
     const { customCode, files } = await exportSafetensors(model, output.open);
     assert.equal(customCode, true);
     const config = json(output.files["config.json"]);
     // transformers would open the plain type by itself, and fill what is missing with random numbers
-    assert.equal(config.model_type, `lopper_${model.spec.family}`);
+    assert.equal(config.model_type, `lopper_${model.architecture.family}`);
     for (const reference of Object.values(config.auto_map) as string[]) {
       const [module, name] = reference.split(".");
       assert.ok(files.includes(`${module}.py`));
@@ -62,10 +62,14 @@ Deno.test("safetensors export: layers of their own bring the code that knows the
     const again = await openModel(output.folder("export"));
     assert.equal(await modelDigest(again), await modelDigest(model), family);
     // pruned again, it is a checkpoint like any other
-    const { auto_map, model_type, architectures } = prunedConfig(again.config, again.spec, false);
-    assert.deepEqual([auto_map, model_type], [undefined, model.spec.family]);
+    const { auto_map, model_type, architectures } = prunedConfig(
+      again.config,
+      again.architecture,
+      false,
+    );
+    assert.deepEqual([auto_map, model_type], [undefined, model.architecture.family]);
     assert.deepEqual(architectures, source.config.architectures);
-    source.close();
+    source[Symbol.dispose]();
   }
 });
 
@@ -73,7 +77,7 @@ Deno.test("exports: code that a config names is in none of what is written", asy
   const source = await open("llama-mha");
   const config = { ...source.config, auto_map: { AutoModelForCausalLM: "evil.Model" } };
   const uniform = { ...source, config };
-  const pruned = await prunedInMemory(uniform, heterogeneousPlan(source.spec));
+  const pruned = await prunedInMemory(uniform, heterogeneousPlan(source.architecture));
   const writers = {
     safetensors: exportSafetensors,
     deci: exportDeci,
@@ -91,7 +95,7 @@ Deno.test("exports: code that a config names is in none of what is written", asy
       assert.equal(code.length > 0, own, `${name}: ${code}`);
     }
   }
-  source.close();
+  source[Symbol.dispose]();
 });
 
 Deno.test("safetensors export: another dtype holds the nearest numbers", async () => {
@@ -107,7 +111,7 @@ Deno.test("safetensors export: another dtype holds the nearest numbers", async (
       await model.store.readFloat32(tensor.name),
     );
   }
-  model.close();
+  model[Symbol.dispose]();
 });
 
 /** A model of one layer whose weights are all `value`. */
@@ -126,11 +130,14 @@ async function filled(value: number, change: Record<string, unknown> = {}): Prom
     tie_word_embeddings: true,
     ...change,
   };
-  const { spec, family } = specFromConfig(configSchema.parse(config), "config.json");
+  const { architecture, family } = architectureFromConfig(
+    configSchema.parse(config),
+    "config.json",
+  );
   const sink = new MemorySink();
   await writeSafetensors(
     sink,
-    declaredTensors(spec, family).map(({ name, shape }) => ({
+    declaredTensors(architecture, family).map(({ name, shape }) => ({
       name,
       shape,
       dtype: "F32",

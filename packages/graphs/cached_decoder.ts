@@ -1,4 +1,4 @@
-import { attentionWindow, type Block, headsOf, type ModelSpec } from "@lopper/core";
+import { type Architecture, attentionWindow, type Block, headsOf } from "@lopper/core";
 import { attendByHead } from "./attention/heads.ts";
 import { paddedMask, type PlainAttention, plainAttention } from "./attention/plain_attention.ts";
 import { blockNodes } from "./block_nodes.ts";
@@ -44,8 +44,11 @@ const OPSET = 21;
  * MatMul and Softmax, which every engine has, computes alike, and with a mask for each sequence of a batch, so that
  * padding on either side is right. All arithmetic is float32, whatever the matrices are stored as.
  */
-export function cachedDecoder(spec: ModelSpec, options: CachedDecoderOptions): Uint8Array {
-  const { hiddenSize, vocabSize, rmsNormEps: eps } = spec;
+export function cachedDecoder(
+  architecture: Architecture,
+  options: CachedDecoderOptions,
+): Uint8Array {
+  const { hiddenSize, vocabSize, rmsNormEps: eps } = architecture;
   const { matrices, store } = options;
   const g = new GraphBuilder("decoder", OPSET);
   const ids = g.input("input_ids", "int64", ["batch_size", "sequence_length"]);
@@ -56,14 +59,18 @@ export function cachedDecoder(spec: ModelSpec, options: CachedDecoderOptions): U
   const embedding = g.storedWeight(outer("embedding", embeddingPart(matrices)));
   const rows = g.node("Reshape", [g.node("Gather", [embedding, ids]), g.int64([-1, hiddenSize])]);
   let hidden = matrices === "float32" ? rows : g.cast(rows, "float32");
-  const attentionOf = attentionNodes(g, spec, options.frequencies, { ids, attended, positions });
-  for (const block of spec.blocks) {
+  const attentionOf = attentionNodes(g, architecture, options.frequencies, {
+    ids,
+    attended,
+    positions,
+  });
+  for (const block of architecture.blocks) {
     const place = (name: string, part: MatrixPart) => store({ block: block.id, name }, part);
     const weights = storedWeights(g, block, matrices, place);
     hidden = blockNodes({ g, block, weights, eps, attend: attentionOf(block) }, hidden).out;
   }
   const last = rmsNorm(g, hidden, g.storedWeight(outer("finalNorm", "float32")), eps);
-  const shared = spec.tiedEmbeddings && embeddingPart(matrices) === matrices;
+  const shared = architecture.tiedEmbeddings && embeddingPart(matrices) === matrices;
   const scores = shared
     ? linear(g, last, matrices === "float32" ? embedding : g.cast(embedding, "float32"))
     : storedLinear(g, last, matrices, [vocabSize, hiddenSize], (part) => outer("lmHead", part));
@@ -115,11 +122,11 @@ function rotaryNodes(
 /** Adds what all attention blocks share (rotary table, masks), and returns how one attends, with its cache. */
 function attentionNodes(
   g: GraphBuilder,
-  spec: ModelSpec,
+  architecture: Architecture,
   frequencies: Float32Array,
   inputs: TokenInputs,
 ): (block: Block) => Attend {
-  const { headDim } = spec;
+  const { headDim } = architecture;
   const sizes = tokenSizes(g, inputs);
   const rotate = rotaryNodes(g, frequencies, inputs, sizes);
   const { batch, length } = sizes;
@@ -138,7 +145,7 @@ function attentionNodes(
       rotate,
       attend: (q, k, v) => {
         const [keys, values] = withPast(g, block, cached++, [k, v]);
-        return within(attentionWindow(spec, block.layer)).attend(g, q, keys, values);
+        return within(attentionWindow(architecture, block.layer)).attend(g, q, keys, values);
       },
     }, qkv);
 }

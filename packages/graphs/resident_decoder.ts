@@ -1,4 +1,4 @@
-import { type Block, groupSize, headsOf, type ModelSpec } from "@lopper/core";
+import { type Architecture, type Block, groupSize, headsOf } from "@lopper/core";
 import type { AttentionOp } from "./attention/fed_attention.ts";
 import { attendByHead } from "./attention/heads.ts";
 import { plainAttention } from "./attention/plain_attention.ts";
@@ -45,18 +45,23 @@ const OPSET: Record<ResidentAttentionOp, number> = { attention: 23, plain: 22 };
  * Weights (float32, given to `compile`): `embedding [V, H]` unless it is tied, `norm [H]`, `lm_head [V, H]`, and those of each
  * block at full width, named by `residentWeightName` and laid out as `laidOutAxes` says.
  */
-export function residentDecoder(spec: ModelSpec, options: ResidentDecoderOptions): Uint8Array {
-  const { hiddenSize, vocabSize, rmsNormEps: eps } = spec;
+export function residentDecoder(
+  architecture: Architecture,
+  options: ResidentDecoderOptions,
+): Uint8Array {
+  const { hiddenSize, vocabSize, rmsNormEps: eps } = architecture;
   const g = new GraphBuilder("resident_decoder", OPSET[options.op]);
   const ids = g.input("ids", "int64", ["B", "T"]);
   const norm = g.weight("norm", [hiddenSize]);
   const lmHead = g.weight("lm_head", [vocabSize, hiddenSize]);
-  const table = spec.tiedEmbeddings ? lmHead : g.weight("embedding", [vocabSize, hiddenSize]);
+  const table = architecture.tiedEmbeddings
+    ? lmHead
+    : g.weight("embedding", [vocabSize, hiddenSize]);
   const embedded = g.node("Gather", [table, ids]);
   let hidden = g.node("Reshape", [embedded, g.int64([-1, hiddenSize])]);
-  const blocks = spec.blocks;
+  const blocks = architecture.blocks;
   const attended = blocks.some((block) => block.attended !== undefined);
-  const attentionIn = attended ? attention(g, spec, options.op, ids) : undefined;
+  const attentionIn = attended ? attention(g, architecture, options.op, ids) : undefined;
   for (const block of blocks) {
     const input = hidden;
     const weightsIn = residentWeights(g, block);
@@ -79,7 +84,7 @@ type AttentionIn = (branch: GraphBuilder, block: Block) => Attend;
 /** Adds what all attention blocks share to the graph, and returns how one attends in a branch. */
 function attention(
   g: GraphBuilder,
-  { headDim }: ModelSpec,
+  { headDim }: Architecture,
   op: ResidentAttentionOp,
   ids: string,
 ): AttentionIn {

@@ -43,7 +43,8 @@ Deno.test({
     const decoder = new Decoder(backend, await LaidOutWeights.load(model));
     const sequences = Array.from(
       { length: 5 },
-      (_, s) => Array.from({ length: 7 }, (_, i) => (7 * s * s + 13 * i) % model.spec.vocabSize),
+      (_, s) =>
+        Array.from({ length: 7 }, (_, i) => (7 * s * s + 13 * i) % model.architecture.vocabSize),
     );
     const set: CalibrationSet = { sequences, length: 7, ignoredLabel: null, digest: "sha256:x" };
     const shape = denseShape(decoder.blocks).with(1, null);
@@ -65,7 +66,7 @@ Deno.test({
     );
     assert.ok((await score(capped)).every((value, i) => value <= 3 && value < text[i]));
     await decoder.dispose();
-    await backend.dispose();
-    model.close();
+    await backend[Symbol.asyncDispose]();
+    model[Symbol.dispose]();
   },
 });

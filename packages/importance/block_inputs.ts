@@ -1,4 +1,4 @@
-import type { ModelSpec, Shape } from "@lopper/core";
+import type { Architecture, Shape } from "@lopper/core";
 import type { HiddenStates } from "@lopper/runtime";
 import { sequencesPerBatch } from "./batches.ts";
 import { firstDifference, isSameShape } from "./differences.ts";
@@ -95,10 +95,10 @@ export class BlockInputs {
 
 /** Bytes of one copy of all block inputs of a batch, in float32. */
 export function keptBytes(
-  spec: ModelSpec,
+  architecture: Architecture,
   length: number,
   batchTokens?: number,
 ): number {
   const tokens = sequencesPerBatch(length, batchTokens) * length;
-  return (spec.blocks.length + 1) * spec.hiddenSize * 4 * tokens;
+  return (architecture.blocks.length + 1) * architecture.hiddenSize * 4 * tokens;
 }

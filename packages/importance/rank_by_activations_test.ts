@@ -46,8 +46,8 @@ async function withDecoder(
     await body(decoder, model);
   } finally {
     await decoder.dispose();
-    await backend.dispose();
-    model.close();
+    await backend[Symbol.asyncDispose]();
+    model[Symbol.dispose]();
   }
 }
 
@@ -56,8 +56,8 @@ async function withDecoder(
  * checkpoint order.
  */
 async function referenceEnergy(model: Model, set: CalibrationSet): Promise<Map<number, number[]>> {
-  const { spec, store } = model;
-  const { hiddenSize, headDim, rmsNormEps } = spec;
+  const { architecture, store } = model;
+  const { hiddenSize, headDim, rmsNormEps } = architecture;
   const read = async (block: Block) =>
     new Map(
       await Promise.all(
@@ -80,7 +80,7 @@ async function referenceEnergy(model: Model, set: CalibrationSet): Promise<Map<n
       (_, r) => x.reduce((s, v, i) => s + v * weight[r * x.length + i], bias?.[r] ?? 0),
     );
   };
-  const rope = ropeTable(spec.rope, headDim, LENGTH);
+  const rope = ropeTable(architecture.rope, headDim, LENGTH);
   const half = headDim / 2;
   const rotate = (x: number[], t: number) =>
     x.map((v, i) => {
@@ -91,12 +91,12 @@ async function referenceEnergy(model: Model, set: CalibrationSet): Promise<Map<n
   const sums = new Map<number, number[]>();
   const count = (block: number, captured: number[]) =>
     sums.set(block, captured.map((v, c) => (sums.get(block)?.[c] ?? 0) + v * v));
-  const weights = await Promise.all(spec.blocks.map(read));
+  const weights = await Promise.all(architecture.blocks.map(read));
   for (const sequence of set.sequences) {
     let hidden = sequence.map((id) =>
       Array.from(embedding.subarray(id * hiddenSize, (id + 1) * hiddenSize))
     );
-    for (const [block, described] of spec.blocks.entries()) {
+    for (const [block, described] of architecture.blocks.entries()) {
       const a = weights[block];
       if (described.attended) {
         const { queryHeads, kvHeads } = headsOf(described);
@@ -176,8 +176,8 @@ for (const family of FAMILIES) {
       `${family} on ${backend}: energy and ranking as a reference in plain loops has them`,
       () =>
         withDecoder(family, backend, async (decoder, model) => {
-          const set = texts(model.spec.vocabSize);
-          const { hiddenSize } = model.spec;
+          const set = texts(model.architecture.vocabSize);
+          const { hiddenSize } = model.architecture;
           const shape = denseShape(decoder.blocks);
           const energy = await activationEnergy(decoder, shape, set, { batchTokens: 2 * LENGTH });
           const wanted = await referenceEnergy(model, set);
@@ -237,7 +237,7 @@ engineTest(
   "what is cut off stays behind, and a rearranged model computes the same",
   () =>
     withDecoder("qwen2-heterogeneous", "cpu", async (decoder, model) => {
-      const set = texts(model.spec.vocabSize);
+      const set = texts(model.architecture.vocabSize);
       const dense = denseShape(decoder.blocks);
       const block = dense.findIndex((size) => size!.channels > 8);
       const width = dense[block]!.channels - 5;

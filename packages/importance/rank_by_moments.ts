@@ -1,7 +1,7 @@
 import { GramSum, type Matrix, matrix, Products } from "@lopper/algebra";
 import {
+  type Architecture,
   CalibrationError,
-  type ModelSpec,
   outputProjection,
   type Shape,
   widestInner,
@@ -17,9 +17,9 @@ import type { MomentRule } from "./rankings/rule.ts";
  * hidden states of its text.
  * @param tokens of the text, at most.
  */
-export function rankByMomentsBytes(spec: ModelSpec, tokens: number): number {
-  const { hiddenSize } = spec;
-  const widest = widestInner(spec.blocks);
+export function rankByMomentsBytes(architecture: Architecture, tokens: number): number {
+  const { hiddenSize } = architecture;
+  const widest = widestInner(architecture.blocks);
   // H, its inverse, the products of weights, and what an engine holds of one of them; the
   // projection, scaled, too; hidden states.
   return 4 * (4 * widest ** 2 + 2 * widest * hiddenSize + tokens * hiddenSize);
@@ -87,11 +87,11 @@ export async function rankByMoments(
  * The output projection of a block, transposed, and how many of its rows are one unit; good until
  * the decoder runs.
  */
-function columnsOf({ spec, blocks, weights }: Decoder, shape: Shape, block: number) {
+function columnsOf({ architecture, blocks, weights }: Decoder, shape: Shape, block: number) {
   const { name, axes: [, { width }] } = outputProjection(blocks[block]);
   const { rows, data } = weights.block(block, shape[block]!)
     .find((weight) => weight.name === name)!;
-  return { width, columns: matrix(rows, spec.hiddenSize, data) };
+  return { width, columns: matrix(rows, architecture.hiddenSize, data) };
 }
 
 /**

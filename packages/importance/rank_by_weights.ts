@@ -9,7 +9,7 @@ import type { WeightRule } from "./rankings/rule.ts";
  * ones keep the order of the checkpoint, and so do those of dimensions that the rule does not rank.
  */
 export async function rankByWeights(model: Model, rule: WeightRule): Promise<Ranking> {
-  const { blocks } = model.spec;
+  const { blocks } = model.architecture;
   const names = blocks.flatMap(({ dimensions }) => dimensions.map(({ name }) => name));
   let ranking = sourceRanking(blocks);
   for (const dimension of new Set(names)) {

@@ -19,7 +19,7 @@ for (const family of ["llama-mha", "qwen2", "qwen3", "qwen2-heterogeneous"]) {
         .reduce((sum, value) => sum + Math.abs(value), 0);
     };
     const ranking = await rankByWeights(model, l1);
-    for (const [number, block] of model.spec.blocks.entries()) {
+    for (const [number, block] of model.architecture.blocks.entries()) {
       const { layer: l } = block;
       const prefix = `model.layers.${l}`;
       const { kvGroups, channels } = ranking[number]!;
@@ -51,7 +51,7 @@ for (const family of ["llama-mha", "qwen2", "qwen3", "qwen2-heterogeneous"]) {
         scores.slice(1).forEach((s, i) => assert.ok(s <= scores[i] + 1e-4, `layer ${l}`));
       }
     }
-    model.close();
+    model[Symbol.dispose]();
   });
 }
 
@@ -60,8 +60,8 @@ Deno.test("weight ranking: equal norms keep the order of the checkpoint, and sig
   // Every row sums to 1, signs mixed, but for what is said here; biases stay those of the fixture.
   const heavy: Record<string, readonly number[]> = {
     // rows of the second query head of group 1, of 3 heads each
-    "model.layers.0.self_attn.q_proj.weight": [4 * model.spec.headDim],
-    "model.layers.1.self_attn.v_proj.weight": [model.spec.headDim],
+    "model.layers.0.self_attn.q_proj.weight": [4 * model.architecture.headDim],
+    "model.layers.1.self_attn.v_proj.weight": [model.architecture.headDim],
     "model.layers.0.mlp.gate_proj.weight": [7, 3],
     "model.layers.0.mlp.up_proj.weight": [7, 5],
   };
@@ -79,7 +79,7 @@ Deno.test("weight ranking: equal norms keep the order of the checkpoint, and sig
   };
   const ranking = await rankByWeights({ ...model, store: { ...model.store, readFloat32 } }, l1);
   const all = (n: number) => Array.from({ length: n }, (_, i) => i);
-  const [attention, mlp] = model.spec.blocks;
+  const [attention, mlp] = model.architecture.blocks;
   const { queryHeads, kvHeads } = headsOf(attention);
   assert.deepEqual([queryHeads, kvHeads], [6, 2]);
   const { channels } = sizeOf(mlp);
@@ -90,5 +90,5 @@ Deno.test("weight ranking: equal norms keep the order of the checkpoint, and sig
     { kvGroups: [1, 0] },
     { channels: all(channels) },
   ]);
-  model.close();
+  model[Symbol.dispose]();
 });

@@ -41,7 +41,11 @@ export class ResidentScorer implements Scorer {
   }
 
   fullCost(shape: Shape): number {
-    return forwardCost(shape, this.tokens, headCostInBlocks(this.#decoder.spec, this.length));
+    return forwardCost(
+      shape,
+      this.tokens,
+      headCostInBlocks(this.#decoder.architecture, this.length),
+    );
   }
 
   async evaluate(

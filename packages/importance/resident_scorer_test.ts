@@ -29,7 +29,10 @@ Deno.test({
     const sequences = Array.from(
       { length: 5 },
       (_, s) =>
-        Array.from({ length: LENGTH }, (_, i) => (7 * s * s + 13 * i + s) % model.spec.vocabSize),
+        Array.from(
+          { length: LENGTH },
+          (_, i) => (7 * s * s + 13 * i + s) % model.architecture.vocabSize,
+        ),
     );
     const set: CalibrationSet = {
       sequences,
@@ -80,7 +83,7 @@ Deno.test({
 
     await resident.dispose();
     await decoder.dispose();
-    await backend.dispose();
-    model.close();
+    await backend[Symbol.asyncDispose]();
+    model[Symbol.dispose]();
   },
 });

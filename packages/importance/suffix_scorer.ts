@@ -43,14 +43,14 @@ export class SuffixScorer implements Scorer {
     this.#calibration = calibration;
     this.tokens = tokenCount(calibration);
     this.length = length;
-    this.#headCost = headCostInBlocks(decoder.spec, length);
+    this.#headCost = headCostInBlocks(decoder.architecture, length);
     this.batches = batchNumbers(calibration, options);
     this.#batches = this.batches.map((numbers) => {
       const sequences = numbers.map((i) => calibration.sequences[i]);
       return { sequences, labels: nextTokens(sequences) };
     });
     this.#losses = new BatchLosses(calibration, this.batches, options.judge);
-    const copy = keptBytes(decoder.spec, length, options.batchTokens);
+    const copy = keptBytes(decoder.architecture, length, options.batchTokens);
     this.#inputs = new BlockInputs(this.#batches.length, options.cacheBytes, copy);
     this.keptBatches = this.#inputs.keptBatches;
   }
@@ -141,7 +141,7 @@ export class SuffixScorer implements Scorer {
     for (let block = first; block < end; block++) {
       moved = await this.#decoder.runBlock(block, shape, moved);
     }
-    return meanSquaredChange(output.data, moved.data, this.#decoder.spec.hiddenSize);
+    return meanSquaredChange(output.data, moved.data, this.#decoder.architecture.hiddenSize);
   }
 
   favour(shape: Shape) {

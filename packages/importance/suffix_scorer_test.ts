@@ -34,12 +34,15 @@ async function withDecoder(
   const sequences = Array.from(
     { length: 5 },
     (_, s) =>
-      Array.from({ length: LENGTH }, (_, i) => (7 * s * s + salt * i + s) % model.spec.vocabSize),
+      Array.from(
+        { length: LENGTH },
+        (_, i) => (7 * s * s + salt * i + s) % model.architecture.vocabSize,
+      ),
   );
   await body(decoder, { sequences, length: LENGTH, ignoredLabel: 13, digest: "sha256:test" });
   await decoder.dispose();
-  await backend.dispose();
-  model.close();
+  await backend[Symbol.asyncDispose]();
+  model[Symbol.dispose]();
 }
 
 function scorerTest(name: string, body: Parameters<typeof withDecoder>[0]) {
@@ -81,7 +84,7 @@ async function scoreOn(
 
 const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
 
-const copy = (decoder: Decoder) => keptBytes(decoder.spec, LENGTH, BATCH_TOKENS);
+const copy = (decoder: Decoder) => keptBytes(decoder.architecture, LENGTH, BATCH_TOKENS);
 for (
   const [what, copies, order] of [
     ["room for everything", 1e6, undefined],
@@ -133,7 +136,7 @@ for (
 scorerTest(
   "against the dense model, a score is its NLL and the KL divergence of predictions from its",
   async (decoder, set) => {
-    const { vocabSize } = decoder.spec;
+    const { vocabSize } = decoder.architecture;
     const whole = denseShape(decoder.blocks);
     const options = { cacheBytes: 1e9, batchTokens: BATCH_TOKENS };
     const byText = new SuffixScorer(decoder, set, options);
@@ -190,7 +193,7 @@ scorerTest(
     scorer.favour(first.shape);
     for (const other of others) await scoreOn(scorer, whole, other);
     const second = candidatesOf(first.shape);
-    const head = headCostInBlocks(decoder.spec, LENGTH);
+    const head = headCostInBlocks(decoder.architecture, LENGTH);
     for (const candidate of second) {
       const after = blocksLeft(candidate.shape.slice(candidate.first));
       const before = decoder.blockTokens;
@@ -216,7 +219,7 @@ scorerTest(
   "a perturbation is the mean squared change of a block's output, by token",
   async (decoder, set) => {
     const scorer = new SuffixScorer(decoder, set, { cacheBytes: 1e9, batchTokens: BATCH_TOKENS });
-    const { hiddenSize } = decoder.spec;
+    const { hiddenSize } = decoder.architecture;
     const whole = denseShape(decoder.blocks);
     for (const candidate of candidatesOf(whole)) {
       const block = candidate.first;
@@ -244,7 +247,7 @@ scorerTest(
   "a full pass costs the blocks that are left and the head, times tokens",
   async (decoder, set) => {
     const scorer = new SuffixScorer(decoder, set, { cacheBytes: 1e9 });
-    const head = headCostInBlocks(decoder.spec, LENGTH);
+    const head = headCostInBlocks(decoder.architecture, LENGTH);
     assert.equal(scorer.tokens, 5 * LENGTH);
     const whole = denseShape(decoder.blocks);
     for (const { shape } of [{ shape: whole }, ...candidatesOf(whole)]) {

@@ -1,4 +1,4 @@
-import { type ModelSpec, shown, UnsupportedModelError } from "@lopper/core";
+import { type Architecture, shown, UnsupportedModelError } from "@lopper/core";
 import { type CompleteConfig, withDefaults } from "./config_defaults.ts";
 import type { LayerOverrides, ModelConfig } from "./config_schema.ts";
 import type { Family, Setting, Trait } from "./families/family.ts";
@@ -21,10 +21,10 @@ export const PRUNED_MODEL_TYPE = "lopper_";
  * @param file where the config came from, for messages.
  * @throws {UnsupportedModelError} for a family or a setting that Lopper does not compute.
  */
-export function specFromConfig(
+export function architectureFromConfig(
   json: ModelConfig,
   file: string,
-): { spec: ModelSpec; family: Family } {
+): { architecture: Architecture; family: Family } {
   const family = familyOfConfig(json, file);
   const config = withDefaults(json, family);
   const refuse: Refuse = (what, found, needed) => {
@@ -42,7 +42,7 @@ export function specFromConfig(
     refuse("head_dim", headDim, "an even whole number");
   }
   const layers = layersFromConfig(config, refuse);
-  const spec: ModelSpec = {
+  const architecture: Architecture = {
     family: family.modelType,
     hiddenSize,
     headDim,
@@ -61,7 +61,7 @@ export function specFromConfig(
       layers,
     ),
   };
-  return { spec, family };
+  return { architecture, family };
 }
 
 /** What a model has of what its family may have. */
@@ -165,7 +165,7 @@ export function configOfLayers(
  */
 function withEarlierRopeKeys(
   config: Readonly<Record<string, unknown>>,
-  { rope }: ModelSpec,
+  { rope }: Architecture,
 ): Record<string, unknown> {
   if (!config.rope_parameters) return { ...config };
   const { rope_theta, rope_scaling } = earlierRopeKeys(rope);
@@ -179,18 +179,18 @@ function withEarlierRopeKeys(
  */
 export function prunedConfig(
   source: Readonly<Record<string, unknown>>,
-  spec: ModelSpec,
+  architecture: Architecture,
   plain: boolean,
 ): Record<string, unknown> {
-  const config = withEarlierRopeKeys(plainConfig(source), spec);
-  const layers = layersOfBlocks(spec);
+  const config = withEarlierRopeKeys(plainConfig(source), architecture);
+  const layers = layersOfBlocks(architecture);
   const [first] = layers;
   if (plain && first.attention && first.mlp) {
     return {
       ...config,
       num_attention_heads: first.attention.queryHeads,
       num_key_value_heads: first.attention.kvHeads,
-      head_dim: spec.headDim,
+      head_dim: architecture.headDim,
       intermediate_size: first.mlp.intermediateSize,
     };
   }

@@ -1,14 +1,14 @@
 import {
+  type Architecture,
   attentionWindow,
   denseShape,
   headsOf,
   keepLayers,
   longestSequence,
-  type ModelSpec,
   UnsupportedModelError,
   withShape,
 } from "@lopper/core";
-import { prunedConfig, specFromConfig } from "./config.ts";
+import { architectureFromConfig, prunedConfig } from "./config.ts";
 import { configSchema } from "./config_schema.ts";
 import { checkConfig } from "./config_kind.ts";
 import assert from "node:assert/strict";
@@ -25,7 +25,7 @@ const LLAMA = {
 };
 const FILE = "m/config.json";
 const parse = (change: Record<string, unknown>) =>
-  specFromConfig(checkConfig({ ...LLAMA, ...change }, FILE), FILE).spec;
+  architectureFromConfig(checkConfig({ ...LLAMA, ...change }, FILE), FILE).architecture;
 
 const QWEN2 = {
   model_type: "qwen2",
@@ -168,9 +168,9 @@ Deno.test("config: rotary settings are found wherever transformers puts them", (
  * whole.
  */
 function windows(change: Record<string, unknown>) {
-  const spec = parse(change);
-  const each = [0, 1].map((layer) => attentionWindow(spec, layer));
-  return [...each, longestSequence(spec)];
+  const architecture = parse(change);
+  const each = [0, 1].map((layer) => attentionWindow(architecture, layer));
+  return [...each, longestSequence(architecture)];
 }
 
 Deno.test("config: windows are those of the family's rule, layer by layer, and limit lengths where there is one", () => {
@@ -198,34 +198,37 @@ Deno.test("config: windows are those of the family's rule, layer by layer, and l
 });
 
 Deno.test("config: a window limits nothing where its layers' attention is gone", () => {
-  const spec = parse({ ...QWEN2, max_window_layers: 1 });
-  const dense = denseShape(spec.blocks);
-  assert.equal(longestSequence(spec), 9);
-  assert.equal(longestSequence(withShape(spec, dense.with(2, null))), 512);
-  assert.equal(longestSequence(withShape(spec, dense.with(0, null))), 9);
-  const [first, second] = [parse({ ...QWEN2, num_hidden_layers: 1 }).blocks, spec.blocks.slice(2)];
+  const architecture = parse({ ...QWEN2, max_window_layers: 1 });
+  const dense = denseShape(architecture.blocks);
+  assert.equal(longestSequence(architecture), 9);
+  assert.equal(longestSequence(withShape(architecture, dense.with(2, null))), 512);
+  assert.equal(longestSequence(withShape(architecture, dense.with(0, null))), 9);
+  const [first, second] = [
+    parse({ ...QWEN2, num_hidden_layers: 1 }).blocks,
+    architecture.blocks.slice(2),
+  ];
   assert.deepEqual(second.map(({ id }) => id), ["1.attention", "1.mlp"]);
-  const one = { ...omitFull(spec), layerCount: 1, blocks: first };
-  assert.deepEqual(keepLayers(spec, [1]), one);
-  assert.deepEqual(keepLayers(spec, [0]), { ...one, slidingWindow: null });
-  assert.deepEqual(keepLayers(spec, [0, 1]), spec);
+  const one = { ...omitFull(architecture), layerCount: 1, blocks: first };
+  assert.deepEqual(keepLayers(architecture, [1]), one);
+  assert.deepEqual(keepLayers(architecture, [0]), { ...one, slidingWindow: null });
+  assert.deepEqual(keepLayers(architecture, [0, 1]), architecture);
 });
 
-function omitFull({ fullAttention: _, ...spec }: ModelSpec) {
-  return spec;
+function omitFull({ fullAttention: _, ...architecture }: Architecture) {
+  return architecture;
 }
 
 Deno.test("config: a uniform result is plain, another lists its layers and reads back", () => {
-  const spec = parse({});
+  const architecture = parse({});
   const [attention, mlp] = [{ kvGroups: 2 }, { channels: 96 }];
-  const uniform = withShape(spec, [attention, mlp, attention, mlp]);
+  const uniform = withShape(architecture, [attention, mlp, attention, mlp]);
   const plain = prunedConfig(LLAMA, uniform, true);
   assert.equal(plain.lopper, undefined);
-  assert.deepEqual(specFromConfig(configSchema.parse(plain), "c").spec, uniform);
-  const mixed = withShape(spec, [null, mlp, attention, null]);
+  assert.deepEqual(architectureFromConfig(configSchema.parse(plain), "c").architecture, uniform);
+  const mixed = withShape(architecture, [null, mlp, attention, null]);
   const listed = prunedConfig({ ...LLAMA, extra: "kept" }, mixed, false);
   assert.equal(listed.extra, "kept");
-  assert.deepEqual(specFromConfig(configSchema.parse(listed), "c").spec, mixed);
+  assert.deepEqual(architectureFromConfig(configSchema.parse(listed), "c").architecture, mixed);
 });
 
 Deno.test("config: rotary settings are written under the keys of earlier readers, too", () => {

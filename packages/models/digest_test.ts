@@ -34,6 +34,6 @@ for (const [name, beginning] of Object.entries(DIGESTS)) {
     const model = await openModel(new FileFolder(`${FAMILIES}/${name}`));
     const digest = await modelDigest(model);
     assert.equal(digest.slice(0, "sha256:".length + beginning.length), `sha256:${beginning}`);
-    model.close();
+    model[Symbol.dispose]();
   });
 }

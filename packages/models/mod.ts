@@ -1,11 +1,11 @@
 /** Checkpoints of any format opened as models, and written. */
 export { copyCompanions, copyTerms } from "./companions.ts";
 export {
+  architectureFromConfig,
   configOfLayers,
   plainConfig,
   PRUNED_MODEL_TYPE,
   prunedConfig,
-  specFromConfig,
 } from "./config.ts";
 export { configSchema } from "./config_schema.ts";
 export { DECI_MODEL_TYPE, deciMultiplier, deciWidth } from "./deci_config.ts";

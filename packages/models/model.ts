@@ -1,8 +1,8 @@
 import {
+  type Architecture,
   type Block,
   CheckpointFormatError,
   isFloatDType,
-  type ModelSpec,
   sha256,
   sizeOf,
   weightShape,
@@ -18,10 +18,10 @@ const DIGEST_CHUNK_BYTES = 16 * 1024 * 1024;
  * A checkpoint understood as a decoder: its shapes, and its weights by role. Opening reads the
  * config and the tensor headers only; weights are read when asked for.
  */
-export interface Model {
+export interface Model extends Disposable {
   readonly name: string;
   readonly folder: ModelFolder;
-  readonly spec: ModelSpec;
+  readonly architecture: Architecture;
   readonly family: Family;
   /** config.json as it stands, keys that Lopper does not read included. */
   readonly config: Readonly<Record<string, unknown>>;
@@ -37,7 +37,6 @@ export interface Model {
   readonly quantised: Readonly<Record<string, number>> | null;
   /** What its files hold that is passed over, one short sentence each. */
   readonly notes: readonly string[];
-  close(): void;
 }
 
 /** One tensor and its role. `shape` is checked against the config. */
@@ -60,8 +59,11 @@ export interface DeclaredTensor {
 }
 
 /** Every weight of a model, in the order in which they are listed and hashed. */
-export function declaredTensors(spec: ModelSpec, family: Family): readonly DeclaredTensor[] {
-  const { vocabSize, hiddenSize, tiedEmbeddings } = spec;
+export function declaredTensors(
+  architecture: Architecture,
+  family: Family,
+): readonly DeclaredTensor[] {
+  const { vocabSize, hiddenSize, tiedEmbeddings } = architecture;
   const names = family.tensorNames;
   const outer = (part: "embedding" | "finalNorm" | "lmHead", ...shape: number[]) => ({
     role: { part },
@@ -70,7 +72,7 @@ export function declaredTensors(spec: ModelSpec, family: Family): readonly Decla
   });
   return [
     outer("embedding", vocabSize, hiddenSize),
-    ...spec.blocks.flatMap((block) =>
+    ...architecture.blocks.flatMap((block) =>
       block.weights.map((weight) => ({
         role: { part: block.kind, layer: block.layer, weight: weight.name },
         name: blockTensorName(family, block, weight.name),
@@ -89,14 +91,14 @@ export function declaredTensors(spec: ModelSpec, family: Family): readonly Decla
  *   declared.
  */
 export function bindWeights(
-  spec: ModelSpec,
+  architecture: Architecture,
   family: Family,
   store: Pick<TensorStore, "tensors">,
   file: string,
   description = "config.json",
 ): readonly Weight[] {
   const names = family.tensorNames;
-  const weights = declaredTensors(spec, family).map(({ role, name, shape }): Weight => {
+  const weights = declaredTensors(architecture, family).map(({ role, name, shape }): Weight => {
     const tensor = store.tensors.get(name);
     if (!tensor) {
       const untied = role.part === "lmHead" ? ", and does not say tie_word_embeddings" : "";
@@ -116,7 +118,7 @@ export function bindWeights(
   const bound = new Set(weights.map(({ tensor }) => tensor.name));
   for (const [name, tensor] of store.tensors) {
     if (bound.has(name) || names.ignored.test(name)) continue;
-    if (spec.tiedEmbeddings && name === names.lmHead) continue;
+    if (architecture.tiedEmbeddings && name === names.lmHead) continue;
     throw new CheckpointFormatError(`${description} does not declare this tensor`, {
       file: tensor.file,
       tensor: name,
@@ -163,7 +165,7 @@ export function weightsOfBlock(
 
 /** The tensor of a weight outside the blocks; the LM head of a tied model is the embedding. */
 export function outerWeight(model: Model, part: "embedding" | "finalNorm" | "lmHead"): TensorInfo {
-  const wanted = part === "lmHead" && model.spec.tiedEmbeddings ? "embedding" : part;
+  const wanted = part === "lmHead" && model.architecture.tiedEmbeddings ? "embedding" : part;
   const weight = model.weights.find(({ role }) => role.part === wanted);
   if (!weight) throw new TypeError(`the model has no ${wanted}`);
   return weight.tensor;

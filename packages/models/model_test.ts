@@ -65,7 +65,7 @@ Deno.test("model: every fixture opens and lists its weights once", async () => {
     const model = await openModel(new FileFolder(`${FIXTURES}/${name}`));
     assert.equal(new Set(model.weights.map((w) => w.tensor.name)).size, model.weights.length);
     assert.equal(model.weights.length, model.store.tensors.size, name);
-    model.close();
+    model[Symbol.dispose]();
   }
 });
 
@@ -119,7 +119,11 @@ Deno.test("model: a head that is the embedding is tied, whatever it is rounded t
   const tied = await openModel(await changed("llama-mqa", same));
   for (const dtype of ["F32", "F16", "BF16"] as const) {
     const model = await openModel(await withHead((values) => values, dtype));
-    assert.deepEqual([model.spec, model.config, model.notes], [tied.spec, tied.config, tied.notes]);
+    assert.deepEqual([model.architecture, model.config, model.notes], [
+      tied.architecture,
+      tied.config,
+      tied.notes,
+    ]);
     assert.equal(model.weights.length, model.store.tensors.size - 1);
     assert.equal(await modelDigest(model), await modelDigest(tied));
   }
@@ -128,11 +132,11 @@ Deno.test("model: a head that is the embedding is tied, whatever it is rounded t
 Deno.test("model: a head that is another matrix counts, whatever the config says, and is written", async () => {
   const last = (values: Float32Array) => values.fill(values[0] + 1, values.length - 1);
   const model = await openModel(await withHead(last));
-  assert.equal(model.spec.tiedEmbeddings, false);
+  assert.equal(model.architecture.tiedEmbeddings, false);
   assert.equal(model.weights.at(-1)!.tensor.name, HEAD);
   assert.match(model.notes[0], /lm_head\.weight is not the embedding, though config\.json says/);
   const files: Record<string, Uint8Array> = {};
-  const plan = densePlan(model.spec, await modelDigest(model));
+  const plan = densePlan(model.architecture, await modelDigest(model));
   await writePrunedModel(model, plan, (file) => {
     const sink = new MemorySink();
     const commit = async () => {
@@ -146,7 +150,7 @@ Deno.test("model: a head that is another matrix counts, whatever the config says
     });
   });
   const again = await openModel(new MemoryFolder("again", files));
-  assert.deepEqual(again.spec, model.spec);
+  assert.deepEqual(again.architecture, model.architecture);
   assert.deepEqual(again.notes, []);
   assert.equal(await modelDigest(again), await modelDigest(model));
   // one of another shape is no such matrix
@@ -163,7 +167,7 @@ Deno.test("model: a head that is another matrix counts, whatever the config says
 Deno.test("model: the head of a tied model may stand for the embedding, and is written as that", async () => {
   const tied = await openModel(await changed("llama-mqa", same));
   const model = await openModel(await changed("llama-mqa", edit(EMBEDDING, { name: HEAD })));
-  assert.deepEqual(model.spec, tied.spec);
+  assert.deepEqual(model.architecture, tied.architecture);
   assert.deepEqual(model.notes, tied.notes);
   assert.equal(await modelDigest(model), await modelDigest(tied));
   for (const { tensor: { name } } of model.weights) {

@@ -1,5 +1,5 @@
 import { shown, UnsupportedModelError } from "@lopper/core";
-import { specFromConfig } from "./config.ts";
+import { architectureFromConfig } from "./config.ts";
 import { checkConfig } from "./config_kind.ts";
 import { foreignFolder, foreignWeights } from "./folder/foreign_folder.ts";
 import { fateOf, listed } from "./folder/folder_files.ts";
@@ -48,7 +48,7 @@ async function openKnownFolder(folder: KnownFolder): Promise<Model> {
   const file = `${folder.name}/${CONFIG}`;
   const json = await readJson(folder, CONFIG, anyObject);
   const declared = checkConfig(json, file);
-  const { spec: shapes, family } = specFromConfig(declared, file);
+  const { architecture: shapes, family } = architectureFromConfig(declared, file);
   const foreign = await hasSafetensors(folder) ? null : await foreignWeights(folder);
   if (foreign) throw foreign;
   const read = await filesOfWeights(folder);

@@ -1,4 +1,5 @@
 import {
+  type Architecture,
   DTYPE_BYTES,
   isFloatDType,
   isUniform,
@@ -6,8 +7,7 @@ import {
   type KeptByBlock,
   keptOf,
   layersWithBlocks,
-  type ModelSpec,
-  prunedSpec,
+  prunedArchitecture,
   type PrunePlan,
   unitAxis,
   unitIndices,
@@ -36,7 +36,7 @@ import { copyCompanions } from "./companions.ts";
 export type Refit = (block: number) => Float32Array | null;
 
 export interface WrittenModel {
-  readonly spec: ModelSpec;
+  readonly architecture: Architecture;
   /** Bytes of weights, headers not counted. */
   readonly weightBytes: number;
   readonly files: readonly string[];
@@ -55,7 +55,7 @@ export async function writePrunedModel(
   open: OpenSink,
   options: { maxShardBytes?: number; refit?: Refit } = {},
 ): Promise<WrittenModel> {
-  const { spec, config, entries } = withoutEmptyLayers(model, plan, options.refit);
+  const { architecture, config, entries } = withoutEmptyLayers(model, plan, options.refit);
   const { shards, indexJson } = planShards(entries, options.maxShardBytes);
   const files: string[] = [];
   for (const shard of shards) {
@@ -67,9 +67,9 @@ export async function writePrunedModel(
     files.push("model.safetensors.index.json");
   }
   files.push(...await copyCompanions(model.folder, open));
-  await writeJson(open, "config.json", prunedConfig(config, spec, isUniform(spec)));
+  await writeJson(open, "config.json", prunedConfig(config, architecture, isUniform(architecture)));
   files.push("config.json");
-  return { spec, files, weightBytes: entries.reduce((sum, e) => sum + byteLength(e), 0) };
+  return { architecture, files, weightBytes: entries.reduce((sum, e) => sum + byteLength(e), 0) };
 }
 
 /**
@@ -78,13 +78,13 @@ export async function writePrunedModel(
  * left; elsewhere layers keep their places.
  */
 function withoutEmptyLayers(model: Model, plan: PrunePlan, refit?: Refit) {
-  const spec = prunedSpec(model.spec, plan);
+  const architecture = prunedArchitecture(model.architecture, plan);
   const { config } = model;
   const entries = prunedTensors(model, plan, refit);
-  const kept = layersWithBlocks(spec);
-  const without = keepLayers(spec, kept);
-  if (kept.length === spec.layerCount || !isUniform(without)) {
-    return { spec, config, entries };
+  const kept = layersWithBlocks(architecture);
+  const without = keepLayers(architecture, kept);
+  if (kept.length === architecture.layerCount || !isUniform(without)) {
+    return { architecture, config, entries };
   }
   const names = new Map(model.weights.map(({ role, tensor }) => {
     if (!("layer" in role)) return [tensor.name, tensor.name];
@@ -92,7 +92,7 @@ function withoutEmptyLayers(model: Model, plan: PrunePlan, refit?: Refit) {
     return [tensor.name, blockTensorName(model.family, moved, role.weight)];
   }));
   return {
-    spec: without,
+    architecture: without,
     config: configOfLayers(config, kept),
     entries: entries.map((entry) => ({ ...entry, name: names.get(entry.name)! })),
   };
@@ -107,7 +107,7 @@ export function prunedTensors(
   plan: PrunePlan,
   refit?: Refit,
 ): readonly TensorEntry[] {
-  const kept = keptOf(model.spec, plan);
+  const kept = keptOf(model.architecture, plan);
   return model.weights.flatMap((weight) => prunedTensor(model, kept, weight, refit) ?? []);
 }
 
@@ -124,7 +124,7 @@ function prunedTensor(
     data: () => model.store.readBytes(tensor.name),
   };
   if (!("layer" in role)) return whole;
-  const { blocks } = model.spec;
+  const { blocks } = model.architecture;
   const block = blocks.findIndex(({ layer, kind }) => layer === role.layer && kind === role.part);
   const units = kept[block];
   if (!units) return undefined;

@@ -1,4 +1,5 @@
 import {
+  type Architecture,
   CheckpointFormatError,
   densePlan,
   type DType,
@@ -7,10 +8,9 @@ import {
   isUniform,
   keepLayers,
   layersWithBlocks,
-  type ModelSpec,
   PlanError,
   planOfKept,
-  prunedSpec,
+  prunedArchitecture,
   type PrunePlan,
   sizeOf,
 } from "@lopper/core";
@@ -33,7 +33,7 @@ const DIGEST = `sha256:${"0".repeat(64)}`;
 const open = (family: string) => openModel(new FileFolder(`${FIXTURES}/${family}`));
 
 /** Any plan for the model: blocks that are removed, single units, everything kept. */
-function plans(spec: ModelSpec): fc.Arbitrary<PrunePlan> {
+function plans(architecture: Architecture): fc.Arbitrary<PrunePlan> {
   const kept = (n: number) => {
     const all = Array.from({ length: n }, (_, i) => i);
     return fc.oneof(
@@ -42,21 +42,21 @@ function plans(spec: ModelSpec): fc.Arbitrary<PrunePlan> {
       fc.nat(n - 1).map((i) => [i]),
     );
   };
-  const blocks = spec.blocks.map(({ dimensions: [{ name, units }] }) =>
+  const blocks = architecture.blocks.map(({ dimensions: [{ name, units }] }) =>
     fc.oneof(fc.constant(null), kept(units).map((those) => ({ [name]: those })))
   );
   return fc.tuple(...blocks).map((kept) =>
-    planOfKept(spec, kept, { modelDigest: DIGEST, removalOrder: [] })
+    planOfKept(architecture, kept, { modelDigest: DIGEST, removalOrder: [] })
   );
 }
 
 /** The plan that keeps the first units of every block. */
-function uniformPlan(spec: ModelSpec, groups: number, channels: number): PrunePlan {
+function uniformPlan(architecture: Architecture, groups: number, channels: number): PrunePlan {
   const first = (n: number) => Array.from({ length: n }, (_, i) => i);
   return {
     modelDigest: DIGEST,
     removalOrder: [],
-    layers: Array.from({ length: spec.layerCount }, () => ({
+    layers: Array.from({ length: architecture.layerCount }, () => ({
       attention: { kvGroups: first(groups) },
       mlp: { channels: first(channels) },
     })),
@@ -67,24 +67,29 @@ function uniformPlan(spec: ModelSpec, groups: number, channels: number): PrunePl
  * The kept part of one tensor, found by its name and element by element: rows and columns that
  * stay, or null for a tensor that goes. Knows nothing of prune groups.
  */
-function keptPart(spec: ModelSpec, plan: PrunePlan, name: string, shape: readonly number[]) {
+function keptPart(
+  architecture: Architecture,
+  plan: PrunePlan,
+  name: string,
+  shape: readonly number[],
+) {
   const all = [shape[0], shape[1] ?? 1].map((n) => Array.from({ length: n }, (_, i) => i));
   const match = /^model\.layers\.(\d+)\.(\w+)(?:\.(\w+))?\.(weight|bias)$/.exec(name);
   if (!match) return all;
   const [, layer, module, part] = match;
   const { attention, mlp } = plan.layers[Number(layer)];
-  const norm = spec.family === "olmo2" ? "post_attention_layernorm" : "input_layernorm";
+  const norm = architecture.family === "olmo2" ? "post_attention_layernorm" : "input_layernorm";
   const ofAttention = module === "self_attn" || module === norm;
   if ((ofAttention ? attention : mlp) === "removed") return null;
   let [rows, columns] = all;
   if (module === "self_attn" && attention !== "removed") {
-    const dense = headsOf(spec.blocks.find(({ id }) => id === `${layer}.attention`)!);
+    const dense = headsOf(architecture.blocks.find(({ id }) => id === `${layer}.attention`)!);
     const stays = (channel: number, heads: number) =>
       attention.kvGroups.includes(
-        Math.floor(Math.floor(channel / spec.headDim) / (heads / dense.kvHeads)),
+        Math.floor(Math.floor(channel / architecture.headDim) / (heads / dense.kvHeads)),
       );
     const ofQueries = ["q_proj"], ofKeys = ["k_proj", "v_proj"];
-    if (spec.family === "olmo2") {
+    if (architecture.family === "olmo2") {
       ofQueries.push("q_norm");
       ofKeys.push("k_norm");
     }
@@ -131,29 +136,32 @@ for (const family of FAMILIES) {
     const model = await open(family);
     await fc.assert(
       fc.asyncProperty(
-        plans(model.spec),
+        plans(model.architecture),
         fc.constantFrom(undefined, 1, 20_000),
         async (plan, maxShardBytes) => {
           const { written, files, folder } = await write(model, plan, maxShardBytes);
           const pruned = await openModel(folder);
-          const whole = prunedSpec(model.spec, plan);
+          const whole = prunedArchitecture(model.architecture, plan);
           const numbers = layersWithBlocks(whole);
           const left = keepLayers(whole, numbers);
           // What is uniform without its empty layers is a plain model of fewer.
           const moves = isUniform(left);
-          const { fullAttention: _, slidingWindow: __, ...expectedSpec } = moves ? left : whole;
-          const { fullAttention: ___, slidingWindow: ____, ...foundSpec } = pruned.spec;
-          assert.deepEqual(foundSpec, expectedSpec);
+          const { fullAttention: _, slidingWindow: __, ...expectedArchitecture } = moves
+            ? left
+            : whole;
+          const { fullAttention: ___, slidingWindow: ____, ...foundArchitecture } =
+            pruned.architecture;
+          assert.deepEqual(foundArchitecture, expectedArchitecture);
           const place = (name: string) =>
             name.replace(/^(model\.layers\.)(\d+)/, (_, start, layer) => {
               return start + (moves ? numbers.indexOf(Number(layer)) : layer);
             });
-          assert.deepEqual(written.spec, pruned.spec);
+          assert.deepEqual(written.architecture, pruned.architecture);
           assert.equal(written.weightBytes, pruned.weightBytes);
           assert.equal(written.files.at(-1), "config.json");
           const expected = new Set<string>();
           for (const { tensor: { name, shape, dtype } } of model.weights) {
-            const part = keptPart(model.spec, plan, name, shape);
+            const part = keptPart(model.architecture, plan, name, shape);
             if (!part) continue;
             const stored = place(name);
             expected.add(stored);
@@ -166,12 +174,12 @@ for (const family of FAMILIES) {
           }
           assert.deepEqual(new Set(pruned.store.tensors.keys()), expected);
           const config = JSON.parse(new TextDecoder().decode(files["config.json"]));
-          assert.equal("lopper" in config, !isUniform(pruned.spec));
+          assert.equal("lopper" in config, !isUniform(pruned.architecture));
         },
       ),
       { numRuns: 6, seed: 11 },
     );
-    model.close();
+    model[Symbol.dispose]();
   });
 }
 
@@ -182,14 +190,14 @@ function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
 Deno.test("pruned model: a plan that keeps everything gives the same weights and settings", async () => {
   for (const family of FAMILIES) {
     const model = await open(family);
-    const { folder } = await write(model, densePlan(model.spec, DIGEST));
+    const { folder } = await write(model, densePlan(model.architecture, DIGEST));
     const same = await openModel(folder);
-    assert.deepEqual(same.spec, model.spec);
+    assert.deepEqual(same.architecture, model.architecture);
     for (const { tensor } of model.weights) {
       const bytes = await model.store.readBytes(tensor.name);
       assert.ok(sameBytes(await same.store.readBytes(tensor.name), bytes), tensor.name);
     }
-    model.close();
+    model[Symbol.dispose]();
   }
 });
 
@@ -197,14 +205,14 @@ Deno.test("pruned model: equal layers give a plain config, unequal ones the key 
   const model = await open("qwen2");
   const config = async (folder: MemoryFolder) =>
     JSON.parse(new TextDecoder().decode(await folder.readBytes("config.json", 1e6)));
-  const { queryHeads, kvHeads } = headsOf(model.spec.blocks[0]);
+  const { queryHeads, kvHeads } = headsOf(model.architecture.blocks[0]);
   assert.ok(kvHeads >= 2);
-  const plain = await config((await write(model, uniformPlan(model.spec, 1, 16))).folder);
+  const plain = await config((await write(model, uniformPlan(model.architecture, 1, 16))).folder);
   assert.equal(plain.lopper, undefined);
   assert.equal(plain.num_key_value_heads, 1);
   assert.equal(plain.num_attention_heads, queryHeads / kvHeads);
   assert.equal(plain.intermediate_size, 16);
-  assert.equal(plain.head_dim, model.spec.headDim);
+  assert.equal(plain.head_dim, model.architecture.headDim);
   for (const [key, value] of Object.entries(model.config)) {
     if (/^(num_attention_heads|num_key_value_heads|intermediate_size|head_dim)$/.test(key)) {
       continue;
@@ -212,7 +220,7 @@ Deno.test("pruned model: equal layers give a plain config, unequal ones the key 
     assert.deepEqual(plain[key], value, key);
   }
 
-  const one = uniformPlan(model.spec, kvHeads, 24);
+  const one = uniformPlan(model.architecture, kvHeads, 24);
   const mixed: PrunePlan = {
     ...one,
     layers: one.layers.map((layer, i) => i === 0 ? { ...layer, attention: "removed" } : layer),
@@ -226,12 +234,12 @@ Deno.test("pruned model: equal layers give a plain config, unequal ones the key 
   });
   const { lopper: _, ...rest } = listed;
   // readers of earlier keys find the rotary base, too
-  assert.deepEqual(rest, { ...model.config, rope_theta: model.spec.rope.theta });
+  assert.deepEqual(rest, { ...model.config, rope_theta: model.architecture.rope.theta });
   // What was pruned once is opened and pruned like any other model, and lists new layers.
   const again = await openModel(first.folder);
   const second = await write(again, {
-    ...densePlan(again.spec, DIGEST),
-    layers: densePlan(again.spec, DIGEST).layers.map((layer) => ({
+    ...densePlan(again.architecture, DIGEST),
+    layers: densePlan(again.architecture, DIGEST).layers.map((layer) => ({
       ...layer,
       mlp: { channels: [3] },
     })),
@@ -241,13 +249,13 @@ Deno.test("pruned model: equal layers give a plain config, unequal ones the key 
     layers.map((l: { mlp: unknown }) => l.mlp),
     layers.map(() => ({ intermediate_size: 1 })),
   );
-  model.close();
+  model[Symbol.dispose]();
 });
 
 Deno.test("pruned model: whole layers that are gone leave a plain config of fewer, per-layer keys included", async () => {
   for (const family of ["llama-mha", "qwen2", "qwen3"]) {
     const model = await open(family);
-    const { layers, ...rest } = densePlan(model.spec, DIGEST);
+    const { layers, ...rest } = densePlan(model.architecture, DIGEST);
     const plan: PrunePlan = {
       ...rest,
       layers: layers.map((layer, i) => i === 1 ? { attention: "removed", mlp: "removed" } : layer),
@@ -259,7 +267,7 @@ Deno.test("pruned model: whole layers that are gone leave a plain config of fewe
     assert.equal(found.num_hidden_layers, layers.length - 1);
     assert.deepEqual(found.layer_types, config.layer_types.filter((_, i) => i !== 1), family);
     assert.equal(found.max_window_layers, 1);
-    model.close();
+    model[Symbol.dispose]();
   }
 });
 
@@ -290,7 +298,7 @@ Deno.test("pruned model: the tokenizer's and generation files go along unchanged
       "pytorch_model.bin": "other",
     }),
   );
-  const { files } = await write(model, densePlan(model.spec, DIGEST));
+  const { files } = await write(model, densePlan(model.architecture, DIGEST));
   const { "model.safetensors": _, "config.json": __, ...others } = files;
   const bytes = (content: string | Uint8Array) =>
     typeof content === "string" ? new TextEncoder().encode(content) : content;
@@ -322,7 +330,7 @@ Deno.test("pruned model: what names code goes along without it, and the tokenize
       }),
     }),
   );
-  const { folder } = await write(model, densePlan(model.spec, DIGEST));
+  const { folder } = await write(model, densePlan(model.architecture, DIGEST));
   const read = async (file: string) =>
     JSON.parse(new TextDecoder().decode(await folder.readBytes(file, 1e6)));
   const { inner, architectures, ...config } = await read("config.json");
@@ -348,12 +356,12 @@ Deno.test("pruned model: a file that was there when the model was opened and is 
       await Deno.writeTextFile(join(dir, gone), "{}");
       const model = await openModel(new FileFolder(dir));
       await Deno.remove(join(dir, gone));
-      await assert.rejects(write(model, densePlan(model.spec, DIGEST)), (error: Error) => {
+      await assert.rejects(write(model, densePlan(model.architecture, DIGEST)), (error: Error) => {
         assert.ok(error instanceof CheckpointFormatError, String(error));
         assert.match(error.message, new RegExp(`${gone}: the file was there when .* is gone`));
         return true;
       });
-      model.close();
+      model[Symbol.dispose]();
     }
   } finally {
     await Deno.remove(dir, { recursive: true });
@@ -372,7 +380,7 @@ async function withFiles(files: Record<string, string | Uint8Array>): Promise<Me
 
 Deno.test("pruned model: a sink that fails at any point leaves no part of a file, and no config.json", async () => {
   const model = await open("llama-mha");
-  const plan = uniformPlan(model.spec, 1, 8);
+  const plan = uniformPlan(model.architecture, 1, 8);
   let failures = 0;
   for (let failAt = 0;; failAt++) {
     const dir = await Deno.makeTempDir();
@@ -411,17 +419,17 @@ Deno.test("pruned model: a sink that fails at any point leaves no part of a file
     }
   }
   assert.ok(failures > 20, `${failures} points of failure`);
-  model.close();
+  model[Symbol.dispose]();
 });
 
 Deno.test("pruned model: a plan for another model is refused before any file is opened", async () => {
   const model = await open("llama-mha");
-  const dense = densePlan(model.spec, DIGEST);
+  const dense = densePlan(model.architecture, DIGEST);
   const change = (layer: object): PrunePlan => ({
     ...dense,
     layers: dense.layers.map((l, i) => i === 1 ? { ...l, ...layer } : l),
   });
-  const { channels } = sizeOf(model.spec.blocks.find(({ id }) => id === "1.mlp")!);
+  const { channels } = sizeOf(model.architecture.blocks.find(({ id }) => id === "1.mlp")!);
   const refused: [PrunePlan, RegExp][] = [
     [{ ...dense, layers: dense.layers.slice(1) }, /plan describes \d+ layers and the model has/],
     [change({ mlp: { channels: [channels] } }), /channels of the mlp of layer 1; .*below/],
@@ -445,5 +453,5 @@ Deno.test("pruned model: a plan for another model is refused before any file is 
     });
     assert.deepEqual(opened, []);
   }
-  model.close();
+  model[Symbol.dispose]();
 });

@@ -1,8 +1,8 @@
 import {
+  type Architecture,
   type Block,
   type BlockSize,
   innerWidth,
-  type ModelSpec,
   outputProjection,
   PlanError,
   type PrunePlan,
@@ -40,7 +40,7 @@ function partOf({ attended }: Block): Part {
 
 /** The published config of a shape of a model. A removed block keeps the width that it had in the model. */
 export function toPublishedConfig(
-  { layerCount, blocks }: Pick<ModelSpec, "layerCount" | "blocks">,
+  { layerCount, blocks }: Pick<Architecture, "layerCount" | "blocks">,
   shape: Shape,
   removalOrder: PrunePlan["removalOrder"],
 ): PublishedConfig {
@@ -90,7 +90,7 @@ export function publishedConfigToJson(config: PublishedConfig): string {
  * @throws {PlanError} when it names other layers, or widths that are not whole units of this model.
  */
 export function fromPublishedConfig(
-  { layerCount, blocks }: Pick<ModelSpec, "layerCount" | "blocks">,
+  { layerCount, blocks }: Pick<Architecture, "layerCount" | "blocks">,
   config: PublishedConfig,
   file: string,
 ): Shape {

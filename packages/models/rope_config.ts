@@ -1,4 +1,4 @@
-import { type RopeScaling, type RopeSpec, shown, UnsupportedModelError } from "@lopper/core";
+import { type Rope, type RopeScaling, shown, UnsupportedModelError } from "@lopper/core";
 import { z } from "zod";
 
 const number = z.number().positive().nullish();
@@ -41,7 +41,7 @@ export interface RopeDefaults {
  * @param file where it came from, for messages.
  * @throws {UnsupportedModelError} for one that Lopper does not compute, or two that differ.
  */
-export function ropeFromConfig(config: RopeKeys, defaults: RopeDefaults, file: string): RopeSpec {
+export function ropeFromConfig(config: RopeKeys, defaults: RopeDefaults, file: string): Rope {
   const places = (["rope_scaling", "rope_parameters"] as const).flatMap((key) => {
     const json = config[key];
     // An empty one says nothing, as transformers reads it.
@@ -67,7 +67,7 @@ export function ropeFromConfig(config: RopeKeys, defaults: RopeDefaults, file: s
   return first;
 }
 
-function oneRope(json: RopeJson, defaults: RopeDefaults, place: string): RopeSpec {
+function oneRope(json: RopeJson, defaults: RopeDefaults, place: string): Rope {
   const nested = Object.entries(json).find(([, value]) => isObject(value));
   if (nested) {
     throw new UnsupportedModelError(
@@ -112,7 +112,7 @@ function scalingOf(
   }
 }
 
-function sameRope(a: RopeSpec, b: RopeSpec): boolean {
+function sameRope(a: Rope, b: Rope): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
 }
 
@@ -124,7 +124,7 @@ function isObject(value: unknown): boolean {
  * Rotary settings under the keys that transformers 4 has, where no scaling is null. Later versions
  * read them, too; mlx-lm (0.32) reads no others, and would take a base of 10000 without a word.
  */
-export function earlierRopeKeys({ theta, scaling }: RopeSpec) {
+export function earlierRopeKeys({ theta, scaling }: Rope) {
   if (!scaling) return { rope_theta: theta, rope_scaling: null };
   const { type, factor } = scaling;
   return {

@@ -1,10 +1,10 @@
-import type { RopeSpec } from "@lopper/core";
+import type { Rope } from "@lopper/core";
 
 /**
  * Angle per position of each channel pair, scaled as the config asks; radians per token. Rounded to
  * float32 step by step as transformers does.
  */
-export function ropeFrequencies({ theta, scaling }: RopeSpec, headDim: number): Float32Array {
+export function ropeFrequencies({ theta, scaling }: Rope, headDim: number): Float32Array {
   const frequencies = Float32Array.from(
     { length: headDim / 2 },
     (_, i) => 1 / Math.fround(theta ** Math.fround(2 * i / headDim)),

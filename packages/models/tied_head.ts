@@ -1,4 +1,4 @@
-import { DTYPE_BYTES, isFloatDType, type ModelSpec } from "@lopper/core";
+import { type Architecture, DTYPE_BYTES, isFloatDType } from "@lopper/core";
 import type { ModelConfig } from "./config_schema.ts";
 import { fromFloat32, isHalf, type TensorInfo, type TensorStore, toFloat32 } from "@lopper/formats";
 import type { Family, TensorNames } from "./families/family.ts";
@@ -9,7 +9,7 @@ const CHUNK_BYTES = 16 * 1024 * 1024;
 
 /** A model with its weights, as they have it where its config says something else of its head. */
 export interface BoundModel<Config> {
-  readonly spec: ModelSpec;
+  readonly architecture: Architecture;
   readonly config: Config;
   readonly weights: readonly Weight[];
   /** A sentence where the two differ. */
@@ -21,7 +21,7 @@ export interface BoundModel<Config> {
  * it is (safetensors, `save_model`): under the embedding's name then. Others are as they are.
  */
 export function withEmbedding(
-  { tiedEmbeddings }: Pick<ModelSpec, "tiedEmbeddings">,
+  { tiedEmbeddings }: Pick<Architecture, "tiedEmbeddings">,
   store: TensorStore,
   { embedding, lmHead }: Pick<TensorNames, "embedding" | "lmHead">,
 ): TensorStore {
@@ -49,20 +49,20 @@ export function withEmbedding(
  * @throws {CheckpointFormatError} as `bindWeights`.
  */
 export async function bindModel<Config extends ModelConfig>(
-  spec: ModelSpec,
+  architecture: Architecture,
   config: Config,
   store: TensorStore,
   { family, file, description }: { family: Family; file: string; description: string },
 ): Promise<BoundModel<Config>> {
-  const weights = bindWeights(spec, family, store, file, description);
+  const weights = bindWeights(architecture, family, store, file, description);
   const { embedding, lmHead } = family.tensorNames;
   const head = store.tensors.get(lmHead);
-  const tied = spec.tiedEmbeddings &&
+  const tied = architecture.tiedEmbeddings &&
     (!head || await sameValues(store, store.tensors.get(embedding)!, head));
-  if (tied || !spec.tiedEmbeddings) return { spec, config, weights, notes: [] };
-  const untied = { ...spec, tiedEmbeddings: false };
+  if (tied || !architecture.tiedEmbeddings) return { architecture, config, weights, notes: [] };
+  const untied = { ...architecture, tiedEmbeddings: false };
   return {
-    spec: untied,
+    architecture: untied,
     config: { ...config, tie_word_embeddings: false },
     weights: bindWeights(untied, family, store, file, description),
     notes: [

@@ -1,4 +1,4 @@
-import { type ModelSpec, widestInner } from "@lopper/core";
+import { type Architecture, widestInner } from "@lopper/core";
 
 /** Tokens that are learnt from at most, whatever the model. */
 export const REFIT_TOKENS = 32_768;
@@ -9,19 +9,20 @@ export const REFIT_TOKENS = 32_768;
 const TOKENS_PER_INPUT = 32;
 
 /** Tokens that the rankings and refits of a model learn from at most: a narrow one needs fewer. */
-export function refitTokens(spec: ModelSpec): number {
-  return Math.min(REFIT_TOKENS, TOKENS_PER_INPUT * widestInner(spec.blocks));
+export function refitTokens(architecture: Architecture): number {
+  return Math.min(REFIT_TOKENS, TOKENS_PER_INPUT * widestInner(architecture.blocks));
 }
 
 /**
  * Bytes that a refit takes beside the weights: matrices of its equations for the widest block, and
  * the hidden states of its text through both models.
  */
-export function refitBytes(spec: ModelSpec): number {
-  const { hiddenSize } = spec;
-  const widest = widestInner(spec.blocks);
+export function refitBytes(architecture: Architecture): number {
+  const { hiddenSize } = architecture;
+  const widest = widestInner(architecture.blocks);
   // Gram matrix, the factor, and what is copied of either; right side, fits and what solving holds.
-  return 4 * (3 * widest ** 2 + 8 * widest * hiddenSize + 3 * refitTokens(spec) * hiddenSize);
+  return 4 *
+    (3 * widest ** 2 + 8 * widest * hiddenSize + 3 * refitTokens(architecture) * hiddenSize);
 }
 
 /**
@@ -30,7 +31,11 @@ export function refitBytes(spec: ModelSpec): number {
  * of a fit take about as long again, and after every refit the blocks behind it run on the text to
  * choose on.
  */
-export function refitWork(spec: ModelSpec, calibration: number, validation: number): number {
-  const blocks = spec.blocks.length;
+export function refitWork(
+  architecture: Architecture,
+  calibration: number,
+  validation: number,
+): number {
+  const blocks = architecture.blocks.length;
   return blocks * (4 * calibration + 3 * validation) + validation * blocks ** 2 / 2;
 }

@@ -52,7 +52,7 @@ interface Outcome {
 async function course(criterion: TextCriterion, recorded: readonly RecoveryLine[] = []) {
   const { backend } = await openBackend("cpu", { threads: 1 });
   const model = await openModel(new FileFolder(FOLDER));
-  const { vocabSize } = model.spec;
+  const { vocabSize } = model.architecture;
   const decoder = new Decoder(backend, await LaidOutWeights.load(model));
   const whole = denseShape(decoder.blocks);
   const narrower = (block: number, channels: number) => ({
@@ -84,8 +84,8 @@ async function course(criterion: TextCriterion, recorded: readonly RecoveryLine[
   );
   const outcome: Outcome = { events, result: event.value, weights, shape, decoder };
   await decoder.dispose();
-  await backend.dispose();
-  model.close();
+  await backend[Symbol.asyncDispose]();
+  model[Symbol.dispose]();
   return outcome;
 }
 

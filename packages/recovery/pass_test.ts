@@ -43,7 +43,7 @@ Deno.test({
     assert.equal(first.block, 0);
     assert.deepEqual(first.hiddenStates, (await begin(decoder, first.text)).hiddenStates);
     await decoder.dispose();
-    await backend.dispose();
-    model.close();
+    await backend[Symbol.asyncDispose]();
+    model[Symbol.dispose]();
   },
 });

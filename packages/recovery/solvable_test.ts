@@ -1,13 +1,13 @@
 import { UnsupportedModelError } from "@lopper/core";
 import type { Decoder } from "@lopper/runtime";
-import { tinySpec } from "@lopper/search/testing";
+import { tinyArchitecture } from "@lopper/search/testing";
 import assert from "node:assert/strict";
 import { refitAll } from "./refit_all.ts";
 import { whyNotRefitted } from "./solvable.ts";
 
 Deno.test("recovery: a norm behind a block is said to be in the way, and nothing is begun", async () => {
-  const pre = tinySpec(1);
-  const post = tinySpec(1, { placement: "post" });
+  const pre = tinyArchitecture(1);
+  const post = tinyArchitecture(1, { placement: "post" });
   assert.equal(whyNotRefitted(pre.blocks), null);
   assert.match(whyNotRefitted(post.blocks)!, /behind that of block 0\.attention lies a norm/);
   const decoder = { blocks: post.blocks } as unknown as Decoder;

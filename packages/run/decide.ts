@@ -51,7 +51,7 @@ export async function* decide(
   const { texts } = on;
   await using run = yield* prepareRun(model, texts, task, tools);
   const { decoder, searching, settings, memory, ranking } = run;
-  checkHistory(searchModelOf(model.spec), store.history, store.journalPath);
+  checkHistory(searchModelOf(model.architecture), store.history, store.journalPath);
   const { decision, predictions } = policy
     ? yield* found(model, texts, policy, run, tools)
     : { decision: await applied(task.applied!, run, tools), predictions: 0 };

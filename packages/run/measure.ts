@@ -1,5 +1,5 @@
 import type { Backend } from "@lopper/backends";
-import { countParameters, denseShape, longestSequence, type ModelSpec } from "@lopper/core";
+import { type Architecture, countParameters, denseShape, longestSequence } from "@lopper/core";
 import {
   type CalibrationSet,
   perplexity,
@@ -114,10 +114,10 @@ const MAX_PARAMETERS = 1e9;
 /** The beginnings of two passages of the held-out text; none where a model is slow, or the passages are short. */
 export function heldOutPrompts(
   { heldOut: { sequences, length } }: RunTexts,
-  spec: ModelSpec,
+  architecture: Architecture,
 ): readonly HeldOutPrompt[] {
   const { given, continued } = HELD_OUT_TOKENS;
-  if (length < given + continued || countParameters(spec).total > MAX_PARAMETERS) return [];
+  if (length < given + continued || countParameters(architecture).total > MAX_PARAMETERS) return [];
   const third = Math.floor(sequences.length / 3);
   return [...new Set([third, 2 * third])].map((i) => ({
     prompt: sequences[i].slice(0, given),
@@ -132,19 +132,15 @@ export async function measureWritten(
   expandedBytes: number,
   measure: (decoder: Decoder) => Promise<ModelMeasures>,
 ): Promise<PrunedMeasures> {
-  const model = await store.reopen();
-  try {
-    const weights = await LaidOutWeights.load(model, { expandedBytes });
-    await using decoder = new Decoder(backend, weights);
-    return {
-      ...await measure(decoder),
-      digest: await modelDigest(model),
-      parameters: countParameters(model.spec).total,
-      bytes: model.weightBytes,
-    };
-  } finally {
-    model.close();
-  }
+  using model = await store.reopen();
+  const weights = await LaidOutWeights.load(model, { expandedBytes });
+  await using decoder = new Decoder(backend, weights);
+  return {
+    ...await measure(decoder),
+    digest: await modelDigest(model),
+    parameters: countParameters(model.architecture).total,
+    bytes: model.weightBytes,
+  };
 }
 
 /** Nothing where the model takes fewer tokens than the prompt has. */
@@ -154,7 +150,7 @@ async function continuation(
   prompt: readonly number[],
   options: GenerateOptions,
 ): Promise<string> {
-  if (prompt.length > longestSequence(decoder.spec)) return "";
+  if (prompt.length > longestSequence(decoder.architecture)) return "";
   const ids = [...prompt];
   for await (const id of generate(decoder, prompt, options)) ids.push(id);
   const [all, given] = await Promise.all([ids, prompt].map((some) => tokenizer.decode(some)));

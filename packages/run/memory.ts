@@ -1,5 +1,5 @@
 import type { BackendDescription } from "@lopper/backends";
-import { formatBytes, InsufficientMemoryError, type ModelSpec } from "@lopper/core";
+import { type Architecture, formatBytes, InsufficientMemoryError } from "@lopper/core";
 import { keptBytes, PREDICTION_BYTES, rankByMomentsBytes } from "@lopper/importance";
 import type { Model } from "@lopper/models";
 import { refitBytes, refitTokens } from "@lopper/recovery";
@@ -21,7 +21,7 @@ export interface MemoryPlan {
 }
 
 export interface MemoryNeeds {
-  readonly spec: ModelSpec;
+  readonly architecture: Architecture;
   readonly weights: WeightMemory;
   /** Tokens of a sequence. */
   readonly length: number;
@@ -47,16 +47,16 @@ export interface MemoryNeeds {
  * @throws {InsufficientMemoryError} with the figures, when the least does not fit.
  */
 export function planMemory(needs: MemoryNeeds, budget: number): MemoryPlan {
-  const { spec, weights, length, backend } = needs;
+  const { architecture, weights, length, backend } = needs;
   checkEngine(needs);
   const most = Math.max(1, Math.floor(needs.batchTokens / length)) * length;
   for (
     let batchTokens = most;;
     batchTokens = Math.max(length, Math.floor(batchTokens / 2 / length) * length)
   ) {
-    const inputs = keptBytes(spec, length, batchTokens);
+    const inputs = keptBytes(architecture, length, batchTokens);
     const parts: readonly MemoryPart[] = [
-      ...partsOfRun(spec, weights, backend, { tokens: batchTokens, length }),
+      ...partsOfRun(architecture, weights, backend, { tokens: batchTokens, length }),
       ...(needs.predicts ? [predictionsOf(needs)] : []),
       [`the inputs of all blocks for ${batchTokens} tokens`, inputs],
     ];
@@ -73,11 +73,11 @@ export function planMemory(needs: MemoryNeeds, budget: number): MemoryPlan {
       room = Math.min(room, budget - sumOf(least));
     };
     if (needs.ranksByMoments) {
-      const bytes = rankByMomentsBytes(spec, refitTokens(spec));
+      const bytes = rankByMomentsBytes(architecture, refitTokens(architecture));
       apart("the ranking", ["its equations and hidden states", bytes], "--ranking energy");
     }
     if (needs.recovers) {
-      const bytes = refitBytes(spec);
+      const bytes = refitBytes(architecture);
       apart(
         "recovery",
         ["the equations and hidden states of recovery", bytes],
@@ -106,7 +106,7 @@ function predictionsOf({ tokens }: MemoryNeeds): MemoryPart {
 
 /** What must be there for `tokens` tokens, sequences of `length` each, to run through a model. */
 function partsOfRun(
-  spec: ModelSpec,
+  architecture: Architecture,
   weights: WeightMemory,
   backend: BackendDescription,
   run: { readonly tokens: number; readonly length: number },
@@ -117,7 +117,7 @@ function partsOfRun(
     ["one block or the head in float32", Math.max(weights.largestBlock, weights.head)],
     [
       `activations of ${run.tokens} tokens`,
-      engineCopies(backend) * activationBytes(spec, backend, run),
+      engineCopies(backend) * activationBytes(architecture, backend, run),
     ],
   ];
 }
@@ -159,7 +159,7 @@ export function expandedWithin(
   budget: number,
 ): number {
   const weights = weightMemory(model);
-  const parts = [...partsOfRun(model.spec, weights, backend, run), ...run.beside ?? []];
+  const parts = [...partsOfRun(model.architecture, weights, backend, run), ...run.beside ?? []];
   const least = sumOf(parts);
   if (least > budget) {
     throw tooLittle("this evaluation", parts, budget, "shorter windows with --seq-len");
@@ -174,12 +174,12 @@ function engineCopies({ memoryLimitBytes }: BackendDescription): number {
 }
 
 /** @throws {InsufficientMemoryError} when the largest single run does not fit into the engine's own memory. */
-function checkEngine({ spec, weights, length, backend }: MemoryNeeds) {
+function checkEngine({ architecture, weights, length, backend }: MemoryNeeds) {
   const { memoryLimitBytes, name } = backend;
   if (memoryLimitBytes === null) return;
-  const head = spec.vocabSize * spec.hiddenSize * 4;
+  const head = architecture.vocabSize * architecture.hiddenSize * 4;
   const needed = Math.max(weights.largestBlock, head) +
-    engineCopies(backend) * activationBytes(spec, backend, { tokens: length, length });
+    engineCopies(backend) * activationBytes(architecture, backend, { tokens: length, length });
   if (needed <= memoryLimitBytes) return;
   throw new InsufficientMemoryError(
     `backend ${name} can hold ${

@@ -1,5 +1,5 @@
 import type { BackendDescription } from "@lopper/backends";
-import { specOfLayers } from "@lopper/models/testing";
+import { architectureOfLayers } from "@lopper/models/testing";
 import { InsufficientMemoryError } from "@lopper/core";
 import { keptBytes } from "@lopper/importance";
 import { activationBytes } from "@lopper/runtime";
@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { type MemoryNeeds, planMemory } from "./memory.ts";
 
 const LAYER = { attention: { queryHeads: 32, kvHeads: 4 }, mlp: { intermediateSize: 5632 } };
-const SPEC = specOfLayers(Array.from({ length: 22 }, () => LAYER), {
+const ARCHITECTURE = architectureOfLayers(Array.from({ length: 22 }, () => LAYER), {
   ...{
     hiddenSize: 2048,
     headDim: 64,
@@ -17,7 +17,7 @@ const SPEC = specOfLayers(Array.from({ length: 22 }, () => LAYER), {
   },
 });
 const NEEDS: MemoryNeeds = {
-  spec: SPEC,
+  architecture: ARCHITECTURE,
   weights: { held: 2.2e9, expanded: 4.1e9, largestBlock: 0.14e9, head: 0.26e9 },
   length: 512,
   tokens: 28_672,
@@ -30,20 +30,20 @@ Deno.test("memory: what is planned fits the budget, and a larger budget is used"
   let last = { batchTokens: 0, cacheBytes: 0, expandedBytes: 0 };
   for (let budget = 3.3e9; budget < 40e9; budget *= 1.05) {
     const plan = planMemory(NEEDS, budget);
-    const { spec, weights, length, backend } = NEEDS;
+    const { architecture, weights, length, backend } = NEEDS;
     const total = weights.held + plan.expandedBytes / 2 + weights.head + plan.cacheBytes +
-      activationBytes(spec, backend, { tokens: plan.batchTokens, length });
+      activationBytes(architecture, backend, { tokens: plan.batchTokens, length });
     assert.ok(total <= budget, `${total} of ${budget}`);
     assert.ok(plan.batchTokens >= last.batchTokens);
     assert.equal(plan.batchTokens % length, 0);
-    assert.ok(plan.cacheBytes >= keptBytes(spec, length, plan.batchTokens));
+    assert.ok(plan.cacheBytes >= keptBytes(architecture, length, plan.batchTokens));
     if (plan.batchTokens === last.batchTokens) {
       assert.ok(plan.cacheBytes >= last.cacheBytes && plan.expandedBytes >= last.expandedBytes);
     }
     last = plan;
   }
   // With all the room there is nothing is expanded twice and no base plan is run twice.
-  const copies = 14 * 3 * keptBytes(SPEC, 512, 2048);
+  const copies = 14 * 3 * keptBytes(ARCHITECTURE, 512, 2048);
   assert.deepEqual(last, { batchTokens: 2048, cacheBytes: copies, expandedBytes: 4.1e9 });
 });
 
@@ -79,6 +79,6 @@ Deno.test("memory: what cannot fit is refused with the figures", () => {
   refused({ ...NEEDS, fixed: true }, 3.3e9, /2048 tokens/);
   const wasm = { memoryLimitBytes: 4 * 2 ** 30, name: "wasm" } as BackendDescription;
   planMemory({ ...NEEDS, backend: wasm }, 8e9);
-  const wide = { ...SPEC, vocabSize: 600_000 };
-  refused({ ...NEEDS, spec: wide, backend: wasm }, 80e9, /backend wasm can hold 4\.3 GB/);
+  const wide = { ...ARCHITECTURE, vocabSize: 600_000 };
+  refused({ ...NEEDS, architecture: wide, backend: wasm }, 80e9, /backend wasm can hold 4\.3 GB/);
 });

@@ -1,5 +1,5 @@
 import type { Backend } from "@lopper/backends";
-import { CalibrationError, headsOf, type ModelSpec, UsageError } from "@lopper/core";
+import { type Architecture, CalibrationError, headsOf, UsageError } from "@lopper/core";
 import type { Model } from "@lopper/models";
 import { Decoder, LaidOutWeights, sampleSequences } from "@lopper/runtime";
 import type { Tokenizer } from "@lopper/tokenizers";
@@ -52,9 +52,10 @@ export function ownTextLength(seqLen: number): number {
  * @throws {InsufficientMemoryError} when the model does not fit.
  */
 export async function ownTexts(run: OwnTexts): Promise<readonly string[]> {
-  const { model: { spec }, tokenizer, count } = run;
+  const { model: { architecture }, tokenizer, count } = run;
   const sequences = await sampleAll(run, ownTextStart(tokenizer), ownTextLength(run.seqLen));
-  const texts = (await Promise.all(sequences.map((ids) => textsOf(ids, spec, tokenizer)))).flat();
+  const texts = (await Promise.all(sequences.map((ids) => textsOf(ids, architecture, tokenizer))))
+    .flat();
   if (texts.length > 0) return texts;
   throw new CalibrationError(
     `--calibration self: the model wrote nothing but white space in ${count} texts; give a file`,
@@ -63,8 +64,8 @@ export async function ownTexts(run: OwnTexts): Promise<readonly string[]> {
 
 async function sampleAll(run: OwnTexts, start: number, length: number) {
   const { model, backend, count, seed, budget, onProgress } = run;
-  const beside = sideBySide(model.spec, length);
-  const caches = 2 * beside * length * keyValueBytes(model.spec);
+  const beside = sideBySide(model.architecture, length);
+  const caches = 2 * beside * length * keyValueBytes(model.architecture);
   const expandedBytes = expandedWithin(model, backend.description, {
     tokens: beside,
     length: 1,
@@ -90,20 +91,20 @@ async function sampleAll(run: OwnTexts, start: number, length: number) {
 }
 
 /** Bytes of the keys and values of one token. */
-function keyValueBytes({ blocks, headDim }: ModelSpec): number {
+function keyValueBytes({ blocks, headDim }: Architecture): number {
   const heads = blocks.map((block) => block.attended ? headsOf(block).kvHeads : 0);
   return heads.reduce((sum, kvHeads) => sum + 8 * kvHeads * headDim, 0);
 }
 
-function sideBySide(spec: ModelSpec, length: number): number {
-  const fits = Math.floor(CACHE_BYTES / (length * Math.max(1, keyValueBytes(spec))));
+function sideBySide(architecture: Architecture, length: number): number {
+  const fits = Math.floor(CACHE_BYTES / (length * Math.max(1, keyValueBytes(architecture))));
   return Math.max(1, Math.min(MAX_SIDE_BY_SIDE, fits));
 }
 
 /** A sequence's texts, which end-of-text tokens separate. */
 async function textsOf(
   ids: readonly number[],
-  { eosTokenIds }: ModelSpec,
+  { eosTokenIds }: Architecture,
   tokenizer: Tokenizer,
 ): Promise<readonly string[]> {
   const texts: number[][] = [[]];

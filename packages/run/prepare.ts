@@ -121,7 +121,7 @@ function shareMemory(
   { backend, store, memory }: RunTools,
 ): MemoryPlan {
   return planMemory({
-    spec: model.spec,
+    architecture: model.architecture,
     weights: weightMemory(model),
     length: flags.seqLen,
     tokens: Math.max(tokenCount(texts.block), tokenCount(texts.width)),

@@ -35,7 +35,7 @@ export async function* prune(
   const { store, signal, tokenizer, started = performance.now() } = tools;
   const earlier = secondsOf(store.history);
   const policy = task.applied ? null : policyOf(model, task.flags, task.latencies ?? null);
-  const on = { texts, tokenizer, prompts: heldOutPrompts(texts, model.spec) };
+  const on = { texts, tokenizer, prompts: heldOutPrompts(texts, model.architecture) };
   const decided = yield* decide(model, on, task, policy, tools);
   const pruned = yield* phase("measuring the result", signal, ({ progress }) =>
     measureWritten(
@@ -73,28 +73,24 @@ async function* measureLatency(
   { backend, memory, store, signal }: RunTools,
 ): AsyncGenerator<RunEvent, LatencyRecord | null> {
   if (!latencies) return null;
-  const { blocks } = model.spec;
+  const { blocks } = model.architecture;
   const { amount } = latencyOf(latencies, blocks);
   const dense = yield* phase(
     "timing the dense model",
     signal,
     ({ progress }) => measuredLatency(model, latencies, { backend, memory, onProgress: progress }),
   );
-  const written = await store.reopen();
-  try {
-    const pruned = yield* phase(
-      "timing the result",
-      signal,
-      ({ progress }) =>
-        measuredLatency(written, latencies, { backend, memory, onProgress: progress }),
-    );
-    return {
-      target: flags.targetLatency!,
-      pastTokens: latencies.pastTokens,
-      predicted: { dense: amount(denseShape(blocks)), pruned: amount(decision.shape) },
-      measured: { dense, pruned },
-    };
-  } finally {
-    written.close();
-  }
+  using written = await store.reopen();
+  const pruned = yield* phase(
+    "timing the result",
+    signal,
+    ({ progress }) =>
+      measuredLatency(written, latencies, { backend, memory, onProgress: progress }),
+  );
+  return {
+    target: flags.targetLatency!,
+    pastTokens: latencies.pastTokens,
+    predicted: { dense: amount(denseShape(blocks)), pruned: amount(decision.shape) },
+    measured: { dense, pruned },
+  };
 }

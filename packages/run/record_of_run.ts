@@ -1,5 +1,5 @@
 import type { BackendDescription } from "@lopper/backends";
-import { countParameters, type ModelSpec, VERSION, withShape } from "@lopper/core";
+import { type Architecture, countParameters, VERSION, withShape } from "@lopper/core";
 import { lossIncrease } from "@lopper/evaluation";
 import { digestOfPlan, layersOfBlocks, type Model } from "@lopper/models";
 import { sideWork } from "@lopper/search";
@@ -47,7 +47,7 @@ export async function recordOf(run: RecordedRun): Promise<RunRecord> {
     journal: store.journalChecksum,
     backend: { name, engine, threads },
     ratio: decision.ratio,
-    parameters: { dense: countParameters(model.spec).total, pruned: pruned.parameters },
+    parameters: { dense: countParameters(model.architecture).total, pruned: pruned.parameters },
     bytes: { dense: model.weightBytes, pruned: pruned.bytes },
     latency,
     quantised: model.quantised,
@@ -72,7 +72,7 @@ export async function recordOf(run: RecordedRun): Promise<RunRecord> {
     stopped: decision.stopped,
     rankings: decision.rankings,
     recovery: decided.recovery,
-    layers: layersOf(model.spec, decision),
+    layers: layersOf(model.architecture, decision),
     sample: {
       prompt: SAMPLE_PROMPT,
       dense: dense.continuation,
@@ -86,6 +86,6 @@ export async function recordOf(run: RecordedRun): Promise<RunRecord> {
   };
 }
 
-function layersOf(dense: ModelSpec, { shape }: Decision): RunRecord["layers"] {
+function layersOf(dense: Architecture, { shape }: Decision): RunRecord["layers"] {
   return { dense: layersOfBlocks(dense), pruned: layersOfBlocks(withShape(dense, shape)) };
 }

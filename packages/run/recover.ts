@@ -43,7 +43,9 @@ export async function recover(
   if (!parts) return null;
   // What stays comes first in every block, in the order in which it will be written. What goes follows as the checkpoint has
   // it, so that a plan's refits do not depend on how the plan was found.
-  decoder.weights.rearrange(keptFirst(keptOf(model.spec, plan), sourceRanking(decoder.blocks)));
+  decoder.weights.rearrange(
+    keptFirst(keptOf(model.architecture, plan), sourceRanking(decoder.blocks)),
+  );
   const events = refitAll(
     { decoder, shape, dtypeOf: (block) => projectionDType(model, block) },
     {

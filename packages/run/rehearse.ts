@@ -103,7 +103,7 @@ async function dryRun(options: RehearsalOptions): Promise<DryRun> {
   const { model, policy, picker, scorers, timed, refits, now, onProgress } = options;
   const started = now();
   const seconds = () => (now() - started) / 1000;
-  const dense = denseShape(model.spec.blocks);
+  const dense = denseShape(model.architecture.blocks);
   const nll: number[] = [];
   for (let batch = 0; batch < timed.batches.length && seconds() < TIMED_SECONDS; batch++) {
     onProgress(seconds(), TIMED_SECONDS);
@@ -111,7 +111,7 @@ async function dryRun(options: RehearsalOptions): Promise<DryRun> {
   }
   const secondsPerToken = seconds() / (nll.length * timed.length);
   const perToken = scorers.block.fullCost(dense) / scorers.block.tokens;
-  const steps = expectedSteps(policy, denseState(model.spec.blocks));
+  const steps = expectedSteps(policy, denseState(model.architecture.blocks));
   const tokens = expectedTokens(steps, picker, scorers);
   const share = 0.6;
   return {
@@ -120,7 +120,8 @@ async function dryRun(options: RehearsalOptions): Promise<DryRun> {
     blockTokens: Math.round(tokens * perToken * share),
     seconds: tokens * secondsPerToken * share,
     refitSeconds: refits &&
-      refitWork(model.spec, refits.calibration, refits.validation) * secondsPerToken / perToken,
+      refitWork(model.architecture, refits.calibration, refits.validation) * secondsPerToken /
+        perToken,
     densePerplexity: perplexity(nll),
     timed: { sequences: nll.length, of: scorers.block.tokens / scorers.block.length },
   };

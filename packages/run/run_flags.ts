@@ -1,4 +1,4 @@
-import { describeIssue, longestSequence, type ModelSpec, UsageError } from "@lopper/core";
+import { type Architecture, describeIssue, longestSequence, UsageError } from "@lopper/core";
 import { DEFAULT_BATCH_TOKENS } from "@lopper/importance";
 import { checkParts, type OptionTable } from "@lopper/options";
 import { whyNotRefitted } from "@lopper/recovery";
@@ -33,13 +33,13 @@ export interface RunFlagsContext {
  * @throws {UsageError} when two settings contradict each other, or one is what no option gives.
  */
 export function runFlags(
-  spec: ModelSpec,
+  architecture: Architecture,
   given: Partial<RunFlags>,
   { saved, isApplied, usual }: RunFlagsContext = {},
 ): RunFlags {
   checkParts(RUN_OPTIONS, given);
   const preset = presetSettings(given.preset ?? saved?.preset ?? RUN_DEFAULTS.preset);
-  const unfit = whyNotRefitted(spec.blocks);
+  const unfit = whyNotRefitted(architecture.blocks);
   const values = settingValues(RUN_OPTIONS, given, saved, {
     preset: {
       ...preset,
@@ -47,8 +47,8 @@ export function runFlags(
       ...(unfit !== null && { recover: AS_IT_IS.recover }),
       ...known(usual),
     },
-    longest: longestSequence(spec),
-    groups: { mlp: defaultMlpGroup(spec), attention: headGroupUnit(spec) },
+    longest: longestSequence(architecture),
+    groups: { mlp: defaultMlpGroup(architecture), attention: headGroupUnit(architecture) },
   });
   const ratio = values.ratio as number;
   const { data: flags, error } = flagsSchema.safeParse({

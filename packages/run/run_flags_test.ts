@@ -1,11 +1,11 @@
 import { UsageError } from "@lopper/core";
-import { tinySpec } from "@lopper/search/testing";
+import { tinyArchitecture } from "@lopper/search/testing";
 import assert from "node:assert/strict";
 import { runFlags, type RunFlagsContext } from "./run_flags.ts";
 import type { RunFlags } from "./schemas/flags.ts";
 
 const flagsOf = (given: Partial<RunFlags>, context?: RunFlagsContext) =>
-  runFlags(tinySpec(1), given, context);
+  runFlags(tinyArchitecture(1), given, context);
 
 Deno.test("settings: candidates are judged by the dense model, or as the preset or the run to resume was", () => {
   assert.equal(flagsOf({}).criterion, "kl");
@@ -42,7 +42,7 @@ Deno.test("settings: what contradicts, or is what no option gives, is refused in
 });
 
 Deno.test("settings: where norms lie behind blocks nothing is refitted, and asking for it is an error that says why", () => {
-  const post = tinySpec(2, { placement: "post" });
+  const post = tinyArchitecture(2, { placement: "post" });
   assert.equal(runFlags(post, {}).recover, "none");
   assert.equal(runFlags(post, { recover: "none" }).recover, "none");
   assert.equal(flagsOf({}).recover, "auto");

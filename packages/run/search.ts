@@ -34,7 +34,7 @@ export interface SearchRun {
  * @throws {LopperError} when not even one step stays within --max-ppl-increase.
  */
 export async function search(run: SearchRun, teller: Teller): Promise<Decision> {
-  const model = searchModelOf(run.model.spec);
+  const model = searchModelOf(run.model.architecture);
   const rankings: RankingLine[] = [];
   const events = greedySearch(model, run.policy, optionsOf(run, teller));
   let event = await events.next();
@@ -81,7 +81,7 @@ function optionsOf({ model, texts, prepared, store }: SearchRun, teller: Teller)
 }
 
 function decisionOf(
-  { model: { spec }, prepared: { settings: { flags, modelDigest } } }: SearchRun,
+  { model: { architecture }, prepared: { settings: { flags, modelDigest } } }: SearchRun,
   model: SearchModel,
   result: SearchResult,
   rankings: readonly RankingLine[],
@@ -95,7 +95,7 @@ function decisionOf(
   }
   const scored = result.beyond ? [...result.steps, result.beyond.step] : result.steps;
   return {
-    plan: planOf(spec, modelDigest, result.changes),
+    plan: planOf(architecture, modelDigest, result.changes),
     shape: result.state.shape,
     ratio: result.ratio,
     ...wayOf(model, result),

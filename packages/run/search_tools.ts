@@ -44,13 +44,16 @@ export function policyOf(
   const [staged, competing] = flags.uniform
     ? [uniformPruner, uniformCompetition]
     : [multiPruner, competition];
-  const searched = searchModelOf(model.spec);
+  const searched = searchModelOf(model.architecture);
   const options = {
     ratio: flags.ratio,
     earlierRatios: flags.earlierRatios,
     groups: groupSizes(flags),
     ...(latencies && {
-      resource: quickResource(latencyOf(latencies, model.spec.blocks), model.spec.blocks),
+      resource: quickResource(
+        latencyOf(latencies, model.architecture.blocks),
+        model.architecture.blocks,
+      ),
     }),
   };
   const policy = shares === "auto"

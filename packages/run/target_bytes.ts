@@ -8,7 +8,7 @@ import type { Model } from "@lopper/models";
  * @throws {UsageError} when the model is that small already, or when nothing would be left.
  */
 export function ratioForBytes(model: Model, title: string, bytes: number): number {
-  const { spec, weightBytes } = model;
+  const { architecture, weightBytes } = model;
   if (bytes >= weightBytes) {
     throw new UsageError(
       `--target-bytes is ${formatBytes(bytes)}, and the weights of ${title} have ${
@@ -16,7 +16,7 @@ export function ratioForBytes(model: Model, title: string, bytes: number): numbe
       } already; it needs fewer`,
     );
   }
-  const { total } = countParameters(spec);
+  const { total } = countParameters(architecture);
   const removed = Math.ceil((weightBytes - bytes) / smallestParameter(model));
   if (removed >= total) {
     throw new UsageError(

@@ -1,5 +1,6 @@
 import type { Backend } from "@lopper/backends";
 import {
+  type Architecture,
   type Block,
   denseShape,
   formatMilliseconds,
@@ -8,7 +9,6 @@ import {
   type LatencyTable,
   longestSequence,
   median,
-  type ModelSpec,
   ResumeError,
   timedKind,
   UsageError,
@@ -51,7 +51,7 @@ export function latencyTable(
   tools: TimingTools,
 ): Promise<LatencyTable> {
   if (saved?.latencies) {
-    checkLatencies(saved.latencies, model.spec.blocks);
+    checkLatencies(saved.latencies, model.architecture.blocks);
     return Promise.resolve(saved.latencies);
   }
   if (saved) {
@@ -60,8 +60,8 @@ export function latencyTable(
     );
   }
   const { onProgress } = tools;
-  const sizes = reachableSizes(model.spec.blocks, groupSizes(flags));
-  const options = { pastTokens: pastTokens(model.spec), rounds: ROUNDS, onProgress };
+  const sizes = reachableSizes(model.architecture.blocks, groupSizes(flags));
+  const options = { pastTokens: pastTokens(model.architecture), rounds: ROUNDS, onProgress };
   return alone(model, tools, (decoder) => measureLatencies(decoder, sizes, options));
 }
 
@@ -88,8 +88,8 @@ export function ratioForLatency(
   table: LatencyTable,
   target: number,
 ): number {
-  const dense = latencyOf(table, model.spec.blocks)
-    .amount(denseShape(model.spec.blocks));
+  const dense = latencyOf(table, model.architecture.blocks)
+    .amount(denseShape(model.architecture.blocks));
   if (target >= dense) {
     throw new UsageError(
       `--target-latency is ${formatMilliseconds(target)}, and ${title} is predicted to take ${
@@ -107,7 +107,7 @@ export async function measuredLatency(
   tools: TimingTools,
 ): Promise<number> {
   const { tokens: decodeTokens, repeats } = MEASURED;
-  const { vocabSize } = model.spec;
+  const { vocabSize } = model.architecture;
   const prompt = Array.from({ length: pastTokens }, (_, i) => i % vocabSize);
   const { decodeSeconds } = await alone(
     model,
@@ -118,8 +118,8 @@ export async function measuredLatency(
   return median(decodeSeconds) / decodeTokens * 1000;
 }
 
-function pastTokens(spec: ModelSpec): number {
-  return Math.max(1, Math.min(PAST_TOKENS, longestSequence(spec) - MEASURED.tokens));
+function pastTokens(architecture: Architecture): number {
+  return Math.max(1, Math.min(PAST_TOKENS, longestSequence(architecture) - MEASURED.tokens));
 }
 
 /** Runs a model with nothing else in the budget, as `generate` and `compare` do. */
@@ -128,8 +128,8 @@ async function alone<T>(
   { backend, memory }: TimingTools,
   use: (decoder: Decoder) => Promise<T>,
 ): Promise<T> {
-  const { spec } = model;
-  const length = pastTokens(spec) + MEASURED.tokens;
+  const { architecture } = model;
+  const length = pastTokens(architecture) + MEASURED.tokens;
   const size = { tokens: length, length };
   const expandedBytes = expandedWithin(model, backend.description, size, memory());
   const weights = await LaidOutWeights.load(model, { expandedBytes });

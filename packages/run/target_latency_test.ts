@@ -1,5 +1,5 @@
 import { type LatencyTable, ResumeError } from "@lopper/core";
-import { specOfLayers } from "@lopper/models/testing";
+import { architectureOfLayers } from "@lopper/models/testing";
 import assert from "node:assert/strict";
 import { checkLatencies } from "./target_latency.ts";
 
@@ -10,7 +10,7 @@ Deno.test("latencies: those of a model with other attention are not of this run"
     curves: [{ ...curve, kind: "attention", unitWidth: 48 }],
   };
   const blocks = (queryHeads: number) =>
-    specOfLayers([
+    architectureOfLayers([
       { attention: null, mlp: null },
       { attention: { queryHeads, kvHeads: 2 }, mlp: null },
     ], { headDim: 16 }).blocks;

@@ -1,4 +1,4 @@
-import { longestSequence, type ModelSpec, UsageError } from "@lopper/core";
+import { type Architecture, longestSequence, UsageError } from "@lopper/core";
 import {
   beginning,
   type CalibrationSet,
@@ -64,8 +64,8 @@ export interface TextNeeds {
 const EXTRA_SAMPLES = 10;
 
 /** @throws {UsageError} when sequences are longer than the model takes. */
-export function textNeeds(flags: RunFlags, spec: ModelSpec): TextNeeds {
-  const longest = longestSequence(spec);
+export function textNeeds(flags: RunFlags, architecture: Architecture): TextNeeds {
+  const longest = longestSequence(architecture);
   if (flags.seqLen > longest) {
     throw new UsageError(
       `--seq-len is ${flags.seqLen}; this model takes ${longest} tokens at most`,
@@ -75,7 +75,7 @@ export function textNeeds(flags: RunFlags, spec: ModelSpec): TextNeeds {
   return {
     drawn: needsValidation(flags) ? 2 * most : most,
     extraSamples: needsExtended(flags) ? EXTRA_SAMPLES * flags.samples : 0,
-    extendedTokens: refitTokens(spec),
+    extendedTokens: refitTokens(architecture),
   };
 }
 
@@ -96,10 +96,10 @@ export function needsExtended({ ranking, recover }: RunFlags): boolean {
 export async function cutTexts(
   { block: given, width: givenWidth, heldOut }: TextSources,
   flags: RunFlags,
-  spec: ModelSpec,
+  architecture: Architecture,
   tokenizer: Tokenizer,
 ): Promise<RunTexts> {
-  const { extraSamples, extendedTokens } = textNeeds(flags, spec);
+  const { extraSamples, extendedTokens } = textNeeds(flags, architecture);
   const { sources } = given;
   const block = drawMixed(sources, flags.samples, flags.seed);
   const width = drawMixed(givenWidth?.sources ?? sources, flags.widthSamples, flags.seed);

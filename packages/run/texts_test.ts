@@ -1,15 +1,15 @@
 import { UsageError } from "@lopper/core";
-import { tinySpec } from "@lopper/search/testing";
+import { tinyArchitecture } from "@lopper/search/testing";
 import assert from "node:assert/strict";
 import { runFlags } from "./run_flags.ts";
 import type { RunFlags } from "./schemas/flags.ts";
 import { textNeeds } from "./texts.ts";
 
-const SPEC = tinySpec(1);
+const ARCHITECTURE = tinyArchitecture(1);
 
 function needs(given: Partial<RunFlags>) {
-  const flags = runFlags(SPEC, { samples: 8, widthSamples: 12, seqLen: 16, ...given });
-  const { drawn, extraSamples } = textNeeds(flags, SPEC);
+  const flags = runFlags(ARCHITECTURE, { samples: 8, widthSamples: 12, seqLen: 16, ...given });
+  const { drawn, extraSamples } = textNeeds(flags, ARCHITECTURE);
   return [drawn, extraSamples];
 }
 
@@ -26,7 +26,7 @@ Deno.test("texts: some is kept aside to judge by, and some learnt from, where a 
 
 Deno.test("texts: sequences that the model does not take are refused", () => {
   assert.throws(
-    () => needs({ seqLen: SPEC.maxPositions + 1 }),
+    () => needs({ seqLen: ARCHITECTURE.maxPositions + 1 }),
     (error) => error instanceof UsageError && /this model takes 64 tokens/.test(error.message),
   );
 });

@@ -67,7 +67,7 @@ async function withRanker(
 ) {
   const { backend } = await openBackend("cpu", { threads: 1 });
   const model = await openModel(new FileFolder(FOLDER));
-  const { spec } = model;
+  const { architecture } = model;
   const published = await rankByWeights(model, PUBLISHED_RANKING);
   const decoder = new Decoder(backend, await LaidOutWeights.load(model, { ranking: published }));
   const progress: (readonly [number, number])[] = [];
@@ -76,14 +76,14 @@ async function withRanker(
     rules,
     byWeights: async (rule) =>
       rule === PUBLISHED_RANKING ? published : await rankByWeights(model, rule),
-    text: texts(1, spec.vocabSize),
+    text: texts(1, architecture.vocabSize),
     validation: isCompared
-      ? new SuffixScorer(decoder, texts(5, spec.vocabSize), { cacheBytes: 0 })
+      ? new SuffixScorer(decoder, texts(5, architecture.vocabSize), { cacheBytes: 0 })
       : null,
     batchTokens: 2 * LENGTH,
     onProgress: (done, total) => void progress.push([done, total]),
   });
-  const { parameters: resource } = searchModelOf(spec);
+  const { parameters: resource } = searchModelOf(architecture);
   const shape = denseShape(decoder.blocks);
   const rank = (dimension: "channels" | "kvGroups") =>
     ranker.rank({ dimension, shape, percent: 20, resource });
@@ -91,8 +91,8 @@ async function withRanker(
     await body(rank, { decoder, progress });
   } finally {
     await decoder.dispose();
-    await backend.dispose();
-    model.close();
+    await backend[Symbol.asyncDispose]();
+    model[Symbol.dispose]();
   }
 }
 
@@ -129,7 +129,7 @@ engineTest(
         decoder.weights.ranking.map((all) => all?.kvGroups ?? null),
       );
       assert.deepEqual(progress, [], "weights need no text");
-      model.close();
+      model[Symbol.dispose]();
     }),
 );
 
@@ -173,13 +173,13 @@ engineTest(
     await withRanker([compensated], true, async (rank, { decoder, progress }) => {
       const found = await rank("channels");
       assert.deepEqual([found.chosen, found.tried], ["compensated", []]);
-      const { spec, blocks } = decoder;
+      const { architecture, blocks } = decoder;
       const wanted = await rankByMoments(
         decoder,
         denseShape(blocks),
         "channels",
         compensated,
-        texts(1, spec.vocabSize),
+        texts(1, architecture.vocabSize),
         { batchTokens: 2 * LENGTH },
       );
       assert.deepEqual(found.units, wanted);

@@ -28,11 +28,11 @@ export async function writeResult(
   const written = await writePrunedModel(model, plan, (file) => store.sink(file), {
     refit,
   });
-  const isPrefix = keepsMostImportant(keptOf(model.spec, plan), published);
+  const isPrefix = keepsMostImportant(keptOf(model.architecture, plan), published);
   const plans = await store.writePlan(
     planToJson(plan),
     isPrefix
-      ? publishedConfigToJson(toPublishedConfig(model.spec, shape, plan.removalOrder))
+      ? publishedConfigToJson(toPublishedConfig(model.architecture, shape, plan.removalOrder))
       : null,
   );
   return [...written.files, ...plans];

@@ -1,5 +1,5 @@
 import type { BackendDescription } from "@lopper/backends";
-import type { ModelSpec } from "@lopper/core";
+import type { Architecture } from "@lopper/core";
 import type { AttentionOp } from "@lopper/graphs";
 
 /** GroupQueryAttention's rotary kernel takes head sizes that are multiples of this. */
@@ -8,8 +8,11 @@ const GQA_HEAD_MULTIPLE = 16;
 export const ATTENTION_CHUNK = 256;
 
 /** The operator that computes attention of a model on a backend. */
-export function attentionOpFor(spec: ModelSpec, { attentionOp }: BackendDescription): AttentionOp {
-  const fits = attentionOp !== "gqa" || spec.headDim % GQA_HEAD_MULTIPLE === 0;
+export function attentionOpFor(
+  architecture: Architecture,
+  { attentionOp }: BackendDescription,
+): AttentionOp {
+  const fits = attentionOp !== "gqa" || architecture.headDim % GQA_HEAD_MULTIPLE === 0;
   return fits ? attentionOp : "attention";
 }
 

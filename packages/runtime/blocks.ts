@@ -1,5 +1,5 @@
 import { type Feeds, float32, float32Data } from "@lopper/backends";
-import type { Block, BlockSize, ModelSpec } from "@lopper/core";
+import type { Architecture, Block, BlockSize } from "@lopper/core";
 import { blockGraph, blockGraphKey, type Capture } from "@lopper/graphs";
 import type { GraphRuns } from "./graph_runs.ts";
 import type { AttentionMask, HiddenStates, KeyValues } from "./hidden_states.ts";
@@ -30,7 +30,7 @@ export interface BlockOutput {
 
 /** The blocks of a model, of whatever kind, each in the size that it is given. */
 export class Blocks {
-  readonly #spec: ModelSpec;
+  readonly #architecture: Architecture;
   readonly #weights: LaidOutWeights;
   readonly #runs: GraphRuns;
   readonly #tokens: TokenFeeds;
@@ -40,10 +40,13 @@ export class Blocks {
   constructor(runs: GraphRuns, weights: LaidOutWeights) {
     this.#runs = runs;
     this.#weights = weights;
-    this.#spec = weights.spec;
-    this.#tokens = new TokenFeeds(this.#spec, runs.backend.description);
-    const keys = this.#spec.blocks.map(blockGraphKey);
-    this.#blocks = this.#spec.blocks.map((block, i) => ({ block, graph: keys.indexOf(keys[i]) }));
+    this.#architecture = weights.architecture;
+    this.#tokens = new TokenFeeds(this.#architecture, runs.backend.description);
+    const keys = this.#architecture.blocks.map(blockGraphKey);
+    this.#blocks = this.#architecture.blocks.map((block, i) => ({
+      block,
+      graph: keys.indexOf(keys[i]),
+    }));
   }
 
   /**
@@ -60,7 +63,7 @@ export class Blocks {
     const { block, graph } = this.#blocks[number];
     const { capture } = options;
     const attended = this.#attention(block, size, input, options);
-    const { hiddenSize, rmsNormEps: eps } = this.#spec;
+    const { hiddenSize, rmsNormEps: eps } = this.#architecture;
     const run = await this.#runs.compiled(
       JSON.stringify([graph, attended?.attention, capture]),
       () => blockGraph(block, { hiddenSize, eps, attention: attended?.attention, capture }),

@@ -1,5 +1,5 @@
 import type { Backend } from "@lopper/backends";
-import { type Block, headCostInBlocks, type ModelSpec, type Shape } from "@lopper/core";
+import { type Architecture, type Block, headCostInBlocks, type Shape } from "@lopper/core";
 import type { Capture } from "@lopper/graphs";
 import { Blocks } from "./blocks.ts";
 import { GraphRuns } from "./graph_runs.ts";
@@ -23,7 +23,7 @@ export interface BlockCapture {
  * inputs to outputs. The shape of the model is an argument, so that one decoder serves every candidate.
  */
 export class Decoder {
-  readonly spec: ModelSpec;
+  readonly architecture: Architecture;
   /** Those of the checkpoint: where a block is meant by a number, it is its place here. */
   readonly blocks: readonly Block[];
   readonly weights: LaidOutWeights;
@@ -36,8 +36,8 @@ export class Decoder {
   constructor(backend: Backend, weights: LaidOutWeights) {
     this.backend = backend;
     this.weights = weights;
-    this.spec = weights.spec;
-    this.blocks = weights.spec.blocks;
+    this.architecture = weights.architecture;
+    this.blocks = weights.architecture.blocks;
     this.#runs = new GraphRuns(backend);
     this.#blocks = new Blocks(this.#runs, weights);
     this.#heads = new Heads(this.#runs, weights);
@@ -157,13 +157,13 @@ export class Decoder {
    * @param picks which token after which row, in the order of the rows.
    */
   tokenLogProbs(rows: Float32Array, picks: readonly TokenPick[]): Promise<TokenLogProbs> {
-    this.#countHead(rows.length / this.spec.hiddenSize, 1);
+    this.#countHead(rows.length / this.architecture.hiddenSize, 1);
     return this.#heads.tokenLogProbs(rows, picks);
   }
 
   /** Logits `[rows, vocabSize]` of the given rows `[rows, hiddenSize]` of hidden states. */
   logits(rows: Float32Array): Promise<Float32Array> {
-    this.#countHead(rows.length / this.spec.hiddenSize, 1);
+    this.#countHead(rows.length / this.architecture.hiddenSize, 1);
     return this.#heads.logits(rows);
   }
 
@@ -177,6 +177,6 @@ export class Decoder {
   }
 
   #countHead(batch: number, length: number) {
-    this.#blockTokens += headCostInBlocks(this.spec, length) * (batch * length);
+    this.#blockTokens += headCostInBlocks(this.architecture, length) * (batch * length);
   }
 }

@@ -44,8 +44,8 @@ function engineTest(
         await fn(decoder);
       } finally {
         await decoder.dispose();
-        await backend.dispose();
-        model.close();
+        await backend[Symbol.asyncDispose]();
+        model[Symbol.dispose]();
       }
     },
   });
@@ -98,10 +98,10 @@ for (
           graphs.push(onnx);
           return backend.compile(onnx, weights);
         },
-        dispose: () => backend.dispose(),
+        [Symbol.asyncDispose]: () => backend[Symbol.asyncDispose](),
       };
       const decoder = new Decoder(recording, weights);
-      const { vocabSize } = decoder.spec;
+      const { vocabSize } = decoder.architecture;
       const shape = denseShape(decoder.blocks);
       // An operator's name stands in the graph as text behind its length.
       const mark = `"${String.fromCharCode(operator.length)}${operator}`;
@@ -131,19 +131,20 @@ engineTest(
   "the head costs its multiply-accumulates over a mean block's",
   "qwen3",
   async (decoder) => {
-    const { spec } = decoder;
+    const { architecture } = decoder;
     const input = await decoder.embed(SEQUENCES);
     // Counted by hand for this fixture's uniform layers: projections, then scores and weighted values of 3.5 positions.
-    const { queryHeads, kvHeads } = headsOf(spec.blocks[0]);
-    const attention = (2 * queryHeads + 2 * kvHeads) * spec.headDim * spec.hiddenSize +
-      2 * 3.5 * queryHeads * spec.headDim;
-    const mlp = 3 * sizeOf(spec.blocks[1]).channels * spec.hiddenSize;
-    const head = spec.vocabSize * spec.hiddenSize / ((attention + mlp) / 2);
+    const { queryHeads, kvHeads } = headsOf(architecture.blocks[0]);
+    const attention =
+      (2 * queryHeads + 2 * kvHeads) * architecture.headDim * architecture.hiddenSize +
+      2 * 3.5 * queryHeads * architecture.headDim;
+    const mlp = 3 * sizeOf(architecture.blocks[1]).channels * architecture.hiddenSize;
+    const head = architecture.vocabSize * architecture.hiddenSize / ((attention + mlp) / 2);
     const cost = await costOf(decoder, () => decoder.nll(input, new Array(TOKENS).fill(1)));
     assert.ok(Math.abs(cost - TOKENS * head) < 1e-9 * cost, `${cost}, ${TOKENS * head}`);
-    const rows = input.data.subarray(0, 2 * spec.hiddenSize);
+    const rows = input.data.subarray(0, 2 * architecture.hiddenSize);
     const logits = await costOf(decoder, () => decoder.logits(rows));
-    assert.ok(Math.abs(logits - 2 * headCostInBlocks(spec, 1)) < 1e-9 * logits);
+    assert.ok(Math.abs(logits - 2 * headCostInBlocks(architecture, 1)) < 1e-9 * logits);
   },
 );
 
@@ -152,7 +153,7 @@ engineTest(
   "llama-missing-blocks",
   async (decoder) => {
     const shape = denseShape(decoder.blocks);
-    assert.ok(shape.length < 2 * decoder.spec.layerCount, "the fixture has removed blocks");
+    assert.ok(shape.length < 2 * decoder.architecture.layerCount, "the fixture has removed blocks");
     let past: readonly (KeyValues | null)[] | null = null;
     for (const ids of [[1, 2, 3, 4], [5], [6]]) {
       const input = await decoder.embed([ids]);
@@ -171,10 +172,10 @@ engineTest(
   "the NLL is that of the logits' softmax",
   "qwen3",
   async (decoder) => {
-    const { spec } = decoder;
+    const { architecture } = decoder;
     const length = 250;
     const sequences = [0, 1, 2].map((s) =>
-      Array.from({ length }, (_, i) => (i * i + 3 * s + i) % spec.vocabSize)
+      Array.from({ length }, (_, i) => (i * i + 3 * s + i) % architecture.vocabSize)
     );
     const labels = sequences.flatMap((ids) => [...ids.slice(1), 0]);
     const hidden = await forwardFrom(
@@ -187,7 +188,7 @@ engineTest(
     const logits = await decoder.logits(hidden.data);
     assert.equal(nll.length, 3 * length);
     nll.forEach((value, i) => {
-      const row = logits.subarray(i * spec.vocabSize, (i + 1) * spec.vocabSize);
+      const row = logits.subarray(i * architecture.vocabSize, (i + 1) * architecture.vocabSize);
       const sum = row.reduce((s, x) => s + Math.exp(x), 0);
       assert.ok(Math.abs(value - (Math.log(sum) - row[labels[i]])) < 1e-4, `position ${i}`);
     });
@@ -198,7 +199,7 @@ engineTest(
   "a text of several pieces has the predictions and cross-entropies of its parts",
   "demo",
   async (decoder) => {
-    const { vocabSize, hiddenSize } = decoder.spec;
+    const { vocabSize, hiddenSize } = decoder.architecture;
     const length = Math.floor(HEAD_CHUNK_VALUES / vocabSize) + 60;
     const ids = Array.from({ length }, (_, i) => (i * i + 7 * i) % vocabSize);
     const whole = await decoder.embed([ids]);
@@ -260,7 +261,7 @@ engineTest("a run that fails does not hold up the next", "demo", async (decoder)
 });
 
 engineTest("ids outside the vocabulary are refused", "qwen3", async (decoder) => {
-  const { vocabSize } = decoder.spec;
+  const { vocabSize } = decoder.architecture;
   await assert.rejects(decoder.embed([[0, vocabSize]]), /token id \d+ is not in the vocabulary/);
 });
 
@@ -268,7 +269,7 @@ engineTest(
   "text beyond the sliding window is refused, token by token, too",
   "mistral-sliding",
   async (decoder) => {
-    const { slidingWindow } = decoder.spec;
+    const { slidingWindow } = decoder.architecture;
     const shape = denseShape(decoder.blocks);
     assert.equal(slidingWindow, 8);
     const refused = (error: unknown) =>
@@ -287,7 +288,7 @@ engineTest(
   "the NLL of more positions than the head takes at a time is that of each sequence",
   "demo",
   async (decoder) => {
-    const { vocabSize } = decoder.spec;
+    const { vocabSize } = decoder.architecture;
     const length = 400;
     // 12 Mi logits at a time are 3072 positions of this vocabulary
     const sequences = Array.from(

@@ -23,9 +23,9 @@ export async function* generate(
   options: GenerateOptions,
 ): AsyncGenerator<number> {
   if (prompt.length === 0) throw new RangeError("the prompt has no tokens");
-  const { spec } = decoder;
+  const { architecture } = decoder;
   const shape = options.shape ?? denseShape(decoder.blocks);
-  const longest = longestSequence(spec);
+  const longest = longestSequence(architecture);
   if (prompt.length > longest) {
     throw new RangeError(`the prompt has ${prompt.length} tokens, and the model takes ${longest}`);
   }
@@ -39,12 +39,12 @@ export async function* generate(
       await decoder.embed([input]),
       past,
     );
-    const lastRow = hidden.data.subarray((input.length - 1) * spec.hiddenSize);
+    const lastRow = hidden.data.subarray((input.length - 1) * architecture.hiddenSize);
     const logits = await decoder.logits(lastRow);
     const next = options.temperature === 0
       ? argmax(logits)
       : sample(logits, options.temperature, uniformFloat64(random));
-    if (spec.eosTokenIds.includes(next)) return;
+    if (architecture.eosTokenIds.includes(next)) return;
     yield next;
     past = present;
     input = [next];
@@ -72,7 +72,7 @@ export async function sampleSequences(
   decoder: Decoder,
   { start, length, temperature, seeds, onProgress }: SamplingOptions,
 ): Promise<number[][]> {
-  const { vocabSize } = decoder.spec;
+  const { vocabSize } = decoder.architecture;
   const shape = denseShape(decoder.blocks);
   const randoms = seeds.map(generator);
   const sequences: number[][] = seeds.map(() => []);

@@ -1,5 +1,5 @@
 import { openBackend } from "@lopper/backends";
-import type { ModelSpec } from "@lopper/core";
+import type { Architecture } from "@lopper/core";
 import { openModel } from "@lopper/models";
 import assert from "node:assert/strict";
 import { Random, tinyModel } from "../../tests/support/tiny_models.ts";
@@ -8,18 +8,21 @@ import { sequenceLogits } from "./forward.ts";
 import { generate, sampleSequences } from "./generate.ts";
 import { LaidOutWeights } from "./weight_layout.ts";
 
-/** Decodes with a random tiny model whose spec is changed; the weights stay. */
+/** Decodes with a random tiny model whose architecture is changed; the weights stay. */
 async function withDecoder(
   seed: number,
-  change: Partial<ModelSpec> | ((spec: ModelSpec) => Partial<ModelSpec>),
+  change: Partial<Architecture> | ((architecture: Architecture) => Partial<Architecture>),
   body: (decoder: Decoder) => Promise<void>,
 ) {
   const { backend } = await openBackend("cpu", { threads: 1 });
   const model = await openModel(await tinyModel(new Random(seed)));
-  const { spec } = model;
+  const { architecture } = model;
   const changed = {
     ...model,
-    spec: { ...spec, ...(typeof change === "function" ? change(spec) : change) },
+    architecture: {
+      ...architecture,
+      ...(typeof change === "function" ? change(architecture) : change),
+    },
   };
   const weights = await LaidOutWeights.load(changed);
   const decoder = new Decoder(backend, weights);
@@ -27,7 +30,7 @@ async function withDecoder(
     await body(decoder);
   } finally {
     await decoder.dispose();
-    await backend.dispose();
+    await backend[Symbol.asyncDispose]();
   }
 }
 
@@ -42,10 +45,10 @@ const PROMPT = [3, 1, 4, 1, 5];
 engineTest("temperature 0 takes the largest logit of a full pass, every time", async () => {
   for (let seed = 0; seed < 12; seed++) {
     // Every other model with the norms behind its blocks.
-    const change = ({ blocks }: ModelSpec): Partial<ModelSpec> =>
+    const change = ({ blocks }: Architecture): Partial<Architecture> =>
       seed % 2 === 0 ? {} : { blocks: blocks.map((block) => ({ ...block, placement: "post" })) };
     await withDecoder(seed, change, async (decoder) => {
-      const { vocabSize } = decoder.spec;
+      const { vocabSize } = decoder.architecture;
       const ids = [...PROMPT];
       for await (const next of generate(decoder, PROMPT, greedy(10))) {
         const logits = [...await sequenceLogits(decoder, [ids])].slice(-vocabSize);
@@ -65,7 +68,7 @@ engineTest("narrower layers are what the logits come from", async () => {
     const all = [...PROMPT, ...ids];
     for (let t = PROMPT.length; t < all.length; t++) {
       const logits = [...await sequenceLogits(decoder, [all.slice(0, t)], shape)]
-        .slice(-decoder.spec.vocabSize);
+        .slice(-decoder.architecture.vocabSize);
       assert.equal(all[t], logits.indexOf(Math.max(...logits)));
     }
   });
@@ -85,7 +88,7 @@ engineTest("a seed repeats its text, and others give others", async () => {
 
 engineTest("over seeds, tokens come as often as their probability says", async () => {
   await withDecoder(2, {}, async (decoder) => {
-    const { vocabSize } = decoder.spec;
+    const { vocabSize } = decoder.architecture;
     const temperature = 0.8, runs = 1500;
     const logits = (await sequenceLogits(decoder, [PROMPT])).slice(-vocabSize);
     const weights = Array.from(logits, (x) => Math.exp(x / temperature));
@@ -130,7 +133,7 @@ engineTest("any end-of-text token ends it and is not given out", async () => {
 });
 
 engineTest("prompt and text together stay within the positions and the window", async () => {
-  const count = async (change: Partial<ModelSpec>) => {
+  const count = async (change: Partial<Architecture>) => {
     let produced = -1;
     await withDecoder(4, change, async (decoder) => {
       produced = (await Array.fromAsync(generate(decoder, PROMPT, greedy(20)))).length;

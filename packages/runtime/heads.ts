@@ -1,5 +1,5 @@
 import { type Feeds, float32, float32Data, int64, int64Data } from "@lopper/backends";
-import type { ModelSpec } from "@lopper/core";
+import type { Architecture } from "@lopper/core";
 import { crossEntropyHead, logitsHead, logProbsHead, tokenLogProbsHead } from "@lopper/graphs";
 import type { GraphRuns } from "./graph_runs.ts";
 import { NamedTokens, type Predictions, predictionsFrom } from "./predictions.ts";
@@ -24,14 +24,14 @@ export interface TokenPick {
 
 /** The heads of a model: what it expects after rows of hidden states, `[n, hiddenSize]`. */
 export class Heads {
-  readonly #spec: ModelSpec;
+  readonly #architecture: Architecture;
   readonly #weights: LaidOutWeights;
   readonly #runs: GraphRuns;
 
   constructor(runs: GraphRuns, weights: LaidOutWeights) {
     this.#runs = runs;
     this.#weights = weights;
-    this.#spec = weights.spec;
+    this.#architecture = weights.architecture;
   }
 
   /** Cross-entropy in nats with the predictions of another model after each row, `[n]`. */
@@ -51,7 +51,7 @@ export class Heads {
   /** What the model expects after each row, with its likeliest `count` tokens named. */
   async predictions(rows: Float32Array, count: number): Promise<Predictions> {
     const run = await this.#runs.compiled("log probs", () => logProbsHead(this.#scoringOptions()));
-    const named = new NamedTokens(this.#count(rows), this.#spec.vocabSize, count);
+    const named = new NamedTokens(this.#count(rows), this.#architecture.vocabSize, count);
     await this.#inPieces(rows, async (feeds, start) => {
       named.put(start, float32Data(await run.run(feeds), "log_probs"));
     });
@@ -63,7 +63,7 @@ export class Heads {
    * @param picks in the order of the rows.
    */
   async tokenLogProbs(rows: Float32Array, picks: readonly TokenPick[]): Promise<TokenLogProbs> {
-    const { vocabSize } = this.#spec;
+    const { vocabSize } = this.#architecture;
     const run = await this.#runs.compiled(
       "token log-probabilities",
       () => tokenLogProbsHead({ ...this.#scoringOptions(), top: true }),
@@ -87,7 +87,7 @@ export class Heads {
 
   /** Logits `[n, vocabSize]` after each row. */
   async logits(rows: Float32Array): Promise<Float32Array> {
-    const hidden = float32(rows, [this.#count(rows), this.#spec.hiddenSize]);
+    const hidden = float32(rows, [this.#count(rows), this.#architecture.hiddenSize]);
     const run = await this.#runs.compiled("logits", () => logitsHead(this.#options()));
     const fetches = await this.#runs.inTurn(() => run.run({ hidden, ...this.#weightFeeds() }));
     return float32Data(fetches, "logits");
@@ -98,7 +98,7 @@ export class Heads {
     rows: Float32Array,
     use: (feeds: Feeds, start: number, end: number) => Promise<void>,
   ) {
-    const { hiddenSize, vocabSize } = this.#spec;
+    const { hiddenSize, vocabSize } = this.#architecture;
     const count = this.#count(rows);
     const chunk = Math.max(64, Math.floor(HEAD_CHUNK_VALUES / vocabSize));
     await this.#runs.inTurn(async () => {
@@ -113,11 +113,11 @@ export class Heads {
   }
 
   #count(rows: Float32Array): number {
-    return rows.length / this.#spec.hiddenSize;
+    return rows.length / this.#architecture.hiddenSize;
   }
 
   #options() {
-    const { hiddenSize, vocabSize, rmsNormEps } = this.#spec;
+    const { hiddenSize, vocabSize, rmsNormEps } = this.#architecture;
     return { hiddenSize, vocabSize, eps: rmsNormEps };
   }
 
@@ -128,7 +128,7 @@ export class Heads {
   }
 
   #weightFeeds() {
-    const { hiddenSize, vocabSize } = this.#spec;
+    const { hiddenSize, vocabSize } = this.#architecture;
     return {
       norm: float32(this.#weights.finalNorm, [hiddenSize]),
       lm_head: float32(this.#weights.lmHead(), [vocabSize, hiddenSize]),

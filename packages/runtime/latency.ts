@@ -44,7 +44,7 @@ export async function measureLatencies(
   kinds: readonly TimedSizes[],
   { pastTokens, rounds, onProgress }: LatencyOptions,
 ): Promise<LatencyTable> {
-  const { vocabSize } = decoder.spec;
+  const { vocabSize } = decoder.architecture;
   const ids = Array.from({ length: pastTokens }, (_, i) => i % vocabSize);
   const dense = denseShape(decoder.blocks);
   const { present } = await decoder.runCached(dense, await decoder.embed([ids]), null);

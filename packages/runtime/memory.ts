@@ -1,5 +1,5 @@
 import type { BackendDescription } from "@lopper/backends";
-import { headsOf, innerWidth, type ModelSpec, sizeOf } from "@lopper/core";
+import { type Architecture, headsOf, innerWidth, sizeOf } from "@lopper/core";
 import { attentionChunks, attentionOpFor } from "./attention_op.ts";
 import { HEAD_CHUNK_VALUES } from "./heads.ts";
 
@@ -10,11 +10,11 @@ const FLOAT_BYTES = 4;
  * from the graphs. The MLP, the attention and the head each keep the memory of their largest run.
  */
 export function activationBytes(
-  spec: ModelSpec,
+  architecture: Architecture,
   backend: BackendDescription,
   { tokens, length }: { readonly tokens: number; readonly length: number },
 ): number {
-  const { hiddenSize, headDim, blocks, vocabSize } = spec;
+  const { hiddenSize, headDim, blocks, vocabSize } = architecture;
   const attended = blocks.filter((block) => block.attended);
   const heads = attended.map((block) => headsOf(block));
   const others = blocks.filter((block) => !block.attended);
@@ -26,7 +26,7 @@ export function activationBytes(
   // q, k, v before and after the rotary embedding, the context, the hidden states, their norm and the result
   const attention = tokens * (3 * queries * headDim + 4 * keys * headDim + 4 * hiddenSize);
   // of every pair of positions; chunks take turns, and each returns the keys and values of all tokens so far
-  const chunks = attentionChunks(attentionOpFor(spec, backend), tokens / length, length);
+  const chunks = attentionChunks(attentionOpFor(architecture, backend), tokens / length, length);
   const scores = Math.ceil(length / chunks) * tokens * queries +
     (chunks > 1 ? 4 * tokens * keys * headDim : 0);
   const rows = Math.min(tokens, Math.max(64, Math.floor(HEAD_CHUNK_VALUES / vocabSize)));

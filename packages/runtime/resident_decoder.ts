@@ -8,13 +8,13 @@ import {
   type Weights,
 } from "@lopper/backends";
 import {
+  type Architecture,
   axisLength,
   type Block,
   type BlockSize,
   blocksLeft,
   headCostInBlocks,
   headsOf,
-  type ModelSpec,
   type Shape,
   sizeOf,
   UnsupportedOpError,
@@ -43,7 +43,7 @@ export interface ResidentDecoderOptions {
  * in and one number a token out. Made for backends whose description says `residentWeights`, works on all.
  */
 export class ResidentDecoder {
-  readonly spec: ModelSpec;
+  readonly architecture: Architecture;
   readonly blocks: readonly Block[];
   readonly backend: Backend;
   readonly #runValues: number;
@@ -55,11 +55,11 @@ export class ResidentDecoder {
 
   constructor(backend: Backend, weights: LaidOutWeights, options: ResidentDecoderOptions = {}) {
     this.backend = backend;
-    this.spec = weights.spec;
-    this.blocks = weights.spec.blocks;
+    this.architecture = weights.architecture;
+    this.blocks = weights.architecture.blocks;
     this.#runValues = options.runValues ?? DEFAULT_RUN_VALUES;
     this.#weights = weights;
-    this.#rotary = new RotaryFeeds(this.spec);
+    this.#rotary = new RotaryFeeds(this.architecture);
   }
 
   /** Blocks run × tokens so far; the head counts as its MACs relative to a mean block (core, `headCostInBlocks`). */
@@ -104,7 +104,8 @@ export class ResidentDecoder {
       const fetches = await executable.run({ ...this.#tokenFeeds(part), ...expected, ...blocks });
       out.set(float32Data(fetches, "cross_entropy"), first);
     }
-    this.#blockTokens += out.length * (blocksLeft(shape) + headCostInBlocks(this.spec, length));
+    this.#blockTokens += out.length *
+      (blocksLeft(shape) + headCostInBlocks(this.architecture, length));
     return out;
   }
 
@@ -137,7 +138,7 @@ export class ResidentDecoder {
     for (;;) {
       const op = ops.shift()!;
       try {
-        const graph = residentDecoder(this.spec, { op, logSoftmax });
+        const graph = residentDecoder(this.architecture, { op, logSoftmax });
         const executable = await this.backend.compile(graph, weights);
         this.#weights = null;
         return executable;
@@ -149,7 +150,7 @@ export class ResidentDecoder {
 
   #batchSize(length: number): number {
     const heads = this.blocks.map((block) => block.attended ? headsOf(block).queryHeads : 0);
-    const perToken = Math.max(this.spec.vocabSize, Math.max(0, ...heads) * length);
+    const perToken = Math.max(this.architecture.vocabSize, Math.max(0, ...heads) * length);
     return Math.max(1, Math.floor(this.#runValues / (perToken * length)));
   }
 
@@ -177,7 +178,7 @@ export class ResidentDecoder {
   }
 
   #check(shape: Shape, sequences: readonly (readonly number[])[]) {
-    const { vocabSize } = this.spec;
+    const { vocabSize } = this.architecture;
     const { length } = sequences[0];
     for (const sequence of sequences) {
       if (sequence.length !== length) {
@@ -189,7 +190,7 @@ export class ResidentDecoder {
         }
       }
     }
-    checkSequenceLength(this.spec, length);
+    checkSequenceLength(this.architecture, length);
     // A graph would take what there is of rows that are not there, and say nothing.
     const fits = shape.length === this.blocks.length &&
       shape.every((size, number) => !size || isWithin(size, sizeOf(this.blocks[number])));
@@ -210,19 +211,19 @@ function isWithin(size: BlockSize, most: BlockSize): boolean {
 
 /** All weights under the names that `residentDecoder` gives them, at full width. */
 function residentWeights(weights: LaidOutWeights): Weights {
-  const { spec } = weights;
+  const { architecture } = weights;
   const all: Record<string, Float32Array> = {};
   // Weights may lie in a buffer that the next use overwrites, and the engine takes all of them at once.
   const put = (name: string, data: Float32Array) => all[name] = data.slice();
-  for (const [number, block] of spec.blocks.entries()) {
+  for (const [number, block] of architecture.blocks.entries()) {
     for (const { name, data } of weights.block(number, sizeOf(block))) {
       put(residentWeightName(block, name), data);
     }
   }
   put("norm", weights.finalNorm);
   put("lm_head", weights.lmHead());
-  if (!spec.tiedEmbeddings) {
-    all.embedding = weights.embed(Array.from({ length: spec.vocabSize }, (_, id) => id));
+  if (!architecture.tiedEmbeddings) {
+    all.embedding = weights.embed(Array.from({ length: architecture.vocabSize }, (_, id) => id));
   }
   return all;
 }

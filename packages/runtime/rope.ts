@@ -1,5 +1,5 @@
 import { type Feeds, float32 } from "@lopper/backends";
-import type { ModelSpec, RopeSpec } from "@lopper/core";
+import type { Architecture, Rope } from "@lopper/core";
 import { ropeFrequencies } from "@lopper/models";
 
 export interface RopeTable {
@@ -14,7 +14,7 @@ export interface RopeTable {
  * Cosines and sines of the rotary embedding (RoFormer, arXiv 2104.09864, equation 15). Angles are rounded to float32
  * as transformers does, so that long positions rotate by the same angle there and here.
  */
-export function ropeTable(rope: RopeSpec, headDim: number, positions: number): RopeTable {
+export function ropeTable(rope: Rope, headDim: number, positions: number): RopeTable {
   const frequencies = ropeFrequencies(rope, headDim);
   const half = headDim / 2;
   const cos = new Float32Array(positions * half);
@@ -31,17 +31,17 @@ export function ropeTable(rope: RopeSpec, headDim: number, positions: number): R
 
 /** The rotary table of a model as graphs are fed it, which grows with the positions that are asked for. */
 export class RotaryFeeds {
-  readonly #spec: Pick<ModelSpec, "rope" | "headDim">;
+  readonly #architecture: Pick<Architecture, "rope" | "headDim">;
   #table: RopeTable;
 
-  constructor(spec: Pick<ModelSpec, "rope" | "headDim">) {
-    this.#spec = spec;
-    this.#table = ropeTable(spec.rope, spec.headDim, 0);
+  constructor(architecture: Pick<Architecture, "rope" | "headDim">) {
+    this.#architecture = architecture;
+    this.#table = ropeTable(architecture.rope, architecture.headDim, 0);
   }
 
   /** `cos` and `sin` of `positions` positions at least. */
   of(positions: number): Feeds {
-    const { rope, headDim } = this.#spec;
+    const { rope, headDim } = this.#architecture;
     if (this.#table.positions < positions) {
       // Growing in powers of two keeps generation from building a table for every token.
       const size = 2 ** Math.ceil(Math.log2(positions));

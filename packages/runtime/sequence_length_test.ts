@@ -5,11 +5,11 @@ import {
   UnsupportedModelError,
   withShape,
 } from "@lopper/core";
-import { configSchema, specFromConfig } from "@lopper/models";
+import { architectureFromConfig, configSchema } from "@lopper/models";
 import assert from "node:assert/strict";
 import { checkSequenceLength } from "./sequence_length.ts";
 
-const { spec } = specFromConfig(
+const { architecture } = architectureFromConfig(
   configSchema.parse({
     model_type: "llama",
     hidden_size: 8,
@@ -22,9 +22,9 @@ const { spec } = specFromConfig(
 );
 
 Deno.test("sequence length: only a layer that has attention, and a window, limits it", () => {
-  const dense = denseShape(spec.blocks);
+  const dense = denseShape(architecture.blocks);
   const check = (windows: AttentionWindows, length: number, shape: Shape = dense) =>
-    checkSequenceLength(withShape({ ...spec, ...windows }, shape), length);
+    checkSequenceLength(withShape({ ...architecture, ...windows }, shape), length);
   check({ slidingWindow: null }, 1e6);
   check({ slidingWindow: 8, fullAttention: [0, 1] }, 1e6);
   check({ slidingWindow: 8 }, 8);

@@ -57,7 +57,7 @@ async function step(
   ids: readonly number[],
   past: readonly (KeyValues | null)[] | null,
 ): Promise<readonly (KeyValues | null)[]> {
-  const { hiddenSize } = decoder.spec;
+  const { hiddenSize } = decoder.architecture;
   const { hidden, present } = await decoder.runCached(shape, await decoder.embed([ids]), past);
   await decoder.logits(hidden.data.subarray((ids.length - 1) * hiddenSize));
   return present;

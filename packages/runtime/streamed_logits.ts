@@ -13,7 +13,7 @@ export async function streamedLogits(
   model: Model,
   ids: readonly number[],
 ): Promise<Float32Array> {
-  const blocks = model.spec.blocks;
+  const blocks = model.architecture.blocks;
   const shape = denseShape(blocks);
   let hidden = await withPart(backend, model, "outer", (decoder) => decoder.embed([ids]));
   for (const layer of new Set(blocks.map((block) => block.layer))) {

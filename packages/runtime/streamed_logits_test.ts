@@ -43,8 +43,8 @@ for (const family of ["llama-missing-blocks", "qwen2-heterogeneous", "qwen3-tied
       assert.deepEqual(layersRead, layersRead.toSorted((a, b) => a - b));
       assert.equal(layersRead.length, new Set(read.filter((n) => /layers/.test(n))).size, "once");
       assert.equal(read.filter((name) => /embed_tokens/.test(name)).length >= 2, true);
-      await backend.dispose();
-      model.close();
+      await backend[Symbol.asyncDispose]();
+      model[Symbol.dispose]();
     },
   });
 }

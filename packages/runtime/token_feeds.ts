@@ -1,5 +1,5 @@
 import { type BackendDescription, type Feeds, float32, int32, int64 } from "@lopper/backends";
-import { type Block, type BlockSize, headsOf, type ModelSpec } from "@lopper/core";
+import { type Architecture, type Block, type BlockSize, headsOf } from "@lopper/core";
 import type { AttentionOp, FedAttention } from "@lopper/graphs";
 import { attentionChunks, attentionOpFor } from "./attention_op.ts";
 import { RotaryFeeds } from "./rope.ts";
@@ -16,14 +16,14 @@ export interface AttentionRun {
 
 /** What blocks that are attended are fed of the tokens: positions, rotary tables, masks and earlier keys and values. */
 export class TokenFeeds {
-  readonly #spec: ModelSpec;
+  readonly #architecture: Architecture;
   readonly #backend: BackendDescription;
   readonly #rotary: RotaryFeeds;
 
-  constructor(spec: ModelSpec, backend: BackendDescription) {
-    this.#spec = spec;
+  constructor(architecture: Architecture, backend: BackendDescription) {
+    this.#architecture = architecture;
     this.#backend = backend;
-    this.#rotary = new RotaryFeeds(spec);
+    this.#rotary = new RotaryFeeds(architecture);
   }
 
   /**
@@ -37,8 +37,8 @@ export class TokenFeeds {
     past: KeyValues | null,
   ): AttentionRun {
     const total = (past?.length ?? 0) + length;
-    checkSequenceLength(this.#spec, total);
-    const op = attentionOpFor(this.#spec, this.#backend);
+    checkSequenceLength(this.#architecture, total);
+    const op = attentionOpFor(this.#architecture, this.#backend);
     const attention: FedAttention = {
       op,
       // GroupQueryAttention's head counts are attributes, so each count needs a graph of its own.

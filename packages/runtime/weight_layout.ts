@@ -1,8 +1,8 @@
 import {
+  type Architecture,
   axisLength,
   type BlockSize,
   DTYPE_BYTES,
-  type ModelSpec,
   outputProjection,
   type Ranking,
   sourceRanking,
@@ -35,7 +35,7 @@ export interface LoadOptions {
  * feeds it to a graph waits for that run to end first, and two decoders do not use the same weights at a time.
  */
 export class LaidOutWeights {
-  readonly spec: ModelSpec;
+  readonly architecture: Architecture;
   /** `[hiddenSize]` */
   readonly finalNorm: Float32Array;
   /** Bytes of all weights as they are held; the shared buffer is apart. */
@@ -53,13 +53,13 @@ export class LaidOutWeights {
   #scratch: Float32Array | null = null;
 
   private constructor(
-    spec: ModelSpec,
+    architecture: Architecture,
     outer: { embedding: StoredTensor; finalNorm: Float32Array; lmHead: StoredTensor },
     blocks: ReadonlyMap<number, LaidOutBlock>,
     ranking: Ranking,
     memory: { expandedBytesHeld: number; scratchBytes: number },
   ) {
-    this.spec = spec;
+    this.architecture = architecture;
     this.finalNorm = outer.finalNorm;
     this.#embedding = outer.embedding;
     this.#lmHead = outer.lmHead;
@@ -81,10 +81,10 @@ export class LaidOutWeights {
    */
   static async load(
     model: Model,
-    { ranking = sourceRanking(model.spec.blocks), expandedBytes = Infinity, only }: LoadOptions =
-      {},
+    { ranking = sourceRanking(model.architecture.blocks), expandedBytes = Infinity, only }:
+      LoadOptions = {},
   ): Promise<LaidOutWeights> {
-    const { spec, store } = model;
+    const { architecture, store } = model;
     const wanted = (layer: number | null) =>
       only === undefined || (only === "outer" ? layer === null : layer === only.layer);
     const expansions = expansionBytes(model, wanted);
@@ -92,14 +92,14 @@ export class LaidOutWeights {
     const outer = async (part: "embedding" | "lmHead"): Promise<StoredTensor> =>
       wanted(null)
         ? await readStored(model, outerWeight(model, part), {
-          float32: kept.has(partOf({ part }, spec)),
+          float32: kept.has(partOf({ part }, architecture)),
         })
         : { dtype: "F32", data: new Float32Array(0) };
     const embedding = await outer("embedding");
     const finalNorm = await store.readFloat32(outerWeight(model, "finalNorm").name);
-    const lmHead = spec.tiedEmbeddings ? embedding : await outer("lmHead");
+    const lmHead = architecture.tiedEmbeddings ? embedding : await outer("lmHead");
     const blocks = new Map<number, LaidOutBlock>();
-    for (const [number, block] of spec.blocks.entries()) {
+    for (const [number, block] of architecture.blocks.entries()) {
       if (!wanted(block.layer)) continue;
       const read = { float32: kept.has(block.id) };
       blocks.set(number, await layOutBlock(model, block, ranking[number]!, read));
@@ -109,7 +109,7 @@ export class LaidOutWeights {
       if (kept.has(part)) expandedBytesHeld += bytes;
       else scratchBytes = Math.max(scratchBytes, bytes);
     }
-    return new LaidOutWeights(spec, { embedding, finalNorm, lmHead }, blocks, ranking, {
+    return new LaidOutWeights(architecture, { embedding, finalNorm, lmHead }, blocks, ranking, {
       expandedBytesHeld,
       scratchBytes,
     });
@@ -121,7 +121,7 @@ export class LaidOutWeights {
    * @param columns of the units that are there, transposed: in float32, as `block` has them.
    */
   replaceOutput(number: number, size: BlockSize, columns: Float32Array): Float32Array {
-    const { name } = outputProjection(this.spec.blocks[number]);
+    const { name } = outputProjection(this.architecture.blocks[number]);
     const before = this.block(number, size).find((weight) => weight.name === name)!.data.slice();
     if (columns.length !== before.length) {
       throw new RangeError(`${columns.length} values do not replace ${before.length} of ${name}`);
@@ -144,7 +144,7 @@ export class LaidOutWeights {
    */
   rearrange(ranking: Ranking) {
     const before = this.#ranking;
-    const moves = this.spec.blocks.flatMap(({ id, dimensions }, number) =>
+    const moves = this.architecture.blocks.flatMap(({ id, dimensions }, number) =>
       dimensions.flatMap(({ name }) => {
         const block = this.#blocks.get(number);
         if (!block) return [];
@@ -165,7 +165,7 @@ export class LaidOutWeights {
    * @throws {RangeError} when an id is not in the vocabulary.
    */
   embed(ids: readonly number[]): Float32Array {
-    const { hiddenSize, vocabSize } = this.spec;
+    const { hiddenSize, vocabSize } = this.architecture;
     const out = new Float32Array(ids.length * hiddenSize);
     ids.forEach((id, i) => {
       if (!Number.isInteger(id) || id < 0 || id >= vocabSize) {

@@ -78,10 +78,10 @@ const FULL_SPANS: typeof SPANS = {
 
 /** The weights of a narrowed block, picked value by value from the checkpoint. */
 async function picked(model: Model, ranking: Ranking, block: Block, size: BlockSize) {
-  const { headDim } = model.spec;
+  const { headDim } = model.architecture;
   const { queryHeads, kvHeads } = block.attended ? headsOf(block) : { queryHeads: 0, kvHeads: 1 };
   const width = { channel: 1, kv: headDim, query: headDim * queryHeads / kvHeads };
-  const ranked = ranking[model.spec.blocks.indexOf(block)]!;
+  const ranked = ranking[model.architecture.blocks.indexOf(block)]!;
   const units = block.attended
     ? ranked.kvGroups.slice(0, size.kvGroups)
     : ranked.channels.slice(0, size.channels);
@@ -116,19 +116,19 @@ Deno.test("weights: blocks of any width are the checkpoint's values, whatever th
   for (let seed = 0; seed < SEEDS; seed++) {
     const random = new Random(seed);
     const model = await halfModel(random);
-    const ranking = randomRanking(model.spec, random);
+    const ranking = randomRanking(model.architecture, random);
     const memory = weightMemory(model);
-    const narrow = Array.from({ length: 3 }, () => randomShape(model.spec, random));
-    const ids = Array.from({ length: 7 }, () => random.int(0, model.spec.vocabSize - 1));
+    const narrow = Array.from({ length: 3 }, () => randomShape(model.architecture, random));
+    const ids = Array.from({ length: 7 }, () => random.int(0, model.architecture.vocabSize - 1));
     const table = await model.store.readFloat32(outerWeight(model, "embedding").name);
     const head = await model.store.readFloat32(outerWeight(model, "lmHead").name);
     for (const budget of [0, Math.floor(memory.expanded / 2), undefined]) {
       const weights = await LaidOutWeights.load(model, { ranking, expandedBytes: budget });
       assert.equal(weights.bytes, memory.held + weights.expandedBytesHeld / 2, `seed ${seed}`);
-      for (const shape of [...narrow, denseShape(model.spec.blocks)]) {
+      for (const shape of [...narrow, denseShape(model.architecture.blocks)]) {
         for (const [number, size] of shape.entries()) {
           if (!size) continue;
-          const expected = await picked(model, ranking, model.spec.blocks[number], size);
+          const expected = await picked(model, ranking, model.architecture.blocks[number], size);
           assert.deepEqual(values(weights, number, size), expected, `seed ${seed}, ${budget}`);
           for (const { name, rows } of weights.block(number, size)) {
             assert.equal(expected[name].length % rows, 0);
@@ -136,7 +136,7 @@ Deno.test("weights: blocks of any width are the checkpoint's values, whatever th
         }
         assert.deepEqual(weights.lmHead(), head);
       }
-      const { hiddenSize } = model.spec;
+      const { hiddenSize } = model.architecture;
       const rows = ids.flatMap((id) => [...table.subarray(id * hiddenSize, (id + 1) * hiddenSize)]);
       assert.deepEqual([...weights.embed(ids)], rows);
       assert.ok(weights.expandedBytesHeld <= (budget ?? Infinity));
@@ -146,7 +146,7 @@ Deno.test("weights: blocks of any width are the checkpoint's values, whatever th
     }
     const dtypes = new Set(model.weights.map(({ tensor }) => tensor.dtype));
     met.add(dtypes.size > 1 ? "mixed" : [...dtypes][0]);
-    met.add(model.spec.tiedEmbeddings ? "tied" : "untied");
+    met.add(model.architecture.tiedEmbeddings ? "tied" : "untied");
   }
   for (const trait of ["some kept", "none kept", "mixed", "F16", "BF16", "tied", "untied"]) {
     assert.ok(met.has(trait), `no seed had ${trait}`);
@@ -158,10 +158,10 @@ Deno.test("weights: a float32 checkpoint is held as it is and never copied", asy
   const model = await openModel(await tinyModel(random));
   const { expanded, held, head, largestBlock } = weightMemory(model);
   assert.deepEqual([expanded, head, largestBlock, held], [0, 0, 0, model.weightBytes]);
-  const ranking = randomRanking(model.spec, random);
+  const ranking = randomRanking(model.architecture, random);
   const weights = await LaidOutWeights.load(model, { ranking, expandedBytes: 0 });
   assert.equal(weights.bytes, held);
-  for (const [number, block] of model.spec.blocks.entries()) {
+  for (const [number, block] of model.architecture.blocks.entries()) {
     const size = sizeOf(block);
     assert.deepEqual(values(weights, number, size), await picked(model, ranking, block, size));
     const again = weights.block(number, size);
@@ -174,7 +174,7 @@ Deno.test("weights: a float32 checkpoint is held as it is and never copied", asy
 
 Deno.test("weights: memory is predicted from shapes and dtypes", async () => {
   const model = await openModel(new FileFolder(DEMO));
-  const { hiddenSize: h, vocabSize, headDim, blocks, tiedEmbeddings } = model.spec;
+  const { hiddenSize: h, vocabSize, headDim, blocks, tiedEmbeddings } = model.architecture;
   assert.ok(tiedEmbeddings, "the head's copy is one of the embedding");
   assert.ok(model.weights.every(({ tensor }) => tensor.dtype === "F16"));
   const sizes = blocks.map((block) => {
@@ -190,16 +190,16 @@ Deno.test("weights: memory is predicted from shapes and dtypes", async () => {
     largestBlock: 4 * Math.max(...sizes),
     head: 4 * vocabSize * h,
   });
-  model.close();
+  model[Symbol.dispose]();
 });
 
 /** A model of several whole layers in one half-precision dtype, with a block that is smaller than the head. */
 async function layeredModel() {
   for (let seed = 0; seed < 500; seed++) {
     const model = await recoded(await openModel(await tinyModel(new Random(seed))), () => "BF16");
-    const blocks = model.spec.blocks;
+    const blocks = model.architecture.blocks;
     const smallest = Math.min(...blocks.map((block) => matrixBytes(model, block)));
-    const { layerCount } = model.spec;
+    const { layerCount } = model.architecture;
     if (layerCount > 2 && blocks.length === 2 * layerCount && smallest < weightMemory(model).head) {
       return { model, blocks };
     }
@@ -245,7 +245,7 @@ Deno.test("weights: room for float32 goes to the head first, then to the last bl
   assert.ok(others.expandedBytesHeld < head);
   const all = await load();
   assert.equal(all.expandedBytesHeld, expanded);
-  const untiedTable = model.spec.tiedEmbeddings ? 0 : head / 2;
+  const untiedTable = model.architecture.tiedEmbeddings ? 0 : head / 2;
   assert.equal(all.bytes, 2 * model.weightBytes - untiedTable, "what is in float32 is held once");
 });
 
@@ -267,7 +267,7 @@ Deno.test("weights: what is in float32 is a view at every width, and halves are 
   const { buffer } = matrices(full)[0].data;
   const scratch = new Float32Array(buffer).fill(NaN);
   for (const { data } of matrices(one)) assert.equal(data.buffer, buffer);
-  assert.equal(scratch.filter((x) => !Number.isNaN(x)).length, 3 * model.spec.hiddenSize);
+  assert.equal(scratch.filter((x) => !Number.isNaN(x)).length, 3 * model.architecture.hiddenSize);
   const { largestBlock, head } = weightMemory(model);
   assert.equal(buffer.byteLength, Math.max(largestBlock, head));
 });
@@ -309,7 +309,7 @@ Deno.test("weights: NaN and infinity are refused in every dtype and role, with t
 Deno.test("weights: ids outside the vocabulary and budgets that are no size are refused", async () => {
   const model = await openModel(await tinyModel(new Random(2)));
   const weights = await LaidOutWeights.load(model);
-  const { vocabSize, hiddenSize } = model.spec;
+  const { vocabSize, hiddenSize } = model.architecture;
   for (const id of [-1, vocabSize, 0.5, NaN]) {
     const message = new RegExp(`token id ${id} is not in the vocabulary, 0 to ${vocabSize - 1}`);
     assert.throws(() => weights.embed([0, id]), { name: "RangeError", message });

@@ -1,4 +1,4 @@
-import type { ModelSpec } from "@lopper/core";
+import type { Architecture } from "@lopper/core";
 import type { TensorInfo } from "@lopper/formats";
 import { type Model, outerWeight, type WeightRole } from "@lopper/models";
 import { tensorBytes } from "./stored_tensor.ts";
@@ -38,7 +38,7 @@ export function weightMemory(model: Model): WeightMemory {
 const HEAD = "lmHead";
 
 /** What is expanded together with a weight: its block, or the LM head. */
-export function partOf(role: WeightRole, { tiedEmbeddings }: ModelSpec): string {
+export function partOf(role: WeightRole, { tiedEmbeddings }: Architecture): string {
   if ("layer" in role) return `${role.layer}.${role.part}`;
   return role.part === "embedding" && tiedEmbeddings ? HEAD : role.part;
 }
@@ -58,7 +58,7 @@ export function expansionBytes(
   const found = new Map([[HEAD, wanted(null) ? bytesOf(outerWeight(model, "lmHead")) : 0]]);
   for (const { role, tensor } of model.weights.toReversed()) {
     if (!("layer" in role) || !wanted(role.layer)) continue;
-    const part = partOf(role, model.spec);
+    const part = partOf(role, model.architecture);
     found.set(part, (found.get(part) ?? 0) + bytesOf(tensor));
   }
   return found;

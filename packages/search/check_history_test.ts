@@ -8,7 +8,7 @@ import { multiPruner } from "./multi_pruner.ts";
 import { kindOfChanges } from "./part.ts";
 import { searchModelOf } from "./search_model.ts";
 import type { LayerLoss } from "./testing/fake_scorer.ts";
-import { MODEL, search, SPEC } from "./testing/fake_search.ts";
+import { ARCHITECTURE, MODEL, search } from "./testing/fake_search.ts";
 import type { Way } from "./way_schema.ts";
 
 /** Blocks, channels and heads go, and a swap that helps comes after them. */
@@ -210,9 +210,13 @@ Deno.test("history: what is not of the model, or contradicts itself, is not beli
 });
 
 Deno.test("history: that of another model is not believed", () => {
-  const narrow = denseShape(SPEC.blocks).map((size) => size?.channels ? { channels: 24 } : size);
-  for (const spec of [keepLayers(SPEC, [1, 2, 3]), withShape(SPEC, narrow)]) {
-    const other = searchModelOf(spec);
+  const narrow = denseShape(ARCHITECTURE.blocks).map((size) =>
+    size?.channels ? { channels: 24 } : size
+  );
+  for (
+    const architecture of [keepLayers(ARCHITECTURE, [1, 2, 3]), withShape(ARCHITECTURE, narrow)]
+  ) {
+    const other = searchModelOf(architecture);
     assert.throws(() => checkHistory(other, HISTORY, "j"), ResumeError);
     assert.throws(() => checkWay(other, found.way), PlanError);
   }

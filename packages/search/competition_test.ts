@@ -14,14 +14,14 @@ import { largestReachableRatio } from "./reach.ts";
 import type { SearchResult } from "./search.ts";
 import { byLayers, FakeScorer } from "./testing/fake_scorer.ts";
 import { runSearch } from "./testing/run_search.ts";
-import { tinySpec } from "./testing/tiny_spec.ts";
+import { tinyArchitecture } from "./testing/tiny_architecture.ts";
 
-const SPEC = tinySpec(6);
-const MODEL = searchModelOf(SPEC);
+const ARCHITECTURE = tinyArchitecture(6);
+const MODEL = searchModelOf(ARCHITECTURE);
 const OPTIONS = { ratio: 30, groups: { channels: 2, kvGroups: 8 } };
 
 const parametersOf = (layers: readonly LayerSizes[]) =>
-  countParameters(SPEC, shapeOfLayers(SPEC, layers), { norms: "kept" }).total;
+  countParameters(ARCHITECTURE, shapeOfLayers(ARCHITECTURE, layers), { norms: "kept" }).total;
 
 const COUPLING = 5;
 /** The mean of a priced scorer's sequences while nothing is gone. */
@@ -38,7 +38,7 @@ function priced(
 ): FakeScorer {
   const nll = (layers: readonly LayerSizes[], sequence: number): number => {
     const lossIncreases = layers.map(({ attention, mlp }, i) => {
-      const dense = layersOfBlocks(SPEC)[i];
+      const dense = layersOfBlocks(ARCHITECTURE)[i];
       const heads = dense.attention!.queryHeads - (attention?.queryHeads ?? 0);
       const channels = dense.mlp!.intermediateSize - (mlp?.intermediateSize ?? 0);
       const [ofAttention, ofMlp] = prices[i];
@@ -51,11 +51,11 @@ function priced(
       2 + sequence,
     );
   };
-  return new FakeScorer(byLayers(SPEC, nll), {
+  return new FakeScorer(byLayers(ARCHITECTURE, nll), {
     batches: [[0, 1], [2, 3], [4, 5], [6, 7]],
     keptBatches: 4,
     perturbation: ({ shape }, base) =>
-      nll(layersOfShape(SPEC, shape), 0) - nll(layersOfShape(SPEC, base), 0),
+      nll(layersOfShape(ARCHITECTURE, shape), 0) - nll(layersOfShape(ARCHITECTURE, base), 0),
   });
 }
 
@@ -79,8 +79,8 @@ Deno.test("competition: what costs least for its parameters goes, however small 
     // By perplexity alone the channels of layer 0 would go first: a group of them is a quarter of one of heads.
     assert.deepEqual([...new Set(touched)].slice(0, 2), ["4.mlp", "1.attention"], name);
     assert.ok(result.ratio >= OPTIONS.ratio);
-    const layers = layersOfShape(SPEC, result.state.shape);
-    assert.equal(result.ratio, pruningRatio(SPEC, result.state.shape));
+    const layers = layersOfShape(ARCHITECTURE, result.state.shape);
+    assert.equal(result.ratio, pruningRatio(ARCHITECTURE, result.state.shape));
     assert.equal(
       layers[4].mlp,
       null,
@@ -108,17 +108,17 @@ Deno.test("competition: weights are nats for a per cent of the dense parameters"
   const [stage] = competition(MODEL, OPTIONS).stages;
   const dense = denseState(MODEL.blocks);
   for (const candidate of stage.candidates(dense, stage.bound)) {
-    const gone = parametersOf(layersOfBlocks(SPEC)) -
-      parametersOf(layersOfShape(SPEC, candidate.shape));
+    const gone = parametersOf(layersOfBlocks(ARCHITECTURE)) -
+      parametersOf(layersOfShape(ARCHITECTURE, candidate.shape));
     const weight = stage.weight!(candidate, dense);
-    assert.ok(Math.abs(weight * gone / parametersOf(layersOfBlocks(SPEC)) - 0.01) < 1e-15);
+    assert.ok(Math.abs(weight * gone / parametersOf(layersOfBlocks(ARCHITECTURE)) - 0.01) < 1e-15);
   }
 });
 
 Deno.test("competition: all blocks may go, so what they hold can be reached", () => {
   const reachable = largestReachableRatio(MODEL, competition(MODEL, OPTIONS));
-  const none = SPEC.blocks.map(() => null);
-  assert.equal(reachable, pruningRatio(SPEC, none));
+  const none = ARCHITECTURE.blocks.map(() => null);
+  assert.equal(reachable, pruningRatio(ARCHITECTURE, none));
 });
 
 Deno.test("competition: what is cheap goes without a race, and nothing that is not", async () => {
@@ -127,13 +127,13 @@ Deno.test("competition: what is cheap goes without a race, and nothing that is n
   for (let seed = 1; seed <= 20; seed++) {
     const random = xoroshiro128plus(seed);
     const price = () => 1e-4 * Math.exp(2 * uniformFloat64(random));
-    const prices = layersOfBlocks(SPEC).map(() => [price(), price()] as const);
+    const prices = layersOfBlocks(ARCHITECTURE).map(() => [price(), price()] as const);
     // What a block costs depends on what went beside it, so that accounts get out of date.
     const scorer = priced(prices, COUPLING), races = priced(prices, COUPLING);
     const { result } = await search(scorer, new Race(on));
     const raced = await search(races, new Race({ ...on, threshold: false }));
     // A head group is a quarter of the block of attention, and more than a group of channels.
-    const group = 100 * 96 * 2 / parametersOf(layersOfBlocks(SPEC));
+    const group = 100 * 96 * 2 / parametersOf(layersOfBlocks(ARCHITECTURE));
     for (const { ratio } of [result, raced.result]) {
       assert.ok(ratio >= OPTIONS.ratio && ratio < OPTIONS.ratio + group + 1e-9, `${ratio} %`);
     }

@@ -1,4 +1,4 @@
-import { planOf, prunedSpec, type Ranking, ResumeError, sourceRanking } from "@lopper/core";
+import { planOf, prunedArchitecture, type Ranking, ResumeError, sourceRanking } from "@lopper/core";
 import { layersOfShape } from "@lopper/models/testing";
 import { type LayerSizes, layersOfBlocks } from "@lopper/models";
 import assert from "node:assert/strict";
@@ -9,10 +9,10 @@ import { changesOf, wayOf } from "./way.ts";
 import { multiPruner } from "./multi_pruner.ts";
 import { byLayers, FakeScorer } from "./testing/fake_scorer.ts";
 import { runSearch } from "./testing/run_search.ts";
-import { tinySpec } from "./testing/tiny_spec.ts";
+import { tinyArchitecture } from "./testing/tiny_architecture.ts";
 
-const SPEC = tinySpec(4);
-const MODEL = searchModelOf(SPEC);
+const ARCHITECTURE = tinyArchitecture(4);
+const MODEL = searchModelOf(ARCHITECTURE);
 
 /** What is gone: blocks count by their layer, widths by what they lost. */
 function gone(layers: readonly LayerSizes[]): number {
@@ -27,7 +27,7 @@ function gone(layers: readonly LayerSizes[]): number {
 /** Perplexity grows by `rate` for everything that is gone; sequences differ a little. */
 function growing(rate: number, base = 2): FakeScorer {
   const loss = byLayers(
-    SPEC,
+    ARCHITECTURE,
     (layers, sequence) => base + rate * gone(layers) + 0.01 * sequence,
   );
   return new FakeScorer(loss, { batches: [[0, 1], [2]] });
@@ -72,7 +72,9 @@ Deno.test("gauge: held-out text is measured before the first step and after each
   const { frontier } = wayOf(MODEL, watched.result);
   for (const [i, { heldOut, perplexity, ratio }] of frontier.entries()) {
     const part = changesOf({ frontier: frontier.slice(0, i + 1), swaps: [] });
-    const layers = layersOfBlocks(prunedSpec(SPEC, planOf(SPEC, "m", part)));
+    const layers = layersOfBlocks(
+      prunedArchitecture(ARCHITECTURE, planOf(ARCHITECTURE, "m", part)),
+    );
     assert.ok(Math.abs(Math.log(heldOut!) - (3.01 + 0.01 * gone(layers))) < 1e-9);
     assert.deepEqual([perplexity, ratio], [steps[i].ppl, steps[i].ratio]);
   }
@@ -98,7 +100,7 @@ Deno.test("gauge: the search ends before the step that goes too far, and not one
     for (const maxIncrease of [0.05, 0.1, 0.15]) {
       const { result, scorer } = await search({ heldOut, maxIncrease });
       const { beyond, state, steps } = result;
-      const layers = layersOfShape(SPEC, state.shape);
+      const layers = layersOfShape(ARCHITECTURE, state.shape);
       assert.ok(rise(layers) <= maxIncrease);
       if (!beyond) continue;
       assert.ok(beyond.increase > maxIncrease);
@@ -119,7 +121,7 @@ Deno.test("gauge: a perplexity that is no number is beyond every limit", async (
   overflowing.evaluate = (shape) =>
     Promise.resolve({
       perplexity: NaN,
-      sequenceNll: [gone(layersOfShape(SPEC, shape)) > 0 ? NaN : 2],
+      sequenceNll: [gone(layersOfShape(ARCHITECTURE, shape)) > 0 ? NaN : 2],
     });
   const { result } = await search({ heldOut: overflowing, maxIncrease: 1000 });
   assert.equal(result.steps.length, 0);
@@ -150,11 +152,11 @@ Deno.test("frontier: its first steps make the plan of a run that stopped there, 
     }
   }
   const planAfter = (n: number) =>
-    planOf(SPEC, "m", changesOf({ frontier: frontier.slice(0, n), swaps: [] }));
-  assert.deepEqual(planAfter(frontier.length), planOf(SPEC, "m", result.changes));
+    planOf(ARCHITECTURE, "m", changesOf({ frontier: frontier.slice(0, n), swaps: [] }));
+  assert.deepEqual(planAfter(frontier.length), planOf(ARCHITECTURE, "m", result.changes));
   let parameters = Infinity;
   for (let n = 1; n <= frontier.length; n++) {
-    layersOfBlocks(prunedSpec(SPEC, planAfter(n)));
+    layersOfBlocks(prunedArchitecture(ARCHITECTURE, planAfter(n)));
     assert.ok(frontier[n - 1].parameters < parameters);
     parameters = frontier[n - 1].parameters;
   }

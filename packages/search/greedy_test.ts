@@ -10,11 +10,11 @@ import { searchModelOf } from "./search_model.ts";
 import { byLayers, FakeScorer, type Loss } from "./testing/fake_scorer.ts";
 import { hash } from "./testing/hash.ts";
 import { runSearch, type SearchRun } from "./testing/run_search.ts";
-import { tinySpec } from "./testing/tiny_spec.ts";
+import { tinyArchitecture } from "./testing/tiny_architecture.ts";
 import type { Step } from "./journal_lines.ts";
 
-const SPEC = tinySpec(4);
-const MODEL = searchModelOf(SPEC);
+const ARCHITECTURE = tinyArchitecture(4);
+const MODEL = searchModelOf(ARCHITECTURE);
 
 const fast = () => new Race({ racing: true, lazy: true, proxies: true, threshold: true });
 
@@ -48,7 +48,7 @@ async function search(
 
 /** A reproducible score of a set of layers, a little different for each sequence. */
 const hashed = (seed: number): Loss =>
-  byLayers(SPEC, (kept, sequence) => {
+  byLayers(ARCHITECTURE, (kept, sequence) => {
     const layers = JSON.stringify(kept);
     return hash(seed, layers) + 0.1 * hash(seed, `${layers} ${sequence}`);
   });

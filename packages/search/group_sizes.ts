@@ -1,22 +1,22 @@
-import { commonMultiple, groupSize, headsOf, type ModelSpec, sizeOf } from "@lopper/core";
+import { type Architecture, commonMultiple, groupSize, headsOf, sizeOf } from "@lopper/core";
 
 /**
  * The fewest query channels that are whole KV groups in every layer: those of one group where all layers have groups of
  * the same size.
  */
-export function headGroupUnit(spec: ModelSpec): number {
-  const groups = spec.blocks.filter(({ attended }) => attended).map((block) =>
+export function headGroupUnit(architecture: Architecture): number {
+  const groups = architecture.blocks.filter(({ attended }) => attended).map((block) =>
     groupSize(headsOf(block))
   );
-  return spec.headDim * commonMultiple(groups);
+  return architecture.headDim * commonMultiple(groups);
 }
 
 /** Groups of channels that an MLP has about, where nobody chose their size (1024 of 11008 in the published runs). */
 export const MLP_GROUPS = 11;
 
 /** Channels of a group, a multiple of 32. */
-export function defaultMlpGroup(spec: ModelSpec): number {
-  const widest = Math.max(0, ...spec.blocks.map((block) => sizeOf(block).channels ?? 0));
+export function defaultMlpGroup(architecture: Architecture): number {
+  const widest = Math.max(0, ...architecture.blocks.map((block) => sizeOf(block).channels ?? 0));
   const group = Math.ceil(widest / MLP_GROUPS / 32) * 32;
   // A model so narrow that one group is all of it still gets a search.
   return group < widest ? Math.max(1, group) : Math.max(1, Math.floor(widest / 2));

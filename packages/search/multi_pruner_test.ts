@@ -1,6 +1,6 @@
 import {
+  type Architecture,
   countParameters,
-  type ModelSpec,
   planOf,
   pruningRatio,
   type Ranking,
@@ -17,11 +17,11 @@ import { largestReachableRatio } from "./reach.ts";
 import { savedBy } from "./saved.ts";
 import { searchModelOf } from "./search_model.ts";
 import { denseState, type SearchState, stateAfter } from "./state.ts";
-import { specOf } from "./testing/tiny_spec.ts";
+import { architectureOf } from "./testing/tiny_architecture.ts";
 
-function model(layers: number, intermediateSize: number, kvHeads: number): ModelSpec {
+function model(layers: number, intermediateSize: number, kvHeads: number): Architecture {
   const layer = { attention: { queryHeads: 2 * kvHeads, kvHeads }, mlp: { intermediateSize } };
-  return specOf(Array.from({ length: layers }, () => layer), {
+  return architectureOf(Array.from({ length: layers }, () => layer), {
     vocabSize: 10,
     traits: ["qkvBias"],
     qkNorm: true,
@@ -32,8 +32,10 @@ const options = {
   distribution: [40, 50, 10],
   groups: { channels: 8, kvGroups: 8 },
 } as const;
-const policyOf = (spec: ModelSpec, change: Partial<Parameters<typeof multiPruner>[1]> = {}) =>
-  multiPruner(searchModelOf(spec), { ...options, ...change });
+const policyOf = (
+  architecture: Architecture,
+  change: Partial<Parameters<typeof multiPruner>[1]> = {},
+) => multiPruner(searchModelOf(architecture), { ...options, ...change });
 
 Deno.test("policy: the bounds are the published sums, to the last bit", () => {
   const bounds = policyOf(model(2, 32, 2), { distribution: [44, 52, 4] }).stages
@@ -59,14 +61,17 @@ Deno.test("policy: what makes no sense is wrong usage", () => {
 });
 
 Deno.test("candidates: a layer that a group would use up is none", () => {
-  const spec = model(1, 24, 2);
+  const architecture = model(1, 24, 2);
   const of = (dimension: string, group: number) =>
-    groupCandidates(denseState(spec.blocks), dimension, { [dimension]: group });
+    groupCandidates(denseState(architecture.blocks), dimension, { [dimension]: group });
   assert.deepEqual(of("channels", 24), []);
   assert.deepEqual(of("channels", 23).map(({ key }) => key), ["0.mlp channels→1"]);
   assert.deepEqual(of("kvGroups", 16), []);
   const [head] = of("kvGroups", 8);
-  assert.deepEqual(layersOfShape(spec, head.shape)[0].attention, { queryHeads: 2, kvHeads: 1 });
+  assert.deepEqual(layersOfShape(architecture, head.shape)[0].attention, {
+    queryHeads: 2,
+    kvHeads: 1,
+  });
 });
 
 Deno.test("policy: the default MLP group has the published proportion", () => {
@@ -78,9 +83,13 @@ Deno.test("policy: the default MLP group has the published proportion", () => {
 });
 
 /** Parameters counted one weight at a time. */
-function slowCount(spec: ModelSpec, layers: readonly LayerSizes[], keepNorms: boolean): number {
-  const { hiddenSize: h, headDim: d } = spec;
-  let total = spec.vocabSize * h + h;
+function slowCount(
+  architecture: Architecture,
+  layers: readonly LayerSizes[],
+  keepNorms: boolean,
+): number {
+  const { hiddenSize: h, headDim: d } = architecture;
+  let total = architecture.vocabSize * h + h;
   for (const { attention, mlp } of layers) {
     if (attention) {
       const [q, kv] = [attention.queryHeads * d, attention.kvHeads * d];
@@ -93,24 +102,32 @@ function slowCount(spec: ModelSpec, layers: readonly LayerSizes[], keepNorms: bo
 }
 
 Deno.test("counts: parameters and the published ratio, blocks missing", () => {
-  const spec = model(2, 24, 3);
+  const architecture = model(2, 24, 3);
   const layers = [{ attention: null, mlp: { intermediateSize: 10 } }, {
-    ...layersOfBlocks(spec)[1],
+    ...layersOfBlocks(architecture)[1],
     mlp: null,
   }];
-  assert.equal(countParameters(spec).total, slowCount(spec, layersOfBlocks(spec), false));
   assert.equal(
-    countParameters(spec, shapeOfLayers(spec, layers)).total,
-    slowCount(spec, layers, false),
+    countParameters(architecture).total,
+    slowCount(architecture, layersOfBlocks(architecture), false),
   );
-  const ratio = (1 - slowCount(spec, layers, true) / slowCount(spec, layersOfBlocks(spec), true)) *
+  assert.equal(
+    countParameters(architecture, shapeOfLayers(architecture, layers)).total,
+    slowCount(architecture, layers, false),
+  );
+  const ratio = (1 -
+    slowCount(architecture, layers, true) /
+      slowCount(architecture, layersOfBlocks(architecture), true)) *
     100;
-  assert.equal(pruningRatio(spec, shapeOfLayers(spec, layers)), ratio);
+  assert.equal(pruningRatio(architecture, shapeOfLayers(architecture, layers)), ratio);
 });
 
 /** The largest ratio over every path that the search could take. */
-function exhaustiveReach(spec: ModelSpec, policy: ReturnType<typeof multiPruner>): number {
-  const { blocks, parameters } = searchModelOf(spec);
+function exhaustiveReach(
+  architecture: Architecture,
+  policy: ReturnType<typeof multiPruner>,
+): number {
+  const { blocks, parameters } = searchModelOf(architecture);
   const seen = new Map<string, number>();
   const walk = (stage: number, state: SearchState): number => {
     const ratio = savedBy(parameters, blocks, state.shape);
@@ -139,10 +156,10 @@ Deno.test("reach: the largest ratio is that of the best of all paths", () => {
       const distribution of [[40, 50, 10], [1, 0, 0], [0, 1, 0], [0, 0, 1], [10, 90, 0]] as const
     ) {
       for (const ratio of [5, 20, 50]) {
-        const spec = model(layers, width, kvHeads);
-        const policy = policyOf(spec, { ratio, distribution });
-        const found = largestReachableRatio(searchModelOf(spec), policy);
-        const best = exhaustiveReach(spec, policy);
+        const architecture = model(layers, width, kvHeads);
+        const policy = policyOf(architecture, { ratio, distribution });
+        const found = largestReachableRatio(searchModelOf(architecture), policy);
+        const best = exhaustiveReach(architecture, policy);
         assert.ok(
           Math.abs(found - best) < 1e-9,
           `${layers} layers, width ${width}, ${distribution} at ${ratio} %: ${found} and ${best}`,
@@ -153,7 +170,7 @@ Deno.test("reach: the largest ratio is that of the best of all paths", () => {
 });
 
 Deno.test("plan: the most important units of a layer, in the order of the checkpoint", () => {
-  const spec = model(2, 4, 3);
+  const architecture = model(2, 4, 3);
   const ranking: Ranking = [
     { kvGroups: [2, 0, 1] },
     { channels: [3, 1, 0, 2] },
@@ -162,10 +179,14 @@ Deno.test("plan: the most important units of a layer, in the order of the checkp
   ];
   const layers = [
     { attention: { queryHeads: 4, kvHeads: 2 }, mlp: { intermediateSize: 3 } },
-    { attention: null, mlp: layersOfBlocks(spec)[1].mlp },
+    { attention: null, mlp: layersOfBlocks(architecture)[1].mlp },
   ];
-  const state = denseState(spec.blocks, ranking);
-  const plan = planOf(spec, "sha256:x", changesTo(state, shapeOfLayers(spec, layers)));
+  const state = denseState(architecture.blocks, ranking);
+  const plan = planOf(
+    architecture,
+    "sha256:x",
+    changesTo(state, shapeOfLayers(architecture, layers)),
+  );
   assert.deepEqual(plan.removalOrder, [{ layer: 1, kind: "attention" }]);
   assert.deepEqual(plan.layers, [
     { attention: { kvGroups: [0, 2] }, mlp: { channels: [0, 1, 3] } },

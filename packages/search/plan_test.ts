@@ -10,13 +10,17 @@ const FIRST = Number(Deno.env.get("LOPPER_SEED") ?? 0);
 Deno.test("plan: changes to smaller blocks leave the most important units, and a plan says which", async () => {
   for (let seed = FIRST; seed < FIRST + 150; seed++) {
     const random = new Random(seed);
-    const { spec }: Model = await openModel(await tinyModel(random));
-    const ranking = randomRanking(spec, random);
-    const shape = randomShape(spec, random);
-    const plan = planOf(spec, "sha256:x", changesTo(denseState(spec.blocks, ranking), shape));
+    const { architecture }: Model = await openModel(await tinyModel(random));
+    const ranking = randomRanking(architecture, random);
+    const shape = randomShape(architecture, random);
+    const plan = planOf(
+      architecture,
+      "sha256:x",
+      changesTo(denseState(architecture.blocks, ranking), shape),
+    );
     // which also refuses indices that do not ascend
-    assert.deepEqual(shapeOfKept(keptOf(spec, plan)), shape, `seed ${seed}`);
-    const kept = keptOf(spec, plan);
+    assert.deepEqual(shapeOfKept(keptOf(architecture, plan)), shape, `seed ${seed}`);
+    const kept = keptOf(architecture, plan);
     assert.ok(keepsMostImportant(kept, ranking), `seed ${seed}`);
     const again = keptFirst(kept, ranking);
     for (const [block, units] of again.entries()) {

@@ -9,10 +9,10 @@ import { multiPruner } from "./multi_pruner.ts";
 import type { SearchPolicy } from "./policy.ts";
 import { FakeScorer } from "./testing/fake_scorer.ts";
 import { runSearch } from "./testing/run_search.ts";
-import { tinySpec } from "./testing/tiny_spec.ts";
+import { tinyArchitecture } from "./testing/tiny_architecture.ts";
 import type { RankingLine } from "./journal_lines.ts";
 
-const MODEL = searchModelOf(tinySpec(4));
+const MODEL = searchModelOf(tinyArchitecture(4));
 const COST = { blockTokens: 0, seconds: 0 };
 
 /** Runs a search with a ranker that only writes down what it is asked. */

@@ -1,4 +1,4 @@
-import { type ModelSpec, pruningRatio } from "@lopper/core";
+import { type Architecture, pruningRatio } from "@lopper/core";
 import { type LayerSizes, layersOfBlocks } from "@lopper/models";
 import assert from "node:assert/strict";
 import fc from "fast-check";
@@ -12,14 +12,14 @@ import { expectedSteps, largestReachableRatio, rehearse } from "./reach.ts";
 import { savedBy } from "./saved.ts";
 import { searchModelOf } from "./search_model.ts";
 import { denseState, type SearchState, stateAfter } from "./state.ts";
-import { specOf } from "./testing/tiny_spec.ts";
+import { architectureOf } from "./testing/tiny_architecture.ts";
 
 /** Failing cases are printed with their seed; LOPPER_SEED runs them again. */
 const SEED = Number(Deno.env.get("LOPPER_SEED") ?? 17);
 
-function model(layers: readonly LayerSizes[]): ModelSpec {
+function model(layers: readonly LayerSizes[]): Architecture {
   const traits = ["qkvBias", "mlpBias"] as const;
-  return specOf(layers, { vocabSize: 10, tiedEmbeddings: false, traits });
+  return architectureOf(layers, { vocabSize: 10, tiedEmbeddings: false, traits });
 }
 
 const mixedLayers = fc.array(
@@ -38,10 +38,10 @@ const distributions = fc.constantFrom<readonly [number, number, number]>(
 );
 
 /** The largest ratio over every set of blocks that the block stage can end with, later stages going to their end. */
-function exhaustive(spec: ModelSpec, policy: SearchPolicy): number {
+function exhaustive(architecture: Architecture, policy: SearchPolicy): number {
   const [blocks, ...later] = policy.stages;
   const widths = later.map((stage) => stage.bound > 0 ? { ...stage, bound: 100 } : stage);
-  const model = searchModelOf(spec);
+  const model = searchModelOf(architecture);
   const seen = new Map<string, number>();
   const walk = (state: SearchState): number => {
     const key = JSON.stringify(state.shape);
@@ -67,12 +67,12 @@ Deno.test("reach: layers of mixed widths, blocks missing, reach what the best of
       fc.integer({ min: 2, max: 90 }),
       fc.constantFrom(3, 8, 16),
       (layers, distribution, ratio, mlpGroup) => {
-        const spec = model(layers);
-        const searched = searchModelOf(spec);
+        const architecture = model(layers);
+        const searched = searchModelOf(architecture);
         const groups = { channels: mlpGroup, kvGroups: 8 };
         const policy = multiPruner(searched, { ratio, distribution, groups });
         const found = largestReachableRatio(searched, policy);
-        const best = exhaustive(spec, policy);
+        const best = exhaustive(architecture, policy);
         assert.ok(Math.abs(found - best) < 1e-9, `${found} and ${best}`);
       },
     ),
@@ -87,20 +87,20 @@ Deno.test("reach: a rehearsal ends at a ratio that its own steps lead to, and ne
       fc.integer({ min: 2, max: 60 }),
       fc.infiniteStream(fc.nat()),
       (layers, ratio, picks) => {
-        const spec = model(layers);
+        const architecture = model(layers);
         const options = {
           ratio,
           distribution: PRESETS.multipruner,
           groups: { channels: 8, kvGroups: 8 },
         };
-        const searched = searchModelOf(spec);
+        const searched = searchModelOf(architecture);
         const policy = multiPruner(searched, options);
         const end = rehearse(
           policy,
           denseState(searched.blocks),
           (candidates) => candidates[picks.next().value! % candidates.length],
         );
-        assert.equal(end.ratio, pruningRatio(spec, end.state.shape));
+        assert.equal(end.ratio, pruningRatio(architecture, end.state.shape));
         assert.ok(end.ratio <= largestReachableRatio(searched, policy) + 1e-9);
       },
     ),
@@ -109,12 +109,12 @@ Deno.test("reach: a rehearsal ends at a ratio that its own steps lead to, and ne
 });
 
 Deno.test("reach: a model of 80 layers of many widths is answered at all", () => {
-  const spec = model(Array.from({ length: 80 }, (_, i) => ({
+  const architecture = model(Array.from({ length: 80 }, (_, i) => ({
     attention: { queryHeads: 2 + 2 * (i % 8), kvHeads: 1 + i % 8 },
     mlp: { intermediateSize: 4000 + 37 * (i * i % 83) },
   })));
   const options = { ratio: 60, distribution: PRESETS.multipruner };
-  const searched = searchModelOf(spec);
+  const searched = searchModelOf(architecture);
   const policy = multiPruner(searched, { ...options, groups: { channels: 512, kvGroups: 8 } });
   // Without leaving out what is worse there are more sets of blocks than any memory holds.
   assert.ok(largestReachableRatio(searched, policy) > 60);
@@ -122,14 +122,14 @@ Deno.test("reach: a model of 80 layers of many widths is answered at all", () =>
 
 Deno.test("policy: layers with KV groups of different sizes lose whole groups only", () => {
   const shapes = [[6, 2], [8, 4], [12, 3], [5, 5]];
-  const spec = model(shapes.map(([queryHeads, kvHeads]) => ({
+  const architecture = model(shapes.map(([queryHeads, kvHeads]) => ({
     attention: { queryHeads, kvHeads },
     mlp: null,
   })));
   // groups of 3, 2, 4 and 1 query heads of 4 channels
-  assert.equal(headGroupUnit(spec), 12 * 4);
+  assert.equal(headGroupUnit(architecture), 12 * 4);
   assert.equal(
-    headGroupUnit(model([layersOfBlocks(spec)[1], { attention: null, mlp: null }])),
+    headGroupUnit(model([layersOfBlocks(architecture)[1], { attention: null, mlp: null }])),
     2 * 4,
   );
   assert.equal(headGroupUnit(model([{ attention: null, mlp: null }])), 4);
@@ -138,7 +138,7 @@ Deno.test("policy: layers with KV groups of different sizes lose whole groups on
     distribution: PRESETS.heads,
     groups: { channels: 1, kvGroups: 16 },
   };
-  assert.throws(() => multiPruner(searchModelOf(spec), options), /multiple of 48/);
+  assert.throws(() => multiPruner(searchModelOf(architecture), options), /multiple of 48/);
   const wide = model([[24, 8], [24, 12], [24, 6], [24, 24]].map(([queryHeads, kvHeads]) => ({
     attention: { queryHeads, kvHeads },
     mlp: null,
@@ -160,8 +160,8 @@ Deno.test("policy: the presets are the published shares and each dimension alone
 
 Deno.test("reach: where kinds compete, as many steps are expected as groups make up the ratio", () => {
   const shape = { attention: { queryHeads: 4, kvHeads: 4 }, mlp: { intermediateSize: 64 } };
-  const spec = model(Array.from({ length: 8 }, () => shape));
-  const searched = searchModelOf(spec);
+  const architecture = model(Array.from({ length: 8 }, () => shape));
+  const searched = searchModelOf(architecture);
   const dense = denseState(searched.blocks);
   const policy = competition(searched, { ratio: 20, groups: { channels: 16, kvGroups: 4 } });
   const steps = expectedSteps(policy, dense);

@@ -1,7 +1,7 @@
 import {
+  type Architecture,
   type Block,
   countParameters,
-  type ModelSpec,
   parametersOf,
   type Resource,
   type Shape,
@@ -19,11 +19,11 @@ export interface SearchModel {
   stored(shape: Shape): number;
 }
 
-export function searchModelOf(spec: ModelSpec): SearchModel {
+export function searchModelOf(architecture: Architecture): SearchModel {
   return {
-    blocks: spec.blocks,
-    layers: spec.layerCount,
-    parameters: quickResource(parametersOf(spec), spec.blocks),
-    stored: (shape) => countParameters(spec, shape).total,
+    blocks: architecture.blocks,
+    layers: architecture.layerCount,
+    parameters: quickResource(parametersOf(architecture), architecture.blocks),
+    stored: (shape) => countParameters(architecture, shape).total,
   };
 }

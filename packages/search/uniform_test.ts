@@ -1,12 +1,12 @@
 import {
+  type Architecture,
   denseShape,
   isUniform,
   keepLayers,
   type KeptUnits,
   layersWithBlocks,
-  type ModelSpec,
   planOf,
-  prunedSpec,
+  prunedArchitecture,
   pruningRatio,
   removalsOf,
   UsageError,
@@ -25,21 +25,21 @@ import { searchModelOf } from "./search_model.ts";
 import type { SearchPolicy } from "./policy.ts";
 import { byLayers, FakeScorer } from "./testing/fake_scorer.ts";
 import { runSearch } from "./testing/run_search.ts";
-import { specOf } from "./testing/tiny_spec.ts";
+import { architectureOf } from "./testing/tiny_architecture.ts";
 import { uniformCompetition, uniformPruner } from "./uniform.ts";
 import { changesOf, wayOf } from "./way.ts";
 
-const SPEC = wide(16);
-const MODEL = searchModelOf(SPEC);
+const ARCHITECTURE = wide(16);
+const MODEL = searchModelOf(ARCHITECTURE);
 const OPTIONS = {
   ratio: 30,
   groups: { channels: 256, kvGroups: 32 },
   distribution: [44, 52, 4],
 } as const;
 
-function wide(layers: number): ModelSpec {
+function wide(layers: number): Architecture {
   const layer = { attention: { queryHeads: 4, kvHeads: 4 }, mlp: { intermediateSize: 1024 } };
-  return specOf(Array.from({ length: layers }, () => layer), { headDim: 32 });
+  return architectureOf(Array.from({ length: layers }, () => layer), { headDim: 32 });
 }
 
 /** Layers cost what their number says, modulo 5, and narrower blocks a little. */
@@ -51,10 +51,10 @@ function byLayer(): FakeScorer {
         (attention ? 1 - attention.kvHeads / 4 : 0),
       2,
     );
-  return new FakeScorer(byLayers(SPEC, (layers, sequence) => nll(layers) + sequence), {
+  return new FakeScorer(byLayers(ARCHITECTURE, (layers, sequence) => nll(layers) + sequence), {
     batches: [[0, 1], [2, 3]],
     perturbation: ({ shape }, base) =>
-      nll(layersOfShape(SPEC, shape)) - nll(layersOfShape(SPEC, base)),
+      nll(layersOfShape(ARCHITECTURE, shape)) - nll(layersOfShape(ARCHITECTURE, base)),
   });
 }
 
@@ -66,20 +66,21 @@ async function search(
   const scorer = byLayer();
   const { result, lines, events } = await runSearch(MODEL, policy, scorer, { picker }, journal);
   checkWay(MODEL, wayOf(MODEL, result));
-  const layers = layersOfShape(SPEC, result.state.shape);
+  const layers = layersOfShape(ARCHITECTURE, result.state.shape);
   return { result, layers, lines, seen: events, scored: scorer.scored };
 }
 
 const left = (layers: readonly LayerSizes[]) =>
   layers.filter(({ attention, mlp }) => attention || mlp);
 /** Whether all layers that are left are alike. */
-const alike = (spec: ModelSpec) => isUniform(keepLayers(spec, layersWithBlocks(spec)));
+const alike = (architecture: Architecture) =>
+  isUniform(keepLayers(architecture, layersWithBlocks(architecture)));
 const fast = () => new Race({ racing: true, lazy: true, proxies: true, threshold: true });
 
 Deno.test("uniform: whole layers go within their share, channels of all layers take the rest to the unit", async () => {
   for (const picker of [exhaustive, fast()]) {
     const { result, layers, seen } = await search(uniformPruner(MODEL, OPTIONS), picker);
-    assert.ok(alike(withShape(SPEC, shapeOfLayers(SPEC, layers))));
+    assert.ok(alike(withShape(ARCHITECTURE, shapeOfLayers(ARCHITECTURE, layers))));
     const kinds = result.steps.map(({ taken }) => kindOfChanges(taken.changes));
     assert.deepEqual(kinds, ["layer", "layer", "all channels"]);
     const [{ taken: { key, changes } }] = result.steps;
@@ -92,7 +93,9 @@ Deno.test("uniform: whole layers go within their share, channels of all layers t
     const wider = layers.map((layer) =>
       layer.mlp ? { ...layer, mlp: { intermediateSize: intermediateSize + 32 } } : layer
     );
-    assert.ok(pruningRatio(SPEC, shapeOfLayers(SPEC, wider)) < 30 && result.ratio >= 30);
+    assert.ok(
+      pruningRatio(ARCHITECTURE, shapeOfLayers(ARCHITECTURE, wider)) < 30 && result.ratio >= 30,
+    );
     assert.ok(seen.every(({ type }) => type !== "warning"), "a stage that ends short is no event");
   }
 });
@@ -124,7 +127,7 @@ Deno.test("uniform: layers, heads and channels compete, and a run that was cut o
   for (const policy of policies) {
     for (const make of [() => exhaustive, fast]) {
       const whole = await search(policy, make());
-      assert.ok(alike(withShape(SPEC, whole.result.state.shape)));
+      assert.ok(alike(withShape(ARCHITECTURE, whole.result.state.shape)));
       assert.ok(whole.result.ratio >= 30 && whole.result.ratio < 33, `${whole.result.ratio}`);
       for (let cut = 0; cut <= whole.lines.length; cut += 3) {
         const resumed = await search(policy, make(), whole.lines.slice(0, cut));
@@ -136,7 +139,7 @@ Deno.test("uniform: layers, heads and channels compete, and a run that was cut o
 });
 
 Deno.test("uniform: the frontier is the run, and each part of it leaves all layers alike", async () => {
-  const ranking = SPEC.blocks.map(({ layer: l, attended }): KeptUnits =>
+  const ranking = ARCHITECTURE.blocks.map(({ layer: l, attended }): KeptUnits =>
     attended
       ? { kvGroups: [l % 4, (l + 1) % 4, (l + 2) % 4, (l + 3) % 4] }
       : { channels: Array.from({ length: 1024 }, (_, i) => (i * 7 + l) % 1024) }
@@ -152,9 +155,12 @@ Deno.test("uniform: the frontier is the run, and each part of it leaves all laye
   const way = wayOf(MODEL, result);
   for (let n = 1; n <= steps.length; n++) {
     const part = changesOf({ ...way, frontier: way.frontier.slice(0, n) });
-    assert.ok(alike(prunedSpec(SPEC, planOf(SPEC, "m", part))));
+    assert.ok(alike(prunedArchitecture(ARCHITECTURE, planOf(ARCHITECTURE, "m", part))));
   }
-  assert.deepEqual(planOf(SPEC, "m", changesOf(way)), planOf(SPEC, "m", result.changes));
+  assert.deepEqual(
+    planOf(ARCHITECTURE, "m", changesOf(way)),
+    planOf(ARCHITECTURE, "m", result.changes),
+  );
   for (const [at, kept] of state.kept.entries()) {
     for (const [dimension, units] of Object.entries(kept ?? {})) {
       const most = ranking[at]![dimension].slice(0, units.length);
@@ -165,22 +171,25 @@ Deno.test("uniform: the frontier is the run, and each part of it leaves all laye
 
 Deno.test("uniform: at least one layer and one unit stay, and what differs already is refused", () => {
   const policy = uniformCompetition(MODEL, { ...OPTIONS, ratio: 90 });
-  const one = layersOfBlocks(SPEC).map((_, i): LayerSizes =>
+  const one = layersOfBlocks(ARCHITECTURE).map((_, i): LayerSizes =>
     i > 0 ? { attention: null, mlp: null } : {
       attention: { queryHeads: 1, kvHeads: 1 },
       mlp: { intermediateSize: 32 },
     }
   );
-  assert.equal(largestReachableRatio(MODEL, policy), pruningRatio(SPEC, shapeOfLayers(SPEC, one)));
+  assert.equal(
+    largestReachableRatio(MODEL, policy),
+    pruningRatio(ARCHITECTURE, shapeOfLayers(ARCHITECTURE, one)),
+  );
   const layersOnly = uniformPruner(MODEL, { ...OPTIONS, ratio: 90, distribution: [1, 0, 0] });
-  const dense = layersOfBlocks(SPEC).map((layer, i) =>
+  const dense = layersOfBlocks(ARCHITECTURE).map((layer, i) =>
     i > 0 ? { attention: null, mlp: null } : layer
   );
   assert.equal(
     largestReachableRatio(MODEL, layersOnly),
-    pruningRatio(SPEC, shapeOfLayers(SPEC, dense)),
+    pruningRatio(ARCHITECTURE, shapeOfLayers(ARCHITECTURE, dense)),
   );
-  const mixed = withShape(SPEC, denseShape(SPEC.blocks).with(1, null));
+  const mixed = withShape(ARCHITECTURE, denseShape(ARCHITECTURE.blocks).with(1, null));
   for (const make of [uniformPruner, uniformCompetition]) {
     assert.throws(() => make(searchModelOf(mixed), OPTIONS), UsageError);
   }

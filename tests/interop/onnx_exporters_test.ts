@@ -78,7 +78,7 @@ for (const [name, { module, place, script, weights }] of Object.entries(EXPORTER
         const source = await openModel(new FileFolder(SOURCE));
         const model = await openModel(new FileFolder(out));
         assert.ok(model.weights.every(({ tensor }) => /\.onnx/.test(tensor.file)));
-        assert.deepEqual(model.spec, source.spec);
+        assert.deepEqual(model.architecture, source.architecture);
         for (const { tensor } of source.weights) {
           assert.ok(
             same(
@@ -90,11 +90,16 @@ for (const [name, { module, place, script, weights }] of Object.entries(EXPORTER
         }
 
         const { backend } = await openBackend("cpu", {});
-        const ids = Array.from({ length: 24 }, (_, i) => (37 * i + 5) % model.spec.vocabSize);
+        const ids = Array.from(
+          { length: 24 },
+          (_, i) => (37 * i + 5) % model.architecture.vocabSize,
+        );
         const { file } = model.weights[0].tensor;
-        const beside = await Promise.all(weights.map(async (weight) =>
-          [weight, await Deno.readFile(join(dirname(file), weight))] as const
-        ));
+        const beside = await Promise.all(
+          weights.map(async (weight) =>
+            [weight, await Deno.readFile(join(dirname(file), weight))] as const
+          ),
+        );
         const decoder = await backend.compile(
           await Deno.readFile(join(out, "model.onnx")),
           Object.fromEntries(beside),
@@ -102,23 +107,21 @@ for (const [name, { module, place, script, weights }] of Object.entries(EXPORTER
         const fetches = await decoder.run({
           input_ids: int64(ids, [1, ids.length]),
           attention_mask: int64(
-            ids.map(() =>
-              1
-            ),
+            ids.map(() => 1),
             [1, ids.length],
           ),
           position_ids: int64(ids.map((_, i) => i), [1, ids.length]),
-          ...emptyPast(model.spec),
+          ...emptyPast(model.architecture),
         });
         const { maxAbs } = compareLogits(
           float32Data(fetches, "logits"),
           await streamedLogits(backend, model, ids),
-          model.spec.vocabSize,
+          model.architecture.vocabSize,
         );
         assert.ok(maxAbs <= TOLERANCE, `logits off by ${maxAbs}`);
-        await backend.dispose();
-        model.close();
-        source.close();
+        await backend[Symbol.asyncDispose]();
+        model[Symbol.dispose]();
+        source[Symbol.dispose]();
       }),
   });
 }

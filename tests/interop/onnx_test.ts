@@ -2,7 +2,7 @@
  * transformers.js, onnxruntime-node and onnxruntime-web, as they come from npm, run what `lopper export --to onnx` writes,
  * dense and pruned to layers of their own: logits, greedy text, and a batch with padding on the left.
  */
-import { countParameters, headsOf, type ModelSpec } from "@lopper/core";
+import { type Architecture, countParameters, headsOf } from "@lopper/core";
 import { compareLogits } from "@lopper/exports";
 import { openTokenizer } from "@lopper/tokenizers";
 import assert from "node:assert/strict";
@@ -59,17 +59,17 @@ for (const subject of SUBJECTS) {
           const exported = await exportedSubject(folder, subject, ["--to", "onnx", ...flags]);
           if (exported === null) return;
           const { model, out, ids } = exported;
-          const { spec } = model;
+          const { architecture } = model;
           const file = `${out}/onnx/model${suffix}.onnx`;
           const { size } = await Deno.stat(`${file}_data`);
-          const least = countParameters(spec).total * BYTES[weights];
-          const rest = name === "embedded" ? 3e6 : 0.7 * countParameters(spec).total;
+          const least = countParameters(architecture).total * BYTES[weights];
+          const rest = name === "embedded" ? 3e6 : 0.7 * countParameters(architecture).total;
           assert.ok(size >= least && size < least + rest, `${size} bytes`);
 
           using tokenizer = await openTokenizer(model.folder);
           const prompts = [await tokenizer.encode(TEXT), await tokenizer.encode(SHORT)];
           const own = await byLopper(model, ids, weights === "fp32" ? prompts : [], NEW_TOKENS);
-          const past = cachesOf(spec);
+          const past = cachesOf(architecture);
           const compare = async (
             reader: string,
             answer: { readonly version: string; readonly logits: string },
@@ -80,7 +80,7 @@ for (const subject of SUBJECTS) {
             const difference = compareLogits(
               own.logits,
               float32Of(answer.logits),
-              spec.vocabSize,
+              architecture.vocabSize,
             );
             const found = `${reader}: ${JSON.stringify(difference)}`;
             assert.ok(difference.maxAbs <= maxAbs && difference.meanKl <= allowedKl, found);
@@ -114,14 +114,14 @@ for (const subject of SUBJECTS) {
           }
           const greedy = weights === "fp32" ? { greedy: NEW_TOKENS } : {};
           await compare("transformers.js", answer, answer.inputs.slice(3), greedy);
-          model.close();
+          model[Symbol.dispose]();
         }),
     });
   }
 }
 
 /** The caches that a decoder has: two for each layer that keeps attention, with heads of its own. */
-function cachesOf({ blocks, headDim }: ModelSpec): readonly Input[] {
+function cachesOf({ blocks, headDim }: Architecture): readonly Input[] {
   const heads = blocks.filter(({ attended }) => attended).map((block) => headsOf(block));
   return heads.flatMap(({ kvHeads }, i) =>
     ["key", "value"].map((part) => [

@@ -36,15 +36,15 @@ const heldOut = { name: "other books", samples: listOf(books.slice(0, 5)) };
 const model = await openModel(new FileFolder(fileURLToPath(DEMO_MODEL)));
 using tokenizer = await openTokenizer(model.folder);
 const asked = { ratio: 10, samples: 4, widthSamples: 2, seqLen: 128 };
-const flags = runFlags(model.spec, { preset: "multipruner", ...asked });
+const flags = runFlags(model.architecture, { preset: "multipruner", ...asked });
 const sources = { block: calibration, width: null, heldOut };
-const texts = await cutTexts(sources, flags, model.spec, tokenizer);
+const texts = await cutTexts(sources, flags, model.architecture, tokenizer);
 const { backend } = await openBackend("cpu", { threads: 1 });
 const store = new FolderStore();
 const tools = { backend, tokenizer, store, memory: () => 2e9 };
 const run = prune(model, texts, { flags }, tools);
 while (!(await run.next()).done);
-await backend.dispose();
+await backend[Symbol.asyncDispose]();
 await FileSink.open(join(out, "perplexity.json")).then(async (sink) => {
   await sink.write(new TextEncoder().encode(JSON.stringify(store.record!.perplexity)));
   await sink.commit();

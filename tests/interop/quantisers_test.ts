@@ -98,7 +98,7 @@ for (const subject of SUBJECTS) {
             ...(max > FP16_ALLOWED && type === "fp16" && { note: LLAMA_CPP_FP16 }),
           });
         }
-        model.close();
+        model[Symbol.dispose]();
       }));
   }
 }

@@ -51,22 +51,22 @@ async function compared(
   ids: readonly number[],
   ggufFile: readonly string[] = [],
 ) {
-  const { spec } = model;
+  const { architecture } = model;
   // Lopper does not compute what lies beyond a sliding window.
-  const newTokens = Math.min(NEW_TOKENS, (spec.slidingWindow ?? Infinity) - ids.length);
+  const newTokens = Math.min(NEW_TOKENS, (architecture.slidingWindow ?? Infinity) - ids.length);
   const request = { ids, new_tokens: newTokens, pad: 3 };
   const answer = await runPython(python!, SCRIPT, [folder, ...ggufFile], request) as Answer;
   assert.deepEqual(Object.values(answer.loading).flat(), [], "nothing missing, nothing left over");
-  assert.equal(answer.parameters, countParameters(spec).total);
+  assert.equal(answer.parameters, countParameters(architecture).total);
   assert.deepEqual(
     answer.layers,
-    layersOfBlocks(spec).map(({ attention, mlp }) => [
-      attention ? attention.queryHeads * spec.headDim : false,
+    layersOfBlocks(architecture).map(({ attention, mlp }) => [
+      attention ? attention.queryHeads * architecture.headDim : false,
       mlp ? mlp.intermediateSize : false,
     ]),
   );
   const own = await byLopper(model, ids, [ids], newTokens);
-  const difference = compareLogits(own.logits, float32Of(answer.logits), spec.vocabSize);
+  const difference = compareLogits(own.logits, float32Of(answer.logits), architecture.vocabSize);
   return { answer, difference, greedy: own.greedy[0] };
 }
 
@@ -96,18 +96,18 @@ for (const family of FAMILIES) {
         const source = await openModel(new FileFolder(`${FIXTURES}/${family}`));
         const model = shape === "dense"
           ? source
-          : await prunedInMemory(source, heterogeneousPlan(source.spec));
+          : await prunedInMemory(source, heterogeneousPlan(source.architecture));
         const written = await exportSafetensors(
           model,
           (file) => FileSink.open(`${folder}/${file}`),
         );
         assert.equal(written.customCode, shape === "heterogeneous");
-        const length = model.spec.slidingWindow === null ? 12 : 4;
-        const ids = Array.from({ length }, (_, i) => (7 * i + 5) % model.spec.vocabSize);
+        const length = model.architecture.slidingWindow === null ? 12 : 4;
+        const ids = Array.from({ length }, (_, i) => (7 * i + 5) % model.architecture.vocabSize);
         const { answer, difference, greedy } = await compared(model, folder, ids);
         agrees(answer, difference, greedy);
         assert.equal(answer.class.startsWith("Lopper"), shape === "heterogeneous", answer.class);
-        source.close();
+        source[Symbol.dispose]();
       }));
   }
 }
@@ -122,7 +122,7 @@ for (const subject of SUBJECTS) {
         if (exported === null) return;
         const { model, out, ids } = exported;
         const { size } = await Deno.stat(`${out}/model.safetensors`);
-        const bytes = countParameters(model.spec).total * (weights === "fp32" ? 4 : 2);
+        const bytes = countParameters(model.architecture).total * (weights === "fp32" ? 4 : 2);
         assert.ok(size > bytes && size < bytes + 50_000, `${size} bytes`);
         const { answer, difference, greedy } = await compared(model, out, ids);
         agrees(answer, difference, greedy);
@@ -133,7 +133,7 @@ for (const subject of SUBJECTS) {
           ...figures(difference),
           greedy: greedy.length,
         });
-        model.close();
+        model[Symbol.dispose]();
       }));
   }
 }
@@ -176,7 +176,7 @@ for (const subject of SUBJECTS) {
             ...(!isQuantised(weights) && { greedy: greedy.length }),
           });
         }
-        model.close();
+        model[Symbol.dispose]();
       }));
   }
 }

@@ -53,9 +53,9 @@ for (const subject of SUBJECTS) {
           const answer = await runPython(python, SCRIPT, [out], request) as Answer;
           const written = await openModel(new FileFolder(out));
           assert.equal(answer.class, "DeciLMForCausalLM");
-          assert.deepEqual(answer.layers, shapesOf(written.spec));
+          assert.deepEqual(answer.layers, shapesOf(written.architecture));
           const own = await byLopper(model, ids, [ids], NEW_TOKENS);
-          const { vocabSize } = model.spec;
+          const { vocabSize } = model.architecture;
           const difference = compareLogits(
             normalised(own.logits.subarray(0, POSITIONS * vocabSize), vocabSize),
             float32Of(answer.logprobs),
@@ -69,8 +69,8 @@ for (const subject of SUBJECTS) {
             ...{ version: answer.version, saw: `${answer.class}, ${answer.layers.length} layers` },
             ...{ ...figures(difference), greedy: NEW_TOKENS },
           });
-          written.close();
-          model.close();
+          written[Symbol.dispose]();
+          model[Symbol.dispose]();
         }),
     });
   }

@@ -25,7 +25,7 @@ export async function byLopper(
     for (const prompt of prompts) greedy.push(await greedyTokens(decoder, prompt, newTokens));
     return { logits, greedy };
   } finally {
-    await backend.dispose();
+    await backend[Symbol.asyncDispose]();
   }
 }
 

@@ -16,25 +16,25 @@ const MLP = { gate: "ffn_gate", up: "ffn_up", down: "ffn_down", norm: "ffn_norm"
 export async function demoGguf(quantised = /^$/): Promise<Uint8Array> {
   const folder = new FileFolder(fileURLToPath(DEMO_MODEL));
   const model = await openModel(folder);
-  const { spec } = model;
+  const { architecture } = model;
   const { vocab, merges } = JSON.parse(
     new TextDecoder().decode(await folder.readBytes("tokenizer.json", 1e9)),
   ).model;
   const tokens = Object.entries<number>(vocab).sort(([, a], [, b]) => a - b).map(([text]) => text);
-  const [attention, mlp] = spec.blocks;
+  const [attention, mlp] = architecture.blocks;
   const { queryHeads, kvHeads } = headsOf(attention);
   const entries: Entry[] = [
     ["general.architecture", "string", "llama"],
     ["general.type", "string", "model"],
-    ["llama.block_count", "uint32", spec.layerCount],
-    ["llama.context_length", "uint32", spec.maxPositions],
-    ["llama.embedding_length", "uint32", spec.hiddenSize],
+    ["llama.block_count", "uint32", architecture.layerCount],
+    ["llama.context_length", "uint32", architecture.maxPositions],
+    ["llama.embedding_length", "uint32", architecture.hiddenSize],
     ["llama.feed_forward_length", "uint32", sizeOf(mlp).channels],
     ["llama.attention.head_count", "uint32", queryHeads],
     ["llama.attention.head_count_kv", "uint32", kvHeads],
-    ["llama.attention.layer_norm_rms_epsilon", "float32", spec.rmsNormEps],
-    ["llama.rope.freq_base", "float32", spec.rope.theta],
-    ["llama.rope.dimension_count", "uint32", spec.headDim],
+    ["llama.attention.layer_norm_rms_epsilon", "float32", architecture.rmsNormEps],
+    ["llama.rope.freq_base", "float32", architecture.rope.theta],
+    ["llama.rope.dimension_count", "uint32", architecture.headDim],
     ["tokenizer.ggml.model", "string", "gpt2"],
     ["tokenizer.ggml.pre", "string", "gpt-2"],
     ["tokenizer.ggml.tokens", "array", "string", tokens],
@@ -50,12 +50,12 @@ export async function demoGguf(quantised = /^$/): Promise<Uint8Array> {
   ];
   const tensors: FileTensor[] = [];
   for (const weight of model.weights) tensors.push(await asGguf(model, weight, quantised));
-  model.close();
+  model[Symbol.dispose]();
   return ggufFile({ entries, tensors });
 }
 
 async function asGguf(
-  { store, spec }: Model,
+  { store, architecture }: Model,
   { role, tensor }: Model["weights"][number],
   quantised: RegExp,
 ): Promise<FileTensor> {
@@ -66,7 +66,7 @@ async function asGguf(
   }
   let data = await store.readBytes(tensor.name);
   if (/attn_[qk]\.weight$/.test(name)) {
-    data = interleaved(data, data.length / tensor.shape[0], spec.headDim);
+    data = interleaved(data, data.length / tensor.shape[0], architecture.headDim);
   }
   return { name, dims, type: tensor.dtype === "F32" ? F32 : F16, data };
 }

@@ -1,4 +1,4 @@
-import { type ModelSpec } from "@lopper/core";
+import { type Architecture } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
 import { openModel } from "@lopper/models";
 import { type Cut, cutsOf, kindOfChanges, placeOfPart, unitWidth } from "@lopper/search";
@@ -73,14 +73,18 @@ export async function checkGoldenCase(
     .trimEnd().split("\n").map((line) => JSON.parse(line))
     .filter(({ type }) => type === "step");
   assert.equal(journal.length, golden.steps.length);
-  const { spec } = await openModel(new FileFolder(model));
+  const { architecture } = await openModel(new FileFolder(model));
   let published: Record<string, unknown> = {};
   journal.forEach(({ taken, ppl, ratio }, i) => {
     const step = golden.steps[i];
     published = step.config;
     const cuts = cutsOf(taken.key);
     assert.equal(PUBLISHED_KIND[kindOfChanges(cuts)], step.pruning_target, `kind of step ${i}`);
-    assert.equal(takenWidth(published, cuts[0]), widthOf(spec, cuts[0]), `width of step ${i}`);
+    assert.equal(
+      takenWidth(published, cuts[0]),
+      widthOf(architecture, cuts[0]),
+      `width of step ${i}`,
+    );
     assert.equal(ratio, step.ratio, `ratio of step ${i}`);
     assert.ok(Math.abs(ppl / step.importance - 1) <= tolerance, `perplexity of step ${i}`);
   });
@@ -111,7 +115,7 @@ function takenWidth(config: Record<string, unknown>, { part }: Cut): unknown {
 }
 
 /** The same width, as the step has it. */
-function widthOf(spec: ModelSpec, { part, dimension, left }: Cut): number {
-  const block = spec.blocks.find(({ id }) => id === part)!;
+function widthOf(architecture: Architecture, { part, dimension, left }: Cut): number {
+  const block = architecture.blocks.find(({ id }) => id === part)!;
   return dimension === null ? 0 : left * unitWidth(block, dimension);
 }

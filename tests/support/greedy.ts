@@ -9,7 +9,7 @@ export async function greedyTokens(
   const text = [...ids];
   for (let i = 0; i < count; i++) {
     const logits = await sequenceLogits(decoder, [text]);
-    text.push(argmax(logits.subarray(-decoder.spec.vocabSize)));
+    text.push(argmax(logits.subarray(-decoder.architecture.vocabSize)));
   }
   return text.slice(ids.length);
 }

@@ -1,4 +1,10 @@
-import { type KeptUnits, type ModelSpec, planOfKept, type PrunePlan, sizeOf } from "@lopper/core";
+import {
+  type Architecture,
+  type KeptUnits,
+  planOfKept,
+  type PrunePlan,
+  sizeOf,
+} from "@lopper/core";
 import { MemoryFolder, MemorySink } from "@lopper/formats";
 import { type Model, openModel, writePrunedModel } from "@lopper/models";
 
@@ -25,9 +31,9 @@ export class MemoryOutput {
  * A plan after which hardly two layers are alike: of four layers in turn, the first loses its attention, the second keeps one
  * KV group and every other channel, the third loses its MLP, and the fourth both. A model of two layers keeps an attention.
  */
-export function heterogeneousPlan(spec: ModelSpec, modelDigest = ""): PrunePlan {
+export function heterogeneousPlan(architecture: Architecture, modelDigest = ""): PrunePlan {
   const range = (n: number) => Array.from({ length: n }, (_, i) => i);
-  const kept = spec.blocks.map((block): KeptUnits | null => {
+  const kept = architecture.blocks.map((block): KeptUnits | null => {
     const turn = block.layer % 4;
     const { kvGroups, channels } = sizeOf(block);
     if (kvGroups) {
@@ -38,7 +44,7 @@ export function heterogeneousPlan(spec: ModelSpec, modelDigest = ""): PrunePlan 
       ? null
       : { channels: range(channels).filter((c) => turn === 0 || c % 2 === 0) };
   });
-  return planOfKept(spec, kept, { modelDigest, removalOrder: [] });
+  return planOfKept(architecture, kept, { modelDigest, removalOrder: [] });
 }
 
 /** What is gone of SmolLM2-135M: the blocks are ones that a search took first. */
@@ -53,9 +59,9 @@ const SMOLLM2 = {
  * A plan for SmolLM2-135M that takes a tenth and leaves a model of use (perplexity of the first 128 held-out tokens 126 instead
  * of 93): attentions gone, MLPs, or both, and elsewhere KV groups and channels.
  */
-export function smolLm2Plan(spec: ModelSpec): PrunePlan {
+export function smolLm2Plan(architecture: Architecture): PrunePlan {
   const range = (n: number) => Array.from({ length: n }, (_, i) => i);
-  const kept = spec.blocks.map((block): KeptUnits | null => {
+  const kept = architecture.blocks.map((block): KeptUnits | null => {
     const { layer } = block;
     const { kvGroups, channels } = sizeOf(block);
     if (kvGroups) {
@@ -67,7 +73,7 @@ export function smolLm2Plan(spec: ModelSpec): PrunePlan {
       ? null
       : { channels: range(SMOLLM2.channels.get(layer) ?? channels) };
   });
-  return planOfKept(spec, kept, { modelDigest: "", removalOrder: [] });
+  return planOfKept(architecture, kept, { modelDigest: "", removalOrder: [] });
 }
 
 /** The part of a model that a plan keeps, written and opened again, in memory. */

@@ -178,7 +178,7 @@ export async function checkSameFiles(folder: string, out: string, reference = "r
   const names = (run: string) => readdirSync(`${folder}/${run}`).sort();
   assert.deepEqual(names(out), names(reference), "nothing is left beside the result");
   const model = await openModel(new FileFolder(`${folder}/${out}`));
-  model.close();
+  model[Symbol.dispose]();
 }
 
 /** What it cost, and checksums over that: whoever is killed does some of it again. */

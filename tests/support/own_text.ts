@@ -9,7 +9,7 @@ export async function ownText(
   length: number,
   random: Random,
 ): Promise<CalibrationSet> {
-  const { vocabSize } = decoder.spec;
+  const { vocabSize } = decoder.architecture;
   const sequences = Array.from({ length: count }, () => [random.int(0, vocabSize - 1)]);
   while (sequences[0].length < length) {
     const logits = await sequenceLogits(decoder, sequences);

@@ -1,6 +1,6 @@
 import {
+  type Architecture,
   type KeptUnits,
-  type ModelSpec,
   planOfKept,
   type PrunePlan,
   type Ranking,
@@ -10,9 +10,9 @@ import {
 
 /** The plan that leaves a shape of a model: in every block the first units of a ranking. */
 export function planOfShape(
-  spec: ModelSpec,
+  architecture: Architecture,
   shape: Shape,
-  ranking: Ranking = sourceRanking(spec.blocks),
+  ranking: Ranking = sourceRanking(architecture.blocks),
 ): PrunePlan {
   const kept = shape.map((size, number): KeptUnits | null =>
     size && Object.fromEntries(
@@ -22,5 +22,5 @@ export function planOfShape(
       ]),
     )
   );
-  return planOfKept(spec, kept, { modelDigest: "sha256:test", removalOrder: [] });
+  return planOfKept(architecture, kept, { modelDigest: "sha256:test", removalOrder: [] });
 }

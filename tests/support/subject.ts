@@ -1,4 +1,4 @@
-import { blockId, type ModelSpec, type PrunePlan, sizeOf } from "@lopper/core";
+import { type Architecture, blockId, type PrunePlan, sizeOf } from "@lopper/core";
 import { DEMO_MODEL, HELD_OUT_TEXT } from "@lopper/demo-model";
 import { FileFolder, FileSink, FileSource } from "@lopper/files";
 import {
@@ -49,11 +49,11 @@ export async function openSubject(
     ? await openModel(new FileFolder(source))
     : await openGgufModel(await FileSource.open(source));
   if (shape === "dense") return { model: dense, path: source };
-  const plan = name === "embedded" ? await planForEmbedded() : smolLm2Plan(dense.spec);
+  const plan = name === "embedded" ? await planForEmbedded() : smolLm2Plan(dense.architecture);
   const path = `${folder}/pruned`;
   await Deno.mkdir(path);
   await writePrunedModel(dense, plan, (file) => FileSink.open(`${path}/${file}`));
-  dense.close();
+  dense[Symbol.dispose]();
   return { model: await openModel(new FileFolder(path)), path };
 }
 
@@ -83,7 +83,7 @@ export async function heldOutIds(model: Model, count: number): Promise<readonly 
 }
 
 /** Key/value heads and MLP width of every layer, false where a block is gone: what readers say that they see. */
-export function shapesOf({ layerCount, blocks }: ModelSpec) {
+export function shapesOf({ layerCount, blocks }: Architecture) {
   const units = new Map(blocks.map((block) => [block.id, Object.values(sizeOf(block))[0]]));
   return Array.from(
     { length: layerCount },

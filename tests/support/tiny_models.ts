@@ -1,6 +1,6 @@
 import {
+  type Architecture,
   headsOf,
-  type ModelSpec,
   type NormPlacement,
   type PrunePlan,
   type Ranking,
@@ -13,7 +13,7 @@ import {
   type TensorEntry,
   writeSafetensors,
 } from "@lopper/formats";
-import { configSchema, declaredTensors, FAMILIES, specFromConfig } from "@lopper/models";
+import { architectureFromConfig, configSchema, declaredTensors, FAMILIES } from "@lopper/models";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
@@ -123,7 +123,7 @@ export async function tinyModel(
     ]),
     ...(missing && { lopper: { schema: 1, layers: shapes } }),
   };
-  const { spec } = specFromConfig(configSchema.parse(config), "config.json");
+  const { architecture } = architectureFromConfig(configSchema.parse(config), "config.json");
 
   const entries: TensorEntry[] = [];
   const add = (name: string, shape: readonly number[], norm: boolean) => {
@@ -138,7 +138,7 @@ export async function tinyModel(
     const bytes = fromFloat32("F32", values);
     entries.push({ name, dtype: "F32", shape, data: () => Promise.resolve(bytes) });
   };
-  for (const { role, name, shape } of declaredTensors(spec, family)) {
+  for (const { role, name, shape } of declaredTensors(architecture, family)) {
     const isNorm = "weight" in role ? role.weight.endsWith("norm") : role.part === "finalNorm";
     add(name, shape, isNorm);
   }
@@ -152,14 +152,14 @@ export async function tinyModel(
 }
 
 /** A random ranking of the units of every block. */
-export function randomRanking({ blocks }: ModelSpec, random: Random): Ranking {
+export function randomRanking({ blocks }: Architecture, random: Random): Ranking {
   return blocks.map(({ dimensions }) =>
     Object.fromEntries(dimensions.map(({ name, units }) => [name, random.shuffled(units)]))
   );
 }
 
 /** A random narrower shape; removed blocks and blocks of a single unit come often. */
-export function randomShape({ blocks }: ModelSpec, random: Random): Shape {
+export function randomShape({ blocks }: Architecture, random: Random): Shape {
   return blocks.map(({ dimensions: [{ name, units }] }) => {
     const left = random.chance(0.2) ? 1 : random.int(1, units);
     return random.chance(0.25) ? null : { [name]: left };
@@ -167,8 +167,8 @@ export function randomShape({ blocks }: ModelSpec, random: Random): Shape {
 }
 
 /** What a plan exercises, so that a test can say that everything occurred. */
-export function traits(spec: ModelSpec, plan: PrunePlan): string[] {
-  const found: string[] = [spec.family, spec.tiedEmbeddings ? "tied" : "untied"];
+export function traits(architecture: Architecture, plan: PrunePlan): string[] {
+  const found: string[] = [architecture.family, architecture.tiedEmbeddings ? "tied" : "untied"];
   plan.layers.forEach(({ attention, mlp }) => {
     if (attention === "removed") found.push("attention removed");
     else if (attention.kvGroups.length === 1) found.push("one KV group");
@@ -176,15 +176,19 @@ export function traits(spec: ModelSpec, plan: PrunePlan): string[] {
     else if (mlp.channels.length === 1) found.push("one channel");
     if (attention === "removed" && mlp === "removed") found.push("layer removed");
   });
-  if (spec.headDim % 16 !== 0) found.push("odd head size");
+  if (architecture.headDim % 16 !== 0) found.push("odd head size");
   if (plan.layers.every(({ attention, mlp }) => attention === "removed" && mlp === "removed")) {
     found.push("no block left");
   }
-  if (spec.blocks.length < spec.layerCount * spec.kinds.length) found.push("blocks missing before");
-  for (const block of spec.blocks.filter(({ attended }) => attended)) {
+  if (architecture.blocks.length < architecture.layerCount * architecture.kinds.length) {
+    found.push("blocks missing before");
+  }
+  for (const block of architecture.blocks.filter(({ attended }) => attended)) {
     const { queryHeads, kvHeads } = headsOf(block);
     if (kvHeads === 1) found.push("one KV head before");
-    if (queryHeads * spec.headDim !== spec.hiddenSize) found.push("heads apart from hidden size");
+    if (queryHeads * architecture.headDim !== architecture.hiddenSize) {
+      found.push("heads apart from hidden size");
+    }
   }
   return found;
 }

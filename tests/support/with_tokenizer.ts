@@ -11,9 +11,9 @@ function byteLetters(): readonly string[] {
 }
 
 /** A folder with a byte-level tokenizer for a tiny model that has none, as far as its vocabulary reaches. */
-export function withTokenizer({ spec, name }: Model): MemoryFolder {
+export function withTokenizer({ architecture, name }: Model): MemoryFolder {
   const vocab = Object.fromEntries(
-    byteLetters().slice(0, spec.vocabSize).map((letter, id) => [letter, id]),
+    byteLetters().slice(0, architecture.vocabSize).map((letter, id) => [letter, id]),
   );
   const tokenizer = {
     version: "1.0",

@@ -126,7 +126,7 @@ async function compare(paths: readonly string[], run: Run): Promise<Comparison> 
     };
     const size = {
       bytes: open.model.weightBytes,
-      macsPerToken: modelMacs(open.model.spec, promptTokens),
+      macsPerToken: modelMacs(open.model.architecture, promptTokens),
     };
     models.push({
       ...found.measured.evaluation,
@@ -150,9 +150,8 @@ async function compare(paths: readonly string[], run: Run): Promise<Comparison> 
 async function promptLength(paths: readonly string[]): Promise<number> {
   let length = PROMPT_TOKENS;
   for (const path of paths) {
-    const { model } = await openUserModel(path, TOLD);
-    model.close();
-    length = Math.min(length, longestSequence(model.spec) - DECODE_TOKENS);
+    using model = (await openUserModel(path, TOLD)).model;
+    length = Math.min(length, longestSequence(model.architecture) - DECODE_TOKENS);
   }
   return Math.max(1, length);
 }

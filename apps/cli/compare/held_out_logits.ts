@@ -42,8 +42,8 @@ export function passagesOf(ids: readonly number[], longest: number): readonly nu
 }
 
 /** The logits of two models over all passages are in memory at a time. */
-export function logitsMemory({ spec }: Model): MemoryPart {
-  const bytes = 2 * PASSAGES * PASSAGE_TOKENS * spec.vocabSize * 4;
+export function logitsMemory({ architecture }: Model): MemoryPart {
+  const bytes = 2 * PASSAGES * PASSAGE_TOKENS * architecture.vocabSize * 4;
   return [`logits of two models after ${PASSAGES * PASSAGE_TOKENS} tokens`, bytes];
 }
 
@@ -64,7 +64,7 @@ export async function passageLogits(
     signal?.throwIfAborted();
   }
   teller.stop();
-  return { text: name, passages, logits, vocabSize: model.spec.vocabSize };
+  return { text: name, passages, logits, vocabSize: model.architecture.vocabSize };
 }
 
 /** Null where the models read the text as other tokens, which leaves nothing to compare. */

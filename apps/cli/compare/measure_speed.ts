@@ -36,8 +36,8 @@ async function run(path: string, options: Options, interruption: Interruption) {
   const reporter = openReporter(true);
   const signal = interruption.saying("stopped");
   const { model } = await openUserModel(path, TOLD);
-  const { spec } = model;
-  const longest = longestSequence(spec);
+  const { architecture } = model;
+  const longest = longestSequence(architecture);
   if (prompt + decode > longest) {
     throw new UsageError(
       `${prompt} and ${decode} tokens are asked for; the model takes ${longest}`,
@@ -49,7 +49,7 @@ async function run(path: string, options: Options, interruption: Interruption) {
   const expandedBytes = expandedWithin(model, backend.description, size, budget);
   const weights = await LaidOutWeights.load(model, { expandedBytes });
   const decoder = new Decoder(backend, weights);
-  const ids = Array.from({ length: prompt }, (_, i) => i % spec.vocabSize);
+  const ids = Array.from({ length: prompt }, (_, i) => i % architecture.vocabSize);
   const speed = await measureSpeed(decoder, ids, {
     decodeTokens: decode,
     repeats,

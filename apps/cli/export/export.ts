@@ -39,7 +39,12 @@ async function run(path: string, options: Options, interruption: Interruption) {
   checkFormatOptions(to, options, "--to");
   using reporter = openReporter(options.json);
   const watch = new SourceWatch();
-  const { model, title } = await openUserModel(path, (note) => reporter.note(note), watch);
+  const { model: opened, title } = await openUserModel(
+    path,
+    (note) => reporter.note(note),
+    watch,
+  );
+  using model = opened;
   try {
     await checkApart(out, await sourcePath(path, model));
     await using folder = await ExportFolder.open(out, options, (text) => reporter.warn(text));
@@ -53,7 +58,5 @@ async function run(path: string, options: Options, interruption: Interruption) {
     reporter.result({ out, ...record }, describeExport(record, out));
   } catch (error) {
     throw withWayOn(error, SAME_COMMAND);
-  } finally {
-    model.close();
   }
 }

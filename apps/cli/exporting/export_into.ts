@@ -31,10 +31,8 @@ export async function exportInto(
   task: ExportTask,
   { folder, engine, reporter, signal, checkSource }: ExportWork,
 ): Promise<ExportRecord> {
-  await using opened = new AsyncDisposableStack();
-  const backend = engine &&
+  await using backend = engine &&
     await openUserBackend(engine.backend, engine.threads, (message) => reporter.say(message));
-  opened.defer(() => backend?.dispose());
   const text = backend && await readInput(fileURLToPath(HELD_OUT_TEXT), INPUTS.calibration);
   return await exportModel(model, task, {
     store: folder,

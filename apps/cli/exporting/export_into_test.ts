@@ -36,7 +36,7 @@ async function exported(
       checkSource: () => Promise.resolve(),
     });
   } finally {
-    model.close();
+    model[Symbol.dispose]();
   }
 }
 

@@ -1,6 +1,6 @@
 import {
+  type Architecture,
   keptOf,
-  type ModelSpec,
   PlanError,
   planOf,
   type PrunePlan,
@@ -27,7 +27,7 @@ import { readJournal, type RunJournal } from "./run_journal.ts";
 export async function planOfRun(
   folder: string,
   ratio: number | undefined,
-  spec: ModelSpec,
+  architecture: Architecture,
   modelDigest: string,
 ): Promise<Way & { readonly plan: PrunePlan }> {
   const record = await readRecord(folder);
@@ -45,7 +45,7 @@ export async function planOfRun(
   }
   await checkedJournal(folder, record);
   const whole = await readRunPlan(folder, record);
-  await checkRecord(file, spec, record);
+  await checkRecord(file, architecture, record);
   if (ratio === undefined) return { plan: whole, frontier, swaps };
   const part = partOf({ frontier, swaps }, ratio);
   if (!part) {
@@ -56,7 +56,7 @@ export async function planOfRun(
         `(prune --resume ${wordsOf(RUN_OPTIONS, { ratio }).join(" ")} --out takes it further)`,
     );
   }
-  return { plan: planOf(spec, modelDigest, changesOf(part)), ...part };
+  return { plan: planOf(architecture, modelDigest, changesOf(part)), ...part };
 }
 
 /**
@@ -145,14 +145,18 @@ export async function readRunPlan(folder: string, record: RunRecord): Promise<Pr
  * Checks that the steps of a run fit the model, and lead to its plan.
  * @throws {PlanError} when they do not.
  */
-async function checkRecord(file: string, spec: ModelSpec, record: RunRecord): Promise<void> {
+async function checkRecord(
+  file: string,
+  architecture: Architecture,
+  record: RunRecord,
+): Promise<void> {
   const { frontier, swaps, modelDigest, layers, ratio } = record;
-  if (!isDeepStrictEqual(layers.dense, layersOfBlocks(spec))) {
+  if (!isDeepStrictEqual(layers.dense, layersOfBlocks(architecture))) {
     throw new PlanError(`${file} says other layers of the model than it has`);
   }
-  about(file, () => checkWay(searchModelOf(spec), { frontier, swaps }));
-  const plan = planOf(spec, modelDigest, changesOf({ frontier, swaps }));
-  if (!agrees(ratio, pruningRatio(spec, shapeOfKept(keptOf(spec, plan))))) {
+  about(file, () => checkWay(searchModelOf(architecture), { frontier, swaps }));
+  const plan = planOf(architecture, modelDigest, changesOf({ frontier, swaps }));
+  if (!agrees(ratio, pruningRatio(architecture, shapeOfKept(keptOf(architecture, plan))))) {
     throw new PlanError(`${file} says a ratio of ${ratio}, which its layers do not have`);
   }
   if (await digestOfPlan(plan) !== record.planDigest) {

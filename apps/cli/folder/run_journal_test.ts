@@ -1,7 +1,7 @@
 import { ResumeError } from "@lopper/core";
 import type { JournalEntry } from "@lopper/search";
 import { runFlags, type RunSettings, settingsToJson } from "@lopper/run";
-import { tinySpec } from "@lopper/search/testing";
+import { tinyArchitecture } from "@lopper/search/testing";
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { RunJournal } from "./run_journal.ts";
@@ -14,7 +14,7 @@ const SETTINGS: RunSettings = {
   modelDigest: digest("a"),
   calibrationDigest: { block: digest("b"), width: digest("c") },
   backend: "cpu",
-  flags: runFlags(tinySpec(1), {}),
+  flags: runFlags(tinyArchitecture(1), {}),
 };
 const recoveryTest = (steps: number, kept: boolean): JournalEntry => ({
   type: "recovery",

@@ -1,5 +1,5 @@
 import { ENGINE_OPTIONS } from "@lopper/backends";
-import { longestSequence, type ModelSpec, type StopSignal, UsageError } from "@lopper/core";
+import { type Architecture, longestSequence, type StopSignal, UsageError } from "@lopper/core";
 import {
   decimal,
   MAX_SEED,
@@ -54,34 +54,29 @@ async function run(
   options: Options,
   interruption: Interruption,
 ) {
-  const backend = await openUserBackend(options.backend, options.threads, tell);
-  const { model } = await openUserModel(path, (note) => tell(`note: ${note}`));
-  try {
-    using tokenizer = await openTokenizer(model.folder);
-    const ids = await tokenizer.encode(prompt);
-    checkPrompt(ids, model.spec);
-    const weights = await LaidOutWeights.load(model);
-    await printPiece(prompt);
-    const decoder = new Decoder(backend, weights);
-    const tokens = generate(decoder, ids, options);
-    const produced = await writeOn(tokens, tokenizer, ids, interruption.saying("stopped"));
-    await printPiece("\n");
-    const longest = longestSequence(model.spec);
-    if (produced < options.maxTokens && ids.length + produced === longest) {
-      tell(
-        `note: it ends after ${produced} of ${options.maxTokens} tokens, since the model takes ${longest}, and the prompt has ${ids.length}`,
-      );
-    }
-  } finally {
-    model.close();
-    await backend.dispose();
+  await using backend = await openUserBackend(options.backend, options.threads, tell);
+  using model = (await openUserModel(path, (note) => tell(`note: ${note}`))).model;
+  using tokenizer = await openTokenizer(model.folder);
+  const ids = await tokenizer.encode(prompt);
+  checkPrompt(ids, model.architecture);
+  const weights = await LaidOutWeights.load(model);
+  await printPiece(prompt);
+  const decoder = new Decoder(backend, weights);
+  const tokens = generate(decoder, ids, options);
+  const produced = await writeOn(tokens, tokenizer, ids, interruption.saying("stopped"));
+  await printPiece("\n");
+  const longest = longestSequence(model.architecture);
+  if (produced < options.maxTokens && ids.length + produced === longest) {
+    tell(
+      `note: it ends after ${produced} of ${options.maxTokens} tokens, since the model takes ${longest}, and the prompt has ${ids.length}`,
+    );
   }
 }
 
 /** @throws {UsageError} when there is nothing to go on from, or more than the model takes. */
-function checkPrompt(ids: readonly number[], spec: ModelSpec) {
+function checkPrompt(ids: readonly number[], architecture: Architecture) {
   if (ids.length === 0) throw new UsageError("the prompt is empty; give at least one word");
-  const longest = longestSequence(spec);
+  const longest = longestSequence(architecture);
   if (ids.length > longest) {
     throw new UsageError(
       `the prompt has ${ids.length} tokens, and the model takes ${longest}, what it adds included; give a shorter one`,

@@ -19,12 +19,8 @@ export async function checkUnchanged(
   const [file] = files.filter(({ how }) => how !== "touched");
   if (file) throw changed(file.path, file.how === "gone" ? "is gone" : "was changed");
   // Whatever is as long as it was, and begins so: the weights say the rest.
-  const { model } = await openUserModel(source, TOLD);
-  try {
-    if (await modelDigest(model) !== digest) throw changed(files[0].path, "was changed");
-  } finally {
-    model.close();
-  }
+  using model = (await openUserModel(source, TOLD)).model;
+  if (await modelDigest(model) !== digest) throw changed(files[0].path, "was changed");
 }
 
 function changed(path: string, what: string): SourceChangedError {

@@ -1,4 +1,4 @@
-import { countParameters, formatBytes, formatCount, type ModelSpec } from "@lopper/core";
+import { type Architecture, countParameters, formatBytes, formatCount } from "@lopper/core";
 import { digestForm, type LayerSizes, type Model, modelDigest } from "@lopper/models";
 import { type OptionValues, OUTPUT } from "@lopper/options";
 import { groupSizes } from "@lopper/run";
@@ -32,25 +32,22 @@ export function inspectCommand(interruption: Interruption = UNINTERRUPTED): Comm
     )
     .action(async (path: string | undefined, options: OptionValues<typeof OUTPUT>) => {
       const signal = interruption.saying("stopped");
-      const { model, title } = await openUserModel(path ?? null, TOLD);
-      try {
-        const facts = {
-          name: title,
-          family: model.spec.family,
-          digest: await modelDigest(model, () => signal.throwIfAborted()),
-          parameters: parametersOf(model.spec),
-          bytes: model.weightBytes,
-          quantised: model.quantised,
-          notes: model.notes,
-          dtypes: dtypes(model.weights.map(({ tensor }) => tensor)),
-          spec: { ...digestForm(model), eosTokenIds: model.spec.eosTokenIds },
-          prunable: prunable(model.spec),
-        };
-        if (options.json) printJson(facts, 2);
-        else print(describe(facts));
-      } finally {
-        model.close();
-      }
+      const { model: opened, title } = await openUserModel(path ?? null, TOLD);
+      using model = opened;
+      const facts = {
+        name: title,
+        family: model.architecture.family,
+        digest: await modelDigest(model, () => signal.throwIfAborted()),
+        parameters: parametersOf(model.architecture),
+        bytes: model.weightBytes,
+        quantised: model.quantised,
+        notes: model.notes,
+        dtypes: dtypes(model.weights.map(({ tensor }) => tensor)),
+        architecture: { ...digestForm(model), eosTokenIds: model.architecture.eosTokenIds },
+        prunable: prunable(model.architecture),
+      };
+      if (options.json) printJson(facts, 2);
+      else print(describe(facts));
     });
 }
 
@@ -63,13 +60,13 @@ type Facts = {
   quantised: Model["quantised"];
   notes: Model["notes"];
   dtypes: Record<string, number>;
-  spec: ReturnType<typeof digestForm>;
+  architecture: ReturnType<typeof digestForm>;
   prunable: ReturnType<typeof prunable>;
 };
 
 /** Parameters by part: of blocks, by their kind. */
-function parametersOf(spec: ModelSpec): Readonly<Record<string, number>> {
-  const { embedding, lmHead, blocks, norms, total } = countParameters(spec);
+function parametersOf(architecture: Architecture): Readonly<Record<string, number>> {
+  const { embedding, lmHead, blocks, norms, total } = countParameters(architecture);
   return { embedding, lmHead, ...blocks, norms, total };
 }
 
@@ -81,10 +78,10 @@ function dtypes(tensors: readonly { dtype: string; byteLength: number }[]) {
 }
 
 /** What each dimension has to give, with the default group sizes. */
-function prunable(spec: ModelSpec) {
-  const mlpGroup = defaultMlpGroup(spec);
-  const attentionGroup = headGroupUnit(spec);
-  const model = searchModelOf(spec);
+function prunable(architecture: Architecture) {
+  const mlpGroup = defaultMlpGroup(architecture);
+  const attentionGroup = headGroupUnit(architecture);
+  const model = searchModelOf(architecture);
   const policy = multiPruner(model, {
     ratio: 99.9,
     distribution: PRESETS.multipruner,
@@ -103,13 +100,14 @@ function prunable(spec: ModelSpec) {
 }
 
 function describe(facts: Facts): string {
-  const { name, parameters, bytes, dtypes, quantised, notes, spec, prunable, digest } = facts;
+  const { name, parameters, bytes, dtypes, quantised, notes, architecture, prunable, digest } =
+    facts;
   const share = (n: number) => `${(100 * n / parameters.total).toFixed(1)} %`;
   const part = (what: string, n: number) => n > 0 ? [[what, formatCount(n), share(n)]] : [];
   return [
-    `${name}: ${spec.family}, ${spec.layers.length} layers, hidden size ${spec.hiddenSize}, ` +
-    `head size ${spec.headDim}, vocabulary ${spec.vocabSize}${
-      spec.tiedEmbeddings ? ", tied embeddings" : ""
+    `${name}: ${architecture.family}, ${architecture.layers.length} layers, hidden size ${architecture.hiddenSize}, ` +
+    `head size ${architecture.headDim}, vocabulary ${architecture.vocabSize}${
+      architecture.tiedEmbeddings ? ", tied embeddings" : ""
     }`,
     "",
     table([
@@ -130,14 +128,14 @@ function describe(facts: Facts): string {
     "",
     table([
       ["layer", "query heads", "KV heads", "MLP width"],
-      ...layerRows(spec.layers),
+      ...layerRows(architecture.layers),
     ]),
     "",
     "What pruning could touch:",
     `  blocks    ${prunable.blocks} attention and MLP blocks`,
     `  channels  MLP of ${prunable.layersWithPrunableChannels} layers, ${prunable.mlpGroup} channels at a time`,
     `  heads     attention of ${prunable.layersWithPrunableHeads} layers, ${
-      prunable.attentionGroup / spec.headDim
+      prunable.attentionGroup / architecture.headDim
     } query heads with their KV head at a time`,
     "",
     `  ${digest}`,

@@ -32,12 +32,9 @@ export interface EvaluationRun {
 /** A model that cannot be opened is better known before the others have been measured; so is what it passes over. */
 export async function checkModels(paths: readonly string[], reporter: Reporter) {
   for (const path of paths) {
-    const { model } = await openUserModel(path, (note) => reporter.note(note));
-    try {
-      using _ = await openTokenizer(model.folder);
-    } finally {
-      model.close();
-    }
+    const opened = await openUserModel(path, (note) => reporter.note(note));
+    using model = opened.model;
+    using _ = await openTokenizer(model.folder);
   }
 }
 
@@ -50,9 +47,9 @@ export async function openMeasured(run: EvaluationRun): Promise<OpenMeasured> {
   await using opening = new AsyncDisposableStack();
   opening.defer(() => reporter.stop());
   const { model, title } = await openUserModel(run.path, TOLD);
-  opening.defer(() => model.close());
+  opening.use(model);
   const backend = await openUserBackend(options.backend, options.threads, (m) => reporter.say(m));
-  opening.defer(() => backend.dispose());
+  opening.use(backend);
   const length = windowLength(model, options.seqLen);
   const digest = await modelDigest(model, (done, total) => {
     reporter.progress(`reading ${title}`, done, total);
@@ -69,8 +66,8 @@ export async function openMeasured(run: EvaluationRun): Promise<OpenMeasured> {
 }
 
 /** @throws {UsageError} when the model takes fewer tokens than asked for. */
-function windowLength({ spec }: Model, asked: number | undefined): number {
-  const longest = longestSequence(spec);
+function windowLength({ architecture }: Model, asked: number | undefined): number {
+  const longest = longestSequence(architecture);
   if (asked !== undefined && asked > longest) {
     throw new UsageError(`--seq-len is ${asked}; this model takes ${longest} tokens at most`);
   }

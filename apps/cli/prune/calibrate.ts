@@ -1,4 +1,4 @@
-import type { ModelSpec } from "@lopper/core";
+import type { Architecture } from "@lopper/core";
 import { CALIBRATION_TEXT, HELD_OUT_TEXT } from "@lopper/demo-model";
 import { apportioned, listOf, type SampleSource } from "@lopper/importance";
 import type { Tokenizer } from "@lopper/tokenizers";
@@ -22,12 +22,12 @@ import { type OnNote, readSamples } from "../inputs/text_files.ts";
  */
 export async function readTexts(
   flags: RunFlags,
-  spec: ModelSpec,
+  architecture: Architecture,
   tokenizer: Tokenizer,
   own: (count: number) => Promise<readonly string[]>,
   onNote: OnNote,
 ): Promise<RunTexts> {
-  const { drawn, extraSamples, extendedTokens } = textNeeds(flags, spec);
+  const { drawn, extraSamples, extendedTokens } = textNeeds(flags, architecture);
   const embedded = [{ path: fileURLToPath(CALIBRATION_TEXT), weight: 1 }];
   const blockText = flags.calibration ?? embedded;
   const widthText = flags.calibrationWidth ?? blockText;
@@ -54,5 +54,5 @@ export async function readTexts(
   const block = await read(blockText, drawn + extraOwn);
   const same = JSON.stringify(widthText) === JSON.stringify(blockText);
   const width = same ? null : await read(widthText, flags.widthSamples);
-  return await cutTexts({ block, width, heldOut }, flags, spec, tokenizer);
+  return await cutTexts({ block, width, heldOut }, flags, architecture, tokenizer);
 }

@@ -1,8 +1,8 @@
 import {
+  type Architecture,
   type Candidate,
   INPUTS,
   keptOf,
-  type ModelSpec,
   PlanError,
   planOf,
   type PrunePlan,
@@ -36,9 +36,9 @@ export async function decisionFromFile(
 ): Promise<Decision> {
   const decided = { stopped: null, rankings: [], blockTokens: { spent: 0, full: 0 } };
   if (await isFolder(file)) {
-    const part = await planOfRun(file, ratio, model.spec, modelDigest);
-    const shape = about(file, () => shapeOfKept(keptOf(model.spec, part.plan)));
-    return { ...decided, ...part, shape, ratio: pruningRatio(model.spec, shape) };
+    const part = await planOfRun(file, ratio, model.architecture, modelDigest);
+    const shape = about(file, () => shapeOfKept(keptOf(model.architecture, part.plan)));
+    return { ...decided, ...part, shape, ratio: pruningRatio(model.architecture, shape) };
   }
   if (ratio !== undefined) {
     throw new UsageError(
@@ -49,8 +49,8 @@ export async function decisionFromFile(
   let plan: PrunePlan;
   if (parsed.kind === "published") {
     const { config } = parsed;
-    const changes = changesOfConfig(model.spec, config, published, file);
-    plan = planOf(model.spec, modelDigest, changes);
+    const changes = changesOfConfig(model.architecture, config, published, file);
+    plan = planOf(model.architecture, modelDigest, changes);
   } else {
     plan = parsed.plan;
     if (plan.modelDigest !== modelDigest) {
@@ -59,13 +59,13 @@ export async function decisionFromFile(
       );
     }
   }
-  const shape = about(file, () => shapeOfKept(keptOf(model.spec, plan)));
+  const shape = about(file, () => shapeOfKept(keptOf(model.architecture, plan)));
   await checkRunOf(file, plan);
   return {
     ...decided,
     plan,
     shape,
-    ratio: pruningRatio(model.spec, shape),
+    ratio: pruningRatio(model.architecture, shape),
     frontier: [],
     swaps: [],
   };
@@ -73,13 +73,13 @@ export async function decisionFromFile(
 
 /** What a published config takes: whole blocks in its order, and of the others the least important units. */
 function changesOfConfig(
-  spec: ModelSpec,
+  architecture: Architecture,
   config: PublishedConfig,
   published: Ranking,
   file: string,
 ): Candidate {
-  const state = denseState(spec.blocks, published);
-  const changes = changesTo(state, fromPublishedConfig(spec, config, file));
+  const state = denseState(architecture.blocks, published);
+  const changes = changesTo(state, fromPublishedConfig(architecture, config, file));
   const removed = [
     ...config.pruned_attn_idx.map((layer) => `${layer}.attention`),
     ...config.pruned_mlp_idx.map((layer) => `${layer}.mlp`),

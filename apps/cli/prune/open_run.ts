@@ -77,10 +77,10 @@ export async function openRun(
   const source = path ?? folder.settings?.flags.model ?? null;
   const watch = new SourceWatch();
   const { model, title } = await openUserModel(source, (note) => reporter.note(note), watch);
-  opening.defer(() => model.close());
+  opening.use(model);
   const asked = await askedOf(folder, source, options, { model, title });
   const backend = await openBackendOf(folder, asked.options, reporter);
-  opening.defer(() => backend.dispose());
+  opening.use(backend);
   const hint =
     `stopped; nothing is lost, continue with: deno task prune --resume --out ${folder.path}`;
   const signal = interruption.saying(() => folder.begun ? hint : "stopped");
@@ -118,7 +118,7 @@ async function askedOf(
   const options = targetBytes === undefined
     ? given
     : { ...given, ratio: ratioForBytes(model, title, targetBytes) };
-  const flags = resolveFlags(options, source, model.spec, earlier);
+  const flags = resolveFlags(options, source, model.architecture, earlier);
   const { uniform } = flags;
   const exported = { model, source: place, out: folder.path, options, uniform };
   await checkExport(exportOf(flags), exported);
@@ -183,7 +183,7 @@ async function textsOf(
     return texts;
   };
   const note = (line: string) => reporter.note(line);
-  const texts = await readTexts(flags, model.spec, tokenizer, ownTexts, note);
+  const texts = await readTexts(flags, model.architecture, tokenizer, ownTexts, note);
   return { texts, digest };
 }
 

@@ -100,7 +100,7 @@ async function pruneInto(
   const place = exports && exportPath(folder.path, exports);
   reporter.result(
     { dryRun: found.dry ?? found.decision, flags: found.flags },
-    describeDryRun(model.spec, found, place),
+    describeDryRun(model.architecture, found, place),
   );
   return null;
 }

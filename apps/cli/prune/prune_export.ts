@@ -145,19 +145,15 @@ async function writeExport(
   signal: StopSignal,
 ): Promise<ExportRecord> {
   const watch = new SourceWatch();
-  const model = await openModel(new FileFolder(out, watch));
-  try {
-    const task = { title: basename(out), to: flags.format, options: formatOptions(flags) };
-    // A GPU is for searching: exports are read by the engine that everybody has.
-    const backend = record.backend.name === "wasm" ? "wasm" : "cpu";
-    return await exportInto(model, task, {
-      ...{ folder, reporter, signal },
-      engine: { backend, threads: options.threads },
-      checkSource: (digest) => checkUnchanged(watch, out, digest),
-    });
-  } finally {
-    model.close();
-  }
+  using model = await openModel(new FileFolder(out, watch));
+  const task = { title: basename(out), to: flags.format, options: formatOptions(flags) };
+  // A GPU is for searching: exports are read by the engine that everybody has.
+  const backend = record.backend.name === "wasm" ? "wasm" : "cpu";
+  return await exportInto(model, task, {
+    ...{ folder, reporter, signal },
+    engine: { backend, threads: options.threads },
+    checkSource: (digest) => checkUnchanged(watch, out, digest),
+  });
 }
 
 function isExportOf({ flags, record }: PruneExport, found: ExportRecord): boolean {

@@ -1,5 +1,6 @@
 import type { Backend } from "@lopper/backends";
 import {
+  type Architecture,
   countParameters,
   denseShape,
   formatChange,
@@ -8,7 +9,6 @@ import {
   formatPerplexity,
   formatRatio,
   formatSeconds,
-  type ModelSpec,
 } from "@lopper/core";
 import { criterionOf, PUBLISHED_RANKING, type Sequences, tokenCount } from "@lopper/importance";
 import type { Model } from "@lopper/models";
@@ -44,7 +44,9 @@ export function describeStart(
       formatRatio(flags.ratio)
     } less than is predicted of it`;
   const { note } = criterionOf(flags.criterion);
-  return `${title}: ${formatCount(countParameters(model.spec).total)} parameters, ${target} ` +
+  return `${title}: ${
+    formatCount(countParameters(model.architecture).total)
+  } parameters, ${target} ` +
     `(${flags.preset}, ${flags.distribution}${
       flags.uniform ? ", layers alike" : ""
     }), on ${name} (${engine}, ${threads} threads)\n` +
@@ -159,7 +161,7 @@ function describeStop({ limit, on, increase, ratio }: EarlyStop): string {
 }
 
 export function describeDryRun(
-  spec: ModelSpec,
+  architecture: Architecture,
   { flags, dry, decision, policy }: Rehearsal,
   exportedTo: string | null,
 ): string {
@@ -171,7 +173,7 @@ export function describeDryRun(
   if (policy && flags.targetLatency !== null) {
     lines.push(
       `  a token is predicted to take ${
-        formatMilliseconds(policy.resource.amount(denseShape(spec.blocks)))
+        formatMilliseconds(policy.resource.amount(denseShape(architecture.blocks)))
       }, and is to take ${formatMilliseconds(flags.targetLatency)}`,
     );
   }
@@ -195,8 +197,8 @@ export function describeDryRun(
     lines.push(`  then up to ${MAX_SWAPS} swaps, which come on top`);
   }
   if (decision) {
-    const before = countParameters(spec).total;
-    const after = countParameters(spec, decision.shape).total;
+    const before = countParameters(architecture).total;
+    const after = countParameters(architecture, decision.shape).total;
     lines.push(
       `  the plan leaves ${formatCount(after)} of ${formatCount(before)} parameters (ratio ${
         decision.ratio.toFixed(2)

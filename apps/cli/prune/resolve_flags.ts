@@ -1,4 +1,4 @@
-import type { ModelSpec } from "@lopper/core";
+import type { Architecture } from "@lopper/core";
 import { DEMO_SAMPLES, DEMO_SEQUENCE_LENGTH } from "@lopper/demo-model";
 import { type GivenRunOptions, type RunFlags, runFlags } from "@lopper/run";
 import { userPath } from "../inputs/paths.ts";
@@ -14,14 +14,14 @@ export const EMBEDDED = { samples: DEMO_SAMPLES, sequenceLength: DEMO_SEQUENCE_L
 export function resolveFlags(
   options: Partial<GivenRunOptions>,
   source: string | null,
-  spec: ModelSpec,
+  architecture: Architecture,
   saved: RunFlags | undefined,
 ): RunFlags {
   const isOwnText = (options.calibration ?? saved?.calibration ?? null) !== null;
   const { samples, ...length } = EMBEDDED;
   const usual = { ...length, ...(!isOwnText && { samples }) };
   // Paths are recorded in full, so that a run can be resumed from any folder.
-  return runFlags(spec, { ...options, model: source && userPath(source) }, {
+  return runFlags(architecture, { ...options, model: source && userPath(source) }, {
     saved,
     isApplied: options.plan !== undefined,
     usual: source === null ? usual : undefined,

@@ -1,7 +1,7 @@
 import { axisLength, type Block, type BlockSize, headsOf } from "@lopper/core";
 import { type AttentionOp, blockGraph, type FedAttention, laidOutAxes } from "@lopper/graphs";
 import type { LayerSizes } from "@lopper/models";
-import { type SpecChange, specOfLayers } from "@lopper/models/testing";
+import { type ArchitectureChange, architectureOfLayers } from "@lopper/models/testing";
 import assert from "node:assert/strict";
 import { type Backend, type Feeds, float32, float32Data, int32, int64 } from "../backend.ts";
 import {
@@ -21,11 +21,11 @@ export type AttentionOperator = keyof typeof ATTENTION_OPERATORS;
 const EPS = 1e-6;
 const HIDDEN = 20;
 
-const BIASED: SpecChange = { traits: ["qkvBias", "outputBias", "mlpBias"] };
+const BIASED: ArchitectureChange = { traits: ["qkvBias", "outputBias", "mlpBias"] };
 
 /** The only block of a layer like this. */
-function blockOf(layer: Partial<LayerSizes>, variety: SpecChange): Block {
-  const [block] = specOfLayers([{ attention: null, mlp: null, ...layer }], {
+function blockOf(layer: Partial<LayerSizes>, variety: ArchitectureChange): Block {
+  const [block] = architectureOfLayers([{ attention: null, mlp: null, ...layer }], {
     ...{ hiddenSize: HIDDEN, headDim: 16, rmsNormEps: EPS },
     ...variety,
   }).blocks;
@@ -116,7 +116,7 @@ function toleranceOf({ placement }: Block): number {
   return placement === "post" ? 5 * TOLERANCE : TOLERANCE;
 }
 
-async function checkMlp(backend: Backend, variety: SpecChange) {
+async function checkMlp(backend: Backend, variety: ArchitectureChange) {
   const block = blockOf({ mlp: { intermediateSize: 40 } }, variety);
   const run = await backend.compile(blockGraph(block, { hiddenSize: HIDDEN, eps: EPS }));
   for (const [batch, length, channels] of [[1, 3, 40], [7, 1, 9], [2, 3, 9], [1, 1, 1]]) {
@@ -136,7 +136,7 @@ async function checkMlp(backend: Backend, variety: SpecChange) {
 interface AttentionCase {
   readonly queryHeads: number;
   readonly kvHeads: number;
-  readonly variety?: SpecChange;
+  readonly variety?: ArchitectureChange;
 }
 
 function attentionGraph(
@@ -219,7 +219,7 @@ async function checkCache(backend: Backend, op: AttentionOp) {
   }
 }
 
-const MLPS: readonly [what: string, variety: SpecChange][] = [
+const MLPS: readonly [what: string, variety: ArchitectureChange][] = [
   ["", {}],
   [" with biases", BIASED],
   [" with its norm behind it", { placement: "post" }],

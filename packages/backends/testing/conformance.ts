@@ -36,7 +36,7 @@ export function testBackend(
         try {
           await body(backend);
         } finally {
-          await backend.dispose();
+          await backend[Symbol.asyncDispose]();
         }
       },
     });

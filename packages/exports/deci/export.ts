@@ -38,7 +38,7 @@ export async function exportDeci(
   { dtype, maxShardBytes }: SafetensorsExportOptions = {},
 ): Promise<WrittenExport> {
   checkDeci(model);
-  const shape = deciShape(model.spec);
+  const shape = deciShape(model.architecture);
   const entries = [
     ...outer(model, "embedding", dtype),
     ...shape.layers.flatMap((layer, place) => layerTensors(model, shape, layer, place, dtype)),
@@ -58,15 +58,15 @@ export async function exportDeci(
 const ZERO_KV_HEADS = 1;
 
 /** @throws {ExportError} when the layout cannot hold the model. */
-export function checkDeci({ spec, name }: Model) {
-  const { blocks } = spec;
+export function checkDeci({ architecture, name }: Model) {
+  const { blocks } = architecture;
   const reason = blocks.some(({ placement }) => placement === "post")
     ? "norms behind its blocks"
     : haveWeight(blocks, "q_norm")
     ? "norms of queries and keys"
     : haveWeight(blocks, "q_bias", "o_bias", "gate_bias")
     ? "biases"
-    : fullyAttended(spec) !== null
+    : fullyAttended(architecture) !== null
     ? "a sliding window"
     : blocks.length === 0
     ? "no blocks"
@@ -79,7 +79,7 @@ export function checkDeci({ spec, name }: Model) {
 
 /** The config.json under which readers of the layout compute the model. */
 function deciConfig(
-  { spec, config }: Model,
+  { architecture, config }: Model,
   { queryHeads, layers }: DeciShape,
   dtype: FloatDType | undefined,
 ): Record<string, unknown> {
@@ -104,16 +104,16 @@ function deciConfig(
     num_hidden_layers: layers.length,
     num_attention_heads: queryHeads,
     num_key_value_heads: Math.max(...layers.map(kvHeads)),
-    head_dim: spec.headDim,
+    head_dim: architecture.headDim,
     intermediate_size: Math.max(...layers.map(({ mlp }) => mlp ? channels(mlp) : 1)),
     hidden_act: "silu",
-    ...earlierRopeKeys(spec.rope),
+    ...earlierRopeKeys(architecture.rope),
     block_configs: layers.map(({ attention, mlp }) => ({
       attention: attention
         ? { ...present, ...sinks, n_heads_in_group: queryHeads / kvHeads({ attention }) }
         : { ...none, ...sinks, n_heads_in_group: null },
       ffn: mlp
-        ? { ...present, ffn_mult: deciMultiplier(channels(mlp), spec.hiddenSize) }
+        ? { ...present, ffn_mult: deciMultiplier(channels(mlp), architecture.hiddenSize) }
         : { ...none, ffn_mult: null },
     })),
   };
@@ -159,12 +159,12 @@ function layerTensors(
 
 /** An attention of one KV head that adds nothing. */
 function zeroAttention(
-  { spec, family, weights }: Model,
+  { architecture, family, weights }: Model,
   { queryHeads }: DeciShape,
   layer: number,
   dtype = weights[0].tensor.dtype as FloatDType,
 ): readonly TensorEntry[] {
-  const { hiddenSize, headDim } = spec;
+  const { hiddenSize, headDim } = architecture;
   const attention = { queryHeads, kvHeads: ZERO_KV_HEADS };
   const [block] = blocksOfLayers(
     family,

@@ -3,7 +3,7 @@ import { CheckpointFormatError, ExportError, sizeOf, UnsupportedModelError } fro
 import { FileFolder } from "@lopper/files";
 import { MemoryFolder } from "@lopper/formats";
 import { openModel } from "@lopper/models";
-import { specOfLayers } from "@lopper/models/testing";
+import { architectureOfLayers } from "@lopper/models/testing";
 import { streamedLogits } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
@@ -26,7 +26,7 @@ const IDS = [1, 5, 2, 7, 3, 3, 9];
 
 Deno.test("deci layout: heads are those of all layers, widths are filled up, an MLP never comes first", () => {
   const attention = { queryHeads: 6, kvHeads: 2 };
-  const { blocks } = specOfLayers([
+  const { blocks } = architectureOfLayers([
     { attention: null, mlp: null },
     { attention: null, mlp: { intermediateSize: 257 } },
     { attention: { queryHeads: 3, kvHeads: 1 }, mlp: null },
@@ -44,7 +44,7 @@ Deno.test("deci layout: heads are those of all layers, widths are filled up, an 
     [["4.attention", { kvGroups: 6 }], ["4.mlp", { channels: 256 }]],
   ]);
   // Groups of 3 and of 2 heads need a multiple of both.
-  const uneven = specOfLayers([
+  const uneven = architectureOfLayers([
     { attention: { queryHeads: 4, kvHeads: 2 }, mlp: null },
     { attention: { queryHeads: 3, kvHeads: 1 }, mlp: null },
   ]);
@@ -66,7 +66,10 @@ Deno.test({
     ];
     for (const source of sources) {
       for (
-        const model of [source, await prunedInMemory(source, heterogeneousPlan(source.spec))]
+        const model of [
+          source,
+          await prunedInMemory(source, heterogeneousPlan(source.architecture)),
+        ]
       ) {
         const output = new MemoryOutput();
         const written = await exportDeci(model, output.open);
@@ -74,10 +77,14 @@ Deno.test({
         const again = await openModel(output.folder("deci"));
         const config = JSON.parse(new TextDecoder().decode(output.files["config.json"]));
         assert.equal(config.model_type, "nemotron-nas");
-        assert.equal(config.block_configs.length, again.spec.layerCount);
-        assert.equal(again.spec.blocks[0].id, "0.attention", "readers begin with an attention");
-        const mlps = new Map(again.spec.blocks.map((block) => [block.id, sizeOf(block)]));
-        for (let layer = 0; layer < again.spec.layerCount; layer++) {
+        assert.equal(config.block_configs.length, again.architecture.layerCount);
+        assert.equal(
+          again.architecture.blocks[0].id,
+          "0.attention",
+          "readers begin with an attention",
+        );
+        const mlps = new Map(again.architecture.blocks.map((block) => [block.id, sizeOf(block)]));
+        for (let layer = 0; layer < again.architecture.layerCount; layer++) {
           const { ffn } = config.block_configs[layer];
           const channels = mlps.get(`${layer}.mlp`)?.channels;
           assert.equal(ffn.no_op, channels === undefined);
@@ -90,9 +97,9 @@ Deno.test({
         const gap = Math.max(...expected.map((z, i) => Math.abs(z - found[i])));
         assert.ok(gap <= 1e-4, `${model.name}: logits differ by ${gap}`);
       }
-      source.close();
+      source[Symbol.dispose]();
     }
-    await backend.dispose();
+    await backend[Symbol.asyncDispose]();
   },
 });
 
@@ -111,7 +118,7 @@ Deno.test("deci layout: what it does not know is refused, before anything is wri
       exportDeci(model, nothing),
       (error) => error instanceof ExportError && (reason as RegExp).test(error.message),
     );
-    model.close();
+    model[Symbol.dispose]();
   }
 });
 
@@ -151,5 +158,5 @@ Deno.test("deci layout: a malformed config is one clear sentence", async () => {
       String(message),
     );
   }
-  model.close();
+  model[Symbol.dispose]();
 });

@@ -1,11 +1,11 @@
 import {
+  type Architecture,
   areAlike,
   type Block,
   ExportError,
   haveWeight,
   headsOf,
   innerWidth,
-  type ModelSpec,
   shapeOfWeight,
   sizeOf,
 } from "@lopper/core";
@@ -13,7 +13,7 @@ import type { Model } from "@lopper/models";
 import type { GgufLayer, PlacedBlock } from "./layers.ts";
 
 /** An architecture of llama.cpp, as far as files differ by it. */
-export interface Architecture {
+export interface GgufArchitecture {
   readonly name: "llama" | "qwen2" | "qwen3" | "deci";
   /** It rotates neighbouring channels of a head, so that rows of q and k are interleaved. */
   readonly interleaved: boolean;
@@ -21,7 +21,7 @@ export interface Architecture {
   readonly byLayer: boolean;
 }
 
-const UNIFORM: Readonly<Record<string, Architecture>> = {
+const UNIFORM: Readonly<Record<string, GgufArchitecture>> = {
   llama: { name: "llama", interleaved: true, byLayer: false },
   // Mistral is told apart by its window only.
   mistral: { name: "llama", interleaved: true, byLayer: false },
@@ -29,15 +29,15 @@ const UNIFORM: Readonly<Record<string, Architecture>> = {
   qwen3: { name: "qwen3", interleaved: false, byLayer: false },
 };
 /** Llama whose layers differ: made for models that NVIDIA pruned (DeciLM, Nemotron). */
-const DECI: Architecture = { name: "deci", interleaved: true, byLayer: true };
+const DECI: GgufArchitecture = { name: "deci", interleaved: true, byLayer: true };
 
 /**
  * The architecture under which llama.cpp computes the model.
  * @throws {ExportError} when there is none: another family; biases, or norms of q and k, where layers differ; biases where the
  *   heads do not fill the hidden size, which llama.cpp takes for granted; Qwen with the frequencies of Llama 3.
  */
-export function architectureOf(model: Model, layers: readonly GgufLayer[]): Architecture {
-  const { spec, name } = model;
+export function architectureOf(model: Model, layers: readonly GgufLayer[]): GgufArchitecture {
+  const { architecture, name } = model;
   const refuse = (what: string): never => {
     throw new ExportError(
       `${name}: ${what}, and llama.cpp has no architecture for that; export it with --to safetensors or --to onnx`,
@@ -45,31 +45,33 @@ export function architectureOf(model: Model, layers: readonly GgufLayer[]): Arch
   };
   const first = firstOfAlike(layers);
   if (!first) {
-    const reason = whyNotDeci(spec);
+    const reason = whyNotDeci(architecture);
     return reason === null ? DECI : refuse(`its layers differ in shape and have ${reason}`);
   }
-  const biased = haveWeight(spec.blocks, "q_bias", "o_bias");
-  if (biased && shapeOfWeight(first, "q")[0] !== spec.hiddenSize) {
+  const biased = haveWeight(architecture.blocks, "q_bias", "o_bias");
+  if (biased && shapeOfWeight(first, "q")[0] !== architecture.hiddenSize) {
     refuse("its heads have biases and do not fill the hidden size");
   }
-  if (biased && haveWeight(spec.blocks, "q_norm")) refuse("its heads have biases beside norms");
-  if (!Object.hasOwn(UNIFORM, spec.family)) {
+  if (biased && haveWeight(architecture.blocks, "q_norm")) {
+    refuse("its heads have biases beside norms");
+  }
+  if (!Object.hasOwn(UNIFORM, architecture.family)) {
     throw new ExportError(
       `${name}: GGUF files are written for ${
         Object.keys(UNIFORM).join(", ")
-      }, and it is ${spec.family}; export it ` +
+      }, and it is ${architecture.family}; export it ` +
         "with --to safetensors or --to onnx",
     );
   }
-  const architecture = UNIFORM[spec.family];
-  if (spec.rope.scaling?.type === "llama3" && architecture.name !== "llama") {
-    refuse(`it is a ${spec.family} with the rotary frequencies of Llama 3`);
+  const arch = UNIFORM[architecture.family];
+  if (architecture.rope.scaling?.type === "llama3" && arch.name !== "llama") {
+    refuse(`it is a ${architecture.family} with the rotary frequencies of Llama 3`);
   }
-  return architecture;
+  return arch;
 }
 
 /** What a model has that llama.cpp computes only where all layers are alike, in words; null for nothing. */
-export function whyNotDeci({ blocks }: Pick<ModelSpec, "blocks">): string | null {
+export function whyNotDeci({ blocks }: Pick<Architecture, "blocks">): string | null {
   if (blocks.some(({ placement }) => placement === "post")) return "norms behind their blocks";
   if (haveWeight(blocks, "q_norm")) return "norms of queries and keys";
   return haveWeight(blocks, "q_bias", "o_bias", "gate_bias") ? "biases" : null;
@@ -111,7 +113,7 @@ export function layerNumbers(layers: readonly GgufLayer[], quantised: boolean) {
 
 /** Factors by which llama.cpp divides rotary frequencies; null where they are the plain ones, or scaled all alike. */
 export function frequencyDivisors(
-  { rope }: ModelSpec,
+  { rope }: Architecture,
   plain: Float32Array,
   scaled: Float32Array,
 ): Float32Array | null {

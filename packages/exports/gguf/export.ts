@@ -38,12 +38,12 @@ export async function exportGguf(
   { title, precision = "fp16" }: GgufExportOptions,
 ): Promise<WrittenGguf> {
   const type = TYPES[precision];
-  const layers = ggufLayers(model.spec.blocks);
-  const architecture = architectureOf(model, layers);
-  const tensors = ggufTensors(model, architecture, layers, type);
+  const layers = ggufLayers(model.architecture.blocks);
+  const arch = architectureOf(model, layers);
+  const tensors = ggufTensors(model, arch, layers, type);
   const tokenizer = await tokenizerMetadata(model);
   const entries = [
-    ...modelEntries(model, title, architecture, layers, type),
+    ...modelEntries(model, title, arch, layers, type),
     ...(model.folder instanceof GgufFolder ? await model.folder.originEntries() : []),
     ...tokenizer.entries,
   ];
@@ -55,7 +55,7 @@ export async function exportGguf(
   return {
     files: [file, ...terms],
     customCode: false,
-    architecture: architecture.name,
+    architecture: arch.name,
     ...(tokenizer.notes.length > 0 && { notes: tokenizer.notes }),
     ...(unquantised.length > 0 && { unquantised: unquantised.map(({ name }) => name) }),
   };

@@ -1,4 +1,4 @@
-import { ExportError, headsOf, type ModelSpec, sizeOf } from "@lopper/core";
+import { type Architecture, ExportError, headsOf, sizeOf } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
 import { MemorySource } from "@lopper/formats";
 import { type Model, openGgufModel, openModel } from "@lopper/models";
@@ -36,64 +36,67 @@ Deno.test("GGUF export: models whose layers are alike are the same when they are
     const { written, again } = await reopened(model, "fp32");
     assert.match(written.architecture, /^(llama|qwen[23])$/);
     // GGUF tells Mistral from Llama by its window only; the tokenizer of this test has no token that ends a text
-    const plain = (spec: ModelSpec) => ({
-      ...spec,
-      family: spec.slidingWindow === null ? spec.family.replace("mistral", "llama") : spec.family,
+    const plain = (architecture: Architecture) => ({
+      ...architecture,
+      family: architecture.slidingWindow === null
+        ? architecture.family.replace("mistral", "llama")
+        : architecture.family,
       eosTokenIds: [],
     });
-    assert.deepEqual(plain(again.spec), plain(model.spec));
+    assert.deepEqual(plain(again.architecture), plain(model.architecture));
     for (const { tensor } of model.weights) {
       const [wanted, found] = await Promise.all(
         [model, again].map(({ store }) => store.readFloat32(tensor.name)),
       );
       assert.deepEqual(found, wanted, `${family} ${tensor.name}`);
     }
-    model.close();
+    model[Symbol.dispose]();
   }
 });
 
 Deno.test("GGUF export: layers that differ are of deci, and the blocks keep their weights and their order", async () => {
   for (const precision of ["fp32", "q8_0"] as const) {
     const source = await open("llama-mha");
-    const model = await prunedInMemory(source, heterogeneousPlan(source.spec));
+    const model = await prunedInMemory(source, heterogeneousPlan(source.architecture));
     const { written, again } = await reopened(model, precision);
     assert.equal(written.architecture, "deci");
-    const blocks = ({ spec }: Model) => spec.blocks.map(({ id: _, layer: __, ...block }) => block);
+    const blocks = ({ architecture }: Model) =>
+      architecture.blocks.map(({ id: _, layer: __, ...block }) => block);
     const zeroWidth = precision === "fp32" ? 1 : 32;
-    const { hiddenSize } = model.spec;
+    const { hiddenSize } = model.architecture;
     // without what the mends added: the attention of layer 0, and the feed-forward at the end
     const own = blocks(again).slice(1, -1);
     assert.deepEqual(own, blocks(model));
-    const { queryHeads, kvHeads } = headsOf(again.spec.blocks[0]);
+    const { queryHeads, kvHeads } = headsOf(again.architecture.blocks[0]);
     assert.deepEqual([queryHeads, kvHeads], [1, 1]);
-    assert.deepEqual(sizeOf(again.spec.blocks.at(-1)!), { channels: zeroWidth });
+    assert.deepEqual(sizeOf(again.architecture.blocks.at(-1)!), { channels: zeroWidth });
     const down = again.weights.findLast(({ role }) => "layer" in role && role.weight === "down")!;
     assert.deepEqual(
       await again.store.readFloat32(down.tensor.name),
       new Float32Array(hiddenSize * zeroWidth),
     );
-    source.close();
+    source[Symbol.dispose]();
   }
 });
 
 Deno.test("GGUF export: what llama.cpp has no architecture for is refused with the way out", async () => {
   for (const [family, what] of [["qwen2", "biases"], ["qwen3", "norms"]]) {
     const source = await open(family);
-    const model = await prunedInMemory(source, heterogeneousPlan(source.spec));
+    const model = await prunedInMemory(source, heterogeneousPlan(source.architecture));
     await assert.rejects(
       reopened(model, "fp32"),
       (error) =>
         error instanceof ExportError && error.message.includes(what) &&
         error.message.includes("--to onnx"),
     );
-    source.close();
+    source[Symbol.dispose]();
   }
   const olmo2 = await open("olmo2");
   await assert.rejects(reopened(olmo2, "fp32"), /llama, mistral, qwen2, qwen3, and it is olmo2/);
-  olmo2.close();
+  olmo2[Symbol.dispose]();
   const odd = await open("llama-odd-head");
   await assert.rejects(reopened(odd, "fp32"), /biases and do not fill the hidden size.*--to onnx/);
-  odd.close();
+  odd[Symbol.dispose]();
 });
 
 Deno.test("GGUF export: what float16 cannot hold is refused in blocks, too, by its name in the source", async () => {
@@ -119,5 +122,5 @@ Deno.test("GGUF export: what float16 cannot hold is refused in blocks, too, by i
           .test(error.message),
     );
   }
-  source.close();
+  source[Symbol.dispose]();
 });

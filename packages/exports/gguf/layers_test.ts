@@ -1,11 +1,11 @@
 import type { Block } from "@lopper/core";
-import { specOfLayers } from "@lopper/models/testing";
+import { architectureOfLayers } from "@lopper/models/testing";
 import assert from "node:assert/strict";
 import { ggufLayers, type PlacedBlock } from "./layers.ts";
 
 /** Blocks of layers from letters: A for attention, M for an MLP, a dot for neither. */
 function blocksOf(text: string): readonly Block[] {
-  return specOfLayers(
+  return architectureOfLayers(
     text.split(" ").map((layer) => ({
       attention: layer.includes("A") ? { queryHeads: 2, kvHeads: 1 } : null,
       mlp: layer.includes("M") ? { intermediateSize: 10 } : null,

@@ -1,7 +1,7 @@
 import { fullyAttended } from "@lopper/core";
 import type { MetadataEntry, TensorTypeName } from "@lopper/formats";
 import type { Model } from "@lopper/models";
-import { type Architecture, layerNumbers } from "./architecture.ts";
+import { type GgufArchitecture, layerNumbers } from "./architecture.ts";
 import type { GgufLayer } from "./layers.ts";
 
 /** What a file is called by the type of most of its matrices (llama.h, `enum llama_ftype`). */
@@ -11,9 +11,9 @@ const QUANTIZATION_VERSION = 2;
 
 /** What llama.cpp needs to know of a model besides its tokenizer (specification: ggml/docs/gguf.md, "Standardized key-value pairs"). */
 export function modelEntries(
-  { spec }: Model,
+  { architecture }: Model,
   title: string,
-  architecture: Architecture,
+  arch: GgufArchitecture,
   layers: readonly GgufLayer[],
   type: TensorTypeName,
 ): readonly MetadataEntry[] {
@@ -23,34 +23,32 @@ export function modelEntries(
   const quantised = type === "Q8_0" || type === "Q4_0";
   const { queryHeads, kvHeads, widths } = layerNumbers(layers, quantised);
   const perLayer = (key: string, values: readonly number[]): MetadataEntry =>
-    architecture.byLayer
-      ? { key, type: "array", elementType: "int32", values }
-      : count(key, values[0]);
-  const own = (name: string) => `${architecture.name}.${name}`;
-  const { scaling, theta } = spec.rope;
-  const window = fullyAttended(spec);
+    arch.byLayer ? { key, type: "array", elementType: "int32", values } : count(key, values[0]);
+  const own = (name: string) => `${arch.name}.${name}`;
+  const { scaling, theta } = architecture.rope;
+  const window = fullyAttended(architecture);
   return [
-    text("general.architecture", architecture.name),
+    text("general.architecture", arch.name),
     text("general.type", "model"),
     text("general.name", title),
     count("general.file_type", FILE_TYPES[type]),
     ...(quantised ? [count("general.quantization_version", QUANTIZATION_VERSION)] : []),
     count(own("block_count"), layers.length),
-    count(own("context_length"), spec.maxPositions),
-    count(own("embedding_length"), spec.hiddenSize),
+    count(own("context_length"), architecture.maxPositions),
+    count(own("embedding_length"), architecture.hiddenSize),
     perLayer(own("feed_forward_length"), widths),
     perLayer(own("attention.head_count"), queryHeads),
     perLayer(own("attention.head_count_kv"), kvHeads),
-    count(own("attention.key_length"), spec.headDim),
-    count(own("attention.value_length"), spec.headDim),
-    real(own("attention.layer_norm_rms_epsilon"), spec.rmsNormEps),
+    count(own("attention.key_length"), architecture.headDim),
+    count(own("attention.value_length"), architecture.headDim),
+    real(own("attention.layer_norm_rms_epsilon"), architecture.rmsNormEps),
     // llama.cpp does not read it here: up to that many tokens, which is all that Lopper computes, it makes no difference.
     ...(window === null ? [] : [count(own("attention.sliding_window"), window)]),
-    count(own("rope.dimension_count"), spec.headDim),
+    count(own("rope.dimension_count"), architecture.headDim),
     real(own("rope.freq_base"), theta),
     ...(scaling?.type === "linear"
       ? [text(own("rope.scaling.type"), "linear"), real(own("rope.scaling.factor"), scaling.factor)]
       : []),
-    count(own("vocab_size"), spec.vocabSize),
+    count(own("vocab_size"), architecture.vocabSize),
   ];
 }

@@ -16,7 +16,7 @@ import {
 } from "@lopper/models";
 import { convertedTensor } from "../convert.ts";
 import { checkHalfRange } from "../half_range.ts";
-import { type Architecture, frequencyDivisors, ZERO_HEADS, zeroWidth } from "./architecture.ts";
+import { frequencyDivisors, type GgufArchitecture, ZERO_HEADS, zeroWidth } from "./architecture.ts";
 import type { GgufLayer } from "./layers.ts";
 
 /**
@@ -25,14 +25,14 @@ import type { GgufLayer } from "./layers.ts";
  */
 export function ggufTensors(
   model: Model,
-  architecture: Architecture,
+  arch: GgufArchitecture,
   layers: readonly GgufLayer[],
   type: TensorTypeName,
 ): readonly GgufTensorEntry[] {
-  const { spec, weights } = model;
+  const { architecture, weights } = model;
   const outer = (part: string) => weights.filter(({ role }) => role.part === part);
   const entries = (found: readonly Weight[], layer = 0) =>
-    found.map((weight) => weightTensor(model, weight, layer, architecture, type));
+    found.map((weight) => weightTensor(model, weight, layer, arch, type));
   const block = ({ layer, kind }: Block) =>
     weights.filter(({ role }) => "layer" in role && role.part === kind && role.layer === layer);
   return [
@@ -47,7 +47,7 @@ export function ggufTensors(
       ...(mlp === "zero" ? zeroMlp(model, layer, type) : entries(block(mlp), layer)),
     ]),
     ...entries(outer("finalNorm")),
-    ...(spec.tiedEmbeddings ? [] : entries(outer("lmHead"))),
+    ...(architecture.tiedEmbeddings ? [] : entries(outer("lmHead"))),
   ];
 }
 
@@ -62,17 +62,17 @@ function typeOf({ role, tensor }: Weight, tied: boolean, type: TensorTypeName): 
 }
 
 function weightTensor(
-  { store, spec }: Model,
+  { store, architecture }: Model,
   weight: Weight,
   layer: number,
-  { interleaved }: Architecture,
+  { interleaved }: GgufArchitecture,
   matrices: TensorTypeName,
 ): GgufTensorEntry {
   const { role, tensor } = weight;
   const name = ggufTensorName(role, layer);
-  const type = typeOf(weight, spec.tiedEmbeddings, matrices);
+  const type = typeOf(weight, architecture.tiedEmbeddings, matrices);
   const { shape } = tensor;
-  const headRows = interleaved && isRotated(name) ? spec.headDim : 0;
+  const headRows = interleaved && isRotated(name) ? architecture.headDim : 0;
   const data = async () => {
     const bytes = await encoded();
     return headRows > 0 ? interleavedRows(bytes, bytes.length / shape[0], headRows) : bytes;
@@ -101,10 +101,10 @@ function interleavedRows(bytes: Uint8Array, rowBytes: number, headRows: number):
   return out;
 }
 
-function divisorTensor({ spec }: Model): readonly GgufTensorEntry[] {
-  const { rope, headDim } = spec;
+function divisorTensor({ architecture }: Model): readonly GgufTensorEntry[] {
+  const { rope, headDim } = architecture;
   const plain = ropeFrequencies({ ...rope, scaling: null }, headDim);
-  const divisors = frequencyDivisors(spec, plain, ropeFrequencies(rope, headDim));
+  const divisors = frequencyDivisors(architecture, plain, ropeFrequencies(rope, headDim));
   if (!divisors) return [];
   const data = () => Promise.resolve(new Uint8Array(divisors.buffer));
   return [{ name: "rope_freqs.weight", type: "F32", shape: [divisors.length], data }];
@@ -112,12 +112,12 @@ function divisorTensor({ spec }: Model): readonly GgufTensorEntry[] {
 
 /** An attention of one head that adds nothing: its output is multiplied by zeros. */
 function zeroAttention(
-  { spec }: Model,
+  { architecture }: Model,
   layer: number,
   type: TensorTypeName,
 ): readonly GgufTensorEntry[] {
-  const { hiddenSize } = spec;
-  const rows = ZERO_HEADS * spec.headDim;
+  const { hiddenSize } = architecture;
+  const rows = ZERO_HEADS * architecture.headDim;
   const name = (weight: string) => `blk.${layer}.${weight}.weight`;
   return [
     onesTensor(name("attn_norm"), hiddenSize),
@@ -130,11 +130,11 @@ function zeroAttention(
 
 /** A feed-forward that adds nothing. */
 function zeroMlp(
-  { spec }: Model,
+  { architecture }: Model,
   layer: number,
   type: TensorTypeName,
 ): readonly GgufTensorEntry[] {
-  const { hiddenSize } = spec;
+  const { hiddenSize } = architecture;
   const width = zeroWidth(type === "Q8_0" || type === "Q4_0");
   const name = (weight: string) => `blk.${layer}.${weight}.weight`;
   return [

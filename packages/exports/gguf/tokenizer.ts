@@ -7,12 +7,14 @@ import { tokenizerEntries, type TokenizerMetadata } from "@lopper/tokenizers";
  * @throws {ExportError} when llama.cpp has no tokenizer that gives the same ids.
  * @throws {CheckpointFormatError} when the model has no tokenizer, or its files are malformed.
  */
-export async function tokenizerMetadata({ folder, spec, name }: Model): Promise<TokenizerMetadata> {
+export async function tokenizerMetadata(
+  { folder, architecture, name }: Model,
+): Promise<TokenizerMetadata> {
   if (folder instanceof GgufFolder) {
     const entries = await folder.tokenizerEntries();
     if (entries.length > 0) return { entries, notes: [] };
   }
-  const source = { folder, rows: spec.vocabSize, endTokens: spec.eosTokenIds };
+  const source = { folder, rows: architecture.vocabSize, endTokens: architecture.eosTokenIds };
   return await tokenizerEntries(source, (what) => {
     throw new ExportError(
       `${name}: ${what}, which llama.cpp has no equal for; export it with --to safetensors or --to onnx`,

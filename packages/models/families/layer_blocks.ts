@@ -1,9 +1,9 @@
 import {
+  type Architecture,
   type Axis,
   type Block,
   blockId,
   keptOf,
-  type ModelSpec,
   type PrunePlan,
   resizedBlocks,
   shapeOfKept,
@@ -19,7 +19,7 @@ export interface LayerSizes {
 }
 
 /** What the blocks of a model have in common. */
-export interface BlockTraits extends Pick<ModelSpec, "hiddenSize" | "headDim"> {
+export interface BlockTraits extends Pick<Architecture, "hiddenSize" | "headDim"> {
   /** What this model has of what its family may have. */
   readonly traits: ReadonlySet<Trait>;
 }
@@ -37,7 +37,7 @@ export function blocksOfLayers(
 
 /** The converse, for what is written by layers. */
 export function layersOfBlocks(
-  { layerCount, blocks, headDim }: Pick<ModelSpec, "layerCount" | "blocks" | "headDim">,
+  { layerCount, blocks, headDim }: Pick<Architecture, "layerCount" | "blocks" | "headDim">,
 ): readonly LayerSizes[] {
   const layers: LayerSizes[] = Array.from(
     { length: layerCount },

@@ -88,13 +88,13 @@ Deno.test("model folder: keys that name code are named, Lopper's own are not", a
 
 Deno.test("model folder: texts end at the end tokens of generation_config.json and of config.json", async () => {
   const ends = async (config: unknown, generation: unknown) => {
-    const { spec } = await withFiles({
+    const { architecture } = await withFiles({
       "config.json": json({ ...CONFIG, eos_token_id: config }),
       ...(generation !== undefined && {
         "generation_config.json": json({ eos_token_id: generation }),
       }),
     });
-    return spec.eosTokenIds;
+    return architecture.eosTokenIds;
   };
   assert.deepEqual(await ends(1, [5, 1, 7]), [1, 5, 7]);
   assert.deepEqual(await ends([2, 1], 1), [2, 1]);
@@ -116,7 +116,7 @@ Deno.test("model folder: one with an ONNX decoder is read like any other", async
       "x.py": "",
     }),
   );
-  assert.deepEqual(model.spec.eosTokenIds, [2, 5]);
+  assert.deepEqual(model.architecture.eosTokenIds, [2, 5]);
   assert.deepEqual(model.notes, [
     "model_quantized.onnx and onnx/decoder.onnx_data: passed over, since the weights are read from model.onnx",
     "x.py: left out, since Lopper runs no code of a model and hands none on",
@@ -263,7 +263,7 @@ Deno.test("known folder: entries that no model's files are called like are in no
     await Deno.writeTextFile(`${dir}/a:b.bin`, "");
     await Deno.symlink("itself", `${dir}/itself`);
     const { notes, ...model } = await openModel(new FileFolder(dir));
-    model.close();
+    model[Symbol.dispose]();
     assert.deepEqual(notes, []);
   } finally {
     await Deno.remove(dir, { recursive: true });
@@ -279,7 +279,7 @@ Deno.test("model folder: a link to nothing where a file is expected is named", a
     await Deno.symlink("nowhere", `${dir}/generation_config.json`);
     await Deno.mkdir(`${dir}/chat_template.jinja`);
     const { notes, ...model } = await openModel(new FileFolder(dir));
-    model.close();
+    model[Symbol.dispose]();
     assert.deepEqual(notes, [
       "chat_template.jinja and generation_config.json: passed over, neither a file nor a link to one",
     ]);

@@ -102,7 +102,7 @@ Deno.test("folders: what the hub's cache keeps of a model opens by the branch ma
   for (const files of [{ ...snapshot, ...main }, snapshot, { ...snapshot, ...other, ...main }]) {
     const model = await open(files);
     assert.equal(model.folder.name, `models--x--y/snapshots/${revision}`);
-    model.close();
+    model[Symbol.dispose]();
   }
   await assert.rejects(open({ ...snapshot, ...other }), /2 snapshots and no refs\/main; name/);
   await assert.rejects(
@@ -124,7 +124,7 @@ Deno.test("folders: the hub's cache is read through its links", async () => {
     }
     const model = await openModel(new FileFolder(dir));
     assert.equal(model.folder.name, `${dir}/snapshots/rev`);
-    model.close();
+    model[Symbol.dispose]();
     // a folder of such folders, and files that are none
     await Deno.writeTextFile(`${dir}/x.txt`, "");
     await assert.rejects(

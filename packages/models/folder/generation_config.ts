@@ -1,4 +1,4 @@
-import type { ModelSpec } from "@lopper/core";
+import type { Architecture } from "@lopper/core";
 import { type ModelFolder, readJson } from "@lopper/formats";
 import { z } from "zod";
 
@@ -46,6 +46,6 @@ export async function readGenerationEnds(folder: ModelFolder): Promise<Generatio
  * alone where there is one, other programs (llama.cpp, vLLM) by config.json besides. A text that
  * goes on behind its end is the worse mistake, so that both count; config.json's come first.
  */
-export function withEndTokens(spec: ModelSpec, more: readonly number[]): ModelSpec {
-  return { ...spec, eosTokenIds: [...new Set([...spec.eosTokenIds, ...more])] };
+export function withEndTokens(architecture: Architecture, more: readonly number[]): Architecture {
+  return { ...architecture, eosTokenIds: [...new Set([...architecture.eosTokenIds, ...more])] };
 }

@@ -23,15 +23,15 @@ export interface FoundModel extends BoundModel<ModelConfig> {
  * @throws {CheckpointFormatError} when one of the files is malformed, or disagrees with the model.
  */
 export async function modelOfFolder(folder: KnownFolder, found: FoundModel): Promise<Model> {
-  const { spec, family, config, weights, store, description, read } = found;
+  const { architecture, family, config, weights, store, description, read } = found;
   const facts = await readFolderFacts(folder, read);
-  const notes = await checkTokens(folder, spec.vocabSize);
+  const notes = await checkTokens(folder, architecture.vocabSize);
   const describedIn = { config, file: `${folder.name}/${description}` };
-  await checkSpecialIds(folder, describedIn, spec.vocabSize);
+  await checkSpecialIds(folder, describedIn, architecture.vocabSize);
   return {
     name: folder.name,
     folder,
-    spec: withEndTokens(spec, facts.eosTokenIds),
+    architecture: withEndTokens(architecture, facts.eosTokenIds),
     family,
     config,
     weights,
@@ -39,6 +39,6 @@ export async function modelOfFolder(folder: KnownFolder, found: FoundModel): Pro
     weightBytes: weights.reduce((sum, { tensor }) => sum + tensor.byteLength, 0),
     quantised: null,
     notes: [...found.notes, ...facts.notes, ...notes],
-    close: () => store.close(),
+    [Symbol.dispose]: () => store.close(),
   };
 }

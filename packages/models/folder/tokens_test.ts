@@ -25,7 +25,7 @@ async function open(files: Readonly<Record<string, Json>>) {
     "model.safetensors": await read(LLAMA, "model.safetensors"),
   };
   const model = await openModel(new MemoryFolder("m", { ...whole, ...texts }));
-  model.close();
+  model[Symbol.dispose]();
   return model;
 }
 

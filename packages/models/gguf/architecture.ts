@@ -3,7 +3,7 @@ import type { GgufMetadata } from "@lopper/formats";
 import { missingKey } from "./missing_key.ts";
 
 /** What Lopper knows of an architecture of llama.cpp. */
-export interface Architecture {
+export interface GgufArchitecture {
   /** Its name in GGUF, with which its settings' keys begin. */
   readonly name: string;
   readonly modelType: string;
@@ -20,7 +20,7 @@ export interface Architecture {
  * Mistral's files say "llama" and are told apart by their sliding window; without one the two are
  * the same.
  */
-const ARCHITECTURES: readonly Architecture[] = [
+const ARCHITECTURES: readonly GgufArchitecture[] = [
   { name: "llama", modelType: "llama", interleaved: true },
   { name: "qwen2", modelType: "qwen2", interleaved: false },
   { name: "qwen3", modelType: "qwen3", interleaved: false },
@@ -29,15 +29,15 @@ const ARCHITECTURES: readonly Architecture[] = [
 ];
 
 /** @throws {UnsupportedModelError} for an architecture that Lopper does not compute. */
-export async function architectureOf(metadata: GgufMetadata): Promise<Architecture> {
+export async function architectureOf(metadata: GgufMetadata): Promise<GgufArchitecture> {
   const { file } = metadata;
   const key = "general.architecture";
   const name = await metadata.text(key) ?? missingKey(metadata, key);
-  const known = ARCHITECTURES.find((architecture) => architecture.name === name);
+  const known = ARCHITECTURES.find((arch) => arch.name === name);
   if (known) return known;
   throw new UnsupportedModelError(
     `${file}: ${key} is ${shown(name)}; Lopper reads ${
-      ARCHITECTURES.map((architecture) => architecture.name).join(", ")
+      ARCHITECTURES.map((arch) => arch.name).join(", ")
     }`,
   );
 }

@@ -1,7 +1,7 @@
 import { CheckpointFormatError, UnsupportedModelError } from "@lopper/core";
 import type { ByteSource, GgufHeader, GgufMetadata } from "@lopper/formats";
 import { generatingClass } from "../families/mod.ts";
-import type { Architecture } from "./architecture.ts";
+import type { GgufArchitecture } from "./architecture.ts";
 import { checkBlocks, checkKeys, checkScaling } from "./check_settings.ts";
 import { layerSettings } from "./layer_settings.ts";
 import { missingKey } from "./missing_key.ts";
@@ -18,12 +18,12 @@ import { EMBEDDING, LM_HEAD } from "./tensor_names.ts";
 export async function configFromGguf(
   source: ByteSource,
   header: GgufHeader,
-  architecture: Architecture,
+  arch: GgufArchitecture,
 ): Promise<Record<string, unknown>> {
   const { metadata, tensors } = header;
   checkBlocks(header);
-  const { modelType, sparse = false } = architecture;
-  const key = (name: string) => `${architecture.name}.${name}`;
+  const { modelType, sparse = false } = arch;
+  const key = (name: string) => `${arch.name}.${name}`;
   // Before the keys that come with it: it is what the user knows.
   await checkScaling(metadata, key("rope.scaling.type"));
   checkKeys(metadata, key(""));

@@ -26,10 +26,10 @@ function deci(heads: number, kvHeads: number, width: number) {
 
 Deno.test("GGUF deci: a layer without numbers has no blocks", async () => {
   const model = await deci(0, 0, 0);
-  assert.equal(model.spec.layerCount, 2);
-  assert.deepEqual(model.spec.blocks.map(({ id }) => id), ["0.attention", "0.mlp"]);
-  assert.deepEqual(denseShape(model.spec.blocks), [{ kvGroups: 2 }, { channels: 64 }]);
-  model.close();
+  assert.equal(model.architecture.layerCount, 2);
+  assert.deepEqual(model.architecture.blocks.map(({ id }) => id), ["0.attention", "0.mlp"]);
+  assert.deepEqual(denseShape(model.architecture.blocks), [{ kvGroups: 2 }, { channels: 64 }]);
+  model[Symbol.dispose]();
 });
 
 Deno.test("GGUF deci: attention that mixes no tokens, or that llama.cpp loses, is refused", async () => {

@@ -50,7 +50,7 @@ Deno.test("GGUF model: texts end at all tokens at which llama.cpp ends them, and
     ["tokenizer.ggml.eom_token_id", "uint32", eom],
   ];
   const model = await open({ entries: ids(3, 4) });
-  assert.deepEqual(model.spec.eosTokenIds, [2, 3, 4]);
+  assert.deepEqual(model.architecture.eosTokenIds, [2, 3, 4]);
   assert.deepEqual(model.config.eos_token_id, [2, 3]);
   const generation = new TextDecoder().decode(
     await model.folder.readBytes("generation_config.json", 1e4),
@@ -60,7 +60,7 @@ Deno.test("GGUF model: texts end at all tokens at which llama.cpp ends them, and
   const other = await open({
     entries: [...ids(3, 99), ["tokenizer.ggml.eos_token_id", "uint32", 5]],
   });
-  assert.deepEqual(other.spec.eosTokenIds, [5, 3, 2]);
+  assert.deepEqual(other.architecture.eosTokenIds, [5, 3, 2]);
 });
 
 Deno.test("GGUF model: a SentencePiece vocabulary has its end where none is named", async () => {
@@ -68,8 +68,14 @@ Deno.test("GGUF model: a SentencePiece vocabulary has its end where none is name
   const tokens: Entry = ["tokenizer.ggml.tokens", "array", "string", ["a", "b", "c", "d"]];
   const vocabulary = { tensors: [embedding], without: ["tokenizer.ggml.eos_token_id"] };
   const kind = (value: string): Entry[] => [tokens, ["tokenizer.ggml.model", "string", value]];
-  assert.deepEqual((await open({ ...vocabulary, entries: kind("llama") })).spec.eosTokenIds, [2]);
-  assert.deepEqual((await open({ ...vocabulary, entries: kind("gpt2") })).spec.eosTokenIds, []);
+  assert.deepEqual(
+    (await open({ ...vocabulary, entries: kind("llama") })).architecture.eosTokenIds,
+    [2],
+  );
+  assert.deepEqual(
+    (await open({ ...vocabulary, entries: kind("gpt2") })).architecture.eosTokenIds,
+    [],
+  );
 });
 
 Deno.test("GGUF model: metadata that Lopper does not know is named, and origins are not", async () => {

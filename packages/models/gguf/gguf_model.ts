@@ -7,7 +7,7 @@ import {
   GgufTensorStore,
   readGgufHeader,
 } from "@lopper/formats";
-import { specFromConfig } from "../config.ts";
+import { architectureFromConfig } from "../config.ts";
 import { configSchema } from "../config_schema.ts";
 import type { Family } from "../families/family.ts";
 import { withEndTokens } from "../folder/generation_config.ts";
@@ -33,36 +33,36 @@ export async function openGgufModel(source: ByteSource): Promise<Model> {
   try {
     const header = await readGgufHeader(source, checkKind);
     checkWeights(header);
-    const architecture = await architectureOf(header.metadata);
-    const json = await configFromGguf(source, header, architecture);
+    const arch = await architectureOf(header.metadata);
+    const json = await configFromGguf(source, header, arch);
     const config = checkJson(json, configSchema, `${source.name} (its metadata)`);
-    const { spec, family } = specFromConfig(config, source.name);
+    const { architecture, family } = architectureFromConfig(config, source.name);
     const named = [...header.tensors.values()].filter(({ name }) => name !== ROPE_FACTORS).map(
       (tensor) => ({
         name: weightName(tensor, family, source.name),
         tensor,
-        interleavedRows: architecture.interleaved && isRotated(tensor.name) ? spec.headDim : 0,
+        interleavedRows: arch.interleaved && isRotated(tensor.name) ? architecture.headDim : 0,
       }),
     );
     const store = new GgufTensorStore(source, named);
-    const weights = bindWeights(spec, family, store, source.name, "the metadata");
-    const whole = withEndTokens(spec, await endTokens(header.metadata));
+    const weights = bindWeights(architecture, family, store, source.name, "the metadata");
+    const whole = withEndTokens(architecture, await endTokens(header.metadata));
     const folder = new GgufFolder(header.metadata, config, whole.eosTokenIds);
     // Its tokens are rows by their places, and no more than those (configFromGguf).
-    await checkSpecialIds(folder, { config, file: source.name }, spec.vocabSize);
+    await checkSpecialIds(folder, { config, file: source.name }, architecture.vocabSize);
     await ggufTemplates(header.metadata);
     return {
       name: source.name,
       folder,
-      spec: whole,
+      architecture: whole,
       family,
       config,
       weights,
       store,
       weightBytes: weights.reduce((sum, { tensor }) => sum + tensor.byteLength, 0),
       quantised: quantisedBytes(header),
-      notes: metadataNotes(header.metadata, architecture.name),
-      close: () => store.close(),
+      notes: metadataNotes(header.metadata, arch.name),
+      [Symbol.dispose]: () => store.close(),
     };
   } catch (error) {
     source.close();

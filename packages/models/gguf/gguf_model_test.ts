@@ -40,11 +40,11 @@ const refusesValue = (message: RegExp, ...entries: Entry[]) =>
 
 Deno.test("GGUF model: quantised weights are F16, the others what they are", async () => {
   const model = await open();
-  assert.equal(model.spec.family, "llama");
-  assert.equal(model.spec.tiedEmbeddings, true);
-  assert.deepEqual(denseShape(model.spec.blocks), [{ kvGroups: 2 }, { channels: 64 }]);
-  assert.equal(headsOf(model.spec.blocks[0]).queryHeads, 4);
-  assert.equal(model.spec.rmsNormEps, 1e-5, "the shortest decimal of the float32");
+  assert.equal(model.architecture.family, "llama");
+  assert.equal(model.architecture.tiedEmbeddings, true);
+  assert.deepEqual(denseShape(model.architecture.blocks), [{ kvGroups: 2 }, { channels: 64 }]);
+  assert.equal(headsOf(model.architecture.blocks[0]).queryHeads, 4);
+  assert.equal(model.architecture.rmsNormEps, 1e-5, "the shortest decimal of the float32");
   const dtypes = new Map(model.weights.map(({ tensor }) => [tensor.name, tensor.dtype]));
   assert.equal(dtypes.get("model.layers.0.mlp.gate_proj.weight"), "F16");
   assert.equal(dtypes.get("model.layers.0.self_attn.v_proj.weight"), "F16");
@@ -56,13 +56,13 @@ Deno.test("GGUF model: quantised weights are F16, the others what they are", asy
   );
   const bytes = await model.store.readBytes("model.layers.0.mlp.gate_proj.weight");
   assert.equal(bytes.length, 64 * 32 * 2);
-  model.close();
+  model[Symbol.dispose]();
 });
 
 Deno.test("GGUF model: any range of bytes is that of the whole tensor, interleaved rows or not", async () => {
   const model = await fixture("llama-mixed");
   await assertRangesOfWeights(model, [130, 700]);
-  model.close();
+  model[Symbol.dispose]();
 });
 
 Deno.test("GGUF model: what is written from it is the same model, and has its tokenizer", async () => {
@@ -79,7 +79,7 @@ Deno.test("GGUF model: what is written from it is the same model, and has its to
   ) {
     const model = name === "tiny" ? await open() : await fixture(name);
     const digest = await modelDigest(model);
-    const plan = densePlan(model.spec, digest);
+    const plan = densePlan(model.architecture, digest);
     const sinks = new Map<string, MemorySink>();
     await writePrunedModel(model, plan, (file) => {
       sinks.set(file, new MemorySink());
@@ -95,7 +95,7 @@ Deno.test("GGUF model: what is written from it is the same model, and has its to
       assert.deepEqual(await tokenizer.encode("ab ab</s>b"), [5, 7, 2, 4]);
       assert.equal(tokenizer.eosTokenId, 2);
     }
-    model.close();
+    model[Symbol.dispose]();
   }
 });
 
@@ -185,12 +185,12 @@ Deno.test("GGUF model: frequency factors are those of Llama 3.1, or none, or ref
     tensors: [float32Tensor("rope_freqs.weight", [values.length], values)],
   });
   const none = await open(factors(1, 1, 1, 1));
-  assert.equal(none.spec.rope.scaling, null);
+  assert.equal(none.architecture.rope.scaling, null);
   // at a head size of 8: one turn in 6, 167, 4,442 and 118,000 tokens
   const turns = 8192 / (2 * Math.PI * 500_000 ** (2 / 4));
   const smooth = (turns - 1) / 3;
   const llama3 = await open(factors(1, 1, 1 / ((1 - smooth) / 32 + smooth), 32));
-  assert.deepEqual(llama3.spec.rope, {
+  assert.deepEqual(llama3.architecture.rope, {
     theta: 500_000,
     scaling: {
       type: "llama3",

@@ -202,7 +202,7 @@ Deno.test(`GGUF: ${MUTATIONS} mutated files give a typed error or a model that c
           engine.decode(engine.encode("ab ab</s> ü", true));
         });
         if (tokenizer) tokenizers += 1;
-        model.close();
+        model[Symbol.dispose]();
       });
       assert.ok(source.closed, opens ? "closed with the model" : "closed when refused");
     }),

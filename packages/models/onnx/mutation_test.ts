@@ -241,7 +241,7 @@ Deno.test(`ONNX: ${MUTATIONS} mutated models give a typed error or a model that 
           }
         });
         if (whole) readable += 1;
-        model.close();
+        model[Symbol.dispose]();
       });
       assert.equal(folder.opened, 0, opens ? "closed with the model" : "closed when refused");
     }),

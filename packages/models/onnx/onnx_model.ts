@@ -1,11 +1,11 @@
 import {
+  type Architecture,
   CheckpointFormatError,
   DTYPE_BYTES,
-  type ModelSpec,
   sizeOf,
   weightShape,
 } from "@lopper/core";
-import { familyOfConfig, specFromConfig } from "../config.ts";
+import { architectureFromConfig, familyOfConfig } from "../config.ts";
 import type { ModelConfig } from "../config_schema.ts";
 import { checkConfig } from "../config_kind.ts";
 import { blockTensorName, type Family } from "../families/family.ts";
@@ -76,7 +76,10 @@ export async function openOnnxModel(from: ModelFolder, path: string): Promise<Mo
       ? await configFromBuilder(beside, flow, found, files)
       : beside.config;
     const layered = graph.producer === OURS ? withGraphLayers(declared, found) : declared;
-    const { spec: shapes, family } = specFromConfig(layered, `${folder.name}/${described}`);
+    const { architecture: shapes, family } = architectureFromConfig(
+      layered,
+      `${folder.name}/${described}`,
+    );
     checkAttributes(graph, shapes);
     const placed: PlacedWeight[] = [];
     for (const weight of found) {
@@ -88,8 +91,8 @@ export async function openOnnxModel(from: ModelFolder, path: string): Promise<Mo
       file: graph.file,
       description: described,
     });
-    checkWiring(flow, found, bound.spec);
-    await checkRotaryAngles(flow, files, bound.spec);
+    checkWiring(flow, found, bound.architecture);
+    await checkRotaryAngles(flow, files, bound.architecture);
     const read = [...files.sources.keys()].map((name) => name.slice(folder.name.length + 1));
     return await modelOfFolder(folder, { ...bound, family, store, description: described, read });
   } catch (error) {
@@ -117,7 +120,7 @@ function familyBeside(
 function place(
   weight: FoundWeight,
   { source, offset }: WeightData,
-  spec: ModelSpec,
+  architecture: Architecture,
   family: Family,
 ): readonly PlacedWeight[] {
   const { role, tensor, dtype, transposed } = weight;
@@ -142,7 +145,7 @@ function place(
   if (!("layer" in role) || (role.weight !== "qkv" && role.weight !== "qkv_bias")) {
     return [{ ...view(role, 0, shape[0]) }];
   }
-  const block = spec.blocks.find((at) => at.layer === role.layer && at.kind === role.part);
+  const block = architecture.blocks.find((at) => at.layer === role.layer && at.kind === role.part);
   const rowsOf = (name: string) => {
     const declared = block?.weights.find((weight) => weight.name === name);
     return declared ? weightShape(declared, sizeOf(block!))[0] : 0;

@@ -33,7 +33,7 @@ async function refuses(folder: MemoryFolder, kind: unknown, message: RegExp) {
 
 /** Weights of two models are the same numbers; `dtypes` says whether they are the same bytes. */
 async function sameWeights(model: Model, twin: Model, dtypes = true) {
-  assert.deepEqual(model.spec, twin.spec);
+  assert.deepEqual(model.architecture, twin.architecture);
   assert.equal(model.weights.length, twin.weights.length);
   for (const [i, { role, tensor }] of model.weights.entries()) {
     const other = twin.weights[i];
@@ -62,8 +62,8 @@ Deno.test("ONNX model: what optimum exported has the weights of its source, bit 
   using ours = await openTokenizer(model.folder);
   using theirs = await openTokenizer(twin.folder);
   assert.deepEqual(await ours.encode(text), await theirs.encode(text));
-  model.close();
-  twin.close();
+  model[Symbol.dispose]();
+  twin[Symbol.dispose]();
 });
 
 Deno.test("ONNX model: float16 with weights beside the graph, in the layout of transformers.js", async () => {
@@ -73,8 +73,8 @@ Deno.test("ONNX model: float16 with weights beside the graph, in the layout of t
   for (const { tensor } of model.weights) {
     assert.equal(tensor.dtype, tensor.name.endsWith("o_proj.weight") ? "F32" : "F16", tensor.name);
   }
-  model.close();
-  twin.close();
+  model[Symbol.dispose]();
+  twin[Symbol.dispose]();
 });
 
 Deno.test("ONNX model: what the builder of onnxruntime-genai wrote has the weights and settings of its source", async () => {
@@ -84,8 +84,8 @@ Deno.test("ONNX model: what the builder of onnxruntime-genai wrote has the weigh
     assert.equal(await modelDigest(model), await modelDigest(twin));
     using tokenizer = await openTokenizer(model.folder);
     assert.equal((await tokenizer.encode("the cat was in a tree")).length, 6);
-    model.close();
-    twin.close();
+    model[Symbol.dispose]();
+    twin[Symbol.dispose]();
   }
 });
 
@@ -93,10 +93,10 @@ Deno.test("ONNX model: a config.json beside what the builder wrote is preferred"
   const config = new TextDecoder().decode(fixtureFiles("llama-untied")["config.json"]);
   const folder = (text: string) =>
     new MemoryFolder("m", { ...fixtureFiles("llama-untied-builder"), "config.json": text });
-  const { spec } = await openModel(
+  const { architecture } = await openModel(
     folder(config.replace('"max_position_embeddings": 64', '"max_position_embeddings": 48')),
   );
-  assert.equal(spec.maxPositions, 48);
+  assert.equal(architecture.maxPositions, 48);
   await refuses(
     folder(config.replace('"num_key_value_heads": 1', '"num_key_value_heads": 2')),
     UnsupportedModelError,
@@ -193,7 +193,7 @@ Deno.test("ONNX model: any range of bytes is that of the whole tensor, transpose
   for (const name of ["llama-untied-optimum", "qwen2-tied-optimum", "qwen3-tied-builder"]) {
     const model = await open(name);
     await assertRangesOfWeights(model, [13, 70]);
-    model.close();
+    model[Symbol.dispose]();
   }
 });
 
@@ -213,7 +213,7 @@ Deno.test("ONNX model: the initializer's name counts where the node has none, or
   });
   const [model, twin] = await Promise.all([openModel(folder), open("llama-untied")]);
   await sameWeights(model, twin);
-  twin.close();
+  twin[Symbol.dispose]();
 });
 
 Deno.test("ONNX model: a tied config does not hide a head that the graph has besides", async () => {
@@ -223,7 +223,7 @@ Deno.test("ONNX model: a tied config does not hide a head that the graph has bes
   const [model, twin] = await Promise.all([openModel(own), open("llama-untied")]);
   await sameWeights(model, twin);
   assert.match(model.notes[0], /lm_head\.weight is not the embedding, though config\.json says/);
-  twin.close();
+  twin[Symbol.dispose]();
   // the same numbers, stored the other way round, are tied
   const copied = changedFixture("llama-untied-optimum", ({ graph }) => {
     const tensor = (name: string) => graph!.initializer.find((t) => t.name === name)!;
@@ -237,7 +237,7 @@ Deno.test("ONNX model: a tied config does not hide a head that the graph has bes
     head.rawData = new Uint8Array(turned.buffer);
   }, { "config.json": tied });
   const again = await openModel(copied);
-  assert.equal(again.spec.tiedEmbeddings, true);
+  assert.equal(again.architecture.tiedEmbeddings, true);
   assert.deepEqual(again.notes, []);
 });
 
@@ -265,7 +265,7 @@ Deno.test("ONNX model: without any names, the structure of the graph says what w
       open(name),
     ]);
     await sameWeights(model, twin);
-    twin.close();
+    twin[Symbol.dispose]();
   }
 });
 
@@ -276,7 +276,7 @@ Deno.test("ONNX model: structure counts for what names leave open, norms of q an
   });
   const [model, twin] = await Promise.all([openModel(folder), open("qwen3-tied-builder")]);
   await sameWeights(model, twin);
-  twin.close();
+  twin[Symbol.dispose]();
 });
 
 /**

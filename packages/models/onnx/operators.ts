@@ -1,4 +1,4 @@
-import { headsOf, type ModelSpec, UnsupportedModelError } from "@lopper/core";
+import { type Architecture, headsOf, UnsupportedModelError } from "@lopper/core";
 import type { OnnxGraph, OnnxNode } from "@lopper/formats";
 
 const MICROSOFT = "com.microsoft";
@@ -70,20 +70,22 @@ const same = (a: number, b: number) => Math.abs(a - b) <= TOLERANCE * Math.abs(b
  * Compares what nodes say about their computation with what the model's config says.
  * @throws {UnsupportedModelError} naming the first node that computes something else.
  */
-export function checkAttributes({ nodes, file }: OnnxGraph, spec: ModelSpec) {
-  const heads = spec.blocks.filter(({ attended }) => attended).map((block) => headsOf(block));
+export function checkAttributes({ nodes, file }: OnnxGraph, architecture: Architecture) {
+  const heads = architecture.blocks.filter(({ attended }) => attended).map((block) =>
+    headsOf(block)
+  );
   const known: KnownValues = {
-    spec,
+    architecture,
     heads: new Set(heads.map(({ queryHeads }) => queryHeads)),
     kvHeads: new Set(heads.map(({ kvHeads }) => kvHeads)),
-    scale: 1 / Math.sqrt(spec.headDim),
+    scale: 1 / Math.sqrt(architecture.headDim),
   };
   for (const node of nodes) checkNode(node, file, known);
 }
 
 /** What attributes are compared with. */
 interface KnownValues {
-  readonly spec: ModelSpec;
+  readonly architecture: Architecture;
   /** Query heads and KV heads of the layers. */
   readonly heads: ReadonlySet<number>;
   readonly kvHeads: ReadonlySet<number>;
@@ -107,7 +109,11 @@ function demandsOn(node: OnnxNode, file: string) {
   return { refuse, need, zero };
 }
 
-function checkNode(node: OnnxNode, file: string, { spec, heads, kvHeads, scale }: KnownValues) {
+function checkNode(
+  node: OnnxNode,
+  file: string,
+  { architecture, heads, kvHeads, scale }: KnownValues,
+) {
   const { refuse, need, zero } = demandsOn(node, file);
   switch (node.op) {
     case "GroupQueryAttention":
@@ -116,8 +122,8 @@ function checkNode(node: OnnxNode, file: string, { spec, heads, kvHeads, scale }
       zero("rotary_interleaved");
       need(
         "local_window_size",
-        (n) => n === -1 || n === spec.slidingWindow,
-        `the config's window (${spec.slidingWindow ?? "none"})`,
+        (n) => n === -1 || n === architecture.slidingWindow,
+        `the config's window (${architecture.slidingWindow ?? "none"})`,
       );
       // falls through: what all attention has
     case "MultiHeadAttention":
@@ -128,8 +134,8 @@ function checkNode(node: OnnxNode, file: string, { spec, heads, kvHeads, scale }
       zero("interleaved");
       need(
         "rotary_embedding_dim",
-        (n) => n === 0 || n === spec.headDim,
-        `the head size, ${spec.headDim}`,
+        (n) => n === 0 || n === architecture.headDim,
+        `the head size, ${architecture.headDim}`,
       );
       break;
     case "QuickGelu":
@@ -148,8 +154,8 @@ function checkNode(node: OnnxNode, file: string, { spec, heads, kvHeads, scale }
     case "RMSNormalization":
       need(
         "epsilon",
-        (epsilon) => same(epsilon, spec.rmsNormEps),
-        `${spec.rmsNormEps}, the config's rms_norm_eps`,
+        (epsilon) => same(epsilon, architecture.rmsNormEps),
+        `${architecture.rmsNormEps}, the config's rms_norm_eps`,
       );
       break;
     case "Attention":

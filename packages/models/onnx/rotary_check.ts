@@ -1,4 +1,9 @@
-import { DTYPE_BYTES, type FloatDType, type ModelSpec, UnsupportedModelError } from "@lopper/core";
+import {
+  type Architecture,
+  DTYPE_BYTES,
+  type FloatDType,
+  UnsupportedModelError,
+} from "@lopper/core";
 import {
   type ExternalFiles,
   FLOAT_DTYPES,
@@ -26,8 +31,12 @@ const MAX_PASSES = 16;
  * config.json that two versions of transformers have written to may say both.
  * @throws {UnsupportedModelError} naming the tensor that has others.
  */
-export async function checkRotaryAngles(flow: ValueFlow, files: ExternalFiles, spec: ModelSpec) {
-  const { rope, headDim } = spec;
+export async function checkRotaryAngles(
+  flow: ValueFlow,
+  files: ExternalFiles,
+  architecture: Architecture,
+) {
+  const { rope, headDim } = architecture;
   const expected = ropeFrequencies(rope, headDim);
   const check = (found: ArrayLike<number>, dtype: FloatDType, name: string) => {
     if (found.length !== expected.length) return;

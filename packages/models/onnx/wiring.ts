@@ -1,4 +1,4 @@
-import { type ModelSpec, UnsupportedModelError } from "@lopper/core";
+import { type Architecture, UnsupportedModelError } from "@lopper/core";
 import type { OnnxNode, ValueFlow } from "@lopper/formats";
 import { nodeName } from "./operators.ts";
 import { ACTIVATIONS } from "./structure.ts";
@@ -16,14 +16,18 @@ const LOGITS = "logits";
  * (`checkOperators`).
  * @throws {UnsupportedModelError} naming the first node that is wired otherwise.
  */
-export function checkWiring(flow: ValueFlow, weights: readonly FoundWeight[], spec: ModelSpec) {
+export function checkWiring(
+  flow: ValueFlow,
+  weights: readonly FoundWeight[],
+  architecture: Architecture,
+) {
   const sources = new WeightSources(flow, weights.flatMap(({ uses }) => uses));
   const names = new Map<OnnxNode, string>();
   for (const { role, uses } of weights) {
     for (const { node, use } of uses) if (use !== "bias") names.set(node, describeRole(role));
   }
   const known = new Set(weights.map(({ role }) => describeRole(role)));
-  const decoder = decoderSources(spec, known);
+  const decoder = decoderSources(architecture, known);
 
   const check = (what: string, found: ReadonlySet<OnnxNode>, wanted: readonly string[]) => {
     const reads = new Set([...found].map((node) => names.get(node)!));
@@ -70,12 +74,12 @@ export function checkWiring(flow: ValueFlow, weights: readonly FoundWeight[], sp
 }
 
 /** What comes last before every weight of a decoder, and in its caches, by the words for roles. */
-function decoderSources(spec: ModelSpec, known: ReadonlySet<string>) {
+function decoderSources(architecture: Architecture, known: ReadonlySet<string>) {
   const weights = new Map<string, readonly string[]>();
   const caches = new Map<string, string>();
   const residual = ["embedding"];
   let cached = 0;
-  for (const block of spec.blocks) {
+  for (const block of architecture.blocks) {
     const of = (weight: string) => describeRole({ part: block.kind, layer: block.layer, weight });
     const [norm, last] = [of("norm"), block.attended ? of("o") : of("down")];
     const post = block.placement === "post";

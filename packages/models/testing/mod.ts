@@ -1,2 +1,7 @@
 export { float32Tensor, tinyGguf } from "./tiny_gguf.ts";
-export { layersOfShape, shapeOfLayers, type SpecChange, specOfLayers } from "./spec_of_layers.ts";
+export {
+  type ArchitectureChange,
+  architectureOfLayers,
+  layersOfShape,
+  shapeOfLayers,
+} from "./architecture_of_layers.ts";

@@ -19,7 +19,7 @@ export function productsTest(name: string, fn: (products: Products) => Promise<v
         await fn(products);
       } finally {
         await products.dispose();
-        await backend.dispose();
+        await backend[Symbol.asyncDispose]();
       }
     },
   });

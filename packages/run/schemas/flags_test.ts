@@ -1,10 +1,10 @@
-import { tinySpec } from "@lopper/search/testing";
+import { tinyArchitecture } from "@lopper/search/testing";
 import assert from "node:assert/strict";
 import { runFlags } from "../run_flags.ts";
 import { flagsSchema } from "./flags.ts";
 
 Deno.test("settings that are read have values that options give", () => {
-  const flags = runFlags(tinySpec(1), { model: "/m", heldOut: "/text" });
+  const flags = runFlags(tinyArchitecture(1), { model: "/m", heldOut: "/text" });
   const check = (change: object) => flagsSchema.safeParse({ ...flags, ...change });
   const taken = (change: object) => assert.ok(check(change).success, JSON.stringify(change));
   const refused = (change: object, place: string) =>

@@ -10,12 +10,12 @@ import { Race, type RaceOptions } from "./race.ts";
 import { type SequenceNll, StepScores } from "../scores.ts";
 import { denseState, stateAfter } from "../state.ts";
 import { byLayers, FakeScorer } from "../testing/fake_scorer.ts";
-import { tinySpec } from "../testing/tiny_spec.ts";
+import { tinyArchitecture } from "../testing/tiny_architecture.ts";
 import type { Evidence } from "../journal_lines.ts";
 
 const SEQUENCES = 32;
 const LAYERS = 24;
-const SPEC = tinySpec(LAYERS);
+const ARCHITECTURE = tinyArchitecture(LAYERS);
 const ALL_ON: RaceOptions = { racing: true, lazy: true, proxies: true, threshold: true };
 
 /** A scorer of blocks of known loss increase. */
@@ -45,7 +45,7 @@ function synthetic(seed: number, blind = false): Synthetic {
       (sum, block) => sum + lossIncrease[block] + noise[block][sequence],
       difficulty[sequence],
     );
-  const scorer = new FakeScorer(byLayers(SPEC, nll), {
+  const scorer = new FakeScorer(byLayers(ARCHITECTURE, nll), {
     batches: Array.from({ length: 8 }, (_, b) => [0, 1, 2, 3].map((i) => 4 * b + i)),
     keptBatches: 8,
     perturbation: blind ? undefined : ({ first }) => lossIncrease[first] * proxyNoise[first],
@@ -72,7 +72,7 @@ interface Race10 {
 async function tenSteps({ scorer, nll }: Synthetic, options: RaceOptions): Promise<Race10> {
   const race = new Race(options);
   const regrets: number[] = [], evaluations: number[] = [], evidence: Evidence[] = [];
-  let state = denseState(SPEC.blocks);
+  let state = denseState(ARCHITECTURE.blocks);
   let baseNll: SequenceNll | null = null;
   for (let step = 0; step < 10; step++) {
     const candidates = blockCandidates(state);
@@ -93,7 +93,7 @@ async function tenSteps({ scorer, nll }: Synthetic, options: RaceOptions): Promi
     const mean = (l: readonly LayerSizes[]) =>
       Array.from({ length: SEQUENCES }, (_, s) => nll(l, s))
         .reduce((a, b) => a + b, 0) / SEQUENCES;
-    const truth = candidates.map((c) => mean(layersOfShape(SPEC, c.shape)));
+    const truth = candidates.map((c) => mean(layersOfShape(ARCHITECTURE, c.shape)));
     const taken = update.value;
     assert.equal(scores.count(taken), SEQUENCES, "the taken one is scored on everything");
     assert.equal(scorer.favoured, candidates[taken].shape, "and its block inputs are kept");

@@ -3,7 +3,7 @@ import { layersOfShape } from "@lopper/models/testing";
 import assert from "node:assert/strict";
 import { multiPruner } from "../multi_pruner.ts";
 import type { LayerLoss } from "../testing/fake_scorer.ts";
-import { MODEL, search, SPEC } from "../testing/fake_search.ts";
+import { ARCHITECTURE, MODEL, search } from "../testing/fake_search.ts";
 
 /** Two MLPs of four go. */
 const POLICY = multiPruner(MODEL, {
@@ -42,7 +42,7 @@ const VALIDATION: LayerLoss = (layers, s) => s + (gone(layers) === "1,2" ? 8 : 7
 Deno.test("swap: what an earlier run refused is not tried again, wherever it was cut off", async () => {
   const straight = await search(LOSS, POLICY, { validation: VALIDATION });
   assert.deepEqual(straight.trials.map(({ kept }) => Boolean(kept)), [false, true]);
-  assert.equal(gone(layersOfShape(SPEC, straight.result.state.shape)), "1,3");
+  assert.equal(gone(layersOfShape(ARCHITECTURE, straight.result.state.shape)), "1,3");
   const first = straight.lines.findIndex((line) => line.includes('"type":"swap"'));
   for (let cut = first; cut <= straight.lines.length; cut++) {
     const lines = straight.lines.slice(0, cut);

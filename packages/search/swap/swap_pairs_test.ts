@@ -5,10 +5,10 @@ import { savedBy } from "../saved.ts";
 import { searchModelOf } from "../search_model.ts";
 import { denseState, type SearchState, stateAfter } from "../state.ts";
 import { hash } from "../testing/hash.ts";
-import { tinySpec } from "../testing/tiny_spec.ts";
+import { tinyArchitecture } from "../testing/tiny_architecture.ts";
 import { swapPairs } from "./swap_pairs.ts";
 
-const MODEL = searchModelOf(tinySpec(4));
+const MODEL = searchModelOf(tinyArchitecture(4));
 const ratioOf = ({ shape }: Pick<SearchState, "shape">) =>
   savedBy(MODEL.parameters, MODEL.blocks, shape);
 

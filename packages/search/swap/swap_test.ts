@@ -1,4 +1,10 @@
-import { countParameters, prunedSpec, pruningRatio, removalsOf, ResumeError } from "@lopper/core";
+import {
+  countParameters,
+  prunedArchitecture,
+  pruningRatio,
+  removalsOf,
+  ResumeError,
+} from "@lopper/core";
 import { layersOfShape } from "@lopper/models/testing";
 import { type LayerSizes, layersOfBlocks } from "@lopper/models";
 import assert from "node:assert/strict";
@@ -10,7 +16,7 @@ import type { SearchResult } from "../search.ts";
 import { MAX_SWAPS } from "./swap.ts";
 import { keptSwaps } from "./swap_line.ts";
 import type { LayerLoss } from "../testing/fake_scorer.ts";
-import { MODEL, search, SPEC } from "../testing/fake_search.ts";
+import { ARCHITECTURE, MODEL, search } from "../testing/fake_search.ts";
 import { hash } from "../testing/hash.ts";
 import { denseState, type SearchState } from "../state.ts";
 import { uniformCompetition, uniformPruner } from "../uniform.ts";
@@ -21,7 +27,7 @@ const SEED = Number(Deno.env.get("LOPPER_SEED") ?? 17);
 
 /** What is gone, e.g. "mlp 0, mlp 2". */
 function goneOf({ shape }: SearchState): string {
-  return gone(layersOfShape(SPEC, shape));
+  return gone(layersOfShape(ARCHITECTURE, shape));
 }
 
 function gone(layers: readonly LayerSizes[]): string {
@@ -206,8 +212,8 @@ Deno.test("swap: over random losses the target holds, the loss falls, and a run 
       assert.equal(plans.size, swaps.length, "no plan comes twice");
       const phases = Map.groupBy(swaps, ({ steps }) => steps);
       for (const phase of phases.values()) assert.ok(phase.length <= MAX_SWAPS);
-      const layers = layersOfShape(SPEC, result.state.shape);
-      assert.equal(result.ratio, pruningRatio(SPEC, result.state.shape));
+      const layers = layersOfShape(ARCHITECTURE, result.state.shape);
+      assert.equal(result.ratio, pruningRatio(ARCHITECTURE, result.state.shape));
       const whole = await search(loss, policy, { fast, bestEffort: true, swap: false });
       if (whole.result.ratio >= policy.target) assert.ok(result.ratio >= policy.target);
       // The last phase's loss is that of what the search returns.
@@ -215,10 +221,10 @@ Deno.test("swap: over random losses the target holds, the loss falls, and a run 
       if (end) {
         assert.deepEqual(end.after, Array.from({ length: 8 }, (_, s) => loss(layers, s)));
       }
-      assert.deepEqual(layersOfBlocks(prunedSpec(SPEC, plan)), layers);
+      assert.deepEqual(layersOfBlocks(prunedArchitecture(ARCHITECTURE, plan)), layers);
       const last = way.swaps.at(-1)?.kept.at(-1);
       if (last && way.swaps.at(-1)!.steps === result.steps.length) {
-        assert.equal(last.parameters, countParameters(SPEC, result.state.shape).total);
+        assert.equal(last.parameters, countParameters(ARCHITECTURE, result.state.shape).total);
       }
     }),
     { numRuns: 80, seed: SEED },

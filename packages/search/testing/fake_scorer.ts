@@ -1,4 +1,4 @@
-import type { ModelSpec, Shape } from "@lopper/core";
+import type { Architecture, Shape } from "@lopper/core";
 import type { Score } from "@lopper/importance";
 import type { Scorable, Scorer } from "@lopper/importance";
 import type { LayerSizes } from "@lopper/models";
@@ -21,8 +21,9 @@ export type LayerLoss = (
   candidate?: Scorable | null,
 ) => number;
 
-export function byLayers(spec: ModelSpec, loss: LayerLoss): Loss {
-  return (shape, sequence, candidate) => loss(layersOfShape(spec, shape), sequence, candidate);
+export function byLayers(architecture: Architecture, loss: LayerLoss): Loss {
+  return (shape, sequence, candidate) =>
+    loss(layersOfShape(architecture, shape), sequence, candidate);
 }
 
 export interface FakeScorerOptions {

@@ -9,12 +9,12 @@ import { searchModelOf } from "../search_model.ts";
 import { byLayers, FakeScorer, type LayerLoss } from "./fake_scorer.ts";
 import { runSearch, type SearchRun } from "./run_search.ts";
 import { changesOf, wayOf } from "../way.ts";
-import { tinySpec } from "./tiny_spec.ts";
+import { tinyArchitecture } from "./tiny_architecture.ts";
 import type { SwapTrial } from "../journal_lines.ts";
 
 /** What is searched. */
-export const SPEC = tinySpec(4);
-export const MODEL = searchModelOf(SPEC);
+export const ARCHITECTURE = tinyArchitecture(4);
+export const MODEL = searchModelOf(ARCHITECTURE);
 
 /** Ranks the units anew before every stage that narrows: the last of those that are kept comes first. */
 function turning(): Ranker & { readonly ranking: Ranking } {
@@ -64,7 +64,7 @@ export async function search(
     readonly fast?: boolean;
   } = {},
 ): Promise<Outcome> {
-  const fake = (of: LayerLoss) => new FakeScorer(byLayers(SPEC, of));
+  const fake = (of: LayerLoss) => new FakeScorer(byLayers(ARCHITECTURE, of));
   const scorer = fake(loss);
   const ranker = turning();
   const picker = options.fast
@@ -107,7 +107,7 @@ export async function search(
     lines,
     trials: result.swaps.filter((line) => line.type === "swap"),
     way,
-    plan: planOf(SPEC, "m", changes),
+    plan: planOf(ARCHITECTURE, "m", changes),
     scored: scorer.scored,
   };
 }

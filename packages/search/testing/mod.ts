@@ -1,1 +1,1 @@
-export { tinySpec } from "./tiny_spec.ts";
+export { tinyArchitecture } from "./tiny_architecture.ts";

@@ -6,7 +6,7 @@ import { StepScores } from "../scores.ts";
 import { searchModelOf } from "../search_model.ts";
 import { denseState } from "../state.ts";
 import { FakeScorer } from "./fake_scorer.ts";
-import { tinySpec } from "./tiny_spec.ts";
+import { tinyArchitecture } from "./tiny_architecture.ts";
 
 export interface FakeStep {
   readonly step: RaceStep;
@@ -31,7 +31,7 @@ export function raceStep(
   } = {},
 ): FakeStep {
   const { number = 1, moves, known = [], account } = options;
-  const state = denseState(searchModelOf(tinySpec(lossIncreases.length)).blocks);
+  const state = denseState(searchModelOf(tinyArchitecture(lossIncreases.length)).blocks);
   // Attention blocks, every other of all.
   const candidates = blockCandidates(state).slice(0, lossIncreases.length);
   const batches = lossIncreases[0].map((_, s) => [s]);

@@ -4,7 +4,7 @@ import { areAlike, type Block, blockId, type Shape } from "./block.ts";
  * A decoder-only language model as its residual blocks. That they differ is normal: a pruned model is described like any other,
  * and opening, scoring, pruning again and writing need no special case for it.
  */
-export interface ModelSpec {
+export interface Architecture {
   /** `model_type` of the Hugging Face config, e.g. "llama". */
   readonly family: string;
   readonly hiddenSize: number;
@@ -16,7 +16,7 @@ export interface ModelSpec {
   readonly rmsNormEps: number;
   /** The LM head is the embedding matrix. */
   readonly tiedEmbeddings: boolean;
-  readonly rope: RopeSpec;
+  readonly rope: Rope;
   /** Tokens that attention reaches back at most, itself included, in layers that have such a window; null where none has. */
   readonly slidingWindow: number | null;
   /** Layers whose attention reaches back all the way beside others with a window, ascending; absent where there are none. */
@@ -32,7 +32,7 @@ export interface ModelSpec {
 }
 
 /** Rotary position embedding (RoFormer, arXiv 2104.09864) with the scalings of the families read here. */
-export interface RopeSpec {
+export interface Rope {
   readonly theta: number;
   readonly scaling: RopeScaling | null;
 }
@@ -48,7 +48,7 @@ export type RopeScaling =
   };
 
 /** How far attention reaches back, as a model's description has it. */
-export type AttentionWindows = Pick<ModelSpec, "slidingWindow" | "fullAttention">;
+export type AttentionWindows = Pick<Architecture, "slidingWindow" | "fullAttention">;
 
 /** How a model is described whose layers have these windows, null for none. All that have one have the same. */
 export function windowsOf(windows: readonly (number | null)[]): AttentionWindows {
@@ -67,21 +67,21 @@ export function attentionWindow(
 }
 
 /** Tokens up to which attention reaches back all the way in every layer that has attention; null for any number. */
-export function fullyAttended(spec: ModelSpec): number | null {
-  const windows = spec.blocks.flatMap(({ attended, layer }) =>
-    attended ? attentionWindow(spec, layer) ?? [] : []
+export function fullyAttended(architecture: Architecture): number | null {
+  const windows = architecture.blocks.flatMap(({ attended, layer }) =>
+    attended ? attentionWindow(architecture, layer) ?? [] : []
   );
   return windows[0] ?? null;
 }
 
 /** Tokens of the longest sequence that a model takes, and attends to as a whole. */
-export function longestSequence(spec: ModelSpec): number {
-  return Math.min(spec.maxPositions, fullyAttended(spec) ?? Infinity);
+export function longestSequence(architecture: Architecture): number {
+  return Math.min(architecture.maxPositions, fullyAttended(architecture) ?? Infinity);
 }
 
 /** What is left of a model of this shape. */
-export function withShape(spec: ModelSpec, shape: Shape): ModelSpec {
-  return { ...spec, blocks: resizedBlocks(spec.blocks, shape) };
+export function withShape(architecture: Architecture, shape: Shape): Architecture {
+  return { ...architecture, blocks: resizedBlocks(architecture.blocks, shape) };
 }
 
 /** Those of the blocks that a shape has, in its sizes. */
@@ -95,13 +95,13 @@ export function resizedBlocks(blocks: readonly Block[], shape: Shape): readonly 
 }
 
 /** The same model with some of its layers, in their order. */
-export function keepLayers(spec: ModelSpec, kept: readonly number[]): ModelSpec {
-  const { slidingWindow: _, fullAttention: __, ...rest } = spec;
+export function keepLayers(architecture: Architecture, kept: readonly number[]): Architecture {
+  const { slidingWindow: _, fullAttention: __, ...rest } = architecture;
   return {
     ...rest,
-    ...windowsOf(kept.map((layer) => attentionWindow(spec, layer))),
+    ...windowsOf(kept.map((layer) => attentionWindow(architecture, layer))),
     layerCount: kept.length,
-    blocks: spec.blocks.flatMap((block) => {
+    blocks: architecture.blocks.flatMap((block) => {
       const layer = kept.indexOf(block.layer);
       return layer < 0 ? [] : [{ ...block, id: blockId(layer, block.kind), layer }];
     }),
@@ -109,13 +109,13 @@ export function keepLayers(spec: ModelSpec, kept: readonly number[]): ModelSpec 
 }
 
 /** The numbers of the layers that have a block, ascending. */
-export function layersWithBlocks({ blocks }: Pick<ModelSpec, "blocks">): readonly number[] {
+export function layersWithBlocks({ blocks }: Pick<Architecture, "blocks">): readonly number[] {
   return [...new Set(blocks.map(({ layer }) => layer))];
 }
 
 /** True when every layer has a block of each kind, in the same size as the others, so that a plain config describes the model. */
 export function isUniform(
-  { layerCount, kinds, blocks }: Pick<ModelSpec, "layerCount" | "kinds" | "blocks">,
+  { layerCount, kinds, blocks }: Pick<Architecture, "layerCount" | "kinds" | "blocks">,
 ): boolean {
   return layerCount > 0 && blocks.length === layerCount * kinds.length &&
     blocks.every((block, i) => areAlike(block, blocks[i % kinds.length]));

@@ -1,18 +1,21 @@
-import { type BlockSize, type ModelSpec, type Shape, withShape } from "@lopper/core";
+import { type Architecture, type BlockSize, type Shape, withShape } from "@lopper/core";
 import type { Family, Trait } from "../families/family.ts";
 import { blocksOfLayers, type LayerSizes, layersOfBlocks } from "../families/layer_blocks.ts";
 import { llama } from "../families/llama.ts";
 
 /** What a test wants otherwise. */
-export interface SpecChange
+export interface ArchitectureChange
   extends
-    Partial<Omit<ModelSpec, "layerCount" | "kinds" | "blocks">>,
+    Partial<Omit<Architecture, "layerCount" | "kinds" | "blocks">>,
     Partial<Pick<Family, "placement" | "qkNorm">> {
   readonly traits?: readonly Trait[];
 }
 
 /** A small model of Llama's family with layers of these sizes. */
-export function specOfLayers(layers: readonly LayerSizes[], change: SpecChange = {}): ModelSpec {
+export function architectureOfLayers(
+  layers: readonly LayerSizes[],
+  change: ArchitectureChange = {},
+): Architecture {
   const { placement = llama.placement, qkNorm = llama.qkNorm, traits = [], ...rest } = change;
   const common = {
     family: llama.modelType,
@@ -37,7 +40,7 @@ export function specOfLayers(layers: readonly LayerSizes[], change: SpecChange =
 }
 
 /** The sizes of a model's blocks where its layers have these sizes. */
-export function shapeOfLayers({ blocks }: ModelSpec, layers: readonly LayerSizes[]): Shape {
+export function shapeOfLayers({ blocks }: Architecture, layers: readonly LayerSizes[]): Shape {
   return blocks.map(({ layer, attended }): BlockSize | null => {
     const { attention, mlp } = layers[layer];
     return attended
@@ -47,6 +50,6 @@ export function shapeOfLayers({ blocks }: ModelSpec, layers: readonly LayerSizes
 }
 
 /** The converse. */
-export function layersOfShape(spec: ModelSpec, shape: Shape): readonly LayerSizes[] {
-  return layersOfBlocks(withShape(spec, shape));
+export function layersOfShape(architecture: Architecture, shape: Shape): readonly LayerSizes[] {
+  return layersOfBlocks(withShape(architecture, shape));
 }
