@@ -41,9 +41,11 @@ const PLATFORM = /^apps\/cli\/(permissions|compare\/own_process)\.ts$|_test\.ts$
 /** Whoever opens a file by itself waits for pipes and takes all memory for a device; what opens none may be used. */
 const FILE_SYSTEM = /^node:fs(?:\/promises)?$/;
 const OPENS_NONE = new Set(
-  "existsSync lstat mkdir readdir realpath rename rm rmdir stat symlink truncate unlink".split(" "),
+  "existsSync link lstat mkdir readdir realpath rename rm rmdir stat symlink truncate unlink".split(
+    " ",
+  ),
 );
-const READERS = /^packages\/files\/(append_file|file_sink|file_source)\.ts$/;
+const READERS = /^packages\/files\/(append_file|file_sink|file_source|partial_file)\.ts$/;
 const TEST = /_test\.ts$|\/testing\//;
 
 /**

@@ -9,18 +9,20 @@ const PIQA = CASES.tasks.piqa.rows.map((row: unknown) => JSON.stringify(row) + "
 Deno.test("cli evaluate: data sets come from the hub, and from its cache when there is no network", () =>
   inTemporaryFolder(async (folder) => {
     const hub = mockHub({
-      "Salesforce/wikitext": {
-        branches: {
-          main: {
-            "README.md": new Uint8Array(9),
-            "wikitext-2-raw-v1/test-00000-of-00001.parquet": fixture("parquet/lines.parquet"),
-            "wikitext-2-raw-v1/train-00000-of-00001.parquet": new Uint8Array(9),
+      datasets: {
+        "Salesforce/wikitext": {
+          branches: {
+            main: {
+              "README.md": new Uint8Array(9),
+              "wikitext-2-raw-v1/test-00000-of-00001.parquet": fixture("parquet/lines.parquet"),
+              "wikitext-2-raw-v1/train-00000-of-00001.parquet": new Uint8Array(9),
+            },
           },
         },
-      },
-      "baber/piqa": {
-        token: "hf_secret",
-        branches: { main: { "data/validation.jsonl": new TextEncoder().encode(PIQA) } },
+        "baber/piqa": {
+          token: "hf_secret",
+          branches: { main: { "data/validation.jsonl": new TextEncoder().encode(PIQA) } },
+        },
       },
     });
     const args = ["evaluate", "demo", "--tasks", "wikitext2,piqa", "--seq-len", "16", "--json"];
@@ -42,7 +44,7 @@ Deno.test("cli evaluate: data sets come from the hub, and from its cache when th
       const downloads = hub.asked.filter((path) => path.includes("/resolve/"));
       assert.ok(!downloads.some((path) => /README|train/.test(path)), downloads.join(" "));
     } finally {
-      await hub.close();
+      await hub[Symbol.asyncDispose]();
     }
     const again = await runLopper(args, folder, env);
     assert.equal(again.code, 0, again.stderr);

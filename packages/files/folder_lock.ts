@@ -1,11 +1,10 @@
 import { FolderBusyError, WriteError } from "@lopper/core";
 import { FileSink } from "./file_sink.ts";
-import { LockFile, type Refusal } from "./lock_file.ts";
+import { LockFile, type Refusal, thisProcess } from "./lock_file.ts";
 import { isThere } from "./look.ts";
 import { codeOf } from "./system_reason.ts";
 import { writing } from "./write_error.ts";
 import { lstat, mkdir, rmdir, unlink } from "node:fs/promises";
-import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
 
@@ -156,19 +155,5 @@ async function checkWritable(path: string): Promise<void> {
   } catch (error) {
     const isGone = error instanceof WriteError && codeOf(error.cause) === "ENOENT";
     if (!isGone) throw error;
-  }
-}
-
-/** Who takes a lock, for others to read. */
-function thisProcess(): string {
-  return `process ${process.pid}${host()}, since ${new Date().toISOString()}`;
-}
-
-/** Where the process is not allowed to know that, the number has to do. */
-function host(): string {
-  try {
-    return ` on ${hostname()}`;
-  } catch {
-    return "";
   }
 }

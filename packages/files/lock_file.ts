@@ -1,4 +1,6 @@
 import { existsSync } from "node:fs";
+import { hostname } from "node:os";
+import process from "node:process";
 import { DatabaseSync } from "node:sqlite";
 
 /** What SQLite says of a file that another has locked. */
@@ -115,4 +117,18 @@ function refusalIn(error: unknown): Refusal {
   if (TORN.test(message)) return "torn";
   if (NO_LOCKS.test(message)) return "no locks";
   throw error;
+}
+
+/** Who takes a lock, for others to read. */
+export function thisProcess(): string {
+  return `process ${process.pid}${host()}, since ${new Date().toISOString()}`;
+}
+
+/** Where the process is not allowed to know that, the number has to do. */
+function host(): string {
+  try {
+    return ` on ${hostname()}`;
+  } catch {
+    return "";
+  }
 }

@@ -9,7 +9,7 @@ import {
   type RowOptions,
 } from "@lopper/evaluation";
 import {
-  cachedDataSet,
+  cachedRepository,
   cachedSnapshots,
   downloadDataSet,
   listFilesDeep,
@@ -82,7 +82,7 @@ async function* localFolders(name: string, { data, hub: { cache } }: DataOptions
     const names = [...folders, repository, repository.split("/")[1]];
     for (const folder of new Set(names)) yield join(data, folder);
   }
-  yield* await cachedSnapshots(cachedDataSet(cache, repository));
+  yield* await cachedSnapshots(cachedRepository(cache, { type: "dataset", name: repository }));
 }
 
 /** The rows of files one after the other. */

@@ -1,72 +1,130 @@
-/** The part of the hub's interface by which data sets are downloaded. */
-export interface MockDataSet {
-  /** Files by branch and path. */
-  readonly branches: Readonly<Record<string, Readonly<Record<string, Uint8Array>>>>;
-  /** The token without which it is refused. */
-  readonly token?: string;
+import {
+  entryOf,
+  type Files,
+  isLarge,
+  type MockContent,
+  MockRepository,
+} from "./mock_repository.ts";
+
+/** What is asked of a mock hub. */
+export interface MockRequest {
+  readonly request: Request;
+  /** Path of the address, decoded. */
+  readonly path: string;
+  /** How often this path was asked for, this time included. */
+  readonly times: number;
+  /** What it gives when it behaves. */
+  readonly behave: () => Promise<Response>;
 }
 
-export interface MockHub {
+/** What a mock hub answers instead; null where it behaves. */
+export type Misbehaviour = (asked: MockRequest) => Response | Promise<Response> | null;
+
+export interface MockHubOptions {
+  readonly models?: Readonly<Record<string, MockContent>>;
+  readonly datasets?: Readonly<Record<string, MockContent>>;
+}
+
+export interface MockHub extends AsyncDisposable {
   readonly endpoint: string;
-  /** Paths that were asked for, in order. */
+  /** Paths that were asked for, in order; those of large files once more, where they lie. */
   readonly asked: readonly string[];
-  close(): Promise<void>;
-}
-
-/** Commit of a branch. */
-export function commitOf(branch: string): string {
-  return branch === "main" ? "a".repeat(40) : "b".repeat(40);
+  /** Repositories by type and name: `models/org/name`. */
+  readonly repositories: Map<string, MockRepository>;
+  /** From now on. */
+  misbehave(how: Misbehaviour): void;
 }
 
 /** Entries of a page of the list of files. */
 const PAGE = 2;
 
 /**
- * Serves data sets on this machine as the hub does (huggingface.co/docs/hub/api), what it lists in
- * pages of two.
+ * A hub on this machine (huggingface.co/docs/hub/api): lists in pages of two, and large files on
+ * another host, which must not see a token.
  */
-export function mockHub(dataSets: Readonly<Record<string, MockDataSet>>): MockHub {
+export function mockHub({ models = {}, datasets = {} }: MockHubOptions): MockHub {
+  const repositories = new Map<string, MockRepository>();
+  for (const [type, all] of Object.entries({ models, datasets })) {
+    for (const [name, content] of Object.entries(all)) {
+      repositories.set(`${type}/${name}`, new MockRepository(content));
+    }
+  }
   const asked: string[] = [];
-  const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, (request) => {
-    const url = new URL(request.url);
-    const path = decodeURIComponent(url.pathname);
-    asked.push(path);
-    const name = Object.keys(dataSets).find((name) => path.includes(`datasets/${name}/`));
-    if (name === undefined) {
-      return Response.json({ error: "Repository not found" }, { status: 404 });
-    }
-    const { branches, token } = dataSets[name];
-    if (token !== undefined && request.headers.get("authorization") !== `Bearer ${token}`) {
-      return Response.json({ error: "Access is restricted" }, { status: 401 });
-    }
-    const [, kind, rest] = /^\/(?:api\/)?datasets\/[^/]+\/[^/]+\/(revision|tree|resolve)\/(.*)$/
-      .exec(path) ?? [];
-    if (kind === "revision") {
-      if (!(rest in branches)) return Response.json({ error: "Invalid rev id" }, { status: 404 });
-      return Response.json({ _id: "0", id: name, sha: commitOf(rest), lastModified: new Date(0) });
-    }
-    const [sha] = (rest ?? "").split("/");
-    const files = Object.entries(branches).find(([branch]) => commitOf(branch) === sha)?.[1] ?? {};
-    if (kind === "tree") return listing(url, files);
-    const bytes = files[rest.slice(sha.length + 1)];
-    if (bytes === undefined) return new Response(null, { status: 404 });
-    return fileResponse(request, bytes);
-  });
+  let misbehaviour: Misbehaviour = () => null;
+  const listen = (handle: (request: Request, path: string) => Promise<Response>) =>
+    Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, async (request) => {
+      const path = decodeURIComponent(new URL(request.url).pathname);
+      asked.push(path);
+      const times = asked.filter((other) => other === path).length;
+      const behave = () => handle(request, path);
+      return await misbehaviour({ request, path, times, behave }) ?? await behave();
+    });
+  const storage = listen((request, path) => Promise.resolve(stored(repositories, request, path)));
+  const address = `http://127.0.0.1:${storage.addr.port}`;
+  const hub = listen((request, path) =>
+    Promise.resolve(answer(repositories, address, request, path))
+  );
   return {
-    endpoint: `http://127.0.0.1:${server.addr.port}`,
+    endpoint: `http://127.0.0.1:${hub.addr.port}`,
     asked,
-    close: () => server.shutdown(),
+    repositories,
+    misbehave: (how) => void (misbehaviour = how),
+    async [Symbol.asyncDispose]() {
+      await hub.shutdown();
+      await storage.shutdown();
+    },
   };
 }
 
-function listing(url: URL, files: Readonly<Record<string, Uint8Array>>): Response {
+type Repositories = ReadonlyMap<string, MockRepository>;
+
+function answer(
+  repositories: Repositories,
+  storage: string,
+  request: Request,
+  path: string,
+): Response {
+  const [, isApi, kind = "models", name, verb, rest] =
+    /^\/(?:(api)\/)?(?:(models|datasets)\/)?([^/]+\/[^/]+)\/(revision|tree|resolve)\/(.*)$/
+      .exec(path) ?? [];
+  const repository = repositories.get(`${kind}/${name}`);
+  if (!repository || !isApi !== (verb === "resolve")) return refused(404, "RepoNotFound");
+  const { token, isGated } = repository;
+  if (isGated) return refused(403, "GatedRepo");
+  if (token !== undefined && request.headers.get("authorization") !== `Bearer ${token}`) {
+    return refused(401, "");
+  }
+  if (verb === "revision") {
+    const commit = repository.branches.get(rest) ?? rest;
+    if (!repository.files(commit)) return refused(404, "RevisionNotFound");
+    return Response.json({ _id: "0", id: name, sha: commit, lastModified: new Date(0) });
+  }
+  const commit = rest.split("/")[0];
+  const files = repository.files(commit);
+  if (!files) return refused(404, "RevisionNotFound");
+  if (verb === "tree") return listing(new URL(request.url), files);
+  const file = rest.slice(commit.length + 1);
+  if (!Object.hasOwn(files, file)) return refused(404, "EntryNotFound");
+  return isLarge(file)
+    ? Response.redirect(`${storage}/${kind}/${name}/${commit}/${encodeURIComponent(file)}`)
+    : fileResponse(request, files[file]);
+}
+
+/** Where large files lie; whoever shows a token here shows it to a stranger. */
+function stored(repositories: Repositories, request: Request, path: string): Response {
+  if (request.headers.has("authorization")) return refused(400, "TokenShown");
+  const [, key, commit, file] = /^\/([^/]+\/[^/]+\/[^/]+)\/([^/]+)\/(.*)$/.exec(path) ?? [];
+  const bytes = repositories.get(key)?.files(commit)?.[file];
+  return bytes ? fileResponse(request, bytes) : refused(404, "EntryNotFound");
+}
+
+export function refused(status: number, code: string): Response {
+  return Response.json({ error: code }, { status, headers: { "x-error-code": code } });
+}
+
+function listing(url: URL, files: Files): Response {
   const start = Number(url.searchParams.get("cursor") ?? 0);
-  const entries = Object.entries(files).map(([path, { byteLength }]) => ({
-    type: "file",
-    path,
-    size: byteLength,
-    oid: "0".repeat(40),
-  }));
+  const entries = Object.entries(files).map(([path, bytes]) => entryOf(path, bytes));
   const next = new URL(url);
   next.searchParams.set("cursor", String(start + PAGE));
   const headers: HeadersInit = start + PAGE < entries.length
@@ -76,11 +134,9 @@ function listing(url: URL, files: Readonly<Record<string, Uint8Array>>): Respons
 }
 
 function fileResponse(request: Request, bytes: Uint8Array): Response {
-  const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.get("range") ?? "") ?? [];
-  const headers = { etag: `"${bytes.byteLength}"` };
-  if (first === undefined) return new Response(bytes.slice(), { headers });
-  return new Response(bytes.slice(Number(first), Number(last) + 1), {
-    status: 206,
-    headers: { ...headers, "content-range": `bytes ${first}-${last}/${bytes.byteLength}` },
-  });
+  const from = /^bytes=(\d+)-$/.exec(request.headers.get("range") ?? "")?.[1];
+  if (from === undefined) return new Response(bytes.slice());
+  const last = bytes.byteLength - 1;
+  const headers = { "content-range": `bytes ${from}-${last}/${bytes.byteLength}` };
+  return new Response(bytes.slice(Number(from)), { status: 206, headers });
 }

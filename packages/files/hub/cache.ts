@@ -1,8 +1,9 @@
 import { readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { INPUTS } from "@lopper/core";
-import { readInputIfThere } from "./open_input.ts";
-import { codeOf } from "./system_reason.ts";
+import { readInputIfThere } from "../open_input.ts";
+import { codeOf } from "../system_reason.ts";
+import type { Repository } from "./hub.ts";
 
 /**
  * The folder in which programs of Hugging Face keep what they downloaded: HF_HUB_CACHE, else `hub`
@@ -15,9 +16,9 @@ export function hubCacheFolder(variable: (name: string) => string | undefined, h
     join(of("HF_HOME") ?? join(caches, "huggingface"), "hub");
 }
 
-/** The folder of a data set in the cache; slashes of its name are written as two hyphens. */
-export function cachedDataSet(cache: string, repository: string): string {
-  return join(cache, `datasets--${repository.replaceAll("/", "--")}`);
+/** The folder of a repository in the cache; slashes of its name are written as two hyphens. */
+export function cachedRepository(cache: string, { type, name }: Repository): string {
+  return join(cache, `${type}s--${name.replaceAll("/", "--")}`);
 }
 
 /** Whether a folder is that of a data set in a cache, of which each revision has all files anew. */
@@ -26,12 +27,22 @@ export function isCachedDataSet(folder: string): boolean {
 }
 
 /**
- * The folders of a data set's revisions in the cache, that of the branch main first; none where it
+ * The commit at which a revision was when it was downloaded; null where it was not.
+ * @param folder as `cachedRepository` names it.
+ * @param revision a branch or a tag.
+ */
+async function cachedCommit(folder: string, revision: string): Promise<string | null> {
+  const text = await readInputIfThere(join(folder, "refs", revision), INPUTS.revision);
+  return text?.trim() ?? null;
+}
+
+/**
+ * The folders of a repository's revisions in the cache, that of the branch main first; none where it
  * was never downloaded.
- * @param folder as `cachedDataSet` names it.
+ * @param folder as `cachedRepository` names it.
  */
 export async function cachedSnapshots(folder: string): Promise<readonly string[]> {
-  const main = (await readInputIfThere(join(folder, "refs", "main"), INPUTS.revision))?.trim();
+  const main = await cachedCommit(folder, "main");
   const revisions: string[] = [];
   try {
     const found = await readdir(join(folder, "snapshots"), { withFileTypes: true });

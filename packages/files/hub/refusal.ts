@@ -1,0 +1,60 @@
+import { formatSeconds, HubError, plural } from "@lopper/core";
+import type { Asked } from "./hub.ts";
+
+/** Who was asked, and how often. */
+export interface Asking {
+  readonly endpoint: string;
+  readonly token: string | null;
+  readonly attempts: number;
+  /** Seconds that the hub wants to pass before it is asked again. */
+  readonly pause: number | null;
+}
+
+/** The error for an answer that is none of what was asked for. */
+export function refusal(asked: Asked, response: Response, asking: Asking): HubError {
+  const { status, headers } = response;
+  const code = headers.get("x-error-code") ?? "";
+  return hubError(asked, asking.endpoint, reasonOf(asked, status, code, asking), status);
+}
+
+/** The error for a hub that does not answer. */
+export function unreachable(asked: Asked, endpoint: string, cause: unknown): HubError {
+  const words = cause instanceof Error ? cause.message : String(cause);
+  return hubError(asked, endpoint, `it cannot be reached (${words})`, null, { cause });
+}
+
+/** An error about what was asked for, with the reason as a sentence without its end. */
+export function hubError(
+  { name, revision, path }: Asked,
+  endpoint: string,
+  reason: string,
+  status: number | null = null,
+  options?: ErrorOptions,
+): HubError {
+  const at = revision === undefined ? name : `${name}@${revision}`;
+  const what = path === undefined ? at : `${at}, ${path},`;
+  return new HubError(`${what} was looked for on ${endpoint}: ${reason}`, status, options);
+}
+
+function reasonOf(asked: Asked, status: number, code: string, asking: Asking): string {
+  const { endpoint, token, attempts, pause } = asking;
+  const opens = token === null
+    ? "HF_TOKEN may hold what opens it"
+    : "the token of HF_TOKEN does not open it";
+  if (code === "GatedRepo") {
+    const account = token === null ? "a token of that account" : "its token";
+    return `it is for those who accepted its terms (${status}); accept them on ` +
+      `${endpoint}/${asked.name} and let HF_TOKEN hold ${account}`;
+  }
+  if (code === "RevisionNotFound") return `it has no such branch, tag or commit (${status})`;
+  if (code === "RepoNotFound" || status === 404 && asked.path === undefined) {
+    return `there is nothing of that name (${status}), or not for everyone; ${opens}`;
+  }
+  if (status === 404) return `it has no such file (404)`;
+  if (status === 401 || status === 403) return `it refuses that (${status}); ${opens}`;
+  if (status === 429) {
+    const when = pause === null ? "later" : `in ${formatSeconds(pause)}`;
+    return `it was asked too often (429); run the same command again ${when}`;
+  }
+  return `it answers ${status}${attempts > 1 ? `, ${plural(attempts, "time")} in a row` : ""}`;
+}
