@@ -50,7 +50,7 @@ Deno.test("permissions: a task asks for its help with no more than it has", asyn
   const args = ["run", ...denoFlags(PERMISSIONS.inspect), main, "inspect", "--help"];
   const { stdout, stderr } = await new Deno.Command(Deno.execPath(), { args }).output();
   const text = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
-  assert.match(text, /^Usage: lopper inspect/);
+  assert.match(text, /^Usage: deno task inspect/);
 });
 
 Deno.test("permissions: what a command does not need is given back", async () => {

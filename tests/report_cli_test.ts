@@ -71,7 +71,7 @@ test("the page of a run says what its record does", async (folder) => {
   assert.equal(resumed.code, 0, resumed.stderr);
   assert.match(
     resumed.stderr,
-    /^warning: the result is complete, its page is not: .*lopper report/,
+    /^warning: the result is complete, its page is not: .*deno task report/,
   );
   assert.match(resumed.stdout, /written to .*p\n/);
   assert.doesNotMatch(resumed.stdout, /a page about it/);

@@ -1,5 +1,5 @@
-import { VERSION } from "@lopper/core";
 import { Command } from "commander";
+import { asCalled, commandLine, programName, versionText } from "./called_as.ts";
 import { compareCommand } from "./compare/compare.ts";
 import { evaluateCommand } from "./evaluate/evaluate.ts";
 import { exportCommand } from "./export/export.ts";
@@ -13,9 +13,9 @@ import { print, tellLines } from "./terminal/terminal.ts";
 
 /** All commands with their options. A wrong call is a `CommanderError`. */
 export function lopperProgram(interruption = UNINTERRUPTED): Command {
-  const program = new Command("lopper")
+  const program = new Command(programName())
     .description("Make pre-trained language models smaller, without training, on this machine.")
-    .version(VERSION);
+    .version(versionText());
   for (
     const build of [
       pruneCommand,
@@ -31,14 +31,22 @@ export function lopperProgram(interruption = UNINTERRUPTED): Command {
   }
   program.addCommand(measureSpeedCommand(interruption), { hidden: true });
   for (const command of [program, ...program.commands]) {
-    command.showHelpAfterError("(lopper COMMAND --help explains each option)").exitOverride();
+    const explained = `(${programName()} COMMAND --help explains each option)`;
+    command.showHelpAfterError(explained).exitOverride();
+    command.configureHelp({ commandUsage: usageOf });
     command.configureOutput({
       // To find out, it would read variables that no command may read; a help text has no colours.
       getOutHasColors: () => false,
       getErrHasColors: () => false,
-      writeOut: (text) => print(text.replace(/\n$/, "")),
+      writeOut: (text) => print(asCalled(text).replace(/\n$/, "")),
       writeErr: (text) => tellLines(text.replace(/\n$/, "")),
     });
   }
   return program;
+}
+
+/** The line that a help begins with. */
+function usageOf(command: Command): string {
+  const called = command.parent === null ? programName() : commandLine(command.name());
+  return `${called} ${command.usage()}`;
 }

@@ -1,14 +1,18 @@
 import { existsSync } from "node:fs";
 import process from "node:process";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { nativePlace } from "./native_place.ts";
 
 /** What onnxruntime's CUDA provider consists of; looked for beside the native binding, and nowhere else. */
 const FILES = ["libonnxruntime_providers_shared.so", "libonnxruntime_providers_cuda.so"];
 
 /** The folder of onnxruntime-node's native binding. */
 export function bindingFolder(): string {
+  const place = nativePlace();
+  if (place && "bindingFolder" in place) return place.bindingFolder;
+  const main = place ? pathToFileURL(place.main) : import.meta.resolve("onnxruntime-node");
   const folder = `../bin/napi-v6/${process.platform}/${process.arch}/`;
-  return fileURLToPath(new URL(folder, import.meta.resolve("onnxruntime-node")));
+  return fileURLToPath(new URL(folder, main));
 }
 
 /** Files of the CUDA provider that are not there. Does not load anything. */

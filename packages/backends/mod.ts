@@ -13,5 +13,6 @@ export {
   int64Data,
   type Weights,
 } from "./backend.ts";
+export { type NativePlace, placeNativeEngine } from "./native_place.ts";
 export { type BackendName, openBackend, type OpenedBackend } from "./open_backend.ts";
 export { ENGINE_OPTIONS, MAX_THREADS } from "./options.ts";

@@ -20,11 +20,10 @@ export const BACKEND_NAMES = Object.keys(OPENERS) as readonly BackendName[];
  * engine, and onnxruntime-node does not tell which device it is.
  */
 async function automatic(): Promise<readonly BackendName[]> {
-  const cuda = await import("./cuda_library.ts").then(
-    ({ missingCudaFiles }) => missingCudaFiles().length === 0,
-    // a browser has no files
-    () => false,
-  );
+  const cuda = await import("./cuda_library.ts")
+    .then(({ missingCudaFiles }) => missingCudaFiles().length === 0)
+    // a browser has no files, and not every program has onnxruntime-node
+    .catch(() => false);
   return cuda ? ["cuda", "cpu", "wasm"] : ["cpu", "wasm"];
 }
 

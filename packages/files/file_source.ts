@@ -32,10 +32,11 @@ export class FileSource implements ByteSource {
    */
   static async open(path: string, kind: InputKind = INPUTS.modelFile): Promise<FileSource> {
     // Before it is opened: to open a pipe waits until somebody writes to it.
-    check(path, await reading(path, () => stat(path)), kind);
+    const before = await reading(path, () => stat(path));
+    check(path, before, kind);
     const file = await reading(path, () => fs.openSync(path, AT_ONCE));
     try {
-      const found = fs.fstatSync(file);
+      const found = statOpen(file) ?? before;
       // It may be another one by now.
       check(path, found, kind);
       return new FileSource(path, found.size, file);
@@ -68,6 +69,16 @@ export class FileSource implements ByteSource {
 
   close() {
     fs.closeSync(this.#file);
+  }
+}
+
+/** Null for a file that is embedded in a program, of which nobody could make another. */
+function statOpen(file: number): Stats | null {
+  try {
+    return fs.fstatSync(file);
+  } catch (error) {
+    if (error instanceof Error && error.name === "NotSupported") return null;
+    throw error;
   }
 }
 

@@ -26,8 +26,10 @@ export function startOwn(args: readonly string[], permissions: Permissions): Own
 
 /** Deno's `node:child_process` asks for leave to read every variable, which the process inherits unread here. */
 function inDeno(args: readonly string[], permissions: Permissions): OwnProcess {
+  // A binary is the program itself, and gives back what the command does not need.
+  const start = Deno.build.standalone ? [] : ["run", "--quiet", ...denoFlags(permissions), MAIN];
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", ...denoFlags(permissions), MAIN, ...args],
+    args: [...start, ...args],
     stdin: "null",
     stdout: "piped",
     stderr: "piped",

@@ -28,6 +28,7 @@ import { checkRunReplaceable, isLeftOver, isRunFile } from "./replaceable.ts";
 import { FILES, readSettings } from "./run_files.ts";
 import { RunJournal } from "./run_journal.ts";
 import { withWayOn } from "../terminal/way_on.ts";
+import { commandLine } from "../called_as.ts";
 
 /**
  * The folder of one run. `settings.json` stands there from the start, the journal grows step by step. The checkpoint, the
@@ -218,7 +219,7 @@ export class RunFolder implements RunStore {
   async withWayOn(error: unknown): Promise<unknown> {
     const left = join(this.#statePath, FILES.settings);
     if (!await isThere(left)) return error;
-    return withWayOn(error, `deno task prune --resume --out ${this.path}`);
+    return withWayOn(error, commandLine(`prune --resume --out ${this.path}`));
   }
 
   #closeJournal() {

@@ -7,6 +7,7 @@ import type { RunRecord } from "@lopper/run";
 import { join } from "node:path";
 import { z } from "zod";
 import { jsonOrNull } from "../folder/json_or_null.ts";
+import { commandLine } from "../called_as.ts";
 
 /** What `lopper compare` leaves in its folder of scores. */
 export const COMPARISON = "comparison.json";
@@ -51,8 +52,9 @@ export async function readScores(folder: string, run: RunRecord): Promise<Report
     const [what, digest] = dense.digest !== run.modelDigest
       ? ["first model is not the one that the run pruned", run.modelDigest]
       : ["models are not the run's result", run.prunedDigest];
+    const command = commandLine(`compare DENSE PRUNED --out ${folder}`);
     throw new EvaluationError(
-      `${file}: its ${what} (${digest}); lopper compare DENSE PRUNED --out ${folder} makes one that fits`,
+      `${file}: its ${what} (${digest}); ${command} makes one that fits`,
     );
   }
   const { againstFirst } = pruned;
@@ -82,9 +84,8 @@ export async function readScores(folder: string, run: RunRecord): Promise<Report
 async function readComparison(file: string): Promise<z.infer<typeof comparison>> {
   const text = await readInputIfThere(file, INPUTS.comparison);
   if (text === null) {
-    throw new EvaluationError(
-      `${file}: there is no such file; lopper compare DENSE PRUNED --out FOLDER writes it`,
-    );
+    const command = commandLine("compare DENSE PRUNED --out FOLDER");
+    throw new EvaluationError(`${file}: there is no such file; ${command} writes it`);
   }
   const json = jsonOrNull(text);
   const sealed = await unseal(json);

@@ -8,6 +8,7 @@ import { describeResult } from "./prune_output.ts";
 import { writeReport } from "../report/report_page.ts";
 import type { Reporter } from "../terminal/reporter.ts";
 import { FILES } from "../folder/run_files.ts";
+import { commandLine } from "../called_as.ts";
 
 /** Where a run ends that was not only a rehearsal. */
 export interface Finish {
@@ -53,9 +54,8 @@ async function reportResult(out: string, reporter: Reporter): Promise<string | n
     return await writeReport(out);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    reporter.warn(
-      `the result is complete, its page is not: ${reason} (lopper report ${out} tries again)`,
-    );
+    const command = commandLine(`report ${out}`);
+    reporter.warn(`the result is complete, its page is not: ${reason} (${command} tries again)`);
     return null;
   }
 }

@@ -30,6 +30,7 @@ import { decisionFromFile } from "./decide.ts";
 import { checkExport } from "./prune_export.ts";
 import { resolveFlags } from "./resolve_flags.ts";
 import { selfCalibration } from "./self_calibration.ts";
+import { commandLine } from "../called_as.ts";
 
 /** Who runs a command, and since when. */
 export interface RunOfUser {
@@ -81,8 +82,8 @@ export async function openRun(
   const asked = await askedOf(folder, source, options, { model, title });
   const backend = await openBackendOf(folder, asked.options, reporter);
   opening.use(backend);
-  const hint =
-    `stopped; nothing is lost, continue with: deno task prune --resume --out ${folder.path}`;
+  const again = commandLine(`prune --resume --out ${folder.path}`);
+  const hint = `stopped; nothing is lost, continue with: ${again}`;
   const signal = interruption.saying(() => folder.begun ? hint : "stopped");
   const tools = { backend, reporter, signal };
   const aimed = { ...asked, ...await timed(folder, asked, tools) };

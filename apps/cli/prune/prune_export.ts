@@ -23,6 +23,7 @@ import type { Interruption } from "../terminal/interrupt.ts";
 import type { Reporter } from "../terminal/reporter.ts";
 import { withWayOn } from "../terminal/way_on.ts";
 import { checkUnchanged } from "../inputs/source_check.ts";
+import { commandLine } from "../called_as.ts";
 
 /** The export that the options ask for, else the one that the run was begun with. */
 export function exportAsked(options: GivenRunOptions, saved: RunFlags): ExportFlags | null {
@@ -117,7 +118,7 @@ export async function exportResult(run: PruneExport): Promise<ExportResult> {
     flags.dtype && `--dtype ${flags.dtype}`,
     flags.quantize && `--quantize ${flags.quantize}`,
   ].filter(Boolean).join(" ");
-  const command = `deno task prune --resume --out ${out} ${again}`;
+  const command = commandLine(`prune --resume --out ${out} ${again}`);
   const signal = run.interruption.saying(
     `stopped; the pruned model is in ${out}, export it with: ${command}`,
   );

@@ -2,13 +2,11 @@ import { CalibrationError, seal, unseal } from "@lopper/core";
 import { INPUTS } from "@lopper/core";
 import { readInputIfThere, writeTextFileAtomically, writing } from "@lopper/files";
 import { ownTextLength, type OwnTexts, ownTexts, ownTextStart } from "@lopper/run";
-import { homedir } from "node:os";
 import { mkdir } from "node:fs/promises";
-import process from "node:process";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { jsonOrNull } from "../folder/json_or_null.ts";
-import { userPath } from "../inputs/paths.ts";
+import { cacheFolder } from "../inputs/cache_folder.ts";
 
 export interface SelfCalibration extends OwnTexts {
   readonly modelDigest: string;
@@ -59,16 +57,4 @@ async function keptTexts(text: string): Promise<readonly string[] | null> {
 function orNone(error: unknown): null {
   if (error instanceof CalibrationError) return null;
   throw error;
-}
-
-/** Where a user's programs keep what can be made anew; LOPPER_CACHE puts it elsewhere. */
-function cacheFolder(): string {
-  const own = process.env.LOPPER_CACHE;
-  if (own) return userPath(own);
-  const shared = process.env.XDG_CACHE_HOME;
-  if (shared) return join(shared, "lopper");
-  const local = process.platform === "win32" ? process.env.LOCALAPPDATA : undefined;
-  if (local) return join(local, "lopper", "cache");
-  const caches = process.platform === "darwin" ? ["Library", "Caches"] : [".cache"];
-  return join(homedir(), ...caches, "lopper");
 }

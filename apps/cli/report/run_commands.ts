@@ -1,4 +1,5 @@
 import { commandsOfRun, type RunRecord } from "@lopper/run";
+import { commandLine } from "../called_as.ts";
 
 /** Where a run that is made again goes. */
 const OUT = "again";
@@ -6,7 +7,7 @@ const OUT = "again";
 /** The command lines that make a run again, in their order. */
 export function runCommands(record: RunRecord): readonly string[] {
   return commandsOfRun(record, OUT)
-    .map((words) => ["deno", "task", "prune", ...words.map(quoted)].join(" "));
+    .map((words) => commandLine(["prune", ...words.map(quoted)].join(" ")));
 }
 
 /** A word as a POSIX shell takes it for one. */

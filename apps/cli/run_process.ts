@@ -1,0 +1,59 @@
+import { LopperError, UsageError } from "@lopper/core";
+import { type Command, CommanderError } from "commander";
+import process from "node:process";
+import { inspect } from "node:util";
+import { findNativeEngine } from "./inputs/native_engine.ts";
+import { InterruptError, listenForInterruption } from "./terminal/interrupt.ts";
+import { keepOnly, PERMISSIONS, type Permissions } from "./permissions.ts";
+import { lopperProgram } from "./program.ts";
+import { systemSentence } from "./terminal/system_error.ts";
+import { tell, tellLines } from "./terminal/terminal.ts";
+
+/**
+ * Runs the command that the process was started with, and ends the process with its code: 0 done,
+ * 1 failed, 2 wrong usage; 130 stopped, as shells expect.
+ */
+export async function runProcess(): Promise<never> {
+  // What nobody waited for is told like everything else.
+  process.on("unhandledRejection", (reason) => process.exit(tellError(reason)));
+  process.exit(await run(process.argv.slice(2)));
+}
+
+async function run(args: readonly string[]): Promise<number> {
+  try {
+    const program = lopperProgram(await listenForInterruption());
+    program.hook("preAction", async (_, command) => {
+      const needed = neededBy(command);
+      // As long as it may write.
+      if (needed.ffi) await findNativeEngine(command.opts().backend);
+      await keepOnly(needed);
+    });
+    await program.parseAsync([...args], { from: "user" });
+    return 0;
+  } catch (error) {
+    return tellError(error);
+  }
+}
+
+/** Says what went wrong, and returns the process's code. */
+function tellError(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (error instanceof InterruptError) {
+    tellLines();
+    tell(error.message);
+    return 130;
+  }
+  if (error instanceof LopperError) {
+    tell(`lopper: ${error.message}`);
+    return error instanceof UsageError ? 2 : 1;
+  }
+  const sentence = systemSentence(error);
+  if (sentence !== null) tell(`lopper: ${sentence}`);
+  else tellLines(`lopper: this is a fault in Lopper, please report it:\n${inspect(error)}`);
+  return 1;
+}
+
+function neededBy(command: Command): Permissions {
+  const needed = PERMISSIONS[command.name()];
+  return command.opts().offline ? { ...needed, net: undefined } : needed;
+}
