@@ -1,0 +1,43 @@
+import { resolve } from "node:path";
+import { ALL_PERMISSIONS, denoFlags } from "../../apps/cli/permissions.ts";
+import { done } from "./done.ts";
+import { copyFile } from "./folders.ts";
+import { LICENCES, stageProgram } from "./stage.ts";
+import { TARGETS } from "./targets.ts";
+
+export interface BinaryOptions {
+  /** By Deno's name. */
+  readonly target: string;
+  /** The Deno that compiles, whose runtime the binary has. */
+  readonly deno: string;
+}
+
+/** Makes the command line one file, with all that it needs in it; the licences go beside it. */
+export async function compileBinary(out: string, options: BinaryOptions): Promise<void> {
+  const { target } = options;
+  const stage = await Deno.makeTempDir({ prefix: "lopper-stage-" });
+  try {
+    await stageProgram(stage, { kind: "binary", target, system: TARGETS[target] });
+    await compileStage(stage, out, options);
+    await copyFile(`${stage}/${LICENCES}`, `${out}.${LICENCES}`);
+  } finally {
+    await Deno.remove(stage, { recursive: true });
+  }
+}
+
+/**
+ * Compiles what was staged. Variables of the environment are handed on: `DENORT_BIN` names a
+ * runtime of one's own.
+ */
+export async function compileStage(
+  stage: string,
+  out: string,
+  { target, deno }: BinaryOptions,
+  env: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  // What a runtime caches of a program lies where others may write.
+  const how = ["--quiet", "--no-check", "--no-lock", "--no-code-cache", "--include", "."];
+  const may = denoFlags(ALL_PERMISSIONS);
+  const where = ["--target", target, "--output", resolve(out)];
+  await done(deno, ["compile", ...how, ...may, ...where, "main.js"], stage, env);
+}
