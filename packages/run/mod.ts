@@ -13,6 +13,7 @@ export { SETTINGS, type SettingsName } from "./presets.ts";
 export { prune } from "./prune.ts";
 export { type Rehearsal, rehearse } from "./rehearse.ts";
 export { runFlags } from "./run_flags.ts";
+export { RunJournal } from "./run_journal.ts";
 export { type ExportFlags, exportOf, type RunFlags } from "./schemas/flags.ts";
 export {
   type EarlyStop,
@@ -26,7 +27,7 @@ export {
 export { checkSameSettings, journalHead } from "./schemas/same_settings.ts";
 export { parseRunSettings, type RunSettings, settingsToJson } from "./schemas/settings.ts";
 export { groupSizes, policyOf } from "./search_tools.ts";
-export { PLAN_FILES, type RunStore } from "./store.ts";
+export { PLAN_FILES, RECORD_FILE, type RunStore, STATE_FILES } from "./store.ts";
 export { ratioForBytes } from "./target_bytes.ts";
 export { latencyTable, ratioForLatency } from "./target_latency.ts";
 export { cutTexts, type RunTexts, textNeeds } from "./texts.ts";

@@ -7,6 +7,12 @@ import type { RunSettings } from "./schemas/settings.ts";
 /** Files of a result that say what stays of a model: all of it, and as published configs say it where they can. */
 export const PLAN_FILES = { plan: "lopper_plan.json", published: "pruning_config.json" } as const;
 
+/** Files in which a store that outlives the process keeps what a run knows before it has a result. */
+export const STATE_FILES = { settings: "settings.json", journal: "journal.jsonl" } as const;
+
+/** The file of a result that holds the record; it comes last, and with it the result is whole. */
+export const RECORD_FILE = "run.json";
+
 /** Where a run keeps what it decided and found out, and puts its result: a folder, or memory. */
 export interface RunStore {
   /** What the run began with that is to go on; null for a new one. */

@@ -11,12 +11,12 @@ import { INPUTS } from "@lopper/core";
 import { digestOfPlan, layersOfBlocks, parsePlanFile, prunedSizes } from "@lopper/models";
 import { readInputIfThere } from "@lopper/files";
 import { wordsOf } from "@lopper/options";
-import { RUN_OPTIONS, type RunRecord } from "@lopper/run";
+import { RUN_OPTIONS, type RunJournal, type RunRecord } from "@lopper/run";
 import { agrees, changesOf, checkWay, keptSwaps, searchModelOf, type Way } from "@lopper/search";
 import { basename, dirname, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { FILES, readRecord } from "./run_files.ts";
-import { readJournal, type RunJournal } from "./run_journal.ts";
+import { readJournal } from "./read_journal.ts";
 
 /**
  * What a finished run decided, or what it had decided when it reached a smaller ratio.

@@ -5,18 +5,19 @@ import {
   parseRunRecord,
   parseRunSettings,
   PLAN_FILES,
+  RECORD_FILE,
   type RunRecord,
   type RunSettings,
+  STATE_FILES,
 } from "@lopper/run";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 
 /** Files that a run writes into its folder besides the checkpoint. */
 export const FILES = {
-  settings: "settings.json",
-  journal: "journal.jsonl",
+  ...STATE_FILES,
   ...PLAN_FILES,
-  record: "run.json",
+  record: RECORD_FILE,
   report: "report.html",
 } as const;
 

@@ -13,6 +13,7 @@ import { type Model, openModel } from "@lopper/models";
 import {
   checkSameSettings,
   parseRunRecord,
+  RunJournal,
   type RunRecord,
   runRecordToJson,
   type RunSettings,
@@ -24,9 +25,9 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { NextResult, removePartials, STATE } from "./next_result.ts";
 import { entriesOfOut } from "./out_entries.ts";
+import { journalOf } from "./read_journal.ts";
 import { checkRunReplaceable, isLeftOver, isRunFile } from "./replaceable.ts";
 import { FILES, readSettings } from "./run_files.ts";
-import { RunJournal } from "./run_journal.ts";
 import { withWayOn } from "../terminal/way_on.ts";
 import { commandLine } from "../called_as.ts";
 
@@ -106,7 +107,7 @@ export class RunFolder implements RunStore {
       );
     }
     const settings = entries.length > 0 ? await readSettings(statePath) : null;
-    const lines = settings && await RunJournal.read(statePath, settings);
+    const lines = settings && await journalOf(statePath, settings);
     return new RunFolder(path, statePath, settings, lines);
   }
 
@@ -174,7 +175,7 @@ export class RunFolder implements RunStore {
       await writing(file, () => mkdir(this.#statePath, { recursive: true }));
       await writeTextFileAtomically(file, await settingsToJson(settings));
     }
-    this.#lines ??= await RunJournal.begin(this.#statePath, settings);
+    this.#lines ??= await RunJournal.begin(this.journalPath, settings);
     this.#journal = await AppendFile.open(this.journalPath);
     this.#began = true;
   }

@@ -1,10 +1,8 @@
 import { ResumeError, sealLine, unsealLine } from "@lopper/core";
-import { AppendFile, codeOf } from "@lopper/files";
 import { type History, type JournalEntry, parseJournal, toJournalLine } from "@lopper/search";
-import { journalHead, type RunSettings } from "@lopper/run";
-import { stat } from "node:fs/promises";
-import { join } from "node:path";
-import { FILES, readSettings } from "./run_files.ts";
+import { journalHead } from "./schemas/same_settings.ts";
+import type { RunSettings } from "./schemas/settings.ts";
+import { STATE_FILES } from "./store.ts";
 
 /**
  * The lines of a run's journal. Each carries a checksum over itself and the one before, and the first is bound to what the
@@ -23,18 +21,25 @@ export class RunJournal {
     this.#checksums = [head];
   }
 
-  /** One that has no lines yet. */
-  static async begin(folder: string, settings: RunSettings): Promise<RunJournal> {
-    return new RunJournal(join(folder, FILES.journal), await journalHead(settings));
+  /**
+   * One that has no lines yet.
+   * @param file what messages call it.
+   */
+  static async begin(file: string, settings: RunSettings): Promise<RunJournal> {
+    return new RunJournal(file, await journalHead(settings));
   }
 
   /**
-   * Reads the complete lines of the journal in a folder; what a crash left of the last one counts for nothing.
+   * Takes the complete lines of a journal; what a crash left of the last one is none of them.
+   * @param file what messages call it.
    * @throws {ResumeError} naming the first line that does not fit.
    */
-  static async read(folder: string, settings: RunSettings): Promise<RunJournal> {
-    const journal = await RunJournal.begin(folder, settings);
-    const { lines } = await AppendFile.readLines(journal.#file);
+  static async read(
+    file: string,
+    lines: readonly string[],
+    settings: RunSettings,
+  ): Promise<RunJournal> {
+    const journal = await RunJournal.begin(file, settings);
     for (const [i, line] of lines.entries()) await journal.#take(line, i + 1);
     // Whoever opens a run learns at once whether its journal says something.
     journal.#history = parseJournal(journal.#lines, journal.#file);
@@ -70,7 +75,7 @@ export class RunJournal {
     const sealed = await unsealLine(line, this.#checksums.at(-1)!);
     if (!sealed) {
       const follows = number === 1
-        ? `is not of the run that ${FILES.settings} describes`
+        ? `is not of the run that ${STATE_FILES.settings} describes`
         : `does not follow line ${number - 1}`;
       throw new ResumeError(
         `${this.#file}, line ${number}: it was changed, or ${follows}: its checksum does not fit`,
@@ -79,16 +84,4 @@ export class RunJournal {
     this.#lines.push(sealed.text);
     this.#checksums.push(sealed.checksum);
   }
-}
-
-/**
- * The journal of the run in a folder; null where there is none.
- * @throws {ResumeError} when it, or the settings that it belongs to, were changed.
- */
-export async function readJournal(folder: string): Promise<RunJournal | null> {
-  const there = await stat(join(folder, FILES.journal)).then(() => true, (error) => {
-    if (codeOf(error) === "ENOENT") return false;
-    throw error;
-  });
-  return there ? await RunJournal.read(folder, await readSettings(folder)) : null;
 }
