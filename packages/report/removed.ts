@@ -14,7 +14,12 @@ export interface LayerChange {
   readonly steps: { readonly attention: readonly number[]; readonly mlp: readonly number[] };
 }
 
-export function layerChanges({ layers, frontier, swaps }: RunRecord): readonly LayerChange[] {
+/** What says which layers there were, and what became of them. */
+export interface LayersOfRun extends Pick<RunRecord, "layers" | "swaps"> {
+  readonly frontier: readonly Pick<RunRecord["frontier"][number], "changes">[];
+}
+
+export function layerChanges({ layers, frontier, swaps }: LayersOfRun): readonly LayerChange[] {
   const isIn = (part: string, { changes }: { readonly changes: Candidate }) =>
     changes.some((change) => change.part === part);
   const stepsOf = (layer: number, kind: string) => {

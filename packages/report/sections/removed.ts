@@ -1,6 +1,12 @@
 import { html } from "../html.ts";
 import { layersFile, layersPicture } from "../layers_picture.ts";
-import { describeRemoved, type LayerChange, layerChanges, removedOf } from "../removed.ts";
+import {
+  describeRemoved,
+  type LayerChange,
+  layerChanges,
+  type LayersOfRun,
+  removedOf,
+} from "../removed.ts";
 import type { ReportRun } from "../report_run.ts";
 import type { Section } from "../section.ts";
 import { folded, table } from "../table.ts";
@@ -37,6 +43,16 @@ function describeLayers(changes: readonly LayerChange[]): string {
   const what = describeRemoved(removedOf(changes));
   const untouched = changes.filter(({ dense, pruned }) => sameShape(dense, pruned)).length;
   return `${changes.length} layers from the input at the top to the output. Removed: ${what}. ${untouched} layers are untouched.`;
+}
+
+/** What stays of each layer, as markup for a page with its style, and in words. */
+export function picturedLayers(
+  run: LayersOfRun,
+  plan: ReportRun["plan"],
+): { readonly picture: string; readonly description: string } {
+  const changes = layerChanges(run);
+  const description = describeLayers(changes);
+  return { picture: layersPicture(changes, plan, description).text, description };
 }
 
 /** What stays of each layer, as the text of an SVG file. */
