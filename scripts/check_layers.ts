@@ -33,7 +33,9 @@ const ORDER = [
   "run",
   "demo-model",
   "report",
+  "browser",
   "cli",
+  "web",
 ];
 const IMPORT = /\b(?:from|import)\s*\(?\s*"([^"]+)"/g;
 /** The places where `Deno` may be named, since Node has no equal of what they do, and tests. */
@@ -228,7 +230,7 @@ async function* sources(root: string, folder: string): AsyncGenerator<string> {
   for await (const entry of Deno.readDir(join(root, folder))) {
     const path = `${folder}/${entry.name}`;
     if (entry.isDirectory) yield* sources(root, path);
-    else if (entry.name.endsWith(".ts")) yield path;
+    else if (/\.tsx?$/.test(entry.name)) yield path;
   }
 }
 

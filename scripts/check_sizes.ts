@@ -137,7 +137,7 @@ async function* sourcesIn(root: string, folder: string): AsyncGenerator<string> 
   for await (const entry of Deno.readDir(join(root, folder))) {
     const path = `${folder}/${entry.name}`;
     if (entry.isDirectory) yield* sourcesIn(root, path);
-    else if (entry.name.endsWith(".ts")) yield path;
+    else if (/\.tsx?$/.test(entry.name)) yield path;
   }
 }
 

@@ -1,6 +1,6 @@
 /** Bytes and named tensors, both ways. Nothing here knows what a model is. */
 export { type ByteSink, MemorySink } from "./byte_sink.ts";
-export { type ByteSource, checkRange, MemorySource } from "./byte_source.ts";
+export { BlobSource, type ByteSource, checkRange, MemorySource } from "./byte_source.ts";
 export { decodeText } from "./decode_text.ts";
 export { expandInto, fromFloat32, type HalfDType, isHalf, toFloat32 } from "./dtypes.ts";
 export { finiteFloat32 } from "./finite_values.ts";

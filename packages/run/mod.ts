@@ -8,7 +8,7 @@ export { type CalibrationPart, SELF } from "./options/calibration_part.ts";
 export { type GivenRunOptions, RUN_OPTIONS } from "./options/run_options.ts";
 export { statedDefaults } from "./options/stated.ts";
 export { ownTextLength, type OwnTexts, ownTexts, ownTextStart, SELF_TOKENS } from "./own_texts.ts";
-export type { AppliedDecision, PruneTask, RunTools } from "./prepare.ts";
+export { type AppliedDecision, type PruneTask, type RunTools, shareMemory } from "./prepare.ts";
 export { SETTINGS, type SettingsName } from "./presets.ts";
 export { prune } from "./prune.ts";
 export { type Rehearsal, rehearse } from "./rehearse.ts";

@@ -113,12 +113,17 @@ export async function* prepareRun(
   };
 }
 
-/** What may be held in memory while the run goes on. @throws {InsufficientMemoryError} when it cannot. */
-function shareMemory(
+/**
+ * What may be held in memory while the run goes on.
+ * @throws {InsufficientMemoryError} when it cannot; whoever asks before `prune` does learns it early.
+ */
+export function shareMemory(
   model: Model,
   texts: RunTexts,
   flags: RunFlags,
-  { backend, store, memory }: RunTools,
+  { backend, store, memory }: Pick<RunTools, "backend" | "memory"> & {
+    readonly store: Pick<RunStore, "settings">;
+  },
 ): MemoryPlan {
   return planMemory({
     architecture: model.architecture,

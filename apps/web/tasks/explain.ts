@@ -1,0 +1,58 @@
+import {
+  formatBytes,
+  formatRatio,
+  InsufficientMemoryError,
+  LopperError,
+  UnreachableTargetError,
+} from "@lopper/core";
+
+/** Why the browser's storage does not take what a run needs. */
+export class StorageError extends LopperError {
+  constructor(needed: number, left: number) {
+    super(
+      `this run needs ${
+        formatBytes(needed)
+      } of the browser's storage for the model and its result, and ${
+        formatBytes(left)
+      } are left; delete a run here, or make room on the disk`,
+    );
+  }
+}
+
+/** What went wrong, as a sentence for people who have a page before them and no command line. */
+export function explain(error: unknown): string {
+  if (error instanceof InsufficientMemoryError) {
+    return `This model is too large for a browser tab: it needs ${
+      formatBytes(error.needed)
+    } of memory and may take ${
+      formatBytes(error.available)
+    } here. Fewer tokens in a sequence need less; Lopper's command line takes larger models.`;
+  }
+  if (error instanceof UnreachableTargetError) {
+    return `${formatRatio(error.target)} of the parameters cannot go; at most ${
+      formatRatio(error.reachable)
+    } can, with these settings.`;
+  }
+  if (error instanceof LopperError) return sentence(error.message);
+  if (isNamed(error, "QuotaExceededError")) {
+    return "The browser's storage is full. What the run decided is kept: make room, then go on with it.";
+  }
+  if (isNamed(error, "NoModificationAllowedError")) {
+    return "Another tab works on this run; close it, or wait until it is done.";
+  }
+  if (error instanceof RangeError && /alloc|memory|length/i.test(error.message)) {
+    return "The browser has no more memory for this tab. What the run decided is kept: close other tabs, then go on with it.";
+  }
+  const what = error instanceof Error ? error.message : String(error);
+  return `Lopper has made a mistake: ${what}. What the run decided is kept.`;
+}
+
+function isNamed(error: unknown, name: string): boolean {
+  return error instanceof DOMException && error.name === name;
+}
+
+/** With a capital letter and a full stop. */
+function sentence(message: string): string {
+  const end = /[.!?]$/.test(message) ? "" : ".";
+  return message.charAt(0).toUpperCase() + message.slice(1) + end;
+}

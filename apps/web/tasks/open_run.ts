@@ -1,0 +1,105 @@
+import { type Backend, openBackend } from "@lopper/backends";
+import { BlobSource, type ModelFolder } from "@lopper/formats";
+import { DEMO_SAMPLES, DEMO_SEQUENCE_LENGTH } from "@lopper/demo-model";
+import { type SampleList, textSamples } from "@lopper/importance";
+import { type Model, openModel } from "@lopper/models";
+import {
+  cutTexts,
+  policyOf,
+  type PruneTask,
+  type RunFlags,
+  runFlags,
+  type RunTexts,
+} from "@lopper/run";
+import { openTokenizer, type Tokenizer } from "@lopper/tokenizers";
+import type { About } from "./about.ts";
+import { EMBEDDED_TEXTS } from "./embedded.ts";
+
+/** All that a run needs but its store, open. */
+export interface OpenedRun extends AsyncDisposable {
+  readonly model: Model;
+  readonly texts: RunTexts;
+  readonly task: PruneTask;
+  readonly tokenizer: Tokenizer;
+  readonly backend: Backend;
+}
+
+/**
+ * Opens the model and the engine, and reads the texts.
+ * @param text of the user's own to judge by, if there is one.
+ * @param saved settings of the run that goes on.
+ * @throws {LopperError} when something is not as it should be, or out of reach, before any work.
+ */
+export async function openRun(
+  folder: ModelFolder,
+  about: About,
+  text: File | null,
+  saved: RunFlags | undefined,
+): Promise<OpenedRun> {
+  await using opening = new AsyncDisposableStack();
+  const model = await openModel(folder);
+  opening.use(model);
+  const flags = flagsOf(model, about, saved);
+  // What is out of reach is refused before a text is read.
+  policyOf(model, flags, null);
+  const tokenizer = opening.use(await openTokenizer(folder));
+  const texts = await cutTexts(
+    {
+      block: { name: about.text ?? "the page's books", sources: [await calibration(text)] },
+      width: null,
+      heldOut: {
+        name: "the page's held-out text",
+        samples: await samplesOf(await EMBEDDED_TEXTS.heldOut(), "held_out.txt"),
+      },
+    },
+    flags,
+    model.architecture,
+    tokenizer,
+  );
+  const backend = await openEngine();
+  opening.use(backend);
+  const opened = opening.move();
+  return {
+    ...{ model, texts, tokenizer, backend },
+    task: { flags },
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}
+
+/** The settings of a run: what the page asks, and for the rest what the command line takes. */
+export function flagsOf(
+  model: Model,
+  { isEmbedded, title, text, asked }: About,
+  saved?: RunFlags,
+): RunFlags {
+  const own = text === null ? undefined : [{ path: text, weight: 1 }];
+  const usual = {
+    sequenceLength: DEMO_SEQUENCE_LENGTH,
+    ...(text === null && { samples: DEMO_SAMPLES }),
+  };
+  return runFlags(
+    model.architecture,
+    { ...asked, calibration: own, model: isEmbedded ? null : title },
+    { saved, usual: isEmbedded ? usual : undefined },
+  );
+}
+
+/** The engine that every browser has. */
+export async function openEngine(): Promise<Backend> {
+  return (await openBackend("wasm", { threads: 1 })).backend;
+}
+
+async function calibration(text: File | null) {
+  const samples = text
+    ? await samplesOf(text, text.name)
+    : await samplesOf(await EMBEDDED_TEXTS.calibration(), "calibration.jsonl");
+  return { samples, weight: 1 };
+}
+
+async function samplesOf(blob: Blob, name: string): Promise<SampleList> {
+  const open = () => Promise.resolve(new BlobSource(name, blob));
+  if (!/\.parquet$/i.test(name)) return await textSamples(open, name);
+  // Few runs need it.
+  const { parquetSamples } = await import("@lopper/importance/parquet");
+  return await parquetSamples(open, name);
+}

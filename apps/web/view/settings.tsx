@@ -1,0 +1,114 @@
+import { formatBytes, formatCount, formatRatio } from "@lopper/core";
+import { useEffect, useRef } from "preact/hooks";
+import type { Controller } from "../state/controller.ts";
+import { type Chosen, mostOf } from "../state/state.ts";
+import type { Asked } from "../tasks/about.ts";
+
+/** What presets do, in a line each; their names are those of the command line. */
+const PRESETS: readonly (readonly [Asked["preset"], string])[] = [
+  ["lopper", "Lopper’s own: whatever hurts least goes, and what stays is refitted"],
+  ["multipruner", "MultiPruner, as published: blocks, then channels, then heads"],
+  ["blockpruner", "BlockPruner, as published: whole blocks only"],
+  ["width", "Channels of MLPs only"],
+  ["heads", "Attention heads only"],
+];
+
+/** A model that was chosen, and what is to be done with it. */
+export function Settings(props: { readonly view: Chosen; readonly act: Controller }) {
+  const { view: { opened, asked, text }, act } = props;
+  const heading = useRef<HTMLHeadingElement>(null);
+  useEffect(() => heading.current?.focus(), []);
+  const { title, family, layers, parameters, bytes, notes } = opened;
+  const left = (n: number) => n * (1 - asked.ratio / 100);
+  return (
+    <section aria-labelledby="model">
+      <h2 id="model" ref={heading} tabIndex={-1}>{title}</h2>
+      <p>
+        {family}, {layers} layers, {formatCount(parameters)} parameters, {formatBytes(bytes)}
+      </p>
+      {notes.length > 0 && <ul class="note">{notes.map((note) => <li key={note}>{note}</li>)}</ul>}
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          act.begin();
+        }}
+      >
+        <label for="ratio">How much is to go</label>
+        <div class="slider">
+          <input
+            id="ratio"
+            type="range"
+            min="1"
+            max={mostOf(opened)}
+            value={asked.ratio}
+            aria-valuetext={`${asked.ratio} per cent`}
+            aria-describedby="ratio-means"
+            onInput={(event) => act.settle({ ratio: Number(event.currentTarget.value) })}
+          />
+          <output for="ratio">{formatRatio(asked.ratio)}</output>
+        </div>
+        <p id="ratio-means" class="note">
+          About {formatCount(Math.round(left(parameters)))} of {formatCount(parameters)}{" "}
+          parameters stay, and {formatBytes(left(bytes))} of{" "}
+          {formatBytes(bytes)}. The more goes, the less the model knows.
+        </p>
+        <label for="preset">What may go</label>
+        <select
+          id="preset"
+          value={asked.preset}
+          onChange={(event) => act.settle({ preset: event.currentTarget.value as Asked["preset"] })}
+        >
+          {PRESETS.map(([name, what]) => <option key={name} value={name}>{what}</option>)}
+        </select>
+        <More asked={asked} text={text} act={act} />
+        <div class="buttons">
+          <button type="submit" class="main">Make it smaller</button>
+          <button type="button" class="quiet" onClick={() => act.home()}>Choose another</button>
+        </div>
+      </form>
+    </section>
+  );
+}
+
+/** What few people need. */
+function More(
+  props: { readonly asked: Asked; readonly text: File | null; readonly act: Controller },
+) {
+  const { asked, text, act } = props;
+  const number = (key: "samples" | "seqLen", label: string, means: string) => (
+    <>
+      <label for={key}>{label}</label>
+      <input
+        id={key}
+        type="number"
+        min={key === "samples" ? 1 : 2}
+        placeholder="as many as is usual"
+        value={asked[key] ?? ""}
+        aria-describedby={`${key}-means`}
+        onInput={({ currentTarget: { value, valueAsNumber } }) =>
+          act.settle({ [key]: value === "" ? undefined : valueAsNumber })}
+      />
+      <p id={`${key}-means`} class="note">{means}</p>
+    </>
+  );
+  return (
+    <details>
+      <summary>More settings</summary>
+      <label for="text">Text to judge by</label>
+      <input
+        id="text"
+        type="file"
+        accept=".txt,.jsonl,.parquet"
+        aria-describedby="text-means"
+        onChange={(event) => act.judgeBy(event.currentTarget.files?.[0] ?? null)}
+      />
+      <p id="text-means" class="note">
+        {text
+          ? `What the model says to ${text.name} decides what stays.`
+          : "A .txt, .jsonl or .parquet file of the kind that the model is for; without one, books."}
+      </p>
+      {number("samples", "Samples", "More samples decide better, and take longer.")}
+      {number("seqLen", "Tokens of a sample", "Fewer tokens need less memory.")}
+    </details>
+  );
+}

@@ -1,0 +1,51 @@
+import {
+  BlobSource,
+  type ByteSource,
+  checkFileName,
+  missingFile,
+  type ModelFolder,
+  readWholeFile,
+} from "@lopper/formats";
+
+/** Files that somebody dropped or chose, by their paths with slashes. */
+export class BlobFolder implements ModelFolder {
+  readonly name: string;
+  readonly #files: ReadonlyMap<string, Blob>;
+
+  constructor(name: string, files: ReadonlyMap<string, Blob>) {
+    this.name = name;
+    this.#files = files;
+  }
+
+  /** Names of files, and of folders that hold some. */
+  list(): Promise<readonly string[]> {
+    const names = [...this.#files.keys()].map((path) => path.split("/")[0]);
+    return Promise.resolve([...new Set(names)].sort());
+  }
+
+  has(file: string): Promise<boolean> {
+    return Promise.resolve(this.#files.has(file));
+  }
+
+  open(file: string): Promise<ByteSource> {
+    try {
+      checkFileName(this.name, file);
+      const blob = this.#files.get(file);
+      if (!blob) throw missingFile(this.name, file);
+      return Promise.resolve(new BlobSource(`${this.name}/${file}`, blob));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  readBytes(file: string, limitBytes: number): Promise<Uint8Array> {
+    return readWholeFile(this, file, limitBytes);
+  }
+
+  folder(name: string): ModelFolder {
+    checkFileName(this.name, name);
+    const inside = [...this.#files].filter(([path]) => path.startsWith(`${name}/`))
+      .map(([path, blob]) => [path.slice(name.length + 1), blob] as const);
+    return new BlobFolder(`${this.name}/${name}`, new Map(inside));
+  }
+}

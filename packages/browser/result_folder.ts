@@ -1,0 +1,2 @@
+/** The folder of the result in the folder of a run. */
+export const RESULT_FOLDER = "result";
