@@ -12,7 +12,6 @@ import {
   type Rounds,
   save,
   script,
-  TimeLimitError,
   tokenIds,
   type Variant,
 } from "./harness.ts";
@@ -35,8 +34,6 @@ interface Round {
   readonly blockTokens?: number;
   readonly peakResidentBytes: number;
   readonly engine: string;
-  /** Processes that were killed since they did not end. */
-  readonly hangs?: number;
 }
 
 /** Largest difference of the mean NLL, in nats, between engines that compute the same. */
@@ -44,9 +41,6 @@ const NLL_TOLERANCE = 1e-4;
 /** WebAssembly takes long, and repeats tell little beside rounds. */
 const REPEATS = { native: 3, wasm: 1 };
 const THREADS = 2;
-/** WebAssembly with several threads sometimes never ends. Such a process is killed, counted, and run again. */
-const LIMIT_SECONDS = 180;
-const MAX_HANGS = 3;
 
 export async function benchForward(options: ForwardOptions): Promise<void> {
   const { name, model, lengths, tokens, rounds, python } = options;
@@ -87,18 +81,10 @@ export async function benchForward(options: ForwardOptions): Promise<void> {
 function variantsFor(model: string, ids: string, python: string | undefined): Variant<Round>[] {
   const ours = (backend: string, threads: number, repeats: number): Variant<Round> => ({
     name: `Lopper ${backend}, ${threads} thread${threads > 1 ? "s" : ""}`,
-    async run() {
-      const args = [model, backend, String(threads), ids, String(repeats)];
-      for (let hangs = 0;; hangs++) {
-        try {
-          const options = { limitSeconds: LIMIT_SECONDS };
-          return { ...JSON.parse(await script("forward.ts", args, options)), hangs };
-        } catch (error) {
-          if (!(error instanceof TimeLimitError) || hangs === MAX_HANGS) throw error;
-          console.error(error.message);
-        }
-      }
-    },
+    run: async () =>
+      JSON.parse(
+        await script("forward.ts", [model, backend, String(threads), ids, String(repeats)]),
+      ),
   });
   const variants = [
     ours("cpu", THREADS, REPEATS.native),

@@ -10,6 +10,7 @@ import { benchEstimate } from "./bench_estimate.ts";
 import { benchFast } from "./bench_fast.ts";
 import { benchForward } from "./bench_forward.ts";
 import { benchGrowth } from "./bench_growth.ts";
+import { benchHangs } from "./bench_hangs.ts";
 import { benchParity } from "./bench_parity.ts";
 import { benchReplay } from "./bench_replay.ts";
 import { benchRequantise } from "./bench_requantise.ts";
@@ -28,6 +29,7 @@ const USAGE = `usage: deno task bench NAME [options]
   forward      forward + NLL throughput of the engines, and of PyTorch with --python
   search       exhaustive, fast, and with --python, --published and --code the published search
   fast         what fast saves and loses, over three seeds
+  hangs        WebAssembly on two threads on a busy machine, --rounds times: none may hang or differ
   replay       races over the scores that fast's exhaustive run left in --work (--smollm2), many seeds
   techniques   each technique of the fast search alone
   competition  what the default search saves by a threshold, over seeds (--rounds)
@@ -140,6 +142,9 @@ switch (name) {
     break;
   case "fast":
     await benchFast(smollm2 ? { ...SMOLLM2_WHOLE, model: smollm2 } : DEMO_CASE, SEEDS, flags.work);
+    break;
+  case "hangs":
+    await benchHangs(rounds);
     break;
   case "replay":
     await benchReplay(

@@ -16,6 +16,7 @@ import { valueImports } from "./value_imports.ts";
 /** Imports go down this list only, never up. */
 const ORDER = [
   "core",
+  "threads",
   "options",
   "formats",
   "files",

@@ -42,6 +42,8 @@ export interface BackendDescription {
   /** Engine and version, e.g. "onnxruntime-node 1.30.0". */
   readonly engine: string;
   readonly threads: number;
+  /** Engines that share out the rows of a run, each with memory of its own; one, as a rule. */
+  readonly engines: number;
   /** The fastest way to compute attention on this engine, among those that it computes rightly. */
   readonly attentionOp: AttentionOp;
   /** The engine has a kernel for the LogSoftmax operator. */

@@ -128,6 +128,7 @@ function describe(
     name,
     engine: ENGINE,
     threads: 1,
+    engines: 1,
     residentWeights: true,
     memoryLimitBytes: null,
     ...operators,

@@ -12,6 +12,7 @@ export function openNodeBackend(
       name: "cpu",
       engine: ENGINE,
       threads,
+      engines: 1,
       attentionOp: "gqa",
       logSoftmax: true,
       residentWeights: false,

@@ -14,6 +14,6 @@ export const ENGINE_OPTIONS = {
   threads: {
     form: wholeNumber(1, MAX_THREADS, `this machine has ${navigator.hardwareConcurrency} cores`),
     help: "threads",
-    stated: "all on cpu, 1 on wasm",
+    stated: "all cores",
   },
 } as const satisfies OptionTable;

@@ -30,6 +30,7 @@ const DESCRIPTION: BackendDescription = {
   name: NAME,
   engine: `lopper ${VERSION}`,
   threads: 1,
+  engines: 1,
   attentionOp: "plain",
   logSoftmax: true,
   residentWeights: false,

@@ -1,38 +1,15 @@
-import * as ort from "onnxruntime-web";
 import type { Backend, BackendOptions } from "./backend.ts";
-import { type Ort, OrtBackend } from "./ort.ts";
-
-/** 2³² bytes: the address space of wasm32. */
-const WASM32_BYTES = 4 * 1024 ** 3;
+import { EnginePool } from "./engines/engine_pool.ts";
+import { describeWebEngine, openWebEngine } from "./web_engine.ts";
 
 /**
- * With more than one thread onnxruntime-web 1.30.0 sometimes stops for good in Deno while the machine is busy (1 of 20
- * processes in a stress test): the main thread spins in a run that never ends, and cannot even be interrupted. More
- * threads are there for whoever asks.
- */
-const DEFAULT_THREADS = 1;
-
-/**
- * onnxruntime's WebAssembly engine (SIMD, threads): no native code, needs only the permission to read.
- * The thread count of the engine is fixed by the first session in a process.
+ * onnxruntime's WebAssembly engine: no native code, needs only the permission to read. With one
+ * thread it runs in the thread that opens it; with more, engines in as many other threads share out
+ * the rows of each run.
  */
 export function openWebBackend(
-  { threads = DEFAULT_THREADS }: BackendOptions,
+  { threads = navigator.hardwareConcurrency }: BackendOptions,
 ): Promise<Backend> {
-  ort.env.wasm.numThreads = threads;
-  ort.env.logLevel = "fatal";
-  const backend = new OrtBackend(
-    ort as unknown as Ort,
-    {
-      name: "wasm",
-      engine: `onnxruntime-web ${ort.env.versions.web ?? ort.env.versions.common}`,
-      threads,
-      attentionOp: "attention",
-      logSoftmax: true,
-      residentWeights: false,
-      memoryLimitBytes: WASM32_BYTES,
-    },
-    { executionProviders: ["wasm"], logSeverityLevel: 4 },
-  );
+  const backend = threads === 1 ? openWebEngine() : new EnginePool(describeWebEngine(threads));
   return Promise.resolve(backend);
 }

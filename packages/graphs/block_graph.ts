@@ -33,6 +33,8 @@ export function blockGraph(
   const values = blockNodes(scope, rows);
   g.output("out", values.out, "float32", ["N", hiddenSize]);
   if (capture) captureOutput(g, capture, values.captured, "I");
+  // Tokens of a block that is not attended see nothing of one another; energies are sums over all.
+  if (capture !== "energy") g.independent(...attention ? ["B"] : ["B", "T"]);
   return g.encode();
 }
 

@@ -15,5 +15,6 @@ export function gemm({ transA = false, transB = false, add = false }: GemmOption
   const inputs = add ? [a, b, g.input("c", "float32", ["M", "N"])] : [a, b];
   const attributes = { transA: Number(transA), transB: Number(transB) };
   g.output("out", g.node("Gemm", inputs, attributes), "float32", ["M", "N"]);
+  g.independent("M");
   return g.encode();
 }

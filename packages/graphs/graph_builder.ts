@@ -5,6 +5,7 @@ import {
   TensorProto_DataType as DataType,
 } from "onnx-buf";
 import { create, toBinary } from "@bufbuild/protobuf";
+import { independenceEntries } from "./independence.ts";
 
 /** A dimension is a number, or the name of a symbolic size that each run fixes anew. */
 export type Dimension = number | string;
@@ -51,12 +52,22 @@ export class GraphBuilder {
   readonly #inputs: object[] = [];
   readonly #outputs: object[] = [];
   readonly #initializers: object[] = [];
+  #independent: readonly string[] = [];
   /** Shared with branches: names are unique in the whole model. */
   #counter = { next: 0 };
 
   constructor(name: string, opset = 23) {
     this.#name = name;
     this.#opset = opset;
+  }
+
+  /**
+   * Says that rows along these symbolic axes, which stand side by side in every feed that has them,
+   * know nothing of one another, and that each fetch has its rows in their order along its first
+   * axis: whoever runs the graph may run it on some rows at a time.
+   */
+  independent(...axes: readonly string[]) {
+    this.#independent = axes;
   }
 
   /** Declares a graph input and returns its name. */
@@ -202,6 +213,7 @@ export class GraphBuilder {
         version: 1n,
       }],
       graph: this.#graph(),
+      metadataProps: independenceEntries(this.#independent),
       // deno-lint-ignore no-explicit-any
     } as any);
     return toBinary(ModelProtoSchema, model);

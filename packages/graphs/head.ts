@@ -13,6 +13,7 @@ export interface HeadOptions {
 export function logitsHead(options: HeadOptions): Uint8Array {
   const g = new GraphBuilder("logits_head");
   g.output("logits", logits(g, options), "float32", ["N", options.vocabSize]);
+  g.independent("N");
   return g.encode();
 }
 
@@ -30,6 +31,7 @@ export function crossEntropyHead(options: SoftmaxOptions): Uint8Array {
   const g = new GraphBuilder("cross_entropy_head");
   const value = crossEntropyNodes(g, logits(g, options), options.logSoftmax ?? true);
   g.output("cross_entropy", value, "float32", ["N"]);
+  g.independent("N");
   return g.encode();
 }
 
@@ -67,6 +69,7 @@ export function logProbsHead(options: SoftmaxOptions): Uint8Array {
   const g = new GraphBuilder("log_probs_head");
   const found = logProbabilities(g, logits(g, options), options.logSoftmax ?? true);
   g.output("log_probs", found, "float32", ["N", options.vocabSize]);
+  g.independent("N");
   return g.encode();
 }
 
@@ -76,17 +79,19 @@ export interface TokenLogProbsOptions extends SoftmaxOptions {
 }
 
 /**
- * Final norm, LM head and log-probabilities of chosen tokens: rows of hidden states are computed once, however many tokens are
- * asked for after each. Feeds: those of `logitsHead` and `picks int64 [P]`, row · V + token of each. Fetches:
- * `log_probs [P]`, float32, in nats, and with `top` `top int64 [N]`, the first of the likeliest tokens of each row.
+ * Final norm, LM head and log-probabilities of chosen tokens: rows of hidden states are computed
+ * once, however many tokens are asked for after each. Feeds: those of `logitsHead` and
+ * `tokens int64 [N, K]`. Fetches: `log_probs [N, K]`, float32, in nats, and with `top`
+ * `top int64 [N]`, the first of the likeliest tokens of each row.
  */
 export function tokenLogProbsHead(options: TokenLogProbsOptions): Uint8Array {
   const g = new GraphBuilder("token_log_probs_head");
   const scores = logits(g, options);
-  const picks = g.input("picks", "int64", ["P"]);
+  const tokens = g.input("tokens", "int64", ["N", "K"]);
   const logProbs = logProbabilities(g, scores, options.logSoftmax ?? true);
-  const flat = g.node("Reshape", [logProbs, g.int64([-1])]);
-  g.output("log_probs", g.node("Gather", [flat, picks]), "float32", ["P"]);
+  const picked = g.node("GatherElements", [logProbs, tokens], { axis: 1 });
+  g.output("log_probs", picked, "float32", ["N", "K"]);
+  g.independent("N");
   if (options.top) {
     g.output("top", g.node("ArgMax", [scores], { axis: 1, keepdims: 0 }), "int64", ["N"]);
   }

@@ -12,6 +12,7 @@ export {
   logProbsHead,
   tokenLogProbsHead,
 } from "./head.ts";
+export { type Independence, independenceOf } from "./independence.ts";
 export type { Capture } from "./layers.ts";
 export { nodeModels } from "./node_models.ts";
 export { type ResidentAttentionOp, residentDecoder } from "./resident_decoder.ts";

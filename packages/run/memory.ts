@@ -3,7 +3,12 @@ import { type Architecture, formatBytes, InsufficientMemoryError } from "@lopper
 import { keptBytes, PREDICTION_BYTES, rankByMomentsBytes } from "@lopper/importance";
 import type { Model } from "@lopper/models";
 import { refitBytes, refitTokens } from "@lopper/recovery";
-import { activationBytes, type WeightMemory, weightMemory } from "@lopper/runtime";
+import {
+  activationBytes,
+  sharedEngineBytes,
+  type WeightMemory,
+  weightMemory,
+} from "@lopper/runtime";
 
 /** What the process, the engine and its compiled graphs take before there is a model. */
 const PROCESS_BYTES = 250e6;
@@ -113,6 +118,7 @@ function partsOfRun(
 ): readonly MemoryPart[] {
   return [
     ["the process and its engine", PROCESS_BYTES],
+    ...backend.engines === 1 ? [] : [sharedEngines(architecture, backend)],
     ["the weights as they are in the checkpoint", weights.held],
     ["one block or the head in float32", Math.max(weights.largestBlock, weights.head)],
     [
@@ -120,6 +126,11 @@ function partsOfRun(
       engineCopies(backend) * activationBytes(architecture, backend, run),
     ],
   ];
+}
+
+function sharedEngines(architecture: Architecture, backend: BackendDescription): MemoryPart {
+  const bytes = sharedEngineBytes(architecture, backend);
+  return [`${backend.engines} engines that share the work (--threads)`, bytes];
 }
 
 function sumOf(parts: readonly MemoryPart[]): number {

@@ -16,6 +16,7 @@ const ARCHITECTURE = architectureOfLayers(Array.from({ length: 22 }, () => LAYER
     tiedEmbeddings: false,
   },
 });
+const CPU = { memoryLimitBytes: null, name: "cpu", engines: 1, attentionOp: "gqa" };
 const NEEDS: MemoryNeeds = {
   architecture: ARCHITECTURE,
   weights: { held: 2.2e9, expanded: 4.1e9, largestBlock: 0.14e9, head: 0.26e9 },
@@ -23,7 +24,7 @@ const NEEDS: MemoryNeeds = {
   tokens: 28_672,
   batchTokens: 2048,
   fixed: false,
-  backend: { memoryLimitBytes: null, name: "cpu", attentionOp: "gqa" } as BackendDescription,
+  backend: CPU as BackendDescription,
 };
 
 Deno.test("memory: what is planned fits the budget, and a larger budget is used", () => {
@@ -77,8 +78,14 @@ Deno.test("memory: what cannot fit is refused with the figures", () => {
   // Batches that decisions were made with are not made smaller.
   assert.ok(planMemory(NEEDS, 3.3e9).batchTokens < 2048);
   refused({ ...NEEDS, fixed: true }, 3.3e9, /2048 tokens/);
-  const wasm = { memoryLimitBytes: 4 * 2 ** 30, name: "wasm" } as BackendDescription;
-  planMemory({ ...NEEDS, backend: wasm }, 8e9);
+  const one = { memoryLimitBytes: 4 * 2 ** 30, name: "wasm", engines: 1 };
+  const wasm = one as BackendDescription;
+  const room = (backend: BackendDescription) => {
+    const { cacheBytes, expandedBytes } = planMemory({ ...NEEDS, backend }, 7e9);
+    return cacheBytes + expandedBytes / 2;
+  };
+  assert.ok(room({ ...wasm, engines: 4 }) < room(wasm) - 4 * 190e6);
+  refused({ ...NEEDS, backend: { ...wasm, engines: 64 } }, 20e9, /64 engines .*--threads/);
   const wide = { ...ARCHITECTURE, vocabSize: 600_000 };
   refused({ ...NEEDS, architecture: wide, backend: wasm }, 80e9, /backend wasm can hold 4\.3 GB/);
 });

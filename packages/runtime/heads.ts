@@ -1,4 +1,11 @@
-import { type Feeds, float32, float32Data, int64, int64Data } from "@lopper/backends";
+import {
+  type BackendDescription,
+  type Feeds,
+  float32,
+  float32Data,
+  int64,
+  int64Data,
+} from "@lopper/backends";
 import type { Architecture } from "@lopper/core";
 import { crossEntropyHead, logitsHead, logProbsHead, tokenLogProbsHead } from "@lopper/graphs";
 import type { GraphRuns } from "./graph_runs.ts";
@@ -7,6 +14,11 @@ import type { LaidOutWeights } from "./weight_layout.ts";
 
 /** Values of the logits that the head may hold at a time: two copies of 48 MB stay in the cache's reach. */
 export const HEAD_CHUNK_VALUES = 12 * 1024 * 1024;
+
+/** Rows that a head computes in one run; engines that share them out compute so many each. */
+export function headRows(vocabSize: number, { engines }: BackendDescription): number {
+  return engines * Math.max(64, Math.floor(HEAD_CHUNK_VALUES / vocabSize));
+}
 
 /** Log-probabilities of tokens, in nats, and what is likeliest. */
 export interface TokenLogProbs {
@@ -63,7 +75,6 @@ export class Heads {
    * @param picks in the order of the rows.
    */
   async tokenLogProbs(rows: Float32Array, picks: readonly TokenPick[]): Promise<TokenLogProbs> {
-    const { vocabSize } = this.#architecture;
     const run = await this.#runs.compiled(
       "token log-probabilities",
       () => tokenLogProbsHead({ ...this.#scoringOptions(), top: true }),
@@ -74,11 +85,10 @@ export class Heads {
     await this.#inPieces(rows, async (feeds, start, end) => {
       let last = done;
       while (last < picks.length && picks[last].row < end) last++;
-      const flat = picks.slice(done, last).map(({ row, token }) =>
-        (row - start) * vocabSize + token
-      );
-      const fetches = await run.run({ ...feeds, picks: int64(flat, [flat.length]) });
-      logProbs.set(float32Data(fetches, "log_probs"), done);
+      const { tokens, perRow, places } = picksByRow(picks.slice(done, last), [start, end]);
+      const fetches = await run.run({ ...feeds, tokens: int64(tokens, [end - start, perRow]) });
+      const found = float32Data(fetches, "log_probs");
+      places.forEach((place, i) => logProbs[done + i] = found[place]);
       top.push(...int64Data(fetches, "top"));
       done = last;
     });
@@ -100,7 +110,7 @@ export class Heads {
   ) {
     const { hiddenSize, vocabSize } = this.#architecture;
     const count = this.#count(rows);
-    const chunk = Math.max(64, Math.floor(HEAD_CHUNK_VALUES / vocabSize));
+    const chunk = headRows(vocabSize, this.#runs.backend.description);
     await this.#runs.inTurn(async () => {
       const weights = this.#weightFeeds();
       for (let start = 0; start < count; start += chunk) {
@@ -134,4 +144,21 @@ export class Heads {
       lm_head: float32(this.#weights.lmHead(), [vocabSize, hiddenSize]),
     };
   }
+}
+
+/**
+ * Tokens that are asked for after rows `start` to `end`, as many after each row as after the one with
+ * most of them: `tokens [end - start, perRow]`, and the place of each pick in it.
+ */
+function picksByRow(
+  picks: readonly TokenPick[],
+  [start, end]: readonly [start: number, end: number],
+) {
+  const counts = new Array<number>(end - start).fill(0);
+  const columns = picks.map(({ row }) => counts[row - start]++);
+  const perRow = counts.reduce((most, count) => Math.max(most, count), 1);
+  const tokens = new Array<number>((end - start) * perRow).fill(0);
+  const places = picks.map(({ row }, i) => (row - start) * perRow + columns[i]);
+  picks.forEach(({ token }, i) => tokens[places[i]] = token);
+  return { tokens, perRow, places };
 }

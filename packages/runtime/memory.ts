@@ -1,9 +1,11 @@
 import type { BackendDescription } from "@lopper/backends";
-import { type Architecture, headsOf, innerWidth, sizeOf } from "@lopper/core";
+import { type Architecture, headsOf, innerWidth, parametersOfBlock, sizeOf } from "@lopper/core";
 import { attentionChunks, attentionOpFor } from "./attention_op.ts";
-import { HEAD_CHUNK_VALUES } from "./heads.ts";
+import { headRows } from "./heads.ts";
 
 const FLOAT_BYTES = 4;
+/** What an engine in a thread of its own takes before it computes: its code and compiled graphs. */
+const ENGINE_BYTES = 190e6;
 
 /**
  * Bytes of the engine's own tensors while `tokens` tokens, sequences of `length` each, run through a model: an estimate
@@ -29,7 +31,21 @@ export function activationBytes(
   const chunks = attentionChunks(attentionOpFor(architecture, backend), tokens / length, length);
   const scores = Math.ceil(length / chunks) * tokens * queries +
     (chunks > 1 ? 4 * tokens * keys * headDim : 0);
-  const rows = Math.min(tokens, Math.max(64, Math.floor(HEAD_CHUNK_VALUES / vocabSize)));
+  const rows = Math.min(tokens, headRows(vocabSize, backend));
   const head = 2 * rows * vocabSize + 2 * rows * hiddenSize;
   return FLOAT_BYTES * (mlp + attention + scores + head);
+}
+
+/**
+ * Bytes that engines which share out rows take beside their activations: their threads, and each its
+ * copy of the weights of a run, which lie in memory that all share, too.
+ */
+export function sharedEngineBytes(
+  { hiddenSize, vocabSize, blocks }: Architecture,
+  { engines }: BackendDescription,
+): number {
+  if (engines === 1) return 0;
+  const inBlocks = blocks.map((block) => parametersOfBlock(block, sizeOf(block), { norms: true }));
+  const largest = inBlocks.reduce((most, count) => Math.max(most, count), vocabSize * hiddenSize);
+  return engines * ENGINE_BYTES + (engines + 1) * largest * FLOAT_BYTES;
 }

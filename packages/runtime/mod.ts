@@ -7,9 +7,9 @@ export {
   sampleSequences,
   type SamplingOptions,
 } from "./generate.ts";
-export { HEAD_CHUNK_VALUES, type TokenLogProbs } from "./heads.ts";
+export type { TokenLogProbs } from "./heads.ts";
 export { type LatencyOptions, measureLatencies, type TimedSizes } from "./latency.ts";
-export { activationBytes } from "./memory.ts";
+export { activationBytes, sharedEngineBytes } from "./memory.ts";
 export type { Predictions } from "./predictions.ts";
 export { ResidentDecoder, type ResidentDecoderOptions } from "./resident_decoder.ts";
 export { type RopeTable, ropeTable } from "./rope.ts";

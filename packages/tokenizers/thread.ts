@@ -1,6 +1,6 @@
 import { CheckpointFormatError } from "@lopper/core";
+import { type MessageThread, openThread } from "@lopper/threads";
 import type { EngineFiles } from "./engine.ts";
-import { type MessageThread, openThread } from "./open_thread.ts";
 import type { Answer, Request } from "./protocol.ts";
 
 /**

@@ -2,8 +2,8 @@
  * A tokenizer in a thread of its own: while a pattern looks for its end, the program still hears
  * its user, and can give up.
  */
+import { threadScope } from "@lopper/threads";
 import { TokenizerEngine } from "./engine.ts";
-import { threadScope } from "./open_thread.ts";
 import type { Answer, Request } from "./protocol.ts";
 
 const scope = await threadScope();

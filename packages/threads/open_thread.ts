@@ -1,6 +1,13 @@
+/**
+ * The web worker of this platform, as it was at first: onnxruntime-web 1.30.0 puts Node's class in its
+ * place in Deno when it makes its first session.
+ */
+const WebWorker = "Worker" in globalThis ? Worker : null;
+
 /** A thread that takes messages. */
 export interface MessageThread {
-  postMessage(message: unknown): void;
+  /** @param transfer buffers that are handed over, not copied. */
+  postMessage(message: unknown, transfer?: readonly ArrayBuffer[]): void;
   terminate(): void;
 }
 
@@ -21,14 +28,17 @@ export interface ThreadScope {
  * its place.
  */
 export async function openThread(module: URL, events: ThreadEvents): Promise<MessageThread> {
-  if (!("Worker" in globalThis)) return await openNodeThread(module, events);
-  const worker = new Worker(module, { type: "module" });
+  if (!WebWorker) return await openNodeThread(module, events);
+  const worker = new WebWorker(module, { type: "module" });
   worker.onmessage = ({ data }) => events.onMessage(data);
   worker.onerror = (event) => {
     event.preventDefault();
     events.onError(event.message);
   };
-  return worker;
+  return {
+    postMessage: (message, transfer = []) => worker.postMessage(message, [...transfer]),
+    terminate: () => worker.terminate(),
+  };
 }
 
 async function openNodeThread(module: URL, events: ThreadEvents): Promise<MessageThread> {
@@ -37,7 +47,7 @@ async function openNodeThread(module: URL, events: ThreadEvents): Promise<Messag
   worker.on("message", (data) => events.onMessage(data));
   worker.on("error", (error) => events.onError(String(error)));
   return {
-    postMessage: (message) => worker.postMessage(message),
+    postMessage: (message, transfer = []) => worker.postMessage(message, [...transfer]),
     terminate: () => void worker.terminate(),
   };
 }

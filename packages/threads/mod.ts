@@ -1,0 +1,1 @@
+export { type MessageThread, openThread, threadScope } from "./open_thread.ts";
