@@ -21,12 +21,15 @@ Deno.test("permissions: the table in docs/permissions.md is that of the commands
   const [, table] = page.split("| task ");
   const cells = table.split("\n\n")[0].split("\n").filter((line) => line.startsWith("| `"))
     .map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()));
-  const yes = (granted?: true) => granted ? "yes" : "no";
+  const yes = (granted?: true, orElse = "no") => granted ? "yes" : orElse;
   assert.deepEqual(
     cells,
-    TASKS.map(([name, { write, ffi, net, run, sys }]) => [
+    TASKS.map(([name, { write, ffi, net, hub, run, sys }]) => [
       `\`${name}\``,
-      ...[write, ffi, net, run].map(yes),
+      yes(write, hub && "a model of the hub"),
+      yes(ffi),
+      yes(net, hub && "a model of the hub"),
+      yes(run),
       sys.map((what) => `\`${what}\``).join(", ") || "nothing",
     ]),
   );
@@ -55,15 +58,29 @@ Deno.test("permissions: a task asks for its help with no more than it has", asyn
 
 Deno.test("permissions: what a command does not need is given back", async () => {
   const script = new URL("apps/cli/testing/kept_permissions.ts", ROOT);
-  const states = async (command: string) => {
-    const args = ["run", "--quiet", "--no-prompt", "--allow-all", fileURLToPath(script), command];
+  /** What is left when a command begins, and when its models are there. */
+  const states = async (...words: readonly string[]) => {
+    const args = ["run", "--quiet", "--no-prompt", "--allow-all", fileURLToPath(script), ...words];
     const { stdout, stderr } = await new Deno.Command(Deno.execPath(), { args }).output();
-    return JSON.parse(new TextDecoder().decode(stdout) || new TextDecoder().decode(stderr));
+    const text = new TextDecoder().decode(stdout) || new TextDecoder().decode(stderr);
+    return text.trimEnd().split("\n").map((line) => JSON.parse(line));
   };
-  const all = { read: "granted", write: "granted", ffi: "granted", net: "granted", run: "granted" };
-  assert.deepEqual(await states("compare"), all);
-  const gone = { write: "prompt", ffi: "prompt", net: "prompt", run: "prompt" };
-  assert.deepEqual(await states("inspect"), { ...all, ...gone });
+  const all = ["write", "ffi", "net", "run"];
+  const begun = async (...words: readonly string[]) => (await states(...words))[0];
+  assert.deepEqual(await begun("compare", "demo", "demo"), all);
+  assert.deepEqual(await begun("inspect", "./m"), []);
+  assert.deepEqual(await begun("prune", "packages/models"), ["write", "ffi"], "which is here");
+  assert.deepEqual(await begun("generate", "demo", "org/m"), ["ffi"], "a prompt is no model");
+  // For a model of the hub only, and until it is there.
+  assert.deepEqual(await states("inspect", "org/m"), [["write", "net"], []]);
+  assert.deepEqual(await states("generate", "org/m", "a"), [["write", "ffi", "net"], ["ffi"]]);
+  assert.deepEqual(await states("prune", "--resume"), [["write", "ffi", "net"], ["write", "ffi"]]);
+  assert.deepEqual(await begun("prune", "org/m", "--offline"), ["write", "ffi"]);
+  assert.deepEqual(
+    await states("evaluate", "./m", "org/m"),
+    [["write", "ffi", "net"], ["write", "ffi"]],
+    "data sets are read before models are opened",
+  );
 });
 
 /** The program's own sources. */

@@ -4,7 +4,7 @@ import { modelDigest } from "@lopper/models";
 import { tinyGguf } from "@lopper/models/testing";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { openUserModel, TOLD } from "../apps/cli/inputs/open_model.ts";
+import { openLocated, TOLD } from "../apps/cli/inputs/open_model.ts";
 import { checkUnchanged } from "../apps/cli/inputs/source_check.ts";
 
 const MODEL = fileURLToPath(new URL("./fixtures/families/qwen2", import.meta.url));
@@ -29,11 +29,12 @@ async function during(change: (folder: string) => Promise<void>, gguf = false): 
     }
     const path = gguf ? `${folder}/model.gguf` : folder;
     const watch = new SourceWatch();
-    const { model } = await openUserModel(path, TOLD, watch);
+    const located = { path, title: "m" };
+    const model = await openLocated(located, TOLD, watch);
     try {
       const digest = await modelDigest(model);
       await change(folder);
-      await checkUnchanged(watch, path, digest);
+      await checkUnchanged(watch, located, digest);
     } finally {
       model[Symbol.dispose]();
     }

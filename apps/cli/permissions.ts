@@ -6,6 +6,8 @@ export interface Permissions {
   readonly ffi?: true;
   /** Data sets are downloaded. */
   readonly net?: true;
+  /** Models are, where one of the hub is named: into its cache, before any is opened. */
+  readonly hub?: true;
   /** Other programs are started: this one, once for each model. */
   readonly run?: true;
   /** Variables of the environment, which are read, and those of the engine also set. */
@@ -38,6 +40,7 @@ const evaluation: Permissions = {
   write: true,
   ffi: true,
   net: true,
+  hub: true,
   env: [...PLACE, ...ENGINE, ...HUB],
   sys: [MEMORY, "homedir", HOST],
 };
@@ -47,12 +50,19 @@ export const PERMISSIONS: Readonly<Record<string, Permissions>> = {
   prune: {
     write: true,
     ffi: true,
-    env: [...PLACE, ...ENGINE, ...CACHE],
+    hub: true,
+    env: distinct([...PLACE, ...ENGINE, ...CACHE, ...HUB]),
     sys: [MEMORY, "homedir", HOST],
   },
-  inspect: { env: PLACE, sys: [] },
-  generate: { ffi: true, env: [...PLACE, ...ENGINE], sys: [] },
-  export: { write: true, ffi: true, env: [...PLACE, ...ENGINE], sys: [HOST] },
+  inspect: { hub: true, env: [...PLACE, ...HUB], sys: ["homedir"] },
+  generate: { ffi: true, hub: true, env: [...PLACE, ...ENGINE, ...HUB], sys: ["homedir"] },
+  export: {
+    write: true,
+    ffi: true,
+    hub: true,
+    env: [...PLACE, ...ENGINE, ...HUB],
+    sys: ["homedir", HOST],
+  },
   evaluate: evaluation,
   compare: { ...evaluation, run: true },
   report: { write: true, env: PLACE, sys: [HOST] },
@@ -71,7 +81,8 @@ export const ALL_PERMISSIONS: Permissions = {
 };
 
 /** Flags of `deno run`. What is not granted is refused, and nobody is asked. */
-export function denoFlags({ write, ffi, net, run, env, sys }: Permissions): readonly string[] {
+export function denoFlags(permissions: Permissions): readonly string[] {
+  const { write, ffi, net, run, env, sys } = withDownloads(permissions);
   return [
     "--no-prompt",
     "--allow-read",
@@ -82,6 +93,11 @@ export function denoFlags({ write, ffi, net, run, env, sys }: Permissions): read
     ...(env.length > 0 ? [`--allow-env=${env.join(",")}`] : []),
     ...(sys.length > 0 ? [`--allow-sys=${sys.join(",")}`] : []),
   ];
+}
+
+/** What a command needs that downloads a model. */
+export function withDownloads({ hub, ...rest }: Permissions): Permissions {
+  return hub ? { ...rest, net: true, write: true } : rest;
 }
 
 /**

@@ -4,6 +4,7 @@ import { compareCommand } from "./compare/compare.ts";
 import { evaluateCommand } from "./evaluate/evaluate.ts";
 import { exportCommand } from "./export/export.ts";
 import { generateCommand } from "./generate/generate.ts";
+import { modelLocator } from "./inputs/locate_models.ts";
 import { inspectCommand } from "./inspect/inspect.ts";
 import { measureSpeedCommand } from "./compare/measure_speed.ts";
 import { pruneCommand } from "./prune/prune.ts";
@@ -11,8 +12,11 @@ import { reportCommand } from "./report/report.ts";
 import { UNINTERRUPTED } from "./terminal/interrupt.ts";
 import { print, tellLines } from "./terminal/terminal.ts";
 
-/** All commands with their options. A wrong call is a `CommanderError`. */
-export function lopperProgram(interruption = UNINTERRUPTED): Command {
+/**
+ * All commands with their options. A wrong call is a `CommanderError`.
+ * @param locate finds the models that commands are given.
+ */
+export function lopperProgram(interruption = UNINTERRUPTED, locate = modelLocator()): Command {
   const program = new Command(programName())
     .description("Make pre-trained language models smaller, without training, on this machine.")
     .version(versionText());
@@ -27,7 +31,7 @@ export function lopperProgram(interruption = UNINTERRUPTED): Command {
       reportCommand,
     ]
   ) {
-    program.addCommand(build(interruption));
+    program.addCommand(build(interruption, locate));
   }
   program.addCommand(measureSpeedCommand(interruption), { hidden: true });
   for (const command of [program, ...program.commands]) {

@@ -1,10 +1,12 @@
 import { LopperError, UsageError } from "@lopper/core";
-import { type Command, CommanderError } from "commander";
+import { CommanderError } from "commander";
 import process from "node:process";
 import { inspect } from "node:util";
+import { heldPermissions } from "./held_permissions.ts";
+import { modelLocator } from "./inputs/locate_models.ts";
 import { findNativeEngine } from "./inputs/native_engine.ts";
 import { InterruptError, listenForInterruption } from "./terminal/interrupt.ts";
-import { keepOnly, PERMISSIONS, type Permissions } from "./permissions.ts";
+import { PERMISSIONS } from "./permissions.ts";
 import { lopperProgram } from "./program.ts";
 import { systemSentence } from "./terminal/system_error.ts";
 import { tell, tellLines } from "./terminal/terminal.ts";
@@ -21,13 +23,14 @@ export async function runProcess(): Promise<never> {
 
 async function run(args: readonly string[]): Promise<number> {
   try {
-    const program = lopperProgram(await listenForInterruption());
+    const held = heldPermissions();
+    const locate = modelLocator(held.onModelsHere);
+    const program = lopperProgram(await listenForInterruption(), locate);
+    // As long as it may write.
     program.hook("preAction", async (_, command) => {
-      const needed = neededBy(command);
-      // As long as it may write.
-      if (needed.ffi) await findNativeEngine(command.opts().backend);
-      await keepOnly(needed);
+      if (PERMISSIONS[command.name()].ffi) await findNativeEngine(command.opts().backend);
     });
+    held.watch(program);
     await program.parseAsync([...args], { from: "user" });
     return 0;
   } catch (error) {
@@ -51,9 +54,4 @@ function tellError(error: unknown): number {
   if (sentence !== null) tell(`lopper: ${sentence}`);
   else tellLines(`lopper: this is a fault in Lopper, please report it:\n${inspect(error)}`);
   return 1;
-}
-
-function neededBy(command: Command): Permissions {
-  const needed = PERMISSIONS[command.name()];
-  return command.opts().offline ? { ...needed, net: undefined } : needed;
 }

@@ -13,9 +13,11 @@ import {
   perplexityRatio,
 } from "@lopper/evaluation";
 import { basename } from "node:path";
+import { modelLocator } from "../../apps/cli/inputs/locate_models.ts";
 import { EvaluationLog } from "../../apps/cli/measuring/evaluation_log.ts";
 import { readUserMeasures } from "../../apps/cli/measuring/evaluation_options.ts";
 import { openMeasured } from "../../apps/cli/measuring/open_measured.ts";
+import { UNINTERRUPTED } from "../../apps/cli/terminal/interrupt.ts";
 import { openReporter } from "../../apps/cli/terminal/reporter.ts";
 
 /** What `lopper evaluate` finds of a model, in few words, and what paired comparisons need. */
@@ -65,7 +67,8 @@ export async function scoresOf(path: string, { data, texts, limit, out }: ScoreI
   const log = await EvaluationLog.open(`${out}/scores.jsonl`);
   try {
     const { signal } = new AbortController();
-    await using open = await openMeasured({ path, log, options, reporter, signal });
+    const [located] = await modelLocator()([path], { reporter, interruption: UNINTERRUPTED });
+    await using open = await openMeasured({ located, log, options, reporter, signal });
     const measuring = { bos: true, signal, teller: reporter };
     const { evaluation, windowNll, outcomes } = await evaluateModel(open, measures, measuring);
     const scores: Scores = {

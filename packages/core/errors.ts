@@ -87,6 +87,9 @@ export class HubError extends LopperError {
   }
 }
 
+/** The hub does not answer, or not from where this machine is. */
+export class HubUnreachableError extends HubError {}
+
 /**
  * A target that pruning cannot reach with the given settings. `target` and `reachable` are in per cent of what the dense model
  * takes of what is to become less: its parameters, or the time that each token is predicted to take.

@@ -17,6 +17,7 @@ export {
   ExportError,
   FolderBusyError,
   HubError,
+  HubUnreachableError,
   InsufficientMemoryError,
   LopperError,
   PlanError,

@@ -1,8 +1,8 @@
 import { ENGINE_OPTIONS } from "@lopper/backends";
 import {
+  HUB,
   MEMORY,
   off,
-  on,
   type OptionTable,
   type OptionValues,
   OUTPUT,
@@ -38,7 +38,7 @@ export function evaluationOptions(help: { readonly perplexity: string; readonly 
       help:
         "folder that holds the tasks' data sets; what is not there comes from the cache of Hugging Face, else from the hub",
     },
-    offline: { form: on, help: "download nothing" },
+    ...HUB,
     limit: { form: wholeNumber(1), help: "ask only the first so many questions of each task" },
     seqLen: {
       form: wholeNumber(2),

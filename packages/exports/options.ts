@@ -1,6 +1,6 @@
 import { ENGINE_OPTIONS } from "@lopper/backends";
 import { UsageError } from "@lopper/core";
-import { choice, on, type OptionTable, OUTPUT, path } from "@lopper/options";
+import { choice, HUB, on, type OptionTable, OUTPUT, path } from "@lopper/options";
 import type { ExportPrecision, GgufPrecision } from "./export.ts";
 
 /** What the user asks of the weights; without it, what the format takes by itself. */
@@ -108,6 +108,7 @@ export const EXPORT_OPTIONS = {
   },
   threads: ENGINE_OPTIONS.threads,
   overwrite: { form: on, help: "replace an earlier export" },
+  ...HUB,
   ...OUTPUT,
 } as const satisfies OptionTable;
 

@@ -7,6 +7,8 @@ export { FolderLock, LOCK_FILE } from "./folder_lock.ts";
 export { cachedRepository, cachedSnapshots, hubCacheFolder, isCachedDataSet } from "./hub/cache.ts";
 export { downloadDataSet } from "./hub/data_set.ts";
 export type { Hub } from "./hub/hub.ts";
+export { cachedModel, downloadModel } from "./hub/model.ts";
+export { type HubModelName, hubModelName, writtenModelName } from "./hub/model_name.ts";
 export { listFilesDeep } from "./list_files.ts";
 export { isFile, isFolder, isThere } from "./look.ts";
 export { openInput, readInput, readInputIfThere } from "./open_input.ts";

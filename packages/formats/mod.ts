@@ -37,7 +37,12 @@ export { readOnnxGraph } from "./onnx/read_graph.ts";
 export { OnnxTensorStore, type PlacedWeight } from "./onnx/tensor_store.ts";
 export { isPassing, type Source, ValueFlow } from "./onnx/value_flow.ts";
 export { UNQUANTISED } from "./safetensors/header.ts";
-export { filesOfWeights, hasSafetensors, openTensorStore } from "./safetensors/tensor_store.ts";
+export {
+  filesOfWeights,
+  hasSafetensors,
+  missingWeights,
+  openTensorStore,
+} from "./safetensors/tensor_store.ts";
 export { planShards, type TensorEntry, writeSafetensors } from "./safetensors/writer.ts";
 export type { TensorInfo, TensorStore } from "./tensors.ts";
 export {

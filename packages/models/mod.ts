@@ -32,7 +32,7 @@ export {
   weightsOfBlock,
 } from "./model.ts";
 export { openOnnxModel } from "./onnx/onnx_model.ts";
-export { openModel } from "./open_model.ts";
+export { neededFiles, openModel } from "./open_model.ts";
 export { digestOfPlan, parsePlanFile, planToJson } from "./plan_json.ts";
 export {
   fromPublishedConfig,

@@ -1,8 +1,7 @@
 import { shown, UnsupportedModelError } from "@lopper/core";
 import { architectureFromConfig } from "./config.ts";
 import { checkConfig } from "./config_kind.ts";
-import { foreignFolder, foreignWeights } from "./folder/foreign_folder.ts";
-import { fateOf, listed } from "./folder/folder_files.ts";
+import { fateOf, isCompanion, listed } from "./folder/folder_files.ts";
 import { modelOfFolder } from "./folder/model_of_folder.ts";
 import { hubSnapshot } from "./folder/hub_snapshot.ts";
 import type { KnownFolder } from "./folder/known_folder.ts";
@@ -10,22 +9,16 @@ import { lookAtFolder } from "./folder/open_folder.ts";
 import { openGgufModel } from "./gguf/gguf_model.ts";
 import {
   anyObject,
-  filesOfWeights,
-  hasSafetensors,
   missingFile,
   type ModelFolder,
   openTensorStore,
   readJson,
-  splitPart,
 } from "@lopper/formats";
+import { CONFIG, layoutOf, layoutOfFile, withoutWeights } from "./layout.ts";
 import type { Model } from "./model.ts";
-import { BUILDER_CONFIG, builderFile } from "./onnx/builder_config.ts";
-import { findOnnxFile } from "./onnx/find_file.ts";
 import { openOnnxModel } from "./onnx/onnx_model.ts";
 import { checkUnquantised } from "./quantised_weights.ts";
 import { bindModel, withEmbedding } from "./tied_head.ts";
-
-const CONFIG = "config.json";
 
 /**
  * Opens a model folder in Hugging Face layout, whose weights are safetensors or else an ONNX
@@ -40,19 +33,17 @@ export async function openModel(folder: ModelFolder): Promise<Model> {
 }
 
 async function openKnownFolder(folder: KnownFolder): Promise<Model> {
-  if (!await folder.has(CONFIG)) return await openWithoutConfig(folder);
-  if (!await hasSafetensors(folder)) {
-    const onnx = await findOnnxFile(folder);
-    if (onnx !== null) return await openOnnxModel(folder, onnx);
+  const layout = await layoutOf(folder);
+  if (layout?.form === "gguf") return await openOnlyGguf(folder, layout.files[0]);
+  if (layout?.form === "onnx") return await openOnnxModel(folder, layout.files[0]);
+  if (!await folder.has(CONFIG)) {
+    const snapshot = await hubSnapshot(folder);
+    if (snapshot) return await openModel(snapshot);
+    throw await withoutWeights(folder);
   }
-  const file = `${folder.name}/${CONFIG}`;
-  const json = await readJson(folder, CONFIG, anyObject);
-  const declared = checkConfig(json, file);
-  const { architecture: shapes, family } = architectureFromConfig(declared, file);
-  const foreign = await hasSafetensors(folder) ? null : await foreignWeights(folder);
-  if (foreign) throw foreign;
-  const read = await filesOfWeights(folder);
-  checkNamedWeights(json, read, file);
+  const { json, declared, shapes, family } = await describedModel(folder);
+  if (!layout) throw await withoutWeights(folder);
+  checkNamedWeights(json, layout.files, `${folder.name}/${CONFIG}`);
   const opened = await openTensorStore(folder);
   const store = withEmbedding(shapes, opened, family.tensorNames);
   try {
@@ -62,24 +53,52 @@ async function openKnownFolder(folder: KnownFolder): Promise<Model> {
       file: folder.name,
       description: CONFIG,
     });
-    return await modelOfFolder(folder, { ...bound, family, store, description: CONFIG, read });
+    const found = { ...bound, family, store, description: CONFIG, read: layout.files };
+    return await modelOfFolder(folder, found);
   } catch (error) {
     store.close();
     throw error;
   }
 }
 
-/** A folder whose model says in another file what it is, or lies deeper. */
-async function openWithoutConfig(folder: KnownFolder): Promise<Model> {
-  const gguf = (await folder.list()).filter((file) => /\.gguf$/i.test(file));
-  if (gguf.length > 0) return await openOnlyGguf(folder, gguf);
-  if (await folder.has(BUILDER_CONFIG)) {
-    return await openOnnxModel(folder, await builderFile(folder));
-  }
-  const snapshot = await hubSnapshot(folder);
-  if (snapshot) return await openModel(snapshot);
-  const foreign = await hasSafetensors(folder) ? null : await foreignFolder(folder);
-  throw foreign ?? missingFile(folder.name, CONFIG);
+/**
+ * What the config.json of a folder describes.
+ * @throws {CheckpointFormatError} or {UnsupportedModelError} when that is nothing that Lopper reads.
+ */
+async function describedModel(folder: ModelFolder) {
+  const file = `${folder.name}/${CONFIG}`;
+  const json = await readJson(folder, CONFIG, anyObject);
+  const declared = checkConfig(json, file);
+  const { architecture: shapes, family } = architectureFromConfig(declared, file);
+  return { json, declared, shapes, family };
+}
+
+/**
+ * The files of a folder that its model is opened from, and that go along with it: paths from the
+ * folder. Of its other files none is opened but config.json and what says where weights lie.
+ * @param paths of all files in the folder and in those within it.
+ * @param file path of the one that holds the weights, where that is said.
+ * @throws {CheckpointFormatError} or {UnsupportedModelError} when there is none that Lopper reads,
+ *   as far as that is known without the weights.
+ */
+export async function neededFiles(
+  folder: ModelFolder,
+  paths: readonly string[],
+  file: string | null = null,
+): Promise<readonly string[]> {
+  const layout = file === null ? await layoutOf(folder) : layoutOfFile(file);
+  const missing = layout?.files.find((file) => !paths.includes(file));
+  if (missing !== undefined) throw missingFile(folder.name, missing);
+  if (layout?.form === "gguf") return layout.files;
+  if (await folder.has(CONFIG)) await describedModel(folder);
+  if (!layout) throw await withoutWeights(folder);
+  const isNeeded = (path: string) => layout.files.some((file) => isPartOf(path, file));
+  return paths.filter((path) => isCompanion(path) || isNeeded(path));
+}
+
+/** Whether a file is another, or holds values of it, as those of ONNX files do. */
+function isPartOf(path: string, file: string): boolean {
+  return path === file || path.startsWith(`${file}_data`) || path.startsWith(`${file}.data`);
 }
 
 /**
@@ -97,19 +116,8 @@ function checkNamedWeights(
   );
 }
 
-/**
- * The only GGUF file of a folder without a config. @throws {UnsupportedModelError} when there are
- * several.
- */
-async function openOnlyGguf(folder: KnownFolder, files: readonly string[]): Promise<Model> {
-  const [file, ...more] = files;
-  if (more.length > 0) {
-    const split = files.map(splitPart).find((part) => part !== null);
-    throw new UnsupportedModelError(
-      `${folder.name} holds ${files.length} GGUF files and no ${CONFIG}; ` +
-        (split ? `some are parts of one model: ${split.join}` : "name the one to open"),
-    );
-  }
+/** The GGUF file of a folder that has nothing else of its model. */
+async function openOnlyGguf(folder: KnownFolder, file: string): Promise<Model> {
   const model = await openGgufModel(await folder.open(file));
   const beside = (await folder.list()).filter((name) => name !== file && fateOf(name) !== "silent");
   if (beside.length === 0) return model;

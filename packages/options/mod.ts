@@ -17,6 +17,7 @@ export { MEMORY, memoryBudget } from "./memory.ts";
 export {
   checkParts,
   flagOf,
+  HUB,
   type Option,
   type OptionTable,
   type OptionValues,

@@ -71,6 +71,9 @@ export function checkParts(table: OptionTable, given: Readonly<Record<string, un
 }
 
 /** Options that several commands have. */
+export const HUB = {
+  offline: { form: on, help: "download nothing: what is of the hub comes from its cache" },
+} as const satisfies OptionTable;
 export const OUTPUT = {
   json: { form: on, help: "print one JSON object a line" },
 } as const satisfies OptionTable;

@@ -24,7 +24,13 @@ import { logitsMemory, passageLogits } from "./held_out_logits.ts";
 import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
 import { type ModelSpeed, modelSpeed } from "./model_speed.ts";
 import { checkModels, openMeasured } from "../measuring/open_measured.ts";
-import { openUserModel, TOLD } from "../inputs/open_model.ts";
+import {
+  type LocatedModel,
+  type LocateModels,
+  modelLocator,
+  MODELS_HELP,
+} from "../inputs/locate_models.ts";
+import { openLocated, TOLD } from "../inputs/open_model.ts";
 import { openReporter, type Reporter } from "../terminal/reporter.ts";
 import { ScoresFolder } from "../measuring/scores_folder.ts";
 import { SAME_COMMAND, withWayOn } from "../terminal/way_on.ts";
@@ -36,7 +42,10 @@ const DECODE_TOKENS = 32;
 
 type Options = OptionValues<typeof COMPARE_OPTIONS>;
 
-export function compareCommand(interruption: Interruption = UNINTERRUPTED): Command {
+export function compareCommand(
+  interruption: Interruption = UNINTERRUPTED,
+  locate: LocateModels = modelLocator(),
+): Command {
   const command = new Command("compare")
     .description(
       "Put models side by side: size, speed and memory on this machine, perplexity, tasks, and how far each predicts " +
@@ -44,8 +53,7 @@ export function compareCommand(interruption: Interruption = UNINTERRUPTED): Comm
     )
     .argument(
       "<MODEL...>",
-      'two or more: folders in Hugging Face layout, GGUF or ONNX files, or "demo" for the embedded model; the first is what ' +
-        "the others are compared with",
+      `two or more: ${MODELS_HELP}, or "demo" for the embedded model; the first is what the others are compared with`,
     );
   return addOptions(command, COMPARE_OPTIONS)
     .addHelpText(
@@ -55,10 +63,16 @@ export function compareCommand(interruption: Interruption = UNINTERRUPTED): Comm
         "  lopper compare model.gguf ./pruned --perplexity my_text.txt --no-speed --json\n" +
         OWN_TASKS_HELP,
     )
-    .action((paths: readonly string[], options: Options) => run(paths, options, interruption));
+    .action((paths: readonly string[], options: Options) =>
+      run(paths, options, { interruption, locate })
+    );
 }
 
-async function run(paths: readonly string[], options: Options, interruption: Interruption) {
+async function run(
+  paths: readonly string[],
+  options: Options,
+  { interruption, locate }: { interruption: Interruption; locate: LocateModels },
+) {
   if (paths.length < 2) {
     throw new UsageError(
       "compare needs two models at least; the first is what others are compared with",
@@ -66,7 +80,8 @@ async function run(paths: readonly string[], options: Options, interruption: Int
   }
   using reporter = openReporter(options.json);
   const measures = await readComparedMeasures(options, reporter, interruption);
-  await checkModels(paths, reporter);
+  const all = await locate(paths, { offline: options.offline, reporter, interruption });
+  await checkModels(all, reporter);
   await using scores = await ScoresFolder.open(
     options.out,
     { file: COMPARISON, kind: "lopper-comparison" },
@@ -74,7 +89,7 @@ async function run(paths: readonly string[], options: Options, interruption: Int
   );
   try {
     const run = { options, measures, scores, reporter, interruption };
-    const comparison = await compare(paths, run);
+    const comparison = await compare(all, run);
     await scores.writeResult(comparison);
     reporter.result({ ...comparison }, describeComparison(comparison));
   } catch (error) {
@@ -105,18 +120,18 @@ interface Run {
   readonly interruption: Interruption;
 }
 
-async function compare(paths: readonly string[], run: Run): Promise<Comparison> {
+async function compare(all: readonly LocatedModel[], run: Run): Promise<Comparison> {
   const { options, measures, scores, reporter, interruption } = run;
-  const promptTokens = await promptLength(paths);
+  const promptTokens = await promptLength(all);
   // Before anything else is in memory or keeps the machine busy.
-  const speeds = options.speed ? await measureSpeeds(paths, promptTokens, run) : null;
+  const speeds = options.speed ? await measureSpeeds(all, promptTokens, run) : null;
   const signal = interruption.saying(scores.hint);
   const models: ComparedModel[] = [];
   let first: ModelFindings | null = null;
-  for (const [i, path] of paths.entries()) {
+  for (const [i, located] of all.entries()) {
     const beside = (model: Model) => [logitsMemory(model)];
     await using open = await openMeasured({
-      ...{ path, options, reporter, signal, beside },
+      ...{ located, options, reporter, signal, beside },
       log: scores.log,
     });
     const measuring = { bos: options.bos, signal, teller: reporter };
@@ -142,33 +157,34 @@ async function compare(paths: readonly string[], run: Run): Promise<Comparison> 
     version: VERSION,
     promptTokens,
     decodeTokens: DECODE_TOKENS,
-    models: withOwnNames(models, paths),
+    models: withOwnNames(models, all),
   };
 }
 
 /** Tokens of a prompt that all models take, with those that follow it. */
-async function promptLength(paths: readonly string[]): Promise<number> {
+async function promptLength(all: readonly LocatedModel[]): Promise<number> {
   let length = PROMPT_TOKENS;
-  for (const path of paths) {
-    using model = (await openUserModel(path, TOLD)).model;
+  for (const located of all) {
+    using model = await openLocated(located, TOLD);
     length = Math.min(length, longestSequence(model.architecture) - DECODE_TOKENS);
   }
   return Math.max(1, length);
 }
 
 async function measureSpeeds(
-  paths: readonly string[],
+  all: readonly LocatedModel[],
   promptTokens: number,
   { options, reporter, interruption }: Run,
 ): Promise<readonly ModelSpeed[]> {
   const speeds: ModelSpeed[] = [];
-  for (const path of paths) {
+  for (const located of all) {
     const { backend, threads, memory } = options;
     const settings = { promptTokens, decodeTokens: DECODE_TOKENS, backend, threads, memory };
     const onProgress = (done: number, total: number) =>
-      reporter.progress(`${path}, speed`, done, total);
+      reporter.progress(`${located.named}, speed`, done, total);
+    const { signal } = interruption;
     try {
-      speeds.push(await modelSpeed(path, { ...settings, onProgress, signal: interruption.signal }));
+      speeds.push(await modelSpeed(located, { ...settings, onProgress, signal }));
     } finally {
       reporter.stop();
       // A process that was stopped did not fail.
@@ -181,10 +197,10 @@ async function measureSpeeds(
 /** Models of the same title are told apart by the paths that the user gave. */
 function withOwnNames(
   models: readonly ComparedModel[],
-  paths: readonly string[],
+  all: readonly LocatedModel[],
 ): readonly ComparedModel[] {
   const titles = new Set(models.map(({ model }) => model));
   return titles.size === models.length
     ? models
-    : models.map((model, i) => ({ ...model, model: paths[i] }));
+    : models.map((model, i) => ({ ...model, model: all[i].named }));
 }

@@ -8,7 +8,8 @@ import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
 import { addOptions } from "../inputs/commander_options.ts";
 import { budgetNow } from "../inputs/memory_budget.ts";
 import { openUserBackend } from "../inputs/open_backend.ts";
-import { openUserModel, TOLD } from "../inputs/open_model.ts";
+import { modelLocator } from "../inputs/locate_models.ts";
+import { openLocated, TOLD } from "../inputs/open_model.ts";
 import { peakResidentBytes } from "./peak_memory.ts";
 import { openReporter } from "../terminal/reporter.ts";
 
@@ -35,7 +36,8 @@ async function run(path: string, options: Options, interruption: Interruption) {
   const { prompt, decode, repeats } = options;
   const reporter = openReporter(true);
   const signal = interruption.saying("stopped");
-  const { model } = await openUserModel(path, TOLD);
+  const [located] = await modelLocator()([path], { offline: true, reporter, interruption });
+  const model = await openLocated(located, TOLD);
   const { architecture } = model;
   const longest = longestSequence(architecture);
   if (prompt + decode > longest) {

@@ -1,5 +1,6 @@
 import { EvaluationError, median } from "@lopper/core";
 import { z } from "zod";
+import { DEMO, type LocatedModel } from "../inputs/locate_models.ts";
 import { PERMISSIONS } from "../permissions.ts";
 import { startOwn } from "./own_process.ts";
 
@@ -47,10 +48,13 @@ const line = z.discriminatedUnion("event", [progressLine, resultLine]);
  * Measures a model in a process of its own.
  * @throws {EvaluationError} with what that process said, when it fails.
  */
-export async function modelSpeed(path: string, settings: SpeedSettings): Promise<ModelSpeed> {
+export async function modelSpeed(
+  { path, named }: LocatedModel,
+  settings: SpeedSettings,
+): Promise<ModelSpeed> {
   const { promptTokens, decodeTokens, backend, threads, memory, onProgress, signal } = settings;
   const process = startOwn([
-    ...["measure-speed", path, "--backend", backend],
+    ...["measure-speed", path ?? DEMO, "--backend", backend],
     ...["--prompt", String(promptTokens), "--decode", String(decodeTokens)],
     ...["--repeats", String(REPEATS)],
     ...threads === undefined ? [] : ["--threads", String(threads)],
@@ -71,7 +75,7 @@ export async function modelSpeed(path: string, settings: SpeedSettings): Promise
   if (code !== 0 || result === null) {
     const reason = (await said).trim().replace(/^lopper: /, "") ||
       (code === null ? "it was ended" : `it ended with code ${code}`);
-    throw new EvaluationError(`the speed of ${path} could not be measured: ${reason}`);
+    throw new EvaluationError(`the speed of ${named} could not be measured: ${reason}`);
   }
   const { prefillSeconds, decodeSeconds, peakResidentBytes } = result;
   return {

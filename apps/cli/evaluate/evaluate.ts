@@ -6,6 +6,7 @@ import {
   type ModelEvaluation,
 } from "@lopper/evaluation";
 import { Command } from "commander";
+import { type LocateModels, modelLocator, MODELS_HELP } from "../inputs/locate_models.ts";
 import { addOptions } from "../inputs/commander_options.ts";
 import { OWN_TASKS_HELP, readUserMeasures } from "../measuring/evaluation_options.ts";
 import { describeEvaluation } from "../measuring/evaluation_output.ts";
@@ -15,14 +16,17 @@ import { openReporter } from "../terminal/reporter.ts";
 import { ScoresFolder } from "../measuring/scores_folder.ts";
 import { SAME_COMMAND, withWayOn } from "../terminal/way_on.ts";
 
-export function evaluateCommand(interruption: Interruption = UNINTERRUPTED): Command {
+export function evaluateCommand(
+  interruption: Interruption = UNINTERRUPTED,
+  locate: LocateModels = modelLocator(),
+): Command {
   const command = new Command("evaluate")
     .description(
       "Measure models: perplexity of texts, and zero-shot tasks as lm-evaluation-harness scores them.",
     )
     .argument(
       "<MODEL...>",
-      'folders in Hugging Face layout, GGUF or ONNX files, or "demo" for the embedded model',
+      `${MODELS_HELP}, or "demo" for the embedded model`,
     );
   return addOptions(command, EVALUATE_OPTIONS)
     .addHelpText(
@@ -32,18 +36,19 @@ export function evaluateCommand(interruption: Interruption = UNINTERRUPTED): Com
         "  lopper evaluate model.gguf --tasks my_questions.jsonl\n" + OWN_TASKS_HELP,
     )
     .action((paths: readonly string[], options: EvaluationFlags) =>
-      run(paths, options, interruption)
+      run(paths, options, { interruption, locate })
     );
 }
 
 async function run(
   paths: readonly string[],
   options: EvaluationFlags,
-  interruption: Interruption,
+  { interruption, locate }: { interruption: Interruption; locate: LocateModels },
 ) {
   using reporter = openReporter(options.json);
   const measures = await readUserMeasures(options, reporter, interruption);
-  await checkModels(paths, reporter);
+  const all = await locate(paths, { offline: options.offline, reporter, interruption });
+  await checkModels(all, reporter);
   await using scores = await ScoresFolder.open(
     options.out,
     { file: "evaluation.json", kind: "lopper-evaluation" },
@@ -52,9 +57,9 @@ async function run(
   const signal = interruption.saying(scores.hint);
   try {
     const models: ModelEvaluation[] = [];
-    for (const path of paths) {
+    for (const located of all) {
       await using open = await openMeasured({
-        ...{ path, options, reporter, signal },
+        ...{ located, options, reporter, signal },
         log: scores.log,
       });
       const measuring = { bos: options.bos, signal, teller: reporter };

@@ -2,25 +2,29 @@ import { SourceWatch } from "@lopper/files";
 import { checkFormatOptions, EXPORT_OPTIONS } from "@lopper/exports";
 import type { OptionValues } from "@lopper/options";
 import { Command } from "commander";
-import { checkApart, sourcePath } from "../folder/apart.ts";
+import { checkApart } from "../folder/apart.ts";
 import { ExportFolder } from "../exporting/export_folder.ts";
 import { exportInto } from "../exporting/export_into.ts";
 import { describeExport } from "../exporting/export_output.ts";
 import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
 import { addOptions } from "../inputs/commander_options.ts";
-import { openUserModel } from "../inputs/open_model.ts";
+import { type LocateModels, MODEL_HELP, modelLocator } from "../inputs/locate_models.ts";
+import { openLocated } from "../inputs/open_model.ts";
 import { openReporter } from "../terminal/reporter.ts";
 import { checkUnchanged } from "../inputs/source_check.ts";
 import { SAME_COMMAND, withWayOn } from "../terminal/way_on.ts";
 
 type Options = OptionValues<typeof EXPORT_OPTIONS>;
 
-export function exportCommand(interruption: Interruption = UNINTERRUPTED): Command {
+export function exportCommand(
+  interruption: Interruption = UNINTERRUPTED,
+  locate: LocateModels = modelLocator(),
+): Command {
   const command = new Command("export")
     .description("Write a model, dense or pruned, in the form that other programs load.")
     .argument(
       "MODEL",
-      'folder in Hugging Face layout, GGUF or ONNX file, or "demo" for the embedded model',
+      `${MODEL_HELP}, or "demo" for the embedded model`,
     );
   return addOptions(command, EXPORT_OPTIONS)
     .addHelpText(
@@ -28,31 +32,32 @@ export function exportCommand(interruption: Interruption = UNINTERRUPTED): Comma
       "\nExamples:\n  lopper export ./pruned --to safetensors --out ./pruned-hf\n" +
         "  lopper export ./pruned --to safetensors --layout deci --out ./pruned-vllm\n" +
         "  lopper export ./pruned --to onnx --dtype fp16 --out ./pruned-web\n" +
-        "  lopper export ./pruned --to gguf --quantize q8_0 --out ./pruned-gguf\n",
+        "  lopper export ./pruned --to gguf --quantize q8_0 --out ./pruned-gguf\n" +
+        "  lopper export HuggingFaceTB/SmolLM2-135M --to onnx --out ./smol-onnx\n",
     )
-    .action((path: string, options: Options) => run(path, options, interruption));
+    .action((path: string, options: Options) => run(path, options, { interruption, locate }));
 }
 
 /** Opens, writes, verifies, records; the result appears at its place only when all of that went well. */
-async function run(path: string, options: Options, interruption: Interruption) {
+async function run(
+  path: string,
+  options: Options,
+  { interruption, locate }: { interruption: Interruption; locate: LocateModels },
+) {
   const { to, out, verify, backend, threads } = options;
   checkFormatOptions(to, options, "--to");
   using reporter = openReporter(options.json);
   const watch = new SourceWatch();
-  const { model: opened, title } = await openUserModel(
-    path,
-    (note) => reporter.note(note),
-    watch,
-  );
-  using model = opened;
+  const [located] = await locate([path], { offline: options.offline, reporter, interruption });
+  using model = await openLocated(located, (note) => reporter.note(note), watch);
   try {
-    await checkApart(out, await sourcePath(path, model));
+    await checkApart(out, located.path ?? model.folder.name);
     await using folder = await ExportFolder.open(out, options, (text) => reporter.warn(text));
-    const record = await exportInto(model, { title, to, options }, {
+    const record = await exportInto(model, { title: located.title, to, options }, {
       ...{ folder, reporter },
       engine: verify === "logits" ? { backend, threads } : null,
       signal: interruption.saying("stopped; nothing is written"),
-      checkSource: (digest) => checkUnchanged(watch, path, digest),
+      checkSource: (digest) => checkUnchanged(watch, located, digest),
     });
     await folder.commit();
     reporter.result({ out, ...record }, describeExport(record, out));

@@ -1,16 +1,7 @@
 import { UsageError } from "@lopper/core";
-import { isFolder, isThere } from "@lopper/files";
-import type { Model } from "@lopper/models";
+import { isFolder } from "@lopper/files";
 import { realpath, stat } from "node:fs/promises";
 import { dirname } from "node:path";
-import { userPath } from "../inputs/paths.ts";
-
-/** Where a model lies that the user named by a path, or that is embedded. */
-export async function sourcePath(source: string | null, model: Model): Promise<string> {
-  if (source === null) return model.folder.name;
-  const path = userPath(source);
-  return await isThere(path) ? path : model.folder.name;
-}
 
 /**
  * A result is written apart from its source, by whatever names the two are called: links, other spellings, "..".

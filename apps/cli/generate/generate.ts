@@ -2,6 +2,7 @@ import { ENGINE_OPTIONS } from "@lopper/backends";
 import { type Architecture, longestSequence, type StopSignal, UsageError } from "@lopper/core";
 import {
   decimal,
+  HUB,
   MAX_SEED,
   type OptionTable,
   type OptionValues,
@@ -13,7 +14,9 @@ import { Command } from "commander";
 import { addOptions } from "../inputs/commander_options.ts";
 import { openUserBackend } from "../inputs/open_backend.ts";
 import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
-import { openUserModel } from "../inputs/open_model.ts";
+import { type LocateModels, MODEL_HELP, modelLocator } from "../inputs/locate_models.ts";
+import { openLocated } from "../inputs/open_model.ts";
+import { openReporter } from "../terminal/reporter.ts";
 import { printPiece, tell } from "../terminal/terminal.ts";
 
 const GENERATE_OPTIONS = {
@@ -25,15 +28,19 @@ const GENERATE_OPTIONS = {
   },
   seed: { form: wholeNumber(0, MAX_SEED), help: "seed of the sampling", without: 42 },
   ...ENGINE_OPTIONS,
+  ...HUB,
 } as const satisfies OptionTable;
 type Options = OptionValues<typeof GENERATE_OPTIONS>;
 
-export function generateCommand(interruption: Interruption = UNINTERRUPTED): Command {
+export function generateCommand(
+  interruption: Interruption = UNINTERRUPTED,
+  locate: LocateModels = modelLocator(),
+): Command {
   const command = new Command("generate")
     .description("Continue a text with a model, dense or pruned.")
     .argument(
       "MODEL",
-      'folder in Hugging Face layout, GGUF or ONNX file, or "demo" for the embedded model',
+      `${MODEL_HELP}, or "demo" for the embedded model`,
     )
     .argument("PROMPT", "the text to continue");
   return addOptions(command, GENERATE_OPTIONS)
@@ -41,10 +48,11 @@ export function generateCommand(interruption: Interruption = UNINTERRUPTED): Com
       "after",
       '\nExamples:\n  lopper generate demo "It was a dark and stormy night"\n' +
         '  lopper generate ./pruned "Once upon a time" --temperature 0 --max-tokens 20\n' +
-        '  lopper generate model.gguf "Once upon a time"\n',
+        '  lopper generate model.gguf "Once upon a time"\n' +
+        '  lopper generate HuggingFaceTB/SmolLM2-135M "Once upon a time"\n',
     )
     .action((path: string, prompt: string, options: Options) =>
-      run(path, prompt, options, interruption)
+      run(path, prompt, options, { interruption, locate })
     );
 }
 
@@ -52,10 +60,12 @@ async function run(
   path: string,
   prompt: string,
   options: Options,
-  interruption: Interruption,
+  { interruption, locate }: { interruption: Interruption; locate: LocateModels },
 ) {
+  using reporter = openReporter();
+  const [located] = await locate([path], { offline: options.offline, reporter, interruption });
   await using backend = await openUserBackend(options.backend, options.threads, tell);
-  using model = (await openUserModel(path, (note) => tell(`note: ${note}`))).model;
+  using model = await openLocated(located, (note) => reporter.note(note));
   using tokenizer = await openTokenizer(model.folder);
   const ids = await tokenizer.encode(prompt);
   checkPrompt(ids, model.architecture);

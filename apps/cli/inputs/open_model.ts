@@ -1,36 +1,35 @@
-import { CheckpointFormatError } from "@lopper/core";
 import { fileURLToPath } from "node:url";
 import { INPUTS } from "@lopper/core";
-import { DEMO_MODEL, DEMO_MODEL_NAME } from "@lopper/demo-model";
+import { DEMO_MODEL } from "@lopper/demo-model";
 import { FileFolder, isFolder, isThere, openInput, type SourceWatch } from "@lopper/files";
 import { fateOf, type Model, openGgufModel, openModel, openOnnxModel } from "@lopper/models";
 import { basename, dirname, join } from "node:path";
-import { userPath } from "./paths.ts";
-
-/** The embedded model, by this word where a path is needed. */
-const DEMO = "demo";
-/** How models are called on the hub. */
-const HUB_NAME = /^[\w-][\w.-]*\/[\w.-]+$/;
+import type { LocatedModel } from "./locate_models.ts";
 
 /** Hears what of a model's files is passed over, one sentence at a time. */
 export type TellNote = (note: string) => void;
 /** For a model whose notes were told before, or stand in what the command prints. */
 export const TOLD: TellNote = () => {};
 
+/** What a model is opened by. */
+export type Located = Pick<LocatedModel, "path" | "title">;
+
 /**
- * A model that the user named, a folder, a GGUF or an ONNX file, or the embedded model.
+ * Opens a model that was located: a folder, a GGUF or an ONNX file, or the embedded model.
  * @param tell hears what is passed over.
  * @param watch remembers the files that are opened.
  */
-export async function openUserModel(
-  path: string | null,
+export async function openLocated(
+  { path, title }: Located,
   tell: TellNote,
   watch?: SourceWatch,
-): Promise<{ model: Model; title: string }> {
-  const opened = await openNamed(path, watch);
-  if (watch) await seeCompanions(opened.model, watch);
-  for (const note of opened.model.notes) tell(`${opened.title}: ${note}`);
-  return opened;
+): Promise<Model> {
+  const model = path === null
+    ? await openModel(new FileFolder(fileURLToPath(DEMO_MODEL), watch))
+    : await open(path, watch);
+  if (watch) await seeCompanions(model, watch);
+  for (const note of model.notes) tell(`${title}: ${note}`);
+  return model;
 }
 
 /** What is copied in the end counts from the beginning, too. */
@@ -40,24 +39,6 @@ async function seeCompanions({ folder }: Model, watch: SourceWatch): Promise<voi
       await watch.see(join(folder.name, file));
     }
   }
-}
-
-async function openNamed(
-  path: string | null,
-  watch?: SourceWatch,
-): Promise<{ model: Model; title: string }> {
-  if (path === null || (path === DEMO && !await isThere(userPath(DEMO)))) {
-    const folder = new FileFolder(fileURLToPath(DEMO_MODEL), watch);
-    return { model: await openModel(folder), title: DEMO_MODEL_NAME };
-  }
-  const full = userPath(path);
-  if (HUB_NAME.test(path) && !await isThere(full)) {
-    throw new CheckpointFormatError(
-      `there is no such folder; a model of the hub is to be downloaded first (hf download ${path} --local-dir DIR)`,
-      { file: full },
-    );
-  }
-  return { model: await open(full, watch), title: basename(full) };
 }
 
 async function open(path: string, watch?: SourceWatch): Promise<Model> {

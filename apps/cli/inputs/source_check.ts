@@ -1,17 +1,16 @@
 import { SourceChangedError } from "@lopper/core";
 import type { SourceWatch } from "@lopper/files";
 import { modelDigest } from "@lopper/models";
-import { openUserModel, TOLD } from "./open_model.ts";
+import { type Located, openLocated, TOLD } from "./open_model.ts";
 
 /**
  * A result is one of the model that its files held all the time.
- * @param source how the user named the model.
  * @param digest of the model when the work began.
  * @throws {SourceChangedError} naming a file that went or holds something else than in the beginning.
  */
 export async function checkUnchanged(
   watch: SourceWatch,
-  source: string | null,
+  source: Located,
   digest: string,
 ): Promise<void> {
   const files = await watch.changed();
@@ -19,7 +18,7 @@ export async function checkUnchanged(
   const [file] = files.filter(({ how }) => how !== "touched");
   if (file) throw changed(file.path, file.how === "gone" ? "is gone" : "was changed");
   // Whatever is as long as it was, and begins so: the weights say the rest.
-  using model = (await openUserModel(source, TOLD)).model;
+  using model = await openLocated(source, TOLD);
   if (await modelDigest(model) !== digest) throw changed(files[0].path, "was changed");
 }
 

@@ -1,6 +1,6 @@
 import { type Architecture, countParameters, formatBytes, formatCount } from "@lopper/core";
 import { digestForm, type LayerSizes, type Model, modelDigest } from "@lopper/models";
-import { type OptionValues, OUTPUT } from "@lopper/options";
+import { HUB, type OptionTable, type OptionValues, OUTPUT } from "@lopper/options";
 import { groupSizes } from "@lopper/run";
 import {
   defaultMlpGroup,
@@ -15,27 +15,37 @@ import { Command } from "commander";
 import { describeQuantised, table } from "../terminal/format.ts";
 import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
 import { addOptions } from "../inputs/commander_options.ts";
-import { openUserModel, TOLD } from "../inputs/open_model.ts";
+import { type LocateModels, MODEL_HELP, modelLocator } from "../inputs/locate_models.ts";
+import { openLocated, TOLD } from "../inputs/open_model.ts";
+import { openReporter } from "../terminal/reporter.ts";
 import { print, printJson } from "../terminal/terminal.ts";
 
-export function inspectCommand(interruption: Interruption = UNINTERRUPTED): Command {
+const INSPECT_OPTIONS = { ...HUB, ...OUTPUT } as const satisfies OptionTable;
+
+export function inspectCommand(
+  interruption: Interruption = UNINTERRUPTED,
+  locate: LocateModels = modelLocator(),
+): Command {
   const command = new Command("inspect")
     .description("Say what a checkpoint holds and what pruning could touch.")
     .argument(
       "[MODEL]",
-      "folder in Hugging Face layout, GGUF or ONNX file; without it, the embedded model",
+      `${MODEL_HELP}; without it, the embedded model`,
     );
-  return addOptions(command, OUTPUT)
+  return addOptions(command, INSPECT_OPTIONS)
     .addHelpText(
       "after",
-      "\nExamples:\n  lopper inspect\n  lopper inspect ./SmolLM2-135M --json\n  lopper inspect model.gguf\n",
+      "\nExamples:\n  lopper inspect\n  lopper inspect ./SmolLM2-135M --json\n  lopper inspect model.gguf\n" +
+        "  lopper inspect HuggingFaceTB/SmolLM2-135M\n",
     )
-    .action(async (path: string | undefined, options: OptionValues<typeof OUTPUT>) => {
+    .action(async (path: string | undefined, options: OptionValues<typeof INSPECT_OPTIONS>) => {
       const signal = interruption.saying("stopped");
-      const { model: opened, title } = await openUserModel(path ?? null, TOLD);
-      using model = opened;
+      using reporter = openReporter();
+      const how = { offline: options.offline, reporter, interruption };
+      const [located] = await locate([path ?? null], how);
+      using model = await openLocated(located, TOLD);
       const facts = {
-        name: title,
+        name: located.title,
         family: model.architecture.family,
         digest: await modelDigest(model, () => signal.throwIfAborted()),
         parameters: parametersOf(model.architecture),

@@ -16,7 +16,7 @@ import {
   openInput,
 } from "@lopper/files";
 import { join } from "node:path";
-import type { UserHub } from "./hub.ts";
+import type { UserHub } from "../inputs/hub.ts";
 
 /** Rows of a data set, and where they were. */
 export interface FoundRows extends DataRows {

@@ -1,6 +1,6 @@
 import type { MeasureFlags, Measures } from "@lopper/evaluation";
 import { OWN_TASK_HELP, readMeasures } from "./evaluation_tasks.ts";
-import { userHub } from "./hub.ts";
+import { userHub } from "../inputs/hub.ts";
 import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
 import type { Reporter } from "../terminal/reporter.ts";
 

@@ -13,14 +13,15 @@ import { openTokenizer } from "@lopper/tokenizers";
 import type { EvaluationLog } from "./evaluation_log.ts";
 import { budgetNow } from "../inputs/memory_budget.ts";
 import { openUserBackend } from "../inputs/open_backend.ts";
-import { openUserModel, TOLD } from "../inputs/open_model.ts";
+import type { LocatedModel } from "../inputs/locate_models.ts";
+import { openLocated, TOLD } from "../inputs/open_model.ts";
 import type { Reporter } from "../terminal/reporter.ts";
 
 /** How models are opened to be measured. */
 export type EngineFlags = Pick<EvaluationFlags, "seqLen" | "memory" | "backend" | "threads">;
 
 export interface EvaluationRun {
-  readonly path: string;
+  readonly located: LocatedModel;
   readonly log: EvaluationLog;
   readonly options: EngineFlags;
   readonly reporter: Reporter;
@@ -30,10 +31,9 @@ export interface EvaluationRun {
 }
 
 /** A model that cannot be opened is better known before the others have been measured; so is what it passes over. */
-export async function checkModels(paths: readonly string[], reporter: Reporter) {
-  for (const path of paths) {
-    const opened = await openUserModel(path, (note) => reporter.note(note));
-    using model = opened.model;
+export async function checkModels(models: readonly LocatedModel[], reporter: Reporter) {
+  for (const located of models) {
+    using model = await openLocated(located, (note) => reporter.note(note));
     using _ = await openTokenizer(model.folder);
   }
 }
@@ -46,8 +46,8 @@ export async function openMeasured(run: EvaluationRun): Promise<OpenMeasured> {
   const { options, reporter, signal } = run;
   await using opening = new AsyncDisposableStack();
   opening.defer(() => reporter.stop());
-  const { model, title } = await openUserModel(run.path, TOLD);
-  opening.use(model);
+  const { title } = run.located;
+  const model = opening.use(await openLocated(run.located, TOLD));
   const backend = await openUserBackend(options.backend, options.threads, (m) => reporter.say(m));
   opening.use(backend);
   const length = windowLength(model, options.seqLen);

@@ -3,6 +3,7 @@ export const PRUNE_EXAMPLES = `
 Examples:
   lopper prune                                       the embedded model, 20 % smaller
   lopper prune ./SmolLM2-135M --ratio 10 --out ./smol-10
+  lopper prune HuggingFaceTB/SmolLM2-135M            of the hub, downloaded into its cache
   lopper prune ./SmolLM2-135M --target-bytes 200MB   as much as it takes to fit into that
   lopper prune ./SmolLM2-135M --target-latency 25    until a token takes 25 ms on this machine
   lopper prune ./SmolLM2-135M --preset blockpruner --calibration notes.txt

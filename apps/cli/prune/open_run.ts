@@ -16,11 +16,12 @@ import {
   type RunTools,
 } from "@lopper/run";
 import { openTokenizer, type Tokenizer } from "@lopper/tokenizers";
-import { checkApart, sourcePath } from "../folder/apart.ts";
+import { checkApart } from "../folder/apart.ts";
 import type { RunFolder } from "../folder/run_folder.ts";
 import { budgetNow } from "../inputs/memory_budget.ts";
 import { openUserBackend } from "../inputs/open_backend.ts";
-import { openUserModel } from "../inputs/open_model.ts";
+import { type LocatedModel, type LocateModels, namedAgain } from "../inputs/locate_models.ts";
+import { openLocated } from "../inputs/open_model.ts";
 import { checkUnchanged } from "../inputs/source_check.ts";
 import type { Interruption } from "../terminal/interrupt.ts";
 import type { Reporter } from "../terminal/reporter.ts";
@@ -36,6 +37,7 @@ import { commandLine } from "../called_as.ts";
 export interface RunOfUser {
   readonly reporter: Reporter;
   readonly interruption: Interruption;
+  readonly locate: LocateModels;
   /** Clock at the start, ms. */
   readonly started: number;
 }
@@ -72,14 +74,15 @@ export async function openRun(
   folder: RunFolder,
   path: string | undefined,
   options: GivenRunOptions,
-  { reporter, interruption, started }: RunOfUser,
+  { reporter, interruption, started, locate }: RunOfUser,
 ): Promise<OpenRun> {
   await using opening = new AsyncDisposableStack();
-  const source = path ?? folder.settings?.flags.model ?? null;
+  const name = namedAgain(path, folder.settings?.flags.model ?? null);
+  const [located] = await locate([name], { offline: options.offline, reporter, interruption });
+  const { title } = located;
   const watch = new SourceWatch();
-  const { model, title } = await openUserModel(source, (note) => reporter.note(note), watch);
-  opening.use(model);
-  const asked = await askedOf(folder, source, options, { model, title });
+  const model = opening.use(await openLocated(located, (note) => reporter.note(note), watch));
+  const asked = await askedOf(folder, located, options, model);
   const backend = await openBackendOf(folder, asked.options, reporter);
   opening.use(backend);
   const again = commandLine(`prune --resume --out ${folder.path}`);
@@ -99,7 +102,7 @@ export async function openRun(
     tools: {
       ...{ backend, tokenizer, store: folder, signal, started },
       memory: () => budgetNow(options.memory),
-      checkSource: (digest) => checkUnchanged(watch, source, digest),
+      checkSource: (digest) => checkUnchanged(watch, located, digest),
     },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
@@ -108,11 +111,11 @@ export async function openRun(
 /** The settings of a run of a model, in a place where they can be met. */
 async function askedOf(
   folder: RunFolder,
-  source: string | null,
+  { path, title, source }: LocatedModel,
   given: GivenRunOptions,
-  { model, title }: Pick<Asked, "model" | "title">,
+  model: Model,
 ): Promise<Asked> {
-  const place = await sourcePath(source, model);
+  const place = path ?? model.folder.name;
   await checkApart(folder.path, place);
   const earlier = folder.settings?.flags ?? await flagsOfPlan(given.plan);
   const { targetBytes } = given;

@@ -1,4 +1,4 @@
-import { FolderLock } from "@lopper/files";
+import { FolderLock, hubModelName } from "@lopper/files";
 import {
   exportOf,
   type GivenRunOptions,
@@ -12,6 +12,13 @@ import { Command } from "commander";
 import { lockFolder } from "../folder/own_folder.ts";
 import { defaultRunPath, RunFolder } from "../folder/run_folder.ts";
 import { addOptions } from "../inputs/commander_options.ts";
+import {
+  DEMO,
+  isOnHub,
+  type LocateModels,
+  MODEL_HELP,
+  modelLocator,
+} from "../inputs/locate_models.ts";
 import { userPath } from "../inputs/paths.ts";
 import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
 import { openReporter } from "../terminal/reporter.ts";
@@ -23,17 +30,20 @@ import { checkPlace, exportAsked, exportPath } from "./prune_export.ts";
 import { describeDryRun, describeStart } from "./prune_output.ts";
 import { EMBEDDED } from "./resolve_flags.ts";
 
-export function pruneCommand(interruption: Interruption = UNINTERRUPTED): Command {
+export function pruneCommand(
+  interruption: Interruption = UNINTERRUPTED,
+  locate: LocateModels = modelLocator(),
+): Command {
   const command = new Command("prune")
     .description("Remove what a model needs least, and write what stays as a smaller checkpoint.")
     .argument(
       "[MODEL]",
-      "folder in Hugging Face layout, GGUF or ONNX file; without it, the embedded model",
+      `${MODEL_HELP}; without it, the embedded model`,
     );
   return addOptions(command, statedDefaults(RUN_OPTIONS, EMBEDDED))
     .addHelpText("after", PRUNE_EXAMPLES)
     .action((path: string | undefined, options: GivenRunOptions) =>
-      run(path, options, interruption)
+      run(path, options, { interruption, locate })
     );
 }
 
@@ -41,13 +51,13 @@ export function pruneCommand(interruption: Interruption = UNINTERRUPTED): Comman
 async function run(
   path: string | undefined,
   options: GivenRunOptions,
-  interruption: Interruption,
+  { interruption, locate }: { interruption: Interruption; locate: LocateModels },
 ) {
   const started = performance.now();
   using reporter = openReporter(options.json);
   checkTogether(options);
   const out = options.out ?? await defaultRunPath(userPath(defaultName(path)), options.resume);
-  const user = { reporter, interruption, started };
+  const user = { reporter, interruption, started, locate };
   if (options.dryRun) await FolderLock.check(out);
   await using _ = options.dryRun ? null : await lockFolder(out, (text) => reporter.warn(text));
   const finish = await runIn(out, path, options, user);
@@ -67,7 +77,9 @@ async function runIn(
   if (finished) {
     user.reporter.say(`${out} is finished already`);
     const exports = exportAsked(options, finished.flags);
-    await checkPlace(exports, out, options, finished.flags.model ?? undefined);
+    const source = finished.flags.model;
+    const place = source !== null && !await isOnHub(source) ? source : undefined;
+    await checkPlace(exports, out, options, place);
     return { record: finished, exports };
   }
   try {
@@ -116,7 +128,9 @@ async function drawn<T>(
 }
 
 function defaultName(path: string | undefined): string {
-  const name = (path ?? "demo").split(/[\\/]/).filter((part) => part !== "").at(-1)!
+  const onHub = hubModelName(path ?? "");
+  const model = onHub?.file ?? onHub?.repository ?? path ?? DEMO;
+  const name = model.split(/[\\/]/).filter((part) => part !== "").at(-1)!
     .replace(/\.(gguf|onnx)$/i, "");
   return `lopper-${name}-pruned`;
 }

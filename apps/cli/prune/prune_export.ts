@@ -153,7 +153,7 @@ async function writeExport(
   return await exportInto(model, task, {
     ...{ folder, reporter, signal },
     engine: { backend, threads: options.threads },
-    checkSource: (digest) => checkUnchanged(watch, out, digest),
+    checkSource: (digest) => checkUnchanged(watch, { path: out, title: basename(out) }, digest),
   });
 }
 

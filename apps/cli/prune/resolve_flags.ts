@@ -1,14 +1,13 @@
 import type { Architecture } from "@lopper/core";
 import { DEMO_SAMPLES, DEMO_SEQUENCE_LENGTH } from "@lopper/demo-model";
 import { type GivenRunOptions, type RunFlags, runFlags } from "@lopper/run";
-import { userPath } from "../inputs/paths.ts";
 
 /** What the embedded model is calibrated on. */
 export const EMBEDDED = { samples: DEMO_SAMPLES, sequenceLength: DEMO_SEQUENCE_LENGTH };
 
 /**
  * All settings of a run: what was given, else what the run to resume was begun with, else the defaults.
- * @param source path of the model, or null for the embedded one.
+ * @param source by what the model is found again from any folder, or null for the embedded one.
  * @throws {UsageError} when two options contradict each other.
  */
 export function resolveFlags(
@@ -20,8 +19,7 @@ export function resolveFlags(
   const isOwnText = (options.calibration ?? saved?.calibration ?? null) !== null;
   const { samples, ...length } = EMBEDDED;
   const usual = { ...length, ...(!isOwnText && { samples }) };
-  // Paths are recorded in full, so that a run can be resumed from any folder.
-  return runFlags(architecture, { ...options, model: source && userPath(source) }, {
+  return runFlags(architecture, { ...options, model: source }, {
     saved,
     isApplied: options.plan !== undefined,
     usual: source === null ? usual : undefined,

@@ -1,5 +1,6 @@
 import { PlanError, type PrunePlan } from "@lopper/core";
 import { DEMO_MODEL_NAME } from "@lopper/demo-model";
+import { hubModelName } from "@lopper/files";
 import type { ReportRun } from "@lopper/report";
 import type { History } from "@lopper/search";
 import type { RunRecord } from "@lopper/run";
@@ -37,9 +38,7 @@ export function reportRun(
   history: History | null,
 ): ReportRun {
   return {
-    model: record.flags.model === null
-      ? DEMO_MODEL_NAME
-      : basename(record.flags.model).replace(/\.gguf$/i, ""),
+    model: nameOf(record.flags.model),
     name: basename(folder),
     record,
     plan,
@@ -47,6 +46,13 @@ export function reportRun(
     scores: null,
     commands: runCommands(record),
   };
+}
+
+/** What a model is called that a record names. */
+function nameOf(source: string | null): string {
+  if (source === null) return DEMO_MODEL_NAME;
+  const onHub = hubModelName(source);
+  return onHub?.repository ?? basename(source).replace(/\.gguf$/i, "");
 }
 
 /** The journal of a run that is being taken further is longer than its record. */

@@ -31,7 +31,7 @@ export function isCachedDataSet(folder: string): boolean {
  * @param folder as `cachedRepository` names it.
  * @param revision a branch or a tag.
  */
-async function cachedCommit(folder: string, revision: string): Promise<string | null> {
+export async function cachedCommit(folder: string, revision: string): Promise<string | null> {
   const text = await readInputIfThere(join(folder, "refs", revision), INPUTS.revision);
   return text?.trim() ?? null;
 }

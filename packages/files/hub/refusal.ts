@@ -1,4 +1,4 @@
-import { formatSeconds, HubError, plural } from "@lopper/core";
+import { formatSeconds, HubError, HubUnreachableError, plural } from "@lopper/core";
 import type { Asked } from "./hub.ts";
 
 /** Who was asked, and how often. */
@@ -18,22 +18,27 @@ export function refusal(asked: Asked, response: Response, asking: Asking): HubEr
 }
 
 /** The error for a hub that does not answer. */
-export function unreachable(asked: Asked, endpoint: string, cause: unknown): HubError {
+export function unreachable(asked: Asked, endpoint: string, cause: unknown): HubUnreachableError {
   const words = cause instanceof Error ? cause.message : String(cause);
-  return hubError(asked, endpoint, `it cannot be reached (${words})`, null, { cause });
+  const reason = `it cannot be reached (${words})`;
+  return new HubUnreachableError(sentence(asked, endpoint, reason), null, { cause });
 }
 
 /** An error about what was asked for, with the reason as a sentence without its end. */
 export function hubError(
-  { name, revision, path }: Asked,
+  asked: Asked,
   endpoint: string,
   reason: string,
   status: number | null = null,
   options?: ErrorOptions,
 ): HubError {
+  return new HubError(sentence(asked, endpoint, reason), status, options);
+}
+
+function sentence({ name, revision, path }: Asked, endpoint: string, reason: string): string {
   const at = revision === undefined ? name : `${name}@${revision}`;
   const what = path === undefined ? at : `${at}, ${path},`;
-  return new HubError(`${what} was looked for on ${endpoint}: ${reason}`, status, options);
+  return `${what} was looked for on ${endpoint}: ${reason}`;
 }
 
 function reasonOf(asked: Asked, status: number, code: string, asking: Asking): string {

@@ -58,6 +58,23 @@ export async function downloadFiles(
   return join(folder, "snapshots", revision.commit);
 }
 
+/** How many bytes of files are not in the cache. */
+export async function missingBytes(
+  client: HubClient,
+  revision: Revision,
+  paths: readonly string[],
+): Promise<number> {
+  const blobs = join(cachedRepository(client.cache, revision.repository), "blobs");
+  let missing = 0;
+  for (const path of paths) {
+    const file = revision.files.get(path)!;
+    const places = [placeOf(client, revision, file), join(blobs, file.digest)];
+    const there = await Promise.all(places.map((place) => isWhole(place, file)));
+    if (!there.includes(true)) missing += file.size;
+  }
+  return missing;
+}
+
 function placeOf({ cache }: HubClient, { repository, commit }: Revision, { path }: HubFile) {
   return join(cachedRepository(cache, repository), "snapshots", commit, ...path.split("/"));
 }

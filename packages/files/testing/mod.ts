@@ -1,1 +1,1 @@
-export { mockHub } from "./mock_hub.ts";
+export { type MockHub, mockHub } from "./mock_hub.ts";

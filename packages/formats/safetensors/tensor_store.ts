@@ -17,12 +17,11 @@ export async function hasSafetensors(folder: ModelFolder): Promise<boolean> {
 
 /**
  * The files that `openTensorStore` opens, shards in their order before the index that names them.
+ * @throws {CheckpointFormatError} when one is missing.
  */
 export async function filesOfWeights(folder: ModelFolder): Promise<readonly string[]> {
   if (await folder.has(SINGLE)) return [SINGLE];
-  if (!await folder.has(INDEX)) throw noWeights(folder);
-  const { weight_map } = await readJson(folder, INDEX, indexSchema);
-  return [...[...new Set(Object.values(weight_map))].sort(), INDEX];
+  return [...(await shardsOf(folder)).files, INDEX];
 }
 
 /**
@@ -32,19 +31,7 @@ export async function filesOfWeights(folder: ModelFolder): Promise<readonly stri
  */
 export async function openTensorStore(folder: ModelFolder): Promise<TensorStore> {
   if (await folder.has(SINGLE)) return await openShards(folder, [SINGLE]);
-  if (!await folder.has(INDEX)) throw noWeights(folder);
-  const { weight_map } = await readJson(folder, INDEX, indexSchema);
-  const placement = new Map(Object.entries(weight_map));
-  const files = [...new Set(placement.values())].sort();
-  for (const file of files) checkFileName(`${folder.name}/${INDEX}`, file);
-  const missing: string[] = [];
-  for (const file of files) if (!await folder.has(file)) missing.push(file);
-  if (missing.length > 0) {
-    throw new CheckpointFormatError(
-      `${missing.length} of ${files.length} shards are missing: ${missing.join(", ")}`,
-      { file: `${folder.name}/${INDEX}` },
-    );
-  }
+  const { placement, files } = await shardsOf(folder);
   const store = await openShards(folder, files);
   try {
     checkIndex(placement, store.tensors, folder.name);
@@ -53,6 +40,22 @@ export async function openTensorStore(folder: ModelFolder): Promise<TensorStore>
     throw error;
   }
   return store;
+}
+
+/** What the index of a folder names. @throws {CheckpointFormatError} when a shard is missing. */
+async function shardsOf(folder: ModelFolder) {
+  if (!await folder.has(INDEX)) throw missingWeights(folder);
+  const { weight_map } = await readJson(folder, INDEX, indexSchema);
+  const placement = new Map(Object.entries(weight_map));
+  const files = [...new Set(placement.values())].sort();
+  for (const file of files) checkFileName(`${folder.name}/${INDEX}`, file);
+  const missing: string[] = [];
+  for (const file of files) if (!await folder.has(file)) missing.push(file);
+  if (missing.length === 0) return { placement, files };
+  throw new CheckpointFormatError(
+    `${missing.length} of ${files.length} shards are missing: ${missing.join(", ")}`,
+    { file: `${folder.name}/${INDEX}` },
+  );
 }
 
 /** `z.record` would drop a tensor named `__proto__`, and with it the only mention of its shard. */
@@ -154,7 +157,8 @@ function checkIndex(
   }
 }
 
-function noWeights(folder: ModelFolder): CheckpointFormatError {
+/** What is said of a folder that `hasSafetensors` finds none in. */
+export function missingWeights(folder: ModelFolder): CheckpointFormatError {
   return new CheckpointFormatError(`there is neither ${SINGLE} nor ${INDEX} in this folder`, {
     file: folder.name,
   });

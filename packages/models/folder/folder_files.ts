@@ -80,7 +80,12 @@ const FILES: readonly FileRule[] = [
   },
   { name: /^adapter_/, fate: passedOver("adapter") },
   {
-    name: exactly("quantize_config.json", "quant_config.json", "hf_quant_config.json"),
+    name: exactly(
+      "quantize_config.json",
+      "quant_config.json",
+      "hf_quant_config.json",
+      "quanto_qmap.json",
+    ),
     fate: passedOver("quantisation"),
   },
   { name: exactly("params.json", "original/"), fate: passedOver("another layout") },
@@ -107,6 +112,24 @@ const FILES: readonly FileRule[] = [
 /** What becomes of a file, or of a folder with a slash behind its name. */
 export function fateOf(name: string): Fate {
   return FILES.find((rule) => rule.name.test(name))?.fate ?? "silent";
+}
+
+/** What says under which terms a model was published, for whoever writes a card of his own. */
+const CARD = "README.md";
+/** What is passed over and says no more than that it is there. */
+const BULKY: readonly Reason[] = ["weights", "another layout", "code"];
+
+/**
+ * Whether a file, by its path from the folder, goes along with the weights: without it the same
+ * model would be opened otherwise, or be told of otherwise.
+ */
+export function isCompanion(path: string): boolean {
+  const [top, file] = path.split("/");
+  const fate = fateOf(file === undefined ? top : `${top}/`);
+  if (typeof fate === "object") {
+    return file === undefined && /\.json$/i.test(path) && !BULKY.includes(fate.passedOver);
+  }
+  return fate !== "silent" || path === CARD;
 }
 
 /** More names than these would make a sentence that nobody reads. */

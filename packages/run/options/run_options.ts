@@ -1,6 +1,6 @@
 import { ENGINE_OPTIONS } from "@lopper/backends";
 import { FORMAT_NAMES, PRECISION_OPTIONS } from "@lopper/exports/options";
-import { choice, MEMORY, on, type OptionValues, OUTPUT, path } from "@lopper/options";
+import { choice, HUB, MEMORY, on, type OptionValues, OUTPUT, path } from "@lopper/options";
 import { SEARCH_OPTIONS } from "./search_options.ts";
 import { optional } from "./setting.ts";
 import { TEXT_OPTIONS } from "./text_options.ts";
@@ -42,6 +42,7 @@ export const RUN_OPTIONS = {
       "apply a lopper_plan.json, a pruning_config.json, or a run's folder (with --ratio: a part of it), without a search",
   },
   dryRun: { form: on, help: "say what would be done and how long it takes, write nothing" },
+  ...HUB,
   ...OUTPUT,
 } as const;
 
