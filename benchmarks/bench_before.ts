@@ -1,6 +1,6 @@
 /**
- * Two checkouts of Lopper on the same runs, in alternating order: whether a change of the code costs time or memory. Both
- * have to write the same weights, or nothing is said of either.
+ * Two checkouts of Lopper on the same runs, in alternating order: whether a change of the code
+ * costs time or memory. Both have to write the same weights, or nothing is said of either.
  */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
@@ -23,7 +23,10 @@ interface Round {
   readonly weights: string;
 }
 
-/** How often the peak is read: the process's own, so that only what comes after the last reading is missed. */
+/**
+ * How often the peak is read: the process's own, so that only what comes after the last reading is
+ * missed.
+ */
 const POLL_MS = 50;
 
 /**
@@ -100,7 +103,10 @@ async function peakOf(pid: number): Promise<number> {
   return Number(status.match(/^VmHWM:\s+(\d+) kB/m)?.[1] ?? 0) * 1024;
 }
 
-/** @throws {Error} where two of the rounds wrote other weights, or scored another number of candidates. */
+/**
+ * @throws {Error} where two of the rounds wrote other weights, or scored another number of
+ *   candidates.
+ */
 function checkSameOutput(run: string, rounds: readonly Round[]) {
   const outputs = new Set(rounds.map(({ weights, blockTokens }) => `${weights} ${blockTokens}`));
   if (outputs.size > 1) {

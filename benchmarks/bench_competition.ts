@@ -1,6 +1,7 @@
 /**
- * Where kinds compete: what it saves to judge candidates by the divergence from the dense model instead of by the text, and
- * to take without a race what costs about as much as the last winner, and what both change.
+ * Where kinds compete: what it saves to judge candidates by the divergence from the dense model
+ * instead of by the text, and to take without a race what costs about as much as the last winner,
+ * and what both change.
  */
 import { readRun } from "./bench_search.ts";
 import { alternate, inTemporaryFolder, lopper, mean, median, printTable, save } from "./harness.ts";
@@ -15,7 +16,10 @@ const VARIANTS = [
   },
 ];
 
-/** The embedded model, 20 % smaller, with the default settings but without repairs, which would hide a difference. */
+/**
+ * The embedded model, 20 % smaller, with the default settings but without repairs, which would hide
+ * a difference.
+ */
 const ARGUMENTS = ["prune", "--ratio", "20", "--recover", "none", "--json"];
 
 /** @param seeds as many; each is a round. */

@@ -1,4 +1,7 @@
-/** What an order of an MLP's channels takes that counts on the others' making up for what goes, and a fit of its outputs. */
+/**
+ * What an order of an MLP's channels takes that counts on the others' making up for what goes, and
+ * a fit of its outputs.
+ */
 import { median, printTable, save, script } from "./harness.ts";
 
 interface Result {

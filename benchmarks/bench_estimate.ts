@@ -1,6 +1,7 @@
 /**
- * What a search at published settings would take on paper: candidates by rehearsing the policy on shapes, block-tokens
- * as the suffix costs them, time from a measured rate of multiply-accumulates. No model is run.
+ * What a search at published settings would take on paper: candidates by rehearsing the policy on
+ * shapes, block-tokens as the suffix costs them, time from a measured rate of multiply-accumulates.
+ * No model is run.
  */
 import { type Architecture, headCostInBlocks } from "@lopper/core";
 import { architectureFromConfig, configSchema } from "@lopper/models";
@@ -15,12 +16,18 @@ import {
 } from "@lopper/search";
 import { printTable, save } from "./harness.ts";
 
-/** Tokens of 256 and of 128 Alpaca samples in whole sequences of 2048, as the published settings have them. */
+/**
+ * Tokens of 256 and of 128 Alpaca samples in whole sequences of 2048, as the published settings
+ * have them.
+ */
 const TOKENS = { block: 22 * 2048, width: 11 * 2048 };
 const RATIO = 20;
 
 export interface EstimateOptions {
-  /** GFLOP/s of a forward pass on the laptop, as bench forward measured it (2 FLOP a multiply-accumulate). */
+  /**
+   * GFLOP/s of a forward pass on the laptop, as bench forward measured it (2 FLOP a
+   * multiply-accumulate).
+   */
   readonly laptopGflops: number;
   /** How many times fewer block-tokens the fast search runs, as bench fast measured it. */
   readonly fastFactor: number;
@@ -82,7 +89,10 @@ export async function benchEstimate(options: EstimateOptions): Promise<void> {
   );
 }
 
-/** A step takes its first candidate, which is no better a guess than another: what counts is how many there are. */
+/**
+ * A step takes its first candidate, which is no better a guess than another: what counts is how
+ * many there are.
+ */
 function exhaustiveCost(architecture: Architecture) {
   const model = searchModelOf(architecture);
   const policy = multiPruner(model, {

@@ -1,7 +1,8 @@
 /**
- * The fast search against the exhaustive one: block-tokens, and what the decisions are worth. Exhaustive runs once, fast
- * once for each seed (which decides on which sequences its races begin; all see the same text). Runs are kept in a folder
- * and not repeated, and those that were cut off go on: exhaustive takes an hour on a model of 135 M parameters.
+ * The fast search against the exhaustive one: block-tokens, and what the decisions are worth.
+ * Exhaustive runs once, fast once for each seed (which decides on which sequences its races begin;
+ * all see the same text). Runs are kept in a folder and not repeated, and those that were cut off
+ * go on: exhaustive takes an hour on a model of 135 M parameters.
  */
 import { named, pruneArguments, readRun, type SearchCase, writeTexts } from "./bench_search.ts";
 import { exists, lopper, printTable, save } from "./harness.ts";

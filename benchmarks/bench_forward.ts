@@ -1,6 +1,6 @@
 /**
- * Forward + NLL throughput: Lopper native, Lopper WebAssembly with 1 and 2 threads, PyTorch; every engine computes the
- * same losses before any time is believed.
+ * Forward + NLL throughput: Lopper native, Lopper WebAssembly with 1 and 2 threads, PyTorch; every
+ * engine computes the same losses before any time is believed.
  */
 import {
   alternate,

@@ -1,6 +1,7 @@
 /**
- * How the cost of both searches grows with layers, width, calibration tokens and target ratio: the embedded model, made
- * smaller in one respect at a time, with a fitted exponent (cost ∝ size^exponent, least squares over logarithms).
+ * How the cost of both searches grows with layers, width, calibration tokens and target ratio: the
+ * embedded model, made smaller in one respect at a time, with a fitted exponent (cost ∝
+ * size^exponent, least squares over logarithms).
  */
 import { densePlan, type LayerPlan } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
@@ -93,7 +94,10 @@ async function variants(folder: string) {
   return found;
 }
 
-/** The embedded model with fewer layers, of which it loses the last but one first, or narrower MLPs; written once. */
+/**
+ * The embedded model with fewer layers, of which it loses the last but one first, or narrower MLPs;
+ * written once.
+ */
 async function smaller(
   folder: string,
   { layers, width }: { layers?: number; width?: number },

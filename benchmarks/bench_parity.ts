@@ -1,6 +1,6 @@
 /**
- * `lopper evaluate` against lm-evaluation-harness on PyTorch in float32: the same questions, every request's
- * log-likelihood, and what is reported of them. Fails when they differ.
+ * `lopper evaluate` against lm-evaluation-harness on PyTorch in float32: the same questions, every
+ * request's log-likelihood, and what is reported of them. Fails when they differ.
  */
 import { fileURLToPath } from "node:url";
 import { TASK_FILES, writeQuestions } from "./evaluation_data.ts";

@@ -1,8 +1,9 @@
 /**
- * Races over scores that an exhaustive search has left in its journal: seconds instead of minutes for a seed, so that two
- * ways of racing can be told apart over many seeds before one is measured. A race decides as in a search, from scores that are
- * looked up; after each step the search goes on with what exhaustive took, so that the scores of all steps are known. What is
- * lost is the regret: how far the NLL of the candidate that the race takes is above that of the best one.
+ * Races over scores that an exhaustive search has left in its journal: seconds instead of minutes
+ * for a seed, so that two ways of racing can be told apart over many seeds before one is measured.
+ * A race decides as in a search, from scores that are looked up; after each step the search goes on
+ * with what exhaustive took, so that the scores of all steps are known. What is lost is the regret:
+ * how far the NLL of the candidate that the race takes is above that of the best one.
  */
 import { type Architecture, blocksLeft, headCostInBlocks, type Shape } from "@lopper/core";
 import { batchNumbers, type Scorable, type Scorer } from "@lopper/importance";
@@ -33,7 +34,9 @@ interface KnownStep {
   readonly candidates: readonly Proposal[];
   /** Mean NLL of each candidate by sequence, in nats per token. */
   readonly nll: readonly (readonly number[])[];
-  /** By candidate; null where a fast search did not measure them, which it does when a stage begins. */
+  /**
+   * By candidate; null where a fast search did not measure them, which it does when a stage begins.
+   */
   readonly perturbations: readonly number[] | null;
   readonly taken: number;
 }
@@ -147,7 +150,8 @@ async function replay(
     scorer.learn(candidates, nll, known.perturbations);
     const { taken, samples: same } = before ?? known;
     const baseNll = before && same === samples ? before.nll[taken] : null;
-    // A base plan that no step of the stage took: whatever is the same for all candidates decides nothing.
+    // A base plan that no step of the stage took: whatever is the same for all candidates decides
+    // nothing.
     scorer.base = baseNll ?? nll[0].map((_, s) => Math.min(...nll.map((values) => values[s])));
     const scores = new StepScores({
       step,

@@ -1,9 +1,14 @@
-/** What a quantised source loses on its way through Lopper: decoded to F16, pruned, and quantised again. */
+/**
+ * What a quantised source loses on its way through Lopper: decoded to F16, pruned, and quantised
+ * again.
+ */
 import { HELD_OUT_TEXT } from "@lopper/demo-model";
 import { fileURLToPath } from "node:url";
 import { inTemporaryFolder, lopper, printTable, save } from "./harness.ts";
 
-/** Little calibration text: what is compared is the quantisation of one and the same pruned model. */
+/**
+ * Little calibration text: what is compared is the quantisation of one and the same pruned model.
+ */
 const PRUNING = "--ratio 10 --distribution auto --samples 8 --width-samples 4 --seq-len 256"
   .split(" ");
 const SEQUENCE_LENGTH = "1024";

@@ -1,6 +1,7 @@
 /**
- * The whole search: the published implementation, unmodified, against `--search exhaustive` and `--search fast`, on the same
- * model and texts with the same settings. Exhaustive has to decide what is published before any time is believed.
+ * The whole search: the published implementation, unmodified, against `--search exhaustive` and
+ * `--search fast`, on the same model and texts with the same settings. Exhaustive has to decide
+ * what is published before any time is believed.
  */
 import {
   alternate,
@@ -20,14 +21,20 @@ import { isDeepStrictEqual } from "node:util";
 export interface SearchCase {
   readonly name: string;
   readonly model: string;
-  /** Samples for blocks, from the beginning of the calibration text, and those for widths, which follow them. */
+  /**
+   * Samples for blocks, from the beginning of the calibration text, and those for widths, which
+   * follow them.
+   */
   readonly samples: { readonly block: number; readonly width: number };
   readonly seqLen: number;
   readonly ratio: number;
   readonly distribution: string;
   readonly mlpGroup: number;
   readonly attentionGroup: number;
-  /** The ranking of channels and heads; the published one, by L1 norms of weights, where none is named. */
+  /**
+   * The ranking of channels and heads; the published one, by L1 norms of weights, where none is
+   * named.
+   */
   readonly ranking?: string;
 }
 
@@ -47,11 +54,17 @@ interface Decided {
 
 interface Round {
   readonly evaluations: number;
-  /** From the start of the process's work to its end: loading, searching, and with Lopper writing and measuring. */
+  /**
+   * From the start of the process's work to its end: loading, searching, and with Lopper writing
+   * and measuring.
+   */
   readonly wallSeconds: number;
   readonly searchSeconds: number;
   readonly steps: readonly Decided[];
-  /** What was decided, in the format of the published implementation; null where that has no words for it. */
+  /**
+   * What was decided, in the format of the published implementation; null where that has no words
+   * for it.
+   */
   readonly config: unknown;
   readonly blockTokens: number | null;
   readonly calibrationPerplexity: number;
@@ -59,8 +72,9 @@ interface Round {
 }
 
 /**
- * Relative. Sums of weights that are equal but for rounding may order two channels otherwise than the published code does,
- * which moves the perplexity of a width by a little more than arithmetic does.
+ * Relative. Sums of weights that are equal but for rounding may order two channels otherwise than
+ * the published code does, which moves the perplexity of a width by a little more than arithmetic
+ * does.
  */
 const PPL_TOLERANCE = 1e-3;
 
@@ -238,7 +252,10 @@ async function runPublished(
   };
 }
 
-/** @throws {Error} when exhaustive did not decide as published, or a search not the same in every round. */
+/**
+ * @throws {Error} when exhaustive did not decide as published, or a search not the same in every
+ *   round.
+ */
 function checkSame(results: readonly Rounds<Round>[]) {
   for (const { name, rounds } of results) {
     const reference = name.endsWith("fast") ? rounds[0] : results[0].rounds[0];

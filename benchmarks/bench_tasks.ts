@@ -1,6 +1,7 @@
 /**
- * Requests per second of `lopper evaluate` and of lm-evaluation-harness on PyTorch in float32, on one task, from text to
- * log-likelihoods. The harness gets the batch size that is best for it; what both find is compared.
+ * Requests per second of `lopper evaluate` and of lm-evaluation-harness on PyTorch in float32, on
+ * one task, from text to log-likelihoods. The harness gets the batch size that is best for it; what
+ * both find is compared.
  */
 import {
   alternate,

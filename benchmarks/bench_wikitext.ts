@@ -1,6 +1,7 @@
 /**
- * Perplexity of WikiText-2 (raw test split, windows of 2048 tokens) by `lopper evaluate` and by PyTorch in float32, both
- * from the same GGUF file and tokenised by different code. Fails when they differ.
+ * Perplexity of WikiText-2 (raw test split, windows of 2048 tokens) by `lopper evaluate` and by
+ * PyTorch in float32, both from the same GGUF file and tokenised by different code. Fails when they
+ * differ.
  */
 import { fileURLToPath } from "node:url";
 import { inTemporaryFolder, lopper, output, printTable, ROOT, save } from "./harness.ts";

@@ -1,4 +1,6 @@
-/** Texts to calibrate on, from the folder of the data sets or by the model: each a list of samples. */
+/**
+ * Texts to calibrate on, from the folder of the data sets or by the model: each a list of samples.
+ */
 import { openBackend } from "@lopper/backends";
 import { FileFolder } from "@lopper/files";
 import { parseSamples } from "@lopper/importance";
@@ -11,7 +13,10 @@ import { fileURLToPath } from "node:url";
 
 /** So many rows of Alpaca are there to draw from. */
 const ALPACA_ROWS = 2000;
-/** A passage of a book has so many characters at least, unless the book ends: about as many tokens as an Alpaca row. */
+/**
+ * A passage of a book has so many characters at least, unless the book ends: about as many tokens
+ * as an Alpaca row.
+ */
 const PASSAGE_CHARACTERS = 800;
 
 /** The first rows of Alpaca, as the data set's own field `text`. */
@@ -37,7 +42,10 @@ export async function wikiParagraphs(data: string): Promise<readonly string[]> {
     .filter((line) => line !== "" && !line.startsWith("="));
 }
 
-/** Passages of the books of Project Gutenberg that NLTK ships, without Moby Dick, which runs are measured on. */
+/**
+ * Passages of the books of Project Gutenberg that NLTK ships, without Moby Dick, which runs are
+ * measured on.
+ */
 export async function bookPassages(data: string): Promise<readonly string[]> {
   const folder = `${data}/gutenberg`;
   const books = [...Deno.readDirSync(folder)].map(({ name }) => name)
@@ -60,8 +68,9 @@ export async function bookPassages(data: string): Promise<readonly string[]> {
 const OWN_TEXTS = REFIT_TOKENS / SELF_TOKENS;
 
 /**
- * What `--calibration self` takes. It is kept among the results, as `own-text-NAME.jsonl`, and written only where it is not
- * there: a machine that rounds otherwise writes other texts, and all rows of a table need the same.
+ * What `--calibration self` takes. It is kept among the results, as `own-text-NAME.jsonl`, and
+ * written only where it is not there: a machine that rounds otherwise writes other texts, and all
+ * rows of a table need the same.
  */
 export async function ownTexts(path: string, name: string): Promise<readonly string[]> {
   const kept = fileURLToPath(new URL(`results/own-text-${name}.jsonl`, import.meta.url));

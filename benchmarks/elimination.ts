@@ -1,8 +1,9 @@
 /**
- * Puts the channels of one MLP in order by what the others cannot make up for (`eliminate`), on activations that are made
- * up: every four channels have a part in common, and all differ in size. Up to 2,048 channels the error that a cut of a half
- * leaves is compared with least squares in double precision, and with that of the order by energy.
- * Then solves for the projection again with the same moments, as a repair does for each λ, and sees how well that came out.
+ * Puts the channels of one MLP in order by what the others cannot make up for (`eliminate`), on
+ * activations that are made up: every four channels have a part in common, and all differ in size.
+ * Up to 2,048 channels the error that a cut of a half leaves is compared with least squares in
+ * double precision, and with that of the order by energy. Then solves for the projection again with
+ * the same moments, as a repair does for each λ, and sees how well that came out.
  *
  * Usage: deno run -A benchmarks/elimination.ts CHANNELS OUTPUTS TOKENS [PANEL]
  */

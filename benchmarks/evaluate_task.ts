@@ -1,6 +1,6 @@
 /**
- * One variant of the benchmark of tasks, in a process of its own: from text to every request's log-likelihood, and prints
- * one JSON object.
+ * One variant of the benchmark of tasks, in a process of its own: from text to every request's
+ * log-likelihood, and prints one JSON object.
  *
  * Usage: deno run -A benchmarks/evaluate_task.ts MODEL ROWS.jsonl[.gz] TASK LIMIT BACKEND THREADS
  */

@@ -35,7 +35,10 @@ export const TASK_FILES: Readonly<Record<string, TaskFile>> = {
   },
 };
 
-/** Writes the first questions of a task, with so many requests or a few more, where both programs find them. */
+/**
+ * Writes the first questions of a task, with so many requests or a few more, where both programs
+ * find them.
+ */
 export async function writeQuestions(from: string, task: string, requests: number, to: string) {
   const { source, place, requests: each } = TASK_FILES[task];
   const file = await FileSource.open(`${from}/${source}`);

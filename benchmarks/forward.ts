@@ -1,9 +1,9 @@
 /**
- * One variant of the forward benchmark, in a process of its own: runs a model from token ids to the NLL of every token
- * and prints one JSON object.
+ * One variant of the forward benchmark, in a process of its own: runs a model from token ids to the
+ * NLL of every token and prints one JSON object.
  *
- * Usage: deno run -A benchmarks/forward.ts MODEL BACKEND THREADS IDS.json REPEATS
- * IDS.json is a list of equally long lists of token ids.
+ * Usage: deno run -A benchmarks/forward.ts MODEL BACKEND THREADS IDS.json REPEATS IDS.json is a
+ * list of equally long lists of token ids.
  */
 import { type BackendName, openBackend } from "@lopper/backends";
 import { denseShape } from "@lopper/core";

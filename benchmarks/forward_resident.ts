@@ -1,6 +1,7 @@
 /**
- * The forward benchmark with resident weights (`ResidentDecoder`), for backends with a device of their own: the same
- * tokens, losses and output as forward.ts, which feeds the weights of every block.
+ * The forward benchmark with resident weights (`ResidentDecoder`), for backends with a device of
+ * their own: the same tokens, losses and output as forward.ts, which feeds the weights of every
+ * block.
  *
  * Usage: deno run -A benchmarks/forward_resident.ts MODEL BACKEND IDS.json REPEATS
  */

@@ -1,4 +1,7 @@
-/** What every benchmark shares: fresh processes in alternating order, raw rounds kept, and where they were taken. */
+/**
+ * What every benchmark shares: fresh processes in alternating order, raw rounds kept, and where
+ * they were taken.
+ */
 export { mean, median } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
 import { openTokenizer } from "@lopper/tokenizers";

@@ -1,7 +1,8 @@
 /**
- * Writes a checkpoint of TinyLlama-1.1B's shape with random weights: time and memory of a run do not depend on what the
- * weights are worth. Matrices are normal with standard deviation 0.02, norms are 1, everything is BF16, and the same
- * weights come out every time. The tokenizer is that of the embedded model, whose ids are all below this vocabulary.
+ * Writes a checkpoint of TinyLlama-1.1B's shape with random weights: time and memory of a run do
+ * not depend on what the weights are worth. Matrices are normal with standard deviation 0.02, norms
+ * are 1, everything is BF16, and the same weights come out every time. The tokenizer is that of the
+ * embedded model, whose ids are all below this vocabulary.
  *
  * Usage: deno run -A benchmarks/make_random_llama.ts OUT_DIR [--layers N]
  */
@@ -15,7 +16,10 @@ import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 
 const SEED = 11;
 const STANDARD_DEVIATION = 0.02;
-/** Values that a weight may have: a 16-bit random number picks one, so that a billion take seconds, not minutes. */
+/**
+ * Values that a weight may have: a 16-bit random number picks one, so that a billion take seconds,
+ * not minutes.
+ */
 const TABLE_SIZE = 65_536;
 const TOKENIZER = new URL("../packages/demo-model/data/model/", import.meta.url);
 const TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json"];
@@ -72,7 +76,10 @@ function normalTable(): Uint16Array {
 const table = normalTable();
 const [one] = new Uint16Array(fromFloat32("BF16", Float32Array.of(1)).buffer);
 const entries: TensorEntry[] = [];
-/** One tensor is asked for at a time, and written before the next: all share the memory of the largest. */
+/**
+ * One tensor is asked for at a time, and written before the next: all share the memory of the
+ * largest.
+ */
 let buffer = new Uint16Array(0);
 
 function add(name: string, shape: readonly number[]) {

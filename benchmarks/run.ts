@@ -1,6 +1,6 @@
 /**
- * Runs a benchmark and keeps its raw rounds in results/: `deno task bench NAME [options]`. README.md says what each
- * measured. Nothing else should run on the machine meanwhile.
+ * Runs a benchmark and keeps its raw rounds in results/: `deno task bench NAME [options]`.
+ * README.md says what each measured. Nothing else should run on the machine meanwhile.
  */
 import { parseArgs } from "node:util";
 import { benchBefore } from "./bench_before.ts";
@@ -81,8 +81,9 @@ const SMOLLM2_STEPS = {
   attentionGroup: 192,
 };
 /**
- * A whole search of SmolLM2-135M that an exhaustive one gets through in an hour: little text in many sequences, large
- * groups, and one of the published distributions for models with grouped KV heads.
+ * A whole search of SmolLM2-135M that an exhaustive one gets through in an hour: little text in
+ * many sequences, large groups, and one of the published distributions for models with grouped KV
+ * heads.
  */
 const SMOLLM2_WHOLE = {
   ...SMOLLM2_STEPS,
@@ -91,7 +92,8 @@ const SMOLLM2_WHOLE = {
   ratio: 20,
   distribution: "10:90:0",
   mlpGroup: 512,
-  // By L1 norms of weights a first group of channels ruins this model (perplexity 224 at 20 %), and chance decides the rest.
+  // By L1 norms of weights a first group of channels ruins this model (perplexity 224 at 20 %), and
+  // chance decides the rest.
   ranking: "energy",
 };
 const TEXT_SIZES = { ratio: 20, seqLen: 256, sizes: [8, 16, 32, 64, 128, 400], kindSize: 32 };

@@ -2,13 +2,17 @@ import { CholeskyDecomposition, inverse, Matrix as Dense } from "ml-matrix";
 import { type Matrix, matrix, partOf, type Products, rowsOf } from "./products.ts";
 import { STRIPE_ROWS, Triangle } from "./triangle.ts";
 
-/** Rows that are factored at once outside the backend: small beside its products, large enough to keep them few. */
+/**
+ * Rows that are factored at once outside the backend: small beside its products, large enough to
+ * keep them few.
+ */
 const BLOCK_ROWS = 128;
 
 /**
- * The factor of H + λI for a symmetric H, of which the lower triangle is read, by blocks of rows (Golub and Van Loan,
- * Matrix Computations, 4.2.9): the backend multiplies, ml-matrix factors the diagonal blocks. H is scaled to a diagonal of
- * ones first, since energies of channels differ by orders of magnitude and products are in float32.
+ * The factor of H + λI for a symmetric H, of which the lower triangle is read, by blocks of rows
+ * (Golub and Van Loan, Matrix Computations, 4.2.9): the backend multiplies, ml-matrix factors the
+ * diagonal blocks. H is scaled to a diagonal of ones first, since energies of channels differ by
+ * orders of magnitude and products are in float32.
  */
 export class RidgeFactor {
   readonly #products: Products;

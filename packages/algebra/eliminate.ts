@@ -2,11 +2,20 @@ import { RidgeFactor } from "./cholesky.ts";
 import { type Matrix, matrix, partOf, type Products } from "./products.ts";
 import { type Terms, Triangle } from "./triangle.ts";
 
-/** Channels that go between two products of whole matrices: at 1,536 channels 64 were as fast as 128. */
+/**
+ * Channels that go between two products of whole matrices: at 1,536 channels 64 were as fast as
+ * 128.
+ */
 const PANEL_ROWS = 64;
-/** Share of single channels that are gone, and still in the matrices, when these are made smaller: both cost time. */
+/**
+ * Share of single channels that are gone, and still in the matrices, when these are made smaller:
+ * both cost time.
+ */
 const CLEARED_SHARE = 1 / 8;
-/** The inverse of a matrix whose diagonal is ones has nothing below 1 on its own; less than this has no digits left. */
+/**
+ * The inverse of a matrix whose diagonal is ones has nothing below 1 on its own; less than this has
+ * no digits left.
+ */
 const SOUND = 0.5;
 
 export interface EliminationOptions {
@@ -14,7 +23,10 @@ export interface EliminationOptions {
   readonly lambda: number;
   /** Consecutive channels that go together, as one unit; it divides their number. */
   readonly width?: number;
-  /** Channels that go between two products of whole matrices, where units are single ones. It decides nothing but time. */
+  /**
+   * Channels that go between two products of whole matrices, where units are single ones. It
+   * decides nothing but time.
+   */
   readonly panelRows?: number;
   /** Rows of P and G that are multiplied at once. It decides nothing but time. */
   readonly stripeRows?: number;
@@ -25,27 +37,35 @@ export interface EliminationOptions {
 export interface Elimination {
   /** Units, the first to go first. */
   readonly removed: readonly number[];
-  /** What each of them adds to the error when it goes, in the units of H · W²; they add up to tr(Wᵀ(H + λI)W). */
+  /**
+   * What each of them adds to the error when it goes, in the units of H · W²; they add up to
+   * tr(Wᵀ(H + λI)W).
+   */
   readonly increases: readonly number[];
 }
 
 /**
- * Greedy backward elimination of the inputs of a linear map, each time the unit u whose loss hurts the output least after
- * what stays was fitted to make up for it: the optimal brain surgeon (Hassibi and Stork 1993, equation 5) with all outputs
- * of an input as one weight, as OSSCAR has it (arXiv 2403.12983). With P = (H + λI)⁻¹ the error grows by
- * tr(W_uᵀ P_uu⁻¹ W_u); then W ← W − P_:u P_uu⁻¹ W_u and P ← P − P_:u P_uu⁻¹ P_u: (SparseGPT, arXiv 2301.00774,
- * section 3, has both for single weights). The fit shrinks toward the weights that are there: the error is tr((Ŵ − W)ᵀ(H + λI)(Ŵ − W)).
+ * Greedy backward elimination of the inputs of a linear map, each time the unit u whose loss hurts
+ * the output least after what stays was fitted to make up for it: the optimal brain surgeon
+ * (Hassibi and Stork 1993, equation 5) with all outputs of an input as one weight, as OSSCAR has it
+ * (arXiv 2403.12983). With P = (H + λI)⁻¹ the error grows by tr(W_uᵀ P_uu⁻¹ W_u); then W ← W − P_:u
+ * P_uu⁻¹ W_u and P ← P − P_:u P_uu⁻¹ P_u: (SparseGPT, arXiv 2301.00774, section 3, has both for
+ * single weights). The fit shrinks toward the weights that are there: the error is tr((Ŵ − W)ᵀ(H +
+ * λI)(Ŵ − W)).
  *
- * W itself is never updated: errors need the products of its rows alone, G = WWᵀ, and G is downdated as P is, G ← G − XᵀT −
- * TᵀX with X = P_uu⁻¹ P_u: and T = G_u: − ½ G_uu X. Single channels go in panels, like pivoted Cholesky by blocks: inside
- * one, only the diagonals and the rows of what goes are brought up to date, in double precision, so that every choice is the
- * same as one by one, and the backend takes a whole panel off P and G at once. For n channels and d outputs these are about
- * n³ + n²d / 2 multiply-adds, factor and inverse included, and three matrices of n² values: of P and G, which are symmetric,
- * only what is on and below the diagonal is brought up to date.
+ * W itself is never updated: errors need the products of its rows alone, G = WWᵀ, and G is
+ * downdated as P is, G ← G − XᵀT − TᵀX with X = P_uu⁻¹ P_u: and T = G_u: − ½ G_uu X. Single
+ * channels go in panels, like pivoted Cholesky by blocks: inside one, only the diagonals and the
+ * rows of what goes are brought up to date, in double precision, so that every choice is the same
+ * as one by one, and the backend takes a whole panel off P and G at once. For n channels and d
+ * outputs these are about n³ + n²d / 2 multiply-adds, factor and inverse included, and three
+ * matrices of n² values: of P and G, which are symmetric, only what is on and below the diagonal is
+ * brought up to date.
  *
  * @param gram H `[n, n]`, of which the lower triangle is read.
  * @param weights W `[n, d]`
- * @returns null where H + λI is not positive definite as far as float32 can tell, or numbers in it are not finite.
+ * @returns null where H + λI is not positive definite as far as float32 can tell, or numbers in it
+ *   are not finite.
  * @throws {RangeError} when the width of units does not divide n.
  */
 export async function eliminate(
@@ -124,8 +144,9 @@ interface Panel {
 }
 
 /**
- * The next single channels. Of P and G only the diagonals are kept up to date; a row of either is, once it is the row of a
- * channel that goes. There L = P_u: / √P_uu takes the place of both `rows` and `solved`.
+ * The next single channels. Of P and G only the diagonals are kept up to date; a row of either is,
+ * once it is the row of a channel that goes. There L = P_u: / √P_uu takes the place of both `rows`
+ * and `solved`.
  */
 function channelPanel(
   inverse: Triangle,

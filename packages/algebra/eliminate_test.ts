@@ -7,7 +7,10 @@ import { eliminate } from "./eliminate.ts";
 import { matrix, Products } from "./products.ts";
 import { leastError, plainElimination } from "./testing/plain_elimination.ts";
 
-/** H of channels that depend on each other and differ in size by orders of magnitude, W, and a ridge. */
+/**
+ * H of channels that depend on each other and differ in size by orders of magnitude, W, and a
+ * ridge.
+ */
 function problem(n: number, outputs: number, seed: number) {
   const random = xoroshiro128plus(seed);
   const uniform = () => uniformFloat64(random) - 0.5;
@@ -86,7 +89,8 @@ for (const name of ["cpu", "wasm"] as const) {
               const what = `n ${n}, units of ${width}, seed ${seed}, panels of ${panelRows}`;
               assert.equal(found!.removed.length, n / width, what);
               for (const [i, { unit, increase, next }] of plain.entries()) {
-                // Where two are as good as each other, float32 may take either, and what follows differs.
+                // Where two are as good as each other, float32 may take either, and what follows
+                // differs.
                 if (next - increase < 1e-4 * increase) break;
                 assert.equal(found!.removed[i], unit, `${what}, step ${i}`);
                 close(found!.increases[i], increase, 1e-3 * increase + 1e-6 * total, what);

@@ -1,12 +1,15 @@
 import { type Matrix, matrix, partOf, type Products } from "./products.ts";
 
-/** Columns that are multiplied at once: few enough to skip most of what is right of the diagonal, many for the engine. */
+/**
+ * Columns that are multiplied at once: few enough to skip most of what is right of the diagonal,
+ * many for the engine.
+ */
 const STRIPE_COLUMNS = 512;
 
 /**
- * A sum of XᵀX over batches of rows, by stripes of its rows: what is right of the last column of a stripe is what others
- * have below the diagonal, and is not computed. For n columns in stripes of s these are (n² + ns) / 2 products a row instead
- * of n².
+ * A sum of XᵀX over batches of rows, by stripes of its rows: what is right of the last column of a
+ * stripe is what others have below the diagonal, and is not computed. For n columns in stripes of s
+ * these are (n² + ns) / 2 products a row instead of n².
  */
 export class GramSum {
   readonly #products: Products;
@@ -31,7 +34,10 @@ export class GramSum {
     this.#stripes = sums;
   }
 
-  /** The sum `[n, n]`, its lower triangle alone: what is above the diagonal is of no meaning. The sum begins anew. */
+  /**
+   * The sum `[n, n]`, its lower triangle alone: what is above the diagonal is of no meaning. The
+   * sum begins anew.
+   */
   take(): Matrix {
     const n = this.#stripes.at(-1)?.columns ?? 0;
     const gram = matrix(n, n);

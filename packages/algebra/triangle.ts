@@ -1,14 +1,17 @@
 import { type Matrix, matrix, partOf, type Products, rowsOf } from "./products.ts";
 
-/** Rows that are multiplied at once: few enough to skip most of what is right of the diagonal, many for the engine. */
+/**
+ * Rows that are multiplied at once: few enough to skip most of what is right of the diagonal, many
+ * for the engine.
+ */
 export const STRIPE_ROWS = 512;
 
 /** The sum of leftᵀ · right over pairs of matrices `[k, n]`. */
 export type Terms = readonly (readonly [left: Matrix, right: Matrix])[];
 
 /**
- * A symmetric matrix `[n, n]` that becomes smaller: its lower triangle, by stripes of rows. A stripe has all columns up to
- * its last row, and what is right of the diagonal in it is not read.
+ * A symmetric matrix `[n, n]` that becomes smaller: its lower triangle, by stripes of rows. A
+ * stripe has all columns up to its last row, and what is right of the diagonal in it is not read.
  */
 export class Triangle {
   readonly size: number;
@@ -20,7 +23,10 @@ export class Triangle {
     this.#stripes = stripes;
   }
 
-  /** Of its stripes, the first rows first; each has as many columns as there are rows up to its last. */
+  /**
+   * Of its stripes, the first rows first; each has as many columns as there are rows up to its
+   * last.
+   */
   static of(parts: readonly Matrix[]): Triangle {
     let size = 0;
     const stripes = parts.map(({ rows, data }) => {
@@ -71,7 +77,8 @@ export class Triangle {
 
   /**
    * It less the sum of leftᵀ · right over `terms`, which is symmetric.
-   * @param options.kept the rows and columns that are left of it, in ascending order; all of them by default.
+   * @param options.kept the rows and columns that are left of it, in ascending order; all of them
+   *   by default.
    */
   async less(
     products: Products,

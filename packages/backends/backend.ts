@@ -9,9 +9,10 @@ import type { AttentionOp } from "@lopper/graphs";
 export interface Backend extends AsyncDisposable {
   readonly description: BackendDescription;
   /**
-   * Compiles an ONNX model. `weights` are the values of the weights that the graph declares and does not hold; they are
-   * copied, to the device where there is one.
-   * @throws {UnsupportedOpError} when the engine has no kernel for a node of the graph, or none on its device.
+   * Compiles an ONNX model. `weights` are the values of the weights that the graph declares and
+   * does not hold; they are copied, to the device where there is one.
+   * @throws {UnsupportedOpError} when the engine has no kernel for a node of the graph, or none on
+   *   its device.
    */
   compile(onnx: Uint8Array, weights?: Weights): Promise<Executable>;
 }
@@ -26,7 +27,10 @@ export interface Executable {
 }
 
 export type Feeds = Readonly<Record<string, HostTensor>>;
-/** float32 values by name, or the bytes of a file of weights by its path in the graph; shapes are in the graph. */
+/**
+ * float32 values by name, or the bytes of a file of weights by its path in the graph; shapes are in
+ * the graph.
+ */
 export type Weights = Readonly<Record<string, Float32Array | Uint8Array>>;
 
 /** A dense row-major tensor in host memory. A bool is a byte, 0 or 1. */
@@ -49,8 +53,8 @@ export interface BackendDescription {
   /** The engine has a kernel for the LogSoftmax operator. */
   readonly logSoftmax: boolean;
   /**
-   * Feeds cross a bus on every run, so weights are better given to `compile`: they then stay on the device. Without it,
-   * feeding a weight costs nothing, and one graph serves all layers.
+   * Feeds cross a bus on every run, so weights are better given to `compile`: they then stay on the
+   * device. Without it, feeding a weight costs nothing, and one graph serves all layers.
    */
   readonly residentWeights: boolean;
   /** Hard limit on the memory of the engine in bytes, or null. */

@@ -3,7 +3,10 @@ import process from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { nativePlace } from "./native_place.ts";
 
-/** What onnxruntime's CUDA provider consists of; looked for beside the native binding, and nowhere else. */
+/**
+ * What onnxruntime's CUDA provider consists of; looked for beside the native binding, and nowhere
+ * else.
+ */
 const FILES = ["libonnxruntime_providers_shared.so", "libonnxruntime_providers_cuda.so"];
 
 /** The folder of onnxruntime-node's native binding. */
@@ -21,8 +24,9 @@ export function missingCudaFiles(): readonly string[] {
 }
 
 /**
- * Why the CUDA provider does not load, in the dynamic loader's words, e.g. which library it misses. To be asked only once
- * onnxruntime has failed to load it, since what does load stays in the process.
+ * Why the CUDA provider does not load, in the dynamic loader's words, e.g. which library it misses.
+ * To be asked only once onnxruntime has failed to load it, since what does load stays in the
+ * process.
  */
 export function loaderMessage(): string | undefined {
   try {

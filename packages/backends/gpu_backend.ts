@@ -15,9 +15,10 @@ interface Reason {
 /**
  * onnxruntime's CUDA provider, for NVIDIA GPUs. Its libraries are not part of the npm package.
  *
- * Of the two attention operators 1.30.0 has a float32 CUDA kernel for ONNX's Attention only: GroupQueryAttention is there
- * in half precision.
- * @throws {BackendUnavailableError} when the provider, a library that it needs or a device is missing.
+ * Of the two attention operators 1.30.0 has a float32 CUDA kernel for ONNX's Attention only:
+ * GroupQueryAttention is there in half precision.
+ * @throws {BackendUnavailableError} when the provider, a library that it needs or a device is
+ *   missing.
  */
 export async function openCudaBackend(): Promise<Backend> {
   if (!knowsProvider("cuda")) throw unknownProvider("cuda", "Linux on x64");
@@ -52,12 +53,13 @@ function cudaReason(message: string): Reason | undefined {
 }
 
 /**
- * onnxruntime's WebGPU provider, for every GPU with a Vulkan, Metal or Direct3D 12 driver; it is part of the npm package.
- * Where no Vulkan loader is installed, the provider says so on the terminal, whatever the log level, and then fails.
+ * onnxruntime's WebGPU provider, for every GPU with a Vulkan, Metal or Direct3D 12 driver; it is
+ * part of the npm package. Where no Vulkan loader is installed, the provider says so on the
+ * terminal, whatever the log level, and then fails.
  *
- * 1.30.0 has no kernel for ONNX's Attention and LogSoftmax. Its GroupQueryAttention is not used: from 32 tokens on it takes
- * a flash-attention shader whose results depend on the device's subgroup size (with SwiftShader's 4 they are wrong from
- * the fifth position on, silently).
+ * 1.30.0 has no kernel for ONNX's Attention and LogSoftmax. Its GroupQueryAttention is not used:
+ * from 32 tokens on it takes a flash-attention shader whose results depend on the device's subgroup
+ * size (with SwiftShader's 4 they are wrong from the fifth position on, silently).
  * @throws {BackendUnavailableError} when there is no device.
  */
 export async function openWebGpuBackend(): Promise<Backend> {
@@ -107,7 +109,9 @@ async function open(
   }
 }
 
-/** Loading proves little: only a run shows that there is a device, and that its results come back. */
+/**
+ * Loading proves little: only a run shows that there is a device, and that its results come back.
+ */
 async function probe(backend: Backend) {
   const g = new GraphBuilder("probe");
   const x = g.input("x", "float32", ["N"]);
@@ -136,8 +140,9 @@ function describe(
 }
 
 /**
- * The provider lets cuBLAS round float32 factors to TF32's 10 bits, and onnxruntime-node has no option against it; the
- * libraries' own switch is read when they are loaded. Whoever sets it otherwise gets what they asked for.
+ * The provider lets cuBLAS round float32 factors to TF32's 10 bits, and onnxruntime-node has no
+ * option against it; the libraries' own switch is read when they are loaded. Whoever sets it
+ * otherwise gets what they asked for.
  */
 function keepFloat32() {
   process.env.NVIDIA_TF32_OVERRIDE ??= "0";

@@ -1,4 +1,6 @@
-/** Where onnxruntime-node is, or a part of it, for a program in which importing it is not enough. */
+/**
+ * Where onnxruntime-node is, or a part of it, for a program in which importing it is not enough.
+ */
 export type NativePlace =
   /** The program has its JavaScript in itself, and its native files in this folder of the disk. */
   | { readonly bindingFolder: string }

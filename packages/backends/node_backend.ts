@@ -2,7 +2,10 @@ import type { Backend, BackendOptions } from "./backend.ts";
 import { ENGINE, ort } from "./node_engine.ts";
 import { OrtBackend } from "./ort.ts";
 
-/** onnxruntime's native CPU engine. Needs the permissions to read and to load native code (`--allow-ffi`). */
+/**
+ * onnxruntime's native CPU engine. Needs the permissions to read and to load native code
+ * (`--allow-ffi`).
+ */
 export function openNodeBackend(
   { threads = navigator.hardwareConcurrency }: BackendOptions,
 ): Promise<Backend> {
@@ -24,12 +27,13 @@ export function openNodeBackend(
       interOpNumThreads: 1,
       logSeverityLevel: 4,
       extra: {
-        // Several sessions take turns here. Without this the pools of idle ones keep spinning on the cores that the
-        // running one needs (4 times slower over a chain of 60 sessions).
+        // Several sessions take turns here. Without this the pools of idle ones keep spinning on
+        // the cores that the running one needs (4 times slower over a chain of 60 sessions).
         "session.force_spinning_stop": "1",
-        // Attention weights far from the largest are denormal numbers, with which some processors multiply many times
-        // slower (a third of the time of attention on an Intel Xeon). The switch also holds for this JavaScript thread: what
-        // must not change, such as the bytes of a weight, has to be copied as bytes.
+        // Attention weights far from the largest are denormal numbers, with which some processors
+        // multiply many times slower (a third of the time of attention on an Intel Xeon). The
+        // switch also holds for this JavaScript thread: what must not change, such as the bytes of
+        // a weight, has to be copied as bytes.
         "session.set_denormal_as_zero": "1",
       },
     },

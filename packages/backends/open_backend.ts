@@ -15,9 +15,10 @@ export type BackendName = keyof typeof OPENERS;
 export const BACKEND_NAMES = Object.keys(OPENERS) as readonly BackendName[];
 
 /**
- * What "auto" tries, best first. CUDA only where somebody put its provider beside onnxruntime-node, for others it is no
- * news that it does not load. WebGPU never: its device may be a driver that computes on the CPU, slower than the CPU's own
- * engine, and onnxruntime-node does not tell which device it is.
+ * What "auto" tries, best first. CUDA only where somebody put its provider beside onnxruntime-node,
+ * for others it is no news that it does not load. WebGPU never: its device may be a driver that
+ * computes on the CPU, slower than the CPU's own engine, and onnxruntime-node does not tell which
+ * device it is.
  */
 async function automatic(): Promise<readonly BackendName[]> {
   const cuda = await import("./cuda_library.ts")
@@ -34,8 +35,9 @@ export interface OpenedBackend {
 }
 
 /**
- * Opens a backend by name, or with "auto" the first that works. "Works" means that the engine loads on this machine;
- * an engine that fails later, on a graph or for want of memory, is never silently replaced.
+ * Opens a backend by name, or with "auto" the first that works. "Works" means that the engine loads
+ * on this machine; an engine that fails later, on a graph or for want of memory, is never silently
+ * replaced.
  * @throws {BackendUnavailableError} when the one that was asked for does not work here.
  * @throws {UnsupportedModelError} when "auto" finds none.
  */

@@ -1,7 +1,10 @@
 import { choice, type OptionTable, wholeNumber } from "@lopper/options";
 import { BACKEND_NAMES } from "./open_backend.ts";
 
-/** Threads that an engine may have: on more than a few for each core they only wait for each other, and each takes memory. */
+/**
+ * Threads that an engine may have: on more than a few for each core they only wait for each other,
+ * and each takes memory.
+ */
 export const MAX_THREADS = Math.max(8, 4 * navigator.hardwareConcurrency);
 
 /** What a model runs on. */

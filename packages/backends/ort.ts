@@ -34,7 +34,10 @@ export interface DeviceOptions {
   readonly avoid: readonly string[];
 }
 
-/** A backend on either build of onnxruntime; the adapters differ only in description and session options. */
+/**
+ * A backend on either build of onnxruntime; the adapters differ only in description and session
+ * options.
+ */
 export class OrtBackend implements Backend {
   readonly description: BackendDescription;
   readonly #ort: Ort;
@@ -88,8 +91,9 @@ export class OrtBackend implements Backend {
   }
 
   /**
-   * What a device has no kernel for, onnxruntime runs on the host without a word. It has a switch against that, but this
-   * also forbids the arithmetic of shapes, which belongs there: hence one kind of node at a time.
+   * What a device has no kernel for, onnxruntime runs on the host without a word. It has a switch
+   * against that, but this also forbids the arithmetic of shapes, which belongs there: hence one
+   * kind of node at a time.
    */
   async #checkPlacement(onnx: Uint8Array, { avoid }: DeviceOptions) {
     const { name } = this.description;
@@ -150,7 +154,10 @@ class OrtExecutable implements Executable {
   }
 }
 
-/** onnxruntime says so in words only: the two messages that mean "no kernel", and nothing else, become a refusal. */
+/**
+ * onnxruntime says so in words only: the two messages that mean "no kernel", and nothing else,
+ * become a refusal.
+ */
 function asUnsupportedOp(backend: string, error: unknown): UnsupportedOpError | undefined {
   const message = error instanceof Error ? error.message : String(error);
   const missing = /Could not find an implementation for (\w+)/.exec(message) ??

@@ -38,8 +38,9 @@ const DESCRIPTION: BackendDescription = {
 };
 
 /**
- * Graphs in plain TypeScript, in float64 from the feeds to the fetches: slow, and as exact as doubles are. It is a second
- * opinion for tests on what an engine computes, and shares no code with any.
+ * Graphs in plain TypeScript, in float64 from the feeds to the fetches: slow, and as exact as
+ * doubles are. It is a second opinion for tests on what an engine computes, and shares no code with
+ * any.
  */
 export function openReferenceBackend(): Promise<Backend> {
   return Promise.resolve({
@@ -142,7 +143,10 @@ function attributesOf({ attribute }: NodeProto): Attributes {
   return new Attributes(values);
 }
 
-/** The value of an initializer: in the graph, or given under the name of the file that the graph says. */
+/**
+ * The value of an initializer: in the graph, or given under the name of the file that the graph
+ * says.
+ */
 function initial(proto: TensorProto, weights: Weights): Tensor {
   const type = elementType(proto.dataType);
   const dims = proto.dims.map(Number);

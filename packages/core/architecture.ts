@@ -1,8 +1,9 @@
 import { areAlike, type Block, blockId, type Shape } from "./block.ts";
 
 /**
- * A decoder-only language model as its residual blocks. That they differ is normal: a pruned model is described like any other,
- * and opening, scoring, pruning again and writing need no special case for it.
+ * A decoder-only language model as its residual blocks. That they differ is normal: a pruned model
+ * is described like any other, and opening, scoring, pruning again and writing need no special case
+ * for it.
  */
 export interface Architecture {
   /** `model_type` of the Hugging Face config, e.g. "llama". */
@@ -17,9 +18,15 @@ export interface Architecture {
   /** The LM head is the embedding matrix. */
   readonly tiedEmbeddings: boolean;
   readonly rope: Rope;
-  /** Tokens that attention reaches back at most, itself included, in layers that have such a window; null where none has. */
+  /**
+   * Tokens that attention reaches back at most, itself included, in layers that have such a window;
+   * null where none has.
+   */
   readonly slidingWindow: number | null;
-  /** Layers whose attention reaches back all the way beside others with a window, ascending; absent where there are none. */
+  /**
+   * Layers whose attention reaches back all the way beside others with a window, ascending; absent
+   * where there are none.
+   */
   readonly fullAttention?: readonly number[];
   /** Token ids that end a text (generation stops at any of them); may be empty. */
   readonly eosTokenIds: readonly number[];
@@ -31,7 +38,10 @@ export interface Architecture {
   readonly blocks: readonly Block[];
 }
 
-/** Rotary position embedding (RoFormer, arXiv 2104.09864) with the scalings of the families read here. */
+/**
+ * Rotary position embedding (RoFormer, arXiv 2104.09864) with the scalings of the families read
+ * here.
+ */
 export interface Rope {
   readonly theta: number;
   readonly scaling: RopeScaling | null;
@@ -50,7 +60,10 @@ export type RopeScaling =
 /** How far attention reaches back, as a model's description has it. */
 export type AttentionWindows = Pick<Architecture, "slidingWindow" | "fullAttention">;
 
-/** How a model is described whose layers have these windows, null for none. All that have one have the same. */
+/**
+ * How a model is described whose layers have these windows, null for none. All that have one have
+ * the same.
+ */
 export function windowsOf(windows: readonly (number | null)[]): AttentionWindows {
   const slidingWindow = windows.find((window) => window !== null) ?? null;
   if (slidingWindow === null) return { slidingWindow };
@@ -66,7 +79,10 @@ export function attentionWindow(
   return fullAttention?.includes(layer) ? null : slidingWindow;
 }
 
-/** Tokens up to which attention reaches back all the way in every layer that has attention; null for any number. */
+/**
+ * Tokens up to which attention reaches back all the way in every layer that has attention; null for
+ * any number.
+ */
 export function fullyAttended(architecture: Architecture): number | null {
   const windows = architecture.blocks.flatMap(({ attended, layer }) =>
     attended ? attentionWindow(architecture, layer) ?? [] : []
@@ -113,7 +129,10 @@ export function layersWithBlocks({ blocks }: Pick<Architecture, "blocks">): read
   return [...new Set(blocks.map(({ layer }) => layer))];
 }
 
-/** True when every layer has a block of each kind, in the same size as the others, so that a plain config describes the model. */
+/**
+ * True when every layer has a block of each kind, in the same size as the others, so that a plain
+ * config describes the model.
+ */
 export function isUniform(
   { layerCount, kinds, blocks }: Pick<Architecture, "layerCount" | "kinds" | "blocks">,
 ): boolean {

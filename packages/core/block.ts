@@ -1,10 +1,14 @@
 /**
- * The anatomy of a model as data: a residual block is a list of weights, and each axis of a weight says whether pruning
- * may shorten it. Shapes, parameter and MAC counts, prune groups, rankings and writers follow from that, and so does what
- * happens to a block of a kind that nobody has thought of yet.
+ * The anatomy of a model as data: a residual block is a list of weights, and each axis of a weight
+ * says whether pruning may shorten it. Shapes, parameter and MAC counts, prune groups, rankings and
+ * writers follow from that, and so does what happens to a block of a kind that nobody has thought
+ * of yet.
  */
 
-/** An axis of a weight: of a fixed length, or so many rows for each unit of one of the block's dimensions. */
+/**
+ * An axis of a weight: of a fixed length, or so many rows for each unit of one of the block's
+ * dimensions.
+ */
 export type Axis = number | UnitAxis;
 
 /** The part of an axis that belongs to unit u is `u · width` to `(u + 1) · width − 1`. */
@@ -19,11 +23,17 @@ export interface DeclaredWeight {
   /** Its name in the block, the same in every family: "q", "down", … */
   readonly name: string;
   readonly axes: readonly Axis[];
-  /** It scales hidden states, and the published pruning ratio counts it even where the block is gone. */
+  /**
+   * It scales hidden states, and the published pruning ratio counts it even where the block is
+   * gone.
+   */
   readonly norm?: true;
 }
 
-/** What a block can lose a part of: `units` of them are in the checkpoint, and the last one only goes with the block. */
+/**
+ * What a block can lose a part of: `units` of them are in the checkpoint, and the last one only
+ * goes with the block.
+ */
 export interface Dimension {
   /** Says what a unit is: "channels", "kvGroups", … */
   readonly name: string;
@@ -31,8 +41,8 @@ export interface Dimension {
 }
 
 /**
- * Where the norm of a residual block is: before what it computes, h ← h + f(norm(h)), or behind it, h ← h + norm(f(h)) (OLMo 2,
- * arXiv 2501.00656): there it scales what the block adds.
+ * Where the norm of a residual block is: before what it computes, h ← h + f(norm(h)), or behind it,
+ * h ← h + norm(f(h)) (OLMo 2, arXiv 2501.00656): there it scales what the block adds.
  */
 export type NormPlacement = "pre" | "post";
 
@@ -47,7 +57,10 @@ export interface Block {
   readonly placement?: NormPlacement;
   readonly dimensions: readonly Dimension[];
   readonly weights: readonly DeclaredWeight[];
-  /** Channels that are multiplied with those of every earlier position, twice: for scores and for values. */
+  /**
+   * Channels that are multiplied with those of every earlier position, twice: for scores and for
+   * values.
+   */
   readonly attended?: Axis;
 }
 
@@ -112,11 +125,15 @@ export function parametersOfBlock(
   );
 }
 
-/** Multiply-accumulates per token of a block in a causal sequence of `length` tokens (mean over its positions). */
+/**
+ * Multiply-accumulates per token of a block in a causal sequence of `length` tokens (mean over its
+ * positions).
+ */
 export function macsOfBlock(block: Block, size: BlockSize, length: number): number {
   const matrices = block.weights.filter(({ axes }) => axes.length === 2);
   const products = matrices.reduce((sum, weight) => sum + product(weightShape(weight, size)), 0);
-  // Scores and weighted values, each over (length + 1) / 2 positions on average under the causal mask.
+  // Scores and weighted values, each over (length + 1) / 2 positions on average under the causal
+  // mask.
   const attended = block.attended === undefined ? 0 : axisLength(block.attended, size);
   return products + attended * (length + 1);
 }
@@ -130,7 +147,10 @@ export function unitIndices({ width }: UnitAxis, units: readonly number[]): Uint
   return indices;
 }
 
-/** The one axis of a weight that pruning may shorten, and its place: 0 for rows, 1 for columns; undefined where none. */
+/**
+ * The one axis of a weight that pruning may shorten, and its place: 0 for rows, 1 for columns;
+ * undefined where none.
+ */
 export function unitAxis(
   { axes }: DeclaredWeight,
 ): (UnitAxis & { readonly at: number }) | undefined {
@@ -139,7 +159,8 @@ export function unitAxis(
 }
 
 /**
- * The projection by which a block writes what it adds to the hidden states: its units lie along the inputs.
+ * The projection by which a block writes what it adds to the hidden states: its units lie along the
+ * inputs.
  * @throws {TypeError} when no weight of the block has them there.
  */
 export function outputProjection(

@@ -2,8 +2,8 @@ import { type Block, type BlockSize, indexOfPart, type Shape } from "./block.ts"
 import { PlanError } from "./errors.ts";
 
 /**
- * What pruning does to one block, in the coordinates of the checkpoint: independent of any ranking, it means the same to
- * every reader. Without a dimension the whole block goes.
+ * What pruning does to one block, in the coordinates of the checkpoint: independent of any ranking,
+ * it means the same to every reader. Without a dimension the whole block goes.
  */
 export interface Change {
   /** Id of the block. */
@@ -11,13 +11,15 @@ export interface Change {
   readonly dimension: string | null;
   /** Units that go, ascending; none where the whole block goes. */
   readonly removed: readonly number[];
-  /** Units that come back, ascending, as in a swap; into a block that is gone, which then has these. */
+  /**
+   * Units that come back, ascending, as in a swap; into a block that is gone, which then has these.
+   */
   readonly restored?: readonly number[];
 }
 
 /**
- * What a search may do in one step: narrow a block, take it away, the same to a whole layer or to all, swap. All of it or
- * nothing happens, and no two changes are of the same part and dimension.
+ * What a search may do in one step: narrow a block, take it away, the same to a whole layer or to
+ * all, swap. All of it or nothing happens, and no two changes are of the same part and dimension.
  */
 export type Candidate = readonly Change[];
 
@@ -47,8 +49,8 @@ export function shapeOfKept(kept: KeptByBlock): Shape {
 
 /**
  * What is kept after the changes.
- * @throws {PlanError} when one names what the model does not have, removes what is gone, brings back what is there, or
- *   leaves a block without any unit.
+ * @throws {PlanError} when one names what the model does not have, removes what is gone, brings
+ *   back what is there, or leaves a block without any unit.
  */
 export function afterChanges(
   blocks: readonly Block[],
@@ -106,7 +108,10 @@ function checkAscending(units: readonly number[], count: number, what: string) {
   throw new PlanError(`${unit} is among the ${what}; they must ascend and stay below ${count}`);
 }
 
-/** The first of the units that does not ascend, or is none of so many; undefined where all are as they should be. */
+/**
+ * The first of the units that does not ascend, or is none of so many; undefined where all are as
+ * they should be.
+ */
 export function misplacedUnit(units: readonly number[], count: number): number | undefined {
   return units.find((unit, i) =>
     !Number.isInteger(unit) || unit <= (units[i - 1] ?? -1) || unit >= count
@@ -123,7 +128,10 @@ export function removalsOf(changes: readonly Change[]): readonly string[] {
   return [...gone];
 }
 
-/** Units of a block by dimension, most important first: all that the checkpoint has. Null where no ranking is needed. */
+/**
+ * Units of a block by dimension, most important first: all that the checkpoint has. Null where no
+ * ranking is needed.
+ */
 export type Ranking = readonly (KeptUnits | null)[];
 
 /** The ranking of the checkpoint itself. */
@@ -146,7 +154,10 @@ export function withUnits(
   });
 }
 
-/** A ranking in which the units that are kept come first, in their order, so that what is kept is a prefix of every block. */
+/**
+ * A ranking in which the units that are kept come first, in their order, so that what is kept is a
+ * prefix of every block.
+ */
 export function keptFirst(kept: KeptByBlock, ranking: Ranking): Ranking {
   return ranking.map((ranked, number) => {
     const units = kept[number];

@@ -8,7 +8,10 @@ import {
 } from "./block.ts";
 import type { Architecture } from "./architecture.ts";
 
-/** Parameters of a model by part; each weight is counted once (a tied LM head belongs to `embedding`). */
+/**
+ * Parameters of a model by part; each weight is counted once (a tied LM head belongs to
+ * `embedding`).
+ */
 export interface ParameterCounts {
   readonly embedding: number;
   readonly lmHead: number;
@@ -21,8 +24,8 @@ export interface ParameterCounts {
 /**
  * Parameters of what is left of a model.
  *
- * `norms: "kept"` counts the norm of a removed block, as the published implementation does for its pruning ratio;
- * `norms: "dropped"` counts what a pruned checkpoint stores.
+ * `norms: "kept"` counts the norm of a removed block, as the published implementation does for its
+ * pruning ratio; `norms: "dropped"` counts what a pruned checkpoint stores.
  */
 export function countParameters(
   { hiddenSize, vocabSize, tiedEmbeddings, blocks }: Architecture,
@@ -59,8 +62,8 @@ function normParameters(block: Block): number {
 }
 
 /**
- * Pruning ratio in per cent as published: 100 · (1 − parameters now / parameters of `architecture`),
- * norms kept.
+ * Pruning ratio in per cent as published: 100 · (1 − parameters now / parameters of
+ * `architecture`), norms kept.
  */
 export function pruningRatio(architecture: Architecture, shape: Shape): number {
   const total = (of?: Shape) => countParameters(architecture, of, { norms: "kept" }).total;
@@ -68,15 +71,19 @@ export function pruningRatio(architecture: Architecture, shape: Shape): number {
 }
 
 /**
- * What the head (final norm, LM head, NLL) costs in blocks: its MACs per token over the mean MACs of a block of the
- * dense model. Block-tokens use it, so that one number covers a whole forward pass.
+ * What the head (final norm, LM head, NLL) costs in blocks: its MACs per token over the mean MACs
+ * of a block of the dense model. Block-tokens use it, so that one number covers a whole forward
+ * pass.
  */
 export function headCostInBlocks(architecture: Architecture, length: number): number {
   const count = architecture.blocks.length;
   return count === 0 ? 1 : headMacs(architecture) / (blockMacs(architecture, length) / count);
 }
 
-/** Multiply-accumulates per token of a whole model, LM head included, in a causal sequence of `length` tokens. */
+/**
+ * Multiply-accumulates per token of a whole model, LM head included, in a causal sequence of
+ * `length` tokens.
+ */
 export function modelMacs(architecture: Architecture, length: number): number {
   return blockMacs(architecture, length) + headMacs(architecture);
 }

@@ -1,11 +1,14 @@
 /**
- * Errors by meaning. Each message says what was tried, what was found and what is needed, in one sentence that
- * a person can act on; the fields carry the same facts for programs. Anything that is not a `LopperError` is a bug
- * or an I/O failure and is shown as such.
+ * Errors by meaning. Each message says what was tried, what was found and what is needed, in one
+ * sentence that a person can act on; the fields carry the same facts for programs. Anything that is
+ * not a `LopperError` is a bug or an I/O failure and is shown as such.
  */
 import { formatMilliseconds, formatRatio } from "./format.ts";
 
-/** Characters of a message that are shown, of its beginning and its end: names in a checkpoint may have any length. */
+/**
+ * Characters of a message that are shown, of its beginning and its end: names in a checkpoint may
+ * have any length.
+ */
 const SHOWN = { beginning: 900, end: 400 } as const;
 
 export class LopperError extends Error {
@@ -23,14 +26,18 @@ function shortened(message: string): string {
     : `${message.slice(0, beginning)} … ${message.slice(-end)}`;
 }
 
-/** Where in a checkpoint something is wrong. Offsets and sizes are bytes from the start of `file`. */
+/**
+ * Where in a checkpoint something is wrong. Offsets and sizes are bytes from the start of `file`.
+ */
 export interface CheckpointLocation {
   readonly file: string;
   readonly tensor?: string;
   readonly offset?: number;
 }
 
-/** The bytes of a checkpoint are not what their format promises: permanent, retrying does not help. */
+/**
+ * The bytes of a checkpoint are not what their format promises: permanent, retrying does not help.
+ */
 export class CheckpointFormatError extends LopperError {
   readonly location: CheckpointLocation;
   constructor(problem: string, location: CheckpointLocation, options?: ErrorOptions) {
@@ -39,10 +46,14 @@ export class CheckpointFormatError extends LopperError {
   }
 }
 
-/** A well-formed checkpoint of a kind that Lopper does not support: an unknown family or setting. */
+/**
+ * A well-formed checkpoint of a kind that Lopper does not support: an unknown family or setting.
+ */
 export class UnsupportedModelError extends LopperError {}
 
-/** A backend cannot run an operator or dtype; the only error on which another backend may be tried. */
+/**
+ * A backend cannot run an operator or dtype; the only error on which another backend may be tried.
+ */
 export class UnsupportedOpError extends LopperError {
   readonly backend: string;
   readonly op: string;
@@ -91,13 +102,17 @@ export class HubError extends LopperError {
 export class HubUnreachableError extends HubError {}
 
 /**
- * A target that pruning cannot reach with the given settings. `target` and `reachable` are in per cent of what the dense model
- * takes of what is to become less: its parameters, or the time that each token is predicted to take.
+ * A target that pruning cannot reach with the given settings. `target` and `reachable` are in per
+ * cent of what the dense model takes of what is to become less: its parameters, or the time that
+ * each token is predicted to take.
  */
 export class UnreachableTargetError extends LopperError {
   readonly target: number;
   readonly reachable: number;
-  /** @param denseLatency milliseconds that the dense model takes for a token, where time is to become less. */
+  /**
+   * @param denseLatency milliseconds that the dense model takes for a token, where time is to
+   *   become less.
+   */
   constructor(target: number, reachable: number, reason: string, denseLatency?: number) {
     const left = (percent: number) => formatMilliseconds((1 - percent / 100) * denseLatency!);
     super(
@@ -160,7 +175,9 @@ export class WriteError extends LopperError {
   }
 }
 
-/** A file that the system does not let be read: no permission, a name too long, a disk with errors. */
+/**
+ * A file that the system does not let be read: no permission, a name too long, a disk with errors.
+ */
 export class ReadError extends LopperError {
   readonly file: string;
   constructor(file: string, reason: string, options?: ErrorOptions) {

@@ -55,7 +55,10 @@ export function formatChange(a: number, b: number): string {
   return `${change < 0 ? "−" : "+"}${Math.abs(change).toFixed(1)} %`;
 }
 
-/** Characters that are shown of a value in a message; a checkpoint may have texts and lists of any length. */
+/**
+ * Characters that are shown of a value in a message; a checkpoint may have texts and lists of any
+ * length.
+ */
 const SHOWN_CHARACTERS = 80;
 
 /** A value of a file as JSON, for a message: no longer than a line. */

@@ -14,8 +14,8 @@ export function groupSize({ queryHeads, kvHeads }: Heads): number {
 }
 
 /**
- * What the axes of a block's weights say of its heads: a unit is one KV head, k has its channels, and q those of the query heads
- * that read it.
+ * What the axes of a block's weights say of its heads: a unit is one KV head, k has its channels,
+ * and q those of the query heads that read it.
  * @throws {TypeError} when the block is not attended.
  */
 export function headsOf(block: Block, size: BlockSize = sizeOf(block)): Heads {

@@ -33,7 +33,10 @@ function kind(what: string, maxBytes: number, Refusal: ErrorClass): InputKind {
 
 /** Every kind of file that a user or a folder names. */
 export const INPUTS = {
-  /** Weights, of which only headers are read at once; those of its files that are read whole have limits of their own. */
+  /**
+   * Weights, of which only headers are read at once; those of its files that are read whole have
+   * limits of their own.
+   */
   modelFile: {
     what: "a file of a model",
     maxBytes: Infinity,
@@ -42,8 +45,8 @@ export const INPUTS = {
   /** Samples are counted and read piece by piece, so that a text may have any size. */
   calibration: kind("a calibration text", Infinity, CalibrationError),
   /**
-   * A text whose perplexity is measured: two million tokens or more, a day of a large model's work on a laptop. WikiText-2 has
-   * 1.3 MB.
+   * A text whose perplexity is measured: two million tokens or more, a day of a large model's work
+   * on a laptop. WikiText-2 has 1.3 MB.
    */
   text: kind("a text to be measured", 8 * MIB, EvaluationError),
   /** Texts that a model wrote, kept to be found again: 40,000 of 256 tokens. */

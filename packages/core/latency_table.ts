@@ -42,8 +42,8 @@ export function timedUnits(block: Block, size: BlockSize): number {
 }
 
 /**
- * Predicted milliseconds for each token: the sum of what the table says of the blocks, and of the rest (as NetAdapt, arXiv
- * 1804.03230, section 3.3, and HALP, arXiv 2110.10811, predict it).
+ * Predicted milliseconds for each token: the sum of what the table says of the blocks, and of the
+ * rest (as NetAdapt, arXiv 1804.03230, section 3.3, and HALP, arXiv 2110.10811, predict it).
  */
 export function latencyOf(table: LatencyTable, blocks: readonly Block[]): Resource {
   const curves = table.curves.map((curve) => ({ curve, times: interpolation(curve) }));
@@ -66,10 +66,11 @@ export function latencyOf(table: LatencyTable, blocks: readonly Block[]): Resour
 }
 
 /**
- * The times of a curve at any size: straight lines between what was measured, and on beyond its ends, but never below 0.
- * A smaller block is never predicted to take longer than a larger one: where it was measured so, which is chance or a kernel
- * that likes some sizes better, neighbours are put together at their means until times grow with sizes (isotonic regression
- * by pooling adjacent violators: Ayer et al., 1955).
+ * The times of a curve at any size: straight lines between what was measured, and on beyond its
+ * ends, but never below 0. A smaller block is never predicted to take longer than a larger one:
+ * where it was measured so, which is chance or a kernel that likes some sizes better, neighbours
+ * are put together at their means until times grow with sizes (isotonic regression by pooling
+ * adjacent violators: Ayer et al., 1955).
  * @throws {RangeError} when a size is asked for and the curve has none.
  */
 export function interpolation(

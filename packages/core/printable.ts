@@ -1,18 +1,23 @@
 /**
- * What stands in a file may be meant for the terminal rather than for its reader: sequences that move the cursor or set the
- * window's title, marks that turn the direction of what follows, characters that have no width.
+ * What stands in a file may be meant for the terminal rather than for its reader: sequences that
+ * move the cursor or set the window's title, marks that turn the direction of what follows,
+ * characters that have no width.
  */
 
 /**
- * Control and format characters, line and paragraph separators, and halves of surrogate pairs. Not the format characters
- * that scripts and emoji are written with (U+200C, U+200D), nor those that one sees (Arabic and Kaithi number signs).
+ * Control and format characters, line and paragraph separators, and halves of surrogate pairs. Not
+ * the format characters that scripts and emoji are written with (U+200C, U+200D), nor those that
+ * one sees (Arabic and Kaithi number signs).
  */
 const OBEYED =
   /(?![\u200c\u200d\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\u{110bd}\u{110cd}])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
 
 const SHORT: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
-/** Text of several lines for a terminal: what a terminal would obey, or hide, is shown as an escape such as `\x1b`. */
+/**
+ * Text of several lines for a terminal: what a terminal would obey, or hide, is shown as an escape
+ * such as `\x1b`.
+ */
 export function printable(text: string): string {
   return text.replace(/\r\n/g, "\n").replace(
     OBEYED,
@@ -20,7 +25,9 @@ export function printable(text: string): string {
   );
 }
 
-/** The same for text of one line: line breaks and tabs in it come from elsewhere and are shown, too. */
+/**
+ * The same for text of one line: line breaks and tabs in it come from elsewhere and are shown, too.
+ */
 export function printableLine(text: string): string {
   return text.replace(OBEYED, escaped);
 }

@@ -4,14 +4,17 @@ import { PlanError } from "./errors.ts";
 import { type Architecture, withShape } from "./architecture.ts";
 
 /**
- * What stays of a checkpoint, in the coordinates of that checkpoint. Independent of any ranking: the indices are
- * those of the original tensors, so a plan means the same thing to every reader.
+ * What stays of a checkpoint, in the coordinates of that checkpoint. Independent of any ranking:
+ * the indices are those of the original tensors, so a plan means the same thing to every reader.
  */
 export interface PrunePlan {
   /** Digest of the checkpoint that the plan belongs to; it is refused on any other. */
   readonly modelDigest: string;
   readonly layers: readonly LayerPlan[];
-  /** Removed blocks in the order in which the search took them; removed blocks that it does not name come first. */
+  /**
+   * Removed blocks in the order in which the search took them; removed blocks that it does not name
+   * come first.
+   */
   readonly removalOrder: readonly BlockRef[];
 }
 
@@ -58,7 +61,8 @@ export function prunedArchitecture(architecture: Architecture, plan: PrunePlan):
 
 /**
  * What a plan keeps of the blocks of a model.
- * @throws {PlanError} when the plan names layers, blocks or units that the model does not have, or as removed what it keeps.
+ * @throws {PlanError} when the plan names layers, blocks or units that the model does not have, or
+ *   as removed what it keeps.
  */
 export function keptOf(
   { layerCount, blocks }: Pick<Architecture, "layerCount" | "blocks">,

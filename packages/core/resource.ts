@@ -3,8 +3,9 @@ import { countParameters } from "./counts.ts";
 import type { Architecture } from "./architecture.ts";
 
 /**
- * What pruning saves, as a sum: each block takes its part, and what lies around the blocks a part that stays. NetAdapt (arXiv
- * 1804.03230) calls it a resource, and prunes by one that was measured instead of counted.
+ * What pruning saves, as a sum: each block takes its part, and what lies around the blocks a part
+ * that stays. NetAdapt (arXiv 1804.03230) calls it a resource, and prunes by one that was measured
+ * instead of counted.
  */
 export interface Resource {
   readonly name: "parameters" | "latency";
@@ -14,7 +15,10 @@ export interface Resource {
   block(number: number, size: BlockSize): number;
 }
 
-/** Parameters as the published pruning ratio counts them: the norm of a removed block still counts, as nothing of the block. */
+/**
+ * Parameters as the published pruning ratio counts them: the norm of a removed block still counts,
+ * as nothing of the block.
+ */
 export function parametersOf(architecture: Architecture): Resource {
   return {
     name: "parameters",
@@ -23,7 +27,10 @@ export function parametersOf(architecture: Architecture): Resource {
   };
 }
 
-/** What a shape does without, in per cent of what the dense model takes; of parameters, the published pruning ratio. */
+/**
+ * What a shape does without, in per cent of what the dense model takes; of parameters, the
+ * published pruning ratio.
+ */
 export function reduction(
   resource: Pick<Resource, "amount">,
   dense: Shape,

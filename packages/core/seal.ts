@@ -1,6 +1,9 @@
 import { sha256 } from "./digest.ts";
 
-/** A JSON object that says by a checksum whether anything in it was changed. It is no secret: it tells accidents, not forgeries. */
+/**
+ * A JSON object that says by a checksum whether anything in it was changed. It is no secret: it
+ * tells accidents, not forgeries.
+ */
 export type WithChecksum<T> = T & { readonly checksum: string };
 
 /** Hexadecimal digits of a checksum. */
@@ -8,14 +11,19 @@ const DIGITS = 16;
 
 /**
  * Puts a checksum of everything in `value` at its end.
- * @param value what JSON can say of it counts: what is undefined is left out, and a number that is not finite is null.
- * @param before checksum of what comes before it, where objects follow one another: then each also says what it follows.
+ * @param value what JSON can say of it counts: what is undefined is left out, and a number that is
+ *   not finite is null.
+ * @param before checksum of what comes before it, where objects follow one another: then each also
+ *   says what it follows.
  */
 export async function seal<T extends object>(value: T, before = ""): Promise<WithChecksum<T>> {
   return { ...value, checksum: await checksumOf(JSON.stringify(value), before) };
 }
 
-/** What was sealed, without its checksum; null where that does not fit. White space between its parts does not count. */
+/**
+ * What was sealed, without its checksum; null where that does not fit. White space between its
+ * parts does not count.
+ */
 export async function unseal(
   json: unknown,
   before = "",
@@ -32,7 +40,8 @@ export async function unseal(
 const LINE_END = /,"checksum":"([0-9a-f]+)"\}$/;
 
 /**
- * The same for a file of lines that only grows: each says by its checksum what it is, and what line it follows.
+ * The same for a file of lines that only grows: each says by its checksum what it is, and what line
+ * it follows.
  * @param text of a JSON object that is not empty.
  * @param before checksum of the line before, or what the first line is to be bound to.
  */
@@ -44,7 +53,10 @@ export async function sealLine(
   return { line: `${text.slice(0, -1)},"checksum":"${checksum}"}`, checksum };
 }
 
-/** The text that was sealed as a line, and its checksum; null where that does not fit, be it by a single character. */
+/**
+ * The text that was sealed as a line, and its checksum; null where that does not fit, be it by a
+ * single character.
+ */
 export async function unsealLine(
   line: string,
   before: string,

@@ -1,10 +1,14 @@
-/** Far deeper than anything that Lopper writes; what walks through JSON later may do so without a thought of its stack. */
+/**
+ * Far deeper than anything that Lopper writes; what walks through JSON later may do so without a
+ * thought of its stack.
+ */
 const MAX_DEPTH = 64;
 
 /**
- * Parses JSON that decides something. What `JSON.parse` would take in silence, or what programs read in different ways, is
- * refused: a key twice in one object (the last one would count), the key `__proto__`, numbers beyond the largest one (they
- * would be infinite, and null when they are written again), and nesting without end.
+ * Parses JSON that decides something. What `JSON.parse` would take in silence, or what programs
+ * read in different ways, is refused: a key twice in one object (the last one would count), the key
+ * `__proto__`, numbers beyond the largest one (they would be infinite, and null when they are
+ * written again), and nesting without end.
  * @param options.lastCounts takes a key that is there twice, as other programs do.
  * @throws {SyntaxError} saying what is wrong in a few words; the caller names the file.
  */

@@ -1,6 +1,7 @@
 /**
- * The embedded default: a 5.5 M-parameter Llama checkpoint trained on public-domain books (scripts/train_demo.py),
- * public-domain calibration text, and an excerpt of Moby Dick, which the model never saw. `data/README.md` has the sources.
+ * The embedded default: a 5.5 M-parameter Llama checkpoint trained on public-domain books
+ * (scripts/train_demo.py), public-domain calibration text, and an excerpt of Moby Dick, which the
+ * model never saw. `data/README.md` has the sources.
  */
 export const DEMO_MODEL = new URL("./data/model/", import.meta.url);
 export const DEMO_MODEL_NAME = "lopper-demo";

@@ -9,7 +9,8 @@ Deno.test("the calibration text is passages that differ, and prose to the last o
   for (const passage of passages) {
     const words = passage.toLowerCase().split(/[^a-z]+/).filter((word) => word !== "");
     assert.ok(words.length >= 80, passage);
-    // A passage that repeats one word over and over (as a slip in the script once wrote) is no text.
+    // A passage that repeats one word over and over (as a slip in the script once wrote) is no
+    // text.
     assert.ok(new Set(words).size > words.length / 5, passage);
   }
 });

@@ -6,17 +6,26 @@ export interface DataSet {
   readonly part: string;
   /** Folders of a collection of data sets that may hold it; the repository's name is one, too. */
   readonly folders: readonly string[];
-  /** Which files of such a folder, or of the repository, have the rows; the first that finds any counts. */
+  /**
+   * Which files of such a folder, or of the repository, have the rows; the first that finds any
+   * counts.
+   */
   readonly files: readonly RegExp[];
 }
 
-/** Files of the branch refs/convert/parquet, which the hub makes itself and which is alike for all data sets. */
+/**
+ * Files of the branch refs/convert/parquet, which the hub makes itself and which is alike for all
+ * data sets.
+ */
 const converted = (part: string, split: string) => new RegExp(`^${part}/${split}/\\d+\\.parquet$`);
 const parquet = (folder: string, split: string) =>
   new RegExp(`^${folder}${split}-\\d+-of-\\d+\\.parquet$`);
 const lines = (name: string) => new RegExp(`^${name}\\.jsonl(\\.gz)?$`);
 
-/** The data sets of the tasks and of WikiText-2 (the harness's `dataset_path` and split, version 0.4.13). */
+/**
+ * The data sets of the tasks and of WikiText-2 (the harness's `dataset_path` and split, version
+ * 0.4.13).
+ */
 export const DATA_SETS: Readonly<Record<string, DataSet>> = {
   wikitext2: {
     repository: "Salesforce/wikitext",
@@ -99,8 +108,8 @@ function arc(part: "ARC-Easy" | "ARC-Challenge"): DataSet {
 }
 
 /**
- * The files of a data set among paths (with slashes) within its folder, in order; none where nothing fits, or where parts
- * of what fits are missing.
+ * The files of a data set among paths (with slashes) within its folder, in order; none where
+ * nothing fits, or where parts of what fits are missing.
  */
 export function dataFiles({ files }: DataSet, paths: readonly string[]): readonly string[] {
   for (const pattern of files) {
@@ -111,7 +120,10 @@ export function dataFiles({ files }: DataSet, paths: readonly string[]): readonl
   return [];
 }
 
-/** How many files there are by the name of one, `…-00000-of-00002.parquet`; null where it does not say. */
+/**
+ * How many files there are by the name of one, `…-00000-of-00002.parquet`; null where it does not
+ * say.
+ */
 function partsOf(path: string): number | null {
   const [, count] = /-of-(\d+)\.parquet$/.exec(path) ?? [];
   return count === undefined ? null : Number(count);

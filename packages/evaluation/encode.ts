@@ -20,15 +20,20 @@ export interface EncodedRequest extends TokenRequest {
 export interface EncodeOptions {
   /** Most tokens that the model takes. */
   readonly maxLength: number;
-  /** Whether the tokenizer adds the special tokens that it adds by itself, such as BOS before a Llama model's text. */
+  /**
+   * Whether the tokenizer adds the special tokens that it adds by itself, such as BOS before a
+   * Llama model's text.
+   */
   readonly addSpecialTokens: boolean;
 }
 
 /**
- * The tokens of a request as lm-evaluation-harness makes them (`_encode_pair`, `_loglikelihood_tokens`, version 0.4.13):
- * white space at the end of the context goes over to the continuation; the context is tokenised alone, and of the tokens of
- * both texts together those behind as many are the continuation; of too many tokens the last `maxLength` + 1 stay.
- * @throws {EvaluationError} when the continuation has no tokens, more than the model takes, or no context.
+ * The tokens of a request as lm-evaluation-harness makes them (`_encode_pair`,
+ * `_loglikelihood_tokens`, version 0.4.13): white space at the end of the context goes over to the
+ * continuation; the context is tokenised alone, and of the tokens of both texts together those
+ * behind as many are the continuation; of too many tokens the last `maxLength` + 1 stay.
+ * @throws {EvaluationError} when the continuation has no tokens, more than the model takes, or no
+ *   context.
  */
 export async function encodeRequest(
   { context, continuation }: TextRequest,
@@ -70,7 +75,9 @@ async function encodePair(
   return { tokens: [...start, ...rest], scored: rest.length };
 }
 
-/** Without a context, what begins every text stands for it, unless the continuation has it already. */
+/**
+ * Without a context, what begins every text stands for it, unless the continuation has it already.
+ */
 async function encodeAlone(
   continuation: string,
   tokenizer: Tokenizer,

@@ -17,7 +17,8 @@ import { sequenceScorer } from "./sequence_scorer.ts";
 
 /**
  * Measures everything that was asked for.
- * @throws {EvaluationError} naming what cannot be measured, and what the signal throws, when something was scored.
+ * @throws {EvaluationError} naming what cannot be measured, and what the signal throws, when
+ *   something was scored.
  */
 export async function evaluateModel(
   open: OpenedModel,

@@ -39,7 +39,10 @@ export interface EvaluateOptions {
   readonly onProgress?: (progress: Progress) => void;
 }
 
-/** Tokens of all requests of a task, which are in memory while it is scored: HellaSwag has 4 million. */
+/**
+ * Tokens of all requests of a task, which are in memory while it is scored: HellaSwag has 4
+ * million.
+ */
 const MAX_TASK_TOKENS = 6 * 2 ** 20;
 
 /** Questions that the tokenizer, which works in a thread of its own, is given at a time. */

@@ -9,8 +9,10 @@ const STRETCH = 40;
 const SHOWN = 5;
 
 /**
- * How the losses of a text changed: passage by passage, with the stretch of those that suffered most, and by kind of token.
- * @param dense NLL after every position, `[sequences · length]` in nats; the last of each sequence predicts nothing.
+ * How the losses of a text changed: passage by passage, with the stretch of those that suffered
+ * most, and by kind of token.
+ * @param dense NLL after every position, `[sequences · length]` in nats; the last of each sequence
+ *   predicts nothing.
  * @param pruned the same of the pruned model.
  */
 export async function lossIncrease(
@@ -47,7 +49,10 @@ interface Losses {
   readonly pruned: Float32Array;
 }
 
-/** The text of the stretch of a sequence whose loss grew most; its first token is one that was predicted. */
+/**
+ * The text of the stretch of a sequence whose loss grew most; its first token is one that was
+ * predicted.
+ */
 async function worstStretch(
   ids: readonly number[],
   start: number,

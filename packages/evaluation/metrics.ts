@@ -11,13 +11,18 @@ export interface Metric {
 /** What each question adds to a metric: 0 or 1, or for perplexity a log-likelihood in nats. */
 export type Outcomes = Readonly<Partial<Record<MetricName, readonly number[]>>>;
 
-/** The measure that the tables of BlockPruner and MultiPruner give for a task: acc_norm where it has one, else acc. */
+/**
+ * The measure that the tables of BlockPruner and MultiPruner give for a task: acc_norm where it has
+ * one, else acc.
+ */
 export function headline(metrics: Readonly<Partial<Record<MetricName, unknown>>>): MetricName {
   const names: readonly MetricName[] = ["acc_norm", "acc"];
   return names.find((name) => metrics[name] !== undefined) ?? "perplexity";
 }
 
-/** One question's outcome, as lm-evaluation-harness counts it (`process_results`, version 0.4.13). */
+/**
+ * One question's outcome, as lm-evaluation-harness counts it (`process_results`, version 0.4.13).
+ */
 export function outcome(
   metric: MetricName,
   question: Question,
@@ -41,8 +46,9 @@ export function bestAnswer(
 }
 
 /**
- * The mean of outcomes with the standard error of a mean, sample standard deviation / √n; for perplexity exp of minus the
- * mean, whose error is that of the mean times the perplexity (the delta method; the harness resamples, to the same end).
+ * The mean of outcomes with the standard error of a mean, sample standard deviation / √n; for
+ * perplexity exp of minus the mean, whose error is that of the mean times the perplexity (the delta
+ * method; the harness resamples, to the same end).
  */
 export function aggregate(metric: MetricName, outcomes: readonly number[]): Metric {
   const n = outcomes.length;

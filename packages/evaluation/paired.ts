@@ -8,9 +8,10 @@ export interface Estimate {
 }
 
 /**
- * How much more the other model achieves on the same questions: the mean of the differences, question by question, and its
- * interval, mean ± t · s / √n with Student's t of n − 1 degrees of freedom: texts have few windows. Pairing leaves out how
- * hard the questions are, so the interval is narrower than those of the two scores.
+ * How much more the other model achieves on the same questions: the mean of the differences,
+ * question by question, and its interval, mean ± t · s / √n with Student's t of n − 1 degrees of
+ * freedom: texts have few windows. Pairing leaves out how hard the questions are, so the interval
+ * is narrower than those of the two scores.
  * @throws {RangeError} unless there is one outcome of both for every question.
  */
 export function pairedDifference(first: readonly number[], other: readonly number[]): Estimate {
@@ -27,7 +28,8 @@ export function pairedDifference(first: readonly number[], other: readonly numbe
 }
 
 /**
- * The other perplexity over the first, exp of the paired difference of negative log-likelihoods in nats.
+ * The other perplexity over the first, exp of the paired difference of negative log-likelihoods in
+ * nats.
  * @throws {RangeError} as `pairedDifference`.
  */
 export function perplexityRatio(first: readonly number[], other: readonly number[]): Estimate {

@@ -5,7 +5,8 @@ const close = (found: number | null, expected: number) =>
   assert.ok(Math.abs(found! - expected) < 1e-12, `${found}, expected ${expected}`);
 
 Deno.test("paired: the mean of the differences with its interval", () => {
-  // differences −1, 0, 0, −1, 0: mean −0.4, sample variance 0.3; Student's t of 4 degrees of freedom
+  // differences −1, 0, 0, −1, 0: mean −0.4, sample variance 0.3; Student's t of 4 degrees of
+  // freedom
   const margin = 2.7764451051977987 * Math.sqrt(0.3 / 5);
   const { value, low, high } = pairedDifference([1, 1, 0, 1, 0], [0, 1, 0, 0, 0]);
   close(value, -0.4);

@@ -18,7 +18,10 @@ export interface TextWindows {
 export interface TextResult {
   /** exp of the mean negative log-likelihood of all predicted tokens. */
   readonly perplexity: number;
-  /** That mean in bits, times the text's tokens a byte: what tokenizers of any kind can be compared by. */
+  /**
+   * That mean in bits, times the text's tokens a byte: what tokenizers of any kind can be compared
+   * by.
+   */
   readonly bitsPerByte: number;
   readonly windows: number;
   /** Tokens of a window; all but the first are predicted. */
@@ -30,15 +33,20 @@ export interface TextResult {
   readonly windowNll: readonly number[];
 }
 
-/** What runs whole sequences: negative log-likelihoods in nats after every position, `[sequences · length]`. */
+/**
+ * What runs whole sequences: negative log-likelihoods in nats after every position, `[sequences ·
+ * length]`.
+ */
 export interface SequenceScorer {
   nll(sequences: readonly (readonly number[])[]): Promise<Float32Array>;
 }
 
 /**
- * Tokenises a text at once and cuts it into windows without overlap; the tail is dropped, as pruning papers do.
+ * Tokenises a text at once and cuts it into windows without overlap; the tail is dropped, as
+ * pruning papers do.
  * @param what the text's name in the message.
- * @throws {EvaluationError} when the text has fewer tokens than one window, or a window none to predict.
+ * @throws {EvaluationError} when the text has fewer tokens than one window, or a window none to
+ *   predict.
  */
 export async function textWindows(
   text: string,

@@ -9,8 +9,9 @@ export interface Prediction {
 }
 
 /**
- * The requests of one question as a tree of token prefixes. A prefix that several of them share is one node, which runs
- * once: the context of all answers, and beginnings that answers have in common.
+ * The requests of one question as a tree of token prefixes. A prefix that several of them share is
+ * one node, which runs once: the context of all answers, and beginnings that answers have in
+ * common.
  */
 export interface PrefixTree {
   /** Token of each node; parents come before their children. */
@@ -54,8 +55,8 @@ export function prefixTree(requests: readonly TokenRequest[]): PrefixTree {
 }
 
 /**
- * What the nodes of a tree see: themselves and those above them, with a window only so many of the last. Written into a
- * `[length, length]` part of a mask that hides everything with `hidden`.
+ * What the nodes of a tree see: themselves and those above them, with a window only so many of the
+ * last. Written into a `[length, length]` part of a mask that hides everything with `hidden`.
  */
 export function writeMask(
   { parents }: PrefixTree,

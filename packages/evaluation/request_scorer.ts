@@ -39,7 +39,9 @@ export interface RequestScorerOptions {
 }
 
 const DEFAULT_BATCH_TOKENS = 2048;
-/** Nodes of a tree whose scores, one for each pair of nodes, are still small beside everything else. */
+/**
+ * Nodes of a tree whose scores, one for each pair of nodes, are still small beside everything else.
+ */
 const MAX_TREE_NODES = 2048;
 
 /** A row of a batch, before its time: requests of one question that run together. */
@@ -59,8 +61,9 @@ interface Row extends Planned {
 }
 
 /**
- * Log-likelihoods of continuations. What the requests of a question have in common runs once, questions of like length run
- * together, and only the log-probabilities of the continuations' tokens leave the graphs.
+ * Log-likelihoods of continuations. What the requests of a question have in common runs once,
+ * questions of like length run together, and only the log-probabilities of the continuations'
+ * tokens leave the graphs.
  */
 export class RequestScorer {
   readonly #decoder: Decoder;
@@ -80,7 +83,8 @@ export class RequestScorer {
 
   /**
    * Scores the requests of questions, the longest first; after each batch comes what it completed.
-   * @throws {UnsupportedModelError} for requests beyond the model's sliding window that are too long for a mask.
+   * @throws {UnsupportedModelError} for requests beyond the model's sliding window that are too
+   *   long for a mask.
    */
   async *score(
     questions: readonly (readonly TokenRequest[])[],

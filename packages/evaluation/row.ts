@@ -1,7 +1,10 @@
 import { EvaluationError } from "@lopper/core";
 import type { z } from "zod";
 
-/** @throws {EvaluationError} naming the first field that is not of the schema's form, and where the row stands. */
+/**
+ * @throws {EvaluationError} naming the first field that is not of the schema's form, and where the
+ *   row stands.
+ */
 export function checkRow<T>(row: unknown, schema: z.ZodType<T>, place: string): T {
   const result = schema.safeParse(row);
   if (result.success) return result.data;

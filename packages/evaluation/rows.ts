@@ -28,10 +28,11 @@ export interface DataRows {
 }
 
 /**
- * The rows of a data file: of Parquet, or of JSON with a row a line, which may be compressed by gzip; a text without a
- * form of its own is a row `{text}` for every line, as the hub has WikiText. No more of the file is in memory than the rows
- * that are asked for.
- * @throws {EvaluationError} when the bytes are not what the file's name says, or there are more of them than may be.
+ * The rows of a data file: of Parquet, or of JSON with a row a line, which may be compressed by
+ * gzip; a text without a form of its own is a row `{text}` for every line, as the hub has WikiText.
+ * No more of the file is in memory than the rows that are asked for.
+ * @throws {EvaluationError} when the bytes are not what the file's name says, or there are more of
+ *   them than may be.
  */
 export async function readRows(
   source: ByteSource,

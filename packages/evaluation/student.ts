@@ -2,11 +2,12 @@
 const MAX_T = 16;
 
 /**
- * The t that a Student's t of a whole number of degrees of freedom stays within, on both sides of 0, in 95 of 100 samples:
- * what a normal quantile becomes where the standard error is itself an estimate, of few values.
+ * The t that a Student's t of a whole number of degrees of freedom stays within, on both sides of
+ * 0, in 95 of 100 samples: what a normal quantile becomes where the standard error is itself an
+ * estimate, of few values.
  *
- * The probability A(t) has a finite series for whole degrees of freedom (Abramowitz and Stegun, Handbook of Mathematical
- * Functions, 26.7.3 and 26.7.4); bisection inverts it.
+ * The probability A(t) has a finite series for whole degrees of freedom (Abramowitz and Stegun,
+ * Handbook of Mathematical Functions, 26.7.3 and 26.7.4); bisection inverts it.
  * @throws {RangeError} unless there is at least one degree of freedom.
  */
 export function studentQuantile95(freedom: number): number {
@@ -28,7 +29,8 @@ function probabilityWithin(t: number, freedom: number): number {
   const [sin, cos] = [Math.sin(angle), Math.cos(angle)];
   const odd = freedom % 2 === 1;
   let sum = 0;
-  // Terms in cos θ, cos³ θ, … for odd degrees of freedom, and 1, cos² θ, … for even ones, up to the power freedom − 2.
+  // Terms in cos θ, cos³ θ, … for odd degrees of freedom, and 1, cos² θ, … for even ones, up to the
+  // power freedom − 2.
   for (let power = odd ? 1 : 0, term = odd ? cos : 1; power <= freedom - 2; power += 2) {
     sum += term;
     term *= (power + 1) / (power + 2) * cos ** 2;

@@ -12,7 +12,10 @@ export interface ChoiceQuestion {
   readonly requests: readonly TextRequest[];
   /** Number of the right answer. */
   readonly gold: number;
-  /** Unicode code points of each answer without what separates it from the context: what acc_norm divides by. */
+  /**
+   * Unicode code points of each answer without what separates it from the context: what acc_norm
+   * divides by.
+   */
   readonly lengths: readonly number[];
 }
 
@@ -33,12 +36,15 @@ export interface Task {
   readonly metrics: readonly MetricName[];
   /**
    * The question that a row of the data set asks.
-   * @throws {EvaluationError} when the row is not of a form that is known; `place` names it in the message.
+   * @throws {EvaluationError} when the row is not of a form that is known; `place` names it in the
+   *   message.
    */
   question(row: unknown, place: string): Question;
 }
 
-/** The separator between question and answer in all tasks here (the harness's `target_delimiter`). */
+/**
+ * The separator between question and answer in all tasks here (the harness's `target_delimiter`).
+ */
 const DELIMITER = " ";
 
 /** A question whose answers continue the same context. */
@@ -55,7 +61,10 @@ export function answersTo(
   };
 }
 
-/** A question whose answers stand in the context, before the same continuation ("partial evaluation"). */
+/**
+ * A question whose answers stand in the context, before the same continuation ("partial
+ * evaluation").
+ */
 export function answersBefore(
   contexts: readonly string[],
   continuation: string,

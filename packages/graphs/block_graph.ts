@@ -11,15 +11,18 @@ export interface BlockGraphOptions {
   readonly eps: number;
   /** Of a block that is attended. */
   readonly attention?: FedAttention;
-  /** What is captured of the activation that enters the last projection, `[B · T, inner channels]`. */
+  /**
+   * What is captured of the activation that enters the last projection, `[B · T, inner channels]`.
+   */
   readonly capture?: Capture;
 }
 
 /**
  * A residual block as an ONNX graph that holds no weights.
  *
- * Feeds, float32: `hidden [B, T, H]`, the weights of the block by their names, as `laidOutAxes` has them, in any width; and what
- * `fedAttention` says. Fetches: `out [B · T, H]`, with `capture` also `energy [channels]` or `captured [B · T, channels]`.
+ * Feeds, float32: `hidden [B, T, H]`, the weights of the block by their names, as `laidOutAxes` has
+ * them, in any width; and what `fedAttention` says. Fetches: `out [B · T, H]`, with `capture` also
+ * `energy [channels]` or `captured [B · T, channels]`.
  */
 export function blockGraph(
   block: Block,
@@ -38,7 +41,9 @@ export function blockGraph(
   return g.encode();
 }
 
-/** What the graph of a block depends on, apart from the options: blocks with the same key share it. */
+/**
+ * What the graph of a block depends on, apart from the options: blocks with the same key share it.
+ */
 export function blockGraphKey({ kind, placement, weights, attended }: Block): string {
   return JSON.stringify({ kind, placement, weights, attended });
 }

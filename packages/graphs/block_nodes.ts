@@ -3,7 +3,8 @@ import { BLOCK_KINDS } from "./kinds/mod.ts";
 import { rmsNorm } from "./layers.ts";
 
 /**
- * Adds a block to a graph: h + f(norm(h)), or with the norm behind it h + norm(f(h)), for hidden states h `[N, H]`.
+ * Adds a block to a graph: h + f(norm(h)), or with the norm behind it h + norm(f(h)), for hidden
+ * states h `[N, H]`.
  * @throws {TypeError} when no kind has the block's name.
  */
 export function blockNodes(

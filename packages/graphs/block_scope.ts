@@ -2,8 +2,8 @@ import type { Block } from "@lopper/core";
 import type { GraphBuilder } from "./graph_builder.ts";
 
 /**
- * The weights of one block as values of a graph, wherever they lie: fed with every run, resident on a device, or stored in
- * files beside the graph. The values are made where they are asked for.
+ * The weights of one block as values of a graph, wherever they lie: fed with every run, resident on
+ * a device, or stored in files beside the graph. The values are made where they are asked for.
  */
 export interface BlockWeights {
   /** A norm or a bias. */
@@ -23,8 +23,9 @@ export interface BlockScope {
 }
 
 /**
- * Lets tokens see one another: from q `[N, Q]`, k and v `[N, K]`, the channels of their heads side by side, to the context
- * `[N, Q]`. Rotary embedding, masks and earlier tokens are the graph's affair. Only for blocks that say `attended`.
+ * Lets tokens see one another: from q `[N, Q]`, k and v `[N, K]`, the channels of their heads side
+ * by side, to the context `[N, Q]`. Rotary embedding, masks and earlier tokens are the graph's
+ * affair. Only for blocks that say `attended`.
  */
 export type Attend = (q: string, k: string, v: string) => string;
 
@@ -43,7 +44,10 @@ export interface BlockValues {
   readonly captured: string;
 }
 
-/** What blocks of a kind compute, without the norm and the sum around it; `kind` is the word for it in `Block`. */
+/**
+ * What blocks of a kind compute, without the norm and the sum around it; `kind` is the word for it
+ * in `Block`.
+ */
 export interface BlockKind {
   readonly kind: string;
   compute(scope: BlockScope, x: string): BlockValues;

@@ -17,13 +17,16 @@ export interface DecoderWeight {
 }
 
 export interface CachedDecoderOptions {
-  /** How the matrices lie in the files. Norms and biases are float32 in any case, too few to count. */
+  /**
+   * How the matrices lie in the files. Norms and biases are float32 in any case, too few to count.
+   */
   readonly matrices: MatrixForm;
   /** Angle per position of each pair of channels, `[headDim / 2]`, radians per token. */
   readonly frequencies: Float32Array;
   /**
-   * Says where the bytes of a weight lie, or of one part of it. Called once for each, in the order in which the graph reads
-   * them. The LM head of a tied model is asked for only in forms that are not the embedding's.
+   * Says where the bytes of a weight lie, or of one part of it. Called once for each, in the order
+   * in which the graph reads them. The LM head of a tied model is asked for only in forms that are
+   * not the embedding's.
    */
   readonly store: (weight: DecoderWeight, part: MatrixPart) => StoredWeight;
 }
@@ -32,17 +35,18 @@ export interface CachedDecoderOptions {
 const OPSET = 21;
 
 /**
- * A whole decoder from token ids to logits, with a key/value cache, as an ONNX graph in the layout of transformers.js and
- * optimum, whose weights lie in files beside it.
+ * A whole decoder from token ids to logits, with a key/value cache, as an ONNX graph in the layout
+ * of transformers.js and optimum, whose weights lie in files beside it.
  *
- * Feeds: `input_ids int64 [B, T]`; `attention_mask int64 [B, S]`, 1 for every token that counts, S = past + T;
- * `position_ids int64 [B, T]`; for each block that is attended, numbered densely from 0,
- * `past_key_values.N.key` and `.value float32 [B, kvHeads, past, headDim]`. Fetches, float32: `logits [B, T, V]`, and
- * `present.N.key` and `.value [B, kvHeads, S, headDim]`.
+ * Feeds: `input_ids int64 [B, T]`; `attention_mask int64 [B, S]`, 1 for every token that counts, S
+ * = past + T; `position_ids int64 [B, T]`; for each block that is attended, numbered densely from
+ * 0, `past_key_values.N.key` and `.value float32 [B, kvHeads, past, headDim]`. Fetches, float32:
+ * `logits [B, T, V]`, and `present.N.key` and `.value [B, kvHeads, S, headDim]`.
  *
- * Head counts and head size are declared as numbers: readers make the empty past of each layer from them. Attention is
- * MatMul and Softmax, which every engine has, computes alike, and with a mask for each sequence of a batch, so that
- * padding on either side is right. All arithmetic is float32, whatever the matrices are stored as.
+ * Head counts and head size are declared as numbers: readers make the empty past of each layer from
+ * them. Attention is MatMul and Softmax, which every engine has, computes alike, and with a mask
+ * for each sequence of a batch, so that padding on either side is right. All arithmetic is float32,
+ * whatever the matrices are stored as.
  */
 export function cachedDecoder(
   architecture: Architecture,
@@ -80,7 +84,10 @@ export function cachedDecoder(
   return g.encode();
 }
 
-/** The rows that token ids pick are picked from float32, or from float16 where matrices are smaller than that. */
+/**
+ * The rows that token ids pick are picked from float32, or from float16 where matrices are smaller
+ * than that.
+ */
 function embeddingPart(matrices: MatrixForm): "float32" | "float16" {
   return matrices === "float32" ? "float32" : "float16";
 }
@@ -98,8 +105,8 @@ function tokenSizes(g: GraphBuilder, { ids, attended }: TokenInputs) {
 }
 
 /**
- * Adds the rotary embedding of all blocks: the table has a row for each token of the batch, and each token reads its own, so
- * that positions may be any.
+ * Adds the rotary embedding of all blocks: the table has a row for each token of the batch, and
+ * each token reads its own, so that positions may be any.
  */
 function rotaryNodes(
   g: GraphBuilder,
@@ -119,7 +126,10 @@ function rotaryNodes(
   return (x) => g.node("RotaryEmbedding", [x, rows, cos, sin], {}, MICROSOFT);
 }
 
-/** Adds what all attention blocks share (rotary table, masks), and returns how one attends, with its cache. */
+/**
+ * Adds what all attention blocks share (rotary table, masks), and returns how one attends, with its
+ * cache.
+ */
 function attentionNodes(
   g: GraphBuilder,
   architecture: Architecture,
@@ -150,7 +160,10 @@ function attentionNodes(
     }, qkv);
 }
 
-/** Keys and values `[B, KV, T, D]` behind those of earlier tokens; what comes out goes into the cache. */
+/**
+ * Keys and values `[B, KV, T, D]` behind those of earlier tokens; what comes out goes into the
+ * cache.
+ */
 function withPast(
   g: GraphBuilder,
   block: Block,

@@ -7,7 +7,10 @@ export interface GemmOptions {
   readonly add?: boolean;
 }
 
-/** op(A) · op(B) (+ C) as an ONNX graph. Feeds, float32: `a`, `b`, with `add` `c`. Fetch: `out [M, N]`. */
+/**
+ * op(A) · op(B) (+ C) as an ONNX graph. Feeds, float32: `a`, `b`, with `add` `c`. Fetch: `out [M,
+ * N]`.
+ */
 export function gemm({ transA = false, transB = false, add = false }: GemmOptions): Uint8Array {
   const g = new GraphBuilder("gemm");
   const a = g.input("a", "float32", transA ? ["K", "M"] : ["M", "K"]);

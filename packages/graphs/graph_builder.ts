@@ -42,8 +42,9 @@ export interface StoredWeight {
 export const MICROSOFT = "com.microsoft";
 
 /**
- * Builds one ONNX graph in topological order. Node outputs get generated names; graph inputs and outputs keep theirs,
- * which are the names of the feeds and fetches. The opset is the version of ONNX's operators that the graph uses.
+ * Builds one ONNX graph in topological order. Node outputs get generated names; graph inputs and
+ * outputs keep theirs, which are the names of the feeds and fetches. The opset is the version of
+ * ONNX's operators that the graph uses.
  */
 export class GraphBuilder {
   readonly #name: string;
@@ -77,8 +78,8 @@ export class GraphBuilder {
   }
 
   /**
-   * Declares a float32 weight that belongs to the compiled graph, and returns its name. Weights are never stored in a
-   * graph: whoever compiles it gives the values under this name.
+   * Declares a float32 weight that belongs to the compiled graph, and returns its name. Weights are
+   * never stored in a graph: whoever compiles it gives the values under this name.
    */
   weight(name: string, dims: readonly number[]): string {
     this.#initializers.push({
@@ -142,7 +143,10 @@ export class GraphBuilder {
     return name;
   }
 
-  /** Adds a node with one output and returns that output's name. An empty input name stands for an absent input. */
+  /**
+   * Adds a node with one output and returns that output's name. An empty input name stands for an
+   * absent input.
+   */
   node(
     op: string,
     inputs: readonly string[],
@@ -173,8 +177,9 @@ export class GraphBuilder {
   }
 
   /**
-   * The value of one of two branches, of which only that one runs; `condition` is a bool without dimensions. A branch
-   * adds nodes to the builder that it is given, may read every value of this graph, and returns the name of its result.
+   * The value of one of two branches, of which only that one runs; `condition` is a bool without
+   * dimensions. A branch adds nodes to the builder that it is given, may read every value of this
+   * graph, and returns the name of its result.
    */
   choose(
     condition: string,

@@ -27,15 +27,19 @@ export interface GraphPiece {
   readonly fetches: readonly string[];
   /** The weights that its nodes read. */
   readonly weights: readonly WeightPlace[];
-  /** The piece as an ONNX model that declares its weights by name, and leaves the bytes to whoever compiles it. */
+  /**
+   * The piece as an ONNX model that declares its weights by name, and leaves the bytes to whoever
+   * compiles it.
+   */
   encode(types: ReadonlyMap<string, FeedType>): Uint8Array;
 }
 
 /**
- * Cuts a graph whose weights lie in files beside it, so that it can run with a few of them in memory at a time: piece after
- * piece, each on what the earlier ones left. Every node is in one piece, as it is. The graph is cut where all that weights
- * have made so far is one value (in a decoder, the residual stream); a piece has as much of it as takes `pieceBytes`, and more
- * only where there is no such place.
+ * Cuts a graph whose weights lie in files beside it, so that it can run with a few of them in
+ * memory at a time: piece after piece, each on what the earlier ones left. Every node is in one
+ * piece, as it is. The graph is cut where all that weights have made so far is one value (in a
+ * decoder, the residual stream); a piece has as much of it as takes `pieceBytes`, and more only
+ * where there is no such place.
  */
 export function graphPieces(onnx: Uint8Array, pieceBytes: number): readonly GraphPiece[] {
   const model = fromBinary(ModelProtoSchema, onnx);
@@ -126,7 +130,10 @@ class Flow {
     };
   }
 
-  /** Nodes that read weights, and before which no more than one value that weights have a part in is alive. */
+  /**
+   * Nodes that read weights, and before which no more than one value that weights have a part in is
+   * alive.
+   */
   #narrowPlaces(): readonly number[] {
     const places: number[] = [];
     const made = new Set<string>();

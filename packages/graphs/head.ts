@@ -8,7 +8,8 @@ export interface HeadOptions {
 }
 
 /**
- * Final norm and LM head. Feeds: `hidden [N, H]`, `norm [H]`, `lm_head [V, H]`. Fetch: `logits [N, V]`, float32.
+ * Final norm and LM head. Feeds: `hidden [N, H]`, `norm [H]`, `lm_head [V, H]`. Fetch: `logits [N,
+ * V]`, float32.
  */
 export function logitsHead(options: HeadOptions): Uint8Array {
   const g = new GraphBuilder("logits_head");
@@ -18,14 +19,17 @@ export function logitsHead(options: HeadOptions): Uint8Array {
 }
 
 export interface SoftmaxOptions extends HeadOptions {
-  /** Computes with the LogSoftmax operator; without it, with operators that every engine has. True unless said. */
+  /**
+   * Computes with the LogSoftmax operator; without it, with operators that every engine has. True
+   * unless said.
+   */
   readonly logSoftmax?: boolean;
 }
 
 /**
- * Final norm, LM head and cross-entropy with given distributions: only one number a token leaves the graph.
- * Feeds: those of `logitsHead`, `tokens int64 [N, K]` and `probabilities float32 [N, K]`. Fetch: `cross_entropy [N]`,
- * float32, in nats.
+ * Final norm, LM head and cross-entropy with given distributions: only one number a token leaves
+ * the graph. Feeds: those of `logitsHead`, `tokens int64 [N, K]` and `probabilities float32 [N,
+ * K]`. Fetch: `cross_entropy [N]`, float32, in nats.
  */
 export function crossEntropyHead(options: SoftmaxOptions): Uint8Array {
   const g = new GraphBuilder("cross_entropy_head");
@@ -35,13 +39,16 @@ export function crossEntropyHead(options: SoftmaxOptions): Uint8Array {
   return g.encode();
 }
 
-/** Sums of probabilities in float32 are exact to about 1e-7: what all other tokens have is no less than this. */
+/**
+ * Sums of probabilities in float32 are exact to about 1e-7: what all other tokens have is no less
+ * than this.
+ */
 const MIN_REST = 1e-6;
 
 /**
- * Adds the cross-entropy of the softmax of `scores [N, V]` with distributions that are fed, `[N]`: the `probabilities` of K
- * `tokens` a row, and what is left of 1 for all other tokens together. With one token of probability 1 that is its
- * negative log-likelihood.
+ * Adds the cross-entropy of the softmax of `scores [N, V]` with distributions that are fed, `[N]`:
+ * the `probabilities` of K `tokens` a row, and what is left of 1 for all other tokens together.
+ * With one token of probability 1 that is its negative log-likelihood.
  */
 export function crossEntropyNodes(g: GraphBuilder, scores: string, logSoftmax: boolean): string {
   const tokens = g.input("tokens", "int64", ["N", "K"]);
@@ -62,8 +69,8 @@ export function crossEntropyNodes(g: GraphBuilder, scores: string, logSoftmax: b
 }
 
 /**
- * Final norm, LM head and log-probabilities of all tokens. Feeds: those of `logitsHead`. Fetch: `log_probs [N, V]`, float32,
- * in nats.
+ * Final norm, LM head and log-probabilities of all tokens. Feeds: those of `logitsHead`. Fetch:
+ * `log_probs [N, V]`, float32, in nats.
  */
 export function logProbsHead(options: SoftmaxOptions): Uint8Array {
   const g = new GraphBuilder("log_probs_head");
@@ -104,7 +111,10 @@ function logProbabilities(g: GraphBuilder, scores: string, logSoftmax: boolean):
   return g.node("Sub", [shifted, logSum]);
 }
 
-/** Scores less the largest of each row `[N, V]`, and the logarithm of the sum of their exponentials `[N, 1]`. */
+/**
+ * Scores less the largest of each row `[N, V]`, and the logarithm of the sum of their exponentials
+ * `[N, 1]`.
+ */
 function shiftedScores(g: GraphBuilder, scores: string) {
   const largest = g.node("ReduceMax", [scores, g.int64([1])], { keepdims: 1 });
   const shifted = g.node("Sub", [scores, largest]);

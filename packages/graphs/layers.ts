@@ -1,11 +1,13 @@
 import type { Dimension, GraphBuilder } from "./graph_builder.ts";
 
-/** What a block's graph captures, beside its output, of what enters its last projection, down or o. */
+/**
+ * What a block's graph captures, beside its output, of what enters its last projection, down or o.
+ */
 export type Capture = "energy" | "values";
 
 /**
- * Declares the output with what is captured of `captured [N, size]`: `energy [size]`, the sums of the squares over all rows, or
- * `captured [N, size]` itself.
+ * Declares the output with what is captured of `captured [N, size]`: `energy [size]`, the sums of
+ * the squares over all rows, or `captured [N, size]` itself.
  */
 export function captureOutput(
   g: GraphBuilder,
@@ -43,7 +45,10 @@ export function linear(g: GraphBuilder, x: string, weight: string, bias?: string
   return g.node("Gemm", bias ? [x, weight, bias] : [x, weight], { transB: 1 });
 }
 
-/** x · W (+ bias) for a transposed weight `[in, out]`, whose leading rows are a narrower layer; x is `[N, in]`. */
+/**
+ * x · W (+ bias) for a transposed weight `[in, out]`, whose leading rows are a narrower layer; x is
+ * `[N, in]`.
+ */
 export function linearTransposed(
   g: GraphBuilder,
   x: string,

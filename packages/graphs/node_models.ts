@@ -21,9 +21,9 @@ export interface NodeModel {
 }
 
 /**
- * Every kind of node in a graph that computes with float32 values, each as a model of its own: an engine that places these
- * on a device places the graph's nodes there. What only computes shapes and indices is left out, since that is a few
- * numbers, which engines rightly keep on the host.
+ * Every kind of node in a graph that computes with float32 values, each as a model of its own: an
+ * engine that places these on a device places the graph's nodes there. What only computes shapes
+ * and indices is left out, since that is a few numbers, which engines rightly keep on the host.
  */
 export function nodeModels(onnx: Uint8Array): readonly NodeModel[] {
   const model = fromBinary(ModelProtoSchema, onnx);

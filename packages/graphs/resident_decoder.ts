@@ -10,14 +10,14 @@ import { linear, rmsNorm } from "./layers.ts";
 import { residentWeights } from "./weights/resident.ts";
 
 /**
- * Which operators compute attention where weights are resident. The head counts change from run to run, which rules out
- * com.microsoft.GroupQueryAttention and MultiHeadAttention: theirs are attributes. (The former has no float32 kernel in
- * onnxruntime 1.30.0's CUDA provider besides.)
+ * Which operators compute attention where weights are resident. The head counts change from run to
+ * run, which rules out com.microsoft.GroupQueryAttention and MultiHeadAttention: theirs are
+ * attributes. (The former has no float32 kernel in onnxruntime 1.30.0's CUDA provider besides.)
  *
- * `attention` is ONNX 23's operator with every key and value head repeated for its query heads: the CUDA provider's
- * memory-efficient float32 kernel takes only equal head counts, and otherwise materialises all scores. The WebGPU
- * provider has no kernel for it. `plain` needs MatMul and Softmax only, which every provider has, and memory for
- * `[B, heads, T, T]` scores.
+ * `attention` is ONNX 23's operator with every key and value head repeated for its query heads: the
+ * CUDA provider's memory-efficient float32 kernel takes only equal head counts, and otherwise
+ * materialises all scores. The WebGPU provider has no kernel for it. `plain` needs MatMul and
+ * Softmax only, which every provider has, and memory for `[B, heads, T, T]` scores.
  */
 export type ResidentAttentionOp = Exclude<AttentionOp, "gqa">;
 
@@ -27,23 +27,28 @@ export interface ResidentDecoderOptions {
   readonly logSoftmax: boolean;
 }
 
-/** Attention came with opset 23. The WebGPU provider of 1.30.0 has kernels for If up to opset 22. */
+/**
+ * Attention came with opset 23. The WebGPU provider of 1.30.0 has kernels for If up to opset 22.
+ */
 const OPSET: Record<ResidentAttentionOp, number> = { attention: 23, plain: 22 };
 
 /**
- * A whole decoder from token ids to the cross-entropy of every prediction as an ONNX graph that owns its weights, so
- * that they stay on the device: a run moves ids, a few numbers a layer and the rotary table in, and `[N]` numbers out.
- * One compiled graph serves every narrower model, since a narrower block reads the first rows of its weights, and a
- * removed one is a branch that is not taken.
+ * A whole decoder from token ids to the cross-entropy of every prediction as an ONNX graph that
+ * owns its weights, so that they stay on the device: a run moves ids, a few numbers a layer and the
+ * rotary table in, and `[N]` numbers out. One compiled graph serves every narrower model, since a
+ * narrower block reads the first rows of its weights, and a removed one is a branch that is not
+ * taken.
  *
- * Feeds: `ids int64 [B, T]`, those of `crossEntropyNodes`, and where a block is attended `positions int64 [B, T]`, `cos` and
- * `sin float32 [P, D/2]`; for each block that the checkpoint has `<id>.keep bool []` and what `residentRows` says, the rows kept,
- * `int64 [1]`. The lengths come one by one, and ready for use: a vector of all of them, or a comparison with 0, would be
- * computed on the device, and each block would wait for a number to come back from it. Fetch: `cross_entropy float32 [B·T]`, in
- * nats.
+ * Feeds: `ids int64 [B, T]`, those of `crossEntropyNodes`, and where a block is attended `positions
+ * int64 [B, T]`, `cos` and `sin float32 [P, D/2]`; for each block that the checkpoint has
+ * `<id>.keep bool []` and what `residentRows` says, the rows kept, `int64 [1]`. The lengths come
+ * one by one, and ready for use: a vector of all of them, or a comparison with 0, would be computed
+ * on the device, and each block would wait for a number to come back from it. Fetch: `cross_entropy
+ * float32 [B·T]`, in nats.
  *
- * Weights (float32, given to `compile`): `embedding [V, H]` unless it is tied, `norm [H]`, `lm_head [V, H]`, and those of each
- * block at full width, named by `residentWeightName` and laid out as `laidOutAxes` says.
+ * Weights (float32, given to `compile`): `embedding [V, H]` unless it is tied, `norm [H]`, `lm_head
+ * [V, H]`, and those of each block at full width, named by `residentWeightName` and laid out as
+ * `laidOutAxes` says.
  */
 export function residentDecoder(
   architecture: Architecture,
@@ -90,7 +95,8 @@ function attention(
 ): AttentionIn {
   const positions = g.input("positions", "int64", ["B", "T"]);
   const table = ["cos", "sin"].map((name) => g.input(name, "float32", ["P", headDim / 2]));
-  // Shapes stay on the host, whose values operators that take a shape read without waiting for the device.
+  // Shapes stay on the host, whose values operators that take a shape read without waiting for the
+  // device.
   const size = (axis: number) => g.node("Shape", [ids], { start: axis, end: axis + 1 });
   const [batch, length] = [size(0), size(1)];
   const [rest, width] = [g.int64([-1]), g.int64([headDim])];
@@ -111,7 +117,10 @@ function attention(
     }, qkv);
 }
 
-/** q `[B, heads, T, D]`, k and v `[B, heads / group, T, D]` → `[B, heads, T, D]`, whose shape `byHead` is. */
+/**
+ * q `[B, heads, T, D]`, k and v `[B, heads / group, T, D]` → `[B, heads, T, D]`, whose shape
+ * `byHead` is.
+ */
 function onnxAttention(
   g: GraphBuilder,
   group: number,

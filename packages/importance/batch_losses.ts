@@ -24,8 +24,8 @@ export class BatchLosses {
 
   /**
    * Has the dense model say what the criterion needs of the text. A run that goes on judges alike
-   * if that is done before weights are laid out by another ranking. `onProgress` hears the sequences done;
-   * it may throw to stop.
+   * if that is done before weights are laid out by another ranking. `onProgress` hears the
+   * sequences done; it may throw to stop.
    */
   async prepare(onProgress?: (done: number) => void): Promise<void> {
     if (this.#criterion.needs === "predictions") await this.#dense!.prepare(onProgress);

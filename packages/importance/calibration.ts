@@ -21,11 +21,15 @@ export function tokenCount({ sequences, length }: Sequences): number {
   return sequences.length * length;
 }
 
-/** Share of the sequences that `splitOff` splits off by itself, and the fewest that say anything. */
+/**
+ * Share of the sequences that `splitOff` splits off by itself, and the fewest that say anything.
+ */
 const VALIDATION_SHARE = 1 / 4;
 const MIN_VALIDATION = 2;
 
-/** Splits a set in two, the last of which has that share of it; null where it is too short for that. */
+/**
+ * Splits a set in two, the last of which has that share of it; null where it is too short for that.
+ */
 export async function splitOff(
   set: CalibrationSet,
   share = VALIDATION_SHARE,

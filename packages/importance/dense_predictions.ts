@@ -25,9 +25,9 @@ export interface DenseBatch {
 
 /**
  * What the dense model expects after each token of a text, batch by batch: each batch runs through
- * it when it is first asked for, and is kept. The decoder's weights may be laid out by another ranking
- * meanwhile, and no more; since sums then round otherwise, `prepare` has all batches run while they
- * lie as they do.
+ * it when it is first asked for, and is kept. The decoder's weights may be laid out by another
+ * ranking meanwhile, and no more; since sums then round otherwise, `prepare` has all batches run
+ * while they lie as they do.
  */
 export class DensePredictions {
   readonly #decoder: Decoder;

@@ -1,6 +1,9 @@
 import type { BlockSize, Shape } from "@lopper/core";
 
-/** The first block in which two shapes of one model differ; the number of blocks when they are the same. */
+/**
+ * The first block in which two shapes of one model differ; the number of blocks when they are the
+ * same.
+ */
 export function firstDifference(a: Shape, b: Shape): number {
   const found = a.findIndex((size, block) => differs(size, b[block]));
   return found < 0 ? a.length : found;

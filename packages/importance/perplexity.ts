@@ -1,6 +1,6 @@
 /**
- * Mean NLL of each sequence, in nats per predicted token: position i predicts token i + 1, the last predicts nothing, and
- * positions whose label is `ignoredLabel` do not count.
+ * Mean NLL of each sequence, in nats per predicted token: position i predicts token i + 1, the last
+ * predicts nothing, and positions whose label is `ignoredLabel` do not count.
  * @param nll `[sequences · length]`, the NLL of `nextTokens(sequences)`.
  */
 export function sequenceMeans(
@@ -20,7 +20,10 @@ export function sequenceMeans(
   });
 }
 
-/** The label of every position of the flattened sequences; the last position of each has none and gets 0. */
+/**
+ * The label of every position of the flattened sequences; the last position of each has none and
+ * gets 0.
+ */
 export function nextTokens(sequences: readonly (readonly number[])[]): readonly number[] {
   return sequences.flatMap((sequence) => [...sequence.slice(1), 0]);
 }

@@ -34,7 +34,8 @@ export class ResidentScorer implements Scorer {
 
   /**
    * Has the dense model say what the criterion needs of the text: a run that goes on scores alike
-   * if that is done before weights are laid out by another ranking. `onProgress` hears the sequences done.
+   * if that is done before weights are laid out by another ranking. `onProgress` hears the
+   * sequences done.
    */
   async prepare(onProgress?: (done: number) => void): Promise<void> {
     await this.#losses.prepare(onProgress);

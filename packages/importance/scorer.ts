@@ -32,8 +32,8 @@ export interface Scorer {
    */
   readonly batches: readonly (readonly number[])[];
   /**
-   * Batches whose block inputs are kept at a time; scoring more than these in turn runs the base plan
-   * again and again.
+   * Batches whose block inputs are kept at a time; scoring more than these in turn runs the base
+   * plan again and again.
    */
   readonly keptBatches: number;
   /** Block-tokens of one full forward pass over all sequences. */
@@ -43,7 +43,9 @@ export interface Scorer {
     shape: Shape,
     onProgress?: (tokensDone: number) => void,
   ): Promise<Score>;
-  /** Mean NLL of each sequence of a batch under a candidate, or under the base plan itself (null). */
+  /**
+   * Mean NLL of each sequence of a batch under a candidate, or under the base plan itself (null).
+   */
   score(
     base: Shape,
     candidate: Scorable | null,

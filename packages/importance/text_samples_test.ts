@@ -48,7 +48,10 @@ const PIECES = {
   jsonl: ['{"text":"a b"}', '{"text":""}', '{"text":" grün\\n\\n"}', "\n", "\r\n", "\n \n", "\n\n"],
 };
 
-/** A text of lines for `.jsonl`, of anything for `.txt`; most of it longer than what is read at once. */
+/**
+ * A text of lines for `.jsonl`, of anything for `.txt`; most of it longer than what is read at
+ * once.
+ */
 function randomText(kind: "txt" | "jsonl", seed: number): string {
   const random = xoroshiro128plus(seed);
   const any = (list: readonly string[]) => list[uniformInt(random, 0, list.length - 1)];

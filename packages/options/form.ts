@@ -63,8 +63,8 @@ export function decimal(
 }
 
 /**
- * Per cent above 0 and below `below`, as `10%` or `10`. A bare number below 1 may be meant as a part of 1, and is asked
- * back.
+ * Per cent above 0 and below `below`, as `10%` or `10`. A bare number below 1 may be meant as a
+ * part of 1, and is asked back.
  */
 export function percent(below: number): Form<number> {
   return {

@@ -41,7 +41,8 @@ export function flagOf(key: string, { isOff }: Form<unknown>): string {
 }
 
 /**
- * The words of a command line that give these values, in the order of the table. What is undefined or null is not given.
+ * The words of a command line that give these values, in the order of the table. What is undefined
+ * or null is not given.
  */
 export function wordsOf(
   table: OptionTable,

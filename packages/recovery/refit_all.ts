@@ -20,14 +20,14 @@ export interface RecoveryResult {
  * Refits the output projection of every block that stays, one after the other, so that the pruned
  * model's hidden states come nearer to the dense ones: W = W₀ + (Y − W₀X)Xᵀ(XXᵀ + λI)⁻¹, ridge
  * regression that shrinks toward the weights that are there. X is what enters the projection in the
- * model that is refitted so far; Y are the dense hidden states less the pruned model's at that place, so that
- * a fit makes up for what is lost before it, too. Where removed blocks follow, it is the dense
- * hidden states behind them: ReplaceMe (arXiv 2505.02819) folds removed blocks into the projection before
- * them so.
+ * model that is refitted so far; Y are the dense hidden states less the pruned model's at that
+ * place, so that a fit makes up for what is lost before it, too. Where removed blocks follow, it is
+ * the dense hidden states behind them: ReplaceMe (arXiv 2505.02819) folds removed blocks into the
+ * projection before them so.
  *
- * λ is the one with the smallest error on the text to choose on, and a refit stays if the mean
- * loss there falls. In the end all of them stay if the mean NLL falls on text that chose nothing,
- * or else none.
+ * λ is the one with the smallest error on the text to choose on, and a refit stays if the mean loss
+ * there falls. In the end all of them stay if the mean NLL falls on text that chose nothing, or
+ * else none.
  * @throws {UnsupportedModelError} when the projections of the model are none that equations give
  *   (`whyNotRefitted`).
  */

@@ -4,7 +4,10 @@ import type { AttentionOp } from "@lopper/graphs";
 
 /** GroupQueryAttention's rotary kernel takes head sizes that are multiples of this. */
 const GQA_HEAD_MULTIPLE = 16;
-/** Queries of a chunk of GroupQueryAttention: 9 heads over 2048 tokens were fastest with 256 (of 128 to 2048). */
+/**
+ * Queries of a chunk of GroupQueryAttention: 9 heads over 2048 tokens were fastest with 256 (of 128
+ * to 2048).
+ */
 export const ATTENTION_CHUNK = 256;
 
 /** The operator that computes attention of a model on a backend. */

@@ -9,7 +9,9 @@ import type { LaidOutWeights } from "./weight_layout.ts";
 /** Names of the fetches with what was captured inside a block. */
 const CAPTURE_FETCH = { energy: "energy", values: "captured" } as const;
 
-/** How a block runs; sequences of text, and nothing but the output, unless something else is said. */
+/**
+ * How a block runs; sequences of text, and nothing but the output, unless something else is said.
+ */
 export interface BlockRunOptions {
   /** What the tokens follow. Only for blocks that are attended. */
   readonly past?: KeyValues;
@@ -51,8 +53,8 @@ export class Blocks {
 
   /**
    * Runs a block.
-   * @throws {UnsupportedModelError} for attention over more tokens than the model's sliding window, unless `mask` says what
-   *   they attend to.
+   * @throws {UnsupportedModelError} for attention over more tokens than the model's sliding window,
+   *   unless `mask` says what they attend to.
    */
   async run(
     number: number,

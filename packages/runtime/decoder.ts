@@ -8,19 +8,23 @@ import { certain, type Predictions } from "./predictions.ts";
 import type { AttentionMask, HiddenStates, KeyValues } from "./hidden_states.ts";
 import type { LaidOutWeights } from "./weight_layout.ts";
 
-/** A block's output, and what was captured of the activation that enters its last projection, down or o. */
+/**
+ * A block's output, and what was captured of the activation that enters its last projection, down
+ * or o.
+ */
 export interface BlockCapture {
   readonly hidden: HiddenStates;
   /**
-   * `energy`: the sum over all tokens of the squares of each inner channel, `[channels]`. `values`: all of them,
-   * `[batch · length, channels]`. In the order in which the weights are laid out.
+   * `energy`: the sum over all tokens of the squares of each inner channel, `[channels]`. `values`:
+   * all of them, `[batch · length, channels]`. In the order in which the weights are laid out.
    */
   readonly captured: Float32Array;
 }
 
 /**
- * A decoder that runs block by block. It holds weights and compiled graphs and no state of any text: every method maps
- * inputs to outputs. The shape of the model is an argument, so that one decoder serves every candidate.
+ * A decoder that runs block by block. It holds weights and compiled graphs and no state of any
+ * text: every method maps inputs to outputs. The shape of the model is an argument, so that one
+ * decoder serves every candidate.
  */
 export class Decoder {
   readonly architecture: Architecture;
@@ -43,7 +47,10 @@ export class Decoder {
     this.#heads = new Heads(this.#runs, weights);
   }
 
-  /** Blocks run × tokens so far; the head counts as its MACs relative to a mean block (core, `headCostInBlocks`). */
+  /**
+   * Blocks run × tokens so far; the head counts as its MACs relative to a mean block (core,
+   * `headCostInBlocks`).
+   */
   get blockTokens(): number {
     return this.#blockTokens;
   }
@@ -65,8 +72,8 @@ export class Decoder {
   /**
    * Runs one block in the size that `shape` gives it; a removed block returns its input. With
    * `mask`, tokens attend to what it says; else each attends to those before it.
-   * @throws {UnsupportedModelError} for attention over more tokens than the model's sliding window, without `mask`: Lopper
-   *   computes full causal attention, which is the same thing up to there.
+   * @throws {UnsupportedModelError} for attention over more tokens than the model's sliding window,
+   *   without `mask`: Lopper computes full causal attention, which is the same thing up to there.
    */
   async runBlock(
     number: number,
@@ -98,8 +105,9 @@ export class Decoder {
   }
 
   /**
-   * Runs all blocks on the tokens that follow `past`, and returns the keys and values with them, by the numbers of the blocks
-   * that have some. One sequence, or one token each of several that are equally far.
+   * Runs all blocks on the tokens that follow `past`, and returns the keys and values with them, by
+   * the numbers of the blocks that have some. One sequence, or one token each of several that are
+   * equally far.
    */
   async runCached(
     shape: Shape,
@@ -133,13 +141,17 @@ export class Decoder {
   }
 
   /**
-   * Negative log-likelihood in nats of `labels[i]` after position i of the flattened batch `[batch · length]`.
+   * Negative log-likelihood in nats of `labels[i]` after position i of the flattened batch `[batch
+   * · length]`.
    */
   nll(hidden: HiddenStates, labels: readonly number[]): Promise<Float32Array> {
     return this.crossEntropy(hidden, certain(labels));
   }
 
-  /** Cross-entropy in nats with the predictions of another model after each position, `[batch · length]`. */
+  /**
+   * Cross-entropy in nats with the predictions of another model after each position, `[batch ·
+   * length]`.
+   */
   crossEntropy(hidden: HiddenStates, predictions: Predictions): Promise<Float32Array> {
     this.#countHead(hidden.batch, hidden.length);
     return this.#heads.crossEntropy(hidden.data, predictions);
@@ -152,7 +164,8 @@ export class Decoder {
   }
 
   /**
-   * Log-probabilities of chosen tokens after rows of hidden states, and the likeliest token after each row.
+   * Log-probabilities of chosen tokens after rows of hidden states, and the likeliest token after
+   * each row.
    * @param rows `[n, hiddenSize]`
    * @param picks which token after which row, in the order of the rows.
    */

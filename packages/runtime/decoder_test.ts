@@ -133,7 +133,8 @@ engineTest(
   async (decoder) => {
     const { architecture } = decoder;
     const input = await decoder.embed(SEQUENCES);
-    // Counted by hand for this fixture's uniform layers: projections, then scores and weighted values of 3.5 positions.
+    // Counted by hand for this fixture's uniform layers: projections, then scores and weighted
+    // values of 3.5 positions.
     const { queryHeads, kvHeads } = headsOf(architecture.blocks[0]);
     const attention =
       (2 * queryHeads + 2 * kvHeads) * architecture.headDim * architecture.hiddenSize +

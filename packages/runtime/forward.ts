@@ -3,8 +3,9 @@ import type { Decoder } from "./decoder.ts";
 import type { AttentionMask, HiddenStates } from "./hidden_states.ts";
 
 /**
- * Runs the blocks from `first` on and returns what the head reads. With `keep`, the input of every block that ran, and
- * of the head, is stored there under its number: the head comes after the last block. With `maskOf`, tokens attend to what it says of a layer.
+ * Runs the blocks from `first` on and returns what the head reads. With `keep`, the input of every
+ * block that ran, and of the head, is stored there under its number: the head comes after the last
+ * block. With `maskOf`, tokens attend to what it says of a layer.
  */
 export async function forwardFrom(
   decoder: Decoder,

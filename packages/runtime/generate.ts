@@ -13,8 +13,8 @@ export interface GenerateOptions {
 }
 
 /**
- * Generates token ids after `prompt` (at least one id), one at a time, until `maxTokens`, an end-of-text token, or the
- * longest sequence that the model was made for.
+ * Generates token ids after `prompt` (at least one id), one at a time, until `maxTokens`, an
+ * end-of-text token, or the longest sequence that the model was made for.
  * @throws {RangeError} when the prompt alone is empty, or longer than that.
  */
 export async function* generate(
@@ -65,8 +65,8 @@ export interface SamplingOptions {
 }
 
 /**
- * Samples sequences side by side from the model as it is, `[seeds.length][length]`. A text that ends is followed by the
- * next one: its end-of-text token is in the sequence like any other.
+ * Samples sequences side by side from the model as it is, `[seeds.length][length]`. A text that
+ * ends is followed by the next one: its end-of-text token is in the sequence like any other.
  */
 export async function sampleSequences(
   decoder: Decoder,
@@ -95,7 +95,8 @@ export async function sampleSequences(
 
 function generator(seed: number) {
   const random = xoroshiro128plus(seed);
-  // The state that a small seed gives begins with a number next to 1, whatever the seed; far along it is well mixed.
+  // The state that a small seed gives begins with a number next to 1, whatever the seed; far along
+  // it is well mixed.
   random.jump();
   return random;
 }
@@ -109,7 +110,8 @@ function argmax(values: Float32Array): number {
 /** The id at which the cumulative softmax of `logits / temperature` passes `uniform` in [0, 1). */
 function sample(logits: Float32Array, temperature: number, uniform: number): number {
   const max = logits[argmax(logits)];
-  // Loops: `Float64Array.from` with a function takes six times as long, and was two fifths of the time that text took.
+  // Loops: `Float64Array.from` with a function takes six times as long, and was two fifths of the
+  // time that text took.
   const weights = new Float64Array(logits.length);
   let sum = 0;
   for (let i = 0; i < weights.length; i++) {

@@ -22,8 +22,8 @@ export class GraphRuns {
   }
 
   /**
-   * Runs one call after another. Weights may lie in a buffer that the next use overwrites, and engines read their feeds
-   * some time after `run` is called.
+   * Runs one call after another. Weights may lie in a buffer that the next use overwrites, and
+   * engines read their feeds some time after `run` is called.
    */
   inTurn<T>(use: () => Promise<T>): Promise<T> {
     const result = this.#turn.then(use);

@@ -12,7 +12,10 @@ import type { GraphRuns } from "./graph_runs.ts";
 import { NamedTokens, type Predictions, predictionsFrom } from "./predictions.ts";
 import type { LaidOutWeights } from "./weight_layout.ts";
 
-/** Values of the logits that the head may hold at a time: two copies of 48 MB stay in the cache's reach. */
+/**
+ * Values of the logits that the head may hold at a time: two copies of 48 MB stay in the cache's
+ * reach.
+ */
 export const HEAD_CHUNK_VALUES = 12 * 1024 * 1024;
 
 /** Rows that a head computes in one run; engines that share them out compute so many each. */
@@ -147,8 +150,8 @@ export class Heads {
 }
 
 /**
- * Tokens that are asked for after rows `start` to `end`, as many after each row as after the one with
- * most of them: `tokens [end - start, perRow]`, and the place of each pick in it.
+ * Tokens that are asked for after rows `start` to `end`, as many after each row as after the one
+ * with most of them: `tokens [end - start, perRow]`, and the place of each pick in it.
  */
 function picksByRow(
   picks: readonly TokenPick[],

@@ -32,10 +32,11 @@ export interface LatencyOptions {
 }
 
 /**
- * Times the parts of a decoder while it decodes one token after `pastTokens` others. A pass goes over the whole model with all
- * blocks of a kind at one size, as far as they have it, and takes the time of each: so every block finds its weights
- * where a real pass finds them, as a rule in memory and not in the processor's caches, where one block that is run again and
- * again would keep them. Sizes take turns, every second round the other way around, so that what else the machine does
+ * Times the parts of a decoder while it decodes one token after `pastTokens` others. A pass goes
+ * over the whole model with all blocks of a kind at one size, as far as they have it, and takes the
+ * time of each: so every block finds its weights where a real pass finds them, as a rule in memory
+ * and not in the processor's caches, where one block that is run again and again would keep them.
+ * Sizes take turns, every second round the other way around, so that what else the machine does
  * falls on all of them. A time is the mean over the blocks of the median over the rounds.
  * @throws {UnsupportedModelError} when the model's sliding window is shorter than the tokens.
  */
@@ -104,7 +105,10 @@ function keyOf({ id }: Block, units: number): string {
   return `${id} ${units}`;
 }
 
-/** The blocks at the i-th size of their kind, counted around; those that are narrower already stay as they are. */
+/**
+ * The blocks at the i-th size of their kind, counted around; those that are narrower already stay
+ * as they are.
+ */
 function shapeAt(blocks: readonly Block[], kinds: readonly TimedSizes[], i: number): Shape {
   return blocks.map((block): BlockSize => {
     const own = timedKind(block);
@@ -116,7 +120,9 @@ function shapeAt(blocks: readonly Block[], kinds: readonly TimedSizes[], i: numb
   });
 }
 
-/** Milliseconds of every block of one pass over a token, by number, and of everything else in it. */
+/**
+ * Milliseconds of every block of one pass over a token, by number, and of everything else in it.
+ */
 async function timedPass(
   decoder: Decoder,
   shape: Shape,

@@ -8,8 +8,9 @@ const FLOAT_BYTES = 4;
 const ENGINE_BYTES = 190e6;
 
 /**
- * Bytes of the engine's own tensors while `tokens` tokens, sequences of `length` each, run through a model: an estimate
- * from the graphs. The MLP, the attention and the head each keep the memory of their largest run.
+ * Bytes of the engine's own tensors while `tokens` tokens, sequences of `length` each, run through
+ * a model: an estimate from the graphs. The MLP, the attention and the head each keep the memory of
+ * their largest run.
  */
 export function activationBytes(
   architecture: Architecture,
@@ -25,9 +26,11 @@ export function activationBytes(
   const keys = Math.max(0, ...heads.map(({ kvHeads }) => kvHeads));
   // gate, up, sigmoid, SiLU and product; the hidden states, their norm and the result
   const mlp = tokens * (5 * intermediate + 4 * hiddenSize);
-  // q, k, v before and after the rotary embedding, the context, the hidden states, their norm and the result
+  // q, k, v before and after the rotary embedding, the context, the hidden states, their norm and
+  // the result
   const attention = tokens * (3 * queries * headDim + 4 * keys * headDim + 4 * hiddenSize);
-  // of every pair of positions; chunks take turns, and each returns the keys and values of all tokens so far
+  // of every pair of positions; chunks take turns, and each returns the keys and values of all
+  // tokens so far
   const chunks = attentionChunks(attentionOpFor(architecture, backend), tokens / length, length);
   const scores = Math.ceil(length / chunks) * tokens * queries +
     (chunks > 1 ? 4 * tokens * keys * headDim : 0);
@@ -37,8 +40,8 @@ export function activationBytes(
 }
 
 /**
- * Bytes that engines which share out rows take beside their activations: their threads, and each its
- * copy of the weights of a run, which lie in memory that all share, too.
+ * Bytes that engines which share out rows take beside their activations: their threads, and each
+ * its copy of the weights of a run, which lie in memory that all share, too.
  */
 export function sharedEngineBytes(
   { hiddenSize, vocabSize, blocks }: Architecture,

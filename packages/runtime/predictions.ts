@@ -1,7 +1,8 @@
 import { type Feeds, float32 } from "@lopper/backends";
 
 /**
- * What a model expects after each of some positions: its likeliest tokens, and for all others together what is left of 1.
+ * What a model expects after each of some positions: its likeliest tokens, and for all others
+ * together what is left of 1.
  */
 export interface Predictions {
   /** Tokens that are named after each position. */
@@ -12,7 +13,10 @@ export interface Predictions {
   readonly probabilities: Float32Array;
 }
 
-/** The prediction that after each position one token comes and no other: a cross-entropy with it is an NLL. */
+/**
+ * The prediction that after each position one token comes and no other: a cross-entropy with it is
+ * an NLL.
+ */
 export function certain(labels: readonly number[]): Predictions {
   return {
     perToken: 1,
@@ -48,7 +52,10 @@ export class NamedTokens implements Predictions {
     this.#vocabSize = vocabSize;
   }
 
-  /** Takes the likeliest tokens of the positions from `start` on, from log-probabilities `[n, vocabSize]`. */
+  /**
+   * Takes the likeliest tokens of the positions from `start` on, from log-probabilities `[n,
+   * vocabSize]`.
+   */
   put(start: number, logProbs: Float32Array) {
     const size = this.#vocabSize;
     for (let row = 0; row * size < logProbs.length; row++) {
@@ -62,9 +69,15 @@ export class NamedTokens implements Predictions {
   }
 }
 
-/** Where the largest `count` values are, the largest first; of equal ones the first. A heap, since a vocabulary is long. */
+/**
+ * Where the largest `count` values are, the largest first; of equal ones the first. A heap, since a
+ * vocabulary is long.
+ */
 export function largest(values: Float32Array, count: number): Int32Array {
-  /** Places of the largest so far; each is no better than its two children, so that the worst is on top. */
+  /**
+   * Places of the largest so far; each is no better than its two children, so that the worst is on
+   * top.
+   */
   const heap = new Int32Array(count);
   const worse = (a: number, b: number) =>
     values[a] < values[b] || (values[a] === values[b] && a > b);

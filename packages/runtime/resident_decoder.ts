@@ -30,17 +30,24 @@ import { RotaryFeeds } from "./rope.ts";
 import { checkSequenceLength } from "./sequence_length.ts";
 import type { LaidOutWeights } from "./weight_layout.ts";
 
-/** Values of the logits or of the attention scores that a run may hold at a time, unless one sequence has more: 1 GiB. */
+/**
+ * Values of the logits or of the attention scores that a run may hold at a time, unless one
+ * sequence has more: 1 GiB.
+ */
 const DEFAULT_RUN_VALUES = 2 ** 28;
 
 export interface ResidentDecoderOptions {
-  /** Values of the logits, or of one block's attention scores, that a run may hold at a time; at least one sequence runs. */
+  /**
+   * Values of the logits, or of one block's attention scores, that a run may hold at a time; at
+   * least one sequence runs.
+   */
   readonly runValues?: number;
 }
 
 /**
- * A decoder whose weights stay on the device of a backend: it computes what `Decoder` computes, and a run moves token ids
- * in and one number a token out. Made for backends whose description says `residentWeights`, works on all.
+ * A decoder whose weights stay on the device of a backend: it computes what `Decoder` computes, and
+ * a run moves token ids in and one number a token out. Made for backends whose description says
+ * `residentWeights`, works on all.
  */
 export class ResidentDecoder {
   readonly architecture: Architecture;
@@ -62,14 +69,18 @@ export class ResidentDecoder {
     this.#rotary = new RotaryFeeds(this.architecture);
   }
 
-  /** Blocks run × tokens so far; the head counts as its MACs relative to a mean block (core, `headCostInBlocks`). */
+  /**
+   * Blocks run × tokens so far; the head counts as its MACs relative to a mean block (core,
+   * `headCostInBlocks`).
+   */
   get blockTokens(): number {
     return this.#blockTokens;
   }
 
   /**
-   * Negative log-likelihood in nats of the token after each position of equally long sequences, `[sequences · length]`,
-   * under the model of this shape. The last position of a sequence predicts nothing: its label is token 0.
+   * Negative log-likelihood in nats of the token after each position of equally long sequences,
+   * `[sequences · length]`, under the model of this shape. The last position of a sequence predicts
+   * nothing: its label is token 0.
    * @throws as `crossEntropy` does.
    */
   nll(
@@ -81,9 +92,10 @@ export class ResidentDecoder {
   }
 
   /**
-   * Cross-entropy in nats with the predictions of another model after each position of equally long sequences,
-   * `[sequences · length]`, under the model of this shape.
-   * @throws {RangeError} when a block is wider than the checkpoint's, or an id is not in the vocabulary.
+   * Cross-entropy in nats with the predictions of another model after each position of equally long
+   * sequences, `[sequences · length]`, under the model of this shape.
+   * @throws {RangeError} when a block is wider than the checkpoint's, or an id is not in the
+   *   vocabulary.
    * @throws {UnsupportedModelError} for sequences beyond the model's sliding window.
    */
   async crossEntropy(
@@ -109,7 +121,9 @@ export class ResidentDecoder {
     return out;
   }
 
-  /** Computes with other weights from now on: the device's copies of the earlier ones are released. */
+  /**
+   * Computes with other weights from now on: the device's copies of the earlier ones are released.
+   */
   async reload(weights: LaidOutWeights) {
     await this.dispose();
     this.#weights = weights;
@@ -127,7 +141,10 @@ export class ResidentDecoder {
     return this.dispose();
   }
 
-  /** The preferred graph, or the next one where the backend's device has no kernel for an operator of it. */
+  /**
+   * The preferred graph, or the next one where the backend's device has no kernel for an operator
+   * of it.
+   */
   async #compile(): Promise<Executable> {
     if (!this.#weights) throw new TypeError("the decoder was disposed");
     const { attentionOp, logSoftmax } = this.backend.description;
@@ -213,7 +230,8 @@ function isWithin(size: BlockSize, most: BlockSize): boolean {
 function residentWeights(weights: LaidOutWeights): Weights {
   const { architecture } = weights;
   const all: Record<string, Float32Array> = {};
-  // Weights may lie in a buffer that the next use overwrites, and the engine takes all of them at once.
+  // Weights may lie in a buffer that the next use overwrites, and the engine takes all of them at
+  // once.
   const put = (name: string, data: Float32Array) => all[name] = data.slice();
   for (const [number, block] of architecture.blocks.entries()) {
     for (const { name, data } of weights.block(number, sizeOf(block))) {

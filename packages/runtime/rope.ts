@@ -11,8 +11,9 @@ export interface RopeTable {
 }
 
 /**
- * Cosines and sines of the rotary embedding (RoFormer, arXiv 2104.09864, equation 15). Angles are rounded to float32
- * as transformers does, so that long positions rotate by the same angle there and here.
+ * Cosines and sines of the rotary embedding (RoFormer, arXiv 2104.09864, equation 15). Angles are
+ * rounded to float32 as transformers does, so that long positions rotate by the same angle there
+ * and here.
  */
 export function ropeTable(rope: Rope, headDim: number, positions: number): RopeTable {
   const frequencies = ropeFrequencies(rope, headDim);
@@ -29,7 +30,10 @@ export function ropeTable(rope: Rope, headDim: number, positions: number): RopeT
   return { positions, cos, sin };
 }
 
-/** The rotary table of a model as graphs are fed it, which grows with the positions that are asked for. */
+/**
+ * The rotary table of a model as graphs are fed it, which grows with the positions that are asked
+ * for.
+ */
 export class RotaryFeeds {
   readonly #architecture: Pick<Architecture, "rope" | "headDim">;
   #table: RopeTable;

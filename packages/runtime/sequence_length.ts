@@ -1,6 +1,9 @@
 import { type Architecture, fullyAttended, UnsupportedModelError } from "@lopper/core";
 
-/** @throws {UnsupportedModelError} for sequences whose beginning a layer would not attend to any more. */
+/**
+ * @throws {UnsupportedModelError} for sequences whose beginning a layer would not attend to any
+ *   more.
+ */
 export function checkSequenceLength(architecture: Architecture, length: number) {
   const window = fullyAttended(architecture);
   if (window === null || length <= window) return;

@@ -5,7 +5,10 @@ import type { KeyValues } from "./hidden_states.ts";
 export interface SpeedOptions {
   /** Sizes of the blocks; those of the checkpoint where nothing is said. */
   readonly shape?: Shape;
-  /** Tokens that are read one by one after the prompt, each with the keys and values of all before it. */
+  /**
+   * Tokens that are read one by one after the prompt, each with the keys and values of all before
+   * it.
+   */
   readonly decodeTokens: number;
   /** How often both are measured, after a first time that warms up. */
   readonly repeats: number;
@@ -22,8 +25,8 @@ export interface Speed {
 }
 
 /**
- * Times what generation does: one pass over the prompt, then a pass for each token. Which tokens follow makes no
- * difference to the time, so the prompt's are read again.
+ * Times what generation does: one pass over the prompt, then a pass for each token. Which tokens
+ * follow makes no difference to the time, so the prompt's are read again.
  * @param prompt token ids, at least one.
  * @throws {UnsupportedModelError} when the model's sliding window is shorter than both together.
  */

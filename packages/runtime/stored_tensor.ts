@@ -2,14 +2,17 @@ import { DTYPE_BYTES } from "@lopper/core";
 import { expandInto, type HalfDType, isHalf, type TensorInfo } from "@lopper/formats";
 import type { Model } from "@lopper/models";
 
-/** A tensor as it stays in memory: in float32, or as the bit patterns of a half-precision dtype. Row-major. */
+/**
+ * A tensor as it stays in memory: in float32, or as the bit patterns of a half-precision dtype.
+ * Row-major.
+ */
 export type StoredTensor =
   | { readonly dtype: "F32"; readonly data: Float32Array }
   | { readonly dtype: HalfDType; readonly data: Uint16Array };
 
 /**
- * Bytes of a tensor in float32 and, where it may stay in half precision, as it is. Matrices may; norms and biases are
- * always made float32, too few for their bytes to count.
+ * Bytes of a tensor in float32 and, where it may stay in half precision, as it is. Matrices may;
+ * norms and biases are always made float32, too few for their bytes to count.
  */
 export function tensorBytes(
   { dtype, shape }: TensorInfo,
@@ -22,7 +25,8 @@ export function tensorBytes(
 }
 
 /**
- * Reads a tensor in float32, or in half precision where it has that and `float32` does not ask for more.
+ * Reads a tensor in float32, or in half precision where it has that and `float32` does not ask for
+ * more.
  * @throws {CheckpointFormatError} when a value is NaN or infinite.
  */
 export async function readStored(
@@ -79,7 +83,10 @@ function copyRows<T extends Float32Array | Uint16Array>(
   return to;
 }
 
-/** Rows that are transposed together: their share of a column is read from the cache, and written in one piece. */
+/**
+ * Rows that are transposed together: their share of a column is read from the cache, and written in
+ * one piece.
+ */
 const TILE_ROWS = 64;
 
 function copyColumns<T extends Float32Array | Uint16Array>(

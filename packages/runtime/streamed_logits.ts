@@ -5,8 +5,9 @@ import { Decoder } from "./decoder.ts";
 import { LaidOutWeights, type LoadOptions } from "./weight_layout.ts";
 
 /**
- * Logits `[ids.length, vocabSize]` of one sequence, as `sequenceLogits` computes them, with one layer in memory at a time, and
- * before and after the layers the embedding and the LM head: for models that are run once.
+ * Logits `[ids.length, vocabSize]` of one sequence, as `sequenceLogits` computes them, with one
+ * layer in memory at a time, and before and after the layers the embedding and the LM head: for
+ * models that are run once.
  */
 export async function streamedLogits(
   backend: Backend,

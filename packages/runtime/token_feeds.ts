@@ -6,7 +6,10 @@ import { RotaryFeeds } from "./rope.ts";
 import { checkSequenceLength } from "./sequence_length.ts";
 import type { AttentionMask, HiddenStates, KeyValues } from "./hidden_states.ts";
 
-/** How tokens see one another: by what kind of graph, and what it is fed beside hidden states and weights. */
+/**
+ * How tokens see one another: by what kind of graph, and what it is fed beside hidden states and
+ * weights.
+ */
 export interface AttentionRun {
   readonly attention: FedAttention;
   readonly feeds: Feeds;
@@ -14,7 +17,10 @@ export interface AttentionRun {
   readonly total: number;
 }
 
-/** What blocks that are attended are fed of the tokens: positions, rotary tables, masks and earlier keys and values. */
+/**
+ * What blocks that are attended are fed of the tokens: positions, rotary tables, masks and earlier
+ * keys and values.
+ */
 export class TokenFeeds {
   readonly #architecture: Architecture;
   readonly #backend: BackendDescription;
@@ -74,7 +80,10 @@ function pastFeeds(
   return { past_key: float32(keys, shape), past_value: float32(values, shape) };
 }
 
-/** Where the last `length` of `total` tokens of each sequence stand, as an operator wants to hear it. */
+/**
+ * Where the last `length` of `total` tokens of each sequence stand, as an operator wants to hear
+ * it.
+ */
 function positionFeeds(op: AttentionOp, batch: number, length: number, total: number): Feeds {
   if (op === "gqa") {
     return {

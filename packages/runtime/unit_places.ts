@@ -1,4 +1,7 @@
-/** For each unit of `after` its place in `before`. @throws {RangeError} when they are not the same units. */
+/**
+ * For each unit of `after` its place in `before`. @throws {RangeError} when they are not the same
+ * units.
+ */
 export function placesOf(
   before: readonly number[],
   after: readonly number[],

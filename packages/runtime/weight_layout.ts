@@ -18,8 +18,9 @@ export interface LoadOptions {
   /** How units are laid out, the first ones first; without it, as in the checkpoint. */
   readonly ranking?: Ranking;
   /**
-   * Bytes that half-precision matrices may take which are held in float32; without it, as many as there are. What finds
-   * no room stays in half precision and is expanded for every use, which takes longer and computes the same.
+   * Bytes that half-precision matrices may take which are held in float32; without it, as many as
+   * there are. What finds no room stays in half precision and is expanded for every use, which
+   * takes longer and computes the same.
    */
   readonly expandedBytes?: number;
   /** The parts that will be used; without it, all. What is not read cannot be asked for. */
@@ -27,12 +28,14 @@ export interface LoadOptions {
 }
 
 /**
- * The weights of a model, laid out so that a narrower block is a prefix: rows of every matrix in the order of importance,
- * `o` and `down` transposed. In float32 any width is then a view, without a copy. Half-precision matrices are held in
- * float32 as far as the budget goes; the others stay as they are in the checkpoint and are expanded when they are used.
+ * The weights of a model, laid out so that a narrower block is a prefix: rows of every matrix in
+ * the order of importance, `o` and `down` transposed. In float32 any width is then a view, without
+ * a copy. Half-precision matrices are held in float32 as far as the budget goes; the others stay as
+ * they are in the checkpoint and are expanded when they are used.
  *
- * What `block` and `lmHead` return may lie in a buffer that they share: it is good until either is called again. Whoever
- * feeds it to a graph waits for that run to end first, and two decoders do not use the same weights at a time.
+ * What `block` and `lmHead` return may lie in a buffer that they share: it is good until either is
+ * called again. Whoever feeds it to a graph waits for that run to end first, and two decoders do
+ * not use the same weights at a time.
  */
 export class LaidOutWeights {
   readonly architecture: Architecture;
@@ -116,8 +119,8 @@ export class LaidOutWeights {
   }
 
   /**
-   * The output projection of a block of this size, replaced; values are rounded to what the checkpoint can hold. Returns
-   * the values of before.
+   * The output projection of a block of this size, replaced; values are rounded to what the
+   * checkpoint can hold. Returns the values of before.
    * @param columns of the units that are there, transposed: in float32, as `block` has them.
    */
   replaceOutput(number: number, size: BlockSize, columns: Float32Array): Float32Array {
@@ -138,8 +141,9 @@ export class LaidOutWeights {
   }
 
   /**
-   * Lays the units out by another ranking, one tensor at a time. What was computed before with a narrower block is no longer
-   * what these weights compute: hidden states that were kept, and copies on a device, are out of date.
+   * Lays the units out by another ranking, one tensor at a time. What was computed before with a
+   * narrower block is no longer what these weights compute: hidden states that were kept, and
+   * copies on a device, are out of date.
    * @throws {RangeError} when the ranking is not one of the same units.
    */
   rearrange(ranking: Ranking) {
@@ -177,13 +181,19 @@ export class LaidOutWeights {
     return out;
   }
 
-  /** The LM head in float32, `[vocabSize, hiddenSize]`; good until `block` or `lmHead` is called again. */
+  /**
+   * The LM head in float32, `[vocabSize, hiddenSize]`; good until `block` or `lmHead` is called
+   * again.
+   */
   lmHead(): Float32Array {
     const tensor = this.#lmHead;
     return this.#float32([{ tensor, length: tensor.data.length }])[0];
   }
 
-  /** The weights of a block of this size in float32: data and rows of each; good until the next call. */
+  /**
+   * The weights of a block of this size in float32: data and rows of each; good until the next
+   * call.
+   */
   block(
     number: number,
     size: BlockSize,
@@ -198,7 +208,10 @@ export class LaidOutWeights {
     return parts.map(({ name, rows }, i) => ({ name, rows, data: data[i] }));
   }
 
-  /** The first `length` values of each tensor in float32: views, or expanded side by side into the shared buffer. */
+  /**
+   * The first `length` values of each tensor in float32: views, or expanded side by side into the
+   * shared buffer.
+   */
   #float32(prefixes: readonly { readonly tensor: StoredTensor; readonly length: number }[]) {
     let used = 0;
     return prefixes.map(({ tensor, length }) => {

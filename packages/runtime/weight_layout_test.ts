@@ -193,7 +193,10 @@ Deno.test("weights: memory is predicted from shapes and dtypes", async () => {
   model[Symbol.dispose]();
 });
 
-/** A model of several whole layers in one half-precision dtype, with a block that is smaller than the head. */
+/**
+ * A model of several whole layers in one half-precision dtype, with a block that is smaller than
+ * the head.
+ */
 async function layeredModel() {
   for (let seed = 0; seed < 500; seed++) {
     const model = await recoded(await openModel(await tinyModel(new Random(seed))), () => "BF16");

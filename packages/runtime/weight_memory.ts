@@ -4,14 +4,20 @@ import { type Model, outerWeight, type WeightRole } from "@lopper/models";
 import { tensorBytes } from "./stored_tensor.ts";
 
 /**
- * Memory that the weights of a model take, in bytes. What is held in float32 replaces its halves: with a budget of B bytes
- * loading holds at most `held + B / 2`, and where B is below `expanded`, a shared buffer of at most the larger of
- * `largestBlock` and `head` comes on top.
+ * Memory that the weights of a model take, in bytes. What is held in float32 replaces its halves:
+ * with a budget of B bytes loading holds at most `held + B / 2`, and where B is below `expanded`, a
+ * shared buffer of at most the larger of `largestBlock` and `head` comes on top.
  */
 export interface WeightMemory {
-  /** What is held with a budget of 0: half-precision matrices as they are, everything else in float32. */
+  /**
+   * What is held with a budget of 0: half-precision matrices as they are, everything else in
+   * float32.
+   */
   readonly held: number;
-  /** All half-precision matrices that graphs read, in float32: with this budget none is expanded for every use. */
+  /**
+   * All half-precision matrices that graphs read, in float32: with this budget none is expanded for
+   * every use.
+   */
   readonly expanded: number;
   /** The half-precision matrices of the largest block, in float32. */
   readonly largestBlock: number;
@@ -44,8 +50,9 @@ export function partOf(role: WeightRole, { tiedEmbeddings }: Architecture): stri
 }
 
 /**
- * Bytes of the half-precision matrices of the LM head and of each block in float32, what is used most coming first: every
- * candidate runs the head and, where the blocks before its own are known, the later blocks.
+ * Bytes of the half-precision matrices of the LM head and of each block in float32, what is used
+ * most coming first: every candidate runs the head and, where the blocks before its own are known,
+ * the later blocks.
  */
 export function expansionBytes(
   model: Model,
@@ -65,8 +72,9 @@ export function expansionBytes(
 }
 
 /**
- * The parts that a budget of bytes has room for, the first that fit, for good. A forward pass goes through the blocks in a
- * circle, and whatever evicts there (the least recently used, say) evicts what is needed next.
+ * The parts that a budget of bytes has room for, the first that fit, for good. A forward pass goes
+ * through the blocks in a circle, and whatever evicts there (the least recently used, say) evicts
+ * what is needed next.
  * @throws {RangeError} when the budget is no size.
  */
 export function keptWithin(

@@ -1,10 +1,12 @@
 /**
- * A short name for a candidate among those of its step: "3.mlp", where a block goes, "3.mlp channels→352", where so many
- * units of it are left, and "3.attention, 3.mlp", where it changes several.
+ * A short name for a candidate among those of its step: "3.mlp", where a block goes, "3.mlp
+ * channels→352", where so many units of it are left, and "3.attention, 3.mlp", where it changes
+ * several.
  *
- * Journals name by it what was scored; what was taken names its units, too. Those that other candidates would have removed
- * follow from the ranking that held then, and would make a journal large: a step of LLaMA-7B, which has 128 candidates, takes
- * 15 kB, and would take 200 kB with the units of all of them.
+ * Journals name by it what was scored; what was taken names its units, too. Those that other
+ * candidates would have removed follow from the ranking that held then, and would make a journal
+ * large: a step of LLaMA-7B, which has 128 candidates, takes 15 kB, and would take 200 kB with the
+ * units of all of them.
  */
 export type CandidateKey = string;
 

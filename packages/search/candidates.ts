@@ -4,7 +4,10 @@ import { type Proposal, proposalOf } from "./proposal.ts";
 import { leastImportant } from "./ranked_units.ts";
 import type { SearchState } from "./state.ts";
 
-/** Every block that is there: as published those of one kind after those of the other, each in layer order. */
+/**
+ * Every block that is there: as published those of one kind after those of the other, each in layer
+ * order.
+ */
 export function blockCandidates(state: SearchState): readonly Proposal[] {
   return byKind(state.blocks).flatMap((at) =>
     state.shape[at] ? [proposalOf(state, [goneOf(state.blocks[at])])] : []
@@ -18,7 +21,10 @@ export function byKind(blocks: readonly Block[]): readonly number[] {
   return [...kinds].flatMap((kind) => [...blocks.keys()].filter((at) => blocks[at].kind === kind));
 }
 
-/** Each block that is there and keeps units of the dimension after losing a group of its least important ones. */
+/**
+ * Each block that is there and keeps units of the dimension after losing a group of its least
+ * important ones.
+ */
 export function groupCandidates(
   state: SearchState,
   dimension: string,

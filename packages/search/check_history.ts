@@ -17,9 +17,9 @@ import type { SearchModel } from "./search_model.ts";
 import type { RecoveryLine, Step, SwapLine, SwapTrial, TakenCandidate } from "./journal_lines.ts";
 
 /**
- * Checks what a journal says against the model that its run goes on with, before anything is believed: steps and what they
- * chose from are there to go, ratios are what is left, and what was kept is what its own numbers say. Orders are checked
- * where a search applies them.
+ * Checks what a journal says against the model that its run goes on with, before anything is
+ * believed: steps and what they chose from are there to go, ratios are what is left, and what was
+ * kept is what its own numbers say. Orders are checked where a search applies them.
  * @param file for messages.
  * @throws {ResumeError} naming what does not fit.
  */
@@ -56,7 +56,9 @@ export function checkHistory(model: SearchModel, history: History, file: string)
 
 type Refuse = (what: string, problem: string | null) => void;
 
-/** Takes the steps and swaps of a journal. @returns the shapes before each step, and after the last. */
+/**
+ * Takes the steps and swaps of a journal. @returns the shapes before each step, and after the last.
+ */
 function replay(
   model: SearchModel,
   { steps, swaps }: History,
@@ -182,8 +184,8 @@ function sameLength({ before, after }: Losses): string | null {
 }
 
 /**
- * Whether what was kept is what the means of its losses say; those that are not finite had been before they were written,
- * and say nothing any more.
+ * Whether what was kept is what the means of its losses say; those that are not finite had been
+ * before they were written, and say nothing any more.
  */
 function lossMisfit(losses: Losses, kept: boolean | "not risen"): string | null {
   const length = sameLength(losses);

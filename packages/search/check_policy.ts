@@ -53,7 +53,10 @@ export function checkGroups(model: SearchModel, options: PolicyOptions) {
   }
 }
 
-/** The fewest inner channels that are whole units in every block; 1 where no block has the dimension. */
+/**
+ * The fewest inner channels that are whole units in every block; 1 where no block has the
+ * dimension.
+ */
 export function groupUnit({ blocks }: SearchModel, dimension: SearchDimension["name"]): number {
   const widths = blocks.filter((block) => hasDimension(block, dimension))
     .map((block) => unitWidth(block, dimension));

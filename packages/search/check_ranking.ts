@@ -3,8 +3,9 @@ import type { SearchState } from "./state.ts";
 import type { RankingLine } from "./journal_lines.ts";
 
 /**
- * What is wrong with a ranking that was recorded; null where nothing is. Each block has all its units once, and those that
- * went already stay behind those that are there: a narrower block is the beginning of its ranking.
+ * What is wrong with a ranking that was recorded; null where nothing is. Each block has all its
+ * units once, and those that went already stay behind those that are there: a narrower block is the
+ * beginning of its ranking.
  * @param state when the ranking was made.
  */
 export function rankingFault(
@@ -37,7 +38,9 @@ function isPermutation(ranking: readonly number[], count: number): boolean {
     ranking.every((unit) => unit >= 0 && unit < count);
 }
 
-/** The state under a new ranking of one dimension; units of blocks that lack it stay as they are. */
+/**
+ * The state under a new ranking of one dimension; units of blocks that lack it stay as they are.
+ */
 export function rankedState(
   state: SearchState,
   { dimension, units }: Pick<RankingLine, "dimension" | "units">,

@@ -5,8 +5,8 @@ import type { SearchModel } from "./search_model.ts";
 import type { Way } from "./way_schema.ts";
 
 /**
- * Checks what a record says of the way of a run against the model: what each step and swap removed was there, and ratios
- * and parameters are those of what is left.
+ * Checks what a record says of the way of a run against the model: what each step and swap removed
+ * was there, and ratios and parameters are those of what is left.
  * @throws {PlanError} naming the step that does not fit.
  */
 export function checkWay(model: SearchModel, { frontier, swaps }: Way) {

@@ -8,8 +8,9 @@ import type { SearchModel } from "./search_model.ts";
 import type { SearchState } from "./state.ts";
 
 /**
- * The policy of `--distribution auto`: blocks and groups of every dimension compete at every step, on the block samples, and
- * what adds the least NLL for what goes with it is taken: for its parameters, or for the time that they take.
+ * The policy of `--distribution auto`: blocks and groups of every dimension compete at every step,
+ * on the block samples, and what adds the least NLL for what goes with it is taken: for its
+ * parameters, or for the time that they take.
  * @throws {UsageError} when a number makes no sense for this model.
  */
 export function competition(model: SearchModel, options: PolicyOptions): SearchPolicy {
@@ -44,7 +45,9 @@ export function competing(
   }));
 }
 
-/** Weights under which candidates compete in nats for each per cent of what the dense model takes. */
+/**
+ * Weights under which candidates compete in nats for each per cent of what the dense model takes.
+ */
 function lossPerSaving(
   { blocks }: SearchModel,
   resource: Resource,

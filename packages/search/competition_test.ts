@@ -28,9 +28,11 @@ const COUPLING = 5;
 const DENSE_NLL = 5.5;
 
 /**
- * Every parameter of a block raises the loss as much, and every sequence is as hard as its number says.
+ * Every parameter of a block raises the loss as much, and every sequence is as hard as its number
+ * says.
  * @param prices nats for each parameter that goes from the attention and from the MLP of a layer.
- * @param coupling nats for each product of the loss increases of two layers that lie next to each other.
+ * @param coupling nats for each product of the loss increases of two layers that lie next to each
+ *   other.
  */
 function priced(
   prices: readonly (readonly [attention: number, mlp: number])[],
@@ -42,7 +44,8 @@ function priced(
       const heads = dense.attention!.queryHeads - (attention?.queryHeads ?? 0);
       const channels = dense.mlp!.intermediateSize - (mlp?.intermediateSize ?? 0);
       const [ofAttention, ofMlp] = prices[i];
-      // 4 query heads of 4 channels and half as many keys and values: 48 rows of 8; 3 rows a channel.
+      // 4 query heads of 4 channels and half as many keys and values: 48 rows of 8; 3 rows a
+      // channel.
       return ofAttention * heads * 96 + ofMlp * channels * 24;
     });
     return lossIncreases.reduce(
@@ -62,7 +65,8 @@ function priced(
 const search = (scorer: FakeScorer, picker: Picker, lines: readonly string[] = []) =>
   runSearch(MODEL, competition(MODEL, OPTIONS), scorer, { picker }, lines);
 
-// The MLP of layer 4 is the cheapest for what it holds, then the attention of layer 1, then the MLP of layer 0.
+// The MLP of layer 4 is the cheapest for what it holds, then the attention of layer 1, then the MLP
+// of layer 0.
 const PRICES = [[5, 0.3], [0.2, 6], [8, 4], [7, 5], [9, 0.1], [4, 7]].map((
   [attention, mlp],
 ) => [attention / 1e4, mlp / 1e4] as const);
@@ -76,7 +80,8 @@ Deno.test("competition: what costs least for its parameters goes, however small 
   for (const [name, picker] of pickers()) {
     const { result } = await search(priced(PRICES), picker);
     const touched = result.steps.map(({ taken: { changes: [{ part }] } }) => part);
-    // By perplexity alone the channels of layer 0 would go first: a group of them is a quarter of one of heads.
+    // By perplexity alone the channels of layer 0 would go first: a group of them is a quarter of
+    // one of heads.
     assert.deepEqual([...new Set(touched)].slice(0, 2), ["4.mlp", "1.attention"], name);
     assert.ok(result.ratio >= OPTIONS.ratio);
     const layers = layersOfShape(ARCHITECTURE, result.state.shape);

@@ -3,7 +3,10 @@ import { type CandidateKey, cutsOf } from "./candidate_key.ts";
 import { DIMENSIONS } from "./dimensions/list.ts";
 import { placeOfPart } from "./part.ts";
 
-/** What changes took, in words: "attention of layer 3", "layer 3", "16 channels of the MLP of layer 2". */
+/**
+ * What changes took, in words: "attention of layer 3", "layer 3", "16 channels of the MLP of layer
+ * 2".
+ */
 export function describeChanges(changes: Candidate): string {
   const [{ part, dimension }] = changes;
   if (changes.length === 1) return changeWords(changes[0]);

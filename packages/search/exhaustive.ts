@@ -1,13 +1,16 @@
 import { indexOfLowest, type Picker } from "./picker.ts";
 import type { ScoreEvent, StepScores } from "./scores.ts";
 
-/** The published search: every candidate is scored on every sequence, and the lowest loss is taken. */
+/**
+ * The published search: every candidate is scored on every sequence, and the lowest loss is taken.
+ */
 export const exhaustive: Picker = {
   async *pick(scores: StepScores): AsyncGenerator<ScoreEvent, number> {
     const { candidates, scorer } = scores;
     const all = scorer.batches.map((_, i) => i);
     let best = -1;
-    // Portion by portion, so that the block inputs that are kept serve every candidate before they make room.
+    // Portion by portion, so that the block inputs that are kept serve every candidate before they
+    // make room.
     for (let from = 0; from < all.length; from += scorer.keptBatches) {
       const portion = all.slice(from, from + scorer.keptBatches);
       if (scores.weighted) yield* scores.scoreBase(portion);

@@ -17,7 +17,10 @@ export interface GaugeOptions {
   readonly scorers: Readonly<Record<SampleKind, Scorer>>;
   /** Text to measure on before the first step and after each, or undefined for none. */
   readonly heldOut: Scorer | undefined;
-  /** Rise of the perplexity over the dense model's, as a share of it, at which a search ends; undefined for none. */
+  /**
+   * Rise of the perplexity over the dense model's, as a share of it, at which a search ends;
+   * undefined for none.
+   */
   readonly maxIncrease: number | undefined;
   readonly dense: Shape;
   /** What an earlier run measured; it is believed. */
@@ -28,8 +31,9 @@ export interface GaugeOptions {
 }
 
 /**
- * Watches a search without deciding its steps: perplexity on held-out text after each, and whether it has risen too far.
- * The rise is taken on the held-out text where there is one, else on the samples that the step was scored on.
+ * Watches a search without deciding its steps: perplexity on held-out text after each, and whether
+ * it has risen too far. The rise is taken on the held-out text where there is one, else on the
+ * samples that the step was scored on.
  */
 export class Gauge {
   readonly #options: GaugeOptions;
@@ -69,7 +73,8 @@ export class Gauge {
   }
 
   /**
-   * Measures what a swap would leave, where there is held-out text; on other text a swap lowers the loss.
+   * Measures what a swap would leave, where there is held-out text; on other text a swap lowers the
+   * loss.
    * @returns the rise over the dense model as a share of it, or null where there is no limit.
    */
   async *afterSwap(

@@ -19,9 +19,10 @@ import { lastKept, stateAfter } from "./state.ts";
 import { swapUnits } from "./swap/swap_units.ts";
 
 /**
- * The one greedy loop: at each step the picker takes one of the candidates of the policy's stage. A stage without
- * candidates ends with a warning, and the next goes on. An earlier run is resumed by deciding everything again from what
- * it recorded, so that a run that was cut off and one that was not cannot differ.
+ * The one greedy loop: at each step the picker takes one of the candidates of the policy's stage. A
+ * stage without candidates ends with a warning, and the next goes on. An earlier run is resumed by
+ * deciding everything again from what it recorded, so that a run that was cut off and one that was
+ * not cannot differ.
  * @throws {UnreachableTargetError} when the candidates end below the target, unless `bestEffort`.
  * @throws {ResumeError} when `history` is not of this search.
  */
@@ -156,7 +157,9 @@ function checkHistoryEnds({ history }: Search, { steps, swaps, beyond }: SearchP
   }
 }
 
-/** @throws {UnreachableTargetError} when less is saved than was asked for, unless that was to be so. */
+/**
+ * @throws {UnreachableTargetError} when less is saved than was asked for, unless that was to be so.
+ */
 function checkTarget(search: Search, reached: SearchPosition) {
   const { model, policy: { target, resource }, options } = search;
   const saved = savedIn(search, reached);

@@ -78,7 +78,8 @@ Deno.test("greedy: candidates come as published, attention before MLP, in layer 
 
 Deno.test("greedy: NaN never wins, and only NaN is an error", async () => {
   for (const picker of [exhaustive, fast()]) {
-    // The first candidate of each step is unusable on one sequence, and would be the best without it.
+    // The first candidate of each step is unusable on one sequence, and would be the best without
+    // it.
     const { result } = await search(
       byFirst((first, s) => first === 0 ? s === 4 ? NaN : 1 : 5),
       { picker },

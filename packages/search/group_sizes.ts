@@ -1,8 +1,8 @@
 import { type Architecture, commonMultiple, groupSize, headsOf, sizeOf } from "@lopper/core";
 
 /**
- * The fewest query channels that are whole KV groups in every layer: those of one group where all layers have groups of
- * the same size.
+ * The fewest query channels that are whole KV groups in every layer: those of one group where all
+ * layers have groups of the same size.
  */
 export function headGroupUnit(architecture: Architecture): number {
   const groups = architecture.blocks.filter(({ attended }) => attended).map((block) =>
@@ -11,7 +11,10 @@ export function headGroupUnit(architecture: Architecture): number {
   return architecture.headDim * commonMultiple(groups);
 }
 
-/** Groups of channels that an MLP has about, where nobody chose their size (1024 of 11008 in the published runs). */
+/**
+ * Groups of channels that an MLP has about, where nobody chose their size (1024 of 11008 in the
+ * published runs).
+ */
 export const MLP_GROUPS = 11;
 
 /** Channels of a group, a multiple of 32. */

@@ -7,7 +7,9 @@ import type {
   SwapLine,
 } from "./journal_lines.ts";
 
-/** What a journal holds: the steps, and what was found out in them and in the one that was cut off. */
+/**
+ * What a journal holds: the steps, and what was found out in them and in the one that was cut off.
+ */
 export interface History {
   readonly steps: readonly Step[];
   readonly evidence: readonly Evidence[];

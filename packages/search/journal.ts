@@ -2,14 +2,17 @@ import { ResumeError } from "@lopper/core";
 import type { History } from "./history.ts";
 import { type JournalEntry, journalLine } from "./journal_lines.ts";
 
-/** One line of journal.jsonl, without the line end. A number that is not finite is written as null. */
+/**
+ * One line of journal.jsonl, without the line end. A number that is not finite is written as null.
+ */
 export function toJournalLine(entry: JournalEntry): string {
   return JSON.stringify(entry);
 }
 
 /**
  * What a journal's complete lines say.
- * @throws {ResumeError} naming the line that says nothing: only the last line of a killed run can be torn.
+ * @throws {ResumeError} naming the line that says nothing: only the last line of a killed run can
+ *   be torn.
  */
 export function parseJournal(lines: readonly string[], file: string): History {
   const entries = lines.map((line, i) => entryOf(line, `${file}, line ${i + 1}`));

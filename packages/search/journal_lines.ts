@@ -1,5 +1,6 @@
 /**
- * The lines of a journal: what a run decided and found out. A number that is not finite is written as null.
+ * The lines of a journal: what a run decided and found out. A number that is not finite is written
+ * as null.
  */
 import { RANKING_NAMES } from "@lopper/importance";
 import { z } from "zod";
@@ -82,7 +83,9 @@ const rankingLine = z.strictObject({
   dimension: name,
   /** Name of the ranking. */
   chosen: ranking,
-  /** On validation sequences, after a trial cut by each ranking; none where only one was asked for. */
+  /**
+   * On validation sequences, after a trial cut by each ranking; none where only one was asked for.
+   */
   tried: list(z.strictObject({ ranking, nll }).readonly()),
   /** For each block all its units, most important first, or null where it lacks the dimension. */
   units: list(list(count).nullable()),
@@ -134,7 +137,10 @@ const swapTrial = z.strictObject({
   kept: changesSchema.nullable(),
   cost,
 });
-/** What came of all swaps that were tried for a target: on the block samples, before the first and after the last one. */
+/**
+ * What came of all swaps that were tried for a target: on the block samples, before the first and
+ * after the last one.
+ */
 const swapSummary = z.strictObject({
   type: z.literal("swaps"),
   steps: count,

@@ -21,7 +21,10 @@ export function misfit(
   });
 }
 
-/** The same of a block or a part of one that comes back: it has to have more units than it has, and no more than all. */
+/**
+ * The same of a block or a part of one that comes back: it has to have more units than it has, and
+ * no more than all.
+ */
 export function misfitBack(
   blocks: readonly Block[],
   shape: Shape,

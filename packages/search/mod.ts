@@ -1,6 +1,6 @@
 /**
- * The search: which candidate goes, step by step. It runs no model: what scores is a `Scorer`, what ranks units an
- * `Ranker`, both handed in.
+ * The search: which candidate goes, step by step. It runs no model: what scores is a `Scorer`, what
+ * ranks units an `Ranker`, both handed in.
  */
 export type { Ranker, RankRequest } from "./ranker.ts";
 export { type CandidateKey, type Cut, cutsOf } from "./candidate_key.ts";

@@ -15,8 +15,9 @@ export const PRESETS = {
 export type PresetName = keyof typeof PRESETS;
 
 /**
- * MultiPruner's stages (arXiv 2501.09949, algorithm 1; bounds as the published code computes them): blocks, and then each
- * dimension. A run that was extended has them once for each of its ratios, so that what it decided before stands.
+ * MultiPruner's stages (arXiv 2501.09949, algorithm 1; bounds as the published code computes them):
+ * blocks, and then each dimension. A run that was extended has them once for each of its ratios, so
+ * that what it decided before stands.
  * @throws {UsageError} when a number makes no sense for this model.
  */
 export function multiPruner(model: SearchModel, options: MultiPrunerOptions): SearchPolicy {
@@ -25,7 +26,8 @@ export function multiPruner(model: SearchModel, options: MultiPrunerOptions): Se
   const targets = checkedTargets(options);
   checkGroups(model, options);
   const [ofBlocks, ...ofDimensions] = checkedShares(options);
-  // Swaps may move parameters between the kinds, but a share of 0 says that a kind is to stay whole.
+  // Swaps may move parameters between the kinds, but a share of 0 says that a kind is to stay
+  // whole.
   const removals = (state: SearchState) => [
     ...(ofBlocks > 0 ? blockCandidates(state) : []),
     ...dimensions.flatMap(({ name }, d) =>
@@ -35,7 +37,8 @@ export function multiPruner(model: SearchModel, options: MultiPrunerOptions): Se
   const stages = targets.flatMap((target, i): Stage[] => {
     const start = targets[i - 1] ?? 0;
     const share = target - start;
-    // In this order: share first, then product, then sum, so that the bounds are the published ones to the last bit.
+    // In this order: share first, then product, then sum, so that the bounds are the published ones
+    // to the last bit.
     let bound = start + share * ofBlocks;
     const blocks: Stage = {
       name: "blocks",

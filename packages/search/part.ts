@@ -5,8 +5,9 @@ export function placeOfPart(part: string): { readonly layer: number; readonly ki
 }
 
 /**
- * What changes, or what a key says of them, are alike in: "mlp" where a whole block of that kind goes, "layer" where several
- * do, "channels" where a part of one block does, and "all channels" where a part of several does.
+ * What changes, or what a key says of them, are alike in: "mlp" where a whole block of that kind
+ * goes, "layer" where several do, "channels" where a part of one block does, and "all channels"
+ * where a part of several does.
  */
 export function kindOfChanges(
   changes: readonly { readonly part: string; readonly dimension: string | null }[],

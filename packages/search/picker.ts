@@ -1,8 +1,9 @@
 import type { ScoreEvent, StepScores } from "./scores.ts";
 
 /**
- * Decides which candidate a step takes: the part of the search that can be exchanged. A picker scores what it needs, ends with the taken candidate scored on every sequence, and
- * draws nothing from outside, so that the same scores give the same decision.
+ * Decides which candidate a step takes: the part of the search that can be exchanged. A picker
+ * scores what it needs, ends with the taken candidate scored on every sequence, and draws nothing
+ * from outside, so that the same scores give the same decision.
  */
 export interface Picker {
   /**
@@ -11,11 +12,16 @@ export interface Picker {
    * @returns the index of the taken candidate, or −1 when none has a finite perplexity.
    */
   pick(scores: StepScores, firstOfStage: boolean): AsyncGenerator<ScoreEvent, number>;
-  /** Candidate-tokens that a step with so many candidates is expected to score, for an estimate of the time left. */
+  /**
+   * Candidate-tokens that a step with so many candidates is expected to score, for an estimate of
+   * the time left.
+   */
   expectedTokens(candidates: number, tokens: number): number;
 }
 
-/** The index of the lowest value, the first of equal ones; −1 when none is finite. NaN never wins. */
+/**
+ * The index of the lowest value, the first of equal ones; −1 when none is finite. NaN never wins.
+ */
 export function indexOfLowest(values: readonly number[]): number {
   let best = -1;
   values.forEach((value, i) => {

@@ -2,7 +2,10 @@ import type { Candidate, Change, KeptByBlock, Ranking, Shape } from "@lopper/cor
 import { narrowed } from "./candidates.ts";
 import type { SearchState } from "./state.ts";
 
-/** What leads from a state to smaller blocks: whole ones go, and of the others the least important units. */
+/**
+ * What leads from a state to smaller blocks: whole ones go, and of the others the least important
+ * units.
+ */
 export function changesTo(state: SearchState, shape: Shape): Candidate {
   return state.blocks.flatMap((block, at): readonly Change[] => {
     const [now, after] = [state.shape[at], shape[at]];

@@ -8,7 +8,10 @@ import type { SearchState } from "./state.ts";
 /** Which calibration samples a stage scores on: "block" (256 published) or "width" (128). */
 export type SampleKind = "block" | "width";
 
-/** Stages that are not named after the one dimension that they narrow, and what they remove, in words. */
+/**
+ * Stages that are not named after the one dimension that they narrow, and what they remove, in
+ * words.
+ */
 const OTHER_STAGES: Readonly<Record<string, string>> = {
   blocks: "blocks",
   layers: "whole layers",
@@ -30,7 +33,10 @@ export interface Stage {
   /** "blocks", "layers", "all", or the dimension that it narrows. */
   readonly name: string;
   readonly samples: SampleKind;
-  /** What is saved when the stage ends, in per cent of what the dense model takes: of parameters, the pruning ratio. */
+  /**
+   * What is saved when the stage ends, in per cent of what the dense model takes: of parameters,
+   * the pruning ratio.
+   */
   readonly bound: number;
   /** @param bound at which the stage ends. */
   candidates(state: SearchState, bound: number): readonly Proposal[];
@@ -39,11 +45,14 @@ export interface Stage {
   /** Dimensions whose rankings decide what its candidates remove. */
   readonly narrows: readonly string[];
   /**
-   * What a nat of a candidate's loss increase counts when it would be taken from a state, in a stage whose candidates remove
-   * unlike amounts; without it the lowest perplexity is taken.
+   * What a nat of a candidate's loss increase counts when it would be taken from a state, in a
+   * stage whose candidates remove unlike amounts; without it the lowest perplexity is taken.
    */
   weight?(candidate: Proposal, state: SearchState): number;
-  /** What may be swapped when the stage has ended: of those that share a target, the last stage has it. */
+  /**
+   * What may be swapped when the stage has ended: of those that share a target, the last stage has
+   * it.
+   */
   readonly exchange?: Exchange;
 }
 

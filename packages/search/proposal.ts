@@ -10,8 +10,8 @@ import { type CandidateKey, type Cut, keyOf } from "./candidate_key.ts";
 import type { SearchState } from "./state.ts";
 
 /**
- * A candidate of a step, with what follows from its changes. What names it is made when it is asked for: a rehearsal of a
- * search makes some ten thousand of them and asks for nothing but shapes.
+ * A candidate of a step, with what follows from its changes. What names it is made when it is asked
+ * for: a rehearsal of a search makes some ten thousand of them and asks for nothing but shapes.
  */
 export class Proposal {
   readonly #blocks: readonly Block[];
@@ -40,7 +40,10 @@ export class Proposal {
     return keyOf(this.cuts);
   }
 
-  /** Kinds of blocks and their dimensions that it changes: the same for what is alike, wherever that is. */
+  /**
+   * Kinds of blocks and their dimensions that it changes: the same for what is alike, wherever that
+   * is.
+   */
   get likeness(): string {
     const like = this.changes.map(({ part, dimension }) => {
       const { kind } = this.#blocks[indexOfPart(this.#blocks, part)];

@@ -7,7 +7,8 @@ import { releaseAll, type Search, type SearchEvent, type SearchPosition } from "
 import type { RankingLine } from "./journal_lines.ts";
 
 /**
- * Ranks the units that a stage narrows, and lays them out so: with a ranker, else the ranking stays as it is.
+ * Ranks the units that a stage narrows, and lays them out so: with a ranker, else the ranking stays
+ * as it is.
  * @param number of the stage in the policy.
  * @throws {ResumeError} when a ranking of the journal cannot be of this search.
  */
@@ -20,12 +21,12 @@ export async function* rankUnits(
   const ranker = search.options.units?.ranker;
   if (!ranker) return reached;
   const found: RankingLine[] = [];
-  // All of them before any is applied: what one ranking finds out about the model serves the next, and where a run is cut
-  // off between two of them makes no difference.
+  // All of them before any is applied: what one ranking finds out about the model serves the next,
+  // and where a run is cut off between two of them makes no difference.
   for (const dimension of stage.narrows) {
     const known = recordedRanking(search, reached, number, dimension);
-    // Hidden states of now will differ from those of the new ranking by rounding, a resumed run has none, and a ranking may need
-    // their memory.
+    // Hidden states of now will differ from those of the new ranking by rounding, a resumed run has
+    // none, and a ranking may need their memory.
     releaseAll(search.options.scorers);
     const ranking = known ?? await newRanking(search, reached, stage, number, dimension);
     found.push(ranking);

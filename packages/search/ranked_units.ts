@@ -1,4 +1,7 @@
-/** The last answer for each list of units: candidates ask again at every step, and one block changes between them. */
+/**
+ * The last answer for each list of units: candidates ask again at every step, and one block changes
+ * between them.
+ */
 const KNOWN = new WeakMap<readonly number[], {
   readonly ranking: readonly number[];
   readonly ranked: readonly number[];

@@ -11,7 +11,10 @@ export interface RankRequest {
   readonly resource: Resource;
 }
 
-/** Ranks the units of blocks, and lays them out so: a stage asks for all its rankings, then has them applied. */
+/**
+ * Ranks the units of blocks, and lays them out so: a stage asks for all its rankings, then has them
+ * applied.
+ */
 export interface Ranker {
   rank(
     request: RankRequest,

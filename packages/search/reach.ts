@@ -40,8 +40,9 @@ export function rehearse(
 }
 
 /**
- * The steps that a search from a state on may be expected to have. Where one kind goes after the other, a rehearsal takes the
- * middle candidate of each step; where all kinds compete, groups go more often than the blocks that they are parts of.
+ * The steps that a search from a state on may be expected to have. Where one kind goes after the
+ * other, a rehearsal takes the middle candidate of each step; where all kinds compete, groups go
+ * more often than the blocks that they are parts of.
  */
 export function expectedSteps(policy: SearchPolicy, state: SearchState): Rehearsal["steps"] {
   const last = policy.stages.at(-1);
@@ -74,17 +75,21 @@ export function expectedTokens(
   );
 }
 
-/** What blocks that are gone took of the resource, and what the width stages would have left of that. */
+/**
+ * What blocks that are gone took of the resource, and what the width stages would have left of
+ * that.
+ */
 interface Removal {
   readonly removed: number;
   readonly gained: number;
 }
 
 /**
- * The most of its resource, in per cent, that a policy can save on a model, over every order of steps. Stages after the blocks may
- * go on to their end, which narrows each block as far as it goes; so a removed block gains what that would have left of
- * it. The block stage ends with the step that crosses its bound, and which blocks it can take until then to gain most is
- * a knapsack problem, solved exactly.
+ * The most of its resource, in per cent, that a policy can save on a model, over every order of
+ * steps. Stages after the blocks may go on to their end, which narrows each block as far as it
+ * goes; so a removed block gains what that would have left of it. The block stage ends with the
+ * step that crosses its bound, and which blocks it can take until then to gain most is a knapsack
+ * problem, solved exactly.
  */
 export function largestReachableRatio(model: SearchModel, policy: SearchPolicy): number {
   const { resource } = policy;
@@ -101,7 +106,8 @@ export function largestReachableRatio(model: SearchModel, policy: SearchPolicy):
   const total = resource.amount(dense.shape);
   const ratioWithout = (removed: number) => (1 - (total - removed) / total) * 100;
 
-  // Of the blocks that a search takes, the largest may just as well be the last, the one that crosses the bound.
+  // Of the blocks that a search takes, the largest may just as well be the last, the one that
+  // crosses the bound.
   const blocks = dense.shape.map((size, at): Removal => ({
     removed: resource.block(at, size!),
     gained: resource.block(at, narrow[at]!),

@@ -37,7 +37,10 @@ const distributions = fc.constantFrom<readonly [number, number, number]>(
   [10, 80, 10],
 );
 
-/** The largest ratio over every set of blocks that the block stage can end with, later stages going to their end. */
+/**
+ * The largest ratio over every set of blocks that the block stage can end with, later stages going
+ * to their end.
+ */
 function exhaustive(architecture: Architecture, policy: SearchPolicy): number {
   const [blocks, ...later] = policy.stages;
   const widths = later.map((stage) => stage.bound > 0 ? { ...stage, bound: 100 } : stage);

@@ -13,8 +13,8 @@ import { type GroupSizes, unitsOfGroup } from "./dimensions/dimension.ts";
 const MAX_SIZES = 8;
 
 /**
- * Sizes that blocks can come to have in a search, dense ones included, by what they are timed with: all of them where they are
- * few, else some from the smallest to the largest, evenly spaced.
+ * Sizes that blocks can come to have in a search, dense ones included, by what they are timed with:
+ * all of them where they are few, else some from the smallest to the largest, evenly spaced.
  */
 export function reachableSizes(
   blocks: readonly Block[],

@@ -1,8 +1,9 @@
 import type { Block, BlockSize, Resource } from "@lopper/core";
 
 /**
- * The same resource, quick for shapes that share sizes of blocks: every candidate of every step asks for all of them, and a
- * rehearsal of a search on a large model for some ten thousand candidates.
+ * The same resource, quick for shapes that share sizes of blocks: every candidate of every step
+ * asks for all of them, and a rehearsal of a search on a large model for some ten thousand
+ * candidates.
  */
 export function quickResource(resource: Resource, blocks: readonly Block[]): Resource {
   const rest = resource.amount(blocks.map(() => null));

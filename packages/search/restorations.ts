@@ -6,8 +6,8 @@ import { mostImportantGone } from "./ranked_units.ts";
 import type { SearchState } from "./state.ts";
 
 /**
- * What of a model that was pruned may come back: a removed block with the units that it had when it went, and one group of a
- * block that has less than in the checkpoint.
+ * What of a model that was pruned may come back: a removed block with the units that it had when it
+ * went, and one group of a block that has less than in the checkpoint.
  * @param last what each block keeps, or kept when it went.
  */
 export function restorations(
@@ -27,7 +27,9 @@ export function restorations(
   });
 }
 
-/** A block comes back with all units of its further dimensions, of which those go that it had not. */
+/**
+ * A block comes back with all units of its further dimensions, of which those go that it had not.
+ */
 function wholeAgain({ blocks }: SearchState, at: number, last: KeptUnits): Candidate {
   const { id: part, dimensions: [first, ...others] } = blocks[at];
   const rest = others.flatMap(({ name, units }) => {

@@ -1,6 +1,9 @@
 import { type Block, denseShape, reduction, type Resource, type Shape } from "@lopper/core";
 
-/** What a shape does without, in per cent of what the dense model takes; of parameters, the published pruning ratio. */
+/**
+ * What a shape does without, in per cent of what the dense model takes; of parameters, the
+ * published pruning ratio.
+ */
 export function savedBy(
   resource: Pick<Resource, "amount">,
   blocks: readonly Block[],

@@ -10,9 +10,10 @@ export function resourceOf(model: SearchModel, { resource }: PolicyOptions): Res
 }
 
 /**
- * The policy of these stages. Candidates that save nothing are left out: a narrower block has fewer parameters in any case, and may
- * take as long as before. Where kinds compete, none goes further beyond the stage's bound than a group could: a block where a
- * group would do is more than was asked for.
+ * The policy of these stages. Candidates that save nothing are left out: a narrower block has fewer
+ * parameters in any case, and may take as long as before. Where kinds compete, none goes further
+ * beyond the stage's bound than a group could: a block where a group would do is more than was
+ * asked for.
  */
 export function savingPolicy(
   model: SearchModel,
@@ -37,14 +38,18 @@ export function savingPolicy(
 }
 
 /**
- * What a group saves where blocks and groups compete: the lower quartile of what all candidates save, and not the least, since
- * some groups save next to nothing of a resource that is not parameters.
+ * What a group saves where blocks and groups compete: the lower quartile of what all candidates
+ * save, and not the least, since some groups save next to nothing of a resource that is not
+ * parameters.
  */
 export function groupSaving(savings: readonly number[]): number {
   return savings.toSorted((a, b) => a - b)[Math.floor(savings.length / 4)];
 }
 
-/** What may be swapped where so much of the parameters is gone: anything may come back, and `removals` go. */
+/**
+ * What may be swapped where so much of the parameters is gone: anything may come back, and
+ * `removals` go.
+ */
 export function exchangeAt(
   { groups }: PolicyOptions,
   target: number,

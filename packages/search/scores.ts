@@ -5,7 +5,9 @@ import type { Proposal } from "./proposal.ts";
 import type { Scorer } from "@lopper/importance";
 import type { Evidence } from "./journal_lines.ts";
 
-/** What happens while a step is scored: news for the journal, or tokens scored (of one candidate). */
+/**
+ * What happens while a step is scored: news for the journal, or tokens scored (of one candidate).
+ */
 export type ScoreEvent = Evidence | { readonly type: "tokens"; readonly tokens: number };
 
 /** Mean NLL of sequences in nats per token, by the number of the sequence; a gap was not scored. */
@@ -17,8 +19,8 @@ export interface StepScoresOptions {
   readonly candidates: readonly Proposal[];
   readonly scorer: Scorer;
   /**
-   * What a nat of each candidate's loss increase counts, where candidates compete that remove unlike amounts; without it they
-   * compare by perplexity.
+   * What a nat of each candidate's loss increase counts, where candidates compete that remove
+   * unlike amounts; without it they compare by perplexity.
    */
   readonly weights?: readonly number[];
   /** Mean NLL of every sequence under the base plan, where an earlier step has it. */
@@ -30,7 +32,8 @@ export interface StepScoresOptions {
 }
 
 /**
- * The scores of one step as far as they are known. What an earlier run recorded is believed and not run again.
+ * The scores of one step as far as they are known. What an earlier run recorded is believed and not
+ * run again.
  */
 export class StepScores {
   readonly step: number;
@@ -79,7 +82,10 @@ export class StepScores {
     return this.#baseNll;
   }
 
-  /** Whether candidates are told apart by what they add to the base plan's NLL, which then has to be scored, too. */
+  /**
+   * Whether candidates are told apart by what they add to the base plan's NLL, which then has to be
+   * scored, too.
+   */
   get weighted(): boolean {
     return this.#options.weights !== undefined;
   }
@@ -90,7 +96,8 @@ export class StepScores {
   }
 
   /**
-   * What a candidate adds to the base plan's NLL by sequence, in nats per token times its weight, where both were scored.
+   * What a candidate adds to the base plan's NLL by sequence, in nats per token times its weight,
+   * where both were scored.
    */
   lossIncrease(index: number): SequenceNll {
     const weight = this.weight(index);
@@ -100,7 +107,10 @@ export class StepScores {
     });
   }
 
-  /** What a step takes the lowest of: the perplexity, or where candidates have weights the mean loss increase; NaN for none. */
+  /**
+   * What a step takes the lowest of: the perplexity, or where candidates have weights the mean loss
+   * increase; NaN for none.
+   */
   loss(index: number): number {
     if (!this.weighted) return this.perplexity(index);
     const values = known(this.lossIncrease(index));
@@ -127,7 +137,10 @@ export class StepScores {
     yield* this.#extend(null, this.#baseNll, batches);
   }
 
-  /** How far each candidate moves the output of its block, measured on one batch; null where the scorer cannot tell. */
+  /**
+   * How far each candidate moves the output of its block, measured on one batch; null where the
+   * scorer cannot tell.
+   */
   async *perturbations(batch: number): AsyncGenerator<ScoreEvent, readonly number[] | null> {
     if (this.#perturbations) return this.#perturbations;
     if (!this.scorer.perturbation) return null;

@@ -46,11 +46,14 @@ export interface SearchResult {
 
 /** What is looked at beside the scores that decide. */
 export interface WatchOptions {
-  /** Scores text that decides nothing: the dense model, and what every step leaves, are measured on it. */
+  /**
+   * Scores text that decides nothing: the dense model, and what every step leaves, are measured on
+   * it.
+   */
   readonly heldOut?: Scorer;
   /**
-   * End before the step that raises perplexity by more than this share of the dense model's: on the held-out text where
-   * there is one, else on the samples of the step's stage.
+   * End before the step that raises perplexity by more than this share of the dense model's: on the
+   * held-out text where there is one, else on the samples of the step's stage.
    */
   readonly maxIncrease?: number;
 }
@@ -70,12 +73,18 @@ export interface SearchOptions {
   readonly units?: {
     /** The ranking in which they lie when the search begins; without it, that of the checkpoint. */
     readonly ranking?: Ranking;
-    /** Decides their ranking when a stage begins that narrows blocks; without it, the first one holds on. */
+    /**
+     * Decides their ranking when a stage begins that narrows blocks; without it, the first one
+     * holds on.
+     */
     readonly ranker?: Ranker;
   };
   /** Forget block inputs after every step: what reuse of the base plan saves can be measured so. */
   readonly withoutReuse?: boolean;
-  /** Swap single blocks and groups whenever a target is reached, where the policy says what may be exchanged. */
+  /**
+   * Swap single blocks and groups whenever a target is reached, where the policy says what may be
+   * exchanged.
+   */
   readonly swap?: {
     /** Text on which no swap may raise the loss; null where none is kept aside. */
     readonly validation: Scorer | null;

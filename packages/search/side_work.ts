@@ -1,7 +1,10 @@
 import { type Cost, NO_COST, sumOfCosts } from "./cost.ts";
 import type { History } from "./history.ts";
 
-/** What a run does beside the steps of its search: rankings of units, swaps, refits, as its journal has them. */
+/**
+ * What a run does beside the steps of its search: rankings of units, swaps, refits, as its journal
+ * has them.
+ */
 export type SideWork = "rankings" | "swaps" | "refits";
 
 /** What a run spent beside the steps of its search. */

@@ -36,7 +36,9 @@ export function stepOf(
   };
 }
 
-/** @throws {ResumeError} when a step of an earlier run is not the one that its scores decide for. */
+/**
+ * @throws {ResumeError} when a step of an earlier run is not the one that its scores decide for.
+ */
 export function checkSameDecision(recorded: Step, step: Step) {
   const same = recorded.step === step.step && recorded.stage === step.stage &&
     JSON.stringify(recorded.taken) === JSON.stringify(step.taken);

@@ -11,10 +11,10 @@ import type { SearchModel } from "./search_model.ts";
 import { denseState, type SearchState, stateAfter } from "./state.ts";
 
 /**
- * MultiPruner for runtimes that know uniform models only: whole layers go, and units of all layers at once. Dimensions of
- * which only whole groups go come before those that are trimmed to a bound, and a stage ends before the step that would
- * cross its bound, since those steps are coarse; what is missing to the target goes with the last of the stages that have
- * a share: as a rule channels.
+ * MultiPruner for runtimes that know uniform models only: whole layers go, and units of all layers
+ * at once. Dimensions of which only whole groups go come before those that are trimmed to a bound,
+ * and a stage ends before the step that would cross its bound, since those steps are coarse; what
+ * is missing to the target goes with the last of the stages that have a share: as a rule channels.
  * @throws {UsageError} when a number makes no sense for this model, or its layers differ already.
  */
 export function uniformPruner(model: SearchModel, options: MultiPrunerOptions): SearchPolicy {
@@ -62,8 +62,8 @@ export function uniformPruner(model: SearchModel, options: MultiPrunerOptions): 
 }
 
 /**
- * As `competition`, with what keeps all layers alike. What only goes in whole groups is left out where it would cross the
- * target, as long as units can go that are trimmed to it.
+ * As `competition`, with what keeps all layers alike. What only goes in whole groups is left out
+ * where it would cross the target, as long as units can go that are trimmed to it.
  * @throws {UsageError} when a number makes no sense for this model, or its layers differ already.
  */
 export function uniformCompetition(model: SearchModel, options: PolicyOptions): SearchPolicy {
@@ -112,8 +112,9 @@ export function largestUniformRatio(
 }
 
 /**
- * The one candidate that takes a group of every block that has the dimension: the fewest more that readers of plain models
- * know. A dimension that is trimmed loses fewer units where those reach the bound. None where nothing would be left.
+ * The one candidate that takes a group of every block that has the dimension: the fewest more that
+ * readers of plain models know. A dimension that is trimmed loses fewer units where those reach the
+ * bound. None where nothing would be left.
  */
 function unitsOfAll(
   model: SearchModel,

@@ -7,7 +7,9 @@ import { denseState, stateAfter } from "./state.ts";
 import type { FrontierStep, Swap, SwapPhase, Way } from "./way_schema.ts";
 import type { Measure, Step, SwapLine } from "./journal_lines.ts";
 
-/** All that the steps of a way changed, and the swaps between them and after them, in their order. */
+/**
+ * All that the steps of a way changed, and the swaps between them and after them, in their order.
+ */
 export function changesOf({ frontier, swaps }: Way): Candidate {
   return frontier.flatMap(({ changes }, i): readonly Change[] => [
     ...changes,

@@ -48,7 +48,10 @@ const swapPhase = z.strictObject({
 export const waySchema = {
   /** The steps in their order; the first of them make the smaller ratios of the run. */
   frontier: list(frontierStep),
-  /** What was swapped between these steps and after them, for each target; none where nothing was to be. */
+  /**
+   * What was swapped between these steps and after them, for each target; none where nothing was to
+   * be.
+   */
   swaps: list(swapPhase),
 };
 

@@ -9,8 +9,8 @@ export interface PlainStep {
 }
 
 /**
- * Backward elimination in double precision, one unit after the other, by the formulas as they stand: every score anew,
- * W and P whole.
+ * Backward elimination in double precision, one unit after the other, by the formulas as they
+ * stand: every score anew, W and P whole.
  * @param gram H + λI `[n, n]`
  * @param weights W `[n, d]`
  */

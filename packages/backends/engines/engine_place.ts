@@ -18,8 +18,8 @@ interface Seat {
 }
 
 /**
- * Where an engine runs. Nothing of a text lives in it: when its thread ends by itself, another takes
- * its place, and what it was at begins again, with the same result.
+ * Where an engine runs. Nothing of a text lives in it: when its thread ends by itself, another
+ * takes its place, and what it was at begins again, with the same result.
  */
 export class EnginePlace implements Disposable {
   readonly #open: () => Seat;

@@ -7,8 +7,8 @@ import { Staging } from "./staging.ts";
 
 /**
  * Several engines of one thread each, which share out the rows of a run. They share no memory that
- * grows, so none can miss its growth, and each row comes out as one engine alone computes it. A graph
- * that says nothing of its rows, or was given weights, runs on the first of them.
+ * grows, so none can miss its growth, and each row comes out as one engine alone computes it. A
+ * graph that says nothing of its rows, or was given weights, runs on the first of them.
  */
 export class EnginePool implements Backend {
   readonly description: BackendDescription;

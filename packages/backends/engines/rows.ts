@@ -27,7 +27,9 @@ export function partsOfFeeds(
   });
 }
 
-/** Rows of a tensor, counted along axes that stand side by side; of those all but the last become 1. */
+/**
+ * Rows of a tensor, counted along axes that stand side by side; of those all but the last become 1.
+ */
 function rowsOf(
   tensor: HostTensor,
   axis: number,

@@ -10,8 +10,8 @@ export interface StagedFeeds {
 }
 
 /**
- * Where feeds are laid for engines in other threads. What several engines read is written once, into
- * memory that all share; a page that is not isolated has none, and each engine gets a copy.
+ * Where feeds are laid for engines in other threads. What several engines read is written once,
+ * into memory that all share; a page that is not isolated has none, and each engine gets a copy.
  */
 export class Staging {
   readonly #shared = "SharedArrayBuffer" in globalThis;

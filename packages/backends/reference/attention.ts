@@ -3,7 +3,8 @@ import { input, type NodeInputs, type Operator } from "./operator.ts";
 import { broadcastPlaces, type Tensor, tensor } from "./tensor.ts";
 
 /**
- * Rotates x `[B, heads, T, D]` in halves by the angles of `positions [B, T]` (RoFormer, section 3.4.2).
+ * Rotates x `[B, heads, T, D]` in halves by the angles of `positions [B, T]` (RoFormer, section
+ * 3.4.2).
  * @param cos `[P, D / 2]`, and so is `sin`.
  */
 function rotated(
@@ -27,7 +28,10 @@ function rotated(
   return tensor(type, dims, out);
 }
 
-/** ONNX's RotaryEmbedding reads x, cos, sin and positions; onnxruntime's own has the positions second. */
+/**
+ * ONNX's RotaryEmbedding reads x, cos, sin and positions; onnxruntime's own has the positions
+ * second.
+ */
 const rotaryEmbedding = (at: { cos: number; positions: number }): Operator => (node) => {
   const [x, positions] = [input(node, 0), input(node, at.positions)];
   if (x.dims.length !== 4 || node.attributes.number("interleaved", 0) !== 0) {
@@ -54,7 +58,8 @@ function continued(past: Tensor | undefined, now: Tensor): Tensor {
 }
 
 /**
- * softmax(q · kᵀ / √D + mask) · v: q `[B, heads, T, D]`, k and v `[B, KV, S, D]`, heads in groups of heads / KV.
+ * softmax(q · kᵀ / √D + mask) · v: q `[B, heads, T, D]`, k and v `[B, KV, S, D]`, heads in groups
+ * of heads / KV.
  * @param mask for row, head, query and key what is added to the score; -Infinity hides.
  */
 function attend(
@@ -124,8 +129,8 @@ function joinedHeads({ type, dims: [batch, heads, length, width], data }: Tensor
 }
 
 /**
- * com.microsoft.GroupQueryAttention with rotary embedding: rows end at `seqlens_k`, and their queries are those of the last
- * tokens.
+ * com.microsoft.GroupQueryAttention with rotary embedding: rows end at `seqlens_k`, and their
+ * queries are those of the last tokens.
  */
 function groupQueryAttention(node: NodeInputs): readonly Tensor[] {
   const [query, key, value] = [0, 1, 2].map((i) => input(node, i));

@@ -68,8 +68,9 @@ function matMul(node: NodeInputs): readonly Tensor[] {
 }
 
 /**
- * A · Bᵀ for B in blocks of codes with a scale and a zero point each (com.microsoft.MatMulNBits); each row of zero points
- * begins a byte. What an engine rounds besides (`accuracy_level`) is not rounded here.
+ * A · Bᵀ for B in blocks of codes with a scale and a zero point each (com.microsoft.MatMulNBits);
+ * each row of zero points begins a byte. What an engine rounds besides (`accuracy_level`) is not
+ * rounded here.
  */
 function matMulNBits(node: NodeInputs): readonly Tensor[] {
   const [a, codes, scales] = [0, 1, 2].map((i) => input(node, i));

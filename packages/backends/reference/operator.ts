@@ -39,7 +39,10 @@ export interface NodeInputs {
   readonly runGraph: (graph: GraphProto) => readonly Tensor[];
 }
 
-/** Arithmetic of one operator, as the ONNX specification or onnxruntime's ContribOperators.md defines it. */
+/**
+ * Arithmetic of one operator, as the ONNX specification or onnxruntime's ContribOperators.md
+ * defines it.
+ */
 export type Operator = (node: NodeInputs) => readonly Tensor[];
 
 /** @throws {TypeError} when the node leaves out the input. */

@@ -5,8 +5,8 @@ import type { HostTensor } from "../backend.ts";
 export type ElementType = "float32" | "float16" | "int64" | "int32" | "uint8" | "bool";
 
 /**
- * A dense row-major tensor. Values are float64 whatever the type says: what a graph computes is rounded once, when it is
- * fetched. Whole numbers of up to 2⁵³ are exact, and shapes are no larger.
+ * A dense row-major tensor. Values are float64 whatever the type says: what a graph computes is
+ * rounded once, when it is fetched. Whole numbers of up to 2⁵³ are exact, and shapes are no larger.
  */
 export interface Tensor {
   readonly type: ElementType;
@@ -23,7 +23,10 @@ const TYPES: ReadonlyMap<number, ElementType> = new Map([
   [DataType.BOOL, "bool"],
 ]);
 
-/** The element type by its number in ONNX. @throws {TypeError} for one that no graph of Lopper's has. */
+/**
+ * The element type by its number in ONNX. @throws {TypeError} for one that no graph of Lopper's
+ * has.
+ */
 export function elementType(dataType: number): ElementType {
   const type = TYPES.get(dataType);
   if (type) return type;
@@ -107,7 +110,10 @@ export function along(dims: readonly number[], axis: number) {
   };
 }
 
-/** The shape that all broadcast to (ONNX, "Multidirectional Broadcasting"). @throws {TypeError} where there is none. */
+/**
+ * The shape that all broadcast to (ONNX, "Multidirectional Broadcasting"). @throws {TypeError}
+ * where there is none.
+ */
 export function broadcastDims(shapes: readonly (readonly number[])[]): readonly number[] {
   const rank = Math.max(...shapes.map((dims) => dims.length));
   return Array.from({ length: rank }, (_, i) => {

@@ -32,7 +32,10 @@ function blockOf(layer: Partial<LayerSizes>, variety: ArchitectureChange): Block
   return block;
 }
 
-/** The weights of a block of this size as a graph is fed them, and the values of each; those of norms are around 1. */
+/**
+ * The weights of a block of this size as a graph is fed them, and the values of each; those of
+ * norms are around 1.
+ */
 function weightsOf(block: Block, size: BlockSize) {
   const feeds = Object.fromEntries(block.weights.map((weight, seed) => {
     const dims = laidOutAxes(weight).map((axis) => axisLength(axis, size));
@@ -235,7 +238,9 @@ const ATTENTIONS: readonly [what: string, of: AttentionCase][] = [
   ["its norm behind it", { queryHeads: 4, kvHeads: 2, variety: { placement: "post" } }],
 ];
 
-/** That blocks of every make are computed rightly, by every operator that an engine does not refuse. */
+/**
+ * That blocks of every make are computed rightly, by every operator that an engine does not refuse.
+ */
 export function testBlocks(
   test: (what: string, body: (backend: Backend) => Promise<void>) => void,
   refusal: (backend: Backend, onnx: Uint8Array, op: string) => Promise<void>,

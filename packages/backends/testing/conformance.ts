@@ -13,7 +13,10 @@ import { linear, maxAbsDifference, rmsNorm } from "./reference.ts";
 import { TOLERANCE, values } from "./values.ts";
 
 export interface ConformanceOptions {
-  /** Attention operators that the engine's device does not compute, or not rightly: their graphs must be refused. */
+  /**
+   * Attention operators that the engine's device does not compute, or not rightly: their graphs
+   * must be refused.
+   */
   readonly refuses?: readonly AttentionOperator[];
   /** How the engine is called; onnxruntime's builds unless said. */
   readonly engine?: RegExp;

@@ -42,7 +42,9 @@ export function rmsNorm(x: ArrayLike<number>, weight: ArrayLike<number>, eps: nu
   return out;
 }
 
-/** Rotary embedding of `[tokens, heads, d]` in halves; `position` gives each token's angle index. */
+/**
+ * Rotary embedding of `[tokens, heads, d]` in halves; `position` gives each token's angle index.
+ */
 export function rotate(
   x: Float64Array,
   heads: number,
@@ -66,7 +68,9 @@ export function rotate(
   return out;
 }
 
-/** Causal attention of one sequence: q `[T, heads, d]`, k and v `[T, kvHeads, d]` → `[T, heads, d]`. */
+/**
+ * Causal attention of one sequence: q `[T, heads, d]`, k and v `[T, kvHeads, d]` → `[T, heads, d]`.
+ */
 export function causalAttention(
   q: Float64Array,
   k: Float64Array,

@@ -32,7 +32,10 @@ export const hellaswag: Task = {
   },
 };
 
-/** Takes out the markup that WikiHow articles left behind. The order of the steps matters, and nothing is stripped at the end. */
+/**
+ * Takes out the markup that WikiHow articles left behind. The order of the steps matters, and
+ * nothing is stripped at the end.
+ */
 function cleanUp(text: string): string {
   return pythonStrip(text)
     .replaceAll(" [title]", ". ")

@@ -22,8 +22,9 @@ export const OWN_TASK_FORMS = [
 ] as const;
 
 /**
- * A task that somebody brings along, a line of JSON for each question: one of three forms, one space being put between
- * context and continuation. Answers count from 0. `metrics` follow from the first row.
+ * A task that somebody brings along, a line of JSON for each question: one of three forms, one
+ * space being put between context and continuation. Answers count from 0. `metrics` follow from the
+ * first row.
  */
 export function ownTask(name: string, firstRow: unknown): Task {
   const isCloze = cloze.safeParse(firstRow).success;

@@ -26,7 +26,10 @@ interface ScienceRow {
   readonly gold: number;
 }
 
-/** A row of ARC or OpenBookQA. Labels are letters or digits, so the right answer is looked up among them. */
+/**
+ * A row of ARC or OpenBookQA. Labels are letters or digits, so the right answer is looked up among
+ * them.
+ */
 function scienceRow(value: unknown, place: string): ScienceRow {
   const { stem, answers, labels, key } = readRow(value, place);
   const gold = labels.indexOf(key.trimStart());

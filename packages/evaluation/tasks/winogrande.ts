@@ -11,7 +11,10 @@ const row = z.looseObject({
   answer: z.coerce.number(),
 });
 
-/** WinoGrande (arXiv 1907.10641), validation: what follows the blank is scored after either filling of it. */
+/**
+ * WinoGrande (arXiv 1907.10641), validation: what follows the blank is scored after either filling
+ * of it.
+ */
 export const winogrande: Task = {
   name: "winogrande",
   metrics: ["acc"],

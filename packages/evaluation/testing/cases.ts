@@ -8,7 +8,10 @@ const FIXTURES = new URL("../../../tests/fixtures/", import.meta.url);
 /** The embedded model, under which the cases were scored. */
 export const DEMO = fileURLToPath(new URL("../../demo-model/data/model", import.meta.url));
 
-/** What lm-evaluation-harness makes of invented questions (scripts/oracles/make_evaluation_cases.py). */
+/**
+ * What lm-evaluation-harness makes of invented questions
+ * (scripts/oracles/make_evaluation_cases.py).
+ */
 export interface HarnessCases {
   readonly tasks: Readonly<Record<string, HarnessTask>>;
   readonly pairs: Readonly<

@@ -37,8 +37,8 @@ const WINDOW = 1000;
 
 /**
  * How much memory of this isolate is held at the end of many runs and was not at the beginning.
- * Resident memory would count the tests beside it in the process, the heap's size what it grew to once;
- * what is used at one moment would count garbage, which a collection takes away.
+ * Resident memory would count the tests beside it in the process, the heap's size what it grew to
+ * once; what is used at one moment would count garbage, which a collection takes away.
  */
 export class HeldMemory {
   readonly #runs: number;

@@ -6,9 +6,10 @@ import { attendByHead } from "./heads.ts";
 import { plainAttention } from "./plain_attention.ts";
 
 /**
- * Which operator computes attention. `gqa` (com.microsoft.GroupQueryAttention) is the fastest on native CPU, needs
- * headDim to be a multiple of 16 and fixed head counts; `attention` (ONNX 23) is the fastest in WASM and takes any
- * head count at run time, as `plain` does, which is no operator but MatMul and Softmax.
+ * Which operator computes attention. `gqa` (com.microsoft.GroupQueryAttention) is the fastest on
+ * native CPU, needs headDim to be a multiple of 16 and fixed head counts; `attention` (ONNX 23) is
+ * the fastest in WASM and takes any head count at run time, as `plain` does, which is no operator
+ * but MatMul and Softmax.
  */
 export type AttentionOp = "gqa" | "attention" | "plain";
 
@@ -17,12 +18,16 @@ export interface FedAttention {
   readonly op: AttentionOp;
   /** Units of the block, for `gqa`, whose head counts are fixed. */
   readonly size?: BlockSize;
-  /** Reads the keys and values of earlier tokens and returns them with the new ones (for generation). */
+  /**
+   * Reads the keys and values of earlier tokens and returns them with the new ones (for
+   * generation).
+   */
   readonly kvCache?: boolean;
   /**
-   * Without `kvCache`, for sequences of at least so many tokens: queries go in so many chunks, each over the keys up to its
-   * end. The operators multiply all queries by all keys and mask half of it away afterwards; chunks leave out what they can
-   * of that half, and their scores fit into a cache. `gqa` takes one sequence only then; `plain` knows no chunks.
+   * Without `kvCache`, for sequences of at least so many tokens: queries go in so many chunks, each
+   * over the keys up to its end. The operators multiply all queries by all keys and mask half of it
+   * away afterwards; chunks leave out what they can of that half, and their scores fit into a
+   * cache. `gqa` takes one sequence only then; `plain` knows no chunks.
    */
   readonly chunks?: number;
   /** For `plain`, without `kvCache`: what a token sees is fed, instead of all tokens before it. */
@@ -30,9 +35,10 @@ export interface FedAttention {
 }
 
 /**
- * Attention of `hidden [B, T, H]`. Declares feeds as it is used, float32 unless said: `cos` and `sin [P, D/2]`; for `gqa`
- * `seqlens int32 [B]` (last position of each row, past included) and `total int32 [1]` (past + T), unless it has chunks; for the
- * others `positions int64 [B, T]`; with `masked` `mask [B, 1, T, T]`, which is added to the scores; with `kvCache` `past_key` and
+ * Attention of `hidden [B, T, H]`. Declares feeds as it is used, float32 unless said: `cos` and
+ * `sin [P, D/2]`; for `gqa` `seqlens int32 [B]` (last position of each row, past included) and
+ * `total int32 [1]` (past + T), unless it has chunks; for the others `positions int64 [B, T]`; with
+ * `masked` `mask [B, 1, T, T]`, which is added to the scores; with `kvCache` `past_key` and
  * `past_value [B, kvHeads, S, D]`, and the fetches `present_key` and `present_value`.
  */
 export function fedAttention(
@@ -108,7 +114,8 @@ function groupQueryAttention(context: Context, projected: Projected): string {
 }
 
 /**
- * Attention of queries in chunks along an axis, each with the keys and values of the earlier ones as its past.
+ * Attention of queries in chunks along an axis, each with the keys and values of the earlier ones
+ * as its past.
  * @param attend context, keys and values so far, of a part of q, k and v and of what was before.
  */
 function inChunks(
@@ -128,7 +135,9 @@ function inChunks(
   return g.node("Concat", contexts, { axis });
 }
 
-/** `attention` and `plain`, which leave the rotary embedding and the order of the axes to the graph. */
+/**
+ * `attention` and `plain`, which leave the rotary embedding and the order of the axes to the graph.
+ */
 function separateAttention(context: Context, projected: Projected): string {
   const { g, options, heads, batchAndLength } = context;
   const positions = g.input("positions", "int64", ["B", "T"]);

@@ -1,6 +1,8 @@
 import type { GraphBuilder } from "../graph_builder.ts";
 
-/** Attention by operators that leave the rotary embedding and the order of the axes to the graph. */
+/**
+ * Attention by operators that leave the rotary embedding and the order of the axes to the graph.
+ */
 export interface AttentionByHead {
   /** int64 [4]: sequences, tokens, -1 for the heads, channels of a head. */
   readonly shape: string;

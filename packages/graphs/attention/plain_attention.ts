@@ -1,8 +1,8 @@
 import type { GraphBuilder } from "../graph_builder.ts";
 
 /**
- * Added to the scores of tokens that a query does not see; finite, since shading languages need not know infinities, and
- * since a query that sees no token at all (padding) gets numbers then.
+ * Added to the scores of tokens that a query does not see; finite, since shading languages need not
+ * know infinities, and since a query that sees no token at all (padding) gets numbers then.
  */
 export const MASKED = -1e30;
 
@@ -17,7 +17,10 @@ export interface AttentionSizes {
 
 /** What attention blocks with the same sizes share. */
 export interface PlainAttention {
-  /** Adds causal attention to `g`: q `[B, heads, T, D]`, k and v `[B, KV, S, D]` → `[B, heads, T, D]`. */
+  /**
+   * Adds causal attention to `g`: q `[B, heads, T, D]`, k and v `[B, KV, S, D]` → `[B, heads, T,
+   * D]`.
+   */
   attend(g: GraphBuilder, q: string, k: string, v: string): string;
 }
 
@@ -30,8 +33,9 @@ function causalMask(g: GraphBuilder, { length, total }: Omit<AttentionSizes, "ba
 }
 
 /**
- * What hides tokens in a padded batch: `[B, 1, T, S]`. A query sees those tokens among itself and the ones before it that
- * `attended` (int64 `[B, S]`) counts with 1; with a window, only so many of the last.
+ * What hides tokens in a padded batch: `[B, 1, T, S]`. A query sees those tokens among itself and
+ * the ones before it that `attended` (int64 `[B, S]`) counts with 1; with a window, only so many of
+ * the last.
  */
 export function paddedMask(
   g: GraphBuilder,
@@ -56,9 +60,9 @@ export function paddedMask(
 }
 
 /**
- * Attention by MatMul and Softmax, which every engine has and computes alike, for any head size and number of heads. All
- * scores `[B, heads, T, S]` are in memory at once. `mask` is added to them, `[T, S]` or `[B, 1, T, S]`; without it, a query sees
- * itself and all tokens before it.
+ * Attention by MatMul and Softmax, which every engine has and computes alike, for any head size and
+ * number of heads. All scores `[B, heads, T, S]` are in memory at once. `mask` is added to them,
+ * `[T, S]` or `[B, 1, T, S]`; without it, a query sees itself and all tokens before it.
  */
 export function plainAttention(
   g: GraphBuilder,
@@ -73,7 +77,8 @@ export function plainAttention(
   const scoresByHead = concat(g, batch, rest, length, total);
   return {
     attend(g, q, k, v) {
-      // The query heads of a KV head lie below each other, so that keys and values are multiplied where they are.
+      // The query heads of a KV head lie below each other, so that keys and values are multiplied
+      // where they are.
       const kvHeads = g.node("Shape", [k], { start: 1, end: 2 });
       const byGroup = concat(g, batch, kvHeads, rest, width);
       const queries = g.node("Reshape", [g.node("Mul", [q, scale]), byGroup]);

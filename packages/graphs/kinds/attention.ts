@@ -2,8 +2,8 @@ import type { BlockKind, BlockScope } from "../block_scope.ts";
 import { rmsNorm } from "../layers.ts";
 
 /**
- * o(attention(q(x), k(x), v(x))). Norms of q and k are over each head where their weights have as many values as one, else over
- * all channels that are there.
+ * o(attention(q(x), k(x), v(x))). Norms of q and k are over each head where their weights have as
+ * many values as one, else over all channels that are there.
  */
 export const attention: BlockKind = {
   kind: "attention",

@@ -4,8 +4,8 @@ import type { GraphBuilder } from "../graph_builder.ts";
 import { laidOutAxes, laidOutWeights } from "./laid_out.ts";
 
 /**
- * Declares the weights of a block as feeds under their names, as they are laid out in memory: each run has any number of
- * units, and any block of the same kind.
+ * Declares the weights of a block as feeds under their names, as they are laid out in memory: each
+ * run has any number of units, and any block of the same kind.
  */
 export function fedWeights(g: GraphBuilder, block: Block): BlockWeights {
   for (const weight of block.weights) {

@@ -4,8 +4,8 @@ import type { GraphBuilder } from "../graph_builder.ts";
 import { linear, linearTransposed } from "../layers.ts";
 
 /**
- * The axes of a weight as it is laid out in memory, so that the first rows are a narrower block: a matrix whose columns belong
- * to units is transposed.
+ * The axes of a weight as it is laid out in memory, so that the first rows are a narrower block: a
+ * matrix whose columns belong to units is transposed.
  */
 export function laidOutAxes(weight: DeclaredWeight): readonly Axis[] {
   return isTransposed(weight) ? weight.axes.toReversed() : weight.axes;
@@ -15,7 +15,9 @@ function isTransposed(weight: DeclaredWeight): boolean {
   return unitAxis(weight)?.at === 1;
 }
 
-/** The weights of a block that are float32 values, laid out in memory; `valueOf` makes or names one. */
+/**
+ * The weights of a block that are float32 values, laid out in memory; `valueOf` makes or names one.
+ */
 export function laidOutWeights(
   g: GraphBuilder,
   block: Block,

@@ -8,7 +8,10 @@ export function residentWeightName(block: Block, weight: string): string {
   return `${block.id}.${weight}`;
 }
 
-/** The axes along which a block may get narrower, each with the name of the feed that says how many rows are left. */
+/**
+ * The axes along which a block may get narrower, each with the name of the feed that says how many
+ * rows are left.
+ */
 export function residentRows(block: Block): ReadonlyMap<string, UnitAxis> {
   const axes = block.weights.flatMap((weight) => unitAxis(weight) ?? []);
   return new Map(axes.map((axis) => [rowsName(block, axis), axis]));
@@ -19,8 +22,9 @@ function rowsName({ id }: Block, { dimension, width }: UnitAxis): string {
 }
 
 /**
- * Declares the weights of a block as the compiled graph's own, in full width, and the feeds of `residentRows`, int64 [1].
- * Returns the weights that a run reads, in a graph or a branch of it: the first rows.
+ * Declares the weights of a block as the compiled graph's own, in full width, and the feeds of
+ * `residentRows`, int64 [1]. Returns the weights that a run reads, in a graph or a branch of it:
+ * the first rows.
  */
 export function residentWeights(
   g: GraphBuilder,

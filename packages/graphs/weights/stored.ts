@@ -7,8 +7,8 @@ import { type MatrixForm, type MatrixPart, storedLinear } from "../stored_linear
 export type StoreWeight = (name: string, part: MatrixPart) => StoredWeight;
 
 /**
- * The weights of a block in files beside the graph, as the checkpoint has them: matrices `[out, in]` in a form of their own,
- * norms and biases in float32.
+ * The weights of a block in files beside the graph, as the checkpoint has them: matrices `[out,
+ * in]` in a form of their own, norms and biases in float32.
  */
 export function storedWeights(
   g: GraphBuilder,

@@ -8,10 +8,10 @@ import type { MomentRule } from "./rule.ts";
 const RIDGES = [0.01, 0.1, 1] as const;
 
 /**
- * A unit is worth what the output of its block loses for good without it: the reverse of the ranking
- * in which they go when, one after the other, the unit goes whose loss the best linear fit of the
- * others leaves the least error (`eliminate`; OSSCAR, arXiv 2403.12983). What an earlier block
- * would lose is not made up for.
+ * A unit is worth what the output of its block loses for good without it: the reverse of the
+ * ranking in which they go when, one after the other, the unit goes whose loss the best linear fit
+ * of the others leaves the least error (`eliminate`; OSSCAR, arXiv 2403.12983). What an earlier
+ * block would lose is not made up for.
  */
 export const compensated = {
   name: "compensated",

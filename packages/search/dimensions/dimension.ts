@@ -14,15 +14,15 @@ export interface SearchDimension {
   /** Whether readers of plain models know a block of so many units. Without it, they know any. */
   fits?(block: Block, units: number): boolean;
   /**
-   * Inner channels to which a cut of all layers is trimmed where it would go beyond its bound, if groups are made of so
-   * many. Without it, whole groups go, and none that crosses the bound.
+   * Inner channels to which a cut of all layers is trimmed where it would go beyond its bound, if
+   * groups are made of so many. Without it, whole groups go, and none that crosses the bound.
    */
   readonly trimmedTo?: number;
 }
 
 /**
- * Sizes of groups by dimension, in inner channels: inputs of the projection back into the hidden states, so that one number
- * means the same for blocks whose units differ.
+ * Sizes of groups by dimension, in inner channels: inputs of the projection back into the hidden
+ * states, so that one number means the same for blocks whose units differ.
  */
 export type GroupSizes = Readonly<Record<string, number>>;
 

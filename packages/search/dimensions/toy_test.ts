@@ -29,7 +29,10 @@ const WIDGETS: SearchDimension = {
 };
 const dimensions = [...DIMENSIONS, WIDGETS];
 
-/** A model of blocks that nobody has thought of: each widget has two inner channels, and some blocks have bolts, too. */
+/**
+ * A model of blocks that nobody has thought of: each widget has two inner channels, and some blocks
+ * have bolts, too.
+ */
 const BLOCKS: readonly Block[] = Array.from({ length: 6 }, (_, layer) => ({
   id: `${layer}.toy`,
   layer,
@@ -56,7 +59,10 @@ const MODEL: SearchModel = {
   stored: parameters,
 };
 
-/** The first toy is the least of all, but the second and the third are the least pair: a greedy search cannot find it. */
+/**
+ * The first toy is the least of all, but the second and the third are the least pair: a greedy
+ * search cannot find it.
+ */
 function loss(shape: Shape, sequence: number): number {
   const gone = shape.map((size) => 1 - (size?.widgets ?? 0) / 8);
   const prices = [1, 1.1, 1.2, 8, 9, 10];

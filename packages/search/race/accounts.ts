@@ -3,7 +3,10 @@ import type { SequenceNll } from "../scores.ts";
 
 /** What earlier steps of a stage found out about a place of the model. */
 export interface Account {
-  /** NLL minus the base plan's by sequence, in nats per token, when it was scored last; null for never. */
+  /**
+   * NLL minus the base plan's by sequence, in nats per token, when it was scored last; null for
+   * never.
+   */
   readonly lossIncrease: SequenceNll | null;
   /** Units that the candidate would have left that was scored. */
   readonly left: number;
@@ -35,7 +38,10 @@ export function leftBy({ cuts: [{ left }] }: Proposal): number {
   return left;
 }
 
-/** What a candidate changes, whatever is left of it; that of all layers is the same while the first of them is there. */
+/**
+ * What a candidate changes, whatever is left of it; that of all layers is the same while the first
+ * of them is there.
+ */
 function placeOf({ likeness, cuts: [{ part }] }: Proposal): string {
   return `${likeness} ${part}`;
 }

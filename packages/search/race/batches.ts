@@ -5,8 +5,8 @@ import { type BatchOptions, type Sequences, shuffled, tokenCount } from "@lopper
 const FIRST_ROUND = 1 / 8;
 
 /**
- * In what batches a race goes over its text: the sequences in an order drawn once, and never more together than its first
- * round has.
+ * In what batches a race goes over its text: the sequences in an order drawn once, and never more
+ * together than its first round has.
  * @param batchTokens tokens that may run together at most.
  */
 export function raceBatches(
@@ -20,7 +20,9 @@ export function raceBatches(
   };
 }
 
-/** The numbers below `n`, beginning somewhere else at every step, and everywhere once in `n` steps. */
+/**
+ * The numbers below `n`, beginning somewhere else at every step, and everywhere once in `n` steps.
+ */
 export function rotated(n: number, step: number): number[] {
   // The golden section spreads the beginnings; a stride without a common divisor visits them all.
   let stride = Math.max(1, Math.round(n * 0.382));

@@ -3,7 +3,10 @@ import { type Accounts, leftBy } from "./accounts.ts";
 import { everyoneOf, freshOf, meanOf, type RaceStep, scoreEach } from "./race_step.ts";
 import { compare, leaderOf } from "./successive_halving.ts";
 
-/** Of those known from earlier steps, the best of this share of all candidates are scored again at every step. */
+/**
+ * Of those known from earlier steps, the best of this share of all candidates are scored again at
+ * every step.
+ */
 const FRESH_SHARE = 1 / 10;
 const MIN_FRESH = 3;
 /** Of the others, this share is scored again at every step, those longest ago first. */
@@ -12,14 +15,16 @@ const AUDITED_SHARE = 1 / 30;
 const FULL_AUDIT_STEPS = 16;
 
 /**
- * What has changed in a candidate's loss increase since it was scored is known from few sequences, and from all others that were
- * scored again: their mean counts as much as so many sequences of its own.
+ * What has changed in a candidate's loss increase since it was scored is known from few sequences,
+ * and from all others that were scored again: their mean counts as much as so many sequences of its
+ * own.
  */
 const DRIFT_WEIGHT = 2;
 
 /**
- * Lazy greedy (CELF, Leskovec et al. 2007): a candidate's loss increase at an earlier step is a good guess for this one. Since
- * removing more can also help, the bound that CELF rests on does not hold here, so the others are audited.
+ * Lazy greedy (CELF, Leskovec et al. 2007): a candidate's loss increase at an earlier step is a
+ * good guess for this one. Since removing more can also help, the bound that CELF rests on does not
+ * hold here, so the others are audited.
  */
 export class FullAudits {
   /** Step of the last one. */
@@ -38,8 +43,8 @@ export class FullAudits {
 }
 
 /**
- * Scores on the first batch those that may win by their accounts, some that are audited, and more as long as one may
- * still be ahead.
+ * Scores on the first batch those that may win by their accounts, some that are audited, and more
+ * as long as one may still be ahead.
  * @returns their indices.
  */
 export async function* gatherLazily(
@@ -70,7 +75,10 @@ export async function* gatherLazily(
   return pool;
 }
 
-/** Those that nothing but a proxy knows come first, in its order, then those that were scored longest ago. */
+/**
+ * Those that nothing but a proxy knows come first, in its order, then those that were scored
+ * longest ago.
+ */
 function audited(step: RaceStep, accounts: Accounts, fresh: readonly number[]): number[] {
   const { candidates } = step.scores;
   const age = (i: number) => accounts.of(candidates[i])?.step ?? -1;
@@ -81,8 +89,9 @@ function audited(step: RaceStep, accounts: Accounts, fresh: readonly number[]): 
 }
 
 /**
- * What is known of the loss increase of a candidate, by sequence: fresh where it was scored in this step, and as it was before
- * elsewhere, moved by what has changed on the sequences that are known both ways, its own and everyone's.
+ * What is known of the loss increase of a candidate, by sequence: fresh where it was scored in this
+ * step, and as it was before elsewhere, moved by what has changed on the sequences that are known
+ * both ways, its own and everyone's.
  */
 export function estimatesOf(
   step: RaceStep,
@@ -105,7 +114,10 @@ export function estimatesOf(
   };
 }
 
-/** By how much loss increases have grown since they were measured: mean and standard deviation, in nats. */
+/**
+ * By how much loss increases have grown since they were measured: mean and standard deviation, in
+ * nats.
+ */
 function driftOf(
   step: RaceStep,
   accounts: Accounts,
@@ -114,7 +126,8 @@ function driftOf(
   const changes = indices.flatMap((i) => {
     const candidate = step.scores.candidates[i];
     const account = accounts.of(candidate);
-    // A block that was narrowed since loses more important units now, which says nothing of the others.
+    // A block that was narrowed since loses more important units now, which says nothing of the
+    // others.
     if (!account?.lossIncrease || account.left !== leftBy(candidate)) return [];
     const { behind } = compare(freshOf(step, i), account.lossIncrease);
     return Number.isFinite(behind) ? [behind] : [];

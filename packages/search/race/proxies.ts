@@ -2,15 +2,18 @@ import type { ScoreEvent } from "../scores.ts";
 import { type Accounts, leftBy } from "./accounts.ts";
 import { everyoneOf, type RaceStep, scoreEach } from "./race_step.ts";
 
-/** Of candidates that only a proxy knows, this share is scored, and more as long as better ones come. */
+/**
+ * Of candidates that only a proxy knows, this share is scored, and more as long as better ones
+ * come.
+ */
 const PROXY_SHARE = 1 / 3;
 const MIN_SCORED = 8;
 /** The share that may follow the best one without a better one before the rest is left alone. */
 const PATIENCE = 1 / 8;
 
 /**
- * Proxies: how far a candidate moves its block's output orders those that were never scored. Those that move it least
- * are scored on the first batch.
+ * Proxies: how far a candidate moves its block's output orders those that were never scored. Those
+ * that move it least are scored on the first batch.
  * @returns their indices; null where the scorer has no proxy.
  */
 export async function* gatherByProxy(

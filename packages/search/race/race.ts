@@ -18,17 +18,20 @@ export interface RaceOptions {
   readonly lazy: boolean;
   /** Begin a stage with those that move the output of their block least. */
   readonly proxies: boolean;
-  /** Where kinds compete, take without a race what costs about as much as the last one that won one. Needs `lazy`. */
+  /**
+   * Where kinds compete, take without a race what costs about as much as the last one that won one.
+   * Needs `lazy`.
+   */
   readonly threshold: boolean;
 }
 
 /**
- * The fast search: four ideas, each in a file of its own and on its own switch (racing.ts, lazy.ts, proxies.ts,
- * threshold.ts).
+ * The fast search: four ideas, each in a file of its own and on its own switch (racing.ts, lazy.ts,
+ * proxies.ts, threshold.ts).
  *
- * Every step begins its race on other sequences, and what a candidate did on those of earlier steps stays in its account, moved by
- * what has changed since: so that no part of the text decides again and again. Only scores decide, and the taken
- * candidate is scored on everything.
+ * Every step begins its race on other sequences, and what a candidate did on those of earlier steps
+ * stays in its account, moved by what has changed since: so that no part of the text decides again
+ * and again. Only scores decide, and the taken candidate is scored on everything.
  */
 export class Race implements Picker {
   readonly #options: RaceOptions;
@@ -61,7 +64,8 @@ export class Race implements Picker {
       return cheap;
     }
     const winner = yield* this.#race(step);
-    // On the sequences that were left it may have overflowed: then the others have to show what they are.
+    // On the sequences that were left it may have overflowed: then the others have to show what
+    // they are.
     return winner >= 0 && Number.isFinite(scores.perplexity(winner))
       ? winner
       : yield* scoreAll(step);

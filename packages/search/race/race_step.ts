@@ -8,7 +8,10 @@ export interface RaceStep {
   readonly number: number;
   /** All batches, as this step goes through them. */
   readonly batches: readonly number[];
-  /** Whether candidates compare by what they add to the base plan's NLL, which then has to be scored, too. */
+  /**
+   * Whether candidates compare by what they add to the base plan's NLL, which then has to be
+   * scored, too.
+   */
   readonly byLossIncrease: boolean;
 }
 
@@ -17,7 +20,10 @@ export function sequencesOf({ scores: { scorer } }: RaceStep): number {
   return scorer.tokens / scorer.length;
 }
 
-/** What a race compares: the loss increase, or without a base plan the NLL itself, on the sequences of this step. */
+/**
+ * What a race compares: the loss increase, or without a base plan the NLL itself, on the sequences
+ * of this step.
+ */
 export function freshOf({ scores, byLossIncrease }: RaceStep, index: number): SequenceNll {
   return byLossIncrease ? scores.lossIncrease(index) : scores.nll(index);
 }

@@ -27,8 +27,9 @@ interface Synthetic {
 }
 
 /**
- * Sequences differ much in difficulty, candidates a little in loss increase, and each pair has noise of its own; they add up.
- * The proxy knows the loss increase up to noise, unless the scorer is to be blind.
+ * Sequences differ much in difficulty, candidates a little in loss increase, and each pair has
+ * noise of its own; they add up. The proxy knows the loss increase up to noise, unless the scorer
+ * is to be blind.
  */
 function synthetic(seed: number, blind = false): Synthetic {
   const random = xoroshiro128plus(seed);

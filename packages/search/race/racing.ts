@@ -10,7 +10,8 @@ import {
 } from "./successive_halving.ts";
 
 /**
- * Racing, paired and with successive halving (F-race, Birattari et al. 2002; Jamieson & Talwalkar, arXiv 1502.07943).
+ * Racing, paired and with successive halving (F-race, Birattari et al. 2002; Jamieson & Talwalkar,
+ * arXiv 1502.07943).
  * @param alive candidates that were scored on the same sequences of this step.
  * @param estimates what is known of their loss increase.
  * @returns those that may still win.
@@ -29,9 +30,9 @@ export function dropLosers(
 }
 
 /**
- * How two candidates stand to each other on all sequences, from whichever says so more surely: the sequences of this step
- * alone, or their accounts of earlier steps with what has changed since. An account is no more certain than the change that
- * brought it up to date.
+ * How two candidates stand to each other on all sequences, from whichever says so more surely: the
+ * sequences of this step alone, or their accounts of earlier steps with what has changed since. An
+ * account is no more certain than the change that brought it up to date.
  */
 export function standingOf(
   step: RaceStep,

@@ -5,18 +5,22 @@ import { learn } from "./lazy.ts";
 import { meanOf, type RaceStep, scoreEach } from "./race_step.ts";
 
 /**
- * What is taken without a race may cost so much more than the last winner of one: a share of that, or so many nats for each per
- * cent that goes, whichever is more. Over 20 % the nats are worth 2 % of perplexity if every step costs all of them.
+ * What is taken without a race may cost so much more than the last winner of one: a share of that,
+ * or so many nats for each per cent that goes, whichever is more. Over 20 % the nats are worth 2 %
+ * of perplexity if every step costs all of them.
  */
 const SLACK = { share: 0.2, nats: 1e-3 };
 
 /**
- * Threshold greedy (Badanidiyuru and Vondrák 2014), where candidates compete by loss for what they save: it makes little
- * difference in which order those of about the same price go, so the next best by its account is scored on everything,
- * and taken if it costs no more than a limit that the last race set. Else there is another race.
+ * Threshold greedy (Badanidiyuru and Vondrák 2014), where candidates compete by loss for what they
+ * save: it makes little difference in which order those of about the same price go, so the next
+ * best by its account is scored on everything, and taken if it costs no more than a limit that the
+ * last race set. Else there is another race.
  */
 export class Threshold {
-  /** What a candidate may cost to be taken without a race; null before the first race of a stage. */
+  /**
+   * What a candidate may cost to be taken without a race; null before the first race of a stage.
+   */
   #limit: number | null = null;
 
   restart() {
@@ -31,7 +35,9 @@ export class Threshold {
     this.#limit = Number.isFinite(price) ? price + slack : null;
   }
 
-  /** The candidate that is the best by its account, if it is as cheap as the limit says; else -1. */
+  /**
+   * The candidate that is the best by its account, if it is as cheap as the limit says; else -1.
+   */
   async *takeCheap(step: RaceStep, accounts: Accounts): AsyncGenerator<ScoreEvent, number> {
     const limit = this.#limit;
     if (limit === null) return -1;

@@ -22,13 +22,16 @@ import type { SwapLine, SwapSummary, SwapTrial } from "../journal_lines.ts";
 export const MAX_SWAPS = 12;
 
 /**
- * A local search around the plan of a greedy one, which never takes a step back: each swap gives one block or group back and
- * removes another one (an exchange as in Kernighan and Lin, 1970, and in the add–drop searches for the p-median problem),
- * as long as the loss falls. Every single change that a proxy does not rule out is scored on some of the sequences first; a pair is expected to do what its
- * halves do together, and the pairs that promise most run a race on more and more sequences, against the plan that is
- * there. Those left at its end are tried, the best first: one is kept if the mean NLL of the block samples falls
- * significantly, sequence by sequence, and that of the validation text does not rise. Kept swaps lower the loss on the same
- * sequences each time, so that no plan comes twice; the search ends where a race has no swap to keep.
+ * A local search around the plan of a greedy one, which never takes a step back: each swap gives
+ * one block or group back and removes another one (an exchange as in Kernighan and Lin, 1970, and
+ * in the add–drop searches for the p-median problem), as long as the loss falls. Every single
+ * change that a proxy does not rule out is scored on some of the sequences first; a pair is
+ * expected to do what its halves do together, and the pairs that promise most run a race on more
+ * and more sequences, against the plan that is there. Those left at its end are tried, the best
+ * first: one is kept if the mean NLL of the block samples falls significantly, sequence by
+ * sequence, and that of the validation text does not rise. Kept swaps lower the loss on the same
+ * sequences each time, so that no plan comes twice; the search ends where a race has no swap to
+ * keep.
  * @throws {ResumeError} when `recorded` is not of this search.
  */
 export async function* swapSearch(

@@ -15,9 +15,10 @@ export interface SwapPair {
 }
 
 /**
- * The swaps of a state that leave at least the target. They go on as the search does: where the target is missed when
- * something came back, one more step is taken, so that a swap overshoots by less than what goes in it; where it is not
- * missed, nothing goes. Both halves are in blocks of their own.
+ * The swaps of a state that leave at least the target. They go on as the search does: where the
+ * target is missed when something came back, one more step is taken, so that a swap overshoots by
+ * less than what goes in it; where it is not missed, nothing goes. Both halves are in blocks of
+ * their own.
  * @param target pruning ratio in per cent.
  */
 export function swapPairs(

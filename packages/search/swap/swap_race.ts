@@ -8,7 +8,10 @@ import { type ScoreEvent, type SequenceNll, StepScores } from "../scores.ts";
 import type { SwapPair } from "./swap_pairs.ts";
 import type { SwapBase, SwapEvent } from "./swap_state.ts";
 
-/** Of what may go, those of each kind that move the output of their block least: this share, and so many at least. */
+/**
+ * Of what may go, those of each kind that move the output of their block least: this share, and so
+ * many at least.
+ */
 const PROXY_SHARE = 1 / 3;
 const MIN_SCORED = 4;
 /** What comes back and what goes is scored one by one on this share of the batches. */
@@ -86,7 +89,9 @@ async function* racePairs(
   return yield* runTogether(race, promising(pairs, changes));
 }
 
-/** Of each kind those that move the output of their block least; all where the scorer cannot tell. */
+/**
+ * Of each kind those that move the output of their block least; all where the scorer cannot tell.
+ */
 async function* likelyRemovals(
   race: SwapRace,
   removals: readonly Proposal[],
@@ -153,7 +158,10 @@ async function* runTogether(
     .sort((a, b) => mean(a.nll) - mean(b.nll));
 }
 
-/** Scores of candidates that change the plan that is there; a swap is recorded as a whole, and they are not. */
+/**
+ * Scores of candidates that change the plan that is there; a swap is recorded as a whole, and they
+ * are not.
+ */
 function scoresOf({ base, scorer }: SwapRace, candidates: readonly Proposal[]): StepScores {
   return new StepScores({
     step: 0,
@@ -166,7 +174,10 @@ function scoresOf({ base, scorer }: SwapRace, candidates: readonly Proposal[]): 
   });
 }
 
-/** Scores candidates portion by portion, so that the block inputs that are kept serve all before they make room. */
+/**
+ * Scores candidates portion by portion, so that the block inputs that are kept serve all before
+ * they make room.
+ */
 async function* scoreInPortions(
   scores: StepScores,
   indices: readonly number[],

@@ -26,7 +26,8 @@ export interface SwapOptions {
   /** Hears of work on the validation text, between two batches; may throw to stop. */
   readonly onWork?: () => void;
   /**
-   * Measures what a swap would leave on the held-out text. @param swap how many were tried before it.
+   * Measures what a swap would leave on the held-out text. @param swap how many were tried before
+   * it.
    * @returns whether it may stay.
    */
   gauge(

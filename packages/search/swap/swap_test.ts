@@ -39,7 +39,9 @@ function gone(layers: readonly LayerSizes[]): string {
 /** Blocks only; two MLPs of four go. */
 const TWO_BLOCKS = multiPruner(MODEL, { ratio: 30, distribution: [1, 0, 0], ...GROUPS });
 
-/** MLP 0 is the least of all, but MLPs 1 and 2 are the least pair: a greedy search cannot find it. */
+/**
+ * MLP 0 is the least of all, but MLPs 1 and 2 are the least pair: a greedy search cannot find it.
+ */
 const JEALOUS: LayerLoss = (layers, s) => {
   const losses: Record<string, number> = {
     "": 0,
@@ -148,8 +150,8 @@ Deno.test("swap: kinds without a share stay whole, and policies of equal layers 
 });
 
 /**
- * A reproducible loss that grows with what is gone, by how much depending on the block, more or less for each pair of blocks
- * that changed: what makes a greedy search go wrong.
+ * A reproducible loss that grows with what is gone, by how much depending on the block, more or
+ * less for each pair of blocks that changed: what makes a greedy search go wrong.
  */
 const hashed = (seed: number): LayerLoss => (layers, sequence) => {
   const changed = layers.flatMap(({ attention, mlp }, i) => [
@@ -181,7 +183,10 @@ const policies = fc.record({
   return competing ? competition(MODEL, options) : multiPruner(MODEL, { ...options, distribution });
 });
 
-/** The ratio that swaps after so many steps have to leave: that of the first target that these steps reached. */
+/**
+ * The ratio that swaps after so many steps have to leave: that of the first target that these steps
+ * reached.
+ */
 function targetOf({ stages }: SearchPolicy, { steps, swaps }: SearchResult, count: number): number {
   const before = keptSwaps(swaps).findLast((swap) => swap.steps === count - 1)?.ratio ??
     steps[count - 2]?.ratio ?? 0;

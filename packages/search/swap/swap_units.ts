@@ -4,7 +4,10 @@ import { releaseAll, type Search, type SearchEvent, type SearchPosition } from "
 import { swapSearch } from "./swap.ts";
 import { keptSwaps } from "./swap_line.ts";
 
-/** Swaps blocks and groups around what the steps left; nothing where an earlier target reached as far. */
+/**
+ * Swaps blocks and groups around what the steps left; nothing where an earlier target reached as
+ * far.
+ */
 export async function* swapUnits(
   search: Search,
   reached: SearchPosition,

@@ -16,7 +16,10 @@ import type { SwapTrial } from "../journal_lines.ts";
 export const ARCHITECTURE = tinyArchitecture(4);
 export const MODEL = searchModelOf(ARCHITECTURE);
 
-/** Ranks the units anew before every stage that narrows: the last of those that are kept comes first. */
+/**
+ * Ranks the units anew before every stage that narrows: the last of those that are kept comes
+ * first.
+ */
 function turning(): Ranker & { readonly ranking: Ranking } {
   let ranking = sourceRanking(MODEL.blocks);
   return {

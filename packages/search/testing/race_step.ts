@@ -15,8 +15,8 @@ export interface FakeStep {
 }
 
 /**
- * A step of a race that compares by loss increase. Every sequence is a batch, and the base plan's NLL is
- * 0.
+ * A step of a race that compares by loss increase. Every sequence is a batch, and the base plan's
+ * NLL is 0.
  * @param lossIncreases of each candidate by sequence, in nats per token.
  */
 export function raceStep(
