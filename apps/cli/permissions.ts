@@ -66,6 +66,7 @@ export const PERMISSIONS: Readonly<Record<string, Permissions>> = {
   evaluate: evaluation,
   compare: { ...evaluation, run: true },
   report: { write: true, env: PLACE, sys: [HOST] },
+  push: { write: true, net: true, env: [...PLACE, ...HUB], sys: ["homedir", HOST] },
   // What compare starts.
   "measure-speed": { ffi: true, env: [...PLACE, ...ENGINE], sys: [MEMORY] },
 };

@@ -8,6 +8,7 @@ import { modelLocator } from "./inputs/locate_models.ts";
 import { inspectCommand } from "./inspect/inspect.ts";
 import { measureSpeedCommand } from "./compare/measure_speed.ts";
 import { pruneCommand } from "./prune/prune.ts";
+import { pushCommand } from "./push/push.ts";
 import { reportCommand } from "./report/report.ts";
 import { UNINTERRUPTED } from "./terminal/interrupt.ts";
 import { print, tellLines } from "./terminal/terminal.ts";
@@ -29,6 +30,7 @@ export function lopperProgram(interruption = UNINTERRUPTED, locate = modelLocato
       generateCommand,
       exportCommand,
       reportCommand,
+      pushCommand,
     ]
   ) {
     program.addCommand(build(interruption, locate));

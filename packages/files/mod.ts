@@ -8,6 +8,7 @@ export { cachedRepository, cachedSnapshots, hubCacheFolder, isCachedDataSet } fr
 export { downloadDataSet } from "./hub/data_set.ts";
 export type { Hub } from "./hub/hub.ts";
 export { cachedModel, downloadModel } from "./hub/model.ts";
+export { type Pushed, pushModel } from "./hub/push.ts";
 export { type HubModelName, hubModelName, writtenModelName } from "./hub/model_name.ts";
 export { listFilesDeep } from "./list_files.ts";
 export { isFile, isFolder, isThere } from "./look.ts";

@@ -38,7 +38,7 @@ export function reportRun(
   history: History | null,
 ): ReportRun {
   return {
-    model: nameOf(record.flags.model),
+    model: modelName(record.flags.model),
     name: basename(folder),
     record,
     plan,
@@ -49,7 +49,7 @@ export function reportRun(
 }
 
 /** What a model is called that a record names. */
-function nameOf(source: string | null): string {
+export function modelName(source: string | null): string {
   if (source === null) return DEMO_MODEL_NAME;
   const onHub = hubModelName(source);
   return onHub?.repository ?? basename(source).replace(/\.gguf$/i, "");

@@ -1,5 +1,5 @@
 import { plural, WriteError } from "@lopper/core";
-import { createHash, type Hash } from "node:crypto";
+import type { Hash } from "node:crypto";
 import { mkdir, rm, stat, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import process from "node:process";
@@ -7,6 +7,7 @@ import { LockFile, thisProcess } from "../lock_file.ts";
 import { PartialFile } from "../partial_file.ts";
 import { writing } from "../write_error.ts";
 import { ATTEMPTS, type HubClient } from "./client.ts";
+import { beginDigest } from "./digest.ts";
 import { hubError } from "./refusal.ts";
 import type { Repository } from "./hub.ts";
 import type { HubFile, Revision } from "./revision.ts";
@@ -166,12 +167,9 @@ async function pour(
   }
 }
 
-/** A digest of the kind that the hub lists, of what is there. */
-async function hashOf(partial: PartialFile, { size, digest }: HubFile): Promise<Hash> {
-  const isSha256 = digest.length === 64;
-  const hash = createHash(isSha256 ? "sha256" : "sha1");
-  // What git takes the digest of begins with the kind and the size.
-  if (!isSha256) hash.update(`blob ${size}\0`);
+/** The digest of what is there. */
+async function hashOf(partial: PartialFile, file: HubFile): Promise<Hash> {
+  const hash = beginDigest(file);
   for await (const bytes of partial.parts()) hash.update(bytes);
   return hash;
 }

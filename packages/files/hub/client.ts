@@ -1,6 +1,6 @@
 import { HubError } from "@lopper/core";
 import type { Asked, Hub } from "./hub.ts";
-import { refusal, unreachable } from "./refusal.ts";
+import { hubError, refusal, unreachable } from "./refusal.ts";
 
 /** Times that something is asked for; after the last one a pause would be of half a minute. */
 export const ATTEMPTS = 5;
@@ -37,6 +37,13 @@ export class HubClient {
       fetch: this.#fetchFor(asked),
       ...token !== null && { accessToken: token },
     };
+  }
+
+  /** The same, for what asks who writes. @throws {HubError} without a token. */
+  accessToWrite(asked: Asked) {
+    const { token } = this.#hub;
+    if (token !== null) return { ...this.access(asked), accessToken: token };
+    throw hubError(asked, this.endpoint, "HF_TOKEN needs to hold a token that may write");
   }
 
   /** Begins to read a file from a byte on. @throws {HubError} */

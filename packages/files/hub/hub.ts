@@ -27,4 +27,6 @@ export interface Asked {
   /** A branch, a tag or a commit. */
   readonly revision?: string;
   readonly path?: string;
+  /** It is not to be read, but written. */
+  readonly isWritten?: true;
 }

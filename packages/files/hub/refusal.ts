@@ -35,17 +35,19 @@ export function hubError(
   return new HubError(sentence(asked, endpoint, reason), status, options);
 }
 
-function sentence({ name, revision, path }: Asked, endpoint: string, reason: string): string {
+function sentence(asked: Asked, endpoint: string, reason: string): string {
+  const { name, revision, path, isWritten } = asked;
   const at = revision === undefined ? name : `${name}@${revision}`;
   const what = path === undefined ? at : `${at}, ${path},`;
-  return `${what} was looked for on ${endpoint}: ${reason}`;
+  const verb = isWritten ? "was to be written" : "was looked for";
+  return `${what} ${verb} on ${endpoint}: ${reason}`;
 }
 
 function reasonOf(asked: Asked, status: number, code: string, asking: Asking): string {
   const { endpoint, token, attempts, pause } = asking;
   const opens = token === null
     ? "HF_TOKEN may hold what opens it"
-    : "the token of HF_TOKEN does not open it";
+    : `the token of HF_TOKEN ${asked.isWritten ? "may not write there" : "does not open it"}`;
   if (code === "GatedRepo") {
     const account = token === null ? "a token of that account" : "its token";
     return `it is for those who accepted its terms (${status}); accept them on ` +
@@ -57,6 +59,9 @@ function reasonOf(asked: Asked, status: number, code: string, asking: Asking): s
   }
   if (status === 404) return `it has no such file (404)`;
   if (status === 401 || status === 403) return `it refuses that (${status}); ${opens}`;
+  if (status === 412) {
+    return "somebody changed the branch meanwhile (412); run the same command again";
+  }
   if (status === 429) {
     const when = pause === null ? "later" : `in ${formatSeconds(pause)}`;
     return `it was asked too often (429); run the same command again ${when}`;

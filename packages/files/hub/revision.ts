@@ -1,4 +1,4 @@
-import { describeIssue, HubError, shown } from "@lopper/core";
+import { describeIssue, LopperError, shown } from "@lopper/core";
 import { z } from "zod";
 import type { HubClient } from "./client.ts";
 import type { Asked, Repository } from "./hub.ts";
@@ -97,7 +97,7 @@ export function staysWithin(path: string): boolean {
 }
 
 /** Runs a function of the hub's package; whatever it does not understand was not the hub's answer. */
-async function understood<T>(
+export async function understood<T>(
   { endpoint }: HubClient,
   asked: Asked,
   ask: () => Promise<T>,
@@ -105,7 +105,7 @@ async function understood<T>(
   try {
     return await ask();
   } catch (error) {
-    if (error instanceof HubError) throw error;
+    if (error instanceof LopperError) throw error;
     const found = error instanceof Error ? error.message : String(error);
     const reason = `what answers there is no hub (${found}); HF_ENDPOINT says where it is`;
     throw hubError(asked, endpoint, reason, null, { cause: error });

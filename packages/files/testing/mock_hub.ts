@@ -4,7 +4,9 @@ import {
   isLarge,
   type MockContent,
   MockRepository,
+  refused,
 } from "./mock_repository.ts";
+import { MockUploads } from "./mock_uploads.ts";
 
 /** What is asked of a mock hub. */
 export interface MockRequest {
@@ -23,6 +25,8 @@ export type Misbehaviour = (asked: MockRequest) => Response | Promise<Response> 
 export interface MockHubOptions {
   readonly models?: Readonly<Record<string, MockContent>>;
   readonly datasets?: Readonly<Record<string, MockContent>>;
+  /** The token with which everything may be written. */
+  readonly writer?: string;
 }
 
 export interface MockHub extends AsyncDisposable {
@@ -42,7 +46,7 @@ const PAGE = 2;
  * A hub on this machine (huggingface.co/docs/hub/api): lists in pages of two, and large files on
  * another host, which must not see a token.
  */
-export function mockHub({ models = {}, datasets = {} }: MockHubOptions): MockHub {
+export function mockHub({ models = {}, datasets = {}, writer }: MockHubOptions): MockHub {
   const repositories = new Map<string, MockRepository>();
   for (const [type, all] of Object.entries({ models, datasets })) {
     for (const [name, content] of Object.entries(all)) {
@@ -59,10 +63,22 @@ export function mockHub({ models = {}, datasets = {} }: MockHubOptions): MockHub
       const behave = () => handle(request, path);
       return await misbehaviour({ request, path, times, behave }) ?? await behave();
     });
-  const storage = listen((request, path) => Promise.resolve(stored(repositories, request, path)));
+  const attributes = { ".gitattributes": new Uint8Array() };
+  const uploads = new MockUploads(
+    writer,
+    repositories,
+    () => new MockRepository({ branches: { main: attributes } }),
+  );
+  const storage = listen(async (request, path) =>
+    request.method === "GET"
+      ? stored(repositories, request, path)
+      : await uploads.put(request, path)
+  );
   const address = `http://127.0.0.1:${storage.addr.port}`;
-  const hub = listen((request, path) =>
-    Promise.resolve(answer(repositories, address, request, path))
+  const hub = listen(async (request, path) =>
+    request.method === "GET"
+      ? answer(repositories, address, request, path)
+      : await uploads.post(request, path, address)
   );
   return {
     endpoint: `http://127.0.0.1:${hub.addr.port}`,
@@ -116,10 +132,6 @@ function stored(repositories: Repositories, request: Request, path: string): Res
   const [, key, commit, file] = /^\/([^/]+\/[^/]+\/[^/]+)\/([^/]+)\/(.*)$/.exec(path) ?? [];
   const bytes = repositories.get(key)?.files(commit)?.[file];
   return bytes ? fileResponse(request, bytes) : refused(404, "EntryNotFound");
-}
-
-export function refused(status: number, code: string): Response {
-  return Response.json({ error: code }, { status, headers: { "x-error-code": code } });
 }
 
 function listing(url: URL, files: Files): Response {

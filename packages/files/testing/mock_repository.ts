@@ -30,6 +30,9 @@ export class MockRepository {
   readonly token: string | undefined;
   readonly isGated: boolean;
   readonly branches = new Map<string, string>();
+  /** Of commits that were posted. */
+  readonly messages: string[] = [];
+  visibility = "public";
   readonly #commits = new Map<string, Files>();
 
   constructor({ branches, token, isGated = false }: MockContent) {
@@ -61,6 +64,10 @@ export function entryOf(path: string, bytes: Uint8Array): MockEntry {
   const size = bytes.byteLength;
   const lfs = { oid: sha256Of(bytes), size, pointerSize: 130 };
   return { type: "file", path, size, oid: gitDigest(bytes), ...isLarge(path) && { lfs } };
+}
+
+export function refused(status: number, code: string): Response {
+  return Response.json({ error: code }, { status, headers: { "x-error-code": code } });
 }
 
 export function sha256Of(bytes: Uint8Array): string {
