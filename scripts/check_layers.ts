@@ -35,7 +35,6 @@ const ORDER = [
   "demo-model",
   "report",
   "browser",
-  "library",
   "cli",
   "web",
 ];

@@ -10,8 +10,6 @@ export interface BinaryOptions {
   readonly target: string;
   /** The Deno that compiles, whose runtime the binary has. */
   readonly deno: string;
-  /** Variables of the environment beside those of this process: `DENORT_BIN` names a runtime. */
-  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** Makes the command line one file, with all that it needs in it; the licences go beside it. */
@@ -27,11 +25,15 @@ export async function compileBinary(out: string, options: BinaryOptions): Promis
   }
 }
 
-/** Compiles what was staged. */
+/**
+ * Compiles what was staged. Variables of the environment are handed on: `DENORT_BIN` names a
+ * runtime of one's own.
+ */
 export async function compileStage(
   stage: string,
   out: string,
-  { target, deno, env }: BinaryOptions,
+  { target, deno }: BinaryOptions,
+  env: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   // What a runtime caches of a program lies where others may write.
   const how = ["--quiet", "--no-check", "--no-lock", "--no-code-cache", "--include", "."];

@@ -7,7 +7,7 @@ import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { readJournal } from "../../apps/cli/folder/read_journal.ts";
 import { readPage, tableOf } from "@lopper/report/testing";
-import { startLopper } from "./cli.ts";
+import { done, startLopper } from "./cli.ts";
 
 /** What two runs of the same search must have in common, byte for byte. */
 const SAME_BYTES = [
@@ -31,8 +31,6 @@ export interface Kills {
   readonly pairs?: boolean;
   /** Every second run replaces another one that is finished. */
   readonly replacing?: boolean;
-  /** Starts a process; the checkout's, when it is left out. */
-  readonly start?: (args: readonly string[], cwd: string) => Deno.ChildProcess;
 }
 
 /**
@@ -45,10 +43,9 @@ export async function killAndResume(
   options: Kills,
 ): Promise<void> {
   const started = performance.now();
-  const start = options.start ?? startLopper;
-  await undisturbed(folder, "reference", settings, start);
+  await undisturbed(folder, "reference", settings);
   const duration = performance.now() - started;
-  if (options.replacing) await undisturbed(folder, "old", [...settings, "--ratio", "3"], start);
+  if (options.replacing) await undisturbed(folder, "old", [...settings, "--ratio", "3"]);
   const random = xoroshiro128plus(options.seed);
   const unit = () => uniformFloat64(random);
   const tally: Record<string, number> = {};
@@ -66,8 +63,7 @@ export async function killAndResume(
       const paired = options.pairs && killed % 2 === 1;
       const begun = !old || existsSync(`${at}/p/.lopper-next/settings.json`) || isNew(at, old);
       const args = ["prune", "--out", "p", begun ? "--resume" : "--overwrite", ...settings];
-      const running = Array.from({ length: paired ? 2 : 1 }, () => start(args, at));
-      const ends = await attempt(at, running, aim);
+      const ends = await attempt(at, args, aim, paired ? 2 : 1);
       // One that is killed beside another that has just finished leaves its lock to the next.
       isFinished = ends.every(({ signal }) => signal !== "SIGKILL");
       for (const { signal, code, stderr } of ends) {
@@ -90,16 +86,9 @@ export async function killAndResume(
   console.log(`${killed} kills, ${runs} runs finished, all equal to the undisturbed one:`, tally);
 }
 
-async function undisturbed(
-  folder: string,
-  name: string,
-  settings: readonly string[],
-  start: NonNullable<Kills["start"]>,
-) {
+async function undisturbed(folder: string, name: string, settings: readonly string[]) {
   await Deno.mkdir(`${folder}/${name}`);
-  const process = start(["prune", "--out", "p", ...settings], `${folder}/${name}`);
-  const { code, stderr } = await process.output();
-  assert.equal(code, 0, new TextDecoder().decode(stderr));
+  await done(["prune", "--out", "p", ...settings], `${folder}/${name}`);
 }
 
 interface Aim {
@@ -109,8 +98,9 @@ interface Aim {
   readonly unit: () => number;
 }
 
-/** Lets processes run on the same folder at once, and kills one of those that still run when the moment has come. */
-async function attempt(at: string, running: readonly Deno.ChildProcess[], aim: Aim | null) {
+/** Runs processes on the same folder at once, and kills one of those that still run when the moment has come. */
+async function attempt(at: string, args: readonly string[], aim: Aim | null, processes: number) {
+  const running = Array.from({ length: processes }, () => startLopper(args, at));
   const alive = new Set(running);
   const ends = Promise.all(running.map(async (process) => {
     const { signal, code, stderr } = await process.output();
@@ -167,11 +157,8 @@ export async function checkSameResult(folder: string, out: string, reference = "
   assert.deepEqual(await page(out), await page(reference));
 }
 
-/**
- * What is decided and written, to the last bit. Figures in journal and record are powers of e, which
- * V8 rounds one way or the other from version to version.
- */
-export async function checkSameBytes(folder: string, out: string, reference = "reference") {
+/** `checkSameResult` without the page, which says nothing of steps where there was no search. */
+export async function checkSameFiles(folder: string, out: string, reference = "reference") {
   for (const file of SAME_BYTES) {
     // Not every run has a pruning_config.json.
     const paths = [out, reference].map((run) => `${folder}/${run}/${file}`);
@@ -179,11 +166,6 @@ export async function checkSameBytes(folder: string, out: string, reference = "r
     assert.equal(there[0], there[1], `${file} of ${out}`);
     if (there[0]) await assertSameBytes(paths[0], paths[1], `${file} of ${out}`);
   }
-}
-
-/** `checkSameResult` without the page, which says nothing of steps where there was no search. */
-export async function checkSameFiles(folder: string, out: string, reference = "reference") {
-  await checkSameBytes(folder, out, reference);
   // One chain of lines from the first to the last, that of another process among them would break it.
   await readJournal(`${folder}/${out}`);
   const decisions = async (run: string) =>

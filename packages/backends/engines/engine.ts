@@ -29,7 +29,10 @@ const MODULE = new URL(
 /** An engine in a thread of its own, and who waits for it. */
 export class Engine implements Disposable {
   readonly #name: string;
-  readonly #thread: Promise<MessageThread>;
+  /** Settles when the thread can be written to, or never will. */
+  readonly started: Promise<void>;
+  #thread: MessageThread | null = null;
+  #unsent: (() => void)[] = [];
   /** In the order in which they are answered. */
   #pending: Pending[] = [];
   #ended: Error | null = null;
@@ -37,10 +40,14 @@ export class Engine implements Disposable {
   /** @param name of the backend, in messages. */
   constructor(name: string, start: StartThread = openThread) {
     this.#name = name;
-    this.#thread = start(MODULE, {
+    const opening = start(MODULE, {
       onMessage: (data) => this.#hear(data as EngineAnswer),
       onError: (message) => this.#end(new EngineLostError(name, message)),
     });
+    this.started = opening.then(
+      (thread) => this.#begin(thread),
+      (error) => this.#end(new EngineLostError(name, String(error))),
+    );
   }
 
   /**
@@ -52,14 +59,21 @@ export class Engine implements Disposable {
     if (this.#ended) return Promise.reject(this.#ended);
     return new Promise((resolve, reject) => {
       this.#pending.push({ resolve, reject });
-      this.#thread.then((thread) => {
-        if (!this.#ended) thread.postMessage(request, transfer);
-      }).catch((error) => this.#end(new EngineLostError(this.#name, String(error))));
+      const send = () => this.#thread!.postMessage(request, transfer);
+      if (this.#thread) send();
+      else this.#unsent.push(send);
     });
   }
 
   [Symbol.dispose]() {
     this.#end(new TypeError("the engine was closed"));
+  }
+
+  #begin(thread: MessageThread) {
+    if (this.#ended) return thread.terminate();
+    this.#thread = thread;
+    for (const send of this.#unsent) send();
+    this.#unsent = [];
   }
 
   #hear(answer: EngineAnswer) {
@@ -75,7 +89,7 @@ export class Engine implements Disposable {
   #end(reason: Error) {
     if (this.#ended) return;
     this.#ended = reason;
-    this.#thread.then((thread) => thread.terminate(), () => {});
+    this.#thread?.terminate();
     for (const { reject } of this.#pending) reject(reason);
     this.#pending = [];
   }

@@ -37,13 +37,11 @@ async function answerTo(request: EngineRequest): Promise<EngineAnswer> {
 async function done(request: EngineRequest): Promise<Fetches> {
   if ("run" in request) return await executables.get(request.run)!.run(request.feeds);
   if ("release" in request) await executables.get(request.release)?.dispose();
-  else executables.set(request.compile, await compiled(request.onnx, request.weights));
+  else {
+    engine ??= import("../web_engine.ts").then(({ openWebEngine }) => openWebEngine());
+    executables.set(request.compile, await (await engine).compile(request.onnx));
+  }
   return {};
-}
-
-async function compiled(...model: Parameters<Backend["compile"]>): Promise<Executable> {
-  engine ??= import("../web_engine.ts").then(({ openWebEngine }) => openWebEngine());
-  return await (await engine).compile(...model);
 }
 
 /** The buffers of fetches, each once: they are the caller's. */

@@ -1,8 +1,8 @@
-import type { Feeds, HostTensor, Weights } from "../backend.ts";
+import type { Feeds, HostTensor } from "../backend.ts";
 
 /** What the thread of an engine is asked; it answers one after another, in their order. */
 export type EngineRequest =
-  | { readonly compile: number; readonly onnx: Uint8Array; readonly weights: Weights }
+  | { readonly compile: number; readonly onnx: Uint8Array }
   | { readonly run: number; readonly feeds: Feeds }
   | { readonly release: number };
 

@@ -2,6 +2,12 @@ import type { Independence } from "@lopper/graphs";
 import type { Feeds, HostTensor } from "../backend.ts";
 import type { Fetches } from "./protocol.ts";
 
+/** The values of the feed whose rows are counted; 0 where it is missing. */
+export function valuesOf({ feeds: first }: Independence, feeds: Feeds): number {
+  const name = [...first.keys()].find((name) => feeds[name]);
+  return name === undefined ? 0 : feeds[name].data.length;
+}
+
 /**
  * The feeds of a graph in parts of nearly as many rows, in their order: views where rows lie side
  * by side. Fewer parts where there are fewer rows.
