@@ -1,7 +1,7 @@
 import { type MockHub, mockHub } from "@lopper/files/testing";
 import { tinyGguf } from "@lopper/models/testing";
 import assert from "node:assert/strict";
-import { inTemporaryFolder, runLopper } from "./support/cli.ts";
+import { inTemporaryFolder, runLopper, startLopper } from "./support/cli.ts";
 import { writeTinyRun } from "./support/tiny_run.ts";
 
 type Files = Record<string, Uint8Array>;
@@ -15,6 +15,8 @@ function filesOf(path: string): Files {
 interface Place {
   readonly folder: string;
   readonly hub: MockHub;
+  /** By which a process finds the hub, and its cache. */
+  readonly env: Record<string, string>;
   /** What a tiny run needs besides its model. */
   readonly settings: readonly string[];
   /** A command that ends well; what it printed. */
@@ -42,10 +44,11 @@ function hubTest(name: string, body: (place: Place) => Promise<void>) {
           "org/ggufs": { branches: { main: { "a.gguf": gguf, "b.gguf": gguf } } },
         },
       });
+      const own = { HF_ENDPOINT: hub.endpoint, HF_HOME: `${folder}/hf` };
       const run = (args: readonly string[], env: Record<string, string> = {}) =>
-        runLopper(args, folder, { HF_ENDPOINT: hub.endpoint, HF_HOME: `${folder}/hf`, ...env });
+        runLopper(args, folder, { ...own, ...env });
       await body({
-        ...{ folder, hub, settings },
+        ...{ folder, hub, settings, env: own },
         async done(args, env) {
           const { code, stdout, stderr } = await run(args, env);
           assert.equal(code, 0, stderr);
@@ -60,6 +63,17 @@ function hubTest(name: string, body: (place: Place) => Promise<void>) {
         },
       });
     }));
+}
+
+/** Whether a path is that of weights, where large files lie. */
+const isWeights = (path: string) => path.startsWith("/models/") && path.endsWith("safetensors");
+/** The first half of an answer, after which nothing comes. */
+async function halfOnly(answer: Response): Promise<Response> {
+  const bytes = await answer.bytes();
+  const half = new ReadableStream({
+    start: (controller) => controller.enqueue(bytes.subarray(0, bytes.byteLength / 2)),
+  });
+  return new Response(half);
 }
 
 const resolved = ({ asked }: MockHub) => asked.filter((path) => path.includes("/resolve/"));
@@ -193,6 +207,31 @@ hubTest(
   },
 );
 
+hubTest("a process that is killed leaves what the next one goes on with", async (place) => {
+  const { hub, folder, done } = place;
+  const ranges: (string | null)[] = [];
+  hub.misbehave(({ request, path, times, behave }) => {
+    if (!isWeights(path)) return null;
+    ranges.push(request.headers.get("range"));
+    return times === 1 ? behave().then(halfOnly) : null;
+  });
+  const process = startLopper(["inspect", "org/m"], folder, place.env);
+  const blobs = `${folder}/hf/hub/models--org--m/blobs`;
+  const partial = () => {
+    const names = [...Deno.readDirSync(blobs)].map(({ name }) => name);
+    const name = names.find((name) => name.endsWith("lopper-partial"));
+    return name === undefined ? 0 : Deno.statSync(`${blobs}/${name}`).size;
+  };
+  while (ranges.length === 0 || partial() === 0) await new Promise((f) => setTimeout(f, 20));
+  const size = partial();
+  process.kill("SIGKILL");
+  await process.output();
+  await done(["inspect", "org/m"]);
+  assert.deepEqual(ranges, [null, `bytes=${size}-`]);
+  const left = [...Deno.readDirSync(blobs)].filter(({ name }) => name.includes("lopper"));
+  assert.deepEqual(left, []);
+});
+
 hubTest("two processes at the same time share one download", async ({ hub, done }) => {
   const slow = async (answer: Promise<Response>) => {
     const { body, ...rest } = await answer;
@@ -206,10 +245,9 @@ hubTest("two processes at the same time share one download", async ({ hub, done 
     });
     return new Response(body!.pipeThrough(slowly), rest);
   };
-  const isStored = (path: string) => path.startsWith("/models/") && path.endsWith("safetensors");
-  hub.misbehave(({ path, behave }) => isStored(path) ? slow(behave()) : null);
+  hub.misbehave(({ path, behave }) => isWeights(path) ? slow(behave()) : null);
   const inspect = () => done(["inspect", "org/m", "--json"]);
   const [a, b] = await Promise.all([inspect(), inspect()]);
   assert.equal(a.out, b.out);
-  assert.equal(hub.asked.filter(isStored).length, 1);
+  assert.equal(hub.asked.filter(isWeights).length, 1);
 });

@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
-import { done, fails, inTemporaryFolder, QUICK } from "../support/cli.ts";
+import { DEMO_MODEL } from "@lopper/demo-model";
+import { mockHub } from "@lopper/files/testing";
+import { fileURLToPath } from "node:url";
+import { done, fails, inTemporaryFolder, QUICK, runLopper } from "../support/cli.ts";
 
 const run = async (command: string, ...args: string[]) =>
   (await new Deno.Command(command, { args, stderr: "null" }).output()).success;
@@ -43,6 +46,41 @@ Deno.test("on a full disk a run ends in a sentence, leaves nothing half-written,
       const readOnly = /cannot be written: its file system is read-only/;
       await fails(["prune", "--out", "disk/q"], folder, 1, readOnly);
       await fails(["report", "disk/p"], folder, 1, readOnly);
+    } finally {
+      await disk.unmount();
+    }
+  }));
+
+Deno.test("on a full disk a download ends in a sentence, and the same command goes on when there is room", () =>
+  inTemporaryFolder(async (folder) => {
+    const at = `${folder}/disk`;
+    await Deno.mkdir(at);
+    const disk = await smallDisk(at, 4);
+    if (disk === null) return console.log("skipped: only root on Linux mounts a small disk");
+    const model = fileURLToPath(DEMO_MODEL);
+    const names = [...Deno.readDirSync(model)].map(({ name }) => name);
+    const main = Object.fromEntries(
+      names.map((name) => [name, Deno.readFileSync(`${model}/${name}`)]),
+    );
+    await using hub = mockHub({ models: { "org/m": { branches: { main } } } });
+    const inspect = () =>
+      runLopper(["inspect", "org/m"], folder, { HF_ENDPOINT: hub.endpoint, HF_HUB_CACHE: at });
+    try {
+      const full = await inspect();
+      assert.equal(full.code, 1);
+      assert.match(
+        full.stderr,
+        /lopper-partial cannot be written: there is no space left on its disk; nothing is lost, .*: the same command$/m,
+      );
+      await disk.remount("size=64m");
+      const ranges: (string | null)[] = [];
+      hub.misbehave(({ request, path }) => {
+        if (path.startsWith("/models/")) ranges.push(request.headers.get("range"));
+        return null;
+      });
+      const { code, stderr } = await inspect();
+      assert.equal(code, 0, stderr);
+      assert.match(ranges.join(), /^bytes=[1-9]\d*-$/);
     } finally {
       await disk.unmount();
     }

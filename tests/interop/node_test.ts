@@ -1,5 +1,7 @@
 /** The same code in Node: bundled, it reads, decides, writes and stops there as in Deno. */
+import { DEMO_MODEL } from "@lopper/demo-model";
 import { FolderLock } from "@lopper/files";
+import { cutAfter, mockHub } from "@lopper/files/testing";
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -130,4 +132,29 @@ Deno.test("Node: a lock that it holds is one in Deno, and free when it was kille
     await holder.status;
     await reader.cancel();
     await (await FolderLock.take(place)).release();
+  }));
+
+Deno.test("Node: a model comes from the hub, by a connection that breaks, and a result goes there", () =>
+  inBoth("../../apps/cli/main.ts", async (_deno, node, folder) => {
+    const model = fileURLToPath(DEMO_MODEL);
+    const names = [...Deno.readDirSync(model)].map(({ name }) => name);
+    const main = Object.fromEntries(
+      names.map((name) => [name, Deno.readFileSync(join(model, name))]),
+    );
+    await using hub = mockHub({ models: { "org/m": { branches: { main } } }, writer: "hf_me" });
+    hub.misbehave(({ path, times, behave }) => {
+      const isCut = path.endsWith("safetensors") && path.startsWith("/models/") && times === 1;
+      return isCut ? behave().then((response) => cutAfter(response, 1_000_000)) : null;
+    });
+    const variables = { HF_ENDPOINT: hub.endpoint, HF_HOME: join(folder, "hf"), HF_TOKEN: "hf_me" };
+    const env = ["env", ...Object.entries(variables).map((pair) => pair.join("="))];
+    const inspected = await output([...env, ...node, "inspect", "org/m", "--json"]);
+    const { digest } = JSON.parse(inspected);
+    assert.equal(digest, JSON.parse(await output([...node, "inspect", "--json"])).digest);
+    const out = join(folder, "p");
+    await output([...node, "prune", ...PUBLISHED, "--ratio", "5", "--threads", "1", "--out", out]);
+    await output([...env, ...node, "push", out, "me/small"]);
+    const pushed = hub.repositories.get("models/me/small")!.files("main")!;
+    const weights = "model.safetensors";
+    assert.deepEqual(pushed[weights], await Deno.readFile(join(out, weights)));
   }));

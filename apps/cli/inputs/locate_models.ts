@@ -12,6 +12,7 @@ import { neededFiles } from "@lopper/models";
 import { basename } from "node:path";
 import type { Interruption } from "../terminal/interrupt.ts";
 import type { Reporter } from "../terminal/reporter.ts";
+import { SAME_COMMAND, withWayOn } from "../terminal/way_on.ts";
 import { type UserHub, userHub } from "./hub.ts";
 import { userPath } from "./paths.ts";
 
@@ -123,7 +124,7 @@ async function fromHub(name: HubModelName, how: Locating) {
       },
     });
   } catch (error) {
-    if (!(error instanceof HubUnreachableError)) throw error;
+    if (!(error instanceof HubUnreachableError)) throw withWayOn(error, SAME_COMMAND);
     const found = await cachedModel(cache, name);
     if (found === null) throw error;
     reporter.note(

@@ -19,9 +19,17 @@ export function refusal(asked: Asked, response: Response, asking: Asking): HubEr
 
 /** The error for a hub that does not answer. */
 export function unreachable(asked: Asked, endpoint: string, cause: unknown): HubUnreachableError {
-  const words = cause instanceof Error ? cause.message : String(cause);
-  const reason = `it cannot be reached (${words})`;
+  const reason = `it cannot be reached (${innermost(cause)})`;
   return new HubUnreachableError(sentence(asked, endpoint, reason), null, { cause });
+}
+
+/** What went wrong in the end: what `fetch` throws says so in its causes only. */
+function innermost(error: unknown): string {
+  let found = error;
+  while (found instanceof Error && found.cause !== undefined) found = found.cause;
+  const words = found instanceof Error ? found.message : String(found);
+  // The address was said already.
+  return words.replace(/^error sending request for url \(\S+\): /, "");
 }
 
 /** An error about what was asked for, with the reason as a sentence without its end. */

@@ -4,7 +4,7 @@ import { codeOf } from "../system_reason.ts";
 import { writing } from "../write_error.ts";
 import { writeTextFileAtomically } from "../write_text_file.ts";
 import { type Download, downloadBlob, isWhole } from "./blob.ts";
-import { cachedRepository } from "./cache.ts";
+import { cachedCommit, cachedRepository } from "./cache.ts";
 import type { HubClient } from "./client.ts";
 import { COMMIT, type HubFile, type Revision } from "./revision.ts";
 
@@ -51,9 +51,10 @@ export async function downloadFiles(
   for (const [file, place] of [...found].reverse()) {
     await giveName(place, placeOf(client, revision, file));
   }
-  // A commit is its own name.
-  if (!COMMIT.test(revision.revision)) {
-    await writeRef(join(folder, "refs", revision.revision), revision.commit);
+  const { revision: name, commit } = revision;
+  // A commit is its own name. A cache that nobody may write to serves as long as it has all.
+  if (!COMMIT.test(name) && await cachedCommit(folder, name) !== commit) {
+    await writeRef(join(folder, "refs", name), commit);
   }
   return join(folder, "snapshots", revision.commit);
 }

@@ -1,1 +1,2 @@
+export { cutAfter } from "./misbehaviours.ts";
 export { type MockHub, mockHub } from "./mock_hub.ts";
