@@ -1,10 +1,16 @@
-import { openBackend } from "@lopper/backends";
-import { CALIBRATION_TEXT, DEMO_MODEL } from "@lopper/demo-model";
-import { FileFolder } from "@lopper/files";
-import { listOf } from "@lopper/importance";
-import { openModel } from "@lopper/models";
-import { cutTexts, MemoryStore, prune, runFlags } from "@lopper/run";
-import { openTokenizer } from "@lopper/tokenizers";
+import {
+  CALIBRATION_TEXT,
+  cutTexts,
+  DEMO_MODEL,
+  FileFolder,
+  listOf,
+  MemoryStore,
+  openBackend,
+  openModel,
+  openTokenizer,
+  prune,
+  runFlags,
+} from "lopper";
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 

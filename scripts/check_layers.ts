@@ -35,6 +35,7 @@ const ORDER = [
   "demo-model",
   "report",
   "browser",
+  "library",
   "cli",
   "web",
 ];

@@ -10,6 +10,8 @@ export interface DeadExport {
   readonly name: string;
 }
 
+/** The package that programs of others import as "lopper". */
+const LIBRARY = "library";
 const FACE = /^packages\/([^/]+)\/mod\.ts$/;
 const NAMED = /^export\s+(?:type\s+)?\{([^}]*)\}(?:\s*from\s*"([^"]+)")?/gm;
 const ALL = /^export\s+\*\s+from\s*"([^"]+)"/gm;
@@ -57,7 +59,7 @@ export function exportsOf(
 /** The names that a file takes from the face of a package; "*" for all of them. */
 function takenFrom(file: string, source: string): readonly (readonly [string, string])[] {
   const packageOf = (specifier: string) =>
-    /^@lopper\/([^/]+)$/.exec(specifier)?.[1] ??
+    specifier === "lopper" ? LIBRARY : /^@lopper\/([^/]+)$/.exec(specifier)?.[1] ??
       FACE.exec(targetOf(file, specifier) ?? "")?.[1];
   const taken: (readonly [string, string])[] = [];
   const take = (specifier: string, names: readonly string[]) => {

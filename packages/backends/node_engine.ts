@@ -54,6 +54,9 @@ function unavailable(error: unknown): BackendUnavailableError | null {
   if (!/Cannot find (?:module|package)/.test(message)) return null;
   const [found, needed] = /onnxruntime_binding/.test(message)
     ? [`onnxruntime-node has no engine for ${process.platform} ${process.arch}`, SYSTEMS]
-    : ["onnxruntime-node is not installed", "it beside Lopper: npm install onnxruntime-node"];
+    : [
+      "onnxruntime-node is not installed",
+      "that package beside Lopper: npm install onnxruntime-node",
+    ];
   return new BackendUnavailableError("native", found, needed, { cause: error });
 }

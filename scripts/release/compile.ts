@@ -7,11 +7,9 @@
  *   --deno    the Deno that compiles; the one that runs this by default
  */
 import { parseArgs } from "node:util";
-import { VERSION } from "@lopper/core";
-import { join, relative } from "node:path";
-import { compileBinary } from "./compile_binary.ts";
 import { writeChecksums } from "./checksums.ts";
-import { binaryName, TARGETS } from "./targets.ts";
+import { compileAll } from "./compile_all.ts";
+import { TARGETS } from "./targets.ts";
 
 const { values } = parseArgs({
   args: Deno.args,
@@ -28,18 +26,6 @@ if (unknown !== undefined) {
   console.error(`--target ${unknown} is none of: ${known}, all`);
   Deno.exit(2);
 }
-let failed = 0;
-await Deno.mkdir(values.out, { recursive: true });
-for (const target of targets) {
-  const out = join(values.out, binaryName(VERSION, target));
-  try {
-    await compileBinary(out, { target, deno: values.deno });
-    const megabytes = (await Deno.stat(out)).size / 1e6;
-    console.log(`${relative(".", out)} (${megabytes.toFixed(0)} MB)`);
-  } catch (error) {
-    failed++;
-    console.error(`${target}: ${error instanceof Error ? error.message : error}`);
-  }
-}
+const { failed } = await compileAll(targets, values.out, values.deno);
 await writeChecksums(values.out);
-Deno.exit(failed > 0 ? 1 : 0);
+Deno.exit(failed.length > 0 ? 1 : 0);

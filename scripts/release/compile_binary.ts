@@ -10,6 +10,8 @@ export interface BinaryOptions {
   readonly target: string;
   /** The Deno that compiles, whose runtime the binary has. */
   readonly deno: string;
+  /** Variables of the environment beside those of this process: `DENORT_BIN` names a runtime. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** Makes the command line one file, with all that it needs in it; the licences go beside it. */
@@ -25,15 +27,11 @@ export async function compileBinary(out: string, options: BinaryOptions): Promis
   }
 }
 
-/**
- * Compiles what was staged. Variables of the environment are handed on: `DENORT_BIN` names a
- * runtime of one's own.
- */
+/** Compiles what was staged. */
 export async function compileStage(
   stage: string,
   out: string,
-  { target, deno }: BinaryOptions,
-  env: Readonly<Record<string, string>> = {},
+  { target, deno, env }: BinaryOptions,
 ): Promise<void> {
   // What a runtime caches of a program lies where others may write.
   const how = ["--quiet", "--no-check", "--no-lock", "--no-code-cache", "--include", "."];

@@ -21,6 +21,8 @@ export interface Stage {
   readonly build: Build;
   /** Names of modules that are started by themselves. */
   readonly threads: readonly string[];
+  /** Of onnxruntime-node, be it in the stage or not. */
+  readonly nativeVersion: string;
 }
 
 export const LICENCES = "licences.txt";
@@ -40,7 +42,9 @@ export async function stageProgram(folder: string, options: StageOptions): Promi
   await Deno.mkdir(folder, { recursive: true });
   const parts = await partsOf([...Object.values(MODULES), ...Object.values(programs)]);
   const engine = system ? await stageNative(parts.packages, system, folder) : null;
-  const packages = await Promise.all(parts.packages.map(describePackage));
+  // What a user may add to a package for npm is not in it.
+  const inIt = parts.packages.filter(({ name }) => kind === "binary" || name !== NATIVE);
+  const packages = await Promise.all(inIt.map(describePackage));
   const build: Build = { kind, target, commit: await commitOfSources(), packages, engine };
   const sources = Object.entries(programs).map(([name, path]): [string, string] => [
     name,
@@ -52,9 +56,10 @@ export async function stageProgram(folder: string, options: StageOptions): Promi
   await bundle(programsOf, parts, folder, { platform: "deno", external });
   await (kind === "binary" ? stageWasmPackage : stageWasmFiles)(parts.packages, folder);
   if (kind === "binary") await describeStage(folder, packages);
-  await Deno.writeTextFile(join(folder, LICENCES), await licenceTexts(parts.packages));
+  await Deno.writeTextFile(join(folder, LICENCES), await licenceTexts(inIt));
   await Deno.copyFile(join(ROOT, "LICENSE"), join(folder, "LICENSE"));
-  return { build, threads: [...parts.threads.keys()] };
+  const native = parts.packages.find(({ name }) => name === NATIVE)!;
+  return { build, threads: [...parts.threads.keys()], nativeVersion: native.version };
 }
 
 /** What the bundle imports lies in the stage, and nothing else is looked for anywhere. */

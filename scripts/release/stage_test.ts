@@ -57,8 +57,8 @@ Deno.test("release: a stage has what the program needs for one system, and nothi
     await t.step("it is compiled, and is no larger than it may be", async () => {
       const out = join(stage, "binary");
       // Whose runtime it gets is the same for the size of the rest; this one is at hand.
-      const runtime = { DENORT_BIN: Deno.execPath() };
-      await compileStage(stage, out, { target: TARGET, deno: Deno.execPath() }, runtime);
+      const deno = Deno.execPath();
+      await compileStage(stage, out, { target: TARGET, deno, env: { DENORT_BIN: deno } });
       const embedded = (await Deno.stat(out)).size - (await Deno.stat(Deno.execPath())).size;
       assert.ok(embedded > 70e6 && embedded < MOST_EMBEDDED, `${embedded} bytes`);
     });

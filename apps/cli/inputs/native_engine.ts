@@ -1,5 +1,5 @@
 import { placeNativeEngine } from "@lopper/backends";
-import { INPUTS } from "@lopper/core";
+import { INPUTS, WriteError } from "@lopper/core";
 import { FileSink, FileSource, writing } from "@lopper/files";
 import { mkdir, stat } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -31,13 +31,20 @@ export async function findNativeEngine(backend: string | undefined): Promise<voi
  */
 async function takenOut({ name, folder, files }: CarriedEngine): Promise<string> {
   const place = join(cacheFolder(), "engines", name);
-  await writing(place, () => mkdir(place, { recursive: true }));
-  for (const { name, bytes } of files) {
-    const path = join(place, name);
-    const found = await stat(path).catch(() => null);
-    if (found?.size !== bytes) await copy(fileURLToPath(new URL(name, folder)), path);
+  try {
+    await writing(place, () => mkdir(place, { recursive: true }));
+    for (const { name, bytes } of files) {
+      const path = join(place, name);
+      const found = await stat(path).catch(() => null);
+      if (found?.size !== bytes) await copy(fileURLToPath(new URL(name, folder)), path);
+    }
+    return place;
+  } catch (error) {
+    if (!(error instanceof WriteError)) throw error;
+    const reason = `${error.reason}; the native engine is put there, LOPPER_CACHE names another ` +
+      "folder, and --backend wasm needs none";
+    throw new WriteError(error.file, reason, { cause: error });
   }
-  return place;
 }
 
 async function copy(from: string, to: string) {
