@@ -14,5 +14,10 @@ export {
   type Weights,
 } from "./backend.ts";
 export { type NativePlace, placeNativeEngine } from "./native_place.ts";
-export { type BackendName, openBackend, type OpenedBackend } from "./open_backend.ts";
+export {
+  type BackendName,
+  openBackend,
+  type OpenedBackend,
+  type OpenOptions,
+} from "./open_backend.ts";
 export { ENGINE_OPTIONS, MAX_THREADS } from "./options.ts";

@@ -20,12 +20,21 @@ export const BACKEND_NAMES = Object.keys(OPENERS) as readonly BackendName[];
  * computes on the CPU, slower than the CPU's own engine, and onnxruntime-node does not tell which
  * device it is.
  */
-async function automatic(): Promise<readonly BackendName[]> {
+async function automatic(withDevices: boolean): Promise<readonly BackendName[]> {
+  if (!withDevices) return PROCESSOR;
   const cuda = await import("./cuda_library.ts")
     .then(({ missingCudaFiles }) => missingCudaFiles().length === 0)
     // a browser has no files, and not every program has onnxruntime-node
     .catch(() => false);
-  return cuda ? ["cuda", "cpu", "wasm"] : ["cpu", "wasm"];
+  return cuda ? ["cuda", ...PROCESSOR] : PROCESSOR;
+}
+
+/** What runs on the processor, best first. */
+const PROCESSOR = ["cpu", "wasm"] as const satisfies readonly BackendName[];
+
+export interface OpenOptions extends BackendOptions {
+  /** Whether "auto" may choose a GPU; it may, where this is left out. */
+  readonly withDevices?: boolean;
 }
 
 export interface OpenedBackend {
@@ -43,11 +52,11 @@ export interface OpenedBackend {
  */
 export async function openBackend(
   name: BackendName | "auto",
-  options: BackendOptions,
+  options: OpenOptions,
 ): Promise<OpenedBackend> {
   if (name !== "auto") return { backend: await OPENERS[name](options), skipped: [] };
   const skipped: { name: BackendName; reason: string }[] = [];
-  for (const candidate of await automatic()) {
+  for (const candidate of await automatic(options.withDevices ?? true)) {
     try {
       return { backend: await OPENERS[candidate](options), skipped };
     } catch (error) {

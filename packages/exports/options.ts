@@ -102,9 +102,9 @@ export const EXPORT_OPTIONS = {
     without: "logits",
   },
   backend: {
-    form: choice("name", ["cpu", "wasm"]),
-    help: "engine that verifies",
-    without: "cpu",
+    form: choice("name", ["auto", "cpu", "wasm"]),
+    help: "engine that verifies: the processor's own, or WebAssembly",
+    without: "auto",
   },
   threads: ENGINE_OPTIONS.threads,
   overwrite: { form: on, help: "replace an earlier export" },

@@ -13,6 +13,7 @@ import { checkSameBytes, killAndResume } from "../support/kill.ts";
 /** A file that goes to users has to fit into what they wait for. */
 const MOST_BYTES = 180e6;
 const HELD_OUT = fileURLToPath(new URL("../fixtures/held_out.txt", import.meta.url));
+const MEASURED = ["--perplexity", HELD_OUT, "--seq-len", "64"];
 
 Deno.test("binary: what a user does with it, with no Node, no Deno and no cache", async (t) => {
   await inTemporaryFolder(async (folder) => {
@@ -57,7 +58,7 @@ Deno.test("binary: what a user does with it, with no Node, no Deno and no cache"
       assert.equal(printed, await done(["generate", "run", ...words], place));
       await run("export", "run", "--to", "gguf", "--out", "gguf");
       assert.ok(readdirSync(join(place, "gguf")).some((name) => name.endsWith(".gguf")));
-      await run("compare", "demo", "run", "--no-speed", "--perplexity", HELD_OUT);
+      await run("compare", "demo", "run", "--no-speed", ...MEASURED);
       assert.match((await run("inspect", "run")).printed, /blocks/);
       await run("report", "run", "--out", "page.html");
       const page = await Deno.readTextFile(join(place, "page.html"));
@@ -67,7 +68,7 @@ Deno.test("binary: what a user does with it, with no Node, no Deno and no cache"
     await t.step(
       "it measures each model in a process of its own, which is the binary again",
       async () => {
-        const words = ["compare", "demo", "run", "--json", "--perplexity", HELD_OUT];
+        const words = ["compare", "demo", "run", "--json", ...MEASURED];
         const { code, stdout, stderr } = await start(words, place).output();
         const said = new TextDecoder().decode(stderr);
         if (code === 0) assert.match(new TextDecoder().decode(stdout), /"peakResidentBytes":\d/);

@@ -19,7 +19,7 @@ import { nodeCommand, output } from "../support/node.ts";
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const NEEDLESS = /(?<!\.d)\.ts$|\.map$|\.node$|jsep|jspi|asyncify|webgl|_test/;
 const SETTINGS = [...PUBLISHED, "--ratio", "4", "--threads", "1"];
-const HELD_OUT = join(ROOT, "tests/fixtures/held_out.txt");
+const MEASURED = ["--perplexity", join(ROOT, "tests/fixtures/held_out.txt"), "--seq-len", "64"];
 const GREEDY = ["The sea", "--max-tokens", "8", "--temperature", "0", "--threads", "1"];
 
 Deno.test("npm: installed where there is only Node, it does what a checkout does", async (t) => {
@@ -92,7 +92,7 @@ Deno.test("npm: installed where there is only Node, it does what a checkout does
       await user("prune", ...SETTINGS, "--backend", "cpu", "--out", "cpu");
       await checkSameBytes(place, "cpu", "by-deno");
       // Each model runs in a process of its own.
-      const compared = await user("compare", "demo", "cpu", "--json", "--perplexity", HELD_OUT);
+      const compared = await user("compare", "demo", "cpu", "--json", ...MEASURED);
       assert.match(compared.printed, /"peakResidentBytes":\d/);
     });
     await t.step("as a library: the example of the page", async () => {

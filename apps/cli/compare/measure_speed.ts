@@ -45,7 +45,7 @@ async function run(path: string, options: Options, interruption: Interruption) {
       `${prompt} and ${decode} tokens are asked for; the model takes ${longest}`,
     );
   }
-  const backend = await openUserBackend(options.backend, options.threads, () => {});
+  const backend = await openUserBackend(options.backend, options, () => {});
   const budget = budgetNow(options.memory);
   const size = { tokens: prompt + decode, length: prompt + decode };
   const expandedBytes = expandedWithin(model, backend.description, size, budget);

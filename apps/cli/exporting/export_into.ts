@@ -11,7 +11,7 @@ import type { ExportFolder } from "./export_folder.ts";
 
 /** The engine that verifies an export. */
 export interface VerifyingEngine {
-  readonly backend: BackendName;
+  readonly backend: BackendName | "auto";
   readonly threads?: number;
 }
 
@@ -32,7 +32,12 @@ export async function exportInto(
   { folder, engine, reporter, signal, checkSource }: ExportWork,
 ): Promise<ExportRecord> {
   await using backend = engine &&
-    await openUserBackend(engine.backend, engine.threads, (message) => reporter.say(message));
+    await openUserBackend(
+      engine.backend,
+      // A GPU is for searching: exports are read by the engine that everybody has.
+      { threads: engine.threads, withDevices: false },
+      (message) => reporter.say(message),
+    );
   const text = backend && await readInput(fileURLToPath(HELD_OUT_TEXT), INPUTS.calibration);
   return await exportModel(model, task, {
     store: folder,

@@ -64,7 +64,7 @@ async function run(
 ) {
   using reporter = openReporter();
   const [located] = await locate([path], { offline: options.offline, reporter, interruption });
-  await using backend = await openUserBackend(options.backend, options.threads, tell);
+  await using backend = await openUserBackend(options.backend, options, tell);
   using model = await openLocated(located, (note) => reporter.note(note));
   using tokenizer = await openTokenizer(model.folder);
   const ids = await tokenizer.encode(prompt);

@@ -48,7 +48,7 @@ export async function openMeasured(run: EvaluationRun): Promise<OpenMeasured> {
   opening.defer(() => reporter.stop());
   const { title } = run.located;
   const model = opening.use(await openLocated(run.located, TOLD));
-  const backend = await openUserBackend(options.backend, options.threads, (m) => reporter.say(m));
+  const backend = await openUserBackend(options.backend, options, (m) => reporter.say(m));
   opening.use(backend);
   const length = windowLength(model, options.seqLen);
   const digest = await modelDigest(model, (done, total) => {

@@ -138,7 +138,7 @@ async function openBackendOf(
   const name = backend === "auto" && settings
     ? ENGINE_OPTIONS.backend.form.schema.parse(settings.backend)
     : backend;
-  return await openUserBackend(name, threads, (message) => reporter.say(message));
+  return await openUserBackend(name, { threads }, (message) => reporter.say(message));
 }
 
 /** What a target of latency means, by a table of timings; other targets mean what they say. */

@@ -148,7 +148,6 @@ async function writeExport(
   const watch = new SourceWatch();
   using model = await openModel(new FileFolder(out, watch));
   const task = { title: basename(out), to: flags.format, options: formatOptions(flags) };
-  // A GPU is for searching: exports are read by the engine that everybody has.
   const backend = record.backend.name === "wasm" ? "wasm" : "cpu";
   return await exportInto(model, task, {
     ...{ folder, reporter, signal },
