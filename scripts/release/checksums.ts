@@ -10,6 +10,7 @@ export async function writeChecksums(folder: string): Promise<void> {
     if (!isFile || name === CHECKSUMS) continue;
     lines.push(`${await sha256(await Deno.readFile(join(folder, name)))}  ${basename(name)}`);
   }
+  if (lines.length === 0) return;
   lines.sort((a, b) => a.slice(64) < b.slice(64) ? -1 : 1);
   await Deno.writeTextFile(join(folder, CHECKSUMS), lines.map((line) => line + "\n").join(""));
 }

@@ -37,5 +37,21 @@ export async function compileStage(
   const how = ["--quiet", "--no-check", "--no-lock", "--no-code-cache", "--include", "."];
   const may = denoFlags(ALL_PERMISSIONS);
   const where = ["--target", target, "--output", resolve(out)];
-  await done(deno, ["compile", ...how, ...may, ...where, "main.js"], stage, env);
+  try {
+    await done(deno, ["compile", ...how, ...may, ...where, "main.js"], stage, env);
+  } catch (error) {
+    throw withoutRuntime(error) ?? error;
+  }
 }
+
+/** Deno downloads its runtime when it compiles for a system first. */
+function withoutRuntime(error: unknown): Error | null {
+  const url = /error sending request for url \((\S*denort\S*)\)/.exec(String(error))?.[1];
+  if (url === undefined) return null;
+  const sentence = `Deno's runtime could not be downloaded from ${url}; without a network, ` +
+    "DENORT_BIN names that file, unpacked";
+  return new RuntimeMissingError(sentence, { cause: error });
+}
+
+/** What a binary is made of besides the program is not to be had. */
+export class RuntimeMissingError extends Error {}

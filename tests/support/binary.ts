@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { compileBinary } from "../../scripts/release/compile_binary.ts";
+import { compileBinary, RuntimeMissingError } from "../../scripts/release/compile_binary.ts";
 import { oneThread } from "./cli.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -20,7 +20,7 @@ export async function compileForTest(file: string, what: string): Promise<boolea
     });
     return true;
   } catch (error) {
-    if (runtime !== null || !/denort|download/i.test(String(error))) throw error;
+    if (!(error instanceof RuntimeMissingError)) throw error;
     console.log(
       `skipped: ${what} needs Deno's runtime for binaries, which could not be downloaded; ` +
         "LOPPER_VENV_BINARY names a folder with scripts/oracles/requirements-binary.txt installed",
