@@ -38,10 +38,12 @@ test("prune writes a checkpoint, a plan, a journal and a record, says nothing el
   const files = [...Deno.readDirSync(`${folder}/p`)].map(({ name }) => name).sort();
   assert.deepEqual(files, [
     "config.json",
+    "configuration_lopper.py",
     "generation_config.json",
     "journal.jsonl",
     "lopper_plan.json",
     "model.safetensors",
+    "modeling_lopper.py",
     "pruning_config.json",
     "report.html",
     "run.json",

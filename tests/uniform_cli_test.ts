@@ -30,7 +30,8 @@ test("layers stay alike, plain for every reader; parts, plans and resumed runs a
   );
   assert.deepEqual(kinds, ["layer", "all channels", "all channels"]);
   const config = await json(`${folder}/p/config.json`);
-  assert.equal(config.lopper, undefined);
+  assert.equal(config.model_type, "llama");
+  assert.equal(config.per_layer_config, undefined);
   assert.equal(config.num_hidden_layers, 11);
   assert.equal(config.intermediate_size, 384);
 

@@ -1,4 +1,4 @@
-import { CheckpointFormatError, ExportError } from "@lopper/core";
+import { CheckpointFormatError, densePlan, ExportError } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
 import { fromFloat32, MemoryFolder, MemorySink, writeSafetensors } from "@lopper/formats";
 import {
@@ -8,7 +8,8 @@ import {
   type Model,
   modelDigest,
   openModel,
-  prunedConfig,
+  plainConfig,
+  writePrunedModel,
 } from "@lopper/models";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
@@ -19,7 +20,7 @@ import {
 } from "../../tests/support/heterogeneous.ts";
 import { exportDeci } from "./deci/export.ts";
 import { exportOnnx } from "./onnx_export.ts";
-import { exportSafetensors, transformersConfig } from "./safetensors_export.ts";
+import { exportSafetensors } from "./safetensors_export.ts";
 import { checkDifference } from "./verify.ts";
 
 const FIXTURES = fileURLToPath(new URL("../../tests/fixtures/families", import.meta.url));
@@ -44,7 +45,7 @@ Deno.test("safetensors export: a uniform model is plain, and the same model", as
 });
 
 Deno.test("safetensors export: layers of their own bring the code that knows them, under a type of their own", async () => {
-  for (const family of ["llama-mha", "mistral-sliding", "qwen2", "qwen3"]) {
+  for (const family of ["llama-mha", "mistral-sliding", "qwen2", "qwen3", "olmo2"]) {
     const source = await open(family);
     const model = await prunedInMemory(source, heterogeneousPlan(source.architecture));
     const output = new MemoryOutput();
@@ -61,12 +62,8 @@ Deno.test("safetensors export: layers of their own bring the code that knows the
     }
     const again = await openModel(output.folder("export"));
     assert.equal(await modelDigest(again), await modelDigest(model), family);
-    // pruned again, it is a checkpoint like any other
-    const { auto_map, model_type, architectures } = prunedConfig(
-      again.config,
-      again.architecture,
-      false,
-    );
+    // without what differs, it is a checkpoint like any other
+    const { auto_map, model_type, architectures } = plainConfig(again.config);
     assert.deepEqual([auto_map, model_type], [undefined, model.architecture.family]);
     assert.deepEqual(architectures, source.config.architectures);
     source[Symbol.dispose]();
@@ -171,12 +168,58 @@ Deno.test("safetensors export: what float16 cannot hold is refused by name", asy
 });
 
 Deno.test("safetensors export: heads that do not divide the hidden size need our configuration in Llama", async () => {
-  const plain = transformersConfig(await filled(1));
-  assert.equal(plain.model_type, "llama");
-  const odd = transformersConfig(
-    await filled(1, { num_attention_heads: 3, num_key_value_heads: 3 }),
-  );
-  assert.equal(odd.model_type, "lopper_llama");
+  const typeOf = async (change: Record<string, unknown>) => {
+    const output = new MemoryOutput();
+    await exportSafetensors(await filled(1, change), output.open);
+    await openModel(output.folder("export"));
+    return json(output.files["config.json"]).model_type;
+  };
+  assert.equal(await typeOf({}), "llama");
+  const odd = { num_attention_heads: 3, num_key_value_heads: 3 };
+  assert.equal(await typeOf(odd), "lopper_llama");
+});
+
+Deno.test("safetensors export: what a run wrote is written the same, file by file", async () => {
+  for (const family of ["llama-mha", "qwen2", "olmo2"]) {
+    const source = await open(family);
+    const { architecture } = source;
+    const [all, one] = [densePlan(architecture, ""), heterogeneousPlan(architecture)];
+    const removed = { attention: "removed", mlp: "removed" } as const;
+    const fewer = { ...all, layers: all.layers.map((layer, i) => i === 1 ? removed : layer) };
+    for (const plan of [all, one, fewer]) {
+      const [run, exported] = [new MemoryOutput(), new MemoryOutput()];
+      await writePrunedModel(source, plan, run.open);
+      await exportSafetensors(await openModel(run.folder("run")), exported.open);
+      // but for the order of its keys
+      const [ours, theirs] = [run, exported].map(({ files }) => ({
+        ...files,
+        "config.json": json(files["config.json"]),
+      }));
+      assert.deepEqual(theirs, ours, family);
+    }
+    source[Symbol.dispose]();
+  }
+});
+
+Deno.test("safetensors export: layers that are gone whole are gone from what an earlier version wrote, too", async () => {
+  const source = await open("llama-mha");
+  const output = new MemoryOutput();
+  await exportSafetensors(source, output.open);
+  const config = json(output.files["config.json"]);
+  const { num_attention_heads: query_heads, num_key_value_heads: kv_heads, intermediate_size } =
+    config;
+  const whole = { attention: { query_heads, kv_heads }, mlp: { intermediate_size } };
+  const layers = Array.from({ length: config.num_hidden_layers }, () => whole);
+  const earlier = {
+    ...config,
+    num_hidden_layers: layers.length + 1,
+    lopper: { schema: 1, layers: [...layers, { attention: null, mlp: null }] },
+  };
+  const files = { ...output.files, "config.json": JSON.stringify(earlier) };
+  const again = new MemoryOutput();
+  await exportSafetensors(await openModel(new MemoryFolder("earlier", files)), again.open);
+  assert.deepEqual(json(again.files["config.json"]), config);
+  source[Symbol.dispose]();
 });
 
 Deno.test("verification: a difference above the tolerance, or none that is a number, is one sentence", () => {

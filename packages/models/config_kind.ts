@@ -34,7 +34,7 @@ export function checkConfig(json: Json, file: string): CompleteConfig {
 
 /** @throws {UnsupportedModelError} unless a config is that of a family that Lopper reads. */
 function checkModelType(json: Json, file: string) {
-  const { model_type: found, architectures, lopper } = json;
+  const { model_type: found, architectures } = json;
   if (typeof found !== "string") {
     const named = Array.isArray(architectures) && architectures.length > 0
       ? `, only architectures ${shown(architectures)}`
@@ -43,7 +43,7 @@ function checkModelType(json: Json, file: string) {
       `${file}: there is no model_type${named}; Lopper reads those of ${readable()}`,
     );
   }
-  const type = isGiven(lopper) ? withoutPrefix(found) : found;
+  const type = withoutPrefix(found);
   if (FAMILIES.some(({ modelType }) => modelType === type)) return;
   const part = TEXT_PARTS.find((key) => isObject(json[key]));
   if (!part && !OTHER_PARTS.some((key) => isObject(json[key]))) familyOf(type, file);

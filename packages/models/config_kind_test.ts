@@ -29,8 +29,7 @@ Deno.test("config: the kind of model comes before any other key", () => {
     /model_type is "llava", a model of more than text, whose part for text is "llama"; /,
   );
   refuses({ model_type: "clap", audio_config: {} }, /is "clap", a model of more than text; /);
-  refuses({ model_type: "lopper_gpt2", lopper: {} }, /model_type is "gpt2"/);
-  refuses({ model_type: "lopper_llama" }, /model_type is "lopper_llama"/);
+  refuses({ model_type: "lopper_gpt2" }, /model_type is "gpt2"/);
   assert.throws(() => checkConfig({ model_type: "llama" }, FILE), CheckpointFormatError);
 });
 

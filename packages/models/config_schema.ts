@@ -11,13 +11,25 @@ const layerSchema = z.strictObject({
 });
 
 /**
- * How a pruned checkpoint says, under the key `lopper` of its config.json, that its layers differ.
+ * How versions up to 0.3.0 said, under the key `lopper` of a config.json, that layers differ; and how
+ * it is said of other formats that list their layers.
  */
 const layerOverridesSchema = z.strictObject({
   schema: z.literal(1),
   layers: z.array(layerSchema).min(1).max(MAX_LAYERS),
 });
 export type LayerOverrides = z.infer<typeof layerOverridesSchema>;
+
+/** What layers say of themselves, by their numbers; `layersOfConfig` refuses what Lopper does not read of it. */
+const perLayerSchema = z.record(
+  z.string().regex(/^\d{1,4}$/, "needs the number of a layer"),
+  z.looseObject({
+    num_attention_heads: size.optional(),
+    num_key_value_heads: size.optional(),
+    intermediate_size: size.optional(),
+    skip: z.array(z.string()).optional(),
+  }),
+);
 
 /** The keys of a Hugging Face config.json that Lopper reads; all others are kept as they are. */
 export const configSchema = z.looseObject({
@@ -45,5 +57,6 @@ export const configSchema = z.looseObject({
   partial_rotary_factor: z.number().nullish(),
   eos_token_id: z.union([z.int(), z.array(z.int())]).nullish(),
   lopper: layerOverridesSchema.optional(),
+  per_layer_config: perLayerSchema.nullish(),
 });
 export type ModelConfig = z.infer<typeof configSchema>;

@@ -5,12 +5,15 @@ import {
   headsOf,
   keepLayers,
   longestSequence,
+  sizeOf,
   UnsupportedModelError,
   withShape,
 } from "@lopper/core";
-import { architectureFromConfig, prunedConfig } from "./config.ts";
+import { architectureFromConfig } from "./config.ts";
 import { configSchema } from "./config_schema.ts";
 import { checkConfig } from "./config_kind.ts";
+import { llama } from "./families/llama.ts";
+import { writtenConfig } from "./written_config.ts";
 import assert from "node:assert/strict";
 
 const LLAMA = {
@@ -26,6 +29,8 @@ const LLAMA = {
 const FILE = "m/config.json";
 const parse = (change: Record<string, unknown>) =>
   architectureFromConfig(checkConfig({ ...LLAMA, ...change }, FILE), FILE).architecture;
+const written = (config: Readonly<Record<string, unknown>>, architecture: Architecture) =>
+  writtenConfig({ config, architecture, family: llama });
 
 const QWEN2 = {
   model_type: "qwen2",
@@ -126,14 +131,15 @@ Deno.test("config: a null says what absence says, and swish is silu", () => {
   assert.deepEqual(parse(nulls), parse(absent));
   assert.deepEqual(parse({ hidden_act: "swish" }), parse({}));
   // what is written says what was meant, for readers that know no defaults and take no nulls
-  const written = prunedConfig(checkConfig({ ...LLAMA, ...nulls, hidden_act: "swish" }, FILE), {
-    ...parse(nulls),
-  }, true);
-  assert.equal(written.hidden_act, "silu");
-  assert.equal(written.max_position_embeddings, 2048);
-  assert.equal(written.rms_norm_eps, 1e-6);
+  const config = written(
+    checkConfig({ ...LLAMA, ...nulls, hidden_act: "swish" }, FILE),
+    parse(nulls),
+  );
+  assert.equal(config.hidden_act, "silu");
+  assert.equal(config.max_position_embeddings, 2048);
+  assert.equal(config.rms_norm_eps, 1e-6);
   for (const key of ["attention_bias", "mlp_bias", "rope_theta", "tie_word_embeddings"]) {
-    assert.equal(key in written, false, key);
+    assert.equal(key in config, false, key);
   }
   assert.deepEqual(checkConfig({ ...LLAMA, num_key_value_heads: 4 }, FILE), {
     ...LLAMA,
@@ -218,32 +224,93 @@ function omitFull({ fullAttention: _, ...architecture }: Architecture) {
   return architecture;
 }
 
-Deno.test("config: a uniform result is plain, another lists its layers and reads back", () => {
+Deno.test("config: a uniform result is plain, another says in what layers differ and reads back", () => {
   const architecture = parse({});
   const [attention, mlp] = [{ kvGroups: 2 }, { channels: 96 }];
   const uniform = withShape(architecture, [attention, mlp, attention, mlp]);
-  const plain = prunedConfig(LLAMA, uniform, true);
-  assert.equal(plain.lopper, undefined);
+  const plain = written(LLAMA, uniform);
+  assert.equal(plain.model_type, "llama");
+  assert.equal("per_layer_config" in plain, false);
   assert.deepEqual(architectureFromConfig(configSchema.parse(plain), "c").architecture, uniform);
   const mixed = withShape(architecture, [null, mlp, attention, null]);
-  const listed = prunedConfig({ ...LLAMA, extra: "kept" }, mixed, false);
+  const listed = written({ ...LLAMA, num_key_value_heads: 4, extra: "kept" }, mixed);
   assert.equal(listed.extra, "kept");
+  // transformers would open the plain type by itself, and fill what is missing with random numbers
+  assert.equal(listed.model_type, "lopper_llama");
+  assert.deepEqual(listed.per_layer_config, {
+    0: { intermediate_size: 96, skip: ["attention"] },
+    1: { num_attention_heads: 2, num_key_value_heads: 2, skip: ["mlp"] },
+  });
   assert.deepEqual(architectureFromConfig(configSchema.parse(listed), "c").architecture, mixed);
 });
 
-Deno.test("config: rotary settings are written under the keys of earlier readers, too", () => {
-  const written = (change: Record<string, unknown>) => {
-    const config = { ...LLAMA, ...change };
-    return prunedConfig(config, parse(change), true);
+Deno.test("config: what a layer says of itself is read as transformers writes it, and nothing of it is passed over", () => {
+  const own = (per_layer_config: Record<string, unknown>, change = {}) =>
+    parse({ ...change, per_layer_config }).blocks.map((block) => sizeOf(block));
+  const usual = [{ kvGroups: 4 }, { channels: 160 }];
+  assert.deepEqual(own({}), [...usual, ...usual]);
+  // it fills numbers up with zeros, so that they sort
+  const second = { "01": { intermediate_size: 5, num_key_value_heads: 2 } };
+  assert.deepEqual(own(second), [...usual, { kvGroups: 2 }, { channels: 5 }]);
+  assert.deepEqual(own({ 0: { skip: ["attention", "mlp"] } }), usual);
+  const refused: readonly [Record<string, unknown>, RegExp][] = [
+    [{ 0: { head_dim: 8 } }, /per_layer_config\.0\.head_dim is 8; .* Lopper reads num_attention/],
+    [{ 0: { skip: ["norm"] } }, /per_layer_config\.0\.skip names "norm"; .*attention and mlp/],
+    [{ 2: { skip: [] } }, /at per_layer_config\.2: num_hidden_layers is 2/],
+    [{ 0: {}, "00": {} }, /layer 0 is described twice/],
+    [{ first: {} }, /per_layer_config\.first/],
+    [{ 0: { num_attention_heads: 3 } }, /num_attention_heads is 3; .*multiple of .*, 4/],
+  ];
+  for (const [per_layer_config, message] of refused) {
+    assert.throws(() => own(per_layer_config), message);
+  }
+});
+
+Deno.test("config: layers are read as versions up to 0.3.0 listed them, and never from two lists", () => {
+  const lopper = {
+    schema: 1,
+    layers: [
+      { attention: null, mlp: { intermediate_size: 7 } },
+      { attention: { query_heads: 2, kv_heads: 1 }, mlp: null },
+    ],
   };
+  for (const model_type of ["llama", "lopper_llama"]) {
+    const sizes = parse({ model_type, lopper }).blocks.map((block) => sizeOf(block));
+    assert.deepEqual(sizes, [{ channels: 7 }, { kvGroups: 1 }]);
+  }
+  assert.throws(
+    () => parse({ lopper, per_layer_config: {} }),
+    /config\.json: it says twice what layers have, under lopper and under per_layer_config/,
+  );
+});
+
+Deno.test("config: a layer without attention has the type of one that the cache is filled for", () => {
+  const [slides, full] = ["sliding_attention", "full_attention"];
+  const types = (gone: readonly number[], ...layer_types: string[]) => {
+    const config = { ...QWEN2, num_hidden_layers: layer_types.length, layer_types };
+    const checked = checkConfig({ ...LLAMA, ...config }, FILE);
+    const { architecture, family } = architectureFromConfig(checked, FILE);
+    const shape = denseShape(architecture.blocks)
+      .map((size, i) => i % 2 === 0 && gone.includes(i / 2) ? null : size);
+    const pruned = withShape(architecture, shape);
+    return writtenConfig({ config: checked, architecture: pruned, family }).layer_types;
+  };
+  assert.deepEqual(types([0], full, slides, full), [slides, slides, full]);
+  assert.deepEqual(types([1], full, slides, slides), [full, full, slides]);
+  assert.deepEqual(types([0, 1, 2], full, slides, full), [full, slides, full]);
+});
+
+Deno.test("config: rotary settings are written under the keys of earlier readers, too", () => {
+  const changed = (change: Record<string, unknown>) =>
+    written({ ...LLAMA, ...change }, parse(change));
   const base = { rope_theta: 7, rope_type: "default" };
   // what a reader of the earlier keys alone computes is what a reader of all of them does
-  const plain = written({ rope_parameters: base, rope_theta: 9 });
+  const plain = changed({ rope_parameters: base, rope_theta: 9 });
   assert.deepEqual(plain.rope_parameters, base);
   assert.deepEqual([plain.rope_theta, plain.rope_scaling], [7, undefined]);
-  const scaled = written({ rope_parameters: { ...base, rope_type: "linear", factor: 2 } });
+  const scaled = changed({ rope_parameters: { ...base, rope_type: "linear", factor: 2 } });
   const { rope_parameters: _, ...earlier } = scaled;
   assert.deepEqual(parse(earlier).rope, { theta: 7, scaling: { type: "linear", factor: 2 } });
   assert.deepEqual(parse(scaled).rope, parse(earlier).rope);
-  assert.equal("rope_theta" in written({}), false);
+  assert.equal("rope_theta" in changed({}), false);
 });

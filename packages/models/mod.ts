@@ -1,12 +1,6 @@
 /** Checkpoints of any format opened as models, and written. */
 export { copyCompanions, copyTerms } from "./companions.ts";
-export {
-  architectureFromConfig,
-  configOfLayers,
-  plainConfig,
-  PRUNED_MODEL_TYPE,
-  prunedConfig,
-} from "./config.ts";
+export { architectureFromConfig } from "./config.ts";
 export { configSchema } from "./config_schema.ts";
 export { DECI_MODEL_TYPE, deciMultiplier, deciWidth } from "./deci_config.ts";
 export { blockTensorName } from "./families/family.ts";
@@ -42,4 +36,6 @@ export {
 } from "./published_config.ts";
 export { prunedTensors, type Refit, writePrunedModel } from "./pruned_model.ts";
 export { earlierRopeKeys } from "./rope_config.ts";
+export { writeCheckpoint, writeWeights } from "./write_checkpoint.ts";
+export { configOfLayers, plainConfig } from "./written_config.ts";
 export { ropeFrequencies } from "./rope_frequencies.ts";

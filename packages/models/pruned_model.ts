@@ -1,32 +1,16 @@
 import {
-  type Architecture,
   DTYPE_BYTES,
   isFloatDType,
-  isUniform,
-  keepLayers,
   type KeptByBlock,
   keptOf,
-  layersWithBlocks,
   prunedArchitecture,
   type PrunePlan,
   unitAxis,
   unitIndices,
 } from "@lopper/core";
-import { configOfLayers, prunedConfig } from "./config.ts";
-import {
-  fromFloat32,
-  type OpenSink,
-  planShards,
-  type TensorEntry,
-  type TensorInfo,
-  writeFile,
-  writeJson,
-  writeSafetensors,
-  writeText,
-} from "@lopper/formats";
-import { blockTensorName } from "./families/family.ts";
+import { fromFloat32, type OpenSink, type TensorEntry, type TensorInfo } from "@lopper/formats";
 import type { Model, Weight } from "./model.ts";
-import { copyCompanions } from "./companions.ts";
+import { writeCheckpoint, type WrittenCheckpoint } from "./write_checkpoint.ts";
 
 /**
  * The columns that a block's output projection keeps with new values, transposed: `[kept, out]`,
@@ -35,17 +19,14 @@ import { copyCompanions } from "./companions.ts";
  */
 export type Refit = (block: number) => Float32Array | null;
 
-export interface WrittenModel {
-  readonly architecture: Architecture;
+export interface WrittenModel extends WrittenCheckpoint {
   /** Bytes of weights, headers not counted. */
   readonly weightBytes: number;
-  readonly files: readonly string[];
 }
 
 /**
  * Writes the part of `model` that `plan` keeps as a checkpoint in Hugging Face layout, each weight
- * in the dtype of the source and bit-identical where it stays. One tensor is in memory at a time.
- * config.json is written last, so that a folder with one is whole.
+ * in the dtype of the source and bit-identical where it stays.
  * @param open gives the sink of a file; what was written appears under its name on commit only.
  * @throws {PlanError} when the plan does not fit the model.
  */
@@ -55,47 +36,12 @@ export async function writePrunedModel(
   open: OpenSink,
   options: { maxShardBytes?: number; refit?: Refit } = {},
 ): Promise<WrittenModel> {
-  const { architecture, config, entries } = withoutEmptyLayers(model, plan, options.refit);
-  const { shards, indexJson } = planShards(entries, options.maxShardBytes);
-  const files: string[] = [];
-  for (const shard of shards) {
-    await writeFile(open, shard.file, (sink) => writeSafetensors(sink, shard.entries));
-    files.push(shard.file);
-  }
-  if (indexJson !== undefined) {
-    await writeText(open, "model.safetensors.index.json", indexJson);
-    files.push("model.safetensors.index.json");
-  }
-  files.push(...await copyCompanions(model.folder, open));
-  await writeJson(open, "config.json", prunedConfig(config, architecture, isUniform(architecture)));
-  files.push("config.json");
-  return { architecture, files, weightBytes: entries.reduce((sum, e) => sum + byteLength(e), 0) };
-}
-
-/**
- * What is to be written. Where layers that lost both blocks are all in which the model's layers
- * differ, they are gone and those behind them move up, so that a plain model with fewer layers is
- * left; elsewhere layers keep their places.
- */
-function withoutEmptyLayers(model: Model, plan: PrunePlan, refit?: Refit) {
   const architecture = prunedArchitecture(model.architecture, plan);
-  const { config } = model;
-  const entries = prunedTensors(model, plan, refit);
-  const kept = layersWithBlocks(architecture);
-  const without = keepLayers(architecture, kept);
-  if (kept.length === architecture.layerCount || !isUniform(without)) {
-    return { architecture, config, entries };
-  }
-  const names = new Map(model.weights.map(({ role, tensor }) => {
-    if (!("layer" in role)) return [tensor.name, tensor.name];
-    const moved = { layer: kept.indexOf(role.layer), kind: role.part };
-    return [tensor.name, blockTensorName(model.family, moved, role.weight)];
-  }));
-  return {
-    architecture: without,
-    config: configOfLayers(config, kept),
-    entries: entries.map((entry) => ({ ...entry, name: names.get(entry.name)! })),
-  };
+  const entries = prunedTensors(model, plan, options.refit);
+  const checkpoint = { ...model, architecture, entries };
+  const written = await writeCheckpoint(checkpoint, open, options.maxShardBytes);
+  const weightBytes = entries.reduce((sum, entry) => sum + byteLength(entry), 0);
+  return { ...written, weightBytes };
 }
 
 /**

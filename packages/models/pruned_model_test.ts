@@ -24,6 +24,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
+import { uniformPlan } from "../../tests/support/heterogeneous.ts";
 
 const FIXTURES = fileURLToPath(new URL("../../tests/fixtures/families", import.meta.url));
 const FAMILIES = [...Deno.readDirSync(FIXTURES)].map(({ name }) => name).sort();
@@ -51,18 +52,6 @@ function plans(architecture: Architecture): fc.Arbitrary<PrunePlan> {
 }
 
 /** The plan that keeps the first units of every block. */
-function uniformPlan(architecture: Architecture, groups: number, channels: number): PrunePlan {
-  const first = (n: number) => Array.from({ length: n }, (_, i) => i);
-  return {
-    modelDigest: DIGEST,
-    removalOrder: [],
-    layers: Array.from({ length: architecture.layerCount }, () => ({
-      attention: { kvGroups: first(groups) },
-      mlp: { channels: first(channels) },
-    })),
-  };
-}
-
 /**
  * The kept part of one tensor, found by its name and element by element: rows and columns that
  * stay, or null for a tensor that goes. Knows nothing of prune groups.
@@ -174,7 +163,8 @@ for (const family of FAMILIES) {
           }
           assert.deepEqual(new Set(pruned.store.tensors.keys()), expected);
           const config = JSON.parse(new TextDecoder().decode(files["config.json"]));
-          assert.equal("lopper" in config, !isUniform(pruned.architecture));
+          assert.equal("per_layer_config" in config, !isUniform(pruned.architecture));
+          assert.equal(written.customCode, "auto_map" in config);
         },
       ),
       { numRuns: 6, seed: 11 },
@@ -201,14 +191,14 @@ Deno.test("pruned model: a plan that keeps everything gives the same weights and
   }
 });
 
-Deno.test("pruned model: equal layers give a plain config, unequal ones the key lopper, and pruning again is the same", async () => {
+Deno.test("pruned model: equal layers give a plain config, unequal ones say how, and pruning again is the same", async () => {
   const model = await open("qwen2");
   const config = async (folder: MemoryFolder) =>
     JSON.parse(new TextDecoder().decode(await folder.readBytes("config.json", 1e6)));
   const { queryHeads, kvHeads } = headsOf(model.architecture.blocks[0]);
   assert.ok(kvHeads >= 2);
   const plain = await config((await write(model, uniformPlan(model.architecture, 1, 16))).folder);
-  assert.equal(plain.lopper, undefined);
+  assert.equal(plain.per_layer_config, undefined);
   assert.equal(plain.num_key_value_heads, 1);
   assert.equal(plain.num_attention_heads, queryHeads / kvHeads);
   assert.equal(plain.intermediate_size, 16);
@@ -227,14 +217,22 @@ Deno.test("pruned model: equal layers give a plain config, unequal ones the key 
   };
   const first = await write(model, mixed);
   const listed = await config(first.folder);
-  assert.equal(listed.lopper.layers[0].attention, null);
-  assert.deepEqual(listed.lopper.layers[1], {
-    attention: { query_heads: queryHeads, kv_heads: kvHeads },
-    mlp: { intermediate_size: 24 },
-  });
-  const { lopper: _, ...rest } = listed;
+  assert.deepEqual(listed.per_layer_config[0], { intermediate_size: 24, skip: ["attention"] });
+  assert.deepEqual(listed.per_layer_config[1], { intermediate_size: 24 });
+  assert.deepEqual(first.written.files.filter((file) => file.endsWith(".py")), [
+    "configuration_lopper.py",
+    "modeling_lopper.py",
+  ]);
+  const own = ["model_type", "architectures", "auto_map", "per_layer_config", "layer_types"];
+  const rest = (config: Readonly<Record<string, unknown>>) =>
+    Object.fromEntries(Object.entries(config).filter(([key]) => !own.includes(key)));
+  const { headDim, rope } = model.architecture;
   // readers of earlier keys find the rotary base, too
-  assert.deepEqual(rest, { ...model.config, rope_theta: model.architecture.rope.theta });
+  assert.deepEqual(rest(listed), {
+    ...rest(model.config),
+    head_dim: headDim,
+    rope_theta: rope.theta,
+  });
   // What was pruned once is opened and pruned like any other model, and lists new layers.
   const again = await openModel(first.folder);
   const second = await write(again, {
@@ -244,11 +242,9 @@ Deno.test("pruned model: equal layers give a plain config, unequal ones the key 
       mlp: { channels: [3] },
     })),
   });
-  const layers = (await config(second.folder)).lopper.layers;
-  assert.deepEqual(
-    layers.map((l: { mlp: unknown }) => l.mlp),
-    layers.map(() => ({ intermediate_size: 1 })),
-  );
+  const layers = Object.values((await config(second.folder)).per_layer_config);
+  assert.equal(layers.length, again.architecture.layerCount);
+  for (const layer of layers) assert.equal((layer as typeof plain).intermediate_size, 1);
   model[Symbol.dispose]();
 });
 
@@ -263,7 +259,7 @@ Deno.test("pruned model: whole layers that are gone leave a plain config of fewe
     const config = { ...model.config, layer_types: layers.map((_, i) => `type ${i}`) };
     const { folder } = await write({ ...model, config: { ...config, max_window_layers: 2 } }, plan);
     const found = JSON.parse(new TextDecoder().decode(await folder.readBytes("config.json", 1e6)));
-    assert.equal(found.lopper, undefined);
+    assert.equal(found.per_layer_config, undefined);
     assert.equal(found.num_hidden_layers, layers.length - 1);
     assert.deepEqual(found.layer_types, config.layer_types.filter((_, i) => i !== 1), family);
     assert.equal(found.max_window_layers, 1);

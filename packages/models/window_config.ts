@@ -1,8 +1,9 @@
 import { type AttentionWindows, shown, UnsupportedModelError, windowsOf } from "@lopper/core";
 import type { Family } from "./families/family.ts";
 
-const FULL = "full_attention";
-const SLIDING = "sliding_attention";
+/** How transformers calls attention that reaches back all the way, and that which does not. */
+export const FULL = "full_attention";
+export const SLIDING = "sliding_attention";
 
 /** Where a config.json says how far attention reaches back. */
 export interface WindowKeys {

@@ -1,19 +1,20 @@
 /**
- * mlx-lm opens what `lopper export --to safetensors` writes: the plain layout where all layers are alike, and DeciLM's
+ * mlx-lm opens what `lopper prune` and `lopper export --to safetensors` write: the plain layout where all layers are alike, and DeciLM's
  * (`--layout deci`), dense and pruned: shapes, logits, greedy text. transformers opens the configuration of the latter, with the
  * attributes that vLLM asks for.
  *
  * Needs Python with mlx, mlx-lm and transformers: in .venv, or named by LOPPER_PYTHON.
  */
+import { countParameters } from "@lopper/core";
 import { compareLogits } from "@lopper/exports";
 import { FileFolder } from "@lopper/files";
 import { openModel } from "@lopper/models";
 import assert from "node:assert/strict";
 import { byLopper, float32Of } from "../support/by_lopper.ts";
 import { inTemporaryFolder } from "../support/cli.ts";
-import { figures, MLX_RUNS_NO_CODE, record, SUBJECTS } from "../support/interop_results.ts";
+import { figures, MLX_RUNS_NO_CODE, record, RESULT, SUBJECTS } from "../support/interop_results.ts";
 import { pythonWith, runPython } from "../support/python.ts";
-import { exportedSubject, shapesOf } from "../support/subject.ts";
+import { exportedSubject, shapesOf, writtenSubject } from "../support/subject.ts";
 
 const SCRIPT = new URL("read_with_mlx.py", import.meta.url);
 const NEW_TOKENS = 8;
@@ -35,10 +36,14 @@ interface Answer {
 
 const python = await pythonWith("mlx_lm", "reading exports with mlx-lm");
 
-const LAYOUTS = [["safetensors", "plain"], ["safetensors, DeciLM", "deci"]] as const;
+const LAYOUTS = [
+  [RESULT, "plain", ["fp16"]],
+  ["safetensors", "plain", ["fp32", "fp16"]],
+  ["safetensors, DeciLM", "deci", ["fp32", "fp16"]],
+] as const;
 for (const subject of SUBJECTS) {
-  for (const [format, layout] of LAYOUTS) {
-    for (const weights of ["fp32", "fp16"] as const) {
+  for (const [format, layout, dtypes] of LAYOUTS) {
+    for (const weights of dtypes) {
       if (!python) continue;
       const { model: name, shape } = subject;
       const cell = { format, weights, reader: "mlx-lm", ...subject };
@@ -50,7 +55,9 @@ for (const subject of SUBJECTS) {
           inTemporaryFolder(async (folder) => {
             const flags = ["--to", "safetensors", "--dtype", weights];
             if (layout === "deci") flags.push("--layout", layout);
-            const exported = await exportedSubject(folder, subject, flags);
+            const exported = format === RESULT
+              ? await writtenSubject(folder, subject)
+              : await exportedSubject(folder, subject, flags);
             if (exported === null) return;
             const { model, out, ids } = exported;
             const request = { ids, new_tokens: NEW_TOKENS };
@@ -73,7 +80,11 @@ for (const subject of SUBJECTS) {
             const answer = await runPython(python, SCRIPT, [out], request) as Answer;
             const shapes = shapesOf(written.architecture);
             assert.deepEqual(answer.layers, shapes);
-            assert.equal(answer.parameters * (weights === "fp32" ? 4 : 2), written.weightBytes);
+            assert.equal(answer.parameters, countParameters(written.architecture).total);
+            // what prune writes keeps dtypes: norms of a GGUF file are float32
+            if (format !== RESULT) {
+              assert.equal(answer.parameters * (weights === "fp32" ? 4 : 2), written.weightBytes);
+            }
             assert.equal(answer.deci !== null, layout === "deci");
             if (answer.deci !== null) {
               assert.deepEqual(answer.deci.layers.map(([kv]) => kv), shapes.map(([kv]) => kv));

@@ -2,7 +2,8 @@
 
 Usage: read_with_transformers.py DIR [FILE.gguf] < {"ids": [...], "new_tokens": 8, "pad": 3}
 
-`ids` are continued greedily, with and without a key/value cache, and once more behind `pad` masked tokens.
+`ids` are continued greedily, with and without a key/value cache, and once more behind `pad` masked tokens. With `save`,
+a folder, the model is saved there again; with `trust` false, no code of the folder is run.
 """
 
 import base64
@@ -21,7 +22,7 @@ torch.set_num_threads(1)
 model, info = AutoModelForCausalLM.from_pretrained(
     folder,
     gguf_file=sys.argv[2] if len(sys.argv) > 2 else None,
-    trust_remote_code=True,
+    trust_remote_code=request.get("trust", True),
     dtype=torch.float32,
     output_loading_info=True,
 )
@@ -42,6 +43,9 @@ with torch.no_grad():
     greedy = model.generate(ids, attention_mask=torch.ones_like(ids), **options)
     uncached = model.generate(ids, attention_mask=torch.ones_like(ids), use_cache=False, **options)
     behind = model.generate(padded, attention_mask=mask, **options)
+
+if "save" in request:
+    model.save_pretrained(request["save"])
 
 new = request["new_tokens"]
 print(

@@ -1,28 +1,41 @@
 /**
- * transformers (PyTorch) opens what `lopper export --to safetensors` writes, dense and pruned, all families: the same
- * logits, the same greedy text with and without its cache and behind padding; and of what `--to gguf` writes that which it
- * has an architecture for.
+ * transformers (PyTorch) opens the folder of a run as it is, of all families and in all shapes that a run leaves: the same
+ * logits, the same greedy text with and without its cache and behind padding. So it does what `lopper export --to safetensors`
+ * writes; and of what `--to gguf` writes that which it has an architecture for.
  *
  * Needs Python with scripts/oracles/requirements.txt: in .venv, or named by LOPPER_PYTHON.
  */
-import { countParameters } from "@lopper/core";
-import { compareLogits, exportSafetensors, type LogitDifference } from "@lopper/exports";
+import {
+  type Architecture,
+  countParameters,
+  densePlan,
+  type LayerPlan,
+  type PrunePlan,
+} from "@lopper/core";
+import { compareLogits, type LogitDifference } from "@lopper/exports";
 import { FileFolder, FileSink } from "@lopper/files";
-import { layersOfBlocks, type Model, openModel } from "@lopper/models";
+import {
+  layersOfBlocks,
+  type Model,
+  modelDigest,
+  openModel,
+  writePrunedModel,
+} from "@lopper/models";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { byLopper, float32Of } from "../support/by_lopper.ts";
 import { inTemporaryFolder } from "../support/cli.ts";
-import { heterogeneousPlan, prunedInMemory } from "../support/heterogeneous.ts";
+import { heterogeneousPlan, uniformPlan } from "../support/heterogeneous.ts";
 import {
   figures,
   isQuantised,
   record,
+  RESULT,
   SUBJECTS,
   TRANSFORMERS_KNOWS_NO_DECI,
 } from "../support/interop_results.ts";
 import { pythonWith, runPython } from "../support/python.ts";
-import { exportedSubject } from "../support/subject.ts";
+import { exportedSubject, writtenSubject } from "../support/subject.ts";
 
 const FIXTURES = fileURLToPath(new URL("../fixtures/families", import.meta.url));
 const SCRIPT = new URL("read_with_transformers.py", import.meta.url);
@@ -50,11 +63,12 @@ async function compared(
   folder: string,
   ids: readonly number[],
   ggufFile: readonly string[] = [],
+  more: Readonly<Record<string, unknown>> = {},
 ) {
   const { architecture } = model;
   // Lopper does not compute what lies beyond a sliding window.
   const newTokens = Math.min(NEW_TOKENS, (architecture.slidingWindow ?? Infinity) - ids.length);
-  const request = { ids, new_tokens: newTokens, pad: 3 };
+  const request = { ids, new_tokens: newTokens, pad: 3, ...more };
   const answer = await runPython(python!, SCRIPT, [folder, ...ggufFile], request) as Answer;
   assert.deepEqual(Object.values(answer.loading).flat(), [], "nothing missing, nothing left over");
   assert.equal(answer.parameters, countParameters(architecture).total);
@@ -88,28 +102,154 @@ function test(name: string, fn: () => Promise<void>) {
   Deno.test({ name: `transformers: ${name}`, sanitizeOps: false, sanitizeResources: false, fn });
 }
 
-const FAMILIES = ["llama-mha", "llama-odd-head", "mistral-sliding", "qwen2", "qwen3", "olmo2"];
+/** What may become of the layers of a model: how each differs from a dense one, and whether that needs code. */
+const SHAPES: Readonly<
+  Record<string, { plan: (dense: Architecture) => PrunePlan; code: boolean }>
+> = {
+  "as it was": { plan: (dense) => densePlan(dense, ""), code: false },
+  "layers alike and narrower": { plan: (dense) => uniformPlan(dense, 1, 16), code: false },
+  "whole layers gone": {
+    plan: (dense) => changed(dense, (layer, i) => i === 0 ? GONE : layer),
+    code: false,
+  },
+  // transformers would fill these with random numbers
+  "blocks gone, and no width another": {
+    plan: (dense) => changed(dense, (layer, i) => i === 0 ? { ...layer, mlp: "removed" } : layer),
+    code: true,
+  },
+  "KV groups of one layer gone": {
+    plan: (dense) =>
+      changed(dense, (layer, i) => i === 0 ? { ...layer, attention: { kvGroups: [1] } } : layer),
+    code: true,
+  },
+  "hardly two alike": { plan: (dense) => heterogeneousPlan(dense), code: true },
+};
+const GONE = { attention: "removed", mlp: "removed" } as const;
+
+function changed(
+  dense: Architecture,
+  change: (layer: LayerPlan, i: number) => LayerPlan,
+): PrunePlan {
+  const { layers, ...rest } = densePlan(dense, "");
+  return { ...rest, layers: layers.map(change) };
+}
+
+/** Writes what a plan leaves of a model as a run does, and has transformers open it. */
+async function asWritten(
+  folder: string,
+  source: Model,
+  plan: PrunePlan,
+  more: Readonly<Record<string, unknown>> = {},
+) {
+  const out = `${folder}/run`;
+  await Deno.mkdir(out);
+  const written = await writePrunedModel(source, plan, (file) => FileSink.open(`${out}/${file}`));
+  using model = await openModel(new FileFolder(out));
+  const length = model.architecture.slidingWindow === null ? 12 : 4;
+  const ids = Array.from({ length }, (_, i) => (7 * i + 5) % model.architecture.vocabSize);
+  const { answer, difference, greedy } = await compared(model, out, ids, [], more);
+  agrees(answer, difference, greedy);
+  assert.equal(answer.class.startsWith("Lopper"), written.customCode, answer.class);
+  return { out, written };
+}
+
+const FAMILIES = ["llama-mha", "mistral-sliding", "qwen2", "qwen3", "olmo2"];
 for (const family of FAMILIES) {
-  for (const shape of ["dense", "heterogeneous"] as const) {
+  for (const [shape, { plan, code }] of Object.entries(SHAPES)) {
     test(`${family}, ${shape}`, () =>
       inTemporaryFolder(async (folder) => {
-        const source = await openModel(new FileFolder(`${FIXTURES}/${family}`));
-        const model = shape === "dense"
-          ? source
-          : await prunedInMemory(source, heterogeneousPlan(source.architecture));
-        const written = await exportSafetensors(
-          model,
-          (file) => FileSink.open(`${folder}/${file}`),
-        );
-        assert.equal(written.customCode, shape === "heterogeneous");
-        const length = model.architecture.slidingWindow === null ? 12 : 4;
-        const ids = Array.from({ length }, (_, i) => (7 * i + 5) % model.architecture.vocabSize);
-        const { answer, difference, greedy } = await compared(model, folder, ids);
-        agrees(answer, difference, greedy);
-        assert.equal(answer.class.startsWith("Lopper"), shape === "heterogeneous", answer.class);
-        source[Symbol.dispose]();
+        using source = await openModel(new FileFolder(`${FIXTURES}/${family}`));
+        const { written } = await asWritten(folder, source, plan(source.architecture));
+        assert.equal(written.customCode, code);
       }));
   }
+}
+
+test("heads that do not divide the hidden size", () =>
+  inTemporaryFolder(async (folder) => {
+    using source = await openModel(new FileFolder(`${FIXTURES}/llama-odd-head`));
+    await asWritten(folder, source, heterogeneousPlan(source.architecture));
+  }));
+
+/** A fixture's folder with another config. */
+async function withConfig(
+  folder: string,
+  family: string,
+  change: Readonly<Record<string, unknown>>,
+) {
+  const path = `${folder}/source`;
+  await Deno.mkdir(path);
+  for (const { name } of Deno.readDirSync(`${FIXTURES}/${family}`)) {
+    await Deno.copyFile(`${FIXTURES}/${family}/${name}`, `${path}/${name}`);
+  }
+  const config = JSON.parse(await Deno.readTextFile(`${path}/config.json`));
+  await Deno.writeTextFile(`${path}/config.json`, JSON.stringify({ ...config, ...change }));
+  return await openModel(new FileFolder(path));
+}
+
+for (const types of [["full", "sliding"], ["sliding", "full"]]) {
+  for (const family of ["qwen2", "qwen3"]) {
+    test(`${family}, a window in some layers and the first attention gone, ${types}`, () =>
+      inTemporaryFolder(async (folder) => {
+        const windows = {
+          use_sliding_window: true,
+          sliding_window: 8,
+          layer_types: types.map((type) => `${type}_attention`),
+        };
+        using source = await withConfig(folder, family, windows);
+        assert.equal(source.architecture.layerCount, types.length);
+        await asWritten(folder, source, heterogeneousPlan(source.architecture));
+      }));
+  }
+}
+
+test("what it saves again is the same model, layers of their own included", () =>
+  inTemporaryFolder(async (folder) => {
+    // in float32, as the script opens them
+    for (const [i, family] of ["llama-sharded", "qwen3"].entries()) {
+      using source = await openModel(new FileFolder(`${FIXTURES}/${family}`));
+      const save = `${folder}/${i}/saved`;
+      const plan = heterogeneousPlan(source.architecture);
+      await Deno.mkdir(`${folder}/${i}`);
+      const { out } = await asWritten(`${folder}/${i}`, source, plan, { save });
+      using written = await openModel(new FileFolder(out));
+      using saved = await openModel(new FileFolder(save));
+      assert.equal(await modelDigest(saved), await modelDigest(written));
+    }
+  }));
+
+test("a folder whose code is not to run is not opened, rather than filled with random numbers", () =>
+  inTemporaryFolder(async (folder) => {
+    using source = await openModel(new FileFolder(`${FIXTURES}/llama-mha`));
+    const plan = SHAPES["blocks gone, and no width another"].plan(source.architecture);
+    const { out } = await asWritten(folder, source, plan);
+    const request = { ids: [1, 2], new_tokens: 1, pad: 0, trust: false };
+    const refused = () => runPython(python!, SCRIPT, [out], request);
+    await assert.rejects(refused, /trust_remote_code/);
+    for (const file of ["configuration_lopper.py", "modeling_lopper.py"]) {
+      await Deno.remove(`${out}/${file}`);
+    }
+    await assert.rejects(() => runPython(python!, SCRIPT, [out], { ...request, trust: true }));
+  }));
+
+for (const subject of SUBJECTS) {
+  const { model: name, shape } = subject;
+  test(`${name}, ${shape}, as prune writes it`, () =>
+    inTemporaryFolder(async (folder) => {
+      const written = await writtenSubject(folder, subject);
+      if (written === null) return;
+      const { model, out, ids } = written;
+      const { answer, difference, greedy } = await compared(model, out, ids);
+      agrees(answer, difference, greedy);
+      assert.equal(answer.class.startsWith("Lopper"), shape === "pruned", answer.class);
+      await record({
+        ...{ format: RESULT, weights: "fp16", reader: "transformers", ...subject },
+        ...{ version: answer.versions.transformers, saw: saw(answer) },
+        ...figures(difference),
+        greedy: greedy.length,
+      });
+      model[Symbol.dispose]();
+    }));
 }
 
 for (const subject of SUBJECTS) {

@@ -47,6 +47,22 @@ export function heterogeneousPlan(architecture: Architecture, modelDigest = ""):
   return planOfKept(architecture, kept, { modelDigest, removalOrder: [] });
 }
 
+/** A plan after which all layers are alike: they keep the first KV groups and channels. */
+export function uniformPlan(
+  { layerCount }: Architecture,
+  groups: number,
+  channels: number,
+  modelDigest = "",
+): PrunePlan {
+  const first = (n: number) => Array.from({ length: n }, (_, i) => i);
+  const layer = { attention: { kvGroups: first(groups) }, mlp: { channels: first(channels) } };
+  return {
+    modelDigest,
+    removalOrder: [],
+    layers: Array.from({ length: layerCount }, () => layer),
+  };
+}
+
 /** What is gone of SmolLM2-135M: the blocks are ones that a search took first. */
 const SMOLLM2 = {
   attentions: [5, 7, 17, 22, 29],

@@ -34,12 +34,16 @@ export const OWN_QUANTISER = "from its own quantiser";
 const rows = (format: string, weights: readonly string[], readers: readonly string[]) =>
   weights.flatMap((weights) => readers.map((reader): Row => ({ format, weights, reader })));
 
+/** Stands for the format where it is the folder that `prune` writes, without an export. */
+export const RESULT = "what prune writes";
+
 const EXACT = ["fp32", "fp16"] as const;
 const ONNX_READERS = ["transformers.js", "onnxruntime-node", "onnxruntime-web"] as const;
 const GGUF_READERS = ["node-llama-cpp", "transformers"] as const;
 
 /** Formats and dtypes by the readers that know the format: a cell of each row for every subject. */
 export const ROWS: readonly Row[] = [
+  ...rows(RESULT, ["fp16"], ["transformers", "mlx-lm"]),
   ...rows("safetensors", EXACT, ["transformers", "mlx-lm"]),
   ...rows("safetensors, DeciLM", EXACT, ["mlx-lm", "vLLM"]),
   ...rows("ONNX", EXACT, ONNX_READERS),

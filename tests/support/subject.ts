@@ -1,4 +1,4 @@
-import { type Architecture, blockId, type PrunePlan, sizeOf } from "@lopper/core";
+import { type Architecture, blockId, densePlan, type PrunePlan, sizeOf } from "@lopper/core";
 import { DEMO_MODEL, HELD_OUT_TEXT } from "@lopper/demo-model";
 import { FileFolder, FileSink, FileSource } from "@lopper/files";
 import {
@@ -36,21 +36,39 @@ export interface ExportedSubject extends OpenSubject {
 }
 
 /**
+ * One of the models that every reader is asked about, as `prune` writes it, into a folder within `folder`: of the dense one all
+ * is kept. Null as `openSubject`.
+ */
+export async function writtenSubject(
+  folder: string,
+  subject: Subject,
+): Promise<ExportedSubject | null> {
+  const opened = await openSubject(folder, subject, true);
+  if (opened === null) return null;
+  return { ...opened, out: opened.path, ids: await heldOutIds(opened.model, POSITIONS) };
+}
+
+/**
  * Opens one of the models that every reader is asked about; pruned by its plan into a folder within `folder`. SmolLM2 is the
  * GGUF file of the wheel: null, with a line that says so, where that is missing.
  */
 export async function openSubject(
   folder: string,
   { model: name, shape }: Subject,
+  asWritten = false,
 ): Promise<OpenSubject | null> {
   const source = name === "embedded" ? fileURLToPath(DEMO_MODEL) : await smolLm2Gguf("this test");
   if (source === null) return null;
   const dense = name === "embedded"
     ? await openModel(new FileFolder(source))
     : await openGgufModel(await FileSource.open(source));
-  if (shape === "dense") return { model: dense, path: source };
-  const plan = name === "embedded" ? await planForEmbedded() : smolLm2Plan(dense.architecture);
-  const path = `${folder}/pruned`;
+  if (shape === "dense" && !asWritten) return { model: dense, path: source };
+  const plan = shape === "dense"
+    ? densePlan(dense.architecture, "")
+    : name === "embedded"
+    ? await planForEmbedded()
+    : smolLm2Plan(dense.architecture);
+  const path = `${folder}/${shape}`;
   await Deno.mkdir(path);
   await writePrunedModel(dense, plan, (file) => FileSink.open(`${path}/${file}`));
   dense[Symbol.dispose]();

@@ -19,10 +19,11 @@ import {
   type Model,
   plainConfig,
   type Weight,
+  writeWeights,
 } from "@lopper/models";
 import { convertedTensor } from "../convert.ts";
 import type { WrittenExport } from "../export.ts";
-import { DTYPE_NAMES, type SafetensorsExportOptions, writeWeights } from "../safetensors_export.ts";
+import { DTYPE_NAMES, type SafetensorsExportOptions } from "../safetensors_export.ts";
 import CONFIGURATION from "../transformers/configuration_decilm.py" with { type: "text" };
 import { type DeciBlock, type DeciLayer, type DeciShape, deciShape } from "./layers.ts";
 

@@ -22,9 +22,9 @@ class _PrunedLayer:
     # The norms that go with the blocks.
     norms = {"self_attn": "input_layernorm", "mlp": "post_attention_layernorm"}
 
-    def __init__(self, config, index, cache_index):
+    def __init__(self, config, index):
         # The number that attention is given is its place in the key/value cache.
-        super().__init__(config.layer_config(index), cache_index)
+        super().__init__(config.layer_config(index), config.cache_place(index))
         for kind, block in (("attention", "self_attn"), ("mlp", "mlp")):
             if not config.has_block(index, kind):
                 setattr(self, block, None)
@@ -57,15 +57,13 @@ class _PrunedForCausalLM:
     layer_class: type[nn.Module]
 
     def __init__(self, config):
-        # Dense layers are built and thrown away; `from_pretrained` does that without memory, on the meta device.
-        super().__init__(config)
-        layers = []
-        with_attention = 0
-        for index in range(config.num_hidden_layers):
-            # Cached keys and values lie densely: transformers asks the first of them how long the text is.
-            layers.append(self.layer_class(config, index, with_attention))
-            with_attention += config.has_block(index, "attention")
-        self.model.layers = nn.ModuleList(layers)
+        # transformers would build all layers by one configuration; each is built by its own instead.
+        count, config.num_hidden_layers = config.num_hidden_layers, 0
+        try:
+            super().__init__(config)
+        finally:
+            config.num_hidden_layers = count
+        self.model.layers = nn.ModuleList(self.layer_class(config, index) for index in range(count))
         self.post_init()
 
 

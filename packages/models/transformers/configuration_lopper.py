@@ -1,0 +1,80 @@
+"""Configurations of decoders whose layers differ in width or lack a block, as Lopper writes them.
+
+`per_layer_config` of config.json says in what a layer differs from the other keys, as transformers has it from 5.14 on:
+other widths by their names, and under `skip` the blocks that it lacks.
+"""
+
+from transformers import LlamaConfig, MistralConfig, Olmo2Config, Qwen2Config, Qwen3Config
+
+# What may be another in each layer.
+WIDTHS = ("num_attention_heads", "num_key_value_heads", "intermediate_size")
+
+
+class LayerConfig:
+    """What one layer sees: its own widths, and for everything else the model's configuration as it is at that time."""
+
+    def __init__(self, config, **own):
+        self.__dict__.update(own, _model_config=config)
+
+    def __getattr__(self, name):
+        if name.startswith("__") or "_model_config" not in self.__dict__:
+            raise AttributeError(name)
+        return getattr(self._model_config, name)
+
+
+class _PrunedConfig:
+    def _layer(self, index):
+        """The widths of a layer, and the blocks that it lacks."""
+        given = getattr(self, "per_layer_config", None) or {}
+        if isinstance(given, dict):
+            # Before 5.14 transformers keeps the key as it stands.
+            own = {int(layer): keys for layer, keys in given.items()}.get(index, {})
+            return {name: own.get(name, getattr(self, name)) for name in WIDTHS}, own.get("skip", ())
+        layer = given[index]
+        return {name: getattr(layer, name) for name in WIDTHS}, getattr(layer, "skip", ())
+
+    def layer_config(self, index):
+        """The configuration with which the blocks of a layer are built; a missing block has the usual widths."""
+        widths, _ = self._layer(index)
+        return LayerConfig(self, **widths)
+
+    def has_block(self, index, kind):
+        """Whether a layer has its block of the kind "attention" or "mlp"."""
+        _, skipped = self._layer(index)
+        return kind not in skipped
+
+    def cache_place(self, index):
+        """Where keys and values of a layer are cached.
+
+        transformers asks the first place how long the text is: the first layer with attention has it.
+        """
+        first = next((layer for layer in range(index) if self.has_block(layer, "attention")), index)
+        return 0 if first == index else index
+
+    def validate_architecture(self):
+        """Heads need not divide the hidden size, since `head_dim` is given."""
+
+    def validate(self):
+        """All that transformers checks of the family, by names: what this class says of it counts."""
+        for check in getattr(self, "__class_validators__", ()):
+            getattr(self, check.__name__)()
+
+
+class LopperLlamaConfig(_PrunedConfig, LlamaConfig):
+    model_type = "lopper_llama"
+
+
+class LopperMistralConfig(_PrunedConfig, MistralConfig):
+    model_type = "lopper_mistral"
+
+
+class LopperQwen2Config(_PrunedConfig, Qwen2Config):
+    model_type = "lopper_qwen2"
+
+
+class LopperQwen3Config(_PrunedConfig, Qwen3Config):
+    model_type = "lopper_qwen3"
+
+
+class LopperOlmo2Config(_PrunedConfig, Olmo2Config):
+    model_type = "lopper_olmo2"

@@ -1,0 +1,124 @@
+import { type Architecture, attentionWindow, headsOf, isUniform } from "@lopper/core";
+import { PRUNED_MODEL_TYPE, withoutPrefix } from "./config.ts";
+import type { Family } from "./families/family.ts";
+import { layersOfBlocks } from "./families/layer_blocks.ts";
+import { generatingClass } from "./families/mod.ts";
+import { withoutCode } from "./folder/code_keys.ts";
+import { perLayerConfig, widthsOf } from "./per_layer_config.ts";
+import { earlierRopeKeys } from "./rope_config.ts";
+import { FULL, SLIDING } from "./window_config.ts";
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** A model as its config describes it. */
+export interface DescribedModel {
+  readonly architecture: Architecture;
+  readonly family: Family;
+  /** The config.json that it comes from. */
+  readonly config: Json;
+}
+
+/**
+ * The config.json of a model. Where all layers are alike it is a plain one of the family. Otherwise
+ * the plain keys keep what they say of the model that it comes from, `per_layer_config` says in what
+ * layers differ, and transformers is led to the code beside it.
+ */
+export function writtenConfig(model: DescribedModel): Record<string, unknown> {
+  const { architecture, family } = model;
+  const plain = {
+    ...withEarlierRopeKeys(plainConfig(model.config), architecture),
+    head_dim: architecture.headDim,
+  };
+  const layers = layersOfBlocks(architecture);
+  if (isUniform(architecture)) {
+    const uniform = { ...plain, ...widthsOf(layers[0]) };
+    return plainHeadsFit(model) ? uniform : { ...uniform, ...ownCode(family) };
+  }
+  return {
+    ...plain,
+    ...(family.slidingWindow === "use_sliding_window" && { layer_types: layerTypes(architecture) }),
+    ...ownCode(family),
+    per_layer_config: perLayerConfig(layers, plain),
+  };
+}
+
+/**
+ * A config.json without the keys that describe layers of their own; nor those that name code, or a
+ * file of weights that lies in the source's folder.
+ */
+export function plainConfig(source: Json): Record<string, unknown> {
+  const { lopper: _, per_layer_config: __, transformers_weights: ___, ...config } = withoutCode(
+    source,
+  );
+  const { model_type, architectures } = config;
+  const type = typeof model_type === "string" ? withoutPrefix(model_type) : "";
+  // A class of the code that is left out is none that readers know.
+  const own = source.auto_map !== undefined || type !== model_type
+    ? generatingClass(type)
+    : undefined;
+  return {
+    ...config,
+    ...(type !== model_type && { model_type: type }),
+    ...(own && architectures !== undefined && { architectures: [own] }),
+  };
+}
+
+/** A config.json for some of the layers that it describes, in their order. */
+export function configOfLayers(
+  source: Json,
+  kept: readonly number[],
+): Record<string, unknown> {
+  const { layer_types, max_window_layers } = source;
+  return {
+    ...source,
+    num_hidden_layers: kept.length,
+    ...(Array.isArray(layer_types) && { layer_types: kept.map((layer) => layer_types[layer]) }),
+    ...(typeof max_window_layers === "number" && {
+      max_window_layers: kept.filter((layer) => layer < max_window_layers).length,
+    }),
+  };
+}
+
+/**
+ * A config that has rotary settings under transformers 5's `rope_parameters`, with the earlier keys
+ * beside it.
+ */
+function withEarlierRopeKeys(config: Json, { rope }: Architecture): Record<string, unknown> {
+  if (!config.rope_parameters) return { ...config };
+  const { rope_theta, rope_scaling } = earlierRopeKeys(rope);
+  return { ...config, rope_theta, ...(rope_scaling && { rope_scaling }) };
+}
+
+/** transformers refuses a Llama whose heads do not divide the hidden size, whatever head_dim says. */
+function plainHeadsFit({ architecture, family }: DescribedModel): boolean {
+  const [first] = architecture.blocks.filter(({ attended }) => attended);
+  return family.modelType !== "llama" || architecture.hiddenSize % headsOf(first).queryHeads === 0;
+}
+
+/** The keys by which transformers finds the code that knows layers of their own. */
+function ownCode({ className, modelType }: Family): Record<string, unknown> {
+  const name = `Lopper${className}`;
+  return {
+    model_type: PRUNED_MODEL_TYPE + modelType,
+    architectures: [`${name}ForCausalLM`],
+    auto_map: {
+      AutoConfig: `configuration_lopper.${name}Config`,
+      AutoModelForCausalLM: `modeling_lopper.${name}ForCausalLM`,
+    },
+  };
+}
+
+/**
+ * The type of each layer's attention. transformers takes the length of a text from the first place
+ * in the cache of each type, so that a layer without attention has the type of one before it that
+ * has some: the first of a type is never empty then.
+ */
+function layerTypes(architecture: Architecture): readonly string[] {
+  const { blocks, layerCount } = architecture;
+  const attended = blocks.flatMap(({ attended, layer }) => attended ? [layer] : []);
+  const typeOf = (layer: number) => attentionWindow(architecture, layer) === null ? FULL : SLIDING;
+  return Array.from({ length: layerCount }, (_, layer) => {
+    const before = attended.findLast((other) => other <= layer) ?? attended[0] ?? layer;
+    return typeOf(before);
+  });
+}
