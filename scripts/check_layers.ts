@@ -30,6 +30,7 @@ const ORDER = [
   "search",
   "recovery",
   "evaluation",
+  "card",
   "exports",
   "run",
   "demo-model",

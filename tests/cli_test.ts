@@ -37,6 +37,7 @@ test("prune writes a checkpoint, a plan, a journal and a record, says nothing el
   }
   const files = [...Deno.readDirSync(`${folder}/p`)].map(({ name }) => name).sort();
   assert.deepEqual(files, [
+    "README.md",
     "config.json",
     "configuration_lopper.py",
     "generation_config.json",

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { seal } from "@lopper/core";
 import { DEMO_MODEL } from "@lopper/demo-model";
 import { done, fails, inTemporaryFolder, QUICK, startLopper } from "./support/cli.ts";
 
@@ -21,8 +22,9 @@ Deno.test("a run keeps its folder to itself, and the result that it replaces unt
     assert.deepEqual(names(`${folder}/p`), [...record.files, ...own].sort());
     // what the model of the next run does not have
     await Deno.writeTextFile(`${folder}/p/tokenizer.model`, "");
-    const files = [...record.files, "tokenizer.model"];
-    await Deno.writeTextFile(`${folder}/p/run.json`, JSON.stringify({ ...record, files }));
+    const { checksum: _, ...rest } = record;
+    const listed = await seal({ ...rest, files: [...record.files, "tokenizer.model"] });
+    await Deno.writeTextFile(`${folder}/p/run.json`, JSON.stringify(listed));
     const old = await contents(`${folder}/p`);
 
     const args = ["prune", "--out", "p", "--ratio", "8", "--overwrite", ...BRIEF];

@@ -121,6 +121,18 @@ test("a comparison of the result with its dense model puts its tasks on the page
     ],
   );
 
+  // and on the card, unless that is somebody's own by now
+  const card = () => Deno.readTextFile(`${folder}/p/README.md`);
+  const scored = await card();
+  assert.match(scored, /^## How good it is$/m);
+  assert.ok(scored.includes(`| own | acc\\_norm | 3 | ${percent(dense)} | ${percent(pruned)} |`));
+  await doneHere(["report", at("p"), "--scores", at("scores")]);
+  assert.equal(await card(), scored);
+  await Deno.writeTextFile(`${folder}/p/README.md`, scored + "\nMore of my own.\n");
+  const said = await doneHere(["report", at("p"), "--scores", at("scores")]);
+  assert.match(said, /README\.md was changed by hand, and stays as it is/);
+  assert.ok((await card()).endsWith("More of my own.\n"));
+
   // one of other models says nothing of this run
   const page0 = await Deno.readTextFile(`${folder}/p/report.html`);
   const refuses = (pattern: RegExp) =>

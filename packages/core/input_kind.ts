@@ -59,6 +59,8 @@ export const INPUTS = {
   settings: kind("the settings of a run", 4 * MIB, ResumeError),
   /** Far more than a run of a thousand layers writes. */
   record: kind("the record of a run", 64 * MIB, RunFolderError),
+  /** The hub shows no longer ones. */
+  card: kind("the card of a model", 4 * MIB, RunFolderError),
   /** A line for each step and each doubtful candidate: days of searching leave some 10 MB. */
   journal: kind("a journal", 256 * MIB, ResumeError),
   /** Far more than a comparison of many models on many tasks has. */

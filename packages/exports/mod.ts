@@ -7,6 +7,7 @@ export {
   exportRecordOf,
   type Verification,
 } from "./export_record.ts";
+export { exportable } from "./exportable.ts";
 export { checkFormat, EXPORT_FORMATS, type VerifiedBy } from "./formats.ts";
 export { exportGguf } from "./gguf/export.ts";
 export { exportOnnx, onnxFile } from "./onnx_export.ts";

@@ -13,6 +13,7 @@ export {
 export { digestForm } from "./digest_form.ts";
 export { FAMILIES } from "./families/mod.ts";
 export { fateOf, listed } from "./folder/folder_files.ts";
+export { hubOrigin } from "./folder/hub_snapshot.ts";
 export { GgufFolder } from "./gguf/gguf_folder.ts";
 export { openGgufModel } from "./gguf/gguf_model.ts";
 export { ggufTensorName, isRotated } from "./gguf/tensor_names.ts";

@@ -1,5 +1,5 @@
+import type { CardScores } from "@lopper/card";
 import type { PrunePlan } from "@lopper/core";
-import type { Estimate, MetricName } from "@lopper/evaluation";
 import type { History } from "@lopper/search";
 import type { RunRecord } from "@lopper/run";
 
@@ -15,35 +15,7 @@ export interface ReportRun {
   /** What the journal holds; null for a run without a search. */
   readonly history: History | null;
   /** How the result compares with the dense model on tasks and other texts; null where nobody measured that. */
-  readonly scores: ReportScores | null;
+  readonly scores: CardScores | null;
   /** Command lines that make the same run again, in their order. */
   readonly commands: readonly string[];
-}
-
-export interface ReportScores {
-  readonly tasks: readonly TaskScores[];
-  readonly texts: readonly ScoredText[];
-}
-
-/** What became of one task. */
-export interface TaskScores {
-  readonly task: string;
-  /** The measure that the literature gives for it. */
-  readonly metric: MetricName;
-  /** Questions asked, and those that there are. */
-  readonly questions: number;
-  readonly available: number;
-  readonly dense: number;
-  readonly pruned: number;
-  /** Pruned minus dense on the same questions; for perplexity the ratio. */
-  readonly difference: Estimate;
-}
-
-export interface ScoredText {
-  readonly text: string;
-  readonly tokens: number;
-  /** Perplexities. */
-  readonly dense: number;
-  readonly pruned: number;
-  readonly ratio: Estimate | null;
 }

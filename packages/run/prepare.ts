@@ -29,6 +29,15 @@ export interface PruneTask {
   readonly applied?: AppliedDecision;
   /** `modelDigest` of the model, where that is known already. */
   readonly modelDigest?: string;
+  /** For the card of the result; left out, texts have no name, and the model is called as its place is. */
+  readonly names?: RunNames;
+}
+
+/** What people call a model, and the texts of its run. */
+export interface RunNames {
+  readonly model: string;
+  readonly calibration: string;
+  readonly heldOut: string;
 }
 
 /** A decision that was made before. */

@@ -1,6 +1,8 @@
+import { CARD_FILE } from "@lopper/card";
 import { denseShape, latencyOf, type PrunePlan } from "@lopper/core";
 import type { Model } from "@lopper/models";
 import { type History, sideWork } from "@lopper/search";
+import { writeCard } from "./card_of_run.ts";
 import { decide, type RunOutcome } from "./decide.ts";
 import type { RunEvent } from "./events.ts";
 import { heldOutPrompts, measureModel, measureWritten } from "./measure.ts";
@@ -45,11 +47,13 @@ export async function* prune(
       (decoder) => measureModel(decoder, on, progress),
     ));
   const latency = yield* measureLatency(model, decided, task, tools);
-  const record = await recordOf({
+  const found = await recordOf({
     ...{ model, on, task, decided, pruned, latency, store },
     backend: tools.backend.description,
     wallSeconds: earlier + (performance.now() - started) / 1000,
   });
+  const record = { ...found, files: [...found.files, CARD_FILE] };
+  await writeCard(model, record, store, task.names);
   await tools.checkSource?.(record.modelDigest);
   await store.finish(record);
   return { plan: decided.decision.plan, record };

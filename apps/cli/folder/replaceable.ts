@@ -1,3 +1,4 @@
+import { CARD_FILE, isOwnCard } from "@lopper/card";
 import { LopperError, unseal, UsageError } from "@lopper/core";
 import { EXPORT_RECORD } from "@lopper/exports";
 import { type InputKind, INPUTS } from "@lopper/core";
@@ -8,9 +9,12 @@ import { jsonOrNull } from "./json_or_null.ts";
 import { entriesOfOut, isPassing } from "./out_entries.ts";
 import { FILES } from "./run_files.ts";
 
-/** What a result is besides its state, where its record does not list it: versions up to 0.2.0 wrote no list. */
+/**
+ * What a result is besides its state and its card, where its record does not list it: versions up to 0.2.0 wrote no list, and
+ * one that was changed is not believed.
+ */
 const UNLISTED =
-  /^(config\.json|model\.safetensors(\.index\.json)?|model-\d{5}-of-\d{5}\.safetensors|generation_config\.json|tokenizer\.json|tokenizer_config\.json|special_tokens_map\.json|tokenizer\.model|vocab\.json|merges\.txt|added_tokens\.json|chat_template\.jinja)$/;
+  /^(config\.json|model\.safetensors(\.index\.json)?|model-\d{5}-of-\d{5}\.safetensors|generation_config\.json|tokenizer\.json|tokenizer_config\.json|special_tokens_map\.json|tokenizer\.model|vocab\.json|merges\.txt|added_tokens\.json|chat_template\.jinja|(configuration|modeling)_lopper\.py)$/;
 
 /** What those versions left of a file that they were writing when they were killed. */
 const LEFT_OF = /^\.(.+)\.partial$/;
@@ -65,10 +69,16 @@ export async function resultFiles(path: string): Promise<readonly string[]> {
   const names = await entriesOfOut(path);
   const record = await ownRecord(join(path, FILES.record), INPUTS.record, "lopper-run");
   const listed = record && await filesOf(record);
-  const files = listed ?? names.filter((name) => isRunFile(name));
+  const files = listed ?? [...names.filter(isRunFile), ...await ownCard(path)];
   const beside = [FILES.record, FILES.report, ...names.filter(isLeftOver)];
   const state: readonly string[] = [FILES.settings, FILES.journal];
   return [...new Set([...files, ...beside])].filter((file) => !state.includes(file));
+}
+
+/** The card in a folder, where it is as Lopper wrote it: any other may be somebody's. */
+async function ownCard(path: string): Promise<readonly string[]> {
+  const card = await ownText(join(path, CARD_FILE), INPUTS.card);
+  return card !== null && await isOwnCard(card) ? [CARD_FILE] : [];
 }
 
 /**

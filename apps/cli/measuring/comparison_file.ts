@@ -1,8 +1,8 @@
+import type { CardScores } from "@lopper/card";
 import { EvaluationError, unseal } from "@lopper/core";
 import { INPUTS } from "@lopper/core";
 import { headline } from "@lopper/evaluation";
 import { readInputIfThere } from "@lopper/files";
-import type { ReportScores } from "@lopper/report";
 import type { RunRecord } from "@lopper/run";
 import { join } from "node:path";
 import { z } from "zod";
@@ -43,7 +43,7 @@ const comparison = z.looseObject({
  * What a comparison says of a run: its dense model first, its result among the others.
  * @throws {EvaluationError} when the folder holds no comparison, or one of other models.
  */
-export async function readScores(folder: string, run: RunRecord): Promise<ReportScores> {
+export async function readScores(folder: string, run: RunRecord): Promise<CardScores> {
   const file = join(folder, COMPARISON);
   const { models } = await readComparison(file);
   const [dense] = models;

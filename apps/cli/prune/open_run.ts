@@ -30,6 +30,7 @@ import { readTexts } from "./calibrate.ts";
 import { decisionFromFile } from "./decide.ts";
 import { checkExport } from "./prune_export.ts";
 import { resolveFlags } from "./resolve_flags.ts";
+import { namesOfRun } from "./run_names.ts";
 import { selfCalibration } from "./self_calibration.ts";
 import { commandLine } from "../called_as.ts";
 
@@ -98,7 +99,10 @@ export async function openRun(
   const opened = opening.move();
   return {
     ...{ model, title, texts },
-    task: { flags, latencies, applied: appliedIn(model, asked.options), modelDigest: digest },
+    task: {
+      ...{ flags, latencies, applied: appliedIn(model, asked.options), modelDigest: digest },
+      names: namesOfRun(title, flags),
+    },
     tools: {
       ...{ backend, tokenizer, store: folder, signal, started },
       memory: () => budgetNow(options.memory),

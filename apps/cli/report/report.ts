@@ -1,3 +1,4 @@
+import { CARD_FILE } from "@lopper/card";
 import { UsageError } from "@lopper/core";
 import { codeOf, isFolder, writeTextFileAtomically } from "@lopper/files";
 import { on, type OptionTable, type OptionValues, OUTPUT, path } from "@lopper/options";
@@ -8,12 +9,20 @@ import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
 import { lockFolder } from "../folder/own_folder.ts";
 import { addOptions } from "../inputs/commander_options.ts";
 import { userPath } from "../inputs/paths.ts";
+import { renewCard, type RenewedCard } from "./renew_card.ts";
 import { isReportPage, overlayPage, reportPage } from "./report_page.ts";
 import { openReporter } from "../terminal/reporter.ts";
 import { FILES } from "../folder/run_files.ts";
 
 /** The page of several runs. */
 const SEVERAL = "lopper-report.html";
+
+/** What is said of the card in the run's folder. */
+const CARD_SAYS: Readonly<Record<RenewedCard, string>> = {
+  renewed: `\nits ${CARD_FILE} has the scores, too`,
+  changed: `\nits ${CARD_FILE} was changed by hand, and stays as it is`,
+  none: "",
+};
 
 const REPORT_OPTIONS = {
   out: {
@@ -24,7 +33,8 @@ const REPORT_OPTIONS = {
   scores: {
     form: path("dir"),
     help:
-      "folder in which compare left what it found of the dense model and this run's result: how tasks and texts suffered",
+      "folder in which compare left what it found of the dense model and this run's result: how tasks and texts suffered; " +
+      "the run's README.md has it then, too",
   },
   overwrite: { form: on, help: "replace an earlier page at --out" },
   ...OUTPUT,
@@ -75,7 +85,8 @@ async function writePage(
   interruption.saying("stopped; nothing is written").throwIfAborted();
   await writeTextFileAtomically(out, page);
   const bytes = new TextEncoder().encode(page).byteLength;
-  reporter.result({ out, bytes }, `written to ${out}`);
+  const card = isRun && options.scores ? await renewCard(run, options.scores) : "none";
+  reporter.result({ out, bytes, card }, `written to ${out}${CARD_SAYS[card]}`);
 }
 
 /** @throws {UsageError} when something is there that nobody gave up, or that is no page. */

@@ -2,6 +2,8 @@ import { CheckpointFormatError, shown, UnsupportedModelError } from "@lopper/cor
 import type { ModelFolder } from "@lopper/formats";
 
 const SNAPSHOTS = "snapshots";
+/** A snapshot in the hub's cache: what it is of, and its commit. */
+const CACHED = /(?:^|[\\/])models--([\w.-]+)[\\/]snapshots[\\/]([0-9a-f]{40})(?:[\\/]|$)/;
 /** A commit's name and a line break. */
 const MAX_REF_BYTES = 300;
 
@@ -32,4 +34,14 @@ export async function hubSnapshot(folder: ModelFolder): Promise<ModelFolder | nu
       shown(revisions)
     }`,
   );
+}
+
+/** What a model is called on the hub, and its commit there; null where its place does not say. */
+export function hubOrigin(
+  path: string,
+): { readonly id: string | null; readonly revision: string | null } {
+  const [, name, revision] = CACHED.exec(path) ?? [];
+  return name === undefined
+    ? { id: null, revision: null }
+    : { id: name.replace("--", "/"), revision };
 }

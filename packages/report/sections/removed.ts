@@ -1,12 +1,7 @@
+import { describeRemoved, removedOf } from "@lopper/card";
 import { html } from "../html.ts";
 import { layersFile, layersPicture } from "../layers_picture.ts";
-import {
-  describeRemoved,
-  type LayerChange,
-  layerChanges,
-  type LayersOfRun,
-  removedOf,
-} from "../removed.ts";
+import { type LayerChange, layerChanges, type LayersOfRun } from "../removed.ts";
 import type { ReportRun } from "../report_run.ts";
 import type { Section } from "../section.ts";
 import { folded, table } from "../table.ts";

@@ -1,7 +1,8 @@
+import { describeRemoved, removedOf } from "@lopper/card";
 import { formatChange, formatMilliseconds, formatPerplexity } from "@lopper/core";
 import { comparedFigures } from "@lopper/run";
 import { type Html, html } from "../html.ts";
-import { describeRemoved, layerChanges, removedOf } from "../removed.ts";
+import { layerChanges } from "../removed.ts";
 import type { ReportRun } from "../report_run.ts";
 import { table } from "../table.ts";
 

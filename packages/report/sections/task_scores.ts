@@ -1,7 +1,8 @@
+import type { ScoredTask } from "@lopper/card";
 import { formatPerplexity } from "@lopper/core";
 import type { Estimate } from "@lopper/evaluation";
 import { type Html, html } from "../html.ts";
-import type { ReportRun, TaskScores } from "../report_run.ts";
+import type { ReportRun } from "../report_run.ts";
 import type { Section } from "../section.ts";
 import { folded, table } from "../table.ts";
 import { tasksPlot } from "../task_plot.ts";
@@ -62,7 +63,7 @@ export async function taskScoresSection({ scores }: ReportRun): Promise<Section 
 }
 
 /** The task that lost most, if any lost significantly. */
-function sentence(shares: readonly TaskScores[]): Html | null {
+function sentence(shares: readonly ScoredTask[]): Html | null {
   if (shares.length === 0) return null;
   const worst = shares.reduce((a, b) => b.difference.value < a.difference.value ? b : a);
   const certain = shares.filter(({ difference: { high } }) => high !== null && high < 0);
@@ -85,7 +86,7 @@ function sentence(shares: readonly TaskScores[]): Html | null {
   return html`${lost}${beyond}`;
 }
 
-function figure({ metric }: TaskScores, value: number): string {
+function figure({ metric }: ScoredTask, value: number): string {
   return metric === "perplexity" ? formatPerplexity(value) : (100 * value).toFixed(1);
 }
 

@@ -2,7 +2,8 @@ import type { Change } from "@lopper/core";
 import type { LayerSizes } from "@lopper/models";
 import type { CandidateKey, History } from "@lopper/search";
 import type { RunRecord } from "@lopper/run";
-import type { ReportRun, ReportScores } from "../report_run.ts";
+import type { CardScores } from "@lopper/card";
+import type { ReportRun } from "../report_run.ts";
 
 const WHOLE: LayerSizes = {
   attention: { queryHeads: 4, kvHeads: 2 },
@@ -141,7 +142,7 @@ export function tinyRun(change: Partial<RunRecord> = {}): ReportRun {
 }
 
 /** What `tinyRun` did to three tasks: one lost, one may have gained, one is a perplexity. */
-export const SCORES: ReportScores = {
+export const SCORES: CardScores = {
   tasks: [
     {
       task: "piqa",

@@ -1,0 +1,123 @@
+import { plural } from "@lopper/core";
+import type { LayerSizes } from "@lopper/models";
+
+/** A layer before and after. */
+export interface LayersBefore {
+  readonly dense: LayerSizes;
+  readonly pruned: LayerSizes;
+}
+
+export interface LayersBeforeAndAfter {
+  readonly dense: readonly LayerSizes[];
+  readonly pruned: readonly LayerSizes[];
+}
+
+/** What went, in whole blocks and in parts of those that stayed. */
+interface Removals {
+  readonly attentionBlocks: number;
+  readonly mlpBlocks: number;
+  /** Intermediate channels of MLPs that stayed, and in how many layers. */
+  readonly channels: { readonly count: number; readonly layers: number };
+  /** KV groups of attention blocks that stayed, and in how many layers. */
+  readonly kvGroups: { readonly count: number; readonly layers: number };
+}
+
+export function removedOf(changes: readonly LayersBefore[]): Removals {
+  const gone = (of: (layer: LayerSizes) => number | undefined) =>
+    changes.filter(({ dense, pruned }) => of(dense) !== undefined && of(pruned) === undefined)
+      .length;
+  const parts = (of: (layer: LayerSizes) => number | undefined) => {
+    const differences = changes.flatMap(({ dense, pruned }) => {
+      const [before, after] = [of(dense), of(pruned)];
+      return before !== undefined && after !== undefined && after < before ? [before - after] : [];
+    });
+    return { count: differences.reduce((a, b) => a + b, 0), layers: differences.length };
+  };
+  return {
+    attentionBlocks: gone(groupsOf),
+    mlpBlocks: gone(channelsOf),
+    channels: parts(channelsOf),
+    kvGroups: parts(groupsOf),
+  };
+}
+
+/** "3 whole blocks (1 attention, 2 MLP), 704 MLP channels in 5 layers and 1 KV group in 1 layer". */
+export function describeRemoved(
+  { attentionBlocks, mlpBlocks, channels, kvGroups }: Removals,
+): string {
+  const blocks = attentionBlocks + mlpBlocks;
+  const kinds = [
+    ...(attentionBlocks > 0 ? [`${attentionBlocks} attention`] : []),
+    ...(mlpBlocks > 0 ? [`${mlpBlocks} MLP`] : []),
+  ].join(", ");
+  const parts = [
+    ...(blocks > 0 ? [`${plural(blocks, "whole block")} (${kinds})`] : []),
+    ...(channels.count > 0
+      ? [`${plural(channels.count, "MLP channel")} in ${plural(channels.layers, "layer")}`]
+      : []),
+    ...(kvGroups.count > 0
+      ? [`${plural(kvGroups.count, "KV group")} in ${plural(kvGroups.layers, "layer")}`]
+      : []),
+  ];
+  if (parts.length === 0) return "nothing";
+  return parts.length === 1 ? parts[0] : `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}`;
+}
+
+/** Characters of the longest bar. */
+const BAR = 32;
+/** More KV groups than these are drawn by their share, too. */
+const MAX_GROUPS = 16;
+
+/**
+ * The layers as a drawing of characters, one a line: `█` stays, `░` is what went. It needs no file
+ * and looks the same wherever the card is read.
+ */
+export function drawnLayers({ dense, pruned }: LayersBeforeAndAfter): string {
+  const groups = Math.max(0, ...dense.map((layer) => groupsOf(layer) ?? 0));
+  const channels = Math.max(0, ...dense.map((layer) => channelsOf(layer) ?? 0));
+  const cells = Math.min(groups, MAX_GROUPS);
+  const rows = dense.map((layer, i) => {
+    const left = pruned[i] ?? { attention: null, mlp: null };
+    return [
+      String(i),
+      bar(groupsOf(layer), groupsOf(left), groups, cells),
+      share(groupsOf(layer), groupsOf(left)),
+      bar(channelsOf(layer), channelsOf(left), channels, BAR),
+      share(channelsOf(layer), channelsOf(left)),
+    ];
+  });
+  const head = ["layer", "KV groups", "", "MLP channels", ""];
+  const widths = head.map((text, column) =>
+    Math.max(text.length, ...rows.map((row) => row[column].length))
+  );
+  return [head, ...rows].map((row) =>
+    row.map((text, column) => column === 0 ? text.padStart(widths[0]) : text.padEnd(widths[column]))
+      .join("  ").trimEnd()
+  ).join("\n");
+}
+
+function groupsOf({ attention }: LayerSizes): number | undefined {
+  return attention?.kvHeads;
+}
+
+function channelsOf({ mlp }: LayerSizes): number | undefined {
+  return mlp?.intermediateSize;
+}
+
+/** What stays is at least one character, and so is what went. */
+function bar(before = 0, after = 0, most: number, cells: number): string {
+  if (before === 0) return "";
+  const all = Math.max(1, Math.round(cells * before / most));
+  const exact = all * after / before;
+  const kept = after === before ? all : after === 0 ? 0 : Math.min(
+    Math.max(1, Math.round(exact)),
+    Math.max(1, all - 1),
+  );
+  return "█".repeat(kept) + "░".repeat(all - kept);
+}
+
+function share(before: number | undefined, after: number | undefined): string {
+  if (before === undefined) return "none";
+  if (after === undefined) return "removed";
+  return after === before ? String(before) : `${after} of ${before}`;
+}
