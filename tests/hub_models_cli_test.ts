@@ -232,6 +232,23 @@ hubTest("a process that is killed leaves what the next one goes on with", async 
   assert.deepEqual(left, []);
 });
 
+hubTest("Ctrl-C ends a download from which nothing comes", async ({ hub, folder, env }) => {
+  let isSilent = false;
+  hub.misbehave(({ path, behave }) => {
+    if (!isWeights(path)) return null;
+    isSilent = true;
+    return behave().then(halfOnly);
+  });
+  const process = startLopper(["prune", "org/m", "--out", "p"], folder, env);
+  while (!isSilent) await new Promise((f) => setTimeout(f, 20));
+  process.kill("SIGINT");
+  const { code, stderr } = await process.output();
+  const said = new TextDecoder().decode(stderr);
+  assert.equal(code, 130, said);
+  assert.match(said, /stopped; the same command goes on with the download$/m);
+  await assert.rejects(Deno.stat(`${folder}/p`), Deno.errors.NotFound);
+});
+
 hubTest("two processes at the same time share one download", async ({ hub, done }) => {
   const slow = async (answer: Promise<Response>) => {
     const { body, ...rest } = await answer;

@@ -15,9 +15,10 @@ export interface UserHub {
 /**
  * The hub by the variables that all programs of Hugging Face read: HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE, and those of the
  * cache.
+ * @param signal ends what is asked of it.
  * @throws {UsageError} for an address or a token that is none.
  */
-export function userHub(offline: boolean): UserHub {
+export function userHub(offline: boolean, signal?: AbortSignal): UserHub {
   const variable = (name: string) => process.env[name] || undefined;
   const cache = hubCacheFolder(variable, homedir());
   if (offline || /^(1|true|yes|on)$/i.test(variable("HF_HUB_OFFLINE") ?? "")) {
@@ -37,5 +38,5 @@ export function userHub(offline: boolean): UserHub {
   if (token !== null && !token.startsWith("hf_")) {
     throw new UsageError("HF_TOKEN is no token of the hub; those begin with hf_");
   }
-  return { cache, hub: { endpoint, token, cache } };
+  return { cache, hub: { endpoint, token, cache, signal } };
 }

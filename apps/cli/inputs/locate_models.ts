@@ -101,22 +101,17 @@ async function locate(name: string | null, how: Locating): Promise<LocatedModel>
 
 async function fromHub(name: HubModelName, how: Locating) {
   const { offline = false, reporter, interruption } = how;
-  const users = userHub(offline);
+  const users = userHub(offline, interruption.signal);
   if (users.hub === null) return await fromCache(name, users);
   const { hub, cache } = users;
   const signal = interruption.saying("stopped; the same command goes on with the download");
   const title = writtenModelName(name);
-  const wait = (ms: number) => pause(ms, () => signal.throwIfAborted());
-  let all = "";
   try {
-    return await downloadModel({ ...hub, wait }, name, {
+    return await downloadModel(hub, name, {
       needed: neededFiles,
       onBegin(commit, bytes) {
-        all = formatBytes(bytes);
-        const at = commit.slice(0, SHORT);
-        reporter.note(
-          `downloading ${title} (commit ${at}, ${all}) from ${hub.endpoint} to ${cache}`,
-        );
+        const facts = `commit ${commit.slice(0, SHORT)}, ${formatBytes(bytes)}`;
+        reporter.note(`downloading ${title} (${facts}) from ${hub.endpoint} to ${cache}`);
       },
       onBytes(done, total) {
         reporter.progress(`downloading ${title} (${formatBytes(total)})`, done, total);
@@ -124,6 +119,8 @@ async function fromHub(name: HubModelName, how: Locating) {
       },
     });
   } catch (error) {
+    // What was cut off fails in some way or other.
+    signal.throwIfAborted();
     if (!(error instanceof HubUnreachableError)) throw withWayOn(error, SAME_COMMAND);
     const found = await cachedModel(cache, name);
     if (found === null) throw error;
@@ -144,13 +141,4 @@ async function fromCache(name: HubModelName, { cache }: UserHub) {
       writtenModelName(name)
     } is not in the cache of Hugging Face (${cache}), and nothing is to be downloaded (--offline)`,
   );
-}
-
-/** Waits, and looks every moment whether the user still wants that. */
-async function pause(ms: number, check: () => void) {
-  const end = performance.now() + ms;
-  for (check(); performance.now() < end; check()) {
-    const left = Math.min(200, end - performance.now());
-    await new Promise((resolve) => setTimeout(resolve, left));
-  }
 }

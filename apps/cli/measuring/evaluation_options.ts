@@ -25,7 +25,7 @@ export async function readUserMeasures(
       tasks,
       perplexity,
       data: data ?? null,
-      hub: userHub(offline ?? false),
+      hub: userHub(offline ?? false, interruption.signal),
       onDownload: (what, done, total) => {
         reporter.progress(what, done, total);
         signal.throwIfAborted();
@@ -33,6 +33,10 @@ export async function readUserMeasures(
       limit: limit ?? null,
       onNote: (line) => reporter.note(line),
     });
+  } catch (error) {
+    // What was cut off fails in some way or other.
+    signal.throwIfAborted();
+    throw error;
   } finally {
     reporter.stop();
   }

@@ -76,7 +76,7 @@ async function run(
   }
   const what = { name, branch: options.branch, files };
   if (options.dryRun) return reporter.result({ dryRun: true, ...what }, describeDryRun(what));
-  const hub = writableHub();
+  const hub = writableHub(interruption.signal);
   const pushed = await push(
     hub,
     {
@@ -102,7 +102,6 @@ async function push(
   );
   try {
     return await pushModel(hub, what, {
-      signal: interruption.signal,
       onNew(made) {
         const kind = what.isPrivate ? "private repository" : "public repository";
         const title = made === "repository" ? `${kind} ${what.name}` : `branch ${what.branch}`;
@@ -135,8 +134,8 @@ function checkedName(repository: string): string {
 }
 
 /** @throws {UsageError} without a token, or a network. */
-function writableHub(): Hub {
-  const { hub } = userHub(false);
+function writableHub(signal: AbortSignal): Hub {
+  const { hub } = userHub(false, signal);
   if (hub === null) {
     throw new UsageError("HF_HUB_OFFLINE says that there is no network, and push needs one");
   }

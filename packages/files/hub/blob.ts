@@ -128,7 +128,7 @@ async function receive(download: Download, partial: PartialFile): Promise<string
 /** Asks for a file from a byte on. @throws {HubError} when the answer is of another size. */
 async function answer(download: Download, from: number): Promise<Response> {
   const { client, revision: { repository, revision, commit }, file } = download;
-  const asked = { name: repository.name, revision, path: file.path };
+  const asked = { repository, revision, path: file.path };
   const response = await client.open(asked, pathOnHub(repository, commit, file.path), from);
   const { status, headers } = response;
   const length = headers.has("content-encoding") ? null : headers.get("content-length");
@@ -179,7 +179,7 @@ function pathOnHub({ type, name }: Repository, commit: string, path: string): st
   return `/${folder}${name}/resolve/${commit}/${path.split("/").map(encodeURIComponent).join("/")}`;
 }
 
-function problem({ client, revision, file }: Download, reason: string) {
-  const asked = { name: revision.repository.name, revision: revision.revision, path: file.path };
+function problem({ client, revision: { repository, revision }, file }: Download, reason: string) {
+  const asked = { repository, revision, path: file.path };
   return hubError(asked, client.endpoint, reason);
 }

@@ -1,4 +1,5 @@
 import { HubError } from "@lopper/core";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Asked, Hub } from "./hub.ts";
 import { hubError, refusal, unreachable } from "./refusal.ts";
 
@@ -9,6 +10,8 @@ const MAX_PAUSE = 5 * 60;
 /** Answers of a hub that has much to do, or is just being restarted. */
 const BUSY: readonly number[] = [429, 500, 502, 503, 504];
 const SILENCE = 60_000;
+
+type Take = (response: Response) => Response | Promise<Response>;
 
 /**
  * Asks a hub, with patience: a busy one is asked again, and so is one that was reached before. Who
@@ -52,29 +55,39 @@ export class HubClient {
     const headers = new Headers({ "accept-encoding": "identity" });
     if (token !== null) headers.set("authorization", `Bearer ${token}`);
     if (from > 0) headers.set("range", `bytes=${from}-`);
-    return await this.#ask(asked, new URL(`${this.endpoint}${path}`), { headers });
+    const url = new URL(`${this.endpoint}${path}`);
+    return await this.#ask(asked, url, { headers }, (response) => response);
   }
 
   /** Waits before the next attempt, longer each time. */
   async pause(attempt: number, seconds = 2 ** (attempt - 1)): Promise<void> {
-    const wait = this.#hub.wait ?? ((ms) => new Promise((resolve) => setTimeout(resolve, ms)));
-    await wait(seconds * 1000);
+    const { wait, signal } = this.#hub;
+    signal?.throwIfAborted();
+    await (wait ?? ((ms) => waited(ms, signal)))(seconds * 1000);
   }
 
   #fetchFor(asked: Asked): typeof fetch {
     return (input, init) => {
       const url = new URL(input instanceof Request ? input.url : input);
-      return this.#ask(asked, url, init);
+      // Lists and such are short: one that was cut off is asked for anew.
+      return this.#ask(
+        asked,
+        url,
+        init,
+        async (response) =>
+          response.ok ? new Response(await response.arrayBuffer(), response) : response,
+      );
     };
   }
 
-  async #ask(asked: Asked, url: URL, init: RequestInit = {}): Promise<Response> {
+  /** @param take what of an answer has to come before it counts as one. */
+  async #ask(asked: Asked, url: URL, init: RequestInit = {}, take: Take): Promise<Response> {
     const { token } = this.#hub;
     const headers = new Headers(init.headers);
     // Further pages of a list, and places for uploads, may be anybody's.
     if (url.origin !== new URL(this.endpoint).origin) headers.delete("authorization");
     for (let attempts = 1;; attempts++) {
-      const response = await this.#answer(asked, url, { ...init, headers }, attempts);
+      const response = await this.#answer(asked, url, { ...init, headers }, take, attempts);
       if (response?.ok) return response;
       const pause = response ? pauseAskedFor(response.headers) : null;
       if (response) {
@@ -88,30 +101,34 @@ export class HubClient {
   }
 
   /** The answer to one request; null where there was none and another may have one. */
-  async #answer(asked: Asked, url: URL, init: RequestInit, attempts: number) {
+  async #answer(asked: Asked, url: URL, init: RequestInit, take: Take, attempts: number) {
+    const { signal, fetch: ask = fetch } = this.#hub;
     const method = init.method ?? "GET";
     const stop = new AbortController();
     // What is sent may take long; what is to be read begins soon.
     const timer = method === "GET" ? setTimeout(() => stop.abort(), this.silence) : undefined;
-    const signals = init.signal ? [init.signal, stop.signal] : [stop.signal];
+    const signals = [init.signal ?? [], signal ?? [], stop.signal].flat();
     try {
-      const ask = this.#hub.fetch ?? fetch;
       const response = await ask(url, { ...init, signal: AbortSignal.any(signals) });
       this.#wasReached = true;
-      return response;
+      return await take(response);
     } catch (error) {
+      signal?.throwIfAborted();
       if (error instanceof HubError || init.signal?.aborted) throw error;
       // Nobody knows what became of what was posted.
       const mayRepeat = this.#wasReached && method !== "POST" && attempts < ATTEMPTS;
-      if (!mayRepeat) {
-        const reason = stop.signal.aborted ? "there was no answer" : error;
-        throw unreachable(asked, this.endpoint, reason);
-      }
-      return null;
+      if (mayRepeat) return null;
+      const reason = stop.signal.aborted ? "there was no answer" : error;
+      throw unreachable(asked, this.endpoint, reason);
     } finally {
       clearTimeout(timer);
     }
   }
+}
+
+/** Waits, unless there is no need to any more. */
+async function waited(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  await delay(ms, undefined, { signal });
 }
 
 /** Seconds that an answer asks to wait, by `Retry-After` or as the hub writes it in `RateLimit`. */

@@ -2,6 +2,7 @@ import { HubError, WriteError } from "@lopper/core";
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
 import { listFilesDeep } from "../list_files.ts";
+import { LockFile } from "../lock_file.ts";
 import { bytesOf, hubTest, type TestHub } from "../testing/with_hub.ts";
 import { cutAfter } from "../testing/misbehaviours.ts";
 import { sha256Of } from "../testing/mock_repository.ts";
@@ -184,6 +185,45 @@ hubTest(
   },
 );
 
+hubTest("a list that is cut off, or stops, is asked for anew", MODEL, async (hub, mock) => {
+  const stalled = () =>
+    new ReadableStream({ start: (controller) => controller.enqueue(bytesOf('[{"type"')) });
+  mock.misbehave(({ path, times, behave }) => {
+    if (path.includes("/revision/") && times === 1) return new Response(stalled());
+    if (path.includes("/tree/") && times === 1) return behave().then((list) => cutAfter(list, 9));
+    return null;
+  });
+  await download({ ...hub, silence: 300 });
+  assert.deepEqual(hub.pauses, [1000, 1000]);
+});
+
+hubTest("whoever is not waited for any more ends at once", MODEL, async (hub, mock) => {
+  const silent = new ReadableStream({
+    start: (controller) => controller.enqueue(WEIGHTS.subarray(0, 10_000)),
+  });
+  mock.misbehave(({ path }) => isWeights(path) ? new Response(silent) : null);
+  const stop = new AbortController();
+  const stoppable = { ...hub, signal: stop.signal, silence: 2 ** 30 };
+  const onBytes = (done: number) => done > 5000 && stop.abort();
+  await assert.rejects(download(stoppable, undefined, onBytes), { name: "AbortError" });
+  assert.ok((await Deno.stat(partialOf(hub))).size > 5000, "what came stays");
+  await assert.rejects(download(stoppable), { name: "AbortError" });
+});
+
+hubTest("nor does one that waits for another process go on", MODEL, async (hub) => {
+  const blob = partialOf(hub).replace(/partial$/, "lock");
+  await Deno.mkdir(dirname(blob), { recursive: true });
+  const lock = LockFile.take(blob, "another");
+  assert.ok(lock instanceof LockFile);
+  try {
+    const stop = new AbortController();
+    const wait = () => Promise.resolve(stop.abort());
+    await assert.rejects(download({ ...hub, wait, signal: stop.signal }), { name: "AbortError" });
+  } finally {
+    lock.release();
+  }
+});
+
 hubTest("a busy hub is asked again when it says", MODEL, async (hub, mock) => {
   const busy = (status: number, headers: HeadersInit) => new Response(null, { status, headers });
   mock.misbehave(({ path, times }) => {
@@ -294,6 +334,11 @@ refuses(
   "that terms are to be accepted",
   withCode(403, "GatedRepo"),
   /accepted its terms \(403\); accept them on http\S+\/org\/m and let HF_TOKEN hold a token/,
+);
+refuses(
+  "what the hub says besides",
+  () => Response.json({}, { status: 400, headers: { "x-error-message": "no such thing" } }),
+  /it answers 400 \(no such thing\)$/,
 );
 refuses(
   "that a login page answers",

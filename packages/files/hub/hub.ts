@@ -7,6 +7,8 @@ export interface Hub {
   /** Folder of the cache. */
   readonly cache: string;
   readonly fetch?: typeof fetch;
+  /** Ends what is asked for, and waiting. */
+  readonly signal?: AbortSignal;
   /** Waits so many milliseconds before a further attempt. */
   readonly wait?: (ms: number) => Promise<void>;
   /** Milliseconds without a byte after which a connection counts as cut. */
@@ -22,8 +24,7 @@ export interface Repository {
 
 /** What is asked for, in the words of an error. */
 export interface Asked {
-  /** `owner/name`. */
-  readonly name: string;
+  readonly repository: Repository;
   /** A branch, a tag or a commit. */
   readonly revision?: string;
   readonly path?: string;

@@ -29,7 +29,6 @@ export interface Push {
 }
 
 export interface PushTools {
-  readonly signal?: AbortSignal;
   /** Hears what is made on the hub before anything is sent. */
   readonly onNew: (what: "repository" | "branch") => void;
   /** Hears what the repository holds besides, and keeps. */
@@ -65,7 +64,7 @@ export async function pushModel(hub: Hub, push: Push, tools: PushTools): Promise
   const after = await revisionOn(client, before.repository, commit);
   for (const file of missing) {
     if (await isThere(file, after.files.get(file.path))) continue;
-    const asked = { name: push.name, revision: commit, path: file.path };
+    const asked = { repository: before.repository, revision: commit, path: file.path };
     throw hubError(asked, hub.endpoint, "it holds other bytes than were sent");
   }
   return { commit, url, sent: missing.map(({ path }) => path) };
@@ -76,7 +75,7 @@ async function placeOnHub(client: HubClient, push: Push, { onNew }: PushTools): 
   const { createBranch, createRepo } = await import("@huggingface/hub");
   const { name, branch, isPrivate } = push;
   const repo = { type: "model", name } as const;
-  const asked: Asked = { name, isWritten: true };
+  const asked: Asked = { repository: repo, isWritten: true };
   const found = await orNull(() => revisionOn(client, repo, MAIN));
   if (found === null) {
     onNew("repository");
@@ -114,12 +113,12 @@ async function isThere({ place, size }: PushedFile, listed: HubFile | undefined)
 /** One commit on what the branch held before; gives its name. */
 async function commitFiles(
   client: HubClient,
-  { name, branch, message, files }: Push,
+  { branch, message, files }: Push,
   before: Revision,
-  { signal, onBytes }: PushTools,
+  { onBytes }: PushTools,
 ): Promise<string> {
   const { commitIter } = await import("@huggingface/hub");
-  const asked: Asked = { name, isWritten: true };
+  const asked: Asked = { repository: before.repository, isWritten: true };
   const total = files.reduce((sum, { size }) => sum + size, 0);
   const isRead = new Set<string>();
   const bytes = { reading: 0, sending: 0 };
@@ -137,7 +136,6 @@ async function commitFiles(
       branch,
       title: message,
       parentCommit: before.commit,
-      abortSignal: signal,
       // By the interface that every hub has.
       useXet: false,
       operations: files.map((file) => ({

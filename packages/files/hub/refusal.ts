@@ -1,5 +1,5 @@
 import { formatSeconds, HubError, HubUnreachableError, plural } from "@lopper/core";
-import type { Asked } from "./hub.ts";
+import type { Asked, Repository } from "./hub.ts";
 
 /** Who was asked, and how often. */
 export interface Asking {
@@ -12,9 +12,7 @@ export interface Asking {
 
 /** The error for an answer that is none of what was asked for. */
 export function refusal(asked: Asked, response: Response, asking: Asking): HubError {
-  const { status, headers } = response;
-  const code = headers.get("x-error-code") ?? "";
-  return hubError(asked, asking.endpoint, reasonOf(asked, status, code, asking), status);
+  return hubError(asked, asking.endpoint, reasonOf(asked, response, asking), response.status);
 }
 
 /** The error for a hub that does not answer. */
@@ -44,14 +42,15 @@ export function hubError(
 }
 
 function sentence(asked: Asked, endpoint: string, reason: string): string {
-  const { name, revision, path, isWritten } = asked;
+  const { repository: { name }, revision, path, isWritten } = asked;
   const at = revision === undefined ? name : `${name}@${revision}`;
   const what = path === undefined ? at : `${at}, ${path},`;
   const verb = isWritten ? "was to be written" : "was looked for";
   return `${what} ${verb} on ${endpoint}: ${reason}`;
 }
 
-function reasonOf(asked: Asked, status: number, code: string, asking: Asking): string {
+function reasonOf(asked: Asked, { status, headers }: Response, asking: Asking): string {
+  const code = headers.get("x-error-code");
   const { endpoint, token, attempts, pause } = asking;
   const opens = token === null
     ? "HF_TOKEN may hold what opens it"
@@ -59,7 +58,7 @@ function reasonOf(asked: Asked, status: number, code: string, asking: Asking): s
   if (code === "GatedRepo") {
     const account = token === null ? "a token of that account" : "its token";
     return `it is for those who accepted its terms (${status}); accept them on ` +
-      `${endpoint}/${asked.name} and let HF_TOKEN hold ${account}`;
+      `${endpoint}/${pageOf(asked.repository)} and let HF_TOKEN hold ${account}`;
   }
   if (code === "RevisionNotFound") return `it has no such branch, tag or commit (${status})`;
   if (code === "RepoNotFound" || status === 404 && asked.path === undefined) {
@@ -74,5 +73,11 @@ function reasonOf(asked: Asked, status: number, code: string, asking: Asking): s
     const when = pause === null ? "later" : `in ${formatSeconds(pause)}`;
     return `it was asked too often (429); run the same command again ${when}`;
   }
-  return `it answers ${status}${attempts > 1 ? `, ${plural(attempts, "time")} in a row` : ""}`;
+  const words = headers.get("x-error-message");
+  const times = attempts > 1 ? `, ${plural(attempts, "time")} in a row` : "";
+  return `it answers ${status}${words === null ? "" : ` (${words})`}${times}`;
+}
+
+function pageOf({ type, name }: Repository): string {
+  return type === "model" ? name : `${type}s/${name}`;
 }

@@ -46,7 +46,7 @@ export async function revisionOn(
 ): Promise<Revision> {
   // Few runs need it.
   const { listFiles } = await import("@huggingface/hub");
-  const asked = { name: repository.name, revision };
+  const asked = { repository, revision };
   const commit = await understood(client, asked, () => commitOf(client, repository, revision));
   const files = new Map<string, HubFile>();
   await understood(client, asked, async () => {
@@ -63,13 +63,13 @@ export async function revisionOn(
 
 async function commitOf(
   client: HubClient,
-  { type, name }: Repository,
+  repository: Repository,
   revision: string,
 ): Promise<string> {
   const { datasetInfo, modelInfo } = await import("@huggingface/hub");
-  const asked = { name, revision };
-  const about = { ...client.access(asked), ...asked };
-  const { sha } = type === "model"
+  const asked = { repository, revision };
+  const about = { ...client.access(asked), name: repository.name, revision };
+  const { sha } = repository.type === "model"
     ? await modelInfo({ ...about, additionalFields: ["sha"] })
     : await datasetInfo({ ...about, additionalFields: ["sha"] });
   if (typeof sha === "string" && COMMIT.test(sha)) return sha;
@@ -105,7 +105,8 @@ export async function understood<T>(
   try {
     return await ask();
   } catch (error) {
-    if (error instanceof LopperError) throw error;
+    const isStopped = error instanceof Error && error.name === "AbortError";
+    if (error instanceof LopperError || isStopped) throw error;
     const found = error instanceof Error ? error.message : String(error);
     const reason = `what answers there is no hub (${found}); HF_ENDPOINT says where it is`;
     throw hubError(asked, endpoint, reason, null, { cause: error });
