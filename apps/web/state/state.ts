@@ -116,7 +116,7 @@ export function running(title: string, target: number): Running {
 export function afterTold(run: Running, told: PruneTold, now: number): Running {
   switch (told.type) {
     case "begin":
-      return { ...run, target: told.target, meaning: told.note };
+      return { ...run, target: told.target, meaning: told.meaning, layers: told.layers };
     case "progress":
       return { ...run, phase: phaseAfter(run.phase, told.phase, told, now) };
     case "steps":

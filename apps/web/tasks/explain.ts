@@ -3,6 +3,7 @@ import {
   formatRatio,
   InsufficientMemoryError,
   LopperError,
+  ResumeError,
   UnreachableTargetError,
 } from "@lopper/core";
 
@@ -10,7 +11,7 @@ import {
 export class StorageError extends LopperError {
   constructor(needed: number, left: number) {
     super(
-      `this run needs ${
+      `This run needs ${
         formatBytes(needed)
       } of the browser's storage for the model and its result, and ${
         formatBytes(left)
@@ -33,7 +34,10 @@ export function explain(error: unknown): string {
       formatRatio(error.reachable)
     } can, with these settings.`;
   }
-  if (error instanceof LopperError) return sentence(error.message);
+  if (error instanceof ResumeError) {
+    return `This run cannot go on: ${inPage(error.message)} Delete it, and begin again.`;
+  }
+  if (error instanceof LopperError) return inPage(error.message);
   if (isNamed(error, "QuotaExceededError")) {
     return "The browser's storage is full. What the run decided is kept: make room, then go on with it.";
   }
@@ -51,8 +55,22 @@ function isNamed(error: unknown, name: string): boolean {
   return error instanceof DOMException && error.name === name;
 }
 
+/** What a page offers where a message names an option of the command line. */
+const OFFERED: readonly (readonly [RegExp, string])[] = [
+  [/a smaller --seq-len/, "fewer tokens of a sample"],
+  [/; export it with --.*$/, "; save it as a folder"],
+];
+/** What only the command line offers. */
+const NOT_OFFERED = /\s*\([^()]*--[a-z][^()]*\)|; [^;]*--[a-z][^;]*$/g;
+
+/** A message as a sentence for people without a command line. It may begin with the name of a file. */
+function inPage(message: string): string {
+  const said = OFFERED.reduce((text, [option, here]) => text.replace(option, here), message)
+    .replace(NOT_OFFERED, "");
+  return /[.!?]$/.test(said) ? said : `${said}.`;
+}
+
 /** With a capital letter and a full stop. */
-function sentence(message: string): string {
-  const end = /[.!?]$/.test(message) ? "" : ".";
-  return message.charAt(0).toUpperCase() + message.slice(1) + end;
+export function sentence(message: string): string {
+  return message.charAt(0).toUpperCase() + message.slice(1) + ".";
 }

@@ -6,7 +6,7 @@ const lockName = (id: string) => `lopper-run-${id}`;
 export async function withRun<T>(id: string, work: () => Promise<T>): Promise<T> {
   return await navigator.locks.request(lockName(id), { ifAvailable: true }, async (lock) => {
     if (lock) return await work();
-    throw new LopperError("another tab works on this run; close it, or wait until it is done");
+    throw new LopperError("Another tab works on this run; close it, or wait until it is done");
   });
 }
 

@@ -15,6 +15,8 @@ export interface Opened {
   readonly layers: number;
   readonly parameters: number;
   readonly bytes: number;
+  /** Tokens that it takes at most. */
+  readonly longest: number;
   /** The most that can go, in per cent, by Lopper's own preset. */
   readonly largestRatio: number;
   /** What is passed over, and what quantised weights become; a sentence each. */
@@ -69,10 +71,11 @@ export type PruneTold =
   /** It fits, and begins. */
   | {
     readonly type: "begin";
-    readonly parameters: number;
     readonly target: number;
-    /** What perplexities of steps are where they are not what the word says. */
-    readonly note: string | null;
+    /** What perplexities of steps are where they are not what the word says, a sentence. */
+    readonly meaning: string | null;
+    /** Before the first step. */
+    readonly layers: Layers;
   }
   | {
     readonly type: "progress";

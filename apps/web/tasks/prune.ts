@@ -1,9 +1,10 @@
 import type { OpfsRun } from "@lopper/browser";
-import { type Change, countParameters, planOf } from "@lopper/core";
+import { type Change, planOf } from "@lopper/core";
 import { criterionOf } from "@lopper/importance";
 import { layersOfBlocks, type Model, prunedSizes } from "@lopper/models";
 import { prune as pruned, type RunEvent } from "@lopper/run";
 import { describeChanges, type Step } from "@lopper/search";
+import { sentence } from "./explain.ts";
 import { memoryHere } from "./memory.ts";
 import { type OpenedRun, openRun } from "./open_run.ts";
 import type { Layers, PruneTold, Result, StepTold } from "./protocol.ts";
@@ -58,9 +59,10 @@ class Telling {
   event(event: RunEvent) {
     if (event.type === "begin") {
       const { ratio, criterion } = event.flags;
-      const parameters = countParameters(this.#model.architecture).total;
       const { note } = criterionOf(criterion);
-      this.#tell({ type: "begin", parameters, target: ratio, note });
+      const meaning = note && sentence(note);
+      const layers = layersAfter(this.#model, []);
+      this.#tell({ type: "begin", target: ratio, meaning, layers });
     } else if (event.type === "progress") {
       this.#progress(event.phase, event.done, event.total);
     } else if (event.type === "note") {

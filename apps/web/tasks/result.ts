@@ -17,7 +17,7 @@ export async function resultOf(
   store: OpfsRun,
 ): Promise<Result> {
   const record = await store.record();
-  if (record === null) throw new RunFolderError(`the run of ${title} is not finished`);
+  if (record === null) throw new RunFolderError(`The run of ${title} is not finished`);
   const files = await store.resultFiles();
   return {
     ...{ id, title },

@@ -1,3 +1,4 @@
+import { VERSION } from "@lopper/core";
 import type { Controller } from "../state/controller.ts";
 import type { State } from "../state/state.ts";
 import { Choose } from "./choose.tsx";
@@ -35,6 +36,10 @@ export function App({ state, act }: Props) {
         </div>
         <Content state={state} act={act} />
       </main>
+      <footer class="note">
+        Lopper {VERSION} ·{" "}
+        <a href="licences.txt" target="_blank" rel="noopener">licences of what is in it</a>
+      </footer>
       <p class="aside" aria-live="polite">{state.said}</p>
     </>
   );

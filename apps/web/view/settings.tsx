@@ -13,6 +13,9 @@ const PRESETS: readonly (readonly [Asked["preset"], string])[] = [
   ["heads", "Attention heads only"],
 ];
 
+/** More samples than a tab has patience for. */
+const MAX_SAMPLES = 10_000;
+
 /** A model that was chosen, and what is to be done with it. */
 export function Settings(props: { readonly view: Chosen; readonly act: Controller }) {
   const { view: { opened, asked, text }, act } = props;
@@ -60,7 +63,7 @@ export function Settings(props: { readonly view: Chosen; readonly act: Controlle
         >
           {PRESETS.map(([name, what]) => <option key={name} value={name}>{what}</option>)}
         </select>
-        <More asked={asked} text={text} act={act} />
+        <More view={props.view} act={act} />
         <div class="buttons">
           <button type="submit" class="main">Make it smaller</button>
           <button type="button" class="quiet" onClick={() => act.home()}>Choose another</button>
@@ -71,17 +74,21 @@ export function Settings(props: { readonly view: Chosen; readonly act: Controlle
 }
 
 /** What few people need. */
-function More(
-  props: { readonly asked: Asked; readonly text: File | null; readonly act: Controller },
-) {
-  const { asked, text, act } = props;
-  const number = (key: "samples" | "seqLen", label: string, means: string) => (
+function More(props: { readonly view: Chosen; readonly act: Controller }) {
+  const { view: { asked, text, opened }, act } = props;
+  const number = (
+    key: "samples" | "seqLen",
+    [min, max]: readonly [number, number],
+    label: string,
+    means: string,
+  ) => (
     <>
       <label for={key}>{label}</label>
       <input
         id={key}
         type="number"
-        min={key === "samples" ? 1 : 2}
+        min={min}
+        max={max}
         placeholder="as many as is usual"
         value={asked[key] ?? ""}
         aria-describedby={`${key}-means`}
@@ -107,8 +114,18 @@ function More(
           ? `What the model says to ${text.name} decides what stays.`
           : "A .txt, .jsonl or .parquet file of the kind that the model is for; without one, books."}
       </p>
-      {number("samples", "Samples", "More samples decide better, and take longer.")}
-      {number("seqLen", "Tokens of a sample", "Fewer tokens need less memory.")}
+      {number(
+        "samples",
+        [1, MAX_SAMPLES],
+        "Samples",
+        "More samples decide better, and take longer.",
+      )}
+      {number(
+        "seqLen",
+        [2, opened.longest],
+        "Tokens of a sample",
+        `At most ${opened.longest}; fewer need less memory.`,
+      )}
     </details>
   );
 }

@@ -4,6 +4,9 @@ import type { StepTold } from "../tasks/protocol.ts";
 /** Where things stand in the chart, in its own units. */
 const BOX = { width: 350, height: 150, left: 44, right: 8, top: 10, bottom: 24 } as const;
 
+/** What the chart shows at least, from its lowest value on. */
+const LEAST_SPAN = 1.1;
+
 /** Perplexity at each step, as a line and as a table. */
 export function Steps(props: { readonly steps: readonly StepTold[]; readonly target: number }) {
   const { steps, target } = props;
@@ -53,12 +56,14 @@ function Chart(
 ) {
   const finite = steps.filter(isFinite);
   const values = finite.map(({ perplexity }) => perplexity);
-  const [least, most] = [Math.min(...values), Math.max(...values)];
+  const least = Math.min(...values);
+  // What hardly changes is not to look as if it did.
+  const most = Math.max(...values, LEAST_SPAN * least);
   const { width, height, left, right, top, bottom } = BOX;
   const far = Math.max(target, steps.at(-1)!.ratio);
   const x = (ratio: number) => left + (width - left - right) * ratio / far;
   const y = (value: number) =>
-    height - bottom - (height - top - bottom) * (value - least) / (most - least || 1);
+    height - bottom - (height - top - bottom) * (value - least) / (most - least);
   const lines = Map.groupBy(finite, ({ stage }) => stage);
   const point = ({ ratio, perplexity }: StepTold) =>
     `${x(ratio).toFixed(1)},${y(perplexity).toFixed(1)}`;
@@ -69,9 +74,7 @@ function Chart(
     <svg class="chart" viewBox={`0 0 ${width} ${height}`} role="img" aria-label={said}>
       <path class="axis" d={`M${left} ${top}V${height - bottom}H${width - right}`} />
       <text x={left - 6} y={y(most) + 4} text-anchor="end">{formatPerplexity(most)}</text>
-      {most > least && (
-        <text x={left - 6} y={y(least)} text-anchor="end">{formatPerplexity(least)}</text>
-      )}
+      <text x={left - 6} y={y(least)} text-anchor="end">{formatPerplexity(least)}</text>
       <text x={left} y={height - 8} text-anchor="start">0 %</text>
       <text x={width - right} y={height - 8} text-anchor="end">{formatRatio(far)} gone</text>
       {[...lines].map(([stage, steps]) => (
