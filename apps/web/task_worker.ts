@@ -5,10 +5,10 @@ import { generate } from "./tasks/generate.ts";
 import { withRun } from "./tasks/locks.ts";
 import { look } from "./tasks/look.ts";
 import type { Asking, Said, TaskName, Tasks } from "./tasks/protocol.ts";
-import { prune } from "./tasks/prune.ts";
+import { goOn } from "./tasks/prune.ts";
 import { result } from "./tasks/result.ts";
 import { save } from "./tasks/save.ts";
-import { remove, storage } from "./tasks/storage.ts";
+import { remove, runs } from "./tasks/list_runs.ts";
 
 type Doing<N extends TaskName> = (
   given: Tasks[N]["given"],
@@ -17,10 +17,10 @@ type Doing<N extends TaskName> = (
 
 /** Whoever changes a run has its lock. */
 const DOING: { readonly [N in TaskName]: Doing<N> } = {
-  storage,
+  runs,
   look,
   begin,
-  prune: (id, tell) => withRun(id, () => prune(id, tell)),
+  goOn: (id, tell) => withRun(id, () => goOn(id, tell)),
   result,
   generate,
   save: (given, tell) => withRun(given.run, () => save(given, tell)),

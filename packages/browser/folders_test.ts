@@ -4,8 +4,9 @@ import assert from "node:assert/strict";
 import { BlobFolder } from "./blob_folder.ts";
 import { HandleFolder } from "./handle_folder.ts";
 import { folderIn } from "./handles.ts";
+import { hasRoom } from "./has_room.ts";
 import { OpfsSink } from "./opfs_sink.ts";
-import { MemoryDirectory } from "./testing/mod.ts";
+import { MEMORY_QUOTA, MemoryDirectory } from "./testing/mod.ts";
 
 const FILES = { "config.json": "{}", "onnx/model.onnx": "graph", "weights": "0123456789" };
 
@@ -81,4 +82,11 @@ Deno.test("OpfsSink: a file has its name when it is whole, and what was there go
   await write("third", "commit");
   assert.equal(await read(), "third");
   assert.deepEqual(await new HandleFolder("root", root).list(), ["file"]);
+});
+
+Deno.test("hasRoom: whether so much may be written is asked, and nothing of that stays", async () => {
+  const root = new MemoryDirectory();
+  assert.equal(await hasRoom(root, MEMORY_QUOTA), true);
+  assert.equal(await hasRoom(root, MEMORY_QUOTA + 1), false);
+  assert.deepEqual(await new HandleFolder("root", root).list(), []);
 });

@@ -76,11 +76,16 @@ export function isMissing(error: unknown): boolean {
   return named(error, "NotFoundError");
 }
 
+/** Whether an error says that there is no more room. */
+export function isFull(error: unknown): boolean {
+  return named(error, "QuotaExceededError");
+}
+
 /** Whether an error says that a name is a folder's where a file is wanted, or the other way round. */
 export function isOtherKind(error: unknown): boolean {
   return named(error, "TypeMismatchError");
 }
 
 function named(error: unknown, name: string): boolean {
-  return error instanceof DOMException && error.name === name;
+  return error instanceof Error && error.name === name;
 }

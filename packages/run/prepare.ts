@@ -91,7 +91,8 @@ export async function* prepareRun(
   tools: RunTools,
 ): AsyncGenerator<RunEvent, PreparedRun> {
   const { backend, signal } = tools;
-  const memory = shareMemory(model, texts, task.flags, tools);
+  const tokens = Math.max(tokenCount(texts.block), tokenCount(texts.width));
+  const memory = shareMemory(model, tokens, task.flags, tools);
   const flags = { ...task.flags, batchTokens: memory.batchTokens };
   yield { type: "begin", flags };
   const digest = task.modelDigest ??
@@ -124,11 +125,12 @@ export async function* prepareRun(
 
 /**
  * What may be held in memory while the run goes on.
+ * @param tokens of the larger set of samples.
  * @throws {InsufficientMemoryError} when it cannot; whoever asks before `prune` does learns it early.
  */
 export function shareMemory(
   model: Model,
-  texts: RunTexts,
+  tokens: number,
   flags: RunFlags,
   { backend, store, memory }: Pick<RunTools, "backend" | "memory"> & {
     readonly store: Pick<RunStore, "settings">;
@@ -138,7 +140,7 @@ export function shareMemory(
     architecture: model.architecture,
     weights: weightMemory(model),
     length: flags.seqLen,
-    tokens: Math.max(tokenCount(texts.block), tokenCount(texts.width)),
+    tokens,
     batchTokens: flags.batchTokens,
     // A run that goes on has to go on with the batches that it has.
     fixed: store.settings !== null,

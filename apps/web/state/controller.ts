@@ -1,12 +1,11 @@
 import { saveFile, saveFolder } from "./save_result.ts";
 import type { Asked } from "../tasks/about.ts";
 import { ask, type Asked as Task, TaskError } from "../tasks/ask.ts";
-import type { SavedAs, Source, TaskName, Tasks } from "../tasks/protocol.ts";
+import type { PruneTold, Result, SavedAs, Source, TaskName, Tasks } from "../tasks/protocol.ts";
 import {
   afterTold,
   chosen,
   type Finished,
-  phaseAfter,
   type Running,
   running,
   START,
@@ -37,7 +36,7 @@ export class Controller {
   /** Looks at what the browser keeps of this page. */
   async refresh() {
     try {
-      this.#set({ storage: await ask("storage", null).answer });
+      this.#set({ runs: await ask("runs", null).answer });
     } catch (error) {
       this.#set({ problem: sentenceOf(error) });
     }
@@ -78,18 +77,18 @@ export class Controller {
     const { source, text, asked, opened: { title } } = view;
     this.#show(running(title, asked.ratio), "Getting ready");
     await this.#try(async () => {
-      const given = { source, text, asked };
-      const id = await this.#ask("begin", given, (told) => this.#progress("copying", told));
-      await this.#run(id);
+      this.#done(await this.#ask("begin", { source, text, asked }, (told) => this.#told(told)));
     }, view);
   }
 
   /** Goes on with a run that was stopped, or cut off. */
   async goOn(id: string) {
-    const run = this.#state.storage?.runs.find((run) => run.id === id);
+    const run = this.#state.runs.find((run) => run.id === id);
     if (!run) return;
     this.#show(running(run.title, run.target), "Going on");
-    await this.#try(() => this.#run(id));
+    await this.#try(async () =>
+      this.#done(await this.#ask("goOn", id, (told) => this.#told(told)))
+    );
   }
 
   async open(id: string) {
@@ -158,19 +157,13 @@ export class Controller {
     tell(null);
   }
 
-  async #run(id: string) {
-    const result = await this.#ask("prune", id, (told) => {
-      this.#running((run) => afterTold(run, told, performance.now()));
-    });
-    const said = `Done: ${result.title} is ${result.ratio.toFixed(1)} % smaller.`;
-    this.#show({ at: "finished", result, tried: null, saving: null }, said);
+  #told(told: PruneTold) {
+    this.#running((run) => afterTold(run, told, performance.now()));
   }
 
-  #progress(name: string, told: { readonly done: number; readonly total: number }) {
-    this.#running((run) => ({
-      ...run,
-      phase: phaseAfter(run.phase, name, told, performance.now()),
-    }));
+  #done(result: Result) {
+    const said = `Done: ${result.title} is ${result.ratio.toFixed(1)} % smaller.`;
+    this.#show({ at: "finished", result, tried: null, saving: null }, said);
   }
 
   /** Has a worker do something; whatever another one is at ends. */

@@ -5,9 +5,9 @@ import type {
   Opened,
   PruneTold,
   Result,
+  RunSummary,
   Source,
   StepTold,
-  Storage,
 } from "../tasks/protocol.ts";
 
 /** A piece of work that goes on, and since when. */
@@ -70,7 +70,8 @@ export type View =
 
 export interface State {
   readonly view: View;
-  readonly storage: Storage | null;
+  /** In the browser's storage. */
+  readonly runs: readonly RunSummary[];
   /** What went wrong last, as a sentence. */
   readonly problem: string | null;
   /** What a screen reader says now. */
@@ -81,7 +82,7 @@ export interface State {
 
 export const START: State = {
   view: { at: "start" },
-  storage: null,
+  runs: [],
   problem: null,
   said: "",
   isKept: false,

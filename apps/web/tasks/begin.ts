@@ -1,25 +1,26 @@
-import { fateOf } from "@lopper/models";
-import { shareMemory } from "@lopper/run";
+import { hasRoom } from "@lopper/browser";
+import { fateOf, type Model } from "@lopper/models";
 import type { About } from "./about.ts";
 import { StorageError } from "./explain.ts";
 import { withRun } from "./locks.ts";
 import { folderOf, titleOf } from "./look.ts";
-import { memoryHere } from "./memory.ts";
 import { openRun } from "./open_run.ts";
-import type { Tasks } from "./protocol.ts";
-import { keepRun } from "./runs.ts";
+import { runsFolder } from "./places.ts";
+import type { PruneTold, Result, Tasks } from "./protocol.ts";
+import { finish } from "./prune.ts";
+import { resultOf } from "./result.ts";
+import { keepRun, type NewRun, StoredRun } from "./runs.ts";
 
 /**
- * Checks that a run can be made here, and keeps in the browser's storage what it needs.
- * @returns the id of the run, which has decided nothing yet.
+ * Begins a run: checks that it can be made here, keeps in the browser's storage what it needs to go on, and makes it.
+ * @throws {UnreachableTargetError} when so much cannot go.
  * @throws {InsufficientMemoryError} when the model does not fit into memory.
  * @throws {StorageError} when there is no room for it.
- * @throws {UnreachableTargetError} when so much cannot go.
  */
 export async function begin(
   { source, text, asked }: Tasks["begin"]["given"],
-  tell: (told: Tasks["begin"]["told"]) => void,
-): Promise<string> {
+  tell: (told: PruneTold) => void,
+): Promise<Result> {
   const about: About = {
     kind: "lopper-web-run",
     title: titleOf(source),
@@ -29,22 +30,26 @@ export async function begin(
     begun: new Date().toISOString(),
   };
   const files = source.kind === "embedded" ? new Map<string, Blob>() : neededOf(source.files);
-  {
-    await using opened = await openRun(await folderOf(source), about, text, undefined);
-    const { model, texts, task, backend } = opened;
-    shareMemory(model, texts, task.flags, {
-      backend,
-      memory: memoryHere,
-      store: { settings: null },
-    });
-    await checkStorage([...files.values()], model.weightBytes);
-  }
+  await using opened = await openRun(await folderOf(source), about, text, { settings: null });
+  await checkStorage([...files.values()], opened.model);
+  const id = crypto.randomUUID();
+  return await withRun(id, async () => {
+    await keep(id, { about, files, text }, tell);
+    const run = await StoredRun.open(id);
+    using store = await run.store();
+    await finish(opened, store, tell);
+    return await resultOf(run, store);
+  });
+}
+
+async function keep(id: string, run: NewRun, tell: (told: PruneTold) => void) {
   // The browser may clear what it was not asked to keep.
   await navigator.storage.persist?.();
-  const id = crypto.randomUUID();
-  const progress = (done: number, total: number) => tell({ done, total });
-  await withRun(id, () => keepRun(id, { about, files, text }, progress));
-  return id;
+  await keepRun(
+    id,
+    run,
+    (done, total) => tell({ type: "progress", phase: "copying the model", done, total }),
+  );
 }
 
 /** Files that are read or handed on; what is passed over takes no room. */
@@ -57,10 +62,12 @@ function neededOf(files: ReadonlyMap<string, Blob>): ReadonlyMap<string, Blob> {
   }));
 }
 
-/** @throws {StorageError} when the model and its result have no room. */
-async function checkStorage(files: readonly Blob[], resultBytes: number) {
-  const { quota, usage } = await navigator.storage.estimate();
-  if (quota === undefined || usage === undefined) return;
-  const needed = files.reduce((sum, { size }) => sum + size, resultBytes);
-  if (needed > quota - usage) throw new StorageError(needed, quota - usage);
+/**
+ * Browsers tell pages of a round number of bytes that they give; whether they do is seen when one
+ * asks for them.
+ * @throws {StorageError} when the model and its result have no room.
+ */
+async function checkStorage(files: readonly Blob[], { weightBytes }: Model) {
+  const needed = files.reduce((sum, { size }) => sum + size, weightBytes);
+  if (!await hasRoom(await runsFolder(), needed)) throw new StorageError(needed);
 }

@@ -7,15 +7,13 @@ import {
   UnreachableTargetError,
 } from "@lopper/core";
 
-/** Why the browser's storage does not take what a run needs. */
+/** The browser's storage does not take what a run needs. */
 export class StorageError extends LopperError {
-  constructor(needed: number, left: number) {
+  constructor(needed: number) {
     super(
       `This run needs ${
         formatBytes(needed)
-      } of the browser's storage for the model and its result, and ${
-        formatBytes(left)
-      } are left; delete a run here, or make room on the disk`,
+      } of the browser's storage for the model and its result, and there is less; delete a run here, or make room on the disk`,
     );
   }
 }
@@ -52,7 +50,7 @@ export function explain(error: unknown): string {
 }
 
 function isNamed(error: unknown, name: string): boolean {
-  return error instanceof DOMException && error.name === name;
+  return error instanceof Error && error.name === name;
 }
 
 /** What a page offers where a message names an option of the command line. */

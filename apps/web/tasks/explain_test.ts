@@ -23,8 +23,8 @@ Deno.test("explain: a sentence for each kind of failure, without words of the co
       /^95 % of the parameters cannot go; at most 85\.64 % can, with these settings\.$/,
     ],
     [
-      new StorageError(3e9, 1e9),
-      /^This run needs 3\.0 GB of the browser's storage .* 1\.0 GB are left; delete a run here/,
+      new StorageError(3e9),
+      /^This run needs 3\.0 GB of the browser's storage .* there is less; delete a run here/,
     ],
     [
       new CheckpointFormatError("there is no file config.json in this folder", { file: "smol" }),

@@ -9,11 +9,14 @@ import {
   type PruneTask,
   type RunFlags,
   runFlags,
+  type RunStore,
   type RunTexts,
+  shareMemory,
 } from "@lopper/run";
 import { openTokenizer, type Tokenizer } from "@lopper/tokenizers";
 import type { About } from "./about.ts";
 import { EMBEDDED_TEXTS } from "./embedded.ts";
+import { memoryHere } from "./memory.ts";
 
 /** All that a run needs but its store, open. */
 export interface OpenedRun extends AsyncDisposable {
@@ -27,22 +30,24 @@ export interface OpenedRun extends AsyncDisposable {
 /**
  * Opens the model and the engine, and reads the texts.
  * @param text of the user's own to judge by, if there is one.
- * @param saved settings of the run that goes on.
+ * @param store of the run; what it has of settings goes on.
  * @throws {LopperError} when something is not as it should be, or out of reach, before any work.
  */
 export async function openRun(
   folder: ModelFolder,
   about: About,
   text: File | null,
-  saved: RunFlags | undefined,
+  store: Pick<RunStore, "settings">,
 ): Promise<OpenedRun> {
   await using opening = new AsyncDisposableStack();
-  const model = await openModel(folder);
-  opening.use(model);
-  const flags = flagsOf(model, about, saved);
+  const model = opening.use(await openModel(folder));
+  const flags = flagsOf(model, about, store.settings?.flags);
   // What is out of reach is refused before a text is read.
   policyOf(model, flags, null);
-  const tokenizer = opening.use(await openTokenizer(folder));
+  const backend = opening.use(await openEngine());
+  const tokens = flags.seqLen * Math.max(flags.samples, flags.widthSamples);
+  shareMemory(model, tokens, flags, { backend, memory: memoryHere, store });
+  const tokenizer = opening.use(await openTokenizer(model.folder));
   const texts = await cutTexts(
     {
       block: { name: about.text ?? "the page's books", sources: [await calibration(text)] },
@@ -56,8 +61,6 @@ export async function openRun(
     model.architecture,
     tokenizer,
   );
-  const backend = await openEngine();
-  opening.use(backend);
   const opened = opening.move();
   return {
     ...{ model, texts, tokenizer, backend },
@@ -67,7 +70,7 @@ export async function openRun(
 }
 
 /** The settings of a run: what the page asks, and for the rest what the command line takes. */
-export function flagsOf(
+function flagsOf(
   model: Model,
   { isEmbedded, title, text, asked }: About,
   saved?: RunFlags,
@@ -84,9 +87,9 @@ export function flagsOf(
   );
 }
 
-/** The engine that every browser has. */
+/** The engine that every browser has, on all cores. */
 export async function openEngine(): Promise<Backend> {
-  return (await openBackend("wasm", { threads: 1 })).backend;
+  return (await openBackend("wasm", {})).backend;
 }
 
 async function calibration(text: File | null) {

@@ -42,14 +42,6 @@ export interface RunSummary {
   readonly state: RunState;
 }
 
-/** All runs, and the room that there is. */
-export interface Storage {
-  readonly runs: readonly RunSummary[];
-  /** Bytes that this page takes, and may take; null where the browser does not say. */
-  readonly used: number | null;
-  readonly quota: number | null;
-}
-
 /** The layers of a model, and what went of them so far. */
 export interface Layers {
   readonly sizes: Pick<RunRecord["layers"], "dense" | "pruned">;
@@ -116,14 +108,15 @@ export type SavedAs =
 
 /** A task by its name: what it is given, what it tells, and what it answers. */
 export interface Tasks {
-  readonly storage: { given: null; told: never; answer: Storage };
+  /** All runs, the newest first. */
+  readonly runs: { given: null; told: never; answer: readonly RunSummary[] };
   readonly look: { given: Source; told: never; answer: Opened };
   readonly begin: {
     given: { readonly source: Source; readonly text: File | null; readonly asked: Asked };
-    told: { readonly done: number; readonly total: number };
-    answer: string;
+    told: PruneTold;
+    answer: Result;
   };
-  readonly prune: { given: string; told: PruneTold; answer: Result };
+  readonly goOn: { given: string; told: PruneTold; answer: Result };
   readonly result: { given: string; told: never; answer: Result };
   readonly generate: {
     given: { readonly run: string; readonly prompt: string };

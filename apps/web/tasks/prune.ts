@@ -13,23 +13,19 @@ import { StoredRun } from "./runs.ts";
 
 type Tell = (told: PruneTold) => void;
 
-/** Runs what is left to do of a run, and gives its result. */
-export async function prune(id: string, tell: Tell): Promise<Result> {
+/** Runs what is left to do of a run that was stopped, and gives its result. */
+export async function goOn(id: string, tell: Tell): Promise<Result> {
   const run = await StoredRun.open(id);
   using store = await run.store();
   if (await store.record() === null) {
-    await using opened = await openRun(
-      await run.model(),
-      run.about,
-      await run.text(),
-      store.settings?.flags,
-    );
+    await using opened = await openRun(await run.model(), run.about, await run.text(), store);
     await finish(opened, store, tell);
   }
   return await resultOf(run, store);
 }
 
-async function finish(
+/** Prunes what was opened, and tells the page how far it is. */
+export async function finish(
   { model, texts, task, tokenizer, backend }: OpenedRun,
   store: OpfsRun,
   tell: Tell,

@@ -21,7 +21,7 @@ export async function resultOf(
   const files = await store.resultFiles();
   return {
     ...{ id, title },
-    name: `${title.replace(/\.(gguf|onnx)$/i, "")}-${Math.round(record.ratio)}`,
+    name: `${title.replace(/\.(gguf|onnx)$/i, "")}-${Number(record.flags.ratio.toFixed(2))}`,
     ratio: record.ratio,
     figures: comparedFigures(record).map(({ what, dense, pruned, format }) => ({
       what,

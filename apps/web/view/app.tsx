@@ -45,12 +45,12 @@ export function App({ state, act }: Props) {
   );
 }
 
-function Content({ state: { view, storage }, act }: Props) {
+function Content({ state: { view, runs }, act }: Props) {
   switch (view.at) {
     case "start":
       return (
         <>
-          <Runs storage={storage} act={act} />
+          <Runs runs={runs} act={act} />
           <Choose act={act} />
         </>
       );

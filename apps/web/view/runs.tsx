@@ -1,21 +1,21 @@
 import { formatBytes, formatRatio } from "@lopper/core";
 import type { Controller } from "../state/controller.ts";
-import type { RunState, RunSummary, Storage } from "../tasks/protocol.ts";
+import type { RunState, RunSummary } from "../tasks/protocol.ts";
 
 /** The runs that the browser keeps; nothing where there are none. */
-export function Runs(props: { readonly storage: Storage | null; readonly act: Controller }) {
-  const { storage, act } = props;
-  if (!storage || storage.runs.length === 0) return null;
-  const taken = storage.runs.reduce((sum, { bytes }) => sum + bytes, 0);
+export function Runs(
+  { runs, act }: { readonly runs: readonly RunSummary[]; readonly act: Controller },
+) {
+  if (runs.length === 0) return null;
+  const taken = runs.reduce((sum, { bytes }) => sum + bytes, 0);
   return (
     <section aria-labelledby="runs">
       <h2 id="runs">Your runs</h2>
       <ul class="runs">
-        {storage.runs.map((run) => <Run key={run.id} run={run} act={act} />)}
+        {runs.map((run) => <Run key={run.id} run={run} act={act} />)}
       </ul>
       <p class="note">
-        They take {formatBytes(taken)} in this browser
-        {storage.quota !== null && `, which gives this page ${formatBytes(storage.quota)}`}.
+        They take {formatBytes(taken)} of this browser’s storage.
       </p>
     </section>
   );

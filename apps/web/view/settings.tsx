@@ -18,7 +18,7 @@ const MAX_SAMPLES = 10_000;
 
 /** A model that was chosen, and what is to be done with it. */
 export function Settings(props: { readonly view: Chosen; readonly act: Controller }) {
-  const { view: { opened, asked, text }, act } = props;
+  const { view: { opened, asked }, act } = props;
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => heading.current?.focus(), []);
   const { title, family, layers, parameters, bytes, notes } = opened;

@@ -1,5 +1,8 @@
 import type { AccessHandle, FolderHandle, OwnFile } from "../handles.ts";
 
+/** Bytes that a file may have. */
+export const MEMORY_QUOTA = 2 ** 30;
+
 /** A file that is written in memory as a browser's own file system writes it. */
 class MemoryFile implements OwnFile {
   readonly kind = "file";
@@ -30,7 +33,10 @@ class MemoryFile implements OwnFile {
         this.#bytes = grown;
         return bytes.byteLength;
       },
-      truncate: (size) => this.#bytes = this.#bytes.slice(0, size),
+      truncate: (size) => {
+        if (size > MEMORY_QUOTA) throw new DOMException("it is full", "QuotaExceededError");
+        this.#bytes = this.#bytes.slice(0, size);
+      },
       getSize: () => this.#bytes.byteLength,
       flush() {},
       close: () => this.#locked = false,

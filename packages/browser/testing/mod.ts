@@ -1,1 +1,1 @@
-export { MemoryDirectory } from "./memory_directory.ts";
+export { MEMORY_QUOTA, MemoryDirectory } from "./memory_directory.ts";

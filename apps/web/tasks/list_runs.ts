@@ -1,24 +1,22 @@
 import { filesIn, type FolderHandle, isMissing, removeEntry } from "@lopper/browser/handles";
-import type { RunState, RunSummary, Storage } from "./protocol.ts";
+import type { RunState, RunSummary } from "./protocol.ts";
 import { explain } from "./explain.ts";
 import { isTaken, takenLocks } from "./locks.ts";
 import { runsFolder } from "./places.ts";
 import { StoredRun } from "./runs.ts";
 
 /** What the browser keeps of this page, the newest run first. What a closed tab left half copied goes. */
-export async function storage(): Promise<Storage> {
+export async function runs(): Promise<readonly RunSummary[]> {
   const folder = await runsFolder();
   const taken = await takenLocks();
-  const runs: RunSummary[] = [];
+  const found: RunSummary[] = [];
   const ids: string[] = [];
   for await (const id of folder.keys()) ids.push(id);
   for (const id of ids) {
     const summary = await summaryOf(folder, id, isTaken(taken, id));
-    if (summary) runs.push(summary);
+    if (summary) found.push(summary);
   }
-  const { usage = null, quota = null } = await navigator.storage.estimate();
-  const newest = (a: RunSummary, b: RunSummary) => a.begun < b.begun ? 1 : -1;
-  return { runs: runs.sort(newest), used: usage, quota };
+  return found.sort((a, b) => a.begun < b.begun ? 1 : -1);
 }
 
 /** Null for what is no run. */
