@@ -2,8 +2,8 @@
  * Holds the layering of the workspace (CONTRIBUTING.md): a package imports only from packages
  * before it, no relative import leaves its package, the search runs no model, no files import one
  * another in a circle (types count, too), only two modules touch `Deno.*`, files are opened in one
- * place, faces name what they give, few files know what blocks there are, and only two modules of
- * apps/ print, which take out what a terminal would obey.
+ * place, one module knows how the program is started, faces name what they give, few files know what
+ * blocks there are, and only two modules of apps/ print, which take out what a terminal would obey.
  *
  * Usage: deno run --allow-read scripts/check_layers.ts [ROOT]
  */
@@ -66,6 +66,9 @@ const FACE = /^packages\/[^/]+\/(?:testing\/)?mod\.ts$/;
 /** The places that print: those modules, and tests. */
 const PRINTERS = /^apps\/cli\/terminal\/(terminal|progress_bar)\.ts$|_test\.ts$|\/testing\//;
 const PRINTS = /\bconsole\.|process\.std(out|err)\.(write|fd)|\bstdout\.write|"cli-progress"/;
+
+/** Who knows how a user starts the program: a checkout by its tasks, a release by its name. */
+const NAMED_IN = "apps/cli/called_as.ts";
 
 /**
  * The engine that keeps telemetry unless it is told not to before it loads, and the only place that
@@ -158,6 +161,9 @@ function wordFaults(file: string, line: string): readonly string[] {
   if (FACE.test(file) && /^export \*/.test(line)) faults.push("a face names what it gives");
   if (!PRINTERS.test(file) && PRINTS.test(line)) {
     faults.push("prints; only apps/cli/terminal/terminal.ts does");
+  }
+  if (file !== NAMED_IN && !TEST.test(file) && /\bdeno task\b/.test(line)) {
+    faults.push(`names a task, which a release does not have; commandLine of ${NAMED_IN} does`);
   }
   if (!PLATFORM.test(file) && /\bDeno\b/.test(line)) {
     faults.push("touches Deno.*, which Node does not have");

@@ -92,6 +92,15 @@ Deno.test("layers: the native engine is loaded where it is told to keep no telem
   }
 });
 
+Deno.test("layers: one module knows how the program is started", () => {
+  const source = "throw new Error(`go on with: deno task prune --resume`);";
+  for (const file of ["apps/cli/a.ts", "packages/run/a.ts"]) {
+    assert.match(problems(file, source).join("\n"), /^names a task/);
+  }
+  assert.deepEqual(problems("apps/cli/called_as.ts", source), []);
+  assert.deepEqual(problems("apps/cli/a.ts", "// deno task hands it on"), []);
+});
+
 Deno.test("layers: what reaches the terminal goes through one module", () => {
   const printing = [
     "console.log(1);",
