@@ -24,7 +24,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
-import { uniformPlan } from "../../tests/support/heterogeneous.ts";
+import { heterogeneousPlan, uniformPlan } from "../../tests/support/heterogeneous.ts";
 
 const FIXTURES = fileURLToPath(new URL("../../tests/fixtures/families", import.meta.url));
 const FAMILIES = [...Deno.readDirSync(FIXTURES)].map(({ name }) => name).sort();
@@ -246,6 +246,27 @@ Deno.test("pruned model: equal layers give a plain config, unequal ones say how,
   assert.equal(layers.length, again.architecture.layerCount);
   for (const layer of layers) assert.equal((layer as typeof plain).intermediate_size, 1);
   model[Symbol.dispose]();
+});
+
+Deno.test("pruned model: a config that says otherwise than the weights is refused, whatever it leaves out", async () => {
+  using model = await open("llama-mha");
+  const { files } = await write(model, heterogeneousPlan(model.architecture));
+  const config = JSON.parse(new TextDecoder().decode(files["config.json"]));
+  const { per_layer_config: own, ...plain } = config;
+  const changed = async (per_layer_config: unknown, type = config.model_type) => {
+    const other = { ...plain, model_type: type, per_layer_config };
+    const folder = { ...files, "config.json": new TextEncoder().encode(JSON.stringify(other)) };
+    using _ = await openModel(new MemoryFolder("out", folder));
+  };
+  await changed(own);
+  const missing = /the tensor is missing; config\.json declares it/;
+  await assert.rejects(changed(undefined), missing);
+  await assert.rejects(changed(null, "llama"), missing);
+  await assert.rejects(changed({ ...own, 0: {} }), missing);
+  const narrower = { ...own[1], intermediate_size: own[1].intermediate_size - 1 };
+  await assert.rejects(changed({ ...own, 1: narrower }), /its shape is .* config\.json needs/);
+  const gone = { ...own, 1: { ...own[1], skip: ["mlp"] } };
+  await assert.rejects(changed(gone), /config\.json does not declare this tensor/);
 });
 
 Deno.test("pruned model: whole layers that are gone leave a plain config of fewer, per-layer keys included", async () => {

@@ -9,6 +9,7 @@ import {
   type PruneTask,
   type RunFlags,
   runFlags,
+  type RunNames,
   type RunStore,
   type RunTexts,
   shareMemory,
@@ -64,8 +65,17 @@ export async function openRun(
   const opened = opening.move();
   return {
     ...{ model, texts, tokenizer, backend },
-    task: { flags },
+    task: { flags, names: namesOf(about) },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}
+
+/** What the card of the result calls the model and the texts. */
+function namesOf({ title, text }: About): RunNames {
+  return {
+    model: title,
+    calibration: text ?? "public-domain books that Lopper brings along",
+    heldOut: "the first chapters of Moby Dick",
   };
 }
 

@@ -32,7 +32,7 @@ function found({ steps, criterion, uniform }: CardMethod): string {
   return `In ${
     plural(steps, "step")
   }, the search took what costs the model least: attention and MLP blocks, MLP channels, ` +
-    `and attention heads with the keys and values that they share. On the calibration text candidates were judged by ${
+    `and attention heads with the keys and values that they share. On the calibration text, candidates were judged by ${
       plainText(criterion)
     }.${uniform ? " All layers were kept alike." : ""}`;
 }
