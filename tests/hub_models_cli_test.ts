@@ -33,6 +33,7 @@ function hubTest(name: string, body: (place: Place) => Promise<void>) {
   Deno.test(`models of the hub: ${name}`, () =>
     inTemporaryFolder(async (folder) => {
       const [model, ...settings] = await writeTinyRun(`${folder}/own`);
+      await Deno.writeTextFile(`${model}/README.md`, "---\nlicense: apache-2.0\n---\n");
       const beside = {
         "pytorch_model.bin": new Uint8Array(9),
         "onnx/model.onnx": new Uint8Array(9),
@@ -130,6 +131,8 @@ hubTest(
     assert.equal(record().flags.model, `org/m@${commit}`);
     const page = await Deno.readTextFile(`${folder}/p/report.html`);
     assert.match(page, new RegExp(`prune org/m@${commit} `));
+    const card = await Deno.readTextFile(`${folder}/p/README.md`);
+    assert.match(card, /^license: apache-2\.0\n[^]*^base_model: org\/m$/m);
     assert.match(page, /<h1>[^<]*org\/m[^@<]*</);
 
     repository.commit("main", { "config.json": new Uint8Array() });

@@ -21,6 +21,7 @@ const lopper = (args: readonly string[], folder: string, hub: MockHub, token = "
 const RECORDS = ["run.json", "settings.json", "journal.jsonl", "report.html"];
 
 pushTest("what would be sent is said, and what is sent is the model", async (folder, hub) => {
+  // Whoever makes a card of it has the last word.
   await Deno.writeTextFile(`${folder}/p/README.md`, "a card");
   await Deno.writeTextFile(`${folder}/p/notes.txt`, "my own");
   const dry = ["push", "p", "me/small", "--dry-run"];
@@ -28,7 +29,8 @@ pushTest("what would be sent is said, and what is sent is the model", async (fol
   assert.equal(said.code, 0, said.stderr);
   assert.match(said.stdout, /^\d+ files, [\d.]+ kB would go to me\/small, branch main:\n/);
   assert.deepEqual(hub.asked, []);
-  const json = JSON.parse((await lopper([...dry, "--json"], folder, hub)).stdout);
+  const { stdout: lines } = await lopper([...dry, "--json"], folder, hub);
+  const json = JSON.parse(lines.trimEnd().split("\n").at(-1)!);
   const listed = json.files.map(({ path }: { path: string }) => path);
   const record = JSON.parse(await Deno.readTextFile(`${folder}/p/run.json`));
   assert.deepEqual(listed.toSorted(), [...new Set(["README.md", ...record.files])].toSorted());
@@ -57,6 +59,7 @@ pushTest("what would be sent is said, and what is sent is the model", async (fol
 });
 
 pushTest("records, a branch and a message when they are asked for", async (folder, hub) => {
+  await Deno.remove(`${folder}/p/README.md`);
   const args = ["push", "p", "me/small", "--records", "--branch", "v1", "--message", "first"];
   const { code, stderr } = await lopper(args, folder, hub);
   assert.equal(code, 0, stderr);

@@ -32,6 +32,8 @@ const HUB = [
   "HUGGINGFACE_HUB_CACHE",
   "XDG_CACHE_HOME",
 ];
+/** What a library asks for where nobody wants it to log: it finds nothing, instead of ending the program. */
+const IGNORED = ["LOG_STREAM", "LOG_TOKENS"];
 const MEMORY = "systemMemoryInfo";
 /** Who holds a folder's lock. */
 const HOST = "hostname";
@@ -92,6 +94,7 @@ export function denoFlags(permissions: Permissions): readonly string[] {
     ...(net ? ["--allow-net"] : []),
     ...(run ? ["--allow-run"] : []),
     ...(env.length > 0 ? [`--allow-env=${env.join(",")}`] : []),
+    `--ignore-env=${IGNORED.join(",")}`,
     ...(sys.length > 0 ? [`--allow-sys=${sys.join(",")}`] : []),
   ];
 }

@@ -1,3 +1,4 @@
+import { CARD_FILE } from "@lopper/card";
 import { formatBytes, plural, RunFolderError, UsageError } from "@lopper/core";
 import { type Hub, hubModelName, isFolder, type Pushed, pushModel } from "@lopper/files";
 import { on, type OptionTable, type OptionValues, OUTPUT, text } from "@lopper/options";
@@ -10,7 +11,7 @@ import { userPath } from "../inputs/paths.ts";
 import { table } from "../terminal/format.ts";
 import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
 import { openReporter, type Reporter } from "../terminal/reporter.ts";
-import { CARD, type ResultFile, resultIn } from "./result_folder.ts";
+import { type ResultFile, resultIn } from "./result_folder.ts";
 
 const PUSH_OPTIONS = {
   dryRun: { form: on, help: "say what would be sent, and send nothing" },
@@ -71,8 +72,8 @@ async function run(
     },
   });
   reporter.stop();
-  if (!files.some(({ path }) => path === CARD)) {
-    reporter.warn(`there is no ${CARD} in ${folder}: the repository will have no card`);
+  if (!files.some(({ path }) => path === CARD_FILE)) {
+    reporter.warn(`there is no ${CARD_FILE} in ${folder}: the repository will have no card`);
   }
   const what = { name, branch: options.branch, files };
   if (options.dryRun) return reporter.result({ dryRun: true, ...what }, describeDryRun(what));

@@ -1,3 +1,4 @@
+import { CARD_FILE } from "@lopper/card";
 import { formatRatio, INPUTS, RunFolderError, VERSION } from "@lopper/core";
 import { EXPORT_RECORD, exportRecordOf } from "@lopper/exports";
 import { FileFolder, isFile, isThere } from "@lopper/files";
@@ -8,8 +9,6 @@ import { ownRecord } from "../folder/replaceable.ts";
 import { FILES, readRecord } from "../folder/run_files.ts";
 import { modelName } from "../report/report_files.ts";
 
-/** The page that a repository shows. */
-export const CARD = "README.md";
 /** What a run knows of itself, paths of this machine included. */
 const RUN_RECORDS = [FILES.record, FILES.settings, FILES.journal, FILES.report];
 
@@ -49,12 +48,13 @@ export async function resultIn(folder: string, parts: ResultParts): Promise<Resu
   const { paths, records, message } = isExport
     ? await exportIn(folder)
     : await runIn(folder, parts.onProgress);
-  const all = [CARD, ...paths, ...parts.withRecords ? records : []];
+  const all = [CARD_FILE, ...paths, ...parts.withRecords ? records : []];
   const files: ResultFile[] = [];
   for (const path of new Set(all)) {
     const place = join(folder, ...path.split("/"));
     if (await isFile(place)) files.push({ path, size: (await stat(place)).size });
-    else if (paths.includes(path)) {
+    // A card is whoever's; without one the repository has none.
+    else if (paths.includes(path) && path !== CARD_FILE) {
       throw new RunFolderError(`${place} is not there, and the record of the result lists it`);
     }
   }

@@ -19,7 +19,8 @@ ${
     )
   }
 
-Models are digested as shapes and weights, however they lie in files, and texts as token ids. \`run.json\` has all that the run depended on, decided and measured${
+Models are digested as shapes and weights, however they lie in files, and texts as token ids. Where
+they lie beside this card, \`run.json\` has all that the run depended on, decided and measured${
     method.steps === null ? "" : ", `journal.jsonl` every score of its search"
   }, and \`report.html\` is a page about it.`;
 }
