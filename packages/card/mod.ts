@@ -2,4 +2,10 @@ export { modelCard } from "./model_card.ts";
 export type { CardFacts, CardScores, ScoredTask } from "./facts.ts";
 export { describeRemoved, type LayersBefore, removedOf } from "./layers.ts";
 export { isOwnCard } from "./own_card.ts";
-export { CARD_FILE, cardMetadata, readCardMetadata } from "./source_metadata.ts";
+export {
+  CARD_FILE,
+  type CardMetadata,
+  cardMetadata,
+  metadataOf,
+  readCardMetadata,
+} from "./source_metadata.ts";

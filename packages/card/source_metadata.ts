@@ -58,7 +58,12 @@ export function cardMetadata(card: string): CardMetadata | null {
   if (text === "" || text.length > MAX_METADATA) return null;
   const document = parseDocument(text, { logLevel: "silent" });
   if (document.errors.length > 0) return null;
-  return metadataSchema.safeParse(valueOf(document)).data ?? null;
+  return metadataOf(valueOf(document));
+}
+
+/** What of some values is metadata; null where they are none by their form. */
+export function metadataOf(values: unknown): CardMetadata | null {
+  return metadataSchema.safeParse(values).data ?? null;
 }
 
 /** Aliases that stand for more than a card could hold are refused by the library. */

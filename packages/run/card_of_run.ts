@@ -1,10 +1,4 @@
-import {
-  CARD_FILE,
-  type CardFacts,
-  type CardScores,
-  modelCard,
-  readCardMetadata,
-} from "@lopper/card";
+import { CARD_FILE, type CardFacts, type CardScores, modelCard } from "@lopper/card";
 import { exportable } from "@lopper/exports";
 import { writeText } from "@lopper/formats";
 import { criterionOf } from "@lopper/importance";
@@ -12,6 +6,7 @@ import { fateOf, hubOrigin, type Model } from "@lopper/models";
 import { commandsOfRun } from "./commands.ts";
 import type { RunNames } from "./prepare.ts";
 import type { RunRecord } from "./schemas/record.ts";
+import { sourceMetadata } from "./source_metadata.ts";
 import type { RunStore } from "./store.ts";
 
 /** Where the run of a card goes that is made again. */
@@ -38,7 +33,7 @@ export async function writeCard(
 ): Promise<void> {
   using written = await store.reopen();
   const { folder } = model;
-  const source = { ...hubOrigin(folder.name), metadata: await readCardMetadata(folder) };
+  const source = { ...hubOrigin(folder.name), metadata: await sourceMetadata(folder) };
   const card = await cardOfRun({ record, names, source, written });
   await writeText((file) => store.sink(file), CARD_FILE, card);
 }
