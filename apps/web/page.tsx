@@ -1,6 +1,7 @@
 /** The page: it draws what its state says, and leaves the work to workers. */
 import { render } from "preact";
 import { Controller } from "./state/controller.ts";
+import { missingIn } from "./state/missing.ts";
 import { App } from "./view/app.tsx";
 
 const place = document.getElementById("app")!;
@@ -18,8 +19,12 @@ function titleOf({ view }: Controller["state"]): string {
 // What misses its place is not to take the page's.
 addEventListener("dragover", (event) => event.preventDefault());
 addEventListener("drop", (event) => event.preventDefault());
-await act.home();
-await keepPage();
+const missing = missingIn(globalThis);
+if (missing !== null) act.giveUp(missing);
+else {
+  await act.home();
+  await keepPage();
+}
 
 /** Keeps the page for use without a network, where the browser can. */
 async function keepPage() {

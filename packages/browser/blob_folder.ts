@@ -11,10 +11,17 @@ import {
 export class BlobFolder implements ModelFolder {
   readonly name: string;
   readonly #files: ReadonlyMap<string, Blob>;
+  readonly #onOpen: (path: string) => void;
 
-  constructor(name: string, files: ReadonlyMap<string, Blob>) {
+  /** @param onOpen hears the path of each file that is opened. */
+  constructor(
+    name: string,
+    files: ReadonlyMap<string, Blob>,
+    onOpen: (path: string) => void = () => {},
+  ) {
     this.name = name;
     this.#files = files;
+    this.#onOpen = onOpen;
   }
 
   /** Names of files, and of folders that hold some. */
@@ -32,6 +39,7 @@ export class BlobFolder implements ModelFolder {
       checkFileName(this.name, file);
       const blob = this.#files.get(file);
       if (!blob) throw missingFile(this.name, file);
+      this.#onOpen(file);
       return Promise.resolve(new BlobSource(`${this.name}/${file}`, blob));
     } catch (error) {
       return Promise.reject(error);
@@ -46,6 +54,7 @@ export class BlobFolder implements ModelFolder {
     checkFileName(this.name, name);
     const inside = [...this.#files].filter(([path]) => path.startsWith(`${name}/`))
       .map(([path, blob]) => [path.slice(name.length + 1), blob] as const);
-    return new BlobFolder(`${this.name}/${name}`, new Map(inside));
+    const onOpen = (path: string) => this.#onOpen(`${name}/${path}`);
+    return new BlobFolder(`${this.name}/${name}`, new Map(inside), onOpen);
   }
 }

@@ -64,6 +64,16 @@ for (const [name, open] of Object.entries(FOLDERS)) {
   });
 }
 
+Deno.test("BlobFolder: each file that is opened is heard of, by its path", async () => {
+  const opened: string[] = [];
+  const files = new Map(Object.entries(FILES).map(([path, text]) => [path, new Blob([text])]));
+  const folder = new BlobFolder("chosen", files, (path) => opened.push(path));
+  await folder.readBytes("config.json", 10);
+  await folder.folder("onnx").open("model.onnx");
+  await assert.rejects(folder.open("nothing"));
+  assert.deepEqual(opened, ["config.json", "onnx/model.onnx"]);
+});
+
 Deno.test("OpfsSink: a file has its name when it is whole, and what was there goes", async () => {
   const root = new MemoryDirectory();
   const write = async (text: string, end: "commit" | "abort") => {

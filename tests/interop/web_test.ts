@@ -301,6 +301,11 @@ testPage(
     await page.keyboard.press("Tab");
     await page.keyboard.press("Enter");
     await waitForText(page, "5.51 M parameters");
+    const focused = await page.evaluate(() =>
+      (globalThis as unknown as { document: { activeElement: { id: string } } })
+        .document.activeElement.id
+    );
+    assert.equal(focused, "model", "who goes on by keyboard begins with what is new");
     await page.reload();
     assert.equal(await isIsolated(), true);
     await press(page, "Take the built-in model");

@@ -28,6 +28,11 @@ export class Controller {
     return this.#state;
   }
 
+  /** Says why nothing can be done here. */
+  giveUp(reason: string) {
+    this.#show({ at: "unable", reason }, "");
+  }
+
   /** All of the page is kept for use without a network. */
   kept() {
     this.#set({ isKept: true });

@@ -62,6 +62,8 @@ export interface Tried {
 
 export type View =
   | { readonly at: "start" }
+  /** This browser cannot do it. */
+  | { readonly at: "unable"; readonly reason: string }
   /** A model is being looked at. */
   | { readonly at: "looking"; readonly name: string }
   | Chosen

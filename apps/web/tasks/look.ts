@@ -8,11 +8,17 @@ import { largestReachableRatio, searchModelOf } from "@lopper/search";
 import { embeddedModel } from "./embedded.ts";
 import type { Opened, Source } from "./protocol.ts";
 
-/** The folder of a model that somebody chose. */
-export async function folderOf(source: Source): Promise<ModelFolder> {
+/**
+ * The folder of a model that somebody chose.
+ * @param onOpen hears the path of each file that is opened.
+ */
+export async function folderOf(
+  source: Source,
+  onOpen?: (path: string) => void,
+): Promise<ModelFolder> {
   return source.kind === "embedded"
     ? await embeddedModel()
-    : new BlobFolder(source.name, source.files);
+    : new BlobFolder(source.name, source.files, onOpen);
 }
 
 /** What people call the model. */

@@ -1,4 +1,5 @@
 import { VERSION } from "@lopper/core";
+import { useEffect, useRef } from "preact/hooks";
 import type { Controller } from "../state/controller.ts";
 import type { State } from "../state/state.ts";
 import { Choose } from "./choose.tsx";
@@ -14,6 +15,14 @@ interface Props {
 
 /** The page. */
 export function App({ state, act }: Props) {
+  const { at } = state.view;
+  const main = useRef<HTMLElement>(null);
+  const shown = useRef(at);
+  useEffect(() => {
+    // Who goes on by keyboard or ear begins with what is new.
+    if (shown.current !== at) main.current?.querySelector("h2")?.focus();
+    shown.current = at;
+  }, [at]);
   return (
     <>
       <header>
@@ -25,7 +34,7 @@ export function App({ state, act }: Props) {
           {state.isKept && " It works without a network now."}
         </p>
       </header>
-      <main>
+      <main ref={main}>
         <div role="alert">
           {state.problem !== null && (
             <p class="problem">
@@ -54,6 +63,8 @@ function Content({ state: { view, runs }, act }: Props) {
           <Choose act={act} />
         </>
       );
+    case "unable":
+      return <p class="problem">{view.reason}</p>;
     case "looking":
       return <p class="note">Looking at {view.name} …</p>;
     case "chosen":

@@ -1,5 +1,5 @@
 import { formatBytes, formatRatio } from "@lopper/core";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { canSaveFolder } from "../state/save_result.ts";
 import type { Controller } from "../state/controller.ts";
 import type { Finished as View, Tried } from "../state/state.ts";
@@ -10,12 +10,10 @@ import { Steps } from "./steps.tsx";
 /** A finished run: what it changed, how it talks, and how it is taken away. */
 export function Finished(props: { readonly view: View; readonly act: Controller }) {
   const { view: { result, tried, saving }, act } = props;
-  const heading = useRef<HTMLHeadingElement>(null);
-  useEffect(() => heading.current?.focus(), []);
   return (
     <>
       <section aria-labelledby="result">
-        <h2 id="result" ref={heading} tabIndex={-1}>
+        <h2 id="result" tabIndex={-1}>
           {result.title} is {formatRatio(Number(result.ratio.toFixed(1)))} smaller
         </h2>
         <Figures result={result} />

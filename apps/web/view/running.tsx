@@ -1,5 +1,4 @@
 import { formatRatio, formatSeconds } from "@lopper/core";
-import { useEffect, useRef } from "preact/hooks";
 import type { Controller } from "../state/controller.ts";
 import { type Phase, type Running as View, secondsLeft } from "../state/state.ts";
 import { LayersPicture } from "./layers.tsx";
@@ -8,12 +7,10 @@ import { Steps } from "./steps.tsx";
 /** A run that goes on. */
 export function Running(props: { readonly view: View; readonly act: Controller }) {
   const { view: { title, target, phase, steps, layers, meaning, notes }, act } = props;
-  const heading = useRef<HTMLHeadingElement>(null);
-  useEffect(() => heading.current?.focus(), []);
   const gone = steps.at(-1)?.ratio ?? 0;
   return (
     <section aria-labelledby="run">
-      <h2 id="run" ref={heading} tabIndex={-1}>Making {title} smaller</h2>
+      <h2 id="run" tabIndex={-1}>Making {title} smaller</h2>
       <p class="figure">
         <strong>{gone.toFixed(1)} %</strong> of {formatRatio(target)} gone
       </p>

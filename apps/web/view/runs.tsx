@@ -10,7 +10,7 @@ export function Runs(
   const taken = runs.reduce((sum, { bytes }) => sum + bytes, 0);
   return (
     <section aria-labelledby="runs">
-      <h2 id="runs">Your runs</h2>
+      <h2 id="runs" tabIndex={-1}>Your runs</h2>
       <ul class="runs">
         {runs.map((run) => <Run key={run.id} run={run} act={act} />)}
       </ul>

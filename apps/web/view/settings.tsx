@@ -1,5 +1,4 @@
 import { formatBytes, formatCount, formatRatio } from "@lopper/core";
-import { useEffect, useRef } from "preact/hooks";
 import type { Controller } from "../state/controller.ts";
 import { type Chosen, mostOf } from "../state/state.ts";
 import type { Asked } from "../tasks/about.ts";
@@ -19,13 +18,11 @@ const MAX_SAMPLES = 10_000;
 /** A model that was chosen, and what is to be done with it. */
 export function Settings(props: { readonly view: Chosen; readonly act: Controller }) {
   const { view: { opened, asked }, act } = props;
-  const heading = useRef<HTMLHeadingElement>(null);
-  useEffect(() => heading.current?.focus(), []);
   const { title, family, layers, parameters, bytes, notes } = opened;
   const left = (n: number) => n * (1 - asked.ratio / 100);
   return (
     <section aria-labelledby="model">
-      <h2 id="model" ref={heading} tabIndex={-1}>{title}</h2>
+      <h2 id="model" tabIndex={-1}>{title}</h2>
       <p>
         {family}, {layers} layers, {formatCount(parameters)} parameters, {formatBytes(bytes)}
       </p>
