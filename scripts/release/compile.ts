@@ -9,7 +9,7 @@
 import { parseArgs } from "node:util";
 import { writeChecksums } from "./checksums.ts";
 import { compileAll } from "./compile_all.ts";
-import { TARGETS } from "./targets.ts";
+import { targetsOf } from "./targets.ts";
 
 const { values } = parseArgs({
   args: Deno.args,
@@ -19,11 +19,9 @@ const { values } = parseArgs({
     deno: { type: "string", default: Deno.execPath() },
   },
 });
-const targets = values.target.includes("all") ? Object.keys(TARGETS) : values.target;
-const unknown = targets.find((target) => !Object.hasOwn(TARGETS, target));
-if (unknown !== undefined) {
-  const known = Object.keys(TARGETS).join(", ");
-  console.error(`--target ${unknown} is none of: ${known}, all`);
+const targets = targetsOf(values.target);
+if (typeof targets === "string") {
+  console.error(targets);
   Deno.exit(2);
 }
 const { failed } = await compileAll(targets, values.out, values.deno);

@@ -8,6 +8,7 @@ import { bundledTypes } from "./types.ts";
 
 /** Those after it have all that is used here: arrays of float16, `using`, SQLite. */
 const OLDEST_NODE = 24;
+export const NAME = "lopper";
 const NATIVE = "onnxruntime-node";
 const LIBRARY = join(ROOT, "packages/library/mod.ts");
 const TEXTS = join(ROOT, "scripts/release/npm");
@@ -26,7 +27,7 @@ export async function writeNpmPackage(folder: string): Promise<void> {
   await Deno.chmod(join(folder, "bin/lopper.js"), 0o755);
   await copyFile(join(TEXTS, "README.md"), join(folder, "README.md"));
   const manifest = {
-    name: "lopper",
+    name: NAME,
     version: VERSION,
     description: "Makes pre-trained language models smaller, without training, on this machine.",
     keywords: ["llm", "pruning", "compression", "onnx", "gguf", "safetensors", "transformers"],
