@@ -440,7 +440,7 @@ test("an export whose text cannot be tokenised, or whose weights do not fit, lea
 test("--help shows examples, and --version the version", async (folder) => {
   const { code, stdout: help } = await runLopper(["prune", "--help"], folder);
   assert.equal(code, 0);
-  assert.match(help, /Examples:\n {2}lopper /);
+  assert.match(help, /Examples:\n {2}deno task /);
   const { stdout } = await runLopper(["--version"], folder);
-  assert.match(stdout, /^\d+\.\d+\.\d+\n$/);
+  assert.match(stdout, /^lopper \d+\.\d+\.\d+ \(a checkout\), on \S+ \S+\nlicence: \S+\n$/);
 });
