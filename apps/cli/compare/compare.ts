@@ -60,6 +60,7 @@ export function compareCommand(
       "after",
       "\nExamples:\n  lopper compare demo lopper-demo-pruned\n" +
         "  lopper compare ./smollm2 ./smol-10 ./smol-20 --tasks paper --data ./datasets --limit 200 --out ./scores\n" +
+        "  lopper compare HuggingFaceTB/SmolLM2-135M ./smol-20\n" +
         "  lopper compare model.gguf ./pruned --perplexity my_text.txt --no-speed --json\n" +
         OWN_TASKS_HELP,
     )

@@ -33,7 +33,9 @@ export function evaluateCommand(
       "after",
       "\nExamples:\n  lopper evaluate demo --perplexity packages/demo-model/data/held_out.txt\n" +
         "  lopper evaluate ./smollm2 ./smol-20 --tasks paper --data ./datasets --limit 200 --out ./scores\n" +
-        "  lopper evaluate model.gguf --tasks my_questions.jsonl\n" + OWN_TASKS_HELP,
+        "  lopper evaluate model.gguf --tasks my_questions.jsonl\n" +
+        "  lopper evaluate HuggingFaceTB/SmolLM2-135M ./smol-20 --tasks wikitext2\n" +
+        OWN_TASKS_HELP,
     )
     .action((paths: readonly string[], options: EvaluationFlags) =>
       run(paths, options, { interruption, locate })

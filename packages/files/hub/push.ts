@@ -7,6 +7,8 @@ import { hubError } from "./refusal.ts";
 import { type HubFile, type Revision, revisionOn, understood } from "./revision.ts";
 
 const MAIN = "main";
+/** The hub's own file of every repository: which names are of large files. */
+const ATTRIBUTES = ".gitattributes";
 
 /** A file of this machine that is to be one of a repository. */
 export interface PushedFile {
@@ -51,7 +53,7 @@ export interface Pushed {
 export async function pushModel(hub: Hub, push: Push, tools: PushTools): Promise<Pushed> {
   const client = new HubClient(hub);
   const before = await placeOnHub(client, push, tools);
-  const paths = new Set(push.files.map(({ path }) => path));
+  const paths = new Set([ATTRIBUTES, ...push.files.map(({ path }) => path)]);
   const others = [...before.files.keys()].filter((path) => !paths.has(path));
   if (others.length > 0) tools.onOthers(others);
   const missing: PushedFile[] = [];

@@ -67,7 +67,7 @@ hubTest(
   async (hub, mock) => {
     const { pushed, made, bytes, others } = await push(hub);
     assert.deepEqual(made, ["repository"]);
-    assert.deepEqual(others, [".gitattributes"]);
+    assert.deepEqual(others, []);
     const repository = mock.repositories.get("models/org/new")!;
     assert.deepEqual(has(repository), FILES);
     assert.deepEqual(repository.messages, ["A model"]);
@@ -98,7 +98,7 @@ hubTest(
     const files = { ...fewer, "config.json": bytesOf("[]"), "LICENSE": bytesOf("terms") };
     const changed = await push(hub, { files });
     assert.deepEqual(changed.pushed.sent, ["config.json", "LICENSE"]);
-    assert.deepEqual(changed.others.toSorted(), [".gitattributes", "empty.txt"]);
+    assert.deepEqual(changed.others, ["empty.txt"]);
     assert.deepEqual(has(repository), { ...files, "empty.txt": new Uint8Array() });
   },
 );
