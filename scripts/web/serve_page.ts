@@ -25,16 +25,22 @@ export async function answer(
   request: Request,
   headers: Readonly<Record<string, string>> = HEADERS,
 ): Promise<Response> {
-  const { pathname } = new URL(request.url);
-  const path = normalize(decodeURIComponent(pathname));
-  const file = join(folder, path.endsWith("/") ? `${path}index.html` : path);
+  const file = await fileAt(folder, new URL(request.url).pathname);
+  if (!file) return new Response("there is no such file", { status: 404, headers: { ...headers } });
+  const type = TYPES[extname(file)] ?? "application/octet-stream";
+  const { readable } = await Deno.open(file);
+  return new Response(readable, { headers: { ...headers, "Content-Type": type } });
+}
+
+/** The file of a folder that an address means; null for none. */
+async function fileAt(folder: string, address: string): Promise<string | null> {
   try {
-    const opened = await Deno.open(file);
-    const type = TYPES[extname(file)] ?? "application/octet-stream";
-    return new Response(opened.readable, { headers: { ...headers, "Content-Type": type } });
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    return new Response("there is no such file", { status: 404, headers: { ...headers } });
+    const path = normalize(decodeURIComponent(address));
+    const file = join(folder, path.endsWith("/") ? `${path}index.html` : path);
+    return (await Deno.stat(file)).isFile ? file : null;
+  } catch {
+    // Whatever else an address holds, it is no file of this folder.
+    return null;
   }
 }
 

@@ -3,14 +3,23 @@ import type { Controller } from "../state/controller.ts";
 import { type Chosen, mostOf } from "../state/state.ts";
 import type { Asked } from "../tasks/about.ts";
 
-/** What presets do, in a line each; their names are those of the command line. */
-const PRESETS: readonly (readonly [Asked["preset"], string])[] = [
-  ["lopper", "Lopper’s own: whatever hurts least goes, and what stays is refitted"],
-  ["multipruner", "MultiPruner, as published: blocks, then channels, then heads"],
-  ["blockpruner", "BlockPruner, as published: whole blocks only"],
-  ["width", "Channels of MLPs only"],
-  ["heads", "Attention heads only"],
-];
+/** Presets by their names on the command line: what they are called here, and what they mean. */
+const PRESETS: Readonly<Record<Asked["preset"], readonly [name: string, means: string]>> = {
+  lopper: [
+    "Whatever hurts least (Lopper)",
+    "Blocks, channels and heads compete; what stays is refitted.",
+  ],
+  multipruner: [
+    "Blocks, channels, heads (MultiPruner)",
+    "One kind after the other, as published; weights stay as they are.",
+  ],
+  blockpruner: [
+    "Whole blocks (BlockPruner)",
+    "Attention and MLP blocks only, as published; weights stay as they are.",
+  ],
+  width: ["MLP channels", "All blocks stay, with fewer channels; weights stay as they are."],
+  heads: ["Attention heads", "All blocks stay, with fewer heads; weights stay as they are."],
+};
 
 /** More samples than a tab has patience for. */
 const MAX_SAMPLES = 10_000;
@@ -56,10 +65,14 @@ export function Settings(props: { readonly view: Chosen; readonly act: Controlle
         <select
           id="preset"
           value={asked.preset}
+          aria-describedby="preset-means"
           onChange={(event) => act.settle({ preset: event.currentTarget.value as Asked["preset"] })}
         >
-          {PRESETS.map(([name, what]) => <option key={name} value={name}>{what}</option>)}
+          {Object.entries(PRESETS).map(([preset, [name]]) => (
+            <option key={preset} value={preset}>{name}</option>
+          ))}
         </select>
+        <p id="preset-means" class="note">{PRESETS[asked.preset][1]}</p>
         <More view={props.view} act={act} />
         <div class="buttons">
           <button type="submit" class="main">Make it smaller</button>
