@@ -165,16 +165,14 @@ async function saved(folder: string, name: string): Promise<string> {
   throw new Error(`${name} was not saved; there is ${names.join(", ")}`);
 }
 
-/** A GGUF file holds as many parameters as a model, layer by layer. */
+/** A GGUF file holds a model, and as good as nothing besides: llama.cpp wants norms of blocks that are gone. */
 async function isSameModel(file: string, model: Model) {
   const folder = await Deno.makeTempDir();
   try {
     await Deno.rename(file, join(folder, "model.gguf"));
     using found = await openModel(new FileFolder(folder));
-    assert.equal(
-      countParameters(found.architecture).total,
-      countParameters(model.architecture).total,
-    );
+    const [there, expected] = [found, model].map((one) => countParameters(one.architecture).total);
+    assert.ok(there >= expected && there < 1.001 * expected, `${there} of ${expected} parameters`);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

@@ -3,7 +3,7 @@ import type { Backend } from "@lopper/backends";
 import { type Model, openModel } from "@lopper/models";
 import { Decoder, generate as generated, LaidOutWeights } from "@lopper/runtime";
 import { openTokenizer } from "@lopper/tokenizers";
-import { openEngine } from "./open_run.ts";
+import { openEngine } from "./engines.ts";
 import type { Tasks } from "./protocol.ts";
 import { StoredRun } from "./runs.ts";
 

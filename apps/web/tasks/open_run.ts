@@ -1,4 +1,4 @@
-import { type Backend, openBackend } from "@lopper/backends";
+import type { Backend } from "@lopper/backends";
 import { BlobSource, type ModelFolder } from "@lopper/formats";
 import { DEMO_SAMPLES, DEMO_SEQUENCE_LENGTH } from "@lopper/demo-model";
 import { type SampleList, textSamples } from "@lopper/importance";
@@ -17,6 +17,7 @@ import {
 import { openTokenizer, type Tokenizer } from "@lopper/tokenizers";
 import type { About } from "./about.ts";
 import { EMBEDDED_TEXTS } from "./embedded.ts";
+import { fittingThreads, openEngine } from "./engines.ts";
 import { memoryHere } from "./memory.ts";
 
 /** All that a run needs but its store, open. */
@@ -45,9 +46,7 @@ export async function openRun(
   const flags = flagsOf(model, about, store.settings?.flags);
   // What is out of reach is refused before a text is read.
   policyOf(model, flags, null);
-  const backend = opening.use(await openEngine());
-  const tokens = flags.seqLen * Math.max(flags.samples, flags.widthSamples);
-  shareMemory(model, tokens, flags, { backend, memory: memoryHere, store });
+  const backend = opening.use(await openFitting(model, flags, store));
   const tokenizer = opening.use(await openTokenizer(model.folder));
   const texts = await cutTexts(
     {
@@ -97,9 +96,18 @@ function flagsOf(
   );
 }
 
-/** The engine that every browser has, on all cores. */
-export async function openEngine(): Promise<Backend> {
-  return (await openBackend("wasm", {})).backend;
+/** @throws {InsufficientMemoryError} when the run does not fit into memory. */
+async function openFitting(
+  model: Model,
+  flags: RunFlags,
+  store: Pick<RunStore, "settings">,
+): Promise<Backend> {
+  const tokens = flags.seqLen * Math.max(flags.samples, flags.widthSamples);
+  const threads = await fittingThreads(navigator.hardwareConcurrency, async (threads) => {
+    await using backend = await openEngine(threads);
+    return shareMemory(model, tokens, flags, { backend, memory: memoryHere, store }).batchTokens;
+  });
+  return await openEngine(threads);
 }
 
 async function calibration(text: File | null) {

@@ -4,7 +4,7 @@ import type { ByteSink } from "@lopper/formats";
 import { exportModel } from "@lopper/exports";
 import { downloadZip } from "client-zip";
 import { EMBEDDED_TEXTS } from "./embedded.ts";
-import { openEngine } from "./open_run.ts";
+import { openEngine } from "./engines.ts";
 import type { SavedAs, Tasks } from "./protocol.ts";
 import { resultOf } from "./result.ts";
 import { StoredRun } from "./runs.ts";
