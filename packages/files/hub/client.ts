@@ -1,4 +1,4 @@
-import { HubError, shown } from "@lopper/core";
+import { HubError } from "@lopper/core";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Asked, Hub } from "./hub.ts";
 import { hubError, refusal, unreachable } from "./refusal.ts";
@@ -83,10 +83,6 @@ export class HubClient {
   /** @param take what of an answer has to come before it counts as one. */
   async #ask(asked: Asked, url: URL, init: RequestInit = {}, take: Take): Promise<Response> {
     const { token } = this.#hub;
-    // A file of this machine is no page of a list.
-    if (!/^https?:$/.test(url.protocol)) {
-      throw hubError(asked, this.endpoint, `it leads on to ${shown(url.href)}`);
-    }
     const headers = new Headers(init.headers);
     // Further pages of a list, and places for uploads, may be anybody's.
     if (url.origin !== new URL(this.endpoint).origin) headers.delete("authorization");
