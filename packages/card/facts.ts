@@ -22,7 +22,9 @@ export interface CardFacts {
   readonly digests: Readonly<Record<string, string>>;
   /** Words of the command lines that make the same, in their order. */
   readonly commands: readonly (readonly string[])[];
-  /** How it compares with the dense model on tasks and other texts; null where nobody measured that. */
+  /**
+   * How it compares with the dense model on tasks and other texts; null where nobody measured that.
+   */
   readonly scores: CardScores | null;
 }
 
@@ -39,7 +41,10 @@ export interface CardSource {
   readonly terms: readonly string[];
 }
 
-/** Text that decided, and text that did not. Perplexities are not finite where activations overflowed. */
+/**
+ * Text that decided, and text that did not. Perplexities are not finite where activations
+ * overflowed.
+ */
 export interface CardTexts {
   readonly calibration: {
     readonly name: string;
@@ -66,7 +71,10 @@ export interface CardMethod {
   readonly refitted: { readonly kept: number; readonly tried: number } | null;
   /** Weights of the source were quantised, and are F16 here. */
   readonly wasQuantised: boolean;
-  /** Milliseconds of a generated token on the machine that pruned; null where that was not the target. */
+  /**
+   * Milliseconds of a generated token on the machine that pruned; null where that was not the
+   * target.
+   */
   readonly milliseconds: DenseAndPruned | null;
 }
 

@@ -48,8 +48,8 @@ function isReachable(link: string, files: readonly string[]): boolean {
 }
 
 /**
- * The hub knows adapters, merges, quantised models and finetunes: a model that others were made of by
- * changing its weights is among the last.
+ * The hub knows adapters, merges, quantised models and finetunes: a model that others were made of
+ * by changing its weights is among the last.
  */
 function derivation({ id, metadata }: CardSource): Readonly<Record<string, unknown>> {
   const base = id !== null && HUB_ID.test(id)

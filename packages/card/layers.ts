@@ -41,7 +41,9 @@ export function removedOf(changes: readonly LayersBefore[]): Removals {
   };
 }
 
-/** "3 whole blocks (1 attention, 2 MLP), 704 MLP channels in 5 layers and 1 KV group in 1 layer". */
+/**
+ * "3 whole blocks (1 attention, 2 MLP), 704 MLP channels in 5 layers and 1 KV group in 1 layer".
+ */
 export function describeRemoved(
   { attentionBlocks, mlpBlocks, channels, kvGroups }: Removals,
 ): string {

@@ -1,11 +1,13 @@
 import { printableLine } from "@lopper/core";
 
-/** What Markdown, the HTML in it and the hub's mathematics and emoji take for more than a letter. */
+/**
+ * What Markdown, the HTML in it and the hub's mathematics and emoji take for more than a letter.
+ */
 const SPECIAL = /[\\`*_{}[\]<>()#!|~&$@:]/g;
 
 /**
- * Text of somebody else's in a line of Markdown: it is shown as it is, and is never a link, a tag, a
- * heading or a cell. It may not begin a line.
+ * Text of somebody else's in a line of Markdown: it is shown as it is, and is never a link, a tag,
+ * a heading or a cell. It may not begin a line.
  */
 export function plainText(text: string): string {
   return oneLine(text).replace(SPECIAL, "\\$&").replace(

@@ -133,7 +133,10 @@ Deno.test("card: how it is opened follows from its layers, and so does what it c
   assert.deepEqual(use({ customCode: false }), ["llama.cpp", "onnxruntime"]);
 });
 
-/** Names that files, models and tasks of strangers may have, each with something that a parser obeys. */
+/**
+ * Names that files, models and tasks of strangers may have, each with something that a parser
+ * obeys.
+ */
 const HOSTILE = [
   "---\nlicense: mit\n---\n# Trust me",
   "a | b | c",

@@ -1,6 +1,8 @@
 import { sha256 } from "@lopper/core";
 
-/** The last line of a card, which nobody sees: by it is known whether the text was changed since. */
+/**
+ * The last line of a card, which nobody sees: by it is known whether the text was changed since.
+ */
 const SEAL = /\n<!-- written by Lopper (sha256:[0-9a-f]{64}) -->\n$/;
 
 const digestOf = (text: string) => sha256(new TextEncoder().encode(text));

@@ -34,7 +34,10 @@ const metadataSchema = z.looseObject({
   tags: listOf(short),
 });
 
-/** What the card of a model says to programs, as far as the card of one that is made of it says the same. */
+/**
+ * What the card of a model says to programs, as far as the card of one that is made of it says the
+ * same.
+ */
 export type CardMetadata = Readonly<z.infer<typeof metadataSchema>>;
 
 /**

@@ -11,8 +11,8 @@ const layerSchema = z.strictObject({
 });
 
 /**
- * How versions up to 0.3.0 said, under the key `lopper` of a config.json, that layers differ; and how
- * it is said of other formats that list their layers.
+ * How versions up to 0.3.0 said, under the key `lopper` of a config.json, that layers differ; and
+ * how it is said of other formats that list their layers.
  */
 const layerOverridesSchema = z.strictObject({
   schema: z.literal(1),
@@ -20,7 +20,10 @@ const layerOverridesSchema = z.strictObject({
 });
 export type LayerOverrides = z.infer<typeof layerOverridesSchema>;
 
-/** What layers say of themselves, by their numbers; `layersOfConfig` refuses what Lopper does not read of it. */
+/**
+ * What layers say of themselves, by their numbers; `layersOfConfig` refuses what Lopper does not
+ * read of it.
+ */
 const perLayerSchema = z.record(
   z.string().regex(/^\d{1,4}$/, "needs the number of a layer"),
   z.looseObject({

@@ -20,8 +20,8 @@ export interface DescribedModel {
 
 /**
  * The config.json of a model. Where all layers are alike it is a plain one of the family. Otherwise
- * the plain keys keep what they say of the model that it comes from, `per_layer_config` says in what
- * layers differ, and transformers is led to the code beside it.
+ * the plain keys keep what they say of the model that it comes from, `per_layer_config` says in
+ * what layers differ, and transformers is led to the code beside it.
  */
 export function writtenConfig(model: DescribedModel): Record<string, unknown> {
   const { architecture, family } = model;
@@ -89,7 +89,9 @@ function withEarlierRopeKeys(config: Json, { rope }: Architecture): Record<strin
   return { ...config, rope_theta, ...(rope_scaling && { rope_scaling }) };
 }
 
-/** transformers refuses a Llama whose heads do not divide the hidden size, whatever head_dim says. */
+/**
+ * transformers refuses a Llama whose heads do not divide the hidden size, whatever head_dim says.
+ */
 function plainHeadsFit({ architecture, family }: DescribedModel): boolean {
   const [first] = architecture.blocks.filter(({ attended }) => attended);
   return family.modelType !== "llama" || architecture.hiddenSize % headsOf(first).queryHeads === 0;

@@ -29,7 +29,10 @@ export interface PruneTask {
   readonly applied?: AppliedDecision;
   /** `modelDigest` of the model, where that is known already. */
   readonly modelDigest?: string;
-  /** For the card of the result; left out, texts have no name, and the model is called as its place is. */
+  /**
+   * For the card of the result; left out, texts have no name, and the model is called as its place
+   * is.
+   */
   readonly names?: RunNames;
 }
 
@@ -63,7 +66,10 @@ export interface RunTools {
   readonly signal?: StopSignal;
   /** Reading of `performance.now` when the run began, where that was before. */
   readonly started?: number;
-  /** Throws when the model is not any more what it was, by its digest; asked before the result is whole. */
+  /**
+   * Throws when the model is not any more what it was, by its digest; asked before the result is
+   * whole.
+   */
   readonly checkSource?: (modelDigest: string) => Promise<void>;
 }
 
@@ -126,7 +132,8 @@ export async function* prepareRun(
 /**
  * What may be held in memory while the run goes on.
  * @param tokens of the larger set of samples.
- * @throws {InsufficientMemoryError} when it cannot; whoever asks before `prune` does learns it early.
+ * @throws {InsufficientMemoryError} when it cannot; whoever asks before `prune` does learns it
+ *   early.
  */
 export function shareMemory(
   model: Model,

@@ -1,6 +1,6 @@
 /**
- * The card of a result, read by the hub's own library (huggingface_hub): its metadata are a model's, with scores, and are the
- * same when the library writes them again.
+ * The card of a result, read by the hub's own library (huggingface_hub): its metadata are a
+ * model's, with scores, and are the same when the library writes them again.
  *
  * Needs Python with scripts/oracles/requirements.txt: in .venv, or named by LOPPER_PYTHON.
  */

@@ -1,7 +1,8 @@
 /**
- * mlx-lm opens what `lopper prune` and `lopper export --to safetensors` write: the plain layout where all layers are alike, and DeciLM's
- * (`--layout deci`), dense and pruned: shapes, logits, greedy text. transformers opens the configuration of the latter, with the
- * attributes that vLLM asks for.
+ * mlx-lm opens what `lopper prune` and `lopper export --to safetensors` write: the plain layout
+ * where all layers are alike, and DeciLM's (`--layout deci`), dense and pruned: shapes, logits,
+ * greedy text. transformers opens the configuration of the latter, with the attributes that vLLM
+ * asks for.
  *
  * Needs Python with mlx, mlx-lm and transformers: in .venv, or named by LOPPER_PYTHON.
  */

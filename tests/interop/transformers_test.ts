@@ -1,7 +1,8 @@
 /**
- * transformers (PyTorch) opens the folder of a run as it is, of all families and in all shapes that a run leaves: the same
- * logits, the same greedy text with and without its cache and behind padding. So it does what `lopper export --to safetensors`
- * writes; and of what `--to gguf` writes that which it has an architecture for.
+ * transformers (PyTorch) opens the folder of a run as it is, of all families and in all shapes that
+ * a run leaves: the same logits, the same greedy text with and without its cache and behind
+ * padding. So it does what `lopper export --to safetensors` writes; and of what `--to gguf` writes
+ * that which it has an architecture for.
  *
  * Needs Python with scripts/oracles/requirements.txt: in .venv, or named by LOPPER_PYTHON.
  */
@@ -55,8 +56,8 @@ interface Answer {
 }
 
 /**
- * What transformers computes from `folder`, or a GGUF file in it, beside what Lopper computes from `model`; asserts that it has
- * opened all of it, and nothing else.
+ * What transformers computes from `folder`, or a GGUF file in it, beside what Lopper computes from
+ * `model`; asserts that it has opened all of it, and nothing else.
  */
 async function compared(
   model: Model,
@@ -102,7 +103,10 @@ function test(name: string, fn: () => Promise<void>) {
   Deno.test({ name: `transformers: ${name}`, sanitizeOps: false, sanitizeResources: false, fn });
 }
 
-/** What may become of the layers of a model: how each differs from a dense one, and whether that needs code. */
+/**
+ * What may become of the layers of a model: how each differs from a dense one, and whether that
+ * needs code.
+ */
 const SHAPES: Readonly<
   Record<string, { plan: (dense: Architecture) => PrunePlan; code: boolean }>
 > = {

@@ -16,7 +16,10 @@ import { smolLm2Plan } from "./heterogeneous.ts";
 import { type Subject } from "./interop_results.ts";
 import { smolLm2Gguf } from "./wheel.ts";
 
-/** A plan for the embedded model, written by hand: every way in which a layer can differ, layer 0 without attention. */
+/**
+ * A plan for the embedded model, written by hand: every way in which a layer can differ, layer 0
+ * without attention.
+ */
 const PLAN = fileURLToPath(new URL("../fixtures/heterogeneous_plan.json", import.meta.url));
 /** How much of a text that neither model has seen is put to the readers. */
 const POSITIONS = 128;
@@ -36,8 +39,8 @@ export interface ExportedSubject extends OpenSubject {
 }
 
 /**
- * One of the models that every reader is asked about, as `prune` writes it, into a folder within `folder`: of the dense one all
- * is kept. Null as `openSubject`.
+ * One of the models that every reader is asked about, as `prune` writes it, into a folder within
+ * `folder`: of the dense one all is kept. Null as `openSubject`.
  */
 export async function writtenSubject(
   folder: string,
@@ -49,8 +52,9 @@ export async function writtenSubject(
 }
 
 /**
- * Opens one of the models that every reader is asked about; pruned by its plan into a folder within `folder`. SmolLM2 is the
- * GGUF file of the wheel: null, with a line that says so, where that is missing.
+ * Opens one of the models that every reader is asked about; pruned by its plan into a folder within
+ * `folder`. SmolLM2 is the GGUF file of the wheel: null, with a line that says so, where that is
+ * missing.
  */
 export async function openSubject(
   folder: string,
@@ -81,7 +85,10 @@ async function planForEmbedded(): Promise<PrunePlan> {
   return parsed.plan;
 }
 
-/** Exports a subject by the command line, which verifies what it has written, into a folder within `folder`. */
+/**
+ * Exports a subject by the command line, which verifies what it has written, into a folder within
+ * `folder`.
+ */
 export async function exportedSubject(
   folder: string,
   subject: Subject,
@@ -100,7 +107,10 @@ export async function heldOutIds(model: Model, count: number): Promise<readonly 
   return (await tokenizer.encode(text)).slice(0, count);
 }
 
-/** Key/value heads and MLP width of every layer, false where a block is gone: what readers say that they see. */
+/**
+ * Key/value heads and MLP width of every layer, false where a block is gone: what readers say that
+ * they see.
+ */
 export function shapesOf({ layerCount, blocks }: Architecture) {
   const units = new Map(blocks.map((block) => [block.id, Object.values(sizeOf(block))[0]]));
   return Array.from(

@@ -10,8 +10,8 @@ import { entriesOfOut, isPassing } from "./out_entries.ts";
 import { FILES } from "./run_files.ts";
 
 /**
- * What a result is besides its state and its card, where its record does not list it: versions up to 0.2.0 wrote no list, and
- * one that was changed is not believed.
+ * What a result is besides its state and its card, where its record does not list it: versions up
+ * to 0.2.0 wrote no list, and one that was changed is not believed.
  */
 const UNLISTED =
   /^(config\.json|model\.safetensors(\.index\.json)?|model-\d{5}-of-\d{5}\.safetensors|generation_config\.json|tokenizer\.json|tokenizer_config\.json|special_tokens_map\.json|tokenizer\.model|vocab\.json|merges\.txt|added_tokens\.json|chat_template\.jinja|(configuration|modeling)_lopper\.py)$/;
@@ -30,7 +30,10 @@ export function isLeftOver(name: string): boolean {
   return LEFT_OF.test(name) && isRunFile(name);
 }
 
-/** The object in a JSON file of Lopper's; null where there is none, or it is something else than it was taken for. */
+/**
+ * The object in a JSON file of Lopper's; null where there is none, or it is something else than it
+ * was taken for.
+ */
 export async function ownRecord(
   file: string,
   input: InputKind,
@@ -49,7 +52,9 @@ async function ownText(file: string, input: InputKind): Promise<string | null> {
   });
 }
 
-/** Whether a folder says that it is a run's; settings and records that were damaged still say so. */
+/**
+ * Whether a folder says that it is a run's; settings and records that were damaged still say so.
+ */
 async function saysRun(path: string): Promise<boolean> {
   const texts = [
     await ownText(join(path, FILES.record), INPUTS.record),
@@ -59,8 +64,8 @@ async function saysRun(path: string): Promise<boolean> {
 }
 
 /**
- * The files of the result in a folder, by their paths from there, its record included; none where there is no result. What a
- * run knows about itself is not among them.
+ * The files of the result in a folder, by their paths from there, its record included; none where
+ * there is no result. What a run knows about itself is not among them.
  */
 export async function resultFiles(path: string): Promise<readonly string[]> {
   const exported = await ownRecord(join(path, EXPORT_RECORD), INPUTS.exportRecord, "lopper-export");
@@ -82,7 +87,8 @@ async function ownCard(path: string): Promise<readonly string[]> {
 }
 
 /**
- * Whether all that stands in a folder is a run of Lopper's, finished or not, so that another may replace it.
+ * Whether all that stands in a folder is a run of Lopper's, finished or not, so that another may
+ * replace it.
  * @throws {UsageError} naming what in the folder is not of a run.
  */
 export async function checkRunReplaceable(path: string): Promise<void> {
@@ -116,8 +122,8 @@ export async function checkNothingElse(
 }
 
 /**
- * The files that a record of a run or an export lists; null where it lists none, or was changed: whatever it lists then may
- * be somebody's own. Versions up to 0.2.0 wrote no checksum.
+ * The files that a record of a run or an export lists; null where it lists none, or was changed:
+ * whatever it lists then may be somebody's own. Versions up to 0.2.0 wrote no checksum.
  */
 export async function filesOf(
   record: Readonly<Record<string, unknown>>,
@@ -135,7 +141,10 @@ export function listedFiles(list: unknown): readonly string[] | null {
   return list.filter(inside);
 }
 
-/** The first entry by name, itself or in a folder, that is not one of the files; a link is none of them. */
+/**
+ * The first entry by name, itself or in a folder, that is not one of the files; a link is none of
+ * them.
+ */
 async function firstForeign(path: string, files: readonly string[]): Promise<string | null> {
   const own = new Set(files);
   const folders = new Set(files.flatMap((file) => {

@@ -13,8 +13,8 @@ import { modelName } from "./report_files.ts";
 export type RenewedCard = "renewed" | "changed" | "none";
 
 /**
- * Writes the card of a finished run anew, with what somebody measured of its result. A card that was changed since Lopper
- * wrote it is its author's, and stays.
+ * Writes the card of a finished run anew, with what somebody measured of its result. A card that
+ * was changed since Lopper wrote it is its author's, and stays.
  * @param scores folder of a comparison of the run's result with its dense model.
  */
 export async function renewCard(folder: string, scores: string): Promise<RenewedCard> {
