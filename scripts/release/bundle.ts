@@ -10,6 +10,8 @@ export interface BundleOptions {
   readonly platform: "deno" | "browser";
   /** Packages that stay imports. */
   readonly external: readonly string[];
+  /** Names stay as they are written, at the cost of size. */
+  readonly isReadable?: true;
 }
 
 /** What a program consists of, beside the modules that it imports. */
@@ -57,9 +59,10 @@ export async function bundle(
 async function runBundler(
   paths: readonly string[],
   folder: string,
-  { platform, external }: BundleOptions,
+  { platform, external, isReadable }: BundleOptions,
 ) {
-  const how = ["--quiet", "--platform", platform, "--minify", "--code-splitting"];
+  const size = isReadable ? [] : ["--minify"];
+  const how = ["--quiet", "--platform", platform, "--code-splitting", ...size];
   const outside = external.flatMap((name) => ["--external", name]);
   const config = ["--config", join(ROOT, "deno.json")];
   const args = ["bundle", ...how, ...config, ...outside, "--outdir", folder, ...paths];

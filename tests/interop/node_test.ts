@@ -20,8 +20,7 @@ async function inBoth(
     const source = new URL(program, import.meta.url);
     const bundle = await bundleForNode(source, folder);
     const deno = [Deno.execPath(), "run", "--quiet", "--allow-all", fileURLToPath(source)];
-    // The links in node_modules lead to where Deno keeps packages, each by itself.
-    await body(deno, [...node, "--preserve-symlinks", bundle], folder);
+    await body(deno, [...node, bundle], folder);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
-import { createRequire } from "node:module";
-import { basename, dirname, join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { bundle, partsOf } from "../../scripts/release/bundle.ts";
+import { stageNative } from "../../scripts/release/engine_files.ts";
+import { TARGETS } from "../../scripts/release/targets.ts";
 
-const PACKAGES = new URL("../../packages/", import.meta.url);
-const WORKER = new URL("tokenizers/worker.ts", PACKAGES);
-const DEMO_DATA = new URL("demo-model/data", PACKAGES);
 /**
  * The first that has all that is used here: arrays of float16, `using`, SQLite without a warning.
  */
 const OLDEST = 24;
+const NATIVE = "onnxruntime-node";
 
 /** The words that start a Node, or null with a line that says what is skipped for want of it. */
 export async function nodeCommand(what: string): Promise<readonly string[] | null> {
@@ -28,34 +28,18 @@ export async function nodeCommand(what: string): Promise<readonly string[] | nul
  * bundle.
  */
 export async function bundleForNode(program: URL, folder: string): Promise<string> {
-  const engines = ["onnxruntime-node", "onnxruntime-web"];
-  const external = engines.flatMap((name) => ["--external", name]);
-  const path = join(folder, basename(fileURLToPath(program)).replace(/ts$/, "js"));
-  for (const source of [program, WORKER]) {
-    // In pieces, since only one of the engines is loaded.
-    const how = ["--quiet", "--platform", "deno", "--code-splitting", ...external];
-    const args = ["bundle", ...how, "--outdir", folder, fileURLToPath(source)];
-    await output([Deno.execPath(), ...args]);
+  const path = fileURLToPath(program);
+  const name = basename(path, ".ts");
+  const parts = await partsOf([path]);
+  const source = new Map([[name, `import "${program}";\n`]]);
+  const how = { platform: "deno", external: [NATIVE], isReadable: true } as const;
+  await bundle(source, parts, folder, how);
+  // Not every program runs models.
+  if (parts.packages.some((found) => found.name === NATIVE)) {
+    await stageNative(parts.packages, TARGETS[Deno.build.target], folder);
   }
   await Deno.writeTextFile(join(folder, "package.json"), '{ "type": "module" }');
-  await Deno.symlink(fileURLToPath(DEMO_DATA), join(folder, "data"));
-  const native = import.meta.resolve("onnxruntime-node");
-  const installed = [native, createRequire(native).resolve("onnxruntime-common")];
-  await Deno.mkdir(join(folder, "node_modules"));
-  for (const name of ["onnxruntime-node", "onnxruntime-common"]) {
-    const found = installed.map((file) => packageFolder(file, name)).find((at) => at !== null);
-    await Deno.symlink(found!, join(folder, "node_modules", name));
-  }
-  return path;
-}
-
-/** Of a file of an installed package. */
-function packageFolder(file: string, name: string): string | null {
-  const path = file.startsWith("file:") ? fileURLToPath(file) : file;
-  for (let at = path; dirname(at) !== at; at = dirname(at)) {
-    if (basename(dirname(at)) === name || basename(at) === name) return at;
-  }
-  return null;
+  return join(folder, `${name}.js`);
 }
 
 /** What a command prints. @throws with its errors when it fails. */
