@@ -11,7 +11,7 @@ export interface BundleOptions {
   /** Packages that stay imports. */
   readonly external: readonly string[];
   /** Names stay as they are written, at the cost of size. */
-  readonly isReadable?: true;
+  readonly isReadable?: boolean;
 }
 
 /** What a program consists of, beside the modules that it imports. */

@@ -53,7 +53,9 @@ export async function stageProgram(folder: string, options: StageOptions): Promi
   // Deno takes a .wasm file of a program for a module, but not one of a package.
   const external = kind === "binary" ? [NATIVE, WEB] : [NATIVE];
   const programsOf = new Map([["main", mainOf(build)], ...sources]);
-  await bundle(programsOf, parts, folder, { platform: "deno", external });
+  // What a library throws is known by its name, and its code read in a debugger.
+  const isReadable = kind === "npm";
+  await bundle(programsOf, parts, folder, { platform: "deno", external, isReadable });
   await (kind === "binary" ? stageWasmPackage : stageWasmFiles)(parts.packages, folder);
   if (kind === "binary") await describeStage(folder, packages);
   await Deno.writeTextFile(join(folder, LICENCES), await licenceTexts(inIt));

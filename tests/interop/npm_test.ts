@@ -100,6 +100,9 @@ Deno.test("npm: installed where there is only Node, it does what a checkout does
       await Deno.copyFile(example, join(place, "example.ts"));
       const byNode = await output([node, join(place, "example.ts")]);
       const byDeno = await output([Deno.execPath(), "run", "--quiet", "--allow-all", example]);
+      const names = 'import { LopperError } from "lopper"; console.log(LopperError.name)';
+      await Deno.writeTextFile(join(place, "names.js"), names);
+      assert.equal(await output([node, join(place, "names.js")]), "LopperError\n");
       // The last line has figures of another V8's powers of e.
       const steps = (text: string) => text.trim().split("\n").slice(0, -1);
       assert.ok(steps(byNode).length > 0);
