@@ -136,7 +136,9 @@ testPage(
     const zip = await zipEntries(await saved(folder, "own-6.zip"));
     const weights = zip.get("own-6/model.safetensors")!;
     assert.equal(createHash("sha256").update(weights).digest("hex"), expected.weights);
-    assert.ok(zip.has("own-6/run.json") && zip.has("own-6/config.json"));
+    for (const file of ["run.json", "config.json", "README.md"]) {
+      assert.ok(zip.has(`own-6/${file}`));
+    }
 
     await press(page, "Back to the start");
     page.on("dialog", (dialog) => dialog.accept());
