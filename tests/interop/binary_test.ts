@@ -37,7 +37,9 @@ Deno.test("binary: what a user does with it, with no Node, no Deno and no cache"
       assert.match(printed, /^lopper [\d.]+ \(commit [^)]*, binary for [\w-]+\), on Deno [\d.]+$/m);
       assert.match((await run("prune", "--help")).printed, /^Usage: lopper prune /);
       assert.deepEqual(readdirSync(home), [], "that takes nothing out");
-      if (Deno.build.os === "linux") console.log(`start: ${await cpuSeconds(binary)} s of CPU`);
+      if (Deno.build.os === "linux") {
+        console.log(`start: ${(await cpuSeconds(binary)).toFixed(2)} s of CPU`);
+      }
     });
     await t.step("it prunes to the same bytes as a checkout", async () => {
       const settings = [...QUICK, "--ratio", "6"];
