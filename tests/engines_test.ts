@@ -1,3 +1,4 @@
+import { sha256 } from "@lopper/core";
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { inTemporaryFolder } from "./support/cli.ts";
@@ -14,7 +15,7 @@ async function runOn(threads: number, args: readonly string[], out: string) {
   const { name, threads: ran } = record.backend;
   assert.deepEqual([name, ran], ["wasm", threads]);
   return {
-    weights: await Deno.readFile(join(out, "model.safetensors")),
+    weights: await sha256(await Deno.readFile(join(out, "model.safetensors"))),
     plan: await Deno.readTextFile(join(out, "lopper_plan.json")),
     perplexity: record.perplexity,
     recovery: record.recovery,
