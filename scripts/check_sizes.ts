@@ -1,7 +1,7 @@
 /**
  * Holds what a reader can take in at once: no file of more than 300 lines, no function of more than
- * 60, no type of more than ten fields that is handed about. Tests, their helpers and data are as
- * long as they are; a schema is as wide as what it describes.
+ * 60, no type of more than ten fields that is handed about, no comment wider than a line. Tests,
+ * their helpers and data are as long as they are; a schema is as wide as what it describes.
  *
  * Usage: deno run --allow-read --allow-env scripts/check_sizes.ts [ROOT]
  */
@@ -12,6 +12,8 @@ import { fieldsOf, type TypesByName, typesByName } from "./sizes/fields.ts";
 const MAX_FILE_LINES = 300;
 const MAX_FUNCTION_LINES = 60;
 const MAX_FIELDS = 10;
+/** As for code. */
+const MAX_COLUMNS = 100;
 
 const FOLDERS = ["packages", "apps", "scripts", "benchmarks"];
 const LEFT_OUT = /_test\.ts$|\/testing\/|\/data\/|\/results\//;
@@ -48,6 +50,7 @@ export function checkSizes(
   const needless = Object.keys(wide)
     .filter((listed) => !found.some(({ file, name }) => listed === name || listed === file));
   return [
+    ...parsed.flatMap(wideComments),
     ...read.flatMap((source) => [...longFile(source), ...longFunctions(source)]),
     ...found.filter((type) => !isListed(type)).map(({ file, line, name, fields }) => ({
       file,
@@ -60,6 +63,18 @@ export function checkSizes(
       problem: `lists ${listed} as wide, and there is no such type`,
     })),
   ];
+}
+
+/** Lines that are comments; the formatter leaves them as they are. */
+const COMMENT = /^ *(?:\/\*\*|\*|\/\/) /;
+
+function wideComments(source: ts.SourceFile): readonly Finding[] {
+  return source.text.split("\n").flatMap((text, i) => {
+    const columns = Array.from(text).length;
+    if (columns <= MAX_COLUMNS || !COMMENT.test(text)) return [];
+    const problem = `a comment of ${columns} columns; ${MAX_COLUMNS} are the width of a line`;
+    return [{ file: source.fileName, line: i + 1, problem }];
+  });
 }
 
 function longFile(source: ts.SourceFile): readonly Finding[] {

@@ -22,6 +22,19 @@ Deno.test("sizes: a file of more than 300 lines is found, unless it is a test, a
   }
 });
 
+Deno.test("sizes: a comment that is wider than a line is found, in tests, too", () => {
+  const wide = "w".repeat(95);
+  for (const comment of [`/** ${wide}é`, ` * é${wide}é`, `  // ${wide}`]) {
+    const text = `/**/\n${comment}\n*/`;
+    assert.deepEqual(problems({ "packages/core/a_test.ts": text }), []);
+    assert.deepEqual(problems({ "packages/core/a_test.ts": text.replace("w", "wwww") }), [
+      `packages/core/a_test.ts:2: a comment of ${
+        comment.length + 3
+      } columns; 100 are the width of a line`,
+    ]);
+  }
+});
+
 Deno.test("sizes: a function of more than 60 lines is found, whatever its form", () => {
   const forms = {
     "function f() {\nBODY\n}": "f",
