@@ -2,8 +2,9 @@
  * Holds the layering of the workspace (CONTRIBUTING.md): a package imports only from packages
  * before it, no relative import leaves its package, the search runs no model, no files import one
  * another in a circle (types count, too), only two modules touch `Deno.*`, files are opened in one
- * place, one module knows how the program is started, faces name what they give, few files know what
- * blocks there are, and only two modules of apps/ print, which take out what a terminal would obey.
+ * place, one module knows how the program is started, faces name what they give, few files know
+ * what blocks there are, and only two modules of apps/ print, which take out what a terminal would
+ * obey.
  *
  * Usage: deno run --allow-read scripts/check_layers.ts [ROOT]
  */
@@ -43,7 +44,10 @@ const ORDER = [
 const IMPORT = /\b(?:from|import)\s*\(?\s*"([^"]+)"/g;
 /** The places where `Deno` may be named, since Node has no equal of what they do, and tests. */
 const PLATFORM = /^apps\/cli\/(permissions|compare\/own_process)\.ts$|_test\.ts$|\/testing\//;
-/** Whoever opens a file by itself waits for pipes and takes all memory for a device; what opens none may be used. */
+/**
+ * Whoever opens a file by itself waits for pipes and takes all memory for a device; what opens none
+ * may be used.
+ */
 const FILE_SYSTEM = /^node:fs(?:\/promises)?$/;
 const OPENS_NONE = new Set(
   "existsSync link lstat mkdir readdir realpath rename rm rmdir stat symlink truncate unlink".split(

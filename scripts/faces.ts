@@ -1,6 +1,6 @@
 /**
- * What a package gives others: every name of its mod.ts is used outside of it, or the page about the library names it.
- * `valueImports` reads what runs; here types count as well.
+ * What a package gives others: every name of its mod.ts is used outside of it, or the page about
+ * the library names it. `valueImports` reads what runs; here types count as well.
  */
 import { targetOf } from "./import_circles.ts";
 
@@ -78,7 +78,8 @@ function takenFrom(file: string, source: string): readonly (readonly [string, st
 /**
  * Names of faces that nobody else uses.
  * @param sources all sources by their paths from the root, those of tests and pages among them.
- * @param library the page about the library: what it says in code is meant for programs that are not here.
+ * @param library the page about the library: what it says in code is meant for programs that are
+ *   not here.
  */
 export function deadExports(
   sources: ReadonlyMap<string, string>,

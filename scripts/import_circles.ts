@@ -4,8 +4,8 @@ import { join } from "node:path/posix";
 export type ImportGraph = ReadonlyMap<string, readonly string[]>;
 
 /**
- * Circles of a graph: files that can each be reached from each other, in the order of their names, and a file that
- * imports itself. Strongly connected components by Tarjan (1972).
+ * Circles of a graph: files that can each be reached from each other, in the order of their names,
+ * and a file that imports itself. Strongly connected components by Tarjan (1972).
  */
 export function importCircles(graph: ImportGraph): readonly (readonly string[])[] {
   const indices = new Map<string, number>();
@@ -31,7 +31,9 @@ export function importCircles(graph: ImportGraph): readonly (readonly string[])[
   return circles;
 }
 
-/** The path from the root of what `file` imports as `specifier`; null for what is no relative path. */
+/**
+ * The path from the root of what `file` imports as `specifier`; null for what is no relative path.
+ */
 export function targetOf(file: string, specifier: string): string | null {
   return specifier.startsWith(".") ? join(file, "..", specifier) : null;
 }

@@ -22,7 +22,8 @@ export const END = "<!-- end of the interop tables -->";
 
 /**
  * Both tables as Markdown, with a note for every cell that has no figures.
- * @throws {Error} when a cell is missing, or the cells of a row are of several versions of their reader.
+ * @throws {Error} when a cell is missing, or the cells of a row are of several versions of their
+ *   reader.
  */
 export function interopTables(cells: readonly Cell[]): string {
   const byKey = new Map(cells.map((cell) => [cellKey(cell), cell]));

@@ -1,7 +1,9 @@
 /**
- * Draws what a run left of each layer: docs/layers.svg, the picture in README.md, from the folder of a run.
+ * Draws what a run left of each layer: docs/layers.svg, the picture in README.md, from the folder
+ * of a run.
  *
- * Usage: deno task prune --ratio 40 --out DIR && deno run --allow-read --allow-write scripts/layers_picture.ts DIR
+ * Usage: deno task prune --ratio 40 --out DIR && deno run --allow-read --allow-write
+ * scripts/layers_picture.ts DIR
  */
 import { parsePlanFile } from "@lopper/models";
 import { removedPicture } from "@lopper/report";

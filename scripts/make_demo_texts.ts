@@ -1,6 +1,7 @@
 /**
- * Makes the texts of packages/demo-model from Project Gutenberg books (the selection that NLTK ships, gzipped):
- * calibration.jsonl with passages of every book but Moby Dick, and held_out.txt with the beginning of Moby Dick.
+ * Makes the texts of packages/demo-model from Project Gutenberg books (the selection that NLTK
+ * ships, gzipped): calibration.jsonl with passages of every book but Moby Dick, and held_out.txt
+ * with the beginning of Moby Dick.
  *
  * Usage: deno run --allow-read --allow-write scripts/make_demo_texts.ts GUTENBERG_DIR
  */
@@ -12,7 +13,9 @@ const HELD_OUT_BOOK = "melville-moby_dick.txt.gz";
 /** ISO-8859-1 among otherwise ASCII files. */
 const LATIN1 = new Set(["chesterton-ball.txt.gz", "shakespeare-caesar.txt.gz"]);
 const PASSAGES_PER_BOOK = 32;
-/** Characters of a passage, about as long as an instruction sample of the published calibration set. */
+/**
+ * Characters of a passage, about as long as an instruction sample of the published calibration set.
+ */
 const PASSAGE_CHARACTERS = 500;
 /** A passage begins at least so many paragraphs before the end of its book. */
 const LAST_START = 20;

@@ -47,7 +47,10 @@ async function withDecoder(
   }
 }
 
-/** Places of a block's units, the most important first, and how many of the last of them no rounding can change. */
+/**
+ * Places of a block's units, the most important first, and how many of the last of them no rounding
+ * can change.
+ */
 async function reference(
   decoder: Decoder,
   shape: Shape,

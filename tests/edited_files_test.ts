@@ -122,7 +122,9 @@ async function outcome(reader: () => Promise<unknown>): Promise<unknown> {
   }
 }
 
-/** Goes on with a copy of an unfinished run, which has to end as the run did that nobody touched. */
+/**
+ * Goes on with a copy of an unfinished run, which has to end as the run did that nobody touched.
+ */
 async function checkResumed(subject: Subject, from: string) {
   const copy = await subject.copyOf(from);
   await pruneHere(["--out", copy, "--resume"]);

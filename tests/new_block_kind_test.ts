@@ -22,7 +22,9 @@ import {
 } from "../packages/graphs/weights/resident.ts";
 import { storedWeights } from "../packages/graphs/weights/stored.ts";
 
-/** All that a new kind of block is: lower(raise(x)²), with the one line that adds it to the list. */
+/**
+ * All that a new kind of block is: lower(raise(x)²), with the one line that adds it to the list.
+ */
 const toy: BlockKind = {
   kind: "toy",
   compute({ g, weights }, x) {
@@ -36,7 +38,10 @@ const KINDS = [...BLOCK_KINDS, toy];
 const [TOKENS, HIDDEN, EPS] = [3, 8, 1e-5];
 const cells = { dimension: "cells", width: 2 };
 
-/** What the model says of it: three cells of two channels, one bias along them, one along the hidden states. */
+/**
+ * What the model says of it: three cells of two channels, one bias along them, one along the hidden
+ * states.
+ */
 const BLOCK: Block = {
   id: "0.toy",
   layer: 0,

@@ -1,4 +1,6 @@
-/** What a model's folder holds and Lopper passes over is told by every command that opens it, once. */
+/**
+ * What a model's folder holds and Lopper passes over is told by every command that opens it, once.
+ */
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { compareCommand } from "../apps/cli/compare/compare.ts";

@@ -24,7 +24,10 @@ const WANTED_TRAITS = [
   ],
 ];
 
-/** One random model and plan three ways: as an overlay, written and opened again, and token by token from a cache. */
+/**
+ * One random model and plan three ways: as an overlay, written and opened again, and token by token
+ * from a cache.
+ */
 async function checkSeed(backend: Backend, seed: number): Promise<string[]> {
   const random = new Random(seed);
   const dense = await openModel(await tinyModel(random));
@@ -94,7 +97,10 @@ for (const [name, seeds] of Object.entries(SEEDS) as ["cpu" | "wasm", number][])
   });
 }
 
-/** A matrix of numbers so small that processors treat them apart, and which an engine may take for 0. */
+/**
+ * A matrix of numbers so small that processors treat them apart, and which an engine may take for
+ * 0.
+ */
 function denormals(count: number): Uint8Array {
   return new Uint8Array(Uint32Array.from({ length: count }, (_, i) => i % 0x7f_ffff + 1).buffer);
 }

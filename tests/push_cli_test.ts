@@ -4,7 +4,9 @@ import { fails, inTemporaryFolder, runLopper } from "./support/cli.ts";
 import { doneHere } from "./support/in_process.ts";
 import { pruneHere, writeTinyRun } from "./support/tiny_run.ts";
 
-/** Runs with a finished run in "p" and an export of it in "x", and a hub that "hf_me" may write to. */
+/**
+ * Runs with a finished run in "p" and an export of it in "x", and a hub that "hf_me" may write to.
+ */
 function pushTest(name: string, body: (folder: string, hub: MockHub) => Promise<void>) {
   Deno.test(`push: ${name}`, () =>
     inTemporaryFolder(async (folder) => {

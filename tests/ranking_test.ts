@@ -25,7 +25,10 @@ const UNITS: readonly UnitKind[] = ["channels", "kvGroups"];
 interface Found {
   readonly chosen: string;
   readonly units: UnitKind;
-  /** Loss of text that decided nothing after the cut in the published ranking, and in the one that was taken. */
+  /**
+   * Loss of text that decided nothing after the cut in the published ranking, and in the one that
+   * was taken.
+   */
   readonly unseen: { readonly published: number; readonly chosen: number };
 }
 
@@ -43,7 +46,10 @@ async function lossIn(
   return sequenceNll;
 }
 
-/** Has both kinds of units of a model ranked as `--ranking auto` does, and checks what was taken against the published ranking. */
+/**
+ * Has both kinds of units of a model ranked as `--ranking auto` does, and checks what was taken
+ * against the published ranking.
+ */
 async function ranked(
   backend: Backend,
   model: Model,

@@ -20,7 +20,10 @@ async function recoveryLines(folder: string) {
   return { all, refits };
 }
 
-/** What the run in `reference` would have left if it had been killed after these lines of its journal. */
+/**
+ * What the run in `reference` would have left if it had been killed after these lines of its
+ * journal.
+ */
 async function cutOff(folder: string, out: string, lines: readonly string[]) {
   await Deno.mkdir(`${folder}/${out}`);
   await Deno.copyFile(`${folder}/reference/settings.json`, `${folder}/${out}/settings.json`);

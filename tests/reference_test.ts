@@ -29,7 +29,10 @@ const FIXTURES = fileURLToPath(new URL("fixtures/families", import.meta.url));
 const FAMILIES = [...Deno.readDirSync(FIXTURES)].map(({ name }) => name).sort();
 /** What float32 sums of some hundred terms are off by, against float64. */
 const TOLERANCE = 1e-4;
-/** Nats that rounding activations to 8 bits costs at most; four bits read wrongly cost a hundred times as much. */
+/**
+ * Nats that rounding activations to 8 bits costs at most; four bits read wrongly cost a hundred
+ * times as much.
+ */
 const ROUNDED_KL = 1e-3;
 
 type Opened = Readonly<{ reference: Backend; cpu: Backend; model: Model }>;
@@ -89,7 +92,9 @@ for (const family of FAMILIES) {
   });
 }
 
-/** Matrices of these widths are odd numbers of blocks, with a block of the model gone, and biases. */
+/**
+ * Matrices of these widths are odd numbers of blocks, with a block of the model gone, and biases.
+ */
 for (const family of ["qwen2-heterogeneous", "llama-missing-blocks", "qwen3-tied-mqa", "olmo2"]) {
   for (const precision of ["fp32", "fp16", "q8", "q4"] satisfies ExportPrecision[]) {
     test(`${precision} export for onnxruntime`, family, async ({ reference, cpu, model }) => {
@@ -108,7 +113,8 @@ for (const family of ["qwen2-heterogeneous", "llama-missing-blocks", "qwen3-tied
         return logits;
       }));
       const { maxAbs, meanKl } = compareLogits(exact, engine, model.architecture.vocabSize);
-      // Beside matrices of 8 and 4 bits the engine rounds activations to 8 bits, and the reference does not.
+      // Beside matrices of 8 and 4 bits the engine rounds activations to 8 bits, and the reference
+      // does not.
       if (precision.startsWith("q")) assert.ok(meanKl <= ROUNDED_KL, `KL ${meanKl}`);
       else assert.ok(maxAbs <= TOLERANCE, `off by ${maxAbs}`);
     });

@@ -73,7 +73,10 @@ function operators(onnx: Uint8Array): (name: string) => boolean {
   return (name) => text.includes(String.fromCharCode(0x22, name.length) + name);
 }
 
-/** Every shape that matters: nothing changed, each kind of block alone and gone, everything gone, and random ones. */
+/**
+ * Every shape that matters: nothing changed, each kind of block alone and gone, everything gone,
+ * and random ones.
+ */
 function shapes(architecture: Architecture, random: Random): readonly Shape[] {
   const dense = denseShape(architecture.blocks);
   const only = (kind: string) =>

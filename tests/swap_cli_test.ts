@@ -63,7 +63,8 @@ Deno.test("--swap auto: recorded, told, resumed to the same bytes, taken further
     await prune("next", "--resume");
     await checkSameResult(folder, "next");
 
-    // the plan of the run is what it wrote; the part that reaches more than that is what the steps left
+    // the plan of the run is what it wrote; the part that reaches more than that is what the steps
+    // left
     const cut = (out: string, plan: string, ...args: string[]) =>
       prune(out, settings[0], "--plan", at(plan), ...args);
     await cut("again", "reference");

@@ -12,8 +12,9 @@ import { failsHere } from "./support/in_process.ts";
 const json = async (file: string) => JSON.parse(await Deno.readTextFile(file));
 
 /**
- * A run that is asked for two thirds of what the model is predicted to take, whatever that is here. A machine that does other
- * things, too, may be faster the next time than two thirds say: then the prediction of that time is what counts.
+ * A run that is asked for two thirds of what the model is predicted to take, whatever that is here.
+ * A machine that does other things, too, may be faster the next time than two thirds say: then the
+ * prediction of that time is what counts.
  * @returns the milliseconds that were asked for.
  */
 async function begun(folder: string, out: string): Promise<number> {

@@ -8,7 +8,10 @@ import {
   withDownloads,
 } from "./permissions.ts";
 
-/** Holds a process to what its command needs: less from the beginning, and still less once its models are there. */
+/**
+ * Holds a process to what its command needs: less from the beginning, and still less once its
+ * models are there.
+ */
 export function heldPermissions() {
   let needed = ALL_PERMISSIONS;
   return {

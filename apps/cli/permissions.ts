@@ -1,4 +1,7 @@
-/** What a command may do on the machine, as Deno grants it. Files and folders may be anywhere: the user names them. */
+/**
+ * What a command may do on the machine, as Deno grants it. Files and folders may be anywhere: the
+ * user names them.
+ */
 export interface Permissions {
   /** Files are written, not only read. */
   readonly write?: true;
@@ -32,7 +35,10 @@ const HUB = [
   "HUGGINGFACE_HUB_CACHE",
   "XDG_CACHE_HOME",
 ];
-/** What a library asks for where nobody wants it to log: it finds nothing, instead of ending the program. */
+/**
+ * What a library asks for where nobody wants it to log: it finds nothing, instead of ending the
+ * program.
+ */
 const IGNORED = ["LOG_STREAM", "LOG_TOKENS"];
 const MEMORY = "systemMemoryInfo";
 /** Who holds a folder's lock. */
@@ -105,8 +111,8 @@ export function withDownloads({ hub, ...rest }: Permissions): Permissions {
 }
 
 /**
- * Gives back what a command does not need, for the rest of the process, whatever it was started with: without a network it
- * can ask nobody for anything. Node was not given any.
+ * Gives back what a command does not need, for the rest of the process, whatever it was started
+ * with: without a network it can ask nobody for anything. Node was not given any.
  */
 export async function keepOnly({ write, ffi, net, run }: Permissions): Promise<void> {
   if (!("Deno" in globalThis)) return;

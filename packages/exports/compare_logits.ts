@@ -10,7 +10,8 @@ export interface LogitDifference {
 }
 
 /**
- * Compares logits `[positions, vocabSize]`. A value that is not a number makes both differences NaN.
+ * Compares logits `[positions, vocabSize]`. A value that is not a number makes both differences
+ * NaN.
  * @throws {RangeError} when the lengths differ, or are not whole rows.
  */
 export function compareLogits(

@@ -9,10 +9,12 @@ import {
 import { checkHalfRange } from "./half_range.ts";
 
 /**
- * A tensor of a checkpoint in a dtype; its bytes stay as they are where it has that dtype already. While `data` runs, the
- * tensor is in memory as it lies in the file, in float32, and in the new dtype.
+ * A tensor of a checkpoint in a dtype; its bytes stay as they are where it has that dtype already.
+ * While `data` runs, the tensor is in memory as it lies in the file, in float32, and in the new
+ * dtype.
  *
- * `data` throws `ExportError` when float16 cannot hold a value, and `CheckpointFormatError` when one is not finite.
+ * `data` throws `ExportError` when float16 cannot hold a value, and `CheckpointFormatError` when
+ * one is not finite.
  */
 export function convertedTensor(
   store: TensorStore,

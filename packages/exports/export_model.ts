@@ -59,7 +59,8 @@ export interface ExportTools {
 
 /**
  * Writes a model in the form that other programs load, opens what it wrote, compares, and records.
- * @throws {ExportError} when the format cannot hold the model, or the result computes something else than its source.
+ * @throws {ExportError} when the format cannot hold the model, or the result computes something
+ *   else than its source.
  * @throws what the signal throws, before the next bytes are written.
  */
 export async function exportModel(
@@ -69,7 +70,8 @@ export async function exportModel(
 ): Promise<ExportRecord> {
   const { title, to, options } = task;
   const { store, verifier, signal, onPhase } = tools;
-  // Before the work: what does not fit, or a text that cannot be tokenised, is no reason to fail after it.
+  // Before the work: what does not fit, or a text that cannot be tokenised, is no reason to fail
+  // after it.
   await checkFormat(to, model, options);
   const ids = verifier ? await tokensOf(model, verifier.text) : [];
   const sinks = new CountedSinks(store, signal);
@@ -147,7 +149,10 @@ async function verify(
   return { ...difference, tolerance, by: format.verifiedBy, engine };
 }
 
-/** What is wrong with an export that was written, by the place where it was to appear: where it lies now is gone soon. */
+/**
+ * What is wrong with an export that was written, by the place where it was to appear: where it lies
+ * now is gone soon.
+ */
 function notReadBack(error: unknown, now: string, place: string): unknown {
   if (!(error instanceof CheckpointFormatError || error instanceof UnsupportedModelError)) {
     return error;

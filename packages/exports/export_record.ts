@@ -48,7 +48,10 @@ const exportRecordSchema = z.strictObject({
 export type ExportRecord = z.infer<typeof exportRecordSchema>;
 export type Verification = z.infer<typeof verificationSchema>;
 
-/** What a sealed record of an export says, exactly as it was written; null where it is anything else. */
+/**
+ * What a sealed record of an export says, exactly as it was written; null where it is anything
+ * else.
+ */
 export async function exportRecordOf(json: unknown): Promise<ExportRecord | null> {
   const sealed = await unseal(json);
   return exportRecordSchema.safeParse(sealed?.value).data ?? null;

@@ -18,7 +18,10 @@ import { exportSafetensors } from "./safetensors_export.ts";
 export interface ExportFormat {
   /** @throws {ExportError} when no part of the model can be written. */
   check?(model: Model): Promise<void>;
-  /** What a model has that cannot be written where layers differ in shape, in words; null for nothing. */
+  /**
+   * What a model has that cannot be written where layers differ in shape, in words; null for
+   * nothing.
+   */
   refusesDiffering?(model: Model): string | null;
   /** @param title what the model is called. */
   write(
@@ -34,8 +37,8 @@ export interface ExportFormat {
 }
 
 /**
- * Lopper's own reader of a format may share a mistake with its writer, which no comparison of the two shows; onnxruntime runs a
- * graph as it stands.
+ * Lopper's own reader of a format may share a mistake with its writer, which no comparison of the
+ * two shows; onnxruntime runs a graph as it stands.
  */
 export const VERIFIERS = ["lopper", "onnxruntime"] as const;
 export type VerifiedBy = typeof VERIFIERS[number];
@@ -95,14 +98,19 @@ function onnxPrecision(options: FormatOptions): ExportPrecision {
   return precision;
 }
 
-/** The formats by their names. A further one is one more entry here, and its facts in `options.ts`. */
+/**
+ * The formats by their names. A further one is one more entry here, and its facts in `options.ts`.
+ */
 export const EXPORT_FORMATS: Readonly<Record<FormatName, ExportFormat>> = {
   safetensors,
   onnx,
   gguf,
 };
 
-/** @throws {ExportError} when a format cannot hold a model; looks at its weights where few bits may be too few. */
+/**
+ * @throws {ExportError} when a format cannot hold a model; looks at its weights where few bits may
+ *   be too few.
+ */
 export async function checkFormat(
   to: FormatName,
   model: Model,

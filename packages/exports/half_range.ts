@@ -4,9 +4,10 @@ import type { Model } from "@lopper/models";
 import type { ExportPrecision, GgufPrecision } from "./export.ts";
 
 /**
- * Types that end where float16 does: from this magnitude on, a value becomes infinity in it, halfway between its largest number
- * and the next power of two. Of a block, the scale is rounded to float16: 127 steps of it may be more than the value was, by 2⁻¹¹
- * of that, and programs may hold them in float16; 8 steps never are so much more.
+ * Types that end where float16 does: from this magnitude on, a value becomes infinity in it,
+ * halfway between its largest number and the next power of two. Of a block, the scale is rounded to
+ * float16: 127 steps of it may be more than the value was, by 2⁻¹¹ of that, and programs may hold
+ * them in float16; 8 steps never are so much more.
  */
 const ENDS = { F16: 65_520, Q8_0: 65_520 / (1 + 2 ** -11), Q4_0: 65_520 } as const;
 export type HalfRangeType = keyof typeof ENDS;
@@ -48,7 +49,8 @@ function beyond(
 }
 
 /**
- * Looks, before anything is written, whether the matrices of a model fit into a precision; a part of one is in memory at a time.
+ * Looks, before anything is written, whether the matrices of a model fit into a precision; a part
+ * of one is in memory at a time.
  * @throws {ExportError} as `checkHalfRange`.
  */
 export async function checkPrecision(

@@ -2,8 +2,8 @@ import { headsOf } from "@lopper/core";
 import { configOfLayers, type Model, plainConfig } from "@lopper/models";
 
 /**
- * The config.json beside ONNX files, for transformers.js: as many layers as have a key/value cache, since it counts caches by
- * them. Their shapes it reads from the graph; the config has the largest.
+ * The config.json beside ONNX files, for transformers.js: as many layers as have a key/value cache,
+ * since it counts caches by them. Their shapes it reads from the graph; the config has the largest.
  * @param dataFiles number of files with weights for every graph, by the graph's file name.
  */
 export function onnxConfig(

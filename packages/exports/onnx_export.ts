@@ -27,9 +27,10 @@ export function onnxFile(precision: ExportPrecision): string {
 }
 
 /**
- * Writes a model as an ONNX decoder with a key/value cache in the layout of transformers.js: the graph in `onnx/`, its weights
- * in files beside it, config and tokenizer. One weight is in memory at a time, as it lies in the checkpoint, in float32 and
- * as it is written; config.json is written last.
+ * Writes a model as an ONNX decoder with a key/value cache in the layout of transformers.js: the
+ * graph in `onnx/`, its weights in files beside it, config and tokenizer. One weight is in memory
+ * at a time, as it lies in the checkpoint, in float32 and as it is written; config.json is written
+ * last.
  * @throws {ExportError} when no layer keeps attention, or float16 cannot hold a weight.
  */
 export async function exportOnnx(

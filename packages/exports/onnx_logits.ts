@@ -9,8 +9,8 @@ import {
 import { type Architecture, ExportError, headsOf } from "@lopper/core";
 
 /**
- * Logits `[ids.length, vocabSize]` of an exported decoder, in two runs: the second gets its part of the text, and what the
- * first put into the cache.
+ * Logits `[ids.length, vocabSize]` of an exported decoder, in two runs: the second gets its part of
+ * the text, and what the first put into the cache.
  * @throws {ExportError} when the decoder returns something else than its layout promises.
  */
 export async function onnxLogits(

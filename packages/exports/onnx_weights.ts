@@ -23,8 +23,9 @@ const DTYPE: Readonly<Record<"float32" | "float16", FloatDType>> = {
 const ELEMENT_BYTES = { float32: 4, float16: 2, uint8: 1 } as const;
 
 /**
- * The tensors in which a weight of a checkpoint lies in an ONNX file. Those of a quantised matrix are made in one pass over
- * it: the codes are handed out, scales and zeros, which are far smaller, wait for their turn.
+ * The tensors in which a weight of a checkpoint lies in an ONNX file. Those of a quantised matrix
+ * are made in one pass over it: the codes are handed out, scales and zeros, which are far smaller,
+ * wait for their turn.
  */
 export class OnnxWeight {
   readonly #store: TensorStore;

@@ -2,14 +2,17 @@ import type { Backend, Executable, Feeds, HostTensor } from "@lopper/backends";
 import type { ByteSource, ModelFolder } from "@lopper/formats";
 import { type FeedType, type GraphPiece, graphPieces } from "@lopper/graphs";
 
-/** Bytes of weights in one piece, where the graph can be cut: about a layer of a model of a billion parameters. */
+/**
+ * Bytes of weights in one piece, where the graph can be cut: about a layer of a model of a billion
+ * parameters.
+ */
 const PIECE_BYTES = 128 * 1024 ** 2;
 /** Thirty times what the largest models' graphs take without their weights. */
 const MAX_GRAPH_BYTES = 64 * 1024 ** 2;
 
 /**
- * An ONNX file whose weights lie in files beside it, run piece by piece: the nodes of the file, in its order, with the bytes
- * at the places that it names, of which one piece at a time is in memory.
+ * An ONNX file whose weights lie in files beside it, run piece by piece: the nodes of the file, in
+ * its order, with the bytes at the places that it names, of which one piece at a time is in memory.
  */
 export class PiecedDecoder implements Executable {
   readonly #backend: Backend;

@@ -52,7 +52,8 @@ Deno.test("safetensors export: layers of their own bring the code that knows the
     const { customCode, files } = await exportSafetensors(model, output.open);
     assert.equal(customCode, true);
     const config = json(output.files["config.json"]);
-    // transformers would open the plain type by itself, and fill what is missing with random numbers
+    // transformers would open the plain type by itself, and fill what is missing with random
+    // numbers
     assert.equal(config.model_type, `lopper_${model.architecture.family}`);
     for (const reference of Object.values(config.auto_map) as string[]) {
       const [module, name] = reference.split(".");

@@ -3,8 +3,8 @@ import type { LogitDifference } from "./compare_logits.ts";
 import type { ExportPrecision, GgufPrecision } from "./export.ts";
 
 /**
- * How far logits may be from the source's. What rounding does to sums, and float16 to weights of well-trained models, stays
- * below; quantisation has no such bound, and is measured only.
+ * How far logits may be from the source's. What rounding does to sums, and float16 to weights of
+ * well-trained models, stays below; quantisation has no such bound, and is measured only.
  */
 export const LOGIT_TOLERANCE: Readonly<Record<ExportPrecision | GgufPrecision, number | null>> = {
   fp32: 1e-3,
@@ -15,7 +15,10 @@ export const LOGIT_TOLERANCE: Readonly<Record<ExportPrecision | GgufPrecision, n
   q4_0: null,
 };
 
-/** @throws {ExportError} with both figures when the difference is above the tolerance, or is not a number. */
+/**
+ * @throws {ExportError} with both figures when the difference is above the tolerance, or is not a
+ *   number.
+ */
 export function checkDifference(
   { maxAbs, meanKl, positions }: LogitDifference,
   tolerance: number | null,

@@ -12,8 +12,9 @@ interface Described {
 }
 
 /**
- * What the digest of a checkpoint has of its description: keys, their order and what they hold are those under which models
- * were described first, and never change. End tokens are those of config.json.
+ * What the digest of a checkpoint has of its description: keys, their order and what they hold are
+ * those under which models were described first, and never change. End tokens are those of
+ * config.json.
  */
 export function digestForm({ architecture, family, config }: Described) {
   const { hiddenSize, headDim, vocabSize, maxPositions, rmsNormEps, tiedEmbeddings } = architecture;

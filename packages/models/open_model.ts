@@ -63,7 +63,8 @@ async function openKnownFolder(folder: KnownFolder): Promise<Model> {
 
 /**
  * What the config.json of a folder describes.
- * @throws {CheckpointFormatError} or {UnsupportedModelError} when that is nothing that Lopper reads.
+ * @throws {CheckpointFormatError} or {UnsupportedModelError} when that is nothing that Lopper
+ *   reads.
  */
 async function describedModel(folder: ModelFolder) {
   const file = `${folder.name}/${CONFIG}`;

@@ -25,9 +25,9 @@ export const publishedSchema = z.strictObject({
 });
 
 /**
- * `pruning_config.json` of the published MultiPruner: removed layers in the order of removal, and for every layer the
- * kept query channels and intermediate channels as a prefix of the layer's weights *in the published L1 ranking*, which
- * the file does not name.
+ * `pruning_config.json` of the published MultiPruner: removed layers in the order of removal, and
+ * for every layer the kept query channels and intermediate channels as a prefix of the layer's
+ * weights *in the published L1 ranking*, which the file does not name.
  */
 export type PublishedConfig = z.infer<typeof publishedSchema>;
 
@@ -38,7 +38,10 @@ function partOf({ attended }: Block): Part {
   return attended ? "attn" : "mlp";
 }
 
-/** The published config of a shape of a model. A removed block keeps the width that it had in the model. */
+/**
+ * The published config of a shape of a model. A removed block keeps the width that it had in the
+ * model.
+ */
 export function toPublishedConfig(
   { layerCount, blocks }: Pick<Architecture, "layerCount" | "blocks">,
   shape: Shape,

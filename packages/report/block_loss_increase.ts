@@ -18,7 +18,9 @@ export interface BlockLossIncrease {
   readonly part: string;
   /** Step, from 1, in which it was scored. */
   readonly step: number;
-  /** Rise of the mean NLL over the model before that step, in nats per token, on the same passages. */
+  /**
+   * Rise of the mean NLL over the model before that step, in nats per token, on the same passages.
+   */
   readonly increase: number;
   /** Passages that it was scored on. */
   readonly passages: number;
@@ -28,8 +30,9 @@ export interface BlockLossIncrease {
 type Losses = ReadonlyMap<number, number>;
 
 /**
- * What the journal says of the loss increase of each candidate when it was scored first: in pairs with the model before
- * that step. The exhaustive search does not score that model itself; at its first step the record has its perplexity.
+ * What the journal says of the loss increase of each candidate when it was scored first: in pairs
+ * with the model before that step. The exhaustive search does not score that model itself; at its
+ * first step the record has its perplexity.
  */
 export function blockLossIncreases(
   { steps, evidence, swaps }: History,

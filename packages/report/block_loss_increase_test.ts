@@ -22,7 +22,8 @@ Deno.test("loss increase: what a step took is the model before the next one, on 
     )!.increase;
   // step 3 has no line of its own for the model before: 2.08 − 1.98 and 4.06 − 4.00
   assert.ok(Math.abs(of("kvGroups", 0) - 0.08) < 1e-12);
-  // step 2 is scored on other samples than step 1; without its own line there is nothing to compare with
+  // step 2 is scored on other samples than step 1; without its own line there is nothing to compare
+  // with
   const evidence = HISTORY.evidence.filter((line) =>
     line.type !== "score" || line.step !== 1 || line.of !== "base"
   );

@@ -9,7 +9,9 @@ export interface FrontierPoint {
   /** Published pruning ratio, in per cent. */
   readonly ratio: number;
   readonly perplexity: number;
-  /** What the step took, by `kindOfChanges`; "dense" and "result" where the curve begins and ends. */
+  /**
+   * What the step took, by `kindOfChanges`; "dense" and "result" where the curve begins and ends.
+   */
   readonly kind: string;
   /** Points with the same name are joined: they were measured on the same passages. */
   readonly curve: string;
@@ -45,8 +47,8 @@ function kindsOf(points: readonly FrontierPoint[]): readonly string[] {
 }
 
 /**
- * Perplexity on the calibration text: of the steps on the block samples, then of those on the samples for channels and
- * heads, which is a curve of its own where these are another text.
+ * Perplexity on the calibration text: of the steps on the block samples, then of those on the
+ * samples for channels and heads, which is a curve of its own where these are another text.
  */
 export function calibrationPoints(record: RunRecord): readonly FrontierPoint[] {
   const { block, width } = record.calibrationDigest;
@@ -68,7 +70,9 @@ export function calibrationPoints(record: RunRecord): readonly FrontierPoint[] {
   ]);
 }
 
-/** Perplexity on the held-out text after every step, or of both ends where only these were measured. */
+/**
+ * Perplexity on the held-out text after every step, or of both ends where only these were measured.
+ */
 export function heldOutPoints(record: RunRecord): readonly FrontierPoint[] {
   const { dense, pruned } = record.perplexity.heldOut;
   const steps = record.frontier.flatMap(({ ratio, heldOut, changes }): FrontierPoint[] =>

@@ -13,7 +13,10 @@ export type Content =
   | false
   | readonly Content[];
 
-/** A template in which every value is escaped, unless it is HTML already. Attributes need double quotes. */
+/**
+ * A template in which every value is escaped, unless it is HTML already. Attributes need double
+ * quotes.
+ */
 export function html(parts: TemplateStringsArray, ...values: readonly Content[]): Html {
   return new Html(
     parts.reduce((text, part, i) => text + toHtml(values[i - 1]) + part),

@@ -30,12 +30,16 @@ const NARROW: Layout = {
   font: 11,
 };
 const TOP = 26;
-/** With more query heads than this they are too small to be told apart, and only their groups are drawn. */
+/**
+ * With more query heads than this they are too small to be told apart, and only their groups are
+ * drawn.
+ */
 const MAX_HEADS = 64;
 
 /**
- * The layers from the input (top) to the output: KV groups of the attention as cells, MLP channels as a bar, what is gone
- * as a dashed outline. It is drawn for wide and narrow screens; the style sheet shows one of them.
+ * The layers from the input (top) to the output: KV groups of the attention as cells, MLP channels
+ * as a bar, what is gone as a dashed outline. It is drawn for wide and narrow screens; the style
+ * sheet shows one of them.
  */
 export function layersPicture(
   changes: readonly LayerChange[],

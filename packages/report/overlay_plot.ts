@@ -46,7 +46,10 @@ function curve(
   return { name, points: [{ ratio: 0, rise: 0 }, ...rises], measured };
 }
 
-/** Colours of runs, as the style sheet has them; with more runs they begin again, with another shape. */
+/**
+ * Colours of runs, as the style sheet has them; with more runs they begin again, with another
+ * shape.
+ */
 const COLOURS = 6;
 const SHAPES = ["circle", "square", "triangle-up", "diamond", "cross"] as const;
 const signOf = (i: number) => ({

@@ -56,8 +56,8 @@ const CONFIG = {
 } as const;
 
 /**
- * Draws a plot as SVG that scales with its place. Text widths are estimated, so that the same data gives the same bytes
- * everywhere.
+ * Draws a plot as SVG that scales with its place. Text widths are estimated, so that the same data
+ * gives the same bytes everywhere.
  */
 export async function drawPlot({ id, title, description, spec }: Plot): Promise<Html> {
   resetSVGDefIds();

@@ -6,8 +6,8 @@ import type { RunRecord } from "@lopper/run";
 export interface LayerChange extends LayersBefore {
   readonly layer: number;
   /**
-   * Numbers of the steps, from 1, that changed its attention and its MLP, since the last swap that did where there was one;
-   * none where no search was recorded.
+   * Numbers of the steps, from 1, that changed its attention and its MLP, since the last swap that
+   * did where there was one; none where no search was recorded.
    */
   readonly steps: { readonly attention: readonly number[]; readonly mlp: readonly number[] };
 }

@@ -14,7 +14,10 @@ export interface ReportRun {
   readonly plan: PrunePlan | null;
   /** What the journal holds; null for a run without a search. */
   readonly history: History | null;
-  /** How the result compares with the dense model on tasks and other texts; null where nobody measured that. */
+  /**
+   * How the result compares with the dense model on tasks and other texts; null where nobody
+   * measured that.
+   */
   readonly scores: CardScores | null;
   /** Command lines that make the same run again, in their order. */
   readonly commands: readonly string[];

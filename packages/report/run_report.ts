@@ -12,8 +12,8 @@ import { taskScoresSection } from "./sections/task_scores.ts";
 import { textLossIncreaseSection } from "./sections/text_loss_increase.ts";
 
 /**
- * The page of one run: a whole HTML document that loads nothing and needs no script. The same run always gives the same
- * bytes.
+ * The page of one run: a whole HTML document that loads nothing and needs no script. The same run
+ * always gives the same bytes.
  */
 export async function runReport(run: ReportRun): Promise<string> {
   const sections = [

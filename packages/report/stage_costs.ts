@@ -13,7 +13,10 @@ export interface StageCost {
   readonly seconds: number;
 }
 
-/** In the order in which the stages came; one that came again after a run was extended is counted with the first. */
+/**
+ * In the order in which the stages came; one that came again after a run was extended is counted
+ * with the first.
+ */
 export function stageCosts({ steps, evidence }: History): readonly StageCost[] {
   const passages = new Map<number, number>();
   for (const line of evidence) {

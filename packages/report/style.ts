@@ -22,7 +22,10 @@ const PICTURE = `.picture text { fill: var(--ink); }
 .picture .gone { fill: none; stroke: var(--muted); stroke-dasharray: 3 3; }
 .picture .between { stroke: var(--paper); stroke-width: 1; }`;
 
-/** The style sheet of a page: light and dark by what the reader's system says, black on white on paper. */
+/**
+ * The style sheet of a page: light and dark by what the reader's system says, black on white on
+ * paper.
+ */
 export const STYLE = `
 ${COLOURS}
 * { box-sizing: border-box; }

@@ -8,7 +8,10 @@ export interface TableOptions {
   readonly words?: number;
 }
 
-/** A table with a caption; the first cell of every row is its heading. Wide ones scroll by themselves. */
+/**
+ * A table with a caption; the first cell of every row is its heading. Wide ones scroll by
+ * themselves.
+ */
 export function table({ caption, head, rows, words = 1 }: TableOptions): Html {
   const kind = (i: number) => i < words ? "word" : "figure";
   return html`

@@ -2,7 +2,10 @@ import type { Html } from "./html.ts";
 import { drawPlot, namesAxis, zeroLine } from "./plot.ts";
 import type { ScoredTask } from "@lopper/card";
 
-/** Change of the share of right answers by task in points of a hundred: a dot, and its interval as a line. */
+/**
+ * Change of the share of right answers by task in points of a hundred: a dot, and its interval as a
+ * line.
+ */
 export function tasksPlot(
   tasks: readonly ScoredTask[],
   options: { readonly id: string; readonly title: string; readonly description: string },

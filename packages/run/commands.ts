@@ -6,8 +6,8 @@ import type { RunRecord } from "./schemas/record.ts";
 type Values = Readonly<Record<string, unknown>>;
 
 /**
- * The words behind `prune` that make a run again, with everything that decided it said: one command, or for a run that was
- * extended one for each of its ratios.
+ * The words behind `prune` that make a run again, with everything that decided it said: one
+ * command, or for a run that was extended one for each of its ratios.
  * @param out where the new run goes.
  */
 export function commandsOfRun(record: RunRecord, out: string): readonly (readonly string[])[] {
@@ -34,7 +34,9 @@ export function commandsOfRun(record: RunRecord, out: string): readonly (readonl
   });
 }
 
-/** Those settings of a table that a command line has to say, by their keys: others say some already. */
+/**
+ * Those settings of a table that a command line has to say, by their keys: others say some already.
+ */
 export function saidOf(
   table: OptionTable,
   flags: Values,

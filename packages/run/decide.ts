@@ -36,8 +36,8 @@ export interface RunOutcome {
 }
 
 /**
- * Decides what stays, measures the dense model while it is in memory, refits and writes: nothing of the dense model
- * outlives this function.
+ * Decides what stays, measures the dense model while it is in memory, refits and writes: nothing of
+ * the dense model outlives this function.
  * @param policy of the search; null where a decision is applied.
  */
 export async function* decide(
@@ -106,7 +106,9 @@ async function* found(
   return { decision, predictions };
 }
 
-/** Has the dense model say what candidates are judged by, and returns the block-tokens that took. */
+/**
+ * Has the dense model say what candidates are judged by, and returns the block-tokens that took.
+ */
 async function predict(
   decoder: Decoder,
   scored: readonly (readonly [CalibrationSet, ReturnType<typeof openScorer>])[],

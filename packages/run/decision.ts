@@ -14,6 +14,9 @@ export interface Decision {
   readonly swaps: readonly SwapPhase[];
   readonly stopped: EarlyStop | null;
   readonly rankings: readonly StageRanking[];
-  /** Block-tokens of the search, and what full forward passes for the same candidates would have cost. */
+  /**
+   * Block-tokens of the search, and what full forward passes for the same candidates would have
+   * cost.
+   */
   readonly blockTokens: Pick<RunRecord["blockTokens"], "spent" | "full">;
 }

@@ -87,7 +87,9 @@ export async function measureModel(
   };
 }
 
-/** What the two models make of places of the held-out text, beside what the text itself says there. */
+/**
+ * What the two models make of places of the held-out text, beside what the text itself says there.
+ */
 export async function heldOutSamples(
   { prompts, tokenizer }: MeasuredOn,
   dense: ModelMeasures,
@@ -111,7 +113,10 @@ export interface HeldOutPrompt {
 /** Models with more parameters take too long over each word. */
 const MAX_PARAMETERS = 1e9;
 
-/** The beginnings of two passages of the held-out text; none where a model is slow, or the passages are short. */
+/**
+ * The beginnings of two passages of the held-out text; none where a model is slow, or the passages
+ * are short.
+ */
 export function heldOutPrompts(
   { heldOut: { sequences, length } }: RunTexts,
   architecture: Architecture,
@@ -125,7 +130,10 @@ export function heldOutPrompts(
   }));
 }
 
-/** Opens what was written and measures it: what the record says of the pruned model is said of what was written. */
+/**
+ * Opens what was written and measures it: what the record says of the pruned model is said of what
+ * was written.
+ */
 export async function measureWritten(
   backend: Backend,
   store: Pick<RunStore, "reopen">,

@@ -46,9 +46,9 @@ export interface MemoryNeeds {
 }
 
 /**
- * Shares out a budget of bytes. What must be there comes first: the weights as they are, one block in float32, the engine's own tensors, and the
- * block inputs of one batch. What is left goes to weights in float32 and to block inputs that save running the base plan
- * again.
+ * Shares out a budget of bytes. What must be there comes first: the weights as they are, one block
+ * in float32, the engine's own tensors, and the block inputs of one batch. What is left goes to
+ * weights in float32 and to block inputs that save running the base plan again.
  * @throws {InsufficientMemoryError} with the figures, when the least does not fit.
  */
 export function planMemory(needs: MemoryNeeds, budget: number): MemoryPlan {
@@ -90,7 +90,8 @@ export function planMemory(needs: MemoryNeeds, budget: number): MemoryPlan {
       );
     }
     const left = budget - least;
-    // Room for candidates' block inputs saves more than weights that need no expanding, and both more than a second batch.
+    // Room for candidates' block inputs saves more than weights that need no expanding, and both
+    // more than a second batch.
     const batches = Math.ceil(needs.tokens / batchTokens);
     const oneBatch = Math.min(left, (COPIES - 1) * inputs);
     // Weights in float32 take the place of their halves.
@@ -155,8 +156,8 @@ function tooLittle(
 }
 
 /**
- * Bytes that weights may take which are half precision in the checkpoint and float32 in memory, for an evaluation with a
- * budget for all; `beside` is what else needs to be in memory.
+ * Bytes that weights may take which are half precision in the checkpoint and float32 in memory, for
+ * an evaluation with a budget for all; `beside` is what else needs to be in memory.
  * @throws {InsufficientMemoryError} with the figures, when the least does not fit.
  */
 export function expandedWithin(
@@ -184,7 +185,10 @@ function engineCopies({ memoryLimitBytes }: BackendDescription): number {
   return memoryLimitBytes === null ? 1 : 1.5;
 }
 
-/** @throws {InsufficientMemoryError} when the largest single run does not fit into the engine's own memory. */
+/**
+ * @throws {InsufficientMemoryError} when the largest single run does not fit into the engine's own
+ *   memory.
+ */
 function checkEngine({ architecture, weights, length, backend }: MemoryNeeds) {
   const { memoryLimitBytes, name } = backend;
   if (memoryLimitBytes === null) return;

@@ -5,7 +5,10 @@ import { PLAN_FILES, type RunStore } from "./store.ts";
 import type { RunRecord } from "./schemas/record.ts";
 import type { RunSettings } from "./schemas/settings.ts";
 
-/** Keeps a run and its result in memory, for programs and tests. It cannot go on later: nothing of it outlives the process. */
+/**
+ * Keeps a run and its result in memory, for programs and tests. It cannot go on later: nothing of
+ * it outlives the process.
+ */
 export class MemoryStore implements RunStore {
   readonly settings = null;
   readonly journalPath = "the journal in memory";

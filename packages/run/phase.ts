@@ -9,8 +9,8 @@ export interface Teller {
 }
 
 /**
- * Yields what a piece of work tells while it goes on, and that it is finished. Whoever takes no more events ends the work,
- * at the next thing that it tells.
+ * Yields what a piece of work tells while it goes on, and that it is finished. Whoever takes no
+ * more events ends the work, at the next thing that it tells.
  */
 export async function* phase<T>(
   name: PhaseName,

@@ -21,8 +21,8 @@ export type SettingsName = "lopper" | PresetName;
 export const AS_IT_IS = { ranking: "l1", recover: "none", swap: "none" } as const;
 
 /**
- * Settings by name. Lopper's own are those that were best on held-out text (benchmarks/quality.md); the published ones keep
- * to the published ranking and write the weights of the checkpoint.
+ * Settings by name. Lopper's own are those that were best on held-out text (benchmarks/quality.md);
+ * the published ones keep to the published ranking and write the weights of the checkpoint.
  */
 export const SETTINGS: Readonly<Record<SettingsName, PresetSettings>> = {
   lopper: {

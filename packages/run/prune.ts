@@ -21,9 +21,11 @@ export interface PruneResult {
 }
 
 /**
- * Prunes a model: has the dense model predict the calibration text, ranks units, searches, refits what stays, writes it
- * through the store, and measures what was written. A store that has a part of the run goes on from there.
- * @throws {UnreachableTargetError} before anything is read, when no order of steps reaches the target.
+ * Prunes a model: has the dense model predict the calibration text, ranks units, searches, refits
+ * what stays, writes it through the store, and measures what was written. A store that has a part
+ * of the run goes on from there.
+ * @throws {UnreachableTargetError} before anything is read, when no order of steps reaches the
+ *   target.
  * @throws {InsufficientMemoryError} likewise, when the run does not fit into memory.
  * @throws {ResumeError} when what the store has is of another run.
  * @throws what the signal throws, at the next thing that the run tells.
@@ -67,8 +69,8 @@ function secondsOf(history: History): number {
 }
 
 /**
- * What was predicted of the result, and what it takes: both models are measured anew, one right after the other. Null where
- * the target is not a latency.
+ * What was predicted of the result, and what it takes: both models are measured anew, one right
+ * after the other. Null where the target is not a latency.
  */
 async function* measureLatency(
   model: Model,

@@ -33,7 +33,10 @@ export interface RecoveryRun {
   readonly onProgress: (done: number, total: number) => void;
 }
 
-/** Refits what a search left, as far as it helps on validation text. Null where there is too little of that. */
+/**
+ * Refits what a search left, as far as it helps on validation text. Null where there is too little
+ * of that.
+ */
 export async function recover(
   run: RecoveryRun,
 ): Promise<{ readonly recovery: Recovery; readonly refit: Refit } | null> {
@@ -41,8 +44,9 @@ export async function recover(
   const { plan, shape, frontier } = decision;
   const parts = texts.validation && await splitOff(texts.validation, 1 / 2);
   if (!parts) return null;
-  // What stays comes first in every block, in the order in which it will be written. What goes follows as the checkpoint has
-  // it, so that a plan's refits do not depend on how the plan was found.
+  // What stays comes first in every block, in the order in which it will be written. What goes
+  // follows as the checkpoint has it, so that a plan's refits do not depend on how the plan was
+  // found.
   decoder.weights.rearrange(
     keptFirst(keptOf(model.architecture, plan), sourceRanking(decoder.blocks)),
   );

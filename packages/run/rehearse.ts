@@ -27,7 +27,10 @@ export interface Rehearsal {
   readonly decision: Decision | null;
 }
 
-/** Tokens that a dry run times together: little at a time, so that a large model says something soon. */
+/**
+ * Tokens that a dry run times together: little at a time, so that a large model says something
+ * soon.
+ */
 const TIMED_TOKENS = 1024;
 
 /**
@@ -96,8 +99,8 @@ interface RehearsalOptions {
 }
 
 /**
- * Rehearses the search on shapes, and times the dense model on the block samples, batch by batch until the rate is known.
- * A candidate runs about half of the blocks, and the head.
+ * Rehearses the search on shapes, and times the dense model on the block samples, batch by batch
+ * until the rate is known. A candidate runs about half of the blocks, and the head.
  */
 async function dryRun(options: RehearsalOptions): Promise<DryRun> {
   const { model, policy, picker, scorers, timed, refits, now, onProgress } = options;

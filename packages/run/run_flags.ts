@@ -27,8 +27,8 @@ export interface RunFlagsContext {
 }
 
 /**
- * All settings of a run: what was given, else what the run that goes on was begun with, else the defaults. A program names
- * its own texts; `calibration` and `heldOut` are for the record.
+ * All settings of a run: what was given, else what the run that goes on was begun with, else the
+ * defaults. A program names its own texts; `calibration` and `heldOut` are for the record.
  * @param given those that are undefined count as not given.
  * @throws {UsageError} when two settings contradict each other, or one is what no option gives.
  */
@@ -69,7 +69,10 @@ export function runFlags(
   return flags;
 }
 
-/** What each setting of a table is: given, or saved, or the usual. Who gives an option anew leaves what was part of it. */
+/**
+ * What each setting of a table is: given, or saved, or the usual. Who gives an option anew leaves
+ * what was part of it.
+ */
 export function settingValues(
   table: OptionTable,
   given: Readonly<Record<string, unknown>>,

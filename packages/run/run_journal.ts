@@ -5,8 +5,9 @@ import type { RunSettings } from "./schemas/settings.ts";
 import { STATE_FILES } from "./store.ts";
 
 /**
- * The lines of a run's journal. Each carries a checksum over itself and the one before, and the first is bound to what the
- * run depends on: a line that was changed, taken out, put in or moved, or that is of another run, is seen.
+ * The lines of a run's journal. Each carries a checksum over itself and the one before, and the
+ * first is bound to what the run depends on: a line that was changed, taken out, put in or moved,
+ * or that is of another run, is seen.
  */
 export class RunJournal {
   readonly #file: string;
@@ -56,7 +57,10 @@ export class RunJournal {
     return this.#lines.length === 0 ? null : this.#checksums.at(-1)!;
   }
 
-  /** Whether one of the lines has this checksum: then all lines up to it are those that it was made for. */
+  /**
+   * Whether one of the lines has this checksum: then all lines up to it are those that it was made
+   * for.
+   */
   has(checksum: string): boolean {
     return this.#checksums.includes(checksum, 1);
   }

@@ -80,7 +80,8 @@ export function groupSizes(
 }
 
 /**
- * The scorer of one kind of samples for the search that the flags ask for; `dense` runs the model as it is in the checkpoint.
+ * The scorer of one kind of samples for the search that the flags ask for; `dense` runs the model
+ * as it is in the checkpoint.
  */
 export function openScorer(
   decoder: Decoder | ResidentDecoder,

@@ -4,10 +4,15 @@ import type { History, JournalEntry } from "@lopper/search";
 import type { RunRecord } from "./schemas/record.ts";
 import type { RunSettings } from "./schemas/settings.ts";
 
-/** Files of a result that say what stays of a model: all of it, and as published configs say it where they can. */
+/**
+ * Files of a result that say what stays of a model: all of it, and as published configs say it
+ * where they can.
+ */
 export const PLAN_FILES = { plan: "lopper_plan.json", published: "pruning_config.json" } as const;
 
-/** Files in which a store that outlives the process keeps what a run knows before it has a result. */
+/**
+ * Files in which a store that outlives the process keeps what a run knows before it has a result.
+ */
 export const STATE_FILES = { settings: "settings.json", journal: "journal.jsonl" } as const;
 
 /** The file of a result that holds the record; it comes last, and with it the result is whole. */
@@ -21,11 +26,15 @@ export interface RunStore {
   readonly history: History;
   /** What a message calls the place of these entries. */
   readonly journalPath: string;
-  /** Checksum of the last entry, with which the record names the journal that it was made with; null without entries. */
+  /**
+   * Checksum of the last entry, with which the record names the journal that it was made with; null
+   * without entries.
+   */
   readonly journalChecksum: string | null;
   /**
    * Begins to write. Whatever an earlier attempt left of a result is dropped.
-   * @throws {ResumeError} when the run that is to go on was made with settings that decide otherwise.
+   * @throws {ResumeError} when the run that is to go on was made with settings that decide
+   *   otherwise.
    */
   begin(settings: RunSettings): Promise<void>;
   /** Adds an entry to the journal; it is safe when this returns. */

@@ -2,8 +2,9 @@ import { countParameters, DTYPE_BYTES, formatBytes, UsageError } from "@lopper/c
 import type { Model } from "@lopper/models";
 
 /**
- * The smallest pruning ratio, in per cent, at which the weights of the result are sure to have at most so many bytes, in the
- * dtypes of the checkpoint. Norms of removed blocks, which the ratio does not count, make them fewer still.
+ * The smallest pruning ratio, in per cent, at which the weights of the result are sure to have at
+ * most so many bytes, in the dtypes of the checkpoint. Norms of removed blocks, which the ratio
+ * does not count, make them fewer still.
  * @param title what the model is called in a message.
  * @throws {UsageError} when the model is that small already, or when nothing would be left.
  */

@@ -38,8 +38,8 @@ export interface TimingTools {
 }
 
 /**
- * The table that a run began with, or a new one: times are never the same again, and a run that goes on has to decide as it
- * did.
+ * The table that a run began with, or a new one: times are never the same again, and a run that
+ * goes on has to decide as it did.
  * @param saved settings of the run that goes on, or null.
  * @throws {ResumeError} when it was begun without a table, or with that of another model.
  * @throws {InsufficientMemoryError} when the model alone does not fit.
@@ -78,7 +78,8 @@ export function checkLatencies({ curves }: LatencyTable, blocks: readonly Block[
 }
 
 /**
- * What has to go for a token to take `flags.targetLatency`, in per cent of what the table predicts for the dense model.
+ * What has to go for a token to take `flags.targetLatency`, in per cent of what the table predicts
+ * for the dense model.
  * @param title what the model is called in a message.
  * @throws {UsageError} when the dense model is that fast already.
  */
@@ -100,7 +101,10 @@ export function ratioForLatency(
   return (1 - target / dense) * 100;
 }
 
-/** Milliseconds that a whole model takes for each token after as many as the table's, the median of several times. */
+/**
+ * Milliseconds that a whole model takes for each token after as many as the table's, the median of
+ * several times.
+ */
 export async function measuredLatency(
   model: Model,
   { pastTokens }: LatencyTable,

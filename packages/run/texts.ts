@@ -23,9 +23,15 @@ import type { RunFlags } from "./schemas/flags.ts";
 export interface RunTexts {
   readonly block: CalibrationSet;
   readonly width: CalibrationSet;
-  /** What rankings and refits learn from: the text of `block`, extended by samples that were drawn for nothing else. */
+  /**
+   * What rankings and refits learn from: the text of `block`, extended by samples that were drawn
+   * for nothing else.
+   */
   readonly extended: CalibrationSet;
-  /** Validation text that both and swaps are judged on, apart from `extended`; null where there is too little of it, or no need. */
+  /**
+   * Validation text that both and swaps are judged on, apart from `extended`; null where there is
+   * too little of it, or no need.
+   */
   readonly validation: CalibrationSet | null;
   /** Text that decides nothing: that of --held-out, or the embedded one. */
   readonly heldOut: CalibrationSet;
@@ -58,8 +64,9 @@ export interface TextNeeds {
 }
 
 /**
- * For each sample that candidates are scored on, so many further ones may be learnt from, as far as `refitTokens` go: an
- * ranking takes one pass over them and a refit one pass a block, which is cheap beside a search.
+ * For each sample that candidates are scored on, so many further ones may be learnt from, as far as
+ * `refitTokens` go: an ranking takes one pass over them and a refit one pass a block, which is
+ * cheap beside a search.
  */
 const EXTRA_SAMPLES = 10;
 
@@ -133,7 +140,10 @@ export async function cutTexts(
   };
 }
 
-/** What to learn from and what to validate by: further samples, or a part of the set where the file has no more. */
+/**
+ * What to learn from and what to validate by: further samples, or a part of the set where the file
+ * has no more.
+ */
 async function judged(
   block: CalibrationSet,
   further: CalibrationSet | null,

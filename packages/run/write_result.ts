@@ -12,8 +12,8 @@ import type { Decision } from "./decision.ts";
 import type { RunStore } from "./store.ts";
 
 /**
- * Writes the checkpoint and the plan through the store of a run, and the published config where it can say the same: its widths
- * are prefixes of the published ranking.
+ * Writes the checkpoint and the plan through the store of a run, and the published config where it
+ * can say the same: its widths are prefixes of the published ranking.
  * @param published that ranking.
  * @returns the files, by their paths from the store.
  */

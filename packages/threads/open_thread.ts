@@ -1,6 +1,6 @@
 /**
- * The web worker of this platform, as it was at first: onnxruntime-web 1.30.0 puts Node's class in its
- * place in Deno when it makes its first session.
+ * The web worker of this platform, as it was at first: onnxruntime-web 1.30.0 puts Node's class in
+ * its place in Deno when it makes its first session.
  */
 const WebWorker = "Worker" in globalThis ? Worker : null;
 

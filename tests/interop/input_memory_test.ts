@@ -5,7 +5,10 @@ import { inTemporaryFolder, startLopper } from "../support/cli.ts";
 const MAX_GROWN = 300e6;
 const PARAGRAPH = "It was a dark and stormy night; the rain fell in torrents. ".repeat(8);
 
-/** The memory of the program at its highest, in bytes, as Linux keeps it (proc(5), VmHWM), its exit code and errors. */
+/**
+ * The memory of the program at its highest, in bytes, as Linux keeps it (proc(5), VmHWM), its exit
+ * code and errors.
+ */
 async function peakOf(args: readonly string[], folder: string) {
   const process = startLopper(args, folder);
   let [peak, ended] = [0, false];

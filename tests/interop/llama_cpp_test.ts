@@ -1,6 +1,6 @@
 /**
- * llama.cpp opens what `lopper export --to gguf` writes, dense and pruned, every type: the same token ids, the same
- * distribution of the next token, the same greedy text.
+ * llama.cpp opens what `lopper export --to gguf` writes, dense and pruned, every type: the same
+ * token ids, the same distribution of the next token, the same greedy text.
  *
  * Needs node-llama-cpp (tests/support/llama_cpp.ts says how it is found).
  */
@@ -28,11 +28,15 @@ import { withTokenizer } from "../support/with_tokenizer.ts";
 
 const FIXTURES = new URL("../fixtures/", import.meta.url);
 const NEW_TOKENS = 8;
-/** node-llama-cpp returns an entry of a map for each token of the vocabulary at each of these last places. */
+/**
+ * node-llama-cpp returns an entry of a map for each token of the vocabulary at each of these last
+ * places.
+ */
 const POSITIONS = { embedded: 128, SmolLM2: 32 };
 /**
- * Largest difference of two log-probabilities, and mean KL divergence of a type from the model that was exported, in nats.
- * llama.cpp rounds what it multiplies with F16 to F16, and with blocks to blocks.
+ * Largest difference of two log-probabilities, and mean KL divergence of a type from the model that
+ * was exported, in nats. llama.cpp rounds what it multiplies with F16 to F16, and with blocks to
+ * blocks.
  */
 const TOLERANCE: Readonly<Record<GgufPrecision, { maxAbs: number; kl: number }>> = {
   fp32: { maxAbs: 1e-3, kl: 1e-6 },
@@ -41,8 +45,9 @@ const TOLERANCE: Readonly<Record<GgufPrecision, { maxAbs: number; kl: number }>>
   q4_0: { maxAbs: Infinity, kl: 0.1 },
 };
 /**
- * A model whose weights are used to the full loses more. In fp16 0.065 was seen, and as much of the file that llama.cpp's own
- * converter makes; quantisers_test.ts compares 4 bits with its own quantiser.
+ * A model whose weights are used to the full loses more. In fp16 0.065 was seen, and as much of the
+ * file that llama.cpp's own converter makes; quantisers_test.ts compares 4 bits with its own
+ * quantiser.
  */
 const SMOLLM2_TOLERANCE: typeof TOLERANCE = {
   ...TOLERANCE,
@@ -54,7 +59,10 @@ function test(name: string, fn: () => Promise<void>) {
   Deno.test({ name: `llama.cpp: ${name}`, sanitizeOps: false, sanitizeResources: false, fn });
 }
 
-/** Asserts that llama.cpp computes from a file what Lopper computes from a model, and says how nearly. */
+/**
+ * Asserts that llama.cpp computes from a file what Lopper computes from a model, and says how
+ * nearly.
+ */
 async function agrees(
   name: string,
   model: Model,

@@ -1,6 +1,7 @@
 /**
- * What optimum and the builder of onnxruntime-genai write of the embedded model, as they are installed here, is the embedded
- * model again when Lopper opens it, and onnxruntime computes from their graphs what Lopper computes from its weights.
+ * What optimum and the builder of onnxruntime-genai write of the embedded model, as they are
+ * installed here, is the embedded model again when Lopper opens it, and onnxruntime computes from
+ * their graphs what Lopper computes from its weights.
  */
 import { float32Data, int64, openBackend } from "@lopper/backends";
 import { DEMO_MODEL } from "@lopper/demo-model";

@@ -1,6 +1,7 @@
 /**
- * transformers.js, onnxruntime-node and onnxruntime-web, as they come from npm, run what `lopper export --to onnx` writes,
- * dense and pruned to layers of their own: logits, greedy text, and a batch with padding on the left.
+ * transformers.js, onnxruntime-node and onnxruntime-web, as they come from npm, run what `lopper
+ * export --to onnx` writes, dense and pruned to layers of their own: logits, greedy text, and a
+ * batch with padding on the left.
  */
 import { type Architecture, countParameters, headsOf } from "@lopper/core";
 import { compareLogits } from "@lopper/exports";
@@ -34,14 +35,20 @@ interface Answer {
   readonly text: string;
 }
 
-/** Precision, suffix of its files, largest difference of two logits, and KL divergence that is allowed. */
+/**
+ * Precision, suffix of its files, largest difference of two logits, and KL divergence that is
+ * allowed.
+ */
 const VARIANTS = [
   [["--dtype", "fp32"], "fp32", "", 1e-3, 1e-9],
   [["--dtype", "fp16"], "fp16", "_fp16", 2e-2, 1e-5],
   [["--quantize", "q8"], "q8", "_quantized", Infinity, 0.01],
   [["--quantize", "q4"], "q4", "_q4", Infinity, 0.05],
 ] as const;
-/** What 4 bits cost SmolLM2, whose weights are used to the full; quantisers_test.ts compares it with onnxruntime's own. */
+/**
+ * What 4 bits cost SmolLM2, whose weights are used to the full; quantisers_test.ts compares it with
+ * onnxruntime's own.
+ */
 const SMOLLM2_Q4_KL = 0.5;
 /** Bytes of a weight in the files, roughly; embedding, scales and norms come on top. */
 const BYTES: Readonly<Record<string, number>> = { fp32: 4, fp16: 2, q8: 1, q4: 0.5 };
@@ -120,7 +127,9 @@ for (const subject of SUBJECTS) {
   }
 }
 
-/** The caches that a decoder has: two for each layer that keeps attention, with heads of its own. */
+/**
+ * The caches that a decoder has: two for each layer that keeps attention, with heads of its own.
+ */
 function cachesOf({ blocks, headDim }: Architecture): readonly Input[] {
   const heads = blocks.filter(({ attended }) => attended).map((block) => headsOf(block));
   return heads.flatMap(({ kvHeads }, i) =>

@@ -1,6 +1,7 @@
 /**
- * Quantised exports, and half-precision ones for llama.cpp, are no further from their source than what the quantisers of llama.cpp and onnxruntime make of it, in
- * these runtimes, by KL divergence and by the share of equal top tokens.
+ * Quantised exports, and half-precision ones for llama.cpp, are no further from their source than
+ * what the quantisers of llama.cpp and onnxruntime make of it, in these runtimes, by KL divergence
+ * and by the share of equal top tokens.
  *
  * Needs Python with llama_cpp_python, onnx and onnxruntime: in .venv, or named by LOPPER_PYTHON.
  */

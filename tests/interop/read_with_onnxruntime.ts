@@ -1,5 +1,6 @@
 /**
- * Logits of an exported decoder by onnxruntime-node or onnxruntime-web, as they come from npm, as one JSON object.
+ * Logits of an exported decoder by onnxruntime-node or onnxruntime-web, as they come from npm, as
+ * one JSON object.
  *
  * Usage: deno run -A read_with_onnxruntime.ts (node | web) FILE.onnx < {"ids": [...]}
  */
@@ -12,7 +13,10 @@ const session = engine === "node"
   ? await ort.InferenceSession.create(file)
   : await ort.InferenceSession.create(await Deno.readFile(file), await webOptions());
 
-/** A browser opens no files: it is given them. On several threads the engine may stop while the machine is busy. */
+/**
+ * A browser opens no files: it is given them. On several threads the engine may stop while the
+ * machine is busy.
+ */
 async function webOptions() {
   ort.env.wasm.numThreads = 1;
   const externalData = [];

@@ -1,17 +1,18 @@
 /**
  * Opens a model folder with transformers.js and prints what it computes, as one JSON object.
  *
- * Usage: deno run --no-config --no-lock -A read_with_transformers_js.ts DIR DTYPE DEVICE
- *   < {"ids": [...], "text": "...", "short": "...", "new_tokens": n}
+ * Usage: deno run --no-config --no-lock -A read_with_transformers_js.ts DIR DTYPE DEVICE < {"ids":
+ * [...], "text": "...", "short": "...", "new_tokens": n}
  *
- * `logits` are those of `ids`, in base64 of little-endian float32; `text` is continued by itself, and together with `short`.
+ * `logits` are those of `ids`, in base64 of little-endian float32; `text` is continued by itself,
+ * and together with `short`.
  */
 import { basename, dirname } from "node:path";
 
 const [folder, dtype, device] = Deno.args;
 const { ids, text, short, new_tokens } = await new Response(Deno.stdin.readable).json();
-// Neither in the import map nor a literal: with it come further 190 MB of engines, which whoever installs Lopper, or checks
-// the types of its tests, does not need.
+// Neither in the import map nor a literal: with it come further 190 MB of engines, which whoever
+// installs Lopper, or checks the types of its tests, does not need.
 const library = "npm:@huggingface/transformers@4.3.1";
 const { AutoModelForCausalLM, AutoTokenizer, env, Tensor } = await import(library);
 env.allowRemoteModels = false;

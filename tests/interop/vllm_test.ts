@@ -1,8 +1,9 @@
 /**
- * vLLM, on the processor, opens what `lopper export --to safetensors --layout deci` writes, dense and pruned: shapes,
- * log-probabilities, greedy text.
+ * vLLM, on the processor, opens what `lopper export --to safetensors --layout deci` writes, dense
+ * and pruned: shapes, log-probabilities, greedy text.
  *
- * Needs a Python of its own with scripts/oracles/requirements-vllm.txt: in .venv-vllm, or named by LOPPER_PYTHON_VLLM.
+ * Needs a Python of its own with scripts/oracles/requirements-vllm.txt: in .venv-vllm, or named by
+ * LOPPER_PYTHON_VLLM.
  */
 import { compareLogits } from "@lopper/exports";
 import { FileFolder } from "@lopper/files";

@@ -1,4 +1,7 @@
-/** The page in Chromium: it decides what the command line decides, goes on after a closed tab, and asks nobody. */
+/**
+ * The page in Chromium: it decides what the command line decides, goes on after a closed tab, and
+ * asks nobody.
+ */
 import { countParameters } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
 import { type Model, openModel } from "@lopper/models";
@@ -169,7 +172,10 @@ async function saved(folder: string, name: string): Promise<string> {
   throw new Error(`${name} was not saved; there is ${names.join(", ")}`);
 }
 
-/** A GGUF file holds a model, and as good as nothing besides: llama.cpp wants norms of blocks that are gone. */
+/**
+ * A GGUF file holds a model, and as good as nothing besides: llama.cpp wants norms of blocks that
+ * are gone.
+ */
 async function isSameModel(file: string, model: Model) {
   const folder = await Deno.makeTempDir();
   try {

@@ -1,5 +1,6 @@
 /**
- * Gives a process a request in JSON on its standard input and returns the answer in JSON on its standard output.
+ * Gives a process a request in JSON on its standard input and returns the answer in JSON on its
+ * standard output.
  * @throws {Error} with what it wrote to its standard error, when it fails.
  */
 export async function askProcess(

@@ -5,8 +5,8 @@ import { ALL_PERMISSIONS, denoFlags, PERMISSIONS } from "../../apps/cli/permissi
 const ROOT = new URL("../../", import.meta.url);
 const MAIN = fileURLToPath(new URL("apps/cli/main.ts", ROOT));
 /**
- * Commands that run a model. Test files run side by side, and engines with as many threads as there are cores wait for each
- * other more than they compute.
+ * Commands that run a model. Test files run side by side, and engines with as many threads as there
+ * are cores wait for each other more than they compute.
  */
 const THREADED = ["prune", "evaluate", "compare", "generate", "export"];
 /** No test reaches the real hub, or finds what a developer's cache has. */
@@ -88,11 +88,14 @@ export async function inTemporaryFolder(body: (path: string) => Promise<void>): 
   }
 }
 
-/** The first paragraphs of the embedded held-out text: all of it takes longer to measure than a short search does. */
+/**
+ * The first paragraphs of the embedded held-out text: all of it takes longer to measure than a
+ * short search does.
+ */
 const HELD_OUT = fileURLToPath(new URL("../fixtures/held_out.txt", import.meta.url));
 /**
- * Settings with which the embedded model is pruned in a few seconds, in the same batches however much memory is free: tests
- * run side by side.
+ * Settings with which the embedded model is pruned in a few seconds, in the same batches however
+ * much memory is free: tests run side by side.
  */
 export const QUICK = [
   ...["--memory", "2GB"],

@@ -10,8 +10,8 @@ const ATTENTION = { q: "attn_q", k: "attn_k", v: "attn_v", o: "attn_output", nor
 const MLP = { gate: "ffn_gate", up: "ffn_up", down: "ffn_down", norm: "ffn_norm" };
 
 /**
- * The embedded model as a GGUF file: the same bits in F16, but for the matrices whose GGUF name `quantised` matches, which
- * become Q8_0.
+ * The embedded model as a GGUF file: the same bits in F16, but for the matrices whose GGUF name
+ * `quantised` matches, which become Q8_0.
  */
 export async function demoGguf(quantised = /^$/): Promise<Uint8Array> {
   const folder = new FileFolder(fileURLToPath(DEMO_MODEL));

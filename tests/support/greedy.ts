@@ -1,6 +1,9 @@
 import { type Decoder, sequenceLogits } from "@lopper/runtime";
 
-/** The most likely next tokens of `ids`, one after the other, each from the whole text anew; none of them ends it. */
+/**
+ * The most likely next tokens of `ids`, one after the other, each from the whole text anew; none of
+ * them ends it.
+ */
 export async function greedyTokens(
   decoder: Decoder,
   ids: readonly number[],

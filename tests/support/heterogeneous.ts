@@ -28,8 +28,9 @@ export class MemoryOutput {
 }
 
 /**
- * A plan after which hardly two layers are alike: of four layers in turn, the first loses its attention, the second keeps one
- * KV group and every other channel, the third loses its MLP, and the fourth both. A model of two layers keeps an attention.
+ * A plan after which hardly two layers are alike: of four layers in turn, the first loses its
+ * attention, the second keeps one KV group and every other channel, the third loses its MLP, and
+ * the fourth both. A model of two layers keeps an attention.
  */
 export function heterogeneousPlan(architecture: Architecture, modelDigest = ""): PrunePlan {
   const range = (n: number) => Array.from({ length: n }, (_, i) => i);
@@ -72,8 +73,9 @@ const SMOLLM2 = {
 };
 
 /**
- * A plan for SmolLM2-135M that takes a tenth and leaves a model of use (perplexity of the first 128 held-out tokens 126 instead
- * of 93): attentions gone, MLPs, or both, and elsewhere KV groups and channels.
+ * A plan for SmolLM2-135M that takes a tenth and leaves a model of use (perplexity of the first 128
+ * held-out tokens 126 instead of 93): attentions gone, MLPs, or both, and elsewhere KV groups and
+ * channels.
  */
 export function smolLm2Plan(architecture: Architecture): PrunePlan {
   const range = (n: number) => Array.from({ length: n }, (_, i) => i);

@@ -12,8 +12,9 @@ interface Said {
 }
 
 /**
- * Runs a command in this process: to start another one takes longer than most refusals, and than to prune a tiny model. Paths
- * have to be absolute, since where the user stands belongs to the process.
+ * Runs a command in this process: to start another one takes longer than most refusals, and than to
+ * prune a tiny model. Paths have to be absolute, since where the user stands belongs to the
+ * process.
  */
 async function runHere(args: readonly string[]): Promise<Said> {
   const printed: string[] = [];
@@ -38,7 +39,10 @@ export async function doneHere(args: readonly string[]): Promise<string> {
   return stdout;
 }
 
-/** A command says why it ends in a sentence, and nothing else; as a process it would end with this code. */
+/**
+ * A command says why it ends in a sentence, and nothing else; as a process it would end with this
+ * code.
+ */
 export async function failsHere(args: readonly string[], code: 1 | 2, message: RegExp) {
   const { stdout, error } = await runHere(args);
   const what = args.join(" ");

@@ -1,7 +1,8 @@
 /**
- * What the readers of exports computed, as the tests in tests/interop measured it: one committed file, from which
- * scripts/interop_table.ts makes the tables of docs/readers.md. A test writes its cell when it has passed, and only when
- * LOPPER_INTEROP_RESULTS is set, so that a run elsewhere changes nothing.
+ * What the readers of exports computed, as the tests in tests/interop measured it: one committed
+ * file, from which scripts/interop_table.ts makes the tables of docs/readers.md. A test writes its
+ * cell when it has passed, and only when LOPPER_INTEROP_RESULTS is set, so that a run elsewhere
+ * changes nothing.
  */
 import { type LogitDifference } from "@lopper/exports";
 import { z } from "zod";
@@ -28,7 +29,10 @@ export interface Row {
   readonly reader: string;
 }
 
-/** Stands for the reader where a runtime reads what its own quantiser or converter made of the same model. */
+/**
+ * Stands for the reader where a runtime reads what its own quantiser or converter made of the same
+ * model.
+ */
 export const OWN_QUANTISER = "from its own quantiser";
 
 const rows = (format: string, weights: readonly string[], readers: readonly string[]) =>
@@ -54,7 +58,10 @@ export const ROWS: readonly Row[] = [
 
 /** How far logits may be in fp16. */
 export const FP16_ALLOWED = 2e-2;
-/** Why they are further in one reader; tests/interop/quantisers_test.ts measures that it is as it says. */
+/**
+ * Why they are further in one reader; tests/interop/quantisers_test.ts measures that it is as it
+ * says.
+ */
 export const LLAMA_CPP_FP16 =
   "llama.cpp rounds to half precision what it multiplies with such weights; the file that its own " +
   "converter makes of the same model is as far off";
@@ -75,7 +82,9 @@ const cellSchema = z.union([
     ...subject,
     /** Of the reader. */
     version: z.string(),
-    /** By which it is known that the reader ran what was written: what it says itself of the model. */
+    /**
+     * By which it is known that the reader ran what was written: what it says itself of the model.
+     */
     saw: z.string(),
     /** Tokens over which logits were compared with Lopper's for the source of the export. */
     positions: z.int().positive(),

@@ -36,8 +36,8 @@ export interface Kills {
 }
 
 /**
- * Kills runs of the embedded model with SIGKILL, resumes each, and compares what comes out with a run that nobody disturbed.
- * Settings with --export have the export compared, too.
+ * Kills runs of the embedded model with SIGKILL, resumes each, and compares what comes out with a
+ * run that nobody disturbed. Settings with --export have the export compared, too.
  */
 export async function killAndResume(
   folder: string,
@@ -109,7 +109,10 @@ interface Aim {
   readonly unit: () => number;
 }
 
-/** Lets processes run on the same folder at once, and kills one of those that still run when the moment has come. */
+/**
+ * Lets processes run on the same folder at once, and kills one of those that still run when the
+ * moment has come.
+ */
 async function attempt(at: string, running: readonly Deno.ChildProcess[], aim: Aim | null) {
   const alive = new Set(running);
   const ends = Promise.all(running.map(async (process) => {
@@ -168,8 +171,8 @@ export async function checkSameResult(folder: string, out: string, reference = "
 }
 
 /**
- * What is decided and written, to the last bit. Figures in journal and record are powers of e, which
- * V8 rounds one way or the other from version to version.
+ * What is decided and written, to the last bit. Figures in journal and record are powers of e,
+ * which V8 rounds one way or the other from version to version.
  */
 export async function checkSameBytes(folder: string, out: string, reference = "reference") {
   for (const file of SAME_BYTES) {
@@ -184,7 +187,8 @@ export async function checkSameBytes(folder: string, out: string, reference = "r
 /** `checkSameResult` without the page, which says nothing of steps where there was no search. */
 export async function checkSameFiles(folder: string, out: string, reference = "reference") {
   await checkSameBytes(folder, out, reference);
-  // One chain of lines from the first to the last, that of another process among them would break it.
+  // One chain of lines from the first to the last, that of another process among them would break
+  // it.
   await readJournal(`${folder}/${out}`);
   const decisions = async (run: string) =>
     (await Deno.readTextFile(`${folder}/${run}/journal.jsonl`)).trimEnd().split("\n")
@@ -232,8 +236,8 @@ function isNew(at: string, old: string): boolean {
 }
 
 /**
- * Every file under its final name is whole, whenever the run was cut off, and all of them are of the same result; only the
- * journal grows in place.
+ * Every file under its final name is whole, whenever the run was cut off, and all of them are of
+ * the same result; only the journal grows in place.
  * @param old folder of the run that this one replaces.
  */
 async function checkWhole(path: string, reference: string, old: string | null) {

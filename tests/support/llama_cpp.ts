@@ -29,9 +29,10 @@ export interface LlamaCppAnswer {
 }
 
 /**
- * What llama.cpp makes of a GGUF file, by node-llama-cpp in a process of Node's: Deno cannot install that version, which names
- * a package for RISC-V that was not published. $NODE_LLAMA_CPP names the folder in which
- * `npm install node-llama-cpp@3.22.1` was run; null with a line that says what is skipped where it is not set.
+ * What llama.cpp makes of a GGUF file, by node-llama-cpp in a process of Node's: Deno cannot
+ * install that version, which names a package for RISC-V that was not published. $NODE_LLAMA_CPP
+ * names the folder in which `npm install node-llama-cpp@3.22.1` was run; null with a line that says
+ * what is skipped where it is not set.
  */
 export async function readWithLlamaCpp(
   file: string,

@@ -1,4 +1,7 @@
-/** Log-probabilities of rows of logits, for readers that give nothing else: logits are these but for a constant in each row. */
+/**
+ * Log-probabilities of rows of logits, for readers that give nothing else: logits are these but for
+ * a constant in each row.
+ */
 export function normalised(logits: Float32Array, vocabSize: number): Float32Array {
   const out = new Float32Array(logits.length);
   for (let start = 0; start < logits.length; start += vocabSize) {

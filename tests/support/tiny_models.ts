@@ -56,8 +56,8 @@ export class Random {
 
 export interface TinyOptions {
   /**
-   * How far the weights of norms are from 1, as a factor either way. Where it is large, what a channel puts out has little to
-   * do with the size of its weights, as in models that were trained.
+   * How far the weights of norms are from 1, as a factor either way. Where it is large, what a
+   * channel puts out has little to do with the size of its weights, as in models that were trained.
    */
   readonly normSpread?: number;
   /** Rows of the embedding; few where nothing is said. */
@@ -66,7 +66,10 @@ export interface TinyOptions {
   readonly placement?: NormPlacement;
 }
 
-/** A random tiny model of a random family, float32, in memory: odd shapes, missing blocks and biases included. */
+/**
+ * A random tiny model of a random family, float32, in memory: odd shapes, missing blocks and biases
+ * included.
+ */
 export async function tinyModel(
   random: Random,
   { normSpread, vocabSize, placement }: TinyOptions = {},

@@ -37,7 +37,8 @@ function tinyText(samples: number, seed: number): string {
 
 /**
  * A tiny model, a text to calibrate it on and one to measure it on, in a folder.
- * @returns arguments of `prune`, with which a run takes half a second; a process of its own would take longer to start.
+ * @returns arguments of `prune`, with which a run takes half a second; a process of its own would
+ *   take longer to start.
  */
 export async function writeTinyRun(
   folder: string,

@@ -94,7 +94,9 @@ const SCREENS = [
   { name: "telephone", width: 360, height: 740 },
 ] as const;
 
-/** Looks at what a tab shows in light and dark, on a desk and on a telephone, and keeps pictures. */
+/**
+ * Looks at what a tab shows in light and dark, on a desk and on a telephone, and keeps pictures.
+ */
 export async function lookAt(page: Page, what: string, pictures: string) {
   for (const scheme of ["light", "dark"] as const) {
     await page.emulateMediaFeatures([

@@ -10,7 +10,10 @@ function byteLetters(): readonly string[] {
   });
 }
 
-/** A folder with a byte-level tokenizer for a tiny model that has none, as far as its vocabulary reaches. */
+/**
+ * A folder with a byte-level tokenizer for a tiny model that has none, as far as its vocabulary
+ * reaches.
+ */
 export function withTokenizer({ architecture, name }: Model): MemoryFolder {
   const vocab = Object.fromEntries(
     byteLetters().slice(0, architecture.vocabSize).map((letter, id) => [letter, id]),

@@ -36,7 +36,9 @@ import { ScoresFolder } from "../measuring/scores_folder.ts";
 import { SAME_COMMAND, withWayOn } from "../terminal/way_on.ts";
 import { readWholeText } from "../inputs/text_files.ts";
 
-/** Tokens of the prompt whose speed is measured, if the models take so many, and tokens after it. */
+/**
+ * Tokens of the prompt whose speed is measured, if the models take so many, and tokens after it.
+ */
 const PROMPT_TOKENS = 512;
 const DECODE_TOKENS = 32;
 

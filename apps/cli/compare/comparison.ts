@@ -10,7 +10,10 @@ export interface Comparison {
   readonly schema: 1;
   /** Of Lopper. */
   readonly version: string;
-  /** Tokens of the sequence over which multiply-accumulates are a mean, and of the prompt whose speed is measured. */
+  /**
+   * Tokens of the sequence over which multiply-accumulates are a mean, and of the prompt whose
+   * speed is measured.
+   */
   readonly promptTokens: number;
   /** Tokens that follow it one by one. */
   readonly decodeTokens: number;

@@ -23,8 +23,8 @@ const SPEED_OPTIONS = {
 type Options = OptionValues<typeof SPEED_OPTIONS>;
 
 /**
- * What `compare` runs in a process of its own, so that nothing but the model is in its memory. It prints lines of JSON and
- * is in no list of commands.
+ * What `compare` runs in a process of its own, so that nothing but the model is in its memory. It
+ * prints lines of JSON and is in no list of commands.
  */
 export function measureSpeedCommand(interruption: Interruption = UNINTERRUPTED): Command {
   const command = new Command("measure-speed").argument("MODEL");

@@ -19,12 +19,18 @@ const MAIN = fileURLToPath(
   new URL(import.meta.url.endsWith(".ts") ? "../main.ts" : "./main.js", import.meta.url),
 );
 
-/** Starts this program with a command. It may no more than the command needs, where the platform holds it to that. */
+/**
+ * Starts this program with a command. It may no more than the command needs, where the platform
+ * holds it to that.
+ */
 export function startOwn(args: readonly string[], permissions: Permissions): OwnProcess {
   return "Deno" in globalThis ? inDeno(args, permissions) : inNode(args);
 }
 
-/** Deno's `node:child_process` asks for leave to read every variable, which the process inherits unread here. */
+/**
+ * Deno's `node:child_process` asks for leave to read every variable, which the process inherits
+ * unread here.
+ */
 function inDeno(args: readonly string[], permissions: Permissions): OwnProcess {
   // A binary is the program itself, and gives back what the command does not need.
   const start = Deno.build.standalone ? [] : ["run", "--quiet", ...denoFlags(permissions), MAIN];

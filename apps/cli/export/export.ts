@@ -38,7 +38,10 @@ export function exportCommand(
     .action((path: string, options: Options) => run(path, options, { interruption, locate }));
 }
 
-/** Opens, writes, verifies, records; the result appears at its place only when all of that went well. */
+/**
+ * Opens, writes, verifies, records; the result appears at its place only when all of that went
+ * well.
+ */
 async function run(
   path: string,
   options: Options,

@@ -21,7 +21,10 @@ export interface Replacing {
   readonly of?: string;
 }
 
-/** The folder of one export. Its files are written and verified in a folder within, and appear when all of them are. */
+/**
+ * The folder of one export. Its files are written and verified in a folder within, and appear when
+ * all of them are.
+ */
 export class ExportFolder implements ExportStore, AsyncDisposable {
   readonly path: string;
   readonly #next: NextResult;
@@ -78,12 +81,17 @@ export class ExportFolder implements ExportStore, AsyncDisposable {
     await checkNothingElse(path, [...files, EXPORT_RECORD], "export");
   }
 
-  /** What the export at a path says of itself; null where there is none, or something of it was changed. */
+  /**
+   * What the export at a path says of itself; null where there is none, or something of it was
+   * changed.
+   */
   static async record(path: string): Promise<ExportRecord | null> {
     return await exportRecordOf(await ExportFolder.#found(path));
   }
 
-  /** The record as it is there, by this version or another: whose export it is, it says in any case. */
+  /**
+   * The record as it is there, by this version or another: whose export it is, it says in any case.
+   */
   static #found(path: string) {
     return ownRecord(join(path, EXPORT_RECORD), INPUTS.exportRecord, "lopper-export");
   }

@@ -4,7 +4,8 @@ import { realpath, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 
 /**
- * A result is written apart from its source, by whatever names the two are called: links, other spellings, "..".
+ * A result is written apart from its source, by whatever names the two are called: links, other
+ * spellings, "..".
  * @param source folder or file of the model.
  * @throws {UsageError} when `out` is the source, contains it, or is in its folder.
  */
@@ -27,8 +28,8 @@ export async function checkApart(out: string, source: string): Promise<void> {
 }
 
 /**
- * What identifies a path and every folder above it, from the inside out: the same for every name of one place, where the
- * file system can say so. Null for what does not exist.
+ * What identifies a path and every folder above it, from the inside out: the same for every name of
+ * one place, where the file system can say so. Null for what does not exist.
  */
 async function placesOf(path: string): Promise<readonly (string | null)[]> {
   const places: (string | null)[] = [];

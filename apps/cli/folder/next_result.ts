@@ -28,9 +28,9 @@ export const STATE: readonly string[] = [FILES.settings, FILES.journal];
 const REPLACED = "replaced.json";
 
 /**
- * A result that is being made, in a folder of its own within the one that it is for. What stands there stays until the new
- * one is whole, and then makes room for it; a kill in between leaves what the next command finishes. Whoever works here holds
- * the lock of the folder.
+ * A result that is being made, in a folder of its own within the one that it is for. What stands
+ * there stays until the new one is whole, and then makes room for it; a kill in between leaves what
+ * the next command finishes. Whoever works here holds the lock of the folder.
  */
 export class NextResult {
   readonly #folder: string;
@@ -70,7 +70,8 @@ export class NextResult {
   }
 
   /**
-   * Puts it in its place if it is whole, and removes the one that was there, all of it and nothing else.
+   * Puts it in its place if it is whole, and removes the one that was there, all of it and nothing
+   * else.
    * @throws {RunFolderError} when something of another's is in the way.
    */
   async settle(): Promise<void> {
@@ -121,7 +122,10 @@ export class NextResult {
     await writeTextFileAtomically(path, JSON.stringify(await seal({ files })) + "\n");
   }
 
-  /** What goes, as it was written down. @throws {RunFolderError} when the list was changed: nothing goes by such a one. */
+  /**
+   * What goes, as it was written down. @throws {RunFolderError} when the list was changed: nothing
+   * goes by such a one.
+   */
   async #replaced(): Promise<readonly string[]> {
     const file = join(this.path, REPLACED);
     const sealed = await unseal(jsonOrNull(await readInput(file, INPUTS.record)));
@@ -152,7 +156,10 @@ async function checkInside(folder: string, file: string): Promise<void> {
   }
 }
 
-/** What kills left of files that were being written in a folder itself; whoever holds its lock knows that nobody writes. */
+/**
+ * What kills left of files that were being written in a folder itself; whoever holds its lock knows
+ * that nobody writes.
+ */
 export async function removePartials(folder: string): Promise<void> {
   for (const name of await namesIn(folder)) {
     if (isPartialName(name)) await removeIfThere(join(folder, name));

@@ -83,7 +83,10 @@ function checkNoMix(files: Files) {
   }
 }
 
-/** Runs `body`, whose process ends at the call of that number that changes a folder; whether it came so far. */
+/**
+ * Runs `body`, whose process ends at the call of that number that changes a folder; whether it came
+ * so far.
+ */
 async function killedAt(call: number, body: () => Promise<void>): Promise<boolean> {
   const { remove, rename, mkdir } = Deno;
   let calls = 0;

@@ -5,13 +5,17 @@ import { lstat, readdir } from "node:fs/promises";
 /** The folder in a folder where a new result is until it is whole. */
 export const NEXT = ".lopper-next";
 
-/** Whether a name in a folder is that of something which is there only while Lopper works, or after a kill. */
+/**
+ * Whether a name in a folder is that of something which is there only while Lopper works, or after
+ * a kill.
+ */
 export function isPassing(name: string): boolean {
   return name === LOCK_FILE || name === NEXT || isPartialName(name);
 }
 
 /**
- * Names of what is in the folder that --out names, but for what passes; none where there is no such folder.
+ * Names of what is in the folder that --out names, but for what passes; none where there is no such
+ * folder.
  * @throws {UsageError} when it is a file, or a link to nothing.
  */
 export async function entriesOfOut(path: string): Promise<string[]> {

@@ -3,7 +3,8 @@ import { NextResult } from "./next_result.ts";
 import { entriesOfOut } from "./out_entries.ts";
 
 /**
- * Takes the folder that --out names for this process alone, and finishes what a kill left half-way there.
+ * Takes the folder that --out names for this process alone, and finishes what a kill left half-way
+ * there.
  * @param warn hears that the file system cannot keep others out.
  * @throws {UsageError} when it is a file.
  * @throws {FolderBusyError} when another process has it.

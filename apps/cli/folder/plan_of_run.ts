@@ -21,7 +21,8 @@ import { readJournal } from "./read_journal.ts";
 /**
  * What a finished run decided, or what it had decided when it reached a smaller ratio.
  * @param ratio in per cent, or undefined for all of the run.
- * @throws {PlanError} when the run did not reach the ratio, is of another model, or contradicts itself.
+ * @throws {PlanError} when the run did not reach the ratio, is of another model, or contradicts
+ *   itself.
  * @throws {RunFolderError} when the folder holds no finished run.
  */
 export async function planOfRun(
@@ -60,8 +61,9 @@ export async function planOfRun(
 }
 
 /**
- * The first steps of a run, up to the first that reaches a ratio; null where none does. Swaps that followed that step are
- * part of it where what they left reaches the ratio, too: they may have given back what went beyond their own target.
+ * The first steps of a run, up to the first that reaches a ratio; null where none does. Swaps that
+ * followed that step are part of it where what they left reaches the ratio, too: they may have
+ * given back what went beyond their own target.
  */
 function partOf({ frontier, swaps }: Way, ratio: number): Way | null {
   for (const [i, step] of frontier.entries()) {
@@ -78,7 +80,8 @@ function partOf({ frontier, swaps }: Way, ratio: number): Way | null {
 }
 
 /**
- * The journal of a finished run, which has to say what the record says of it; null where it is not there any more.
+ * The journal of a finished run, which has to say what the record says of it; null where it is not
+ * there any more.
  * @throws {PlanError} when it says something else.
  * @throws {ResumeError} when one of its lines was changed.
  */
@@ -118,7 +121,8 @@ export async function checkedJournal(
 }
 
 /**
- * The plan of a finished run, which has to be the one that its record was made with, and to leave what the record says.
+ * The plan of a finished run, which has to be the one that its record was made with, and to leave
+ * what the record says.
  * @throws {PlanError} when it is another.
  */
 export async function readRunPlan(folder: string, record: RunRecord): Promise<PrunePlan> {
@@ -165,7 +169,8 @@ async function checkRecord(
 }
 
 /**
- * A plan file that still stands in the folder of its run has to be that run's: who wants another one takes a copy.
+ * A plan file that still stands in the folder of its run has to be that run's: who wants another
+ * one takes a copy.
  * @param plan what the file says.
  * @throws {PlanError} when it was changed.
  */

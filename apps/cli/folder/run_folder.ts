@@ -32,9 +32,10 @@ import { withWayOn } from "../terminal/way_on.ts";
 import { commandLine } from "../called_as.ts";
 
 /**
- * The folder of one run. `settings.json` stands there from the start, the journal grows step by step. The checkpoint, the
- * plan and `run.json` are written in a folder within and come to stand beside them all at once: a folder with `run.json` is
- * complete. Its page follows. A run that replaces another keeps its settings and journal within, too, until then.
+ * The folder of one run. `settings.json` stands there from the start, the journal grows step by
+ * step. The checkpoint, the plan and `run.json` are written in a folder within and come to stand
+ * beside them all at once: a folder with `run.json` is complete. Its page follows. A run that
+ * replaces another keeps its settings and journal within, too, until then.
  */
 export class RunFolder implements RunStore {
   readonly path: string;
@@ -61,7 +62,8 @@ export class RunFolder implements RunStore {
   }
 
   /**
-   * Opens the folder for a new run, or with `resume` for one that was cut off; nothing is written yet.
+   * Opens the folder for a new run, or with `resume` for one that was cut off; nothing is written
+   * yet.
    * @throws {UsageError} when a new run would write over something, or replace what is no run.
    */
   static async open(
@@ -135,7 +137,10 @@ export class RunFolder implements RunStore {
     return await openModel(new FileFolder(this.#next.path));
   }
 
-  /** The record of a finished run, or null; that of a run which is being extended or replaced does not count. */
+  /**
+   * The record of a finished run, or null; that of a run which is being extended or replaced does
+   * not count.
+   */
   async record(): Promise<RunRecord | null> {
     if (this.#statePath !== this.path) return null;
     const file = join(this.path, FILES.record);
@@ -160,7 +165,8 @@ export class RunFolder implements RunStore {
   }
 
   /**
-   * Begins to write: a resumed run drops the torn last line of its journal, and what was written of a result is dropped.
+   * Begins to write: a resumed run drops the torn last line of its journal, and what was written of
+   * a result is dropped.
    * @throws {ResumeError} when the run in the folder was made with settings that decide otherwise.
    */
   async begin(settings: RunSettings): Promise<void> {
@@ -168,8 +174,8 @@ export class RunFolder implements RunStore {
     await removePartials(this.path);
     await this.#next.clear(this.settings ? STATE : []);
     if (this.settings) await AppendFile.truncateTornTail(this.journalPath);
-    // A run that is extended keeps its result until the new one is there; from here on it is the result of a part.
-    // What decides nothing may be another, too.
+    // A run that is extended keeps its result until the new one is there; from here on it is the
+    // result of a part. What decides nothing may be another, too.
     if (JSON.stringify(this.settings?.flags) !== JSON.stringify(settings.flags)) {
       const file = join(this.#statePath, FILES.settings);
       await writing(file, () => mkdir(this.#statePath, { recursive: true }));
@@ -209,7 +215,10 @@ export class RunFolder implements RunStore {
     await removePartials(this.path);
   }
 
-  /** Gives up what was written of a result that did not become whole, for its space, and closes the journal. */
+  /**
+   * Gives up what was written of a result that did not become whole, for its space, and closes the
+   * journal.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closeJournal();
     // Whatever went wrong, it was not this.
@@ -229,7 +238,10 @@ export class RunFolder implements RunStore {
   }
 }
 
-/** A folder name that is still free: `base`, `base-2`, … With `resume`, the newest unfinished one instead. */
+/**
+ * A folder name that is still free: `base`, `base-2`, … With `resume`, the newest unfinished one
+ * instead.
+ */
 export async function defaultRunPath(base: string, resume = false): Promise<string> {
   let last: string | null = null;
   for (let n = 1;; n++) {

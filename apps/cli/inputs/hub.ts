@@ -13,8 +13,8 @@ export interface UserHub {
 }
 
 /**
- * The hub by the variables that all programs of Hugging Face read: HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE, and those of the
- * cache.
+ * The hub by the variables that all programs of Hugging Face read: HF_ENDPOINT, HF_TOKEN,
+ * HF_HUB_OFFLINE, and those of the cache.
  * @param signal ends what is asked of it.
  * @throws {UsageError} for an address or a token that is none.
  */

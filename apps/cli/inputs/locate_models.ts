@@ -24,7 +24,10 @@ export interface LocatedModel {
   readonly path: string | null;
   /** What it is called. */
   readonly title: string;
-  /** By what a record finds it again: its path, or its name on the hub with the commit; null for the embedded model. */
+  /**
+   * By what a record finds it again: its path, or its name on the hub with the commit; null for the
+   * embedded model.
+   */
   readonly source: string | null;
 }
 

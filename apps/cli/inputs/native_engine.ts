@@ -26,8 +26,8 @@ export async function findNativeEngine(backend: string | undefined): Promise<voi
 }
 
 /**
- * The native files that a binary carries, in the user's cache: a system loads them only from a disk.
- * Each takes its place whole, so that its size tells that it is there.
+ * The native files that a binary carries, in the user's cache: a system loads them only from a
+ * disk. Each takes its place whole, so that its size tells that it is there.
  */
 async function takenOut({ name, folder, files }: CarriedEngine): Promise<string> {
   const place = join(cacheFolder(), "engines", name);

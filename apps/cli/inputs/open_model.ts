@@ -53,7 +53,10 @@ async function open(path: string, watch?: SourceWatch): Promise<Model> {
   return await openModel(new FileFolder(path, watch));
 }
 
-/** The config and the tokenizer of an ONNX file lie beside it, or beside the folder "onnx" that it is in. */
+/**
+ * The config and the tokenizer of an ONNX file lie beside it, or beside the folder "onnx" that it
+ * is in.
+ */
 async function openOnnxFile(path: string, watch?: SourceWatch): Promise<Model> {
   const [folder, file] = [dirname(path), basename(path)];
   const above = basename(folder) === "onnx" && !await isThere(join(folder, "config.json"));

@@ -6,7 +6,8 @@ import { type Located, openLocated, TOLD } from "./open_model.ts";
 /**
  * A result is one of the model that its files held all the time.
  * @param digest of the model when the work began.
- * @throws {SourceChangedError} naming a file that went or holds something else than in the beginning.
+ * @throws {SourceChangedError} naming a file that went or holds something else than in the
+ *   beginning.
  */
 export async function checkUnchanged(
   watch: SourceWatch,

@@ -20,8 +20,9 @@ const TEXT = /\.(txt|jsonl|parquet)$/i;
 export type OnNote = (line: string) => void;
 
 /**
- * The samples of a text file, or of all text files of a folder and of the folders in it, in the order of their paths. What
- * is of another kind is passed over there and named to `onNote`; what is hidden goes without saying.
+ * The samples of a text file, or of all text files of a folder and of the folders in it, in the
+ * order of their paths. What is of another kind is passed over there and named to `onNote`; what is
+ * hidden goes without saying.
  * @throws {CalibrationError} when there is nothing, or no text in it.
  */
 export async function readSamples(path: string, onNote: OnNote): Promise<SampleList> {
@@ -31,8 +32,8 @@ export async function readSamples(path: string, onNote: OnNote): Promise<SampleL
 }
 
 /**
- * The text of a file, or of all text files of a folder: `.txt` as it is; samples of other files, and files, are joined with
- * a blank line. Other files are named to `onNote`.
+ * The text of a file, or of all text files of a folder: `.txt` as it is; samples of other files,
+ * and files, are joined with a blank line. Other files are named to `onNote`.
  * @throws {CalibrationError} as `readSamples`, and when it is more than `INPUTS.text` may be.
  */
 export async function readWholeText(path: string, onNote: OnNote): Promise<string> {
@@ -68,9 +69,9 @@ async function samplesOf(file: string): Promise<SampleList> {
 const MAX_DEPTH = 64;
 
 /**
- * The file of a path, or the text files of a folder, of a data set in the hub's cache those of its newest revision. They are
- * sorted by code units, so that the order does not depend on the machine, and a file that links name, too, is one of them
- * once.
+ * The file of a path, or the text files of a folder, of a data set in the hub's cache those of its
+ * newest revision. They are sorted by code units, so that the order does not depend on the machine,
+ * and a file that links name, too, is one of them once.
  */
 async function textFiles(path: string, onNote: OnNote): Promise<readonly string[]> {
   if (!await isFolder(path)) {

@@ -33,7 +33,8 @@ export interface DataOptions {
 }
 
 /**
- * The rows of a data set: from the folder that the user named, else from the cache of Hugging Face, else from the hub.
+ * The rows of a data set: from the folder that the user named, else from the cache of Hugging Face,
+ * else from the hub.
  * @throws {EvaluationError} when it is nowhere, saying where it was looked for and what to fetch.
  */
 export async function dataRows(

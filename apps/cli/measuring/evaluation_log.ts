@@ -81,7 +81,8 @@ export class EvaluationLog {
 }
 
 /**
- * What a line says; each is sealed for itself, since scores are found by what they are of, wherever they stand.
+ * What a line says; each is sealed for itself, since scores are found by what they are of, wherever
+ * they stand.
  * @throws {ResumeError} when it is no score, or was changed.
  */
 async function scoreOf(text: string, place: string): Promise<Line> {
@@ -98,7 +99,10 @@ async function scoreOf(text: string, place: string): Promise<Line> {
   );
 }
 
-/** What a kill leaves of the first line, which is cut off. @throws {ResumeError} when it is none of ours. */
+/**
+ * What a kill leaves of the first line, which is cut off. @throws {ResumeError} when it is none of
+ * ours.
+ */
 async function checkTornLine(path: string): Promise<void> {
   const text = await readInput(path, INPUTS.journal);
   if (BEGINNINGS.some((begin) => text.startsWith(begin) || begin.startsWith(text))) return;

@@ -30,7 +30,10 @@ export interface EvaluationRun {
   readonly beside?: (model: Model) => readonly MemoryPart[];
 }
 
-/** A model that cannot be opened is better known before the others have been measured; so is what it passes over. */
+/**
+ * A model that cannot be opened is better known before the others have been measured; so is what it
+ * passes over.
+ */
 export async function checkModels(models: readonly LocatedModel[], reporter: Reporter) {
   for (const located of models) {
     using model = await openLocated(located, (note) => reporter.note(note));

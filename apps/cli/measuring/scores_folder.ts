@@ -15,7 +15,10 @@ export interface Outcome {
   readonly kind: string;
 }
 
-/** The folder that evaluate and compare keep scores in, and their result; without --out, nothing is kept. */
+/**
+ * The folder that evaluate and compare keep scores in, and their result; without --out, nothing is
+ * kept.
+ */
 export class ScoresFolder {
   readonly log: EvaluationLog;
   readonly #result: string | null;

@@ -79,7 +79,8 @@ export function withPlanOf(
 }
 
 /**
- * The record of the run in a folder where all that is asked for is done already; null where there is something to do.
+ * The record of the run in a folder where all that is asked for is done already; null where there
+ * is something to do.
  * @throws {UsageError} when the run that goes on is asked to end elsewhere than it can.
  */
 export async function finishedRun(
@@ -104,7 +105,10 @@ export async function finishedRun(
   return options.ratio > finished.flags.ratio ? null : finished;
 }
 
-/** What a part of a run has in common with it: the texts, and whether it is refitted. A file says nothing of that. */
+/**
+ * What a part of a run has in common with it: the texts, and whether it is refitted. A file says
+ * nothing of that.
+ */
 export async function flagsOfPlan(plan: string | undefined): Promise<RunFlags | undefined> {
   if (plan === undefined || !await isFolder(plan)) return undefined;
   const { flags, ratio } = await readRecord(plan);

@@ -23,7 +23,10 @@ interface Concluding extends Finish {
   readonly interruption: Interruption;
 }
 
-/** Writes the page, exports the result if that was asked for, and reports: the result, too, where its export fails. */
+/**
+ * Writes the page, exports the result if that was asked for, and reports: the result, too, where
+ * its export fails.
+ */
 export async function conclude(run: Concluding) {
   const { out, record, exports: flags, reporter } = run;
   const report = await reportResult(out, reporter);
@@ -45,7 +48,8 @@ export async function conclude(run: Concluding) {
 }
 
 /**
- * Writes the page of a finished run where there is none; null where that fails, which takes nothing from the result.
+ * Writes the page of a finished run where there is none; null where that fails, which takes nothing
+ * from the result.
  */
 async function reportResult(out: string, reporter: Reporter): Promise<string | null> {
   const path = join(out, FILES.report);

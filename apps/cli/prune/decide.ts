@@ -24,7 +24,8 @@ import { about, checkRunOf, planOfRun } from "../folder/plan_of_run.ts";
 
 /**
  * The decision that a plan file holds, or a run's folder.
- * @param ratio for a folder: the ratio in per cent up to which its steps are taken, or undefined for all of them.
+ * @param ratio for a folder: the ratio in per cent up to which its steps are taken, or undefined
+ *   for all of them.
  * @throws {PlanError} when it belongs to another checkpoint or does not fit this one.
  */
 export async function decisionFromFile(
@@ -71,7 +72,10 @@ export async function decisionFromFile(
   };
 }
 
-/** What a published config takes: whole blocks in its order, and of the others the least important units. */
+/**
+ * What a published config takes: whole blocks in its order, and of the others the least important
+ * units.
+ */
 function changesOfConfig(
   architecture: Architecture,
   config: PublishedConfig,

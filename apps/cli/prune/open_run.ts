@@ -68,8 +68,10 @@ interface Tools {
 }
 
 /**
- * Opens the model, says what the settings are, opens the engine and reads the texts. Whoever opens a run disposes of it.
- * @throws {LopperError} when something is not there, does not go together or is out of reach, before any of the work.
+ * Opens the model, says what the settings are, opens the engine and reads the texts. Whoever opens
+ * a run disposes of it.
+ * @throws {LopperError} when something is not there, does not go together or is out of reach,
+ *   before any of the work.
  */
 export async function openRun(
   folder: RunFolder,

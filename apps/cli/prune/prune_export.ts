@@ -61,7 +61,8 @@ function replacing(out: string, { overwrite, resume }: GivenRunOptions): Replaci
 
 /**
  * Refuses before the work what could not be exported after it.
- * @throws {UsageError} when the place is taken, or pruning makes of the model what the format cannot hold.
+ * @throws {UsageError} when the place is taken, or pruning makes of the model what the format
+ *   cannot hold.
  * @throws {ExportError} when the format does not take the model, whatever is pruned.
  */
 export async function checkExport(
@@ -107,7 +108,10 @@ export interface ExportResult {
   readonly record: ExportRecord;
 }
 
-/** Exports the result of a run as `lopper export` does; one that stands there already is not made again. */
+/**
+ * Exports the result of a run as `lopper export` does; one that stands there already is not made
+ * again.
+ */
 export async function exportResult(run: PruneExport): Promise<ExportResult> {
   const { out, flags, options, reporter } = run;
   const path = exportPath(out, flags);

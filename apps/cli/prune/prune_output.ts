@@ -56,7 +56,9 @@ export function describeStart(
     (note === null ? "" : `\n${note}`);
 }
 
-/** The table with which a run closes. `report` is the path of its page, or null where there is none. */
+/**
+ * The table with which a run closes. `report` is the path of its page, or null where there is none.
+ */
 export function describeResult(record: RunRecord, out: string, report: string | null): string {
   const { latency, blockTokens, sample } = record;
   const lines = [

@@ -6,7 +6,8 @@ import { type GivenRunOptions, type RunFlags, runFlags } from "@lopper/run";
 export const EMBEDDED = { samples: DEMO_SAMPLES, sequenceLength: DEMO_SEQUENCE_LENGTH };
 
 /**
- * All settings of a run: what was given, else what the run to resume was begun with, else the defaults.
+ * All settings of a run: what was given, else what the run to resume was begun with, else the
+ * defaults.
  * @param source by what the model is found again from any folder, or null for the embedded one.
  * @throws {UsageError} when two options contradict each other.
  */

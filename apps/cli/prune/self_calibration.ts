@@ -13,8 +13,8 @@ export interface SelfCalibration extends OwnTexts {
 }
 
 /**
- * Texts that the dense model writes from the beginning of a text on, for users who have none. They are kept in the user's
- * cache, and found there by all that they depend on.
+ * Texts that the dense model writes from the beginning of a text on, for users who have none. They
+ * are kept in the user's cache, and found there by all that they depend on.
  * @throws {UsageError} when the tokenizer names no token that a text begins with.
  * @throws {InsufficientMemoryError} when the model does not fit.
  */

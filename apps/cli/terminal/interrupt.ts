@@ -28,9 +28,10 @@ export const UNINTERRUPTED: Interruption = {
 };
 
 /**
- * Listens for Ctrl-C and SIGTERM as long as the process lives. The first is answered where a command asks next, so that
- * nothing is left half-written. From then on nobody listens any more: a second one ends the process at once, whatever it is
- * at. Another thread listens, since this one may compute for seconds; in Node only the main one can.
+ * Listens for Ctrl-C and SIGTERM as long as the process lives. The first is answered where a
+ * command asks next, so that nothing is left half-written. From then on nobody listens any more: a
+ * second one ends the process at once, whatever it is at. Another thread listens, since this one
+ * may compute for seconds; in Node only the main one can.
  */
 export async function listenForInterruption(): Promise<Interruption> {
   const stopped = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));

@@ -2,7 +2,10 @@ import { formatSeconds, printableLine } from "@lopper/core";
 // @ts-types="@types/cli-progress"
 import { Format, Presets, SingleBar } from "cli-progress";
 
-/** A bar on the terminal with what is done and how long the rest will take. It goes when it is stopped. */
+/**
+ * A bar on the terminal with what is done and how long the rest will take. It goes when it is
+ * stopped.
+ */
 export class ProgressBar {
   #bar: SingleBar | null = null;
   /** Clock, ms, and work done when the phase on the screen began. */

@@ -20,7 +20,9 @@ import { print, printJson, tell, tellLines } from "./terminal.ts";
 /** Milliseconds between two progress lines of --json. */
 const JSON_PROGRESS_INTERVAL = 1000;
 
-/** What a command tells while it works: bars and sentences for people, lines of JSON for machines. */
+/**
+ * What a command tells while it works: bars and sentences for people, lines of JSON for machines.
+ */
 export interface Reporter extends Disposable {
   /** One fact, for people; machines get it as an event. */
   say(message: string): void;
@@ -116,8 +118,8 @@ class JsonReporter extends RunReporter implements Reporter {
 }
 
 /**
- * Sentences and the bar go to standard error, results to standard output; without a terminal there is no bar, and a run
- * whose output is piped says nothing but its results.
+ * Sentences and the bar go to standard error, results to standard output; without a terminal there
+ * is no bar, and a run whose output is piped says nothing but its results.
  */
 class TerminalReporter extends RunReporter implements Reporter {
   readonly #interactive = process.stderr.isTTY === true;

@@ -1,6 +1,8 @@
 import { codeOf, systemReason } from "@lopper/files";
 
-/** The sentence for an error of the system, with the path where it names one; null for other errors. */
+/**
+ * The sentence for an error of the system, with the path where it names one; null for other errors.
+ */
 export function systemSentence(error: unknown): string | null {
   if (codeOf(error) === "EPIPE") return "nobody reads the output any more";
   if (error instanceof RangeError && error.message === "Array buffer allocation failed") {

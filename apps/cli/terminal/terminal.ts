@@ -2,8 +2,9 @@ import { printable, printableJson, printableLine } from "@lopper/core";
 import process from "node:process";
 
 /**
- * Everything that the program writes to its standard output and standard error goes through here, since it is here that what
- * a terminal would obey is taken out of it: names and texts of files, the words of a model, the user's own.
+ * Everything that the program writes to its standard output and standard error goes through here,
+ * since it is here that what a terminal would obey is taken out of it: names and texts of files,
+ * the words of a model, the user's own.
  */
 
 /** A result of one or several lines. */

@@ -1,4 +1,7 @@
-/** A program that hears nothing for a minute, since it computes: what a regular expression may do, or a product of matrices. */
+/**
+ * A program that hears nothing for a minute, since it computes: what a regular expression may do,
+ * or a product of matrices.
+ */
 import { listenForInterruption } from "../terminal/interrupt.ts";
 
 await listenForInterruption();

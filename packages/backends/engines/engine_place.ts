@@ -15,8 +15,8 @@ interface Seat {
 }
 
 /**
- * Where an engine runs in a thread of its own, from the first time on that it is wanted. Nothing of a
- * text lives in it: when its thread ends by itself, another takes its place, and what it was at
+ * Where an engine runs in a thread of its own, from the first time on that it is wanted. Nothing of
+ * a text lives in it: when its thread ends by itself, another takes its place, and what it was at
  * begins again, with the same result.
  */
 export class EnginePlace implements Disposable {

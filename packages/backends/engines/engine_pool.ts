@@ -6,7 +6,9 @@ import { joinFetches, partsOfFeeds, valuesOf } from "./rows.ts";
 import { Staging } from "./staging.ts";
 
 export interface EnginePoolOptions {
-  /** Values of hidden states below which it is not worth the messages to share a run out further. */
+  /**
+   * Values of hidden states below which it is not worth the messages to share a run out further.
+   */
   readonly minValues?: number;
   readonly start?: StartThread;
 }

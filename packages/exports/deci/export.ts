@@ -28,10 +28,11 @@ import CONFIGURATION from "../transformers/configuration_decilm.py" with { type:
 import { type DeciBlock, type DeciLayer, type DeciShape, deciShape } from "./layers.ts";
 
 /**
- * Writes a model in DeciLM's layout, which vLLM and mlx-lm have for models whose layers differ. Heads and channels are
- * filled up with zeros to the shapes that it knows (`deciShape`), which changes no result. One tensor is in memory at a time;
- * config.json is written last.
- * @throws {ExportError} when the layout cannot hold the model, or a value does not fit into the dtype.
+ * Writes a model in DeciLM's layout, which vLLM and mlx-lm have for models whose layers differ.
+ * Heads and channels are filled up with zeros to the shapes that it knows (`deciShape`), which
+ * changes no result. One tensor is in memory at a time; config.json is written last.
+ * @throws {ExportError} when the layout cannot hold the model, or a value does not fit into the
+ *   dtype.
  */
 export async function exportDeci(
   model: Model,

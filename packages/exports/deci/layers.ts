@@ -31,10 +31,11 @@ export interface DeciShape {
 }
 
 /**
- * The shape that a model has in DeciLM's layout (vLLM, models/nemotron_nas.py). It knows one number of query heads for all
- * layers, which follow from the heads in a KV group, and widths that are multiples of 256: what a layer has less is filled up.
- * vLLM takes the residual from the first attention, so one of zeros stands before an MLP that would come first; layers
- * without blocks are gone.
+ * The shape that a model has in DeciLM's layout (vLLM, models/nemotron_nas.py). It knows one number
+ * of query heads for all layers, which follow from the heads in a KV group, and widths that are
+ * multiples of 256: what a layer has less is filled up. vLLM takes the residual from the first
+ * attention, so one of zeros stands before an MLP that would come first; layers without blocks are
+ * gone.
  */
 export function deciShape({ blocks }: { readonly blocks: readonly Block[] }): DeciShape {
   const heads = blocks.filter(({ attended }) => attended).map((block) => headsOf(block));

@@ -33,8 +33,9 @@ const DECI: GgufArchitecture = { name: "deci", interleaved: true, byLayer: true 
 
 /**
  * The architecture under which llama.cpp computes the model.
- * @throws {ExportError} when there is none: another family; biases, or norms of q and k, where layers differ; biases where the
- *   heads do not fill the hidden size, which llama.cpp takes for granted; Qwen with the frequencies of Llama 3.
+ * @throws {ExportError} when there is none: another family; biases, or norms of q and k, where
+ *   layers differ; biases where the heads do not fill the hidden size, which llama.cpp takes for
+ *   granted; Qwen with the frequencies of Llama 3.
  */
 export function architectureOf(model: Model, layers: readonly GgufLayer[]): GgufArchitecture {
   const { architecture, name } = model;
@@ -70,7 +71,10 @@ export function architectureOf(model: Model, layers: readonly GgufLayer[]): Gguf
   return arch;
 }
 
-/** What a model has that llama.cpp computes only where all layers are alike, in words; null for nothing. */
+/**
+ * What a model has that llama.cpp computes only where all layers are alike, in words; null for
+ * nothing.
+ */
 export function whyNotDeci({ blocks }: Pick<Architecture, "blocks">): string | null {
   if (blocks.some(({ placement }) => placement === "post")) return "norms behind their blocks";
   if (haveWeight(blocks, "q_norm")) return "norms of queries and keys";
@@ -111,7 +115,10 @@ export function layerNumbers(layers: readonly GgufLayer[], quantised: boolean) {
   };
 }
 
-/** Factors by which llama.cpp divides rotary frequencies; null where they are the plain ones, or scaled all alike. */
+/**
+ * Factors by which llama.cpp divides rotary frequencies; null where they are the plain ones, or
+ * scaled all alike.
+ */
 export function frequencyDivisors(
   { rope }: Architecture,
   plain: Float32Array,

@@ -27,10 +27,10 @@ export interface WrittenGguf extends WrittenExport {
 }
 
 /**
- * Writes a model as one GGUF file for llama.cpp, tokenizer included: `llama`, `qwen2` or `qwen3` where all layers have the
- * same shape, else `deci`. One tensor is in memory at a time.
- * @throws {ExportError} when llama.cpp has no architecture for the model or no tokenizer that gives the same ids, or float16
- *   cannot hold a weight.
+ * Writes a model as one GGUF file for llama.cpp, tokenizer included: `llama`, `qwen2` or `qwen3`
+ * where all layers have the same shape, else `deci`. One tensor is in memory at a time.
+ * @throws {ExportError} when llama.cpp has no architecture for the model or no tokenizer that gives
+ *   the same ids, or float16 cannot hold a weight.
  */
 export async function exportGguf(
   model: Model,
@@ -61,7 +61,10 @@ export async function exportGguf(
   };
 }
 
-/** @throws {ExportError} when llama.cpp has no tokenizer that gives the ids of the model's: no part of it can be exported. */
+/**
+ * @throws {ExportError} when llama.cpp has no tokenizer that gives the ids of the model's: no part
+ *   of it can be exported.
+ */
 export async function checkGgufTokenizer(model: Model): Promise<void> {
   await tokenizerMetadata(model);
 }

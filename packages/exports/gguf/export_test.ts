@@ -35,7 +35,8 @@ Deno.test("GGUF export: models whose layers are alike are the same when they are
     const model = await open(family);
     const { written, again } = await reopened(model, "fp32");
     assert.match(written.architecture, /^(llama|qwen[23])$/);
-    // GGUF tells Mistral from Llama by its window only; the tokenizer of this test has no token that ends a text
+    // GGUF tells Mistral from Llama by its window only; the tokenizer of this test has no token
+    // that ends a text
     const plain = (architecture: Architecture) => ({
       ...architecture,
       family: architecture.slidingWindow === null

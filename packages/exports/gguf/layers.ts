@@ -10,11 +10,12 @@ export interface GgufLayer {
 }
 
 /**
- * The model's blocks, in their order, as layers that llama.cpp computes rightly (llama.cpp, models/deci.cpp). It leaves a
- * layer without a feed-forward before the output of attention is added, and takes the shape of its cache from layer 0. So an
- * attention is put together with the MLP that follows it, wherever that was; where another attention follows, or nothing, a
- * feed-forward of zeros stands; and layer 0 begins with an attention of zeros where the first block is an MLP. Layers
- * without blocks are gone.
+ * The model's blocks, in their order, as layers that llama.cpp computes rightly (llama.cpp,
+ * models/deci.cpp). It leaves a layer without a feed-forward before the output of attention is
+ * added, and takes the shape of its cache from layer 0. So an attention is put together with the
+ * MLP that follows it, wherever that was; where another attention follows, or nothing, a
+ * feed-forward of zeros stands; and layer 0 begins with an attention of zeros where the first block
+ * is an MLP. Layers without blocks are gone.
  */
 export function ggufLayers(blocks: readonly Block[]): readonly GgufLayer[] {
   const placed: GgufLayer[] = [];

@@ -9,7 +9,10 @@ const FILE_TYPES: Readonly<Record<TensorTypeName, number>> = { F32: 0, F16: 1, Q
 /** The version in which today's blocks are laid out (ggml.h, GGML_QNT_VERSION). */
 const QUANTIZATION_VERSION = 2;
 
-/** What llama.cpp needs to know of a model besides its tokenizer (specification: ggml/docs/gguf.md, "Standardized key-value pairs"). */
+/**
+ * What llama.cpp needs to know of a model besides its tokenizer (specification: ggml/docs/gguf.md,
+ * "Standardized key-value pairs").
+ */
 export function modelEntries(
   { architecture }: Model,
   title: string,
@@ -42,7 +45,8 @@ export function modelEntries(
     count(own("attention.key_length"), architecture.headDim),
     count(own("attention.value_length"), architecture.headDim),
     real(own("attention.layer_norm_rms_epsilon"), architecture.rmsNormEps),
-    // llama.cpp does not read it here: up to that many tokens, which is all that Lopper computes, it makes no difference.
+    // llama.cpp does not read it here: up to that many tokens, which is all that Lopper computes,
+    // it makes no difference.
     ...(window === null ? [] : [count(own("attention.sliding_window"), window)]),
     count(own("rope.dimension_count"), architecture.headDim),
     real(own("rope.freq_base"), theta),

@@ -20,8 +20,9 @@ import { frequencyDivisors, type GgufArchitecture, ZERO_HEADS, zeroWidth } from 
 import type { GgufLayer } from "./layers.ts";
 
 /**
- * The tensors of a file, lazily. `type` is that of matrices; vectors are F32, which is all that llama.cpp computes norms in.
- * While one is read, it is in memory as it lies in the checkpoint, in float32, and as it is written.
+ * The tensors of a file, lazily. `type` is that of matrices; vectors are F32, which is all that
+ * llama.cpp computes norms in. While one is read, it is in memory as it lies in the checkpoint, in
+ * float32, and as it is written.
  */
 export function ggufTensors(
   model: Model,
@@ -51,7 +52,10 @@ export function ggufTensors(
   ];
 }
 
-/** The type of a matrix: rows that are not whole blocks stay F16, and what makes the logits has 8 bits at least. */
+/**
+ * The type of a matrix: rows that are not whole blocks stay F16, and what makes the logits has 8
+ * bits at least.
+ */
 function typeOf({ role, tensor }: Weight, tied: boolean, type: TensorTypeName): TensorTypeName {
   if (tensor.shape.length === 1) return "F32";
   if (type === "F32" || type === "F16") return type;

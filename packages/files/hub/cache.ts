@@ -37,8 +37,8 @@ export async function cachedCommit(folder: string, revision: string): Promise<st
 }
 
 /**
- * The folders of a repository's revisions in the cache, that of the branch main first; none where it
- * was never downloaded.
+ * The folders of a repository's revisions in the cache, that of the branch main first; none where
+ * it was never downloaded.
  * @param folder as `cachedRepository` names it.
  */
 export async function cachedSnapshots(folder: string): Promise<readonly string[]> {

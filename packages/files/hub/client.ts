@@ -5,7 +5,9 @@ import { hubError, refusal, unreachable } from "./refusal.ts";
 
 /** Times that something is asked for; after the last one a pause would be of half a minute. */
 export const ATTEMPTS = 5;
-/** The longest pause that the hub may ask for, in seconds; for a longer one nobody wants to wait. */
+/**
+ * The longest pause that the hub may ask for, in seconds; for a longer one nobody wants to wait.
+ */
 const MAX_PAUSE = 5 * 60;
 /** Answers of a hub that has much to do, or is just being restarted. */
 const BUSY: readonly number[] = [429, 500, 502, 503, 504];

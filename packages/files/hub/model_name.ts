@@ -1,6 +1,8 @@
 import { staysWithin } from "./revision.ts";
 
-/** A model of the hub as people write it: `owner/name`, `owner/name@revision`, `owner/name:file`. */
+/**
+ * A model of the hub as people write it: `owner/name`, `owner/name@revision`, `owner/name:file`.
+ */
 export interface HubModelName {
   /** `owner/name`. */
   readonly repository: string;

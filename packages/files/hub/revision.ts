@@ -76,7 +76,9 @@ async function commitOf(
   throw hubError(asked, client.endpoint, `it says that this is the commit ${shown(sha)}`);
 }
 
-/** @throws {HubError} when an entry is no file of a repository, or would lie outside of its folder. */
+/**
+ * @throws {HubError} when an entry is no file of a repository, or would lie outside of its folder.
+ */
 function checkedFile(entry: unknown, { endpoint }: HubClient, asked: Asked): HubFile {
   const { data, error } = entrySchema.safeParse(entry);
   if (!data) {
@@ -96,7 +98,9 @@ export function staysWithin(path: string): boolean {
   );
 }
 
-/** Runs a function of the hub's package; whatever it does not understand was not the hub's answer. */
+/**
+ * Runs a function of the hub's package; whatever it does not understand was not the hub's answer.
+ */
 export async function understood<T>(
   { endpoint }: HubClient,
   asked: Asked,

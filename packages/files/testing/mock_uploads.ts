@@ -8,7 +8,9 @@ interface Batch {
   readonly transfers: readonly string[];
 }
 
-/** The part of a mock hub by which files come into it: small ones in the commit, large ones before. */
+/**
+ * The part of a mock hub by which files come into it: small ones in the commit, large ones before.
+ */
 export class MockUploads {
   /** Who may write; nobody without it. */
   readonly #writer: string | undefined;

@@ -12,7 +12,10 @@ import {
 import type { BlockTemplate, Family, Length, Trait } from "./family.ts";
 import { llama } from "./llama.ts";
 
-/** Sizes of the blocks of one layer, in the words of config.json; null where the layer has no such block. */
+/**
+ * Sizes of the blocks of one layer, in the words of config.json; null where the layer has no such
+ * block.
+ */
 export interface LayerSizes {
   readonly attention: { readonly queryHeads: number; readonly kvHeads: number } | null;
   readonly mlp: { readonly intermediateSize: number } | null;

@@ -2,8 +2,8 @@ import type { Model } from "../model.ts";
 import assert from "node:assert/strict";
 
 /**
- * Fails where a range of bytes of a weight is not that of the whole tensor, at its start, at its end or across what lies
- * in other places of the file, or where one beyond its end is read.
+ * Fails where a range of bytes of a weight is not that of the whole tensor, at its start, at its
+ * end or across what lies in other places of the file, or where one beyond its end is read.
  * @param inside a range, from and how many, somewhere in the middle.
  */
 export async function assertRangesOfWeights(model: Model, inside: readonly [number, number]) {

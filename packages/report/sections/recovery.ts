@@ -8,7 +8,10 @@ import type { ReportRun } from "../report_run.ts";
 import type { Section } from "../section.ts";
 import { folded, table } from "../table.ts";
 
-/** By what parts of blocks were ranked, and what was fitted anew afterwards. Null for a run that did neither. */
+/**
+ * By what parts of blocks were ranked, and what was fitted anew afterwards. Null for a run that did
+ * neither.
+ */
 export function recoverySection({ record, history }: ReportRun): Section | null {
   const { rankings, recovery } = record;
   if (rankings.length === 0 && recovery === null) return null;

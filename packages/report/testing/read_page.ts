@@ -18,8 +18,8 @@ const CHARACTERS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Reads a page more strictly than a browser does: every element is closed, every attribute in double quotes, nothing is
- * left unescaped.
+ * Reads a page more strictly than a browser does: every element is closed, every attribute in
+ * double quotes, nothing is left unescaped.
  * @throws {SyntaxError} naming the place.
  */
 export function readPage(text: string): Element {

@@ -16,8 +16,8 @@ const HEADLESS: Change = { part: "0.attention", dimension: "kvGroups", removed: 
 const digest = (digit: string) => `sha256:${digit.repeat(64)}`;
 
 /**
- * A run of a model of three layers, with figures that can be checked by hand: the MLP of layer 1 goes first, then 16
- * channels of layer 2, then a KV group of layer 0.
+ * A run of a model of three layers, with figures that can be checked by hand: the MLP of layer 1
+ * goes first, then 16 channels of layer 2, then a KV group of layer 0.
  */
 export function tinyRun(change: Partial<RunRecord> = {}): ReportRun {
   const record: RunRecord = {

@@ -9,8 +9,9 @@ const { dtype, quantize } = PRECISION_OPTIONS;
 const EXPORTED = { decides: "free", isOfEnd: true, partOf: "export" } as const;
 
 /**
- * All options of a run, in the order of its help. From here come the command's options, the settings and their schema, what
- * is compared when a run goes on, and the command line that makes a run again: a further option is one more entry.
+ * All options of a run, in the order of its help. From here come the command's options, the
+ * settings and their schema, what is compared when a run goes on, and the command line that makes a
+ * run again: a further option is one more entry.
  */
 export const RUN_OPTIONS = {
   ...SEARCH_OPTIONS,

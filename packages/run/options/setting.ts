@@ -4,7 +4,10 @@ import type { PresetSettings } from "../presets.ts";
 
 /** What the value of a setting depends on that nobody gave. */
 export interface Defaults {
-  /** What the preset says, or what is said of the embedded model or of a plan that is applied as it is. */
+  /**
+   * What the preset says, or what is said of the embedded model or of a plan that is applied as it
+   * is.
+   */
   readonly preset: PresetSettings;
   /** Tokens that the model takes. */
   readonly longest: number;
@@ -13,8 +16,8 @@ export interface Defaults {
 }
 
 /**
- * What a run that goes on may do with a setting: it stays as it is, since it decides what the search does; or grows, and
- * takes the run further; or is free.
+ * What a run that goes on may do with a setting: it stays as it is, since it decides what the
+ * search does; or grows, and takes the run further; or is free.
  */
 export type Decides = "same" | "grows" | "free";
 

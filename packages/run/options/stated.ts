@@ -3,8 +3,9 @@ import { AS_IT_IS, type PresetSettings, RUN_DEFAULTS, SETTINGS } from "../preset
 import { isSetting, type Setting } from "./setting.ts";
 
 /**
- * A table of a run's options with what the help says of each default: what Lopper's own settings take, and where it is another,
- * what the published presets, the embedded model and a plan that is applied take.
+ * A table of a run's options with what the help says of each default: what Lopper's own settings
+ * take, and where it is another, what the published presets, the embedded model and a plan that is
+ * applied take.
  * @param embedded what is said of the embedded model.
  */
 export function statedDefaults<T extends OptionTable>(

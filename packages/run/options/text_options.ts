@@ -6,7 +6,10 @@ import { optional, setting } from "./setting.ts";
 /** More than any search can score on; a model that writes its own text would keep it in memory. */
 const MAX_SAMPLES = 100_000;
 
-/** What candidates are scored on. What files hold is in the digests of a run: where they lie decides nothing. */
+/**
+ * What candidates are scored on. What files hold is in the digests of a run: where they lie decides
+ * nothing.
+ */
 export const TEXT_OPTIONS = {
   calibration: optional(calibrationParts, {
     help:

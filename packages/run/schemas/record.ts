@@ -41,7 +41,9 @@ const earlyStop = z.strictObject({
 });
 export type EarlyStop = Readonly<z.infer<typeof earlyStop>>;
 
-/** The ranking by which a stage narrowed blocks, and perplexities of a trial cut on validation text. */
+/**
+ * The ranking by which a stage narrowed blocks, and perplexities of a trial cut on validation text.
+ */
 const stageRanking = z.strictObject({
   dimension: text,
   ranking: text,
@@ -49,12 +51,17 @@ const stageRanking = z.strictObject({
 });
 export type StageRanking = Readonly<z.infer<typeof stageRanking>>;
 
-/** What a refit tried and kept: output projections that were fitted to the dense model's hidden states anew. */
+/**
+ * What a refit tried and kept: output projections that were fitted to the dense model's hidden
+ * states anew.
+ */
 const recovery = z.strictObject({
   tried: count,
   /** Projections that helped one by one. */
   helped: count,
-  /** Projections that are in the result: those that helped, or none where all together did not help. */
+  /**
+   * Projections that are in the result: those that helped, or none where all together did not help.
+   */
   kept: count,
   /** On calibration text that chose nothing; null where nothing was tried, too. */
   perplexity: beforeAndAfter,
@@ -128,7 +135,9 @@ const recordSchema = z.strictObject({
   steps: count,
   ...waySchema,
   stopped: earlyStop.nullable(),
-  /** The ranking that each stage narrowed blocks in; none where all of them had the published one. */
+  /**
+   * The ranking that each stage narrowed blocks in; none where all of them had the published one.
+   */
   rankings: list(stageRanking),
   recovery: recovery.nullable(),
   /** Shapes of the layers before and after. */

@@ -42,8 +42,8 @@ function decidingFacts(s: RunSettings): readonly Fact[] {
 }
 
 /**
- * What the first line of a run's journal is bound to: everything that the run depends on but what may grow. A journal of
- * other settings does not follow it.
+ * What the first line of a run's journal is bound to: everything that the run depends on but what
+ * may grow. A journal of other settings does not follow it.
  */
 export function journalHead(settings: RunSettings): Promise<string> {
   const facts = decidingFacts(settings)

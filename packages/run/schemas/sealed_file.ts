@@ -1,7 +1,9 @@
 import { describeIssue, parseStrictJson, seal, unseal } from "@lopper/core";
 import type { z } from "zod";
 
-/** A kind of file that a run keeps: JSON with a checksum, which says what it is and of what form. */
+/**
+ * A kind of file that a run keeps: JSON with a checksum, which says what it is and of what form.
+ */
 export interface SealedFile<T> {
   /** What its `kind` says. */
   readonly kind: string;
@@ -63,7 +65,10 @@ const ONE_LINE_EACH = new Set([
   "heldOutSamples",
 ]);
 
-/** The JSON text of such a file, with a checksum, as people read it: long lists have one line an entry. */
+/**
+ * The JSON text of such a file, with a checksum, as people read it: long lists have one line an
+ * entry.
+ */
 export async function sealedText(value: object): Promise<string> {
   return indented(await seal(value), "", "") + "\n";
 }

@@ -54,7 +54,10 @@ const settingsSchema = z.strictObject({
     (name) => ENGINE_OPTIONS.backend.form.schema.safeParse(name).success,
     "there is no such engine",
   ),
-  /** What predicts how long a token takes, where that is what is to be saved: measured once, since it is never the same again. */
+  /**
+   * What predicts how long a token takes, where that is what is to be saved: measured once, since
+   * it is never the same again.
+   */
   latencies: latencies.optional(),
   /** What is applied instead of a search. */
   plan: appliedPlan.optional(),
