@@ -1,4 +1,7 @@
-/** Does one task for a page, in a thread of its own: the page draws meanwhile, and ends it by ending the thread. */
+/**
+ * Does one task for a page, in a thread of its own: the page draws meanwhile, and ends it by ending
+ * the thread.
+ */
 import { begin } from "./tasks/begin.ts";
 import { explain } from "./tasks/explain.ts";
 import { generate } from "./tasks/generate.ts";

@@ -35,7 +35,10 @@ export interface FolderHandle {
   removeEntry(name: string, options?: { readonly recursive?: boolean }): Promise<void>;
 }
 
-/** The folder with a path of plain names in another; made, with those on the way, where it is not there. */
+/**
+ * The folder with a path of plain names in another; made, with those on the way, where it is not
+ * there.
+ */
 export async function folderIn(
   folder: FolderHandle,
   names: readonly string[],
@@ -81,7 +84,9 @@ export function isFull(error: unknown): boolean {
   return named(error, "QuotaExceededError");
 }
 
-/** Whether an error says that a name is a folder's where a file is wanted, or the other way round. */
+/**
+ * Whether an error says that a name is a folder's where a file is wanted, or the other way round.
+ */
 export function isOtherKind(error: unknown): boolean {
   return named(error, "TypeMismatchError");
 }

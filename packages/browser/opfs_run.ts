@@ -22,8 +22,9 @@ import { OpfsSink } from "./opfs_sink.ts";
 import { RESULT_FOLDER } from "./result_folder.ts";
 
 /**
- * A run in the origin's own file system, in a worker. Settings and journal stand in its folder from the start, and the
- * result in a folder within, whose record comes last: with it, the run is finished. A tab may be closed at any time.
+ * A run in the origin's own file system, in a worker. Settings and journal stand in its folder from
+ * the start, and the result in a folder within, whose record comes last: with it, the run is
+ * finished. A tab may be closed at any time.
  */
 export class OpfsRun implements RunStore, Disposable {
   readonly settings: RunSettings | null;

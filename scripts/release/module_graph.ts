@@ -34,7 +34,9 @@ interface Info {
   >;
 }
 
-/** Packages of which one built file is taken, so that what they are built from does not come along. */
+/**
+ * Packages of which one built file is taken, so that what they are built from does not come along.
+ */
 const WHOLE = /^onnxruntime-(?:node|web)$/;
 /** Describe, and do not run. */
 const TYPES = /^@types\//;

@@ -73,7 +73,9 @@ async function makeEmpty(folder: string) {
   for (const name of names) await Deno.remove(join(folder, name), { recursive: true });
 }
 
-/** A browser finds no package by its name: the one script that loads the engine says where it lies. */
+/**
+ * A browser finds no package by its name: the one script that loads the engine says where it lies.
+ */
 async function nameEngine(folder: string) {
   const named = `"${ENGINE.name}"`;
   let changed = 0;

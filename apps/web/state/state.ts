@@ -143,7 +143,10 @@ export function phaseAfter(
 /** Milliseconds of work after which something can be said of what is left. */
 const SOON_MS = 3000;
 
-/** Seconds that a piece of work still takes at the speed that it had; null where that is not known yet. */
+/**
+ * Seconds that a piece of work still takes at the speed that it had; null where that is not known
+ * yet.
+ */
 export function secondsLeft({ done, total, first }: Phase, now: number): number | null {
   const worked = now - first.at;
   if (worked < SOON_MS || done <= first.done) return null;

@@ -14,7 +14,8 @@ import { resultOf } from "./result.ts";
 import { keepRun, StoredRun } from "./runs.ts";
 
 /**
- * Begins a run: checks that it can be made here, keeps in the browser's storage what it needs to go on, and makes it.
+ * Begins a run: checks that it can be made here, keeps in the browser's storage what it needs to go
+ * on, and makes it.
  * @throws {UnreachableTargetError} when so much cannot go.
  * @throws {InsufficientMemoryError} when the model does not fit into memory.
  * @throws {StorageError} when there is no room for it.

@@ -7,8 +7,8 @@ export async function openEngine(threads = 1): Promise<Backend> {
 }
 
 /**
- * The most threads, of those that there are cores for, that fit into memory and leave the batches of
- * a run as they are with one: batches decide, and each thread takes memory.
+ * The most threads, of those that there are cores for, that fit into memory and leave the batches
+ * of a run as they are with one: batches decide, and each thread takes memory.
  * @param batchOf what a batch would be with so many threads.
  * @throws {InsufficientMemoryError} when one thread does not fit.
  */

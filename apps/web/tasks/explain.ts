@@ -61,7 +61,9 @@ const OFFERED: readonly (readonly [RegExp, string])[] = [
 /** What only the command line offers. */
 const NOT_OFFERED = /\s*\([^()]*--[a-z][^()]*\)|; [^;]*--[a-z][^;]*$/g;
 
-/** A message as a sentence for people without a command line. It may begin with the name of a file. */
+/**
+ * A message as a sentence for people without a command line. It may begin with the name of a file.
+ */
 function inPage(message: string): string {
   const said = OFFERED.reduce((text, [option, here]) => text.replace(option, here), message)
     .replace(NOT_OFFERED, "");

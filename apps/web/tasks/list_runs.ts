@@ -5,7 +5,10 @@ import { isTaken, takenLocks } from "./locks.ts";
 import { runsFolder } from "./places.ts";
 import { StoredRun } from "./runs.ts";
 
-/** What the browser keeps of this page, the newest run first. What a closed tab left half copied goes. */
+/**
+ * What the browser keeps of this page, the newest run first. What a closed tab left half copied
+ * goes.
+ */
 export async function runs(): Promise<readonly RunSummary[]> {
   const folder = await runsFolder();
   const taken = await takenLocks();

@@ -2,7 +2,9 @@ import { LopperError } from "@lopper/core";
 
 const lockName = (id: string) => `lopper-run-${id}`;
 
-/** Does something to a run while nobody else does. @throws {LopperError} when another tab has it. */
+/**
+ * Does something to a run while nobody else does. @throws {LopperError} when another tab has it.
+ */
 export async function withRun<T>(id: string, work: () => Promise<T>): Promise<T> {
   return await navigator.locks.request(lockName(id), { ifAvailable: true }, async (lock) => {
     if (lock) return await work();

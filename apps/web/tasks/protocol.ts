@@ -1,4 +1,7 @@
-/** What a page asks of a worker, what it is told meanwhile, and what comes of it. All of it can be copied. */
+/**
+ * What a page asks of a worker, what it is told meanwhile, and what comes of it. All of it can be
+ * copied.
+ */
 import type { Candidate, PrunePlan } from "@lopper/core";
 import type { RunRecord } from "@lopper/run";
 import type { Asked } from "./about.ts";
@@ -75,7 +78,9 @@ export type PruneTold =
     readonly done: number;
     readonly total: number;
   }
-  /** Steps that were taken since the last; after the first of a run that goes on, all that it had. */
+  /**
+   * Steps that were taken since the last; after the first of a run that goes on, all that it had.
+   */
   | { readonly type: "steps"; readonly steps: readonly StepTold[]; readonly layers: Layers }
   | { readonly type: "note"; readonly message: string };
 
