@@ -18,8 +18,8 @@ export function Running(props: { readonly view: View; readonly act: Controller }
       <div class="buttons">
         <button type="button" onClick={() => act.home()}>Stop</button>
         <p class="note">
-          Stop, or close the tab: what was decided is kept in this browser, and the run goes on from
-          there.
+          Stop, or close the tab: what was decided is kept in this browser, and the run can go on
+          from there.
         </p>
       </div>
       {notes.map((note) => <p key={note} class="note">{note}</p>)}
