@@ -3,19 +3,14 @@ export { cardOfRun } from "./card_of_run.ts";
 export { comparedFigures } from "./compared_figures.ts";
 export type { Decision } from "./decision.ts";
 export type { RunEvent } from "./events.ts";
+export { fitsInMemory, keepsBatches, openFitting } from "./fitting_engines.ts";
 export { expandedWithin, type MemoryPart } from "./memory.ts";
 export { MemoryStore } from "./memory_store.ts";
 export { type CalibrationPart, SELF } from "./options/calibration_part.ts";
 export { type GivenRunOptions, RUN_OPTIONS } from "./options/run_options.ts";
 export { statedDefaults } from "./options/stated.ts";
 export { ownTextLength, type OwnTexts, ownTexts, ownTextStart, SELF_TOKENS } from "./own_texts.ts";
-export {
-  type AppliedDecision,
-  type PruneTask,
-  type RunNames,
-  type RunTools,
-  shareMemory,
-} from "./prepare.ts";
+export { type AppliedDecision, type PruneTask, type RunNames, type RunTools } from "./prepare.ts";
 export { SETTINGS, type SettingsName } from "./presets.ts";
 export { prune } from "./prune.ts";
 export { type Rehearsal, rehearse } from "./rehearse.ts";

@@ -139,7 +139,8 @@ export function shareMemory(
   model: Model,
   tokens: number,
   flags: RunFlags,
-  { backend, store, memory }: Pick<RunTools, "backend" | "memory"> & {
+  { backend, store, memory }: Pick<RunTools, "memory"> & {
+    readonly backend: Pick<Backend, "description">;
     readonly store: Pick<RunStore, "settings">;
   },
 ): MemoryPlan {

@@ -1,4 +1,4 @@
-import type { Backend } from "@lopper/backends";
+import type { Backend, BackendDescription } from "@lopper/backends";
 import { longestSequence, type StopSignal, UsageError } from "@lopper/core";
 import {
   BATCH_TOKENS,
@@ -7,7 +7,7 @@ import {
   type OpenedModel,
 } from "@lopper/evaluation";
 import { type Model, modelDigest } from "@lopper/models";
-import { expandedWithin, type MemoryPart } from "@lopper/run";
+import { expandedWithin, fitsInMemory, type MemoryPart, openFitting } from "@lopper/run";
 import { Decoder, LaidOutWeights } from "@lopper/runtime";
 import { openTokenizer } from "@lopper/tokenizers";
 import type { EvaluationLog } from "./evaluation_log.ts";
@@ -51,9 +51,8 @@ export async function openMeasured(run: EvaluationRun): Promise<OpenMeasured> {
   opening.defer(() => reporter.stop());
   const { title } = run.located;
   const model = opening.use(await openLocated(run.located, TOLD));
-  const backend = await openUserBackend(options.backend, options, (m) => reporter.say(m));
-  opening.use(backend);
   const length = windowLength(model, options.seqLen);
+  const backend = opening.use(await openEngines(model, length, run));
   const digest = await modelDigest(model, (done, total) => {
     reporter.progress(`reading ${title}`, done, total);
     signal.throwIfAborted();
@@ -77,18 +76,39 @@ function windowLength({ architecture }: Model, asked: number | undefined): numbe
   return asked ?? Math.min(DEFAULT_WINDOW, longest);
 }
 
+/** The engine that was asked for; of one that shares out its work, as much as fits. */
+async function openEngines(model: Model, length: number, run: EvaluationRun): Promise<Backend> {
+  const { options, reporter } = run;
+  const open = (threads?: number) =>
+    openUserBackend(options.backend, { ...options, threads }, (message) => reporter.say(message));
+  if (options.threads !== undefined) return await open(options.threads);
+  return await openFitting(
+    open,
+    (description) => fitsInMemory(() => expandedBytesOf(model, description, length, run) >= 0),
+  );
+}
+
 async function openDecoder(
   model: Model,
   backend: Backend,
   length: number,
-  { options: { memory }, beside }: EvaluationRun,
+  run: EvaluationRun,
 ): Promise<Decoder> {
-  const tokens = Math.max(BATCH_TOKENS, length);
-  const budget = budgetNow(memory);
-  const run = { tokens, length, beside: beside?.(model) };
-  const expandedBytes = expandedWithin(model, backend.description, run, budget);
+  const expandedBytes = expandedBytesOf(model, backend.description, length, run);
   return new Decoder(
     backend,
     await LaidOutWeights.load(model, { expandedBytes }),
   );
+}
+
+/** @throws {InsufficientMemoryError} when the least does not fit. */
+function expandedBytesOf(
+  model: Model,
+  backend: BackendDescription,
+  length: number,
+  { options: { memory }, beside }: EvaluationRun,
+): number {
+  const tokens = Math.max(BATCH_TOKENS, length);
+  const part = { tokens, length, beside: beside?.(model) };
+  return expandedWithin(model, backend, part, budgetNow(memory));
 }

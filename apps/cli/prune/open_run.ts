@@ -6,7 +6,9 @@ import {
   type AppliedDecision,
   exportOf,
   type GivenRunOptions,
+  keepsBatches,
   latencyTable,
+  openFitting,
   policyOf,
   type PruneTask,
   ratioForBytes,
@@ -86,8 +88,7 @@ export async function openRun(
   const watch = new SourceWatch();
   const model = opening.use(await openLocated(located, (note) => reporter.note(note), watch));
   const asked = await askedOf(folder, located, options, model);
-  const backend = await openBackendOf(folder, asked.options, reporter);
-  opening.use(backend);
+  const backend = opening.use(await openBackendOf(folder, asked, reporter));
   const again = commandLine(`prune --resume --out ${folder.path}`);
   const hint = `stopped; nothing is lost, continue with: ${again}`;
   const signal = interruption.saying(() => folder.begun ? hint : "stopped");
@@ -135,16 +136,24 @@ async function askedOf(
   return { model, title, flags, options };
 }
 
-/** The engine that was asked for, else the one that the run was begun with. */
+/**
+ * The engine that was asked for, else the one that the run was begun with. Of one that shares out
+ * its work, as much as fits.
+ */
 async function openBackendOf(
-  { settings }: RunFolder,
-  { backend, threads }: GivenRunOptions,
+  folder: RunFolder,
+  { model, flags, options }: Asked,
   reporter: Reporter,
 ): Promise<Backend> {
-  const name = backend === "auto" && settings
-    ? ENGINE_OPTIONS.backend.form.schema.parse(settings.backend)
+  const { backend, threads, memory } = options;
+  const name = backend === "auto" && folder.settings
+    ? ENGINE_OPTIONS.backend.form.schema.parse(folder.settings.backend)
     : backend;
-  return await openUserBackend(name, { threads }, (message) => reporter.say(message));
+  const open = (threads?: number) =>
+    openUserBackend(name, { threads }, (message) => reporter.say(message));
+  if (threads !== undefined) return await open(threads);
+  const tools = { memory: () => budgetNow(memory), store: folder };
+  return await openFitting(open, keepsBatches(model, flags, tools));
 }
 
 /** What a target of latency means, by a table of timings; other targets mean what they say. */

@@ -5,6 +5,8 @@ import { type SampleList, textSamples } from "@lopper/importance";
 import { type Model, openModel } from "@lopper/models";
 import {
   cutTexts,
+  keepsBatches,
+  openFitting,
   policyOf,
   type PruneTask,
   type RunFlags,
@@ -12,12 +14,11 @@ import {
   type RunNames,
   type RunStore,
   type RunTexts,
-  shareMemory,
 } from "@lopper/run";
 import { openTokenizer, type Tokenizer } from "@lopper/tokenizers";
 import type { About } from "./about.ts";
 import { EMBEDDED_TEXTS } from "./embedded.ts";
-import { fittingThreads, openEngine } from "./engines.ts";
+import { openEngine } from "./engines.ts";
 import { memoryHere } from "./memory.ts";
 
 /** All that a run needs but its store, open. */
@@ -46,7 +47,12 @@ export async function openRun(
   const flags = flagsOf(model, about, store.settings?.flags);
   // What is out of reach is refused before a text is read.
   policyOf(model, flags, null);
-  const backend = opening.use(await openFitting(model, flags, store));
+  const backend = opening.use(
+    await openFitting(
+      (threads = navigator.hardwareConcurrency) => openEngine(threads),
+      keepsBatches(model, flags, { memory: memoryHere, store }),
+    ),
+  );
   const tokenizer = opening.use(await openTokenizer(model.folder));
   const texts = await cutTexts(
     {
@@ -94,20 +100,6 @@ function flagsOf(
     { ...asked, calibration: own, model: isEmbedded ? null : title },
     { saved, usual: isEmbedded ? usual : undefined },
   );
-}
-
-/** @throws {InsufficientMemoryError} when the run does not fit into memory. */
-async function openFitting(
-  model: Model,
-  flags: RunFlags,
-  store: Pick<RunStore, "settings">,
-): Promise<Backend> {
-  const tokens = flags.seqLen * Math.max(flags.samples, flags.widthSamples);
-  const threads = await fittingThreads(navigator.hardwareConcurrency, async (threads) => {
-    await using backend = await openEngine(threads);
-    return shareMemory(model, tokens, flags, { backend, memory: memoryHere, store }).batchTokens;
-  });
-  return await openEngine(threads);
 }
 
 async function calibration(text: File | null) {
