@@ -9,6 +9,7 @@ import {
   formatPerplexity,
   formatRatio,
   formatSeconds,
+  plural,
 } from "@lopper/core";
 import { criterionOf, PUBLISHED_RANKING, type Sequences, tokenCount } from "@lopper/importance";
 import type { Model } from "@lopper/models";
@@ -49,7 +50,7 @@ export function describeStart(
   } parameters, ${target} ` +
     `(${flags.preset}, ${flags.distribution}${
       flags.uniform ? ", layers alike" : ""
-    }), on ${name} (${engine}, ${threads} threads)\n` +
+    }), on ${name} (${engine}, ${plural(threads, "thread")})\n` +
     quantised +
     `calibration: ${drawn.block} samples, ${tokens(block)} for blocks; ` +
     `${drawn.width} samples, ${tokens(width)} for channels and heads` +
@@ -93,7 +94,7 @@ export function describeResult(record: RunRecord, out: string, report: string | 
   if (record.quantised) lines.push(`  ${describeQuantised(record.quantised)}`);
   const { name, engine, threads } = record.backend;
   lines.push(
-    `  ${formatSeconds(record.wallSeconds)} on ${name} (${engine}, ${threads} threads)`,
+    `  ${formatSeconds(record.wallSeconds)} on ${name} (${engine}, ${plural(threads, "thread")})`,
     `  written to ${out}`,
     "  the pruned model was measured on these files, by Lopper's own reader",
     ...(report === null ? [] : [`  a page about it: ${report}`]),
