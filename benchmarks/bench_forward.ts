@@ -39,7 +39,7 @@ interface Round {
 /** Largest difference of the mean NLL, in nats, between engines that compute the same. */
 const NLL_TOLERANCE = 1e-4;
 /** WebAssembly takes long, and repeats tell little beside rounds. */
-const REPEATS = { native: 3, wasm: 1 };
+const REPEATS = { native: 3, wasm: 2 };
 const THREADS = 2;
 
 export async function benchForward(options: ForwardOptions): Promise<void> {
