@@ -2,6 +2,7 @@ import {
   BlobSource,
   type ByteSource,
   checkFileName,
+  entryNames,
   missingFile,
   type ModelFolder,
   readWholeFile,
@@ -26,8 +27,7 @@ export class BlobFolder implements ModelFolder {
 
   /** Names of files, and of folders that hold some. */
   list(): Promise<readonly string[]> {
-    const names = [...this.#files.keys()].map((path) => path.split("/")[0]);
-    return Promise.resolve([...new Set(names)].sort());
+    return Promise.resolve(entryNames(this.#files.keys()));
   }
 
   has(file: string): Promise<boolean> {

@@ -4,7 +4,6 @@ import {
   checkSameSettings,
   parseRunRecord,
   parseRunSettings,
-  PLAN_FILES,
   RECORD_FILE,
   RunJournal,
   type RunRecord,
@@ -102,13 +101,6 @@ export class OpfsRun implements RunStore, Disposable {
   async sink(file: string): Promise<ByteSink> {
     const [name, ...folders] = file.split("/").reverse();
     return await OpfsSink.open(await folderIn(await this.#result(), folders.reverse()), name);
-  }
-
-  async writePlan(planJson: string, publishedJson: string | null): Promise<readonly string[]> {
-    await this.#write(PLAN_FILES.plan, planJson);
-    if (publishedJson === null) return [PLAN_FILES.plan];
-    await this.#write(PLAN_FILES.published, publishedJson);
-    return [PLAN_FILES.plan, PLAN_FILES.published];
   }
 
   async reopen(): Promise<Model> {

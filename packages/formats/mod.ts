@@ -18,6 +18,7 @@ export {
 export { anyObject, checkJson, parseJson, readJson, readJsonText, readText } from "./json.ts";
 export {
   checkFileName,
+  entryNames,
   MemoryFolder,
   missingFile,
   type ModelFolder,

@@ -24,6 +24,11 @@ export interface ModelFolder {
   folder(name: string): ModelFolder;
 }
 
+/** The names of what lies in a folder, by paths of files in and below it. */
+export function entryNames(paths: Iterable<string>): readonly string[] {
+  return [...new Set(Array.from(paths, (path) => path.split("/")[0]))].sort();
+}
+
 /** Reads a whole file through `open`. */
 export async function readWholeFile(
   folder: Pick<ModelFolder, "open">,

@@ -1,7 +1,7 @@
 import { type ByteSink, MemoryFolder, MemorySink } from "@lopper/formats";
 import { type Model, openModel } from "@lopper/models";
 import { type History, type JournalEntry, parseJournal, toJournalLine } from "@lopper/search";
-import { PLAN_FILES, type RunStore } from "./store.ts";
+import type { RunStore } from "./store.ts";
 import type { RunRecord } from "./schemas/record.ts";
 import type { RunSettings } from "./schemas/settings.ts";
 
@@ -47,19 +47,6 @@ export class MemoryStore implements RunStore {
     const sink = new MemorySink();
     this.#sinks.set(file, sink);
     return Promise.resolve(sink);
-  }
-
-  async writePlan(planJson: string, publishedJson: string | null): Promise<readonly string[]> {
-    const plans = [[PLAN_FILES.plan, planJson], [PLAN_FILES.published, publishedJson]] as const;
-    const written: string[] = [];
-    for (const [file, text] of plans) {
-      if (text === null) continue;
-      const sink = await this.sink(file);
-      await sink.write(new TextEncoder().encode(text));
-      await sink.commit();
-      written.push(file);
-    }
-    return written;
   }
 
   reopen(): Promise<Model> {

@@ -41,11 +41,6 @@ export interface RunStore {
   append(entry: JournalEntry): Promise<void>;
   /** The sink of a file of the result by its path, with slashes. */
   sink(file: string): Promise<ByteSink>;
-  /**
-   * Writes the plan, and the same as a published config where that can say it.
-   * @returns the files, by their paths in the result.
-   */
-  writePlan(planJson: string, publishedJson: string | null): Promise<readonly string[]>;
   /** Opens the model that was written; whoever asks closes it. */
   reopen(): Promise<Model>;
   /** Takes the record, with which the result is whole. */

@@ -7,9 +7,10 @@ import {
   writePrunedModel,
 } from "@lopper/models";
 import { keptOf, type Ranking } from "@lopper/core";
+import { writeText } from "@lopper/formats";
 import { keepsMostImportant } from "@lopper/search";
 import type { Decision } from "./decision.ts";
-import type { RunStore } from "./store.ts";
+import { PLAN_FILES, type RunStore } from "./store.ts";
 
 /**
  * Writes the checkpoint and the plan through the store of a run, and the published config where it
@@ -29,11 +30,15 @@ export async function writeResult(
     refit,
   });
   const isPrefix = keepsMostImportant(keptOf(model.architecture, plan), published);
-  const plans = await store.writePlan(
-    planToJson(plan),
-    isPrefix
-      ? publishedConfigToJson(toPublishedConfig(model.architecture, shape, plan.removalOrder))
-      : null,
-  );
-  return [...written.files, ...plans];
+  const files = [...written.files];
+  const write = async (file: string, text: string) => {
+    await writeText((name) => store.sink(name), file, text);
+    files.push(file);
+  };
+  await write(PLAN_FILES.plan, planToJson(plan));
+  if (isPrefix) {
+    const config = toPublishedConfig(model.architecture, shape, plan.removalOrder);
+    await write(PLAN_FILES.published, publishedConfigToJson(config));
+  }
+  return files;
 }

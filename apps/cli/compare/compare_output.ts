@@ -1,4 +1,4 @@
-import { formatBytes, formatChange, formatCount, formatPerplexity } from "@lopper/core";
+import { formatBytes, formatChange, formatCount, formatPerplexity, plural } from "@lopper/core";
 import type { Estimate, MetricName } from "@lopper/evaluation";
 import type { AgainstFirst, ComparedModel, Comparison } from "./comparison.ts";
 import { formatMetric, notes } from "../measuring/evaluation_output.ts";
@@ -106,8 +106,8 @@ function explanations({ models, promptTokens, decodeTokens }: Comparison): reado
   ];
   if (speed !== null) {
     lines.push(
-      `  speed: a prompt of ${promptTokens} tokens and ${decodeTokens} after it, ${engine}, ${threads} ` +
-        `thread${threads === 1 ? "" : "s"}, median of ${speed.prefillSeconds.length}; ` +
+      `  speed: a prompt of ${promptTokens} tokens and ${decodeTokens} after it, ${engine}, ` +
+        `${plural(threads, "thread")}, median of ${speed.prefillSeconds.length}; ` +
         "peak memory of a process that does nothing else",
     );
   }

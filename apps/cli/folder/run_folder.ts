@@ -197,14 +197,6 @@ export class RunFolder implements RunStore {
     return await this.#next.sink(file);
   }
 
-  /** @returns the files. */
-  async writePlan(planJson: string, publishedJson: string | null): Promise<readonly string[]> {
-    await this.#next.writeText(FILES.plan, planJson);
-    if (publishedJson === null) return [FILES.plan];
-    await this.#next.writeText(FILES.published, publishedJson);
-    return [FILES.plan, FILES.published];
-  }
-
   /** Writes the record, with which the result is whole, and puts it in its place. */
   async finish(record: RunRecord): Promise<void> {
     await this.#journal!.checkInPlace();

@@ -50,7 +50,7 @@ const FORMS = "in Hugging Face layout, a GGUF or an ONNX file";
 const ON_HUB = "a name of the hub (owner/name, owner/name@revision, owner/name:file.gguf)";
 /** What a command takes as its model, and as its models. */
 export const MODEL_HELP = `a folder ${FORMS}, ${ON_HUB}`;
-export const MODELS_HELP = `each a folder ${FORMS}, ${ON_HUB}`;
+export const MODELS_HELP = `each ${MODEL_HELP}`;
 /** Digits of a commit that people are shown. */
 const SHORT = 7;
 

@@ -1,6 +1,7 @@
 import {
   type ByteSource,
   checkFileName,
+  entryNames,
   missingFile,
   type ModelFolder,
   readWholeFile,
@@ -30,8 +31,7 @@ export class HubFolder implements ModelFolder {
 
   list(): Promise<readonly string[]> {
     const below = [...this.#revision.files.keys()].filter((path) => path.startsWith(this.#under));
-    const names = below.map((path) => path.slice(this.#under.length).split("/")[0]);
-    return Promise.resolve([...new Set(names)].sort());
+    return Promise.resolve(entryNames(below.map((path) => path.slice(this.#under.length))));
   }
 
   has(file: string): Promise<boolean> {

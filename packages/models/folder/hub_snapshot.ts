@@ -1,5 +1,5 @@
 import { CheckpointFormatError, shown, UnsupportedModelError } from "@lopper/core";
-import type { ModelFolder } from "@lopper/formats";
+import { entryNames, type ModelFolder } from "@lopper/formats";
 
 const SNAPSHOTS = "snapshots";
 /** A snapshot in the hub's cache: what it is of, and its commit. */
@@ -16,7 +16,7 @@ const MAX_REF_BYTES = 300;
 export async function hubSnapshot(folder: ModelFolder): Promise<ModelFolder | null> {
   const snapshots = folder.folder(SNAPSHOTS);
   const found = await snapshots.list().then((names) => names, () => []);
-  const revisions = [...new Set(found.map((name) => name.split("/")[0]))].sort();
+  const revisions = entryNames(found);
   if (revisions.length === 0) return null;
   const refs = folder.folder("refs");
   if (await refs.has("main")) {

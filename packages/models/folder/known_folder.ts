@@ -2,6 +2,7 @@ import { CheckpointFormatError, LopperError } from "@lopper/core";
 import {
   type ByteSource,
   checkFileName,
+  entryNames,
   missingFile,
   type ModelFolder,
   readWholeFile,
@@ -40,8 +41,7 @@ export class KnownFolder implements ModelFolder {
   static async of(base: ModelFolder, folders: readonly string[] = []): Promise<KnownFolder> {
     if (base instanceof KnownFolder) return base;
     // A folder in memory lists what lies deeper, too, by its path.
-    const listed = (await base.list()).map((name) => name.split("/")[0]);
-    const names = [...new Set(listed)].sort();
+    const names = entryNames(await base.list());
     const files = new Set<string>();
     for (const name of names) if (await isFile(base, name)) files.add(name);
     const inner = new Map<string, KnownFolder>();
