@@ -69,8 +69,8 @@ async function reference(
   gram.add(Dense.eye(n).mul(0.01 * gram.trace() / n));
   const described = decoder.blocks[block];
   const { data } = decoder.weights.block(block, shape[block]!)
-    .find(({ name }) => name === (described.attended ? "o" : "down"))!;
-  const heads = described.attended && headsOf(described);
+    .find(({ name }) => name === (described.attention ? "o" : "down"))!;
+  const heads = described.attention && headsOf(described);
   const width = heads ? heads.headDim * heads.queryHeads / heads.kvHeads : 1;
   const steps = plainElimination(gram, rowsOf(data, n), width);
   const tie = steps.findIndex(({ increase, next }) => next - increase < 1e-4 * increase);

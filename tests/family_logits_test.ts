@@ -1,5 +1,5 @@
 import { type Backend, type Executable, openBackend } from "@lopper/backends";
-import { UnsupportedModelError } from "@lopper/core";
+import { fullyAttended, UnsupportedModelError } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
 import { openModel } from "@lopper/models";
 import { Decoder, LaidOutWeights, sequenceLogits } from "@lopper/runtime";
@@ -82,7 +82,7 @@ for (const variant of ["cpu", "cpu without its fused operator", "wasm"] as const
         assert.deepEqual([...operators], [fused ? "GroupQueryAttention" : "RotaryEmbedding"]);
 
         if (expected.beyond_window) {
-          const window = model.architecture.slidingWindow;
+          const window = fullyAttended(model.architecture);
           await assert.rejects(
             sequenceLogits(decoder, expected.beyond_window.input_ids),
             (error) =>

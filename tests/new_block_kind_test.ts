@@ -36,6 +36,7 @@ const toy: BlockKind = {
 const KINDS = [...BLOCK_KINDS, toy];
 
 const [TOKENS, HIDDEN, EPS] = [3, 8, 1e-5];
+const NORM = { kind: "rms", eps: EPS } as const;
 const cells = { dimension: "cells", width: 2 };
 
 /**
@@ -85,8 +86,13 @@ function expected({ placement }: Block, size: BlockSize): Float64Array {
 function graphOf(block: Block, weightsIn: (g: GraphBuilder) => BlockWeights): Uint8Array {
   const g = new GraphBuilder("toy", 21);
   const h = g.input("h", "float32", ["N", HIDDEN]);
-  const scope = { g, block, weights: weightsIn(g), eps: EPS, attend: notAttended(block) };
-  g.output("out", blockNodes(scope, h, KINDS).out, "float32", ["N", HIDDEN]);
+  const scope = { g, block, weights: weightsIn(g), norm: NORM, attend: notAttended(block) };
+  g.output(
+    "out",
+    blockNodes(scope, { sum: h, read: h, hiddenSize: HIDDEN }, KINDS).out,
+    "float32",
+    ["N", HIDDEN],
+  );
   return g.encode();
 }
 
@@ -169,10 +175,11 @@ for (const [name, binding] of Object.entries({ fed, resident, stored })) {
 
 Deno.test("a block of a kind that nothing computes is named", () => {
   const g = new GraphBuilder("none");
-  const scope = { g, block: BLOCK, weights: fedWeights(g, BLOCK), eps: EPS };
+  const scope = { g, block: BLOCK, weights: fedWeights(g, BLOCK), norm: NORM };
+  const h = g.input("h", "float32", ["N", HIDDEN]);
+  const input = { sum: h, read: h, hiddenSize: HIDDEN };
   assert.throws(
-    () =>
-      blockNodes({ ...scope, attend: notAttended(BLOCK) }, g.input("h", "float32", ["N", HIDDEN])),
+    () => blockNodes({ ...scope, attend: notAttended(BLOCK) }, input),
     /nothing computes a block of the kind toy/,
   );
 });

@@ -8,6 +8,7 @@ import {
 import {
   type Architecture,
   denseShape,
+  fullyAttended,
   type Shape,
   UnsupportedModelError,
   UnsupportedOpError,
@@ -133,7 +134,7 @@ for (const variant of VARIANTS) {
       const graphs: Uint8Array[] = [];
       const resident = new ResidentDecoder(recording(backend, variant.as, graphs), weights);
       const decoder = new Decoder(reference, weights);
-      const sequences = texts(architecture, 3, architecture.slidingWindow ?? 40);
+      const sequences = texts(architecture, 3, fullyAttended(architecture) ?? 40);
       const seen: Float32Array[] = [];
       for (const shape of shapes(architecture, random)) {
         const hidden = await forwardFrom(decoder, shape, 0, await decoder.embed(sequences));

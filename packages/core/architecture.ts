@@ -1,4 +1,6 @@
+import type { Rope } from "./attention.ts";
 import { areAlike, type Block, blockId, type Shape } from "./block.ts";
+import type { Norm } from "./norm.ts";
 
 /**
  * A decoder-only language model as its residual blocks. That they differ is normal: a pruned model
@@ -14,20 +16,13 @@ export interface Architecture {
   readonly vocabSize: number;
   /** Longest sequence, in tokens, that the model was made for. */
   readonly maxPositions: number;
-  readonly rmsNormEps: number;
+  readonly norm: Norm;
+  /** Weights outside the blocks, beside embedding and LM head. */
+  readonly outer: readonly OuterPart[];
   /** The LM head is the embedding matrix. */
   readonly tiedEmbeddings: boolean;
-  readonly rope: Rope;
-  /**
-   * Tokens that attention reaches back at most, itself included, in layers that have such a window;
-   * null where none has.
-   */
-  readonly slidingWindow: number | null;
-  /**
-   * Layers whose attention reaches back all the way beside others with a window, ascending; absent
-   * where there are none.
-   */
-  readonly fullAttention?: readonly number[];
+  /** What is done to rows of the embedding, and to logits, where anything is. */
+  readonly scaling?: OuterScaling;
   /** Token ids that end a text (generation stops at any of them); may be empty. */
   readonly eosTokenIds: readonly number[];
   /** Layers, those included that have no block. */
@@ -39,55 +34,46 @@ export interface Architecture {
 }
 
 /**
- * Rotary position embedding (RoFormer, arXiv 2104.09864) with the scalings of the families read
- * here.
+ * Weights outside the blocks: the final norm's gain and bias, learned positions, whose rows are
+ * added to those of the embedding, and a bias of the LM head.
  */
-export interface Rope {
-  readonly theta: number;
-  readonly scaling: RopeScaling | null;
-}
+export type OuterPart = "finalNorm" | "finalNormBias" | "positions" | "lmHeadBias";
 
-export type RopeScaling =
-  | { readonly type: "linear"; readonly factor: number }
-  | {
-    readonly type: "llama3";
-    readonly factor: number;
-    readonly lowFrequencyFactor: number;
-    readonly highFrequencyFactor: number;
-    readonly originalMaxPositions: number;
-  };
-
-/** How far attention reaches back, as a model's description has it. */
-export type AttentionWindows = Pick<Architecture, "slidingWindow" | "fullAttention">;
-
-/**
- * How a model is described whose layers have these windows, null for none. All that have one have
- * the same.
- */
-export function windowsOf(windows: readonly (number | null)[]): AttentionWindows {
-  const slidingWindow = windows.find((window) => window !== null) ?? null;
-  if (slidingWindow === null) return { slidingWindow };
-  const fullAttention = windows.flatMap((window, layer) => window === null ? [layer] : []);
-  return { slidingWindow, ...(fullAttention.length > 0 && { fullAttention }) };
+/** What is done to hidden states before the first block, and to logits. */
+export interface OuterScaling {
+  /** Rows of the embedding are multiplied with it. */
+  readonly embedding?: number;
+  /** Logits are multiplied with it. */
+  readonly logits?: number;
+  /** Logits z become cap · tanh(z / cap), after they are multiplied. */
+  readonly logitCap?: number;
+  /** Rows of the LM head have length 1 when they are used (Baichuan 2). */
+  readonly unitHead?: true;
+  /** The first token reads this row of the learned positions; 0 unless said (OPT: 2). */
+  readonly positionOffset?: number;
 }
 
 /** Tokens that the attention of a layer reaches back, itself included, or null for all. */
 export function attentionWindow(
-  { slidingWindow, fullAttention }: AttentionWindows,
+  { blocks }: Pick<Architecture, "blocks">,
   layer: number,
 ): number | null {
-  return fullAttention?.includes(layer) ? null : slidingWindow;
+  const attended = blocks.find((block) => block.layer === layer && block.attention);
+  return attended?.attention?.window ?? null;
 }
 
 /**
  * Tokens up to which attention reaches back all the way in every layer that has attention; null for
  * any number.
  */
-export function fullyAttended(architecture: Architecture): number | null {
-  const windows = architecture.blocks.flatMap(({ attended, layer }) =>
-    attended ? attentionWindow(architecture, layer) ?? [] : []
-  );
-  return windows[0] ?? null;
+export function fullyAttended({ blocks }: Pick<Architecture, "blocks">): number | null {
+  const windows = blocks.flatMap(({ attention }) => attention?.window ?? []);
+  return windows.length === 0 ? null : Math.min(...windows);
+}
+
+/** The rotary embedding of the first block that has one; null where none has. */
+export function firstRope({ blocks }: Pick<Architecture, "blocks">): Rope | null {
+  return blocks.find(({ attention }) => attention?.rope)?.attention?.rope ?? null;
 }
 
 /** Tokens of the longest sequence that a model takes, and attends to as a whole. */
@@ -112,10 +98,8 @@ export function resizedBlocks(blocks: readonly Block[], shape: Shape): readonly 
 
 /** The same model with some of its layers, in their order. */
 export function keepLayers(architecture: Architecture, kept: readonly number[]): Architecture {
-  const { slidingWindow: _, fullAttention: __, ...rest } = architecture;
   return {
-    ...rest,
-    ...windowsOf(kept.map((layer) => attentionWindow(architecture, layer))),
+    ...architecture,
     layerCount: kept.length,
     blocks: architecture.blocks.flatMap((block) => {
       const layer = kept.indexOf(block.layer);

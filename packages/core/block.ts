@@ -1,3 +1,5 @@
+import type { Attention } from "./attention.ts";
+
 /**
  * The anatomy of a model as data: a residual block is a list of weights, and each axis of a weight
  * says whether pruning may shorten it. Shapes, parameter and MAC counts, prune groups, rankings and
@@ -28,6 +30,8 @@ export interface DeclaredWeight {
    * gone.
    */
   readonly norm?: true;
+  /** The block before it in its layer has the same one: where both are there, it is one tensor. */
+  readonly shared?: true;
 }
 
 /**
@@ -41,10 +45,14 @@ export interface Dimension {
 }
 
 /**
- * Where the norm of a residual block is: before what it computes, h ← h + f(norm(h)), or behind it,
- * h ← h + norm(f(h)) (OLMo 2, arXiv 2501.00656): there it scales what the block adds.
+ * Where the norms of a residual block are: before what it computes, h ← h + f(norm(h)), behind it,
+ * h ← h + norm(f(h)) (OLMo 2, arXiv 2501.00656), where it scales what the block adds, or both,
+ * h ← h + post_norm(f(norm(h))) (Gemma 2, arXiv 2408.00118).
  */
-export type NormPlacement = "pre" | "post";
+export type NormPlacement = "pre" | "post" | "both";
+
+/** What an MLP applies to each channel, as transformers names it. */
+export type Activation = "silu" | "gelu" | "gelu_pytorch_tanh" | "relu" | "relu2";
 
 /** A residual block: it adds something to the hidden states. */
 export interface Block {
@@ -55,13 +63,19 @@ export interface Block {
   readonly kind: string;
   /** "pre" unless said. */
   readonly placement?: NormPlacement;
+  /**
+   * It reads what the block before it in its layer reads, and adds to what that one puts out
+   * (GPT-J's parallel layers); where the layer has none before it, it is like any other.
+   */
+  readonly parallel?: true;
+  /** What it adds is multiplied with that; 1 unless said. */
+  readonly multiplier?: number;
+  /** SiLU unless said. */
+  readonly activation?: Activation;
   readonly dimensions: readonly Dimension[];
   readonly weights: readonly DeclaredWeight[];
-  /**
-   * Channels that are multiplied with those of every earlier position, twice: for scores and for
-   * values.
-   */
-  readonly attended?: Axis;
+  /** Where its tokens see one another. */
+  readonly attention?: Attention;
 }
 
 /** The id of the one block of a kind that a layer has. */
@@ -78,9 +92,13 @@ export function indexOfPart(blocks: readonly Block[], part: string): number {
   return known.get(part) ?? -1;
 }
 
-/** True when two blocks are the same but for their place. */
+/**
+ * True when two blocks are the same but for their place, and for how far and by which positions
+ * their tokens see one another: configs say that by layer.
+ */
 export function areAlike(a: Block, b: Block): boolean {
-  const rest = ({ id: _, layer: __, ...block }: Block) => JSON.stringify(block);
+  const rest = ({ id: _, layer: __, attention, ...block }: Block) =>
+    JSON.stringify([block, attention?.channels]);
   return a === b || rest(a) === rest(b);
 }
 
@@ -134,7 +152,7 @@ export function macsOfBlock(block: Block, size: BlockSize, length: number): numb
   const products = matrices.reduce((sum, weight) => sum + product(weightShape(weight, size)), 0);
   // Scores and weighted values, each over (length + 1) / 2 positions on average under the causal
   // mask.
-  const attended = block.attended === undefined ? 0 : axisLength(block.attended, size);
+  const attended = block.attention ? axisLength(block.attention.channels, size) : 0;
   return products + attended * (length + 1);
 }
 

@@ -6,7 +6,7 @@ import {
   type Shape,
   sizeOf,
 } from "./block.ts";
-import type { Architecture } from "./architecture.ts";
+import type { Architecture, OuterPart } from "./architecture.ts";
 
 /**
  * Parameters of a model by part; each weight is counted once (a tied LM head belongs to
@@ -28,23 +28,27 @@ export interface ParameterCounts {
  * pruning ratio; `norms: "dropped"` counts what a pruned checkpoint stores.
  */
 export function countParameters(
-  { hiddenSize, vocabSize, tiedEmbeddings, blocks }: Architecture,
-  shape: Shape = denseShape(blocks),
+  architecture: Architecture,
+  shape: Shape = denseShape(architecture.blocks),
   options: { norms: "kept" | "dropped" } = { norms: "dropped" },
 ): ParameterCounts {
+  const { hiddenSize, vocabSize, tiedEmbeddings, blocks } = architecture;
   const byKind: Record<string, number> = {};
-  let norms = hiddenSize, inBlocks = 0;
+  const outer = outerParameters(architecture);
+  let norms = outer.norms, inBlocks = 0;
   for (const [number, block] of blocks.entries()) {
     const size = shape[number];
-    if (size || options.norms === "kept") norms += normParameters(block);
+    const isThere = (n: number) => options.norms === "kept" || shape[n] !== null;
+    const before = blocks[number - 1]?.layer === block.layer && isThere(number - 1);
+    if (isThere(number)) norms += normParameters(block, before);
     byKind[block.kind] ??= 0;
     if (!size) continue;
     const parameters = parametersOfBlock(block, size, { norms: false });
     byKind[block.kind] += parameters;
     inBlocks += parameters;
   }
-  const embedding = vocabSize * hiddenSize;
-  const lmHead = tiedEmbeddings ? 0 : embedding;
+  const embedding = vocabSize * hiddenSize + outer.positions;
+  const lmHead = (tiedEmbeddings ? 0 : vocabSize * hiddenSize) + outer.lmHeadBias;
   return {
     embedding,
     lmHead,
@@ -55,10 +59,22 @@ export function countParameters(
 }
 
 /** Of what scales hidden states: it does not get smaller with the block. */
-function normParameters(block: Block): number {
+function normParameters(block: Block, sharedBefore: boolean): number {
+  const weights = block.weights.filter(({ shared }) => !(shared && sharedBefore));
+  const own = { ...block, weights };
   const size = sizeOf(block);
-  return parametersOfBlock(block, size, { norms: true }) -
-    parametersOfBlock(block, size, { norms: false });
+  return parametersOfBlock(own, size, { norms: true }) -
+    parametersOfBlock(own, size, { norms: false });
+}
+
+/** Of what is neither in a block nor a matrix of all tokens. */
+function outerParameters({ hiddenSize, vocabSize, maxPositions, outer, scaling }: Architecture) {
+  const count = (part: OuterPart, values: number) => outer.includes(part) ? values : 0;
+  return {
+    norms: count("finalNorm", hiddenSize) + count("finalNormBias", hiddenSize),
+    positions: count("positions", (maxPositions + (scaling?.positionOffset ?? 0)) * hiddenSize),
+    lmHeadBias: count("lmHeadBias", vocabSize),
+  };
 }
 
 /**

@@ -20,12 +20,12 @@ export function groupSize({ queryHeads, kvHeads }: Heads): number {
  */
 export function headsOf(block: Block, size: BlockSize = sizeOf(block)): Heads {
   const k = block.weights.find(({ name }) => name === "k")?.axes[0];
-  if (block.attended === undefined || typeof k !== "object") {
+  if (!block.attention || typeof k !== "object") {
     throw new TypeError(`block ${block.id} has no heads`);
   }
   const headDim = k.width;
   return {
-    queryHeads: axisLength(block.attended, size) / headDim,
+    queryHeads: axisLength(block.attention.channels, size) / headDim,
     kvHeads: axisLength(k, size) / headDim,
     headDim,
   };

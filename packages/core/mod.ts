@@ -53,6 +53,7 @@ export {
 } from "./latency_table.ts";
 export { mean, median } from "./averages.ts";
 export {
+  type Activation,
   areAlike,
   type Axis,
   axisLength,
@@ -97,18 +98,19 @@ export { groupSize, type Heads, headsOf } from "./heads.ts";
 export {
   type Architecture,
   attentionWindow,
-  type AttentionWindows,
+  firstRope,
   fullyAttended,
   isUniform,
   keepLayers,
   layersWithBlocks,
   longestSequence,
+  type OuterPart,
+  type OuterScaling,
   resizedBlocks,
-  type Rope,
-  type RopeScaling,
-  windowsOf,
   withShape,
 } from "./architecture.ts";
+export type { Attention, Rope, RopeScaling } from "./attention.ts";
+export type { Norm, NormKind } from "./norm.ts";
 export { planOf } from "./plan_of_changes.ts";
 export { printable, printableJson, printableLine } from "./printable.ts";
 export {

@@ -124,7 +124,10 @@ export class RequestScorer {
       ...tokens,
       ...new Array<number>(length - tokens.length).fill(0),
     ]);
-    const hidden = await this.#forward(await this.#decoder.embed(ids), rows);
+    const hidden = await this.#forward(
+      await this.#decoder.embed(ids, positionsOf(rows, length)),
+      rows,
+    );
     const { selected, picks, owners } = gatherPredictions(rows, hidden, hiddenSize);
     const { logProbs, top } = await this.#decoder.tokenLogProbs(selected, picks);
     const scores = rows.map(({ tree }) => {
@@ -188,17 +191,20 @@ function intoBatches(rows: readonly Planned[], batchTokens: number): readonly Pl
 
 function attentionMask(rows: readonly Row[], length: number, window: number | null): AttentionMask {
   const values = new Float32Array(rows.length * length * length).fill(MASKED);
-  const positions: number[] = [];
   rows.forEach(({ tree }, row) => {
     const part = values.subarray(row * length * length, (row + 1) * length * length);
     writeMask(tree, window, part, length);
     for (let i = 0; i < length; i++) {
-      positions.push(tree.positions[i] ?? 0);
       // What pads a row sees itself: an average over nothing is no number.
       if (i >= tree.tokens.length) part[i * length + i] = 0;
     }
   });
-  return { positions, values };
+  return { positions: positionsOf(rows, length), values };
+}
+
+/** Where each token of each row stands, `[rows · length]`; 0 for what pads them. */
+function positionsOf(rows: readonly Row[], length: number): readonly number[] {
+  return rows.flatMap(({ tree }) => Array.from({ length }, (_, i) => tree.positions[i] ?? 0));
 }
 
 /** The hidden states after which something is to be predicted, each once, and what. */

@@ -1,5 +1,6 @@
+import { withAttention } from "@lopper/models/testing";
 import { openBackend } from "@lopper/backends";
-import { type AttentionWindows, denseShape } from "@lopper/core";
+import { denseShape, fullyAttended } from "@lopper/core";
 import { type Model, openModel } from "@lopper/models";
 import { FileFolder } from "@lopper/files";
 import { Decoder, LaidOutWeights } from "@lopper/runtime";
@@ -141,10 +142,10 @@ for (
     async (decoder) => {
       const questions = randomQuestions(decoder.architecture.vocabSize).map((requests) =>
         // Alone, a request is a plain sequence, whose attention knows no window.
-        decoder.architecture.slidingWindow === null
+        fullyAttended(decoder.architecture) === null
           ? requests
           : requests.map(({ tokens, scored }) => {
-            const kept = tokens.slice(-decoder.architecture.slidingWindow!);
+            const kept = tokens.slice(-fullyAttended(decoder.architecture)!);
             return { tokens: kept, scored: Math.min(scored, kept.length - 1) };
           })
       );
@@ -172,22 +173,21 @@ engineTest(
     const long = randomQuestions(architecture.vocabSize).map(([{ tokens }]) => [
       { tokens: [...tokens, ...tokens, ...tokens, 1, 2, 3, 4, 5, 6], scored: 3 },
     ]);
-    assert.ok(long.every(([{ tokens }]) => tokens.length > architecture.slidingWindow!));
-    const scores = async (windows: AttentionWindows) => {
-      const { fullAttention: _, ...rest } = architecture;
-      const described = { ...model, architecture: { ...rest, ...windows } };
+    assert.ok(long.every(([{ tokens }]) => tokens.length > fullyAttended(architecture)!));
+    const scores = async (...windows: readonly (number | null)[]) => {
+      const changed = withAttention(architecture, (layer) => ({ window: windows[layer] }));
+      const described = { ...model, architecture: changed };
       const weights = await LaidOutWeights.load(described);
-      const changed = new Decoder(backend, weights);
-      const found = await scoresOf(changed, long, { shape });
-      await changed.dispose();
+      await using decoder = new Decoder(backend, weights);
+      const found = await scoresOf(decoder, long, { shape });
       return found;
     };
-    const slidingWindow = architecture.slidingWindow;
-    const everywhere = await scores({ slidingWindow });
-    const nowhere = await scores({ slidingWindow: null });
+    const window = fullyAttended(architecture);
+    const everywhere = await scores(window, window);
+    const nowhere = await scores(null, null);
     // The attention of layer 1 does not run: what its window is does not matter.
-    assert.ok(gap(await scores({ slidingWindow, fullAttention: [0] }), nowhere) < 1e-4);
-    assert.ok(gap(await scores({ slidingWindow, fullAttention: [1] }), everywhere) < 1e-4);
+    assert.ok(gap(await scores(null, window), nowhere) < 1e-4);
+    assert.ok(gap(await scores(window, null), everywhere) < 1e-4);
     assert.ok(gap(everywhere, nowhere) > 1e-2, "the window makes a difference");
   },
 );

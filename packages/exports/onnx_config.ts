@@ -10,7 +10,7 @@ export function onnxConfig(
   { config, architecture }: Model,
   dataFiles: Readonly<Record<string, number>>,
 ): Record<string, unknown> {
-  const attended = architecture.blocks.filter((block) => block.attended);
+  const attended = architecture.blocks.filter((block) => block.attention);
   const heads = attended.map((block) => headsOf(block));
   return {
     ...configOfLayers(plainConfig(config), attended.map(({ layer }) => layer)),

@@ -39,7 +39,7 @@ export async function exportOnnx(
   { precision = "fp32", maxFileBytes }: OnnxExportOptions = {},
 ): Promise<WrittenExport> {
   const { architecture } = model;
-  if (!architecture.blocks.some(({ attended }) => attended)) {
+  if (!architecture.blocks.some(({ attention }) => attention)) {
     throw new ExportError(
       `${model.name}: no layer keeps attention, and transformers.js needs one with a key/value cache; ` +
         `export it with --to safetensors`,
@@ -51,7 +51,7 @@ export async function exportOnnx(
   const weights = weightsByPlace(model);
   const graph = cachedDecoder(architecture, {
     matrices: VARIANTS[precision].matrices,
-    frequencies: ropeFrequencies(architecture.rope, architecture.headDim),
+    frequenciesOf: (rope) => ropeFrequencies(rope, architecture.headDim),
     store: (weight, part) => {
       const tensor = weights.get(placeOf(weight))!.part(part);
       return { ...tensor, ...data.add(tensor) };

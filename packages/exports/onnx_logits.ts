@@ -46,7 +46,7 @@ export async function onnxLogits(
 /** The past of a text that has not begun, for every layer that keeps attention. */
 export function emptyPast({ blocks, headDim }: Architecture, batch = 1): Feeds {
   const empty = (kvHeads: number) => float32(new Float32Array(0), [batch, kvHeads, 0, headDim]);
-  const heads = blocks.filter(({ attended }) => attended).map((block) => headsOf(block));
+  const heads = blocks.filter(({ attention }) => attention).map((block) => headsOf(block));
   return Object.fromEntries(heads.flatMap(({ kvHeads }, i) => [
     [`past_key_values.${i}.key`, empty(kvHeads)],
     [`past_key_values.${i}.value`, empty(kvHeads)],

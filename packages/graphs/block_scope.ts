@@ -1,4 +1,4 @@
-import type { Block } from "@lopper/core";
+import type { Block, Norm } from "@lopper/core";
 import type { GraphBuilder } from "./graph_builder.ts";
 
 /**
@@ -17,8 +17,8 @@ export interface BlockScope {
   readonly g: GraphBuilder;
   readonly block: Block;
   readonly weights: BlockWeights;
-  /** Of all norms. */
-  readonly eps: number;
+  /** What all norms compute. */
+  readonly norm: Norm;
   readonly attend: Attend;
 }
 

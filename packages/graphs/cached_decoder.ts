@@ -1,10 +1,19 @@
-import { type Architecture, attentionWindow, type Block, headsOf } from "@lopper/core";
+import {
+  type Architecture,
+  attentionWindow,
+  type Block,
+  headsOf,
+  type OuterPart,
+  type Rope,
+} from "@lopper/core";
 import { attendByHead } from "./attention/heads.ts";
 import { paddedMask, type PlainAttention, plainAttention } from "./attention/plain_attention.ts";
 import { blockNodes } from "./block_nodes.ts";
 import type { Attend } from "./block_scope.ts";
 import { GraphBuilder, MICROSOFT, type StoredWeight } from "./graph_builder.ts";
-import { linear, rmsNorm } from "./layers.ts";
+import { embeddedNodes } from "./embedded.ts";
+import { headNodes } from "./head.ts";
+import { linear } from "./layers.ts";
 import { type MatrixForm, type MatrixPart, storedLinear } from "./stored_linear.ts";
 import { storedWeights } from "./weights/stored.ts";
 
@@ -21,8 +30,8 @@ export interface CachedDecoderOptions {
    * How the matrices lie in the files. Norms and biases are float32 in any case, too few to count.
    */
   readonly matrices: MatrixForm;
-  /** Angle per position of each pair of channels, `[headDim / 2]`, radians per token. */
-  readonly frequencies: Float32Array;
+  /** Angle per position of each rotated pair of channels, radians per token. */
+  readonly frequenciesOf: (rope: Rope) => Float32Array;
   /**
    * Says where the bytes of a weight lie, or of one part of it. Called once for each, in the order
    * in which the graph reads them. The LM head of a tied model is asked for only in forms that are
@@ -52,7 +61,7 @@ export function cachedDecoder(
   architecture: Architecture,
   options: CachedDecoderOptions,
 ): Uint8Array {
-  const { hiddenSize, vocabSize, rmsNormEps: eps } = architecture;
+  const { hiddenSize, vocabSize, norm } = architecture;
   const { matrices, store } = options;
   const g = new GraphBuilder("decoder", OPSET);
   const ids = g.input("input_ids", "int64", ["batch_size", "sequence_length"]);
@@ -61,9 +70,22 @@ export function cachedDecoder(
 
   const outer = (name: string, part: MatrixPart) => store({ block: null, name }, part);
   const embedding = g.storedWeight(outer("embedding", embeddingPart(matrices)));
-  const rows = g.node("Reshape", [g.node("Gather", [embedding, ids]), g.int64([-1, hiddenSize])]);
-  let hidden = matrices === "float32" ? rows : g.cast(rows, "float32");
-  const attentionOf = attentionNodes(g, architecture, options.frequencies, {
+  const read = (table: string, places: string) => {
+    const found = g.node("Gather", [table, places]);
+    return matrices === "float32" ? found : g.cast(found, "float32");
+  };
+  const embedded = embeddedNodes(g, architecture, {
+    rows: read(embedding, ids),
+    positions: architecture.outer.includes("positions")
+      ? read(
+        g.storedWeight(outer("positions", embeddingPart(matrices))),
+        g.node("Add", [positions, g.int64([architecture.scaling?.positionOffset ?? 0])]),
+      )
+      : undefined,
+  });
+  let hidden = g.node("Reshape", [embedded, g.int64([-1, hiddenSize])]);
+  let [base, baseLayer] = [hidden, -1];
+  const attentionOf = attentionNodes(g, architecture, options.frequenciesOf, {
     ids,
     attended,
     positions,
@@ -71,13 +93,25 @@ export function cachedDecoder(
   for (const block of architecture.blocks) {
     const place = (name: string, part: MatrixPart) => store({ block: block.id, name }, part);
     const weights = storedWeights(g, block, matrices, place);
-    hidden = blockNodes({ g, block, weights, eps, attend: attentionOf(block) }, hidden).out;
+    // A layer's input, for blocks that read it beside one that runs before them.
+    const { layer } = block;
+    if (!block.parallel || layer !== baseLayer) [base, baseLayer] = [hidden, layer];
+    const scope = { g, block, weights, norm, attend: attentionOf(block) };
+    hidden = blockNodes(scope, { sum: hidden, read: base, hiddenSize }).out;
   }
-  const last = rmsNorm(g, hidden, g.storedWeight(outer("finalNorm", "float32")), eps);
   const shared = architecture.tiedEmbeddings && embeddingPart(matrices) === matrices;
-  const scores = shared
-    ? linear(g, last, matrices === "float32" ? embedding : g.cast(embedding, "float32"))
-    : storedLinear(g, last, matrices, [vocabSize, hiddenSize], (part) => outer("lmHead", part));
+  const product = (x: string) =>
+    shared
+      ? linear(g, x, matrices === "float32" ? embedding : g.cast(embedding, "float32"))
+      : storedLinear(g, x, matrices, [vocabSize, hiddenSize], (part) => outer("lmHead", part));
+  const own = (part: OuterPart) =>
+    architecture.outer.includes(part) ? g.storedWeight(outer(part, "float32")) : undefined;
+  const scores = headNodes(g, hidden, architecture, {
+    weight: own("finalNorm"),
+    bias: own("finalNormBias"),
+    product,
+    headBias: own("lmHeadBias"),
+  });
   const shape = g.node("Concat", [g.node("Shape", [ids]), g.int64([vocabSize])], { axis: 0 });
   const logits = g.node("Reshape", [scores, shape]);
   g.output("logits", logits, "float32", ["batch_size", "sequence_length", vocabSize]);
@@ -133,12 +167,19 @@ function rotaryNodes(
 function attentionNodes(
   g: GraphBuilder,
   architecture: Architecture,
-  frequencies: Float32Array,
+  frequenciesOf: CachedDecoderOptions["frequenciesOf"],
   inputs: TokenInputs,
 ): (block: Block) => Attend {
   const { headDim } = architecture;
   const sizes = tokenSizes(g, inputs);
-  const rotate = rotaryNodes(g, frequencies, inputs, sizes);
+  const rotations = new Map<string, (x: string) => string>();
+  const rotationOf = (rope: Rope | null) => {
+    if (!rope) return (x: string) => x;
+    const key = JSON.stringify(rope);
+    const rotate = rotations.get(key) ?? rotaryNodes(g, frequenciesOf(rope), inputs, sizes);
+    rotations.set(key, rotate);
+    return rotate;
+  };
   const { batch, length } = sizes;
   const shape = g.node("Concat", [batch, length, g.int64([-1, headDim])], { axis: 0 });
   const byWindow = new Map<number | null, PlainAttention>();
@@ -152,7 +193,7 @@ function attentionNodes(
   return (block) => (...qkv) =>
     attendByHead(g, {
       shape,
-      rotate,
+      rotate: rotationOf(block.attention!.rope),
       attend: (q, k, v) => {
         const [keys, values] = withPast(g, block, cached++, [k, v]);
         return within(attentionWindow(architecture, block.layer)).attend(g, q, keys, values);

@@ -1,15 +1,19 @@
+import type { Norm, OuterPart, OuterScaling } from "@lopper/core";
 import { GraphBuilder } from "./graph_builder.ts";
-import { linear, rmsNorm } from "./layers.ts";
+import { linear, normed } from "./layers.ts";
 
 export interface HeadOptions {
   readonly hiddenSize: number;
   readonly vocabSize: number;
-  readonly eps: number;
+  readonly norm: Norm;
+  /** Weights that it reads beside its matrix. */
+  readonly outer: readonly OuterPart[];
+  readonly scaling?: OuterScaling;
 }
 
 /**
- * Final norm and LM head. Feeds: `hidden [N, H]`, `norm [H]`, `lm_head [V, H]`. Fetch: `logits [N,
- * V]`, float32.
+ * Final norm and LM head. Feeds: `hidden [N, H]`, `lm_head [V, H]`, and of `outer` `norm [H]`,
+ * `norm_bias [H]` and `lm_head_bias [V]`. Fetch: `logits [N, V]`, float32.
  */
 export function logitsHead(options: HeadOptions): Uint8Array {
   const g = new GraphBuilder("logits_head");
@@ -123,7 +127,9 @@ function shiftedScores(g: GraphBuilder, scores: string) {
 }
 
 /** Feeds: `ids int64 [N]`, `embedding [V, H]`. Fetch: `out [N, H]`, float32. */
-export function embedding({ hiddenSize, vocabSize }: Omit<HeadOptions, "eps">): Uint8Array {
+export function embedding(
+  { hiddenSize, vocabSize }: Pick<HeadOptions, "hiddenSize" | "vocabSize">,
+): Uint8Array {
   const g = new GraphBuilder("embedding");
   const ids = g.input("ids", "int64", ["N"]);
   const table = g.input("embedding", "float32", [vocabSize, hiddenSize]);
@@ -131,9 +137,45 @@ export function embedding({ hiddenSize, vocabSize }: Omit<HeadOptions, "eps">): 
   return g.encode();
 }
 
-function logits(g: GraphBuilder, { hiddenSize, vocabSize, eps }: HeadOptions): string {
+function logits(g: GraphBuilder, options: HeadOptions): string {
+  const { hiddenSize, vocabSize, outer } = options;
+  const fed = (name: string, ...dims: number[]) => g.input(name, "float32", dims);
   const hidden = g.input("hidden", "float32", ["N", hiddenSize]);
-  const norm = g.input("norm", "float32", [hiddenSize]);
-  const lmHead = g.input("lm_head", "float32", [vocabSize, hiddenSize]);
-  return linear(g, rmsNorm(g, hidden, norm, eps), lmHead);
+  const lmHead = fed("lm_head", vocabSize, hiddenSize);
+  return headNodes(g, hidden, options, {
+    weight: outer.includes("finalNorm") ? fed("norm", hiddenSize) : undefined,
+    bias: outer.includes("finalNormBias") ? fed("norm_bias", hiddenSize) : undefined,
+    product: (x) => linear(g, x, options.scaling?.unitHead ? unitRows(g, lmHead) : lmHead),
+    headBias: outer.includes("lmHeadBias") ? fed("lm_head_bias", vocabSize) : undefined,
+  });
+}
+
+/** Weights of the head as values of a graph, where it has them. */
+export interface HeadWeights {
+  readonly weight?: string;
+  readonly bias?: string;
+  /** From `[N, H]` to its product with the LM head, `[N, V]`. */
+  readonly product: (x: string) => string;
+  readonly headBias?: string;
+}
+
+/** Adds the final norm and the LM head: from hidden states `[N, H]` to logits `[N, V]`. */
+export function headNodes(
+  g: GraphBuilder,
+  hidden: string,
+  { hiddenSize, norm, scaling = {} }: Pick<HeadOptions, "hiddenSize" | "norm" | "scaling">,
+  { weight, bias, product, headBias }: HeadWeights,
+): string {
+  let scores = product(normed(g, hidden, norm, { width: hiddenSize, weight, bias }));
+  if (headBias !== undefined) scores = g.node("Add", [scores, headBias]);
+  const times = (x: string, factor: number) => g.node("Mul", [x, g.float32(factor)]);
+  if (scaling.logits !== undefined) scores = times(scores, scaling.logits);
+  if (scaling.logitCap === undefined) return scores;
+  return times(g.node("Tanh", [times(scores, 1 / scaling.logitCap)]), scaling.logitCap);
+}
+
+/** Rows of a matrix at length 1, or at 1e-12 of it at least (torch, `normalize`). */
+export function unitRows(g: GraphBuilder, matrix: string): string {
+  const lengths = g.node("ReduceL2", [matrix, g.int64([1])], { keepdims: 1 });
+  return g.node("Div", [matrix, g.node("Max", [lengths, g.float32(1e-12)])]);
 }

@@ -1,12 +1,13 @@
-import { type Architecture, type Block, groupSize, headsOf } from "@lopper/core";
+import { type Architecture, type Block, groupSize, headsOf, type OuterPart } from "@lopper/core";
 import type { AttentionOp } from "./attention/fed_attention.ts";
 import { attendByHead } from "./attention/heads.ts";
 import { plainAttention } from "./attention/plain_attention.ts";
 import { blockNodes } from "./block_nodes.ts";
 import { type Attend, notAttended } from "./block_scope.ts";
 import { GraphBuilder, MICROSOFT } from "./graph_builder.ts";
-import { crossEntropyNodes } from "./head.ts";
-import { linear, rmsNorm } from "./layers.ts";
+import { embeddedNodes } from "./embedded.ts";
+import { crossEntropyNodes, headNodes, unitRows } from "./head.ts";
+import { linear } from "./layers.ts";
 import { residentWeights } from "./weights/resident.ts";
 
 /**
@@ -54,34 +55,70 @@ export function residentDecoder(
   architecture: Architecture,
   options: ResidentDecoderOptions,
 ): Uint8Array {
-  const { hiddenSize, vocabSize, rmsNormEps: eps } = architecture;
+  const { hiddenSize, vocabSize, norm, outer } = architecture;
   const g = new GraphBuilder("resident_decoder", OPSET[options.op]);
+  const blocks = architecture.blocks;
+  const attended = blocks.some((block) => block.attention !== undefined);
   const ids = g.input("ids", "int64", ["B", "T"]);
-  const norm = g.weight("norm", [hiddenSize]);
   const lmHead = g.weight("lm_head", [vocabSize, hiddenSize]);
   const table = architecture.tiedEmbeddings
     ? lmHead
     : g.weight("embedding", [vocabSize, hiddenSize]);
-  const embedded = g.node("Gather", [table, ids]);
+  const whole = (part: OuterPart, name: string, size: number) =>
+    outer.includes(part) ? g.weight(name, [size]) : undefined;
+  const [weight, bias] = [
+    whole("finalNorm", "norm", hiddenSize),
+    whole("finalNormBias", "norm_bias", hiddenSize),
+  ];
+  const headBias = whole("lmHeadBias", "lm_head_bias", vocabSize);
+  const positions = attended || outer.includes("positions")
+    ? g.input("positions", "int64", ["B", "T"])
+    : undefined;
+  const embedded = embeddedNodes(g, architecture, {
+    rows: g.node("Gather", [table, ids]),
+    positions: outer.includes("positions")
+      ? learnedPositions(g, architecture, positions!)
+      : undefined,
+  });
   let hidden = g.node("Reshape", [embedded, g.int64([-1, hiddenSize])]);
-  const blocks = architecture.blocks;
-  const attended = blocks.some((block) => block.attended !== undefined);
-  const attentionIn = attended ? attention(g, architecture, options.op, ids) : undefined;
+  let [base, baseLayer] = [hidden, -1];
+  const attentionIn = attended
+    ? attention(g, architecture, options.op, { ids, positions: positions! })
+    : undefined;
   for (const block of blocks) {
-    const input = hidden;
+    const sum = hidden;
+    // A layer's input, for blocks that read it beside one that runs before them.
+    const { layer } = block;
+    if (!block.parallel || layer !== baseLayer) [base, baseLayer] = [hidden, layer];
+    const read = base;
     const weightsIn = residentWeights(g, block);
     const run = (branch: GraphBuilder) => {
       const weights = weightsIn(branch);
       const attend = attentionIn?.(branch, block) ?? notAttended(block);
-      return blockNodes({ g: branch, block, weights, eps, attend }, input).out;
+      return blockNodes({ g: branch, block, weights, norm, attend }, { sum, read, hiddenSize }).out;
     };
-    const skip = (branch: GraphBuilder) => branch.node("Identity", [input]);
+    const skip = (branch: GraphBuilder) => branch.node("Identity", [sum]);
     const keep = g.input(`${block.id}.keep`, "bool", []);
     hidden = g.choose(keep, run, skip, "float32", ["N", hiddenSize]);
   }
-  const scores = linear(g, rmsNorm(g, hidden, norm, eps), lmHead);
+  const head = architecture.scaling?.unitHead ? unitRows(g, lmHead) : lmHead;
+  const scores = headNodes(g, hidden, architecture, {
+    ...{ weight, bias, headBias },
+    product: (x) => linear(g, x, head),
+  });
   g.output("cross_entropy", crossEntropyNodes(g, scores, options.logSoftmax), "float32", ["N"]);
   return g.encode();
+}
+
+/** Rows of the learned positions, `[B, T, H]`. */
+function learnedPositions(
+  g: GraphBuilder,
+  { hiddenSize, maxPositions, scaling }: Architecture,
+  positions: string,
+): string {
+  const offset = scaling?.positionOffset ?? 0;
+  const table = g.weight("position_rows", [maxPositions + offset, hiddenSize]);
+  return g.node("Gather", [table, g.node("Add", [positions, g.int64([offset])])]);
 }
 
 type AttentionIn = (branch: GraphBuilder, block: Block) => Attend;
@@ -91,9 +128,8 @@ function attention(
   g: GraphBuilder,
   { headDim }: Architecture,
   op: ResidentAttentionOp,
-  ids: string,
+  { ids, positions }: { readonly ids: string; readonly positions: string },
 ): AttentionIn {
-  const positions = g.input("positions", "int64", ["B", "T"]);
   const table = ["cos", "sin"].map((name) => g.input(name, "float32", ["P", headDim / 2]));
   // Shapes stay on the host, whose values operators that take a shape read without waiting for the
   // device.

@@ -2,6 +2,7 @@ import { openBackend } from "@lopper/backends";
 import {
   type Block,
   denseShape,
+  firstRope,
   headsOf,
   outputProjection,
   type Shape,
@@ -57,7 +58,7 @@ async function withDecoder(
  */
 async function referenceEnergy(model: Model, set: CalibrationSet): Promise<Map<number, number[]>> {
   const { architecture, store } = model;
-  const { hiddenSize, headDim, rmsNormEps } = architecture;
+  const { hiddenSize, headDim, norm: { eps } } = architecture;
   const read = async (block: Block) =>
     new Map(
       await Promise.all(
@@ -71,7 +72,7 @@ async function referenceEnergy(model: Model, set: CalibrationSet): Promise<Map<n
   );
   const norm = (x: number[], weight: Float32Array) => {
     const mean = x.reduce((s, v) => s + v * v, 0) / x.length;
-    return x.map((v, i) => v / Math.sqrt(mean + rmsNormEps) * weight[i]);
+    return x.map((v, i) => v / Math.sqrt(mean + eps) * weight[i]);
   };
   const project = (x: number[], weight: Float32Array, bias?: Float32Array) => {
     const rows = weight.length / x.length;
@@ -80,7 +81,7 @@ async function referenceEnergy(model: Model, set: CalibrationSet): Promise<Map<n
       (_, r) => x.reduce((s, v, i) => s + v * weight[r * x.length + i], bias?.[r] ?? 0),
     );
   };
-  const rope = ropeTable(architecture.rope, headDim, LENGTH);
+  const rope = ropeTable(firstRope(architecture)!, headDim, LENGTH);
   const half = headDim / 2;
   const rotate = (x: number[], t: number) =>
     x.map((v, i) => {
@@ -98,7 +99,7 @@ async function referenceEnergy(model: Model, set: CalibrationSet): Promise<Map<n
     );
     for (const [block, described] of architecture.blocks.entries()) {
       const a = weights[block];
-      if (described.attended) {
+      if (described.attention) {
         const { queryHeads, kvHeads } = headsOf(described);
         const heads = (x: number[], normed: string, t: number | null) =>
           Array.from({ length: x.length / headDim }, (_, h) => {
@@ -135,7 +136,7 @@ async function referenceEnergy(model: Model, set: CalibrationSet): Promise<Map<n
           return project(context, a.get("o")!, a.get("o_bias")).map((y, i) => x[i] + y);
         });
       }
-      if (!described.attended) {
+      if (!described.attention) {
         const m = weights[block];
         hidden = hidden.map((x) => {
           const normed = norm(x, m.get("norm")!);
@@ -199,7 +200,9 @@ for (const family of FAMILIES) {
                 `block ${block}, channel ${c}: ${found[i]} is not ${squares[c]}`,
               )
             );
-            const tensor = weightsOfBlock(model, described).get(described.attended ? "o" : "down")!;
+            const tensor = weightsOfBlock(model, described).get(
+              described.attention ? "o" : "down",
+            )!;
             const matrix = await model.store.readFloat32(tensor.name);
             for (const rule of [byEnergy, wanda]) {
               const score = (unit: number) => {

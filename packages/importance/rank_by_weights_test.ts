@@ -23,7 +23,7 @@ for (const family of ["llama-mha", "qwen2", "qwen3", "qwen2-heterogeneous"]) {
       const { layer: l } = block;
       const prefix = `model.layers.${l}`;
       const { kvGroups, channels } = ranking[number]!;
-      if (!block.attended) {
+      if (!block.attention) {
         const score = async (c: number) =>
           await row(`${prefix}.mlp.gate_proj.weight`, c) +
           await row(`${prefix}.mlp.up_proj.weight`, c);

@@ -1,13 +1,20 @@
-import { type Architecture, shown, UnsupportedModelError } from "@lopper/core";
+import {
+  type Activation,
+  type Architecture,
+  type Attention,
+  shown,
+  UnsupportedModelError,
+} from "@lopper/core";
 import { type CompleteConfig, withDefaults } from "./config_defaults.ts";
+import { ConfigReader } from "./config_reader.ts";
 import type { ModelConfig } from "./config_schema.ts";
-import type { Family, Setting, Trait } from "./families/family.ts";
+import type { Family, FamilySettings, Setting, Trait } from "./families/family.ts";
 import { blocksOfLayers } from "./families/layer_blocks.ts";
 import { familyOf } from "./families/mod.ts";
 import { endTokensOf } from "./folder/generation_config.ts";
 import { layersOfConfig } from "./per_layer_config.ts";
-import { ropeFromConfig } from "./rope_config.ts";
-import { windowsFromConfig } from "./window_config.ts";
+import { ropesFromConfig } from "./rope_config.ts";
+import { FULL, SLIDING, windowsFromConfig } from "./window_config.ts";
 
 /**
  * What stands before the family in the `model_type` of a model with layers of its own: transformers
@@ -27,57 +34,108 @@ export function architectureFromConfig(
 ): { architecture: Architecture; family: Family } {
   const family = familyOfConfig(json, file);
   const config = withDefaults(json, family);
+  const reader = new ConfigReader(config, file);
   const refuse: Refuse = (what, found, needed) => {
     throw new UnsupportedModelError(
       `${file}: ${what} is ${shown(found)}; Lopper needs ${needed}`,
     );
   };
   const { hidden_size: hiddenSize, max_position_embeddings: maxPositions } = config;
-  const activation = config.hidden_act ?? "silu";
-  if (activation !== "silu") refuse("hidden_act", activation, `"silu" for ${family.modelType}`);
-  const { headDim: defaultHeadDim, ropeTheta } = family.defaults;
-  const headDim = config.head_dim ??
-    (defaultHeadDim === "hidden/heads" ? hiddenSize / config.num_attention_heads : defaultHeadDim);
+  const settings = family.settings?.(reader) ?? {};
+  const activation = settings.activation ?? activationOf(config, family, refuse);
+  const headDim = headDimOf(config, family);
   if (!Number.isInteger(headDim) || headDim % 2 !== 0) {
     refuse("head_dim", headDim, "an even whole number");
   }
   const layers = checkedLayers(config, file, refuse);
+  const attention = attentionOfLayers(config, family, { headDim, settings, file });
   const architecture: Architecture = {
     family: family.modelType,
     hiddenSize,
     headDim,
     vocabSize: config.vocab_size,
     maxPositions,
-    rmsNormEps: config.rms_norm_eps,
-    tiedEmbeddings: config.tie_word_embeddings ?? false,
-    rope: ropeFromConfig(config, { ropeTheta, maxPositions }, file),
-    ...windowsFromConfig(config, family, file),
+    norm: { kind: family.norm, eps: config.rms_norm_eps },
+    outer: family.outer,
+    tiedEmbeddings: config.tie_word_embeddings ?? family.defaults.tied,
+    ...(settings.scaling && { scaling: settings.scaling }),
     eosTokenIds: endTokensOf(config),
     layerCount: layers.length,
     kinds: family.blocks.map(({ kind }) => kind),
     blocks: blocksOfLayers(
       family,
-      { hiddenSize, headDim, traits: traitsOf(config, family) },
+      {
+        ...{ hiddenSize, headDim, traits: traitsOf(config, family), attention },
+        ...(settings.parallel && { parallel: true }),
+        ...(activation !== "silu" && { activation }),
+        ...(settings.multiplier !== undefined && { multiplier: settings.multiplier }),
+      },
       layers,
     ),
   };
   return { architecture, family };
 }
 
+/** Channels of a head, as the config or its family says; any number where it says nonsense. */
+export function headDimOf(config: CompleteConfig, { defaults: { headDim } }: Family): number {
+  if (typeof config.head_dim === "number") return config.head_dim;
+  return headDim === "hidden/heads" ? config.hidden_size / config.num_attention_heads : headDim;
+}
+
+/** What transformers calls activations (`ACT2CLS`), by what they compute. */
+const ACTIVATIONS: Readonly<Record<string, Activation>> = {
+  silu: "silu",
+  gelu: "gelu",
+  gelu_pytorch_tanh: "gelu_pytorch_tanh",
+  // The same formula, written out.
+  gelu_new: "gelu_pytorch_tanh",
+  relu: "relu",
+  relu2: "relu2",
+};
+
+/** The activation that a config names; SiLU where it names none. */
+export function namedActivation(name: string): Activation | undefined {
+  return Object.hasOwn(ACTIVATIONS, name) ? ACTIVATIONS[name] : undefined;
+}
+
+function activationOf(
+  { hidden_act: name }: CompleteConfig,
+  { modelType }: Family,
+  refuse: Refuse,
+): Activation {
+  const known = Object.keys(ACTIVATIONS).map((key) => JSON.stringify(key)).join(", ");
+  return namedActivation(name ?? "silu") ??
+    refuse("hidden_act", name, `one of ${known} for ${modelType}`);
+}
+
+/** How the tokens of each layer see one another, but for the channels. */
+function attentionOfLayers(
+  config: CompleteConfig,
+  family: Family,
+  { headDim, settings, file }: { headDim: number; settings: FamilySettings; file: string },
+): readonly Omit<Attention, "channels">[] {
+  const { ropeTheta } = family.defaults;
+  const defaults = { ropeTheta, maxPositions: config.max_position_embeddings, headDim };
+  const ropes = ropesFromConfig(config, defaults, file);
+  return windowsFromConfig(config, family, file).map((window, layer) => ({
+    scale: 1 / Math.sqrt(headDim),
+    rope: ropes(window === null ? FULL : SLIDING),
+    window,
+    softCap: null,
+    ...settings.attention,
+    ...settings.attentionOf?.(layer, window),
+  }));
+}
+
 /** What a model has of what its family may have. */
 export function traitsOf(
   config: Readonly<Record<string, unknown>>,
-  { biases, qkNorm }: Family,
+  { has }: Pick<Family, "has">,
 ): ReadonlySet<Trait> {
-  const flag = (setting: Setting) =>
-    typeof setting === "boolean" ? setting : config[setting] === true;
-  const has: Readonly<Record<Trait, boolean>> = {
-    qkvBias: flag(biases.qkv),
-    outputBias: flag(biases.output),
-    mlpBias: flag(biases.mlp),
-    qkNorm: qkNorm !== false,
-  };
-  return new Set((Object.keys(has) as Trait[]).filter((trait) => has[trait]));
+  const isThere = (setting: Setting) =>
+    typeof setting === "boolean" ? setting : config[setting.key] === true;
+  const traits = Object.entries(has) as [Trait, Setting][];
+  return new Set(traits.flatMap(([trait, setting]) => isThere(setting) ? [trait] : []));
 }
 
 type Refuse = (what: string, found: unknown, needed: string) => never;
@@ -98,8 +156,9 @@ function checkedLayers(config: CompleteConfig, file: string, refuse: Refuse) {
 }
 
 /** The family of a config. @throws {UnsupportedModelError} when Lopper reads no such family. */
-export function familyOfConfig({ model_type: type }: ModelConfig, file: string): Family {
-  return familyOf(withoutPrefix(type), file);
+export function familyOfConfig(config: ModelConfig, file: string): Family {
+  const family = familyOf(withoutPrefix(config.model_type), file);
+  return { ...family, ...family.variant?.(new ConfigReader(config, file)) };
 }
 
 /** The family of a `model_type` that a model with layers of its own has. */

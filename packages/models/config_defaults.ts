@@ -16,6 +16,40 @@ const NO_NULLS = [
   "use_sliding_window",
 ] as const;
 
+/**
+ * A config with the usual names of keys, where its family has others for them, and the width of an
+ * MLP where that follows from the hidden size.
+ */
+export function withUsualKeys(
+  json: Readonly<Record<string, unknown>>,
+  { keys = {}, defaults: { intermediate } }: Family,
+): Readonly<Record<string, unknown>> {
+  const own = new Set(Object.values(keys));
+  const renamed = {
+    ...Object.fromEntries(Object.entries(json).filter(([key]) => !own.has(key))),
+    ...Object.fromEntries(
+      Object.entries(keys).flatMap(([usual, key]) =>
+        Object.hasOwn(json, key) ? [[usual, json[key]]] : []
+      ),
+    ),
+  } as Record<string, unknown>;
+  const { hidden_size: hidden, intermediate_size: width } = renamed;
+  if (intermediate === null || typeof hidden !== "number" || (width ?? null) !== null) {
+    return renamed;
+  }
+  return { ...renamed, intermediate_size: intermediate * hidden };
+}
+
+/** The converse: a config under the names that its family has for keys. */
+export function withOwnKeys(
+  config: Readonly<Record<string, unknown>>,
+  { keys = {} }: Pick<Family, "keys">,
+): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(config).map(([key, value]) => [keys[key] ?? key, value]),
+  );
+}
+
 /** Other names of SiLU in transformers (`ACT2CLS`). */
 const SILU = ["swish"];
 

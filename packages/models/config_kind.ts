@@ -1,7 +1,7 @@
 import { shown, UnsupportedModelError } from "@lopper/core";
-import { familyOfConfig, withoutPrefix } from "./config.ts";
+import { withoutPrefix } from "./config.ts";
 import { configSchema } from "./config_schema.ts";
-import { type CompleteConfig, withDefaults } from "./config_defaults.ts";
+import { type CompleteConfig, withDefaults, withUsualKeys } from "./config_defaults.ts";
 import { withoutDeciLayout } from "./deci_config.ts";
 import { FAMILIES, familyOf } from "./families/mod.ts";
 import { checkJson } from "@lopper/formats";
@@ -28,8 +28,9 @@ export function checkConfig(json: Json, file: string): CompleteConfig {
   checkModelType(config, file);
   const key = QUANTISATIONS.find((key) => isGiven(config[key]));
   if (key) throw quantisedWeights(file, config[key]);
-  const checked = checkJson(config, configSchema, file);
-  return withDefaults(checked, familyOfConfig(checked, file));
+  const family = familyOf(withoutPrefix(String(config.model_type)), file);
+  const checked = checkJson(withUsualKeys(config, family), configSchema, file);
+  return withDefaults(checked, family);
 }
 
 /** @throws {UnsupportedModelError} unless a config is that of a family that Lopper reads. */

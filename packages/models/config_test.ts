@@ -1,7 +1,9 @@
+import { withAttention } from "./testing/mod.ts";
 import {
   type Architecture,
   attentionWindow,
   denseShape,
+  firstRope,
   headsOf,
   keepLayers,
   longestSequence,
@@ -84,14 +86,20 @@ for (const [change, message] of REFUSED) {
 
 Deno.test("config: what a family leaves out means what transformers means by it", () => {
   const meant = (change: Record<string, unknown>) => {
-    const { maxPositions, rmsNormEps, rope, headDim, blocks: [attention] } = parse({
+    const { maxPositions, norm, headDim, blocks: [attention] } = parse({
       max_position_embeddings: undefined,
       rms_norm_eps: undefined,
       num_attention_heads: 32,
       hidden_size: 128,
       ...change,
     });
-    return [maxPositions, rmsNormEps, rope.theta, headDim, headsOf(attention).kvHeads];
+    return [
+      maxPositions,
+      norm.eps,
+      attention.attention!.rope!.theta,
+      headDim,
+      headsOf(attention).kvHeads,
+    ];
   };
   // values of transformers 5.24's LlamaConfig, MistralConfig, Qwen2Config and Qwen3Config
   assert.deepEqual(meant({}), [2048, 1e-6, 10_000, 4, 32]);
@@ -147,22 +155,26 @@ Deno.test("config: a null says what absence says, and swish is silu", () => {
   });
 });
 
+/** The rotary embedding of a config like this. */
+function ropeIn(change: Record<string, unknown>) {
+  return firstRope(parse(change))!;
+}
+
 Deno.test("config: rotary settings are found wherever transformers puts them", () => {
-  assert.equal(parse({ rope_theta: 5e5 }).rope.theta, 5e5);
-  assert.equal(parse({ rope_parameters: { rope_theta: 7 } }).rope.theta, 7);
-  assert.equal(parse({ rope_parameters: { rope_theta: 7 }, rope_scaling: {} }).rope.theta, 7);
+  assert.equal(ropeIn({ rope_theta: 5e5 }).theta, 5e5);
+  assert.equal(ropeIn({ rope_parameters: { rope_theta: 7 } }).theta, 7);
+  assert.equal(ropeIn({ rope_parameters: { rope_theta: 7 }, rope_scaling: {} }).theta, 7);
   const linear = { rope_type: "linear", factor: 2 };
   const scaling = { type: "linear", factor: 2 };
-  assert.deepEqual(parse({ rope_scaling: linear, rope_theta: 7 }).rope, { theta: 7, scaling });
+  assert.deepEqual(ropeIn({ rope_scaling: linear, rope_theta: 7 }), { theta: 7, scaling });
   assert.deepEqual(
-    parse({ rope_scaling: linear, rope_parameters: { ...linear, rope_theta: 7 }, rope_theta: 7 })
-      .rope,
+    ropeIn({ rope_scaling: linear, rope_parameters: { ...linear, rope_theta: 7 }, rope_theta: 7 }),
     { theta: 7, scaling },
   );
   // the length before scaling is the model's where the config does not say
   const llama3 = { rope_type: "llama3", factor: 8, low_freq_factor: 1, high_freq_factor: 4 };
   const positions = (change: Record<string, unknown>) => {
-    const { scaling } = parse({ rope_scaling: { ...llama3, ...change } }).rope;
+    const { scaling } = ropeIn({ rope_scaling: { ...llama3, ...change } });
     return scaling?.type === "llama3" && scaling.originalMaxPositions;
   };
   assert.equal(positions({}), 512);
@@ -214,15 +226,12 @@ Deno.test("config: a window limits nothing where its layers' attention is gone",
     architecture.blocks.slice(2),
   ];
   assert.deepEqual(second.map(({ id }) => id), ["1.attention", "1.mlp"]);
-  const one = { ...omitFull(architecture), layerCount: 1, blocks: first };
-  assert.deepEqual(keepLayers(architecture, [1]), one);
-  assert.deepEqual(keepLayers(architecture, [0]), { ...one, slidingWindow: null });
+  const one = { ...architecture, layerCount: 1, blocks: first };
+  assert.deepEqual(keepLayers(architecture, [0]), one);
+  const windowed = withAttention(one, () => ({ window: 9 }));
+  assert.deepEqual(keepLayers(architecture, [1]), windowed);
   assert.deepEqual(keepLayers(architecture, [0, 1]), architecture);
 });
-
-function omitFull({ fullAttention: _, ...architecture }: Architecture) {
-  return architecture;
-}
 
 Deno.test("config: a uniform result is plain, another says in what layers differ and reads back", () => {
   const architecture = parse({});
@@ -310,7 +319,7 @@ Deno.test("config: rotary settings are written under the keys of earlier readers
   assert.deepEqual([plain.rope_theta, plain.rope_scaling], [7, undefined]);
   const scaled = changed({ rope_parameters: { ...base, rope_type: "linear", factor: 2 } });
   const { rope_parameters: _, ...earlier } = scaled;
-  assert.deepEqual(parse(earlier).rope, { theta: 7, scaling: { type: "linear", factor: 2 } });
-  assert.deepEqual(parse(scaled).rope, parse(earlier).rope);
+  assert.deepEqual(ropeIn(earlier), { theta: 7, scaling: { type: "linear", factor: 2 } });
+  assert.deepEqual(ropeIn(scaled), ropeIn(earlier));
   assert.equal("rope_theta" in changed({}), false);
 });

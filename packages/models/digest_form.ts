@@ -3,13 +3,17 @@ import { traitsOf } from "./config.ts";
 import type { Family } from "./families/family.ts";
 import { layersOfBlocks } from "./families/layer_blocks.ts";
 import { endTokensOf } from "./folder/generation_config.ts";
+import { type RopeKeys, ropesFromConfig } from "./rope_config.ts";
+import { FULL, type WindowKeys, windowsFromConfig } from "./window_config.ts";
 
 interface Described {
   readonly architecture: Architecture;
   readonly family: Family;
   /** config.json as it stands. */
-  readonly config: Readonly<Record<string, unknown>>;
+  readonly config: Json;
 }
+
+type Json = Readonly<Record<string, unknown>>;
 
 /**
  * What the digest of a checkpoint has of its description: keys, their order and what they hold are
@@ -17,23 +21,47 @@ interface Described {
  * config.json.
  */
 export function digestForm({ architecture, family, config }: Described) {
-  const { hiddenSize, headDim, vocabSize, maxPositions, rmsNormEps, tiedEmbeddings } = architecture;
-  const { rope, slidingWindow, fullAttention } = architecture;
+  const { hiddenSize, headDim, vocabSize, maxPositions, norm, tiedEmbeddings } = architecture;
+  const eosTokenIds = endTokensOf(config) as readonly number[];
+  if (!FIRST_FAMILIES.includes(family.modelType)) {
+    return { form: 2, ...architecture, eosTokenIds, layers: layersOfBlocks(architecture) };
+  }
   const traits = traitsOf(config, family);
+  const { has, qkNormOver, placement } = family;
   return {
     family: architecture.family,
-    ...{ hiddenSize, headDim, vocabSize, maxPositions, rmsNormEps, tiedEmbeddings },
+    ...{ hiddenSize, headDim, vocabSize, maxPositions, rmsNormEps: norm.eps, tiedEmbeddings },
     biases: {
       qkv: traits.has("qkvBias"),
       output: traits.has("outputBias"),
       mlp: traits.has("mlpBias"),
     },
-    qkNorm: family.qkNorm,
-    ...(family.placement !== "pre" && { placement: family.placement }),
-    rope,
-    slidingWindow,
-    ...(fullAttention && { fullAttention }),
-    eosTokenIds: endTokensOf(config) as readonly number[],
+    qkNorm: has.qkNorm ? (qkNormOver === "all heads" ? "full" : true) : false,
+    ...(placement !== "pre" && { placement }),
+    ...ropeAndWindows(architecture, family, config),
+    eosTokenIds,
     layers: layersOfBlocks(architecture),
+  };
+}
+
+/** Families that were described by layers, with one rotary embedding and one window for all. */
+const FIRST_FAMILIES: readonly string[] = ["llama", "mistral", "qwen2", "qwen3", "olmo2"];
+
+/** As the config says of all layers, those included that have no attention. */
+function ropeAndWindows({ headDim, layerCount }: Architecture, family: Family, json: Json) {
+  const config = { ...json, num_hidden_layers: layerCount } as WindowKeys & RopeKeys & {
+    readonly max_position_embeddings?: number;
+  };
+  const { ropeTheta, maxPositions } = family.defaults;
+  const usual = { ropeTheta, maxPositions: config.max_position_embeddings ?? maxPositions };
+  const windows = windowsFromConfig(config, family, "config.json");
+  const slidingWindow = windows.find((window) => window !== null) ?? null;
+  const fullAttention = slidingWindow === null
+    ? []
+    : windows.flatMap((window, layer) => window === null ? [layer] : []);
+  return {
+    rope: ropesFromConfig(config, { ...usual, headDim }, "config.json")(FULL),
+    slidingWindow,
+    ...(fullAttention.length > 0 && { fullAttention }),
   };
 }

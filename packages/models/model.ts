@@ -3,6 +3,7 @@ import {
   type Block,
   CheckpointFormatError,
   isFloatDType,
+  type OuterPart,
   sha256,
   sizeOf,
   weightShape,
@@ -46,9 +47,12 @@ export interface Weight {
 }
 
 export type WeightRole =
-  | { readonly part: "embedding" | "finalNorm" | "lmHead" }
+  | { readonly part: OuterWeight }
   /** Of a block: what kind it is, and which of its weights. */
   | { readonly part: string; readonly layer: number; readonly weight: string };
+
+/** A weight outside the blocks. */
+export type OuterWeight = "embedding" | "lmHead" | OuterPart;
 
 /** A weight that a model has by its description. */
 export interface DeclaredTensor {
@@ -63,15 +67,24 @@ export function declaredTensors(
   architecture: Architecture,
   family: Family,
 ): readonly DeclaredTensor[] {
-  const { vocabSize, hiddenSize, tiedEmbeddings } = architecture;
-  const names = family.tensorNames;
-  const outer = (part: "embedding" | "finalNorm" | "lmHead", ...shape: number[]) => ({
+  const { vocabSize, hiddenSize, maxPositions, tiedEmbeddings, scaling } = architecture;
+  const outer = (part: OuterWeight, ...shape: number[]) => ({
     role: { part },
-    name: names[part],
+    name: outerTensorName(family, part),
     shape,
   });
+  const shapes: Readonly<Record<OuterPart, readonly number[]>> = {
+    positions: [maxPositions + (scaling?.positionOffset ?? 0), hiddenSize],
+    finalNorm: [hiddenSize],
+    finalNormBias: [hiddenSize],
+    lmHeadBias: [vocabSize],
+  };
+  const parts = (...wanted: OuterPart[]) =>
+    wanted.filter((part) => architecture.outer.includes(part))
+      .map((part) => outer(part, ...shapes[part]));
   return [
     outer("embedding", vocabSize, hiddenSize),
+    ...parts("positions"),
     ...architecture.blocks.flatMap((block) =>
       block.weights.map((weight) => ({
         role: { part: block.kind, layer: block.layer, weight: weight.name },
@@ -79,9 +92,17 @@ export function declaredTensors(
         shape: weightShape(weight, sizeOf(block)),
       }))
     ),
-    outer("finalNorm", hiddenSize),
+    ...parts("finalNorm", "finalNormBias"),
     ...(tiedEmbeddings ? [] : [outer("lmHead", vocabSize, hiddenSize)]),
+    ...parts("lmHeadBias"),
   ];
+}
+
+/** The checkpoint's name of a weight outside the blocks. */
+export function outerTensorName({ modelType, tensorNames }: Family, part: OuterWeight): string {
+  const name = tensorNames[part];
+  if (name === undefined) throw new TypeError(`${modelType} has no ${part}`);
+  return name;
 }
 
 /**
@@ -164,7 +185,7 @@ export function weightsOfBlock(
 }
 
 /** The tensor of a weight outside the blocks; the LM head of a tied model is the embedding. */
-export function outerWeight(model: Model, part: "embedding" | "finalNorm" | "lmHead"): TensorInfo {
+export function outerWeight(model: Model, part: OuterWeight): TensorInfo {
   const wanted = part === "lmHead" && model.architecture.tiedEmbeddings ? "embedding" : part;
   const weight = model.weights.find(({ role }) => role.part === wanted);
   if (!weight) throw new TypeError(`the model has no ${wanted}`);

@@ -34,8 +34,8 @@ export type PublishedConfig = z.infer<typeof publishedSchema>;
 /** The two keys that speak of a block. */
 type Part = "attn" | "mlp";
 
-function partOf({ attended }: Block): Part {
-  return attended ? "attn" : "mlp";
+function partOf({ attention }: Block): Part {
+  return attention ? "attn" : "mlp";
 }
 
 /**

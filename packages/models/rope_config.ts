@@ -1,4 +1,5 @@
 import { type Rope, type RopeScaling, shown, UnsupportedModelError } from "@lopper/core";
+import { checkJson } from "@lopper/formats";
 import { z } from "zod";
 
 const number = z.number().positive().nullish();
@@ -34,50 +35,85 @@ export interface RopeDefaults {
    * Longest sequence of the model, which is that before it was scaled where nothing else is said.
    */
   readonly maxPositions: number;
+  /** Channels of a head. */
+  readonly headDim: number;
 }
 
+/** The rotary embedding of layers of a type, "full_attention" or another. */
+export type Ropes = (layerType: string) => Rope;
+
 /**
- * The rotary embedding of a config.
+ * The rotary embeddings of a config.
  * @param file where it came from, for messages.
  * @throws {UnsupportedModelError} for one that Lopper does not compute, or two that differ.
  */
-export function ropeFromConfig(config: RopeKeys, defaults: RopeDefaults, file: string): Rope {
+export function ropesFromConfig(config: RopeKeys, defaults: RopeDefaults, file: string): Ropes {
   const places = (["rope_scaling", "rope_parameters"] as const).flatMap((key) => {
     const json = config[key];
     // An empty one says nothing, as transformers reads it.
     return json && Object.keys(json).length > 0 ? [{ key, json }] : [];
   });
-  const partial = [config.partial_rotary_factor, ...places.map((p) => p.json.partial_rotary_factor)]
-    .find((factor) => (factor ?? 1) !== 1);
-  if (partial !== undefined) {
-    throw new UnsupportedModelError(
-      `${file}: partial_rotary_factor is ${partial}; Lopper needs 1`,
-    );
-  }
-  const theta = config.rope_theta ?? defaults.ropeTheta;
-  const [first = { theta, scaling: null }, ...others] = places.map(({ key, json }) =>
-    oneRope(json, { ...defaults, ropeTheta: theta }, `${file}: ${key}`)
-  );
+  const usual: RopeDefaults & { readonly fraction: number } = {
+    ...defaults,
+    ropeTheta: config.rope_theta ?? defaults.ropeTheta,
+    fraction: config.partial_rotary_factor ?? 1,
+  };
+  const [first, ...others] = places.map(({ key, json }) => ropesOf(json, usual, `${file}: ${key}`));
+  const found = first ?? (() => oneRope({}, usual, file));
   // transformers 5 takes `rope_scaling` then, and others `rope_parameters`.
-  if (others.some((other) => !sameRope(other, first))) {
+  if (others.some((other) => ROPE_TYPES.some((type) => !sameRope(other(type), found(type))))) {
     throw new UnsupportedModelError(
       `${file}: rope_scaling and rope_parameters differ, and programs differ in which of them they read; Lopper needs one`,
     );
   }
-  return first;
+  return found;
 }
 
-function oneRope(json: RopeJson, defaults: RopeDefaults, place: string): Rope {
-  const nested = Object.entries(json).find(([, value]) => isObject(value));
-  if (nested) {
+/** Types of layers that may have rotary settings of their own. */
+const ROPE_TYPES = ["full_attention", "sliding_attention"] as const;
+
+type Usual = RopeDefaults & { readonly fraction: number };
+
+/** One for all layers, or one for each of their types. */
+function ropesOf(json: RopeJson, usual: Usual, place: string): Ropes {
+  const nested = Object.keys(json).filter((key) => isObject(json[key]));
+  if (nested.length === 0) {
+    const rope = oneRope(json, usual, place);
+    return () => rope;
+  }
+  const strange = nested.find((key) => !(ROPE_TYPES as readonly string[]).includes(key));
+  if (strange !== undefined) {
     throw new UnsupportedModelError(
-      `${place} has settings of their own for ${shown(nested[0])}; Lopper needs one for all layers`,
+      `${place} has settings of their own for ${shown(strange)}; Lopper reads those for ${
+        ROPE_TYPES.join(" and ")
+      }`,
     );
   }
+  const byType = new Map(nested.map((type) => [
+    type,
+    oneRope(checkJson(json[type], ropeSchema, `${place}.${type}`), usual, `${place}.${type}`),
+  ]));
+  return (type) => {
+    const rope = byType.get(type);
+    if (rope) return rope;
+    throw new UnsupportedModelError(`${place} has no settings for layers of ${type}`);
+  };
+}
+
+function oneRope(json: RopeJson, usual: Usual, place: string): Rope {
   const type = json.rope_type ?? json.type ?? "default";
+  const fraction = json.partial_rotary_factor ?? usual.fraction;
+  const channels = Math.floor(usual.headDim * fraction);
+  if (channels !== usual.headDim && (channels < 2 || channels % 2 || channels > usual.headDim)) {
+    throw new UnsupportedModelError(
+      `${place}: partial_rotary_factor is ${fraction}, which makes ${channels} of ${usual.headDim} channels of a head; Lopper ` +
+        "needs an even number of them",
+    );
+  }
   return {
-    theta: json.rope_theta ?? defaults.ropeTheta,
-    scaling: scalingOf(type, json, defaults, place),
+    theta: json.rope_theta ?? usual.ropeTheta,
+    scaling: scalingOf(type, json, usual, place),
+    ...(channels !== usual.headDim && { channels }),
   };
 }
 

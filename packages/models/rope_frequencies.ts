@@ -1,13 +1,17 @@
 import type { Rope } from "@lopper/core";
 
 /**
- * Angle per position of each channel pair, scaled as the config asks; radians per token. Rounded to
+ * Angle per position of each rotated pair of channels, scaled as the config asks; radians per token. Rounded to
  * float32 step by step as transformers does.
  */
-export function ropeFrequencies({ theta, scaling }: Rope, headDim: number): Float32Array {
+export function ropeFrequencies(
+  { theta, scaling, channels }: Rope,
+  headDim: number,
+): Float32Array {
+  const rotated = channels ?? headDim;
   const frequencies = Float32Array.from(
-    { length: headDim / 2 },
-    (_, i) => 1 / Math.fround(theta ** Math.fround(2 * i / headDim)),
+    { length: rotated / 2 },
+    (_, i) => 1 / Math.fround(theta ** Math.fround(2 * i / rotated)),
   );
   if (!scaling) return frequencies;
   if (scaling.type === "linear") return frequencies.map((f) => f / scaling.factor);

@@ -1,4 +1,5 @@
-import { type AttentionWindows, shown, UnsupportedModelError, windowsOf } from "@lopper/core";
+import { shown, UnsupportedModelError } from "@lopper/core";
+import { ConfigReader } from "./config_reader.ts";
 import type { Family } from "./families/family.ts";
 
 /** How transformers calls attention that reaches back all the way, and that which does not. */
@@ -15,44 +16,67 @@ export interface WindowKeys {
 }
 
 /**
- * Which layers have a window: this is the one place that reads it of a config, and all else asks
- * the model's description.
+ * Tokens that attention reaches back in each layer, itself included, null for all: this is the one
+ * place that reads it of a config, and all else asks the model's description.
  * @param file where the config came from, for messages.
  * @throws {UnsupportedModelError} for attention of another kind, or types of fewer or more layers
  *   than there are.
  */
 export function windowsFromConfig(
   config: WindowKeys,
-  { slidingWindow, defaults }: Family,
+  family: Pick<Family, "slidingWindow" | "slides" | "defaults">,
   file: string,
-): AttentionWindows {
-  const { num_hidden_layers: layers, layer_types: types } = config;
-  if (slidingWindow === "never") return windowsOf([]);
+): readonly (number | null)[] {
+  const { num_hidden_layers: layers } = config;
+  const { slidingWindow, defaults } = family;
   // An absent key means the family's default; only an explicit null means none.
   const declared = config.sliding_window === undefined
     ? defaults.slidingWindow
     : config.sliding_window;
   const each = (slides: (layer: number) => boolean) =>
-    windowsOf(Array.from({ length: layers }, (_, layer) => slides(layer) ? declared : null));
-  if (slidingWindow === "sliding_window") return each(() => true);
+    Array.from({ length: layers }, (_, layer) => slides(layer) ? declared : null);
+  const none = each(() => false);
+  switch (slidingWindow) {
+    case "never":
+      return none;
+    case "sliding_window":
+      return each(() => true);
+    case "use_sliding_window": {
+      const types = knownTypes(config, file);
+      if (!config.use_sliding_window || declared === null) return none;
+      const first = config.max_window_layers ?? defaults.maxWindowLayers;
+      return each(types ? (layer) => types(layer) : (layer) => layer >= first);
+    }
+    case "layer_types": {
+      const reader = new ConfigReader({ ...config }, file);
+      const slides = knownTypes(config, file) ??
+        ((layer: number) => family.slides?.(layer, reader) ?? false);
+      return each(slides);
+    }
+  }
+}
 
-  const strange = types?.findIndex((type) => type !== FULL && type !== SLIDING) ?? -1;
+/**
+ * Which layers `layer_types` says to have a window; null where there is no such list. Its length is
+ * asked for with the first layer.
+ */
+function knownTypes(
+  { num_hidden_layers: layers, layer_types: types }: WindowKeys,
+  file: string,
+): ((layer: number) => boolean) | null {
+  if (!types) return null;
+  const strange = types.findIndex((type) => type !== FULL && type !== SLIDING);
   if (strange >= 0) {
     throw new UnsupportedModelError(
       `${file}: layer_types.${strange} is ${
-        shown(types![strange])
+        shown(types[strange])
       }; Lopper needs ${FULL} or ${SLIDING}`,
     );
   }
-  if (!config.use_sliding_window || declared === null) return windowsOf([]);
-  if (!types) {
-    const first = config.max_window_layers ?? defaults.maxWindowLayers;
-    return each((layer) => layer >= first);
-  }
-  if (types.length !== layers) {
+  return (layer) => {
+    if (types.length === layers) return types[layer] === SLIDING;
     throw new UnsupportedModelError(
       `${file}: layer_types has ${types.length} entries; Lopper needs ${layers}, one a layer`,
     );
-  }
-  return each((layer) => types[layer] === SLIDING);
+  };
 }

@@ -1,4 +1,4 @@
-import { type Architecture, attentionWindow, headsOf, isUniform } from "@lopper/core";
+import { type Architecture, attentionWindow, firstRope, headsOf, isUniform } from "@lopper/core";
 import { PRUNED_MODEL_TYPE, withoutPrefix } from "./config.ts";
 import type { Family } from "./families/family.ts";
 import { layersOfBlocks } from "./families/layer_blocks.ts";
@@ -9,6 +9,12 @@ import { earlierRopeKeys } from "./rope_config.ts";
 import { FULL, SLIDING } from "./window_config.ts";
 
 type Json = Readonly<Record<string, unknown>>;
+
+/** Families whose config.json has a list of the types of layers (`Family`, `slidingWindow`). */
+const HAS_TYPES: ReadonlySet<Family["slidingWindow"]> = new Set([
+  "use_sliding_window",
+  "layer_types",
+]);
 
 /** A model as its config describes it. */
 export interface DescribedModel {
@@ -36,7 +42,7 @@ export function writtenConfig(model: DescribedModel): Record<string, unknown> {
   }
   return {
     ...plain,
-    ...(family.slidingWindow === "use_sliding_window" && { layer_types: layerTypes(architecture) }),
+    ...(HAS_TYPES.has(family.slidingWindow) && { layer_types: layerTypes(architecture) }),
     ...ownCode(family),
     per_layer_config: perLayerConfig(layers, plain),
   };
@@ -83,17 +89,23 @@ export function configOfLayers(
  * A config that has rotary settings under transformers 5's `rope_parameters`, with the earlier keys
  * beside it.
  */
-function withEarlierRopeKeys(config: Json, { rope }: Architecture): Record<string, unknown> {
-  if (!config.rope_parameters) return { ...config };
+function withEarlierRopeKeys(config: Json, architecture: Architecture): Record<string, unknown> {
+  const rope = firstRope(architecture);
+  if (!config.rope_parameters || !rope || hasSeveralRopes(architecture)) return { ...config };
   const { rope_theta, rope_scaling } = earlierRopeKeys(rope);
   return { ...config, rope_theta, ...(rope_scaling && { rope_scaling }) };
+}
+
+function hasSeveralRopes({ blocks }: Architecture): boolean {
+  const ropes = blocks.flatMap(({ attention }) => attention ? [attention.rope] : []);
+  return new Set(ropes.map((rope) => JSON.stringify(rope))).size > 1;
 }
 
 /**
  * transformers refuses a Llama whose heads do not divide the hidden size, whatever head_dim says.
  */
 function plainHeadsFit({ architecture, family }: DescribedModel): boolean {
-  const [first] = architecture.blocks.filter(({ attended }) => attended);
+  const [first] = architecture.blocks.filter(({ attention }) => attention);
   return family.modelType !== "llama" || architecture.hiddenSize % headsOf(first).queryHeads === 0;
 }
 
@@ -117,7 +129,7 @@ function ownCode({ className, modelType }: Family): Record<string, unknown> {
  */
 function layerTypes(architecture: Architecture): readonly string[] {
   const { blocks, layerCount } = architecture;
-  const attended = blocks.flatMap(({ attended, layer }) => attended ? [layer] : []);
+  const attended = blocks.flatMap(({ attention, layer }) => attention ? [layer] : []);
   const typeOf = (layer: number) => attentionWindow(architecture, layer) === null ? FULL : SLIDING;
   return Array.from({ length: layerCount }, (_, layer) => {
     const before = attended.findLast((other) => other <= layer) ?? attended[0] ?? layer;

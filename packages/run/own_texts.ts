@@ -92,7 +92,7 @@ async function sampleAll(run: OwnTexts, start: number, length: number) {
 
 /** Bytes of the keys and values of one token. */
 function keyValueBytes({ blocks, headDim }: Architecture): number {
-  const heads = blocks.map((block) => block.attended ? headsOf(block).kvHeads : 0);
+  const heads = blocks.map((block) => block.attention ? headsOf(block).kvHeads : 0);
   return heads.reduce((sum, kvHeads) => sum + 8 * kvHeads * headDim, 0);
 }
 

@@ -65,21 +65,29 @@ export class Blocks {
     const { block, graph } = this.#blocks[number];
     const { capture } = options;
     const attended = this.#attention(block, size, input, options);
-    const { hiddenSize, rmsNormEps: eps } = this.#architecture;
+    const { hiddenSize, norm } = this.#architecture;
+    const parallel = block.parallel && input.base !== undefined;
     const run = await this.#runs.compiled(
-      JSON.stringify([graph, attended?.attention, capture]),
-      () => blockGraph(block, { hiddenSize, eps, attention: attended?.attention, capture }),
+      JSON.stringify([graph, attended?.attention, capture, parallel]),
+      () =>
+        blockGraph(block, { hiddenSize, norm, attention: attended?.attention, capture, parallel }),
     );
+    const dims = [input.batch, input.length, hiddenSize];
     const fetches = await this.#runs.inTurn(() =>
       run.run({
-        hidden: float32(input.data, [input.batch, input.length, hiddenSize]),
+        hidden: float32(input.data, dims),
+        ...(parallel && { base: float32(input.base!, dims) }),
         ...this.#weightFeeds(number, size),
         ...attended?.feeds,
       })
     );
     const kept = attended?.attention.kvCache ? attended : undefined;
     return {
-      hidden: { ...input, data: float32Data(fetches, "out") },
+      hidden: {
+        ...{ batch: input.batch, length: input.length, data: float32Data(fetches, "out") },
+        ...(this.#isBeforeParallel(number) &&
+          { base: block.parallel ? input.base ?? input.data : input.data }),
+      },
       present: kept ? presentOf(fetches, kept.total) : null,
       captured: capture && float32Data(fetches, CAPTURE_FETCH[capture]),
     };
@@ -92,9 +100,15 @@ export class Blocks {
     input: HiddenStates,
     { past, mask }: BlockRunOptions,
   ): AttentionRun | undefined {
-    if (block.attended === undefined) return undefined;
-    if (mask) return this.#tokens.within(input, mask);
+    if (!block.attention) return undefined;
+    if (mask) return this.#tokens.within(block, input, mask);
     return this.#tokens.causal(block, size, input, past ?? null);
+  }
+
+  /** Whether the next block reads what this one reads. */
+  #isBeforeParallel(number: number): boolean {
+    const next = this.#blocks[number + 1]?.block;
+    return next?.parallel === true && next.layer === this.#blocks[number].block.layer;
   }
 
   /** Good until the weights are used again: called in turn. */

@@ -57,15 +57,19 @@ export class Decoder {
 
   /**
    * Embeds equally long sequences of token ids.
-   * @throws {RangeError} when an id is not in the vocabulary.
+   * @param positions where each token of all sequences stands; from 0 on unless said.
+   * @throws {RangeError} when an id is not in the vocabulary, or a position beyond the learned ones.
    */
-  embed(sequences: readonly (readonly number[])[]): Promise<HiddenStates> {
+  embed(
+    sequences: readonly (readonly number[])[],
+    positions: readonly number[] = sequences.flatMap((ids) => ids.map((_, i) => i)),
+  ): Promise<HiddenStates> {
     const { length } = sequences[0];
     // A graph would need the whole table in float32 for a few of its rows.
     return Promise.try(() => ({
       batch: sequences.length,
       length,
-      data: this.weights.embed(sequences.flat()),
+      data: this.weights.embed(sequences.flat(), positions),
     }));
   }
 
@@ -132,7 +136,7 @@ export class Decoder {
     past: KeyValues | null,
   ): Promise<{ hidden: HiddenStates; present: KeyValues | null }> {
     const size = shape[number];
-    if (!size || !this.blocks[number].attended) {
+    if (!size || !this.blocks[number].attention) {
       return { hidden: await this.runBlock(number, shape, input), present: null };
     }
     const empty = { length: 0, keys: new Float32Array(0), values: new Float32Array(0) };

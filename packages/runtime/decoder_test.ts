@@ -1,6 +1,7 @@
 import { type Backend, openBackend } from "@lopper/backends";
 import {
   denseShape,
+  fullyAttended,
   headCostInBlocks,
   headsOf,
   type Shape,
@@ -164,7 +165,7 @@ engineTest(
     }
     assert.deepEqual(
       past!.map((kept) => kept?.length ?? null),
-      decoder.blocks.map(({ attended }) => attended ? 6 : null),
+      decoder.blocks.map(({ attention }) => attention ? 6 : null),
     );
   },
 );
@@ -270,9 +271,8 @@ engineTest(
   "text beyond the sliding window is refused, token by token, too",
   "mistral-sliding",
   async (decoder) => {
-    const { slidingWindow } = decoder.architecture;
     const shape = denseShape(decoder.blocks);
-    assert.equal(slidingWindow, 8);
+    assert.equal(fullyAttended(decoder.architecture), 8);
     const refused = (error: unknown) =>
       error instanceof UnsupportedModelError &&
       /last 8 tokens .* sequence has 9/.test(error.message);
@@ -280,7 +280,7 @@ engineTest(
     await sequenceLogits(decoder, [ids.slice(0, 8)]);
     await assert.rejects(sequenceLogits(decoder, [ids]), refused);
     const first = await decoder.runCached(shape, await decoder.embed([ids.slice(0, 8)]), null);
-    const next = await decoder.embed([[9]]);
+    const next = await decoder.embed([[9]], [8]);
     await assert.rejects(decoder.runCached(shape, next, first.present), refused);
   },
 );

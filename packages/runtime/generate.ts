@@ -32,11 +32,12 @@ export async function* generate(
   const random = generator(options.seed);
   let input: readonly number[] = prompt;
   let past: readonly (KeyValues | null)[] | null = null;
+  let reached = 0;
   const limit = Math.min(options.maxTokens, longest - prompt.length);
   for (let produced = 0; produced < limit; produced++) {
     const { hidden, present } = await decoder.runCached(
       shape,
-      await decoder.embed([input]),
+      await decoder.embed([input], input.map((_, i) => reached + i)),
       past,
     );
     const lastRow = hidden.data.subarray((input.length - 1) * architecture.hiddenSize);
@@ -47,6 +48,7 @@ export async function* generate(
     if (architecture.eosTokenIds.includes(next)) return;
     yield next;
     past = present;
+    reached += input.length;
     input = [next];
   }
 }
@@ -79,7 +81,7 @@ export async function sampleSequences(
   let past: readonly (KeyValues | null)[] | null = null;
   let last = seeds.map(() => start);
   for (let produced = 0; produced < length; produced++) {
-    const input = await decoder.embed(last.map((id) => [id]));
+    const input = await decoder.embed(last.map((id) => [id]), last.map(() => produced));
     const { hidden, present } = await decoder.runCached(shape, input, past);
     const logits = await decoder.logits(hidden.data);
     last = randoms.map((random, row) => {

@@ -1,3 +1,4 @@
+import { withAttention } from "@lopper/models/testing";
 import { openBackend } from "@lopper/backends";
 import type { Architecture } from "@lopper/core";
 import { openModel } from "@lopper/models";
@@ -133,7 +134,7 @@ engineTest("any end-of-text token ends it and is not given out", async () => {
 });
 
 engineTest("prompt and text together stay within the positions and the window", async () => {
-  const count = async (change: Partial<Architecture>) => {
+  const count = async (change: Parameters<typeof withDecoder>[1]) => {
     let produced = -1;
     await withDecoder(4, change, async (decoder) => {
       produced = (await Array.fromAsync(generate(decoder, PROMPT, greedy(20)))).length;
@@ -142,7 +143,10 @@ engineTest("prompt and text together stay within the positions and the window", 
   };
   assert.equal(await count({ maxPositions: 64 }), 20);
   assert.equal(await count({ maxPositions: 12 }), 7);
-  assert.equal(await count({ maxPositions: 12, slidingWindow: 8 }), 3);
+  assert.equal(
+    await count((a) => ({ ...withAttention(a, () => ({ window: 8 })), maxPositions: 12 })),
+    3,
+  );
   assert.equal(await count({ maxPositions: PROMPT.length }), 0);
 });
 

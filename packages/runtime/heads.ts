@@ -130,8 +130,8 @@ export class Heads {
   }
 
   #options() {
-    const { hiddenSize, vocabSize, rmsNormEps } = this.#architecture;
-    return { hiddenSize, vocabSize, eps: rmsNormEps };
+    const { hiddenSize, vocabSize, norm, outer, scaling } = this.#architecture;
+    return { hiddenSize, vocabSize, norm, outer, scaling };
   }
 
   /** Of heads whose numbers come from log-probabilities. */
@@ -142,8 +142,9 @@ export class Heads {
 
   #weightFeeds() {
     const { hiddenSize, vocabSize } = this.#architecture;
+    const vectors = Object.entries(this.#weights.headVectors);
     return {
-      norm: float32(this.#weights.finalNorm, [hiddenSize]),
+      ...Object.fromEntries(vectors.map(([name, data]) => [name, float32(data, [data.length])])),
       lm_head: float32(this.#weights.lmHead(), [vocabSize, hiddenSize]),
     };
   }

@@ -5,6 +5,11 @@ export interface HiddenStates {
   readonly batch: number;
   readonly length: number;
   readonly data: Float32Array;
+  /**
+   * What the layer was given whose blocks are under way, where a block of it that is to come reads
+   * that and not `data`: of the same shape.
+   */
+  readonly base?: Float32Array;
 }
 
 /** What the tokens of a batch attend to, when its rows are not sequences of text. */

@@ -130,7 +130,7 @@ async function timedPass(
   id: number,
 ): Promise<{ rest: number; blocks: readonly number[] }> {
   const narrowed = decoder.blocks.map((block, number) =>
-    block.attended ? firstHeads(past[number]!, block, shape[number]!) : null
+    block.attention ? firstHeads(past[number]!, block, shape[number]!) : null
   );
   const blocks: number[] = [];
   const started = performance.now();

@@ -18,9 +18,9 @@ export function activationBytes(
   { tokens, length }: { readonly tokens: number; readonly length: number },
 ): number {
   const { hiddenSize, headDim, blocks, vocabSize } = architecture;
-  const attended = blocks.filter((block) => block.attended);
+  const attended = blocks.filter((block) => block.attention);
   const heads = attended.map((block) => headsOf(block));
-  const others = blocks.filter((block) => !block.attended);
+  const others = blocks.filter((block) => !block.attention);
   const intermediate = Math.max(0, ...others.map((block) => innerWidth(block, sizeOf(block))));
   const queries = Math.max(0, ...heads.map(({ queryHeads }) => queryHeads));
   const keys = Math.max(0, ...heads.map(({ kvHeads }) => kvHeads));

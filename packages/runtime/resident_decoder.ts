@@ -13,6 +13,7 @@ import {
   type Block,
   type BlockSize,
   blocksLeft,
+  firstRope,
   headCostInBlocks,
   headsOf,
   type Shape,
@@ -57,7 +58,7 @@ export class ResidentDecoder {
   /** Until they are on the device. */
   #weights: LaidOutWeights | null;
   #executable: Promise<Executable> | null = null;
-  readonly #rotary: RotaryFeeds;
+  readonly #rotary: RotaryFeeds | null;
   #blockTokens = 0;
 
   constructor(backend: Backend, weights: LaidOutWeights, options: ResidentDecoderOptions = {}) {
@@ -66,7 +67,8 @@ export class ResidentDecoder {
     this.blocks = weights.architecture.blocks;
     this.#runValues = options.runValues ?? DEFAULT_RUN_VALUES;
     this.#weights = weights;
-    this.#rotary = new RotaryFeeds(this.architecture);
+    const rope = firstRope(this.architecture);
+    this.#rotary = rope && new RotaryFeeds(rope, this.architecture.headDim);
   }
 
   /**
@@ -166,7 +168,7 @@ export class ResidentDecoder {
   }
 
   #batchSize(length: number): number {
-    const heads = this.blocks.map((block) => block.attended ? headsOf(block).queryHeads : 0);
+    const heads = this.blocks.map((block) => block.attention ? headsOf(block).queryHeads : 0);
     const perToken = Math.max(this.architecture.vocabSize, Math.max(0, ...heads) * length);
     return Math.max(1, Math.floor(this.#runValues / (perToken * length)));
   }
@@ -177,7 +179,7 @@ export class ResidentDecoder {
     return {
       ids: int64(ids, [batch, length]),
       positions: int64(ids.map((_, i) => i % length), [batch, length]),
-      ...this.#rotary.of(length),
+      ...this.#rotary?.of(length),
     };
   }
 
@@ -238,10 +240,11 @@ function residentWeights(weights: LaidOutWeights): Weights {
       put(residentWeightName(block, name), data);
     }
   }
-  put("norm", weights.finalNorm);
+  for (const [name, data] of Object.entries(weights.headVectors)) put(name, data);
+  if (weights.positions) put("position_rows", weights.positions);
   put("lm_head", weights.lmHead());
   if (!architecture.tiedEmbeddings) {
-    all.embedding = weights.embed(Array.from({ length: architecture.vocabSize }, (_, id) => id));
+    all.embedding = weights.rowsOf(Array.from({ length: architecture.vocabSize }, (_, id) => id));
   }
   return all;
 }

@@ -1,11 +1,11 @@
 import { type Feeds, float32 } from "@lopper/backends";
-import type { Architecture, Rope } from "@lopper/core";
+import type { Rope } from "@lopper/core";
 import { ropeFrequencies } from "@lopper/models";
 
 export interface RopeTable {
   /** Positions covered. */
   readonly positions: number;
-  /** `[positions, headDim / 2]`, row-major. */
+  /** `[positions, pairs]`, row-major. */
   readonly cos: Float32Array;
   readonly sin: Float32Array;
 }
@@ -17,7 +17,7 @@ export interface RopeTable {
  */
 export function ropeTable(rope: Rope, headDim: number, positions: number): RopeTable {
   const frequencies = ropeFrequencies(rope, headDim);
-  const half = headDim / 2;
+  const half = frequencies.length;
   const cos = new Float32Array(positions * half);
   const sin = new Float32Array(positions * half);
   for (let p = 0; p < positions; p++) {
@@ -31,28 +31,29 @@ export function ropeTable(rope: Rope, headDim: number, positions: number): RopeT
 }
 
 /**
- * The rotary table of a model as graphs are fed it, which grows with the positions that are asked
+ * A rotary table of a model as graphs are fed it, which grows with the positions that are asked
  * for.
  */
 export class RotaryFeeds {
-  readonly #architecture: Pick<Architecture, "rope" | "headDim">;
+  readonly #rope: Rope;
+  readonly #headDim: number;
   #table: RopeTable;
 
-  constructor(architecture: Pick<Architecture, "rope" | "headDim">) {
-    this.#architecture = architecture;
-    this.#table = ropeTable(architecture.rope, architecture.headDim, 0);
+  constructor(rope: Rope, headDim: number) {
+    this.#rope = rope;
+    this.#headDim = headDim;
+    this.#table = ropeTable(rope, headDim, 0);
   }
 
   /** `cos` and `sin` of `positions` positions at least. */
   of(positions: number): Feeds {
-    const { rope, headDim } = this.#architecture;
     if (this.#table.positions < positions) {
       // Growing in powers of two keeps generation from building a table for every token.
       const size = 2 ** Math.ceil(Math.log2(positions));
-      this.#table = ropeTable(rope, headDim, size);
+      this.#table = ropeTable(this.#rope, this.#headDim, size);
     }
     const { cos, sin, positions: rows } = this.#table;
-    const shape = [rows, headDim / 2];
+    const shape = [rows, cos.length / rows];
     return { cos: float32(cos, shape), sin: float32(sin, shape) };
   }
 }

@@ -1,11 +1,6 @@
-import {
-  type AttentionWindows,
-  denseShape,
-  type Shape,
-  UnsupportedModelError,
-  withShape,
-} from "@lopper/core";
+import { denseShape, type Shape, UnsupportedModelError, withShape } from "@lopper/core";
 import { architectureFromConfig, configSchema } from "@lopper/models";
+import { withAttention } from "@lopper/models/testing";
 import assert from "node:assert/strict";
 import { checkSequenceLength } from "./sequence_length.ts";
 
@@ -23,17 +18,19 @@ const { architecture } = architectureFromConfig(
 
 Deno.test("sequence length: only a layer that has attention, and a window, limits it", () => {
   const dense = denseShape(architecture.blocks);
-  const check = (windows: AttentionWindows, length: number, shape: Shape = dense) =>
-    checkSequenceLength(withShape({ ...architecture, ...windows }, shape), length);
-  check({ slidingWindow: null }, 1e6);
-  check({ slidingWindow: 8, fullAttention: [0, 1] }, 1e6);
-  check({ slidingWindow: 8 }, 8);
+  const check = (windows: readonly (number | null)[], length: number, shape: Shape = dense) =>
+    checkSequenceLength(
+      withShape(withAttention(architecture, (layer) => ({ window: windows[layer] })), shape),
+      length,
+    );
+  check([null, null], 1e6);
+  check([8, 8], 8);
   const without = dense.with(2, null);
-  check({ slidingWindow: 8, fullAttention: [0] }, 1e6, without);
+  check([null, 8], 1e6, without);
   const beyond = [
-    () => check({ slidingWindow: 8 }, 9),
-    () => check({ slidingWindow: 8, fullAttention: [0] }, 9),
-    () => check({ slidingWindow: 8, fullAttention: [1] }, 9, without),
+    () => check([8, 8], 9),
+    () => check([null, 8], 9),
+    () => check([8, null], 9, without),
   ];
   for (const run of beyond) {
     assert.throws(run, (error) => {

@@ -24,12 +24,11 @@ export interface AttentionRun {
 export class TokenFeeds {
   readonly #architecture: Architecture;
   readonly #backend: BackendDescription;
-  readonly #rotary: RotaryFeeds;
+  readonly #rotaries = new Map<string, RotaryFeeds>();
 
   constructor(architecture: Architecture, backend: BackendDescription) {
     this.#architecture = architecture;
     this.#backend = backend;
-    this.#rotary = new RotaryFeeds(architecture);
   }
 
   /**
@@ -54,20 +53,33 @@ export class TokenFeeds {
     const feeds = {
       ...positionFeeds(op, batch, length, total),
       ...(past && pastFeeds(past, batch, headsOf(block, size))),
-      ...this.#rotary.of(total),
+      ...this.#rotaryFeeds(block, total),
     };
     return { attention, feeds, total };
   }
 
   /** Attention in which tokens attend to what `mask` says. */
-  within({ batch, length }: HiddenStates, { positions, values }: AttentionMask): AttentionRun {
+  within(
+    block: Block,
+    { batch, length }: HiddenStates,
+    { positions, values }: AttentionMask,
+  ): AttentionRun {
     const feeds = {
       positions: int64(positions, [batch, length]),
       mask: float32(values, [batch, 1, length, length]),
       // The operator wants a row of the table for each token, even where positions repeat.
-      ...this.#rotary.of(positions.reduce((most, p) => Math.max(most, p + 1), length)),
+      ...this.#rotaryFeeds(block, positions.reduce((most, p) => Math.max(most, p + 1), length)),
     };
     return { attention: { op: "plain", masked: true }, feeds, total: length };
+  }
+
+  #rotaryFeeds({ attention }: Block, positions: number): Feeds {
+    if (!attention?.rope) return {};
+    const key = JSON.stringify(attention.rope);
+    const rotary = this.#rotaries.get(key) ??
+      new RotaryFeeds(attention.rope, this.#architecture.headDim);
+    this.#rotaries.set(key, rotary);
+    return rotary.of(positions);
   }
 }
 

@@ -3,6 +3,7 @@ import {
   axisLength,
   type BlockSize,
   DTYPE_BYTES,
+  type OuterPart,
   outputProjection,
   type Ranking,
   sourceRanking,
@@ -13,6 +14,19 @@ import { type LaidOutBlock, layOutBlock, moveUnits } from "./laid_out_block.ts";
 import { copyValues, readStored, type StoredTensor } from "./stored_tensor.ts";
 import { placesOf } from "./unit_places.ts";
 import { expansionBytes, keptWithin, partOf } from "./weight_memory.ts";
+
+/** Weights of the head that are no matrices, with the names under which graphs are fed them. */
+const HEAD_VECTORS: readonly (readonly [OuterPart, string])[] = [
+  ["finalNorm", "norm"],
+  ["finalNormBias", "norm_bias"],
+  ["lmHeadBias", "lm_head_bias"],
+];
+
+/** What lies outside the blocks. */
+interface OuterWeights extends Pick<LaidOutWeights, "headVectors" | "positions"> {
+  readonly embedding: StoredTensor;
+  readonly lmHead: StoredTensor;
+}
 
 export interface LoadOptions {
   /** How units are laid out, the first ones first; without it, as in the checkpoint. */
@@ -39,8 +53,10 @@ export interface LoadOptions {
  */
 export class LaidOutWeights {
   readonly architecture: Architecture;
-  /** `[hiddenSize]` */
-  readonly finalNorm: Float32Array;
+  /** Gain and bias of the final norm, and the bias of the LM head, by the names of their feeds. */
+  readonly headVectors: Readonly<Record<string, Float32Array>>;
+  /** Learned positions, `[rows, hiddenSize]`; null where there are none. */
+  readonly positions: Float32Array | null;
   /** Bytes of all weights as they are held; the shared buffer is apart. */
   readonly bytes: number;
   /** Those of `bytes` that are half-precision matrices in float32: at most `expandedBytes`. */
@@ -57,13 +73,14 @@ export class LaidOutWeights {
 
   private constructor(
     architecture: Architecture,
-    outer: { embedding: StoredTensor; finalNorm: Float32Array; lmHead: StoredTensor },
+    outer: OuterWeights,
     blocks: ReadonlyMap<number, LaidOutBlock>,
     ranking: Ranking,
     memory: { expandedBytesHeld: number; scratchBytes: number },
   ) {
     this.architecture = architecture;
-    this.finalNorm = outer.finalNorm;
+    this.headVectors = outer.headVectors;
+    this.positions = outer.positions;
     this.#embedding = outer.embedding;
     this.#lmHead = outer.lmHead;
     this.#blocks = blocks;
@@ -72,7 +89,9 @@ export class LaidOutWeights {
     for (const block of blocks.values()) {
       for (const { tensor } of block.values()) tensors.add(tensor);
     }
-    this.bytes = this.finalNorm.byteLength;
+    const vectors = Object.values(this.headVectors);
+    this.bytes = vectors.reduce((sum, { byteLength }) => sum + byteLength, 0) +
+      (this.positions?.byteLength ?? 0);
     for (const { data } of tensors) this.bytes += data.byteLength;
     this.expandedBytesHeld = memory.expandedBytesHeld;
     this.#scratchBytes = memory.scratchBytes;
@@ -99,7 +118,16 @@ export class LaidOutWeights {
         })
         : { dtype: "F32", data: new Float32Array(0) };
     const embedding = await outer("embedding");
-    const finalNorm = await store.readFloat32(outerWeight(model, "finalNorm").name);
+    const vector = async (part: OuterPart) =>
+      architecture.outer.includes(part)
+        ? await store.readFloat32(outerWeight(model, part).name)
+        : null;
+    const headVectors: Record<string, Float32Array> = {};
+    for (const [part, name] of HEAD_VECTORS) {
+      const values = await vector(part);
+      if (values) headVectors[name] = values;
+    }
+    const positions = wanted(null) ? await vector("positions") : null;
     const lmHead = architecture.tiedEmbeddings ? embedding : await outer("lmHead");
     const blocks = new Map<number, LaidOutBlock>();
     for (const [number, block] of architecture.blocks.entries()) {
@@ -112,7 +140,8 @@ export class LaidOutWeights {
       if (kept.has(part)) expandedBytesHeld += bytes;
       else scratchBytes = Math.max(scratchBytes, bytes);
     }
-    return new LaidOutWeights(architecture, { embedding, finalNorm, lmHead }, blocks, ranking, {
+    const read = { embedding, lmHead, headVectors, positions };
+    return new LaidOutWeights(architecture, read, blocks, ranking, {
       expandedBytesHeld,
       scratchBytes,
     });
@@ -165,10 +194,33 @@ export class LaidOutWeights {
   }
 
   /**
+   * What enters the first block for `ids` at these positions, `[ids.length, hiddenSize]`.
+   * @throws {RangeError} when an id is not in the vocabulary, or a position beyond the learned ones.
+   */
+  embed(ids: readonly number[], positions: readonly number[]): Float32Array {
+    const { hiddenSize, scaling = {} } = this.architecture;
+    const out = this.rowsOf(ids);
+    if (scaling.embedding !== undefined) {
+      const factor = Math.fround(scaling.embedding);
+      for (let i = 0; i < out.length; i++) out[i] *= factor;
+    }
+    const table = this.positions;
+    if (!table) return out;
+    for (const [i, position] of positions.entries()) {
+      const row = (position + (scaling.positionOffset ?? 0)) * hiddenSize;
+      if (row + hiddenSize > table.length) {
+        throw new RangeError(`the model has no position ${position}`);
+      }
+      for (let j = 0; j < hiddenSize; j++) out[i * hiddenSize + j] += table[row + j];
+    }
+    return out;
+  }
+
+  /**
    * The rows of the embedding of `ids`, `[ids.length, hiddenSize]`.
    * @throws {RangeError} when an id is not in the vocabulary.
    */
-  embed(ids: readonly number[]): Float32Array {
+  rowsOf(ids: readonly number[]): Float32Array {
     const { hiddenSize, vocabSize } = this.architecture;
     const out = new Float32Array(ids.length * hiddenSize);
     ids.forEach((id, i) => {

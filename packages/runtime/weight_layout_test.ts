@@ -79,17 +79,17 @@ const FULL_SPANS: typeof SPANS = {
 /** The weights of a narrowed block, picked value by value from the checkpoint. */
 async function picked(model: Model, ranking: Ranking, block: Block, size: BlockSize) {
   const { headDim } = model.architecture;
-  const { queryHeads, kvHeads } = block.attended ? headsOf(block) : { queryHeads: 0, kvHeads: 1 };
+  const { queryHeads, kvHeads } = block.attention ? headsOf(block) : { queryHeads: 0, kvHeads: 1 };
   const width = { channel: 1, kv: headDim, query: headDim * queryHeads / kvHeads };
   const ranked = ranking[model.architecture.blocks.indexOf(block)]!;
-  const units = block.attended
+  const units = block.attention
     ? ranked.kvGroups.slice(0, size.kvGroups)
     : ranked.channels.slice(0, size.channels);
   const found: Record<string, number[]> = {};
   for (const [name, tensor] of weightsOfBlock(model, block)) {
     const values = toFloat32(tensor.dtype, await model.store.readBytes(tensor.name));
     const [rows, columns = 1] = tensor.shape;
-    const axis = model.family.qkNorm === "full" ? FULL_SPANS[name] : SPANS[name];
+    const axis = model.family.qkNormOver === "all heads" ? FULL_SPANS[name] : SPANS[name];
     if (!axis) {
       found[name] = [...values];
       continue;
@@ -138,7 +138,7 @@ Deno.test("weights: blocks of any width are the checkpoint's values, whatever th
       }
       const { hiddenSize } = model.architecture;
       const rows = ids.flatMap((id) => [...table.subarray(id * hiddenSize, (id + 1) * hiddenSize)]);
-      assert.deepEqual([...weights.embed(ids)], rows);
+      assert.deepEqual([...weights.rowsOf(ids)], rows);
       assert.ok(weights.expandedBytesHeld <= (budget ?? Infinity));
       if (budget === undefined) assert.equal(weights.expandedBytesHeld, memory.expanded);
       else if (weights.expandedBytesHeld > 0) met.add("some kept");
@@ -178,7 +178,7 @@ Deno.test("weights: memory is predicted from shapes and dtypes", async () => {
   assert.ok(tiedEmbeddings, "the head's copy is one of the embedding");
   assert.ok(model.weights.every(({ tensor }) => tensor.dtype === "F16"));
   const sizes = blocks.map((block) => {
-    if (!block.attended) return 3 * sizeOf(block).channels * h;
+    if (!block.attention) return 3 * sizeOf(block).channels * h;
     const { queryHeads, kvHeads } = headsOf(block);
     return (2 * queryHeads + 2 * kvHeads) * headDim * h;
   });
@@ -315,10 +315,10 @@ Deno.test("weights: ids outside the vocabulary and budgets that are no size are 
   const { vocabSize, hiddenSize } = model.architecture;
   for (const id of [-1, vocabSize, 0.5, NaN]) {
     const message = new RegExp(`token id ${id} is not in the vocabulary, 0 to ${vocabSize - 1}`);
-    assert.throws(() => weights.embed([0, id]), { name: "RangeError", message });
+    assert.throws(() => weights.rowsOf([0, id]), { name: "RangeError", message });
   }
-  assert.equal(weights.embed([0, vocabSize - 1]).length, 2 * hiddenSize);
-  assert.equal(weights.embed([]).length, 0);
+  assert.equal(weights.rowsOf([0, vocabSize - 1]).length, 2 * hiddenSize);
+  assert.equal(weights.rowsOf([]).length, 0);
   for (const expandedBytes of [-1, NaN]) {
     await assert.rejects(LaidOutWeights.load(model, { expandedBytes }), RangeError);
   }

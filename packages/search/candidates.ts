@@ -16,7 +16,7 @@ export function blockCandidates(state: SearchState): readonly Proposal[] {
 
 /** The places of the blocks, kind after kind, those first that are attended, in layer order. */
 export function byKind(blocks: readonly Block[]): readonly number[] {
-  const first = blocks.filter(({ attended }) => attended);
+  const first = blocks.filter(({ attention }) => attention);
   const kinds = new Set([...first, ...blocks].map(({ kind }) => kind));
   return [...kinds].flatMap((kind) => [...blocks.keys()].filter((at) => blocks[at].kind === kind));
 }

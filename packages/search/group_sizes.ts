@@ -5,7 +5,7 @@ import { type Architecture, commonMultiple, groupSize, headsOf, sizeOf } from "@
  * layers have groups of the same size.
  */
 export function headGroupUnit(architecture: Architecture): number {
-  const groups = architecture.blocks.filter(({ attended }) => attended).map((block) =>
+  const groups = architecture.blocks.filter(({ attention }) => attention).map((block) =>
     groupSize(headsOf(block))
   );
   return architecture.headDim * commonMultiple(groups);

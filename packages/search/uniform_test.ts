@@ -139,8 +139,8 @@ Deno.test("uniform: layers, heads and channels compete, and a run that was cut o
 });
 
 Deno.test("uniform: the frontier is the run, and each part of it leaves all layers alike", async () => {
-  const ranking = ARCHITECTURE.blocks.map(({ layer: l, attended }): KeptUnits =>
-    attended
+  const ranking = ARCHITECTURE.blocks.map(({ layer: l, attention }): KeptUnits =>
+    attention
       ? { kvGroups: [l % 4, (l + 1) % 4, (l + 2) % 4, (l + 3) % 4] }
       : { channels: Array.from({ length: 1024 }, (_, i) => (i * 7 + l) % 1024) }
   );

@@ -6,7 +6,7 @@
  *
  * Needs Python with mlx, mlx-lm and transformers: in .venv, or named by LOPPER_PYTHON.
  */
-import { countParameters } from "@lopper/core";
+import { countParameters, firstRope } from "@lopper/core";
 import { compareLogits } from "@lopper/exports";
 import { FileFolder } from "@lopper/files";
 import { openModel } from "@lopper/models";
@@ -89,7 +89,7 @@ for (const subject of SUBJECTS) {
             assert.equal(answer.deci !== null, layout === "deci");
             if (answer.deci !== null) {
               assert.deepEqual(answer.deci.layers.map(([kv]) => kv), shapes.map(([kv]) => kv));
-              assert.equal(answer.deci.rope, model.architecture.rope.theta);
+              assert.equal(answer.deci.rope, firstRope(model.architecture)!.theta);
             }
             const own = await byLopper(model, ids, [ids], NEW_TOKENS);
             const { vocabSize } = model.architecture;

@@ -131,7 +131,7 @@ for (const subject of SUBJECTS) {
  * The caches that a decoder has: two for each layer that keeps attention, with heads of its own.
  */
 function cachesOf({ blocks, headDim }: Architecture): readonly Input[] {
-  const heads = blocks.filter(({ attended }) => attended).map((block) => headsOf(block));
+  const heads = blocks.filter(({ attention }) => attention).map((block) => headsOf(block));
   return heads.flatMap(({ kvHeads }, i) =>
     ["key", "value"].map((part) => [
       `past_key_values.${i}.${part}`,

@@ -10,6 +10,7 @@ import {
   type Architecture,
   countParameters,
   densePlan,
+  fullyAttended,
   type LayerPlan,
   type PrunePlan,
 } from "@lopper/core";
@@ -68,7 +69,7 @@ async function compared(
 ) {
   const { architecture } = model;
   // Lopper does not compute what lies beyond a sliding window.
-  const newTokens = Math.min(NEW_TOKENS, (architecture.slidingWindow ?? Infinity) - ids.length);
+  const newTokens = Math.min(NEW_TOKENS, (fullyAttended(architecture) ?? Infinity) - ids.length);
   const request = { ids, new_tokens: newTokens, pad: 3, ...more };
   const answer = await runPython(python!, SCRIPT, [folder, ...ggufFile], request) as Answer;
   assert.deepEqual(Object.values(answer.loading).flat(), [], "nothing missing, nothing left over");
@@ -149,7 +150,7 @@ async function asWritten(
   await Deno.mkdir(out);
   const written = await writePrunedModel(source, plan, (file) => FileSink.open(`${out}/${file}`));
   using model = await openModel(new FileFolder(out));
-  const length = model.architecture.slidingWindow === null ? 12 : 4;
+  const length = fullyAttended(model.architecture) === null ? 12 : 4;
   const ids = Array.from({ length }, (_, i) => (7 * i + 5) % model.architecture.vocabSize);
   const { answer, difference, greedy } = await compared(model, out, ids, [], more);
   agrees(answer, difference, greedy);

@@ -1,4 +1,4 @@
-import { headsOf, sizeOf } from "@lopper/core";
+import { firstRope, headsOf, sizeOf } from "@lopper/core";
 import { DEMO_MODEL } from "@lopper/demo-model";
 import { FileFolder } from "@lopper/files";
 import { type Entry, type FileTensor, ggufFile } from "@lopper/formats/testing";
@@ -32,8 +32,8 @@ export async function demoGguf(quantised = /^$/): Promise<Uint8Array> {
     ["llama.feed_forward_length", "uint32", sizeOf(mlp).channels],
     ["llama.attention.head_count", "uint32", queryHeads],
     ["llama.attention.head_count_kv", "uint32", kvHeads],
-    ["llama.attention.layer_norm_rms_epsilon", "float32", architecture.rmsNormEps],
-    ["llama.rope.freq_base", "float32", architecture.rope.theta],
+    ["llama.attention.layer_norm_rms_epsilon", "float32", architecture.norm.eps],
+    ["llama.rope.freq_base", "float32", firstRope(architecture)!.theta],
     ["llama.rope.dimension_count", "uint32", architecture.headDim],
     ["tokenizer.ggml.model", "string", "gpt2"],
     ["tokenizer.ggml.pre", "string", "gpt-2"],
@@ -76,8 +76,12 @@ function nameOf(role: Model["weights"][number]["role"]): string {
     const names: Readonly<Record<string, string>> = role.part === "mlp" ? MLP : ATTENTION;
     return `blk.${role.layer}.${names[role.weight]}.weight`;
   }
-  return { embedding: "token_embd", finalNorm: "output_norm", lmHead: "output" }[role.part] +
-    ".weight";
+  const names: Readonly<Record<string, string>> = {
+    embedding: "token_embd",
+    finalNorm: "output_norm",
+    lmHead: "output",
+  };
+  return `${names[role.part]}.weight`;
 }
 
 /** Rows of a head in pairs: the first of each half, the second of each, … */

@@ -186,7 +186,7 @@ export function traits(architecture: Architecture, plan: PrunePlan): string[] {
   if (architecture.blocks.length < architecture.layerCount * architecture.kinds.length) {
     found.push("blocks missing before");
   }
-  for (const block of architecture.blocks.filter(({ attended }) => attended)) {
+  for (const block of architecture.blocks.filter(({ attention }) => attention)) {
     const { queryHeads, kvHeads } = headsOf(block);
     if (kvHeads === 1) found.push("one KV head before");
     if (queryHeads * architecture.headDim !== architecture.hiddenSize) {

@@ -32,7 +32,7 @@ interface Case {
 
 /** Graphs of all kinds, over numbers of rows that no number of engines divides. */
 function cases(): readonly Case[] {
-  const options = { hiddenSize: HIDDEN, eps: 1e-6 };
+  const options = { hiddenSize: HIDDEN, norm: { kind: "rms", eps: 1e-6 } } as const;
   const [batch, length, vocabSize] = [5, 17, 301];
   const matrix = (rows: number, columns: number, seed: number) =>
     float32(values(rows * columns, seed), [rows, columns]);
@@ -60,7 +60,7 @@ function cases(): readonly Case[] {
       },
     },
     {
-      graph: crossEntropyHead({ ...options, vocabSize }),
+      graph: crossEntropyHead({ ...options, vocabSize, outer: ["finalNorm"] }),
       feeds: {
         ...{ hidden: rows, norm: one, lm_head: matrix(vocabSize, HIDDEN, 9) },
         tokens: int64(Array.from({ length: batch * length }, (_, i) => 3 * i), [85, 1]),

@@ -41,7 +41,8 @@ const { blocks: [ATTENTION, MLP] } = architectureOfLayers(
   [{ attention: { queryHeads: 2, kvHeads: 1 }, mlp: { intermediateSize: 8 } }],
   { hiddenSize: HIDDEN, headDim: 6 },
 );
-const OPTIONS = { hiddenSize: HIDDEN, eps: 1e-6 };
+const NORM = { kind: "rms", eps: 1e-6 } as const;
+const OPTIONS = { hiddenSize: HIDDEN, norm: NORM };
 
 function shapes(onnx: Uint8Array, feeds: Feeds, parts: number) {
   const cut = partsOfFeeds(independenceOf(onnx)!, feeds, parts);
@@ -69,7 +70,7 @@ Deno.test("rows: sequences are shared out of attention, tokens of an MLP, and no
 });
 
 Deno.test("rows: of a head its rows, of a product those of its result", () => {
-  const head = { hiddenSize: 4, vocabSize: 9, eps: 1e-6 };
+  const head = { hiddenSize: 4, vocabSize: 9, norm: NORM, outer: ["finalNorm"] as const };
   const rows = float32(values(3 * 4, 1), [3, 4]), tokens = int64([1, 2, 3, 4, 5, 6], [3, 2]);
   for (const graph of [crossEntropyHead(head), tokenLogProbsHead({ ...head, top: true })]) {
     assert.deepEqual(shapes(graph, { hidden: rows, tokens }, 2), [

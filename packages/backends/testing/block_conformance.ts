@@ -19,6 +19,7 @@ const ATTENTION_OPERATORS = { gqa: "GroupQueryAttention", attention: "Attention"
 export type AttentionOperator = keyof typeof ATTENTION_OPERATORS;
 
 const EPS = 1e-6;
+const NORM = { kind: "rms", eps: EPS } as const;
 const HIDDEN = 20;
 
 const BIASED: ArchitectureChange = { traits: ["qkvBias", "outputBias", "mlpBias"] };
@@ -26,7 +27,7 @@ const BIASED: ArchitectureChange = { traits: ["qkvBias", "outputBias", "mlpBias"
 /** The only block of a layer like this. */
 function blockOf(layer: Partial<LayerSizes>, variety: ArchitectureChange): Block {
   const [block] = architectureOfLayers([{ attention: null, mlp: null, ...layer }], {
-    ...{ hiddenSize: HIDDEN, headDim: 16, rmsNormEps: EPS },
+    ...{ hiddenSize: HIDDEN, headDim: 16 },
     ...variety,
   }).blocks;
   return block;
@@ -121,7 +122,7 @@ function toleranceOf({ placement }: Block): number {
 
 async function checkMlp(backend: Backend, variety: ArchitectureChange) {
   const block = blockOf({ mlp: { intermediateSize: 40 } }, variety);
-  const run = await backend.compile(blockGraph(block, { hiddenSize: HIDDEN, eps: EPS }));
+  const run = await backend.compile(blockGraph(block, { hiddenSize: HIDDEN, norm: NORM }));
   for (const [batch, length, channels] of [[1, 3, 40], [7, 1, 9], [2, 3, 9], [1, 1, 1]]) {
     const weights = weightsOf(block, { channels });
     const hidden = values(batch * length * HIDDEN, 20);
@@ -149,7 +150,7 @@ function attentionGraph(
 ) {
   const block = blockOf({ attention: { queryHeads, kvHeads } }, variety);
   const attention = { op, size: { kvGroups: kvHeads }, ...more };
-  return { block, graph: blockGraph(block, { hiddenSize: HIDDEN, eps: EPS, attention }) };
+  return { block, graph: blockGraph(block, { hiddenSize: HIDDEN, norm: NORM, attention }) };
 }
 
 /** @param groups sizes that one executable is to run with. */

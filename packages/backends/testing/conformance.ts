@@ -12,6 +12,9 @@ import { type AttentionOperator, testBlocks } from "./block_conformance.ts";
 import { linear, maxAbsDifference, rmsNorm } from "./reference.ts";
 import { TOLERANCE, values } from "./values.ts";
 
+const NORM = { kind: "rms", eps: 1e-6 } as const;
+const OUTER = ["finalNorm"] as const;
+
 export interface ConformanceOptions {
   /**
    * Attention operators that the engine's device does not compute, or not rightly: their graphs
@@ -66,7 +69,7 @@ export function testBackend(
   for (const logSoftmax of [true, false]) {
     const how = logSoftmax ? "by LogSoftmax" : "without LogSoftmax";
     test(`head: logits, log-probabilities and cross-entropies with distributions, ${how}`, async (backend) => {
-      const options = { hiddenSize: 16, vocabSize: 50, eps: 1e-6, logSoftmax };
+      const options = { hiddenSize: 16, vocabSize: 50, norm: NORM, outer: OUTER, logSoftmax };
       const graph = crossEntropyHead(options);
       if (logSoftmax && !backend.description.logSoftmax) {
         return await refusal(backend, graph, "LogSoftmax");

@@ -1,6 +1,8 @@
 import {
+  type Architecture,
   DTYPE_BYTES,
   ExportError,
+  firstRope,
   type FloatDType,
   fullyAttended,
   haveWeight,
@@ -62,7 +64,7 @@ const ZERO_KV_HEADS = 1;
 /** @throws {ExportError} when the layout cannot hold the model. */
 export function checkDeci({ architecture, name }: Model) {
   const { blocks } = architecture;
-  const reason = blocks.some(({ placement }) => placement === "post")
+  const reason = blocks.some(({ placement }) => placement !== undefined)
     ? "norms behind its blocks"
     : haveWeight(blocks, "q_norm")
     ? "norms of queries and keys"
@@ -109,7 +111,7 @@ function deciConfig(
     head_dim: architecture.headDim,
     intermediate_size: Math.max(...layers.map(({ mlp }) => mlp ? channels(mlp) : 1)),
     hidden_act: "silu",
-    ...earlierRopeKeys(architecture.rope),
+    ...ropeKeys(architecture),
     block_configs: layers.map(({ attention, mlp }) => ({
       attention: attention
         ? { ...present, ...sinks, n_heads_in_group: queryHeads / kvHeads({ attention }) }
@@ -119,6 +121,15 @@ function deciConfig(
         : { ...none, ffn_mult: null },
     })),
   };
+}
+
+/** Of zeros: whatever they see adds nothing. */
+const UNSEEN = { scale: 1, rope: null, window: null, softCap: null };
+
+/** Of a model without attention nothing rotates. */
+function ropeKeys(architecture: Architecture) {
+  const rope = firstRope(architecture);
+  return rope ? earlierRopeKeys(rope) : {};
 }
 
 function kvHeads({ attention }: Pick<DeciLayer, "attention">): number {
@@ -170,7 +181,7 @@ function zeroAttention(
   const attention = { queryHeads, kvHeads: ZERO_KV_HEADS };
   const [block] = blocksOfLayers(
     family,
-    { hiddenSize, headDim, traits: new Set() },
+    { hiddenSize, headDim, traits: new Set(), attention: [UNSEEN] },
     [{ attention, mlp: null }],
   );
   return block.weights.map((weight) =>

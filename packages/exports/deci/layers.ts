@@ -38,14 +38,14 @@ export interface DeciShape {
  * gone.
  */
 export function deciShape({ blocks }: { readonly blocks: readonly Block[] }): DeciShape {
-  const heads = blocks.filter(({ attended }) => attended).map((block) => headsOf(block));
+  const heads = blocks.filter(({ attention }) => attention).map((block) => headsOf(block));
   const most = Math.max(1, ...heads.map(({ queryHeads }) => queryHeads));
   // Whole KV groups of every size.
   const unit = commonMultiple(heads.map(groupSize));
   const queryHeads = Math.ceil(most / unit) * unit;
   const filled = (block: Block): DeciBlock => {
     const { dimension } = outputProjection(block).axes[1];
-    const units = block.attended
+    const units = block.attention
       ? queryHeads / groupSize(headsOf(block))
       : deciWidth(sizeOf(block)[dimension]);
     return { block, size: { [dimension]: units } };
@@ -54,8 +54,8 @@ export function deciShape({ blocks }: { readonly blocks: readonly Block[] }): De
     queryHeads,
     layers: layersWithBlocks({ blocks }).map((layer, i): DeciLayer => {
       const own = blocks.filter((block) => block.layer === layer);
-      const [attention] = own.filter(({ attended }) => attended).map(filled);
-      const [mlp] = own.filter(({ attended }) => !attended).map(filled);
+      const [attention] = own.filter(({ attention }) => attention).map(filled);
+      const [mlp] = own.filter(({ attention }) => !attention).map(filled);
       return { attention: attention ?? (i === 0 ? "zero" : null), mlp: mlp ?? null };
     }),
   };

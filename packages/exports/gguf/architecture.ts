@@ -3,6 +3,7 @@ import {
   areAlike,
   type Block,
   ExportError,
+  firstRope,
   haveWeight,
   headsOf,
   innerWidth,
@@ -65,7 +66,7 @@ export function architectureOf(model: Model, layers: readonly GgufLayer[]): Gguf
     );
   }
   const arch = UNIFORM[architecture.family];
-  if (architecture.rope.scaling?.type === "llama3" && arch.name !== "llama") {
+  if (firstRope(architecture)?.scaling?.type === "llama3" && arch.name !== "llama") {
     refuse(`it is a ${architecture.family} with the rotary frequencies of Llama 3`);
   }
   return arch;
@@ -120,9 +121,11 @@ export function layerNumbers(layers: readonly GgufLayer[], quantised: boolean) {
  * scaled all alike.
  */
 export function frequencyDivisors(
-  { rope }: Architecture,
+  architecture: Architecture,
   plain: Float32Array,
   scaled: Float32Array,
 ): Float32Array | null {
-  return rope.scaling?.type === "llama3" ? plain.map((f, i) => f / scaled[i]) : null;
+  return firstRope(architecture)?.scaling?.type === "llama3"
+    ? plain.map((f, i) => f / scaled[i])
+    : null;
 }

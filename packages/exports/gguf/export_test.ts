@@ -1,4 +1,4 @@
-import { type Architecture, ExportError, headsOf, sizeOf } from "@lopper/core";
+import { type Architecture, ExportError, fullyAttended, headsOf, sizeOf } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
 import { MemorySource } from "@lopper/formats";
 import { type Model, openGgufModel, openModel } from "@lopper/models";
@@ -39,7 +39,7 @@ Deno.test("GGUF export: models whose layers are alike are the same when they are
     // that ends a text
     const plain = (architecture: Architecture) => ({
       ...architecture,
-      family: architecture.slidingWindow === null
+      family: fullyAttended(architecture) === null
         ? architecture.family.replace("mistral", "llama")
         : architecture.family,
       eosTokenIds: [],

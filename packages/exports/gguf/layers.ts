@@ -21,7 +21,7 @@ export function ggufLayers(blocks: readonly Block[]): readonly GgufLayer[] {
   const placed: GgufLayer[] = [];
   let waiting: Block | null = null;
   for (const block of blocks) {
-    if (block.attended) {
+    if (block.attention) {
       if (waiting) placed.push({ attention: waiting, mlp: "zero" });
       waiting = block;
       continue;

@@ -1,4 +1,4 @@
-import { fullyAttended } from "@lopper/core";
+import { firstRope, fullyAttended } from "@lopper/core";
 import type { MetadataEntry, TensorTypeName } from "@lopper/formats";
 import type { Model } from "@lopper/models";
 import { type GgufArchitecture, layerNumbers } from "./architecture.ts";
@@ -28,7 +28,8 @@ export function modelEntries(
   const perLayer = (key: string, values: readonly number[]): MetadataEntry =>
     arch.byLayer ? { key, type: "array", elementType: "int32", values } : count(key, values[0]);
   const own = (name: string) => `${arch.name}.${name}`;
-  const { scaling, theta } = architecture.rope;
+  const rope = firstRope(architecture);
+  const scaling = rope?.scaling;
   const window = fullyAttended(architecture);
   return [
     text("general.architecture", arch.name),
@@ -44,12 +45,12 @@ export function modelEntries(
     perLayer(own("attention.head_count_kv"), kvHeads),
     count(own("attention.key_length"), architecture.headDim),
     count(own("attention.value_length"), architecture.headDim),
-    real(own("attention.layer_norm_rms_epsilon"), architecture.rmsNormEps),
+    real(own("attention.layer_norm_rms_epsilon"), architecture.norm.eps),
     // llama.cpp does not read it here: up to that many tokens, which is all that Lopper computes,
     // it makes no difference.
     ...(window === null ? [] : [count(own("attention.sliding_window"), window)]),
     count(own("rope.dimension_count"), architecture.headDim),
-    real(own("rope.freq_base"), theta),
+    ...(rope ? [real(own("rope.freq_base"), rope.theta)] : []),
     ...(scaling?.type === "linear"
       ? [text(own("rope.scaling.type"), "linear"), real(own("rope.scaling.factor"), scaling.factor)]
       : []),

@@ -1,4 +1,4 @@
-import type { Block, FloatDType } from "@lopper/core";
+import { type Block, firstRope, type FloatDType } from "@lopper/core";
 import {
   BLOCK_VALUES,
   type GgufTensorEntry,
@@ -106,7 +106,9 @@ function interleavedRows(bytes: Uint8Array, rowBytes: number, headRows: number):
 }
 
 function divisorTensor({ architecture }: Model): readonly GgufTensorEntry[] {
-  const { rope, headDim } = architecture;
+  const { headDim } = architecture;
+  const rope = firstRope(architecture);
+  if (!rope) return [];
   const plain = ropeFrequencies({ ...rope, scaling: null }, headDim);
   const divisors = frequencyDivisors(architecture, plain, ropeFrequencies(rope, headDim));
   if (!divisors) return [];

@@ -1,13 +1,17 @@
+import { haveWeight } from "@lopper/core";
 import type { BlockKind } from "../block_scope.ts";
-import { silu } from "../layers.ts";
+import { activated } from "../layers.ts";
 
-/** down(silu(gate(x)) · up(x)) (SwiGLU, arXiv 2002.05202, equation 6). */
+/**
+ * down(f(gate(x)) · up(x)) (arXiv 2002.05202, equations 5 and 6), or without a gate down(f(up(x))).
+ */
 export const mlp: BlockKind = {
   kind: "mlp",
-  compute({ g, weights }, x) {
-    const gated = weights.project(x, "gate");
-    const raised = weights.project(x, "up");
-    const activations = g.node("Mul", [silu(g, gated), raised]);
+  compute({ g, block, weights }, x) {
+    const apply = (values: string) => activated(g, values, block.activation ?? "silu");
+    const activations = haveWeight([block], "gate")
+      ? g.node("Mul", [apply(weights.project(x, "gate")), weights.project(x, "up")])
+      : apply(weights.project(x, "up"));
     return { out: weights.project(activations, "down"), captured: activations };
   },
 };

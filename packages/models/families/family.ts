@@ -1,15 +1,23 @@
-import type { Block, NormPlacement } from "@lopper/core";
+import type {
+  Activation,
+  Attention,
+  Block,
+  NormKind,
+  NormPlacement,
+  OuterPart,
+  OuterScaling,
+} from "@lopper/core";
+import type { ConfigReader } from "../config_reader.ts";
 
 /**
  * Where a setting comes from: fixed by the family, or a boolean key of config.json (absent =
  * false).
  */
-export type Setting = boolean | "attention_bias" | "mlp_bias";
+export type Setting = boolean | { readonly key: string };
 
 /**
  * What distinguishes one model family from another, as data: a family that is like another one is
- * written as the difference to it. All are decoders with rotary embedding; their blocks add to the
- * hidden states one after the other.
+ * written as the difference to it. All are decoders of residual blocks of attention and of MLPs.
  */
 export interface Family {
   readonly modelType: string;
@@ -17,20 +25,48 @@ export interface Family {
   readonly className: string;
   /** The blocks of a layer, in the order in which they run. */
   readonly blocks: readonly BlockTemplate[];
-  /** Where the norm of a block is. */
+  /** What its norms compute. */
+  readonly norm: NormKind;
+  /** Where the norms of a block are. */
   readonly placement: NormPlacement;
-  readonly biases: { readonly qkv: Setting; readonly output: Setting; readonly mlp: Setting };
-  /** RMS norms of queries and keys: of each head, or "full", of all heads together. */
-  readonly qkNorm: boolean | "full";
+  /** What some of its models have, and others do not; all that is not named none has. */
+  readonly has: Readonly<Partial<Record<Trait, Setting>>>;
+  /** What norms of queries and keys are taken over. */
+  readonly qkNormOver: "head" | "all heads";
+  /** Weights outside the blocks, beside embedding and LM head. */
+  readonly outer: readonly OuterPart[];
   /**
    * Which key of config.json switches sliding-window attention on, and where: "sliding_window" in
    * all layers, "use_sliding_window" in those that `layer_types` names, else in those from
-   * `max_window_layers` on.
+   * `max_window_layers` on, "layer_types" in those that are named there, else in those that
+   * `slides` says.
    */
-  readonly slidingWindow: "never" | "sliding_window" | "use_sliding_window";
+  readonly slidingWindow: "never" | "sliding_window" | "use_sliding_window" | "layer_types";
+  /** Which layers have a window where config.json does not say so. */
+  readonly slides?: (layer: number, config: ConfigReader) => boolean;
+  /** Keys that have another name in its config.json, by the usual one. */
+  readonly keys?: Readonly<Record<string, string>>;
   /** What keys mean that config.json does not have. */
   readonly defaults: FamilyDefaults;
+  /** What its config.json says in keys of its own. */
+  readonly settings?: (config: ConfigReader) => FamilySettings;
+  /** The difference that a config.json makes; none unless said. */
+  readonly variant?: (config: ConfigReader) => Partial<Family>;
   readonly tensorNames: TensorNames;
+}
+
+/** What a model says of itself in keys that few families have. */
+export interface FamilySettings {
+  readonly activation?: Activation;
+  /** Of what each block adds. */
+  readonly multiplier?: number;
+  /** The MLP reads what attention reads. */
+  readonly parallel?: boolean;
+  readonly scaling?: OuterScaling;
+  /** Of all layers. */
+  readonly attention?: Partial<Attention>;
+  /** Of one layer, in which it has a window or none. */
+  readonly attentionOf?: (layer: number, window: number | null) => Partial<Attention>;
 }
 
 /** A block as a family has it, whatever its size. */
@@ -52,6 +88,8 @@ export interface WeightTemplate {
   readonly axes: readonly Length[];
   /** It scales hidden states. */
   readonly norm?: true;
+  /** It is that of the block before it in its layer. */
+  readonly shared?: true;
   /** It is there only where the model has that. */
   readonly of?: Trait;
 }
@@ -65,11 +103,12 @@ export type Length =
   | "queries"
   | "keys"
   | "channels"
+  | "queryHeads"
   | "normedQueries"
   | "normedKeys";
 
 /** What some models of a family have, and others do not. */
-export type Trait = "qkvBias" | "outputBias" | "mlpBias" | "qkNorm";
+export type Trait = "qkvBias" | "outputBias" | "mlpBias" | "qkNorm" | "sinks" | "outputGate";
 
 /**
  * What absent keys of config.json mean (transformers 5.24, `LlamaConfig` and its like). Sizes of
@@ -80,6 +119,10 @@ export interface FamilyDefaults {
   readonly maxPositions: number;
   /** `rms_norm_eps` */
   readonly rmsNormEps: number;
+  /** `tie_word_embeddings` */
+  readonly tied: boolean;
+  /** `intermediate_size`, as a multiple of the hidden size; null where it has to be there. */
+  readonly intermediate: number | null;
   readonly ropeTheta: number;
   /** `num_key_value_heads`; a null there means as many as query heads in every family. */
   readonly kvHeads: number | "heads";
@@ -94,7 +137,10 @@ export interface FamilyDefaults {
 export interface TensorNames {
   readonly embedding: string;
   readonly finalNorm: string;
+  readonly finalNormBias?: string;
+  readonly positions?: string;
   readonly lmHead: string;
+  readonly lmHeadBias?: string;
   /** What the names of a layer's weights begin with; `{l}` stands for its number. */
   readonly layer: string;
   /** Tensors that some exporters add and that hold nothing to learn or prune. */

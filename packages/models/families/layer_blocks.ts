@@ -1,5 +1,6 @@
 import {
   type Architecture,
+  type Attention,
   type Axis,
   type Block,
   blockId,
@@ -22,14 +23,19 @@ export interface LayerSizes {
 }
 
 /** What the blocks of a model have in common. */
-export interface BlockTraits extends Pick<Architecture, "hiddenSize" | "headDim"> {
+export interface BlockTraits
+  extends
+    Pick<Architecture, "hiddenSize" | "headDim">,
+    Pick<Block, "parallel" | "multiplier" | "activation"> {
   /** What this model has of what its family may have. */
   readonly traits: ReadonlySet<Trait>;
+  /** How the tokens of each layer see one another, but for the channels. */
+  readonly attention: readonly Omit<Attention, "channels">[];
 }
 
 /** The blocks of a model of a family, layer by layer. */
 export function blocksOfLayers(
-  family: Pick<Family, "blocks" | "placement" | "qkNorm">,
+  family: Pick<Family, "blocks" | "placement" | "qkNormOver">,
   common: BlockTraits,
   layers: readonly LayerSizes[],
 ): readonly Block[] {
@@ -50,9 +56,9 @@ export function layersOfBlocks(
     const rows = (name: string) => shapeOfWeight(block, name)[0];
     layers[block.layer] = {
       ...layers[block.layer],
-      ...(block.attended
+      ...(block.attention
         ? { attention: { queryHeads: rows("q") / headDim, kvHeads: rows("k") / headDim } }
-        : { mlp: { intermediateSize: rows("gate") } }),
+        : { mlp: { intermediateSize: rows("up") } }),
     };
   }
   return layers;
@@ -66,7 +72,10 @@ export function prunedSizes(
   layers: readonly LayerSizes[],
   plan: PrunePlan,
 ): readonly LayerSizes[] {
-  const common = { hiddenSize: 1, headDim: 1, traits: new Set<Trait>() };
+  const common = {
+    ...{ hiddenSize: 1, headDim: 1, traits: new Set<Trait>() },
+    attention: layers.map(() => ({ scale: 1, rope: null, window: null, softCap: null })),
+  };
   const blocks = blocksOfLayers(llama, common, layers);
   const layerCount = layers.length;
   const shape = shapeOfKept(keptOf({ layerCount, blocks }, plan));
@@ -74,21 +83,23 @@ export function prunedSizes(
 }
 
 function blockOf(
-  { placement, qkNorm }: Pick<Family, "placement" | "qkNorm">,
+  { placement, qkNormOver }: Pick<Family, "placement" | "qkNormOver">,
   { kind, dimension, attended, weights }: BlockTemplate,
-  { hiddenSize, headDim, traits }: BlockTraits,
+  common: BlockTraits,
   sizes: LayerSizes,
   layer: number,
 ): Block | undefined {
+  const { hiddenSize, headDim, traits, parallel, multiplier, activation } = common;
   const size = SIZES[kind](sizes, headDim);
   if (!size) return undefined;
   const along = (width: number): Axis => ({ dimension, width });
-  const normed = (width: number): Axis => qkNorm === "full" ? along(width) : headDim;
+  const normed = (width: number): Axis => qkNormOver === "all heads" ? along(width) : headDim;
   const axes: Readonly<Record<Length, Axis>> = {
     hidden: hiddenSize,
     queries: along(size.queries),
     keys: along(size.keys),
     channels: along(1),
+    queryHeads: along(size.queries / headDim),
     normedQueries: normed(size.queries),
     normedKeys: normed(size.keys),
   };
@@ -97,13 +108,18 @@ function blockOf(
     id: blockId(layer, kind),
     layer,
     kind,
-    ...(placement === "post" && { placement }),
+    ...(placement !== "pre" && { placement }),
+    // What runs second reads what the first one reads.
+    ...(parallel && !attended && { parallel }),
+    ...(multiplier !== undefined && { multiplier }),
+    ...(activation !== undefined && !attended && { activation }),
     dimensions: [{ name: dimension, units: size.units }],
-    ...(attended && { attended: axes[attended] }),
+    ...(attended && { attention: { channels: axes[attended], ...common.attention[layer] } }),
     weights: there.map(([name, weight]) => ({
       name,
       axes: weight.axes.map((length) => axes[length]),
       ...(weight.norm && { norm: weight.norm }),
+      ...(weight.shared && { shared: weight.shared }),
     })),
   };
 }

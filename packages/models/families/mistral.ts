@@ -7,7 +7,7 @@ export const mistral: Family = {
   modelType: "mistral",
   className: "Mistral",
   // No key of its config says that there are some.
-  biases: { qkv: false, output: false, mlp: false },
+  has: {},
   slidingWindow: "sliding_window",
   defaults: { ...llama.defaults, maxPositions: 131_072, kvHeads: 8, slidingWindow: 4096 },
 };

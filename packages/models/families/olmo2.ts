@@ -13,7 +13,7 @@ export const olmo2: Family = {
   }),
   placement: "post",
   // Its config has no key for biases of the MLP.
-  biases: { ...llama.biases, mlp: false },
-  qkNorm: "full",
+  has: { ...llama.has, mlpBias: false, qkNorm: true },
+  qkNormOver: "all heads",
   defaults: { ...llama.defaults, rmsNormEps: 1e-5 },
 };

@@ -7,7 +7,7 @@ export const qwen2: Family = {
   modelType: "qwen2",
   className: "Qwen2",
   // They always are there, and no others; the config does not speak of them.
-  biases: { qkv: true, output: false, mlp: false },
+  has: { qkvBias: true },
   slidingWindow: "use_sliding_window",
   defaults: {
     ...llama.defaults,

@@ -1,4 +1,5 @@
 import type { Family } from "./family.ts";
+import { llama } from "./llama.ts";
 import { qwen2 } from "./qwen2.ts";
 
 /**
@@ -9,7 +10,6 @@ export const qwen3: Family = {
   modelType: "qwen3",
   className: "Qwen3",
   // Its config has the key for biases of attention, as Llama's.
-  biases: { qkv: "attention_bias", output: "attention_bias", mlp: false },
-  qkNorm: true,
+  has: { ...llama.has, mlpBias: false, qkNorm: true },
   defaults: { ...qwen2.defaults, headDim: 128 },
 };

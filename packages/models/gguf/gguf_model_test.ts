@@ -3,6 +3,7 @@ import {
   CheckpointFormatError,
   densePlan,
   denseShape,
+  firstRope,
   headsOf,
   UnsupportedModelError,
 } from "@lopper/core";
@@ -44,7 +45,7 @@ Deno.test("GGUF model: quantised weights are F16, the others what they are", asy
   assert.equal(model.architecture.tiedEmbeddings, true);
   assert.deepEqual(denseShape(model.architecture.blocks), [{ kvGroups: 2 }, { channels: 64 }]);
   assert.equal(headsOf(model.architecture.blocks[0]).queryHeads, 4);
-  assert.equal(model.architecture.rmsNormEps, 1e-5, "the shortest decimal of the float32");
+  assert.equal(model.architecture.norm.eps, 1e-5, "the shortest decimal of the float32");
   const dtypes = new Map(model.weights.map(({ tensor }) => [tensor.name, tensor.dtype]));
   assert.equal(dtypes.get("model.layers.0.mlp.gate_proj.weight"), "F16");
   assert.equal(dtypes.get("model.layers.0.self_attn.v_proj.weight"), "F16");
@@ -185,12 +186,12 @@ Deno.test("GGUF model: frequency factors are those of Llama 3.1, or none, or ref
     tensors: [float32Tensor("rope_freqs.weight", [values.length], values)],
   });
   const none = await open(factors(1, 1, 1, 1));
-  assert.equal(none.architecture.rope.scaling, null);
+  assert.equal(firstRope(none.architecture)?.scaling, null);
   // at a head size of 8: one turn in 6, 167, 4,442 and 118,000 tokens
   const turns = 8192 / (2 * Math.PI * 500_000 ** (2 / 4));
   const smooth = (turns - 1) / 3;
   const llama3 = await open(factors(1, 1, 1 / ((1 - smooth) / 32 + smooth), 32));
-  assert.deepEqual(llama3.architecture.rope, {
+  assert.deepEqual(firstRope(llama3.architecture), {
     theta: 500_000,
     scaling: {
       type: "llama3",

@@ -8,6 +8,15 @@ const FINAL_NORM = "output_norm.weight";
 /** Factors by which rotary frequencies are divided; no weight. */
 export const ROPE_FACTORS = "rope_freqs.weight";
 
+const OUTER = {
+  embedding: EMBEDDING,
+  positions: "position_embd.weight",
+  finalNorm: FINAL_NORM,
+  finalNormBias: "output_norm.bias",
+  lmHead: LM_HEAD,
+  lmHeadBias: "output.bias",
+} as const;
+
 /** Weights of a layer, by the kind of their block. */
 const IN_LAYER: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   attention: {
@@ -44,7 +53,7 @@ export function isRotated(name: string): boolean {
 /** What GGUF calls a weight. `layer` is its layer in the file. */
 export function ggufTensorName(role: WeightRole, layer: number): string {
   if (!("layer" in role)) {
-    return { embedding: EMBEDDING, finalNorm: FINAL_NORM, lmHead: LM_HEAD }[role.part];
+    return OUTER[role.part];
   }
   return `blk.${layer}.${IN_LAYER[role.part][role.weight]}`;
 }

@@ -23,7 +23,7 @@ import {
   ValueFlow,
   type WeightData,
 } from "@lopper/formats";
-import type { Model } from "../model.ts";
+import { type Model, outerTensorName } from "../model.ts";
 import {
   BUILDER_CONFIG,
   type BuilderConfig,
@@ -166,6 +166,6 @@ function place(
 }
 
 function weightName(role: TensorRole, family: Family): string {
-  if (!("layer" in role)) return family.tensorNames[role.part];
+  if (!("layer" in role)) return outerTensorName(family, role.part);
   return blockTensorName(family, { layer: role.layer, kind: role.part }, role.weight);
 }

@@ -71,13 +71,14 @@ const same = (a: number, b: number) => Math.abs(a - b) <= TOLERANCE * Math.abs(b
  * @throws {UnsupportedModelError} naming the first node that computes something else.
  */
 export function checkAttributes({ nodes, file }: OnnxGraph, architecture: Architecture) {
-  const heads = architecture.blocks.filter(({ attended }) => attended).map((block) =>
+  const heads = architecture.blocks.filter(({ attention }) => attention).map((block) =>
     headsOf(block)
   );
   const known: KnownValues = {
     architecture,
     heads: new Set(heads.map(({ queryHeads }) => queryHeads)),
     kvHeads: new Set(heads.map(({ kvHeads }) => kvHeads)),
+    windows: new Set(architecture.blocks.flatMap(({ attention }) => attention?.window ?? [])),
     scale: 1 / Math.sqrt(architecture.headDim),
   };
   for (const node of nodes) checkNode(node, file, known);
@@ -89,6 +90,7 @@ interface KnownValues {
   /** Query heads and KV heads of the layers. */
   readonly heads: ReadonlySet<number>;
   readonly kvHeads: ReadonlySet<number>;
+  readonly windows: ReadonlySet<number>;
   readonly scale: number;
 }
 
@@ -112,7 +114,7 @@ function demandsOn(node: OnnxNode, file: string) {
 function checkNode(
   node: OnnxNode,
   file: string,
-  { architecture, heads, kvHeads, scale }: KnownValues,
+  { architecture, heads, kvHeads, windows, scale }: KnownValues,
 ) {
   const { refuse, need, zero } = demandsOn(node, file);
   switch (node.op) {
@@ -122,8 +124,8 @@ function checkNode(
       zero("rotary_interleaved");
       need(
         "local_window_size",
-        (n) => n === -1 || n === architecture.slidingWindow,
-        `the config's window (${architecture.slidingWindow ?? "none"})`,
+        (n) => n === -1 || windows.has(n),
+        `the config's window (${[...windows].join(" or ") || "none"})`,
       );
       // falls through: what all attention has
     case "MultiHeadAttention":
@@ -154,8 +156,8 @@ function checkNode(
     case "RMSNormalization":
       need(
         "epsilon",
-        (epsilon) => same(epsilon, architecture.rmsNormEps),
-        `${architecture.rmsNormEps}, the config's rms_norm_eps`,
+        (epsilon) => same(epsilon, architecture.norm.eps),
+        `${architecture.norm.eps}, the config's rms_norm_eps`,
       );
       break;
     case "Attention":

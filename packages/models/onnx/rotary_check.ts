@@ -1,6 +1,7 @@
 import {
   type Architecture,
   DTYPE_BYTES,
+  firstRope,
   type FloatDType,
   UnsupportedModelError,
 } from "@lopper/core";
@@ -36,7 +37,9 @@ export async function checkRotaryAngles(
   files: ExternalFiles,
   architecture: Architecture,
 ) {
-  const { rope, headDim } = architecture;
+  const rope = firstRope(architecture);
+  if (!rope) return;
+  const { headDim } = architecture;
   const expected = ropeFrequencies(rope, headDim);
   const check = (found: ArrayLike<number>, dtype: FloatDType, name: string) => {
     if (found.length !== expected.length) return;

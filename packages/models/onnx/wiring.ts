@@ -81,12 +81,12 @@ function decoderSources(architecture: Architecture, known: ReadonlySet<string>) 
   let cached = 0;
   for (const block of architecture.blocks) {
     const of = (weight: string) => describeRole({ part: block.kind, layer: block.layer, weight });
-    const [norm, last] = [of("norm"), block.attended ? of("o") : of("down")];
+    const [norm, last] = [of("norm"), block.attention ? of("o") : of("down")];
     const post = block.placement === "post";
     const reads = post ? [...residual] : [norm];
     weights.set(norm, post ? [last] : [...residual]);
     residual.push(post ? norm : last);
-    if (!block.attended) {
+    if (!block.attention) {
       for (const weight of ["gate", "up"]) weights.set(of(weight), reads);
       weights.set(last, [of("gate"), of("up")]);
       continue;

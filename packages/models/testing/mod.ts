@@ -4,4 +4,5 @@ export {
   architectureOfLayers,
   layersOfShape,
   shapeOfLayers,
+  withAttention,
 } from "./architecture_of_layers.ts";
