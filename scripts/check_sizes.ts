@@ -23,6 +23,7 @@ const SCHEMA = /schema[^/]*\.ts$/;
 const WIDE: Readonly<Record<string, string>> = {
   Architecture: "all that computing a model depends on: an architecture as its families declare it",
   ComparedModel: "what comparison.json says of a model, as it is read again",
+  Family: "a row of the list of families: all in which one differs from another",
   "packages/run/options/setting.ts":
     "a row of the table of options: what one option says of itself",
 };

@@ -1,4 +1,4 @@
-import type { Axis } from "./block.ts";
+import type { Axis } from "./axis.ts";
 
 /** How the tokens of a block see one another. */
 export interface Attention {

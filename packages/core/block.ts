@@ -1,4 +1,5 @@
 import type { Attention } from "./attention.ts";
+import type { Axis, UnitAxis } from "./axis.ts";
 
 /**
  * The anatomy of a model as data: a residual block is a list of weights, and each axis of a weight
@@ -6,19 +7,6 @@ import type { Attention } from "./attention.ts";
  * writers follow from that, and so does what happens to a block of a kind that nobody has thought
  * of yet.
  */
-
-/**
- * An axis of a weight: of a fixed length, or so many rows for each unit of one of the block's
- * dimensions.
- */
-export type Axis = number | UnitAxis;
-
-/** The part of an axis that belongs to unit u is `u · width` to `(u + 1) · width − 1`. */
-export interface UnitAxis {
-  /** Name of the dimension. */
-  readonly dimension: string;
-  readonly width: number;
-}
 
 /** One weight of a block; `axes` are `[out, in]` of a matrix and `[n]` of a bias or a norm. */
 export interface DeclaredWeight {

@@ -55,7 +55,6 @@ export { mean, median } from "./averages.ts";
 export {
   type Activation,
   areAlike,
-  type Axis,
   axisLength,
   type Block,
   blockId,
@@ -74,7 +73,6 @@ export {
   type Shape,
   shapeOfWeight,
   sizeOf,
-  type UnitAxis,
   unitAxis,
   unitIndices,
   weightShape,
@@ -109,6 +107,7 @@ export {
   resizedBlocks,
   withShape,
 } from "./architecture.ts";
+export type { Axis, UnitAxis } from "./axis.ts";
 export type { Attention, Rope, RopeScaling } from "./attention.ts";
 export type { Norm, NormKind } from "./norm.ts";
 export { planOf } from "./plan_of_changes.ts";

@@ -22,9 +22,9 @@ export interface BlockGraphOptions {
 /**
  * A residual block as an ONNX graph that holds no weights.
  *
- * Feeds, float32: `hidden [B, T, H]`, with `parallel` `base [B, T, H]`, the weights of the block by their names, as `laidOutAxes` has
- * them, in any width; and what `fedAttention` says. Fetches: `out [B · T, H]`, with `capture` also
- * `energy [channels]` or `captured [B · T, channels]`.
+ * Feeds, float32: `hidden [B, T, H]`, with `parallel` `base [B, T, H]`, the weights of the block by
+ * their names, as `laidOutAxes` has them, in any width; and what `fedAttention` says. Fetches: `out
+ * [B · T, H]`, with `capture` also `energy [channels]` or `captured [B · T, channels]`.
  */
 export function blockGraph(
   block: Block,

@@ -12,8 +12,8 @@ export interface BlockInput {
 }
 
 /**
- * Adds a block to a graph: sum + f(norm(read)), with the norm behind it sum + norm(f(read)), or with
- * norms before and behind it.
+ * Adds a block to a graph: sum + f(norm(read)), with the norm behind it sum + norm(f(read)), or
+ * with norms before and behind it.
  * @throws {TypeError} when no kind has the block's name.
  */
 export function blockNodes(

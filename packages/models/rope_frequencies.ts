@@ -1,8 +1,8 @@
 import type { Rope } from "@lopper/core";
 
 /**
- * Angle per position of each rotated pair of channels, scaled as the config asks; radians per token. Rounded to
- * float32 step by step as transformers does.
+ * Angle per position of each rotated pair of channels, scaled as the config asks; radians per
+ * token. Rounded to float32 step by step as transformers does.
  */
 export function ropeFrequencies(
   { theta, scaling, channels }: Rope,

@@ -58,7 +58,7 @@ export class Decoder {
   /**
    * Embeds equally long sequences of token ids.
    * @param positions where each token of all sequences stands; from 0 on unless said.
-   * @throws {RangeError} when an id is not in the vocabulary, or a position beyond the learned ones.
+   * @throws {RangeError} when an id is not in the vocabulary, or a position not a learned one.
    */
   embed(
     sequences: readonly (readonly number[])[],

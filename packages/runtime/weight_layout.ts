@@ -195,7 +195,7 @@ export class LaidOutWeights {
 
   /**
    * What enters the first block for `ids` at these positions, `[ids.length, hiddenSize]`.
-   * @throws {RangeError} when an id is not in the vocabulary, or a position beyond the learned ones.
+   * @throws {RangeError} when an id is not in the vocabulary, or a position not a learned one.
    */
   embed(ids: readonly number[], positions: readonly number[]): Float32Array {
     const { hiddenSize, scaling = {} } = this.architecture;
