@@ -45,6 +45,8 @@ export {
   openTensorStore,
 } from "./safetensors/tensor_store.ts";
 export { planShards, type TensorEntry, writeSafetensors } from "./safetensors/writer.ts";
+export { isContiguous, placeValues, type Strided, type StridedAxis, valuesOf } from "./strided.ts";
+export { type TensorView, ViewedTensorStore } from "./tensor_views.ts";
 export type { TensorInfo, TensorStore } from "./tensors.ts";
 export {
   breath,

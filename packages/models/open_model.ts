@@ -19,6 +19,7 @@ import type { Model } from "./model.ts";
 import { openOnnxModel } from "./onnx/onnx_model.ts";
 import { checkUnquantised } from "./quantised_weights.ts";
 import { bindModel, withEmbedding } from "./tied_head.ts";
+import { unpacked } from "./unpacked_store.ts";
 
 /**
  * Opens a model folder in Hugging Face layout, whose weights are safetensors or else an ONNX
@@ -45,18 +46,15 @@ async function openKnownFolder(folder: KnownFolder): Promise<Model> {
   if (!layout) throw await withoutWeights(folder);
   checkNamedWeights(json, layout.files, `${folder.name}/${CONFIG}`);
   const opened = await openTensorStore(folder);
-  const store = withEmbedding(shapes, opened, family.tensorNames);
   try {
-    await checkUnquantised(folder, store);
-    const bound = await bindModel(shapes, declared, store, {
-      family,
-      file: folder.name,
-      description: CONFIG,
-    });
+    await checkUnquantised(folder, opened);
+    const where = { family, file: folder.name, description: CONFIG };
+    const store = unpacked(shapes, withEmbedding(shapes, opened, family.tensorNames), where);
+    const bound = await bindModel(shapes, declared, store, where);
     const found = { ...bound, family, store, description: CONFIG, read: layout.files };
     return await modelOfFolder(folder, found);
   } catch (error) {
-    store.close();
+    opened.close();
     throw error;
   }
 }

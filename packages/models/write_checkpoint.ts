@@ -11,6 +11,7 @@ import {
 } from "@lopper/formats";
 import { copyCompanions } from "./companions.ts";
 import { type ModelToWrite, withoutEmptyLayers } from "./empty_layers.ts";
+import { packedEntries } from "./packed_entries.ts";
 import CONFIGURATION from "./transformers/configuration_lopper.py" with { type: "text" };
 import MODELING from "./transformers/modeling_lopper.py" with { type: "text" };
 import { writtenConfig } from "./written_config.ts";
@@ -49,7 +50,8 @@ export async function writeCheckpoint(
 ): Promise<WrittenCheckpoint> {
   const model = withoutEmptyLayers(checkpoint);
   const config = writtenConfig(model);
-  const files = await writeWeights(model.entries, open, maxShardBytes);
+  const entries = packedEntries(model.architecture, model.family, model.entries);
+  const files = await writeWeights(entries, open, maxShardBytes);
   files.push(...await copyCompanions(checkpoint.folder, open));
   const customCode = "auto_map" in config;
   if (customCode) {

@@ -1,13 +1,9 @@
 import { DTYPE_BYTES } from "@lopper/core";
 import type { ByteSource } from "../byte_source.ts";
 import { finiteFloat32, finiteHalves, type OffsetOf } from "../finite_values.ts";
+import { placeOf, type Strided } from "../strided.ts";
+import { readStrided } from "../strided_read.ts";
 import type { TensorInfo, TensorStore } from "../tensors.ts";
-
-/**
- * Bytes of a transposed matrix that are read and turned at a time, where its rows are no longer
- * than that.
- */
-const CHUNK_BYTES = 1024 * 1024;
 
 /** A weight as it lies in a file. `info.offset` is where its first value lies. */
 export interface PlacedWeight {
@@ -37,21 +33,16 @@ export class OnnxTensorStore implements TensorStore {
 
   async readBytes(name: string, byteOffset = 0, byteLength?: number): Promise<Uint8Array> {
     const weight = this.#get(name);
-    const { info, stride } = weight;
+    const { info } = weight;
     const length = byteLength ?? info.byteLength - byteOffset;
     if (byteOffset < 0 || length < 0 || byteOffset + length > info.byteLength) {
       throw new RangeError(
         `tensor ${name} has ${info.byteLength} bytes, not ${length} from ${byteOffset} on`,
       );
     }
-    if (stride === 0) {
-      return await this.#sources.get(info.file)!.read(info.offset + byteOffset, length);
-    }
-    const rowBytes = info.shape[1] * DTYPE_BYTES[info.dtype];
-    const first = Math.floor(byteOffset / rowBytes);
-    const end = Math.ceil((byteOffset + length) / rowBytes);
-    const start = byteOffset - first * rowBytes;
-    return (await this.#readRows(weight, first, end)).subarray(start, start + length);
+    const source = this.#sources.get(info.file)!;
+    const read = (offset: number, bytes: number) => source.read(info.offset + offset, bytes);
+    return await readStrided(read, DTYPE_BYTES[info.dtype], placesOf(weight), byteOffset, length);
   }
 
   async readFloat32(name: string): Promise<Float32Array> {
@@ -68,37 +59,6 @@ export class OnnxTensorStore implements TensorStore {
     for (const source of this.#sources.values()) source.close();
   }
 
-  /** Rows `first` to `end` of a weight whose transpose is stored: columns there. */
-  async #readRows({ info, stride }: PlacedWeight, first: number, end: number): Promise<Uint8Array> {
-    const source = this.#sources.get(info.file)!;
-    const width = DTYPE_BYTES[info.dtype];
-    const columns = info.shape[1];
-    const count = end - first;
-    const Values = width === 2 ? Uint16Array : Uint32Array;
-    const out = new Values(count * columns);
-    // Most of each stored row is read together with its neighbours; a small part of it, alone.
-    const chunk = count < stride / 2 ? 1 : Math.max(1, Math.floor(CHUNK_BYTES / (stride * width)));
-    for (let column = 0; column < columns; column += chunk) {
-      const rows = Math.min(chunk, columns - column);
-      const bytes = await source.read(
-        info.offset + (column * stride + first) * width,
-        ((rows - 1) * stride + count) * width,
-      );
-      const aligned = bytes.byteOffset % width === 0 ? bytes : bytes.slice();
-      const stored = new Values(
-        aligned.buffer as ArrayBuffer,
-        aligned.byteOffset,
-        bytes.byteLength / width,
-      );
-      for (let row = 0; row < count; row++) {
-        for (let i = 0, to = row * columns + column; i < rows; i++) {
-          out[to + i] = stored[i * stride + row];
-        }
-      }
-    }
-    return new Uint8Array(out.buffer);
-  }
-
   #get(name: string): PlacedWeight {
     const weight = this.#weights.get(name);
     if (!weight) throw new TypeError(`the checkpoint has no tensor ${name}`);
@@ -106,11 +66,18 @@ export class OnnxTensorStore implements TensorStore {
   }
 }
 
-/** Where a value of a weight lies. */
-function offsetIn({ info, stride }: PlacedWeight): OffsetOf {
-  const width = DTYPE_BYTES[info.dtype];
-  const columns = info.shape[1] ?? 1;
-  return (index) =>
-    info.offset +
-    width * (stride === 0 ? index : index % columns * stride + Math.floor(index / columns));
+/** Where the values of a weight lie, behind its first one. */
+function placesOf({ info, stride }: PlacedWeight): Strided {
+  const [rows, columns = 1] = info.shape;
+  const axes = stride === 0
+    ? [{ length: info.byteLength / DTYPE_BYTES[info.dtype], stride: 1 }]
+    : [{ length: rows, stride: 1 }, { length: columns, stride }];
+  return { start: 0, axes };
+}
+
+/** Where a value of a weight lies in its file. */
+function offsetIn(weight: PlacedWeight): OffsetOf {
+  const places = placesOf(weight);
+  const { info } = weight;
+  return (index) => info.offset + DTYPE_BYTES[info.dtype] * placeOf(places, index);
 }

@@ -12,6 +12,8 @@ export interface TensorEntry {
   readonly dtype: DType;
   readonly shape: readonly number[];
   data(): Promise<Uint8Array>;
+  /** The same bytes piece by piece, where they need not be in memory together. */
+  pieces?(): AsyncIterable<Uint8Array>;
 }
 
 export interface Shard {
@@ -46,13 +48,17 @@ export async function writeSafetensors(
   head.set(json, 8);
   await sink.write(head);
   for (const entry of entries) {
-    const bytes = await entry.data();
-    if (bytes.byteLength !== tensorBytes(entry)) {
+    let written = 0;
+    for await (const bytes of entry.pieces?.() ?? [await entry.data()]) {
+      written += bytes.byteLength;
+      if (written > tensorBytes(entry)) break;
+      await sink.write(bytes);
+    }
+    if (written !== tensorBytes(entry)) {
       throw new TypeError(
-        `tensor ${entry.name} gave ${bytes.byteLength} bytes instead of ${tensorBytes(entry)}`,
+        `tensor ${entry.name} gave ${written} bytes instead of ${tensorBytes(entry)}`,
       );
     }
-    await sink.write(bytes);
   }
 }
 

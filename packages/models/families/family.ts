@@ -53,6 +53,34 @@ export interface Family {
   /** The difference that a config.json makes; none unless said. */
   readonly variant?: (config: ConfigReader) => Partial<Family>;
   readonly tensorNames: TensorNames;
+  /**
+   * Tensors in which its checkpoints hold weights of blocks in another way than one each,
+   * `[out, in]`; `tensor` of those weights is then the name under which they are offered.
+   */
+  readonly packing?: readonly PackedTensor[];
+  /** Other ways in which checkpoints of it are found; what is written has `packing`. */
+  readonly otherPackings?: readonly (readonly PackedTensor[])[];
+}
+
+/** A tensor that holds weights of a block, rows of one behind those of another. */
+export interface PackedTensor {
+  /**
+   * Its name in the checkpoint, behind that of the layer; `{e}` stands for the number of an expert
+   * where each has one of its own.
+   */
+  readonly tensor: string;
+  readonly kind: string;
+  /** Weights that a model does not have are left out. */
+  readonly weights: readonly string[];
+  /**
+   * The rows of a unit are together: those of its first weight, then those of its second, and so
+   * on.
+   */
+  readonly byUnit?: true;
+  /** It is `[in, out]`, where the weights are `[out, in]`. */
+  readonly transposed?: true;
+  /** The first axis is that of experts, before that of rows. */
+  readonly stacked?: true;
 }
 
 /** What a model says of itself in keys that few families have. */
