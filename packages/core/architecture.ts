@@ -76,11 +76,6 @@ export function firstRope({ blocks }: Pick<Architecture, "blocks">): Rope | null
   return blocks.find(({ attention }) => attention?.rope)?.attention?.rope ?? null;
 }
 
-/** Tokens of the longest sequence that a model takes, and attends to as a whole. */
-export function longestSequence(architecture: Architecture): number {
-  return Math.min(architecture.maxPositions, fullyAttended(architecture) ?? Infinity);
-}
-
 /** What is left of a model of this shape. */
 export function withShape(architecture: Architecture, shape: Shape): Architecture {
   return { ...architecture, blocks: resizedBlocks(architecture.blocks, shape) };

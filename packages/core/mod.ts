@@ -101,7 +101,6 @@ export {
   isUniform,
   keepLayers,
   layersWithBlocks,
-  longestSequence,
   type OuterPart,
   type OuterScaling,
   resizedBlocks,

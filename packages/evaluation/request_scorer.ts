@@ -1,10 +1,4 @@
-import {
-  attentionWindow,
-  denseShape,
-  fullyAttended,
-  type Shape,
-  UnsupportedModelError,
-} from "@lopper/core";
+import { attentionWindow, denseShape, type Shape } from "@lopper/core";
 import { MASKED } from "@lopper/graphs";
 import { type AttentionMask, type Decoder, forwardFrom, type HiddenStates } from "@lopper/runtime";
 import type { TokenRequest } from "./encode.ts";
@@ -83,8 +77,6 @@ export class RequestScorer {
 
   /**
    * Scores the requests of questions, the longest first; after each batch comes what it completed.
-   * @throws {UnsupportedModelError} for requests beyond the model's sliding window that are too
-   *   long for a mask.
    */
   async *score(
     questions: readonly (readonly TokenRequest[])[],
@@ -144,19 +136,14 @@ export class RequestScorer {
 
   async #forward(input: HiddenStates, rows: readonly Row[]): Promise<HiddenStates> {
     const { architecture } = this.#decoder;
-    const window = fullyAttended(architecture);
-    const beyond = window !== null && input.length > window;
     // The tail of a padded sequence is seen by nobody, so plain causal attention serves those.
-    if (!beyond && rows.every(({ tree }) => tree.chain)) {
+    if (rows.every(({ tree }) => tree.chain)) {
       return await forwardFrom(this.#decoder, this.#shape, 0, input);
     }
-    if (beyond && input.length > MAX_TREE_NODES) {
-      throw new UnsupportedModelError(
-        `the model attends to the last ${window} tokens only (sliding_window), and a question has ${input.length}, ` +
-          `more than the ${MAX_TREE_NODES} for which Lopper makes a mask`,
-      );
-    }
-    const windowIn = (layer: number) => beyond ? attentionWindow(architecture, layer) : null;
+    const windowIn = (layer: number) => {
+      const window = attentionWindow(architecture, layer);
+      return window !== null && window < input.length ? window : null;
+    };
     const windows = new Set(this.#decoder.blocks.map(({ layer }) => windowIn(layer)));
     const masks = new Map([...windows].map((w) => [w, attentionMask(rows, input.length, w)]));
     const maskOf = (layer: number) => masks.get(windowIn(layer))!;

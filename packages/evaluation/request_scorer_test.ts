@@ -140,15 +140,7 @@ for (
     `${family}: sharing and batching change nothing`,
     `${FAMILIES}/${family}`,
     async (decoder) => {
-      const questions = randomQuestions(decoder.architecture.vocabSize).map((requests) =>
-        // Alone, a request is a plain sequence, whose attention knows no window.
-        fullyAttended(decoder.architecture) === null
-          ? requests
-          : requests.map(({ tokens, scored }) => {
-            const kept = tokens.slice(-fullyAttended(decoder.architecture)!);
-            return { tokens: kept, scored: Math.min(scored, kept.length - 1) };
-          })
-      );
+      const questions = randomQuestions(decoder.architecture.vocabSize);
       const together = await scoresOf(decoder, questions);
       const singly = await scoresOf(decoder, questions, { batchTokens: 1 });
       const apart: QuestionScores["scores"][] = [];

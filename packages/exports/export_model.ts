@@ -2,7 +2,6 @@ import type { Backend } from "@lopper/backends";
 import {
   CheckpointFormatError,
   ExportError,
-  longestSequence,
   seal,
   type StopSignal,
   UnsupportedModelError,
@@ -167,7 +166,7 @@ function notReadBack(error: unknown, now: string, place: string): unknown {
 async function tokensOf(model: Model, text: string): Promise<readonly number[]> {
   const { architecture } = model;
   using tokenizer = await openTokenizer(model.folder);
-  const length = Math.min(VERIFY_TOKENS, longestSequence(architecture));
+  const length = Math.min(VERIFY_TOKENS, architecture.maxPositions);
   const ids = (await tokenizer.encode(text)).slice(0, length);
   const known = ids.every((id) => id < architecture.vocabSize);
   if (ids.length >= 2 && known) return ids;

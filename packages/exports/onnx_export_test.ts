@@ -62,7 +62,6 @@ for (const name of ["cpu", "wasm"] as const) {
       const model = await open(family);
       const expected = json(await Deno.readFile(`${FIXTURES}/${family}/expected.json`));
       const { decoder } = await exported(model, backend);
-      // a window is no limit here: the mask has it
       const cases: Case[] = [
         ...expected.cases,
         ...(expected.beyond_window ? [expected.beyond_window] : []),

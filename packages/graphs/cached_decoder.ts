@@ -1,13 +1,7 @@
-import {
-  type Architecture,
-  attentionWindow,
-  type Block,
-  headsOf,
-  type OuterPart,
-  type Rope,
-} from "@lopper/core";
+import { type Architecture, type Block, headsOf, type OuterPart, type Rope } from "@lopper/core";
 import { attendByHead } from "./attention/heads.ts";
-import { paddedMask, type PlainAttention, plainAttention } from "./attention/plain_attention.ts";
+import { paddedMask } from "./attention/masks.ts";
+import { type PlainAttention, plainAttention } from "./attention/plain_attention.ts";
 import { blockNodes } from "./block_nodes.ts";
 import type { Attend } from "./block_scope.ts";
 import { GraphBuilder, MICROSOFT, type StoredWeight } from "./graph_builder.ts";
@@ -196,7 +190,7 @@ function attentionNodes(
       rotate: rotationOf(block.attention!.rope),
       attend: (q, k, v) => {
         const [keys, values] = withPast(g, block, cached++, [k, v]);
-        return within(attentionWindow(architecture, block.layer)).attend(g, q, keys, values);
+        return within(block.attention!.window).attend(g, q, keys, values);
       },
     }, qkv);
 }

@@ -1,5 +1,5 @@
 export type { AttentionOp, FedAttention } from "./attention/fed_attention.ts";
-export { MASKED } from "./attention/plain_attention.ts";
+export { MASKED } from "./attention/masks.ts";
 export { blockGraph, blockGraphKey } from "./block_graph.ts";
 export { cachedDecoder, type DecoderWeight } from "./cached_decoder.ts";
 export { gemm, type GemmOptions } from "./gemm.ts";

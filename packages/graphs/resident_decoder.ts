@@ -1,7 +1,8 @@
 import { type Architecture, type Block, groupSize, headsOf, type OuterPart } from "@lopper/core";
 import type { AttentionOp } from "./attention/fed_attention.ts";
 import { attendByHead } from "./attention/heads.ts";
-import { plainAttention } from "./attention/plain_attention.ts";
+import { causalMask } from "./attention/masks.ts";
+import { type PlainAttention, plainAttention } from "./attention/plain_attention.ts";
 import { blockNodes } from "./block_nodes.ts";
 import { type Attend, notAttended } from "./block_scope.ts";
 import { GraphBuilder, MICROSOFT } from "./graph_builder.ts";
@@ -94,7 +95,7 @@ export function residentDecoder(
     const weightsIn = residentWeights(g, block);
     const run = (branch: GraphBuilder) => {
       const weights = weightsIn(branch);
-      const attend = attentionIn?.(branch, block) ?? notAttended(block);
+      const attend = block.attention ? attentionIn!(branch, block) : notAttended(block);
       return blockNodes({ g: branch, block, weights, norm, attend }, { sum, read, hiddenSize }).out;
     };
     const skip = (branch: GraphBuilder) => branch.node("Identity", [sum]);
@@ -139,36 +140,57 @@ function attention(
   const concat = (...parts: string[]) => g.node("Concat", parts, { axis: 0 });
   const byToken = concat(batch, length, rest, width);
   const byHead = concat(batch, rest, length, width);
-  const plain = op === "plain"
-    ? plainAttention(g, headDim, { batch, length, total: length })
-    : undefined;
-  return (branch, block) => (...qkv) =>
-    attendByHead(branch, {
-      shape: byToken,
-      // ONNX's own RotaryEmbedding came with opset 23.
-      rotate: (x) => branch.node("RotaryEmbedding", [x, positions, ...table], {}, MICROSOFT),
-      attend: (...inputs) =>
-        plain?.attend(branch, ...inputs) ??
-          onnxAttention(branch, groupSize(headsOf(block)), byHead, ...inputs),
-    }, qkv);
+  const sizes = { batch, length, total: length };
+  const masks = new Map<number | null, string>();
+  const maskOf = (window: number | null) => {
+    const mask = masks.get(window) ?? causalMask(g, sizes, window);
+    masks.set(window, mask);
+    return mask;
+  };
+  const plains = new Map<number | null, PlainAttention>();
+  const plainOf = (window: number | null) => {
+    const plain = plains.get(window) ?? plainAttention(g, headDim, sizes, maskOf(window));
+    plains.set(window, plain);
+    return plain;
+  };
+  return (branch, block) => {
+    const { window } = block.attention!;
+    const attend = op === "plain"
+      ? (...qkv: HeadTensors) => plainOf(window).attend(branch, ...qkv)
+      : onnxAttention(branch, groupSize(headsOf(block)), {
+        byHead,
+        mask: window === null ? null : maskOf(window),
+      });
+    return (...qkv) =>
+      attendByHead(branch, {
+        shape: byToken,
+        // ONNX's own RotaryEmbedding came with opset 23.
+        rotate: (x) => branch.node("RotaryEmbedding", [x, positions, ...table], {}, MICROSOFT),
+        attend,
+      }, qkv);
+  };
 }
+
+type HeadTensors = readonly [q: string, k: string, v: string];
 
 /**
  * q `[B, heads, T, D]`, k and v `[B, heads / group, T, D]` → `[B, heads, T, D]`, whose shape
- * `byHead` is.
+ * `byHead` is. Without a mask, a query sees itself and all tokens before it.
  */
 function onnxAttention(
   g: GraphBuilder,
   group: number,
-  byHead: string,
-  q: string,
-  k: string,
-  v: string,
-): string {
+  { byHead, mask }: { readonly byHead: string; readonly mask: string | null },
+): (...qkv: HeadTensors) => string {
   const repeat = (x: string) => {
     if (group === 1) return x;
     const apart = g.node("Unsqueeze", [x, g.int64([2])]);
     return g.node("Reshape", [g.node("Tile", [apart, g.int64([1, 1, group, 1, 1])]), byHead]);
   };
-  return g.node("Attention", [q, repeat(k), repeat(v)], { is_causal: 1 });
+  return (q, k, v) => {
+    const inputs = [q, repeat(k), repeat(v)];
+    return mask === null
+      ? g.node("Attention", inputs, { is_causal: 1 })
+      : g.node("Attention", [...inputs, mask]);
+  };
 }

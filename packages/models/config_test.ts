@@ -4,9 +4,9 @@ import {
   attentionWindow,
   denseShape,
   firstRope,
+  fullyAttended,
   headsOf,
   keepLayers,
-  longestSequence,
   sizeOf,
   UnsupportedModelError,
   withShape,
@@ -181,28 +181,25 @@ Deno.test("config: rotary settings are found wherever transformers puts them", (
   assert.equal(positions({ original_max_position_embeddings: 99 }), 99);
 });
 
-/**
- * Windows of the layers of a config of two, and the longest sequence that is attended to as a
- * whole.
- */
+/** Windows of the layers of a config of two, and the tokens that are attended to as a whole. */
 function windows(change: Record<string, unknown>) {
   const architecture = parse(change);
   const each = [0, 1].map((layer) => attentionWindow(architecture, layer));
-  return [...each, longestSequence(architecture)];
+  return [...each, fullyAttended(architecture)];
 }
 
-Deno.test("config: windows are those of the family's rule, layer by layer, and limit lengths where there is one", () => {
+Deno.test("config: windows are those of the family's rule, layer by layer", () => {
   const mistral = { model_type: "mistral", num_key_value_heads: 2 };
   assert.deepEqual(windows({ ...mistral, max_position_embeddings: 9999 }), [4096, 4096, 4096]);
-  assert.deepEqual(windows({ ...mistral, sliding_window: null }), [null, null, 512]);
+  assert.deepEqual(windows({ ...mistral, sliding_window: null }), [null, null, null]);
   assert.deepEqual(windows({ ...mistral, sliding_window: 9, max_window_layers: 2 }), [9, 9, 9]);
-  assert.deepEqual(windows({ sliding_window: 9, use_sliding_window: true }), [null, null, 512]);
+  assert.deepEqual(windows({ sliding_window: 9, use_sliding_window: true }), [null, null, null]);
 
-  assert.deepEqual(windows({ ...QWEN2, use_sliding_window: false }), [null, null, 512]);
-  assert.deepEqual(windows({ ...QWEN2, sliding_window: null }), [null, null, 512]);
+  assert.deepEqual(windows({ ...QWEN2, use_sliding_window: false }), [null, null, null]);
+  assert.deepEqual(windows({ ...QWEN2, sliding_window: null }), [null, null, null]);
   // the default of max_window_layers is more than these layers
-  assert.deepEqual(windows(QWEN2), [null, null, 512]);
-  assert.deepEqual(windows({ ...QWEN2, max_window_layers: 2 }), [null, null, 512]);
+  assert.deepEqual(windows(QWEN2), [null, null, null]);
+  assert.deepEqual(windows({ ...QWEN2, max_window_layers: 2 }), [null, null, null]);
   assert.deepEqual(windows({ ...QWEN2, max_window_layers: 1 }), [null, 9, 9]);
   assert.deepEqual(windows({ ...QWEN2, max_window_layers: 0 }), [9, 9, 9]);
   // types go before the count
@@ -210,17 +207,17 @@ Deno.test("config: windows are those of the family's rule, layer by layer, and l
   const types = (...layer_types: string[]) =>
     windows({ ...QWEN2, layer_types, max_window_layers: 0 });
   assert.deepEqual(types(slides, full), [9, null, 9]);
-  assert.deepEqual(types(full, full), [null, null, 512]);
+  assert.deepEqual(types(full, full), [null, null, null]);
   const off = { ...QWEN2, model_type: "qwen3", use_sliding_window: false };
-  assert.deepEqual(windows({ ...off, layer_types: [slides, full] }), [null, null, 512]);
+  assert.deepEqual(windows({ ...off, layer_types: [slides, full] }), [null, null, null]);
 });
 
 Deno.test("config: a window limits nothing where its layers' attention is gone", () => {
   const architecture = parse({ ...QWEN2, max_window_layers: 1 });
   const dense = denseShape(architecture.blocks);
-  assert.equal(longestSequence(architecture), 9);
-  assert.equal(longestSequence(withShape(architecture, dense.with(2, null))), 512);
-  assert.equal(longestSequence(withShape(architecture, dense.with(0, null))), 9);
+  assert.equal(fullyAttended(architecture), 9);
+  assert.equal(fullyAttended(withShape(architecture, dense.with(2, null))), null);
+  assert.equal(fullyAttended(withShape(architecture, dense.with(0, null))), 9);
   const [first, second] = [
     parse({ ...QWEN2, num_hidden_layers: 1 }).blocks,
     architecture.blocks.slice(2),

@@ -1,5 +1,5 @@
 import type { Backend } from "@lopper/backends";
-import { type Architecture, countParameters, denseShape, longestSequence } from "@lopper/core";
+import { type Architecture, countParameters, denseShape } from "@lopper/core";
 import {
   type CalibrationSet,
   perplexity,
@@ -158,7 +158,7 @@ async function continuation(
   prompt: readonly number[],
   options: GenerateOptions,
 ): Promise<string> {
-  if (prompt.length > longestSequence(decoder.architecture)) return "";
+  if (prompt.length > decoder.architecture.maxPositions) return "";
   const ids = [...prompt];
   for await (const id of generate(decoder, prompt, options)) ids.push(id);
   const [all, given] = await Promise.all([ids, prompt].map((some) => tokenizer.decode(some)));

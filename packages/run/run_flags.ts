@@ -1,4 +1,4 @@
-import { type Architecture, describeIssue, longestSequence, UsageError } from "@lopper/core";
+import { type Architecture, describeIssue, UsageError } from "@lopper/core";
 import { DEFAULT_BATCH_TOKENS } from "@lopper/importance";
 import { checkParts, type OptionTable } from "@lopper/options";
 import { whyNotRefitted } from "@lopper/recovery";
@@ -47,7 +47,7 @@ export function runFlags(
       ...(unfit !== null && { recover: AS_IT_IS.recover }),
       ...known(usual),
     },
-    longest: longestSequence(architecture),
+    longest: architecture.maxPositions,
     groups: { mlp: defaultMlpGroup(architecture), attention: headGroupUnit(architecture) },
   });
   const ratio = values.ratio as number;

@@ -7,7 +7,6 @@ import {
   isSameKind,
   latencyOf,
   type LatencyTable,
-  longestSequence,
   median,
   ResumeError,
   timedKind,
@@ -123,7 +122,7 @@ export async function measuredLatency(
 }
 
 function pastTokens(architecture: Architecture): number {
-  return Math.max(1, Math.min(PAST_TOKENS, longestSequence(architecture) - MEASURED.tokens));
+  return Math.max(1, Math.min(PAST_TOKENS, architecture.maxPositions - MEASURED.tokens));
 }
 
 /** Runs a model with nothing else in the budget, as `generate` and `compare` do. */

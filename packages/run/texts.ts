@@ -1,4 +1,4 @@
-import { type Architecture, longestSequence, UsageError } from "@lopper/core";
+import { type Architecture, UsageError } from "@lopper/core";
 import {
   beginning,
   type CalibrationSet,
@@ -72,7 +72,7 @@ const EXTRA_SAMPLES = 10;
 
 /** @throws {UsageError} when sequences are longer than the model takes. */
 export function textNeeds(flags: RunFlags, architecture: Architecture): TextNeeds {
-  const longest = longestSequence(architecture);
+  const longest = architecture.maxPositions;
   if (flags.seqLen > longest) {
     throw new UsageError(
       `--seq-len is ${flags.seqLen}; this model takes ${longest} tokens at most`,

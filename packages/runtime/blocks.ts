@@ -51,11 +51,7 @@ export class Blocks {
     }));
   }
 
-  /**
-   * Runs a block.
-   * @throws {UnsupportedModelError} for attention over more tokens than the model's sliding window,
-   *   unless `mask` says what they attend to.
-   */
+  /** Runs a block. */
   async run(
     number: number,
     size: BlockSize,

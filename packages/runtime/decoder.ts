@@ -75,9 +75,8 @@ export class Decoder {
 
   /**
    * Runs one block in the size that `shape` gives it; a removed block returns its input. With
-   * `mask`, tokens attend to what it says; else each attends to those before it.
-   * @throws {UnsupportedModelError} for attention over more tokens than the model's sliding window,
-   *   without `mask`: Lopper computes full causal attention, which is the same thing up to there.
+   * `mask`, tokens attend to what it says; else each attends to those before it, as far back as the
+   * block's window.
    */
   async runBlock(
     number: number,

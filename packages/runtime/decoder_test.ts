@@ -6,8 +6,8 @@ import {
   headsOf,
   type Shape,
   sizeOf,
-  UnsupportedModelError,
 } from "@lopper/core";
+import { maxAbsDifference } from "@lopper/backends/testing";
 import { openModel } from "@lopper/models";
 import { FileFolder } from "@lopper/files";
 import assert from "node:assert/strict";
@@ -267,23 +267,46 @@ engineTest("ids outside the vocabulary are refused", "qwen3", async (decoder) =>
   await assert.rejects(decoder.embed([[0, vocabSize]]), /token id \d+ is not in the vocabulary/);
 });
 
-engineTest(
-  "text beyond the sliding window is refused, token by token, too",
-  "mistral-sliding",
-  async (decoder) => {
-    const shape = denseShape(decoder.blocks);
-    assert.equal(fullyAttended(decoder.architecture), 8);
-    const refused = (error: unknown) =>
-      error instanceof UnsupportedModelError &&
-      /last 8 tokens .* sequence has 9/.test(error.message);
-    const ids = [1, 2, 3, 4, 5, 6, 7, 8, 9];
-    await sequenceLogits(decoder, [ids.slice(0, 8)]);
-    await assert.rejects(sequenceLogits(decoder, [ids]), refused);
-    const first = await decoder.runCached(shape, await decoder.embed([ids.slice(0, 8)]), null);
-    const next = await decoder.embed([[9]], [8]);
-    await assert.rejects(decoder.runCached(shape, next, first.present), refused);
-  },
-);
+for (const op of ["gqa", "attention", "plain"] as const) {
+  engineTest(
+    `beyond a window, ${op} in chunks and token by token is plain attention`,
+    "mistral-sliding",
+    async ({ backend, weights }) => {
+      const by = (attentionOp: typeof op) =>
+        new Decoder({
+          description: { ...backend.description, attentionOp },
+          compile: (...of) => backend.compile(...of),
+          [Symbol.asyncDispose]: () => backend[Symbol.asyncDispose](),
+        }, weights);
+      const [decoder, plain] = [by(op), by("plain")];
+      const { vocabSize, hiddenSize } = decoder.architecture;
+      const shape = denseShape(decoder.blocks);
+      assert.equal(fullyAttended(decoder.architecture), 8);
+      const length = 3 * ATTENTION_CHUNK + 1;
+      const sequences = [0, 1].map((s) =>
+        Array.from({ length }, (_, i) => (7919 * i + 31 * i * i + s) % vocabSize)
+      );
+      const hidden = await forwardFrom(plain, shape, 0, await plain.embed(sequences));
+      for (const some of [sequences, sequences.slice(0, 1)]) {
+        const { data } = await forwardFrom(decoder, shape, 0, await decoder.embed(some));
+        const expected = hidden.data.subarray(0, data.length);
+        assert.ok(maxAbsDifference(data, expected) < 1e-4, `${some.length} sequences`);
+      }
+      let past: readonly (KeyValues | null)[] | null = null;
+      let done = 0;
+      for (const count of [5, 1, 2, 1, 1, 30, 1]) {
+        const ids = sequences[0].slice(done, done + count);
+        const input = await decoder.embed([ids], ids.map((_, i) => done + i));
+        const { hidden: { data }, present } = await decoder.runCached(shape, input, past);
+        const expected = hidden.data.subarray(done * hiddenSize, (done + count) * hiddenSize);
+        assert.ok(maxAbsDifference(data, expected) < 1e-4, `after ${done} tokens`);
+        past = present;
+        done += count;
+      }
+      for (const used of [decoder, plain]) await used.dispose();
+    },
+  );
+}
 
 engineTest(
   "the NLL of more positions than the head takes at a time is that of each sequence",

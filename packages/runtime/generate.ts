@@ -1,4 +1,4 @@
-import { denseShape, longestSequence, type Shape } from "@lopper/core";
+import { denseShape, type Shape } from "@lopper/core";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import type { Decoder } from "./decoder.ts";
@@ -25,7 +25,7 @@ export async function* generate(
   if (prompt.length === 0) throw new RangeError("the prompt has no tokens");
   const { architecture } = decoder;
   const shape = options.shape ?? denseShape(decoder.blocks);
-  const longest = longestSequence(architecture);
+  const longest = architecture.maxPositions;
   if (prompt.length > longest) {
     throw new RangeError(`the prompt has ${prompt.length} tokens, and the model takes ${longest}`);
   }

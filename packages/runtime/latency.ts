@@ -38,7 +38,6 @@ export interface LatencyOptions {
  * and not in the processor's caches, where one block that is run again and again would keep them.
  * Sizes take turns, every second round the other way around, so that what else the machine does
  * falls on all of them. A time is the mean over the blocks of the median over the rounds.
- * @throws {UnsupportedModelError} when the model's sliding window is shorter than the tokens.
  */
 export async function measureLatencies(
   decoder: Decoder,

@@ -28,7 +28,6 @@ import {
 } from "@lopper/graphs";
 import { certain, type Predictions, predictionsFrom } from "./predictions.ts";
 import { RotaryFeeds } from "./rope.ts";
-import { checkSequenceLength } from "./sequence_length.ts";
 import type { LaidOutWeights } from "./weight_layout.ts";
 
 /**
@@ -98,7 +97,6 @@ export class ResidentDecoder {
    * sequences, `[sequences · length]`, under the model of this shape.
    * @throws {RangeError} when a block is wider than the checkpoint's, or an id is not in the
    *   vocabulary.
-   * @throws {UnsupportedModelError} for sequences beyond the model's sliding window.
    */
   async crossEntropy(
     shape: Shape,
@@ -209,7 +207,6 @@ export class ResidentDecoder {
         }
       }
     }
-    checkSequenceLength(this.architecture, length);
     // A graph would take what there is of rows that are not there, and say nothing.
     const fits = shape.length === this.blocks.length &&
       shape.every((size, number) => !size || isWithin(size, sizeOf(this.blocks[number])));

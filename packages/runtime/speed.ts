@@ -28,7 +28,6 @@ export interface Speed {
  * Times what generation does: one pass over the prompt, then a pass for each token. Which tokens
  * follow makes no difference to the time, so the prompt's are read again.
  * @param prompt token ids, at least one.
- * @throws {UnsupportedModelError} when the model's sliding window is shorter than both together.
  */
 export async function measureSpeed(
   decoder: Decoder,

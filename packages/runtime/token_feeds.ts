@@ -3,7 +3,6 @@ import { type Architecture, type Block, type BlockSize, headsOf } from "@lopper/
 import type { AttentionOp, FedAttention } from "@lopper/graphs";
 import { attentionChunks, attentionOpFor } from "./attention_op.ts";
 import { RotaryFeeds } from "./rope.ts";
-import { checkSequenceLength } from "./sequence_length.ts";
 import type { AttentionMask, HiddenStates, KeyValues } from "./hidden_states.ts";
 
 /**
@@ -31,10 +30,7 @@ export class TokenFeeds {
     this.#backend = backend;
   }
 
-  /**
-   * Causal attention of tokens that follow `past`; without it, of whole sequences.
-   * @throws {UnsupportedModelError} for more tokens than the model's sliding window.
-   */
+  /** Causal attention of tokens that follow `past`; without it, of whole sequences. */
   causal(
     block: Block,
     size: BlockSize,
@@ -42,13 +38,14 @@ export class TokenFeeds {
     past: KeyValues | null,
   ): AttentionRun {
     const total = (past?.length ?? 0) + length;
-    checkSequenceLength(this.#architecture, total);
+    const { window } = block.attention!;
     const op = attentionOpFor(this.#architecture, this.#backend);
     const attention: FedAttention = {
       op,
       // GroupQueryAttention's head counts are attributes, so each count needs a graph of its own.
       ...(op === "gqa" && { size }),
       ...(past ? { kvCache: true } : { chunks: attentionChunks(op, batch, length) }),
+      ...(window !== null && total > window && { windowed: true }),
     };
     const feeds = {
       ...positionFeeds(op, batch, length, total),

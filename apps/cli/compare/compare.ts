@@ -1,4 +1,4 @@
-import { longestSequence, modelMacs, UsageError, VERSION } from "@lopper/core";
+import { modelMacs, UsageError, VERSION } from "@lopper/core";
 import { HELD_OUT_TEXT } from "@lopper/demo-model";
 import {
   COMPARE_OPTIONS,
@@ -169,7 +169,7 @@ async function promptLength(all: readonly LocatedModel[]): Promise<number> {
   let length = PROMPT_TOKENS;
   for (const located of all) {
     using model = await openLocated(located, TOLD);
-    length = Math.min(length, longestSequence(model.architecture) - DECODE_TOKENS);
+    length = Math.min(length, model.architecture.maxPositions - DECODE_TOKENS);
   }
   return Math.max(1, length);
 }

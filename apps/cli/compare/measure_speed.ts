@@ -1,5 +1,5 @@
 import { ENGINE_OPTIONS } from "@lopper/backends";
-import { longestSequence, UsageError } from "@lopper/core";
+import { UsageError } from "@lopper/core";
 import { MEMORY, type OptionTable, type OptionValues, wholeNumber } from "@lopper/options";
 import { expandedWithin } from "@lopper/run";
 import { Decoder, LaidOutWeights, measureSpeed } from "@lopper/runtime";
@@ -39,7 +39,7 @@ async function run(path: string, options: Options, interruption: Interruption) {
   const [located] = await modelLocator()([path], { offline: true, reporter, interruption });
   const model = await openLocated(located, TOLD);
   const { architecture } = model;
-  const longest = longestSequence(architecture);
+  const longest = architecture.maxPositions;
   if (prompt + decode > longest) {
     throw new UsageError(
       `${prompt} and ${decode} tokens are asked for; the model takes ${longest}`,

@@ -1,5 +1,5 @@
 import { ENGINE_OPTIONS } from "@lopper/backends";
-import { type Architecture, longestSequence, type StopSignal, UsageError } from "@lopper/core";
+import { type Architecture, type StopSignal, UsageError } from "@lopper/core";
 import {
   decimal,
   HUB,
@@ -75,7 +75,7 @@ async function run(
   const tokens = generate(decoder, ids, options);
   const produced = await writeOn(tokens, tokenizer, ids, interruption.saying("stopped"));
   await printPiece("\n");
-  const longest = longestSequence(model.architecture);
+  const longest = model.architecture.maxPositions;
   if (produced < options.maxTokens && ids.length + produced === longest) {
     tell(
       `note: it ends after ${produced} of ${options.maxTokens} tokens, since the model takes ${longest}, and the prompt has ${ids.length}`,
@@ -86,7 +86,7 @@ async function run(
 /** @throws {UsageError} when there is nothing to go on from, or more than the model takes. */
 function checkPrompt(ids: readonly number[], architecture: Architecture) {
   if (ids.length === 0) throw new UsageError("the prompt is empty; give at least one word");
-  const longest = longestSequence(architecture);
+  const longest = architecture.maxPositions;
   if (ids.length > longest) {
     throw new UsageError(
       `the prompt has ${ids.length} tokens, and the model takes ${longest}, what it adds included; give a shorter one`,

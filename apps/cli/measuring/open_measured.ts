@@ -1,5 +1,5 @@
 import type { Backend, BackendDescription } from "@lopper/backends";
-import { longestSequence, type StopSignal, UsageError } from "@lopper/core";
+import { type StopSignal, UsageError } from "@lopper/core";
 import {
   BATCH_TOKENS,
   DEFAULT_WINDOW,
@@ -69,7 +69,7 @@ export async function openMeasured(run: EvaluationRun): Promise<OpenMeasured> {
 
 /** @throws {UsageError} when the model takes fewer tokens than asked for. */
 function windowLength({ architecture }: Model, asked: number | undefined): number {
-  const longest = longestSequence(architecture);
+  const longest = architecture.maxPositions;
   if (asked !== undefined && asked > longest) {
     throw new UsageError(`--seq-len is ${asked}; this model takes ${longest} tokens at most`);
   }

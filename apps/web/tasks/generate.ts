@@ -1,4 +1,3 @@
-import { longestSequence } from "@lopper/core";
 import type { Backend } from "@lopper/backends";
 import { type Model, openModel } from "@lopper/models";
 import { Decoder, generate as generated, LaidOutWeights } from "@lopper/runtime";
@@ -35,7 +34,7 @@ async function continued(
   using tokenizer = await openTokenizer(model.folder);
   const given = await tokenizer.encode(prompt);
   // The end of a long text is what matters for how it goes on.
-  const ids = given.slice(-Math.floor(longestSequence(model.architecture) / 2));
+  const ids = given.slice(-Math.floor(model.architecture.maxPositions / 2));
   await using decoder = new Decoder(backend, await LaidOutWeights.load(model));
   const before = (await tokenizer.decode(ids)).length;
   const all = [...ids];

@@ -1,5 +1,5 @@
 import { BlobFolder } from "@lopper/browser";
-import { countParameters, formatBytes, longestSequence } from "@lopper/core";
+import { countParameters, formatBytes } from "@lopper/core";
 import { DEMO_MODEL_NAME } from "@lopper/demo-model";
 import type { ModelFolder } from "@lopper/formats";
 import { type Model, openModel } from "@lopper/models";
@@ -40,7 +40,7 @@ export async function look(source: Source): Promise<Opened> {
     layers: architecture.layerCount,
     parameters: countParameters(architecture).total,
     bytes: model.weightBytes,
-    longest: longestSequence(architecture),
+    longest: architecture.maxPositions,
     largestRatio: largestRatio(model),
     notes: [...quantised(model), ...model.notes],
   };

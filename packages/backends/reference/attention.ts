@@ -138,6 +138,7 @@ function groupQueryAttention(node: NodeInputs): readonly Tensor[] {
   const [ends, cos, sin] = [5, 7, 8].map((i) => input(node, i));
   const heads = node.attributes.number("num_heads", 0);
   const kvHeads = node.attributes.number("kv_num_heads", 0);
+  const window = node.attributes.number("local_window_size", -1);
   const length = query.dims[1];
   const position = (row: number, token: number) => ends.data[row] + 1 - length + token;
   const turn = (x: Tensor, count: number) => rotated(byHead(x, count), cos, sin, position);
@@ -147,7 +148,10 @@ function groupQueryAttention(node: NodeInputs): readonly Tensor[] {
     turn(query, heads),
     keys,
     values,
-    (row, _, token, key) => key > position(row, token) ? -Infinity : 0,
+    (row, _, token, key) => {
+      const at = position(row, token);
+      return key > at || (window > 0 && key <= at - window) ? -Infinity : 0;
+    },
   );
   return [joinedHeads(out), keys, values];
 }

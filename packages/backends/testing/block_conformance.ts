@@ -98,7 +98,10 @@ function expectedAttention(
       return rotate(y, heads, headDim, (t) => t, cos, sin);
     };
     const [q, k] = [rotated("q", queryHeads), rotated("k", kvHeads)];
-    const context = causalAttention(q, k, project("v"), queryHeads, kvHeads, headDim);
+    const { scale, window } = block.attention!;
+    const context = causalAttention(q, k, project("v"), {
+      ...{ heads: queryHeads, kvHeads, headDim, scale, window },
+    });
     return linearTransposed(context, data("o"), queryHeads * headDim, optional("o_bias"));
   });
 }
@@ -149,7 +152,8 @@ function attentionGraph(
   more: Partial<FedAttention> = {},
 ) {
   const block = blockOf({ attention: { queryHeads, kvHeads } }, variety);
-  const attention = { op, size: { kvGroups: kvHeads }, ...more };
+  const windowed = block.attention!.window !== null;
+  const attention = { op, size: { kvGroups: kvHeads }, ...(windowed && { windowed }), ...more };
   return { block, graph: blockGraph(block, { hiddenSize: HIDDEN, norm: NORM, attention }) };
 }
 
@@ -193,8 +197,9 @@ async function checkAttention(
   }
 }
 
-async function checkCache(backend: Backend, op: AttentionOp) {
-  const { block, graph } = attentionGraph(op, { queryHeads: 4, kvHeads: 2 }, { kvCache: true });
+async function checkCache(backend: Backend, op: AttentionOp, variety: ArchitectureChange) {
+  const of = { queryHeads: 4, kvHeads: 2, variety };
+  const { block, graph } = attentionGraph(op, of, { kvCache: true });
   const run = await backend.compile(graph);
   const size = { kvGroups: 2 };
   const { headDim } = headsOf(block, size);
@@ -223,6 +228,8 @@ async function checkCache(backend: Backend, op: AttentionOp) {
   }
 }
 
+const WINDOW: ArchitectureChange = { attention: { window: 4 } };
+
 const MLPS: readonly [what: string, variety: ArchitectureChange][] = [
   ["", {}],
   [" with biases", BIASED],
@@ -237,6 +244,8 @@ const ATTENTIONS: readonly [what: string, of: AttentionCase][] = [
   ["q/k norms by head", { queryHeads: 4, kvHeads: 2, variety: { qkNorm: true } }],
   ["q/k norms over all heads", { queryHeads: 4, kvHeads: 2, variety: { qkNorm: "full" } }],
   ["its norm behind it", { queryHeads: 4, kvHeads: 2, variety: { placement: "post" } }],
+  ["a window of 4", { queryHeads: 4, kvHeads: 2, variety: WINDOW }],
+  ["a window of 1", { queryHeads: 4, kvHeads: 2, variety: { attention: { window: 1 } } }],
 ];
 
 /**
@@ -265,8 +274,10 @@ export function testBlocks(
     for (const [what, of] of ATTENTIONS) {
       test(`attention block by ${op}, ${what}`, (backend) => checkAttention(backend, op, of));
     }
-    test(`attention block by ${op}, a KV cache continues a text`, (backend) =>
-      checkCache(backend, op));
+    for (const [what, variety] of [["", {}], [" beyond a window", WINDOW]] as const) {
+      test(`attention block by ${op}, a KV cache continues a text${what}`, (backend) =>
+        checkCache(backend, op, variety));
+    }
     if (op === "gqa") continue;
     const odd = { headDim: 6, qkNorm: "full" } as const;
     test(`attention block by ${op}, odd head size and changing head counts in one executable`, (backend) =>

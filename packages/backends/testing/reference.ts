@@ -68,6 +68,16 @@ export function rotate(
   return out;
 }
 
+/** Heads of attention that are computed here, and how their tokens see one another. */
+export interface SeenAs {
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly scale: number;
+  /** Tokens that a query sees, itself included; null for all before it. */
+  readonly window: number | null;
+}
+
 /**
  * Causal attention of one sequence: q `[T, heads, d]`, k and v `[T, kvHeads, d]` → `[T, heads, d]`.
  */
@@ -75,30 +85,30 @@ export function causalAttention(
   q: Float64Array,
   k: Float64Array,
   v: Float64Array,
-  heads: number,
-  kvHeads: number,
-  d: number,
+  { heads, kvHeads, headDim: d, scale, window }: SeenAs,
 ) {
   const length = q.length / (heads * d);
   const out = new Float64Array(q.length);
   for (let h = 0; h < heads; h++) {
     const g = Math.floor(h / (heads / kvHeads));
     for (let t = 0; t < length; t++) {
-      const scores = Array.from({ length: t + 1 }, (_, s) => {
+      const first = window === null ? 0 : Math.max(0, t - window + 1);
+      const scores = Array.from({ length: t + 1 - first }, (_, s) => {
         let dot = 0;
         for (let i = 0; i < d; i++) {
-          dot += q[(t * heads + h) * d + i] * k[(s * kvHeads + g) * d + i];
+          dot += q[(t * heads + h) * d + i] * k[((first + s) * kvHeads + g) * d + i];
         }
-        return dot / Math.sqrt(d);
+        return dot * scale;
       });
       const max = Math.max(...scores);
       const weights = scores.map((score) => Math.exp(score - max));
       const sum = weights.reduce((a, b) => a + b, 0);
-      for (let s = 0; s <= t; s++) {
+      weights.forEach((weight, s) => {
         for (let i = 0; i < d; i++) {
-          out[(t * heads + h) * d + i] += weights[s] / sum * v[(s * kvHeads + g) * d + i];
+          const value = v[((first + s) * kvHeads + g) * d + i];
+          out[(t * heads + h) * d + i] += weight / sum * value;
         }
-      }
+      });
     }
   }
   return out;

@@ -3,6 +3,7 @@ import { TensorProto_DataType as DataType } from "onnx-buf";
 import type { Attend } from "../block_scope.ts";
 import { type GraphBuilder, MICROSOFT } from "../graph_builder.ts";
 import { attendByHead } from "./heads.ts";
+import { causalMask } from "./masks.ts";
 import { plainAttention } from "./plain_attention.ts";
 
 /**
@@ -32,6 +33,11 @@ export interface FedAttention {
   readonly chunks?: number;
   /** For `plain`, without `kvCache`: what a token sees is fed, instead of all tokens before it. */
   readonly masked?: boolean;
+  /**
+   * Some token is farther back than the block's window: without it, the window is not looked at.
+   * Not for what is masked, whose mask says what is too far.
+   */
+  readonly windowed?: boolean;
 }
 
 /**
@@ -50,7 +56,8 @@ export function fedAttention(
   return (...qkv) => {
     const batchAndLength = g.node("Shape", [hidden], { start: 0, end: 2 });
     const heads = headsOf(block, options.size);
-    const context: Context = { g, options, heads, batchAndLength };
+    const window = options.windowed ? block.attention!.window : null;
+    const context: Context = { g, options, heads, window, batchAndLength };
     return options.op === "gqa"
       ? groupQueryAttention(context, qkv)
       : separateAttention(context, qkv);
@@ -62,6 +69,8 @@ interface Context {
   readonly g: GraphBuilder;
   readonly options: FedAttention;
   readonly heads: Heads;
+  /** Tokens that a query sees; null for all that there are. */
+  readonly window: number | null;
   /** int64 [2]: B and T. */
   readonly batchAndLength: string;
 }
@@ -87,15 +96,24 @@ function presentOutputs(g: GraphBuilder, { headDim }: Heads, values: readonly st
 }
 
 function groupQueryAttention(context: Context, projected: Projected): string {
-  const { g, options: { kvCache, chunks = 1 }, heads, batchAndLength } = context;
+  const { g, options: { kvCache, chunks = 1 }, heads, window, batchAndLength } = context;
   const shape = g.node("Concat", [batchAndLength, g.int64([-1])], { axis: 0 });
   const qkv = projected.map((x) => g.node("Reshape", [x, shape]));
   const rows = g.node("Shape", [projected[0]]);
   const past = pastInputs(context);
   const table = rotaryInputs(context);
-  const counts = { num_heads: heads.queryHeads, kv_num_heads: heads.kvHeads, do_rotary: 1 };
+  const attributes = {
+    ...{ num_heads: heads.queryHeads, kv_num_heads: heads.kvHeads, do_rotary: 1 },
+    ...(window !== null && { local_window_size: window }),
+  };
   const attend = (qkv: readonly string[], past: readonly string[], lengths: readonly string[]) =>
-    g.nodes("GroupQueryAttention", [...qkv, ...past, ...lengths, ...table], 3, counts, MICROSOFT);
+    g.nodes(
+      "GroupQueryAttention",
+      [...qkv, ...past, ...lengths, ...table],
+      3,
+      attributes,
+      MICROSOFT,
+    );
   if (chunks === 1) {
     const lengths = [g.input("seqlens", "int32", ["B"]), g.input("total", "int32", [1])];
     const [attended, ...present] = attend(qkv, past, lengths);
@@ -105,7 +123,7 @@ function groupQueryAttention(context: Context, projected: Projected): string {
   const int32 = (x: string) => g.node("Cast", [x], { to: DataType.INT32 });
   const one = int32(g.int64([1]));
   let end: string | undefined;
-  const joined = inChunks(g, qkv, { chunks, axis: 1 }, (part, past) => {
+  const joined = inChunks(g, qkv, { chunks, axis: 1, past: null }, (part, past) => {
     const size = int32(g.node("Shape", [part[0]], { start: 1, end: 2 }));
     end = end === undefined ? size : g.node("Add", [end, size]);
     return attend(part, past, [g.node("Sub", [end, one]), end]);
@@ -113,24 +131,36 @@ function groupQueryAttention(context: Context, projected: Projected): string {
   return g.node("Reshape", [joined, rows]);
 }
 
+interface Chunks {
+  readonly chunks: number;
+  /** Of the tokens. */
+  readonly axis: number;
+  /** Earlier tokens that a chunk is given; null for all. */
+  readonly past: number | null;
+}
+
 /**
- * Attention of queries in chunks along an axis, each with the keys and values of the earlier ones
- * as its past.
+ * Attention of queries in chunks, each with the keys and values of the earlier ones as its past.
  * @param attend context, keys and values so far, of a part of q, k and v and of what was before.
  */
 function inChunks(
   g: GraphBuilder,
   qkv: readonly string[],
-  { chunks, axis }: { readonly chunks: number; readonly axis: number },
+  { chunks, axis, past: kept }: Chunks,
   attend: (part: readonly string[], past: readonly string[]) => readonly string[],
 ): string {
   const parts = qkv.map((x) => g.nodes("Split", [x], chunks, { axis, num_outputs: chunks }));
+  const lastOf = (x: string) =>
+    kept === null ? x : g.node("Slice", [
+      ...[x, g.int64([-kept]), g.int64([2 ** 31 - 1])],
+      g.int64([axis]),
+    ]);
   const contexts: string[] = [];
   let past: readonly string[] = ["", ""];
   for (let i = 0; i < chunks; i++) {
     const [context, ...present] = attend(parts.map((part) => part[i]), past);
     contexts.push(context);
-    past = present;
+    past = present.map(lastOf);
   }
   return g.node("Concat", contexts, { axis });
 }
@@ -158,27 +188,46 @@ function separateAttention(context: Context, projected: Projected): string {
 type HeadTensors = readonly [q: string, k: string, v: string];
 
 function onnxAttention(
-  { g, options: { kvCache, chunks = 1 } }: Context,
+  { g, options: { kvCache, chunks = 1 }, window }: Context,
   inputs: HeadTensors,
   past: readonly string[],
 ): readonly string[] {
-  const attend = (qkv: readonly string[], past: readonly string[], outputs: number) =>
-    g.nodes("Attention", [...qkv, "", ...past], outputs, { is_causal: 1 });
+  const attend = (qkv: readonly string[], past: readonly string[], outputs: number) => {
+    if (window === null) {
+      return g.nodes("Attention", [...qkv, "", ...past], outputs, { is_causal: 1 });
+    }
+    const [length, earlier] = [lengthOf(g, qkv[1]), past[0]];
+    const total = earlier ? g.node("Add", [lengthOf(g, earlier), length]) : length;
+    const mask = causalMask(g, { length, total }, window);
+    return g.nodes("Attention", [...qkv, mask, ...past], outputs);
+  };
   if (chunks === 1) return attend(inputs, past, kvCache ? 3 : 1);
-  return [inChunks(g, inputs, { chunks, axis: 2 }, (...part) => attend(...part, 3))];
+  // One more than a query sees beside itself: as many as none would be all.
+  const options = { chunks, axis: 2, past: window };
+  return [inChunks(g, inputs, options, (...part) => attend(...part, 3))];
+}
+
+/** Tokens of `[B, heads, T, D]`, int64 [1]. */
+function lengthOf(g: GraphBuilder, x: string): string {
+  return g.node("Shape", [x], { start: 2, end: 3 });
 }
 
 function plain(
-  { g, options: { kvCache, masked }, heads: { headDim } }: Context,
+  { g, options: { kvCache, masked }, heads: { headDim }, window }: Context,
   [q, k, v]: HeadTensors,
   [pastKey, pastValue]: readonly string[],
 ): readonly string[] {
   const join = (past: string, now: string) =>
     kvCache ? g.node("Concat", [past, now], { axis: 2 }) : now;
   const [keys, values] = [join(pastKey, k), join(pastValue, v)];
-  const size = (x: string, axis: number) => g.node("Shape", [x], { start: axis, end: axis + 1 });
-  const sizes = { batch: size(q, 0), length: size(q, 2), total: size(keys, 2) };
-  const mask = masked ? g.input("mask", "float32", ["B", 1, "T", "T"]) : undefined;
+  const sizes = {
+    batch: g.node("Shape", [q], { start: 0, end: 1 }),
+    length: lengthOf(g, q),
+    total: lengthOf(g, keys),
+  };
+  const mask = masked
+    ? g.input("mask", "float32", ["B", 1, "T", "T"])
+    : causalMask(g, sizes, window);
   const context = plainAttention(g, headDim, sizes, mask).attend(g, q, keys, values);
   return kvCache ? [context, keys, values] : [context];
 }
