@@ -1,4 +1,5 @@
 import { CRITERION_NAMES, RANKING_CHOICES } from "@lopper/importance";
+import { FAMILIES } from "@lopper/models";
 import assert from "node:assert/strict";
 
 /** The first cells of the rows of the table on a page whose first heading is `heading`. */
@@ -20,4 +21,9 @@ Deno.test("docs: every ranking and every criterion has a row, and nothing else h
   for (const [page, option, names] of tables) {
     assert.deepEqual((await rowsOf(page, option)).toSorted(), names.toSorted(), option);
   }
+});
+
+Deno.test("docs: every family has a row, and nothing else has", async () => {
+  const types = FAMILIES.map(({ modelType }) => modelType);
+  assert.deepEqual((await rowsOf("models.md", "model_type")).toSorted(), types.toSorted());
 });

@@ -65,7 +65,7 @@ export function architectureFromConfig(
     blocks: blocksOfLayers(
       family,
       {
-        ...{ hiddenSize, headDim, traits: traitsOf(config, family), attention },
+        ...{ hiddenSize, headDim, traits: traitsOf(reader, family), attention },
         ...(settings.parallel && { parallel: true }),
         ...(activation !== "silu" && { activation }),
         ...(settings.multiplier !== undefined && { multiplier: settings.multiplier }),
@@ -93,18 +93,18 @@ const ACTIVATIONS: Readonly<Record<string, Activation>> = {
   relu2: "relu2",
 };
 
-/** The activation that a config names; SiLU where it names none. */
+/** The activation that a config names. */
 export function namedActivation(name: string): Activation | undefined {
   return Object.hasOwn(ACTIVATIONS, name) ? ACTIVATIONS[name] : undefined;
 }
 
 function activationOf(
   { hidden_act: name }: CompleteConfig,
-  { modelType }: Family,
+  { modelType, activation }: Family,
   refuse: Refuse,
 ): Activation {
   const known = Object.keys(ACTIVATIONS).map((key) => JSON.stringify(key)).join(", ");
-  return namedActivation(name ?? "silu") ??
+  return namedActivation(name ?? activation) ??
     refuse("hidden_act", name, `one of ${known} for ${modelType}`);
 }
 
@@ -114,8 +114,8 @@ function attentionOfLayers(
   family: Family,
   { headDim, settings, file }: { headDim: number; settings: FamilySettings; file: string },
 ): readonly Omit<Attention, "channels">[] {
-  const { ropeTheta } = family.defaults;
-  const defaults = { ropeTheta, maxPositions: config.max_position_embeddings, headDim };
+  const { ropeTheta, rotated } = family.defaults;
+  const defaults = { ropeTheta, rotated, maxPositions: config.max_position_embeddings, headDim };
   const ropes = ropesFromConfig(config, defaults, file);
   return windowsFromConfig(config, family, file).map((window, layer) => ({
     scale: 1 / Math.sqrt(headDim),
@@ -127,13 +127,16 @@ function attentionOfLayers(
   }));
 }
 
-/** What a model has of what its family may have. */
+/**
+ * What a model has of what its family may have.
+ * @throws {CheckpointFormatError} for a key that is neither true nor false.
+ */
 export function traitsOf(
-  config: Readonly<Record<string, unknown>>,
+  config: ConfigReader,
   { has }: Pick<Family, "has">,
 ): ReadonlySet<Trait> {
   const isThere = (setting: Setting) =>
-    typeof setting === "boolean" ? setting : config[setting.key] === true;
+    typeof setting === "boolean" ? setting : config.boolean(setting.key, setting.absent ?? false);
   const traits = Object.entries(has) as [Trait, Setting][];
   return new Set(traits.flatMap(([trait, setting]) => isThere(setting) ? [trait] : []));
 }

@@ -16,38 +16,63 @@ const NO_NULLS = [
   "use_sliding_window",
 ] as const;
 
+type Json = Readonly<Record<string, unknown>>;
+
 /**
  * A config with the usual names of keys, where its family has others for them, and the width of an
- * MLP where that follows from the hidden size.
+ * MLP where that follows from the hidden size. What stands under a usual name that is not the
+ * family's is none of its keys: transformers does not read it either.
  */
-export function withUsualKeys(
-  json: Readonly<Record<string, unknown>>,
-  { keys = {}, defaults: { intermediate } }: Family,
-): Readonly<Record<string, unknown>> {
-  const own = new Set(Object.values(keys));
-  const renamed = {
-    ...Object.fromEntries(Object.entries(json).filter(([key]) => !own.has(key))),
-    ...Object.fromEntries(
-      Object.entries(keys).flatMap(([usual, key]) =>
-        Object.hasOwn(json, key) ? [[usual, json[key]]] : []
-      ),
-    ),
-  } as Record<string, unknown>;
-  const { hidden_size: hidden, intermediate_size: width } = renamed;
-  if (intermediate === null || typeof hidden !== "number" || (width ?? null) !== null) {
-    return renamed;
-  }
-  return { ...renamed, intermediate_size: intermediate * hidden };
+export function withUsualKeys(json: Json, { keys = {}, defaults: { intermediate } }: Family): Json {
+  const renamed = renameKeys(json, keys);
+  const { hidden_size: hidden, intermediate_size: width, per_layer_config: own } = renamed;
+  return {
+    ...renamed,
+    ...(isObject(own) && { per_layer_config: eachLayer(own, (entry) => renameKeys(entry, keys)) }),
+    ...(intermediate !== null && typeof hidden === "number" && (width ?? null) === null &&
+      { intermediate_size: intermediate * hidden }),
+  };
 }
 
-/** The converse: a config under the names that its family has for keys. */
+function renameKeys(json: Json, keys: NonNullable<Family["keys"]>): Json {
+  const renamed = Object.entries(keys);
+  const gone = new Set(renamed.flat());
+  const rest = Object.entries(json).filter(([key]) => !gone.has(key));
+  const found = renamed.flatMap(([usual, key]) =>
+    key !== null && Object.hasOwn(json, key) ? [[usual, json[key]]] : []
+  );
+  return Object.fromEntries([...rest, ...found]);
+}
+
+/** The converse: a config under the names that its family has for keys, without those it lacks. */
 export function withOwnKeys(
-  config: Readonly<Record<string, unknown>>,
+  config: Json,
   { keys = {} }: Pick<Family, "keys">,
 ): Record<string, unknown> {
+  const own = (json: Json) =>
+    Object.fromEntries(
+      Object.entries(json).flatMap(([key, value]) => {
+        const name = Object.hasOwn(keys, key) ? keys[key] : key;
+        return name === null ? [] : [[name, value]];
+      }),
+    );
+  const { per_layer_config: layers } = config;
+  return {
+    ...own(config),
+    ...(isObject(layers) && { per_layer_config: eachLayer(layers, own) }),
+  };
+}
+
+function eachLayer(layers: Json, change: (entry: Json) => Json): Json {
   return Object.fromEntries(
-    Object.entries(config).map(([key, value]) => [keys[key] ?? key, value]),
+    Object.entries(layers).map((
+      [layer, entry],
+    ) => [layer, isObject(entry) ? change(entry) : entry]),
   );
+}
+
+function isObject(value: unknown): value is Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** Other names of SiLU in transformers (`ACT2CLS`). */

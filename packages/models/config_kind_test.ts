@@ -1,12 +1,13 @@
 import { CheckpointFormatError, UnsupportedModelError } from "@lopper/core";
 import { checkConfig } from "./config_kind.ts";
+import { FAMILIES } from "./families/mod.ts";
 import { MemoryFolder } from "@lopper/formats";
 import { openModel } from "./open_model.ts";
 import { float32Tensor, tinyGguf } from "./testing/tiny_gguf.ts";
 import assert from "node:assert/strict";
 
 const FILE = "m/config.json";
-const READ = "llama, mistral, qwen2, qwen3, olmo2";
+const READ = FAMILIES.map(({ modelType }) => modelType).join(", ");
 
 function refuses(config: Record<string, unknown>, message: RegExp) {
   assert.throws(() => checkConfig(config, FILE), (error) => {

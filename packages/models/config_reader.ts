@@ -1,4 +1,4 @@
-import { CheckpointFormatError, shown } from "@lopper/core";
+import { CheckpointFormatError, shown, UnsupportedModelError } from "@lopper/core";
 
 /**
  * Keys of a config.json that few families have, read one by one. What is null says no more than
@@ -53,6 +53,20 @@ export class ConfigReader {
   text(key: string, absent?: string): string {
     const value = this.#value(key, absent);
     return typeof value === "string" ? value : this.#refuse(key, "a text");
+  }
+
+  /**
+   * For a key that changes what is computed in a way that Lopper does not compute.
+   * @param allowed what it may say all the same; absence always may.
+   * @throws {UnsupportedModelError} for anything else.
+   */
+  only(key: string, ...allowed: readonly (string | number | boolean)[]) {
+    const value = this.config[key];
+    if (!this.has(key) || allowed.some((one) => one === value)) return;
+    const needed = allowed.length > 0 ? allowed.map(shown).join(" or ") : "it to be absent";
+    throw new UnsupportedModelError(
+      `${this.file}: ${key} is ${shown(value)}; Lopper needs ${needed}`,
+    );
   }
 
   /**

@@ -46,8 +46,8 @@ const REFUSED: readonly [Record<string, unknown>, RegExp][] = [
     { model_type: "gpt2" },
     /model_type is "gpt2"; Lopper reads llama, mistral, qwen2, qwen3, olmo2/,
   ],
-  [{ hidden_act: "gelu" }, /hidden_act is "gelu"/],
-  [{ partial_rotary_factor: 0.5 }, /partial_rotary_factor is 0\.5/],
+  [{ hidden_act: "mish" }, /hidden_act is "mish"/],
+  [{ partial_rotary_factor: 0.2 }, /partial_rotary_factor is 0\.2, which makes 3 of 16 channels/],
   [{ rope_scaling: { type: "yarn", factor: 4 } }, /rope scaling is "yarn"/],
   [{ rope_parameters: { rope_type: "dynamic" } }, /rope scaling is "dynamic"/],
   [{ rope_scaling: { type: "linear" } }, /"linear" lacks factor/],
@@ -58,7 +58,7 @@ const REFUSED: readonly [Record<string, unknown>, RegExp][] = [
   ],
   [
     { rope_parameters: { sliding_attention: { rope_theta: 7 } } },
-    /rope_parameters has settings of their own for "sliding_attention"/,
+    /rope_parameters has no settings for layers of full_attention/,
   ],
   [{ ...QWEN2, layer_types: ["full_attention"] }, /layer_types has 1 entries; Lopper needs 2/],
   [
@@ -303,7 +303,8 @@ Deno.test("config: a layer without attention has the type of one that the cache 
   };
   assert.deepEqual(types([0], full, slides, full), [slides, slides, full]);
   assert.deepEqual(types([1], full, slides, slides), [full, full, slides]);
-  assert.deepEqual(types([0, 1, 2], full, slides, full), [full, slides, full]);
+  // where nothing is attended, no layer says what its attention was
+  assert.deepEqual(types([0, 1, 2], full, slides, full), [full, full, full]);
 });
 
 Deno.test("config: rotary settings are written under the keys of earlier readers, too", () => {

@@ -1,5 +1,6 @@
 import type { Architecture } from "@lopper/core";
 import { traitsOf } from "./config.ts";
+import { ConfigReader } from "./config_reader.ts";
 import type { Family } from "./families/family.ts";
 import { layersOfBlocks } from "./families/layer_blocks.ts";
 import { endTokensOf } from "./folder/generation_config.ts";
@@ -26,7 +27,7 @@ export function digestForm({ architecture, family, config }: Described) {
   if (!FIRST_FAMILIES.includes(family.modelType)) {
     return { form: 2, ...architecture, eosTokenIds, layers: layersOfBlocks(architecture) };
   }
-  const traits = traitsOf(config, family);
+  const traits = traitsOf(new ConfigReader(config, "config.json"), family);
   const { has, qkNormOver, placement } = family;
   return {
     family: architecture.family,
@@ -52,8 +53,12 @@ function ropeAndWindows({ headDim, layerCount }: Architecture, family: Family, j
   const config = { ...json, num_hidden_layers: layerCount } as WindowKeys & RopeKeys & {
     readonly max_position_embeddings?: number;
   };
-  const { ropeTheta, maxPositions } = family.defaults;
-  const usual = { ropeTheta, maxPositions: config.max_position_embeddings ?? maxPositions };
+  const { ropeTheta, rotated, maxPositions } = family.defaults;
+  const usual = {
+    ropeTheta,
+    rotated,
+    maxPositions: config.max_position_embeddings ?? maxPositions,
+  };
   const windows = windowsFromConfig(config, family, "config.json");
   const slidingWindow = windows.find((window) => window !== null) ?? null;
   const fullAttention = slidingWindow === null

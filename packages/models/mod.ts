@@ -1,9 +1,11 @@
 /** Checkpoints of any format opened as models, and written. */
 export { copyCompanions, copyTerms } from "./companions.ts";
 export { architectureFromConfig } from "./config.ts";
+export { withOwnKeys } from "./config_defaults.ts";
+export { checkConfig } from "./config_kind.ts";
 export { configSchema } from "./config_schema.ts";
 export { DECI_MODEL_TYPE, deciMultiplier, deciWidth } from "./deci_config.ts";
-export { blockTensorName } from "./families/family.ts";
+export { blockTensorName, type Family } from "./families/family.ts";
 export {
   blocksOfLayers,
   type LayerSizes,

@@ -2,6 +2,7 @@ import {
   type Architecture,
   type Block,
   CheckpointFormatError,
+  type DeclaredWeight,
   isFloatDType,
   type OuterPart,
   sha256,
@@ -85,8 +86,8 @@ export function declaredTensors(
   return [
     outer("embedding", vocabSize, hiddenSize),
     ...parts("positions"),
-    ...architecture.blocks.flatMap((block) =>
-      block.weights.map((weight) => ({
+    ...architecture.blocks.flatMap((block, number) =>
+      ownWeights(architecture.blocks, number).map((weight) => ({
         role: { part: block.kind, layer: block.layer, weight: weight.name },
         name: blockTensorName(family, block, weight.name),
         shape: weightShape(weight, sizeOf(block)),
@@ -96,6 +97,12 @@ export function declaredTensors(
     ...(tiedEmbeddings ? [] : [outer("lmHead", vocabSize, hiddenSize)]),
     ...parts("lmHeadBias"),
   ];
+}
+
+/** The weights of a block but for those that the block before it has already. */
+function ownWeights(blocks: readonly Block[], number: number): readonly DeclaredWeight[] {
+  const { layer, weights } = blocks[number];
+  return blocks[number - 1]?.layer === layer ? weights.filter(({ shared }) => !shared) : weights;
 }
 
 /** The checkpoint's name of a weight outside the blocks. */
@@ -170,16 +177,20 @@ function checkTensor(tensor: TensorInfo, shape: readonly number[], description: 
   }
 }
 
-/** The weights of one block by role. */
+/** The weights of one block by role, those included that it shares with the block before it. */
 export function weightsOfBlock(
   model: Model,
   { layer, kind }: Pick<Block, "layer" | "kind">,
 ): ReadonlyMap<string, TensorInfo> {
+  const { blocks } = model.architecture;
+  const number = blocks.findIndex((block) => block.layer === layer && block.kind === kind);
+  const shared = blocks[number]?.weights.filter(({ shared }) => shared).map(({ name }) => name);
+  const before = blocks[number - 1]?.layer === layer ? blocks[number - 1].kind : undefined;
   const found = new Map<string, TensorInfo>();
   for (const { role, tensor } of model.weights) {
-    if ("layer" in role && role.part === kind && role.layer === layer) {
-      found.set(role.weight, tensor);
-    }
+    if (!("layer" in role) || role.layer !== layer) continue;
+    const isShared = role.part === before && shared.includes(role.weight);
+    if (role.part === kind || isShared) found.set(role.weight, tensor);
   }
   return found;
 }

@@ -73,7 +73,7 @@ function prunedTensor(
   const { blocks } = model.architecture;
   const block = blocks.findIndex(({ layer, kind }) => layer === role.layer && kind === role.part);
   const units = kept[block];
-  if (!units) return undefined;
+  if (!units) return isReadNext(model, kept, block, role.weight) ? whole : undefined;
   const axis = unitAxis(blocks[block].weights.find(({ name }) => name === role.weight)!);
   if (!axis) return whole;
 
@@ -104,6 +104,18 @@ function prunedTensor(
     data: async () =>
       gatherColumns(await model.store.readBytes(tensor.name), rows, columns, indices, elementBytes),
   };
+}
+
+/** Whether the block behind this one stays and shares this weight of it. */
+function isReadNext(
+  { architecture: { blocks } }: Model,
+  kept: KeptByBlock,
+  block: number,
+  name: string,
+) {
+  const next = blocks[block + 1];
+  return next?.layer === blocks[block].layer && kept[block + 1] !== null &&
+    next.weights.some((weight) => weight.name === name && weight.shared);
 }
 
 /** `[kept, out]` as `[out, kept]` in the tensor's dtype. */

@@ -35,6 +35,8 @@ export interface RopeDefaults {
    * Longest sequence of the model, which is that before it was scaled where nothing else is said.
    */
   readonly maxPositions: number;
+  /** Share of the channels of a head that is rotated. */
+  readonly rotated: number;
   /** Channels of a head. */
   readonly headDim: number;
 }
@@ -56,7 +58,7 @@ export function ropesFromConfig(config: RopeKeys, defaults: RopeDefaults, file: 
   const usual: RopeDefaults & { readonly fraction: number } = {
     ...defaults,
     ropeTheta: config.rope_theta ?? defaults.ropeTheta,
-    fraction: config.partial_rotary_factor ?? 1,
+    fraction: config.partial_rotary_factor ?? defaults.rotated,
   };
   const [first, ...others] = places.map(({ key, json }) => ropesOf(json, usual, `${file}: ${key}`));
   const found = first ?? (() => oneRope({}, usual, file));

@@ -1,5 +1,6 @@
 import { type Architecture, attentionWindow, firstRope, headsOf, isUniform } from "@lopper/core";
 import { PRUNED_MODEL_TYPE, withoutPrefix } from "./config.ts";
+import { withOwnKeys } from "./config_defaults.ts";
 import type { Family } from "./families/family.ts";
 import { layersOfBlocks } from "./families/layer_blocks.ts";
 import { generatingClass } from "./families/mod.ts";
@@ -38,14 +39,17 @@ export function writtenConfig(model: DescribedModel): Record<string, unknown> {
   const layers = layersOfBlocks(architecture);
   if (isUniform(architecture)) {
     const uniform = { ...plain, ...widthsOf(layers[0]) };
-    return plainHeadsFit(model) ? uniform : { ...uniform, ...ownCode(family) };
+    return withOwnKeys(
+      plainHeadsFit(model) ? uniform : { ...uniform, ...ownCode(family) },
+      family,
+    );
   }
-  return {
+  return withOwnKeys({
     ...plain,
     ...(HAS_TYPES.has(family.slidingWindow) && { layer_types: layerTypes(architecture) }),
     ...ownCode(family),
     per_layer_config: perLayerConfig(layers, plain),
-  };
+  }, family);
 }
 
 /**
@@ -101,12 +105,18 @@ function hasSeveralRopes({ blocks }: Architecture): boolean {
   return new Set(ropes.map((rope) => JSON.stringify(rope))).size > 1;
 }
 
-/**
- * transformers refuses a Llama whose heads do not divide the hidden size, whatever head_dim says.
- */
+/** Whether transformers opens a plain model of the family with heads of this size and number. */
 function plainHeadsFit({ architecture, family }: DescribedModel): boolean {
-  const [first] = architecture.blocks.filter(({ attention }) => attention);
-  return family.modelType !== "llama" || architecture.hiddenSize % headsOf(first).queryHeads === 0;
+  const { hiddenSize, headDim, blocks } = architecture;
+  const { queryHeads } = headsOf(blocks.find(({ attention }) => attention)!);
+  switch (family.plainHeads) {
+    case "any":
+      return true;
+    case "divide":
+      return hiddenSize % queryHeads === 0;
+    case "fill":
+      return queryHeads * headDim === hiddenSize;
+  }
 }
 
 /** The keys by which transformers finds the code that knows layers of their own. */

@@ -5,6 +5,7 @@ Usage, from the repository root:
 
     python3 -m venv /tmp/oracles && /tmp/oracles/bin/pip install -r scripts/oracles/requirements.txt
     /tmp/oracles/bin/python scripts/oracles/make_tiny_families.py            # write everything, then check it
+    /tmp/oracles/bin/python scripts/oracles/make_tiny_families.py --only gemma phi     # only these
     /tmp/oracles/bin/python scripts/oracles/make_tiny_families.py --check    # only check what is committed
     /tmp/oracles/bin/python scripts/oracles/make_tiny_families.py --out DIR  # somewhere else
 
@@ -40,7 +41,7 @@ import platform
 import shutil
 import sys
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy
@@ -52,6 +53,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import (AutoConfig, AutoModelForCausalLM, LlamaConfig, MistralConfig, Olmo2Config, Qwen2Config,
                           Qwen3Config)
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
 DEFAULT_OUT = Path(__file__).resolve().parents[2] / "tests" / "fixtures" / "families"
 TOLERANCE = 1e-4
@@ -75,6 +77,8 @@ class Family:
     legacy_config: bool = False
     window_not_used: int | None = None  # a sliding_window in config.json that use_sliding_window turns off
     layers: list[dict] | None = None  # the "lopper" layer list of a pruned layout
+    keys: dict = field(default_factory=dict)  # of config.json, as others than transformers 5 write them
+    mistakes: dict[str, dict] = field(default_factory=dict)  # settings that a reader might miss, by what that is
 
 
 def attention(query_heads, kv_heads):
@@ -89,8 +93,80 @@ def rope(theta=10000.0, rope_type="default", **more):
     return {"rope_type": rope_type, "rope_theta": theta, **more}
 
 
-def families():
-    """The list of fixtures. Sizes are as small as they can be while every axis has its own length."""
+def tiny(model_type, **own):
+    """A config of any family, with sizes of which no two are the same."""
+    sizes = dict(vocab_size=80, hidden_size=32, intermediate_size=56, num_hidden_layers=2, num_attention_heads=4,
+                 num_key_value_heads=2, max_position_embeddings=128, bos_token_id=0, eos_token_id=1, pad_token_id=None)
+    return AutoConfig.for_model(model_type, **{**sizes, **own})
+
+
+def more_families():
+    """Families of which one or two fixtures say all."""
+    return [
+        Family(
+            "gemma", "Gemma: norms with gain 1 + w, embedding times √hidden, one KV head, 3 query heads of 16.",
+            tiny("gemma", num_attention_heads=3, num_key_value_heads=1, head_dim=16), [(2, 12), (1, 21)],
+        ),
+        Family(
+            "gemma-bias", "Gemma with biases on q, k, v and o, and the activation that its first configs call gelu.",
+            tiny("gemma", head_dim=12, attention_bias=True), [(2, 9), (1, 17)],
+            stored=torch.bfloat16, keys={"hidden_act": "gelu"},
+        ),
+        Family(
+            "arcee", "Arcee: MLPs without a gate, relu², biases everywhere, one KV head.",
+            tiny("arcee", num_key_value_heads=1, attention_bias=True, mlp_bias=True), [(2, 12), (1, 19)],
+        ),
+        Family(
+            "seed_oss", "Seed-OSS: biases on q, k and v, none on o, 3 query heads of 20, stored as bfloat16.",
+            tiny("seed_oss", num_attention_heads=3, num_key_value_heads=1, head_dim=20), [(2, 11), (1, 23)],
+            stored=torch.bfloat16,
+        ),
+        Family(
+            "seed_oss-bias", "Seed-OSS with biases on o and in the MLP, and none on q, k and v.",
+            tiny("seed_oss", head_dim=8, attention_bias=False, attention_out_bias=True, mlp_bias=True), [(2, 9)],
+        ),
+        Family(
+            "olmo", "OLMo: layer norms without weights, one KV head.",
+            tiny("olmo", num_key_value_heads=1), [(2, 12), (1, 19)],
+        ),
+        Family(
+            "granite", "Granite: multipliers of embedding, branches, scores and logits, tied, biases on q, k, v and o.",
+            tiny("granite", num_key_value_heads=1, attention_bias=True, tie_word_embeddings=True, embedding_multiplier=6.0,
+                 residual_multiplier=0.35, attention_multiplier=0.2, logits_scaling=1.5),
+            [(2, 12), (1, 21)],
+            mistakes={name: {name: 1.0} for name in (
+                "embedding_multiplier", "residual_multiplier", "attention_multiplier", "logits_scaling")},
+        ),
+        Family(
+            "phi", "Phi: attention and a plain MLP read one norm, half of each head is rotated, biases everywhere.",
+            tiny("phi", num_key_value_heads=1), [(2, 12), (1, 19)],
+        ),
+        Family(
+            "phi-qk-norm", "Phi with norms of q and k, 0.4 of heads of 20 rotated.",
+            tiny("phi", hidden_size=40, num_attention_heads=2, num_key_value_heads=2, qk_layernorm=True,
+                 partial_rotary_factor=0.4),
+            [(2, 11), (1, 17)],
+        ),
+        Family(
+            "nemotron", "Nemotron: layer norms with gain 1 + w, plain MLPs with relu², half of each head is rotated.",
+            tiny("nemotron", num_key_value_heads=1, attention_bias=True, mlp_bias=True), [(2, 12), (1, 19)],
+            stored=torch.bfloat16,
+        ),
+        Family(
+            "opt", "OPT: learned positions from the third row on, plain MLPs with relu, biases, tied.",
+            tiny("opt", ffn_dim=56, max_position_embeddings=40, word_embed_proj_dim=32), [(2, 12), (1, 19)],
+        ),
+        Family(
+            "opt-bare", "OPT without biases, whose norms have no weights, untied, with gelu.",
+            tiny("opt", ffn_dim=56, max_position_embeddings=40, word_embed_proj_dim=32, enable_bias=False,
+                 layer_norm_elementwise_affine=False, tie_word_embeddings=False, activation_function="gelu"),
+            [(2, 9), (1, 17)], mistakes={"activation": {"activation_function": "relu"}},
+        ),
+    ]
+
+
+def first_families():
+    """The fixtures of the first families. Sizes are as small as they can be while every axis has its own length."""
 
     def llama(**kw):
         base = dict(vocab_size=80, hidden_size=32, intermediate_size=72, num_hidden_layers=2, num_attention_heads=4,
@@ -226,6 +302,10 @@ def families():
     ]
 
 
+def families():
+    return first_families() + more_families()
+
+
 def generator(text):
     return torch.Generator().manual_seed(zlib.crc32(text.encode()))
 
@@ -233,8 +313,8 @@ def generator(text):
 def build(config, layers=None, attention_kind="eager"):
     """A float32 model of this config, with its layers cut to `layers` if given (weights not set yet)."""
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation=attention_kind).eval()
-    for layer, shape in zip(model.model.layers, layers or []):
-        cut(layer, shape)
+    for index, shape in enumerate(layers or []):
+        cut(model.model.layers[index], shape)
     return model
 
 
@@ -274,6 +354,11 @@ def cut(layer, shape):
     layer.forward = forward
 
 
+def usual_gain(config):
+    """What a norm's weight is that leaves its gain at 1."""
+    return 0 if config.model_type.startswith(("gemma", "nemotron")) else 1
+
+
 def fill(model, stored, random):
     """Random weights, rounded to the dtype they will be stored in."""
     hidden = model.config.hidden_size
@@ -281,11 +366,11 @@ def fill(model, stored, random):
     with torch.no_grad():
         for name, weight in sorted(model.named_parameters()):
             if name.endswith("norm.weight"):
-                value = 0.5 + torch.rand(weight.shape, generator=random)
+                value = torch.rand(weight.shape, generator=random) + (usual_gain(model.config) - 0.5)
             else:
                 if name.endswith(".bias"):
                     scale = 0.4
-                elif name == "model.embed_tokens.weight":
+                elif name.endswith("embed_tokens.weight"):
                     scale = 2 / math.sqrt(hidden) if tied else 1.0
                 elif name == "lm_head.weight":
                     scale = 2 / math.sqrt(hidden)
@@ -323,9 +408,7 @@ def decode(case):
 def config_json(family):
     """config.json as transformers writes it, or as transformers 4 did, with the "lopper" key if pruned."""
     config = family.config
-    config.architectures = [{"llama": "LlamaForCausalLM", "mistral": "MistralForCausalLM",
-                             "olmo2": "Olmo2ForCausalLM", "qwen2": "Qwen2ForCausalLM",
-                             "qwen3": "Qwen3ForCausalLM"}[config.model_type]]
+    config.architectures = [MODEL_FOR_CAUSAL_LM_MAPPING[type(config)].__name__]
     config.dtype = family.stored
     content = json.loads(config.to_json_string())
     if family.legacy_config:
@@ -338,6 +421,7 @@ def config_json(family):
     if family.window_not_used is not None:
         content.update(use_sliding_window=False, sliding_window=family.window_not_used, max_window_layers=0)
         del content["layer_types"]
+    content.update(family.keys)
     if family.layers is not None:
         content["lopper"] = {"schema": 1, "layers": family.layers}
     return dict(sorted(content.items()))
@@ -424,23 +508,29 @@ def difference(model, cases):
     return max((logits_of(model, case["input_ids"]) - decode(case)).abs().max().item() for case in cases)
 
 
-def mistakes(folder, config):
+def mistakes(folder, family):
     """Models with one thing wrong, by what is wrong. Each must be far outside the tolerance."""
-    yield "rotary base", load(folder, rope_parameters={**config.rope_parameters, "rope_theta": 5000.0})
-    if config.rope_parameters["rope_type"] != "default":
-        yield "rotary scaling", load(folder, rope_parameters=rope(config.rope_parameters["rope_theta"]))
-    if config.rms_norm_eps > 1e-3:
+    config = AutoConfig.from_pretrained(folder)
+    for what, change in family.mistakes.items():
+        yield what, load(folder, **change)
+    rotary = getattr(config, "rope_parameters", None) or {}
+    if "rope_theta" in rotary:
+        yield "rotary base", load(folder, rope_parameters={**rotary, "rope_theta": 5000.0})
+    if rotary.get("rope_type", "default") != "default":
+        yield "rotary scaling", load(folder, rope_parameters=rope(rotary["rope_theta"]))
+    if getattr(config, "rms_norm_eps", 0) > 1e-3:
         yield "rms_norm_eps", load(folder, rms_norm_eps=1e-5)
-    for ending, value in (("q_proj.bias", 0), ("k_proj.bias", 0), ("v_proj.bias", 0), ("o_proj.bias", 0),
-                          ("gate_proj.bias", 0), ("up_proj.bias", 0), ("down_proj.bias", 0), ("q_norm.weight", 1),
-                          ("k_norm.weight", 1), ("input_layernorm.weight", 1), ("post_attention_layernorm.weight", 1),
-                          ("post_feedforward_layernorm.weight", 1), ("model.norm.weight", 1)):
+    endings = {name.split(".layers.")[-1].lstrip("0123456789") for name, _ in load(folder).named_parameters()
+               if name.endswith((".bias", "norm.weight"))}
+    if not rotary:
+        # It adds the same to all scores of a query.
+        endings.discard(".self_attn.k_proj.bias")
+    for ending in sorted(endings):
         model = load(folder)
-        found = [weight for name, weight in model.named_parameters() if name.endswith(ending)]
-        if found:
-            for weight in found:
-                weight.data.fill_(value)
-            yield ending, model
+        for name, weight in model.named_parameters():
+            if name.endswith(ending):
+                weight.data.fill_(0 if ending.endswith(".bias") else usual_gain(config))
+        yield ending, model
 
 
 def check_llama3_bands(config):
@@ -464,8 +554,7 @@ def check(family, out):
     assert expected["float64_gap"] < TOLERANCE / 10, (family.name, expected["float64_gap"])
     deviation = torch.cat([decode(case).flatten() for case in cases]).std().item()
     assert 1 <= deviation <= 3, (family.name, deviation)
-    config = AutoConfig.from_pretrained(folder)
-    weakest = min((difference(model, cases), what) for what, model in mistakes(folder, config))
+    weakest = min((difference(model, cases), what) for what, model in mistakes(folder, family))
     assert weakest[0] > 1e-2, (family.name, weakest)
     size = sum(file.stat().st_size for file in folder.iterdir())
     assert size < 250_000, (family.name, size)
@@ -477,8 +566,8 @@ def check(family, out):
         far = difference(full, [expected["beyond_window"]])
         print(f"  a reader that ignores the window: {far:.2g} beyond it")
         assert far > 1e-2
-    if config.rope_parameters["rope_type"] == "llama3":
-        check_llama3_bands(config)
+    if (getattr(family.config, "rope_parameters", None) or {}).get("rope_type") == "llama3":
+        check_llama3_bands(family.config)
     return size
 
 
@@ -486,15 +575,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT)
     parser.add_argument("--check", action="store_true", help="write nothing, check what is there")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="only these fixtures")
     arguments = parser.parse_args()
+    wanted = [family for family in families() if not arguments.only or family.name in arguments.only]
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     if not arguments.check:
-        for family in families():
+        for family in wanted:
             write(family, arguments.out)
     print(f"{'name':22}{'bytes':>9}{'std':>10}{'reload':>12}{'float64 gap':>13}{'mistake':>10}  smallest mistake")
-    total = sum(check(family, arguments.out) for family in families())
+    total = sum(check(family, arguments.out) for family in wanted)
     print(f"{'total':22}{total:9}")
     assert total < 2_500_000
 

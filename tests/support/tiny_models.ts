@@ -1,6 +1,8 @@
 import {
   type Architecture,
+  haveWeight,
   headsOf,
+  type NormKind,
   type NormPlacement,
   type PrunePlan,
   type Ranking,
@@ -13,7 +15,14 @@ import {
   type TensorEntry,
   writeSafetensors,
 } from "@lopper/formats";
-import { architectureFromConfig, configSchema, declaredTensors, FAMILIES } from "@lopper/models";
+import {
+  architectureFromConfig,
+  checkConfig,
+  declaredTensors,
+  FAMILIES,
+  type Family,
+  withOwnKeys,
+} from "@lopper/models";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
@@ -80,7 +89,7 @@ export async function tinyModel(
   const hidden = random.pick([12, 20, 24, 32]);
   const headDim = random.pick([4, 6, 16, 32]);
   const kvHeads = random.int(1, 3);
-  const queriesPerGroup = random.int(1, 3);
+  const queriesPerGroup = family.keys?.num_key_value_heads === null ? 1 : random.int(1, 3);
   const layerCount = random.int(1, 4);
   const intermediate = random.int(3, 40);
   const vocab = vocabSize ?? random.int(17, 40);
@@ -97,7 +106,7 @@ export async function tinyModel(
         : { intermediate_size: missing ? random.int(1, intermediate) : intermediate },
     };
   });
-  const config = {
+  const config = withOwnKeys({
     model_type: family.modelType,
     hidden_size: hidden,
     intermediate_size: intermediate,
@@ -109,8 +118,7 @@ export async function tinyModel(
     max_position_embeddings: 64,
     rms_norm_eps: 1e-5,
     tie_word_embeddings: tied,
-    attention_bias: random.chance(0.5),
-    mlp_bias: random.chance(0.5),
+    ...randomSettings(family, random),
     sliding_window: null,
     rope_parameters: random.pick([
       { rope_type: "default", rope_theta: 10000 },
@@ -125,23 +133,25 @@ export async function tinyModel(
       },
     ]),
     ...(missing && { lopper: { schema: 1, layers: shapes } }),
-  };
-  const { architecture } = architectureFromConfig(configSchema.parse(config), "config.json");
+  }, family);
+  const described = architectureFromConfig(checkConfig(config, "config.json"), "config.json");
+  const { architecture } = described;
 
   const entries: TensorEntry[] = [];
+  const usual = isOnePlus(architecture.norm.kind) ? 0 : 1;
   const add = (name: string, shape: readonly number[], norm: boolean) => {
     const count = shape.reduce((a, b) => a * b, 1);
     const value = () => {
       const unit = 2 * random.unit() - 1;
       // Rows of unit length keep activations and logits of order one.
       if (!norm) return 1.7 / Math.sqrt(shape.at(-1)!) * unit;
-      return normSpread ? normSpread ** unit : 1 + 0.2 * unit;
+      return (normSpread ? normSpread ** unit : 1 + 0.2 * unit) - 1 + usual;
     };
     const values = Float32Array.from({ length: count }, value);
     const bytes = fromFloat32("F32", values);
     entries.push({ name, dtype: "F32", shape, data: () => Promise.resolve(bytes) });
   };
-  for (const { role, name, shape } of declaredTensors(architecture, family)) {
+  for (const { role, name, shape } of declaredTensors(architecture, described.family)) {
     const isNorm = "weight" in role ? role.weight.endsWith("norm") : role.part === "finalNorm";
     add(name, shape, isNorm);
   }
@@ -153,6 +163,25 @@ export async function tinyModel(
     "model.safetensors": sink.bytes,
   });
 }
+
+/** Whether the gain of a norm is 1 more than its weight. */
+function isOnePlus(kind: NormKind): boolean {
+  return kind === "rms1p" || kind === "layer1p";
+}
+
+/** What models of a family may have, by the keys that say so. */
+function randomSettings({ has, modelType }: Family, random: Random): Record<string, unknown> {
+  const keys = Object.values(has).flatMap((setting) =>
+    typeof setting === "object" ? [setting.key] : []
+  );
+  const own = SETTINGS[modelType]?.(random) ?? {};
+  return { ...Object.fromEntries(keys.map((key) => [key, random.chance(0.5)])), ...own };
+}
+
+/** What some families say in keys of their own. */
+const SETTINGS: Readonly<Record<string, (random: Random) => Record<string, unknown>>> = {
+  gemma: (random) => ({ hidden_act: random.pick(["gelu", "gelu_pytorch_tanh"]) }),
+};
 
 /** A random ranking of the units of every block. */
 export function randomRanking({ blocks }: Architecture, random: Random): Ranking {
@@ -180,6 +209,14 @@ export function traits(architecture: Architecture, plan: PrunePlan): string[] {
     if (attention === "removed" && mlp === "removed") found.push("layer removed");
   });
   if (architecture.headDim % 16 !== 0) found.push("odd head size");
+  const { norm, outer, blocks } = architecture;
+  found.push(norm.kind, ...outer);
+  if (!haveWeight(blocks, "norm")) found.push("no norm weights");
+  for (const { kind, weights, parallel, placement = "pre" } of blocks) {
+    if (kind === "mlp" && !weights.some(({ name }) => name === "gate")) found.push("no gate");
+    found.push(placement);
+    if (parallel) found.push("parallel");
+  }
   if (plan.layers.every(({ attention, mlp }) => attention === "removed" && mlp === "removed")) {
     found.push("no block left");
   }

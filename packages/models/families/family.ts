@@ -10,10 +10,10 @@ import type {
 import type { ConfigReader } from "../config_reader.ts";
 
 /**
- * Where a setting comes from: fixed by the family, or a boolean key of config.json (absent =
- * false).
+ * Where a setting comes from: fixed by the family, or a boolean key of config.json; `absent` is
+ * what its absence means, false unless said.
  */
-export type Setting = boolean | { readonly key: string };
+export type Setting = boolean | { readonly key: string; readonly absent?: true };
 
 /**
  * What distinguishes one model family from another, as data: a family that is like another one is
@@ -44,14 +44,22 @@ export interface Family {
   readonly slidingWindow: "never" | "sliding_window" | "use_sliding_window" | "layer_types";
   /** Which layers have a window where config.json does not say so. */
   readonly slides?: (layer: number, config: ConfigReader) => boolean;
-  /** Keys that have another name in its config.json, by the usual one. */
-  readonly keys?: Readonly<Record<string, string>>;
+  /** Keys that have another name in its config.json, or are not in it (null), by the usual one. */
+  readonly keys?: Readonly<Record<string, string | null>>;
   /** What keys mean that config.json does not have. */
   readonly defaults: FamilyDefaults;
+  /** What an MLP applies where config.json does not say `hidden_act`. */
+  readonly activation: string;
   /** What its config.json says in keys of its own. */
   readonly settings?: (config: ConfigReader) => FamilySettings;
   /** The difference that a config.json makes; none unless said. */
   readonly variant?: (config: ConfigReader) => Partial<Family>;
+  /**
+   * What transformers demands of query heads in a plain config: that their number divides the
+   * hidden size, or that their channels are as many as it has. Where they do not, our own code is
+   * written beside it.
+   */
+  readonly plainHeads: "any" | "divide" | "fill";
   readonly tensorNames: TensorNames;
   /**
    * Tensors in which its checkpoints hold weights of blocks in another way than one each,
@@ -152,6 +160,8 @@ export interface FamilyDefaults {
   /** `intermediate_size`, as a multiple of the hidden size; null where it has to be there. */
   readonly intermediate: number | null;
   readonly ropeTheta: number;
+  /** `partial_rotary_factor`: the share of a head's channels that is rotated. */
+  readonly rotated: number;
   /** `num_key_value_heads`; a null there means as many as query heads in every family. */
   readonly kvHeads: number | "heads";
   readonly headDim: number | "hidden/heads";

@@ -50,3 +50,44 @@ export function renamed(
     return { ...block, weights: { ...block.weights, ...Object.fromEntries(weights) } };
   });
 }
+
+/** The same blocks without the weights of these names. */
+export function without(
+  blocks: readonly BlockTemplate[],
+  ...names: readonly string[]
+): readonly BlockTemplate[] {
+  return blocks.map((block) => ({
+    ...block,
+    weights: Object.fromEntries(
+      Object.entries(block.weights).filter(([name]) => !names.includes(name)),
+    ),
+  }));
+}
+
+/** The same blocks with a bias beside the weight of every norm, of queries and keys too. */
+export function withNormBiases(blocks: readonly BlockTemplate[]): readonly BlockTemplate[] {
+  return blocks.map((block) => ({
+    ...block,
+    weights: Object.fromEntries(
+      Object.entries(block.weights).flatMap(([name, weight]) => {
+        if (!name.endsWith("norm")) return [[name, weight]];
+        const tensor = weight.tensor.replace(/weight$/, "bias");
+        return [[name, weight], [`${name}_bias`, { ...weight, tensor }]];
+      }),
+    ),
+  }));
+}
+
+/** The same blocks where the MLP of a layer reads what attention reads, by one norm for both. */
+export function withSharedNorm(
+  [attention, ...others]: readonly BlockTemplate[],
+): readonly BlockTemplate[] {
+  const { norm } = attention.weights;
+  return [
+    attention,
+    ...others.map((block) => ({
+      ...block,
+      weights: { ...block.weights, norm: { ...norm, shared: true as const } },
+    })),
+  ];
+}

@@ -9,5 +9,6 @@ export const mistral: Family = {
   // No key of its config says that there are some.
   has: {},
   slidingWindow: "sliding_window",
+  plainHeads: "any",
   defaults: { ...llama.defaults, maxPositions: 131_072, kvHeads: 8, slidingWindow: 4096 },
 };

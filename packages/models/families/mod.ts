@@ -1,12 +1,27 @@
 import { shown, UnsupportedModelError } from "@lopper/core";
+import { arcee } from "./arcee.ts";
 import type { Family } from "./family.ts";
+import { gemma } from "./gemma.ts";
 import { llama } from "./llama.ts";
 import { mistral } from "./mistral.ts";
+import { olmo } from "./olmo.ts";
 import { olmo2 } from "./olmo2.ts";
 import { qwen2 } from "./qwen2.ts";
 import { qwen3 } from "./qwen3.ts";
+import { seedOss } from "./seed_oss.ts";
 
-export const FAMILIES: readonly Family[] = [llama, mistral, qwen2, qwen3, olmo2];
+/** A line each, so that a family is added by one. */
+export const FAMILIES: readonly Family[] = [
+  llama,
+  mistral,
+  qwen2,
+  qwen3,
+  olmo2,
+  arcee,
+  gemma,
+  olmo,
+  seedOss,
+];
 
 /**
  * The class by which transformers generates with a model of a `model_type`; undefined for another

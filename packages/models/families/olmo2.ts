@@ -15,5 +15,6 @@ export const olmo2: Family = {
   // Its config has no key for biases of the MLP.
   has: { ...llama.has, mlpBias: false, qkNorm: true },
   qkNormOver: "all heads",
+  plainHeads: "any",
   defaults: { ...llama.defaults, rmsNormEps: 1e-5 },
 };

@@ -9,6 +9,7 @@ export const qwen2: Family = {
   // They always are there, and no others; the config does not speak of them.
   has: { qkvBias: true },
   slidingWindow: "use_sliding_window",
+  plainHeads: "any",
   defaults: {
     ...llama.defaults,
     maxPositions: 32_768,
