@@ -76,7 +76,7 @@ export class BlockRefits {
   async attempt(block: number, known: readonly number[] | null): Promise<Attempt | null> {
     const { decoder, shape } = this.#model;
     const fits = await this.#fits(block, LAMBDAS);
-    const batches = fitBatches(decoder, shape, this.#passes.validation);
+    const batches = fitBatches(this.#products, decoder, shape, this.#passes.validation);
     const best = await bestFit(this.#products, fits, batches);
     if (!best) return null;
     const before = known ?? await this.#loss();
@@ -96,7 +96,7 @@ export class BlockRefits {
     const { decoder, shape } = this.#model;
     const moments = await momentsOf(
       this.#products,
-      fitBatches(decoder, shape, this.#passes.calibration),
+      fitBatches(this.#products, decoder, shape, this.#passes.calibration),
     );
     const fits: Fit[] = [];
     for (const lambda of lambdas) {

@@ -1,15 +1,9 @@
 import { GramSum, type Matrix, matrix, type Products } from "@lopper/algebra";
 import type { Shape } from "@lopper/core";
 import type { Decoder } from "@lopper/runtime";
+import { behindNorm } from "./behind_norm.ts";
+import type { FitBatch } from "./fit_batch.ts";
 import type { PassPair } from "./pass.ts";
-
-/** One batch of what a projection is fitted on, a row for each token. */
-export interface FitBatch {
-  /** X: what enters the projection, `[tokens, channels]`. */
-  readonly captured: Matrix;
-  /** R: what the block's output lacks of the dense hidden states, `[tokens, hiddenSize]`. */
-  readonly missing: Matrix;
-}
 
 /**
  * The second moments that a regression needs: the lower triangle of XᵀX `[channels, channels]`, and
@@ -25,18 +19,25 @@ export interface Moments {
  * text stands where the output of the block is to be.
  */
 export async function* fitBatches(
+  products: Products,
   decoder: Decoder,
   shape: Shape,
   { dense, pruned }: PassPair,
 ): AsyncGenerator<FitBatch> {
+  const { placement = "pre", multiplier = 1 } = decoder.blocks[pruned.block];
   for (const [b, input] of pruned.hiddenStates.entries()) {
     const tokens = input.batch * input.length;
-    const { hidden, captured } = await decoder.captureBlock(pruned.block, shape, input, "values");
-    const missing = difference(dense.hiddenStates[b].data, hidden.data);
-    yield {
-      captured: matrix(tokens, captured.length / tokens, captured),
-      missing: matrix(tokens, missing.length / tokens, missing),
-    };
+    const run = await decoder.captureBlock(pruned.block, shape, input, "values");
+    const captured = matrix(tokens, run.captured.length / tokens, run.captured);
+    const wanted = dense.hiddenStates[b].data;
+    const rows = (data: Float32Array) => matrix(tokens, data.length / tokens, data);
+    if (placement === "pre") {
+      const missing = difference(wanted, run.hidden.data);
+      yield { captured, missing: rows(scaled(missing, 1 / multiplier)) };
+    } else {
+      const added = rows(scaled(difference(wanted, input.data), 1 / multiplier));
+      yield await behindNorm(products, decoder, shape, { block: pruned.block, captured, added });
+    }
   }
 }
 
@@ -52,6 +53,12 @@ export async function momentsOf(
     cross = await products.product(captured, missing, { transA: true, add: cross });
   }
   return { gram: gram.take(), cross: cross! };
+}
+
+/** In place. */
+function scaled(values: Float32Array, factor: number): Float32Array {
+  if (factor !== 1) { for (let i = 0; i < values.length; i++) values[i] *= factor; }
+  return values;
 }
 
 /** A loop: `map` with a function takes several times as long, and hidden states are long. */

@@ -1,6 +1,7 @@
 import { Matrix as Dense } from "ml-matrix";
 import assert from "node:assert/strict";
-import { difference, type FitBatch, momentsOf } from "./moments.ts";
+import type { FitBatch } from "./fit_batch.ts";
+import { difference, momentsOf } from "./moments.ts";
 import { assertClose, dense, inBatches, productsTest, randoms } from "./testing/products.ts";
 
 const CHANNELS = 6, HIDDEN = 4;

@@ -1,7 +1,8 @@
 import { type Matrix, type Products, RidgeFactor } from "@lopper/algebra";
 import type { FloatDType } from "@lopper/core";
 import { fromFloat32, toFloat32 } from "@lopper/formats";
-import { difference, type FitBatch, type Moments } from "./moments.ts";
+import type { FitBatch } from "./fit_batch.ts";
+import { difference, type Moments } from "./moments.ts";
 
 /**
  * Shares of the mean diagonal: Týr's 0.01 (λ = 0.01 · mean diag H), and what holds on more to the

@@ -38,7 +38,7 @@ export async function* refitAll(
 ): AsyncGenerator<RecoveryEvent, RecoveryResult> {
   const { decoder, shape } = model;
   const { steps, recorded, measure } = run;
-  const reason = whyNotRefitted(decoder.blocks);
+  const reason = whyNotRefitted(decoder.architecture);
   if (reason !== null) throw new UnsupportedModelError(`--recover auto ${reason}`);
   const judged = recorded.find((line): line is RecoveryTest =>
     line.type === "recovery" && line.steps === steps

@@ -1,7 +1,8 @@
 import { matrix } from "@lopper/algebra";
 import { inverse, Matrix as Dense } from "ml-matrix";
 import assert from "node:assert/strict";
-import { type FitBatch, momentsOf } from "./moments.ts";
+import type { FitBatch } from "./fit_batch.ts";
+import { momentsOf } from "./moments.ts";
 import { bestFit, type Fit, fitOf } from "./refit.ts";
 import { assertClose, dense, inBatches, productsTest, randoms } from "./testing/products.ts";
 

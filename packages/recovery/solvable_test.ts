@@ -5,12 +5,13 @@ import assert from "node:assert/strict";
 import { refitAll } from "./refit_all.ts";
 import { whyNotRefitted } from "./solvable.ts";
 
-Deno.test("recovery: a norm behind a block is said to be in the way, and nothing is begun", async () => {
-  const pre = tinyArchitecture(1);
-  const post = tinyArchitecture(1, { placement: "post" });
-  assert.equal(whyNotRefitted(pre.blocks), null);
-  assert.match(whyNotRefitted(post.blocks)!, /behind that of block 0\.attention lies a norm/);
-  const decoder = { blocks: post.blocks } as unknown as Decoder;
+Deno.test("recovery: a layer norm behind a block is said to be in the way, and nothing is begun", async () => {
+  const post = tinyArchitecture(1, { placement: "post", norm: "layer" });
+  for (const change of [{}, { placement: "post" }, { norm: "layer" }] as const) {
+    assert.equal(whyNotRefitted(tinyArchitecture(1, change)), null);
+  }
+  assert.match(whyNotRefitted(post)!, /behind that of block 0\.attention lies a layer norm/);
+  const decoder = { architecture: post } as unknown as Decoder;
   const [model, texts, run] = [{ decoder }, {}, {}] as unknown as Parameters<typeof refitAll>;
   await assert.rejects(
     refitAll(model, texts, run).next(),

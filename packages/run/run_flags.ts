@@ -39,7 +39,7 @@ export function runFlags(
 ): RunFlags {
   checkParts(RUN_OPTIONS, given);
   const preset = presetSettings(given.preset ?? saved?.preset ?? RUN_DEFAULTS.preset);
-  const unfit = whyNotRefitted(architecture.blocks);
+  const unfit = whyNotRefitted(architecture);
   const values = settingValues(RUN_OPTIONS, given, saved, {
     preset: {
       ...preset,

@@ -41,8 +41,8 @@ Deno.test("settings: what contradicts, or is what no option gives, is refused in
   refused({ uniform: true, swap: "auto" }, /--uniform keeps all of them alike/);
 });
 
-Deno.test("settings: where norms lie behind blocks nothing is refitted, and asking for it is an error that says why", () => {
-  const post = tinyArchitecture(2, { placement: "post" });
+Deno.test("settings: where layer norms lie behind blocks nothing is refitted, and asking for it is an error that says why", () => {
+  const post = tinyArchitecture(2, { placement: "post", norm: "layer" });
   assert.equal(runFlags(post, {}).recover, "none");
   assert.equal(runFlags(post, { recover: "none" }).recover, "none");
   assert.equal(flagsOf({}).recover, "auto");
@@ -50,6 +50,8 @@ Deno.test("settings: where norms lie behind blocks nothing is refitted, and aski
     () => runFlags(post, { recover: "auto" }),
     (error) =>
       error instanceof UsageError &&
-      /^--recover auto solves .* block 0\.attention lies a norm; leave it out/.test(error.message),
+      /^--recover auto solves .* block 0\.attention lies a layer norm; leave it out/.test(
+        error.message,
+      ),
   );
 });

@@ -4,7 +4,7 @@ import { Matrix as Dense } from "ml-matrix";
 import assert from "node:assert/strict";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
-import type { FitBatch } from "../moments.ts";
+import type { FitBatch } from "../fit_batch.ts";
 
 /** A test that multiplies on a backend. */
 export function productsTest(name: string, fn: (products: Products) => Promise<void>) {
