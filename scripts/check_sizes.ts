@@ -22,6 +22,7 @@ const SCHEMA = /schema[^/]*\.ts$/;
 /** Types that may have more fields, or files of such types, each with the reason. */
 const WIDE: Readonly<Record<string, string>> = {
   Architecture: "all that computing a model depends on: an architecture as its families declare it",
+  Block: "all that computing one depends on, as its family declares it",
   ComparedModel: "what comparison.json says of a model, as it is read again",
   Family: "a row of the list of families: all in which one differs from another",
   "packages/run/options/setting.ts":

@@ -1,6 +1,7 @@
 import type { Rope } from "./attention.ts";
 import { areAlike, type Block, blockId, type Shape } from "./block.ts";
 import type { Norm } from "./norm.ts";
+import { routingOf } from "./routing.ts";
 
 /**
  * A decoder-only language model as its residual blocks. That they differ is normal: a pruned model
@@ -87,7 +88,8 @@ export function resizedBlocks(blocks: readonly Block[], shape: Shape): readonly 
     const size = shape[number];
     if (!size) return [];
     const dimensions = block.dimensions.map(({ name }) => ({ name, units: size[name] }));
-    return [{ ...block, dimensions }];
+    if (!block.routing) return [{ ...block, dimensions }];
+    return [{ ...block, dimensions, routing: routingOf(block.routing, dimensions[0].units) }];
   });
 }
 

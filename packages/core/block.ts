@@ -1,5 +1,6 @@
 import type { Attention } from "./attention.ts";
 import type { Axis, UnitAxis } from "./axis.ts";
+import type { Gating, Routing } from "./routing.ts";
 
 /**
  * The anatomy of a model as data: a residual block is a list of weights, and each axis of a weight
@@ -8,7 +9,10 @@ import type { Axis, UnitAxis } from "./axis.ts";
  * of yet.
  */
 
-/** One weight of a block; `axes` are `[out, in]` of a matrix and `[n]` of a bias or a norm. */
+/**
+ * One weight of a block; `axes` are `[out, in]` of a matrix and `[n]` of a bias or a norm, behind
+ * those of the units where it is stacked.
+ */
 export interface DeclaredWeight {
   /** Its name in the block, the same in every family: "q", "down", … */
   readonly name: string;
@@ -20,6 +24,8 @@ export interface DeclaredWeight {
   readonly norm?: true;
   /** The block before it in its layer has the same one: where both are there, it is one tensor. */
   readonly shared?: true;
+  /** It is a matrix or a bias for each unit of its first axis, of which a token uses a few. */
+  readonly stacked?: true;
 }
 
 /**
@@ -47,7 +53,7 @@ export interface Block {
   /** Names it in plans, journals and messages, and among the blocks of its model: "3.attention". */
   readonly id: string;
   readonly layer: number;
-  /** What computes it: "attention", "mlp", … */
+  /** What computes it: "attention", "mlp", "experts", … */
   readonly kind: string;
   /** "pre" unless said. */
   readonly placement?: NormPlacement;
@@ -64,6 +70,10 @@ export interface Block {
   readonly weights: readonly DeclaredWeight[];
   /** Where its tokens see one another. */
   readonly attention?: Attention;
+  /** Where its tokens go to some of its units each: its stacked weights are theirs. */
+  readonly routing?: Routing;
+  /** How gate and up of its MLPs go together where it is not by a product alone. */
+  readonly gating?: Gating;
 }
 
 /** The id of the one block of a kind that a layer has. */
@@ -136,12 +146,26 @@ export function parametersOfBlock(
  * positions).
  */
 export function macsOfBlock(block: Block, size: BlockSize, length: number): number {
-  const matrices = block.weights.filter(({ axes }) => axes.length === 2);
-  const products = matrices.reduce((sum, weight) => sum + product(weightShape(weight, size)), 0);
+  const products = block.weights.filter(isMatrix).reduce(
+    (sum, weight) => sum + product(weightShape(weight, size)) * shareUsed(block, weight, size),
+    0,
+  );
   // Scores and weighted values, each over (length + 1) / 2 positions on average under the causal
   // mask.
   const attended = block.attention ? axisLength(block.attention.channels, size) : 0;
   return products + attended * (length + 1);
+}
+
+/** Whether a weight is multiplied with activations: a matrix, or one for each unit. */
+function isMatrix({ axes, stacked }: DeclaredWeight): boolean {
+  return axes.length === (stacked ? 3 : 2);
+}
+
+/** Which share of a weight a token uses. */
+function shareUsed({ routing }: Block, weight: DeclaredWeight, size: BlockSize): number {
+  if (!weight.stacked || !routing) return 1;
+  const [units] = weightShape(weight, size);
+  return Math.min(routing.topK, units) / units;
 }
 
 /** The places along an axis that belong to these units, in their order. */
@@ -172,9 +196,29 @@ export function unitAxis(
 export function outputProjection(
   block: Block,
 ): DeclaredWeight & { readonly axes: [Axis, UnitAxis] } {
-  const found = block.weights.find((weight) => unitAxis(weight)?.at === 1);
+  const found = findOutputProjection(block);
   if (!found) throw new TypeError(`block ${block.id} has no output projection`);
   return found as DeclaredWeight & { readonly axes: [Axis, UnitAxis] };
+}
+
+/** Whether all units of a block write through one projection: those of a mixture have their own. */
+export function hasOutputProjection(block: Block): boolean {
+  return findOutputProjection(block) !== undefined;
+}
+
+function findOutputProjection({ weights }: Block): DeclaredWeight | undefined {
+  return weights.find((weight) => unitAxis(weight)?.at === 1);
+}
+
+/**
+ * The units by which a block is large or small, and how many inner channels one has: those along
+ * its output projection, or the experts of a mixture, which have one projection each.
+ */
+export function mainUnits(block: Block): UnitAxis {
+  if (hasOutputProjection(block)) return outputProjection(block).axes[1];
+  const [main] = block.dimensions;
+  if (!main) throw new TypeError(`block ${block.id} has no units`);
+  return { dimension: main.name, width: 1 };
 }
 
 /**
@@ -201,9 +245,10 @@ export function innerWidth(block: Block, size: BlockSize): number {
   return axisLength(outputProjection(block).axes[1], size);
 }
 
-/** Inputs of the widest output projection; 1 where there is no block. */
+/** Inputs of the widest output projection; 1 where no block has one. */
 export function widestInner(blocks: readonly Block[]): number {
-  return Math.max(1, ...blocks.map((block) => innerWidth(block, sizeOf(block))));
+  const projected = blocks.filter(hasOutputProjection);
+  return Math.max(1, ...projected.map((block) => innerWidth(block, sizeOf(block))));
 }
 
 /** Blocks that a model of this shape has. */

@@ -3,6 +3,8 @@ import {
   type Block,
   denseShape,
   macsOfBlock,
+  mainUnits,
+  parametersOfBlock,
   unitAxis,
   unitIndices,
   weightShape,
@@ -10,7 +12,13 @@ import {
 } from "./block.ts";
 import { countParameters, pruningRatio } from "./counts.ts";
 import { headsOf } from "./heads.ts";
-import { type Architecture, isUniform, keepLayers, withShape } from "./architecture.ts";
+import {
+  type Architecture,
+  isUniform,
+  keepLayers,
+  resizedBlocks,
+  withShape,
+} from "./architecture.ts";
 import { parametersOf } from "./resource.ts";
 
 const HIDDEN = 48;
@@ -139,4 +147,33 @@ Deno.test("what is left of a model is a model, and so are some of its layers", (
     ...attention(0, 2),
     id: "0.attention",
   }]);
+});
+
+Deno.test("a mixture's parameters are those of all experts, its multiply-accumulates those of top-k", () => {
+  const experts = { dimension: "experts", width: 1 };
+  const mixture: Block = {
+    id: "0.experts",
+    layer: 0,
+    kind: "experts",
+    dimensions: [{ name: "experts", units: 6 }],
+    routing: { topK: 2, softmaxOver: "all" },
+    weights: [
+      { name: "norm", axes: [HIDDEN], norm: true },
+      { name: "router", axes: [experts, HIDDEN] },
+      { name: "up", axes: [experts, 10, HIDDEN], stacked: true },
+      { name: "up_bias", axes: [experts, 10], stacked: true },
+      { name: "down", axes: [experts, HIDDEN, 10], stacked: true },
+      { name: "shared_up", axes: [20, HIDDEN] },
+    ],
+  };
+  const one = 2 * 10 * 48, shared = 20 * 48;
+  const count = (size: { experts: number }) => parametersOfBlock(mixture, size, { norms: true });
+  assert.equal(count({ experts: 6 }), 48 + 6 * (48 + one + 10) + shared);
+  assert.equal(count({ experts: 3 }), 48 + 3 * (48 + one + 10) + shared);
+  assert.equal(macsOfBlock(mixture, { experts: 6 }, 100), 6 * 48 + 2 * one + shared);
+  assert.equal(macsOfBlock(mixture, { experts: 1 }, 100), 48 + one + shared);
+  assert.equal(widestInner([mixture]), 1, "no projection is of all units");
+  assert.deepEqual(mainUnits(mixture), { dimension: "experts", width: 1 });
+  const [few] = resizedBlocks([mixture], [{ experts: 1 }]);
+  assert.equal(few.routing?.topK, 1, "no token goes to more experts than there are");
 });

@@ -1,4 +1,4 @@
-import { type Block, type BlockSize, outputProjection } from "./block.ts";
+import { type Block, type BlockSize, mainUnits } from "./block.ts";
 import type { Resource } from "./resource.ts";
 
 /** Measured times of one kind of block at several sizes. */
@@ -29,7 +29,7 @@ export type TimedKind = Pick<LatencyCurve, "kind" | "unitWidth">;
 
 /** Which blocks a block is timed with. */
 export function timedKind(block: Block): TimedKind {
-  return { kind: block.kind, unitWidth: outputProjection(block).axes[1].width };
+  return { kind: block.kind, unitWidth: mainUnits(block).width };
 }
 
 export function isSameKind(a: TimedKind, b: TimedKind): boolean {
@@ -38,7 +38,7 @@ export function isSameKind(a: TimedKind, b: TimedKind): boolean {
 
 /** Units by which the time of a block is told. */
 export function timedUnits(block: Block, size: BlockSize): number {
-  return size[outputProjection(block).axes[1].dimension];
+  return size[mainUnits(block).dimension];
 }
 
 /**

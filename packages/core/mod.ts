@@ -63,10 +63,12 @@ export {
   type DeclaredWeight,
   denseShape,
   type Dimension,
+  hasOutputProjection,
   haveWeight,
   indexOfPart,
   innerWidth,
   macsOfBlock,
+  mainUnits,
   type NormPlacement,
   outputProjection,
   parametersOfBlock,
@@ -109,6 +111,7 @@ export {
 export type { Axis, UnitAxis } from "./axis.ts";
 export type { Attention, Rope, RopeScaling } from "./attention.ts";
 export type { Norm, NormKind } from "./norm.ts";
+export { type Gating, type Routing, routingOf } from "./routing.ts";
 export { planOf } from "./plan_of_changes.ts";
 export { printable, printableJson, printableLine } from "./printable.ts";
 export {

@@ -3,7 +3,7 @@ export { type ByteSink, MemorySink } from "./byte_sink.ts";
 export { BlobSource, type ByteSource, checkRange, MemorySource } from "./byte_source.ts";
 export { decodeText } from "./decode_text.ts";
 export { expandInto, fromFloat32, type HalfDType, isHalf, toFloat32 } from "./dtypes.ts";
-export { finiteFloat32 } from "./finite_values.ts";
+export { finiteFloat32, finiteHalves } from "./finite_values.ts";
 export { type GgufHeader, type GgufTensor, readGgufHeader } from "./gguf/header.ts";
 export { GgufMetadata, type MetadataEntry } from "./gguf/metadata.ts";
 export { BLOCK_VALUES, quantizeQ4_0, quantizeQ8_0 } from "./gguf/quantize_blocks.ts";

@@ -21,19 +21,37 @@ export function blockNodes(
   { sum, read, hiddenSize }: BlockInput,
   kinds: readonly BlockKind[] = BLOCK_KINDS,
 ): BlockValues {
-  const { g, block, weights } = scope;
-  const kind = kinds.find(({ kind }) => kind === block.kind);
-  if (!kind) throw new TypeError(`nothing computes a block of the kind ${block.kind}`);
-  const vector = (name: string) => haveWeight([block], name) ? weights.vector(name) : undefined;
-  const norm = (x: string, name: string) =>
-    normed(g, x, scope.norm, {
-      width: hiddenSize,
-      weight: vector(name),
-      bias: vector(`${name}_bias`),
-    });
-  const { placement = "pre", multiplier } = block;
-  const { out, captured } = kind.compute(scope, placement === "post" ? read : norm(read, "norm"));
-  const behind = placement === "pre" ? out : norm(out, placement === "post" ? "norm" : "post_norm");
+  const kind = kinds.find(({ kind }) => kind === scope.block.kind);
+  if (!kind) throw new TypeError(`nothing computes a block of the kind ${scope.block.kind}`);
+  const { out, captured } = kind.compute(scope, normedInput(scope, read, hiddenSize));
+  return { out: withAdded(scope, sum, out, hiddenSize), captured };
+}
+
+/** What a block reads, behind the norm where that is before it. */
+export function normedInput(scope: NormScope, read: string, hiddenSize: number): string {
+  return scope.block.placement === "post" ? read : blockNorm(scope, read, "norm", hiddenSize);
+}
+
+/** The hidden states with what a block computed of them. */
+export function withAdded(scope: NormScope, sum: string, out: string, hiddenSize: number): string {
+  const { g, block: { placement = "pre", multiplier } } = scope;
+  const name = placement === "post" ? "norm" : "post_norm";
+  const behind = placement === "pre" ? out : blockNorm(scope, out, name, hiddenSize);
   const added = multiplier === undefined ? behind : g.node("Mul", [behind, g.float32(multiplier)]);
-  return { out: g.node("Add", [sum, added]), captured };
+  return g.node("Add", [sum, added]);
+}
+
+/** What norms of a block need. */
+type NormScope = Pick<BlockScope, "g" | "block" | "norm"> & {
+  readonly weights: Pick<BlockScope["weights"], "vector">;
+};
+
+function blockNorm(scope: NormScope, x: string, name: string, hiddenSize: number): string {
+  const { g, block, weights } = scope;
+  const vector = (name: string) => haveWeight([block], name) ? weights.vector(name) : undefined;
+  return normed(g, x, scope.norm, {
+    width: hiddenSize,
+    weight: vector(name),
+    bias: vector(`${name}_bias`),
+  });
 }

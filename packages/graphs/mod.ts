@@ -2,6 +2,13 @@ export type { AttentionOp, FedAttention } from "./attention/fed_attention.ts";
 export { MASKED } from "./attention/masks.ts";
 export { blockGraph, blockGraphKey } from "./block_graph.ts";
 export { cachedDecoder, type DecoderWeight } from "./cached_decoder.ts";
+export {
+  expertGraph,
+  residualGraph,
+  residualWeights,
+  routerGraph,
+  routerWeights,
+} from "./expert_graphs.ts";
 export { gemm, type GemmOptions } from "./gemm.ts";
 export { type ElementType, GraphBuilder } from "./graph_builder.ts";
 export { type FeedType, type GraphPiece, graphPieces } from "./graph_pieces.ts";

@@ -47,7 +47,12 @@ export function architectureFromConfig(
   if (!Number.isInteger(headDim) || headDim % 2 !== 0) {
     refuse("head_dim", headDim, "an even whole number");
   }
-  const layers = checkedLayers(config, file, refuse);
+  const { experts } = settings;
+  if (experts && experts.routing.topK > experts.count) {
+    refuse("num_experts_per_tok", experts.routing.topK, `at most ${experts.count} experts`);
+  }
+  const complete = experts ? { ...config, num_experts: experts.count } : config;
+  const layers = checkedLayers(complete, file, refuse);
   const attention = attentionOfLayers(config, family, { headDim, settings, file });
   const architecture: Architecture = {
     family: family.modelType,
@@ -66,6 +71,7 @@ export function architectureFromConfig(
       family,
       {
         ...{ hiddenSize, headDim, traits: traitsOf(reader, family), attention },
+        ...(experts && { experts }),
         ...(settings.parallel && { parallel: true }),
         ...(activation !== "silu" && { activation }),
         ...(settings.multiplier !== undefined && { multiplier: settings.multiplier }),

@@ -30,6 +30,7 @@ const perLayerSchema = z.record(
     num_attention_heads: size.optional(),
     num_key_value_heads: size.optional(),
     intermediate_size: size.optional(),
+    num_experts: size.optional(),
     skip: z.array(z.string()).optional(),
   }),
 );
@@ -39,6 +40,7 @@ export const configSchema = z.looseObject({
   model_type: z.string(),
   hidden_size: size,
   intermediate_size: size,
+  num_experts: size.nullish(),
   num_hidden_layers: size.max(MAX_LAYERS),
   num_attention_heads: size,
   num_key_value_heads: size.nullish(),

@@ -7,6 +7,8 @@ export interface UsualLayer {
   readonly num_attention_heads: number;
   readonly num_key_value_heads: number;
   readonly intermediate_size: number;
+  /** Of layers with mixtures. */
+  readonly num_experts?: number | null;
 }
 
 /** The widths of the blocks that a layer has, by their keys. */
@@ -16,7 +18,10 @@ export function widthsOf({ attention, mlp }: LayerSizes): Partial<UsualLayer> {
       num_attention_heads: attention.queryHeads,
       num_key_value_heads: attention.kvHeads,
     }),
-    ...(mlp && { intermediate_size: mlp.intermediateSize }),
+    ...(mlp &&
+      (mlp.experts === undefined
+        ? { intermediate_size: mlp.intermediateSize }
+        : { num_experts: mlp.experts })),
   };
 }
 
@@ -29,6 +34,7 @@ const READ: readonly string[] = [
   "num_attention_heads",
   "num_key_value_heads",
   "intermediate_size",
+  "num_experts",
   "skip",
 ];
 
@@ -65,7 +71,7 @@ export function layersOfConfig(
       { file },
     );
   }
-  if (listed) return layersListed(listed, count, file);
+  if (listed) return layersListed(listed, config, file);
   const overrides = overridesByLayer(own ?? {}, count, file);
   return Array.from({ length: count }, (_, layer): LayerSizes => {
     const { skip = [], ...widths } = overrides.get(layer) ?? {};
@@ -74,7 +80,10 @@ export function layersOfConfig(
       attention: skip.includes("attention")
         ? null
         : { queryHeads: has.num_attention_heads, kvHeads: has.num_key_value_heads },
-      mlp: skip.includes("mlp") ? null : { intermediateSize: has.intermediate_size },
+      mlp: skip.includes("mlp") ? null : {
+        intermediateSize: has.intermediate_size,
+        ...(has.num_experts && { experts: has.num_experts }),
+      },
     };
   });
 }
@@ -117,7 +126,7 @@ function overridesByLayer(
 /** The layers under the key `lopper`, as versions up to 0.3.0 wrote them. */
 function layersListed(
   { layers }: LayerOverrides,
-  count: number,
+  { num_hidden_layers: count, num_experts: experts }: ModelConfig,
   file: string,
 ): readonly LayerSizes[] {
   if (layers.length !== count) {
@@ -127,6 +136,6 @@ function layersListed(
   }
   return layers.map(({ attention, mlp }): LayerSizes => ({
     attention: attention && { queryHeads: attention.query_heads, kvHeads: attention.kv_heads },
-    mlp: mlp && { intermediateSize: mlp.intermediate_size },
+    mlp: mlp && { intermediateSize: mlp.intermediate_size, ...(experts && { experts }) },
   }));
 }

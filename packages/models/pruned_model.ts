@@ -91,11 +91,11 @@ function prunedTensor(
   const elementBytes = DTYPE_BYTES[tensor.dtype];
   const [rows, columns = 1] = tensor.shape;
   if (axis.at === 0) {
+    const rowBytes = tensor.byteLength / rows;
     return {
       ...whole,
       shape: [indices.length, ...tensor.shape.slice(1)],
-      data: async () =>
-        gatherRows(await model.store.readBytes(tensor.name), indices, columns * elementBytes),
+      data: () => readRows(model, tensor, indices, rowBytes),
     };
   }
   return {
@@ -129,11 +129,21 @@ function encodeTransposed({ name, dtype }: TensorInfo, columns: Float32Array, ro
   return fromFloat32(dtype, out);
 }
 
-function gatherRows(bytes: Uint8Array, kept: Uint32Array, rowBytes: number): Uint8Array {
+/** Rows of a tensor, those that are neighbours there read together. */
+async function readRows(
+  { store }: Model,
+  { name }: TensorInfo,
+  kept: Uint32Array,
+  rowBytes: number,
+): Promise<Uint8Array> {
   const out = new Uint8Array(kept.length * rowBytes);
-  kept.forEach((row, i) =>
-    out.set(bytes.subarray(row * rowBytes, (row + 1) * rowBytes), i * rowBytes)
-  );
+  for (let i = 0; i < kept.length;) {
+    let end = i + 1;
+    while (end < kept.length && kept[end] === kept[end - 1] + 1) end++;
+    const bytes = await store.readBytes(name, kept[i] * rowBytes, (end - i) * rowBytes);
+    out.set(bytes, i * rowBytes);
+    i = end;
+  }
   return out;
 }
 

@@ -19,7 +19,7 @@ const ARCHITECTURE = architectureOfLayers(Array.from({ length: 22 }, () => LAYER
 const CPU = { memoryLimitBytes: null, name: "cpu", engines: 1, attentionOp: "gqa" };
 const NEEDS: MemoryNeeds = {
   architecture: ARCHITECTURE,
-  weights: { held: 2.2e9, expanded: 4.1e9, largestBlock: 0.14e9, head: 0.26e9 },
+  weights: { held: 2.2e9, expanded: 4.1e9, largestBlock: 0.14e9, head: 0.26e9, experts: 0 },
   length: 512,
   tokens: 28_672,
   batchTokens: 2048,

@@ -109,7 +109,9 @@ export async function* prepareRun(
     backend,
     await LaidOutWeights.load(model, { ranking: ranking, expandedBytes }),
   );
-  const searching = backend.description.residentWeights
+  // Which experts tokens go to is found out beside the device.
+  const isMixture = model.architecture.blocks.some(({ routing }) => routing);
+  const searching = backend.description.residentWeights && !isMixture
     ? new ResidentDecoder(backend, decoder.weights)
     : decoder;
   return {

@@ -4,6 +4,7 @@ import { blockGraph, blockGraphKey, type Capture } from "@lopper/graphs";
 import type { GraphRuns } from "./graph_runs.ts";
 import type { AttentionMask, HiddenStates, KeyValues } from "./hidden_states.ts";
 import { type AttentionRun, TokenFeeds } from "./token_feeds.ts";
+import { type ExpertSums, Mixtures } from "./mixtures.ts";
 import type { LaidOutWeights } from "./weight_layout.ts";
 
 /** Names of the fetches with what was captured inside a block. */
@@ -28,6 +29,8 @@ export interface BlockOutput {
   readonly present: KeyValues | null;
   /** Where it was asked for. */
   readonly captured?: Float32Array;
+  /** Of a mixture of experts. */
+  readonly experts?: ExpertSums;
 }
 
 /** The blocks of a model, of whatever kind, each in the size that it is given. */
@@ -36,6 +39,7 @@ export class Blocks {
   readonly #weights: LaidOutWeights;
   readonly #runs: GraphRuns;
   readonly #tokens: TokenFeeds;
+  readonly #mixtures: Mixtures;
   /** Each with the number of the first block whose graph it shares. */
   readonly #blocks: readonly { readonly block: Block; readonly graph: number }[];
 
@@ -43,6 +47,7 @@ export class Blocks {
     this.#runs = runs;
     this.#weights = weights;
     this.#architecture = weights.architecture;
+    this.#mixtures = new Mixtures(runs, weights);
     this.#tokens = new TokenFeeds(this.#architecture, runs.backend.description);
     const keys = this.#architecture.blocks.map(blockGraphKey);
     this.#blocks = this.#architecture.blocks.map((block, i) => ({
@@ -60,6 +65,7 @@ export class Blocks {
   ): Promise<BlockOutput> {
     const { block, graph } = this.#blocks[number];
     const { capture } = options;
+    if (block.routing) return await this.#mixture(number, size, input);
     const attended = this.#attention(block, size, input, options);
     const { hiddenSize, norm } = this.#architecture;
     const parallel = block.parallel && input.base !== undefined;
@@ -81,12 +87,26 @@ export class Blocks {
     return {
       hidden: {
         ...{ batch: input.batch, length: input.length, data: float32Data(fetches, "out") },
-        ...(this.#isBeforeParallel(number) &&
-          { base: block.parallel ? input.base ?? input.data : input.data }),
+        ...this.#base(number, input),
       },
       present: kept ? presentOf(fetches, kept.total) : null,
       captured: capture && float32Data(fetches, CAPTURE_FETCH[capture]),
     };
+  }
+
+  async #mixture(number: number, size: BlockSize, input: HiddenStates): Promise<BlockOutput> {
+    const { block } = this.#blocks[number];
+    const sees = block.parallel ? input.base : undefined;
+    const { hidden, sums } = await this.#mixtures.run(number, size, input, sees);
+    return { hidden: { ...hidden, ...this.#base(number, input) }, present: null, experts: sums };
+  }
+
+  /** What the layer was given, where the next block reads that. */
+  #base(number: number, input: HiddenStates): Pick<HiddenStates, "base"> {
+    const { block } = this.#blocks[number];
+    return this.#isBeforeParallel(number)
+      ? { base: block.parallel ? input.base ?? input.data : input.data }
+      : {};
   }
 
   /** How the tokens of a block that is attended see one another. */

@@ -6,6 +6,7 @@ import { GraphRuns } from "./graph_runs.ts";
 import { Heads, type TokenLogProbs, type TokenPick } from "./heads.ts";
 import { certain, type Predictions } from "./predictions.ts";
 import type { AttentionMask, HiddenStates, KeyValues } from "./hidden_states.ts";
+import type { ExpertSums } from "./mixtures.ts";
 import type { LaidOutWeights } from "./weight_layout.ts";
 
 /**
@@ -105,6 +106,25 @@ export class Decoder {
     this.#blockTokens += input.batch * input.length;
     const { hidden, captured } = await this.#blocks.run(number, size, input, { capture });
     return { hidden, captured: captured! };
+  }
+
+  /**
+   * `runBlock` of a mixture of experts that is there, with what its experts made of the tokens.
+   * @throws {TypeError} when the block is removed, or none.
+   */
+  async captureExperts(
+    number: number,
+    shape: Shape,
+    input: HiddenStates,
+  ): Promise<{ readonly hidden: HiddenStates; readonly experts: ExpertSums }> {
+    const size = shape[number];
+    const { id, routing } = this.blocks[number];
+    if (!size || !routing) {
+      throw new TypeError(`block ${id} is no mixture of experts that is there`);
+    }
+    this.#blockTokens += input.batch * input.length;
+    const { hidden, experts } = await this.#blocks.run(number, size, input);
+    return { hidden, experts: experts! };
   }
 
   /**

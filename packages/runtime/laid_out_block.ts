@@ -12,7 +12,7 @@ export interface LaidOutWeight {
 
 export type LaidOutBlock = Map<string, LaidOutWeight>;
 
-/** Reads the weights of a block, its units in the order of `units`. */
+/** Reads the weights of a block that are not stacked, its units in the order of `units`. */
 export async function layOutBlock(
   model: Model,
   block: Block,
@@ -21,7 +21,7 @@ export async function layOutBlock(
 ): Promise<LaidOutBlock> {
   const tensors = weightsOfBlock(model, block);
   const laidOut: LaidOutBlock = new Map();
-  for (const weight of block.weights) {
+  for (const weight of block.weights.filter(({ stacked }) => !stacked)) {
     const info = tensors.get(weight.name)!;
     const read = await readStored(model, info, options);
     const [rows, columns = 1] = info.shape;

@@ -5,9 +5,9 @@ import {
   headsOf,
   isSameKind,
   type LatencyTable,
+  mainUnits,
   mean,
   median,
-  outputProjection,
   type Shape,
   sizeOf,
   type TimedKind,
@@ -112,7 +112,7 @@ function shapeAt(blocks: readonly Block[], kinds: readonly TimedSizes[], i: numb
   return blocks.map((block): BlockSize => {
     const own = timedKind(block);
     const sizes = kinds.find((kind) => isSameKind(kind, own))?.sizes ?? [];
-    const { dimension } = outputProjection(block).axes[1];
+    const { dimension } = mainUnits(block);
     const whole = sizeOf(block);
     const units = Math.min(whole[dimension], sizes[i % sizes.length] ?? Infinity);
     return { ...whole, [dimension]: units };

@@ -1,5 +1,13 @@
 import type { BackendDescription } from "@lopper/backends";
-import { type Architecture, headsOf, innerWidth, parametersOfBlock, sizeOf } from "@lopper/core";
+import {
+  type Architecture,
+  type Block,
+  headsOf,
+  innerWidth,
+  parametersOfBlock,
+  sizeOf,
+  weightShape,
+} from "@lopper/core";
 import { attentionChunks, attentionOpFor } from "./attention_op.ts";
 import { headRows } from "./heads.ts";
 
@@ -21,7 +29,7 @@ export function activationBytes(
   const attended = blocks.filter((block) => block.attention);
   const heads = attended.map((block) => headsOf(block));
   const others = blocks.filter((block) => !block.attention);
-  const intermediate = Math.max(0, ...others.map((block) => innerWidth(block, sizeOf(block))));
+  const intermediate = Math.max(0, ...others.map(intermediateWidth));
   const queries = Math.max(0, ...heads.map(({ queryHeads }) => queryHeads));
   const keys = Math.max(0, ...heads.map(({ kvHeads }) => kvHeads));
   // gate, up, sigmoid, SiLU and product; the hidden states, their norm and the result
@@ -39,6 +47,14 @@ export function activationBytes(
   return FLOAT_BYTES * (mlp + attention + scores + head);
 }
 
+/** Inner channels of an MLP: of a mixture, those of one expert or of the shared one. */
+function intermediateWidth(block: Block): number {
+  if (!block.routing) return innerWidth(block, sizeOf(block));
+  const rows = block.weights.filter(({ name }) => name === "up" || name === "shared_up")
+    .map((weight) => weightShape(weight, sizeOf(block)).at(-2)!);
+  return Math.max(...rows);
+}
+
 /**
  * Bytes that engines which share out rows take beside their activations: their threads, and each
  * its copy of the weights of a run, which lie in memory that all share, too.
@@ -48,7 +64,18 @@ export function sharedEngineBytes(
   { engines }: BackendDescription,
 ): number {
   if (engines === 1) return 0;
-  const inBlocks = blocks.map((block) => parametersOfBlock(block, sizeOf(block), { norms: true }));
+  const inBlocks = blocks.map(largestRun);
   const largest = inBlocks.reduce((most, count) => Math.max(most, count), vocabSize * hiddenSize);
   return engines * ENGINE_BYTES + (engines + 1) * largest * FLOAT_BYTES;
+}
+
+/** Parameters of the largest run of a block: of a mixture, of one expert, or of all else. */
+function largestRun(block: Block): number {
+  const size = sizeOf(block);
+  const all = (weights: Block["weights"]) =>
+    parametersOfBlock({ ...block, weights }, size, { norms: true });
+  const stacked = block.weights.filter((weight) => weight.stacked);
+  if (stacked.length === 0) return all(block.weights);
+  const [experts] = weightShape(stacked[0], size);
+  return Math.max(all(block.weights.filter((weight) => !weight.stacked)), all(stacked) / experts);
 }

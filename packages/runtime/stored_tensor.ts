@@ -1,5 +1,12 @@
 import { DTYPE_BYTES } from "@lopper/core";
-import { expandInto, type HalfDType, isHalf, type TensorInfo } from "@lopper/formats";
+import {
+  expandInto,
+  finiteFloat32,
+  finiteHalves,
+  type HalfDType,
+  isHalf,
+  type TensorInfo,
+} from "@lopper/formats";
 import type { Model } from "@lopper/models";
 
 /**
@@ -38,6 +45,19 @@ export async function readStored(
   return float32 || !isHalf(dtype) || tensorBytes(tensor).half === null
     ? { dtype: "F32", data: await store.readFloat32(name) }
     : { dtype, data: await store.readHalves(name) };
+}
+
+/**
+ * Values of a part of a tensor as the file has them.
+ * @param first place of the first of them in the tensor.
+ * @throws {CheckpointFormatError} when a value is NaN or infinite.
+ */
+export function storedPart(tensor: TensorInfo, bytes: Uint8Array, first: number): StoredTensor {
+  const { dtype, offset } = tensor;
+  const offsetOf = (index: number) => offset + (first + index) * DTYPE_BYTES[dtype];
+  return isHalf(dtype)
+    ? { dtype, data: finiteHalves(tensor, bytes, offsetOf) }
+    : { dtype: "F32", data: finiteFloat32(tensor, bytes, offsetOf) };
 }
 
 /** Writes values of a tensor from `start` on into `out` in float32, as many as it takes. */

@@ -3,29 +3,23 @@ import {
   axisLength,
   type BlockSize,
   DTYPE_BYTES,
-  type OuterPart,
   outputProjection,
   type Ranking,
   sourceRanking,
 } from "@lopper/core";
 import { fromFloat32 } from "@lopper/formats";
-import { type Model, outerWeight } from "@lopper/models";
+import type { Model } from "@lopper/models";
 import { type LaidOutBlock, layOutBlock, moveUnits } from "./laid_out_block.ts";
-import { copyValues, readStored, type StoredTensor } from "./stored_tensor.ts";
+import { type ExpertWeight, ExpertWeights } from "./expert_weights.ts";
+import { type OuterWeights, readOuterWeights } from "./outer_weights.ts";
+import { copyValues, type StoredTensor } from "./stored_tensor.ts";
 import { placesOf } from "./unit_places.ts";
-import { expansionBytes, keptWithin, partOf } from "./weight_memory.ts";
+import { expansionBytes, expertsOf, heldExperts, keptWithin } from "./weight_memory.ts";
 
-/** Weights of the head that are no matrices, with the names under which graphs are fed them. */
-const HEAD_VECTORS: readonly (readonly [OuterPart, string])[] = [
-  ["finalNorm", "norm"],
-  ["finalNormBias", "norm_bias"],
-  ["lmHeadBias", "lm_head_bias"],
-];
-
-/** What lies outside the blocks. */
-interface OuterWeights extends Pick<LaidOutWeights, "headVectors" | "positions"> {
-  readonly embedding: StoredTensor;
-  readonly lmHead: StoredTensor;
+/** What lies in the blocks, by their numbers; those are missing that were not read. */
+interface BlockWeights {
+  readonly blocks: ReadonlyMap<number, LaidOutBlock>;
+  readonly experts: ReadonlyMap<number, ExpertWeights>;
 }
 
 export interface LoadOptions {
@@ -37,6 +31,11 @@ export interface LoadOptions {
    * takes longer and computes the same.
    */
   readonly expandedBytes?: number;
+  /**
+   * Bytes that the weights of experts may take as the file has them; without it, as many as there
+   * are. What finds no room stays in the file, and is read whenever tokens go to an expert.
+   */
+  readonly expertBytes?: number;
   /** The parts that will be used; without it, all. What is not read cannot be asked for. */
   readonly only?: { readonly layer: number } | "outer";
 }
@@ -66,6 +65,8 @@ export class LaidOutWeights {
   readonly #lmHead: StoredTensor;
   /** By their numbers; those are missing that were not read. */
   readonly #blocks: ReadonlyMap<number, LaidOutBlock>;
+  /** Of mixtures, by their numbers. */
+  readonly #experts: ReadonlyMap<number, ExpertWeights>;
   #ranking: Ranking;
   /** Bytes that the shared buffer needs; it is made on its first use. */
   readonly #scratchBytes: number;
@@ -74,7 +75,7 @@ export class LaidOutWeights {
   private constructor(
     architecture: Architecture,
     outer: OuterWeights,
-    blocks: ReadonlyMap<number, LaidOutBlock>,
+    { blocks, experts }: BlockWeights,
     ranking: Ranking,
     memory: { expandedBytesHeld: number; scratchBytes: number },
   ) {
@@ -84,6 +85,7 @@ export class LaidOutWeights {
     this.#embedding = outer.embedding;
     this.#lmHead = outer.lmHead;
     this.#blocks = blocks;
+    this.#experts = experts;
     this.#ranking = ranking;
     const tensors = new Set([this.#embedding, this.#lmHead]);
     for (const block of blocks.values()) {
@@ -93,6 +95,7 @@ export class LaidOutWeights {
     this.bytes = vectors.reduce((sum, { byteLength }) => sum + byteLength, 0) +
       (this.positions?.byteLength ?? 0);
     for (const { data } of tensors) this.bytes += data.byteLength;
+    for (const { bytes } of experts.values()) this.bytes += bytes;
     this.expandedBytesHeld = memory.expandedBytesHeld;
     this.#scratchBytes = memory.scratchBytes;
   }
@@ -103,45 +106,41 @@ export class LaidOutWeights {
    */
   static async load(
     model: Model,
-    { ranking = sourceRanking(model.architecture.blocks), expandedBytes = Infinity, only }:
-      LoadOptions = {},
+    {
+      ranking = sourceRanking(model.architecture.blocks),
+      expandedBytes = Infinity,
+      expertBytes = Infinity,
+      only,
+    }: LoadOptions = {},
   ): Promise<LaidOutWeights> {
-    const { architecture, store } = model;
+    const { architecture } = model;
     const wanted = (layer: number | null) =>
       only === undefined || (only === "outer" ? layer === null : layer === only.layer);
     const expansions = expansionBytes(model, wanted);
-    const kept = keptWithin(expansions, expandedBytes);
-    const outer = async (part: "embedding" | "lmHead"): Promise<StoredTensor> =>
-      wanted(null)
-        ? await readStored(model, outerWeight(model, part), {
-          float32: kept.has(partOf({ part }, architecture)),
-        })
-        : { dtype: "F32", data: new Float32Array(0) };
-    const embedding = await outer("embedding");
-    const vector = async (part: OuterPart) =>
-      architecture.outer.includes(part)
-        ? await store.readFloat32(outerWeight(model, part).name)
-        : null;
-    const headVectors: Record<string, Float32Array> = {};
-    for (const [part, name] of HEAD_VECTORS) {
-      const values = await vector(part);
-      if (values) headVectors[name] = values;
-    }
-    const positions = wanted(null) ? await vector("positions") : null;
-    const lmHead = architecture.tiedEmbeddings ? embedding : await outer("lmHead");
-    const blocks = new Map<number, LaidOutBlock>();
+    const held = heldExperts(model, expertBytes);
+    const inFile = new Set(
+      architecture.blocks.flatMap(({ id }) => held.has(id) ? [] : [expertsOf(id)]),
+    );
+    const sizes = [...expansions].flatMap(([part, { bytes }]): [string, number][] =>
+      inFile.has(part) ? [] : [[part, bytes]]
+    );
+    const kept = keptWithin(new Map(sizes), expandedBytes);
+    const outer = await readOuterWeights(model, kept, wanted(null));
+    const blocks = new Map<number, LaidOutBlock>(), experts = new Map<number, ExpertWeights>();
     for (const [number, block] of architecture.blocks.entries()) {
       if (!wanted(block.layer)) continue;
       const read = { float32: kept.has(block.id) };
       blocks.set(number, await layOutBlock(model, block, ranking[number]!, read));
+      if (!block.routing) continue;
+      const how = { held: held.has(block.id), float32: kept.has(expertsOf(block.id)) };
+      experts.set(number, await ExpertWeights.load(model, block, how));
     }
     let expandedBytesHeld = 0, scratchBytes = 0;
-    for (const [part, bytes] of expansions) {
+    for (const [part, { bytes, used }] of expansions) {
       if (kept.has(part)) expandedBytesHeld += bytes;
-      else scratchBytes = Math.max(scratchBytes, bytes);
+      else scratchBytes = Math.max(scratchBytes, used);
     }
-    const read = { embedding, lmHead, headVectors, positions };
-    return new LaidOutWeights(architecture, read, blocks, ranking, {
+    return new LaidOutWeights(architecture, outer, { blocks, experts }, ranking, {
       expandedBytesHeld,
       scratchBytes,
     });
@@ -243,8 +242,25 @@ export class LaidOutWeights {
   }
 
   /**
-   * The weights of a block of this size in float32: data and rows of each; good until the next
-   * call.
+   * The weights of one expert of a mixture in float32, as the checkpoint has them; good until the
+   * next call.
+   * @param place of the expert as they lie: the first ones are those of a narrower block.
+   * @throws {CheckpointFormatError} when a weight that is read from the file is NaN or infinite.
+   */
+  expert(number: number, place: number): Promise<readonly ExpertWeight[]> {
+    const experts = this.#experts.get(number);
+    if (!experts) throw new TypeError(`the experts of block ${number} were not read`);
+    const [{ name }] = this.architecture.blocks[number].dimensions;
+    let used = 0;
+    return experts.expert(
+      this.#ranking[number]![name][place],
+      (values) => this.#room(used, used += values),
+    );
+  }
+
+  /**
+   * The weights of a block of this size in float32, but for those that are stacked: data and rows
+   * of each; good until the next call.
    */
   block(
     number: number,
@@ -268,10 +284,15 @@ export class LaidOutWeights {
     let used = 0;
     return prefixes.map(({ tensor, length }) => {
       if (tensor.dtype === "F32") return tensor.data.subarray(0, length);
-      this.#scratch ??= new Float32Array(this.#scratchBytes / DTYPE_BYTES.F32);
-      const out = this.#scratch.subarray(used, used += length);
+      const out = this.#room(used, used += length);
       copyValues(tensor, 0, out);
       return out;
     });
+  }
+
+  /** A part of the shared buffer. */
+  #room(start: number, end: number): Float32Array {
+    this.#scratch ??= new Float32Array(this.#scratchBytes / DTYPE_BYTES.F32);
+    return this.#scratch.subarray(start, end);
   }
 }

@@ -189,6 +189,7 @@ Deno.test("weights: memory is predicted from shapes and dtypes", async () => {
     expanded: 4 * (inBlocks + vocabSize * h),
     largestBlock: 4 * Math.max(...sizes),
     head: 4 * vocabSize * h,
+    experts: 0,
   });
   model[Symbol.dispose]();
 });

@@ -1,4 +1,4 @@
-import type { Architecture } from "@lopper/core";
+import { type Architecture, blockId, indexOfPart } from "@lopper/core";
 import type { TensorInfo } from "@lopper/formats";
 import { type Model, outerWeight, type WeightRole } from "@lopper/models";
 import { tensorBytes } from "./stored_tensor.ts";
@@ -19,7 +19,12 @@ export interface WeightMemory {
    * every use.
    */
   readonly expanded: number;
-  /** The half-precision matrices of the largest block, in float32. */
+  /** Of `held` and as it is held there, what may stay in the file instead: weights of experts. */
+  readonly experts: number;
+  /**
+   * The half-precision matrices of the largest block, in float32; of the experts of a mixture,
+   * those of one.
+   */
   readonly largestBlock: number;
   /** The LM head in float32; 0 when the checkpoint has it so. */
   readonly head: number;
@@ -27,48 +32,100 @@ export interface WeightMemory {
 
 /** What loading a model will take, from its tensors' shapes and dtypes alone. */
 export function weightMemory(model: Model): WeightMemory {
-  const { [HEAD]: head, ...blocks } = Object.fromEntries(expansionBytes(model));
-  const sizes = Object.values(blocks);
+  const expansions = expansionBytes(model);
+  const held = model.weights.map(({ role, tensor }) => {
+    const { half, float32 } = tensorBytes(tensor);
+    return { bytes: half ?? float32, stacked: isStacked(model.architecture, role) };
+  });
+  const sum = (parts: readonly { readonly bytes: number }[]) =>
+    parts.reduce((sum, { bytes }) => sum + bytes, 0);
+  const blocks = [...expansions].filter(([part]) => part !== HEAD).map(([, one]) => one);
   return {
-    held: model.weights.reduce((sum, { tensor }) => {
-      const { half, float32 } = tensorBytes(tensor);
-      return sum + (half ?? float32);
-    }, 0),
-    expanded: sizes.reduce((sum, bytes) => sum + bytes, head),
-    largestBlock: Math.max(0, ...sizes),
-    head,
+    held: sum(held),
+    experts: sum(held.filter(({ stacked }) => stacked)),
+    expanded: sum([...expansions.values()]),
+    largestBlock: Math.max(0, ...blocks.map(({ used }) => used)),
+    head: expansions.get(HEAD)!.bytes,
   };
 }
 
 /** The part that the LM head is, beside the blocks. */
 const HEAD = "lmHead";
 
-/** What is expanded together with a weight: its block, or the LM head. */
-export function partOf(role: WeightRole, { tiedEmbeddings }: Architecture): string {
-  if ("layer" in role) return `${role.layer}.${role.part}`;
-  return role.part === "embedding" && tiedEmbeddings ? HEAD : role.part;
+/**
+ * What is expanded together with a weight: its block, or the experts of its block, or the LM head.
+ */
+export function partOf(role: WeightRole, architecture: Architecture): string {
+  if ("layer" in role) {
+    const block = `${role.layer}.${role.part}`;
+    return isStacked(architecture, role) ? expertsOf(block) : block;
+  }
+  return role.part === "embedding" && architecture.tiedEmbeddings ? HEAD : role.part;
+}
+
+/** The part that the experts of a block are. */
+export function expertsOf(block: string): string {
+  return `${block} experts`;
+}
+
+function isStacked({ blocks }: Architecture, role: WeightRole): boolean {
+  if (!("layer" in role)) return false;
+  const block = blocks[indexOfPart(blocks, blockId(role.layer, role.part))];
+  return block?.weights.find(({ name }) => name === role.weight)?.stacked === true;
+}
+
+/** A part of a model whose half-precision matrices are expanded together. */
+export interface ExpandedPart {
+  /** Bytes of all of them in float32. */
+  readonly bytes: number;
+  /** Bytes of what is used at a time: of experts, one. */
+  readonly used: number;
 }
 
 /**
- * Bytes of the half-precision matrices of the LM head and of each block in float32, what is used
- * most coming first: every candidate runs the head and, where the blocks before its own are known,
- * the later blocks.
+ * The half-precision matrices of the LM head, of each block and of its experts, what is used most
+ * coming first: every candidate runs the head and, where the blocks before its own are known, the
+ * later blocks; and not every token every expert.
  */
 export function expansionBytes(
   model: Model,
   wanted: (layer: number | null) => boolean = () => true,
-): ReadonlyMap<string, number> {
+): ReadonlyMap<string, ExpandedPart> {
   const bytesOf = (tensor: TensorInfo) => {
     const { float32, half } = tensorBytes(tensor);
     return half === null ? 0 : float32;
   };
-  const found = new Map([[HEAD, wanted(null) ? bytesOf(outerWeight(model, "lmHead")) : 0]]);
+  const head = wanted(null) ? bytesOf(outerWeight(model, "lmHead")) : 0;
+  const found = new Map<string, ExpandedPart>([[HEAD, { bytes: head, used: head }]]);
+  const experts = new Map<string, ExpandedPart>();
   for (const { role, tensor } of model.weights.toReversed()) {
     if (!("layer" in role) || !wanted(role.layer)) continue;
+    const stacked = isStacked(model.architecture, role);
+    const parts = stacked ? experts : found;
     const part = partOf(role, model.architecture);
-    found.set(part, (found.get(part) ?? 0) + bytesOf(tensor));
+    const { bytes, used } = parts.get(part) ?? { bytes: 0, used: 0 };
+    const more = bytesOf(tensor);
+    parts.set(part, {
+      bytes: bytes + more,
+      used: used + (stacked ? more / tensor.shape[0] : more),
+    });
   }
-  return found;
+  return new Map([...found, ...experts]);
+}
+
+/**
+ * The blocks whose experts a budget of bytes has room for as the file has them, the last ones
+ * first.
+ */
+export function heldExperts(model: Model, budget: number): ReadonlySet<string> {
+  const sizes = new Map<string, number>();
+  for (const { role, tensor } of model.weights.toReversed()) {
+    if (!("layer" in role) || !isStacked(model.architecture, role)) continue;
+    const block = `${role.layer}.${role.part}`;
+    const { half, float32 } = tensorBytes(tensor);
+    sizes.set(block, (sizes.get(block) ?? 0) + (half ?? float32));
+  }
+  return keptWithin(sizes, budget, "expertBytes");
 }
 
 /**
@@ -80,9 +137,10 @@ export function expansionBytes(
 export function keptWithin(
   sizes: ReadonlyMap<string, number>,
   budget: number,
+  what = "expandedBytes",
 ): ReadonlySet<string> {
   if (!(budget >= 0)) {
-    throw new RangeError(`expandedBytes is ${budget}; it needs to be a number of bytes from 0 on`);
+    throw new RangeError(`${what} is ${budget}; it needs to be a number of bytes from 0 on`);
   }
   const kept = new Set<string>();
   let left = budget;

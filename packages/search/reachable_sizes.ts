@@ -1,11 +1,4 @@
-import {
-  type Block,
-  isSameKind,
-  outputProjection,
-  sizeOf,
-  type TimedKind,
-  timedKind,
-} from "@lopper/core";
+import { type Block, isSameKind, mainUnits, sizeOf, type TimedKind, timedKind } from "@lopper/core";
 import type { TimedSizes } from "@lopper/runtime";
 import { type GroupSizes, unitsOfGroup } from "./dimensions/dimension.ts";
 
@@ -30,7 +23,7 @@ export function reachableSizes(
   return kinds.map(({ kind, blocks }) => ({
     ...kind,
     sizes: some(blocks.flatMap((block) => {
-      const { dimension } = outputProjection(block).axes[1];
+      const { dimension } = mainUnits(block);
       return down(sizeOf(block)[dimension], unitsOfGroup(block, dimension, groups));
     })),
   }));

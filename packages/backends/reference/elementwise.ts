@@ -64,6 +64,7 @@ export const ELEMENTWISE: Readonly<Record<string, Operator>> = {
   Sub: binary((x, y) => x - y),
   Mul: binary((x, y) => x * y),
   Max: binary(Math.max),
+  Min: binary(Math.min),
   Greater: truth((x, y) => x > y),
   LessOrEqual: truth((x, y) => x <= y),
   Equal: truth((x, y) => x === y),

@@ -2,10 +2,12 @@ import type {
   Activation,
   Attention,
   Block,
+  Gating,
   NormKind,
   NormPlacement,
   OuterPart,
   OuterScaling,
+  Routing,
 } from "@lopper/core";
 import type { ConfigReader } from "../config_reader.ts";
 
@@ -101,8 +103,22 @@ export interface FamilySettings {
   readonly scaling?: OuterScaling;
   /** Of all layers. */
   readonly attention?: Partial<Attention>;
+  /** Of the mixtures that its layers have in place of MLPs. */
+  readonly experts?: ExpertSettings;
   /** Of one layer, in which it has a window or none. */
   readonly attentionOf?: (layer: number, window: number | null) => Partial<Attention>;
+}
+
+/** Mixtures of experts, alike in all layers but for the number of experts. */
+export interface ExpertSettings {
+  /** Experts of a layer that says nothing else of itself. */
+  readonly count: number;
+  /** Inner channels of one of them. */
+  readonly channels: number;
+  /** Inner channels of the MLP that all tokens go through beside them, where there is one. */
+  readonly sharedChannels?: number;
+  readonly routing: Routing;
+  readonly gating?: Gating;
 }
 
 /** A block as a family has it, whatever its size. */
@@ -126,6 +142,8 @@ export interface WeightTemplate {
   readonly norm?: true;
   /** It is that of the block before it in its layer. */
   readonly shared?: true;
+  /** Its first axis is that of experts, and what is behind it is of one. */
+  readonly stacked?: true;
   /** It is there only where the model has that. */
   readonly of?: Trait;
 }
@@ -139,6 +157,10 @@ export type Length =
   | "queries"
   | "keys"
   | "channels"
+  | "experts"
+  | "expertChannels"
+  | "sharedChannels"
+  | "one"
   | "queryHeads"
   | "normedQueries"
   | "normedKeys";

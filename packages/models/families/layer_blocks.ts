@@ -7,10 +7,11 @@ import {
   keptOf,
   type PrunePlan,
   resizedBlocks,
+  routingOf,
   shapeOfKept,
   shapeOfWeight,
 } from "@lopper/core";
-import type { BlockTemplate, Family, Length, Trait } from "./family.ts";
+import type { BlockTemplate, ExpertSettings, Family, Length, Trait } from "./family.ts";
 import { llama } from "./llama.ts";
 
 /**
@@ -19,7 +20,13 @@ import { llama } from "./llama.ts";
  */
 export interface LayerSizes {
   readonly attention: { readonly queryHeads: number; readonly kvHeads: number } | null;
-  readonly mlp: { readonly intermediateSize: number } | null;
+  readonly mlp: MlpSizes | null;
+}
+
+/** With a number of experts, a mixture of as many. */
+interface MlpSizes {
+  readonly intermediateSize: number;
+  readonly experts?: number;
 }
 
 /** What the blocks of a model have in common. */
@@ -31,6 +38,8 @@ export interface BlockTraits
   readonly traits: ReadonlySet<Trait>;
   /** How the tokens of each layer see one another, but for the channels. */
   readonly attention: readonly Omit<Attention, "channels">[];
+  /** Of mixtures of experts, where it has some. */
+  readonly experts?: ExpertSettings;
 }
 
 /** The blocks of a model of a family, layer by layer. */
@@ -58,10 +67,15 @@ export function layersOfBlocks(
       ...layers[block.layer],
       ...(block.attention
         ? { attention: { queryHeads: rows("q") / headDim, kvHeads: rows("k") / headDim } }
-        : { mlp: { intermediateSize: rows("up") } }),
+        : { mlp: mlpSizes(block) }),
     };
   }
   return layers;
+}
+
+function mlpSizes(block: Block): MlpSizes {
+  const [first, second] = shapeOfWeight(block, "up");
+  return block.routing ? { intermediateSize: second, experts: first } : { intermediateSize: first };
 }
 
 /**
@@ -90,6 +104,7 @@ function blockOf(
   layer: number,
 ): Block | undefined {
   const { hiddenSize, headDim, traits, parallel, multiplier, activation } = common;
+  const experts = kind === "experts" ? common.experts : undefined;
   const size = SIZES[kind](sizes, headDim);
   if (!size) return undefined;
   const along = (width: number): Axis => ({ dimension, width });
@@ -99,6 +114,10 @@ function blockOf(
     queries: along(size.queries),
     keys: along(size.keys),
     channels: along(1),
+    experts: along(1),
+    expertChannels: experts?.channels ?? 0,
+    sharedChannels: experts?.sharedChannels ?? 0,
+    one: 1,
     queryHeads: along(size.queries / headDim),
     normedQueries: normed(size.queries),
     normedKeys: normed(size.keys),
@@ -114,12 +133,15 @@ function blockOf(
     ...(multiplier !== undefined && { multiplier }),
     ...(activation !== undefined && !attended && { activation }),
     dimensions: [{ name: dimension, units: size.units }],
+    ...(experts && { routing: routingOf(experts.routing, size.units) }),
+    ...(experts?.gating && { gating: experts.gating }),
     ...(attended && { attention: { channels: axes[attended], ...common.attention[layer] } }),
     weights: there.map(([name, weight]) => ({
       name,
       axes: weight.axes.map((length) => axes[length]),
       ...(weight.norm && { norm: weight.norm }),
       ...(weight.shared && { shared: weight.shared }),
+      ...(weight.stacked && { stacked: weight.stacked }),
     })),
   };
 }
@@ -142,4 +164,5 @@ const SIZES: Readonly<
       keys: headDim,
     },
   mlp: ({ mlp }) => mlp && { units: mlp.intermediateSize, queries: 0, keys: 0 },
+  experts: ({ mlp }) => mlp && { units: mlp.experts ?? 0, queries: 0, keys: 0 },
 };

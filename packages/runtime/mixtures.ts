@@ -1,0 +1,169 @@
+import { type Executable, type Feeds, float32, float32Data } from "@lopper/backends";
+import type { Architecture, BlockSize, DeclaredWeight, Routing } from "@lopper/core";
+import {
+  blockGraphKey,
+  expertGraph,
+  residualGraph,
+  residualWeights,
+  routerGraph,
+  routerWeights,
+} from "@lopper/graphs";
+import type { GraphRuns } from "./graph_runs.ts";
+import type { HiddenStates } from "./hidden_states.ts";
+import { route, type RoutedRows } from "./route.ts";
+import type { LaidOutWeights } from "./weight_layout.ts";
+
+/** What tokens made of each expert of a mixture, in the order in which the experts lie. */
+export interface ExpertSums {
+  /** Tokens that went to it. */
+  readonly tokens: Float64Array;
+  /** The sum over them of ‖f(x)‖², f(x) being what it computes. */
+  readonly squares: Float64Array;
+  /**
+   * The sum over them of g · ‖f(x)‖, g being the weight that f(x) counts, after the weights of a
+   * token were divided by their sum.
+   */
+  readonly weighted: Float64Array;
+}
+
+interface MixtureOutput {
+  readonly hidden: HiddenStates;
+  readonly sums: ExpertSums;
+}
+
+/**
+ * Mixtures of experts: the router's graph, one run for each expert that tokens go to, on those
+ * tokens alone, and the sum. Whose tokens none are is neither read nor run.
+ */
+export class Mixtures {
+  readonly #architecture: Architecture;
+  readonly #weights: LaidOutWeights;
+  readonly #runs: GraphRuns;
+
+  constructor(runs: GraphRuns, weights: LaidOutWeights) {
+    this.#runs = runs;
+    this.#weights = weights;
+    this.#architecture = weights.architecture;
+  }
+
+  /** @param sees the hidden states that the block reads, of the same shape as the input's. */
+  async run(
+    number: number,
+    size: BlockSize,
+    input: HiddenStates,
+    sees: Float32Array = input.data,
+  ): Promise<MixtureOutput> {
+    const block = this.#architecture.blocks[number];
+    const { hiddenSize, norm } = this.#architecture;
+    const compiled = (part: string, graph: typeof routerGraph) =>
+      this.#runs.compiled(
+        JSON.stringify([part, blockGraphKey(block)]),
+        () => graph(block, { hiddenSize, norm }),
+      );
+    const graphs = [
+      await compiled("router", routerGraph),
+      await compiled("expert", expertGraph),
+      await compiled("residual", residualGraph),
+    ] as const;
+    return await this.#runs.inTurn(() => this.#compute(number, size, { input, sees }, graphs));
+  }
+
+  async #compute(
+    number: number,
+    size: BlockSize,
+    { input, sees }: { readonly input: HiddenStates; readonly sees: Float32Array },
+    [router, expert, residual]: readonly [Executable, Executable, Executable],
+  ): Promise<MixtureOutput> {
+    const { hiddenSize, blocks } = this.#architecture;
+    const block = blocks[number];
+    const dims = [input.batch, input.length, hiddenSize];
+    const routing = await router.run({
+      hidden: float32(sees, dims),
+      ...this.#feeds(number, size, routerWeights(block)),
+    });
+    const normed = float32Data(routing, "normed");
+    const added = routing.shared
+      ? float32Data(routing, "shared").slice()
+      : new Float32Array(normed.length);
+    const experts = size[block.dimensions[0].name];
+    const sums = emptySums(experts);
+    const routed = route(float32Data(routing, "scores"), experts, block.routing!);
+    const shares = sharesOf(routed, block.routing!);
+    for (const [place, { rows, weights }] of routed.entries()) {
+      if (rows.length === 0) continue;
+      const stacked = await this.#weights.expert(number, place);
+      const run = await expert.run({
+        x: float32(gathered(normed, rows, hiddenSize), [rows.length, hiddenSize]),
+        ...Object.fromEntries(stacked.map(({ name, data, dims }) => [name, float32(data, dims)])),
+      });
+      const out = float32Data(run, "out");
+      scatter(added, out, { rows, weights }, hiddenSize);
+      count(sums, place, out, rows.map((row, i) => weights[i] / shares[row]));
+    }
+    const { out } = await residual.run({
+      hidden: float32(input.data, dims),
+      added: float32(added, dims),
+      ...this.#feeds(number, size, residualWeights(block)),
+    });
+    const data = float32Data({ out }, "out");
+    return { hidden: { batch: input.batch, length: input.length, data }, sums };
+  }
+
+  /** Good until the weights are used again. */
+  #feeds(number: number, size: BlockSize, wanted: readonly DeclaredWeight[]): Feeds {
+    const names = new Set(wanted.map(({ name }) => name));
+    return Object.fromEntries(
+      this.#weights.block(number, size).filter(({ name }) => names.has(name)).map((
+        { name, data, rows },
+      ) => [name, float32(data, data.length === rows ? [rows] : [rows, data.length / rows])]),
+    );
+  }
+}
+
+function emptySums(experts: number): ExpertSums {
+  const [tokens, squares, weighted] = [0, 1, 2].map(() => new Float64Array(experts));
+  return { tokens, squares, weighted };
+}
+
+/** What the weights of each row sum up to. */
+function sharesOf(routed: readonly RoutedRows[], { renormalised, softmaxOver }: Routing) {
+  const sums: number[] = [];
+  for (const { rows, weights } of routed) {
+    rows.forEach((row, i) => sums[row] = (sums[row] ?? 0) + weights[i]);
+  }
+  return renormalised || softmaxOver === "chosen" ? sums.fill(1) : sums;
+}
+
+function gathered(x: Float32Array, rows: readonly number[], width: number): Float32Array {
+  const out = new Float32Array(rows.length * width);
+  rows.forEach((row, i) => out.set(x.subarray(row * width, (row + 1) * width), i * width));
+  return out;
+}
+
+/** Adds rows, each times its weight, to those that they belong to. */
+function scatter(
+  to: Float32Array,
+  from: Float32Array,
+  { rows, weights }: RoutedRows,
+  width: number,
+) {
+  rows.forEach((row, i) => {
+    for (let j = 0; j < width; j++) to[row * width + j] += weights[i] * from[i * width + j];
+  });
+}
+
+function count(
+  { tokens, squares, weighted }: ExpertSums,
+  place: number,
+  out: Float32Array,
+  shares: readonly number[],
+) {
+  const width = out.length / shares.length;
+  tokens[place] += shares.length;
+  shares.forEach((share, i) => {
+    let square = 0;
+    for (let j = i * width; j < (i + 1) * width; j++) square += out[j] * out[j];
+    squares[place] += square;
+    weighted[place] += share * Math.sqrt(square);
+  });
+}

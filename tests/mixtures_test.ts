@@ -1,0 +1,218 @@
+import { type Backend, openBackend } from "@lopper/backends";
+import { openReferenceBackend } from "@lopper/backends/reference";
+import { type Block, sourceRanking } from "@lopper/core";
+import { fromFloat32, toFloat32 } from "@lopper/formats";
+import assert from "node:assert/strict";
+import { linear, maxAbsDifference, rmsNorm } from "../packages/backends/testing/reference.ts";
+import { TOLERANCE, values } from "../packages/backends/testing/values.ts";
+import { Decoder, LaidOutWeights, type LoadOptions } from "@lopper/runtime";
+import { EXPERTS, HIDDEN, INNER, MIXTURE, modelOf, SHARED } from "./support/mixture.ts";
+
+const TOKENS = 9;
+const INPUT = values(TOKENS * HIDDEN, 3);
+const ORDER = [4, 0, 6, 2, 5, 1, 3];
+
+function valuesOf(name: string): Float32Array {
+  const seed = [...name].reduce((sum, letter) => sum + letter.charCodeAt(0), 0) % 53;
+  const count = EXPERTS * HIDDEN * INNER;
+  const scale = name.endsWith("router") ? 4 : name.includes("norm") ? 1 : 2;
+  return values(count, seed, name.includes("norm") ? 1 : 0).map((value) => scale * value);
+}
+
+const silu = (x: number) => x / (1 + Math.exp(-x));
+
+interface Expected {
+  readonly out: Float64Array;
+  readonly tokens: Float64Array;
+  readonly squares: Float64Array;
+  readonly weighted: Float64Array;
+}
+
+/** All of it in float64, token by token. @param kept experts of the checkpoint, as they lie. */
+function expected(
+  block: Block,
+  kept: readonly number[],
+  read: (name: string) => ArrayLike<number>,
+): Expected {
+  const weight = (name: string) => Float64Array.from(read(`${block.id}.${name}`));
+  const has = (name: string) => block.weights.some((weight) => weight.name === name);
+  const part = (name: string, expert: number, size: number) =>
+    weight(name).subarray(expert * size, (expert + 1) * size);
+  const normed = (x: Float64Array, name: string) =>
+    rmsNorm(x, weight(name).subarray(0, HIDDEN), 1e-5);
+  const { routing, gating, placement = "pre", multiplier = 1 } = block;
+  const topK = Math.min(routing!.topK, kept.length);
+  const sums = [0, 1, 2].map(() => new Float64Array(kept.length));
+  const out = new Float64Array(TOKENS * HIDDEN);
+  for (let t = 0; t < TOKENS; t++) {
+    const h = Float64Array.from(INPUT.subarray(t * HIDDEN, (t + 1) * HIDDEN));
+    const x = placement === "post" ? h : normed(h, "norm");
+    const scores = kept.map((expert) =>
+      linear(x, part("router", expert, HIDDEN), HIDDEN)[0] +
+      (has("router_bias") ? weight("router_bias")[expert] : 0)
+    );
+    const places = kept.map((_, place) => place).sort((a, b) => scores[b] - scores[a]);
+    const chosen = places.slice(0, topK);
+    const among = routing!.softmaxOver === "chosen" || routing!.renormalised ? chosen : places;
+    const all = among.reduce((sum, place) => sum + Math.exp(scores[place]), 0);
+    const gains = chosen.map((place) => Math.exp(scores[place]) / all);
+    const whole = gains.reduce((a, b) => a + b, 0);
+    const added = new Float64Array(HIDDEN);
+    chosen.forEach((place, i) => {
+      const expert = kept[place];
+      const project = (name: string, rows: number, from: Float64Array) =>
+        linear(
+          from,
+          part(name, expert, rows * from.length),
+          from.length,
+          has(`${name}_bias`) ? part(`${name}_bias`, expert, rows) : undefined,
+        );
+      const [gate, up] = [project("gate", INNER, x), project("up", INNER, x)];
+      const inner = gate.map((g, j) => {
+        if (!gating) return silu(g) * up[j];
+        const [low, high] = [Math.min(g, gating.limit), gating.limit];
+        const clipped = Math.max(-high, Math.min(high, up[j]));
+        return low / (1 + Math.exp(-gating.alpha * low)) * (clipped + 1);
+      });
+      const f = project("down", HIDDEN, inner);
+      const norm = Math.sqrt(f.reduce((sum, value) => sum + value * value, 0));
+      sums[0][place] += 1;
+      sums[1][place] += norm * norm;
+      sums[2][place] += gains[i] / whole * norm;
+      f.forEach((value, j) => added[j] += gains[i] * value);
+    });
+    if (has("shared_up")) {
+      const [gate, up] = ["shared_gate", "shared_up"].map((name) =>
+        linear(x, weight(name).subarray(0, SHARED * HIDDEN), HIDDEN)
+      );
+      const inner = gate.map((g, j) => silu(g) * up[j]);
+      const f = linear(inner, weight("shared_down").subarray(0, SHARED * HIDDEN), SHARED);
+      const [score] = linear(x, weight("shared_router").subarray(0, HIDDEN), HIDDEN);
+      f.forEach((value, j) => added[j] += value / (1 + Math.exp(-score)));
+    }
+    const behind = placement === "pre"
+      ? added
+      : normed(added, placement === "post" ? "norm" : "post_norm");
+    h.forEach((value, j) => out[t * HIDDEN + j] = value + multiplier * behind[j]);
+  }
+  return { out, tokens: sums[0], squares: sums[1], weighted: sums[2] };
+}
+
+const without = (...names: readonly string[]) =>
+  MIXTURE.weights.filter(({ name }) => !names.some((part) => name.includes(part)));
+const POST_NORM = { name: "post_norm", axes: [HIDDEN], norm: true } as const;
+
+/** Mixtures of the kinds that there are, by what is theirs. */
+const MIXTURES: Readonly<Record<string, Block>> = {
+  "weights of a softmax over all, biases, a shared expert": MIXTURE,
+  "divided by their sum": {
+    ...MIXTURE,
+    routing: { topK: 3, softmaxOver: "all", renormalised: true },
+    weights: without("bias", "shared"),
+  },
+  "a softmax over those chosen, a limited gate": {
+    ...MIXTURE,
+    routing: { topK: 2, softmaxOver: "chosen" },
+    gating: { alpha: 1.702, limit: 0.5 },
+    weights: without("shared"),
+  },
+  "norm behind the block, a multiplier": {
+    ...MIXTURE,
+    placement: "post",
+    multiplier: 0.3,
+    weights: without("bias"),
+  },
+  "norms before and behind it": {
+    ...MIXTURE,
+    placement: "both",
+    weights: [...without("bias", "shared"), POST_NORM],
+  },
+};
+
+const BACKENDS: Readonly<Record<string, () => Promise<Backend>>> = {
+  cpu: async () => (await openBackend("cpu", { threads: 1 })).backend,
+  wasm: async () => (await openBackend("wasm", {})).backend,
+  reference: openReferenceBackend,
+};
+
+for (const [name, open] of Object.entries(BACKENDS)) {
+  Deno.test({
+    name: `mixtures: output and sums of experts are those of loops in float64 on ${name}`,
+    // The engines keep threads for the life of the process.
+    sanitizeOps: false,
+    sanitizeResources: false,
+    async fn() {
+      await using backend = await open();
+      for (const [what, block] of Object.entries(MIXTURES)) {
+        for (const dtype of ["F32", "BF16"] as const) {
+          const { model } = modelOf([block], valuesOf, dtype);
+          const read = (name: string) => toFloat32(dtype, fromFloat32(dtype, valuesOf(name)));
+          const ways: readonly LoadOptions[] = [
+            {},
+            { expandedBytes: 0 },
+            { expandedBytes: 0, expertBytes: 0 },
+          ];
+          for (const options of ways) {
+            const ranking = [{ experts: ORDER }];
+            const weights = await LaidOutWeights.load(model, { ...options, ranking });
+            await using decoder = new Decoder(backend, weights);
+            for (const units of [EXPERTS, 4, 2]) {
+              const input = { batch: 3, length: 3, data: INPUT };
+              const found = await decoder.captureExperts(0, [{ experts: units }], input);
+              const wanted = expected(block, ORDER.slice(0, units), read);
+              const off = Math.max(
+                maxAbsDifference(found.hidden.data, wanted.out),
+                maxAbsDifference(found.experts.tokens, wanted.tokens),
+                maxAbsDifference(found.experts.squares, wanted.squares),
+                maxAbsDifference(found.experts.weighted, wanted.weighted),
+              );
+              const where = `${what}, ${dtype}, ${JSON.stringify(options)}, ${units} experts`;
+              assert.ok(off < 40 * TOLERANCE, `${where}: off by ${off}`);
+            }
+          }
+        }
+      }
+    },
+  });
+}
+
+Deno.test({
+  name: "mixtures: of experts that stay in the file only those are read that tokens go to",
+  sanitizeOps: false,
+  sanitizeResources: false,
+  async fn() {
+    await using backend = await BACKENDS.reference();
+    const { model, reads } = modelOf([MIXTURE], valuesOf, "BF16");
+    const weights = await LaidOutWeights.load(model, { expandedBytes: 0, expertBytes: 0 });
+    await using decoder = new Decoder(backend, weights);
+    reads.length = 0;
+    const input = { batch: 1, length: 1, data: INPUT.subarray(0, HIDDEN) };
+    const { experts } = await decoder.captureExperts(0, [{ experts: EXPERTS }], input);
+    const gone = [...experts.tokens.keys()].filter((place) => experts.tokens[place] > 0);
+    assert.equal(gone.length, 3);
+    const read = reads.filter(({ name }) => name === "0.experts.gate");
+    assert.deepEqual(read.map(({ offset }) => offset / (INNER * HIDDEN)), gone);
+    assert.equal(weights.bytes < 2 * EXPERTS * INNER * HIDDEN * 3, true, `${weights.bytes} held`);
+  },
+});
+
+Deno.test({
+  name: "mixtures: another ranking moves experts with their rows of the router",
+  sanitizeOps: false,
+  sanitizeResources: false,
+  async fn() {
+    await using backend = await BACKENDS.reference();
+    const { model } = modelOf([MIXTURE], valuesOf, "F32");
+    const weights = await LaidOutWeights.load(model);
+    await using decoder = new Decoder(backend, weights);
+    weights.rearrange([{ experts: ORDER }]);
+    const input = { batch: 1, length: TOKENS, data: INPUT };
+    const { data } = await decoder.runBlock(0, [{ experts: 4 }], input);
+    const wanted = expected(MIXTURE, ORDER.slice(0, 4), valuesOf);
+    assert.ok(maxAbsDifference(data, wanted.out) < 40 * TOLERANCE);
+    weights.rearrange(sourceRanking(model.architecture.blocks));
+    const dense = await decoder.runBlock(0, [{ experts: EXPERTS }], input);
+    const all = expected(MIXTURE, sourceRanking([MIXTURE])[0]!.experts, valuesOf);
+    assert.ok(maxAbsDifference(dense.data, all.out) < 40 * TOLERANCE);
+  },
+});
