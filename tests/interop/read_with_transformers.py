@@ -1,6 +1,7 @@
-"""Opens a model folder with transformers and prints what it computes, as one JSON object.
+"""Opens model folders with transformers and prints what it computes, as one JSON object each.
 
 Usage: read_with_transformers.py DIR [FILE.gguf] < {"ids": [...], "new_tokens": 8, "pad": 3}
+       read_with_transformers.py < [{"folder": DIR, "ids": [...], ...}, ...]
 
 `ids` are continued greedily, with and without a key/value cache, and once more behind `pad` masked tokens. With `save`,
 a folder, the model is saved there again; with `trust` false, no code of the folder is run.
@@ -14,58 +15,69 @@ import torch
 import transformers
 from transformers import AutoModelForCausalLM
 
-folder = sys.argv[1]
-request = json.load(sys.stdin)
 # Two wait for each other where the machine is busy.
 torch.set_num_threads(1)
 
-model, info = AutoModelForCausalLM.from_pretrained(
-    folder,
-    gguf_file=sys.argv[2] if len(sys.argv) > 2 else None,
-    trust_remote_code=request.get("trust", True),
-    dtype=torch.float32,
-    output_loading_info=True,
-)
-model.eval()
-ids = torch.tensor([request["ids"]])
-padded = torch.cat([torch.zeros((1, request["pad"]), dtype=torch.long), ids], dim=1)
-mask = torch.ones_like(padded)
-mask[:, : request["pad"]] = 0
-# A prompt that ends the text would end the generation before it begins.
-options = {
-    "max_new_tokens": request["new_tokens"],
-    "do_sample": False,
-    "eos_token_id": None,
-    "pad_token_id": 0,
-}
-with torch.no_grad():
-    logits = model(ids).logits
-    greedy = model.generate(ids, attention_mask=torch.ones_like(ids), **options)
-    uncached = model.generate(ids, attention_mask=torch.ones_like(ids), use_cache=False, **options)
-    behind = model.generate(padded, attention_mask=mask, **options)
 
-if "save" in request:
-    model.save_pretrained(request["save"])
+def width(block, *names):
+    """Outputs of the first of these projections that a block has; false where there is no block."""
+    return block is not None and next(getattr(block, name).out_features for name in names if hasattr(block, name))
 
-new = request["new_tokens"]
-print(
-    json.dumps(
-        {
-            "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
-            "class": type(model).__name__,
-            "loading": {key: sorted(map(str, value)) for key, value in info.items()},
-            "parameters": sum(p.numel() for p in model.parameters()),
-            "layers": [
-                [
-                    layer.self_attn is not None and layer.self_attn.q_proj.out_features,
-                    layer.mlp is not None and layer.mlp.gate_proj.out_features,
-                ]
-                for layer in model.model.layers
-            ],
-            "logits": base64.b64encode(logits.numpy().astype("<f4").tobytes()).decode(),
-            "greedy": greedy[0, -new:].tolist(),
-            "uncached": uncached[0, -new:].tolist(),
-            "behind_padding": behind[0, -new:].tolist(),
-        }
+
+def layer_widths(layer):
+    """Query channels and MLP channels of a layer; false for a block that is not there."""
+    mlp = layer if hasattr(layer, "fc1") else layer.mlp
+    if mlp is layer and layer.fc1 is None:
+        mlp = None
+    return [width(layer.self_attn, "q_proj"), width(mlp, "gate_proj", "up_proj", "fc1")]
+
+
+def read(folder, request, gguf_file=None):
+    model, info = AutoModelForCausalLM.from_pretrained(
+        folder,
+        gguf_file=gguf_file,
+        trust_remote_code=request.get("trust", True),
+        dtype=torch.float32,
+        output_loading_info=True,
     )
-)
+    model.eval()
+    ids = torch.tensor([request["ids"]])
+    padded = torch.cat([torch.zeros((1, request["pad"]), dtype=torch.long), ids], dim=1)
+    mask = torch.ones_like(padded)
+    mask[:, : request["pad"]] = 0
+    # A prompt that ends the text would end the generation before it begins.
+    options = {
+        "max_new_tokens": request["new_tokens"],
+        "do_sample": False,
+        "eos_token_id": None,
+        "pad_token_id": 0,
+    }
+    with torch.no_grad():
+        logits = model(ids).logits
+        greedy = model.generate(ids, attention_mask=torch.ones_like(ids), **options)
+        uncached = model.generate(ids, attention_mask=torch.ones_like(ids), use_cache=False, **options)
+        behind = model.generate(padded, attention_mask=mask, **options)
+
+    if "save" in request:
+        model.save_pretrained(request["save"])
+
+    new = request["new_tokens"]
+    body = getattr(model.model, "decoder", model.model)
+    return {
+        "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+        "class": type(model).__name__,
+        "loading": {key: sorted(map(str, value)) for key, value in info.items()},
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "layers": [layer_widths(layer) for layer in body.layers],
+        "logits": base64.b64encode(logits.numpy().astype("<f4").tobytes()).decode(),
+        "greedy": greedy[0, -new:].tolist(),
+        "uncached": uncached[0, -new:].tolist(),
+        "behind_padding": behind[0, -new:].tolist(),
+    }
+
+
+request = json.load(sys.stdin)
+if isinstance(request, list):
+    print(json.dumps([read(one["folder"], one) for one in request]))
+else:
+    print(json.dumps(read(sys.argv[1], request, *sys.argv[2:3])))

@@ -16,6 +16,7 @@ import {
 import { compareLogits, type LogitDifference } from "@lopper/exports";
 import { FileFolder, FileSink } from "@lopper/files";
 import {
+  FAMILIES,
   layersOfBlocks,
   type Model,
   modelDigest,
@@ -55,6 +56,18 @@ interface Answer {
   readonly behind_padding: readonly number[];
 }
 
+/** What transformers is to compute from a folder. */
+interface Question {
+  readonly model: Model;
+  readonly folder: string;
+  readonly ids: readonly number[];
+  readonly more?: Readonly<Record<string, unknown>>;
+}
+
+function requestOf({ folder, ids, more }: Question) {
+  return { folder, ids, new_tokens: NEW_TOKENS, pad: 3, ...more };
+}
+
 /**
  * What transformers computes from `folder`, or a GGUF file in it, beside what Lopper computes from
  * `model`; asserts that it has opened all of it, and nothing else.
@@ -66,9 +79,14 @@ async function compared(
   ggufFile: readonly string[] = [],
   more: Readonly<Record<string, unknown>> = {},
 ) {
+  const question = { model, folder, ids, more };
+  const args = [folder, ...ggufFile];
+  const answer = await runPython(python!, SCRIPT, args, requestOf(question)) as Answer;
+  return await besideOwn(question, answer);
+}
+
+async function besideOwn({ model, ids }: Question, answer: Answer) {
   const { architecture } = model;
-  const request = { ids, new_tokens: NEW_TOKENS, pad: 3, ...more };
-  const answer = await runPython(python!, SCRIPT, [folder, ...ggufFile], request) as Answer;
   assert.deepEqual(Object.values(answer.loading).flat(), [], "nothing missing, nothing left over");
   assert.equal(answer.parameters, countParameters(architecture).total);
   assert.deepEqual(
@@ -136,7 +154,16 @@ function changed(
   return { ...rest, layers: layers.map(change) };
 }
 
-/** Writes what a plan leaves of a model as a run does, and has transformers open it. */
+/** Writes what a plan leaves of a model as a run does. */
+async function writtenBy(out: string, source: Model, plan: PrunePlan) {
+  await Deno.mkdir(out);
+  const written = await writePrunedModel(source, plan, (file) => FileSink.open(`${out}/${file}`));
+  const model = await openModel(new FileFolder(out));
+  const ids = Array.from({ length: 12 }, (_, i) => (7 * i + 5) % model.architecture.vocabSize);
+  return { written, question: { model, folder: out, ids } };
+}
+
+/** The same, and has transformers open it. */
 async function asWritten(
   folder: string,
   source: Model,
@@ -144,26 +171,42 @@ async function asWritten(
   more: Readonly<Record<string, unknown>> = {},
 ) {
   const out = `${folder}/run`;
-  await Deno.mkdir(out);
-  const written = await writePrunedModel(source, plan, (file) => FileSink.open(`${out}/${file}`));
-  using model = await openModel(new FileFolder(out));
-  const ids = Array.from({ length: 12 }, (_, i) => (7 * i + 5) % model.architecture.vocabSize);
-  const { answer, difference, greedy } = await compared(model, out, ids, [], more);
+  const { written, question } = await writtenBy(out, source, plan);
+  using model = question.model;
+  const { answer, difference, greedy } = await compared(model, out, question.ids, [], more);
   agrees(answer, difference, greedy);
   assert.equal(answer.class.startsWith("Lopper"), written.customCode, answer.class);
   return { out, written };
 }
 
-const FAMILIES = ["llama-mha", "mistral-sliding", "qwen2", "qwen3", "olmo2"];
-for (const family of FAMILIES) {
-  for (const [shape, { plan, code }] of Object.entries(SHAPES)) {
-    test(`${family}, ${shape}`, () =>
-      inTemporaryFolder(async (folder) => {
-        using source = await openModel(new FileFolder(`${FIXTURES}/${family}`));
-        const { written } = await asWritten(folder, source, plan(source.architecture));
-        assert.equal(written.customCode, code);
-      }));
-  }
+/** The fixture of each family that has more than one KV group. */
+const SOURCES: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(FAMILIES.map(({ modelType }) => [modelType, modelType])),
+  llama: "llama-mha",
+  mistral: "mistral-sliding",
+  gemma: "gemma-bias",
+};
+for (const { modelType, plainHeads } of FAMILIES) {
+  test(`${modelType}, in every shape that a run leaves`, () =>
+    inTemporaryFolder(async (folder) => {
+      using source = await openModel(new FileFolder(`${FIXTURES}/${SOURCES[modelType]}`));
+      const asked = [];
+      for (const [shape, { plan, code }] of Object.entries(SHAPES)) {
+        const out = `${folder}/${shape.replaceAll(/\W/g, "_")}`;
+        const { written, question } = await writtenBy(out, source, plan(source.architecture));
+        const headsLeft = shape === "layers alike and narrower" && plainHeads === "fill";
+        assert.equal(written.customCode, code || headsLeft, shape);
+        asked.push({ shape, written, question });
+      }
+      const requests = asked.map(({ question }) => requestOf(question));
+      const answers = await runPython(python!, SCRIPT, [], requests) as readonly Answer[];
+      for (const [i, { shape, written, question }] of asked.entries()) {
+        using _ = question.model;
+        const { answer, difference, greedy } = await besideOwn(question, answers[i]);
+        agrees(answer, difference, greedy);
+        assert.equal(answer.class.startsWith("Lopper"), written.customCode, shape);
+      }
+    }));
 }
 
 test("heads that do not divide the hidden size", () =>

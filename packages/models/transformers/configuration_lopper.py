@@ -1,13 +1,14 @@
 """Configurations of decoders whose layers differ in width or lack a block, as Lopper writes them.
 
 `per_layer_config` of config.json says in what a layer differs from the other keys, as transformers has it from 5.14 on:
-other widths by their names, and under `skip` the blocks that it lacks.
+other widths by their names, and under `skip` the blocks that it lacks. A class is made when it is asked for by its name,
+LopperLlamaConfig for Llama's, so that only that family needs to be in the installed transformers.
 """
 
-from transformers import LlamaConfig, MistralConfig, Olmo2Config, Qwen2Config, Qwen3Config
+import transformers
 
-# What may be another in each layer.
-WIDTHS = ("num_attention_heads", "num_key_value_heads", "intermediate_size")
+# What may be another in each layer; where a family has no such key, all layers are alike in it.
+WIDTHS = ("num_attention_heads", "num_key_value_heads", "intermediate_size", "ffn_dim")
 
 
 class LayerConfig:
@@ -23,15 +24,27 @@ class LayerConfig:
 
 
 class _PrunedConfig:
+    def __post_init__(self, **kwargs):
+        # Some families take the head's size from the number of heads, which may be another here.
+        head_dim = kwargs.pop("head_dim", None)
+        super().__post_init__(**kwargs)
+        if head_dim is not None:
+            self.head_dim = head_dim
+
     def _layer(self, index):
         """The widths of a layer, and the blocks that it lacks."""
         given = getattr(self, "per_layer_config", None) or {}
         if isinstance(given, dict):
             # Before 5.14 transformers keeps the key as it stands.
             own = {int(layer): keys for layer, keys in given.items()}.get(index, {})
-            return {name: own.get(name, getattr(self, name)) for name in WIDTHS}, own.get("skip", ())
+            return {name: own.get(name, getattr(self, name)) for name in self._widths()}, own.get("skip", ())
         layer = given[index]
-        return {name: getattr(layer, name) for name in WIDTHS}, getattr(layer, "skip", ())
+        return {name: getattr(layer, name) for name in self._widths()}, getattr(layer, "skip", ())
+
+    def _widths(self):
+        # Where layers differ, 5.14 and later refuse to say what one of them has for all.
+        fields = getattr(type(self), "__dataclass_fields__", ())
+        return [name for name in WIDTHS if name in fields or hasattr(self, name)]
 
     def layer_config(self, index):
         """The configuration with which the blocks of a layer are built; a missing block has the usual widths."""
@@ -60,21 +73,17 @@ class _PrunedConfig:
             getattr(self, check.__name__)()
 
 
-class LopperLlamaConfig(_PrunedConfig, LlamaConfig):
-    model_type = "lopper_llama"
+def config_class(family):
+    """The class of a family, by how it is written in the names of transformers' classes."""
+    name = f"Lopper{family}Config"
+    if name not in globals():
+        base = getattr(transformers, f"{family}Config")
+        own = {"__module__": __name__, "model_type": f"lopper_{base.model_type}"}
+        globals()[name] = type(name, (_PrunedConfig, base), own)
+    return globals()[name]
 
 
-class LopperMistralConfig(_PrunedConfig, MistralConfig):
-    model_type = "lopper_mistral"
-
-
-class LopperQwen2Config(_PrunedConfig, Qwen2Config):
-    model_type = "lopper_qwen2"
-
-
-class LopperQwen3Config(_PrunedConfig, Qwen3Config):
-    model_type = "lopper_qwen3"
-
-
-class LopperOlmo2Config(_PrunedConfig, Olmo2Config):
-    model_type = "lopper_olmo2"
+def __getattr__(name):
+    if name.startswith("Lopper") and name.endswith("Config"):
+        return config_class(name[len("Lopper") : -len("Config")])
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,56 +1,137 @@
-"""Decoders whose layers differ in width or lack a block, built from the modules that transformers has for the family."""
+"""Decoders whose layers differ in width or lack a block, built from the modules that transformers has for the family.
+
+A class is made when it is asked for by its name, LopperLlamaForCausalLM for Llama's.
+"""
+
+import importlib
+from dataclasses import dataclass, field
 
 from torch import nn
-from transformers.models.llama.modeling_llama import LlamaDecoderLayer, LlamaForCausalLM
-from transformers.models.mistral.modeling_mistral import MistralDecoderLayer, MistralForCausalLM
-from transformers.models.olmo2.modeling_olmo2 import Olmo2DecoderLayer, Olmo2ForCausalLM
-from transformers.models.qwen2.modeling_qwen2 import Qwen2DecoderLayer, Qwen2ForCausalLM
-from transformers.models.qwen3.modeling_qwen3 import Qwen3DecoderLayer, Qwen3ForCausalLM
 
-from .configuration_lopper import (
-    LopperLlamaConfig,
-    LopperMistralConfig,
-    LopperOlmo2Config,
-    LopperQwen2Config,
-    LopperQwen3Config,
-)
+from .configuration_lopper import config_class
+
+PRE = {"attention": ("input_layernorm", None), "mlp": ("post_attention_layernorm", None)}
+POST = {"attention": (None, "post_attention_layernorm"), "mlp": (None, "post_feedforward_layernorm")}
+BOTH = {
+    "attention": ("input_layernorm", "post_attention_layernorm"),
+    "mlp": ("pre_feedforward_layernorm", "post_feedforward_layernorm"),
+}
+SHARED = {"attention": ("input_layernorm", None), "mlp": ("input_layernorm", None)}
+
+
+@dataclass(frozen=True)
+class Family:
+    """What layers of a family have, where it is not what Llama's have."""
+
+    # By block, the norm before and the one behind it.
+    norms: dict = field(default_factory=lambda: PRE)
+    # The MLP reads what attention reads.
+    parallel: bool = False
+    # Modules of each block; where they are several, an activation is between them.
+    blocks: dict = field(default_factory=lambda: {"attention": ("self_attn",), "mlp": ("mlp",)})
+    # Of attention.
+    output: str = "o_proj"
+    # Attention takes the size of its heads from their number, so that its projections have to be made anew.
+    own_projections: bool = False
+    layers: str = "model.layers"
+
+
+FAMILIES = {
+    "OPT": Family(
+        norms={"attention": ("self_attn_layer_norm", None), "mlp": ("final_layer_norm", None)},
+        blocks={"attention": ("self_attn",), "mlp": ("fc1", "fc2")},
+        output="out_proj",
+        own_projections=True,
+        layers="model.decoder.layers",
+    ),
+    "Cohere2": Family(norms=SHARED, parallel=True),
+    "Exaone4": Family(norms=POST),
+    "Gemma2": Family(norms=BOTH),
+    "Gemma3": Family(norms=BOTH),
+    "Olmo2": Family(norms=POST),
+    "Olmo3": Family(norms=POST),
+    "Phi": Family(norms=SHARED, parallel=True, output="dense", own_projections=True),
+    "StableLm": Family(own_projections=True),
+}
 
 
 class _PrunedLayer:
     """A decoder layer with blocks of its own widths; a missing block leaves the residual stream as it is."""
 
-    # The norms that go with the blocks.
-    norms = {"self_attn": "input_layernorm", "mlp": "post_attention_layernorm"}
+    family: Family
 
     def __init__(self, config, index):
-        # The number that attention is given is its place in the key/value cache.
-        super().__init__(config.layer_config(index), config.cache_place(index))
-        for kind, block in (("attention", "self_attn"), ("mlp", "mlp")):
+        own = config.layer_config(index)
+        super().__init__(config if self.family.own_projections else own, index)
+        # Some models of a family are parallel, and others are not.
+        self.is_parallel = self.family.parallel or getattr(self, "use_parallel_residual", False)
+        self.norms = SHARED if self.is_parallel else self.family.norms
+        if self.family.own_projections:
+            self._make_blocks(own)
+        # Its place in the key/value cache.
+        self.self_attn.layer_idx = config.cache_place(index)
+        for kind in ("attention", "mlp"):
             if not config.has_block(index, kind):
-                setattr(self, block, None)
-                setattr(self, self.norms[block], None)
+                self._remove(kind)
+        kept = {norm for kind in self.norms if self._has(kind) for norm in self.norms[kind]}
+        for norms in self.norms.values():
+            for norm in norms:
+                if norm is not None and norm not in kept:
+                    setattr(self, norm, None)
+
+    def _make_blocks(self, own):
+        attention, heads = self.self_attn, own.num_attention_heads
+        kv_heads = getattr(own, "num_key_value_heads", None) or heads
+        sizes = {"q_proj": heads, "k_proj": kv_heads, "v_proj": kv_heads}
+        for name, count in sizes.items():
+            setattr(attention, name, _linear(getattr(attention, name), outputs=count * own.head_dim))
+        output = getattr(attention, self.family.output)
+        setattr(attention, self.family.output, _linear(output, inputs=heads * own.head_dim))
+        attention.num_heads, attention.num_key_value_heads = heads, kv_heads
+        attention.num_key_value_groups = heads // kv_heads
+        attention.head_dim = own.head_dim
+        if "ffn_dim" in own.__dict__:
+            self.fc1 = _linear(self.fc1, outputs=own.ffn_dim)
+            self.fc2 = _linear(self.fc2, inputs=own.ffn_dim)
+        else:
+            self.mlp = type(self.mlp)(own)
+
+    def _remove(self, kind):
+        for name in self.family.blocks[kind]:
+            setattr(self, name, None)
+
+    def _has(self, kind):
+        return getattr(self, self.family.blocks[kind][0]) is not None
+
+    def _computed(self, kind, hidden_states, **kwargs):
+        if kind == "attention":
+            return self.self_attn(hidden_states=hidden_states, **kwargs)[0]
+        first, *rest = self.family.blocks[kind]
+        hidden_states = getattr(self, first)(hidden_states)
+        for name in rest:
+            hidden_states = getattr(self, name)(self.activation_fn(hidden_states))
+        return hidden_states
 
     def forward(self, hidden_states, **kwargs):
-        if self.self_attn is not None:
-            attended, _ = self.self_attn(hidden_states=self.input_layernorm(hidden_states), **kwargs)
-            hidden_states = hidden_states + attended
-        if self.mlp is not None:
-            hidden_states = hidden_states + self.mlp(self.post_attention_layernorm(hidden_states))
+        read = hidden_states
+        for kind, (before, behind) in self.norms.items():
+            if not self._has(kind):
+                continue
+            added = read if self.is_parallel else hidden_states
+            if before is not None:
+                added = getattr(self, before)(added)
+            added = self._computed(kind, added, **kwargs)
+            if behind is not None:
+                added = getattr(self, behind)(added)
+            if hasattr(self, "residual_multiplier"):
+                added = added * self.residual_multiplier
+            hidden_states = hidden_states + added
         return hidden_states
 
 
-class _PrunedPostNormLayer(_PrunedLayer):
-    """The same where the norm of a block is behind it."""
-
-    norms = {"self_attn": "post_attention_layernorm", "mlp": "post_feedforward_layernorm"}
-
-    def forward(self, hidden_states, **kwargs):
-        if self.self_attn is not None:
-            attended, _ = self.self_attn(hidden_states=hidden_states, **kwargs)
-            hidden_states = hidden_states + self.post_attention_layernorm(attended)
-        if self.mlp is not None:
-            hidden_states = hidden_states + self.post_feedforward_layernorm(self.mlp(hidden_states))
-        return hidden_states
+def _linear(usual, inputs=None, outputs=None):
+    """A projection like another one, but for its size."""
+    return nn.Linear(inputs or usual.in_features, outputs or usual.out_features, bias=usual.bias is not None)
 
 
 class _PrunedForCausalLM:
@@ -63,55 +144,39 @@ class _PrunedForCausalLM:
             super().__init__(config)
         finally:
             config.num_hidden_layers = count
-        self.model.layers = nn.ModuleList(self.layer_class(config, index) for index in range(count))
+        path, _, name = self.layer_class.family.layers.rpartition(".")
+        layers = nn.ModuleList(self.layer_class(config, index) for index in range(count))
+        setattr(self.get_submodule(path), name, layers)
         self.post_init()
 
 
-class LopperLlamaLayer(_PrunedLayer, LlamaDecoderLayer):
-    pass
+def model_class(family):
+    """The class of a family, by how it is written in the names of transformers' classes."""
+    name = f"Lopper{family}ForCausalLM"
+    if name not in globals():
+        config = config_class(family)
+        folder = config.__mro__[2].__module__.rpartition(".")[0]
+        module = importlib.import_module(f"{folder}.modeling_{folder.rpartition('.')[2]}")
+        layer = f"Lopper{family}Layer"
+        globals()[layer] = type(
+            layer,
+            (_PrunedLayer, getattr(module, f"{family}DecoderLayer")),
+            {"__module__": __name__, "family": FAMILIES.get(family, Family())},
+        )
+        globals()[name] = type(
+            name,
+            (_PrunedForCausalLM, getattr(module, f"{family}ForCausalLM")),
+            {
+                "__module__": __name__,
+                "config_class": config,
+                "layer_class": globals()[layer],
+                "_no_split_modules": [layer],
+            },
+        )
+    return globals()[name]
 
 
-class LopperMistralLayer(_PrunedLayer, MistralDecoderLayer):
-    pass
-
-
-class LopperOlmo2Layer(_PrunedPostNormLayer, Olmo2DecoderLayer):
-    pass
-
-
-class LopperQwen2Layer(_PrunedLayer, Qwen2DecoderLayer):
-    pass
-
-
-class LopperQwen3Layer(_PrunedLayer, Qwen3DecoderLayer):
-    pass
-
-
-class LopperLlamaForCausalLM(_PrunedForCausalLM, LlamaForCausalLM):
-    config_class = LopperLlamaConfig
-    layer_class = LopperLlamaLayer
-    _no_split_modules = ["LopperLlamaLayer"]
-
-
-class LopperMistralForCausalLM(_PrunedForCausalLM, MistralForCausalLM):
-    config_class = LopperMistralConfig
-    layer_class = LopperMistralLayer
-    _no_split_modules = ["LopperMistralLayer"]
-
-
-class LopperOlmo2ForCausalLM(_PrunedForCausalLM, Olmo2ForCausalLM):
-    config_class = LopperOlmo2Config
-    layer_class = LopperOlmo2Layer
-    _no_split_modules = ["LopperOlmo2Layer"]
-
-
-class LopperQwen2ForCausalLM(_PrunedForCausalLM, Qwen2ForCausalLM):
-    config_class = LopperQwen2Config
-    layer_class = LopperQwen2Layer
-    _no_split_modules = ["LopperQwen2Layer"]
-
-
-class LopperQwen3ForCausalLM(_PrunedForCausalLM, Qwen3ForCausalLM):
-    config_class = LopperQwen3Config
-    layer_class = LopperQwen3Layer
-    _no_split_modules = ["LopperQwen3Layer"]
+def __getattr__(name):
+    if name.startswith("Lopper") and name.endswith("ForCausalLM"):
+        return model_class(name[len("Lopper") : -len("ForCausalLM")])
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
