@@ -183,6 +183,17 @@ Deno.test("model: the head of a tied model may stand for the embedding, and is w
   );
 });
 
+Deno.test("model: a model that was saved without its head has names that begin later", async () => {
+  const bare = (entries: TensorEntry[]) =>
+    entries.map((entry) => ({ ...entry, name: entry.name.replace(/^model\./, "") }));
+  for (const family of ["llama-mqa", "llama-mha"]) {
+    const whole = await openModel(await changed(family, same));
+    const model = await openModel(await changed(family, bare));
+    assert.deepEqual(model.weights.map(({ role }) => role), whole.weights.map(({ role }) => role));
+    assert.equal(await modelDigest(model), await modelDigest(whole));
+  }
+});
+
 Deno.test("model: a config that is not tied needs a head", async () => {
   await refused(
     await changed("llama-mqa", same, { config: { tie_word_embeddings: false } }),

@@ -18,7 +18,8 @@ import { CONFIG, layoutOf, layoutOfFile, withoutWeights } from "./layout.ts";
 import type { Model } from "./model.ts";
 import { openOnnxModel } from "./onnx/onnx_model.ts";
 import { checkUnquantised } from "./quantised_weights.ts";
-import { bindModel, withEmbedding } from "./tied_head.ts";
+import { withUsualNames } from "./stored_names.ts";
+import { bindModel } from "./tied_head.ts";
 import { unpacked } from "./unpacked_store.ts";
 
 /**
@@ -49,7 +50,7 @@ async function openKnownFolder(folder: KnownFolder): Promise<Model> {
   try {
     await checkUnquantised(folder, opened);
     const where = { family, file: folder.name, description: CONFIG };
-    const store = unpacked(shapes, withEmbedding(shapes, opened, family.tensorNames), where);
+    const store = unpacked(shapes, withUsualNames(shapes, opened, family.tensorNames), where);
     const bound = await bindModel(shapes, declared, store, where);
     const found = { ...bound, family, store, description: CONFIG, read: layout.files };
     return await modelOfFolder(folder, found);

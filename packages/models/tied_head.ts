@@ -1,7 +1,7 @@
 import { type Architecture, DTYPE_BYTES, isFloatDType } from "@lopper/core";
 import type { ModelConfig } from "./config_schema.ts";
 import { fromFloat32, isHalf, type TensorInfo, type TensorStore, toFloat32 } from "@lopper/formats";
-import type { Family, TensorNames } from "./families/family.ts";
+import type { Family } from "./families/family.ts";
 import { bindWeights, type Weight } from "./model.ts";
 
 /** Bytes that are compared at a time: as many as are hashed at a time. */
@@ -14,31 +14,6 @@ export interface BoundModel<Config> {
   readonly weights: readonly Weight[];
   /** A sentence where the two differ. */
   readonly notes: readonly string[];
-}
-
-/**
- * The tensors of a tied model, of which some writers keep the head and leave out the embedding that
- * it is (safetensors, `save_model`): under the embedding's name then. Others are as they are.
- */
-export function withEmbedding(
-  { tiedEmbeddings }: Pick<Architecture, "tiedEmbeddings">,
-  store: TensorStore,
-  { embedding, lmHead }: Pick<TensorNames, "embedding" | "lmHead">,
-): TensorStore {
-  const head = store.tensors.get(lmHead);
-  if (!tiedEmbeddings || !head || store.tensors.has(embedding)) return store;
-  const tensors = [...store.tensors.values()].map((tensor): [string, TensorInfo] =>
-    tensor === head ? [embedding, { ...head, name: embedding }] : [tensor.name, tensor]
-  );
-  const stored = (name: string) => name === embedding ? lmHead : name;
-  return {
-    tensors: new Map(tensors),
-    readBytes: (name, byteOffset, byteLength) =>
-      store.readBytes(stored(name), byteOffset, byteLength),
-    readFloat32: (name) => store.readFloat32(stored(name)),
-    readHalves: (name) => store.readHalves(stored(name)),
-    close: () => store.close(),
-  };
 }
 
 /**
