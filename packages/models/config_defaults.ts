@@ -28,10 +28,18 @@ export function withUsualKeys(json: Json, { keys = {}, defaults: { intermediate 
   const { hidden_size: hidden, intermediate_size: width, per_layer_config: own } = renamed;
   return {
     ...renamed,
-    ...(isObject(own) && { per_layer_config: eachLayer(own, (entry) => renameKeys(entry, keys)) }),
+    ...(isObject(own) && { per_layer_config: eachLayer(own, (entry) => usualLayer(entry, keys)) }),
     ...(intermediate !== null && typeof hidden === "number" && (width ?? null) === null &&
       { intermediate_size: intermediate * hidden }),
   };
+}
+
+/** What a layer says of itself; a family that has no key for KV heads has as many as heads. */
+function usualLayer(json: Json, keys: NonNullable<Family["keys"]>): Json {
+  const entry = renameKeys(json, keys);
+  const { num_attention_heads: heads } = entry;
+  const isBoth = keys.num_key_value_heads === null && heads !== undefined;
+  return isBoth ? { ...entry, num_key_value_heads: heads } : entry;
 }
 
 function renameKeys(json: Json, keys: NonNullable<Family["keys"]>): Json {

@@ -37,6 +37,7 @@ export {
   publishedConfigToJson,
   toPublishedConfig,
 } from "./published_config.ts";
+export { packedEntries } from "./packed_entries.ts";
 export { prunedTensors, type Refit, writePrunedModel } from "./pruned_model.ts";
 export { earlierRopeKeys } from "./rope_config.ts";
 export { writeCheckpoint, writeWeights } from "./write_checkpoint.ts";

@@ -35,7 +35,7 @@ export function packsOf(
   packing: readonly PackedTensor[] = family.packing ?? [],
 ): readonly StoredPack[] {
   return blocks.flatMap((block) =>
-    packing.filter(({ kind }) => kind === block.kind)
+    packing.filter(({ kind }) => kind === undefined || kind === block.kind)
       .flatMap((packed) => packsOfBlock(block, family, packed))
   );
 }

@@ -52,7 +52,8 @@ function plans(architecture: Architecture): fc.Arbitrary<PrunePlan> {
   );
 }
 
-/** The plan that keeps the first units of every block. */
+const IN_LAYER = /^(\w+)\.(?:layers|h)\.(\d+)\.(\w+)(?:\.(\w+))?\.(?:weight|bias)$/;
+
 /**
  * The kept part of one tensor, found by its name and element by element: rows and columns that
  * stay, or null for a tensor that goes. Knows nothing of prune groups.
@@ -64,15 +65,19 @@ function keptPart(
   shape: readonly number[],
 ) {
   const all = [shape[0], shape[1] ?? 1].map((n) => Array.from({ length: n }, (_, i) => i));
-  const match = /^model\.layers\.(\d+)\.(\w+)(?:\.(\w+))?\.(weight|bias)$/.exec(name);
+  const match = IN_LAYER.exec(name);
   if (!match) return all;
-  const [, layer, module, part] = match;
+  const [, , layer, module, part] = match;
   const { attention, mlp } = plan.layers[Number(layer)];
-  const norm = architecture.family === "olmo2" ? "post_attention_layernorm" : "input_layernorm";
-  const ofAttention = module === "self_attn" || module === norm;
+  const norms = [
+    "ln_1",
+    architecture.family === "olmo2" ? "post_attention_layernorm" : "input_layernorm",
+  ];
+  const isAttention = ["self_attn", "attention", "attn"].includes(module);
+  const ofAttention = isAttention || norms.includes(module);
   if ((ofAttention ? attention : mlp) === "removed") return null;
   let [rows, columns] = all;
-  if (module === "self_attn" && attention !== "removed") {
+  if (isAttention && attention !== "removed") {
     const dense = headsOf(architecture.blocks.find(({ id }) => id === `${layer}.attention`)!);
     const stays = (channel: number, heads: number) =>
       attention.kvGroups.includes(
@@ -85,12 +90,13 @@ function keptPart(
     }
     if (ofQueries.includes(part)) rows = rows.filter((r) => stays(r, dense.queryHeads));
     if (ofKeys.includes(part)) rows = rows.filter((r) => stays(r, dense.kvHeads));
-    if (part === "o_proj" && shape.length === 2) {
+    if (["o_proj", "dense", "c_proj"].includes(part) && shape.length === 2) {
       columns = columns.filter((c) => stays(c, dense.queryHeads));
     }
   } else if (module === "mlp" && mlp !== "removed") {
-    if (part !== "down_proj") rows = rows.filter((r) => mlp.channels.includes(r));
-    else if (shape.length === 2) columns = columns.filter((c) => mlp.channels.includes(c));
+    if (!["down_proj", "c_proj", "dense_4h_to_h"].includes(part)) {
+      rows = rows.filter((r) => mlp.channels.includes(r));
+    } else if (shape.length === 2) columns = columns.filter((c) => mlp.channels.includes(c));
   }
   return [rows, columns];
 }
@@ -138,7 +144,7 @@ for (const family of FAMILIES) {
           const moves = isUniform(left);
           assert.deepEqual(pruned.architecture, moves ? left : whole);
           const place = (name: string) =>
-            name.replace(/^(model\.layers\.)(\d+)/, (_, start, layer) => {
+            name.replace(/^(\w+\.(?:layers|h)\.)(\d+)/, (_, start, layer) => {
               return start + (moves ? numbers.indexOf(Number(layer)) : layer);
             });
           assert.deepEqual(written.architecture, pruned.architecture);

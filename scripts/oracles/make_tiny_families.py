@@ -51,8 +51,8 @@ import transformers
 from huggingface_hub import split_torch_state_dict_into_shards
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import (AutoConfig, AutoModelForCausalLM, LlamaConfig, MistralConfig, Olmo2Config, Qwen2Config,
-                          Qwen3Config)
+from transformers import (AutoConfig, AutoModelForCausalLM, LlamaConfig, MistralConfig, Olmo2Config,
+                          Qwen2Config, Qwen3Config)
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
 DEFAULT_OUT = Path(__file__).resolve().parents[2] / "tests" / "fixtures" / "families"
@@ -63,6 +63,9 @@ TOLERANCE_WHY = (
     "float64), more than ten times less than the tolerance. Each of the mistakes that make_tiny_families.py tries (a "
     "wrong rotary base, a dropped bias, a norm without its weight) moves some logit by more than 1e-2."
 )
+
+# How weights are called in files where transformers 5 has another name for them in memory.
+STORED_NAMES = {"gpt_neox": {"lm_head.": "embed_out."}}
 
 
 @dataclass
@@ -176,6 +179,21 @@ def more_families():
             tiny("opt", ffn_dim=56, max_position_embeddings=40, word_embed_proj_dim=32, enable_bias=False,
                  layer_norm_elementwise_affine=False, tie_word_embeddings=False, activation_function="gelu"),
             [(2, 9), (1, 17)], mistakes={"activation": {"activation_function": "relu"}},
+        ),
+    ]
+
+
+def packed_families():
+    """Families whose checkpoints hold several weights in a tensor, or matrices the other way around; and one that is
+    like them otherwise."""
+    return [
+        Family(
+            "phi3", "Phi-3: q, k and v in one matrix, gate and up in another, 3 query heads of 16, one KV head.",
+            tiny("phi3", num_attention_heads=3, num_key_value_heads=1, head_dim=16), [(2, 12), (1, 21)],
+        ),
+        Family(
+            "starcoder2", "StarCoder 2: layer norms, plain MLPs with gelu, biases everywhere, one KV head.",
+            tiny("starcoder2", num_key_value_heads=1), [(2, 12), (1, 19)],
         ),
     ]
 
@@ -318,7 +336,7 @@ def first_families():
 
 
 def families():
-    return first_families() + more_families()
+    return first_families() + more_families() + packed_families()
 
 
 def generator(text):
@@ -380,19 +398,24 @@ def fill(model, stored, random):
     tied = model.config.tie_word_embeddings
     with torch.no_grad():
         for name, weight in sorted(model.named_parameters()):
-            if name.endswith("norm.weight"):
+            # matrices of GPT-2 are [in, out]
+            inputs = weight.shape[-2 if model.config.model_type == "gpt2" else -1] if weight.dim() > 1 else None
+            if weight.dim() == 1 and name.endswith("weight"):
                 value = torch.rand(weight.shape, generator=random) + (usual_gain(model.config) - 0.5)
             else:
                 if name.endswith(".bias"):
                     scale = 0.4
-                elif name.endswith("embed_tokens.weight"):
+                elif name.endswith("wpe.weight"):
+                    scale = 0.5
+                elif name.endswith(("embed_tokens.weight", "embed_in.weight", "wte.weight")):
                     scale = 2 / math.sqrt(hidden) if tied else 1.0
-                elif name == "lm_head.weight":
+                elif name in ("lm_head.weight", "embed_out.weight"):
                     scale = 2 / math.sqrt(hidden)
-                elif name.endswith(("q_proj.weight", "k_proj.weight")):
-                    scale = 1.5 / math.sqrt(weight.shape[1])
+                elif name.endswith(("q_proj.weight", "k_proj.weight", "qkv_proj.weight", "query_key_value.weight",
+                                    "c_attn.weight")):
+                    scale = 1.5 / math.sqrt(inputs)
                 else:
-                    scale = 1 / math.sqrt(weight.shape[1])
+                    scale = 1 / math.sqrt(inputs)
                 value = scale * torch.randn(weight.shape, generator=random)
             weight.copy_(value.to(stored))
 
@@ -455,6 +478,8 @@ def write_weights(folder, model, stored, shards):
     weights = {name: value.to(stored).contiguous() for name, value in model.state_dict().items()}
     if model.config.tie_word_embeddings:
         del weights["lm_head.weight"]
+    for name, stored_name in STORED_NAMES.get(model.config.model_type, {}).items():
+        weights = {key.replace(name, stored_name): value for key, value in weights.items()}
     if shards == 1:
         save(weights, folder / "model.safetensors")
         return

@@ -21,6 +21,7 @@ import {
   declaredTensors,
   FAMILIES,
   type Family,
+  packedEntries,
   withOwnKeys,
 } from "@lopper/models";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
@@ -156,7 +157,7 @@ export async function tinyModel(
     add(name, shape, isNorm);
   }
   const sink = new MemorySink();
-  await writeSafetensors(sink, entries);
+  await writeSafetensors(sink, packedEntries(architecture, described.family, entries));
   await sink.commit();
   return new MemoryFolder("tiny", {
     "config.json": JSON.stringify(config),

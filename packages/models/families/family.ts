@@ -79,7 +79,8 @@ export interface PackedTensor {
    * where each has one of its own.
    */
   readonly tensor: string;
-  readonly kind: string;
+  /** Of blocks of that kind; of all that have one of the weights unless said. */
+  readonly kind?: string;
   /** Weights that a model does not have are left out. */
   readonly weights: readonly string[];
   /**

@@ -6,9 +6,11 @@ import { llama } from "./llama.ts";
 import { mistral } from "./mistral.ts";
 import { olmo } from "./olmo.ts";
 import { olmo2 } from "./olmo2.ts";
+import { phi3 } from "./phi3.ts";
 import { qwen2 } from "./qwen2.ts";
 import { qwen3 } from "./qwen3.ts";
 import { seedOss } from "./seed_oss.ts";
+import { starcoder2 } from "./starcoder2.ts";
 
 /** A line each, so that a family is added by one. */
 export const FAMILIES: readonly Family[] = [
@@ -21,6 +23,8 @@ export const FAMILIES: readonly Family[] = [
   gemma,
   olmo,
   seedOss,
+  phi3,
+  starcoder2,
 ];
 
 /**
