@@ -24,6 +24,7 @@ const WIDE: Readonly<Record<string, string>> = {
   Architecture: "all that computing a model depends on: an architecture as its families declare it",
   Block: "all that computing one depends on, as its family declares it",
   ComparedModel: "what comparison.json says of a model, as it is read again",
+  GgufArchitecture: "a row of the list of llama.cpp's architectures, as Family is",
   Family: "a row of the list of families: all in which one differs from another",
   "packages/run/options/setting.ts":
     "a row of the table of options: what one option says of itself",

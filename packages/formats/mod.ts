@@ -8,7 +8,7 @@ export { type GgufHeader, type GgufTensor, readGgufHeader } from "./gguf/header.
 export { GgufMetadata, type MetadataEntry } from "./gguf/metadata.ts";
 export { BLOCK_VALUES, quantizeQ4_0, quantizeQ8_0 } from "./gguf/quantize_blocks.ts";
 export { splitPart } from "./gguf/split_part.ts";
-export { GgufTensorStore } from "./gguf/tensor_store.ts";
+export { GgufTensorStore, type NamedTensor } from "./gguf/tensor_store.ts";
 export {
   type GgufTensorEntry,
   tensorBytes,

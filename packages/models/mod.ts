@@ -18,7 +18,17 @@ export { fateOf, listed } from "./folder/folder_files.ts";
 export { hubOrigin } from "./folder/hub_snapshot.ts";
 export { GgufFolder } from "./gguf/gguf_folder.ts";
 export { openGgufModel } from "./gguf/gguf_model.ts";
-export { ggufTensorName, isRotated } from "./gguf/tensor_names.ts";
+export type { GgufArchitecture, GgufFacts } from "./gguf/architecture.ts";
+export {
+  architectureFor,
+  architectureNamed,
+  GGUF_MODEL_TYPES,
+} from "./gguf/known_architectures.ts";
+export { areInterleaved, hasShiftedGains } from "./gguf/layout_of_weights.ts";
+export { SLIDING_THETA } from "./gguf/rope_settings.ts";
+export { ggufTensorName, isGain, isRotated } from "./gguf/tensor_names.ts";
+export { epsilonKey } from "./gguf/usual_keys.ts";
+export { PATTERN_KEY, slidesBy, WINDOW_KEY } from "./gguf/window_settings.ts";
 export {
   declaredTensors,
   type Model,

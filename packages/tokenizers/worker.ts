@@ -9,6 +9,11 @@ import type { Answer, Request } from "./protocol.ts";
 const scope = await threadScope();
 
 let engine: TokenizerEngine | null = null;
+/**
+ * Milliseconds a character of tokenizer.json that its reading may take beside the limit: the
+ * largest, of 33 MB, takes seconds on a machine that does much else.
+ */
+const OPEN_MS = 0.002;
 
 function post(answer: Answer, transfer: readonly Transferable[] = []) {
   scope.postMessage(answer, { transfer });
@@ -16,6 +21,7 @@ function post(answer: Answer, transfer: readonly Transferable[] = []) {
 
 function answer(request: Request): Int32Array<ArrayBuffer> | string | null {
   if ("open" in request) {
+    post({ more: request.open.text.length * OPEN_MS });
     engine = new TokenizerEngine(request.open, (more) => post({ more }));
     return null;
   }

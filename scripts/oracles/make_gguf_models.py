@@ -31,7 +31,7 @@ import torch
 import transformers
 from gguf import GGMLQuantizationType as T
 from make_tiny_families import (TOLERANCE, attention, build, encode, fill, generator, make_input, mlp, rope)
-from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
+from transformers import AutoModelForCausalLM, Gemma3TextConfig, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
 
 OUT = Path(__file__).resolve().parents[2] / "tests" / "fixtures" / "gguf" / "models"
 TOLERANCE_WHY = (
@@ -47,6 +47,11 @@ BLOCK_NAMES = {
     "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output", "self_attn.q_norm": "attn_q_norm",
     "self_attn.k_norm": "attn_k_norm", "post_attention_layernorm": "ffn_norm", "mlp.gate_proj": "ffn_gate",
     "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
+}
+# Where these differ.
+SANDWICH_NAMES = {
+    "post_attention_layernorm": "post_attention_norm", "pre_feedforward_layernorm": "ffn_norm",
+    "post_feedforward_layernorm": "post_ffw_norm",
 }
 
 
@@ -121,15 +126,24 @@ def models():
             {**HALF, "attn_q.w": T.Q5_1, "attn_k.w": T.Q5_1, "ffn_up.w": T.Q5_1}, [(2, 14)],
             given=True,
         ),
+        Model(
+            "gemma3", "Gemma 3: six layers, one without a window (of 8), a base each, gains 1 + w, logits capped, Q8_0.",
+            "gemma3",
+            Gemma3TextConfig(**{**sizes, "num_hidden_layers": 6, "intermediate_size": 32}, head_dim=16,
+                             sliding_window=8, query_pre_attn_scalar=16, final_logit_softcapping=9.0,
+                             rope_parameters={"full_attention": rope(1000000.0), "sliding_attention": rope(10000.0)}),
+            {part: T.Q8_0 for part in HALF}, [(2, 7), (1, 21)], given=True,
+        ),
     ]
 
 
-def gguf_name(name):
+def gguf_name(name, architecture):
     if name in NAMES:
         return NAMES[name]
     layer, rest = name.removeprefix("model.layers.").split(".", 1)
     stem, kind = rest.rsplit(".", 1)
-    return f"blk.{layer}.{BLOCK_NAMES[stem]}.{kind}"
+    names = BLOCK_NAMES | SANDWICH_NAMES if architecture == "gemma3" else BLOCK_NAMES
+    return f"blk.{layer}.{names[stem]}.{kind}"
 
 
 def interleave(weight, head_dim):
@@ -175,25 +189,30 @@ def write(model, network, path):
     writer.add_head_count(one_or_all(heads))
     writer.add_head_count_kv(one_or_all(kv_heads))
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    full = config.rope_parameters.get("full_attention", config.rope_parameters)
+    writer.add_rope_freq_base(full["rope_theta"])
     writer.add_vocab_size(config.vocab_size)
     if head_dim * heads[0] != config.hidden_size or model.layers:
         writer.add_key_length(head_dim)
         writer.add_value_length(head_dim)
     if model.architecture == "llama":
         writer.add_rope_dimension_count(head_dim)
-    if config.rope_parameters["rope_type"] == "linear":
+    if full["rope_type"] == "linear":
         writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
-        writer.add_rope_scaling_factor(config.rope_parameters["factor"])
-    if config.rope_parameters["rope_type"] == "llama3":
+        writer.add_rope_scaling_factor(full["factor"])
+    if full["rope_type"] == "llama3":
         writer.add_tensor("rope_freqs.weight", rope_factors(config))
+    if getattr(config, "final_logit_softcapping", None):
+        writer.add_final_logit_softcapping(config.final_logit_softcapping)
     if getattr(config, "sliding_window", None):
         writer.add_sliding_window(config.sliding_window)
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     for name, value in network.state_dict().items():
         if name == "lm_head.weight" and config.tie_word_embeddings:
             continue
-        name, weight = gguf_name(name), value.numpy()
+        name, weight = gguf_name(name, model.architecture), value.numpy()
+        if model.architecture == "gemma3" and name.endswith("norm.weight"):
+            weight = weight + 1
         if model.architecture == "llama" and (".attn_q." in name or ".attn_k." in name):
             weight = interleave(weight, head_dim)
         kind = type_of(model, name)
@@ -217,14 +236,14 @@ def read(model, path):
         network = build(model.config, model.layers)
         stored = {t.name: gguf.quants.dequantize(t.data, t.tensor_type) for t in gguf.GGUFReader(path).tensors}
         for name, weight in network.named_parameters():
-            value = stored.pop(gguf_name(name)).reshape(weight.shape)
+            value = stored.pop(gguf_name(name, model.architecture)).reshape(weight.shape)
             if ".q_proj." in name or ".k_proj." in name:
                 value = value.reshape(-1, model.config.head_dim // 2, 2, *value.shape[1:]).swapaxes(1, 2)
             weight.data.copy_(torch.from_numpy(value.reshape(weight.shape).copy()))
         assert not stored, stored.keys()
     with torch.no_grad():
         for name, weight in network.named_parameters():
-            if type_of(model, gguf_name(name)) not in (T.F32, T.F16, T.BF16):
+            if type_of(model, gguf_name(name, model.architecture)) not in (T.F32, T.F16, T.BF16):
                 weight.copy_(weight.half().float())
     return network.eval()
 

@@ -10,33 +10,24 @@ import {
   shapeOfWeight,
   sizeOf,
 } from "@lopper/core";
-import type { Model } from "@lopper/models";
+import {
+  architectureFor,
+  architectureNamed,
+  GGUF_MODEL_TYPES,
+  type GgufArchitecture,
+  type Model,
+} from "@lopper/models";
 import type { GgufLayer, PlacedBlock } from "./layers.ts";
+import { whatItCannotSay } from "./what_it_says.ts";
 
-/** An architecture of llama.cpp, as far as files differ by it. */
-export interface GgufArchitecture {
-  readonly name: "llama" | "qwen2" | "qwen3" | "deci";
-  /** It rotates neighbouring channels of a head, so that rows of q and k are interleaved. */
-  readonly interleaved: boolean;
-  /** Numbers of heads and widths are lists, one entry a layer. */
-  readonly byLayer: boolean;
-}
-
-const UNIFORM: Readonly<Record<string, GgufArchitecture>> = {
-  llama: { name: "llama", interleaved: true, byLayer: false },
-  // Mistral is told apart by its window only.
-  mistral: { name: "llama", interleaved: true, byLayer: false },
-  qwen2: { name: "qwen2", interleaved: false, byLayer: false },
-  qwen3: { name: "qwen3", interleaved: false, byLayer: false },
-};
 /** Llama whose layers differ: made for models that NVIDIA pruned (DeciLM, Nemotron). */
-const DECI: GgufArchitecture = { name: "deci", interleaved: true, byLayer: true };
+const DECI = architectureNamed("deci");
 
 /**
  * The architecture under which llama.cpp computes the model.
  * @throws {ExportError} when there is none: another family; biases, or norms of q and k, where
  *   layers differ; biases where the heads do not fill the hidden size, which llama.cpp takes for
- *   granted; Qwen with the frequencies of Llama 3.
+ *   granted; Qwen with the frequencies of Llama 3; or anything else that its files cannot say.
  */
 export function architectureOf(model: Model, layers: readonly GgufLayer[]): GgufArchitecture {
   const { architecture, name } = model;
@@ -45,6 +36,14 @@ export function architectureOf(model: Model, layers: readonly GgufLayer[]): Gguf
       `${name}: ${what}, and llama.cpp has no architecture for that; export it with --to safetensors or --to onnx`,
     );
   };
+  const known = architectureFor(architecture.family);
+  if (!known) {
+    throw new ExportError(
+      `${name}: GGUF files are written for ${
+        GGUF_MODEL_TYPES.join(", ")
+      }, and it is ${architecture.family}; export it with --to safetensors or --to onnx`,
+    );
+  }
   const first = firstOfAlike(layers);
   if (!first) {
     const reason = whyNotDeci(architecture);
@@ -57,27 +56,26 @@ export function architectureOf(model: Model, layers: readonly GgufLayer[]): Gguf
   if (biased && haveWeight(architecture.blocks, "q_norm")) {
     refuse("its heads have biases beside norms");
   }
-  if (!Object.hasOwn(UNIFORM, architecture.family)) {
-    throw new ExportError(
-      `${name}: GGUF files are written for ${
-        Object.keys(UNIFORM).join(", ")
-      }, and it is ${architecture.family}; export it ` +
-        "with --to safetensors or --to onnx",
-    );
-  }
-  const arch = UNIFORM[architecture.family];
-  if (firstRope(architecture)?.scaling?.type === "llama3" && arch.name !== "llama") {
-    refuse(`it is a ${architecture.family} with the rotary frequencies of Llama 3`);
-  }
-  return arch;
+  const placed = layers.flatMap(({ attention, mlp }) => [attention, mlp]) as Block[];
+  const cannot = whatItCannotSay(known, architecture, placed);
+  if (cannot !== null) refuse(cannot);
+  return known;
 }
 
 /**
  * What a model has that llama.cpp computes only where all layers are alike, in words; null for
  * nothing.
  */
-export function whyNotDeci({ blocks }: Pick<Architecture, "blocks">): string | null {
-  if (blocks.some(({ placement }) => placement === "post")) return "norms behind their blocks";
+export function whyNotDeci(
+  { blocks, norm, scaling }: Pick<Architecture, "blocks" | "norm" | "scaling">,
+): string | null {
+  if (blocks.some(({ placement }) => placement !== undefined)) return "norms behind their blocks";
+  if (norm.kind !== "rms") return "norms that are not RMSNorm";
+  if (scaling) return "scaled embeddings or logits";
+  const other = blocks.find(({ activation, multiplier, parallel }) =>
+    activation !== undefined || multiplier !== undefined || parallel
+  );
+  if (other) return "MLPs that are not those of Llama";
   if (haveWeight(blocks, "q_norm")) return "norms of queries and keys";
   return haveWeight(blocks, "q_bias", "o_bias", "gate_bias") ? "biases" : null;
 }

@@ -1,7 +1,15 @@
-import { firstRope, fullyAttended } from "@lopper/core";
+import type { Architecture } from "@lopper/core";
 import type { MetadataEntry, TensorTypeName } from "@lopper/formats";
-import type { Model } from "@lopper/models";
-import { type GgufArchitecture, layerNumbers } from "./architecture.ts";
+import {
+  epsilonKey,
+  type GgufArchitecture,
+  type Model,
+  PATTERN_KEY,
+  slidesBy,
+  SLIDING_THETA,
+  WINDOW_KEY,
+} from "@lopper/models";
+import { layerNumbers } from "./architecture.ts";
 import type { GgufLayer } from "./layers.ts";
 
 /** What a file is called by the type of most of its matrices (llama.h, `enum llama_ftype`). */
@@ -20,17 +28,11 @@ export function modelEntries(
   layers: readonly GgufLayer[],
   type: TensorTypeName,
 ): readonly MetadataEntry[] {
-  const text = (key: string, value: string): MetadataEntry => ({ key, type: "string", value });
-  const count = (key: string, value: number): MetadataEntry => ({ key, type: "uint32", value });
-  const real = (key: string, value: number): MetadataEntry => ({ key, type: "float32", value });
   const quantised = type === "Q8_0" || type === "Q4_0";
   const { queryHeads, kvHeads, widths } = layerNumbers(layers, quantised);
   const perLayer = (key: string, values: readonly number[]): MetadataEntry =>
     arch.byLayer ? { key, type: "array", elementType: "int32", values } : count(key, values[0]);
   const own = (name: string) => `${arch.name}.${name}`;
-  const rope = firstRope(architecture);
-  const scaling = rope?.scaling;
-  const window = fullyAttended(architecture);
   return [
     text("general.architecture", arch.name),
     text("general.type", "model"),
@@ -45,15 +47,75 @@ export function modelEntries(
     perLayer(own("attention.head_count_kv"), kvHeads),
     count(own("attention.key_length"), architecture.headDim),
     count(own("attention.value_length"), architecture.headDim),
-    real(own("attention.layer_norm_rms_epsilon"), architecture.norm.eps),
-    // llama.cpp does not read it here: up to that many tokens, which is all that Lopper computes,
-    // it makes no difference.
-    ...(window === null ? [] : [count(own("attention.sliding_window"), window)]),
-    count(own("rope.dimension_count"), architecture.headDim),
-    ...(rope ? [real(own("rope.freq_base"), rope.theta)] : []),
-    ...(scaling?.type === "linear"
-      ? [text(own("rope.scaling.type"), "linear"), real(own("rope.scaling.factor"), scaling.factor)]
-      : []),
+    real(own(epsilonKey(architecture.norm)), architecture.norm.eps),
+    ...windowEntries(arch, layers),
+    ...ropeEntries(arch, architecture),
+    ...settingEntries(arch, architecture),
     count(own("vocab_size"), architecture.vocabSize),
   ];
+}
+
+const count = (key: string, value: number): MetadataEntry => ({ key, type: "uint32", value });
+const real = (key: string, value: number): MetadataEntry => ({ key, type: "float32", value });
+const text = (key: string, value: string): MetadataEntry => ({ key, type: "string", value });
+
+/** Which layers have a window, in a list where the architecture would take it for others. */
+function windowEntries(
+  { name, windows }: GgufArchitecture,
+  layers: readonly GgufLayer[],
+): readonly MetadataEntry[] {
+  const found = layers.map(({ attention }) =>
+    attention === null || attention === "zero" ? null : attention.attention?.window ?? null
+  );
+  const tokens = found.find((window) => window !== null);
+  if (!windows || (tokens === undefined && windows.absent === undefined)) return [];
+  const slides = found.map((window) => window !== null);
+  const usual = slidesBy(windows.period, layers.length);
+  return [
+    // Of layers without one the length is nothing that counts.
+    count(`${name}.${WINDOW_KEY}`, tokens ?? windows.absent!),
+    ...(windows.period === "all" || slides.every((does, layer) => does === usual[layer]) ? [] : [
+      {
+        key: `${name}.${PATTERN_KEY}`,
+        type: "array",
+        elementType: "bool",
+        values: slides,
+      } as const,
+    ]),
+  ];
+}
+
+/** The rotary embedding of layers without a window, and of those with one where it differs. */
+function ropeEntries(
+  { name, windows }: GgufArchitecture,
+  { headDim, blocks }: Architecture,
+): readonly MetadataEntry[] {
+  const ropeOf = (slides: boolean) =>
+    blocks.find(({ attention }) => attention?.rope && (attention.window !== null) === slides)
+      ?.attention?.rope ?? null;
+  const [far, near] = [ropeOf(false) ?? ropeOf(true), ropeOf(true)];
+  if (!far) return [];
+  const { scaling, theta, channels = headDim } = far;
+  const apart = near && windows && near.theta !== (windows.theta ?? theta);
+  return [
+    count(`${name}.rope.dimension_count`, channels),
+    real(`${name}.rope.freq_base`, theta),
+    ...(apart ? [real(`${name}.${SLIDING_THETA}`, near.theta)] : []),
+    ...(scaling?.type === "linear"
+      ? [
+        text(`${name}.rope.scaling.type`, "linear"),
+        real(`${name}.rope.scaling.factor`, scaling.factor),
+      ]
+      : []),
+  ];
+}
+
+function settingEntries(
+  { name, settings = [] }: GgufArchitecture,
+  architecture: Architecture,
+): readonly MetadataEntry[] {
+  return settings.flatMap(({ key, of }) => {
+    const value = of(architecture);
+    return value === undefined ? [] : [real(`${name}.${key}`, value)];
+  });
 }

@@ -8,7 +8,11 @@ import {
   type TensorTypeName,
 } from "@lopper/formats";
 import {
+  areInterleaved,
+  type GgufArchitecture,
   ggufTensorName,
+  hasShiftedGains,
+  isGain,
   isRotated,
   type Model,
   ropeFrequencies,
@@ -16,7 +20,7 @@ import {
 } from "@lopper/models";
 import { convertedTensor } from "../convert.ts";
 import { checkHalfRange } from "../half_range.ts";
-import { frequencyDivisors, type GgufArchitecture, ZERO_HEADS, zeroWidth } from "./architecture.ts";
+import { frequencyDivisors, ZERO_HEADS, zeroWidth } from "./architecture.ts";
 import type { GgufLayer } from "./layers.ts";
 
 /**
@@ -38,6 +42,7 @@ export function ggufTensors(
     weights.filter(({ role }) => "layer" in role && role.part === kind && role.layer === layer);
   return [
     ...entries(outer("embedding")),
+    ...entries(outer("positions")),
     ...divisorTensor(model),
     ...layers.flatMap(({ attention, mlp }, layer) => [
       ...(attention === null
@@ -48,7 +53,9 @@ export function ggufTensors(
       ...(mlp === "zero" ? zeroMlp(model, layer, type) : entries(block(mlp), layer)),
     ]),
     ...entries(outer("finalNorm")),
+    ...entries(outer("finalNormBias")),
     ...(architecture.tiedEmbeddings ? [] : entries(outer("lmHead"))),
+    ...entries(outer("lmHeadBias")),
   ];
 }
 
@@ -69,19 +76,24 @@ function weightTensor(
   { store, architecture }: Model,
   weight: Weight,
   layer: number,
-  { interleaved }: GgufArchitecture,
+  arch: GgufArchitecture,
   matrices: TensorTypeName,
 ): GgufTensorEntry {
   const { role, tensor } = weight;
-  const name = ggufTensorName(role, layer);
+  const name = ggufTensorName(arch, role, layer);
   const type = typeOf(weight, architecture.tiedEmbeddings, matrices);
   const { shape } = tensor;
-  const headRows = interleaved && isRotated(name) ? architecture.headDim : 0;
+  const headRows = areInterleaved(arch, architecture) && isRotated(role) ? architecture.headDim : 0;
+  const shifted = hasShiftedGains(architecture) && isGain(role);
   const data = async () => {
     const bytes = await encoded();
     return headRows > 0 ? interleavedRows(bytes, bytes.length / shape[0], headRows) : bytes;
   };
   const encoded = async () => {
+    if (shifted) {
+      const gains = (await store.readFloat32(tensor.name)).map((weight) => 1 + weight);
+      return new Uint8Array(gains.buffer);
+    }
     if (type === "F32" || type === "F16") {
       return await convertedTensor(store, tensor, type satisfies FloatDType).data();
     }

@@ -188,6 +188,16 @@ export class GgufMetadata {
     return Array.from({ length: value.count }, (_, i) => Number(read(view, width * i)));
   }
 
+  /** @throws {CheckpointFormatError} when it is no list of flags. */
+  async flags(key: string): Promise<readonly boolean[] | undefined> {
+    const value = this.#values.get(key);
+    if (!value) return undefined;
+    if (value.type !== "array" || value.elementType !== "bool") {
+      throw this.#unfit(key, value, "a list of flags");
+    }
+    return [...await this.#read(key, value)].map((byte) => byte !== 0);
+  }
+
   /**
    * An entry with its value, as another file may have it. @throws {CheckpointFormatError} as
    * `texts` and `numbers`.
@@ -198,7 +208,11 @@ export class GgufMetadata {
     if (value.type === "string") return { key, type: value.type, value: (await this.text(key))! };
     if (value.type !== "array") return { key, type: value.type, value: value.value };
     const { type, elementType } = value;
-    const values = elementType === "string" ? await this.texts(key) : await this.numbers(key);
+    const values = elementType === "string"
+      ? await this.texts(key)
+      : elementType === "bool"
+      ? await this.flags(key)
+      : await this.numbers(key);
     return { key, type, elementType, values: values! };
   }
 

@@ -1,6 +1,6 @@
-import { DTYPE_BYTES, UnsupportedModelError } from "@lopper/core";
+import { DTYPE_BYTES, type FloatDType, UnsupportedModelError } from "@lopper/core";
 import type { ByteSource } from "../byte_source.ts";
-import { fromFloat32 } from "../dtypes.ts";
+import { fromFloat32, toFloat32 } from "../dtypes.ts";
 import { finiteFloat32, finiteHalves, type OffsetOf } from "../finite_values.ts";
 import type { TensorInfo, TensorStore } from "../tensors.ts";
 import type { GgufTensor } from "./header.ts";
@@ -20,6 +20,8 @@ export interface NamedTensor {
    * together; 0 where rows are in order.
    */
   readonly interleavedRows: number;
+  /** The file holds 1 + w of a weight w: a norm's gain. */
+  readonly plusOne?: true;
 }
 
 /** A tensor as rows: how they lie in the file, and what they are outside of it. */
@@ -51,14 +53,14 @@ export class GgufTensorStore implements TensorStore {
 
   async readBytes(name: string, byteOffset = 0, byteLength?: number): Promise<Uint8Array> {
     const rows = this.#get(name);
-    const { info, rowBytes, tensor, interleavedRows } = rows;
+    const { info, rowBytes, tensor, interleavedRows, plusOne } = rows;
     const length = byteLength ?? info.byteLength - byteOffset;
     if (byteOffset < 0 || length < 0 || byteOffset + length > info.byteLength) {
       throw new RangeError(
         `tensor ${name} has ${info.byteLength} bytes, not ${length} from ${byteOffset} on`,
       );
     }
-    if (!tensor.type.dequantize && interleavedRows === 0) {
+    if (!tensor.type.dequantize && interleavedRows === 0 && !plusOne) {
       return await this.#source.read(tensor.offset + byteOffset, length);
     }
     const first = Math.floor(byteOffset / rowBytes);
@@ -84,7 +86,7 @@ export class GgufTensorStore implements TensorStore {
 
   /** Rows `first` to `end` in the tensor's dtype. */
   async #readRows(rows: Rows, first: number, end: number): Promise<Uint8Array> {
-    const { tensor, storedBytes, rowBytes, interleavedRows, columns } = rows;
+    const { tensor, storedBytes, rowBytes, interleavedRows, columns, plusOne } = rows;
     const out = new Uint8Array((end - first) * rowBytes);
     // What is asked for of a head may lie anywhere in it.
     const head = Math.max(1, interleavedRows);
@@ -103,6 +105,7 @@ export class GgufTensorStore implements TensorStore {
         this.#checkHalf(rows, row, values);
         decoded = fromFloat32(tensor.type.dtype, values);
       }
+      if (plusOne) decoded = lessOne(tensor.type.dtype, decoded);
       for (let i = 0; i < count; i++) {
         const to = rowInOrder(row + i, interleavedRows) - first;
         if (to < 0 || to >= end - first) continue;
@@ -152,6 +155,10 @@ function rowsOf(named: NamedTensor, file: string): Rows {
   const rowBytes = columns * DTYPE_BYTES[type.dtype];
   const info = { name, dtype: type.dtype, shape, file, offset, byteLength: rows * rowBytes };
   return { ...named, info, rows, columns, storedBytes: byteLength / rows, rowBytes };
+}
+
+function lessOne(dtype: FloatDType, bytes: Uint8Array): Uint8Array {
+  return fromFloat32(dtype, toFloat32(dtype, bytes).map((gain) => gain - 1));
 }
 
 /**

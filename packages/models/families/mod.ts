@@ -2,6 +2,7 @@ import { shown, UnsupportedModelError } from "@lopper/core";
 import { arcee } from "./arcee.ts";
 import type { Family } from "./family.ts";
 import { gemma } from "./gemma.ts";
+import { gemma3 } from "./gemma3.ts";
 import { llama } from "./llama.ts";
 import { mistral } from "./mistral.ts";
 import { olmo } from "./olmo.ts";
@@ -21,6 +22,7 @@ export const FAMILIES: readonly Family[] = [
   olmo2,
   arcee,
   gemma,
+  gemma3,
   olmo,
   seedOss,
   phi3,

@@ -1,43 +1,87 @@
-import { shown, UnsupportedModelError } from "@lopper/core";
-import type { GgufMetadata } from "@lopper/formats";
-import { missingKey } from "./missing_key.ts";
+import type { Architecture } from "@lopper/core";
 
-/** What Lopper knows of an architecture of llama.cpp. */
+/**
+ * An architecture of llama.cpp as data: how its files and the Hugging Face folders of the same
+ * models say the same, in both directions. What it does not name is as in a file of "llama".
+ */
 export interface GgufArchitecture {
   /** Its name in GGUF, with which its settings' keys begin. */
   readonly name: string;
+  /** What its models are, as config.json names them. */
   readonly modelType: string;
+  /** Further families that are written under its name. */
+  readonly alsoWrites?: readonly string[];
   /**
-   * Neighbouring channels of a head are rotated together, so that rows of q and k are interleaved
-   * in the file.
+   * Which channels of a head it rotates together. Where it takes neighbours and the family halves,
+   * rows of q and k are interleaved in the file.
    */
-  readonly interleaved: boolean;
+  readonly pairs: "neighbours" | "halves";
+  /** As config.json names it; SiLU unless said. */
+  readonly activation?: string;
+  /** It rotates the first channels of a head only, as many as the file says. */
+  readonly partialRotation?: true;
+  /** Numbers of heads and widths are lists, one entry a layer. */
+  readonly byLayer?: true;
   /** Layers may lack attention, or both of their blocks: their numbers are 0. */
-  readonly sparse?: boolean;
+  readonly sparse?: true;
+  /** It computes only heads that together have as many channels as the hidden states. */
+  readonly fullHeads?: true;
+  /**
+   * The LM head: always the embedding, always a tensor of its own, or whichever of both is there,
+   * unless said.
+   */
+  readonly head?: "embedding" | "own";
+  /** Names of a layer's tensors that differ from the usual ones, by kind of block and weight. */
+  readonly tensors?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** What it says in keys beside the usual ones. */
+  readonly settings?: readonly GgufSetting[];
+  /** Where its layers have a window; none has one unless said. */
+  readonly windows?: GgufWindows;
+  /** Whether a layer, with a window or without, rotates nothing; none does unless said. */
+  readonly unrotated?: (layer: number, slides: boolean) => boolean;
+  /** What rows of the embedding are multiplied with where no key says so; 1 unless said. */
+  readonly embeds?: (facts: GgufFacts) => number;
+  /** What it computes with and no key says, as config.json says it. */
+  readonly implied?: (facts: GgufFacts) => Readonly<Record<string, unknown>>;
+  /** What scores are multiplied with where no key says so; 1 / √(head channels) unless said. */
+  readonly scale?: (facts: GgufFacts) => number;
 }
 
-/**
- * Mistral's files say "llama" and are told apart by their sliding window; without one the two are
- * the same.
- */
-const ARCHITECTURES: readonly GgufArchitecture[] = [
-  { name: "llama", modelType: "llama", interleaved: true },
-  { name: "qwen2", modelType: "qwen2", interleaved: false },
-  { name: "qwen3", modelType: "qwen3", interleaved: false },
-  // Llama whose layers differ: what NVIDIA pruned (DeciLM, Nemotron), and what Lopper writes.
-  { name: "deci", modelType: "llama", interleaved: true, sparse: true },
-];
+/** A number that both sides have under a key of their own. */
+export interface GgufSetting {
+  /** Behind the name of the architecture. */
+  readonly key: string;
+  /** In config.json. */
+  readonly config: string;
+  /** What a model says; undefined for nothing. */
+  readonly of: (architecture: Architecture) => number | undefined;
+  /** What a file means that does not say it; the config does not say it then, either. */
+  readonly absent?: number;
+  /** It has to be there. */
+  readonly needed?: true;
+}
 
-/** @throws {UnsupportedModelError} for an architecture that Lopper does not compute. */
-export async function architectureOf(metadata: GgufMetadata): Promise<GgufArchitecture> {
-  const { file } = metadata;
-  const key = "general.architecture";
-  const name = await metadata.text(key) ?? missingKey(metadata, key);
-  const known = ARCHITECTURES.find((arch) => arch.name === name);
-  if (known) return known;
-  throw new UnsupportedModelError(
-    `${file}: ${key} is ${shown(name)}; Lopper reads ${
-      ARCHITECTURES.map((arch) => arch.name).join(", ")
-    }`,
-  );
+/** Which layers of an architecture have a window. */
+export interface GgufWindows {
+  /**
+   * Where the file does not say which: every layer, but for the last of so many. "all" stands for
+   * every layer, and is all that such a file can say.
+   */
+  readonly period: number | "all";
+  /** Tokens of the window where the file does not say it; then no layer has one unless said. */
+  readonly absent?: number;
+  /**
+   * The rotary base of layers with a window where the file does not say it; that of the others
+   * unless said.
+   */
+  readonly theta?: number;
+}
+
+/** What is known of a model before its architecture's own settings are read. */
+export interface GgufFacts {
+  readonly layers: number;
+  readonly hiddenSize: number;
+  readonly headDim: number;
+  /** Of the first layer. */
+  readonly queryHeads: number;
 }

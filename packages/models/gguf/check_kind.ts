@@ -1,5 +1,5 @@
 import { shown, UnsupportedModelError } from "@lopper/core";
-import { architectureOf } from "./architecture.ts";
+import { architectureOf } from "./known_architectures.ts";
 import { type GgufMetadata, splitPart } from "@lopper/formats";
 
 /**

@@ -1,13 +1,16 @@
 import { shown, UnsupportedModelError } from "@lopper/core";
 import type { GgufHeader, GgufMetadata } from "@lopper/formats";
+import type { GgufArchitecture } from "./architecture.ts";
+import { SLIDING_THETA } from "./rope_settings.ts";
+import { PATTERN_KEY, WINDOW_KEY } from "./window_settings.ts";
 
 /** Keys of an architecture that are read, or that say nothing about what is computed. */
 const KNOWN_KEYS = new Set([
   "attention.head_count",
   "attention.head_count_kv",
   "attention.key_length",
+  "attention.layer_norm_epsilon",
   "attention.layer_norm_rms_epsilon",
-  "attention.sliding_window",
   "attention.value_length",
   "block_count",
   "context_length",
@@ -59,10 +62,20 @@ export async function checkScaling(metadata: GgufMetadata, key: string) {
  * A key that Lopper does not know may change what the model computes: unless it says that there is
  * no such thing.
  */
-export function checkKeys(metadata: GgufMetadata, prefix: string) {
+export function checkKeys(
+  metadata: GgufMetadata,
+  { name: arch, settings = [], windows }: GgufArchitecture,
+) {
+  const prefix = `${arch}.`;
+  const known = new Set([
+    ...KNOWN_KEYS,
+    ...settings.map(({ key }) => key),
+    ...(windows ? [WINDOW_KEY] : []),
+    ...(windows && windows.period !== "all" ? [PATTERN_KEY, SLIDING_THETA] : []),
+  ]);
   for (const key of metadata.keys()) {
     const name = key.startsWith(prefix) ? key.slice(prefix.length) : null;
-    if (name === null || KNOWN_KEYS.has(name)) continue;
+    if (name === null || known.has(name)) continue;
     const value = metadata.get(key)!;
     const found = "value" in value ? value.value : value.type;
     if (found === 0 || found === false || NEUTRAL[name] === found) continue;

@@ -1,16 +1,21 @@
-import { CheckpointFormatError, UnsupportedModelError } from "@lopper/core";
+import { CheckpointFormatError } from "@lopper/core";
 import type { ByteSource, GgufHeader, GgufMetadata } from "@lopper/formats";
-import { generatingClass } from "../families/mod.ts";
-import type { GgufArchitecture } from "./architecture.ts";
+import { withOwnKeys } from "../config_defaults.ts";
+import type { Family } from "../families/family.ts";
+import { familyOf, generatingClass } from "../families/mod.ts";
+import type { GgufArchitecture, GgufFacts } from "./architecture.ts";
 import { checkBlocks, checkKeys, checkScaling } from "./check_settings.ts";
-import { layerSettings } from "./layer_settings.ts";
+import { type LayerSettings, layerSettings } from "./layer_settings.ts";
 import { missingKey } from "./missing_key.ts";
-import { ropeParameters } from "./rope_settings.ts";
+import { headChannels, ropeParameters } from "./rope_settings.ts";
 import { shortest } from "./shortest.ts";
 import { EMBEDDING, LM_HEAD } from "./tensor_names.ts";
+import { epsilonKey } from "./usual_keys.ts";
+import { FULL, SLIDING } from "../window_config.ts";
+import { type FoundWindows, windowSettings } from "./window_settings.ts";
 
 /**
- * The config.json that the same model has as a Hugging Face folder.
+ * The config.json that the same model has as a Hugging Face folder, in the keys of its family.
  * @throws {CheckpointFormatError} when a setting is missing, or of another type or length than it
  *   needs to be.
  * @throws {UnsupportedModelError} for a setting that Lopper does not compute, by name.
@@ -22,11 +27,10 @@ export async function configFromGguf(
 ): Promise<Record<string, unknown>> {
   const { metadata, tensors } = header;
   checkBlocks(header);
-  const { modelType, sparse = false } = arch;
   const key = (name: string) => `${arch.name}.${name}`;
   // Before the keys that come with it: it is what the user knows.
   await checkScaling(metadata, key("rope.scaling.type"));
-  checkKeys(metadata, key(""));
+  checkKeys(metadata, arch);
   const size = (name: string) => metadata.count(key(name)) ?? missingKey(metadata, key(name));
 
   const embedding = tensors.get(EMBEDDING);
@@ -37,66 +41,89 @@ export async function configFromGguf(
     });
   }
   const layers = size("block_count");
-  const each = await layerSettings(metadata, key, layers, sparse);
-  const { queryHeads, kvHeads, widths } = each;
+  const each = await layerSettings(metadata, key, layers, arch.sparse ?? false);
   const hiddenSize = size("embedding_length");
-  const headDim = headSize(metadata, key, hiddenSize / queryHeads[0]);
-  const window = metadata.count(key("attention.sliding_window")) ?? 0;
-  const type = modelType === "llama" && window > 0 ? "mistral" : modelType;
+  const [queryHeads] = each.queryHeads;
+  const headDim = headChannels(metadata, key, hiddenSize / queryHeads);
+  const facts: GgufFacts = { layers, hiddenSize, headDim, queryHeads };
+  const windows = await windowSettings(metadata, arch, each.queryHeads.length);
+  const type = arch.modelType === "llama" && windows.tokens > 0 ? "mistral" : arch.modelType;
+  const family = familyOf(type, metadata.file);
+  const usual = {
+    architectures: [generatingClass(type)],
+    model_type: type,
+    dtype: { F32: "float32", F16: "float16", BF16: "bfloat16" }[embedding.type.dtype],
+    hidden_size: hiddenSize,
+    ...sizesOfLayers(each, arch),
+    num_hidden_layers: layers,
+    head_dim: headDim,
+    vocab_size: vocabulary(metadata, key("vocab_size"), embedding.shape[0]),
+    max_position_embeddings: size("context_length"),
+    rms_norm_eps: epsilon(metadata, key(epsilonKey({ kind: family.norm }))),
+    hidden_act: arch.activation ?? "silu",
+    tie_word_embeddings: !tensors.has(LM_HEAD),
+    ...biases(header, type),
+    ...windowKeys(windows, family),
+    rope_parameters: await ropeParameters(source, header, { arch, headDim, windows }),
+    ...ownSettings(metadata, arch, facts),
+    ...specialTokens(metadata),
+  };
+  return withOwnKeys(usual, family);
+}
+
+function sizesOfLayers(
+  { queryHeads, kvHeads, widths, shapes }: LayerSettings,
+  { sparse }: GgufArchitecture,
+) {
   // The plain keys of a config describe layers that have everything; only what `lopper` says is
   // used then.
   const plain = (list: readonly number[]) => sparse ? Math.max(1, ...list) : list[0];
   const uniform = [queryHeads, kvHeads, widths].every((list) => list.every((n) => n === list[0]));
   return {
-    architectures: [generatingClass(type)],
-    model_type: type,
-    dtype: { F32: "float32", F16: "float16", BF16: "bfloat16" }[embedding.type.dtype],
-    hidden_size: hiddenSize,
     intermediate_size: plain(widths),
-    num_hidden_layers: layers,
     num_attention_heads: plain(queryHeads),
     num_key_value_heads: plain(kvHeads),
-    head_dim: headDim,
-    vocab_size: vocabulary(metadata, key("vocab_size"), embedding.shape[0]),
-    max_position_embeddings: size("context_length"),
-    rms_norm_eps: shortest(
-      metadata.number(key("attention.layer_norm_rms_epsilon")) ??
-        missingKey(metadata, key("attention.layer_norm_rms_epsilon")),
-    ),
-    hidden_act: "silu",
-    tie_word_embeddings: !tensors.has(LM_HEAD),
-    ...biasesAndWindow(header, type, window),
-    rope_parameters: await ropeParameters(source, header, key, headDim),
-    ...specialTokens(metadata),
-    ...(!uniform && { lopper: { schema: 1, layers: each.shapes } }),
+    ...(!uniform && { lopper: { schema: 1, layers: shapes } }),
   };
 }
 
-/** @throws {UnsupportedModelError} when values or rotary embeddings have another size than keys. */
-function headSize(metadata: GgufMetadata, key: (name: string) => string, usual: number): number {
-  const headDim = metadata.count(key("attention.key_length")) ?? usual;
-  for (const name of ["attention.value_length", "rope.dimension_count"]) {
-    const found = metadata.count(key(name)) ?? headDim;
-    if (found !== headDim) {
-      throw new UnsupportedModelError(
-        `${metadata.file}: ${key(name)} is ${found}; Lopper needs the head size, ${headDim}`,
-      );
-    }
-  }
-  return headDim;
+function epsilon(metadata: GgufMetadata, key: string): number {
+  return shortest(metadata.number(key) ?? missingKey(metadata, key));
+}
+
+/** What the architecture says in keys of its own, and what follows from it alone. */
+function ownSettings(
+  metadata: GgufMetadata,
+  { name, settings = [], implied }: GgufArchitecture,
+  facts: GgufFacts,
+): Record<string, unknown> {
+  const found = settings.flatMap(({ key, config, absent, needed }) => {
+    const value = metadata.number(`${name}.${key}`) ??
+      (needed ? missingKey(metadata, `${name}.${key}`) : absent);
+    return value === undefined ? [] : [[config, shortest(value)] as const];
+  });
+  return { ...implied?.(facts), ...Object.fromEntries(found) };
 }
 
 /** What families say in keys of their own, and GGUF by the tensors that there are. */
-function biasesAndWindow({ tensors }: GgufHeader, type: string, window: number) {
+function biases({ tensors }: GgufHeader, type: string) {
   const has = (tensor: string) => tensors.has(tensor);
   return {
     ...((type === "llama" || type === "qwen3") && { attention_bias: has("blk.0.attn_q.bias") }),
     ...(type === "llama" && { mlp_bias: has("blk.0.ffn_gate.bias") }),
-    ...(window > 0 && { sliding_window: window }),
-    ...(type.startsWith("qwen") && {
-      use_sliding_window: window > 0,
+  };
+}
+
+function windowKeys({ tokens, slides }: FoundWindows, { slidingWindow }: Family) {
+  return {
+    ...(tokens > 0 && { sliding_window: tokens }),
+    ...(slidingWindow === "use_sliding_window" && {
+      use_sliding_window: tokens > 0,
       // The file does not say in which layers: it may be in all of them.
       max_window_layers: 0,
+    }),
+    ...(slidingWindow === "layer_types" && {
+      layer_types: slides.map((does) => does ? SLIDING : FULL),
     }),
   };
 }

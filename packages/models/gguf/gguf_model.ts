@@ -1,24 +1,26 @@
-import { CheckpointFormatError, UnsupportedModelError } from "@lopper/core";
+import { type Architecture, CheckpointFormatError, UnsupportedModelError } from "@lopper/core";
 import {
   type ByteSource,
-  checkJson,
   type GgufHeader,
   type GgufTensor,
   GgufTensorStore,
+  type NamedTensor,
   readGgufHeader,
 } from "@lopper/formats";
 import { architectureFromConfig } from "../config.ts";
-import { configSchema } from "../config_schema.ts";
+import { checkConfig } from "../config_kind.ts";
 import type { Family } from "../families/family.ts";
 import { withEndTokens } from "../folder/generation_config.ts";
 import { bindWeights, type Model } from "../model.ts";
 import { checkSpecialIds, endTokens, ggufTemplates } from "@lopper/tokenizers";
-import { architectureOf } from "./architecture.ts";
+import type { GgufArchitecture } from "./architecture.ts";
 import { checkKind } from "./check_kind.ts";
 import { configFromGguf } from "./config.ts";
 import { GgufFolder } from "./gguf_folder.ts";
+import { architectureOf } from "./known_architectures.ts";
+import { areInterleaved, hasShiftedGains } from "./layout_of_weights.ts";
 import { metadataNotes } from "./metadata_notes.ts";
-import { familyTensorName, isRotated, ROPE_FACTORS } from "./tensor_names.ts";
+import { familyTensor, isGain, isRotated, ROPE_FACTORS } from "./tensor_names.ts";
 
 /**
  * Opens a GGUF file as the model that its Hugging Face folder would be. Quantised weights become
@@ -35,19 +37,16 @@ export async function openGgufModel(source: ByteSource): Promise<Model> {
     checkWeights(header);
     const arch = await architectureOf(header.metadata);
     const json = await configFromGguf(source, header, arch);
-    const config = checkJson(json, configSchema, `${source.name} (its metadata)`);
+    const config = checkConfig(json, `${source.name} (its metadata)`);
     const { architecture, family } = architectureFromConfig(config, source.name);
-    const named = [...header.tensors.values()].filter(({ name }) => name !== ROPE_FACTORS).map(
-      (tensor) => ({
-        name: weightName(tensor, family, source.name),
-        tensor,
-        interleavedRows: arch.interleaved && isRotated(tensor.name) ? architecture.headDim : 0,
-      }),
+    const weightTensors = [...header.tensors.values()].filter(({ name }) => name !== ROPE_FACTORS);
+    const store = new GgufTensorStore(
+      source,
+      weightTensors.map((tensor) => namedTensor(tensor, { arch, architecture, family, source })),
     );
-    const store = new GgufTensorStore(source, named);
     const weights = bindWeights(architecture, family, store, source.name, "the metadata");
     const whole = withEndTokens(architecture, await endTokens(header.metadata));
-    const folder = new GgufFolder(header.metadata, config, whole.eosTokenIds);
+    const folder = new GgufFolder(header.metadata, json, whole.eosTokenIds);
     // Its tokens are rows by their places, and no more than those (configFromGguf).
     await checkSpecialIds(folder, { config, file: source.name }, architecture.vocabSize);
     await ggufTemplates(header.metadata);
@@ -76,13 +75,34 @@ function checkWeights({ metadata: { file }, tensors }: GgufHeader) {
   throw new UnsupportedModelError(`${file}: it has no weights, only metadata and a vocabulary`);
 }
 
-function weightName({ name, offset }: GgufTensor, family: Family, file: string): string {
-  const found = familyTensorName(family, name);
-  if (found !== undefined) return found;
-  throw new CheckpointFormatError(
-    `it is none of the weights of the ${family.modelType} architecture`,
-    { file, tensor: name, offset },
-  );
+interface Opened {
+  readonly arch: GgufArchitecture;
+  readonly architecture: Architecture;
+  readonly family: Family;
+  readonly source: ByteSource;
+}
+
+/** @throws {CheckpointFormatError} for a tensor that is none of the model's weights. */
+function namedTensor(
+  tensor: GgufTensor,
+  { arch, architecture, family, source }: Opened,
+): NamedTensor {
+  const found = familyTensor(arch, family, tensor.name);
+  if (found === undefined) {
+    throw new CheckpointFormatError(
+      `it is none of the weights of the ${family.modelType} architecture`,
+      { file: source.name, tensor: tensor.name, offset: tensor.offset },
+    );
+  }
+  const { name, role } = found;
+  return {
+    name,
+    tensor,
+    interleavedRows: areInterleaved(arch, architecture) && isRotated(role)
+      ? architecture.headDim
+      : 0,
+    ...(hasShiftedGains(architecture) && isGain(role) && { plusOne: true }),
+  };
 }
 
 function quantisedBytes({ tensors }: GgufHeader): Readonly<Record<string, number>> | null {

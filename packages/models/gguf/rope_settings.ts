@@ -1,14 +1,49 @@
 import { CheckpointFormatError, shown, UnsupportedModelError } from "@lopper/core";
-import { type ByteSource, finiteFloat32, type GgufHeader } from "@lopper/formats";
+import {
+  type ByteSource,
+  finiteFloat32,
+  type GgufHeader,
+  type GgufMetadata,
+} from "@lopper/formats";
 import { LLAMA3, llama3Divisor, llama3Parameters } from "../llama3_rope.ts";
+import { FULL, SLIDING } from "../window_config.ts";
+import type { GgufArchitecture } from "./architecture.ts";
 import { shortest } from "./shortest.ts";
 import { ROPE_FACTORS } from "./tensor_names.ts";
+import type { FoundWindows } from "./window_settings.ts";
+
+/** The rotary base of layers with a window. */
+export const SLIDING_THETA = "rope.freq_base_swa";
 
 /** Writers compute the factors in float32 or float64. */
 const FACTOR_TOLERANCE = 1e-5;
 
+interface RopeFacts {
+  readonly arch: GgufArchitecture;
+  readonly headDim: number;
+  readonly windows: FoundWindows;
+}
+
 /** The rotary embedding of a config.json. @throws as `configFromGguf` does. */
 export async function ropeParameters(
+  source: ByteSource,
+  header: GgufHeader,
+  { arch, headDim, windows }: RopeFacts,
+): Promise<Record<string, unknown>> {
+  const { metadata } = header;
+  const key = (name: string) => `${arch.name}.${name}`;
+  const full = {
+    ...await fullRope(source, header, key, headDim),
+    ...rotatedShare(metadata, key("rope.dimension_count"), headDim, arch),
+  };
+  const own = arch.windows?.theta ?? metadata.number(key(SLIDING_THETA));
+  if (own === undefined || !windows.slides.includes(true)) return full;
+  const rope_theta = shortest(metadata.number(key(SLIDING_THETA)) ?? own);
+  // Scaling is for texts longer than a window.
+  return { [FULL]: full, [SLIDING]: { rope_type: "default", rope_theta } };
+}
+
+async function fullRope(
   source: ByteSource,
   header: GgufHeader,
   key: (name: string) => string,
@@ -71,4 +106,45 @@ async function llama3Factor(
     `${source.name}: ${ROPE_FACTORS} holds frequency factors that are not those of Llama 3.1 (low ${low}, high ${high}, ` +
       `${positions} positions), the only ones that Lopper computes`,
   );
+}
+
+/**
+ * Channels of a head.
+ * @param usual where the file does not say it.
+ * @throws {UnsupportedModelError} when values have another number of them than keys.
+ */
+export function headChannels(
+  metadata: GgufMetadata,
+  key: (name: string) => string,
+  usual: number,
+): number {
+  const headDim = metadata.count(key("attention.key_length")) ?? usual;
+  const found = metadata.count(key("attention.value_length")) ?? headDim;
+  if (found === headDim) return headDim;
+  throw otherSize(metadata, key("attention.value_length"), found, headDim);
+}
+
+function otherSize({ file }: GgufMetadata, key: string, found: number, headDim: number) {
+  return new UnsupportedModelError(
+    `${file}: ${key} is ${found}; Lopper needs the head size, ${headDim}`,
+  );
+}
+
+/**
+ * The share of a head that is rotated, where that is not all of it.
+ * @throws {UnsupportedModelError} where the architecture rotates whole heads.
+ */
+function rotatedShare(
+  metadata: GgufMetadata,
+  key: string,
+  headDim: number,
+  { partialRotation }: GgufArchitecture,
+): { readonly partial_rotary_factor?: number } {
+  const channels = metadata.count(key) ?? headDim;
+  if (channels === headDim) return {};
+  if (!partialRotation || channels > headDim) throw otherSize(metadata, key, channels, headDim);
+  const share = channels / headDim;
+  // Readers multiply and round down.
+  const below = Math.floor(headDim * share) < channels;
+  return { partial_rotary_factor: below ? share * (1 + Number.EPSILON) : share };
 }

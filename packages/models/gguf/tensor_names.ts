@@ -1,26 +1,27 @@
 import { blockTensorName, type Family } from "../families/family.ts";
-import type { WeightRole } from "../model.ts";
+import type { OuterWeight, WeightRole } from "../model.ts";
+import type { GgufArchitecture } from "./architecture.ts";
 
 /** Names outside the layers, by what they are (gguf-py, constants.py, `TENSOR_NAMES`). */
 export const EMBEDDING = "token_embd.weight";
 export const LM_HEAD = "output.weight";
-const FINAL_NORM = "output_norm.weight";
 /** Factors by which rotary frequencies are divided; no weight. */
 export const ROPE_FACTORS = "rope_freqs.weight";
 
 const OUTER = {
   embedding: EMBEDDING,
   positions: "position_embd.weight",
-  finalNorm: FINAL_NORM,
+  finalNorm: "output_norm.weight",
   finalNormBias: "output_norm.bias",
   lmHead: LM_HEAD,
   lmHeadBias: "output.bias",
-} as const;
+} as const satisfies Readonly<Record<OuterWeight, string>>;
 
-/** Weights of a layer, by the kind of their block. */
+/** Weights of a layer, by the kind of their block, unless the architecture says otherwise. */
 const IN_LAYER: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   attention: {
     norm: "attn_norm.weight",
+    norm_bias: "attn_norm.bias",
     q: "attn_q.weight",
     k: "attn_k.weight",
     v: "attn_v.weight",
@@ -34,6 +35,7 @@ const IN_LAYER: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
   mlp: {
     norm: "ffn_norm.weight",
+    norm_bias: "ffn_norm.bias",
     gate: "ffn_gate.weight",
     up: "ffn_up.weight",
     down: "ffn_down.weight",
@@ -44,34 +46,67 @@ const IN_LAYER: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 };
 
 /** Weights whose rows llama.cpp lays out in pairs where the architecture rotates neighbours. */
-const ROTATED = /^blk\.\d+\.attn_[qk]\.(weight|bias)$/;
+const ROTATED = new Set(["q", "k", "q_bias", "k_bias"]);
 
-export function isRotated(name: string): boolean {
-  return ROTATED.test(name);
+/** Whether rows of a weight are channels that are rotated. */
+export function isRotated(role: WeightRole): boolean {
+  return "layer" in role && role.part === "attention" && ROTATED.has(role.weight);
 }
 
-/** What GGUF calls a weight. `layer` is its layer in the file. */
-export function ggufTensorName(role: WeightRole, layer: number): string {
-  if (!("layer" in role)) {
-    return OUTER[role.part];
-  }
-  return `blk.${layer}.${IN_LAYER[role.part][role.weight]}`;
+/** Weights whose gain is 1 + w in the families that count so. */
+const GAINS = new Set(["norm", "post_norm", "q_norm", "k_norm"]);
+
+/** Whether a weight is the gain of a norm. */
+export function isGain(role: WeightRole): boolean {
+  return "layer" in role ? GAINS.has(role.weight) : role.part === "finalNorm";
 }
 
 /**
- * What a family calls the tensor of this name in GGUF; undefined where it is none of a decoder's
- * weights.
+ * What GGUF calls a weight.
+ * @param layer its layer in the file.
+ * @throws {TypeError} when no file of the architecture has such a weight.
  */
-export function familyTensorName(family: Family, name: string): string | undefined {
-  const { embedding, finalNorm, lmHead } = family.tensorNames;
-  if (name === EMBEDDING) return embedding;
-  if (name === FINAL_NORM) return finalNorm;
-  if (name === LM_HEAD) return lmHead;
-  const [, layer, rest] = /^blk\.(0|[1-9]\d{0,4})\.(.+)$/.exec(name) ?? [];
+export function ggufTensorName(arch: GgufArchitecture, role: WeightRole, layer: number): string {
+  if (!("layer" in role)) {
+    return OUTER[role.part as OuterWeight];
+  }
+  const name = namesInLayer(arch, role.part)[role.weight];
+  if (name === undefined) {
+    throw new TypeError(`files of ${arch.name} have no ${role.part} weight ${role.weight}`);
+  }
+  return `blk.${layer}.${name}`;
+}
+
+function namesInLayer({ tensors = {} }: GgufArchitecture, kind: string) {
+  return { ...IN_LAYER[kind], ...tensors[kind] };
+}
+
+/**
+ * What the tensor of this name in GGUF is, under the name that a family has for it; undefined where
+ * it is none of a decoder's weights.
+ */
+export function familyTensor(
+  arch: GgufArchitecture,
+  family: Family,
+  name: string,
+): { readonly name: string; readonly role: WeightRole } | undefined {
+  for (const [part, named] of Object.entries(OUTER) as [OuterWeight, string][]) {
+    const found = family.tensorNames[part];
+    if (named === name && found !== undefined) return { name: found, role: { part } };
+  }
+  const [, number, rest] = /^blk\.(0|[1-9]\d{0,4})\.(.+)$/.exec(name) ?? [];
   if (rest === undefined) return undefined;
-  for (const [kind, names] of Object.entries(IN_LAYER)) {
-    const found = Object.entries(names).find(([, named]) => named === rest);
-    if (found) return blockTensorName(family, { layer: Number(layer), kind }, found[0]);
+  const layer = Number(number);
+  for (const { kind, weights } of family.blocks) {
+    const found = Object.entries(namesInLayer(arch, kind)).find(([weight, named]) =>
+      named === rest && Object.hasOwn(weights, weight)
+    );
+    if (!found) continue;
+    const [weight] = found;
+    return {
+      name: blockTensorName(family, { layer, kind }, weight),
+      role: { part: kind, layer, weight },
+    };
   }
   return undefined;
 }

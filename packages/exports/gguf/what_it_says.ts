@@ -1,0 +1,129 @@
+import { type Architecture, type Attention, type Block, firstRope, headsOf } from "@lopper/core";
+import type { GgufArchitecture, GgufFacts } from "@lopper/models";
+
+/** Scales are float32 in llama.cpp. */
+const TOLERANCE = 1e-6;
+
+/**
+ * What a model whose layers are alike computes and no file of an architecture says, in words; null
+ * for nothing. llama.cpp would compute something else without a word.
+ * @param blocks its own, layer by layer of the file.
+ */
+export function whatItCannotSay(
+  arch: GgufArchitecture,
+  architecture: Architecture,
+  blocks: readonly Block[],
+): string | null {
+  const attended = blocks.flatMap(({ attention }) => attention ?? []);
+  const facts = factsOf(architecture, blocks, attended.length);
+  return shapeItCannotSay(arch, architecture, facts) ??
+    headItCannotSay(arch, architecture, facts) ??
+    blockItCannotSay(arch, blocks) ?? scoresItCannotSay(arch, attended, facts) ??
+    windowsItCannotSay(arch, attended);
+}
+
+/** What llama.cpp knows of a model before its architecture's settings. */
+export function factsOf(
+  { hiddenSize, headDim }: Architecture,
+  blocks: readonly Block[],
+  layers: number,
+): GgufFacts {
+  const first = blocks.find(({ attention }) => attention);
+  return { layers, hiddenSize, headDim, queryHeads: first ? headsOf(first).queryHeads : 1 };
+}
+
+function shapeItCannotSay(
+  { name, pairs, partialRotation, fullHeads }: GgufArchitecture,
+  architecture: Architecture,
+  { queryHeads, hiddenSize, headDim }: GgufFacts,
+): string | null {
+  const rope = firstRope(architecture);
+  if (rope?.scaling?.type === "llama3" && name !== "llama") {
+    return `it is a ${architecture.family} with the rotary frequencies of Llama 3`;
+  }
+  if (rope?.pairs === "neighbours" && pairs === "halves") {
+    return "it rotates neighbouring channels of a head";
+  }
+  if (rope?.channels !== undefined && !partialRotation) return "it rotates a part of each head";
+  return fullHeads && queryHeads * headDim !== hiddenSize
+    ? "its heads do not fill the hidden size"
+    : null;
+}
+
+function headItCannotSay(
+  { settings = [], embeds, head }: GgufArchitecture,
+  { scaling = {}, tiedEmbeddings }: Architecture,
+  facts: GgufFacts,
+): string | null {
+  const says = (key: string) => settings.some((setting) => setting.key === key);
+  if (head === "embedding" && !tiedEmbeddings) return "its LM head is not its embedding";
+  if (scaling.unitHead) return "the rows of its LM head have length 1";
+  if (scaling.positionOffset) return "its learned positions begin further on";
+  if (scaling.logitCap !== undefined && !says("final_logit_softcapping")) {
+    return "its logits have a cap";
+  }
+  if (differ(scaling.logits, 1) && !says("logit_scale")) return "its logits are multiplied";
+  return differ(scaling.embedding, embeds?.(facts) ?? 1) && !says("embedding_scale")
+    ? `its embedding is multiplied with ${scaling.embedding ?? 1}`
+    : null;
+}
+
+function blockItCannotSay(
+  { settings = [], activation = "silu" }: GgufArchitecture,
+  blocks: readonly Block[],
+): string | null {
+  const says = (key: string) => settings.some((setting) => setting.key === key);
+  const other = blocks.find((block) =>
+    !block.attention && (block.activation ?? "silu") !== activation
+  );
+  if (other) return `its MLPs compute ${other.activation ?? "silu"}`;
+  return blocks.some(({ multiplier }) => differ(multiplier, 1)) && !says("residual_scale")
+    ? "what its blocks add is multiplied"
+    : null;
+}
+
+function scoresItCannotSay(
+  { settings = [], scale }: GgufArchitecture,
+  attended: readonly Attention[],
+  facts: GgufFacts,
+): string | null {
+  const says = (key: string) => settings.some((setting) => setting.key === key);
+  const implied = scale?.(facts) ?? 1 / Math.sqrt(facts.headDim);
+  const other = attended.find((attention) => differ(attention.scale, implied));
+  if (other && !says("attention.scale")) return `its scores are multiplied with ${other.scale}`;
+  const caps = new Set(attended.map(({ softCap }) => softCap));
+  return [...caps].some((cap) => cap !== null) && (!says("attn_logit_softcapping") || caps.size > 1)
+    ? "its scores have a cap"
+    : null;
+}
+
+function windowsItCannotSay(
+  { windows, unrotated }: GgufArchitecture,
+  attended: readonly Attention[],
+): string | null {
+  const lengths = new Set(attended.flatMap(({ window }) => window ?? []));
+  if (lengths.size > 1) return "its windows differ in length";
+  const some = attended.some(({ window }) => window === null);
+  if (lengths.size === 1 && (!windows || windows.period === "all" && some)) {
+    return "some of its layers have a window";
+  }
+  const isStill = ({ rope }: Attention) => rope === null;
+  const still = (at: number) => unrotated?.(at, attended[at].window !== null) ?? false;
+  if (attended.some((attention, at) => isStill(attention) !== still(at))) {
+    return "other layers rotate nothing than in that architecture";
+  }
+  const bases = (slides: boolean) =>
+    new Set(
+      attended.flatMap(({ window, rope }) =>
+        rope && (window !== null) === slides ? JSON.stringify(rope) : []
+      ),
+    );
+  const [near, far] = [bases(true), bases(false)];
+  if (near.size > 1 || far.size > 1) return "its layers rotate in more than two ways";
+  const apart = near.size === 1 && far.size === 1 && [...near][0] !== [...far][0];
+  return apart && (!windows || windows.period === "all") ? "its layers rotate in two ways" : null;
+}
+
+function differ(found: number | undefined, implied: number): boolean {
+  return Math.abs((found ?? 1) / implied - 1) > TOLERANCE;
+}

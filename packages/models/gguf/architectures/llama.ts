@@ -1,0 +1,24 @@
+import type { GgufArchitecture } from "../architecture.ts";
+
+/** Llama, and what differs from it by biases or by norms of q and k. */
+export const LLAMA: readonly GgufArchitecture[] = [
+  {
+    name: "llama",
+    modelType: "llama",
+    // Told apart by their window; without one the two are the same.
+    alsoWrites: ["mistral"],
+    pairs: "neighbours",
+    windows: { period: "all" },
+  },
+  { name: "qwen2", modelType: "qwen2", pairs: "halves", windows: { period: "all" } },
+  { name: "qwen3", modelType: "qwen3", pairs: "halves", windows: { period: "all" } },
+  // Llama whose layers differ: what NVIDIA pruned (DeciLM, Nemotron), and what Lopper writes.
+  {
+    name: "deci",
+    modelType: "llama",
+    pairs: "neighbours",
+    byLayer: true,
+    sparse: true,
+    windows: { period: "all" },
+  },
+];

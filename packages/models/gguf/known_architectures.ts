@@ -1,0 +1,38 @@
+import { shown, UnsupportedModelError } from "@lopper/core";
+import type { GgufMetadata } from "@lopper/formats";
+import type { GgufArchitecture } from "./architecture.ts";
+import { ARCHITECTURES } from "./architectures/mod.ts";
+import { missingKey } from "./missing_key.ts";
+
+/** @throws {UnsupportedModelError} for an architecture that Lopper does not compute. */
+export async function architectureOf(metadata: GgufMetadata): Promise<GgufArchitecture> {
+  const { file } = metadata;
+  const key = "general.architecture";
+  const name = await metadata.text(key) ?? missingKey(metadata, key);
+  const known = ARCHITECTURES.find((arch) => arch.name === name);
+  if (known) return known;
+  throw new UnsupportedModelError(
+    `${file}: ${key} is ${shown(name)}; Lopper reads ${
+      ARCHITECTURES.map((arch) => arch.name).join(", ")
+    }`,
+  );
+}
+
+/** Families that are written as GGUF. */
+export const GGUF_MODEL_TYPES: readonly string[] = [
+  ...new Set(ARCHITECTURES.flatMap(({ modelType, alsoWrites = [] }) => [modelType, ...alsoWrites])),
+];
+
+/** The architecture as which models of a family are written where their layers are alike. */
+export function architectureFor(modelType: string): GgufArchitecture | undefined {
+  return ARCHITECTURES.find((arch) =>
+    arch.modelType === modelType || arch.alsoWrites?.includes(modelType)
+  );
+}
+
+/** The architecture of this name. @throws {TypeError} when there is none. */
+export function architectureNamed(name: string): GgufArchitecture {
+  const found = ARCHITECTURES.find((arch) => arch.name === name);
+  if (!found) throw new TypeError(`no architecture is called ${name}`);
+  return found;
+}
