@@ -188,12 +188,17 @@ def packed_families():
     like them otherwise."""
     return [
         Family(
-            "phi3", "Phi-3: q, k and v in one matrix, gate and up in another, 3 query heads of 16, one KV head.",
-            tiny("phi3", num_attention_heads=3, num_key_value_heads=1, head_dim=16), [(2, 12), (1, 21)],
+            "phi3", "Phi-3: q, k and v in one matrix, gate and up in another, 4 query heads of 12, two KV heads.",
+            tiny("phi3", head_dim=12), [(2, 12), (1, 21)],
         ),
         Family(
-            "starcoder2", "StarCoder 2: layer norms, plain MLPs with gelu, biases everywhere, one KV head.",
-            tiny("starcoder2", num_key_value_heads=1), [(2, 12), (1, 19)],
+            "phi3-mqa", "Phi-3 with one KV head, 3 query heads of 16 and tied embeddings, stored as bfloat16.",
+            tiny("phi3", num_attention_heads=3, num_key_value_heads=1, head_dim=16, tie_word_embeddings=True),
+            [(2, 11), (1, 17)], stored=torch.bfloat16,
+        ),
+        Family(
+            "starcoder2", "StarCoder 2: layer norms, plain MLPs with gelu, biases everywhere, two KV heads.",
+            tiny("starcoder2"), [(2, 12), (1, 19)],
         ),
     ]
 

@@ -19,17 +19,28 @@ from transformers import AutoModelForCausalLM
 torch.set_num_threads(1)
 
 
-def width(block, *names):
-    """Outputs of the first of these projections that a block has; false where there is no block."""
-    return block is not None and next(getattr(block, name).out_features for name in names if hasattr(block, name))
+def first(module, *names):
+    """What a module has under the first of these names that it knows."""
+    return getattr(module, next(name for name in names if hasattr(module, name)))
+
+
+def width(block, *outputs):
+    """Channels that the output projection of a block reads; false where there is no block."""
+    projection = block and first(block, *outputs)
+    if projection is None:
+        return False
+    # GPT-2 has matrices whose inputs are first.
+    return projection.in_features if hasattr(projection, "in_features") else projection.weight.shape[0]
 
 
 def layer_widths(layer):
     """Query channels and MLP channels of a layer; false for a block that is not there."""
-    mlp = layer if hasattr(layer, "fc1") else layer.mlp
-    if mlp is layer and layer.fc1 is None:
-        mlp = None
-    return [width(layer.self_attn, "q_proj"), width(mlp, "gate_proj", "up_proj", "fc1")]
+    attention = first(layer, "self_attn", "attention", "attn")
+    mlp = layer if hasattr(layer, "fc2") else layer.mlp
+    return [
+        width(attention, "o_proj", "dense", "out_proj", "c_proj"),
+        width(mlp, "down_proj", "fc2", "dense_4h_to_h", "c_proj"),
+    ]
 
 
 def read(folder, request, gguf_file=None):
@@ -62,13 +73,13 @@ def read(folder, request, gguf_file=None):
         model.save_pretrained(request["save"])
 
     new = request["new_tokens"]
-    body = getattr(model.model, "decoder", model.model)
+    body = getattr(model.base_model, "decoder", model.base_model)
     return {
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         "class": type(model).__name__,
         "loading": {key: sorted(map(str, value)) for key, value in info.items()},
         "parameters": sum(p.numel() for p in model.parameters()),
-        "layers": [layer_widths(layer) for layer in body.layers],
+        "layers": [layer_widths(layer) for layer in first(body, "layers", "h")],
         "logits": base64.b64encode(logits.numpy().astype("<f4").tobytes()).decode(),
         "greedy": greedy[0, -new:].tolist(),
         "uncached": uncached[0, -new:].tolist(),
