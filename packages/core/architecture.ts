@@ -72,6 +72,11 @@ export function fullyAttended({ blocks }: Pick<Architecture, "blocks">): number 
   return windows.length === 0 ? null : Math.min(...windows);
 }
 
+/** Whether some of its blocks send tokens to experts. */
+export function hasExperts({ blocks }: Pick<Architecture, "blocks">): boolean {
+  return blocks.some(({ routing }) => routing !== undefined);
+}
+
 /** The rotary embedding of the first block that has one; null where none has. */
 export function firstRope({ blocks }: Pick<Architecture, "blocks">): Rope | null {
   return blocks.find(({ attention }) => attention?.rope)?.attention?.rope ?? null;

@@ -100,6 +100,7 @@ export {
   attentionWindow,
   firstRope,
   fullyAttended,
+  hasExperts,
   isUniform,
   keepLayers,
   layersWithBlocks,

@@ -20,11 +20,9 @@ export { PREDICTION_BYTES } from "./dense_predictions.ts";
 export { shuffled } from "./draw.ts";
 export { apportioned, drawMixed, mixedFurther, type SampleSource } from "./mixture.ts";
 export { nextTokens, perplexity, sequenceMeans } from "./perplexity.ts";
-export {
-  type ActivationEnergy,
-  activationEnergy,
-  rankByActivations,
-} from "./rank_by_activations.ts";
+export { rankByActivations } from "./rank_by_activations.ts";
+export { rankByRouting } from "./rank_by_routing.ts";
+export { type SeenActivations, seenActivations } from "./seen_activations.ts";
 export { rankByMoments, rankByMomentsBytes } from "./rank_by_moments.ts";
 export { rankByWeights } from "./rank_by_weights.ts";
 export { type RankedUnits, rankLike, type UnitKind } from "./ranked_units.ts";
@@ -38,6 +36,7 @@ export {
   RANKINGS,
   rankingsOf,
   ranks,
+  usualRanking,
 } from "./rankings/mod.ts";
 export type { ActivationRule, RankingRule, WeightRule } from "./rankings/rule.ts";
 export { ResidentScorer } from "./resident_scorer.ts";

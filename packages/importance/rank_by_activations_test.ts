@@ -14,7 +14,8 @@ import { Decoder, LaidOutWeights, ropeTable } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import type { CalibrationSet } from "./calibration.ts";
-import { activationEnergy, rankByActivations } from "./rank_by_activations.ts";
+import { rankByActivations } from "./rank_by_activations.ts";
+import { seenActivations } from "./seen_activations.ts";
 import { rankByWeights } from "./rank_by_weights.ts";
 import { lyingUnits, rankLike } from "./ranked_units.ts";
 import { energy as byEnergy } from "./rankings/energy.ts";
@@ -180,7 +181,9 @@ for (const family of FAMILIES) {
           const set = texts(model.architecture.vocabSize);
           const { hiddenSize } = model.architecture;
           const shape = denseShape(decoder.blocks);
-          const energy = await activationEnergy(decoder, shape, set, { batchTokens: 2 * LENGTH });
+          const { energy } = await seenActivations(decoder, shape, set, {
+            batchTokens: 2 * LENGTH,
+          });
           const wanted = await referenceEnergy(model, set);
           const before = decoder.weights.ranking;
           assert.deepEqual([...energy.keys()], [...wanted.keys()]);
@@ -218,7 +221,7 @@ for (const family of FAMILIES) {
                 }
                 return sum;
               };
-              const ranked = rankByActivations(decoder, shape, kind, rule, energy);
+              const ranked = rankByActivations(decoder, shape, kind, rule, { energy });
               const scores = ranked[block]!.map(score);
               assert.equal(new Set(ranked[block]).size, units.length);
               scores.slice(1).forEach((s, i) =>
@@ -253,8 +256,8 @@ engineTest(
       };
       const old = [await run(), await run(dense)];
       const lying = lyingUnits(decoder, "channels");
-      const energy = await activationEnergy(decoder, shape, set);
-      const ranked = rankByActivations(decoder, shape, "channels", byEnergy, energy);
+      const { energy } = await seenActivations(decoder, shape, set);
+      const ranked = rankByActivations(decoder, shape, "channels", byEnergy, { energy });
       const [was, is] = [lying[block]!, ranked[block]!];
       assert.notDeepEqual(is, was);
       assert.deepEqual(is.slice(width), was.slice(width));

@@ -1,5 +1,11 @@
 import type { Backend } from "@lopper/backends";
-import { type LatencyTable, type Ranking, type StopSignal, VERSION } from "@lopper/core";
+import {
+  hasExperts,
+  type LatencyTable,
+  type Ranking,
+  type StopSignal,
+  VERSION,
+} from "@lopper/core";
 import {
   criterionOf,
   PUBLISHED_RANKING,
@@ -110,8 +116,7 @@ export async function* prepareRun(
     await LaidOutWeights.load(model, { ranking: ranking, expandedBytes }),
   );
   // Which experts tokens go to is found out beside the device.
-  const isMixture = model.architecture.blocks.some(({ routing }) => routing);
-  const searching = backend.description.residentWeights && !isMixture
+  const searching = backend.description.residentWeights && !hasExperts(model.architecture)
     ? new ResidentDecoder(backend, decoder.weights)
     : decoder;
   return {

@@ -15,30 +15,34 @@ export interface PresetSettings {
 }
 
 /** Lopper's own settings, and the published ones. */
-export type SettingsName = "lopper" | PresetName;
+export type SettingsName = "lopper" | "experts" | PresetName;
 
 /** The published ranking, the weights of the checkpoint, and what the search left. */
 export const AS_IT_IS = { ranking: "l1", recover: "none", swap: "none" } as const;
+
+const LOPPER: PresetSettings = {
+  distribution: "auto",
+  ranking: "auto",
+  recover: "auto",
+  swap: "none",
+  criterion: "kl",
+  // Where kinds compete a search takes several times as long, and quality.md was won on 16.
+  samples: { block: 32, width: 16 },
+  sequenceLength: 512,
+};
 
 /**
  * Settings by name. Lopper's own are those that were best on held-out text (benchmarks/quality.md);
  * the published ones keep to the published ranking and write the weights of the checkpoint.
  */
 export const SETTINGS: Readonly<Record<SettingsName, PresetSettings>> = {
-  lopper: {
-    distribution: "auto",
-    ranking: "auto",
-    recover: "auto",
-    swap: "none",
-    criterion: "kl",
-    // Where kinds compete a search takes several times as long, and quality.md was won on 16.
-    samples: { block: 32, width: 16 },
-    sequenceLength: 512,
-  },
+  lopper: LOPPER,
   multipruner: published("multipruner"),
   blockpruner: published("blockpruner"),
   width: published("width"),
   heads: published("heads"),
+  /** Experts alone, in the order of their ranking, as REAP does (arXiv 2510.13999). */
+  experts: { ...LOPPER, distribution: "0:1:0", ranking: "msan", recover: "none" },
 };
 
 export const SETTINGS_NAMES = Object.keys(SETTINGS) as readonly SettingsName[];

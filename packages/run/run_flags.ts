@@ -2,7 +2,7 @@ import { type Architecture, describeIssue, UsageError } from "@lopper/core";
 import { DEFAULT_BATCH_TOKENS } from "@lopper/importance";
 import { checkParts, type OptionTable } from "@lopper/options";
 import { whyNotRefitted } from "@lopper/recovery";
-import { defaultMlpGroup, headGroupUnit } from "@lopper/search";
+import { defaultExpertGroup, defaultMlpGroup, headGroupUnit } from "@lopper/search";
 import { RUN_OPTIONS } from "./options/run_options.ts";
 import { type Defaults, isSetting } from "./options/setting.ts";
 import { distribution } from "./options/shares.ts";
@@ -48,7 +48,11 @@ export function runFlags(
       ...known(usual),
     },
     longest: architecture.maxPositions,
-    groups: { mlp: defaultMlpGroup(architecture), attention: headGroupUnit(architecture) },
+    groups: {
+      mlp: defaultMlpGroup(architecture),
+      attention: headGroupUnit(architecture),
+      experts: defaultExpertGroup(architecture),
+    },
   });
   const ratio = values.ratio as number;
   const { data: flags, error } = flagsSchema.safeParse({

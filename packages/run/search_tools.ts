@@ -1,4 +1,11 @@
-import { denseShape, latencyOf, type LatencyTable, UnreachableTargetError } from "@lopper/core";
+import {
+  denseShape,
+  hasExperts,
+  latencyOf,
+  type LatencyTable,
+  UnreachableTargetError,
+  UsageError,
+} from "@lopper/core";
 import {
   type CalibrationSet,
   criterionOf,
@@ -34,12 +41,16 @@ import type { RunFlags } from "./schemas/flags.ts";
  * The policy that the flags describe.
  * @param latencies what predicts the time that is to be saved, or null where parameters are.
  * @throws {UnreachableTargetError} before any search, when no order of steps reaches the target.
+ * @throws {UsageError} when the preset is for other models.
  */
 export function policyOf(
   model: Model,
   flags: RunFlags,
   latencies: LatencyTable | null,
 ): SearchPolicy {
+  if (flags.preset === "experts" && !hasExperts(model.architecture)) {
+    throw new UsageError("--preset experts is for mixtures of experts, and this model has none");
+  }
   const shares = distribution(flags.distribution);
   const [staged, competing] = flags.uniform
     ? [uniformPruner, uniformCompetition]
@@ -49,6 +60,7 @@ export function policyOf(
     ratio: flags.ratio,
     earlierRatios: flags.earlierRatios,
     groups: groupSizes(flags),
+    byLayer: flags.expertsByLayer,
     ...(latencies && {
       resource: quickResource(
         latencyOf(latencies, model.architecture.blocks),
@@ -74,9 +86,12 @@ export function policyOf(
 
 /** What goes at a time, by dimension. */
 export function groupSizes(
-  { mlpGroup, attentionGroup }: Pick<RunFlags, "mlpGroup" | "attentionGroup">,
-): GroupSizes & Readonly<Record<"channels" | "kvGroups", number>> {
-  return { channels: mlpGroup, kvGroups: attentionGroup };
+  { mlpGroup, attentionGroup, expertGroup }: Pick<
+    RunFlags,
+    "mlpGroup" | "attentionGroup" | "expertGroup"
+  >,
+): GroupSizes & Readonly<Record<"channels" | "kvGroups" | "experts", number>> {
+  return { channels: mlpGroup, kvGroups: attentionGroup, experts: expertGroup ?? 1 };
 }
 
 /**
@@ -126,7 +141,7 @@ export function rankerOf(
   onProgress: UnitRankerOptions["onProgress"],
 ): UnitRanker | undefined {
   const { ranking, batchTokens } = flags;
-  if (ranking === PUBLISHED_RANKING.name) return undefined;
+  if (ranking === PUBLISHED_RANKING.name && !hasExperts(model.architecture)) return undefined;
   const published = decoder.weights.ranking;
   return new UnitRanker({
     decoder,

@@ -1,19 +1,20 @@
 import { denseShape, type Ranking, type Shape, withUnits } from "@lopper/core";
 import {
-  type ActivationEnergy,
-  activationEnergy,
   type CalibrationSet,
   chooseRanking,
-  PUBLISHED_RANKING,
   rankByActivations,
   rankByMoments,
+  rankByRouting,
   type RankedUnits,
   type RankingRule,
   rankLike,
   ranks,
   type Scorer,
+  type SeenActivations,
+  seenActivations,
   tokenCount,
   trialCut,
+  usualRanking,
   type WeightRule,
 } from "@lopper/importance";
 import type { Decoder } from "@lopper/runtime";
@@ -67,7 +68,7 @@ type Report = (done: number) => void;
 export class UnitRanker implements Ranker {
   readonly #options: UnitRankerOptions;
   /** What the last pass over the text saw, until units move. */
-  #seen: { readonly shape: Shape; readonly energy: ActivationEnergy } | null = null;
+  #seen: { readonly shape: Shape; readonly activations: SeenActivations } | null = null;
 
   constructor(options: UnitRankerOptions) {
     this.#options = options;
@@ -95,8 +96,11 @@ export class UnitRanker implements Ranker {
   async #choose(ranked: Ranked, share: number): Promise<Choice> {
     const { rules, validation, text, onProgress } = this.#options;
     const able = rules.filter((rule) => ranks(rule, ranked.dimension));
-    const asked = able.length === 0 || able.length > 1 && !validation ? [PUBLISHED_RANKING] : able;
-    const passes = asked.some(({ needs }) => needs === "activations") && !this.#isSeen(ranked);
+    const asked = able.length === 0 || able.length > 1 && !validation
+      ? [usualRanking(ranked.dimension)]
+      : able;
+    const passes = asked.some(({ needs }) => needs === "activations" || needs === "routing") &&
+      !this.#isSeen(ranked);
     const trials = asked.length > 1 ? asked.length * validation!.tokens : 0;
     const textTokens = passes ? tokenCount(text) : 0;
     const report = (done: number) => onProgress?.(done, textTokens + trials);
@@ -125,19 +129,22 @@ export class UnitRanker implements Ranker {
       const options = { batchTokens, onProgress };
       return await rankByMoments(decoder, shape, dimension, rule, text, options);
     }
-    return rankByActivations(decoder, shape, dimension, rule, await this.#energy(shape, report));
+    const seen = await this.#activations(shape, report);
+    return rule.needs === "routing"
+      ? rankByRouting(decoder, shape, dimension, rule, seen)
+      : rankByActivations(decoder, shape, dimension, rule, seen);
   }
 
   #isSeen({ shape }: Pick<Ranked, "shape">): boolean {
     return this.#seen?.shape === shape;
   }
 
-  async #energy(shape: Shape, onProgress: Report): Promise<ActivationEnergy> {
-    if (this.#seen?.shape === shape) return this.#seen.energy;
+  async #activations(shape: Shape, onProgress: Report): Promise<SeenActivations> {
+    if (this.#seen?.shape === shape) return this.#seen.activations;
     const { decoder, text, batchTokens } = this.#options;
-    const energy = await activationEnergy(decoder, shape, text, { batchTokens, onProgress });
-    this.#seen = { shape, energy };
-    return energy;
+    const activations = await seenActivations(decoder, shape, text, { batchTokens, onProgress });
+    this.#seen = { shape, activations };
+    return activations;
   }
 
   /** Mean NLL of each sequence kept aside after a cut by each ranking. */

@@ -1,5 +1,6 @@
 import type { Block, Candidate, Change } from "@lopper/core";
-import { type GroupSizes, hasDimension, unitsOfGroup } from "./dimensions/dimension.ts";
+import { hasDimension, type SearchDimension, unitsOfGroup } from "./dimensions/dimension.ts";
+import type { PolicyOptions } from "./policy.ts";
 import { type Proposal, proposalOf } from "./proposal.ts";
 import { leastImportant } from "./ranked_units.ts";
 import type { SearchState } from "./state.ts";
@@ -23,18 +24,21 @@ export function byKind(blocks: readonly Block[]): readonly number[] {
 
 /**
  * Each block that is there and keeps units of the dimension after losing a group of its least
- * important ones.
+ * important ones; where layers stay alike in it, all of these blocks at once.
  */
 export function groupCandidates(
   state: SearchState,
-  dimension: string,
-  groups: GroupSizes,
+  { name, least, alike }: Pick<SearchDimension, "name" | "least" | "alike">,
+  { groups, byLayer = false }: Pick<PolicyOptions, "groups" | "byLayer">,
 ): readonly Proposal[] {
-  return placesWith(state, dimension).flatMap((at): Proposal[] => {
-    const now = state.shape[at]![dimension];
-    const left = now - unitsOfGroup(state.blocks[at], dimension, groups);
-    return left > 0 ? [proposalOf(state, [narrowed(state, at, dimension, left)])] : [];
+  const places = placesWith(state, name);
+  const changes = places.flatMap((at): Change[] => {
+    const block = state.blocks[at];
+    const left = state.shape[at]![name] - unitsOfGroup(block, name, groups);
+    return left >= (least?.(block) ?? 1) ? [narrowed(state, at, name, left)] : [];
   });
+  if (!alike || byLayer) return changes.map((change) => proposalOf(state, [change]));
+  return changes.length > 0 && changes.length === places.length ? [proposalOf(state, changes)] : [];
 }
 
 /** Every layer that has its blocks, as long as another one has. */

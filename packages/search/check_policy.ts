@@ -1,19 +1,19 @@
 import { commonMultiple, UsageError } from "@lopper/core";
 import { hasDimension, type SearchDimension, unitWidth } from "./dimensions/dimension.ts";
-import { DIMENSIONS } from "./dimensions/list.ts";
+import { dimensionsOfBlocks } from "./dimensions/list.ts";
 import type { MultiPrunerOptions, PolicyOptions } from "./policy.ts";
 import type { SearchModel } from "./search_model.ts";
 
 /** The dimensions that a policy narrows. */
-export function dimensionsOf({ dimensions = DIMENSIONS }: PolicyOptions) {
-  return dimensions;
+export function dimensionsOf({ blocks }: SearchModel, { dimensions }: PolicyOptions) {
+  return dimensions ?? dimensionsOfBlocks(blocks);
 }
 
 /** The shares of blocks and of each dimension, of 1. */
-export function checkedShares(options: MultiPrunerOptions): readonly number[] {
+export function checkedShares(model: SearchModel, options: MultiPrunerOptions): readonly number[] {
   const { distribution } = options;
   const sum = distribution.reduce((a, b) => a + b, 0);
-  const needed = dimensionsOf(options).length + 1;
+  const needed = dimensionsOf(model, options).length + 1;
   const fits = distribution.length === needed && sum > 0 &&
     distribution.every((share) => share >= 0);
   if (!fits) {
@@ -40,7 +40,7 @@ export function checkedTargets({ ratio, earlierRatios = [] }: PolicyOptions): re
 
 /** @throws {UsageError} when a group is not made of whole units in every block. */
 export function checkGroups(model: SearchModel, options: PolicyOptions) {
-  for (const { name, unit, group } of dimensionsOf(options)) {
+  for (const { name, unit, group } of dimensionsOf(model, options)) {
     const size = options.groups[name];
     const whole = groupUnit(model, name);
     if (Number.isInteger(size) && size >= 1 && size % whole === 0) continue;

@@ -18,7 +18,9 @@ export function competition(model: SearchModel, options: PolicyOptions): SearchP
   checkGroups(model, options);
   const candidates = (state: SearchState) => [
     ...blockCandidates(state),
-    ...dimensionsOf(options).flatMap(({ name }) => groupCandidates(state, name, options.groups)),
+    ...dimensionsOf(model, options).flatMap((dimension) =>
+      groupCandidates(state, dimension, options)
+    ),
   ];
   const stages = competing(model, options, targets, candidates).map((stage): Stage => ({
     ...stage,
@@ -40,7 +42,7 @@ export function competing(
     samples: "block",
     bound,
     candidates,
-    narrows: dimensionsOf(options).map(({ name }) => name),
+    narrows: dimensionsOf(model, options).map(({ name }) => name),
     weight,
   }));
 }

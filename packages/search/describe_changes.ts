@@ -60,5 +60,6 @@ export function blockLabel(
 
 /** A kind of block in words. */
 export function kindLabel(kind: string): string {
+  if (kind === "experts") return "mixture of experts";
   return kind === "mlp" ? "MLP" : kind;
 }

@@ -17,6 +17,15 @@ export function headGroupUnit(architecture: Architecture): number {
  */
 export const MLP_GROUPS = 11;
 
+/** Groups of experts that a layer has about, where nobody chose their size. */
+const EXPERT_GROUPS = 16;
+
+/** Experts of a group; null where the model has none. */
+export function defaultExpertGroup(architecture: Architecture): number | null {
+  const most = Math.max(0, ...architecture.blocks.map((block) => sizeOf(block).experts ?? 0));
+  return most === 0 ? null : Math.max(1, Math.floor(most / EXPERT_GROUPS));
+}
+
 /** Channels of a group, a multiple of 32. */
 export function defaultMlpGroup(architecture: Architecture): number {
   const widest = Math.max(0, ...architecture.blocks.map((block) => sizeOf(block).channels ?? 0));

@@ -21,17 +21,16 @@ export type PresetName = keyof typeof PRESETS;
  * @throws {UsageError} when a number makes no sense for this model.
  */
 export function multiPruner(model: SearchModel, options: MultiPrunerOptions): SearchPolicy {
-  const { groups } = options;
-  const dimensions = dimensionsOf(options);
+  const dimensions = dimensionsOf(model, options);
   const targets = checkedTargets(options);
   checkGroups(model, options);
-  const [ofBlocks, ...ofDimensions] = checkedShares(options);
+  const [ofBlocks, ...ofDimensions] = checkedShares(model, options);
   // Swaps may move parameters between the kinds, but a share of 0 says that a kind is to stay
   // whole.
   const removals = (state: SearchState) => [
     ...(ofBlocks > 0 ? blockCandidates(state) : []),
-    ...dimensions.flatMap(({ name }, d) =>
-      ofDimensions[d] > 0 ? groupCandidates(state, name, groups) : []
+    ...dimensions.flatMap((dimension, d) =>
+      ofDimensions[d] > 0 ? groupCandidates(state, dimension, options) : []
     ),
   ];
   const stages = targets.flatMap((target, i): Stage[] => {
@@ -47,14 +46,15 @@ export function multiPruner(model: SearchModel, options: MultiPrunerOptions): Se
       candidates: blockCandidates,
       narrows: [],
     };
-    const widths = dimensions.map(({ name }, d): Stage => {
+    const widths = dimensions.map((dimension, d): Stage => {
+      const { name } = dimension;
       const isLast = d === dimensions.length - 1;
       bound = isLast ? target : bound + share * ofDimensions[d];
       return {
         name,
         samples: "width",
         bound,
-        candidates: (state) => groupCandidates(state, name, groups),
+        candidates: (state) => groupCandidates(state, dimension, options),
         narrows: [name],
         ...(isLast && { exchange: exchangeAt(options, target, removals) }),
       };

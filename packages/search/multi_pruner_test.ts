@@ -63,7 +63,9 @@ Deno.test("policy: what makes no sense is wrong usage", () => {
 Deno.test("candidates: a layer that a group would use up is none", () => {
   const architecture = model(1, 24, 2);
   const of = (dimension: string, group: number) =>
-    groupCandidates(denseState(architecture.blocks), dimension, { [dimension]: group });
+    groupCandidates(denseState(architecture.blocks), { name: dimension }, {
+      groups: { [dimension]: group },
+    });
   assert.deepEqual(of("channels", 24), []);
   assert.deepEqual(of("channels", 23).map(({ key }) => key), ["0.mlp channels→1"]);
   assert.deepEqual(of("kvGroups", 16), []);

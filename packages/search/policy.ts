@@ -86,7 +86,9 @@ export interface PolicyOptions {
   readonly earlierRatios?: readonly number[];
   /** What goes at a time: whole units of each dimension, given in inner channels. */
   readonly groups: GroupSizes;
-  /** What blocks may lose a part of; without it, `DIMENSIONS`. */
+  /** Every layer loses by itself what all would lose alike. */
+  readonly byLayer?: boolean;
+  /** What blocks may lose a part of; without it, what the search knows that the model has. */
   readonly dimensions?: readonly SearchDimension[];
 }
 

@@ -3,6 +3,7 @@ import { type LayerSizes, layersOfBlocks } from "@lopper/models";
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { groupCandidates } from "./candidates.ts";
+import { KV_GROUPS } from "./dimensions/kv_groups.ts";
 import { competition } from "./competition.ts";
 import { headGroupUnit } from "./group_sizes.ts";
 import { multiPruner, PRESETS } from "./multi_pruner.ts";
@@ -147,7 +148,7 @@ Deno.test("policy: layers with KV groups of different sizes lose whole groups on
     mlp: null,
   })));
   const dense = denseState(wide.blocks);
-  const kept = groupCandidates(dense, "kvGroups", { kvGroups: headGroupUnit(wide) })
+  const kept = groupCandidates(dense, KV_GROUPS, { groups: { kvGroups: headGroupUnit(wide) } })
     .map(({ first, shape }) => shape[first]!.kvGroups);
   assert.deepEqual(kept, [4, 6, 3, 12]);
 });

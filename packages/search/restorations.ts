@@ -1,19 +1,22 @@
 import type { Candidate, KeptByBlock, KeptUnits } from "@lopper/core";
 import { byKind } from "./candidates.ts";
-import { type GroupSizes, unitsOfGroup } from "./dimensions/dimension.ts";
+import { unitsOfGroup } from "./dimensions/dimension.ts";
+import { isAlike } from "./dimensions/list.ts";
+import type { PolicyOptions } from "./policy.ts";
 import { type Proposal, proposalOf } from "./proposal.ts";
 import { mostImportantGone } from "./ranked_units.ts";
 import type { SearchState } from "./state.ts";
 
 /**
  * What of a model that was pruned may come back: a removed block with the units that it had when it
- * went, and one group of a block that has less than in the checkpoint.
+ * went, and one group of a block that has less than in the checkpoint, unless layers stay alike in
+ * that.
  * @param last what each block keeps, or kept when it went.
  */
 export function restorations(
   state: SearchState,
   last: KeptByBlock,
-  groups: GroupSizes,
+  { groups, byLayer = false }: Pick<PolicyOptions, "groups" | "byLayer">,
 ): readonly Proposal[] {
   const { blocks, kept } = state;
   return byKind(blocks).flatMap((at) => {
@@ -22,6 +25,7 @@ export function restorations(
     return blocks[at].dimensions.flatMap(({ name, units: all }) => {
       const group = unitsOfGroup(blocks[at], name, groups);
       if (units[name].length === all || !(group > 0)) return [];
+      if (!byLayer && isAlike(name)) return [];
       return [proposalOf(state, [groupAgain(state, at, name, group)])];
     });
   });

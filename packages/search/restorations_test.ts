@@ -22,7 +22,7 @@ Deno.test("restorations: a block comes back with what it had of each dimension w
   const had = { widgets: [0, 3], bolts: [2] };
   const all = { widgets: [0, 1, 2, 3], bolts: [0, 1, 2] };
   const state = stateOf([null, all]);
-  const [whole, ...others] = restorations(state, [had, all], GROUPS);
+  const [whole, ...others] = restorations(state, [had, all], { groups: GROUPS });
   assert.deepEqual(others, [], "nothing is missing of the other");
   assert.deepEqual(afterChanges(BLOCKS, state.kept, whole.changes), [had, all]);
   assert.equal(whole.key, "0.toy widgets→2, 0.toy bolts→1");
@@ -33,7 +33,7 @@ Deno.test("restorations: a group of what is missing comes back, the most importa
     widgets: [0, 1, 3],
     bolts: [0, 1, 2],
   }];
-  const found = restorations(stateOf(kept), kept, GROUPS);
+  const found = restorations(stateOf(kept), kept, { groups: GROUPS });
   assert.deepEqual(
     found.map(({ changes: [{ part, dimension, restored }] }) => [
       part,

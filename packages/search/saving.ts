@@ -51,13 +51,13 @@ export function groupSaving(savings: readonly number[]): number {
  * `removals` go.
  */
 export function exchangeAt(
-  { groups }: PolicyOptions,
+  options: PolicyOptions,
   target: number,
   removals: Exchange["removals"],
 ): Exchange {
   return {
     target,
-    restorations: (state, last) => restorations(state, last, groups),
+    restorations: (state, last) => restorations(state, last, options),
     removals,
   };
 }

@@ -21,7 +21,7 @@ export function uniformPruner(model: SearchModel, options: MultiPrunerOptions): 
   const targets = checkedTargets(options);
   checkUniform(model, options);
   const saved = savedOf(model, options);
-  const [ofLayers, ...ofDimensions] = checkedShares(options);
+  const [ofLayers, ...ofDimensions] = checkedShares(model, options);
   const layers = {
     name: "layers",
     samples: "block",
@@ -29,7 +29,7 @@ export function uniformPruner(model: SearchModel, options: MultiPrunerOptions): 
     candidates: layerCandidates,
     narrows: [],
   } as const;
-  const widths = dimensionsOf(options).map((dimension, d) => ({
+  const widths = dimensionsOf(model, options).map((dimension, d) => ({
     name: dimension.name,
     samples: "width" as const,
     share: ofDimensions[d],
@@ -71,7 +71,7 @@ export function uniformCompetition(model: SearchModel, options: PolicyOptions): 
   checkUniform(model, options);
   const saved = savedOf(model, options);
   const [trimmed, whole] = [true, false].map((isTrimmed) =>
-    dimensionsOf(options).filter(({ trimmedTo }) => (trimmedTo !== undefined) === isTrimmed)
+    dimensionsOf(model, options).filter(({ trimmedTo }) => (trimmedTo !== undefined) === isTrimmed)
       .map((dimension) => unitsOfAll(model, dimension, options))
   );
   const candidates = (state: SearchState, bound: number) => {
@@ -121,7 +121,7 @@ function unitsOfAll(
   dimension: SearchDimension,
   options: PolicyOptions,
 ): Stage["candidates"] {
-  const { name, fits = () => true } = dimension;
+  const { name, fits = () => true, least = () => 1 } = dimension;
   const saved = savedOf(model, options);
   return (state, bound): readonly Proposal[] => {
     const [at] = placesWith(state, name);
@@ -131,7 +131,7 @@ function unitsOfAll(
     const group = unitsOfGroup(block, name, options.groups);
     const unit = trimOf(block, dimension, options);
     if (unit === null) {
-      for (let left = now - group; left > 0; left -= group) {
+      for (let left = now - group; left >= least(block); left -= group) {
         if (fits(block, left)) return [everywhere(state, name, left)];
       }
       return [];

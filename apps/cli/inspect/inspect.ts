@@ -3,6 +3,7 @@ import { digestForm, type LayerSizes, type Model, modelDigest } from "@lopper/mo
 import { HUB, type OptionTable, type OptionValues, OUTPUT } from "@lopper/options";
 import { groupSizes } from "@lopper/run";
 import {
+  defaultExpertGroup,
   defaultMlpGroup,
   denseState,
   headGroupUnit,
@@ -91,11 +92,12 @@ function dtypes(tensors: readonly { dtype: string; byteLength: number }[]) {
 function prunable(architecture: Architecture) {
   const mlpGroup = defaultMlpGroup(architecture);
   const attentionGroup = headGroupUnit(architecture);
+  const expertGroup = defaultExpertGroup(architecture);
   const model = searchModelOf(architecture);
   const policy = multiPruner(model, {
     ratio: 99.9,
     distribution: PRESETS.multipruner,
-    groups: groupSizes({ mlpGroup, attentionGroup }),
+    groups: groupSizes({ mlpGroup, attentionGroup, expertGroup }),
   });
   const dense = denseState(model.blocks);
   const [blocks, channels, heads] = policy.stages.map((s) => s.candidates(dense, s.bound).length);

@@ -18,6 +18,7 @@ const PRESETS: Readonly<Record<Asked["preset"], readonly [name: string, means: s
     "Attention and MLP blocks only, as published; weights stay as they are.",
   ],
   width: ["MLP channels", "All blocks stay, with fewer channels; weights stay as they are."],
+  experts: ["Experts", "All layers lose as many of their experts; weights stay as they are."],
   heads: ["Attention heads", "All blocks stay, with fewer heads; weights stay as they are."],
 };
 

@@ -2,6 +2,8 @@ import { UsageError } from "@lopper/core";
 import { compensated } from "./compensated.ts";
 import { energy } from "./energy.ts";
 import { l1 } from "./l1.ts";
+import { msan } from "./msan.ts";
+import { reap } from "./reap.ts";
 import type { RankingRule } from "./rule.ts";
 import { wanda } from "./wanda.ts";
 
@@ -9,7 +11,14 @@ import { wanda } from "./wanda.ts";
  * All rules by which units can be ranked, the published one first. A new one is a file, its test
  * and a line here.
  */
-export const RANKINGS = [l1, energy, wanda, compensated] as const satisfies readonly RankingRule[];
+export const RANKINGS = [
+  l1,
+  energy,
+  wanda,
+  compensated,
+  msan,
+  reap,
+] as const satisfies readonly RankingRule[];
 
 export type RankingName = typeof RANKINGS[number]["name"];
 export const RANKING_NAMES: readonly RankingName[] = RANKINGS.map(({ name }) => name);
@@ -35,5 +44,13 @@ export function rankingsOf(ranking: string): readonly RankingRule[] {
 
 /** Whether a rule ranks the units of a dimension. */
 export function ranks({ dimensions }: RankingRule, dimension: string): boolean {
-  return dimensions === undefined || dimensions.includes(dimension);
+  return dimensions?.includes(dimension) ?? !OF_EXPERTS.dimensions.includes(dimension);
+}
+
+/** By which experts go where no ranking of theirs is asked for. */
+const OF_EXPERTS: RankingRule & { readonly dimensions: readonly string[] } = msan;
+
+/** The rule by which units of a dimension go that no rule that was asked for can rank. */
+export function usualRanking(dimension: string): RankingRule {
+  return ranks(OF_EXPERTS, dimension) ? OF_EXPERTS : PUBLISHED_RANKING;
 }

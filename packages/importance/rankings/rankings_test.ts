@@ -2,7 +2,7 @@ import { type Block, UsageError } from "@lopper/core";
 import assert from "node:assert/strict";
 import { energy } from "./energy.ts";
 import { l1 } from "./l1.ts";
-import { RANKING_NAMES, RANKINGS, rankingsOf, ranks } from "./mod.ts";
+import { RANKING_NAMES, RANKINGS, rankingsOf, ranks, usualRanking } from "./mod.ts";
 import { wanda } from "./wanda.ts";
 
 const CHANNELS = {
@@ -71,4 +71,24 @@ Deno.test("rankings: a rule without dimensions is for all, another for those tha
   assert.ok(ranks(l1, "anything"));
   const rule = { ...l1, dimensions: ["channels"] };
   assert.deepEqual(["channels", "kvGroups"].map((name) => ranks(rule, name)), [true, false]);
+});
+
+Deno.test("rankings: experts are worth means over the tokens that go to them, none without any", () => {
+  const sums = {
+    tokens: Float64Array.of(4, 1, 0, 2),
+    squares: Float64Array.of(8, 3, 0, 1),
+    weighted: Float64Array.of(1, 0.75, 0, 1.5),
+  };
+  const worth = (name: string) => {
+    const [rule] = rankingsOf(name);
+    assert.ok(rule.needs === "routing");
+    return [...rule.worth(sums)];
+  };
+  assert.deepEqual(worth("msan"), [2, 3, 0, 0.5]);
+  assert.deepEqual(worth("reap"), [0.25, 0.75, 0, 0.75]);
+  const [l1] = rankingsOf("l1");
+  assert.ok(!ranks(l1, "experts") && ranks(rankingsOf("reap")[0], "experts"));
+  assert.ok(!ranks(rankingsOf("msan")[0], "channels"));
+  assert.equal(usualRanking("experts").name, "msan");
+  assert.equal(usualRanking("channels").name, "l1");
 });

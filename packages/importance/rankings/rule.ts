@@ -1,18 +1,19 @@
 import type { Matrix, Products } from "@lopper/algebra";
 import type { Block, DeclaredWeight } from "@lopper/core";
+import type { ExpertSums } from "@lopper/runtime";
 
 /**
  * A rule that says which units of a block matter most: one file each, and a line of the list in
  * `mod.ts`.
  */
-export type RankingRule = WeightRule | ActivationRule | MomentRule;
+export type RankingRule = WeightRule | ActivationRule | MomentRule | RoutingRule;
 
 interface Rule {
   /** As `--ranking` has it. */
   readonly name: string;
   /** What it goes by, in a few words for the help. */
   readonly goesBy: string;
-  /** The dimensions whose units it can rank; without it, all. */
+  /** The dimensions whose units it can rank; without it, all but experts. */
   readonly dimensions?: readonly string[];
   /**
    * Whether `--ranking auto` tries it. A trial cut has the weights of the checkpoint, and says
@@ -77,4 +78,11 @@ export interface MomentRule extends Rule {
    * this text.
    */
   places(products: Products, moments: ActivationMoments): Promise<readonly number[] | null>;
+}
+
+/** It needs one pass over a text, which sees where tokens go and what experts make of them. */
+export interface RoutingRule extends Rule {
+  readonly needs: "routing";
+  /** What each expert is worth, in the order of the sums. */
+  worth(sums: ExpertSums): Float64Array;
 }

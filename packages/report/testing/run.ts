@@ -36,6 +36,8 @@ export function tinyRun(change: Partial<RunRecord> = {}): ReportRun {
       distribution: "44:52:4",
       mlpGroup: 16,
       attentionGroup: 32,
+      expertGroup: null,
+      expertsByLayer: false,
       ranking: "l1",
       recover: "none",
       swap: "none",

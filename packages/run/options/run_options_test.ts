@@ -9,7 +9,11 @@ import { RUN_OPTIONS } from "./run_options.ts";
 import { isSetting, optional, setting } from "./setting.ts";
 import { statedDefaults } from "./stated.ts";
 
-const AT = { preset: SETTINGS.lopper, longest: 4096, groups: { mlp: 64, attention: 96 } };
+const AT = {
+  preset: SETTINGS.lopper,
+  longest: 4096,
+  groups: { mlp: 64, attention: 96, experts: null },
+};
 const TABLE: OptionTable = RUN_OPTIONS;
 
 /** Whether everything that knows of settings knows of this one. */

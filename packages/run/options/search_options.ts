@@ -3,7 +3,7 @@ import { choice, decimal, names, on, percent, size, wholeNumber } from "@lopper/
 import { MLP_GROUPS, TECHNIQUES } from "@lopper/search";
 import { z } from "zod";
 import { fixesDistribution, RUN_DEFAULTS, SETTINGS_NAMES, type SettingsName } from "../presets.ts";
-import { optional, setting } from "./setting.ts";
+import { type Defaults, optional, setting } from "./setting.ts";
 import { sharesForm } from "./shares.ts";
 
 /** What is to go, and how it is looked for. */
@@ -61,6 +61,23 @@ export const SEARCH_OPTIONS = {
     help: "query channels that go at a time",
     stated: "one KV group",
     usual: ({ groups }) => groups.attention,
+    decides: "same",
+    isOfSearch: true,
+  }),
+  expertGroup: {
+    ...optional(wholeNumber(1), {
+      help: "experts of every layer that go at a time",
+      stated: "about 1/16 of a layer's",
+      decides: "same",
+      isOfSearch: true,
+    }),
+    schema: wholeNumber(1).schema.nullable().default(null),
+    usual: ({ groups }: Defaults) => groups.experts,
+  },
+  expertsByLayer: setting(on, {
+    help: "let layers keep different numbers of experts, which few programs know",
+    schema: on.schema.default(false),
+    usual: () => false,
     decides: "same",
     isOfSearch: true,
   }),

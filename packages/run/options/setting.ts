@@ -12,7 +12,12 @@ export interface Defaults {
   /** Tokens that the model takes. */
   readonly longest: number;
   /** Channels that go at a time where nobody says otherwise. */
-  readonly groups: { readonly mlp: number; readonly attention: number };
+  readonly groups: {
+    readonly mlp: number;
+    readonly attention: number;
+    /** Null where the model has no experts. */
+    readonly experts: number | null;
+  };
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { OptionTable } from "@lopper/options";
+import { type PresetName, PRESETS } from "@lopper/search";
 import { AS_IT_IS, type PresetSettings, RUN_DEFAULTS, SETTINGS } from "../presets.ts";
 import { isSetting, type Setting } from "./setting.ts";
 
@@ -28,13 +29,13 @@ function defaultOf(
   const own = SETTINGS[RUN_DEFAULTS.preset];
   const taken = (preset: PresetSettings) => {
     // What a model takes is not known here.
-    const at = { preset, longest: Infinity, groups: { mlp: NaN, attention: NaN } };
+    const at = { preset, longest: Infinity, groups: { mlp: NaN, attention: NaN, experts: null } };
     const value = option.usual(at);
     return value === null ? "" : option.form.words(value).join(" ");
   };
   const usual = taken(own);
   if (usual === "") return undefined;
-  const published = Object.values(SETTINGS).filter((settings) => settings !== own).map(taken);
+  const published = (Object.keys(PRESETS) as PresetName[]).map((name) => taken(SETTINGS[name]));
   const others: readonly (readonly [string, string])[] = [
     [new Set(published).size === 1 ? published[0] : usual, "in the published presets"],
     [taken({ ...own, ...embedded }), "for the embedded model"],

@@ -79,7 +79,7 @@ export type HeldOutSample = Readonly<z.infer<typeof heldOutSample>>;
 
 const layers = list(z.strictObject({
   attention: z.strictObject({ queryHeads: count, kvHeads: count }).nullable(),
-  mlp: z.strictObject({ intermediateSize: count }).nullable(),
+  mlp: z.strictObject({ intermediateSize: count, experts: count.optional() }).nullable(),
 }));
 
 const recordSchema = z.strictObject({

@@ -19,6 +19,8 @@ const RECORD: RunRecord = {
     distribution: "44:52:4",
     mlpGroup: 64,
     attentionGroup: 96,
+    expertGroup: null,
+    expertsByLayer: false,
     ranking: "auto",
     recover: "auto",
     swap: "auto",

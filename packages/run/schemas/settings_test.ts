@@ -32,6 +32,8 @@ const SETTINGS: RunSettings = {
     distribution: "auto",
     mlpGroup: 64,
     attentionGroup: 96,
+    expertGroup: null,
+    expertsByLayer: false,
     ranking: "auto",
     recover: "auto",
     swap: "none",

@@ -11,6 +11,13 @@ export interface SearchDimension {
   readonly units: string;
   /** A group of units, in words, and the inner channels that its size is given in. */
   readonly group: { readonly name: string; readonly channel: string };
+  /** Units that a block keeps at least; 1 unless said. */
+  least?(block: Block): number;
+  /**
+   * All layers lose as many of them at a time unless it is said otherwise, since programs know only
+   * models in which they are alike.
+   */
+  readonly alike?: true;
   /** Whether readers of plain models know a block of so many units. Without it, they know any. */
   fits?(block: Block, units: number): boolean;
   /**

@@ -17,7 +17,7 @@ import { runSearch } from "../testing/run_search.ts";
 import { uniformCompetition } from "../uniform.ts";
 import { changesOf, wayOf } from "../way.ts";
 import type { SearchDimension } from "./dimension.ts";
-import { DIMENSIONS } from "./list.ts";
+import { dimensionsOfBlocks } from "./list.ts";
 
 /** All that adding a dimension takes: what the search has to know of it, and a line in the list. */
 const WIDGETS: SearchDimension = {
@@ -27,7 +27,7 @@ const WIDGETS: SearchDimension = {
   units: "widgets",
   group: { name: "widget group", channel: "inner channel" },
 };
-const dimensions = [...DIMENSIONS, WIDGETS];
+const dimensions = [...dimensionsOfBlocks([]), WIDGETS];
 
 /**
  * A model of blocks that nobody has thought of: each widget has two inner channels, and some blocks
