@@ -78,8 +78,24 @@ export function hasExperts({ blocks }: Pick<Architecture, "blocks">): boolean {
 }
 
 /** The rotary embedding of the first block that has one; null where none has. */
-export function firstRope({ blocks }: Pick<Architecture, "blocks">): Rope | null {
-  return blocks.find(({ attention }) => attention?.rope)?.attention?.rope ?? null;
+export function firstRope(architecture: Pick<Architecture, "blocks">): Rope | null {
+  return ropesOf(architecture)[0] ?? null;
+}
+
+/** The different rotary embeddings of a model, in the order of its blocks. */
+export function ropesOf({ blocks }: Pick<Architecture, "blocks">): readonly Rope[] {
+  const found = new Map<string, Rope>();
+  for (const { attention } of blocks) {
+    if (!attention?.rope) continue;
+    const key = ropeKey(attention.rope);
+    if (!found.has(key)) found.set(key, attention.rope);
+  }
+  return [...found.values()];
+}
+
+/** The same for rotary embeddings that are alike. */
+export function ropeKey(rope: Rope): string {
+  return JSON.stringify(rope);
 }
 
 /** What is left of a model of this shape. */

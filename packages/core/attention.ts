@@ -15,6 +15,13 @@ export interface Attention {
   readonly window: number | null;
   /** Scores s become cap · tanh(s / cap) (Gemma 2, arXiv 2408.00118, section 2); null for none. */
   readonly softCap: number | null;
+  /** Queries, keys and values are clipped to what lies between −clip and clip (OLMo 1). */
+  readonly clip?: number;
+  /**
+   * Queries and keys are normed head by head, though the weights of their norms have a value for
+   * each channel of all heads (StableLM 2).
+   */
+  readonly normByHead?: true;
 }
 
 /**
@@ -33,6 +40,7 @@ export interface Rope {
   readonly pairs?: "neighbours";
 }
 
+/** How the frequencies of a rotary embedding are changed for longer texts. */
 export type RopeScaling =
   | { readonly type: "linear"; readonly factor: number }
   | {
@@ -41,4 +49,36 @@ export type RopeScaling =
     readonly lowFrequencyFactor: number;
     readonly highFrequencyFactor: number;
     readonly originalMaxPositions: number;
-  };
+  }
+  | YarnScaling
+  | LongRopeScaling;
+
+/**
+ * YaRN (arXiv 2309.00071, section 3.2): pairs that turn more than `betaFast` times within the
+ * original text stay, those that turn less than `betaSlow` times are divided by the factor, those
+ * between are blended.
+ */
+export interface YarnScaling {
+  readonly type: "yarn";
+  readonly factor: number;
+  readonly betaFast: number;
+  readonly betaSlow: number;
+  /** The band between ends at whole pairs. */
+  readonly truncate: boolean;
+  readonly originalMaxPositions: number;
+  /** Cosines and sines are multiplied with it. */
+  readonly attentionFactor: number;
+}
+
+/**
+ * LongRoPE (arXiv 2402.13753): each pair has divisors of its own, one for texts up to the original
+ * length and one for all tokens of longer texts.
+ */
+export interface LongRopeScaling {
+  readonly type: "longrope";
+  readonly shortFactors: readonly number[];
+  readonly longFactors: readonly number[];
+  readonly originalMaxPositions: number;
+  /** Cosines and sines are multiplied with it. */
+  readonly attentionFactor: number;
+}

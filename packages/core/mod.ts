@@ -107,10 +107,12 @@ export {
   type OuterPart,
   type OuterScaling,
   resizedBlocks,
+  ropeKey,
+  ropesOf,
   withShape,
 } from "./architecture.ts";
 export type { Axis, UnitAxis } from "./axis.ts";
-export type { Attention, Rope, RopeScaling } from "./attention.ts";
+export type { Attention, LongRopeScaling, Rope, RopeScaling, YarnScaling } from "./attention.ts";
 export type { Norm, NormKind } from "./norm.ts";
 export { type Gating, type Routing, routingOf } from "./routing.ts";
 export { planOf } from "./plan_of_changes.ts";

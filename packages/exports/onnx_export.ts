@@ -1,7 +1,12 @@
-import { ExportError } from "@lopper/core";
+import { ExportError, type Rope } from "@lopper/core";
 import { OnnxData, type OpenSink, writeFile, writeJson } from "@lopper/formats";
-import { cachedDecoder, type DecoderWeight, type MatrixForm } from "@lopper/graphs";
-import { copyCompanions, type Model, ropeFrequencies } from "@lopper/models";
+import {
+  cachedDecoder,
+  type DecoderWeight,
+  type MatrixForm,
+  type RotaryAngles,
+} from "@lopper/graphs";
+import { copyCompanions, type Model, ropeFactor, ropeFrequencies } from "@lopper/models";
 import type { ExportPrecision, WrittenExport } from "./export.ts";
 import { generationConfig, onnxConfig } from "./onnx_config.ts";
 import { OnnxWeight } from "./onnx_weights.ts";
@@ -51,7 +56,7 @@ export async function exportOnnx(
   const weights = weightsByPlace(model);
   const graph = cachedDecoder(architecture, {
     matrices: VARIANTS[precision].matrices,
-    frequenciesOf: (rope) => ropeFrequencies(rope, architecture.headDim),
+    anglesOf: (rope) => rotaryAngles(rope, architecture.headDim),
     store: (weight, part) => {
       const tensor = weights.get(placeOf(weight))!.part(part);
       return { ...tensor, ...data.add(tensor) };
@@ -67,6 +72,18 @@ export async function exportOnnx(
   await writeJson(open, "config.json", onnxConfig(model, { [file]: data.fileCount }));
   files.push("config.json");
   return { files, customCode: false };
+}
+
+function rotaryAngles(rope: Rope, headDim: number): RotaryAngles {
+  const { scaling } = rope;
+  const frequencies = ropeFrequencies(rope, headDim);
+  const factor = ropeFactor(rope);
+  if (scaling?.type !== "longrope") return { frequencies, factor };
+  const after = scaling.originalMaxPositions;
+  return {
+    ...{ frequencies, factor },
+    long: { after, frequencies: ropeFrequencies(rope, headDim, after + 1) },
+  };
 }
 
 function placeOf({ block, name }: DecoderWeight): string {

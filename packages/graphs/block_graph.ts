@@ -1,5 +1,6 @@
 import type { Block, Norm } from "@lopper/core";
-import { type FedAttention, fedAttention } from "./attention/fed_attention.ts";
+import { fedAttention } from "./attention/fed_attention.ts";
+import type { FedAttention } from "./attention/fed_options.ts";
 import { blockNodes } from "./block_nodes.ts";
 import { notAttended } from "./block_scope.ts";
 import { GraphBuilder } from "./graph_builder.ts";

@@ -22,12 +22,24 @@ export interface BlockScope {
   readonly attend: Attend;
 }
 
+/** What the tokens of a block see one another by: the channels of heads side by side. */
+export interface AttendedHeads {
+  /** `[N, Q]` */
+  readonly q: string;
+  /** `[N, K]`, as `v`. */
+  readonly k: string;
+  readonly v: string;
+  /** A score of each query head that is no token's, `[query heads]`. */
+  readonly sinks?: string;
+  /** What each query head takes off a score for each token in between, `[query heads]`. */
+  readonly slopes?: string;
+}
+
 /**
- * Lets tokens see one another: from q `[N, Q]`, k and v `[N, K]`, the channels of their heads side
- * by side, to the context `[N, Q]`. Rotary embedding, masks and earlier tokens are the graph's
- * affair. Only for blocks that say `attended`.
+ * Lets tokens see one another: from the heads to the context `[N, Q]`. Rotary embedding, masks and
+ * earlier tokens are the graph's affair. Only for blocks that say `attended`.
  */
-export type Attend = (q: string, k: string, v: string) => string;
+export type Attend = (heads: AttendedHeads) => string;
 
 /** Of a block that lets its tokens see nothing: whoever asks is told. */
 export function notAttended({ id }: Block): Attend {

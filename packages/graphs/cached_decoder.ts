@@ -1,7 +1,15 @@
-import { type Architecture, type Block, headsOf, type OuterPart, type Rope } from "@lopper/core";
+import {
+  type Architecture,
+  type Block,
+  headsOf,
+  type OuterPart,
+  type Rope,
+  ropeKey,
+} from "@lopper/core";
 import { attendByHead } from "./attention/heads.ts";
-import { paddedMask } from "./attention/masks.ts";
-import { type PlainAttention, plainAttention } from "./attention/plain_attention.ts";
+import { paddedMask, tokenDistances } from "./attention/masks.ts";
+import { once, type PlainAttention, plainAttention } from "./attention/plain_attention.ts";
+import { type Rotate, rotated } from "./attention/rotation.ts";
 import { blockNodes } from "./block_nodes.ts";
 import type { Attend } from "./block_scope.ts";
 import { GraphBuilder, MICROSOFT, type StoredWeight } from "./graph_builder.ts";
@@ -19,13 +27,22 @@ export interface DecoderWeight {
   readonly name: string;
 }
 
+/** How a rotary embedding turns. */
+export interface RotaryAngles {
+  /** Angle per position of each rotated pair of channels, radians per token. */
+  readonly frequencies: Float32Array;
+  /** Those of texts of more tokens than `after`, where they are others. */
+  readonly long?: { readonly after: number; readonly frequencies: Float32Array };
+  /** What cosines and sines are multiplied with. */
+  readonly factor: number;
+}
+
 export interface CachedDecoderOptions {
   /**
    * How the matrices lie in the files. Norms and biases are float32 in any case, too few to count.
    */
   readonly matrices: MatrixForm;
-  /** Angle per position of each rotated pair of channels, radians per token. */
-  readonly frequenciesOf: (rope: Rope) => Float32Array;
+  readonly anglesOf: (rope: Rope) => RotaryAngles;
   /**
    * Says where the bytes of a weight lie, or of one part of it. Called once for each, in the order
    * in which the graph reads them. The LM head of a tied model is asked for only in forms that are
@@ -79,7 +96,7 @@ export function cachedDecoder(
   });
   let hidden = g.node("Reshape", [embedded, g.int64([-1, hiddenSize])]);
   let [base, baseLayer] = [hidden, -1];
-  const attentionOf = attentionNodes(g, architecture, options.frequenciesOf, {
+  const attentionOf = attentionNodes(g, architecture, options.anglesOf, {
     ids,
     attended,
     positions,
@@ -138,20 +155,36 @@ function tokenSizes(g: GraphBuilder, { ids, attended }: TokenInputs) {
  */
 function rotaryNodes(
   g: GraphBuilder,
-  frequencies: Float32Array,
+  angles: RotaryAngles,
   { ids, positions }: TokenInputs,
   { batch, length }: { readonly batch: string; readonly length: string },
-): (x: string) => string {
-  const angles = g.node("Mul", [
-    g.cast(g.node("Reshape", [positions, g.int64([-1, 1])]), "float32"),
-    g.float32s(frequencies, [1, frequencies.length]),
-  ]);
-  const [cos, sin] = [g.node("Cos", [angles]), g.node("Sin", [angles])];
+): Rotate {
+  const { factor } = angles;
+  const perToken = g.node("Reshape", [positions, g.int64([-1, 1])]);
+  const turned = g.node("Mul", [g.cast(perToken, "float32"), frequencyNodes(g, angles, perToken)]);
+  const [cos, sin] = ["Cos", "Sin"].map((op) => {
+    const values = g.node(op, [turned]);
+    return factor === 1 ? values : g.node("Mul", [values, g.float32(factor)]);
+  });
   const scalar = (x: string) => g.node("Squeeze", [x, g.int64([0])]);
   const tokens = scalar(g.node("Mul", [batch, length]));
   const counted = g.node("Range", [scalar(g.int64([0])), tokens, scalar(g.int64([1]))]);
   const rows = g.node("Reshape", [counted, g.node("Shape", [ids])]);
-  return (x) => g.node("RotaryEmbedding", [x, rows, cos, sin], {}, MICROSOFT);
+  return (x, attributes) => g.node("RotaryEmbedding", [x, rows, cos, sin], attributes, MICROSOFT);
+}
+
+/** Frequencies `[1, pairs]`, by the last of the positions, int64 `[N, 1]`, where that matters. */
+function frequencyNodes(
+  g: GraphBuilder,
+  { frequencies, long }: RotaryAngles,
+  positions: string,
+): string {
+  const dims = [1, frequencies.length];
+  const usual = g.float32s(frequencies, dims);
+  if (!long) return usual;
+  const last = g.node("ReduceMax", [positions, g.int64([0])]);
+  const isLong = g.node("Greater", [last, g.int64([long.after - 1])]);
+  return g.node("Where", [isLong, g.float32s(long.frequencies, dims), usual]);
 }
 
 /**
@@ -161,38 +194,42 @@ function rotaryNodes(
 function attentionNodes(
   g: GraphBuilder,
   architecture: Architecture,
-  frequenciesOf: CachedDecoderOptions["frequenciesOf"],
+  anglesOf: CachedDecoderOptions["anglesOf"],
   inputs: TokenInputs,
 ): (block: Block) => Attend {
   const { headDim } = architecture;
   const sizes = tokenSizes(g, inputs);
-  const rotations = new Map<string, (x: string) => string>();
-  const rotationOf = (rope: Rope | null) => {
-    if (!rope) return (x: string) => x;
-    const key = JSON.stringify(rope);
-    const rotate = rotations.get(key) ?? rotaryNodes(g, frequenciesOf(rope), inputs, sizes);
+  const rotations = new Map<string, Rotate>();
+  const rotationOf = (rope: Rope) => {
+    const key = ropeKey(rope);
+    const rotate = rotations.get(key) ?? rotaryNodes(g, anglesOf(rope), inputs, sizes);
     rotations.set(key, rotate);
     return rotate;
   };
   const { batch, length } = sizes;
   const shape = g.node("Concat", [batch, length, g.int64([-1, headDim])], { axis: 0 });
+  const distances = once(() => tokenDistances(g, sizes));
   const byWindow = new Map<number | null, PlainAttention>();
   const within = (window: number | null) => {
     const mask = () => paddedMask(g, inputs.attended, sizes, window);
-    const plain = byWindow.get(window) ?? plainAttention(g, headDim, sizes, mask());
+    const plain = byWindow.get(window) ??
+      plainAttention(g, headDim, sizes, { mask: mask(), distances });
     byWindow.set(window, plain);
     return plain;
   };
   let cached = 0;
-  return (block) => (...qkv) =>
-    attendByHead(g, {
+  return (block) => (heads) => {
+    const attention = block.attention!;
+    const { rope, window } = attention;
+    return attendByHead(g, {
       shape,
-      rotate: rotationOf(block.attention!.rope),
+      rotate: (x) => rope ? rotated(g, rope, headDim, x, rotationOf(rope)) : x,
       attend: (q, k, v) => {
         const [keys, values] = withPast(g, block, cached++, [k, v]);
-        return within(block.attention!.window).attend(g, q, keys, values);
+        return within(window).attend(g, attention, { ...heads, q, k: keys, v: values });
       },
-    }, qkv);
+    }, heads);
+  };
 }
 
 /**

@@ -44,15 +44,18 @@ export function normed(
   const attributes = { axis: -1, epsilon: { float: eps }, stash_type: 1 };
   const gain = weight === undefined
     ? g.float32s(new Float32Array(width).fill(1), [width])
-    : kind === "rms1p" || kind === "layer1p"
-    ? g.node("Add", [weight, g.float32(1)])
-    : weight;
+    : normGain(g, { kind }, weight);
   if (kind === "layer" || kind === "layer1p") {
     const inputs = bias === undefined ? [x, gain] : [x, gain, bias];
     return g.node("LayerNormalization", inputs, attributes);
   }
   const scaled = g.node("SimplifiedLayerNormalization", [x, gain], attributes);
   return bias === undefined ? scaled : g.node("Add", [scaled, bias]);
+}
+
+/** What a norm multiplies with, of its weight. */
+export function normGain(g: GraphBuilder, { kind }: Pick<Norm, "kind">, weight: string): string {
+  return kind === "rms1p" || kind === "layer1p" ? g.node("Add", [weight, g.float32(1)]) : weight;
 }
 
 /** What an MLP applies to each channel. */

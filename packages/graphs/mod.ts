@@ -1,7 +1,8 @@
-export type { AttentionOp, FedAttention } from "./attention/fed_attention.ts";
+export type { AttentionOp, FedAttention } from "./attention/fed_options.ts";
 export { MASKED } from "./attention/masks.ts";
+export { operatorLacks } from "./attention/operator_lacks.ts";
 export { blockGraph, blockGraphKey } from "./block_graph.ts";
-export { cachedDecoder, type DecoderWeight } from "./cached_decoder.ts";
+export { cachedDecoder, type DecoderWeight, type RotaryAngles } from "./cached_decoder.ts";
 export {
   expertGraph,
   residualGraph,
@@ -22,7 +23,7 @@ export {
 export { type Independence, independenceOf } from "./independence.ts";
 export type { Capture } from "./layers.ts";
 export { nodeModels } from "./node_models.ts";
-export { type ResidentAttentionOp, residentDecoder } from "./resident_decoder.ts";
+export { type ResidentAttentionOp, residentDecoder, residentRotaries } from "./resident_decoder.ts";
 export type { MatrixForm, MatrixPart } from "./stored_linear.ts";
 export { laidOutAxes } from "./weights/laid_out.ts";
 export { residentRows, residentWeightName } from "./weights/resident.ts";

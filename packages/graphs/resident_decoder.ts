@@ -1,8 +1,24 @@
-import { type Architecture, type Block, groupSize, headsOf, type OuterPart } from "@lopper/core";
-import type { AttentionOp } from "./attention/fed_attention.ts";
+import {
+  type Architecture,
+  type Block,
+  groupSize,
+  headsOf,
+  type OuterPart,
+  type Rope,
+  ropeKey,
+  ropesOf,
+} from "@lopper/core";
+import type { AttentionOp } from "./attention/fed_options.ts";
 import { attendByHead } from "./attention/heads.ts";
-import { causalMask } from "./attention/masks.ts";
-import { type PlainAttention, plainAttention } from "./attention/plain_attention.ts";
+import { type AttentionSizes, causalMask, tokenDistances } from "./attention/masks.ts";
+import { operatorLacks } from "./attention/operator_lacks.ts";
+import {
+  type AmongTokens,
+  once,
+  type PlainAttention,
+  plainAttention,
+} from "./attention/plain_attention.ts";
+import { rotated, rotatedChannels } from "./attention/rotation.ts";
 import { blockNodes } from "./block_nodes.ts";
 import { type Attend, notAttended } from "./block_scope.ts";
 import { GraphBuilder, MICROSOFT } from "./graph_builder.ts";
@@ -37,16 +53,16 @@ const OPSET: Record<ResidentAttentionOp, number> = { attention: 23, plain: 22 };
 /**
  * A whole decoder from token ids to the cross-entropy of every prediction as an ONNX graph that
  * owns its weights, so that they stay on the device: a run moves ids, a few numbers a layer and the
- * rotary table in, and `[N]` numbers out. One compiled graph serves every narrower model, since a
+ * rotary tables in, and `[N]` numbers out. One compiled graph serves every narrower model, since a
  * narrower block reads the first rows of its weights, and a removed one is a branch that is not
  * taken.
  *
  * Feeds: `ids int64 [B, T]`, those of `crossEntropyNodes`, and where a block is attended `positions
- * int64 [B, T]`, `cos` and `sin float32 [P, D/2]`; for each block that the checkpoint has
- * `<id>.keep bool []` and what `residentRows` says, the rows kept, `int64 [1]`. The lengths come
- * one by one, and ready for use: a vector of all of them, or a comparison with 0, would be computed
- * on the device, and each block would wait for a number to come back from it. Fetch: `cross_entropy
- * float32 [B·T]`, in nats.
+ * int64 [B, T]` and what `residentRotaries` names, `float32 [P, C/2]` of C rotated channels; for
+ * each block that the checkpoint has `<id>.keep bool []` and what `residentRows` says, the rows
+ * kept, `int64 [1]`. The lengths come one by one, and ready for use: a vector of all of them, or a
+ * comparison with 0, would be computed on the device, and each block would wait for a number to
+ * come back from it. Fetch: `cross_entropy float32 [B·T]`, in nats.
  *
  * Weights (float32, given to `compile`): `embedding [V, H]` unless it is tied, `norm [H]`, `lm_head
  * [V, H]`, and those of each block at full width, named by `residentWeightName` and laid out as
@@ -124,14 +140,35 @@ function learnedPositions(
 
 type AttentionIn = (branch: GraphBuilder, block: Block) => Attend;
 
+/** A rotary embedding of a resident graph, with the names of the feeds that hold its table. */
+export interface ResidentRotary {
+  readonly rope: Rope;
+  readonly cos: string;
+  readonly sin: string;
+}
+
+/** The rotary embeddings of a model. */
+export function residentRotaries(architecture: Architecture): readonly ResidentRotary[] {
+  return ropesOf(architecture).map((rope, i) => {
+    const suffix = i === 0 ? "" : `_${i}`;
+    return { rope, cos: `cos${suffix}`, sin: `sin${suffix}` };
+  });
+}
+
 /** Adds what all attention blocks share to the graph, and returns how one attends in a branch. */
 function attention(
   g: GraphBuilder,
-  { headDim }: Architecture,
+  architecture: Architecture,
   op: ResidentAttentionOp,
   { ids, positions }: { readonly ids: string; readonly positions: string },
 ): AttentionIn {
-  const table = ["cos", "sin"].map((name) => g.input(name, "float32", ["P", headDim / 2]));
+  const { headDim } = architecture;
+  const tables = new Map(
+    residentRotaries(architecture).map(({ rope, cos, sin }) => {
+      const dims = ["P", rotatedChannels(rope, headDim) / 2];
+      return [ropeKey(rope), [cos, sin].map((name) => g.input(name, "float32", dims))];
+    }),
+  );
   // Shapes stay on the host, whose values operators that take a shape read without waiting for the
   // device.
   const size = (axis: number) => g.node("Shape", [ids], { start: axis, end: axis + 1 });
@@ -141,37 +178,53 @@ function attention(
   const byToken = concat(batch, length, rest, width);
   const byHead = concat(batch, rest, length, width);
   const sizes = { batch, length, total: length };
-  const masks = new Map<number | null, string>();
-  const maskOf = (window: number | null) => {
-    const mask = masks.get(window) ?? causalMask(g, sizes, window);
-    masks.set(window, mask);
-    return mask;
-  };
+  const among = amongTokens(g, sizes);
   const plains = new Map<number | null, PlainAttention>();
   const plainOf = (window: number | null) => {
-    const plain = plains.get(window) ?? plainAttention(g, headDim, sizes, maskOf(window));
+    const plain = plains.get(window) ?? plainAttention(g, headDim, sizes, among(window));
     plains.set(window, plain);
     return plain;
   };
   return (branch, block) => {
-    const { window } = block.attention!;
-    const attend = op === "plain"
-      ? (...qkv: HeadTensors) => plainOf(window).attend(branch, ...qkv)
-      : onnxAttention(branch, groupSize(headsOf(block)), {
+    const attention = block.attention!;
+    const { rope, window } = attention;
+    const takes = op !== "plain" && operatorLacks(op, block) === null && attention.softCap === null;
+    const own = takes
+      ? onnxAttention(branch, block, {
         byHead,
-        mask: window === null ? null : maskOf(window),
-      });
-    return (...qkv) =>
+        mask: window === null ? null : among(window).mask,
+      })
+      : undefined;
+    return (heads) =>
       attendByHead(branch, {
         shape: byToken,
         // ONNX's own RotaryEmbedding came with opset 23.
-        rotate: (x) => branch.node("RotaryEmbedding", [x, positions, ...table], {}, MICROSOFT),
-        attend,
-      }, qkv);
+        rotate: (x) =>
+          rope
+            ? rotated(branch, rope, headDim, x, (part, attributes) => {
+              const inputs = [part, positions, ...tables.get(ropeKey(rope))!];
+              return branch.node("RotaryEmbedding", inputs, attributes, MICROSOFT);
+            })
+            : x,
+        attend: (q, k, v) =>
+          own?.(q, k, v) ?? plainOf(window).attend(branch, attention, { ...heads, q, k, v }),
+      }, heads);
   };
 }
 
-type HeadTensors = readonly [q: string, k: string, v: string];
+/** What tokens are to one another in blocks with a window, each made once. */
+function amongTokens(
+  g: GraphBuilder,
+  sizes: AttentionSizes,
+): (window: number | null) => AmongTokens {
+  const distances = once(() => tokenDistances(g, sizes));
+  const masks = new Map<number | null, string>();
+  return (window) => {
+    const mask = masks.get(window) ?? causalMask(g, sizes, window);
+    masks.set(window, mask);
+    return { mask, distances };
+  };
+}
 
 /**
  * q `[B, heads, T, D]`, k and v `[B, heads / group, T, D]` → `[B, heads, T, D]`, whose shape
@@ -179,9 +232,16 @@ type HeadTensors = readonly [q: string, k: string, v: string];
  */
 function onnxAttention(
   g: GraphBuilder,
-  group: number,
+  block: Block,
   { byHead, mask }: { readonly byHead: string; readonly mask: string | null },
-): (...qkv: HeadTensors) => string {
+): (q: string, k: string, v: string) => string {
+  const heads = headsOf(block);
+  const group = groupSize(heads);
+  const { scale } = block.attention!;
+  const usual = scale === 1 / Math.sqrt(heads.headDim);
+  const scaled: Record<string, { readonly float: number }> = usual
+    ? {}
+    : { scale: { float: scale } };
   const repeat = (x: string) => {
     if (group === 1) return x;
     const apart = g.node("Unsqueeze", [x, g.int64([2])]);
@@ -190,7 +250,7 @@ function onnxAttention(
   return (q, k, v) => {
     const inputs = [q, repeat(k), repeat(v)];
     return mask === null
-      ? g.node("Attention", inputs, { is_causal: 1 })
-      : g.node("Attention", [...inputs, mask]);
+      ? g.node("Attention", inputs, { is_causal: 1, ...scaled })
+      : g.node("Attention", [...inputs, mask], scaled);
   };
 }

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { ropeSchema } from "./rope_config.ts";
+import { ropeSchema } from "./rope_schema.ts";
 
 /** More than any decoder has; they bound what a hostile config can make us allocate. */
 export const MAX_LAYERS = 4096;
@@ -60,6 +60,7 @@ export const configSchema = z.looseObject({
   rope_scaling: ropeSchema.nullish(),
   rope_parameters: ropeSchema.nullish(),
   partial_rotary_factor: z.number().nullish(),
+  original_max_position_embeddings: size.nullish(),
   eos_token_id: z.union([z.int(), z.array(z.int())]).nullish(),
   lopper: layerOverridesSchema.optional(),
   per_layer_config: perLayerSchema.nullish(),

@@ -48,7 +48,6 @@ const REFUSED: readonly [Record<string, unknown>, RegExp][] = [
   ],
   [{ hidden_act: "mish" }, /hidden_act is "mish"/],
   [{ partial_rotary_factor: 0.2 }, /partial_rotary_factor is 0\.2, which makes 3 of 16 channels/],
-  [{ rope_scaling: { type: "yarn", factor: 4 } }, /rope scaling is "yarn"/],
   [{ rope_parameters: { rope_type: "dynamic" } }, /rope scaling is "dynamic"/],
   [{ rope_scaling: { type: "linear" } }, /"linear" lacks factor/],
   [{ model_type: "qwen2" }, /num_attention_heads is 4; .*multiple of num_key_value_heads, 32/],

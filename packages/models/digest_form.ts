@@ -50,14 +50,12 @@ const FIRST_FAMILIES: readonly string[] = ["llama", "mistral", "qwen2", "qwen3",
 
 /** As the config says of all layers, those included that have no attention. */
 function ropeAndWindows({ headDim, layerCount }: Architecture, family: Family, json: Json) {
-  const config = { ...json, num_hidden_layers: layerCount } as WindowKeys & RopeKeys & {
-    readonly max_position_embeddings?: number;
-  };
+  const config = { ...json, num_hidden_layers: layerCount } as WindowKeys & RopeKeys;
   const { ropeTheta, rotated, maxPositions } = family.defaults;
   const usual = {
     ropeTheta,
     rotated,
-    maxPositions: config.max_position_embeddings ?? maxPositions,
+    maxPositions: json.max_position_embeddings as number | undefined ?? maxPositions,
   };
   const windows = windowsFromConfig(config, family, "config.json");
   const slidingWindow = windows.find((window) => window !== null) ?? null;

@@ -49,7 +49,7 @@ export {
 } from "./published_config.ts";
 export { packedEntries } from "./packed_entries.ts";
 export { prunedTensors, type Refit, writePrunedModel } from "./pruned_model.ts";
-export { earlierRopeKeys } from "./rope_config.ts";
+export { earlierRopeKeys } from "./rope_scaling.ts";
 export { writeCheckpoint, writeWeights } from "./write_checkpoint.ts";
 export { configOfLayers, plainConfig } from "./written_config.ts";
-export { ropeFrequencies } from "./rope_frequencies.ts";
+export { isLong, ropeFactor, ropeFrequencies } from "./rope_frequencies.ts";

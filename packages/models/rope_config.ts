@@ -1,21 +1,7 @@
-import { type Rope, type RopeScaling, shown, UnsupportedModelError } from "@lopper/core";
+import { type Rope, shown, UnsupportedModelError } from "@lopper/core";
 import { checkJson } from "@lopper/formats";
-import { z } from "zod";
-
-const number = z.number().positive().nullish();
-
-/** Rotary settings as config.json has them. */
-export const ropeSchema = z.looseObject({
-  rope_type: z.string().nullish(),
-  type: z.string().nullish(),
-  rope_theta: number,
-  factor: number,
-  low_freq_factor: number,
-  high_freq_factor: number,
-  original_max_position_embeddings: z.int().positive().nullish(),
-  partial_rotary_factor: z.number().nullish(),
-});
-type RopeJson = z.infer<typeof ropeSchema>;
+import { type RopeJson, ropeSchema } from "./rope_schema.ts";
+import { scalingFromConfig } from "./rope_scaling.ts";
 
 /**
  * Where a config.json has them: transformers 5 writes `rope_parameters`, earlier ones the other
@@ -26,6 +12,8 @@ export interface RopeKeys {
   readonly rope_scaling?: RopeJson | null;
   readonly rope_theta?: number | null;
   readonly partial_rotary_factor?: number | null;
+  /** Before the model was scaled (Phi-3); what the other places say of it does not count then. */
+  readonly original_max_position_embeddings?: number | null;
 }
 
 /** What absent keys mean. */
@@ -55,10 +43,11 @@ export function ropesFromConfig(config: RopeKeys, defaults: RopeDefaults, file: 
     // An empty one says nothing, as transformers reads it.
     return json && Object.keys(json).length > 0 ? [{ key, json }] : [];
   });
-  const usual: RopeDefaults & { readonly fraction: number } = {
+  const usual: Usual = {
     ...defaults,
     ropeTheta: config.rope_theta ?? defaults.ropeTheta,
     fraction: config.partial_rotary_factor ?? defaults.rotated,
+    originalMaxPositions: config.original_max_position_embeddings ?? null,
   };
   const [first, ...others] = places.map(({ key, json }) => ropesOf(json, usual, `${file}: ${key}`));
   const found = first ?? (() => oneRope({}, usual, file));
@@ -74,7 +63,11 @@ export function ropesFromConfig(config: RopeKeys, defaults: RopeDefaults, file: 
 /** Types of layers that may have rotary settings of their own. */
 const ROPE_TYPES = ["full_attention", "sliding_attention"] as const;
 
-type Usual = RopeDefaults & { readonly fraction: number };
+interface Usual extends RopeDefaults {
+  /** Of the channels of a head, those that are rotated. */
+  readonly fraction: number;
+  readonly originalMaxPositions: number | null;
+}
 
 /** One for all layers, or one for each of their types. */
 function ropesOf(json: RopeJson, usual: Usual, place: string): Ropes {
@@ -114,40 +107,9 @@ function oneRope(json: RopeJson, usual: Usual, place: string): Rope {
   }
   return {
     theta: json.rope_theta ?? usual.ropeTheta,
-    scaling: scalingOf(type, json, usual, place),
+    scaling: scalingFromConfig(type, json, { ...usual, pairs: channels / 2 }, place),
     ...(channels !== usual.headDim && { channels }),
   };
-}
-
-function scalingOf(
-  type: string,
-  json: RopeJson,
-  { maxPositions }: RopeDefaults,
-  place: string,
-): RopeScaling | null {
-  const need = (key: "factor" | "low_freq_factor" | "high_freq_factor"): number => {
-    const value = json[key];
-    if (typeof value === "number") return value;
-    throw new UnsupportedModelError(`${place}: rope scaling ${shown(type)} lacks ${key}`);
-  };
-  switch (type) {
-    case "default":
-      return null;
-    case "linear":
-      return { type, factor: need("factor") };
-    case "llama3":
-      return {
-        type,
-        factor: need("factor"),
-        lowFrequencyFactor: need("low_freq_factor"),
-        highFrequencyFactor: need("high_freq_factor"),
-        originalMaxPositions: json.original_max_position_embeddings ?? maxPositions,
-      };
-    default:
-      throw new UnsupportedModelError(
-        `${place}: rope scaling is ${shown(type)}; Lopper computes default, linear and llama3`,
-      );
-  }
 }
 
 function sameRope(a: Rope, b: Rope): boolean {
@@ -156,25 +118,4 @@ function sameRope(a: Rope, b: Rope): boolean {
 
 function isObject(value: unknown): boolean {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/**
- * Rotary settings under the keys that transformers 4 has, where no scaling is null. Later versions
- * read them, too; mlx-lm (0.32) reads no others, and would take a base of 10000 without a word.
- */
-export function earlierRopeKeys({ theta, scaling }: Rope) {
-  if (!scaling) return { rope_theta: theta, rope_scaling: null };
-  const { type, factor } = scaling;
-  return {
-    rope_theta: theta,
-    rope_scaling: {
-      rope_type: type,
-      factor,
-      ...(scaling.type === "llama3" && {
-        low_freq_factor: scaling.lowFrequencyFactor,
-        high_freq_factor: scaling.highFrequencyFactor,
-        original_max_position_embeddings: scaling.originalMaxPositions,
-      }),
-    },
-  };
 }

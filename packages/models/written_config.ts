@@ -6,7 +6,7 @@ import { layersOfBlocks } from "./families/layer_blocks.ts";
 import { generatingClass } from "./families/mod.ts";
 import { withoutCode } from "./folder/code_keys.ts";
 import { perLayerConfig, widthsOf } from "./per_layer_config.ts";
-import { earlierRopeKeys } from "./rope_config.ts";
+import { earlierRopeKeys } from "./rope_scaling.ts";
 import { FULL, SLIDING } from "./window_config.ts";
 
 type Json = Readonly<Record<string, unknown>>;

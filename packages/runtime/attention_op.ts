@@ -1,22 +1,23 @@
 import type { BackendDescription } from "@lopper/backends";
-import type { Architecture } from "@lopper/core";
-import type { AttentionOp } from "@lopper/graphs";
+import type { Block } from "@lopper/core";
+import { type AttentionOp, operatorLacks } from "@lopper/graphs";
 
-/** GroupQueryAttention's rotary kernel takes head sizes that are multiples of this. */
-const GQA_HEAD_MULTIPLE = 16;
 /**
  * Queries of a chunk of GroupQueryAttention: 9 heads over 2048 tokens were fastest with 256 (of 128
  * to 2048).
  */
 export const ATTENTION_CHUNK = 256;
 
-/** The operator that computes attention of a model on a backend. */
+/** The others in the order in which they are taken where the fastest lacks something. */
+const OTHERS: readonly AttentionOp[] = ["attention", "plain"];
+
+/** The operator that computes attention of a block on a backend. */
 export function attentionOpFor(
-  architecture: Architecture,
-  { attentionOp }: BackendDescription,
+  block: Block,
+  { attentionOp }: Pick<BackendDescription, "attentionOp">,
 ): AttentionOp {
-  const fits = attentionOp !== "gqa" || architecture.headDim % GQA_HEAD_MULTIPLE === 0;
-  return fits ? attentionOp : "attention";
+  const ops = [attentionOp, ...OTHERS.slice(OTHERS.indexOf(attentionOp) + 1)];
+  return ops.find((op) => operatorLacks(op, block) === null) ?? "plain";
 }
 
 /** In how many chunks the queries of a batch of sequences go through attention. */

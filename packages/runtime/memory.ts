@@ -14,6 +14,8 @@ import { headRows } from "./heads.ts";
 const FLOAT_BYTES = 4;
 /** What an engine in a thread of its own takes before it computes: its code and compiled graphs. */
 const ENGINE_BYTES = 190e6;
+/** Tensors of the size of all scores that attention without an operator of its own holds. */
+const PLAIN_SCORES = 3;
 
 /**
  * Bytes of the engine's own tensors while `tokens` tokens, sequences of `length` each, run through
@@ -37,11 +39,10 @@ export function activationBytes(
   // q, k, v before and after the rotary embedding, the context, the hidden states, their norm and
   // the result
   const attention = tokens * (3 * queries * headDim + 4 * keys * headDim + 4 * hiddenSize);
-  // of every pair of positions; chunks take turns, and each returns the keys and values of all
-  // tokens so far
-  const chunks = attentionChunks(attentionOpFor(architecture, backend), tokens / length, length);
-  const scores = Math.ceil(length / chunks) * tokens * queries +
-    (chunks > 1 ? 4 * tokens * keys * headDim : 0);
+  const scores = Math.max(
+    0,
+    ...attended.map((block) => scoreValues(block, backend, { tokens, length })),
+  );
   const rows = Math.min(tokens, headRows(vocabSize, backend));
   const head = 2 * rows * vocabSize + 2 * rows * hiddenSize;
   return FLOAT_BYTES * (mlp + attention + scores + head);
@@ -53,6 +54,21 @@ function intermediateWidth(block: Block): number {
   const rows = block.weights.filter(({ name }) => name === "up" || name === "shared_up")
     .map((weight) => weightShape(weight, sizeOf(block)).at(-2)!);
   return Math.max(...rows);
+}
+
+/** Values of what a block makes of every pair of positions. */
+function scoreValues(
+  block: Block,
+  backend: BackendDescription,
+  { tokens, length }: { readonly tokens: number; readonly length: number },
+): number {
+  const op = attentionOpFor(block, backend);
+  const { queryHeads, kvHeads, headDim } = headsOf(block);
+  const chunks = attentionChunks(op, tokens / length, length);
+  // Chunks take turns, and each returns the keys and values of all tokens so far. Where no operator
+  // does it at once, products, scores and their softmax are values of their own.
+  return (op === "plain" ? PLAIN_SCORES : 1) * Math.ceil(length / chunks) * tokens * queryHeads +
+    (chunks > 1 ? 4 * tokens * kvHeads * headDim : 0);
 }
 
 /**

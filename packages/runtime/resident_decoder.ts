@@ -13,7 +13,6 @@ import {
   type Block,
   type BlockSize,
   blocksLeft,
-  firstRope,
   headCostInBlocks,
   headsOf,
   type Shape,
@@ -23,6 +22,7 @@ import {
 import {
   type ResidentAttentionOp,
   residentDecoder,
+  residentRotaries,
   residentRows,
   residentWeightName,
 } from "@lopper/graphs";
@@ -57,7 +57,10 @@ export class ResidentDecoder {
   /** Until they are on the device. */
   #weights: LaidOutWeights | null;
   #executable: Promise<Executable> | null = null;
-  readonly #rotary: RotaryFeeds | null;
+  readonly #rotaries: readonly {
+    readonly names: { readonly cos: string; readonly sin: string };
+    readonly feeds: RotaryFeeds;
+  }[];
   #blockTokens = 0;
 
   constructor(backend: Backend, weights: LaidOutWeights, options: ResidentDecoderOptions = {}) {
@@ -66,8 +69,10 @@ export class ResidentDecoder {
     this.blocks = weights.architecture.blocks;
     this.#runValues = options.runValues ?? DEFAULT_RUN_VALUES;
     this.#weights = weights;
-    const rope = firstRope(this.architecture);
-    this.#rotary = rope && new RotaryFeeds(rope, this.architecture.headDim);
+    this.#rotaries = residentRotaries(this.architecture).map(({ rope, ...names }) => ({
+      names,
+      feeds: new RotaryFeeds(rope, this.architecture.headDim),
+    }));
   }
 
   /**
@@ -174,10 +179,14 @@ export class ResidentDecoder {
   #tokenFeeds(sequences: readonly (readonly number[])[]): Record<string, HostTensor> {
     const [batch, length] = [sequences.length, sequences[0].length];
     const ids = sequences.flat();
+    const tables = this.#rotaries.flatMap(({ names, feeds }) => {
+      const { cos, sin } = feeds.of(length);
+      return [[names.cos, cos], [names.sin, sin]];
+    });
     return {
       ids: int64(ids, [batch, length]),
       positions: int64(ids.map((_, i) => i % length), [batch, length]),
-      ...this.#rotary?.of(length),
+      ...Object.fromEntries(tables),
     };
   }
 

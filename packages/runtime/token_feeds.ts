@@ -1,5 +1,5 @@
 import { type BackendDescription, type Feeds, float32, int32, int64 } from "@lopper/backends";
-import { type Architecture, type Block, type BlockSize, headsOf } from "@lopper/core";
+import { type Architecture, type Block, type BlockSize, headsOf, ropeKey } from "@lopper/core";
 import type { AttentionOp, FedAttention } from "@lopper/graphs";
 import { attentionChunks, attentionOpFor } from "./attention_op.ts";
 import { RotaryFeeds } from "./rope.ts";
@@ -39,7 +39,7 @@ export class TokenFeeds {
   ): AttentionRun {
     const total = (past?.length ?? 0) + length;
     const { window } = block.attention!;
-    const op = attentionOpFor(this.#architecture, this.#backend);
+    const op = attentionOpFor(block, this.#backend);
     const attention: FedAttention = {
       op,
       // GroupQueryAttention's head counts are attributes, so each count needs a graph of its own.
@@ -50,7 +50,7 @@ export class TokenFeeds {
     const feeds = {
       ...positionFeeds(op, batch, length, total),
       ...(past && pastFeeds(past, batch, headsOf(block, size))),
-      ...this.#rotaryFeeds(block, total),
+      ...this.#rotaryFeeds(block, total, total),
     };
     return { attention, feeds, total };
   }
@@ -61,22 +61,23 @@ export class TokenFeeds {
     { batch, length }: HiddenStates,
     { positions, values }: AttentionMask,
   ): AttentionRun {
+    const reached = positions.reduce((most, p) => Math.max(most, p + 1), 0);
     const feeds = {
       positions: int64(positions, [batch, length]),
       mask: float32(values, [batch, 1, length, length]),
       // The operator wants a row of the table for each token, even where positions repeat.
-      ...this.#rotaryFeeds(block, positions.reduce((most, p) => Math.max(most, p + 1), length)),
+      ...this.#rotaryFeeds(block, Math.max(reached, length), reached),
     };
     return { attention: { op: "plain", masked: true }, feeds, total: length };
   }
 
-  #rotaryFeeds({ attention }: Block, positions: number): Feeds {
+  #rotaryFeeds({ attention }: Block, positions: number, length: number): Feeds {
     if (!attention?.rope) return {};
-    const key = JSON.stringify(attention.rope);
+    const key = ropeKey(attention.rope);
     const rotary = this.#rotaries.get(key) ??
       new RotaryFeeds(attention.rope, this.#architecture.headDim);
     this.#rotaries.set(key, rotary);
-    return rotary.of(positions);
+    return { ...rotary.of(positions, length) };
   }
 }
 

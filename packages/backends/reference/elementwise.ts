@@ -45,6 +45,26 @@ function where(node: NodeInputs): readonly Tensor[] {
   return [tensor(yes.type, dims, data)];
 }
 
+function clip(node: NodeInputs): readonly Tensor[] {
+  const { type, dims, data } = input(node, 0);
+  const [least, most] = [node.inputs[1]?.data[0] ?? -Infinity, node.inputs[2]?.data[0] ?? Infinity];
+  return [tensor(type, dims, data.map((x) => Math.min(most, Math.max(least, x))))];
+}
+
+/**
+ * 2/√π · exp(−x²) · Σ 2ⁿ x²ⁿ⁺¹ / (1 · 3 · … · (2n + 1)) (Abramowitz and Stegun, 7.1.6); from 6 on 1
+ * is as near as numbers come.
+ */
+function erf(x: number): number {
+  if (Math.abs(x) >= 6) return Math.sign(x);
+  let [term, sum] = [x, x];
+  for (let n = 1; Math.abs(term) > 1e-18 * Math.abs(sum); n++) {
+    term *= 2 * x * x / (2 * n + 1);
+    sum += term;
+  }
+  return 2 / Math.sqrt(Math.PI) * Math.exp(-x * x) * sum;
+}
+
 function cast(node: NodeInputs): readonly Tensor[] {
   const { dims, data } = input(node, 0);
   const type = elementType(node.attributes.number("to", 0));
@@ -74,6 +94,10 @@ export const ELEMENTWISE: Readonly<Record<string, Operator>> = {
   Log: unary(Math.log),
   Cos: unary(Math.cos),
   Sin: unary(Math.sin),
+  Tanh: unary(Math.tanh),
+  Erf: unary(erf),
+  Relu: unary((x) => Math.max(0, x)),
+  Clip: clip,
   Sigmoid: unary((x) => 1 / (1 + Math.exp(-x))),
   Identity: (node) => [input(node, 0)],
   Where: where,

@@ -167,6 +167,16 @@ function rmsNorm(values: Float64Array, node: NodeInputs): Float64Array {
   return values.map((x, i) => x * scale * data[i]);
 }
 
+/** (x − mean) / sqrt(var + epsilon) · weight + bias (arXiv 1607.06450, equation 4). */
+function layerNorm(values: Float64Array, node: NodeInputs): Float64Array {
+  const [weight, bias] = [input(node, 1).data, node.inputs[2]?.data];
+  const epsilon = node.attributes.number("epsilon", 1e-5);
+  const mean = sum(values) / values.length;
+  const centered = values.map((x) => x - mean);
+  const scale = 1 / Math.sqrt(squares(centered) / values.length + epsilon);
+  return centered.map((x, i) => x * scale * weight[i] + (bias?.[i] ?? 0));
+}
+
 function argMax(node: NodeInputs): readonly Tensor[] {
   const axis = node.attributes.number("axis", 0);
   const keep = node.attributes.number("keepdims", 1) !== 0;
@@ -191,4 +201,5 @@ export const MATRICES: Readonly<Record<string, Operator>> = {
   Softmax: lastAxis(softmax),
   LogSoftmax: lastAxis(logSoftmax),
   SimplifiedLayerNormalization: lastAxis(rmsNorm),
+  LayerNormalization: lastAxis(layerNorm),
 };

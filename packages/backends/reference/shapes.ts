@@ -141,17 +141,17 @@ function part({ type, dims, data }: Tensor, axis: number, start: number, end: nu
   return tensor(type, dims.with(axis, end - start), out);
 }
 
-/** In equal parts, of which the last has what is left. */
+/** In parts of given sizes, or in equal ones, of which the last has what is left. */
 function split(node: NodeInputs): readonly Tensor[] {
   const x = input(node, 0);
   const axis = axisOf(node.attributes.number("axis", 0), x.dims.length);
+  const length = x.dims[axis];
   const count = node.attributes.number("num_outputs", node.outputs);
-  const size = Math.ceil(x.dims[axis] / count);
-  return Array.from(
-    { length: count },
-    (_, i) =>
-      part(x, axis, Math.min(x.dims[axis], i * size), Math.min(x.dims[axis], (i + 1) * size)),
-  );
+  const equal = Math.ceil(length / count);
+  const sizes = numbersOf(node, 1) ??
+    Array.from({ length: count }, (_, i) => Math.max(0, Math.min(equal, length - i * equal)));
+  let end = 0;
+  return sizes.map((size) => part(x, axis, end, end += size));
 }
 
 function expand(node: NodeInputs): readonly Tensor[] {

@@ -8,7 +8,8 @@ import {
   logProbsHead,
 } from "@lopper/graphs";
 import { type Backend, bool, type Feeds, float32, float32Data, int64 } from "../backend.ts";
-import { type AttentionOperator, testBlocks } from "./block_conformance.ts";
+import type { AttentionOperator } from "./attention_conformance.ts";
+import { testBlocks } from "./block_conformance.ts";
 import { linear, maxAbsDifference, rmsNorm } from "./reference.ts";
 import { TOLERANCE, values } from "./values.ts";
 

@@ -42,26 +42,35 @@ export function rmsNorm(x: ArrayLike<number>, weight: ArrayLike<number>, eps: nu
   return out;
 }
 
-/**
- * Rotary embedding of `[tokens, heads, d]` in halves; `position` gives each token's angle index.
- */
+/** Heads that are rotated, and by what angles. */
+export interface Rotation {
+  readonly heads: number;
+  readonly headDim: number;
+  /** Pairs of channels that are rotated, the first ones of a head. */
+  readonly pairs: number;
+  /** They are 2i and 2i + 1, instead of i and i + pairs. */
+  readonly neighbours: boolean;
+  /** The row of the table for a token. */
+  readonly position: (token: number) => number;
+  /** `[positions, pairs]`, as is `sin`. */
+  readonly cos: ArrayLike<number>;
+  readonly sin: ArrayLike<number>;
+}
+
+/** Rotary embedding of `[tokens, heads, headDim]`. */
 export function rotate(
   x: Float64Array,
-  heads: number,
-  d: number,
-  position: (token: number) => number,
-  cos: ArrayLike<number>,
-  sin: ArrayLike<number>,
+  { heads, headDim: d, pairs, neighbours, position, cos, sin }: Rotation,
 ) {
-  const half = d / 2;
-  const out = new Float64Array(x.length);
+  const out = x.slice();
   for (let t = 0; t < x.length / (heads * d); t++) {
     for (let h = 0; h < heads; h++) {
       const at = (t * heads + h) * d;
-      for (let i = 0; i < half; i++) {
-        const c = cos[position(t) * half + i], s = sin[position(t) * half + i];
-        out[at + i] = x[at + i] * c - x[at + half + i] * s;
-        out[at + half + i] = x[at + half + i] * c + x[at + i] * s;
+      for (let i = 0; i < pairs; i++) {
+        const c = cos[position(t) * pairs + i], s = sin[position(t) * pairs + i];
+        const one = at + (neighbours ? 2 * i : i), other = neighbours ? one + 1 : one + pairs;
+        out[one] = x[one] * c - x[other] * s;
+        out[other] = x[other] * c + x[one] * s;
       }
     }
   }
@@ -76,6 +85,10 @@ export interface SeenAs {
   readonly scale: number;
   /** Tokens that a query sees, itself included; null for all before it. */
   readonly window: number | null;
+  readonly softCap: number | null;
+  /** Of each query head. */
+  readonly sinks?: ArrayLike<number>;
+  readonly slopes?: ArrayLike<number>;
 }
 
 /**
@@ -85,7 +98,7 @@ export function causalAttention(
   q: Float64Array,
   k: Float64Array,
   v: Float64Array,
-  { heads, kvHeads, headDim: d, scale, window }: SeenAs,
+  { heads, kvHeads, headDim: d, scale, window, softCap, sinks, slopes }: SeenAs,
 ) {
   const length = q.length / (heads * d);
   const out = new Float64Array(q.length);
@@ -98,11 +111,14 @@ export function causalAttention(
         for (let i = 0; i < d; i++) {
           dot += q[(t * heads + h) * d + i] * k[((first + s) * kvHeads + g) * d + i];
         }
-        return dot * scale;
+        const score = dot * scale;
+        const capped = softCap === null ? score : softCap * Math.tanh(score / softCap);
+        return capped - (slopes?.[h] ?? 0) * (t - first - s);
       });
       const max = Math.max(...scores);
       const weights = scores.map((score) => Math.exp(score - max));
-      const sum = weights.reduce((a, b) => a + b, 0);
+      const rest = sinks ? Math.exp(sinks[h] - max) : 0;
+      const sum = weights.reduce((a, b) => a + b, rest);
       weights.forEach((weight, s) => {
         for (let i = 0; i < d; i++) {
           const value = v[((first + s) * kvHeads + g) * d + i];

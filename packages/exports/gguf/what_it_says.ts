@@ -41,6 +41,8 @@ function shapeItCannotSay(
   if (rope?.scaling?.type === "llama3" && name !== "llama") {
     return `it is a ${architecture.family} with the rotary frequencies of Llama 3`;
   }
+  const type = rope?.scaling?.type;
+  if (type === "yarn" || type === "longrope") return `its rotary frequencies are those of ${type}`;
   if (rope?.pairs === "neighbours" && pairs === "halves") {
     return "it rotates neighbouring channels of a head";
   }
@@ -91,6 +93,7 @@ function scoresItCannotSay(
   const implied = scale?.(facts) ?? 1 / Math.sqrt(facts.headDim);
   const other = attended.find((attention) => differ(attention.scale, implied));
   if (other && !says("attention.scale")) return `its scores are multiplied with ${other.scale}`;
+  if (attended.some(({ clip }) => clip !== undefined)) return "its queries and keys are clipped";
   const caps = new Set(attended.map(({ softCap }) => softCap));
   return [...caps].some((cap) => cap !== null) && (!says("attn_logit_softcapping") || caps.size > 1)
     ? "its scores have a cap"

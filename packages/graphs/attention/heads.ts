@@ -1,3 +1,4 @@
+import type { AttendedHeads } from "../block_scope.ts";
 import type { GraphBuilder } from "../graph_builder.ts";
 
 /**
@@ -16,7 +17,7 @@ export interface AttentionByHead {
 export function attendByHead(
   g: GraphBuilder,
   { shape, rotate, attend }: AttentionByHead,
-  [q, k, v]: readonly [q: string, k: string, v: string],
+  { q, k, v }: Pick<AttendedHeads, "q" | "k" | "v">,
 ): string {
   const swap = (x: string) => g.node("Transpose", [x], { perm: [0, 2, 1, 3] });
   const heads = (x: string) => swap(g.node("Reshape", [x, shape]));

@@ -37,6 +37,31 @@ export function causalMask(
   return g.node("Add", [later, g.node("Trilu", [everywhere, lastTooFar], { upper: 0 })]);
 }
 
+/** How far keys lie behind the queries of the last T of S tokens, 0 or less: float32 `[T, S]`. */
+export function tokenDistances(g: GraphBuilder, sizes: MaskSizes): string {
+  const { queries, keys } = places(g, sizes);
+  return g.cast(g.node("Sub", [keys, queries]), "float32");
+}
+
+/** The same of tokens at any positions, int64 `[B, T]`: float32 `[B, 1, T, T]`. */
+export function distancesOfPositions(g: GraphBuilder, positions: string): string {
+  const queries = g.node("Unsqueeze", [positions, g.int64([1, 3])]);
+  const keys = g.node("Unsqueeze", [positions, g.int64([1, 2])]);
+  return g.cast(g.node("Sub", [keys, queries]), "float32");
+}
+
+/** Numbers of the tokens whose queries and keys there are, int64 `[T, 1]` and `[1, S]`. */
+function places(g: GraphBuilder, { length, total }: MaskSizes) {
+  const [zero, one] = [g.int64([0]), g.int64([1])];
+  const scalar = (x: string) => g.node("Squeeze", [x, zero]);
+  const range = (from: string, to: string) =>
+    g.node("Range", [scalar(from), scalar(to), scalar(one)]);
+  return {
+    queries: g.node("Unsqueeze", [range(g.node("Sub", [total, length]), total), one]),
+    keys: g.node("Unsqueeze", [range(zero, total), zero]),
+  };
+}
+
 /**
  * What hides tokens in a padded batch: `[B, 1, T, S]`. A query sees those tokens among itself and
  * the ones before it that `attended` (int64 `[B, S]`) counts with 1; with a window, only so many of
@@ -45,21 +70,16 @@ export function causalMask(
 export function paddedMask(
   g: GraphBuilder,
   attended: string,
-  { length, total }: MaskSizes,
+  sizes: MaskSizes,
   window: number | null,
 ): string {
-  const [zero, one] = [g.int64([0]), g.int64([1])];
-  const scalar = (x: string) => g.node("Squeeze", [x, zero]);
-  const range = (from: string, to: string) =>
-    g.node("Range", [scalar(from), scalar(to), scalar(one)]);
-  const queries = g.node("Unsqueeze", [range(g.node("Sub", [total, length]), total), one]);
-  const keys = g.node("Unsqueeze", [range(zero, total), zero]);
+  const { queries, keys } = places(g, sizes);
   let hidden = g.node("Greater", [keys, queries]);
   if (window !== null) {
     const tooFar = g.node("Sub", [queries, g.int64([window])]);
     hidden = g.node("Or", [hidden, g.node("LessOrEqual", [keys, tooFar])]);
   }
-  const padding = g.node("Unsqueeze", [g.node("Equal", [attended, zero]), g.int64([1, 2])]);
+  const padding = g.node("Unsqueeze", [g.node("Equal", [attended, g.int64([0])]), g.int64([1, 2])]);
   hidden = g.node("Or", [hidden, padding]);
   return g.node("Where", [hidden, g.float32(MASKED), g.float32(0)]);
 }

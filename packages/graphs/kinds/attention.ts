@@ -1,21 +1,32 @@
-import { axisLength, haveWeight, sizeOf } from "@lopper/core";
+import { axisLength, haveWeight, headsOf, sizeOf } from "@lopper/core";
 import type { BlockKind, BlockScope } from "../block_scope.ts";
-import { normed } from "../layers.ts";
+import { normed, normGain } from "../layers.ts";
 
 /**
- * o(attention(q(x), k(x), v(x))). Norms of q and k are over each head where their weights have as
- * many values as one, else over all channels that are there.
+ * o(attention(q(x), k(x), v(x))), or with a gate o(attention(…) · sigmoid(gate(x))) (Qwen3-Next;
+ * arXiv 2505.06708, equation 5). Norms of q and k are over each head where their weights have as
+ * many values as one, or where attention says so, else over all channels that are there.
  */
 export const attention: BlockKind = {
   kind: "attention",
   compute(scope, x) {
-    const { weights, attend } = scope;
-    const q = normedHeads(scope, "q_norm", weights.project(x, "q"));
-    const k = normedHeads(scope, "k_norm", weights.project(x, "k"));
-    const context = attend(q, k, weights.project(x, "v"));
+    const { g, block, weights, attend } = scope;
+    const own = (name: string) => haveWeight([block], name) ? weights.vector(name) : undefined;
+    const q = normedHeads(scope, "q_norm", clipped(scope, weights.project(x, "q")));
+    const k = normedHeads(scope, "k_norm", clipped(scope, weights.project(x, "k")));
+    const v = clipped(scope, weights.project(x, "v"));
+    const seen = attend({ q, k, v, sinks: own("sinks"), slopes: own("slopes") });
+    const context = haveWeight([block], "output_gate")
+      ? g.node("Mul", [seen, g.node("Sigmoid", [weights.project(x, "output_gate")])])
+      : seen;
     return { out: weights.project(context, "o"), captured: context };
   },
 };
+
+function clipped({ g, block }: BlockScope, x: string): string {
+  const clip = block.attention?.clip;
+  return clip === undefined ? x : g.node("Clip", [x, g.float32(-clip), g.float32(clip)]);
+}
 
 function normedHeads(
   { g, block, weights, norm }: BlockScope,
@@ -25,10 +36,16 @@ function normedHeads(
   const axes = block.weights.find((weight) => weight.name === name)?.axes;
   if (!axes) return x;
   const [axis] = axes;
+  const gain = weights.vector(name);
   const bias = haveWeight([block], `${name}_bias`) ? weights.vector(`${name}_bias`) : undefined;
-  const over = (values: string, width: number) =>
-    normed(g, values, norm, { width, weight: weights.vector(name), bias });
-  if (typeof axis !== "number") return over(x, axisLength(axis, sizeOf(block)));
-  const heads = over(g.node("Reshape", [x, g.int64([-1, axis])]), axis);
-  return g.node("Reshape", [heads, g.node("Shape", [x])]);
+  const byHead = (width: number, own: { readonly weight?: string; readonly bias?: string }) => {
+    const heads = g.node("Reshape", [x, g.int64([-1, width])]);
+    return g.node("Reshape", [normed(g, heads, norm, { width, ...own }), g.node("Shape", [x])]);
+  };
+  if (typeof axis === "number") return byHead(axis, { weight: gain, bias });
+  if (!block.attention?.normByHead) {
+    return normed(g, x, norm, { width: axisLength(axis, sizeOf(block)), weight: gain, bias });
+  }
+  const scaled = g.node("Mul", [byHead(headsOf(block).headDim, {}), normGain(g, norm, gain)]);
+  return bias === undefined ? scaled : g.node("Add", [scaled, bias]);
 }
