@@ -6,7 +6,10 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { maxAbsDifference } from "@lopper/backends/testing";
 
-const FIXTURES = fileURLToPath(new URL("fixtures/gguf/models", import.meta.url));
+/** Models of the gguf package, and some that llama.cpp's converter made. */
+const FOLDERS = ["models", "families"].map((name) =>
+  fileURLToPath(new URL(`fixtures/gguf/${name}`, import.meta.url))
+);
 
 interface Expected {
   readonly tolerance: number;
@@ -17,14 +20,19 @@ interface Expected {
   }[];
 }
 
-for (const { name: file } of Deno.readDirSync(FIXTURES)) {
-  if (!file.endsWith(".gguf")) continue;
+const files = FOLDERS.flatMap((folder) =>
+  [...Deno.readDirSync(folder)].flatMap(({ name }) =>
+    name.endsWith(".gguf") ? [`${folder}/${name}`] : []
+  )
+);
+
+for (const path of files) {
+  const file = path.split("/").slice(-2).join("/");
   Deno.test({
     name: `logits of ${file} are those of transformers`,
     sanitizeOps: false,
     sanitizeResources: false,
     async fn() {
-      const path = `${FIXTURES}/${file}`;
       const expected: Expected = JSON.parse(
         await Deno.readTextFile(path.replace(/gguf$/, "json")),
       );

@@ -26,7 +26,7 @@ export {
 } from "./gguf/known_architectures.ts";
 export { areInterleaved, hasShiftedGains } from "./gguf/layout_of_weights.ts";
 export { SLIDING_THETA } from "./gguf/rope_settings.ts";
-export { ggufTensorName, isGain, isRotated } from "./gguf/tensor_names.ts";
+export { ggufTensorName, isGain, isRotated, packedTensor } from "./gguf/tensor_names.ts";
 export { epsilonKey } from "./gguf/usual_keys.ts";
 export { PATTERN_KEY, slidesBy, WINDOW_KEY } from "./gguf/window_settings.ts";
 export {

@@ -50,7 +50,8 @@ export function architectureOf(model: Model, layers: readonly GgufLayer[]): Gguf
     return reason === null ? DECI : refuse(`its layers differ in shape and have ${reason}`);
   }
   const biased = haveWeight(architecture.blocks, "q_bias", "o_bias");
-  if (biased && shapeOfWeight(first, "q")[0] !== architecture.hiddenSize) {
+  const full = shapeOfWeight(first, "q")[0] === architecture.hiddenSize;
+  if (biased && known.fullHeads === "biased" && !full) {
     refuse("its heads have biases and do not fill the hidden size");
   }
   if (biased && haveWeight(architecture.blocks, "q_norm")) {

@@ -11,7 +11,7 @@ import {
   sizeOf,
 } from "@lopper/core";
 import { FileFolder, FileSource } from "@lopper/files";
-import { MemorySource } from "@lopper/formats";
+import { MemorySource, readGgufHeader } from "@lopper/formats";
 import { type Model, openGgufModel, openModel } from "@lopper/models";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
@@ -34,7 +34,7 @@ async function reopened(model: Model, precision: GgufPrecision) {
   const written = await exportGguf(named, output.open, { title: "a tiny/model", precision });
   assert.deepEqual(Object.keys(output.files), ["a-tiny-model.gguf"]);
   const [bytes] = Object.values(output.files);
-  return { written, again: await openGgufModel(new MemorySource("again.gguf", bytes)) };
+  return { written, bytes, again: await openGgufModel(new MemorySource("again.gguf", bytes)) };
 }
 
 Deno.test("GGUF export: models whose layers are alike are the same when they are opened again", async () => {
@@ -66,12 +66,26 @@ Deno.test("GGUF export: models whose layers are alike are the same when they are
   }
 });
 
+/** Asserts that two files have tensors of the same names and shapes. */
+async function sameTensors(found: Uint8Array, wanted: Uint8Array) {
+  const [ours, theirs] = await Promise.all([found, wanted].map(async (bytes) => {
+    const { tensors } = await readGgufHeader(new MemorySource("m.gguf", bytes), async () => {});
+    return [...tensors.values()].map(({ name, shape }) => `${name} ${shape}`).sort();
+  }));
+  assert.deepEqual(ours, theirs);
+}
+
 Deno.test("GGUF export: what is opened from GGUF is the same when it is exported and opened again", async () => {
-  for (const name of ["gemma3", "llama-mixed", "qwen3"]) {
-    const model = await openGgufModel(
-      await FileSource.open(`${FIXTURES}/gguf/models/${name}.gguf`),
-    );
-    const { again } = await reopened(model, "fp32");
+  const converted = [...Deno.readDirSync(`${FIXTURES}/gguf/families`)].flatMap(({ name }) =>
+    name.endsWith(".gguf") ? [`families/${name}`] : []
+  );
+  const made = ["gemma3", "llama-mixed", "qwen3"].map((name) => `models/${name}.gguf`);
+  assert.ok(converted.length > 5);
+  for (const name of [...made, ...converted]) {
+    const file = `${FIXTURES}/gguf/${name}`;
+    const model = await openGgufModel(await FileSource.open(file));
+    const { again, bytes } = await reopened(model, "fp32");
+    if (converted.includes(name)) await sameTensors(bytes, await Deno.readFile(file));
     assert.deepEqual(again.architecture, { ...model.architecture, eosTokenIds: [] });
     for (const { tensor } of model.weights) {
       const [wanted, found] = await Promise.all(
@@ -188,12 +202,13 @@ Deno.test("GGUF export: what llama.cpp has no architecture for is refused with t
     );
     source[Symbol.dispose]();
   }
-  const olmo2 = await open("olmo2");
+  const llama = await open("llama-mha");
+  const unknown = { ...llama, architecture: { ...llama.architecture, family: "opt" } };
   await assert.rejects(
-    reopened(olmo2, "fp32"),
-    /llama, mistral, qwen2, qwen3, .*, and it is olmo2/,
+    reopened(unknown, "fp32"),
+    /llama, mistral, qwen2, qwen3, .*, and it is opt/,
   );
-  olmo2[Symbol.dispose]();
+  llama[Symbol.dispose]();
   const odd = await open("llama-odd-head");
   await assert.rejects(reopened(odd, "fp32"), /biases and do not fill the hidden size.*--to onnx/);
   odd[Symbol.dispose]();

@@ -114,8 +114,11 @@ function settingEntries(
   { name, settings = [] }: GgufArchitecture,
   architecture: Architecture,
 ): readonly MetadataEntry[] {
-  return settings.flatMap(({ key, of }) => {
+  return settings.flatMap(({ key, of }): readonly MetadataEntry[] => {
     const value = of(architecture);
-    return value === undefined ? [] : [real(`${name}.${key}`, value)];
+    if (value === undefined) return [];
+    return typeof value === "boolean"
+      ? [{ key: `${name}.${key}`, type: "bool", value }]
+      : [real(`${name}.${key}`, value)];
   });
 }

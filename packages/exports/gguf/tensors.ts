@@ -22,6 +22,7 @@ import { convertedTensor } from "../convert.ts";
 import { checkHalfRange } from "../half_range.ts";
 import { frequencyDivisors, ZERO_HEADS, zeroWidth } from "./architecture.ts";
 import type { GgufLayer } from "./layers.ts";
+import { packed, packedName } from "./packed.ts";
 
 /**
  * The tensors of a file, lazily. `type` is that of matrices; vectors are F32, which is all that
@@ -37,7 +38,7 @@ export function ggufTensors(
   const { architecture, weights } = model;
   const outer = (part: string) => weights.filter(({ role }) => role.part === part);
   const entries = (found: readonly Weight[], layer = 0) =>
-    found.map((weight) => weightTensor(model, weight, layer, arch, type));
+    packed(found, arch, layer, (weight) => weightTensor(model, weight, layer, arch, type));
   const block = ({ layer, kind }: Block) =>
     weights.filter(({ role }) => "layer" in role && role.part === kind && role.layer === layer);
   return [
@@ -80,7 +81,7 @@ function weightTensor(
   matrices: TensorTypeName,
 ): GgufTensorEntry {
   const { role, tensor } = weight;
-  const name = ggufTensorName(arch, role, layer);
+  const name = packedName(arch, role, layer) ?? ggufTensorName(arch, role, layer);
   const type = typeOf(weight, architecture.tiedEmbeddings, matrices);
   const { shape } = tensor;
   const headRows = areInterleaved(arch, architecture) && isRotated(role) ? architecture.headDim : 0;

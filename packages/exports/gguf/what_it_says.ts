@@ -15,6 +15,11 @@ export function whatItCannotSay(
   blocks: readonly Block[],
 ): string | null {
   const attended = blocks.flatMap(({ attention }) => attention ?? []);
+  const unsaid = (arch.settings ?? []).find(({ absent, of }) =>
+    absent !== undefined && of(architecture) === undefined
+  );
+  // llama.cpp would go by a value of its own.
+  if (unsaid) return `it has no ${unsaid.config}`;
   const facts = factsOf(architecture, blocks, attended.length);
   return shapeItCannotSay(arch, architecture, facts) ??
     headItCannotSay(arch, architecture, facts) ??
@@ -47,7 +52,7 @@ function shapeItCannotSay(
     return "it rotates neighbouring channels of a head";
   }
   if (rope?.channels !== undefined && !partialRotation) return "it rotates a part of each head";
-  return fullHeads && queryHeads * headDim !== hiddenSize
+  return fullHeads === true && queryHeads * headDim !== hiddenSize
     ? "its heads do not fill the hidden size"
     : null;
 }

@@ -22,10 +22,13 @@ export interface NamedTensor {
   readonly interleavedRows: number;
   /** The file holds 1 + w of a weight w: a norm's gain. */
   readonly plusOne?: true;
+  /** Which rows of the tensor it is, where it is not all of them. */
+  readonly part?: { readonly from: number; readonly rows: number };
 }
 
 /** A tensor as rows: how they lie in the file, and what they are outside of it. */
 interface Rows extends NamedTensor {
+  /** `offset` is where the first row begins in the file. */
   readonly info: TensorInfo;
   readonly rows: number;
   readonly columns: number;
@@ -61,13 +64,13 @@ export class GgufTensorStore implements TensorStore {
       );
     }
     if (!tensor.type.dequantize && interleavedRows === 0 && !plusOne) {
-      return await this.#source.read(tensor.offset + byteOffset, length);
+      return await this.#source.read(info.offset + byteOffset, length);
     }
     const first = Math.floor(byteOffset / rowBytes);
     const end = Math.ceil((byteOffset + length) / rowBytes);
     const bytes = await this.#readRows(rows, first, end);
-    const start = byteOffset - first * rowBytes;
-    return bytes.subarray(start, start + length);
+    const skipped = byteOffset - first * rowBytes;
+    return bytes.subarray(skipped, skipped + length);
   }
 
   async readFloat32(name: string): Promise<Float32Array> {
@@ -86,7 +89,7 @@ export class GgufTensorStore implements TensorStore {
 
   /** Rows `first` to `end` in the tensor's dtype. */
   async #readRows(rows: Rows, first: number, end: number): Promise<Uint8Array> {
-    const { tensor, storedBytes, rowBytes, interleavedRows, columns, plusOne } = rows;
+    const { tensor, info, storedBytes, rowBytes, interleavedRows, columns, plusOne } = rows;
     const out = new Uint8Array((end - first) * rowBytes);
     // What is asked for of a head may lie anywhere in it.
     const head = Math.max(1, interleavedRows);
@@ -95,7 +98,7 @@ export class GgufTensorStore implements TensorStore {
     for (let row = Math.floor(first / head) * head; row < lastRow; row += chunk) {
       const count = Math.min(chunk, lastRow - row);
       const stored = await this.#source.read(
-        tensor.offset + row * storedBytes,
+        info.offset + row * storedBytes,
         count * storedBytes,
       );
       let decoded = stored;
@@ -138,11 +141,13 @@ export class GgufTensorStore implements TensorStore {
 }
 
 function rowsOf(named: NamedTensor, file: string): Rows {
-  const { name, tensor, interleavedRows } = named;
-  const { shape, type, offset, byteLength } = tensor;
-  const count = shape.reduce((product, d) => product * d, 1);
-  // A vector is one row, but for one whose elements belong to interleaved rows.
-  const columns = shape.length === 1 && interleavedRows > 0 ? 1 : shape[shape.length - 1];
+  const { name, tensor, interleavedRows, part } = named;
+  const { type, byteLength } = tensor;
+  const all = tensor.shape.reduce((product, d) => product * d, 1);
+  // A vector is one row, but for one whose elements belong to interleaved rows, or to several
+  // weights.
+  const byElement = tensor.shape.length === 1 && (interleavedRows > 0 || part !== undefined);
+  const columns = byElement ? 1 : tensor.shape[tensor.shape.length - 1];
   if (columns % type.blockSize !== 0) {
     throw new UnsupportedModelError(
       `${file}, tensor ${
@@ -151,10 +156,16 @@ function rowsOf(named: NamedTensor, file: string): Rows {
         "F32, F16 or BF16",
     );
   }
-  const rows = count / columns;
+  const storedBytes = byteLength / (all / columns);
+  const rows = part?.rows ?? all / columns;
+  const shape = part ? [part.rows, ...tensor.shape.slice(1)] : tensor.shape;
+  const start = tensor.offset + (part?.from ?? 0) * storedBytes;
   const rowBytes = columns * DTYPE_BYTES[type.dtype];
-  const info = { name, dtype: type.dtype, shape, file, offset, byteLength: rows * rowBytes };
-  return { ...named, info, rows, columns, storedBytes: byteLength / rows, rowBytes };
+  const info = {
+    ...{ name, dtype: type.dtype, shape, file, offset: start },
+    byteLength: rows * rowBytes,
+  };
+  return { ...named, info, rows, columns, storedBytes, rowBytes };
 }
 
 function lessOne(dtype: FloatDType, bytes: Uint8Array): Uint8Array {
@@ -173,7 +184,7 @@ function rowInOrder(row: number, headRows: number): number {
 
 /** Where the block begins that holds a value. */
 function offsetIn(rows: Rows): OffsetOf {
-  const { tensor, columns, storedBytes, interleavedRows } = rows;
+  const { tensor, info, columns, storedBytes, interleavedRows } = rows;
   const { blockSize, blockBytes } = tensor.type;
   return (index) => {
     const wanted = Math.floor(index / columns);
@@ -183,7 +194,7 @@ function offsetIn(rows: Rows): OffsetOf {
       row = start;
       while (rowInOrder(row, interleavedRows) !== wanted) row += 1;
     }
-    return tensor.offset + row * storedBytes +
+    return info.offset + row * storedBytes +
       Math.floor(index % columns / blockSize) * blockBytes;
   };
 }

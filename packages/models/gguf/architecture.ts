@@ -9,8 +9,8 @@ export interface GgufArchitecture {
   readonly name: string;
   /** What its models are, as config.json names them. */
   readonly modelType: string;
-  /** Further families that are written under its name. */
-  readonly alsoWrites?: readonly string[];
+  /** What they are where some layers have a window; the same unless said. */
+  readonly windowed?: string;
   /**
    * Which channels of a head it rotates together. Where it takes neighbours and the family halves,
    * rows of q and k are interleaved in the file.
@@ -24,8 +24,11 @@ export interface GgufArchitecture {
   readonly byLayer?: true;
   /** Layers may lack attention, or both of their blocks: their numbers are 0. */
   readonly sparse?: true;
-  /** It computes only heads that together have as many channels as the hidden states. */
-  readonly fullHeads?: true;
+  /**
+   * It computes only heads that together have as many channels as the hidden states: always, or
+   * where they have biases.
+   */
+  readonly fullHeads?: true | "biased";
   /**
    * The LM head: always the embedding, always a tensor of its own, or whichever of both is there,
    * unless said.
@@ -33,6 +36,11 @@ export interface GgufArchitecture {
   readonly head?: "embedding" | "own";
   /** Names of a layer's tensors that differ from the usual ones, by kind of block and weight. */
   readonly tensors?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /**
+   * Tensors whose rows are those of several weights, one behind the other: which, by kind of block
+   * and by the name before ".weight" or ".bias".
+   */
+  readonly packed?: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>;
   /** What it says in keys beside the usual ones. */
   readonly settings?: readonly GgufSetting[];
   /** Where its layers have a window; none has one unless said. */
@@ -42,23 +50,26 @@ export interface GgufArchitecture {
   /** What rows of the embedding are multiplied with where no key says so; 1 unless said. */
   readonly embeds?: (facts: GgufFacts) => number;
   /** What it computes with and no key says, as config.json says it. */
-  readonly implied?: (facts: GgufFacts) => Readonly<Record<string, unknown>>;
+  readonly implied?: (
+    facts: GgufFacts,
+    has: (tensor: string) => boolean,
+  ) => Readonly<Record<string, unknown>>;
   /** What scores are multiplied with where no key says so; 1 / √(head channels) unless said. */
   readonly scale?: (facts: GgufFacts) => number;
 }
 
-/** A number that both sides have under a key of their own. */
+/** A number, or a flag, that both sides have under a key of their own. */
 export interface GgufSetting {
   /** Behind the name of the architecture. */
   readonly key: string;
   /** In config.json. */
   readonly config: string;
   /** What a model says; undefined for nothing. */
-  readonly of: (architecture: Architecture) => number | undefined;
-  /** What a file means that does not say it; the config does not say it then, either. */
+  readonly of: (architecture: Architecture) => number | boolean | undefined;
+  /** What a file means that does not say it. */
   readonly absent?: number;
-  /** It has to be there. */
-  readonly needed?: true;
+  /** The config has one by that of the file. */
+  readonly inverse?: true;
 }
 
 /** Which layers of an architecture have a window. */

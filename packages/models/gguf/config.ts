@@ -1,7 +1,7 @@
 import { CheckpointFormatError } from "@lopper/core";
 import type { ByteSource, GgufHeader, GgufMetadata } from "@lopper/formats";
 import { withOwnKeys } from "../config_defaults.ts";
-import type { Family } from "../families/family.ts";
+import type { Family, Setting, Trait } from "../families/family.ts";
 import { familyOf, generatingClass } from "../families/mod.ts";
 import type { GgufArchitecture, GgufFacts } from "./architecture.ts";
 import { checkBlocks, checkKeys, checkScaling } from "./check_settings.ts";
@@ -47,7 +47,7 @@ export async function configFromGguf(
   const headDim = headChannels(metadata, key, hiddenSize / queryHeads);
   const facts: GgufFacts = { layers, hiddenSize, headDim, queryHeads };
   const windows = await windowSettings(metadata, arch, each.queryHeads.length);
-  const type = arch.modelType === "llama" && windows.tokens > 0 ? "mistral" : arch.modelType;
+  const type = windows.tokens > 0 ? arch.windowed ?? arch.modelType : arch.modelType;
   const family = familyOf(type, metadata.file);
   const usual = {
     architectures: [generatingClass(type)],
@@ -62,10 +62,10 @@ export async function configFromGguf(
     rms_norm_eps: epsilon(metadata, key(epsilonKey({ kind: family.norm }))),
     hidden_act: arch.activation ?? "silu",
     tie_word_embeddings: !tensors.has(LM_HEAD),
-    ...biases(header, type),
+    ...traitKeys(header, family),
     ...windowKeys(windows, family),
     rope_parameters: await ropeParameters(source, header, { arch, headDim, windows }),
-    ...ownSettings(metadata, arch, facts),
+    ...ownSettings(header, arch, facts),
     ...specialTokens(metadata),
   };
   return withOwnKeys(usual, family);
@@ -93,25 +93,43 @@ function epsilon(metadata: GgufMetadata, key: string): number {
 
 /** What the architecture says in keys of its own, and what follows from it alone. */
 function ownSettings(
-  metadata: GgufMetadata,
+  { metadata, tensors }: GgufHeader,
   { name, settings = [], implied }: GgufArchitecture,
   facts: GgufFacts,
 ): Record<string, unknown> {
-  const found = settings.flatMap(({ key, config, absent, needed }) => {
-    const value = metadata.number(`${name}.${key}`) ??
-      (needed ? missingKey(metadata, `${name}.${key}`) : absent);
-    return value === undefined ? [] : [[config, shortest(value)] as const];
+  const found = settings.flatMap(({ key, config, absent, inverse }): [string, unknown][] => {
+    const full = `${name}.${key}`;
+    const value = metadata.get(full)?.type === "bool"
+      ? metadata.flag(full)
+      : metadata.number(full) ?? absent;
+    if (value === undefined) return [];
+    if (typeof value === "boolean") return [[config, value]];
+    return [[config, shortest(inverse ? 1 / value : value)]];
   });
-  return { ...implied?.(facts), ...Object.fromEntries(found) };
+  const has = (tensor: string) => tensors.has(tensor);
+  return { ...implied?.(facts, has), ...Object.fromEntries(found) };
 }
 
+/** Tensors of which one is there where a model has what its family may have. */
+const SIGNS: Readonly<Partial<Record<Trait, readonly string[]>>> = {
+  qkvBias: ["attn_q.bias", "attn_qkv.bias"],
+  outputBias: ["attn_output.bias"],
+  mlpBias: ["ffn_up.bias"],
+  qkNorm: ["attn_q_norm.weight"],
+};
+
 /** What families say in keys of their own, and GGUF by the tensors that there are. */
-function biases({ tensors }: GgufHeader, type: string) {
-  const has = (tensor: string) => tensors.has(tensor);
-  return {
-    ...((type === "llama" || type === "qwen3") && { attention_bias: has("blk.0.attn_q.bias") }),
-    ...(type === "llama" && { mlp_bias: has("blk.0.ffn_gate.bias") }),
-  };
+function traitKeys({ tensors }: GgufHeader, { has }: Family): Record<string, boolean> {
+  const found = (Object.entries(has) as [Trait, Setting][]).flatMap(([trait, setting]) => {
+    const signs = SIGNS[trait];
+    if (typeof setting === "boolean" || !signs) return [];
+    return [[setting.key, signs.some((name) => tensors.has(`blk.0.${name}`))] as const];
+  });
+  // One key for several: they are there together, or tensors are missing.
+  return found.reduce<Record<string, boolean>>(
+    (keys, [key, is]) => ({ ...keys, [key]: keys[key] || is }),
+    {},
+  );
 }
 
 function windowKeys({ tokens, slides }: FoundWindows, { slidingWindow }: Family) {

@@ -1,26 +1,17 @@
-import { type Architecture, CheckpointFormatError, UnsupportedModelError } from "@lopper/core";
-import {
-  type ByteSource,
-  type GgufHeader,
-  type GgufTensor,
-  GgufTensorStore,
-  type NamedTensor,
-  readGgufHeader,
-} from "@lopper/formats";
+import { UnsupportedModelError } from "@lopper/core";
+import { type ByteSource, type GgufHeader, GgufTensorStore, readGgufHeader } from "@lopper/formats";
 import { architectureFromConfig } from "../config.ts";
 import { checkConfig } from "../config_kind.ts";
-import type { Family } from "../families/family.ts";
 import { withEndTokens } from "../folder/generation_config.ts";
 import { bindWeights, type Model } from "../model.ts";
 import { checkSpecialIds, endTokens, ggufTemplates } from "@lopper/tokenizers";
-import type { GgufArchitecture } from "./architecture.ts";
 import { checkKind } from "./check_kind.ts";
 import { configFromGguf } from "./config.ts";
 import { GgufFolder } from "./gguf_folder.ts";
 import { architectureOf } from "./known_architectures.ts";
-import { areInterleaved, hasShiftedGains } from "./layout_of_weights.ts";
 import { metadataNotes } from "./metadata_notes.ts";
-import { familyTensor, isGain, isRotated, ROPE_FACTORS } from "./tensor_names.ts";
+import { namedTensors } from "./named_tensors.ts";
+import { ROPE_FACTORS } from "./tensor_names.ts";
 
 /**
  * Opens a GGUF file as the model that its Hugging Face folder would be. Quantised weights become
@@ -42,7 +33,9 @@ export async function openGgufModel(source: ByteSource): Promise<Model> {
     const weightTensors = [...header.tensors.values()].filter(({ name }) => name !== ROPE_FACTORS);
     const store = new GgufTensorStore(
       source,
-      weightTensors.map((tensor) => namedTensor(tensor, { arch, architecture, family, source })),
+      weightTensors.flatMap((tensor) =>
+        namedTensors(tensor, { arch, architecture, family, source })
+      ),
     );
     const weights = bindWeights(architecture, family, store, source.name, "the metadata");
     const whole = withEndTokens(architecture, await endTokens(header.metadata));
@@ -73,36 +66,6 @@ export async function openGgufModel(source: ByteSource): Promise<Model> {
 function checkWeights({ metadata: { file }, tensors }: GgufHeader) {
   if (tensors.size > 0) return;
   throw new UnsupportedModelError(`${file}: it has no weights, only metadata and a vocabulary`);
-}
-
-interface Opened {
-  readonly arch: GgufArchitecture;
-  readonly architecture: Architecture;
-  readonly family: Family;
-  readonly source: ByteSource;
-}
-
-/** @throws {CheckpointFormatError} for a tensor that is none of the model's weights. */
-function namedTensor(
-  tensor: GgufTensor,
-  { arch, architecture, family, source }: Opened,
-): NamedTensor {
-  const found = familyTensor(arch, family, tensor.name);
-  if (found === undefined) {
-    throw new CheckpointFormatError(
-      `it is none of the weights of the ${family.modelType} architecture`,
-      { file: source.name, tensor: tensor.name, offset: tensor.offset },
-    );
-  }
-  const { name, role } = found;
-  return {
-    name,
-    tensor,
-    interleavedRows: areInterleaved(arch, architecture) && isRotated(role)
-      ? architecture.headDim
-      : 0,
-    ...(hasShiftedGains(architecture) && isGain(role) && { plusOne: true }),
-  };
 }
 
 function quantisedBytes({ tensors }: GgufHeader): Readonly<Record<string, number>> | null {

@@ -20,14 +20,14 @@ export async function architectureOf(metadata: GgufMetadata): Promise<GgufArchit
 
 /** Families that are written as GGUF. */
 export const GGUF_MODEL_TYPES: readonly string[] = [
-  ...new Set(ARCHITECTURES.flatMap(({ modelType, alsoWrites = [] }) => [modelType, ...alsoWrites])),
+  ...new Set(
+    ARCHITECTURES.flatMap(({ modelType, windowed }) => [modelType, windowed ?? modelType]),
+  ),
 ];
 
 /** The architecture as which models of a family are written where their layers are alike. */
 export function architectureFor(modelType: string): GgufArchitecture | undefined {
-  return ARCHITECTURES.find((arch) =>
-    arch.modelType === modelType || arch.alsoWrites?.includes(modelType)
-  );
+  return ARCHITECTURES.find((arch) => arch.modelType === modelType || arch.windowed === modelType);
 }
 
 /** The architecture of this name. @throws {TypeError} when there is none. */

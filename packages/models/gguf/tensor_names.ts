@@ -81,32 +81,69 @@ function namesInLayer({ tensors = {} }: GgufArchitecture, kind: string) {
   return { ...IN_LAYER[kind], ...tensors[kind] };
 }
 
+/** A weight under the name that its family has for it. */
+export interface FamilyTensor {
+  readonly name: string;
+  readonly role: WeightRole;
+}
+
 /**
- * What the tensor of this name in GGUF is, under the name that a family has for it; undefined where
- * it is none of a decoder's weights.
+ * The weights whose rows are in the tensor of this name in GGUF, in their order: one, or those of a
+ * packed tensor; none where it is nothing of a decoder.
  */
-export function familyTensor(
+export function familyTensors(
   arch: GgufArchitecture,
   family: Family,
   name: string,
-): { readonly name: string; readonly role: WeightRole } | undefined {
+): readonly FamilyTensor[] {
   for (const [part, named] of Object.entries(OUTER) as [OuterWeight, string][]) {
     const found = family.tensorNames[part];
-    if (named === name && found !== undefined) return { name: found, role: { part } };
+    if (named === name && found !== undefined) return [{ name: found, role: { part } }];
   }
   const [, number, rest] = /^blk\.(0|[1-9]\d{0,4})\.(.+)$/.exec(name) ?? [];
-  if (rest === undefined) return undefined;
+  if (rest === undefined) return [];
   const layer = Number(number);
-  for (const { kind, weights } of family.blocks) {
-    const found = Object.entries(namesInLayer(arch, kind)).find(([weight, named]) =>
-      named === rest && Object.hasOwn(weights, weight)
-    );
-    if (!found) continue;
-    const [weight] = found;
-    return {
+  return family.blocks.map(({ kind, weights }) => {
+    const found = weightsNamed(arch, kind, rest).filter((weight) => Object.hasOwn(weights, weight));
+    return found.map((weight) => ({
       name: blockTensorName(family, { layer, kind }, weight),
       role: { part: kind, layer, weight },
-    };
-  }
-  return undefined;
+    }));
+  }).find((found) => found.length > 0) ?? [];
+}
+
+/** The weights of a kind of block that are in a tensor, by its name behind that of the layer. */
+function weightsNamed(arch: GgufArchitecture, kind: string, rest: string): readonly string[] {
+  const [stem, suffix] = [rest.slice(0, rest.lastIndexOf(".")), rest.slice(rest.lastIndexOf("."))];
+  const packed = packedIn(arch, kind)[stem];
+  if (packed) return packed.map((weight) => suffix === ".bias" ? `${weight}_bias` : weight);
+  const names = Object.entries(namesInLayer(arch, kind));
+  return names.flatMap(([weight, named]) => named === rest ? [weight] : []);
+}
+
+/** Every architecture's files may have q, k and v in one tensor. */
+const PACKED_ATTENTION: Readonly<Record<string, readonly string[]>> = {
+  attn_qkv: ["q", "k", "v"],
+};
+
+function packedIn({ packed = {} }: GgufArchitecture, kind: string) {
+  return { ...(kind === "attention" && PACKED_ATTENTION), ...packed[kind] };
+}
+
+/**
+ * The tensor, by its name behind that of the layer, in which files of an architecture have a weight
+ * with others, and which those are; null where it has one of its own.
+ */
+export function packedTensor(
+  { packed = {} }: GgufArchitecture,
+  { part, weight }: { readonly part: string; readonly weight: string },
+): { readonly name: string; readonly weights: readonly string[] } | null {
+  const bias = weight.endsWith("_bias");
+  const stem = bias ? weight.slice(0, -"_bias".length) : weight;
+  const found = Object.entries(packed[part] ?? {}).find(([, weights]) => weights.includes(stem));
+  if (!found) return null;
+  const [name, weights] = found;
+  return bias
+    ? { name: `${name}.bias`, weights: weights.map((w) => `${w}_bias`) }
+    : { name: `${name}.weight`, weights };
 }

@@ -5,13 +5,26 @@ export const LLAMA: readonly GgufArchitecture[] = [
   {
     name: "llama",
     modelType: "llama",
-    // Told apart by their window; without one the two are the same.
-    alsoWrites: ["mistral"],
+    // Without a window the two are the same.
+    windowed: "mistral",
     pairs: "neighbours",
+    fullHeads: "biased",
     windows: { period: "all" },
   },
-  { name: "qwen2", modelType: "qwen2", pairs: "halves", windows: { period: "all" } },
-  { name: "qwen3", modelType: "qwen3", pairs: "halves", windows: { period: "all" } },
+  {
+    name: "qwen2",
+    modelType: "qwen2",
+    pairs: "halves",
+    fullHeads: "biased",
+    windows: { period: "all" },
+  },
+  {
+    name: "qwen3",
+    modelType: "qwen3",
+    pairs: "halves",
+    fullHeads: "biased",
+    windows: { period: "all" },
+  },
   // Llama whose layers differ: what NVIDIA pruned (DeciLM, Nemotron), and what Lopper writes.
   {
     name: "deci",
@@ -19,6 +32,7 @@ export const LLAMA: readonly GgufArchitecture[] = [
     pairs: "neighbours",
     byLayer: true,
     sparse: true,
+    windowed: "mistral",
     windows: { period: "all" },
   },
 ];
