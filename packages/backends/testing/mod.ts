@@ -1,1 +1,2 @@
+export { type AttentionCase, ATTENTIONS } from "./attention_cases.ts";
 export { maxAbsDifference } from "./reference.ts";
