@@ -16,7 +16,14 @@ const SEEDS = { cpu: 200, wasm: 30 } as const;
 const WANTED_TRAITS = [
   ...FAMILIES.map(({ modelType }) => modelType),
   ...["tied", "untied", "odd head size", "rms", "rms1p", "layer", "no gate", "no norm weights"],
-  ...["attention removed", "MLP removed", "layer removed", "one KV group", "one channel"],
+  ...[
+    "attention removed",
+    "MLP removed",
+    "layer removed",
+    "one KV group",
+    "one channel",
+    "one expert",
+  ],
   ...[
     "blocks missing before",
     "no block left",

@@ -23,8 +23,12 @@ type Json = Readonly<Record<string, unknown>>;
  * MLP where that follows from the hidden size. What stands under a usual name that is not the
  * family's is none of its keys: transformers does not read it either.
  */
-export function withUsualKeys(json: Json, { keys = {}, defaults: { intermediate } }: Family): Json {
-  const renamed = renameKeys(json, keys);
+export function withUsualKeys(
+  json: Json,
+  { keys = {}, alsoNamed = {}, defaults: { intermediate } }: Family,
+): Json {
+  const also = Object.entries(alsoNamed).filter(([usual]) => !Object.hasOwn(json, usual));
+  const renamed = renameKeys(json, { ...Object.fromEntries(also), ...keys });
   const { hidden_size: hidden, intermediate_size: width, per_layer_config: own } = renamed;
   return {
     ...renamed,

@@ -52,7 +52,8 @@ export const configSchema = z.looseObject({
   tie_word_embeddings: z.boolean().nullish(),
   attention_bias: z.boolean().nullish(),
   mlp_bias: z.boolean().nullish(),
-  sliding_window: size.nullish(),
+  // 0 is none.
+  sliding_window: z.int().nonnegative().nullish(),
   use_sliding_window: z.boolean().nullish(),
   layer_types: z.array(z.string()).nullish(),
   max_window_layers: z.int().nonnegative().nullish(),

@@ -99,7 +99,7 @@ function rowsOf(
   block: Block,
   weights: readonly DeclaredWeight[],
   leading: number,
-  { byUnit, tensor }: PackedTensor,
+  { byUnit }: PackedTensor,
 ): readonly Strided[] {
   const size = sizeOf(block);
   let start = 0;
@@ -111,15 +111,19 @@ function rowsOf(
       return { start: start - length, axes };
     });
   }
+  // Rows that belong to no unit are by themselves.
   const axes = weights.map((weight) => {
     const axis = weight.axes[leading];
-    if (typeof axis === "number") throw new TypeError(`rows of ${tensor} are of no unit`);
-    return axis;
+    return typeof axis === "number"
+      ? { units: axis, width: 1 }
+      : { units: size[axis.dimension], width: axis.width };
   });
   const together = axes.reduce((sum, { width }) => sum + width, 0);
-  return axes.map(({ dimension, width }) => {
-    const units = { length: size[dimension], stride: together };
+  return axes.map(({ units, width }) => {
     start += width;
-    return { start: start - width, axes: [units, { length: width, stride: 1 }] };
+    return {
+      start: start - width,
+      axes: [{ length: units, stride: together }, { length: width, stride: 1 }],
+    };
   });
 }

@@ -52,7 +52,15 @@ function plans(architecture: Architecture): fc.Arbitrary<PrunePlan> {
   );
 }
 
-const IN_LAYER = /^(\w+)\.(?:layers|h)\.(\d+)\.(\w+)(?:\.(\w+))?\.(?:weight|bias)$/;
+/** Of a mixture: its layer, and what has a part for each expert. */
+const IN_MIXTURE =
+  /^\w+\.layers\.(\d+)\.(?:mlp|block_sparse_moe)\.(experts\..+|gate\.weight|router\..+)?/;
+const IN_LAYER = /^(\w+)\.(?:layers|h)\.(\d+)\.(\w+)(?:\.(\w+))?\.(?:weight|bias|sinks)$/;
+
+/** Values of a row. */
+function widthOf([, ...rest]: readonly number[]): number {
+  return rest.reduce((product, d) => product * d, 1);
+}
 
 /**
  * The kept part of one tensor, found by its name and element by element: rows and columns that
@@ -64,11 +72,17 @@ function keptPart(
   name: string,
   shape: readonly number[],
 ) {
-  const all = [shape[0], shape[1] ?? 1].map((n) => Array.from({ length: n }, (_, i) => i));
+  const all = [shape[0], widthOf(shape)].map((n) => Array.from({ length: n }, (_, i) => i));
+  const [, mixed, stacked] = IN_MIXTURE.exec(name) ?? [];
+  const { experts } = plan.layers[Number(mixed ?? 0)];
+  if (mixed !== undefined && experts) {
+    if (experts === "removed") return null;
+    return [stacked === undefined ? all[0] : experts.experts.slice(), all[1]];
+  }
   const match = IN_LAYER.exec(name);
   if (!match) return all;
   const [, , layer, module, part] = match;
-  const { attention, mlp } = plan.layers[Number(layer)];
+  const { attention, mlp = plan.layers[Number(layer)].experts } = plan.layers[Number(layer)];
   const norms = [
     "ln_1",
     architecture.family === "olmo2" ? "post_attention_layernorm" : "input_layernorm",
@@ -79,12 +93,14 @@ function keptPart(
   let [rows, columns] = all;
   if (isAttention && attention !== "removed") {
     const dense = headsOf(architecture.blocks.find(({ id }) => id === `${layer}.attention`)!);
+    const { headDim } = architecture;
     const stays = (channel: number, heads: number) =>
       attention.kvGroups.includes(
-        Math.floor(Math.floor(channel / architecture.headDim) / (heads / dense.kvHeads)),
+        Math.floor(Math.floor(channel / headDim) / (heads / dense.kvHeads)),
       );
     const ofQueries = ["q_proj"], ofKeys = ["k_proj", "v_proj"];
-    if (architecture.family === "olmo2") {
+    if (name.endsWith("sinks")) rows = rows.filter((r) => stays(r * headDim, dense.queryHeads));
+    if (["olmo2", "olmoe"].includes(architecture.family)) {
       ofQueries.push("q_norm");
       ofKeys.push("k_norm");
     }
@@ -159,8 +175,11 @@ for (const family of FAMILIES) {
             const got = pruned.store.tensors.get(stored);
             assert.ok(got, name);
             assert.equal(got.dtype, dtype);
-            assert.deepEqual(got.shape, part.map((a) => a.length).slice(0, shape.length), name);
-            const want = gather(await model.store.readBytes(name), dtype, shape[1] ?? 1, part);
+            const wanted = shape.length > 2
+              ? [part[0].length, ...shape.slice(1)]
+              : part.map((a) => a.length).slice(0, shape.length);
+            assert.deepEqual(got.shape, wanted, name);
+            const want = gather(await model.store.readBytes(name), dtype, widthOf(shape), part);
             assert.ok(sameBytes(await pruned.store.readBytes(stored), want), name);
           }
           assert.deepEqual(new Set(pruned.store.tensors.keys()), expected);

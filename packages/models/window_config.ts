@@ -32,7 +32,7 @@ export function windowsFromConfig(
   // An absent key means the family's default; only an explicit null means none.
   const declared = config.sliding_window === undefined
     ? defaults.slidingWindow
-    : config.sliding_window;
+    : config.sliding_window || null;
   const each = (slides: (layer: number) => boolean) =>
     Array.from({ length: layers }, (_, layer) => slides(layer) ? declared : null);
   const none = each(() => false);

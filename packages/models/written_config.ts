@@ -38,7 +38,7 @@ export function writtenConfig(model: DescribedModel): Record<string, unknown> {
   };
   const layers = layersOfBlocks(architecture);
   if (isUniform(architecture)) {
-    const uniform = { ...plain, ...widthsOf(layers[0]) };
+    const uniform = { ...plain, ...widthsOf(layers[0]), ...expertsOfToken(architecture) };
     return withOwnKeys(
       plainHeadsFit(model) ? uniform : { ...uniform, ...ownCode(family) },
       family,
@@ -50,6 +50,12 @@ export function writtenConfig(model: DescribedModel): Record<string, unknown> {
     ...ownCode(family),
     per_layer_config: perLayerConfig(layers, plain),
   }, family);
+}
+
+/** To how many experts a token goes where there are some: to no more than are left. */
+function expertsOfToken({ blocks }: Architecture): Record<string, number> {
+  const routing = blocks.find((block) => block.routing)?.routing;
+  return routing ? { num_experts_per_tok: routing.topK } : {};
 }
 
 /**

@@ -18,7 +18,7 @@ import {
   toFloat32,
   writeSafetensors,
 } from "@lopper/formats";
-import { type Model, openModel, outerWeight, weightsOfBlock } from "@lopper/models";
+import { type Model, openModel, outerWeight, packedEntries, weightsOfBlock } from "@lopper/models";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { Random, randomRanking, randomShape, tinyModel } from "../../tests/support/tiny_models.ts";
@@ -27,6 +27,8 @@ import { weightMemory } from "./weight_memory.ts";
 
 const DEMO = fileURLToPath(new URL("../demo-model/data/model", import.meta.url));
 const SEEDS = 60;
+/** What experts read is tested with them. */
+const DENSE = { experts: false } as const;
 
 /** `model` with each tensor in the dtype that `dtypeOf` gives it; `change` may alter its bytes. */
 async function recoded(
@@ -41,7 +43,7 @@ async function recoded(
       change(tensor.name, fromFloat32(dtype, await model.store.readFloat32(tensor.name)));
     return { name: tensor.name, dtype, shape: tensor.shape, data };
   });
-  await writeSafetensors(sink, entries);
+  await writeSafetensors(sink, packedEntries(model.architecture, model.family, entries));
   await sink.commit();
   const files = { "config.json": JSON.stringify(model.config), "model.safetensors": sink.bytes };
   return await openModel(new MemoryFolder("recoded", files));
@@ -50,7 +52,7 @@ async function recoded(
 /** A random tiny model whose tensors are in F16, BF16 or F32, mixed or not. */
 async function halfModel(random: Random): Promise<Model> {
   const dtypes: readonly FloatDType[] = random.pick([["F16"], ["BF16"], ["F16", "BF16", "F32"]]);
-  return await recoded(await openModel(await tinyModel(random)), () => random.pick(dtypes));
+  return await recoded(await openModel(await tinyModel(random, DENSE)), () => random.pick(dtypes));
 }
 
 /** What each weight's rows (or, transposed, columns) run over. */
@@ -155,7 +157,7 @@ Deno.test("weights: blocks of any width are the checkpoint's values, whatever th
 
 Deno.test("weights: a float32 checkpoint is held as it is and never copied", async () => {
   const random = new Random(1);
-  const model = await openModel(await tinyModel(random));
+  const model = await openModel(await tinyModel(random, DENSE));
   const { expanded, held, head, largestBlock } = weightMemory(model);
   assert.deepEqual([expanded, head, largestBlock, held], [0, 0, 0, model.weightBytes]);
   const ranking = randomRanking(model.architecture, random);
@@ -200,7 +202,10 @@ Deno.test("weights: memory is predicted from shapes and dtypes", async () => {
  */
 async function layeredModel() {
   for (let seed = 0; seed < 500; seed++) {
-    const model = await recoded(await openModel(await tinyModel(new Random(seed))), () => "BF16");
+    const model = await recoded(
+      await openModel(await tinyModel(new Random(seed), DENSE)),
+      () => "BF16",
+    );
     const blocks = model.architecture.blocks;
     const smallest = Math.min(...blocks.map((block) => matrixBytes(model, block)));
     const { layerCount } = model.architecture;
@@ -271,13 +276,14 @@ Deno.test("weights: what is in float32 is a view at every width, and halves are 
   const { buffer } = matrices(full)[0].data;
   const scratch = new Float32Array(buffer).fill(NaN);
   for (const { data } of matrices(one)) assert.equal(data.buffer, buffer);
-  assert.equal(scratch.filter((x) => !Number.isNaN(x)).length, 3 * model.architecture.hiddenSize);
+  const rows = matrices(one).length * model.architecture.hiddenSize;
+  assert.equal(scratch.filter((x) => !Number.isNaN(x)).length, rows);
   const { largestBlock, head } = weightMemory(model);
   assert.equal(buffer.byteLength, Math.max(largestBlock, head));
 });
 
 Deno.test("weights: NaN and infinity are refused in every dtype and role, with their place", async () => {
-  const tiny = await openModel(await tinyModel(new Random(3)));
+  const tiny = await openModel(await tinyModel(new Random(3), DENSE));
   const poison = { F16: [0x7e00, 0xfc00], BF16: [0x7fc0, 0xff80], F32: [0x7fc00000, 0xff800000] };
   const roles = new Set<string>();
   for (const dtype of ["F16", "BF16", "F32"] as const) {
@@ -311,7 +317,7 @@ Deno.test("weights: NaN and infinity are refused in every dtype and role, with t
 });
 
 Deno.test("weights: ids outside the vocabulary and budgets that are no size are refused", async () => {
-  const model = await openModel(await tinyModel(new Random(2)));
+  const model = await openModel(await tinyModel(new Random(2), DENSE));
   const weights = await LaidOutWeights.load(model);
   const { vocabSize, hiddenSize } = model.architecture;
   for (const id of [-1, vocabSize, 0.5, NaN]) {

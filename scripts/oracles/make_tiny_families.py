@@ -40,6 +40,7 @@ import math
 import platform
 import shutil
 import sys
+import tempfile
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,6 +102,53 @@ def tiny(model_type, **own):
     sizes = dict(vocab_size=80, hidden_size=32, intermediate_size=56, num_hidden_layers=2, num_attention_heads=4,
                  num_key_value_heads=2, max_position_embeddings=128, bos_token_id=0, eos_token_id=1, pad_token_id=None)
     return AutoConfig.for_model(model_type, **{**sizes, **own})
+
+
+def mixtures():
+    """Mixtures of experts, of fewer inner channels than the families of MLPs have."""
+
+    def experts(model_type, **own):
+        return tiny(model_type, **{"intermediate_size": 20, "num_experts_per_tok": 2, **own})
+
+    fewer = {"an expert less for each token": dict(num_experts_per_tok=1)}
+    return [
+        Family(
+            "mixtral", "Mixtral: each token goes to 2 of 5 experts, a tensor for each matrix of each expert.",
+            experts("mixtral", num_local_experts=5), [(2, 12), (1, 19)], mistakes=fewer,
+        ),
+        Family(
+            "qwen3_moe", "Qwen3-MoE: 3 of 7 experts, whose weights are divided by their sum, heads of 12, bfloat16.",
+            experts("qwen3_moe", num_experts=7, num_experts_per_tok=3, moe_intermediate_size=20, head_dim=12,
+                    norm_topk_prob=True), [(2, 12), (1, 19)], stored=torch.bfloat16,
+            mistakes={**fewer, "weights as they are": dict(norm_topk_prob=False)},
+        ),
+        Family(
+            "qwen2_moe", "Qwen2-MoE: 2 of 6 experts and a shared one with a gate of its own, biases on q, k and v.",
+            experts("qwen2_moe", num_experts=6, moe_intermediate_size=20, shared_expert_intermediate_size=28,
+                    norm_topk_prob=False), [(2, 12), (1, 19)],
+            mistakes={**fewer, "weights divided by their sum": dict(norm_topk_prob=True)},
+        ),
+        Family(
+            "olmoe", "OLMoE: 3 of 8 experts, norms of q and k over all heads, weights as the softmax has them.",
+            experts("olmoe", num_experts=8, num_experts_per_tok=3), [(2, 12), (1, 19)],
+            mistakes={**fewer, "weights divided by their sum": dict(norm_topk_prob=True)},
+        ),
+        Family(
+            "granitemoe", "Granite-MoE: multipliers, a softmax over the 2 of 5 experts that are chosen, which are one tensor.",
+            experts("granitemoe", num_local_experts=5, attention_bias=True, tie_word_embeddings=True,
+                    embedding_multiplier=6.0, residual_multiplier=0.35, attention_multiplier=0.2, logits_scaling=1.5),
+            [(2, 12), (1, 19)], mistakes=fewer,
+        ),
+        Family(
+            "gpt_oss", "gpt-oss: sinks, a window of 8 in the first layer, biases, 2 of 5 experts with rows of gate and up in "
+            "turns and a gate limited to 1.5, YaRN.",
+            experts("gpt_oss", num_local_experts=5, head_dim=12, sliding_window=8, swiglu_limit=1.5,
+                    layer_types=["sliding_attention", "full_attention"],
+                    rope_parameters=rope(rope_type="yarn", factor=4.0, beta_fast=32.0, beta_slow=1.0, truncate=False,
+                                         original_max_position_embeddings=32)),
+            [(2, 12), (1, 19)], mistakes={**fewer, "limit of the gate": dict(swiglu_limit=7.0)},
+        ),
+    ]
 
 
 def more_families():
@@ -341,7 +389,7 @@ def first_families():
 
 
 def families():
-    return first_families() + more_families() + packed_families()
+    return first_families() + more_families() + packed_families() + mixtures()
 
 
 def generator(text):
@@ -350,7 +398,8 @@ def generator(text):
 
 def build(config, layers=None, attention_kind="eager"):
     """A float32 model of this config, with its layers cut to `layers` if given (weights not set yet)."""
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation=attention_kind).eval()
+    model = AutoModelForCausalLM.from_config(
+        config, dtype=torch.float32, attn_implementation=attention_kind, experts_implementation="eager").eval()
     for index, shape in enumerate(layers or []):
         cut(model.model.layers[index], shape)
     return model
@@ -403,13 +452,16 @@ def fill(model, stored, random):
     tied = model.config.tie_word_embeddings
     with torch.no_grad():
         for name, weight in sorted(model.named_parameters()):
-            # matrices of GPT-2 are [in, out]
-            inputs = weight.shape[-2 if model.config.model_type == "gpt2" else -1] if weight.dim() > 1 else None
+            # matrices of GPT-2, and those of gpt-oss's experts, are [in, out]
+            turned = model.config.model_type == "gpt2" or model.config.model_type == "gpt_oss" and "experts" in name
+            inputs = weight.shape[-2 if turned else -1] if weight.dim() > 1 else None
             if weight.dim() == 1 and name.endswith("weight"):
                 value = torch.rand(weight.shape, generator=random) + (usual_gain(model.config) - 0.5)
             else:
-                if name.endswith(".bias"):
+                if name.endswith((".bias", "_bias")):
                     scale = 0.4
+                elif name.endswith("sinks"):
+                    scale = 1.0
                 elif name.endswith("wpe.weight"):
                     scale = 0.5
                 elif name.endswith(("embed_tokens.weight", "embed_in.weight", "wte.weight")):
@@ -479,10 +531,19 @@ def save(weights, path):
     path.chmod(0o644)  # safetensors makes it readable by its owner only
 
 
+def stored_weights(model):
+    """The weights of a model as files have them: those of experts are others there than in memory."""
+    if not hasattr(model.config, "num_experts_per_tok"):
+        return model.state_dict()
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        return load_file(Path(folder) / "model.safetensors")
+
+
 def write_weights(folder, model, stored, shards):
-    weights = {name: value.to(stored).contiguous() for name, value in model.state_dict().items()}
+    weights = {name: value.to(stored).contiguous() for name, value in stored_weights(model).items()}
     if model.config.tie_word_embeddings:
-        del weights["lm_head.weight"]
+        weights.pop("lm_head.weight", None)
     for name, stored_name in STORED_NAMES.get(model.config.model_type, {}).items():
         weights = {key.replace(name, stored_name): value for key, value in weights.items()}
     if shards == 1:
@@ -532,9 +593,12 @@ def load(folder, attention_kind="sdpa", **changes):
     has zeros for what is missing: then the blocks add nothing, and the model is the same function."""
     config = AutoConfig.from_pretrained(folder, **changes)
     layers = getattr(config, "lopper", {}).get("layers")
+    if config.model_type == "gpt_oss":
+        attention_kind = "eager"  # torch's operator knows no sinks
     if layers is None:
         model, info = AutoModelForCausalLM.from_pretrained(
-            folder, config=config, dtype=torch.float32, attn_implementation=attention_kind, output_loading_info=True)
+            folder, config=config, dtype=torch.float32, attn_implementation=attention_kind,
+            experts_implementation="eager", output_loading_info=True)
         assert not info["missing_keys"] and not info["unexpected_keys"], info
         return model.eval()
     dense = build(config, attention_kind=attention_kind)

@@ -72,6 +72,8 @@ export interface TinyOptions {
   readonly normSpread?: number;
   /** Rows of the embedding; few where nothing is said. */
   readonly vocabSize?: number;
+  /** Whether families may have mixtures of experts; they do unless said. */
+  readonly experts?: false;
   /** Only of families whose blocks have their norms there. */
   readonly placement?: NormPlacement;
 }
@@ -82,10 +84,13 @@ export interface TinyOptions {
  */
 export async function tinyModel(
   random: Random,
-  { normSpread, vocabSize, placement }: TinyOptions = {},
+  { normSpread, vocabSize, placement, experts }: TinyOptions = {},
 ): Promise<MemoryFolder> {
   const family = random.pick(
-    FAMILIES.filter((family) => !placement || family.placement === placement),
+    FAMILIES.filter((family) =>
+      (!placement || family.placement === placement) &&
+      (experts !== false || family.blocks.every(({ kind }) => kind !== "experts"))
+    ),
   );
   const hidden = random.pick([12, 20, 24, 32]);
   const headDim = random.pick([4, 6, 16, 32]);
@@ -179,8 +184,26 @@ function randomSettings({ has, modelType }: Family, random: Random): Record<stri
   return { ...Object.fromEntries(keys.map((key) => [key, random.chance(0.5)])), ...own };
 }
 
+/** A few small experts. */
+function fewExperts(random: Random): Record<string, unknown> {
+  const count = random.int(2, 7);
+  return {
+    num_experts: count,
+    num_experts_per_tok: random.int(1, Math.min(3, count)),
+    moe_intermediate_size: random.int(3, 12),
+    shared_expert_intermediate_size: random.int(3, 12),
+    norm_topk_prob: random.chance(0.5),
+  };
+}
+
 /** What some families say in keys of their own. */
 const SETTINGS: Readonly<Record<string, (random: Random) => Record<string, unknown>>> = {
+  mixtral: fewExperts,
+  qwen3_moe: fewExperts,
+  qwen2_moe: fewExperts,
+  olmoe: fewExperts,
+  granitemoe: fewExperts,
+  gpt_oss: fewExperts,
   gemma: (random) => ({ hidden_act: random.pick(["gelu", "gelu_pytorch_tanh"]) }),
 };
 
@@ -202,11 +225,12 @@ export function randomShape({ blocks }: Architecture, random: Random): Shape {
 /** What a plan exercises, so that a test can say that everything occurred. */
 export function traits(architecture: Architecture, plan: PrunePlan): string[] {
   const found: string[] = [architecture.family, architecture.tiedEmbeddings ? "tied" : "untied"];
-  plan.layers.forEach(({ attention, mlp }) => {
+  plan.layers.forEach(({ attention, experts, mlp = experts }) => {
     if (attention === "removed") found.push("attention removed");
     else if (attention.kvGroups.length === 1) found.push("one KV group");
     if (mlp === "removed") found.push("MLP removed");
-    else if (mlp.channels.length === 1) found.push("one channel");
+    else if (mlp.channels?.length === 1) found.push("one channel");
+    else if (mlp.experts?.length === 1) found.push("one expert");
     if (attention === "removed" && mlp === "removed") found.push("layer removed");
   });
   if (architecture.headDim % 16 !== 0) found.push("odd head size");
@@ -218,7 +242,7 @@ export function traits(architecture: Architecture, plan: PrunePlan): string[] {
     found.push(placement);
     if (parallel) found.push("parallel");
   }
-  if (plan.layers.every(({ attention, mlp }) => attention === "removed" && mlp === "removed")) {
+  if (plan.layers.every((layer) => Object.values(layer).every((units) => units === "removed"))) {
     found.push("no block left");
   }
   if (architecture.blocks.length < architecture.layerCount * architecture.kinds.length) {

@@ -48,6 +48,8 @@ export interface Family {
   readonly slides?: (layer: number, config: ConfigReader) => boolean;
   /** Keys that have another name in its config.json, or are not in it (null), by the usual one. */
   readonly keys?: Readonly<Record<string, string | null>>;
+  /** Keys that some of its config.json have under another name, by the usual one. */
+  readonly alsoNamed?: Readonly<Record<string, string>>;
   /** What keys mean that config.json does not have. */
   readonly defaults: FamilyDefaults;
   /** What an MLP applies where config.json does not say `hidden_act`. */

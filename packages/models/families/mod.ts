@@ -3,13 +3,19 @@ import { arcee } from "./arcee.ts";
 import type { Family } from "./family.ts";
 import { gemma } from "./gemma.ts";
 import { gemma3 } from "./gemma3.ts";
+import { gptOss } from "./gpt_oss.ts";
+import { graniteMoe } from "./granitemoe.ts";
 import { llama } from "./llama.ts";
 import { mistral } from "./mistral.ts";
+import { mixtral } from "./mixtral.ts";
 import { olmo } from "./olmo.ts";
 import { olmo2 } from "./olmo2.ts";
+import { olmoe } from "./olmoe.ts";
 import { phi3 } from "./phi3.ts";
 import { qwen2 } from "./qwen2.ts";
+import { qwen2Moe } from "./qwen2_moe.ts";
 import { qwen3 } from "./qwen3.ts";
+import { qwen3Moe } from "./qwen3_moe.ts";
 import { seedOss } from "./seed_oss.ts";
 import { starcoder2 } from "./starcoder2.ts";
 
@@ -27,6 +33,12 @@ export const FAMILIES: readonly Family[] = [
   seedOss,
   phi3,
   starcoder2,
+  mixtral,
+  qwen3Moe,
+  qwen2Moe,
+  olmoe,
+  graniteMoe,
+  gptOss,
 ];
 
 /**
