@@ -74,7 +74,7 @@ async function checkSeed(backend: Backend, seed: number): Promise<string[]> {
   for (let t = 0; t < length; t++) {
     const step: Awaited<ReturnType<Decoder["runCached"]>> = await overlay.runCached(
       shape,
-      await overlay.embed([[ids[t]]]),
+      await overlay.embed([[ids[t]]], [t]),
       past,
     );
     past = step.present;

@@ -29,7 +29,7 @@ import { planOfShape } from "./support/plan_of_shape.ts";
 import { Random, randomRanking, randomShape, tinyModel } from "./support/tiny_models.ts";
 
 const LENGTH = 10;
-const SEEDS = 14;
+const SEEDS = 40;
 
 interface Case {
   readonly backend: Backend;

@@ -25,10 +25,10 @@ type Json = Readonly<Record<string, unknown>>;
  */
 export function withUsualKeys(
   json: Json,
-  { keys = {}, alsoNamed = {}, defaults: { intermediate } }: Family,
+  { keys = {}, alsoNamed = {}, usual = (config) => config, defaults: { intermediate } }: Family,
 ): Json {
   const also = Object.entries(alsoNamed).filter(([usual]) => !Object.hasOwn(json, usual));
-  const renamed = renameKeys(json, { ...Object.fromEntries(also), ...keys });
+  const renamed = usual(renameKeys(json, { ...Object.fromEntries(also), ...keys }));
   const { hidden_size: hidden, intermediate_size: width, per_layer_config: own } = renamed;
   return {
     ...renamed,

@@ -20,8 +20,8 @@ function refuses(config: Record<string, unknown>, message: RegExp) {
 }
 
 Deno.test("config: the kind of model comes before any other key", () => {
-  refuses({ model_type: "gpt2", n_embd: 32 }, new RegExp(`is "gpt2"; Lopper reads ${READ}$`));
-  refuses({ model_type: "gpt2", quantization_config: { bits: 4 } }, /model_type is "gpt2"/);
+  refuses({ model_type: "bloom", n_embd: 32 }, new RegExp(`is "bloom"; Lopper reads ${READ}$`));
+  refuses({ model_type: "bloom", quantization_config: { bits: 4 } }, /model_type is "bloom"/);
   refuses({}, new RegExp(`there is no model_type; Lopper reads those of ${READ}$`));
   refuses({ model_type: null, architectures: ["A"] }, /no model_type, only architectures \["A"\]/);
   refuses({ model_type: "x".repeat(20_000) }, /model_type is "x+…; Lopper reads/);
@@ -30,7 +30,7 @@ Deno.test("config: the kind of model comes before any other key", () => {
     /model_type is "llava", a model of more than text, whose part for text is "llama"; /,
   );
   refuses({ model_type: "clap", audio_config: {} }, /is "clap", a model of more than text; /);
-  refuses({ model_type: "lopper_gpt2" }, /model_type is "gpt2"/);
+  refuses({ model_type: "lopper_bloom" }, /model_type is "bloom"/);
   assert.throws(() => checkConfig({ model_type: "llama" }, FILE), CheckpointFormatError);
 });
 
@@ -74,10 +74,10 @@ Deno.test("kind: what genai_config.json and GGUF files are of comes first, too",
   );
   await of(
     new MemoryFolder("m", {
-      "config.json": '{"model_type":"gpt2"}',
+      "config.json": '{"model_type":"bloom"}',
       "model.onnx": "no graph",
     }),
-    /config\.json: model_type is "gpt2"; Lopper reads/,
+    /config\.json: model_type is "bloom"; Lopper reads/,
   );
   // a tensor of a type that is not read, in a file of an architecture that is not
   const strange = { ...float32Tensor("x", [32, 32], []), type: 39 };

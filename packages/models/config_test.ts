@@ -43,8 +43,8 @@ const QWEN2 = {
 
 const REFUSED: readonly [Record<string, unknown>, RegExp][] = [
   [
-    { model_type: "gpt2" },
-    /model_type is "gpt2"; Lopper reads llama, mistral, qwen2, qwen3, olmo2/,
+    { model_type: "bloom" },
+    /model_type is "bloom"; Lopper reads llama, mistral, qwen2, qwen3, olmo2/,
   ],
   [{ hidden_act: "mish" }, /hidden_act is "mish"/],
   [{ partial_rotary_factor: 0.2 }, /partial_rotary_factor is 0\.2, which makes 3 of 16 channels/],

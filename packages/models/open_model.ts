@@ -1,4 +1,5 @@
 import { shown, UnsupportedModelError } from "@lopper/core";
+import { withComputed } from "./computed_weights.ts";
 import { architectureFromConfig } from "./config.ts";
 import { checkConfig } from "./config_kind.ts";
 import { fateOf, isCompanion, listed } from "./folder/folder_files.ts";
@@ -50,7 +51,8 @@ async function openKnownFolder(folder: KnownFolder): Promise<Model> {
   try {
     await checkUnquantised(folder, opened);
     const where = { family, file: folder.name, description: CONFIG };
-    const store = unpacked(shapes, withUsualNames(shapes, opened, family.tensorNames), where);
+    const named = withUsualNames(shapes, opened, family.tensorNames);
+    const store = withComputed(shapes, unpacked(shapes, named, where), where);
     const bound = await bindModel(shapes, declared, store, where);
     const found = { ...bound, family, store, description: CONFIG, read: layout.files };
     return await modelOfFolder(folder, found);

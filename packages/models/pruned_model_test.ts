@@ -55,7 +55,7 @@ function plans(architecture: Architecture): fc.Arbitrary<PrunePlan> {
 /** Of a mixture: its layer, and what has a part for each expert. */
 const IN_MIXTURE =
   /^\w+\.layers\.(\d+)\.(?:mlp|block_sparse_moe)\.(experts\..+|gate\.weight|router\..+)?/;
-const IN_LAYER = /^(\w+)\.(?:layers|h)\.(\d+)\.(\w+)(?:\.(\w+))?\.(?:weight|bias|sinks)$/;
+const IN_LAYER = /^(\w+)\.(?:layers|h)\.(\d+)\.(\w+)(?:\.(\w+))?\.(?:weight|bias|sinks|slopes)$/;
 
 /** Values of a row. */
 function widthOf([, ...rest]: readonly number[]): number {
@@ -99,7 +99,9 @@ function keptPart(
         Math.floor(Math.floor(channel / headDim) / (heads / dense.kvHeads)),
       );
     const ofQueries = ["q_proj"], ofKeys = ["k_proj", "v_proj"];
-    if (name.endsWith("sinks")) rows = rows.filter((r) => stays(r * headDim, dense.queryHeads));
+    if (/\.(?:sinks|slopes)$/.test(name)) {
+      rows = rows.filter((r) => stays(r * headDim, dense.queryHeads));
+    }
     if (["olmo2", "olmoe"].includes(architecture.family)) {
       ofQueries.push("q_norm");
       ofKeys.push("k_norm");

@@ -103,7 +103,13 @@ function withEarlierRopeKeys(config: Json, architecture: Architecture): Record<s
   const rope = firstRope(architecture);
   if (!config.rope_parameters || !rope || hasSeveralRopes(architecture)) return { ...config };
   const { rope_theta, rope_scaling } = earlierRopeKeys(rope);
-  return { ...config, rope_theta, ...(rope_scaling && { rope_scaling }) };
+  const { partial_rotary_factor } = config.rope_parameters as Json;
+  return {
+    ...config,
+    rope_theta,
+    ...(partial_rotary_factor !== undefined && { partial_rotary_factor }),
+    ...(rope_scaling && { rope_scaling }),
+  };
 }
 
 function hasSeveralRopes({ blocks }: Architecture): boolean {
@@ -127,9 +133,11 @@ function plainHeadsFit({ architecture, family }: DescribedModel): boolean {
 
 /** The keys by which transformers finds the code that knows layers of their own. */
 function ownCode({ className, modelType }: Family): Record<string, unknown> {
+  const model_type = PRUNED_MODEL_TYPE + modelType;
+  if (className === null) return { model_type };
   const name = `Lopper${className}`;
   return {
-    model_type: PRUNED_MODEL_TYPE + modelType,
+    model_type,
     architectures: [`${name}ForCausalLM`],
     auto_map: {
       AutoConfig: `configuration_lopper.${name}Config`,

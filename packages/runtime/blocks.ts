@@ -101,6 +101,14 @@ export class Blocks {
     return { hidden: { ...hidden, ...this.#base(number, input) }, present: null, experts: sums };
   }
 
+  /** What leaves a block that is removed: what entered it, without what no later block reads. */
+  passed(number: number, input: HiddenStates): HiddenStates {
+    if (!input.base) return input;
+    const { base, ...rest } = input;
+    const isRead = this.#blocks[number].block.parallel && this.#isBeforeParallel(number);
+    return isRead ? { ...rest, base } : rest;
+  }
+
   /** What the layer was given, where the next block reads that. */
   #base(number: number, input: HiddenStates): Pick<HiddenStates, "base"> {
     const { block } = this.#blocks[number];

@@ -86,7 +86,7 @@ export class Decoder {
     mask?: AttentionMask,
   ): Promise<HiddenStates> {
     const size = shape[number];
-    if (!size) return input;
+    if (!size) return this.#blocks.passed(number, input);
     this.#blockTokens += input.batch * input.length;
     return (await this.#blocks.run(number, size, input, { mask })).hidden;
   }

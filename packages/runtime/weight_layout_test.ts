@@ -56,7 +56,7 @@ async function halfModel(random: Random): Promise<Model> {
 }
 
 /** What each weight's rows (or, transposed, columns) run over. */
-const SPANS: Record<string, { span: "channel" | "query" | "kv"; transposed?: true }> = {
+const SPANS: Record<string, { span: "channel" | "query" | "kv" | "head"; transposed?: true }> = {
   gate: { span: "channel" },
   up: { span: "channel" },
   gate_bias: { span: "channel" },
@@ -69,6 +69,7 @@ const SPANS: Record<string, { span: "channel" | "query" | "kv"; transposed?: tru
   k_bias: { span: "kv" },
   v: { span: "kv" },
   v_bias: { span: "kv" },
+  slopes: { span: "head" },
 };
 
 /** The same where norms of q and k are over all heads. */
@@ -82,7 +83,8 @@ const FULL_SPANS: typeof SPANS = {
 async function picked(model: Model, ranking: Ranking, block: Block, size: BlockSize) {
   const { headDim } = model.architecture;
   const { queryHeads, kvHeads } = block.attention ? headsOf(block) : { queryHeads: 0, kvHeads: 1 };
-  const width = { channel: 1, kv: headDim, query: headDim * queryHeads / kvHeads };
+  const heads = queryHeads / kvHeads;
+  const width = { channel: 1, kv: headDim, query: headDim * heads, head: heads };
   const ranked = ranking[model.architecture.blocks.indexOf(block)]!;
   const units = block.attention
     ? ranked.kvGroups.slice(0, size.kvGroups)

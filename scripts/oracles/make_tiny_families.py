@@ -49,10 +49,11 @@ import numpy
 import safetensors
 import torch
 import transformers
+from baichuan import BaichuanConfig
 from huggingface_hub import split_torch_state_dict_into_shards
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import (AutoConfig, AutoModelForCausalLM, LlamaConfig, MistralConfig, Olmo2Config,
+from transformers import (AutoConfig, AutoModelForCausalLM, GPT2Config, LlamaConfig, MistralConfig, Olmo2Config,
                           Qwen2Config, Qwen3Config)
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
@@ -243,6 +244,47 @@ def packed_families():
             "phi3-mqa", "Phi-3 with one KV head, 3 query heads of 16 and tied embeddings, stored as bfloat16.",
             tiny("phi3", num_attention_heads=3, num_key_value_heads=1, head_dim=16, tie_word_embeddings=True),
             [(2, 11), (1, 17)], stored=torch.bfloat16,
+        ),
+        Family(
+            "phi3-partial", "Phi-4-mini: three quarters of each head rotated, tied, stored as bfloat16.",
+            tiny("phi3", num_attention_heads=2, tie_word_embeddings=True,
+                 rope_parameters=rope(partial_rotary_factor=0.75)),
+            [(2, 12), (1, 19)], stored=torch.bfloat16,
+            mistakes={"rotated share": {"rope_parameters": rope(partial_rotary_factor=1.0)}},
+        ),
+        Family(
+            "gpt_neox", "GPT-NeoX: q, k and v of a head together, a quarter of heads of 16 rotated, layers in parallel.",
+            tiny("gpt_neox", hidden_size=48, num_attention_heads=3, num_key_value_heads=None), [(2, 12), (1, 21)],
+            mistakes={"parallel": {"use_parallel_residual": False}},
+        ),
+        Family(
+            "gpt_neox-sequential",
+            "GPT-NeoX whose layers are not parallel, without biases of attention, half of each head rotated, with the "
+            "keys of transformers 4, stored as float16.",
+            tiny("gpt_neox", num_key_value_heads=None, use_parallel_residual=False, attention_bias=False,
+                 rope_parameters=rope(3000.0, partial_rotary_factor=0.5)),
+            [(2, 11), (1, 17)], stored=torch.float16,
+            keys={"rope_parameters": None, "rotary_pct": 0.5, "rotary_emb_base": 3000.0},
+        ),
+        Family(
+            "gpt2", "GPT-2: learned positions, matrices [in, out], q, k and v in one, 3 heads of 12, tied.",
+            GPT2Config(vocab_size=80, n_embd=36, n_inner=56, n_layer=2, n_head=3, n_positions=40, bos_token_id=0,
+                       eos_token_id=1),
+            [(2, 12), (1, 23)], mistakes={"scale of scores": {"scale_attn_weights": False}},
+        ),
+        Family(
+            "baichuan", "Baichuan 2, 7B kind: q, k and v in one matrix, rotation, rows of the head at length 1.",
+            BaichuanConfig(vocab_size=80, hidden_size=36, intermediate_size=56, num_hidden_layers=2, num_attention_heads=3,
+                           max_position_embeddings=64, model_max_length=64, z_loss_weight=0.0, bos_token_id=1,
+                           eos_token_id=2, pad_token_id=0),
+            [(2, 12), (1, 23)], mistakes={"norm of the head": {"z_loss_weight": None}},
+        ),
+        Family(
+            "baichuan-alibi", "Baichuan 1, 13B kind: scores biased by distance, 6 heads, no positions.",
+            BaichuanConfig(vocab_size=80, hidden_size=36, intermediate_size=40, num_hidden_layers=2, num_attention_heads=6,
+                           model_max_length=64, bos_token_id=1, eos_token_id=2, pad_token_id=0),
+            [(2, 12), (1, 23)], stored=torch.bfloat16,
+            mistakes={"rotation for bias": {"max_position_embeddings": 64}},
         ),
         Family(
             "starcoder2", "StarCoder 2: layer norms, plain MLPs with gelu, biases everywhere, two KV heads.",
@@ -469,7 +511,7 @@ def fill(model, stored, random):
                 elif name in ("lm_head.weight", "embed_out.weight"):
                     scale = 2 / math.sqrt(hidden)
                 elif name.endswith(("q_proj.weight", "k_proj.weight", "qkv_proj.weight", "query_key_value.weight",
-                                    "c_attn.weight")):
+                                    "c_attn.weight", "W_pack.weight")):
                     scale = 1.5 / math.sqrt(inputs)
                 else:
                     scale = 1 / math.sqrt(inputs)

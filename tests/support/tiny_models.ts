@@ -126,18 +126,23 @@ export async function tinyModel(
     tie_word_embeddings: tied,
     ...randomSettings(family, random),
     sliding_window: null,
-    rope_parameters: random.pick([
-      { rope_type: "default", rope_theta: 10000 },
-      { rope_type: "linear", rope_theta: 10000, factor: 2 },
-      {
-        rope_type: "llama3",
-        rope_theta: 500000,
-        factor: 8,
-        low_freq_factor: 1,
-        high_freq_factor: 4,
-        original_max_position_embeddings: 32,
-      },
-    ]),
+    rope_parameters: {
+      ...(family.defaults.rotated < 1 && {
+        partial_rotary_factor: 2 * random.int(1, headDim / 2) / headDim,
+      }),
+      ...random.pick([
+        { rope_type: "default", rope_theta: 10000 },
+        { rope_type: "linear", rope_theta: 10000, factor: 2 },
+        {
+          rope_type: "llama3",
+          rope_theta: 500000,
+          factor: 8,
+          low_freq_factor: 1,
+          high_freq_factor: 4,
+          original_max_position_embeddings: 32,
+        },
+      ]),
+    },
     ...(missing && { lopper: { schema: 1, layers: shapes } }),
   }, family);
   const described = architectureFromConfig(checkConfig(config, "config.json"), "config.json");
@@ -204,7 +209,9 @@ const SETTINGS: Readonly<Record<string, (random: Random) => Record<string, unkno
   olmoe: fewExperts,
   granitemoe: fewExperts,
   gpt_oss: fewExperts,
+  baichuan: (random) => random.chance(0.5) ? { z_loss_weight: 0 } : {},
   gemma: (random) => ({ hidden_act: random.pick(["gelu", "gelu_pytorch_tanh"]) }),
+  gpt_neox: (random) => ({ use_parallel_residual: random.chance(0.5) }),
 };
 
 /** A random ranking of the units of every block. */

@@ -23,8 +23,10 @@ export type Setting = boolean | { readonly key: string; readonly absent?: true }
  */
 export interface Family {
   readonly modelType: string;
-  /** How it is written in the names of transformers' classes. */
-  readonly className: string;
+  /** How it is written in the names of transformers' classes; null where there are none. */
+  readonly className: string | null;
+  /** The class that generates with it, where that is not the name with "ForCausalLM" behind. */
+  readonly generatingClass?: string;
   /** The blocks of a layer, in the order in which they run. */
   readonly blocks: readonly BlockTemplate[];
   /** What its norms compute. */
@@ -50,6 +52,8 @@ export interface Family {
   readonly keys?: Readonly<Record<string, string | null>>;
   /** Keys that some of its config.json have under another name, by the usual one. */
   readonly alsoNamed?: Readonly<Record<string, string>>;
+  /** What its config.json says by what it does not have, said with keys. */
+  readonly usual?: (config: Readonly<Record<string, unknown>>) => Readonly<Record<string, unknown>>;
   /** What keys mean that config.json does not have. */
   readonly defaults: FamilyDefaults;
   /** What an MLP applies where config.json does not say `hidden_act`. */
@@ -72,6 +76,11 @@ export interface Family {
   readonly packing?: readonly PackedTensor[];
   /** Other ways in which checkpoints of it are found; what is written has `packing`. */
   readonly otherPackings?: readonly (readonly PackedTensor[])[];
+  /**
+   * Weights of blocks that follow from how many values they have where a checkpoint has no tensor
+   * of them.
+   */
+  readonly computed?: Readonly<Record<string, (count: number) => Float32Array>>;
 }
 
 /** A tensor that holds weights of a block, rows of one behind those of another. */
@@ -169,7 +178,14 @@ export type Length =
   | "normedKeys";
 
 /** What some models of a family have, and others do not. */
-export type Trait = "qkvBias" | "outputBias" | "mlpBias" | "qkNorm" | "sinks" | "outputGate";
+export type Trait =
+  | "qkvBias"
+  | "outputBias"
+  | "mlpBias"
+  | "qkNorm"
+  | "sinks"
+  | "outputGate"
+  | "alibi";
 
 /**
  * What absent keys of config.json mean (transformers 5.24, `LlamaConfig` and its like). Sizes of

@@ -1,10 +1,13 @@
 import { shown, UnsupportedModelError } from "@lopper/core";
 import { arcee } from "./arcee.ts";
+import { baichuan } from "./baichuan.ts";
 import type { Family } from "./family.ts";
 import { gemma } from "./gemma.ts";
 import { gemma3 } from "./gemma3.ts";
 import { gptOss } from "./gpt_oss.ts";
 import { graniteMoe } from "./granitemoe.ts";
+import { gpt2 } from "./gpt2.ts";
+import { gptNeox } from "./gpt_neox.ts";
 import { llama } from "./llama.ts";
 import { mistral } from "./mistral.ts";
 import { mixtral } from "./mixtral.ts";
@@ -39,6 +42,9 @@ export const FAMILIES: readonly Family[] = [
   olmoe,
   graniteMoe,
   gptOss,
+  gptNeox,
+  gpt2,
+  baichuan,
 ];
 
 /**
@@ -47,7 +53,8 @@ export const FAMILIES: readonly Family[] = [
  */
 export function generatingClass(modelType: string): string | undefined {
   const family = FAMILIES.find((f) => f.modelType === modelType);
-  return family && `${family.className}ForCausalLM`;
+  if (!family?.className) return undefined;
+  return family.generatingClass ?? `${family.className}ForCausalLM`;
 }
 
 /**

@@ -168,7 +168,7 @@ Deno.test("ONNX model: what the builder's files do not show is refused", async (
         model: { ...settings.model, decoder: { ...settings.model.decoder, ...decoder }, ...model },
       }),
     });
-  await refuses(described({ type: "phi3" }), UnsupportedModelError, /model_type is "phi3"/);
+  await refuses(described({ type: "whisper" }), UnsupportedModelError, /model_type is "whisper"/);
   await refuses(
     described({}, { num_hidden_layers: 3 }),
     CheckpointFormatError,

@@ -8,7 +8,7 @@ LopperLlamaConfig for Llama's, so that only that family needs to be in the insta
 import transformers
 
 # What may be another in each layer; where a family has no such key, all layers are alike in it.
-WIDTHS = ("num_attention_heads", "num_key_value_heads", "intermediate_size", "ffn_dim")
+WIDTHS = ("num_attention_heads", "num_key_value_heads", "intermediate_size", "ffn_dim", "n_inner")
 
 
 class LayerConfig:
@@ -37,19 +37,20 @@ class _PrunedConfig:
         if isinstance(given, dict):
             # Before 5.14 transformers keeps the key as it stands.
             own = {int(layer): keys for layer, keys in given.items()}.get(index, {})
-            return {name: own.get(name, getattr(self, name)) for name in self._widths()}, own.get("skip", ())
+            keys = {name: self.attribute_map.get(name, name) for name in self._widths()}
+            return {name: own.get(key, getattr(self, name)) for name, key in keys.items()}, own.get("skip", ())
         layer = given[index]
         return {name: getattr(layer, name) for name in self._widths()}, getattr(layer, "skip", ())
 
     def _widths(self):
         # Where layers differ, 5.14 and later refuse to say what one of them has for all.
         fields = getattr(type(self), "__dataclass_fields__", ())
-        return [name for name in WIDTHS if name in fields or hasattr(self, name)]
+        return [name for name in WIDTHS if self.attribute_map.get(name, name) in fields or hasattr(self, name)]
 
-    def layer_config(self, index):
+    def layer_config(self, index, **other):
         """The configuration with which the blocks of a layer are built; a missing block has the usual widths."""
         widths, _ = self._layer(index)
-        return LayerConfig(self, **widths)
+        return LayerConfig(self, **{**widths, **other})
 
     def has_block(self, index, kind):
         """Whether a layer has its block of the kind "attention" or "mlp"."""

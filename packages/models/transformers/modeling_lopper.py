@@ -7,6 +7,7 @@ import importlib
 from dataclasses import dataclass, field
 
 from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 from .configuration_lopper import config_class
 
@@ -33,7 +34,12 @@ class Family:
     output: str = "o_proj"
     # Attention takes the size of its heads from their number, so that its projections have to be made anew.
     own_projections: bool = False
+    # Its one projection for q, k and v, where it has that.
+    fused: str | None = None
     layers: str = "model.layers"
+    # Names of classes behind that of the family.
+    layer_class: str = "DecoderLayer"
+    model_class: str = "ForCausalLM"
 
 
 FAMILIES = {
@@ -46,6 +52,24 @@ FAMILIES = {
     ),
     "Cohere2": Family(norms=SHARED, parallel=True),
     "Exaone4": Family(norms=POST),
+    "GPT2": Family(
+        norms={"attention": ("ln_1", None), "mlp": ("ln_2", None)},
+        blocks={"attention": ("attn",), "mlp": ("mlp",)},
+        output="c_proj",
+        own_projections=True,
+        fused="c_attn",
+        layers="transformer.h",
+        layer_class="Block",
+        model_class="LMHeadModel",
+    ),
+    "GPTNeoX": Family(
+        blocks={"attention": ("attention",), "mlp": ("mlp",)},
+        output="dense",
+        own_projections=True,
+        fused="query_key_value",
+        layers="gpt_neox.layers",
+        layer_class="Layer",
+    ),
     "Gemma2": Family(norms=BOTH),
     "Gemma3": Family(norms=BOTH),
     "Olmo2": Family(norms=POST),
@@ -62,14 +86,21 @@ class _PrunedLayer:
 
     def __init__(self, config, index):
         own = config.layer_config(index)
-        super().__init__(config if self.family.own_projections else own, index)
-        # Some models of a family are parallel, and others are not.
+        if self.family.fused is not None:
+            # One head suits any hidden size.
+            super().__init__(config.layer_config(index, num_attention_heads=1), index)
+        else:
+            super().__init__(config if self.family.own_projections else own, index)
+        # Some models of a family are parallel, and others are not; of some, both blocks have a norm even then.
         self.is_parallel = self.family.parallel or getattr(self, "use_parallel_residual", False)
-        self.norms = SHARED if self.is_parallel else self.family.norms
-        if self.family.own_projections:
+        has_both = getattr(self, "post_attention_layernorm", None) is not None
+        self.norms = SHARED if self.is_parallel and not has_both else self.family.norms
+        if self.family.fused is not None:
+            self._make_fused(own)
+        elif self.family.own_projections:
             self._make_blocks(own)
         # Its place in the key/value cache.
-        self.self_attn.layer_idx = config.cache_place(index)
+        self._attention().layer_idx = config.cache_place(index)
         for kind in ("attention", "mlp"):
             if not config.has_block(index, kind):
                 self._remove(kind)
@@ -78,6 +109,19 @@ class _PrunedLayer:
             for norm in norms:
                 if norm is not None and norm not in kept:
                     setattr(self, norm, None)
+
+    def _attention(self):
+        return getattr(self, self.family.blocks["attention"][0])
+
+    def _make_fused(self, own):
+        attention, width = self._attention(), own.num_attention_heads * own.head_dim
+        for name, size in ((self.family.fused, {"outputs": 3 * width}), (self.family.output, {"inputs": width})):
+            setattr(attention, name, _linear(getattr(attention, name), **size))
+        attention.num_heads = own.num_attention_heads
+        attention.head_dim = attention.head_size = own.head_dim
+        attention.split_size = width
+        if getattr(own, "scale_attn_weights", True):
+            attention.scaling = own.head_dim**-0.5
 
     def _make_blocks(self, own):
         attention, heads = self.self_attn, own.num_attention_heads
@@ -103,16 +147,16 @@ class _PrunedLayer:
     def _has(self, kind):
         return getattr(self, self.family.blocks[kind][0]) is not None
 
-    def _computed(self, kind, hidden_states, **kwargs):
+    def _computed(self, kind, hidden_states, *args, **kwargs):
         if kind == "attention":
-            return self.self_attn(hidden_states=hidden_states, **kwargs)[0]
+            return self._attention()(hidden_states, *args, **kwargs)[0]
         first, *rest = self.family.blocks[kind]
         hidden_states = getattr(self, first)(hidden_states)
         for name in rest:
             hidden_states = getattr(self, name)(self.activation_fn(hidden_states))
         return hidden_states
 
-    def forward(self, hidden_states, **kwargs):
+    def forward(self, hidden_states, *args, **kwargs):
         read = hidden_states
         for kind, (before, behind) in self.norms.items():
             if not self._has(kind):
@@ -120,7 +164,7 @@ class _PrunedLayer:
             added = read if self.is_parallel else hidden_states
             if before is not None:
                 added = getattr(self, before)(added)
-            added = self._computed(kind, added, **kwargs)
+            added = self._computed(kind, added, *args, **kwargs)
             if behind is not None:
                 added = getattr(self, behind)(added)
             if hasattr(self, "residual_multiplier"):
@@ -131,6 +175,8 @@ class _PrunedLayer:
 
 def _linear(usual, inputs=None, outputs=None):
     """A projection like another one, but for its size."""
+    if isinstance(usual, Conv1D):
+        return Conv1D(outputs or usual.nf, inputs or usual.nx)
     return nn.Linear(inputs or usual.in_features, outputs or usual.out_features, bias=usual.bias is not None)
 
 
@@ -157,15 +203,15 @@ def model_class(family):
         config = config_class(family)
         folder = config.__mro__[2].__module__.rpartition(".")[0]
         module = importlib.import_module(f"{folder}.modeling_{folder.rpartition('.')[2]}")
-        layer = f"Lopper{family}Layer"
+        layer, table = f"Lopper{family}Layer", FAMILIES.get(family, Family())
         globals()[layer] = type(
             layer,
-            (_PrunedLayer, getattr(module, f"{family}DecoderLayer")),
-            {"__module__": __name__, "family": FAMILIES.get(family, Family())},
+            (_PrunedLayer, getattr(module, family + table.layer_class)),
+            {"__module__": __name__, "family": table},
         )
         globals()[name] = type(
             name,
-            (_PrunedForCausalLM, getattr(module, f"{family}ForCausalLM")),
+            (_PrunedForCausalLM, getattr(module, family + table.model_class)),
             {
                 "__module__": __name__,
                 "config_class": config,
@@ -173,7 +219,21 @@ def model_class(family):
                 "_no_split_modules": [layer],
             },
         )
+        _use_stored_names(name, family + table.model_class, config.__mro__[2].model_type)
     return globals()[name]
+
+
+def _use_stored_names(name, usual, model_type):
+    """Has a class read and write as its base class does, where files have other tensors than models in memory."""
+    try:
+        from transformers import conversion_mapping
+    except ImportError:
+        # Earlier versions have the names of the files.
+        return
+    known = conversion_mapping.get_checkpoint_conversion_mapping
+    conversions = known(usual) or known(model_type)
+    if conversions is not None:
+        conversion_mapping.register_checkpoint_conversion_mapping(name, conversions, overwrite=True)
 
 
 def __getattr__(name):
