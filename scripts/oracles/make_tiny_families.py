@@ -182,9 +182,10 @@ def more_families():
         ),
         Family("olmo", "OLMo: layer norms without weights.", tiny("olmo"), [(2, 12), (1, 19)]),
         Family(
-            "olmo-bias", "OLMo with biases on q, k, v and o, one KV head, tied, stored as bfloat16.",
-            tiny("olmo", num_key_value_heads=1, attention_bias=True, tie_word_embeddings=True), [(2, 9)],
-            stored=torch.bfloat16,
+            "olmo-bias",
+            "OLMo with biases on q, k, v and o, one KV head, tied, q, k and v clipped, stored as bfloat16.",
+            tiny("olmo", num_key_value_heads=1, attention_bias=True, tie_word_embeddings=True, clip_qkv=1.5), [(2, 9)],
+            stored=torch.bfloat16, mistakes={"clip_qkv": {"clip_qkv": None}},
         ),
         Family(
             "granite", "Granite: multipliers of embedding, branches, scores and logits, tied, biases on q, k, v and o.",
@@ -287,6 +288,20 @@ def packed_families():
             mistakes={"rotation for bias": {"max_position_embeddings": 64}},
         ),
         Family(
+            "phi3-long",
+            "Phi-3 with three quarters of each head rotated, and LongRoPE: 8 original positions, of which one of the "
+            "cases has fewer, the other more; stored as bfloat16.",
+            tiny("phi3", hidden_size=48, num_attention_heads=3, num_key_value_heads=3, original_max_position_embeddings=8,
+                 rope_parameters=rope(rope_type="longrope", partial_rotary_factor=0.75,
+                                      short_factor=[1.0, 1.1, 1.3, 1.2, 1.5, 2.0],
+                                      long_factor=[1.5, 2.0, 4.0, 7.5, 12.0, 20.0])),
+            [(2, 7), (1, 30)], stored=torch.bfloat16,
+            mistakes={"attention_factor": {"rope_parameters": rope(
+                rope_type="longrope", partial_rotary_factor=0.75, attention_factor=1.0,
+                original_max_position_embeddings=8, short_factor=[1.0, 1.1, 1.3, 1.2, 1.5, 2.0],
+                long_factor=[1.5, 2.0, 4.0, 7.5, 12.0, 20.0])}},
+        ),
+        Family(
             "starcoder2", "StarCoder 2: layer norms, plain MLPs with gelu, biases everywhere, two KV heads.",
             tiny("starcoder2"), [(2, 12), (1, 19)],
         ),
@@ -353,6 +368,13 @@ def first_families():
                   max_position_embeddings=288,
                   rope_parameters=rope(500000.0, "llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
                                        original_max_position_embeddings=36)),
+            [(1, 40), (2, 13)], stored=torch.bfloat16,
+        ),
+        Family(
+            "llama-rope-yarn", "Llama with YaRN by 4, from 36 original positions.",
+            llama(vocab_size=64, hidden_size=64, intermediate_size=88, num_attention_heads=2, num_key_value_heads=1,
+                  max_position_embeddings=144,
+                  rope_parameters=rope(500000.0, "yarn", factor=4.0, original_max_position_embeddings=36)),
             [(1, 40), (2, 13)], stored=torch.bfloat16,
         ),
         Family(

@@ -15,8 +15,6 @@ export const olmo: Family = {
   keys: { rms_norm_eps: null },
   plainHeads: "any",
   defaults: { ...llama.defaults, rmsNormEps: 1e-5 },
-  settings: (config) => {
-    config.only("clip_qkv");
-    return {};
-  },
+  settings: (config) =>
+    config.has("clip_qkv") ? { attention: { clip: config.positive("clip_qkv") } } : {},
 };
