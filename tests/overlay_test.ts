@@ -15,15 +15,13 @@ const POST_NORM_TOLERANCE = 1e-4;
 const SEEDS = { cpu: 200, wasm: 30 } as const;
 const WANTED_TRAITS = [
   ...FAMILIES.map(({ modelType }) => modelType),
-  ...["tied", "untied", "odd head size", "rms", "rms1p", "layer", "no gate", "no norm weights"],
-  ...[
-    "attention removed",
-    "MLP removed",
-    "layer removed",
-    "one KV group",
-    "one channel",
-    "one expert",
-  ],
+  ...["tied", "untied", "odd head size", "rms", "rms1p", "layer", "layer1p", "no norm weights"],
+  ...["finalNormBias", "lmHeadBias", "positions", "embedding", "logits", "logitCap"],
+  ...["pre", "post", "both", "parallel", "multiplier", "no gate", "gelu", "relu", "relu2"],
+  ...["window", "no rotation", "partial rotation", "several ropes", "neighbours", "soft cap"],
+  ...["clip", "scale"],
+  ...["attention removed", "MLP removed", "layer removed", "one KV group", "one channel"],
+  "one expert",
   ...[
     "blocks missing before",
     "no block left",

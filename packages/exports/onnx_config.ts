@@ -1,5 +1,5 @@
 import { headsOf } from "@lopper/core";
-import { configOfLayers, type Model, plainConfig } from "@lopper/models";
+import { configOfLayers, type Model, plainConfig, withOwnKeys } from "@lopper/models";
 
 /**
  * The config.json beside ONNX files, for transformers.js: as many layers as have a key/value cache,
@@ -7,16 +7,21 @@ import { configOfLayers, type Model, plainConfig } from "@lopper/models";
  * @param dataFiles number of files with weights for every graph, by the graph's file name.
  */
 export function onnxConfig(
-  { config, architecture }: Model,
+  { config, architecture, family }: Model,
   dataFiles: Readonly<Record<string, number>>,
 ): Record<string, unknown> {
   const attended = architecture.blocks.filter((block) => block.attention);
   const heads = attended.map((block) => headsOf(block));
   return {
-    ...configOfLayers(plainConfig(config), attended.map(({ layer }) => layer)),
-    num_attention_heads: Math.max(...heads.map(({ queryHeads }) => queryHeads)),
-    num_key_value_heads: Math.max(...heads.map(({ kvHeads }) => kvHeads)),
-    head_dim: architecture.headDim,
+    ...withOwnKeys(
+      {
+        ...configOfLayers(plainConfig(config), attended.map(({ layer }) => layer), family),
+        num_attention_heads: Math.max(...heads.map(({ queryHeads }) => queryHeads)),
+        num_key_value_heads: Math.max(...heads.map(({ kvHeads }) => kvHeads)),
+        head_dim: architecture.headDim,
+      },
+      family,
+    ),
     "transformers.js_config": { use_external_data_format: dataFiles },
   };
 }

@@ -5,8 +5,15 @@ import {
   type DecoderWeight,
   type MatrixForm,
   type RotaryAngles,
+  type StoredWeight,
 } from "@lopper/graphs";
-import { copyCompanions, type Model, ropeFactor, ropeFrequencies } from "@lopper/models";
+import {
+  copyCompanions,
+  type Model,
+  ropeFactor,
+  ropeFrequencies,
+  weightsOfBlock,
+} from "@lopper/models";
 import type { ExportPrecision, WrittenExport } from "./export.ts";
 import { generationConfig, onnxConfig } from "./onnx_config.ts";
 import { OnnxWeight } from "./onnx_weights.ts";
@@ -54,12 +61,15 @@ export async function exportOnnx(
   const file = path.slice(path.lastIndexOf("/") + 1);
   const data = new OnnxData(file, maxFileBytes);
   const weights = weightsByPlace(model);
+  const stored = new Map<string, StoredWeight>();
   const graph = cachedDecoder(architecture, {
     matrices: VARIANTS[precision].matrices,
     anglesOf: (rope) => rotaryAngles(rope, architecture.headDim),
     store: (weight, part) => {
       const tensor = weights.get(placeOf(weight))!.part(part);
-      return { ...tensor, ...data.add(tensor) };
+      const known = stored.get(tensor.name) ?? { ...tensor, ...data.add(tensor) };
+      stored.set(tensor.name, known);
+      return known;
     },
   });
   const files = [...await data.write(open, "onnx")];
@@ -90,13 +100,18 @@ function placeOf({ block, name }: DecoderWeight): string {
   return JSON.stringify([block, name]);
 }
 
-function weightsByPlace({ weights, store, architecture }: Model): ReadonlyMap<string, OnnxWeight> {
-  const found = new Map(weights.map(({ role, tensor }) => {
-    const place = "layer" in role
-      ? { block: `${role.layer}.${role.part}`, name: role.weight }
-      : { block: null, name: role.part };
-    return [placeOf(place), new OnnxWeight(store, tensor)];
-  }));
+function weightsByPlace(model: Model): ReadonlyMap<string, OnnxWeight> {
+  const { weights, store, architecture } = model;
+  const found = new Map<string, OnnxWeight>();
+  for (const { role, tensor } of weights) {
+    if ("layer" in role) continue;
+    found.set(placeOf({ block: null, name: role.part }), new OnnxWeight(store, tensor));
+  }
+  for (const block of architecture.blocks) {
+    for (const [name, tensor] of weightsOfBlock(model, block)) {
+      found.set(placeOf({ block: block.id, name }), new OnnxWeight(store, tensor));
+    }
+  }
   const outer = (name: string) => placeOf({ block: null, name });
   if (architecture.tiedEmbeddings) found.set(outer("lmHead"), found.get(outer("embedding"))!);
   return found;

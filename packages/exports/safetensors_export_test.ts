@@ -58,8 +58,10 @@ Deno.test("safetensors export: layers of their own bring the code that knows the
     for (const reference of Object.values(config.auto_map) as string[]) {
       const [module, name] = reference.split(".");
       assert.ok(files.includes(`${module}.py`));
+      // A class is made when it is asked for; tests/interop has transformers do so.
       const code = new TextDecoder().decode(output.files[`${module}.py`]);
-      assert.ok(code.includes(`class ${name}(`), reference);
+      assert.match(name, /^Lopper[A-Z]\w+(Config|ForCausalLM)$/);
+      assert.match(code, /^def __getattr__\(name\):$/m, reference);
     }
     const again = await openModel(output.folder("export"));
     assert.equal(await modelDigest(again), await modelDigest(model), family);

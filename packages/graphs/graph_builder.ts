@@ -53,6 +53,7 @@ export class GraphBuilder {
   readonly #inputs: object[] = [];
   readonly #outputs: object[] = [];
   readonly #initializers: object[] = [];
+  readonly #stored = new Set<string>();
   #independent: readonly string[] = [];
   /** Shared with branches: names are unique in the whole model. */
   #counter = { next: 0 };
@@ -92,8 +93,13 @@ export class GraphBuilder {
     return name;
   }
 
-  /** Declares a weight whose bytes lie in a file beside the graph's, and returns its name. */
+  /**
+   * Declares a weight whose bytes lie in a file beside the graph's, and returns its name; once
+   * where several blocks read it.
+   */
   storedWeight({ name, element, dims, location, offset, length }: StoredWeight): string {
+    if (this.#stored.has(name)) return name;
+    this.#stored.add(name);
     this.#initializers.push({
       name,
       dataType: ELEMENT[element],

@@ -11,7 +11,7 @@ export {
   routerWeights,
 } from "./expert_graphs.ts";
 export { gemm, type GemmOptions } from "./gemm.ts";
-export { type ElementType, GraphBuilder } from "./graph_builder.ts";
+export { type ElementType, GraphBuilder, type StoredWeight } from "./graph_builder.ts";
 export { type FeedType, type GraphPiece, graphPieces } from "./graph_pieces.ts";
 export {
   crossEntropyHead,

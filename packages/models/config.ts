@@ -13,6 +13,7 @@ import { blocksOfLayers } from "./families/layer_blocks.ts";
 import { familyOf } from "./families/mod.ts";
 import { endTokensOf } from "./folder/generation_config.ts";
 import { layersOfConfig } from "./per_layer_config.ts";
+import { ropesByType } from "./rope_by_type.ts";
 import { ropesFromConfig } from "./rope_config.ts";
 import { FULL, SLIDING, windowsFromConfig } from "./window_config.ts";
 
@@ -59,7 +60,7 @@ export function architectureFromConfig(
     hiddenSize,
     headDim,
     vocabSize: config.vocab_size,
-    maxPositions,
+    maxPositions: Math.min(maxPositions, settings.maxPositions ?? Infinity),
     norm: { kind: family.norm, eps: config.rms_norm_eps },
     outer: family.outer,
     tiedEmbeddings: config.tie_word_embeddings ?? family.defaults.tied,
@@ -122,10 +123,13 @@ function attentionOfLayers(
 ): readonly Omit<Attention, "channels">[] {
   const { ropeTheta, rotated } = family.defaults;
   const defaults = { ropeTheta, rotated, maxPositions: config.max_position_embeddings, headDim };
-  const ropes = ropesFromConfig(config, defaults, file);
+  const { pairs, windowRope } = family;
+  const ropes = windowRope
+    ? ropesByType(config, { ...defaults, windowRope }, file)
+    : ropesFromConfig(config, defaults, file);
   return windowsFromConfig(config, family, file).map((window, layer) => ({
     scale: 1 / Math.sqrt(headDim),
-    rope: ropes(window === null ? FULL : SLIDING),
+    rope: { ...ropes(window === null ? FULL : SLIDING), ...(pairs && { pairs }) },
     window,
     softCap: null,
     ...settings.attention,

@@ -14,6 +14,7 @@ import {
 import { architectureFromConfig } from "./config.ts";
 import { configSchema } from "./config_schema.ts";
 import { checkConfig } from "./config_kind.ts";
+import { configText } from "./config_text.ts";
 import { llama } from "./families/llama.ts";
 import { writtenConfig } from "./written_config.ts";
 import assert from "node:assert/strict";
@@ -304,6 +305,12 @@ Deno.test("config: a layer without attention has the type of one that the cache 
   assert.deepEqual(types([1], full, slides, slides), [full, full, slides]);
   // where nothing is attended, no layer says what its attention was
   assert.deepEqual(types([0, 1, 2], full, slides, full), [full, full, full]);
+});
+
+Deno.test("config: what transformers takes for a fraction only is written as one", () => {
+  const text = configText({ logit_scale: 1, clip_qkv: 8, rms_norm_eps: 1e-6, vocab_size: 30 });
+  assert.match(text, /"logit_scale": 1\.0,\n {2}"clip_qkv": 8\.0,\n.*0\.000001,\n.*30\n\}\n$/);
+  assert.deepEqual(JSON.parse(text).clip_qkv, 8);
 });
 
 Deno.test("config: rotary settings are written under the keys of earlier readers, too", () => {

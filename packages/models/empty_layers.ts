@@ -30,7 +30,7 @@ export function withoutEmptyLayers<T extends ModelToWrite>(model: T): T {
   return {
     ...model,
     architecture: without,
-    config: configOfLayers(model.config, kept),
+    config: configOfLayers(model.config, kept, family),
     entries: model.entries.map((entry) => ({ ...entry, name: names.get(entry.name)! })),
   };
 }

@@ -55,12 +55,23 @@ function plans(architecture: Architecture): fc.Arbitrary<PrunePlan> {
 /** Of a mixture: its layer, and what has a part for each expert. */
 const IN_MIXTURE =
   /^\w+\.layers\.(\d+)\.(?:mlp|block_sparse_moe)\.(experts\..+|gate\.weight|router\..+)?/;
-const IN_LAYER = /^(\w+)\.(?:layers|h)\.(\d+)\.(\w+)(?:\.(\w+))?\.(?:weight|bias|sinks|slopes)$/;
+const IN_LAYER = /^([\w.]+)\.(?:layers|h)\.(\d+)\.(\w+)(?:\.(\w+))?\.(?:weight|bias|sinks|slopes)$/;
 
 /** Values of a row. */
 function widthOf([, ...rest]: readonly number[]): number {
   return rest.reduce((product, d) => product * d, 1);
 }
+
+/** Norms of attention, which are called "input_layernorm" in all other families. */
+const NORMS: Readonly<Record<string, readonly string[]>> = {
+  exaone4: ["post_attention_layernorm"],
+  gemma2: ["input_layernorm", "post_attention_layernorm"],
+  gemma3_text: ["input_layernorm", "post_attention_layernorm"],
+  gpt2: ["ln_1"],
+  olmo2: ["post_attention_layernorm"],
+  olmo3: ["post_attention_layernorm"],
+  opt: ["self_attn_layer_norm"],
+};
 
 /**
  * The kept part of one tensor, found by its name and element by element: rows and columns that
@@ -83,10 +94,10 @@ function keptPart(
   if (!match) return all;
   const [, , layer, module, part] = match;
   const { attention, mlp = plan.layers[Number(layer)].experts } = plan.layers[Number(layer)];
-  const norms = [
-    "ln_1",
-    architecture.family === "olmo2" ? "post_attention_layernorm" : "input_layernorm",
-  ];
+  const norms = NORMS[architecture.family] ?? ["input_layernorm"];
+  const isShared = architecture.blocks.some(({ weights }) => weights.some((w) => w.shared)) &&
+    norms.includes(module);
+  if (isShared) return attention === "removed" && mlp === "removed" ? null : all;
   const isAttention = ["self_attn", "attention", "attn"].includes(module);
   const ofAttention = isAttention || norms.includes(module);
   if ((ofAttention ? attention : mlp) === "removed") return null;
@@ -102,17 +113,17 @@ function keptPart(
     if (/\.(?:sinks|slopes)$/.test(name)) {
       rows = rows.filter((r) => stays(r * headDim, dense.queryHeads));
     }
-    if (["olmo2", "olmoe"].includes(architecture.family)) {
+    if (["olmo2", "olmo3", "olmoe"].includes(architecture.family)) {
       ofQueries.push("q_norm");
       ofKeys.push("k_norm");
     }
     if (ofQueries.includes(part)) rows = rows.filter((r) => stays(r, dense.queryHeads));
     if (ofKeys.includes(part)) rows = rows.filter((r) => stays(r, dense.kvHeads));
-    if (["o_proj", "dense", "c_proj"].includes(part) && shape.length === 2) {
+    if (["o_proj", "out_proj", "dense", "c_proj"].includes(part) && shape.length === 2) {
       columns = columns.filter((c) => stays(c, dense.queryHeads));
     }
-  } else if (module === "mlp" && mlp !== "removed") {
-    if (!["down_proj", "c_proj", "dense_4h_to_h"].includes(part)) {
+  } else if (["mlp", "fc1", "fc2"].includes(module) && mlp !== "removed") {
+    if (!["down_proj", "c_proj", "dense_4h_to_h", "fc2"].includes(part ?? module)) {
       rows = rows.filter((r) => mlp.channels.includes(r));
     } else if (shape.length === 2) columns = columns.filter((c) => mlp.channels.includes(c));
   }
@@ -162,7 +173,7 @@ for (const family of FAMILIES) {
           const moves = isUniform(left);
           assert.deepEqual(pruned.architecture, moves ? left : whole);
           const place = (name: string) =>
-            name.replace(/^(\w+\.(?:layers|h)\.)(\d+)/, (_, start, layer) => {
+            name.replace(/^([\w.]+\.(?:layers|h)\.)(\d+)/, (_, start, layer) => {
               return start + (moves ? numbers.indexOf(Number(layer)) : layer);
             });
           assert.deepEqual(written.architecture, pruned.architecture);

@@ -48,12 +48,27 @@ export function windowsFromConfig(
       return each(types ? (layer) => types(layer) : (layer) => layer >= first);
     }
     case "layer_types": {
-      const reader = new ConfigReader({ ...config }, file);
-      const slides = knownTypes(config, file) ??
-        ((layer: number) => family.slides?.(layer, reader) ?? false);
-      return each(slides);
+      const types = knownTypes(config, file);
+      const slides = types ?? usualTypes(config, family, file);
+      const windows = each(slides);
+      const without = windows.findIndex((window, layer) => window === null && slides(layer));
+      if (without < 0) return windows;
+      throw new UnsupportedModelError(
+        `${file}: sliding_window is null; Lopper needs a number of tokens, since layer ${without} ` +
+          `is of ${SLIDING}`,
+      );
     }
   }
+}
+
+/** Which layers have a window where `layer_types` does not say so. */
+function usualTypes(
+  config: WindowKeys,
+  { slides }: Pick<Family, "slides">,
+  file: string,
+): (layer: number) => boolean {
+  const reader = new ConfigReader({ ...config }, file);
+  return (layer) => slides?.(layer, reader) ?? false;
 }
 
 /**

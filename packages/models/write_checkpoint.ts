@@ -5,11 +5,11 @@ import {
   planShards,
   type TensorEntry,
   writeFile,
-  writeJson,
   writeSafetensors,
   writeText,
 } from "@lopper/formats";
 import { copyCompanions } from "./companions.ts";
+import { configText } from "./config_text.ts";
 import { type ModelToWrite, withoutEmptyLayers } from "./empty_layers.ts";
 import { packedEntries } from "./packed_entries.ts";
 import CONFIGURATION from "./transformers/configuration_lopper.py" with { type: "text" };
@@ -60,7 +60,7 @@ export async function writeCheckpoint(
       files.push(file);
     }
   }
-  await writeJson(open, "config.json", config);
+  await writeText(open, "config.json", configText(config));
   files.push("config.json");
   return { architecture: model.architecture, files, customCode };
 }

@@ -1,6 +1,7 @@
 import { type Architecture, attentionWindow, firstRope, headsOf, isUniform } from "@lopper/core";
 import { PRUNED_MODEL_TYPE, withoutPrefix } from "./config.ts";
 import { withOwnKeys } from "./config_defaults.ts";
+import { ConfigReader } from "./config_reader.ts";
 import type { Family } from "./families/family.ts";
 import { layersOfBlocks } from "./families/layer_blocks.ts";
 import { generatingClass } from "./families/mod.ts";
@@ -79,16 +80,31 @@ export function plainConfig(source: Json): Record<string, unknown> {
   };
 }
 
-/** A config.json for some of the layers that it describes, in their order. */
+/**
+ * A config.json for some of the layers that it describes, in their order. What it has by layer
+ * loses the entries of the others; a list that it leaves out is written, since another one would
+ * follow from the number of layers.
+ */
 export function configOfLayers(
   source: Json,
   kept: readonly number[],
+  { slides, lists = {} }: Pick<Family, "slides" | "lists">,
 ): Record<string, unknown> {
-  const { layer_types, max_window_layers } = source;
+  const { max_window_layers } = source;
+  const usual: NonNullable<Family["lists"]> = {
+    ...lists,
+    ...(slides && { layer_types: (...layer) => slides(...layer) ? SLIDING : FULL }),
+  };
+  const reader = new ConfigReader(source, "config.json");
+  const listed = [...new Set(["layer_types", ...Object.keys(usual)])].flatMap((key) => {
+    const list = source[key];
+    const entry = Array.isArray(list) ? (layer: number) => list[layer] : usual[key];
+    return entry ? [[key, kept.map((layer) => entry(layer, reader))]] : [];
+  });
   return {
     ...source,
     num_hidden_layers: kept.length,
-    ...(Array.isArray(layer_types) && { layer_types: kept.map((layer) => layer_types[layer]) }),
+    ...Object.fromEntries(listed),
     ...(typeof max_window_layers === "number" && {
       max_window_layers: kept.filter((layer) => layer < max_window_layers).length,
     }),

@@ -6,6 +6,7 @@ import {
   type NormPlacement,
   type PrunePlan,
   type Ranking,
+  ropesOf,
   type Shape,
 } from "@lopper/core";
 import {
@@ -20,49 +21,13 @@ import {
   checkConfig,
   declaredTensors,
   FAMILIES,
-  type Family,
   packedEntries,
   withOwnKeys,
 } from "@lopper/models";
-import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
-import { uniformInt } from "pure-rand/distribution/uniformInt";
-import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
+import { Random } from "./tiny_random.ts";
+import { tinySettings } from "./tiny_settings.ts";
 
-/** Reproducible random choices. */
-export class Random {
-  readonly #generator;
-
-  constructor(seed: number) {
-    this.#generator = xoroshiro128plus(seed);
-  }
-
-  /** A whole number from `low` to `high`, both included. */
-  int(low: number, high: number): number {
-    return uniformInt(this.#generator, low, high);
-  }
-
-  /** A number in [0, 1). */
-  unit(): number {
-    return uniformFloat64(this.#generator);
-  }
-
-  chance(p: number): boolean {
-    return this.unit() < p;
-  }
-
-  pick<T>(items: readonly T[]): T {
-    return items[this.int(0, items.length - 1)];
-  }
-
-  shuffled(n: number): number[] {
-    const items = Array.from({ length: n }, (_, i) => i);
-    for (let i = n - 1; i > 0; i--) {
-      const j = this.int(0, i);
-      [items[i], items[j]] = [items[j], items[i]];
-    }
-    return items;
-  }
-}
+export { Random };
 
 export interface TinyOptions {
   /**
@@ -124,25 +89,7 @@ export async function tinyModel(
     max_position_embeddings: 64,
     rms_norm_eps: 1e-5,
     tie_word_embeddings: tied,
-    ...randomSettings(family, random),
-    sliding_window: null,
-    rope_parameters: {
-      ...(family.defaults.rotated < 1 && {
-        partial_rotary_factor: 2 * random.int(1, headDim / 2) / headDim,
-      }),
-      ...random.pick([
-        { rope_type: "default", rope_theta: 10000 },
-        { rope_type: "linear", rope_theta: 10000, factor: 2 },
-        {
-          rope_type: "llama3",
-          rope_theta: 500000,
-          factor: 8,
-          low_freq_factor: 1,
-          high_freq_factor: 4,
-          original_max_position_embeddings: 32,
-        },
-      ]),
-    },
+    ...tinySettings(family, random, { layerCount, headDim }),
     ...(missing && { lopper: { schema: 1, layers: shapes } }),
   }, family);
   const described = architectureFromConfig(checkConfig(config, "config.json"), "config.json");
@@ -180,40 +127,6 @@ function isOnePlus(kind: NormKind): boolean {
   return kind === "rms1p" || kind === "layer1p";
 }
 
-/** What models of a family may have, by the keys that say so. */
-function randomSettings({ has, modelType }: Family, random: Random): Record<string, unknown> {
-  const keys = Object.values(has).flatMap((setting) =>
-    typeof setting === "object" ? [setting.key] : []
-  );
-  const own = SETTINGS[modelType]?.(random) ?? {};
-  return { ...Object.fromEntries(keys.map((key) => [key, random.chance(0.5)])), ...own };
-}
-
-/** A few small experts. */
-function fewExperts(random: Random): Record<string, unknown> {
-  const count = random.int(2, 7);
-  return {
-    num_experts: count,
-    num_experts_per_tok: random.int(1, Math.min(3, count)),
-    moe_intermediate_size: random.int(3, 12),
-    shared_expert_intermediate_size: random.int(3, 12),
-    norm_topk_prob: random.chance(0.5),
-  };
-}
-
-/** What some families say in keys of their own. */
-const SETTINGS: Readonly<Record<string, (random: Random) => Record<string, unknown>>> = {
-  mixtral: fewExperts,
-  qwen3_moe: fewExperts,
-  qwen2_moe: fewExperts,
-  olmoe: fewExperts,
-  granitemoe: fewExperts,
-  gpt_oss: fewExperts,
-  baichuan: (random) => random.chance(0.5) ? { z_loss_weight: 0 } : {},
-  gemma: (random) => ({ hidden_act: random.pick(["gelu", "gelu_pytorch_tanh"]) }),
-  gpt_neox: (random) => ({ use_parallel_residual: random.chance(0.5) }),
-};
-
 /** A random ranking of the units of every block. */
 export function randomRanking({ blocks }: Architecture, random: Random): Ranking {
   return blocks.map(({ dimensions }) =>
@@ -241,14 +154,7 @@ export function traits(architecture: Architecture, plan: PrunePlan): string[] {
     if (attention === "removed" && mlp === "removed") found.push("layer removed");
   });
   if (architecture.headDim % 16 !== 0) found.push("odd head size");
-  const { norm, outer, blocks } = architecture;
-  found.push(norm.kind, ...outer);
-  if (!haveWeight(blocks, "norm")) found.push("no norm weights");
-  for (const { kind, weights, parallel, placement = "pre" } of blocks) {
-    if (kind === "mlp" && !weights.some(({ name }) => name === "gate")) found.push("no gate");
-    found.push(placement);
-    if (parallel) found.push("parallel");
-  }
+  found.push(...switches(architecture));
   if (plan.layers.every((layer) => Object.values(layer).every((units) => units === "removed"))) {
     found.push("no block left");
   }
@@ -262,5 +168,29 @@ export function traits(architecture: Architecture, plan: PrunePlan): string[] {
       found.push("heads apart from hidden size");
     }
   }
+  return found;
+}
+
+/** What is out of the ordinary in what a model computes. */
+function switches({ norm, outer, blocks, scaling = {}, headDim }: Architecture): string[] {
+  const found: string[] = [norm.kind, ...outer, ...Object.keys(scaling)];
+  if (!haveWeight(blocks, "norm")) found.push("no norm weights");
+  for (const { kind, weights, placement = "pre", activation = "silu", ...block } of blocks) {
+    found.push(placement, activation);
+    if (kind === "mlp" && !weights.some(({ name }) => name === "gate")) found.push("no gate");
+    if (block.parallel) found.push("parallel");
+    if (block.multiplier !== undefined) found.push("multiplier");
+    const { attention } = block;
+    if (!attention) continue;
+    const { rope, window, softCap, scale } = attention;
+    if (rope === null) found.push("no rotation");
+    if (rope?.channels) found.push("partial rotation");
+    if (rope?.pairs) found.push(rope.pairs);
+    if (window !== null) found.push("window");
+    if (softCap !== null) found.push("soft cap");
+    if (attention.clip !== undefined) found.push("clip");
+    if (scale !== 1 / Math.sqrt(headDim)) found.push("scale");
+  }
+  if (ropesOf({ blocks }).length > 1) found.push("several ropes");
   return found;
 }

@@ -7,6 +7,7 @@ import type {
   NormPlacement,
   OuterPart,
   OuterScaling,
+  Rope,
   Routing,
 } from "@lopper/core";
 import type { ConfigReader } from "../config_reader.ts";
@@ -48,6 +49,18 @@ export interface Family {
   readonly slidingWindow: "never" | "sliding_window" | "use_sliding_window" | "layer_types";
   /** Which layers have a window where config.json does not say so. */
   readonly slides?: (layer: number, config: ConfigReader) => boolean;
+  /**
+   * Layers with a window have a rotary embedding of their own, which no key outside
+   * `rope_parameters` scales; where that does not say its base, `key` does, else it is `theta`.
+   */
+  readonly windowRope?: { readonly key?: string; readonly theta: number };
+  /** Which channels are rotated together, as `Rope` has it. */
+  readonly pairs?: Rope["pairs"];
+  /**
+   * Lists in its config.json with an entry for each layer, beside `layer_types`, and what the
+   * entries are where there is no list.
+   */
+  readonly lists?: Readonly<Record<string, (layer: number, config: ConfigReader) => unknown>>;
   /** Keys that have another name in its config.json, or are not in it (null), by the usual one. */
   readonly keys?: Readonly<Record<string, string | null>>;
   /** Keys that some of its config.json have under another name, by the usual one. */
@@ -113,6 +126,8 @@ export interface FamilySettings {
   /** The MLP reads what attention reads. */
   readonly parallel?: boolean;
   readonly scaling?: OuterScaling;
+  /** Where longer sequences would need what is not computed. */
+  readonly maxPositions?: number;
   /** Of all layers. */
   readonly attention?: Partial<Attention>;
   /** Of the mixtures that its layers have in place of MLPs. */

@@ -1,25 +1,36 @@
 import { shown, UnsupportedModelError } from "@lopper/core";
 import { arcee } from "./arcee.ts";
 import { baichuan } from "./baichuan.ts";
+import { cohere2 } from "./cohere2.ts";
+import { exaone4 } from "./exaone4.ts";
 import type { Family } from "./family.ts";
 import { gemma } from "./gemma.ts";
+import { gemma2 } from "./gemma2.ts";
 import { gemma3 } from "./gemma3.ts";
 import { gptOss } from "./gpt_oss.ts";
+import { granite } from "./granite.ts";
 import { graniteMoe } from "./granitemoe.ts";
 import { gpt2 } from "./gpt2.ts";
 import { gptNeox } from "./gpt_neox.ts";
 import { llama } from "./llama.ts";
+import { ministral3 } from "./ministral3.ts";
 import { mistral } from "./mistral.ts";
 import { mixtral } from "./mixtral.ts";
+import { nemotron } from "./nemotron.ts";
 import { olmo } from "./olmo.ts";
 import { olmo2 } from "./olmo2.ts";
+import { olmo3 } from "./olmo3.ts";
 import { olmoe } from "./olmoe.ts";
+import { opt } from "./opt.ts";
+import { phi } from "./phi.ts";
 import { phi3 } from "./phi3.ts";
 import { qwen2 } from "./qwen2.ts";
 import { qwen2Moe } from "./qwen2_moe.ts";
 import { qwen3 } from "./qwen3.ts";
 import { qwen3Moe } from "./qwen3_moe.ts";
 import { seedOss } from "./seed_oss.ts";
+import { smollm3 } from "./smollm3.ts";
+import { stablelm } from "./stablelm.ts";
 import { starcoder2 } from "./starcoder2.ts";
 
 /** A line each, so that a family is added by one. */
@@ -30,11 +41,22 @@ export const FAMILIES: readonly Family[] = [
   qwen3,
   olmo2,
   arcee,
+  cohere2,
+  exaone4,
   gemma,
+  gemma2,
   gemma3,
+  granite,
+  ministral3,
+  nemotron,
   olmo,
-  seedOss,
+  olmo3,
+  opt,
+  phi,
   phi3,
+  seedOss,
+  smollm3,
+  stablelm,
   starcoder2,
   mixtral,
   qwen3Moe,

@@ -78,7 +78,8 @@ def config_class(family):
     """The class of a family, by how it is written in the names of transformers' classes."""
     name = f"Lopper{family}Config"
     if name not in globals():
-        base = getattr(transformers, f"{family}Config")
+        # Of models of more than text, that of the part for text.
+        base = getattr(transformers, f"{family}TextConfig", None) or getattr(transformers, f"{family}Config")
         own = {"__module__": __name__, "model_type": f"lopper_{base.model_type}"}
         globals()[name] = type(name, (_PrunedConfig, base), own)
     return globals()[name]

@@ -86,11 +86,7 @@ class _PrunedLayer:
 
     def __init__(self, config, index):
         own = config.layer_config(index)
-        if self.family.fused is not None:
-            # One head suits any hidden size.
-            super().__init__(config.layer_config(index, num_attention_heads=1), index)
-        else:
-            super().__init__(config if self.family.own_projections else own, index)
+        super().__init__(config.layer_config(index, **self._fitting_heads(own)), index)
         # Some models of a family are parallel, and others are not; of some, both blocks have a norm even then.
         self.is_parallel = self.family.parallel or getattr(self, "use_parallel_residual", False)
         has_both = getattr(self, "post_attention_layernorm", None) is not None
@@ -98,7 +94,7 @@ class _PrunedLayer:
         if self.family.fused is not None:
             self._make_fused(own)
         elif self.family.own_projections:
-            self._make_blocks(own)
+            self._make_projections(own)
         # Its place in the key/value cache.
         self._attention().layer_idx = config.cache_place(index)
         for kind in ("attention", "mlp"):
@@ -113,6 +109,16 @@ class _PrunedLayer:
     def _attention(self):
         return getattr(self, self.family.blocks["attention"][0])
 
+    def _fitting_heads(self, own):
+        """Heads with which attention can be built, where it takes their size from their number."""
+        if self.family.fused is not None:
+            # One head suits any hidden size.
+            return {"num_attention_heads": 1}
+        if self.family.own_projections:
+            heads = own.hidden_size // own.head_dim
+            return {"num_attention_heads": heads, "num_key_value_heads": heads}
+        return {}
+
     def _make_fused(self, own):
         attention, width = self._attention(), own.num_attention_heads * own.head_dim
         for name, size in ((self.family.fused, {"outputs": 3 * width}), (self.family.output, {"inputs": width})):
@@ -123,7 +129,7 @@ class _PrunedLayer:
         if getattr(own, "scale_attn_weights", True):
             attention.scaling = own.head_dim**-0.5
 
-    def _make_blocks(self, own):
+    def _make_projections(self, own):
         attention, heads = self.self_attn, own.num_attention_heads
         kv_heads = getattr(own, "num_key_value_heads", None) or heads
         sizes = {"q_proj": heads, "k_proj": kv_heads, "v_proj": kv_heads}
@@ -133,12 +139,6 @@ class _PrunedLayer:
         setattr(attention, self.family.output, _linear(output, inputs=heads * own.head_dim))
         attention.num_heads, attention.num_key_value_heads = heads, kv_heads
         attention.num_key_value_groups = heads // kv_heads
-        attention.head_dim = own.head_dim
-        if "ffn_dim" in own.__dict__:
-            self.fc1 = _linear(self.fc1, outputs=own.ffn_dim)
-            self.fc2 = _linear(self.fc2, inputs=own.ffn_dim)
-        else:
-            self.mlp = type(self.mlp)(own)
 
     def _remove(self, kind):
         for name in self.family.blocks[kind]:

@@ -1,0 +1,22 @@
+/**
+ * Keys whose numbers transformers takes as `float` alone (5.24, where config classes check types):
+ * it refuses a 30 where a 30.0 is meant, and JSON in JavaScript knows no difference.
+ */
+const FRACTIONS = [
+  "attn_logit_softcapping",
+  "clip_qkv",
+  "final_logit_softcapping",
+  "init_std",
+  "initializer_range",
+  "layer_norm_eps",
+  "logit_scale",
+  "norm_eps",
+  "rms_norm_eps",
+];
+// A line of its own each: a text in JSON has no line breaks.
+const WHOLE = new RegExp(`^( *"(?:${FRACTIONS.join("|")})": -?\\d+)(?=,?$)`, "gm");
+
+/** The text of a config.json. */
+export function configText(config: Readonly<Record<string, unknown>>): string {
+  return JSON.stringify(config, null, 2).replaceAll(WHOLE, "$1.0") + "\n";
+}
