@@ -10,6 +10,7 @@ import {
 import { modelDigest } from "@lopper/models";
 import { Decoder, generate, type GenerateOptions, LaidOutWeights } from "@lopper/runtime";
 import type { Tokenizer } from "@lopper/tokenizers";
+import type { WeightRoom } from "./memory.ts";
 import type { RunStore } from "./store.ts";
 import type { RunTexts } from "./texts.ts";
 import type { HeldOutSample } from "./schemas/record.ts";
@@ -137,11 +138,11 @@ export function heldOutPrompts(
 export async function measureWritten(
   backend: Backend,
   store: Pick<RunStore, "reopen">,
-  expandedBytes: number,
+  room: WeightRoom,
   measure: (decoder: Decoder) => Promise<ModelMeasures>,
 ): Promise<PrunedMeasures> {
   using model = await store.reopen();
-  const weights = await LaidOutWeights.load(model, { expandedBytes });
+  const weights = await LaidOutWeights.load(model, room);
   await using decoder = new Decoder(backend, weights);
   return {
     ...await measure(decoder),

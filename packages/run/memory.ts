@@ -1,5 +1,12 @@
 import type { BackendDescription } from "@lopper/backends";
-import { type Architecture, formatBytes, InsufficientMemoryError } from "@lopper/core";
+import {
+  type Architecture,
+  formatBytes,
+  InsufficientMemoryError,
+  parametersOfBlock,
+  resizedBlocks,
+  sizeOf,
+} from "@lopper/core";
 import { keptBytes, PREDICTION_BYTES, rankByMomentsBytes } from "@lopper/importance";
 import type { Model } from "@lopper/models";
 import { refitBytes, refitTokens } from "@lopper/recovery";
@@ -15,14 +22,20 @@ const PROCESS_BYTES = 250e6;
 /** Block inputs of the base plan, of the favoured candidate and of the one being scored. */
 const COPIES = 3;
 
+/** Bytes that weights may take, as `LaidOutWeights` is loaded with them. */
+export interface WeightRoom {
+  /** For weights that are half precision in the checkpoint and float32 in memory. */
+  readonly expandedBytes: number;
+  /** For experts as the file has them; others are read whenever tokens go to them. */
+  readonly expertBytes: number;
+}
+
 /** How a run shares out its memory. */
-export interface MemoryPlan {
+export interface MemoryPlan extends WeightRoom {
   /** Tokens that run through a block together. */
   readonly batchTokens: number;
   /** Bytes for kept block inputs of one scorer. */
   readonly cacheBytes: number;
-  /** Bytes for weights that are half precision in the checkpoint and float32 in memory. */
-  readonly expandedBytes: number;
 }
 
 export interface MemoryNeeds {
@@ -89,7 +102,10 @@ export function planMemory(needs: MemoryNeeds, budget: number): MemoryPlan {
         "--recover none",
       );
     }
-    const left = budget - least;
+    // An expert that is not there is read again and again, so they come first.
+    const expertBytes = Math.min(weights.experts, budget - least, room);
+    room -= expertBytes;
+    const left = budget - least - expertBytes;
     // Room for candidates' block inputs saves more than weights that need no expanding, and both
     // more than a second batch.
     const batches = Math.ceil(needs.tokens / batchTokens);
@@ -98,7 +114,7 @@ export function planMemory(needs: MemoryNeeds, budget: number): MemoryPlan {
     const expandedBytes = Math.min(weights.expanded, 2 * Math.min(left - oneBatch, room));
     const rest = left - oneBatch - expandedBytes / 2;
     const cacheBytes = inputs + oneBatch + Math.min(rest, (batches - 1) * COPIES * inputs);
-    return { batchTokens, cacheBytes, expandedBytes };
+    return { batchTokens, cacheBytes, expandedBytes, expertBytes };
   }
 }
 
@@ -120,7 +136,8 @@ function partsOfRun(
   return [
     ["the process and its engine", PROCESS_BYTES],
     ...backend.engines === 1 ? [] : [sharedEngines(architecture, backend)],
-    ["the weights as they are in the checkpoint", weights.held],
+    ["the weights as they are in the checkpoint", weights.held - weights.experts],
+    ...weights.experts === 0 ? [] : [readExperts(architecture)],
     ["one block or the head in float32", Math.max(weights.largestBlock, weights.head)],
     [
       `activations of ${run.tokens} tokens`,
@@ -155,12 +172,25 @@ function tooLittle(
   );
 }
 
+/** Experts that were read from the file, used, and not yet given back. */
+const EXPERTS_AT_A_TIME = 32;
+
+/** What experts take that stay in the file while tokens are with them. */
+function readExperts({ blocks }: Architecture): MemoryPart {
+  const largest = blocks.filter(({ routing }) => routing).map((block) => {
+    const stacked = block.weights.filter((weight) => weight.stacked);
+    const one = resizedBlocks([block], [{ ...sizeOf(block), experts: 1 }])[0];
+    return parametersOfBlock({ ...one, weights: stacked }, sizeOf(one), { norms: true });
+  });
+  return ["experts that are read", EXPERTS_AT_A_TIME * 2 * Math.max(0, ...largest)];
+}
+
 /**
- * Bytes that weights may take which are half precision in the checkpoint and float32 in memory, for
- * an evaluation with a budget for all; `beside` is what else needs to be in memory.
+ * The room that weights have in an evaluation with a budget for all; `beside` is what else needs to
+ * be in memory.
  * @throws {InsufficientMemoryError} with the figures, when the least does not fit.
  */
-export function expandedWithin(
+export function weightRoom(
   model: Model,
   backend: BackendDescription,
   run: {
@@ -169,15 +199,17 @@ export function expandedWithin(
     readonly beside?: readonly MemoryPart[];
   },
   budget: number,
-): number {
+): WeightRoom {
   const weights = weightMemory(model);
   const parts = [...partsOfRun(model.architecture, weights, backend, run), ...run.beside ?? []];
   const least = sumOf(parts);
   if (least > budget) {
     throw tooLittle("this evaluation", parts, budget, "shorter windows with --seq-len");
   }
+  const expertBytes = Math.min(weights.experts, budget - least);
   // Weights in float32 take the place of their halves.
-  return Math.min(weights.expanded, 2 * (budget - least));
+  const expandedBytes = Math.min(weights.expanded, 2 * (budget - least - expertBytes));
+  return { expandedBytes, expertBytes };
 }
 
 /** An engine with a memory of its own holds copies of what it is fed. */

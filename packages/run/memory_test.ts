@@ -28,7 +28,7 @@ const NEEDS: MemoryNeeds = {
 };
 
 Deno.test("memory: what is planned fits the budget, and a larger budget is used", () => {
-  let last = { batchTokens: 0, cacheBytes: 0, expandedBytes: 0 };
+  let last = { batchTokens: 0, cacheBytes: 0, expandedBytes: 0, expertBytes: 0 };
   for (let budget = 3.3e9; budget < 40e9; budget *= 1.05) {
     const plan = planMemory(NEEDS, budget);
     const { architecture, weights, length, backend } = NEEDS;
@@ -45,7 +45,10 @@ Deno.test("memory: what is planned fits the budget, and a larger budget is used"
   }
   // With all the room there is nothing is expanded twice and no base plan is run twice.
   const copies = 14 * 3 * keptBytes(ARCHITECTURE, 512, 2048);
-  assert.deepEqual(last, { batchTokens: 2048, cacheBytes: copies, expandedBytes: 4.1e9 });
+  assert.deepEqual(last, {
+    ...{ batchTokens: 2048, cacheBytes: copies },
+    ...{ expandedBytes: 4.1e9, expertBytes: 0 },
+  });
 });
 
 Deno.test("memory: what cannot fit is refused with the figures", () => {
@@ -88,4 +91,20 @@ Deno.test("memory: what cannot fit is refused with the figures", () => {
   refused({ ...NEEDS, backend: { ...wasm, engines: 64 } }, 20e9, /64 engines .*--threads/);
   const wide = { ...ARCHITECTURE, vocabSize: 600_000 };
   refused({ ...NEEDS, architecture: wide, backend: wasm }, 80e9, /backend wasm can hold 4\.3 GB/);
+});
+
+Deno.test("memory: experts take what else is left, and stay in the file where that is not enough", () => {
+  const weights = { ...NEEDS.weights, held: 62.2e9, expanded: 124e9, experts: 60e9 };
+  const needs = { ...NEEDS, weights };
+  let last = 0;
+  for (let budget = 3.5e9; budget < 80e9; budget *= 1.1) {
+    const plan = planMemory(needs, budget);
+    const inHalves = weights.held - weights.experts + plan.expertBytes;
+    const total = inHalves + plan.expandedBytes / 2 + weights.head + plan.cacheBytes;
+    assert.ok(total <= budget, `${total} of ${budget}`);
+    if (plan.expertBytes < weights.experts) assert.equal(plan.expandedBytes, 0);
+    assert.ok(plan.expertBytes >= last || plan.batchTokens > NEEDS.length, `${plan.expertBytes}`);
+    last = plan.expertBytes;
+  }
+  assert.equal(last, 60e9, "all of them, where there is room");
 });

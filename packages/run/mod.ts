@@ -4,7 +4,7 @@ export { comparedFigures } from "./compared_figures.ts";
 export type { Decision } from "./decision.ts";
 export type { RunEvent } from "./events.ts";
 export { fitsInMemory, keepsBatches, openFitting } from "./fitting_engines.ts";
-export { expandedWithin, type MemoryPart } from "./memory.ts";
+export { type MemoryPart, type WeightRoom, weightRoom } from "./memory.ts";
 export { MemoryStore } from "./memory_store.ts";
 export { type CalibrationPart, SELF } from "./options/calibration_part.ts";
 export { type GivenRunOptions, RUN_OPTIONS } from "./options/run_options.ts";

@@ -3,7 +3,7 @@ import { type Architecture, CalibrationError, headsOf, UsageError } from "@loppe
 import type { Model } from "@lopper/models";
 import { Decoder, LaidOutWeights, sampleSequences } from "@lopper/runtime";
 import type { Tokenizer } from "@lopper/tokenizers";
-import { expandedWithin } from "./memory.ts";
+import { weightRoom } from "./memory.ts";
 
 /** Tokens of a text: long enough to be about something, and short enough for many. */
 export const SELF_TOKENS = 256;
@@ -66,12 +66,12 @@ async function sampleAll(run: OwnTexts, start: number, length: number) {
   const { model, backend, count, seed, budget, onProgress } = run;
   const beside = sideBySide(model.architecture, length);
   const caches = 2 * beside * length * keyValueBytes(model.architecture);
-  const expandedBytes = expandedWithin(model, backend.description, {
+  const room = weightRoom(model, backend.description, {
     tokens: beside,
     length: 1,
     beside: [[`keys and values of ${beside} texts`, caches]],
   }, budget);
-  const weights = await LaidOutWeights.load(model, { expandedBytes });
+  const weights = await LaidOutWeights.load(model, room);
   await using decoder = new Decoder(backend, weights);
   const sequences: number[][] = [];
   while (sequences.length < count) {

@@ -110,10 +110,10 @@ export async function* prepareRun(
   const digest = task.modelDigest ??
     (yield* phase("reading the model", signal, ({ progress }) => modelDigest(model, progress)));
   const ranking = await rankByWeights(model, PUBLISHED_RANKING);
-  const { cacheBytes, expandedBytes } = memory;
+  const { cacheBytes, expandedBytes, expertBytes } = memory;
   const decoder = new Decoder(
     backend,
-    await LaidOutWeights.load(model, { ranking: ranking, expandedBytes }),
+    await LaidOutWeights.load(model, { ranking, expandedBytes, expertBytes }),
   );
   // Which experts tokens go to is found out beside the device.
   const searching = backend.description.residentWeights && !hasExperts(model.architecture)

@@ -45,7 +45,7 @@ export async function* prune(
     measureWritten(
       tools.backend,
       store,
-      decided.memory.expandedBytes,
+      decided.memory,
       (decoder) => measureModel(decoder, on, progress),
     ));
   const latency = yield* measureLatency(model, decided, task, tools);

@@ -15,7 +15,7 @@ import {
 import type { Model } from "@lopper/models";
 import { Decoder, LaidOutWeights, measureLatencies, measureSpeed } from "@lopper/runtime";
 import { reachableSizes } from "@lopper/search";
-import { expandedWithin } from "./memory.ts";
+import { weightRoom } from "./memory.ts";
 import { groupSizes } from "./search_tools.ts";
 import type { RunFlags } from "./schemas/flags.ts";
 import type { RunSettings } from "./schemas/settings.ts";
@@ -134,8 +134,8 @@ async function alone<T>(
   const { architecture } = model;
   const length = pastTokens(architecture) + MEASURED.tokens;
   const size = { tokens: length, length };
-  const expandedBytes = expandedWithin(model, backend.description, size, memory());
-  const weights = await LaidOutWeights.load(model, { expandedBytes });
+  const room = weightRoom(model, backend.description, size, memory());
+  const weights = await LaidOutWeights.load(model, room);
   await using decoder = new Decoder(backend, weights);
   return await use(decoder);
 }

@@ -38,6 +38,7 @@ async function withPart<T>(
   // Half-precision weights stay so: one pass does not repay expanding them.
   const weights = await LaidOutWeights.load(model, {
     expandedBytes: 0,
+    expertBytes: 0,
     only,
   });
   await using decoder = new Decoder(backend, weights);

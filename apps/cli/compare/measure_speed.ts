@@ -1,7 +1,7 @@
 import { ENGINE_OPTIONS } from "@lopper/backends";
 import { UsageError } from "@lopper/core";
 import { MEMORY, type OptionTable, type OptionValues, wholeNumber } from "@lopper/options";
-import { expandedWithin } from "@lopper/run";
+import { weightRoom } from "@lopper/run";
 import { Decoder, LaidOutWeights, measureSpeed } from "@lopper/runtime";
 import { Command } from "commander";
 import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
@@ -48,8 +48,8 @@ async function run(path: string, options: Options, interruption: Interruption) {
   const backend = await openUserBackend(options.backend, options, () => {});
   const budget = budgetNow(options.memory);
   const size = { tokens: prompt + decode, length: prompt + decode };
-  const expandedBytes = expandedWithin(model, backend.description, size, budget);
-  const weights = await LaidOutWeights.load(model, { expandedBytes });
+  const room = weightRoom(model, backend.description, size, budget);
+  const weights = await LaidOutWeights.load(model, room);
   const decoder = new Decoder(backend, weights);
   const ids = Array.from({ length: prompt }, (_, i) => i % architecture.vocabSize);
   const speed = await measureSpeed(decoder, ids, {

@@ -7,7 +7,13 @@ import {
   type OpenedModel,
 } from "@lopper/evaluation";
 import { type Model, modelDigest } from "@lopper/models";
-import { expandedWithin, fitsInMemory, type MemoryPart, openFitting } from "@lopper/run";
+import {
+  fitsInMemory,
+  type MemoryPart,
+  openFitting,
+  type WeightRoom,
+  weightRoom,
+} from "@lopper/run";
 import { Decoder, LaidOutWeights } from "@lopper/runtime";
 import { openTokenizer } from "@lopper/tokenizers";
 import type { EvaluationLog } from "./evaluation_log.ts";
@@ -84,7 +90,7 @@ async function openEngines(model: Model, length: number, run: EvaluationRun): Pr
   if (options.threads !== undefined) return await open(options.threads);
   return await openFitting(
     open,
-    (description) => fitsInMemory(() => expandedBytesOf(model, description, length, run) >= 0),
+    (description) => fitsInMemory(() => roomOf(model, description, length, run).expandedBytes >= 0),
   );
 }
 
@@ -94,21 +100,21 @@ async function openDecoder(
   length: number,
   run: EvaluationRun,
 ): Promise<Decoder> {
-  const expandedBytes = expandedBytesOf(model, backend.description, length, run);
+  const room = roomOf(model, backend.description, length, run);
   return new Decoder(
     backend,
-    await LaidOutWeights.load(model, { expandedBytes }),
+    await LaidOutWeights.load(model, room),
   );
 }
 
 /** @throws {InsufficientMemoryError} when the least does not fit. */
-function expandedBytesOf(
+function roomOf(
   model: Model,
   backend: BackendDescription,
   length: number,
   { options: { memory }, beside }: EvaluationRun,
-): number {
+): WeightRoom {
   const tokens = Math.max(BATCH_TOKENS, length);
   const part = { tokens, length, beside: beside?.(model) };
-  return expandedWithin(model, backend, part, budgetNow(memory));
+  return weightRoom(model, backend, part, budgetNow(memory));
 }
