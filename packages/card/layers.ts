@@ -18,6 +18,8 @@ interface Removals {
   readonly mlpBlocks: number;
   /** Intermediate channels of MLPs that stayed, and in how many layers. */
   readonly channels: { readonly count: number; readonly layers: number };
+  /** What one of them is: in place of channels, experts may go. */
+  readonly unit: string;
   /** KV groups of attention blocks that stayed, and in how many layers. */
   readonly kvGroups: { readonly count: number; readonly layers: number };
 }
@@ -35,8 +37,9 @@ export function removedOf(changes: readonly LayersBefore[]): Removals {
   };
   return {
     attentionBlocks: gone(groupsOf),
-    mlpBlocks: gone(channelsOf),
-    channels: parts(channelsOf),
+    mlpBlocks: gone(mlpUnits),
+    channels: parts(mlpUnits),
+    unit: mlpUnit(changes.map(({ dense }) => dense)),
     kvGroups: parts(groupsOf),
   };
 }
@@ -45,7 +48,7 @@ export function removedOf(changes: readonly LayersBefore[]): Removals {
  * "3 whole blocks (1 attention, 2 MLP), 704 MLP channels in 5 layers and 1 KV group in 1 layer".
  */
 export function describeRemoved(
-  { attentionBlocks, mlpBlocks, channels, kvGroups }: Removals,
+  { attentionBlocks, mlpBlocks, channels, unit, kvGroups }: Removals,
 ): string {
   const blocks = attentionBlocks + mlpBlocks;
   const kinds = [
@@ -55,7 +58,7 @@ export function describeRemoved(
   const parts = [
     ...(blocks > 0 ? [`${plural(blocks, "whole block")} (${kinds})`] : []),
     ...(channels.count > 0
-      ? [`${plural(channels.count, "MLP channel")} in ${plural(channels.layers, "layer")}`]
+      ? [`${plural(channels.count, unit)} in ${plural(channels.layers, "layer")}`]
       : []),
     ...(kvGroups.count > 0
       ? [`${plural(kvGroups.count, "KV group")} in ${plural(kvGroups.layers, "layer")}`]
@@ -76,7 +79,7 @@ const MAX_GROUPS = 16;
  */
 export function drawnLayers({ dense, pruned }: LayersBeforeAndAfter): string {
   const groups = Math.max(0, ...dense.map((layer) => groupsOf(layer) ?? 0));
-  const channels = Math.max(0, ...dense.map((layer) => channelsOf(layer) ?? 0));
+  const channels = Math.max(0, ...dense.map((layer) => mlpUnits(layer) ?? 0));
   const cells = Math.min(groups, MAX_GROUPS);
   const rows = dense.map((layer, i) => {
     const left = pruned[i] ?? { attention: null, mlp: null };
@@ -84,11 +87,11 @@ export function drawnLayers({ dense, pruned }: LayersBeforeAndAfter): string {
       String(i),
       bar(groupsOf(layer), groupsOf(left), groups, cells),
       share(groupsOf(layer), groupsOf(left)),
-      bar(channelsOf(layer), channelsOf(left), channels, BAR),
-      share(channelsOf(layer), channelsOf(left)),
+      bar(mlpUnits(layer), mlpUnits(left), channels, BAR),
+      share(mlpUnits(layer), mlpUnits(left)),
     ];
   });
-  const head = ["layer", "KV groups", "", "MLP channels", ""];
+  const head = ["layer", "KV groups", "", `${mlpUnit(dense)}s`, ""];
   const widths = head.map((text, column) =>
     Math.max(text.length, ...rows.map((row) => row[column].length))
   );
@@ -102,8 +105,14 @@ function groupsOf({ attention }: LayerSizes): number | undefined {
   return attention?.kvHeads;
 }
 
-function channelsOf({ mlp }: LayerSizes): number | undefined {
-  return mlp?.intermediateSize;
+/** Channels of its MLP, or the experts that it has in place of one. */
+export function mlpUnits({ mlp }: LayerSizes): number | undefined {
+  return mlp?.experts ?? mlp?.intermediateSize;
+}
+
+/** What these are, one of them. */
+export function mlpUnit(layers: readonly LayerSizes[]): string {
+  return layers.some(({ mlp }) => mlp?.experts !== undefined) ? "expert" : "MLP channel";
 }
 
 /** What stays is at least one character, and so is what went. */

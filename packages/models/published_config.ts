@@ -2,6 +2,7 @@ import {
   type Architecture,
   type Block,
   type BlockSize,
+  hasExperts,
   innerWidth,
   outputProjection,
   PlanError,
@@ -90,13 +91,17 @@ export function publishedConfigToJson(config: PublishedConfig): string {
 
 /**
  * The shape that a published config leaves of a model.
- * @throws {PlanError} when it names other layers, or widths that are not whole units of this model.
+ * @throws {PlanError} when the model has experts, or the config names other layers, or widths that
+ *   are not whole units of this model.
  */
 export function fromPublishedConfig(
   { layerCount, blocks }: Pick<Architecture, "layerCount" | "blocks">,
   config: PublishedConfig,
   file: string,
 ): Shape {
+  if (hasExperts({ blocks })) {
+    throw new PlanError(`${file}: it speaks of MLP channels, and this model has experts`);
+  }
   for (const [key, record] of Object.entries(config)) {
     const named = Array.isArray(record) ? record : Object.keys(record).map(Number);
     const outside = named.find((layer) => layer >= layerCount);

@@ -28,6 +28,8 @@ const SIGNS: Readonly<Record<string, PointSign>> = {
   attention: { shape: "square", label: "an attention block went" },
   mlp: { shape: "diamond", label: "an MLP block went" },
   channels: { shape: "triangle-up", label: "MLP channels went" },
+  experts: { shape: "triangle-up", label: "experts went" },
+  "all experts": { shape: "triangle-up", label: "experts of all layers went" },
   kvGroups: { shape: "cross", label: "a KV group went" },
   layer: { shape: "square", label: "a layer went" },
   "all channels": { shape: "triangle-up", label: "channels of all layers went" },

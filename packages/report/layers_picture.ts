@@ -1,3 +1,4 @@
+import { mlpUnit, mlpUnits } from "@lopper/card";
 import type { PrunePlan } from "@lopper/core";
 import { Html, html } from "./html.ts";
 import type { LayerChange } from "./removed.ts";
@@ -72,7 +73,9 @@ function draw(
 ): Html {
   const { width, row, font, attention, mlp } = layout;
   const height = TOP + changes.length * row + 4;
-  const widest = Math.max(1, ...changes.map(({ dense }) => dense.mlp?.intermediateSize ?? 0));
+  const widest = Math.max(1, ...changes.map(({ dense }) => mlpUnits(dense) ?? 0));
+  const isMixture = mlpUnit(changes.map(({ dense }) => dense)) === "expert";
+  const units = isMixture ? "experts" : "MLP, channels";
   const id = `layers-${name}`;
   const own = style &&
     html`
@@ -85,7 +88,7 @@ function draw(
     <title id="${id}-title">What stays of each layer</title>
     <desc id="${id}-desc">${description}</desc>${style}
     <g class="head" text-anchor="start"><text x="${attention
-      .x}" y="14">attention, KV groups</text><text x="${mlp.x}" y="14">MLP, channels</text></g>
+      .x}" y="14">attention, KV groups</text><text x="${mlp.x}" y="14">${units}</text></g>
     ${changes.map((change, i) =>
       html`
         <g transform="translate(0 ${TOP + i * row})">${drawLayer(
@@ -114,8 +117,8 @@ function drawLayer(
 ): Html {
   const { attention, mlp, bar, font } = layout;
   const baseline = bar / 2 + font * 0.36;
-  const channels = dense.mlp?.intermediateSize ?? 0;
-  const kept = pruned.mlp?.intermediateSize ?? 0;
+  const channels = mlpUnits(dense) ?? 0;
+  const kept = mlpUnits(pruned) ?? 0;
   const full = round(mlp.width * channels / widest);
   const label = (x: number, text: string, kind: string) =>
     html`<text class="${kind}" x="${round(x)}" y="${round(baseline)}">${text}</text>`;

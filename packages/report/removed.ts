@@ -29,6 +29,9 @@ export function layerChanges({ layers, frontier, swaps }: LayersOfRun): readonly
     layer,
     dense,
     pruned: layers.pruned[layer] ?? { attention: null, mlp: null },
-    steps: { attention: stepsOf(layer, "attention"), mlp: stepsOf(layer, "mlp") },
+    steps: {
+      attention: stepsOf(layer, "attention"),
+      mlp: stepsOf(layer, dense.mlp?.experts === undefined ? "mlp" : "experts"),
+    },
   }));
 }

@@ -6,7 +6,7 @@ import {
   toPublishedConfig,
   writePrunedModel,
 } from "@lopper/models";
-import { keptOf, type Ranking } from "@lopper/core";
+import { hasExperts, keptOf, type Ranking } from "@lopper/core";
 import { writeText } from "@lopper/formats";
 import { keepsMostImportant } from "@lopper/search";
 import type { Decision } from "./decision.ts";
@@ -36,7 +36,8 @@ export async function writeResult(
     files.push(file);
   };
   await write(PLAN_FILES.plan, planToJson(plan));
-  if (isPrefix) {
+  // It does not speak of experts.
+  if (isPrefix && !hasExperts(model.architecture)) {
     const config = toPublishedConfig(model.architecture, shape, plan.removalOrder);
     await write(PLAN_FILES.published, publishedConfigToJson(config));
   }

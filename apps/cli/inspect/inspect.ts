@@ -106,6 +106,7 @@ function prunable(architecture: Architecture) {
     mlpGroup,
     layersWithPrunableChannels: channels,
     attentionGroup,
+    expertGroup,
     layersWithPrunableHeads: heads,
     largestRatio: largestReachableRatio(model, { ...policy, target: 100 }),
   };
@@ -127,7 +128,8 @@ function describe(facts: Facts): string {
       ...part("embedding", parameters.embedding),
       ...part("LM head", parameters.lmHead),
       ...part("attention", parameters.attention),
-      ...part("MLP", parameters.mlp),
+      ...part("MLP", parameters.mlp ?? 0),
+      ...part("experts", parameters.experts ?? 0),
       ...part("norms", parameters.norms),
       ["all", formatCount(parameters.total), "100.0 %"],
     ]),
@@ -139,13 +141,15 @@ function describe(facts: Facts): string {
     ...notes.map((note) => `  ${note}`),
     "",
     table([
-      ["layer", "query heads", "KV heads", "MLP width"],
+      ["layer", "query heads", "KV heads", prunable.expertGroup === null ? "MLP width" : "experts"],
       ...layerRows(architecture.layers),
     ]),
     "",
     "What pruning could touch:",
     `  blocks    ${prunable.blocks} attention and MLP blocks`,
-    `  channels  MLP of ${prunable.layersWithPrunableChannels} layers, ${prunable.mlpGroup} channels at a time`,
+    prunable.expertGroup === null
+      ? `  channels  MLP of ${prunable.layersWithPrunableChannels} layers, ${prunable.mlpGroup} channels at a time`
+      : `  experts   of all layers, ${prunable.expertGroup} of each at a time`,
     `  heads     attention of ${prunable.layersWithPrunableHeads} layers, ${
       prunable.attentionGroup / architecture.headDim
     } query heads with their KV head at a time`,
@@ -159,7 +163,7 @@ function layerRows(layers: readonly LayerSizes[]): string[][] {
   const rows = layers.map(({ attention, mlp }) => [
     attention ? String(attention.queryHeads) : "removed",
     attention ? String(attention.kvHeads) : "removed",
-    mlp ? String(mlp.intermediateSize) : "removed",
+    mlp ? String(mlp.experts ?? mlp.intermediateSize) : "removed",
   ]);
   const joined: string[][] = [];
   for (let first = 0; first < rows.length;) {

@@ -13,6 +13,7 @@ import {
 } from "@lopper/core";
 import type { BlockTemplate, ExpertSettings, Family, Length, Trait } from "./family.ts";
 import { llama } from "./llama.ts";
+import { withExperts } from "./mixture_blocks.ts";
 
 /**
  * Sizes of the blocks of one layer, in the words of config.json; null where the layer has no such
@@ -73,6 +74,15 @@ export function layersOfBlocks(
   return layers;
 }
 
+/** Of which only the sizes count. */
+function plainExperts({ intermediateSize, experts = 1 }: MlpSizes): ExpertSettings {
+  return {
+    count: experts,
+    channels: intermediateSize,
+    routing: { topK: 1, softmaxOver: "all" },
+  };
+}
+
 function mlpSizes(block: Block): MlpSizes {
   const [first, second] = shapeOfWeight(block, "up");
   return block.routing ? { intermediateSize: second, experts: first } : { intermediateSize: first };
@@ -86,11 +96,14 @@ export function prunedSizes(
   layers: readonly LayerSizes[],
   plan: PrunePlan,
 ): readonly LayerSizes[] {
+  const [mixture] = layers.flatMap(({ mlp }) => mlp?.experts === undefined ? [] : [mlp]);
   const common = {
     ...{ hiddenSize: 1, headDim: 1, traits: new Set<Trait>() },
     attention: layers.map(() => ({ scale: 1, rope: null, window: null, softCap: null })),
+    ...(mixture && { experts: plainExperts(mixture) }),
   };
-  const blocks = blocksOfLayers(llama, common, layers);
+  const like = mixture ? { ...llama, blocks: withExperts(llama.blocks, { at: "" }) } : llama;
+  const blocks = blocksOfLayers(like, common, layers);
   const layerCount = layers.length;
   const shape = shapeOfKept(keptOf({ layerCount, blocks }, plan));
   return layersOfBlocks({ layerCount, headDim: 1, blocks: resizedBlocks(blocks, shape) });

@@ -12,6 +12,8 @@ const KINDS: Readonly<Record<string, { readonly plot: string; readonly row: stri
   attention: { plot: "Attention block removed", row: "attention block" },
   mlp: { plot: "MLP block removed", row: "MLP block" },
   channels: { plot: "First group of MLP channels removed", row: "MLP channels" },
+  experts: { plot: "Mixture of experts removed, or a group of it", row: "experts" },
+  "all experts": { plot: "Experts of all layers removed", row: "experts of all layers" },
   kvGroups: { plot: "First KV group removed", row: "KV group" },
   layer: { plot: "Layer removed", row: "layer" },
 };

@@ -1,4 +1,4 @@
-import { describeRemoved, removedOf } from "@lopper/card";
+import { describeRemoved, mlpUnit, mlpUnits, removedOf } from "@lopper/card";
 import { html } from "../html.ts";
 import { layersFile, layersPicture } from "../layers_picture.ts";
 import { type LayerChange, layerChanges, type LayersOfRun } from "../removed.ts";
@@ -10,6 +10,7 @@ import { folded, table } from "../table.ts";
 export function removedSection({ record, plan }: ReportRun): Section {
   const changes = layerChanges(record);
   const description = `${describeLayers(changes)} The table below has the same in figures.`;
+  const units = `${mlpUnit(record.layers.dense)}s`;
   const content =
     html`<p>A row is a layer, from the input at the top to the output. A filled part stays, a dashed outline is what went, with the step of the search that took it. A cell is a KV group with its query heads.</p>
 <figure>${layersPicture(changes, plan, description)}</figure>
@@ -18,12 +19,12 @@ ${
         "The layers as a table",
         table({
           caption: "What stays of each layer",
-          head: ["layer", "KV groups", "query heads", "MLP channels", "steps"],
+          head: ["layer", "KV groups", "query heads", units, "steps"],
           rows: changes.map((change) => [
             change.layer,
             fromTo(change, ({ attention }) => attention?.kvHeads),
             fromTo(change, ({ attention }) => attention?.queryHeads),
-            fromTo(change, ({ mlp }) => mlp?.intermediateSize),
+            fromTo(change, mlpUnits),
             [...change.steps.attention, ...change.steps.mlp].sort((a, b) => a - b).join(", ") ||
             "–",
           ]),
@@ -58,7 +59,7 @@ export function removedPicture({ record, plan }: Pick<ReportRun, "record" | "pla
 
 function sameShape(a: LayerChange["dense"], b: LayerChange["dense"]): boolean {
   return a.attention?.kvHeads === b.attention?.kvHeads &&
-    a.mlp?.intermediateSize === b.mlp?.intermediateSize;
+    mlpUnits(a) === mlpUnits(b);
 }
 
 function fromTo(

@@ -1,0 +1,119 @@
+import { FileFolder } from "@lopper/files";
+import { MemorySink, writeSafetensors } from "@lopper/formats";
+import {
+  architectureFromConfig,
+  checkConfig,
+  declaredTensors,
+  openModel,
+  packedEntries,
+} from "@lopper/models";
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { inTemporaryFolder } from "./support/cli.ts";
+import { doneHere, failsHere } from "./support/in_process.ts";
+import { Random } from "./support/tiny_models.ts";
+
+const DEMO = fileURLToPath(new URL("../packages/demo-model/data/model", import.meta.url));
+const [EXPERTS, TOP_K, LAYERS] = [8, 2, 2];
+const QUICK = ["--samples", "3", "--width-samples", "3", "--seq-len", "48", "--threads", "1"];
+
+const test = (name: string, body: (folder: string) => Promise<void>) =>
+  Deno.test({
+    name: `experts: ${name}`,
+    // The engine keeps its threads for the life of the process.
+    ...{ sanitizeOps: false, sanitizeResources: false },
+    fn: () => inTemporaryFolder(body),
+  });
+
+/** Text with which a run is quick: a few samples, and a page that chose nothing. */
+async function texts(folder: string): Promise<readonly string[]> {
+  const lines = (await Deno.readTextFile(`${DEMO}/../calibration.jsonl`)).split("\n").slice(0, 60);
+  await Deno.writeTextFile(`${folder}/c.jsonl`, lines.join("\n"));
+  const heldOut = await Deno.readTextFile(`${DEMO}/../held_out.txt`);
+  await Deno.writeTextFile(`${folder}/h.txt`, heldOut.slice(0, 2000));
+  return ["--calibration", `${folder}/c.jsonl`, "--held-out", `${folder}/h.txt`];
+}
+
+/** A mixture of experts with the tokenizer of the embedded model. */
+async function mixture(folder: string): Promise<string> {
+  const json = {
+    ...{ model_type: "qwen3_moe", hidden_size: 24, intermediate_size: 40 },
+    ...{ num_hidden_layers: LAYERS, num_attention_heads: 4, num_key_value_heads: 2, head_dim: 16 },
+    ...{ num_experts: EXPERTS, num_experts_per_tok: TOP_K, moe_intermediate_size: 12 },
+    ...{ vocab_size: 4096, max_position_embeddings: 256, rms_norm_eps: 1e-6 },
+    ...{ norm_topk_prob: true, tie_word_embeddings: true, eos_token_id: 0 },
+  };
+  const { architecture, family } = architectureFromConfig(checkConfig(json, "c"), "c");
+  const random = new Random(7);
+  const entries = declaredTensors(architecture, family).map(({ role, name, shape }) => {
+    const isNorm = name.endsWith("norm.weight");
+    const count = shape.reduce((product, d) => product * d, 1);
+    const scale = "weight" in role ? 2.5 / Math.sqrt(shape.at(-1)!) : 0.5;
+    const values = Float32Array.from(
+      { length: count },
+      () => (isNorm ? 1 : 0) + (isNorm ? 0.2 : scale) * (2 * random.unit() - 1),
+    );
+    const bytes = new Uint8Array(values.buffer);
+    return { name, dtype: "F32" as const, shape, data: () => Promise.resolve(bytes) };
+  });
+  const sink = new MemorySink();
+  await writeSafetensors(sink, packedEntries(architecture, family, entries));
+  await sink.commit();
+  await Deno.mkdir(folder);
+  await Deno.writeFile(`${folder}/model.safetensors`, sink.bytes);
+  await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify(json));
+  for (const file of ["tokenizer.json", "tokenizer_config.json"]) {
+    await Deno.copyFile(`${DEMO}/${file}`, `${folder}/${file}`);
+  }
+  return folder;
+}
+
+const readJson = async (path: string) => JSON.parse(await Deno.readTextFile(path));
+
+test("the preset takes experts alone, as many in every layer, and what is written is plain", async (folder) => {
+  const model = await mixture(`${folder}/m`);
+  const args = ["prune", model, ...await texts(folder), ...QUICK, "--ratio", "6"];
+  const told = await doneHere([...args, "--preset", "experts", "--out", `${folder}/p`]);
+  assert.match(told, /experts by msan/);
+  const record = await readJson(`${folder}/p/run.json`);
+  const { attention, mlp: { experts } } = record.layers.pruned[0];
+  assert.deepEqual(attention, record.layers.dense[0].attention, "attention stays");
+  assert.ok(experts >= TOP_K && experts < EXPERTS, `${experts} experts are left`);
+  assert.deepEqual(record.layers.pruned[0], record.layers.pruned[1]);
+  assert.deepEqual(record.rankings.map(({ ranking }: { ranking: string }) => ranking), ["msan"]);
+  const config = await readJson(`${folder}/p/config.json`);
+  assert.equal(config.model_type, "qwen3_moe");
+  assert.equal(config.num_experts, experts);
+  assert.equal(config.num_experts_per_tok, TOP_K);
+  assert.ok(!("per_layer_config" in config) && !("auto_map" in config));
+  using pruned = await openModel(new FileFolder(`${folder}/p`));
+  assert.ok(pruned.store.tensors.get("model.layers.0.mlp.gate.weight")!.shape[0] === experts);
+
+  const page = await Deno.readTextFile(`${folder}/p/README.md`);
+  assert.match(page, new RegExp(`${LAYERS * (EXPERTS - experts)} experts in 2 layers`));
+  await doneHere(["report", `${folder}/p`, "--out", `${folder}/r.html`]);
+  assert.match(await Deno.readTextFile(`${folder}/r.html`), /experts/);
+
+  const reap = [...args, "--preset", "experts", "--ranking", "reap", "--out", `${folder}/q`];
+  await doneHere(reap);
+  const { rankings } = await readJson(`${folder}/q/run.json`);
+  assert.deepEqual(rankings.map(({ ranking }: { ranking: string }) => ranking), ["reap"]);
+});
+
+test("each layer by itself where that is asked for, against blocks and heads; inspect says what there is", async (folder) => {
+  const model = await mixture(`${folder}/m`);
+  const told = await doneHere(["inspect", model]);
+  assert.match(told, /experts +\d[\d.,]* ?[MK]? /);
+  assert.match(told, /experts +of all layers, 1 of each at a time/);
+  const args = ["prune", model, ...await texts(folder), ...QUICK, "--ratio", "8"];
+  await doneHere([...args, "--experts-by-layer", "--recover", "none", "--out", `${folder}/p`]);
+  const record = await readJson(`${folder}/p/run.json`);
+  assert.ok(record.ratio >= 8);
+  const kinds = record.rankings.map(({ dimension }: { dimension: string }) => dimension);
+  assert.deepEqual(kinds, ["experts", "kvGroups"]);
+});
+
+test("a model without them is told so", async (folder) => {
+  const prune = ["prune", "demo", "--preset", "experts", "--out", `${folder}/p`, ...QUICK];
+  await failsHere(prune, 2, /--preset experts is for mixtures of experts, and this model has none/);
+});
