@@ -1,6 +1,7 @@
 import { BackendUnavailableError } from "@lopper/core";
 import { GraphBuilder } from "@lopper/graphs";
 import process from "node:process";
+import { ATTENTION_OPS } from "./attention_ops.ts";
 import { type Backend, type BackendDescription, float32, float32Data } from "./backend.ts";
 import { bindingFolder, loaderMessage, missingCudaFiles } from "./cuda_library.ts";
 import { ENGINE, ENGINE_VERSION, knowsProvider, ort } from "./node_engine.ts";
@@ -32,7 +33,7 @@ export async function openCudaBackend(): Promise<Backend> {
     );
   }
   keepFloat32();
-  const description = describe("cuda", { attentionOp: "attention", logSoftmax: true });
+  const description = describe("cuda", { attentionOp: ATTENTION_OPS.cuda, logSoftmax: true });
   return await open(description, [], cudaReason);
 }
 
@@ -65,7 +66,7 @@ function cudaReason(message: string): Reason | undefined {
 export async function openWebGpuBackend(): Promise<Backend> {
   const needed = "a GPU with a Vulkan, Metal or Direct3D 12 driver";
   if (!knowsProvider("webgpu")) throw unknownProvider("webgpu", needed);
-  const description = describe("webgpu", { attentionOp: "plain", logSoftmax: false });
+  const description = describe("webgpu", { attentionOp: ATTENTION_OPS.webgpu, logSoftmax: false });
   return await open(description, ["GroupQueryAttention"], (message) => {
     const found = /Failed to get a WebGPU adapter: [^\n]*/.exec(message)?.[0].trim();
     return found === undefined ? undefined : { found, needed };

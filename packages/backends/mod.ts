@@ -1,3 +1,4 @@
+export { ATTENTION_OPS } from "./attention_ops.ts";
 export {
   type Backend,
   type BackendDescription,

@@ -1,3 +1,4 @@
+import { ATTENTION_OPS } from "./attention_ops.ts";
 import type { Backend, BackendOptions } from "./backend.ts";
 import { ENGINE, ort } from "./node_engine.ts";
 import { OrtBackend } from "./ort.ts";
@@ -16,7 +17,7 @@ export function openNodeBackend(
       engine: ENGINE,
       threads,
       engines: 1,
-      attentionOp: "gqa",
+      attentionOp: ATTENTION_OPS.cpu,
       logSoftmax: true,
       residentWeights: false,
       memoryLimitBytes: null,

@@ -1,4 +1,5 @@
 import * as ort from "onnxruntime-web";
+import { ATTENTION_OPS } from "./attention_ops.ts";
 import type { Backend, BackendDescription } from "./backend.ts";
 import { type Ort, OrtBackend } from "./ort.ts";
 
@@ -12,7 +13,7 @@ export function describeWebEngine(threads: number): BackendDescription {
     engine: `onnxruntime-web ${ort.env.versions.web ?? ort.env.versions.common}`,
     threads,
     engines: threads,
-    attentionOp: "attention",
+    attentionOp: ATTENTION_OPS.wasm,
     logSoftmax: true,
     residentWeights: false,
     memoryLimitBytes: WASM32_BYTES,

@@ -1,5 +1,5 @@
-import type { BackendDescription } from "@lopper/backends";
-import type { Block } from "@lopper/core";
+import { ATTENTION_OPS, type BackendDescription } from "@lopper/backends";
+import type { Architecture, Block } from "@lopper/core";
 import { type AttentionOp, operatorLacks } from "@lopper/graphs";
 
 /**
@@ -18,6 +18,26 @@ export function attentionOpFor(
 ): AttentionOp {
   const ops = [attentionOp, ...OTHERS.slice(OTHERS.indexOf(attentionOp) + 1)];
   return ops.find((op) => operatorLacks(op, block) === null) ?? "plain";
+}
+
+/**
+ * Which layers of a model do without the fastest operator of a backend, and why: a short sentence
+ * for each backend and reason.
+ */
+export function slowerAttention({ blocks }: Pick<Architecture, "blocks">): readonly string[] {
+  const attended = blocks.filter(({ attention }) => attention);
+  return (["cpu", "wasm"] as const).flatMap((name) => {
+    const layers = new Map<string, number>();
+    for (const block of attended) {
+      const lacks = operatorLacks(ATTENTION_OPS[name], block);
+      if (lacks !== null) layers.set(lacks, (layers.get(lacks) ?? 0) + 1);
+    }
+    return [...layers].map(([lacks, count]) => {
+      const some = count === 1 ? "1 layer attends" : `${count} layers attend`;
+      const what = count === attended.length ? "all layers attend" : some;
+      return `on ${name}, ${what} by slower operators: the fastest one does not compute ${lacks}`;
+    });
+  });
 }
 
 /** In how many chunks the queries of a batch of sequences go through attention. */

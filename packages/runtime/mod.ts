@@ -1,4 +1,9 @@
-export { ATTENTION_CHUNK, attentionChunks, attentionOpFor } from "./attention_op.ts";
+export {
+  ATTENTION_CHUNK,
+  attentionChunks,
+  attentionOpFor,
+  slowerAttention,
+} from "./attention_op.ts";
 export { type BlockCapture, Decoder } from "./decoder.ts";
 export { forwardFrom, sequenceLogits } from "./forward.ts";
 export {

@@ -2,6 +2,7 @@ import { type Architecture, countParameters, formatBytes, formatCount } from "@l
 import { digestForm, type LayerSizes, type Model, modelDigest } from "@lopper/models";
 import { HUB, type OptionTable, type OptionValues, OUTPUT } from "@lopper/options";
 import { groupSizes } from "@lopper/run";
+import { slowerAttention } from "@lopper/runtime";
 import {
   defaultExpertGroup,
   defaultMlpGroup,
@@ -52,7 +53,7 @@ export function inspectCommand(
         parameters: parametersOf(model.architecture),
         bytes: model.weightBytes,
         quantised: model.quantised,
-        notes: model.notes,
+        notes: [...model.notes, ...slowerAttention(model.architecture)],
         dtypes: dtypes(model.weights.map(({ tensor }) => tensor)),
         architecture: { ...digestForm(model), eosTokenIds: model.architecture.eosTokenIds },
         prunable: prunable(model.architecture),
