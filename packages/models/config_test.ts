@@ -5,6 +5,7 @@ import {
   denseShape,
   firstRope,
   fullyAttended,
+  haveWeight,
   headsOf,
   keepLayers,
   sizeOf,
@@ -326,4 +327,29 @@ Deno.test("config: rotary settings are written under the keys of earlier readers
   assert.deepEqual(ropeIn(earlier), { theta: 7, scaling: { type: "linear", factor: 2 } });
   assert.deepEqual(ropeIn(scaled), ropeIn(earlier));
   assert.equal("rope_theta" in changed({}), false);
+});
+
+Deno.test("config: what the first configs of Phi-3 call yarn is LongRoPE, and what Baichuan leaves out says which kind it is", () => {
+  const config = (name: string) =>
+    JSON.parse(Deno.readTextFileSync(
+      new URL(`../../tests/fixtures/families/${name}/config.json`, import.meta.url),
+    ));
+  const described = (json: Record<string, unknown>) =>
+    architectureFromConfig(checkConfig(json, FILE), FILE).architecture;
+  const { rope_parameters, ...phi3 } = config("phi3-long");
+  const { rope_type: _, ...rest } = rope_parameters;
+  const long = described({ ...phi3, rope_parameters });
+  assert.equal(long.blocks[0].attention!.rope!.scaling!.type, "longrope");
+  for (const type of ["su", "yarn"]) {
+    assert.deepEqual(described({ ...phi3, rope_scaling: { ...rest, type } }), long, type);
+  }
+
+  const { model_max_length: __, ...first } = config("baichuan-alibi");
+  const slopes = ({ blocks }: Architecture) => haveWeight(blocks, "slopes");
+  assert.equal(slopes(described(config("baichuan-alibi"))), true);
+  assert.equal(slopes(described(config("baichuan"))), false);
+  assert.equal(slopes(described({ ...first, max_position_embeddings: 64 })), false);
+  const second = described({ ...config("baichuan-alibi"), vocab_size: 125_696 });
+  assert.equal(second.scaling?.unitHead, true);
+  assert.equal(described(config("baichuan-alibi")).scaling, undefined);
 });

@@ -9,6 +9,11 @@ export const phi3: Family = {
   // No key of its config says that there are some.
   has: {},
   slidingWindow: "sliding_window",
+  usual: (config) => ({
+    ...config,
+    ...inTheirWords("rope_scaling", config),
+    ...inTheirWords("rope_parameters", config),
+  }),
   plainHeads: "any",
   defaults: { ...llama.defaults, maxPositions: 4096, rmsNormEps: 1e-5 },
   packing: [
@@ -16,3 +21,13 @@ export const phi3: Family = {
     { tensor: "mlp.gate_up_proj.weight", weights: ["gate", "up"] },
   ],
 };
+
+/** Its first configs say "yarn" for what is LongRoPE. */
+function inTheirWords(key: string, config: Readonly<Record<string, unknown>>) {
+  const rope = config[key];
+  if (typeof rope !== "object" || rope === null) return {};
+  const renamed = Object.entries(rope).map((
+    [name, value],
+  ) => [name, /^(?:rope_)?type$/.test(name) && value === "yarn" ? "longrope" : value]);
+  return { [key]: Object.fromEntries(renamed) };
+}
