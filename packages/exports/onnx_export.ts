@@ -10,6 +10,7 @@ import {
 import {
   copyCompanions,
   type Model,
+  outerWeight,
   ropeFactor,
   ropeFrequencies,
   weightsOfBlock,
@@ -17,6 +18,7 @@ import {
 import type { ExportPrecision, WrittenExport } from "./export.ts";
 import { generationConfig, onnxConfig } from "./onnx_config.ts";
 import { OnnxWeight } from "./onnx_weights.ts";
+import { unitRowsStore } from "./unit_rows.ts";
 
 export interface OnnxExportOptions {
   /** float32 unless said. */
@@ -113,6 +115,13 @@ function weightsByPlace(model: Model): ReadonlyMap<string, OnnxWeight> {
     }
   }
   const outer = (name: string) => placeOf({ block: null, name });
-  if (architecture.tiedEmbeddings) found.set(outer("lmHead"), found.get(outer("embedding"))!);
+  if (architecture.scaling?.unitHead) {
+    // Not a word of the layout says so: the head is stored as it is used, apart from the embedding.
+    const head = outerWeight(model, "lmHead");
+    const apart = { ...head, name: model.family.tensorNames.lmHead };
+    found.set(outer("lmHead"), new OnnxWeight(unitRowsStore(store, head), apart));
+  } else if (architecture.tiedEmbeddings) {
+    found.set(outer("lmHead"), found.get(outer("embedding"))!);
+  }
   return found;
 }

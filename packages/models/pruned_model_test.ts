@@ -67,6 +67,7 @@ const NORMS: Readonly<Record<string, readonly string[]>> = {
   exaone4: ["post_attention_layernorm"],
   gemma2: ["input_layernorm", "post_attention_layernorm"],
   gemma3_text: ["input_layernorm", "post_attention_layernorm"],
+  glm4: ["input_layernorm", "post_self_attn_layernorm"],
   gpt2: ["ln_1"],
   olmo2: ["post_attention_layernorm"],
   olmo3: ["post_attention_layernorm"],

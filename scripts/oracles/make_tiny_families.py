@@ -430,6 +430,16 @@ def packed_families():
                 long_factor=[1.5, 2.0, 4.0, 7.5, 12.0, 20.0])}},
         ),
         Family(
+            "glm4", "GLM-4: norms before and behind blocks, neighbours of half of each head rotated, gate and up in one matrix.",
+            tiny("glm4", head_dim=16), [(2, 12), (1, 21)], stored=torch.bfloat16,
+        ),
+        Family(
+            "glm4-mqa", "GLM-4 with one KV head, without biases, 3 query heads of 12, a third of them rotated.",
+            tiny("glm4", num_attention_heads=3, num_key_value_heads=1, head_dim=12, attention_bias=False,
+                 rope_parameters=rope(partial_rotary_factor=1 / 3)),
+            [(2, 11), (1, 17)], stored=torch.float16,
+        ),
+        Family(
             "starcoder2", "StarCoder 2: layer norms, plain MLPs with gelu, biases everywhere, two KV heads.",
             tiny("starcoder2"), [(2, 12), (1, 19)],
         ),

@@ -108,6 +108,14 @@ const OWN: Readonly<Record<string, (random: Random, size: TinySize) => Settings>
   ministral3: () => ({ rope_parameters: ROPES[2] }),
   olmo: (random) => ({ clip_qkv: random.pick([null, 0.7]) }),
   opt: (random) => ({ layer_norm_elementwise_affine: random.chance(0.7) }),
+  phi3: (random, { headDim }) => ({
+    rope_parameters: random.pick([ROPES[0], {
+      rope_type: "longrope",
+      short_factor: Array.from({ length: headDim / 2 }, (_, i) => 1 + i / 10),
+      long_factor: Array.from({ length: headDim / 2 }, (_, i) => 1 + i),
+      original_max_position_embeddings: 32,
+    }]),
+  }),
   smollm3: (random, { layerCount }) => ({
     use_sliding_window: true,
     no_rope_layers: Array.from({ length: layerCount }, () => random.int(0, 1)),

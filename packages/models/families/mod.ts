@@ -10,6 +10,7 @@ import { gemma3 } from "./gemma3.ts";
 import { gptOss } from "./gpt_oss.ts";
 import { granite } from "./granite.ts";
 import { graniteMoe } from "./granitemoe.ts";
+import { glm4 } from "./glm4.ts";
 import { gpt2 } from "./gpt2.ts";
 import { gptNeox } from "./gpt_neox.ts";
 import { llama } from "./llama.ts";
@@ -67,6 +68,7 @@ export const FAMILIES: readonly Family[] = [
   gptNeox,
   gpt2,
   baichuan,
+  glm4,
 ];
 
 /**

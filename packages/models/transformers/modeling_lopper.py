@@ -71,6 +71,12 @@ FAMILIES = {
         layer_class="Layer",
     ),
     "Gemma2": Family(norms=BOTH),
+    "Glm4": Family(
+        norms={
+            "attention": ("input_layernorm", "post_self_attn_layernorm"),
+            "mlp": ("post_attention_layernorm", "post_mlp_layernorm"),
+        }
+    ),
     "Gemma3": Family(norms=BOTH),
     "Olmo2": Family(norms=POST),
     "Olmo3": Family(norms=POST),
