@@ -81,7 +81,11 @@ const gguf: ExportFormat = {
   check: checkGgufTokenizer,
   refusesDiffering: ({ architecture }) => whyNotDeci(architecture),
   write: (model, open, options, title) =>
-    exportGguf(model, open, { title, precision: ggufPrecision(options) }),
+    exportGguf(model, open, {
+      ...{ title, precision: ggufPrecision(options) },
+      // Who asks for a precision gets all of it.
+      ...(!options.dtype && !options.quantize && { quantised: options.quantised }),
+    }),
   verifiedBy: "lopper",
   logits: openedLogits,
 };

@@ -2,6 +2,7 @@ import { ENGINE_OPTIONS } from "@lopper/backends";
 import { UsageError } from "@lopper/core";
 import { choice, HUB, on, type OptionTable, OUTPUT, path } from "@lopper/options";
 import type { ExportPrecision, GgufPrecision } from "./export.ts";
+import type { QuantisedSource } from "./gguf/kept_quantised.ts";
 
 /** What the user asks of the weights; without it, what the format takes by itself. */
 export const EXPORT_DTYPES = ["fp32", "fp16"] as const satisfies readonly ExportPrecision[];
@@ -36,6 +37,8 @@ export interface FormatOptions {
   readonly layout?: Layout;
   readonly dtype?: ExportDType;
   readonly quantize?: Quantization;
+  /** Of GGUF: whose matrices are copied from there, where neither of both is asked. */
+  readonly quantised?: QuantisedSource;
 }
 
 interface FormatFacts {
@@ -59,8 +62,9 @@ const each = (say: (name: FormatName, facts: FormatFacts) => string | null) =>
 /** The precision that the result of an export is held to. */
 export function precisionOf(
   format: FormatName,
-  { dtype, quantize }: FormatOptions,
+  { dtype, quantize, quantised }: FormatOptions,
 ): ExportPrecision | GgufPrecision {
+  if (quantised && format === "gguf" && !dtype && !quantize) return "q8_0";
   // What stays as it is, is compared bit for bit.
   return quantize ?? dtype ?? formatFacts(format).dtype ?? "fp32";
 }
@@ -92,6 +96,14 @@ export const EXPORT_OPTIONS = {
   },
   out: { form: path("dir"), help: "folder for the result", isNeeded: true },
   ...PRECISION_OPTIONS,
+  keepQuantised: {
+    form: path("file"),
+    help:
+      "gguf: the GGUF file from which the model was pruned; matrices that stayed as they were " +
+      "are copied from it, new ones have 8 bits",
+    stated: "what is in the file that is exported itself",
+    conflicts: ["dtype", "quantize"],
+  },
   layout: {
     form: choice("name", all.flatMap(({ layouts }) => layouts)),
     help: "safetensors in DeciLM's layout, for vLLM and mlx-lm",

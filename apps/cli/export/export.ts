@@ -1,3 +1,4 @@
+import { UsageError } from "@lopper/core";
 import { SourceWatch } from "@lopper/files";
 import { checkFormatOptions, EXPORT_OPTIONS } from "@lopper/exports";
 import type { OptionValues } from "@lopper/options";
@@ -6,6 +7,7 @@ import { checkApart } from "../folder/apart.ts";
 import { ExportFolder } from "../exporting/export_folder.ts";
 import { exportInto } from "../exporting/export_into.ts";
 import { describeExport } from "../exporting/export_output.ts";
+import { itself, quantisedSource } from "../exporting/quantised_source.ts";
 import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
 import { addOptions } from "../inputs/commander_options.ts";
 import { type LocateModels, MODEL_HELP, modelLocator } from "../inputs/locate_models.ts";
@@ -47,8 +49,11 @@ async function run(
   options: Options,
   { interruption, locate }: { interruption: Interruption; locate: LocateModels },
 ) {
-  const { to, out, verify, backend, threads } = options;
+  const { to, out, verify, backend, threads, keepQuantised } = options;
   checkFormatOptions(to, options, "--to");
+  if (keepQuantised !== undefined && to !== "gguf") {
+    throw new UsageError(`--keep-quantised goes with --to gguf, and it is --to ${to}`);
+  }
   using reporter = openReporter(options.json);
   const watch = new SourceWatch();
   const [located] = await locate([path], { offline: options.offline, reporter, interruption });
@@ -56,7 +61,15 @@ async function run(
   try {
     await checkApart(out, located.path ?? model.folder.name);
     await using folder = await ExportFolder.open(out, options, (text) => reporter.warn(text));
-    const record = await exportInto(model, { title: located.title, to, options }, {
+    using source = keepQuantised === undefined
+      ? null
+      : await quantisedSource(keepQuantised, located.path ?? model.folder.name);
+    const quantised = source ?? (to === "gguf" ? await itself(model) : null);
+    const task = {
+      ...{ title: located.title, to },
+      options: { ...options, ...(quantised && { quantised }) },
+    };
+    const record = await exportInto(model, task, {
       ...{ folder, reporter },
       engine: verify === "logits" ? { backend, threads } : null,
       signal: interruption.saying("stopped; nothing is written"),

@@ -7,7 +7,7 @@ import {
   type FormatOptions,
 } from "@lopper/exports";
 import { type Model, openModel } from "@lopper/models";
-import { FileFolder, FolderLock, SourceWatch } from "@lopper/files";
+import { FileFolder, FolderLock, isFile, SourceWatch } from "@lopper/files";
 import {
   type ExportFlags,
   exportOf,
@@ -19,6 +19,7 @@ import { basename } from "node:path";
 import { checkApart } from "../folder/apart.ts";
 import { ExportFolder, type Replacing } from "../exporting/export_folder.ts";
 import { exportInto } from "../exporting/export_into.ts";
+import { quantisedSource } from "../exporting/quantised_source.ts";
 import type { Interruption } from "../terminal/interrupt.ts";
 import type { Reporter } from "../terminal/reporter.ts";
 import { withWayOn } from "../terminal/way_on.ts";
@@ -151,7 +152,14 @@ async function writeExport(
 ): Promise<ExportRecord> {
   const watch = new SourceWatch();
   using model = await openModel(new FileFolder(out, watch));
-  const task = { title: basename(out), to: flags.format, options: formatOptions(flags) };
+  // What stays of a GGUF file goes into another one as it is.
+  const from = record.flags.model;
+  const isGguf = flags.format === "gguf" && from !== null && /\.gguf$/i.test(from);
+  using quantised = isGguf && await isFile(from) ? await quantisedSource(from, out) : null;
+  const task = {
+    ...{ title: basename(out), to: flags.format },
+    options: { ...formatOptions(flags), ...(quantised && { quantised }) },
+  };
   const backend = record.backend.name === "wasm" ? "wasm" : "cpu";
   return await exportInto(model, task, {
     ...{ folder, reporter, signal },

@@ -1,7 +1,16 @@
-import { type OpenSink, type TensorTypeName, writeFile, writeGguf } from "@lopper/formats";
+import { formatBytes } from "@lopper/core";
+import {
+  type GgufTensorEntry,
+  type OpenSink,
+  tensorBytes,
+  type TensorTypeName,
+  writeFile,
+  writeGguf,
+} from "@lopper/formats";
 import { copyTerms, GgufFolder, type Model } from "@lopper/models";
 import type { GgufPrecision, WrittenExport } from "../export.ts";
 import { architectureOf } from "./architecture.ts";
+import { keptQuantised, type KeptTensor, type QuantisedSource } from "./kept_quantised.ts";
 import { ggufLayers } from "./layers.ts";
 import { modelEntries } from "./metadata.ts";
 import { ggufTensors } from "./tensors.ts";
@@ -10,8 +19,10 @@ import { tokenizerMetadata } from "./tokenizer.ts";
 export interface GgufExportOptions {
   /** What the model is called; the file, too, with `.gguf` behind it. */
   readonly title: string;
-  /** What matrices are stored as; fp16 unless said. */
+  /** What matrices are stored as; fp16 unless said, or q8_0 beside quantised ones that stay. */
   readonly precision?: GgufPrecision;
+  /** Matrices that still are what they are there are copied, without quantising them again. */
+  readonly quantised?: QuantisedSource;
 }
 
 const TYPES: Readonly<Record<GgufPrecision, TensorTypeName>> = {
@@ -35,12 +46,13 @@ export interface WrittenGguf extends WrittenExport {
 export async function exportGguf(
   model: Model,
   open: OpenSink,
-  { title, precision = "fp16" }: GgufExportOptions,
+  { title, quantised: source, precision = source ? "q8_0" : "fp16" }: GgufExportOptions,
 ): Promise<WrittenGguf> {
   const type = TYPES[precision];
   const layers = ggufLayers(model.architecture.blocks);
   const arch = architectureOf(model, layers);
-  const tensors = ggufTensors(model, arch, layers, type);
+  const kept = source ? await keptQuantised(model, arch, source) : new Map<string, KeptTensor>();
+  const tensors = ggufTensors(model, arch, layers, { type, kept });
   const tokenizer = await tokenizerMetadata(model);
   const entries = [
     ...modelEntries(model, title, arch, layers, type),
@@ -52,11 +64,12 @@ export async function exportGguf(
   const terms = await copyTerms(model.folder, open);
   const quantised = type === "Q8_0" || type === "Q4_0";
   const unquantised = quantised ? tensors.filter((t) => t.type === "F16") : [];
+  const notes = [...tokenizer.notes, ...(source ? [keptNote(model, kept, tensors)] : [])];
   return {
     files: [file, ...terms],
     customCode: false,
     architecture: arch.name,
-    ...(tokenizer.notes.length > 0 && { notes: tokenizer.notes }),
+    ...(notes.length > 0 && { notes }),
     ...(unquantised.length > 0 && { unquantised: unquantised.map(({ name }) => name) }),
   };
 }
@@ -67,6 +80,18 @@ export async function exportGguf(
  */
 export async function checkGgufTokenizer(model: Model): Promise<void> {
   await tokenizerMetadata(model);
+}
+
+/** What was copied, and what was not. */
+function keptNote(
+  { weights }: Model,
+  kept: ReadonlyMap<string, KeptTensor>,
+  tensors: readonly GgufTensorEntry[],
+): string {
+  const matrices = weights.filter(({ tensor }) => tensor.shape.length > 1);
+  const bytes = tensors.reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
+  return `${kept.size} of ${matrices.length} matrices are as they were quantised, the others are new and Q8_0 where ` +
+    `their rows are whole blocks: ${formatBytes(bytes)} of tensors`;
 }
 
 /** A title without what file systems take amiss. */

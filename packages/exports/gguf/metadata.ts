@@ -13,7 +13,12 @@ import { layerNumbers } from "./architecture.ts";
 import type { GgufLayer } from "./layers.ts";
 
 /** What a file is called by the type of most of its matrices (llama.h, `enum llama_ftype`). */
-const FILE_TYPES: Readonly<Record<TensorTypeName, number>> = { F32: 0, F16: 1, Q4_0: 2, Q8_0: 7 };
+const FILE_TYPES: Readonly<Partial<Record<TensorTypeName, number>>> = {
+  F32: 0,
+  F16: 1,
+  Q4_0: 2,
+  Q8_0: 7,
+};
 /** The version in which today's blocks are laid out (ggml.h, GGML_QNT_VERSION). */
 const QUANTIZATION_VERSION = 2;
 
@@ -37,7 +42,7 @@ export function modelEntries(
     text("general.architecture", arch.name),
     text("general.type", "model"),
     text("general.name", title),
-    count("general.file_type", FILE_TYPES[type]),
+    count("general.file_type", FILE_TYPES[type]!),
     ...(quantised ? [count("general.quantization_version", QUANTIZATION_VERSION)] : []),
     count(own("block_count"), layers.length),
     count(own("context_length"), architecture.maxPositions),

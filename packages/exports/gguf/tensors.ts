@@ -21,11 +21,20 @@ import {
 import { convertedTensor } from "../convert.ts";
 import { checkHalfRange } from "../half_range.ts";
 import { frequencyDivisors, ZERO_HEADS, zeroWidth } from "./architecture.ts";
+import { interleavedRows } from "./interleaved.ts";
+import type { KeptTensor } from "./kept_quantised.ts";
 import type { GgufLayer } from "./layers.ts";
 import { packed, packedName } from "./packed.ts";
 
+/** What matrices are stored as. */
+export interface MatrixTypes {
+  readonly type: TensorTypeName;
+  /** Those that are copied as they are, by the names of weights. */
+  readonly kept: ReadonlyMap<string, KeptTensor>;
+}
+
 /**
- * The tensors of a file, lazily. `type` is that of matrices; vectors are F32, which is all that
+ * The tensors of a file, lazily. Vectors are F32, which is all that
  * llama.cpp computes norms in. While one is read, it is in memory as it lies in the checkpoint, in
  * float32, and as it is written.
  */
@@ -33,12 +42,15 @@ export function ggufTensors(
   model: Model,
   arch: GgufArchitecture,
   layers: readonly GgufLayer[],
-  type: TensorTypeName,
+  { type, kept }: MatrixTypes,
 ): readonly GgufTensorEntry[] {
   const { architecture, weights } = model;
   const outer = (part: string) => weights.filter(({ role }) => role.part === part);
   const entries = (found: readonly Weight[], layer = 0) =>
-    packed(found, arch, layer, (weight) => weightTensor(model, weight, layer, arch, type));
+    packed(found, arch, layer, (weight) => {
+      const entry = weightTensor(model, weight, layer, arch, type);
+      return { ...entry, ...kept.get(weight.tensor.name) };
+    });
   const block = ({ layer, kind }: Block) =>
     weights.filter(({ role }) => "layer" in role && role.part === kind && role.layer === layer);
   return [
@@ -99,23 +111,11 @@ function weightTensor(
       return await convertedTensor(store, tensor, type satisfies FloatDType).data();
     }
     const values = await store.readFloat32(tensor.name);
-    checkHalfRange(tensor, values, type);
-    return type === "Q8_0" ? quantizeQ8_0(values) : quantizeQ4_0(values);
+    const bits = type === "Q8_0" ? "Q8_0" : "Q4_0";
+    checkHalfRange(tensor, values, bits);
+    return bits === "Q8_0" ? quantizeQ8_0(values) : quantizeQ4_0(values);
   };
   return { name, type, shape, data };
-}
-
-/** Rows of each head with its two halves interleaved: row j goes to 2j, row j + d/2 to 2j + 1. */
-function interleavedRows(bytes: Uint8Array, rowBytes: number, headRows: number): Uint8Array {
-  const out = new Uint8Array(bytes.length);
-  const rows = bytes.length / rowBytes;
-  for (let row = 0; row < rows; row++) {
-    const inHead = row % headRows;
-    const half = headRows / 2;
-    const to = row - inHead + (inHead < half ? 2 * inHead : 2 * (inHead - half) + 1);
-    out.set(bytes.subarray(row * rowBytes, (row + 1) * rowBytes), to * rowBytes);
-  }
-  return out;
 }
 
 function divisorTensor({ architecture }: Model): readonly GgufTensorEntry[] {

@@ -76,7 +76,7 @@ function headItCannotSay(
 }
 
 function blockItCannotSay(
-  { settings = [], activation = "silu" }: GgufArchitecture,
+  { settings = [], activation = "silu", parallel }: GgufArchitecture,
   blocks: readonly Block[],
 ): string | null {
   const says = (key: string) => settings.some((setting) => setting.key === key);
@@ -84,6 +84,13 @@ function blockItCannotSay(
     !block.attention && (block.activation ?? "silu") !== activation
   );
   if (other) return `its MLPs compute ${other.activation ?? "silu"}`;
+  const second = blocks.filter(({ attention }) => !attention);
+  if (!parallel && second.some((block) => block.parallel)) {
+    return "its MLPs read what attention reads";
+  }
+  if (parallel === true && !second.every((block) => block.parallel)) {
+    return "its MLPs read what attention puts out";
+  }
   return blocks.some(({ multiplier }) => differ(multiplier, 1)) && !says("residual_scale")
     ? "what its blocks add is multiplied"
     : null;

@@ -4,6 +4,7 @@ import { fromFloat32, toFloat32 } from "../dtypes.ts";
 import { finiteFloat32, finiteHalves, type OffsetOf } from "../finite_values.ts";
 import type { TensorInfo, TensorStore } from "../tensors.ts";
 import type { GgufTensor } from "./header.ts";
+import type { GgufTensorType } from "./tensor_types.ts";
 
 /** Bytes of a quantised tensor that are read and decoded at a time. */
 const CHUNK_BYTES = 1024 * 1024;
@@ -24,6 +25,16 @@ export interface NamedTensor {
   readonly plusOne?: true;
   /** Which rows of the tensor it is, where it is not all of them. */
   readonly part?: { readonly from: number; readonly rows: number };
+}
+
+/** A matrix as it lies in the file. */
+export interface StoredTensor {
+  readonly type: GgufTensorType;
+  /**
+   * Bytes of rows, and of blocks of values in each of them; null for all. Rows are in the order of
+   * the file, in which those of a head may be interleaved.
+   */
+  read(rows: Uint32Array | null, blocks: Uint32Array | null): Promise<Uint8Array>;
 }
 
 /** A tensor as rows: how they lie in the file, and what they are outside of it. */
@@ -83,8 +94,40 @@ export class GgufTensorStore implements TensorStore {
     return finiteHalves(rows.info, await this.readBytes(name), offsetIn(rows));
   }
 
+  /** How a matrix lies in the file; null for a vector. */
+  stored(name: string): StoredTensor | null {
+    const { tensor: { type, shape } } = this.#get(name);
+    return shape.length > 1
+      ? { type, read: (rows, blocks) => this.#copy(name, rows, blocks) }
+      : null;
+  }
+
   close() {
     this.#source.close();
+  }
+
+  /** Bytes of some rows, and of some blocks of each, as they are in the file. */
+  async #copy(
+    name: string,
+    wanted: Uint32Array | null,
+    blocks: Uint32Array | null,
+  ): Promise<Uint8Array> {
+    const { info, rows, storedBytes, tensor: { type: { blockBytes } } } = this.#get(name);
+    const all = await this.#source.read(info.offset, rows * storedBytes);
+    const each = blocks ? blocks.length * blockBytes : storedBytes;
+    const count = wanted?.length ?? rows;
+    const out = new Uint8Array(count * each);
+    for (let i = 0; i < count; i++) {
+      const from = (wanted ? wanted[i] : i) * storedBytes;
+      if (!blocks) out.set(all.subarray(from, from + each), i * each);
+      else {
+        blocks.forEach((block, at) => {
+          const start = from + block * blockBytes;
+          out.set(all.subarray(start, start + blockBytes), i * each + at * blockBytes);
+        });
+      }
+    }
+    return out;
   }
 
   /** Rows `first` to `end` in the tensor's dtype. */

@@ -18,6 +18,8 @@ export interface GgufArchitecture {
   readonly pairs: "neighbours" | "halves";
   /** As config.json names it; SiLU unless said. */
   readonly activation?: string;
+  /** Its MLPs read what attention reads: all of them, or those of some models; none unless said. */
+  readonly parallel?: true | "either";
   /** It rotates the first channels of a head only, as many as the file says. */
   readonly partialRotation?: true;
   /** Numbers of heads and widths are lists, one entry a layer. */
@@ -68,8 +70,6 @@ export interface GgufSetting {
   readonly of: (architecture: Architecture) => number | boolean | undefined;
   /** What a file means that does not say it. */
   readonly absent?: number;
-  /** The config has one by that of the file. */
-  readonly inverse?: true;
 }
 
 /** Which layers of an architecture have a window. */

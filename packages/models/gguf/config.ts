@@ -64,7 +64,7 @@ export async function configFromGguf(
     tie_word_embeddings: !tensors.has(LM_HEAD),
     ...traitKeys(header, family),
     ...windowKeys(windows, family),
-    rope_parameters: await ropeParameters(source, header, { arch, headDim, windows }),
+    rope_parameters: await ropeParameters(source, header, { arch, family, headDim, windows }),
     ...ownSettings(header, arch, facts),
     ...specialTokens(metadata),
   };
@@ -97,14 +97,13 @@ function ownSettings(
   { name, settings = [], implied }: GgufArchitecture,
   facts: GgufFacts,
 ): Record<string, unknown> {
-  const found = settings.flatMap(({ key, config, absent, inverse }): [string, unknown][] => {
+  const found = settings.flatMap(({ key, config, absent }): [string, unknown][] => {
     const full = `${name}.${key}`;
     const value = metadata.get(full)?.type === "bool"
       ? metadata.flag(full)
       : metadata.number(full) ?? absent;
     if (value === undefined) return [];
-    if (typeof value === "boolean") return [[config, value]];
-    return [[config, shortest(inverse ? 1 / value : value)]];
+    return [[config, typeof value === "boolean" ? value : shortest(value)]];
   });
   const has = (tensor: string) => tensors.has(tensor);
   return { ...implied?.(facts, has), ...Object.fromEntries(found) };
@@ -135,6 +134,8 @@ function traitKeys({ tensors }: GgufHeader, { has }: Family): Record<string, boo
 function windowKeys({ tokens, slides }: FoundWindows, { slidingWindow }: Family) {
   return {
     ...(tokens > 0 && { sliding_window: tokens }),
+    // Absence would mean the family's own.
+    ...(tokens === 0 && slidingWindow === "layer_types" && { sliding_window: null }),
     ...(slidingWindow === "use_sliding_window" && {
       use_sliding_window: tokens > 0,
       // The file does not say in which layers: it may be in all of them.

@@ -6,6 +6,7 @@ import {
   type GgufMetadata,
 } from "@lopper/formats";
 import { LLAMA3, llama3Divisor, llama3Parameters } from "../llama3_rope.ts";
+import type { Family } from "../families/family.ts";
 import { FULL, SLIDING } from "../window_config.ts";
 import type { GgufArchitecture } from "./architecture.ts";
 import { shortest } from "./shortest.ts";
@@ -20,6 +21,7 @@ const FACTOR_TOLERANCE = 1e-5;
 
 interface RopeFacts {
   readonly arch: GgufArchitecture;
+  readonly family: Family;
   readonly headDim: number;
   readonly windows: FoundWindows;
 }
@@ -28,17 +30,18 @@ interface RopeFacts {
 export async function ropeParameters(
   source: ByteSource,
   header: GgufHeader,
-  { arch, headDim, windows }: RopeFacts,
+  { arch, family, headDim, windows }: RopeFacts,
 ): Promise<Record<string, unknown>> {
   const { metadata } = header;
   const key = (name: string) => `${arch.name}.${name}`;
-  const full = {
+  const full: Record<string, unknown> = {
     ...await fullRope(source, header, key, headDim),
     ...rotatedShare(metadata, key("rope.dimension_count"), headDim, arch),
   };
-  const own = arch.windows?.theta ?? metadata.number(key(SLIDING_THETA));
-  if (own === undefined || !windows.slides.includes(true)) return full;
-  const rope_theta = shortest(metadata.number(key(SLIDING_THETA)) ?? own);
+  const own = metadata.number(key(SLIDING_THETA)) ?? arch.windows?.theta;
+  const apart = own !== undefined || family.windowRope !== undefined;
+  if (!apart || !windows.slides.includes(true)) return full;
+  const rope_theta = own === undefined ? full.rope_theta : shortest(own);
   // Scaling is for texts longer than a window.
   return { [FULL]: full, [SLIDING]: { rope_type: "default", rope_theta } };
 }

@@ -1,10 +1,14 @@
-import type { GgufArchitecture } from "../architecture.ts";
+import type { Attention, Block } from "@lopper/core";
+import type { GgufArchitecture, GgufSetting } from "../architecture.ts";
 
 /** Norms behind blocks, and no others. */
 const BEHIND: GgufArchitecture["tensors"] = {
   attention: { norm: "post_attention_norm.weight" },
   mlp: { norm: "post_ffw_norm.weight" },
 };
+
+const firstAttention = (blocks: readonly Block[]): Attention | undefined =>
+  blocks.find(({ attention }) => attention)?.attention;
 
 /** OLMo 1 to 3. */
 const OLMO: readonly GgufArchitecture[] = [
@@ -23,6 +27,16 @@ const OLMO: readonly GgufArchitecture[] = [
 
 const PHI: readonly GgufArchitecture[] = [
   {
+    name: "phi2",
+    modelType: "phi",
+    pairs: "halves",
+    partialRotation: true,
+    fullHeads: true,
+    head: "own",
+    activation: "gelu_pytorch_tanh",
+    parallel: true,
+  },
+  {
     name: "phi3",
     modelType: "phi3",
     pairs: "halves",
@@ -36,15 +50,34 @@ const PHI: readonly GgufArchitecture[] = [
   },
 ];
 
-/** Of other makers. */
-export const OTHERS: readonly GgufArchitecture[] = [
-  { name: "arcee", modelType: "arcee", pairs: "neighbours", activation: "relu2" },
+/** llama.cpp divides logits by what it calls their scale. */
+const GRANITE: readonly GgufSetting[] = [
   {
-    name: "seed_oss",
-    modelType: "seed_oss",
-    pairs: "halves",
-    tensors: { mlp: { norm: "post_attention_norm.weight" } },
+    key: "attention.scale",
+    config: "attention_multiplier",
+    of: ({ blocks }) => firstAttention(blocks)?.scale,
   },
+  {
+    key: "embedding_scale",
+    config: "embedding_multiplier",
+    of: ({ scaling }) => scaling?.embedding ?? 1,
+  },
+  {
+    key: "residual_scale",
+    config: "residual_multiplier",
+    of: ({ blocks }) => blocks[0]?.multiplier ?? 1,
+  },
+  { key: "logit_scale", config: "logits_scaling", of: ({ scaling }) => 1 / (scaling?.logits ?? 1) },
+];
+
+const PARALLEL: GgufSetting = {
+  key: "use_parallel_residual",
+  config: "use_parallel_residual",
+  of: ({ blocks }) => blocks.some(({ parallel }) => parallel),
+};
+
+/** Whose layers are not those of Llama, or whose norms have biases. */
+const WITH_LAYER_NORMS: readonly GgufArchitecture[] = [
   {
     name: "starcoder2",
     modelType: "starcoder2",
@@ -53,6 +86,65 @@ export const OTHERS: readonly GgufArchitecture[] = [
     fullHeads: true,
     windows: { period: "all" },
   },
+  {
+    name: "stablelm",
+    modelType: "stablelm",
+    pairs: "halves",
+    partialRotation: true,
+    fullHeads: true,
+    head: "own",
+    parallel: "either",
+    settings: [PARALLEL],
+    // llama.cpp goes by the norm that is not there.
+    implied: (_, has) => ({ use_parallel_residual: !has("blk.0.ffn_norm.weight") }),
+  },
+  {
+    name: "nemotron",
+    modelType: "nemotron",
+    pairs: "halves",
+    partialRotation: true,
+    fullHeads: true,
+    head: "own",
+    activation: "relu2",
+  },
+  {
+    name: "cohere2",
+    modelType: "cohere2",
+    pairs: "neighbours",
+    fullHeads: true,
+    head: "embedding",
+    parallel: true,
+    settings: [{ key: "logit_scale", config: "logit_scale", of: ({ scaling }) => scaling?.logits }],
+    windows: { period: 4 },
+    unrotated: (_, slides) => !slides,
+  },
+];
+
+/** Of other makers. */
+export const OTHERS: readonly GgufArchitecture[] = [
+  { name: "arcee", modelType: "arcee", pairs: "neighbours", activation: "relu2" },
+  {
+    name: "granite",
+    modelType: "granite",
+    pairs: "neighbours",
+    settings: GRANITE,
+    implied: ({ headDim }) => ({ attention_multiplier: 1 / Math.sqrt(headDim) }),
+  },
+  {
+    name: "smollm3",
+    modelType: "smollm3",
+    pairs: "neighbours",
+    unrotated: (layer) => (layer + 1) % 4 === 0,
+  },
+  {
+    name: "seed_oss",
+    modelType: "seed_oss",
+    pairs: "halves",
+    tensors: { mlp: { norm: "post_attention_norm.weight" } },
+  },
+  // Its large model has windows, where llama.cpp goes by the number of layers.
+  { name: "exaone4", modelType: "exaone4", pairs: "halves", fullHeads: true, tensors: BEHIND },
+  ...WITH_LAYER_NORMS,
   ...OLMO,
   ...PHI,
 ];

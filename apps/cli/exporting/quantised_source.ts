@@ -1,0 +1,37 @@
+import { densePlan, INPUTS, UsageError } from "@lopper/core";
+import type { QuantisedSource } from "@lopper/exports";
+import { isFile, openInput, readInput } from "@lopper/files";
+import { type Model, modelDigest, openGgufModel, parsePlanFile } from "@lopper/models";
+import { PLAN_FILES } from "@lopper/run";
+import { join } from "node:path";
+
+/** A source of quantised bytes, whose file is closed in the end. */
+export type OpenSource = QuantisedSource & Disposable;
+
+/**
+ * The GGUF file from which a model was pruned, with the plan beside the model.
+ * @param path of the file.
+ * @param folder of the model.
+ * @throws {UsageError} when the file is none, or no plan lies in the folder.
+ */
+export async function quantisedSource(path: string, folder: string): Promise<OpenSource> {
+  const file = join(folder, PLAN_FILES.plan);
+  if (!/\.gguf$/i.test(path)) {
+    throw new UsageError(`--keep-quantised is ${path}; it needs to be a GGUF file`);
+  }
+  if (!await isFile(file)) {
+    throw new UsageError(
+      `--keep-quantised copies what a run kept of a GGUF file, and ${folder} has no ${PLAN_FILES.plan}`,
+    );
+  }
+  const parsed = parsePlanFile(await readInput(file, INPUTS.plan), file);
+  if (parsed.kind !== "plan") throw new UsageError(`${file} is no plan of a run`);
+  const model = await openGgufModel(await openInput(path, INPUTS.modelFile));
+  return { model, plan: parsed.plan, [Symbol.dispose]: () => model[Symbol.dispose]() };
+}
+
+/** Where the bytes of a model itself are, which is not pruned; null where none is quantised. */
+export async function itself(model: Model): Promise<QuantisedSource | null> {
+  if (model.quantised === null) return null;
+  return { model, plan: densePlan(model.architecture, await modelDigest(model)) };
+}
