@@ -1,4 +1,4 @@
-import { countParameters, denseShape } from "@lopper/core";
+import { countParameters, denseShape, hasExperts } from "@lopper/core";
 import { ResidentDecoder } from "@lopper/runtime";
 import { evaluateTask, prepareTask, questionsDigest } from "./evaluate_task.ts";
 import {
@@ -63,7 +63,7 @@ async function measureTexts(
   if (texts.length === 0) return [];
   const { decoder, backend } = open;
   const shape = denseShape(decoder.blocks);
-  await using resident = backend.description.residentWeights
+  await using resident = backend.description.residentWeights && !hasExperts(decoder.architecture)
     ? new ResidentDecoder(backend, decoder.weights)
     : null;
   const scorer: SequenceScorer = resident

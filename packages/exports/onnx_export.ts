@@ -18,6 +18,7 @@ import {
 import type { ExportPrecision, WrittenExport } from "./export.ts";
 import { generationConfig, onnxConfig } from "./onnx_config.ts";
 import { OnnxWeight } from "./onnx_weights.ts";
+import { stackedPart } from "./stacked_part.ts";
 import { unitRowsStore } from "./unit_rows.ts";
 
 export interface OnnxExportOptions {
@@ -98,8 +99,8 @@ function rotaryAngles(rope: Rope, headDim: number): RotaryAngles {
   };
 }
 
-function placeOf({ block, name }: DecoderWeight): string {
-  return JSON.stringify([block, name]);
+function placeOf({ block, name, unit }: DecoderWeight): string {
+  return JSON.stringify([block, name, unit]);
 }
 
 function weightsByPlace(model: Model): ReadonlyMap<string, OnnxWeight> {
@@ -110,8 +111,17 @@ function weightsByPlace(model: Model): ReadonlyMap<string, OnnxWeight> {
     found.set(placeOf({ block: null, name: role.part }), new OnnxWeight(store, tensor));
   }
   for (const block of architecture.blocks) {
+    const stacked = new Set(block.weights.flatMap((one) => one.stacked ? [one.name] : []));
     for (const [name, tensor] of weightsOfBlock(model, block)) {
-      found.set(placeOf({ block: block.id, name }), new OnnxWeight(store, tensor));
+      const place = { block: block.id, name };
+      if (!stacked.has(name)) {
+        found.set(placeOf(place), new OnnxWeight(store, tensor));
+        continue;
+      }
+      for (let unit = 0; unit < tensor.shape[0]; unit++) {
+        const one = stackedPart(store, tensor, unit);
+        found.set(placeOf({ ...place, unit }), new OnnxWeight(one.store, one.tensor));
+      }
     }
   }
   const outer = (name: string) => placeOf({ block: null, name });

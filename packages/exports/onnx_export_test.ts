@@ -115,6 +115,25 @@ for (const name of ["cpu", "wasm"] as const) {
     });
   }
 
+  test(`quantised experts compute no rows and one row as they do several, on ${name}`, async () => {
+    const { backend } = await openBackend(name, {});
+    const model = await open("mixtral");
+    const ids = [3, 1, 4, 1, 5, 9];
+    const whole = await onnxLogits(
+      (await exported(model, backend)).decoder,
+      model.architecture,
+      ids,
+    );
+    for (const precision of ["q8", "q4"] as const) {
+      const { decoder } = await exported(model, backend, precision);
+      const logits = await onnxLogits(decoder, model.architecture, ids);
+      const { meanKl } = compareLogits(whole, logits, model.architecture.vocabSize);
+      assert.ok(meanKl < (precision === "q8" ? 0.02 : 1), `${precision}: ${meanKl} nats`);
+    }
+    await backend[Symbol.asyncDispose]();
+    model[Symbol.dispose]();
+  });
+
   test(`fp16 rounds weights only, q8 and q4 keep most of the distribution, on ${name}`, async () => {
     const { backend } = await openBackend(name, {});
     for (const family of ["llama-mha", "llama-rope-llama3", "qwen2-untied-bf16", "qwen3"]) {

@@ -10,6 +10,8 @@ export interface BlockWeights {
   vector(name: string): string;
   /** x · Wᵀ, and the bias `<name>_bias` where the block has one; x is `[N, in]`. */
   project(x: string, name: string): string;
+  /** The stacked weights of one unit; only where weights are stored. */
+  ofUnit?(unit: number): Pick<BlockWeights, "project">;
 }
 
 /** Where the nodes of a block are added, and what they need beside its input. */

@@ -17,7 +17,7 @@ import { embeddedNodes } from "./embedded.ts";
 import { headNodes } from "./head.ts";
 import { linear } from "./layers.ts";
 import { type MatrixForm, type MatrixPart, storedLinear } from "./stored_linear.ts";
-import { storedWeights } from "./weights/stored.ts";
+import { storedWeights, type StoreWeight } from "./weights/stored.ts";
 
 /** A weight of a decoder by its place. */
 export interface DecoderWeight {
@@ -25,6 +25,8 @@ export interface DecoderWeight {
   readonly block: string | null;
   /** Its name in the block; outside, "embedding", "finalNorm" or "lmHead". */
   readonly name: string;
+  /** Of a stacked weight, the unit. */
+  readonly unit?: number;
 }
 
 /** How a rotary embedding turns. */
@@ -102,8 +104,7 @@ export function cachedDecoder(
     positions,
   });
   for (const block of architecture.blocks) {
-    const place = (name: string, part: MatrixPart) => store({ block: block.id, name }, part);
-    const weights = storedWeights(g, block, matrices, place);
+    const weights = storedWeights(g, block, matrices, placesIn(block, store));
     // A layer's input, for blocks that read it beside one that runs before them.
     const { layer } = block;
     if (!block.parallel || layer !== baseLayer) [base, baseLayer] = [hidden, layer];
@@ -127,6 +128,11 @@ export function cachedDecoder(
   const logits = g.node("Reshape", [scores, shape]);
   g.output("logits", logits, "float32", ["batch_size", "sequence_length", vocabSize]);
   return g.encode();
+}
+
+/** Where the bytes of a block's weights lie. */
+function placesIn({ id: block }: Block, store: CachedDecoderOptions["store"]): StoreWeight {
+  return (name, part, unit) => store({ block, name, unit }, part);
 }
 
 /**

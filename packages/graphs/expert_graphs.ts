@@ -3,6 +3,7 @@ import { normedInput, withAdded } from "./block_nodes.ts";
 import { notAttended } from "./block_scope.ts";
 import { mlpNodes } from "./gated_mlp.ts";
 import { GraphBuilder } from "./graph_builder.ts";
+import { sharedNodes } from "./kinds/experts.ts";
 import { linear } from "./layers.ts";
 import { fedWeights } from "./weights/fed.ts";
 
@@ -51,18 +52,6 @@ export function routerGraph(block: Block, { hiddenSize, norm }: MixtureOptions):
   }
   g.independent("B", "T");
   return g.encode();
-}
-
-/** The MLP that all tokens go through, weighted by a sigmoid where it has a gate for that. */
-export function sharedNodes(
-  { g, block, weights }: Parameters<typeof normedInput>[0] & {
-    readonly weights: { project(x: string, name: string): string };
-  },
-  x: string,
-): string {
-  const { out } = mlpNodes(g, x, block, (x, name) => weights.project(x, `shared_${name}`), true);
-  if (!haveWeight([block], "shared_router")) return out;
-  return g.node("Mul", [out, g.node("Sigmoid", [weights.project(x, "shared_router")])]);
 }
 
 /**

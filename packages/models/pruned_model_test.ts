@@ -507,3 +507,33 @@ Deno.test("pruned model: a plan for another model is refused before any file is 
   }
   model[Symbol.dispose]();
 });
+
+Deno.test("pruned model: a config sends tokens to no more experts than are left, by its family's keys", async () => {
+  const keys = {
+    mixtral: "num_local_experts",
+    qwen3_moe: "num_experts",
+    gpt_oss: "num_local_experts",
+  };
+  for (const [family, key] of Object.entries(keys)) {
+    const model = await open(family);
+    const { blocks } = model.architecture;
+    const keeping = (experts: readonly number[]): PrunePlan =>
+      planOfKept(
+        model.architecture,
+        blocks.map(({ routing, dimensions: [{ name, units }] }) => ({
+          [name]: routing ? experts : Array.from({ length: units }, (_, i) => i),
+        })),
+        { modelDigest: DIGEST, removalOrder: [] },
+      );
+    const { topK } = blocks.find(({ routing }) => routing)!.routing!;
+    for (const kept of [[2], [0, 1, 2, 4]]) {
+      const { files, folder } = await write(model, keeping(kept));
+      const config = JSON.parse(new TextDecoder().decode(files["config.json"]));
+      const said = [config[key], config.num_experts_per_tok];
+      assert.deepEqual(said, [kept.length, Math.min(topK, kept.length)], family);
+      using pruned = await openModel(folder);
+      assert.deepEqual(pruned.architecture.blocks[1].dimensions[0].units, kept.length);
+    }
+    model[Symbol.dispose]();
+  }
+});

@@ -3,8 +3,8 @@ import type { BlockWeights } from "../block_scope.ts";
 import type { GraphBuilder, StoredWeight } from "../graph_builder.ts";
 import { type MatrixForm, type MatrixPart, storedLinear } from "../stored_linear.ts";
 
-/** Says where the bytes of a weight lie, or of one part of it. */
-export type StoreWeight = (name: string, part: MatrixPart) => StoredWeight;
+/** Says where the bytes of a weight lie, or of one part of it; of a stacked one, of one unit. */
+export type StoreWeight = (name: string, part: MatrixPart, unit?: number) => StoredWeight;
 
 /**
  * The weights of a block in files beside the graph, as the checkpoint has them: matrices `[out,
@@ -26,5 +26,15 @@ export function storedWeights(
       const bias = weights.has(`${name}_bias`) ? vector(`${name}_bias`) : undefined;
       return storedLinear(g, x, form, [rows, columns], (part) => store(name, part), bias);
     },
+    ofUnit: (unit) => ({
+      project(x, name) {
+        const [, rows, columns] = weightShape(weights.get(name)!, size);
+        const bias = weights.has(`${name}_bias`)
+          ? g.storedWeight(store(`${name}_bias`, "float32", unit))
+          : undefined;
+        const place = (part: MatrixPart) => store(name, part, unit);
+        return storedLinear(g, x, form, [rows, columns], place, bias);
+      },
+    }),
   };
 }
