@@ -144,7 +144,7 @@ for (const variant of VARIANTS) {
       }
       const graph = graphs.at(-1)!;
       const attends = architecture.blocks.some((block) =>
-        block.attention && operatorLacks("attention", block) === null
+        block.attention?.softCap === null && operatorLacks("attention", block) === null
       );
       const wanted = variant.wanted.filter((op) => attends || op !== "Attention");
       assert.deepEqual(wanted.filter((op) => !operators(graph)(op)), []);
