@@ -119,6 +119,8 @@ def fill(network, random):
 def convert(folder, path):
     """What llama.cpp's converter makes of a folder, without a tokenizer."""
     hparams = ModelBase.load_hparams(folder, False)
+    # What the converter looks for, and transformers no longer writes.
+    hparams.setdefault("rotary_pct", (hparams.get("rope_parameters") or {}).get("partial_rotary_factor", 1))
     known = get_model_class(get_model_architecture(hparams, ModelType.TEXT))
 
     class WithoutVocabulary(known):
@@ -128,7 +130,7 @@ def convert(folder, path):
             pass
 
     with torch.inference_mode():
-        WithoutVocabulary(folder, gguf.LlamaFileType.MOSTLY_F16, path).write()
+        WithoutVocabulary(folder, gguf.LlamaFileType.MOSTLY_F16, path, hparams=hparams).write()
 
 
 def main():
@@ -144,15 +146,11 @@ def main():
         with tempfile.TemporaryDirectory(prefix=f"{family.name}-") as folder:
             network.half().save_pretrained(folder)
             config = json.loads(Path(folder, "config.json").read_text())
-            # What the converter looks for, and transformers no longer writes.
-            rotated = (config.get("rope_parameters") or {}).get("partial_rotary_factor", 1)
-            Path(folder, "config.json").write_text(json.dumps({"rotary_pct": rotated, **config}))
             # Gemma 3's converter counts its tokens.
             tokens = {"model": {"type": "BPE", "vocab": {str(i): i for i in range(VOCABULARY)}, "merges": []},
                       "added_tokens": []}
             Path(folder, "tokenizer.json").write_text(json.dumps(tokens))
             convert(Path(folder), path)
-            Path(folder, "config.json").write_text(json.dumps(config))
             # Not the same object: its rotary frequencies were rounded, too.
             network = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
         random = generator(f"{family.name} converted input")

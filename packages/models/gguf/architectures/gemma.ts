@@ -1,7 +1,7 @@
 import type { GgufArchitecture, GgufFacts, GgufSetting } from "../architecture.ts";
 
 /** Norms before and behind each block. */
-const SANDWICH: GgufArchitecture["tensors"] = {
+export const SANDWICH: GgufArchitecture["tensors"] = {
   attention: { post_norm: "post_attention_norm.weight" },
   mlp: { post_norm: "post_ffw_norm.weight" },
 };

@@ -1,5 +1,6 @@
 import type { Attention, Block } from "@lopper/core";
 import type { GgufArchitecture, GgufSetting } from "../architecture.ts";
+import { SANDWICH } from "./gemma.ts";
 
 /** Norms behind blocks, and no others. */
 const BEHIND: GgufArchitecture["tensors"] = {
@@ -76,6 +77,34 @@ const PARALLEL: GgufSetting = {
   of: ({ blocks }) => blocks.some(({ parallel }) => parallel),
 };
 
+/** q, k and v are one tensor in every file of them. */
+const QKV: GgufArchitecture["packed"] = { attention: { attn_qkv: ["q", "k", "v"] } };
+
+const GPT: readonly GgufArchitecture[] = [
+  {
+    name: "gpt2",
+    modelType: "gpt2",
+    pairs: "halves",
+    fullHeads: true,
+    activation: "gelu_pytorch_tanh",
+    packed: QKV,
+    unrotated: () => true,
+  },
+  {
+    name: "gptneox",
+    modelType: "gpt_neox",
+    pairs: "halves",
+    partialRotation: true,
+    fullHeads: true,
+    head: "own",
+    // llama.cpp takes the approximation for it.
+    activation: "gelu",
+    parallel: "either",
+    packed: QKV,
+    settings: [PARALLEL],
+  },
+];
+
 /** Whose layers are not those of Llama, or whose norms have biases. */
 const WITH_LAYER_NORMS: readonly GgufArchitecture[] = [
   {
@@ -144,7 +173,16 @@ export const OTHERS: readonly GgufArchitecture[] = [
   },
   // Its large model has windows, where llama.cpp goes by the number of layers.
   { name: "exaone4", modelType: "exaone4", pairs: "halves", fullHeads: true, tensors: BEHIND },
+  {
+    name: "glm4",
+    modelType: "glm4",
+    pairs: "neighbours",
+    partialRotation: true,
+    tensors: SANDWICH,
+    packed: { mlp: { ffn_up: ["gate", "up"] } },
+  },
   ...WITH_LAYER_NORMS,
+  ...GPT,
   ...OLMO,
   ...PHI,
 ];
