@@ -327,6 +327,9 @@ Deno.test("config: rotary settings are written under the keys of earlier readers
   assert.deepEqual(ropeIn(earlier), { theta: 7, scaling: { type: "linear", factor: 2 } });
   assert.deepEqual(ropeIn(scaled), ropeIn(earlier));
   assert.equal("rope_theta" in changed({}), false);
+  // transformers would take the earlier key, and miss the one that it does not have
+  const more = { ...base, rope_type: "linear", factor: 2, llama_4_scaling_beta: 0.1 };
+  assert.equal("rope_scaling" in changed({ rope_parameters: more }), false);
 });
 
 Deno.test("config: what the first configs of Phi-3 call yarn is LongRoPE, and what Baichuan leaves out says which kind it is", () => {

@@ -8,6 +8,7 @@ import { generatingClass } from "./families/mod.ts";
 import { withoutCode } from "./folder/code_keys.ts";
 import { perLayerConfig, widthsOf } from "./per_layer_config.ts";
 import { earlierRopeKeys } from "./rope_scaling.ts";
+import { ropeSchema } from "./rope_schema.ts";
 import { FULL, SLIDING } from "./window_config.ts";
 
 type Json = Readonly<Record<string, unknown>>;
@@ -113,18 +114,19 @@ export function configOfLayers(
 
 /**
  * A config that has rotary settings under transformers 5's `rope_parameters`, with the earlier keys
- * beside it.
+ * beside it: but for `rope_scaling` where it would lack a key, since transformers takes it first.
  */
 function withEarlierRopeKeys(config: Json, architecture: Architecture): Record<string, unknown> {
   const rope = firstRope(architecture);
   if (!config.rope_parameters || !rope || hasSeveralRopes(architecture)) return { ...config };
   const { rope_theta, rope_scaling } = earlierRopeKeys(rope);
-  const { partial_rotary_factor } = config.rope_parameters as Json;
+  const { partial_rotary_factor, ...rest } = config.rope_parameters as Json;
+  const isWhole = Object.keys(rest).every((key) => key in ropeSchema.shape);
   return {
     ...config,
     rope_theta,
     ...(partial_rotary_factor !== undefined && { partial_rotary_factor }),
-    ...(rope_scaling && { rope_scaling }),
+    ...(rope_scaling && isWhole && { rope_scaling }),
   };
 }
 

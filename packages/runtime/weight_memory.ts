@@ -35,7 +35,10 @@ export function weightMemory(model: Model): WeightMemory {
   const expansions = expansionBytes(model);
   const held = model.weights.map(({ role, tensor }) => {
     const { half, float32 } = tensorBytes(tensor);
-    return { bytes: half ?? float32, stacked: isStacked(model.architecture, role) };
+    // Rows of learned positions are added to others as they are read: never as halves.
+    const bytes = role.part === "positions" ? float32 : half ?? float32;
+    const count = isReadTwice(model.architecture, role) ? 2 : 1;
+    return { bytes: count * bytes, stacked: isStacked(model.architecture, role) };
   });
   const sum = (parts: readonly { readonly bytes: number }[]) =>
     parts.reduce((sum, { bytes }) => sum + bytes, 0);
@@ -150,4 +153,12 @@ export function keptWithin(
     kept.add(part);
   }
   return kept;
+}
+
+/** Whether the block behind that of a weight has it, too. */
+function isReadTwice({ blocks }: Architecture, role: WeightRole): boolean {
+  if (!("layer" in role)) return false;
+  const next = blocks[indexOfPart(blocks, blockId(role.layer, role.part)) + 1];
+  return next?.layer === role.layer &&
+    next.weights.some(({ name, shared }) => shared && name === role.weight);
 }

@@ -24,6 +24,9 @@ class LayerConfig:
 
 
 class _PrunedConfig:
+    # YaRN and LongRoPE ask for the number of heads even where `head_dim` says their size (transformers from 5.14 on).
+    allow_global_per_layer_attribute_access = True
+
     def __post_init__(self, **kwargs):
         # Some families take the head's size from the number of heads, which may be another here.
         head_dim = kwargs.pop("head_dim", None)
