@@ -12,6 +12,10 @@ const FRACTIONS = [
   "logit_scale",
   "norm_eps",
   "rms_norm_eps",
+  "router_aux_loss_coef",
+  "router_jitter_noise",
+  "swiglu_alpha",
+  "swiglu_limit",
 ];
 // A line of its own each: a text in JSON has no line breaks.
 const WHOLE = new RegExp(`^( *"(?:${FRACTIONS.join("|")})": -?\\d+)(?=,?$)`, "gm");

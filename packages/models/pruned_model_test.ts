@@ -537,3 +537,14 @@ Deno.test("pruned model: a config sends tokens to no more experts than are left,
     model[Symbol.dispose]();
   }
 });
+
+Deno.test("pruned model: numbers of mixtures that transformers takes as float alone keep their point", async () => {
+  for (const [family, key] of [["mixtral", "router_jitter_noise"], ["gpt_oss", "swiglu_limit"]]) {
+    const model = await open(family);
+    const described = { ...model, config: { ...model.config, [key]: 7 } };
+    const { files } = await write(described, densePlan(model.architecture, DIGEST));
+    const text = new TextDecoder().decode(files["config.json"]);
+    assert.match(text, new RegExp(`"${key}": 7\\.0,`), family);
+    model[Symbol.dispose]();
+  }
+});
