@@ -5,7 +5,6 @@ import { type Model, openModel } from "@lopper/models";
 import { streamedLogits } from "@lopper/runtime";
 import { exportDeci } from "./deci/export.ts";
 import type { ExportPrecision, GgufPrecision, WrittenExport } from "./export.ts";
-import { whyNotDeci } from "./gguf/architecture.ts";
 import { checkGgufTokenizer, exportGguf } from "./gguf/export.ts";
 import { checkPrecision } from "./half_range.ts";
 import { exportOnnx, onnxFile } from "./onnx_export.ts";
@@ -13,6 +12,7 @@ import { onnxLogits } from "./onnx_logits.ts";
 import { type ExportDType, type FormatName, type FormatOptions, precisionOf } from "./options.ts";
 import { PiecedDecoder } from "./pieced_decoder.ts";
 import { exportSafetensors } from "./safetensors_export.ts";
+import { unlikeLlama } from "./unlike_llama.ts";
 
 /** How a format is written, and how its files are opened to verify them. */
 export interface ExportFormat {
@@ -79,7 +79,7 @@ const onnx: ExportFormat = {
 
 const gguf: ExportFormat = {
   check: checkGgufTokenizer,
-  refusesDiffering: ({ architecture }) => whyNotDeci(architecture),
+  refusesDiffering: ({ architecture }) => unlikeLlama(architecture),
   write: (model, open, options, title) =>
     exportGguf(model, open, {
       ...{ title, precision: ggufPrecision(options) },

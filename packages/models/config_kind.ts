@@ -5,6 +5,7 @@ import { type CompleteConfig, withDefaults, withUsualKeys } from "./config_defau
 import { withoutDeciLayout } from "./deci_config.ts";
 import { FAMILIES, familyOf } from "./families/mod.ts";
 import { checkJson } from "@lopper/formats";
+import { otherMixer } from "./other_mixers.ts";
 import { quantisedWeights } from "./quantised_weights.ts";
 
 type Json = Readonly<Record<string, unknown>>;
@@ -46,6 +47,8 @@ function checkModelType(json: Json, file: string) {
   }
   const type = withoutPrefix(found);
   if (FAMILIES.some(({ modelType }) => modelType === type)) return;
+  const mixer = otherMixer(json);
+  if (mixer) throw new UnsupportedModelError(`${file}: model_type is ${shown(type)}: ${mixer}`);
   const part = TEXT_PARTS.find((key) => isObject(json[key]));
   if (!part && !OTHER_PARTS.some((key) => isObject(json[key]))) familyOf(type, file);
   const text = part && (json[part] as Json).model_type;

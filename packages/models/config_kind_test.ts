@@ -29,6 +29,15 @@ Deno.test("config: the kind of model comes before any other key", () => {
     { model_type: "llava", text_config: { model_type: "llama" }, vision_config: {} },
     /model_type is "llava", a model of more than text, whose part for text is "llama"; /,
   );
+  // of a hybrid, the first layer that is why
+  const hybrid = (types: Record<string, unknown>, why: RegExp) =>
+    refuses({ model_type: "mamba_of_sorts", ...types }, why);
+  const full = "full_attention";
+  hybrid({ layer_types: [full, "conv"] }, /"mamba_of_sorts": layer 1 is "conv", and Lopper/);
+  hybrid({ layers_block_type: ["mamba", "attention"] }, /: layer 0 is "mamba", and Lopper/);
+  hybrid({ layer_types: [full, 7] }, /: layer 1 is 7, and Lopper/);
+  hybrid({ layer_types: [full, "sliding_attention"] }, /is "mamba_of_sorts"; Lopper reads/);
+  hybrid({ layer_types: "odd" }, /is "mamba_of_sorts"; Lopper reads/);
   refuses({ model_type: "clap", audio_config: {} }, /is "clap", a model of more than text; /);
   refuses({ model_type: "lopper_bloom" }, /model_type is "bloom"/);
   assert.throws(() => checkConfig({ model_type: "llama" }, FILE), CheckpointFormatError);

@@ -47,7 +47,7 @@ const GGUF_READERS = ["node-llama-cpp", "transformers"] as const;
 
 /** Formats and dtypes by the readers that know the format: a cell of each row for every subject. */
 export const ROWS: readonly Row[] = [
-  ...rows(RESULT, ["fp16"], ["transformers", "mlx-lm"]),
+  ...rows(RESULT, ["fp16"], ["transformers", "mlx-lm", "vLLM"]),
   ...rows("safetensors", EXACT, ["transformers", "mlx-lm"]),
   ...rows("safetensors, DeciLM", EXACT, ["mlx-lm", "vLLM"]),
   ...rows("ONNX", EXACT, ONNX_READERS),
@@ -69,6 +69,9 @@ export const LLAMA_CPP_FP16 =
 /** Why a cell can have no figures: anything else, such as a test that nobody ran, is no reason. */
 export const MLX_RUNS_NO_CODE =
   "mlx-lm runs no code that lies beside weights: `--layout deci` is for it";
+export const VLLM_WANTS_A_BASE_MODEL =
+  "vLLM asks the code that lies beside weights for a decoder without its head, which that has not: " +
+  "`--layout deci` is for it";
 export const TRANSFORMERS_KNOWS_NO_DECI =
   "transformers knows no `deci`, llama.cpp's architecture for layers that differ";
 
@@ -103,7 +106,7 @@ const cellSchema = z.union([
     ...row,
     ...subject,
     version: z.string(),
-    reason: z.enum([MLX_RUNS_NO_CODE, TRANSFORMERS_KNOWS_NO_DECI]),
+    reason: z.enum([MLX_RUNS_NO_CODE, VLLM_WANTS_A_BASE_MODEL, TRANSFORMERS_KNOWS_NO_DECI]),
   }),
 ]);
 

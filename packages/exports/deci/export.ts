@@ -5,7 +5,6 @@ import {
   firstRope,
   type FloatDType,
   fullyAttended,
-  haveWeight,
   headsOf,
   innerWidth,
   shapeOfWeight,
@@ -24,6 +23,7 @@ import {
   writeWeights,
 } from "@lopper/models";
 import { convertedTensor } from "../convert.ts";
+import { unlikeLlama } from "../unlike_llama.ts";
 import type { WrittenExport } from "../export.ts";
 import { DTYPE_NAMES, type SafetensorsExportOptions } from "../safetensors_export.ts";
 import CONFIGURATION from "../transformers/configuration_decilm.py" with { type: "text" };
@@ -63,18 +63,12 @@ const ZERO_KV_HEADS = 1;
 
 /** @throws {ExportError} when the layout cannot hold the model. */
 export function checkDeci({ architecture, name }: Model) {
-  const { blocks } = architecture;
-  const reason = blocks.some(({ placement }) => placement !== undefined)
-    ? "norms behind its blocks"
-    : haveWeight(blocks, "q_norm")
-    ? "norms of queries and keys"
-    : haveWeight(blocks, "q_bias", "o_bias", "gate_bias")
-    ? "biases"
-    : fullyAttended(architecture) !== null
-    ? "a sliding window"
-    : blocks.length === 0
-    ? "no blocks"
-    : null;
+  const reason = unlikeLlama(architecture) ??
+    (fullyAttended(architecture) !== null
+      ? "a sliding window"
+      : architecture.blocks.length === 0
+      ? "no blocks"
+      : null);
   if (reason === null) return;
   throw new ExportError(
     `${name}: it has ${reason}, which DeciLM's layout does not know; leave out --layout deci`,

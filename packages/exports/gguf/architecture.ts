@@ -18,6 +18,7 @@ import {
   type Model,
 } from "@lopper/models";
 import type { GgufLayer, PlacedBlock } from "./layers.ts";
+import { unlikeLlama } from "../unlike_llama.ts";
 import { whatItCannotSay } from "./what_it_says.ts";
 
 /** Llama whose layers differ: made for models that NVIDIA pruned (DeciLM, Nemotron). */
@@ -46,7 +47,7 @@ export function architectureOf(model: Model, layers: readonly GgufLayer[]): Gguf
   }
   const first = firstOfAlike(layers);
   if (!first) {
-    const reason = whyNotDeci(architecture);
+    const reason = unlikeLlama(architecture);
     return reason === null ? DECI : refuse(`its layers differ in shape and have ${reason}`);
   }
   const biased = haveWeight(architecture.blocks, "q_bias", "o_bias");
@@ -61,24 +62,6 @@ export function architectureOf(model: Model, layers: readonly GgufLayer[]): Gguf
   const cannot = whatItCannotSay(known, architecture, placed);
   if (cannot !== null) refuse(cannot);
   return known;
-}
-
-/**
- * What a model has that llama.cpp computes only where all layers are alike, in words; null for
- * nothing.
- */
-export function whyNotDeci(
-  { blocks, norm, scaling }: Pick<Architecture, "blocks" | "norm" | "scaling">,
-): string | null {
-  if (blocks.some(({ placement }) => placement !== undefined)) return "norms behind their blocks";
-  if (norm.kind !== "rms") return "norms that are not RMSNorm";
-  if (scaling) return "scaled embeddings or logits";
-  const other = blocks.find(({ activation, multiplier, parallel }) =>
-    activation !== undefined || multiplier !== undefined || parallel
-  );
-  if (other) return "MLPs that are not those of Llama";
-  if (haveWeight(blocks, "q_norm")) return "norms of queries and keys";
-  return haveWeight(blocks, "q_bias", "o_bias", "gate_bias") ? "biases" : null;
 }
 
 /** The attention of the first layer, where all blocks are the model's own, and all layers alike. */

@@ -1,0 +1,47 @@
+import { type Architecture, type Attention, type Block, haveWeight } from "@lopper/core";
+
+/**
+ * What a model computes that a Llama does not, in words; null for nothing. Formats for layers that
+ * differ in shape (DeciLM's, and llama.cpp's `deci`) were made for pruned Llamas, and their readers
+ * would compute something else without a word.
+ */
+export function unlikeLlama(
+  { norm, outer, scaling, blocks, headDim }: Pick<
+    Architecture,
+    "norm" | "outer" | "scaling" | "blocks" | "headDim"
+  >,
+): string | null {
+  if (blocks.some(({ placement }) => placement !== undefined)) return "norms behind its blocks";
+  if (norm.kind !== "rms") return "norms of another kind";
+  if (scaling || outer.some((part) => part !== "finalNorm")) {
+    return "more around its blocks than an embedding, a norm and a head";
+  }
+  if (blocks.some(({ kind }) => kind === "experts")) return "experts";
+  if (haveWeight(blocks, "q_norm")) return "norms of queries and keys";
+  if (blocks.some(hasBias)) return "biases";
+  if (blocks.some(isOtherBlock)) return "blocks that are put together in another way";
+  const scale = 1 / Math.sqrt(headDim);
+  const attended = blocks.flatMap(({ attention }) => attention ?? []);
+  return attended.some((attention) => isOtherAttention(attention, scale)) || !isOne(attended)
+    ? "attention of another kind"
+    : null;
+}
+
+const hasBias = ({ weights }: Block) => weights.some(({ name }) => name.endsWith("_bias"));
+
+function isOtherBlock(block: Block): boolean {
+  const { attention, activation = "silu", multiplier = 1, parallel } = block;
+  const gated = attention !== undefined || haveWeight([block], "gate");
+  return activation !== "silu" || multiplier !== 1 || parallel === true || !gated;
+}
+
+function isOtherAttention(attention: Attention, scale: number): boolean {
+  const { rope, softCap } = attention;
+  if (Math.abs(attention.scale / scale - 1) > 1e-6 || softCap !== null || !rope) return true;
+  return rope.channels !== undefined || rope.pairs !== undefined;
+}
+
+/** All layers rotate alike. */
+function isOne(attended: readonly Attention[]): boolean {
+  return new Set(attended.map(({ rope }) => JSON.stringify(rope))).size <= 1;
+}

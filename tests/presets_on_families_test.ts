@@ -1,0 +1,87 @@
+import { type Backend, openBackend } from "@lopper/backends";
+import { LopperError, sizeOf } from "@lopper/core";
+import { FileFolder } from "@lopper/files";
+import { listOf } from "@lopper/importance";
+import { openModel } from "@lopper/models";
+import { cutTexts, MemoryStore, prune, runFlags, SETTINGS, type SettingsName } from "@lopper/run";
+import { openTokenizer } from "@lopper/tokenizers";
+import assert from "node:assert/strict";
+import { FIXTURES, fixturesByFamily } from "./support/family_checks.ts";
+import { Random } from "./support/tiny_models.ts";
+import { withTokenizer } from "./support/with_tokenizer.ts";
+
+const NAMES = Object.keys(SETTINGS) as SettingsName[];
+
+/** Texts of digits, whose bytes every tiny vocabulary has. */
+function texts(count: number, seed: number) {
+  const random = new Random(seed);
+  const text = () => Array.from({ length: 40 }, () => random.pick([..."0123456789", " "])).join("");
+  return listOf(Array.from({ length: count }, text));
+}
+
+const SOURCES = {
+  block: { name: "digits", sources: [{ samples: texts(80, 1), weight: 1 }] },
+  width: null,
+  heldOut: { name: "other digits", samples: texts(6, 2) },
+};
+
+/** Takes a twentieth of a fixture by a preset. @throws what the run throws. */
+async function pruned(fixture: string, preset: SettingsName, backend: Backend) {
+  const opened = await openModel(new FileFolder(`${FIXTURES}/${fixture}`));
+  const model = { ...opened, folder: withTokenizer(opened) };
+  using tokenizer = await openTokenizer(model.folder);
+  try {
+    const flags = runFlags(model.architecture, {
+      ...{ preset, ratio: 5, bestEffort: true, samples: 3, widthSamples: 3, seqLen: 12 },
+      heldOut: "digits",
+    });
+    const cut = await cutTexts(SOURCES, flags, model.architecture, tokenizer);
+    const store = new MemoryStore();
+    const tools = { backend, tokenizer, store, memory: () => 2e9 };
+    for await (const _ of prune(model, cut, { flags }, tools));
+    using result = await openModel(store.result);
+    return { record: store.record!, bytes: [model.weightBytes, result.weightBytes] };
+  } finally {
+    opened[Symbol.dispose]();
+  }
+}
+
+for (const preset of NAMES) {
+  Deno.test({
+    name:
+      `preset ${preset} decides on every family, or says in a sentence why it has nothing to take`,
+    // The engine keeps its threads for the life of the process.
+    sanitizeOps: false,
+    sanitizeResources: false,
+    async fn() {
+      const { backend } = await openBackend("cpu", { threads: 1 });
+      const refused: string[] = [], alone: string[] = [];
+      const fixtures = await fixturesByFamily();
+      for (const [type, fixture] of fixtures) {
+        try {
+          const { record, bytes: [before, after] } = await pruned(fixture, preset, backend);
+          // A model of one KV group has no heads to take.
+          if (preset === "heads" && record.steps === 0) {
+            alone.push(type);
+            continue;
+          }
+          assert.ok(record.steps > 0 && after < before, `${type}: ${record.steps} steps`);
+          assert.ok(Number.isFinite(record.perplexity.heldOut.pruned), type);
+        } catch (error) {
+          if (!(error instanceof LopperError)) throw error;
+          assert.match(error.message, /experts/, `${type}: ${error.message}`);
+          refused.push(type);
+        }
+      }
+      // Only what is for experts alone finds none in most families.
+      const few = preset === "experts" ? refused.length > 0 : refused.length === 0;
+      assert.ok(few, refused.join(", "));
+      for (const type of alone) {
+        using model = await openModel(new FileFolder(`${FIXTURES}/${fixtures.get(type)}`));
+        const groups = model.architecture.blocks.map((block) => sizeOf(block).kvGroups ?? 1);
+        assert.ok(groups.every((count) => count === 1), `${type}: ${groups}`);
+      }
+      await backend[Symbol.asyncDispose]();
+    },
+  });
+}
