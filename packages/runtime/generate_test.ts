@@ -122,12 +122,17 @@ engineTest("a low temperature comes to the most likely token", async () => {
 
 engineTest("any end-of-text token ends it and is not given out", async () => {
   let all: number[] = [];
-  await withDecoder(10, {}, async (decoder) => {
-    all = await Array.fromAsync(generate(decoder, PROMPT, greedy(12)));
-  });
-  const stop = all.find((id, i) => i > 0 && all.indexOf(id) === i);
+  let stop: number | undefined;
+  // Some models say one token over and over.
+  let seed = -1;
+  while (stop === undefined && ++seed < 20) {
+    await withDecoder(seed, {}, async (decoder) => {
+      all = await Array.fromAsync(generate(decoder, PROMPT, greedy(12)));
+    });
+    stop = all.find((id, i) => i > 0 && all.indexOf(id) === i);
+  }
   assert.ok(stop !== undefined, `one token over and over: ${all}`);
-  await withDecoder(10, { eosTokenIds: [99_999, stop] }, async (decoder) => {
+  await withDecoder(seed, { eosTokenIds: [99_999, stop] }, async (decoder) => {
     const until = await Array.fromAsync(generate(decoder, PROMPT, greedy(12)));
     assert.deepEqual(until, all.slice(0, all.indexOf(stop)));
   });
