@@ -92,10 +92,13 @@ export function layerNumbers(layers: readonly GgufLayer[], quantised: boolean) {
   return {
     queryHeads: heads("queryHeads"),
     kvHeads: heads("kvHeads"),
-    widths: layers.map(({ mlp }) =>
-      mlp === "zero" ? zeroWidth(quantised) : innerWidth(mlp, sizeOf(mlp))
-    ),
+    widths: layers.map(({ mlp }) => mlp === "zero" ? zeroWidth(quantised) : widthOf(mlp)),
   };
+}
+
+/** Channels of a feed-forward; of a mixture those of an expert. */
+function widthOf(block: Block): number {
+  return block.routing ? shapeOfWeight(block, "gate")[1] : innerWidth(block, sizeOf(block));
 }
 
 /**

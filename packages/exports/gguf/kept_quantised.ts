@@ -57,10 +57,13 @@ export async function keptQuantised(
     if (!stored || !Object.hasOwn(TENSOR_TYPES, stored.type.name)) continue;
     const block = from.block === null ? null : origin[from.block];
     const axis = block && unitAxis(block.weights.find(({ name }) => name === from.weight)!);
+    // An expert is many rows.
+    const stacked = weight.tensor.shape.length > 2;
+    if (stacked && weight.tensor.shape[0] !== from.tensor.shape[0]) continue;
     const units = from.block === null ? null : kept[from.block];
-    const indices = axis && units ? unitIndices(axis, units[axis.dimension]) : null;
-    const columns = axis?.at === 1 ? wholeBlocks(indices!, stored.type.blockSize) : null;
-    if (axis?.at === 1 && !columns) continue;
+    const indices = axis && units && !stacked ? unitIndices(axis, units[axis.dimension]) : null;
+    const columns = axis?.at === 1 && indices ? wholeBlocks(indices, stored.type.blockSize) : null;
+    if (axis?.at === 1 && !columns && !stacked) continue;
     const data = () => stored.read(axis?.at === 0 ? indices : null, columns);
     const values = decoded(await data(), stored.type);
     if (!await sameBytes(values, weight, model, arch)) continue;

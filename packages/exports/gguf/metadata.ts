@@ -119,11 +119,11 @@ function settingEntries(
   { name, settings = [] }: GgufArchitecture,
   architecture: Architecture,
 ): readonly MetadataEntry[] {
-  return settings.flatMap(({ key, of }): readonly MetadataEntry[] => {
+  return settings.flatMap(({ key, of, count: whole }): readonly MetadataEntry[] => {
     const value = of(architecture);
     if (value === undefined) return [];
     return typeof value === "boolean"
       ? [{ key: `${name}.${key}`, type: "bool", value }]
-      : [real(`${name}.${key}`, value)];
+      : [whole ? count(`${name}.${key}`, value) : real(`${name}.${key}`, value)];
   });
 }

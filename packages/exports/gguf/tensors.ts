@@ -79,7 +79,7 @@ export function ggufTensors(
 function typeOf({ role, tensor }: Weight, tied: boolean, type: TensorTypeName): TensorTypeName {
   if (tensor.shape.length === 1) return "F32";
   if (type === "F32" || type === "F16") return type;
-  if (tensor.shape[1] % BLOCK_VALUES !== 0) return "F16";
+  if (tensor.shape.at(-1)! % BLOCK_VALUES !== 0) return "F16";
   // llama.cpp gives it 6 bits, of a kind that is not written here, where others have 4.
   const makesLogits = role.part === "lmHead" || (tied && role.part === "embedding");
   return makesLogits ? "Q8_0" : type;

@@ -76,7 +76,7 @@ function headItCannotSay(
 }
 
 function blockItCannotSay(
-  { settings = [], activation = "silu", parallel }: GgufArchitecture,
+  { settings = [], activation = "silu", parallel, routing }: GgufArchitecture,
   blocks: readonly Block[],
 ): string | null {
   const says = (key: string) => settings.some((setting) => setting.key === key);
@@ -84,6 +84,11 @@ function blockItCannotSay(
     !block.attention && (block.activation ?? "silu") !== activation
   );
   if (other) return `its MLPs compute ${other.activation ?? "silu"}`;
+  const routed = blocks.find(({ routing: found }) =>
+    JSON.stringify(found && sortedKeys({ ...found, topK: 0 })) !==
+      JSON.stringify(found && sortedKeys({ ...routing, topK: 0 }))
+  );
+  if (routed) return "its experts are weighted otherwise";
   const second = blocks.filter(({ attention }) => !attention);
   if (!parallel && second.some((block) => block.parallel)) {
     return "its MLPs read what attention reads";
@@ -94,6 +99,10 @@ function blockItCannotSay(
   return blocks.some(({ multiplier }) => differ(multiplier, 1)) && !says("residual_scale")
     ? "what its blocks add is multiplied"
     : null;
+}
+
+function sortedKeys(object: object): readonly unknown[] {
+  return Object.entries(object).sort(([a], [b]) => a < b ? -1 : 1);
 }
 
 function scoresItCannotSay(

@@ -1,4 +1,4 @@
-import type { Architecture } from "@lopper/core";
+import type { Architecture, Routing } from "@lopper/core";
 
 /**
  * An architecture of llama.cpp as data: how its files and the Hugging Face folders of the same
@@ -20,6 +20,8 @@ export interface GgufArchitecture {
   readonly activation?: string;
   /** Its MLPs read what attention reads: all of them, or those of some models; none unless said. */
   readonly parallel?: true | "either";
+  /** How its mixtures of experts weight those that are chosen, but for their number. */
+  readonly routing?: Omit<Routing, "topK">;
   /** It rotates the first channels of a head only, as many as the file says. */
   readonly partialRotation?: true;
   /** Numbers of heads and widths are lists, one entry a layer. */
@@ -70,6 +72,8 @@ export interface GgufSetting {
   readonly of: (architecture: Architecture) => number | boolean | undefined;
   /** What a file means that does not say it. */
   readonly absent?: number;
+  /** It is a whole number. */
+  readonly count?: true;
 }
 
 /** Which layers of an architecture have a window. */

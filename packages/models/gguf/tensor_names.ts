@@ -43,6 +43,17 @@ const IN_LAYER: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     up_bias: "ffn_up.bias",
     down_bias: "ffn_down.bias",
   },
+  experts: {
+    norm: "ffn_norm.weight",
+    router: "ffn_gate_inp.weight",
+    gate: "ffn_gate_exps.weight",
+    up: "ffn_up_exps.weight",
+    down: "ffn_down_exps.weight",
+    shared_gate: "ffn_gate_shexp.weight",
+    shared_up: "ffn_up_shexp.weight",
+    shared_down: "ffn_down_shexp.weight",
+    shared_router: "ffn_gate_inp_shexp.weight",
+  },
 };
 
 /** Weights whose rows llama.cpp lays out in pairs where the architecture rotates neighbours. */

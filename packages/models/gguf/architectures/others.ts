@@ -52,7 +52,7 @@ const PHI: readonly GgufArchitecture[] = [
 ];
 
 /** llama.cpp divides logits by what it calls their scale. */
-const GRANITE: readonly GgufSetting[] = [
+export const GRANITE: readonly GgufSetting[] = [
   {
     key: "attention.scale",
     config: "attention_multiplier",
