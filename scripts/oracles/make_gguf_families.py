@@ -88,7 +88,7 @@ FAMILIES = [
     Family("qwen2_moe", "qwen2_moe", dict(num_experts=4, num_experts_per_tok=2, moe_intermediate_size=16,
                                           shared_expert_intermediate_size=32)),
     Family("qwen3_moe", "qwen3_moe", dict(norm_topk_prob=True, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=16, head_dim=8)),
-    Family("olmoe", "olmoe", dict(num_experts=4, num_experts_per_tok=2, intermediate_size=16)),
+    Family("olmoe", "olmoe", dict(num_key_value_heads=4, num_experts=4, num_experts_per_tok=2, intermediate_size=16)),
     Family("granitemoe", "granitemoe", dict(num_local_experts=4, num_experts_per_tok=2, attention_multiplier=0.3,
                                             embedding_multiplier=3.0, residual_multiplier=0.5, logits_scaling=2.0)),
 ]

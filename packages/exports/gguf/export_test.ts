@@ -155,7 +155,16 @@ Deno.test("GGUF export: what no key of the architecture says is refused by name"
     [outer({ logits: 0.1 }), /its logits are multiplied/],
     [outer({ unitHead: true }), /the rows of its LM head have length 1/],
   ];
-  for (const [changedModel, message] of cases) {
+  const mixed = await openGgufModel(
+    await FileSource.open(`${FIXTURES}/gguf/families/qwen2_moe.gguf`),
+  );
+  const shared = { ...mixed, architecture: { ...mixed.architecture, family: "olmoe" } };
+  const weighted = { ...mixed, architecture: { ...mixed.architecture, family: "qwen3_moe" } };
+  const mixtures: typeof cases = [
+    [shared, /its query heads share KV heads/],
+    [weighted, /its experts are weighted otherwise/],
+  ];
+  for (const [changedModel, message] of [...cases, ...mixtures]) {
     await assert.rejects(reopened(changedModel, "fp32"), (error) => {
       assert.ok(error instanceof ExportError, String(error));
       assert.match(error.message, message);

@@ -15,6 +15,11 @@ export function whatItCannotSay(
   blocks: readonly Block[],
 ): string | null {
   const attended = blocks.flatMap(({ attention }) => attention ?? []);
+  const shares = blocks.some((block) => {
+    const heads = block.attention && headsOf(block);
+    return heads && heads.kvHeads !== heads.queryHeads;
+  });
+  if (arch.ownKeys && shares) return "its query heads share KV heads";
   const unsaid = (arch.settings ?? []).find(({ absent, of }) =>
     absent !== undefined && of(architecture) === undefined
   );

@@ -33,6 +33,8 @@ export interface GgufArchitecture {
    * where they have biases.
    */
   readonly fullHeads?: true | "biased";
+  /** It computes only heads that have a KV head each. */
+  readonly ownKeys?: true;
   /**
    * The LM head: always the embedding, always a tensor of its own, or whichever of both is there,
    * unless said.

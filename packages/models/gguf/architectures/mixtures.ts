@@ -57,6 +57,7 @@ export const MIXTURES: readonly GgufArchitecture[] = [
     modelType: "olmoe",
     pairs: "halves",
     fullHeads: true,
+    ownKeys: true,
     head: "own",
     settings: [COUNT, USED],
     implied: () => ({ norm_topk_prob: false }),
