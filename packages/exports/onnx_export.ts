@@ -60,13 +60,6 @@ export async function exportOnnx(
         `export it with --to safetensors`,
     );
   }
-  const mixture = architecture.blocks.find(({ kind }) => kind === "experts");
-  if (mixture) {
-    throw new ExportError(
-      `${model.name}: it has mixtures of experts (block ${mixture.id}), of which no ONNX graph is written; ` +
-        `export it with --to safetensors`,
-    );
-  }
   const path = onnxFile(precision);
   const file = path.slice(path.lastIndexOf("/") + 1);
   const data = new OnnxData(file, maxFileBytes);
