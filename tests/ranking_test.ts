@@ -18,7 +18,7 @@ import { searchModelOf } from "@lopper/search";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { ownText } from "./support/own_text.ts";
-import { Random, tinyModel } from "./support/tiny_models.ts";
+import { LIKE_LLAMA, Random, tinyModel } from "./support/tiny_models.ts";
 
 const UNITS: readonly UnitKind[] = ["channels", "kvGroups"];
 
@@ -132,7 +132,9 @@ Deno.test({
     const found: Found[] = [];
     for (let seed = 1; seed <= 30; seed++) {
       const random = new Random(seed);
-      const model = await openModel(await tinyModel(random, { normSpread: 6, placement: "pre" }));
+      const model = await openModel(
+        await tinyModel(random, { normSpread: 6, families: LIKE_LLAMA }),
+      );
       // Some blocks have gone before, as when a stage of the search begins.
       const shape = denseShape(model.architecture.blocks).map((size) =>
         random.chance(0.15) ? null : size

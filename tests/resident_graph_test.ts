@@ -5,7 +5,13 @@ import {
   type Feeds,
   openBackend,
 } from "@lopper/backends";
-import { type Architecture, denseShape, type Shape, UnsupportedOpError } from "@lopper/core";
+import {
+  type Architecture,
+  denseShape,
+  hasExperts,
+  type Shape,
+  UnsupportedOpError,
+} from "@lopper/core";
 import { DEMO_MODEL } from "@lopper/demo-model";
 import { FileFolder } from "@lopper/files";
 import { nextTokens } from "@lopper/importance";
@@ -122,6 +128,14 @@ for (const variant of VARIANTS) {
       const random = new Random(7);
       const model = await openModel(new FileFolder(folder));
       const { architecture } = model;
+      if (hasExperts(architecture)) {
+        // Which experts tokens go to is found out beside the device: a search runs block by block.
+        const weights = await LaidOutWeights.load(model);
+        await using resident = new ResidentDecoder(backend, weights);
+        const [shape, text] = [denseShape(architecture.blocks), texts(architecture, 1, 8)];
+        await assert.rejects(resident.nll(shape, text), /is computed beside graphs/);
+        return;
+      }
       const weights = await LaidOutWeights.load(model, {
         ranking: randomRanking(architecture, random),
       });

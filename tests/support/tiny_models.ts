@@ -3,7 +3,6 @@ import {
   haveWeight,
   headsOf,
   type NormKind,
-  type NormPlacement,
   type PrunePlan,
   type Ranking,
   ropesOf,
@@ -39,9 +38,12 @@ export interface TinyOptions {
   readonly vocabSize?: number;
   /** Whether families may have mixtures of experts; they do unless said. */
   readonly experts?: false;
-  /** Only of families whose blocks have their norms there. */
-  readonly placement?: NormPlacement;
+  /** By their model types; all unless said. What a seed makes is the same where others come. */
+  readonly families?: readonly string[];
 }
+
+/** Llama, and what is nearly one. */
+export const LIKE_LLAMA: readonly string[] = ["llama", "mistral", "qwen2", "qwen3"];
 
 /**
  * A random tiny model of a random family, float32, in memory: odd shapes, missing blocks and biases
@@ -49,11 +51,11 @@ export interface TinyOptions {
  */
 export async function tinyModel(
   random: Random,
-  { normSpread, vocabSize, placement, experts }: TinyOptions = {},
+  { normSpread, vocabSize, families, experts }: TinyOptions = {},
 ): Promise<MemoryFolder> {
   const family = random.pick(
     FAMILIES.filter((family) =>
-      (!placement || family.placement === placement) &&
+      (!families || families.includes(family.modelType)) &&
       (experts !== false || family.blocks.every(({ kind }) => kind !== "experts"))
     ),
   );
