@@ -1,4 +1,5 @@
 import { type Backend, float32Data, int64, openBackend } from "@lopper/backends";
+import { LopperError } from "@lopper/core";
 import { exportOnnx } from "@lopper/exports";
 import { FileFolder } from "@lopper/files";
 import { type Model, modelDigest, openModel } from "@lopper/models";
@@ -72,16 +73,28 @@ async function throughOnnx(model: Model, precision?: "fp16"): Promise<Model> {
 
 const FAMILIES = [...Deno.readDirSync(`${FIXTURES}/families`)].map(({ name }) => name).sort();
 
+/** Families whose graphs Lopper reads. */
+const READ = /^(baichuan$|llama|ministral3|mistral|olmo2|phi3|qwen[23](?!_moe)|seed_oss)/;
+
 test("what Lopper exports is the same model when it is opened again, layers of its own included", async () => {
+  const refused = new Set<string>();
   for (const family of FAMILIES) {
     const source = await fixture(`families/${family}`);
     const pruned = await prunedInMemory(source, heterogeneousPlan(source.architecture));
     for (const model of [source, pruned]) {
-      const again = await throughOnnx(model);
+      const again = await throughOnnx(model).catch((error) => {
+        if (!(error instanceof LopperError)) throw error;
+        refused.add(family);
+        return null;
+      });
+      if (!again) continue;
       // Of layers at the end that have lost both blocks, a graph shows nothing.
       const layerCount = model.architecture.blocks.at(-1)!.layer + 1;
       assert.deepEqual(again.architecture, { ...model.architecture, layerCount }, family);
-      for (const { tensor } of model.weights) {
+      // A head whose rows are used at length 1 is stored as it is used.
+      const unit = model.architecture.scaling?.unitHead === true;
+      for (const { role, tensor } of model.weights) {
+        if (unit && role.part === "lmHead") continue;
         assert.deepEqual(
           await again.store.readFloat32(tensor.name),
           await model.store.readFloat32(tensor.name),
@@ -89,12 +102,14 @@ test("what Lopper exports is the same model when it is opened again, layers of i
         );
       }
       const whole = layerCount === model.architecture.layerCount;
-      if (whole && model.weights.every(({ tensor }) => tensor.dtype === "F32")) {
+      if (whole && !unit && model.weights.every(({ tensor }) => tensor.dtype === "F32")) {
         assert.equal(await modelDigest(again), await modelDigest(model), family);
       }
     }
     source[Symbol.dispose]();
   }
+  // Graphs of other families hold operators that no decoder had so far, and are refused by those.
+  assert.deepEqual([...refused], FAMILIES.filter((family) => !READ.test(family)));
 });
 
 test("and computes the same", async (backend) => {

@@ -36,7 +36,9 @@ export function heterogeneousPlan(architecture: Architecture, modelDigest = ""):
   const range = (n: number) => Array.from({ length: n }, (_, i) => i);
   const kept = architecture.blocks.map((block): KeptUnits | null => {
     const turn = block.layer % 4;
-    const { kvGroups, channels } = sizeOf(block);
+    const { kvGroups, channels, experts } = sizeOf(block);
+    // A router wants as many experts as it chooses: all stay, or none.
+    if (experts) return turn >= 2 ? null : { experts: range(experts) };
     if (kvGroups) {
       if (turn === 0 || turn === 3) return null;
       return { kvGroups: turn === 1 ? [kvGroups - 1] : range(kvGroups) };

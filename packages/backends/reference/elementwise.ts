@@ -83,6 +83,7 @@ export const ELEMENTWISE: Readonly<Record<string, Operator>> = {
   Add: binary((x, y) => x + y),
   Sub: binary((x, y) => x - y),
   Mul: binary((x, y) => x * y),
+  Div: binary((x, y) => x / y),
   Max: binary(Math.max),
   Min: binary(Math.min),
   Greater: truth((x, y) => x > y),

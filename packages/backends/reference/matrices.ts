@@ -195,6 +195,7 @@ export const MATRICES: Readonly<Record<string, Operator>> = {
   "com.microsoft.MatMulNBits": matMulNBits,
   Det: det,
   ReduceSum: reduce(sum),
+  ReduceL2: reduce((values) => Math.sqrt(squares(values))),
   ReduceSumSquare: reduce(squares),
   ReduceMax: reduce(largest),
   ArgMax: argMax,
