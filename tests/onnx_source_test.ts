@@ -74,7 +74,8 @@ async function throughOnnx(model: Model, precision?: "fp16"): Promise<Model> {
 const FAMILIES = [...Deno.readDirSync(`${FIXTURES}/families`)].map(({ name }) => name).sort();
 
 /** Families whose graphs Lopper reads. */
-const READ = /^(baichuan$|llama|ministral3|mistral|olmo2|phi3|qwen[23](?!_moe)|seed_oss)/;
+const READ =
+  /^(baichuan$|exaone4|granite(?!moe)|llama|ministral3|mistral|olmo2|phi3|qwen[23](?!_moe)|seed_oss)/;
 
 test("what Lopper exports is the same model when it is opened again, layers of its own included", async () => {
   const refused = new Set<string>();
