@@ -11,6 +11,7 @@ import {
   type FamilyRow,
   fixturesByFamily,
 } from "../tests/support/family_checks.ts";
+import { markdown, numbered } from "./markdown.ts";
 
 /** The page that has the table. */
 export const PAGE = new URL("../docs/families.md", import.meta.url);
@@ -29,28 +30,7 @@ export function familyTable(rows: ReadonlyMap<string, FamilyRow>): string {
     ["`model_type`", ...COLUMNS],
     ...Array.from(rows, ([type, row]) => [`\`${type}\``, ...COLUMNS.map((c) => cell(row[c]))]),
   ];
-  const listed = notes.map((note, i) => wrapped(`${i + 1}. `, note));
-  return [markdown(lines), ...(notes.length > 0 ? [listed.join("\n")] : [])].join("\n\n");
-}
-
-/** Lines as long as `deno fmt` makes them, those after the first indented as far as the first. */
-function wrapped(label: string, text: string): string {
-  const lines: string[] = [label];
-  for (const [i, word] of text.split(" ").entries()) {
-    const longer = i === 0 ? label + word : `${lines.at(-1)} ${word}`;
-    if (longer.length <= 100) lines[lines.length - 1] = longer;
-    else lines.push(" ".repeat(label.length) + word);
-  }
-  return lines.join("\n");
-}
-
-/** A table as `deno fmt` lays it out. */
-function markdown(lines: readonly (readonly string[])[]): string {
-  const widths = lines[0].map((_, i) => Math.max(...lines.map((cells) => cells[i].length)));
-  const line = (cells: readonly string[]) =>
-    `| ${cells.map((text, i) => text.padEnd(widths[i])).join(" | ")} |`;
-  const rule = `| ${widths.map((width) => "-".repeat(width)).join(" | ")} |`;
-  return [line(lines[0]), rule, ...lines.slice(1).map(line)].join("\n");
+  return [markdown(lines), ...(notes.length > 0 ? [numbered(notes)] : [])].join("\n\n");
 }
 
 /** The table that a page has. @throws {Error} when it has none. */

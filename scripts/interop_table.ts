@@ -14,6 +14,7 @@ import {
   ROWS,
   SUBJECTS,
 } from "../tests/support/interop_results.ts";
+import { markdown, numbered, wrapped } from "./markdown.ts";
 
 /** The page that has the tables. */
 export const PAGE = new URL("../docs/readers.md", import.meta.url);
@@ -48,19 +49,8 @@ export function interopTables(cells: readonly Cell[]): string {
       "Where they are, the KL divergence in nats a token, and the share of tokens after which the same one is likeliest:",
     ),
     quantised,
-    notes.map((note, i) => wrapped(`${i + 1}. ${note}`, "   ")).join("\n"),
+    numbered(notes),
   ].join("\n\n");
-}
-
-/** Lines as long as `deno fmt` makes them, those after the first indented. */
-function wrapped(text: string, indent = ""): string {
-  const lines: string[] = [];
-  for (const word of text.split(" ")) {
-    const longer = `${lines.at(-1)} ${word}`;
-    if (lines.length > 0 && longer.length <= 100) lines[lines.length - 1] = longer;
-    else lines.push(lines.length === 0 ? word : indent + word);
-  }
-  return lines.join("\n");
 }
 
 function headOf({ model, shape }: typeof SUBJECTS[number]): string {
@@ -94,15 +84,6 @@ function shown(notes: string[]): (cell: Cell) => string {
 /** Two digits, and no exponent where there is room for the number itself. */
 function small(value: number): string {
   return value >= 1e-4 ? String(Number(value.toPrecision(2))) : value.toExponential(1);
-}
-
-/** A table as `deno fmt` lays it out. */
-function markdown([head, ...rows]: readonly (readonly string[])[]): string {
-  const widths = head.map((_, i) => Math.max(...[head, ...rows].map((cells) => cells[i].length)));
-  const line = (cells: readonly string[]) =>
-    `| ${cells.map((text, i) => text.padEnd(widths[i])).join(" | ")} |`;
-  const rule = `| ${widths.map((width) => "-".repeat(width)).join(" | ")} |`;
-  return [line(head), rule, ...rows.map(line)].join("\n");
 }
 
 /** The page with the tables in their place. */
