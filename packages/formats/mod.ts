@@ -48,7 +48,7 @@ export {
 export { planShards, type TensorEntry, writeSafetensors } from "./safetensors/writer.ts";
 export { isContiguous, placeValues, type Strided, type StridedAxis, valuesOf } from "./strided.ts";
 export { type TensorView, ViewedTensorStore } from "./tensor_views.ts";
-export type { TensorInfo, TensorStore } from "./tensors.ts";
+export { lengthToRead, type TensorInfo, type TensorStore } from "./tensors.ts";
 export {
   breath,
   bytesOf,

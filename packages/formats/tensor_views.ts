@@ -2,7 +2,7 @@ import { type DType, DTYPE_BYTES } from "@lopper/core";
 import { finiteFloat32, finiteHalves } from "./finite_values.ts";
 import { countOf, placeOf, type Strided } from "./strided.ts";
 import { readStrided } from "./strided_read.ts";
-import type { TensorInfo, TensorStore } from "./tensors.ts";
+import { lengthToRead, type TensorInfo, type TensorStore } from "./tensors.ts";
 
 /** A tensor whose values lie in others. */
 export interface TensorView {
@@ -43,12 +43,7 @@ export class ViewedTensorStore implements TensorStore {
     const view = this.#views.get(name);
     if (!view) return await this.#base.readBytes(this.#own(name), byteOffset, byteLength);
     const { info, parts, partBytes } = view;
-    const length = byteLength ?? info.byteLength - byteOffset;
-    if (byteOffset < 0 || length < 0 || byteOffset + length > info.byteLength) {
-      throw new RangeError(
-        `tensor ${name} has ${info.byteLength} bytes, not ${length} from ${byteOffset} on`,
-      );
-    }
+    const length = lengthToRead(info, byteOffset, byteLength);
     const read = (part: number, from: number, count: number) => {
       const { tensor, strided } = parts[part];
       const inTensor = (offset: number, bytes: number) =>

@@ -31,3 +31,16 @@ export interface TensorStore {
   readHalves(name: string): Promise<Uint16Array>;
   close(): void;
 }
+
+/**
+ * Bytes that are read of a tensor from `byteOffset` on: as many as are asked for, or all.
+ * @throws {RangeError} when it has not as many.
+ */
+export function lengthToRead(
+  { name, byteLength: has }: Pick<TensorInfo, "name" | "byteLength">,
+  byteOffset: number,
+  byteLength = has - byteOffset,
+): number {
+  if (byteOffset >= 0 && byteLength >= 0 && byteOffset + byteLength <= has) return byteLength;
+  throw new RangeError(`tensor ${name} has ${has} bytes, not ${byteLength} from ${byteOffset} on`);
+}

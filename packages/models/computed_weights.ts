@@ -1,5 +1,5 @@
 import { type Architecture, shapeOfWeight } from "@lopper/core";
-import type { TensorInfo, TensorStore } from "@lopper/formats";
+import { lengthToRead, type TensorInfo, type TensorStore } from "@lopper/formats";
 import { blockTensorName, type Family } from "./families/family.ts";
 
 /**
@@ -41,12 +41,7 @@ class ComputedStore implements TensorStore {
   async readBytes(name: string, byteOffset = 0, byteLength?: number): Promise<Uint8Array> {
     const values = this.#values.get(name);
     if (!values) return await this.#base.readBytes(name, byteOffset, byteLength);
-    const length = byteLength ?? values.byteLength - byteOffset;
-    if (byteOffset < 0 || length < 0 || byteOffset + length > values.byteLength) {
-      throw new RangeError(
-        `tensor ${name} has ${values.byteLength} bytes, not ${length} from ${byteOffset} on`,
-      );
-    }
+    const length = lengthToRead({ name, byteLength: values.byteLength }, byteOffset, byteLength);
     return new Uint8Array(values.slice().buffer, byteOffset, length);
   }
 

@@ -2,7 +2,7 @@ import { DTYPE_BYTES, type FloatDType, UnsupportedModelError } from "@lopper/cor
 import type { ByteSource } from "../byte_source.ts";
 import { fromFloat32, toFloat32 } from "../dtypes.ts";
 import { finiteFloat32, finiteHalves, type OffsetOf } from "../finite_values.ts";
-import type { TensorInfo, TensorStore } from "../tensors.ts";
+import { lengthToRead, type TensorInfo, type TensorStore } from "../tensors.ts";
 import type { GgufTensor } from "./header.ts";
 import type { GgufTensorType } from "./tensor_types.ts";
 
@@ -68,12 +68,7 @@ export class GgufTensorStore implements TensorStore {
   async readBytes(name: string, byteOffset = 0, byteLength?: number): Promise<Uint8Array> {
     const rows = this.#get(name);
     const { info, rowBytes, tensor, interleavedRows, plusOne } = rows;
-    const length = byteLength ?? info.byteLength - byteOffset;
-    if (byteOffset < 0 || length < 0 || byteOffset + length > info.byteLength) {
-      throw new RangeError(
-        `tensor ${name} has ${info.byteLength} bytes, not ${length} from ${byteOffset} on`,
-      );
-    }
+    const length = lengthToRead(info, byteOffset, byteLength);
     if (!tensor.type.dequantize && interleavedRows === 0 && !plusOne) {
       return await this.#source.read(info.offset + byteOffset, length);
     }

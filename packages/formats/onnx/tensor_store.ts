@@ -3,7 +3,7 @@ import type { ByteSource } from "../byte_source.ts";
 import { finiteFloat32, finiteHalves, type OffsetOf } from "../finite_values.ts";
 import { placeOf, type Strided } from "../strided.ts";
 import { readStrided } from "../strided_read.ts";
-import type { TensorInfo, TensorStore } from "../tensors.ts";
+import { lengthToRead, type TensorInfo, type TensorStore } from "../tensors.ts";
 
 /** A weight as it lies in a file. `info.offset` is where its first value lies. */
 export interface PlacedWeight {
@@ -34,12 +34,7 @@ export class OnnxTensorStore implements TensorStore {
   async readBytes(name: string, byteOffset = 0, byteLength?: number): Promise<Uint8Array> {
     const weight = this.#get(name);
     const { info } = weight;
-    const length = byteLength ?? info.byteLength - byteOffset;
-    if (byteOffset < 0 || length < 0 || byteOffset + length > info.byteLength) {
-      throw new RangeError(
-        `tensor ${name} has ${info.byteLength} bytes, not ${length} from ${byteOffset} on`,
-      );
-    }
+    const length = lengthToRead(info, byteOffset, byteLength);
     const source = this.#sources.get(info.file)!;
     const read = (offset: number, bytes: number) => source.read(info.offset + offset, bytes);
     return await readStrided(read, DTYPE_BYTES[info.dtype], placesOf(weight), byteOffset, length);

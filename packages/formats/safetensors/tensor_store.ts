@@ -3,7 +3,7 @@ import type { ByteSource } from "../byte_source.ts";
 import { finiteFloat32, finiteHalves } from "../finite_values.ts";
 import { readJson } from "../json.ts";
 import { checkFileName, type ModelFolder } from "../model_folder.ts";
-import type { TensorInfo, TensorStore } from "../tensors.ts";
+import { lengthToRead, type TensorInfo, type TensorStore } from "../tensors.ts";
 import { readSafetensorsHeader } from "./header.ts";
 import { z } from "zod";
 
@@ -107,12 +107,7 @@ class ShardedStore implements TensorStore {
 
   async readBytes(name: string, byteOffset = 0, byteLength?: number): Promise<Uint8Array> {
     const tensor = this.#tensor(name);
-    const length = byteLength ?? tensor.byteLength - byteOffset;
-    if (byteOffset < 0 || length < 0 || byteOffset + length > tensor.byteLength) {
-      throw new RangeError(
-        `tensor ${name} has ${tensor.byteLength} bytes, not ${length} from ${byteOffset} on`,
-      );
-    }
+    const length = lengthToRead(tensor, byteOffset, byteLength);
     return await this.#sources.get(tensor.file)!.read(tensor.offset + byteOffset, length);
   }
 
