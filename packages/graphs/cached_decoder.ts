@@ -15,6 +15,7 @@ import type { Attend } from "./block_scope.ts";
 import { GraphBuilder, MICROSOFT, type StoredWeight } from "./graph_builder.ts";
 import { embeddedNodes } from "./embedded.ts";
 import { headNodes } from "./head.ts";
+import { layerInputs } from "./layer_input.ts";
 import { linear } from "./layers.ts";
 import { type MatrixForm, type MatrixPart, storedLinear } from "./stored_linear.ts";
 import { storedWeights, type StoreWeight } from "./weights/stored.ts";
@@ -97,7 +98,7 @@ export function cachedDecoder(
       : undefined,
   });
   let hidden = g.node("Reshape", [embedded, g.int64([-1, hiddenSize])]);
-  let [base, baseLayer] = [hidden, -1];
+  const readBy = layerInputs();
   const attentionOf = attentionNodes(g, architecture, options.anglesOf, {
     ids,
     attended,
@@ -105,11 +106,8 @@ export function cachedDecoder(
   });
   for (const block of architecture.blocks) {
     const weights = storedWeights(g, block, matrices, placesIn(block, store));
-    // A layer's input, for blocks that read it beside one that runs before them.
-    const { layer } = block;
-    if (!block.parallel || layer !== baseLayer) [base, baseLayer] = [hidden, layer];
     const scope = { g, block, weights, norm, attend: attentionOf(block) };
-    hidden = blockNodes(scope, { sum: hidden, read: base, hiddenSize }).out;
+    hidden = blockNodes(scope, { sum: hidden, read: readBy(block, hidden), hiddenSize }).out;
   }
   const shared = architecture.tiedEmbeddings && embeddingPart(matrices) === matrices;
   const product = (x: string) =>

@@ -24,6 +24,7 @@ import { type Attend, notAttended } from "./block_scope.ts";
 import { GraphBuilder, MICROSOFT } from "./graph_builder.ts";
 import { embeddedNodes } from "./embedded.ts";
 import { crossEntropyNodes, headNodes, unitRows } from "./head.ts";
+import { layerInputs } from "./layer_input.ts";
 import { linear } from "./layers.ts";
 import { residentWeights } from "./weights/resident.ts";
 
@@ -98,16 +99,13 @@ export function residentDecoder(
       : undefined,
   });
   let hidden = g.node("Reshape", [embedded, g.int64([-1, hiddenSize])]);
-  let [base, baseLayer] = [hidden, -1];
+  const readBy = layerInputs();
   const attentionIn = attended
     ? attention(g, architecture, options.op, { ids, positions: positions! })
     : undefined;
   for (const block of blocks) {
     const sum = hidden;
-    // A layer's input, for blocks that read it beside one that runs before them.
-    const { layer } = block;
-    if (!block.parallel || layer !== baseLayer) [base, baseLayer] = [hidden, layer];
-    const read = base;
+    const read = readBy(block, hidden);
     const weightsIn = residentWeights(g, block);
     const run = (branch: GraphBuilder) => {
       const weights = weightsIn(branch);
