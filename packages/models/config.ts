@@ -84,7 +84,7 @@ export function architectureFromConfig(
 }
 
 /** Channels of a head, as the config or its family says; any number where it says nonsense. */
-export function headDimOf(config: CompleteConfig, { defaults: { headDim } }: Family): number {
+function headDimOf(config: CompleteConfig, { defaults: { headDim } }: Family): number {
   if (typeof config.head_dim === "number") return config.head_dim;
   return headDim === "hidden/heads" ? config.hidden_size / config.num_attention_heads : headDim;
 }
@@ -101,7 +101,7 @@ const ACTIVATIONS: Readonly<Record<string, Activation>> = {
 };
 
 /** The activation that a config names. */
-export function namedActivation(name: string): Activation | undefined {
+function namedActivation(name: string): Activation | undefined {
   return Object.hasOwn(ACTIVATIONS, name) ? ACTIVATIONS[name] : undefined;
 }
 

@@ -5,6 +5,7 @@ import type { GraphRuns } from "./graph_runs.ts";
 import type { AttentionMask, HiddenStates, KeyValues } from "./hidden_states.ts";
 import { type AttentionRun, TokenFeeds } from "./token_feeds.ts";
 import { type ExpertSums, Mixtures } from "./mixtures.ts";
+import { weightFeeds } from "./weight_feeds.ts";
 import type { LaidOutWeights } from "./weight_layout.ts";
 
 /** Names of the fetches with what was captured inside a block. */
@@ -79,7 +80,7 @@ export class Blocks {
       run.run({
         hidden: float32(input.data, dims),
         ...(parallel && { base: float32(input.base!, dims) }),
-        ...this.#weightFeeds(number, size),
+        ...weightFeeds(this.#weights.block(number, size)),
         ...attended?.feeds,
       })
     );
@@ -133,16 +134,6 @@ export class Blocks {
   #isBeforeParallel(number: number): boolean {
     const next = this.#blocks[number + 1]?.block;
     return next?.parallel === true && next.layer === this.#blocks[number].block.layer;
-  }
-
-  /** Good until the weights are used again: called in turn. */
-  #weightFeeds(number: number, size: BlockSize): Feeds {
-    return Object.fromEntries(
-      this.#weights.block(number, size).map(({ name, data, rows }) => [
-        name,
-        float32(data, data.length === rows ? [rows] : [rows, data.length / rows]),
-      ]),
-    );
   }
 }
 

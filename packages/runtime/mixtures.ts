@@ -11,6 +11,7 @@ import {
 import type { GraphRuns } from "./graph_runs.ts";
 import type { HiddenStates } from "./hidden_states.ts";
 import { route, type RoutedRows } from "./route.ts";
+import { weightFeeds } from "./weight_feeds.ts";
 import type { LaidOutWeights } from "./weight_layout.ts";
 
 /** What tokens made of each expert of a mixture, in the order in which the experts lie. */
@@ -112,10 +113,8 @@ export class Mixtures {
   /** Good until the weights are used again. */
   #feeds(number: number, size: BlockSize, wanted: readonly DeclaredWeight[]): Feeds {
     const names = new Set(wanted.map(({ name }) => name));
-    return Object.fromEntries(
-      this.#weights.block(number, size).filter(({ name }) => names.has(name)).map((
-        { name, data, rows },
-      ) => [name, float32(data, data.length === rows ? [rows] : [rows, data.length / rows])]),
+    return weightFeeds(
+      this.#weights.block(number, size).filter(({ name }) => names.has(name)),
     );
   }
 }
