@@ -1,5 +1,5 @@
 import { openBackend } from "@lopper/backends";
-import { FAMILIES } from "@lopper/models";
+import { FAMILIES, WRAPPERS } from "@lopper/models";
 import assert from "node:assert/strict";
 import { familyTable, PAGE, tableOf } from "../scripts/family_table.ts";
 import { checkFamily, type FamilyRow, fixturesByFamily } from "./support/family_checks.ts";
@@ -14,7 +14,7 @@ Deno.test({
     const { backend: cpu } = await openBackend("cpu", { threads: 1 });
     const { backend: wasm } = await openBackend("wasm", { threads: 1 });
     const fixtures = await fixturesByFamily();
-    const types = FAMILIES.map(({ modelType }) => modelType);
+    const types = [...FAMILIES, ...WRAPPERS].map(({ modelType }) => modelType);
     assert.deepEqual([...fixtures.keys()].sort(), types.toSorted(), "a fixture for each family");
     const rows = new Map<string, FamilyRow>();
     for (const [type, fixture] of fixtures) {

@@ -1,5 +1,5 @@
 import { CRITERION_NAMES, RANKING_CHOICES } from "@lopper/importance";
-import { FAMILIES } from "@lopper/models";
+import { FAMILIES, WRAPPERS } from "@lopper/models";
 import assert from "node:assert/strict";
 
 /** The first cells of the rows of the table on a page whose first heading is `heading`. */
@@ -24,6 +24,9 @@ Deno.test("docs: every ranking and every criterion has a row, and nothing else h
 });
 
 Deno.test("docs: every family has a row, and nothing else has", async () => {
-  const types = FAMILIES.map(({ modelType }) => modelType);
-  assert.deepEqual((await rowsOf("models.md", "model_type")).toSorted(), types.toSorted());
+  const tables = [["model_type", FAMILIES], ["text_config", WRAPPERS]] as const;
+  for (const [heading, list] of tables) {
+    const types = list.map(({ modelType }) => modelType);
+    assert.deepEqual((await rowsOf("models.md", heading)).toSorted(), types.toSorted(), heading);
+  }
 });

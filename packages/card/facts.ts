@@ -80,10 +80,12 @@ export interface CardMethod {
 
 /** Who opens the folder, and what it can be exported as. */
 export interface CardReaders {
-  /** `model_type` of its family. */
+  /** `model_type` of its family, or of the whole. */
   readonly family: string;
   /** transformers has to run the code beside the weights. */
   readonly customCode: boolean;
+  /** It is the text model of a model of images and text, which is in the folder as a whole. */
+  readonly images: boolean;
   readonly gguf: boolean;
   /** DeciLM's layout. */
   readonly deci: boolean;

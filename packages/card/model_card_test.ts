@@ -131,6 +131,10 @@ Deno.test("card: how it is opened follows from its layers, and so does what it c
   assert.deepEqual(use({}), ["trust_remote_code=True", "llama.cpp", "onnxruntime", "vLLM"]);
   assert.deepEqual(use({ gguf: false, deci: false }), ["trust_remote_code=True", "onnxruntime"]);
   assert.deepEqual(use({ customCode: false }), ["llama.cpp", "onnxruntime"]);
+  const whole = { customCode: false, images: true, family: "gemma3" };
+  const { html } = of({ readers: { ...FACTS.readers, ...whole } });
+  assert.match(html, /parts for images are as they were: a plain model of the type gemma3/);
+  assert.match(html, /AutoModelForImageTextToText/);
 });
 
 /**

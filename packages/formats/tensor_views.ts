@@ -28,11 +28,19 @@ export class ViewedTensorStore implements TensorStore {
   readonly #base: TensorStore;
   readonly #views: ReadonlyMap<string, Placed>;
 
-  /** @throws {TypeError} when a part of a view is missing, or of another dtype than the first. */
-  constructor(base: TensorStore, views: readonly TensorView[]) {
+  /**
+   * @param left tensors that are not offered.
+   * @throws {TypeError} when a part of a view is missing, or of another dtype than the first.
+   */
+  constructor(
+    base: TensorStore,
+    views: readonly TensorView[],
+    left: ReadonlySet<string> = new Set(),
+  ) {
     this.#base = base;
     this.#views = new Map(views.map((view) => [view.name, placed(base, view)]));
-    const hidden = new Set(views.flatMap(({ parts }) => parts.map(({ tensor }) => tensor)));
+    const viewed = views.flatMap(({ parts }) => parts.map(({ tensor }) => tensor));
+    const hidden = new Set([...viewed, ...left]);
     this.tensors = new Map([
       ...[...base.tensors].filter(([name]) => !hidden.has(name)),
       ...[...this.#views].map(([name, { info }]): [string, TensorInfo] => [name, info]),

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { additionalTemplates, TEMPLATE_FOLDER } from "@lopper/tokenizers";
 import { CODE_FILES, withoutCode } from "./folder/code_keys.ts";
-import { type Fate, fateOf } from "./folder/folder_files.ts";
+import { type Fate, fateOf, IMAGES } from "./folder/folder_files.ts";
 import { type ModelFolder, type OpenSink, parseJson, writeFile, writeJson } from "@lopper/formats";
 
 const MAX_COMPANION_BYTES = 256 * 1024 * 1024;
@@ -9,14 +9,17 @@ const MAX_COMPANION_BYTES = 256 * 1024 * 1024;
 /**
  * Copies the files that belong to a model beside its config and weights, unchanged but for what
  * names code; returns their paths from the folder.
+ * @param whole those of images and sound, too.
  * @throws {CheckpointFormatError} when one is gone that was there when the model was opened.
  */
 export async function copyCompanions(
   folder: ModelFolder,
   open: OpenSink,
+  whole = false,
 ): Promise<readonly string[]> {
+  const fates: readonly Fate[] = ["carried", "terms", ...whole ? [IMAGES] : []];
   const templates = (await additionalTemplates(folder)).map((file) => `${TEMPLATE_FOLDER}/${file}`);
-  return await copy(folder, [...await filesOf(folder, ["carried", "terms"]), ...templates], open);
+  return await copy(folder, [...await filesOf(folder, fates), ...templates], open);
 }
 
 /** Copies the terms under which a model may be used, as `copyCompanions`. */

@@ -4,6 +4,7 @@ import { configSchema } from "./config_schema.ts";
 import { type CompleteConfig, withDefaults, withUsualKeys } from "./config_defaults.ts";
 import { withoutDeciLayout } from "./deci_config.ts";
 import { FAMILIES, familyOf } from "./families/mod.ts";
+import { wrapperOf, WRAPPERS } from "./families/wrappers.ts";
 import { checkJson } from "@lopper/formats";
 import { otherMixer } from "./other_mixers.ts";
 import { quantisedWeights } from "./quantised_weights.ts";
@@ -47,6 +48,14 @@ function checkModelType(json: Json, file: string) {
   }
   const type = withoutPrefix(found);
   if (FAMILIES.some(({ modelType }) => modelType === type)) return;
+  if (wrapperOf(type)) {
+    throw new UnsupportedModelError(
+      `${file}: model_type is ${
+        shown(type)
+      }, a model of more than text; Lopper reads its text model ` +
+        "from safetensors alone",
+    );
+  }
   const mixer = otherMixer(json);
   if (mixer) throw new UnsupportedModelError(`${file}: model_type is ${shown(type)}: ${mixer}`);
   const part = TEXT_PARTS.find((key) => isObject(json[key]));
@@ -55,7 +64,9 @@ function checkModelType(json: Json, file: string) {
   throw new UnsupportedModelError(
     `${file}: model_type is ${shown(type)}, a model of more than text${
       typeof text === "string" ? `, whose part for text is ${shown(text)}` : ""
-    }; Lopper reads models of text alone: ${readable()}`,
+    }; Lopper reads the text models of ${
+      WRAPPERS.map(({ modelType }) => modelType).join(", ")
+    }, and models of text alone: ${readable()}`,
   );
 }
 

@@ -26,9 +26,11 @@ Deno.test("config: the kind of model comes before any other key", () => {
   refuses({ model_type: null, architectures: ["A"] }, /no model_type, only architectures \["A"\]/);
   refuses({ model_type: "x".repeat(20_000) }, /model_type is "x+…; Lopper reads/);
   refuses(
-    { model_type: "llava", text_config: { model_type: "llama" }, vision_config: {} },
-    /model_type is "llava", a model of more than text, whose part for text is "llama"; /,
+    { model_type: "fuyu", text_config: { model_type: "persimmon" }, vision_config: {} },
+    /model_type is "fuyu", a model of more than text, whose part for text is "persimmon"; .* gemma3,/,
   );
+  // as of an ONNX decoder
+  refuses({ model_type: "gemma3", text_config: {} }, /"gemma3", .* from safetensors alone$/);
   // of a hybrid, the first layer that is why
   const hybrid = (types: Record<string, unknown>, why: RegExp) =>
     refuses({ model_type: "mamba_of_sorts", ...types }, why);

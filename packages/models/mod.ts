@@ -14,6 +14,7 @@ export {
 } from "./families/layer_blocks.ts";
 export { digestForm } from "./digest_form.ts";
 export { FAMILIES } from "./families/mod.ts";
+export { WRAPPERS } from "./families/wrappers.ts";
 export { fateOf, listed } from "./folder/folder_files.ts";
 export { hubOrigin } from "./folder/hub_snapshot.ts";
 export { GgufFolder } from "./gguf/gguf_folder.ts";

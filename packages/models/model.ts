@@ -12,6 +12,7 @@ import {
 import { blockTensorName, type Family } from "./families/family.ts";
 import { digestForm } from "./digest_form.ts";
 import type { ModelFolder, TensorInfo, TensorStore } from "@lopper/formats";
+import type { WholeModel } from "./whole_model.ts";
 
 /** Bytes hashed at a time: large enough to be fast, small enough not to matter beside a tensor. */
 const DIGEST_CHUNK_BYTES = 16 * 1024 * 1024;
@@ -32,13 +33,21 @@ export interface Model extends Disposable {
   readonly store: TensorStore;
   /** Bytes of all weights in their dtypes. */
   readonly weightBytes: number;
-  /**
-   * Where weights are quantised in the file and become F16: the types there, and their bytes. Null
-   * where every weight is what lies in the file.
-   */
-  readonly quantised: Readonly<Record<string, number>> | null;
+  /** What its files have otherwise than it is read. */
+  readonly stored: StoredForm;
   /** What its files hold that is passed over, one short sentence each. */
   readonly notes: readonly string[];
+}
+
+/** How a model lies in its files. */
+export interface StoredForm {
+  /**
+   * Where weights are quantised: the types, and their bytes. Null where every weight is what lies
+   * in the file.
+   */
+  readonly quantised: Readonly<Record<string, number>> | null;
+  /** The model of more than text that it is the text model of; null where it is a model itself. */
+  readonly whole: WholeModel | null;
 }
 
 /** One tensor and its role. `shape` is checked against the config. */

@@ -22,6 +22,7 @@ import { checkUnquantised } from "./quantised_weights.ts";
 import { withUsualNames } from "./stored_names.ts";
 import { bindModel } from "./tied_head.ts";
 import { unpacked } from "./unpacked_store.ts";
+import { textPartOf, textTensors } from "./whole_model.ts";
 
 /**
  * Opens a model folder in Hugging Face layout, whose weights are safetensors or else an ONNX
@@ -44,18 +45,19 @@ async function openKnownFolder(folder: KnownFolder): Promise<Model> {
     if (snapshot) return await openModel(snapshot);
     throw await withoutWeights(folder);
   }
-  const { json, declared, shapes, family } = await describedModel(folder);
+  const { json, part, declared, shapes, family } = await describedModel(folder);
   if (!layout) throw await withoutWeights(folder);
   checkNamedWeights(json, layout.files, `${folder.name}/${CONFIG}`);
   const opened = await openTensorStore(folder);
   try {
     await checkUnquantised(folder, opened);
     const where = { family, file: folder.name, description: CONFIG };
-    const named = withUsualNames(shapes, opened, family.tensorNames);
+    const text = part ? textTensors(part, opened, folder.name) : { store: opened, whole: null };
+    const named = withUsualNames(shapes, text.store, family.tensorNames);
     const store = withComputed(shapes, unpacked(shapes, named, where), where);
     const bound = await bindModel(shapes, declared, store, where);
     const found = { ...bound, family, store, description: CONFIG, read: layout.files };
-    return await modelOfFolder(folder, found);
+    return await modelOfFolder(folder, found, text.whole);
   } catch (error) {
     opened.close();
     throw error;
@@ -70,9 +72,11 @@ async function openKnownFolder(folder: KnownFolder): Promise<Model> {
 async function describedModel(folder: ModelFolder) {
   const file = `${folder.name}/${CONFIG}`;
   const json = await readJson(folder, CONFIG, anyObject);
-  const declared = checkConfig(json, file);
-  const { architecture: shapes, family } = architectureFromConfig(declared, file);
-  return { json, declared, shapes, family };
+  const part = textPartOf(json, file);
+  const within = part ? `${file} (text_config)` : file;
+  const declared = checkConfig(part?.text ?? json, within);
+  const { architecture: shapes, family } = architectureFromConfig(declared, within);
+  return { json, part, declared, shapes, family };
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { Architecture } from "@lopper/core";
+import { type Architecture, CheckpointFormatError } from "@lopper/core";
 import { type TensorStore, type TensorView, ViewedTensorStore } from "@lopper/formats";
 import type { TensorNames } from "./families/family.ts";
 
@@ -21,13 +21,32 @@ export function withUsualNames(
   return renamed(store, (name) => name === lmHead ? embedding : name);
 }
 
-function renamed(store: TensorStore, nameOf: (stored: string) => string): TensorStore {
-  const views = [...store.tensors.values()].flatMap(({ name, shape }): TensorView[] => {
-    const other = nameOf(name);
-    if (other === name) return [];
+/**
+ * The tensors of a store under other names.
+ * @param nameOf null for one that is left out.
+ * @throws {CheckpointFormatError} when two of them would have the same name.
+ */
+export function renamed(
+  store: TensorStore,
+  nameOf: (stored: string) => string | null,
+): TensorStore {
+  const names = new Map([...store.tensors.keys()].map((name) => [name, nameOf(name)]));
+  const views = [...store.tensors.values()].flatMap((tensor): TensorView[] => {
+    const { name, shape, file, offset } = tensor;
+    const other = names.get(name)!;
+    if (other === name || other === null) return [];
+    if (names.get(other) === other) {
+      throw new CheckpointFormatError(
+        `${other} is the same weight under another name; one counts`,
+        {
+          ...{ file, offset, tensor: name },
+        },
+      );
+    }
     const length = shape.reduce((product, d) => product * d, 1);
     const strided = { start: 0, axes: [{ length, stride: 1 }] };
     return [{ name: other, shape, parts: [{ tensor: name, strided }] }];
   });
-  return new ViewedTensorStore(store, views);
+  const left = new Set([...names].flatMap(([name, other]) => other === null ? [name] : []));
+  return new ViewedTensorStore(store, views, left);
 }

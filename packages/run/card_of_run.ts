@@ -50,7 +50,8 @@ export async function cardOfRun(
     },
     ...factsOfRecord(record, names),
     readers: {
-      family: written.family.modelType,
+      family: String(written.stored.whole?.config.model_type ?? written.family.modelType),
+      images: written.stored.whole !== null,
       customCode: written.config.auto_map !== undefined,
       ...await exportable(written),
     },

@@ -50,7 +50,7 @@ export async function recordOf(run: RecordedRun): Promise<RunRecord> {
     parameters: { dense: countParameters(model.architecture).total, pruned: pruned.parameters },
     bytes: { dense: model.weightBytes, pruned: pruned.bytes },
     latency,
-    quantised: model.quantised,
+    quantised: model.stored.quantised,
     perplexity: {
       calibration: { dense: dense.calibration, pruned: pruned.calibration },
       heldOut: { dense: dense.heldOut, pruned: pruned.heldOut },

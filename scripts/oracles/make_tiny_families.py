@@ -53,9 +53,10 @@ from baichuan import BaichuanConfig
 from huggingface_hub import split_torch_state_dict_into_shards
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import (AutoConfig, AutoModelForCausalLM, GPT2Config, LlamaConfig, MistralConfig, Olmo2Config,
-                          Qwen2Config, Qwen3Config)
-from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
+from transformers import (AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, GPT2Config, LlamaConfig,
+                          MistralConfig, Olmo2Config, Qwen2Config, Qwen3Config)
+from transformers.models.auto.modeling_auto import (MODEL_FOR_CAUSAL_LM_MAPPING,
+                                                    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING)
 
 DEFAULT_OUT = Path(__file__).resolve().parents[2] / "tests" / "fixtures" / "families"
 TOLERANCE = 1e-4
@@ -83,6 +84,7 @@ class Family:
     window_not_used: int | None = None  # a sliding_window in config.json that use_sliding_window turns off
     layers: list[dict] | None = None  # the "lopper" layer list of a pruned layout
     keys: dict = field(default_factory=dict)  # of config.json, as others than transformers 5 write them
+    earlier_names: bool = False  # of tensors, as transformers writes them where it has others in memory
     mistakes: dict[str, dict] = field(default_factory=dict)  # settings that a reader might miss, by what that is
 
 
@@ -103,6 +105,40 @@ def tiny(model_type, **own):
     sizes = dict(vocab_size=80, hidden_size=32, intermediate_size=56, num_hidden_layers=2, num_attention_heads=4,
                  num_key_value_heads=2, max_position_embeddings=128, bos_token_id=0, eos_token_id=1, pad_token_id=None)
     return AutoConfig.for_model(model_type, **{**sizes, **own})
+
+
+def within(model_type, vision, text, **own):
+    """A config of a model of images and text."""
+    tower = dict(hidden_size=8, intermediate_size=12, num_hidden_layers=1, num_attention_heads=2, image_size=8,
+                 patch_size=4)
+    tower = AutoConfig.for_model(vision, **tower, **(dict(head_dim=4) if vision == "pixtral" else {}))
+    return AutoConfig.for_model(model_type, text_config=text.to_dict(), vision_config=tower.to_dict(), **own)
+
+
+def wrappers():
+    """Models of images and text, whose texts are those of a family. The parts for images are never run."""
+    yarn = rope(1000.0, "yarn", factor=4.0, original_max_position_embeddings=64, beta_fast=32.0, beta_slow=1.0,
+                mscale=1.0, mscale_all_dim=1.0, llama_4_scaling_beta=0.1)
+    return [
+        Family(
+            "gemma3", "Gemma 3 with images, under the names of tensors that transformers writes; a window of 6.",
+            within("gemma3", "siglip_vision_model", tiny(
+                "gemma3_text", intermediate_size=40, head_dim=10, query_pre_attn_scalar=14, sliding_window=6,
+                layer_types=["sliding_attention", "full_attention"],
+                rope_parameters={"full_attention": rope(50000.0), "sliding_attention": rope(700.0)}),
+                mm_tokens_per_image=1), [(2, 12), (1, 19)], earlier_names=True,
+        ),
+        Family(
+            "mistral3", "Mistral 3 with images around a Ministral 3, under the names that transformers has in memory.",
+            within("mistral3", "pixtral", tiny("ministral3", head_dim=12, rope_parameters=yarn),
+                   tie_word_embeddings=False), [(2, 12), (1, 19)], stored=torch.bfloat16,
+        ),
+        Family(
+            "llava", "LLaVA around a Llama, under the names of tensors that transformers writes.",
+            within("llava", "clip_vision_model", tiny("llama", rope_parameters=rope())), [(2, 12), (1, 19)],
+            stored=torch.float16, earlier_names=True,
+        ),
+    ]
 
 
 def mixtures():
@@ -591,16 +627,20 @@ def first_families():
 
 
 def families():
-    return first_families() + more_families() + packed_families() + mixtures()
+    return first_families() + more_families() + packed_families() + mixtures() + wrappers()
 
 
 def generator(text):
     return torch.Generator().manual_seed(zlib.crc32(text.encode()))
 
 
+def auto_class(config):
+    return AutoModelForCausalLM if type(config) in MODEL_FOR_CAUSAL_LM_MAPPING else AutoModelForImageTextToText
+
+
 def build(config, layers=None, attention_kind="eager"):
     """A float32 model of this config, with its layers cut to `layers` if given (weights not set yet)."""
-    model = AutoModelForCausalLM.from_config(
+    model = auto_class(config).from_config(
         config, dtype=torch.float32, attn_implementation=attention_kind, experts_implementation="eager").eval()
     for index, shape in enumerate(layers or []):
         cut(model.model.layers[index], shape)
@@ -650,7 +690,7 @@ def usual_gain(config):
 
 def fill(model, stored, random):
     """Random weights, rounded to the dtype they will be stored in."""
-    hidden = model.config.hidden_size
+    hidden = model.config.get_text_config().hidden_size
     tied = model.config.tie_word_embeddings
     with torch.no_grad():
         for name, weight in sorted(model.named_parameters()):
@@ -674,7 +714,7 @@ def fill(model, stored, random):
                                     "c_attn.weight", "W_pack.weight")):
                     scale = 1.5 / math.sqrt(inputs)
                 else:
-                    scale = 1 / math.sqrt(inputs)
+                    scale = 1 / math.sqrt(inputs or weight.numel())
                 value = scale * torch.randn(weight.shape, generator=random)
             weight.copy_(value.to(stored))
 
@@ -705,7 +745,9 @@ def decode(case):
 def config_json(family):
     """config.json as transformers writes it, or as transformers 4 did, with the "lopper" key if pruned."""
     config = family.config
-    config.architectures = [MODEL_FOR_CAUSAL_LM_MAPPING[type(config)].__name__]
+    mapping = (MODEL_FOR_CAUSAL_LM_MAPPING if type(config) in MODEL_FOR_CAUSAL_LM_MAPPING
+               else MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING)
+    config.architectures = [mapping[type(config)].__name__]
     config.dtype = family.stored
     content = json.loads(config.to_json_string())
     if family.legacy_config:
@@ -733,17 +775,17 @@ def save(weights, path):
     path.chmod(0o644)  # safetensors makes it readable by its owner only
 
 
-def stored_weights(model):
+def stored_weights(model, earlier_names):
     """The weights of a model as files have them: those of experts are others there than in memory."""
-    if not hasattr(model.config, "num_experts_per_tok"):
+    if not hasattr(model.config, "num_experts_per_tok") and not earlier_names:
         return model.state_dict()
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
         return load_file(Path(folder) / "model.safetensors")
 
 
-def write_weights(folder, model, stored, shards):
-    weights = {name: value.to(stored).contiguous() for name, value in stored_weights(model).items()}
+def write_weights(folder, model, stored, shards, earlier_names):
+    weights = {name: value.to(stored).contiguous() for name, value in stored_weights(model, earlier_names).items()}
     if model.config.tie_word_embeddings:
         weights.pop("lm_head.weight", None)
     for name, stored_name in STORED_NAMES.get(model.config.model_type, {}).items():
@@ -768,9 +810,9 @@ def write(family, out):
     fill(model, family.stored, generator(f"{family.name} weights"))
     random = generator(f"{family.name} input")
     sizes = family.cases + ([family.beyond_window] if family.beyond_window else [])
-    cases = [encode(model, make_input(*size, family.config.vocab_size, random)) for size in sizes]
+    cases = [encode(model, make_input(*size, family.config.get_text_config().vocab_size, random)) for size in sizes]
     write_json(folder / "config.json", config_json(family))
-    write_weights(folder, model, family.stored, family.shards)
+    write_weights(folder, model, family.stored, family.shards, family.earlier_names)
 
     double = model.to(torch.float64)
     gap = max((logits_of(double, case["input_ids"]) - decode(case)).abs().max().item() for case in cases)
@@ -798,7 +840,7 @@ def load(folder, attention_kind="eager", **changes):
     if config.model_type == "gpt_oss":
         attention_kind = "eager"  # torch's operator knows no sinks
     if layers is None:
-        model, info = AutoModelForCausalLM.from_pretrained(
+        model, info = auto_class(config).from_pretrained(
             folder, config=config, dtype=torch.float32, attn_implementation=attention_kind,
             experts_implementation="eager", output_loading_info=True)
         assert not info["missing_keys"] and not info["unexpected_keys"], info
@@ -832,8 +874,9 @@ def mistakes(folder, family):
     if getattr(config, "rms_norm_eps", 0) > 1e-3:
         yield "rms_norm_eps", load(folder, rms_norm_eps=1e-5)
     endings = {name.split(".layers.")[-1].lstrip("0123456789") for name, _ in load(folder).named_parameters()
-               if name.endswith((".bias", "norm.weight"))}
-    if not rotary:
+               if name.endswith((".bias", "norm.weight")) and "vision_tower" not in name
+               and "multi_modal_projector" not in name}
+    if not rotary and not hasattr(config, "text_config"):
         # It adds the same to all scores of a query.
         endings.discard(".self_attn.k_proj.bias")
     for ending in sorted(endings):

@@ -39,7 +39,8 @@ export async function attentionModel(of: AttentionCase, random: Random): Promise
   const folder = new MemoryFolder("attention", { "model.safetensors": sink.bytes });
   const store = await openTensorStore(folder);
   return {
-    ...{ name: "attention", folder, architecture, family, store, quantised: null, notes: [] },
+    ...{ name: "attention", folder, architecture, family, store, notes: [] },
+    stored: { quantised: null, whole: null },
     config: { model_type: "llama", num_hidden_layers: LAYERS },
     weights: bindWeights(architecture, family, store, folder.name),
     weightBytes: sink.bytes.length,

@@ -32,6 +32,6 @@ export async function quantisedSource(path: string, folder: string): Promise<Ope
 
 /** Where the bytes of a model itself are, which is not pruned; null where none is quantised. */
 export async function itself(model: Model): Promise<QuantisedSource | null> {
-  if (model.quantised === null) return null;
+  if (model.stored.quantised === null) return null;
   return { model, plan: densePlan(model.architecture, await modelDigest(model)) };
 }

@@ -52,7 +52,7 @@ export function inspectCommand(
         digest: await modelDigest(model, () => signal.throwIfAborted()),
         parameters: parametersOf(model.architecture),
         bytes: model.weightBytes,
-        quantised: model.quantised,
+        quantised: model.stored.quantised,
         notes: [...model.notes, ...slowerAttention(model.architecture)],
         dtypes: dtypes(model.weights.map(({ tensor }) => tensor)),
         architecture: { ...digestForm(model), eosTokenIds: model.architecture.eosTokenIds },
@@ -69,7 +69,7 @@ type Facts = {
   digest: string;
   parameters: ReturnType<typeof parametersOf>;
   bytes: number;
-  quantised: Model["quantised"];
+  quantised: Model["stored"]["quantised"];
   notes: Model["notes"];
   dtypes: Record<string, number>;
   architecture: ReturnType<typeof digestForm>;

@@ -38,7 +38,8 @@ export function describeStart(
   const { name, engine, threads } = backend.description;
   const { block, width, drawn } = texts;
   const tokens = (set: Sequences) => `${formatCount(tokenCount(set))} tokens`;
-  const quantised = model.quantised ? `${describeQuantised(model.quantised)}\n` : "";
+  const { quantised: types } = model.stored;
+  const quantised = types ? `${describeQuantised(types)}\n` : "";
   const target = flags.targetLatency === null
     ? `to lose ${formatRatio(flags.ratio)}`
     : `to take ${formatMilliseconds(flags.targetLatency)} a token, ${

@@ -53,7 +53,7 @@ function largestRatio(model: Model): number {
   return largestReachableRatio(searchModelOf(model.architecture), { ...policy, target: 100 });
 }
 
-function quantised({ quantised }: Model): readonly string[] {
+function quantised({ stored: { quantised } }: Model): readonly string[] {
   if (quantised === null) return [];
   const types = Object.entries(quantised).map(([type, n]) => `${type} ${formatBytes(n)}`);
   return [`weights are quantised in the file (${types.join(", ")}) and become F16`];

@@ -3,17 +3,18 @@ import { codeBlock, plainText } from "../markdown.ts";
 
 /** How it is opened where it lies, and what it can be turned into. */
 export function useSection({ readers }: CardFacts): string {
+  const opens = readers.images ? "AutoModelForImageTextToText" : "AutoModelForCausalLM";
   return `## How to use it
 
 ${opened(readers)}
 
 ${
     codeBlock("python", [
-      "from transformers import AutoModelForCausalLM, AutoTokenizer",
+      `from transformers import ${opens}, AutoTokenizer`,
       "",
       'name = "."  # this folder, or its name on the hub',
       "tokenizer = AutoTokenizer.from_pretrained(name)",
-      `model = AutoModelForCausalLM.from_pretrained(name${
+      `model = ${opens}.from_pretrained(name${
         readers.customCode ? ", trust_remote_code=True" : ""
       })`,
       'ids = tokenizer("Once upon a time", return_tensors="pt")',
@@ -26,7 +27,11 @@ Lopper opens it, too, and writes it for other programs:
 ${codeBlock("sh", commands(readers))}`;
 }
 
-function opened({ customCode, family }: CardReaders): string {
+function opened({ customCode, images, family }: CardReaders): string {
+  if (images) {
+    return `All layers of its text model are alike, and its parts for images are as they were: a plain model of the ` +
+      `type ${plainText(family)} for whatever reads that, transformers among them:`;
+  }
   if (!customCode) {
     return `All layers are alike, so it is a plain model of the type ${
       plainText(family)

@@ -52,7 +52,7 @@ export const FACTS: CardFacts = {
     wasQuantised: false,
     milliseconds: null,
   },
-  readers: { family: "llama", customCode: true, gguf: true, deci: true },
+  readers: { family: "llama", customCode: true, images: false, gguf: true, deci: true },
   digests: { "the dense model": `sha256:${"a".repeat(64)}` },
   commands: [["/home/somebody/models/SmolLM2-135M", "--ratio", "20", "--out", "again"]],
   scores: null,

@@ -33,6 +33,8 @@ interface FileRule {
 }
 
 const passedOver = (passedOver: Reason): Fate => ({ passedOver });
+/** Of files that say how images and sound become tokens. */
+export const IMAGES: Fate = passedOver("images and sound");
 const exactly = (...names: readonly string[]) =>
   new RegExp(`^(${names.map((name) => name.replaceAll(".", "\\.")).join("|")})$`);
 
@@ -92,8 +94,8 @@ const FILES: readonly FileRule[] = [
   { name: /^consolidated\./, fate: passedOver("another layout") },
   { name: exactly("modules.json", "1_Pooling/"), fate: passedOver("pooling") },
   { name: /^tokenizer\.\d[\d.]*\.json$/, fate: passedOver("another tokenizer") },
-  { name: /(^|_)(pre)?processor_config\.json$/, fate: passedOver("images and sound") },
-  { name: exactly("audio_tokenizer_config.json"), fate: passedOver("images and sound") },
+  { name: /(^|_)(pre)?processor_config\.json$/, fate: IMAGES },
+  { name: exactly("audio_tokenizer_config.json"), fate: IMAGES },
   {
     name:
       /\.(safetensors|bin|pt|pth|ckpt|h5|msgpack|ot|gguf|ggml|onnx|onnx_data|onnx\.data|tflite|npz)(\.index\.json)?$/i,

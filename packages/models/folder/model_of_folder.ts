@@ -6,6 +6,7 @@ import type { BoundModel } from "../tied_head.ts";
 import { checkSpecialIds, checkTokens } from "@lopper/tokenizers";
 import { withEndTokens } from "./generation_config.ts";
 import type { KnownFolder } from "./known_folder.ts";
+import { type WholeModel, wholeNote } from "../whole_model.ts";
 import { readFolderFacts } from "./open_folder.ts";
 
 /** A model whose weights are found, without what its folder says besides. */
@@ -20,11 +21,16 @@ export interface FoundModel extends BoundModel<ModelConfig> {
 
 /**
  * The model of a folder, with what the folder says of its tokens and of what is passed over.
+ * @param whole what it is the text model of, if of anything.
  * @throws {CheckpointFormatError} when one of the files is malformed, or disagrees with the model.
  */
-export async function modelOfFolder(folder: KnownFolder, found: FoundModel): Promise<Model> {
+export async function modelOfFolder(
+  folder: KnownFolder,
+  found: FoundModel,
+  whole: WholeModel | null = null,
+): Promise<Model> {
   const { architecture, family, config, weights, store, description, read } = found;
-  const facts = await readFolderFacts(folder, read);
+  const facts = await readFolderFacts(folder, read, whole !== null);
   const notes = await checkTokens(folder, architecture.vocabSize);
   const describedIn = { config, file: `${folder.name}/${description}` };
   await checkSpecialIds(folder, describedIn, architecture.vocabSize);
@@ -37,8 +43,8 @@ export async function modelOfFolder(folder: KnownFolder, found: FoundModel): Pro
     weights,
     store,
     weightBytes: weights.reduce((sum, { tensor }) => sum + tensor.byteLength, 0),
-    quantised: null,
-    notes: [...found.notes, ...facts.notes, ...notes],
+    stored: { quantised: null, whole },
+    notes: [...whole ? [wholeNote(whole)] : [], ...found.notes, ...facts.notes, ...notes],
     [Symbol.dispose]: () => store.close(),
   };
 }

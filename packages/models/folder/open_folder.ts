@@ -1,7 +1,7 @@
 import { anyObject, type ModelFolder, readJson } from "@lopper/formats";
 import { readChatTemplates, TEMPLATE_FOLDER } from "@lopper/tokenizers";
 import { CODE_FILES, foreignCodeKeys } from "./code_keys.ts";
-import { fateOf, listed, type Reason, SENTENCES } from "./folder_files.ts";
+import { fateOf, IMAGES, listed, type Reason, SENTENCES } from "./folder_files.ts";
 import { readGenerationEnds } from "./generation_config.ts";
 import { KnownFolder } from "./known_folder.ts";
 
@@ -26,17 +26,19 @@ export interface FolderFacts {
 /**
  * Reads what a model's folder says besides config, weights and tokenizer.
  * @param read paths of the files whose weights are read.
+ * @param whole the folder is of a model of more than text, and files of images go along with it.
  * @throws {CheckpointFormatError} when one of the files is malformed.
  */
 export async function readFolderFacts(
   folder: KnownFolder,
   read: readonly string[],
+  whole: boolean,
 ): Promise<FolderFacts> {
   const ends = await readGenerationEnds(folder);
   const templates = await readChatTemplates(folder);
   return {
     eosTokenIds: ends.eosTokenIds,
-    notes: [...await filesPassedOver(folder, read), ...ends.notes, ...templates.notes],
+    notes: [...await filesPassedOver(folder, read, whole), ...ends.notes, ...templates.notes],
   };
 }
 
@@ -44,6 +46,7 @@ export async function readFolderFacts(
 async function filesPassedOver(
   folder: KnownFolder,
   read: readonly string[],
+  whole: boolean,
 ): Promise<readonly string[]> {
   const named = new Map<Reason, string[]>();
   const add = (reason: Reason, name: string) =>
@@ -52,6 +55,7 @@ async function filesPassedOver(
   for (const { path, isFile } of await entries(folder)) {
     if (read.includes(path)) continue;
     const fate = fateOf(isFile ? path.split("/").at(-1)! : `${path}/`);
+    if (whole && fateOf(path) === IMAGES) continue;
     if (typeof fate === "object") add(fate.passedOver, isFile ? path : `${path}/`);
     // The name of a file, and none: a link to nothing, or a folder.
     else if (!isFile && fate === "silent" && fateOf(path) === "carried") broken.push(path);

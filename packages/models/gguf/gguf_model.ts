@@ -52,7 +52,7 @@ export async function openGgufModel(source: ByteSource): Promise<Model> {
       weights,
       store,
       weightBytes: weights.reduce((sum, { tensor }) => sum + tensor.byteLength, 0),
-      quantised: quantisedBytes(header),
+      stored: { quantised: quantisedBytes(header), whole: null },
       notes: metadataNotes(header.metadata, arch.name),
       [Symbol.dispose]: () => store.close(),
     };

@@ -50,7 +50,7 @@ Deno.test("GGUF model: quantised weights are F16, the others what they are", asy
   assert.equal(dtypes.get("model.layers.0.mlp.gate_proj.weight"), "F16");
   assert.equal(dtypes.get("model.layers.0.self_attn.v_proj.weight"), "F16");
   assert.equal(dtypes.get("model.layers.0.self_attn.o_proj.weight"), "F32");
-  assert.deepEqual(model.quantised, { Q8_0: 8 * 34 + 48 * 34 + 64 * 34, Q4_0: 64 * 18 });
+  assert.deepEqual(model.stored.quantised, { Q8_0: 8 * 34 + 48 * 34 + 64 * 34, Q4_0: 64 * 18 });
   assert.equal(
     model.weightBytes,
     model.weights.reduce((n, { tensor }) => n + tensor.byteLength, 0),
@@ -91,7 +91,7 @@ Deno.test("GGUF model: what is written from it is the same model, and has its to
     const folder = new MemoryFolder("written", files);
     const written = await openModel(folder);
     assert.equal(await modelDigest(written), digest, name);
-    assert.equal(written.quantised, null);
+    assert.equal(written.stored.quantised, null);
     if (name === "tiny") {
       using tokenizer = await openTokenizer(folder);
       assert.deepEqual(await tokenizer.encode("ab ab</s>b"), [5, 7, 2, 4]);
