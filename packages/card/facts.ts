@@ -70,7 +70,7 @@ export interface CardMethod {
   /** Output projections that were fitted anew, of those tried; null where none was tried. */
   readonly refitted: { readonly kept: number; readonly tried: number } | null;
   /** Weights of the source were quantised, and are F16 here. */
-  readonly wasQuantised: boolean;
+  readonly dequantised: string | null;
   /**
    * Milliseconds of a generated token on the machine that pruned; null where that was not the
    * target.

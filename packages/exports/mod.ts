@@ -21,5 +21,5 @@ export {
   type FormatOptions,
 } from "./options.ts";
 export { PiecedDecoder } from "./pieced_decoder.ts";
-export { exportSafetensors } from "./safetensors_export.ts";
+export { DTYPE_NAMES, exportSafetensors } from "./safetensors_export.ts";
 export { checkDifference, LOGIT_TOLERANCE } from "./verify.ts";

@@ -45,6 +45,7 @@ export {
   missingWeights,
   openTensorStore,
 } from "./safetensors/tensor_store.ts";
+export { Mxfp4Store } from "./safetensors/mxfp4_store.ts";
 export { planShards, type TensorEntry, writeSafetensors } from "./safetensors/writer.ts";
 export { isContiguous, placeValues, type Strided, type StridedAxis, valuesOf } from "./strided.ts";
 export { type TensorView, ViewedTensorStore } from "./tensor_views.ts";

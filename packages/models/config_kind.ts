@@ -7,7 +7,7 @@ import { FAMILIES, familyOf } from "./families/mod.ts";
 import { wrapperOf, WRAPPERS } from "./families/wrappers.ts";
 import { checkJson } from "@lopper/formats";
 import { otherMixer } from "./other_mixers.ts";
-import { quantisedWeights } from "./quantised_weights.ts";
+import { isMxfp4, quantisedWeights } from "./quantised_weights.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -28,11 +28,16 @@ const QUANTISATIONS = ["quantization_config", "compression_config", "quantizatio
 export function checkConfig(json: Json, file: string): CompleteConfig {
   const config = withoutDeciLayout(json, file);
   checkModelType(config, file);
-  const key = QUANTISATIONS.find((key) => isGiven(config[key]));
-  if (key) throw quantisedWeights(file, config[key]);
   const family = familyOf(withoutPrefix(String(config.model_type)), file);
-  const checked = checkJson(withUsualKeys(config, family), configSchema, file);
+  const unquantised = family.mxfp4 && isMxfp4(config) ? withoutQuantisation(config) : config;
+  const key = QUANTISATIONS.find((key) => isGiven(unquantised[key]));
+  if (key) throw quantisedWeights(file, config[key]);
+  const checked = checkJson(withUsualKeys(unquantised, family), configSchema, file);
   return withDefaults(checked, family);
+}
+
+function withoutQuantisation({ quantization_config: _, ...config }: Json): Json {
+  return config;
 }
 
 /** @throws {UnsupportedModelError} unless a config is that of a family that Lopper reads. */

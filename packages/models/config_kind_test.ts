@@ -67,6 +67,11 @@ Deno.test("config: quantised weights are named by their method, in one sentence 
   quantised({ quant_method: "y".repeat(9000) }, " \\(y+\\)");
   quantised({}, "");
   quantised("odd", "");
+  // which one family has, and no other
+  const mxfp4 = { quantization_config: { quant_method: "mxfp4" } };
+  refuses({ model_type: "llama", ...mxfp4 }, /the weights are quantised \(MXFP4\)/);
+  refuses({ model_type: "gpt_oss", quantization_config: { quant_method: "fp8" } }, /\(FP8\)/);
+  refuses({ model_type: "gpt_oss", ...mxfp4, quantization: { bits: 4 } }, /\(4 bits\)/);
   // under the keys of MLX and of older compressed-tensors
   refuses({ model_type: "llama", quantization: { bits: 4 } }, /quantised \(4 bits\)/);
   refuses({ model_type: "qwen3", compression_config: { quant_method: "x" } }, /quantised \(x\)/);

@@ -51,6 +51,7 @@ export {
 export { packedEntries } from "./packed_entries.ts";
 export { prunedTensors, type Refit, writePrunedModel } from "./pruned_model.ts";
 export { earlierRopeKeys } from "./rope_scaling.ts";
+export { dtypeOfQuantised } from "./quantised_weights.ts";
 export { writeCheckpoint, writeWeights } from "./write_checkpoint.ts";
 export { configOfLayers, plainConfig } from "./written_config.ts";
 export { isLong, ropeFactor, ropeFrequencies } from "./rope_frequencies.ts";

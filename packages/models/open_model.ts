@@ -18,7 +18,7 @@ import {
 import { CONFIG, layoutOf, layoutOfFile, withoutWeights } from "./layout.ts";
 import type { Model } from "./model.ts";
 import { openOnnxModel } from "./onnx/onnx_model.ts";
-import { checkUnquantised } from "./quantised_weights.ts";
+import { checkUnquantised, isMxfp4, withoutMxfp4 } from "./quantised_weights.ts";
 import { withUsualNames } from "./stored_names.ts";
 import { bindModel } from "./tied_head.ts";
 import { unpacked } from "./unpacked_store.ts";
@@ -53,11 +53,15 @@ async function openKnownFolder(folder: KnownFolder): Promise<Model> {
     await checkUnquantised(folder, opened);
     const where = { family, file: folder.name, description: CONFIG };
     const text = part ? textTensors(part, opened, folder.name) : { store: opened, whole: null };
-    const named = withUsualNames(shapes, text.store, family.tensorNames);
+    const plain = family.mxfp4
+      ? withoutMxfp4(text.store, isMxfp4(part?.text ?? json), folder.name)
+      : { store: text.store, quantised: null };
+    const named = withUsualNames(shapes, plain.store, family.tensorNames);
     const store = withComputed(shapes, unpacked(shapes, named, where), where);
     const bound = await bindModel(shapes, declared, store, where);
     const found = { ...bound, family, store, description: CONFIG, read: layout.files };
-    return await modelOfFolder(folder, found, text.whole);
+    const { quantised } = plain;
+    return await modelOfFolder(folder, found, { quantised, whole: text.whole });
   } catch (error) {
     opened.close();
     throw error;

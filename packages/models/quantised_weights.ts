@@ -1,11 +1,13 @@
-import { shown, UnsupportedModelError } from "@lopper/core";
+import { CheckpointFormatError, type FloatDType, shown, UnsupportedModelError } from "@lopper/core";
 import {
   anyObject,
   type ModelFolder,
+  Mxfp4Store,
   readJson,
   type TensorStore,
   UNQUANTISED,
 } from "@lopper/formats";
+import type { StoredForm } from "./model.ts";
 
 /** Methods as people write them, by how `quant_method` has them; others are shown as they are. */
 const METHODS: Readonly<Record<string, string>> = {
@@ -61,6 +63,37 @@ export function quantisedWeights(
       how.length > 0 ? ` (${how.join(", ")})` : ""
     }; ${UNQUANTISED}`,
   );
+}
+
+/** Whether a config.json says that matrices are in MXFP4. */
+export function isMxfp4(
+  { quantization_config: config }: Readonly<Record<string, unknown>>,
+): boolean {
+  return isObject(config) && config.quant_method === "mxfp4";
+}
+
+/**
+ * The tensors of a checkpoint, those in MXFP4 as BF16, and how many bytes these have in the file.
+ * @param said whether config.json says that there are some.
+ * @throws {CheckpointFormatError} when there are none then, or they are not as the format wants it.
+ */
+export function withoutMxfp4(
+  store: TensorStore,
+  said: boolean,
+  file: string,
+): { readonly store: TensorStore; readonly quantised: StoredForm["quantised"] } {
+  const read = new Mxfp4Store(store);
+  if (read.quantisedBytes > 0) return { store: read, quantised: { MXFP4: read.quantisedBytes } };
+  if (!said) return { store, quantised: null };
+  throw new CheckpointFormatError(
+    "quantization_config of config.json says MXFP4, and no tensor is: their names would end in _blocks",
+    { file },
+  );
+}
+
+/** The dtype that weights have which are quantised in the file. */
+export function dtypeOfQuantised(types: Readonly<Record<string, number>>): FloatDType {
+  return "MXFP4" in types ? "BF16" : "F16";
 }
 
 function bitsOf(json: Readonly<Record<string, unknown>>): number | undefined {

@@ -1,8 +1,8 @@
 import { CARD_FILE, type CardFacts, type CardScores, modelCard } from "@lopper/card";
-import { exportable } from "@lopper/exports";
+import { DTYPE_NAMES, exportable } from "@lopper/exports";
 import { writeText } from "@lopper/formats";
 import { criterionOf } from "@lopper/importance";
-import { fateOf, hubOrigin, type Model } from "@lopper/models";
+import { dtypeOfQuantised, fateOf, hubOrigin, type Model } from "@lopper/models";
 import { commandsOfRun } from "./commands.ts";
 import type { RunNames } from "./prepare.ts";
 import type { RunRecord } from "./schemas/record.ts";
@@ -92,7 +92,7 @@ function factsOfRecord(
       criterion: criterionOf(flags.criterion).is,
       uniform: flags.uniform,
       refitted: recovery && { kept: recovery.kept, tried: recovery.tried },
-      wasQuantised: record.quantised !== null,
+      dequantised: record.quantised && DTYPE_NAMES[dtypeOfQuantised(record.quantised)],
       milliseconds: latency && latency.measured,
     },
     digests: {

@@ -54,7 +54,8 @@ from huggingface_hub import split_torch_state_dict_into_shards
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import (AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, GPT2Config, LlamaConfig,
-                          MistralConfig, Olmo2Config, Qwen2Config, Qwen3Config)
+                          MistralConfig, Mxfp4Config, Olmo2Config, Qwen2Config, Qwen3Config)
+from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 from transformers.models.auto.modeling_auto import (MODEL_FOR_CAUSAL_LM_MAPPING,
                                                     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING)
 
@@ -84,6 +85,7 @@ class Family:
     window_not_used: int | None = None  # a sliding_window in config.json that use_sliding_window turns off
     layers: list[dict] | None = None  # the "lopper" layer list of a pruned layout
     keys: dict = field(default_factory=dict)  # of config.json, as others than transformers 5 write them
+    mxfp4: bool = False  # matrices of experts are stored in MXFP4
     earlier_names: bool = False  # of tensors, as transformers writes them where it has others in memory
     mistakes: dict[str, dict] = field(default_factory=dict)  # settings that a reader might miss, by what that is
 
@@ -184,6 +186,14 @@ def mixtures():
                     rope_parameters=rope(rope_type="yarn", factor=4.0, beta_fast=32.0, beta_slow=1.0, truncate=False,
                                          original_max_position_embeddings=32)),
             [(2, 12), (1, 19)], mistakes={**fewer, "limit of the gate": dict(swiglu_limit=7.0)},
+        ),
+        Family(
+            "gpt_oss-mxfp4", "gpt-oss as it is published: matrices of its 4 experts in MXFP4, the rest bfloat16.",
+            experts("gpt_oss", intermediate_size=64, num_local_experts=4, head_dim=12, sliding_window=8,
+                    layer_types=["sliding_attention", "full_attention"], rope_parameters=rope(9000.0)),
+            [(2, 12), (1, 19)], stored=torch.bfloat16, mxfp4=True, mistakes=fewer,
+            keys={"quantization_config": {"quant_method": "mxfp4", "modules_to_not_convert": [
+                "model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens", "lm_head"]}},
         ),
     ]
 
@@ -719,6 +729,25 @@ def fill(model, stored, random):
             weight.copy_(value.to(stored))
 
 
+def fill_by_blocks(model, random):
+    """Random blocks of MXFP4 for the matrices of experts, which then have their values; the tensors of blocks and
+    scales, by the names of the matrices."""
+    packed = {}
+    with torch.no_grad():
+        for name, weight in sorted(model.named_parameters()):
+            if not name.endswith(("experts.gate_up_proj", "experts.down_proj")):
+                continue
+            experts, inputs, outputs = weight.shape
+            shape = (experts, outputs, inputs // 32)
+            # Codes alone have a standard deviation of 3.
+            middle = 127 + round(math.log2(1 / (3 * math.sqrt(inputs))))
+            blocks = torch.randint(256, (*shape, 16), generator=random).to(torch.uint8)
+            scales = torch.randint(middle - 1, middle + 2, shape, generator=random).to(torch.uint8)
+            weight.copy_(convert_moe_packed_tensors(blocks, scales))
+            packed[name] = {f"{name}_blocks": blocks, f"{name}_scales": scales}
+    return packed
+
+
 def logits_of(model, input_ids):
     with torch.no_grad():
         return model(input_ids=torch.tensor(input_ids), use_cache=False).logits
@@ -784,8 +813,12 @@ def stored_weights(model, earlier_names):
         return load_file(Path(folder) / "model.safetensors")
 
 
-def write_weights(folder, model, stored, shards, earlier_names):
-    weights = {name: value.to(stored).contiguous() for name, value in stored_weights(model, earlier_names).items()}
+def write_weights(folder, model, family, packed):
+    stored, shards = family.stored, family.shards
+    found = stored_weights(model, family.earlier_names)
+    weights = {name: value.to(stored).contiguous() for name, value in found.items() if name not in packed}
+    for tensors in packed.values():
+        weights.update(tensors)
     if model.config.tie_word_embeddings:
         weights.pop("lm_head.weight", None)
     for name, stored_name in STORED_NAMES.get(model.config.model_type, {}).items():
@@ -808,11 +841,12 @@ def write(family, out):
     folder.mkdir(parents=True)
     model = build(family.config, family.layers)
     fill(model, family.stored, generator(f"{family.name} weights"))
+    packed = fill_by_blocks(model, generator(f"{family.name} blocks")) if family.mxfp4 else {}
     random = generator(f"{family.name} input")
     sizes = family.cases + ([family.beyond_window] if family.beyond_window else [])
     cases = [encode(model, make_input(*size, family.config.get_text_config().vocab_size, random)) for size in sizes]
     write_json(folder / "config.json", config_json(family))
-    write_weights(folder, model, family.stored, family.shards, family.earlier_names)
+    write_weights(folder, model, family, packed)
 
     double = model.to(torch.float64)
     gap = max((logits_of(double, case["input_ids"]) - decode(case)).abs().max().item() for case in cases)
@@ -839,10 +873,13 @@ def load(folder, attention_kind="eager", **changes):
     layers = getattr(config, "lopper", {}).get("layers")
     if config.model_type == "gpt_oss":
         attention_kind = "eager"  # torch's operator knows no sinks
+    dequantised = {}
+    if hasattr(config, "quantization_config"):
+        dequantised["quantization_config"] = Mxfp4Config(dequantize=True)
     if layers is None:
         model, info = auto_class(config).from_pretrained(
             folder, config=config, dtype=torch.float32, attn_implementation=attention_kind,
-            experts_implementation="eager", output_loading_info=True)
+            experts_implementation="eager", output_loading_info=True, **dequantised)
         assert not info["missing_keys"] and not info["unexpected_keys"], info
         return model.eval()
     dense = build(config, attention_kind=attention_kind)

@@ -1,5 +1,6 @@
 /** Tables as people read them, and the numbers in them. */
 import { formatBytes, printableLine } from "@lopper/core";
+import { dtypeOfQuantised } from "@lopper/models";
 
 /** Rows with aligned columns: the first to the left, the others to the right. */
 export function table(cells: readonly (readonly string[])[]): string {
@@ -18,5 +19,6 @@ export function table(cells: readonly (readonly string[])[]): string {
 /** What becomes of weights that are quantised in the file. */
 export function describeQuantised(types: Readonly<Record<string, number>>): string {
   const list = Object.entries(types).map(([type, bytes]) => `${type} ${formatBytes(bytes)}`);
-  return `quantised weights (${list.join(", ")}) are read, scored and written as F16`;
+  const dtype = dtypeOfQuantised(types);
+  return `quantised weights (${list.join(", ")}) are read, scored and written as ${dtype}`;
 }

@@ -2,7 +2,7 @@ import { BlobFolder } from "@lopper/browser";
 import { countParameters, formatBytes } from "@lopper/core";
 import { DEMO_MODEL_NAME } from "@lopper/demo-model";
 import type { ModelFolder } from "@lopper/formats";
-import { type Model, openModel } from "@lopper/models";
+import { dtypeOfQuantised, type Model, openModel } from "@lopper/models";
 import { policyOf, runFlags } from "@lopper/run";
 import { largestReachableRatio, searchModelOf } from "@lopper/search";
 import { embeddedModel } from "./embedded.ts";
@@ -56,5 +56,9 @@ function largestRatio(model: Model): number {
 function quantised({ stored: { quantised } }: Model): readonly string[] {
   if (quantised === null) return [];
   const types = Object.entries(quantised).map(([type, n]) => `${type} ${formatBytes(n)}`);
-  return [`weights are quantised in the file (${types.join(", ")}) and become F16`];
+  return [
+    `weights are quantised in the file (${types.join(", ")}) and become ${
+      dtypeOfQuantised(quantised)
+    }`,
+  ];
 }

@@ -37,12 +37,14 @@ function found({ steps, criterion, uniform }: CardMethod): string {
     }.${uniform ? " All layers were kept alike." : ""}`;
 }
 
-function refitted({ refitted, wasQuantised }: CardMethod): string {
-  const source = wasQuantised
-    ? "The weights of the source were quantised, and are float16 here."
+function refitted({ refitted, dequantised }: CardMethod): string {
+  const source = dequantised !== null
+    ? `Weights of the source were quantised, and are ${dequantised} here.`
     : "All other weights are those of the source, bit for bit.";
   if (refitted === null || refitted.kept === 0) {
-    return wasQuantised ? source : "All weights that stay are those of the source, bit for bit.";
+    return dequantised !== null
+      ? source
+      : "All weights that stay are those of the source, bit for bit.";
   }
   const { kept, tried } = refitted;
   return `Then output projections of what stays were fitted to the hidden states of the dense model, in closed form: ` +

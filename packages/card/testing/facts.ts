@@ -49,7 +49,7 @@ export const FACTS: CardFacts = {
     criterion: "the perplexity",
     uniform: false,
     refitted: { kept: 20, tried: 24 },
-    wasQuantised: false,
+    dequantised: null,
     milliseconds: null,
   },
   readers: { family: "llama", customCode: true, images: false, gguf: true, deci: true },

@@ -87,6 +87,8 @@ export interface Family {
    * `[out, in]`; `tensor` of those weights is then the name under which they are offered.
    */
   readonly packing?: readonly PackedTensor[];
+  /** Weights of its checkpoints may be in MXFP4 (`Mxfp4Store`); what is written never is. */
+  readonly mxfp4?: true;
   /** Other ways in which checkpoints of it are found; what is written has `packing`. */
   readonly otherPackings?: readonly (readonly PackedTensor[])[];
   /**

@@ -1,12 +1,26 @@
-import type { BlockTemplate, Family } from "./family.ts";
+import type { BlockTemplate, Family, PackedTensor } from "./family.ts";
 import { llama } from "./llama.ts";
 import { withExperts } from "./mixture_blocks.ts";
 
 const BIASES = { key: "attention_bias", absent: true } as const;
 
+type Packed = Omit<PackedTensor, "tensor">;
+
+const OF_EXPERTS: Omit<Packed, "weights"> = { kind: "experts", stacked: true };
+/** Rows of gate and up take turns. */
+const GATE_UP: Packed = { ...OF_EXPERTS, weights: ["gate", "up"], byUnit: true };
+const DOWN: Packed = { ...OF_EXPERTS, weights: ["down"] };
+const BIASES_OF_EXPERTS: readonly PackedTensor[] = [
+  {
+    ...{ ...OF_EXPERTS, byUnit: true, weights: ["gate_bias", "up_bias"] },
+    tensor: "mlp.experts.gate_up_proj_bias",
+  },
+  { ...OF_EXPERTS, weights: ["down_bias"], tensor: "mlp.experts.down_proj_bias" },
+];
+
 /**
- * gpt-oss (arXiv 2508.10925), its weights dequantised: attention sinks, windows in every other
- * layer, and mixtures of experts with biases and a limited gate.
+ * gpt-oss (arXiv 2508.10925): attention sinks, windows in every other layer, and mixtures of experts
+ * with biases and a limited gate, whose matrices are published in MXFP4.
  */
 export const gptOss: Family = {
   ...llama,
@@ -38,25 +52,17 @@ export const gptOss: Family = {
       },
     },
   }),
-  // Rows of gate and up take turns.
   packing: [
-    {
-      ...{ tensor: "mlp.experts.gate_up_proj", weights: ["gate", "up"] },
-      ...{ kind: "experts", stacked: true, transposed: true, byUnit: true },
-    },
-    {
-      ...{ tensor: "mlp.experts.gate_up_proj_bias", weights: ["gate_bias", "up_bias"] },
-      ...{ kind: "experts", stacked: true, byUnit: true },
-    },
-    {
-      ...{ tensor: "mlp.experts.down_proj", weights: ["down"] },
-      ...{ kind: "experts", stacked: true, transposed: true },
-    },
-    {
-      ...{ tensor: "mlp.experts.down_proj_bias", weights: ["down_bias"] },
-      ...{ kind: "experts", stacked: true },
-    },
+    { ...GATE_UP, tensor: "mlp.experts.gate_up_proj", transposed: true },
+    { ...DOWN, tensor: "mlp.experts.down_proj", transposed: true },
+    ...BIASES_OF_EXPERTS,
   ],
+  mxfp4: true,
+  otherPackings: [[
+    { ...GATE_UP, tensor: "mlp.experts.gate_up_proj_blocks" },
+    { ...DOWN, tensor: "mlp.experts.down_proj_blocks" },
+    ...BIASES_OF_EXPERTS,
+  ]],
 };
 
 /** The same blocks where attention has a score in each head that no token is given. */

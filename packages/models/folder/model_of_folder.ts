@@ -1,12 +1,12 @@
 import type { ModelConfig } from "../config_schema.ts";
 import type { Family } from "../families/family.ts";
-import type { Model } from "../model.ts";
+import type { Model, StoredForm } from "../model.ts";
 import type { TensorStore } from "@lopper/formats";
 import type { BoundModel } from "../tied_head.ts";
 import { checkSpecialIds, checkTokens } from "@lopper/tokenizers";
 import { withEndTokens } from "./generation_config.ts";
 import type { KnownFolder } from "./known_folder.ts";
-import { type WholeModel, wholeNote } from "../whole_model.ts";
+import { wholeNote } from "../whole_model.ts";
 import { readFolderFacts } from "./open_folder.ts";
 
 /** A model whose weights are found, without what its folder says besides. */
@@ -21,15 +21,16 @@ export interface FoundModel extends BoundModel<ModelConfig> {
 
 /**
  * The model of a folder, with what the folder says of its tokens and of what is passed over.
- * @param whole what it is the text model of, if of anything.
+ * @param stored how its files have it, where that is otherwise than it is read.
  * @throws {CheckpointFormatError} when one of the files is malformed, or disagrees with the model.
  */
 export async function modelOfFolder(
   folder: KnownFolder,
   found: FoundModel,
-  whole: WholeModel | null = null,
+  stored: StoredForm = { quantised: null, whole: null },
 ): Promise<Model> {
   const { architecture, family, config, weights, store, description, read } = found;
+  const { whole } = stored;
   const facts = await readFolderFacts(folder, read, whole !== null);
   const notes = await checkTokens(folder, architecture.vocabSize);
   const describedIn = { config, file: `${folder.name}/${description}` };
@@ -43,7 +44,7 @@ export async function modelOfFolder(
     weights,
     store,
     weightBytes: weights.reduce((sum, { tensor }) => sum + tensor.byteLength, 0),
-    stored: { quantised: null, whole },
+    stored,
     notes: [...whole ? [wholeNote(whole)] : [], ...found.notes, ...facts.notes, ...notes],
     [Symbol.dispose]: () => store.close(),
   };
