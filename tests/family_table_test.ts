@@ -2,7 +2,10 @@ import { openBackend } from "@lopper/backends";
 import { FAMILIES, WRAPPERS } from "@lopper/models";
 import assert from "node:assert/strict";
 import { familyTable, PAGE, tableOf } from "../scripts/family_table.ts";
-import { checkFamily, type FamilyRow, fixturesByFamily } from "./support/family_checks.ts";
+import { checkFamily, COLUMNS, type FamilyRow, fixturesByFamily } from "./support/family_checks.ts";
+
+/** Fixtures of what some models of a family have, and the one of the table has not. */
+const VARIANTS = ["gpt_oss-mxfp4", "stablelm-qk-norm", "stablelm-qk-norm-sequential"];
 
 Deno.test({
   name:
@@ -25,5 +28,21 @@ Deno.test({
       tableOf(await Deno.readTextFile(PAGE)),
       "docs/families.md is not what was found: deno task families:table writes it anew",
     );
+  },
+});
+
+Deno.test({
+  name: "families: what some models of a family have is computed, pruned, cached and exported, too",
+  // The engines keep their threads for the life of the process.
+  sanitizeOps: false,
+  sanitizeResources: false,
+  async fn() {
+    const { backend: cpu } = await openBackend("cpu", { threads: 1 });
+    const { backend: wasm } = await openBackend("wasm", { threads: 1 });
+    for (const fixture of VARIANTS) {
+      const row = await checkFamily(fixture, { cpu, wasm });
+      const refused = COLUMNS.filter((column) => "refused" in row[column]);
+      assert.ok(refused.every((column) => /GGUF|DeciLM/.test(column)), `${fixture}: ${refused}`);
+    }
   },
 });

@@ -2,6 +2,7 @@ import {
   type Architecture,
   type Block,
   type DeclaredWeight,
+  headsOf,
   sizeOf,
   weightShape,
 } from "@lopper/core";
@@ -16,7 +17,7 @@ export interface StoredPack {
   readonly weights: readonly PackedWeight[];
 }
 
-/** A weight as it lies in one tensor, or a part of it: of one expert where each has a tensor. */
+/** A weight as it lies in one tensor, or a part of it: of one expert or head where each has one. */
 export interface PackedWeight {
   readonly weight: string;
   /** The name under which it is offered. */
@@ -53,15 +54,18 @@ function packsOfBlock(
   const separate = packed.tensor.includes("{e}");
   const leading = packed.stacked || separate ? 1 : 0;
   const stacked = leading && !separate ? [shapes[0][0]] : [];
-  const parts = separate ? shapes[0][0] : 1;
+  const headRows = packed.tensor.includes("{h}") ? headsOf(block).headDim : null;
+  const parts = headRows !== null ? shapes[0][0] / headRows : separate ? shapes[0][0] : 1;
   const columns = shapes[0].at(leading + 1);
-  const places = rowsOf(block, weights, leading, packed);
-  const rows = shapes.reduce((sum, shape) => sum + shape[leading], 0);
+  const places = headRows === null
+    ? rowsOf(block, weights, leading, packed)
+    : [{ start: 0, axes: [{ length: headRows, stride: 1 }] }];
+  const rows = headRows ?? shapes.reduce((sum, shape) => sum + shape[leading], 0);
   const matrix = columns === undefined ? [rows] : [rows, columns];
   const inMatrix = places.map((place) => stridedIn(place, { ...packed, rows, columns, stacked }));
   const own = family.tensorNames.layer.replace("{l}", String(block.layer)) + packed.tensor;
   return Array.from({ length: parts }, (_, part) => ({
-    name: own.replace("{e}", String(part)),
+    name: own.replace(/\{[eh]\}/, String(part)),
     shape: [...stacked, ...(packed.transposed ? matrix.toReversed() : matrix)],
     weights: weights.map(({ name }, i) => ({
       weight: name,

@@ -377,6 +377,18 @@ def more_families():
             [(2, 9)], stored=torch.bfloat16,
         ),
         Family(
+            "stablelm-qk-norm", "StableLM 2 12B: a norm without bias for each head of q and k, parallel, 4 heads, two KV heads.",
+            tiny("stablelm", qk_layernorm=True, use_parallel_residual=True, rope_parameters=rope(partial_rotary_factor=0.5)),
+            [(2, 12), (1, 21)],
+        ),
+        Family(
+            "stablelm-qk-norm-sequential", "StableLM with norms of the heads of q and k, biases on q, k and v, 6 heads, stored "
+            "as float16.",
+            tiny("stablelm", hidden_size=48, num_attention_heads=6, num_key_value_heads=3, qk_layernorm=True,
+                 use_qkv_bias=True, rope_parameters=rope(partial_rotary_factor=0.75)),
+            [(2, 9)], stored=torch.float16,
+        ),
+        Family(
             "cohere2",
             "Command R7B: blocks side by side, neighbours are rotated together, in the layers with a window of 5 alone.",
             tiny("cohere2", num_hidden_layers=3, intermediate_size=40, sliding_window=5, logit_scale=0.8,

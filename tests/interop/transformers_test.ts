@@ -186,12 +186,19 @@ const SOURCES: Readonly<Record<string, string>> = {
   mistral: "mistral-sliding",
   gemma: "gemma-bias",
 };
-for (const { modelType, className, plainHeads } of FAMILIES) {
+/** Fixtures of what some models of a family have, and the one above has not. */
+const VARIANTS: Readonly<Record<string, readonly string[]>> = { stablelm: ["stablelm-qk-norm"] };
+const SHAPED = FAMILIES.flatMap(({ modelType, className, plainHeads }) => {
   // transformers has no such classes
-  if (className === null) continue;
-  test(`${modelType}, in every shape that a run leaves`, () =>
+  if (className === null) return [];
+  const fixtures = [SOURCES[modelType], ...VARIANTS[modelType] ?? []];
+  return fixtures.map((fixture) => ({ modelType, fixture, plainHeads }));
+});
+for (const { modelType, fixture, plainHeads } of SHAPED) {
+  const name = fixture === SOURCES[modelType] ? modelType : fixture;
+  test(`${name}, in every shape that a run leaves`, () =>
     inTemporaryFolder(async (folder) => {
-      using source = await openModel(new FileFolder(`${FIXTURES}/${SOURCES[modelType]}`));
+      using source = await openModel(new FileFolder(`${FIXTURES}/${fixture}`));
       const asked = [];
       for (const [shape, { plan, code }] of Object.entries(SHAPES)) {
         const out = `${folder}/${shape.replaceAll(/\W/g, "_")}`;

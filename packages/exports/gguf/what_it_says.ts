@@ -120,6 +120,9 @@ function scoresItCannotSay(
   const other = attended.find((attention) => differ(attention.scale, implied));
   if (other && !says("attention.scale")) return `its scores are multiplied with ${other.scale}`;
   if (attended.some(({ clip }) => clip !== undefined)) return "its queries and keys are clipped";
+  if (attended.some(({ normByHead }) => normByHead)) {
+    return "each head has norms of queries and keys of its own";
+  }
   const caps = new Set(attended.map(({ softCap }) => softCap));
   return [...caps].some((cap) => cap !== null) && (!says("attn_logit_softcapping") || caps.size > 1)
     ? "its scores have a cap"

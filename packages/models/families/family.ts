@@ -102,7 +102,7 @@ export interface Family {
 export interface PackedTensor {
   /**
    * Its name in the checkpoint, behind that of the layer; `{e}` stands for the number of an expert
-   * where each has one of its own.
+   * where each has one of its own, `{h}` for that of a head.
    */
   readonly tensor: string;
   /** Of blocks of that kind; of all that have one of the weights unless said. */

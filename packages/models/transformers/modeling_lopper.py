@@ -143,6 +143,11 @@ class _PrunedLayer:
             setattr(attention, name, _linear(getattr(attention, name), outputs=count * own.head_dim))
         output = getattr(attention, self.family.output)
         setattr(attention, self.family.output, _linear(output, inputs=heads * own.head_dim))
+        for name, count in {"q_layernorm": heads, "k_layernorm": kv_heads}.items():
+            # StableLM has one for each head.
+            if hasattr(getattr(attention, name, None), "norms"):
+                norms = type(getattr(attention, name))(own.head_dim, count, eps=own.layer_norm_eps)
+                setattr(attention, name, norms)
         attention.num_heads, attention.num_key_value_heads = heads, kv_heads
         attention.num_key_value_groups = heads // kv_heads
 
