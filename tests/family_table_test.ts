@@ -5,7 +5,12 @@ import { familyTable, PAGE, tableOf } from "../scripts/family_table.ts";
 import { checkFamily, COLUMNS, type FamilyRow, fixturesByFamily } from "./support/family_checks.ts";
 
 /** Fixtures of what some models of a family have, and the one of the table has not. */
-const VARIANTS = ["gpt_oss-mxfp4", "stablelm-qk-norm", "stablelm-qk-norm-sequential"];
+const VARIANTS = [
+  "gpt_oss-mxfp4",
+  "ministral3-long",
+  "stablelm-qk-norm",
+  "stablelm-qk-norm-sequential",
+];
 
 Deno.test({
   name:

@@ -1,7 +1,8 @@
 import { type Backend, float32Data, int64, openBackend } from "@lopper/backends";
-import { LopperError } from "@lopper/core";
+import { LopperError, UnsupportedModelError } from "@lopper/core";
 import { exportOnnx } from "@lopper/exports";
 import { FileFolder } from "@lopper/files";
+import { MemoryFolder } from "@lopper/formats";
 import { type Model, modelDigest, openModel } from "@lopper/models";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
@@ -75,7 +76,7 @@ const FAMILIES = [...Deno.readDirSync(`${FIXTURES}/families`)].map(({ name }) =>
 
 /** Families whose graphs Lopper reads. */
 const READ =
-  /^(baichuan$|exaone4|granite(?!moe)|llama|ministral3|mistral|olmo2|phi3|qwen[23](?!_moe)|seed_oss)/;
+  /^(baichuan$|exaone4|granite(?!moe)|llama|llava|ministral3|mistral|olmo2|phi3|qwen[23](?!_moe)|seed_oss)/;
 
 test("what Lopper exports is the same model when it is opened again, layers of its own included", async () => {
   const refused = new Set<string>();
@@ -152,4 +153,60 @@ test("a quantised export is refused by the name of its first such node", async (
     /onnx\/model_q4\.onnx: node "MatMulNBits_\d+" is quantised .*open the model's fp32 or fp16 file/,
   );
   source[Symbol.dispose]();
+});
+
+test("queries of a graph grow as the config has it, or it is refused", async () => {
+  const source = await fixture("families/ministral3-long");
+  const output = new MemoryOutput();
+  await exportOnnx(source, output.open);
+  const config = JSON.parse(new TextDecoder().decode(output.files["config.json"]));
+  const rope = config.rope_parameters;
+  const refuses = (change: Record<string, unknown>, message: RegExp) =>
+    assert.rejects(
+      openModel(
+        new MemoryFolder("m", {
+          ...output.files,
+          "config.json": JSON.stringify({ ...config, ...change }),
+        }),
+      ),
+      (error) => {
+        assert.ok(error instanceof UnsupportedModelError, String(error));
+        assert.match(error.message, message);
+        return true;
+      },
+    );
+  const grows = (change: Record<string, unknown>) => ({ rope_parameters: { ...rope, ...change } });
+  await refuses(
+    grows({ llama_4_scaling_beta: 0.3 }),
+    /node "Log_\d+" makes queries grow otherwise \(0\.4\d*\); Lopper needs 1 \+ 0\.3 · ln/,
+  );
+  await refuses(
+    grows({ llama_4_scaling_beta: 0 }),
+    /node "\w+" is (Floor|Log), and Lopper does not/,
+  );
+  const other = { ...rope, original_max_position_embeddings: 16, factor: 2 };
+  await refuses({ rope_parameters: other }, /otherwise \(8\)|rotary angles of the graph/);
+  source[Symbol.dispose]();
+
+  const plain = await fixture("families/mistral");
+  const still = new MemoryOutput();
+  await exportOnnx(plain, still.open);
+  const { rope_theta: _, rope_scaling: __, ...said } = JSON.parse(
+    new TextDecoder().decode(still.files["config.json"]),
+  );
+  const growing = {
+    ...said,
+    model_type: "ministral3",
+    rope_parameters: {
+      ...{ rope_type: "default", rope_theta: 10_000 },
+      ...{ original_max_position_embeddings: 8, llama_4_scaling_beta: 0.1 },
+    },
+  };
+  await assert.rejects(
+    openModel(
+      new MemoryFolder("m", { ...still.files, "config.json": JSON.stringify(growing) }),
+    ),
+    /queries do not grow with their positions \(no node is Floor\); Lopper needs 1 \+ 0\.1/,
+  );
+  plain[Symbol.dispose]();
 });

@@ -22,6 +22,16 @@ export interface Attention {
    * each channel of all heads (StableLM 2).
    */
   readonly normByHead?: true;
+  readonly queryGrowth?: QueryGrowth;
+}
+
+/**
+ * Queries of token p are multiplied with 1 + rate · ln(1 + ⌊p / length⌋), from 0 on: those of the
+ * first `length` tokens stay as they are (Llama 4's temperature, arXiv 2501.19399; Ministral 3).
+ */
+export interface QueryGrowth {
+  readonly rate: number;
+  readonly length: number;
 }
 
 /**

@@ -112,7 +112,14 @@ export {
   withShape,
 } from "./architecture.ts";
 export type { Axis, UnitAxis } from "./axis.ts";
-export type { Attention, LongRopeScaling, Rope, RopeScaling, YarnScaling } from "./attention.ts";
+export type {
+  Attention,
+  LongRopeScaling,
+  QueryGrowth,
+  Rope,
+  RopeScaling,
+  YarnScaling,
+} from "./attention.ts";
 export type { Norm, NormKind } from "./norm.ts";
 export { type Gating, type Routing, routingOf } from "./routing.ts";
 export { planOf } from "./plan_of_changes.ts";

@@ -9,6 +9,7 @@ import {
 import { attendByHead } from "./attention/heads.ts";
 import { paddedMask, tokenDistances } from "./attention/masks.ts";
 import { once, type PlainAttention, plainAttention } from "./attention/plain_attention.ts";
+import { grownQueries } from "./attention/query_growth.ts";
 import { type Rotate, rotated } from "./attention/rotation.ts";
 import { blockNodes } from "./block_nodes.ts";
 import type { Attend } from "./block_scope.ts";
@@ -228,7 +229,8 @@ function attentionNodes(
     return attendByHead(g, {
       shape,
       rotate: (x) => rope ? rotated(g, rope, headDim, x, rotationOf(rope)) : x,
-      attend: (q, k, v) => {
+      attend: (rotatedQueries, k, v) => {
+        const q = grownQueries(g, attention.queryGrowth, rotatedQueries, inputs.positions);
         const [keys, values] = withPast(g, block, cached++, [k, v]);
         return within(window).attend(g, attention, { ...heads, q, k: keys, v: values });
       },

@@ -18,6 +18,7 @@ import {
   type PlainAttention,
   plainAttention,
 } from "./attention/plain_attention.ts";
+import { grownQueries } from "./attention/query_growth.ts";
 import { rotated, rotatedChannels } from "./attention/rotation.ts";
 import { blockNodes } from "./block_nodes.ts";
 import { type Attend, notAttended } from "./block_scope.ts";
@@ -204,8 +205,10 @@ function attention(
               return branch.node("RotaryEmbedding", inputs, attributes, MICROSOFT);
             })
             : x,
-        attend: (q, k, v) =>
-          own?.(q, k, v) ?? plainOf(window).attend(branch, attention, { ...heads, q, k, v }),
+        attend: (rotatedQueries, k, v) => {
+          const q = grownQueries(branch, attention.queryGrowth, rotatedQueries, positions);
+          return own?.(q, k, v) ?? plainOf(window).attend(branch, attention, { ...heads, q, k, v });
+        },
       }, heads);
   };
 }

@@ -60,7 +60,7 @@ export function architectureFromConfig(
     hiddenSize,
     headDim,
     vocabSize: config.vocab_size,
-    maxPositions: Math.min(maxPositions, settings.maxPositions ?? Infinity),
+    maxPositions,
     norm: { kind: family.norm, eps: config.rms_norm_eps },
     outer: family.outer,
     tiedEmbeddings: config.tie_word_embeddings ?? family.defaults.tied,

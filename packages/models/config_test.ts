@@ -332,6 +332,29 @@ Deno.test("config: rotary settings are written under the keys of earlier readers
   assert.equal("rope_scaling" in changed({ rope_parameters: more }), false);
 });
 
+Deno.test("config: queries of Ministral 3 grow as transformers computes it, which needs a rate and a length", () => {
+  const of = (change: Record<string, unknown>) => {
+    const rope_parameters = {
+      ...{ rope_type: "yarn", factor: 4, original_max_position_embeddings: 16 },
+      ...change,
+    };
+    const json = { ...LLAMA, model_type: "ministral3", num_key_value_heads: 2, rope_parameters };
+    const { architecture } = architectureFromConfig(checkConfig(json, FILE), FILE);
+    assert.equal(architecture.maxPositions, LLAMA.max_position_embeddings);
+    return architecture.blocks[0].attention!.queryGrowth;
+  };
+  assert.deepEqual(of({ llama_4_scaling_beta: 0.1 }), { rate: 0.1, length: 16 });
+  assert.equal(of({ llama_4_scaling_beta: 0 }), undefined);
+  for (const llama_4_scaling_beta of [undefined, null, -1, "0.1"]) {
+    assert.throws(
+      () => of({ llama_4_scaling_beta }),
+      /rope_parameters has no llama_4_scaling_beta, the rate by which queries of Ministral 3 grow/,
+    );
+  }
+  const without = { llama_4_scaling_beta: 0.1, original_max_position_embeddings: undefined };
+  assert.throws(() => of(without), /no original_max_position_embeddings/);
+});
+
 Deno.test("config: what the first configs of Phi-3 call yarn is LongRoPE, and what Baichuan leaves out says which kind it is", () => {
   const config = (name: string) =>
     JSON.parse(Deno.readTextFileSync(

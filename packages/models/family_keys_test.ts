@@ -70,7 +70,10 @@ const WITH: Readonly<Record<string, Readonly<Record<string, Record<string, unkno
 /** Keys that a family needs to have. */
 const NEEDED: Readonly<Record<string, Record<string, unknown>>> = {
   ministral3: {
-    rope_parameters: { rope_type: "yarn", factor: 2, original_max_position_embeddings: 500 },
+    rope_parameters: {
+      ...{ rope_type: "yarn", factor: 2, original_max_position_embeddings: 500 },
+      llama_4_scaling_beta: 0.1,
+    },
   },
 };
 

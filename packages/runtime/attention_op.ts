@@ -11,11 +11,19 @@ export const ATTENTION_CHUNK = 256;
 /** The others in the order in which they are taken where the fastest lacks something. */
 const OTHERS: readonly AttentionOp[] = ["attention", "plain"];
 
-/** The operator that computes attention of a block on a backend. */
+/**
+ * The operator that computes attention of a block on a backend.
+ * @param tokens of the text, those before it included; any number unless said.
+ */
 export function attentionOpFor(
   block: Block,
   { attentionOp }: Pick<BackendDescription, "attentionOp">,
+  tokens = Infinity,
 ): AttentionOp {
+  const { queryGrowth, ...usual } = block.attention!;
+  if (queryGrowth && tokens <= queryGrowth.length) {
+    return attentionOpFor({ ...block, attention: usual }, { attentionOp });
+  }
   const ops = [attentionOp, ...OTHERS.slice(OTHERS.indexOf(attentionOp) + 1)];
   return ops.find((op) => operatorLacks(op, block) === null) ?? "plain";
 }

@@ -15,10 +15,10 @@ function architectureOf(what: keyof typeof ATTENTIONS) {
 }
 
 Deno.test("attention operators: the fastest one that has all of a block", () => {
-  const ops = (what: keyof typeof ATTENTIONS) => {
+  const ops = (what: keyof typeof ATTENTIONS, tokens?: number) => {
     const { blocks: [block] } = architectureOf(what);
     return Object.values(ATTENTION_OPS).map((attentionOp) =>
-      attentionOpFor(block, { attentionOp })
+      attentionOpFor(block, { attentionOp }, tokens)
     );
   };
   assert.deepEqual(ops("grouped heads"), ["gqa", "attention", "attention", "plain"]);
@@ -26,6 +26,11 @@ Deno.test("attention operators: the fastest one that has all of a block", () => 
   assert.deepEqual(ops("a small part rotated"), ["attention", "attention", "attention", "plain"]);
   assert.deepEqual(ops("sinks"), ["gqa", "plain", "plain", "plain"]);
   assert.deepEqual(ops("slopes by distance"), ["plain", "plain", "plain", "plain"]);
+  // those of a short text do not grow
+  const growing = "queries that grow from token 4 on";
+  assert.deepEqual(ops(growing, 4), ["gqa", "attention", "attention", "plain"]);
+  assert.deepEqual(ops(growing, 5), ["attention", "attention", "attention", "plain"]);
+  assert.deepEqual(ops(growing), ["attention", "attention", "attention", "plain"]);
 });
 
 Deno.test("attention operators: what does without the fastest is said in a line", () => {

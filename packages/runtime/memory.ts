@@ -62,7 +62,7 @@ function scoreValues(
   backend: BackendDescription,
   { tokens, length }: { readonly tokens: number; readonly length: number },
 ): number {
-  const op = attentionOpFor(block, backend);
+  const op = attentionOpFor(block, backend, length);
   const { queryHeads, kvHeads, headDim } = headsOf(block);
   const chunks = attentionChunks(op, tokens / length, length);
   // Chunks take turns, and each returns the keys and values of all tokens so far. Where no operator

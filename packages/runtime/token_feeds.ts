@@ -38,14 +38,15 @@ export class TokenFeeds {
     past: KeyValues | null,
   ): AttentionRun {
     const total = (past?.length ?? 0) + length;
-    const { window } = block.attention!;
-    const op = attentionOpFor(block, this.#backend);
+    const { window, queryGrowth } = block.attention!;
+    const op = attentionOpFor(block, this.#backend, total);
     const attention: FedAttention = {
       op,
       // GroupQueryAttention's head counts are attributes, so each count needs a graph of its own.
       ...(op === "gqa" && { size }),
       ...(past ? { kvCache: true } : { chunks: attentionChunks(op, batch, length) }),
       ...(window !== null && total > window && { windowed: true }),
+      ...(queryGrowth && total > queryGrowth.length && { grown: true }),
     };
     const feeds = {
       ...positionFeeds(op, batch, length, total),
@@ -68,7 +69,9 @@ export class TokenFeeds {
       // The operator wants a row of the table for each token, even where positions repeat.
       ...this.#rotaryFeeds(block, Math.max(reached, length), reached),
     };
-    return { attention: { op: "plain", masked: true }, feeds, total: length };
+    const grown = reached > (block.attention!.queryGrowth?.length ?? Infinity);
+    const how = { op: "plain", masked: true, ...(grown && { grown }) } as const;
+    return { attention: how, feeds, total: length };
   }
 
   #rotaryFeeds({ attention }: Block, positions: number, length: number): Feeds {

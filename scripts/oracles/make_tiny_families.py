@@ -257,11 +257,20 @@ def more_families():
             [(2, 11), (1, 17)],
         ),
         Family(
-            "ministral3", "Ministral 3: YaRN, heads of 12 channels; no longer than the length that queries are scaled from.",
+            "ministral3", "Ministral 3: YaRN, heads of 12 channels; no longer than the length that queries grow from.",
             tiny("ministral3", head_dim=12, rope_parameters=rope(
                 1000.0, "yarn", factor=4.0, original_max_position_embeddings=32, beta_fast=32.0, beta_slow=1.0, mscale=1.0,
                 mscale_all_dim=1.0, llama_4_scaling_beta=0.1)),
             [(2, 12), (1, 31)],
+        ),
+        Family(
+            "ministral3-long", "Ministral 3 beyond the length of 8 from which its queries grow, heads of 16, a window of 20.",
+            tiny("ministral3", head_dim=16, sliding_window=20, rope_parameters=rope(
+                1000.0, "yarn", factor=4.0, original_max_position_embeddings=8, beta_fast=32.0, beta_slow=1.0, mscale=1.0,
+                mscale_all_dim=1.0, llama_4_scaling_beta=0.4)),
+            [(2, 31), (1, 8)], mistakes={"growth of queries": {"rope_parameters": rope(
+                1000.0, "yarn", factor=4.0, original_max_position_embeddings=8, beta_fast=32.0, beta_slow=1.0, mscale=1.0,
+                mscale_all_dim=1.0, llama_4_scaling_beta=0.0)}},
         ),
         Family(
             "ministral3-window", "Ministral 3 with a window of 6 and one KV head, stored as bfloat16.",

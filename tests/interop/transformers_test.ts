@@ -187,7 +187,10 @@ const SOURCES: Readonly<Record<string, string>> = {
   gemma: "gemma-bias",
 };
 /** Fixtures of what some models of a family have, and the one above has not. */
-const VARIANTS: Readonly<Record<string, readonly string[]>> = { stablelm: ["stablelm-qk-norm"] };
+const VARIANTS: Readonly<Record<string, readonly string[]>> = {
+  ministral3: ["ministral3-long"],
+  stablelm: ["stablelm-qk-norm"],
+};
 const SHAPED = FAMILIES.flatMap(({ modelType, className, plainHeads }) => {
   // transformers has no such classes
   if (className === null) return [];

@@ -105,7 +105,7 @@ const OWN: Readonly<Record<string, (random: Random, size: TinySize) => Settings>
   olmoe: fewExperts,
   qwen2_moe: fewExperts,
   qwen3_moe: fewExperts,
-  ministral3: () => ({ rope_parameters: ROPES[2] }),
+  ministral3: () => ({ rope_parameters: { ...ROPES[2], llama_4_scaling_beta: 0.2 } }),
   olmo: (random) => ({ clip_qkv: random.pick([null, 0.7]) }),
   opt: (random) => ({ layer_norm_elementwise_affine: random.chance(0.7) }),
   phi3: (random, { headDim }) => ({
@@ -120,5 +120,8 @@ const OWN: Readonly<Record<string, (random: Random, size: TinySize) => Settings>
     use_sliding_window: true,
     no_rope_layers: Array.from({ length: layerCount }, () => random.int(0, 1)),
   }),
-  stablelm: (random) => ({ use_parallel_residual: random.chance(0.5) }),
+  stablelm: (random) => ({
+    use_parallel_residual: random.chance(0.5),
+    qk_layernorm: random.chance(0.5),
+  }),
 };

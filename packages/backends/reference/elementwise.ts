@@ -93,6 +93,7 @@ export const ELEMENTWISE: Readonly<Record<string, Operator>> = {
   Neg: unary((x) => -x),
   Exp: unary(Math.exp),
   Log: unary(Math.log),
+  Floor: unary(Math.floor),
   Cos: unary(Math.cos),
   Sin: unary(Math.sin),
   Tanh: unary(Math.tanh),

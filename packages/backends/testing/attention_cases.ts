@@ -66,6 +66,7 @@ export const ATTENTIONS: Readonly<Record<string, AttentionCase>> = {
   "neighbours rotated": grouped({ rope: { ...THETA, pairs: "neighbours" } }),
   "neighbours of a part rotated": grouped({ rope: { ...THETA, channels: 6, pairs: "neighbours" } }),
   "clipped queries, keys and values": grouped({ clip: 0.3 }),
+  "queries that grow from token 4 on": grouped({ queryGrowth: { rate: 0.7, length: 4 } }),
   "sinks": grouped({}, withWeight("sinks", "heads")),
   "a gate on what it puts out": grouped({}, withWeight("output_gate", "channels", HIDDEN)),
   "slopes by distance": grouped({ rope: null }, withWeight("slopes", "heads")),

@@ -35,6 +35,7 @@ function attentionGraph(op: AttentionOp, block: Block, more: Partial<FedAttentio
   const attention = {
     ...{ op, size: { kvGroups: units } },
     ...(block.attention!.window !== null && { windowed: true }),
+    ...(block.attention!.queryGrowth && { grown: true }),
     ...more,
   };
   return blockGraph(block, { hiddenSize: HIDDEN, norm: NORM, attention });

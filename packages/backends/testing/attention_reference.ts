@@ -48,7 +48,11 @@ export function expectedAttention(
       const neighbours = rope?.pairs === "neighbours";
       return rotate(y, { heads, headDim, neighbours, position: (t) => t, ...table });
     };
-    const [q, k] = [rotated("q", queryHeads), rotated("k", kvHeads)];
+    const { rate, length } = attention.queryGrowth ?? { rate: 0, length: 1 };
+    const growth = (token: number) => 1 + rate * Math.log1p(Math.floor(token / length));
+    const q = rotated("q", queryHeads)
+      .map((value, i) => value * growth(Math.floor(i / (queryHeads * headDim))));
+    const k = rotated("k", kvHeads);
     const seen = causalAttention(q, k, project("v"), {
       ...{ heads: queryHeads, kvHeads, headDim, ...attention },
       ...{ sinks: optional("sinks"), slopes: optional("slopes") },

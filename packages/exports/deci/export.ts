@@ -106,6 +106,7 @@ function deciConfig(
     intermediate_size: Math.max(...layers.map(({ mlp }) => mlp ? channels(mlp) : 1)),
     hidden_act: "silu",
     ...ropeKeys(architecture),
+    ...longestOfQueries(architecture),
     block_configs: layers.map(({ attention, mlp }) => ({
       attention: attention
         ? { ...present, ...sinks, n_heads_in_group: queryHeads / kvHeads({ attention }) }
@@ -138,6 +139,12 @@ function channels({ block, size }: DeciBlock): number {
 function outer(model: Model, part: string, dtype: FloatDType | undefined): TensorEntry[] {
   return model.weights.filter(({ role }) => role.part === part)
     .map(({ tensor }) => convertedTensor(model.store, tensor, dtype ?? tensor.dtype as FloatDType));
+}
+
+/** Its readers know no queries that grow: they take texts as long as those do not. */
+function longestOfQueries({ blocks, maxPositions }: Model["architecture"]) {
+  const lengths = blocks.flatMap(({ attention }) => attention?.queryGrowth?.length ?? []);
+  return lengths.length > 0 ? { max_position_embeddings: Math.min(maxPositions, ...lengths) } : {};
 }
 
 function layerTensors(

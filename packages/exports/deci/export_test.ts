@@ -103,6 +103,19 @@ Deno.test({
   },
 });
 
+Deno.test("deci layout: its readers take texts no longer than queries do not grow", async () => {
+  using model = await family("ministral3-long");
+  const output = new MemoryOutput();
+  // Its window is in no file of the layout.
+  const blocks = model.architecture.blocks.map((block) =>
+    block.attention ? { ...block, attention: { ...block.attention, window: null } } : block
+  );
+  await exportDeci({ ...model, architecture: { ...model.architecture, blocks } }, output.open);
+  const config = JSON.parse(new TextDecoder().decode(output.files["config.json"]));
+  assert.equal(config.max_position_embeddings, 8);
+  using _ = await openModel(output.folder("m"));
+});
+
 Deno.test("deci layout: what it does not know is refused, before anything is written", async () => {
   for (
     const [name, reason] of [

@@ -221,6 +221,12 @@ Deno.test("GGUF export: what llama.cpp has no architecture for is refused with t
   const odd = await open("llama-odd-head");
   await assert.rejects(reopened(odd, "fp32"), /biases and do not fill the hidden size.*--to onnx/);
   odd[Symbol.dispose]();
+  const normed = await open("stablelm-qk-norm");
+  await assert.rejects(
+    reopened(normed, "fp32"),
+    /each head has norms of queries and keys of its own/,
+  );
+  normed[Symbol.dispose]();
 });
 
 Deno.test("GGUF export: what float16 cannot hold is refused in blocks, too, by its name in the source", async () => {

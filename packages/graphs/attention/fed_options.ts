@@ -32,4 +32,9 @@ export interface FedAttention {
    * Not for what is masked, whose mask says what is too far.
    */
   readonly windowed?: boolean;
+  /**
+   * Some token is farther on than the length from which queries grow: without it, they do not. Not
+   * for `gqa`.
+   */
+  readonly grown?: boolean;
 }

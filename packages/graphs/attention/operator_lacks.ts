@@ -15,6 +15,8 @@ export function operatorLacks(op: AttentionOp, block: Block): string | null {
   if (op === "plain") return null;
   if (haveWeight([block], "slopes")) return "slopes by distance (ALiBi)";
   if (op === "attention") return haveWeight([block], "sinks") ? "attention sinks" : null;
+  const { queryGrowth } = block.attention!;
+  if (queryGrowth) return `queries that grow from token ${queryGrowth.length} on`;
   const { headDim } = headsOf(block);
   if (headDim % GQA_HEAD_MULTIPLE !== 0) return `heads of ${headDim} channels`;
   const rotated = rotatedIn(block.attention!, headDim);

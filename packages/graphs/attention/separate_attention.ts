@@ -5,6 +5,7 @@ import { type FedContext, pastInputs, presentOutputs, rotaryInputs } from "./fed
 import { attendByHead } from "./heads.ts";
 import { causalMask, distancesOfPositions, tokenDistances } from "./masks.ts";
 import { plainAttention } from "./plain_attention.ts";
+import { grownQueries } from "./query_growth.ts";
 import { rotated } from "./rotation.ts";
 
 type HeadTensors = readonly [q: string, k: string, v: string];
@@ -13,8 +14,10 @@ type HeadTensors = readonly [q: string, k: string, v: string];
  * `attention` and `plain`, which leave the rotary embedding and the order of the axes to the graph.
  */
 export function separateAttention(context: FedContext, inputs: AttendedHeads): string {
-  const { g, options, attention: { rope }, heads: { headDim }, batchAndLength } = context;
-  const reads = rope !== null || (options.masked && inputs.slopes !== undefined);
+  const { g, options, attention, heads: { headDim }, batchAndLength } = context;
+  const { rope } = attention;
+  const growth = options.grown ? attention.queryGrowth : undefined;
+  const reads = rope !== null || growth || (options.masked && inputs.slopes !== undefined);
   const positions = reads ? g.input("positions", "int64", ["B", "T"]) : "";
   const table = rotaryInputs(context);
   const past = pastInputs(context);
@@ -30,7 +33,8 @@ export function separateAttention(context: FedContext, inputs: AttendedHeads): s
           (part, attributes) => g.node("RotaryEmbedding", [part, ...table, positions], attributes),
         )
         : x,
-    attend: (...qkv) => {
+    attend: (q, k, v) => {
+      const qkv = [grownQueries(g, growth, q, positions), k, v] as const;
       const [attended, ...present] = options.op === "plain"
         ? plain(context, qkv, past, { ...inputs, positions })
         : onnxAttention(context, qkv, past);

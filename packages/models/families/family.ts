@@ -128,8 +128,6 @@ export interface FamilySettings {
   /** The MLP reads what attention reads. */
   readonly parallel?: boolean;
   readonly scaling?: OuterScaling;
-  /** Where longer sequences would need what is not computed. */
-  readonly maxPositions?: number;
   /** Of all layers. */
   readonly attention?: Partial<Attention>;
   /** Of the mixtures that its layers have in place of MLPs. */

@@ -3,8 +3,8 @@ import type { Family } from "./family.ts";
 import { mistral } from "./mistral.ts";
 
 /**
- * Ministral 3: a Mistral with a rotation by YaRN. Beyond the length from which it was scaled its
- * queries grow with their positions; up to there they do not, and longer texts are not computed.
+ * Ministral 3: a Mistral with a rotation by YaRN, whose queries grow beyond the length from which
+ * that was scaled.
  */
 export const ministral3: Family = {
   ...mistral,
@@ -19,12 +19,17 @@ export const ministral3: Family = {
   },
   settings: ({ config, file }) => {
     const rotation = config.rope_parameters ?? config.rope_scaling;
-    const length = (rotation as Readonly<Record<string, unknown>> | null | undefined)
-      ?.original_max_position_embeddings;
-    if (typeof length === "number") return { maxPositions: length };
-    throw new UnsupportedModelError(
-      `${file}: rope_parameters has no original_max_position_embeddings; Lopper needs the length ` +
-        "up to which queries of Ministral 3 are not scaled",
-    );
+    const { original_max_position_embeddings: length, llama_4_scaling_beta: rate } =
+      rotation as Readonly<Record<string, unknown>> | null ?? {};
+    const refuse = (what: string): never => {
+      throw new UnsupportedModelError(
+        `${file}: rope_parameters has no ${what} by which queries of Ministral 3 grow`,
+      );
+    };
+    if (typeof rate !== "number" || rate < 0) return refuse("llama_4_scaling_beta, the rate");
+    if (typeof length !== "number") {
+      return refuse("original_max_position_embeddings, the length from which on,");
+    }
+    return rate === 0 ? {} : { attention: { queryGrowth: { rate, length } } };
   },
 };

@@ -30,6 +30,7 @@ import {
   configFromBuilder,
   readBuilderConfig,
 } from "./builder_config.ts";
+import { checkQueryGrowth } from "./growth_check.ts";
 import { withGraphLayers } from "./layers.ts";
 import { checkAttributes, checkOperators } from "./operators.ts";
 import { checkRotaryAngles } from "./rotary_check.ts";
@@ -93,6 +94,7 @@ export async function openOnnxModel(from: ModelFolder, path: string): Promise<Mo
     });
     checkWiring(flow, found, bound.architecture);
     await checkRotaryAngles(flow, files, bound.architecture);
+    await checkQueryGrowth(flow, files, bound.architecture);
     const read = [...files.sources.keys()].map((name) => name.slice(folder.name.length + 1));
     return await modelOfFolder(folder, { ...bound, family, store, description: described, read });
   } catch (error) {

@@ -10,9 +10,24 @@ const MICROSOFT = "com.microsoft";
 const KNOWN: Readonly<Record<string, ReadonlySet<string>>> = {
   "": new Set([
     ...["Add", "And", "Attention", "Cast", "CastLike", "Concat", "Constant", "ConstantOfShape"],
-    ...["Cos", "CumSum", "Div", "Equal", "Expand", "Flatten", "Gather", "GatherElements"],
-    ...["GatherND", "Gemm", "Greater", "GreaterOrEqual", "Identity", "IsNaN", "Less"],
-    ...["LessOrEqual", "MatMul", "Max", "Min", "Mod", "Mul", "Neg", "Not", "Or", "Pow", "Range"],
+    ...["Cos", "CumSum", "Div", "Equal", "Expand", "Flatten", "Floor", "Gather"],
+    ...["GatherElements", "GatherND", "Gemm", "Greater", "GreaterOrEqual", "Identity"],
+    ...[
+      "IsNaN",
+      "Less",
+      "LessOrEqual",
+      "Log",
+      "MatMul",
+      "Max",
+      "Min",
+      "Mod",
+      "Mul",
+      "Neg",
+      "Not",
+      "Or",
+      "Pow",
+      "Range",
+    ],
     ...["Reciprocal", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum", "Reshape"],
     ...["RMSNormalization", "RotaryEmbedding", "ScatterND", "Shape", "Sigmoid"],
     ...["SimplifiedLayerNormalization", "Sin", "Size", "Slice", "Softmax", "Split", "Sqrt"],
@@ -46,13 +61,19 @@ export function checkOperators({ nodes, file }: OnnxGraph) {
           "decoders in one graph, as `optimum-cli export onnx --task text-generation-with-past` writes them today",
       );
     }
-    throw new UnsupportedModelError(
-      `${file}: ${name} is ${
-        domain === "" ? "" : `${domain}.`
-      }${op}, and Lopper does not know what a decoder of the ` +
-        "families that it reads does with that",
-    );
+    throw unknownOperator(node, file);
   }
+}
+
+/** What is said of a node that decoders read here have not. */
+export function unknownOperator(node: OnnxNode, file: string): UnsupportedModelError {
+  const { op, domain } = node;
+  return new UnsupportedModelError(
+    `${file}: ${nodeName(node)} is ${
+      domain === "" ? "" : `${domain}.`
+    }${op}, and Lopper does not know what a decoder of the ` +
+      "families that it reads does with that",
+  );
 }
 
 /** A node in words, for messages; those without a name are known by what they make. */
