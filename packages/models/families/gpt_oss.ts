@@ -19,8 +19,8 @@ const BIASES_OF_EXPERTS: readonly PackedTensor[] = [
 ];
 
 /**
- * gpt-oss (arXiv 2508.10925): attention sinks, windows in every other layer, and mixtures of experts
- * with biases and a limited gate, whose matrices are published in MXFP4.
+ * gpt-oss (arXiv 2508.10925): attention sinks, windows in every other layer, and mixtures of
+ * experts with biases and a limited gate, whose matrices are published in MXFP4.
  */
 export const gptOss: Family = {
   ...llama,
