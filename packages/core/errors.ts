@@ -110,24 +110,39 @@ export class UnreachableTargetError extends LopperError {
   readonly target: number;
   readonly reachable: number;
   /**
-   * @param denseLatency milliseconds that the dense model takes for a token, where time is to
-   *   become less.
+   * @param options.denseLatency milliseconds that the dense model takes for a token, where time is
+   *   to become less.
+   * @param options.searched `reachable` is where a search ended; others might end elsewhere.
    */
-  constructor(target: number, reachable: number, reason: string, denseLatency?: number) {
+  constructor(
+    target: number,
+    reachable: number,
+    reason: string,
+    { denseLatency, searched = false }: {
+      readonly denseLatency?: number;
+      readonly searched?: boolean;
+    } = {},
+  ) {
     const left = (percent: number) => formatMilliseconds((1 - percent / 100) * denseLatency!);
-    super(
-      denseLatency === undefined
-        ? `cannot prune ${
-          formatRatio(target)
-        } of the parameters: ${reason}; the largest reachable ratio is ` +
-          `${formatRatio(reachable)} (ask for less, or pass --best-effort to stop there)`
-        : `cannot bring a token from ${formatMilliseconds(denseLatency)} to ${
-          left(target)
-        }: ${reason}; ` +
-          `the least that can be predicted is ${
-            left(reachable)
-          } (allow more, or pass --best-effort to stop there)`,
-    );
+    const way = searched
+      ? "to go on with --best-effort keeps that"
+      : "pass --best-effort to stop there";
+    const [what, found, less] = denseLatency === undefined
+      ? [
+        `prune ${formatRatio(target)} of the parameters`,
+        `${searched ? "this search reached" : "the largest reachable ratio is"} ${
+          formatRatio(reachable)
+        }`,
+        "ask for less",
+      ]
+      : [
+        `bring a token from ${formatMilliseconds(denseLatency)} to ${left(target)}`,
+        `${searched ? "this search reached" : "the least that can be predicted is"} ${
+          left(reachable)
+        }`,
+        "allow more",
+      ];
+    super(`cannot ${what}: ${reason}; ${found} (${less}, or ${way})`);
     this.target = target;
     this.reachable = reachable;
   }

@@ -14,6 +14,7 @@ import {
   type PruneTask,
   type RunTools,
 } from "./prepare.ts";
+import { reachNotes } from "./reach_notes.ts";
 import { recover } from "./recover.ts";
 import { search } from "./search.ts";
 import type { openScorer } from "./search_tools.ts";
@@ -52,6 +53,7 @@ export async function* decide(
   await using run = yield* prepareRun(model, texts, task, tools);
   const { decoder, searching, settings, memory, ranking } = run;
   checkHistory(searchModelOf(model.architecture), store.history, store.journalPath);
+  if (policy) yield* reachNotes(model, policy, settings.flags);
   const { decision, predictions } = policy
     ? yield* found(model, texts, policy, run, tools)
     : { decision: await applied(task.applied!, run, tools), predictions: 0 };

@@ -13,6 +13,7 @@ import type { Decision } from "./decision.ts";
 import type { RunEvent } from "./events.ts";
 import { phase } from "./phase.ts";
 import { prepareRun, type PruneTask, type RunTools } from "./prepare.ts";
+import { reachNotes } from "./reach_notes.ts";
 import { pickerOf, policyOf, scorerOnce } from "./search_tools.ts";
 import type { RunTexts } from "./texts.ts";
 import type { RunFlags } from "./schemas/flags.ts";
@@ -50,6 +51,7 @@ export async function* rehearse(
     const decision = await task.applied.decide(modelDigest, ranking);
     return { flags, policy, dry: null, decision };
   }
+  yield* reachNotes(model, policy!, flags);
   const { extended, validation } = texts;
   const dry = yield* phase("timing the dense model", tools.signal, ({ progress }) =>
     dryRun({

@@ -78,7 +78,7 @@ export function policyOf(
       reachable,
       `what may go with --distribution ${flags.distribution}, --mlp-group ${flags.mlpGroup} and ` +
         `--attention-group ${flags.attentionGroup} is not enough`,
-      latencies ? policy.resource.amount(denseShape(searched.blocks)) : undefined,
+      latencies ? { denseLatency: policy.resource.amount(denseShape(searched.blocks)) } : {},
     );
   }
   return policy;

@@ -2,7 +2,7 @@ import { denseShape, ResumeError, UnreachableTargetError } from "@lopper/core";
 import { Gauge } from "./gauge.ts";
 import { NO_HISTORY } from "./history.ts";
 import { type PickedStep, pickStep } from "./pick_step.ts";
-import type { SearchPolicy, Stage } from "./policy.ts";
+import { type SearchPolicy, type Stage, stageLabel } from "./policy.ts";
 import { rankUnits } from "./rank_units.ts";
 import { savedBy } from "./saved.ts";
 import {
@@ -75,7 +75,10 @@ async function* takeSteps(
   for (let first = true; savedIn(search, reached) < stage.bound; first = false) {
     const candidates = stage.candidates(reached.state, stage.bound);
     if (candidates.length === 0) {
-      if (!stage.endsShort) yield warningOf(search, reached, stage);
+      // One that took over nothing has said so when it ended before.
+      if (!stage.endsShort && !(stage.takesOver && first)) {
+        yield warningOf(search, reached, stage, number);
+      }
       break;
     }
     if (first) reached = yield* rankUnits(search, reached, stage, number);
@@ -131,13 +134,22 @@ function savedIn({ model, policy }: Search, { state }: SearchPosition): number {
   return savedBy(policy.resource, model.blocks, state.shape);
 }
 
-function warningOf(search: Search, reached: SearchPosition, { name, bound }: Stage): SearchEvent {
-  const { resource } = search.policy;
+function warningOf(
+  search: Search,
+  reached: SearchPosition,
+  { name, bound }: Stage,
+  number: number,
+): SearchEvent {
+  const { resource, stages } = search.policy;
+  const saved = savedIn(search, reached);
+  const next = stages.slice(number + 1).find((stage) =>
+    saved < stage.bound && stage.candidates(reached.state, stage.bound).length > 0
+  );
+  const of = resource.name === "latency" ? " of the predicted time" : "";
   return {
     type: "warning",
-    message: `stage ${name} has no candidates left at ${savedIn(search, reached).toFixed(2)} % ` +
-      `${resource.name === "latency" ? "of the predicted time " : ""}` +
-      `(its share ends at ${bound.toFixed(2)} %)`,
+    message: `no more ${stageLabel(name)} can go at ${saved.toFixed(2)} %${of}, and their share ` +
+      `ends at ${bound.toFixed(2)} %${next ? `; ${stageLabel(next.name)} go on` : ""}`,
   };
 }
 
@@ -168,6 +180,10 @@ function checkTarget(search: Search, reached: SearchPosition) {
     target,
     saved,
     "no candidates are left",
-    resource.name === "latency" ? resource.amount(denseShape(model.blocks)) : undefined,
+    {
+      searched: true,
+      ...(resource.name === "latency" &&
+        { denseLatency: resource.amount(denseShape(model.blocks)) }),
+    },
   );
 }

@@ -4,13 +4,14 @@ import fc from "fast-check";
 import { exhaustive } from "./exhaustive.ts";
 import { parseJournal } from "./journal.ts";
 import { multiPruner, PRESETS } from "./multi_pruner.ts";
+import type { SearchPolicy } from "./policy.ts";
 import type { Picker } from "./picker.ts";
 import { Race } from "./race/race.ts";
 import { searchModelOf } from "./search_model.ts";
 import { byLayers, FakeScorer, type Loss } from "./testing/fake_scorer.ts";
 import { hash } from "./testing/hash.ts";
 import { runSearch, type SearchRun } from "./testing/run_search.ts";
-import { tinyArchitecture } from "./testing/tiny_architecture.ts";
+import { architectureOf, tinyArchitecture } from "./testing/tiny_architecture.ts";
 import type { Step } from "./journal_lines.ts";
 
 const ARCHITECTURE = tinyArchitecture(4);
@@ -111,11 +112,36 @@ Deno.test("greedy: a stage without candidates warns and the next goes on", async
     bestEffort: true,
   });
   const warnings = events.filter((event) => event.type === "warning");
-  assert.match(warnings[0].message, /stage channels has no candidates left/);
+  assert.deepEqual(warnings.map(({ message }) => message.replace(/\d+\.\d+/g, "N")), [
+    "no more MLP channels can go at N %, and their share ends at N %; heads go on",
+    "no more heads can go at N %, and their share ends at N %",
+  ]);
   assert.equal(result.steps.at(-1)?.stage, "kvGroups");
   // one group always stays
   const left = result.state.shape.map((size) => size?.channels ?? size?.kvGroups);
   assert.deepEqual(left, [1, 8, 1, 8, 1, 8, 1, 8]);
+});
+
+Deno.test("greedy: where no head can go, channels take what was to be of heads, after the published steps", async () => {
+  const oneHead = { attention: { queryHeads: 4, kvHeads: 1 }, mlp: { intermediateSize: 64 } };
+  const architecture = architectureOf(Array.from({ length: 4 }, () => oneHead));
+  const model = searchModelOf(architecture);
+  const options = { ratio: 40, distribution: [0, 90, 10], groups: { channels: 8, kvGroups: 16 } };
+  const policy = multiPruner(model, options);
+  const run = (stages: SearchPolicy["stages"], bestEffort: boolean) => {
+    const loss = byLayers(architecture, (kept) => hash(3, JSON.stringify(kept)));
+    const scorer = new FakeScorer(loss, { batches: [[0], [1]], keptBatches: 2 });
+    return runSearch(model, { ...policy, stages }, scorer, { picker: exhaustive, bestEffort });
+  };
+  const published = await run(policy.stages.filter(({ takesOver }) => !takesOver), true);
+  assert.ok(published.result.ratio < 40);
+  const { result, events } = await run(policy.stages, false);
+  assert.ok(result.ratio >= 40);
+  assert.deepEqual(result.steps.slice(0, published.result.steps.length), published.result.steps);
+  assert.ok(result.steps.every(({ stage }) => stage === "channels"));
+  const warnings = events.flatMap((event) => event.type === "warning" ? [event.message] : []);
+  assert.equal(warnings.length, 1);
+  assert.match(warnings[0], /^no more heads can go at .*40\.00 %; MLP channels go on$/);
 });
 
 Deno.test("greedy: below the target it is an error, unless best effort is enough", async () => {

@@ -16,7 +16,9 @@ export type PresetName = keyof typeof PRESETS;
 
 /**
  * MultiPruner's stages (arXiv 2501.09949, algorithm 1; bounds as the published code computes them):
- * blocks, and then each dimension. A run that was extended has them once for each of its ratios, so
+ * blocks, and then each dimension. Where the last of them has nothing left to go, in which the
+ * published code ends below its target, those before it that have a share go on. A run that was
+ * extended has them once for each of its ratios, so
  * that what it decided before stands.
  * @throws {UsageError} when a number makes no sense for this model.
  */
@@ -56,10 +58,15 @@ export function multiPruner(model: SearchModel, options: MultiPrunerOptions): Se
         bound,
         candidates: (state) => groupCandidates(state, dimension, options),
         narrows: [name],
-        ...(isLast && { exchange: exchangeAt(options, target, removals) }),
       };
     });
-    return [blocks, ...widths];
+    const others = widths.filter((_, d) => d < widths.length - 1 && ofDimensions[d] > 0)
+      .map((stage): Stage => ({ ...stage, bound: target, takesOver: true }));
+    const all = [blocks, ...widths, ...others];
+    return all.with(-1, {
+      ...all.at(-1)!,
+      exchange: exchangeAt(options, target, removals),
+    });
   });
   return savingPolicy(model, options, stages);
 }

@@ -39,8 +39,18 @@ const policyOf = (
 
 Deno.test("policy: the bounds are the published sums, to the last bit", () => {
   const bounds = policyOf(model(2, 32, 2), { distribution: [44, 52, 4] }).stages
-    .map(({ bound }) => bound);
+    .filter(({ takesOver }) => !takesOver).map(({ bound }) => bound);
   assert.deepEqual(bounds, [25 * (44 / 100), 25 * (44 / 100) + 25 * (52 / 100), 25]);
+});
+
+Deno.test("policy: dimensions with a share go on where the last has nothing left, and hand over nothing else", () => {
+  const on = (distribution: readonly [number, number, number]) =>
+    policyOf(model(2, 32, 2), { distribution }).stages
+      .filter(({ takesOver }) => takesOver).map(({ name, bound }) => `${name} to ${bound}`);
+  assert.deepEqual(on([44, 52, 4]), ["channels to 25"]);
+  assert.deepEqual(on([0, 1, 0]), ["channels to 25"]);
+  assert.deepEqual(on([1, 0, 0]), []);
+  assert.deepEqual(on([0, 0, 1]), []);
 });
 
 Deno.test("policy: what makes no sense is wrong usage", () => {

@@ -42,6 +42,8 @@ export interface Stage {
   candidates(state: SearchState, bound: number): readonly Proposal[];
   /** It offers nothing that would cross the bound, and ends there as it is meant to. */
   readonly endsShort?: boolean;
+  /** It goes on with what a later stage had no candidates for; where they sufficed, it is empty. */
+  readonly takesOver?: boolean;
   /** Dimensions whose rankings decide what its candidates remove. */
   readonly narrows: readonly string[];
   /**

@@ -24,7 +24,14 @@ import {
   type RunTexts,
   type StageRanking,
 } from "@lopper/run";
-import { MAX_SWAPS, stageLabel, type SwapPhase, unitsLabel } from "@lopper/search";
+import {
+  largestReachableRatio,
+  MAX_SWAPS,
+  searchModelOf,
+  stageLabel,
+  type SwapPhase,
+  unitsLabel,
+} from "@lopper/search";
 import { describeQuantised, table } from "../terminal/format.ts";
 
 /** The sentence with which a run begins. */
@@ -170,9 +177,14 @@ export function describeDryRun(
   exportedTo: string | null,
 ): string {
   const lines = ["dry run: nothing is written"];
-  for (const { name, bound } of policy?.stages ?? []) {
-    const of = flags.targetLatency === null ? "the parameters" : "the time of a token";
+  const of = flags.targetLatency === null ? "the parameters" : "the time of a token";
+  for (const { name, bound, takesOver } of policy?.stages ?? []) {
+    if (takesOver) continue;
     lines.push(`  ${stageLabel(name)} up to ${bound.toFixed(2)} % of ${of}`);
+  }
+  if (policy) {
+    const reachable = largestReachableRatio(searchModelOf(architecture), policy);
+    lines.push(`  ${formatRatio(reachable)} of ${of} is the most that can go with these settings`);
   }
   if (policy && flags.targetLatency !== null) {
     lines.push(
