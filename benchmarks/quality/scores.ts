@@ -60,7 +60,7 @@ export interface ScoreInputs {
 /** Measures a model as `lopper evaluate` does. */
 export async function scoresOf(path: string, { data, texts, limit, out }: ScoreInputs) {
   const tasks = PAPER_TASKS.join(",");
-  const options = { bos: true, backend: "auto" as const, tasks, perplexity: texts, data, limit };
+  const options = { backend: "auto" as const, tasks, perplexity: texts, data, limit };
   const reporter = openReporter();
   const measures = await readUserMeasures(options, reporter);
   await Deno.mkdir(out, { recursive: true });
@@ -69,7 +69,7 @@ export async function scoresOf(path: string, { data, texts, limit, out }: ScoreI
     const { signal } = new AbortController();
     const [located] = await modelLocator()([path], { reporter, interruption: UNINTERRUPTED });
     await using open = await openMeasured({ located, log, options, reporter, signal });
-    const measuring = { bos: true, signal, teller: reporter };
+    const measuring = { bos: "each" as const, signal, teller: reporter };
     const { evaluation, windowNll, outcomes } = await evaluateModel(open, measures, measuring);
     const scores: Scores = {
       parameters: evaluation.parameters,

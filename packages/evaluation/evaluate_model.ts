@@ -1,5 +1,6 @@
 import { countParameters, denseShape, hasExperts } from "@lopper/core";
 import { ResidentDecoder } from "@lopper/runtime";
+import { tokensAround } from "@lopper/tokenizers";
 import { evaluateTask, prepareTask, questionsDigest } from "./evaluate_task.ts";
 import {
   type AskedTask,
@@ -37,6 +38,7 @@ export async function evaluateModel(
       parameters: countParameters(model.architecture).total,
       backend: { name, engine, threads },
       bos: measuring.bos,
+      startTokens: (await tokensAround(open.tokenizer)).before.length,
       texts: measuredTexts.map(({ evaluation }) => evaluation),
       tasks: measuredTasks.map(({ evaluation }) => evaluation),
     },
@@ -80,8 +82,7 @@ async function measureText(
   { name, text }: NamedText,
   { bos, teller, signal }: Measuring,
 ): Promise<MeasuredText> {
-  const windowed = { length, addSpecialTokens: bos };
-  const windows = await textWindows(text, tokenizer, windowed, name);
+  const windows = await textWindows(text, tokenizer, { length, bos }, name);
   const { known, append } = await log.windows(name, windows.windows);
   const { windowNll, length: seqLen, ...result } = await textPerplexity(scorer, windows, {
     known,
@@ -102,7 +103,7 @@ async function measureTask(
 ): Promise<MeasuredTask> {
   const prepared = await prepareTask(task, questions, tokenizer, {
     maxLength: model.architecture.maxPositions,
-    addSpecialTokens: bos,
+    addSpecialTokens: bos !== "none",
   });
   if (prepared.shortened > 0) {
     teller.warn(

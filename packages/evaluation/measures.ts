@@ -2,7 +2,7 @@ import type { Backend } from "@lopper/backends";
 import type { StopSignal } from "@lopper/core";
 import type { Model } from "@lopper/models";
 import type { Decoder } from "@lopper/runtime";
-import type { Tokenizer } from "@lopper/tokenizers";
+import type { BosRule, Tokenizer } from "@lopper/tokenizers";
 import type { TokenRequest } from "./encode.ts";
 import type { QuestionScores, RequestScore } from "./request_scorer.ts";
 import type { Question, Task } from "./task.ts";
@@ -56,8 +56,8 @@ export interface ScoreLog {
 
 /** How models are measured, and who hears of it. */
 export interface Measuring {
-  /** Whether the tokenizer puts its special tokens before a text. */
-  readonly bos: boolean;
+  /** Which windows of a text, and whether questions, begin with what the tokenizer puts there. */
+  readonly bos: BosRule;
   readonly signal?: StopSignal;
   readonly teller: {
     /** Work in any unit, in order. */

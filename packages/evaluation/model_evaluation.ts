@@ -1,3 +1,4 @@
+import type { BosRule } from "@lopper/tokenizers";
 import type { Metric, Outcomes } from "./metrics.ts";
 import type { MetricName } from "./task.ts";
 
@@ -7,8 +8,10 @@ export interface ModelEvaluation {
   readonly digest: string;
   readonly parameters: number;
   readonly backend: { readonly name: string; readonly engine: string; readonly threads: number };
-  /** Whether the tokenizer put its special tokens before the texts. */
-  readonly bos: boolean;
+  /** Which windows of a text, and whether questions, began with what the tokenizer puts there. */
+  readonly bos: BosRule;
+  /** How many tokens that is. */
+  readonly startTokens: number;
   readonly texts: readonly TextEvaluation[];
   readonly tasks: readonly TaskEvaluation[];
 }

@@ -1,5 +1,6 @@
 import { ENGINE_OPTIONS } from "@lopper/backends";
 import {
+  choice,
   HUB,
   MEMORY,
   off,
@@ -11,6 +12,7 @@ import {
   texts,
   wholeNumber,
 } from "@lopper/options";
+import { BOS_RULES, type BosRule } from "@lopper/tokenizers";
 import { TASK_GROUPS } from "./task_names.ts";
 
 /** Windows of the literature; a model that takes less gets its own most. */
@@ -46,9 +48,12 @@ export function evaluationOptions(help: { readonly perplexity: string; readonly 
       stated: `${DEFAULT_WINDOW}, or what the model takes`,
     },
     bos: {
-      form: off,
-      help: "leave out the special tokens that the tokenizer puts before a text",
-      without: true,
+      form: choice("which", BOS_RULES),
+      help:
+        "windows of a text that begin with what the tokenizer puts before a text, if anything (BOS); first, as pruning papers " +
+        "have it; none leaves it out of questions, too",
+      without: "each" as BosRule,
+      alias: { flag: "--no-bos", value: "none" },
     },
     out: { form: path("dir"), help: help.out },
     ...MEMORY,

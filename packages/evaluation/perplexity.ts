@@ -1,6 +1,6 @@
 import { EvaluationError } from "@lopper/core";
-import { cutIntoSequences, perplexity, sequenceMeans } from "@lopper/importance";
-import { encodedPieces, type Tokenizer } from "@lopper/tokenizers";
+import { perplexity, sequenceMeans } from "@lopper/importance";
+import { type BosRule, textSequences, type Tokenizer } from "@lopper/tokenizers";
 import { z } from "zod";
 import { checkRow } from "./row.ts";
 
@@ -43,7 +43,8 @@ export interface SequenceScorer {
 
 /**
  * Tokenises a text at once and cuts it into windows without overlap; the tail is dropped, as
- * pruning papers do.
+ * pruning papers do. In their windows, no BOS token stands but in the first: that is the rule
+ * "first".
  * @param what the text's name in the message.
  * @throws {EvaluationError} when the text has fewer tokens than one window, or a window none to
  *   predict.
@@ -51,15 +52,15 @@ export interface SequenceScorer {
 export async function textWindows(
   text: string,
   tokenizer: Tokenizer,
-  { length, addSpecialTokens }: { readonly length: number; readonly addSpecialTokens: boolean },
+  { length, bos }: { readonly length: number; readonly bos: BosRule },
   what = "the text",
 ): Promise<TextWindows> {
   const refuse = (problem: string) => new EvaluationError(`${what}: ${problem}`);
-  const pieces = encodedPieces(tokenizer, text, { addSpecialTokens, refuse });
-  const { sequences: windows, tokens } = await cutIntoSequences(pieces, length);
+  const options = { length, bos, refuse };
+  const { sequences: windows, tokens, taken } = await textSequences(tokenizer, text, options);
   if (windows.length === 0 || length < 2) {
     throw new EvaluationError(
-      `${what} has ${tokens} tokens and a window ${length}; it needs one window at least, of 2 tokens or more (--seq-len)`,
+      `${what} has ${tokens} tokens and a window ${taken}; it needs one window at least, of 2 tokens or more (--seq-len)`,
     );
   }
   return {

@@ -6,7 +6,7 @@ import { joinedText, textPerplexity, textWindows } from "./perplexity.ts";
 import { readRows } from "./rows.ts";
 import { testTokenizer } from "./testing/cases.ts";
 
-const options = { length: 8, addSpecialTokens: true };
+const options = { length: 8, bos: "each" } as const;
 
 Deno.test("perplexity: windows do not overlap, and the tail is dropped", async () => {
   using tokenizer = await testTokenizer("demo");

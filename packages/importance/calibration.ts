@@ -1,5 +1,5 @@
 import { CalibrationError, sha256 } from "@lopper/core";
-import { encodedPieces, type Tokenizer } from "@lopper/tokenizers";
+import { type BosRule, textSequences, type Tokenizer } from "@lopper/tokenizers";
 
 /** Equally long sequences of token ids. */
 export interface Sequences {
@@ -65,6 +65,14 @@ export interface SetText {
   readonly beginning?: boolean;
 }
 
+/** How a set is cut. */
+export interface CutOptions {
+  /** Tokens of a sequence. */
+  readonly length: number;
+  /** Which sequences begin with what the tokenizer puts before a text; published: the first. */
+  readonly bos: BosRule;
+}
+
 /**
  * Joins samples with a blank line, tokenises them at once and cuts them into sequences; the tail is
  * dropped (as the published code does).
@@ -74,12 +82,12 @@ export interface SetText {
 export async function calibrationSet(
   text: SetText,
   tokenizer: Tokenizer,
-  length: number,
+  options: CutOptions,
 ): Promise<CalibrationSet> {
-  const { set, tokens } = await cut(text, tokenizer, length);
+  const { set, tokens, taken } = await cut(text, tokenizer, options);
   if (set.sequences.length > 0) return set;
   throw new CalibrationError(
-    `${text.what}: the text has ${tokens} tokens and one sequence needs ${length} (give more text, or a smaller --seq-len)`,
+    `${text.what}: the text has ${tokens} tokens and one sequence needs ${taken} (give more text, or a smaller --seq-len)`,
   );
 }
 
@@ -87,41 +95,21 @@ export async function calibrationSet(
 export async function calibrationSetIfEnough(
   text: SetText,
   tokenizer: Tokenizer,
-  length: number,
+  options: CutOptions,
 ): Promise<CalibrationSet | null> {
-  const { set } = await cut(text, tokenizer, length);
+  const { set } = await cut(text, tokenizer, options);
   return set.sequences.length > 0 ? set : null;
 }
 
-/** The sequences of ids that come in pieces, without the tail, and how many ids came. */
-export async function cutIntoSequences(
-  pieces: AsyncIterable<readonly number[]>,
-  length: number,
-): Promise<{ readonly sequences: readonly (readonly number[])[]; readonly tokens: number }> {
-  const sequences: number[][] = [];
-  let tokens = 0;
-  // Of its length from the start: a list that grows takes half as much again.
-  let current = new Array<number>(length);
-  for await (const ids of pieces) {
-    for (const id of ids) {
-      current[tokens++ % length] = id;
-      if (tokens % length !== 0) continue;
-      sequences.push(current);
-      current = new Array<number>(length);
-    }
-  }
-  return { sequences, tokens };
-}
-
-async function cut(text: SetText, tokenizer: Tokenizer, length: number) {
-  const pieces = encodedPieces(tokenizer, await joinedSamples(text), {
+async function cut(text: SetText, tokenizer: Tokenizer, { length, bos }: CutOptions) {
+  const { sequences, tokens, taken } = await textSequences(tokenizer, await joinedSamples(text), {
+    ...{ length, bos },
     refuse: (problem) => new CalibrationError(`${text.what}: ${problem}`),
   });
-  const { sequences, tokens } = await cutIntoSequences(pieces, length);
   // The published code takes an eos id of 0 for "no eos token".
   const ignoredLabel = tokenizer.eosTokenId || null;
   const set = { sequences, length, ignoredLabel, digest: await digest(sequences, ignoredLabel) };
-  return { set, tokens };
+  return { set, tokens, taken };
 }
 
 async function joinedSamples({ samples, what, beginning }: SetText): Promise<string> {

@@ -12,24 +12,25 @@ const characters = (eosTokenId: number | null): Tokenizer => ({
   [Symbol.dispose]: () => {},
 });
 
+const by = (length: number) => ({ length, bos: "each" as const });
 const text = (...samples: readonly string[]) => ({ samples, what: "text" });
 
 Deno.test("calibration: samples are joined with a blank line, cut, the tail dropped", async () => {
-  const set = await calibrationSet(text("abc", "de"), characters(null), 3);
+  const set = await calibrationSet(text("abc", "de"), characters(null), by(3));
   assert.deepEqual(set.sequences, [[97, 98, 99], [10, 10, 100]]);
   await assert.rejects(
-    calibrationSet(text("abc"), characters(null), 4),
+    calibrationSet(text("abc"), characters(null), by(4)),
     /^CalibrationError: text: the text has 3 tokens and one sequence needs 4/,
   );
-  assert.equal(await calibrationSetIfEnough(text("abc"), characters(null), 4), null);
+  assert.equal(await calibrationSetIfEnough(text("abc"), characters(null), by(4)), null);
   assert.deepEqual(
-    (await calibrationSetIfEnough(text("abcd"), characters(null), 4))!.sequences,
+    (await calibrationSetIfEnough(text("abcd"), characters(null), by(4)))!.sequences,
     [[97, 98, 99, 100]],
   );
 });
 
 Deno.test("calibration: the beginning of a set has whole sequences, one at least, and a digest of its own", async () => {
-  const set = await calibrationSet(text("abcdefg"), characters(null), 2);
+  const set = await calibrationSet(text("abcdefg"), characters(null), by(2));
   const lengths = [0, 3, 4, 99];
   const parts = await Promise.all(lengths.map((tokens) => beginning(set, tokens)));
   assert.deepEqual(parts.map(({ sequences }) => sequences.length), [1, 1, 2, 3]);
@@ -40,7 +41,7 @@ Deno.test("calibration: the beginning of a set has whole sequences, one at least
 
 Deno.test("calibration: an eos id of 0 stands for none, and the digest tells sets apart", async () => {
   const of = async (sample: string, eos: number | null) =>
-    await calibrationSet(text(sample), characters(eos), 2);
+    await calibrationSet(text(sample), characters(eos), by(2));
   assert.equal((await of("abcd", 0)).ignoredLabel, null);
   assert.equal((await of("abcd", 98)).ignoredLabel, 98);
   const digests = await Promise.all([
@@ -77,15 +78,15 @@ Deno.test("calibration: a set has a limit of text, beyond which samples are not 
   };
   const tokenizer = { ...characters(null), ...words };
   await assert.rejects(
-    calibrationSet({ samples: endless, what: "long.txt" }, tokenizer, 4),
+    calibrationSet({ samples: endless, what: "long.txt" }, tokenizer, by(4)),
     /^CalibrationError: long\.txt: the text has more than 4194304 bytes/,
   );
   assert.equal(read, most, "and one sample more");
   read = 0;
   const beginning = { samples: endless, what: "long.txt", beginning: true };
-  const set = await calibrationSet(beginning, tokenizer, 2 ** 18);
+  const set = await calibrationSet(beginning, tokenizer, by(2 ** 18));
   assert.equal(set.sequences.length, most);
   assert.equal(read, most);
   const huge = { samples: ["x".repeat(MAX_SET_BYTES)], what: "huge.txt", beginning: true };
-  await assert.rejects(calibrationSet(huge, tokenizer, 4), /huge\.txt: the text has more than/);
+  await assert.rejects(calibrationSet(huge, tokenizer, by(4)), /huge\.txt: the text has more than/);
 });

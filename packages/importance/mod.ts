@@ -6,7 +6,6 @@ export {
   type CalibrationSet,
   calibrationSet,
   calibrationSetIfEnough,
-  cutIntoSequences,
   isEnoughToValidate,
   joined,
   type Sequences,

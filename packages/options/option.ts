@@ -11,8 +11,11 @@ export interface Option<T> {
   readonly stated?: string;
   /** A command needs it. */
   readonly isNeeded?: true;
-  /** Its earlier name, as it was written: it is taken as before, and no help names it. */
-  readonly alias?: `--${string}`;
+  /**
+   * How it was written before, which is taken as it was, and named by no help: its earlier name, or
+   * a switch that gave a value.
+   */
+  readonly alias?: `--${string}` | { readonly flag: `--${string}`; readonly value: T };
   /** Key of the option that it says more of, and without which it means nothing. */
   readonly partOf?: string;
   /** Keys of options that contradict it, whatever their values. */

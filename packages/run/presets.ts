@@ -1,5 +1,6 @@
 import type { CriterionName, RankingName } from "@lopper/importance";
 import { type PresetName, PRESETS } from "@lopper/search";
+import type { BosRule } from "@lopper/tokenizers";
 
 /** What a preset says of a run. */
 export interface PresetSettings {
@@ -12,6 +13,8 @@ export interface PresetSettings {
   readonly samples: { readonly block: number; readonly width: number };
   /** Tokens of a sequence, where the model takes as many. */
   readonly sequenceLength: number;
+  /** Which sequences of calibration text begin with what the tokenizer puts before a text. */
+  readonly bos: Exclude<BosRule, "none">;
 }
 
 /** Lopper's own settings, and the published ones. */
@@ -29,6 +32,7 @@ const LOPPER: PresetSettings = {
   // Where kinds compete a search takes several times as long, and quality.md was won on 16.
   samples: { block: 32, width: 16 },
   sequenceLength: 512,
+  bos: "each",
 };
 
 /**
@@ -68,5 +72,6 @@ function published(name: PresetName): PresetSettings {
     criterion: "perplexity",
     samples: { block: 256, width: 128 },
     sequenceLength: 2048,
+    bos: "first",
   };
 }

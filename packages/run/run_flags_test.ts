@@ -17,6 +17,17 @@ Deno.test("settings: candidates are judged by the dense model, or as the preset 
   assert.equal(flagsOf({}, { saved }).criterion, "perplexity");
 });
 
+Deno.test("settings: each sequence begins as a text does, but where published decisions are made again", () => {
+  assert.equal(flagsOf({}).bos, "each");
+  assert.equal(flagsOf({ preset: "experts" }).bos, "each");
+  for (const preset of ["multipruner", "blockpruner", "width", "heads"] as const) {
+    assert.equal(flagsOf({ preset }).bos, "first");
+    assert.equal(flagsOf({ preset, bos: "each" }).bos, "each");
+  }
+  const saved = flagsOf({ bos: "first" });
+  assert.equal(flagsOf({}, { saved }).bos, "first");
+});
+
 Deno.test("settings: an export that is asked for anew keeps nothing of the one before", () => {
   const saved = flagsOf({ export: "gguf", quantize: "q8_0" });
   assert.equal(flagsOf({}, { saved }).quantize, "q8_0");

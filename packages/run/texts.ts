@@ -16,7 +16,7 @@ import {
   splitOff,
 } from "@lopper/importance";
 import { refitTokens } from "@lopper/recovery";
-import type { Tokenizer } from "@lopper/tokenizers";
+import { type Tokenizer, tokensAround } from "@lopper/tokenizers";
 import type { RunFlags } from "./schemas/flags.ts";
 
 /** The texts of a run, cut into sequences. */
@@ -37,6 +37,8 @@ export interface RunTexts {
   readonly heldOut: CalibrationSet;
   /** Samples that were drawn for each; fewer than asked for where the file has no more. */
   readonly drawn: { readonly block: number; readonly width: number };
+  /** Ids of what the tokenizer puts before a text: none, as a rule, or BOS. */
+  readonly textStart: readonly number[];
 }
 
 /** Samples of calibration text to draw from, and what messages call them. */
@@ -110,16 +112,17 @@ export async function cutTexts(
   const { sources } = given;
   const block = drawMixed(sources, flags.samples, flags.seed);
   const width = drawMixed(givenWidth?.sources ?? sources, flags.widthSamples, flags.seed);
+  const options = { length: flags.seqLen, bos: flags.bos };
   const set = (samples: SetText["samples"], what: string) =>
-    calibrationSet({ samples, what }, tokenizer, flags.seqLen);
+    calibrationSet({ samples, what }, tokenizer, options);
   const blockSet = await set(block.read(), `calibration text ${given.name}`);
   const taken = givenWidth ? flags.samples : Math.max(flags.samples, flags.widthSamples);
   /** Up to `count` samples that nothing else was drawn for, behind the first `skipped` of them. */
-  const further = (skipped: number, count: number, options: Omit<SetText, "samples">) =>
+  const further = (skipped: number, count: number, text: Omit<SetText, "samples">) =>
     calibrationSetIfEnough(
-      { samples: mixedFurther(sources, taken + skipped, count, flags.seed).read(), ...options },
+      { samples: mixedFurther(sources, taken + skipped, count, flags.seed).read(), ...text },
       tokenizer,
-      flags.seqLen,
+      options,
     );
   // Of all that is drawn for it no more than its beginning is learnt from.
   const extension = { what: "text to learn from", beginning: true };
@@ -135,8 +138,14 @@ export async function cutTexts(
       extendedTokens,
     ),
     width: await set(width.read(), `calibration text ${(givenWidth ?? given).name}`),
-    heldOut: await set(everySample(heldOut.samples), `held-out text ${heldOut.name}`),
+    // By one rule in all presets, since what was measured on it is put side by side.
+    heldOut: await calibrationSet(
+      { samples: everySample(heldOut.samples), what: `held-out text ${heldOut.name}` },
+      tokenizer,
+      { ...options, bos: "each" },
+    ),
     drawn: { block: block.count, width: width.count },
+    textStart: (await tokensAround(tokenizer)).before,
   };
 }
 

@@ -1,9 +1,10 @@
 import { UsageError } from "@lopper/core";
+import { listOf } from "@lopper/importance";
 import { tinyArchitecture } from "@lopper/search/testing";
 import assert from "node:assert/strict";
 import { runFlags } from "./run_flags.ts";
 import type { RunFlags } from "./schemas/flags.ts";
-import { textNeeds } from "./texts.ts";
+import { cutTexts, textNeeds } from "./texts.ts";
 
 const ARCHITECTURE = tinyArchitecture(1);
 
@@ -29,4 +30,45 @@ Deno.test("texts: sequences that the model does not take are refused", () => {
     () => needs({ seqLen: ARCHITECTURE.maxPositions + 1 }),
     (error) => error instanceof UsageError && /this model takes 64 tokens/.test(error.message),
   );
+});
+
+const BOS = 1;
+
+/** One token a character, behind BOS. */
+const tokenizer: Parameters<typeof cutTexts>[3] = {
+  encode: (text, { addSpecialTokens = true } = {}) => {
+    const own = [...text].map((c) => c.charCodeAt(0));
+    return Promise.resolve(addSpecialTokens ? [BOS, ...own] : own);
+  },
+  decode: (ids) => Promise.resolve(String.fromCharCode(...ids)),
+  eosTokenId: null,
+  textStart: null,
+  [Symbol.dispose]: () => {},
+};
+
+Deno.test("texts: BOS begins each sequence that is learnt from or judged by, or the first of each set as published, and the held-out text's in any case", async () => {
+  const sample = "the river ran past the mill and the lamps were lit ";
+  const source = { name: "a", sources: [{ samples: listOf(Array(200).fill(sample)), weight: 1 }] };
+  const cut = async (given: Partial<RunFlags>) => {
+    const few = { samples: 8, widthSamples: 4, seqLen: 16 };
+    const flags = runFlags(ARCHITECTURE, { ...few, ...given });
+    const heldOut = { name: "b", samples: listOf([sample.repeat(9)]) };
+    const texts = await cutTexts(
+      { block: source, width: null, heldOut },
+      flags,
+      ARCHITECTURE,
+      tokenizer,
+    );
+    assert.deepEqual(texts.textStart, [BOS]);
+    const { block, width, extended, validation } = texts;
+    const begun = ({ sequences }: typeof block) =>
+      sequences.filter(([first]) => first === BOS).length / sequences.length;
+    assert.ok(texts.heldOut.sequences.length > 9);
+    assert.equal(begun(texts.heldOut), 1);
+    return [block, width, extended, validation ?? block].map(begun);
+  };
+  assert.deepEqual(await cut({}), [1, 1, 1, 1]);
+  assert.ok((await cut({ bos: "first" })).every((share) => share > 0 && share < 0.1));
+  assert.ok((await cut({ preset: "multipruner" })).every((share) => share > 0 && share < 0.1));
+  assert.deepEqual(await cut({ preset: "multipruner", bos: "each" }), [1, 1, 1, 1]);
 });

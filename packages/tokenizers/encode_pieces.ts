@@ -56,7 +56,7 @@ export async function* encodedPieces(
     return;
   }
   const encode: Encode = (part) => tokenizer.encode(part, { addSpecialTokens: false });
-  const around = addSpecialTokens ? await specialTokens(tokenizer) : { before: [], after: [] };
+  const around = addSpecialTokens ? await tokensAround(tokenizer) : { before: [], after: [] };
   yield around.before;
   for (let start = 0; start < text.length;) {
     const end = await endOfPiece(text, start, length, encode);
@@ -95,8 +95,10 @@ export async function encodeLongText(
   return ids;
 }
 
-/** What the tokenizer puts before and after every text. */
-async function specialTokens({ encode }: Pick<Tokenizer, "encode">) {
+/** Ids of what the tokenizer puts before and after every text. */
+export async function tokensAround(
+  { encode }: Pick<Tokenizer, "encode">,
+): Promise<Readonly<Record<"before" | "after", readonly number[]>>> {
   const [whole, plain] = await Promise.all([
     encode("a"),
     encode("a", { addSpecialTokens: false }),

@@ -7,7 +7,7 @@ export {
   TEMPLATE_JSON,
 } from "./chat_templates.ts";
 export { checkSpecialIds, checkTokens } from "./check.ts";
-export { encodedPieces, encodeLongText } from "./encode_pieces.ts";
+export { encodeLongText, tokensAround } from "./encode_pieces.ts";
 export { TokenizerEngine } from "./engine.ts";
 export { readTokenizerFiles, type TokenizerFiles } from "./files.ts";
 export { ggufTemplates, hasNamedTemplates, TEMPLATE_KEY } from "./gguf/chat_templates.ts";
@@ -15,4 +15,5 @@ export { endTokens, llamaCppEnds, type NamedEnds } from "./gguf/end_tokens.ts";
 export type { TokenizerMetadata } from "./gguf/token_table.ts";
 export { MODEL_KEY, tokenizerFiles } from "./gguf/tokenizer.ts";
 export { tokenizerEntries } from "./gguf/tokenizer_entries.ts";
+export { BOS_RULES, type BosRule, textSequences } from "./sequences.ts";
 export { openTokenizer, type Tokenizer } from "./tokenizer.ts";

@@ -4,7 +4,7 @@ import { compareLogits } from "@lopper/exports";
 import type { Model } from "@lopper/models";
 import type { MemoryPart } from "@lopper/run";
 import { sequenceLogits } from "@lopper/runtime";
-import { encodeLongText } from "@lopper/tokenizers";
+import { encodeLongText, tokensAround } from "@lopper/tokenizers";
 
 /** Passages of a text over which models are compared, and tokens of each. */
 const PASSAGES = 4;
@@ -30,14 +30,18 @@ export interface LogitAgreement {
   readonly sameTop: number;
 }
 
-/** Passages at equal distances. */
-export function passagesOf(ids: readonly number[], longest: number): readonly number[][] {
-  const length = Math.min(PASSAGE_TOKENS, longest, ids.length);
+/** Passages at equal distances, each behind the same beginning. */
+export function passagesOf(
+  ids: readonly number[],
+  longest: number,
+  start: readonly number[] = [],
+): readonly number[][] {
+  const length = Math.min(Math.min(PASSAGE_TOKENS, longest) - start.length, ids.length);
   const count = Math.min(PASSAGES, Math.floor(ids.length / length));
   const distance = Math.floor(ids.length / count);
   return Array.from(
     { length: count },
-    (_, i) => ids.slice(i * distance, i * distance + length),
+    (_, i) => [...start, ...ids.slice(i * distance, i * distance + length)],
   );
 }
 
@@ -53,10 +57,11 @@ export async function passageLogits(
   { bos, teller, signal }: Measuring,
 ): Promise<PassageLogits> {
   const ids = await encodeLongText(tokenizer, text, {
-    addSpecialTokens: bos,
+    addSpecialTokens: bos !== "none",
     refuse: (problem) => new EvaluationError(`${name}: ${problem}`),
   });
-  const passages = passagesOf(ids, length);
+  const start = bos === "each" ? (await tokensAround(tokenizer)).before : [];
+  const passages = passagesOf(ids.slice(start.length), length, start);
   const logits: Float32Array[] = [];
   for (const [i, passage] of passages.entries()) {
     teller.progress(`${title}, predictions`, i, passages.length);

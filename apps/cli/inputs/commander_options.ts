@@ -12,24 +12,37 @@ export function addOptions(command: Command, table: OptionTable): Command {
     if (option.without !== undefined) {
       command.setOptionValueWithSource(key, option.without, "default");
     }
-    if (option.alias === undefined) continue;
-    command.addOption(commanderOption(key, option.alias, option).hideHelp());
+    const { alias } = option;
+    if (alias === undefined) continue;
+    const earlier = typeof alias === "string"
+      ? commanderOption(key, alias, option)
+      : commanderOption(key, alias.flag, option, alias);
+    command.addOption(earlier.hideHelp());
   }
   return command;
 }
 
-/** @param flag as it is written: its name, or an earlier one. */
-function commanderOption(key: string, flag: string, option: Option<unknown>): CommanderOption {
+/**
+ * @param flag as it is written: its name, or an earlier one.
+ * @param said the value that the flag gives by itself.
+ */
+function commanderOption(
+  key: string,
+  flag: string,
+  option: Option<unknown>,
+  said?: { readonly value: unknown },
+): CommanderOption {
   const { form, help, isNeeded, conflicts } = option;
   const stated = option.stated ?? statedValue(option);
   const made = new CommanderOption(
-    form.argument === null ? flag : `${flag} <${form.argument}>`,
+    form.argument === null || said ? flag : `${flag} <${form.argument}>`,
     stated === undefined ? help : `${help} (default: ${stated})`,
   );
   // Both names say the same.
   made.attributeName = () => key;
   if (form.choices) made.choices(form.choices);
   if (form.argument !== null) made.argParser((word, before) => valueOf(option, word, before));
+  if (said) made.preset(form.words(said.value)[0]);
   if (isNeeded) made.makeOptionMandatory();
   return made.conflicts([...conflicts ?? []]);
 }

@@ -7,6 +7,7 @@ import {
   PAPER_TASKS,
   type TaskEvaluation,
 } from "@lopper/evaluation";
+import type { BosRule } from "@lopper/tokenizers";
 import { table } from "../terminal/format.ts";
 
 /** A column for each model, a row for each figure. */
@@ -55,6 +56,13 @@ function paperAverage(tasks: readonly TaskEvaluation[]): number | null {
   return values.reduce<number>((sum, value) => sum + value!, 0) / values.length;
 }
 
+/** Where the tokenizer of a model has tokens for it. */
+const BOS_SAID: Readonly<Record<BosRule, string>> = {
+  each: "each window begins with what the tokenizer puts before a text (BOS)",
+  first: "only the first window begins with what the tokenizer puts before a text (BOS)",
+  none: "without what the tokenizer puts before a text (BOS)",
+};
+
 export function notes(models: readonly ModelEvaluation[]): readonly string[] {
   const [{ texts, tasks }] = models;
   const lines: string[] = [];
@@ -69,6 +77,6 @@ export function notes(models: readonly ModelEvaluation[]): readonly string[] {
     );
     lines.push(`  a sample, the first questions only: ${list.join(", ")}`);
   }
-  if (models.some(({ bos }) => !bos)) lines.push("  without special tokens before the texts");
+  if (models.some(({ startTokens }) => startTokens > 0)) lines.push(`  ${BOS_SAID[models[0].bos]}`);
   return lines.length === 0 ? [] : ["", ...lines];
 }

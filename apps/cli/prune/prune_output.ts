@@ -34,6 +34,13 @@ import {
 } from "@lopper/search";
 import { describeQuantised, table } from "../terminal/format.ts";
 
+/** Where the tokenizer has tokens for it. */
+const BOS_SAID: Readonly<Record<RunFlags["bos"], string>> = {
+  each: "each sequence begins with what the tokenizer puts before a text (BOS)",
+  first:
+    "only the first sequence begins with what the tokenizer puts before a text (BOS), as published; --bos each gives it to all",
+};
+
 /** The sentence with which a run begins. */
 export function describeStart(
   title: string,
@@ -62,6 +69,7 @@ export function describeStart(
     quantised +
     `calibration: ${drawn.block} samples, ${tokens(block)} for blocks; ` +
     `${drawn.width} samples, ${tokens(width)} for channels and heads` +
+    (texts.textStart.length > 0 ? `\n${BOS_SAID[flags.bos]}` : "") +
     (note === null ? "" : `\n${note}`);
 }
 

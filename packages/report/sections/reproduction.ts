@@ -28,7 +28,9 @@ export function reproductionSection({ record, commands }: ReportRun): Section {
       ],
     })}<p
       class="note">Texts are digested as token ids, in sequences of ${flags
-        .seqLen} tokens. Batches had ${flags
+        .seqLen} tokens, ${flags.bos === "each"
+        ? "each of which begins with what the tokenizer puts before a text, if anything (BOS)"
+        : "of which the first begins with what the tokenizer puts before a text, if anything (BOS)"}. Batches had ${flags
         .batchTokens} tokens at most. The whole record is in <code>run.json</code>.</p>
   `;
   return { id: "again", title: "Make it again", content };

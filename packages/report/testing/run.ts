@@ -50,6 +50,7 @@ export function tinyRun(change: Partial<RunRecord> = {}): ReportRun {
       samples: 4,
       widthSamples: 2,
       seqLen: 64,
+      bos: "each",
       seed: 42,
       batchTokens: 2048,
       bestEffort: false,

@@ -1,10 +1,12 @@
-import { MAX_SEED, path, wholeNumber } from "@lopper/options";
+import { choice, MAX_SEED, path, wholeNumber } from "@lopper/options";
 import { RUN_DEFAULTS } from "../presets.ts";
 import { calibrationParts, SELF } from "./calibration_part.ts";
 import { optional, setting } from "./setting.ts";
 
 /** More than any search can score on; a model that writes its own text would keep it in memory. */
 const MAX_SAMPLES = 100_000;
+
+const BOS = choice("which", ["each", "first"]);
 
 /**
  * What candidates are scored on. What files hold is in the digests of a run: where they lie decides
@@ -41,6 +43,14 @@ export const TEXT_OPTIONS = {
   seqLen: setting(wholeNumber(2), {
     help: "tokens of a sequence, or what the model takes if that is less",
     usual: ({ preset, longest }) => Math.min(preset.sequenceLength, longest),
+    decides: "same",
+  }),
+  bos: setting(BOS, {
+    help:
+      "calibration sequences that begin with what the tokenizer puts before a text, if anything (BOS): each, or the first",
+    // As it was in runs of before there was a choice.
+    schema: BOS.schema.default("first"),
+    usual: ({ preset }) => preset.bos,
     decides: "same",
   }),
   seed: setting(wholeNumber(0, MAX_SEED), {

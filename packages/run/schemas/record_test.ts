@@ -33,6 +33,7 @@ const RECORD: RunRecord = {
     samples: 24,
     widthSamples: 12,
     seqLen: 256,
+    bos: "each",
     seed: 42,
     batchTokens: 2048,
     bestEffort: false,

@@ -46,6 +46,7 @@ const SETTINGS: RunSettings = {
     samples: 16,
     widthSamples: 8,
     seqLen: 256,
+    bos: "each",
     seed: 0,
     batchTokens: 2048,
     bestEffort: false,
@@ -78,6 +79,12 @@ Deno.test("settings: they are read as they were written", async () => {
     ...plain
   } = SETTINGS;
   assert.deepEqual(await parseRunSettings(await settingsToJson(plain), "s"), plain);
+});
+
+Deno.test("settings: runs of before there was a choice began their first sequences with BOS", async () => {
+  const { bos: _, ...flags } = SETTINGS.flags;
+  const text = JSON.stringify(await seal({ ...SETTINGS, flags }));
+  assert.equal((await parseRunSettings(text, "s")).flags.bos, "first");
 });
 
 Deno.test("settings: any value that was changed is noticed, and what is none, or of another version", async () => {
