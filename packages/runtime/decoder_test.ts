@@ -15,7 +15,7 @@ import { fileURLToPath } from "node:url";
 import { ATTENTION_CHUNK } from "./attention_op.ts";
 import { Decoder } from "./decoder.ts";
 import { forwardFrom, sequenceLogits } from "./forward.ts";
-import { HEAD_CHUNK_VALUES } from "./heads.ts";
+import { headRows } from "./heads.ts";
 import type { HiddenStates, KeyValues } from "./hidden_states.ts";
 import { LaidOutWeights, type LoadOptions } from "./weight_layout.ts";
 
@@ -202,7 +202,7 @@ engineTest(
   "demo",
   async (decoder) => {
     const { vocabSize, hiddenSize } = decoder.architecture;
-    const length = Math.floor(HEAD_CHUNK_VALUES / vocabSize) + 60;
+    const length = headRows(vocabSize, decoder.backend.description) + 60;
     const ids = Array.from({ length }, (_, i) => (i * i + 7 * i) % vocabSize);
     const whole = await decoder.embed([ids]);
     const rows = (start: number, end: number): HiddenStates => ({

@@ -16,11 +16,17 @@ import type { LaidOutWeights } from "./weight_layout.ts";
  * Values of the logits that the head may hold at a time: two copies of 48 MB stay in the cache's
  * reach.
  */
-export const HEAD_CHUNK_VALUES = 12 * 1024 * 1024;
+const HEAD_CHUNK_VALUES = 12 * 1024 * 1024;
+/**
+ * Rows that a product needs at most to be as fast as it gets. Beside a small vocabulary more of
+ * them only take memory, which every graph of a head keeps.
+ */
+const MAX_HEAD_ROWS = 512;
 
 /** Rows that a head computes in one run; engines that share them out compute so many each. */
 export function headRows(vocabSize: number, { engines }: BackendDescription): number {
-  return engines * Math.max(64, Math.floor(HEAD_CHUNK_VALUES / vocabSize));
+  const rows = Math.max(64, Math.floor(HEAD_CHUNK_VALUES / vocabSize));
+  return engines * Math.min(rows, MAX_HEAD_ROWS);
 }
 
 /** Log-probabilities of tokens, in nats, and what is likeliest. */
