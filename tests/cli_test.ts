@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { inTemporaryFolder, PUBLISHED, QUICK, runLopper, startLopper } from "./support/cli.ts";
-import { doneHere, failsHere } from "./support/in_process.ts";
+import { doneHere, failsHere, runHere } from "./support/in_process.ts";
 import { pruneHere, writeTinyRun } from "./support/tiny_run.ts";
 
 const test = (name: string, body: (folder: string) => Promise<void>) =>
@@ -173,7 +173,7 @@ test("a backend that does not work here is refused with 1 and one sentence", asy
 
 test("wrong usage exits with 2 and one sentence", async (folder) => {
   const at = (name: string) => `${folder}/${name}`;
-  await fails(["prune", "--ratio", "150"], folder, 2, /below 100/);
+  await failsHere(["prune", "--ratio", "150"], 2, /below 100/, folder);
   await failsHere(
     ["prune", "--out", at("p"), "--calibration-width", at("notes.txt")],
     2,
@@ -203,7 +203,7 @@ test("what cannot be done exits with 1, names the file, and leaves nothing behin
   await Deno.writeTextFile(`${folder}/list.jsonl`, '{"text": "fine"}\n{"words": 1}\n');
   await Deno.writeTextFile(`${folder}/short.txt`, "too short\n");
   await Deno.writeTextFile(`${folder}/plan.json`, '{"kind": "shopping list"}');
-  await fails(["inspect", "missing"], folder, 1, /missing: there is no such folder/);
+  await failsHere(["inspect", "missing"], 1, /missing: there is no such folder/, folder);
   await fails(["inspect", "x".repeat(300)], folder, 1, /x{300}.*the name is longer than/);
   await failsHere(["inspect", at("empty")], 1, /empty: the folder is empty/);
   await failsHere(
@@ -216,7 +216,8 @@ test("what cannot be done exits with 1, names the file, and leaves nothing behin
     1,
     /list\.jsonl, line 2/,
   );
-  await fails(["prune", "--calibration", "short.txt"], folder, 1, /one sequence needs 256/);
+  const short = ["prune", "--calibration", "short.txt"];
+  await failsHere(short, 1, /one sequence needs 256/, folder);
   await failsHere(["prune", "--out", at("p"), "--plan", at("plan.json")], 1, /plan\.json/);
   await failsHere(
     ["prune", "--out", at("p"), "--ratio", "97"],
@@ -232,8 +233,8 @@ test("what cannot be done exits with 1, names the file, and leaves nothing behin
 test("--best-effort ends where the candidates end", async (folder) => {
   const tiny = await writeTinyRun(folder);
   const args = ["prune", ...tiny, "--preset", "heads", "--ratio", "90", "--out", "p"];
-  await fails(args, folder, 1, /largest reachable/);
-  const { code, stderr } = await runLopper([...args, "--best-effort"], folder);
+  await failsHere(args, 1, /largest reachable/, folder);
+  const { code, stderr } = await runHere([...args, "--best-effort"], folder);
   assert.equal(code, 0, stderr);
   assert.match(stderr, /warning: no more heads can go at/);
   const record = JSON.parse(await read(`${folder}/p/run.json`));
@@ -275,17 +276,17 @@ test("Ctrl-C leaves a run that --resume finishes, with the same plan", async (fo
     /nothing is lost, continue with: .*--resume --out/,
   );
   const before = await read(journal);
-  await fails(
+  await failsHere(
     ["prune", "--out", "p", ...args],
-    folder,
     2,
     /unfinished run \(--resume continues it\)/,
-  );
-  await fails(
-    ["prune", "--out", "p", "--resume", "--ratio", "7"],
     folder,
+  );
+  await failsHere(
+    ["prune", "--out", "p", "--resume", "--ratio", "7"],
     1,
     /the setting ratio was 8 and is now 7/,
+    folder,
   );
 
   // a power cut in the middle of a line
@@ -294,7 +295,7 @@ test("Ctrl-C leaves a run that --resume finishes, with the same plan", async (fo
   assert.equal(resumed.code, 0, resumed.stderr);
   assert.ok((await read(journal)).startsWith(before), "the journal only grew");
   for (const line of (await read(journal)).trimEnd().split("\n")) JSON.parse(line);
-  await runLopper(["prune", "--out", "straight", ...args], folder);
+  await doneHere(["prune", "--out", "straight", ...args], folder);
   assert.equal(
     await read(`${folder}/p/lopper_plan.json`),
     await read(`${folder}/straight/lopper_plan.json`),
@@ -351,8 +352,14 @@ test("techniques of the fast search can be switched off, and only by their names
 
 test("without --out, results get names of their own where the user stands", async (folder) => {
   const args = ["prune", ...await writeTinyRun(folder), "--preset", "heads", "--ratio", "1"];
-  for (const expected of ["lopper-model-pruned", "lopper-model-pruned-2"]) {
-    const { code, stderr } = await runLopper(args, folder);
+  // The place of a process is found out in another way than that of a caller in it.
+  for (
+    const [run, expected] of [
+      [runLopper, "lopper-model-pruned"],
+      [runHere, "lopper-model-pruned-2"],
+    ] as const
+  ) {
+    const { code, stderr } = await run(args, folder);
     assert.equal(code, 0, stderr);
     await Deno.stat(`${folder}/${expected}/run.json`);
   }
@@ -413,7 +420,8 @@ test("export writes, verifies and records; the result is there whole or not at a
     /--quantize q4 does not go with --to safetensors/,
   );
   await failsHere(to("z", "papyrus"), 2, /papyrus.*invalid/);
-  await fails(["export", "missing", "--to", "onnx", "--out", "z"], folder, 1, /no such folder/);
+  const missing = ["export", "missing", "--to", "onnx", "--out", "z"];
+  await failsHere(missing, 1, /no such folder/, folder);
   assert.deepEqual(names(folder), ["x", "y"], "nothing is left beside the results");
 });
 

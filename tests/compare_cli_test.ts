@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { inTemporaryFolder, QUICK, runLopper } from "./support/cli.ts";
+import { done, inTemporaryFolder, QUICK } from "./support/cli.ts";
+import { doneHere, failsHere } from "./support/in_process.ts";
 
 const test = (name: string, body: (folder: string) => Promise<void>) =>
   Deno.test(`cli compare: ${name}`, () => inTemporaryFolder(body));
@@ -11,33 +12,17 @@ const QUESTIONS = [
 ];
 const HELD_OUT = new URL("../packages/demo-model/data/held_out.txt", import.meta.url);
 
-async function compares(args: readonly string[], folder: string) {
-  const { code, stdout, stderr } = await runLopper(["compare", ...args], folder);
-  assert.equal(code, 0, stderr);
-  return stdout;
-}
-
-/** The last line of --json. */
-async function result(args: readonly string[], folder: string) {
-  const last = JSON.parse(
-    (await compares([...args, "--json"], folder)).trimEnd().split("\n").at(-1)!,
-  );
+/** The last line of --json. @param run in this process, or in one of its own. */
+async function result(args: readonly string[], folder: string, run: typeof done) {
+  const stdout = await run(["compare", ...args, "--json"], folder);
+  const last = JSON.parse(stdout.trimEnd().split("\n").at(-1)!);
   assert.equal(last.event, "result");
   return last;
 }
 
-async function fails(args: readonly string[], folder: string, code: number, message: RegExp) {
-  const found = await runLopper(["compare", ...args], folder);
-  assert.equal(found.code, code, `${args.join(" ")}: ${found.stderr}`);
-  assert.match(found.stderr, message);
-  assert.doesNotMatch(found.stderr, /^\s+at /m, "no stack trace for a user's mistake");
-  assert.equal(found.stdout, "");
-}
-
 test("a pruned model beside the dense one, in figures and as a table", async (folder) => {
   const prune = ["prune", "demo", ...QUICK, "--preset", "blockpruner", "--ratio", "5"];
-  const pruned = await runLopper([...prune, "--out", "pruned"], folder);
-  assert.equal(pruned.code, 0, pruned.stderr);
+  await doneHere([...prune, "--out", "pruned"], folder);
   await Deno.writeTextFile(
     `${folder}/own.jsonl`,
     QUESTIONS.map((row) => JSON.stringify(row)).join("\n"),
@@ -46,7 +31,7 @@ test("a pruned model beside the dense one, in figures and as a table", async (fo
   await Deno.writeTextFile(`${folder}/sea.txt`, text);
   const args = ["demo", "pruned", "--tasks", "own.jsonl", "--perplexity", "sea.txt"];
   args.push("--seq-len", "64", "--out", "scores", "--threads", "1");
-  const { kind, promptTokens, models: [dense, other] } = await result(args, folder);
+  const { kind, promptTokens, models: [dense, other] } = await result(args, folder, done);
 
   assert.equal(kind, "lopper-comparison");
   assert.deepEqual([dense.model, other.model], ["lopper-demo", "pruned"]);
@@ -78,7 +63,7 @@ test("a pruned model beside the dense one, in figures and as a table", async (fo
 
   // what is in --out is not scored again
   const log = await Deno.readTextFile(`${folder}/scores/scores.jsonl`);
-  const table = await compares([...args, "--no-speed"], folder);
+  const table = await doneHere(["compare", ...args, "--no-speed"], folder);
   assert.equal(await Deno.readTextFile(`${folder}/scores/scores.jsonl`), log);
   for (
     const row of [
@@ -95,7 +80,7 @@ test("a pruned model beside the dense one, in figures and as a table", async (fo
 });
 
 test("a model differs from itself in nothing, on the embedded text", async (folder) => {
-  const { models } = await result(["demo", "demo", "--no-speed", "--threads", "1"], folder);
+  const { models } = await result(["demo", "demo", "--no-speed"], folder, doneHere);
   const { texts, predictions } = models[1].againstFirst;
   assert.deepEqual(texts[0], { text: "Moby Dick", perplexityRatio: { value: 1, low: 1, high: 1 } });
   assert.deepEqual([predictions.klDivergence, predictions.sameTop], [0, 1]);
@@ -103,8 +88,10 @@ test("a model differs from itself in nothing, on the embedded text", async (fold
 });
 
 test("mistakes are named before any work", async (folder) => {
-  await fails(["demo"], folder, 2, /two models at least/);
-  await fails(["demo", "nowhere"], folder, 1, /nowhere.* no such folder/);
-  await fails(["demo", "demo", "--tasks", "piqqa"], folder, 2, /--tasks has "piqqa"/);
-  await fails(["demo", "demo", "--memory", "100MB"], folder, 1, /needs .* of memory at least/);
+  const refused = (args: readonly string[], code: 1 | 2, message: RegExp) =>
+    failsHere(["compare", ...args], code, message, folder);
+  await refused(["demo"], 2, /two models at least/);
+  await refused(["demo", "nowhere"], 1, /nowhere.* no such folder/);
+  await refused(["demo", "demo", "--tasks", "piqqa"], 2, /--tasks has "piqqa"/);
+  await refused(["demo", "demo", "--memory", "100MB"], 1, /needs .* of memory at least/);
 });

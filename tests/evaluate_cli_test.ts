@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { inTemporaryFolder, runLopper } from "./support/cli.ts";
-import { failsHere } from "./support/in_process.ts";
+import { done, fails, inTemporaryFolder } from "./support/cli.ts";
+import { doneHere, failsHere, runHere } from "./support/in_process.ts";
 
 const test = (name: string, body: (folder: string) => Promise<void>) =>
   Deno.test(`cli evaluate: ${name}`, () => inTemporaryFolder(body));
@@ -27,27 +27,12 @@ async function writeData(folder: string) {
   await write("wikitext2/wiki.test.raw", (" " + TEXT.trim() + " \n").repeat(20));
 }
 
-async function evaluates(args: readonly string[], folder: string) {
-  const { code, stdout, stderr } = await runLopper(["evaluate", ...args], folder);
-  assert.equal(code, 0, stderr);
-  return stdout;
-}
-
 /** The last line of --json. */
 async function result(args: readonly string[], folder: string) {
-  const stdout = await evaluates([...args, "--json"], folder);
+  const stdout = await doneHere(["evaluate", ...args, "--json"], folder);
   const last = JSON.parse(stdout.trimEnd().split("\n").at(-1)!);
   assert.equal(last.event, "result");
   return last;
-}
-
-/** One failing command: exit code, and one clear sentence instead of a stack trace. */
-async function fails(args: readonly string[], folder: string, code: number, message: RegExp) {
-  const found = await runLopper(["evaluate", ...args], folder);
-  assert.equal(found.code, code, `${args.join(" ")}: ${found.stderr}`);
-  assert.match(found.stderr, message);
-  assert.doesNotMatch(found.stderr, /^\s+at /m, "no stack trace for a user's mistake");
-  assert.equal(found.stdout, "");
 }
 
 test("tasks and texts of two models, as a table and as JSON", async (folder) => {
@@ -56,7 +41,7 @@ test("tasks and texts of two models, as a table and as JSON", async (folder) => 
   const args = ["demo", "demo", "--tasks", "wikitext2,piqa,arc_easy,lambada_openai"];
   args.push("--data", "data", "--perplexity", "rain.txt", "--perplexity", PARQUET);
   args.push("--seq-len", "64");
-  const table = await evaluates(args, folder);
+  const table = await done(["evaluate", ...args], folder);
   for (const row of ["parameters", "wikitext2, perplexity", "rain.txt, bits per byte"]) {
     assert.match(table, new RegExp(`^  ${row} `, "m"));
   }
@@ -107,13 +92,13 @@ test("a stopped evaluation goes on where it was, and a torn line is scored again
   assert.equal((await Deno.readTextFile(log)).trimEnd().split("\n").length, written.length + 3);
 
   await Deno.writeTextFile(log, "something else\n");
-  await fails(args, folder, 1, /scores\.jsonl, line 1: not a score/);
+  await failsHere(["evaluate", ...args], 1, /scores\.jsonl, line 1: not a score/, folder);
 });
 
 test("a sample is called one", async (folder) => {
   await writeData(`${folder}/data`);
   const args = ["demo", "--tasks", "piqa", "--data", "data", "--limit", "3"];
-  assert.match(await evaluates(args, folder), /a sample, .*: piqa 3 of 4$/m);
+  assert.match(await doneHere(["evaluate", ...args], folder), /a sample, .*: piqa 3 of 4$/m);
 });
 
 test("questions of one's own", async (folder) => {
@@ -126,7 +111,8 @@ test("questions of one's own", async (folder) => {
   assert.equal(models[0].tasks[0].task, "own");
   assert.deepEqual(models[0].tasks[0].metrics.acc, { value: 1, stderr: 0 });
   await Deno.writeTextFile(`${folder}/own.jsonl`, lines([...questions, { context: "a" }]));
-  await fails(["demo", "--tasks", "own.jsonl"], folder, 1, /own\.jsonl, row 3: field choices/);
+  const own = ["evaluate", "demo", "--tasks", "own.jsonl"];
+  await failsHere(own, 1, /own\.jsonl, row 3: field choices/, folder);
 });
 
 test("a question that the model has no room for loses its beginning, and that is said", async (folder) => {
@@ -134,7 +120,7 @@ test("a question that the model has no room for loses its beginning, and that is
   const short = { context: "The captain looked at the", choices: ["sea", "sky"], answer: 0 };
   await Deno.writeTextFile(`${folder}/own.jsonl`, lines([short, long]));
   const args = ["evaluate", "demo", "--tasks", "own.jsonl", "--out", "scores"];
-  const { code, stderr } = await runLopper(args, folder);
+  const { code, stderr } = await runHere(args, folder);
   assert.equal(code, 0, stderr);
   assert.match(stderr, /^warning: .*own: 1 of 2 questions have more than the 1024 tokens/);
   const { models } = JSON.parse(await Deno.readTextFile(`${folder}/scores/evaluation.json`));
@@ -163,7 +149,7 @@ test("mistakes are named before any work", async (folder) => {
   const missing = ["demo", "--tasks", "boolq", "--data", at("data")];
   // in a process of its own, which cannot reach the hub
   await fails(
-    missing,
+    ["evaluate", ...missing],
     folder,
     1,
     /data set of boolq \(aps\/super_glue on the hub: boolq, validation\)/,

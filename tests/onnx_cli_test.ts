@@ -15,10 +15,10 @@ async function succeeds(args: readonly string[], folder: string): Promise<string
 }
 
 test("an ONNX export of the embedded model is the embedded model: same text, same decisions", async (folder) => {
-  await succeeds(["export", "demo", "--to", "onnx", "--verify", "none", "--out", "d"], folder);
+  await doneHere(["export", "demo", "--to", "onnx", "--verify", "none", "--out", "d"], folder);
   const [onnx, demo] = await Promise.all(
     ["d", "demo"].map(async (model) =>
-      JSON.parse(await succeeds(["inspect", model, "--json"], folder))
+      JSON.parse(await doneHere(["inspect", model, "--json"], folder))
     ),
   );
   assert.deepEqual(onnx.architecture, demo.architecture);
@@ -26,12 +26,12 @@ test("an ONNX export of the embedded model is the embedded model: same text, sam
   assert.deepEqual(Object.keys(onnx.dtypes), ["F32"]);
 
   const say = (model: string) =>
-    succeeds(["generate", model, "It was a", "--max-tokens", "12"], folder);
+    doneHere(["generate", model, "It was a", "--max-tokens", "12"], folder);
   assert.equal(await say("d/onnx/model.onnx"), await say("demo"));
 
-  const args = ["--ratio", "20", "--preset", "blockpruner", ...QUICK];
+  const args = ["--ratio", "8", "--preset", "blockpruner", ...QUICK];
   await succeeds(["prune", "d", ...args], folder);
-  await succeeds(["prune", "demo", ...args, "--out", "from-demo"], folder);
+  await doneHere(["prune", "demo", ...args, "--out", "from-demo"], folder);
   const plan = async (from: string) => {
     const { layers, removalOrder } = JSON.parse(
       await Deno.readTextFile(`${folder}/${from}/lopper_plan.json`),
@@ -42,9 +42,9 @@ test("an ONNX export of the embedded model is the embedded model: same text, sam
 
   // the result stands alone, and goes round once more
   await Deno.remove(`${folder}/d`, { recursive: true });
-  await succeeds(["export", "lopper-d-pruned", "--to", "onnx", "--out", "again"], folder);
-  const pruned = JSON.parse(await succeeds(["inspect", "lopper-d-pruned", "--json"], folder));
-  const again = JSON.parse(await succeeds(["inspect", "again", "--json"], folder));
+  await doneHere(["export", "lopper-d-pruned", "--to", "onnx", "--out", "again"], folder);
+  const pruned = JSON.parse(await doneHere(["inspect", "lopper-d-pruned", "--json"], folder));
+  const again = JSON.parse(await doneHere(["inspect", "again", "--json"], folder));
   assert.deepEqual(again.dtypes, pruned.dtypes);
   assert.equal(again.parameters.total, pruned.parameters.total);
 });
@@ -59,7 +59,7 @@ test("the files of other exporters are pruned to folders of their own", async (f
   ) {
     const path = `${FIXTURES}/${model}`;
     assert.match(await doneHere(["inspect", path]), new RegExp(`: ${family}, `));
-    await succeeds(["prune", path, "--ratio", "10", "--seq-len", "32", ...PUBLISHED], folder);
+    await doneHere(["prune", path, "--ratio", "10", "--seq-len", "32", ...PUBLISHED], folder);
     const inspected = async (model: string) =>
       JSON.parse(await doneHere(["inspect", model, "--json"]));
     const [{ architecture, parameters }, dense] = [
@@ -68,13 +68,13 @@ test("the files of other exporters are pruned to folders of their own", async (f
     ];
     assert.equal(architecture.family, family);
     assert.ok(parameters.total <= 0.9 * dense.parameters.total, `${parameters.total} of ${model}`);
-    assert.match(await succeeds(["generate", out, "the", "--max-tokens", "2"], folder), /^the/);
+    assert.match(await doneHere(["generate", out, "the", "--max-tokens", "2"], folder), /^the/);
   }
 });
 
 test("ONNX files that are none, quantised, or not there, are one sentence", async (folder) => {
   await Deno.writeTextFile(`${folder}/text.onnx`, "once upon a time there was a model");
-  await succeeds(
+  await doneHere(
     ["export", "demo", "--to", "onnx", "--quantize", "q4", "--verify", "none", "--out", "q"],
     folder,
   );

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { seal } from "@lopper/core";
 import { DEMO_MODEL } from "@lopper/demo-model";
-import { done, fails, inTemporaryFolder, QUICK, startLopper } from "./support/cli.ts";
+import { inTemporaryFolder, QUICK, startLopper } from "./support/cli.ts";
+import { doneHere, failsHere } from "./support/in_process.ts";
 
 const BRIEF = ["--preset", "blockpruner", ...QUICK] as const;
 const names = (path: string) => [...Deno.readDirSync(path)].map(({ name }) => name).sort();
@@ -16,7 +17,7 @@ async function contents(path: string): Promise<Record<string, Uint8Array>> {
 
 Deno.test("a run keeps its folder to itself, and the result that it replaces until its own is there", () =>
   inTemporaryFolder(async (folder) => {
-    await done(["prune", "--out", "p", "--ratio", "5", ...BRIEF], folder);
+    await doneHere(["prune", "--out", "p", "--ratio", "5", ...BRIEF], folder);
     const record = JSON.parse(await Deno.readTextFile(`${folder}/p/run.json`));
     const own = ["journal.jsonl", "report.html", "run.json", "settings.json"];
     assert.deepEqual(names(`${folder}/p`), [...record.files, ...own].sort());
@@ -44,24 +45,22 @@ Deno.test("a run keeps its folder to itself, and the result that it replaces unt
         ["prune", "--out", "p", "--resume"],
         ["prune", "--out", "link", "--overwrite", "--dry-run"],
         ["report", "link"],
+        ["evaluate", "p", "--perplexity", "sea.txt", "--out", "p"],
+        ["export", "demo", "--to", "gguf", "--out", "p", "--overwrite"],
       ]
-    ) await fails(other, folder, 1, busy);
-    await Promise.all([
-      fails(["evaluate", "p", "--perplexity", "sea.txt", "--out", "p"], folder, 1, busy),
-      fails(["export", "demo", "--to", "gguf", "--out", "p", "--overwrite"], folder, 1, busy),
-    ]);
+    ) await failsHere(other, 1, busy, folder);
     process.kill("SIGKILL");
     await end;
 
     assert.deepEqual(await contents(`${folder}/p`), old, "the old result is whole");
-    await done(["inspect", "p"], folder);
-    await fails(
+    await doneHere(["inspect", "p"], folder);
+    await failsHere(
       ["prune", "--out", "p", ...BRIEF],
-      folder,
       2,
       /finished run, and one that replaces/,
+      folder,
     );
-    await done(["prune", "--out", "p", "--resume"], folder);
+    await doneHere(["prune", "--out", "p", "--resume"], folder);
     const { files: fresh, ratio } = JSON.parse(await Deno.readTextFile(`${folder}/p/run.json`));
     assert.ok(ratio >= 8);
     assert.deepEqual(names(`${folder}/p`), [...fresh, ...own].sort(), "nothing of the old one");
@@ -91,8 +90,8 @@ Deno.test("a model that changes while a run goes on leaves no result, and the ru
     assert.match(new TextDecoder().decode(stderr), message);
     assert.deepEqual(names(`${folder}/p`), ["journal.jsonl", "settings.json"]);
     const resume = ["prune", "--out", "p", "--resume"];
-    await fails(resume, folder, 1, /cannot be resumed: the model was/);
+    await failsHere(resume, 1, /cannot be resumed: the model was/, folder);
     await Deno.writeFile(weights, before);
-    await done(resume, folder);
+    await doneHere(resume, folder);
     assert.ok(names(`${folder}/p`).includes("run.json"));
   }));

@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { seal } from "@lopper/core";
 import { faultsOf, readPage, tableOf } from "@lopper/report/testing";
-import { done, fails, inTemporaryFolder, PUBLISHED, QUICK, runLopper } from "./support/cli.ts";
-import { doneHere, failsHere } from "./support/in_process.ts";
+import { done, inTemporaryFolder, PUBLISHED, QUICK } from "./support/cli.ts";
+import { doneHere, failsHere, runHere } from "./support/in_process.ts";
 
 const test = (name: string, body: (folder: string) => Promise<void>) =>
   Deno.test(`report: ${name}`, () => inTemporaryFolder(body));
 
 test("the page of a run says what its record does", async (folder) => {
   const at = (name: string) => `${folder}/${name}`;
-  const output = await done(["prune", "--out", "p", ...PUBLISHED], folder);
+  const output = await done(["prune", "--out", "p", "--ratio", "8", ...PUBLISHED], folder);
   assert.match(output, /a page about it: .*p\/report\.html\n/);
   const written = await Deno.readTextFile(`${folder}/p/report.html`);
   assert.match(await doneHere(["report", at("p")]), /^written to .*report\.html\n$/);
@@ -22,7 +22,9 @@ test("the page of a run says what its record does", async (folder) => {
   const [parameters, heldOut] = [/^parameters/, /^perplexity, held-out/].map((name) =>
     figures.find(([figure]) => name.test(figure))!
   );
-  assert.deepEqual(parameters.slice(1, 3), ["5.51 M", "4.39 M"]);
+  const millions = (count: number) => `${(count / 1e6).toFixed(2)} M`;
+  assert.equal(millions(record.parameters.dense), "5.51 M");
+  assert.deepEqual(parameters.slice(1, 3), ["5.51 M", millions(record.parameters.pruned)]);
   const { dense, pruned } = record.perplexity.heldOut;
   assert.deepEqual(heldOut.slice(1, 3), [dense.toFixed(2), pruned.toFixed(2)]);
   const layers = tableOf(root, "What stays of each layer").slice(1);
@@ -57,7 +59,7 @@ test("the page of a run says what its record does", async (folder) => {
   const overlay = readPage(await Deno.readTextFile(`${folder}/lopper-report.html`));
   assert.deepEqual(faultsOf(overlay), []);
   assert.equal(tableOf(overlay, "What each run removed, and what it did").length, 3);
-  await fails(["report", "p", "p"], folder, 2, /there already.*--overwrite/);
+  await failsHere(["report", "p", "p"], 2, /there already.*--overwrite/, folder);
   await failsHere(
     ["report", at("p"), at("none"), "--out", at("x.html")],
     1,
@@ -67,7 +69,7 @@ test("the page of a run says what its record does", async (folder) => {
   // a page that cannot be written takes nothing from the result
   await Deno.remove(`${folder}/p/report.html`);
   await Deno.mkdir(`${folder}/p/report.html/in the way`, { recursive: true });
-  const resumed = await runLopper(["prune", "--out", "p", "--resume"], folder);
+  const resumed = await runHere(["prune", "--out", "p", "--resume"], folder);
   assert.equal(resumed.code, 0, resumed.stderr);
   assert.match(
     resumed.stderr,
@@ -77,7 +79,7 @@ test("the page of a run says what its record does", async (folder) => {
   assert.doesNotMatch(resumed.stdout, /a page about it/);
   await Deno.remove(`${folder}/p/report.html`, { recursive: true });
   // one that was lost comes back
-  await done(["prune", "--out", "p", "--resume"], folder);
+  await doneHere(["prune", "--out", "p", "--resume"], folder);
   assert.equal(await Deno.readTextFile(`${folder}/p/report.html`), text);
 
   // a folder that contradicts itself has no page
@@ -95,14 +97,17 @@ test("the page of a run says what its record does", async (folder) => {
 
 test("a comparison of the result with its dense model puts its tasks on the page", async (folder) => {
   const at = (name: string) => `${folder}/${name}`;
-  await done(["prune", "--out", "p", "--preset", "blockpruner", "--ratio", "5", ...QUICK], folder);
+  await doneHere(
+    ["prune", "--out", "p", "--preset", "blockpruner", "--ratio", "5", ...QUICK],
+    folder,
+  );
   const questions = ["sea", "fire", "door"].map((right) =>
     JSON.stringify({ context: "She saw the", choices: [right, "xylophone factory"], answer: 0 })
   );
   await Deno.writeTextFile(`${folder}/own.jsonl`, questions.join("\n"));
   await Deno.writeTextFile(`${folder}/sea.txt`, "The ship lay at anchor. ".repeat(50));
   const measured = ["--tasks", "own.jsonl", "--perplexity", "sea.txt", "--seq-len", "64"];
-  await done(["compare", "demo", "p", ...measured, "--no-speed", "--out", "scores"], folder);
+  await doneHere(["compare", "demo", "p", ...measured, "--no-speed", "--out", "scores"], folder);
   await doneHere(["report", at("p"), "--scores", at("scores")]);
   const page = readPage(await Deno.readTextFile(`${folder}/p/report.html`));
   assert.deepEqual(faultsOf(page), []);

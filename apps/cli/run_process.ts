@@ -39,7 +39,7 @@ async function run(args: readonly string[]): Promise<number> {
 }
 
 /** Says what went wrong, and returns the process's code. */
-function tellError(error: unknown): number {
+export function tellError(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   if (error instanceof InterruptError) {
     tellLines();

@@ -1,55 +1,77 @@
-import { LopperError, UsageError } from "@lopper/core";
-import { CommanderError } from "commander";
 import assert from "node:assert/strict";
+import process from "node:process";
+import { standingIn } from "../../apps/cli/inputs/paths.ts";
 import { lopperProgram } from "../../apps/cli/program.ts";
-import { oneThread } from "./cli.ts";
+import { tellError } from "../../apps/cli/run_process.ts";
+import { type CommandResult, oneThread } from "./cli.ts";
 
-/** What a command printed as its result, and how it ended. */
-interface Said {
-  readonly stdout: string;
+/** What is printed belongs to one command at a time. */
+let turn: Promise<unknown> = Promise.resolve();
+
+interface Said extends CommandResult {
   /** What it ended in; null where it ended well. */
-  readonly error: unknown;
+  readonly thrown: unknown;
 }
 
 /**
- * Runs a command in this process: to start another one takes longer than most refusals, and than to
- * prune a tiny model. Paths have to be absolute, since where the user stands belongs to the
- * process.
+ * Runs a command in this process, and says what one of its own would have said: to start that takes
+ * longer than most refusals, and than to prune a tiny model. It may do what the tests may, and has
+ * their environment.
+ * @param folder where the user stands; without it, as the process does.
  */
-async function runHere(args: readonly string[]): Promise<Said> {
-  const printed: string[] = [];
-  const { log, error } = console;
-  console.log = (...values: unknown[]) => void printed.push(values.join(" ") + "\n");
-  console.error = () => {};
-  let end: unknown = null;
-  try {
-    await lopperProgram().parseAsync([...args, ...oneThread(args)], { from: "user" });
-  } catch (thrown) {
-    end = thrown;
-  } finally {
-    Object.assign(console, { log, error });
-  }
-  return { stdout: printed.join(""), error: end };
+export function runHere(args: readonly string[], folder?: string): Promise<Said> {
+  const run = () => folder === undefined ? said(args) : standingIn(folder, () => said(args));
+  const result = turn.then(run);
+  turn = result;
+  return result;
 }
 
-/** What a command prints, which ends well. */
-export async function doneHere(args: readonly string[]): Promise<string> {
-  const { stdout, error } = await runHere(args);
-  if (error !== null) throw error;
+async function said(args: readonly string[]): Promise<Said> {
+  const printed: string[] = [], told: string[] = [];
+  const { log, error } = console;
+  const { write } = process.stdout;
+  const line = (values: readonly unknown[]) => values.join(" ") + "\n";
+  console.log = (...values: unknown[]) => void printed.push(line(values));
+  console.error = (...values: unknown[]) => void told.push(line(values));
+  process.stdout.write = ((piece: string, done?: () => void) => {
+    printed.push(piece);
+    done?.();
+    return true;
+  }) as typeof write;
+  let code = 0, thrown: unknown = null;
+  try {
+    await lopperProgram().parseAsync([...args, ...oneThread(args)], { from: "user" });
+  } catch (found) {
+    code = tellError(found);
+    if (code !== 0) thrown = found;
+  } finally {
+    Object.assign(console, { log, error });
+    process.stdout.write = write;
+  }
+  return { code, stdout: printed.join(""), stderr: told.join(""), thrown };
+}
+
+/**
+ * What a command prints, which ends well.
+ * @throws what it ended in.
+ */
+export async function doneHere(args: readonly string[], folder?: string): Promise<string> {
+  const { stdout, thrown } = await runHere(args, folder);
+  if (thrown !== null) throw thrown;
   return stdout;
 }
 
-/**
- * A command says why it ends in a sentence, and nothing else; as a process it would end with this
- * code.
- */
-export async function failsHere(args: readonly string[], code: 1 | 2, message: RegExp) {
-  const { stdout, error } = await runHere(args);
+/** A command ends with this code, and says why in a sentence, and nothing else. */
+export async function failsHere(
+  args: readonly string[],
+  code: 1 | 2,
+  message: RegExp,
+  folder?: string,
+) {
+  const { stdout, stderr, ...end } = await runHere(args, folder);
   const what = args.join(" ");
-  assert.ok(error instanceof LopperError || error instanceof CommanderError, `${what}: ${error}`);
-  assert.match(error.message, message);
-  assert.doesNotMatch(error.message, /^\s+at /m, "no stack trace for a user's mistake");
-  const isUsage = error instanceof UsageError || error instanceof CommanderError;
-  assert.equal(isUsage ? 2 : 1, code, `${what}: ${error.message}`);
+  assert.equal(end.code, code, `${what}: ${stderr}`);
+  assert.match(stderr, message);
+  assert.doesNotMatch(stderr, /^\s+at |fault in Lopper/m, "no stack trace for a user's mistake");
   assert.equal(stdout, "", what);
 }
