@@ -76,7 +76,7 @@ for (const variant of ["cpu", "cpu without its fused operator", "wasm"] as const
       async fn() {
         const folder = `${FIXTURES}/${family}`;
         const expected: Expected = JSON.parse(await Deno.readTextFile(`${folder}/expected.json`));
-        const opened = (await openBackend(name, {})).backend;
+        const opened = (await openBackend(name, { threads: 1 })).backend;
         const backend = variant === name ? opened : withoutFusedAttention(opened);
         const operators = new Set<string>();
         const model = await openModel(new FileFolder(folder));

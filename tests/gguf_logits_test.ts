@@ -36,7 +36,7 @@ for (const path of files) {
       const expected: Expected = JSON.parse(
         await Deno.readTextFile(path.replace(/gguf$/, "json")),
       );
-      const { backend } = await openBackend("cpu", {});
+      const { backend } = await openBackend("cpu", { threads: 1 });
       const model = await openGgufModel(await FileSource.open(path));
       const weights = await LaidOutWeights.load(model);
       const decoder = new Decoder(backend, weights);

@@ -131,7 +131,7 @@ const MIXTURES: Readonly<Record<string, Block>> = {
 
 const BACKENDS: Readonly<Record<string, () => Promise<Backend>>> = {
   cpu: async () => (await openBackend("cpu", { threads: 1 })).backend,
-  wasm: async () => (await openBackend("wasm", {})).backend,
+  wasm: async () => (await openBackend("wasm", { threads: 1 })).backend,
   reference: openReferenceBackend,
 };
 

@@ -24,7 +24,7 @@ function test(name: string, fn: (backend: Backend) => Promise<void>) {
     sanitizeOps: false,
     sanitizeResources: false,
     async fn() {
-      const { backend } = await openBackend("cpu", {});
+      const { backend } = await openBackend("cpu", { threads: 1 });
       await fn(backend);
       await backend[Symbol.asyncDispose]();
     },

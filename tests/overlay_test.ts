@@ -92,7 +92,7 @@ for (const [name, seeds] of Object.entries(SEEDS) as ["cpu" | "wasm", number][])
     sanitizeOps: false,
     sanitizeResources: false,
     async fn() {
-      const { backend } = await openBackend(name, {});
+      const { backend } = await openBackend(name, { threads: 1 });
       const first = Number(Deno.env.get("LOPPER_SEED") ?? 0);
       const seen = new Set<string>();
       for (let seed = first; seed < first + seeds; seed++) {

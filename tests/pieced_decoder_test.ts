@@ -29,7 +29,7 @@ function test(name: string, fn: (backend: Backend, model: Model) => Promise<void
     sanitizeOps: false,
     sanitizeResources: false,
     async fn() {
-      const { backend } = await openBackend("cpu", {});
+      const { backend } = await openBackend("cpu", { threads: 1 });
       const model = await openModel(new FileFolder(fileURLToPath(DEMO_MODEL)));
       await fn(backend, model);
       model[Symbol.dispose]();

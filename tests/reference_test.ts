@@ -44,7 +44,7 @@ function test(what: string, family: string, body: (opened: Opened) => Promise<vo
     sanitizeOps: false,
     sanitizeResources: false,
     async fn() {
-      const { backend: cpu } = await openBackend("cpu", {});
+      const { backend: cpu } = await openBackend("cpu", { threads: 1 });
       const model = await openModel(new FileFolder(`${FIXTURES}/${family}`));
       try {
         await body({ reference: await openReferenceBackend(), cpu, model });

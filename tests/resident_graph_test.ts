@@ -102,7 +102,7 @@ function texts(architecture: Architecture, count: number, length: number): numbe
 const devices = new Map<BackendName, Backend>();
 for (const name of ["cuda", "webgpu"] as const) {
   try {
-    devices.set(name, (await openBackend(name, {})).backend);
+    devices.set(name, (await openBackend(name, { threads: 1 })).backend);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     console.log(`skipped: the resident graph on ${name}: ${reason}`);
@@ -118,7 +118,7 @@ for (const variant of VARIANTS) {
   const device = variant.backend === "cuda" || variant.backend === "webgpu";
   const backend = device
     ? devices.get(variant.backend)
-    : (await openBackend(variant.backend, {})).backend;
+    : (await openBackend(variant.backend, { threads: 1 })).backend;
   if (!backend) continue;
   const models = [...FAMILIES.map((name) => [name, `${FIXTURES}/${name}`])];
   models.push(["the embedded model", fileURLToPath(DEMO_MODEL)]);

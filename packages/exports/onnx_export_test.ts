@@ -58,7 +58,7 @@ function close(a: Float32Array, b: Float32Array, model: Model, tolerance = TOLER
 for (const name of ["cpu", "wasm"] as const) {
   for (const family of FAMILIES) {
     test(`${family} on ${name} has the logits of transformers, through its cache`, async () => {
-      const { backend } = await openBackend(name, {});
+      const { backend } = await openBackend(name, { threads: 1 });
       const model = await open(family);
       const expected = json(await Deno.readFile(`${FIXTURES}/${family}/expected.json`));
       const { decoder } = await exported(model, backend);
@@ -83,7 +83,7 @@ for (const name of ["cpu", "wasm"] as const) {
 
   for (const family of ["llama-mha", "llama-odd-head", "mistral", "qwen2", "qwen3"]) {
     test(`${family} with layers of their own on ${name}, as it is and behind padding`, async () => {
-      const { backend } = await openBackend(name, {});
+      const { backend } = await openBackend(name, { threads: 1 });
       const source = await open(family);
       const model = await prunedInMemory(source, heterogeneousPlan(source.architecture));
       const own = new Decoder(backend, await LaidOutWeights.load(model));
@@ -116,7 +116,7 @@ for (const name of ["cpu", "wasm"] as const) {
   }
 
   test(`quantised experts compute no rows and one row as they do several, on ${name}`, async () => {
-    const { backend } = await openBackend(name, {});
+    const { backend } = await openBackend(name, { threads: 1 });
     const model = await open("mixtral");
     const ids = [3, 1, 4, 1, 5, 9];
     const whole = await onnxLogits(
@@ -135,7 +135,7 @@ for (const name of ["cpu", "wasm"] as const) {
   });
 
   test(`fp16 rounds weights only, q8 and q4 keep most of the distribution, on ${name}`, async () => {
-    const { backend } = await openBackend(name, {});
+    const { backend } = await openBackend(name, { threads: 1 });
     for (const family of ["llama-mha", "llama-rope-llama3", "qwen2-untied-bf16", "qwen3"]) {
       const model = await open(family);
       const ids = Array.from({ length: 9 }, (_, i) => (5 * i + 3) % model.architecture.vocabSize);
@@ -172,7 +172,7 @@ for (const name of ["cpu", "wasm"] as const) {
 }
 
 test("the layout is that of transformers.js, caches numbered densely with their own head counts", async () => {
-  const { backend } = await openBackend("cpu", {});
+  const { backend } = await openBackend("cpu", { threads: 1 });
   const source = await open("llama-missing-blocks");
   const model = await prunedInMemory(source, {
     ...heterogeneousPlan(source.architecture),
@@ -229,7 +229,7 @@ test("the layout is that of transformers.js, caches numbered densely with their 
 });
 
 test("weights go to as many files as they need, and every byte to its place", async () => {
-  const { backend } = await openBackend("cpu", {});
+  const { backend } = await openBackend("cpu", { threads: 1 });
   const model = await open("llama-mha");
   const one = await exported(model, backend);
   const many = await exported(model, backend, "fp32", 5000);

@@ -17,7 +17,7 @@ export async function byLopper(
   prompts: readonly (readonly number[])[] = [],
   newTokens = 0,
 ): Promise<ByLopper> {
-  const { backend } = await openBackend("cpu", {});
+  const { backend } = await openBackend("cpu", { threads: 1 });
   try {
     const decoder = new Decoder(backend, await LaidOutWeights.load(model));
     const logits = await sequenceLogits(decoder, [ids]);
