@@ -6,13 +6,11 @@ import { withoutDeciLayout } from "./deci_config.ts";
 import { FAMILIES, familyOf } from "./families/mod.ts";
 import { wrapperOf, WRAPPERS } from "./families/wrappers.ts";
 import { checkJson } from "@lopper/formats";
-import { otherMixer } from "./other_mixers.ts";
+import { otherMixer, TEXT_PARTS } from "./other_mixers.ts";
 import { isMxfp4, quantisedWeights } from "./quantised_weights.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** Where configs of models of images or sound keep that of the part that reads text. */
-const TEXT_PARTS = ["text_config", "llm_config", "language_config", "thinker_config"] as const;
 const OTHER_PARTS = ["vision_config", "audio_config"] as const;
 /** Where configs say how weights are quantised: transformers, compressed-tensors before it, MLX. */
 const QUANTISATIONS = ["quantization_config", "compression_config", "quantization"] as const;
@@ -52,7 +50,11 @@ function checkModelType(json: Json, file: string) {
     );
   }
   const type = withoutPrefix(found);
-  if (FAMILIES.some(({ modelType }) => modelType === type)) return;
+  const known = FAMILIES.find(({ modelType }) => modelType === type);
+  if (known && !known.hybrid) return;
+  const mixer = otherMixer(json);
+  if (mixer) throw new UnsupportedModelError(`${file}: model_type is ${shown(type)}: ${mixer}`);
+  if (known) return;
   if (wrapperOf(type)) {
     throw new UnsupportedModelError(
       `${file}: model_type is ${
@@ -61,8 +63,6 @@ function checkModelType(json: Json, file: string) {
         "from safetensors alone",
     );
   }
-  const mixer = otherMixer(json);
-  if (mixer) throw new UnsupportedModelError(`${file}: model_type is ${shown(type)}: ${mixer}`);
   const part = TEXT_PARTS.find((key) => isObject(json[key]));
   if (!part && !OTHER_PARTS.some((key) => isObject(json[key]))) familyOf(type, file);
   const text = part && (json[part] as Json).model_type;

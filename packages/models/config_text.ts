@@ -21,8 +21,11 @@ const FRACTIONS = [
 ];
 // A line of its own each: a text in JSON has no line breaks.
 const WHOLE = new RegExp(`^( *"(?:${FRACTIONS.join("|")})": -?\\d+)(?=,?$)`, "gm");
+/** The first number of a pair of them. */
+const WHOLE_LIMIT = /^( *"time_step_limit": \[\n *-?\d+)(?=,?$)/gm;
 
 /** The text of a config.json. */
 export function configText(config: Readonly<Record<string, unknown>>): string {
-  return JSON.stringify(config, null, 2).replaceAll(WHOLE, "$1.0") + "\n";
+  const text = JSON.stringify(config, null, 2);
+  return text.replaceAll(WHOLE, "$1.0").replaceAll(WHOLE_LIMIT, "$1.0") + "\n";
 }

@@ -31,8 +31,15 @@ const OF_TRAINING: readonly string[] = [
   ...["output_router_logits", "router_aux_loss_coef", "router_jitter_noise"],
 ];
 
-/** Keys of MLPs that Lopper reads no models of. */
-const OF_DENSE_LAYERS: Readonly<Record<string, readonly string[]>> = {
+/** Keys of blocks that Lopper reads no models with. */
+const OF_OTHER_BLOCKS: Readonly<Record<string, readonly string[]>> = {
+  granitemoehybrid: [
+    ...["intermediate_size", "num_experts_per_tok", "mamba_chunk_size", "mamba_conv_bias"],
+    ...["mamba_d_conv", "mamba_d_head", "mamba_d_state", "mamba_expand", "mamba_n_groups"],
+    ...["mamba_n_heads", "mamba_proj_bias"],
+    // Whatever attention is called there, it reaches back all the way.
+    "layer_types",
+  ],
   qwen2_moe: ["intermediate_size"],
   qwen3_moe: ["intermediate_size"],
 };
@@ -69,6 +76,10 @@ const WITH: Readonly<Record<string, Readonly<Record<string, Record<string, unkno
 
 /** Keys that a family needs to have. */
 const NEEDED: Readonly<Record<string, Record<string, unknown>>> = {
+  granitemoehybrid: {
+    ...{ num_local_experts: 0, position_embedding_type: "rope" },
+    layer_types: Array(4).fill("full_attention"),
+  },
   ministral3: {
     rope_parameters: {
       ...{ rope_type: "yarn", factor: 2, original_max_position_embeddings: 500 },
@@ -104,6 +115,7 @@ const OTHERS: Readonly<Record<string, unknown>> = {
   no_rope_layers: [0, 0, 1, 1],
   num_attention_heads: 8,
   num_key_value_heads: 1,
+  position_embedding_type: null,
   rope_parameters: { rope_type: "default", rope_theta: 77 },
   sliding_window: 9,
   sliding_window_pattern: 2,
@@ -131,7 +143,7 @@ for (const { modelType, keys = {} } of FAMILIES) {
   if (!own) continue;
   Deno.test(`config of ${modelType}: whatever key changes what transformers computes is used, or refused by name`, () => {
     for (const [key, value] of Object.entries(own)) {
-      if (OF_TRAINING.includes(key) || OF_DENSE_LAYERS[modelType]?.includes(key)) continue;
+      if (OF_TRAINING.includes(key) || OF_OTHER_BLOCKS[modelType]?.includes(key)) continue;
       const usual: Record<string, unknown> = {
         ...{ model_type: modelType, ...withOwnKeys(SIZES, { keys }), ...NEEDED[modelType] },
         ...(WITH[modelType] ?? WITH[modelType.replace(/^qwen.*/, "qwen2")])?.[key],

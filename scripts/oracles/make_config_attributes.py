@@ -20,14 +20,15 @@ FAMILIES = """
     llama mistral qwen2 qwen3 olmo2 arcee cohere2 exaone4 gemma gemma2 gemma3_text granite ministral3 nemotron olmo olmo3
     opt phi seed_oss smollm3 stablelm
     glm4 gpt2 gpt_neox phi3 starcoder2
-    gpt_oss granitemoe mixtral olmoe qwen2_moe qwen3_moe
+    gpt_oss granitemoe granitemoehybrid mixtral olmoe qwen2_moe qwen3_moe
 """.split()
 
 
 def attributes(config_class):
     every = {field.name for field in dataclasses.fields(PreTrainedConfig)}
     own = [f for f in dataclasses.fields(config_class) if f.name not in every or f.name == "tie_word_embeddings"]
-    return {f.name: None if f.default is dataclasses.MISSING else f.default for f in own}
+    # JSON has no infinities, and what is limited by them is no limit.
+    return {f.name: None if f.default is dataclasses.MISSING else f.default for f in own if "inf" not in repr(f.default)}
 
 
 def main():

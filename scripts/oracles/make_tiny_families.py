@@ -143,6 +143,13 @@ def wrappers():
     ]
 
 
+def dense_granite_4(**own):
+    """Granite 4 without Mamba and experts. What is called intermediate_size is that of experts."""
+    return tiny("granitemoehybrid", num_local_experts=0, intermediate_size=60, shared_intermediate_size=44,
+                layer_types=["full_attention"] * 2, mamba_n_heads=4, embedding_multiplier=6.0, residual_multiplier=0.35,
+                attention_multiplier=0.2, logits_scaling=1.5, **own)
+
+
 def mixtures():
     """Mixtures of experts, of fewer inner channels than the families of MLPs have."""
 
@@ -245,6 +252,16 @@ def more_families():
             "granite-mqa", "Granite with multipliers of 1, one KV head, biases in the MLP, stored as bfloat16.",
             tiny("granite", num_key_value_heads=1, mlp_bias=True, attention_multiplier=0.3), [(2, 9)],
             stored=torch.bfloat16,
+        ),
+        Family(
+            "granitemoehybrid", "Granite 4 of attention and MLPs alone: multipliers, gate and up in one matrix, tied.",
+            dense_granite_4(position_embedding_type="rope", tie_word_embeddings=True), [(2, 12), (1, 21)],
+            mistakes={"rotation": {"position_embedding_type": None}, "residual_multiplier": {"residual_multiplier": 1.0}},
+        ),
+        Family(
+            "granitemoehybrid-nope", "Granite 4 of attention and MLPs alone that rotates nothing, one KV head, biases.",
+            dense_granite_4(position_embedding_type=None, num_key_value_heads=1, attention_bias=True), [(2, 9)],
+            stored=torch.bfloat16, mistakes={"rotation": {"position_embedding_type": "rope"}},
         ),
         Family(
             "phi", "Phi: attention and a plain MLP read one norm, half of each head is rotated, biases everywhere.",
@@ -925,6 +942,8 @@ def mistakes(folder, family):
     for what, change in family.mistakes.items():
         yield what, load(folder, **change)
     rotary = getattr(config, "rope_parameters", None) or {}
+    if getattr(config, "position_embedding_type", "rope") is None:
+        rotary = {}
     if "rope_theta" in rotary:
         yield "rotary base", load(folder, rope_parameters={**rotary, "rope_theta": 5000.0})
     if rotary.get("rope_type", "default") != "default":

@@ -40,6 +40,8 @@ export interface Family {
   readonly qkNormOver: "head" | "all heads";
   /** Weights outside the blocks, beside embedding and LM head. */
   readonly outer: readonly OuterPart[];
+  /** Other models of it have layers that are no attention, and are refused by these. */
+  readonly hybrid?: true;
   /**
    * Which key of config.json switches sliding-window attention on, and where: "sliding_window" in
    * all layers, "use_sliding_window" in those that `layer_types` names, else in those from

@@ -9,6 +9,7 @@ import { gemma2 } from "./gemma2.ts";
 import { gemma3 } from "./gemma3.ts";
 import { gptOss } from "./gpt_oss.ts";
 import { granite } from "./granite.ts";
+import { graniteHybrid } from "./granite_hybrid.ts";
 import { graniteMoe } from "./granitemoe.ts";
 import { glm4 } from "./glm4.ts";
 import { gpt2 } from "./gpt2.ts";
@@ -64,6 +65,7 @@ export const FAMILIES: readonly Family[] = [
   qwen2Moe,
   olmoe,
   graniteMoe,
+  graniteHybrid,
   gptOss,
   gptNeox,
   gpt2,

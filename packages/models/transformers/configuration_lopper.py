@@ -8,7 +8,14 @@ LopperLlamaConfig for Llama's, so that only that family needs to be in the insta
 import transformers
 
 # What may be another in each layer; where a family has no such key, all layers are alike in it.
-WIDTHS = ("num_attention_heads", "num_key_value_heads", "intermediate_size", "ffn_dim", "n_inner")
+WIDTHS = (
+    "num_attention_heads",
+    "num_key_value_heads",
+    "intermediate_size",
+    "shared_intermediate_size",
+    "ffn_dim",
+    "n_inner",
+)
 
 
 class LayerConfig:

@@ -78,6 +78,7 @@ FAMILIES = {
         }
     ),
     "Gemma3": Family(norms=BOTH),
+    "GraniteMoeHybrid": Family(blocks={"attention": ("self_attn",), "mlp": ("shared_mlp",)}),
     "Olmo2": Family(norms=POST),
     "Olmo3": Family(norms=POST),
     "Phi": Family(norms=SHARED, parallel=True, output="dense", own_projections=True),
