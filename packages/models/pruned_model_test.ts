@@ -118,13 +118,19 @@ function keptPart(
       ofQueries.push("q_norm");
       ofKeys.push("k_norm");
     }
+    if (architecture.family === "stablelm") {
+      ofQueries.push("q_layernorm");
+      ofKeys.push("k_layernorm");
+    }
     if (ofQueries.includes(part)) rows = rows.filter((r) => stays(r, dense.queryHeads));
     if (ofKeys.includes(part)) rows = rows.filter((r) => stays(r, dense.kvHeads));
     if (["o_proj", "out_proj", "dense", "c_proj"].includes(part) && shape.length === 2) {
       columns = columns.filter((c) => stays(c, dense.queryHeads));
     }
-  } else if (["mlp", "fc1", "fc2"].includes(module) && mlp !== "removed") {
-    if (!["down_proj", "c_proj", "dense_4h_to_h", "fc2"].includes(part ?? module)) {
+  } else if (["mlp", "shared_mlp", "fc1", "fc2"].includes(module) && mlp !== "removed") {
+    if (
+      !["down_proj", "output_linear", "c_proj", "dense_4h_to_h", "fc2"].includes(part ?? module)
+    ) {
       rows = rows.filter((r) => mlp.channels.includes(r));
     } else if (shape.length === 2) columns = columns.filter((c) => mlp.channels.includes(c));
   }
