@@ -1,6 +1,6 @@
 import { CheckpointFormatError, shown } from "@lopper/core";
 import type { TensorInfo, TensorStore } from "@lopper/formats";
-import { LAYOUTS, type TextLayout, type Wrapper, wrapperOf } from "./families/wrappers.ts";
+import { type TextLayout, type Wrapper, wrapperOf } from "./families/wrappers.ts";
 import { listed } from "./folder/folder_files.ts";
 import { withoutCode } from "./folder/code_keys.ts";
 import { renamed } from "./stored_names.ts";
@@ -84,11 +84,12 @@ export function textTensors(
   file: string,
 ): { readonly store: TensorStore; readonly whole: WholeModel } {
   const names = [...store.tensors.keys()];
-  const layout = LAYOUTS.find(({ stored }) => names.some((name) => name.startsWith(stored)));
+  const { layouts } = wrapper;
+  const layout = layouts.find(({ stored }) => names.some((name) => name.startsWith(stored)));
   if (!layout) {
     throw new CheckpointFormatError(
       `no tensor is one of its text model: their names begin with ${
-        LAYOUTS.map(({ stored }) => shown(stored)).join(" or ")
+        layouts.map(({ stored }) => shown(stored)).join(" or ")
       }`,
       { file },
     );

@@ -56,7 +56,7 @@ function narrower({ architecture }: Model, layers: number): PrunePlan {
   return planOfKept(architecture, kept, { modelDigest: "", removalOrder: [] });
 }
 
-const isText = (name: string) => /^(model\.)?language_model\.|^lm_head\./.test(name);
+const isText = (name: string) => /^(model\.)?(language|text)_model\.|^lm_head\./.test(name);
 
 for (const { modelType, parts } of WRAPPERS) {
   Deno.test(`${modelType}: its text model is written in the whole where layers are alike, else alone`, async () => {

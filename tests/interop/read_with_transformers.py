@@ -4,7 +4,8 @@ Usage: read_with_transformers.py DIR [FILE.gguf] < {"ids": [...], "new_tokens": 
        read_with_transformers.py < [{"folder": DIR, "ids": [...], ...}, ...]
 
 `ids` are continued greedily, with and without a key/value cache, and once more behind `pad` masked tokens. With `save`,
-a folder, the model is saved there again; with `trust` false, no code of the folder is run.
+a folder, the model is saved there again; with `trust` false, no code of the folder is run; with `images`, it is a model
+of images and text, of which the text model is looked at.
 """
 
 import base64
@@ -13,7 +14,7 @@ import sys
 
 import torch
 import transformers
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
 # Two wait for each other where the machine is busy.
 torch.set_num_threads(1)
@@ -44,7 +45,8 @@ def layer_widths(layer):
 
 
 def read(folder, request, gguf_file=None):
-    model, info = AutoModelForCausalLM.from_pretrained(
+    kind = AutoModelForImageTextToText if request.get("images") else AutoModelForCausalLM
+    model, info = kind.from_pretrained(
         folder,
         gguf_file=gguf_file,
         trust_remote_code=request.get("trust", True),
@@ -74,11 +76,16 @@ def read(folder, request, gguf_file=None):
 
     new = request["new_tokens"]
     body = getattr(model.base_model, "decoder", model.base_model)
+    of_text = dict(model.named_parameters())
+    if request.get("images"):
+        body = first(body, "language_model", "text_model")
+        of_text = {name: p for name, p in of_text.items() if "language_model." in name or "text_model." in name or
+                   name.startswith("lm_head")}
     return {
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         "class": type(model).__name__,
         "loading": {key: sorted(map(str, value)) for key, value in info.items()},
-        "parameters": sum(p.numel() for p in model.parameters()),
+        "parameters": sum(p.numel() for p in of_text.values()),
         "layers": [layer_widths(layer) for layer in first(body, "layers", "h")],
         "logits": base64.b64encode(logits.numpy().astype("<f4").tobytes()).decode(),
         "greedy": greedy[0, -new:].tolist(),

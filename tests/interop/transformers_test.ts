@@ -21,6 +21,7 @@ import {
   type Model,
   modelDigest,
   openModel,
+  WRAPPERS,
   writePrunedModel,
 } from "@lopper/models";
 import assert from "node:assert/strict";
@@ -217,6 +218,32 @@ for (const { modelType, fixture, plainHeads } of SHAPED) {
         const { answer, difference, greedy } = await besideOwn(question, answers[i]);
         agrees(answer, difference, greedy);
         assert.equal(answer.class.startsWith("Lopper"), written.customCode, shape);
+      }
+    }));
+}
+
+for (const { modelType } of WRAPPERS) {
+  test(`${modelType}, its text model in the whole where layers are alike, and else alone`, () =>
+    inTemporaryFolder(async (folder) => {
+      using source = await openModel(new FileFolder(`${FIXTURES}/${modelType}`));
+      const asked = [];
+      for (const [shape, { plan, code }] of Object.entries(SHAPES)) {
+        const out = `${folder}/${shape.replaceAll(/\W/g, "_")}`;
+        const { written, question } = await writtenBy(out, source, plan(source.architecture));
+        assert.equal(written.customCode, code, shape);
+        asked.push({ ...question, more: { images: !code } });
+      }
+      const answers = await runPython(
+        python!,
+        SCRIPT,
+        [],
+        asked.map(requestOf),
+      ) as readonly Answer[];
+      for (const [i, question] of asked.entries()) {
+        using _ = question.model;
+        const { answer, difference, greedy } = await besideOwn(question, answers[i]);
+        agrees(answer, difference, greedy);
+        assert.equal(/ForConditionalGeneration$/.test(answer.class), question.more.images);
       }
     }));
 }

@@ -12,27 +12,9 @@ export interface Wrapper {
   readonly tied: boolean;
   /** Its other parts: what the names of their tensors begin with, behind what all begin with. */
   readonly parts: readonly string[];
+  /** The ways in which its checkpoints name tensors. */
+  readonly layouts: readonly TextLayout[];
 }
-
-const PARTS = ["vision_tower.", "multi_modal_projector."];
-
-/**
- * A line each, so that one is added by that. Their texts are computed as their text models compute
- * them, and their tensors have the names of `LAYOUTS` (transformers 5.24, `conversion_mapping.py`,
- * "llava").
- */
-export const WRAPPERS: readonly Wrapper[] = [
-  {
-    ...{ modelType: "gemma3", text: "gemma3_text", tied: true, parts: PARTS },
-    // Configs on the hub leave out what is so in the smallest one.
-    absent: {
-      ...{ hidden_size: 2304, intermediate_size: 9216, num_hidden_layers: 26 },
-      ...{ num_attention_heads: 8, vocab_size: 262_208 },
-    },
-  },
-  { modelType: "mistral3", text: "mistral", tied: true, parts: PARTS },
-  { modelType: "llava", text: "llama", tied: false, parts: PARTS },
-];
 
 /** Where a model of more than text has the tensors of its text model. */
 export interface TextLayout {
@@ -43,11 +25,39 @@ export interface TextLayout {
   readonly others: string;
 }
 
-export const LAYOUTS: readonly TextLayout[] = [
+/** As in transformers 5.24, `conversion_mapping.py`, "llava". */
+const LLAVA: readonly TextLayout[] = [
   // As transformers has it in memory from 4.52 on, with the head outside.
   { stored: "model.language_model.", usual: "model.", others: "model." },
   // As it had it before, and writes it still.
   { stored: "language_model.", usual: "", others: "" },
+];
+const PARTS = ["vision_tower.", "multi_modal_projector."];
+
+/**
+ * A line each, so that one is added by that. Their texts are computed as their text models compute
+ * them.
+ */
+export const WRAPPERS: readonly Wrapper[] = [
+  {
+    ...{ modelType: "gemma3", text: "gemma3_text", tied: true, parts: PARTS, layouts: LLAVA },
+    // Configs on the hub leave out what is so in the smallest one.
+    absent: {
+      ...{ hidden_size: 2304, intermediate_size: 9216, num_hidden_layers: 26 },
+      ...{ num_attention_heads: 8, vocab_size: 262_208 },
+    },
+  },
+  { modelType: "mistral3", text: "mistral", tied: true, parts: PARTS, layouts: LLAVA },
+  { modelType: "llava", text: "llama", tied: false, parts: PARTS, layouts: LLAVA },
+  {
+    ...{ modelType: "llava_next", text: "llama", tied: false, layouts: LLAVA },
+    parts: [...PARTS, "image_newline"],
+  },
+  { modelType: "internvl", text: "qwen2", tied: true, parts: PARTS, layouts: LLAVA },
+  {
+    ...{ modelType: "smolvlm", text: "llama", tied: false, parts: ["vision_model.", "connector."] },
+    layouts: [{ stored: "model.text_model.", usual: "model.", others: "model." }],
+  },
 ];
 
 /** The wrapper of a `model_type`; undefined for any other. */
