@@ -12,13 +12,16 @@ import {
  */
 const CHUNK_BYTES = 1024 * 1024;
 
+/** Rows lie so many of their own lengths apart at most to be read together. */
+const MOST_BETWEEN = 4;
+
 /** Reads bytes of what values lie in. */
 export type Read = (byteOffset: number, byteLength: number) => Promise<Uint8Array>;
 
 /**
  * Reads part of a tensor whose values lie among others, row-major. Values behind one another are
- * read as one range; of a transpose, stored rows are read and turned a MiB at a time, and nothing
- * of them is kept.
+ * read as one range, and rows that take turns with a few others with these, a MiB at a time; of a
+ * transpose, stored rows are read and turned as much at a time. Nothing of them is kept.
  * @param width bytes of a value.
  */
 export async function readStrided(
@@ -42,13 +45,28 @@ export async function readStrided(
     placeOf(places, Math.floor(byte / rowBytes)) * width + byte % rowBytes;
   if (byteOffset % rowBytes + byteLength <= rowBytes) return await read(at(byteOffset), byteLength);
   const out = new Uint8Array(byteLength);
+  const strideBytes = rows.rows.stride * width;
   for (let done = 0; done < byteLength;) {
     const byte = byteOffset + done;
-    const length = Math.min(rowBytes - byte % rowBytes, byteLength - done);
-    out.set(await read(at(byte), length), done);
-    done += length;
+    const left = byteLength - done;
+    const inRow = Math.min(rowBytes - byte % rowBytes, left);
+    const row = byte / rowBytes;
+    const most = Math.min(rows.rows.length - row % rows.rows.length, Math.floor(left / rowBytes));
+    const count = inRow < rowBytes ? 1 : Math.min(most, rowsTogether(rowBytes, strideBytes));
+    const bytes = await read(at(byte), (count - 1) * strideBytes + inRow);
+    for (let i = 0; i < count; i++) {
+      const from = i * strideBytes;
+      out.set(bytes.subarray(from, from + inRow), done + i * rowBytes);
+    }
+    done += (count - 1) * rowBytes + inRow;
   }
   return out;
+}
+
+/** How many rows are read at once: where little lies between them, as many as fit into a MiB. */
+function rowsTogether(rowBytes: number, strideBytes: number): number {
+  if (strideBytes < rowBytes || strideBytes > MOST_BETWEEN * rowBytes) return 1;
+  return Math.max(1, Math.floor(CHUNK_BYTES / strideBytes));
 }
 
 /** Rows `first` to `end` of those whose values lie in stored columns. */

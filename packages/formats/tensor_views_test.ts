@@ -122,6 +122,15 @@ Deno.test("tensor views: rows behind one another are one range, and a transpose 
   const read = await readWhile(turned, values, whole);
   assert.equal(read.bytes, rows * columns * 4);
   assert.ok(read.times < 4, `${read.times} times`);
+  // Rows that take turns with others are read with them, and rows far from one another alone.
+  const apart = (every: number) =>
+    view([{ length: rows / every, stride: every * columns }, { length: columns, stride: 1 }], 7);
+  const turns = await readWhile(apart(2), values, whole);
+  assert.ok(turns.times < 4 && turns.bytes < rows * columns * 4, JSON.stringify(turns));
+  const alone = await readWhile(apart(6), values, whole);
+  assert.deepEqual(alone, { bytes: rows / 6 * columns * 4, times: rows / 6 });
+  const within = (store: ViewedTensorStore) => store.readBytes("v", 4 * columns - 8, 16);
+  assert.deepEqual(await readWhile(apart(2), values, within), { bytes: 16, times: 2 });
 });
 
 Deno.test("tensor views: a value that is no number is named by the tensor of the file", async () => {
