@@ -41,7 +41,7 @@ export async function bindModel<Config extends ModelConfig>(
     config: { ...config, tie_word_embeddings: false },
     weights: bindWeights(untied, family, store, file, description),
     notes: [
-      `${lmHead} is not the embedding, though ${description} says tie_word_embeddings: the head is used, and what is ` +
+      `${lmHead} is not the embedding, though by ${description} they are tied (tie_word_embeddings): the head is used, and what is ` +
       "written says that they are not tied",
     ],
   };
