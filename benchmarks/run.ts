@@ -40,13 +40,14 @@ const USAGE = `usage: deno task bench NAME [options]
   estimate     what large models would take, on paper (--gflops, --fast-factor)
   parity       lopper evaluate against lm-evaluation-harness, request by request (--python, --data)
   tasks        requests per second on HellaSwag, and of lm-evaluation-harness (--python, --data)
-  quality      perplexities and zero-shot tasks of pruned models (--smollm2 or --qwen, --data);
+  quality      perplexities and zero-shot tasks of pruned models (--smollm2, --qwen or --gemma, --data);
                without any, only the page of the results that there are
   text         how much text a run needs, and of what kind (--data; --rounds: seeds)
   wikitext     perplexity of WikiText-2 under SmolLM2, and by PyTorch (--python, --data)
 
   --smollm2 DIR     measure SmolLM2-135M (convert_smollm2.py writes it) instead of the embedded model
   --qwen DIR        for quality: Qwen2.5-Coder-0.5B (convert_qwen.py writes it)
+  --gemma DIR       for quality: Gemma-3-270M (convert_gemma.py writes it)
   --before DIR      another checkout of Lopper
   --gguf FILE       a quantised GGUF file
   --rounds N        rounds of each variant, or seeds of each technique (default: 3)
@@ -58,7 +59,7 @@ const USAGE = `usage: deno task bench NAME [options]
   --limit N         requests of each task for parity, questions for tasks (default: 200)
   --wide            for elimination: 11,008 channels, too
   --text NAME       what quality calibrates on: alpaca (default), self (Alpaca and the model's own
-                    text) or mixed (Alpaca and WikiText-2, the only one for --qwen)`;
+                    text) or mixed (Alpaca and WikiText-2, the only one for --qwen and --gemma)`;
 
 /** Whole searches of the embedded model, and a few steps of every stage of a larger one. */
 const DEMO_CASE: SearchCase = {
@@ -105,6 +106,7 @@ const { values: flags, positionals: [name] } = parseArgs({
   options: {
     smollm2: { type: "string" },
     qwen: { type: "string" },
+    gemma: { type: "string" },
     rounds: { type: "string", default: "3" },
     python: { type: "string" },
     published: { type: "string" },
@@ -120,7 +122,7 @@ const { values: flags, positionals: [name] } = parseArgs({
     wide: { type: "boolean", default: false },
   },
 });
-const { smollm2, qwen, python, published: script, code } = flags;
+const { smollm2, qwen, gemma, python, published: script, code } = flags;
 const rounds = Number(flags.rounds);
 const published = python && script && code ? { python, script, code } : undefined;
 
@@ -175,15 +177,15 @@ switch (name) {
     await benchRequantise(flags.gguf);
     break;
   case "quality": {
-    if (!smollm2 && !qwen && !flags.data) {
+    if (!smollm2 && !qwen && !gemma && !flags.data) {
       console.log(await writeQualityPage());
       break;
     }
-    const model = smollm2 ?? qwen;
-    const of = qualityCase(smollm2 ? "smollm2" : "qwen", flags.text);
+    const model = smollm2 ?? qwen ?? gemma;
+    const of = qualityCase(smollm2 ? "smollm2" : qwen ? "qwen" : "gemma", flags.text);
     if (!model || !flags.data || !of) {
       console.error(
-        '"quality" needs --data and --smollm2 with --text alpaca, self or mixed, or --qwen with --text mixed',
+        '"quality" needs --data and --smollm2 with --text alpaca, self or mixed, or --qwen or --gemma with --text mixed',
       );
       Deno.exit(2);
     }

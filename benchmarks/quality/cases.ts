@@ -23,6 +23,13 @@ const QWEN = {
   shares: QUARTER,
   limit: 100,
 } as const;
+/** Of its parameters 63 % are the embedding, and as much of the work is the LM head. */
+const GEMMA = {
+  seqLen: 128,
+  mlpGroup: 512,
+  shares: QUARTER,
+  limit: 100,
+} as const;
 const LITTLE = { block: 16, width: 8 } as const;
 
 /**
@@ -104,6 +111,15 @@ const QUALITY_CASES = {
         ...at([20], "repair alone"),
         ...OTHERS,
       ],
+    },
+  },
+  gemma: {
+    mixed: {
+      ...GEMMA,
+      name: "gemma",
+      calibration: ["Alpaca", "WikiText-2 (validation)"],
+      samples: LITTLE,
+      rows: at([20, 10], "Lopper defaults", "MultiPruner preset"),
     },
   },
 } as const satisfies Readonly<Record<string, Readonly<Record<string, Case>>>>;

@@ -26,7 +26,7 @@ async function pageOf(): Promise<string> {
   }
   return `# What pruned models are worth
 
-Two models (README.md says where they come from), pruned with the fast search. Perplexity:
+Models (README.md says where they come from) that were pruned with the fast search. Perplexity:
 windows of 2048 tokens of the beginning of WikiText-2's test split and of the first of 108 documents of C4. Tasks:
 the first questions of each, in per cent with standard errors, acc_norm where a task has it (acc for
 WinoGrande), scored as lm-evaluation-harness does. Seconds are those of machines that did other
@@ -42,7 +42,7 @@ counted then is the whole of that search.
 
 ${sections.join("\n")}
 Written by \`deno task bench quality --smollm2 DIR --data DATASETS --work FOLDER [--text self|mixed]\`
-(or \`--qwen DIR --text mixed\`).
+(or \`--qwen DIR\` or \`--gemma DIR\`, with \`--text mixed\`).
 `;
 }
 

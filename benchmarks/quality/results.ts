@@ -8,6 +8,7 @@ import type { Scores } from "./scores.ts";
 export const RESULTS: Readonly<Record<string, readonly string[]>> = {
   "SmolLM2-135M-Instruct": ["smollm2", "smollm2-self", "smollm2-mixed"],
   "Qwen2.5-Coder-0.5B-Instruct": ["qwen-mixed"],
+  "Gemma-3-270M": ["gemma"],
 };
 
 export interface Run {
