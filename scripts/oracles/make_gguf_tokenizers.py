@@ -46,7 +46,8 @@ FRAGMENTS = [
     "\x7f", "\u2581", "\u2581\u2581", "<0x0A>", "<s>", "</s>", "<unk>", "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<tool_call>",
     "<|begin_of_text|>", "<|", "|>", "<", ">", "</", "http://a.b/c?d=e", "def f(x):\n    return x", "Ġ", "Ċ", "Ã©",
 ]
-BYTE_LEVEL = ["default", "gpt-2", "smollm", "llama-bpe", "qwen2", "tekken"]
+BYTE_LEVEL = ["default", "gpt-2", "smollm", "llama-bpe", "qwen2", "tekken", "falcon", "deepseek-llm", "deepseek-coder",
+              "deepseek-v3", "gpt-4o", "qwen35", "seed-coder", "bloom", "viking", "minicpm5"]
 
 
 def texts():

@@ -39,6 +39,23 @@ const FIM_TEXTS = {
   fim_rep: ["<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>"],
   fim_sep: ["<|file_sep|>"],
 } as const;
+/** Tokens of code with holes that end none. */
+const HOLE_TEXTS: readonly string[] = [
+  ...["<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<｜fim▁begin｜>", "<PRE>", "▁<PRE>"],
+  ...["<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<｜fim▁hole｜>", "<SUF>", "▁<SUF>"],
+  ...["<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<｜fim▁end｜>", "<MID>", "▁<MID>"],
+];
+const SPECIAL_TEXTS: ReadonlySet<string> = new Set([
+  ...END_TEXTS,
+  ...Object.values(FIM_TEXTS).flat(),
+  ...HOLE_TEXTS,
+]);
+
+/** Whether llama.cpp splits text at a token of this text, whatever a file says of it. */
+export function isSplitAt(text: string): boolean {
+  return SPECIAL_TEXTS.has(text);
+}
+
 /**
  * Tokens that end none where all of the others are there, too: in these vocabularies they mean
  * something else.

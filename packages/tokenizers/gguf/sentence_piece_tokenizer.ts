@@ -1,4 +1,5 @@
 import type { GgufMetadata } from "@lopper/formats";
+import { mergesByScore } from "./merge_scores.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
 const SCORES = "tokenizer.ggml.scores";
@@ -52,23 +53,4 @@ export async function sentencePieceTokenizer(
       merges: mergesByScore(tokens, ids, scores),
     },
   };
-}
-
-/** Pairs of tokens that make a third, best score of the third first. */
-export function mergesByScore(
-  tokens: readonly string[],
-  ids: ReadonlyMap<string, number>,
-  scores: readonly number[],
-): readonly (readonly [string, string])[] {
-  const pairs: { readonly pair: readonly [string, string]; readonly id: number }[] = [];
-  tokens.forEach((token, id) => {
-    const characters = [...token];
-    let left = "";
-    for (const character of characters.slice(0, -1)) {
-      left += character;
-      const right = token.slice(left.length);
-      if (ids.has(left) && ids.has(right)) pairs.push({ pair: [left, right], id });
-    }
-  });
-  return pairs.sort((a, b) => scores[b.id] - scores[a.id] || a.id - b.id).map(({ pair }) => pair);
 }

@@ -94,3 +94,9 @@ export function tokenTable(
   if (ids.size !== rows) refuse("two tokens of its vocabulary have the same text");
   return { tokens, types, ids };
 }
+
+/** The beginning of a part of tokenizer.json, for a message. */
+export function shortened(part: unknown): string {
+  const text = JSON.stringify(part ?? null);
+  return text.length > 120 ? `${text.slice(0, 117)}...` : text;
+}

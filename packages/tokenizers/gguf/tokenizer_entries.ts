@@ -1,6 +1,7 @@
 import { readChatTemplates } from "../chat_templates.ts";
 import { readTokenizerFiles } from "../files.ts";
 import { byteLevelEntries } from "./byte_level_entries.ts";
+import { isSplitAt } from "./end_tokens.ts";
 import { templateEntries } from "./template_entries.ts";
 import { sentencePieceEntries } from "./sentence_piece_entries.ts";
 import { specialTokens } from "./special_tokens.ts";
@@ -8,16 +9,15 @@ import {
   type BpeJson,
   bpeSchema,
   type Refuse,
+  TOKEN_TYPE,
   type TokenizerMetadata,
   type TokenizerSource,
+  type TokenTable,
   tokenTable,
 } from "./token_table.ts";
 
 /**
  * The metadata from which llama.cpp makes the tokens that Lopper makes.
- *
- * Unicode normalisation (NFC, in Qwen's files) is the one thing that has no entry: llama.cpp reads
- * text as it comes.
  * @throws what `refuse` does when llama.cpp has no tokenizer that gives the same ids.
  * @throws {CheckpointFormatError} when the model has no tokenizer, or its files are malformed.
  */
@@ -30,23 +30,45 @@ export async function tokenizerEntries(
   if (!bpe.success) return refuse("its tokenizer is no BPE of the tokenizers library");
   checkModel(bpe.data, refuse);
   const table = tokenTable(bpe.data, source.rows, refuse);
+  const special = await specialTokens(source, files, table, refuse);
+  const hasBos = special.entries.some(({ key }) => key === "tokenizer.ggml.bos_token_id");
   const kind = bpe.data.model.byte_fallback
     ? sentencePieceEntries(bpe.data, table, refuse)
-    : byteLevelEntries(bpe.data, table, refuse);
-  const special = await specialTokens(source, files, table, refuse);
+    : byteLevelEntries(bpe.data, table, { hasBos, refuse });
   const { templates } = await readChatTemplates(source.folder);
   return {
-    entries: [...kind, ...special.entries, ...templateEntries(templates, refuse)],
-    notes: special.notes,
+    entries: [...kind.entries, ...special.entries, ...templateEntries(templates, refuse)],
+    notes: [...kind.notes, ...special.notes, ...splitNotes(table), ...strippingNotes(bpe.data)],
   };
+}
+
+/** Ordinary tokens that llama.cpp takes for special ones by their text. */
+function splitNotes({ tokens, types }: TokenTable): readonly string[] {
+  return tokens.filter((text, id) => types[id] === TOKEN_TYPE.normal && isSplitAt(text)).map((
+    text,
+  ) =>
+    `${
+      JSON.stringify(text)
+    } is an ordinary token of the model; llama.cpp takes it for a special one, and splits texts at it`
+  );
 }
 
 function checkModel({ model, added_tokens }: BpeJson, refuse: Refuse) {
   if (model.dropout) refuse(`its tokenizer has a dropout of ${model.dropout}`);
   if (model.continuing_subword_prefix) refuse("its tokenizer marks the inner parts of words");
   if (model.end_of_word_suffix) refuse("its tokenizer marks the ends of words");
-  const strips = added_tokens.find((t) => t.lstrip || t.rstrip || t.single_word);
-  if (strips) {
-    refuse(`its token ${JSON.stringify(strips.content)} takes the spaces around it or whole words`);
+  const words = added_tokens.find((t) => t.single_word || (t.lstrip || t.rstrip) && !t.special);
+  if (words) {
+    refuse(`its token ${JSON.stringify(words.content)} takes the spaces around it or whole words`);
   }
+}
+
+/** Special tokens that take the spaces beside them. */
+function strippingNotes({ added_tokens }: BpeJson): readonly string[] {
+  const names = added_tokens.filter((t) => t.lstrip || t.rstrip).map((t) =>
+    JSON.stringify(t.content)
+  );
+  if (names.length === 0) return [];
+  const which = names.length > 3 ? `${names[0]} and ${names.length - 1} more` : names.join(", ");
+  return [`llama.cpp keeps the spaces beside ${which}, which the model's tokenizer drops`];
 }
