@@ -85,6 +85,7 @@ const gguf: ExportFormat = {
       ...{ title, precision: ggufPrecision(options) },
       // Who asks for a precision gets all of it.
       ...(!options.dtype && !options.quantize && { quantised: options.quantised }),
+      importance: options.importance,
     }),
   verifiedBy: "lopper",
   logits: openedLogits,

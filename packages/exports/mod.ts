@@ -10,6 +10,7 @@ export {
 export { exportable } from "./exportable.ts";
 export { checkFormat, EXPORT_FORMATS, type VerifiedBy } from "./formats.ts";
 export { exportGguf } from "./gguf/export.ts";
+export type { ImportanceSource } from "./gguf/importance.ts";
 export type { QuantisedSource } from "./gguf/kept_quantised.ts";
 export { exportOnnx, onnxFile } from "./onnx_export.ts";
 export { emptyPast, onnxLogits } from "./onnx_logits.ts";

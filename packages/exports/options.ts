@@ -2,6 +2,7 @@ import { ENGINE_OPTIONS } from "@lopper/backends";
 import { UsageError } from "@lopper/core";
 import { choice, HUB, on, type OptionTable, OUTPUT, path } from "@lopper/options";
 import type { ExportPrecision, GgufPrecision } from "./export.ts";
+import type { ImportanceSource } from "./gguf/importance.ts";
 import type { QuantisedSource } from "./gguf/kept_quantised.ts";
 
 /** What the user asks of the weights; without it, what the format takes by itself. */
@@ -39,6 +40,8 @@ export interface FormatOptions {
   readonly quantize?: Quantization;
   /** Of GGUF: whose matrices are copied from there, where neither of both is asked. */
   readonly quantised?: QuantisedSource;
+  /** Of GGUF: what is written beside it for llama.cpp's quantiser. */
+  readonly importance?: ImportanceSource;
 }
 
 interface FormatFacts {
@@ -103,6 +106,12 @@ export const EXPORT_OPTIONS = {
       "are copied from it, new ones have 8 bits",
     stated: "what is in the file that is exported itself",
     conflicts: ["dtype", "quantize"],
+  },
+  imatrix: {
+    form: path("file"),
+    help:
+      "gguf: llama.cpp's importance matrix of the model before it was pruned; what is left of it " +
+      "is written beside the result, for llama-quantize",
   },
   layout: {
     form: choice("name", all.flatMap(({ layouts }) => layouts)),

@@ -6,6 +6,12 @@ export { expandInto, fromFloat32, type HalfDType, isHalf, toFloat32 } from "./dt
 export { finiteFloat32, finiteHalves } from "./finite_values.ts";
 export { type GgufHeader, type GgufTensor, readGgufHeader } from "./gguf/header.ts";
 export { GgufMetadata, type MetadataEntry } from "./gguf/metadata.ts";
+export {
+  type ImportanceEntry,
+  type ImportanceMatrix,
+  readImportanceMatrix,
+  writeImportanceMatrix,
+} from "./gguf/importance_matrix.ts";
 export { BLOCK_VALUES, quantizeQ4_0, quantizeQ8_0 } from "./gguf/quantize_blocks.ts";
 export { splitPart } from "./gguf/split_part.ts";
 export { GgufTensorStore, type NamedTensor } from "./gguf/tensor_store.ts";

@@ -7,7 +7,7 @@ import { checkApart } from "../folder/apart.ts";
 import { ExportFolder } from "../exporting/export_folder.ts";
 import { exportInto } from "../exporting/export_into.ts";
 import { describeExport } from "../exporting/export_output.ts";
-import { itself, quantisedSource } from "../exporting/quantised_source.ts";
+import { importanceSource, itself, quantisedSource } from "../exporting/quantised_source.ts";
 import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
 import { addOptions } from "../inputs/commander_options.ts";
 import { type LocateModels, MODEL_HELP, modelLocator } from "../inputs/locate_models.ts";
@@ -49,10 +49,11 @@ async function run(
   options: Options,
   { interruption, locate }: { interruption: Interruption; locate: LocateModels },
 ) {
-  const { to, out, verify, backend, threads, keepQuantised } = options;
+  const { to, out, verify, backend, threads, keepQuantised, imatrix } = options;
   checkFormatOptions(to, options, "--to");
-  if (keepQuantised !== undefined && to !== "gguf") {
-    throw new UsageError(`--keep-quantised goes with --to gguf, and it is --to ${to}`);
+  const ofGguf = keepQuantised !== undefined ? "keep-quantised" : imatrix && "imatrix";
+  if (ofGguf && to !== "gguf") {
+    throw new UsageError(`--${ofGguf} goes with --to gguf, and it is --to ${to}`);
   }
   using reporter = openReporter(options.json);
   const watch = new SourceWatch();
@@ -65,9 +66,12 @@ async function run(
       ? null
       : await quantisedSource(keepQuantised, located.path ?? model.folder.name);
     const quantised = source ?? (to === "gguf" ? await itself(model) : null);
+    const importance = imatrix === undefined
+      ? null
+      : await importanceSource(imatrix, located.path ?? model.folder.name);
     const task = {
       ...{ title: located.title, to },
-      options: { ...options, ...(quantised && { quantised }) },
+      options: { ...options, ...(quantised && { quantised }), ...(importance && { importance }) },
     };
     const record = await exportInto(model, task, {
       ...{ folder, reporter },

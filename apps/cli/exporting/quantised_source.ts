@@ -1,6 +1,7 @@
-import { densePlan, INPUTS, UsageError } from "@lopper/core";
-import type { QuantisedSource } from "@lopper/exports";
+import { densePlan, INPUTS, type PrunePlan, UsageError } from "@lopper/core";
+import type { ImportanceSource, QuantisedSource } from "@lopper/exports";
 import { isFile, openInput, readInput } from "@lopper/files";
+import { readImportanceMatrix } from "@lopper/formats";
 import { type Model, modelDigest, openGgufModel, parsePlanFile } from "@lopper/models";
 import { PLAN_FILES } from "@lopper/run";
 import { join } from "node:path";
@@ -15,19 +16,42 @@ export type OpenSource = QuantisedSource & Disposable;
  * @throws {UsageError} when the file is none, or no plan lies in the folder.
  */
 export async function quantisedSource(path: string, folder: string): Promise<OpenSource> {
-  const file = join(folder, PLAN_FILES.plan);
   if (!/\.gguf$/i.test(path)) {
     throw new UsageError(`--keep-quantised is ${path}; it needs to be a GGUF file`);
   }
-  if (!await isFile(file)) {
+  const plan = await planBeside(folder);
+  if (!plan) {
     throw new UsageError(
       `--keep-quantised copies what a run kept of a GGUF file, and ${folder} has no ${PLAN_FILES.plan}`,
     );
   }
+  const model = await openGgufModel(await openInput(path, INPUTS.modelFile));
+  return { model, plan, [Symbol.dispose]: () => model[Symbol.dispose]() };
+}
+
+/** The plan of the run whose result lies in a folder; null where there is none. */
+async function planBeside(folder: string): Promise<PrunePlan | null> {
+  const file = join(folder, PLAN_FILES.plan);
+  if (!await isFile(file)) return null;
   const parsed = parsePlanFile(await readInput(file, INPUTS.plan), file);
   if (parsed.kind !== "plan") throw new UsageError(`${file} is no plan of a run`);
-  const model = await openGgufModel(await openInput(path, INPUTS.modelFile));
-  return { model, plan: parsed.plan, [Symbol.dispose]: () => model[Symbol.dispose]() };
+  return parsed.plan;
+}
+
+/**
+ * An importance matrix of llama.cpp, with the plan beside a model; without one it is of the model
+ * itself.
+ * @param path of the matrix.
+ * @param folder of the model.
+ */
+export async function importanceSource(path: string, folder: string): Promise<ImportanceSource> {
+  const source = await openInput(path, INPUTS.modelFile);
+  try {
+    const matrix = await readImportanceMatrix(source);
+    return { file: path, matrix, plan: await planBeside(folder) };
+  } finally {
+    source.close();
+  }
 }
 
 /** Where the bytes of a model itself are, which is not pruned; null where none is quantised. */

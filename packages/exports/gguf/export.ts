@@ -6,10 +6,12 @@ import {
   type TensorTypeName,
   writeFile,
   writeGguf,
+  writeImportanceMatrix,
 } from "@lopper/formats";
 import { copyTerms, GgufFolder, type Model } from "@lopper/models";
 import type { GgufPrecision, WrittenExport } from "../export.ts";
 import { architectureOf } from "./architecture.ts";
+import { cutImportance, type ImportanceSource } from "./importance.ts";
 import { keptQuantised, type KeptTensor, type QuantisedSource } from "./kept_quantised.ts";
 import { ggufLayers } from "./layers.ts";
 import { modelEntries } from "./metadata.ts";
@@ -23,6 +25,8 @@ export interface GgufExportOptions {
   readonly precision?: GgufPrecision;
   /** Matrices that still are what they are there are copied, without quantising them again. */
   readonly quantised?: QuantisedSource;
+  /** What is left of it is written beside the file, with `.imatrix` behind the title. */
+  readonly importance?: ImportanceSource;
 }
 
 const TYPES: Readonly<Record<GgufPrecision, TensorTypeName>> = {
@@ -46,13 +50,14 @@ export interface WrittenGguf extends WrittenExport {
 export async function exportGguf(
   model: Model,
   open: OpenSink,
-  { title, quantised: source, precision = source ? "q8_0" : "fp16" }: GgufExportOptions,
+  { title, quantised: source, importance, precision = source ? "q8_0" : "fp16" }: GgufExportOptions,
 ): Promise<WrittenGguf> {
   const type = TYPES[precision];
   const layers = ggufLayers(model.architecture.blocks);
   const arch = architectureOf(model, layers);
   const kept = source ? await keptQuantised(model, arch, source) : new Map<string, KeptTensor>();
   const tensors = ggufTensors(model, arch, layers, { type, kept });
+  const cut = importance && cutImportance(model, arch, layers, importance);
   const tokenizer = await tokenizerMetadata(model);
   const entries = [
     ...modelEntries(model, title, arch, layers, type),
@@ -61,12 +66,19 @@ export async function exportGguf(
   ];
   const file = `${fileName(title)}.gguf`;
   await writeFile(open, file, (sink) => writeGguf(sink, entries, tensors));
+  // Whoever reads it looks at its first bytes, not at its name.
+  const beside = `${fileName(title)}.imatrix`;
+  if (cut) await writeFile(open, beside, (sink) => writeImportanceMatrix(sink, cut.matrix));
   const terms = await copyTerms(model.folder, open);
   const quantised = type === "Q8_0" || type === "Q4_0";
   const unquantised = quantised ? tensors.filter((t) => t.type === "F16") : [];
-  const notes = [...tokenizer.notes, ...(source ? [keptNote(model, kept, tensors)] : [])];
+  const notes = [
+    ...tokenizer.notes,
+    ...cut?.notes ?? [],
+    ...(source ? [keptNote(model, kept, tensors)] : []),
+  ];
   return {
-    files: [file, ...terms],
+    files: [file, ...(cut ? [beside] : []), ...terms],
     customCode: false,
     architecture: arch.name,
     ...(notes.length > 0 && { notes }),
