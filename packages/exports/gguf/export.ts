@@ -57,7 +57,7 @@ export async function exportGguf(
   const arch = architectureOf(model, layers);
   const kept = source ? await keptQuantised(model, arch, source) : new Map<string, KeptTensor>();
   const tensors = ggufTensors(model, arch, layers, { type, kept });
-  const cut = importance && cutImportance(model, arch, layers, importance);
+  const cut = importance && cutImportance(model, arch, { layers, tensors }, importance);
   const tokenizer = await tokenizerMetadata(model);
   const entries = [
     ...modelEntries(model, title, arch, layers, type),

@@ -6,7 +6,7 @@ import {
   type PrunePlan,
   unitIndices,
 } from "@lopper/core";
-import type { ImportanceEntry, ImportanceMatrix } from "@lopper/formats";
+import type { GgufTensorEntry, ImportanceEntry, ImportanceMatrix } from "@lopper/formats";
 import { type GgufArchitecture, ggufTensorName, type Model, type Weight } from "@lopper/models";
 import type { GgufLayer } from "./layers.ts";
 import { packedName } from "./packed.ts";
@@ -41,7 +41,10 @@ const OUTER = ["output.weight", "token_embd.weight"];
 export function cutImportance(
   model: Model,
   arch: GgufArchitecture,
-  layers: readonly GgufLayer[],
+  { layers, tensors }: {
+    readonly layers: readonly GgufLayer[];
+    readonly tensors: readonly GgufTensorEntry[];
+  },
   { file, matrix, plan }: ImportanceSource,
 ): { readonly matrix: ImportanceMatrix; readonly notes: readonly string[] } {
   const refuse = (entry: string, problem: string): never => {
@@ -77,11 +80,27 @@ export function cutImportance(
       cut.set(name, entry);
     } else if (!isGone(name, model, arch, plan)) refuse(name, "is of no matrix of the model");
   }
+  for (const [name, entry] of ofZeros(layers, tensors)) cut.set(name, entry);
   const sorted = new Map([...cut].sort(([a], [b]) => a < b ? -1 : 1));
   return {
     matrix: { ...matrix, entries: sorted },
     notes: missing === 0 ? [] : [`the importance matrix says nothing of ${missing} matrices`],
   };
+}
+
+/** Of matrices of zeros, whose columns are all alike: without entries few bits are not written. */
+function* ofZeros(
+  layers: readonly GgufLayer[],
+  tensors: readonly GgufTensorEntry[],
+): Generator<readonly [string, ImportanceEntry]> {
+  for (const { name, shape } of tensors) {
+    const [, number, block] = /^blk\.(\d+)\.(attn|ffn)_/.exec(name) ?? [];
+    const layer = layers[Number(number)];
+    const zero = block === "attn" ? layer?.attention === "zero" : layer?.mlp === "zero";
+    if (block === undefined || !zero || shape.length === 1) continue;
+    const squares = new Float32Array(shape[shape.length - 1]).fill(1);
+    yield [name, { squares, counts: Float32Array.of(1) }];
+  }
 }
 
 /** The blocks of a model, with their places before and after. */

@@ -81,6 +81,26 @@ Deno.test("importance matrices of llama.cpp: inputs that went are gone, and laye
   }
 });
 
+Deno.test("importance matrices of llama.cpp: matrices of zeros have entries, too", async () => {
+  using source = await open("models/llama-mixed");
+  const { blocks } = source.architecture;
+  const kept = allKept(blocks).map((units, i) => {
+    const first = blocks[i].layer === 0;
+    return first === (blocks[i].kind === "attention") ? null : units;
+  });
+  const { plan, model } = await pruned(source, kept);
+  const { matrix: { entries } } = await written(model, await matrixOf("llama-mixed.dat"), plan);
+  const layer = (number: number) =>
+    [...entries.keys()].filter((name) => name.startsWith(`blk.${number}.`)).map((name) =>
+      name.slice("blk.0.".length, -".weight".length)
+    );
+  const all = ["attn_k", "attn_output", "attn_q", "attn_v", "ffn_down", "ffn_gate", "ffn_up"];
+  // An MLP comes first, and nothing behind the attention.
+  assert.deepEqual([layer(0), layer(1)], [all, all]);
+  assert.ok(entries.get("blk.0.attn_q.weight")!.squares.every((value) => value === 1));
+  assert.equal(Math.floor(entries.get("blk.1.attn_q.weight")!.squares[1]), 1001);
+});
+
 Deno.test("importance matrices of llama.cpp: experts that went are gone, with what they have seen", async () => {
   using source = await open("families/olmoe");
   const kept = allKept(source.architecture.blocks).map((units, i) =>
