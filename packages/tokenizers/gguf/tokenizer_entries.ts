@@ -38,15 +38,24 @@ export async function tokenizerEntries(
   const { templates } = await readChatTemplates(source.folder);
   return {
     entries: [...kind.entries, ...special.entries, ...templateEntries(templates, refuse)],
-    notes: [...kind.notes, ...special.notes, ...splitNotes(table), ...strippingNotes(bpe.data)],
+    notes: [
+      ...kind.notes,
+      ...special.notes,
+      ...splitNotes(table, source),
+      ...strippingNotes(bpe.data),
+    ],
   };
 }
 
-/** Ordinary tokens that llama.cpp takes for special ones by their text. */
-function splitNotes({ tokens, types }: TokenTable): readonly string[] {
-  return tokens.filter((text, id) => types[id] === TOKEN_TYPE.normal && isSplitAt(text)).map((
-    text,
-  ) =>
+/** Ordinary tokens that llama.cpp takes for special ones by their text, but for ends of texts. */
+function splitNotes(
+  { tokens, types }: TokenTable,
+  { endTokens }: TokenizerSource,
+): readonly string[] {
+  const found = tokens.filter((text, id) =>
+    types[id] === TOKEN_TYPE.normal && isSplitAt(text) && !endTokens.includes(id)
+  );
+  return found.map((text) =>
     `${
       JSON.stringify(text)
     } is an ordinary token of the model; llama.cpp takes it for a special one, and splits texts at it`
