@@ -2,8 +2,8 @@ import { runRecordToJson } from "@lopper/run";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { HELD_OUT_TEXT } from "@lopper/demo-model";
-import { done, fails, inTemporaryFolder, PUBLISHED } from "./support/cli.ts";
-import { failsHere } from "./support/in_process.ts";
+import { inTemporaryFolder, PUBLISHED } from "./support/cli.ts";
+import { doneHere, failsHere } from "./support/in_process.ts";
 import { pruneHere, writeTinyRun } from "./support/tiny_run.ts";
 
 /** Files that say what stays; run.json also says when and where. */
@@ -90,7 +90,7 @@ test("a part of a run is what a run that stopped there writes, without a search"
 
 test("a search ends within --max-ppl-increase, and resuming it repeats nothing", async (folder) => {
   const args = ["--ratio", "30", ...HELD_OUT, ...PUBLISHED];
-  const stdout = await done(
+  const stdout = await doneHere(
     ["prune", "--out", "p", "--max-ppl-increase", "3%", ...args],
     folder,
   );
@@ -110,23 +110,23 @@ test("a search ends within --max-ppl-increase, and resuming it repeats nothing",
   await Deno.mkdir(`${folder}/q`);
   await Deno.copyFile(`${folder}/p/settings.json`, `${folder}/q/settings.json`);
   await Deno.writeTextFile(`${folder}/q/journal.jsonl`, journal.slice(0, cut));
-  await done(["prune", "--out", "q", "--resume"], folder);
+  await doneHere(["prune", "--out", "q", "--resume"], folder);
   await sameFiles(`${folder}/p`, `${folder}/q`);
   const timeless = (text: string) =>
     text.replace(/"cost":\{.*?\}|"(seconds|checksum)":[^,}]+/g, "");
   assert.equal(timeless(await Deno.readTextFile(`${folder}/q/journal.jsonl`)), timeless(journal));
 
-  await fails(
+  await failsHere(
     ["prune", "--out", "q2", "--max-ppl-increase", "0.01%", ...args],
-    folder,
     1,
     /allows no step: the first raises perplexity on the held-out text by \d/,
-  );
-  await fails(["prune", "--max-ppl-increase", "lots"], folder, 2, /number above 0/);
-  await fails(
-    ["prune", "--plan", "p", "--max-ppl-increase", "5"],
     folder,
+  );
+  await failsHere(["prune", "--max-ppl-increase", "lots"], 2, /number above 0/, folder);
+  await failsHere(
+    ["prune", "--plan", "p", "--max-ppl-increase", "5"],
     2,
     /ends a search, and --plan has none/,
+    folder,
   );
 });

@@ -15,12 +15,12 @@ async function succeeds(args: readonly string[], folder: string): Promise<string
 test("a GGUF file of the embedded model is the embedded model: same digest, same text, same plan", async (folder) => {
   await Deno.writeFile(`${folder}/demo.gguf`, await demoGguf());
   const [gguf, demo] = await Promise.all(
-    ["demo.gguf", "demo"].map((model) => succeeds(["inspect", model, "--json"], folder)),
+    ["demo.gguf", "demo"].map((model) => doneHere(["inspect", model, "--json"], folder)),
   );
   assert.deepEqual({ ...JSON.parse(gguf), name: "" }, { ...JSON.parse(demo), name: "" });
 
   const say = (model: string) =>
-    succeeds(["generate", model, "It was a", "--max-tokens", "12"], folder);
+    doneHere(["generate", model, "It was a", "--max-tokens", "12"], folder);
   assert.equal(await say("demo.gguf"), await say("demo"));
 
   const args = ["--ratio", "4", "--preset", "blockpruner", ...QUICK];
@@ -42,17 +42,17 @@ test("quantised weights become F16, and the command says so; the result stands a
   await Deno.writeFile(`${folder}/m/q.gguf`, await demoGguf(/ffn_|token_embd/));
   const sentence = /quantised weights \(Q8_0 \d+\.\d MB\) are read, scored and written as F16/;
   // the folder holds one GGUF file and no config.json
-  assert.match(await succeeds(["inspect", "m"], folder), sentence);
+  assert.match(await doneHere(["inspect", "m"], folder), sentence);
   const args = ["prune", "m/q.gguf", "--ratio", "4", "--preset", "blockpruner", ...QUICK];
-  assert.match(await succeeds([...args, "--out", "p"], folder), sentence);
+  assert.match(await doneHere([...args, "--out", "p"], folder), sentence);
   const record = JSON.parse(await Deno.readTextFile(`${folder}/p/run.json`));
   assert.deepEqual(Object.keys(record.quantised), ["Q8_0"]);
   await Deno.remove(`${folder}/m`, { recursive: true });
-  const inspected = JSON.parse(await succeeds(["inspect", "p", "--json"], folder));
+  const inspected = JSON.parse(await doneHere(["inspect", "p", "--json"], folder));
   assert.deepEqual(Object.keys(inspected.dtypes), ["F16"]);
   assert.equal(inspected.quantised, null);
   assert.match(
-    await succeeds(["generate", "p", "It was a", "--max-tokens", "4"], folder),
+    await doneHere(["generate", "p", "It was a", "--max-tokens", "4"], folder),
     /It was a/,
   );
 });
