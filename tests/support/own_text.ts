@@ -1,5 +1,6 @@
+import { denseShape } from "@lopper/core";
 import { type CalibrationSet } from "@lopper/importance";
-import { type Decoder, sequenceLogits } from "@lopper/runtime";
+import type { Decoder, KeyValues } from "@lopper/runtime";
 import { type Random } from "./tiny_models.ts";
 
 /** Text as a model would go on, so that what is lost of the model shows in its loss. */
@@ -11,11 +12,19 @@ export async function ownText(
 ): Promise<CalibrationSet> {
   const { vocabSize } = decoder.architecture;
   const sequences = Array.from({ length: count }, () => [random.int(0, vocabSize - 1)]);
-  while (sequences[0].length < length) {
-    const logits = await sequenceLogits(decoder, sequences);
+  const shape = denseShape(decoder.blocks);
+  let past: readonly (KeyValues | null)[] | null = null;
+  for (let at = 0; at < length - 1; at++) {
+    const input = await decoder.embed(sequences.map((ids) => [ids[at]]), sequences.map(() => at));
+    const step: Awaited<ReturnType<Decoder["runCached"]>> = await decoder.runCached(
+      shape,
+      input,
+      past,
+    );
+    past = step.present;
+    const logits = await decoder.logits(step.hidden.data);
     sequences.forEach((sequence, s) => {
-      const last = (s + 1) * sequence.length - 1;
-      const row = Array.from(logits.subarray(last * vocabSize, (last + 1) * vocabSize));
+      const row = Array.from(logits.subarray(s * vocabSize, (s + 1) * vocabSize));
       const top = Math.max(...row);
       const weights = row.map((x) => Math.exp(2 * (x - top)));
       let left = random.unit() * weights.reduce((a, b) => a + b, 0);
