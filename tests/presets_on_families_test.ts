@@ -2,9 +2,9 @@ import { type Backend, openBackend } from "@lopper/backends";
 import { LopperError, sizeOf } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
 import { listOf } from "@lopper/importance";
-import { openModel } from "@lopper/models";
+import { type Model, openModel } from "@lopper/models";
 import { cutTexts, MemoryStore, prune, runFlags, SETTINGS, type SettingsName } from "@lopper/run";
-import { openTokenizer } from "@lopper/tokenizers";
+import { openTokenizer, type Tokenizer } from "@lopper/tokenizers";
 import assert from "node:assert/strict";
 import { FIXTURES, fixturesByFamily } from "./support/family_checks.ts";
 import { Random } from "./support/tiny_models.ts";
@@ -25,11 +25,30 @@ const SOURCES = {
   heldOut: { name: "other digits", samples: texts(6, 2) },
 };
 
+/** Tokenizers by the size of the vocabulary, on which alone they depend: each has a thread. */
+class Tokenizers implements Disposable {
+  readonly #opened = new Map<number, Tokenizer>();
+
+  async of({ architecture: { vocabSize }, folder }: Model): Promise<Tokenizer> {
+    const tokenizer = this.#opened.get(vocabSize) ?? await openTokenizer(folder);
+    this.#opened.set(vocabSize, tokenizer);
+    return tokenizer;
+  }
+
+  [Symbol.dispose]() {
+    for (const tokenizer of this.#opened.values()) tokenizer[Symbol.dispose]();
+  }
+}
+
 /** Takes a twentieth of a fixture by a preset. @throws what the run throws. */
-async function pruned(fixture: string, preset: SettingsName, backend: Backend) {
+async function pruned(
+  fixture: string,
+  preset: SettingsName,
+  { backend, tokenizers }: { readonly backend: Backend; readonly tokenizers: Tokenizers },
+) {
   const opened = await openModel(new FileFolder(`${FIXTURES}/${fixture}`));
   const model = { ...opened, folder: withTokenizer(opened) };
-  using tokenizer = await openTokenizer(model.folder);
+  const tokenizer = await tokenizers.of(model);
   try {
     const flags = runFlags(model.architecture, {
       ...{ preset, ratio: 5, bestEffort: true, samples: 3, widthSamples: 3, seqLen: 12 },
@@ -37,8 +56,8 @@ async function pruned(fixture: string, preset: SettingsName, backend: Backend) {
     });
     const cut = await cutTexts(SOURCES, flags, model.architecture, tokenizer);
     const store = new MemoryStore();
-    const tools = { backend, tokenizer, store, memory: () => 2e9 };
-    for await (const _ of prune(model, cut, { flags }, tools));
+    const runTools = { backend, tokenizer, store, memory: () => 2e9 };
+    for await (const _ of prune(model, cut, { flags }, runTools));
     using result = await openModel(store.result);
     return { record: store.record!, bytes: [model.weightBytes, result.weightBytes] };
   } finally {
@@ -55,11 +74,13 @@ for (const preset of NAMES) {
     sanitizeResources: false,
     async fn() {
       const { backend } = await openBackend("cpu", { threads: 1 });
+      using tokenizers = new Tokenizers();
+      const tools = { backend, tokenizers };
       const refused: string[] = [], alone: string[] = [];
       const fixtures = await fixturesByFamily();
       for (const [type, fixture] of fixtures) {
         try {
-          const { record, bytes: [before, after] } = await pruned(fixture, preset, backend);
+          const { record, bytes: [before, after] } = await pruned(fixture, preset, tools);
           // A model of one KV group has no heads to take.
           if (preset === "heads" && record.steps === 0) {
             alone.push(type);
