@@ -12,7 +12,6 @@ import { readReportRun } from "../apps/cli/report/report_files.ts";
 import { readSettings } from "../apps/cli/folder/run_files.ts";
 import { RunFolder } from "../apps/cli/folder/run_folder.ts";
 import { journalHead } from "@lopper/run";
-import { inTemporaryFolder } from "./support/cli.ts";
 import {
   type Edit,
   fileEdits,
@@ -159,124 +158,125 @@ const POINTED: [string, Edit][] = [
   ["finished/pruning_config.json", replaced(/"3": 18/, '"3": 17')],
 ];
 
-Deno.test("edited files of a run end in a sentence or in the same result, never in another one", () =>
-  inTemporaryFolder(async (folder) => {
-    const subject = await Subject.make(folder);
-    const others = (await Deno.readTextFile(subject.at("other/journal.jsonl"))).trimEnd().split(
-      "\n",
-    );
-    const journal = lineEdits(others);
-    const files: Readonly<Record<string, fc.Arbitrary<Edit>>> = {
-      "finished/settings.json": fileEdits,
-      "finished/journal.jsonl": journal,
-      "finished/run.json": fileEdits,
-      "finished/lopper_plan.json": fileEdits,
-      "finished/pruning_config.json": fileEdits,
-      "unfinished/settings.json": fileEdits,
-      "unfinished/journal.jsonl": journal,
-    };
-    const originals = new Map<string, readonly unknown[]>();
-    for (const name of Object.keys(files)) {
-      const read = await subject.read(name);
-      assert.ok(!read.some((value) => value instanceof Error), String(read));
-      originals.set(name, read);
-    }
-    const examples = [...POINTED];
-    for (const name of Object.keys(files)) {
-      const other = await Deno.readTextFile(subject.at(name.replace(/^\w+/, "other")));
-      examples.push([name, text("that of another run", () => other)]);
-    }
-    const told = { refused: 0, same: 0, resumed: 0 };
-    const edits = fc.oneof(
-      ...Object.entries(files).map(([name, edit]) => fc.tuple(fc.constant(name), edit)),
-    );
-    await fc.assert(
-      fc.asyncProperty(edits, async ([name, edit]) => {
-        const path = subject.at(name);
-        const bytes = await Deno.readFile(path);
-        try {
-          await Deno.writeFile(path, edit.of(bytes));
-          const read = await subject.read(name);
-          const original = originals.get(name)!;
-          for (const [i, found] of read.entries()) {
-            if (found instanceof Error) told.refused += 1;
-            else if (isDeepStrictEqual(found, original[i])) told.same += 1;
-            else if (i === 0 && name.endsWith("/journal.jsonl")) {
-              // less is known than was: the rest is found out again
-              await checkResumed(subject, name.split("/")[0]);
-              told.resumed += 1;
-            } else assert.fail(`${name}, ${edit.name}: reader ${i} finds something else`);
-          }
-        } finally {
-          await Deno.writeFile(path, bytes);
-        }
-      }),
-      { numRuns: EDITS + examples.length, seed: SEED, examples: examples.map((edit) => [edit]) },
-    );
-    subject.close();
-    console.log(`${EDITS} edits: ${JSON.stringify(told)}`);
-    assert.ok(told.refused > EDITS / 2 && told.same > 0 && told.resumed > 0, JSON.stringify(told));
-  }));
+/** What all tests edit, and leave as it was: two runs take longer than most edits together. */
+let subject: Subject;
+Deno.test.beforeAll(async () => {
+  subject = await Subject.make(await Deno.makeTempDir({ prefix: "lopper-test-" }));
+});
+Deno.test.afterAll(async () => {
+  subject.close();
+  await Deno.remove(subject.at("."), { recursive: true });
+});
 
-Deno.test("edited plans that a user brings end in a sentence, or in what fits the model", () =>
-  inTemporaryFolder(async (folder) => {
-    const subject = await Subject.make(folder);
-    const edits = fc.tuple(
-      fc.constantFrom("plans/lopper_plan.json", "plans/pruning_config.json"),
-      fileEdits,
-    );
-    let refused = 0;
-    await fc.assert(
-      fc.asyncProperty(edits, async ([name, edit]) => {
-        const path = subject.at(name);
-        const bytes = await Deno.readFile(path);
-        try {
-          await Deno.writeFile(path, edit.of(bytes));
-          const [found] = await subject.read(name);
-          if (found instanceof Error) refused += 1;
-        } finally {
-          await Deno.writeFile(path, bytes);
+Deno.test("edited files of a run end in a sentence or in the same result, never in another one", async () => {
+  const others = (await Deno.readTextFile(subject.at("other/journal.jsonl"))).trimEnd().split(
+    "\n",
+  );
+  const journal = lineEdits(others);
+  const files: Readonly<Record<string, fc.Arbitrary<Edit>>> = {
+    "finished/settings.json": fileEdits,
+    "finished/journal.jsonl": journal,
+    "finished/run.json": fileEdits,
+    "finished/lopper_plan.json": fileEdits,
+    "finished/pruning_config.json": fileEdits,
+    "unfinished/settings.json": fileEdits,
+    "unfinished/journal.jsonl": journal,
+  };
+  const originals = new Map<string, readonly unknown[]>();
+  for (const name of Object.keys(files)) {
+    const read = await subject.read(name);
+    assert.ok(!read.some((value) => value instanceof Error), String(read));
+    originals.set(name, read);
+  }
+  const examples = [...POINTED];
+  for (const name of Object.keys(files)) {
+    const other = await Deno.readTextFile(subject.at(name.replace(/^\w+/, "other")));
+    examples.push([name, text("that of another run", () => other)]);
+  }
+  const told = { refused: 0, same: 0, resumed: 0 };
+  const edits = fc.oneof(
+    ...Object.entries(files).map(([name, edit]) => fc.tuple(fc.constant(name), edit)),
+  );
+  await fc.assert(
+    fc.asyncProperty(edits, async ([name, edit]) => {
+      const path = subject.at(name);
+      const bytes = await Deno.readFile(path);
+      try {
+        await Deno.writeFile(path, edit.of(bytes));
+        const read = await subject.read(name);
+        const original = originals.get(name)!;
+        for (const [i, found] of read.entries()) {
+          if (found instanceof Error) told.refused += 1;
+          else if (isDeepStrictEqual(found, original[i])) told.same += 1;
+          else if (i === 0 && name.endsWith("/journal.jsonl")) {
+            // less is known than was: the rest is found out again
+            await checkResumed(subject, name.split("/")[0]);
+            told.resumed += 1;
+          } else assert.fail(`${name}, ${edit.name}: reader ${i} finds something else`);
         }
-      }),
-      { numRuns: EDITS, seed: SEED },
-    );
-    subject.close();
-    assert.ok(refused > EDITS / 2, `${refused} were refused`);
-  }));
+      } finally {
+        await Deno.writeFile(path, bytes);
+      }
+    }),
+    { numRuns: EDITS + examples.length, seed: SEED, examples: examples.map((edit) => [edit]) },
+  );
+  console.log(`${EDITS} edits: ${JSON.stringify(told)}`);
+  assert.ok(told.refused > EDITS / 2 && told.same > 0 && told.resumed > 0, JSON.stringify(told));
+});
 
-Deno.test("what was edited and sealed anew ends in a sentence or in a result, never in a stack", () =>
-  inTemporaryFolder(async (folder) => {
-    const subject = await Subject.make(folder);
-    const files = ["finished/run.json", "unfinished/settings.json", "unfinished/journal.jsonl"];
-    const told = { refused: 0, read: 0, resumed: 0 };
-    await fc.assert(
-      fc.asyncProperty(fc.constantFrom(...files), jsonEdits, fc.nat(), async (name, edit, line) => {
-        const path = subject.at(name);
-        const before = await Deno.readTextFile(path);
-        const forged = name.endsWith("l") ? forgedJournal(line) : forgedFile;
-        try {
-          const changed = await forged(before, edit, subject.at("unfinished"));
-          if (changed === null) return;
-          await Deno.writeTextFile(path, changed);
-          const read = await subject.read(name);
-          const refused = read.filter((found) => found instanceof Error).length;
-          told.refused += refused;
-          told.read += read.length - refused;
-          if (refused > 0 || !name.startsWith("unfinished") || told.resumed === MAX_RESUMED) {
-            return;
-          }
-          told.resumed += 1;
-          const copy = await subject.copyOf("unfinished");
-          await outcome(() => pruneHere(["--out", copy, "--resume"]));
-        } finally {
-          await Deno.writeTextFile(path, before);
+Deno.test("edited plans that a user brings end in a sentence, or in what fits the model", async () => {
+  const edits = fc.tuple(
+    fc.constantFrom("plans/lopper_plan.json", "plans/pruning_config.json"),
+    fileEdits,
+  );
+  let refused = 0;
+  await fc.assert(
+    fc.asyncProperty(edits, async ([name, edit]) => {
+      const path = subject.at(name);
+      const bytes = await Deno.readFile(path);
+      try {
+        await Deno.writeFile(path, edit.of(bytes));
+        const [found] = await subject.read(name);
+        if (found instanceof Error) refused += 1;
+      } finally {
+        await Deno.writeFile(path, bytes);
+      }
+    }),
+    { numRuns: EDITS, seed: SEED },
+  );
+  assert.ok(refused > EDITS / 2, `${refused} were refused`);
+});
+
+Deno.test("what was edited and sealed anew ends in a sentence or in a result, never in a stack", async () => {
+  const files = ["finished/run.json", "unfinished/settings.json", "unfinished/journal.jsonl"];
+  const told = { refused: 0, read: 0, resumed: 0 };
+  await fc.assert(
+    fc.asyncProperty(fc.constantFrom(...files), jsonEdits, fc.nat(), async (name, edit, line) => {
+      const path = subject.at(name);
+      const before = await Deno.readTextFile(path);
+      const forged = name.endsWith("l") ? forgedJournal(line) : forgedFile;
+      try {
+        const changed = await forged(before, edit, subject.at("unfinished"));
+        if (changed === null) return;
+        await Deno.writeTextFile(path, changed);
+        const read = await subject.read(name);
+        const refused = read.filter((found) => found instanceof Error).length;
+        told.refused += refused;
+        told.read += read.length - refused;
+        if (refused > 0 || !name.startsWith("unfinished") || told.resumed === MAX_RESUMED) {
+          return;
         }
-      }),
-      { numRuns: EDITS / 2, seed: SEED },
-    );
-    subject.close();
-    assert.ok(told.refused > 0 && told.read > 0 && told.resumed > 0, JSON.stringify(told));
-  }));
+        told.resumed += 1;
+        const copy = await subject.copyOf("unfinished");
+        await outcome(() => pruneHere(["--out", copy, "--resume"]));
+      } finally {
+        await Deno.writeTextFile(path, before);
+      }
+    }),
+    { numRuns: EDITS / 2, seed: SEED },
+  );
+  assert.ok(told.refused > 0 && told.read > 0 && told.resumed > 0, JSON.stringify(told));
+});
 
 /** Each takes about a second. */
 const MAX_RESUMED = 10;
@@ -315,31 +315,29 @@ function jsonOf(value: unknown): object | null {
   return some && Object.keys(json).length > 0 ? json : null;
 }
 
-Deno.test("a record that was sealed anew has to agree with itself, its plan, its journal and the model", () =>
-  inTemporaryFolder(async (folder) => {
-    const subject = await Subject.make(folder);
-    const path = subject.at("finished/run.json");
-    const before = await Deno.readTextFile(path);
-    // deno-lint-ignore no-explicit-any -- an edit may do anything
-    const edits: readonly [(record: any) => void, RegExp][] = [
-      [(r) => r.layers.pruned[0].mlp.intermediateSize -= 1, /leaves other layers than run\.json/],
-      [(r) => r.layers.dense[0].mlp.intermediateSize += 1, /other layers of the model than it has/],
-      [(r) => r.ratio -= 1, /a ratio of \d+\.\d+, which its layers do not have/],
-      [(r) => r.planDigest = r.modelDigest, /is not the plan of run\.json/],
-      [(r) => r.journal = "0".repeat(16), /lacks lines that run\.json was made with/],
-      [(r) => r.frontier[0].parameters -= 1, /step 1 of its frontier: it says \d+ parameters/],
-      [(r) => r.frontier[0].ratio -= 1, /different things of step 1/],
-      [(r) => r.swaps[0].kept.pop(), /different things of the swaps after step/],
-      [(r) => r.modelDigest = r.prunedDigest, /the run belongs to the checkpoint/],
-      [(r) => r.flags.preset = "constructor", /at flags\.preset/],
-    ];
-    for (const [edit, message] of edits) {
-      const { checksum: _, ...record } = JSON.parse(before);
-      edit(record);
-      await Deno.writeTextFile(path, JSON.stringify(await seal(record)));
-      const read = await subject.read("finished/run.json");
-      const told = read.filter((found) => found instanceof Error).map(({ message }) => message);
-      assert.ok(told.some((sentence) => message.test(sentence)), `${message}: ${told.join(" | ")}`);
-    }
-    subject.close();
-  }));
+Deno.test("a record that was sealed anew has to agree with itself, its plan, its journal and the model", async () => {
+  const path = subject.at("finished/run.json");
+  const before = await Deno.readTextFile(path);
+  // deno-lint-ignore no-explicit-any -- an edit may do anything
+  const edits: readonly [(record: any) => void, RegExp][] = [
+    [(r) => r.layers.pruned[0].mlp.intermediateSize -= 1, /leaves other layers than run\.json/],
+    [(r) => r.layers.dense[0].mlp.intermediateSize += 1, /other layers of the model than it has/],
+    [(r) => r.ratio -= 1, /a ratio of \d+\.\d+, which its layers do not have/],
+    [(r) => r.planDigest = r.modelDigest, /is not the plan of run\.json/],
+    [(r) => r.journal = "0".repeat(16), /lacks lines that run\.json was made with/],
+    [(r) => r.frontier[0].parameters -= 1, /step 1 of its frontier: it says \d+ parameters/],
+    [(r) => r.frontier[0].ratio -= 1, /different things of step 1/],
+    [(r) => r.swaps[0].kept.pop(), /different things of the swaps after step/],
+    [(r) => r.modelDigest = r.prunedDigest, /the run belongs to the checkpoint/],
+    [(r) => r.flags.preset = "constructor", /at flags\.preset/],
+  ];
+  for (const [edit, message] of edits) {
+    const { checksum: _, ...record } = JSON.parse(before);
+    edit(record);
+    await Deno.writeTextFile(path, JSON.stringify(await seal(record)));
+    const read = await subject.read("finished/run.json");
+    const told = read.filter((found) => found instanceof Error).map(({ message }) => message);
+    assert.ok(told.some((sentence) => message.test(sentence)), `${message}: ${told.join(" | ")}`);
+  }
+  await Deno.writeTextFile(path, before);
+});
