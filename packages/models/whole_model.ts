@@ -1,6 +1,6 @@
 import { CheckpointFormatError, shown } from "@lopper/core";
 import type { TensorInfo, TensorStore } from "@lopper/formats";
-import { type TextLayout, type Wrapper, wrapperOf } from "./families/wrappers.ts";
+import { type TextLayout, usualSizes, type Wrapper, wrapperOf } from "./families/wrappers.ts";
 import { listed } from "./folder/folder_files.ts";
 import { withoutCode } from "./folder/code_keys.ts";
 import { renamed } from "./stored_names.ts";
@@ -63,7 +63,7 @@ export function textPartOf(whole: Json, file: string): TextPart | null {
     return value === undefined ? [] : [[key, value]];
   });
   const text = {
-    ...(type === wrapper.text && wrapper.absent),
+    ...usualSizes(String(type)),
     ...said,
     ...Object.fromEntries(inherited),
     model_type: type,

@@ -8,7 +8,7 @@ import { FileFolder } from "@lopper/files";
 import { MemoryFolder, MemorySink, openTensorStore, writeSafetensors } from "@lopper/formats";
 import { architectureFromConfig } from "./config.ts";
 import { checkConfig } from "./config_kind.ts";
-import { WRAPPERS } from "./families/wrappers.ts";
+import { usualSizes, WRAPPERS } from "./families/wrappers.ts";
 import type { Model } from "./model.ts";
 import { openModel } from "./open_model.ts";
 import { writePrunedModel } from "./pruned_model.ts";
@@ -127,6 +127,33 @@ Deno.test("whole model: what its text_config lacks is what transformers makes of
   const full = architecture.blocks.filter((block) => block.attention?.window === null);
   assert.deepEqual(full.map(({ layer }) => layer), [5, 11, 17, 23, 29]);
   assert.deepEqual(full[0].attention!.rope!.scaling, { type: "linear", factor: 8 });
+});
+
+Deno.test("whole model: sizes that a text_config leaves out are those of its class in transformers", async () => {
+  const fixture = new URL("../../tests/fixtures/config_attributes.json", import.meta.url);
+  const { attributes } = JSON.parse(await Deno.readTextFile(fixture));
+  const types = ["gemma3_text", "llama", "ministral3", "mistral", "qwen2", "qwen3"];
+  for (const type of types) {
+    const sizes = usualSizes(type);
+    assert.equal(Object.keys(sizes).length, 5, type);
+    for (const [key, size] of Object.entries(sizes)) assert.equal(size, attributes[type][key], key);
+  }
+  assert.deepEqual(usualSizes("phi3"), {});
+  assert.ok(WRAPPERS.every(({ text }) => types.includes(text)));
+  // As llava-hf/llava-v1.6-mistral-7b-hf has it.
+  const { text } = textPartOf({
+    ...{ model_type: "llava_next", image_token_index: 32000, torch_dtype: "float16" },
+    text_config: {
+      ...{ intermediate_size: 14336, max_position_embeddings: 32768, model_type: "mistral" },
+      ...{ num_key_value_heads: 8, rms_norm_eps: 1e-5, rope_theta: 1e6, sliding_window: null },
+      vocab_size: 32064,
+    },
+  }, "c")!;
+  const { architecture } = architectureFromConfig(checkConfig(text, "c"), "c");
+  assert.deepEqual(
+    [architecture.hiddenSize, architecture.layerCount, architecture.vocabSize],
+    [4096, 32, 32064],
+  );
 });
 
 Deno.test("whole model: what it says of its head and of its weights counts for its text model", () => {

@@ -6,8 +6,6 @@ export interface Wrapper {
   readonly modelType: string;
   /** `model_type` of the text model where `text_config` does not say it. */
   readonly text: string;
-  /** What `text_config` means by keys that it lacks, where no family has a default for them. */
-  readonly absent?: Readonly<Record<string, unknown>>;
   /** `tie_word_embeddings` where it is said nowhere. */
   readonly tied: boolean;
   /** Its other parts: what the names of their tensors begin with, behind what all begin with. */
@@ -39,14 +37,7 @@ const PARTS = ["vision_tower.", "multi_modal_projector."];
  * them.
  */
 export const WRAPPERS: readonly Wrapper[] = [
-  {
-    ...{ modelType: "gemma3", text: "gemma3_text", tied: true, parts: PARTS, layouts: LLAVA },
-    // Configs on the hub leave out what is so in the smallest one.
-    absent: {
-      ...{ hidden_size: 2304, intermediate_size: 9216, num_hidden_layers: 26 },
-      ...{ num_attention_heads: 8, vocab_size: 262_208 },
-    },
-  },
+  { modelType: "gemma3", text: "gemma3_text", tied: true, parts: PARTS, layouts: LLAVA },
   { modelType: "mistral3", text: "mistral", tied: true, parts: PARTS, layouts: LLAVA },
   { modelType: "llava", text: "llama", tied: false, parts: PARTS, layouts: LLAVA },
   {
@@ -59,6 +50,35 @@ export const WRAPPERS: readonly Wrapper[] = [
     layouts: [{ stored: "model.text_model.", usual: "model.", others: "model." }],
   },
 ];
+
+/** Sizes of a text model, in the order in which they are written below. */
+const SIZES = [
+  "hidden_size",
+  "intermediate_size",
+  "num_hidden_layers",
+  "num_attention_heads",
+  "vocab_size",
+] as const;
+
+/**
+ * What sizes are that a text model's config leaves out, by its `model_type`: those of its class in
+ * transformers (5.24). A model by itself has to say them; within another, those on the hub leave
+ * out what is usual.
+ */
+const USUAL_SIZES: Readonly<Record<string, readonly number[]>> = {
+  gemma3_text: [2304, 9216, 26, 8, 262_208],
+  llama: [4096, 11_008, 32, 32, 32_000],
+  ministral3: [4096, 14_336, 34, 32, 131_072],
+  mistral: [4096, 14_336, 32, 32, 32_000],
+  qwen2: [4096, 22_016, 32, 32, 151_936],
+  qwen3: [4096, 22_016, 32, 32, 151_936],
+};
+
+/** Sizes that the config of a text model may leave out, by their keys. */
+export function usualSizes(modelType: string): Readonly<Record<string, number>> {
+  const sizes = Object.hasOwn(USUAL_SIZES, modelType) ? USUAL_SIZES[modelType] : [];
+  return Object.fromEntries(sizes.map((size, i) => [SIZES[i], size]));
+}
 
 /** The wrapper of a `model_type`; undefined for any other. */
 export function wrapperOf(modelType: unknown): Wrapper | undefined {
