@@ -35,13 +35,17 @@ def width(block, *outputs):
 
 
 def layer_widths(layer):
-    """Query channels and MLP channels of a layer; false for a block that is not there."""
+    """Query channels and MLP channels of a layer; false for a block that is not there.
+
+    Of a mixture, those of an expert, the number of experts, and to how many of them a token goes.
+    """
     attention = first(layer, "self_attn", "attention", "attn")
-    mlp = layer if hasattr(layer, "fc2") else layer.mlp
-    return [
-        width(attention, "o_proj", "dense", "out_proj", "c_proj"),
-        width(mlp, "down_proj", "fc2", "dense_4h_to_h", "c_proj"),
-    ]
+    mlp = layer if hasattr(layer, "fc2") else first(layer, "mlp", "block_sparse_moe")
+    queries = width(attention, "o_proj", "dense", "out_proj", "c_proj")
+    if hasattr(mlp, "experts"):
+        count, channels = mlp.experts.num_experts, first(mlp.experts, "intermediate_dim", "intermediate_size")
+        return [queries, channels, count, first(mlp, "gate", "router").top_k]
+    return [queries, width(mlp, "down_proj", "fc2", "dense_4h_to_h", "c_proj")]
 
 
 def read(folder, request, gguf_file=None):

@@ -7,10 +7,13 @@
  * Needs Python with scripts/oracles/requirements.txt: in .venv, or named by LOPPER_PYTHON.
  */
 import {
+  allKept,
   type Architecture,
+  type Block,
   countParameters,
   densePlan,
-  type LayerPlan,
+  type KeptUnits,
+  planOfKept,
   type PrunePlan,
 } from "@lopper/core";
 import { compareLogits, type LogitDifference } from "@lopper/exports";
@@ -44,13 +47,15 @@ const FIXTURES = fileURLToPath(new URL("../fixtures/families", import.meta.url))
 const SCRIPT = new URL("read_with_transformers.py", import.meta.url);
 const NEW_TOKENS = 8;
 const TOLERANCE = 1e-3;
+/** Of the tiny models, whose sums are short. */
+const TINY_TOLERANCE = 1e-4;
 
 interface Answer {
   readonly versions: { readonly torch: string; readonly transformers: string };
   readonly class: string;
   readonly loading: Readonly<Record<string, readonly string[]>>;
   readonly parameters: number;
-  readonly layers: readonly (readonly [number | false, number | false])[];
+  readonly layers: readonly (readonly (number | false)[])[];
   readonly logits: string;
   readonly greedy: readonly number[];
   readonly uncached: readonly number[];
@@ -90,22 +95,33 @@ async function besideOwn({ model, ids }: Question, answer: Answer) {
   const { architecture } = model;
   assert.deepEqual(Object.values(answer.loading).flat(), [], "nothing missing, nothing left over");
   assert.equal(answer.parameters, countParameters(architecture).total);
-  assert.deepEqual(
-    answer.layers,
-    layersOfBlocks(architecture).map(({ attention, mlp }) => [
-      attention ? attention.queryHeads * architecture.headDim : false,
-      mlp ? mlp.intermediateSize : false,
-    ]),
-  );
+  assert.deepEqual(answer.layers, sizesOfLayers(architecture));
   const own = await byLopper(model, ids, [ids], NEW_TOKENS);
   const difference = compareLogits(own.logits, float32Of(answer.logits), architecture.vocabSize);
   return { answer, difference, greedy: own.greedy[0] };
 }
 
+/** Query channels, MLP channels, and of a mixture its experts and how many a token goes to. */
+function sizesOfLayers(architecture: Architecture) {
+  return layersOfBlocks(architecture).map(({ attention, mlp }, layer) => {
+    const mixture = architecture.blocks.find((block) => block.layer === layer && block.routing);
+    return [
+      attention ? attention.queryHeads * architecture.headDim : false,
+      mlp ? mlp.intermediateSize : false,
+      ...(mixture ? [mlp!.experts!, mixture.routing!.topK] : []),
+    ];
+  });
+}
+
 /** The same logits, but for rounding, and the same text. */
-function agrees(answer: Answer, { maxAbs }: LogitDifference, greedy: readonly number[]) {
-  assert.ok(maxAbs <= TOLERANCE, `logits off by ${maxAbs}`);
-  assert.deepEqual(answer.greedy, greedy);
+function agrees(
+  answer: Answer,
+  { maxAbs }: LogitDifference,
+  greedy: readonly number[],
+  { of, tolerance } = { of: answer.class, tolerance: TOLERANCE },
+) {
+  assert.ok(maxAbs <= tolerance, `${of}: logits off by ${maxAbs}`);
+  assert.deepEqual(answer.greedy, greedy, of);
   assert.deepEqual(answer.uncached, greedy);
   assert.deepEqual(answer.behind_padding, greedy);
 }
@@ -120,39 +136,59 @@ function test(name: string, fn: () => Promise<void>) {
   Deno.test({ name: `transformers: ${name}`, sanitizeOps: false, sanitizeResources: false, fn });
 }
 
-/**
- * What may become of the layers of a model: how each differs from a dense one, and whether that
- * needs code.
- */
-const SHAPES: Readonly<
-  Record<string, { plan: (dense: Architecture) => PrunePlan; code: boolean }>
-> = {
+/** What may become of the layers of a model. */
+interface Become {
+  /** How each differs from a dense one. */
+  readonly plan: (dense: Architecture) => PrunePlan;
+  /** Whether that needs code. */
+  readonly code: boolean;
+}
+
+const SHAPES: Readonly<Record<string, Become>> = {
   "as it was": { plan: (dense) => densePlan(dense, ""), code: false },
   "layers alike and narrower": { plan: (dense) => uniformPlan(dense, 1, 16), code: false },
-  "whole layers gone": {
-    plan: (dense) => changed(dense, (layer, i) => i === 0 ? GONE : layer),
-    code: false,
-  },
+  "whole layers gone": { plan: keeping((all, { layer }) => layer === 0 ? null : all), code: false },
   // transformers would fill these with random numbers
   "blocks gone, and no width another": {
-    plan: (dense) => changed(dense, (layer, i) => i === 0 ? { ...layer, mlp: "removed" } : layer),
+    plan: keeping((all, { layer, attention }) => layer === 0 && !attention ? null : all),
     code: true,
   },
   "KV groups of one layer gone": {
-    plan: (dense) =>
-      changed(dense, (layer, i) => i === 0 ? { ...layer, attention: { kvGroups: [1] } } : layer),
+    plan: keeping((all, { layer, attention }) =>
+      layer === 0 && attention ? { kvGroups: [1] } : all
+    ),
     code: true,
   },
   "hardly two alike": { plan: (dense) => heterogeneousPlan(dense), code: true },
 };
-const GONE = { attention: "removed", mlp: "removed" } as const;
+/** And of those that are mixtures of experts. */
+const MIXTURE_SHAPES: Readonly<Record<string, Become>> = {
+  ...SHAPES,
+  "as many experts gone in all layers": { plan: keepingExperts(() => 1), code: false },
+  "other numbers of experts by layer": {
+    plan: keepingExperts((layer) => 1 + layer % 2),
+    code: true,
+  },
+  "fewer experts than a token went to": {
+    plan: keepingExperts((layer, { experts }) => layer === 0 ? experts.length - 1 : 0),
+    code: true,
+  },
+};
 
-function changed(
-  dense: Architecture,
-  change: (layer: LayerPlan, i: number) => LayerPlan,
-): PrunePlan {
-  const { layers, ...rest } = densePlan(dense, "");
-  return { ...rest, layers: layers.map(change) };
+/** @param keep what stays of a block, of all that it has; null where it goes. */
+function keeping(keep: (all: KeptUnits, block: Block) => KeptUnits | null) {
+  return (dense: Architecture): PrunePlan => {
+    const all = allKept(dense.blocks);
+    const kept = dense.blocks.map((block, number) => keep(all[number]!, block));
+    return planOfKept(dense, kept, { modelDigest: "", removalOrder: [] });
+  };
+}
+
+/** @param gone how many of the first experts of a layer go. */
+function keepingExperts(gone: (layer: number, all: KeptUnits) => number) {
+  return keeping((all, { layer, routing }) =>
+    routing ? { experts: all.experts.slice(gone(layer, all)) } : all
+  );
 }
 
 /** Writes what a plan leaves of a model as a run does. */
@@ -204,7 +240,10 @@ for (const { modelType, fixture, plainHeads } of SHAPED) {
     inTemporaryFolder(async (folder) => {
       using source = await openModel(new FileFolder(`${FIXTURES}/${fixture}`));
       const asked = [];
-      for (const [shape, { plan, code }] of Object.entries(SHAPES)) {
+      const shapes = source.architecture.blocks.some(({ routing }) => routing)
+        ? MIXTURE_SHAPES
+        : SHAPES;
+      for (const [shape, { plan, code }] of Object.entries(shapes)) {
         const out = `${folder}/${shape.replaceAll(/\W/g, "_")}`;
         const { written, question } = await writtenBy(out, source, plan(source.architecture));
         const headsLeft = shape === "layers alike and narrower" && plainHeads === "fill";
@@ -216,7 +255,7 @@ for (const { modelType, fixture, plainHeads } of SHAPED) {
       for (const [i, { shape, written, question }] of asked.entries()) {
         using _ = question.model;
         const { answer, difference, greedy } = await besideOwn(question, answers[i]);
-        agrees(answer, difference, greedy);
+        agrees(answer, difference, greedy, { of: shape, tolerance: TINY_TOLERANCE });
         assert.equal(answer.class.startsWith("Lopper"), written.customCode, shape);
       }
     }));
@@ -286,10 +325,28 @@ for (const types of [["full", "sliding"], ["sliding", "full"]]) {
   }
 }
 
+test("a mixture that is asked how evenly experts are used, and whose layers have as many or do not", () =>
+  inTemporaryFolder(async (folder) => {
+    using source = await withConfig(folder, "mixtral", { output_router_logits: true });
+    const plans = {
+      alike: keeping((all, { layer, attention, routing }) => {
+        if (routing) return { experts: all.experts.slice(1) };
+        return layer === 0 && attention ? null : all;
+      }),
+      differing: MIXTURE_SHAPES["other numbers of experts by layer"].plan,
+    };
+    for (const [name, plan] of Object.entries(plans)) {
+      await Deno.mkdir(`${folder}/${name}`);
+      await asWritten(`${folder}/${name}`, source, plan(source.architecture));
+    }
+  }));
+
 test("what it saves again is the same model, layers of their own included", () =>
   inTemporaryFolder(async (folder) => {
-    // in float32, as the script opens them
-    for (const [i, family] of ["llama-sharded", "qwen3"].entries()) {
+    // in float32, as the script opens them; of mixtures, one with a tensor for each expert, and one
+    // with a tensor for all
+    const families = ["llama-sharded", "qwen3", "mixtral", "granitemoe"];
+    for (const [i, family] of families.entries()) {
       using source = await openModel(new FileFolder(`${FIXTURES}/${family}`));
       const save = `${folder}/${i}/saved`;
       const plan = heterogeneousPlan(source.architecture);

@@ -37,8 +37,13 @@ export function heterogeneousPlan(architecture: Architecture, modelDigest = ""):
   const kept = architecture.blocks.map((block): KeptUnits | null => {
     const turn = block.layer % 4;
     const { kvGroups, channels, experts } = sizeOf(block);
-    // A router wants as many experts as it chooses: all stay, or none.
-    if (experts) return turn >= 2 ? null : { experts: range(experts) };
+    if (experts) {
+      // A token goes to as many as before.
+      const least = experts - block.routing!.topK;
+      return turn >= 2 ? null : {
+        experts: range(experts).filter((e) => turn === 0 || e % 2 === 0 || e > least),
+      };
+    }
     if (kvGroups) {
       if (turn === 0 || turn === 3) return null;
       return { kvGroups: turn === 1 ? [kvGroups - 1] : range(kvGroups) };
@@ -50,21 +55,26 @@ export function heterogeneousPlan(architecture: Architecture, modelDigest = ""):
   return planOfKept(architecture, kept, { modelDigest, removalOrder: [] });
 }
 
-/** A plan after which all layers are alike: they keep the first KV groups and channels. */
+/**
+ * A plan after which all layers are alike: they keep the first KV groups and channels, and as many
+ * experts as a token goes to.
+ */
 export function uniformPlan(
-  { layerCount }: Architecture,
+  architecture: Architecture,
   groups: number,
   channels: number,
   modelDigest = "",
 ): PrunePlan {
-  const first = (n: number) => Array.from({ length: n }, (_, i) => i);
-  const layer = { attention: { kvGroups: first(groups) }, mlp: { channels: first(channels) } };
-  return {
-    modelDigest,
-    removalOrder: [],
-    layers: Array.from({ length: layerCount }, () => layer),
-  };
+  const kept = architecture.blocks.map(({ dimensions, routing }): KeptUnits => {
+    const counts: KeptCounts = { kvGroups: groups, channels, experts: routing?.topK };
+    return Object.fromEntries(
+      dimensions.map(({ name }) => [name, Array.from({ length: counts[name]! }, (_, i) => i)]),
+    );
+  });
+  return planOfKept(architecture, kept, { modelDigest, removalOrder: [] });
 }
+
+type KeptCounts = Readonly<Record<string, number | undefined>>;
 
 /** What is gone of SmolLM2-135M: the blocks are ones that a search took first. */
 const SMOLLM2 = {

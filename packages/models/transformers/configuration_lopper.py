@@ -8,6 +8,7 @@ LopperLlamaConfig for Llama's, so that only that family needs to be in the insta
 import transformers
 
 # What may be another in each layer; where a family has no such key, all layers are alike in it.
+EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")
 WIDTHS = (
     "num_attention_heads",
     "num_key_value_heads",
@@ -15,6 +16,7 @@ WIDTHS = (
     "shared_intermediate_size",
     "ffn_dim",
     "n_inner",
+    *EXPERTS,
 )
 
 
@@ -48,6 +50,9 @@ class _PrunedConfig:
             # Before 5.14 transformers keeps the key as it stands.
             own = {int(layer): keys for layer, keys in given.items()}.get(index, {})
             keys = {name: self.attribute_map.get(name, name) for name in self._widths()}
+            if any(getattr(self, name) for name in EXPERTS if name in keys):
+                # Some versions fill experts with random numbers, since other tensors hold them there.
+                raise ImportError(f"mixtures of experts need transformers 5.14, and this is {transformers.__version__}")
             return {name: own.get(key, getattr(self, name)) for name, key in keys.items()}, own.get("skip", ())
         layer = given[index]
         return {name: getattr(layer, name) for name in self._widths()}, getattr(layer, "skip", ())
@@ -60,6 +65,10 @@ class _PrunedConfig:
     def layer_config(self, index, **other):
         """The configuration with which the blocks of a layer are built; a missing block has the usual widths."""
         widths, _ = self._layer(index)
+        experts = next((widths[name] for name in EXPERTS if widths.get(name)), 0)
+        if experts > 0:
+            # No token goes to more of them than there are.
+            widths["num_experts_per_tok"] = min(self.num_experts_per_tok, experts)
         return LayerConfig(self, **{**widths, **other})
 
     def has_block(self, index, kind):

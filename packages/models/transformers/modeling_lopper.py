@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 
 from torch import nn
 from transformers.pytorch_utils import Conv1D
+from transformers.utils import logging
 
 from .configuration_lopper import config_class
+
+logger = logging.get_logger(__name__)
 
 PRE = {"attention": ("input_layernorm", None), "mlp": ("post_attention_layernorm", None)}
 POST = {"attention": (None, "post_attention_layernorm"), "mlp": (None, "post_feedforward_layernorm")}
@@ -18,6 +21,7 @@ BOTH = {
     "mlp": ("pre_feedforward_layernorm", "post_feedforward_layernorm"),
 }
 SHARED = {"attention": ("input_layernorm", None), "mlp": ("input_layernorm", None)}
+MIXTURE = "block_sparse_moe"
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,7 @@ FAMILIES = {
     "GraniteMoeHybrid": Family(blocks={"attention": ("self_attn",), "mlp": ("shared_mlp",)}),
     "Olmo2": Family(norms=POST),
     "Olmo3": Family(norms=POST),
+    "Olmoe": Family(own_projections=True),
     "Phi": Family(norms=SHARED, parallel=True, output="dense", own_projections=True),
     "StableLm": Family(own_projections=True),
 }
@@ -94,6 +99,9 @@ class _PrunedLayer:
     def __init__(self, config, index):
         own = config.layer_config(index)
         super().__init__(config.layer_config(index, **self._fitting_heads(own)), index)
+        # Mixtures of experts have a name of their own in some families and versions of transformers.
+        blocks = self.family.blocks
+        self.blocks = blocks if hasattr(self, blocks["mlp"][0]) else {**blocks, "mlp": (MIXTURE,)}
         # Some models of a family are parallel, and others are not; of some, both blocks have a norm even then.
         self.is_parallel = self.family.parallel or getattr(self, "use_parallel_residual", False)
         has_both = getattr(self, "post_attention_layernorm", None) is not None
@@ -114,7 +122,7 @@ class _PrunedLayer:
                     setattr(self, norm, None)
 
     def _attention(self):
-        return getattr(self, self.family.blocks["attention"][0])
+        return getattr(self, self.blocks["attention"][0])
 
     def _fitting_heads(self, own):
         """Heads with which attention can be built, where it takes their size from their number."""
@@ -149,21 +157,29 @@ class _PrunedLayer:
             if hasattr(getattr(attention, name, None), "norms"):
                 norms = type(getattr(attention, name))(own.head_dim, count, eps=own.layer_norm_eps)
                 setattr(attention, name, norms)
+        for name, count in {"q_norm": heads, "k_norm": kv_heads}.items():
+            norm = getattr(attention, name, None)
+            if norm is not None:
+                # OLMoE has one over all heads.
+                setattr(attention, name, type(norm)(count * own.head_dim, eps=norm.variance_epsilon))
         attention.num_heads, attention.num_key_value_heads = heads, kv_heads
         attention.num_key_value_groups = heads // kv_heads
 
     def _remove(self, kind):
-        for name in self.family.blocks[kind]:
+        for name in self.blocks[kind]:
             setattr(self, name, None)
 
     def _has(self, kind):
-        return getattr(self, self.family.blocks[kind][0]) is not None
+        return getattr(self, self.blocks[kind][0]) is not None
 
     def _computed(self, kind, hidden_states, *args, **kwargs):
         if kind == "attention":
             return self._attention()(hidden_states, *args, **kwargs)[0]
-        first, *rest = self.family.blocks[kind]
+        first, *rest = self.blocks[kind]
         hidden_states = getattr(self, first)(hidden_states)
+        if isinstance(hidden_states, tuple):
+            # Some mixtures say where tokens went, too.
+            hidden_states = hidden_states[0]
         for name in rest:
             hidden_states = getattr(self, name)(self.activation_fn(hidden_states))
         return hidden_states
@@ -205,7 +221,18 @@ class _PrunedForCausalLM:
         path, _, name = self.layer_class.family.layers.rpartition(".")
         layers = nn.ModuleList(self.layer_class(config, index) for index in range(count))
         setattr(self.get_submodule(path), name, layers)
+        if hasattr(self, "num_experts"):
+            self._balance({module.num_experts for module in layers.modules() if hasattr(module, "num_experts")})
         self.post_init()
+
+    def _balance(self, counts):
+        """Has the loss by which training keeps all experts in use speak of those that there are, if layers have as many."""
+        if len(counts) == 1:
+            (self.num_experts,) = counts
+            self.num_experts_per_tok = min(self.num_experts_per_tok, self.num_experts)
+        elif len(counts) > 1 and self.config.output_router_logits:
+            logger.warning(f"output_router_logits is passed over: numbers of experts by layer are {sorted(counts)}")
+            self.config.output_router_logits = False
 
 
 def model_class(family):
