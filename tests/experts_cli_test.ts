@@ -4,6 +4,7 @@ import {
   architectureFromConfig,
   checkConfig,
   declaredTensors,
+  type Model,
   openModel,
   packedEntries,
 } from "@lopper/models";
@@ -98,6 +99,39 @@ test("the preset takes experts alone, as many in every layer, and what is writte
   await doneHere(reap);
   const { rankings } = await readJson(`${folder}/q/run.json`);
   assert.deepEqual(rankings.map(({ ranking }: { ranking: string }) => ranking), ["reap"]);
+});
+
+test("those that stay are scaled where that helps, in every bit as the journal says", async (folder) => {
+  const source = await mixture(`${folder}/m`);
+  const args = ["prune", source, ...await texts(folder), ...QUICK, "--samples", "12"];
+  const recovered = [...args, "--width-samples", "6", "--recover", "auto", "--ratio", "8"];
+  await doneHere([...recovered, "--preset", "experts", "--out", `${folder}/p`]);
+  const { recovery } = await readJson(`${folder}/p/run.json`);
+  const journal = (await Deno.readTextFile(`${folder}/p/journal.jsonl`)).trim().split("\n");
+  const scaled = journal.map((line) => JSON.parse(line))
+    .filter(({ type, kind, kept }) => type === "refit" && kind === "experts" && kept)
+    .map(({ layer }) => layer);
+  assert.ok(recovery.kept >= scaled.length && scaled.length > 0, JSON.stringify(recovery));
+  const { layers } = await readJson(`${folder}/p/lopper_plan.json`);
+  using dense = await openModel(new FileFolder(source));
+  using pruned = await openModel(new FileFolder(`${folder}/p`));
+  for (let layer = 0; layer < LAYERS; layer++) {
+    const kept: readonly number[] = layers[layer].experts.experts;
+    const values = ({ store }: Model, projection: string) =>
+      store.readFloat32(`model.layers.${layer}.mlp.experts.${projection}_proj.weight`);
+    for (const projection of ["gate", "up", "down"]) {
+      const [was, is] = [await values(dense, projection), await values(pruned, projection)];
+      const size = was.length / EXPERTS;
+      for (const [place, expert] of kept.entries()) {
+        const before = was.subarray(expert * size, (expert + 1) * size);
+        const after = is.subarray(place * size, (place + 1) * size);
+        const scale = after[0] / before[0];
+        const changes = projection === "down" && scaled.includes(layer);
+        assert.equal(scale !== 1, changes, `${projection} of layer ${layer}: ${scale}`);
+        after.forEach((value, i) => assert.ok(Math.abs(value - scale * before[i]) < 1e-6));
+      }
+    }
+  }
 });
 
 test("each layer by itself where that is asked for, against blocks and heads; inspect says what there is", async (folder) => {

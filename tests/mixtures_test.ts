@@ -197,6 +197,44 @@ Deno.test({
 });
 
 Deno.test({
+  name: "mixtures: what experts are multiplied with is rounded as the checkpoint holds it",
+  sanitizeOps: false,
+  sanitizeResources: false,
+  async fn() {
+    await using backend = await BACKENDS.reference();
+    const scales = Float32Array.of(0.7, 1, 1.3, -0.2);
+    for (const dtype of ["F32", "BF16"] as const) {
+      const { model } = modelOf([MIXTURE], valuesOf, dtype);
+      const rounded = (values: Float32Array) => toFloat32(dtype, fromFloat32(dtype, values));
+      const read = (name: string) => {
+        const values = rounded(valuesOf(name));
+        const part = /\.down(_bias)?$/.exec(name);
+        if (!part) return values;
+        const size = part[1] ? HIDDEN : HIDDEN * INNER;
+        const scaleOf = (i: number) => scales[ORDER.indexOf(Math.floor(i / size))] ?? 1;
+        return rounded(values.map((value, i) => scaleOf(i) * value));
+      };
+      for (const options of [{}, { expandedBytes: 0 }, { expandedBytes: 0, expertBytes: 0 }]) {
+        const weights = await LaidOutWeights.load(model, {
+          ...options,
+          ranking: [{ experts: ORDER }],
+        });
+        await using decoder = new Decoder(backend, weights);
+        const size = { experts: scales.length };
+        const before = weights.replaceExpertScales(0, size, scales);
+        assert.deepEqual([...before], [1, 1, 1, 1]);
+        assert.deepEqual(weights.expertScales(0, size), scales);
+        const input = { batch: 1, length: TOKENS, data: INPUT };
+        const { data } = await decoder.runBlock(0, [size], input);
+        const wanted = expected(MIXTURE, ORDER.slice(0, 4), read);
+        const off = maxAbsDifference(data, wanted.out);
+        assert.ok(off < 40 * TOLERANCE, `${dtype}, ${JSON.stringify(options)}: off by ${off}`);
+      }
+    }
+  },
+});
+
+Deno.test({
   name: "mixtures: another ranking moves experts with their rows of the router",
   sanitizeOps: false,
   sanitizeResources: false,

@@ -2,6 +2,7 @@ import { type Backend, openBackend } from "@lopper/backends";
 import {
   type Block,
   denseShape,
+  isExpertOutput,
   isFloatDType,
   keptFirst,
   keptOf,
@@ -35,7 +36,15 @@ import {
 } from "./support/tiny_models.ts";
 
 const LENGTH = 10;
-const SEEDS = 14;
+/** Models of which some are pruned, by what they are: which families, and how many. */
+const KINDS = {
+  "tiny models": { families: LIKE_LLAMA, seeds: 14, kept: 3 },
+  "tiny mixtures": {
+    families: ["gpt_oss", "granitemoe", "mixtral", "olmoe", "qwen2_moe", "qwen3_moe"],
+    seeds: 6,
+    kept: 2,
+  },
+} as const;
 
 interface Case {
   readonly backend: Backend;
@@ -57,7 +66,8 @@ async function refitted(
   const decoder = new Decoder(backend, await LaidOutWeights.load(model, { ranking }));
   const lines: RecoveryLine[] = [];
   const dtypeOf = (block: Block) => {
-    const { dtype } = weightsOfBlock(model, block).get(outputProjection(block).name)!;
+    const written = block.weights.find(isExpertOutput) ?? outputProjection(block);
+    const { dtype } = weightsOfBlock(model, block).get(written.name)!;
     assert.ok(isFloatDType(dtype));
     return dtype;
   };
@@ -70,10 +80,11 @@ async function refitted(
   for (; !event.done; event = await events.next()) lines.push(event.value.line);
   const result: RecoveryResult = event.value;
   const refit: Refit = (block) => {
+    if (!result.refitted.includes(block)) return null;
+    if (decoder.blocks[block].routing) return decoder.weights.expertScales(block, shape[block]!);
     const projection = outputProjection(decoder.blocks[block]).name;
-    return result.refitted.includes(block)
-      ? decoder.weights.block(block, shape[block]!).find(({ name }) => name === projection)!.data
-      : null;
+    return decoder.weights.block(block, shape[block]!)
+      .find(({ name }) => name === projection)!.data;
   };
   const files = await written(model, plan, refit);
   await decoder.dispose();
@@ -103,18 +114,20 @@ async function lossOfFiles(
 
 const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
 
-Deno.test({
+const onRandom = (what: keyof typeof KINDS) => ({
   name:
-    "recovery: on random tiny models, text that chose nothing never loses by a refit, and a resumed one is the same",
+    `recovery: on random ${what}, text that chose nothing never loses by a refit, and a resumed one is the same`,
   sanitizeOps: false,
   sanitizeResources: false,
   async fn() {
+    const { families, seeds, kept: least } = KINDS[what];
+    const mixtures = { tried: 0, kept: 0 };
     const { backend } = await openBackend("cpu", { threads: 1 });
     let judgedOtherwise = 0;
     const verdicts = { kept: 0, against: 0, none: 0 };
-    for (let seed = 1; seed <= SEEDS; seed++) {
+    for (let seed = 1; seed <= seeds; seed++) {
       const random = new Random(seed);
-      const model = await openModel(await tinyModel(random, { families: LIKE_LLAMA }));
+      const model = await openModel(await tinyModel(random, { families }));
       const shape = randomShape(model.architecture, random);
       const plan = planOfShape(
         model.architecture,
@@ -137,6 +150,9 @@ Deno.test({
       for (const { kept, before, after } of lines) {
         assert.equal(kept, mean(after) < mean(before), `seed ${seed}`);
       }
+      const scaled = lines.filter((line) => line.type === "refit" && line.kind === "experts");
+      mixtures.tried += scaled.length;
+      mixtures.kept += scaled.filter(({ kept }) => kept).length;
       const { test } = result;
       verdicts[test === null ? "none" : test.kept ? "kept" : "against"] += 1;
       test?.before.forEach((nll, i) =>
@@ -160,9 +176,14 @@ Deno.test({
     }
     await backend[Symbol.asyncDispose]();
     assert.ok(judgedOtherwise > 0);
-    assert.ok(verdicts.kept >= 3 && verdicts.kept < SEEDS, JSON.stringify(verdicts));
+    assert.ok(verdicts.kept >= least && verdicts.kept < seeds, JSON.stringify(verdicts));
+    if (what === "tiny mixtures") {
+      assert.ok(mixtures.kept > 0 && mixtures.tried > mixtures.kept, JSON.stringify(mixtures));
+    }
   },
 });
+Deno.test(onRandom("tiny models"));
+Deno.test(onRandom("tiny mixtures"));
 
 Deno.test({
   name: "recovery: a refit is the ridge regression toward the weights that are there",

@@ -2,6 +2,7 @@ import { REFIT_TOKENS, refitBytes, refitTokens } from "@lopper/recovery";
 import { denseShape, headsOf, withShape } from "@lopper/core";
 import assert from "node:assert/strict";
 import { tinyArchitecture } from "@lopper/search/testing";
+import { MIXTURE } from "./support/mixture.ts";
 
 /** A model whose MLPs have so many channels in one layer, and fewer in the others. */
 function withWidth(channels: number) {
@@ -24,7 +25,11 @@ Deno.test("recovery: 32 tokens are learnt from for each input of the widest proj
 Deno.test("recovery: the memory for hidden states is for the tokens that are learnt from, and no more", () => {
   const narrow = withWidth(512);
   const wider = { ...narrow, hiddenSize: narrow.hiddenSize + 1 };
-  const more = refitBytes(wider) - refitBytes(narrow);
+  const more = refitBytes(wider, 64) - refitBytes(narrow, 64);
   assert.ok(more >= 4 * refitTokens(narrow));
   assert.ok(more < 4 * 3 * REFIT_TOKENS);
+  assert.equal(refitBytes(narrow, 64), refitBytes(narrow, 128));
+  const mixture = { ...narrow, blocks: [...narrow.blocks, MIXTURE] };
+  const batch = refitBytes(mixture, 128) - refitBytes(mixture, 64);
+  assert.equal(batch, 4 * 3 * 64 * narrow.hiddenSize, "a token goes to three experts");
 });

@@ -206,6 +206,14 @@ export function hasOutputProjection(block: Block): boolean {
   return findOutputProjection(block) !== undefined;
 }
 
+/**
+ * Whether the experts of a mixture write by this weight: all that they put out is multiplied with a
+ * number where their parts of these are.
+ */
+export function isExpertOutput({ name, stacked }: DeclaredWeight): boolean {
+  return stacked === true && (name === "down" || name === "down_bias");
+}
+
 function findOutputProjection({ weights }: Block): DeclaredWeight | undefined {
   return weights.find((weight) => unitAxis(weight)?.at === 1);
 }

@@ -67,6 +67,7 @@ export {
   haveWeight,
   indexOfPart,
   innerWidth,
+  isExpertOutput,
   macsOfBlock,
   mainUnits,
   type NormPlacement,

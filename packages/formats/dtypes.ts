@@ -1,4 +1,4 @@
-import { type DType, DTYPE_BYTES, type FloatDType } from "@lopper/core";
+import { type DType, DTYPE_BYTES, type FloatDType, isFloatDType } from "@lopper/core";
 
 /** The weight dtypes of 16 bits a value. */
 export type HalfDType = Exclude<FloatDType, "F32">;
@@ -99,4 +99,13 @@ export function fromFloat32(dtype: FloatDType, values: Float32Array): Uint8Array
       : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
   }
   return new Uint8Array(halves.buffer);
+}
+
+/**
+ * Values times a factor, encoded in the dtype that they come from.
+ * @throws {TypeError} for a dtype that holds no floating-point numbers, or more than float32 does.
+ */
+export function scaledBy(dtype: DType, values: Float32Array, factor: number): Uint8Array {
+  if (!isFloatDType(dtype)) throw new TypeError(`${dtype} holds no new weights`);
+  return fromFloat32(dtype, values.map((value) => value * factor));
 }

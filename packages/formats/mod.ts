@@ -2,7 +2,7 @@
 export { type ByteSink, MemorySink } from "./byte_sink.ts";
 export { BlobSource, type ByteSource, checkRange, MemorySource } from "./byte_source.ts";
 export { decodeText } from "./decode_text.ts";
-export { expandInto, fromFloat32, type HalfDType, isHalf, toFloat32 } from "./dtypes.ts";
+export { expandInto, fromFloat32, type HalfDType, isHalf, scaledBy, toFloat32 } from "./dtypes.ts";
 export { finiteFloat32, finiteHalves } from "./finite_values.ts";
 export { type GgufHeader, type GgufTensor, readGgufHeader } from "./gguf/header.ts";
 export { GgufMetadata, type MetadataEntry } from "./gguf/metadata.ts";

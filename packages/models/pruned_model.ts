@@ -1,5 +1,6 @@
 import {
   DTYPE_BYTES,
+  isExpertOutput,
   isFloatDType,
   type KeptByBlock,
   keptOf,
@@ -8,13 +9,21 @@ import {
   unitAxis,
   unitIndices,
 } from "@lopper/core";
-import { fromFloat32, type OpenSink, type TensorEntry, type TensorInfo } from "@lopper/formats";
+import {
+  fromFloat32,
+  type OpenSink,
+  scaledBy,
+  type TensorEntry,
+  type TensorInfo,
+  toFloat32,
+} from "@lopper/formats";
 import type { Model, Weight } from "./model.ts";
 import { writeCheckpoint, type WrittenCheckpoint } from "./write_checkpoint.ts";
 
 /**
  * The columns that a block's output projection keeps with new values, transposed: `[kept, out]`,
- * ascending; null where they stay as they are in the checkpoint.
+ * ascending; of a mixture, what the outputs of the experts that it keeps are multiplied with. Null
+ * where they stay as they are in the checkpoint.
  * @param block its number.
  */
 export type Refit = (block: number) => Float32Array | null;
@@ -74,7 +83,8 @@ function prunedTensor(
   const block = blocks.findIndex(({ layer, kind }) => layer === role.layer && kind === role.part);
   const units = kept[block];
   if (!units) return isReadNext(model, kept, block, role.weight) ? whole : undefined;
-  const axis = unitAxis(blocks[block].weights.find(({ name }) => name === role.weight)!);
+  const weight = blocks[block].weights.find(({ name }) => name === role.weight)!;
+  const axis = unitAxis(weight);
   if (!axis) return whole;
 
   const indices = unitIndices(axis, units[axis.dimension]);
@@ -87,7 +97,8 @@ function prunedTensor(
       data: () => Promise.resolve(encodeTransposed(tensor, refitted, rows)),
     };
   }
-  if (indices.length === tensor.shape[axis.at]) return whole;
+  const scales = isExpertOutput(weight) ? refit?.(block) : null;
+  if (!scales && indices.length === tensor.shape[axis.at]) return whole;
   const elementBytes = DTYPE_BYTES[tensor.dtype];
   const [rows, columns = 1] = tensor.shape;
   if (axis.at === 0) {
@@ -95,7 +106,10 @@ function prunedTensor(
     return {
       ...whole,
       shape: [indices.length, ...tensor.shape.slice(1)],
-      data: () => readRows(model, tensor, indices, rowBytes),
+      data: async () => {
+        const kept = await readRows(model, tensor, indices, rowBytes);
+        return scales ? scaledRows(tensor, kept, scales) : kept;
+      },
     };
   }
   return {
@@ -144,6 +158,17 @@ async function readRows(
     out.set(bytes, i * rowBytes);
     i = end;
   }
+  return out;
+}
+
+/** Experts, one after the other, each times its factor. */
+function scaledRows({ dtype }: TensorInfo, bytes: Uint8Array, scales: Float32Array): Uint8Array {
+  const out = new Uint8Array(bytes.length);
+  const length = bytes.length / scales.length;
+  scales.forEach((scale, i) => {
+    const values = toFloat32(dtype, bytes.subarray(i * length, (i + 1) * length));
+    out.set(scaledBy(dtype, values, scale), i * length);
+  });
   return out;
 }
 

@@ -1,9 +1,9 @@
 import { Products } from "@lopper/algebra";
-import { denseShape, mean, outputProjection, type Shape } from "@lopper/core";
+import { denseShape, mean, type Shape } from "@lopper/core";
 import type { BatchLosses, Criterion } from "@lopper/importance";
-import { fitBatches, momentsOf } from "./moments.ts";
+import { type Fitted, fittedOf } from "./fitted.ts";
 import { advance, batched, begin, lossesOf, lossOf, type Pass, type PassPair } from "./pass.ts";
-import { bestFit, type Fit, fitOf, LAMBDAS, type Projection } from "./refit.ts";
+import { LAMBDAS } from "./refit.ts";
 import type { RefitModel, RefitTexts } from "./refit_task.ts";
 
 /** Both texts on their way. */
@@ -63,27 +63,27 @@ export class BlockRefits {
 
   /** Does what was recorded: the same fit, found again. */
   async again(block: number, lambda: number) {
-    const [fit] = await this.#fits(block, [lambda]);
-    this.#put(block, fit.rows);
+    const fitted = this.#fitted(block);
+    const [fit] = await fitted.fits(this.#passes.calibration, [lambda]);
+    fitted.put(fit.rows);
   }
 
   /**
-   * Fits the projection of a block and judges the fit; what does not help is taken back. Null where
+   * Fits what a block writes by and judges the fit; what does not help is taken back. Null where
    * nothing fits.
    * @param known loss of each sequence that is chosen on, as it is before; null where it has to be
    *   found.
    */
   async attempt(block: number, known: readonly number[] | null): Promise<Attempt | null> {
-    const { decoder, shape } = this.#model;
-    const fits = await this.#fits(block, LAMBDAS);
-    const batches = fitBatches(this.#products, decoder, shape, this.#passes.validation);
-    const best = await bestFit(this.#products, fits, batches);
+    const fitted = this.#fitted(block);
+    const fits = await fitted.fits(this.#passes.calibration, LAMBDAS);
+    const best = await fitted.best(fits, this.#passes.validation);
     if (!best) return null;
     const before = known ?? await this.#loss();
-    const old = this.#put(block, best.rows);
+    const old = fitted.put(best.rows);
     const after = await this.#loss();
     const kept = mean(after) < mean(before);
-    if (!kept) this.#put(block, old);
+    if (!kept) fitted.put(old);
     return { lambda: best.lambda, before, after, kept };
   }
 
@@ -91,35 +91,8 @@ export class BlockRefits {
     return this.#products.dispose();
   }
 
-  /** Those of the fits that there are. */
-  async #fits(block: number, lambdas: readonly number[]): Promise<readonly Fit[]> {
-    const { decoder, shape } = this.#model;
-    const moments = await momentsOf(
-      this.#products,
-      fitBatches(this.#products, decoder, shape, this.#passes.calibration),
-    );
-    const fits: Fit[] = [];
-    for (const lambda of lambdas) {
-      const fit = await fitOf(this.#products, moments, this.#projection(block), lambda);
-      if (fit) fits.push(fit);
-    }
-    return fits;
-  }
-
-  /** As it is now; good until the decoder runs. */
-  #projection(block: number): Projection {
-    const { decoder, shape, dtypeOf } = this.#model;
-    const described = decoder.blocks[block];
-    const projection = outputProjection(described).name;
-    const { data } = decoder.weights.block(block, shape[block]!)
-      .find(({ name }) => name === projection)!;
-    return { rows: data, dtype: dtypeOf(described) };
-  }
-
-  /** Puts a projection in the place of another, which it returns. */
-  #put(block: number, rows: Float32Array): Float32Array {
-    const { decoder, shape } = this.#model;
-    return decoder.weights.replaceOutput(block, shape[block]!, rows);
+  #fitted(block: number): Fitted {
+    return fittedOf(this.#model, this.#products, block);
   }
 
   #loss(): Promise<readonly number[]> {

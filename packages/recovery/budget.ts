@@ -14,15 +14,17 @@ export function refitTokens(architecture: Architecture): number {
 }
 
 /**
- * Bytes that a refit takes beside the weights: matrices of its equations for the widest block, and
- * the hidden states of its text through both models.
+ * Bytes that a refit takes beside the weights: matrices of its equations for the widest block, the
+ * hidden states of its text through both models, and what experts add to the tokens of a batch.
  */
-export function refitBytes(architecture: Architecture): number {
-  const { hiddenSize } = architecture;
-  const widest = widestInner(architecture.blocks);
+export function refitBytes(architecture: Architecture, batchTokens: number): number {
+  const { hiddenSize, blocks } = architecture;
+  const widest = widestInner(blocks);
+  const routed = Math.max(0, ...blocks.map(({ routing }) => routing?.topK ?? 0)) * batchTokens;
   // Gram matrix, the factor, and what is copied of either; right side, fits and what solving holds.
   return 4 *
-    (3 * widest ** 2 + 8 * widest * hiddenSize + 3 * refitTokens(architecture) * hiddenSize);
+    (3 * widest ** 2 + 8 * widest * hiddenSize + 3 * refitTokens(architecture) * hiddenSize +
+      routed * hiddenSize);
 }
 
 /**

@@ -1,7 +1,7 @@
-import { hasOutputProjection } from "@lopper/core";
 import { type BlockRefit, costBetween, type RecoveryLine } from "@lopper/search";
 import { type Attempt, BlockRefits } from "./block_refits.ts";
 import type { RefitModel, RefitRun, RefitTexts } from "./refit_task.ts";
+import { isFitted } from "./fitted.ts";
 import { stopsOf } from "./stops.ts";
 
 /** What is new, or was recorded before. */
@@ -19,8 +19,8 @@ export interface CourseResult {
 
 /**
  * Goes through both models block by block, and refits the output projection of every block that
- * stays where something is gone; experts of a mixture have none together, and stay as they are. A
- * refit stays in the decoder's weights if the mean loss on the text to choose on falls.
+ * stays where something is gone, or of a mixture what its experts are multiplied with. A refit
+ * stays in the decoder's weights if the mean loss on the text to choose on falls.
  */
 export async function* refitBlocks(
   model: RefitModel,
@@ -45,8 +45,8 @@ export async function* refitBlocks(
         line.type === "refit" && line.layer === ref.layer && line.kind === ref.kind
       );
       // Where all were tested, every refit that was tried is known.
-      const isFitted = stop.refit && hasOutputProjection(blocks[stop.block]);
-      if (isFitted && (known || !judged)) {
+      const fits = stop.refit && isFitted(blocks[stop.block]);
+      if (fits && (known || !judged)) {
         if (known) yield { line: known, resumed: true };
         if (known?.kept) await refits.again(stop.block, known.lambda);
         const attempt: Attempt | null = known ?? await refits.attempt(stop.block, loss);

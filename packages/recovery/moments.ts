@@ -56,7 +56,7 @@ export async function momentsOf(
 }
 
 /** In place. */
-function scaled(values: Float32Array, factor: number): Float32Array {
+export function scaled(values: Float32Array, factor: number): Float32Array {
   if (factor !== 1) { for (let i = 0; i < values.length; i++) values[i] *= factor; }
   return values;
 }

@@ -154,7 +154,7 @@ Deno.test("report: the ranking of what went, and every refit that was tried, are
   ]);
   assert.match(
     textOf(page),
-    /Of 2 output projections .* 1 helped by itself, and 1 stayed: .* from 25\.00 to 20\.00 \(−20\.0 %\)/,
+    /Of 2 block outputs .* 1 helped by itself, and 1 stayed: .* from 25\.00 to 20\.00 \(−20\.0 %\)/,
   );
   assert.deepEqual(tableOf(page, "Refits, block by block").slice(1), [
     ["0", "MLP", "1", "0.1", "−0.100", "yes"],

@@ -95,7 +95,7 @@ export function planMemory(needs: MemoryNeeds, budget: number): MemoryPlan {
       apart("the ranking", ["its equations and hidden states", bytes], "--ranking energy");
     }
     if (needs.recovers) {
-      const bytes = refitBytes(architecture);
+      const bytes = refitBytes(architecture, batchTokens);
       apart(
         "recovery",
         ["the equations and hidden states of recovery", bytes],

@@ -1,5 +1,6 @@
 import {
   type Block,
+  isExpertOutput,
   isFloatDType,
   keptFirst,
   keptOf,
@@ -75,6 +76,7 @@ export async function recover(
   const { refitted } = event.value;
   const refit: Refit = (block) => {
     if (!refitted.includes(block)) return null;
+    if (decoder.blocks[block].routing) return decoder.weights.expertScales(block, shape[block]!);
     const projection = outputProjection(decoder.blocks[block]).name;
     return decoder.weights.block(block, shape[block]!)
       .find(({ name }) => name === projection)!.data;
@@ -96,7 +98,8 @@ function summary({ tried, helped, refitted, test }: RecoveryResult): Recovery {
 }
 
 function projectionDType(model: Model, block: Block) {
-  const { dtype, name } = weightsOfBlock(model, block).get(outputProjection(block).name)!;
+  const written = block.weights.find(isExpertOutput) ?? outputProjection(block);
+  const { dtype, name } = weightsOfBlock(model, block).get(written.name)!;
   if (isFloatDType(dtype)) return dtype;
   throw new UsageError(
     `--recover auto writes new weights, and ${name} is ${dtype}; it needs F32, F16 or BF16`,

@@ -4,7 +4,7 @@ import { blockGraph, blockGraphKey, type Capture } from "@lopper/graphs";
 import type { GraphRuns } from "./graph_runs.ts";
 import type { AttentionMask, HiddenStates, KeyValues } from "./hidden_states.ts";
 import { type AttentionRun, TokenFeeds } from "./token_feeds.ts";
-import { type ExpertSums, Mixtures } from "./mixtures.ts";
+import { type ExpertSums, type MixtureRun, Mixtures } from "./mixtures.ts";
 import { weightFeeds } from "./weight_feeds.ts";
 import type { LaidOutWeights } from "./weight_layout.ts";
 
@@ -21,6 +21,8 @@ export interface BlockRunOptions {
   readonly mask?: AttentionMask;
   /** What to capture of the activation that enters the block's last projection. */
   readonly capture?: Capture;
+  /** Of a mixture: hears of what each expert adds. */
+  readonly onRouted?: MixtureRun["onRouted"];
 }
 
 /** What a block makes of its input. */
@@ -66,7 +68,7 @@ export class Blocks {
   ): Promise<BlockOutput> {
     const { block, graph } = this.#blocks[number];
     const { capture } = options;
-    if (block.routing) return await this.#mixture(number, size, input);
+    if (block.routing) return await this.#mixture(number, size, input, options);
     const attended = this.#attention(block, size, input, options);
     const { hiddenSize, norm } = this.#architecture;
     const parallel = block.parallel && input.base !== undefined;
@@ -95,10 +97,15 @@ export class Blocks {
     };
   }
 
-  async #mixture(number: number, size: BlockSize, input: HiddenStates): Promise<BlockOutput> {
+  async #mixture(
+    number: number,
+    size: BlockSize,
+    input: HiddenStates,
+    { onRouted }: BlockRunOptions,
+  ): Promise<BlockOutput> {
     const { block } = this.#blocks[number];
     const sees = block.parallel ? input.base : undefined;
-    const { hidden, sums } = await this.#mixtures.run(number, size, input, sees);
+    const { hidden, sums } = await this.#mixtures.run(number, size, input, { sees, onRouted });
     return { hidden: { ...hidden, ...this.#base(number, input) }, present: null, experts: sums };
   }
 

@@ -6,7 +6,7 @@ import { GraphRuns } from "./graph_runs.ts";
 import { Heads, type TokenLogProbs, type TokenPick } from "./heads.ts";
 import { certain, type Predictions } from "./predictions.ts";
 import type { AttentionMask, HiddenStates, KeyValues } from "./hidden_states.ts";
-import type { ExpertSums } from "./mixtures.ts";
+import type { ExpertSums, RoutedOutput } from "./mixtures.ts";
 import type { LaidOutWeights } from "./weight_layout.ts";
 
 /**
@@ -110,12 +110,14 @@ export class Decoder {
 
   /**
    * `runBlock` of a mixture of experts that is there, with what its experts made of the tokens.
+   * @param onRouted hears of what each expert adds.
    * @throws {TypeError} when the block is removed, or none.
    */
   async captureExperts(
     number: number,
     shape: Shape,
     input: HiddenStates,
+    onRouted?: (output: RoutedOutput) => void,
   ): Promise<{ readonly hidden: HiddenStates; readonly experts: ExpertSums }> {
     const size = shape[number];
     const { id, routing } = this.blocks[number];
@@ -123,7 +125,7 @@ export class Decoder {
       throw new TypeError(`block ${id} is no mixture of experts that is there`);
     }
     this.#blockTokens += input.batch * input.length;
-    const { hidden, experts } = await this.#blocks.run(number, size, input);
+    const { hidden, experts } = await this.#blocks.run(number, size, input, { onRouted });
     return { hidden, experts: experts! };
   }
 

@@ -1,5 +1,5 @@
-import { type Block, DTYPE_BYTES } from "@lopper/core";
-import type { TensorInfo } from "@lopper/formats";
+import { type Block, DTYPE_BYTES, isExpertOutput } from "@lopper/core";
+import { scaledBy, type TensorInfo, toFloat32 } from "@lopper/formats";
 import { type Model, weightsOfBlock } from "@lopper/models";
 import { copyValues, readStored, storedPart, type StoredTensor } from "./stored_tensor.ts";
 
@@ -13,6 +13,8 @@ export interface ExpertWeight {
 /** A stacked weight, in memory or in the file. */
 interface Stacked {
   readonly name: string;
+  /** Experts write by it. */
+  readonly isOutput: boolean;
   readonly tensor: TensorInfo;
   /** Null where it stays in the file. */
   readonly held: StoredTensor | null;
@@ -27,6 +29,8 @@ export class ExpertWeights {
   readonly bytes: number;
   readonly #model: Model;
   readonly #stacked: readonly Stacked[];
+  /** What outputs are multiplied with, by the numbers of experts in the checkpoint; else 1. */
+  readonly #scales = new Map<number, number>();
 
   private constructor(model: Model, stacked: readonly Stacked[]) {
     this.#model = model;
@@ -45,10 +49,11 @@ export class ExpertWeights {
   ): Promise<ExpertWeights> {
     const tensors = weightsOfBlock(model, block);
     const stacked: Stacked[] = [];
-    for (const { name } of block.weights.filter((weight) => weight.stacked)) {
+    for (const weight of block.weights.filter((weight) => weight.stacked)) {
+      const { name } = weight;
       const tensor = tensors.get(name)!;
       const stored = held ? await readStored(model, tensor, { float32 }) : null;
-      stacked.push({ name, tensor, held: stored });
+      stacked.push({ name, isOutput: isExpertOutput(weight), tensor, held: stored });
     }
     return new ExpertWeights(model, stacked);
   }
@@ -64,20 +69,40 @@ export class ExpertWeights {
     scratch: (values: number) => Float32Array,
   ): Promise<readonly ExpertWeight[]> {
     const read: ExpertWeight[] = [];
-    for (const { name, tensor, held } of this.#stacked) {
+    const scale = this.#scales.get(unit) ?? 1;
+    for (const { name, isOutput, tensor, held } of this.#stacked) {
       const dims = tensor.shape.slice(1);
       const count = dims.reduce((product, d) => product * d, 1);
       const from = held ?? await this.#read(tensor, unit, count);
       const first = held ? unit * count : 0;
+      let data: Float32Array;
       if (from.dtype === "F32") {
-        read.push({ name, dims, data: from.data.subarray(first, first + count) });
+        data = from.data.subarray(first, first + count);
       } else {
-        const data = scratch(count);
+        data = scratch(count);
         copyValues(from, first, data);
-        read.push({ name, dims, data });
       }
+      if (isOutput && scale !== 1) {
+        data = toFloat32(tensor.dtype, scaledBy(tensor.dtype, data, scale));
+      }
+      read.push({ name, dims, data });
     }
     return read;
+  }
+
+  /** What the outputs of these experts are multiplied with. */
+  scales(units: readonly number[]): Float32Array {
+    return Float32Array.from(units, (unit) => this.#scales.get(unit) ?? 1);
+  }
+
+  /** Multiplies with others, and returns those of before. */
+  scale(units: readonly number[], scales: Float32Array): Float32Array {
+    const before = this.scales(units);
+    if (scales.length !== before.length) {
+      throw new RangeError(`${scales.length} factors are not for ${before.length} experts`);
+    }
+    units.forEach((unit, i) => this.#scales.set(unit, scales[i]));
+    return before;
   }
 
   async #read(tensor: TensorInfo, unit: number, count: number): Promise<StoredTensor> {

@@ -27,6 +27,24 @@ export interface ExpertSums {
   readonly weighted: Float64Array;
 }
 
+/** What one expert adds to the tokens that went to it. */
+export interface RoutedOutput {
+  /** Of the expert, as they lie. */
+  readonly place: number;
+  /** The tokens, flattened, ascending. */
+  readonly rows: readonly number[];
+  /** g · f(x) of each, `[rows, hiddenSize]`. */
+  readonly values: Float32Array;
+}
+
+/** How a mixture runs. */
+export interface MixtureRun {
+  /** The hidden states that the block reads, of the input's shape; the input itself unless said. */
+  readonly sees?: Float32Array;
+  /** Hears of what each expert adds. */
+  readonly onRouted?: (output: RoutedOutput) => void;
+}
+
 interface MixtureOutput {
   readonly hidden: HiddenStates;
   readonly sums: ExpertSums;
@@ -47,12 +65,11 @@ export class Mixtures {
     this.#architecture = weights.architecture;
   }
 
-  /** @param sees the hidden states that the block reads, of the same shape as the input's. */
   async run(
     number: number,
     size: BlockSize,
     input: HiddenStates,
-    sees: Float32Array = input.data,
+    how: MixtureRun = {},
   ): Promise<MixtureOutput> {
     const block = this.#architecture.blocks[number];
     const { hiddenSize, norm } = this.#architecture;
@@ -66,13 +83,13 @@ export class Mixtures {
       await compiled("expert", expertGraph),
       await compiled("residual", residualGraph),
     ] as const;
-    return await this.#runs.inTurn(() => this.#compute(number, size, { input, sees }, graphs));
+    return await this.#runs.inTurn(() => this.#compute(number, size, { input, ...how }, graphs));
   }
 
   async #compute(
     number: number,
     size: BlockSize,
-    { input, sees }: { readonly input: HiddenStates; readonly sees: Float32Array },
+    { input, sees = input.data, onRouted }: MixtureRun & { readonly input: HiddenStates },
     [router, expert, residual]: readonly [Executable, Executable, Executable],
   ): Promise<MixtureOutput> {
     const { hiddenSize, blocks } = this.#architecture;
@@ -99,6 +116,7 @@ export class Mixtures {
       });
       const out = float32Data(run, "out");
       scatter(added, out, { rows, weights }, hiddenSize);
+      onRouted?.({ place, rows, values: weighted(out, weights) });
       count(sums, place, out, rows.map((row, i) => weights[i] / shares[row]));
     }
     const { out } = await residual.run({
@@ -149,6 +167,12 @@ function scatter(
   rows.forEach((row, i) => {
     for (let j = 0; j < width; j++) to[row * width + j] += weights[i] * from[i * width + j];
   });
+}
+
+/** Rows, each times its weight. */
+function weighted(rows: Float32Array, weights: readonly number[]): Float32Array {
+  const width = rows.length / weights.length;
+  return rows.map((value, i) => weights[Math.floor(i / width)] * value);
 }
 
 function count(

@@ -15,7 +15,7 @@ export {
 export type { TokenLogProbs } from "./heads.ts";
 export { type LatencyOptions, measureLatencies, type TimedSizes } from "./latency.ts";
 export { activationBytes, sharedEngineBytes } from "./memory.ts";
-export type { ExpertSums } from "./mixtures.ts";
+export type { ExpertSums, RoutedOutput } from "./mixtures.ts";
 export type { Predictions } from "./predictions.ts";
 export { ResidentDecoder, type ResidentDecoderOptions } from "./resident_decoder.ts";
 export { type RopeTable, ropeTable } from "./rope.ts";

@@ -2,7 +2,6 @@ import {
   type Architecture,
   axisLength,
   type BlockSize,
-  DTYPE_BYTES,
   outputProjection,
   type Ranking,
   sourceRanking,
@@ -12,6 +11,7 @@ import type { Model } from "@lopper/models";
 import { type LaidOutBlock, layOutBlock, moveUnits } from "./laid_out_block.ts";
 import { type ExpertWeight, ExpertWeights } from "./expert_weights.ts";
 import { type OuterWeights, readOuterWeights } from "./outer_weights.ts";
+import { SharedBuffer } from "./shared_buffer.ts";
 import { copyValues, type StoredTensor } from "./stored_tensor.ts";
 import { placesOf } from "./unit_places.ts";
 import { expansionBytes, expertsOf, heldExperts, keptWithin } from "./weight_memory.ts";
@@ -68,9 +68,7 @@ export class LaidOutWeights {
   /** Of mixtures, by their numbers. */
   readonly #experts: ReadonlyMap<number, ExpertWeights>;
   #ranking: Ranking;
-  /** Bytes that the shared buffer needs; it is made on its first use. */
-  readonly #scratchBytes: number;
-  #scratch: Float32Array | null = null;
+  readonly #buffer: SharedBuffer;
 
   private constructor(
     architecture: Architecture,
@@ -97,7 +95,7 @@ export class LaidOutWeights {
     for (const { data } of tensors) this.bytes += data.byteLength;
     for (const { bytes } of experts.values()) this.bytes += bytes;
     this.expandedBytesHeld = memory.expandedBytesHeld;
-    this.#scratchBytes = memory.scratchBytes;
+    this.#buffer = new SharedBuffer(memory.scratchBytes);
   }
 
   /**
@@ -161,6 +159,19 @@ export class LaidOutWeights {
     if (tensor.dtype === "F32") tensor.data.set(columns);
     else tensor.data.set(new Uint16Array(fromFloat32(tensor.dtype, columns).buffer));
     return before;
+  }
+
+  /** What the outputs of a mixture's first experts are multiplied with, as they lie. */
+  expertScales(number: number, size: BlockSize): Float32Array {
+    return this.#expertsOf(number).scales(this.#unitsOf(number, size));
+  }
+
+  /**
+   * Multiplies with others, one for each of the experts that are there; values are rounded to what
+   * the checkpoint can hold. Returns those of before.
+   */
+  replaceExpertScales(number: number, size: BlockSize, scales: Float32Array): Float32Array {
+    return this.#expertsOf(number).scale(this.#unitsOf(number, size), scales);
   }
 
   /** How the units lie now. */
@@ -238,7 +249,7 @@ export class LaidOutWeights {
    */
   lmHead(): Float32Array {
     const tensor = this.#lmHead;
-    return this.#float32([{ tensor, length: tensor.data.length }])[0];
+    return this.#buffer.float32([{ tensor, length: tensor.data.length }])[0];
   }
 
   /**
@@ -248,13 +259,11 @@ export class LaidOutWeights {
    * @throws {CheckpointFormatError} when a weight that is read from the file is NaN or infinite.
    */
   expert(number: number, place: number): Promise<readonly ExpertWeight[]> {
-    const experts = this.#experts.get(number);
-    if (!experts) throw new TypeError(`the experts of block ${number} were not read`);
     const [{ name }] = this.architecture.blocks[number].dimensions;
     let used = 0;
-    return experts.expert(
+    return this.#expertsOf(number).expert(
       this.#ranking[number]![name][place],
-      (values) => this.#room(used, used += values),
+      (values) => this.#buffer.room(used, used += values),
     );
   }
 
@@ -272,27 +281,19 @@ export class LaidOutWeights {
       const count = axisLength(rows, size);
       return { name, rows: count, tensor, length: count * rowLength };
     });
-    const data = this.#float32(parts);
+    const data = this.#buffer.float32(parts);
     return parts.map(({ name, rows }, i) => ({ name, rows, data: data[i] }));
   }
 
-  /**
-   * The first `length` values of each tensor in float32: views, or expanded side by side into the
-   * shared buffer.
-   */
-  #float32(prefixes: readonly { readonly tensor: StoredTensor; readonly length: number }[]) {
-    let used = 0;
-    return prefixes.map(({ tensor, length }) => {
-      if (tensor.dtype === "F32") return tensor.data.subarray(0, length);
-      const out = this.#room(used, used += length);
-      copyValues(tensor, 0, out);
-      return out;
-    });
+  #expertsOf(number: number): ExpertWeights {
+    const experts = this.#experts.get(number);
+    if (!experts) throw new TypeError(`the experts of block ${number} were not read`);
+    return experts;
   }
 
-  /** A part of the shared buffer. */
-  #room(start: number, end: number): Float32Array {
-    this.#scratch ??= new Float32Array(this.#scratchBytes / DTYPE_BYTES.F32);
-    return this.#scratch.subarray(start, end);
+  /** The experts of a mixture of this size, by their numbers in the checkpoint. */
+  #unitsOf(number: number, size: BlockSize): readonly number[] {
+    const [{ name }] = this.architecture.blocks[number].dimensions;
+    return this.#ranking[number]![name].slice(0, size[name]);
   }
 }

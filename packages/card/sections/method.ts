@@ -47,6 +47,6 @@ function refitted({ refitted, dequantised }: CardMethod): string {
       : "All weights that stay are those of the source, bit for bit.";
   }
   const { kept, tried } = refitted;
-  return `Then output projections of what stays were fitted to the hidden states of the dense model, in closed form: ` +
+  return `Then the outputs of blocks that stay were fitted to the hidden states of the dense model, in closed form: ` +
     `${kept} of ${tried}, which helped on calibration text kept aside. ${source}`;
 }

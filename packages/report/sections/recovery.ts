@@ -42,7 +42,7 @@ function verdict(
   { tried, helped, kept, perplexity }: NonNullable<ReportRun["record"]["recovery"]>,
 ): Html {
   const { before, after } = perplexity;
-  const what = html`Of ${plural(tried, "output projection")} that ${
+  const what = html`Of ${plural(tried, "block output")} that ${
     tried === 1 ? "was" : "were"
   } fitted to the dense model anew, ${String(helped)} helped by ${
     helped === 1 ? "itself" : "themselves"

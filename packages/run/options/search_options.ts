@@ -91,8 +91,8 @@ export const SEARCH_OPTIONS = {
   }),
   recover: setting(choice("name", ["none", "auto"]), {
     help:
-      "auto: fit the output projections of what stays to the dense model's hidden states, where it helps on calibration text " +
-      "kept aside",
+      "auto: fit the output projections of what stays, and the scale of each expert of a mixture, to the dense model's " +
+      "hidden states, where it helps on calibration text kept aside",
     usual: ({ preset }) => preset.recover,
     decides: "same",
   }),

@@ -52,8 +52,8 @@ const stageRanking = z.strictObject({
 export type StageRanking = Readonly<z.infer<typeof stageRanking>>;
 
 /**
- * What a refit tried and kept: output projections that were fitted to the dense model's hidden
- * states anew.
+ * What a refit tried and kept: output projections, and the scales of experts, that were fitted to
+ * the dense model's hidden states anew.
  */
 const recovery = z.strictObject({
   tried: count,
