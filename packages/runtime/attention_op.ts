@@ -38,12 +38,19 @@ export function slowerAttention({ blocks }: Pick<Architecture, "blocks">): reado
     const layers = new Map<string, number>();
     for (const block of attended) {
       const lacks = operatorLacks(ATTENTION_OPS[name], block);
-      if (lacks !== null) layers.set(lacks, (layers.get(lacks) ?? 0) + 1);
+      if (lacks === null) continue;
+      const growth = block.attention!.queryGrowth;
+      const short = growth ? attentionOpFor(block, { attentionOp: ATTENTION_OPS[name] }, 1) : null;
+      const when = short === ATTENTION_OPS[name]
+        ? ` in texts of more than ${growth!.length} tokens`
+        : "";
+      const key = `${when} by slower operators: the fastest one does not compute ${lacks}`;
+      layers.set(key, (layers.get(key) ?? 0) + 1);
     }
-    return [...layers].map(([lacks, count]) => {
+    return [...layers].map(([how, count]) => {
       const some = count === 1 ? "1 layer attends" : `${count} layers attend`;
       const what = count === attended.length ? "all layers attend" : some;
-      return `on ${name}, ${what} by slower operators: the fastest one does not compute ${lacks}`;
+      return `on ${name}, ${what}${how}`;
     });
   });
 }

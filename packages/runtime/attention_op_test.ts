@@ -43,4 +43,8 @@ Deno.test("attention operators: what does without the fastest is said in a line"
     "on cpu, all layers attend by slower operators: the fastest one does not compute a rotation of 6 channels",
   ]);
   assert.equal(headsOf(block).headDim, 16);
+  assert.deepEqual(slowerAttention(architectureOf("queries that grow from token 4 on")), [
+    "on cpu, all layers attend in texts of more than 4 tokens by slower operators: the fastest one " +
+    "does not compute queries that grow",
+  ]);
 });

@@ -15,12 +15,11 @@ export function operatorLacks(op: AttentionOp, block: Block): string | null {
   if (op === "plain") return null;
   if (haveWeight([block], "slopes")) return "slopes by distance (ALiBi)";
   if (op === "attention") return haveWeight([block], "sinks") ? "attention sinks" : null;
-  const { queryGrowth } = block.attention!;
-  if (queryGrowth) return `queries that grow from token ${queryGrowth.length} on`;
   const { headDim } = headsOf(block);
   if (headDim % GQA_HEAD_MULTIPLE !== 0) return `heads of ${headDim} channels`;
   const rotated = rotatedIn(block.attention!, headDim);
-  return rotated % GQA_ROTARY_MULTIPLE === 0 ? null : `a rotation of ${rotated} channels`;
+  if (rotated % GQA_ROTARY_MULTIPLE !== 0) return `a rotation of ${rotated} channels`;
+  return block.attention!.queryGrowth ? "queries that grow" : null;
 }
 
 function rotatedIn({ rope }: Attention, headDim: number): number {
