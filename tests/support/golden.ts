@@ -3,7 +3,7 @@ import { FileFolder } from "@lopper/files";
 import { openModel } from "@lopper/models";
 import { type Cut, cutsOf, kindOfChanges, placeOfPart, unitWidth } from "@lopper/search";
 import assert from "node:assert/strict";
-import { runLopper } from "./cli.ts";
+import { runHere } from "./in_process.ts";
 import { sharedPath } from "./shared_data.ts";
 
 interface GoldenCase {
@@ -58,7 +58,7 @@ export async function checkGoldenCase(
     const lines = texts[kind].map((text) => JSON.stringify({ text }) + "\n").join("");
     await Deno.writeTextFile(`${folder}/${kind}.jsonl`, lines);
   }
-  const { code, stderr } = await runLopper([
+  const { code, stderr } = await runHere([
     ...["prune", model, "--preset", "multipruner", "--search", "exhaustive"],
     ...["--ratio", String(flags.target_ratio), "--distribution", flags.pruning_distribution],
     ...["--mlp-group", String(flags.mlp_channel_group_size)],
