@@ -6,8 +6,8 @@ import { layersOfBlocks, openModel } from "@lopper/models";
 import { type RunRecord } from "@lopper/run";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { done, inTemporaryFolder, PUBLISHED, QUICK, runLopper } from "./support/cli.ts";
-import { failsHere } from "./support/in_process.ts";
+import { done, inTemporaryFolder, PUBLISHED, QUICK } from "./support/cli.ts";
+import { failsHere, runHere } from "./support/in_process.ts";
 
 const json = async (file: string) => JSON.parse(await Deno.readTextFile(file));
 
@@ -25,7 +25,7 @@ async function begun(folder: string): Promise<{ readonly run: string; readonly t
   let target = 100_000;
   for (let attempt = 0; attempt < 10; attempt++) {
     const run = `${folder}/p${attempt}`;
-    const { code, stderr } = await runLopper(
+    const { code, stderr } = await runHere(
       [
         ...["prune", "--target-latency", String(target), "--best-effort", ...PUBLISHED],
         ...["--mlp-group", "128", "--out", run],

@@ -3,6 +3,7 @@ import { kindOfChanges, type Way } from "@lopper/search";
 import assert from "node:assert/strict";
 import { inTemporaryFolder, PUBLISHED, QUICK } from "./support/cli.ts";
 import { doneHere, failsHere } from "./support/in_process.ts";
+import { pruneHere, writeTinyRun } from "./support/tiny_run.ts";
 
 const test = (name: string, body: (folder: string) => Promise<void>) =>
   Deno.test(`prune --uniform: ${name}`, () => inTemporaryFolder(body));
@@ -72,8 +73,9 @@ test("layers stay alike, plain for every reader; parts, plans and resumed runs a
 
 test("what differs already, or holds too little, is refused before the work", async (folder) => {
   const at = (name: string) => `${folder}/${name}`;
-  await doneHere(["prune", "--preset", "heads", "--ratio", "1", "--out", at("p"), ...QUICK]);
-  const differs = ["prune", at("p"), "--uniform", "--out", at("q"), ...QUICK];
+  const [model, ...texts] = await writeTinyRun(folder);
+  await pruneHere([model, ...texts, "--preset", "heads", "--ratio", "1", "--out", at("p")]);
+  const differs = ["prune", at("p"), ...texts, "--uniform", "--out", at("q")];
   await failsHere(differs, 2, /needs a model whose layers are alike/);
   const far = ["prune", "--uniform", "--preset", "width", "--ratio", "70", "--out", at("q")];
   await failsHere([...far, ...QUICK], 1, /the largest reachable ratio is \d/);
