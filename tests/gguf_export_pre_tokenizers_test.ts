@@ -24,7 +24,9 @@ async function entriesOf(folder: ModelFolder) {
     new TextDecoder().decode(await folder.readBytes("tokenizer.json", 1e7)),
   );
   const added = json.added_tokens.map(({ id }: { id: number }) => id);
-  const rows = Math.max(...Object.values(json.model.vocab as Record<string, number>), ...added) + 1;
+  const { vocab } = json.model;
+  const own = Array.isArray(vocab) ? vocab.map((_, id) => id) : Object.values<number>(vocab);
+  const rows = Math.max(...own, ...added) + 1;
   return await tokenizerEntries({ folder, rows, endTokens: [] }, (what) => {
     throw new Refused(what);
   });
@@ -60,6 +62,13 @@ const WRITTEN: Readonly<
   "byte-bpe-o200k": { pre: "gpt-4o", notes: /capitals beyond A to Z/, same: hasNoMarks, of: 28 },
   "bpe-mistral": { pre: "default", notes: /begins with a space/, same: beginsPlainly, of: 21 },
   "bpe-gemma": { pre: "default", same: ALL, of: 29 },
+  "unigram-words": {
+    pre: "default",
+    notes: /splits no words at U\+000b, U\+000c, U\+0085 and/,
+    same: ALL,
+    of: 29,
+  },
+  "unigram-spaces": { pre: "default", notes: /as the two of a line end/, same: ALL, of: 29 },
 };
 
 for (const [name, { pre, notes: noted, same, of }] of Object.entries(WRITTEN)) {
@@ -67,7 +76,8 @@ for (const [name, { pre, notes: noted, same, of }] of Object.entries(WRITTEN)) {
     const folder = new FileFolder(`${FIXTURES}/${name}`);
     const { entries, notes } = await entriesOf(folder);
     assert.equal(valueOf(entries, "pre"), pre);
-    assert.equal(valueOf(entries, "model"), name.startsWith("byte") ? "gpt2" : "llama");
+    const models = { byte: "gpt2", bpe: "llama", unigram: "t5" };
+    assert.equal(valueOf(entries, "model"), models[name.split("-")[0] as keyof typeof models]);
     if (noted) assert.match(notes.join("\n"), noted);
     else assert.deepEqual(notes.filter((note) => !/is an ordinary token/.test(note)), []);
     const { cases } = JSON.parse(await Deno.readTextFile(`${FIXTURES}/${name}/expected.json`));

@@ -61,7 +61,7 @@ Deno.test("GGUF export: tokens that only the files beside tokenizer.json list ar
 
 Deno.test("GGUF export: tokenizers of GGUF files give the same ids when they went through tokenizer.json", async () => {
   const json = await Deno.readTextFile(`${FIXTURES}/gguf/tokenizers/expected.json`);
-  const names = ["default", "gpt-2", "smollm", "llama-bpe", "qwen2", "spm", "spm-no-prefix"];
+  const names = ["default", "gpt-2", "smollm", "llama-bpe", "qwen2", "spm", "spm-no-prefix", "t5"];
   const demo = await openModel(new FileFolder(fileURLToPath(DEMO_MODEL)));
   for (const name of names) {
     const source = await FileSource.open(`${FIXTURES}/gguf/tokenizers/${name}.gguf`);
@@ -71,8 +71,11 @@ Deno.test("GGUF export: tokenizers of GGUF files give the same ids when they wen
       files[file] = await first.readBytes(file, 1e7);
     }
     const { added_tokens, model } = JSON.parse(new TextDecoder().decode(files["tokenizer.json"]));
+    const own = Array.isArray(model.vocab)
+      ? model.vocab.map((_: unknown, id: number) => id)
+      : Object.values<number>(model.vocab);
     const rows = Math.max(
-      ...Object.values(model.vocab as Record<string, number>),
+      ...own,
       ...added_tokens.map(({ id }: { id: number }) => id),
     ) + 1;
     const architecture = { ...demo.architecture, vocabSize: rows, eosTokenIds: [] };

@@ -1,6 +1,7 @@
 import {
   type Decoder,
   type Normalizer,
+  PrecompiledNormalizer,
   type PreTokenizer,
   SequenceDecoder,
   SequenceNormalizer,
@@ -10,7 +11,9 @@ import {
   Tokenizer,
 } from "@huggingface/tokenizers";
 import { AddedTokenSplitter } from "./added_token_splitter.ts";
+import { fromBase64 } from "./base64.ts";
 import type { AddedToken } from "./added_tokens.ts";
+import { Charsmap } from "./charsmap.ts";
 import { boundedParts } from "./parts.ts";
 import { quoted } from "./quoted.ts";
 import type { TokenizerConfig, TokenizerJson } from "./schemas.ts";
@@ -48,6 +51,8 @@ export interface EngineFiles {
 export class TokenizerEngine {
   readonly #library: Tokenizer;
   readonly #normalizers: readonly Normalizer[];
+  /** What the library replaces by rules of its own. */
+  readonly #charsmaps: ReadonlyMap<Normalizer, Charsmap>;
   readonly #preTokenizers: readonly PreTokenizer[] | null;
   readonly #plain: AddedTokenSplitter;
   readonly #normalized: AddedTokenSplitter;
@@ -87,6 +92,11 @@ export class TokenizerEngine {
     }
     this.#cuts = cutsBetweenWords(json);
     this.#normalizers = normalizerSteps(library.normalizer);
+    this.#charsmaps = new Map(this.#normalizers.flatMap((step) => {
+      const { precompiled_charsmap: map } = step.config as { precompiled_charsmap?: unknown };
+      const own = step instanceof PrecompiledNormalizer && typeof map === "string";
+      return own ? [[step, new Charsmap(fromBase64(map))] as const] : [];
+    }));
     this.#preTokenizers = library.pre_tokenizer && preTokenizerSteps(library.pre_tokenizer);
     // Of two tokens with one text the special one is found.
     const order = [...added.filter((t) => t.special), ...added.filter((t) => !t.special)];
@@ -138,7 +148,12 @@ export class TokenizerEngine {
 
   #normalize(text: string): string {
     return this.#normalizers.reduce((before, step) => {
-      const after = step instanceof StripNormalizer ? strip(step, before) : step.normalize(before);
+      // Nothing is put before nothing, where a step before left that.
+      if (before === "") return before;
+      const map = this.#charsmaps.get(step);
+      const after = step instanceof StripNormalizer
+        ? strip(step, before)
+        : (map ?? step).normalize(before);
       checkGrowth(after.length, text.length, "its normalizer");
       return after;
     }, text);

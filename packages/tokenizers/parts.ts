@@ -75,7 +75,7 @@ function checkInserted(place: string, value: string) {
 function prepared(part: Json): Json {
   if (Array.isArray(part)) return part.map(prepared);
   if (typeof part !== "object" || part === null) return part;
-  const { precompiled_charsmap: _, ...object }: Record<string, Json> = Object.fromEntries(
+  const object: Record<string, Json> = Object.fromEntries(
     Object.entries(part).map(([key, value]) => [key, prepared(value)] as const),
   );
   const { type, content } = object;

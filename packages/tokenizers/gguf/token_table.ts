@@ -20,13 +20,15 @@ const addedTokenSchema = z.looseObject({
   single_word: z.boolean().default(false),
 });
 
-/**
- * What is read of a tokenizer.json here. A BPE is the only model that has an equal in llama.cpp.
- */
-export const bpeSchema = z.looseObject({
+const parts = {
   normalizer: z.unknown(),
   pre_tokenizer: z.unknown(),
   added_tokens: z.array(addedTokenSchema).default([]),
+};
+
+/** What is read here of a tokenizer.json with a BPE. */
+export const bpeSchema = z.looseObject({
+  ...parts,
   model: z.looseObject({
     type: z.literal("BPE").optional(),
     vocab: z.record(z.string(), z.int().nonnegative()),
@@ -40,6 +42,18 @@ export const bpeSchema = z.looseObject({
   }),
 });
 export type BpeJson = z.infer<typeof bpeSchema>;
+
+/** What is read here of a tokenizer.json with a Unigram, whose tokens are in a list with scores. */
+export const unigramSchema = z.looseObject({
+  ...parts,
+  model: z.looseObject({
+    type: z.literal("Unigram"),
+    unk_id: z.int().nonnegative().nullish(),
+    vocab: z.array(z.tuple([z.string(), z.number()])),
+    byte_fallback: z.boolean().optional(),
+  }),
+});
+export type UnigramJson = z.infer<typeof unigramSchema>;
 
 /** A vocabulary as GGUF has it: one text and one kind for each row of the embedding. */
 export interface TokenTable {
@@ -69,7 +83,7 @@ export interface TokenizerMetadata {
 
 /** @param rows of the embedding; those without a token get a name that no text has. */
 export function tokenTable(
-  { model, added_tokens }: BpeJson,
+  { model, added_tokens }: BpeJson | UnigramJson,
   rows: number,
   refuse: Refuse,
 ): TokenTable {
@@ -80,7 +94,11 @@ export function tokenTable(
     tokens[id] = text;
     types[id] = type;
   };
-  for (const [text, id] of Object.entries(model.vocab)) {
+  const { vocab } = model;
+  const listed = Array.isArray(vocab)
+    ? vocab.map(([text], id) => [text, id] as const)
+    : Object.entries(vocab);
+  for (const [text, id] of listed) {
     const byte = model.byte_fallback && /^<0x[0-9A-F]{2}>$/.test(text);
     place(text, id, byte ? TOKEN_TYPE.byte : TOKEN_TYPE.normal);
   }

@@ -2,6 +2,7 @@ import { shown, UnsupportedModelError } from "@lopper/core";
 import { byteLevelTokenizer } from "./byte_level_tokenizer.ts";
 import type { GgufMetadata } from "@lopper/formats";
 import { sentencePieceTokenizer } from "./sentence_piece_tokenizer.ts";
+import { unigramTokenizer } from "./unigram_tokenizer.ts";
 import { readVocabulary, type Vocabulary } from "./vocabulary.ts";
 
 /**
@@ -27,17 +28,19 @@ export async function tokenizerFiles(metadata: GgufMetadata): Promise<TokenizerF
     ? byteLevelTokenizer
     : kind === "llama"
     ? sentencePieceTokenizer
+    : kind === "t5"
+    ? unigramTokenizer
     : null;
   if (!make) {
     throw new UnsupportedModelError(
-      `${metadata.file}: ${MODEL_KEY} is ${shown(kind)}; Lopper reads gpt2 and llama`,
+      `${metadata.file}: ${MODEL_KEY} is ${shown(kind)}; Lopper reads gpt2, llama and t5`,
     );
   }
-  const vocabulary = await readVocabulary(metadata, kind === "llama");
+  const vocabulary = await readVocabulary(metadata, kind!);
   const { addBos, ...parts } = await make(metadata, vocabulary);
   const add = {
     bos: metadata.flag("tokenizer.ggml.add_bos_token") ?? addBos,
-    eos: metadata.flag("tokenizer.ggml.add_eos_token") ?? false,
+    eos: metadata.flag("tokenizer.ggml.add_eos_token") ?? kind === "t5",
   };
   const tokenizer = {
     version: "1.0",

@@ -14,7 +14,10 @@ import {
   type TokenizerSource,
   type TokenTable,
   tokenTable,
+  type UnigramJson,
+  unigramSchema,
 } from "./token_table.ts";
+import { unigramEntries } from "./unigram_entries.ts";
 
 /**
  * The metadata from which llama.cpp makes the tokens that Lopper makes.
@@ -26,24 +29,21 @@ export async function tokenizerEntries(
   refuse: Refuse,
 ): Promise<TokenizerMetadata> {
   const files = await readTokenizerFiles(source.folder);
+  const unigram = unigramSchema.safeParse(files.json);
   const bpe = bpeSchema.safeParse(files.json);
-  if (!bpe.success) return refuse("its tokenizer is no BPE of the tokenizers library");
-  checkModel(bpe.data, refuse);
-  const table = tokenTable(bpe.data, source.rows, refuse);
+  const json = unigram.success ? unigram.data : bpe.data;
+  if (!json) return refuse("its tokenizer is no BPE and no Unigram of the tokenizers library");
+  checkAdded(json, refuse);
+  const table = tokenTable(json, source.rows, refuse);
   const special = await specialTokens(source, files, table, refuse);
   const hasBos = special.entries.some(({ key }) => key === "tokenizer.ggml.bos_token_id");
-  const kind = bpe.data.model.byte_fallback
-    ? sentencePieceEntries(bpe.data, table, refuse)
-    : byteLevelEntries(bpe.data, table, { hasBos, refuse });
+  const kind = unigram.success
+    ? unigramEntries(unigram.data, table, refuse)
+    : bpeEntries(bpe.data!, table, { hasBos, refuse });
   const { templates } = await readChatTemplates(source.folder);
   return {
     entries: [...kind.entries, ...special.entries, ...templateEntries(templates, refuse)],
-    notes: [
-      ...kind.notes,
-      ...special.notes,
-      ...splitNotes(table, source),
-      ...strippingNotes(bpe.data),
-    ],
+    notes: [...kind.notes, ...special.notes, ...splitNotes(table, source), ...strippingNotes(json)],
   };
 }
 
@@ -62,10 +62,22 @@ function splitNotes(
   );
 }
 
-function checkModel({ model, added_tokens }: BpeJson, refuse: Refuse) {
+function bpeEntries(
+  bpe: BpeJson,
+  table: TokenTable,
+  context: { readonly hasBos: boolean; readonly refuse: Refuse },
+): TokenizerMetadata {
+  const { model } = bpe;
+  const { refuse } = context;
   if (model.dropout) refuse(`its tokenizer has a dropout of ${model.dropout}`);
   if (model.continuing_subword_prefix) refuse("its tokenizer marks the inner parts of words");
   if (model.end_of_word_suffix) refuse("its tokenizer marks the ends of words");
+  return model.byte_fallback
+    ? sentencePieceEntries(bpe, table, refuse)
+    : byteLevelEntries(bpe, table, context);
+}
+
+function checkAdded({ added_tokens }: BpeJson | UnigramJson, refuse: Refuse) {
   const words = added_tokens.find((t) => t.single_word || (t.lstrip || t.rstrip) && !t.special);
   if (words) {
     refuse(`its token ${JSON.stringify(words.content)} takes the spaces around it or whole words`);
@@ -73,7 +85,7 @@ function checkModel({ model, added_tokens }: BpeJson, refuse: Refuse) {
 }
 
 /** Special tokens that take the spaces beside them. */
-function strippingNotes({ added_tokens }: BpeJson): readonly string[] {
+function strippingNotes({ added_tokens }: BpeJson | UnigramJson): readonly string[] {
   const names = added_tokens.filter((t) => t.lstrip || t.rstrip).map((t) =>
     JSON.stringify(t.content)
   );

@@ -33,6 +33,10 @@ const UNKNOWN = 2, CONTROL = 3, USER_DEFINED = 4;
 
 /** Ids that llama.cpp takes for a SentencePiece vocabulary whose file names none. */
 export const SENTENCE_PIECE_IDS = { bos: 1, eos: 2, unk: 0 } as const;
+/** The same by tokenizer.ggml.model. */
+const USUAL_IDS: Readonly<
+  Record<string, Readonly<Partial<Record<"bos" | "eos" | "unk" | "pad", number>>>>
+> = { llama: SENTENCE_PIECE_IDS, t5: { eos: 1, unk: 2, pad: 0 } };
 
 /**
  * @throws {CheckpointFormatError} when tokens are missing, repeat, or are named by ids that do not
@@ -40,7 +44,7 @@ export const SENTENCE_PIECE_IDS = { bos: 1, eos: 2, unk: 0 } as const;
  */
 export async function readVocabulary(
   metadata: GgufMetadata,
-  sentencePiece: boolean,
+  kind: string,
 ): Promise<Vocabulary> {
   const listed = await metadata.texts(TOKENS);
   if (!listed?.length) throw metadata.refuse(TOKENS, "it is missing or empty");
@@ -77,9 +81,7 @@ export async function readVocabulary(
     if (id < tokens.length) return { id, content: tokens[id] };
     throw metadata.refuse(key, `it is ${id} and there are ${tokens.length} tokens`);
   };
-  const { bos, eos, unk }: { bos?: number; eos?: number; unk?: number } = sentencePiece
-    ? SENTENCE_PIECE_IDS
-    : {};
+  const { bos, eos, unk, pad } = USUAL_IDS[kind] ?? {};
   return {
     tokens,
     ids,
@@ -88,7 +90,7 @@ export async function readVocabulary(
       bos: named("bos", bos),
       eos: named("eos", eos),
       unk: named("unknown", unk),
-      pad: named("padding"),
+      pad: named("padding", pad),
     },
   };
 }
