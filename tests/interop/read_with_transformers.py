@@ -4,7 +4,7 @@ Usage: read_with_transformers.py DIR [FILE.gguf] < {"ids": [...], "new_tokens": 
        read_with_transformers.py < [{"folder": DIR, "ids": [...], ...}, ...]
 
 `ids` are continued greedily, with and without a key/value cache, and once more behind `pad` masked tokens. With `save`,
-a folder, the model is saved there again; with `trust` false, no code of the folder is run; with `images`, it is a model
+a folder, the model is saved there again; with `trust` false, no code of the folder is run; `experts` says how those of mixtures are computed; with `images`, it is a model
 of images and text, of which the text model is looked at.
 """
 
@@ -40,12 +40,12 @@ def layer_widths(layer):
     Of a mixture, those of an expert, the number of experts, and to how many of them a token goes.
     """
     attention = first(layer, "self_attn", "attention", "attn")
-    mlp = layer if hasattr(layer, "fc2") else first(layer, "mlp", "block_sparse_moe")
+    mlp = layer if hasattr(layer, "fc2") else first(layer, "mlp", "shared_mlp", "block_sparse_moe")
     queries = width(attention, "o_proj", "dense", "out_proj", "c_proj")
     if hasattr(mlp, "experts"):
         count, channels = mlp.experts.num_experts, first(mlp.experts, "intermediate_dim", "intermediate_size")
         return [queries, channels, count, first(mlp, "gate", "router").top_k]
-    return [queries, width(mlp, "down_proj", "fc2", "dense_4h_to_h", "c_proj")]
+    return [queries, width(mlp, "down_proj", "fc2", "dense_4h_to_h", "c_proj", "output_linear")]
 
 
 def read(folder, request, gguf_file=None):
@@ -56,6 +56,7 @@ def read(folder, request, gguf_file=None):
         trust_remote_code=request.get("trust", True),
         dtype=torch.float32,
         output_loading_info=True,
+        **({"experts_implementation": request["experts"]} if "experts" in request else {}),
     )
     model.eval()
     ids = torch.tensor([request["ids"]])
@@ -81,6 +82,9 @@ def read(folder, request, gguf_file=None):
     new = request["new_tokens"]
     body = getattr(model.base_model, "decoder", model.base_model)
     of_text = dict(model.named_parameters())
+    named = dict(model.named_parameters(remove_duplicate=False))
+    # What routers are corrected by is no parameter there, and lies in the file like one.
+    of_text.update({name: tensor for name, tensor in model.state_dict().items() if name not in named})
     if request.get("images"):
         body = first(body, "language_model", "text_model")
         of_text = {name: p for name, p in of_text.items() if "language_model." in name or "text_model." in name or

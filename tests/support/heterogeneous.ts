@@ -38,11 +38,7 @@ export function heterogeneousPlan(architecture: Architecture, modelDigest = ""):
     const turn = block.layer % 4;
     const { kvGroups, channels, experts } = sizeOf(block);
     if (experts) {
-      // A token goes to as many as before.
-      const least = experts - block.routing!.topK;
-      return turn >= 2 ? null : {
-        experts: range(experts).filter((e) => turn === 0 || e % 2 === 0 || e > least),
-      };
+      return turn >= 2 ? null : { experts: turn === 0 ? range(experts) : everyOther(experts) };
     }
     if (kvGroups) {
       if (turn === 0 || turn === 3) return null;
@@ -56,8 +52,8 @@ export function heterogeneousPlan(architecture: Architecture, modelDigest = ""):
 }
 
 /**
- * A plan after which all layers are alike: they keep the first KV groups and channels, and as many
- * experts as a token goes to.
+ * A plan after which all layers are alike: they keep the first KV groups and channels, and every
+ * other expert.
  */
 export function uniformPlan(
   architecture: Architecture,
@@ -66,15 +62,21 @@ export function uniformPlan(
   modelDigest = "",
 ): PrunePlan {
   const kept = architecture.blocks.map(({ dimensions, routing }): KeptUnits => {
-    const counts: KeptCounts = { kvGroups: groups, channels, experts: routing?.topK };
+    if (routing) return { experts: everyOther(dimensions[0].units) };
+    const counts: KeptCounts = { kvGroups: groups, channels };
     return Object.fromEntries(
-      dimensions.map(({ name }) => [name, Array.from({ length: counts[name]! }, (_, i) => i)]),
+      dimensions.map(({ name }) => [name, Array.from({ length: counts[name] }, (_, i) => i)]),
     );
   });
   return planOfKept(architecture, kept, { modelDigest, removalOrder: [] });
 }
 
-type KeptCounts = Readonly<Record<string, number | undefined>>;
+type KeptCounts = Readonly<Record<string, number>>;
+
+/** Of experts so that each of their groups, if there are some, keeps as many. */
+function everyOther(experts: number): readonly number[] {
+  return Array.from({ length: experts }, (_, i) => i).filter((i) => i % 2 === 0);
+}
 
 /** What is gone of SmolLM2-135M: the blocks are ones that a search took first. */
 const SMOLLM2 = {

@@ -67,8 +67,10 @@ class _PrunedConfig:
         widths, _ = self._layer(index)
         experts = next((widths[name] for name in EXPERTS if widths.get(name)), 0)
         if experts > 0:
-            # No token goes to more of them than there are.
-            widths["num_experts_per_tok"] = min(self.num_experts_per_tok, experts)
+            # No token goes to more of them than there are in the groups that it goes to.
+            groups = getattr(self, "n_group", None) or 1
+            most = experts // groups * (getattr(self, "topk_group", None) or groups)
+            widths["num_experts_per_tok"] = min(self.num_experts_per_tok, most)
         return LayerConfig(self, **{**widths, **other})
 
     def has_block(self, index, kind):
