@@ -77,22 +77,12 @@ export function mergeScores(
  * a character: no score says that.
  */
 function placesOf(pairs: readonly Pair[]): ReadonlyMap<string, number> | null {
-  const turns = runsByTurns(pairs);
   const made = pairs.map((pair) => pair.join(""));
-  const keys = made.map((token) => {
-    const run = runOf(token);
-    return run !== null && turns.has(run) ? run : token;
-  });
-  const spans = new Map<
-    string,
-    { readonly from: number; readonly to: number; readonly n: number }
-  >();
-  keys.forEach((key, at) => {
-    const { from = at, n = 0 } = spans.get(key) ?? {};
-    spans.set(key, { from, to: at, n: n + 1 });
-  });
-  for (const [key, { from, to, n }] of spans) {
-    if (to - from + 1 === n) continue;
+  const turns = runsByTurns(pairs, spansOf(made));
+  const keys = made.map((token) => turns.get(token) ?? token);
+  const spans = spansOf(keys);
+  for (const [key, { from, to, count }] of spans) {
+    if (to - from + 1 === count) continue;
     const letters = new Set(key);
     for (let at = from; at < to; at++) {
       if (keys[at] !== key && [...keys[at]].some((letter) => letters.has(letter))) return null;
@@ -102,24 +92,62 @@ function placesOf(pairs: readonly Pair[]): ReadonlyMap<string, number> | null {
   return new Map(made.map((token, at) => [token, order.get(keys[at])!]));
 }
 
+interface Span {
+  readonly from: number;
+  readonly to: number;
+  readonly count: number;
+}
+
+/** From where to where each of the names stands, and how often. */
+function spansOf(names: readonly string[]): ReadonlyMap<string, Span> {
+  const spans = new Map<string, Span>();
+  names.forEach((name, at) => {
+    const { from = at, count = 0 } = spans.get(name) ?? {};
+    spans.set(name, { from, to: at, count: count + 1 });
+  });
+  return spans;
+}
+
 /**
- * Characters whose runs all grow from the left: of the pairs that make one, the longest left comes
- * first, and of these the longest right.
+ * Runs of one character that are made by turns and grow from the left, by the first of those that
+ * they take turns with: of the pairs that make one, the longest left comes first, and of these the
+ * longest right.
  */
-function runsByTurns(pairs: readonly Pair[]): ReadonlySet<string> {
-  const last = new Map<string, Pair>();
-  const others = new Set<string>();
-  for (const pair of pairs) {
-    const run = runOf(pair.join(""));
-    if (run === null) continue;
-    const [left, right] = last.get(run) ?? [];
-    const [newLeft, newRight] = pair;
-    if (left !== undefined && right !== undefined) {
-      const falls = newLeft.length < left.length ||
-        newLeft.length === left.length && newRight.length < right.length;
-      if (!falls) others.add(run);
+function runsByTurns(
+  pairs: readonly Pair[],
+  spans: ReadonlyMap<string, Span>,
+): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  const runs = [...spans].filter(([token]) => runOf(token) !== null);
+  for (const those of Map.groupBy(runs, ([token]) => runOf(token)!).values()) {
+    for (const taking of overlapping(those)) {
+      const names = new Set(taking.map(([token]) => token));
+      const ends = taking.map(([, { to }]) => to);
+      const turns = pairs.slice(taking[0][1].from, Math.max(...ends) + 1)
+        .filter((pair) => names.has(pair.join("")));
+      if (turns.every((pair, i) => i === 0 || falls(turns[i - 1], pair))) {
+        names.forEach((name) => found.set(name, taking[0][0]));
+      }
     }
-    last.set(run, pair);
   }
-  return new Set([...last.keys()].filter((run) => !others.has(run)));
+  return found;
+}
+
+function falls([left, right]: Pair, [nextLeft, nextRight]: Pair): boolean {
+  return nextLeft.length < left.length ||
+    nextLeft.length === left.length && nextRight.length < right.length;
+}
+
+/** Those whose spans reach into one another, by where they begin. */
+function overlapping(
+  spans: readonly (readonly [string, Span])[],
+): readonly (readonly (readonly [string, Span])[])[] {
+  const groups: (readonly [string, Span])[][] = [];
+  let end = -1;
+  for (const span of spans.toSorted(([, a], [, b]) => a.from - b.from)) {
+    if (span[1].from > end) groups.push([span]);
+    else groups[groups.length - 1].push(span);
+    end = Math.max(end, span[1].to);
+  }
+  return groups;
 }
