@@ -28,6 +28,7 @@ export function boundedParts(json: TokenizerJson): JsonObject {
     const part = json[name] ?? null;
     checkPart(name, part);
     const whole = prepared(part);
+    if (name === "decoder") return [name, withSpacesKept(whole)];
     return [name, name === "pre_tokenizer" ? withSplits(whole) : whole];
   }));
   for (const [key, value] of Object.entries(json.model)) {
@@ -35,6 +36,18 @@ export function boundedParts(json: TokenizerJson): JsonObject {
   }
   checkPrefixes(json.model.vocab);
   return { ...json, ...parts };
+}
+
+/** The library's Metaspace decodes no space at the beginning, where one that adds none does. */
+function withSpacesKept(part: Json): Json {
+  if (typeof part !== "object" || part === null) return part;
+  const { type, decoders, prepend_scheme, replacement = "▁", ...rest } = part as JsonObject;
+  if (type === "Sequence" && Array.isArray(decoders)) {
+    return { ...rest, type, decoders: decoders.map(withSpacesKept) };
+  }
+  return type === "Metaspace" && prepend_scheme === "never"
+    ? { type: "Replace", pattern: { String: replacement }, content: " " }
+    : part;
 }
 
 function checkPart(name: string, part: Json) {

@@ -332,7 +332,7 @@ def unigram(name, add_dummy_prefix):
     scheme = "always" if add_dummy_prefix else "never"
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
         *steps, pre_tokenizers.Metaspace(replacement="▁", prepend_scheme=scheme, split=bool(steps))])
-    tokenizer.decoder = decoders.Metaspace() if steps else decoders.Sequence([decoders.Replace("▁", " "), decoders.Fuse()])
+    tokenizer.decoder = decoders.Metaspace(replacement="▁", prepend_scheme=scheme)
     tokenizer.add_special_tokens([special(t) for t in ("<pad>", "</s>", "<unk>")])
     tokenizer.post_processor = processors.TemplateProcessing(
         single="$A </s>", pair="$A </s> $B:1 </s>:1", special_tokens=[("</s>", 1)])

@@ -72,6 +72,9 @@ Deno.test("GGUF model: a SentencePiece vocabulary has its end where none is name
     (await open({ ...vocabulary, entries: kind("llama") })).architecture.eosTokenIds,
     [2],
   );
+  assert.deepEqual((await open({ ...vocabulary, entries: kind("t5") })).architecture.eosTokenIds, [
+    1,
+  ]);
   assert.deepEqual(
     (await open({ ...vocabulary, entries: kind("gpt2") })).architecture.eosTokenIds,
     [],
@@ -87,7 +90,8 @@ Deno.test("GGUF model: metadata that Lopper does not know is named, and origins 
       ["tokenizer.chat_template.rag", "string", "R"],
       ["somebody.odd", "uint32", 1],
       ["tokenizer.ggml.suppress_tokens", "array", "int32", [1]],
-      ["tokenizer.ggml.remove_extra_whitespaces", "bool", false],
+      ["tokenizer.ggml.remove_extra_whitespaces", "bool", true],
+      ["tokenizer.ggml.precompiled_charsmap", "array", "uint8", [1]],
     ],
   });
   assert.deepEqual(notes, [

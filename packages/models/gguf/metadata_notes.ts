@@ -3,7 +3,7 @@ import type { GgufMetadata } from "@lopper/formats";
 
 /** What is read of a tokenizer, or goes along without being read. */
 const TOKENIZER_KEYS =
-  /^tokenizer\.(chat_templates?$|chat_template\.|ggml\.(model|pre|tokens|token_type|scores|merges|add_(bos|eos)_token|add_space_prefix|[a-z_]+_token_id)$)/;
+  /^tokenizer\.(chat_templates?$|chat_template\.|ggml\.(model|pre|tokens|token_type|scores|merges|add_(bos|eos)_token|add_space_prefix|remove_extra_whitespaces|precompiled_charsmap|[a-z_]+_token_id)$)/;
 /**
  * What says nothing of what is computed: names and origins, how a file was split, and what it was
  * quantised with.

@@ -1,6 +1,6 @@
 import type { GgufMetadata } from "@lopper/formats";
 import { MODEL_KEY } from "./tokenizer.ts";
-import { SENTENCE_PIECE_IDS, TOKENS } from "./vocabulary.ts";
+import { TOKENS, USUAL_IDS } from "./vocabulary.ts";
 
 /** Texts of tokens by which a turn ends, where a file does not say which token that is. */
 export const EOT_TEXTS: readonly string[] = [
@@ -96,9 +96,9 @@ export function llamaCppEnds(ids: ReadonlyMap<string, number>, named: NamedEnds)
  */
 export async function endTokens(metadata: GgufMetadata): Promise<readonly number[]> {
   const tokens = await metadata.texts(TOKENS) ?? [];
-  const sentencePiece = await metadata.text(MODEL_KEY) === "llama";
+  const usual = USUAL_IDS[await metadata.text(MODEL_KEY) ?? ""];
   const named = KEYS.flatMap((key) => {
-    const fallback = key === "eos" && sentencePiece ? SENTENCE_PIECE_IDS.eos : undefined;
+    const fallback = key === "eos" ? usual?.eos : undefined;
     const id = metadata.count(`tokenizer.ggml.${key}_token_id`) ?? fallback;
     return id !== undefined && id < tokens.length ? [[key, id] as const] : [];
   });

@@ -32,9 +32,9 @@ const MAX_TOKEN_LENGTH = 1024;
 const UNKNOWN = 2, CONTROL = 3, USER_DEFINED = 4;
 
 /** Ids that llama.cpp takes for a SentencePiece vocabulary whose file names none. */
-export const SENTENCE_PIECE_IDS = { bos: 1, eos: 2, unk: 0 } as const;
+const SENTENCE_PIECE_IDS = { bos: 1, eos: 2, unk: 0 } as const;
 /** The same by tokenizer.ggml.model. */
-const USUAL_IDS: Readonly<
+export const USUAL_IDS: Readonly<
   Record<string, Readonly<Partial<Record<"bos" | "eos" | "unk" | "pad", number>>>>
 > = { llama: SENTENCE_PIECE_IDS, t5: { eos: 1, unk: 2, pad: 0 } };
 
