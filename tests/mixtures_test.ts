@@ -1,6 +1,6 @@
 import { type Backend, openBackend } from "@lopper/backends";
 import { openReferenceBackend } from "@lopper/backends/reference";
-import { type Block, sourceRanking } from "@lopper/core";
+import { type Block, inTurns, sourceRanking } from "@lopper/core";
 import { fromFloat32, toFloat32 } from "@lopper/formats";
 import assert from "node:assert/strict";
 import { linear, maxAbsDifference, rmsNorm } from "../packages/backends/testing/reference.ts";
@@ -28,6 +28,44 @@ interface Expected {
   readonly weighted: Float64Array;
 }
 
+/** The places that a token goes to, and what counts of each. */
+function routedTo(
+  { routing, weights, dimensions: [{ units, groups = 1 }] }: Block,
+  kept: readonly number[],
+  scores: readonly number[],
+  weight: (name: string) => Float64Array,
+) {
+  const { topK, softmaxOver, renormalised, factor = 1, topGroups = groups } = routing!;
+  const places = [...kept.keys()];
+  const total = scores.reduce((sum, score) => sum + Math.exp(score), 0);
+  const became = scores.map((score) =>
+    softmaxOver === null
+      ? 1 / (1 + Math.exp(-score))
+      : softmaxOver === "all"
+      ? Math.exp(score) / total
+      : score
+  );
+  const corrected = weights.some(({ name }) => name === "correction");
+  const worth = became.map((one, i) => one + (corrected ? weight("correction")[kept[i]] : 0));
+  const best = (of: readonly number[]) => of.toSorted((a, b) => worth[b] - worth[a]);
+  const groupOf = (place: number) => Math.floor(kept[place] / (units / groups));
+  const twoBest = Array.from(
+    { length: groups },
+    (_, group) =>
+      best(places.filter((place) => groupOf(place) === group)).slice(0, 2)
+        .reduce((sum, place) => sum + worth[place], 0),
+  );
+  const kinds = [...twoBest.keys()].sort((a, b) => twoBest[b] - twoBest[a]).slice(0, topGroups);
+  const able = places.filter((place) => kinds.includes(groupOf(place)));
+  const chosen = best(able).slice(0, topK);
+  const among = chosen.map((place) =>
+    softmaxOver === "chosen" ? Math.exp(scores[place]) : became[place]
+  );
+  const sum = among.reduce((a, b) => a + b, 0);
+  const divided = softmaxOver === "chosen" || renormalised;
+  return { chosen, gains: among.map((one) => factor * (divided ? one / sum : one)) };
+}
+
 /** All of it in float64, token by token. @param kept experts of the checkpoint, as they lie. */
 function expected(
   block: Block,
@@ -40,8 +78,7 @@ function expected(
     weight(name).subarray(expert * size, (expert + 1) * size);
   const normed = (x: Float64Array, name: string) =>
     rmsNorm(x, weight(name).subarray(0, HIDDEN), 1e-5);
-  const { routing, gating, placement = "pre", multiplier = 1 } = block;
-  const topK = Math.min(routing!.topK, kept.length);
+  const { gating, placement = "pre", multiplier = 1 } = block;
   const sums = [0, 1, 2].map(() => new Float64Array(kept.length));
   const out = new Float64Array(TOKENS * HIDDEN);
   for (let t = 0; t < TOKENS; t++) {
@@ -51,11 +88,7 @@ function expected(
       linear(x, part("router", expert, HIDDEN), HIDDEN)[0] +
       (has("router_bias") ? weight("router_bias")[expert] : 0)
     );
-    const places = kept.map((_, place) => place).sort((a, b) => scores[b] - scores[a]);
-    const chosen = places.slice(0, topK);
-    const among = routing!.softmaxOver === "chosen" || routing!.renormalised ? chosen : places;
-    const all = among.reduce((sum, place) => sum + Math.exp(scores[place]), 0);
-    const gains = chosen.map((place) => Math.exp(scores[place]) / all);
+    const { chosen, gains } = routedTo(block, kept, scores, weight);
     const whole = gains.reduce((a, b) => a + b, 0);
     const added = new Float64Array(HIDDEN);
     chosen.forEach((place, i) => {
@@ -87,7 +120,9 @@ function expected(
       );
       const inner = gate.map((g, j) => silu(g) * up[j]);
       const f = linear(inner, weight("shared_down").subarray(0, SHARED * HIDDEN), SHARED);
-      const [score] = linear(x, weight("shared_router").subarray(0, HIDDEN), HIDDEN);
+      const [score] = has("shared_router")
+        ? linear(x, weight("shared_router").subarray(0, HIDDEN), HIDDEN)
+        : [Infinity];
       f.forEach((value, j) => added[j] += value / (1 + Math.exp(-score)));
     }
     const behind = placement === "pre"
@@ -100,6 +135,10 @@ function expected(
 
 const without = (...names: readonly string[]) =>
   MIXTURE.weights.filter(({ name }) => !names.some((part) => name.includes(part)));
+const CORRECTED = {
+  name: "correction",
+  axes: [{ dimension: "experts", width: 1 }],
+} as const;
 const POST_NORM = { name: "post_norm", axes: [HIDDEN], norm: true } as const;
 
 /** Mixtures of the kinds that there are, by what is theirs. */
@@ -121,6 +160,28 @@ const MIXTURES: Readonly<Record<string, Block>> = {
     placement: "post",
     multiplier: 0.3,
     weights: without("bias"),
+  },
+  "sigmoids, corrected for the choice, times a factor, a shared expert without a gate": {
+    ...MIXTURE,
+    routing: { topK: 3, softmaxOver: null, factor: 1.7 },
+    weights: [...without("bias", "shared_router"), CORRECTED],
+  },
+  "a corrected softmax, divided by the sum": {
+    ...MIXTURE,
+    routing: { topK: 2, softmaxOver: "all", renormalised: true, leastSum: 1e-12 },
+    weights: [...without("bias", "shared"), CORRECTED],
+  },
+  "sigmoids within the best of groups, corrected, divided by their sum": {
+    ...MIXTURE,
+    dimensions: [{ name: "experts", units: 6, groups: 3 }],
+    routing: { topK: 3, softmaxOver: null, renormalised: true, leastSum: 1e-20, topGroups: 2 },
+    weights: [...without("bias", "shared"), CORRECTED],
+  },
+  "a softmax within the better of groups": {
+    ...MIXTURE,
+    dimensions: [{ name: "experts", units: 6, groups: 2 }],
+    routing: { topK: 2, softmaxOver: "all", topGroups: 1 },
+    weights: without("bias", "shared"),
   },
   "norms before and behind it": {
     ...MIXTURE,
@@ -153,13 +214,16 @@ for (const [name, open] of Object.entries(BACKENDS)) {
             { expandedBytes: 0, expertBytes: 0 },
           ];
           for (const options of ways) {
-            const ranking = [{ experts: ORDER }];
+            const [{ units: all, groups = 1 }] = block.dimensions;
+            const order = inTurns(ORDER.filter((unit) => unit < all), block.dimensions[0]);
+            const ranking = [{ experts: order }];
             const weights = await LaidOutWeights.load(model, { ...options, ranking });
             await using decoder = new Decoder(backend, weights);
-            for (const units of [EXPERTS, 4, 2]) {
+            const fewer = groups === 1 ? [all, 4, 2] : [all, 2 * groups];
+            for (const units of fewer) {
               const input = { batch: 3, length: 3, data: INPUT };
               const found = await decoder.captureExperts(0, [{ experts: units }], input);
-              const wanted = expected(block, ORDER.slice(0, units), read);
+              const wanted = expected(block, order.slice(0, units), read);
               const off = Math.max(
                 maxAbsDifference(found.hidden.data, wanted.out),
                 maxAbsDifference(found.experts.tokens, wanted.tokens),

@@ -30,6 +30,8 @@ export interface Architecture {
   readonly layerCount: number;
   /** What blocks a layer has where none is gone, in the order in which it runs them. */
   readonly kinds: readonly string[];
+  /** Of these kinds, those that stand in place of one another: a layer has one of them. */
+  readonly eitherOf?: readonly string[];
   /** The blocks that it has, in the order in which it runs them. */
   readonly blocks: readonly Block[];
 }
@@ -108,22 +110,37 @@ export function resizedBlocks(blocks: readonly Block[], shape: Shape): readonly 
   return blocks.flatMap((block, number) => {
     const size = shape[number];
     if (!size) return [];
-    const dimensions = block.dimensions.map(({ name }) => ({ name, units: size[name] }));
+    const dimensions = block.dimensions.map((one) => ({ ...one, units: size[one.name] }));
     if (!block.routing) return [{ ...block, dimensions }];
-    return [{ ...block, dimensions, routing: routingOf(block.routing, dimensions[0].units) }];
+    const [{ units, groups }] = dimensions;
+    return [{ ...block, dimensions, routing: routingOf(block.routing, units, groups) }];
   });
 }
 
 /** The same model with some of its layers, in their order. */
 export function keepLayers(architecture: Architecture, kept: readonly number[]): Architecture {
+  const blocks = architecture.blocks.flatMap((block) => {
+    const layer = kept.indexOf(block.layer);
+    return layer < 0 ? [] : [{ ...block, id: blockId(layer, block.kind), layer }];
+  });
   return {
-    ...architecture,
+    ...withKindsLeft(architecture, blocks, kept.length),
     layerCount: kept.length,
-    blocks: architecture.blocks.flatMap((block) => {
-      const layer = kept.indexOf(block.layer);
-      return layer < 0 ? [] : [{ ...block, id: blockId(layer, block.kind), layer }];
-    }),
+    blocks,
   };
+}
+
+/** Of kinds that stand in place of one another, those are left out that no layer has any more. */
+function withKindsLeft(
+  architecture: Architecture,
+  blocks: readonly Block[],
+  layers: number,
+): Architecture {
+  const { eitherOf, ...rest } = architecture;
+  const those = blocks.filter(({ kind }) => eitherOf?.includes(kind));
+  const [only, ...others] = new Set(those.map(({ kind }) => kind));
+  if (!eitherOf || others.length > 0 || those.length < layers || layers === 0) return architecture;
+  return { ...rest, kinds: rest.kinds.filter((kind) => kind === only || !eitherOf.includes(kind)) };
 }
 
 /** The numbers of the layers that have a block, ascending. */
@@ -131,13 +148,21 @@ export function layersWithBlocks({ blocks }: Pick<Architecture, "blocks">): read
   return [...new Set(blocks.map(({ layer }) => layer))];
 }
 
+/** What says which blocks a model's layers have. */
+type LayerKinds = Pick<Architecture, "layerCount" | "kinds" | "eitherOf" | "blocks">;
+
+/** Blocks that a layer has where none is gone. */
+export function blocksOfLayer({ kinds, eitherOf = [] }: Omit<LayerKinds, "blocks">): number {
+  return kinds.length - Math.max(0, eitherOf.length - 1);
+}
+
 /**
- * True when every layer has a block of each kind, in the same size as the others, so that a plain
+ * True when every layer has all its blocks, those of each kind in the same size, so that a plain
  * config describes the model.
  */
-export function isUniform(
-  { layerCount, kinds, blocks }: Pick<Architecture, "layerCount" | "kinds" | "blocks">,
-): boolean {
-  return layerCount > 0 && blocks.length === layerCount * kinds.length &&
-    blocks.every((block, i) => areAlike(block, blocks[i % kinds.length]));
+export function isUniform(architecture: LayerKinds): boolean {
+  const { layerCount, blocks } = architecture;
+  const first = new Map(blocks.toReversed().map((block) => [block.kind, block]));
+  return layerCount > 0 && blocks.length === layerCount * blocksOfLayer(architecture) &&
+    blocks.every((block) => areAlike(block, first.get(block.kind)!));
 }

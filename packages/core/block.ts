@@ -36,6 +36,11 @@ export interface Dimension {
   /** Says what a unit is: "channels", "kvGroups", … */
   readonly name: string;
   readonly units: number;
+  /**
+   * Units lie in so many groups, one behind the other, which lose equally many each; in one unless
+   * said.
+   */
+  readonly groups?: number;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { type Block, type BlockSize, indexOfPart, type Shape } from "./block.ts";
+import { type Block, type BlockSize, type Dimension, indexOfPart, type Shape } from "./block.ts";
 import { PlanError } from "./errors.ts";
 
 /**
@@ -99,6 +99,8 @@ function afterChange(block: Block, kept: KeptUnits | null, change: Change): Kept
   const others = kept ?? allKept([block])[0]!;
   // What stays ascends already, and there is much of it.
   const after = restored.length === 0 ? stay : [...stay, ...restored].sort((a, b) => a - b);
+  const uneven = unevenGroups(block, dimension, after);
+  if (uneven) throw new PlanError(`of the ${dimension} of block ${part}, ${uneven}`);
   return { ...others, [dimension]: after };
 }
 
@@ -118,6 +120,32 @@ export function misplacedUnit(units: readonly number[], count: number): number |
   );
 }
 
+/**
+ * How many units of each group stay, in words, where a dimension has groups and they keep unequally
+ * many; undefined where all is as it should be.
+ */
+export function unevenGroups(
+  { dimensions }: Pick<Block, "dimensions">,
+  dimension: string,
+  kept: readonly number[],
+): string | undefined {
+  const { units = 0, groups = 1 } = dimensions.find(({ name }) => name === dimension) ?? {};
+  if (groups === 1) return undefined;
+  const counts = Array.from({ length: groups }, () => 0);
+  for (const unit of kept) counts[groupOf(unit, { units, groups })] += 1;
+  return new Set(counts).size === 1
+    ? undefined
+    : `${groups} groups keep ${counts.join(", ")}; they need to keep equally many`;
+}
+
+/** The group that a unit of a dimension lies in. */
+export function groupOf(
+  unit: number,
+  { units, groups = 1 }: Pick<Dimension, "units" | "groups">,
+): number {
+  return Math.floor(unit * groups / units);
+}
+
 /** The blocks that are gone, each where the last of the changes took it, in that order. */
 export function removalsOf(changes: readonly Change[]): readonly string[] {
   const gone = new Set<string>();
@@ -134,9 +162,29 @@ export function removalsOf(changes: readonly Change[]): readonly string[] {
  */
 export type Ranking = readonly (KeptUnits | null)[];
 
-/** The ranking of the checkpoint itself. */
+/** The ranking of the checkpoint itself, in which groups of units take turns. */
 export function sourceRanking(blocks: readonly Block[]): Ranking {
-  return allKept(blocks);
+  return blocks.map(({ dimensions }) =>
+    Object.fromEntries(dimensions.map((dimension) => [
+      dimension.name,
+      inTurns(Array.from({ length: dimension.units }, (_, i) => i), dimension),
+    ]))
+  );
+}
+
+/**
+ * Units in an order in which their groups take turns, so that each has equally many among the first
+ * ones; those of a group stay in their order.
+ */
+export function inTurns(
+  ranked: readonly number[],
+  dimension: Pick<Dimension, "units" | "groups">,
+): readonly number[] {
+  const { groups = 1 } = dimension;
+  if (groups === 1) return ranked;
+  const own = Array.from({ length: groups }, (): number[] => []);
+  for (const unit of ranked) own[groupOf(unit, dimension)].push(unit);
+  return own[0].flatMap((_, turn) => own.map((units) => units[turn]));
 }
 
 /**

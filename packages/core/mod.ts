@@ -86,6 +86,8 @@ export {
   allKept,
   type Candidate,
   type Change,
+  groupOf,
+  inTurns,
   type KeptByBlock,
   keptFirst,
   type KeptUnits,
@@ -99,6 +101,7 @@ export { groupSize, type Heads, headsOf } from "./heads.ts";
 export {
   type Architecture,
   attentionWindow,
+  blocksOfLayer,
   firstRope,
   fullyAttended,
   hasExperts,
@@ -122,7 +125,14 @@ export type {
   YarnScaling,
 } from "./attention.ts";
 export type { Norm, NormKind } from "./norm.ts";
-export { type Gating, type Routing, routingOf } from "./routing.ts";
+export {
+  BEST_OF_GROUP,
+  CORRECTION,
+  fewestExperts,
+  type Gating,
+  type Routing,
+  routingOf,
+} from "./routing.ts";
 export { planOf } from "./plan_of_changes.ts";
 export { printable, printableJson, printableLine } from "./printable.ts";
 export {

@@ -8,7 +8,7 @@ import { type BlockRef, planOfKept, type PrunePlan } from "./prune_plan.ts";
  * @throws {PlanError} as `afterChanges`.
  */
 export function planOf(
-  architecture: Pick<Architecture, "layerCount" | "kinds" | "blocks">,
+  architecture: Pick<Architecture, "layerCount" | "kinds" | "eitherOf" | "blocks">,
   modelDigest: string,
   changes: readonly Change[],
 ): PrunePlan {

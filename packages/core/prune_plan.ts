@@ -1,5 +1,12 @@
 import { type Block, blockId } from "./block.ts";
-import { allKept, type KeptByBlock, type KeptUnits, misplacedUnit, shapeOfKept } from "./change.ts";
+import {
+  allKept,
+  type KeptByBlock,
+  type KeptUnits,
+  misplacedUnit,
+  shapeOfKept,
+  unevenGroups,
+} from "./change.ts";
 import { PlanError } from "./errors.ts";
 import { type Architecture, withShape } from "./architecture.ts";
 
@@ -27,25 +34,34 @@ export interface BlockRef {
   readonly kind: string;
 }
 
+/** What a plan has to know of a model's layers. */
+type PlannedLayers = Pick<Architecture, "layerCount" | "kinds" | "eitherOf" | "blocks">;
+
 /** The plan that keeps this of a model. */
 export function planOfKept(
-  { layerCount, kinds, blocks }: Pick<Architecture, "layerCount" | "kinds" | "blocks">,
+  { layerCount, kinds, eitherOf = [], blocks }: PlannedLayers,
   kept: KeptByBlock,
   rest: Omit<PrunePlan, "layers">,
 ): PrunePlan {
   const units = new Map(blocks.map(({ id }, number) => [id, kept[number]]));
+  const has = (layer: number, kind: string) => units.has(blockId(layer, kind));
   return {
     ...rest,
-    layers: Array.from({ length: layerCount }, (_, layer): LayerPlan =>
-      Object.fromEntries(
-        kinds.map((kind) => [kind, units.get(blockId(layer, kind)) ?? "removed"]),
-      )),
+    layers: Array.from({ length: layerCount }, (_, layer): LayerPlan => {
+      // What stands there in place of another kind is all that there is to say.
+      const other = eitherOf.filter((kind) => !has(layer, kind));
+      const left = other.length < eitherOf.length ? other : [];
+      return Object.fromEntries(
+        kinds.filter((kind) => !left.includes(kind))
+          .map((kind) => [kind, units.get(blockId(layer, kind)) ?? "removed"]),
+      );
+    }),
   };
 }
 
 /** The plan that keeps everything of `architecture`. */
 export function densePlan(
-  architecture: Pick<Architecture, "layerCount" | "kinds" | "blocks">,
+  architecture: PlannedLayers,
   modelDigest: string,
 ): PrunePlan {
   return planOfKept(architecture, allKept(architecture.blocks), { modelDigest, removalOrder: [] });
@@ -92,7 +108,10 @@ function checkedUnits({ dimensions, kind, layer }: Block, units: KeptUnits): Kep
   const odd = Object.keys(units).find((named) => !dimensions.some(({ name }) => name === named));
   if (odd !== undefined) throw new PlanError(`the ${kind} of layer ${layer} has no ${odd}`);
   for (const { name, units: count } of dimensions) {
-    checkIndices(units[name] ?? [], count, `${name} of the ${kind} of layer ${layer}`);
+    const kept = units[name] ?? [];
+    checkIndices(kept, count, `${name} of the ${kind} of layer ${layer}`);
+    const uneven = unevenGroups({ dimensions }, name, kept);
+    if (uneven) throw new PlanError(`of the ${name} of the ${kind} of layer ${layer}, ${uneven}`);
   }
   return units;
 }

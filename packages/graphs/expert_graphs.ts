@@ -1,4 +1,4 @@
-import { type Block, type DeclaredWeight, haveWeight, type Norm } from "@lopper/core";
+import { type Block, CORRECTION, type DeclaredWeight, haveWeight, type Norm } from "@lopper/core";
 import { normedInput, withAdded } from "./block_nodes.ts";
 import { notAttended } from "./block_scope.ts";
 import { mlpNodes } from "./gated_mlp.ts";
@@ -18,10 +18,15 @@ export interface MixtureOptions {
   readonly parallel?: boolean;
 }
 
-/** Weights that the router's graph is fed: those that all tokens use, but for norms behind it. */
+/**
+ * Weights that the router's graph is fed: those that all tokens use, but for norms behind it, and
+ * for what is added to scores when experts are chosen, which is done between the graphs.
+ */
 export function routerWeights(block: Block): readonly DeclaredWeight[] {
   const behind = residualWeights(block);
-  return block.weights.filter((weight) => !weight.stacked && !behind.includes(weight));
+  return block.weights.filter((weight) =>
+    !weight.stacked && !behind.includes(weight) && weight.name !== CORRECTION
+  );
 }
 
 /** Weights that the graph is fed which adds what the experts computed. */

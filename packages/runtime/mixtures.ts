@@ -1,5 +1,14 @@
 import { type Executable, type Feeds, float32, float32Data } from "@lopper/backends";
-import type { Architecture, BlockSize, DeclaredWeight, Routing } from "@lopper/core";
+import {
+  type Architecture,
+  type BlockSize,
+  CORRECTION,
+  type DeclaredWeight,
+  groupOf,
+  haveWeight,
+  type Routing,
+  routingOf,
+} from "@lopper/core";
 import {
   blockGraphKey,
   expertGraph,
@@ -10,7 +19,7 @@ import {
 } from "@lopper/graphs";
 import type { GraphRuns } from "./graph_runs.ts";
 import type { HiddenStates } from "./hidden_states.ts";
-import { route, type RoutedRows } from "./route.ts";
+import { route, type RoutedExperts, type RoutedRows } from "./route.ts";
 import { weightFeeds } from "./weight_feeds.ts";
 import type { LaidOutWeights } from "./weight_layout.ts";
 
@@ -103,10 +112,11 @@ export class Mixtures {
     const added = routing.shared
       ? float32Data(routing, "shared").slice()
       : new Float32Array(normed.length);
-    const experts = size[block.dimensions[0].name];
-    const sums = emptySums(experts);
-    const routed = route(float32Data(routing, "scores"), experts, block.routing!);
-    const shares = sharesOf(routed, block.routing!);
+    const experts = this.#experts(number, size);
+    const sums = emptySums(experts.count);
+    const how = routingOf(block.routing!, experts.count, block.dimensions[0].groups);
+    const routed = route(float32Data(routing, "scores"), experts, how);
+    const shares = sharesOf(routed, how);
     for (const [place, { rows, weights }] of routed.entries()) {
       if (rows.length === 0) continue;
       const stacked = await this.#weights.expert(number, place);
@@ -128,6 +138,19 @@ export class Mixtures {
     return { hidden: { batch: input.batch, length: input.length, data }, sums };
   }
 
+  /** What is known of the experts that are there, as they lie. */
+  #experts(number: number, size: BlockSize): RoutedExperts {
+    const block = this.#architecture.blocks[number];
+    const [dimension] = block.dimensions;
+    const count = size[dimension.name];
+    const correction = haveWeight([block], CORRECTION)
+      ? this.#weights.block(number, size).find(({ name }) => name === CORRECTION)!.data.slice()
+      : undefined;
+    if (dimension.groups === undefined) return { count, correction };
+    const units = this.#weights.ranking[number]![dimension.name].slice(0, count);
+    return { count, correction, groups: units.map((unit) => groupOf(unit, dimension)) };
+  }
+
   /** Good until the weights are used again. */
   #feeds(number: number, size: BlockSize, wanted: readonly DeclaredWeight[]): Feeds {
     const names = new Set(wanted.map(({ name }) => name));
@@ -143,12 +166,13 @@ function emptySums(experts: number): ExpertSums {
 }
 
 /** What the weights of each row sum up to. */
-function sharesOf(routed: readonly RoutedRows[], { renormalised, softmaxOver }: Routing) {
+function sharesOf(routed: readonly RoutedRows[], { renormalised, softmaxOver, factor }: Routing) {
   const sums: number[] = [];
   for (const { rows, weights } of routed) {
     rows.forEach((row, i) => sums[row] = (sums[row] ?? 0) + weights[i]);
   }
-  return renormalised || softmaxOver === "chosen" ? sums.fill(1) : sums;
+  const isOne = (renormalised || softmaxOver === "chosen") && factor === undefined;
+  return isOne ? sums.fill(1) : sums;
 }
 
 function gathered(x: Float32Array, rows: readonly number[], width: number): Float32Array {

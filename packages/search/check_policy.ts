@@ -1,5 +1,5 @@
 import { commonMultiple, UsageError } from "@lopper/core";
-import { hasDimension, type SearchDimension, unitWidth } from "./dimensions/dimension.ts";
+import { groupsOf, hasDimension, type SearchDimension, unitWidth } from "./dimensions/dimension.ts";
 import { dimensionsOfBlocks } from "./dimensions/list.ts";
 import type { MultiPrunerOptions, PolicyOptions } from "./policy.ts";
 import type { SearchModel } from "./search_model.ts";
@@ -48,17 +48,19 @@ export function checkGroups(model: SearchModel, options: PolicyOptions) {
       whole === 1
         ? `the ${group.name} is ${size}; it needs at least 1 ${group.channel}`
         : `the ${group.name} is ${size} ${group.channel}s; this model needs a multiple of ${whole}, ` +
-          `so that whole ${unit}s go`,
+          (unit === group.channel
+            ? "so that each group loses as many"
+            : `so that whole ${unit}s go`),
     );
   }
 }
 
 /**
- * The fewest inner channels that are whole units in every block; 1 where no block has the
- * dimension.
+ * The fewest inner channels that are whole units in every block, of every group of units; 1 where
+ * no block has the dimension.
  */
 export function groupUnit({ blocks }: SearchModel, dimension: SearchDimension["name"]): number {
   const widths = blocks.filter((block) => hasDimension(block, dimension))
-    .map((block) => unitWidth(block, dimension));
+    .map((block) => unitWidth(block, dimension) * groupsOf(block, dimension));
   return commonMultiple(widths);
 }

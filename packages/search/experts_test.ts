@@ -93,3 +93,34 @@ Deno.test("experts: shares of channels are theirs, and uniform policies know the
   const odd = { ...OPTIONS, groups: { ...GROUPS, experts: 0 } };
   assert.throws(() => competition(MODEL, odd), /expert group is 0; it needs at least 1 expert/);
 });
+
+/** The same mixtures, whose experts lie in two groups; a token goes to the better one. */
+const GROUPED: readonly Block[] = BLOCKS.map((block) => ({
+  ...block,
+  dimensions: [{ name: "experts", units: EXPERTS, groups: 2 }],
+  routing: { topK: TOP_K, softmaxOver: null, topGroups: 1 },
+}));
+
+Deno.test("experts: groups of a router lose as many, and each keeps as many as a token goes to", async () => {
+  const model = { ...MODEL, blocks: GROUPED };
+  const [alike] = competition(model, OPTIONS).stages;
+  const [, , , all] = alike.candidates(denseState(GROUPED), 30);
+  assert.deepEqual(all.changes.map(({ removed }) => removed), [[3, 7], [3, 7], [3, 7]]);
+  const reachable = { ...OPTIONS, distribution: [0, 1, 0], ratio: 15 };
+  const { result } = await runSearch(
+    model,
+    multiPruner(model, reachable),
+    new FakeScorer(loss),
+    { picker: exhaustive },
+  );
+  // Three of each group: a token goes to three of one.
+  assert.deepEqual(result.state.shape, BLOCKS.map(() => ({ experts: 6 })));
+  const further = multiPruner(model, { ...reachable, ratio: 99 });
+  const most = 100 * (1 - amount(BLOCKS.map(() => ({ experts: 6 }))) / amount(denseShape(BLOCKS)));
+  assert.equal(largestReachableRatio(model, further), most);
+  const odd = { ...OPTIONS, groups: { ...GROUPS, experts: 3 } };
+  assert.throws(
+    () => competition(model, odd),
+    /expert group is 3 experts; this model needs a multiple of 2, so that each group loses as many/,
+  );
+});

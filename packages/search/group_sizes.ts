@@ -1,4 +1,6 @@
 import { type Architecture, commonMultiple, groupSize, headsOf, sizeOf } from "@lopper/core";
+import { groupsOf } from "./dimensions/dimension.ts";
+import { EXPERTS } from "./dimensions/experts.ts";
 
 /**
  * The fewest query channels that are whole KV groups in every layer: those of one group where all
@@ -20,10 +22,13 @@ export const MLP_GROUPS = 11;
 /** Groups of experts that a layer has about, where nobody chose their size. */
 const EXPERT_GROUPS = 16;
 
-/** Experts of a group; null where the model has none. */
-export function defaultExpertGroup(architecture: Architecture): number | null {
-  const most = Math.max(0, ...architecture.blocks.map((block) => sizeOf(block).experts ?? 0));
-  return most === 0 ? null : Math.max(1, Math.floor(most / EXPERT_GROUPS));
+/**
+ * Experts of a group, as many of each group of a router; null where the model has none.
+ */
+export function defaultExpertGroup({ blocks }: Architecture): number | null {
+  const most = Math.max(0, ...blocks.map((block) => sizeOf(block).experts ?? 0));
+  const whole = commonMultiple(blocks.map((block) => groupsOf(block, EXPERTS.name)));
+  return most === 0 ? null : Math.max(1, Math.floor(most / EXPERT_GROUPS / whole)) * whole;
 }
 
 /** Channels of a group, a multiple of 32. */

@@ -1,7 +1,7 @@
-import { haveWeight, type Routing, sizeOf } from "@lopper/core";
+import { haveWeight, sizeOf } from "@lopper/core";
 import type { BlockKind, BlockWeights } from "../block_scope.ts";
 import { mlpNodes } from "../gated_mlp.ts";
-import type { GraphBuilder } from "../graph_builder.ts";
+import { routedNodes } from "../router_nodes.ts";
 
 /**
  * A mixture of experts as part of a larger graph, whose experts are stored: each computes the rows
@@ -18,7 +18,7 @@ export const experts: BlockKind = {
         `block ${block.id} is computed beside graphs: its experts are not stored`,
       );
     }
-    const { chosen, shares } = routed(g, weights.project(x, "router"), routing);
+    const { chosen, shares } = routedNodes(g, weights.project(x, "router"), block, weights);
     let sum = haveWeight([block], "shared_up")
       ? sharedNodes(scope, x)
       : g.node("Mul", [x, g.float32(0)]);
@@ -47,19 +47,4 @@ export function sharedNodes(
   const { out } = mlpNodes(g, x, block, project, true);
   if (!haveWeight([block], "shared_router")) return out;
   return g.node("Mul", [out, g.node("Sigmoid", [weights.project(x, "shared_router")])]);
-}
-
-/** Numbers of the experts that rows `[N, experts]` go to, and their weights, `[N, k]` each. */
-function routed(
-  g: GraphBuilder,
-  scores: string,
-  { topK, softmaxOver, renormalised }: Routing,
-): { readonly chosen: string; readonly shares: string } {
-  const [highest, chosen] = g.nodes("TopK", [scores, g.int64([topK])], 2, { axis: -1 });
-  const softmax = (values: string) => g.node("Softmax", [values], { axis: -1 });
-  // Divided by their sum, shares of all are shares of those that are chosen.
-  const shares = softmaxOver === "chosen" || renormalised
-    ? softmax(highest)
-    : g.node("GatherElements", [softmax(scores), chosen], { axis: -1 });
-  return { chosen, shares };
 }

@@ -57,6 +57,11 @@ export function unitsOfGroup(block: Block, dimension: string, groups: GroupSizes
   return groups[dimension] / unitWidth(block, dimension);
 }
 
+/** In how many groups the units of a block lie, which lose equally many. */
+export function groupsOf({ dimensions }: Block, dimension: string): number {
+  return dimensions.find(({ name }) => name === dimension)?.groups ?? 1;
+}
+
 /** Whether a block has a dimension. */
 export function hasDimension({ dimensions }: Block, name: string): boolean {
   return dimensions.some((dimension) => dimension.name === name);

@@ -1,3 +1,4 @@
+import { fewestExperts } from "@lopper/core";
 import type { SearchDimension } from "./dimension.ts";
 
 /** Experts of mixtures, in place of the channels of MLPs. */
@@ -8,6 +9,6 @@ export const EXPERTS: SearchDimension = {
   units: "experts",
   group: { name: "expert group", channel: "expert" },
   // A token goes to so many, and readers of plain models ask for them.
-  least: ({ routing }) => routing?.topK ?? 1,
+  least: ({ routing, dimensions: [{ groups }] }) => routing ? fewestExperts(routing, groups) : 1,
   alike: true,
 };
