@@ -19,7 +19,9 @@ const WANTED_TRAITS = [
   ...["finalNormBias", "lmHeadBias", "positions", "embedding", "logits", "logitCap"],
   ...["pre", "post", "both", "parallel", "multiplier", "no gate", "gelu", "relu", "relu2"],
   ...["window", "no rotation", "partial rotation", "several ropes", "neighbours", "soft cap"],
-  ...["clip", "scale"],
+  ...["clip", "scale", "MLPs among mixtures", "sigmoids of scores", "softmax over all"],
+  ...["softmax over chosen", "renormalised", "routed factor", "groups of experts"],
+  ...["corrected choice", "gated shared expert", "shared expert"],
   ...["attention removed", "MLP removed", "layer removed", "one KV group", "one channel"],
   "one expert",
   ...[

@@ -2,6 +2,7 @@ import {
   type Activation,
   type Architecture,
   type Attention,
+  routingOf,
   shown,
   UnsupportedModelError,
 } from "@lopper/core";
@@ -49,11 +50,10 @@ export function architectureFromConfig(
     refuse("head_dim", headDim, "an even whole number");
   }
   const { experts } = settings;
-  if (experts && experts.routing.topK > experts.count) {
-    refuse("num_experts_per_tok", experts.routing.topK, `at most ${experts.count} experts`);
-  }
+  checkTopK(experts, refuse);
   const complete = experts ? { ...config, num_experts: experts.count } : config;
-  const layers = checkedLayers(complete, file, refuse);
+  const isMixture = (layer: number) => family.mixtureLayers?.has(layer, reader) ?? true;
+  const layers = checkedLayers(complete, isMixture, file, refuse);
   const attention = attentionOfLayers(config, family, { headDim, settings, file });
   const architecture: Architecture = {
     family: family.modelType,
@@ -67,7 +67,7 @@ export function architectureFromConfig(
     ...(settings.scaling && { scaling: settings.scaling }),
     eosTokenIds: endTokensOf(config),
     layerCount: layers.length,
-    kinds: family.blocks.map(({ kind }) => kind),
+    ...kindsOf(family, layers.map((_, layer) => isMixture(layer))),
     blocks: blocksOfLayers(
       family,
       {
@@ -81,6 +81,31 @@ export function architectureFromConfig(
     ),
   };
   return { architecture, family };
+}
+
+/** A token goes to no more experts than there are in the groups that it goes to. */
+function checkTopK(experts: FamilySettings["experts"], refuse: Refuse) {
+  if (!experts) return;
+  const { topK } = routingOf(experts.routing, experts.count, experts.groups);
+  if (topK === experts.routing.topK) return;
+  refuse("num_experts_per_tok", experts.routing.topK, `at most ${topK} experts`);
+}
+
+/**
+ * The kinds of blocks that layers of a model have.
+ * @param mixtures whether each has a mixture of experts, where the family has some.
+ */
+function kindsOf(
+  { blocks, mixtureLayers }: Family,
+  mixtures: readonly boolean[],
+): Pick<Architecture, "kinds" | "eitherOf"> {
+  const kinds = blocks.map(({ kind }) => kind);
+  if (!mixtureLayers) return { kinds };
+  const eitherOf = blocks.filter(({ attended }) => !attended).map(({ kind }) => kind);
+  if (new Set(mixtures).size > 1) return { kinds, eitherOf };
+  // The mixture is the second one.
+  const without = eitherOf[mixtures.includes(true) ? 0 : 1];
+  return { kinds: kinds.filter((kind) => kind !== without) };
 }
 
 /** Channels of a head, as the config or its family says; any number where it says nonsense. */
@@ -154,8 +179,13 @@ export function traitsOf(
 type Refuse = (what: string, found: unknown, needed: string) => never;
 
 /** The layers, whose heads share keys and values evenly. */
-function checkedLayers(config: CompleteConfig, file: string, refuse: Refuse) {
-  const layers = layersOfConfig(config, file);
+function checkedLayers(
+  config: CompleteConfig,
+  isMixture: (layer: number) => boolean,
+  file: string,
+  refuse: Refuse,
+) {
+  const layers = layersOfConfig(config, isMixture, file);
   for (const { attention } of layers) {
     if (attention && attention.queryHeads % attention.kvHeads !== 0) {
       refuse(

@@ -22,6 +22,8 @@ export function withoutEmptyLayers<T extends ModelToWrite>(model: T): T {
   const kept = layersWithBlocks(architecture);
   const without = keepLayers(architecture, kept);
   if (kept.length === architecture.layerCount || !isUniform(without)) return model;
+  const config = configOfLayers(model.config, kept, family);
+  if (!config) return model;
   const names = new Map(model.weights.map(({ role, tensor }) => {
     if (!("layer" in role)) return [tensor.name, tensor.name];
     const moved = { layer: kept.indexOf(role.layer), kind: role.part };
@@ -30,7 +32,7 @@ export function withoutEmptyLayers<T extends ModelToWrite>(model: T): T {
   return {
     ...model,
     architecture: without,
-    config: configOfLayers(model.config, kept, family),
+    config,
     entries: model.entries.map((entry) => ({ ...entry, name: names.get(entry.name)! })),
   };
 }

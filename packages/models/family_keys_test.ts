@@ -12,8 +12,8 @@ const { attributes }: { attributes: Record<string, Record<string, unknown>> } = 
 );
 
 /**
- * Keys by which nothing is computed but in training, by other heads, beside an encoder or in half
- * precision; and where texts begin.
+ * Keys by which nothing is computed but in training, by other heads, by guesses of further tokens,
+ * beside an encoder or in half precision; and where texts begin.
  */
 const OF_TRAINING: readonly string[] = [
   ...["attention_dropout", "dropout", "embd_pdrop", "hidden_dropout", "layerdrop", "resid_pdrop"],
@@ -28,7 +28,7 @@ const OF_TRAINING: readonly string[] = [
   ...["bos_token_id", "pad_token_id", "classifier_dropout", "attn_pdrop"],
   ...["summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type"],
   ...["summary_use_proj", "add_cross_attention", "is_decoder", "reorder_and_upcast_attn"],
-  ...["output_router_logits", "router_aux_loss_coef", "router_jitter_noise"],
+  ...["output_router_logits", "router_aux_loss_coef", "router_jitter_noise", "num_mtp_layers"],
 ];
 
 /** Keys of blocks that Lopper reads no models with. */
@@ -40,8 +40,6 @@ const OF_OTHER_BLOCKS: Readonly<Record<string, readonly string[]>> = {
     // Whatever attention is called there, it reaches back all the way.
     "layer_types",
   ],
-  qwen2_moe: ["intermediate_size"],
-  qwen3_moe: ["intermediate_size"],
 };
 
 /** Keys that count only where another one lets them, by family. */
@@ -52,10 +50,19 @@ const WITH: Readonly<Record<string, Readonly<Record<string, Record<string, unkno
     max_window_layers: { use_sliding_window: true, sliding_window: 8 },
     layer_types: { use_sliding_window: true, max_window_layers: 0, sliding_window: 8 },
   },
+  dots1: {
+    sliding_window: { max_window_layers: 2 },
+    intermediate_size: { first_k_dense_replace: 1 },
+  },
   qwen2_moe: {
+    intermediate_size: { mlp_only_layers: [1] },
     sliding_window: { use_sliding_window: true },
     max_window_layers: { use_sliding_window: true, sliding_window: 8 },
     layer_types: { use_sliding_window: true, sliding_window: 8 },
+  },
+  qwen3_moe: {
+    intermediate_size: { mlp_only_layers: [1] },
+    sliding_window: { use_sliding_window: true },
   },
   phi3: {
     original_max_position_embeddings: {
@@ -80,6 +87,7 @@ const NEEDED: Readonly<Record<string, Record<string, unknown>>> = {
     ...{ num_local_experts: 0, position_embedding_type: "rope" },
     layer_types: Array(4).fill("full_attention"),
   },
+  dots1: { n_routed_experts: 8, n_shared_experts: 1, num_experts_per_tok: 2 },
   ministral3: {
     rope_parameters: {
       ...{ rope_type: "yarn", factor: 2, original_max_position_embeddings: 500 },
@@ -110,6 +118,7 @@ const OTHERS: Readonly<Record<string, unknown>> = {
   activation_function: "gelu",
   layer_types: ["full_attention", "full_attention", "sliding_attention", "full_attention"],
   max_window_layers: 2,
+  mlp_layer_types: ["sparse", "dense", "sparse", "sparse"],
   mlp_only_layers: [1],
   n_inner: 40,
   no_rope_layers: [0, 0, 1, 1],

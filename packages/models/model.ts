@@ -155,6 +155,7 @@ export function bindWeights(
   const bound = new Set(weights.map(({ tensor }) => tensor.name));
   for (const [name, tensor] of store.tensors) {
     if (bound.has(name) || names.ignored.test(name)) continue;
+    if (isGuessing(name, architecture, family)) continue;
     if (architecture.tiedEmbeddings && name === names.lmHead) continue;
     throw new CheckpointFormatError(`${description} does not declare this tensor`, {
       file: tensor.file,
@@ -163,6 +164,18 @@ export function bindWeights(
     });
   }
   return weights;
+}
+
+/** Whether a tensor is of what guesses further tokens than the next. */
+export function isGuessing(
+  name: string,
+  { layerCount }: Pick<Architecture, "layerCount">,
+  { guesses, tensorNames }: Family,
+): boolean {
+  if (guesses === undefined) return false;
+  if (guesses.tensors !== "layers behind") return guesses.tensors.test(name);
+  const [before] = tensorNames.layer.split("{l}");
+  return name.startsWith(before) && parseInt(name.slice(before.length)) >= layerCount;
 }
 
 /**

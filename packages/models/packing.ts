@@ -66,7 +66,11 @@ function packsOfBlock(
   const own = family.tensorNames.layer.replace("{l}", String(block.layer)) + packed.tensor;
   return Array.from({ length: parts }, (_, part) => ({
     name: own.replace(/\{[eh]\}/, String(part)),
-    shape: [...stacked, ...(packed.transposed ? matrix.toReversed() : matrix)],
+    shape: [
+      ...stacked,
+      ...(packed.row ? [1] : []),
+      ...(packed.transposed ? matrix.toReversed() : matrix),
+    ],
     weights: weights.map(({ name }, i) => ({
       weight: name,
       name: blockTensorName(family, block, name),

@@ -57,11 +57,13 @@ export function perLayerConfig(
 
 /**
  * The layers of a config.json: all as usual, but for those that say otherwise.
+ * @param isMixture whether a layer has a mixture of experts where the model has some.
  * @throws {UnsupportedModelError} for a setting that Lopper does not compute layer by layer.
  * @throws {CheckpointFormatError} when the config contradicts itself.
  */
 export function layersOfConfig(
   config: ModelConfig & UsualLayer,
+  isMixture: (layer: number) => boolean,
   file: string,
 ): readonly LayerSizes[] {
   const { lopper: listed, per_layer_config: own, num_hidden_layers: count } = config;
@@ -71,21 +73,39 @@ export function layersOfConfig(
       { file },
     );
   }
-  if (listed) return layersListed(listed, config, file);
+  if (listed) return layersListed(listed, config, isMixture, file);
   const overrides = overridesByLayer(own ?? {}, count, file);
   return Array.from({ length: count }, (_, layer): LayerSizes => {
     const { skip = [], ...widths } = overrides.get(layer) ?? {};
     const has = { ...config, ...widths };
+    checkOwnExperts(widths, config, isMixture(layer), `${file}: per_layer_config.${layer}`);
     return {
       attention: skip.includes("attention")
         ? null
         : { queryHeads: has.num_attention_heads, kvHeads: has.num_key_value_heads },
       mlp: skip.includes("mlp") ? null : {
         intermediateSize: has.intermediate_size,
-        ...(has.num_experts && { experts: has.num_experts }),
+        ...(has.num_experts && isMixture(layer) && { experts: has.num_experts }),
       },
     };
   });
+}
+
+/**
+ * @throws {UnsupportedModelError} for experts of a layer that has an MLP.
+ */
+function checkOwnExperts(
+  { num_experts: own }: OwnKeys,
+  { num_experts: usual }: UsualLayer,
+  isMixture: boolean,
+  place: string,
+) {
+  if (own === undefined || isMixture || !usual) return;
+  throw new UnsupportedModelError(
+    `${place}.num_experts is ${
+      shown(own)
+    }, and the layer has an MLP; Lopper needs it to be absent there`,
+  );
 }
 
 function overridesByLayer(
@@ -127,6 +147,7 @@ function overridesByLayer(
 function layersListed(
   { layers }: LayerOverrides,
   { num_hidden_layers: count, num_experts: experts }: ModelConfig,
+  isMixture: (layer: number) => boolean,
   file: string,
 ): readonly LayerSizes[] {
   if (layers.length !== count) {
@@ -134,8 +155,9 @@ function layersListed(
       `${file}: lopper.layers is ${layers.length}; Lopper needs ${count} entries, one a layer`,
     );
   }
-  return layers.map(({ attention, mlp }): LayerSizes => ({
+  return layers.map(({ attention, mlp }, layer): LayerSizes => ({
     attention: attention && { queryHeads: attention.query_heads, kvHeads: attention.kv_heads },
-    mlp: mlp && { intermediateSize: mlp.intermediate_size, ...(experts && { experts }) },
+    mlp: mlp &&
+      { intermediateSize: mlp.intermediate_size, ...(experts && isMixture(layer) && { experts }) },
   }));
 }

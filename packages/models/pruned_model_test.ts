@@ -44,8 +44,17 @@ function plans(architecture: Architecture): fc.Arbitrary<PrunePlan> {
       fc.nat(n - 1).map((i) => [i]),
     );
   };
-  const blocks = architecture.blocks.map(({ dimensions: [{ name, units }] }) =>
-    fc.oneof(fc.constant(null), kept(units).map((those) => ({ [name]: those })))
+  // Of each group the same ones, which are as many.
+  const blocks = architecture.blocks.map(({ dimensions: [{ name, units, groups = 1 }] }) =>
+    fc.oneof(
+      fc.constant(null),
+      kept(units / groups).map((those) => ({
+        [name]: Array.from(
+          { length: groups },
+          (_, group) => those.map((unit) => group * units / groups + unit),
+        ).flat(),
+      })),
+    )
   );
   return fc.tuple(...blocks).map((kept) =>
     planOfKept(architecture, kept, { modelDigest: DIGEST, removalOrder: [] })
@@ -54,7 +63,7 @@ function plans(architecture: Architecture): fc.Arbitrary<PrunePlan> {
 
 /** Of a mixture: its layer, and what has a part for each expert. */
 const IN_MIXTURE =
-  /^\w+\.layers\.(\d+)\.(?:mlp|block_sparse_moe)\.(experts\..+|gate\.weight|router\..+)?/;
+  /^\w+\.layers\.(\d+)\.(?:mlp|block_sparse_moe)\.(experts\..+|gate\..+|router\..+|e_score.+)?/;
 const IN_LAYER = /^([\w.]+)\.(?:layers|h)\.(\d+)\.(\w+)(?:\.(\w+))?\.(?:weight|bias|sinks|slopes)$/;
 
 /** Values of a row. */
@@ -114,14 +123,9 @@ function keptPart(
     if (/\.(?:sinks|slopes)$/.test(name)) {
       rows = rows.filter((r) => stays(r * headDim, dense.queryHeads));
     }
-    if (["olmo2", "olmo3", "olmoe"].includes(architecture.family)) {
-      ofQueries.push("q_norm");
-      ofKeys.push("k_norm");
-    }
-    if (architecture.family === "stablelm") {
-      ofQueries.push("q_layernorm");
-      ofKeys.push("k_layernorm");
-    }
+    // Where norms are taken over all heads.
+    if (shape[0] === dense.queryHeads * headDim) ofQueries.push("q_norm", "q_layernorm");
+    if (shape[0] === dense.kvHeads * headDim) ofKeys.push("k_norm", "k_layernorm");
     if (ofQueries.includes(part)) rows = rows.filter((r) => stays(r, dense.queryHeads));
     if (ofKeys.includes(part)) rows = rows.filter((r) => stays(r, dense.kvHeads));
     if (["o_proj", "out_proj", "dense", "c_proj"].includes(part) && shape.length === 2) {

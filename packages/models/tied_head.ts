@@ -2,7 +2,7 @@ import { type Architecture, DTYPE_BYTES, isFloatDType } from "@lopper/core";
 import type { ModelConfig } from "./config_schema.ts";
 import { fromFloat32, isHalf, type TensorInfo, type TensorStore, toFloat32 } from "@lopper/formats";
 import type { Family } from "./families/family.ts";
-import { bindWeights, type Weight } from "./model.ts";
+import { bindWeights, isGuessing, type Weight } from "./model.ts";
 
 /** Bytes that are compared at a time: as many as are hashed at a time. */
 const CHUNK_BYTES = 16 * 1024 * 1024;
@@ -30,21 +30,39 @@ export async function bindModel<Config extends ModelConfig>(
   { family, file, description }: { family: Family; file: string; description: string },
 ): Promise<BoundModel<Config>> {
   const weights = bindWeights(architecture, family, store, file, description);
+  const notes = guessNotes(architecture, family, store);
   const { embedding, lmHead } = family.tensorNames;
   const head = store.tensors.get(lmHead);
   const tied = architecture.tiedEmbeddings &&
     (!head || await sameValues(store, store.tensors.get(embedding)!, head));
-  if (tied || !architecture.tiedEmbeddings) return { architecture, config, weights, notes: [] };
+  if (tied || !architecture.tiedEmbeddings) return { architecture, config, weights, notes };
   const untied = { ...architecture, tiedEmbeddings: false };
   return {
     architecture: untied,
     config: { ...config, tie_word_embeddings: false },
     weights: bindWeights(untied, family, store, file, description),
     notes: [
+      ...notes,
       `${lmHead} is not the embedding, though by ${description} they are tied (tie_word_embeddings): the head is used, and what is ` +
       "written says that they are not tied",
     ],
   };
+}
+
+/** A sentence where a file has what guesses further tokens than the next. */
+function guessNotes(
+  architecture: Architecture,
+  family: Family,
+  { tensors }: Pick<TensorStore, "tensors">,
+): readonly string[] {
+  const found = [...tensors.keys()].filter((name) => isGuessing(name, architecture, family));
+  if (found.length === 0) return [];
+  return [
+    `${found[0]} and ${
+      found.length - 1
+    } more tensors guess further tokens than the next: they are passed over, and what is ` +
+    "written has none",
+  ];
 }
 
 /**

@@ -37,10 +37,13 @@ export function writtenConfig(model: DescribedModel): Record<string, unknown> {
   const plain = {
     ...withEarlierRopeKeys(plainConfig(model.config), architecture),
     head_dim: architecture.headDim,
+    ...(family.guesses && { [family.guesses.key]: 0 }),
   };
   const layers = layersOfBlocks(architecture);
   if (isUniform(architecture)) {
-    const uniform = { ...plain, ...widthsOf(layers[0]), ...expertsOfToken(architecture) };
+    // Some of them may have an MLP where others have a mixture.
+    const widths: object = Object.assign({}, ...layers.map(widthsOf));
+    const uniform = { ...plain, ...widths, ...expertsOfToken(architecture) };
     return withOwnKeys(
       plainHeadsFit(model) ? uniform : { ...uniform, ...ownCode(family) },
       family,
@@ -82,21 +85,26 @@ export function plainConfig(source: Json): Record<string, unknown> {
 }
 
 /**
- * A config.json for some of the layers that it describes, in their order. What it has by layer
- * loses the entries of the others; a list that it leaves out is written, since another one would
- * follow from the number of layers.
+ * A config.json for some of the layers that it describes, in their order; null where its family has
+ * no keys that say which of them have a mixture of experts. What it has by layer loses the entries
+ * of the others; a list that it leaves out is written, since another one would follow from the
+ * number of layers.
  */
 export function configOfLayers(
   source: Json,
   kept: readonly number[],
-  { slides, lists = {} }: Pick<Family, "slides" | "lists">,
-): Record<string, unknown> {
+  { slides, lists = {}, mixtureLayers }: Pick<Family, "slides" | "lists" | "mixtureLayers">,
+): Record<string, unknown> | null {
   const { max_window_layers } = source;
   const usual: NonNullable<Family["lists"]> = {
     ...lists,
     ...(slides && { layer_types: (...layer) => slides(...layer) ? SLIDING : FULL }),
   };
   const reader = new ConfigReader(source, "config.json");
+  const mixtures = mixtureLayers
+    ? mixtureLayers.keys(kept.map((layer) => mixtureLayers.has(layer, reader)))
+    : {};
+  if (mixtures === null) return null;
   const listed = [...new Set(["layer_types", ...Object.keys(usual)])].flatMap((key) => {
     const list = source[key];
     const entry = Array.isArray(list) ? (layer: number) => list[layer] : usual[key];
@@ -106,6 +114,7 @@ export function configOfLayers(
     ...source,
     num_hidden_layers: kept.length,
     ...Object.fromEntries(listed),
+    ...mixtures,
     ...(typeof max_window_layers === "number" && {
       max_window_layers: kept.filter((layer) => layer < max_window_layers).length,
     }),

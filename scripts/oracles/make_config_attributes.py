@@ -15,13 +15,18 @@ from pathlib import Path
 import transformers
 from transformers import AutoConfig, PreTrainedConfig
 
-OUT = Path(__file__).resolve().parents[2] / "tests" / "fixtures" / "config_attributes.json"
-FAMILIES = """
-    llama mistral qwen2 qwen3 olmo2 arcee cohere2 exaone4 gemma gemma2 gemma3_text granite ministral3 nemotron olmo olmo3
-    opt phi seed_oss smollm3 stablelm
-    glm4 gpt2 gpt_neox phi3 starcoder2
-    gpt_oss granitemoe granitemoehybrid mixtral olmoe qwen2_moe qwen3_moe
-""".split()
+ROOT = Path(__file__).resolve().parents[2]
+OUT = ROOT / "tests" / "fixtures" / "config_attributes.json"
+# transformers has none of these.
+OTHERS = {"baichuan"}
+
+
+def families():
+    """The model types of which there are fixtures."""
+    configs = (ROOT / "tests" / "fixtures" / "families").glob("*/config.json")
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in configs]
+    # Models of more than text are read as what their text model is.
+    return sorted({config["model_type"] for config in found if "text_config" not in config} - OTHERS)
 
 
 def attributes(config_class):
@@ -32,7 +37,7 @@ def attributes(config_class):
 
 
 def main():
-    found = {name: attributes(type(AutoConfig.for_model(name))) for name in FAMILIES}
+    found = {name: attributes(type(AutoConfig.for_model(name))) for name in families()}
     content = {"transformers": transformers.__version__, "attributes": found}
     OUT.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 

@@ -176,6 +176,7 @@ def mixtures():
         return tiny(model_type, **{"intermediate_size": 20, "num_experts_per_tok": 2, **own})
 
     fewer = {"an expert less for each token": dict(num_experts_per_tok=1)}
+    every = {**fewer, "weights as they are": dict(norm_topk_prob=False), "factor": dict(routed_scaling_factor=1.0)}
     return [
         Family(
             "mixtral", "Mixtral: each token goes to 2 of 5 experts, a tensor for each matrix of each expert.",
@@ -192,6 +193,42 @@ def mixtures():
             experts("qwen2_moe", num_experts=6, moe_intermediate_size=20, shared_expert_intermediate_size=28,
                     norm_topk_prob=False), [(2, 12), (1, 19)],
             mistakes={**fewer, "weights divided by their sum": dict(norm_topk_prob=True)},
+        ),
+        Family(
+            "qwen3_moe-mixed", "Qwen3-MoE with MLPs in layers 1 and 2 of 4, one KV head of 3.",
+            experts("qwen3_moe", num_hidden_layers=4, num_attention_heads=3, num_key_value_heads=1, num_experts=5,
+                    intermediate_size=28, moe_intermediate_size=10, head_dim=8, mlp_only_layers=[1, 2]),
+            [(2, 9), (1, 15)], mistakes=fewer,
+        ),
+        Family(
+            "qwen2_moe-steps", "Qwen2-MoE with a mixture in every other layer, from the second one on, tied, bfloat16.",
+            experts("qwen2_moe", num_hidden_layers=3, num_experts=5, intermediate_size=28, moe_intermediate_size=12,
+                    shared_expert_intermediate_size=14, norm_topk_prob=True, decoder_sparse_step=2, tie_word_embeddings=True),
+            [(2, 9), (1, 15)], stored=torch.bfloat16, mistakes=fewer,
+        ),
+        Family(
+            "glm4_moe",
+            "GLM-4.5: 3 of 12 experts, within the best 2 of 3 groups, corrected for the choice, beside two for all tokens; an "
+            "MLP in the first layer; norms of q and k, half of heads of 12 rotated.",
+            experts("glm4_moe", num_hidden_layers=3, intermediate_size=28, head_dim=12, n_routed_experts=12, n_group=3,
+                    topk_group=2, num_experts_per_tok=3, n_shared_experts=2, moe_intermediate_size=10, use_qk_norm=True,
+                    routed_scaling_factor=1.8), [(2, 12), (1, 19)],
+            mistakes={**every, "groups": dict(n_group=1, topk_group=1)},
+        ),
+        Family(
+            "glm4_moe-plain",
+            "GLM-4.5 without groups, biases on q, k and v, weights as sigmoids are; bfloat16 but for router and correction.",
+            experts("glm4_moe", n_routed_experts=5, moe_intermediate_size=12, intermediate_size=28, norm_topk_prob=False,
+                    num_key_value_heads=1, attention_bias=True, routed_scaling_factor=0.7), [(2, 9), (1, 15)],
+            stored=torch.bfloat16, mistakes={**fewer, "factor": dict(routed_scaling_factor=1.0)},
+        ),
+        Family(
+            "dots1",
+            "dots.llm1: 2 of 8 experts, within the better of 2 groups, a window of 6 in the last of 3 layers; MLPs in two.",
+            experts("dots1", num_hidden_layers=3, intermediate_size=28, n_routed_experts=8, n_group=2, topk_group=1,
+                    n_shared_experts=1, moe_intermediate_size=12, norm_topk_prob=True, routed_scaling_factor=2.5,
+                    first_k_dense_replace=2, sliding_window=6, max_window_layers=2), [(2, 12), (1, 19)],
+            mistakes={**every, "groups": dict(n_group=1, topk_group=1), "window": dict(sliding_window=7)},
         ),
         Family(
             "olmoe", "OLMoE: 3 of 8 experts, norms of q and k over all heads, weights as the softmax has them.",
@@ -755,12 +792,18 @@ def usual_gain(config):
     return 0 if config.model_type.startswith(("gemma", "nemotron")) else 1
 
 
+def is_correction(name):
+    """Whether it is added to the scores of experts, for the choice alone."""
+    return name.endswith("e_score_correction_bias")
+
+
 def fill(model, stored, random):
     """Random weights, rounded to the dtype they will be stored in."""
     hidden = model.config.get_text_config().hidden_size
     tied = model.config.tie_word_embeddings
     with torch.no_grad():
-        for name, weight in sorted(model.named_parameters()):
+        corrections = [(name, value) for name, value in model.named_buffers() if is_correction(name)]
+        for name, weight in sorted([*model.named_parameters(), *corrections]):
             # matrices of GPT-2, and those of gpt-oss's experts, are [in, out]
             turned = model.config.model_type == "gpt2" or model.config.model_type == "gpt_oss" and "experts" in name
             inputs = weight.shape[-2 if turned else -1] if weight.dim() > 1 else None
@@ -872,8 +915,10 @@ def stored_weights(model, earlier_names):
 
 def write_weights(folder, model, family, packed):
     stored, shards = family.stored, family.shards
+    exact = tuple(getattr(model, "_keep_in_fp32_modules_strict", None) or ["none"])
     found = stored_weights(model, family.earlier_names)
-    weights = {name: value.to(stored).contiguous() for name, value in found.items() if name not in packed}
+    weights = {name: value.to(torch.float32 if name.endswith(exact) else stored).contiguous()
+               for name, value in found.items() if name not in packed}
     for tensors in packed.values():
         weights.update(tensors)
     if model.config.tie_word_embeddings:
@@ -969,6 +1014,13 @@ def mistakes(folder, family):
         yield "rotary scaling", load(folder, rope_parameters={**rotary, "rope_type": "default"})
     if getattr(config, "rms_norm_eps", 0) > 1e-3:
         yield "rms_norm_eps", load(folder, rms_norm_eps=1e-5)
+    corrected = load(folder)
+    corrections = [value for name, value in [*corrected.named_buffers(), *corrected.named_parameters()]
+                   if is_correction(name)]
+    if corrections:
+        for value in corrections:
+            value.data.fill_(0)
+        yield "correction", corrected
     endings = {name.split(".layers.")[-1].lstrip("0123456789") for name, _ in load(folder).named_parameters()
                if name.endswith((".bias", "norm.weight")) and "vision_tower" not in name
                and "multi_modal_projector" not in name and "vision_model" not in name and "connector" not in name}

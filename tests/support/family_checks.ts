@@ -2,6 +2,7 @@ import type { Backend } from "@lopper/backends";
 import { maxAbsDifference } from "@lopper/backends/testing";
 import {
   denseShape,
+  type Dimension,
   ExportError,
   LopperError,
   type PrunePlan,
@@ -127,9 +128,9 @@ function halved({ architecture }: Model, differ: boolean): Shape {
   return blocks.map((block, number) => {
     if (differ && block.layer % 2 === 1) return dense[number];
     if (differ && block.layer === layerCount - 1 && layerCount > 1 && block.attention) return null;
-    return Object.fromEntries(
-      Object.entries(dense[number]!).map(([name, units]) => [name, Math.ceil(units / 2)]),
-    );
+    // Groups of units lose as many each.
+    const half = ({ units, groups = 1 }: Dimension) => groups * Math.ceil(units / groups / 2);
+    return Object.fromEntries(block.dimensions.map((one) => [one.name, half(one)]));
   });
 }
 

@@ -1,7 +1,11 @@
 import {
   type Architecture,
+  type Block,
+  blocksOfLayer,
+  CORRECTION,
   haveWeight,
   headsOf,
+  inTurns,
   type NormKind,
   type PrunePlan,
   type Ranking,
@@ -129,18 +133,20 @@ function isOnePlus(kind: NormKind): boolean {
   return kind === "rms1p" || kind === "layer1p";
 }
 
-/** A random ranking of the units of every block. */
+/** A random ranking of the units of every block, in which groups take turns. */
 export function randomRanking({ blocks }: Architecture, random: Random): Ranking {
   return blocks.map(({ dimensions }) =>
-    Object.fromEntries(dimensions.map(({ name, units }) => [name, random.shuffled(units)]))
+    Object.fromEntries(
+      dimensions.map((one) => [one.name, inTurns(random.shuffled(one.units), one)]),
+    )
   );
 }
 
 /** A random narrower shape; removed blocks and blocks of a single unit come often. */
 export function randomShape({ blocks }: Architecture, random: Random): Shape {
-  return blocks.map(({ dimensions: [{ name, units }] }) => {
-    const left = random.chance(0.2) ? 1 : random.int(1, units);
-    return random.chance(0.25) ? null : { [name]: left };
+  return blocks.map(({ dimensions: [{ name, units, groups = 1 }] }) => {
+    const left = random.chance(0.2) ? 1 : random.int(1, units / groups);
+    return random.chance(0.25) ? null : { [name]: groups * left };
   });
 }
 
@@ -160,7 +166,8 @@ export function traits(architecture: Architecture, plan: PrunePlan): string[] {
   if (plan.layers.every((layer) => Object.values(layer).every((units) => units === "removed"))) {
     found.push("no block left");
   }
-  if (architecture.blocks.length < architecture.layerCount * architecture.kinds.length) {
+  if (architecture.eitherOf) found.push("MLPs among mixtures");
+  if (architecture.blocks.length < architecture.layerCount * blocksOfLayer(architecture)) {
     found.push("blocks missing before");
   }
   for (const block of architecture.blocks.filter(({ attention }) => attention)) {
@@ -173,12 +180,29 @@ export function traits(architecture: Architecture, plan: PrunePlan): string[] {
   return found;
 }
 
+/** How tokens go to experts. */
+function routingTraits(
+  { softmaxOver, renormalised, factor, topGroups }: NonNullable<Block["routing"]>,
+  weights: Block["weights"],
+): string[] {
+  const has = (name: string) => weights.some((weight) => weight.name === name);
+  return [
+    softmaxOver === null ? "sigmoids of scores" : `softmax over ${softmaxOver}`,
+    ...renormalised ? ["renormalised"] : [],
+    ...factor === undefined ? [] : ["routed factor"],
+    ...topGroups === undefined ? [] : ["groups of experts"],
+    ...has(CORRECTION) ? ["corrected choice"] : [],
+    ...has("shared_up") ? [has("shared_router") ? "gated shared expert" : "shared expert"] : [],
+  ];
+}
+
 /** What is out of the ordinary in what a model computes. */
 function switches({ norm, outer, blocks, scaling = {}, headDim }: Architecture): string[] {
   const found: string[] = [norm.kind, ...outer, ...Object.keys(scaling)];
   if (!haveWeight(blocks, "norm")) found.push("no norm weights");
   for (const { kind, weights, placement = "pre", activation = "silu", ...block } of blocks) {
     found.push(placement, activation);
+    if (block.routing) found.push(...routingTraits(block.routing, weights));
     if (kind === "mlp" && !weights.some(({ name }) => name === "gate")) found.push("no gate");
     if (block.parallel) found.push("parallel");
     if (block.multiplier !== undefined) found.push("multiplier");

@@ -19,6 +19,10 @@ export function tinySettings(family: Family, random: Random, size: TinySize): Se
     ...windows(family, random, size),
     ...rotation(family, random, size),
     ...(random.chance(0.2) && { hidden_act: random.pick(["silu", "gelu", "relu", "gelu_new"]) }),
+    ...(family.blocks.some(({ kind }) => kind === "experts") && fewExperts(random)),
+    ...family.mixtureLayers?.keys(
+      Array.from({ length: size.layerCount }, (_, layer) => layer > 0 || random.chance(0.5)),
+    ),
     ...OWN[family.modelType]?.(random, size),
   };
 }
@@ -70,15 +74,20 @@ const ROPES = [
   },
 ];
 
-/** A few small experts. */
+/** A few small experts, whatever of it a family has keys for. */
 function fewExperts(random: Random): Settings {
-  const count = random.int(2, 7);
+  const groups = random.int(1, 3), each = random.int(2, 7 - groups);
+  const topGroups = random.int(1, groups);
   return {
-    num_experts: count,
-    num_experts_per_tok: random.int(1, Math.min(3, count)),
+    num_experts: groups * each,
+    num_experts_per_tok: random.int(1, Math.min(3, each * topGroups)),
     moe_intermediate_size: random.int(3, 12),
     shared_expert_intermediate_size: random.int(3, 12),
     norm_topk_prob: random.chance(0.5),
+    n_group: groups,
+    topk_group: topGroups,
+    n_shared_experts: random.int(1, 2),
+    routed_scaling_factor: random.pick([1, 1.7]),
   };
 }
 
@@ -98,13 +107,7 @@ const OWN: Readonly<Record<string, (random: Random, size: TinySize) => Settings>
     attention_multiplier: 0.3,
     logits_scaling: 2,
   }),
-  granitemoe: fewExperts,
   gpt_neox: (random) => ({ use_parallel_residual: random.chance(0.5) }),
-  gpt_oss: fewExperts,
-  mixtral: fewExperts,
-  olmoe: fewExperts,
-  qwen2_moe: fewExperts,
-  qwen3_moe: fewExperts,
   ministral3: () => ({ rope_parameters: { ...ROPES[2], llama_4_scaling_beta: 0.2 } }),
   olmo: (random) => ({ clip_qkv: random.pick([null, 0.7]) }),
   opt: (random) => ({ layer_norm_elementwise_affine: random.chance(0.7) }),

@@ -75,6 +75,8 @@ export interface Family {
   readonly activation: string;
   /** What its config.json says in keys of its own. */
   readonly settings?: (config: ConfigReader) => FamilySettings;
+  /** Which layers have a mixture of experts, where some have an MLP in its place. */
+  readonly mixtureLayers?: MixtureLayers;
   /** The difference that a config.json makes; none unless said. */
   readonly variant?: (config: ConfigReader) => Partial<Family>;
   /**
@@ -94,10 +96,23 @@ export interface Family {
   /** Other ways in which checkpoints of it are found; what is written has `packing`. */
   readonly otherPackings?: readonly (readonly PackedTensor[])[];
   /**
+   * Parts of its checkpoints that guess further tokens than the next (DeepSeek-V3, arXiv
+   * 2412.19437, section 2.2): they are passed over, and what is written has none.
+   */
+  readonly guesses?: FurtherGuesses;
+  /**
    * Weights of blocks that follow from how many values they have where a checkpoint has no tensor
    * of them.
    */
   readonly computed?: Readonly<Record<string, (count: number) => Float32Array>>;
+}
+
+/** What guesses further tokens than the next. */
+export interface FurtherGuesses {
+  /** Of config.json, which counts these parts. */
+  readonly key: string;
+  /** Which tensors are theirs: those of layers behind the last one, or by their names. */
+  readonly tensors: "layers behind" | RegExp;
 }
 
 /** A tensor that holds weights of a block, rows of one behind those of another. */
@@ -118,6 +133,8 @@ export interface PackedTensor {
   readonly byUnit?: true;
   /** It is `[in, out]`, where the weights are `[out, in]`. */
   readonly transposed?: true;
+  /** It is `[1, n]`, where the weight is `[n]`. */
+  readonly row?: true;
   /** The first axis is that of experts, before that of rows. */
   readonly stacked?: true;
 }
@@ -138,6 +155,20 @@ export interface FamilySettings {
   readonly attentionOf?: (layer: number, window: number | null) => Partial<Attention>;
 }
 
+/**
+ * Which layers of a family have a mixture, where others have an MLP in its place; and how its
+ * config.json says so.
+ */
+export interface MixtureLayers {
+  /** Whether a layer has one. */
+  has(layer: number, config: ConfigReader): boolean;
+  /**
+   * The keys that say of each layer whether it has one; null where they cannot say it.
+   * @param mixtures layer by layer.
+   */
+  keys(mixtures: readonly boolean[]): Readonly<Record<string, unknown>> | null;
+}
+
 /** Mixtures of experts, alike in all layers but for the number of experts. */
 export interface ExpertSettings {
   /** Experts of a layer that says nothing else of itself. */
@@ -147,6 +178,8 @@ export interface ExpertSettings {
   /** Inner channels of the MLP that all tokens go through beside them, where there is one. */
   readonly sharedChannels?: number;
   readonly routing: Routing;
+  /** Groups in which experts lie, equally many in each; one unless said. */
+  readonly groups?: number;
   readonly gating?: Gating;
 }
 

@@ -102,7 +102,9 @@ export function prunedSizes(
     attention: layers.map(() => ({ scale: 1, rope: null, window: null, softCap: null })),
     ...(mixture && { experts: plainExperts(mixture) }),
   };
-  const like = mixture ? { ...llama, blocks: withExperts(llama.blocks, { at: "" }) } : llama;
+  const like = mixture
+    ? { ...llama, blocks: withExperts(llama.blocks, { at: "", dense: true }) }
+    : llama;
   const blocks = blocksOfLayers(like, common, layers);
   const layerCount = layers.length;
   const shape = shapeOfKept(keptOf({ layerCount, blocks }, plan));
@@ -135,7 +137,11 @@ function blockOf(
     normedQueries: normed(size.queries),
     normedKeys: normed(size.keys),
   };
-  const there = Object.entries(weights).filter(([, { of }]) => of === undefined || traits.has(of));
+  const there = Object.entries(weights).filter(([, { of, axes: lengths }]) =>
+    (of === undefined || traits.has(of)) &&
+    // A shared expert that some models of a family do without.
+    (!lengths.includes("sharedChannels") || experts?.sharedChannels !== undefined)
+  );
   return {
     id: blockId(layer, kind),
     layer,
@@ -145,8 +151,11 @@ function blockOf(
     ...(parallel && !attended && { parallel }),
     ...(multiplier !== undefined && { multiplier }),
     ...(activation !== undefined && !attended && { activation }),
-    dimensions: [{ name: dimension, units: size.units }],
-    ...(experts && { routing: routingOf(experts.routing, size.units) }),
+    dimensions: [{
+      ...{ name: dimension, units: size.units },
+      ...(experts?.groups !== undefined && { groups: experts.groups }),
+    }],
+    ...(experts && { routing: routingOf(experts.routing, size.units, experts.groups) }),
     ...(experts?.gating && { gating: experts.gating }),
     ...(attended && { attention: { channels: axes[attended], ...common.attention[layer] } }),
     weights: there.map(([name, weight]) => ({
@@ -176,6 +185,8 @@ const SIZES: Readonly<
       queries: headDim * attention.queryHeads / attention.kvHeads,
       keys: headDim,
     },
-  mlp: ({ mlp }) => mlp && { units: mlp.intermediateSize, queries: 0, keys: 0 },
-  experts: ({ mlp }) => mlp && { units: mlp.experts ?? 0, queries: 0, keys: 0 },
+  mlp: ({ mlp }) =>
+    mlp && mlp.experts === undefined ? { units: mlp.intermediateSize, queries: 0, keys: 0 } : null,
+  experts: ({ mlp }) =>
+    mlp?.experts === undefined ? null : { units: mlp.experts, queries: 0, keys: 0 },
 };

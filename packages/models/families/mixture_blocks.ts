@@ -1,4 +1,4 @@
-import type { ConfigReader } from "../config_reader.ts";
+import { CORRECTION } from "@lopper/core";
 import type { BlockTemplate, PackedTensor, WeightTemplate } from "./family.ts";
 
 /** Where a family has the weights of its mixtures, behind the name of the layer. */
@@ -11,10 +11,17 @@ export interface MixtureNames {
   readonly biases?: true;
   /** An MLP beside the experts that all tokens go through, weighted by a gate of its own. */
   readonly shared?: string;
+  /** The same without a gate. */
+  readonly ungated?: string;
+  /** What is added to scores for the choice alone, behind `at`. */
+  readonly correction?: string;
+  /** Some layers have an MLP in place of a mixture. */
+  readonly dense?: true;
 }
 
 /**
- * The same blocks with a mixture of experts in place of the MLP. It loses experts: their rows of
+ * The same blocks with a mixture of experts in place of the MLP, or beside it as what a layer may
+ * have instead. It loses experts: their rows of
  * the router, and their matrices. Weights of all experts are one tensor under the names that are
  * offered here, whatever tensors hold them.
  */
@@ -22,17 +29,25 @@ export function withExperts(
   blocks: readonly BlockTemplate[],
   names: MixtureNames,
 ): readonly BlockTemplate[] {
-  return blocks.map((block) =>
-    block.attended ? block : {
+  return blocks.flatMap((block) => {
+    if (block.attended) return [block];
+    const { norm, norm_bias, post_norm } = block.weights;
+    const mixture: BlockTemplate = {
       kind: "experts",
       dimension: "experts",
-      weights: { norm: block.weights.norm, ...mixtureWeights(names) },
-    }
-  );
+      weights: {
+        norm,
+        ...(norm_bias && { norm_bias }),
+        ...(post_norm && { post_norm }),
+        ...mixtureWeights(names),
+      },
+    };
+    return names.dense ? [block, mixture] : [mixture];
+  });
 }
 
 function mixtureWeights(
-  { at, router = "gate", biases, shared }: MixtureNames,
+  { at, router = "gate", biases, shared, ungated, correction }: MixtureNames,
 ): Readonly<Record<string, WeightTemplate>> {
   const expert = (projection: string, ...axes: WeightTemplate["axes"]): WeightTemplate => ({
     tensor: `${at}experts.${projection}`,
@@ -41,6 +56,9 @@ function mixtureWeights(
   });
   return {
     router: { tensor: `${at}${router}.weight`, axes: ["experts", "hidden"] },
+    ...(correction !== undefined && {
+      [CORRECTION]: { tensor: `${at}${correction}`, axes: ["experts"] as const },
+    }),
     gate: expert("gate_proj.weight", "expertChannels", "hidden"),
     up: expert("up_proj.weight", "expertChannels", "hidden"),
     down: expert("down_proj.weight", "hidden", "expertChannels"),
@@ -50,17 +68,20 @@ function mixtureWeights(
       up_bias: expert("up_proj.bias", "expertChannels"),
       down_bias: expert("down_proj.bias", "hidden"),
     }),
-    ...(shared !== undefined && sharedWeights(at, shared)),
+    ...(ungated !== undefined && sharedWeights(at + ungated)),
+    ...(shared !== undefined && {
+      ...sharedWeights(at + shared),
+      shared_router: { tensor: `${at}${shared}_gate.weight`, axes: ["one", "hidden"] as const },
+    }),
   };
 }
 
-function sharedWeights(at: string, name: string): Readonly<Record<string, WeightTemplate>> {
-  const projection = (of: string) => `${at}${name}.${of}_proj.weight`;
+function sharedWeights(name: string): Readonly<Record<string, WeightTemplate>> {
+  const projection = (of: string) => `${name}.${of}_proj.weight`;
   return {
     shared_gate: { tensor: projection("gate"), axes: ["sharedChannels", "hidden"] },
     shared_up: { tensor: projection("up"), axes: ["sharedChannels", "hidden"] },
     shared_down: { tensor: projection("down"), axes: ["hidden", "sharedChannels"] },
-    shared_router: { tensor: `${at}${name}_gate.weight`, axes: ["one", "hidden"] },
   };
 }
 
@@ -78,14 +99,4 @@ export function oneTensorEach(
     weights: [weight],
   });
   return [matrix("gate", gate), matrix("up", up), matrix("down", down)];
-}
-
-/**
- * Refuses models some of whose layers have an MLP in place of a mixture.
- * @throws {UnsupportedModelError} naming the key that says so.
- */
-export function onlyMixtures(config: ConfigReader) {
-  config.only("decoder_sparse_step", 1);
-  const mlps = config.config.mlp_only_layers;
-  if (!(Array.isArray(mlps) && mlps.length === 0)) config.only("mlp_only_layers");
 }

@@ -2,6 +2,7 @@ import { shown, UnsupportedModelError } from "@lopper/core";
 import { arcee } from "./arcee.ts";
 import { baichuan } from "./baichuan.ts";
 import { cohere2 } from "./cohere2.ts";
+import { dots1 } from "./dots1.ts";
 import { exaone4 } from "./exaone4.ts";
 import type { Family } from "./family.ts";
 import { gemma } from "./gemma.ts";
@@ -12,6 +13,7 @@ import { granite } from "./granite.ts";
 import { graniteHybrid } from "./granite_hybrid.ts";
 import { graniteMoe } from "./granitemoe.ts";
 import { glm4 } from "./glm4.ts";
+import { glm4Moe } from "./glm4_moe.ts";
 import { gpt2 } from "./gpt2.ts";
 import { gptNeox } from "./gpt_neox.ts";
 import { llama } from "./llama.ts";
@@ -71,6 +73,8 @@ export const FAMILIES: readonly Family[] = [
   gpt2,
   baichuan,
   glm4,
+  glm4Moe,
+  dots1,
 ];
 
 /**

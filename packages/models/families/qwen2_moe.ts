@@ -1,5 +1,6 @@
 import type { Family } from "./family.ts";
-import { oneTensorEach, onlyMixtures, withExperts } from "./mixture_blocks.ts";
+import { oneTensorEach, withExperts } from "./mixture_blocks.ts";
+import { SPARSE_STEPS } from "./mixture_layers.ts";
 import { qwen2 } from "./qwen2.ts";
 import { qwenExperts } from "./qwen3_moe.ts";
 
@@ -11,7 +12,7 @@ export const qwen2Moe: Family = {
   ...qwen2,
   modelType: "qwen2_moe",
   className: "Qwen2Moe",
-  blocks: withExperts(qwen2.blocks, { at: "mlp.", shared: "shared_expert" }),
+  blocks: withExperts(qwen2.blocks, { at: "mlp.", shared: "shared_expert", dense: true }),
   alsoNamed: { num_experts: "num_local_experts" },
   has: { qkvBias: { key: "qkv_bias", absent: true } },
   slidingWindow: "layer_types",
@@ -19,14 +20,12 @@ export const qwen2Moe: Family = {
     config.boolean("use_sliding_window", false) && layer % 2 === 0 &&
     layer < config.number("max_window_layers", 28),
   defaults: { ...qwen2.defaults, kvHeads: 16 },
-  settings: (config) => {
-    onlyMixtures(config);
-    return {
-      experts: {
-        ...qwenExperts(config, { count: 60, topK: 4, channels: 1408 }),
-        sharedChannels: config.count("shared_expert_intermediate_size", 5632),
-      },
-    };
-  },
+  mixtureLayers: SPARSE_STEPS,
+  settings: (config) => ({
+    experts: {
+      ...qwenExperts(config, { count: 60, topK: 4, channels: 1408 }),
+      sharedChannels: config.count("shared_expert_intermediate_size", 5632),
+    },
+  }),
   packing: oneTensorEach("mlp.", ["gate_proj", "up_proj", "down_proj"]),
 };
