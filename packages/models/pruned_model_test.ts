@@ -63,7 +63,7 @@ function plans(architecture: Architecture): fc.Arbitrary<PrunePlan> {
 
 /** Of a mixture: its layer, and what has a part for each expert. */
 const IN_MIXTURE =
-  /^\w+\.layers\.(\d+)\.(?:mlp|block_sparse_moe)\.(experts\..+|gate\..+|router\..+|e_score.+)?/;
+  /^\w+\.layers\.(\d+)\.(?:mlp|block_sparse_moe)\.(experts\..+|gate\..+|router\..+|(?:moe_statics\.)?e_score.+)?/;
 const IN_LAYER = /^([\w.]+)\.(?:layers|h)\.(\d+)\.(\w+)(?:\.(\w+))?\.(?:weight|bias|sinks|slopes)$/;
 
 /** Values of a row. */

@@ -231,6 +231,17 @@ def mixtures():
             mistakes={**every, "groups": dict(n_group=1, topk_group=1), "window": dict(sliding_window=7)},
         ),
         Family(
+            "ernie4_5", "ERNIE 4.5: neighbouring channels of heads of 12 rotated together, biases everywhere, tied.",
+            tiny("ernie4_5", head_dim=12, use_bias=True, rope_parameters=rope(500000.0)), [(2, 12), (1, 19)],
+        ),
+        Family(
+            "ernie4_5_moe",
+            "ERNIE 4.5 with 3 of 7 experts by a corrected softmax, beside two for all tokens; MLPs in the first and last layer.",
+            experts("ernie4_5_moe", num_hidden_layers=4, intermediate_size=28, moe_num_experts=7, moe_k=3, head_dim=10,
+                    moe_intermediate_size=12, moe_layer_end_index=2, num_experts_per_tok=3), [(2, 12), (1, 19)],
+            mistakes={"an expert less for each token": dict(moe_k=2)},
+        ),
+        Family(
             "olmoe", "OLMoE: 3 of 8 experts, norms of q and k over all heads, weights as the softmax has them.",
             experts("olmoe", num_experts=8, num_experts_per_tok=3), [(2, 12), (1, 19)],
             mistakes={**fewer, "weights divided by their sum": dict(norm_topk_prob=True)},

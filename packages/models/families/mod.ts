@@ -4,6 +4,8 @@ import { baichuan } from "./baichuan.ts";
 import { cohere2 } from "./cohere2.ts";
 import { dots1 } from "./dots1.ts";
 import { exaone4 } from "./exaone4.ts";
+import { ernie45 } from "./ernie4_5.ts";
+import { ernie45Moe } from "./ernie4_5_moe.ts";
 import type { Family } from "./family.ts";
 import { gemma } from "./gemma.ts";
 import { gemma2 } from "./gemma2.ts";
@@ -75,6 +77,8 @@ export const FAMILIES: readonly Family[] = [
   glm4,
   glm4Moe,
   dots1,
+  ernie45,
+  ernie45Moe,
 ];
 
 /**
