@@ -242,6 +242,12 @@ def mixtures():
             mistakes={"an expert less for each token": dict(moe_k=2)},
         ),
         Family(
+            "granitemoeshared", "Granite-MoE with an MLP of 14 channels that all tokens go through beside 2 of 5 experts.",
+            experts("granitemoeshared", num_local_experts=5, shared_intermediate_size=14, num_key_value_heads=1,
+                    embedding_multiplier=6.0, residual_multiplier=0.35, attention_multiplier=0.2, logits_scaling=1.5),
+            [(2, 9), (1, 15)], mistakes=fewer,
+        ),
+        Family(
             "olmoe", "OLMoE: 3 of 8 experts, norms of q and k over all heads, weights as the softmax has them.",
             experts("olmoe", num_experts=8, num_experts_per_tok=3), [(2, 12), (1, 19)],
             mistakes={**fewer, "weights divided by their sum": dict(norm_topk_prob=True)},

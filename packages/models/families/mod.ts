@@ -6,6 +6,7 @@ import { dots1 } from "./dots1.ts";
 import { exaone4 } from "./exaone4.ts";
 import { ernie45 } from "./ernie4_5.ts";
 import { ernie45Moe } from "./ernie4_5_moe.ts";
+import { graniteMoeShared } from "./granitemoeshared.ts";
 import type { Family } from "./family.ts";
 import { gemma } from "./gemma.ts";
 import { gemma2 } from "./gemma2.ts";
@@ -79,6 +80,7 @@ export const FAMILIES: readonly Family[] = [
   dots1,
   ernie45,
   ernie45Moe,
+  graniteMoeShared,
 ];
 
 /**
