@@ -7,6 +7,7 @@ import { exaone4 } from "./exaone4.ts";
 import { ernie45 } from "./ernie4_5.ts";
 import { ernie45Moe } from "./ernie4_5_moe.ts";
 import { graniteMoeShared } from "./granitemoeshared.ts";
+import { solarOpen } from "./solar_open.ts";
 import type { Family } from "./family.ts";
 import { gemma } from "./gemma.ts";
 import { gemma2 } from "./gemma2.ts";
@@ -81,6 +82,7 @@ export const FAMILIES: readonly Family[] = [
   ernie45,
   ernie45Moe,
   graniteMoeShared,
+  solarOpen,
 ];
 
 /**
