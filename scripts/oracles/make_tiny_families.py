@@ -254,6 +254,11 @@ def mixtures():
             mistakes={**every, "groups": dict(n_group=1, topk_group=1)},
         ),
         Family(
+            "minimax_m2", "MiniMax-M2: 3 of 7 experts by corrected sigmoids, norms of q and k over all heads, half of each rotated.",
+            experts("minimax_m2", head_dim=12, num_local_experts=7, num_experts_per_tok=3, intermediate_size=12,
+                    rope_parameters=rope(20000.0, partial_rotary_factor=0.5)), [(2, 12), (1, 19)], mistakes=fewer,
+        ),
+        Family(
             "olmoe", "OLMoE: 3 of 8 experts, norms of q and k over all heads, weights as the softmax has them.",
             experts("olmoe", num_experts=8, num_experts_per_tok=3), [(2, 12), (1, 19)],
             mistakes={**fewer, "weights divided by their sum": dict(norm_topk_prob=True)},

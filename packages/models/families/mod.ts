@@ -8,6 +8,7 @@ import { ernie45 } from "./ernie4_5.ts";
 import { ernie45Moe } from "./ernie4_5_moe.ts";
 import { graniteMoeShared } from "./granitemoeshared.ts";
 import { solarOpen } from "./solar_open.ts";
+import { minimaxM2 } from "./minimax_m2.ts";
 import type { Family } from "./family.ts";
 import { gemma } from "./gemma.ts";
 import { gemma2 } from "./gemma2.ts";
@@ -83,6 +84,7 @@ export const FAMILIES: readonly Family[] = [
   ernie45Moe,
   graniteMoeShared,
   solarOpen,
+  minimaxM2,
 ];
 
 /**
