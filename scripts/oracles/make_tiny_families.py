@@ -259,6 +259,14 @@ def mixtures():
                     rope_parameters=rope(20000.0, partial_rotary_factor=0.5)), [(2, 12), (1, 19)], mistakes=fewer,
         ),
         Family(
+            "exaone_moe",
+            "K-EXAONE: 2 of 6 experts, corrected, beside one for all tokens; an MLP in the first of 4 layers, windows of 6 in "
+            "all but the last, which rotates nothing.",
+            experts("exaone_moe", num_hidden_layers=4, intermediate_size=28, head_dim=8, num_experts=6, sliding_window=6,
+                    moe_intermediate_size=8), [(2, 9), (1, 17)],
+            mistakes={**fewer, "weights as they are": dict(norm_topk_prob=False), "window": dict(sliding_window=7)},
+        ),
+        Family(
             "olmoe", "OLMoE: 3 of 8 experts, norms of q and k over all heads, weights as the softmax has them.",
             experts("olmoe", num_experts=8, num_experts_per_tok=3), [(2, 12), (1, 19)],
             mistakes={**fewer, "weights divided by their sum": dict(norm_topk_prob=True)},

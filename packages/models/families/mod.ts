@@ -9,6 +9,7 @@ import { ernie45Moe } from "./ernie4_5_moe.ts";
 import { graniteMoeShared } from "./granitemoeshared.ts";
 import { solarOpen } from "./solar_open.ts";
 import { minimaxM2 } from "./minimax_m2.ts";
+import { exaoneMoe } from "./exaone_moe.ts";
 import type { Family } from "./family.ts";
 import { gemma } from "./gemma.ts";
 import { gemma2 } from "./gemma2.ts";
@@ -85,6 +86,7 @@ export const FAMILIES: readonly Family[] = [
   graniteMoeShared,
   solarOpen,
   minimaxM2,
+  exaoneMoe,
 ];
 
 /**
