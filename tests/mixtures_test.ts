@@ -174,7 +174,10 @@ const MIXTURES: Readonly<Record<string, Block>> = {
   "sigmoids within the best of groups, corrected, divided by their sum": {
     ...MIXTURE,
     dimensions: [{ name: "experts", units: 6, groups: 3 }],
-    routing: { topK: 3, softmaxOver: null, renormalised: true, leastSum: 1e-20, topGroups: 2 },
+    routing: {
+      ...{ topK: 3, softmaxOver: null, renormalised: true, leastSum: 1e-20 },
+      ...{ topGroups: 2, factor: 2.5 },
+    },
     weights: [...without("bias", "shared"), CORRECTED],
   },
   "a softmax within the better of groups": {

@@ -18,8 +18,8 @@ interface Removals {
   readonly mlpBlocks: number;
   /** Intermediate channels of MLPs that stayed, and in how many layers. */
   readonly channels: { readonly count: number; readonly layers: number };
-  /** What one of them is: in place of channels, experts may go. */
-  readonly unit: string;
+  /** Experts of mixtures that stayed, in place of those. */
+  readonly experts: { readonly count: number; readonly layers: number };
   /** KV groups of attention blocks that stayed, and in how many layers. */
   readonly kvGroups: { readonly count: number; readonly layers: number };
 }
@@ -38,8 +38,8 @@ export function removedOf(changes: readonly LayersBefore[]): Removals {
   return {
     attentionBlocks: gone(groupsOf),
     mlpBlocks: gone(mlpUnits),
-    channels: parts(mlpUnits),
-    unit: mlpUnit(changes.map(({ dense }) => dense)),
+    channels: parts((layer) => isMixture(layer) ? undefined : mlpUnits(layer)),
+    experts: parts((layer) => isMixture(layer) ? mlpUnits(layer) : undefined),
     kvGroups: parts(groupsOf),
   };
 }
@@ -48,7 +48,7 @@ export function removedOf(changes: readonly LayersBefore[]): Removals {
  * "3 whole blocks (1 attention, 2 MLP), 704 MLP channels in 5 layers and 1 KV group in 1 layer".
  */
 export function describeRemoved(
-  { attentionBlocks, mlpBlocks, channels, unit, kvGroups }: Removals,
+  { attentionBlocks, mlpBlocks, channels, experts, kvGroups }: Removals,
 ): string {
   const blocks = attentionBlocks + mlpBlocks;
   const kinds = [
@@ -57,15 +57,16 @@ export function describeRemoved(
   ].join(", ");
   const parts = [
     ...(blocks > 0 ? [`${plural(blocks, "whole block")} (${kinds})`] : []),
-    ...(channels.count > 0
-      ? [`${plural(channels.count, unit)} in ${plural(channels.layers, "layer")}`]
-      : []),
-    ...(kvGroups.count > 0
-      ? [`${plural(kvGroups.count, "KV group")} in ${plural(kvGroups.layers, "layer")}`]
-      : []),
+    ...part(experts, "expert"),
+    ...part(channels, "MLP channel"),
+    ...part(kvGroups, "KV group"),
   ];
   if (parts.length === 0) return "nothing";
   return parts.length === 1 ? parts[0] : `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}`;
+}
+
+function part({ count, layers }: Removals["channels"], unit: string): readonly string[] {
+  return count > 0 ? [`${plural(count, unit)} in ${plural(layers, "layer")}`] : [];
 }
 
 /** Characters of the longest bar. */
@@ -79,7 +80,7 @@ const MAX_GROUPS = 16;
  */
 export function drawnLayers({ dense, pruned }: LayersBeforeAndAfter): string {
   const groups = Math.max(0, ...dense.map((layer) => groupsOf(layer) ?? 0));
-  const channels = Math.max(0, ...dense.map((layer) => mlpUnits(layer) ?? 0));
+  const most = mostUnits(dense);
   const cells = Math.min(groups, MAX_GROUPS);
   const rows = dense.map((layer, i) => {
     const left = pruned[i] ?? { attention: null, mlp: null };
@@ -87,11 +88,11 @@ export function drawnLayers({ dense, pruned }: LayersBeforeAndAfter): string {
       String(i),
       bar(groupsOf(layer), groupsOf(left), groups, cells),
       share(groupsOf(layer), groupsOf(left)),
-      bar(mlpUnits(layer), mlpUnits(left), channels, BAR),
+      bar(mlpUnits(layer), mlpUnits(left), most(layer), BAR),
       share(mlpUnits(layer), mlpUnits(left)),
     ];
   });
-  const head = ["layer", "KV groups", "", `${mlpUnit(dense)}s`, ""];
+  const head = ["layer", "KV groups", "", mlpHeading(dense), ""];
   const widths = head.map((text, column) =>
     Math.max(text.length, ...rows.map((row) => row[column].length))
   );
@@ -110,9 +111,24 @@ export function mlpUnits({ mlp }: LayerSizes): number | undefined {
   return mlp?.experts ?? mlp?.intermediateSize;
 }
 
-/** What these are, one of them. */
-export function mlpUnit(layers: readonly LayerSizes[]): string {
-  return layers.some(({ mlp }) => mlp?.experts !== undefined) ? "expert" : "MLP channel";
+/** Whether a layer has a mixture of experts in place of an MLP. */
+function isMixture({ mlp }: LayerSizes): boolean {
+  return mlp?.experts !== undefined;
+}
+
+/** What these are, of all layers together. */
+export function mlpHeading(layers: readonly LayerSizes[]): string {
+  const there = layers.filter(({ mlp }) => mlp !== null);
+  if (!there.some(isMixture)) return "MLP channels";
+  return there.every(isMixture) ? "experts" : "experts, MLP channels";
+}
+
+/** The most of them that a layer has which has the same as another one: experts, or channels. */
+export function mostUnits(layers: readonly LayerSizes[]): (layer: LayerSizes) => number {
+  const most = (mixtures: boolean) =>
+    Math.max(1, ...layers.map((layer) => isMixture(layer) === mixtures ? mlpUnits(layer) ?? 0 : 0));
+  const [channels, experts] = [most(false), most(true)];
+  return (layer) => isMixture(layer) ? experts : channels;
 }
 
 /** What stays is at least one character, and so is what went. */

@@ -1,6 +1,13 @@
 export { modelCard } from "./model_card.ts";
 export type { CardFacts, CardScores, ScoredTask } from "./facts.ts";
-export { describeRemoved, type LayersBefore, mlpUnit, mlpUnits, removedOf } from "./layers.ts";
+export {
+  describeRemoved,
+  type LayersBefore,
+  mlpHeading,
+  mlpUnits,
+  mostUnits,
+  removedOf,
+} from "./layers.ts";
 export { isOwnCard } from "./own_card.ts";
 export {
   CARD_FILE,

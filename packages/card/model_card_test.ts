@@ -227,3 +227,20 @@ Deno.test("card: it is known whether somebody changed it", async () => {
   ];
   for (const changed of changes) assert.equal(await isOwnCard(changed), false);
 });
+
+Deno.test("card: experts and channels are counted and drawn apart where layers have either", () => {
+  const attention = { queryHeads: 2, kvHeads: 1 };
+  const mixture = (experts: number) => ({ attention, mlp: { intermediateSize: 12, experts } });
+  const mlp = (intermediateSize: number) => ({ attention, mlp: { intermediateSize } });
+  const layers = {
+    dense: [mlp(64), mixture(8), mixture(8)],
+    pruned: [mlp(48), mixture(6), mixture(6)],
+  };
+  const { text } = of({ layers });
+  assert.match(text, /4 experts in 2 layers and 16 MLP channels in 1 layer/);
+  assert.match(text, /experts, MLP channels/);
+  const [, first, second] = text.match(/^ *[012] {2}.*$/gm)!.map((line) => line.split("█").length);
+  assert.equal(first, second);
+  // Three quarters of a full bar each, and the one KV group.
+  assert.deepEqual([first, text.match(/^ *0 {2}.*$/m)![0].split("█").length], [26, 26]);
+});

@@ -1,4 +1,4 @@
-import { mlpUnit, mlpUnits } from "@lopper/card";
+import { mlpHeading, mlpUnits, mostUnits } from "@lopper/card";
 import type { PrunePlan } from "@lopper/core";
 import { Html, html } from "./html.ts";
 import type { LayerChange } from "./removed.ts";
@@ -73,9 +73,10 @@ function draw(
 ): Html {
   const { width, row, font, attention, mlp } = layout;
   const height = TOP + changes.length * row + 4;
-  const widest = Math.max(1, ...changes.map(({ dense }) => mlpUnits(dense) ?? 0));
-  const isMixture = mlpUnit(changes.map(({ dense }) => dense)) === "expert";
-  const units = isMixture ? "experts" : "MLP, channels";
+  const before = changes.map(({ dense }) => dense);
+  const widest = mostUnits(before);
+  const heading = mlpHeading(before);
+  const units = heading === "MLP channels" ? "MLP, channels" : heading;
   const id = `layers-${name}`;
   const own = style &&
     html`
@@ -95,7 +96,7 @@ function draw(
           layout,
           change,
           keptGroups(change, plan),
-          widest,
+          widest(change.dense),
         )}</g>
       `
     )}</svg>

@@ -142,7 +142,7 @@ function describe(facts: Facts): string {
     ...notes.map((note) => `  ${note}`),
     "",
     table([
-      ["layer", "query heads", "KV heads", prunable.expertGroup === null ? "MLP width" : "experts"],
+      ["layer", "query heads", "KV heads", mlpHeading(architecture.layers)],
       ...layerRows(architecture.layers),
     ]),
     "",
@@ -159,12 +159,28 @@ function describe(facts: Facts): string {
   ].join("\n");
 }
 
+/** What layers have beside attention where some have experts, and others an MLP. */
+const BOTH = "experts or MLP width";
+
+function mlpHeading(layers: readonly LayerSizes[]): string {
+  const kinds = new Set(layers.flatMap(({ mlp }) => mlp ? [mlp.experts !== undefined] : []));
+  if (kinds.size > 1) return BOTH;
+  return kinds.has(true) ? "experts" : "MLP width";
+}
+
+function mlpCell({ mlp }: LayerSizes, isMixed: boolean): string {
+  if (!mlp) return "removed";
+  if (mlp.experts !== undefined) return String(mlp.experts);
+  return isMixed ? `MLP, ${mlp.intermediateSize}` : String(mlp.intermediateSize);
+}
+
 /** One row a layer, equal neighbours joined. */
 function layerRows(layers: readonly LayerSizes[]): string[][] {
-  const rows = layers.map(({ attention, mlp }) => [
-    attention ? String(attention.queryHeads) : "removed",
-    attention ? String(attention.kvHeads) : "removed",
-    mlp ? String(mlp.experts ?? mlp.intermediateSize) : "removed",
+  const isMixed = mlpHeading(layers) === BOTH;
+  const rows = layers.map((layer) => [
+    layer.attention ? String(layer.attention.queryHeads) : "removed",
+    layer.attention ? String(layer.attention.kvHeads) : "removed",
+    mlpCell(layer, isMixed),
   ]);
   const joined: string[][] = [];
   for (let first = 0; first < rows.length;) {

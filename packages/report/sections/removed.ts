@@ -1,4 +1,4 @@
-import { describeRemoved, mlpUnit, mlpUnits, removedOf } from "@lopper/card";
+import { describeRemoved, mlpHeading, mlpUnits, removedOf } from "@lopper/card";
 import { html } from "../html.ts";
 import { layersFile, layersPicture } from "../layers_picture.ts";
 import { type LayerChange, layerChanges, type LayersOfRun } from "../removed.ts";
@@ -10,7 +10,7 @@ import { folded, table } from "../table.ts";
 export function removedSection({ record, plan }: ReportRun): Section {
   const changes = layerChanges(record);
   const description = `${describeLayers(changes)} The table below has the same in figures.`;
-  const units = `${mlpUnit(record.layers.dense)}s`;
+  const units = mlpHeading(record.layers.dense);
   const content =
     html`<p>A row is a layer, from the input at the top to the output. A filled part stays, a dashed outline is what went, with the step of the search that took it. A cell is a KV group with its query heads.</p>
 <figure>${layersPicture(changes, plan, description)}</figure>
