@@ -26,6 +26,9 @@ export function openNodeBackend(
       executionProviders: ["cpu"],
       intraOpNumThreads: threads,
       interOpNumThreads: 1,
+      // A plan of memory for every shape that was run: candidates have many, and what each was
+      // given as a whole stays in pieces (a sixth of the memory of the embedded model's run).
+      enableMemPattern: false,
       logSeverityLevel: 4,
       extra: {
         // Several sessions take turns here. Without this the pools of idle ones keep spinning on
