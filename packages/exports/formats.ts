@@ -5,6 +5,7 @@ import { type Model, openModel } from "@lopper/models";
 import { streamedLogits } from "@lopper/runtime";
 import { exportDeci } from "./deci/export.ts";
 import type { ExportPrecision, GgufPrecision, WrittenExport } from "./export.ts";
+import { architectureByLayer } from "./gguf/architecture.ts";
 import { checkGgufTokenizer, exportGguf } from "./gguf/export.ts";
 import { checkPrecision } from "./half_range.ts";
 import { exportOnnx, onnxFile } from "./onnx_export.ts";
@@ -12,15 +13,13 @@ import { onnxLogits } from "./onnx_logits.ts";
 import { type ExportDType, type FormatName, type FormatOptions, precisionOf } from "./options.ts";
 import { PiecedDecoder } from "./pieced_decoder.ts";
 import { exportSafetensors } from "./safetensors_export.ts";
-import { unlikeLlama } from "./unlike_llama.ts";
 
 /** How a format is written, and how its files are opened to verify them. */
 export interface ExportFormat {
   /** @throws {ExportError} when no part of the model can be written. */
   check?(model: Model): Promise<void>;
   /**
-   * What a model has that cannot be written where layers differ in shape, in words; null for
-   * nothing.
+   * What of a model cannot be written where layers differ in shape, as a clause; null for nothing.
    */
   refusesDiffering?(model: Model): string | null;
   /** @param title what the model is called. */
@@ -79,7 +78,7 @@ const onnx: ExportFormat = {
 
 const gguf: ExportFormat = {
   check: checkGgufTokenizer,
-  refusesDiffering: ({ architecture }) => unlikeLlama(architecture),
+  refusesDiffering: ({ architecture }) => architectureByLayer(architecture).reason,
   write: (model, open, options, title) =>
     exportGguf(model, open, {
       ...{ title, precision: ggufPrecision(options) },

@@ -1,15 +1,24 @@
-import { type Architecture, type Attention, type Block, haveWeight } from "@lopper/core";
+import {
+  type Architecture,
+  type Attention,
+  type Block,
+  haveWeight,
+  shapeOfWeight,
+} from "@lopper/core";
+import type { GgufArchitecture } from "@lopper/models";
 
 /**
  * What a model computes that a Llama does not, in words; null for nothing. Formats for layers that
- * differ in shape (DeciLM's, and llama.cpp's `deci`) were made for pruned Llamas, and their readers
- * would compute something else without a word.
+ * differ in shape (DeciLM's, and llama.cpp's) were made for models that are nearly Llamas, and
+ * their readers would compute something else without a word.
+ * @param beside what the format has beside a Llama's blocks.
  */
 export function unlikeLlama(
   { norm, outer, scaling, blocks, headDim }: Pick<
     Architecture,
     "norm" | "outer" | "scaling" | "blocks" | "headDim"
   >,
+  beside?: GgufArchitecture["beside"],
 ): string | null {
   if (blocks.some(({ placement }) => placement !== undefined)) return "norms behind its blocks";
   if (norm.kind !== "rms") return "norms of another kind";
@@ -17,14 +26,21 @@ export function unlikeLlama(
     return "more around its blocks than an embedding, a norm and a head";
   }
   if (blocks.some(({ kind }) => kind === "experts")) return "experts";
-  if (haveWeight(blocks, "q_norm")) return "norms of queries and keys";
-  if (blocks.some(hasBias)) return "biases";
+  const normed = blocks.some((block) => hasNorms(block, headDim, beside));
+  if (normed) return "norms of queries and keys";
+  if (beside !== "biases" && blocks.some(hasBias)) return "biases";
   if (blocks.some(isOtherBlock)) return "blocks that are put together in another way";
   const scale = 1 / Math.sqrt(headDim);
   const attended = blocks.flatMap(({ attention }) => attention ?? []);
   return attended.some((attention) => isOtherAttention(attention, scale)) || !isOne(attended)
     ? "attention of another kind"
     : null;
+}
+
+/** Whether queries and keys have norms, but for those that the format has. */
+function hasNorms(block: Block, headDim: number, beside: GgufArchitecture["beside"]): boolean {
+  if (!haveWeight([block], "q_norm")) return false;
+  return beside !== "norms of heads" || shapeOfWeight(block, "q_norm")[0] !== headDim;
 }
 
 const hasBias = ({ weights }: Block) => weights.some(({ name }) => name.endsWith("_bias"));

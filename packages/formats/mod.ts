@@ -17,6 +17,7 @@ export { splitPart } from "./gguf/split_part.ts";
 export { GgufTensorStore, type NamedTensor } from "./gguf/tensor_store.ts";
 export {
   type GgufTensorEntry,
+  isQuantised,
   TENSOR_TYPES,
   tensorBytes,
   type TensorTypeName,

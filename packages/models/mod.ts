@@ -27,9 +27,16 @@ export {
 } from "./gguf/known_architectures.ts";
 export { areInterleaved, hasShiftedGains } from "./gguf/layout_of_weights.ts";
 export { SLIDING_THETA } from "./gguf/rope_settings.ts";
-export { ggufTensorName, isGain, isRotated, packedTensor } from "./gguf/tensor_names.ts";
+export { SCALING, TEMPERATURE_KEY, yarnMagnitude } from "./gguf/scaling_settings.ts";
+export {
+  FACTOR_TENSORS,
+  ggufTensorName,
+  isGain,
+  isRotated,
+  packedTensor,
+} from "./gguf/tensor_names.ts";
 export { epsilonKey } from "./gguf/usual_keys.ts";
-export { PATTERN_KEY, slidesBy, WINDOW_KEY } from "./gguf/window_settings.ts";
+export { mayHaveWindows, PATTERN_KEY, slidesBy, WINDOW_KEY } from "./gguf/window_settings.ts";
 export {
   declaredTensors,
   type Model,

@@ -25,6 +25,7 @@ from pathlib import Path
 SOURCE = Path(os.environ["LLAMA_CPP"])
 sys.path[:0] = [str(SOURCE), str(SOURCE / "gguf-py")]
 
+import baichuan  # noqa: E402, F401
 import gguf  # noqa: E402
 import torch  # noqa: E402
 import transformers  # noqa: E402
@@ -56,6 +57,11 @@ def full(theta):
     return {"rope_type": "default", "rope_theta": theta}
 
 
+def yarn(theta, factor, original=16, **more):
+    return {"rope_type": "yarn", "rope_theta": theta, "factor": factor, "beta_fast": 32.0, "beta_slow": 1.0,
+            "original_max_position_embeddings": original, **more}
+
+
 FAMILIES = [
     Family("gemma", "gemma", dict(head_dim=16)),
     Family("gemma2", "gemma2", dict(head_dim=16, sliding_window=8, query_pre_attn_scalar=16, attn_logit_softcapping=5.0,
@@ -83,8 +89,25 @@ FAMILIES = [
     Family("exaone4", "exaone4", dict(sliding_window=None, layer_types=["full_attention"] * 2)),
     Family("gpt2", "gpt2", dict()),
     Family("gpt_neox", "gpt_neox", dict(num_key_value_heads=None, rotary_pct=0.25)),
-    Family("mistral3", "ministral3", dict(head_dim=8)),
+    Family("mistral3", "ministral3", dict(head_dim=8, rope_parameters=dict(
+        yarn(1000.0, factor=4.0, mscale=1.0, mscale_all_dim=1.0), llama_4_scaling_beta=0.1))),
     Family("mixtral", "mixtral", dict(num_local_experts=4, num_experts_per_tok=2)),
+    # Where its band ends at whole pairs without being told to, as llama.cpp has it end in every case.
+    Family("gpt_oss", "gpt_oss", dict(head_dim=8, num_local_experts=4, num_experts_per_tok=2, sliding_window=8,
+                                      intermediate_size=16, max_position_embeddings=512, rope_parameters=dict(
+                                          yarn(5.0, factor=4.0, original=128), truncate=False))),
+    Family("baichuan", "baichuan", dict(hidden_size=16, num_attention_heads=2, num_key_value_heads=None, intermediate_size=16,
+                                        num_hidden_layers=32, model_max_length=64), ((1, 9), (1, 20))),
+    Family("exaone4-windows", "exaone4", dict(hidden_size=16, num_attention_heads=2, num_key_value_heads=1, sliding_window=8,
+                                              intermediate_size=16, num_hidden_layers=64), ((1, 7), (1, 20))),
+    Family("exaone4-llama3", "exaone4", dict(sliding_window=None, layer_types=["full_attention"] * 2, rope_parameters=dict(
+        rope_type="llama3", rope_theta=500000.0, factor=16.0, low_freq_factor=1.0, high_freq_factor=4.0,
+        original_max_position_embeddings=8192))),
+    Family("llama-yarn", "llama", dict(head_dim=16, rope_parameters=yarn(1000.0, factor=4.0))),
+    Family("phi3-long", "phi3", dict(pad_token_id=0, original_max_position_embeddings=8, sliding_window=None,
+                                     rope_parameters=dict(
+                                         rope_type="longrope", rope_theta=10000.0, original_max_position_embeddings=8,
+                                         short_factor=[1.0, 1.1, 1.3, 2.0], long_factor=[1.5, 2.0, 7.5, 20.0]))),
     Family("qwen2_moe", "qwen2_moe", dict(num_experts=4, num_experts_per_tok=2, moe_intermediate_size=16,
                                           shared_expert_intermediate_size=32)),
     Family("qwen3_moe", "qwen3_moe", dict(norm_topk_prob=True, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=16, head_dim=8)),
@@ -123,11 +146,20 @@ def convert(folder, path):
     hparams.setdefault("rotary_pct", (hparams.get("rope_parameters") or {}).get("partial_rotary_factor", 1))
     known = get_model_class(get_model_architecture(hparams, ModelType.TEXT))
 
+    # That of Mistral 3 hands everything to another class, vocabulary included.
+    known = getattr(known, "Ministral3Model", known)
+
     class WithoutVocabulary(known):
         model_arch = known.model_arch
 
         def set_vocab(self):
             pass
+
+        def modify_tensors(self, data_torch, name, bid):
+            # Baichuan's calls itself without end for all but the packed matrix (llama_cpp_python 0.3.36).
+            if hparams["model_type"] == "baichuan" and "W_pack" not in name:
+                return [(self.map_tensor_name(name), data_torch)]
+            return super().modify_tensors(data_torch, name, bid)
 
     with torch.inference_mode():
         WithoutVocabulary(folder, gguf.LlamaFileType.MOSTLY_F16, path, hparams=hparams).write()

@@ -1,18 +1,23 @@
 /**
  * llama.cpp computes of every family that it knows what transformers does, from the files that
- * `lopper export --to gguf` writes: the models of fixtures/gguf/families, in float32.
+ * `lopper export --to gguf` writes: the models of fixtures/gguf/families, in float32. And of pruned
+ * models of all families that are written, layers alike or not, it computes what Lopper does.
  *
  * Needs node-llama-cpp (tests/support/llama_cpp.ts says how it is found).
  */
+import { ExportError } from "@lopper/core";
 import { compareLogits, exportGguf } from "@lopper/exports";
-import { FileSink, FileSource } from "@lopper/files";
-import { openGgufModel } from "@lopper/models";
+import { FileFolder, FileSink, FileSource } from "@lopper/files";
+import { type Model, openGgufModel, openModel } from "@lopper/models";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { float32Of } from "../support/by_lopper.ts";
+import { byLopper, float32Of } from "../support/by_lopper.ts";
 import { inTemporaryFolder } from "../support/cli.ts";
+import { FIXTURES as FAMILIES, fixturesByFamily, halved } from "../support/family_checks.ts";
+import { prunedInMemory } from "../support/heterogeneous.ts";
 import { readWithLlamaCpp } from "../support/llama_cpp.ts";
 import { normalised } from "../support/normalised.ts";
+import { planOfShape } from "../support/plan_of_shape.ts";
 import { withTokenizer } from "../support/with_tokenizer.ts";
 
 const FIXTURES = fileURLToPath(new URL("../fixtures/gguf/families", import.meta.url));
@@ -27,6 +32,58 @@ interface Expected {
     readonly input_ids: readonly (readonly number[])[];
     readonly logits: string;
   }[];
+}
+
+/** What llama.cpp computes of a file: log-probabilities of the next token behind each. */
+async function byLlamaCpp(path: string, ids: readonly number[], vocabSize: number) {
+  const answer = await readWithLlamaCpp(path, {
+    ...{ texts: [], ids, positions: ids.length, newTokens: 0 },
+  });
+  if (!answer) return null;
+  const found = new Float32Array(ids.length * vocabSize);
+  answer.distributions.forEach((probabilities, place) =>
+    probabilities.forEach((p, id) => found[place * vocabSize + id] = Math.log(p))
+  );
+  return { found, architecture: answer.architecture };
+}
+
+function allowedFor({ architecture: { blocks } }: Model): number {
+  const byTable = blocks.some(({ activation }) => activation?.startsWith("gelu"));
+  return byTable ? ALLOWED_BY_TABLE : ALLOWED;
+}
+
+/** Families whose pruned models are written, each as docs/families.md says. */
+for (const [family, fixture] of await fixturesByFamily()) {
+  for (const differ of [false, true]) {
+    Deno.test({
+      name: `llama.cpp: ${family}, pruned, layers ${differ ? "differ" : "alike"}`,
+      sanitizeOps: false,
+      sanitizeResources: false,
+      fn: () =>
+        inTemporaryFolder(async (folder) => {
+          using source = await openModel(new FileFolder(`${FAMILIES}/${fixture}`));
+          const plan = planOfShape(source.architecture, halved(source, differ));
+          using model = await prunedInMemory(source, plan);
+          const named = { ...model, folder: withTokenizer(model) };
+          const open = (name: string) => FileSink.open(`${folder}/${name}`);
+          const written = await exportGguf(named, open, { title: "tiny", precision: "fp32" })
+            .catch((error) => {
+              if (error instanceof ExportError) return null;
+              throw error;
+            });
+          if (!written) return;
+          const { vocabSize } = model.architecture;
+          const ids = Array.from({ length: 7 }, (_, i) => (7 + 5 * i * i) % vocabSize);
+          const answer = await byLlamaCpp(`${folder}/${written.files[0]}`, ids, vocabSize);
+          if (!answer) return;
+          assert.equal(answer.architecture, written.architecture);
+          const { logits } = await byLopper(model, ids, [ids], 0);
+          const difference = compareLogits(normalised(logits, vocabSize), answer.found, vocabSize);
+          console.log(`${family}, ${written.architecture}: ${JSON.stringify(difference)}`);
+          assert.ok(difference.maxAbs <= allowedFor(model), `off by ${difference.maxAbs}`);
+        }),
+    });
+  }
 }
 
 for (const { name: file } of Deno.readDirSync(FIXTURES)) {
@@ -44,21 +101,14 @@ for (const { name: file } of Deno.readDirSync(FIXTURES)) {
         const expected: Expected = JSON.parse(
           await Deno.readTextFile(`${FIXTURES}/${file.replace(/gguf$/, "json")}`),
         );
-        const { vocabSize, blocks } = model.architecture;
-        const byTable = blocks.some(({ activation }) => activation?.startsWith("gelu"));
-        const allowed = byTable ? ALLOWED_BY_TABLE : ALLOWED;
+        const { vocabSize } = model.architecture;
+        const allowed = allowedFor(model);
         for (const { input_ids: [ids], logits } of expected.cases) {
-          const answer = await readWithLlamaCpp(`${folder}/${written.files[0]}`, {
-            ...{ texts: [], ids, positions: ids.length, newTokens: 0 },
-          });
+          const answer = await byLlamaCpp(`${folder}/${written.files[0]}`, ids, vocabSize);
           if (!answer) return;
           assert.equal(answer.architecture, written.architecture);
           const wanted = float32Of(logits).subarray(0, ids.length * vocabSize);
-          const found = new Float32Array(wanted.length);
-          answer.distributions.forEach((probabilities, place) =>
-            probabilities.forEach((p, id) => found[place * vocabSize + id] = Math.log(p))
-          );
-          const difference = compareLogits(normalised(wanted, vocabSize), found, vocabSize);
+          const difference = compareLogits(normalised(wanted, vocabSize), answer.found, vocabSize);
           console.log(`${file}, ${ids.length} tokens: ${JSON.stringify(difference)}`);
           assert.ok(difference.maxAbs <= allowed, `off by ${difference.maxAbs}`);
         }

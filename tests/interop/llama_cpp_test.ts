@@ -150,8 +150,11 @@ for (const subject of SUBJECTS) {
   }
 }
 
-const FAMILIES = ["llama-mha", "llama-mqa", "llama-rope-llama3", "llama-rope-linear"];
-const DENSE_ONLY = ["mistral", "qwen2", "qwen3", "qwen3-tied-mqa", "qwen2-untied-bf16"];
+const FAMILIES = [
+  ...["llama-mha", "llama-mqa", "llama-rope-llama3", "llama-rope-linear", "llama-odd-head"],
+  ...["qwen2", "qwen2-untied-bf16", "qwen3-tied-mqa"],
+];
+const DENSE_ONLY = ["mistral", "qwen3"];
 for (
   const [family, shape] of [
     ...FAMILIES.flatMap((family) => [[family, "dense"], [family, "heterogeneous"]]),

@@ -11,6 +11,7 @@ import {
 } from "@lopper/core";
 import { EXPORT_FORMATS } from "@lopper/exports";
 import { FileFolder } from "@lopper/files";
+import type { ModelFolder } from "@lopper/formats";
 import { type Model, openModel } from "@lopper/models";
 import { Decoder, type KeyValues, LaidOutWeights, sequenceLogits } from "@lopper/runtime";
 import { fileURLToPath } from "node:url";
@@ -122,7 +123,7 @@ async function checkLogits(
  * Half of the units of each dimension, alike in all layers; or where they differ, in every other
  * layer, and the attention of the last layer is gone.
  */
-function halved({ architecture }: Model, differ: boolean): Shape {
+export function halved({ architecture }: Model, differ: boolean): Shape {
   const { blocks, layerCount } = architecture;
   const dense = denseShape(blocks);
   return blocks.map((block, number) => {
@@ -187,9 +188,18 @@ async function checkExport(
     throw error;
   }
   const context = { backend, model, ids, options };
-  const found = await format.logits(output.folder("exported"), context);
-  close(found, expected, TOLERANCE, `${model.name} as ${to}`);
+  const folder = output.folder("exported");
+  // Where readers lack what only longer texts need, the file says so.
+  const longest = to === "gguf" ? await longestText(folder) : ids.length;
+  const found = await format.logits(folder, { ...context, ids: ids.slice(0, longest) });
+  const wanted = expected.subarray(0, longest * model.architecture.vocabSize);
+  close(found, wanted, TOLERANCE, `${model.name} as ${to}`);
   return { holds: true };
+}
+
+async function longestText(folder: ModelFolder): Promise<number> {
+  using model = await openModel(folder);
+  return model.architecture.maxPositions;
 }
 
 /** A sentence without the model that it is about, and without what to do instead. */

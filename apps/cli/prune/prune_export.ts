@@ -81,10 +81,10 @@ export async function checkExport(
   await checkPlace(flags, out, options, source);
   const format = EXPORT_FORMATS[flags.format];
   // What a plan leaves is not known here, and --uniform leaves layers alike.
-  const parts = options.plan === undefined && !uniform ? format.refusesDiffering?.(model) : null;
-  if (parts) {
+  const clause = options.plan === undefined && !uniform ? format.refusesDiffering?.(model) : null;
+  if (clause) {
     throw new UsageError(
-      `--export ${flags.format} does not go with this model: it has ${parts}, which ${
+      `--export ${flags.format} does not go with this model: ${clause}, which ${
         formatFacts(flags.format).readers
       } computes ` +
         "where all layers are alike only, and pruning makes them differ; choose safetensors or onnx, or prune --uniform",

@@ -3,7 +3,6 @@ import {
   areAlike,
   type Block,
   ExportError,
-  firstRope,
   haveWeight,
   headsOf,
   innerWidth,
@@ -21,22 +20,19 @@ import type { GgufLayer, PlacedBlock } from "./layers.ts";
 import { unlikeLlama } from "../unlike_llama.ts";
 import { whatItCannotSay } from "./what_it_says.ts";
 
-/** Llama whose layers differ: made for models that NVIDIA pruned (DeciLM, Nemotron). */
+/** Made for models that NVIDIA pruned (DeciLM, Nemotron): a Llama, with biases or without. */
 const DECI = architectureNamed("deci");
+/** A Llama with norms of queries and keys, head by head. */
+const OPENELM = architectureNamed("openelm");
 
 /**
- * The architecture under which llama.cpp computes the model.
- * @throws {ExportError} when there is none: another family; biases, or norms of q and k, where
- *   layers differ; biases where the heads do not fill the hidden size, which llama.cpp takes for
- *   granted; Qwen with the frequencies of Llama 3; or anything else that its files cannot say.
+ * The architecture under which llama.cpp computes the model: its family's own, or one of those
+ * whose layers may differ where that has what the model needs.
+ * @throws {ExportError} when there is none: another family; blocks that no such architecture has,
+ *   where layers differ; or anything else that its files cannot say.
  */
 export function architectureOf(model: Model, layers: readonly GgufLayer[]): GgufArchitecture {
   const { architecture, name } = model;
-  const refuse = (what: string): never => {
-    throw new ExportError(
-      `${name}: ${what}, and llama.cpp has no architecture for that; export it with --to safetensors or --to onnx`,
-    );
-  };
   const known = architectureFor(architecture.family);
   if (!known) {
     throw new ExportError(
@@ -45,34 +41,53 @@ export function architectureOf(model: Model, layers: readonly GgufLayer[]): Gguf
       }, and it is ${architecture.family}; export it with --to safetensors or --to onnx`,
     );
   }
-  const first = firstOfAlike(layers);
-  if (!first) {
-    const reason = unlikeLlama(architecture);
-    return reason === null ? DECI : refuse(`its layers differ in shape and have ${reason}`);
-  }
-  const biased = haveWeight(architecture.blocks, "q_bias", "o_bias");
-  const full = shapeOfWeight(first, "q")[0] === architecture.hiddenSize;
-  if (biased && known.fullHeads === "biased" && !full) {
-    refuse("its heads have biases and do not fill the hidden size");
-  }
-  if (biased && haveWeight(architecture.blocks, "q_norm")) {
-    refuse("its heads have biases beside norms");
-  }
-  const placed = layers.flatMap(({ attention, mlp }) => [attention, mlp]) as Block[];
-  const cannot = whatItCannotSay(known, architecture, placed);
-  if (cannot !== null) refuse(cannot);
-  return known;
+  const own = areLayersAlike(layers) ? whatItsOwnCannotSay(known, architecture, layers) : undefined;
+  if (own === null) return known;
+  const { arch, reason } = architectureByLayer(architecture);
+  if (reason === null) return arch;
+  throw new ExportError(
+    `${name}: ${
+      own ?? `its layers differ in shape and ${reason}`
+    }, and llama.cpp has no architecture for that; export it with --to safetensors or --to onnx`,
+  );
 }
 
-/** The attention of the first layer, where all blocks are the model's own, and all layers alike. */
-function firstOfAlike(layers: readonly GgufLayer[]): Block | null {
+/** The architecture of those whose layers may differ, and why it cannot compute the model. */
+export function architectureByLayer(
+  architecture: Architecture,
+): { readonly arch: GgufArchitecture; readonly reason: string | null } {
+  const { blocks } = architecture;
+  const arch = haveWeight(blocks, "q_norm") ? OPENELM : DECI;
+  const unlike = unlikeLlama(withPlainHead(architecture), arch.beside);
+  const reason = unlike === null ? whatItCannotSay(arch, architecture, blocks) : `it has ${unlike}`;
+  return { arch, reason };
+}
+
+/** Rows of the LM head are written with the length that they are used with. */
+function withPlainHead({ scaling, ...rest }: Architecture): Architecture {
+  const { unitHead: _, ...others } = scaling ?? {};
+  return Object.keys(others).length > 0 ? { ...rest, scaling: others } : rest;
+}
+
+function whatItsOwnCannotSay(
+  known: GgufArchitecture,
+  architecture: Architecture,
+  layers: readonly GgufLayer[],
+): string | null {
+  const { blocks } = architecture;
+  if (haveWeight(blocks, "q_bias", "o_bias") && haveWeight(blocks, "q_norm")) {
+    return "its heads have biases beside norms";
+  }
+  const placed = layers.flatMap(({ attention, mlp }) => [attention, mlp]) as Block[];
+  return whatItCannotSay(known, architecture, placed);
+}
+
+/** Whether all blocks are the model's own, and all layers alike. */
+function areLayersAlike(layers: readonly GgufLayer[]): boolean {
   const [{ attention: first, mlp: second }] = layers;
   const isLike = (a: PlacedBlock | null, b: PlacedBlock | null) =>
     a !== null && a !== "zero" && b !== null && b !== "zero" && areAlike(a, b);
-  const alike = layers.every(({ attention, mlp }) =>
-    isLike(attention, first) && isLike(mlp, second)
-  );
-  return alike ? first as Block : null;
+  return layers.every(({ attention, mlp }) => isLike(attention, first) && isLike(mlp, second));
 }
 
 /** One head, so that the cache of layer 0 has a shape. */
@@ -99,18 +114,4 @@ export function layerNumbers(layers: readonly GgufLayer[], quantised: boolean) {
 /** Channels of a feed-forward; of a mixture those of an expert. */
 function widthOf(block: Block): number {
   return block.routing ? shapeOfWeight(block, "gate")[1] : innerWidth(block, sizeOf(block));
-}
-
-/**
- * Factors by which llama.cpp divides rotary frequencies; null where they are the plain ones, or
- * scaled all alike.
- */
-export function frequencyDivisors(
-  architecture: Architecture,
-  plain: Float32Array,
-  scaled: Float32Array,
-): Float32Array | null {
-  return firstRope(architecture)?.scaling?.type === "llama3"
-    ? plain.map((f, i) => f / scaled[i])
-    : null;
 }

@@ -1,6 +1,7 @@
 import { formatBytes } from "@lopper/core";
 import {
   type GgufTensorEntry,
+  isQuantised,
   type OpenSink,
   tensorBytes,
   type TensorTypeName,
@@ -13,8 +14,9 @@ import type { GgufPrecision, WrittenExport } from "../export.ts";
 import { architectureOf } from "./architecture.ts";
 import { cutImportance, type ImportanceSource } from "./importance.ts";
 import { keptQuantised, type KeptTensor, type QuantisedSource } from "./kept_quantised.ts";
-import { ggufLayers } from "./layers.ts";
+import { ggufLayers, withAttention } from "./layers.ts";
 import { modelEntries } from "./metadata.ts";
+import { readerNotes } from "./notes.ts";
 import { ggufTensors } from "./tensors.ts";
 import { tokenizerMetadata } from "./tokenizer.ts";
 
@@ -53,14 +55,15 @@ export async function exportGguf(
   { title, quantised: source, importance, precision = source ? "q8_0" : "fp16" }: GgufExportOptions,
 ): Promise<WrittenGguf> {
   const type = TYPES[precision];
-  const layers = ggufLayers(model.architecture.blocks);
-  const arch = architectureOf(model, layers);
+  const found = ggufLayers(model.architecture.blocks);
+  const arch = architectureOf(model, found);
+  const layers = arch.sparse ? found : withAttention(found);
   const kept = source ? await keptQuantised(model, arch, source) : new Map<string, KeptTensor>();
   const tensors = ggufTensors(model, arch, layers, { type, kept });
   const cut = importance && cutImportance(model, arch, { layers, tensors }, importance);
   const tokenizer = await tokenizerMetadata(model);
   const entries = [
-    ...modelEntries(model, title, arch, layers, type),
+    ...modelEntries(model, title, arch, { layers, tensors, type }),
     ...(model.folder instanceof GgufFolder ? await model.folder.originEntries() : []),
     ...tokenizer.entries,
   ];
@@ -70,10 +73,10 @@ export async function exportGguf(
   const beside = `${fileName(title)}.imatrix`;
   if (cut) await writeFile(open, beside, (sink) => writeImportanceMatrix(sink, cut.matrix));
   const terms = await copyTerms(model.folder, open);
-  const quantised = type === "Q8_0" || type === "Q4_0";
-  const unquantised = quantised ? tensors.filter((t) => t.type === "F16") : [];
+  const unquantised = isQuantised(type) ? tensors.filter((t) => t.type === "F16") : [];
   const notes = [
     ...tokenizer.notes,
+    ...readerNotes(arch, model.architecture),
     ...cut?.notes ?? [],
     ...(source ? [keptNote(model, kept, tensors)] : []),
   ];

@@ -1,4 +1,5 @@
 import {
+  allKept,
   type Architecture,
   type Attention,
   attentionWindow,
@@ -7,18 +8,22 @@ import {
   fullyAttended,
   headsOf,
   keepLayers,
+  type LongRopeScaling,
   type OuterScaling,
+  planOfKept,
   sizeOf,
+  type YarnScaling,
 } from "@lopper/core";
 import { FileFolder, FileSource } from "@lopper/files";
 import { MemorySource, readGgufHeader } from "@lopper/formats";
-import { type Model, openGgufModel, openModel } from "@lopper/models";
+import { type Model, openGgufModel, openModel, weightsOfBlock } from "@lopper/models";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import {
   heterogeneousPlan,
   MemoryOutput,
   prunedInMemory,
+  uniformPlan,
 } from "../../../tests/support/heterogeneous.ts";
 import { withTokenizer } from "../../../tests/support/with_tokenizer.ts";
 import type { GgufPrecision } from "../export.ts";
@@ -40,7 +45,7 @@ async function reopened(model: Model, precision: GgufPrecision) {
 Deno.test("GGUF export: models whose layers are alike are the same when they are opened again", async () => {
   const families = [
     ...["llama-mha", "llama-mqa", "llama-rope-linear", "mistral-sliding"],
-    ...["mistral", "qwen2", "qwen2-untied-bf16", "qwen3", "qwen3-tied-mqa"],
+    ...["mistral", "qwen2", "qwen2-untied-bf16", "qwen3", "qwen3-tied-mqa", "llama-odd-head"],
   ];
   for (const family of families) {
     const model = await open(family);
@@ -66,11 +71,12 @@ Deno.test("GGUF export: models whose layers are alike are the same when they are
   }
 });
 
-/** Asserts that two files have tensors of the same names and shapes. */
+/** Asserts that two files have tensors of the same names, shapes and types. */
 async function sameTensors(found: Uint8Array, wanted: Uint8Array) {
   const [ours, theirs] = await Promise.all([found, wanted].map(async (bytes) => {
     const { tensors } = await readGgufHeader(new MemorySource("m.gguf", bytes), async () => {});
-    return [...tensors.values()].map(({ name, shape }) => `${name} ${shape}`).sort();
+    return [...tensors.values()].map(({ name, shape, type }) => `${name} ${shape} ${type.name}`)
+      .sort();
   }));
   assert.deepEqual(ours, theirs);
 }
@@ -84,8 +90,11 @@ Deno.test("GGUF export: what is opened from GGUF is the same when it is exported
   for (const name of [...made, ...converted]) {
     const file = `${FIXTURES}/gguf/${name}`;
     const model = await openGgufModel(await FileSource.open(file));
-    const { again, bytes } = await reopened(model, "fp32");
-    if (converted.includes(name)) await sameTensors(bytes, await Deno.readFile(file));
+    const { again } = await reopened(model, "fp32");
+    if (converted.includes(name)) {
+      const { bytes } = await reopened(model, "fp16");
+      await sameTensors(bytes, await Deno.readFile(file));
+    }
     assert.deepEqual(again.architecture, { ...model.architecture, eosTokenIds: [] });
     for (const { tensor } of model.weights) {
       const [wanted, found] = await Promise.all(
@@ -124,6 +133,15 @@ Deno.test("GGUF export: which layers have a window is a list where llama.cpp wou
   model[Symbol.dispose]();
 });
 
+const YARN: YarnScaling = {
+  ...{ type: "yarn", factor: 4, betaFast: 32, betaSlow: 1, truncate: true },
+  ...{ originalMaxPositions: 16, attentionFactor: 1 },
+};
+const LONG: LongRopeScaling = {
+  ...{ type: "longrope", shortFactors: [1, 1], longFactors: [2, 2] },
+  ...{ originalMaxPositions: 16, attentionFactor: 1 },
+};
+
 Deno.test("GGUF export: what no key of the architecture says is refused by name", async () => {
   const model = await openGgufModel(await FileSource.open(`${FIXTURES}/gguf/models/gemma3.gguf`));
   const changed = (change: (block: Block) => Partial<Block>): Model => ({
@@ -149,11 +167,20 @@ Deno.test("GGUF export: what no key of the architecture says is refused by name"
       attention({ rope: { theta: 1, scaling: null, pairs: "neighbours" } }),
       /rotates neighbouring channels/,
     ],
+    [
+      attention({ rope: { theta: 1, scaling: { ...YARN, betaSlow: 2 } } }),
+      /between 32 and 2 turns/,
+    ],
+    [
+      attention({ rope: { theta: 1, scaling: { ...YARN, truncate: false } } }),
+      /the band in which YaRN blends .* ends elsewhere/,
+    ],
+    [attention({ rope: { theta: 1, scaling: YARN } }), /layers with a window are scaled/],
+    [attention({ rope: { theta: 1, scaling: LONG } }), /frequencies are those of longrope/],
     [changed(() => ({ activation: "relu" })), /its MLPs compute relu/],
     [changed(() => ({ multiplier: 0.3 })), /what its blocks add is multiplied/],
     [outer({ embedding: 3 }), /its embedding is multiplied with 3/],
     [outer({ logits: 0.1 }), /its logits are multiplied/],
-    [outer({ unitHead: true }), /the rows of its LM head have length 1/],
   ];
   const mixed = await openGgufModel(
     await FileSource.open(`${FIXTURES}/gguf/families/qwen2_moe.gguf`),
@@ -163,6 +190,7 @@ Deno.test("GGUF export: what no key of the architecture says is refused by name"
   const mixtures: typeof cases = [
     [shared, /its query heads share KV heads/],
     [weighted, /its experts are weighted otherwise/],
+    [await open("gpt_oss"), /gate and up of its experts go together otherwise/],
   ];
   for (const [changedModel, message] of [...cases, ...mixtures]) {
     await assert.rejects(reopened(changedModel, "fp32"), (error) => {
@@ -176,38 +204,106 @@ Deno.test("GGUF export: what no key of the architecture says is refused by name"
 
 Deno.test("GGUF export: layers that differ are of deci, and the blocks keep their weights and their order", async () => {
   for (const precision of ["fp32", "q8_0"] as const) {
-    const source = await open("llama-mha");
+    for (const family of ["llama-mha", "qwen2", "llama-rope-yarn"]) {
+      const source = await open(family);
+      const model = await prunedInMemory(source, heterogeneousPlan(source.architecture));
+      const { written, again } = await reopened(model, precision);
+      assert.equal(written.architecture, "deci");
+      assert.equal(again.architecture.family, source.architecture.family);
+      // without what the mends added: the attention of layer 0, and the feed-forward at the end
+      const last = source.architecture.layerCount > 2 ? -1 : undefined;
+      assert.deepEqual(plainBlocks(again).slice(1, last), plainBlocks(model));
+      await addsNothing(again, 0, precision);
+      if (last) await addsNothing(again, again.architecture.blocks.length - 1, precision);
+      source[Symbol.dispose]();
+    }
+  }
+});
+
+Deno.test("GGUF export: layers that differ and have norms of queries and keys are of openelm", async () => {
+  for (const precision of ["fp32", "q8_0"] as const) {
+    const source = await open("qwen3-tied-mqa");
     const model = await prunedInMemory(source, heterogeneousPlan(source.architecture));
     const { written, again } = await reopened(model, precision);
-    assert.equal(written.architecture, "deci");
-    const blocks = ({ architecture }: Model) =>
-      architecture.blocks.map(({ id: _, layer: __, ...block }) => block);
-    const zeroWidth = precision === "fp32" ? 1 : 32;
-    const { hiddenSize } = model.architecture;
-    // without what the mends added: the attention of layer 0, and the feed-forward at the end
-    const own = blocks(again).slice(1, -1);
-    assert.deepEqual(own, blocks(model));
-    const { queryHeads, kvHeads } = headsOf(again.architecture.blocks[0]);
+    assert.equal(written.architecture, "openelm");
+    assert.equal(again.architecture.family, "qwen3");
+    assert.deepEqual(plainBlocks(again).slice(1), plainBlocks(model));
+    await addsNothing(again, 0, precision);
+    source[Symbol.dispose]();
+  }
+  const source = await open("qwen3-tied-mqa");
+  // No layer of it may lack attention, wherever it is.
+  const plan = planOfKept(
+    source.architecture,
+    allKept(source.architecture.blocks).map((units, i) => i === 2 ? null : units),
+    { modelDigest: "", removalOrder: [] },
+  );
+  const { again } = await reopened(await prunedInMemory(source, plan), "fp32");
+  await addsNothing(again, 2, "fp32");
+  assert.equal(again.architecture.blocks.length, 4);
+  source[Symbol.dispose]();
+});
+
+/** Blocks but for their places. */
+function plainBlocks({ architecture }: Model) {
+  return architecture.blocks.map(({ id: _, layer: __, ...block }) => block);
+}
+
+/** Asserts that a block is as small as one can be, and adds zeros. */
+async function addsNothing(model: Model, number: number, precision: GgufPrecision) {
+  const block = model.architecture.blocks[number];
+  if (block.attention) {
+    const { queryHeads, kvHeads } = headsOf(block);
     assert.deepEqual([queryHeads, kvHeads], [1, 1]);
-    assert.deepEqual(sizeOf(again.architecture.blocks.at(-1)!), { channels: zeroWidth });
-    const down = again.weights.findLast(({ role }) => "layer" in role && role.weight === "down")!;
-    assert.deepEqual(
-      await again.store.readFloat32(down.tensor.name),
-      new Float32Array(hiddenSize * zeroWidth),
-    );
+  } else assert.deepEqual(sizeOf(block), { channels: precision === "fp32" ? 1 : 32 });
+  const weights = weightsOfBlock(model, block);
+  for (const [name, { name: tensor, shape }] of weights) {
+    const values = await model.store.readFloat32(tensor);
+    const one = name.endsWith("norm") ? 1 : 0;
+    assert.deepEqual(values, new Float32Array(shape.reduce((n, d) => n * d, 1)).fill(one), name);
+  }
+}
+
+Deno.test("GGUF export: heads that do not fill the hidden size are of deci where the family's own needs that", async () => {
+  for (const family of ["qwen2", "phi3"]) {
+    const source = await open(family);
+    const model = await prunedInMemory(source, uniformPlan(source.architecture, 1, 24));
+    const { written, again } = await reopened(model, "fp32");
+    assert.equal(written.architecture, "deci");
+    assert.deepEqual(plainBlocks(again), plainBlocks(model));
     source[Symbol.dispose]();
   }
 });
 
+Deno.test("GGUF export: what llama.cpp goes by the number of layers for", async () => {
+  const converted = (name: string) =>
+    FileSource.open(`${FIXTURES}/gguf/families/${name}.gguf`).then(openGgufModel);
+  // It rotates in Baichuans of 32 layers alone, and a deci is a Llama of any number.
+  const baichuan = await converted("baichuan");
+  assert.equal((await reopened(baichuan, "fp32")).written.architecture, "baichuan");
+  const fewer = await open("baichuan");
+  assert.equal((await reopened(fewer, "fp32")).written.architecture, "deci");
+  const exaone = await converted("exaone4-windows");
+  const architecture = keepLayers(exaone.architecture, Array.from({ length: 63 }, (_, i) => i));
+  await assert.rejects(
+    reopened({ ...exaone, architecture }, "fp32"),
+    /some of its layers have a window, and llama\.cpp/,
+  );
+  for (const model of [baichuan, fewer, exaone]) model[Symbol.dispose]();
+});
+
 Deno.test("GGUF export: what llama.cpp has no architecture for is refused with the way out", async () => {
-  for (const [family, what] of [["qwen2", "biases"], ["qwen3", "norms"]]) {
+  const cases = [
+    ["qwen3", /layers differ in shape and its LM head is not its embedding.*--to onnx/],
+    ["olmo2", /layers differ in shape and it has norms behind its blocks.*--to onnx/],
+    ["arcee", /layers differ in shape and it has blocks that are put together.*--to onnx/],
+  ] as const;
+  for (const [family, message] of cases) {
     const source = await open(family);
     const model = await prunedInMemory(source, heterogeneousPlan(source.architecture));
     await assert.rejects(
       reopened(model, "fp32"),
-      (error) =>
-        error instanceof ExportError && error.message.includes(what) &&
-        error.message.includes("--to onnx"),
+      (error) => error instanceof ExportError && message.test(error.message),
     );
     source[Symbol.dispose]();
   }
@@ -218,9 +314,6 @@ Deno.test("GGUF export: what llama.cpp has no architecture for is refused with t
     /llama, mistral, qwen2, qwen3, .*, and it is opt/,
   );
   llama[Symbol.dispose]();
-  const odd = await open("llama-odd-head");
-  await assert.rejects(reopened(odd, "fp32"), /biases and do not fill the hidden size.*--to onnx/);
-  odd[Symbol.dispose]();
   const normed = await open("stablelm-qk-norm");
   await assert.rejects(
     reopened(normed, "fp32"),

@@ -1,4 +1,12 @@
-import { ExportError, keptOf, type PrunePlan, unitAxis, unitIndices } from "@lopper/core";
+import {
+  type DeclaredWeight,
+  DTYPE_BYTES,
+  ExportError,
+  keptOf,
+  type KeptUnits,
+  type PrunePlan,
+  unitIndices,
+} from "@lopper/core";
 import { fromFloat32, GgufTensorStore, TENSOR_TYPES, type TensorTypeName } from "@lopper/formats";
 import {
   areInterleaved,
@@ -52,24 +60,33 @@ export async function keptQuantised(
   }
   const found = new Map<string, KeptTensor>();
   for (const weight of model.weights) {
+    // Its rows are written with length 1, whatever the source has.
+    if (model.architecture.scaling?.unitHead && weight.role.part === "lmHead") continue;
     const from = sourceOf(weight, model, source, places);
     const stored = from && store.stored(from.tensor.name);
     if (!stored || !Object.hasOwn(TENSOR_TYPES, stored.type.name)) continue;
-    const block = from.block === null ? null : origin[from.block];
-    const axis = block && unitAxis(block.weights.find(({ name }) => name === from.weight)!);
-    // An expert is many rows.
-    const stacked = weight.tensor.shape.length > 2;
-    if (stacked && weight.tensor.shape[0] !== from.tensor.shape[0]) continue;
-    const units = from.block === null ? null : kept[from.block];
-    const indices = axis && units && !stacked ? unitIndices(axis, units[axis.dimension]) : null;
-    const columns = axis?.at === 1 && indices ? wholeBlocks(indices, stored.type.blockSize) : null;
-    if (axis?.at === 1 && !columns && !stacked) continue;
-    const data = () => stored.read(axis?.at === 0 ? indices : null, columns);
-    const values = decoded(await data(), stored.type);
-    if (!await sameBytes(values, weight, model, arch)) continue;
+    const { tensor, place } = from;
+    const part = place && staying(place.declared, kept[place.block]!, tensor.shape);
+    const columns = part?.columns ? wholeBlocks(part.columns, stored.type.blockSize) : null;
+    if (part?.columns && !columns) continue;
+    const headRows = areInterleaved(arch, model.architecture) && isRotated(weight.role)
+      ? model.architecture.headDim
+      : 0;
+    const data = async () => {
+      const bytes = await stored.read(part?.rows ?? null, columns);
+      // A file of another architecture may have rows of heads in another order.
+      return headRows > 0 && stored.interleavedRows === 0
+        ? interleavedRows(bytes, bytes.length / rowsOf(weight), headRows)
+        : bytes;
+    };
+    if (!await areTheirs(await data(), stored.type, weight, { model, headRows })) continue;
     found.set(weight.tensor.name, { type: stored.type.name as TensorTypeName, data });
   }
   return wherePartsAgree(found, model, arch);
+}
+
+function rowsOf({ tensor: { shape } }: Weight): number {
+  return shape.slice(0, -1).reduce((all, length) => all * length, 1);
 }
 
 /** Without those that are parts of one tensor of the file of which others are of another type. */
@@ -98,16 +115,36 @@ function sourceOf(
 ) {
   if (!("layer" in role)) {
     const whole = source.weights.find((weight) => weight.role.part === role.part);
-    return whole && { tensor: whole.tensor, block: null, weight: "" };
+    return whole && { tensor: whole.tensor, place: null };
   }
   const at = blocks.findIndex(({ layer, kind }) => layer === role.layer && kind === role.part);
   const block = places[at];
-  const { layer, kind } = source.architecture.blocks[block];
+  const { layer, kind, weights } = source.architecture.blocks[block];
   const part = source.weights.find((weight) =>
     "layer" in weight.role && weight.role.layer === layer && weight.role.part === kind &&
     weight.role.weight === role.weight
   );
-  return part && { tensor: part.tensor, block, weight: role.weight };
+  const declared = weights.find(({ name }) => name === role.weight)!;
+  return part && { tensor: part.tensor, place: { block, declared } };
+}
+
+/**
+ * What stays of a weight that lies row by row, whatever the number of its axes: an expert is many
+ * rows of a stacked one. Null for all rows, or for all columns.
+ */
+function staying({ axes }: DeclaredWeight, kept: KeptUnits, shape: readonly number[]) {
+  const along = axes.map((axis) =>
+    typeof axis === "number" ? null : unitIndices(axis, kept[axis.dimension])
+  );
+  const outer = along.slice(0, -1);
+  const rows = outer.every((places) => places === null) ? null : outer.reduce<number[]>(
+    (before, places, i) => {
+      const those = places ?? Uint32Array.from({ length: shape[i] }, (_, place) => place);
+      return before.flatMap((row) => Array.from(those, (place) => row * shape[i] + place));
+    },
+    [0],
+  );
+  return { rows: rows && Uint32Array.from(rows), columns: along.at(-1) ?? null };
 }
 
 /** The numbers of the blocks that columns fill; null where one is filled in part. */
@@ -122,6 +159,38 @@ function wholeBlocks(columns: Uint32Array, size: number): Uint32Array | null {
   return blocks;
 }
 
+/** Values that are decoded and compared at a time. */
+const CHUNK_VALUES = 1024 * 1024;
+
+/**
+ * Whether bytes of a file hold the values of a weight. A part of them is in memory at a time, once
+ * as float32.
+ * @param headRows of a head whose two halves are interleaved in the file; 0 where they are not.
+ */
+async function areTheirs(
+  bytes: Uint8Array,
+  type: GgufTensorType,
+  weight: Weight,
+  { model: { store }, headRows }: { readonly model: Model; readonly headRows: number },
+): Promise<boolean> {
+  const { tensor } = weight;
+  const columns = tensor.shape.at(-1)!;
+  const rows = rowsOf(weight);
+  const rowBytes = columns / type.blockSize * type.blockBytes;
+  if (tensor.dtype !== type.dtype) return false;
+  const together = Math.max(1, headRows);
+  const step = Math.max(1, Math.floor(CHUNK_VALUES / columns / together)) * together;
+  const valueBytes = columns * DTYPE_BYTES[type.dtype];
+  for (let row = 0; row < rows; row += step) {
+    const count = Math.min(step, rows - row);
+    const found = decoded(bytes.subarray(row * rowBytes, (row + count) * rowBytes), type);
+    const own = await store.readBytes(tensor.name, row * valueBytes, count * valueBytes);
+    const inFile = headRows > 0 ? interleavedRows(own, valueBytes, headRows) : own;
+    if (!inFile.every((byte, i) => byte === found[i])) return false;
+  }
+  return true;
+}
+
 function decoded(
   bytes: Uint8Array,
   { blockSize, blockBytes, dequantize, dtype }: GgufTensorType,
@@ -130,19 +199,4 @@ function decoded(
   const values = new Float32Array(bytes.length / blockBytes * blockSize);
   dequantize(bytes, values);
   return fromFloat32(dtype, values);
-}
-
-/** Whether values in the order of the file are still those of a weight. */
-async function sameBytes(
-  values: Uint8Array,
-  { role, tensor }: Weight,
-  { store, architecture }: Model,
-  arch: GgufArchitecture,
-): Promise<boolean> {
-  if (tensor.byteLength !== values.length) return false;
-  const bytes = await store.readBytes(tensor.name);
-  const inFile = areInterleaved(arch, architecture) && isRotated(role)
-    ? interleavedRows(bytes, bytes.length / tensor.shape[0], architecture.headDim)
-    : bytes;
-  return inFile.every((byte, i) => byte === values[i]);
 }

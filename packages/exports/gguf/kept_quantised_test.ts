@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { MemoryOutput, prunedInMemory } from "../../../tests/support/heterogeneous.ts";
 import { withTokenizer } from "../../../tests/support/with_tokenizer.ts";
+import type { GgufPrecision } from "../export.ts";
 import { exportGguf } from "./export.ts";
 import type { QuantisedSource } from "./kept_quantised.ts";
 
@@ -32,10 +33,10 @@ function tensorOf({ bytes, header }: GgufFile, name: string) {
   return { type: type.name, shape, data: bytes.subarray(offset, offset + byteLength) };
 }
 
-async function exported(model: Model, quantised: QuantisedSource) {
+async function exported(model: Model, quantised: QuantisedSource, precision?: GgufPrecision) {
   const output = new MemoryOutput();
   const named = { ...model, folder: withTokenizer(model) };
-  const { notes } = await exportGguf(named, output.open, { title: "t", quantised });
+  const { notes } = await exportGguf(named, output.open, { title: "t", quantised, precision });
   return { notes, ...await fileOf(Object.values(output.files)[0]) };
 }
 
@@ -111,26 +112,132 @@ Deno.test("GGUF to GGUF: rows that stay are copied, also those of interleaved he
   source[Symbol.dispose]();
 });
 
-Deno.test("GGUF to GGUF: a matrix with new values is quantised again, and a plan of another model is refused", async () => {
+Deno.test("GGUF to GGUF: rows of heads are copied into the order of another architecture", async () => {
   const { source, file } = await opened("qwen2");
-  const plan = densePlan(source.architecture, await modelDigest(source));
-  const name = "model.layers.0.mlp.down_proj.weight";
-  const changed: Model = {
-    ...source,
+  const { blocks } = source.architecture;
+  const kept = allKept(blocks).map((units, i) => blocks[i].id === "1.mlp" ? null : units);
+  const digest = await modelDigest(source);
+  const plan = planOfKept(source.architecture, kept, { modelDigest: digest, removalOrder: [] });
+  const found = await exported(await prunedInMemory(source, plan), { model: source, plan });
+  const name = "blk.1.attn_k.weight";
+  const [there, here] = [tensorOf(found, name), tensorOf(file, name)];
+  const row = (data: Uint8Array, at: number) => [...data.subarray(34 * at, 34 * (at + 1))];
+  assert.equal(await found.header.metadata.text("general.architecture"), "deci");
+  assert.equal(there.type, "Q8_0");
+  // Two heads of 8 channels each: 0 4 1 5 2 6 3 7.
+  for (const head of [0, 8]) {
+    for (let i = 0; i < 4; i++) {
+      assert.deepEqual(row(there.data, head + 2 * i), row(here.data, head + i));
+      assert.deepEqual(row(there.data, head + 2 * i + 1), row(here.data, head + 4 + i));
+    }
+  }
+  assert.deepEqual(tensorOf(found, "blk.0.ffn_up.weight"), tensorOf(file, "blk.0.ffn_up.weight"));
+  source[Symbol.dispose]();
+});
+
+/** A model of a fixture as quantised file, opened, and the file itself. */
+async function quantisedFixture(path: string) {
+  const folder = new URL("../../../tests/fixtures/gguf/", import.meta.url);
+  using model = await openGgufModel(await FileSource.open(fileURLToPath(new URL(path, folder))));
+  const output = new MemoryOutput();
+  const named = { ...model, folder: withTokenizer(model) };
+  await exportGguf(named, output.open, { title: "t", precision: "q8_0" });
+  const [bytes] = Object.values(output.files);
+  return {
+    source: await openGgufModel(new MemorySource("quantised.gguf", bytes)),
+    file: await fileOf(bytes),
+  };
+}
+
+Deno.test("GGUF to GGUF: experts that stay are copied, each with all of its rows", async () => {
+  const { source, file } = await quantisedFixture("families/qwen2_moe.gguf");
+  const experts = [[1, 3], [0, 2]];
+  const kept = allKept(source.architecture.blocks).map((units, i) => {
+    const { kind, layer } = source.architecture.blocks[i];
+    return kind === "experts" ? { experts: experts[layer] } : units;
+  });
+  const digest = await modelDigest(source);
+  const plan = planOfKept(source.architecture, kept, { modelDigest: digest, removalOrder: [] });
+  const found = await exported(await prunedInMemory(source, plan), { model: source, plan });
+  let stacked = 0;
+  for (const [name, { shape }] of file.header.tensors) {
+    if (shape.length === 1) continue;
+    const whole = tensorOf(file, name);
+    const isOfExperts = /_exps\.|ffn_gate_inp\.weight/.test(name);
+    stacked += Number(/_exps\./.test(name));
+    const those = experts[Number(/^blk\.(\d)/.exec(name)?.[1] ?? 0)];
+    const each = whole.data.length / shape[0];
+    const data = isOfExperts
+      ? those.flatMap((e) => [...whole.data.subarray(e * each, (e + 1) * each)])
+      : whole.data;
+    assert.deepEqual(
+      tensorOf(found, name),
+      {
+        type: whole.type,
+        shape: isOfExperts ? [2, ...shape.slice(1)] : shape,
+        data: Uint8Array.from(data),
+      },
+      name,
+    );
+  }
+  assert.equal(stacked, 6);
+  assert.equal(tensorOf(found, "blk.0.ffn_gate_exps.weight").type, "Q8_0");
+  assert.ok(found.notes?.some((note) => /^(\d+) of \1 matrices/.test(note)), String(found.notes));
+  source[Symbol.dispose]();
+});
+
+Deno.test("GGUF to GGUF: a file is called by the type of most of its matrices", async () => {
+  const types = { "llama-mixed": 2, "qwen2": 7, "qwen3": 1, "gemma3": 7, "mistral-sliding": 1 };
+  for (const [name, type] of Object.entries(types)) {
+    const { source } = await opened(name);
+    const plan = densePlan(source.architecture, await modelDigest(source));
+    const { header: { metadata } } = await exported(source, { model: source, plan });
+    assert.equal(metadata.count("general.file_type"), type, name);
+    // Whatever most of them are, some are quantised.
+    assert.equal(metadata.count("general.quantization_version"), 2, name);
+    source[Symbol.dispose]();
+  }
+});
+
+/** A model of which one matrix has twice its values. */
+function withNewValues(model: Model, name: string): Model {
+  const { store } = model;
+  return {
+    ...model,
     store: {
-      tensors: source.store.tensors,
+      tensors: store.tensors,
       readBytes: async (tensor, ...range) => {
-        const bytes = await source.store.readBytes(tensor, ...range);
+        const bytes = await store.readBytes(tensor, ...range);
         return tensor === name ? bytes.map((byte, i) => i === 0 ? byte ^ 1 : byte) : bytes;
       },
-      readHalves: (tensor) => source.store.readHalves(tensor),
+      readHalves: (tensor) => store.readHalves(tensor),
       readFloat32: async (tensor) => {
-        const values = await source.store.readFloat32(tensor);
+        const values = await store.readFloat32(tensor);
         return tensor === name ? values.map((value) => 2 * value) : values;
       },
       close() {},
     },
   };
+}
+
+Deno.test("GGUF to GGUF: matrices in one tensor are copied together, or quantised together", async () => {
+  const { source, file } = await quantisedFixture("families/phi3.gguf");
+  const plan = densePlan(source.architecture, await modelDigest(source));
+  const changed = withNewValues(source, "model.layers.0.self_attn.k_proj.weight");
+  const found = await exported(changed, { model: source, plan }, "q4_0");
+  assert.equal(tensorOf(found, "blk.0.attn_qkv.weight").type, "Q4_0");
+  for (const name of ["blk.0.ffn_up.weight", "blk.1.attn_qkv.weight"]) {
+    assert.deepEqual(tensorOf(found, name), tensorOf(file, name), name);
+    assert.equal(tensorOf(found, name).type, "Q8_0");
+  }
+  source[Symbol.dispose]();
+});
+
+Deno.test("GGUF to GGUF: a matrix with new values is quantised again, and a plan of another model is refused", async () => {
+  const { source, file } = await opened("qwen2");
+  const plan = densePlan(source.architecture, await modelDigest(source));
+  const name = "model.layers.0.mlp.down_proj.weight";
+  const changed = withNewValues(source, name);
   const found = await exported(changed, { model: source, plan });
   const down = "blk.0.ffn_down.weight", up = "blk.0.ffn_up.weight";
   assert.equal(tensorOf(found, down).type, "Q8_0");

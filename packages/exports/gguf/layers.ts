@@ -35,3 +35,8 @@ export function ggufLayers(blocks: readonly Block[]): readonly GgufLayer[] {
   if (placed.length === 0) placed.push({ attention: "zero", mlp: "zero" });
   return placed;
 }
+
+/** The same layers for an architecture that computes none without attention. */
+export function withAttention(layers: readonly GgufLayer[]): readonly GgufLayer[] {
+  return layers.map(({ attention, mlp }) => ({ attention: attention ?? "zero", mlp }));
+}

@@ -1,26 +1,54 @@
 import type { Architecture } from "@lopper/core";
-import type { MetadataEntry, TensorTypeName } from "@lopper/formats";
+import {
+  type GgufTensorEntry,
+  isQuantised,
+  type MetadataEntry,
+  type TensorTypeName,
+} from "@lopper/formats";
 import {
   epsilonKey,
   type GgufArchitecture,
+  mayHaveWindows,
   type Model,
   PATTERN_KEY,
   slidesBy,
-  SLIDING_THETA,
   WINDOW_KEY,
 } from "@lopper/models";
 import { layerNumbers } from "./architecture.ts";
+import { count, real, text } from "./entries.ts";
 import type { GgufLayer } from "./layers.ts";
+import { longestText, ropeEntries } from "./rope.ts";
 
-/** What a file is called by the type of most of its matrices (llama.h, `enum llama_ftype`). */
-const FILE_TYPES: Readonly<Partial<Record<TensorTypeName, number>>> = {
+/**
+ * What a file is called by the type of most of its matrices, as llama.cpp guesses it where a file
+ * does not say (llama.h, `enum llama_ftype`; llama-model-loader.cpp).
+ */
+const FILE_TYPES: Readonly<Record<TensorTypeName, number>> = {
   F32: 0,
   F16: 1,
   Q4_0: 2,
+  Q4_1: 3,
   Q8_0: 7,
+  Q5_0: 8,
+  Q5_1: 9,
+  Q2_K: 10,
+  Q3_K: 12,
+  Q4_K: 15,
+  Q5_K: 17,
+  Q6_K: 18,
+  IQ4_NL: 25,
+  BF16: 32,
 };
 /** The version in which today's blocks are laid out (ggml.h, GGML_QNT_VERSION). */
 const QUANTIZATION_VERSION = 2;
+
+/** What of a file its metadata is about. */
+export interface FileContents {
+  readonly layers: readonly GgufLayer[];
+  readonly tensors: readonly GgufTensorEntry[];
+  /** What matrices are stored as that are not copied. */
+  readonly type: TensorTypeName;
+}
 
 /**
  * What llama.cpp needs to know of a model besides its tokenizer (specification: ggml/docs/gguf.md,
@@ -30,11 +58,9 @@ export function modelEntries(
   { architecture }: Model,
   title: string,
   arch: GgufArchitecture,
-  layers: readonly GgufLayer[],
-  type: TensorTypeName,
+  { layers, tensors, type }: FileContents,
 ): readonly MetadataEntry[] {
-  const quantised = type === "Q8_0" || type === "Q4_0";
-  const { queryHeads, kvHeads, widths } = layerNumbers(layers, quantised);
+  const { queryHeads, kvHeads, widths } = layerNumbers(layers, isQuantised(type));
   const perLayer = (key: string, values: readonly number[]): MetadataEntry =>
     arch.byLayer ? { key, type: "array", elementType: "int32", values } : count(key, values[0]);
   const own = (name: string) => `${arch.name}.${name}`;
@@ -42,10 +68,12 @@ export function modelEntries(
     text("general.architecture", arch.name),
     text("general.type", "model"),
     text("general.name", title),
-    count("general.file_type", FILE_TYPES[type]!),
-    ...(quantised ? [count("general.quantization_version", QUANTIZATION_VERSION)] : []),
+    count("general.file_type", FILE_TYPES[mostlyOf(tensors)]),
+    ...(tensors.some(({ type }) => isQuantised(type))
+      ? [count("general.quantization_version", QUANTIZATION_VERSION)]
+      : []),
     count(own("block_count"), layers.length),
-    count(own("context_length"), architecture.maxPositions),
+    count(own("context_length"), longestText(arch, architecture)),
     count(own("embedding_length"), architecture.hiddenSize),
     perLayer(own("feed_forward_length"), widths),
     perLayer(own("attention.head_count"), queryHeads),
@@ -60,9 +88,13 @@ export function modelEntries(
   ];
 }
 
-const count = (key: string, value: number): MetadataEntry => ({ key, type: "uint32", value });
-const real = (key: string, value: number): MetadataEntry => ({ key, type: "float32", value });
-const text = (key: string, value: string): MetadataEntry => ({ key, type: "string", value });
+/** The type of most matrices; of two as frequent, that which comes first. */
+function mostlyOf(tensors: readonly GgufTensorEntry[]): TensorTypeName {
+  const matrices = tensors.filter(({ shape }) => shape.length > 1);
+  const groups = [...Map.groupBy(matrices, ({ type }) => type)];
+  const [type] = groups.reduce((most, group) => group[1].length > most[1].length ? group : most);
+  return type;
+}
 
 /** Which layers have a window, in a list where the architecture would take it for others. */
 function windowEntries(
@@ -73,7 +105,9 @@ function windowEntries(
     attention === null || attention === "zero" ? null : attention.attention?.window ?? null
   );
   const tokens = found.find((window) => window !== null);
-  if (!windows || (tokens === undefined && windows.absent === undefined)) return [];
+  if (!windows) return [];
+  const unsaid = windows.absent === undefined || !mayHaveWindows(windows, layers.length);
+  if (tokens === undefined && unsaid) return [];
   const slides = found.map((window) => window !== null);
   const usual = slidesBy(windows.period, layers.length);
   return [
@@ -87,31 +121,6 @@ function windowEntries(
         values: slides,
       } as const,
     ]),
-  ];
-}
-
-/** The rotary embedding of layers without a window, and of those with one where it differs. */
-function ropeEntries(
-  { name, windows }: GgufArchitecture,
-  { headDim, blocks }: Architecture,
-): readonly MetadataEntry[] {
-  const ropeOf = (slides: boolean) =>
-    blocks.find(({ attention }) => attention?.rope && (attention.window !== null) === slides)
-      ?.attention?.rope ?? null;
-  const [far, near] = [ropeOf(false) ?? ropeOf(true), ropeOf(true)];
-  if (!far) return [];
-  const { scaling, theta, channels = headDim } = far;
-  const apart = near && windows && near.theta !== (windows.theta ?? theta);
-  return [
-    count(`${name}.rope.dimension_count`, channels),
-    real(`${name}.rope.freq_base`, theta),
-    ...(apart ? [real(`${name}.${SLIDING_THETA}`, near.theta)] : []),
-    ...(scaling?.type === "linear"
-      ? [
-        text(`${name}.rope.scaling.type`, "linear"),
-        real(`${name}.rope.scaling.factor`, scaling.factor),
-      ]
-      : []),
   ];
 }
 

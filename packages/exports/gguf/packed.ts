@@ -1,5 +1,10 @@
 import type { GgufTensorEntry } from "@lopper/formats";
-import { type GgufArchitecture, packedTensor, type Weight, type WeightRole } from "@lopper/models";
+import { type GgufArchitecture, packedTensor, type WeightRole } from "@lopper/models";
+
+/** What lies in a tensor with others, or by itself. */
+interface Packable {
+  readonly role: WeightRole;
+}
 
 /** The name of the tensor in which a file has a weight with others; null where it has its own. */
 export function packedName(
@@ -16,13 +21,13 @@ export function packedName(
  * @param layer of the file.
  * @param entryOf a weight by itself.
  */
-export function packed(
-  weights: readonly Weight[],
+export function packed<T extends Packable>(
+  weights: readonly T[],
   arch: GgufArchitecture,
   layer: number,
-  entryOf: (weight: Weight) => GgufTensorEntry,
+  entryOf: (weight: T) => GgufTensorEntry,
 ): readonly GgufTensorEntry[] {
-  const groups = new Map<string, Weight[]>();
+  const groups = new Map<string, T[]>();
   for (const weight of weights) {
     const { role } = weight;
     const key = packedName(arch, role, layer) ?? JSON.stringify(role);
@@ -35,11 +40,11 @@ export function packed(
 }
 
 /** Weights of one tensor, as they lie in it. */
-function inOrder(group: readonly Weight[], arch: GgufArchitecture): readonly Weight[] {
+function inOrder<T extends Packable>(group: readonly T[], arch: GgufArchitecture): readonly T[] {
   const [{ role }] = group;
   const order = "layer" in role ? packedTensor(arch, role)?.weights : undefined;
   if (!order) return group;
-  const placeOf = ({ role }: Weight) => "layer" in role ? order.indexOf(role.weight) : 0;
+  const placeOf = ({ role }: T) => "layer" in role ? order.indexOf(role.weight) : 0;
   return group.toSorted((a, b) => placeOf(a) - placeOf(b));
 }
 

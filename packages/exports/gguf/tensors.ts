@@ -1,7 +1,8 @@
-import { type Block, firstRope, type FloatDType } from "@lopper/core";
+import { type Block, type FloatDType, haveWeight, shapeOfWeight } from "@lopper/core";
 import {
   BLOCK_VALUES,
   type GgufTensorEntry,
+  isQuantised,
   quantizeQ4_0,
   quantizeQ8_0,
   tensorBytes,
@@ -9,22 +10,26 @@ import {
 } from "@lopper/formats";
 import {
   areInterleaved,
+  blocksOfLayers,
   type GgufArchitecture,
   ggufTensorName,
   hasShiftedGains,
   isGain,
   isRotated,
+  type LayerSizes,
   type Model,
-  ropeFrequencies,
   type Weight,
+  type WeightRole,
 } from "@lopper/models";
 import { convertedTensor } from "../convert.ts";
 import { checkHalfRange } from "../half_range.ts";
-import { frequencyDivisors, ZERO_HEADS, zeroWidth } from "./architecture.ts";
+import { unitRowsStore } from "../unit_rows.ts";
+import { ZERO_HEADS, zeroWidth } from "./architecture.ts";
 import { interleavedRows } from "./interleaved.ts";
 import type { KeptTensor } from "./kept_quantised.ts";
 import type { GgufLayer } from "./layers.ts";
 import { packed, packedName } from "./packed.ts";
+import { factorTensors } from "./rope.ts";
 
 /** What matrices are stored as. */
 export interface MatrixTypes {
@@ -44,11 +49,13 @@ export function ggufTensors(
   layers: readonly GgufLayer[],
   { type, kept }: MatrixTypes,
 ): readonly GgufTensorEntry[] {
-  const { architecture, weights } = model;
+  const { architecture, weights, store } = model;
   const outer = (part: string) => weights.filter(({ role }) => role.part === part);
   const entries = (found: readonly Weight[], layer = 0) =>
     packed(found, arch, layer, (weight) => {
-      const entry = weightTensor(model, weight, layer, arch, type);
+      const unit = architecture.scaling?.unitHead && weight.role.part === "lmHead";
+      const from = unit ? { ...model, store: unitRowsStore(store, weight.tensor) } : model;
+      const entry = weightTensor(from, weight, layer, arch, type);
       return { ...entry, ...kept.get(weight.tensor.name) };
     });
   const block = ({ layer, kind }: Block) =>
@@ -56,14 +63,16 @@ export function ggufTensors(
   return [
     ...entries(outer("embedding")),
     ...entries(outer("positions")),
-    ...divisorTensor(model),
+    ...factorTensors(model),
     ...layers.flatMap(({ attention, mlp }, layer) => [
       ...(attention === null
         ? []
         : attention === "zero"
-        ? zeroAttention(model, layer, type)
+        ? zeroBlock(model, { layer, sizes: ZERO_ATTENTION }, arch, type)
         : entries(block(attention), layer)),
-      ...(mlp === "zero" ? zeroMlp(model, layer, type) : entries(block(mlp), layer)),
+      ...(mlp === "zero"
+        ? zeroBlock(model, { layer, sizes: zeroMlp(type) }, arch, type)
+        : entries(block(mlp), layer)),
     ]),
     ...entries(outer("finalNorm")),
     ...entries(outer("finalNormBias")),
@@ -74,15 +83,22 @@ export function ggufTensors(
 
 /**
  * The type of a matrix: rows that are not whole blocks stay F16, and what makes the logits has 8
- * bits at least.
+ * bits at least. What llama.cpp itself always has in F32 is small, and much depends on it: where
+ * tokens go, and what is added to activations or to the embedding.
  */
 function typeOf({ role, tensor }: Weight, tied: boolean, type: TensorTypeName): TensorTypeName {
-  if (tensor.shape.length === 1) return "F32";
+  if (tensor.shape.length === 1 || isAlwaysF32(role)) return "F32";
   if (type === "F32" || type === "F16") return type;
   if (tensor.shape.at(-1)! % BLOCK_VALUES !== 0) return "F16";
   // llama.cpp gives it 6 bits, of a kind that is not written here, where others have 4.
   const makesLogits = role.part === "lmHead" || (tied && role.part === "embedding");
   return makesLogits ? "Q8_0" : type;
+}
+
+/** Routers, biases of experts, learned positions (llama.cpp, conversion/base.py). */
+function isAlwaysF32(role: WeightRole): boolean {
+  if (!("layer" in role)) return role.part === "positions";
+  return role.weight.endsWith("router") || role.weight.endsWith("_bias");
 }
 
 function weightTensor(
@@ -118,50 +134,51 @@ function weightTensor(
   return { name, type, shape, data };
 }
 
-function divisorTensor({ architecture }: Model): readonly GgufTensorEntry[] {
-  const { headDim } = architecture;
-  const rope = firstRope(architecture);
-  if (!rope) return [];
-  const plain = ropeFrequencies({ ...rope, scaling: null }, headDim);
-  const divisors = frequencyDivisors(architecture, plain, ropeFrequencies(rope, headDim));
-  if (!divisors) return [];
-  const data = () => Promise.resolve(new Uint8Array(divisors.buffer));
-  return [{ name: "rope_freqs.weight", type: "F32", shape: [divisors.length], data }];
-}
+/** Of layers that have a block that adds nothing, and no other. */
+const ZERO_ATTENTION: LayerSizes = {
+  attention: { queryHeads: ZERO_HEADS, kvHeads: ZERO_HEADS },
+  mlp: null,
+};
+const zeroMlp = (type: TensorTypeName): LayerSizes => ({
+  attention: null,
+  mlp: { intermediateSize: zeroWidth(isQuantised(type)) },
+});
 
-/** An attention of one head that adds nothing: its output is multiplied by zeros. */
-function zeroAttention(
-  { architecture }: Model,
-  layer: number,
+/** Of an attention that adds nothing, whatever it sees. */
+const UNSEEN = { scale: 1, rope: null, window: null, softCap: null };
+
+/** What a model has of what blocks may have, by a weight of theirs. */
+const TRAITS = [
+  ["qkvBias", "q_bias"],
+  ["outputBias", "o_bias"],
+  ["mlpBias", "up_bias"],
+  ["qkNorm", "q_norm"],
+] as const;
+
+/**
+ * A block that adds nothing, as small as one can be: its matrices and biases are zeros, the gains
+ * of its norms ones. It has the weights of the model's other blocks, by which readers go.
+ */
+function zeroBlock(
+  { architecture: { hiddenSize, headDim, blocks }, family }: Model,
+  { layer, sizes }: { readonly layer: number; readonly sizes: LayerSizes },
+  arch: GgufArchitecture,
   type: TensorTypeName,
 ): readonly GgufTensorEntry[] {
-  const { hiddenSize } = architecture;
-  const rows = ZERO_HEADS * architecture.headDim;
-  const name = (weight: string) => `blk.${layer}.${weight}.weight`;
-  return [
-    onesTensor(name("attn_norm"), hiddenSize),
-    zeroTensor(name("attn_q"), [rows, hiddenSize], type),
-    zeroTensor(name("attn_k"), [rows, hiddenSize], type),
-    zeroTensor(name("attn_v"), [rows, hiddenSize], type),
-    zeroTensor(name("attn_output"), [hiddenSize, rows], type),
-  ];
-}
-
-/** A feed-forward that adds nothing. */
-function zeroMlp(
-  { architecture }: Model,
-  layer: number,
-  type: TensorTypeName,
-): readonly GgufTensorEntry[] {
-  const { hiddenSize } = architecture;
-  const width = zeroWidth(type === "Q8_0" || type === "Q4_0");
-  const name = (weight: string) => `blk.${layer}.${weight}.weight`;
-  return [
-    onesTensor(name("ffn_norm"), hiddenSize),
-    zeroTensor(name("ffn_gate"), [width, hiddenSize], type),
-    zeroTensor(name("ffn_up"), [width, hiddenSize], type),
-    zeroTensor(name("ffn_down"), [hiddenSize, width], type),
-  ];
+  const traits = new Set(
+    TRAITS.flatMap(([trait, weight]) => haveWeight(blocks, weight) ? [trait] : []),
+  );
+  const common = { hiddenSize, headDim, traits, attention: [UNSEEN] };
+  const [block] = blocksOfLayers(family, common, [sizes]);
+  const weights = block.weights.map(({ name }) => ({
+    role: { part: block.kind, layer, weight: name },
+    shape: shapeOfWeight(block, name),
+  }));
+  return packed(weights, arch, layer, ({ role, shape }) => {
+    const name = packedName(arch, role, layer) ?? ggufTensorName(arch, role, layer);
+    if (shape.length > 1) return zeroTensor(name, shape, type);
+    return isGain(role) ? onesTensor(name, shape[0]) : zeroTensor(name, shape, "F32");
+  });
 }
 
 function onesTensor(name: string, length: number): GgufTensorEntry {

@@ -1,5 +1,6 @@
 import { type Architecture, type Attention, type Block, firstRope, headsOf } from "@lopper/core";
-import type { GgufArchitecture, GgufFacts } from "@lopper/models";
+import { type GgufArchitecture, type GgufFacts, mayHaveWindows } from "@lopper/models";
+import { scalingItCannotSay } from "./rope.ts";
 
 /** Scales are float32 in llama.cpp. */
 const TOLERANCE = 1e-6;
@@ -26,10 +27,11 @@ export function whatItCannotSay(
   // llama.cpp would go by a value of its own.
   if (unsaid) return `it has no ${unsaid.config}`;
   const facts = factsOf(architecture, blocks, attended.length);
-  return shapeItCannotSay(arch, architecture, facts) ??
+  return scalingItCannotSay(arch, architecture) ??
+    shapeItCannotSay(arch, architecture, facts) ??
     headItCannotSay(arch, architecture, facts) ??
     blockItCannotSay(arch, blocks) ?? scoresItCannotSay(arch, attended, facts) ??
-    windowsItCannotSay(arch, attended);
+    windowsItCannotSay(arch, attended, facts);
 }
 
 /** What llama.cpp knows of a model before its architecture's settings. */
@@ -43,16 +45,12 @@ export function factsOf(
 }
 
 function shapeItCannotSay(
-  { name, pairs, partialRotation, fullHeads }: GgufArchitecture,
+  { pairs, partialRotation, fullHeads, layers: only }: GgufArchitecture,
   architecture: Architecture,
-  { queryHeads, hiddenSize, headDim }: GgufFacts,
+  { queryHeads, hiddenSize, headDim, layers }: GgufFacts,
 ): string | null {
+  if (only !== undefined && layers !== only) return `it does not have ${only} layers`;
   const rope = firstRope(architecture);
-  if (rope?.scaling?.type === "llama3" && name !== "llama") {
-    return `it is a ${architecture.family} with the rotary frequencies of Llama 3`;
-  }
-  const type = rope?.scaling?.type;
-  if (type === "yarn" || type === "longrope") return `its rotary frequencies are those of ${type}`;
   if (rope?.pairs === "neighbours" && pairs === "halves") {
     return "it rotates neighbouring channels of a head";
   }
@@ -69,7 +67,6 @@ function headItCannotSay(
 ): string | null {
   const says = (key: string) => settings.some((setting) => setting.key === key);
   if (head === "embedding" && !tiedEmbeddings) return "its LM head is not its embedding";
-  if (scaling.unitHead) return "the rows of its LM head have length 1";
   if (scaling.positionOffset) return "its learned positions begin further on";
   if (scaling.logitCap !== undefined && !says("final_logit_softcapping")) {
     return "its logits have a cap";
@@ -81,7 +78,7 @@ function headItCannotSay(
 }
 
 function blockItCannotSay(
-  { settings = [], activation = "silu", parallel, routing }: GgufArchitecture,
+  { settings = [], activation = "silu", parallel, routing, gating }: GgufArchitecture,
   blocks: readonly Block[],
 ): string | null {
   const says = (key: string) => settings.some((setting) => setting.key === key);
@@ -94,6 +91,10 @@ function blockItCannotSay(
       JSON.stringify(found && sortedKeys({ ...routing, topK: 0 }))
   );
   if (routed) return "its experts are weighted otherwise";
+  const gated = blocks.find((block) =>
+    !block.attention && JSON.stringify(block.gating) !== JSON.stringify(gating)
+  );
+  if (gated) return "gate and up of its experts go together otherwise";
   const second = blocks.filter(({ attention }) => !attention);
   if (!parallel && second.some((block) => block.parallel)) {
     return "its MLPs read what attention reads";
@@ -132,28 +133,47 @@ function scoresItCannotSay(
 function windowsItCannotSay(
   { windows, unrotated }: GgufArchitecture,
   attended: readonly Attention[],
+  { layers }: GgufFacts,
 ): string | null {
   const lengths = new Set(attended.flatMap(({ window }) => window ?? []));
   if (lengths.size > 1) return "its windows differ in length";
   const some = attended.some(({ window }) => window === null);
-  if (lengths.size === 1 && (!windows || windows.period === "all" && some)) {
+  const may = windows !== undefined && mayHaveWindows(windows, layers);
+  if (lengths.size === 1 && (!may || windows.period === "all" && some)) {
     return "some of its layers have a window";
   }
+  const windowed = windows?.layers === undefined ? lengths.size > 0 : may;
   const isStill = ({ rope }: Attention) => rope === null;
-  const still = (at: number) => unrotated?.(at, attended[at].window !== null) ?? false;
+  const still = (at: number) => unrotated?.(at, attended[at].window !== null, windowed) ?? false;
   if (attended.some((attention, at) => isStill(attention) !== still(at))) {
     return "other layers rotate nothing than in that architecture";
   }
-  const bases = (slides: boolean) =>
-    new Set(
-      attended.flatMap(({ window, rope }) =>
-        rope && (window !== null) === slides ? JSON.stringify(rope) : []
-      ),
+  return rotationsItCannotSay(windows, attended);
+}
+
+/** What layers with a window and those without rotate by. */
+function rotationsItCannotSay(
+  windows: GgufArchitecture["windows"],
+  attended: readonly Attention[],
+): string | null {
+  const ropes = (slides: boolean) => {
+    const found = attended.flatMap(({ window, rope }) =>
+      rope && (window !== null) === slides ? rope : []
     );
-  const [near, far] = [bases(true), bases(false)];
+    return new Map(found.map((rope) => [JSON.stringify(rope), rope]));
+  };
+  const [near, far] = [ropes(true), ropes(false)];
   if (near.size > 1 || far.size > 1) return "its layers rotate in more than two ways";
-  const apart = near.size === 1 && far.size === 1 && [...near][0] !== [...far][0];
-  return apart && (!windows || windows.period === "all") ? "its layers rotate in two ways" : null;
+  const [[nearRope], [farRope]] = [[...near.values()], [...far.values()]];
+  if (nearRope?.scaling && windows?.unscaled) {
+    return "rotary frequencies of its layers with a window are scaled";
+  }
+  if (!nearRope || !farRope || JSON.stringify(nearRope) === JSON.stringify(farRope)) return null;
+  if (!windows || windows.period === "all") return "its layers rotate in two ways";
+  const sameScaling = JSON.stringify(nearRope.scaling) === JSON.stringify(farRope.scaling);
+  return windows.unscaled || sameScaling
+    ? null
+    : "rotary frequencies of its layers with a window are scaled otherwise";
 }
 
 function differ(found: number | undefined, implied: number): boolean {

@@ -30,6 +30,8 @@ export interface NamedTensor {
 /** A matrix as it lies in the file. */
 export interface StoredTensor {
   readonly type: GgufTensorType;
+  /** Rows of a head whose two halves are interleaved; 0 where rows are in order. */
+  readonly interleavedRows: number;
   /**
    * Bytes of rows, and of blocks of values in each of them; null for all. Rows are in the order of
    * the file, in which those of a head may be interleaved.
@@ -91,9 +93,9 @@ export class GgufTensorStore implements TensorStore {
 
   /** How a matrix lies in the file; null for a vector. */
   stored(name: string): StoredTensor | null {
-    const { tensor: { type, shape } } = this.#get(name);
+    const { tensor: { type, shape }, interleavedRows } = this.#get(name);
     return shape.length > 1
-      ? { type, read: (rows, blocks) => this.#copy(name, rows, blocks) }
+      ? { type, interleavedRows, read: (rows, blocks) => this.#copy(name, rows, blocks) }
       : null;
   }
 

@@ -29,6 +29,11 @@ export const TENSOR_TYPES = {
 } as const;
 export type TensorTypeName = keyof typeof TENSOR_TYPES;
 
+/** Whether values of a type lie in blocks. */
+export function isQuantised(type: TensorTypeName): boolean {
+  return TENSOR_TYPES[type].values > 1;
+}
+
 /**
  * A tensor to be written; its bytes are asked for when their turn comes. `shape` is row-major, the
  * fastest axis last.

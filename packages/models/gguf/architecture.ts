@@ -1,4 +1,4 @@
-import type { Architecture, Routing } from "@lopper/core";
+import type { Architecture, Gating, Routing } from "@lopper/core";
 
 /**
  * An architecture of llama.cpp as data: how its files and the Hugging Face folders of the same
@@ -11,6 +11,10 @@ export interface GgufArchitecture {
   readonly modelType: string;
   /** What they are where some layers have a window; the same unless said. */
   readonly windowed?: string;
+  /** What they are where no YaRN scales their frequencies; the same unless said. */
+  readonly unscaled?: string;
+  /** What they are where q, k and v have biases and their outputs have none. */
+  readonly biased?: string;
   /**
    * Which channels of a head it rotates together. Where it takes neighbours and the family halves,
    * rows of q and k are interleaved in the file.
@@ -20,19 +24,27 @@ export interface GgufArchitecture {
   readonly activation?: string;
   /** Its MLPs read what attention reads: all of them, or those of some models; none unless said. */
   readonly parallel?: true | "either";
+  /**
+   * What its blocks may have beside those of a Llama, where it is one whose layers may differ, and
+   * what it wants of them.
+   */
+  readonly beside?: "biases" | "norms of heads";
   /** How its mixtures of experts weight those that are chosen, but for their number. */
   readonly routing?: Omit<Routing, "topK">;
+  /** How gate and up of its experts go together where that is not by a product alone. */
+  readonly gating?: Gating;
   /** It rotates the first channels of a head only, as many as the file says. */
   readonly partialRotation?: true;
+  /** How it scales rotary frequencies beside all alike, or as YaRN does by default. */
+  readonly rope?: GgufRope;
   /** Numbers of heads and widths are lists, one entry a layer. */
   readonly byLayer?: true;
   /** Layers may lack attention, or both of their blocks: their numbers are 0. */
   readonly sparse?: true;
-  /**
-   * It computes only heads that together have as many channels as the hidden states: always, or
-   * where they have biases.
-   */
-  readonly fullHeads?: true | "biased";
+  /** It computes only heads that together have as many channels as the hidden states. */
+  readonly fullHeads?: true;
+  /** It computes only models of so many layers. */
+  readonly layers?: number;
   /** It computes only heads that have a KV head each. */
   readonly ownKeys?: true;
   /**
@@ -51,8 +63,11 @@ export interface GgufArchitecture {
   readonly settings?: readonly GgufSetting[];
   /** Where its layers have a window; none has one unless said. */
   readonly windows?: GgufWindows;
-  /** Whether a layer, with a window or without, rotates nothing; none does unless said. */
-  readonly unrotated?: (layer: number, slides: boolean) => boolean;
+  /**
+   * Whether a layer, with a window or without, of a model some of whose layers have one or not,
+   * rotates nothing; none does unless said.
+   */
+  readonly unrotated?: (layer: number, slides: boolean, windowed: boolean) => boolean;
   /** What rows of the embedding are multiplied with where no key says so; 1 unless said. */
   readonly embeds?: (facts: GgufFacts) => number;
   /** What it computes with and no key says, as config.json says it. */
@@ -78,6 +93,20 @@ export interface GgufSetting {
   readonly count?: true;
 }
 
+/** How an architecture scales rotary frequencies. */
+export interface GgufRope {
+  /** It divides them by what a tensor says, as Llama 3 does. */
+  readonly divisors?: true;
+  /** It has divisors for texts of either length in tensors (LongRoPE). */
+  readonly factors?: true;
+  /** It reads between which turns YaRN blends; between 32 and 1 unless said. */
+  readonly betas?: true;
+  /** False where YaRN's band need not end at whole pairs in its models, which no key says. */
+  readonly truncates?: false;
+  /** Its queries grow with their positions beyond the length from which it was scaled. */
+  readonly grows?: true;
+}
+
 /** Which layers of an architecture have a window. */
 export interface GgufWindows {
   /**
@@ -85,6 +114,10 @@ export interface GgufWindows {
    * every layer, and is all that such a file can say.
    */
   readonly period: number | "all";
+  /** Layers of the only models that have some. */
+  readonly layers?: number;
+  /** Layers with a window are never scaled by what the file says of rotary frequencies. */
+  readonly unscaled?: true;
   /** Tokens of the window where the file does not say it; then no layer has one unless said. */
   readonly absent?: number;
   /**

@@ -2,6 +2,8 @@ import { shown, UnsupportedModelError } from "@lopper/core";
 import type { GgufHeader, GgufMetadata } from "@lopper/formats";
 import type { GgufArchitecture } from "./architecture.ts";
 import { SLIDING_THETA } from "./rope_settings.ts";
+import { SCALING, TEMPERATURE_KEY } from "./scaling_settings.ts";
+import { LONG_FACTORS } from "./tensor_names.ts";
 import { PATTERN_KEY, WINDOW_KEY } from "./window_settings.ts";
 
 /** Keys of an architecture that are read, or that say nothing about what is computed. */
@@ -26,10 +28,19 @@ const KNOWN_KEYS = new Set([
   "tensor_data_layout",
   "vocab_size",
 ]);
+/** Keys of rotary scaling, by what of it they belong to. */
+const SCALING_KEYS: Readonly<Record<string, readonly string[]>> = {
+  yarn: [
+    ...[SCALING.attention, SCALING.betaFast, SCALING.betaSlow],
+    ...[SCALING.logMultiplier, SCALING.yarnAttention],
+  ],
+  longrope: [SCALING.attention],
+};
 /** What leaves the computation as it is. */
 const NEUTRAL: Readonly<Record<string, unknown>> = {
   "attention.causal": true,
   "rope.scaling.attn_factor": 1,
+  "rope.scaling.yarn_ext_factor": 1,
 };
 
 /** The version in which today's blocks are laid out, by every writer since 2023. */
@@ -52,9 +63,10 @@ export function checkBlocks({ metadata, tensors }: GgufHeader) {
  */
 export async function checkScaling(metadata: GgufMetadata, key: string) {
   const type = await metadata.text(key) ?? "none";
-  if (type === "none" || type === "linear") return;
+  const known = ["none", "linear", ...Object.keys(SCALING_KEYS)];
+  if (known.includes(type)) return;
   throw new UnsupportedModelError(
-    `${metadata.file}: ${key} is ${shown(type)}; Lopper computes none and linear`,
+    `${metadata.file}: ${key} is ${shown(type)}; Lopper computes ${known.join(", ")}`,
   );
 }
 
@@ -62,14 +74,19 @@ export async function checkScaling(metadata: GgufMetadata, key: string) {
  * A key that Lopper does not know may change what the model computes: unless it says that there is
  * no such thing.
  */
-export function checkKeys(
-  metadata: GgufMetadata,
-  { name: arch, settings = [], windows }: GgufArchitecture,
+export async function checkKeys(
+  { metadata, tensors }: GgufHeader,
+  { name: arch, settings = [], windows, rope }: GgufArchitecture,
 ) {
   const prefix = `${arch}.`;
+  const scaling = tensors.has(LONG_FACTORS)
+    ? "longrope"
+    : await metadata.text(`${prefix}${SCALING.type}`) ?? "none";
   const known = new Set([
     ...KNOWN_KEYS,
     ...settings.map(({ key }) => key),
+    ...SCALING_KEYS[scaling] ?? [],
+    ...(rope?.grows && scaling === "yarn" ? [TEMPERATURE_KEY] : []),
     ...(windows ? [WINDOW_KEY] : []),
     ...(windows && windows.period !== "all" ? [PATTERN_KEY, SLIDING_THETA] : []),
   ]);

@@ -1,4 +1,4 @@
-import { CheckpointFormatError } from "@lopper/core";
+import { CheckpointFormatError, UnsupportedModelError } from "@lopper/core";
 import type { ByteSource, GgufHeader, GgufMetadata } from "@lopper/formats";
 import { withOwnKeys } from "../config_defaults.ts";
 import type { Family, Setting, Trait } from "../families/family.ts";
@@ -8,6 +8,7 @@ import { checkBlocks, checkKeys, checkScaling } from "./check_settings.ts";
 import { type LayerSettings, layerSettings } from "./layer_settings.ts";
 import { missingKey } from "./missing_key.ts";
 import { headChannels, ropeParameters } from "./rope_settings.ts";
+import { SCALING } from "./scaling_settings.ts";
 import { shortest } from "./shortest.ts";
 import { EMBEDDING, LM_HEAD } from "./tensor_names.ts";
 import { epsilonKey } from "./usual_keys.ts";
@@ -30,7 +31,7 @@ export async function configFromGguf(
   const key = (name: string) => `${arch.name}.${name}`;
   // Before the keys that come with it: it is what the user knows.
   await checkScaling(metadata, key("rope.scaling.type"));
-  checkKeys(metadata, arch);
+  await checkKeys(header, arch);
   const size = (name: string) => metadata.count(key(name)) ?? missingKey(metadata, key(name));
 
   const embedding = tensors.get(EMBEDDING);
@@ -41,13 +42,21 @@ export async function configFromGguf(
     });
   }
   const layers = size("block_count");
+  if (arch.layers !== undefined && layers !== arch.layers) {
+    throw new UnsupportedModelError(
+      `${metadata.file}: ${
+        key("block_count")
+      } is ${layers}; Lopper computes files of ${arch.name} of ${arch.layers} layers`,
+    );
+  }
   const each = await layerSettings(metadata, key, layers, arch.sparse ?? false);
   const hiddenSize = size("embedding_length");
   const [queryHeads] = each.queryHeads;
   const headDim = headChannels(metadata, key, hiddenSize / queryHeads);
   const facts: GgufFacts = { layers, hiddenSize, headDim, queryHeads };
   const windows = await windowSettings(metadata, arch, each.queryHeads.length);
-  const type = windows.tokens > 0 ? arch.windowed ?? arch.modelType : arch.modelType;
+  const scaling = await metadata.text(key(SCALING.type));
+  const type = modelType(header, arch, { windows, scaling });
   const family = familyOf(type, metadata.file);
   const usual = {
     architectures: [generatingClass(type)],
@@ -69,6 +78,18 @@ export async function configFromGguf(
     ...specialTokens(metadata),
   };
   return withOwnKeys(usual, family);
+}
+
+/** What config.json calls a model of an architecture. */
+function modelType(
+  { tensors }: GgufHeader,
+  { modelType, windowed = modelType, unscaled, biased }: GgufArchitecture,
+  { windows: { tokens }, scaling }: { windows: FoundWindows; scaling: string | undefined },
+): string {
+  if (unscaled !== undefined && scaling !== "yarn") return unscaled;
+  const has = (weight: string) => tensors.has(`blk.0.${weight}.bias`);
+  if (biased !== undefined && has("attn_q") && !has("attn_output")) return biased;
+  return tokens > 0 ? windowed : modelType;
 }
 
 function sizesOfLayers(

@@ -126,12 +126,12 @@ Deno.test("GGUF model: parts of a model, and files without one, are told by what
   await refuses(
     {
       entries: [
-        ["llama.rope.scaling.type", "string", "yarn"],
+        ["llama.rope.scaling.type", "string", "dynamic"],
         ["llama.rope.scaling.yarn_log_multiplier", "float32", 0.1],
       ],
     },
     "y.gguf",
-    /llama\.rope\.scaling\.type is "yarn"; Lopper computes none and linear$/,
+    /llama\.rope\.scaling\.type is "dynamic"; Lopper computes none, linear, yarn, longrope$/,
   );
 });
 

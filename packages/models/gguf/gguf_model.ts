@@ -11,7 +11,7 @@ import { GgufFolder } from "./gguf_folder.ts";
 import { architectureOf } from "./known_architectures.ts";
 import { metadataNotes } from "./metadata_notes.ts";
 import { namedTensors } from "./named_tensors.ts";
-import { ROPE_FACTORS } from "./tensor_names.ts";
+import { FACTOR_TENSORS } from "./tensor_names.ts";
 
 /**
  * Opens a GGUF file as the model that its Hugging Face folder would be. Quantised weights become
@@ -30,7 +30,8 @@ export async function openGgufModel(source: ByteSource): Promise<Model> {
     const json = await configFromGguf(source, header, arch);
     const config = checkConfig(json, `${source.name} (its metadata)`);
     const { architecture, family } = architectureFromConfig(config, source.name);
-    const weightTensors = [...header.tensors.values()].filter(({ name }) => name !== ROPE_FACTORS);
+    const weightTensors = [...header.tensors.values()]
+      .filter(({ name }) => !FACTOR_TENSORS.includes(name));
     const store = new GgufTensorStore(
       source,
       weightTensors.flatMap((tensor) =>

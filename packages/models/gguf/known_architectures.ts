@@ -9,11 +9,13 @@ export async function architectureOf(metadata: GgufMetadata): Promise<GgufArchit
   const { file } = metadata;
   const key = "general.architecture";
   const name = await metadata.text(key) ?? missingKey(metadata, key);
-  const known = ARCHITECTURES.find((arch) => arch.name === name);
+  const named = ARCHITECTURES.filter((arch) => arch.name === name);
+  const mixed = (metadata.count(`${name}.expert_count`) ?? 0) > 0;
+  const known = named.find(({ routing }) => mixed === (routing !== undefined)) ?? named[0];
   if (known) return known;
   throw new UnsupportedModelError(
     `${file}: ${key} is ${shown(name)}; Lopper reads ${
-      ARCHITECTURES.map((arch) => arch.name).join(", ")
+      [...new Set(ARCHITECTURES.map((arch) => arch.name))].join(", ")
     }`,
   );
 }

@@ -5,8 +5,12 @@ import type { GgufArchitecture } from "./architecture.ts";
 /** Names outside the layers, by what they are (gguf-py, constants.py, `TENSOR_NAMES`). */
 export const EMBEDDING = "token_embd.weight";
 export const LM_HEAD = "output.weight";
-/** Factors by which rotary frequencies are divided; no weight. */
+/** Factors by which rotary frequencies are divided, or those of texts of either length. */
 export const ROPE_FACTORS = "rope_freqs.weight";
+export const LONG_FACTORS = "rope_factors_long.weight";
+export const SHORT_FACTORS = "rope_factors_short.weight";
+/** Tensors that are no weights. */
+export const FACTOR_TENSORS: readonly string[] = [ROPE_FACTORS, LONG_FACTORS, SHORT_FACTORS];
 
 const OUTER = {
   embedding: EMBEDDING,
@@ -32,6 +36,7 @@ const IN_LAYER: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     o_bias: "attn_output.bias",
     q_norm: "attn_q_norm.weight",
     k_norm: "attn_k_norm.weight",
+    sinks: "attn_sinks.weight",
   },
   mlp: {
     norm: "ffn_norm.weight",
@@ -49,6 +54,10 @@ const IN_LAYER: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     gate: "ffn_gate_exps.weight",
     up: "ffn_up_exps.weight",
     down: "ffn_down_exps.weight",
+    router_bias: "ffn_gate_inp.bias",
+    gate_bias: "ffn_gate_exps.bias",
+    up_bias: "ffn_up_exps.bias",
+    down_bias: "ffn_down_exps.bias",
     shared_gate: "ffn_gate_shexp.weight",
     shared_up: "ffn_up_shexp.weight",
     shared_down: "ffn_down_shexp.weight",

@@ -1,5 +1,5 @@
 import type { GgufMetadata } from "@lopper/formats";
-import type { GgufArchitecture } from "./architecture.ts";
+import type { GgufArchitecture, GgufWindows } from "./architecture.ts";
 
 /** What a file says of windows. */
 export interface FoundWindows {
@@ -22,11 +22,16 @@ export async function windowSettings(
   layers: number,
 ): Promise<FoundWindows> {
   const none = Array.from({ length: layers }, () => false);
-  if (!windows) return { tokens: 0, slides: none };
+  if (!windows || !mayHaveWindows(windows, layers)) return { tokens: 0, slides: none };
   const tokens = metadata.count(`${name}.${WINDOW_KEY}`) ?? windows.absent ?? 0;
   if (tokens === 0) return { tokens, slides: none };
   const slides = await flagsOf(metadata, `${name}.${PATTERN_KEY}`, windows.period, layers);
   return { tokens: slides.includes(true) ? tokens : 0, slides };
+}
+
+/** Whether models of so many layers have windows in an architecture. */
+export function mayHaveWindows({ layers: only }: GgufWindows, layers: number): boolean {
+  return only === undefined || only === layers;
 }
 
 async function flagsOf(

@@ -50,7 +50,7 @@ export const GEMMA: readonly GgufArchitecture[] = [
     pairs: "halves",
     tensors: SANDWICH,
     settings: [LOGIT_CAP],
-    windows: { period: 6, theta: 10_000 },
+    windows: { period: 6, theta: 10_000, unscaled: true },
     ...EMBEDS,
     ...scaledBy(62),
   },

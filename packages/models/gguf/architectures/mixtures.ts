@@ -1,6 +1,7 @@
 import type { Block } from "@lopper/core";
 import { shapeOfWeight } from "@lopper/core";
 import type { GgufArchitecture, GgufSetting } from "../architecture.ts";
+import { LLAMA_ROPE } from "./llama.ts";
 import { GRANITE } from "./others.ts";
 
 const mixture = (blocks: readonly Block[]) => blocks.find(({ routing }) => routing);
@@ -34,6 +35,27 @@ const SHARED = whole(
 
 /** With experts in place of MLPs. Whether weights are made to sum up to 1 is no key of theirs. */
 export const MIXTURES: readonly GgufArchitecture[] = [
+  // Mixtral; its files are told from those of Llama by the experts.
+  {
+    name: "llama",
+    modelType: "mixtral",
+    pairs: "neighbours",
+    rope: LLAMA_ROPE,
+    settings: [COUNT, USED],
+    routing: { softmaxOver: "all", renormalised: true },
+  },
+  {
+    name: "gpt-oss",
+    modelType: "gpt_oss",
+    pairs: "halves",
+    head: "own",
+    tensors: { experts: { norm: "post_attention_norm.weight" } },
+    settings: [COUNT, USED, WIDTH],
+    windows: { period: 2, absent: 128 },
+    rope: { truncates: false },
+    routing: { softmaxOver: "chosen" },
+    gating: { alpha: 1.702, limit: 7 },
+  },
   {
     name: "qwen2moe",
     modelType: "qwen2_moe",

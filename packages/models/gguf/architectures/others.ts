@@ -22,9 +22,17 @@ const OLMO: readonly GgufArchitecture[] = [
     fullHeads: true,
     head: "own",
     tensors: BEHIND,
-    windows: { period: 4 },
+    windows: { period: 4, unscaled: true },
   },
 ];
+
+/** Of Phi-3 config.json says it apart; where it counts it is written with the factors. */
+const ORIGINAL: GgufSetting = {
+  key: "rope.scaling.original_context_length",
+  config: "original_max_position_embeddings",
+  of: () => undefined,
+  count: true,
+};
 
 const PHI: readonly GgufArchitecture[] = [
   {
@@ -47,6 +55,8 @@ const PHI: readonly GgufArchitecture[] = [
       attention: { attn_qkv: ["q", "k", "v"] },
       mlp: { ffn_up: ["gate", "up"] },
     },
+    rope: { factors: true },
+    settings: [ORIGINAL],
     windows: { period: "all" },
   },
 ];
@@ -151,11 +161,28 @@ const WITH_LAYER_NORMS: readonly GgufArchitecture[] = [
 
 /** Of other makers. */
 export const OTHERS: readonly GgufArchitecture[] = [
-  { name: "arcee", modelType: "arcee", pairs: "neighbours", activation: "relu2" },
+  // llama.cpp rotates in models of as many layers as the 7B kind has, biases scores by distance in
+  // those of the 13B kind, and does neither in others.
+  {
+    name: "baichuan",
+    modelType: "baichuan",
+    pairs: "neighbours",
+    fullHeads: true,
+    layers: 32,
+    head: "own",
+  },
+  {
+    name: "arcee",
+    modelType: "arcee",
+    pairs: "neighbours",
+    activation: "relu2",
+    rope: { divisors: true },
+  },
   {
     name: "granite",
     modelType: "granite",
     pairs: "neighbours",
+    rope: { divisors: true },
     settings: GRANITE,
     implied: ({ headDim }) => ({ attention_multiplier: 1 / Math.sqrt(headDim) }),
   },
@@ -171,8 +198,17 @@ export const OTHERS: readonly GgufArchitecture[] = [
     pairs: "halves",
     tensors: { mlp: { norm: "post_attention_norm.weight" } },
   },
-  // Its large model has windows, where llama.cpp goes by the number of layers.
-  { name: "exaone4", modelType: "exaone4", pairs: "halves", fullHeads: true, tensors: BEHIND },
+  {
+    name: "exaone4",
+    modelType: "exaone4",
+    pairs: "halves",
+    fullHeads: true,
+    tensors: BEHIND,
+    rope: { divisors: true },
+    // llama.cpp knows the large model by its layers; those without a window rotate nothing there.
+    windows: { period: 4, absent: 4096, layers: 64 },
+    unrotated: (_, slides, windowed) => windowed && !slides,
+  },
   {
     name: "glm4",
     modelType: "glm4",
