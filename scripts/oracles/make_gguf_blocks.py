@@ -28,6 +28,7 @@ AWKWARD = [0.0, -0.0, 2.0**-24, -(2.0**-15), 65504.0, 1.0]
 SCALES = {
     T.Q4_0: [0], T.Q4_1: [0, 2], T.Q5_0: [0], T.Q5_1: [0, 2], T.Q8_0: [0], T.IQ4_NL: [0],
     T.Q2_K: [80, 82], T.Q3_K: [108], T.Q4_K: [0, 2], T.Q5_K: [0, 2], T.Q6_K: [208],
+    T.MXFP4: [],
 }
 
 
@@ -47,6 +48,9 @@ def blocks(kind, random):
     count = 8 if size == 32 else 3
     data = random.integers(0, 256, (count, width), dtype=numpy.uint8)
     for index in range(count):
+        if kind == T.MXFP4:
+            # An exponent: of the smallest values, of one, or any of which the largest value is finite.
+            data[index, 0] = [0, 1, 2, 127, 251][index] if index < 5 else random.integers(100, 140)
         for place, offset in enumerate(SCALES[kind]):
             scale = numpy.float16(random.normal() * 2.0 ** random.integers(-12, 1))
             # one block of a few in which the scales are awkward, the last ones random

@@ -2,12 +2,19 @@ import {
   type DeclaredWeight,
   DTYPE_BYTES,
   ExportError,
+  type FloatDType,
   keptOf,
   type KeptUnits,
   type PrunePlan,
   unitIndices,
 } from "@lopper/core";
-import { fromFloat32, GgufTensorStore, TENSOR_TYPES, type TensorTypeName } from "@lopper/formats";
+import {
+  fromFloat32,
+  GgufTensorStore,
+  TENSOR_TYPES,
+  type TensorTypeName,
+  toFloat32,
+} from "@lopper/formats";
 import {
   areInterleaved,
   type GgufArchitecture,
@@ -177,26 +184,29 @@ async function areTheirs(
   const columns = tensor.shape.at(-1)!;
   const rows = rowsOf(weight);
   const rowBytes = columns / type.blockSize * type.blockBytes;
-  if (tensor.dtype !== type.dtype) return false;
+  // Rows of a head are in another order.
   const together = Math.max(1, headRows);
   const step = Math.max(1, Math.floor(CHUNK_VALUES / columns / together)) * together;
-  const valueBytes = columns * DTYPE_BYTES[type.dtype];
+  // What was written beside a weight of another dtype may be F32.
+  const dtype = tensor.dtype as FloatDType;
+  const valueBytes = columns * DTYPE_BYTES[dtype];
   for (let row = 0; row < rows; row += step) {
     const count = Math.min(step, rows - row);
     const found = decoded(bytes.subarray(row * rowBytes, (row + count) * rowBytes), type);
     const own = await store.readBytes(tensor.name, row * valueBytes, count * valueBytes);
     const inFile = headRows > 0 ? interleavedRows(own, valueBytes, headRows) : own;
-    if (!inFile.every((byte, i) => byte === found[i])) return false;
+    if (!toFloat32(dtype, inFile).every((value, i) => value === found[i])) return false;
   }
   return true;
 }
 
+/** The values of blocks as weights have them. */
 function decoded(
   bytes: Uint8Array,
   { blockSize, blockBytes, dequantize, dtype }: GgufTensorType,
-): Uint8Array {
-  if (!dequantize) return bytes;
+): Float32Array {
+  if (!dequantize) return toFloat32(dtype, bytes);
   const values = new Float32Array(bytes.length / blockBytes * blockSize);
   dequantize(bytes, values);
-  return fromFloat32(dtype, values);
+  return toFloat32(dtype, fromFloat32(dtype, values));
 }

@@ -38,6 +38,7 @@ const FILE_TYPES: Readonly<Record<TensorTypeName, number>> = {
   Q6_K: 18,
   IQ4_NL: 25,
   BF16: 32,
+  MXFP4: 38,
 };
 /** The version in which today's blocks are laid out (ggml.h, GGML_QNT_VERSION). */
 const QUANTIZATION_VERSION = 2;

@@ -96,6 +96,25 @@ export function dequantizeIQ4NL(blocks: Uint8Array, out: Float32Array) {
   }
 }
 
+/** What the nibbles of MXFP4 stand for (OCP Microscaling Formats 1.0, section 5.3.3, E2M1). */
+const MXFP4_LEVELS = Float32Array.of(
+  ...[0, 0.5, 1, 1.5, 2, 3, 4, 6],
+  // The gguf package gives no negative zero.
+  ...[0, -0.5, -1, -1.5, -2, -3, -4, -6],
+);
+
+/** e, 16 bytes of nibbles: 2^(e − 127)·level[q]. */
+export function dequantizeMXFP4(blocks: Uint8Array, out: Float32Array) {
+  for (let at = 0, o = 0; o < out.length; at += 17, o += BLOCK) {
+    const d = 2 ** (blocks[at] - 127);
+    for (let i = 0; i < HALF; i++) {
+      const q = blocks[at + 1 + i];
+      out[o + i] = d * MXFP4_LEVELS[q & 15];
+      out[o + HALF + i] = d * MXFP4_LEVELS[q >> 4];
+    }
+  }
+}
+
 function fifthBit(bits: number, i: number): number {
   return ((bits >>> i) & 1) << 4;
 }

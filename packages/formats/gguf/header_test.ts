@@ -120,8 +120,8 @@ Deno.test("GGUF header: tensors that cannot be, by name", async () => {
   const refusesTensor = (change: Partial<FileTensor>, message: RegExp, kind?: unknown) =>
     refuses({ tensors: [tensor("x", change)] }, message, kind);
   await refusesTensor(
-    { type: 39 },
-    /tensor "x": its type is MXFP4; Lopper reads F32/,
+    { type: 34 },
+    /tensor "x": its type is TQ1_0; Lopper reads F32/,
     UnsupportedModelError,
   );
   await refusesTensor({ type: 99 }, /its type is number 99/, UnsupportedModelError);

@@ -145,7 +145,7 @@ export class GgufTensorStore implements TensorStore {
       if (tensor.type.dequantize) {
         const values = new Float32Array(count * columns);
         tensor.type.dequantize(stored, values);
-        this.#checkHalf(rows, row, values);
+        if (tensor.type.dtype === "F16") this.#checkHalf(rows, row, values);
         decoded = fromFloat32(tensor.type.dtype, values);
       }
       if (plusOne) decoded = lessOne(tensor.type.dtype, decoded);

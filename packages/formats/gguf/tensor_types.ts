@@ -1,6 +1,7 @@
 import { type FloatDType, UnsupportedModelError } from "@lopper/core";
 import {
   dequantizeIQ4NL,
+  dequantizeMXFP4,
   dequantizeQ4_0,
   dequantizeQ4_1,
   dequantizeQ5_0,
@@ -25,7 +26,10 @@ export interface GgufTensorType {
   readonly name: string;
   readonly blockSize: number;
   readonly blockBytes: number;
-  /** What the tensor is outside the file: its own dtype, or F16 where it is quantised. */
+  /**
+   * What the tensor is outside the file: its own dtype, or F16 where it is quantised; BF16 where
+   * scales go beyond the range of F16.
+   */
   readonly dtype: FloatDType;
   /** Absent where values are stored one by one, in `dtype`. */
   readonly dequantize?: Dequantize;
@@ -60,13 +64,14 @@ const READABLE: Readonly<Record<number, GgufTensorType>> = {
   12: quantised("Q4_K", 256, 144, dequantizeQ4K),
   13: quantised("Q5_K", 256, 176, dequantizeQ5K),
   14: quantised("Q6_K", 256, 210, dequantizeQ6K),
+  39: { ...quantised("MXFP4", 32, 17, dequantizeMXFP4), dtype: "BF16" },
 };
 
 /** Names of the others, for messages. */
 const OTHERS: Readonly<Record<number, string>> = {
   ...{ 9: "Q8_1", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S" },
   ...{ 21: "IQ3_S", 22: "IQ2_S", 23: "IQ4_XS", 24: "I8", 25: "I16", 26: "I32", 27: "I64" },
-  ...{ 28: "F64", 29: "IQ1_M", 34: "TQ1_0", 35: "TQ2_0", 39: "MXFP4" },
+  ...{ 28: "F64", 29: "IQ1_M", 34: "TQ1_0", 35: "TQ2_0" },
 };
 
 export const READABLE_TYPES: readonly GgufTensorType[] = Object.values(READABLE);

@@ -26,6 +26,7 @@ export const TENSOR_TYPES = {
   Q4_K: { id: 12, values: 256, bytes: 144 },
   Q5_K: { id: 13, values: 256, bytes: 176 },
   Q6_K: { id: 14, values: 256, bytes: 210 },
+  MXFP4: { id: 39, values: 32, bytes: 17 },
 } as const;
 export type TensorTypeName = keyof typeof TENSOR_TYPES;
 
