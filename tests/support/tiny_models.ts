@@ -96,6 +96,11 @@ export async function tinyModel(
     rms_norm_eps: 1e-5,
     tie_word_embeddings: tied,
     ...tinySettings(family, random, { layerCount, headDim }),
+    // Where the config says nothing, layers of a hybrid are state spaces, and have experts.
+    ...(family.hybrid && {
+      layer_types: Array(layerCount).fill("full_attention"),
+      num_local_experts: 0,
+    }),
     ...(missing && { lopper: { schema: 1, layers: shapes } }),
   }, family);
   const described = architectureFromConfig(checkConfig(config, "config.json"), "config.json");
