@@ -248,8 +248,8 @@ def mixtures():
             [(2, 9), (1, 15)], mistakes=fewer,
         ),
         Family(
-            "solar_open", "Solar Open: 2 of 6 experts, within the best 2 of 3 groups, corrected, beside one for all tokens.",
-            experts("solar_open", head_dim=12, n_routed_experts=6, n_group=3, topk_group=2, moe_intermediate_size=12,
+            "solar_open", "Solar Open: 2 of 12 experts, within the best 2 of 3 groups, corrected, beside one for all tokens.",
+            experts("solar_open", head_dim=12, n_routed_experts=12, n_group=3, topk_group=2, moe_intermediate_size=10,
                     routed_scaling_factor=1.4), [(2, 9), (1, 15)],
             mistakes={**every, "groups": dict(n_group=1, topk_group=1)},
         ),

@@ -41,6 +41,8 @@ def layer_widths(layer):
     """
     attention = first(layer, "self_attn", "attention", "attn")
     mlp = layer if hasattr(layer, "fc2") else first(layer, "mlp", "shared_mlp", "block_sparse_moe")
+    if getattr(layer, "has_experts", True) and getattr(layer, "block_sparse_moe", None) is not None:
+        mlp = layer.block_sparse_moe
     queries = width(attention, "o_proj", "dense", "out_proj", "c_proj")
     if hasattr(mlp, "experts"):
         count, channels = mlp.experts.num_experts, first(mlp.experts, "intermediate_dim", "intermediate_size")

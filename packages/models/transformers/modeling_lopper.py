@@ -34,6 +34,8 @@ class Family:
     parallel: bool = False
     # Modules of each block; where they are several, an activation is between them.
     blocks: dict = field(default_factory=lambda: {"attention": ("self_attn",), "mlp": ("mlp",)})
+    # An MLP for all tokens beside the mixture of experts, where the mixture does not have it.
+    beside: str | None = None
     # Of attention.
     output: str = "o_proj"
     # Attention takes the size of its heads from their number, so that its projections have to be made anew.
@@ -82,6 +84,7 @@ FAMILIES = {
         }
     ),
     "Gemma3": Family(norms=BOTH),
+    "GraniteMoeShared": Family(beside="shared_mlp"),
     "GraniteMoeHybrid": Family(blocks={"attention": ("self_attn",), "mlp": ("shared_mlp",)}),
     "Olmo2": Family(norms=POST),
     "Olmo3": Family(norms=POST),
@@ -168,6 +171,8 @@ class _PrunedLayer:
     def _remove(self, kind):
         for name in self.blocks[kind]:
             setattr(self, name, None)
+        if kind == "mlp" and self.family.beside is not None:
+            setattr(self, self.family.beside, None)
 
     def _has(self, kind):
         return getattr(self, self.blocks[kind][0]) is not None
@@ -176,13 +181,14 @@ class _PrunedLayer:
         if kind == "attention":
             return self._attention()(hidden_states, *args, **kwargs)[0]
         first, *rest = self.blocks[kind]
+        read, beside = hidden_states, getattr(self, self.family.beside or "", None)
         hidden_states = getattr(self, first)(hidden_states)
         if isinstance(hidden_states, tuple):
             # Some mixtures say where tokens went, too.
             hidden_states = hidden_states[0]
         for name in rest:
             hidden_states = getattr(self, name)(self.activation_fn(hidden_states))
-        return hidden_states
+        return hidden_states if beside is None else hidden_states + beside(read)
 
     def forward(self, hidden_states, *args, **kwargs):
         read = hidden_states
