@@ -109,7 +109,7 @@ FAMILIES = [
                                          rope_type="longrope", rope_theta=10000.0, original_max_position_embeddings=8,
                                          short_factor=[1.0, 1.1, 1.3, 2.0], long_factor=[1.5, 2.0, 7.5, 20.0]))),
     Family("qwen2_moe", "qwen2_moe", dict(num_experts=4, num_experts_per_tok=2, moe_intermediate_size=16,
-                                          shared_expert_intermediate_size=32)),
+                                          shared_expert_intermediate_size=24)),
     Family("qwen3_moe", "qwen3_moe", dict(norm_topk_prob=True, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=16, head_dim=8)),
     Family("olmoe", "olmoe", dict(num_key_value_heads=4, num_experts=4, num_experts_per_tok=2, intermediate_size=16)),
     Family("granitemoe", "granitemoe", dict(num_local_experts=4, num_experts_per_tok=2, attention_multiplier=0.3,
