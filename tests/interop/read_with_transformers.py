@@ -40,7 +40,9 @@ def layer_widths(layer):
     Of a mixture, those of an expert, the number of experts, and to how many of them a token goes.
     """
     attention = first(layer, "self_attn", "attention", "attn")
-    mlp = layer if hasattr(layer, "fc2") else first(layer, "mlp", "shared_mlp", "block_sparse_moe")
+    names = ("fc2", "mlp", "block_sparse_moe", "shared_mlp")
+    name = next((name for name in names if getattr(layer, name, None) is not None), None)
+    mlp = layer if name == "fc2" else name and getattr(layer, name)
     if getattr(layer, "has_experts", True) and getattr(layer, "block_sparse_moe", None) is not None:
         mlp = layer.block_sparse_moe
     queries = width(attention, "o_proj", "dense", "out_proj", "c_proj")
