@@ -12,7 +12,7 @@ Deno.test("commands: everything that decided a run is said", () => {
   assert.deepEqual(runCommands(record), [
     "deno task prune /models/tiny --ratio 20 --preset multipruner --distribution 44:52:4 --mlp-group 16 " +
     "--attention-group 32 --ranking l1 --recover none --swap none --criterion perplexity --search fast --held-out /texts/held_out.txt --samples 4 " +
-    "--width-samples 2 --seq-len 64 --seed 42 --backend cpu --threads 2 --out again",
+    "--width-samples 2 --seq-len 64 --bos each --seed 42 --backend cpu --threads 2 --out again",
   ]);
   const [line] = withFlags({
     model: null,

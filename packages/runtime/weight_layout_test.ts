@@ -28,7 +28,13 @@ import {
 } from "@lopper/models";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { Random, randomRanking, randomShape, tinyModel } from "../../tests/support/tiny_models.ts";
+import {
+  LIKE_LLAMA,
+  Random,
+  randomRanking,
+  randomShape,
+  tinyModel,
+} from "../../tests/support/tiny_models.ts";
 import { LaidOutWeights } from "./weight_layout.ts";
 import { weightMemory } from "./weight_memory.ts";
 
@@ -167,7 +173,7 @@ Deno.test("weights: blocks of any width are the checkpoint's values, whatever th
 
 Deno.test("weights: a float32 checkpoint is held as it is and never copied", async () => {
   const random = new Random(1);
-  const model = await openModel(await tinyModel(random, DENSE));
+  const model = await openModel(await tinyModel(random, { families: LIKE_LLAMA }));
   const { expanded, held, head, largestBlock } = weightMemory(model);
   assert.deepEqual([expanded, head, largestBlock, held], [0, 0, 0, model.weightBytes]);
   const ranking = randomRanking(model.architecture, random);
