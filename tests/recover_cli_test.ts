@@ -16,7 +16,7 @@ const SETTINGS = [
 async function recoveryLines(folder: string) {
   const journal = await Deno.readTextFile(`${folder}/reference/journal.jsonl`);
   const all = journal.trimEnd().split("\n");
-  const refits = all.flatMap((line, i) => /"type":"(refit|recovery)"/.test(line) ? [i] : []);
+  const refits = all.flatMap((line, i) => /"type":"(local|refit|recovery)"/.test(line) ? [i] : []);
   return { all, refits };
 }
 
@@ -33,6 +33,9 @@ async function cutOff(folder: string, out: string, lines: readonly string[]) {
   );
 }
 
+/** Strengths of the ridge that local refits try. */
+const LAMBDAS = 3;
+
 const json = async (file: string) => JSON.parse(await Deno.readTextFile(file));
 
 Deno.test("--recover auto: recorded, told, and resumed in its middle to the same bytes", () =>
@@ -45,17 +48,23 @@ Deno.test("--recover auto: recorded, told, and resumed in its middle to the same
     const { tried, kept } = recovery;
     assert.ok(0 < kept && kept < tried, JSON.stringify(recovery));
     const { all, refits } = await recoveryLines(folder);
-    assert.equal(
-      refits.length,
-      tried + (recovery.helped > 0 ? 1 : 0),
-      "every refit that was tried has its line",
-    );
+    const ofType = (type: string) => refits.filter((i) => JSON.parse(all[i]).type === type).length;
+    assert.equal(ofType("refit"), tried, "every refit along the stream has its line");
+    assert.equal(ofType("local"), LAMBDAS, "and every ridge of the local ones");
+    assert.equal(ofType("recovery"), 2, "and both tests");
     const spent = refits.reduce((sum, i) => sum + JSON.parse(all[i]).cost.blockTokens, 0);
     assert.equal(blockTokens.overhead.refits, spent);
     assert.match(stdout, /block-tokens on top of that: .*[\d,]+ for refits/);
 
     // as if it had been killed between two refits, and after the last of them
-    const cuts = { middle: refits[Math.floor(refits.length / 2)], end: refits.at(-1)! };
+    const [firstLocal, , lastLocal, localTest] = refits;
+    const cuts = {
+      local: firstLocal,
+      untested: lastLocal,
+      tested: localTest,
+      middle: refits[Math.floor(refits.length / 2)],
+      end: refits.at(-1)!,
+    };
     for (const [out, line] of Object.entries(cuts)) {
       await cutOff(folder, out, all.slice(0, line + 1));
       await prune(folder, out, "--resume");

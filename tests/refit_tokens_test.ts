@@ -1,5 +1,5 @@
 import { REFIT_TOKENS, refitBytes, refitTokens } from "@lopper/recovery";
-import { denseShape, headsOf, withShape } from "@lopper/core";
+import { denseShape, headsOf, innerWidth, sizeOf, withShape } from "@lopper/core";
 import assert from "node:assert/strict";
 import { tinyArchitecture } from "@lopper/search/testing";
 import { MIXTURE } from "./support/mixture.ts";
@@ -25,11 +25,20 @@ Deno.test("recovery: 32 tokens are learnt from for each input of the widest proj
 Deno.test("recovery: the memory for hidden states is for the tokens that are learnt from, and no more", () => {
   const narrow = withWidth(512);
   const wider = { ...narrow, hiddenSize: narrow.hiddenSize + 1 };
-  const more = refitBytes(wider, 64) - refitBytes(narrow, 64);
+  const more = refitBytes(wider, 64, "stream") - refitBytes(narrow, 64, "stream");
   assert.ok(more >= 4 * refitTokens(narrow));
   assert.ok(more < 4 * 3 * REFIT_TOKENS);
-  assert.equal(refitBytes(narrow, 64), refitBytes(narrow, 128));
+  assert.equal(refitBytes(narrow, 64, "stream"), refitBytes(narrow, 128, "stream"));
   const mixture = { ...narrow, blocks: [...narrow.blocks, MIXTURE] };
-  const batch = refitBytes(mixture, 128) - refitBytes(mixture, 64);
+  const batch = refitBytes(mixture, 128, "stream") - refitBytes(mixture, 64, "stream");
   assert.equal(batch, 4 * 3 * 64 * narrow.hiddenSize, "a token goes to three experts");
+});
+
+Deno.test("recovery: local fits need memory for every output projection, once for each ridge", () => {
+  const architecture = tinyArchitecture(3);
+  const { blocks, hiddenSize } = architecture;
+  const rows = blocks.reduce((sum, block) => sum + innerWidth(block, sizeOf(block)), 0);
+  const stream = refitBytes(architecture, 64, "stream");
+  assert.equal(refitBytes(architecture, 64, "local"), stream + 4 * 3 * rows * hiddenSize);
+  assert.equal(refitBytes(architecture, 64, "auto"), refitBytes(architecture, 64, "local"));
 });

@@ -1,4 +1,4 @@
 export { RidgeFactor } from "./cholesky.ts";
 export { eliminate } from "./eliminate.ts";
 export { GramSum } from "./gram.ts";
-export { type Matrix, matrix, Products } from "./products.ts";
+export { type Matrix, matrix, partOf, Products, rowsOf } from "./products.ts";

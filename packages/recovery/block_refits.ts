@@ -1,10 +1,11 @@
-import { Products } from "@lopper/algebra";
+import type { Products } from "@lopper/algebra";
 import { denseShape, mean, type Shape } from "@lopper/core";
 import type { BatchLosses, Criterion } from "@lopper/importance";
 import { type Fitted, fittedOf } from "./fitted.ts";
 import { advance, batched, begin, lossesOf, lossOf, type Pass, type PassPair } from "./pass.ts";
+import { exchange, type Projections, type RefitModel } from "./projections.ts";
 import { LAMBDAS } from "./refit.ts";
-import type { RefitModel, RefitTexts } from "./refit_task.ts";
+import type { RefitStart, RefitTexts } from "./refit_task.ts";
 
 /** Both texts on their way. */
 interface Passes {
@@ -27,19 +28,31 @@ export class BlockRefits {
   readonly #products: Products;
   readonly #losses: BatchLosses;
   #passes: Passes;
+  /** Projections of the checkpoint in whose place others were put at the beginning. */
+  readonly #checkpoint: Projections;
 
-  private constructor(model: RefitModel, losses: BatchLosses, passes: Passes) {
+  private constructor(
+    model: RefitModel,
+    products: Products,
+    losses: BatchLosses,
+    passes: Passes,
+    checkpoint: Projections,
+  ) {
     this.#model = model;
-    this.#products = new Products(model.decoder.backend);
+    this.#products = products;
     this.#losses = losses;
     this.#passes = passes;
+    this.#checkpoint = checkpoint;
   }
 
-  /** Before the first block, with the weights of the checkpoint. */
+  /**
+   * Before the first block, with the weights of the checkpoint.
+   */
   static async begin(
     model: RefitModel,
     { calibration, validation, batchTokens }: RefitTexts,
     criterion: Criterion,
+    { products, from }: RefitStart,
   ): Promise<BlockRefits> {
     const { decoder } = model;
     const learnt = batched(calibration, batchTokens);
@@ -47,14 +60,21 @@ export class BlockRefits {
     const losses = lossesOf(chosenOn, { criterion, dense: decoder });
     await losses.prepare();
     const twice = (pass: Pass): PassPair => ({ dense: pass, pruned: pass });
-    return new BlockRefits(model, losses, {
+    const passes = {
       calibration: twice(await begin(decoder, learnt)),
       validation: twice(await begin(decoder, chosenOn)),
-    });
+    };
+    return new BlockRefits(model, products, losses, passes, exchange(model, from));
   }
 
-  async denseTo(block: number) {
-    await this.#move("dense", denseShape(this.#model.decoder.blocks), block);
+  async denseTo(end: number) {
+    const { block } = this.#passes.calibration.dense;
+    const passed = new Map(
+      [...this.#checkpoint].filter(([number]) => number >= block && number < end),
+    );
+    const others = exchange(this.#model, passed);
+    await this.#move("dense", denseShape(this.#model.decoder.blocks), end);
+    exchange(this.#model, others);
   }
 
   async prunedTo(block: number) {
@@ -85,10 +105,6 @@ export class BlockRefits {
     const kept = mean(after) < mean(before);
     if (!kept) fitted.put(old);
     return { lambda: best.lambda, before, after, kept };
-  }
-
-  dispose(): Promise<void> {
-    return this.#products.dispose();
   }
 
   #fitted(block: number): Fitted {

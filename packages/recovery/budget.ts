@@ -1,4 +1,12 @@
-import { type Architecture, widestInner } from "@lopper/core";
+import {
+  type Architecture,
+  hasOutputProjection,
+  innerWidth,
+  sizeOf,
+  widestInner,
+} from "@lopper/core";
+import { LAMBDAS } from "./refit.ts";
+import type { RefitWay } from "./refit_task.ts";
 
 /** Tokens that are learnt from at most, whatever the model. */
 export const REFIT_TOKENS = 32_768;
@@ -17,27 +25,47 @@ export function refitTokens(architecture: Architecture): number {
  * Bytes that a refit takes beside the weights: matrices of its equations for the widest block, the
  * hidden states of its text through both models, and what experts add to the tokens of a batch.
  */
-export function refitBytes(architecture: Architecture, batchTokens: number): number {
+export function refitBytes(
+  architecture: Architecture,
+  batchTokens: number,
+  way: RefitWay,
+): number {
   const { hiddenSize, blocks } = architecture;
   const widest = widestInner(blocks);
   const routed = Math.max(0, ...blocks.map(({ routing }) => routing?.topK ?? 0)) * batchTokens;
   // Gram matrix, the factor, and what is copied of either; right side, fits and what solving holds.
+  const local = way === "stream" ? 0 : LAMBDAS.length * outputs(blocks) * hiddenSize;
   return 4 *
     (3 * widest ** 2 + 8 * widest * hiddenSize + 3 * refitTokens(architecture) * hiddenSize +
-      routed * hiddenSize);
+      routed * hiddenSize + local);
+}
+
+/** Inputs of all output projections: local fits of one ridge have a row for each. */
+function outputs(blocks: Architecture["blocks"]): number {
+  return blocks.filter(hasOutputProjection)
+    .reduce((sum, block) => sum + innerWidth(block, sizeOf(block)), 0);
+}
+
+/** Tokens of the texts that refits learn from and choose on. */
+export interface RefitTokens {
+  readonly calibration: number;
+  readonly validation: number;
+  readonly way: RefitWay;
 }
 
 /**
- * About how many block-tokens' worth of work refits are, for a model of which most blocks stay:
- * each block runs in the dense and in the pruned model, its activations are captured, the equations
+ * About how many block-tokens' worth of work refits are, for a model of which most blocks stay.
+ * Local ones: the dense model runs, its Gram matrices and the fits take about as long again, and
+ * each ridge is judged on the text to choose on. Along the stream: each block runs in the dense and in the pruned model, its activations are captured, the equations
  * of a fit take about as long again, and after every refit the blocks behind it run on the text to
  * choose on.
  */
 export function refitWork(
   architecture: Architecture,
-  calibration: number,
-  validation: number,
+  { calibration, validation, way }: RefitTokens,
 ): number {
   const blocks = architecture.blocks.length;
-  return blocks * (4 * calibration + 3 * validation) + validation * blocks ** 2 / 2;
+  const local = blocks * (2 * calibration + (LAMBDAS.length + 2) * validation);
+  const stream = blocks * (4 * calibration + 3 * validation) + validation * blocks ** 2 / 2;
+  return (way === "stream" ? 0 : local) + (way === "local" ? 0 : stream);
 }

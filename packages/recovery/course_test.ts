@@ -1,3 +1,4 @@
+import { Products } from "@lopper/algebra";
 import { openBackend } from "@lopper/backends";
 import { denseShape, type Shape } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
@@ -51,6 +52,7 @@ interface Outcome {
 /** Goes through a tiny model of which a block is gone, and the others are narrower. */
 async function course(criterion: TextCriterion, recorded: readonly RecoveryLine[] = []) {
   const { backend } = await openBackend("cpu", { threads: 1 });
+  const products = new Products(backend);
   const model = await openModel(new FileFolder(FOLDER));
   const { vocabSize } = model.architecture;
   const decoder = new Decoder(backend, await LaidOutWeights.load(model));
@@ -69,7 +71,11 @@ async function course(criterion: TextCriterion, recorded: readonly RecoveryLine[
       test: text(8, 4, vocabSize),
       batchTokens: 4 * LENGTH,
     },
-    { steps: STEPS, criterion, recorded, measure: () => ({ blockTokens: 0, seconds: 0 }) },
+    {
+      ...{ way: "stream", steps: STEPS, criterion, recorded },
+      measure: () => ({ blockTokens: 0, seconds: 0 }),
+    },
+    { products, from: new Map() },
   );
   const events: RecoveryEvent[] = [];
   let event = await generator.next();

@@ -3,8 +3,8 @@ import { type Block, hasOutputProjection, outputProjection } from "@lopper/core"
 import { errorOf, expertMoments } from "./expert_moments.ts";
 import { fitBatches, momentsOf } from "./moments.ts";
 import type { PassPair } from "./pass.ts";
+import type { RefitModel } from "./projections.ts";
 import { bestFit, type Fit, fitOf, type Projection } from "./refit.ts";
-import type { RefitModel } from "./refit_task.ts";
 
 /** What of a block equations give anew, and how. */
 export interface Fitted {

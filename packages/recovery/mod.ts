@@ -1,3 +1,4 @@
-export { REFIT_TOKENS, refitBytes, refitTokens, refitWork } from "./budget.ts";
+export { REFIT_TOKENS, refitBytes, type RefitTokens, refitTokens, refitWork } from "./budget.ts";
 export { type RecoveryResult, refitAll } from "./refit_all.ts";
 export { whyNotRefitted } from "./solvable.ts";
+export type { RefitWay } from "./refit_task.ts";

@@ -1,17 +1,7 @@
-import type { Block, FloatDType, Shape } from "@lopper/core";
+import type { Products } from "@lopper/algebra";
 import type { CalibrationSet, Criterion } from "@lopper/importance";
-import type { Decoder } from "@lopper/runtime";
 import type { Cost, RecoveryLine } from "@lopper/search";
-
-/** The model whose projections are refitted. */
-export interface RefitModel {
-  /** Its weights are refitted in place; they begin as the checkpoint has them, kept units first. */
-  readonly decoder: Decoder;
-  /** What the plan leaves. */
-  readonly shape: Shape;
-  /** The dtype in which the checkpoint has the output projection of a block. */
-  readonly dtypeOf: (block: Block) => FloatDType;
-}
+import type { Projections } from "./projections.ts";
 
 /** No text decides on what it was used for before. */
 export interface RefitTexts {
@@ -24,8 +14,23 @@ export interface RefitTexts {
   readonly batchTokens: number;
 }
 
+/**
+ * How projections are refitted: to the dense blocks on dense inputs, to the dense hidden states in
+ * the pruned model, or one after the other.
+ */
+export type RefitWay = "local" | "stream" | "auto";
+
+/** What refits along the stream begin with. */
+export interface RefitStart {
+  /** What multiplies matrices. */
+  readonly products: Products;
+  /** Projections that the pruned model has in place of the checkpoint's. */
+  readonly from: Projections;
+}
+
 /** How a recovery goes on from what the search left, and from what an earlier run found out. */
 export interface RefitRun {
+  readonly way: RefitWay;
   /** Steps of the search. */
   readonly steps: number;
   /** What each refit is judged by. */

@@ -141,6 +141,10 @@ Deno.test("report: the ranking of what went, and every refit that was tried, are
     { ...refit, layer: 0, kind: "mlp", folded: 1, before: [3, 4], after: [2.9, 3.9], kept: true },
     { ...refit, layer: 2, kind: "attention", before: [3, 4], after: [3, 4.1], kept: false },
     { type: "recovery", steps: 3, before: [3], after: [2.9], kept: true, cost },
+    ...[
+      { lambda: 0.01, before: [3, 4], after: [3.2, 4.2], kept: false },
+      { lambda: 0.1, before: [3, 4], after: [2.9, 3.9], kept: true },
+    ].map((line) => ({ type: "local", steps: 3, projections: 4, cost, ...line } as const)),
   ];
   const page = readPage(await runReport({ ...run, history: { ...run.history!, refits } }));
   assert.deepEqual(faultsOf(page), []);
@@ -156,12 +160,20 @@ Deno.test("report: the ranking of what went, and every refit that was tried, are
     textOf(page),
     /Of 2 block outputs .* 1 helped by itself, and 1 stayed: .* from 25\.00 to 20\.00 \(−20\.0 %\)/,
   );
-  assert.deepEqual(tableOf(page, "Refits, block by block").slice(1), [
+  const local = tableOf(
+    page,
+    "Fits of all narrowed blocks to the dense ones, each against the best before it",
+  );
+  assert.deepEqual(local.slice(1), [
+    ["0.01", "4", "+0.200", "no"],
+    ["0.1", "4", "−0.100", "yes"],
+  ]);
+  assert.deepEqual(tableOf(page, "Refits along the stream, block by block").slice(1), [
     ["0", "MLP", "1", "0.1", "−0.100", "yes"],
     ["2", "attention", "0", "0.1", "+0.0500", "no"],
   ]);
   const row = tableOf(page, "Cost by stage").find(([name]) => name === "refits");
-  assert.deepEqual(row, ["refits", "–", "–", "–", "3", "–", "3.0 s"]);
+  assert.deepEqual(row, ["refits", "–", "–", "–", "5", "–", "5.0 s"]);
 });
 
 Deno.test("report: swaps are told in a line, and what they changed counts as it ended", async () => {

@@ -1,5 +1,6 @@
 import { type CalibrationSet, criterionOf } from "@lopper/importance";
 import { digestOfPlan, type Model } from "@lopper/models";
+import type { RefitWay } from "@lopper/recovery";
 import type { Decoder } from "@lopper/runtime";
 import { checkHistory, searchModelOf, type SearchPolicy } from "@lopper/search";
 import type { Decision } from "./decision.ts";
@@ -64,9 +65,8 @@ export async function* decide(
     signal,
     ({ progress }) => measureModel(decoder, on, progress),
   );
-  const recovered = settings.flags.recover === "none"
-    ? null
-    : yield* refits(model, texts, decision, run, tools);
+  const way = settings.flags.recover;
+  const recovered = way === "none" ? null : yield* refits(model, texts, decision, run, way, tools);
   const files = await writeResult(model, decision, ranking, store, recovered?.refit);
   const recovery = recovered?.recovery ?? null;
   return { decision, settings, memory, dense, recovery, files, predictions };
@@ -132,12 +132,13 @@ async function* refits(
   texts: RunTexts,
   decision: Decision,
   { decoder, settings: { flags } }: PreparedRun,
+  way: RefitWay,
   { store, signal }: RunTools,
 ): AsyncGenerator<RunEvent, Awaited<ReturnType<typeof recover>>> {
   const recovered = yield* phase("recovery", signal, ({ progress, tell }) =>
     recover({
       ...{ model, decision, decoder, texts },
-      batchTokens: flags.batchTokens,
+      ...{ batchTokens: flags.batchTokens, way },
       criterion: criterionOf(flags.criterion),
       recorded: store.history.refits,
       record: (line) => store.append(line),

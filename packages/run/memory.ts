@@ -9,7 +9,7 @@ import {
 } from "@lopper/core";
 import { keptBytes, PREDICTION_BYTES, rankByMomentsBytes } from "@lopper/importance";
 import type { Model } from "@lopper/models";
-import { refitBytes, refitTokens } from "@lopper/recovery";
+import { refitBytes, refitTokens, type RefitWay } from "@lopper/recovery";
 import {
   activationBytes,
   sharedEngineBytes,
@@ -50,8 +50,8 @@ export interface MemoryNeeds {
   /** Whether batches need to have so many, since decisions were made with them. */
   readonly fixed: boolean;
   readonly backend: BackendDescription;
-  /** Whether what stays is refitted at the end. */
-  readonly recovers?: boolean;
+  /** How what stays is refitted at the end; null or left out where it is not. */
+  readonly recovers?: RefitWay | null;
   /** Whether candidates are scored against what the dense model says of the samples. */
   readonly predicts?: boolean;
   /** Whether units are ranked by the second moments of activations. */
@@ -95,11 +95,11 @@ export function planMemory(needs: MemoryNeeds, budget: number): MemoryPlan {
       apart("the ranking", ["its equations and hidden states", bytes], "--ranking energy");
     }
     if (needs.recovers) {
-      const bytes = refitBytes(architecture, batchTokens);
+      const bytes = refitBytes(architecture, batchTokens, needs.recovers);
       apart(
         "recovery",
         ["the equations and hidden states of recovery", bytes],
-        "--recover none",
+        needs.recovers === "auto" ? "--recover stream or none" : "--recover none",
       );
     }
     // An expert that is not there is read again and again, so they come first.

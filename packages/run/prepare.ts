@@ -160,7 +160,7 @@ export function shareMemory(
     // A run that goes on has to go on with the batches that it has.
     fixed: store.settings !== null,
     backend: backend.description,
-    recovers: flags.recover !== "none",
+    recovers: flags.recover === "none" ? null : flags.recover,
     ranksByMoments: rankingsOf(flags.ranking).some(({ needs }) => needs === "secondMoments"),
     predicts: criterionOf(flags.criterion).needs === "predictions",
   }, memory());

@@ -1,4 +1,5 @@
 import type { CriterionName, RankingName } from "@lopper/importance";
+import type { RefitWay } from "@lopper/recovery";
 import { type PresetName, PRESETS } from "@lopper/search";
 import type { BosRule } from "@lopper/tokenizers";
 
@@ -6,7 +7,7 @@ import type { BosRule } from "@lopper/tokenizers";
 export interface PresetSettings {
   readonly distribution: string;
   readonly ranking: RankingName | "auto";
-  readonly recover: "none" | "auto";
+  readonly recover: "none" | RefitWay;
   readonly swap: "none" | "auto";
   readonly criterion: CriterionName;
   /** Samples for blocks, and for channels and heads. */
@@ -26,7 +27,7 @@ export const AS_IT_IS = { ranking: "l1", recover: "none", swap: "none" } as cons
 const LOPPER: PresetSettings = {
   distribution: "auto",
   ranking: "auto",
-  recover: "auto",
+  recover: "stream",
   swap: "none",
   criterion: "kl",
   // Where kinds compete a search takes several times as long, and quality.md was won on 16.

@@ -10,7 +10,7 @@ import {
 } from "@lopper/core";
 import { type Criterion, perplexity, splitOff } from "@lopper/importance";
 import { type Model, type Refit, weightsOfBlock } from "@lopper/models";
-import { type RecoveryResult, refitAll } from "@lopper/recovery";
+import { type RecoveryResult, refitAll, type RefitWay } from "@lopper/recovery";
 import type { Decoder } from "@lopper/runtime";
 import type { RecoveryLine } from "@lopper/search";
 import type { Decision } from "./decision.ts";
@@ -24,6 +24,7 @@ export interface RecoveryRun {
   readonly decoder: Decoder;
   readonly texts: RunTexts;
   readonly batchTokens: number;
+  readonly way: RefitWay;
   /** What refits are judged by. */
   readonly criterion: Criterion;
   /** What an earlier run found out. */
@@ -60,6 +61,7 @@ export async function recover(
       batchTokens,
     },
     {
+      way: run.way,
       steps: frontier.length,
       criterion,
       recorded,
@@ -84,7 +86,8 @@ export async function recover(
   return { recovery: summary(event.value), refit };
 }
 
-function summary({ tried, helped, refitted, test }: RecoveryResult): Recovery {
+function summary({ tried, helped, refitted, tests }: RecoveryResult): Recovery {
+  const last = tests.findLast(({ kept }) => kept) ?? tests.at(-1);
   const value = (nll: readonly number[] | undefined) => {
     const found = nll ? perplexity(nll) : NaN;
     return Number.isFinite(found) ? found : null;
@@ -93,7 +96,7 @@ function summary({ tried, helped, refitted, test }: RecoveryResult): Recovery {
     tried,
     helped,
     kept: refitted.length,
-    perplexity: { before: value(test?.before), after: value(test?.after) },
+    perplexity: { before: value(tests[0]?.before), after: value(last?.after) },
   };
 }
 

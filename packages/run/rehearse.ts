@@ -1,7 +1,7 @@
 import { denseShape } from "@lopper/core";
 import { perplexity, type Scorer, tokenCount } from "@lopper/importance";
 import type { Model } from "@lopper/models";
-import { refitWork } from "@lopper/recovery";
+import { type RefitTokens, refitWork } from "@lopper/recovery";
 import {
   denseState,
   expectedSteps,
@@ -60,7 +60,10 @@ export async function* rehearse(
         batchTokens: Math.min(flags.batchTokens, TIMED_TOKENS),
       }),
       refits: flags.recover !== "none" && validation
-        ? { calibration: tokenCount(extended), validation: tokenCount(validation) / 2 }
+        ? {
+          ...{ calibration: tokenCount(extended), validation: tokenCount(validation) / 2 },
+          way: flags.recover,
+        }
         : null,
       now: () => performance.now(),
       onProgress: progress,
@@ -93,7 +96,7 @@ interface RehearsalOptions {
   /** Of the block samples, in batches as they are timed. */
   readonly timed: Scorer;
   /** Tokens that refits learn from and choose on; null where nothing is to be refitted. */
-  readonly refits: { readonly calibration: number; readonly validation: number } | null;
+  readonly refits: RefitTokens | null;
   /** Milliseconds of a clock that only goes forward. */
   readonly now: () => number;
   /** Hears of the seconds timed, and those to be timed; may throw to stop. */
@@ -125,7 +128,7 @@ async function dryRun(options: RehearsalOptions): Promise<DryRun> {
     blockTokens: Math.round(tokens * perToken * share),
     seconds: tokens * secondsPerToken * share,
     refitSeconds: refits &&
-      refitWork(model.architecture, refits.calibration, refits.validation) * secondsPerToken /
+      refitWork(model.architecture, refits) * secondsPerToken /
         perToken,
     densePerplexity: perplexity(nll),
     timed: { sequences: nll.length, of: scorers.block.tokens / scorers.block.length },

@@ -44,7 +44,7 @@ export function runFlags(
     preset: {
       ...preset,
       ...(isApplied && AS_IT_IS),
-      ...(unfit !== null && { recover: AS_IT_IS.recover }),
+      ...(unfit !== null && !isApplied && preset.recover !== "none" && { recover: "local" }),
       ...known(usual),
     },
     longest: architecture.maxPositions,
@@ -65,9 +65,9 @@ export function runFlags(
   });
   if (!flags) throw new UsageError(`the settings of the run: ${describeIssue(error.issues)}`);
   checkTogether(given, flags);
-  if (unfit !== null && flags.recover !== AS_IT_IS.recover) {
+  if (unfit !== null && flags.recover !== "none" && flags.recover !== "local") {
     throw new UsageError(
-      `--recover ${flags.recover} ${unfit}; leave it out, or pass --recover none`,
+      `--recover ${flags.recover} ${unfit}; leave it out, or pass --recover local`,
     );
   }
   return flags;

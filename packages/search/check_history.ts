@@ -45,9 +45,9 @@ export function checkHistory(model: SearchModel, history: History, file: string)
   }
   const refitted = new Set<string>();
   for (const line of history.refits) {
-    const block = line.type === "refit" ? `${line.kind} of layer ${line.layer}` : "all of them";
-    const what = `the refit of ${block} after step ${line.steps}`;
+    const what = `${refitName(line)} after step ${line.steps}`;
     if (line.type === "refit") refuse(what, refitMisfit(model, line));
+    if (line.type === "local") refuse(what, localMisfit(model, line));
     refuse(what, refitted.has(what) ? "it is there twice" : null);
     refitted.add(what);
     refuse(what, lossMisfit(line, line.kept));
@@ -161,6 +161,27 @@ function ratioMisfit(model: SearchModel, shape: Shape, ratio: number): string | 
   return agrees(ratio, computed)
     ? null
     : `its ratio is ${ratio}, and what it leaves is ${computed}`;
+}
+
+function refitName(line: RecoveryLine): string {
+  switch (line.type) {
+    case "refit":
+      return `the refit of ${line.kind} of layer ${line.layer}`;
+    case "local":
+      return `the local refit with ridge ${line.lambda}`;
+    case "recovery":
+      return line.local ? "the test of the local refits" : "the refit of all of them";
+  }
+}
+
+function localMisfit(
+  { blocks }: SearchModel,
+  { lambda, projections }: Extract<RecoveryLine, { type: "local" }>,
+): string | null {
+  if (projections > blocks.length) {
+    return `it has ${projections} projections, and the model ${blocks.length} blocks`;
+  }
+  return lambda > 0 ? null : `its ridge is ${lambda}`;
 }
 
 function refitMisfit(

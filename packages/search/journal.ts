@@ -25,7 +25,7 @@ export function parseJournal(lines: readonly string[], file: string): History {
     evidence: of("score", "perturbations"),
     measures: of("measure"),
     rankings: of("ranking"),
-    refits: of("refit", "recovery"),
+    refits: of("refit", "local", "recovery"),
     swaps: of("swap", "swaps"),
   };
 }

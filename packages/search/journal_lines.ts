@@ -109,10 +109,25 @@ const blockRefit = z.strictObject({
   kept: z.boolean(),
   cost,
 });
+/** Fits of all narrowed blocks to the dense ones with one ridge, and the best before them. */
+const localRefit = z.strictObject({
+  type: z.literal("local"),
+  steps: count,
+  /** As a share of the mean diagonal of a Gram matrix. */
+  lambda: z.number(),
+  /** Output projections that were fitted. */
+  projections: count,
+  /** On sequences that refits are chosen on. */
+  ...losses,
+  kept: z.boolean(),
+  cost,
+});
 /** The test of all refits together, on sequences that chose nothing. */
 const recoveryTest = z.strictObject({
   type: z.literal("recovery"),
   steps: count,
+  /** Of the local ones alone. */
+  local: z.literal(true).optional(),
   ...losses,
   kept: z.boolean(),
   cost,
@@ -159,6 +174,7 @@ export const journalLine = z.discriminatedUnion("type", [
   measure,
   rankingLine,
   blockRefit,
+  localRefit,
   recoveryTest,
   swapTrial,
   swapSummary,
@@ -174,7 +190,8 @@ export type MeasuredText = Measure["on"];
 export type RankingLine = Readonly<z.infer<typeof rankingLine>>;
 export type BlockRefit = Readonly<z.infer<typeof blockRefit>>;
 export type RecoveryTest = Readonly<z.infer<typeof recoveryTest>>;
-export type RecoveryLine = BlockRefit | RecoveryTest;
+export type LocalRefit = Readonly<z.infer<typeof localRefit>>;
+export type RecoveryLine = BlockRefit | LocalRefit | RecoveryTest;
 export type SwapTrial = Readonly<z.infer<typeof swapTrial>>;
 export type SwapSummary = Readonly<z.infer<typeof swapSummary>>;
 export type SwapLine = SwapTrial | SwapSummary;

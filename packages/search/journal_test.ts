@@ -107,7 +107,20 @@ const refit = fc.oneof(
     lambda: finite,
     ...judged,
   }, { noNullPrototype: true }),
-  fc.record({ type: fc.constant("recovery"), ...judged }, { noNullPrototype: true }),
+  fc.record({
+    type: fc.constant("local"),
+    lambda: finite,
+    projections: fc.nat(9),
+    ...judged,
+  }, { noNullPrototype: true }),
+  fc.record({
+    type: fc.constant("recovery"),
+    local: fc.constant(true),
+    ...judged,
+  }, {
+    requiredKeys: ["type", "steps", "before", "after", "kept", "cost"],
+    noNullPrototype: true,
+  }),
 ) as fc.Arbitrary<RecoveryLine>;
 
 const losses = {
@@ -148,7 +161,7 @@ Deno.test("journal: every entry comes back from its line as it was", () => {
         evidence: entries.filter(({ type }) => type === "score" || type === "perturbations"),
         measures: entries.filter(({ type }) => type === "measure"),
         rankings: entries.filter(({ type }) => type === "ranking"),
-        refits: entries.filter(({ type }) => type === "refit" || type === "recovery"),
+        refits: entries.filter(({ type }) => ["refit", "local", "recovery"].includes(type)),
         swaps: entries.filter(({ type }) => type === "swap" || type === "swaps"),
       });
     }),

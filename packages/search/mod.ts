@@ -49,6 +49,7 @@ export { type FrontierStep, type SwapPhase, type Way, waySchema } from "./way_sc
 export type {
   BlockRefit,
   JournalEntry,
+  LocalRefit,
   RankingLine,
   RecoveryLine,
   RecoveryTest,

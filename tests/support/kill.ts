@@ -137,7 +137,7 @@ async function killAtMoment(at: string, alive: Set<Deno.ChildProcess>, aim: Aim)
   const come: Record<Moment, () => boolean> = {
     anywhere: () => true,
     search: () => journal().length > before,
-    recovery: () => journal().includes('"type":"refit"'),
+    recovery: () => /"type":"(local|refit)"/.test(journal()),
     writing: () => filesIn(`${at}/p/.lopper-next`).some((name) => /\.safetensors\b/.test(name)),
     export: () => readdirSync(at).some((name) => name !== "p"),
   };

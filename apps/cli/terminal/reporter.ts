@@ -1,4 +1,4 @@
-import { formatMilliseconds, formatPerplexity } from "@lopper/core";
+import { formatMilliseconds, formatPerplexity, plural } from "@lopper/core";
 import { perplexity } from "@lopper/importance";
 import type { RunEvent } from "@lopper/run";
 import {
@@ -198,7 +198,10 @@ function describeRepair(line: RecoveryLine): string {
   const change = `perplexity ${formatPerplexity(perplexity(line.before))} to ${
     formatPerplexity(perplexity(line.after))
   } on validation text: ${line.kept ? "kept" : "dropped"}`;
-  if (line.type === "recovery") return `all refits: ${change}`;
+  if (line.type === "recovery") return `all ${line.local ? "local " : ""}refits: ${change}`;
+  if (line.type === "local") {
+    return `local refits of ${plural(line.projections, "block")}, ridge ${line.lambda}: ${change}`;
+  }
   const { folded } = line;
   const behind = folded === 0 ? "" : ` (with ${folded} removed behind it)`;
   return `refit of ${blockLabel(line)}${behind}: ${change}`;

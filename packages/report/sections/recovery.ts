@@ -1,6 +1,6 @@
 import { formatChange, formatPerplexity, mean, plural } from "@lopper/core";
 import { PUBLISHED_RANKING } from "@lopper/importance";
-import { type BlockRefit, kindLabel, unitsLabel } from "@lopper/search";
+import { type BlockRefit, kindLabel, type LocalRefit, unitsLabel } from "@lopper/search";
 import type { StageRanking } from "@lopper/run";
 import { signed } from "../loss_increase_plot.ts";
 import { type Html, html } from "../html.ts";
@@ -16,7 +16,9 @@ export function recoverySection({ record, history }: ReportRun): Section | null 
   const { rankings, recovery } = record;
   if (rankings.length === 0 && recovery === null) return null;
   const trials = rankings.filter(({ tried }) => Object.keys(tried).length > 0);
-  const refits = (history?.refits ?? []).filter((line) => line.type === "refit");
+  const lines = history?.refits ?? [];
+  const refits = lines.filter((line) => line.type === "refit");
+  const local = lines.filter((line) => line.type === "local");
   const content = html`
     ${rankings.map((ranking) => html`<p>${sentence(ranking)}</p>`)}${trials.length > 0 && table({
       caption: "Perplexity of a trial cut, validation text",
@@ -25,8 +27,9 @@ export function recoverySection({ record, history }: ReportRun): Section | null 
         name,
         ...trials.map(({ tried }) => name in tried ? formatPerplexity(tried[name] ?? NaN) : "–"),
       ]),
-    })}${recovery && html`<p>${verdict(recovery)}</p>`}${refits.length > 0 &&
-      folded("The refits as a table", refitTable(refits))}
+    })}${recovery && html`<p>${verdict(recovery)}</p>`}${local.length > 0 &&
+      folded("The local refits as a table", localTable(local))}${refits.length > 0 &&
+      folded("The refits along the stream as a table", refitTable(refits))}
   `;
   return { id: "recovery", title: "Ranking and recovery", content };
 }
@@ -55,9 +58,22 @@ function verdict(
   } (${formatChange(before, after)}). No parameters were added.`;
 }
 
+function localTable(refits: readonly LocalRefit[]): Html {
+  return table({
+    caption: "Fits of all narrowed blocks to the dense ones, each against the best before it",
+    head: ["ridge", "projections", "change, nats per token", "kept"],
+    rows: refits.map(({ lambda, projections, before, after, kept }) => [
+      lambda,
+      projections,
+      signed(mean(after) - mean(before)),
+      kept ? "yes" : "no",
+    ]),
+  });
+}
+
 function refitTable(refits: readonly BlockRefit[]): Html {
   return table({
-    caption: "Refits, block by block",
+    caption: "Refits along the stream, block by block",
     head: ["layer", "block", "removed blocks behind it", "ridge", "change, nats per token", "kept"],
     words: 2,
     rows: refits.map(({ layer, kind, folded, lambda, before, after, kept }) => [

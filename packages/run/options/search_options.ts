@@ -89,10 +89,11 @@ export const SEARCH_OPTIONS = {
     decides: "same",
     alias: "--order",
   }),
-  recover: setting(choice("name", ["none", "auto"]), {
+  recover: setting(choice("name", ["none", "local", "stream", "auto"]), {
     help:
-      "auto: fit the output projections of what stays, and the scale of each expert of a mixture, to the dense model's " +
-      "hidden states, where it helps on calibration text kept aside",
+      "fit what stays to the dense model, where it helps on calibration text kept aside; local: the output projections of " +
+      "all narrowed blocks to what the dense blocks write, quickly; stream: block after block to the dense model's hidden " +
+      "states, and the scale of each expert of a mixture; auto: both",
     usual: ({ preset }) => preset.recover,
     decides: "same",
   }),

@@ -1,0 +1,35 @@
+import type { Block, FloatDType, Shape } from "@lopper/core";
+import { fromFloat32, toFloat32 } from "@lopper/formats";
+import type { Decoder } from "@lopper/runtime";
+
+/** A projection `[channels, hiddenSize]`, in the bytes of the checkpoint's dtype. */
+interface StoredRows {
+  readonly dtype: FloatDType;
+  readonly bytes: Uint8Array;
+}
+
+/** Output projections by the numbers of their blocks. */
+export type Projections = ReadonlyMap<number, StoredRows>;
+
+/** The model whose projections are refitted. */
+export interface RefitModel {
+  /** Its weights are refitted in place; they begin as the checkpoint has them, kept units first. */
+  readonly decoder: Decoder;
+  /** What the plan leaves. */
+  readonly shape: Shape;
+  /** The dtype in which the checkpoint has the output projection of a block. */
+  readonly dtypeOf: (block: Block) => FloatDType;
+}
+
+/** @param rows in float32, and such that the dtype holds them. */
+export function stored(dtype: FloatDType, rows: Float32Array): StoredRows {
+  return { dtype, bytes: fromFloat32(dtype, rows) };
+}
+
+/** Puts projections into the decoder's weights. @returns those in whose place they are now. */
+export function exchange({ decoder, shape, dtypeOf }: RefitModel, by: Projections): Projections {
+  return new Map([...by].map(([block, { dtype, bytes }]) => {
+    const old = decoder.weights.replaceOutput(block, shape[block]!, toFloat32(dtype, bytes));
+    return [block, stored(dtypeOf(decoder.blocks[block]), old)];
+  }));
+}
