@@ -45,7 +45,7 @@ const KINDS = {
     kept: 2,
   },
 } as const;
-const WAYS: readonly RefitWay[] = ["local", "stream", "auto"];
+const WAYS: readonly RefitWay[] = ["local", "auto", "both"];
 
 interface Case {
   readonly backend: Backend;
@@ -229,7 +229,7 @@ Deno.test({
       );
       const gram = x.transpose().mmul(x);
       const { lines, result, files } = await refitted(
-        { ...{ backend, model, plan, shape, texts }, criterion: CRITERIA[0], way: "stream" },
+        { ...{ backend, model, plan, shape, texts }, criterion: CRITERIA[0], way: "auto" },
         [],
       );
       const [line] = lines;

@@ -25,12 +25,12 @@ Deno.test("recovery: 32 tokens are learnt from for each input of the widest proj
 Deno.test("recovery: the memory for hidden states is for the tokens that are learnt from, and no more", () => {
   const narrow = withWidth(512);
   const wider = { ...narrow, hiddenSize: narrow.hiddenSize + 1 };
-  const more = refitBytes(wider, 64, "stream") - refitBytes(narrow, 64, "stream");
+  const more = refitBytes(wider, 64, "auto") - refitBytes(narrow, 64, "auto");
   assert.ok(more >= 4 * refitTokens(narrow));
   assert.ok(more < 4 * 3 * REFIT_TOKENS);
-  assert.equal(refitBytes(narrow, 64, "stream"), refitBytes(narrow, 128, "stream"));
+  assert.equal(refitBytes(narrow, 64, "auto"), refitBytes(narrow, 128, "auto"));
   const mixture = { ...narrow, blocks: [...narrow.blocks, MIXTURE] };
-  const batch = refitBytes(mixture, 128, "stream") - refitBytes(mixture, 64, "stream");
+  const batch = refitBytes(mixture, 128, "auto") - refitBytes(mixture, 64, "auto");
   assert.equal(batch, 4 * 3 * 64 * narrow.hiddenSize, "a token goes to three experts");
 });
 
@@ -38,7 +38,7 @@ Deno.test("recovery: local fits need memory for every output projection, once fo
   const architecture = tinyArchitecture(3);
   const { blocks, hiddenSize } = architecture;
   const rows = blocks.reduce((sum, block) => sum + innerWidth(block, sizeOf(block)), 0);
-  const stream = refitBytes(architecture, 64, "stream");
-  assert.equal(refitBytes(architecture, 64, "local"), stream + 4 * 3 * rows * hiddenSize);
-  assert.equal(refitBytes(architecture, 64, "auto"), refitBytes(architecture, 64, "local"));
+  const along = refitBytes(architecture, 64, "auto");
+  assert.equal(refitBytes(architecture, 64, "local"), along + 4 * 3 * rows * hiddenSize);
+  assert.equal(refitBytes(architecture, 64, "both"), refitBytes(architecture, 64, "local"));
 });

@@ -34,7 +34,7 @@ export function refitBytes(
   const widest = widestInner(blocks);
   const routed = Math.max(0, ...blocks.map(({ routing }) => routing?.topK ?? 0)) * batchTokens;
   // Gram matrix, the factor, and what is copied of either; right side, fits and what solving holds.
-  const local = way === "stream" ? 0 : LAMBDAS.length * outputs(blocks) * hiddenSize;
+  const local = way === "auto" ? 0 : LAMBDAS.length * outputs(blocks) * hiddenSize;
   return 4 *
     (3 * widest ** 2 + 8 * widest * hiddenSize + 3 * refitTokens(architecture) * hiddenSize +
       routed * hiddenSize + local);
@@ -67,5 +67,5 @@ export function refitWork(
   const blocks = architecture.blocks.length;
   const local = blocks * (2 * calibration + (LAMBDAS.length + 2) * validation);
   const stream = blocks * (4 * calibration + 3 * validation) + validation * blocks ** 2 / 2;
-  return (way === "stream" ? 0 : local) + (way === "local" ? 0 : stream);
+  return (way === "auto" ? 0 : local) + (way === "local" ? 0 : stream);
 }

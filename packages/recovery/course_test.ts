@@ -72,7 +72,7 @@ async function course(criterion: TextCriterion, recorded: readonly RecoveryLine[
       batchTokens: 4 * LENGTH,
     },
     {
-      ...{ way: "stream", steps: STEPS, criterion, recorded },
+      ...{ way: "auto", steps: STEPS, criterion, recorded },
       measure: () => ({ blockTokens: 0, seconds: 0 }),
     },
     { products, from: new Map() },

@@ -49,7 +49,7 @@ export async function* refitAll(
   try {
     const tests = new RefitTests(model, texts, run);
     await tests.begin();
-    const fits = run.way === "stream" ? NONE : yield* refitLocally(model, products, texts, run);
+    const fits = run.way === "auto" ? NONE : yield* refitLocally(model, products, texts, run);
     const local = fits.size > 0 && (yield* tests.local(fits)) ? fits : NONE;
     if (run.way === "local") {
       exchange(model, local);

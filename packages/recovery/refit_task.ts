@@ -15,10 +15,10 @@ export interface RefitTexts {
 }
 
 /**
- * How projections are refitted: to the dense blocks on dense inputs, to the dense hidden states in
- * the pruned model, or one after the other.
+ * How projections are refitted: to the dense blocks on dense inputs ("local"), to the dense hidden
+ * states in the pruned model ("auto"), or so from where the local fits end ("both").
  */
-export type RefitWay = "local" | "stream" | "auto";
+export type RefitWay = "local" | "auto" | "both";
 
 /** What refits along the stream begin with. */
 export interface RefitStart {

@@ -13,7 +13,7 @@ Deno.test("recovery: a layer norm behind a block is said to be in the way, and n
   assert.match(whyNotRefitted(post)!, /behind that of block 0\.attention lies a layer norm/);
   const decoder = { architecture: post } as unknown as Decoder;
   const [model, texts, run] = [{ decoder }, {}, {}] as unknown as Parameters<typeof refitAll>;
-  for (const way of ["stream", "auto"] as const) {
+  for (const way of ["auto", "both"] as const) {
     await assert.rejects(
       refitAll(model, texts, { ...run, way }).next(),
       (error) =>

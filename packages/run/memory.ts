@@ -99,7 +99,7 @@ export function planMemory(needs: MemoryNeeds, budget: number): MemoryPlan {
       apart(
         "recovery",
         ["the equations and hidden states of recovery", bytes],
-        needs.recovers === "auto" ? "--recover stream or none" : "--recover none",
+        needs.recovers === "both" ? "--recover auto or none" : "--recover none",
       );
     }
     // An expert that is not there is read again and again, so they come first.

@@ -27,7 +27,7 @@ export const AS_IT_IS = { ranking: "l1", recover: "none", swap: "none" } as cons
 const LOPPER: PresetSettings = {
   distribution: "auto",
   ranking: "auto",
-  recover: "stream",
+  recover: "auto",
   swap: "none",
   criterion: "kl",
   // Where kinds compete a search takes several times as long, and quality.md was won on 16.

@@ -89,11 +89,11 @@ export const SEARCH_OPTIONS = {
     decides: "same",
     alias: "--order",
   }),
-  recover: setting(choice("name", ["none", "local", "stream", "auto"]), {
+  recover: setting(choice("name", ["none", "local", "auto", "both"]), {
     help:
       "fit what stays to the dense model, where it helps on calibration text kept aside; local: the output projections of " +
-      "all narrowed blocks to what the dense blocks write, quickly; stream: block after block to the dense model's hidden " +
-      "states, and the scale of each expert of a mixture; auto: both",
+      "all narrowed blocks to what the dense blocks write, quickly; auto: block after block to the dense model's hidden " +
+      "states, and the scale of each expert of a mixture; both: so from where local ends",
     usual: ({ preset }) => preset.recover,
     decides: "same",
   }),
