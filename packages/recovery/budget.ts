@@ -55,10 +55,10 @@ export interface RefitTokens {
 
 /**
  * About how many block-tokens' worth of work refits are, for a model of which most blocks stay.
- * Local ones: the dense model runs, its Gram matrices and the fits take about as long again, and
- * each ridge is judged on the text to choose on. Along the stream: each block runs in the dense and in the pruned model, its activations are captured, the equations
- * of a fit take about as long again, and after every refit the blocks behind it run on the text to
- * choose on.
+ * Local ones: the dense model runs, Gram matrices and fits take about as long again, and each ridge
+ * is judged on the text to choose on. Along the stream: each block runs in the dense and in the
+ * pruned model, its activations are captured, the equations of a fit take about as long again, and
+ * after every refit the blocks behind it run on the text to choose on.
  */
 export function refitWork(
   architecture: Architecture,

@@ -25,11 +25,11 @@ export interface RecoveryResult {
  * - locally: all narrowed blocks at once, each to what the dense block writes on dense inputs
  *   (`localFits`);
  * - along the stream: one block after the other, to the dense hidden states behind it, W = W₀ + (Y
- *   − W₀X)Xᵀ(XXᵀ + λI)⁻¹, ridge regression that shrinks toward the weights that are there. X is what
- *   enters the projection in the model that is refitted so far; Y are the dense hidden states less
- *   the pruned model's at that place, so that a fit makes up for what is lost before it, too. Where
- *   removed blocks follow, it is the dense hidden states behind them: ReplaceMe (arXiv 2505.02819)
- *   folds removed blocks into the projection before them so.
+ *   − W₀X)Xᵀ(XXᵀ + λI)⁻¹, ridge regression that shrinks toward the weights that are there. X is
+ *   what enters the projection in the model that is refitted so far; Y are the dense hidden states
+ *   less the pruned model's at that place, so that a fit makes up for what is lost before it, too.
+ *   Where removed blocks follow, it is the dense hidden states behind them: ReplaceMe (arXiv
+ *   2505.02819) folds removed blocks into the projection before them so.
  *
  * λ and whether a refit stays are chosen on the text for that. In the end the refits of each way
  * stay together if the mean NLL falls on text that chose nothing, or else none of them.

@@ -138,8 +138,8 @@ async function* refits(
   const recovered = yield* phase("recovery", signal, ({ progress, tell }) =>
     recover({
       ...{ model, decision, decoder, texts },
-      ...{ batchTokens: flags.batchTokens, way },
-      criterion: criterionOf(flags.criterion),
+      batchTokens: flags.batchTokens,
+      how: { way, criterion: criterionOf(flags.criterion) },
       recorded: store.history.refits,
       record: (line) => store.append(line),
       onLine: (line, resumed) => tell({ type: "refit", line, resumed }),

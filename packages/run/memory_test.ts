@@ -61,16 +61,21 @@ Deno.test("memory: what cannot fit is refused with the figures", () => {
     });
   refused(NEEDS, 2e9, /needs \d\.\d GB .*checkpoint 2\.2 GB.*may take 2\.0 GB.*--seq-len/);
   // What follows the search, or comes before a stage of it.
-  const apart = {
-    recovers: /^recovery needs .*--recover none/,
-    ranksByMoments: /^the ranking needs .*--ranking energy/,
-  };
-  for (const [what, message] of Object.entries(apart)) {
+  const apart: readonly [Partial<MemoryNeeds>, RegExp][] = [
+    [{ recovers: "auto" }, /^recovery needs .*--recover none/],
+    [{ ranksByMoments: true }, /^the ranking needs .*--ranking energy/],
+  ];
+  const both = { ...NEEDS, batchTokens: 512, recovers: "both" } as const;
+  refused(both, 5e9, /^recovery needs .*--recover auto or none/);
+  for (const [part, message] of apart) {
     const least = { ...NEEDS, batchTokens: 512 };
-    const needs = { ...least, [what]: true };
+    const needs = { ...least, ...part };
     refused(needs, 3.5e9, message);
     const { expandedBytes } = planMemory(needs, 5e9);
-    assert.ok(expandedBytes < planMemory(least, 5e9).expandedBytes, `${what}: room is left for it`);
+    assert.ok(
+      expandedBytes < planMemory(least, 5e9).expandedBytes,
+      `${message}: room is left for it`,
+    );
   }
   assert.ok(
     planMemory({ ...NEEDS, predicts: true }, 8e9).cacheBytes <

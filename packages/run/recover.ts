@@ -17,6 +17,12 @@ import type { Decision } from "./decision.ts";
 import type { RunTexts } from "./texts.ts";
 import type { Recovery } from "./schemas/record.ts";
 
+/** In which way what stays is refitted, and what refits are judged by. */
+interface RefitHow {
+  readonly way: RefitWay;
+  readonly criterion: Criterion;
+}
+
 export interface RecoveryRun {
   readonly model: Model;
   readonly decision: Decision;
@@ -24,9 +30,7 @@ export interface RecoveryRun {
   readonly decoder: Decoder;
   readonly texts: RunTexts;
   readonly batchTokens: number;
-  readonly way: RefitWay;
-  /** What refits are judged by. */
-  readonly criterion: Criterion;
+  readonly how: RefitHow;
   /** What an earlier run found out. */
   readonly recorded: readonly RecoveryLine[];
   readonly record: (line: RecoveryLine) => Promise<void>;
@@ -42,7 +46,7 @@ export interface RecoveryRun {
 export async function recover(
   run: RecoveryRun,
 ): Promise<{ readonly recovery: Recovery; readonly refit: Refit } | null> {
-  const { model, decision, decoder, texts, batchTokens, criterion, recorded } = run;
+  const { model, decision, decoder, texts, batchTokens, how, recorded } = run;
   const { plan, shape, frontier } = decision;
   const parts = texts.validation && await splitOff(texts.validation, 1 / 2);
   if (!parts) return null;
@@ -61,9 +65,8 @@ export async function recover(
       batchTokens,
     },
     {
-      way: run.way,
+      ...how,
       steps: frontier.length,
-      criterion,
       recorded,
       measure: () => ({ blockTokens: decoder.blockTokens, seconds: performance.now() / 1000 }),
       onProgress: run.onProgress,

@@ -52,17 +52,18 @@ Deno.test("settings: what contradicts, or is what no option gives, is refused in
   refused({ uniform: true, swap: "auto" }, /--uniform keeps all of them alike/);
 });
 
-Deno.test("settings: where layer norms lie behind blocks nothing is refitted, and asking for it is an error that says why", () => {
+Deno.test("settings: where layer norms lie behind blocks refits are local, and asking for others is an error that says why", () => {
   const post = tinyArchitecture(2, { placement: "post", norm: "layer" });
-  assert.equal(runFlags(post, {}).recover, "none");
+  assert.equal(runFlags(post, {}).recover, "local");
+  assert.equal(runFlags(post, { recover: "local" }).recover, "local");
   assert.equal(runFlags(post, { recover: "none" }).recover, "none");
   assert.equal(flagsOf({}).recover, "auto");
-  assert.throws(
-    () => runFlags(post, { recover: "auto" }),
-    (error) =>
-      error instanceof UsageError &&
-      /^--recover auto solves .* block 0\.attention lies a layer norm; leave it out/.test(
-        error.message,
-      ),
-  );
+  for (const recover of ["auto", "both"] as const) {
+    assert.throws(
+      () => runFlags(post, { recover }),
+      (error) =>
+        error instanceof UsageError && error.message.startsWith(`--recover ${recover} solves `) &&
+        /block 0\.attention lies a layer norm; leave it out, or pass .* local$/.test(error.message),
+    );
+  }
 });
