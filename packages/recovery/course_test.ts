@@ -9,6 +9,7 @@ import type { BlockRefit, RecoveryLine } from "@lopper/search";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { type CourseResult, type RecoveryEvent, refitBlocks } from "./course.ts";
+import { type Projections, stored } from "./projections.ts";
 import { stopsOf } from "./stops.ts";
 
 const FOLDER = fileURLToPath(new URL("../../tests/fixtures/families/qwen2", import.meta.url));
@@ -50,7 +51,11 @@ interface Outcome {
 }
 
 /** Goes through a tiny model of which a block is gone, and the others are narrower. */
-async function course(criterion: TextCriterion, recorded: readonly RecoveryLine[] = []) {
+async function course(
+  criterion: TextCriterion,
+  recorded: readonly RecoveryLine[] = [],
+  from: Projections = new Map(),
+) {
   const { backend } = await openBackend("cpu", { threads: 1 });
   const products = new Products(backend);
   const model = await openModel(new FileFolder(FOLDER));
@@ -75,7 +80,7 @@ async function course(criterion: TextCriterion, recorded: readonly RecoveryLine[
       ...{ way: "auto", steps: STEPS, criterion, recorded },
       measure: () => ({ blockTokens: 0, seconds: 0 }),
     },
-    { products, from: new Map() },
+    { products, from },
   );
   const events: RecoveryEvent[] = [];
   let event = await generator.next();
@@ -132,6 +137,18 @@ courseTest("what lowers the loss stays, and is where the next one begins", async
   for (const block of refitted) {
     assert.notDeepEqual(kept.weights.get(block), before.weights.get(block));
   }
+});
+
+courseTest("where a block begins with other rows, the dense model still has its own", async () => {
+  const own = await course(moving(-1));
+  const first = own.weights.get(0)!;
+  const nothing: Projections = new Map([[0, stored("F32", new Float32Array(first.length))]]);
+  const left = await course(moving(1), [], nothing);
+  assert.ok(left.weights.get(0)!.every((value) => value === 0), "what is dropped leaves them");
+  const found = (await course(moving(-1), [], nothing)).weights.get(0)!;
+  const norm = (values: Float32Array) => Math.hypot(...values);
+  const apart = norm(found.map((value, i) => value - first[i])) / norm(first);
+  assert.ok(apart < 0.5, `fitted to another model: ${apart}`);
 });
 
 courseTest(
