@@ -3,7 +3,7 @@ import { denseShape, mean, type Shape } from "@lopper/core";
 import type { BatchLosses, Criterion } from "@lopper/importance";
 import { type Fitted, fittedOf } from "./fitted.ts";
 import { advance, batched, begin, lossesOf, lossOf, type Pass, type PassPair } from "./pass.ts";
-import { exchange, type Projections, type RefitModel } from "./projections.ts";
+import { during, exchange, type Projections, type RefitModel } from "./projections.ts";
 import { LAMBDAS } from "./refit.ts";
 import type { RefitStart, RefitTexts } from "./refit_task.ts";
 
@@ -45,9 +45,7 @@ export class BlockRefits {
     this.#checkpoint = checkpoint;
   }
 
-  /**
-   * Before the first block, with the weights of the checkpoint.
-   */
+  /** Before the first block, with the weights of the checkpoint. */
   static async begin(
     model: RefitModel,
     { calibration, validation, batchTokens }: RefitTexts,
@@ -72,9 +70,8 @@ export class BlockRefits {
     const passed = new Map(
       [...this.#checkpoint].filter(([number]) => number >= block && number < end),
     );
-    const others = exchange(this.#model, passed);
-    await this.#move("dense", denseShape(this.#model.decoder.blocks), end);
-    exchange(this.#model, others);
+    const whole = denseShape(this.#model.decoder.blocks);
+    await during(this.#model, passed, () => this.#move("dense", whole, end));
   }
 
   async prunedTo(block: number) {

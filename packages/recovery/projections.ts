@@ -33,3 +33,17 @@ export function exchange({ decoder, shape, dtypeOf }: RefitModel, by: Projection
     return [block, stored(dtypeOf(decoder.blocks[block]), old)];
   }));
 }
+
+/** What is done with projections in the decoder's weights, which are afterwards as they were. */
+export async function during<T>(
+  model: RefitModel,
+  by: Projections,
+  run: () => Promise<T>,
+): Promise<T> {
+  const old = exchange(model, by);
+  try {
+    return await run();
+  } finally {
+    exchange(model, old);
+  }
+}

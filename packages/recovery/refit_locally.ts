@@ -4,7 +4,7 @@ import { costBetween, type LocalRefit } from "@lopper/search";
 import type { RecoveryEvent } from "./course.ts";
 import { localFits } from "./local_fits.ts";
 import { batched, begin, lossesOf, lossOf } from "./pass.ts";
-import { exchange, type Projections, type RefitModel } from "./projections.ts";
+import { during, type Projections, type RefitModel } from "./projections.ts";
 import { LAMBDAS } from "./refit.ts";
 import type { RefitRun, RefitTexts } from "./refit_task.ts";
 
@@ -67,12 +67,5 @@ async function judgeOf(
   const losses = lossesOf(text, { criterion, dense: decoder });
   await losses.prepare();
   const start = await begin(decoder, text);
-  return async (by) => {
-    const old = exchange(model, by);
-    try {
-      return await lossOf(decoder, shape, start, losses);
-    } finally {
-      exchange(model, old);
-    }
-  };
+  return (by) => during(model, by, () => lossOf(decoder, shape, start, losses));
 }

@@ -2,7 +2,7 @@ import { mean } from "@lopper/core";
 import { costBetween, type RecoveryTest } from "@lopper/search";
 import type { RecoveryEvent } from "./course.ts";
 import { batched, begin, lossesOf, lossOf } from "./pass.ts";
-import { exchange, type Projections, type RefitModel } from "./projections.ts";
+import { during, type Projections, type RefitModel } from "./projections.ts";
 import type { RefitRun, RefitTexts } from "./refit_task.ts";
 
 /** Tests of refits on text that chose nothing: each against what stayed of those before it. */
@@ -33,12 +33,8 @@ export class RefitTests {
 
   /** Whether local refits stay, which are not in the decoder's weights, and do not come there. */
   async *local(fits: Projections): AsyncGenerator<RecoveryEvent, boolean> {
-    return yield* this.#test({ local: true }, async () => {
-      const old = exchange(this.#model, fits);
-      const loss = await this.#loss();
-      exchange(this.#model, old);
-      return loss;
-    });
+    const loss = () => during(this.#model, fits, () => this.#loss());
+    return yield* this.#test({ local: true }, loss);
   }
 
   /** Whether refits along the stream stay, which are in the decoder's weights. */

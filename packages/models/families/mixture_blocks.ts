@@ -21,9 +21,8 @@ export interface MixtureNames {
 
 /**
  * The same blocks with a mixture of experts in place of the MLP, or beside it as what a layer may
- * have instead. It loses experts: their rows of
- * the router, and their matrices. Weights of all experts are one tensor under the names that are
- * offered here, whatever tensors hold them.
+ * have instead. It loses experts: their rows of the router, and their matrices. Weights of all
+ * experts are one tensor under the names that are offered here, whatever tensors hold them.
  */
 export function withExperts(
   blocks: readonly BlockTemplate[],

@@ -11,9 +11,7 @@ export function firstDense(key: string, absent: number): MixtureLayers {
     has: (layer, config) => layer >= wholeFrom0(config, key, absent),
     keys: (mixtures) => {
       const dense = mixtures.filter((is) => !is).length;
-      return mixtures.indexOf(false, 0) < 0 || mixtures.lastIndexOf(false) === dense - 1
-        ? { [key]: dense }
-        : null;
+      return mixtures.lastIndexOf(false) === dense - 1 ? { [key]: dense } : null;
     },
   };
 }
