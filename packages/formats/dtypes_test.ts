@@ -20,6 +20,13 @@ const ENCODED: Record<DType, { buffer: ArrayBufferLike }> = {
   BOOL: new Uint8Array([1, 1, 0]),
 };
 
+/** Bit patterns of NaN, and the arrays that hold them. */
+const NANS = [
+  ["F32", Uint32Array, 0xffc0_0000],
+  ["F16", Uint16Array, 0xfe00],
+  ["BF16", Uint16Array, 0x7fc0],
+] as const;
+
 for (const [dtype, { buffer }] of Object.entries(ENCODED) as [DType, { buffer: ArrayBuffer }][]) {
   Deno.test(`dtypes: ${dtype} is decoded, aligned or not`, () => {
     const second = dtype === "BOOL"
@@ -206,6 +213,20 @@ Deno.test("dtypes: NaN and infinity are found in F32, and nothing else is", () =
     },
   );
   assert.equal(firstNonFinite("F32", new Uint32Array(0)), -1);
+});
+
+Deno.test("dtypes: a NaN is found wherever it stands, and the first of two", () => {
+  const places = [0, 1, 2, 1023, 1024, 1025, 2047, 2048, 4095, 4100];
+  for (const [dtype, Bits, nan] of NANS) {
+    for (const first of [0, 1]) {
+      const bits = new Bits(4102).subarray(first);
+      assert.equal(firstNonFinite(dtype, bits), -1);
+      for (const place of places.toReversed()) {
+        bits[place] = nan;
+        assert.equal(firstNonFinite(dtype, bits), place, `${dtype} from ${first} on`);
+      }
+    }
+  }
 });
 
 Deno.test("dtypes: two dtypes are halves", () => {

@@ -106,7 +106,8 @@ export function openScorer(
 ): SuffixScorer | ResidentScorer {
   const { batchTokens } = flags;
   const options = {
-    ...(flags.search === "exhaustive"
+    // Experts may be read from the file with every batch, so those of a mixture stay large.
+    ...(flags.search === "exhaustive" || hasExperts(decoder.architecture)
       ? { batchTokens }
       : raceBatches(set, batchTokens, flags.seed)),
     judge: { criterion: criterionOf(flags.criterion), dense },
