@@ -105,7 +105,7 @@ test("what does not go together, or has no place, is refused before the work", a
       [["--quantize", "q8_0"], /--quantize is for what --export writes/],
       [["--dtype", "fp16"], /--dtype is for what --export writes/],
       [["--export", "safetensors", "--quantize", "q4"], /q4 does not go with --export safetensors/],
-      [["--export", "gguf", "--quantize", "q8"], /which takes q8_0 or q4_0/],
+      [["--export", "gguf", "--quantize", "q8"], /which takes one of q8_0, q6_k, .*, q4_0/],
       [["--export", "gguf", "--quantize", "q8_0", "--dtype", "fp16"], /cannot be used with/],
       [["--export", "papyrus"], /papyrus.*invalid/],
       [["--export", "onnx"], /p-onnx is not empty/],

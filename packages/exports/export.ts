@@ -1,8 +1,23 @@
+import type { GridName } from "@lopper/formats";
+
 /** What the weights of an export are stored as; q8 and q4 have 8 and 4 bits. */
 export type ExportPrecision = "fp32" | "fp16" | "q8" | "q4";
 
-/** The same for GGUF, where 8 and 4 bits have the names of llama.cpp's types. */
-export type GgufPrecision = "fp32" | "fp16" | "q8_0" | "q4_0";
+/** Types of llama.cpp that matrices are rounded to, by the names that users write. */
+export const GGUF_QUANTIZATIONS = {
+  q8_0: "Q8_0",
+  q6_k: "Q6_K",
+  q5_k: "Q5_K",
+  q5_1: "Q5_1",
+  q5_0: "Q5_0",
+  q4_k: "Q4_K",
+  q4_1: "Q4_1",
+  q4_0: "Q4_0",
+} as const satisfies Readonly<Record<string, GridName>>;
+export type GgufQuantization = keyof typeof GGUF_QUANTIZATIONS;
+
+/** The same for GGUF. */
+export type GgufPrecision = "fp32" | "fp16" | GgufQuantization;
 
 /** What an export wrote. */
 export interface WrittenExport {

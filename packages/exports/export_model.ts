@@ -15,7 +15,7 @@ import { compareLogits } from "./compare_logits.ts";
 import { EXPORT_RECORD, type ExportRecord, type Verification } from "./export_record.ts";
 import { checkFormat, EXPORT_FORMATS } from "./formats.ts";
 import { type FormatName, type FormatOptions, precisionOf } from "./options.ts";
-import { checkDifference, LOGIT_TOLERANCE } from "./verify.ts";
+import { checkDifference, toleranceOf } from "./verify.ts";
 
 /** Tokens over which an export is compared with its source. */
 const VERIFY_TOKENS = 128;
@@ -142,7 +142,7 @@ async function verify(
   const logits = await format.logits(folder, { backend, model, ids, options })
     .catch((error) => Promise.reject(notReadBack(error, folder.name, store.path)));
   const difference = compareLogits(reference, logits, model.architecture.vocabSize);
-  const tolerance = LOGIT_TOLERANCE[precisionOf(to, options)];
+  const tolerance = toleranceOf(precisionOf(to, options));
   checkDifference(difference, tolerance);
   const { engine } = backend.description;
   return { ...difference, tolerance, by: format.verifiedBy, engine };

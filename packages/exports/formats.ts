@@ -92,14 +92,20 @@ const gguf: ExportFormat = {
 
 function ggufPrecision(options: FormatOptions): GgufPrecision {
   const precision = precisionOf("gguf", options);
-  if (precision === "q8" || precision === "q4") throw new TypeError(`GGUF has no ${precision}`);
+  if (isOfOnnx(precision)) throw new TypeError(`GGUF has no ${precision}`);
   return precision;
 }
 
 function onnxPrecision(options: FormatOptions): ExportPrecision {
   const precision = precisionOf("onnx", options);
-  if (precision === "q8_0" || precision === "q4_0") throw new TypeError(`ONNX has no ${precision}`);
+  if (precision !== "fp32" && precision !== "fp16" && !isOfOnnx(precision)) {
+    throw new TypeError(`ONNX has no ${precision}`);
+  }
   return precision;
+}
+
+function isOfOnnx(precision: ExportPrecision | GgufPrecision): precision is "q8" | "q4" {
+  return precision === "q8" || precision === "q4";
 }
 
 /**

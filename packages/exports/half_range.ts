@@ -1,19 +1,33 @@
 import { DTYPE_BYTES, ExportError, isFloatDType } from "@lopper/core";
-import { type TensorInfo, toFloat32 } from "@lopper/formats";
+import { type GridName, type TensorInfo, toFloat32 } from "@lopper/formats";
 import type { Model } from "@lopper/models";
-import type { ExportPrecision, GgufPrecision } from "./export.ts";
+import { type ExportPrecision, GGUF_QUANTIZATIONS, type GgufPrecision } from "./export.ts";
 
 /**
  * Types that end where float16 does: from this magnitude on, a value becomes infinity in it,
  * halfway between its largest number and the next power of two. Of a block, the scale is rounded to
- * float16: 127 steps of it may be more than the value was, by 2⁻¹¹ of that, and programs may hold
- * them in float16; 8 steps never are so much more.
+ * float16: its steps may be more than the value was, by 2⁻¹¹ of that, twice as much where a minimum
+ * is rounded, too, and programs may hold them in float16; 8 or 16 steps never are so much more.
  */
-const ENDS = { F16: 65_520, Q8_0: 65_520 / (1 + 2 ** -11), Q4_0: 65_520 } as const;
-export type HalfRangeType = keyof typeof ENDS;
+export type HalfRangeType = "F16" | GridName;
+const END = 65_520;
+const ENDS: Readonly<Record<HalfRangeType, number>> = {
+  F16: END,
+  Q4_0: END,
+  Q5_0: END,
+  Q8_0: END / (1 + 2 ** -11),
+  Q4_1: END / (1 + 2 ** -10),
+  Q5_1: END / (1 + 2 ** -10),
+  // Scales of parts are whole multiples of that of the block, of which the largest is at least 32.
+  Q4_K: END / (1 + 2 ** -5),
+  Q5_K: END / (1 + 2 ** -5),
+  Q6_K: END / (1 + 2 ** -5),
+};
+/** The largest number of float16. */
+const LARGEST = 65_504;
 
 /** Precisions with matrices of such a type. */
-const HALF_RANGED: readonly string[] = ["fp16", "q8_0", "q4_0"];
+const HALF_RANGED: readonly string[] = ["fp16", ...Object.keys(GGUF_QUANTIZATIONS)];
 /** Bytes of a tensor that are looked at together. */
 const CHUNK_BYTES = 16 * 1024 * 1024;
 
@@ -41,9 +55,9 @@ function beyond(
   type: HalfRangeType,
 ) {
   return new ExportError(
-    `${file}, tensor ${
-      JSON.stringify(name)
-    }: value ${index} is ${value}, and ${type} ends at 65504; ` +
+    `${file}, tensor ${JSON.stringify(name)}: value ${index} is ${value}, and ${type} ends at ${
+      Math.min(LARGEST, Math.floor(ENDS[type]))
+    }; ` +
       "export it with --dtype fp32",
   );
 }

@@ -1,7 +1,12 @@
 import { ENGINE_OPTIONS } from "@lopper/backends";
 import { UsageError } from "@lopper/core";
 import { choice, HUB, on, type OptionTable, OUTPUT, path } from "@lopper/options";
-import type { ExportPrecision, GgufPrecision } from "./export.ts";
+import {
+  type ExportPrecision,
+  GGUF_QUANTIZATIONS,
+  type GgufPrecision,
+  type GgufQuantization,
+} from "./export.ts";
 import type { ImportanceSource } from "./gguf/importance.ts";
 import type { QuantisedSource } from "./gguf/kept_quantised.ts";
 
@@ -24,7 +29,12 @@ const FORMATS = {
     quantizations: ["q8", "q4"],
     layouts: [],
   },
-  gguf: { readers: "llama.cpp", dtype: "fp16", quantizations: ["q8_0", "q4_0"], layouts: [] },
+  gguf: {
+    readers: "llama.cpp",
+    dtype: "fp16",
+    quantizations: Object.keys(GGUF_QUANTIZATIONS) as readonly GgufQuantization[],
+    layouts: [],
+  },
 } as const;
 
 export type FormatName = keyof typeof FORMATS;
@@ -51,14 +61,12 @@ interface FormatFacts {
   readonly layouts: readonly Layout[];
 }
 
-/** All quantisations that some format knows. */
-export const QUANTIZATIONS: readonly Quantization[] = Object.values(FORMATS).flatMap((
-  { quantizations },
-) => quantizations);
 export const FORMAT_NAMES = Object.keys(FORMATS) as readonly FormatName[];
 /** What a format is, as data. */
 export const formatFacts = (name: FormatName): FormatFacts => FORMATS[name];
 const all = Object.values(FORMATS) as readonly FormatFacts[];
+/** All quantisations that some format knows. */
+export const QUANTIZATIONS = all.flatMap(({ quantizations }) => quantizations);
 const each = (say: (name: FormatName, facts: FormatFacts) => string | null) =>
   FORMAT_NAMES.flatMap((name) => say(name, formatFacts(name)) ?? []).join(", ");
 
@@ -81,7 +89,7 @@ export const PRECISION_OPTIONS = {
   },
   quantize: {
     form: choice("bits", QUANTIZATIONS),
-    help: `exported matrices in 8 or 4 bits: ${
+    help: `exported matrices in few bits: ${
       each((name, { quantizations }) =>
         quantizations.length > 0 ? `${quantizations.join(", ")} (${name})` : null
       )
@@ -152,7 +160,7 @@ export function checkFormatOptions(
   if (quantize === undefined || quantizations.includes(quantize)) return;
   throw new UsageError(
     `--quantize ${quantize} does not go with ${option} ${format}, which takes ${
-      quantizations.length > 0 ? quantizations.join(" or ") : "none"
+      quantizations.length > 0 ? `one of ${quantizations.join(", ")}` : "none"
     }`,
   );
 }

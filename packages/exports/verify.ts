@@ -6,14 +6,12 @@ import type { ExportPrecision, GgufPrecision } from "./export.ts";
  * How far logits may be from the source's. What rounding does to sums, and float16 to weights of
  * well-trained models, stays below; quantisation has no such bound, and is measured only.
  */
-export const LOGIT_TOLERANCE: Readonly<Record<ExportPrecision | GgufPrecision, number | null>> = {
-  fp32: 1e-3,
-  fp16: 2e-2,
-  q8: null,
-  q4: null,
-  q8_0: null,
-  q4_0: null,
-};
+export const LOGIT_TOLERANCE = { fp32: 1e-3, fp16: 2e-2 } as const;
+
+/** The largest difference that is allowed of a precision; null for any. */
+export function toleranceOf(precision: ExportPrecision | GgufPrecision): number | null {
+  return precision === "fp32" || precision === "fp16" ? LOGIT_TOLERANCE[precision] : null;
+}
 
 /**
  * @throws {ExportError} with both figures when the difference is above the tolerance, or is not a

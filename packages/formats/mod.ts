@@ -12,7 +12,8 @@ export {
   readImportanceMatrix,
   writeImportanceMatrix,
 } from "./gguf/importance_matrix.ts";
-export { BLOCK_VALUES, quantizeQ4_0, quantizeQ8_0 } from "./gguf/quantize_blocks.ts";
+export { encodeBlocks } from "./gguf/block_grid.ts";
+export { BLOCK_GRIDS, type GridName } from "./gguf/block_grids.ts";
 export { splitPart } from "./gguf/split_part.ts";
 export { GgufTensorStore, type NamedTensor } from "./gguf/tensor_store.ts";
 export {

@@ -8,7 +8,8 @@ Usage, from the repository root:
     {"what": ..., "versions": {...}, "values": BASE64, "Q8_0": BASE64, "Q4_0": BASE64}
 
 `gguf.quants.quantize` gives the bits of llama.cpp's reference quantiser. Blocks are random ones of many scales, and awkward
-ones: zeros of both signs, ties between a value and its negative, values half-way between two steps, subnormal scales.
+ones: zeros (of negative ones gguf gives the scale another sign than llama.cpp does), ties between a value and its negative,
+values half-way between two steps, subnormal scales.
 """
 
 import base64
@@ -29,7 +30,7 @@ def main():
     blocks += [random.uniform(-1, 1, 32) for _ in range(16)]
     half_steps = numpy.arange(32) - 15.5
     blocks += [
-        numpy.zeros(32), numpy.full(32, -0.0), numpy.r_[-0.0, numpy.zeros(31)],
+        numpy.zeros(32),
         numpy.r_[127, half_steps[1:]], numpy.r_[-127, half_steps[1:]],
         numpy.r_[8, half_steps[1:] / 4], numpy.r_[-8, half_steps[1:] / 4],
         numpy.r_[numpy.tile([3, -3], 16)], numpy.r_[numpy.tile([-3, 3], 16)],

@@ -3,6 +3,7 @@ import {
   type GgufTensorEntry,
   isQuantised,
   type OpenSink,
+  TENSOR_TYPES,
   tensorBytes,
   type TensorTypeName,
   writeFile,
@@ -10,13 +11,14 @@ import {
   writeImportanceMatrix,
 } from "@lopper/formats";
 import { copyTerms, GgufFolder, type Model } from "@lopper/models";
-import type { GgufPrecision, WrittenExport } from "../export.ts";
+import { GGUF_QUANTIZATIONS, type GgufPrecision, type WrittenExport } from "../export.ts";
 import { architectureOf } from "./architecture.ts";
 import { cutImportance, type ImportanceSource } from "./importance.ts";
 import { keptQuantised, type KeptTensor, type QuantisedSource } from "./kept_quantised.ts";
 import { ggufLayers, withAttention } from "./layers.ts";
 import { modelEntries } from "./metadata.ts";
 import { readerNotes } from "./notes.ts";
+import { shorterBlocks } from "./tensor_type.ts";
 import { ggufTensors } from "./tensors.ts";
 import { tokenizerMetadata } from "./tokenizer.ts";
 
@@ -34,8 +36,7 @@ export interface GgufExportOptions {
 const TYPES: Readonly<Record<GgufPrecision, TensorTypeName>> = {
   fp32: "F32",
   fp16: "F16",
-  q8_0: "Q8_0",
-  q4_0: "Q4_0",
+  ...GGUF_QUANTIZATIONS,
 };
 
 export interface WrittenGguf extends WrittenExport {
@@ -78,6 +79,7 @@ export async function exportGguf(
     ...tokenizer.notes,
     ...readerNotes(arch, model.architecture),
     ...cut?.notes ?? [],
+    ...otherTypesNote(type, tensors),
     ...(source ? [keptNote(model, kept, tensors)] : []),
   ];
   return {
@@ -95,6 +97,24 @@ export async function exportGguf(
  */
 export async function checkGgufTokenizer(model: Model): Promise<void> {
   await tokenizerMetadata(model);
+}
+
+/** How many matrices are what others are where their rows are not whole super-blocks. */
+function otherTypesNote(
+  type: TensorTypeName,
+  tensors: readonly GgufTensorEntry[],
+): readonly string[] {
+  const other = shorterBlocks(type);
+  const [own, others] = [type, other].map((name) =>
+    tensors.filter(({ type, shape }) => type === name && shape.length > 1).length
+  );
+  if (other === type || others === 0) return [];
+  return [
+    `${others} of ${
+      own + others
+    } matrices are ${other}, since ${type} needs rows of whole blocks of ` +
+    `${TENSOR_TYPES[type].values}`,
+  ];
 }
 
 /** What was copied, and what was not. */

@@ -1,10 +1,10 @@
 import { type Block, type FloatDType, haveWeight, shapeOfWeight } from "@lopper/core";
 import {
-  BLOCK_VALUES,
+  BLOCK_GRIDS,
+  encodeBlocks,
   type GgufTensorEntry,
+  type GridName,
   isQuantised,
-  quantizeQ4_0,
-  quantizeQ8_0,
   tensorBytes,
   type TensorTypeName,
 } from "@lopper/formats";
@@ -19,7 +19,6 @@ import {
   type LayerSizes,
   type Model,
   type Weight,
-  type WeightRole,
 } from "@lopper/models";
 import { convertedTensor } from "../convert.ts";
 import { checkHalfRange } from "../half_range.ts";
@@ -30,6 +29,7 @@ import type { KeptTensor } from "./kept_quantised.ts";
 import type { GgufLayer } from "./layers.ts";
 import { packed, packedName } from "./packed.ts";
 import { factorTensors } from "./rope.ts";
+import { typeOfMatrix, typeOfRows } from "./tensor_type.ts";
 
 /** What matrices are stored as. */
 export interface MatrixTypes {
@@ -81,26 +81,6 @@ export function ggufTensors(
   ];
 }
 
-/**
- * The type of a matrix: rows that are not whole blocks stay F16, and what makes the logits has 8
- * bits at least. What llama.cpp itself always has in F32 is small, and much depends on it: where
- * tokens go, and what is added to activations or to the embedding.
- */
-function typeOf({ role, tensor }: Weight, tied: boolean, type: TensorTypeName): TensorTypeName {
-  if (tensor.shape.length === 1 || isAlwaysF32(role)) return "F32";
-  if (type === "F32" || type === "F16") return type;
-  if (tensor.shape.at(-1)! % BLOCK_VALUES !== 0) return "F16";
-  // llama.cpp gives it 6 bits, of a kind that is not written here, where others have 4.
-  const makesLogits = role.part === "lmHead" || (tied && role.part === "embedding");
-  return makesLogits ? "Q8_0" : type;
-}
-
-/** Routers, biases of experts, learned positions (llama.cpp, conversion/base.py). */
-function isAlwaysF32(role: WeightRole): boolean {
-  if (!("layer" in role)) return role.part === "positions";
-  return role.weight.endsWith("router") || role.weight.endsWith("_bias");
-}
-
 function weightTensor(
   { store, architecture }: Model,
   weight: Weight,
@@ -110,7 +90,7 @@ function weightTensor(
 ): GgufTensorEntry {
   const { role, tensor } = weight;
   const name = packedName(arch, role, layer) ?? ggufTensorName(arch, role, layer);
-  const type = typeOf(weight, architecture.tiedEmbeddings, matrices);
+  const type = typeOfMatrix(weight, architecture.tiedEmbeddings, matrices);
   const { shape } = tensor;
   const headRows = areInterleaved(arch, architecture) && isRotated(role) ? architecture.headDim : 0;
   const shifted = hasShiftedGains(architecture) && isGain(role);
@@ -127,9 +107,9 @@ function weightTensor(
       return await convertedTensor(store, tensor, type satisfies FloatDType).data();
     }
     const values = await store.readFloat32(tensor.name);
-    const bits = type === "Q8_0" ? "Q8_0" : "Q4_0";
-    checkHalfRange(tensor, values, bits);
-    return bits === "Q8_0" ? quantizeQ8_0(values) : quantizeQ4_0(values);
+    const grid = type as GridName;
+    checkHalfRange(tensor, values, grid);
+    return encodeBlocks(BLOCK_GRIDS[grid], values);
   };
   return { name, type, shape, data };
 }
@@ -187,8 +167,7 @@ function onesTensor(name: string, length: number): GgufTensorEntry {
 }
 
 function zeroTensor(name: string, shape: readonly number[], wanted: TensorTypeName) {
-  const fits = wanted === "F32" || shape[1] % BLOCK_VALUES === 0;
-  const type = fits ? wanted : "F16" as const;
+  const type = typeOfRows(wanted, shape[1]);
   // Bytes of zeros are zeros in every type: a block with a scale of zero.
   const data = () => Promise.resolve(new Uint8Array(tensorBytes({ type, shape })));
   return { name, type, shape, data };

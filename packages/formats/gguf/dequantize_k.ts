@@ -114,10 +114,10 @@ function twoBits(blocks: Uint8Array, at: number, i: number): number {
  * Eight scales and eight minima of 6 bits in 12 bytes: the upper bits of the last four lie above
  * the first four.
  */
-function sixBitScale(blocks: Uint8Array, at: number, s: number): number {
+export function sixBitScale(blocks: Uint8Array, at: number, s: number): number {
   return s < 4 ? blocks[at + s] & 63 : (blocks[at + 4 + s] & 15) | (blocks[at + s - 4] >> 2 & 0x30);
 }
 
-function sixBitMinimum(blocks: Uint8Array, at: number, s: number): number {
+export function sixBitMinimum(blocks: Uint8Array, at: number, s: number): number {
   return s < 4 ? blocks[at + 4 + s] & 63 : (blocks[at + 4 + s] >> 4) | (blocks[at + s] >> 2 & 0x30);
 }
