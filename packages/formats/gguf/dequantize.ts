@@ -7,8 +7,9 @@
  * Products of a scale and a quant have 25 significant bits at most, and sums 51: JavaScript's
  * doubles hold them without error, so that one rounding to float32 at the end gives what float32
  * arithmetic gives. The smallest step is 2⁻²⁴, far from float32's denormals, which an engine in
- * this process may have switched off.
+ * this process may have switched off; MXFP4, which has some, is copied as bits.
  */
+import { MXFP4_CODES, mxfp4Bits } from "../mxfp4.ts";
 
 const BLOCK = 32;
 const HALF = 16;
@@ -96,21 +97,18 @@ export function dequantizeIQ4NL(blocks: Uint8Array, out: Float32Array) {
   }
 }
 
-/** What the nibbles of MXFP4 stand for (OCP Microscaling Formats 1.0, section 5.3.3, E2M1). */
-const MXFP4_LEVELS = Float32Array.of(
-  ...[0, 0.5, 1, 1.5, 2, 3, 4, 6],
-  // The gguf package gives no negative zero.
-  ...[0, -0.5, -1, -1.5, -2, -3, -4, -6],
-);
+/** Without negative zeros, of which the gguf package gives none. */
+const MXFP4_BITS = mxfp4Bits().map((bits) => bits === 0x80000000 ? 0 : bits);
 
 /** e, 16 bytes of nibbles: 2^(e − 127)·level[q]. */
 export function dequantizeMXFP4(blocks: Uint8Array, out: Float32Array) {
-  for (let at = 0, o = 0; o < out.length; at += 17, o += BLOCK) {
-    const d = 2 ** (blocks[at] - 127);
+  const bits = new Uint32Array(out.buffer, out.byteOffset, out.length);
+  for (let at = 0, o = 0; o < bits.length; at += 17, o += BLOCK) {
+    const row = MXFP4_CODES * blocks[at];
     for (let i = 0; i < HALF; i++) {
       const q = blocks[at + 1 + i];
-      out[o + i] = d * MXFP4_LEVELS[q & 15];
-      out[o + HALF + i] = d * MXFP4_LEVELS[q >> 4];
+      bits[o + i] = MXFP4_BITS[row + (q & 15)];
+      bits[o + HALF + i] = MXFP4_BITS[row + (q >> 4)];
     }
   }
 }

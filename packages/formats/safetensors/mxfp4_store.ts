@@ -1,6 +1,6 @@
 import { CheckpointFormatError, shown } from "@lopper/core";
-import { fromFloat32 } from "../dtypes.ts";
 import { finiteFloat32, finiteHalves } from "../finite_values.ts";
+import { MXFP4_CODES, mxfp4Bits } from "../mxfp4.ts";
 import { lengthToRead, type TensorInfo, type TensorStore } from "../tensors.ts";
 
 /**
@@ -13,9 +13,6 @@ const BLOCK_BYTES = BLOCK / 2;
 const WIDTH = 2;
 /** Values that are decoded at a time unless said. */
 const CHUNK = 2 ** 20;
-
-/** What the codes of 4 bits stand for (E2M1, section 5.3.3); those from 8 on are negative. */
-const CODES = [0, 0.5, 1, 1.5, 2, 3, 4, 6];
 
 const BLOCKS = "_blocks";
 const SCALES = "_scales";
@@ -141,23 +138,12 @@ function partner(
   throw new CheckpointFormatError(`its dtype is ${dtype}; MXFP4 needs U8`, location);
 }
 
-/** BF16 of each code under each scale: 16 a scale. */
-const TABLE = tableOfValues();
-
-function tableOfValues(): Uint16Array {
-  const values = new Float32Array(256 * 16);
-  for (let scale = 0; scale < 256; scale++) {
-    for (const [code, value] of CODES.entries()) {
-      values[16 * scale + code] = value * 2 ** (scale - 127);
-      values[16 * scale + code + 8] = -value * 2 ** (scale - 127);
-    }
-  }
-  return new Uint16Array(fromFloat32("BF16", values).buffer);
-}
+/** BF16 of each code under each scale: the upper half of float32, whose lower half is 0. */
+const TABLE = Uint16Array.from(mxfp4Bits(), (bits) => bits >>> 16);
 
 function decode(codes: Uint8Array, scales: Uint8Array, out: Uint16Array) {
   for (let block = 0; block < scales.length; block++) {
-    const row = 16 * scales[block];
+    const row = MXFP4_CODES * scales[block];
     for (let i = 0; i < BLOCK_BYTES; i++) {
       const byte = codes[block * BLOCK_BYTES + i];
       out[block * BLOCK + 2 * i] = TABLE[row + (byte & 15)];
