@@ -30,6 +30,7 @@ const ORDER = [
   "importance",
   "search",
   "recovery",
+  "workers",
   "evaluation",
   "card",
   "exports",

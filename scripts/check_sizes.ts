@@ -26,6 +26,7 @@ const WIDE: Readonly<Record<string, string>> = {
   ComparedModel: "what comparison.json says of a model, as it is read again",
   GgufArchitecture: "a row of the list of llama.cpp's architectures, as Family is",
   Family: "a row of the list of families: all in which one differs from another",
+  Scorer: "a port: all that a search asks of what runs the model",
   "packages/run/options/setting.ts":
     "a row of the table of options: what one option says of itself",
 };

@@ -31,6 +31,11 @@ export class BatchLosses {
     if (this.#criterion.needs === "predictions") await this.#dense!.prepare(onProgress);
   }
 
+  /** The same of one batch. */
+  async prepareBatch(batch: number): Promise<void> {
+    if (this.#criterion.needs === "predictions") await this.#dense!.of(batch);
+  }
+
   /** The loss of each position of a batch, `[sequences · length]`, in nats. */
   async of(batch: number, read: ReadBatch): Promise<Float32Array> {
     return this.#criterion.needs === "text"

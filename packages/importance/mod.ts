@@ -1,5 +1,5 @@
 export { BatchLosses, type Judge, readBatch } from "./batch_losses.ts";
-export { batchNumbers, type BatchOptions, DEFAULT_BATCH_TOKENS } from "./batches.ts";
+export { batchNumbers, type BatchOptions, DEFAULT_BATCH_TOKENS, forwardCost } from "./batches.ts";
 export { keptBytes } from "./block_inputs.ts";
 export {
   beginning,

@@ -63,6 +63,18 @@ export interface Scorer {
     batch: number,
   ): Promise<number>;
   /**
+   * Says what will certainly be asked for next, so that a scorer whose work is done elsewhere may
+   * have all of it begin at once. It decides nothing.
+   * @param candidates null for the base plan itself.
+   * @param what `score` or `perturbation` will be asked.
+   */
+  expect?(
+    base: Shape,
+    candidates: readonly (Scorable | null)[],
+    batch: number,
+    what: "score" | "perturbation",
+  ): void;
+  /**
    * Says that what was scored last, of this shape, may be taken: its block inputs are worth
    * keeping.
    */

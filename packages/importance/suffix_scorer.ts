@@ -64,6 +64,11 @@ export class SuffixScorer implements Scorer {
     await this.#losses.prepare(onProgress);
   }
 
+  /** The same for one batch. */
+  async prepareBatch(batch: number): Promise<void> {
+    await this.#losses.prepareBatch(batch);
+  }
+
   fullCost(shape: Shape): number {
     return forwardCost(shape, this.tokens, this.#headCost);
   }

@@ -1,7 +1,6 @@
 import { type CalibrationSet, criterionOf } from "@lopper/importance";
 import { digestOfPlan, type Model } from "@lopper/models";
 import type { RefitWay } from "@lopper/recovery";
-import type { Decoder } from "@lopper/runtime";
 import { checkHistory, searchModelOf, type SearchPolicy } from "@lopper/search";
 import type { Decision } from "./decision.ts";
 import type { RunEvent } from "./events.ts";
@@ -14,11 +13,11 @@ import {
   prepareRun,
   type PruneTask,
   type RunTools,
+  type SearchScorer,
 } from "./prepare.ts";
 import { reachNotes } from "./reach_notes.ts";
 import { recover } from "./recover.ts";
 import { search } from "./search.ts";
-import type { openScorer } from "./search_tools.ts";
 import type { RunTexts } from "./texts.ts";
 import { writeResult } from "./write_result.ts";
 import type { Recovery } from "./schemas/record.ts";
@@ -92,13 +91,18 @@ async function* found(
   prepared: PreparedRun,
   { store, signal }: RunTools,
 ): AsyncGenerator<RunEvent, Pick<RunOutcome, "decision" | "predictions">> {
-  const { decoder, scorers, settings } = prepared;
+  const { decoder, shared, scorers, settings } = prepared;
   await store.begin(settings);
   const asked = [...new Set(policy.stages.map(({ samples }) => samples))];
   const predictions = yield* phase(
     "asking the dense model",
     signal,
-    (teller) => predict(decoder, asked.map((kind) => [texts[kind], scorers[kind]]), teller),
+    (teller) =>
+      predict(
+        shared?.work ?? decoder,
+        asked.map((kind) => [texts[kind], scorers[kind]]),
+        teller,
+      ),
   );
   const decision = yield* phase(
     "searching",
@@ -112,18 +116,18 @@ async function* found(
  * Has the dense model say what candidates are judged by, and returns the block-tokens that took.
  */
 async function predict(
-  decoder: Decoder,
-  scored: readonly (readonly [CalibrationSet, ReturnType<typeof openScorer>])[],
+  counter: { readonly blockTokens: number },
+  scored: readonly (readonly [CalibrationSet, SearchScorer])[],
   { progress }: Teller,
 ): Promise<number> {
-  const before = decoder.blockTokens;
+  const before = counter.blockTokens;
   const total = scored.reduce((sum, [{ sequences }]) => sum + sequences.length, 0);
   let earlier = 0;
   for (const [{ sequences }, scorer] of scored) {
     await scorer.prepare((done) => progress(earlier + done, total));
     earlier += sequences.length;
   }
-  return decoder.blockTokens - before;
+  return counter.blockTokens - before;
 }
 
 /** Refits of what stays; null where there is too little text for them. */

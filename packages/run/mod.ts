@@ -28,6 +28,7 @@ export {
 } from "./schemas/record.ts";
 export { checkSameSettings, journalHead } from "./schemas/same_settings.ts";
 export { parseRunSettings, type RunSettings, settingsToJson } from "./schemas/settings.ts";
+export { openWorker } from "./share_work.ts";
 export { groupSizes, policyOf } from "./search_tools.ts";
 export { PLAN_FILES, RECORD_FILE, type RunStore, STATE_FILES } from "./store.ts";
 export { ratioForBytes } from "./target_bytes.ts";

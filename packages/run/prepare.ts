@@ -1,11 +1,5 @@
 import type { Backend } from "@lopper/backends";
-import {
-  hasExperts,
-  type LatencyTable,
-  type Ranking,
-  type StopSignal,
-  VERSION,
-} from "@lopper/core";
+import { type LatencyTable, type Ranking, type StopSignal, VERSION } from "@lopper/core";
 import {
   criterionOf,
   PUBLISHED_RANKING,
@@ -14,13 +8,15 @@ import {
   tokenCount,
 } from "@lopper/importance";
 import { type Model, modelDigest } from "@lopper/models";
-import { Decoder, LaidOutWeights, ResidentDecoder, weightMemory } from "@lopper/runtime";
+import { Decoder, LaidOutWeights, type ResidentDecoder, weightMemory } from "@lopper/runtime";
 import type { Tokenizer } from "@lopper/tokenizers";
+import type { SharedScorer, WorkQueue } from "@lopper/workers";
 import type { Decision } from "./decision.ts";
 import type { RunEvent } from "./events.ts";
 import { type MemoryPlan, planMemory } from "./memory.ts";
 import { phase } from "./phase.ts";
-import { openScorer } from "./search_tools.ts";
+import { openScorer, searchingOn } from "./search_tools.ts";
+import { type SharedWork, shareWork } from "./share_work.ts";
 import type { RunStore } from "./store.ts";
 import { needsExtended, type RunTexts } from "./texts.ts";
 import type { RunFlags } from "./schemas/flags.ts";
@@ -67,6 +63,8 @@ export interface RunTools {
   readonly backend: Backend;
   readonly tokenizer: Tokenizer;
   readonly store: RunStore;
+  /** Whose workers score candidates; left out, they are scored here. */
+  readonly queue?: WorkQueue;
   /** Bytes that may be taken, as there are now. */
   readonly memory: () => number;
   readonly signal?: StopSignal;
@@ -79,6 +77,9 @@ export interface RunTools {
   readonly checkSource?: (modelDigest: string) => Promise<void>;
 }
 
+/** Scores candidates of a search, after the dense model was asked what they are judged by. */
+export type SearchScorer = ReturnType<typeof openScorer> | SharedScorer;
+
 /** A model in memory, with all that a search of it needs. */
 export interface PreparedRun extends AsyncDisposable {
   readonly memory: MemoryPlan;
@@ -89,7 +90,9 @@ export interface PreparedRun extends AsyncDisposable {
   readonly decoder: Decoder;
   /** What candidates run on: the same, or a copy on the backend's device. */
   readonly searching: Decoder | ResidentDecoder;
-  readonly scorers: Readonly<Record<"block" | "width", ReturnType<typeof openScorer>>>;
+  /** What others compute; null where all is computed here. */
+  readonly shared: SharedWork | null;
+  readonly scorers: Readonly<Record<"block" | "width", SearchScorer>>;
 }
 
 /**
@@ -115,20 +118,22 @@ export async function* prepareRun(
     backend,
     await LaidOutWeights.load(model, { ranking, expandedBytes, expertBytes }),
   );
-  // Which experts tokens go to is found out beside the device.
-  const searching = backend.description.residentWeights && !hasExperts(model.architecture)
-    ? new ResidentDecoder(backend, decoder.weights)
-    : decoder;
+  const searching = searchingOn(decoder);
+  const settings = settingsOf(flags, texts, digest, task.latencies ?? null, backend);
+  const shared = tools.queue && !task.applied
+    ? shareWork(tools.queue, decoder, texts, settings)
+    : null;
+  const open = (text: "block" | "width") =>
+    shared?.scorer(text) ??
+      openScorer(searching, texts[text], flags, { cacheBytes, dense: decoder });
   return {
     memory,
-    settings: settingsOf(flags, texts, digest, task.latencies ?? null, backend),
+    settings,
     ranking,
     decoder,
     searching,
-    scorers: {
-      block: openScorer(searching, texts.block, flags, { cacheBytes, dense: decoder }),
-      width: openScorer(searching, texts.width, flags, { cacheBytes, dense: decoder }),
-    },
+    shared,
+    scorers: { block: open("block"), width: open("width") },
     async [Symbol.asyncDispose]() {
       if (searching !== decoder) await searching.dispose();
       await decoder.dispose();

@@ -1,5 +1,5 @@
 import { LopperError, planOf } from "@lopper/core";
-import { type CalibrationSet, perplexity } from "@lopper/importance";
+import { perplexity } from "@lopper/importance";
 import type { Model } from "@lopper/models";
 import {
   greedySearch,
@@ -50,8 +50,9 @@ export async function search(run: SearchRun, teller: Teller): Promise<Decision> 
 
 /** What the settings ask for. */
 function optionsOf({ model, texts, prepared, store }: SearchRun, teller: Teller): SearchOptions {
-  const { decoder, searching, scorers, settings: { flags } } = prepared;
-  const once = (set: CalibrationSet) => scorerOnce(searching, set, flags);
+  const { decoder, searching, shared, scorers, settings: { flags } } = prepared;
+  const once = (text: "heldOut" | "validation") =>
+    shared?.scorer(text) ?? scorerOnce(searching, texts[text]!, flags);
   const onActivations = (done: number, total: number) =>
     teller.tell({ type: "progress", phase: "looking at activations", done, total });
   const rankingTexts = { text: texts.extended, validation: texts.validation };
@@ -60,13 +61,13 @@ function optionsOf({ model, texts, prepared, store }: SearchRun, teller: Teller)
     picker: pickerOf(flags),
     withoutReuse: flags.fastWithout.includes("reuse"),
     measure: () => ({
-      blockTokens: searching.blockTokens,
+      blockTokens: searching.blockTokens + (shared?.work.blockTokens ?? 0),
       seconds: performance.now() / 1000,
     }),
     history: store.history,
     bestEffort: flags.bestEffort,
     watch: {
-      heldOut: flags.heldOut === null ? undefined : once(texts.heldOut),
+      heldOut: flags.heldOut === null ? undefined : once("heldOut"),
       maxIncrease: flags.maxPplIncrease === null ? undefined : flags.maxPplIncrease / 100,
     },
     onMeasuring: teller.check,
@@ -76,7 +77,7 @@ function optionsOf({ model, texts, prepared, store }: SearchRun, teller: Teller)
     },
     swap: flags.swap === "none"
       ? undefined
-      : { validation: texts.validation && once(texts.validation) },
+      : { validation: texts.validation && once("validation") },
   };
 }
 

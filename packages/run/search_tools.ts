@@ -1,4 +1,5 @@
 import {
+  type Architecture,
   denseShape,
   hasExperts,
   latencyOf,
@@ -7,6 +8,7 @@ import {
   UsageError,
 } from "@lopper/core";
 import {
+  type BatchOptions,
   type CalibrationSet,
   criterionOf,
   PUBLISHED_RANKING,
@@ -94,6 +96,27 @@ export function groupSizes(
   return { channels: mlpGroup, kvGroups: attentionGroup, experts: expertGroup ?? 1 };
 }
 
+/** What candidates run on: the decoder, or a copy on its backend's device. */
+export function searchingOn(decoder: Decoder): Decoder | ResidentDecoder {
+  const { backend, architecture } = decoder;
+  // Which experts tokens go to is found out beside the device.
+  return backend.description.residentWeights && !hasExperts(architecture)
+    ? new ResidentDecoder(backend, decoder.weights)
+    : decoder;
+}
+
+/** In what batches the search that the flags ask for goes over its samples. */
+export function batchesOf(
+  set: CalibrationSet,
+  { search, batchTokens, seed }: RunFlags,
+  architecture: Architecture,
+): BatchOptions {
+  // Experts may be read from the file with every batch, so those of a mixture stay large.
+  return search === "exhaustive" || hasExperts(architecture)
+    ? { batchTokens }
+    : raceBatches(set, batchTokens, seed);
+}
+
 /**
  * The scorer of one kind of samples for the search that the flags ask for; `dense` runs the model
  * as it is in the checkpoint.
@@ -104,12 +127,8 @@ export function openScorer(
   flags: RunFlags,
   { cacheBytes, dense }: { readonly cacheBytes: number; readonly dense: Decoder },
 ): SuffixScorer | ResidentScorer {
-  const { batchTokens } = flags;
   const options = {
-    // Experts may be read from the file with every batch, so those of a mixture stay large.
-    ...(flags.search === "exhaustive" || hasExperts(decoder.architecture)
-      ? { batchTokens }
-      : raceBatches(set, batchTokens, flags.seed)),
+    ...batchesOf(set, flags, decoder.architecture),
     judge: { criterion: criterionOf(flags.criterion), dense },
   };
   return decoder instanceof Decoder

@@ -1,5 +1,5 @@
 import { indexOfLowest, type Picker } from "./picker.ts";
-import type { ScoreEvent, StepScores } from "./scores.ts";
+import { BASE, type ScoreEvent, type StepScores } from "./scores.ts";
 
 /**
  * The published search: every candidate is scored on every sequence, and the lowest loss is taken.
@@ -13,6 +13,8 @@ export const exhaustive: Picker = {
     // make room.
     for (let from = 0; from < all.length; from += scorer.keptBatches) {
       const portion = all.slice(from, from + scorer.keptBatches);
+      const everyone = candidates.map((_, i) => i);
+      scores.expect(scores.weighted ? [BASE, ...everyone] : everyone, portion);
       if (scores.weighted) yield* scores.scoreBase(portion);
       for (const [i, candidate] of candidates.entries()) {
         yield* scores.score(i, portion);

@@ -31,6 +31,10 @@ export interface StepScoresOptions {
   readonly measure: () => Cost;
 }
 
+/** The base plan among candidates, and in the journal. */
+export const BASE = -1;
+const BASE_KEY = "base";
+
 /**
  * The scores of one step as far as they are known. What an earlier run recorded is believed and not
  * run again.
@@ -127,13 +131,28 @@ export class StepScores {
     return perplexity(known(this.#nll[index]));
   }
 
+  /**
+   * Says that candidates will certainly be scored on these batches, whatever comes of any of them.
+   * @param indices −1 for the base plan.
+   */
+  expect(indices: readonly number[], batches: readonly number[]) {
+    if (!this.scorer.expect) return;
+    for (const batch of batches) {
+      const asked = indices.filter((i) => !this.#isKnown(i, batch));
+      const candidates = asked.map((i) => this.candidates[i] ?? null);
+      if (asked.length > 0) this.scorer.expect(this.#options.base, candidates, batch, "score");
+    }
+  }
+
   /** Scores a candidate on those of the batches that it was not scored on yet. */
   async *score(index: number, batches: readonly number[]): AsyncGenerator<ScoreEvent, void> {
+    this.expect([index], batches);
     yield* this.#extend(this.candidates[index], this.#nll[index], batches);
   }
 
   /** Scores the base plan itself. */
   async *scoreBase(batches: readonly number[]): AsyncGenerator<ScoreEvent, void> {
+    this.expect([BASE], batches);
     yield* this.#extend(null, this.#baseNll, batches);
   }
 
@@ -145,6 +164,7 @@ export class StepScores {
     if (this.#perturbations) return this.#perturbations;
     if (!this.scorer.perturbation) return null;
     const values: number[] = [];
+    this.scorer.expect?.(this.#options.base, this.candidates, batch, "perturbation");
     for (const candidate of this.candidates) {
       values.push(await this.scorer.perturbation(this.#options.base, candidate, batch));
       yield { type: "tokens", tokens: 0 };
@@ -154,13 +174,23 @@ export class StepScores {
     return values;
   }
 
+  #isKnown(index: number, batch: number): boolean {
+    const [nll, of] = index === BASE
+      ? [this.#baseNll, BASE_KEY]
+      : [this.#nll[index], this.candidates[index].key];
+    const recorded = this.#recorded.get(of);
+    const sequences = this.scorer.batches[batch];
+    return sequences.every((s) => nll[s] !== undefined) ||
+      sequences.every((s) => recorded?.has(s));
+  }
+
   async *#extend(
     candidate: Proposal | null,
     nll: (number | undefined)[],
     batches: readonly number[],
   ): AsyncGenerator<ScoreEvent, void> {
     const { step, base } = this.#options;
-    const of = candidate?.key ?? "base";
+    const of = candidate?.key ?? BASE_KEY;
     const recorded = this.#recorded.get(of);
     const found: number[] = [];
     for (const batch of batches) {

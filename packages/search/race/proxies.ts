@@ -33,6 +33,7 @@ export async function* gatherByProxy(
   const least = Math.max(MIN_SCORED, Math.ceil(candidates.length * PROXY_SHARE));
   const patience = Math.ceil(candidates.length * PATIENCE);
   const pool: number[] = [];
+  scores.expect(order.slice(0, least), [first]);
   let best = 0;
   for (const [rank, i] of order.entries()) {
     if (rank >= least && rank - best > patience) break;

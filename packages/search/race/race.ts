@@ -1,5 +1,5 @@
 import { indexOfLowest, type Picker } from "../picker.ts";
-import type { ScoreEvent, StepScores } from "../scores.ts";
+import { BASE, type ScoreEvent, type StepScores } from "../scores.ts";
 import { Accounts } from "./accounts.ts";
 import { rotated } from "./batches.ts";
 import { estimatesOf, FullAudits, gatherLazily, learn } from "./lazy.ts";
@@ -94,7 +94,10 @@ export class Race implements Picker {
     const pool = yield* this.#gather(step);
     const estimates = estimatesOf(step, this.#accounts, pool);
     const winner = yield* this.#rounds(step, pool, estimates);
-    if (winner >= 0) yield* scoreEach(scores, [winner], batches);
+    if (winner >= 0) {
+      scores.expect(lazy ? [winner, BASE] : [winner], batches);
+      yield* scoreEach(scores, [winner], batches);
+    }
     if (lazy) {
       yield* scores.scoreBase(batches);
       learn(step, this.#accounts, estimates, pool);
@@ -134,7 +137,10 @@ export class Race implements Picker {
       if (this.#options.racing) alive = dropLosers(step, this.#accounts, alive, estimates);
       if (alive.length === 1) break;
       const round = batches.slice(0, 2 * n);
-      if (step.byLossIncrease) yield* scores.scoreBase(round);
+      if (step.byLossIncrease) {
+        scores.expect([BASE, ...alive], round);
+        yield* scores.scoreBase(round);
+      }
       yield* scoreEach(scores, alive, round);
       alive = alive.filter(isFinite);
     }

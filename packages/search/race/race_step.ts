@@ -1,5 +1,5 @@
 import { indexOfLowest } from "../picker.ts";
-import type { ScoreEvent, SequenceNll, StepScores } from "../scores.ts";
+import { BASE, type ScoreEvent, type SequenceNll, type StepScores } from "../scores.ts";
 
 /** A step that a race decides. */
 export interface RaceStep {
@@ -38,6 +38,7 @@ export async function* scoreEach(
   indices: readonly number[],
   batches: readonly number[],
 ): AsyncGenerator<ScoreEvent, void> {
+  scores.expect(indices, batches);
   let lowest = Infinity;
   for (const i of indices) {
     yield* scores.score(i, batches);
@@ -51,7 +52,10 @@ export async function* scoreEach(
 export async function* scoreAll(step: RaceStep): AsyncGenerator<ScoreEvent, number> {
   const { scores, batches } = step;
   const everyone = everyoneOf(step);
-  if (scores.weighted) yield* scores.scoreBase(batches);
+  if (scores.weighted) {
+    scores.expect([BASE, ...everyone], batches);
+    yield* scores.scoreBase(batches);
+  }
   yield* scoreEach(scores, everyone, batches);
   return indexOfLowest(everyone.map((i) => scores.loss(i)));
 }

@@ -1,5 +1,5 @@
 import { indexOfLowest } from "../picker.ts";
-import type { ScoreEvent, StepScores } from "../scores.ts";
+import { BASE, type ScoreEvent, type StepScores } from "../scores.ts";
 import { type Accounts, leftBy } from "./accounts.ts";
 import { learn } from "./lazy.ts";
 import { meanOf, type RaceStep, scoreEach } from "./race_step.ts";
@@ -51,6 +51,7 @@ export class Threshold {
     });
     const best = indexOfLowest(prices);
     if (best < 0 || !(prices[best] <= limit)) return -1;
+    scores.expect([BASE, best], batches);
     yield* scores.scoreBase(batches);
     yield* scoreEach(scores, [best], batches);
     learn(step, accounts, (i) => scores.lossIncrease(i), [best]);

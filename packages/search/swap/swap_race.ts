@@ -185,6 +185,8 @@ async function* scoreInPortions(
 ): AsyncGenerator<ScoreEvent, void> {
   const { keptBatches } = scores.scorer;
   for (let from = 0; from < batches.length; from += keptBatches) {
-    for (const i of indices) yield* scores.score(i, batches.slice(from, from + keptBatches));
+    const portion = batches.slice(from, from + keptBatches);
+    scores.expect(indices, portion);
+    for (const i of indices) yield* scores.score(i, portion);
   }
 }

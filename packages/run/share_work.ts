@@ -1,0 +1,162 @@
+import type { Backend } from "@lopper/backends";
+import { type Architecture, type Ranking, VERSION } from "@lopper/core";
+import {
+  type BatchOptions,
+  type CalibrationSet,
+  criterionOf,
+  DEFAULT_BATCH_TOKENS,
+  PUBLISHED_RANKING,
+  rankByWeights,
+  ResidentScorer,
+  SuffixScorer,
+  tokenCount,
+} from "@lopper/importance";
+import type { Model } from "@lopper/models";
+import { Decoder, LaidOutWeights, weightMemory } from "@lopper/runtime";
+import {
+  type JobWorker,
+  ModelWorker,
+  type Named,
+  readWork,
+  SharedScorer,
+  Work,
+  WorkError,
+  type WorkQueue,
+  type WorkSet,
+  type WorkSetup,
+} from "@lopper/workers";
+import { planMemory } from "./memory.ts";
+import { batchesOf, searchingOn } from "./search_tools.ts";
+import type { RunFlags } from "./schemas/flags.ts";
+import type { RunSettings } from "./schemas/settings.ts";
+import type { RunTexts } from "./texts.ts";
+
+/** Texts whose scoring is shared out. */
+export const SHARED_TEXTS = ["block", "width", "heldOut", "validation"] as const;
+type SharedText = typeof SHARED_TEXTS[number];
+
+/** The work of a run that others do, and what they score. */
+export interface SharedWork {
+  readonly work: Work;
+  /** Scores one of the texts. */
+  readonly scorer: (text: SharedText) => SharedScorer;
+}
+
+/**
+ * Says in a queue what the work of a run depends on.
+ * @param decoder whose weights lie in the published ranking, as workers' do at first.
+ */
+export function shareWork(
+  queue: WorkQueue,
+  decoder: Decoder,
+  texts: RunTexts,
+  { flags, modelDigest, backend }: RunSettings,
+): SharedWork {
+  const sets = setsOf(texts, flags, decoder.architecture);
+  const criterion = criterionOf(flags.criterion).name as WorkSetup["criterion"];
+  const work = new Work(
+    queue,
+    { kind: "lopper-work", version: VERSION, modelDigest, backend, criterion, sets },
+    decoder.weights.ranking,
+  );
+  return {
+    work,
+    scorer: (name) =>
+      new SharedScorer(work, {
+        ...{ name, set: sets[name], architecture: decoder.architecture },
+        ranking: () => decoder.weights.ranking,
+      }),
+  };
+}
+
+function setsOf(
+  texts: RunTexts,
+  flags: RunFlags,
+  architecture: Architecture,
+): Readonly<Record<string, WorkSet>> {
+  const { batchTokens } = flags;
+  const judged = (set: CalibrationSet) => workSet(set, batchesOf(set, flags, architecture), true);
+  const once = (set: CalibrationSet) => workSet(set, { batchTokens }, false);
+  return {
+    block: judged(texts.block),
+    width: judged(texts.width),
+    ...(flags.heldOut !== null && { heldOut: once(texts.heldOut) }),
+    ...(texts.validation && { validation: once(texts.validation) }),
+  };
+}
+
+function workSet(
+  { sequences, length, ignoredLabel, digest }: CalibrationSet,
+  { batchTokens = DEFAULT_BATCH_TOKENS, order = sequences.map((_, i) => i) }: BatchOptions,
+  judged: boolean,
+): WorkSet {
+  return { sequences, length, ignoredLabel, digest, batchTokens, order, judged };
+}
+
+/** A worker for one run, with the model in memory. */
+export type OpenWorker = JobWorker & AsyncDisposable;
+
+/**
+ * Loads a model for the work of a run.
+ * @param setup what the queue says of the run.
+ * @param modelDigest of the model.
+ * @throws {WorkError} when the run is of another model, version or backend: that would compute
+ *   other numbers.
+ * @throws {InsufficientMemoryError} when the model does not fit.
+ */
+export async function openWorker(
+  model: Model,
+  modelDigest: string,
+  setup: Named,
+  tools: { readonly backend: Backend; readonly memory: () => number },
+): Promise<OpenWorker> {
+  const { backend } = tools;
+  const run = readWork("setup", setup.text);
+  checkSame(run, modelDigest, backend);
+  const sets = Object.entries(run.sets);
+  const criterion = criterionOf(run.criterion);
+  const { cacheBytes, expandedBytes, expertBytes } = planMemory({
+    architecture: model.architecture,
+    weights: weightMemory(model),
+    length: Math.max(...sets.map(([, { length }]) => length)),
+    tokens: Math.max(...sets.map(([, set]) => tokenCount(set))),
+    batchTokens: Math.max(...sets.map(([, { batchTokens }]) => batchTokens)),
+    // Batches decide.
+    fixed: true,
+    backend: backend.description,
+    predicts: criterion.needs === "predictions",
+  }, tools.memory());
+  const ranking: Ranking = await rankByWeights(model, PUBLISHED_RANKING);
+  const weights = await LaidOutWeights.load(model, { ranking, expandedBytes, expertBytes });
+  const decoder = new Decoder(backend, weights);
+  const searching = searchingOn(decoder);
+  const scorers = new Map(sets.map(([name, set]) => {
+    const { batchTokens, order, judged } = set;
+    const options = { batchTokens, order, ...(judged && { judge: { criterion, dense: decoder } }) };
+    return [
+      name,
+      searching instanceof Decoder
+        ? new SuffixScorer(searching, set, { ...options, cacheBytes: judged ? cacheBytes : 0 })
+        : new ResidentScorer(searching, set, options),
+    ];
+  }));
+  const worker = new ModelWorker({ run: setup.name, decoder, searching, scorers });
+  return {
+    work: (job, kept) => worker.work(job, kept),
+    async [Symbol.asyncDispose]() {
+      if (searching !== decoder) await searching.dispose();
+      await decoder.dispose();
+    },
+  };
+}
+
+function checkSame(run: WorkSetup, modelDigest: string, backend: Backend) {
+  const differences = [
+    ["model", run.modelDigest, modelDigest],
+    ["version of Lopper", run.version, VERSION],
+    ["backend", run.backend, backend.description.name],
+  ].filter(([, asked, here]) => asked !== here);
+  if (differences.length === 0) return;
+  const [what, asked, here] = differences[0];
+  throw new WorkError(`the run needs ${what} ${asked}, and here is ${here}`);
+}

@@ -1,0 +1,11 @@
+/**
+ * One scorer over many: sequences of a text are shared out to workers, in this process or on other
+ * machines, each of which keeps block inputs of its own and answers with a number for each
+ * candidate and sequence.
+ */
+export { InProcessQueue } from "./in_process_queue.ts";
+export { ModelWorker } from "./model_worker.ts";
+export { SharedScorer } from "./shared_scorer.ts";
+export { Work } from "./work.ts";
+export type { JobWorker, Named, WorkQueue } from "./work_queue.ts";
+export { readWork, WorkError, type WorkSet, type WorkSetup } from "./work_schema.ts";

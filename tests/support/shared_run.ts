@@ -1,0 +1,128 @@
+import { openBackend } from "@lopper/backends";
+import { FileFolder } from "@lopper/files";
+import { listOf } from "@lopper/importance";
+import { modelDigest, openModel } from "@lopper/models";
+import { cutTexts, MemoryStore, openWorker, prune, type RunFlags, runFlags } from "@lopper/run";
+import { sha256 } from "@lopper/core";
+import { openTokenizer } from "@lopper/tokenizers";
+import { InProcessQueue, type JobWorker, type Named, type WorkQueue } from "@lopper/workers";
+import { readFile } from "node:fs/promises";
+
+/** What a run decided and found out, without what it took. */
+export interface SharedRun {
+  /** Digests of the files of the result, by their paths. */
+  readonly files: Readonly<Record<string, string>>;
+  readonly journal: readonly unknown[];
+  /** Block-tokens of the whole search. */
+  readonly blockTokens: number;
+}
+
+export interface SharedRunOptions {
+  readonly model: string;
+  readonly calibration: string;
+  readonly heldOut: string;
+  readonly flags: Partial<RunFlags>;
+}
+
+/** Memory enough for every batch. */
+const memory = () => 2e9;
+
+/** Prunes a model in this process. @param queue whose workers score; without one, nobody helps. */
+export async function sharedRun(
+  { model: path, calibration, heldOut, flags: given }: SharedRunOptions,
+  queue?: WorkQueue,
+): Promise<SharedRun> {
+  using model = await openModel(new FileFolder(path));
+  using tokenizer = await openTokenizer(model.folder);
+  const flags = runFlags(model.architecture, given);
+  const source = async (file: string) => listOf(await samples(file));
+  const texts = await cutTexts(
+    {
+      block: { name: "text", sources: [{ samples: await source(calibration), weight: 1 }] },
+      width: null,
+      heldOut: { name: "held-out", samples: await source(heldOut) },
+    },
+    flags,
+    model.architecture,
+    tokenizer,
+  );
+  await using backend = (await openBackend("cpu", { threads: 1 })).backend;
+  const store = new MemoryStore();
+  const events = prune(model, texts, { flags }, { backend, tokenizer, store, memory, queue });
+  for await (const _ of events);
+  const files: Record<string, string> = {};
+  for (const file of await store.result.list()) {
+    // The card says how long the run took.
+    if (file !== "README.md") files[file] = await sha256(await store.result.readBytes(file, 1e9));
+  }
+  return {
+    files,
+    journal: found(store.history),
+    blockTokens: store.record!.blockTokens.spent,
+  };
+}
+
+/** A queue with so many workers in this process, each with the model of its own. */
+export function workersHere(count: number, path: string): InProcessQueue {
+  return new InProcessQueue(count, workersOf(path));
+}
+
+/**
+ * The same, where each worker dies after so many jobs, and another one takes over what it kept.
+ */
+export function mortalWorkersHere(count: number, path: string, jobs: number): InProcessQueue {
+  const open = workersOf(path);
+  return new InProcessQueue(count, async (setup) => {
+    let worker = await open(setup);
+    let left = jobs;
+    const work: JobWorker["work"] = async (job, kept) => {
+      if (left === 0) {
+        await worker[Symbol.asyncDispose]();
+        worker = await open(setup);
+        left = jobs;
+      }
+      left -= 1;
+      return await worker.work(job, kept);
+    };
+    let turn: Promise<unknown> = Promise.resolve();
+    return {
+      work(job, kept) {
+        const done = turn.then(() => work(job, kept));
+        turn = done.catch(() => {});
+        return done;
+      },
+      [Symbol.asyncDispose]: () => worker[Symbol.asyncDispose](),
+    };
+  });
+}
+
+function workersOf(path: string) {
+  return async (setup: Named) => {
+    const model = await openModel(new FileFolder(path));
+    const { backend } = await openBackend("cpu", { threads: 1 });
+    const worker = await openWorker(model, await modelDigest(model), setup, { backend, memory });
+    return {
+      work: worker.work,
+      async [Symbol.asyncDispose]() {
+        await worker[Symbol.asyncDispose]();
+        await backend[Symbol.asyncDispose]();
+        model[Symbol.dispose]();
+      },
+    };
+  };
+}
+
+/** Without what it took, which differs from run to run. */
+function found(history: object): readonly unknown[] {
+  const text = JSON.stringify(
+    history,
+    (key, value) =>
+      key === "cost" || key === "blockTokens" || key === "seconds" ? undefined : value,
+  );
+  return JSON.parse(`[${text}]`);
+}
+
+async function samples(file: string): Promise<readonly string[]> {
+  const lines = (await readFile(file, "utf-8")).trim().split("\n");
+  return lines.map((line) => JSON.parse(line).text);
+}
