@@ -18,20 +18,29 @@ export function heldPermissions() {
     /** Gives back what a command does not need when it begins. */
     watch(program: Command) {
       program.hook("preAction", async (_, command) => {
-        needed = PERMISSIONS[command.name()];
+        needed = neededBy(command);
         await keepOnly(await neededFirst(command));
       });
     },
-    /** Gives back the network: no file of a model is opened while there is one. */
-    onModelsHere: () => keepOnly({ ...needed, net: undefined }),
+    /**
+     * Gives back the network: no file of a model is opened while there is one, unless work is
+     * shared out over it.
+     */
+    onModelsHere: () => keepOnly({ ...needed, net: needed.queue }),
   };
+}
+
+/** What a command needs with its options. */
+function neededBy(command: Command): Permissions {
+  const needed = PERMISSIONS[command.name()];
+  return command.opts().workers === undefined ? needed : { ...needed, net: true, queue: true };
 }
 
 /** What a command needs until its models are there. */
 async function neededFirst(command: Command): Promise<Permissions> {
-  const needed = PERMISSIONS[command.name()];
+  const needed = neededBy(command);
   const { offline, resume } = command.opts();
-  if (offline) return { ...needed, net: undefined };
+  if (offline) return { ...needed, net: needed.queue };
   const models: string[] = [command.processedArgs[0] ?? []].flat();
   const onHub = await Promise.all(models.map(isOnHub));
   // The settings of a run say what it was begun with.

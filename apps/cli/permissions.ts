@@ -11,6 +11,8 @@ export interface Permissions {
   readonly net?: true;
   /** Models are, where one of the hub is named: into its cache, before any is opened. */
   readonly hub?: true;
+  /** A server of Redis is talked to, from the beginning to the end. */
+  readonly queue?: true;
   /** Other programs are started: this one, once for each model. */
   readonly run?: true;
   /** Variables of the environment, which are read, and those of the engine also set. */
@@ -36,10 +38,18 @@ const HUB = [
   "XDG_CACHE_HOME",
 ];
 /**
- * What a library asks for where nobody wants it to log: it finds nothing, instead of ending the
- * program.
+ * What libraries ask for where nobody wants them to log or to do otherwise: they find nothing,
+ * instead of ending the program.
  */
-const IGNORED = ["LOG_STREAM", "LOG_TOKENS"];
+const IGNORED = [
+  "LOG_STREAM",
+  "LOG_TOKENS",
+  // Of the queue's libraries.
+  "NODE_ENV",
+  "NODE_DEBUG",
+  "DEBUG",
+  "MSGPACKR_NATIVE_ACCELERATION_DISABLED",
+];
 const MEMORY = "systemMemoryInfo";
 /** Who holds a folder's lock. */
 const HOST = "hostname";
@@ -75,6 +85,14 @@ export const PERMISSIONS: Readonly<Record<string, Permissions>> = {
   compare: { ...evaluation, run: true },
   report: { write: true, env: PLACE, sys: [HOST] },
   push: { write: true, net: true, env: [...PLACE, ...HUB], sys: ["homedir", HOST] },
+  worker: {
+    ffi: true,
+    net: true,
+    hub: true,
+    queue: true,
+    env: [...PLACE, ...ENGINE, ...HUB],
+    sys: [MEMORY, "homedir"],
+  },
   // What compare starts.
   "measure-speed": { ffi: true, env: [...PLACE, ...ENGINE], sys: [MEMORY] },
 };

@@ -10,6 +10,7 @@ import { measureSpeedCommand } from "./compare/measure_speed.ts";
 import { pruneCommand } from "./prune/prune.ts";
 import { pushCommand } from "./push/push.ts";
 import { reportCommand } from "./report/report.ts";
+import { workerCommand } from "./worker/worker.ts";
 import { UNINTERRUPTED } from "./terminal/interrupt.ts";
 import { print, tellLines } from "./terminal/terminal.ts";
 
@@ -31,6 +32,7 @@ export function lopperProgram(interruption = UNINTERRUPTED, locate = modelLocato
       exportCommand,
       reportCommand,
       pushCommand,
+      workerCommand,
     ]
   ) {
     program.addCommand(build(interruption, locate));

@@ -8,4 +8,12 @@ export { ModelWorker } from "./model_worker.ts";
 export { SharedScorer } from "./shared_scorer.ts";
 export { Work } from "./work.ts";
 export type { JobWorker, Named, WorkQueue } from "./work_queue.ts";
-export { readWork, WorkError, type WorkSet, type WorkSetup } from "./work_schema.ts";
+export {
+  type Answer,
+  nameOf,
+  readWork,
+  WorkError,
+  type WorkSet,
+  type WorkSetup,
+  workText,
+} from "./work_schema.ts";

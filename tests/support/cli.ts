@@ -8,7 +8,7 @@ const MAIN = fileURLToPath(new URL("apps/cli/main.ts", ROOT));
  * Commands that run a model. Test files run side by side, and engines with as many threads as there
  * are cores wait for each other more than they compute.
  */
-const THREADED = ["prune", "evaluate", "compare", "generate", "export"];
+const THREADED = ["prune", "evaluate", "compare", "generate", "export", "worker"];
 /** No test reaches the real hub, or finds what a developer's cache has. */
 const NO_HUB = {
   HF_ENDPOINT: "http://127.0.0.1:9",

@@ -19,6 +19,7 @@ import {
 } from "@lopper/run";
 import { openTokenizer, type Tokenizer } from "@lopper/tokenizers";
 import { checkApart } from "../folder/apart.ts";
+import { openQueue } from "./open_queue.ts";
 import type { RunFolder } from "../folder/run_folder.ts";
 import { budgetNow } from "../inputs/memory_budget.ts";
 import { openUserBackend } from "../inputs/open_backend.ts";
@@ -99,6 +100,9 @@ export async function openRun(
   const tokenizer = opening.use(await openTokenizer(model.folder));
   const { texts, digest } = await textsOf(aimed, tokenizer, tools);
   const { flags, latencies } = aimed;
+  const queue = options.workers === undefined
+    ? undefined
+    : opening.use(await openQueue(options.workers, reporter));
   const opened = opening.move();
   return {
     ...{ model, title, texts },
@@ -107,7 +111,7 @@ export async function openRun(
       names: namesOfRun(title, flags),
     },
     tools: {
-      ...{ backend, tokenizer, store: folder, signal, started },
+      ...{ backend, tokenizer, store: folder, signal, started, queue },
       memory: () => budgetNow(options.memory),
       checkSource: (digest) => checkUnchanged(watch, located, digest),
     },

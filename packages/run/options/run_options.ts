@@ -1,6 +1,6 @@
 import { ENGINE_OPTIONS } from "@lopper/backends";
 import { FORMAT_NAMES, PRECISION_OPTIONS } from "@lopper/exports/options";
-import { choice, HUB, MEMORY, on, type OptionValues, OUTPUT, path } from "@lopper/options";
+import { choice, HUB, MEMORY, on, type OptionValues, OUTPUT, path, text } from "@lopper/options";
 import { SEARCH_OPTIONS } from "./search_options.ts";
 import { optional } from "./setting.ts";
 import { TEXT_OPTIONS } from "./text_options.ts";
@@ -18,6 +18,11 @@ export const RUN_OPTIONS = {
   ...TEXT_OPTIONS,
   ...ENGINE_OPTIONS,
   ...MEMORY,
+  workers: {
+    form: text("redis"),
+    help: "have workers score, which take their work from Redis at redis://host:port",
+    conflicts: ["plan", "dryRun"],
+  },
   out: {
     form: path("dir"),
     help: "folder of the result",

@@ -1,0 +1,181 @@
+import { LopperError } from "@lopper/core";
+import {
+  type Answer,
+  type JobWorker,
+  type Named,
+  nameOf,
+  WorkError,
+  workText,
+} from "@lopper/workers";
+import { type Job, Queue, Worker } from "bullmq";
+import type { Redis } from "ioredis";
+import type { RedisAddress } from "./address.ts";
+import {
+  answerQueue,
+  HEARTBEAT_MS,
+  jobId,
+  KEEP_NOTHING,
+  LOCKS,
+  PREFIX,
+  RUNS,
+  sayGone,
+  sayHere,
+  slotQueue,
+  SLOTS,
+  textOf,
+  whoIsHere,
+  workersOf,
+} from "./places.ts";
+
+/** A worker that is open for one run. */
+export type RunWorker = JobWorker & AsyncDisposable;
+
+export interface ServeOptions {
+  readonly address: RedisAddress;
+  /** Names this worker among others. */
+  readonly id: string;
+  /** @throws {WorkError} when the run is of another model, say. */
+  readonly open: (setup: Named) => Promise<RunWorker>;
+  /** Tells people what happens. */
+  readonly tell: (message: string) => void;
+  /** Whether to end. */
+  readonly check: () => void;
+}
+
+/** Works for one run after the other, until `check` throws. */
+export async function serve(options: ServeOptions): Promise<never> {
+  const { address, check, tell } = options;
+  const redis = address.connect();
+  const refused = new Set<string>();
+  try {
+    for (;; await pause(HEARTBEAT_MS / 2, check)) {
+      for (const run of await whoIsHere(redis, RUNS)) {
+        if (refused.has(run)) continue;
+        try {
+          const setup = await keptText(redis, run);
+          await using worker = await options.open({ name: run, text: setup });
+          await using serving = new Serving(redis, run, worker, options);
+          await serving.untilGone();
+        } catch (error) {
+          if (!(error instanceof LopperError)) throw error;
+          refused.add(run);
+          tell(`a run is not taken: ${error.message}`);
+        }
+      }
+    }
+  } finally {
+    redis.disconnect();
+  }
+}
+
+/** Takes work of a run from those queues that are this worker's. */
+class Serving {
+  readonly #redis: Redis;
+  readonly #run: string;
+  readonly #worker: RunWorker;
+  readonly #options: ServeOptions;
+  readonly #answers: Queue;
+  readonly #slots = new Map<number, Worker>();
+  readonly #onReady: () => void;
+  #jobs = 0;
+
+  constructor(redis: Redis, run: string, worker: RunWorker, options: ServeOptions) {
+    this.#redis = redis;
+    this.#run = run;
+    this.#worker = worker;
+    this.#options = options;
+    this.#answers = new Queue(answerQueue(run), { connection: redis, prefix: PREFIX });
+    this.#answers.on("error", () => {});
+    // A worker of BullMQ may pull no more after its connection came back: others take its place.
+    this.#onReady = () => {
+      for (const slot of [...this.#slots.keys()]) this.#leave(slot);
+    };
+    redis.on("ready", this.#onReady);
+  }
+
+  async untilGone(): Promise<void> {
+    const { id, check, tell } = this.#options;
+    tell(`working for run ${this.#run.slice(0, 15)}`);
+    for (let silent = 0; silent < 5; await pause(HEARTBEAT_MS, check)) {
+      await sayHere(this.#redis, workersOf(this.#run), id);
+      this.#take(mySlots(id, await whoIsHere(this.#redis, workersOf(this.#run))));
+      const runs = await whoIsHere(this.#redis, RUNS);
+      silent = runs.includes(this.#run) ? 0 : silent + 1;
+    }
+    tell(`run ${this.#run.slice(0, 15)} needs no more work; ${this.#jobs} jobs were done here`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#redis.off("ready", this.#onReady);
+    if (this.#redis.status === "ready") {
+      await sayGone(this.#redis, workersOf(this.#run), this.#options.id);
+    }
+    await Promise.all([...this.#slots.values()].map((worker) => worker.close(true)));
+    await this.#answers.close();
+  }
+
+  #take(slots: ReadonlySet<number>) {
+    for (const slot of [...this.#slots.keys()]) if (!slots.has(slot)) this.#leave(slot);
+    for (const slot of slots) {
+      if (this.#slots.has(slot)) continue;
+      const worker = new Worker(slotQueue(this.#run, slot), (job) => this.#answer(job), {
+        ...{ connection: this.#redis, prefix: PREFIX },
+        ...LOCKS,
+      });
+      // Of a lock that another one has by now, say: whoever asked hears one answer.
+      worker.on("error", () => {});
+      this.#slots.set(slot, worker);
+    }
+  }
+
+  /** What it is at it ends; others may begin it, too. */
+  #leave(slot: number) {
+    this.#slots.get(slot)?.close().catch(() => {});
+    this.#slots.delete(slot);
+  }
+
+  async #answer(job: Job): Promise<void> {
+    const text = String(job.data?.text);
+    const name = await nameOf(text);
+    const answer = await this.#work({ name, text }, job);
+    this.#jobs += 1;
+    await this.#answers.add("answer", { text: workText(answer) }, {
+      ...KEEP_NOTHING,
+      jobId: jobId(name),
+    });
+  }
+
+  /** What cannot be done at the last try is said, so that nobody waits for it. */
+  async #work(named: Named, { attemptsMade, opts: { attempts = 1 } }: Job): Promise<Answer> {
+    try {
+      return await this.#worker.work(named, (name) => keptText(this.#redis, name));
+    } catch (error) {
+      if (attemptsMade + 1 < attempts) throw error;
+      return { job: named.name, problem: error instanceof Error ? error.message : String(error) };
+    }
+  }
+}
+
+/** Which queues are a worker's: they go around among those that are there. */
+export function mySlots(id: string, workers: readonly string[]): ReadonlySet<number> {
+  const place = workers.indexOf(id);
+  const all = Array.from({ length: SLOTS }, (_, slot) => slot);
+  return new Set(place < 0 ? [] : all.filter((slot) => slot % workers.length === place));
+}
+
+/** @throws {WorkError} when it is not there, or is another one. */
+async function keptText(redis: Redis, name: string): Promise<string> {
+  const text = await redis.get(textOf(name));
+  if (text === null || await nameOf(text) !== name) {
+    throw new WorkError(`Redis has not what is named ${name.slice(0, 15)}`);
+  }
+  return text;
+}
+
+/** Waits, and asks in between whether to end. */
+async function pause(milliseconds: number, check: () => void): Promise<void> {
+  const end = performance.now() + milliseconds;
+  for (; performance.now() < end; check()) {
+    await new Promise((resolve) => setTimeout(resolve, Math.min(100, milliseconds)));
+  }
+}
