@@ -1,21 +1,12 @@
 import { FileFolder } from "@lopper/files";
-import { MemorySink, writeSafetensors } from "@lopper/formats";
-import {
-  architectureFromConfig,
-  checkConfig,
-  declaredTensors,
-  type Model,
-  openModel,
-  packedEntries,
-} from "@lopper/models";
+import { type Model, openModel } from "@lopper/models";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { inTemporaryFolder } from "./support/cli.ts";
 import { doneHere, failsHere } from "./support/in_process.ts";
-import { Random } from "./support/tiny_models.ts";
+import { EXPERTS, LAYERS, TOP_K, writeMixture } from "./support/tiny_mixture.ts";
 
 const DEMO = fileURLToPath(new URL("../packages/demo-model/data/model", import.meta.url));
-const [EXPERTS, TOP_K, LAYERS] = [8, 2, 2];
 const QUICK = ["--samples", "3", "--width-samples", "3", "--seq-len", "48", "--threads", "1"];
 
 const test = (name: string, body: (folder: string) => Promise<void>) =>
@@ -35,44 +26,10 @@ async function texts(folder: string): Promise<readonly string[]> {
   return ["--calibration", `${folder}/c.jsonl`, "--held-out", `${folder}/h.txt`];
 }
 
-/** A mixture of experts with the tokenizer of the embedded model. */
-async function mixture(folder: string): Promise<string> {
-  const json = {
-    ...{ model_type: "qwen3_moe", hidden_size: 24, intermediate_size: 40 },
-    ...{ num_hidden_layers: LAYERS, num_attention_heads: 4, num_key_value_heads: 2, head_dim: 16 },
-    ...{ num_experts: EXPERTS, num_experts_per_tok: TOP_K, moe_intermediate_size: 12 },
-    ...{ vocab_size: 4096, max_position_embeddings: 256, rms_norm_eps: 1e-6 },
-    ...{ norm_topk_prob: true, tie_word_embeddings: true, eos_token_id: 0 },
-  };
-  const { architecture, family } = architectureFromConfig(checkConfig(json, "c"), "c");
-  const random = new Random(7);
-  const entries = declaredTensors(architecture, family).map(({ role, name, shape }) => {
-    const isNorm = name.endsWith("norm.weight");
-    const count = shape.reduce((product, d) => product * d, 1);
-    const scale = "weight" in role ? 2.5 / Math.sqrt(shape.at(-1)!) : 0.5;
-    const values = Float32Array.from(
-      { length: count },
-      () => (isNorm ? 1 : 0) + (isNorm ? 0.2 : scale) * (2 * random.unit() - 1),
-    );
-    const bytes = new Uint8Array(values.buffer);
-    return { name, dtype: "F32" as const, shape, data: () => Promise.resolve(bytes) };
-  });
-  const sink = new MemorySink();
-  await writeSafetensors(sink, packedEntries(architecture, family, entries));
-  await sink.commit();
-  await Deno.mkdir(folder);
-  await Deno.writeFile(`${folder}/model.safetensors`, sink.bytes);
-  await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify(json));
-  for (const file of ["tokenizer.json", "tokenizer_config.json"]) {
-    await Deno.copyFile(`${DEMO}/${file}`, `${folder}/${file}`);
-  }
-  return folder;
-}
-
 const readJson = async (path: string) => JSON.parse(await Deno.readTextFile(path));
 
 test("the preset takes experts alone, as many in every layer, and what is written is plain", async (folder) => {
-  const model = await mixture(`${folder}/m`);
+  const model = await writeMixture(`${folder}/m`);
   const args = ["prune", model, ...await texts(folder), ...QUICK, "--ratio", "6"];
   const told = await doneHere([...args, "--preset", "experts", "--out", `${folder}/p`]);
   assert.match(told, /experts by msan/);
@@ -102,7 +59,7 @@ test("the preset takes experts alone, as many in every layer, and what is writte
 });
 
 test("those that stay are scaled where that helps, in every bit as the journal says", async (folder) => {
-  const source = await mixture(`${folder}/m`);
+  const source = await writeMixture(`${folder}/m`);
   const args = ["prune", source, ...await texts(folder), ...QUICK, "--samples", "12"];
   const recovered = [...args, "--width-samples", "6", "--recover", "auto", "--ratio", "8"];
   await doneHere([...recovered, "--preset", "experts", "--out", `${folder}/p`]);
@@ -135,7 +92,7 @@ test("those that stay are scaled where that helps, in every bit as the journal s
 });
 
 test("each layer by itself where that is asked for, against blocks and heads; inspect says what there is", async (folder) => {
-  const model = await mixture(`${folder}/m`);
+  const model = await writeMixture(`${folder}/m`);
   const told = await doneHere(["inspect", model]);
   assert.match(told, /experts +\d[\d.,]* ?[MK]? /);
   assert.match(told, /experts +of all layers, 1 of each at a time/);

@@ -2,6 +2,7 @@ import type { RunFlags } from "@lopper/run";
 import assert from "node:assert/strict";
 import { inTemporaryFolder } from "./support/cli.ts";
 import { mortalWorkersHere, sharedRun, workersHere } from "./support/shared_run.ts";
+import { writeMixture } from "./support/tiny_mixture.ts";
 import { writeTinyRun } from "./support/tiny_run.ts";
 
 const RUNS: Readonly<Record<string, Partial<RunFlags>>> = {
@@ -33,6 +34,20 @@ for (const [name, flags] of Object.entries(RUNS)) {
       }
     }));
 }
+
+Deno.test("workers: what experts make of tokens is summed as without workers", () =>
+  inTemporaryFolder(async (folder) => {
+    const [, , calibration, , heldOut] = await writeTinyRun(folder);
+    const model = await writeMixture(`${folder}/mixture`);
+    const sizes = { samples: 8, widthSamples: 8, seqLen: 16 };
+    const flags = { ...sizes, preset: "experts", ratio: 10, recover: "none" } as const;
+    const options = { model, calibration, heldOut, flags };
+    const alone = await sharedRun(options);
+    await using queue = workersHere(2, model);
+    const shared = await sharedRun(options, queue);
+    assert.deepEqual(shared.files, alone.files);
+    assert.deepEqual(shared.journal, alone.journal);
+  }));
 
 Deno.test("workers: whoever takes over from one that died decides the same", () =>
   inTemporaryFolder(async (folder) => {

@@ -21,7 +21,13 @@ export { apportioned, drawMixed, mixedFurther, type SampleSource } from "./mixtu
 export { nextTokens, perplexity, sequenceMeans } from "./perplexity.ts";
 export { rankByActivations } from "./rank_by_activations.ts";
 export { rankByRouting } from "./rank_by_routing.ts";
-export { type SeenActivations, seenActivations } from "./seen_activations.ts";
+export {
+  type BatchActivations,
+  batchActivations,
+  type SeenActivations,
+  seenActivations,
+  summedActivations,
+} from "./seen_activations.ts";
 export { rankByMoments, rankByMomentsBytes } from "./rank_by_moments.ts";
 export { rankByWeights } from "./rank_by_weights.ts";
 export { type RankedUnits, rankLike, type UnitKind } from "./ranked_units.ts";

@@ -73,7 +73,7 @@ function optionsOf({ model, texts, prepared, store }: SearchRun, teller: Teller)
     onMeasuring: teller.check,
     units: {
       ranking: decoder.weights.ranking,
-      ranker: rankerOf(flags, model, { decoder, searching }, rankingTexts, onActivations),
+      ranker: rankerOf(flags, model, { decoder, searching, shared }, rankingTexts, onActivations),
     },
     swap: flags.swap === "none"
       ? undefined

@@ -148,14 +148,21 @@ export function pickerOf(flags: RunFlags): Picker {
   });
 }
 
+/** What others compute of a ranking. */
+export interface RankingWork {
+  readonly scorer: (text: "validation") => Scorer;
+  readonly pass: UnitRankerOptions["pass"];
+}
+
 /** The ranker that the flags ask for; the published ranking needs none. */
 export function rankerOf(
   flags: RunFlags,
   model: Model,
-  { decoder, searching }: {
+  { decoder, searching, shared }: {
     /** Its weights lie in the published ranking. */
     readonly decoder: Decoder;
     readonly searching: Decoder | ResidentDecoder;
+    readonly shared: RankingWork | null;
   },
   texts: { readonly text: CalibrationSet; readonly validation: CalibrationSet | null },
   onProgress: UnitRankerOptions["onProgress"],
@@ -169,9 +176,14 @@ export function rankerOf(
     byWeights: async (rule) =>
       rule === PUBLISHED_RANKING ? published : await rankByWeights(model, rule),
     text: texts.text,
-    validation: texts.validation &&
-      new SuffixScorer(decoder, texts.validation, { cacheBytes: 0, batchTokens }),
+    // Workers score on what they search on, and rankings are compared on the decoder.
+    validation: texts.validation && (
+      shared && searching === decoder
+        ? shared.scorer("validation")
+        : new SuffixScorer(decoder, texts.validation, { cacheBytes: 0, batchTokens })
+    ),
     batchTokens,
+    ...(shared && { pass: shared.pass }),
     onProgress,
     onRanked: async () => {
       if (searching instanceof ResidentDecoder) await searching.reload(decoder.weights);

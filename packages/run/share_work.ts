@@ -1,5 +1,5 @@
 import type { Backend } from "@lopper/backends";
-import { type Architecture, type Ranking, VERSION } from "@lopper/core";
+import { type Architecture, type Ranking, type Shape, VERSION } from "@lopper/core";
 import {
   type BatchOptions,
   type CalibrationSet,
@@ -7,7 +7,9 @@ import {
   DEFAULT_BATCH_TOKENS,
   PUBLISHED_RANKING,
   rankByWeights,
+  rankingsOf,
   ResidentScorer,
+  type SeenActivations,
   SuffixScorer,
   tokenCount,
 } from "@lopper/importance";
@@ -18,6 +20,7 @@ import {
   ModelWorker,
   type Named,
   readWork,
+  sharedActivations,
   SharedScorer,
   Work,
   WorkError,
@@ -32,14 +35,17 @@ import type { RunSettings } from "./schemas/settings.ts";
 import type { RunTexts } from "./texts.ts";
 
 /** Texts whose scoring is shared out. */
-export const SHARED_TEXTS = ["block", "width", "heldOut", "validation"] as const;
-type SharedText = typeof SHARED_TEXTS[number];
+type SharedText = "block" | "width" | "heldOut" | "validation";
 
 /** The work of a run that others do, and what they score. */
 export interface SharedWork {
   readonly work: Work;
   /** Scores one of the texts. */
   readonly scorer: (text: SharedText) => SharedScorer;
+  /** Passes over the text that rankings learn from; see `seenActivations`. */
+  readonly pass: (shape: Shape, onProgress: (tokensDone: number) => void) => Promise<
+    SeenActivations
+  >;
 }
 
 /**
@@ -59,13 +65,14 @@ export function shareWork(
     { kind: "lopper-work", version: VERSION, modelDigest, backend, criterion, sets },
     decoder.weights.ranking,
   );
+  const shared = (name: string) => ({
+    ...{ name, set: sets[name], architecture: decoder.architecture },
+    ranking: () => decoder.weights.ranking,
+  });
   return {
     work,
-    scorer: (name) =>
-      new SharedScorer(work, {
-        ...{ name, set: sets[name], architecture: decoder.architecture },
-        ranking: () => decoder.weights.ranking,
-      }),
+    scorer: (name) => new SharedScorer(work, shared(name)),
+    pass: (shape, onProgress) => sharedActivations(work, shared("extended"), shape, onProgress),
   };
 }
 
@@ -82,7 +89,13 @@ function setsOf(
     width: judged(texts.width),
     ...(flags.heldOut !== null && { heldOut: once(texts.heldOut) }),
     ...(texts.validation && { validation: once(texts.validation) }),
+    ...(learnsFromActivations(flags) && { extended: once(texts.extended) }),
   };
+}
+
+/** Whether a ranking is one by activations. */
+function learnsFromActivations({ ranking }: RunFlags): boolean {
+  return rankingsOf(ranking).some(({ needs }) => needs === "activations" || needs === "routing");
 }
 
 function workSet(
@@ -119,7 +132,7 @@ export async function openWorker(
     architecture: model.architecture,
     weights: weightMemory(model),
     length: Math.max(...sets.map(([, { length }]) => length)),
-    tokens: Math.max(...sets.map(([, set]) => tokenCount(set))),
+    tokens: Math.max(...sets.map(([, set]) => set.judged ? tokenCount(set) : 0)),
     batchTokens: Math.max(...sets.map(([, { batchTokens }]) => batchTokens)),
     // Batches decide.
     fixed: true,
@@ -130,17 +143,15 @@ export async function openWorker(
   const weights = await LaidOutWeights.load(model, { ranking, expandedBytes, expertBytes });
   const decoder = new Decoder(backend, weights);
   const searching = searchingOn(decoder);
-  const scorers = new Map(sets.map(([name, set]) => {
+  const texts = new Map(sets.map(([name, set]) => {
     const { batchTokens, order, judged } = set;
     const options = { batchTokens, order, ...(judged && { judge: { criterion, dense: decoder } }) };
-    return [
-      name,
-      searching instanceof Decoder
-        ? new SuffixScorer(searching, set, { ...options, cacheBytes: judged ? cacheBytes : 0 })
-        : new ResidentScorer(searching, set, options),
-    ];
+    const scorer = searching instanceof Decoder
+      ? new SuffixScorer(searching, set, { ...options, cacheBytes: judged ? cacheBytes : 0 })
+      : new ResidentScorer(searching, set, options);
+    return [name, { set, scorer }];
   }));
-  const worker = new ModelWorker({ run: setup.name, decoder, searching, scorers });
+  const worker = new ModelWorker({ run: setup.name, decoder, searching, texts });
   return {
     work: (job, kept) => worker.work(job, kept),
     async [Symbol.asyncDispose]() {

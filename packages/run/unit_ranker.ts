@@ -38,6 +38,8 @@ export interface UnitRankerOptions {
    */
   readonly validation: Scorer | null;
   readonly batchTokens: number;
+  /** One pass over the text, where others do it; left out, the decoder does. */
+  readonly pass?: (shape: Shape, onProgress: Report) => Promise<SeenActivations>;
   /** Hears of the work done and all there is, in tokens or in blocks; may throw to stop. */
   readonly onProgress?: (done: number, total: number) => void;
   /** Takes the weights over after they were laid out anew. */
@@ -141,8 +143,10 @@ export class UnitRanker implements Ranker {
 
   async #activations(shape: Shape, onProgress: Report): Promise<SeenActivations> {
     if (this.#seen?.shape === shape) return this.#seen.activations;
-    const { decoder, text, batchTokens } = this.#options;
-    const activations = await seenActivations(decoder, shape, text, { batchTokens, onProgress });
+    const { decoder, text, batchTokens, pass } = this.#options;
+    const activations = pass
+      ? await pass(shape, onProgress)
+      : await seenActivations(decoder, shape, text, { batchTokens, onProgress });
     this.#seen = { shape, activations };
     return activations;
   }

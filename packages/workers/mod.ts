@@ -5,6 +5,7 @@
  */
 export { InProcessQueue } from "./in_process_queue.ts";
 export { ModelWorker } from "./model_worker.ts";
+export { sharedActivations } from "./shared_activations.ts";
 export { SharedScorer } from "./shared_scorer.ts";
 export { Work } from "./work.ts";
 export type { JobWorker, Named, WorkQueue } from "./work_queue.ts";

@@ -1,9 +1,10 @@
 import { denseShape, mean, type Ranking, type Shape } from "@lopper/core";
-import type { ResidentScorer, SuffixScorer } from "@lopper/importance";
+import { batchActivations, type ResidentScorer, type SuffixScorer } from "@lopper/importance";
 import { Decoder, type ResidentDecoder } from "@lopper/runtime";
+import { packed } from "./shared_activations.ts";
 import { withSizes } from "./sizes.ts";
 import type { JobWorker, Named } from "./work_queue.ts";
-import { type Answer, type Job, nameOf, readWork, WorkError } from "./work_schema.ts";
+import { type Answer, type Job, nameOf, readWork, WorkError, type WorkSet } from "./work_schema.ts";
 
 /** A model in memory, and scorers of the texts of one run. */
 export interface WorkerModel {
@@ -13,8 +14,13 @@ export interface WorkerModel {
   readonly decoder: Decoder;
   /** What candidates run on: the same, or a copy on the backend's device. */
   readonly searching: Decoder | ResidentDecoder;
-  /** By the names of the texts. */
-  readonly scorers: ReadonlyMap<string, SuffixScorer | ResidentScorer>;
+  readonly texts: ReadonlyMap<string, WorkerText>;
+}
+
+/** A text of the run, and what scores it. */
+export interface WorkerText {
+  readonly set: WorkSet;
+  readonly scorer: SuffixScorer | ResidentScorer;
 }
 
 /** Does work of one run, one job after the other. */
@@ -46,17 +52,19 @@ export class ModelWorker implements JobWorker {
     const job = readWork("job", text);
     const { run, searching, decoder } = this.#model;
     if (job.run !== run) throw new WorkError("the queue has a job of another run");
-    const scorer = this.#model.scorers.get(job.set);
-    if (!scorer || job.batch >= scorer.batches.length) {
+    const on = this.#model.texts.get(job.set);
+    if (!on || job.batch >= on.scorer.batches.length) {
       throw new WorkError(`the queue has a job on text ${job.set}, batch ${job.batch}; none is so`);
     }
     const ranking = await this.#rankingOf(job.ranking, kept);
     const tokens = () => decoder.blockTokens + (searching === decoder ? 0 : searching.blockTokens);
     const before = tokens();
-    await this.#prepare(job, scorer);
+    if (on.set.judged) await this.#prepare(job, on.scorer);
     await this.#layOut(job.ranking, ranking);
-    const values = await this.#values(job, scorer);
-    return { job: name, values, blockTokens: tokens() - before };
+    const found = job.task === "activations"
+      ? { values: [], activations: await this.#activations(job, on) }
+      : { values: await this.#values(job, on.scorer) };
+    return { job: name, ...found, blockTokens: tokens() - before };
   }
 
   async #rankingOf(
@@ -90,12 +98,19 @@ export class ModelWorker implements JobWorker {
 
   async #layOut(name: string | null, ranking: Ranking) {
     if (this.#ranking === name) return;
-    const { decoder: { weights }, searching, scorers } = this.#model;
+    const { decoder: { weights }, searching, texts } = this.#model;
     rearranged(weights, ranking);
-    for (const scorer of scorers.values()) scorer.release();
+    for (const { scorer } of texts.values()) scorer.release();
     this.#lowest.clear();
     if (!(searching instanceof Decoder)) await searching.reload(weights);
     this.#ranking = name;
+  }
+
+  async #activations({ base, batch }: Job, { set, scorer }: WorkerText) {
+    const { decoder } = this.#model;
+    const shape = withSizes(decoder.blocks, denseShape(decoder.blocks), base);
+    const sequences = scorer.batches[batch].map((i) => set.sequences[i]);
+    return packed(await batchActivations(decoder, shape, sequences));
   }
 
   async #values(job: Job, scorer: SuffixScorer | ResidentScorer) {

@@ -6,12 +6,11 @@ import { sizesBetween } from "./sizes.ts";
 import type { Work } from "./work.ts";
 import type { Job, WorkSet } from "./work_schema.ts";
 
-/** What is scored, by its name in a run, and how its units lie. */
-export interface SharedScorerOptions {
+/** A text by its name in a run, and how the units of its model lie now. */
+export interface SharedText {
   readonly name: string;
   readonly set: WorkSet;
   readonly architecture: Architecture;
-  /** How units lie now, and how they did at first. */
   readonly ranking: () => Ranking;
 }
 
@@ -37,12 +36,12 @@ export class SharedScorer implements Scorer {
   readonly batches: readonly (readonly number[])[];
   readonly keptBatches: number;
   readonly #work: Work;
-  readonly #options: SharedScorerOptions;
+  readonly #options: SharedText;
   readonly #dense: Shape;
   /** By task, batch, and what is scored. */
   readonly #asked = new Map<string, Asked>();
 
-  constructor(work: Work, options: SharedScorerOptions) {
+  constructor(work: Work, options: SharedText) {
     const { set, architecture } = options;
     this.#work = work;
     this.#options = options;
@@ -145,19 +144,20 @@ export class SharedScorer implements Scorer {
     return JSON.stringify([what, batch, sizesBetween(this.#dense, candidate?.shape ?? base), from]);
   }
 
-  #send(
+  async #send(
     task: Task,
     base: Shape,
     candidates: readonly (Scorable | null)[],
     batch: number,
   ): Promise<readonly (readonly number[])[]> {
     const { name, ranking } = this.#options;
-    return this.#work.ask({
+    const { values } = await this.#work.ask({
       task,
       ...{ set: name, batch, base: sizesBetween(this.#dense, base) },
       candidates: candidates.map((candidate) =>
         candidate && { first: candidate.first, sizes: sizesBetween(base, candidate.shape) }
       ),
     }, ranking());
+    return values;
   }
 }

@@ -1,9 +1,12 @@
 import { LopperError, type Ranking } from "@lopper/core";
 import type { Named, WorkQueue } from "./work_queue.ts";
-import { type Job, nameOf, type WorkSetup, workText } from "./work_schema.ts";
+import { type Answer, type Job, nameOf, type WorkSetup, workText } from "./work_schema.ts";
 
 /** What a job says beside the run that it is of and how units lie. */
 export type Question = Omit<Job, "run" | "ranking">;
+
+/** An answer that says something. */
+export type Done = Extract<Answer, { readonly values: unknown }>;
 
 /** The work of one run, as whoever leads it sees it: what is asked, and what it took. */
 export class Work {
@@ -35,13 +38,13 @@ export class Work {
   async ask(
     question: Question,
     ranking: Ranking,
-  ): Promise<readonly (readonly number[])[]> {
+  ): Promise<Done> {
     const { name: run } = await this.#setup;
     const text = workText({ run, ranking: await this.#nameOf(ranking), ...question });
     const answer = await this.#queue.ask({ name: await nameOf(text), text }, question.batch);
     if ("problem" in answer) throw new LopperError(`a worker could not go on: ${answer.problem}`);
     this.#blockTokens += answer.blockTokens;
-    return answer.values;
+    return answer;
   }
 
   async #begin(text: string): Promise<Named> {

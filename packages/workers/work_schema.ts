@@ -64,8 +64,11 @@ const sizes = list(z.tuple([
   z.record(name, z.int().positive()).nullable() as z.ZodType<BlockSize | null>,
 ]));
 
-/** What is asked: to have predictions ready, for losses, or how far outputs move. */
-const task = z.enum(["prepare", "score", "perturbation"]);
+/**
+ * What is asked: to have predictions ready, for losses, how far outputs move, or what a ranking
+ * learns from.
+ */
+const task = z.enum(["prepare", "score", "perturbation", "activations"]);
 
 const job = z.strictObject({
   run: digest,
@@ -87,11 +90,25 @@ const job = z.strictObject({
 export type Job = Readonly<z.infer<typeof job>>;
 export type Sizes = z.infer<typeof sizes>;
 
+const byBlock = <T extends z.ZodType>(values: T) => list(z.tuple([count, values]));
+
+/** Sums over the tokens of a batch, by the numbers of blocks. */
+const activations = z.strictObject({
+  /** Of the squares of each inner channel; in float32, of which these digits are enough. */
+  energy: byBlock(list(anyNumber)),
+  experts: byBlock(z.strictObject({
+    tokens: list(anyNumber),
+    squares: list(anyNumber),
+    weighted: list(anyNumber),
+  })),
+});
+
 const answer = z.strictObject({
   /** Of the job, as `nameOf` says. */
   job: digest,
   /** A loss for each candidate and sequence in nats per token; one number for each otherwise. */
   values: list(list(anyNumber)),
+  activations: activations.optional(),
   /** Block-tokens that it took, those for block inputs and predictions included. */
   blockTokens: z.number().nonnegative(),
 }).or(z.strictObject({
