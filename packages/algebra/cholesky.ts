@@ -119,19 +119,26 @@ export class RidgeFactor {
     return this.#scale;
   }
 
+  /**
+   * The inverse of the triangle of H + λI itself `[n, n]`, lower triangular: its transpose times it
+   * is (H + λI)⁻¹.
+   */
+  async inverseTriangle({ stripeRows = STRIPE_ROWS } = {}): Promise<Matrix> {
+    const n = this.#scale.length;
+    const found = matrix(n, n);
+    for (const { start, columns } of await this.#inverseColumns(stripeRows)) {
+      for (let r = 0; r < columns.rows; r++) {
+        const values = columns.data.subarray(r * columns.columns, (r + 1) * columns.columns);
+        const scaled = values.map((value, c) => value * this.#scale[start + c]);
+        found.data.set(scaled, (start + r) * n + start);
+      }
+    }
+    return found;
+  }
+
   /** (S(H + λI)S)⁻¹ `[n, n]`, from the inverse of the triangle: its transpose times itself. */
   async scaledInverse({ stripeRows = STRIPE_ROWS } = {}): Promise<Triangle> {
-    const n = this.#scale.length;
-    // Blocks of columns of the triangle's inverse, from the first row on that is not zero.
-    const inverses: { readonly start: number; readonly columns: Matrix }[] = [];
-    const blocks = Math.max(1, Math.floor(stripeRows / this.#blockRows));
-    for (let block = 0; block < this.#inverses.length; block += blocks) {
-      const [start] = this.#span(block);
-      const [, end] = this.#span(Math.min(block + blocks, this.#inverses.length) - 1);
-      const ones = matrix(n - start, end - start);
-      for (let c = 0; c < ones.columns; c++) ones.data[c * ones.columns + c] = 1;
-      inverses.push({ start, columns: await this.#forward(ones, block) });
-    }
+    const inverses = await this.#inverseColumns(stripeRows);
     const stripes: Matrix[] = [];
     // From the last on, since only what is left of them is needed for the others.
     for (let own = inverses.pop(); own; own = inverses.pop()) {
@@ -148,6 +155,21 @@ export class RidgeFactor {
       stripes.unshift(stripe);
     }
     return Triangle.of(stripes);
+  }
+
+  /** Blocks of columns of the triangle's inverse, from the first row on that is not zero. */
+  async #inverseColumns(stripeRows: number) {
+    const n = this.#scale.length;
+    const inverses: { readonly start: number; readonly columns: Matrix }[] = [];
+    const blocks = Math.max(1, Math.floor(stripeRows / this.#blockRows));
+    for (let block = 0; block < this.#inverses.length; block += blocks) {
+      const [start] = this.#span(block);
+      const [, end] = this.#span(Math.min(block + blocks, this.#inverses.length) - 1);
+      const ones = matrix(n - start, end - start);
+      for (let c = 0; c < ones.columns; c++) ones.data[c * ones.columns + c] = 1;
+      inverses.push({ start, columns: await this.#forward(ones, block) });
+    }
+    return inverses;
   }
 
   /** The triangle's inverse times C `[rows, columns]`, of the rows and columns from a block on. */

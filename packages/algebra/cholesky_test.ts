@@ -48,6 +48,17 @@ for (const name of ["cpu", "wasm"] as const) {
         scale.forEach((value, i) => scaled.mulRow(i, value).mulColumn(i, value));
         scaled.diagonal().forEach((value) => assert.ok(Math.abs(value - 1) < 1e-6));
         for (const stripeRows of [1, 8, 512]) {
+          const triangle = Dense.from1DArray(
+            n,
+            n,
+            (await factor!.inverseTriangle({ stripeRows })).data,
+          );
+          const damped = Dense.add(gram, Dense.eye(n).mul(lambda));
+          const whitened = triangle.mmul(damped).mmul(triangle.transpose()).sub(Dense.eye(n));
+          assert.ok(Math.max(...whitened.to1DArray().map(Math.abs)) < 1e-3, `n ${n}: triangle`);
+          triangle.to1DArray().forEach((value, i) =>
+            assert.ok(i % n <= Math.floor(i / n) || value === 0, "it is no lower triangle")
+          );
           const inverted = (await factor!.scaledInverse({ stripeRows })).rows(0, n);
           const unit = Dense.from1DArray(n, n, inverted.data);
           const one = unit.mmul(scaled).sub(Dense.eye(n)).to1DArray();

@@ -8,6 +8,7 @@ import {
   VERSION,
 } from "@lopper/core";
 import { type ByteSink, type ModelFolder, writeJson } from "@lopper/formats";
+import { tokenCount } from "@lopper/importance";
 import { type Model, modelDigest } from "@lopper/models";
 import { streamedLogits } from "@lopper/runtime";
 import { openTokenizer } from "@lopper/tokenizers";
@@ -15,6 +16,8 @@ import { compareLogits } from "./compare_logits.ts";
 import { EXPORT_RECORD, type ExportRecord, type Verification } from "./export_record.ts";
 import { checkFormat, EXPORT_FORMATS } from "./formats.ts";
 import { type FormatName, type FormatOptions, precisionOf } from "./options.ts";
+import type { Learnt } from "./rounding/block_rounder.ts";
+import { roundingSet, type RoundingText } from "./rounding/rounding_text.ts";
 import { checkDifference, toleranceOf } from "./verify.ts";
 
 /** Tokens over which an export is compared with its source. */
@@ -49,9 +52,13 @@ export interface ExportTools {
   readonly store: ExportStore;
   /** Null where nothing is to be verified. */
   readonly verifier: Verifier | null;
+  /** What matrices are rounded by where the task says so. */
+  readonly calibration?: RoundingText | null;
   readonly signal?: StopSignal;
   /** Hears what begins. */
   readonly onPhase?: (phase: "writing" | "verifying") => void;
+  /** Hears how many blocks are rounded. */
+  readonly onRounded?: (done: number, total: number) => void;
   /** Throws when the model is not what it was, by its digest. */
   readonly checkSource?: (digest: string) => Promise<void>;
 }
@@ -73,12 +80,13 @@ export async function exportModel(
   // after it.
   await checkFormat(to, model, options);
   const ids = verifier ? await tokensOf(model, verifier.text) : [];
+  const learnt = options.rounding === "gptq" ? await learntFrom(model, tools) : undefined;
   const sinks = new CountedSinks(store, signal);
   const open = (file: string) => sinks.open(file);
   onPhase?.("writing");
   const digest = await modelDigest(model);
   signal?.throwIfAborted();
-  const written = await EXPORT_FORMATS[to].write(model, open, options, title);
+  const written = await EXPORT_FORMATS[to].write(model, open, options, title, learnt);
   signal?.throwIfAborted();
   if (verifier) onPhase?.("verifying");
   const record: ExportRecord = {
@@ -89,6 +97,9 @@ export async function exportModel(
     format: to,
     dtype: options.dtype ?? null,
     quantize: options.quantize ?? null,
+    ...(learnt && {
+      rounding: { by: "gptq", tokens: tokenCount(learnt.text), digest: learnt.text.digest },
+    }),
     ...(options.layout && { layout: options.layout }),
     customCode: written.customCode,
     ...(written.unquantised && { unquantised: written.unquantised }),
@@ -100,6 +111,23 @@ export async function exportModel(
   await tools.checkSource?.(digest);
   await writeJson(open, EXPORT_RECORD, await seal(record));
   return record;
+}
+
+/** @throws {CalibrationError} when the text is too short. */
+async function learntFrom(
+  model: Model,
+  { calibration, signal, onRounded }: ExportTools,
+): Promise<Learnt> {
+  if (!calibration) throw new TypeError("GPTQ needs a text");
+  const { length } = model.architecture.blocks;
+  return {
+    backend: calibration.backend,
+    text: await roundingSet(model, calibration),
+    onBlock: (block) => {
+      signal?.throwIfAborted();
+      onRounded?.(block, length);
+    },
+  };
 }
 
 /** Sinks that ask before every write whether to go on, and count. */

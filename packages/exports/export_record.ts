@@ -31,6 +31,12 @@ const exportRecordSchema = z.strictObject({
   format: z.string().max(100),
   dtype: z.enum(EXPORT_DTYPES).nullable(),
   quantize: z.enum(QUANTIZATIONS).nullable(),
+  /** What matrices were rounded by, where not each value to the nearest: how much of which text. */
+  rounding: z.strictObject({
+    by: z.literal("gptq"),
+    tokens: z.int().positive(),
+    digest: z.string().max(100),
+  }).readonly().optional(),
   /** How it is laid out, where that is not the plain way. */
   layout: z.literal("deci").optional(),
   customCode: z.boolean(),

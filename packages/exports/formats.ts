@@ -12,6 +12,7 @@ import { exportOnnx, onnxFile } from "./onnx_export.ts";
 import { onnxLogits } from "./onnx_logits.ts";
 import { type ExportDType, type FormatName, type FormatOptions, precisionOf } from "./options.ts";
 import { PiecedDecoder } from "./pieced_decoder.ts";
+import type { Learnt } from "./rounding/block_rounder.ts";
 import { exportSafetensors } from "./safetensors_export.ts";
 
 /** How a format is written, and how its files are opened to verify them. */
@@ -22,12 +23,16 @@ export interface ExportFormat {
    * What of a model cannot be written where layers differ in shape, as a clause; null for nothing.
    */
   refusesDiffering?(model: Model): string | null;
-  /** @param title what the model is called. */
+  /**
+   * @param title what the model is called.
+   * @param learnt what matrices are rounded by where `options` say so.
+   */
   write(
     model: Model,
     open: OpenSink,
     options: FormatOptions,
     title: string,
+    learnt?: Learnt,
   ): Promise<WrittenExport>;
   /** Who reads the files when they are verified. */
   readonly verifiedBy: VerifiedBy;
@@ -79,12 +84,13 @@ const onnx: ExportFormat = {
 const gguf: ExportFormat = {
   check: checkGgufTokenizer,
   refusesDiffering: ({ architecture }) => architectureByLayer(architecture).reason,
-  write: (model, open, options, title) =>
+  write: (model, open, options, title, learnt) =>
     exportGguf(model, open, {
       ...{ title, precision: ggufPrecision(options) },
       // Who asks for a precision gets all of it.
       ...(!options.dtype && !options.quantize && { quantised: options.quantised }),
       importance: options.importance,
+      ...(options.rounding === "gptq" && { learnt }),
     }),
   verifiedBy: "lopper",
   logits: openedLogits,

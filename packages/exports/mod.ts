@@ -23,4 +23,5 @@ export {
 } from "./options.ts";
 export { PiecedDecoder } from "./pieced_decoder.ts";
 export { DTYPE_NAMES, exportSafetensors } from "./safetensors_export.ts";
+export type { RoundingText } from "./rounding/rounding_text.ts";
 export { checkDifference, LOGIT_TOLERANCE } from "./verify.ts";

@@ -40,6 +40,9 @@ const FORMATS = {
 export type FormatName = keyof typeof FORMATS;
 /** Bits of matrices, by the names that the readers of a format have for them. */
 export type Quantization = typeof FORMATS[FormatName]["quantizations"][number];
+/** How matrices are rounded: each value to the nearest, or by what that does to a text. */
+export const ROUNDINGS = ["nearest", "gptq"] as const;
+export type Rounding = typeof ROUNDINGS[number];
 type Layout = typeof FORMATS[FormatName]["layouts"][number];
 
 /** What may be asked of an export besides its format. */
@@ -48,6 +51,8 @@ export interface FormatOptions {
   readonly layout?: Layout;
   readonly dtype?: ExportDType;
   readonly quantize?: Quantization;
+  /** Of quantised matrices; to the nearest unless said. */
+  readonly rounding?: Rounding;
   /** Of GGUF: whose matrices are copied from there, where neither of both is asked. */
   readonly quantised?: QuantisedSource;
   /** Of GGUF: what is written beside it for llama.cpp's quantiser. */
@@ -107,6 +112,18 @@ export const EXPORT_OPTIONS = {
   },
   out: { form: path("dir"), help: "folder for the result", isNeeded: true },
   ...PRECISION_OPTIONS,
+  rounding: {
+    form: choice("how", ROUNDINGS),
+    help:
+      "gguf, with --quantize: nearest: each weight by itself, with the bits of llama.cpp's quantiser; gptq: each with " +
+      "the errors of those before it, by what enters its matrix on the text of --calibration",
+    without: "nearest",
+  },
+  calibration: {
+    form: path("path"),
+    help: "text that --rounding gptq learns from: .txt, .jsonl, .parquet or a folder of them",
+    stated: "the embedded one",
+  },
   keepQuantised: {
     form: path("file"),
     help:
@@ -147,9 +164,14 @@ export const EXPORT_OPTIONS = {
  */
 export function checkFormatOptions(
   format: FormatName,
-  { quantize, layout }: FormatOptions,
+  { quantize, layout, rounding }: FormatOptions,
   option: string,
 ) {
+  if (rounding === "gptq" && (format !== "gguf" || quantize === undefined)) {
+    throw new UsageError(
+      `--rounding gptq is for ${option} gguf with --quantize, whose matrices it rounds`,
+    );
+  }
   const { layouts, quantizations } = formatFacts(format);
   if (layout !== undefined && !layouts.includes(layout)) {
     const owners = FORMAT_NAMES.filter((name) => formatFacts(name).layouts.includes(layout));

@@ -12,7 +12,7 @@ export {
   readImportanceMatrix,
   writeImportanceMatrix,
 } from "./gguf/importance_matrix.ts";
-export { encodeBlocks } from "./gguf/block_grid.ts";
+export { type BlockGrid, encodeBlocks } from "./gguf/block_grid.ts";
 export { BLOCK_GRIDS, type GridName } from "./gguf/block_grids.ts";
 export { splitPart } from "./gguf/split_part.ts";
 export { GgufTensorStore, type NamedTensor } from "./gguf/tensor_store.ts";

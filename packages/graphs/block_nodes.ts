@@ -42,7 +42,7 @@ export function withAdded(scope: NormScope, sum: string, out: string, hiddenSize
 }
 
 /** What norms of a block need. */
-type NormScope = Pick<BlockScope, "g" | "block" | "norm"> & {
+export type NormScope = Pick<BlockScope, "g" | "block" | "norm"> & {
   readonly weights: Pick<BlockScope["weights"], "vector">;
 };
 

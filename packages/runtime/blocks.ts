@@ -1,6 +1,12 @@
 import { type Feeds, float32, float32Data } from "@lopper/backends";
-import type { Architecture, Block, BlockSize } from "@lopper/core";
-import { blockGraph, blockGraphKey, type Capture } from "@lopper/graphs";
+import { type Architecture, type Block, type BlockSize, sizeOf } from "@lopper/core";
+import {
+  blockGraph,
+  blockGraphKey,
+  blockInputGraph,
+  type Capture,
+  inputNorms,
+} from "@lopper/graphs";
 import type { GraphRuns } from "./graph_runs.ts";
 import type { AttentionMask, HiddenStates, KeyValues } from "./hidden_states.ts";
 import { type AttentionRun, TokenFeeds } from "./token_feeds.ts";
@@ -95,6 +101,27 @@ export class Blocks {
       present: kept ? presentOf(fetches, kept.total) : null,
       captured: capture && float32Data(fetches, CAPTURE_FETCH[capture]),
     };
+  }
+
+  /** What enters the first projections of a block, `[batch · length, hiddenSize]`. */
+  async input(number: number, input: HiddenStates): Promise<Float32Array> {
+    const { block, graph } = this.#blocks[number];
+    const { hiddenSize, norm } = this.#architecture;
+    const read = block.parallel ? input.base ?? input.data : input.data;
+    const run = await this.#runs.compiled(
+      JSON.stringify([graph, "input"]),
+      () => blockInputGraph(block, { hiddenSize, norm }),
+    );
+    const norms = inputNorms(block);
+    const fetches = await this.#runs.inTurn(() =>
+      run.run({
+        hidden: float32(read, [input.batch, input.length, hiddenSize]),
+        ...weightFeeds(
+          this.#weights.block(number, sizeOf(block)).filter(({ name }) => norms.includes(name)),
+        ),
+      })
+    );
+    return float32Data(fetches, "entering");
   }
 
   async #mixture(

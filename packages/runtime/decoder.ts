@@ -92,6 +92,14 @@ export class Decoder {
   }
 
   /**
+   * What enters the first projections of a block: what it reads, behind its norm where that is
+   * before it, `[batch · length, hiddenSize]`.
+   */
+  blockInput(number: number, input: HiddenStates): Promise<Float32Array> {
+    return this.#blocks.input(number, input);
+  }
+
+  /**
    * `runBlock` of a block that is there, capturing what enters its last projection.
    * @throws {TypeError} when the block is removed.
    */

@@ -72,6 +72,43 @@ engineTest("embedding costs nothing, and every block its tokens", "qwen3", async
   );
 });
 
+/** What a norm makes of rows, in double precision. */
+function normed(decoder: Decoder, number: number, rows: Float32Array) {
+  const { hiddenSize, norm: { kind, eps } } = decoder.architecture;
+  const weights = decoder.weights.block(number, sizeOf(decoder.blocks[number]));
+  const vector = (name: string, value: number) =>
+    weights.find((weight) => weight.name === name)?.data ??
+      new Float32Array(hiddenSize).fill(value);
+  const plus = kind.endsWith("1p") ? 1 : 0;
+  const [gain, bias] = [vector("norm", 1 - plus), vector("norm_bias", 0)];
+  return rows.map((_, i) => {
+    const at = i - i % hiddenSize;
+    const row = rows.subarray(at, at + hiddenSize);
+    const mean = kind.startsWith("layer") ? row.reduce((sum, x) => sum + x, 0) / hiddenSize : 0;
+    const squares = row.reduce((sum, x) => sum + (x - mean) ** 2, 0) / hiddenSize;
+    const scaled = (rows[i] - mean) / Math.sqrt(squares + eps);
+    return scaled * (gain[i % hiddenSize] + plus) + bias[i % hiddenSize];
+  });
+}
+
+for (const family of ["llama-mha", "gemma3", "olmo2", "starcoder2", "stablelm-parallel"]) {
+  engineTest(
+    `what enters a block is what its norm makes of what it reads: ${family}`,
+    family,
+    async (decoder) => {
+      const shape = denseShape(decoder.blocks);
+      let hidden = await decoder.embed(SEQUENCES);
+      for (const [number, { parallel, placement }] of decoder.blocks.entries()) {
+        const entering = await decoder.blockInput(number, hidden);
+        const read = parallel ? hidden.base ?? hidden.data : hidden.data;
+        const wanted = placement === "post" ? read : normed(decoder, number, read);
+        assert.ok(maxAbsDifference(entering, wanted) < 1e-4, `block ${number}`);
+        hidden = await decoder.runBlock(number, shape, hidden);
+      }
+    },
+  );
+}
+
 engineTest("a removed block costs nothing and changes nothing", "qwen3", async (decoder) => {
   const input = await decoder.embed(SEQUENCES);
   const none: Shape = decoder.blocks.map(() => null);

@@ -1,8 +1,11 @@
 import { UsageError } from "@lopper/core";
+import { CALIBRATION_TEXT } from "@lopper/demo-model";
 import { SourceWatch } from "@lopper/files";
 import { checkFormatOptions, EXPORT_OPTIONS } from "@lopper/exports";
+import { everySample } from "@lopper/importance";
 import type { OptionValues } from "@lopper/options";
 import { Command } from "commander";
+import { fileURLToPath } from "node:url";
 import { checkApart } from "../folder/apart.ts";
 import { ExportFolder } from "../exporting/export_folder.ts";
 import { exportInto } from "../exporting/export_into.ts";
@@ -14,6 +17,7 @@ import { type LocateModels, MODEL_HELP, modelLocator } from "../inputs/locate_mo
 import { openLocated } from "../inputs/open_model.ts";
 import { openReporter } from "../terminal/reporter.ts";
 import { checkUnchanged } from "../inputs/source_check.ts";
+import { readSamples } from "../inputs/text_files.ts";
 import { SAME_COMMAND, withWayOn } from "../terminal/way_on.ts";
 
 type Options = OptionValues<typeof EXPORT_OPTIONS>;
@@ -35,6 +39,7 @@ export function exportCommand(
         "  lopper export ./pruned --to safetensors --layout deci --out ./pruned-vllm\n" +
         "  lopper export ./pruned --to onnx --dtype fp16 --out ./pruned-web\n" +
         "  lopper export ./pruned --to gguf --quantize q8_0 --out ./pruned-gguf\n" +
+        "  lopper export ./pruned --to gguf --quantize q4_0 --rounding gptq --out ./pruned-q4\n" +
         "  lopper export HuggingFaceTB/SmolLM2-135M --to onnx --out ./smol-onnx\n",
     )
     .action((path: string, options: Options) => run(path, options, { interruption, locate }));
@@ -49,11 +54,14 @@ async function run(
   options: Options,
   { interruption, locate }: { interruption: Interruption; locate: LocateModels },
 ) {
-  const { to, out, verify, backend, threads, keepQuantised, imatrix } = options;
+  const { to, out, verify, backend, threads, keepQuantised, imatrix, rounding } = options;
   checkFormatOptions(to, options, "--to");
   const ofGguf = keepQuantised !== undefined ? "keep-quantised" : imatrix && "imatrix";
   if (ofGguf && to !== "gguf") {
     throw new UsageError(`--${ofGguf} goes with --to gguf, and it is --to ${to}`);
+  }
+  if (options.calibration !== undefined && rounding !== "gptq") {
+    throw new UsageError("--calibration goes with --rounding gptq, which alone learns from a text");
   }
   using reporter = openReporter(options.json);
   const watch = new SourceWatch();
@@ -73,9 +81,13 @@ async function run(
       ...{ title: located.title, to },
       options: { ...options, ...(quantised && { quantised }), ...(importance && { importance }) },
     };
+    const engine = { backend, threads };
     const record = await exportInto(model, task, {
       ...{ folder, reporter },
-      engine: verify === "logits" ? { backend, threads } : null,
+      engine: verify === "logits" ? engine : null,
+      calibration: rounding === "gptq"
+        ? { ...await calibrationText(options.calibration, (note) => reporter.note(note)), engine }
+        : null,
       signal: interruption.saying("stopped; nothing is written"),
       checkSource: (digest) => checkUnchanged(watch, located, digest),
     });
@@ -84,4 +96,10 @@ async function run(
   } catch (error) {
     throw withWayOn(error, SAME_COMMAND);
   }
+}
+
+/** The samples of a text to round by; the embedded one unless said. */
+async function calibrationText(path: string | undefined, onNote: (line: string) => void) {
+  const name = path ?? fileURLToPath(CALIBRATION_TEXT);
+  return { name, samples: everySample(await readSamples(name, onNote)) };
 }

@@ -10,15 +10,17 @@ import {
   writeGguf,
   writeImportanceMatrix,
 } from "@lopper/formats";
-import { copyTerms, GgufFolder, type Model } from "@lopper/models";
+import { type CalibrationSet, tokenCount } from "@lopper/importance";
+import { copyTerms, GgufFolder, type Model, type Weight } from "@lopper/models";
 import { GGUF_QUANTIZATIONS, type GgufPrecision, type WrittenExport } from "../export.ts";
+import { BlockRounder, type Learnt } from "../rounding/block_rounder.ts";
 import { architectureOf } from "./architecture.ts";
 import { cutImportance, type ImportanceSource } from "./importance.ts";
 import { keptQuantised, type KeptTensor, type QuantisedSource } from "./kept_quantised.ts";
 import { ggufLayers, withAttention } from "./layers.ts";
 import { modelEntries } from "./metadata.ts";
 import { readerNotes } from "./notes.ts";
-import { shorterBlocks } from "./tensor_type.ts";
+import { gridOf, shorterBlocks } from "./tensor_type.ts";
 import { ggufTensors } from "./tensors.ts";
 import { tokenizerMetadata } from "./tokenizer.ts";
 
@@ -29,6 +31,8 @@ export interface GgufExportOptions {
   readonly precision?: GgufPrecision;
   /** Matrices that still are what they are there are copied, without quantising them again. */
   readonly quantised?: QuantisedSource;
+  /** What matrices are rounded by; each value to the nearest without it. */
+  readonly learnt?: Learnt;
   /** What is left of it is written beside the file, with `.imatrix` behind the title. */
   readonly importance?: ImportanceSource;
 }
@@ -53,14 +57,18 @@ export interface WrittenGguf extends WrittenExport {
 export async function exportGguf(
   model: Model,
   open: OpenSink,
-  { title, quantised: source, importance, precision = source ? "q8_0" : "fp16" }: GgufExportOptions,
+  { title, quantised: source, importance, learnt, precision = source ? "q8_0" : "fp16" }:
+    GgufExportOptions,
 ): Promise<WrittenGguf> {
   const type = TYPES[precision];
   const found = ggufLayers(model.architecture.blocks);
   const arch = architectureOf(model, found);
   const layers = arch.sparse ? found : withAttention(found);
   const kept = source ? await keptQuantised(model, arch, source) : new Map<string, KeptTensor>();
-  const tensors = ggufTensors(model, arch, layers, { type, kept });
+  const typeOf = (weight: Weight) => gridOf(weight, model, type);
+  await using rounder = learnt ? new BlockRounder({ ...learnt, model, typeOf }) : null;
+  const rounded = rounder ? (weight: Weight) => rounder.bytesOf(weight) : undefined;
+  const tensors = ggufTensors(model, arch, layers, { type, kept, rounded });
   const cut = importance && cutImportance(model, arch, { layers, tensors }, importance);
   const tokenizer = await tokenizerMetadata(model);
   const entries = [
@@ -80,6 +88,7 @@ export async function exportGguf(
     ...readerNotes(arch, model.architecture),
     ...cut?.notes ?? [],
     ...otherTypesNote(type, tensors),
+    ...(rounder ? [roundedNote(rounder, learnt!.text)] : []),
     ...(source ? [keptNote(model, kept, tensors)] : []),
   ];
   return {
@@ -115,6 +124,14 @@ function otherTypesNote(
     } matrices are ${other}, since ${type} needs rows of whole blocks of ` +
     `${TENSOR_TYPES[type].values}`,
   ];
+}
+
+/** How many matrices were rounded with errors passed on, and by what. */
+function roundedNote({ roundedCount, nearestCount }: BlockRounder, text: CalibrationSet): string {
+  const others = nearestCount > 0 ? `, ${nearestCount} of experts to the nearest` : "";
+  return `${roundedCount} matrices were rounded by GPTQ on ${
+    tokenCount(text)
+  } tokens of text${others}`;
 }
 
 /** What was copied, and what was not. */

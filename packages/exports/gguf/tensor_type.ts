@@ -1,5 +1,5 @@
-import { TENSOR_TYPES, type TensorTypeName } from "@lopper/formats";
-import type { Weight, WeightRole } from "@lopper/models";
+import { BLOCK_GRIDS, type GridName, TENSOR_TYPES, type TensorTypeName } from "@lopper/formats";
+import type { Model, Weight, WeightRole } from "@lopper/models";
 
 /** Where rows are not whole super-blocks (llama.cpp, llama-quant.cpp). */
 const SHORTER_BLOCKS: Readonly<Partial<Record<TensorTypeName, TensorTypeName>>> = {
@@ -33,6 +33,13 @@ export function typeOfMatrix(
   if (type === "F32" || type === "F16") return type;
   const makesLogits = role.part === "lmHead" || (tied && role.part === "embedding");
   return typeOfRows(makesLogits && type !== "Q8_0" ? "Q6_K" : type, tensor.shape.at(-1)!);
+}
+
+/** The quantised type of a matrix in a layer where others have `type`; null where it has none. */
+export function gridOf(weight: Weight, { architecture }: Model, type: TensorTypeName) {
+  if (!("layer" in weight.role)) return null;
+  const own = typeOfMatrix(weight, architecture.tiedEmbeddings, type);
+  return Object.hasOwn(BLOCK_GRIDS, own) ? own as GridName : null;
 }
 
 /** Routers, biases of experts, learned positions (llama.cpp, conversion/base.py). */

@@ -36,6 +36,8 @@ export interface MatrixTypes {
   readonly type: TensorTypeName;
   /** Those that are copied as they are, by the names of weights. */
   readonly kept: ReadonlyMap<string, KeptTensor>;
+  /** The blocks of a matrix that is not rounded to the nearest; null where it is. */
+  readonly rounded?: (weight: Weight) => Promise<Uint8Array | null>;
 }
 
 /**
@@ -47,7 +49,7 @@ export function ggufTensors(
   model: Model,
   arch: GgufArchitecture,
   layers: readonly GgufLayer[],
-  { type, kept }: MatrixTypes,
+  { type, kept, rounded }: MatrixTypes,
 ): readonly GgufTensorEntry[] {
   const { architecture, weights, store } = model;
   const outer = (part: string) => weights.filter(({ role }) => role.part === part);
@@ -55,7 +57,8 @@ export function ggufTensors(
     packed(found, arch, layer, (weight) => {
       const unit = architecture.scaling?.unitHead && weight.role.part === "lmHead";
       const from = unit ? { ...model, store: unitRowsStore(store, weight.tensor) } : model;
-      const entry = weightTensor(from, weight, layer, arch, type);
+      const matrices = { type, rounded };
+      const entry = weightTensor(from, weight, layer, arch, matrices);
       return { ...entry, ...kept.get(weight.tensor.name) };
     });
   const block = ({ layer, kind }: Block) =>
@@ -86,7 +89,7 @@ function weightTensor(
   weight: Weight,
   layer: number,
   arch: GgufArchitecture,
-  matrices: TensorTypeName,
+  { type: matrices, rounded }: Omit<MatrixTypes, "kept">,
 ): GgufTensorEntry {
   const { role, tensor } = weight;
   const name = packedName(arch, role, layer) ?? ggufTensorName(arch, role, layer);
@@ -109,7 +112,7 @@ function weightTensor(
     const values = await store.readFloat32(tensor.name);
     const grid = type as GridName;
     checkHalfRange(tensor, values, grid);
-    return encodeBlocks(BLOCK_GRIDS[grid], values);
+    return await rounded?.(weight) ?? encodeBlocks(BLOCK_GRIDS[grid], values);
   };
   return { name, type, shape, data };
 }
