@@ -68,8 +68,7 @@ async function reference(
   const n = gram.rows;
   gram.add(Dense.eye(n).mul(0.01 * gram.trace() / n));
   const described = decoder.blocks[block];
-  const { data } = decoder.weights.block(block, shape[block]!)
-    .find(({ name }) => name === (described.attention ? "o" : "down"))!;
+  const { data } = await decoder.weights.output(block, shape[block]!);
   const heads = described.attention && headsOf(described);
   const width = heads ? heads.headDim * heads.queryHeads / heads.kvHeads : 1;
   const steps = plainElimination(gram, rowsOf(data, n), width);

@@ -9,23 +9,25 @@ import type { SeenActivations } from "./seen_activations.ts";
  * keeps: what is cut off already stays where it is, behind them. A unit counts what its inner
  * channels are worth together; equal ones keep the order of before.
  */
-export function rankByActivations(
+export async function rankByActivations(
   decoder: Decoder,
   shape: Shape,
   dimension: string,
   rule: ActivationRule,
   { energy }: Pick<SeenActivations, "energy">,
-): RankedUnits {
-  return lyingUnits(decoder, dimension).map((units, block) => {
+): Promise<RankedUnits> {
+  const ranked = [...lyingUnits(decoder, dimension)];
+  for (const [block, units] of ranked.entries()) {
     const size = shape[block];
     const meanSquares = energy.get(block);
-    if (!units || !size || !meanSquares) return units;
-    const { name, axes: [, axis] } = outputProjection(decoder.blocks[block]);
-    if (axis.dimension !== dimension) return units;
-    const columns = decoder.weights.block(block, size)
-      .find((weight) => weight.name === name)!.data;
-    return inPlaces(units, descending(sums(rule.worth({ meanSquares, columns }), axis.width)));
-  });
+    if (!units || !size || !meanSquares) continue;
+    const { axes: [, axis] } = outputProjection(decoder.blocks[block]);
+    if (axis.dimension !== dimension) continue;
+    const { data: columns } = await decoder.weights.output(block, size);
+    const worth = sums(rule.worth({ meanSquares, columns }), axis.width);
+    ranked[block] = inPlaces(units, descending(worth));
+  }
+  return ranked;
 }
 
 /** The sum of every `width` values. */

@@ -71,7 +71,7 @@ export async function rankByMoments(
       const gram = await momentsOf(decoder, shape, block, hiddenStates, products);
       const places = await rule.places(products, {
         gram,
-        ...columnsOf(decoder, shape, block),
+        ...await columnsOf(decoder, shape, block),
         onProgress,
       });
       if (!places) throw noFit(rule, decoder.blocks[block].id);
@@ -87,10 +87,13 @@ export async function rankByMoments(
  * The output projection of a block, transposed, and how many of its rows are one unit; good until
  * the decoder runs.
  */
-function columnsOf({ architecture, blocks, weights }: Decoder, shape: Shape, block: number) {
-  const { name, axes: [, { width }] } = outputProjection(blocks[block]);
-  const { rows, data } = weights.block(block, shape[block]!)
-    .find((weight) => weight.name === name)!;
+async function columnsOf(
+  { architecture, blocks, weights }: Decoder,
+  shape: Shape,
+  block: number,
+) {
+  const { axes: [, { width }] } = outputProjection(blocks[block]);
+  const { rows, data } = await weights.output(block, shape[block]!);
   return { width, columns: matrix(rows, architecture.hiddenSize, data) };
 }
 

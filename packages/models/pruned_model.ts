@@ -20,13 +20,17 @@ import {
 import type { Model, Weight } from "./model.ts";
 import { writeCheckpoint, type WrittenCheckpoint } from "./write_checkpoint.ts";
 
-/**
- * The columns that a block's output projection keeps with new values, transposed: `[kept, out]`,
- * ascending; of a mixture, what the outputs of the experts that it keeps are multiplied with. Null
- * where they stay as they are in the checkpoint.
- * @param block its number.
- */
-export type Refit = (block: number) => Float32Array | null;
+/** New values for blocks, by their numbers. */
+export interface Refit {
+  /** Whether a block has some; else it stays as it is in the checkpoint. */
+  has(block: number): boolean;
+  /**
+   * The columns that a block's output projection keeps, transposed: `[kept, out]`, ascending; of a
+   * mixture, what the outputs of the experts that it keeps are multiplied with. Good until the next
+   * call.
+   */
+  valuesOf(block: number): Promise<Float32Array>;
+}
 
 export interface WrittenModel extends WrittenCheckpoint {
   /** Bytes of weights, headers not counted. */
@@ -88,17 +92,17 @@ function prunedTensor(
   if (!axis) return whole;
 
   const indices = unitIndices(axis, units[axis.dimension]);
-  const refitted = axis.at === 1 ? refit?.(block) : null;
-  if (refitted) {
+  const refitted = refit?.has(block) ? refit : null;
+  if (refitted && axis.at === 1) {
     const [rows] = tensor.shape;
     return {
       ...whole,
       shape: [rows, indices.length],
-      data: () => Promise.resolve(encodeTransposed(tensor, refitted, rows)),
+      data: async () => encodeTransposed(tensor, await refitted.valuesOf(block), rows),
     };
   }
-  const scales = isExpertOutput(weight) ? refit?.(block) : null;
-  if (!scales && indices.length === tensor.shape[axis.at]) return whole;
+  const isScaled = refitted && isExpertOutput(weight);
+  if (!isScaled && indices.length === tensor.shape[axis.at]) return whole;
   const elementBytes = DTYPE_BYTES[tensor.dtype];
   const [rows, columns = 1] = tensor.shape;
   if (axis.at === 0) {
@@ -108,7 +112,7 @@ function prunedTensor(
       shape: [indices.length, ...tensor.shape.slice(1)],
       data: async () => {
         const kept = await readRows(model, tensor, indices, rowBytes);
-        return scales ? scaledRows(tensor, kept, scales) : kept;
+        return isScaled ? scaledRows(tensor, kept, await refitted.valuesOf(block)) : kept;
       },
     };
   }

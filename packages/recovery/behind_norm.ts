@@ -30,7 +30,7 @@ export async function behindNorm(
   { block, captured, added }: NormedOutput,
 ): Promise<FitBatch> {
   const { norm } = decoder.architecture;
-  const { gain, rows, bias } = projectionOf(decoder, shape, block);
+  const { gain, rows, bias } = await projectionOf(decoder, shape, block);
   const { data: y, columns } = await products.product(captured, rows);
   const scaled = matrix(captured.rows, captured.columns, captured.data.slice());
   const missing = matrix(captured.rows, columns);
@@ -55,12 +55,11 @@ export async function behindNorm(
 }
 
 /** The weights of a block as they are now; good until the decoder runs. */
-function projectionOf(decoder: Decoder, shape: Shape, number: number) {
+async function projectionOf(decoder: Decoder, shape: Shape, number: number) {
   const block = decoder.blocks[number];
   const { name } = outputProjection(block);
-  const weights = new Map(
-    decoder.weights.block(number, shape[number]!).map((weight) => [weight.name, weight]),
-  );
+  const found = await decoder.weights.block(number, shape[number]!);
+  const weights = new Map(found.map((weight) => [weight.name, weight]));
   const { data, rows } = weights.get(name)!;
   return {
     gain: weights.get(block.placement === "both" ? "post_norm" : "norm")!.data,

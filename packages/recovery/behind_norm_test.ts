@@ -72,11 +72,9 @@ for (const block of [0, 1]) {
         const before = await distance();
         const batches = fitBatches(products, decoder, narrow, pair);
         const moments = await momentsOf(products, batches);
-        const projection = block === 0 ? "o" : "down";
-        const { data } = decoder.weights.block(block, narrow[block]!)
-          .find(({ name }) => name === projection)!;
+        const { data } = await decoder.weights.output(block, narrow[block]!);
         const fit = await fitOf(products, moments, { rows: data.slice(), dtype: "F32" }, 0.01);
-        decoder.weights.replaceOutput(block, narrow[block]!, fit!.rows);
+        await decoder.weights.replaceOutput(block, narrow[block]!, fit!.rows);
         const after = await distance();
         assert.ok(before > 1 && after < 0.8 * before, `${before} before, ${after} after`);
       }),
@@ -92,7 +90,7 @@ Deno.test({
       const whole = denseShape(decoder.blocks);
       const pair = await passes(decoder, 1);
       for await (const { missing, captured } of fitBatches(products, decoder, whole, pair)) {
-        const { data } = decoder.weights.block(1, whole[1]!).find(({ name }) => name === "down")!;
+        const { data } = await decoder.weights.output(1, whole[1]!);
         const rows = matrix(captured.columns, missing.columns, data.slice());
         const written = await products.product(captured, rows);
         for (let t = 0; t < written.rows; t++) {

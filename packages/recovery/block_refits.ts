@@ -62,7 +62,7 @@ export class BlockRefits {
       calibration: twice(await begin(decoder, learnt)),
       validation: twice(await begin(decoder, chosenOn)),
     };
-    return new BlockRefits(model, products, losses, passes, exchange(model, from));
+    return new BlockRefits(model, products, losses, passes, await exchange(model, from));
   }
 
   async denseTo(end: number) {
@@ -82,7 +82,7 @@ export class BlockRefits {
   async again(block: number, lambda: number) {
     const fitted = this.#fitted(block);
     const [fit] = await fitted.fits(this.#passes.calibration, [lambda]);
-    fitted.put(fit.rows);
+    await fitted.put(fit.rows);
   }
 
   /**
@@ -97,10 +97,10 @@ export class BlockRefits {
     const best = await fitted.best(fits, this.#passes.validation);
     if (!best) return null;
     const before = known ?? await this.#loss();
-    const old = fitted.put(best.rows);
+    const old = await fitted.put(best.rows);
     const after = await this.#loss();
     const kept = mean(after) < mean(before);
-    if (!kept) fitted.put(old);
+    if (!kept) await fitted.put(old);
     return { lambda: best.lambda, before, after, kept };
   }
 

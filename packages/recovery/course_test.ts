@@ -85,14 +85,10 @@ async function course(
   const events: RecoveryEvent[] = [];
   let event = await generator.next();
   for (; !event.done; event = await generator.next()) events.push(event.value);
-  const weights = new Map(
-    shape.flatMap((size, block) => {
-      if (!size) return [];
-      const output = decoder.weights.block(block, size)
-        .find(({ name }) => name === "o" || name === "down")!;
-      return [[block, output.data.slice()] as const];
-    }),
-  );
+  const weights = new Map<number, Float32Array>();
+  for (const [block, size] of shape.entries()) {
+    if (size) weights.set(block, (await decoder.weights.output(block, size)).data.slice());
+  }
   const outcome: Outcome = { events, result: event.value, weights, shape, decoder };
   await decoder.dispose();
   await backend[Symbol.asyncDispose]();

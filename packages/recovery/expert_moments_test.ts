@@ -69,7 +69,7 @@ Deno.test("expert scales: where experts go that no token went to, those that sta
       assert.ok(Math.abs(scale - LEFT / EXPERTS) < 1e-3, `${scale}`);
     }
     assert.deepEqual([...fit.rows.subarray(routed)], [1, 1], "what no token went to stays");
-    fitted.put(fit.rows);
+    await fitted.put(fit.rows);
     const after = await decoder.runBlock(0, PRUNED, INPUT);
     const left = squares(pair.dense.hiddenStates[0].data, after.data);
     assert.ok(left < 1e-5 * lost, `${left} of ${lost}`);
@@ -84,14 +84,14 @@ Deno.test("expert scales: the error that moments say is that of the scaled mixtu
     const fits = await fitted.fits(pair, [1e-6, 0.1, 1]);
     const errors: number[] = [];
     for (const { rows, change } of fits) {
-      const old = fitted.put(rows);
+      const old = await fitted.put(rows);
       const { data } = await decoder.runBlock(0, PRUNED, INPUT);
       // What is added is multiplied.
       const found = squares(pair.dense.hiddenStates[0].data, data) / 0.5 ** 2;
       const said = errorOf(moments, change.data);
       assert.ok(Math.abs(found - said) < 1e-3 * moments.missing, `${said}, and is ${found}`);
       errors.push(said);
-      fitted.put(old);
+      await fitted.put(old);
     }
     assert.ok(errors[0] < errors[1] && errors[1] < errors[2] && errors[2] < moments.missing);
     assert.equal(await fitted.best(fits.toReversed(), pair), fits[0]);

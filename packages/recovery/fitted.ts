@@ -1,5 +1,5 @@
 import type { Products } from "@lopper/algebra";
-import { type Block, hasOutputProjection, outputProjection } from "@lopper/core";
+import { type Block, hasOutputProjection } from "@lopper/core";
 import { errorOf, expertMoments } from "./expert_moments.ts";
 import { fitBatches, momentsOf } from "./moments.ts";
 import type { PassPair } from "./pass.ts";
@@ -13,7 +13,7 @@ export interface Fitted {
   /** The one with the smallest error on another text; null where none is smaller than without. */
   best(fits: readonly Fit[], text: PassPair): Promise<Fit | null>;
   /** Puts values in the place of others, which it returns. */
-  put(values: Float32Array): Float32Array;
+  put(values: Float32Array): Promise<Float32Array>;
 }
 
 /**
@@ -35,18 +35,18 @@ export function fittedOf(model: RefitModel, products: Products, block: number): 
 function projectionOf(model: RefitModel, products: Products, block: number): Fitted {
   const { decoder, shape, dtypeOf } = model;
   /** As it is now; good until the decoder runs. */
-  const current = (): Projection => {
-    const described = decoder.blocks[block];
-    const projection = outputProjection(described).name;
-    const { data } = decoder.weights.block(block, shape[block]!)
-      .find(({ name }) => name === projection)!;
-    return { rows: data, dtype: dtypeOf(described) };
+  const current = async (): Promise<Projection> => {
+    const { data } = await decoder.weights.output(block, shape[block]!);
+    return { rows: data, dtype: dtypeOf(decoder.blocks[block]) };
   };
   const batches = (text: PassPair) => fitBatches(products, decoder, shape, text);
   return {
     async fits(text, lambdas) {
       const moments = await momentsOf(products, batches(text));
-      return await fitsOf(lambdas, (lambda) => fitOf(products, moments, current(), lambda));
+      return await fitsOf(
+        lambdas,
+        async (lambda) => await fitOf(products, moments, await current(), lambda),
+      );
     },
     best: (fits, text) => bestFit(products, fits, batches(text)),
     put: (rows) => decoder.weights.replaceOutput(block, shape[block]!, rows),
@@ -81,7 +81,7 @@ function scalesOf(
       const least = Math.min(...errors);
       return least < moments.missing ? fits[errors.indexOf(least)] : null;
     },
-    put: (scales) => decoder.weights.replaceExpertScales(block, size, scales),
+    put: (scales) => Promise.try(() => decoder.weights.replaceExpertScales(block, size, scales)),
   };
 }
 

@@ -1,12 +1,5 @@
 import { GramSum, type Matrix, matrix, partOf, type Products, rowsOf } from "@lopper/algebra";
-import {
-  denseShape,
-  hasOutputProjection,
-  innerWidth,
-  outputProjection,
-  type Shape,
-  sizeOf,
-} from "@lopper/core";
+import { type BlockSize, denseShape, hasOutputProjection, innerWidth, sizeOf } from "@lopper/core";
 import type { HiddenStates } from "@lopper/runtime";
 import type { Moments } from "./moments.ts";
 import { advance, type BatchedText, begin, type Pass } from "./pass.ts";
@@ -93,11 +86,9 @@ async function localMoments(
   gram: Matrix,
 ): Promise<{ readonly moments: Moments; readonly rows: Float32Array }> {
   const { blocks, weights, architecture: { hiddenSize } } = decoder;
-  const { name } = outputProjection(blocks[block]);
-  const projection = (size: NonNullable<Shape[number]>) =>
-    weights.block(block, size).find((weight) => weight.name === name)!.data.slice();
-  const rows = projection(shape[block]!);
-  const whole = projection(denseShape(blocks)[block]!);
+  const projection = async (size: BlockSize) => (await weights.output(block, size)).data.slice();
+  const rows = await projection(shape[block]!);
+  const whole = await projection(sizeOf(blocks[block]));
   const [stay, all] = [rows.length / hiddenSize, whole.length / hiddenSize];
   const between = partOf(gram, [stay, all], [0, stay]);
   const gone = rowsOf(matrix(all, hiddenSize, whole), stay, all);

@@ -1,6 +1,6 @@
 import { Products } from "@lopper/algebra";
 import { openBackend } from "@lopper/backends";
-import { denseShape, outputProjection } from "@lopper/core";
+import { denseShape } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
 import { toFloat32 } from "@lopper/formats";
 import { openModel } from "@lopper/models";
@@ -43,11 +43,9 @@ async function narrowed() {
 Deno.test("local fits: what stays writes what the whole block wrote on dense inputs, by ridge regression", async () => {
   const { refitted, products, text, sequences, whole } = await narrowed();
   const { decoder, shape } = refitted;
-  const weightsOf = (block: number, size = shape[block]!) => {
-    const { name } = outputProjection(decoder.blocks[block]);
-    return decoder.weights.block(block, size).find((weight) => weight.name === name)!.data.slice();
-  };
-  const before = [0, 1].map((block) => weightsOf(block));
+  const weightsOf = async (block: number, size = shape[block]!) =>
+    (await decoder.weights.output(block, size)).data.slice();
+  const before = [await weightsOf(0), await weightsOf(1)];
   const heard: number[] = [];
   const fits = await localFits(refitted, products, text, LAMBDAS, (block) => heard.push(block));
   assert.deepEqual([...fits.keys()], LAMBDAS);
@@ -60,7 +58,7 @@ Deno.test("local fits: what stays writes what the whole block wrote on dense inp
   for (const block of [0, 1]) {
     const run = await decoder.captureBlock(block, whole, hidden, "values");
     const x = rows(run.captured, run.captured.length / (12 * LENGTH));
-    const w = rows(weightsOf(block, whole[block]!), hiddenSize);
+    const w = rows(await weightsOf(block, whole[block]!), hiddenSize);
     const stay = before[block].length / hiddenSize;
     assert.ok(stay < w.rows);
     const kept = x.subMatrix(0, x.rows - 1, 0, stay - 1);
@@ -77,12 +75,14 @@ Deno.test("local fits: what stays writes what the whole block wrote on dense inp
     hidden = run.hidden;
   }
   for (const by of fits.values()) assert.deepEqual([...by.keys()], [0, 1]);
-  for (const block of [0, 1]) assert.deepEqual(weightsOf(block), before[block], "as they were");
+  for (const block of [0, 1]) {
+    assert.deepEqual(await weightsOf(block), before[block], "as they were");
+  }
 
-  const old = exchange(refitted, fits.get(1)!);
+  const old = await exchange(refitted, fits.get(1)!);
   assert.notDeepEqual(weightsOf(1), before[1]);
-  exchange(refitted, old);
-  for (const block of [0, 1]) assert.deepEqual(weightsOf(block), before[block], "put back");
+  await exchange(refitted, old);
+  for (const block of [0, 1]) assert.deepEqual(await weightsOf(block), before[block], "put back");
   await products.dispose();
   await decoder.dispose();
 });

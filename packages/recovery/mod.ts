@@ -1,4 +1,5 @@
 export { REFIT_TOKENS, refitBytes, type RefitTokens, refitTokens, refitWork } from "./budget.ts";
 export { type RecoveryResult, refitAll } from "./refit_all.ts";
+export { refitOf } from "./refit_of.ts";
 export { whyNotRefitted } from "./solvable.ts";
 export type { RefitWay } from "./refit_task.ts";

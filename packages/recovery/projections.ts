@@ -27,11 +27,17 @@ export function stored(dtype: FloatDType, rows: Float32Array): StoredRows {
 }
 
 /** Puts projections into the decoder's weights. @returns those in whose place they are now. */
-export function exchange({ decoder, shape, dtypeOf }: RefitModel, by: Projections): Projections {
-  return new Map([...by].map(([block, { dtype, bytes }]) => {
-    const old = decoder.weights.replaceOutput(block, shape[block]!, toFloat32(dtype, bytes));
-    return [block, stored(dtypeOf(decoder.blocks[block]), old)];
-  }));
+export async function exchange(
+  { decoder, shape, dtypeOf }: RefitModel,
+  by: Projections,
+): Promise<Projections> {
+  const before = new Map<number, StoredRows>();
+  for (const [block, { dtype, bytes }] of by) {
+    const rows = toFloat32(dtype, bytes);
+    const old = await decoder.weights.replaceOutput(block, shape[block]!, rows);
+    before.set(block, stored(dtypeOf(decoder.blocks[block]), old));
+  }
+  return before;
 }
 
 /** What is done with projections in the decoder's weights, which are afterwards as they were. */
@@ -40,10 +46,10 @@ export async function during<T>(
   by: Projections,
   run: () => Promise<T>,
 ): Promise<T> {
-  const old = exchange(model, by);
+  const old = await exchange(model, by);
   try {
     return await run();
   } finally {
-    exchange(model, old);
+    await exchange(model, old);
   }
 }

@@ -52,12 +52,14 @@ export async function* refitAll(
     const fits = run.way === "auto" ? NONE : yield* refitLocally(model, products, texts, run);
     const local = fits.size > 0 && (yield* tests.local(fits)) ? fits : NONE;
     if (run.way === "local") {
-      exchange(model, local);
+      await exchange(model, local);
       return { refitted: [...local.keys()], tried: fits.size, helped: fits.size, tests: tests.all };
     }
     const { refitted, tried } = yield* refitBlocks(model, texts, run, { products, from: local });
     const stays = refitted.length > 0 && (yield* tests.stream());
-    if (!stays) exchange(model, new Map([...local].filter(([block]) => refitted.includes(block))));
+    if (!stays) {
+      await exchange(model, new Map([...local].filter(([block]) => refitted.includes(block))));
+    }
     const helped = new Set([...fits.keys(), ...refitted]);
     return {
       refitted: [...new Set([...local.keys(), ...(stays ? refitted : [])])].sort((a, b) => a - b),

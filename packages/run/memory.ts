@@ -1,24 +1,28 @@
 import type { BackendDescription } from "@lopper/backends";
 import {
-  type Architecture,
+  type Block,
   formatBytes,
+  hasOutputProjection,
   InsufficientMemoryError,
+  outputProjection,
   parametersOfBlock,
-  resizedBlocks,
   sizeOf,
 } from "@lopper/core";
 import { keptBytes, PREDICTION_BYTES, rankByMomentsBytes } from "@lopper/importance";
 import type { Model } from "@lopper/models";
 import { refitBytes, refitTokens, type RefitWay } from "@lopper/recovery";
+import { activationBytes, type WeightMemory, weightMemory } from "@lopper/runtime";
 import {
-  activationBytes,
-  sharedEngineBytes,
-  type WeightMemory,
-  weightMemory,
-} from "@lopper/runtime";
+  type BlocksIn,
+  engineCopies,
+  type MemoryOf,
+  type MemoryPart,
+  partsOfRun,
+  sumOf,
+  tooLittle,
+  withBlocks,
+} from "./memory_parts.ts";
 
-/** What the process, the engine and its compiled graphs take before there is a model. */
-const PROCESS_BYTES = 250e6;
 /** Block inputs of the base plan, of the favoured candidate and of the one being scored. */
 const COPIES = 3;
 
@@ -28,6 +32,8 @@ export interface WeightRoom {
   readonly expandedBytes: number;
   /** For experts as the file has them; others are read whenever tokens go to them. */
   readonly expertBytes: number;
+  /** For other weights of blocks as the file has them; others are read whenever a block runs. */
+  readonly blockBytes: number;
 }
 
 /** How a run shares out its memory. */
@@ -38,9 +44,7 @@ export interface MemoryPlan extends WeightRoom {
   readonly cacheBytes: number;
 }
 
-export interface MemoryNeeds {
-  readonly architecture: Architecture;
-  readonly weights: WeightMemory;
+export interface MemoryNeeds extends MemoryOf {
   /** Tokens of a sequence. */
   readonly length: number;
   /** Tokens of the larger set of samples. */
@@ -49,7 +53,6 @@ export interface MemoryNeeds {
   readonly batchTokens: number;
   /** Whether batches need to have so many, since decisions were made with them. */
   readonly fixed: boolean;
-  readonly backend: BackendDescription;
   /** How what stays is refitted at the end; null or left out where it is not. */
   readonly recovers?: RefitWay | null;
   /** Whether candidates are scored against what the dense model says of the samples. */
@@ -61,12 +64,17 @@ export interface MemoryNeeds {
 /**
  * Shares out a budget of bytes. What must be there comes first: the weights as they are, one block
  * in float32, the engine's own tensors, and the block inputs of one batch. What is left goes to
- * weights in float32 and to block inputs that save running the base plan again.
+ * weights in float32 and to block inputs that save running the base plan again. Where weights leave
+ * no room for that, blocks stay in the file, and those that the rest has room for in memory.
  * @throws {InsufficientMemoryError} with the figures, when the least does not fit.
  */
 export function planMemory(needs: MemoryNeeds, budget: number): MemoryPlan {
-  const { architecture, weights, length, backend } = needs;
   checkEngine(needs);
+  return withBlocks((blocks) => planOf(needs, blocks, budget));
+}
+
+function planOf(needs: MemoryNeeds, blocks: BlocksIn, budget: number): MemoryPlan {
+  const { architecture, weights, length } = needs;
   const most = Math.max(1, Math.floor(needs.batchTokens / length)) * length;
   for (
     let batchTokens = most;;
@@ -74,7 +82,7 @@ export function planMemory(needs: MemoryNeeds, budget: number): MemoryPlan {
   ) {
     const inputs = keptBytes(architecture, length, batchTokens);
     const parts: readonly MemoryPart[] = [
-      ...partsOfRun(architecture, weights, backend, { tokens: batchTokens, length }),
+      ...partsOfRun(needs, blocks, { tokens: batchTokens, length }),
       ...(needs.predicts ? [predictionsOf(needs)] : []),
       [`the inputs of all blocks for ${batchTokens} tokens`, inputs],
     ];
@@ -95,17 +103,19 @@ export function planMemory(needs: MemoryNeeds, budget: number): MemoryPlan {
       apart("the ranking", ["its equations and hidden states", bytes], "--ranking energy");
     }
     if (needs.recovers) {
-      const bytes = refitBytes(architecture, batchTokens, needs.recovers);
+      const bytes = refitBytes(architecture, batchTokens, needs.recovers) +
+        (blocks === "file" ? outputBytes(needs) : 0);
       apart(
         "recovery",
-        ["the equations and hidden states of recovery", bytes],
+        ["the equations, projections and hidden states of recovery", bytes],
         needs.recovers === "both" ? "--recover auto or none" : "--recover none",
       );
     }
-    // An expert that is not there is read again and again, so they come first.
-    const expertBytes = Math.min(weights.experts, budget - least, room);
-    room -= expertBytes;
-    const left = budget - least - expertBytes;
+    // What is not there is read again and again, so it comes first.
+    const { blockBytes, expertBytes } = heldBytes(weights, blocks, Math.min(budget - least, room));
+    const held = expertBytes + (blocks === "file" ? blockBytes : 0);
+    room -= held;
+    const left = budget - least - held;
     // Room for candidates' block inputs saves more than weights that need no expanding, and both
     // more than a second batch.
     const batches = Math.ceil(needs.tokens / batchTokens);
@@ -114,75 +124,24 @@ export function planMemory(needs: MemoryNeeds, budget: number): MemoryPlan {
     const expandedBytes = Math.min(weights.expanded, 2 * Math.min(left - oneBatch, room));
     const rest = left - oneBatch - expandedBytes / 2;
     const cacheBytes = inputs + oneBatch + Math.min(rest, (batches - 1) * COPIES * inputs);
-    return { batchTokens, cacheBytes, expandedBytes, expertBytes };
+    return { batchTokens, cacheBytes, expandedBytes, expertBytes, blockBytes };
   }
 }
 
-/** What takes memory, and how many bytes. */
-export type MemoryPart = readonly [what: string, bytes: number];
+/** What of the file finds place in `room` bytes, where blocks have none otherwise. */
+function heldBytes(
+  weights: WeightMemory,
+  blocks: BlocksIn,
+  room: number,
+): Pick<WeightRoom, "blockBytes" | "expertBytes"> {
+  const blockBytes = blocks === "file" ? Math.min(weights.blocks, room) : weights.blocks;
+  const left = blocks === "file" ? room - blockBytes : room;
+  return { blockBytes, expertBytes: Math.min(weights.experts, left) };
+}
 
 /** What the dense model says of both sets of samples. */
 function predictionsOf({ tokens }: MemoryNeeds): MemoryPart {
   return ["the dense model's predictions", 2 * tokens * PREDICTION_BYTES];
-}
-
-/** What must be there for `tokens` tokens, sequences of `length` each, to run through a model. */
-function partsOfRun(
-  architecture: Architecture,
-  weights: WeightMemory,
-  backend: BackendDescription,
-  run: { readonly tokens: number; readonly length: number },
-): readonly MemoryPart[] {
-  return [
-    ["the process and its engine", PROCESS_BYTES],
-    ...backend.engines === 1 ? [] : [sharedEngines(architecture, backend)],
-    ["the weights as they are in the checkpoint", weights.held - weights.experts],
-    ...weights.experts === 0 ? [] : [readExperts(architecture)],
-    ["one block or the head in float32", Math.max(weights.largestBlock, weights.head)],
-    [
-      `activations of ${run.tokens} tokens`,
-      engineCopies(backend) * activationBytes(architecture, backend, run),
-    ],
-  ];
-}
-
-function sharedEngines(architecture: Architecture, backend: BackendDescription): MemoryPart {
-  const bytes = sharedEngineBytes(architecture, backend);
-  return [`${backend.engines} engines that share the work (--threads)`, bytes];
-}
-
-function sumOf(parts: readonly MemoryPart[]): number {
-  return parts.reduce((sum, [, bytes]) => sum + bytes, 0);
-}
-
-function tooLittle(
-  what: string,
-  parts: readonly MemoryPart[],
-  budget: number,
-  otherwise: string,
-): InsufficientMemoryError {
-  const least = sumOf(parts);
-  const list = parts.map(([what, bytes]) => `${what} ${formatBytes(bytes)}`).join(", ");
-  return new InsufficientMemoryError(
-    `${what} needs ${formatBytes(least)} of memory at least (${list}) and may take ${
-      formatBytes(budget)
-    }; give it more with --memory, or ${otherwise}`,
-    least,
-    budget,
-  );
-}
-
-/** Experts that were read from the file, used, and not yet given back. */
-const EXPERTS_AT_A_TIME = 32;
-
-/** What experts take that stay in the file while tokens are with them. */
-function readExperts({ blocks }: Architecture): MemoryPart {
-  const largest = blocks.filter(({ routing }) => routing).map((block) => {
-    const stacked = block.weights.filter((weight) => weight.stacked);
-    const one = resizedBlocks([block], [{ ...sizeOf(block), experts: 1 }])[0];
-    return parametersOfBlock({ ...one, weights: stacked }, sizeOf(one), { norms: true });
-  });
-  return ["experts that are read", EXPERTS_AT_A_TIME * 2 * Math.max(0, ...largest)];
 }
 
 /**
@@ -201,20 +160,31 @@ export function weightRoom(
   budget: number,
 ): WeightRoom {
   const weights = weightMemory(model);
-  const parts = [...partsOfRun(model.architecture, weights, backend, run), ...run.beside ?? []];
-  const least = sumOf(parts);
-  if (least > budget) {
-    throw tooLittle("this evaluation", parts, budget, "shorter windows with --seq-len");
-  }
-  const expertBytes = Math.min(weights.experts, budget - least);
-  // Weights in float32 take the place of their halves.
-  const expandedBytes = Math.min(weights.expanded, 2 * (budget - least - expertBytes));
-  return { expandedBytes, expertBytes };
+  const needs = { architecture: model.architecture, weights, backend };
+  return withBlocks((blocks) => {
+    const parts = [...partsOfRun(needs, blocks, run), ...run.beside ?? []];
+    const least = sumOf(parts);
+    if (least > budget) {
+      throw tooLittle("this evaluation", parts, budget, "shorter windows with --seq-len");
+    }
+    const { blockBytes, expertBytes } = heldBytes(weights, blocks, budget - least);
+    const left = budget - least - expertBytes - (blocks === "file" ? blockBytes : 0);
+    // Weights in float32 take the place of their halves.
+    return { blockBytes, expertBytes, expandedBytes: Math.min(weights.expanded, 2 * left) };
+  });
 }
 
-/** An engine with a memory of its own holds copies of what it is fed. */
-function engineCopies({ memoryLimitBytes }: BackendDescription): number {
-  return memoryLimitBytes === null ? 1 : 1.5;
+/** Output projections that are refitted stay in memory, and all may be. */
+function outputBytes({ architecture, weights }: MemoryNeeds): number {
+  const parameters = (weights: Block["weights"], block: Block) =>
+    parametersOfBlock({ ...block, weights }, sizeOf(block), { norms: true });
+  const fitted = architecture.blocks.filter(hasOutputProjection);
+  const all = fitted.reduce((sum, block) => sum + parameters(block.weights, block), 0);
+  const outputs = fitted.reduce(
+    (sum, block) => sum + parameters([outputProjection(block)], block),
+    0,
+  );
+  return all === 0 ? 0 : weights.blocks * outputs / all;
 }
 
 /**

@@ -19,7 +19,15 @@ const ARCHITECTURE = architectureOfLayers(Array.from({ length: 22 }, () => LAYER
 const CPU = { memoryLimitBytes: null, name: "cpu", engines: 1, attentionOp: "gqa" };
 const NEEDS: MemoryNeeds = {
   architecture: ARCHITECTURE,
-  weights: { held: 2.2e9, expanded: 4.1e9, largestBlock: 0.14e9, head: 0.26e9, experts: 0 },
+  weights: {
+    held: 2.2e9,
+    expanded: 4.1e9,
+    largestBlock: 0.14e9,
+    head: 0.26e9,
+    experts: 0,
+    blocks: 1.94e9,
+    largestHeld: 0.07e9,
+  },
   length: 512,
   tokens: 28_672,
   batchTokens: 2048,
@@ -28,10 +36,11 @@ const NEEDS: MemoryNeeds = {
 };
 
 Deno.test("memory: what is planned fits the budget, and a larger budget is used", () => {
-  let last = { batchTokens: 0, cacheBytes: 0, expandedBytes: 0, expertBytes: 0 };
+  let last = { batchTokens: 0, cacheBytes: 0, expandedBytes: 0, expertBytes: 0, blockBytes: 0 };
   for (let budget = 3.3e9; budget < 40e9; budget *= 1.05) {
     const plan = planMemory(NEEDS, budget);
     const { architecture, weights, length, backend } = NEEDS;
+    assert.equal(plan.blockBytes, weights.blocks);
     const total = weights.held + plan.expandedBytes / 2 + weights.head + plan.cacheBytes +
       activationBytes(architecture, backend, { tokens: plan.batchTokens, length });
     assert.ok(total <= budget, `${total} of ${budget}`);
@@ -47,7 +56,7 @@ Deno.test("memory: what is planned fits the budget, and a larger budget is used"
   const copies = 14 * 3 * keptBytes(ARCHITECTURE, 512, 2048);
   assert.deepEqual(last, {
     ...{ batchTokens: 2048, cacheBytes: copies },
-    ...{ expandedBytes: 4.1e9, expertBytes: 0 },
+    ...{ expandedBytes: 4.1e9, expertBytes: 0, blockBytes: 1.94e9 },
   });
 });
 
@@ -59,18 +68,22 @@ Deno.test("memory: what cannot fit is refused with the figures", () => {
       assert.match(error.message, message);
       return true;
     });
-  refused(NEEDS, 2e9, /needs \d\.\d GB .*checkpoint 2\.2 GB.*may take 2\.0 GB.*--seq-len/);
+  refused(
+    NEEDS,
+    0.9e9,
+    /needs 1\.\d GB .*LM head 260\.0 MB, a block as it is read 210\.0 MB.*may take 900\.0 MB.*--seq-len/,
+  );
   // What follows the search, or comes before a stage of it.
   const apart: readonly [Partial<MemoryNeeds>, RegExp][] = [
     [{ recovers: "auto" }, /^recovery needs .*--recover none/],
     [{ ranksByMoments: true }, /^the ranking needs .*--ranking energy/],
   ];
   const both = { ...NEEDS, batchTokens: 512, recovers: "both" } as const;
-  refused(both, 5e9, /^recovery needs .*--recover auto or none/);
+  refused(both, 3e9, /^recovery needs .*--recover auto or none/);
   for (const [part, message] of apart) {
     const least = { ...NEEDS, batchTokens: 512 };
     const needs = { ...least, ...part };
-    refused(needs, 3.5e9, message);
+    refused(needs, 1.6e9, message);
     const { expandedBytes } = planMemory(needs, 5e9);
     assert.ok(
       expandedBytes < planMemory(least, 5e9).expandedBytes,
@@ -85,7 +98,7 @@ Deno.test("memory: what cannot fit is refused with the figures", () => {
   refused({ ...NEEDS, predicts: true, tokens: 5e6 }, 8e9, /the dense model's predictions 15\.4 GB/);
   // Batches that decisions were made with are not made smaller.
   assert.ok(planMemory(NEEDS, 3.3e9).batchTokens < 2048);
-  refused({ ...NEEDS, fixed: true }, 3.3e9, /2048 tokens/);
+  refused({ ...NEEDS, fixed: true }, 2e9, /2048 tokens/);
   const one = { memoryLimitBytes: 4 * 2 ** 30, name: "wasm", engines: 1 };
   const wasm = one as BackendDescription;
   const room = (backend: BackendDescription) => {
@@ -112,4 +125,26 @@ Deno.test("memory: experts take what else is left, and stay in the file where th
     last = plan.expertBytes;
   }
   assert.equal(last, 60e9, "all of them, where there is room");
+});
+
+Deno.test("memory: blocks stay in the file where they leave no room, as many as that takes", () => {
+  const { architecture, weights, length, backend } = NEEDS;
+  for (const fixed of [false, true]) {
+    let last = -1;
+    for (let budget = fixed ? 2.7e9 : 1.45e9; budget < 3.2e9; budget *= 1.02) {
+      const plan = planMemory({ ...NEEDS, fixed }, budget);
+      if (plan.blockBytes === weights.blocks) break;
+      const { batchTokens: tokens } = plan;
+      const total = weights.held - weights.blocks + plan.blockBytes + 3 * weights.largestHeld +
+        weights.head + plan.expandedBytes / 2 + plan.cacheBytes +
+        activationBytes(architecture, backend, { tokens, length });
+      assert.ok(total <= budget, `${total} of ${budget}`);
+      if (fixed) {
+        assert.equal(tokens, NEEDS.batchTokens);
+        assert.ok(plan.blockBytes > last, `${plan.blockBytes} after ${last}`);
+      }
+      last = plan.blockBytes;
+    }
+    assert.ok(last > 0, "some are in memory");
+  }
 });

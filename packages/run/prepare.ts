@@ -113,10 +113,10 @@ export async function* prepareRun(
   const digest = task.modelDigest ??
     (yield* phase("reading the model", signal, ({ progress }) => modelDigest(model, progress)));
   const ranking = await rankByWeights(model, PUBLISHED_RANKING);
-  const { cacheBytes, expandedBytes, expertBytes } = memory;
+  const { cacheBytes, ...room } = memory;
   const decoder = new Decoder(
     backend,
-    await LaidOutWeights.load(model, { ranking, expandedBytes, expertBytes }),
+    await LaidOutWeights.load(model, { ranking, ...room }),
   );
   const searching = searchingOn(decoder);
   const settings = settingsOf(flags, texts, digest, task.latencies ?? null, backend);

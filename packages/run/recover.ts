@@ -10,7 +10,7 @@ import {
 } from "@lopper/core";
 import { type Criterion, perplexity, splitOff } from "@lopper/importance";
 import { type Model, type Refit, weightsOfBlock } from "@lopper/models";
-import { type RecoveryResult, refitAll, type RefitWay } from "@lopper/recovery";
+import { type RecoveryResult, refitAll, refitOf, type RefitWay } from "@lopper/recovery";
 import type { Decoder } from "@lopper/runtime";
 import type { RecoveryLine } from "@lopper/search";
 import type { Decision } from "./decision.ts";
@@ -78,14 +78,7 @@ export async function recover(
     if (!resumed) await run.record(line);
     run.onLine(line, resumed);
   }
-  const { refitted } = event.value;
-  const refit: Refit = (block) => {
-    if (!refitted.includes(block)) return null;
-    if (decoder.blocks[block].routing) return decoder.weights.expertScales(block, shape[block]!);
-    const projection = outputProjection(decoder.blocks[block]).name;
-    return decoder.weights.block(block, shape[block]!)
-      .find(({ name }) => name === projection)!.data;
-  };
+  const refit = refitOf(decoder, shape, event.value.refitted);
   return { recovery: summary(event.value), refit };
 }
 

@@ -84,11 +84,11 @@ export class Blocks {
         blockGraph(block, { hiddenSize, norm, attention: attended?.attention, capture, parallel }),
     );
     const dims = [input.batch, input.length, hiddenSize];
-    const fetches = await this.#runs.inTurn(() =>
-      run.run({
+    const fetches = await this.#runs.inTurn(async () =>
+      await run.run({
         hidden: float32(input.data, dims),
         ...(parallel && { base: float32(input.base!, dims) }),
-        ...weightFeeds(this.#weights.block(number, size)),
+        ...weightFeeds(await this.#weights.block(number, size)),
         ...attended?.feeds,
       })
     );

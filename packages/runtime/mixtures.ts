@@ -106,13 +106,13 @@ export class Mixtures {
     const dims = [input.batch, input.length, hiddenSize];
     const routing = await router.run({
       hidden: float32(sees, dims),
-      ...this.#feeds(number, size, routerWeights(block)),
+      ...await this.#feeds(number, size, routerWeights(block)),
     });
     const normed = float32Data(routing, "normed");
     const added = routing.shared
       ? float32Data(routing, "shared").slice()
       : new Float32Array(normed.length);
-    const experts = this.#experts(number, size);
+    const experts = await this.#experts(number, size);
     const sums = emptySums(experts.count);
     const how = routingOf(block.routing!, experts.count, block.dimensions[0].groups);
     const routed = route(float32Data(routing, "scores"), experts, how);
@@ -132,19 +132,20 @@ export class Mixtures {
     const { out } = await residual.run({
       hidden: float32(input.data, dims),
       added: float32(added, dims),
-      ...this.#feeds(number, size, residualWeights(block)),
+      ...await this.#feeds(number, size, residualWeights(block)),
     });
     const data = float32Data({ out }, "out");
     return { hidden: { batch: input.batch, length: input.length, data }, sums };
   }
 
   /** What is known of the experts that are there, as they lie. */
-  #experts(number: number, size: BlockSize): RoutedExperts {
+  async #experts(number: number, size: BlockSize): Promise<RoutedExperts> {
     const block = this.#architecture.blocks[number];
     const [dimension] = block.dimensions;
     const count = size[dimension.name];
     const correction = haveWeight([block], CORRECTION)
-      ? this.#weights.block(number, size).find(({ name }) => name === CORRECTION)!.data.slice()
+      ? (await this.#weights.block(number, size)).find(({ name }) => name === CORRECTION)!.data
+        .slice()
       : undefined;
     if (dimension.groups === undefined) return { count, correction };
     const units = this.#weights.ranking[number]![dimension.name].slice(0, count);
@@ -152,11 +153,14 @@ export class Mixtures {
   }
 
   /** Good until the weights are used again. */
-  #feeds(number: number, size: BlockSize, wanted: readonly DeclaredWeight[]): Feeds {
+  async #feeds(
+    number: number,
+    size: BlockSize,
+    wanted: readonly DeclaredWeight[],
+  ): Promise<Feeds> {
     const names = new Set(wanted.map(({ name }) => name));
-    return weightFeeds(
-      this.#weights.block(number, size).filter(({ name }) => names.has(name)),
-    );
+    const weights = await this.#weights.block(number, size);
+    return weightFeeds(weights.filter(({ name }) => names.has(name)));
   }
 }
 

@@ -156,7 +156,7 @@ export class ResidentDecoder {
     const ops: ResidentAttentionOp[] = attentionOp === "attention"
       ? ["attention", "plain"]
       : ["plain"];
-    const weights = residentWeights(this.#weights);
+    const weights = await residentWeights(this.#weights);
     for (;;) {
       const op = ops.shift()!;
       try {
@@ -235,14 +235,14 @@ function isWithin(size: BlockSize, most: BlockSize): boolean {
 }
 
 /** All weights under the names that `residentDecoder` gives them, at full width. */
-function residentWeights(weights: LaidOutWeights): Weights {
+async function residentWeights(weights: LaidOutWeights): Promise<Weights> {
   const { architecture } = weights;
   const all: Record<string, Float32Array> = {};
   // Weights may lie in a buffer that the next use overwrites, and the engine takes all of them at
   // once.
   const put = (name: string, data: Float32Array) => all[name] = data.slice();
   for (const [number, block] of architecture.blocks.entries()) {
-    for (const { name, data } of weights.block(number, sizeOf(block))) {
+    for (const { name, data } of await weights.block(number, sizeOf(block))) {
       put(residentWeightName(block, name), data);
     }
   }

@@ -1,11 +1,11 @@
 import { type Feeds, float32 } from "@lopper/backends";
-import type { LaidOutWeights } from "./weight_layout.ts";
+import type { LaidOutRows } from "./weight_layout.ts";
 
 /**
  * Weights of a block as graphs are fed them, by their names: vectors, or matrices of their rows.
  * Good until the weights are used again.
  */
-export function weightFeeds(weights: ReturnType<LaidOutWeights["block"]>): Feeds {
+export function weightFeeds(weights: readonly LaidOutRows[]): Feeds {
   return Object.fromEntries(
     weights.map(({ name, data, rows }) => [
       name,

@@ -6,19 +6,18 @@ import {
   type Ranking,
   sourceRanking,
 } from "@lopper/core";
-import { fromFloat32 } from "@lopper/formats";
 import type { Model } from "@lopper/models";
-import { type LaidOutBlock, layOutBlock, moveUnits } from "./laid_out_block.ts";
+import { BlockWeights } from "./block_weights.ts";
+import type { LaidOutWeight } from "./laid_out_block.ts";
 import { type ExpertWeight, ExpertWeights } from "./expert_weights.ts";
-import { type OuterWeights, readOuterWeights } from "./outer_weights.ts";
+import { OuterWeights } from "./outer_weights.ts";
 import { SharedBuffer } from "./shared_buffer.ts";
-import { copyValues, type StoredTensor } from "./stored_tensor.ts";
 import { placesOf } from "./unit_places.ts";
-import { expansionBytes, expertsOf, heldExperts, keptWithin } from "./weight_memory.ts";
+import { expansionBytes, expertsOf, heldBlocks, heldExperts, keptWithin } from "./weight_memory.ts";
 
 /** What lies in the blocks, by their numbers; those are missing that were not read. */
-interface BlockWeights {
-  readonly blocks: ReadonlyMap<number, LaidOutBlock>;
+interface InnerWeights {
+  readonly blocks: ReadonlyMap<number, BlockWeights>;
   readonly experts: ReadonlyMap<number, ExpertWeights>;
 }
 
@@ -36,15 +35,28 @@ export interface LoadOptions {
    * are. What finds no room stays in the file, and is read whenever tokens go to an expert.
    */
   readonly expertBytes?: number;
+  /**
+   * Bytes that the other weights of blocks may take as the file has them; without it, as many as
+   * there are. Blocks that find no room stay in the file, and are read whenever they run.
+   */
+  readonly blockBytes?: number;
   /** The parts that will be used; without it, all. What is not read cannot be asked for. */
   readonly only?: { readonly layer: number } | "outer";
+}
+
+/** The first rows of a weight, those of a block of some size. */
+export interface LaidOutRows {
+  readonly name: string;
+  readonly data: Float32Array;
+  readonly rows: number;
 }
 
 /**
  * The weights of a model, laid out so that a narrower block is a prefix: rows of every matrix in
  * the order of importance, `o` and `down` transposed. In float32 any width is then a view, without
  * a copy. Half-precision matrices are held in float32 as far as the budget goes; the others stay as
- * they are in the checkpoint and are expanded when they are used.
+ * they are in the checkpoint and are expanded when they are used; and what there is no room for
+ * stays in the file.
  *
  * What `block` and `lmHead` return may lie in a buffer that they share: it is good until either is
  * called again. Whoever feeds it to a graph waits for that run to end first, and two decoders do
@@ -56,15 +68,13 @@ export class LaidOutWeights {
   readonly headVectors: Readonly<Record<string, Float32Array>>;
   /** Learned positions, `[rows, hiddenSize]`; null where there are none. */
   readonly positions: Float32Array | null;
-  /** Bytes of all weights as they are held; the shared buffer is apart. */
+  /** Bytes of all weights as they are held at first; the shared buffer is apart. */
   readonly bytes: number;
   /** Those of `bytes` that are half-precision matrices in float32: at most `expandedBytes`. */
   readonly expandedBytesHeld: number;
-  /** `[vocabSize, hiddenSize]`, as the LM head is. */
-  readonly #embedding: StoredTensor;
-  readonly #lmHead: StoredTensor;
+  readonly #outer: OuterWeights;
   /** By their numbers; those are missing that were not read. */
-  readonly #blocks: ReadonlyMap<number, LaidOutBlock>;
+  readonly #blocks: ReadonlyMap<number, BlockWeights>;
   /** Of mixtures, by their numbers. */
   readonly #experts: ReadonlyMap<number, ExpertWeights>;
   #ranking: Ranking;
@@ -73,21 +83,20 @@ export class LaidOutWeights {
   private constructor(
     architecture: Architecture,
     outer: OuterWeights,
-    { blocks, experts }: BlockWeights,
+    { blocks, experts }: InnerWeights,
     ranking: Ranking,
     memory: { expandedBytesHeld: number; scratchBytes: number },
   ) {
     this.architecture = architecture;
     this.headVectors = outer.headVectors;
     this.positions = outer.positions;
-    this.#embedding = outer.embedding;
-    this.#lmHead = outer.lmHead;
+    this.#outer = outer;
     this.#blocks = blocks;
     this.#experts = experts;
     this.#ranking = ranking;
-    const tensors = new Set([this.#embedding, this.#lmHead]);
+    const tensors = new Set([outer.embedding, outer.lmHead]);
     for (const block of blocks.values()) {
-      for (const { tensor } of block.values()) tensors.add(tensor);
+      for (const { tensor } of block.held) tensors.add(tensor);
     }
     const vectors = Object.values(this.headVectors);
     this.bytes = vectors.reduce((sum, { byteLength }) => sum + byteLength, 0) +
@@ -108,6 +117,7 @@ export class LaidOutWeights {
       ranking = sourceRanking(model.architecture.blocks),
       expandedBytes = Infinity,
       expertBytes = Infinity,
+      blockBytes = Infinity,
       only,
     }: LoadOptions = {},
   ): Promise<LaidOutWeights> {
@@ -115,22 +125,23 @@ export class LaidOutWeights {
     const wanted = (layer: number | null) =>
       only === undefined || (only === "outer" ? layer === null : layer === only.layer);
     const expansions = expansionBytes(model, wanted);
-    const held = heldExperts(model, expertBytes);
-    const inFile = new Set(
-      architecture.blocks.flatMap(({ id }) => held.has(id) ? [] : [expertsOf(id)]),
-    );
+    const [held, withExperts] = [heldBlocks(model, blockBytes), heldExperts(model, expertBytes)];
+    const inFile = new Set(architecture.blocks.flatMap(({ id }) => [
+      ...held.has(id) ? [] : [id],
+      ...withExperts.has(id) ? [] : [expertsOf(id)],
+    ]));
     const sizes = [...expansions].flatMap(([part, { bytes }]): [string, number][] =>
       inFile.has(part) ? [] : [[part, bytes]]
     );
     const kept = keptWithin(new Map(sizes), expandedBytes);
-    const outer = await readOuterWeights(model, kept, wanted(null));
-    const blocks = new Map<number, LaidOutBlock>(), experts = new Map<number, ExpertWeights>();
+    const outer = await OuterWeights.read(model, kept, wanted(null));
+    const blocks = new Map<number, BlockWeights>(), experts = new Map<number, ExpertWeights>();
     for (const [number, block] of architecture.blocks.entries()) {
       if (!wanted(block.layer)) continue;
-      const read = { float32: kept.has(block.id) };
-      blocks.set(number, await layOutBlock(model, block, ranking[number]!, read));
+      const read = { held: held.has(block.id), float32: kept.has(block.id) };
+      blocks.set(number, await BlockWeights.load(model, block, ranking[number]!, read));
       if (!block.routing) continue;
-      const how = { held: held.has(block.id), float32: kept.has(expertsOf(block.id)) };
+      const how = { held: withExperts.has(block.id), float32: kept.has(expertsOf(block.id)) };
       experts.set(number, await ExpertWeights.load(model, block, how));
     }
     let expandedBytesHeld = 0, scratchBytes = 0;
@@ -145,19 +156,31 @@ export class LaidOutWeights {
   }
 
   /**
+   * The output projection of a block of this size, transposed: of the units that are there, in
+   * float32; good until the next call.
+   */
+  async output(number: number, size: BlockSize): Promise<LaidOutRows> {
+    const { name } = outputProjection(this.architecture.blocks[number]);
+    const weight = await this.#weightsOf(number).one(name, this.#ranking[number]!);
+    return this.#first([[name, weight]], size)[0];
+  }
+
+  /**
    * The output projection of a block of this size, replaced; values are rounded to what the
    * checkpoint can hold. Returns the values of before.
-   * @param columns of the units that are there, transposed: in float32, as `block` has them.
+   * @param columns as `output` has them.
    */
-  replaceOutput(number: number, size: BlockSize, columns: Float32Array): Float32Array {
-    const { name } = outputProjection(this.architecture.blocks[number]);
-    const before = this.block(number, size).find((weight) => weight.name === name)!.data.slice();
-    if (columns.length !== before.length) {
-      throw new RangeError(`${columns.length} values do not replace ${before.length} of ${name}`);
+  async replaceOutput(
+    number: number,
+    size: BlockSize,
+    columns: Float32Array,
+  ): Promise<Float32Array> {
+    const { name, data } = await this.output(number, size);
+    if (columns.length !== data.length) {
+      throw new RangeError(`${columns.length} values do not replace ${data.length} of ${name}`);
     }
-    const { tensor } = this.#blocks.get(number)!.get(name)!;
-    if (tensor.dtype === "F32") tensor.data.set(columns);
-    else tensor.data.set(new Uint16Array(fromFloat32(tensor.dtype, columns).buffer));
+    const before = data.slice();
+    await this.#weightsOf(number).replace(name, columns, this.#ranking[number]!);
     return before;
   }
 
@@ -199,48 +222,18 @@ export class LaidOutWeights {
         return places.every((place, i) => place === i) ? [] : [{ block, name, places }];
       })
     );
-    for (const { block, name, places } of moves) moveUnits(block, name, places);
+    for (const { block, name, places } of moves) block.move(name, places);
     this.#ranking = ranking;
   }
 
-  /**
-   * What enters the first block for `ids` at these positions, `[ids.length, hiddenSize]`.
-   * @throws {RangeError} when an id is not in the vocabulary, or a position not a learned one.
-   */
+  /** As `OuterWeights` has them. */
   embed(ids: readonly number[], positions: readonly number[]): Float32Array {
-    const { hiddenSize, scaling = {} } = this.architecture;
-    const out = this.rowsOf(ids);
-    if (scaling.embedding !== undefined) {
-      const factor = Math.fround(scaling.embedding);
-      for (let i = 0; i < out.length; i++) out[i] *= factor;
-    }
-    const table = this.positions;
-    if (!table) return out;
-    for (const [i, position] of positions.entries()) {
-      const row = (position + (scaling.positionOffset ?? 0)) * hiddenSize;
-      if (row + hiddenSize > table.length) {
-        throw new RangeError(`the model has no position ${position}`);
-      }
-      for (let j = 0; j < hiddenSize; j++) out[i * hiddenSize + j] += table[row + j];
-    }
-    return out;
+    return this.#outer.embed(ids, positions);
   }
 
-  /**
-   * The rows of the embedding of `ids`, `[ids.length, hiddenSize]`.
-   * @throws {RangeError} when an id is not in the vocabulary.
-   */
+  /** As `OuterWeights` has them. */
   rowsOf(ids: readonly number[]): Float32Array {
-    const { hiddenSize, vocabSize } = this.architecture;
-    const out = new Float32Array(ids.length * hiddenSize);
-    ids.forEach((id, i) => {
-      if (!Number.isInteger(id) || id < 0 || id >= vocabSize) {
-        throw new RangeError(`token id ${id} is not in the vocabulary, 0 to ${vocabSize - 1}`);
-      }
-      const row = out.subarray(i * hiddenSize, (i + 1) * hiddenSize);
-      copyValues(this.#embedding, id * hiddenSize, row);
-    });
-    return out;
+    return this.#outer.rowsOf(ids);
   }
 
   /**
@@ -248,7 +241,7 @@ export class LaidOutWeights {
    * again.
    */
   lmHead(): Float32Array {
-    const tensor = this.#lmHead;
+    const tensor = this.#outer.lmHead;
     return this.#buffer.float32([{ tensor, length: tensor.data.length }])[0];
   }
 
@@ -268,21 +261,31 @@ export class LaidOutWeights {
   }
 
   /**
-   * The weights of a block of this size in float32, but for those that are stacked: data and rows
-   * of each; good until the next call.
+   * The weights of a block of this size in float32, but for those that are stacked; good until the
+   * next call.
+   * @throws {CheckpointFormatError} when a weight that is read from the file is NaN or infinite.
    */
-  block(
-    number: number,
+  async block(number: number, size: BlockSize): Promise<readonly LaidOutRows[]> {
+    return this.#first(await this.#weightsOf(number).all(this.#ranking[number]!), size);
+  }
+
+  /** The first rows of weights, as many as a block of this size has. */
+  #first(
+    weights: Iterable<readonly [name: string, LaidOutWeight]>,
     size: BlockSize,
-  ): readonly { readonly name: string; readonly data: Float32Array; readonly rows: number }[] {
-    const weights = this.#blocks.get(number);
-    if (!weights) throw new TypeError(`the weights of block ${number} were not read`);
+  ): readonly LaidOutRows[] {
     const parts = [...weights].map(([name, { tensor, rowLength, rows }]) => {
       const count = axisLength(rows, size);
       return { name, rows: count, tensor, length: count * rowLength };
     });
     const data = this.#buffer.float32(parts);
     return parts.map(({ name, rows }, i) => ({ name, rows, data: data[i] }));
+  }
+
+  #weightsOf(number: number): BlockWeights {
+    const weights = this.#blocks.get(number);
+    if (!weights) throw new TypeError(`the weights of block ${number} were not read`);
+    return weights;
   }
 
   #expertsOf(number: number): ExpertWeights {

@@ -9,25 +9,11 @@ import {
   sizeOf,
 } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
-import {
-  fromFloat32,
-  isHalf,
-  MemoryFolder,
-  MemorySink,
-  type TensorInfo,
-  toFloat32,
-  writeSafetensors,
-} from "@lopper/formats";
-import {
-  type Model,
-  openModel,
-  outerWeight,
-  packedEntries,
-  weightsOfBlock,
-  withOwnKeys,
-} from "@lopper/models";
+import { isHalf, toFloat32 } from "@lopper/formats";
+import { type Model, openModel, outerWeight, weightsOfBlock } from "@lopper/models";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
+import { recoded } from "../../tests/support/recoded.ts";
 import {
   LIKE_LLAMA,
   Random,
@@ -35,33 +21,13 @@ import {
   randomShape,
   tinyModel,
 } from "../../tests/support/tiny_models.ts";
-import { LaidOutWeights } from "./weight_layout.ts";
-import { weightMemory } from "./weight_memory.ts";
+import { LaidOutWeights, type LoadOptions } from "./weight_layout.ts";
+import { type WeightMemory, weightMemory } from "./weight_memory.ts";
 
 const DEMO = fileURLToPath(new URL("../demo-model/data/model", import.meta.url));
 const SEEDS = 60;
 /** What experts read is tested with them. */
 const DENSE = { experts: false } as const;
-
-/** `model` with each tensor in the dtype that `dtypeOf` gives it; `change` may alter its bytes. */
-async function recoded(
-  model: Model,
-  dtypeOf: (tensor: TensorInfo) => FloatDType,
-  change: (name: string, bytes: Uint8Array) => Uint8Array = (_, bytes) => bytes,
-): Promise<Model> {
-  const sink = new MemorySink();
-  const entries = model.weights.map(({ tensor }) => {
-    const dtype = dtypeOf(tensor);
-    const data = async () =>
-      change(tensor.name, fromFloat32(dtype, await model.store.readFloat32(tensor.name)));
-    return { name: tensor.name, dtype, shape: tensor.shape, data };
-  });
-  await writeSafetensors(sink, packedEntries(model.architecture, model.family, entries));
-  await sink.commit();
-  const config = withOwnKeys(model.config, model.family);
-  const files = { "config.json": JSON.stringify(config), "model.safetensors": sink.bytes };
-  return await openModel(new MemoryFolder("recoded", files));
-}
 
 /** A random tiny model whose tensors are in F16, BF16 or F32, mixed or not. */
 async function halfModel(random: Random): Promise<Model> {
@@ -125,8 +91,18 @@ async function picked(model: Model, ranking: Ranking, block: Block, size: BlockS
 }
 
 /** The values of a block as they are now; what they lie in may change later. */
-function values(weights: LaidOutWeights, number: number, size: BlockSize) {
-  return Object.fromEntries(weights.block(number, size).map(({ name, data }) => [name, [...data]]));
+async function values(weights: LaidOutWeights, number: number, size: BlockSize) {
+  const found = await weights.block(number, size);
+  return Object.fromEntries(found.map(({ name, data }) => [name, [...data]]));
+}
+
+/** Budgets of bytes that weights are loaded with. */
+function roomsFor({ expanded, blocks }: WeightMemory): readonly LoadOptions[] {
+  return [
+    ...[0, Math.floor(expanded / 2), undefined].map((expandedBytes) => ({ expandedBytes })),
+    { blockBytes: 0 },
+    { blockBytes: Math.floor(0.7 * blocks), expandedBytes: Math.floor(expanded / 2) },
+  ];
 }
 
 Deno.test("weights: blocks of any width are the checkpoint's values, whatever the budget", async () => {
@@ -140,15 +116,25 @@ Deno.test("weights: blocks of any width are the checkpoint's values, whatever th
     const ids = Array.from({ length: 7 }, () => random.int(0, model.architecture.vocabSize - 1));
     const table = await model.store.readFloat32(outerWeight(model, "embedding").name);
     const head = await model.store.readFloat32(outerWeight(model, "lmHead").name);
-    for (const budget of [0, Math.floor(memory.expanded / 2), undefined]) {
-      const weights = await LaidOutWeights.load(model, { ranking, expandedBytes: budget });
-      assert.equal(weights.bytes, memory.held + weights.expandedBytesHeld / 2, `seed ${seed}`);
+    for (const { expandedBytes: budget, blockBytes } of roomsFor(memory)) {
+      const room = { expandedBytes: budget, blockBytes };
+      const weights = await LaidOutWeights.load(model, { ranking, ...room });
+      const inMemory = weights.bytes - weights.expandedBytesHeld / 2;
+      if (blockBytes === undefined) assert.equal(inMemory, memory.held, `seed ${seed}`);
+      else {
+        assert.ok(inMemory <= memory.held - memory.blocks + blockBytes, `seed ${seed}`);
+        if (inMemory < memory.held) met.add(blockBytes === 0 ? "none in memory" : "some in memory");
+      }
       for (const shape of [...narrow, denseShape(model.architecture.blocks)]) {
         for (const [number, size] of shape.entries()) {
           if (!size) continue;
           const expected = await picked(model, ranking, model.architecture.blocks[number], size);
-          assert.deepEqual(values(weights, number, size), expected, `seed ${seed}, ${budget}`);
-          for (const { name, rows } of weights.block(number, size)) {
+          assert.deepEqual(
+            await values(weights, number, size),
+            expected,
+            `seed ${seed}, ${budget}`,
+          );
+          for (const { name, rows } of await weights.block(number, size)) {
             assert.equal(expected[name].length % rows, 0);
           }
         }
@@ -158,16 +144,56 @@ Deno.test("weights: blocks of any width are the checkpoint's values, whatever th
       const rows = ids.flatMap((id) => [...table.subarray(id * hiddenSize, (id + 1) * hiddenSize)]);
       assert.deepEqual([...weights.rowsOf(ids)], rows);
       assert.ok(weights.expandedBytesHeld <= (budget ?? Infinity));
-      if (budget === undefined) assert.equal(weights.expandedBytesHeld, memory.expanded);
-      else if (weights.expandedBytesHeld > 0) met.add("some kept");
+      if (budget === undefined && blockBytes === undefined) {
+        assert.equal(weights.expandedBytesHeld, memory.expanded);
+      } else if (weights.expandedBytesHeld > 0) met.add("some kept");
       if (memory.expanded > 0 && budget === 0) met.add("none kept");
     }
     const dtypes = new Set(model.weights.map(({ tensor }) => tensor.dtype));
     met.add(dtypes.size > 1 ? "mixed" : [...dtypes][0]);
     met.add(model.architecture.tiedEmbeddings ? "tied" : "untied");
   }
-  for (const trait of ["some kept", "none kept", "mixed", "F16", "BF16", "tied", "untied"]) {
+  for (
+    const trait of [
+      "none in memory",
+      "some in memory",
+      "some kept",
+      "none kept",
+      "mixed",
+      "F16",
+      "BF16",
+      "tied",
+      "untied",
+    ]
+  ) {
     assert.ok(met.has(trait), `no seed had ${trait}`);
+  }
+});
+
+Deno.test("weights: what is replaced stays, in whatever ranking and wherever the block is", async () => {
+  for (let seed = 0; seed < SEEDS; seed++) {
+    const random = new Random(seed);
+    const model = await halfModel(random);
+    const { architecture } = model;
+    const [before, after] = [0, 1].map(() => randomRanking(architecture, random));
+    const shape = randomShape(architecture, random);
+    const loaded = [{}, { blockBytes: 0 }].map((room) =>
+      LaidOutWeights.load(model, { ranking: before, ...room })
+    );
+    const [inMemory, inFile] = await Promise.all(loaded);
+    for (const [number, size] of shape.entries()) {
+      if (!size) continue;
+      const own = (await inMemory.output(number, size)).data;
+      const values = Float32Array.from(own, () => random.int(-64, 64) / 8);
+      const old = await inMemory.replaceOutput(number, size, values);
+      assert.deepEqual(await inFile.replaceOutput(number, size, values), old);
+      assert.deepEqual((await inFile.output(number, size)).data, values, `seed ${seed}`);
+    }
+    for (const weights of [inMemory, inFile]) weights.rearrange(after);
+    for (const [number, block] of architecture.blocks.entries()) {
+      const [a, b] = [await values(inMemory, number, sizeOf(block)), inFile];
+      assert.deepEqual(await values(b, number, sizeOf(block)), a, `seed ${seed}`);
+    }
   }
 });
 
@@ -181,9 +207,12 @@ Deno.test("weights: a float32 checkpoint is held as it is and never copied", asy
   assert.equal(weights.bytes, held);
   for (const [number, block] of model.architecture.blocks.entries()) {
     const size = sizeOf(block);
-    assert.deepEqual(values(weights, number, size), await picked(model, ranking, block, size));
-    const again = weights.block(number, size);
-    weights.block(number, size).forEach(({ data }, i) =>
+    assert.deepEqual(
+      await values(weights, number, size),
+      await picked(model, ranking, block, size),
+    );
+    const again = await weights.block(number, size);
+    (await weights.block(number, size)).forEach(({ data }, i) =>
       assert.equal(data.buffer, again[i].data.buffer)
     );
   }
@@ -208,6 +237,8 @@ Deno.test("weights: memory is predicted from shapes and dtypes", async () => {
     largestBlock: 4 * Math.max(...sizes),
     head: 4 * vocabSize * h,
     experts: 0,
+    blocks: 2 * inBlocks + 4 * blocks.length * h,
+    largestHeld: 2 * Math.max(...sizes) + 4 * h,
   });
   model[Symbol.dispose]();
 });
@@ -250,17 +281,19 @@ Deno.test("weights: room for float32 goes to the head first, then to the last bl
   assert.equal(weights.bytes, held + budget / 2);
   const whole = (number: number) => weights.block(number, sizeOf(blocks[number]));
   /** Whether what was handed out stays as it is when all else is used. */
-  const stays = (use: () => readonly { readonly data: Float32Array }[]) => {
-    const out = use();
+  const stays = async (out: readonly { readonly data: Float32Array }[]) => {
     const before = out.map(({ data }) => data.slice());
-    for (const number of blocks.keys()) whole(number);
+    for (const number of blocks.keys()) await whole(number);
     weights.lmHead();
-    whole(0);
+    await whole(0);
     return out.every(({ data }, i) => data.every((x, j) => Object.is(x, before[i][j])));
   };
   for (let pass = 0; pass < 3; pass++) {
-    assert.ok(stays(() => [{ data: weights.lmHead() }]));
-    const kept = blocks.filter((_, number) => number > 0 && stays(() => whole(number)));
+    assert.ok(await stays([{ data: weights.lmHead() }]));
+    const kept: Block[] = [];
+    for (const [number, block] of blocks.entries()) {
+      if (number > 0 && await stays(await whole(number))) kept.push(block);
+    }
     assert.deepEqual(kept, late);
   }
 
@@ -285,19 +318,20 @@ Deno.test("weights: what is in float32 is a view at every width, and halves are 
   const full = sizeOf(blocks[number]);
   const one = { channels: 1 };
   const all = await LaidOutWeights.load(model);
-  const wide = all.block(number, full);
-  all.block(number, one).forEach(({ data }, i) => {
+  const wide = await all.block(number, full);
+  (await all.block(number, one)).forEach(({ data }, i) => {
     assert.equal(data.buffer, wide[i].data.buffer);
     assert.equal(data.byteOffset, wide[i].data.byteOffset);
   });
 
   const none = await LaidOutWeights.load(model, { expandedBytes: 0 });
-  const matrices = (size: BlockSize) =>
-    none.block(number, size).filter(({ name }) => ["gate", "up", "down"].includes(name));
-  const { buffer } = matrices(full)[0].data;
+  const matrices = async (size: BlockSize) =>
+    (await none.block(number, size)).filter(({ name }) => ["gate", "up", "down"].includes(name));
+  const { buffer } = (await matrices(full))[0].data;
   const scratch = new Float32Array(buffer).fill(NaN);
-  for (const { data } of matrices(one)) assert.equal(data.buffer, buffer);
-  const rows = matrices(one).length * model.architecture.hiddenSize;
+  const narrow = await matrices(one);
+  for (const { data } of narrow) assert.equal(data.buffer, buffer);
+  const rows = narrow.length * model.architecture.hiddenSize;
   assert.equal(scratch.filter((x) => !Number.isNaN(x)).length, rows);
   const { largestBlock, head } = weightMemory(model);
   assert.equal(buffer.byteLength, Math.max(largestBlock, head));

@@ -19,8 +19,12 @@ export interface WeightMemory {
    * every use.
    */
   readonly expanded: number;
-  /** Of `held` and as it is held there, what may stay in the file instead: weights of experts. */
+  /** Of `held` and as it is held there, what may stay in the file instead: weights of experts, */
   readonly experts: number;
+  /** and the other weights of blocks. */
+  readonly blocks: number;
+  /** Of `blocks`, those of the largest. */
+  readonly largestHeld: number;
   /**
    * The half-precision matrices of the largest block, in float32; of the experts of a mixture,
    * those of one.
@@ -37,19 +41,23 @@ export function weightMemory(model: Model): WeightMemory {
     const { half, float32 } = tensorBytes(tensor);
     // Rows of learned positions are added to others as they are read: never as halves.
     const bytes = role.part === "positions" ? float32 : half ?? float32;
-    const count = isReadTwice(model.architecture, role) ? 2 : 1;
-    return { bytes: count * bytes, stacked: isStacked(model.architecture, role) };
+    return bytes * (isReadTwice(model.architecture, role) ? 2 : 1);
   });
-  const sum = (parts: readonly { readonly bytes: number }[]) =>
-    parts.reduce((sum, { bytes }) => sum + bytes, 0);
+  const inBlocks = [...blockSizes(model, { stacked: false }).values()];
   const blocks = [...expansions].filter(([part]) => part !== HEAD).map(([, one]) => one);
   return {
-    held: sum(held),
-    experts: sum(held.filter(({ stacked }) => stacked)),
-    expanded: sum([...expansions.values()]),
+    held: sumOf(held),
+    experts: sumOf([...blockSizes(model, { stacked: true }).values()]),
+    blocks: sumOf(inBlocks),
+    largestHeld: Math.max(0, ...inBlocks),
+    expanded: sumOf([...expansions.values()].map(({ bytes }) => bytes)),
     largestBlock: Math.max(0, ...blocks.map(({ used }) => used)),
     head: expansions.get(HEAD)!.bytes,
   };
+}
+
+function sumOf(bytes: readonly number[]): number {
+  return bytes.reduce((sum, one) => sum + one, 0);
 }
 
 /** The part that the LM head is, beside the blocks. */
@@ -121,14 +129,28 @@ export function expansionBytes(
  * first.
  */
 export function heldExperts(model: Model, budget: number): ReadonlySet<string> {
+  return keptWithin(blockSizes(model, { stacked: true }), budget, "expertBytes");
+}
+
+/** The blocks whose other weights a budget has room for, likewise. */
+export function heldBlocks(model: Model, budget: number): ReadonlySet<string> {
+  return keptWithin(blockSizes(model, { stacked: false }), budget, "blockBytes");
+}
+
+/** Bytes of the stacked or of the other weights of blocks, halves as they are; the last first. */
+function blockSizes(
+  { architecture, weights }: Model,
+  { stacked }: { readonly stacked: boolean },
+): ReadonlyMap<string, number> {
   const sizes = new Map<string, number>();
-  for (const { role, tensor } of model.weights.toReversed()) {
-    if (!("layer" in role) || !isStacked(model.architecture, role)) continue;
+  for (const { role, tensor } of weights.toReversed()) {
+    if (!("layer" in role) || isStacked(architecture, role) !== stacked) continue;
     const block = `${role.layer}.${role.part}`;
     const { half, float32 } = tensorBytes(tensor);
-    sizes.set(block, (sizes.get(block) ?? 0) + (half ?? float32));
+    const count = isReadTwice(architecture, role) ? 2 : 1;
+    sizes.set(block, (sizes.get(block) ?? 0) + count * (half ?? float32));
   }
-  return keptWithin(sizes, budget, "expertBytes");
+  return sizes;
 }
 
 /**

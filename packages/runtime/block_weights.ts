@@ -1,0 +1,87 @@
+import type { Block, KeptUnits } from "@lopper/core";
+import { fromFloat32 } from "@lopper/formats";
+import type { Model } from "@lopper/models";
+import { type LaidOutBlock, type LaidOutWeight, layOutBlock, moveUnits } from "./laid_out_block.ts";
+
+export interface BlockReading {
+  /** Whether they stay in memory. */
+  readonly held: boolean;
+  /** Whether halves are held in float32. */
+  readonly float32: boolean;
+}
+
+/**
+ * The weights of one block that are not stacked, laid out by a ranking: in memory, or in the file,
+ * from which they are read for every use. What is replaced stays in memory.
+ */
+export class BlockWeights {
+  readonly #model: Model;
+  readonly #block: Block;
+  /** By their names. */
+  readonly #held: LaidOutBlock;
+
+  private constructor(model: Model, block: Block, held: LaidOutBlock) {
+    this.#model = model;
+    this.#block = block;
+    this.#held = held;
+  }
+
+  /**
+   * @param units how they are laid out, where they are held.
+   * @throws {CheckpointFormatError} when a weight that is held is NaN or infinite.
+   */
+  static async load(
+    model: Model,
+    block: Block,
+    units: KeptUnits,
+    { held, float32 }: BlockReading,
+  ): Promise<BlockWeights> {
+    const weights = held ? await layOutBlock(model, block, units, { float32 }) : new Map();
+    return new BlockWeights(model, block, weights);
+  }
+
+  /** Those in memory. */
+  get held(): Iterable<LaidOutWeight> {
+    return this.#held.values();
+  }
+
+  /**
+   * All of them, by their names, or one.
+   * @param units how they are laid out.
+   * @throws {CheckpointFormatError} when a weight that is read now is NaN or infinite.
+   */
+  async all(units: KeptUnits): Promise<LaidOutBlock> {
+    const isMissing = (name: string) => !this.#held.has(name);
+    return new Map([...await this.#read(units, isMissing), ...this.#held]);
+  }
+
+  /** One of them; else as `all`. */
+  async one(name: string, units: KeptUnits): Promise<LaidOutWeight> {
+    const found = this.#held.get(name) ??
+      (await this.#read(units, (other) => other === name)).get(name);
+    if (!found) throw new RangeError(`block ${this.#block.id} has no weight ${name}`);
+    return found;
+  }
+
+  /**
+   * Replaces the first values of a weight, rounded to what the checkpoint can hold.
+   * @param units as for `all`.
+   */
+  async replace(name: string, values: Float32Array, units: KeptUnits) {
+    const weight = await this.one(name, units);
+    const { tensor } = weight;
+    if (tensor.dtype === "F32") tensor.data.set(values);
+    else tensor.data.set(new Uint16Array(fromFloat32(tensor.dtype, values).buffer));
+    this.#held.set(name, weight);
+  }
+
+  /** Lays those in memory out in another ranking of a dimension, as `moveUnits` does. */
+  move(dimension: string, places: readonly number[]) {
+    moveUnits(this.#held, dimension, places);
+  }
+
+  #read(units: KeptUnits, isWanted: (name: string) => boolean): Promise<LaidOutBlock> {
+    const weights = this.#block.weights.filter(({ name }) => isWanted(name));
+    return layOutBlock(this.#model, { ...this.#block, weights }, units, { float32: false });
+  }
+}
