@@ -42,6 +42,8 @@ export interface MemoryPlan extends WeightRoom {
   readonly batchTokens: number;
   /** Bytes for kept block inputs of one scorer. */
   readonly cacheBytes: number;
+  /** Bytes of weights that stay in the file. */
+  readonly inFileBytes: number;
 }
 
 export interface MemoryNeeds extends MemoryOf {
@@ -124,7 +126,8 @@ function planOf(needs: MemoryNeeds, blocks: BlocksIn, budget: number): MemoryPla
     const expandedBytes = Math.min(weights.expanded, 2 * Math.min(left - oneBatch, room));
     const rest = left - oneBatch - expandedBytes / 2;
     const cacheBytes = inputs + oneBatch + Math.min(rest, (batches - 1) * COPIES * inputs);
-    return { batchTokens, cacheBytes, expandedBytes, expertBytes, blockBytes };
+    const inFileBytes = weights.blocks - blockBytes + weights.experts - expertBytes;
+    return { batchTokens, cacheBytes, inFileBytes, expandedBytes, expertBytes, blockBytes };
   }
 }
 

@@ -36,7 +36,7 @@ const NEEDS: MemoryNeeds = {
 };
 
 Deno.test("memory: what is planned fits the budget, and a larger budget is used", () => {
-  let last = { batchTokens: 0, cacheBytes: 0, expandedBytes: 0, expertBytes: 0, blockBytes: 0 };
+  let last = planMemory(NEEDS, 3.2e9);
   for (let budget = 3.3e9; budget < 40e9; budget *= 1.05) {
     const plan = planMemory(NEEDS, budget);
     const { architecture, weights, length, backend } = NEEDS;
@@ -55,7 +55,7 @@ Deno.test("memory: what is planned fits the budget, and a larger budget is used"
   // With all the room there is nothing is expanded twice and no base plan is run twice.
   const copies = 14 * 3 * keptBytes(ARCHITECTURE, 512, 2048);
   assert.deepEqual(last, {
-    ...{ batchTokens: 2048, cacheBytes: copies },
+    ...{ batchTokens: 2048, cacheBytes: copies, inFileBytes: 0 },
     ...{ expandedBytes: 4.1e9, expertBytes: 0, blockBytes: 1.94e9 },
   });
 });
@@ -134,6 +134,7 @@ Deno.test("memory: blocks stay in the file where they leave no room, as many as 
     for (let budget = fixed ? 2.7e9 : 1.45e9; budget < 3.2e9; budget *= 1.02) {
       const plan = planMemory({ ...NEEDS, fixed }, budget);
       if (plan.blockBytes === weights.blocks) break;
+      assert.equal(plan.inFileBytes, weights.blocks - plan.blockBytes);
       const { batchTokens: tokens } = plan;
       const total = weights.held - weights.blocks + plan.blockBytes + 3 * weights.largestHeld +
         weights.head + plan.expandedBytes / 2 + plan.cacheBytes +

@@ -1,5 +1,11 @@
 import type { Backend } from "@lopper/backends";
-import { type LatencyTable, type Ranking, type StopSignal, VERSION } from "@lopper/core";
+import {
+  formatBytes,
+  type LatencyTable,
+  type Ranking,
+  type StopSignal,
+  VERSION,
+} from "@lopper/core";
 import {
   criterionOf,
   PUBLISHED_RANKING,
@@ -110,10 +116,11 @@ export async function* prepareRun(
   const memory = shareMemory(model, tokens, task.flags, tools);
   const flags = { ...task.flags, batchTokens: memory.batchTokens };
   yield { type: "begin", flags };
+  if (memory.inFileBytes > 0) yield { type: "note", message: inFile(memory) };
   const digest = task.modelDigest ??
     (yield* phase("reading the model", signal, ({ progress }) => modelDigest(model, progress)));
   const ranking = await rankByWeights(model, PUBLISHED_RANKING);
-  const { cacheBytes, ...room } = memory;
+  const { batchTokens: _, cacheBytes, inFileBytes: __, ...room } = memory;
   const decoder = new Decoder(
     backend,
     await LaidOutWeights.load(model, { ranking, ...room }),
@@ -139,6 +146,11 @@ export async function* prepareRun(
       await decoder.dispose();
     },
   };
+}
+
+function inFile({ inFileBytes }: MemoryPlan): string {
+  return `${formatBytes(inFileBytes)} of the weights find no room in memory: they stay in the ` +
+    "file, and are read whenever they are used; --memory gives more where there is more";
 }
 
 /**

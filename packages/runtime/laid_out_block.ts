@@ -10,6 +10,13 @@ export interface LaidOutWeight {
   readonly rows: Axis;
 }
 
+/** The first rows of a weight, those of a block of some size. */
+export interface LaidOutRows {
+  readonly name: string;
+  readonly data: Float32Array;
+  readonly rows: number;
+}
+
 export type LaidOutBlock = Map<string, LaidOutWeight>;
 
 /** Reads the weights of a block that are not stacked, its units in the order of `units`. */

@@ -1,5 +1,5 @@
 import { type Feeds, float32 } from "@lopper/backends";
-import type { LaidOutRows } from "./weight_layout.ts";
+import type { LaidOutRows } from "./laid_out_block.ts";
 
 /**
  * Weights of a block as graphs are fed them, by their names: vectors, or matrices of their rows.

@@ -8,7 +8,7 @@ import {
 } from "@lopper/core";
 import type { Model } from "@lopper/models";
 import { BlockWeights } from "./block_weights.ts";
-import type { LaidOutWeight } from "./laid_out_block.ts";
+import type { LaidOutRows, LaidOutWeight } from "./laid_out_block.ts";
 import { type ExpertWeight, ExpertWeights } from "./expert_weights.ts";
 import { OuterWeights } from "./outer_weights.ts";
 import { SharedBuffer } from "./shared_buffer.ts";
@@ -42,13 +42,6 @@ export interface LoadOptions {
   readonly blockBytes?: number;
   /** The parts that will be used; without it, all. What is not read cannot be asked for. */
   readonly only?: { readonly layer: number } | "outer";
-}
-
-/** The first rows of a weight, those of a block of some size. */
-export interface LaidOutRows {
-  readonly name: string;
-  readonly data: Float32Array;
-  readonly rows: number;
 }
 
 /**
