@@ -46,21 +46,20 @@ export class BlockWeights {
   }
 
   /**
-   * All of them, by their names, or one.
+   * All of them, or those that are named.
    * @param units how they are laid out.
    * @throws {CheckpointFormatError} when a weight that is read now is NaN or infinite.
    */
-  async all(units: KeptUnits): Promise<LaidOutBlock> {
-    const isMissing = (name: string) => !this.#held.has(name);
-    return new Map([...await this.#read(units, isMissing), ...this.#held]);
-  }
-
-  /** One of them; else as `all`. */
-  async one(name: string, units: KeptUnits): Promise<LaidOutWeight> {
-    const found = this.#held.get(name) ??
-      (await this.#read(units, (other) => other === name)).get(name);
-    if (!found) throw new RangeError(`block ${this.#block.id} has no weight ${name}`);
-    return found;
+  async all(units: KeptUnits, names?: readonly string[]): Promise<LaidOutBlock> {
+    const isWanted = (name: string) => names?.includes(name) ?? true;
+    const held = [...this.#held].filter(([name]) => isWanted(name));
+    const weights = this.#block.weights
+      .filter(({ name }) => isWanted(name) && !this.#held.has(name));
+    const block = { ...this.#block, weights };
+    return new Map([
+      ...await layOutBlock(this.#model, block, units, { float32: false }),
+      ...held,
+    ]);
   }
 
   /**
@@ -68,7 +67,7 @@ export class BlockWeights {
    * @param units as for `all`.
    */
   async replace(name: string, values: Float32Array, units: KeptUnits) {
-    const weight = await this.one(name, units);
+    const weight = (await this.all(units, [name])).get(name)!;
     const { tensor } = weight;
     if (tensor.dtype === "F32") tensor.data.set(values);
     else tensor.data.set(new Uint16Array(fromFloat32(tensor.dtype, values).buffer));
@@ -78,10 +77,5 @@ export class BlockWeights {
   /** Lays those in memory out in another ranking of a dimension, as `moveUnits` does. */
   move(dimension: string, places: readonly number[]) {
     moveUnits(this.#held, dimension, places);
-  }
-
-  #read(units: KeptUnits, isWanted: (name: string) => boolean): Promise<LaidOutBlock> {
-    const weights = this.#block.weights.filter(({ name }) => isWanted(name));
-    return layOutBlock(this.#model, { ...this.#block, weights }, units, { float32: false });
   }
 }

@@ -113,12 +113,10 @@ export class Blocks {
       () => blockInputGraph(block, { hiddenSize, norm }),
     );
     const norms = inputNorms(block);
-    const fetches = await this.#runs.inTurn(() =>
-      run.run({
+    const fetches = await this.#runs.inTurn(async () =>
+      await run.run({
         hidden: float32(read, [input.batch, input.length, hiddenSize]),
-        ...weightFeeds(
-          this.#weights.block(number, sizeOf(block)).filter(({ name }) => norms.includes(name)),
-        ),
+        ...weightFeeds(await this.#weights.block(number, sizeOf(block), norms)),
       })
     );
     return float32Data(fetches, "entering");

@@ -73,9 +73,9 @@ engineTest("embedding costs nothing, and every block its tokens", "qwen3", async
 });
 
 /** What a norm makes of rows, in double precision. */
-function normed(decoder: Decoder, number: number, rows: Float32Array) {
+async function normed(decoder: Decoder, number: number, rows: Float32Array) {
   const { hiddenSize, norm: { kind, eps } } = decoder.architecture;
-  const weights = decoder.weights.block(number, sizeOf(decoder.blocks[number]));
+  const weights = await decoder.weights.block(number, sizeOf(decoder.blocks[number]));
   const vector = (name: string, value: number) =>
     weights.find((weight) => weight.name === name)?.data ??
       new Float32Array(hiddenSize).fill(value);
@@ -101,7 +101,7 @@ for (const family of ["llama-mha", "gemma3", "olmo2", "starcoder2", "stablelm-pa
       for (const [number, { parallel, placement }] of decoder.blocks.entries()) {
         const entering = await decoder.blockInput(number, hidden);
         const read = parallel ? hidden.base ?? hidden.data : hidden.data;
-        const wanted = placement === "post" ? read : normed(decoder, number, read);
+        const wanted = placement === "post" ? read : await normed(decoder, number, read);
         assert.ok(maxAbsDifference(entering, wanted) < 1e-4, `block ${number}`);
         hidden = await decoder.runBlock(number, shape, hidden);
       }

@@ -144,8 +144,7 @@ export class Mixtures {
     const [dimension] = block.dimensions;
     const count = size[dimension.name];
     const correction = haveWeight([block], CORRECTION)
-      ? (await this.#weights.block(number, size)).find(({ name }) => name === CORRECTION)!.data
-        .slice()
+      ? (await this.#weights.block(number, size, [CORRECTION]))[0].data.slice()
       : undefined;
     if (dimension.groups === undefined) return { count, correction };
     const units = this.#weights.ranking[number]![dimension.name].slice(0, count);
@@ -158,9 +157,8 @@ export class Mixtures {
     size: BlockSize,
     wanted: readonly DeclaredWeight[],
   ): Promise<Feeds> {
-    const names = new Set(wanted.map(({ name }) => name));
-    const weights = await this.#weights.block(number, size);
-    return weightFeeds(weights.filter(({ name }) => names.has(name)));
+    const names = wanted.map(({ name }) => name);
+    return weightFeeds(await this.#weights.block(number, size, names));
   }
 }
 

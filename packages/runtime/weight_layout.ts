@@ -154,8 +154,7 @@ export class LaidOutWeights {
    */
   async output(number: number, size: BlockSize): Promise<LaidOutRows> {
     const { name } = outputProjection(this.architecture.blocks[number]);
-    const weight = await this.#weightsOf(number).one(name, this.#ranking[number]!);
-    return this.#first([[name, weight]], size)[0];
+    return (await this.block(number, size, [name]))[0];
   }
 
   /**
@@ -254,12 +253,16 @@ export class LaidOutWeights {
   }
 
   /**
-   * The weights of a block of this size in float32, but for those that are stacked; good until the
-   * next call.
+   * The weights of a block of this size in float32, but for those that are stacked, or of these
+   * those that are named; good until the next call.
    * @throws {CheckpointFormatError} when a weight that is read from the file is NaN or infinite.
    */
-  async block(number: number, size: BlockSize): Promise<readonly LaidOutRows[]> {
-    return this.#first(await this.#weightsOf(number).all(this.#ranking[number]!), size);
+  async block(
+    number: number,
+    size: BlockSize,
+    names?: readonly string[],
+  ): Promise<readonly LaidOutRows[]> {
+    return this.#first(await this.#weightsOf(number).all(this.#ranking[number]!, names), size);
   }
 
   /** The first rows of weights, as many as a block of this size has. */
