@@ -22,8 +22,13 @@ export type LayerLoss = (
 ) => number;
 
 export function byLayers(architecture: Architecture, loss: LayerLoss): Loss {
-  return (shape, sequence, candidate) =>
-    loss(layersOfShape(architecture, shape), sequence, candidate);
+  // A shape is asked for once a sequence, and to say its layers takes longer than most losses.
+  const known = new WeakMap<Shape, readonly LayerSizes[]>();
+  return (shape, sequence, candidate) => {
+    const layers = known.get(shape) ?? layersOfShape(architecture, shape);
+    known.set(shape, layers);
+    return loss(layers, sequence, candidate);
+  };
 }
 
 export interface FakeScorerOptions {
