@@ -1,4 +1,5 @@
 import { openBackend } from "@lopper/backends";
+import { withReusedGraphs } from "@lopper/backends/testing";
 import { FAMILIES, WRAPPERS } from "@lopper/models";
 import assert from "node:assert/strict";
 import { familyTable, PAGE, tableOf } from "../scripts/family_table.ts";
@@ -12,6 +13,10 @@ const VARIANTS = [
   "stablelm-qk-norm-sequential",
 ];
 
+async function reusing(name: "cpu" | "wasm") {
+  return withReusedGraphs((await openBackend(name, { threads: 1 })).backend);
+}
+
 Deno.test({
   name:
     "families: each is what the table says of it, by logits on both engines, pruned, cached, exported",
@@ -19,14 +24,13 @@ Deno.test({
   sanitizeOps: false,
   sanitizeResources: false,
   async fn() {
-    const { backend: cpu } = await openBackend("cpu", { threads: 1 });
-    const { backend: wasm } = await openBackend("wasm", { threads: 1 });
+    const backends = { cpu: await reusing("cpu"), wasm: await reusing("wasm") };
     const fixtures = await fixturesByFamily();
     const types = [...FAMILIES, ...WRAPPERS].map(({ modelType }) => modelType);
     assert.deepEqual([...fixtures.keys()].sort(), types.toSorted(), "a fixture for each family");
     const rows = new Map<string, FamilyRow>();
     for (const [type, fixture] of fixtures) {
-      rows.set(type, await checkFamily(fixture, { cpu, wasm }));
+      rows.set(type, await checkFamily(fixture, backends));
     }
     assert.equal(
       familyTable(rows),
@@ -42,10 +46,9 @@ Deno.test({
   sanitizeOps: false,
   sanitizeResources: false,
   async fn() {
-    const { backend: cpu } = await openBackend("cpu", { threads: 1 });
-    const { backend: wasm } = await openBackend("wasm", { threads: 1 });
+    const backends = { cpu: await reusing("cpu"), wasm: await reusing("wasm") };
     for (const fixture of VARIANTS) {
-      const row = await checkFamily(fixture, { cpu, wasm });
+      const row = await checkFamily(fixture, backends);
       const refused = COLUMNS.filter((column) => "refused" in row[column]);
       assert.ok(refused.every((column) => /GGUF|DeciLM/.test(column)), `${fixture}: ${refused}`);
     }

@@ -1,4 +1,5 @@
 import { type Backend, openBackend } from "@lopper/backends";
+import { withReusedGraphs } from "@lopper/backends/testing";
 import { LopperError, sizeOf } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
 import { listOf } from "@lopper/importance";
@@ -73,7 +74,8 @@ for (const preset of NAMES) {
     sanitizeOps: false,
     sanitizeResources: false,
     async fn() {
-      const { backend } = await openBackend("cpu", { threads: 1 });
+      const { backend: opened } = await openBackend("cpu", { threads: 1 });
+      const backend = withReusedGraphs(opened);
       using tokenizers = new Tokenizers();
       const tools = { backend, tokenizers };
       const refused: string[] = [], alone: string[] = [];

@@ -1,2 +1,3 @@
 export { type AttentionCase, ATTENTIONS } from "./attention_cases.ts";
 export { maxAbsDifference } from "./reference.ts";
+export { withReusedGraphs } from "./reused_graphs.ts";
