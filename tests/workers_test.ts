@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { inTemporaryFolder } from "./support/cli.ts";
 import { mortalWorkersHere, sharedRun, workersHere } from "./support/shared_run.ts";
 import { writeMixture } from "./support/tiny_mixture.ts";
-import { writeTinyRun } from "./support/tiny_run.ts";
+import { failsHere } from "./support/in_process.ts";
+import { pruneHere, writeTinyRun } from "./support/tiny_run.ts";
 
 const RUNS: Readonly<Record<string, Partial<RunFlags>>> = {
   "the usual search": { ratio: 20, mlpGroup: 8, recover: "none", ranking: "energy" },
@@ -47,6 +48,32 @@ Deno.test("workers: what experts make of tokens is summed as without workers", (
     const shared = await sharedRun(options, queue);
     assert.deepEqual(shared.files, alone.files);
     assert.deepEqual(shared.journal, alone.journal);
+  }));
+
+Deno.test("workers: --workers takes engines of this machine, and writes the same", () =>
+  inTemporaryFolder(async (folder) => {
+    const args = [...await writeTinyRun(folder), "--mlp-group", "8", "--ratio", "20"];
+    const result = async (out: string, ...more: readonly string[]) => {
+      await pruneHere([...args, "--out", `${folder}/${out}`, ...more]);
+      return [
+        await Deno.readTextFile(`${folder}/${out}/lopper_plan.json`),
+        await Deno.readFile(`${folder}/${out}/model.safetensors`),
+      ];
+    };
+    const count = Math.min(2, navigator.hardwareConcurrency);
+    assert.deepEqual(await result("shared", "--workers", String(count)), await result("alone"));
+    const dry = ["--dry-run", "--workers", "1"];
+    await failsHere(["prune", ...args, "--workers", "0"], 2, /--workers is 0; .* 1 to \d+/);
+    await failsHere(
+      ["prune", ...args, "--workers", "queue.local"],
+      2,
+      /^lopper: the address of Redis/m,
+    );
+    await failsHere(
+      ["prune", ...args, ...dry],
+      2,
+      /'--workers <where>' cannot be used with .*dry-run/,
+    );
   }));
 
 Deno.test("workers: whoever takes over from one that died decides the same", () =>

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { isCount } from "./prune/open_queue.ts";
 import { isOnHub } from "./inputs/locate_models.ts";
 import {
   ALL_PERMISSIONS,
@@ -33,7 +34,8 @@ export function heldPermissions() {
 /** What a command needs with its options. */
 function neededBy(command: Command): Permissions {
   const needed = PERMISSIONS[command.name()];
-  return command.opts().workers === undefined ? needed : { ...needed, net: true, queue: true };
+  const { workers } = command.opts();
+  return workers === undefined || isCount(workers) ? needed : { ...needed, net: true, queue: true };
 }
 
 /** What a command needs until its models are there. */

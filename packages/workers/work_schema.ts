@@ -124,11 +124,17 @@ const ranking = list(z.record(name, list(count)).nullable());
 const FORMS = { setup: workSetup, job, answer, ranking } as const;
 type Forms = typeof FORMS;
 
+/** More than any of them has; what is longer is not looked into. */
+const MAX_CHARACTERS = 2 ** 27;
+
 /**
  * What a queue has of one of these forms.
  * @throws {WorkError} when it is something else.
  */
 export function readWork<F extends keyof Forms>(form: F, text: string): z.infer<Forms[F]> {
+  if (text.length > MAX_CHARACTERS) {
+    throw new WorkError(`the queue has a ${form} of ${text.length} characters; none is so long`);
+  }
   const found = FORMS[form].safeParse(jsonOf(text));
   if (found.success) return found.data as z.infer<Forms[F]>;
   const [{ message, path }] = found.error.issues;

@@ -1,10 +1,17 @@
 import assert from "node:assert/strict";
 import { inTemporaryFolder } from "../support/cli.ts";
-import { ended, Fleet, type FleetWorker, type Found, pause } from "../support/fleet.ts";
+import {
+  type Answers,
+  ended,
+  Fleet,
+  type FleetWorker,
+  type Found,
+  pause,
+} from "../support/fleet.ts";
 import { CutProxy, HAS_REDIS, type RedisOptions, TestRedis } from "../support/redis.ts";
 
 /** How often each fault is tried. */
-const TIMES = Number(Deno.env.get("LOPPER_FAULTS") ?? 2);
+const TIMES = Number(Deno.env.get("LOPPER_FAULTS") ?? 1);
 
 /** What a fault is done to. */
 interface Scene {
@@ -12,12 +19,13 @@ interface Scene {
   readonly redis: TestRedis;
   /** The lines that the run has in its journal when nothing happens. */
   readonly lines: number;
+  readonly alone: Found;
 }
 
 function test(
   name: string,
   options: RedisOptions & { readonly length?: "long" | "short" },
-  run: (scene: Scene, alone: Found) => Promise<void>,
+  run: (scene: Scene) => Promise<void>,
 ) {
   Deno.test({
     name: `workers over Redis: ${name}`,
@@ -31,57 +39,95 @@ function test(
         await ended(fleet.run("alone", null));
         const alone = await fleet.found("alone");
         await using redis = await TestRedis.start(folder, options);
-        await run({ fleet, redis, lines: alone.journal.length }, alone);
+        await run({ fleet, redis, lines: alone.journal.length, alone });
       }),
   });
 }
 
-function assertSame(found: Found, alone: Found, what: string) {
-  assert.equal(found.plan, alone.plan, what);
-  assert.equal(found.weights, alone.weights, what);
-  assert.deepEqual(found.journal, alone.journal, what);
+/** The run of this name decided what it decides alone, and found out each thing once. */
+async function assertSame({ fleet, alone }: Scene, out: string) {
+  const found = await fleet.found(out);
+  assert.equal(found.plan, alone.plan, out);
+  assert.equal(found.weights, alone.weights, out);
+  assert.deepEqual(found.journal, alone.journal, out);
 }
 
-test("one, two and five decide what none decides", { length: "short" }, async (scene, alone) => {
-  const { fleet, redis } = scene;
+test("one, two and five decide what none decides", { length: "short" }, async (scene) => {
+  const { fleet, redis, alone } = scene;
   for (const [i, more] of [1, 1, 3].entries()) {
     for (let n = 0; n < more; n++) fleet.worker(redis.url);
-    await ended(fleet.run(`out-${i}`, redis.url));
-    const found = await fleet.found(`out-${i}`);
-    assertSame(found, alone, `${i}`);
-    console.log(`${[1, 2, 5][i]} workers: ${found.blockTokens / alone.blockTokens} block-tokens`);
+    const out = `out-${i}`;
+    await ended(fleet.run(out, redis.url));
+    await assertSame(scene, out);
+    // Each of the block inputs is made by one worker.
+    const { blockTokens } = await fleet.found(out);
+    assert.ok(blockTokens <= 1.1 * alone.blockTokens, `${blockTokens / alone.blockTokens}`);
   }
 });
 
-test("with a password", { length: "short", password: "s3cret" }, async (scene, alone) => {
+test("with a password, which nobody is shown", { length: "short", password: "s3cret" }, async (
+  scene,
+) => {
   const { fleet, redis } = scene;
-  fleet.worker(redis.url);
+  const worker = fleet.worker(redis.url);
   const { code, stdout, stderr } = await fleet.run("out", redis.url).output();
   const said = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
   assert.equal(code, 0, said);
-  assert.ok(!said.includes("s3cret"), said);
-  assertSame(await fleet.found("out"), alone, "password");
+  await assertSame(scene, "out");
+  assert.ok(!(said + await worker.kill()).includes("s3cret"), said);
+  const wrong = redis.url.replace("s3cret", "0ther");
+  const refused = await fleet.run("refused", wrong).output();
+  const alike = [new TextDecoder().decode(refused.stderr), await fleet.worker(wrong).said];
+  for (const text of alike) {
+    assert.match(text, /^lopper: Redis at redis:\/\/127\.0\.0\.1:\d+ refuses: WRONGPASS/m);
+    assert.doesNotMatch(text, /0ther|fault in Lopper/);
+  }
 });
 
-/** Lets a run go on to a part of its journal, and something happen there, so many times. */
+test("a worker with another model says so, and takes no work", { length: "short" }, async (
+  scene,
+) => {
+  const { fleet, redis } = scene;
+  const other = fleet.worker(redis.url, fleet.otherModel());
+  const worker = fleet.worker(redis.url);
+  await ended(fleet.run("out", redis.url));
+  await assertSame(scene, "out");
+  // So long a run may be silent before it counts as gone.
+  await pause(25_000);
+  assert.match(await other.kill("SIGTERM"), /a run is not taken: the run needs model sha256:\w+/);
+  assert.match(await worker.kill("SIGTERM"), /needs no more work; [1-9]\d* jobs were done here/);
+});
+
+/**
+ * Lets runs go on to a part of their journals, each to another one, and something happen there.
+ */
 function fault(
   name: string,
-  options: RedisOptions & { readonly workers: number },
+  { workers: count, ...options }: RedisOptions & { readonly workers: number },
   happen: (scene: Scene, workers: FleetWorker[]) => Promise<void>,
 ) {
-  test(name, options, async (scene, alone) => {
+  test(name, options, async (scene) => {
     const { fleet, redis, lines } = scene;
-    const workers = Array.from({ length: options.workers }, () => fleet.worker(redis.url));
+    const workers = Array.from({ length: count }, () => fleet.worker(redis.url));
+    const all: Answers[] = [];
     for (let i = 0; i < TIMES; i++) {
       const out = `out-${i}`;
       const run = fleet.run(out, redis.url);
       await fleet.until(out, Math.floor(lines * (i + 1) / (TIMES + 2)));
       await happen(scene, workers);
-      await ended(run);
-      assertSame(await fleet.found(out), alone, `${name}, ${i}`);
+      all.push(await ended(run));
+      await assertSame(scene, out);
     }
-    console.log(`${name}: ${TIMES} times, same plan, weights and journal`);
+    tell(name, all);
   });
+}
+
+function tell(name: string, all: readonly Answers[]) {
+  const sum = (of: keyof Answers) => all.reduce((total, answers) => total + answers[of], 0);
+  console.log(
+    `${name}: ${all.length} times, same plan, weights and journal; ` +
+      `${sum("heard")} answers counted, ${sum("ignored")} did not`,
+  );
 }
 
 fault("a worker is killed, and another one comes", { workers: 2 }, async (scene, workers) => {
@@ -106,42 +152,74 @@ fault(
   },
 );
 
+fault("all workers are stopped for a while", { workers: 2 }, async (_, workers) => {
+  for (const worker of workers) worker.stop();
+  await pause(15_000);
+  for (const worker of workers) worker.goOn();
+});
+
 fault("Redis is killed, and comes back empty", { workers: 2 }, async ({ redis }) => {
   await redis.kill();
   await pause(2000);
   await redis.startAgain();
 });
 
-fault("Redis is killed, and comes back with what it had", { workers: 2, persists: true }, async (
-  { redis },
-) => {
-  await redis.kill();
-  await pause(2000);
-  await redis.startAgain();
-});
+fault(
+  "Redis is killed, and comes back with what it had",
+  { workers: 2, persists: true },
+  async ({ redis }) => {
+    await redis.kill();
+    await pause(2000);
+    await redis.startAgain();
+  },
+);
 
-for (const long of [1000, 15_000]) {
-  test(`the network of a worker is cut for ${long / 1000} s`, {}, async (scene, alone) => {
+for (const seconds of [1, 15]) {
+  test(`the network of a worker is cut for ${seconds} s`, {}, async (scene) => {
     const { fleet, redis, lines } = scene;
     await using proxy = await CutProxy.open(redis.port);
     fleet.worker(`redis://127.0.0.1:${proxy.port}`);
     fleet.worker(redis.url);
+    const all: Answers[] = [];
     for (let i = 0; i < TIMES; i++) {
       const out = `out-${i}`;
       const run = fleet.run(out, redis.url);
       await fleet.until(out, Math.floor(lines * (i + 1) / (TIMES + 2)));
       proxy.cut();
-      await pause(long);
+      await pause(1000 * seconds);
       proxy.mend();
-      await ended(run);
-      assertSame(await fleet.found(out), alone, `${i}`);
+      all.push(await ended(run));
+      await assertSame(scene, out);
     }
+    tell(`the network of a worker is cut for ${seconds} s`, all);
   });
 }
 
-test("the network of the run is cut", {}, async ({ fleet, redis, lines }, alone) => {
+test("the network of the only worker is cut, and it goes on pulling", {}, async (scene) => {
+  const { fleet, redis, lines } = scene;
+  await using proxy = await CutProxy.open(redis.port);
+  fleet.worker(`redis://127.0.0.1:${proxy.port}`);
+  const all: Answers[] = [];
+  for (let i = 0; i < TIMES; i++) {
+    const out = `out-${i}`;
+    const run = fleet.run(out, redis.url);
+    for (const part of [1, 2, 3]) {
+      await fleet.until(out, Math.floor(lines * part / 4));
+      proxy.cut();
+      await pause(500);
+      proxy.mend();
+    }
+    all.push(await ended(run));
+    await assertSame(scene, out);
+  }
+  tell("the network of the only worker is cut three times", all);
+});
+
+test("the network of the run is cut", {}, async (scene) => {
+  const { fleet, redis, lines } = scene;
   await using proxy = await CutProxy.open(redis.port);
   for (let n = 0; n < 2; n++) fleet.worker(redis.url);
+  const all: Answers[] = [];
   for (let i = 0; i < TIMES; i++) {
     const out = `out-${i}`;
     const run = fleet.run(out, `redis://127.0.0.1:${proxy.port}`);
@@ -151,13 +229,16 @@ test("the network of the run is cut", {}, async ({ fleet, redis, lines }, alone)
       await pause(part === 1 ? 500 : 15_000);
       proxy.mend();
     }
-    await ended(run);
-    assertSame(await fleet.found(out), alone, `${i}`);
+    all.push(await ended(run));
+    await assertSame(scene, out);
   }
+  tell("the network of the run is cut twice", all);
 });
 
-test("the run is killed, and goes on", {}, async ({ fleet, redis, lines }, alone) => {
+test("the run is killed, and goes on", {}, async (scene) => {
+  const { fleet, redis, lines } = scene;
   for (let n = 0; n < 2; n++) fleet.worker(redis.url);
+  const all: Answers[] = [];
   for (let i = 0; i < TIMES; i++) {
     const out = `out-${i}`;
     let run = fleet.run(out, redis.url);
@@ -167,21 +248,8 @@ test("the run is killed, and goes on", {}, async ({ fleet, redis, lines }, alone
       await run.output();
       run = fleet.run(out, redis.url, "--resume");
     }
-    await ended(run);
-    assertSame(await fleet.found(out), alone, `${i}`);
+    all.push(await ended(run));
+    await assertSame(scene, out);
   }
-});
-
-test("a worker with another model says so, and takes no work", { length: "short" }, async (
-  { fleet, redis },
-  alone,
-) => {
-  const other = fleet.worker(redis.url, fleet.otherModel());
-  const worker = fleet.worker(redis.url);
-  await ended(fleet.run("out", redis.url));
-  assertSame(await fleet.found("out"), alone, "another model");
-  // So long a run may be silent before it counts as gone.
-  await pause(25_000);
-  assert.match(await other.kill("SIGTERM"), /a run is not taken: the run needs model sha256:\w+/);
-  assert.match(await worker.kill("SIGTERM"), /needs no more work; [1-9]\d* jobs were done here/);
+  tell("the run is killed three times, and goes on", all);
 });

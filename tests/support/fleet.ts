@@ -102,11 +102,13 @@ export class Fleet implements AsyncDisposable {
 /** A process that works. */
 export class FleetWorker {
   readonly #process: Deno.ChildProcess;
-  readonly #said: Promise<Deno.CommandOutput>;
+  /** All that it says until it ends. */
+  readonly said: Promise<string>;
 
   constructor(process: Deno.ChildProcess) {
     this.#process = process;
-    this.#said = process.output();
+    const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+    this.said = process.output().then(({ stdout, stderr }) => decode(stdout) + decode(stderr));
   }
 
   stop() {
@@ -125,15 +127,23 @@ export class FleetWorker {
       // It ended before.
       if (!(error instanceof TypeError)) throw error;
     }
-    const { stdout, stderr } = await this.#said;
-    return new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+    return await this.said;
   }
 }
 
-/** A process ended well; else says why not. */
-export async function ended(process: Deno.ChildProcess): Promise<void> {
+/** Answers of workers to a run: those that counted, and those that came twice or late. */
+export interface Answers {
+  readonly heard: number;
+  readonly ignored: number;
+}
+
+/** A run ended well; else says why not. */
+export async function ended(process: Deno.ChildProcess): Promise<Answers> {
   const { code, stderr } = await process.output();
-  assert.equal(code, 0, new TextDecoder().decode(stderr));
+  const said = new TextDecoder().decode(stderr);
+  assert.equal(code, 0, said);
+  const [heard, ignored] = /answered (\d+) jobs?; (\d+) answers?/.exec(said)?.slice(1) ?? [0, 0];
+  return { heard: Number(heard), ignored: Number(ignored) };
 }
 
 export function pause(milliseconds: number): Promise<void> {

@@ -12,6 +12,7 @@ Examples:
   lopper prune ./SmolLM2-135M --calibration code.jsonl=3 --calibration chat.jsonl=1   a mixture
   lopper prune model.gguf --ratio 20                 the result is a folder, in F16
   lopper prune model.gguf --export gguf --quantize q8_0   and a GGUF file beside it
+  lopper prune ./SmolLM2-135M --workers redis://queue.local   other machines score (lopper worker)
   lopper prune --resume --out ./smol-10              after a power cut or Ctrl-C
   lopper prune --resume --out ./smol-10 --ratio 20   goes on from 10 % to 20 %
   lopper prune ./SmolLM2-135M --plan ./smol-10/lopper_plan.json --out ./again

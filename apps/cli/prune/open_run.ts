@@ -19,7 +19,7 @@ import {
 } from "@lopper/run";
 import { openTokenizer, type Tokenizer } from "@lopper/tokenizers";
 import { checkApart } from "../folder/apart.ts";
-import { openQueue } from "./open_queue.ts";
+import { openQueue, type OwnEngines } from "./open_queue.ts";
 import type { RunFolder } from "../folder/run_folder.ts";
 import { budgetNow } from "../inputs/memory_budget.ts";
 import { openUserBackend } from "../inputs/open_backend.ts";
@@ -102,7 +102,7 @@ export async function openRun(
   const { flags, latencies } = aimed;
   const queue = options.workers === undefined
     ? undefined
-    : opening.use(await openQueue(options.workers, reporter));
+    : opening.use(await openQueue(options.workers, enginesOf(located, aimed, backend), reporter));
   const opened = opening.move();
   return {
     ...{ model, title, texts },
@@ -117,6 +117,16 @@ export async function openRun(
     },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
+}
+
+/** What workers on this machine work with. */
+function enginesOf(
+  { path, title }: LocatedModel,
+  { options: { threads, memory } }: Asked,
+  { description }: Backend,
+): OwnEngines {
+  const backend = ENGINE_OPTIONS.backend.form.schema.parse(description.name);
+  return { path, title, backend, threads, memory, modelDigest: null };
 }
 
 /** The settings of a run of a model, in a place where they can be met. */

@@ -1,5 +1,5 @@
 import { UsageError } from "@lopper/core";
-import { Redis } from "ioredis";
+import type { RedisOptions } from "ioredis";
 
 /** Milliseconds between two tries to reach a server that is away. */
 const RETRY_MS = { first: 200, longest: 2000 };
@@ -8,8 +8,7 @@ const RETRY_MS = { first: 200, longest: 2000 };
 export interface RedisAddress {
   /** For people: without user and password. */
   readonly label: string;
-  /** Opens a connection, which comes back by itself whenever it breaks. */
-  connect(): Redis;
+  readonly options: RedisOptions;
 }
 
 /**
@@ -31,7 +30,7 @@ export function redisAddress(word: string): RedisAddress {
   const port = Number(url.port || 6379);
   // ioredis takes an IPv6 address without its brackets.
   const host = url.hostname.replace(/^\[|\]$/g, "");
-  const options = {
+  const options: RedisOptions = {
     ...{ host, port, db: Number(db || 0) },
     ...(url.username && { username: decodeURIComponent(url.username) }),
     ...(url.password && { password: decodeURIComponent(url.password) }),
@@ -42,13 +41,5 @@ export function redisAddress(word: string): RedisAddress {
     // What a connection waits for without an answer is asked again over another one.
     keepAlive: 5000,
   };
-  return {
-    label: `${url.protocol}//${url.host}${db && `/${db}`}`,
-    connect() {
-      const redis = new Redis(options);
-      // Whoever waits learns of it from what does not come.
-      redis.on("error", () => {});
-      return redis;
-    },
-  };
+  return { label: `${url.protocol}//${url.host}${db && `/${db}`}`, options };
 }

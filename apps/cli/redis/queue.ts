@@ -3,6 +3,7 @@ import { type Answer, type Named, readWork, WorkError, type WorkQueue } from "@l
 import { type Job, Queue, Worker } from "bullmq";
 import type { Redis } from "ioredis";
 import type { RedisAddress } from "./address.ts";
+import { connect, whyUnreached } from "./connect.ts";
 import {
   answerQueue,
   HEARTBEAT_MS,
@@ -34,11 +35,15 @@ interface Open {
   asked: number;
 }
 
-/** How many answers came, by what became of them. */
-export interface AnswerCounts {
-  heard: number;
-  /** To what was answered already, or was asked by a part of the run that is gone. */
-  ignored: number;
+/** What people are told of. */
+export interface QueueTeller {
+  /** How many workers a run has, whenever that changes. */
+  readonly onWorkers: (workers: number) => void;
+  /**
+   * Hears at the end how many answers counted.
+   * @param ignored of those that came twice, or to what a part of the run asked that is gone.
+   */
+  readonly onEnd: (heard: number, ignored: number) => void;
 }
 
 /**
@@ -46,10 +51,9 @@ export interface AnswerCounts {
  * it holds is in this process; a server that comes back empty is told everything again.
  */
 export class RedisQueue implements WorkQueue {
-  readonly counts: AnswerCounts = { heard: 0, ignored: 0 };
   readonly #address: RedisAddress;
   readonly #redis: Redis;
-  readonly #onWorkers: (workers: number) => void;
+  readonly #teller: QueueTeller;
   readonly #texts = new Map<string, Named>();
   readonly #open = new Map<string, Open>();
   readonly #queues = new Map<number, Queue>();
@@ -57,36 +61,24 @@ export class RedisQueue implements WorkQueue {
   #answers: Worker | null = null;
   #beat: ReturnType<typeof setInterval> | null = null;
   #workers = -1;
+  #heard = 0;
+  #ignored = 0;
 
-  /** @param onWorkers hears how many workers a run has, whenever that changes. */
-  constructor(address: RedisAddress, onWorkers: (workers: number) => void) {
+  constructor(address: RedisAddress, teller: QueueTeller) {
     this.#address = address;
-    this.#redis = address.connect();
-    this.#onWorkers = onWorkers;
+    this.#redis = connect(address);
+    this.#teller = teller;
   }
 
   /**
-   * Waits until the server answers.
-   * @throws {LopperError} when it does not.
+   * @throws {LopperError} when the server does not answer, or refuses.
    */
-  async checkReachable(milliseconds = 5000): Promise<void> {
-    const gone = Promise.withResolvers<never>();
-    const { label } = this.#address;
-    let last = "it does not answer";
-    const onError = ({ message }: Error) => last = message;
-    this.#redis.on("error", onError);
-    const timer = setTimeout(() =>
-      gone.reject(
-        new LopperError(
-          `Redis at ${label} cannot be reached: ${last}; start it, or see the address`,
-        ),
-      ), milliseconds);
-    try {
-      await Promise.race([this.#redis.ping(), gone.promise]);
-    } finally {
-      clearTimeout(timer);
-      this.#redis.off("error", onError);
-    }
+  async checkReachable(): Promise<void> {
+    const why = await whyUnreached(this.#redis, this.#address);
+    if (why === null) return;
+    throw new LopperError(
+      `Redis at ${this.#address.label} cannot be reached: ${why}; start it, or see the address`,
+    );
   }
 
   async begin(setup: Named): Promise<void> {
@@ -121,6 +113,7 @@ export class RedisQueue implements WorkQueue {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#beat) clearInterval(this.#beat);
+    if (this.#run !== null) this.#teller.onEnd(this.#heard, this.#ignored);
     // A server that is away keeps nobody from ending.
     if (this.#redis.status === "ready" && this.#run !== null) {
       await sayGone(this.#redis, RUNS, this.#run);
@@ -147,10 +140,10 @@ export class RedisQueue implements WorkQueue {
     const answer = heardAnswer(data?.text);
     const open = answer && this.#open.get(answer.job);
     if (!open) {
-      this.counts.ignored += 1;
+      this.#ignored += 1;
       return Promise.resolve();
     }
-    this.counts.heard += 1;
+    this.#heard += 1;
     this.#open.delete(answer.job);
     open.answered.resolve(answer);
     return Promise.resolve();
@@ -190,7 +183,7 @@ export class RedisQueue implements WorkQueue {
     }
     await sayHere(this.#redis, RUNS, this.#run!);
     const workers = await whoIsHere(this.#redis, workersOf(this.#run!));
-    if (workers.length !== this.#workers) this.#onWorkers(this.#workers = workers.length);
+    if (workers.length !== this.#workers) this.#teller.onWorkers(this.#workers = workers.length);
     await this.#askAgain(ASK_AGAIN_MS);
   }
 }

@@ -10,6 +10,7 @@ import {
 import { type Job, Queue, Worker } from "bullmq";
 import type { Redis } from "ioredis";
 import type { RedisAddress } from "./address.ts";
+import { connect, whyUnreached } from "./connect.ts";
 import {
   answerQueue,
   HEARTBEAT_MS,
@@ -45,9 +46,11 @@ export interface ServeOptions {
 /** Works for one run after the other, until `check` throws. */
 export async function serve(options: ServeOptions): Promise<never> {
   const { address, check, tell } = options;
-  const redis = address.connect();
+  const redis = connect(address);
   const refused = new Set<string>();
   try {
+    const why = await whyUnreached(redis, address);
+    if (why !== null) tell(`Redis at ${address.label} is not there yet: ${why}`);
     for (;; await pause(HEARTBEAT_MS / 2, check)) {
       for (const run of await whoIsHere(redis, RUNS)) {
         if (refused.has(run)) continue;

@@ -2,12 +2,12 @@ import { ENGINE_OPTIONS } from "@lopper/backends";
 import { HUB, MEMORY, type OptionValues, OUTPUT, text } from "@lopper/options";
 import { Command } from "commander";
 import { randomUUID } from "node:crypto";
+import { EngineThread } from "../engine/engine_thread.ts";
 import { addOptions } from "../inputs/commander_options.ts";
 import { type LocateModels, MODEL_HELP, modelLocator } from "../inputs/locate_models.ts";
 import { redisAddress } from "../redis/address.ts";
 import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
 import { openReporter } from "../terminal/reporter.ts";
-import { EngineThread } from "./engine_thread.ts";
 
 const WORKER_OPTIONS = {
   model: { form: text("model"), help: `${MODEL_HELP}; without it, the embedded model` },
@@ -57,7 +57,7 @@ async function run(
   await serve({
     ...{ address, id: randomUUID(), check: throwIfAborted },
     async open(setup) {
-      const engine = { path, title, backend, threads, memory, modelDigest };
+      const engine = { path, title, backend, threads, memory, modelDigest, share: 1 };
       const opened = await EngineThread.open(engine, setup);
       modelDigest = opened.modelDigest;
       return opened.engine;

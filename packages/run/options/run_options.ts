@@ -19,8 +19,9 @@ export const RUN_OPTIONS = {
   ...ENGINE_OPTIONS,
   ...MEMORY,
   workers: {
-    form: text("redis"),
-    help: "have workers score, which take their work from Redis at redis://host:port",
+    form: text("where"),
+    help:
+      "have workers score: so many on this machine, or those that take work from redis://host:port",
     conflicts: ["plan", "dryRun"],
   },
   out: {

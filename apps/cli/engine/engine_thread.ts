@@ -18,6 +18,8 @@ export interface EngineOptions {
   readonly backend: BackendName | "auto";
   readonly threads: number | undefined;
   readonly memory: string | undefined;
+  /** Of that memory it may take one part in so many. */
+  readonly share: number;
   /** Of the model, where it is known. */
   readonly modelDigest: string | null;
 }

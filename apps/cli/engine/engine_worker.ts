@@ -28,14 +28,15 @@ scope.onmessage = ({ data }: MessageEvent<ToEngine>) => {
 };
 
 async function open(
-  { path, title, backend: name, threads, memory, modelDigest: known }: EngineOptions,
+  { path, title, backend: name, threads, memory, share, modelDigest: known }: EngineOptions,
   setup: { readonly name: string; readonly text: string },
 ) {
   const model = await openLocated({ path, title }, TOLD);
   const digest = known ?? await modelDigest(model);
   await findNativeEngine(name);
   const backend = await openUserBackend(name, { threads }, () => {});
-  worker = await openWorker(model, digest, setup, { backend, memory: () => budgetNow(memory) });
+  const budget = () => budgetNow(memory) / share;
+  worker = await openWorker(model, digest, setup, { backend, memory: budget });
   post({ type: "opened", modelDigest: digest });
 }
 

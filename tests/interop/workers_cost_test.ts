@@ -1,0 +1,35 @@
+import { CALIBRATION_TEXT, DEMO_MODEL } from "@lopper/demo-model";
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { inTemporaryFolder } from "../support/cli.ts";
+import { sharedRun, workersHere } from "../support/shared_run.ts";
+
+const [MODEL, CALIBRATION] = [DEMO_MODEL, CALIBRATION_TEXT].map((url) => fileURLToPath(url));
+/** The most that five workers may compute over what one process does. */
+const OVERHEAD = 0.1;
+
+for (const search of ["fast", "exhaustive"] as const) {
+  Deno.test(`workers: what five cost, of the embedded model by a ${search} search`, () =>
+    inTemporaryFolder(async (folder) => {
+      // Held-out text is JSON lines here, as the other is.
+      const heldOut = `${folder}/h.jsonl`;
+      const lines = (await Deno.readTextFile(CALIBRATION)).split("\n");
+      await Deno.writeTextFile(heldOut, lines.slice(0, 5).join("\n"));
+      const sizes = search === "fast"
+        ? { ratio: 15 }
+        : { ratio: 4, samples: 16, widthSamples: 16, seqLen: 64 };
+      const flags = { ...sizes, search, recover: "none" } as const;
+      const options = { model: MODEL, calibration: CALIBRATION, heldOut, flags };
+      const alone = await sharedRun(options);
+      await using queue = workersHere(5, MODEL);
+      const shared = await sharedRun(options, queue);
+      assert.deepEqual(shared.files, alone.files);
+      assert.deepEqual(shared.journal, alone.journal);
+      const more = shared.blockTokens / alone.blockTokens - 1;
+      console.log(
+        `${search}: ${Math.round(alone.blockTokens)} block-tokens without workers, ` +
+          `${Math.round(shared.blockTokens)} with five, ${(100 * more).toFixed(2)} % more`,
+      );
+      assert.ok(more <= OVERHEAD, `${more}`);
+    }));
+}
