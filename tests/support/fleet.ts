@@ -7,8 +7,8 @@ import { writeTinyRun } from "./tiny_run.ts";
 
 /** A search that scores often enough for something to happen meanwhile. */
 const LONG = [
-  ...["--samples", "16", "--mlp-group", "4", "--ratio", "30", "--search", "exhaustive"],
-  ...["--recover", "none", "--backend", "cpu"],
+  ...["--samples", "16", "--mlp-group", "4", "--ratio", "30", "--recover", "none"],
+  ...["--fast-without", "racing,lazy,proxies,threshold", "--backend", "cpu"],
 ];
 const SHORT = ["--samples", "8", "--mlp-group", "8", "--ratio", "20", "--backend", "cpu"];
 

@@ -6,7 +6,7 @@ import type { RunWorker } from "../redis/serve.ts";
 
 /** Bundled, it is JavaScript like the rest. */
 const MODULE = new URL(
-  import.meta.url.endsWith(".ts") ? "./engine_worker.ts" : "./engine_worker.js",
+  import.meta.url.endsWith(".ts") ? "./scoring_worker.ts" : "./scoring_worker.js",
   import.meta.url,
 );
 
