@@ -10,7 +10,7 @@ import { measureSpeedCommand } from "./compare/measure_speed.ts";
 import { pruneCommand } from "./prune/prune.ts";
 import { pushCommand } from "./push/push.ts";
 import { reportCommand } from "./report/report.ts";
-import { workerCommand } from "./worker/worker.ts";
+import { workerCommand } from "./worker/worker_command.ts";
 import { UNINTERRUPTED } from "./terminal/interrupt.ts";
 import { print, tellLines } from "./terminal/terminal.ts";
 

@@ -4,11 +4,11 @@
  * candidate and sequence.
  */
 export { InProcessQueue } from "./in_process_queue.ts";
-export { ModelWorker } from "./model_worker.ts";
+export { ModelWorker } from "./model_work.ts";
 export { sharedActivations } from "./shared_activations.ts";
 export { SharedScorer } from "./shared_scorer.ts";
 export { Work } from "./work.ts";
-export type { JobWorker, Named, WorkQueue } from "./work_queue.ts";
+export { type JobWorker, type Named, WorkerGoneError, type WorkQueue } from "./work_queue.ts";
 export {
   type Answer,
   nameOf,

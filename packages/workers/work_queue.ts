@@ -1,3 +1,4 @@
+import { LopperError } from "@lopper/core";
 import type { Answer } from "./work_schema.ts";
 
 /** A text, and the digest that names it. */
@@ -26,6 +27,9 @@ export interface WorkQueue {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** Who did work is not there any more; others may do it. */
+export class WorkerGoneError extends LopperError {}
+
 /** Who does work of one run. */
 export interface JobWorker {
   /**
@@ -33,6 +37,7 @@ export interface JobWorker {
    * @param job its text.
    * @param kept finds a text that a job names.
    * @throws {WorkError} when it is none of this run.
+   * @throws {WorkerGoneError} when this worker can do none any more.
    */
   work(job: Named, kept: (name: string) => Promise<string>): Promise<Answer>;
 }

@@ -41,6 +41,9 @@ const WHOLE = /^onnxruntime-(?:node|web)$/;
 /** Describe, and do not run. */
 const TYPES = /^@types\//;
 
+/** Native code that makes another package faster: a bundle has none of it, and goes without. */
+const FASTER = /^@msgpackr-extract\//;
+
 /** The modules and packages that a module imports, be it later. */
 export async function moduleGraph(entry: string): Promise<ModuleGraph> {
   const info: Info = JSON.parse(await done(Deno.execPath(), ["info", "--json", entry], ROOT));
@@ -56,7 +59,7 @@ function packagesOf(info: Info, imported: readonly string[]): readonly NpmPackag
   const found = new Map<string, NpmPackage>();
   const add = (key: string) => {
     const { name, version, localPath, dependencies } = info.npmPackages[key];
-    if (found.has(key) || TYPES.test(name)) return;
+    if (found.has(key) || TYPES.test(name) || FASTER.test(name)) return;
     found.set(key, { name, version, folder: localPath });
     const own = (dependency: string) => dependency.startsWith("onnxruntime-common@");
     for (const next of WHOLE.test(name) ? dependencies.filter(own) : dependencies) add(next);

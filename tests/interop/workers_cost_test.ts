@@ -2,7 +2,7 @@ import { CALIBRATION_TEXT, DEMO_MODEL } from "@lopper/demo-model";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { inTemporaryFolder } from "../support/cli.ts";
-import { sharedRun, workersHere } from "../support/shared_run.ts";
+import { sharedRun, Timeline, workersHere } from "../support/shared_run.ts";
 
 const [MODEL, CALIBRATION] = [DEMO_MODEL, CALIBRATION_TEXT].map((url) => fileURLToPath(url));
 /** The most that five workers may compute over what one process does. */
@@ -21,14 +21,24 @@ for (const search of ["fast", "exhaustive"] as const) {
       const flags = { ...sizes, search, recover: "none" } as const;
       const options = { model: MODEL, calibration: CALIBRATION, heldOut, flags };
       const alone = await sharedRun(options);
-      await using queue = workersHere(5, MODEL);
+      const ends = new Map<number, number>();
+      for (const count of [1, 2]) {
+        await using queue = new Timeline(workersHere(count, MODEL), count);
+        await sharedRun(options, queue);
+        ends.set(count, queue.end);
+      }
+      await using queue = new Timeline(workersHere(5, MODEL), 5);
       const shared = await sharedRun(options, queue);
+      ends.set(5, queue.end);
       assert.deepEqual(shared.files, alone.files);
       assert.deepEqual(shared.journal, alone.journal);
       const more = shared.blockTokens / alone.blockTokens - 1;
       console.log(
         `${search}: ${Math.round(alone.blockTokens)} block-tokens without workers, ` +
-          `${Math.round(shared.blockTokens)} with five, ${(100 * more).toFixed(2)} % more`,
+          `${Math.round(shared.blockTokens)} with five, ${(100 * more).toFixed(2)} % more; ` +
+          `the longest way of a run with one, two and five is ${
+            [...ends.values()].map((end) => Math.round(end)).join(", ")
+          } block-tokens`,
       );
       assert.ok(more <= OVERHEAD, `${more}`);
     }));

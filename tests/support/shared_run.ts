@@ -5,7 +5,13 @@ import { modelDigest, openModel } from "@lopper/models";
 import { cutTexts, MemoryStore, openWorker, prune, type RunFlags, runFlags } from "@lopper/run";
 import { sha256 } from "@lopper/core";
 import { openTokenizer } from "@lopper/tokenizers";
-import { InProcessQueue, type JobWorker, type Named, type WorkQueue } from "@lopper/workers";
+import {
+  type Answer,
+  InProcessQueue,
+  type JobWorker,
+  type Named,
+  type WorkQueue,
+} from "@lopper/workers";
 import { readFile } from "node:fs/promises";
 
 /** What a run decided and found out, without what it took. */
@@ -125,4 +131,47 @@ function found(history: object): readonly unknown[] {
 async function samples(file: string): Promise<readonly string[]> {
   const lines = (await readFile(file, "utf-8")).trim().split("\n");
   return lines.map((line) => JSON.parse(line).text);
+}
+
+/**
+ * Reckons how long a run would wait for its workers if a block-token took each of them the same
+ * time, and the way there none: a job begins when it was asked for and its worker is free, and
+ * whatever is asked after an answer waited for that.
+ */
+export class Timeline implements WorkQueue {
+  readonly #queue: WorkQueue;
+  readonly #free: number[];
+  #now = 0;
+
+  constructor(queue: WorkQueue, workers: number) {
+    this.#queue = queue;
+    this.#free = new Array<number>(workers).fill(0);
+  }
+
+  /** When the last worker is free, in block-tokens. */
+  get end(): number {
+    return Math.max(...this.#free);
+  }
+
+  begin(setup: Named): Promise<void> {
+    return this.#queue.begin(setup);
+  }
+
+  keep(text: Named): Promise<void> {
+    return this.#queue.keep(text);
+  }
+
+  async ask(job: Named, batch: number): Promise<Answer> {
+    const asked = this.#now;
+    const answer = await this.#queue.ask(job, batch);
+    const worker = batch % this.#free.length;
+    const took = "blockTokens" in answer ? answer.blockTokens : 0;
+    this.#free[worker] = Math.max(this.#free[worker], asked) + took;
+    this.#now = Math.max(this.#now, this.#free[worker]);
+    return answer;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#queue[Symbol.asyncDispose]();
+  }
 }

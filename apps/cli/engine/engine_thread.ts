@@ -1,7 +1,7 @@
 import type { BackendName } from "@lopper/backends";
 import { LopperError } from "@lopper/core";
 import { type MessageThread, openThread } from "@lopper/threads";
-import { type Answer, type Named, readWork } from "@lopper/workers";
+import { type Answer, type Named, readWork, WorkerGoneError } from "@lopper/workers";
 import type { RunWorker } from "../redis/serve.ts";
 
 /** Bundled, it is JavaScript like the rest. */
@@ -46,6 +46,8 @@ export class EngineThread implements RunWorker {
     readonly kept: (name: string) => Promise<string>;
   }>();
   #next = 0;
+  /** Why it does nothing any more. */
+  #ended: Error | null = null;
 
   private constructor(thread: MessageThread) {
     this.#thread = thread;
@@ -70,7 +72,7 @@ export class EngineThread implements RunWorker {
         } else engine!.#hear(message);
       },
       onError: (message) => {
-        const error = new LopperError(`the engine's thread ended: ${message}`);
+        const error = new WorkerGoneError(`the engine's thread ended: ${message}`);
         opened.reject(error);
         if (engine) engine.#end(error);
       },
@@ -86,6 +88,7 @@ export class EngineThread implements RunWorker {
   }
 
   work(job: Named, kept: (name: string) => Promise<string>): Promise<Answer> {
+    if (this.#ended) return Promise.reject(this.#ended);
     const id = this.#next++;
     const answer = Promise.withResolvers<Answer>();
     this.#jobs.set(id, { answer, kept });
@@ -95,7 +98,7 @@ export class EngineThread implements RunWorker {
 
   [Symbol.asyncDispose](): Promise<void> {
     this.#thread.terminate();
-    this.#end(new LopperError("the worker ended"));
+    this.#end(new WorkerGoneError("the worker ended"));
     return Promise.resolve();
   }
 
@@ -116,6 +119,7 @@ export class EngineThread implements RunWorker {
   }
 
   #end(error: Error) {
+    this.#ended ??= error;
     for (const { answer } of this.#jobs.values()) {
       answer.promise.catch(() => {});
       answer.reject(error);

@@ -4,6 +4,7 @@ import {
   type JobWorker,
   type Named,
   nameOf,
+  WorkerGoneError,
   WorkError,
   workText,
 } from "@lopper/workers";
@@ -43,6 +44,9 @@ export interface ServeOptions {
   readonly check: () => void;
 }
 
+/** What was begun has so many milliseconds to end. */
+const CLOSE_MS = 5000;
+
 /** Works for one run after the other, until `check` throws. */
 export async function serve(options: ServeOptions): Promise<never> {
   const { address, check, tell } = options;
@@ -60,7 +64,7 @@ export async function serve(options: ServeOptions): Promise<never> {
           await using serving = new Serving(redis, run, worker, options);
           await serving.untilGone();
         } catch (error) {
-          if (!(error instanceof LopperError)) throw error;
+          if (!(error instanceof LopperError) || error instanceof WorkerGoneError) throw error;
           refused.add(run);
           tell(`a run is not taken: ${error.message}`);
         }
@@ -81,6 +85,8 @@ class Serving {
   readonly #slots = new Map<number, Worker>();
   readonly #onReady: () => void;
   #jobs = 0;
+  /** Why this worker can go on no more. */
+  #gone: WorkerGoneError | null = null;
 
   constructor(redis: Redis, run: string, worker: RunWorker, options: ServeOptions) {
     this.#redis = redis;
@@ -100,6 +106,7 @@ class Serving {
     const { id, check, tell } = this.#options;
     tell(`working for run ${this.#run.slice(0, 15)}`);
     for (let silent = 0; silent < 5; await pause(HEARTBEAT_MS, check)) {
+      if (this.#gone) throw this.#gone;
       await sayHere(this.#redis, workersOf(this.#run), id);
       this.#take(mySlots(id, await whoIsHere(this.#redis, workersOf(this.#run))));
       const runs = await whoIsHere(this.#redis, RUNS);
@@ -113,7 +120,11 @@ class Serving {
     if (this.#redis.status === "ready") {
       await sayGone(this.#redis, workersOf(this.#run), this.#options.id);
     }
-    await Promise.all([...this.#slots.values()].map((worker) => worker.close(true)));
+    const workers = [...this.#slots.values()];
+    // What was begun is ended, so that nobody waits for its lock to end; not without a server.
+    const closed = Promise.allSettled(workers.map((worker) => worker.close()));
+    await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, CLOSE_MS))]);
+    await Promise.allSettled(workers.map((worker) => worker.close(true)));
     await this.#answers.close();
   }
 
@@ -153,7 +164,9 @@ class Serving {
     try {
       return await this.#worker.work(named, (name) => keptText(this.#redis, name));
     } catch (error) {
-      if (attemptsMade + 1 < attempts) throw error;
+      // Others do it when its lock has ended, or at the next try.
+      if (error instanceof WorkerGoneError) this.#gone = error;
+      if (this.#gone || attemptsMade + 1 < attempts) throw error;
       return { job: named.name, problem: error instanceof Error ? error.message : String(error) };
     }
   }
