@@ -53,15 +53,12 @@ async function assertSame({ fleet, alone }: Scene, out: string) {
 }
 
 test("one, two and five decide what none decides", { length: "short" }, async (scene) => {
-  const { fleet, redis, alone } = scene;
+  const { fleet, redis } = scene;
   for (const [i, more] of [1, 1, 3].entries()) {
     for (let n = 0; n < more; n++) fleet.worker(redis.url);
     const out = `out-${i}`;
     await ended(fleet.run(out, redis.url));
     await assertSame(scene, out);
-    // Each of the block inputs is made by one worker.
-    const { blockTokens } = await fleet.found(out);
-    assert.ok(blockTokens <= 1.1 * alone.blockTokens, `${blockTokens / alone.blockTokens}`);
   }
 });
 

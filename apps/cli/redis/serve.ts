@@ -11,6 +11,7 @@ import {
 import { type Job, Queue, Worker } from "bullmq";
 import type { Redis } from "ioredis";
 import type { RedisAddress } from "./address.ts";
+import { mySlots } from "./my_slots.ts";
 import { connect, whyUnreached } from "./connect.ts";
 import {
   answerQueue,
@@ -23,7 +24,6 @@ import {
   sayGone,
   sayHere,
   slotQueue,
-  SLOTS,
   textOf,
   whoIsHere,
   workersOf,
@@ -170,13 +170,6 @@ class Serving {
       return { job: named.name, problem: error instanceof Error ? error.message : String(error) };
     }
   }
-}
-
-/** Which queues are a worker's: they go around among those that are there. */
-export function mySlots(id: string, workers: readonly string[]): ReadonlySet<number> {
-  const place = workers.indexOf(id);
-  const all = Array.from({ length: SLOTS }, (_, slot) => slot);
-  return new Set(place < 0 ? [] : all.filter((slot) => slot % workers.length === place));
 }
 
 /** @throws {WorkError} when it is not there, or is another one. */
