@@ -6,6 +6,7 @@ import { listOf } from "@lopper/importance";
 import { type Model, openModel } from "@lopper/models";
 import { cutTexts, MemoryStore, prune, runFlags, SETTINGS, type SettingsName } from "@lopper/run";
 import { openTokenizer, type Tokenizer } from "@lopper/tokenizers";
+import type { WorkQueue } from "@lopper/workers";
 import assert from "node:assert/strict";
 import { FIXTURES, fixturesByFamily } from "./support/family_checks.ts";
 import { Random } from "./support/tiny_models.ts";
@@ -45,7 +46,11 @@ class Tokenizers implements Disposable {
 async function pruned(
   fixture: string,
   preset: SettingsName,
-  { backend, tokenizers }: { readonly backend: Backend; readonly tokenizers: Tokenizers },
+  { backend, tokenizers, queue }: {
+    readonly backend: Backend;
+    readonly tokenizers: Tokenizers;
+    readonly queue?: WorkQueue;
+  },
 ) {
   const opened = await openModel(new FileFolder(`${FIXTURES}/${fixture}`));
   const model = { ...opened, folder: withTokenizer(opened) };
@@ -57,7 +62,7 @@ async function pruned(
     });
     const cut = await cutTexts(SOURCES, flags, model.architecture, tokenizer);
     const store = new MemoryStore();
-    const runTools = { backend, tokenizer, store, memory: () => 2e9 };
+    const runTools = { backend, tokenizer, store, memory: () => 2e9, queue };
     for await (const _ of prune(model, cut, { flags }, runTools));
     using result = await openModel(store.result);
     return { record: store.record!, bytes: [model.weightBytes, result.weightBytes] };
@@ -96,8 +101,9 @@ for (const preset of NAMES) {
           refused.push(type);
         }
       }
-      // Only what is for experts alone finds none in most families.
-      const few = preset === "experts" ? refused.length > 0 : refused.length === 0;
+      // Only what is for experts alone finds none in most families, and a table knows none.
+      const some = preset === "experts" || preset === "quick";
+      const few = some ? refused.length > 0 : refused.length === 0;
       assert.ok(few, refused.join(", "));
       for (const type of alone) {
         using model = await openModel(new FileFolder(`${FIXTURES}/${fixtures.get(type)}`));
@@ -108,3 +114,16 @@ for (const preset of NAMES) {
     },
   });
 }
+
+Deno.test({
+  name: "preset quick needs fits, which workers do not have",
+  sanitizeOps: false,
+  sanitizeResources: false,
+  async fn() {
+    const { backend } = await openBackend("cpu", { threads: 1 });
+    using tokenizers = new Tokenizers();
+    const tools = { backend, tokenizers, queue: {} as WorkQueue };
+    await assert.rejects(pruned("qwen2", "quick", tools), /leave out --workers/);
+    await backend[Symbol.asyncDispose]();
+  },
+});

@@ -51,21 +51,25 @@ export interface RefitTokens {
   readonly calibration: number;
   readonly validation: number;
   readonly way: RefitWay;
+  /** Whether single candidates are fitted, too, before there is a plan. */
+  readonly cells?: boolean;
 }
 
 /**
  * About how many block-tokens' worth of work refits are, for a model of which most blocks stay.
  * Local ones: the dense model runs, Gram matrices and fits take about as long again, and each ridge
- * is judged on the text to choose on. Along the stream: each block runs in the dense and in the
- * pruned model, its activations are captured, the equations of a fit take about as long again, and
- * after every refit the blocks behind it run on the text to choose on.
+ * is judged on the text to choose on; fits of candidates are judged as these are. Along the stream:
+ * each block runs in the dense and in the pruned model, its activations are captured, the equations
+ * of a fit take about as long again, and after every refit the blocks behind it run on the text to
+ * choose on.
  */
 export function refitWork(
   architecture: Architecture,
-  { calibration, validation, way }: RefitTokens,
+  { calibration, validation, way, cells = false }: RefitTokens,
 ): number {
   const blocks = architecture.blocks.length;
   const local = blocks * (2 * calibration + (LAMBDAS.length + 2) * validation);
   const stream = blocks * (4 * calibration + 3 * validation) + validation * blocks ** 2 / 2;
-  return (way === "auto" ? 0 : local) + (way === "local" ? 0 : stream);
+  const ofCells = cells ? blocks * 2 * calibration : 0;
+  return ofCells + (way === "auto" ? 0 : local) + (way === "local" ? 0 : stream);
 }

@@ -58,7 +58,7 @@ export async function localFits(
 }
 
 /** The dense model's text one block further, and the Gram matrix of what entered its projection. */
-async function captureGram(
+export async function captureGram(
   { decoder }: RefitModel,
   products: Products,
   pass: Pass,
@@ -79,7 +79,7 @@ async function captureGram(
  * The equations of one block, and its projection as it is: the Gram matrix of the channels that
  * stay, and its part between them and those that go times what these write.
  */
-async function localMoments(
+export async function localMoments(
   { decoder, shape }: RefitModel,
   products: Products,
   block: number,

@@ -57,8 +57,8 @@ export interface MemoryNeeds extends MemoryOf {
   readonly fixed: boolean;
   /** How what stays is refitted at the end; null or left out where it is not. */
   readonly recovers?: RefitWay | null;
-  /** Whether candidates are scored against what the dense model says of the samples. */
-  readonly predicts?: boolean;
+  /** What else is there while candidates are scored. */
+  readonly alongside?: readonly MemoryPart[];
   /** Whether units are ranked by the second moments of activations. */
   readonly ranksByMoments?: boolean;
 }
@@ -85,7 +85,7 @@ function planOf(needs: MemoryNeeds, blocks: BlocksIn, budget: number): MemoryPla
     const inputs = keptBytes(architecture, length, batchTokens);
     const parts: readonly MemoryPart[] = [
       ...partsOfRun(needs, blocks, { tokens: batchTokens, length }),
-      ...(needs.predicts ? [predictionsOf(needs)] : []),
+      ...needs.alongside ?? [],
       [`the inputs of all blocks for ${batchTokens} tokens`, inputs],
     ];
     const least = sumOf(parts);
@@ -142,8 +142,8 @@ function heldBytes(
   return { blockBytes, expertBytes: Math.min(weights.experts, left) };
 }
 
-/** What the dense model says of both sets of samples. */
-function predictionsOf({ tokens }: MemoryNeeds): MemoryPart {
+/** What the dense model says of both sets of samples. @param tokens of the larger one. */
+export function predictionsOf(tokens: number): MemoryPart {
   return ["the dense model's predictions", 2 * tokens * PREDICTION_BYTES];
 }
 

@@ -4,7 +4,7 @@ import { InsufficientMemoryError } from "@lopper/core";
 import { keptBytes } from "@lopper/importance";
 import { activationBytes } from "@lopper/runtime";
 import assert from "node:assert/strict";
-import { type MemoryNeeds, planMemory } from "./memory.ts";
+import { type MemoryNeeds, planMemory, predictionsOf } from "./memory.ts";
 
 const LAYER = { attention: { queryHeads: 32, kvHeads: 4 }, mlp: { intermediateSize: 5632 } };
 const ARCHITECTURE = architectureOfLayers(Array.from({ length: 22 }, () => LAYER), {
@@ -91,11 +91,15 @@ Deno.test("memory: what cannot fit is refused with the figures", () => {
     );
   }
   assert.ok(
-    planMemory({ ...NEEDS, predicts: true }, 8e9).cacheBytes <
+    planMemory({ ...NEEDS, alongside: [predictionsOf(NEEDS.tokens)] }, 8e9).cacheBytes <
       planMemory(NEEDS, 8e9).cacheBytes,
     "the dense model's predictions take room",
   );
-  refused({ ...NEEDS, predicts: true, tokens: 5e6 }, 8e9, /the dense model's predictions 15\.4 GB/);
+  refused(
+    { ...NEEDS, alongside: [predictionsOf(5e6)], tokens: 5e6 },
+    8e9,
+    /the dense model's predictions 15\.4 GB/,
+  );
   // Batches that decisions were made with are not made smaller.
   assert.ok(planMemory(NEEDS, 3.3e9).batchTokens < 2048);
   refused({ ...NEEDS, fixed: true }, 2e9, /2048 tokens/);

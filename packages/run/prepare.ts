@@ -4,6 +4,7 @@ import {
   type LatencyTable,
   type Ranking,
   type StopSignal,
+  UsageError,
   VERSION,
 } from "@lopper/core";
 import {
@@ -14,14 +15,16 @@ import {
   tokenCount,
 } from "@lopper/importance";
 import { type Model, modelDigest } from "@lopper/models";
+import { refitBytes } from "@lopper/recovery";
 import { Decoder, LaidOutWeights, type ResidentDecoder, weightMemory } from "@lopper/runtime";
 import type { Tokenizer } from "@lopper/tokenizers";
 import type { SharedScorer, WorkQueue } from "@lopper/workers";
 import type { Decision } from "./decision.ts";
 import type { RunEvent } from "./events.ts";
-import { type MemoryPlan, planMemory } from "./memory.ts";
+import { type MemoryPlan, planMemory, predictionsOf } from "./memory.ts";
+import type { MemoryPart } from "./memory_parts.ts";
 import { phase } from "./phase.ts";
-import { openScorer, searchingOn } from "./search_tools.ts";
+import { fitsCells, openScorer, searchingOn } from "./search_tools.ts";
 import { type SharedWork, shareWork } from "./share_work.ts";
 import type { RunStore } from "./store.ts";
 import { needsExtended, type RunTexts } from "./texts.ts";
@@ -112,6 +115,11 @@ export async function* prepareRun(
   tools: RunTools,
 ): AsyncGenerator<RunEvent, PreparedRun> {
   const { backend, signal } = tools;
+  if (tools.queue && !task.applied && fitsCells(task.flags)) {
+    throw new UsageError(
+      "--search table scores with fits, and workers have the weights of the checkpoint; leave out --workers, or pass --recover none",
+    );
+  }
   const tokens = Math.max(tokenCount(texts.block), tokenCount(texts.width));
   const memory = shareMemory(model, tokens, task.flags, tools);
   const flags = { ...task.flags, batchTokens: memory.batchTokens };
@@ -179,8 +187,16 @@ export function shareMemory(
     backend: backend.description,
     recovers: flags.recover === "none" ? null : flags.recover,
     ranksByMoments: rankingsOf(flags.ranking).some(({ needs }) => needs === "secondMoments"),
-    predicts: criterionOf(flags.criterion).needs === "predictions",
+    alongside: [
+      ...criterionOf(flags.criterion).needs === "predictions" ? [predictionsOf(tokens)] : [],
+      ...fitsCells(flags) ? [fitsOf(model, flags)] : [],
+    ],
   }, memory());
+}
+
+/** What fits of candidates take. */
+function fitsOf({ architecture }: Model, { batchTokens }: RunFlags): MemoryPart {
+  return ["the equations and hidden states of fits", refitBytes(architecture, batchTokens, "auto")];
 }
 
 /** What the run depends on, as its store keeps it. */

@@ -96,11 +96,15 @@ function summary({ tried, helped, refitted, tests }: RecoveryResult): Recovery {
   };
 }
 
-function projectionDType(model: Model, block: Block) {
+/**
+ * The dtype in which a block's output projection is written.
+ * @throws {UsageError} when that is none for new weights.
+ */
+export function projectionDType(model: Model, block: Block) {
   const written = block.weights.find(isExpertOutput) ?? outputProjection(block);
   const { dtype, name } = weightsOfBlock(model, block).get(written.name)!;
   if (isFloatDType(dtype)) return dtype;
   throw new UsageError(
-    `--recover auto writes new weights, and ${name} is ${dtype}; it needs F32, F16 or BF16`,
+    `refits write new weights, and ${name} is ${dtype}; it needs F32, F16 or BF16 (or --recover none)`,
   );
 }

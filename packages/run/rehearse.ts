@@ -3,18 +3,20 @@ import { perplexity, type Scorer, tokenCount } from "@lopper/importance";
 import type { Model } from "@lopper/models";
 import { type RefitTokens, refitWork } from "@lopper/recovery";
 import {
+  ByTable,
   denseState,
   expectedSteps,
   expectedTokens,
   type Picker,
   type SearchPolicy,
+  tableWork,
 } from "@lopper/search";
 import type { Decision } from "./decision.ts";
 import type { RunEvent } from "./events.ts";
 import { phase } from "./phase.ts";
 import { prepareRun, type PruneTask, type RunTools } from "./prepare.ts";
 import { reachNotes } from "./reach_notes.ts";
-import { pickerOf, policyOf, scorerOnce } from "./search_tools.ts";
+import { fitsCells, pickerOf, policyOf, scorerOnce } from "./search_tools.ts";
 import type { RunTexts } from "./texts.ts";
 import type { RunFlags } from "./schemas/flags.ts";
 
@@ -62,7 +64,7 @@ export async function* rehearse(
       refits: flags.recover !== "none" && validation
         ? {
           ...{ calibration: tokenCount(extended), validation: tokenCount(validation) / 2 },
-          way: flags.recover,
+          ...{ way: flags.recover, cells: fitsCells(flags) },
         }
         : null,
       now: () => performance.now(),
@@ -119,12 +121,11 @@ async function dryRun(options: RehearsalOptions): Promise<DryRun> {
   }
   const secondsPerToken = seconds() / (nll.length * timed.length);
   const perToken = scorers.block.fullCost(dense) / scorers.block.tokens;
-  const steps = expectedSteps(policy, denseState(model.architecture.blocks));
-  const tokens = expectedTokens(steps, picker, scorers);
+  const { steps, candidates, tokens } = workOf(policy, picker, model, scorers);
   const share = 0.6;
   return {
-    steps: steps.length,
-    candidates: steps.reduce((sum, s) => sum + s.candidates, 0),
+    steps,
+    candidates,
     blockTokens: Math.round(tokens * perToken * share),
     seconds: tokens * secondsPerToken * share,
     refitSeconds: refits &&
@@ -132,5 +133,29 @@ async function dryRun(options: RehearsalOptions): Promise<DryRun> {
         perToken,
     densePerplexity: perplexity(nll),
     timed: { sequences: nll.length, of: scorers.block.tokens / scorers.block.length },
+  };
+}
+
+/** Steps of a search, candidates of all of them, and candidate-tokens that are scored. */
+function workOf(
+  policy: SearchPolicy,
+  picker: Picker,
+  { architecture: { blocks } }: Model,
+  scorers: RehearsalOptions["scorers"],
+): { readonly steps: number; readonly candidates: number; readonly tokens: number } {
+  const dense = denseState(blocks);
+  if (picker instanceof ByTable) {
+    const stages = policy.stages.map((stage) =>
+      tableWork(policy, stage, dense, scorers[stage.samples])
+    );
+    // A run that was extended has a table for each of its ratios, of which the last one is longest.
+    const { cells, steps, tokens } = stages.at(-1)!;
+    return { steps, candidates: cells + steps, tokens };
+  }
+  const steps = expectedSteps(policy, dense);
+  return {
+    steps: steps.length,
+    candidates: steps.reduce((sum, s) => sum + s.candidates, 0),
+    tokens: expectedTokens(steps, picker, scorers),
   };
 }

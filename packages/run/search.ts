@@ -1,7 +1,10 @@
-import { LopperError, planOf } from "@lopper/core";
+import { Products } from "@lopper/algebra";
+import { type Block, LopperError, planOf } from "@lopper/core";
 import { perplexity } from "@lopper/importance";
 import type { Model } from "@lopper/models";
+import { batched, LocalFitter } from "@lopper/recovery";
 import {
+  type Fitter,
   greedySearch,
   journalEntry,
   type RankingLine,
@@ -15,7 +18,8 @@ import {
 import type { Decision } from "./decision.ts";
 import type { Teller } from "./phase.ts";
 import type { PreparedRun } from "./prepare.ts";
-import { pickerOf, rankerOf, scorerOnce } from "./search_tools.ts";
+import { projectionDType } from "./recover.ts";
+import { fitsCells, pickerOf, rankerOf, scorerOnce } from "./search_tools.ts";
 import type { RunStore } from "./store.ts";
 import type { EarlyStop, StageRanking } from "./schemas/record.ts";
 import type { RunFlags } from "./schemas/flags.ts";
@@ -36,20 +40,37 @@ export interface SearchRun {
 export async function search(run: SearchRun, teller: Teller): Promise<Decision> {
   const model = searchModelOf(run.model.architecture);
   const rankings: RankingLine[] = [];
-  const events = greedySearch(model, run.policy, optionsOf(run, teller));
-  let event = await events.next();
-  for (; !event.done; event = await events.next()) {
-    const entry = journalEntry(event.value);
-    if (entry) await run.store.append(entry);
-    if (event.value.type === "ranking") rankings.push(event.value.ranking);
-    teller.tell({ type: "search", event: event.value });
-    teller.check();
+  const products = new Products(run.prepared.decoder.backend);
+  try {
+    const events = greedySearch(model, run.policy, optionsOf(run, teller, products));
+    let event = await events.next();
+    for (; !event.done; event = await events.next()) {
+      const entry = journalEntry(event.value);
+      if (entry) await run.store.append(entry);
+      if (event.value.type === "ranking") rankings.push(event.value.ranking);
+      teller.tell({ type: "search", event: event.value });
+      teller.check();
+    }
+    return decisionOf(run, model, event.value, rankings);
+  } finally {
+    await products.dispose();
   }
-  return decisionOf(run, model, event.value, rankings);
+}
+
+/**
+ * Fits what cells of a table narrow; null where nothing is to be refitted, or where candidates run
+ * on a copy of the weights.
+ */
+function fitterOf({ model, texts, prepared }: SearchRun, products: Products): Fitter | null {
+  const { decoder, searching, settings: { flags } } = prepared;
+  if (!fitsCells(flags) || searching !== decoder) return null;
+  const fitted = { decoder, dtypeOf: (block: Block) => projectionDType(model, block) };
+  return new LocalFitter(fitted, products, batched(texts.extended, flags.batchTokens));
 }
 
 /** What the settings ask for. */
-function optionsOf({ model, texts, prepared, store }: SearchRun, teller: Teller): SearchOptions {
+function optionsOf(run: SearchRun, teller: Teller, products: Products): SearchOptions {
+  const { model, texts, prepared, store } = run;
   const { decoder, searching, shared, scorers, settings: { flags } } = prepared;
   const once = (text: "heldOut" | "validation") =>
     shared?.scorer(text) ?? scorerOnce(searching, texts[text]!, flags);
@@ -58,7 +79,7 @@ function optionsOf({ model, texts, prepared, store }: SearchRun, teller: Teller)
   const rankingTexts = { text: texts.extended, validation: texts.validation };
   return {
     scorers,
-    picker: pickerOf(flags),
+    picker: pickerOf(flags, fitterOf(run, products)),
     withoutReuse: flags.fastWithout.includes("reuse"),
     measure: () => ({
       blockTokens: searching.blockTokens + (shared?.work.blockTokens ?? 0),

@@ -21,8 +21,10 @@ import {
 import type { Model } from "@lopper/models";
 import { Decoder, ResidentDecoder } from "@lopper/runtime";
 import {
+  ByTable,
   competition,
   exhaustive,
+  type Fitter,
   type GroupSizes,
   largestReachableRatio,
   multiPruner,
@@ -54,6 +56,7 @@ export function policyOf(
     throw new UsageError("--preset experts is for mixtures of experts, and this model has none");
   }
   const shares = distribution(flags.distribution);
+  if (flags.search === "table") checkTable(model, flags);
   const [staged, competing] = flags.uniform
     ? [uniformPruner, uniformCompetition]
     : [multiPruner, competition];
@@ -84,6 +87,20 @@ export function policyOf(
     );
   }
   return policy;
+}
+
+/** @throws {UsageError} when a table of single changes says nothing of what may go. */
+function checkTable({ architecture }: Model, flags: RunFlags) {
+  if (distribution(flags.distribution) !== "auto" || flags.uniform) {
+    throw new UsageError(
+      "--search table chooses among all kinds, block by block; it needs --distribution auto, and no --uniform",
+    );
+  }
+  if (hasExperts(architecture)) {
+    throw new UsageError(
+      "--search table knows no experts, and this model has some; leave it out, or pass --search fast",
+    );
+  }
 }
 
 /** What goes at a time, by dimension. */
@@ -136,9 +153,22 @@ export function openScorer(
     : new ResidentScorer(decoder, set, options);
 }
 
-/** The way in which the flags ask for steps to be decided. */
-export function pickerOf(flags: RunFlags): Picker {
+/**
+ * The way in which the flags ask for steps to be decided.
+ * @param fitter of what cells of a table narrow; null where they are scored as they are.
+ */
+export function pickerOf(flags: RunFlags, fitter: Fitter | null = null): Picker {
   if (flags.search === "exhaustive") return exhaustive;
+  const race = raceOf(flags);
+  return flags.search === "table" ? new ByTable(race, fitter) : race;
+}
+
+/** Whether cells of a table are scored as local refits would leave them. */
+export function fitsCells({ search, recover }: Pick<RunFlags, "search" | "recover">): boolean {
+  return search === "table" && recover !== "none";
+}
+
+function raceOf(flags: RunFlags): Race {
   const on = (name: RunFlags["fastWithout"][number]) => !flags.fastWithout.includes(name);
   return new Race({
     racing: on("racing"),

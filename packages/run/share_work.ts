@@ -28,7 +28,7 @@ import {
   type WorkSet,
   type WorkSetup,
 } from "@lopper/workers";
-import { planMemory } from "./memory.ts";
+import { planMemory, predictionsOf } from "./memory.ts";
 import { batchesOf, searchingOn } from "./search_tools.ts";
 import type { RunFlags } from "./schemas/flags.ts";
 import type { RunSettings } from "./schemas/settings.ts";
@@ -128,16 +128,17 @@ export async function openWorker(
   checkSame(run, modelDigest, backend);
   const sets = Object.entries(run.sets);
   const criterion = criterionOf(run.criterion);
+  const tokens = Math.max(...sets.map(([, set]) => set.judged ? tokenCount(set) : 0));
   const { cacheBytes, expandedBytes, expertBytes } = planMemory({
     architecture: model.architecture,
     weights: weightMemory(model),
     length: Math.max(...sets.map(([, { length }]) => length)),
-    tokens: Math.max(...sets.map(([, set]) => set.judged ? tokenCount(set) : 0)),
+    tokens,
     batchTokens: Math.max(...sets.map(([, { batchTokens }]) => batchTokens)),
     // Batches decide.
     fixed: true,
     backend: backend.description,
-    predicts: criterion.needs === "predictions",
+    alongside: criterion.needs === "predictions" ? [predictionsOf(tokens)] : [],
   }, tools.memory());
   const ranking: Ranking = await rankByWeights(model, PUBLISHED_RANKING);
   const weights = await LaidOutWeights.load(model, { ranking, expandedBytes, expertBytes });

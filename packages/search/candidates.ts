@@ -76,6 +76,6 @@ export function narrowed(
   };
 }
 
-function goneOf({ id }: Block): Candidate[number] {
+export function goneOf({ id }: Block): Candidate[number] {
   return { part: id, dimension: null, removed: [] };
 }

@@ -6,6 +6,7 @@ import type { PolicyOptions, SearchPolicy, Stage } from "./policy.ts";
 import { exchangeAt, resourceOf, savingPolicy } from "./saving.ts";
 import type { SearchModel } from "./search_model.ts";
 import type { SearchState } from "./state.ts";
+import { tableCells } from "./table/cells.ts";
 
 /**
  * The policy of `--distribution auto`: blocks and groups of every dimension compete at every step,
@@ -24,6 +25,7 @@ export function competition(model: SearchModel, options: PolicyOptions): SearchP
   ];
   const stages = competing(model, options, targets, candidates).map((stage): Stage => ({
     ...stage,
+    table: { cells: (state) => tableCells(model, options, state), groups: options.groups },
     exchange: exchangeAt(options, stage.bound, candidates),
   }));
   return savingPolicy(model, options, stages);

@@ -18,7 +18,22 @@ export function describeChanges(changes: Candidate): string {
     const units = changes.reduce((sum, { removed }) => sum + removed.length, 0);
     return `${unitWords(units, dimension)} of ${plural(layers.size, "layer")}`;
   }
-  return changes.map(changeWords).join(", ");
+  return changes.length > MOST_NAMED ? counted(changes) : changes.map(changeWords).join(", ");
+}
+
+/** Changes that are named one by one, at most. */
+const MOST_NAMED = 3;
+
+/** So many changes that they are counted: "2 MLPs, 320 channels". */
+function counted(changes: Candidate): string {
+  const alike = Map.groupBy(
+    changes,
+    ({ part, dimension }) => dimension ?? kindLabel(placeOfPart(part).kind),
+  );
+  return [...alike].map(([what, those]) => {
+    if (those[0].dimension === null) return plural(those.length, what);
+    return unitWords(those.reduce((sum, { removed }) => sum + removed.length, 0), what);
+  }).join(", ") + ` of ${plural(new Set(changes.map(({ part }) => part)).size, "block")}`;
 }
 
 /** What a candidate of that name would leave, in words: "MLP of layer 2 with 48 channels". */

@@ -1,7 +1,7 @@
 import { denseShape, ResumeError, UnreachableTargetError } from "@lopper/core";
 import { Gauge } from "./gauge.ts";
 import { NO_HISTORY } from "./history.ts";
-import { type PickedStep, pickStep } from "./pick_step.ts";
+import { pickStep } from "./pick_step.ts";
 import { type SearchPolicy, type Stage, stageLabel } from "./policy.ts";
 import { rankUnits } from "./rank_units.ts";
 import { savedBy } from "./saved.ts";
@@ -15,8 +15,10 @@ import {
   startOf,
 } from "./search.ts";
 import type { SearchModel } from "./search_model.ts";
-import { lastKept, stateAfter } from "./state.ts";
 import { swapUnits } from "./swap/swap_units.ts";
+import { ByTable } from "./table/by_table.ts";
+import { takeByTable } from "./table/take_by_table.ts";
+import { takeStep } from "./take_step.ts";
 
 /**
  * The one greedy loop: at each step the picker takes one of the candidates of the policy's stage. A
@@ -70,7 +72,7 @@ async function* takeSteps(
   stage: Stage,
   number: number,
 ): AsyncGenerator<SearchEvent, SearchPosition> {
-  const { gauge, options } = search;
+  const { options } = search;
   let reached = onSamplesOf(stage, start, options);
   for (let first = true; savedIn(search, reached) < stage.bound; first = false) {
     const candidates = stage.candidates(reached.state, stage.bound);
@@ -82,19 +84,16 @@ async function* takeSteps(
       break;
     }
     if (first) reached = yield* rankUnits(search, reached, stage, number);
+    if (first && stage.table && options.picker instanceof ByTable) {
+      reached = yield* takeByTable(search, reached, stage, stage.table, options.picker.fitter);
+      if (reached.beyond) break;
+      continue;
+    }
     // The ranking says which units its candidates remove.
     const ranked = first ? stage.candidates(reached.state, stage.bound) : candidates;
     const picked = yield* pickStep(search, reached, stage, ranked, first);
-    const { step, taken } = picked;
-    const increase = yield* gauge.after(
-      reached.steps.length + 1,
-      taken.shape,
-      stage.samples,
-      step.ppl,
-    );
-    if (gauge.exceeds(increase)) return { ...reached, beyond: { step, increase } };
-    reached = afterStep(reached, stage, picked);
-    if (options.withoutReuse) options.scorers[stage.samples].release();
+    reached = yield* takeStep(search, reached, stage, picked);
+    if (reached.beyond) break;
   }
   return reached;
 }
@@ -109,24 +108,6 @@ function onSamplesOf(
   if (!scored || scored.samples === stage.samples) return reached;
   scorers[scored.samples].release();
   return { ...reached, scored: { ...scored, nll: null } };
-}
-
-function afterStep(
-  reached: SearchPosition,
-  { samples }: Stage,
-  picked: PickedStep,
-): SearchPosition {
-  const { step, taken, nll, work } = picked;
-  const state = stateAfter(reached.state, taken);
-  return {
-    ...reached,
-    state,
-    last: lastKept(state, reached.last),
-    changes: [...reached.changes, ...taken.changes],
-    steps: [...reached.steps, step],
-    scored: { samples, nll },
-    work: reached.work + work,
-  };
 }
 
 /** Per cent of the policy's resource that are saved. */

@@ -41,6 +41,8 @@ const measurement = z.strictObject({
   type: z.literal("score"),
   step: count,
   of: key,
+  /** What it narrows was fitted meanwhile. */
+  fitted: z.literal(true).optional(),
   /** Numbers of the sequences in the calibration set. */
   sequences: list(count),
   /** Of each. */

@@ -37,6 +37,9 @@ export { expectedSteps, expectedTokens, largestReachableRatio, rehearse } from "
 export { reachableSizes } from "./reachable_sizes.ts";
 export { quickResource } from "./resource.ts";
 export { StepScores } from "./scores.ts";
+export { ByTable } from "./table/by_table.ts";
+export type { Fitter } from "./table/fitter.ts";
+export { tableWork } from "./table/table_work.ts";
 export type { SearchEvent, SearchOptions, SearchResult } from "./search.ts";
 export { type SearchModel, searchModelOf } from "./search_model.ts";
 export { type SideWork, sideWork } from "./side_work.ts";

@@ -31,8 +31,8 @@ export async function* pickStep(
   candidates: readonly Proposal[],
   firstOfStage: boolean,
 ): AsyncGenerator<SearchEvent, PickedStep> {
-  const { model, policy, history, options } = search;
-  const scores = scoresOf(search, reached, stage, candidates);
+  const { model, policy, options } = search;
+  const scores = scoresOf(search, reached, stage, candidates, stage.weight);
   const progress = progressOf(search, reached, stage);
   let work = 0;
   const picking = options.picker.pick(scores, firstOfStage);
@@ -51,19 +51,32 @@ export async function* pickStep(
       `stage ${stage.name}: no candidate has a finite perplexity; the model's activations overflow on this text`,
     );
   }
-  const step = stepOf(model, policy, stage, scores, index);
-  const recorded = history.steps[reached.steps.length];
+  const step = yield* decided(search, reached, stepOf(model, policy, stage, scores, index));
+  return { step, taken: candidates[index], nll: scores.nll(index), work };
+}
+
+/**
+ * Says what the next step is; where an earlier run took it, as that recorded it.
+ * @throws {ResumeError} when an earlier run took another one.
+ */
+export function* decided(
+  { history }: Search,
+  { steps }: SearchPosition,
+  step: Step,
+): Generator<SearchEvent, Step> {
+  const recorded = history.steps[steps.length];
   if (recorded) checkSameDecision(recorded, step);
   yield { type: "step", step: recorded ?? step, resumed: recorded !== undefined };
-  return { step: recorded ?? step, taken: candidates[index], nll: scores.nll(index), work };
+  return recorded ?? step;
 }
 
 /** The scores of the next step, with what an earlier run found out. */
-function scoresOf(
+export function scoresOf(
   { evidence, options }: Search,
   { steps, state, scored }: SearchPosition,
   stage: Stage,
   candidates: readonly Proposal[],
+  weight?: Stage["weight"],
 ): StepScores {
   const step = steps.length;
   return new StepScores({
@@ -71,7 +84,7 @@ function scoresOf(
     base: state.shape,
     candidates,
     scorer: options.scorers[stage.samples],
-    weights: stage.weight && candidates.map((c) => stage.weight!(c, state)),
+    weights: weight && candidates.map((c) => weight(c, state)),
     baseNll: scored?.nll ?? null,
     recorded: evidence.get(step) ?? [],
     measure: options.measure,

@@ -40,6 +40,8 @@ export interface Stage {
   readonly bound: number;
   /** @param bound at which the stage ends. */
   candidates(state: SearchState, bound: number): readonly Proposal[];
+  /** Of what a knapsack over single changes can choose, in a stage that a table may decide. */
+  readonly table?: StageTable;
   /** It offers nothing that would cross the bound, and ends there as it is meant to. */
   readonly endsShort?: boolean;
   /** It goes on with what a later stage had no candidates for; where they sufficed, it is empty. */
@@ -56,6 +58,14 @@ export interface Stage {
    * it.
    */
   readonly exchange?: Exchange;
+}
+
+/** Single changes of a state. */
+export interface StageTable {
+  /** Each changes one block; they come block after block. */
+  cells(state: SearchState): readonly Proposal[];
+  /** What goes at a time between them. */
+  readonly groups: GroupSizes;
 }
 
 /** What a swap may exchange in a model that has reached a target. */

@@ -42,7 +42,7 @@ const BASE_KEY = "base";
 export class StepScores {
   readonly step: number;
   readonly scorer: Scorer;
-  readonly candidates: readonly Proposal[];
+  readonly #candidates: Proposal[];
   readonly #options: StepScoresOptions;
   readonly #nll: (number | undefined)[][];
   readonly #baseNll: (number | undefined)[];
@@ -55,7 +55,7 @@ export class StepScores {
     this.#options = options;
     this.step = options.step;
     this.scorer = options.scorer;
-    this.candidates = options.candidates;
+    this.#candidates = [...options.candidates];
     this.#nll = options.candidates.map(() => []);
     this.#baseNll = [...options.baseNll ?? []];
     for (const evidence of options.recorded) {
@@ -66,11 +66,20 @@ export class StepScores {
         }
         continue;
       }
-      const known = this.#recorded.get(evidence.of) ?? new Map<number, number>();
+      const known = this.#recordedOf(evidence.of, evidence.fitted);
       evidence.sequences.forEach((sequence, i) => known.set(sequence, evidence.nll[i]));
-      this.#recorded.set(evidence.of, known);
     }
     this.#mark = options.measure();
+  }
+
+  get candidates(): readonly Proposal[] {
+    return this.#candidates;
+  }
+
+  /** A further candidate, which the scores of the others led to. @returns its index. */
+  add(candidate: Proposal): number {
+    this.#nll.push([]);
+    return this.#candidates.push(candidate) - 1;
   }
 
   /** Work of the step so far, that of earlier runs included. */
@@ -144,10 +153,24 @@ export class StepScores {
     }
   }
 
-  /** Scores a candidate on those of the batches that it was not scored on yet. */
-  async *score(index: number, batches: readonly number[]): AsyncGenerator<ScoreEvent, void> {
-    this.expect([index], batches);
-    yield* this.#extend(this.candidates[index], this.#nll[index], batches);
+  /**
+   * Scores a candidate on those of the batches that it was not scored on yet.
+   * @param fitted whether what it narrows is fitted meanwhile, and differs from what it is without.
+   */
+  async *score(
+    index: number,
+    batches: readonly number[],
+    fitted?: true,
+  ): AsyncGenerator<ScoreEvent, void> {
+    // Whoever shares the work has no fits.
+    if (!fitted) this.expect([index], batches);
+    yield* this.#extend(this.candidates[index], this.#nll[index], batches, fitted);
+  }
+
+  /** Whether an earlier run scored a candidate, fitted, on all of these batches. */
+  isRecorded(index: number, batches: readonly number[]): boolean {
+    const recorded = this.#recordedOf(this.candidates[index].key, true);
+    return batches.every((batch) => this.scorer.batches[batch].every((s) => recorded.has(s)));
   }
 
   /** Scores the base plan itself. */
@@ -188,16 +211,17 @@ export class StepScores {
     candidate: Proposal | null,
     nll: (number | undefined)[],
     batches: readonly number[],
+    fitted?: true,
   ): AsyncGenerator<ScoreEvent, void> {
     const { step, base } = this.#options;
     const of = candidate?.key ?? BASE_KEY;
-    const recorded = this.#recorded.get(of);
+    const recorded = this.#recordedOf(of, fitted);
     const found: number[] = [];
     for (const batch of batches) {
       const sequences = this.scorer.batches[batch];
       if (sequences.every((s) => nll[s] !== undefined)) continue;
-      if (sequences.every((s) => recorded?.has(s))) {
-        for (const s of sequences) nll[s] = recorded!.get(s);
+      if (sequences.every((s) => recorded.has(s))) {
+        for (const s of sequences) nll[s] = recorded.get(s);
         continue;
       }
       const means = await this.scorer.score(base, candidate, batch);
@@ -207,7 +231,16 @@ export class StepScores {
     }
     if (found.length === 0) return;
     const values = found.map((s) => nll[s]!);
-    yield { type: "score", step, of, sequences: found, nll: values, cost: this.#lap() };
+    const how = { of, ...(fitted && { fitted }) };
+    yield { type: "score", step, ...how, sequences: found, nll: values, cost: this.#lap() };
+  }
+
+  /** What an earlier run found of a candidate, by the number of the sequence. */
+  #recordedOf(of: string, fitted?: true): Map<number, number> {
+    const name = fitted ? `fitted ${of}` : of;
+    const known = this.#recorded.get(name) ?? new Map<number, number>();
+    this.#recorded.set(name, known);
+    return known;
   }
 
   #lap(): Cost {

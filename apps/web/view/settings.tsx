@@ -9,6 +9,10 @@ const PRESETS: Readonly<Record<Asked["preset"], readonly [name: string, means: s
     "Whatever hurts least (Lopper)",
     "Blocks, channels and heads compete; what stays is refitted.",
   ],
+  quick: [
+    "The same, quickly",
+    "Each change is tried once, by itself, and a knapsack chooses; what stays is refitted.",
+  ],
   multipruner: [
     "Blocks, channels, heads (MultiPruner)",
     "One kind after the other, as published; weights stay as they are.",

@@ -22,6 +22,14 @@ function wordsOf(kind: string) {
   return KINDS[kind] ?? { plot: `${kind} removed`, row: kind };
 }
 
+/** What has to be known of the scores, by the kind of search. */
+const SCORED: Readonly<Record<RunRecord["flags"]["search"], string>> = {
+  exhaustive: "",
+  fast:
+    " The fast search does not score what others beat early, and some only on a few passages (see the table).",
+  table: " All were scored once, against the dense model, what is narrowed with its refit.",
+};
+
 /** What the search found out about each layer. Null where there was no search. */
 export async function layerLossIncreaseSection(
   { history, record }: ReportRun,
@@ -35,10 +43,8 @@ export async function layerLossIncreaseSection(
   }));
   const content =
     html`<p>How much the loss grows on the calibration text when one thing goes, against the model just before, at the step that scored it first.${
-      record.flags.search === "exhaustive"
-        ? " Above 0.01 the axis grows by factors."
-        : " The fast search does not score what others beat early, and some only on a few passages (see the table). Above 0.01 the axis grows by factors."
-    }</p>
+      SCORED[record.flags.search]
+    } Above 0.01 the axis grows by factors.</p>
 <div class="pair">${await figuresOf(bars, record)}</div>
 ${folded("The scores as a table", scoresTable(bars))}`;
   return { id: "layer-loss-increase", title: "Loss increase by layer", content };

@@ -112,9 +112,11 @@ export const SEARCH_OPTIONS = {
     usual: ({ preset }) => preset.criterion,
     decides: "same",
   }),
-  search: setting(choice("kind", ["fast", "exhaustive"]), {
-    help: "how candidates are scored",
-    usual: () => RUN_DEFAULTS.search,
+  search: setting(choice("kind", ["fast", "exhaustive", "table"]), {
+    help:
+      "how candidates are scored: step after step, those that may win, or all; table: single changes once, as local refits " +
+      "would leave them, from which a knapsack takes the plan",
+    usual: ({ preset }) => preset.search,
     decides: "same",
     isOfSearch: true,
   }),
