@@ -212,6 +212,25 @@ test("the network of the only worker is cut, and it goes on pulling", {}, async 
   tell("the network of the only worker is cut three times", all);
 });
 
+test("connections of a worker and of the run say nothing any more", {}, async (scene) => {
+  const { fleet, redis, lines } = scene;
+  await using proxy = await CutProxy.open(redis.port);
+  const url = `redis://127.0.0.1:${proxy.port}`;
+  fleet.worker(url);
+  const all: Answers[] = [];
+  for (let i = 0; i < TIMES; i++) {
+    const out = `out-${i}`;
+    const run = fleet.run(out, url);
+    for (const part of [1, 2]) {
+      await fleet.until(out, Math.floor(lines * part / 4));
+      proxy.forget();
+    }
+    all.push(await ended(run));
+    await assertSame(scene, out);
+  }
+  tell("all connections say nothing any more, twice", all);
+});
+
 test("the network of the run is cut", {}, async (scene) => {
   const { fleet, redis, lines } = scene;
   await using proxy = await CutProxy.open(redis.port);

@@ -131,6 +131,14 @@ export class CutProxy implements AsyncDisposable {
     for (const socket of this.#sockets) socket.destroy();
   }
 
+  /**
+   * Lets nothing more through on the connections that there are, and tells neither side; new ones
+   * are let through.
+   */
+  forget() {
+    for (const socket of this.#sockets) socket.unpipe().pause();
+  }
+
   mend() {
     this.#state.isCut = false;
   }

@@ -4,6 +4,9 @@ import type { RedisOptions } from "ioredis";
 /** Milliseconds between two tries to reach a server that is away. */
 const RETRY_MS = { first: 200, longest: 2000 };
 
+/** Milliseconds without an answer after which a connection is lost. */
+const LOST_MS = 10_000;
+
 /** Where a Redis server is, and how to come in. */
 export interface RedisAddress {
   /** For people: without user and password. */
@@ -38,8 +41,9 @@ export function redisAddress(word: string): RedisAddress {
     // What is asked for while the server is away is asked for when it is back.
     maxRetriesPerRequest: null,
     retryStrategy: (times: number) => Math.min(times * RETRY_MS.first, RETRY_MS.longest),
-    // What a connection waits for without an answer is asked again over another one.
-    keepAlive: 5000,
+    // A connection that was lost without a word is given up, and what it waited for is asked again
+    // over another one; a worker of BullMQ waits for two seconds at most.
+    socketTimeout: LOST_MS,
   };
   return { label: `${url.protocol}//${url.host}${db && `/${db}`}`, options };
 }
