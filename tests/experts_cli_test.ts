@@ -95,13 +95,56 @@ test("each layer by itself where that is asked for, against blocks and heads; in
   const model = await writeMixture(`${folder}/m`);
   const told = await doneHere(["inspect", model]);
   assert.match(told, /experts +\d[\d.,]* ?[MK]? /);
-  assert.match(told, /experts +of all layers, 1 of each at a time/);
+  assert.match(told, /experts +of all layers, 1 of each at a time; or 6 channels of each expert/);
+  assert.match(told, /8, each of 12/);
   const args = ["prune", model, ...await texts(folder), ...QUICK, "--ratio", "8"];
   await doneHere([...args, "--experts-by-layer", "--recover", "none", "--out", `${folder}/p`]);
   const record = await readJson(`${folder}/p/run.json`);
   assert.ok(record.ratio >= 8);
   const kinds = record.rankings.map(({ dimension }: { dimension: string }) => dimension);
-  assert.deepEqual(kinds, ["experts", "kvGroups"]);
+  assert.deepEqual(kinds, ["experts", "kvGroups", "channels"]);
+});
+
+test("channels of each expert go, its own ones, as many in every layer", async (folder) => {
+  const model = await writeMixture(`${folder}/m`);
+  const args = ["prune", model, ...await texts(folder), ...QUICK, "--ratio", "6"];
+  const own = [...args, "--distribution", "0:0:0:1", "--mlp-group", "2", "--recover", "none"];
+  const plans = [];
+  for (const ranking of ["l1", "energy", "compensated"]) {
+    const out = `${folder}/${ranking}`;
+    await doneHere([...own, "--ranking", ranking, "--out", out]);
+    const record = await readJson(`${out}/run.json`);
+    const { mlp: { experts, intermediateSize } } = record.layers.pruned[0];
+    assert.ok(experts === EXPERTS && intermediateSize < 12 && intermediateSize % 2 === 0);
+    assert.deepEqual(record.layers.pruned[0], record.layers.pruned[1]);
+    const config = await readJson(`${out}/config.json`);
+    assert.equal(config.moe_intermediate_size, intermediateSize);
+    assert.ok(!("per_layer_config" in config) && !("auto_map" in config));
+    const { layers } = await readJson(`${out}/lopper_plan.json`);
+    const channels: readonly number[] = layers[0].experts.channels;
+    const kept = Array.from(
+      { length: EXPERTS },
+      (_, e) => channels.filter((u) => Math.floor(u / 12) === e).map((u) => u % 12).join(),
+    );
+    assert.ok(new Set(kept).size > EXPERTS / 2, "each expert has a ranking of its own");
+    using pruned = await openModel(new FileFolder(out));
+    const [{ shape }] = pruned.weights.flatMap(({ role, tensor }) =>
+      "weight" in role && role.weight === "down" ? [tensor] : []
+    );
+    assert.deepEqual(shape, [EXPERTS, 24, intermediateSize]);
+    const page = await Deno.readTextFile(`${out}/README.md`);
+    assert.match(page, new RegExp(`${12 - intermediateSize} channels of each expert in 2 layers`));
+    await doneHere(["report", out, "--out", `${out}.html`]);
+    assert.match(await Deno.readTextFile(`${out}.html`), /channels of each expert/);
+    plans.push(JSON.stringify(layers));
+    const again = [...args, "--plan", `${out}/lopper_plan.json`, "--out", `${out}-again`];
+    await doneHere(again.filter((word) => word !== "--ratio" && word !== "6"));
+    const bytes = (path: string) => Deno.readFile(`${path}/model.safetensors`);
+    assert.deepEqual(await bytes(`${out}-again`), await bytes(out));
+  }
+  assert.notEqual(plans[0], plans[1]);
+  // Equations are for MLPs: an expert's channels go by their energy then.
+  assert.equal(plans[1], plans[2]);
 });
 
 test("a model without them is told so", async (folder) => {

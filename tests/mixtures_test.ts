@@ -5,6 +5,7 @@ import { fromFloat32, toFloat32 } from "@lopper/formats";
 import assert from "node:assert/strict";
 import { linear, maxAbsDifference, rmsNorm } from "../packages/backends/testing/reference.ts";
 import { TOLERANCE, values } from "../packages/backends/testing/values.ts";
+import { energy, PUBLISHED_RANKING, rankByActivations, rankByWeights } from "@lopper/importance";
 import { Decoder, LaidOutWeights, type LoadOptions } from "@lopper/runtime";
 import { EXPERTS, HIDDEN, INNER, MIXTURE, modelOf, SHARED } from "./support/mixture.ts";
 
@@ -26,6 +27,8 @@ interface Expected {
   readonly tokens: Float64Array;
   readonly squares: Float64Array;
   readonly weighted: Float64Array;
+  /** Squares of channels over the tokens that went to their expert. */
+  readonly energy: Float64Array;
 }
 
 /** The places that a token goes to, and what counts of each. */
@@ -80,6 +83,7 @@ function expected(
     rmsNorm(x, weight(name).subarray(0, HIDDEN), 1e-5);
   const { gating, placement = "pre", multiplier = 1 } = block;
   const sums = [0, 1, 2].map(() => new Float64Array(kept.length));
+  const squares = new Float64Array(EXPERTS * INNER);
   const out = new Float64Array(TOKENS * HIDDEN);
   for (let t = 0; t < TOKENS; t++) {
     const h = Float64Array.from(INPUT.subarray(t * HIDDEN, (t + 1) * HIDDEN));
@@ -107,6 +111,7 @@ function expected(
         const clipped = Math.max(-high, Math.min(high, up[j]));
         return low / (1 + Math.exp(-gating.alpha * low)) * (clipped + 1);
       });
+      inner.forEach((value, j) => squares[expert * INNER + j] += value * value);
       const f = project("down", HIDDEN, inner);
       const norm = Math.sqrt(f.reduce((sum, value) => sum + value * value, 0));
       sums[0][place] += 1;
@@ -130,7 +135,7 @@ function expected(
       : normed(added, placement === "post" ? "norm" : "post_norm");
     h.forEach((value, j) => out[t * HIDDEN + j] = value + multiplier * behind[j]);
   }
-  return { out, tokens: sums[0], squares: sums[1], weighted: sums[2] };
+  return { out, tokens: sums[0], squares: sums[1], weighted: sums[2], energy: squares };
 }
 
 const without = (...names: readonly string[]) =>
@@ -320,4 +325,82 @@ Deno.test({
     const all = expected(MIXTURE, sourceRanking([MIXTURE])[0]!.experts, valuesOf);
     assert.ok(maxAbsDifference(dense.data, all.out) < 40 * TOLERANCE);
   },
+});
+
+const CHANNELS = { dimension: "channels", width: 1 };
+/** The same, whose experts may lose channels, and so may what all tokens go through. */
+const CHANNELLED: Block = {
+  ...MIXTURE,
+  dimensions: [
+    { name: "experts", units: EXPERTS },
+    { name: "channels", units: INNER, owners: EXPERTS },
+  ],
+  weights: MIXTURE.weights.map((weight) => ({
+    ...weight,
+    axes: weight.axes.map((axis) => axis === INNER ? CHANNELS : axis),
+  })),
+};
+
+Deno.test({
+  name: "mixtures: each expert ranks its own channels by the tokens that go to it",
+  sanitizeOps: false,
+  sanitizeResources: false,
+  async fn() {
+    for (const open of [BACKENDS.cpu, BACKENDS.wasm, BACKENDS.reference]) {
+      await using backend = await open();
+      const { model } = modelOf([CHANNELLED], valuesOf, "F32");
+      const weights = await LaidOutWeights.load(model);
+      await using decoder = new Decoder(backend, weights);
+      const input = { batch: 1, length: TOKENS, data: INPUT };
+      const shape = [{ experts: EXPERTS, channels: INNER }];
+      const capture = { capture: "energy" } as const;
+      const { experts } = await decoder.captureExperts(0, shape, input, capture);
+      const { energy: wanted } = expected(MIXTURE, [...Array(EXPERTS).keys()], valuesOf);
+      assert.ok(maxAbsDifference(experts.energy!, wanted) < 40 * TOLERANCE);
+      const seen = { energy: new Map(), experts: new Map([[0, experts]]) };
+      const [ranked] = await rankByActivations(decoder, shape, "channels", energy, seen);
+      const down = valuesOf("0.experts.down");
+      for (let e = 0; e < EXPERTS; e++) {
+        const own = ranked!.filter((unit) => Math.floor(unit / INNER) === e);
+        const worth = own.map((unit) => {
+          const columns = Array.from(
+            { length: HIDDEN },
+            (_, row) => down[(e * HIDDEN + row) * INNER + unit % INNER],
+          );
+          return wanted[unit] * columns.reduce((sum, value) => sum + value * value, 0);
+        });
+        const sorted = worth.toSorted((a, b) => b - a);
+        worth.forEach((value, i) => assert.ok(Math.abs(value - sorted[i]) < 1e-5 * sorted[0]));
+      }
+      const turns = ranked!.slice(0, EXPERTS).map((unit) => Math.floor(unit / INNER));
+      assert.deepEqual(turns, [...Array(EXPERTS).keys()], "the first one of each");
+      // What is left of a narrower one is ranked among itself, behind nothing that went.
+      weights.rearrange([{ ...weights.ranking[0]!, channels: ranked! }]);
+      const narrow = [{ experts: 4, channels: 2 }];
+      const few = await decoder.captureExperts(0, narrow, input, capture);
+      const again = { energy: new Map(), experts: new Map([[0, few.experts]]) };
+      const [second] = await rankByActivations(decoder, narrow, "channels", energy, again);
+      assert.deepEqual(
+        second!.slice(0, 2 * EXPERTS).toSorted(),
+        ranked!.slice(0, 2 * EXPERTS).toSorted(),
+      );
+      const gone = few.experts.energy!.filter((_, unit) => !second!.slice(0, 14).includes(unit));
+      assert.ok(gone.every((value) => value === 0));
+    }
+  },
+});
+
+Deno.test("mixtures: l1 ranks each expert's channels by its own rows", async () => {
+  const { model } = modelOf([CHANNELLED], valuesOf, "F32");
+  const [ranked] = await rankByWeights(model, PUBLISHED_RANKING);
+  const [gate, up] = ["gate", "up"].map((name) => valuesOf(`0.experts.${name}`));
+  const norm = (unit: number) =>
+    Array.from({ length: HIDDEN }, (_, i) => unit * HIDDEN + i)
+      .reduce((sum, i) => sum + Math.abs(gate[i]) + Math.abs(up[i]), 0);
+  for (let e = 0; e < EXPERTS; e++) {
+    const own = ranked!.channels.filter((unit) => Math.floor(unit / INNER) === e);
+    assert.deepEqual(own, own.toSorted((a, b) => norm(b) - norm(a) || a - b), `expert ${e}`);
+  }
+  const [lying] = await rankByWeights(model, PUBLISHED_RANKING, { owned: false });
+  assert.deepEqual(lying!.channels, sourceRanking([CHANNELLED])[0]!.channels);
 });

@@ -20,6 +20,8 @@ interface Removals {
   readonly channels: { readonly count: number; readonly layers: number };
   /** Experts of mixtures that stayed, in place of those. */
   readonly experts: { readonly count: number; readonly layers: number };
+  /** Channels that each expert of such a mixture lost: the fewest and the most of a layer. */
+  readonly ofExperts: { readonly least: number; readonly most: number; readonly layers: number };
   /** KV groups of attention blocks that stayed, and in how many layers. */
   readonly kvGroups: { readonly count: number; readonly layers: number };
 }
@@ -28,11 +30,14 @@ export function removedOf(changes: readonly LayersBefore[]): Removals {
   const gone = (of: (layer: LayerSizes) => number | undefined) =>
     changes.filter(({ dense, pruned }) => of(dense) !== undefined && of(pruned) === undefined)
       .length;
-  const parts = (of: (layer: LayerSizes) => number | undefined) => {
-    const differences = changes.flatMap(({ dense, pruned }) => {
+  const lost = (of: (layer: LayerSizes) => number | undefined) =>
+    changes.flatMap(({ dense, pruned }) => {
       const [before, after] = [of(dense), of(pruned)];
       return before !== undefined && after !== undefined && after < before ? [before - after] : [];
     });
+  const ofEach = lost(expertChannels);
+  const parts = (of: (layer: LayerSizes) => number | undefined) => {
+    const differences = lost(of);
     return { count: differences.reduce((a, b) => a + b, 0), layers: differences.length };
   };
   return {
@@ -40,6 +45,10 @@ export function removedOf(changes: readonly LayersBefore[]): Removals {
     mlpBlocks: gone(mlpUnits),
     channels: parts((layer) => isMixture(layer) ? undefined : mlpUnits(layer)),
     experts: parts((layer) => isMixture(layer) ? mlpUnits(layer) : undefined),
+    ofExperts: {
+      ...{ least: Math.min(...ofEach), most: Math.max(0, ...ofEach) },
+      layers: ofEach.length,
+    },
     kvGroups: parts(groupsOf),
   };
 }
@@ -48,7 +57,7 @@ export function removedOf(changes: readonly LayersBefore[]): Removals {
  * "3 whole blocks (1 attention, 2 MLP), 704 MLP channels in 5 layers and 1 KV group in 1 layer".
  */
 export function describeRemoved(
-  { attentionBlocks, mlpBlocks, channels, experts, kvGroups }: Removals,
+  { attentionBlocks, mlpBlocks, channels, experts, ofExperts, kvGroups }: Removals,
 ): string {
   const blocks = attentionBlocks + mlpBlocks;
   const kinds = [
@@ -58,6 +67,7 @@ export function describeRemoved(
   const parts = [
     ...(blocks > 0 ? [`${plural(blocks, "whole block")} (${kinds})`] : []),
     ...part(experts, "expert"),
+    ...partOfEach(ofExperts),
     ...part(channels, "MLP channel"),
     ...part(kvGroups, "KV group"),
   ];
@@ -67,6 +77,12 @@ export function describeRemoved(
 
 function part({ count, layers }: Removals["channels"], unit: string): readonly string[] {
   return count > 0 ? [`${plural(count, unit)} in ${plural(layers, "layer")}`] : [];
+}
+
+function partOfEach({ least, most, layers }: Removals["ofExperts"]): readonly string[] {
+  if (layers === 0) return [];
+  const channels = least === most ? plural(most, "channel") : `${least} to ${most} channels`;
+  return [`${channels} of each expert in ${plural(layers, "layer")}`];
 }
 
 /** Characters of the longest bar. */
@@ -88,8 +104,8 @@ export function drawnLayers({ dense, pruned }: LayersBeforeAndAfter): string {
       String(i),
       bar(groupsOf(layer), groupsOf(left), groups, cells),
       share(groupsOf(layer), groupsOf(left)),
-      bar(mlpUnits(layer), mlpUnits(left), most(layer), BAR),
-      share(mlpUnits(layer), mlpUnits(left)),
+      bar(mlpUnits(layer), mlpLeft(layer, left), most(layer), BAR),
+      mlpShare(layer, left),
     ];
   });
   const head = ["layer", "KV groups", "", mlpHeading(dense), ""];
@@ -109,6 +125,28 @@ function groupsOf({ attention }: LayerSizes): number | undefined {
 /** Channels of its MLP, or the experts that it has in place of one. */
 export function mlpUnits({ mlp }: LayerSizes): number | undefined {
   return mlp?.experts ?? mlp?.intermediateSize;
+}
+
+/** Channels of each expert, where a layer has some. */
+export function expertChannels({ mlp }: LayerSizes): number | undefined {
+  return mlp?.experts === undefined ? undefined : mlp.intermediateSize;
+}
+
+/** What is left of the units of a layer, those of fewer channels as a part. */
+export function mlpLeft(dense: LayerSizes, pruned: LayerSizes): number | undefined {
+  const units = mlpUnits(pruned), [before, after] = [expertChannels(dense), expertChannels(pruned)];
+  return units === undefined || before === undefined || after === undefined
+    ? units
+    : units * after / before;
+}
+
+/** The same in words: "6 of 8", and with fewer channels "6 of 8, each 24 of 32 channels". */
+export function mlpShare(dense: LayerSizes, pruned: LayerSizes): string {
+  const units = share(mlpUnits(dense), mlpUnits(pruned));
+  const [before, after] = [expertChannels(dense), expertChannels(pruned)];
+  return before === undefined || after === undefined || after === before
+    ? units
+    : `${units}, each ${after} of ${before} channels`;
 }
 
 /** Whether a layer has a mixture of experts in place of an MLP. */

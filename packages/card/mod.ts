@@ -2,8 +2,11 @@ export { modelCard } from "./model_card.ts";
 export type { CardFacts, CardScores, ScoredTask } from "./facts.ts";
 export {
   describeRemoved,
+  expertChannels,
   type LayersBefore,
   mlpHeading,
+  mlpLeft,
+  mlpShare,
   mlpUnits,
   mostUnits,
   removedOf,

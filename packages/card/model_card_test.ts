@@ -243,4 +243,13 @@ Deno.test("card: experts and channels are counted and drawn apart where layers h
   assert.equal(first, second);
   // Three quarters of a full bar each, and the one KV group.
   assert.deepEqual([first, text.match(/^ *0 {2}.*$/m)![0].split("█").length], [26, 26]);
+  const each = (experts: number, channels: number) => ({
+    ...{ attention, mlp: { intermediateSize: channels, experts } },
+  });
+  const { text: narrowed } = of({
+    layers: { dense: [each(8, 12), each(8, 12)], pruned: [each(6, 8), each(8, 6)] },
+  });
+  assert.match(narrowed, /2 experts in 1 layer and 4 to 6 channels of each expert in 2 layers/);
+  assert.match(narrowed, /█{16}░{16} {2}6 of 8, each 8 of 12 channels/);
+  assert.match(narrowed, /█{16}░{16} {2}8, each 6 of 12 channels/);
 });

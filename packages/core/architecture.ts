@@ -1,5 +1,5 @@
 import type { Rope } from "./attention.ts";
-import { areAlike, type Block, blockId, type Shape } from "./block.ts";
+import { areAlike, type Block, blockId, type Dimension, type Shape } from "./block.ts";
 import type { Norm } from "./norm.ts";
 import { routingOf } from "./routing.ts";
 
@@ -111,10 +111,29 @@ export function resizedBlocks(blocks: readonly Block[], shape: Shape): readonly 
     const size = shape[number];
     if (!size) return [];
     const dimensions = block.dimensions.map((one) => ({ ...one, units: size[one.name] }));
-    if (!block.routing) return [{ ...block, dimensions }];
-    const [{ units, groups }] = dimensions;
-    return [{ ...block, dimensions, routing: routingOf(block.routing, units, groups) }];
+    return [block.routing ? resizedMixture(block, dimensions) : { ...block, dimensions }];
   });
+}
+
+/** A mixture with as many experts and units of each as its dimensions say. */
+function resizedMixture(block: Block, dimensions: readonly Dimension[]): Block {
+  const [{ units, groups }] = dimensions;
+  const gone = block.dimensions[0].units - units;
+  return {
+    ...block,
+    routing: routingOf(block.routing!, units, groups),
+    dimensions: dimensions.map((one) =>
+      one.owners === undefined ? one : { ...one, owners: one.owners - gone }
+    ),
+    weights: block.weights.map((weight) => ({
+      ...weight,
+      axes: weight.axes.map((axis) =>
+        typeof axis === "number" || axis.from === undefined
+          ? axis
+          : { ...axis, from: axis.from - gone }
+      ),
+    })),
+  };
 }
 
 /** The same model with some of its layers, in their order. */

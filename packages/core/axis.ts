@@ -9,4 +9,9 @@ export interface UnitAxis {
   /** Name of the dimension. */
   readonly dimension: string;
   readonly width: number;
+  /**
+   * Of a dimension whose units have owners: the axis has the units of `width` owners from this one
+   * on, one owner's behind the other's.
+   */
+  readonly from?: number;
 }

@@ -41,6 +41,12 @@ export interface Dimension {
    * said.
    */
   readonly groups?: number;
+  /**
+   * So many owners, the experts of a mixture, have these units each, and lose equally many, each
+   * its own. Changes, plans and rankings call unit u of owner o number o · units + u, those of
+   * owners included that are gone.
+   */
+  readonly owners?: number;
 }
 
 /**
@@ -173,7 +179,7 @@ function shareUsed({ routing }: Block, weight: DeclaredWeight, size: BlockSize):
   return Math.min(routing.topK, units) / units;
 }
 
-/** The places along an axis that belong to these units, in their order. */
+/** The places along an axis that belong to these units of the block, in their order. */
 export function unitIndices({ width }: UnitAxis, units: readonly number[]): Uint32Array {
   const indices = new Uint32Array(units.length * width);
   units.forEach((unit, i) => {
@@ -183,8 +189,8 @@ export function unitIndices({ width }: UnitAxis, units: readonly number[]): Uint
 }
 
 /**
- * The one axis of a weight that pruning may shorten, and its place: 0 for rows, 1 for columns;
- * undefined where none.
+ * The axis of a weight that pruning may shorten, and its place: 0 for rows, 1 for columns;
+ * undefined where none. Of a stacked weight, that of the units that have one each.
  */
 export function unitAxis(
   { axes }: DeclaredWeight,
@@ -219,7 +225,9 @@ export function isExpertOutput({ name, stacked }: DeclaredWeight): boolean {
   return stacked === true && (name === "down" || name === "down_bias");
 }
 
-function findOutputProjection({ weights }: Block): DeclaredWeight | undefined {
+function findOutputProjection({ weights, routing }: Block): DeclaredWeight | undefined {
+  // What writes for all tokens there does not write for all units.
+  if (routing) return undefined;
   return weights.find((weight) => unitAxis(weight)?.at === 1);
 }
 

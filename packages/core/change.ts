@@ -1,4 +1,5 @@
 import { type Block, type BlockSize, type Dimension, indexOfPart, type Shape } from "./block.ts";
+import { ownersOf, unitCount } from "./owners.ts";
 import { PlanError } from "./errors.ts";
 
 /**
@@ -30,19 +31,22 @@ export type KeptUnits = Readonly<Record<string, readonly number[]>>;
 export type KeptByBlock = readonly (KeptUnits | null)[];
 
 /** Everything is kept. */
-export function allKept(blocks: readonly Block[]): KeptByBlock {
+export function allKept(blocks: readonly Pick<Block, "dimensions">[]): KeptByBlock {
   return blocks.map(({ dimensions }) =>
     Object.fromEntries(
-      dimensions.map(({ name, units }) => [name, Array.from({ length: units }, (_, i) => i)]),
+      dimensions.map((one) => [one.name, Array.from({ length: unitCount(one) }, (_, i) => i)]),
     )
   );
 }
 
-/** How large the blocks are that keep this. */
-export function shapeOfKept(kept: KeptByBlock): Shape {
-  return kept.map((units) =>
+/** How large the blocks are that keep this; of units that have owners, those of each count. */
+export function shapeOfKept(blocks: readonly Block[], kept: KeptByBlock): Shape {
+  return kept.map((units, number) =>
     units && Object.fromEntries(
-      Object.entries(units).map(([dimension, those]) => [dimension, those.length]),
+      Object.entries(units).map(([dimension, those]) => [
+        dimension,
+        those.length / ownersOf(blocks[number], dimension),
+      ]),
     ) as BlockSize
   );
 }
@@ -75,7 +79,8 @@ function afterChange(block: Block, kept: KeptUnits | null, change: Change): Kept
     }
     return null;
   }
-  const units = block.dimensions.find(({ name }) => name === dimension)?.units;
+  const declared = block.dimensions.find(({ name }) => name === dimension);
+  const units = declared && unitCount(declared);
   if (units === undefined) throw new PlanError(`block ${part} has no ${dimension}`);
   if (removed.length + restored.length === 0) {
     throw new PlanError(`a change of block ${part} names no ${dimension}`);
@@ -129,21 +134,31 @@ export function unevenGroups(
   dimension: string,
   kept: readonly number[],
 ): string | undefined {
-  const { units = 0, groups = 1 } = dimensions.find(({ name }) => name === dimension) ?? {};
-  if (groups === 1) return undefined;
+  const declared = dimensions.find(({ name }) => name === dimension);
+  const groups = declared ? groupCount(declared) : 1;
+  if (!declared || groups === 1) return undefined;
   const counts = Array.from({ length: groups }, () => 0);
-  for (const unit of kept) counts[groupOf(unit, { units, groups })] += 1;
-  return new Set(counts).size === 1
-    ? undefined
-    : `${groups} groups keep ${counts.join(", ")}; they need to keep equally many`;
+  for (const unit of kept) counts[groupOf(unit, declared)] += 1;
+  if (new Set(counts).size === 1) return undefined;
+  const what = declared.owners === undefined ? "groups" : "experts";
+  return `${groups} ${what} keep ${shortList(counts)}; they need to keep equally many`;
+}
+
+/** Of many numbers, the first ones. */
+function shortList(counts: readonly number[]): string {
+  return counts.length > 16 ? `${counts.slice(0, 16).join(", ")}, …` : counts.join(", ");
+}
+
+type Grouped = Pick<Dimension, "units" | "groups" | "owners">;
+
+/** In how many groups the units of a dimension lie that lose equally many: those of its owners. */
+function groupCount({ groups = 1, owners = groups }: Grouped): number {
+  return owners;
 }
 
 /** The group that a unit of a dimension lies in. */
-export function groupOf(
-  unit: number,
-  { units, groups = 1 }: Pick<Dimension, "units" | "groups">,
-): number {
-  return Math.floor(unit * groups / units);
+export function groupOf(unit: number, { units, groups = 1, owners }: Grouped): number {
+  return owners === undefined ? Math.floor(unit * groups / units) : Math.floor(unit / units);
 }
 
 /** The blocks that are gone, each where the last of the changes took it, in that order. */
@@ -167,7 +182,7 @@ export function sourceRanking(blocks: readonly Block[]): Ranking {
   return blocks.map(({ dimensions }) =>
     Object.fromEntries(dimensions.map((dimension) => [
       dimension.name,
-      inTurns(Array.from({ length: dimension.units }, (_, i) => i), dimension),
+      inTurns(Array.from({ length: unitCount(dimension) }, (_, i) => i), dimension),
     ]))
   );
 }
@@ -178,9 +193,9 @@ export function sourceRanking(blocks: readonly Block[]): Ranking {
  */
 export function inTurns(
   ranked: readonly number[],
-  dimension: Pick<Dimension, "units" | "groups">,
+  dimension: Grouped,
 ): readonly number[] {
-  const { groups = 1 } = dimension;
+  const groups = groupCount(dimension);
   if (groups === 1) return ranked;
   const own = Array.from({ length: groups }, (): number[] => []);
   for (const unit of ranked) own[groupOf(unit, dimension)].push(unit);

@@ -21,7 +21,7 @@ Deno.test("what is kept is the fold of the changes, whatever their order", () =>
   for (const changes of [kept, kept.toReversed()]) {
     assert.deepEqual(afterChanges(BLOCKS, ALL, changes), [{ widgets: [0, 2] }, null]);
   }
-  assert.deepEqual(shapeOfKept(afterChanges(BLOCKS, ALL, kept)), [{ widgets: 2 }, null]);
+  assert.deepEqual(shapeOfKept(BLOCKS, afterChanges(BLOCKS, ALL, kept)), [{ widgets: 2 }, null]);
 });
 
 Deno.test("what a swap brings back are the units that it names, also of a block that was gone", () => {

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { type Architecture, isUniform, keepLayers, resizedBlocks } from "./architecture.ts";
-import type { Block } from "./block.ts";
-import { afterChanges, allKept, inTurns, sourceRanking } from "./change.ts";
+import type { UnitAxis } from "./axis.ts";
+import { type Block, parametersOfBlock } from "./block.ts";
+import { placesAlong } from "./owners.ts";
+import { afterChanges, allKept, inTurns, shapeOfKept, sourceRanking } from "./change.ts";
 import { PlanError } from "./errors.ts";
 import { densePlan, keptOf, planOfKept } from "./prune_plan.ts";
 import { fewestExperts, routingOf } from "./routing.ts";
@@ -53,6 +55,59 @@ Deno.test("groups: they take turns in a ranking, those of one in their order", (
   const ranked = [8, 7, 6, 0, 2, 1, 5, 3, 4];
   assert.deepEqual(inTurns(ranked, MIXTURE.dimensions[0]), [0, 5, 8, 2, 3, 7, 1, 4, 6]);
   assert.deepEqual(inTurns(ranked, { units: 9 }), ranked);
+});
+
+/** Three experts and one more for all tokens, of two channels each. */
+const OWNERS: Block = {
+  ...{ id: "0.experts", layer: 0, kind: "experts", routing: { topK: 2, softmaxOver: "all" } },
+  dimensions: [{ name: "experts", units: 3 }, { name: "channels", units: 2, owners: 4 }],
+  weights: [
+    {
+      name: "up",
+      axes: [{ dimension: "experts", width: 1 }, { dimension: "channels", width: 1 }, 5],
+      stacked: true,
+    },
+    { name: "shared_up", axes: [{ dimension: "channels", width: 1, from: 3 }, 5] },
+  ],
+};
+
+Deno.test("owners: each keeps as many of its own, those of one that goes count no more", () => {
+  const [dense] = allKept([OWNERS]);
+  assert.deepEqual(dense, { experts: [0, 1, 2], channels: [0, 1, 2, 3, 4, 5, 6, 7] });
+  assert.deepEqual(shapeOfKept([OWNERS], [dense]), [{ experts: 3, channels: 2 }]);
+  assert.deepEqual(sourceRanking([OWNERS])[0]!.channels, [0, 2, 4, 6, 1, 3, 5, 7]);
+  const change = (removed: readonly number[]) =>
+    afterChanges([OWNERS], [dense], [
+      { part: "0.experts", dimension: "channels", removed },
+      { part: "0.experts", dimension: "experts", removed: [1] },
+    ]);
+  const kept = change([0, 3, 4, 7]);
+  assert.deepEqual(kept, [{ experts: [0, 2], channels: [1, 2, 5, 6] }]);
+  assert.throws(() => change([0, 3, 4]), /channels of block 0\.experts, 4 experts keep 1, 1, 1, 2/);
+  const shape = shapeOfKept([OWNERS], kept);
+  assert.deepEqual(shape, [{ experts: 2, channels: 1 }]);
+  assert.equal(parametersOfBlock(OWNERS, shape[0]!, { norms: true }), 2 * 5 + 5);
+  const [left] = resizedBlocks([OWNERS], shape);
+  assert.deepEqual(left.dimensions[1], { name: "channels", units: 1, owners: 3 });
+  assert.deepEqual(left.weights[1].axes[0], { dimension: "channels", width: 1, from: 2 });
+  assert.deepEqual([...placesAlong(OWNERS, OWNERS.weights[1].axes[0] as UnitAxis, [1, 2, 5, 6])], [
+    0,
+  ]);
+});
+
+Deno.test("owners: a plan names what they keep where that is not all, and plans without it keep all", () => {
+  const layers = { layerCount: 1, kinds: ["experts"], blocks: [OWNERS] };
+  const rest = { modelDigest: "m", removalOrder: [] };
+  const [dense] = allKept([OWNERS]);
+  const plan = planOfKept(layers, [{ ...dense, experts: [0, 2] }], rest);
+  assert.deepEqual(plan.layers, [{ experts: { experts: [0, 2] } }]);
+  assert.deepEqual(keptOf(layers, plan), [{ ...dense, experts: [0, 2] }]);
+  const narrower = planOfKept(layers, [{ ...dense, channels: [0, 2, 5, 6] }], rest);
+  assert.deepEqual(keptOf(layers, narrower), [{ ...dense, channels: [0, 2, 5, 6] }]);
+  assert.throws(
+    () => keptOf(layers, planOfKept(layers, [{ ...dense, channels: [0, 1, 5, 6] }], rest)),
+    /channels of the experts of layer 0, 4 experts keep 2, 0, 1, 1/,
+  );
 });
 
 Deno.test("groups: no token goes to more experts than there are in those it goes to", () => {

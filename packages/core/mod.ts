@@ -81,6 +81,7 @@ export {
   weightShape,
   widestInner,
 } from "./block.ts";
+export { keptByOwner, ownedAxis, ownersOf, placesAlong, unitCount } from "./owners.ts";
 export {
   afterChanges,
   allKept,

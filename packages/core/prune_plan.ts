@@ -1,4 +1,5 @@
 import { type Block, blockId } from "./block.ts";
+import { unitCount } from "./owners.ts";
 import {
   allKept,
   type KeptByBlock,
@@ -25,7 +26,10 @@ export interface PrunePlan {
   readonly removalOrder: readonly BlockRef[];
 }
 
-/** What a layer keeps, by kind of block: units by dimension, ascending. */
+/**
+ * What a layer keeps, by kind of block: units by dimension, ascending. A dimension whose units have
+ * owners is left out where all of them stay, as plans had none of it before.
+ */
 export type LayerPlan = Readonly<Record<string, KeptUnits | "removed">>;
 
 /** A block by its place. */
@@ -43,7 +47,7 @@ export function planOfKept(
   kept: KeptByBlock,
   rest: Omit<PrunePlan, "layers">,
 ): PrunePlan {
-  const units = new Map(blocks.map(({ id }, number) => [id, kept[number]]));
+  const units = new Map(blocks.map((block, number) => [block.id, named(block, kept[number])]));
   const has = (layer: number, kind: string) => units.has(blockId(layer, kind));
   return {
     ...rest,
@@ -59,6 +63,16 @@ export function planOfKept(
   };
 }
 
+/** What a plan says of a block: a mixture has as many channels as all MLPs of a model together. */
+function named({ dimensions }: Block, kept: KeptUnits | null): KeptUnits | null {
+  const all = dimensions.filter((one) =>
+    one.owners !== undefined && kept?.[one.name]?.length === unitCount(one)
+  );
+  if (!kept || all.length === 0) return kept;
+  const names = all.map(({ name }) => name);
+  return Object.fromEntries(Object.entries(kept).filter(([name]) => !names.includes(name)));
+}
+
 /** The plan that keeps everything of `architecture`. */
 export function densePlan(
   architecture: PlannedLayers,
@@ -72,7 +86,7 @@ export function densePlan(
  * @throws {PlanError} as `keptOf`.
  */
 export function prunedArchitecture(architecture: Architecture, plan: PrunePlan): Architecture {
-  return withShape(architecture, shapeOfKept(keptOf(architecture, plan)));
+  return withShape(architecture, shapeOfKept(architecture.blocks, keptOf(architecture, plan)));
 }
 
 /**
@@ -107,13 +121,16 @@ export function keptOf(
 function checkedUnits({ dimensions, kind, layer }: Block, units: KeptUnits): KeptUnits {
   const odd = Object.keys(units).find((named) => !dimensions.some(({ name }) => name === named));
   if (odd !== undefined) throw new PlanError(`the ${kind} of layer ${layer} has no ${odd}`);
-  for (const { name, units: count } of dimensions) {
+  const owned = dimensions.filter(({ name, owners }) => owners !== undefined && !units[name]);
+  for (const dimension of dimensions) {
+    const { name } = dimension;
+    if (owned.includes(dimension)) continue;
     const kept = units[name] ?? [];
-    checkIndices(kept, count, `${name} of the ${kind} of layer ${layer}`);
+    checkIndices(kept, unitCount(dimension), `${name} of the ${kind} of layer ${layer}`);
     const uneven = unevenGroups({ dimensions }, name, kept);
     if (uneven) throw new PlanError(`of the ${name} of the ${kind} of layer ${layer}, ${uneven}`);
   }
-  return units;
+  return owned.length === 0 ? units : { ...units, ...allKept([{ dimensions: owned }])[0] };
 }
 
 /** What the order of removal names was removed, and nothing twice. */

@@ -4,7 +4,7 @@ import { notAttended } from "./block_scope.ts";
 import { mlpNodes } from "./gated_mlp.ts";
 import { GraphBuilder } from "./graph_builder.ts";
 import { sharedNodes } from "./kinds/experts.ts";
-import { linear } from "./layers.ts";
+import { captureOutput, linear } from "./layers.ts";
 import { fedWeights } from "./weights/fed.ts";
 
 /**
@@ -16,6 +16,8 @@ export interface MixtureOptions {
   readonly norm: Norm;
   /** It reads other hidden states than it adds to: those of `base`. */
   readonly parallel?: boolean;
+  /** Whether the energy of inner channels is captured. */
+  readonly energy?: boolean;
 }
 
 /**
@@ -40,9 +42,13 @@ export function residualWeights({ weights, placement }: Block): readonly Declare
  *
  * Feeds, float32: `hidden [B, T, H]`, and the weights of the block that `routerWeights` says.
  * Fetches: `normed [N, H]`, which experts read, their `scores [N, experts]`, and where a shared
- * expert runs on all tokens, `shared [N, H]`, what it adds.
+ * expert runs on all tokens, `shared [N, H]`, what it adds, and with `energy` also `energy [its
+ * channels]`, the sums of their squares over all rows.
  */
-export function routerGraph(block: Block, { hiddenSize, norm }: MixtureOptions): Uint8Array {
+export function routerGraph(
+  block: Block,
+  { hiddenSize, norm, energy = false }: MixtureOptions,
+): Uint8Array {
   const g = new GraphBuilder("router");
   const hidden = g.input("hidden", "float32", ["B", "T", hiddenSize]);
   const own = { ...block, weights: routerWeights(block) };
@@ -53,26 +59,37 @@ export function routerGraph(block: Block, { hiddenSize, norm }: MixtureOptions):
   g.output("normed", normed, "float32", ["N", hiddenSize]);
   g.output("scores", weights.project(normed, "router"), "float32", ["N", "E"]);
   if (haveWeight([block], "shared_up")) {
-    g.output("shared", sharedNodes(scope, normed), "float32", ["N", hiddenSize]);
+    const { out, inner } = sharedNodes(scope, normed);
+    g.output("shared", out, "float32", ["N", hiddenSize]);
+    if (energy) captureOutput(g, "energy", inner, "S");
   }
-  g.independent("B", "T");
+  // Energies are sums over all tokens.
+  if (!energy) g.independent("B", "T");
   return g.encode();
 }
 
 /**
  * One expert. Feeds, float32: `x [N, H]`, and its stacked weights by their names, as they are in
- * the checkpoint without the axis of experts. Fetch: `out [N, H]`.
+ * the checkpoint without the axis of experts, of any number of channels. Fetches: `out [N, H]`,
+ * with `energy` also `energy [channels]`, the sums of the squares over all rows.
  */
-export function expertGraph(block: Block, { hiddenSize }: MixtureOptions): Uint8Array {
+export function expertGraph(
+  block: Block,
+  { hiddenSize, energy = false }: MixtureOptions,
+): Uint8Array {
   const g = new GraphBuilder("expert");
   const x = g.input("x", "float32", ["N", hiddenSize]);
   const stacked = block.weights.filter((weight) => weight.stacked);
-  for (const { name, axes } of stacked) g.input(name, "float32", axes.slice(1) as number[]);
+  for (const { name, axes } of stacked) {
+    g.input(name, "float32", axes.slice(1).map((axis) => typeof axis === "number" ? axis : "C"));
+  }
   const names = new Set(stacked.map(({ name }) => name));
   const project = (x: string, name: string) =>
     linear(g, x, name, names.has(`${name}_bias`) ? `${name}_bias` : undefined);
-  g.output("out", mlpNodes(g, x, block, project, true).out, "float32", ["N", hiddenSize]);
-  g.independent("N");
+  const { out, inner } = mlpNodes(g, x, block, project, true);
+  g.output("out", out, "float32", ["N", hiddenSize]);
+  if (energy) captureOutput(g, "energy", inner, "C");
+  else g.independent("N");
   return g.encode();
 }
 

@@ -1,5 +1,6 @@
 import { outputProjection, type Shape } from "@lopper/core";
 import type { Decoder } from "@lopper/runtime";
+import { ownedByActivations } from "./rank_of_owners.ts";
 import { descending, inPlaces, lyingUnits, type RankedUnits } from "./ranked_units.ts";
 import type { ActivationRule } from "./rankings/rule.ts";
 import type { SeenActivations } from "./seen_activations.ts";
@@ -7,14 +8,15 @@ import type { SeenActivations } from "./seen_activations.ts";
 /**
  * The decoder's units of a dimension by what passes through them. Only those move that `shape`
  * keeps: what is cut off already stays where it is, behind them. A unit counts what its inner
- * channels are worth together; equal ones keep the order of before.
+ * channels are worth together; equal ones keep the order of before. Of units that experts own, each
+ * expert ranks its own by the tokens that went to it.
  */
 export async function rankByActivations(
   decoder: Decoder,
   shape: Shape,
   dimension: string,
   rule: ActivationRule,
-  { energy }: Pick<SeenActivations, "energy">,
+  { energy, experts }: SeenActivations,
 ): Promise<RankedUnits> {
   const ranked = [...lyingUnits(decoder, dimension)];
   for (const [block, units] of ranked.entries()) {
@@ -26,6 +28,10 @@ export async function rankByActivations(
     const { data: columns } = await decoder.weights.output(block, size);
     const worth = sums(rule.worth({ meanSquares, columns }), axis.width);
     ranked[block] = inPlaces(units, descending(worth));
+  }
+  for (const [block, sums] of experts) {
+    ranked[block] = await ownedByActivations(decoder, shape, block, dimension, rule, sums) ??
+      ranked[block];
   }
   return ranked;
 }

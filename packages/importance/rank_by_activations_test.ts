@@ -221,7 +221,10 @@ for (const family of FAMILIES) {
                 }
                 return sum;
               };
-              const ranked = await rankByActivations(decoder, shape, kind, rule, { energy });
+              const ranked = await rankByActivations(decoder, shape, kind, rule, {
+                energy,
+                experts: new Map(),
+              });
               const scores = ranked[block]!.map(score);
               assert.equal(new Set(ranked[block]).size, units.length);
               scores.slice(1).forEach((s, i) =>
@@ -257,7 +260,8 @@ engineTest(
       const old = [await run(), await run(dense)];
       const lying = lyingUnits(decoder, "channels");
       const { energy } = await seenActivations(decoder, shape, set);
-      const ranked = await rankByActivations(decoder, shape, "channels", byEnergy, { energy });
+      const seen = { energy, experts: new Map() };
+      const ranked = await rankByActivations(decoder, shape, "channels", byEnergy, seen);
       const [was, is] = [lying[block]!, ranked[block]!];
       assert.notDeepEqual(is, was);
       assert.deepEqual(is.slice(width), was.slice(width));

@@ -2,6 +2,7 @@ import { GramSum, type Matrix, matrix, Products } from "@lopper/algebra";
 import {
   type Architecture,
   CalibrationError,
+  hasOutputProjection,
   outputProjection,
   type Shape,
   widestInner,
@@ -49,7 +50,7 @@ export async function rankByMoments(
   const ranked = [...lyingUnits(decoder, dimension)];
   // A single unit has nothing that it could come before or after.
   const isRanked = shape.map((size, block) =>
-    (size?.[dimension] ?? 0) > 1 &&
+    (size?.[dimension] ?? 0) > 1 && hasOutputProjection(decoder.blocks[block]) &&
     outputProjection(decoder.blocks[block]).axes[1].dimension === dimension
   );
   const count = isRanked.lastIndexOf(true) + 1;

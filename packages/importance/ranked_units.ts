@@ -1,4 +1,4 @@
-import type { Shape } from "@lopper/core";
+import { ownersOf, type Shape } from "@lopper/core";
 import type { Decoder } from "@lopper/runtime";
 
 /** What is ranked: the channels of every MLP, or the KV groups of every attention. */
@@ -42,7 +42,8 @@ export function rankLike(
     const kept = shape[block]?.[dimension];
     const wanted = ranking[block];
     if (!units || !wanted || kept === undefined) return units;
-    const there = new Set(units.slice(0, kept));
-    return [...wanted.filter((unit) => there.has(unit)), ...units.slice(kept)];
+    const count = kept * ownersOf(decoder.blocks[block], dimension);
+    const there = new Set(units.slice(0, count));
+    return [...wanted.filter((unit) => there.has(unit)), ...units.slice(count)];
   });
 }

@@ -75,7 +75,7 @@ export async function batchActivations(
     if (!size) continue;
     const block = decoder.blocks[number];
     if (block.routing) {
-      const run = await decoder.captureExperts(number, shape, hidden);
+      const run = await decoder.captureExperts(number, shape, hidden, { capture: "energy" });
       hidden = run.hidden;
       experts.set(number, run.experts);
     } else if (hasOutputProjection(block)) {
@@ -101,7 +101,7 @@ function addExperts(sums: Map<number, ExpertSums>, block: number, more: ExpertSu
     sums.set(block, more);
     return;
   }
-  for (const key of ["tokens", "squares", "weighted"] as const) {
-    more[key].forEach((value, i) => before[key][i] += value);
+  for (const key of ["tokens", "squares", "weighted", "energy"] as const) {
+    more[key]?.forEach((value, i) => before[key]![i] += value);
   }
 }

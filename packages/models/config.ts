@@ -51,7 +51,12 @@ export function architectureFromConfig(
   }
   const { experts } = settings;
   checkTopK(experts, refuse);
-  const complete = experts ? { ...config, num_experts: experts.count } : config;
+  const complete = {
+    ...config,
+    ...(experts && { num_experts: experts.count }),
+    // Elsewhere the key says nothing.
+    moe_intermediate_size: family.expertWidth && experts?.channels,
+  };
   const isMixture = (layer: number) => family.mixtureLayers?.has(layer, reader) ?? true;
   const layers = checkedLayers(complete, isMixture, file, refuse);
   const attention = attentionOfLayers(config, family, { headDim, settings, file });

@@ -31,6 +31,7 @@ const perLayerSchema = z.record(
     num_key_value_heads: size.optional(),
     intermediate_size: size.optional(),
     num_experts: size.optional(),
+    moe_intermediate_size: size.optional(),
     skip: z.array(z.string()).optional(),
   }),
 );
@@ -41,6 +42,7 @@ export const configSchema = z.looseObject({
   hidden_size: size,
   intermediate_size: size,
   num_experts: size.nullish(),
+  moe_intermediate_size: size.nullish(),
   num_hidden_layers: size.max(MAX_LAYERS),
   num_attention_heads: size,
   num_key_value_heads: size.nullish(),

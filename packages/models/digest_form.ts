@@ -1,4 +1,4 @@
-import type { Architecture } from "@lopper/core";
+import { type Architecture, axisLength, type Block, sizeOf } from "@lopper/core";
 import { traitsOf } from "./config.ts";
 import { ConfigReader } from "./config_reader.ts";
 import type { Family } from "./families/family.ts";
@@ -25,7 +25,8 @@ export function digestForm({ architecture, family, config }: Described) {
   const { hiddenSize, headDim, vocabSize, maxPositions, norm, tiedEmbeddings } = architecture;
   const eosTokenIds = endTokensOf(config) as readonly number[];
   if (!FIRST_FAMILIES.includes(family.modelType)) {
-    return { form: 2, ...architecture, eosTokenIds, layers: layersOfBlocks(architecture) };
+    const blocks = architecture.blocks.map(firstForm);
+    return { form: 2, ...architecture, blocks, eosTokenIds, layers: layersOfBlocks(architecture) };
   }
   const traits = traitsOf(new ConfigReader(config, "config.json"), family);
   const { has, qkNormOver, placement } = family;
@@ -42,6 +43,23 @@ export function digestForm({ architecture, family, config }: Described) {
     ...ropeAndWindows(architecture, family, config),
     eosTokenIds,
     layers: layersOfBlocks(architecture),
+  };
+}
+
+/** Mixtures lost whole experts when they were described first: all else of them had a length. */
+function firstForm(block: Block): Block {
+  if (!block.routing) return block;
+  const [experts] = block.dimensions;
+  const size = sizeOf(block);
+  return {
+    ...block,
+    dimensions: [experts],
+    weights: block.weights.map((weight) => ({
+      ...weight,
+      axes: weight.axes.map((axis) =>
+        typeof axis === "number" || axis.dimension === experts.name ? axis : axisLength(axis, size)
+      ),
+    })),
   };
 }
 

@@ -1,5 +1,6 @@
 import { CheckpointFormatError, shown, UnsupportedModelError } from "@lopper/core";
 import type { LayerOverrides, ModelConfig } from "./config_schema.ts";
+import type { Family } from "./families/family.ts";
 import type { LayerSizes } from "./families/layer_blocks.ts";
 
 /** What layers have by the keys of a config that hold for all of them. */
@@ -9,19 +10,24 @@ export interface UsualLayer {
   readonly intermediate_size: number;
   /** Of layers with mixtures. */
   readonly num_experts?: number | null;
+  readonly moe_intermediate_size?: number | null;
 }
 
-/** The widths of the blocks that a layer has, by their keys. */
-export function widthsOf({ attention, mlp }: LayerSizes): Partial<UsualLayer> {
+/** The widths of the blocks that a layer of a family has, by their keys. */
+export function widthsOf(
+  { attention, mlp }: LayerSizes,
+  { expertWidth }: Pick<Family, "expertWidth">,
+): Partial<UsualLayer> {
   return {
     ...(attention && {
       num_attention_heads: attention.queryHeads,
       num_key_value_heads: attention.kvHeads,
     }),
     ...(mlp &&
-      (mlp.experts === undefined
-        ? { intermediate_size: mlp.intermediateSize }
-        : { num_experts: mlp.experts })),
+      (mlp.experts === undefined ? { intermediate_size: mlp.intermediateSize } : {
+        num_experts: mlp.experts,
+        [expertWidth ?? "intermediate_size"]: mlp.intermediateSize,
+      })),
   };
 }
 
@@ -38,17 +44,23 @@ const READ: readonly string[] = [
   "skip",
 ];
 
+/** Of families whose experts have a key of their own for that. */
+const EXPERT_WIDTH = "moe_intermediate_size";
+
 /**
  * `per_layer_config` of a config.json: in what each layer differs from the usual one. Layers that
  * are like it are left out.
  */
 export function perLayerConfig(
   layers: readonly LayerSizes[],
+  family: Pick<Family, "expertWidth">,
   usual: Readonly<Record<string, unknown>>,
 ): Readonly<Record<string, OwnKeys>> {
   const entries = layers.flatMap((sizes, layer) => {
     const skip = SKIPPED.filter((kind) => sizes[kind] === null);
-    const own = Object.entries(widthsOf(sizes)).filter(([key, width]) => width !== usual[key]);
+    const own = Object.entries(widthsOf(sizes, family)).filter(([key, width]) =>
+      width !== usual[key]
+    );
     const entry: OwnKeys = { ...Object.fromEntries(own), ...(skip.length > 0 && { skip }) };
     return Object.keys(entry).length > 0 ? [[String(layer), entry]] : [];
   });
@@ -74,7 +86,8 @@ export function layersOfConfig(
     );
   }
   if (listed) return layersListed(listed, config, isMixture, file);
-  const overrides = overridesByLayer(own ?? {}, count, file);
+  const read = config.moe_intermediate_size ? [...READ, EXPERT_WIDTH] : READ;
+  const overrides = overridesByLayer(own ?? {}, { count, read }, file);
   return Array.from({ length: count }, (_, layer): LayerSizes => {
     const { skip = [], ...widths } = overrides.get(layer) ?? {};
     const has = { ...config, ...widths };
@@ -83,34 +96,39 @@ export function layersOfConfig(
       attention: skip.includes("attention")
         ? null
         : { queryHeads: has.num_attention_heads, kvHeads: has.num_key_value_heads },
-      mlp: skip.includes("mlp") ? null : {
-        intermediateSize: has.intermediate_size,
-        ...(has.num_experts && isMixture(layer) && { experts: has.num_experts }),
-      },
+      mlp: skip.includes("mlp") ? null : has.num_experts && isMixture(layer)
+        ? {
+          intermediateSize: has.moe_intermediate_size ?? has.intermediate_size,
+          experts: has.num_experts,
+        }
+        : { intermediateSize: has.intermediate_size },
     };
   });
 }
 
 /**
- * @throws {UnsupportedModelError} for experts of a layer that has an MLP.
+ * @throws {UnsupportedModelError} for what is of experts in a layer that has an MLP.
  */
 function checkOwnExperts(
-  { num_experts: own }: OwnKeys,
-  { num_experts: usual }: UsualLayer,
+  own: OwnKeys,
+  usual: UsualLayer,
   isMixture: boolean,
   place: string,
 ) {
-  if (own === undefined || isMixture || !usual) return;
+  const key = OF_EXPERTS.find((key) => own[key] !== undefined);
+  if (key === undefined || isMixture || !usual.num_experts) return;
   throw new UnsupportedModelError(
-    `${place}.num_experts is ${
-      shown(own)
+    `${place}.${key} is ${
+      shown(own[key])
     }, and the layer has an MLP; Lopper needs it to be absent there`,
   );
 }
 
+const OF_EXPERTS = ["num_experts", EXPERT_WIDTH] as const;
+
 function overridesByLayer(
   own: NonNullable<ModelConfig["per_layer_config"]>,
-  count: number,
+  { count, read }: { readonly count: number; readonly read: readonly string[] },
   file: string,
 ): ReadonlyMap<number, OwnKeys> {
   const found = new Map<number, OwnKeys>();
@@ -123,13 +141,13 @@ function overridesByLayer(
     if (layer >= count) {
       throw new CheckpointFormatError(`at ${at}: num_hidden_layers is ${count}`, { file });
     }
-    const unread = Object.keys(entry).find((key) => !READ.includes(key));
+    const unread = Object.keys(entry).find((key) => !read.includes(key));
     if (unread !== undefined) {
       throw new UnsupportedModelError(
         `${file}: ${at}.${unread} is ${
           shown(entry[unread])
         }; of what layers have for themselves, ` +
-          `Lopper reads ${READ.join(", ")}`,
+          `Lopper reads ${read.join(", ")}`,
       );
     }
     const strange = entry.skip?.find((kind) => !(SKIPPED as readonly string[]).includes(kind));
@@ -146,7 +164,7 @@ function overridesByLayer(
 /** The layers under the key `lopper`, as versions up to 0.3.0 wrote them. */
 function layersListed(
   { layers }: LayerOverrides,
-  { num_hidden_layers: count, num_experts: experts }: ModelConfig,
+  { num_hidden_layers: count, num_experts: experts, ...usual }: ModelConfig & UsualLayer,
   isMixture: (layer: number) => boolean,
   file: string,
 ): readonly LayerSizes[] {
@@ -158,6 +176,8 @@ function layersListed(
   return layers.map(({ attention, mlp }, layer): LayerSizes => ({
     attention: attention && { queryHeads: attention.query_heads, kvHeads: attention.kv_heads },
     mlp: mlp &&
-      { intermediateSize: mlp.intermediate_size, ...(experts && isMixture(layer) && { experts }) },
+      (experts && isMixture(layer)
+        ? { intermediateSize: usual.moe_intermediate_size ?? mlp.intermediate_size, experts }
+        : { intermediateSize: mlp.intermediate_size }),
   }));
 }

@@ -1,13 +1,19 @@
 import {
+  type Block,
+  type DeclaredWeight,
   DTYPE_BYTES,
+  hasOutputProjection,
   isExpertOutput,
   isFloatDType,
   type KeptByBlock,
+  keptByOwner,
   keptOf,
+  type KeptUnits,
+  ownedAxis,
+  placesAlong,
   prunedArchitecture,
   type PrunePlan,
   unitAxis,
-  unitIndices,
 } from "@lopper/core";
 import {
   fromFloat32,
@@ -87,13 +93,14 @@ function prunedTensor(
   const block = blocks.findIndex(({ layer, kind }) => layer === role.layer && kind === role.part);
   const units = kept[block];
   if (!units) return isReadNext(model, kept, block, role.weight) ? whole : undefined;
-  const weight = blocks[block].weights.find(({ name }) => name === role.weight)!;
+  const declared = blocks[block];
+  const weight = declared.weights.find(({ name }) => name === role.weight)!;
   const axis = unitAxis(weight);
   if (!axis) return whole;
 
-  const indices = unitIndices(axis, units[axis.dimension]);
+  const indices = placesAlong(declared, axis, units[axis.dimension]);
   const refitted = refit?.has(block) ? refit : null;
-  if (refitted && axis.at === 1) {
+  if (refitted && axis.at === 1 && hasOutputProjection(declared)) {
     const [rows] = tensor.shape;
     return {
       ...whole,
@@ -101,7 +108,10 @@ function prunedTensor(
       data: async () => encodeTransposed(tensor, await refitted.valuesOf(block), rows),
     };
   }
-  const isScaled = refitted && isExpertOutput(weight);
+  const isScaled = refitted !== null && isExpertOutput(weight);
+  const scales = isScaled ? () => refitted.valuesOf(block) : null;
+  const owned = ownedPart(declared, weight, units);
+  if (owned) return ownedTensor(model, whole, tensor, { ...owned, experts: indices, scales });
   if (!isScaled && indices.length === tensor.shape[axis.at]) return whole;
   const elementBytes = DTYPE_BYTES[tensor.dtype];
   const [rows, columns = 1] = tensor.shape;
@@ -122,6 +132,54 @@ function prunedTensor(
     data: async () =>
       gatherColumns(await model.store.readBytes(tensor.name), rows, columns, indices, elementBytes),
   };
+}
+
+/** What each expert keeps of a stacked weight, where that is not all. */
+interface OwnedPart {
+  /** The axis of its own channels in one expert's part. */
+  readonly along: number;
+  /** The places that stay there, by the number of the expert. */
+  readonly places: readonly (readonly number[])[];
+}
+
+function ownedPart(
+  block: Block,
+  weight: DeclaredWeight,
+  kept: KeptUnits,
+): OwnedPart | undefined {
+  const axis = ownedAxis(weight);
+  const places = axis && keptByOwner(block, kept);
+  return places && { along: axis.at - 1, places };
+}
+
+/** A stacked weight of which experts stay, each with channels of its own. */
+function ownedTensor(
+  model: Model,
+  whole: TensorEntry,
+  tensor: TensorInfo,
+  { along, places, experts, scales }: OwnedPart & {
+    readonly experts: Uint32Array;
+    readonly scales: (() => Promise<Float32Array>) | null;
+  },
+): TensorEntry {
+  const dims = tensor.shape.slice(1);
+  const shape = [experts.length, ...dims.with(along, places[0].length)];
+  const elementBytes = DTYPE_BYTES[tensor.dtype];
+  const run = dims.slice(along + 1).reduce((product, d) => product * d, elementBytes);
+  const outer = dims.slice(0, along).reduce((product, d) => product * d, 1);
+  const length = outer * dims[along] * run;
+  const data = async () => {
+    const out = new Uint8Array(shape.reduce((product, d) => product * d, elementBytes));
+    let to = 0;
+    for (const expert of experts) {
+      const bytes = await model.store.readBytes(tensor.name, expert * length, length);
+      const kept = gatherColumns(bytes, outer, dims[along], places[expert], run);
+      out.set(kept, to);
+      to += kept.length;
+    }
+    return scales ? scaledRows(tensor, out, await scales()) : out;
+  };
+  return { ...whole, shape, data };
 }
 
 /** Whether the block behind this one stays and shares this weight of it. */
@@ -180,7 +238,7 @@ function gatherColumns(
   bytes: Uint8Array,
   rows: number,
   columns: number,
-  kept: Uint32Array,
+  kept: Uint32Array | readonly number[],
   elementBytes: number,
 ): Uint8Array {
   const out = new Uint8Array(rows * kept.length * elementBytes);

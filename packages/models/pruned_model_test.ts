@@ -1,13 +1,16 @@
 import {
+  allKept,
   type Architecture,
   CheckpointFormatError,
   densePlan,
+  type Dimension,
   type DType,
   DTYPE_BYTES,
   firstRope,
   headsOf,
   isUniform,
   keepLayers,
+  type KeptUnits,
   layersWithBlocks,
   PlanError,
   planOfKept,
@@ -44,16 +47,23 @@ function plans(architecture: Architecture): fc.Arbitrary<PrunePlan> {
       fc.nat(n - 1).map((i) => [i]),
     );
   };
-  // Of each group the same ones, which are as many.
-  const blocks = architecture.blocks.map(({ dimensions: [{ name, units, groups = 1 }] }) =>
+  // Of each group the same ones, which are as many; of each expert others.
+  const unitsOf = ({ units, groups = 1, owners }: Dimension) =>
+    kept(units / groups).map((those) =>
+      Array.from(
+        { length: owners ?? groups },
+        (_, group) =>
+          owners === undefined
+            ? those.map((unit) => group * units / groups + unit)
+            : those.map((unit) => (unit + group) % units).sort((a, b) => a - b)
+              .map((unit) => group * units + unit),
+      ).flat()
+    );
+  const blocks = architecture.blocks.map(({ dimensions }) =>
     fc.oneof(
       fc.constant(null),
-      kept(units / groups).map((those) => ({
-        [name]: Array.from(
-          { length: groups },
-          (_, group) => those.map((unit) => group * units / groups + unit),
-        ).flat(),
-      })),
+      fc.tuple(...dimensions.map((one) => unitsOf(one).map((those) => [one.name, those])))
+        .map((all): KeptUnits => Object.fromEntries(all)),
     )
   );
   return fc.tuple(...blocks).map((kept) =>
@@ -98,7 +108,30 @@ function keptPart(
   const { experts } = plan.layers[Number(mixed ?? 0)];
   if (mixed !== undefined && experts) {
     if (experts === "removed") return null;
-    return [stacked === undefined ? all[0] : experts.experts.slice(), all[1]];
+    const block = architecture.blocks.find(({ id }) => id === `${mixed}.experts`)!;
+    const [{ units: count }, { units, owners = 0 }] = block.dimensions;
+    const kept = experts.channels ?? Array.from({ length: units * owners }, (_, u) => u);
+    if (stacked === undefined) {
+      // What all tokens go through is as wide as some experts more, or stays as it is.
+      const shared = kept.filter((u) => u >= count * units).map((u) => u - count * units);
+      if (owners === count || !/\.shared/.test(name) || /gate\.weight$/.test(name)) return all;
+      return name.endsWith("down_proj.weight") ? [all[0], shared] : [shared, all[1]];
+    }
+    const rows = experts.experts.slice();
+    if (!stacked.startsWith("experts.") || /down\w*\.bias/.test(stacked)) return [rows, all[1]];
+    const own = (e: number) =>
+      kept.filter((u) => Math.floor(u / units) === e).map((u) => u % units);
+    const columns = rows.map((e) => {
+      if (shape.length === 2) return own(e);
+      const [, outer, inner] = shape;
+      const places = Array.from({ length: outer * inner }, (_, i) => i);
+      return places.filter((i) =>
+        own(e).includes(/down/.test(stacked) ? i % inner : Math.floor(i / inner))
+      );
+    });
+    const left = own(rows[0]).length;
+    const narrowed = /down/.test(stacked) ? [shape[1], left] : [left, ...shape.slice(2)];
+    return { rows, columns, shape: [rows.length, ...narrowed] };
   }
   const match = IN_LAYER.exec(name);
   if (!match) return all;
@@ -141,15 +174,20 @@ function keptPart(
   return [rows, columns];
 }
 
-function gather(bytes: Uint8Array, dtype: DType, width: number, [rows, columns]: number[][]) {
+type KeptPart = NonNullable<ReturnType<typeof keptPart>>;
+
+function gather(bytes: Uint8Array, dtype: DType, width: number, part: KeptPart) {
   const size = DTYPE_BYTES[dtype];
   const out: number[] = [];
-  for (const r of rows) {
-    for (const c of columns) {
+  const { rows, columns } = Array.isArray(part)
+    ? { rows: part[0], columns: part[0].map(() => part[1]) }
+    : part;
+  rows.forEach((r, i) => {
+    for (const c of columns[i]) {
       const at = (r * width + c) * size;
       out.push(...bytes.subarray(at, at + size));
     }
-  }
+  });
   return Uint8Array.from(out);
 }
 
@@ -199,7 +237,9 @@ for (const family of FAMILIES) {
             const got = pruned.store.tensors.get(stored);
             assert.ok(got, name);
             assert.equal(got.dtype, dtype);
-            const wanted = shape.length > 2
+            const wanted = !Array.isArray(part)
+              ? part.shape
+              : shape.length > 2
               ? [part[0].length, ...shape.slice(1)]
               : part.map((a) => a.length).slice(0, shape.length);
             assert.deepEqual(got.shape, wanted, name);
@@ -530,9 +570,7 @@ Deno.test("pruned model: a config sends tokens to no more experts than are left,
     const keeping = (experts: readonly number[]): PrunePlan =>
       planOfKept(
         model.architecture,
-        blocks.map(({ routing, dimensions: [{ name, units }] }) => ({
-          [name]: routing ? experts : Array.from({ length: units }, (_, i) => i),
-        })),
+        allKept(blocks).map((all, i) => blocks[i].routing ? { ...all, experts } : all),
         { modelDigest: DIGEST, removalOrder: [] },
       );
     const { topK } = blocks.find(({ routing }) => routing)!.routing!;

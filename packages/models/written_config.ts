@@ -42,7 +42,7 @@ export function writtenConfig(model: DescribedModel): Record<string, unknown> {
   const layers = layersOfBlocks(architecture);
   if (isUniform(architecture)) {
     // Some of them may have an MLP where others have a mixture.
-    const widths: object = Object.assign({}, ...layers.map(widthsOf));
+    const widths: object = Object.assign({}, ...layers.map((sizes) => widthsOf(sizes, family)));
     const uniform = { ...plain, ...widths, ...expertsOfToken(architecture) };
     return withOwnKeys(
       plainHeadsFit(model) ? uniform : { ...uniform, ...ownCode(family) },
@@ -53,7 +53,7 @@ export function writtenConfig(model: DescribedModel): Record<string, unknown> {
     ...plain,
     ...(HAS_TYPES.has(family.slidingWindow) && { layer_types: layerTypes(architecture) }),
     ...ownCode(family),
-    per_layer_config: perLayerConfig(layers, plain),
+    per_layer_config: perLayerConfig(layers, family, plain),
   }, family);
 }
 

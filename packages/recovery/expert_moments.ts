@@ -34,7 +34,7 @@ export async function expertMoments(
       pruned.block,
       shape,
       input,
-      (output) => outputs.push(output),
+      { onRouted: (output) => outputs.push(output) },
     );
     const lacking = scaled(
       difference(dense.hiddenStates[b].data, run.hidden.data),

@@ -1,4 +1,4 @@
-import { mlpHeading, mlpUnits, mostUnits } from "@lopper/card";
+import { mlpHeading, mlpLeft, mlpShare, mlpUnits, mostUnits } from "@lopper/card";
 import type { PrunePlan } from "@lopper/core";
 import { Html, html } from "./html.ts";
 import type { LayerChange } from "./removed.ts";
@@ -119,7 +119,7 @@ function drawLayer(
   const { attention, mlp, bar, font } = layout;
   const baseline = bar / 2 + font * 0.36;
   const channels = mlpUnits(dense) ?? 0;
-  const kept = mlpUnits(pruned) ?? 0;
+  const kept = mlpLeft(dense, pruned) ?? 0;
   const full = round(mlp.width * channels / widest);
   const label = (x: number, text: string, kind: string) =>
     html`<text class="${kind}" x="${round(x)}" y="${round(baseline)}">${text}</text>`;
@@ -153,7 +153,7 @@ function drawLayer(
             `}<rect class="mlp" x="${mlp.x}" y="0" width="${round(mlp.width * kept / widest)}"
             height="${bar}" />${label(
               mlp.x + full + 6,
-              share(kept, channels),
+              mlpShare(dense, pruned),
               kept < channels ? "less" : "same",
             )}
         `

@@ -127,7 +127,8 @@ export async function* prepareRun(
   if (memory.inFileBytes > 0) yield { type: "note", message: inFile(memory) };
   const digest = task.modelDigest ??
     (yield* phase("reading the model", signal, ({ progress }) => modelDigest(model, progress)));
-  const ranking = await rankByWeights(model, PUBLISHED_RANKING);
+  // Channels of experts are ranked when they are about to go, and not where none of them may.
+  const ranking = await rankByWeights(model, PUBLISHED_RANKING, { owned: false });
   const { batchTokens: _, cacheBytes, inFileBytes: __, ...room } = memory;
   const decoder = new Decoder(
     backend,

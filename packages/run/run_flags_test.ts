@@ -44,7 +44,10 @@ Deno.test("settings: what contradicts, or is what no option gives, is refused in
     });
   refused({ preset: "constructor" }, /preset is "constructor"; it needs to be one of lopper, /);
   refused({ ranking: "size" }, /settings of the run: at ranking: /);
-  refused({ distribution: "1:2" }, /at distribution: three shares are needed, or auto/);
+  refused(
+    { distribution: "1:2" },
+    /at distribution: three shares are needed \(of mixtures of experts perhaps four\), or auto/,
+  );
   refused({ preset: "heads", distribution: "1:1:1" }, /--preset heads fixes the distribution/);
   refused({ search: "exhaustive", fastWithout: ["lazy"] }, /--fast-without is for --search fast/);
   refused({ dtype: "fp16" }, /--dtype is for what --export writes; add --export FORMAT/);

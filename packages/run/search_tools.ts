@@ -4,6 +4,7 @@ import {
   hasExperts,
   latencyOf,
   type LatencyTable,
+  type Ranking,
   UnreachableTargetError,
   UsageError,
 } from "@lopper/core";
@@ -34,6 +35,7 @@ import {
   raceBatches,
   searchModelOf,
   type SearchPolicy,
+  timedDimensions,
   uniformCompetition,
   uniformPruner,
 } from "@lopper/search";
@@ -67,6 +69,7 @@ export function policyOf(
     groups: groupSizes(flags),
     byLayer: flags.expertsByLayer,
     ...(latencies && {
+      dimensions: timedDimensions(model.architecture.blocks),
       resource: quickResource(
         latencyOf(latencies, model.architecture.blocks),
         model.architecture.blocks,
@@ -199,12 +202,16 @@ export function rankerOf(
 ): UnitRanker | undefined {
   const { ranking, batchTokens } = flags;
   if (ranking === PUBLISHED_RANKING.name && !hasExperts(model.architecture)) return undefined;
-  const published = decoder.weights.ranking;
+  const lying = decoder.weights.ranking;
+  let published: Promise<Ranking> | undefined;
+  const byPublished = () =>
+    published ??= hasExperts(model.architecture)
+      ? rankByWeights(model, PUBLISHED_RANKING)
+      : Promise.resolve(lying);
   return new UnitRanker({
     decoder,
     rules: rankingsOf(ranking),
-    byWeights: async (rule) =>
-      rule === PUBLISHED_RANKING ? published : await rankByWeights(model, rule),
+    byWeights: (rule) => rule === PUBLISHED_RANKING ? byPublished() : rankByWeights(model, rule),
     text: texts.text,
     // Workers score on what they search on, and rankings are compared on the decoder.
     validation: texts.validation && (

@@ -1,7 +1,8 @@
-import { denseShape, type Ranking, type Shape, withUnits } from "@lopper/core";
+import { denseShape, ownersOf, type Ranking, type Shape, withUnits } from "@lopper/core";
 import {
   type CalibrationSet,
   chooseRanking,
+  energy,
   rankByActivations,
   rankByMoments,
   rankByRouting,
@@ -129,12 +130,18 @@ export class UnitRanker implements Ranker {
     }
     if (rule.needs === "secondMoments") {
       const options = { batchTokens, onProgress };
-      return await rankByMoments(decoder, shape, dimension, rule, text, options);
+      const ranked = await rankByMoments(decoder, shape, dimension, rule, text, options);
+      const { blocks } = decoder;
+      if (!blocks.some((block) => ownersOf(block, dimension) > 1)) return ranked;
+      // Few tokens go to each of many experts: not enough for equations.
+      const seen = await this.#activations(shape, report);
+      const alone = await rankByActivations(decoder, shape, dimension, energy, seen);
+      return ranked.map((units, at) => ownersOf(blocks[at], dimension) > 1 ? alone[at] : units);
     }
     const seen = await this.#activations(shape, report);
     return rule.needs === "routing"
       ? rankByRouting(decoder, shape, dimension, rule, seen)
-      : rankByActivations(decoder, shape, dimension, rule, seen);
+      : await rankByActivations(decoder, shape, dimension, rule, seen);
   }
 
   #isSeen({ shape }: Pick<Ranked, "shape">): boolean {

@@ -75,7 +75,7 @@ export class BlockWeights {
   }
 
   /** Lays those in memory out in another ranking of a dimension, as `moveUnits` does. */
-  move(dimension: string, places: readonly number[]) {
-    moveUnits(this.#held, dimension, places);
+  move(dimension: string, was: readonly number[], is: readonly number[]) {
+    moveUnits(this.#held, { declared: this.#block, dimension, was, is });
   }
 }

@@ -25,7 +25,10 @@ export interface BlockRunOptions {
   readonly past?: KeyValues;
   /** What the tokens attend to, instead of a past and those before them. */
   readonly mask?: AttentionMask;
-  /** What to capture of the activation that enters the block's last projection. */
+  /**
+   * What to capture of the activation that enters the block's last projection; of a mixture, the
+   * energy of the channels of its experts.
+   */
   readonly capture?: Capture;
   /** Of a mixture: hears of what each expert adds. */
   readonly onRouted?: MixtureRun["onRouted"];
@@ -126,11 +129,14 @@ export class Blocks {
     number: number,
     size: BlockSize,
     input: HiddenStates,
-    { onRouted }: BlockRunOptions,
+    { onRouted, capture }: BlockRunOptions,
   ): Promise<BlockOutput> {
     const { block } = this.#blocks[number];
     const sees = block.parallel ? input.base : undefined;
-    const { hidden, sums } = await this.#mixtures.run(number, size, input, { sees, onRouted });
+    const { hidden, sums } = await this.#mixtures.run(number, size, input, {
+      ...{ sees, onRouted },
+      energy: capture === "energy",
+    });
     return { hidden: { ...hidden, ...this.#base(number, input) }, present: null, experts: sums };
   }
 

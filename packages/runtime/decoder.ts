@@ -118,14 +118,16 @@ export class Decoder {
 
   /**
    * `runBlock` of a mixture of experts that is there, with what its experts made of the tokens.
-   * @param onRouted hears of what each expert adds.
+   * @param options.onRouted hears of what each expert adds.
+   * @param options.capture whether the energy of their channels is summed up.
    * @throws {TypeError} when the block is removed, or none.
    */
   async captureExperts(
     number: number,
     shape: Shape,
     input: HiddenStates,
-    onRouted?: (output: RoutedOutput) => void,
+    options: { readonly onRouted?: (output: RoutedOutput) => void; readonly capture?: "energy" } =
+      {},
   ): Promise<{ readonly hidden: HiddenStates; readonly experts: ExpertSums }> {
     const size = shape[number];
     const { id, routing } = this.blocks[number];
@@ -133,7 +135,7 @@ export class Decoder {
       throw new TypeError(`block ${id} is no mixture of experts that is there`);
     }
     this.#blockTokens += input.batch * input.length;
-    const { hidden, experts } = await this.#blocks.run(number, size, input, { onRouted });
+    const { hidden, experts } = await this.#blocks.run(number, size, input, options);
     return { hidden, experts: experts! };
   }
 

@@ -1,4 +1,4 @@
-import { type Block, DTYPE_BYTES, isExpertOutput } from "@lopper/core";
+import { type Block, DTYPE_BYTES, isExpertOutput, ownedAxis } from "@lopper/core";
 import { scaledBy, type TensorInfo, toFloat32 } from "@lopper/formats";
 import { type Model, weightsOfBlock } from "@lopper/models";
 import { copyValues, readStored, storedPart, type StoredTensor } from "./stored_tensor.ts";
@@ -16,6 +16,8 @@ interface Stacked {
   /** Experts write by it. */
   readonly isOutput: boolean;
   readonly tensor: TensorInfo;
+  /** Of one expert, the axis along which its own channels lie; undefined where none is. */
+  readonly along: number | undefined;
   /** Null where it stays in the file. */
   readonly held: StoredTensor | null;
 }
@@ -53,7 +55,12 @@ export class ExpertWeights {
       const { name } = weight;
       const tensor = tensors.get(name)!;
       const stored = held ? await readStored(model, tensor, { float32 }) : null;
-      stacked.push({ name, isOutput: isExpertOutput(weight), tensor, held: stored });
+      const owned = ownedAxis(weight);
+      stacked.push({
+        ...{ name, tensor, held: stored },
+        isOutput: isExpertOutput(weight),
+        along: owned && owned.at - 1,
+      });
     }
     return new ExpertWeights(model, stacked);
   }
@@ -61,16 +68,18 @@ export class ExpertWeights {
   /**
    * The weights of an expert.
    * @param unit its number in the checkpoint.
+   * @param kept its channels that are there, ascending; null for all of them.
    * @param scratch gives room for values that are not float32 in memory.
    * @throws {CheckpointFormatError} when a weight that is read now is NaN or infinite.
    */
   async expert(
     unit: number,
+    kept: Uint32Array | null,
     scratch: (values: number) => Float32Array,
   ): Promise<readonly ExpertWeight[]> {
     const read: ExpertWeight[] = [];
     const scale = this.#scales.get(unit) ?? 1;
-    for (const { name, isOutput, tensor, held } of this.#stacked) {
+    for (const { name, isOutput, along, tensor, held } of this.#stacked) {
       const dims = tensor.shape.slice(1);
       const count = dims.reduce((product, d) => product * d, 1);
       const from = held ?? await this.#read(tensor, unit, count);
@@ -85,7 +94,8 @@ export class ExpertWeights {
       if (isOutput && scale !== 1) {
         data = toFloat32(tensor.dtype, scaledBy(tensor.dtype, data, scale));
       }
-      read.push({ name, dims, data });
+      const whole = { name, dims, data };
+      read.push(kept && along !== undefined ? narrowed(whole, along, kept) : whole);
     }
     return read;
   }
@@ -110,4 +120,27 @@ export class ExpertWeights {
     const bytes = await this.#model.store.readBytes(tensor.name, unit * length, length);
     return storedPart(tensor, bytes, unit * count);
   }
+}
+
+/** What is left of a matrix or a bias where these places stay along one of its axes. */
+function narrowed(
+  { name, data, dims }: ExpertWeight,
+  along: number,
+  kept: Uint32Array,
+): ExpertWeight {
+  const left = dims.with(along, kept.length);
+  const run = dims.slice(along + 1).reduce((product, d) => product * d, 1);
+  const outer = dims.slice(0, along).reduce((product, d) => product * d, 1);
+  const out = new Float32Array(outer * kept.length * run);
+  let to = 0;
+  for (let row = 0; row < outer; row++) {
+    const start = row * dims[along] * run;
+    for (const place of kept) {
+      const from = start + place * run;
+      if (run === 1) out[to] = data[from];
+      else out.set(data.subarray(from, from + run), to);
+      to += run;
+    }
+  }
+  return { name, data: out, dims: left };
 }

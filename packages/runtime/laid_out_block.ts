@@ -1,4 +1,4 @@
-import { type Axis, type Block, type KeptUnits, unitAxis, unitIndices } from "@lopper/core";
+import { type Axis, type Block, type KeptUnits, placesAlong, unitAxis } from "@lopper/core";
 import { type Model, weightsOfBlock } from "@lopper/models";
 import { gatherColumnsAsRows, gatherRows, readStored, type StoredTensor } from "./stored_tensor.ts";
 
@@ -37,7 +37,7 @@ export async function layOutBlock(
       laidOut.set(weight.name, { tensor: read, rowLength: columns, rows });
       continue;
     }
-    const indices = unitIndices(axis, units[axis.dimension]);
+    const indices = placesAlong(block, axis, units[axis.dimension]);
     laidOut.set(
       weight.name,
       axis.at === 0
@@ -48,15 +48,23 @@ export async function layOutBlock(
   return laidOut;
 }
 
-/**
- * Lays the units of a dimension of a block out in another ranking, one tensor at a time.
- * @param places for each place the one where its unit lies now.
- */
-export function moveUnits(block: LaidOutBlock, dimension: string, places: readonly number[]) {
+/** Units of a dimension that are to lie in another ranking than they do. */
+export interface Move {
+  readonly declared: Pick<Block, "dimensions">;
+  readonly dimension: string;
+  readonly was: readonly number[];
+  readonly is: readonly number[];
+}
+
+/** Lays the units of a dimension of a block out in another ranking, one tensor at a time. */
+export function moveUnits(block: LaidOutBlock, { declared, dimension, was, is }: Move) {
   for (const [name, weight] of block) {
     const { tensor, rowLength, rows } = weight;
     if (typeof rows === "number" || rows.dimension !== dimension) continue;
-    const moved = gatherRows(tensor, rowLength, unitIndices(rows, places));
+    const now = placesAlong(declared, rows, was);
+    const place = new Map(Array.from(now, (row, i) => [row, i]));
+    const from = placesAlong(declared, rows, is).map((row) => place.get(row)!);
+    const moved = gatherRows(tensor, rowLength, from);
     block.set(name, { ...weight, tensor: moved });
   }
 }

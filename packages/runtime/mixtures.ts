@@ -17,6 +17,7 @@ import {
   routerGraph,
   routerWeights,
 } from "@lopper/graphs";
+import { ChannelEnergy } from "./channel_energy.ts";
 import type { GraphRuns } from "./graph_runs.ts";
 import type { HiddenStates } from "./hidden_states.ts";
 import { route, type RoutedExperts, type RoutedRows } from "./route.ts";
@@ -34,6 +35,11 @@ export interface ExpertSums {
    * token were divided by their sum.
    */
   readonly weighted: Float64Array;
+  /**
+   * Where it was asked for, the sum of the square of each channel over the tokens that went to its
+   * owner, by the number of the unit; 0 of channels that are not there.
+   */
+  readonly energy?: Float64Array;
 }
 
 /** What one expert adds to the tokens that went to it. */
@@ -52,6 +58,8 @@ export interface MixtureRun {
   readonly sees?: Float32Array;
   /** Hears of what each expert adds. */
   readonly onRouted?: (output: RoutedOutput) => void;
+  /** Whether the energy of channels is summed up, where experts lose some. */
+  readonly energy?: boolean;
 }
 
 interface MixtureOutput {
@@ -82,23 +90,27 @@ export class Mixtures {
   ): Promise<MixtureOutput> {
     const block = this.#architecture.blocks[number];
     const { hiddenSize, norm } = this.#architecture;
+    const energy = how.energy === true &&
+      block.dimensions.some(({ owners }) => owners !== undefined);
     const compiled = (part: string, graph: typeof routerGraph) =>
       this.#runs.compiled(
-        JSON.stringify([part, blockGraphKey(block)]),
-        () => graph(block, { hiddenSize, norm }),
+        JSON.stringify([part, blockGraphKey(block), energy]),
+        () => graph(block, { hiddenSize, norm, energy }),
       );
     const graphs = [
       await compiled("router", routerGraph),
       await compiled("expert", expertGraph),
       await compiled("residual", residualGraph),
     ] as const;
-    return await this.#runs.inTurn(() => this.#compute(number, size, { input, ...how }, graphs));
+    return await this.#runs.inTurn(() =>
+      this.#compute(number, size, { input, ...how, energy }, graphs)
+    );
   }
 
   async #compute(
     number: number,
     size: BlockSize,
-    { input, sees = input.data, onRouted }: MixtureRun & { readonly input: HiddenStates },
+    { input, sees = input.data, onRouted, energy }: MixtureRun & { readonly input: HiddenStates },
     [router, expert, residual]: readonly [Executable, Executable, Executable],
   ): Promise<MixtureOutput> {
     const { hiddenSize, blocks } = this.#architecture;
@@ -114,17 +126,20 @@ export class Mixtures {
       : new Float32Array(normed.length);
     const experts = await this.#experts(number, size);
     const sums = emptySums(experts.count);
+    const channels = energy ? new ChannelEnergy(block, size, this.#weights.ranking[number]!) : null;
+    if (routing.energy) channels?.addShared(float32Data(routing, "energy"));
     const how = routingOf(block.routing!, experts.count, block.dimensions[0].groups);
     const routed = route(float32Data(routing, "scores"), experts, how);
     const shares = sharesOf(routed, how);
     for (const [place, { rows, weights }] of routed.entries()) {
       if (rows.length === 0) continue;
-      const stacked = await this.#weights.expert(number, place);
+      const stacked = await this.#weights.expert(number, place, size);
       const run = await expert.run({
         x: float32(gathered(normed, rows, hiddenSize), [rows.length, hiddenSize]),
         ...Object.fromEntries(stacked.map(({ name, data, dims }) => [name, float32(data, dims)])),
       });
       const out = float32Data(run, "out");
+      channels?.add(place, float32Data(run, "energy"));
       scatter(added, out, { rows, weights }, hiddenSize);
       onRouted?.({ place, rows, values: weighted(out, weights) });
       count(sums, place, out, rows.map((row, i) => weights[i] / shares[row]));
@@ -135,7 +150,8 @@ export class Mixtures {
       ...await this.#feeds(number, size, residualWeights(block)),
     });
     const data = float32Data({ out }, "out");
-    return { hidden: { batch: input.batch, length: input.length, data }, sums };
+    const hidden = { batch: input.batch, length: input.length, data };
+    return { hidden, sums: channels ? { ...sums, energy: channels.sums } : sums };
   }
 
   /** What is known of the experts that are there, as they lie. */

@@ -11,6 +11,7 @@ import { BlockWeights } from "./block_weights.ts";
 import type { LaidOutRows, LaidOutWeight } from "./laid_out_block.ts";
 import { type ExpertWeight, ExpertWeights } from "./expert_weights.ts";
 import { OuterWeights } from "./outer_weights.ts";
+import { ownedUnits } from "./owned_units.ts";
 import { SharedBuffer } from "./shared_buffer.ts";
 import { placesOf } from "./unit_places.ts";
 import { expansionBytes, expertsOf, heldBlocks, heldExperts, keptWithin } from "./weight_memory.ts";
@@ -202,19 +203,17 @@ export class LaidOutWeights {
    */
   rearrange(ranking: Ranking) {
     const before = this.#ranking;
-    const moves = this.architecture.blocks.flatMap(({ id, dimensions }, number) =>
-      dimensions.flatMap(({ name }) => {
+    const moves = this.architecture.blocks.flatMap((declared, number) =>
+      declared.dimensions.flatMap(({ name }) => {
         const block = this.#blocks.get(number);
         if (!block) return [];
-        const places = placesOf(
-          before[number]![name],
-          ranking[number]?.[name] ?? [],
-          `${name} of block ${id}`,
-        );
-        return places.every((place, i) => place === i) ? [] : [{ block, name, places }];
+        const was = before[number]![name], is = ranking[number]?.[name] ?? [];
+        const places = placesOf(was, is, `${name} of block ${declared.id}`);
+        const stays = places.every((place, i) => place === i);
+        return stays ? [] : [{ block, dimension: name, was, is }];
       })
     );
-    for (const { block, name, places } of moves) block.move(name, places);
+    for (const { block, dimension, was, is } of moves) block.move(dimension, was, is);
     this.#ranking = ranking;
   }
 
@@ -243,11 +242,13 @@ export class LaidOutWeights {
    * @param place of the expert as they lie: the first ones are those of a narrower block.
    * @throws {CheckpointFormatError} when a weight that is read from the file is NaN or infinite.
    */
-  expert(number: number, place: number): Promise<readonly ExpertWeight[]> {
-    const [{ name }] = this.architecture.blocks[number].dimensions;
+  expert(number: number, place: number, size: BlockSize): Promise<readonly ExpertWeight[]> {
+    const block = this.architecture.blocks[number], ranking = this.#ranking[number]!;
+    const unit = ranking[block.dimensions[0].name][place];
     let used = 0;
     return this.#expertsOf(number).expert(
-      this.#ranking[number]![name][place],
+      unit,
+      ownedUnits(block, size, ranking)?.[unit] ?? null,
       (values) => this.#buffer.room(used, used += values),
     );
   }

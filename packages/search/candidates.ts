@@ -1,4 +1,4 @@
-import type { Block, Candidate, Change } from "@lopper/core";
+import { type Block, type Candidate, type Change, ownersOf } from "@lopper/core";
 import { hasDimension, type SearchDimension, unitsOfGroup } from "./dimensions/dimension.ts";
 import type { PolicyOptions } from "./policy.ts";
 import { type Proposal, proposalOf } from "./proposal.ts";
@@ -24,7 +24,7 @@ export function byKind(blocks: readonly Block[]): readonly number[] {
 
 /**
  * Each block that is there and keeps units of the dimension after losing a group of its least
- * important ones; where layers stay alike in it, all of these blocks at once.
+ * important ones; those at once that stay alike in it, as long as all of them can.
  */
 export function groupCandidates(
   state: SearchState,
@@ -32,13 +32,20 @@ export function groupCandidates(
   { groups, byLayer = false }: Pick<PolicyOptions, "groups" | "byLayer">,
 ): readonly Proposal[] {
   const places = placesWith(state, name);
-  const changes = places.flatMap((at): Change[] => {
+  const together = byLayer ? [] : places.filter((at) => alike?.(state.blocks[at]));
+  const changeOf = (at: number): readonly Change[] => {
     const block = state.blocks[at];
     const left = state.shape[at]![name] - unitsOfGroup(block, name, groups);
     return left >= (least?.(block) ?? 1) ? [narrowed(state, at, name, left)] : [];
-  });
-  if (!alike || byLayer) return changes.map((change) => proposalOf(state, [change]));
-  return changes.length > 0 && changes.length === places.length ? [proposalOf(state, changes)] : [];
+  };
+  const changes = together.flatMap(changeOf);
+  return [
+    ...(changes.length > 0 && changes.length === together.length
+      ? [proposalOf(state, changes)]
+      : []),
+    ...places.filter((at) => !together.includes(at)).flatMap(changeOf)
+      .map((change) => proposalOf(state, [change])),
+  ];
 }
 
 /** Every layer that has its blocks, as long as another one has. */
@@ -72,7 +79,11 @@ export function narrowed(
   return {
     part: blocks[at].id,
     dimension,
-    removed: leastImportant(units, ranking[at]![dimension], units.length - left),
+    removed: leastImportant(
+      units,
+      ranking[at]![dimension],
+      units.length - left * ownersOf(blocks[at], dimension),
+    ),
   };
 }
 

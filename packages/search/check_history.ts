@@ -66,7 +66,7 @@ function replay(
 ): readonly Shape[] {
   const { blocks } = model;
   let kept = allKept(blocks);
-  const basePlans: Shape[] = [shapeOfKept(kept)];
+  const basePlans: Shape[] = [shapeOfKept(blocks, kept)];
   for (const [i, step] of steps.entries()) {
     const what = `step ${i}`;
     const before = basePlans[i];
@@ -74,9 +74,9 @@ function replay(
     for (const { key } of step.candidates) refuse(what, misfit(blocks, before, key));
     refuse(what, isAmong(step) ? null : "it takes what was no candidate");
     kept = taken(model, kept, step.taken, (problem) => refuse(what, problem));
-    refuse(what, ratioMisfit(model, shapeOfKept(kept), step.ratio));
+    refuse(what, ratioMisfit(model, shapeOfKept(blocks, kept), step.ratio));
     kept = swapped(model, kept, swaps.filter((line) => line.steps === i + 1), refuse);
-    basePlans.push(shapeOfKept(kept));
+    basePlans.push(shapeOfKept(blocks, kept));
   }
   const lost = swaps.find((line) => line.steps < 1 || line.steps > steps.length);
   if (lost) refuse(`a swap after step ${lost.steps}`, "the journal has no such step");
@@ -92,8 +92,8 @@ function taken(
 ): KeptByBlock {
   try {
     const after = afterChanges(blocks, kept, changes);
-    const named = shapeAfter(blocks, shapeOfKept(kept), key);
-    const same = JSON.stringify(named) === JSON.stringify(shapeOfKept(after));
+    const named = shapeAfter(blocks, shapeOfKept(blocks, kept), key);
+    const same = JSON.stringify(named) === JSON.stringify(shapeOfKept(blocks, after));
     refuse(same ? null : `the units that it names are not those of ${key}`);
     return after;
   } catch (error) {
@@ -115,7 +115,7 @@ function swapped(
   const trials = lines.filter((line): line is SwapTrial => line.type === "swap");
   for (const [n, trial] of trials.entries()) {
     const what = `swap ${n} after step ${trial.steps}`;
-    const before = shapeOfKept(kept);
+    const before = shapeOfKept(blocks, kept);
     refuse(what, misfitBack(blocks, before, trial.restored));
     const halfway = shapeAfter(blocks, before, trial.restored);
     if (trial.removed !== null) refuse(what, misfit(blocks, halfway, trial.removed));

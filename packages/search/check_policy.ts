@@ -1,6 +1,6 @@
 import { commonMultiple, UsageError } from "@lopper/core";
 import { groupsOf, hasDimension, type SearchDimension, unitWidth } from "./dimensions/dimension.ts";
-import { dimensionsOfBlocks } from "./dimensions/list.ts";
+import { dimensionsOfBlocks, dimensionsOfShares } from "./dimensions/list.ts";
 import type { MultiPrunerOptions, PolicyOptions } from "./policy.ts";
 import type { SearchModel } from "./search_model.ts";
 
@@ -9,11 +9,16 @@ export function dimensionsOf({ blocks }: SearchModel, { dimensions }: PolicyOpti
   return dimensions ?? dimensionsOfBlocks(blocks);
 }
 
+/** The dimensions that a policy has shares of, behind that of blocks. */
+export function sharedOut(model: SearchModel, options: MultiPrunerOptions) {
+  return dimensionsOfShares(dimensionsOf(model, options), options.distribution);
+}
+
 /** The shares of blocks and of each dimension, of 1. */
 export function checkedShares(model: SearchModel, options: MultiPrunerOptions): readonly number[] {
   const { distribution } = options;
   const sum = distribution.reduce((a, b) => a + b, 0);
-  const needed = dimensionsOf(model, options).length + 1;
+  const needed = sharedOut(model, options).length + 1;
   const fits = distribution.length === needed && sum > 0 &&
     distribution.every((share) => share >= 0);
   if (!fits) {

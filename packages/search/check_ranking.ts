@@ -1,3 +1,4 @@
+import { unitCount } from "@lopper/core";
 import { hasDimension } from "./dimensions/dimension.ts";
 import type { SearchState } from "./state.ts";
 import type { RankingLine } from "./journal_lines.ts";
@@ -17,7 +18,8 @@ export function rankingFault(
   }
   for (const [at, ranking] of rankings.entries()) {
     const { id, dimensions } = blocks[at];
-    const all = dimensions.find(({ name }) => name === dimension)?.units;
+    const declared = dimensions.find(({ name }) => name === dimension);
+    const all = declared && unitCount(declared);
     const fits = all === undefined
       ? ranking === null
       : ranking !== null && isPermutation(ranking, all);

@@ -15,7 +15,7 @@ export function checkWay(model: SearchModel, { frontier, swaps }: Way) {
   const take = (what: string, { changes, ...amounts }: Amounts & { changes: Candidate }) => {
     if (changes.length === 0) throw new PlanError(`${what}: it changes nothing`);
     kept = named(what, () => afterChanges(blocks, kept, changes));
-    const fault = amountFault(model, shapeOfKept(kept), amounts);
+    const fault = amountFault(model, shapeOfKept(blocks, kept), amounts);
     if (fault) throw new PlanError(`${what}: ${fault}`);
   };
   for (const [i, step] of frontier.entries()) {

@@ -126,3 +126,86 @@ Deno.test("experts: groups of a router lose as many, and each keeps as many as a
     /expert group is 3 experts; this model needs a multiple of 2, so that each group loses as many/,
   );
 });
+
+/** The same with four channels of each expert, behind a layer with an MLP. */
+const CHANNELLED: readonly Block[] = [
+  {
+    ...{ id: "0.mlp", layer: 0, kind: "mlp", dimensions: [{ name: "channels", units: 4 }] },
+    weights: [{ name: "down", axes: [4, { dimension: "channels", width: 1 }] }],
+  },
+  ...BLOCKS.slice(1).map((block): Block => ({
+    ...block,
+    dimensions: [
+      { name: "experts", units: EXPERTS },
+      { name: "channels", units: 4, owners: EXPERTS },
+    ],
+    weights: [{
+      name: "up",
+      axes: [experts, { dimension: "channels", width: 1 }, 4],
+      stacked: true,
+    }],
+  })),
+];
+const amountOf = (shape: Shape) =>
+  shape.reduce((sum, size, at) => sum + (size ? sized(at, size) : 0), 10);
+const sized: SearchModel["parameters"]["block"] = (at, size) =>
+  parametersOfBlock(CHANNELLED[at], size, { norms: false });
+const OF_CHANNELS: SearchModel = {
+  blocks: CHANNELLED,
+  layers: 3,
+  parameters: { name: "parameters", amount: amountOf, block: sized },
+  stored: amountOf,
+};
+
+Deno.test("experts: channels of each go, of all mixtures at once, and those of MLPs by themselves", () => {
+  const dense = denseState(CHANNELLED);
+  const everywhere = "1.experts channels→3, 2.experts channels→3";
+  const [all] = competition(OF_CHANNELS, OPTIONS).stages;
+  const found = all.candidates(dense, 30);
+  assert.deepEqual(keys(found).slice(-2), [everywhere, "0.mlp channels→3"]);
+  // The last one of each, numbered expert by expert.
+  assert.deepEqual(found.at(-2)!.changes[0].removed, [3, 7, 11, 15, 19, 23, 27, 31]);
+  assert.deepEqual(all.narrows, ["experts", "kvGroups", "channels"]);
+  const [own] = competition(OF_CHANNELS, { ...OPTIONS, byLayer: true }).stages;
+  const each = ["0.mlp channels→3", "1.experts channels→3", "2.experts channels→3"];
+  assert.deepEqual(keys(own.candidates(dense, 30)).slice(-3), each);
+  // Shares of before say nothing of them, and a fourth one does.
+  const names = (distribution: readonly number[]) =>
+    multiPruner(OF_CHANNELS, { ...OPTIONS, distribution }).stages.map(({ name }) => name);
+  assert.deepEqual(names([44, 52, 4]), ["blocks", "experts", "kvGroups", "experts"]);
+  assert.deepEqual(names([1, 0, 0, 1]), ["blocks", "experts", "kvGroups", "channels"]);
+  assert.throws(() => names([1, 1]), /it needs 4 shares/);
+});
+
+Deno.test("experts: what a search takes of their channels, and gives back, a journal has in full", async () => {
+  // Whole blocks and experts are dear; the last layer's channels are, too.
+  const dear = (shape: Shape) =>
+    shape.reduce(
+      (sum, size, at) =>
+        sum + (size ? 10 * (EXPERTS - (size.experts ?? EXPERTS)) + (4 - size.channels) * at : 99),
+      1,
+    );
+  const policy = competition(OF_CHANNELS, { ...OPTIONS, ratio: 45, byLayer: true });
+  const options = { picker: exhaustive, swap: { validation: null } };
+  const { result, lines } = await runSearch(OF_CHANNELS, policy, new FakeScorer(dear), options);
+  assert.ok(result.ratio >= 45);
+  for (const [at, units] of result.state.kept.entries()) {
+    if (at === 0) continue;
+    const counts = Map.groupBy(units!.channels, (unit) => Math.floor(unit / 4)).values();
+    assert.deepEqual(
+      [...counts].map((those) => those.length),
+      Array.from({ length: EXPERTS }, () => result.state.shape[at]!.channels),
+    );
+  }
+  assert.ok(result.state.shape.some((size, at) => at > 0 && size!.channels < 4));
+  for (const cut of [1, Math.floor(lines.length / 2)]) {
+    const again = await runSearch(
+      OF_CHANNELS,
+      policy,
+      new FakeScorer(dear),
+      options,
+      lines.slice(0, cut),
+    );
+    assert.deepEqual(again.lines, lines);
+  }
+});

@@ -1,5 +1,6 @@
 import { type Architecture, commonMultiple, groupSize, headsOf, sizeOf } from "@lopper/core";
-import { groupsOf } from "./dimensions/dimension.ts";
+import { CHANNELS } from "./dimensions/channels.ts";
+import { groupsOf, hasDimension } from "./dimensions/dimension.ts";
 import { EXPERTS } from "./dimensions/experts.ts";
 
 /**
@@ -31,9 +32,11 @@ export function defaultExpertGroup({ blocks }: Architecture): number | null {
   return most === 0 ? null : Math.max(1, Math.floor(most / EXPERT_GROUPS / whole)) * whole;
 }
 
-/** Channels of a group, a multiple of 32. */
-export function defaultMlpGroup(architecture: Architecture): number {
-  const widest = Math.max(0, ...architecture.blocks.map((block) => sizeOf(block).channels ?? 0));
+/** Channels of a group, a multiple of 32; of a model with experts, as many as suit those. */
+export function defaultMlpGroup({ blocks }: Architecture): number {
+  const mixtures = blocks.filter((block) => block.routing && hasDimension(block, CHANNELS.name));
+  const those = mixtures.length > 0 ? mixtures : blocks;
+  const widest = Math.max(0, ...those.map((block) => sizeOf(block).channels ?? 0));
   const group = Math.ceil(widest / MLP_GROUPS / 32) * 32;
   // A model so narrow that one group is all of it still gets a search.
   return group < widest ? Math.max(1, group) : Math.max(1, Math.floor(widest / 2));

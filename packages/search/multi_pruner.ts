@@ -1,5 +1,5 @@
 import { blockCandidates, groupCandidates } from "./candidates.ts";
-import { checkedShares, checkedTargets, checkGroups, dimensionsOf } from "./check_policy.ts";
+import { checkedShares, checkedTargets, checkGroups, sharedOut } from "./check_policy.ts";
 import type { MultiPrunerOptions, SearchPolicy, Stage } from "./policy.ts";
 import { exchangeAt, savingPolicy } from "./saving.ts";
 import type { SearchModel } from "./search_model.ts";
@@ -23,7 +23,7 @@ export type PresetName = keyof typeof PRESETS;
  * @throws {UsageError} when a number makes no sense for this model.
  */
 export function multiPruner(model: SearchModel, options: MultiPrunerOptions): SearchPolicy {
-  const dimensions = dimensionsOf(model, options);
+  const dimensions = sharedOut(model, options);
   const targets = checkedTargets(options);
   checkGroups(model, options);
   const [ofBlocks, ...ofDimensions] = checkedShares(model, options);

@@ -3,6 +3,7 @@ import {
   type BlockSize,
   type Candidate,
   indexOfPart,
+  ownersOf,
   type Shape,
   sizeOf,
 } from "@lopper/core";
@@ -72,5 +73,6 @@ function sizeAfter(
 ): BlockSize | null {
   if (dimension === null) return null;
   const before = size ?? { ...sizeOf(block), [dimension]: 0 };
-  return { ...before, [dimension]: before[dimension] - removed.length + restored.length };
+  const more = (restored.length - removed.length) / ownersOf(block, dimension);
+  return { ...before, [dimension]: before[dimension] + more };
 }

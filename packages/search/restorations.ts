@@ -1,4 +1,10 @@
-import type { Candidate, KeptByBlock, KeptUnits } from "@lopper/core";
+import {
+  type Candidate,
+  type KeptByBlock,
+  type KeptUnits,
+  ownersOf,
+  unitCount,
+} from "@lopper/core";
 import { byKind } from "./candidates.ts";
 import { unitsOfGroup } from "./dimensions/dimension.ts";
 import { isAlike } from "./dimensions/list.ts";
@@ -22,11 +28,12 @@ export function restorations(
   return byKind(blocks).flatMap((at) => {
     const units = kept[at];
     if (!units) return last[at] ? [proposalOf(state, wholeAgain(state, at, last[at]))] : [];
-    return blocks[at].dimensions.flatMap(({ name, units: all }) => {
+    return blocks[at].dimensions.flatMap((dimension) => {
+      const { name } = dimension;
       const group = unitsOfGroup(blocks[at], name, groups);
-      if (units[name].length === all || !(group > 0)) return [];
-      if (!byLayer && isAlike(name)) return [];
-      return [proposalOf(state, [groupAgain(state, at, name, group)])];
+      if (units[name].length === unitCount(dimension) || !(group > 0)) return [];
+      if (!byLayer && isAlike(blocks[at], name)) return [];
+      return [proposalOf(state, [groupAgain(state, at, name, group * ownersOf(blocks[at], name))])];
     });
   });
 }
@@ -36,9 +43,11 @@ export function restorations(
  */
 function wholeAgain({ blocks }: SearchState, at: number, last: KeptUnits): Candidate {
   const { id: part, dimensions: [first, ...others] } = blocks[at];
-  const rest = others.flatMap(({ name, units }) => {
+  const rest = others.flatMap((dimension) => {
+    const { name } = dimension;
     const had = new Set(last[name]);
-    const removed = Array.from({ length: units }, (_, u) => u).filter((u) => !had.has(u));
+    const removed = Array.from({ length: unitCount(dimension) }, (_, u) => u)
+      .filter((u) => !had.has(u));
     return removed.length > 0 ? [{ part, dimension: name, removed }] : [];
   });
   return [{ part, dimension: first.name, removed: [], restored: last[first.name] }, ...rest];

@@ -15,7 +15,7 @@ const GROUPS = { widgets: 2, bolts: 1 };
 
 function stateOf(kept: KeptByBlock): SearchState {
   const ranking = BLOCKS.map(() => ({ widgets: [3, 0, 1, 2], bolts: [0, 2, 1] }));
-  return { ...denseState(BLOCKS, ranking), kept, shape: shapeOfKept(kept) };
+  return { ...denseState(BLOCKS, ranking), kept, shape: shapeOfKept(BLOCKS, kept) };
 }
 
 Deno.test("restorations: a block comes back with what it had of each dimension when it went", () => {

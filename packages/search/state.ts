@@ -26,7 +26,7 @@ export function denseState(
   ranking: Ranking = sourceRanking(blocks),
 ): SearchState {
   const kept = allKept(blocks);
-  return { blocks, kept, ranking, shape: shapeOfKept(kept) };
+  return { blocks, kept, ranking, shape: shapeOfKept(blocks, kept) };
 }
 
 /** After a candidate was taken. Its shape stays the same object, by which scorers know it again. */

@@ -1,6 +1,12 @@
 import { type Block, UsageError } from "@lopper/core";
 import { everywhere, layerCandidates, placesWith } from "./candidates.ts";
-import { checkedShares, checkedTargets, checkGroups, dimensionsOf } from "./check_policy.ts";
+import {
+  checkedShares,
+  checkedTargets,
+  checkGroups,
+  dimensionsOf,
+  sharedOut,
+} from "./check_policy.ts";
 import { competing } from "./competition.ts";
 import { type SearchDimension, unitsOfGroup, unitWidth } from "./dimensions/dimension.ts";
 import type { MultiPrunerOptions, PolicyOptions, SearchPolicy, Stage } from "./policy.ts";
@@ -29,7 +35,7 @@ export function uniformPruner(model: SearchModel, options: MultiPrunerOptions): 
     candidates: layerCandidates,
     narrows: [],
   } as const;
-  const widths = dimensionsOf(model, options).map((dimension, d) => ({
+  const widths = sharedOut(model, options).map((dimension, d) => ({
     name: dimension.name,
     samples: "width" as const,
     share: ofDimensions[d],

@@ -45,9 +45,12 @@ export function packed({ energy, experts }: BatchActivations): Packed {
       block,
       Array.from(sums, (value) => Number(value.toPrecision(FLOAT32_DIGITS))),
     ]),
-    experts: Array.from(experts, ([block, { tokens, squares, weighted }]) => [
+    experts: Array.from(experts, ([block, { tokens, squares, weighted, energy }]) => [
       block,
-      { tokens: [...tokens], squares: [...squares], weighted: [...weighted] },
+      {
+        ...{ tokens: [...tokens], squares: [...squares], weighted: [...weighted] },
+        ...(energy && { energy: [...energy] }),
+      },
     ]),
   };
 }
@@ -56,10 +59,11 @@ export function packed({ energy, experts }: BatchActivations): Packed {
 export function unpacked({ energy, experts }: Packed): BatchActivations {
   return {
     energy: new Map(energy.map(([block, sums]) => [block, Float32Array.from(sums)])),
-    experts: new Map(experts.map(([block, { tokens, squares, weighted }]) => [block, {
+    experts: new Map(experts.map(([block, { tokens, squares, weighted, energy }]) => [block, {
       tokens: Float64Array.from(tokens),
       squares: Float64Array.from(squares),
       weighted: Float64Array.from(weighted),
+      ...(energy && { energy: Float64Array.from(energy) }),
     }])),
   };
 }

@@ -100,6 +100,7 @@ const activations = z.strictObject({
     tokens: list(anyNumber),
     squares: list(anyNumber),
     weighted: list(anyNumber),
+    energy: list(anyNumber).optional(),
   })),
 });
 

@@ -71,9 +71,10 @@ interface Question {
 }
 
 function requestOf({ model, folder, ids, more }: Question) {
-  const mixture = layersOfBlocks(model.architecture).find(({ mlp }) => mlp?.experts)?.mlp;
   // torch multiplies rows of experts in one go only where they fill units of 16 bytes.
-  const isAligned = (mixture?.intermediateSize ?? 0) % 4 === 0;
+  const isAligned = layersOfBlocks(model.architecture).every(({ mlp }) =>
+    !mlp?.experts || mlp.intermediateSize % 4 === 0
+  );
   return {
     ...{ folder, ids, new_tokens: NEW_TOKENS, pad: 3 },
     ...(!isAligned && { experts: "eager" }),

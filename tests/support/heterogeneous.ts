@@ -1,5 +1,6 @@
 import {
   type Architecture,
+  type Block,
   type KeptUnits,
   planOfKept,
   type PrunePlan,
@@ -38,7 +39,10 @@ export function heterogeneousPlan(architecture: Architecture, modelDigest = ""):
     const turn = block.layer % 4;
     const { kvGroups, channels, experts } = sizeOf(block);
     if (experts) {
-      return turn >= 2 ? null : { experts: turn === 0 ? range(experts) : everyOther(experts) };
+      if (turn >= 2) return null;
+      return turn === 0
+        ? { experts: range(experts), channels: someOfEach(block, channels) }
+        : { experts: everyOther(experts), channels: someOfEach(block, Math.ceil(channels / 2)) };
     }
     if (kvGroups) {
       if (turn === 0 || turn === 3) return null;
@@ -52,8 +56,8 @@ export function heterogeneousPlan(architecture: Architecture, modelDigest = ""):
 }
 
 /**
- * A plan after which all layers are alike: they keep the first KV groups and channels, and every
- * other expert.
+ * A plan after which all layers are alike: they keep the first KV groups and channels, every other
+ * expert and half of the channels of each.
  */
 export function uniformPlan(
   architecture: Architecture,
@@ -61,8 +65,12 @@ export function uniformPlan(
   channels: number,
   modelDigest = "",
 ): PrunePlan {
-  const kept = architecture.blocks.map(({ dimensions, routing }): KeptUnits => {
-    if (routing) return { experts: everyOther(dimensions[0].units) };
+  const kept = architecture.blocks.map((block): KeptUnits => {
+    const { dimensions, routing } = block;
+    if (routing) {
+      const left = Math.ceil(sizeOf(block).channels / 2);
+      return { experts: everyOther(dimensions[0].units), channels: someOfEach(block, left) };
+    }
     const counts: KeptCounts = { kvGroups: groups, channels };
     return Object.fromEntries(
       dimensions.map(({ name }) => [name, Array.from({ length: counts[name] }, (_, i) => i)]),
@@ -76,6 +84,17 @@ type KeptCounts = Readonly<Record<string, number>>;
 /** Of experts so that each of their groups, if there are some, keeps as many. */
 function everyOther(experts: number): readonly number[] {
   return Array.from({ length: experts }, (_, i) => i).filter((i) => i % 2 === 0);
+}
+
+/** So many channels of each expert, of each other ones. */
+function someOfEach({ dimensions }: Block, left: number): readonly number[] {
+  const { units, owners = 1 } = dimensions.find(({ name }) => name === "channels")!;
+  return Array.from(
+    { length: owners },
+    (_, owner) =>
+      Array.from({ length: left }, (_, i) => (i + owner) % units)
+        .sort((a, b) => a - b).map((unit) => owner * units + unit),
+  ).flat();
 }
 
 /** What is gone of SmolLM2-135M: the blocks are ones that a search took first. */

@@ -1,6 +1,7 @@
 import {
   type Architecture,
   type KeptUnits,
+  ownersOf,
   planOfKept,
   type PrunePlan,
   type Ranking,
@@ -18,7 +19,8 @@ export function planOfShape(
     size && Object.fromEntries(
       Object.entries(size).map(([dimension, units]) => [
         dimension,
-        ranking[number]![dimension].slice(0, units).sort((a, b) => a - b),
+        ranking[number]![dimension]
+          .slice(0, units * ownersOf(architecture.blocks[number], dimension)).sort((a, b) => a - b),
       ]),
     )
   );

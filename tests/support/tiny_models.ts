@@ -11,6 +11,7 @@ import {
   type Ranking,
   ropesOf,
   type Shape,
+  unitCount,
 } from "@lopper/core";
 import {
   fromFloat32,
@@ -142,16 +143,19 @@ function isOnePlus(kind: NormKind): boolean {
 export function randomRanking({ blocks }: Architecture, random: Random): Ranking {
   return blocks.map(({ dimensions }) =>
     Object.fromEntries(
-      dimensions.map((one) => [one.name, inTurns(random.shuffled(one.units), one)]),
+      dimensions.map((one) => [one.name, inTurns(random.shuffled(unitCount(one)), one)]),
     )
   );
 }
 
 /** A random narrower shape; removed blocks and blocks of a single unit come often. */
 export function randomShape({ blocks }: Architecture, random: Random): Shape {
-  return blocks.map(({ dimensions: [{ name, units, groups = 1 }] }) => {
-    const left = random.chance(0.2) ? 1 : random.int(1, units / groups);
-    return random.chance(0.25) ? null : { [name]: groups * left };
+  return blocks.map(({ dimensions }) => {
+    const size = Object.fromEntries(dimensions.map(({ name, units, groups = 1 }) => {
+      const left = random.chance(0.2) ? 1 : random.int(1, units / groups);
+      return [name, groups * left];
+    }));
+    return random.chance(0.25) ? null : size;
   });
 }
 

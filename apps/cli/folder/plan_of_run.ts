@@ -160,7 +160,12 @@ async function checkRecord(
   }
   about(file, () => checkWay(searchModelOf(architecture), { frontier, swaps }));
   const plan = planOf(architecture, modelDigest, changesOf({ frontier, swaps }));
-  if (!agrees(ratio, pruningRatio(architecture, shapeOfKept(keptOf(architecture, plan))))) {
+  if (
+    !agrees(
+      ratio,
+      pruningRatio(architecture, shapeOfKept(architecture.blocks, keptOf(architecture, plan))),
+    )
+  ) {
     throw new PlanError(`${file} says a ratio of ${ratio}, which its layers do not have`);
   }
   if (await digestOfPlan(plan) !== record.planDigest) {

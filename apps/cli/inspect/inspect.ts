@@ -150,7 +150,7 @@ function describe(facts: Facts): string {
     `  blocks    ${prunable.blocks} attention and MLP blocks`,
     prunable.expertGroup === null
       ? `  channels  MLP of ${prunable.layersWithPrunableChannels} layers, ${prunable.mlpGroup} channels at a time`
-      : `  experts   of all layers, ${prunable.expertGroup} of each at a time`,
+      : `  experts   of all layers, ${prunable.expertGroup} of each at a time; or ${prunable.mlpGroup} channels of each expert`,
     `  heads     attention of ${prunable.layersWithPrunableHeads} layers, ${
       prunable.attentionGroup / architecture.headDim
     } query heads with their KV head at a time`,
@@ -170,7 +170,7 @@ function mlpHeading(layers: readonly LayerSizes[]): string {
 
 function mlpCell({ mlp }: LayerSizes, isMixed: boolean): string {
   if (!mlp) return "removed";
-  if (mlp.experts !== undefined) return String(mlp.experts);
+  if (mlp.experts !== undefined) return `${mlp.experts}, each of ${mlp.intermediateSize}`;
   return isMixed ? `MLP, ${mlp.intermediateSize}` : String(mlp.intermediateSize);
 }
 

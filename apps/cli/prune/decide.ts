@@ -38,7 +38,10 @@ export async function decisionFromFile(
   const decided = { stopped: null, rankings: [], blockTokens: { spent: 0, full: 0 } };
   if (await isFolder(file)) {
     const part = await planOfRun(file, ratio, model.architecture, modelDigest);
-    const shape = about(file, () => shapeOfKept(keptOf(model.architecture, part.plan)));
+    const shape = about(
+      file,
+      () => shapeOfKept(model.architecture.blocks, keptOf(model.architecture, part.plan)),
+    );
     return { ...decided, ...part, shape, ratio: pruningRatio(model.architecture, shape) };
   }
   if (ratio !== undefined) {
@@ -60,7 +63,10 @@ export async function decisionFromFile(
       );
     }
   }
-  const shape = about(file, () => shapeOfKept(keptOf(model.architecture, plan)));
+  const shape = about(
+    file,
+    () => shapeOfKept(model.architecture.blocks, keptOf(model.architecture, plan)),
+  );
   await checkRunOf(file, plan);
   return {
     ...decided,

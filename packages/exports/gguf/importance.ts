@@ -1,9 +1,9 @@
 import {
-  type Axis,
   type Block,
   ExportError,
   type KeptUnits,
   type PrunePlan,
+  type UnitAxis,
   unitIndices,
 } from "@lopper/core";
 import type { GgufTensorEntry, ImportanceEntry, ImportanceMatrix } from "@lopper/formats";
@@ -157,34 +157,41 @@ function partOf(
   { block, units }: PlacedBlock,
 ): ImportanceEntry | string {
   const { axes } = block.weights.find(({ name }) => "layer" in role && name === role.weight)!;
-  const indicesOf = (axis: Axis) =>
-    typeof axis === "number" || !units?.[axis.dimension]
-      ? null
-      : unitIndices(axis, units[axis.dimension]);
-  const columns = indicesOf(axes[axes.length - 1]);
   const stacked = tensor.shape.length > 2;
-  const matrices = stacked ? indicesOf(axes[0]) : null;
+  const [first, last] = [axes[0], axes[axes.length - 1]];
+  const matrices = stacked && typeof first !== "number" && units?.[first.dimension]
+    ? unitIndices(first, units[first.dimension])
+    : null;
   const [left, inputs] = [stacked ? tensor.shape[0] : 1, tensor.shape[tensor.shape.length - 1]];
+  const kept = typeof last === "number" ? undefined : units?.[last.dimension];
+  const experts = kept && stacked
+    ? kept.length / inputs - sharedOwners(block)
+    : squares.length / inputs;
   // Counts are one for all in the older form.
-  const all = counts.length > 1 ? counts.length : matrices ? squares.length / inputs : left;
+  const all = counts.length > 1 ? counts.length : matrices ? experts : left;
   const width = squares.length / all;
-  const most = (indices: Uint32Array | null, otherwise: number) =>
-    indices ? Math.max(...indices.slice(-1)) + 1 : otherwise;
+  const chosen = matrices ?? Uint32Array.from({ length: left }, (_, i) => i);
+  const places = Array.from(
+    chosen,
+    (matrix) =>
+      kept && Number.isInteger(width)
+        ? inputsKept(last as UnitAxis, kept, width, stacked ? matrix : null)
+        : Uint32Array.from({ length: inputs }, (_, i) => i),
+  );
+  const most = (indices: Uint32Array) => Math.max(...indices.slice(-1)) + 1;
+  const widest = Math.max(...places.map(most));
   const fits = Number.isInteger(width) && Number.isInteger(all) &&
-    (columns ? most(columns, 0) <= width : width === inputs) &&
-    (matrices ? most(matrices, 0) <= all : all === left);
+    places.every(({ length }) => length === inputs) &&
+    (kept ? widest <= width : width === inputs) &&
+    (matrices ? most(matrices) <= all : all === left);
   if (!fits) {
     return `has ${squares.length} values, of which ${left} × ${inputs} are to be left` +
-      (columns || matrices
-        ? `, up to number ${most(matrices, left)} × ${most(columns, inputs)}`
-        : "");
+      (kept || matrices ? `, up to number ${matrices ? most(matrices) : left} × ${widest}` : "");
   }
-  const chosen = matrices ?? Uint32Array.from({ length: left }, (_, i) => i);
-  const places = columns ?? Uint32Array.from({ length: inputs }, (_, i) => i);
   const take = (values: Float32Array) => {
-    const part = new Float32Array(chosen.length * places.length);
+    const part = new Float32Array(chosen.length * inputs);
     chosen.forEach((matrix, i) =>
-      places.forEach((place, j) => part[i * places.length + j] = values[matrix * width + place])
+      places[i].forEach((place, j) => part[i * inputs + j] = values[matrix * width + place])
     );
     return part;
   };
@@ -193,6 +200,35 @@ function partOf(
     ...(sums && { sums: take(sums) }),
     counts: counts.length > 1 ? Float32Array.from(chosen, (matrix) => counts[matrix]) : counts,
   };
+}
+
+/** Owners of units that no token is sent to: all tokens go through what is theirs. */
+function sharedOwners({ dimensions }: Block): number {
+  const owned = dimensions.find(({ owners }) => owners !== undefined);
+  return owned ? owned.owners! - dimensions[0].units : 0;
+}
+
+/**
+ * Inputs of a matrix that are kept, by their numbers in the model before pruning.
+ * @param kept units of the block.
+ * @param width inputs that the matrix had.
+ * @param expert whose matrix it is; null of one that is not stacked.
+ */
+function inputsKept(
+  axis: UnitAxis,
+  kept: readonly number[],
+  width: number,
+  expert: number | null,
+): Uint32Array {
+  if (expert !== null) {
+    const own = kept.filter((unit) => Math.floor(unit / width) === expert);
+    return Uint32Array.from(own, (unit) => unit % width);
+  }
+  if (axis.from === undefined) return unitIndices(axis, kept);
+  // Those behind the experts' own, whose numbers the plan has as they were.
+  const each = width / axis.width;
+  const from = (Math.floor(kept[kept.length - 1] / each) + 1 - axis.width) * each;
+  return Uint32Array.from(kept.filter((unit) => unit >= from), (unit) => unit - from);
 }
 
 /** Whether an entry is of a block that went. */

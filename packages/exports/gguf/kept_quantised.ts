@@ -1,12 +1,16 @@
 import {
+  type Axis,
+  type Block,
   type DeclaredWeight,
   DTYPE_BYTES,
   ExportError,
   type FloatDType,
+  keptByOwner,
   keptOf,
   type KeptUnits,
+  ownedAxis,
+  placesAlong,
   type PrunePlan,
-  unitIndices,
 } from "@lopper/core";
 import {
   fromFloat32,
@@ -73,14 +77,16 @@ export async function keptQuantised(
     const stored = from && store.stored(from.tensor.name);
     if (!stored || !Object.hasOwn(TENSOR_TYPES, stored.type.name)) continue;
     const { tensor, place } = from;
-    const part = place && staying(place.declared, kept[place.block]!, tensor.shape);
-    const columns = part?.columns ? wholeBlocks(part.columns, stored.type.blockSize) : null;
-    if (part?.columns && !columns) continue;
+    const parts = inBlocks(
+      place ? staying(place, kept[place.block]!, tensor.shape) : [ALL],
+      stored.type.blockSize,
+    );
+    if (!parts) continue;
     const headRows = areInterleaved(arch, model.architecture) && isRotated(weight.role)
       ? model.architecture.headDim
       : 0;
     const data = async () => {
-      const bytes = await stored.read(part?.rows ?? null, columns);
+      const bytes = await readAll(stored, parts);
       // A file of another architecture may have rows of heads in another order.
       return headRows > 0 && stored.interleavedRows === 0
         ? interleavedRows(bytes, bytes.length / rowsOf(weight), headRows)
@@ -126,23 +132,60 @@ function sourceOf(
   }
   const at = blocks.findIndex(({ layer, kind }) => layer === role.layer && kind === role.part);
   const block = places[at];
-  const { layer, kind, weights } = source.architecture.blocks[block];
+  const described = source.architecture.blocks[block];
+  const { layer, kind, weights } = described;
   const part = source.weights.find((weight) =>
     "layer" in weight.role && weight.role.layer === layer && weight.role.part === kind &&
     weight.role.weight === role.weight
   );
   const declared = weights.find(({ name }) => name === role.weight)!;
-  return part && { tensor: part.tensor, place: { block, declared } };
+  return part && { tensor: part.tensor, place: { block, described, declared } };
+}
+
+/** Rows of a weight, and columns or blocks of them, that stay; null for all. */
+interface Staying {
+  readonly rows: Uint32Array | null;
+  readonly columns: Uint32Array | null;
+}
+
+const ALL: Staying = { rows: null, columns: null };
+
+/** Where a weight is declared in the source. */
+interface Declared {
+  readonly described: Block;
+  readonly declared: DeclaredWeight;
 }
 
 /**
  * What stays of a weight that lies row by row, whatever the number of its axes: an expert is many
- * rows of a stacked one. Null for all rows, or for all columns.
+ * rows of a stacked one. In parts one behind the other where experts keep other channels each.
  */
-function staying({ axes }: DeclaredWeight, kept: KeptUnits, shape: readonly number[]) {
-  const along = axes.map((axis) =>
-    typeof axis === "number" ? null : unitIndices(axis, kept[axis.dimension])
+function staying(
+  { described, declared }: Declared,
+  kept: KeptUnits,
+  shape: readonly number[],
+): readonly Staying[] {
+  const { axes } = declared;
+  const own = ownedAxis(declared) && keptByOwner(described, kept);
+  const owned = ownedAxis(declared);
+  const among = (axis: Axis, i: number) =>
+    typeof axis === "number" || i === owned?.at
+      ? null
+      : placesAlong(described, axis, kept[axis.dimension]);
+  if (!own) return [inRows(axes.map(among), shape)];
+  const at = owned!.at;
+  return kept[described.dimensions[0].name].map((expert) =>
+    inRows(
+      axes.map((_, i) =>
+        i === 0 ? Uint32Array.of(expert) : i === at ? Uint32Array.from(own[expert]) : null
+      ),
+      shape,
+    )
   );
+}
+
+/** @param along places that stay along each axis; null for all. */
+function inRows(along: readonly (Uint32Array | null)[], shape: readonly number[]): Staying {
   const outer = along.slice(0, -1);
   const rows = outer.every((places) => places === null) ? null : outer.reduce<number[]>(
     (before, places, i) => {
@@ -152,6 +195,31 @@ function staying({ axes }: DeclaredWeight, kept: KeptUnits, shape: readonly numb
     [0],
   );
   return { rows: rows && Uint32Array.from(rows), columns: along.at(-1) ?? null };
+}
+
+/** The same with numbers of blocks in place of columns; null where one is filled in part. */
+function inBlocks(parts: readonly Staying[], size: number): readonly Staying[] | null {
+  const found = parts.map(({ rows, columns }) => ({
+    ...{ rows, columns: columns && wholeBlocks(columns, size) },
+    isWhole: columns === null || wholeBlocks(columns, size) !== null,
+  }));
+  return found.every(({ isWhole }) => isWhole) ? found : null;
+}
+
+async function readAll(
+  stored: NonNullable<ReturnType<GgufTensorStore["stored"]>>,
+  parts: readonly Staying[],
+): Promise<Uint8Array> {
+  if (parts.length === 1) return await stored.read(parts[0].rows, parts[0].columns);
+  const read: Uint8Array[] = [];
+  for (const { rows, columns } of parts) read.push(await stored.read(rows, columns));
+  const all = new Uint8Array(read.reduce((sum, { length }) => sum + length, 0));
+  let to = 0;
+  for (const bytes of read) {
+    all.set(bytes, to);
+    to += bytes.length;
+  }
+  return all;
 }
 
 /** The numbers of the blocks that columns fill; null where one is filled in part. */

@@ -1,4 +1,4 @@
-import { allKept, densePlan, ExportError, planOfKept } from "@lopper/core";
+import { allKept, densePlan, ExportError, planOfKept, sizeOf } from "@lopper/core";
 import { FileSource } from "@lopper/files";
 import {
   type GgufHeader,
@@ -224,6 +224,40 @@ Deno.test("GGUF to GGUF: experts that stay are copied, each with all of its rows
   assert.equal(stacked, 6);
   assert.equal(tensorOf(found, "blk.0.ffn_gate_exps.weight").type, "Q8_0");
   assert.ok(found.notes?.some((note) => /^(\d+) of \1 matrices/.test(note)), String(found.notes));
+  source[Symbol.dispose]();
+});
+
+Deno.test("GGUF to GGUF: rows of channels that experts keep are copied, and columns as whole blocks", async () => {
+  const { source, file } = await quantisedFixture("families/qwen2_moe.gguf");
+  const { blocks } = source.architecture;
+  const { channels, experts } = sizeOf(blocks[1]);
+  const own = (e: number) => [e, e + 2];
+  const kept = allKept(blocks).map((units, i) =>
+    blocks[i].kind === "experts"
+      ? {
+        experts: [1, 3],
+        channels: Array.from(
+          { length: experts },
+          (_, e) => own(e).map((unit) => e * channels + unit),
+        ).flat(),
+      }
+      : units
+  );
+  const digest = await modelDigest(source);
+  const plan = planOfKept(source.architecture, kept, { modelDigest: digest, removalOrder: [] });
+  const found = await exported(await prunedInMemory(source, plan), { model: source, plan });
+  for (const name of ["blk.0.ffn_gate_exps.weight", "blk.0.ffn_up_exps.weight"]) {
+    const { data, type, shape } = tensorOf(file, name);
+    const row = data.length / experts / channels;
+    const rows = [1, 3].flatMap((e) => own(e).map((unit) => e * channels + unit));
+    assert.deepEqual(tensorOf(found, name), {
+      ...{ type, shape: [2, 2, shape[2]] },
+      data: Uint8Array.from(rows.flatMap((at) => [...data.subarray(at * row, (at + 1) * row)])),
+    });
+    assert.equal(type, "Q8_0");
+  }
+  // Two columns are no whole block.
+  assert.equal(tensorOf(found, "blk.0.ffn_down_exps.weight").type, "F16");
   source[Symbol.dispose]();
 });
 

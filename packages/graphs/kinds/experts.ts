@@ -1,6 +1,6 @@
 import { haveWeight, sizeOf } from "@lopper/core";
 import type { BlockKind, BlockWeights } from "../block_scope.ts";
-import { mlpNodes } from "../gated_mlp.ts";
+import { mlpNodes, type MlpValues } from "../gated_mlp.ts";
 import { routedNodes } from "../router_nodes.ts";
 
 /**
@@ -20,7 +20,7 @@ export const experts: BlockKind = {
     }
     const { chosen, shares } = routedNodes(g, weights.project(x, "router"), block, weights);
     let sum = haveWeight([block], "shared_up")
-      ? sharedNodes(scope, x)
+      ? sharedNodes(scope, x).out
       : g.node("Mul", [x, g.float32(0)]);
     for (let unit = 0; unit < sizeOf(block)[name]; unit++) {
       const isThis = g.cast(g.node("Equal", [chosen, g.int64([unit])]), "float32");
@@ -38,13 +38,17 @@ export const experts: BlockKind = {
   },
 };
 
-/** The MLP that all tokens go through, weighted by a sigmoid where it has a gate for that. */
+/**
+ * The MLP that all tokens go through, weighted by a sigmoid where it has a gate for that, and what
+ * enters its last projection.
+ */
 export function sharedNodes(
   { g, block, weights }: Parameters<BlockKind["compute"]>[0],
   x: string,
-): string {
+): MlpValues {
   const project: BlockWeights["project"] = (x, name) => weights.project(x, `shared_${name}`);
-  const { out } = mlpNodes(g, x, block, project, true);
-  if (!haveWeight([block], "shared_router")) return out;
-  return g.node("Mul", [out, g.node("Sigmoid", [weights.project(x, "shared_router")])]);
+  const { out, inner } = mlpNodes(g, x, block, project, true);
+  if (!haveWeight([block], "shared_router")) return { out, inner };
+  const weighted = g.node("Mul", [out, g.node("Sigmoid", [weights.project(x, "shared_router")])]);
+  return { out: weighted, inner };
 }

@@ -28,7 +28,7 @@ export function deepseekExperts(config: ConfigReader, absent: RouterDefaults): E
   const factor = config.positive("routed_scaling_factor", absent.factor);
   return {
     ...{ count, channels },
-    sharedChannels: channels * config.count("n_shared_experts", absent.shared),
+    sharedExperts: config.count("n_shared_experts", absent.shared),
     ...(groups > 1 && { groups }),
     routing: {
       topK: config.count("num_experts_per_tok", absent.topK),

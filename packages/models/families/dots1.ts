@@ -20,6 +20,7 @@ export const dots1: Family = {
     ...{ maxPositions: 2048, kvHeads: 32, headDim: "hidden/heads", slidingWindow: 4096 },
   },
   mixtureLayers: firstDense("first_k_dense_replace", 0),
+  expertWidth: "moe_intermediate_size",
   settings: (config) => ({
     experts: deepseekExperts(config, { channels: 1408, renormalised: false, factor: 1 }),
   }),

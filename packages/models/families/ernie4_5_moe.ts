@@ -24,6 +24,7 @@ export const ernie45Moe: Family = {
   defaults: { ...ernie45.defaults, kvHeads: 4, headDim: "hidden/heads" },
   mixtureLayers: LAYERS_BETWEEN,
   guesses: { key: "num_nextn_predict_layers", tensors: /(?:^|\.)mtp_/ },
+  expertWidth: "moe_intermediate_size",
   settings: (config) => {
     config.only("use_bias", false);
     const channels = config.count("moe_intermediate_size", 1536);
@@ -31,7 +32,7 @@ export const ernie45Moe: Family = {
     return {
       experts: {
         ...{ count: config.count("num_experts", 64), channels },
-        ...(shared > 0 && { sharedChannels: channels * shared }),
+        ...(shared > 0 && { sharedExperts: shared }),
         routing: {
           topK: config.count("num_experts_per_tok", 6),
           softmaxOver: "all",

@@ -24,6 +24,7 @@ export const exaoneMoe: Family = {
   defaults: { ...exaone4.defaults, rmsNormEps: 1e-5 },
   mixtureLayers: listedTypes("mlp_layer_types", firstDense("first_k_dense_replace", 1)),
   guesses: { key: "num_nextn_predict_layers", tensors: /^mtp\./ },
+  expertWidth: "moe_intermediate_size",
   settings: (config) => ({
     ...exaone4.settings!(config),
     experts: deepseekExperts(config, {

@@ -75,6 +75,8 @@ export interface Family {
   readonly activation: string;
   /** What its config.json says in keys of its own. */
   readonly settings?: (config: ConfigReader) => FamilySettings;
+  /** The key of the channels of an expert; that of an MLP's unless said. */
+  readonly expertWidth?: "moe_intermediate_size";
   /** Which layers have a mixture of experts, where some have an MLP in its place. */
   readonly mixtureLayers?: MixtureLayers;
   /** The difference that a config.json makes; none unless said. */
@@ -173,10 +175,12 @@ export interface MixtureLayers {
 export interface ExpertSettings {
   /** Experts of a layer that says nothing else of itself. */
   readonly count: number;
-  /** Inner channels of one of them. */
+  /** Inner channels of one of them, in a layer that says nothing else of itself. */
   readonly channels: number;
   /** Inner channels of the MLP that all tokens go through beside them, where there is one. */
   readonly sharedChannels?: number;
+  /** Where that is as wide as so many experts, and loses channels with them. */
+  readonly sharedExperts?: number;
   readonly routing: Routing;
   /** Groups in which experts lie, equally many in each; one unless said. */
   readonly groups?: number;

@@ -31,6 +31,7 @@ export const glm4Moe: Family = {
   },
   mixtureLayers: firstDense("first_k_dense_replace", 1),
   guesses: { key: "num_nextn_predict_layers", tensors: "layers behind" },
+  expertWidth: "moe_intermediate_size",
   settings: (config) => ({
     experts: deepseekExperts(config, {
       ...{ count: 128, topK: 8, channels: 1408, shared: 1 },

@@ -4,6 +4,7 @@ import {
   type Axis,
   type Block,
   blockId,
+  type Dimension,
   keptOf,
   type PrunePlan,
   resizedBlocks,
@@ -97,18 +98,30 @@ export function prunedSizes(
   plan: PrunePlan,
 ): readonly LayerSizes[] {
   const [mixture] = layers.flatMap(({ mlp }) => mlp?.experts === undefined ? [] : [mlp]);
+  const sharedExperts = Math.max(0, ...layers.map(({ mlp }, layer) => sharedIn(plan, layer, mlp)));
   const common = {
     ...{ hiddenSize: 1, headDim: 1, traits: new Set<Trait>() },
     attention: layers.map(() => ({ scale: 1, rope: null, window: null, softCap: null })),
-    ...(mixture && { experts: plainExperts(mixture) }),
+    ...(mixture && { experts: { ...plainExperts(mixture), sharedExperts } }),
   };
   const like = mixture
     ? { ...llama, blocks: withExperts(llama.blocks, { at: "", dense: true }) }
     : llama;
   const blocks = blocksOfLayers(like, common, layers);
   const layerCount = layers.length;
-  const shape = shapeOfKept(keptOf({ layerCount, blocks }, plan));
+  const shape = shapeOfKept(blocks, keptOf({ layerCount, blocks }, plan));
   return layersOfBlocks({ layerCount, headDim: 1, blocks: resizedBlocks(blocks, shape) });
+}
+
+/**
+ * How many experts more lose channels in a layer than tokens are sent to: a plan names some of all
+ * of them, those of the last one at the end.
+ */
+function sharedIn({ layers }: PrunePlan, layer: number, mlp: MlpSizes | null): number {
+  const kept = layers[layer]?.experts;
+  if (mlp?.experts === undefined || kept === undefined || kept === "removed") return 0;
+  const last = kept[OWNED]?.at(-1) ?? 0;
+  return Math.floor(last / mlp.intermediateSize) + 1 - mlp.experts;
 }
 
 function blockOf(
@@ -130,8 +143,8 @@ function blockOf(
     keys: along(size.keys),
     channels: along(1),
     experts: along(1),
-    expertChannels: experts?.channels ?? 0,
-    sharedChannels: experts?.sharedChannels ?? 0,
+    expertChannels: { dimension: OWNED, width: 1 },
+    sharedChannels: sharedAxis(experts, size.units),
     one: 1,
     queryHeads: along(size.queries / headDim),
     normedQueries: normed(size.queries),
@@ -140,7 +153,7 @@ function blockOf(
   const there = Object.entries(weights).filter(([, { of, axes: lengths }]) =>
     (of === undefined || traits.has(of)) &&
     // A shared expert that some models of a family do without.
-    (!lengths.includes("sharedChannels") || experts?.sharedChannels !== undefined)
+    (!lengths.includes("sharedChannels") || hasShared(experts))
   );
   return {
     id: blockId(layer, kind),
@@ -151,10 +164,7 @@ function blockOf(
     ...(parallel && !attended && { parallel }),
     ...(multiplier !== undefined && { multiplier }),
     ...(activation !== undefined && !attended && { activation }),
-    dimensions: [{
-      ...{ name: dimension, units: size.units },
-      ...(experts?.groups !== undefined && { groups: experts.groups }),
-    }],
+    dimensions: dimensionsOf({ name: dimension, units: size.units }, experts, sizes),
     ...(experts && { routing: routingOf(experts.routing, size.units, experts.groups) }),
     ...(experts?.gating && { gating: experts.gating }),
     ...(attended && { attention: { channels: axes[attended], ...common.attention[layer] } }),
@@ -166,6 +176,40 @@ function blockOf(
       ...(weight.stacked && { stacked: weight.stacked }),
     })),
   };
+}
+
+/** Of a mixture, its experts and what each has for itself. */
+function dimensionsOf(
+  main: Dimension,
+  experts: ExpertSettings | undefined,
+  { mlp }: LayerSizes,
+): readonly Dimension[] {
+  if (!experts) return [main];
+  const { groups, sharedExperts = 0 } = experts;
+  return [
+    { ...main, ...(groups !== undefined && { groups }) },
+    { name: OWNED, units: mlp!.intermediateSize, owners: main.units + sharedExperts },
+  ];
+}
+
+/** What each expert of a mixture loses of its own: channels, as MLPs do. */
+const OWNED = "channels";
+
+function hasShared({ sharedChannels, sharedExperts }: Partial<ExpertSettings> = {}): boolean {
+  return sharedChannels !== undefined || sharedExperts !== undefined;
+}
+
+/**
+ * Channels of what all tokens go through: as many experts more, each with its own, where their
+ * number follows from those of an expert.
+ */
+function sharedAxis(
+  { sharedChannels = 0, sharedExperts }: Partial<ExpertSettings> = {},
+  experts: number,
+): Axis {
+  return sharedExperts === undefined
+    ? sharedChannels
+    : { dimension: OWNED, width: sharedExperts, from: experts };
 }
 
 interface TemplateSize {

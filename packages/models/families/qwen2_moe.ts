@@ -21,6 +21,7 @@ export const qwen2Moe: Family = {
     layer < config.number("max_window_layers", 28),
   defaults: { ...qwen2.defaults, kvHeads: 16 },
   mixtureLayers: SPARSE_STEPS,
+  expertWidth: "moe_intermediate_size",
   settings: (config) => ({
     experts: {
       ...qwenExperts(config, { count: 60, topK: 4, channels: 1408 }),

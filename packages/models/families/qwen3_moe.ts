@@ -16,6 +16,7 @@ export const qwen3Moe: Family = {
   slidingWindow: "never",
   defaults: { ...qwen3.defaults, kvHeads: 4, headDim: "hidden/heads" },
   mixtureLayers: SPARSE_STEPS,
+  expertWidth: "moe_intermediate_size",
   settings: (config) => ({
     ...(config.boolean("use_sliding_window", false) && {
       attention: { window: config.count("sliding_window", 4096) },

@@ -23,6 +23,7 @@ export const solarOpen: Family = {
     ...llama.defaults,
     ...{ maxPositions: 131_072, rmsNormEps: 1e-5, ropeTheta: 1_000_000, kvHeads: 8, headDim: 128 },
   },
+  expertWidth: "moe_intermediate_size",
   settings: (config) => ({
     experts: deepseekExperts(config, {
       ...{ count: 128, topK: 8, channels: 1280, shared: 1 },

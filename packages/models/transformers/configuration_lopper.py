@@ -13,6 +13,7 @@ WIDTHS = (
     "num_attention_heads",
     "num_key_value_heads",
     "intermediate_size",
+    "moe_intermediate_size",
     "shared_intermediate_size",
     "ffn_dim",
     "n_inner",

@@ -13,6 +13,10 @@ const KINDS: Readonly<Record<string, { readonly plot: string; readonly row: stri
   mlp: { plot: "MLP block removed", row: "MLP block" },
   channels: { plot: "First group of MLP channels removed", row: "MLP channels" },
   experts: { plot: "Mixture of experts removed, or a group of it", row: "experts" },
+  "all channels": {
+    plot: "Channels of the experts of all layers removed",
+    row: "channels of all experts",
+  },
   "all experts": { plot: "Experts of all layers removed", row: "experts of all layers" },
   kvGroups: { plot: "First KV group removed", row: "KV group" },
   layer: { plot: "Layer removed", row: "layer" },

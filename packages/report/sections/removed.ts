@@ -1,4 +1,4 @@
-import { describeRemoved, mlpHeading, mlpUnits, removedOf } from "@lopper/card";
+import { describeRemoved, expertChannels, mlpHeading, mlpUnits, removedOf } from "@lopper/card";
 import { html } from "../html.ts";
 import { layersFile, layersPicture } from "../layers_picture.ts";
 import { type LayerChange, layerChanges, type LayersOfRun } from "../removed.ts";
@@ -11,6 +11,10 @@ export function removedSection({ record, plan }: ReportRun): Section {
   const changes = layerChanges(record);
   const description = `${describeLayers(changes)} The table below has the same in figures.`;
   const units = mlpHeading(record.layers.dense);
+  const isNarrowed = changes.some(({ dense, pruned }) =>
+    pruned.mlp && expertChannels(dense) !== expertChannels(pruned)
+  );
+  const ofEach = isNarrowed ? [["channels of each expert", expertChannels] as const] : [];
   const content =
     html`<p>A row is a layer, from the input at the top to the output. A filled part stays, a dashed outline is what went, with the step of the search that took it. A cell is a KV group with its query heads.</p>
 <figure>${layersPicture(changes, plan, description)}</figure>
@@ -19,12 +23,20 @@ ${
         "The layers as a table",
         table({
           caption: "What stays of each layer",
-          head: ["layer", "KV groups", "query heads", units, "steps"],
+          head: [
+            "layer",
+            "KV groups",
+            "query heads",
+            units,
+            ...ofEach.map(([head]) => head),
+            "steps",
+          ],
           rows: changes.map((change) => [
             change.layer,
             fromTo(change, ({ attention }) => attention?.kvHeads),
             fromTo(change, ({ attention }) => attention?.queryHeads),
             fromTo(change, mlpUnits),
+            ...ofEach.map(([, of]) => fromTo(change, of)),
             [...change.steps.attention, ...change.steps.mlp].sort((a, b) => a - b).join(", ") ||
             "–",
           ]),
@@ -59,7 +71,7 @@ export function removedPicture({ record, plan }: Pick<ReportRun, "record" | "pla
 
 function sameShape(a: LayerChange["dense"], b: LayerChange["dense"]): boolean {
   return a.attention?.kvHeads === b.attention?.kvHeads &&
-    mlpUnits(a) === mlpUnits(b);
+    mlpUnits(a) === mlpUnits(b) && expertChannels(a) === expertChannels(b);
 }
 
 function fromTo(

@@ -36,8 +36,8 @@ export const SEARCH_OPTIONS = {
   }),
   distribution: setting(sharesForm, {
     help:
-      "shares of blocks, MLP channels and heads, e.g. 44:52:4, which go one after the other then; auto: they compete by loss " +
-      "per parameter, or per millisecond",
+      "shares of blocks, MLP channels and heads, e.g. 44:52:4, which go one after the other then (of a mixture: of blocks, " +
+      "experts, heads, and perhaps channels of experts); auto: they compete by loss per parameter, or per millisecond",
     usual: ({ preset }) => preset.distribution,
     decides: "same",
     isOfSearch: true,
@@ -51,7 +51,7 @@ export const SEARCH_OPTIONS = {
     isOfSearch: true,
   }),
   mlpGroup: setting(wholeNumber(1), {
-    help: "MLP channels that go at a time",
+    help: "MLP channels that go at a time, of a mixture channels of each expert",
     stated: `about 1/${MLP_GROUPS}`,
     usual: ({ groups }) => groups.mlp,
     decides: "same",
@@ -75,7 +75,8 @@ export const SEARCH_OPTIONS = {
     usual: ({ groups }: Defaults) => groups.experts,
   },
   expertsByLayer: setting(on, {
-    help: "let layers keep different numbers of experts, which few programs know",
+    help:
+      "let layers keep different numbers of experts, and of their channels, which few programs know",
     schema: on.schema.default(false),
     usual: () => false,
     decides: "same",

@@ -14,10 +14,10 @@ export interface SearchDimension {
   /** Units that a block keeps at least; 1 unless said. */
   least?(block: Block): number;
   /**
-   * All layers lose as many of them at a time unless it is said otherwise, since programs know only
-   * models in which they are alike.
+   * All layers that have such a block lose as many of them at a time unless it is said otherwise,
+   * since programs know only models in which they are alike.
    */
-  readonly alike?: true;
+  alike?(block: Block): boolean;
   /** Whether readers of plain models know a block of so many units. Without it, they know any. */
   fits?(block: Block, units: number): boolean;
   /**
@@ -47,7 +47,9 @@ export function unitWidth(block: Block, dimension: string): number {
 function widthOf({ weights }: Block, dimension: string): number {
   for (const weight of weights) {
     const axis = unitAxis(weight);
-    if (axis?.at === 1 && axis.dimension === dimension) return axis.width;
+    if (axis?.at === 1 && axis.dimension === dimension && axis.from === undefined) {
+      return axis.width;
+    }
   }
   return 1;
 }

@@ -10,5 +10,5 @@ export const EXPERTS: SearchDimension = {
   group: { name: "expert group", channel: "expert" },
   // A token goes to so many, and readers of plain models ask for them.
   least: ({ routing, dimensions: [{ groups }] }) => routing ? fewestExperts(routing, groups) : 1,
-  alike: true,
+  alike: () => true,
 };

@@ -7,16 +7,40 @@ import { KV_GROUPS } from "./kv_groups.ts";
 /** What a search can take a part of. */
 export const DIMENSIONS: readonly SearchDimension[] = [CHANNELS, EXPERTS, KV_GROUPS];
 
-/** Whether all layers lose as many units of a dimension, unless it is said otherwise. */
-export function isAlike(dimension: string): boolean {
-  return DIMENSIONS.some(({ name, alike }) => name === dimension && alike === true);
+/**
+ * Whether all layers with such a block lose as many units of a dimension, unless it is said
+ * otherwise.
+ */
+export function isAlike(block: Block, dimension: string): boolean {
+  return DIMENSIONS.some(({ name, alike }) => name === dimension && alike?.(block) === true);
 }
 
 /**
  * What a search takes a part of in a model, in the order in which it does and in which shares are
- * given: where tokens go to experts, those stand in the place of channels.
+ * given: where tokens go to experts, those stand in the place of channels, which come last.
  */
 export function dimensionsOfBlocks(blocks: readonly Block[]): readonly SearchDimension[] {
   const isMixture = blocks.some((block) => hasDimension(block, EXPERTS.name));
-  return DIMENSIONS.filter((dimension) => dimension !== (isMixture ? CHANNELS : EXPERTS));
+  return isMixture ? [EXPERTS, KV_GROUPS, CHANNELS] : [CHANNELS, KV_GROUPS];
+}
+
+/**
+ * Those of them by whose units blocks are timed (core, `timedUnits`): what experts lose of their
+ * own would save nothing there.
+ */
+export function timedDimensions(blocks: readonly Block[]): readonly SearchDimension[] {
+  const isMixture = blocks.some((block) => hasDimension(block, EXPERTS.name));
+  return dimensionsOfBlocks(blocks).filter((one) => !isMixture || one !== CHANNELS);
+}
+
+/**
+ * Those of them that a distribution has shares of, behind that of blocks: channels of experts need
+ * none.
+ */
+export function dimensionsOfShares(
+  dimensions: readonly SearchDimension[],
+  shares: readonly number[],
+): readonly SearchDimension[] {
+  const isShort = dimensions.at(-1) === CHANNELS && shares.length === dimensions.length;
+  return isShort ? dimensions.slice(0, -1) : dimensions;
 }
