@@ -19,7 +19,8 @@ const read = (path: string) => Deno.readTextFile(path);
 
 test("prune writes a checkpoint, a plan, a journal and a record, says nothing else when piped", async (folder) => {
   const at = (name: string) => `${folder}/${name}`;
-  const { code, stdout, stderr } = await runLopper(["prune", "--out", "p", ...PUBLISHED], folder);
+  const args = ["prune", "--out", "p", ...PUBLISHED, "--mlp-group", "256"];
+  const { code, stdout, stderr } = await runLopper(args, folder);
   assert.equal(code, 0, stderr);
   assert.equal(stderr, "");
   for (

@@ -4,7 +4,7 @@ import { failsHere } from "./support/in_process.ts";
 
 Deno.test("--target-bytes: a search ends at the first step whose weights fit", () =>
   inTemporaryFolder(async (folder) => {
-    const asked = ["prune", "--target-bytes", "10.2MB", ...PUBLISHED];
+    const asked = ["prune", "--target-bytes", "10.2MB", ...PUBLISHED, "--mlp-group", "256"];
     await done([...asked, "--out", "p"], folder);
     const record = JSON.parse(await Deno.readTextFile(`${folder}/p/run.json`));
     const { bytes, parameters, frontier } = record;
