@@ -9,11 +9,11 @@ Deno.test("activations: every bit of them arrives", () =>
   fc.assert(
     fc.property(
       fc.float32Array({ minLength: 1 }),
-      fc.array(fc.float64Array({ minLength: 1 }), { minLength: 3, maxLength: 3 }),
-      (energy, [tokens, squares, weighted]) => {
+      fc.array(fc.float64Array({ minLength: 1 }), { minLength: 4, maxLength: 4 }),
+      (energy, [tokens, squares, weighted, own]) => {
         const seen = {
           energy: new Map([[3, energy]]),
-          experts: new Map([[5, { tokens, squares, weighted }]]),
+          experts: new Map([[5, { tokens, squares, weighted, energy: own }]]),
         };
         const answer: Answer = { job: JOB, values: [], activations: packed(seen), blockTokens: 0 };
         const read = readWork("answer", workText(answer));
@@ -26,6 +26,7 @@ Deno.test("activations: every bit of them arrives", () =>
         assert.deepEqual(plain(experts.tokens), plain(tokens));
         assert.deepEqual(plain(experts.squares), plain(squares));
         assert.deepEqual(plain(experts.weighted), plain(weighted));
+        assert.deepEqual(plain(experts.energy!), plain(own));
       },
     ),
   ));

@@ -227,7 +227,7 @@ Deno.test("GGUF to GGUF: experts that stay are copied, each with all of its rows
   source[Symbol.dispose]();
 });
 
-Deno.test("GGUF to GGUF: rows of channels that experts keep are copied, and columns as whole blocks", async () => {
+Deno.test("GGUF to GGUF: rows and columns of channels that experts keep are copied, of each its own", async () => {
   const { source, file } = await quantisedFixture("families/qwen2_moe.gguf");
   const { blocks } = source.architecture;
   const { channels, experts } = sizeOf(blocks[1]);
@@ -256,8 +256,8 @@ Deno.test("GGUF to GGUF: rows of channels that experts keep are copied, and colu
     });
     assert.equal(type, "Q8_0");
   }
-  // Two columns are no whole block.
-  assert.equal(tensorOf(found, "blk.0.ffn_down_exps.weight").type, "F16");
+  // Bytes that were made anew might be the same, and would not count as copied.
+  assert.ok(found.notes?.some((note) => /^(\d+) of \1 matrices/.test(note)), String(found.notes));
   source[Symbol.dispose]();
 });
 
