@@ -1,5 +1,12 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
+import { FileSource } from "@lopper/files";
+import {
+  MemorySink,
+  readGgufHeader,
+  readImportanceMatrix,
+  writeImportanceMatrix,
+} from "@lopper/formats";
 import { inTemporaryFolder, QUICK, runLopper, startLopper } from "./support/cli.ts";
 import { doneHere, failsHere } from "./support/in_process.ts";
 
@@ -95,6 +102,57 @@ test("Ctrl-C and kills between prune and export leave what --resume finishes", a
   assert.equal(second.source.digest, (await json(`${folder}/p/run.json`)).prunedDigest);
   assert.notEqual(second.source.digest, first.source.digest);
   assert.deepEqual(names(folder), ["p", "p-gguf"]);
+});
+
+/** Of the embedded model, as llama.cpp would have it: each input of a matrix has its number. */
+async function importanceOfDemo(folder: string): Promise<string> {
+  await doneHere(["export", "demo", "--to", "gguf", "--dtype", "fp16", "--out", "dense"], folder);
+  const [file] = names(`${folder}/dense`).filter((name) => name.endsWith(".gguf"));
+  const source = await FileSource.open(`${folder}/dense/${file}`);
+  const { tensors } = await readGgufHeader(source, async () => {});
+  source.close();
+  const entries = new Map(
+    [...tensors].filter(([name, { shape }]) => name.startsWith("blk.") && shape.length > 1)
+      .map(([name, { shape }]) => [name, {
+        squares: Float32Array.from({ length: shape[1] }, (_, input) => input + 1),
+        counts: Float32Array.of(1),
+      }]),
+  );
+  const sink = new MemorySink();
+  await writeImportanceMatrix(sink, { entries, metadata: null, ending: new Uint8Array(0) });
+  await sink.commit();
+  await Deno.writeFile(`${folder}/imatrix.dat`, sink.bytes);
+  return "imatrix.dat";
+}
+
+test("an importance matrix is cut with the model and lies beside it, once it is asked for", async (folder) => {
+  const matrix = await importanceOfDemo(folder);
+  const narrow = ["--preset", "width", "--ratio", "5", ...QUICK] as const;
+  const args = ["prune", "--out", "p", "--export", "gguf"];
+  await doneHere([...args, ...narrow], folder);
+  assert.deepEqual(names(`${folder}/p-gguf`), ["export.json", "p.gguf"]);
+  const again = [...args, "--resume", "--imatrix", matrix];
+  await doneHere(again, folder);
+  assert.deepEqual(names(`${folder}/p-gguf`), ["export.json", "p.gguf", "p.imatrix"]);
+  const source = await FileSource.open(`${folder}/p-gguf/p.imatrix`);
+  const { entries } = await readImportanceMatrix(source);
+  source.close();
+  const { layers } = await json(`${folder}/p/lopper_plan.json`);
+  const narrowed = layers.findIndex(({ mlp }: { mlp: { channels: readonly number[] } }) =>
+    mlp.channels.some((channel, i) => channel !== i)
+  );
+  assert.deepEqual(
+    [...entries.get(`blk.${narrowed}.ffn_down.weight`)!.squares],
+    layers[narrowed].mlp.channels.map((channel: number) => channel + 1),
+  );
+  const { mtime } = await Deno.stat(`${folder}/p-gguf/p.imatrix`);
+  await doneHere(again, folder);
+  assert.deepEqual((await Deno.stat(`${folder}/p-gguf/p.imatrix`)).mtime, mtime, "made once");
+  const other = ["prune", "--out", "q", "--export", "onnx", "--imatrix", matrix];
+  await failsHere(other, 2, /--imatrix goes with --export gguf, and it is --export onnx/, folder);
+  const none = ["prune", "--out", "q", "--export", "gguf", "--imatrix", "p/config.json", ...narrow];
+  await failsHere(none, 1, /config\.json/, folder);
+  assert.ok(!names(folder).includes("q"), "before the work");
 });
 
 test("what does not go together, or has no place, is refused before the work", async (folder) => {

@@ -10,6 +10,11 @@ import type { RunFolder } from "../folder/run_folder.ts";
 export function checkTogether(options: GivenRunOptions) {
   checkParts(RUN_OPTIONS, options);
   if (options.export !== undefined) checkFormatOptions(options.export, options, "--export");
+  if (options.imatrix !== undefined && options.export !== "gguf") {
+    throw new UsageError(
+      `--imatrix goes with --export gguf, and it is --export ${options.export ?? "none"}`,
+    );
+  }
   if (options.targetBytes !== undefined && (options.ratio !== undefined || options.resume)) {
     throw new UsageError(
       options.resume

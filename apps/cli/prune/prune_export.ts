@@ -19,7 +19,7 @@ import { basename } from "node:path";
 import { checkApart } from "../folder/apart.ts";
 import { ExportFolder, type Replacing } from "../exporting/export_folder.ts";
 import { exportInto } from "../exporting/export_into.ts";
-import { quantisedSource } from "../exporting/quantised_source.ts";
+import { importanceSource, quantisedSource } from "../exporting/quantised_source.ts";
 import type { Interruption } from "../terminal/interrupt.ts";
 import type { Reporter } from "../terminal/reporter.ts";
 import { withWayOn } from "../terminal/way_on.ts";
@@ -91,6 +91,8 @@ export async function checkExport(
     );
   }
   await checkFormat(flags.format, model, formatOptions(flags));
+  // A file that is no importance matrix is found out before the work.
+  if (options.imatrix !== undefined) await importanceSource(options.imatrix, out);
 }
 
 export interface PruneExport {
@@ -122,6 +124,7 @@ export async function exportResult(run: PruneExport): Promise<ExportResult> {
     `--export ${flags.format}`,
     flags.dtype && `--dtype ${flags.dtype}`,
     flags.quantize && `--quantize ${flags.quantize}`,
+    options.imatrix && `--imatrix ${options.imatrix}`,
   ].filter(Boolean).join(" ");
   const command = commandLine(`prune --resume --out ${out} ${again}`);
   const signal = run.interruption.saying(
@@ -156,9 +159,16 @@ async function writeExport(
   const from = record.flags.model;
   const isGguf = flags.format === "gguf" && from !== null && /\.gguf$/i.test(from);
   using quantised = isGguf && await isFile(from) ? await quantisedSource(from, out) : null;
+  const importance = options.imatrix === undefined
+    ? null
+    : await importanceSource(options.imatrix, out);
   const task = {
     ...{ title: basename(out), to: flags.format },
-    options: { ...formatOptions(flags), ...(quantised && { quantised }) },
+    options: {
+      ...formatOptions(flags),
+      ...(quantised && { quantised }),
+      ...(importance && { importance }),
+    },
   };
   const backend = record.backend.name === "wasm" ? "wasm" : "cpu";
   return await exportInto(model, task, {
@@ -168,7 +178,9 @@ async function writeExport(
   });
 }
 
-function isExportOf({ flags, record }: PruneExport, found: ExportRecord): boolean {
+function isExportOf({ flags, record, options }: PruneExport, found: ExportRecord): boolean {
+  const hasMatrix = found.files.some((file) => file.endsWith(".imatrix"));
+  if (options.imatrix !== undefined && !hasMatrix) return false;
   return found.source.digest === record.prunedDigest && found.format === flags.format &&
     found.dtype === flags.dtype && found.quantize === flags.quantize;
 }

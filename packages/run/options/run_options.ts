@@ -1,5 +1,5 @@
 import { ENGINE_OPTIONS } from "@lopper/backends";
-import { FORMAT_NAMES, PRECISION_OPTIONS } from "@lopper/exports/options";
+import { EXPORT_OPTIONS, FORMAT_NAMES, PRECISION_OPTIONS } from "@lopper/exports/options";
 import { choice, HUB, MEMORY, on, type OptionValues, OUTPUT, path, text } from "@lopper/options";
 import { SEARCH_OPTIONS } from "./search_options.ts";
 import { optional } from "./setting.ts";
@@ -37,6 +37,8 @@ export const RUN_OPTIONS = {
   }),
   dtype: optional(dtype.form, { ...dtype, ...EXPORTED }),
   quantize: optional(quantize.form, { ...quantize, ...EXPORTED }),
+  /** Of the model as it is now, which is why no settings keep it: whoever goes on says it again. */
+  imatrix: { ...EXPORT_OPTIONS.imatrix, partOf: "export" },
   resume: { form: on, help: "go on with a run that was cut off" },
   overwrite: {
     form: on,
