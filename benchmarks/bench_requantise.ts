@@ -12,12 +12,20 @@ import { inTemporaryFolder, lopper, printTable, save } from "./harness.ts";
 const PRUNING = "--ratio 10 --distribution auto --samples 8 --width-samples 4 --seq-len 256"
   .split(" ");
 const SEQUENCE_LENGTH = "1024";
-const TYPES = ["q8_0", "q4_0"] as const;
+/** Types of llama.cpp, rounded to the nearest or by what enters a matrix on the embedded text. */
+const WAYS = [
+  ...["q8_0", "q6_k", "q5_k", "q4_k", "q4_1", "q4_0"].map((type) => ({
+    type,
+    rounding: "nearest",
+  })),
+  ...["q4_k", "q4_0"].map((type) => ({ type, rounding: "gptq" })),
+];
 
 interface Row {
   readonly model: "dense" | "pruned";
   /** What its matrices were last rounded to: "as it is" is what Lopper reads from the source. */
-  readonly type: "as it is" | typeof TYPES[number];
+  readonly type: string;
+  readonly rounding: string | null;
   readonly bytes: number;
   readonly perplexity: number;
   readonly bitsPerByte: number;
@@ -31,27 +39,29 @@ export async function benchRequantise(gguf: string): Promise<void> {
     await lopper(["prune", gguf, ...PRUNING, "--out", pruned]);
     const found: Row[] = [];
     for (const [model, source] of [["dense", gguf], ["pruned", pruned]] as const) {
-      found.push({ model, type: "as it is", ...await measure(source, text) });
-      for (const type of TYPES) {
-        const out = `${folder}/${model}-${type}`;
-        const args = ["--to", "gguf", "--quantize", type, "--verify", "none", "--out", out];
-        await lopper(["export", source, ...args]);
+      const asItIs = { model, type: "as it is", rounding: null };
+      found.push({ ...asItIs, ...await measure(source, text) });
+      for (const { type, rounding } of WAYS) {
+        const out = `${folder}/${model}-${type}-${rounding}`;
+        const to = ["--to", "gguf", "--quantize", type, "--rounding", rounding];
+        await lopper(["export", source, ...to, "--verify", "none", "--out", out]);
         const { files } = JSON.parse(await Deno.readTextFile(`${out}/export.json`));
-        found.push({ model, type, ...await measure(`${out}/${files[0]}`, text) });
-        console.error(`${model} ${type}: ${found.at(-1)!.perplexity}`);
+        found.push({ model, type, rounding, ...await measure(`${out}/${files[0]}`, text) });
+        console.error(`${model} ${type} ${rounding}: ${found.at(-1)!.perplexity}`);
       }
     }
     return found;
   });
   await save("requantise", { what: "a quantised source, pruned and quantised again", rows });
   printTable(
-    ["model", "matrices", "MB", "perplexity", "bits per byte", "of its model as it is"],
-    rows.map(({ model, type, bytes, perplexity, bitsPerByte }) => {
+    ["model", "matrices", "rounding", "MB", "perplexity", "bits per byte", "of its model as it is"],
+    rows.map(({ model, type, rounding, bytes, perplexity, bitsPerByte }) => {
       const base = rows.find((row) => row.model === model)!.perplexity;
       const change = 100 * (perplexity / base - 1);
       return [
         model,
         type,
+        rounding ?? "",
         (bytes / 1e6).toFixed(0),
         perplexity.toFixed(2),
         bitsPerByte.toFixed(4),

@@ -5,7 +5,7 @@ import { BLOCK_GRIDS, type GridName, type TensorStore } from "@lopper/formats";
 import { batchNumbers, type CalibrationSet } from "@lopper/importance";
 import { type Model, type Weight, weightsOfBlock } from "@lopper/models";
 import { Decoder, type HiddenStates, LaidOutWeights } from "@lopper/runtime";
-import { feedbackOf, type Rounded, roundedWithFeedback } from "./gptq.ts";
+import { feedbackOf, noFeedback, type Rounded, roundedWithFeedback } from "./gptq.ts";
 
 /** What matrices are rounded by. */
 export interface Learnt {
@@ -142,7 +142,8 @@ export class BlockRounder {
       if (!type || columns !== gram.rows) continue;
       const values = matrix(rows, columns, await model.store.readFloat32(name));
       const grid = BLOCK_GRIDS[type];
-      const found = await roundedWithFeedback(this.#products, grid, values, feedback);
+      const passing = isOfValues(weight) ? noFeedback(columns) : feedback;
+      const found = await roundedWithFeedback(this.#products, grid, values, passing);
       this.#rounded.set(name, found);
     }
   }
@@ -158,6 +159,15 @@ export class BlockRounder {
     await using decoder = new Decoder(backend, weights);
     return await use(decoder);
   }
+}
+
+/**
+ * Whether errors of a matrix may not be passed on by a mean over tokens: most of what the others
+ * attend to is the first token of a text (Xiao et al., arXiv 2309.17453), whose values come from
+ * inputs like no other's. Where these are one in hundreds, errors are put just there.
+ */
+function isOfValues({ role }: Weight): boolean {
+  return "layer" in role && role.part === "attention" && role.weight === "v";
 }
 
 /** The matrices of a block that read what enters it, and that which reads what they made. */

@@ -136,3 +136,22 @@ test("inputs come from what is rounded already, in layers before and in the bloc
     assert.notDeepEqual(await bytesOf(weight, (w) => w.tensor.name !== before.tensor.name), all);
   }
 });
+
+test("values of attention keep their errors, whatever the text", async (backend) => {
+  using model = await open(new URL("llama-mha/", FAMILIES));
+  const other = { ...TOKENS, sequences: TOKENS.sequences.map((ids) => ids.map((id) => id >> 1)) };
+  const typeOf = (w: Weight) => gridOf(w, model, "Q4_0");
+  const found = new Map<string, (Uint8Array | null)[]>();
+  for (const text of [TOKENS, other]) {
+    await using rounder = new BlockRounder({ model, backend, text, typeOf });
+    for (const weight of model.weights) {
+      const { role } = weight;
+      if (!("layer" in role) || role.layer > 0 || role.part !== "attention") continue;
+      if (weight.tensor.shape.length < 2) continue;
+      const bytes = await rounder.bytesOf(weight);
+      found.set(role.weight, [...found.get(role.weight) ?? [], bytes]);
+    }
+  }
+  assert.deepEqual(found.get("v")![0], found.get("v")![1]);
+  assert.notDeepEqual(found.get("q")![0], found.get("q")![1]);
+});

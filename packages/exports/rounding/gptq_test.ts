@@ -64,7 +64,7 @@ function plainCodes(weights: Float32Array, gram: Matrix): number[] {
   const trace = Array.from({ length: n }, (_, i) => lower(i, i)).reduce((sum, x) => sum + x, 0);
   const damped = Array.from(
     { length: n },
-    (_, r) => Array.from({ length: n }, (_, c) => lower(r, c) + (r === c ? 0.01 * trace / n : 0)),
+    (_, r) => Array.from({ length: n }, (_, c) => lower(r, c) + (r === c ? 0.3 * trace / n : 0)),
   );
   const H = inverseOf(damped);
   const w = [...weights];
