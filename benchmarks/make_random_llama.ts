@@ -1,10 +1,10 @@
 /**
- * Writes a checkpoint of TinyLlama-1.1B's shape with random weights: time and memory of a run do
+ * Writes a checkpoint of TinyLlama-1.1B's or Llama-3-8B's shape with random weights: time and memory of a run do
  * not depend on what the weights are worth. Matrices are normal with standard deviation 0.02, norms
  * are 1, everything is BF16, and the same weights come out every time. The tokenizer is that of the
  * embedded model, whose ids are all below this vocabulary.
  *
- * Usage: deno run -A benchmarks/make_random_llama.ts OUT_DIR [--layers N]
+ * Usage: deno run -A benchmarks/make_random_llama.ts OUT_DIR [--shape 1.1B|8B] [--layers N]
  */
 import { FileSink, writeTextFileAtomically } from "@lopper/files";
 import { fromFloat32, type TensorEntry, writeSafetensors } from "@lopper/formats";
@@ -24,14 +24,29 @@ const TABLE_SIZE = 65_536;
 const TOKENIZER = new URL("../packages/demo-model/data/model/", import.meta.url);
 const TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json"];
 
+/** What differs, in the words of a config. */
+const SHAPES = {
+  "1.1B": {
+    ...{ hidden_size: 2048, intermediate_size: 5632, num_hidden_layers: 22 },
+    ...{ num_attention_heads: 32, num_key_value_heads: 4, head_dim: 64 },
+    ...{ vocab_size: 32_000, max_position_embeddings: 2048, rope_theta: 10_000 },
+  },
+  "8B": {
+    ...{ hidden_size: 4096, intermediate_size: 14_336, num_hidden_layers: 32 },
+    ...{ num_attention_heads: 32, num_key_value_heads: 8, head_dim: 128 },
+    ...{ vocab_size: 128_256, max_position_embeddings: 8192, rope_theta: 500_000 },
+  },
+};
+
 const { values: flags, positionals: [out, ...rest] } = parseArgs({
   args: Deno.args,
-  options: { layers: { type: "string", default: "22" } },
+  options: { shape: { type: "string", default: "1.1B" }, layers: { type: "string" } },
   allowPositionals: true,
 });
-const layerCount = Number(flags.layers);
-if (!out || rest.length > 0 || !Number.isInteger(layerCount) || layerCount < 1) {
-  console.error("usage: make_random_llama.ts OUT_DIR [--layers N], N at least 1");
+const shape = new Map(Object.entries(SHAPES)).get(flags.shape);
+const layerCount = Number(flags.layers ?? shape?.num_hidden_layers);
+if (!out || rest.length > 0 || !shape || !Number.isInteger(layerCount) || layerCount < 1) {
+  console.error("usage: make_random_llama.ts OUT_DIR [--shape 1.1B|8B] [--layers N], N at least 1");
   Deno.exit(2);
 }
 
@@ -39,16 +54,9 @@ const config = {
   architectures: ["LlamaForCausalLM"],
   model_type: "llama",
   dtype: "bfloat16",
-  hidden_size: 2048,
-  intermediate_size: 5632,
+  ...shape,
   num_hidden_layers: layerCount,
-  num_attention_heads: 32,
-  num_key_value_heads: 4,
-  head_dim: 64,
-  vocab_size: 32_000,
-  max_position_embeddings: 2048,
   rms_norm_eps: 1e-5,
-  rope_theta: 10_000,
   hidden_act: "silu",
   attention_bias: false,
   mlp_bias: false,
