@@ -5,8 +5,8 @@ import { isSetting, type Setting } from "./setting.ts";
 
 /**
  * A table of a run's options with what the help says of each default: what Lopper's own settings
- * take, and where it is another, what the published presets, the embedded model and a plan that is
- * applied take.
+ * take, and where it is another, what the published presets, `quick`, the embedded model and a plan
+ * that is applied take.
  * @param embedded what is said of the embedded model.
  */
 export function statedDefaults<T extends OptionTable>(
@@ -38,6 +38,7 @@ function defaultOf(
   const published = (Object.keys(PRESETS) as PresetName[]).map((name) => taken(SETTINGS[name]));
   const others: readonly (readonly [string, string])[] = [
     [new Set(published).size === 1 ? published[0] : usual, "in the published presets"],
+    [taken(SETTINGS.quick), "in the preset quick"],
     [taken({ ...own, ...embedded }), "for the embedded model"],
     [option.isOfSearch ? usual : taken({ ...own, ...AS_IT_IS }), "for the file of --plan"],
   ];
