@@ -1,8 +1,8 @@
 /**
- * Writes a checkpoint of TinyLlama-1.1B's or Llama-3-8B's shape with random weights: time and memory of a run do
- * not depend on what the weights are worth. Matrices are normal with standard deviation 0.02, norms
- * are 1, everything is BF16, and the same weights come out every time. The tokenizer is that of the
- * embedded model, whose ids are all below this vocabulary.
+ * Writes a checkpoint of TinyLlama-1.1B's or Llama-3-8B's shape with random weights: time and memory
+ * of a run do not depend on what the weights are worth. Matrices are normal with standard deviation
+ * 0.02, norms are 1, everything is BF16, and the same weights come out every time. The tokenizer is
+ * that of the embedded model, whose ids are all below these vocabularies.
  *
  * Usage: deno run -A benchmarks/make_random_llama.ts OUT_DIR [--shape 1.1B|8B] [--layers N]
  */
