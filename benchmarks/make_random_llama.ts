@@ -1,6 +1,6 @@
 /**
- * Writes a checkpoint of TinyLlama-1.1B's or Llama-3-8B's shape with random weights: time and memory
- * of a run do not depend on what the weights are worth. Matrices are normal with standard deviation
+ * Writes a checkpoint of the shape of TinyLlama-1.1B or Llama-3-8B with random weights: what a run
+ * takes does not depend on what the weights are worth. Matrices are normal with standard deviation
  * 0.02, norms are 1, everything is BF16, and the same weights come out every time. The tokenizer is
  * that of the embedded model, whose ids are all below these vocabularies.
  *
