@@ -3,6 +3,8 @@ import type { SampleList } from "./sample_list.ts";
 
 /** Samples of one file, and its weight beside others. */
 export interface SampleSource {
+  /** What people call it, where it has a name. */
+  readonly name?: string;
   readonly samples: SampleList;
   /** Above 0; shares are weights over their sum. */
   readonly weight: number;
@@ -37,11 +39,23 @@ export function drawMixed(
   count: number,
   seed: number,
 ): DrawnSamples {
+  return drawnOf(sources, numbersOf(sources, count, seed));
+}
+
+/** What `drawMixed` draws of each source, by itself, in the order of the sources. */
+export function drawApart(
+  sources: readonly SampleSource[],
+  count: number,
+  seed: number,
+): readonly DrawnSamples[] {
+  const numbers = numbersOf(sources, count, seed);
+  return sources.map((source, i) => drawnOf([source], [numbers[i]]));
+}
+
+/** Numbers of the samples that are drawn of each source. */
+function numbersOf(sources: readonly SampleSource[], count: number, seed: number) {
   const shares = apportioned(sources.map(({ weight }) => weight), count);
-  return drawnOf(
-    sources,
-    sources.map(({ samples }, i) => drawNumbers(samples.length, shares[i], seed)),
-  );
+  return sources.map(({ samples }, i) => drawNumbers(samples.length, shares[i], seed));
 }
 
 /**

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { drawNumbers, furtherNumbers } from "./draw.ts";
-import { apportioned, drawMixed, mixedFurther, type SampleSource } from "./mixture.ts";
+import { apportioned, drawApart, drawMixed, mixedFurther, type SampleSource } from "./mixture.ts";
 import { listOf } from "./sample_list.ts";
 
 const source = (name: string, length: number, weight: number): SampleSource => ({
@@ -52,4 +52,15 @@ Deno.test("mixture: each source gives its share, evenly spread, and nothing twic
 Deno.test("mixture: a source that has no more gives what it has", async () => {
   const drawn = await drawnBy([source("a", 3, 1), source("b", 50, 1)], 20, 1);
   assert.deepEqual([countOf("a", drawn), countOf("b", drawn)], [3, 10]);
+});
+
+Deno.test("mixture: sources apart give what they give mixed", async () => {
+  const mixed = await drawnBy(SOURCES, 52, 1);
+  const apart = await Promise.all(
+    drawApart(SOURCES, 52, 1).map(({ read }) => Array.fromAsync(read())),
+  );
+  assert.deepEqual(
+    apart,
+    ["a", "b", "c"].map((name) => mixed.filter((sample) => sample.startsWith(name))),
+  );
 });

@@ -17,7 +17,7 @@ export type { Criterion, TextCriterion } from "./criteria/criterion.ts";
 export { CRITERIA, CRITERION_NAMES, type CriterionName, criterionOf } from "./criteria/mod.ts";
 export { PREDICTION_BYTES } from "./dense_predictions.ts";
 export { shuffled } from "./draw.ts";
-export { apportioned, drawMixed, mixedFurther, type SampleSource } from "./mixture.ts";
+export { apportioned, drawApart, drawMixed, mixedFurther, type SampleSource } from "./mixture.ts";
 export { nextTokens, perplexity, sequenceMeans } from "./perplexity.ts";
 export { rankByActivations } from "./rank_by_activations.ts";
 export { rankByRouting } from "./rank_by_routing.ts";
@@ -46,6 +46,7 @@ export {
 export type { ActivationRule, RankingRule, WeightRule } from "./rankings/rule.ts";
 export { ResidentScorer } from "./resident_scorer.ts";
 export { concatenated, everySample, listOf, type SampleList } from "./sample_list.ts";
+export { routedTokens } from "./routed_tokens.ts";
 export type { Scorable, Score, Scorer } from "./scorer.ts";
 export { SuffixScorer } from "./suffix_scorer.ts";
 export { parseSamples, textSamples } from "./text_samples.ts";

@@ -21,7 +21,8 @@ export interface BatchActivations {
   readonly experts: ReadonlyMap<number, ExpertSums>;
 }
 
-interface PassOptions extends BatchOptions {
+/** How a text is passed over. */
+export interface PassOptions extends BatchOptions {
   readonly onProgress?: (tokensDone: number) => void;
 }
 

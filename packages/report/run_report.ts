@@ -1,6 +1,7 @@
 import { renderPage } from "./page.ts";
 import type { ReportRun } from "./report_run.ts";
 import { costSection } from "./sections/cost.ts";
+import { expertTextsSection } from "./sections/expert_texts.ts";
 import { frontierSection } from "./sections/frontier.ts";
 import { layerLossIncreaseSection } from "./sections/layer_loss_increase.ts";
 import { removedSection } from "./sections/removed.ts";
@@ -18,6 +19,7 @@ import { textLossIncreaseSection } from "./sections/text_loss_increase.ts";
 export async function runReport(run: ReportRun): Promise<string> {
   const sections = [
     removedSection(run),
+    expertTextsSection(run),
     await frontierSection(run),
     await layerLossIncreaseSection(run),
     recoverySection(run),

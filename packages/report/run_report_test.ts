@@ -234,6 +234,64 @@ Deno.test("report: swaps are told in a line, and what they changed counts as it 
   );
 });
 
+Deno.test("report: of several calibration texts, the page says whose routing the removed experts had", async () => {
+  assert.doesNotMatch(textOf(readPage(await runReport(tinyRun()))), /Experts by text/);
+  const routing = {
+    texts: [{ name: "code<.txt", tokens: 640 }, { name: "chat.txt", tokens: 1280 }, {
+      name: "few.txt",
+      tokens: 0,
+    }],
+    layers: [
+      { layer: 0, removed: [0.5, 0.125, null], most: [0, 1, 1, null] },
+      { layer: 2, removed: [0.25, 0, null], most: [1, 0, 0, 1] },
+    ],
+  };
+  const run = tinyRun({ routing });
+  const layers = [[0, 2], null, [1, 2, 3]].map((experts) => ({
+    experts: experts ? { experts } : "removed" as const,
+  }));
+  const page = readPage(await runReport({ ...run, plan: { ...run.plan!, layers } }));
+  assert.deepEqual(faultsOf(page), []);
+  assert.match(
+    textOf(page),
+    /code<\.txt used the removed experts most \(37\.5 % of its routing, mean of the layers\) and chat\.txt least \(6\.3 %\)\./,
+  );
+  assert.match(textOf(page), /Not looked at, .*: few\.txt\./);
+  const caption = "Routing to removed experts by text";
+  const rows = tableOf(page, caption);
+  assert.equal(rows[0].at(-1), "experts, by text");
+  assert.deepEqual(rows.map((row) => row.slice(0, 4)), [
+    ["layer", "code<.txt", "chat.txt", "few.txt"],
+    ["0", "50.0 %", "12.5 %", "–"],
+    ["2", "25.0 %", "0.0 %", "–"],
+    ["all", "37.5 %", "6.3 %", "–"],
+  ]);
+  const strips = all(page, "svg").filter(({ attributes }) => attributes.class === "experts");
+  assert.deepEqual(strips.map((strip) => textOf(all(strip, "desc")[0]).split(": ")[1]), [
+    "code<.txt 1, of which 0 removed; chat.txt 2, of which 1 removed; few.txt 0, of which 0 removed.",
+    "code<.txt 2, of which 0 removed; chat.txt 2, of which 1 removed; few.txt 0, of which 0 removed.",
+  ]);
+  const bars = all(strips[0], "path").map(({ attributes }) => [
+    attributes.fill ?? attributes.class,
+    [...attributes.d.matchAll(/M([\d.]+) 14h[\d.]+v-(\d+)/g)].map(([, x, tall]) => [+x, +tall]),
+  ]);
+  assert.deepEqual(bars, [
+    ["var(--run-0)", [[0, 14]]],
+    ["var(--run-1)", [[6, 4], [12, 14]]],
+    ["nobody", [[18, 4]]],
+  ]);
+  const many = {
+    texts: Array(7).fill(routing.texts[0]),
+    layers: [{ layer: 0, removed: Array(7).fill(0), most: [0] }],
+  };
+  const plain = readPage(await runReport(tinyRun({ routing: many })));
+  assert.match(textOf(plain), /too many to have a colour each/);
+  assert.equal(tableOf(plain, caption)[0].length, 8);
+  // Without a plan nobody knows which of them stay.
+  const unknown = tableOf(readPage(await runReport({ ...run, plan: null })), caption);
+  assert.deepEqual(unknown[1], ["0", "50.0 %", "12.5 %", "–"]);
+});
+
 Deno.test("report: the same run gives the same bytes", async () => {
   assert.equal(await runReport(tinyRun()), await runReport(tinyRun()));
 });

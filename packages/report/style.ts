@@ -72,6 +72,7 @@ ${PICTURE}
 }
 .legend { list-style: none; display: flex; flex-wrap: wrap; gap: 0.2rem 1.25rem; padding: 0; margin: 0.5rem 0; font-size: 0.875rem; color: var(--muted); }
 .legend .sign { fill: var(--accent); }
+.legend .nobody, .experts .nobody { fill: var(--bar); }
 .legend .open { fill: var(--paper); stroke: var(--accent); stroke-width: 1.5; }
 details { margin: 0.75rem 0; }
 summary { cursor: pointer; color: var(--link); font-size: 0.92rem; }

@@ -17,10 +17,11 @@ import {
 } from "./prepare.ts";
 import { reachNotes } from "./reach_notes.ts";
 import { recover } from "./recover.ts";
+import { routingByText } from "./routing_by_text.ts";
 import { search } from "./search.ts";
 import type { RunTexts } from "./texts.ts";
 import { writeResult } from "./write_result.ts";
-import type { Recovery } from "./schemas/record.ts";
+import type { Recovery, RoutingByText } from "./schemas/record.ts";
 import type { RunSettings } from "./schemas/settings.ts";
 
 /** What was decided and written. */
@@ -29,6 +30,8 @@ export interface RunOutcome {
   readonly settings: RunSettings;
   readonly memory: MemoryPlan;
   readonly dense: ModelMeasures;
+  /** Null where there is nothing to tell apart. */
+  readonly routing: RoutingByText | null;
   readonly recovery: Recovery | null;
   /** What was written, by paths in the result. */
   readonly files: readonly string[];
@@ -64,11 +67,12 @@ export async function* decide(
     signal,
     ({ progress }) => measureModel(decoder, on, progress),
   );
+  const routing = yield* routingByText(decoder, texts.apart, decision.plan, settings.flags, signal);
   const way = settings.flags.recover;
   const recovered = way === "none" ? null : yield* refits(model, texts, decision, run, way, tools);
   const files = await writeResult(model, decision, ranking, store, recovered?.refit);
   const recovery = recovered?.recovery ?? null;
-  return { decision, settings, memory, dense, recovery, files, predictions };
+  return { decision, settings, memory, dense, routing, recovery, files, predictions };
 }
 
 /** A decision that was made before: the store learns of it with the settings. */

@@ -72,12 +72,9 @@ export async function recordOf(run: RecordedRun): Promise<RunRecord> {
     stopped: decision.stopped,
     rankings: decision.rankings,
     recovery: decided.recovery,
+    ...(decided.routing && { routing: decided.routing }),
     layers: layersOf(model.architecture, decision),
-    sample: {
-      prompt: SAMPLE_PROMPT,
-      dense: dense.continuation,
-      pruned: pruned.continuation,
-    },
+    sample: { prompt: SAMPLE_PROMPT, dense: dense.continuation, pruned: pruned.continuation },
     heldOutSamples: await heldOutSamples(on, dense, pruned),
     lossIncrease: {
       calibration: await increaseOf("block", "calibration"),

@@ -1,9 +1,10 @@
-import { type Architecture, UsageError } from "@lopper/core";
+import { type Architecture, hasExperts, UsageError } from "@lopper/core";
 import {
   beginning,
   type CalibrationSet,
   calibrationSet,
   calibrationSetIfEnough,
+  drawApart,
   drawMixed,
   everySample,
   isEnoughToValidate,
@@ -33,12 +34,23 @@ export interface RunTexts {
    * too little of it, or no need.
    */
   readonly validation: CalibrationSet | null;
+  /**
+   * The samples of `block` by the text that they are from, for a mixture of experts that calibrates
+   * on several; none otherwise.
+   */
+  readonly apart: readonly NamedText[];
   /** Text that decides nothing: that of --held-out, or the embedded one. */
   readonly heldOut: CalibrationSet;
   /** Samples that were drawn for each; fewer than asked for where the file has no more. */
   readonly drawn: { readonly block: number; readonly width: number };
   /** Ids of what the tokenizer puts before a text: none, as a rule, or BOS. */
   readonly textStart: readonly number[];
+}
+
+/** One of several calibration texts; null where its samples are too short for a sequence. */
+export interface NamedText {
+  readonly name: string;
+  readonly set: CalibrationSet | null;
 }
 
 /** Samples of calibration text to draw from, and what messages call them. */
@@ -133,6 +145,7 @@ export async function cutTexts(
   return {
     block: blockSet,
     validation: parts.validation,
+    apart: hasExperts(architecture) ? await apart(sources, flags, tokenizer) : [],
     extended: await beginning(
       more ? await joined(parts.calibration, more) : parts.calibration,
       extendedTokens,
@@ -147,6 +160,23 @@ export async function cutTexts(
     drawn: { block: block.count, width: width.count },
     textStart: (await tokensAround(tokenizer)).before,
   };
+}
+
+/** What is drawn of each of several texts, cut by itself. */
+async function apart(
+  sources: readonly SampleSource[],
+  { samples, seed, seqLen, bos }: RunFlags,
+  tokenizer: Tokenizer,
+): Promise<readonly NamedText[]> {
+  if (sources.length === 1) return [];
+  const texts: NamedText[] = [];
+  for (const [i, drawn] of drawApart(sources, samples, seed).entries()) {
+    const name = sources[i].name ?? `text ${i + 1}`;
+    const text = { samples: drawn.read(), what: `calibration text ${name}` };
+    const set = await calibrationSetIfEnough(text, tokenizer, { length: seqLen, bos });
+    texts.push({ name, set });
+  }
+  return texts;
 }
 
 /**

@@ -9,12 +9,12 @@ import { fileURLToPath } from "node:url";
 import { Random } from "./tiny_models.ts";
 
 const DEMO = fileURLToPath(new URL("../../packages/demo-model/data/model", import.meta.url));
-export const [EXPERTS, TOP_K, LAYERS] = [8, 2, 2];
+export const [EXPERTS, TOP_K, LAYERS, HIDDEN_SIZE] = [8, 2, 2, 24];
 
 /** Writes a mixture of experts with the tokenizer of the embedded model, and returns its folder. */
 export async function writeMixture(folder: string): Promise<string> {
   const json = {
-    ...{ model_type: "qwen3_moe", hidden_size: 24, intermediate_size: 40 },
+    ...{ model_type: "qwen3_moe", hidden_size: HIDDEN_SIZE, intermediate_size: 40 },
     ...{ num_hidden_layers: LAYERS, num_attention_heads: 4, num_key_value_heads: 2, head_dim: 16 },
     ...{ num_experts: EXPERTS, num_experts_per_tok: TOP_K, moe_intermediate_size: 12 },
     ...{ vocab_size: 4096, max_position_embeddings: 256, rms_norm_eps: 1e-6 },

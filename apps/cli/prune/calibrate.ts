@@ -13,6 +13,7 @@ import {
 } from "@lopper/run";
 import { fileURLToPath } from "node:url";
 import { type OnNote, readSamples } from "../inputs/text_files.ts";
+import { nameOfText } from "./run_names.ts";
 
 /**
  * Reads, draws, joins, tokenises and cuts the calibration and held-out texts.
@@ -38,9 +39,11 @@ export async function readTexts(
   );
   const read = async (parts: readonly CalibrationPart[], ownSamples: number) => {
     const counts = apportioned(parts.map(({ weight }) => weight), ownSamples);
+    const names = parts.map(({ path }) => nameOfText(path));
     const sources: SampleSource[] = [];
     for (const [i, { path, weight }] of parts.entries()) {
       sources.push({
+        name: names.filter((name) => name === names[i]).length > 1 ? path : names[i],
         samples: path === SELF
           ? listOf(await own(Math.max(1, counts[i])))
           : await readSamples(path, onNote),

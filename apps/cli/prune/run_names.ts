@@ -13,8 +13,12 @@ export function namesOfRun(
     model: title.replace(/\.(gguf|onnx)$/i, ""),
     calibration: calibration === null
       ? "public-domain books that Lopper brings along"
-      : calibration.map(({ path }) => path === SELF ? "text of its own" : basename(path))
-        .join(" and "),
+      : calibration.map(({ path }) => nameOfText(path)).join(" and "),
     heldOut: heldOut === null ? "the first chapters of Moby Dick" : basename(heldOut),
   };
+}
+
+/** What people call a calibration text. */
+export function nameOfText(path: string): string {
+  return path === SELF ? "text of its own" : basename(path);
 }

@@ -68,6 +68,27 @@ const recovery = z.strictObject({
 });
 export type Recovery = Readonly<z.infer<typeof recovery>>;
 
+/** How the dense model routes the calibration texts, where they are several and experts went. */
+const routingByText = z.strictObject({
+  /** In the order in which they were given, with the tokens of each that were looked at. */
+  texts: list(z.strictObject({ name: text, tokens: count })),
+  layers: list(z.strictObject({
+    layer: count,
+    /** By text: how much of its routing went to experts that are gone, from 0 to 1. */
+    removed: list(z.number().nullable()),
+    /**
+     * By expert: the number of the text that sends it the largest share of its own tokens; null
+     * where none sends any.
+     */
+    most: list(count.nullable()),
+  })),
+}).refine(({ texts, layers }) =>
+  texts.some(({ tokens }) => tokens > 0) && layers.length > 0 &&
+  layers.every(({ removed, most }) =>
+    removed.length === texts.length && most.every((text) => text === null || text < texts.length)
+  ), "each layer needs a share for each text, and texts that are there");
+export type RoutingByText = Readonly<z.infer<typeof routingByText>>;
+
 /** How the two models continue the same words. */
 const textSample = z.strictObject({ prompt: text, dense: text, pruned: text });
 /** The same of words of the held-out text, each time with the most likely token. */
@@ -140,6 +161,8 @@ const recordSchema = z.strictObject({
    */
   rankings: list(stageRanking),
   recovery: recovery.nullable(),
+  /** Left out where there is one text, or no expert went. */
+  routing: routingByText.optional(),
   /** Shapes of the layers before and after. */
   layers: z.strictObject({ dense: layers, pruned: layers }),
   sample: textSample,

@@ -186,3 +186,24 @@ Deno.test("run record: what is sealed anew is checked key by key", async () => {
     await refused(await changed({ [key]: undefined }), new RegExp(`run\\.json: at ${key}: `));
   }
 });
+
+Deno.test("run record: routing by text is read as it was written, and need not be there", async () => {
+  const routing = {
+    texts: [{ name: "a.txt", tokens: 64 }, { name: "b.txt", tokens: 0 }],
+    layers: [{ layer: 1, removed: [0.25, null], most: [0, null] }],
+  };
+  const text = await runRecordToJson({ ...RECORD, routing });
+  assert.deepEqual((await parseRunRecord(text, "run.json")).routing, routing);
+  assert.equal((await parseRunRecord(await runRecordToJson(RECORD), "r")).routing, undefined);
+  const [layer] = routing.layers;
+  for (
+    const wrong of [
+      { ...routing, layers: [] },
+      { ...routing, layers: [{ ...layer, removed: [0.25] }] },
+      { ...routing, layers: [{ ...layer, most: [2] }] },
+    ]
+  ) {
+    const text = JSON.stringify(await seal({ ...RECORD, routing: wrong }));
+    await refused(text, /at routing: each layer needs a share for each text/);
+  }
+});

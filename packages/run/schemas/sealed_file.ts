@@ -63,6 +63,7 @@ const ONE_LINE_EACH = new Set([
   "tokens",
   "passages",
   "heldOutSamples",
+  "layers",
 ]);
 
 /**
