@@ -25,6 +25,12 @@ export {
   architectureNamed,
   GGUF_MODEL_TYPES,
 } from "./gguf/known_architectures.ts";
+export {
+  FACTOR_KEY,
+  LEADING_KEY,
+  RENORMALISED_KEY,
+  TOP_GROUPS_KEY,
+} from "./gguf/architectures/expert_settings.ts";
 export { areInterleaved, hasShiftedGains } from "./gguf/layout_of_weights.ts";
 export { SLIDING_THETA } from "./gguf/rope_settings.ts";
 export { SCALING, TEMPERATURE_KEY, yarnMagnitude } from "./gguf/scaling_settings.ts";

@@ -16,7 +16,7 @@ import {
   type GgufArchitecture,
   type Model,
 } from "@lopper/models";
-import type { GgufLayer, PlacedBlock } from "./layers.ts";
+import type { GgufLayer } from "./layers.ts";
 import { unlikeLlama } from "../unlike_llama.ts";
 import { whatItCannotSay } from "./what_it_says.ts";
 
@@ -75,19 +75,21 @@ function whatItsOwnCannotSay(
   layers: readonly GgufLayer[],
 ): string | null {
   const { blocks } = architecture;
-  if (haveWeight(blocks, "q_bias", "o_bias") && haveWeight(blocks, "q_norm")) {
+  const biased = !known.normedBiases && haveWeight(blocks, "q_bias", "o_bias");
+  if (biased && haveWeight(blocks, "q_norm")) {
     return "its heads have biases beside norms";
   }
   const placed = layers.flatMap(({ attention, mlp }) => [attention, mlp]) as Block[];
   return whatItCannotSay(known, architecture, placed);
 }
 
-/** Whether all blocks are the model's own, and all layers alike. */
+/** Whether all blocks are the model's own, and those of a kind alike. */
 function areLayersAlike(layers: readonly GgufLayer[]): boolean {
-  const [{ attention: first, mlp: second }] = layers;
-  const isLike = (a: PlacedBlock | null, b: PlacedBlock | null) =>
-    a !== null && a !== "zero" && b !== null && b !== "zero" && areAlike(a, b);
-  return layers.every(({ attention, mlp }) => isLike(attention, first) && isLike(mlp, second));
+  const placed = layers.flatMap(({ attention, mlp }) => [attention, mlp]);
+  const own = placed.filter((block): block is Block => block !== null && block !== "zero");
+  const firsts = new Map(own.toReversed().map((block) => [block.kind, block]));
+  return own.length === placed.length &&
+    own.every((block) => areAlike(block, firsts.get(block.kind)!));
 }
 
 /** One head, so that the cache of layer 0 has a shape. */

@@ -1,5 +1,21 @@
-import { type Architecture, type Attention, type Block, firstRope, headsOf } from "@lopper/core";
-import { type GgufArchitecture, type GgufFacts, mayHaveWindows } from "@lopper/models";
+import {
+  type Architecture,
+  type Attention,
+  type Block,
+  firstRope,
+  haveWeight,
+  headsOf,
+  type Routing,
+} from "@lopper/core";
+import {
+  FACTOR_KEY,
+  type GgufArchitecture,
+  type GgufFacts,
+  LEADING_KEY,
+  mayHaveWindows,
+  RENORMALISED_KEY,
+  TOP_GROUPS_KEY,
+} from "@lopper/models";
 import { scalingItCannotSay } from "./rope.ts";
 
 /** Scales are float32 in llama.cpp. */
@@ -30,7 +46,8 @@ export function whatItCannotSay(
   return scalingItCannotSay(arch, architecture) ??
     shapeItCannotSay(arch, architecture, facts) ??
     headItCannotSay(arch, architecture, facts) ??
-    blockItCannotSay(arch, blocks) ?? scoresItCannotSay(arch, attended, facts) ??
+    denseItCannotSay(arch, blocks) ?? blockItCannotSay(arch, blocks) ??
+    scoresItCannotSay(arch, attended, facts) ??
     windowsItCannotSay(arch, attended, facts);
 }
 
@@ -78,17 +95,19 @@ function headItCannotSay(
 }
 
 function blockItCannotSay(
-  { settings = [], activation = "silu", parallel, routing, gating }: GgufArchitecture,
+  { settings = [], activation = "silu", parallel, routing, gating, unbiased }: GgufArchitecture,
   blocks: readonly Block[],
 ): string | null {
   const says = (key: string) => settings.some((setting) => setting.key === key);
   const other = blocks.find((block) =>
     !block.attention && (block.activation ?? "silu") !== activation
   );
+  if (unbiased && haveWeight(blocks, "o_bias")) return "its outputs of attention have biases";
+  if (unbiased && haveWeight(blocks, "up_bias")) return "its MLPs have biases";
   if (other) return `its MLPs compute ${other.activation ?? "silu"}`;
   const routed = blocks.find(({ routing: found }) =>
-    JSON.stringify(found && sortedKeys({ ...found, topK: 0 })) !==
-      JSON.stringify(found && sortedKeys({ ...routing, topK: 0 }))
+    JSON.stringify(found && unsaid(found, says)) !==
+      JSON.stringify(found && unsaid({ ...routing, topK: 0 } as Routing, says))
   );
   if (routed) return "its experts are weighted otherwise";
   const gated = blocks.find((block) =>
@@ -107,8 +126,36 @@ function blockItCannotSay(
     : null;
 }
 
-function sortedKeys(object: object): readonly unknown[] {
-  return Object.entries(object).sort(([a], [b]) => a < b ? -1 : 1);
+/**
+ * What of a routing no key says. llama.cpp has a least sum of its own, 2⁻¹⁴, which softmaxes over
+ * all experts and sigmoids reach but for scores that say nothing.
+ */
+function unsaid(
+  { softmaxOver, renormalised, factor = 1, topGroups }: Routing,
+  says: (key: string) => boolean,
+): readonly unknown[] {
+  return [
+    softmaxOver,
+    says(RENORMALISED_KEY) || renormalised === true,
+    says(FACTOR_KEY) || factor,
+    says(TOP_GROUPS_KEY) || (topGroups ?? null),
+  ];
+}
+
+/** Layers of a mixture's architecture that have MLPs, which come first where files say so. */
+function denseItCannotSay(
+  { settings = [], routing }: GgufArchitecture,
+  blocks: readonly Block[],
+): string | null {
+  const mixed = blocks.flatMap((block) => block.attention ? [] : [block.routing !== undefined]);
+  if (!routing || mixed.every((is) => is)) return null;
+  if (!mixed.includes(true)) return "none of its layers has experts";
+  if (!settings.some(({ key }) => key === LEADING_KEY)) {
+    return "some of its layers have MLPs in place of experts";
+  }
+  return mixed.indexOf(true) > mixed.lastIndexOf(false)
+    ? null
+    : "layers with MLPs stand behind others with experts";
 }
 
 function scoresItCannotSay(

@@ -15,6 +15,8 @@ export interface GgufArchitecture {
   readonly unscaled?: string;
   /** What they are where q, k and v have biases and their outputs have none. */
   readonly biased?: string;
+  /** What they are where an MLP for all tokens stands beside the experts; the same unless said. */
+  readonly shared?: string;
   /**
    * Which channels of a head it rotates together. Where it takes neighbours and the family halves,
    * rows of q and k are interleaved in the file.
@@ -29,8 +31,11 @@ export interface GgufArchitecture {
    * what it wants of them.
    */
   readonly beside?: "biases" | "norms of heads";
-  /** How its mixtures of experts weight those that are chosen, but for their number. */
-  readonly routing?: Omit<Routing, "topK">;
+  /**
+   * How its mixtures of experts weight those that are chosen, but for their number and for what
+   * keys of its own say.
+   */
+  readonly routing?: Omit<Routing, "topK" | "leastSum">;
   /** How gate and up of its experts go together where that is not by a product alone. */
   readonly gating?: Gating;
   /** It rotates the first channels of a head only, as many as the file says. */
@@ -45,6 +50,10 @@ export interface GgufArchitecture {
   readonly fullHeads?: true;
   /** It computes only models of so many layers. */
   readonly layers?: number;
+  /** Its heads may have biases beside norms. */
+  readonly normedBiases?: true;
+  /** It has no biases but those of q, k and v. */
+  readonly unbiased?: true;
   /** It computes only heads that have a KV head each. */
   readonly ownKeys?: true;
   /**
@@ -83,12 +92,14 @@ export interface GgufArchitecture {
 export interface GgufSetting {
   /** Behind the name of the architecture. */
   readonly key: string;
-  /** In config.json. */
-  readonly config: string;
+  /** In config.json; undefined where others say it there. */
+  readonly config?: string;
   /** What a model says; undefined for nothing. */
   readonly of: (architecture: Architecture) => number | boolean | undefined;
   /** What a file means that does not say it. */
   readonly absent?: number;
+  /** All that a file may say. */
+  readonly only?: number;
   /** It is a whole number. */
   readonly count?: true;
 }

@@ -1,4 +1,4 @@
-import { CheckpointFormatError, UnsupportedModelError } from "@lopper/core";
+import { CheckpointFormatError, shown, UnsupportedModelError } from "@lopper/core";
 import type { ByteSource, GgufHeader, GgufMetadata } from "@lopper/formats";
 import { withOwnKeys } from "../config_defaults.ts";
 import type { Family, Setting, Trait } from "../families/family.ts";
@@ -83,12 +83,13 @@ export async function configFromGguf(
 /** What config.json calls a model of an architecture. */
 function modelType(
   { tensors }: GgufHeader,
-  { modelType, windowed = modelType, unscaled, biased }: GgufArchitecture,
+  { modelType, windowed = modelType, unscaled, biased, shared }: GgufArchitecture,
   { windows: { tokens }, scaling }: { windows: FoundWindows; scaling: string | undefined },
 ): string {
   if (unscaled !== undefined && scaling !== "yarn") return unscaled;
   const has = (weight: string) => tensors.has(`blk.0.${weight}.bias`);
   if (biased !== undefined && has("attn_q") && !has("attn_output")) return biased;
+  if (shared !== undefined && tensors.has("blk.0.ffn_gate_shexp.weight")) return shared;
   return tokens > 0 ? windowed : modelType;
 }
 
@@ -118,12 +119,20 @@ function ownSettings(
   { name, settings = [], implied }: GgufArchitecture,
   facts: GgufFacts,
 ): Record<string, unknown> {
-  const found = settings.flatMap(({ key, config, absent }): [string, unknown][] => {
+  const found = settings.flatMap(({ key, config, absent, only }): [string, unknown][] => {
     const full = `${name}.${key}`;
     const value = metadata.get(full)?.type === "bool"
       ? metadata.flag(full)
       : metadata.number(full) ?? absent;
     if (value === undefined) return [];
+    if (only !== undefined && value !== only) {
+      throw new UnsupportedModelError(
+        `${metadata.file}: ${full} is ${
+          shown(value)
+        }; Lopper computes files of ${name} with ${only}`,
+      );
+    }
+    if (config === undefined) return [];
     return [[config, typeof value === "boolean" ? value : shortest(value)]];
   });
   const has = (tensor: string) => tensors.has(tensor);

@@ -147,6 +147,28 @@ Deno.test("GGUF model: architectures and settings that Lopper does not compute a
   });
 });
 
+Deno.test("GGUF model: mixtures that are routed as no file of the architecture says are named", async () => {
+  const changed = async (family: string, key: string, value: number) => {
+    const file = new URL(`../../../tests/fixtures/gguf/families/${family}.gguf`, import.meta.url);
+    const bytes = await Deno.readFile(file);
+    // Behind the key are the type of the value, in 4 bytes, and the value.
+    const at = new TextDecoder("latin1").decode(bytes).indexOf(key) + key.length + 4;
+    assert.ok(at > key.length + 4, key);
+    new DataView(bytes.buffer).setUint32(at, value, true);
+    return await openGgufModel(new MemorySource("m.gguf", bytes));
+  };
+  for (
+    const [family, key, value, message] of [
+      ["dots1", "dots1.expert_gating_func", 1, /expert_gating_func is 1; .* of dots1 with 2/],
+      ["ernie4_5_moe", "ernie4_5-moe.interleave_moe_layer_step", 2, /step is 2; .* with 1/],
+      // Layer 1 has an MLP then, and the tensors of a mixture.
+      ["glm4_moe", "glm4moe.leading_dense_block_count", 2, /"model\.layers\.1\.mlp\./],
+    ] as const
+  ) {
+    await assert.rejects(changed(family, key, value), message);
+  }
+});
+
 Deno.test("GGUF model: metadata that is missing or contradicts the tensors is named", async () => {
   for (const key of ["general.architecture", "llama.block_count", "llama.attention.head_count"]) {
     await refuses({ without: [key] }, CheckpointFormatError, new RegExp(`lacks ${key}`));

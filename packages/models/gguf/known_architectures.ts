@@ -23,13 +23,17 @@ export async function architectureOf(metadata: GgufMetadata): Promise<GgufArchit
 /** Families that are written as GGUF. */
 export const GGUF_MODEL_TYPES: readonly string[] = [
   ...new Set(
-    ARCHITECTURES.flatMap(({ modelType, windowed }) => [modelType, windowed ?? modelType]),
+    ARCHITECTURES.flatMap(modelTypesOf),
   ),
 ];
 
 /** The architecture as which models of a family are written where their layers are alike. */
 export function architectureFor(modelType: string): GgufArchitecture | undefined {
-  return ARCHITECTURES.find((arch) => arch.modelType === modelType || arch.windowed === modelType);
+  return ARCHITECTURES.find((arch) => modelTypesOf(arch).includes(modelType));
+}
+
+function modelTypesOf({ modelType, windowed, shared }: GgufArchitecture): readonly string[] {
+  return [modelType, windowed, shared].filter((type) => type !== undefined);
 }
 
 /** The architecture of this name. @throws {TypeError} when there is none. */

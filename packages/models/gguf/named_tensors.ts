@@ -31,7 +31,7 @@ export function namedTensors(tensor: GgufTensor, file: DescribedFile): readonly 
   }
   const named = found.map(({ name, role }) => ({
     name,
-    tensor,
+    tensor: withoutOnes(tensor, architecture, role),
     interleavedRows: areInterleaved(arch, architecture) && isRotated(role)
       ? architecture.headDim
       : 0,
@@ -52,10 +52,26 @@ export function namedTensors(tensor: GgufTensor, file: DescribedFile): readonly 
   });
 }
 
+/** Without axes of length 1 that its weight does not have: to llama.cpp they are none. */
+function withoutOnes(
+  tensor: GgufTensor,
+  architecture: Architecture,
+  role: WeightRole,
+): GgufTensor {
+  const needed = shapeOf(architecture, role)?.length;
+  const more = needed === undefined ? 0 : Math.max(0, tensor.shape.length - needed);
+  const isNone = more > 0 && tensor.shape.slice(0, more).every((length) => length === 1);
+  return isNone ? { ...tensor, shape: tensor.shape.slice(more) } : tensor;
+}
+
 /** Rows of a weight; 0 where the model does not have it. */
-function rowsOf({ blocks }: Architecture, role: WeightRole): number {
-  if (!("layer" in role)) return 0;
+function rowsOf(architecture: Architecture, role: WeightRole): number {
+  return shapeOf(architecture, role)?.[0] ?? 0;
+}
+
+function shapeOf({ blocks }: Architecture, role: WeightRole): readonly number[] | undefined {
+  if (!("layer" in role)) return undefined;
   const block = blocks.find(({ layer, kind }) => layer === role.layer && kind === role.part);
   const isThere = block?.weights.some(({ name }) => name === role.weight);
-  return block && isThere ? shapeOfWeight(block, role.weight)[0] : 0;
+  return block && isThere ? shapeOfWeight(block, role.weight) : undefined;
 }

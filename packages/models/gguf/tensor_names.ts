@@ -51,6 +51,7 @@ const IN_LAYER: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   experts: {
     norm: "ffn_norm.weight",
     router: "ffn_gate_inp.weight",
+    correction: "exp_probs_b.bias",
     gate: "ffn_gate_exps.weight",
     up: "ffn_up_exps.weight",
     down: "ffn_down_exps.weight",

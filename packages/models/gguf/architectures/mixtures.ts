@@ -1,37 +1,26 @@
-import type { Block } from "@lopper/core";
-import { shapeOfWeight } from "@lopper/core";
 import type { GgufArchitecture, GgufSetting } from "../architecture.ts";
+import {
+  COUNT,
+  DEEPSEEK,
+  DEEPSEEK_IMPLIED,
+  denseLayers,
+  SHARED_WIDTH,
+  sharedCount,
+  sharedWidth,
+  SIGMOIDS,
+  USED,
+  WIDTH,
+} from "./expert_settings.ts";
 import { LLAMA_ROPE } from "./llama.ts";
 import { GRANITE } from "./others.ts";
 
-const mixture = (blocks: readonly Block[]) => blocks.find(({ routing }) => routing);
-/** An axis of a weight of the first mixture. */
-const lengthOf = (weight: string, axis: number): GgufSetting["of"] => ({ blocks }) => {
-  const found = mixture(blocks);
-  const isThere = found?.weights.some(({ name }) => name === weight);
-  return found && isThere ? shapeOfWeight(found, weight)[axis] : undefined;
+/** ERNIE's mixtures may be in every so manieth layer, of which llama.cpp loads only every one. */
+const EVERY_LAYER: GgufSetting = {
+  key: "interleave_moe_layer_step",
+  config: "moe_layer_interval",
+  of: () => 1,
+  ...{ only: 1, count: true },
 };
-
-const whole = (key: string, config: string, of: GgufSetting["of"]): GgufSetting => ({
-  ...{ key, config, of },
-  count: true,
-});
-const COUNT = whole("expert_count", "num_experts", lengthOf("router", 0));
-const USED = whole(
-  "expert_used_count",
-  "num_experts_per_tok",
-  ({ blocks }) => mixture(blocks)?.routing?.topK,
-);
-const WIDTH = whole(
-  "expert_feed_forward_length",
-  "moe_intermediate_size",
-  lengthOf("gate", 1),
-);
-const SHARED = whole(
-  "expert_shared_feed_forward_length",
-  "shared_expert_intermediate_size",
-  lengthOf("shared_gate", 0),
-);
 
 /** With experts in place of MLPs. Whether weights are made to sum up to 1 is no key of theirs. */
 export const MIXTURES: readonly GgufArchitecture[] = [
@@ -62,7 +51,7 @@ export const MIXTURES: readonly GgufArchitecture[] = [
     pairs: "halves",
     fullHeads: true,
     head: "own",
-    settings: [COUNT, USED, WIDTH, SHARED],
+    settings: [COUNT, USED, WIDTH, sharedWidth("shared_expert_intermediate_size")],
     implied: () => ({ norm_topk_prob: false }),
     routing: { softmaxOver: "all" },
   },
@@ -88,9 +77,54 @@ export const MIXTURES: readonly GgufArchitecture[] = [
   {
     name: "granitemoe",
     modelType: "granitemoe",
+    shared: "granitemoeshared",
     pairs: "neighbours",
-    settings: [...GRANITE, COUNT, USED],
+    settings: [...GRANITE, COUNT, USED, sharedWidth("shared_intermediate_size")],
     implied: ({ headDim }) => ({ attention_multiplier: 1 / Math.sqrt(headDim) }),
     routing: { softmaxOver: "chosen" },
+  },
+  {
+    name: "ernie4_5-moe",
+    modelType: "ernie4_5_moe",
+    pairs: "neighbours",
+    settings: [
+      ...[COUNT, USED, WIDTH, sharedCount("moe_num_shared_experts"), SHARED_WIDTH],
+      ...[denseLayers("moe_layer_start_index"), EVERY_LAYER],
+    ],
+    implied: () => ({ moe_num_shared_experts: 0 }),
+    routing: { softmaxOver: "all", renormalised: true },
+  },
+  {
+    name: "dots1",
+    modelType: "dots1",
+    pairs: "halves",
+    ownKeys: true,
+    head: "own",
+    settings: DEEPSEEK,
+    implied: () => DEEPSEEK_IMPLIED,
+    routing: { softmaxOver: null },
+  },
+  {
+    name: "glm4moe",
+    modelType: "glm4_moe",
+    pairs: "halves",
+    normedBiases: true,
+    partialRotation: true,
+    tensors: {
+      mlp: { norm: "post_attention_norm.weight" },
+      experts: { norm: "post_attention_norm.weight" },
+    },
+    settings: DEEPSEEK,
+    implied: () => DEEPSEEK_IMPLIED,
+    routing: { softmaxOver: null },
+  },
+  {
+    name: "minimax-m2",
+    modelType: "minimax_m2",
+    pairs: "halves",
+    partialRotation: true,
+    head: "own",
+    settings: [COUNT, USED, WIDTH, SIGMOIDS],
+    routing: { softmaxOver: null, renormalised: true },
   },
 ];

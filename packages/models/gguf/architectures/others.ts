@@ -187,6 +187,12 @@ export const OTHERS: readonly GgufArchitecture[] = [
     implied: ({ headDim }) => ({ attention_multiplier: 1 / Math.sqrt(headDim) }),
   },
   {
+    name: "ernie4_5",
+    modelType: "ernie4_5",
+    pairs: "neighbours",
+    unbiased: true,
+  },
+  {
     name: "smollm3",
     modelType: "smollm3",
     pairs: "neighbours",
