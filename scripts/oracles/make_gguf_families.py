@@ -131,6 +131,13 @@ FAMILIES = [
                                         num_nextn_predict_layers=0, n_routed_experts=4, n_shared_experts=2,
                                         num_experts_per_tok=2, moe_intermediate_size=8, norm_topk_prob=False,
                                         routed_scaling_factor=1.5)),
+    Family("solar_open", "solar_open", dict(head_dim=8, n_routed_experts=4, n_shared_experts=1, num_experts_per_tok=2,
+                                            intermediate_size=16, moe_intermediate_size=8, routed_scaling_factor=1.5,
+                                            # The converter takes a half where it is not said.
+                                            rope_parameters=dict(full(10000.0), partial_rotary_factor=1.0))),
+    Family("exaone_moe", "exaone_moe", dict(head_dim=8, num_hidden_layers=4, sliding_window=8, sliding_window_pattern=4,
+                                            intermediate_size=32, num_experts=4, num_shared_experts=2, num_experts_per_tok=2,
+                                            moe_intermediate_size=8, first_k_dense_replace=1, num_nextn_predict_layers=0)),
     Family("minimax_m2", "minimax_m2", dict(head_dim=8, rotary_dim=4, intermediate_size=16, num_local_experts=4,
                                             num_experts_per_tok=2)),
 ]
@@ -164,8 +171,8 @@ def convert(folder, path):
     hparams = ModelBase.load_hparams(folder, False)
     # What the converter looks for, and transformers no longer writes.
     hparams.setdefault("rotary_pct", (hparams.get("rope_parameters") or {}).get("partial_rotary_factor", 1))
-    # The only one of dots.llm1, whose configs have a word for it that the converter does not know.
-    if hparams["model_type"] == "dots1":
+    # The only one of these, whose configs have no word for it that the converter knows.
+    if hparams["model_type"] in ("dots1", "exaone_moe"):
         hparams["scoring_func"] = "sigmoid"
     known = get_model_class(get_model_architecture(hparams, ModelType.TEXT))
 

@@ -15,6 +15,8 @@ export interface GgufArchitecture {
   readonly unscaled?: string;
   /** What they are where q, k and v have biases and their outputs have none. */
   readonly biased?: string;
+  /** Other families whose models are written so, and read as the first. */
+  readonly also?: readonly string[];
   /** What they are where an MLP for all tokens stands beside the experts; the same unless said. */
   readonly shared?: string;
   /**
@@ -99,7 +101,7 @@ export interface GgufSetting {
   /** What a file means that does not say it. */
   readonly absent?: number;
   /** All that a file may say. */
-  readonly only?: number;
+  readonly only?: number | boolean;
   /** It is a whole number. */
   readonly count?: true;
 }

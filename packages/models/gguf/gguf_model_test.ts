@@ -169,6 +169,33 @@ Deno.test("GGUF model: mixtures that are routed as no file of the architecture s
   }
 });
 
+Deno.test("GGUF model: a Granite that rotates nothing is named", async () => {
+  const file = new URL("../../../tests/fixtures/gguf/families/granite.gguf", import.meta.url);
+  const bytes = await Deno.readFile(file);
+  const flag = (key: string, value: boolean) => {
+    const entry = new Uint8Array(8 + key.length + 4 + 1);
+    new DataView(entry.buffer).setUint32(0, key.length, true);
+    entry.set(new TextEncoder().encode(key), 8);
+    // The type of booleans is 7.
+    entry.set([7, 0, 0, 0, Number(value)], 8 + key.length);
+    return entry;
+  };
+  const opened = (rotates: boolean) => {
+    // 64 bytes together, so that tensors stay where they are.
+    const flags = [flag("granite.rope.scaling.finetuned", rotates), flag("test.any", false)];
+    const longer = new Uint8Array(bytes.length + 64);
+    longer.set(bytes.subarray(0, 24));
+    longer.set(flags[0], 24);
+    longer.set(flags[1], 24 + flags[0].length);
+    longer.set(bytes.subarray(24), 24 + 64);
+    const view = new DataView(longer.buffer);
+    view.setUint32(16, view.getUint32(16, true) + 2, true);
+    return openGgufModel(new MemorySource("m.gguf", longer));
+  };
+  (await opened(true))[Symbol.dispose]();
+  await assert.rejects(opened(false), /finetuned is false; .* of granite with true/);
+});
+
 Deno.test("GGUF model: metadata that is missing or contradicts the tensors is named", async () => {
   for (const key of ["general.architecture", "llama.block_count", "llama.attention.head_count"]) {
     await refuses({ without: [key] }, CheckpointFormatError, new RegExp(`lacks ${key}`));

@@ -32,8 +32,10 @@ export function architectureFor(modelType: string): GgufArchitecture | undefined
   return ARCHITECTURES.find((arch) => modelTypesOf(arch).includes(modelType));
 }
 
-function modelTypesOf({ modelType, windowed, shared }: GgufArchitecture): readonly string[] {
-  return [modelType, windowed, shared].filter((type) => type !== undefined);
+function modelTypesOf(
+  { modelType, windowed, shared, also = [] }: GgufArchitecture,
+): readonly string[] {
+  return [modelType, windowed, shared, ...also].filter((type) => type !== undefined);
 }
 
 /** The architecture of this name. @throws {TypeError} when there is none. */

@@ -29,7 +29,7 @@ export async function ropeParameters(
   const channels = rotatedChannels(metadata, key("rope.dimension_count"), headDim, arch);
   const full: Record<string, unknown> = {
     ...await scaledRope({ source, header, arch, theta, rotated: channels }),
-    ...rotatedShare(channels, headDim),
+    ...rotatedShare(channels, headDim, family),
   };
   const own = metadata.number(key(SLIDING_THETA)) ?? arch.windows?.theta;
   const apart = own !== undefined || family.windowRope !== undefined ||
@@ -78,8 +78,9 @@ function rotatedChannels(
 }
 
 /** The share of a head that is rotated, where that is not all of it. */
-function rotatedShare(channels: number, headDim: number) {
-  if (channels === headDim) return {};
+function rotatedShare(channels: number, headDim: number, { defaults }: Family) {
+  // Where the family rotates a part by default, all is to be said, too.
+  if (channels === headDim && defaults.rotated === 1) return {};
   const share = channels / headDim;
   // Readers multiply and round down.
   const below = Math.floor(headDim * share) < channels;

@@ -107,6 +107,7 @@ export const MIXTURES: readonly GgufArchitecture[] = [
   {
     name: "glm4moe",
     modelType: "glm4_moe",
+    also: ["solar_open"],
     pairs: "halves",
     normedBiases: true,
     partialRotation: true,
@@ -117,6 +118,17 @@ export const MIXTURES: readonly GgufArchitecture[] = [
     settings: DEEPSEEK,
     implied: () => DEEPSEEK_IMPLIED,
     routing: { softmaxOver: null },
+  },
+  {
+    name: "exaone-moe",
+    modelType: "exaone_moe",
+    pairs: "halves",
+    head: "own",
+    settings: [...DEEPSEEK, SHARED_WIDTH],
+    implied: () => DEEPSEEK_IMPLIED,
+    routing: { softmaxOver: null },
+    windows: { period: 4, absent: 128 },
+    unrotated: (_, slides) => !slides,
   },
   {
     name: "minimax-m2",

@@ -78,6 +78,8 @@ export const GRANITE: readonly GgufSetting[] = [
     config: "residual_multiplier",
     of: ({ blocks }) => blocks[0]?.multiplier ?? 1,
   },
+  // Where it is false, llama.cpp rotates nothing, as in some of Granite 4.
+  { key: "rope.scaling.finetuned", of: () => undefined, only: true },
   { key: "logit_scale", config: "logits_scaling", of: ({ scaling }) => 1 / (scaling?.logits ?? 1) },
 ];
 
@@ -181,6 +183,8 @@ export const OTHERS: readonly GgufArchitecture[] = [
   {
     name: "granite",
     modelType: "granite",
+    // Granite 4 without Mamba layers and experts.
+    also: ["granitemoehybrid"],
     pairs: "neighbours",
     rope: { divisors: true },
     settings: GRANITE,
