@@ -118,8 +118,8 @@ const QUALITY_CASES = {
       ...GEMMA,
       name: "gemma",
       calibration: ["Alpaca", "WikiText-2 (validation)"],
-      samples: LITTLE,
-      rows: at([20, 10], "Lopper defaults", "MultiPruner preset"),
+      samples: { block: 8, width: 4 },
+      rows: at([20], "Lopper defaults", "MultiPruner preset"),
     },
   },
 } as const satisfies Readonly<Record<string, Readonly<Record<string, Case>>>>;
