@@ -2,9 +2,10 @@
  * Runs all tests but the slow ones. `deno test` gives each module that it is told an isolate of its
  * own, which loads and compiles all that the module imports; so it is told few, and each imports
  * many test files. A failure names its test's own file, and a file runs alone by
- * `deno test --allow-all FILE`.
+ * `deno test --allow-all FILE`. Types are checked before: those modules lie outside the project,
+ * whose members have compiler options of their own.
  *
- * Usage: deno run --allow-all scripts/run_tests.ts [OPTION of deno test]...
+ * Usage: deno run --allow-all scripts/run_tests.ts [--no-check] [OPTION of deno test]...
  */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -21,6 +22,8 @@ const ALONE = /\/mutation_test\.ts$/;
 const CROSSING = /^tests\//;
 /** So many that the last ones are short, and so few that loading them is. */
 const CROSSING_PARTS = 6, PACKAGE_PARTS = 4;
+
+const NO_CHECK = "--no-check";
 
 type Parts = ReadonlyMap<string, readonly string[]>;
 
@@ -68,14 +71,27 @@ async function writeParts(parts: Parts, folder: string): Promise<readonly string
   }));
 }
 
-if (import.meta.main) {
+/** Runs Deno in the project. @returns its exit code. */
+async function deno(args: readonly string[]): Promise<number> {
+  const { code } = await new Deno.Command(Deno.execPath(), { args: [...args], cwd: ROOT }).spawn()
+    .status;
+  return code;
+}
+
+/** @returns the exit code. */
+async function runTests(options: readonly string[]): Promise<number> {
+  if (!options.includes(NO_CHECK)) {
+    const code = await deno(["task", "--quiet", "check:types"]);
+    if (code !== 0) return code;
+  }
   const folder = await Deno.makeTempDir({ prefix: "lopper-tests-" });
   try {
     const modules = await writeParts(partsOf(testFiles()), folder);
-    const args = ["test", "--allow-all", "--parallel", ...Deno.args, ...modules];
-    const { code } = await new Deno.Command(Deno.execPath(), { args, cwd: ROOT }).spawn().status;
-    process.exitCode = code;
+    const others = options.filter((option) => option !== NO_CHECK);
+    return await deno(["test", "--allow-all", "--parallel", NO_CHECK, ...others, ...modules]);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
 }
+
+if (import.meta.main) process.exitCode = await runTests(Deno.args);
