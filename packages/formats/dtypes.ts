@@ -81,18 +81,6 @@ export function expandInto(dtype: HalfDType, halves: Uint16Array, out: Float32Ar
 const WORDS_AT_ONCE = 1024;
 
 /**
- * What is kept of a word are the exponents of its one or two values; the lowest bit of each, added,
- * carries into the place of the sign where all bits of the exponent are set, and nowhere else.
- */
-const EXPONENTS_OF_WORD: Readonly<
-  Record<FloatDType, { readonly kept: number; readonly added: number; readonly signs: number }>
-> = {
-  F32: { kept: 0x7f80_0000, added: 0x0080_0000, signs: 0x8000_0000 },
-  F16: { kept: 0x7c00_7c00, added: 0x0400_0400, signs: 0x8000_8000 },
-  BF16: { kept: 0x7f80_7f80, added: 0x0080_0080, signs: 0x8000_8000 },
-};
-
-/**
  * Index of the first NaN or infinity among the bit patterns of `dtype`, −1 when all are finite.
  * Most are looked at by the word, where the loop sees arrays of one type: measured as above, 0.44
  * ns a value of 16 bits, and 3 in a loop over arrays of both types.
@@ -109,9 +97,14 @@ export function firstNonFinite(dtype: FloatDType, bits: Uint16Array | Uint32Arra
 function finiteFrom(dtype: FloatDType, bits: Uint16Array | Uint32Array): number {
   const { buffer, byteOffset, byteLength, BYTES_PER_ELEMENT } = bits;
   if (byteOffset % 4 !== 0) return 0;
-  const { kept, added, signs } = EXPONENTS_OF_WORD[dtype];
   const words = new Uint32Array(buffer, byteOffset, byteLength >> 2);
   const perWord = 4 / BYTES_PER_ELEMENT;
+  const exponent = EXPONENT_BITS[dtype];
+  // Added to an exponent, its lowest bit carries into the place of the sign where all bits are set,
+  // and nowhere else.
+  const lowest = exponent & -exponent;
+  const [kept, added, signs] = [exponent, lowest, exponent + lowest]
+    .map((bits) => perWord === 1 ? bits : bits * 0x1_0001);
   for (let start = 0; start < words.length; start += WORDS_AT_ONCE) {
     const end = Math.min(start + WORDS_AT_ONCE, words.length);
     let carried = 0;

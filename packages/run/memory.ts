@@ -114,10 +114,9 @@ function planOf(needs: MemoryNeeds, blocks: BlocksIn, budget: number): MemoryPla
       );
     }
     // What is not there is read again and again, so it comes first.
-    const { blockBytes, expertBytes } = heldBytes(weights, blocks, Math.min(budget - least, room));
-    const held = expertBytes + (blocks === "file" ? blockBytes : 0);
-    room -= held;
-    const left = budget - least - held;
+    const { taken, ...held } = heldBytes(weights, blocks, Math.min(budget - least, room));
+    room -= taken;
+    const left = budget - least - taken;
     // Room for candidates' block inputs saves more than weights that need no expanding, and both
     // more than a second batch.
     const batches = Math.ceil(needs.tokens / batchTokens);
@@ -126,20 +125,22 @@ function planOf(needs: MemoryNeeds, blocks: BlocksIn, budget: number): MemoryPla
     const expandedBytes = Math.min(weights.expanded, 2 * Math.min(left - oneBatch, room));
     const rest = left - oneBatch - expandedBytes / 2;
     const cacheBytes = inputs + oneBatch + Math.min(rest, (batches - 1) * COPIES * inputs);
-    const inFileBytes = weights.blocks - blockBytes + weights.experts - expertBytes;
-    return { batchTokens, cacheBytes, inFileBytes, expandedBytes, expertBytes, blockBytes };
+    const inFileBytes = weights.blocks - held.blockBytes + weights.experts - held.expertBytes;
+    return { batchTokens, cacheBytes, inFileBytes, expandedBytes, ...held };
   }
 }
 
-/** What of the file finds place in `room` bytes, where blocks have none otherwise. */
+/** What of the file finds place in `room` bytes, and how many of them that takes. */
 function heldBytes(
-  weights: WeightMemory,
+  { blocks: all, experts }: WeightMemory,
   blocks: BlocksIn,
   room: number,
-): Pick<WeightRoom, "blockBytes" | "expertBytes"> {
-  const blockBytes = blocks === "file" ? Math.min(weights.blocks, room) : weights.blocks;
-  const left = blocks === "file" ? room - blockBytes : room;
-  return { blockBytes, expertBytes: Math.min(weights.experts, left) };
+): Pick<WeightRoom, "blockBytes" | "expertBytes"> & { readonly taken: number } {
+  // Blocks in memory have their room already.
+  const ofBlocks = blocks === "file" ? Math.min(all, room) : 0;
+  const expertBytes = Math.min(experts, room - ofBlocks);
+  const blockBytes = blocks === "file" ? ofBlocks : all;
+  return { blockBytes, expertBytes, taken: ofBlocks + expertBytes };
 }
 
 /** What the dense model says of both sets of samples. @param tokens of the larger one. */
@@ -170,10 +171,9 @@ export function weightRoom(
     if (least > budget) {
       throw tooLittle("this evaluation", parts, budget, "shorter windows with --seq-len");
     }
-    const { blockBytes, expertBytes } = heldBytes(weights, blocks, budget - least);
-    const left = budget - least - expertBytes - (blocks === "file" ? blockBytes : 0);
+    const { taken, ...held } = heldBytes(weights, blocks, budget - least);
     // Weights in float32 take the place of their halves.
-    return { blockBytes, expertBytes, expandedBytes: Math.min(weights.expanded, 2 * left) };
+    return { ...held, expandedBytes: Math.min(weights.expanded, 2 * (budget - least - taken)) };
   });
 }
 

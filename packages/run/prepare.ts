@@ -129,10 +129,9 @@ export async function* prepareRun(
     (yield* phase("reading the model", signal, ({ progress }) => modelDigest(model, progress)));
   // Channels of experts are ranked when they are about to go, and not where none of them may.
   const ranking = await rankByWeights(model, PUBLISHED_RANKING, { owned: false });
-  const { batchTokens: _, cacheBytes, inFileBytes: __, ...room } = memory;
   const decoder = new Decoder(
     backend,
-    await LaidOutWeights.load(model, { ranking, ...room }),
+    await LaidOutWeights.load(model, { ranking, ...memory }),
   );
   const searching = searchingOn(decoder);
   const settings = settingsOf(flags, texts, digest, task.latencies ?? null, backend);
@@ -141,7 +140,7 @@ export async function* prepareRun(
     : null;
   const open = (text: "block" | "width") =>
     shared?.scorer(text) ??
-      openScorer(searching, texts[text], flags, { cacheBytes, dense: decoder });
+      openScorer(searching, texts[text], flags, { cacheBytes: memory.cacheBytes, dense: decoder });
   return {
     memory,
     settings,

@@ -129,7 +129,7 @@ export async function openWorker(
   const sets = Object.entries(run.sets);
   const criterion = criterionOf(run.criterion);
   const tokens = Math.max(...sets.map(([, set]) => set.judged ? tokenCount(set) : 0));
-  const { cacheBytes, expandedBytes, expertBytes } = planMemory({
+  const memory = planMemory({
     architecture: model.architecture,
     weights: weightMemory(model),
     length: Math.max(...sets.map(([, { length }]) => length)),
@@ -141,14 +141,14 @@ export async function openWorker(
     alongside: criterion.needs === "predictions" ? [predictionsOf(tokens)] : [],
   }, tools.memory());
   const ranking: Ranking = await rankByWeights(model, PUBLISHED_RANKING);
-  const weights = await LaidOutWeights.load(model, { ranking, expandedBytes, expertBytes });
+  const weights = await LaidOutWeights.load(model, { ranking, ...memory });
   const decoder = new Decoder(backend, weights);
   const searching = searchingOn(decoder);
   const texts = new Map(sets.map(([name, set]) => {
     const { batchTokens, order, judged } = set;
     const options = { batchTokens, order, ...(judged && { judge: { criterion, dense: decoder } }) };
     const scorer = searching instanceof Decoder
-      ? new SuffixScorer(searching, set, { ...options, cacheBytes: judged ? cacheBytes : 0 })
+      ? new SuffixScorer(searching, set, { ...options, cacheBytes: judged ? memory.cacheBytes : 0 })
       : new ResidentScorer(searching, set, options);
     return [name, { set, scorer }];
   }));

@@ -1,5 +1,4 @@
 import type { Block, KeptUnits } from "@lopper/core";
-import { fromFloat32 } from "@lopper/formats";
 import type { Model } from "@lopper/models";
 import { type LaidOutBlock, type LaidOutWeight, layOutBlock, moveUnits } from "./laid_out_block.ts";
 
@@ -12,7 +11,7 @@ export interface BlockReading {
 
 /**
  * The weights of one block that are not stacked, laid out by a ranking: in memory, or in the file,
- * from which they are read for every use. What is replaced stays in memory.
+ * from which they are read for every use.
  */
 export class BlockWeights {
   readonly #model: Model;
@@ -62,16 +61,11 @@ export class BlockWeights {
     ]);
   }
 
-  /**
-   * Replaces the first values of a weight, rounded to what the checkpoint can hold.
-   * @param units as for `all`.
-   */
-  async replace(name: string, values: Float32Array, units: KeptUnits) {
+  /** One of them, which is in memory from now on; else as `all`. */
+  async keep(name: string, units: KeptUnits): Promise<LaidOutWeight> {
     const weight = (await this.all(units, [name])).get(name)!;
-    const { tensor } = weight;
-    if (tensor.dtype === "F32") tensor.data.set(values);
-    else tensor.data.set(new Uint16Array(fromFloat32(tensor.dtype, values).buffer));
     this.#held.set(name, weight);
+    return weight;
   }
 
   /** Lays those in memory out in another ranking of a dimension, as `moveUnits` does. */

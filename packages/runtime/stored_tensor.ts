@@ -3,6 +3,7 @@ import {
   expandInto,
   finiteFloat32,
   finiteHalves,
+  fromFloat32,
   type HalfDType,
   isHalf,
   type TensorInfo,
@@ -65,6 +66,12 @@ export function copyValues({ dtype, data }: StoredTensor, start: number, out: Fl
   const end = start + out.length;
   if (dtype === "F32") out.set(data.subarray(start, end));
   else expandInto(dtype, data.subarray(start, end), out);
+}
+
+/** Replaces the first values of a tensor, rounded to what its dtype holds. */
+export function replaceFirst({ dtype, data }: StoredTensor, values: Float32Array) {
+  if (dtype === "F32") data.set(values);
+  else data.set(new Uint16Array(fromFloat32(dtype, values).buffer));
 }
 
 /** The rows of `indices` of a `[rows, columns]` matrix, in that order. */

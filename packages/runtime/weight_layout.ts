@@ -13,6 +13,7 @@ import { type ExpertWeight, ExpertWeights } from "./expert_weights.ts";
 import { OuterWeights } from "./outer_weights.ts";
 import { ownedUnits } from "./owned_units.ts";
 import { SharedBuffer } from "./shared_buffer.ts";
+import { replaceFirst } from "./stored_tensor.ts";
 import { placesOf } from "./unit_places.ts";
 import { expansionBytes, expertsOf, heldBlocks, heldExperts, keptWithin } from "./weight_memory.ts";
 
@@ -138,15 +139,12 @@ export class LaidOutWeights {
       const how = { held: withExperts.has(block.id), float32: kept.has(expertsOf(block.id)) };
       experts.set(number, await ExpertWeights.load(model, block, how));
     }
-    let expandedBytesHeld = 0, scratchBytes = 0;
+    const memory = { expandedBytesHeld: 0, scratchBytes: 0 };
     for (const [part, { bytes, used }] of expansions) {
-      if (kept.has(part)) expandedBytesHeld += bytes;
-      else scratchBytes = Math.max(scratchBytes, used);
+      if (kept.has(part)) memory.expandedBytesHeld += bytes;
+      else memory.scratchBytes = Math.max(memory.scratchBytes, used);
     }
-    return new LaidOutWeights(architecture, outer, { blocks, experts }, ranking, {
-      expandedBytesHeld,
-      scratchBytes,
-    });
+    return new LaidOutWeights(architecture, outer, { blocks, experts }, ranking, memory);
   }
 
   /**
@@ -168,12 +166,13 @@ export class LaidOutWeights {
     size: BlockSize,
     columns: Float32Array,
   ): Promise<Float32Array> {
-    const { name, data } = await this.output(number, size);
-    if (columns.length !== data.length) {
-      throw new RangeError(`${columns.length} values do not replace ${data.length} of ${name}`);
+    const { name } = outputProjection(this.architecture.blocks[number]);
+    const weight = await this.#weightsOf(number).keep(name, this.#ranking[number]!);
+    const before = this.#first([[name, weight]], size)[0].data.slice();
+    if (columns.length !== before.length) {
+      throw new RangeError(`${columns.length} values do not replace ${before.length} of ${name}`);
     }
-    const before = data.slice();
-    await this.#weightsOf(number).replace(name, columns, this.#ranking[number]!);
+    replaceFirst(weight.tensor, columns);
     return before;
   }
 
