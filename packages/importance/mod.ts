@@ -17,6 +17,7 @@ export type { Criterion, TextCriterion } from "./criteria/criterion.ts";
 export { CRITERIA, CRITERION_NAMES, type CriterionName, criterionOf } from "./criteria/mod.ts";
 export { PREDICTION_BYTES } from "./dense_predictions.ts";
 export { shuffled } from "./draw.ts";
+export { addCaptured, addTokens, embeddedBatches } from "./hidden_states.ts";
 export { apportioned, drawApart, drawMixed, mixedFurther, type SampleSource } from "./mixture.ts";
 export { nextTokens, perplexity, sequenceMeans } from "./perplexity.ts";
 export { rankByActivations } from "./rank_by_activations.ts";

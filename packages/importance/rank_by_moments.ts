@@ -8,8 +8,9 @@ import {
   widestInner,
 } from "@lopper/core";
 import type { Decoder, HiddenStates } from "@lopper/runtime";
-import { batchNumbers, type BatchOptions } from "./batches.ts";
+import type { BatchOptions } from "./batches.ts";
 import type { CalibrationSet } from "./calibration.ts";
+import { addCaptured, embeddedBatches } from "./hidden_states.ts";
 import { inPlaces, lyingUnits, type RankedUnits } from "./ranked_units.ts";
 import type { MomentRule } from "./rankings/rule.ts";
 
@@ -56,10 +57,7 @@ export async function rankByMoments(
   const count = isRanked.lastIndexOf(true) + 1;
   const products = new Products(decoder.backend);
   try {
-    const hiddenStates: HiddenStates[] = [];
-    for (const numbers of batchNumbers(set, options)) {
-      hiddenStates.push(await decoder.embed(numbers.map((i) => set.sequences[i])));
-    }
+    const hiddenStates = await embeddedBatches(decoder, set, options);
     for (let block = 0; block < count; block++) {
       const onProgress = (share: number) => options.onProgress?.(block + share, count);
       onProgress(0);
@@ -111,10 +109,7 @@ async function momentsOf(
 ): Promise<Matrix> {
   const gram = new GramSum(products);
   for (const [b, input] of hiddenStates.entries()) {
-    const { hidden, captured } = await decoder.captureBlock(block, shape, input, "values");
-    hiddenStates[b] = hidden;
-    const tokens = input.batch * input.length;
-    await gram.add(matrix(tokens, captured.length / tokens, captured));
+    hiddenStates[b] = await addCaptured(gram, decoder, shape, block, input);
   }
   return gram.take();
 }

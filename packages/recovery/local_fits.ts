@@ -1,5 +1,6 @@
 import { GramSum, type Matrix, matrix, partOf, type Products, rowsOf } from "@lopper/algebra";
 import { type BlockSize, denseShape, hasOutputProjection, innerWidth, sizeOf } from "@lopper/core";
+import { addCaptured } from "@lopper/importance";
 import type { HiddenStates } from "@lopper/runtime";
 import type { Moments } from "./moments.ts";
 import { advance, type BatchedText, begin, type Pass } from "./pass.ts";
@@ -67,10 +68,7 @@ export async function captureGram(
   const gram = new GramSum(products);
   const hiddenStates: HiddenStates[] = [];
   for (const input of pass.hiddenStates) {
-    const { hidden, captured } = await decoder.captureBlock(pass.block, dense, input, "values");
-    const tokens = input.batch * input.length;
-    await gram.add(matrix(tokens, captured.length / tokens, captured));
-    hiddenStates.push(hidden);
+    hiddenStates.push(await addCaptured(gram, decoder, dense, pass.block, input));
   }
   return { pass: { ...pass, block: pass.block + 1, hiddenStates }, gram: gram.take() };
 }

@@ -31,15 +31,16 @@ export const RUNS = `${PREFIX}:runs`;
 /** Of the workers of a run. */
 export const workersOf = (run: string) => `${PREFIX}:workers:${short(run)}`;
 /** Of a text that its digest names. */
-export const textOf = (name: string) => `${PREFIX}:text:${name.replace(/^sha256:/, "")}`;
+export const textOf = (name: string) => `${PREFIX}:text:${jobId(name)}`;
 /** A queue of a run; BullMQ takes no colons in names. */
 export const slotQueue = (run: string, slot: number) => `${short(run)}-${slot}`;
 export const answerQueue = (run: string) => `${short(run)}-answers`;
+/** The digits of a digest: BullMQ takes no colons here, either. */
 export const jobId = (name: string) => name.replace(/^sha256:/, "");
 
 /** Enough of a digest to tell runs apart. */
 function short(run: string): string {
-  return run.replace(/^sha256:/, "").slice(0, 16);
+  return jobId(run).slice(0, 16);
 }
 
 /** Says that somebody is there, by the server's clock. */

@@ -1,16 +1,15 @@
 import { LopperError } from "@lopper/core";
 import { type Answer, type Named, readWork, WorkError, type WorkQueue } from "@lopper/workers";
-import { type Job, Queue, Worker } from "bullmq";
+import type { Job, Queue, Worker } from "bullmq";
 import type { Redis } from "ioredis";
 import type { RedisAddress } from "./address.ts";
+import { openQueue, takeFrom } from "./bull.ts";
 import { connect, whyUnreached } from "./connect.ts";
 import {
   answerQueue,
   HEARTBEAT_MS,
   jobId,
   KEEP_NOTHING,
-  LOCKS,
-  PREFIX,
   RUNS,
   sayGone,
   sayHere,
@@ -128,12 +127,7 @@ export class RedisQueue implements WorkQueue {
   #listen() {
     const before = this.#answers;
     before?.close(true).catch(() => {});
-    const worker = new Worker(answerQueue(this.#run!), (job) => this.#hear(job), {
-      ...{ connection: this.#redis, prefix: PREFIX },
-      ...LOCKS,
-    });
-    worker.on("error", () => {});
-    this.#answers = worker;
+    this.#answers = takeFrom(this.#redis, answerQueue(this.#run!), (job) => this.#hear(job));
   }
 
   #hear({ data }: Job): Promise<void> {
@@ -167,10 +161,7 @@ export class RedisQueue implements WorkQueue {
   #queueOf(slot: number): Queue {
     const known = this.#queues.get(slot);
     if (known) return known;
-    const queue = new Queue(slotQueue(this.#run!, slot), {
-      ...{ connection: this.#redis, prefix: PREFIX },
-    });
-    queue.on("error", () => {});
+    const queue = openQueue(this.#redis, slotQueue(this.#run!, slot));
     this.#queues.set(slot, queue);
     return queue;
   }

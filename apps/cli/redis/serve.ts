@@ -8,9 +8,10 @@ import {
   WorkError,
   workText,
 } from "@lopper/workers";
-import { type Job, Queue, Worker } from "bullmq";
+import type { Job, Queue, Worker } from "bullmq";
 import type { Redis } from "ioredis";
 import type { RedisAddress } from "./address.ts";
+import { openQueue, takeFrom } from "./bull.ts";
 import { mySlots } from "./my_slots.ts";
 import { connect, whyUnreached } from "./connect.ts";
 import {
@@ -18,8 +19,6 @@ import {
   HEARTBEAT_MS,
   jobId,
   KEEP_NOTHING,
-  LOCKS,
-  PREFIX,
   RUNS,
   sayGone,
   sayHere,
@@ -93,8 +92,7 @@ class Serving {
     this.#run = run;
     this.#worker = worker;
     this.#options = options;
-    this.#answers = new Queue(answerQueue(run), { connection: redis, prefix: PREFIX });
-    this.#answers.on("error", () => {});
+    this.#answers = openQueue(redis, answerQueue(run));
     // A worker of BullMQ may pull no more after its connection came back: others take its place.
     this.#onReady = () => {
       for (const slot of [...this.#slots.keys()]) this.#leave(slot);
@@ -132,13 +130,8 @@ class Serving {
     for (const slot of [...this.#slots.keys()]) if (!slots.has(slot)) this.#leave(slot);
     for (const slot of slots) {
       if (this.#slots.has(slot)) continue;
-      const worker = new Worker(slotQueue(this.#run, slot), (job) => this.#answer(job), {
-        ...{ connection: this.#redis, prefix: PREFIX },
-        ...LOCKS,
-      });
-      // Of a lock that another one has by now, say: whoever asked hears one answer.
-      worker.on("error", () => {});
-      this.#slots.set(slot, worker);
+      const name = slotQueue(this.#run, slot);
+      this.#slots.set(slot, takeFrom(this.#redis, name, (job) => this.#answer(job)));
     }
   }
 

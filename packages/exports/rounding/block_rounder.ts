@@ -2,7 +2,7 @@ import { GramSum, type Matrix, matrix, Products } from "@lopper/algebra";
 import type { Backend } from "@lopper/backends";
 import { type Block, denseShape, hasOutputProjection, outputProjection } from "@lopper/core";
 import { BLOCK_GRIDS, type GridName, type TensorStore } from "@lopper/formats";
-import { batchNumbers, type CalibrationSet } from "@lopper/importance";
+import { addCaptured, addTokens, type CalibrationSet, embeddedBatches } from "@lopper/importance";
 import { type Model, type Weight, weightsOfBlock } from "@lopper/models";
 import { Decoder, type HiddenStates, LaidOutWeights } from "@lopper/runtime";
 import { feedbackOf, noFeedback, type Rounded, roundedWithFeedback } from "./gptq.ts";
@@ -97,13 +97,7 @@ export class BlockRounder {
 
   async #embedded(): Promise<HiddenStates[]> {
     const { text } = this.#task;
-    return await this.#with("outer", async (decoder) => {
-      const found: HiddenStates[] = [];
-      for (const numbers of batchNumbers(text, {})) {
-        found.push(await decoder.embed(numbers.map((i) => text.sequences[i])));
-      }
-      return found;
-    });
+    return await this.#with("outer", (decoder) => embeddedBatches(decoder, text, {}));
   }
 
   async #gramOf(number: number, what: "entering" | "captured"): Promise<Matrix> {
@@ -112,11 +106,8 @@ export class BlockRounder {
       const gram = new GramSum(this.#products);
       const shape = denseShape(decoder.blocks);
       for (const input of this.#hidden!) {
-        const data = what === "entering"
-          ? await decoder.blockInput(number, input)
-          : (await decoder.captureBlock(number, shape, input, "values")).captured;
-        const tokens = input.batch * input.length;
-        await gram.add(matrix(tokens, data.length / tokens, data));
+        if (what === "captured") await addCaptured(gram, decoder, shape, number, input);
+        else await addTokens(gram, input, await decoder.blockInput(number, input));
       }
       return gram.take();
     });
