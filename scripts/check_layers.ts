@@ -55,7 +55,8 @@ const OPENS_NONE = new Set(
     " ",
   ),
 );
-const READERS = /^packages\/files\/(append_file|file_sink|file_source|partial_file)\.ts$/;
+const READERS =
+  /^packages\/files\/(append_file|file_sink|file_source|partial_file|scratch_file)\.ts$/;
 const TEST = /_test\.ts$|\/testing\//;
 
 /**

@@ -21,7 +21,8 @@ import {
   writePrunedModel,
 } from "@lopper/models";
 import { type RecoveryResult, refitAll, refitOf, type RefitWay } from "@lopper/recovery";
-import { Decoder, LaidOutWeights, type LoadOptions } from "@lopper/runtime";
+import { ScratchFile } from "@lopper/files";
+import { Decoder, LaidOutWeights, type LoadOptions, Workspace } from "@lopper/runtime";
 import { type RecoveryLine } from "@lopper/search";
 import { inverse, Matrix } from "ml-matrix";
 import assert from "node:assert/strict";
@@ -120,6 +121,7 @@ const onRandom = (what: keyof typeof KINDS) => ({
   async fn() {
     const { families, seeds, kept: least } = KINDS[what];
     const mixtures = { tried: 0, kept: 0 };
+    const folder = await Deno.makeTempDir();
     const { backend } = await openBackend("cpu", { threads: 1 });
     let judgedOtherwise = 0;
     const verdicts = { kept: 0, against: 0, none: 0 };
@@ -169,12 +171,18 @@ const onRandom = (what: keyof typeof KINDS) => ({
       }
       const cut = lines.slice(0, random.int(0, lines.length));
       // With no room for anything that may be expanded for every use, or stay in the file.
-      const again = await refitted(run, cut, { expandedBytes: 0, blockBytes: 0, expertBytes: 0 });
+      const none = { expandedBytes: 0, blockBytes: 0, expertBytes: 0 };
+      await using workspace = new Workspace(0, () => ScratchFile.open(folder));
+      const again = await refitted(run, cut, { ...none, workspace });
       assert.deepEqual(again.lines, lines, `seed ${seed}`);
       assert.deepEqual(again.files, files, `seed ${seed}`);
+      assert.ok(workspace.fileBytes > 0 || result.tried === 0, `seed ${seed}`);
+      assert.equal(workspace.inMemory, 0);
       model[Symbol.dispose]();
     }
     await backend[Symbol.asyncDispose]();
+    assert.deepEqual([...Deno.readDirSync(folder)], [], "nothing is left of what found no room");
+    await Deno.remove(folder);
     assert.ok(judgedOtherwise > 0);
     assert.ok(verdicts.kept >= least && verdicts.kept < seeds, JSON.stringify(verdicts));
     if (what === "tiny mixtures") {

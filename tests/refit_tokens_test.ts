@@ -1,5 +1,5 @@
-import { REFIT_TOKENS, refitBytes, refitTokens } from "@lopper/recovery";
-import { denseShape, headsOf, innerWidth, sizeOf, withShape } from "@lopper/core";
+import { REFIT_TOKENS, refitEquationBytes, refitKeptBytes, refitTokens } from "@lopper/recovery";
+import { denseShape, headsOf, withShape } from "@lopper/core";
 import assert from "node:assert/strict";
 import { tinyArchitecture } from "@lopper/search/testing";
 import { MIXTURE } from "./support/mixture.ts";
@@ -22,23 +22,24 @@ Deno.test("recovery: 32 tokens are learnt from for each input of the widest proj
   assert.ok(refitTokens(withShape(architecture, architecture.blocks.map(() => null))) > 0);
 });
 
-Deno.test("recovery: the memory for hidden states is for the tokens that are learnt from, and no more", () => {
+Deno.test("recovery: equations need memory for the widest block, and for what experts add", () => {
   const narrow = withWidth(512);
-  const wider = { ...narrow, hiddenSize: narrow.hiddenSize + 1 };
-  const more = refitBytes(wider, 64, "auto") - refitBytes(narrow, 64, "auto");
-  assert.ok(more >= 4 * refitTokens(narrow));
-  assert.ok(more < 4 * 3 * REFIT_TOKENS);
-  assert.equal(refitBytes(narrow, 64, "auto"), refitBytes(narrow, 128, "auto"));
+  const { hiddenSize } = narrow;
+  const equations = refitEquationBytes(narrow, 64);
+  assert.equal(equations, 4 * (3 * 512 ** 2 + 8 * 512 * hiddenSize));
+  assert.equal(equations, refitEquationBytes(narrow, 128));
   const mixture = { ...narrow, blocks: [...narrow.blocks, MIXTURE] };
-  const batch = refitBytes(mixture, 128, "auto") - refitBytes(mixture, 64, "auto");
-  assert.equal(batch, 4 * 3 * 64 * narrow.hiddenSize, "a token goes to three experts");
+  const batch = refitEquationBytes(mixture, 128) - refitEquationBytes(mixture, 64);
+  assert.equal(batch, 4 * 3 * 64 * hiddenSize, "a token goes to three experts");
 });
 
-Deno.test("recovery: local fits need memory for every output projection, once for each ridge", () => {
+Deno.test("recovery: hidden states are kept of both texts in both models, local fits of each ridge", () => {
   const architecture = tinyArchitecture(3);
-  const { blocks, hiddenSize } = architecture;
-  const rows = blocks.reduce((sum, block) => sum + innerWidth(block, sizeOf(block)), 0);
-  const along = refitBytes(architecture, 64, "auto");
-  assert.equal(refitBytes(architecture, 64, "local"), along + 4 * 3 * rows * hiddenSize);
-  assert.equal(refitBytes(architecture, 64, "both"), refitBytes(architecture, 64, "local"));
+  const { hiddenSize } = architecture;
+  const texts = { calibration: 100, validation: 40, outputs: 1000 };
+  const along = refitKeptBytes(architecture, { ...texts, way: "auto" });
+  assert.equal(along, 4 * (2 * 100 + 2 * 20) * hiddenSize);
+  const local = refitKeptBytes(architecture, { ...texts, way: "local" });
+  assert.equal(local, along + 3 * 1000 + 1000, "and what they take the place of");
+  assert.equal(refitKeptBytes(architecture, { ...texts, way: "both" }), local);
 });

@@ -45,7 +45,7 @@ export class FileSink implements ByteSink {
     const name = [...basename(path)].slice(0, MAX_LETTERS).join("");
     const folder = dirname(path);
     await removeDead(folder, name);
-    const temporary = join(folder, `.${name}.${randomDigits()}.lopper-partial`);
+    const temporary = join(folder, partialName(name));
     const file = await writing(shown, () => fs.open(temporary, "wx"));
     return new FileSink(path, shown, temporary, file);
   }
@@ -82,9 +82,11 @@ export class FileSink implements ByteSink {
   }
 }
 
-function randomDigits(): string {
+/** A name that nobody else has, by which a file is known as one that does not last. */
+export function partialName(name: string): string {
   const bytes = crypto.getRandomValues(new Uint8Array(6));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const digits = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return `.${name}.${digits}.lopper-partial`;
 }
 
 /**

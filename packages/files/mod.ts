@@ -13,6 +13,7 @@ export { type HubModelName, hubModelName, writtenModelName } from "./hub/model_n
 export { listFilesDeep } from "./list_files.ts";
 export { isFile, isFolder, isThere } from "./look.ts";
 export { openInput, readInput, readInputIfThere } from "./open_input.ts";
+export { ScratchFile } from "./scratch_file.ts";
 export { SourceWatch } from "./source_watch.ts";
 export { codeOf, isMissing, systemReason } from "./system_reason.ts";
 export { writeError, writing } from "./write_error.ts";

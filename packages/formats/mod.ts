@@ -54,6 +54,7 @@ export {
   openTensorStore,
 } from "./safetensors/tensor_store.ts";
 export { Mxfp4Store } from "./safetensors/mxfp4_store.ts";
+export type { Scratch } from "./scratch.ts";
 export { planShards, type TensorEntry, writeSafetensors } from "./safetensors/writer.ts";
 export { isContiguous, placeValues, type Strided, type StridedAxis, valuesOf } from "./strided.ts";
 export { type TensorView, ViewedTensorStore } from "./tensor_views.ts";

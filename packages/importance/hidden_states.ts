@@ -1,20 +1,19 @@
 import { type GramSum, matrix } from "@lopper/algebra";
 import type { Shape } from "@lopper/core";
-import type { Decoder, HiddenStates } from "@lopper/runtime";
-import { batchNumbers, type BatchOptions } from "./batches.ts";
+import { type Decoder, type HiddenStates, KeptStates } from "@lopper/runtime";
 import type { Sequences } from "./calibration.ts";
 
-/** What enters the first block, batch by batch. */
+/** What enters the first block, batch by batch, in the decoder's workspace. */
 export async function embeddedBatches(
   decoder: Decoder,
-  set: Sequences,
-  options: BatchOptions,
-): Promise<HiddenStates[]> {
-  const found: HiddenStates[] = [];
-  for (const numbers of batchNumbers(set, options)) {
-    found.push(await decoder.embed(numbers.map((i) => set.sequences[i])));
+  set: Pick<Sequences, "sequences">,
+  batches: readonly (readonly number[])[],
+): Promise<KeptStates> {
+  const states = new KeptStates(decoder.weights.workspace);
+  for (const [b, numbers] of batches.entries()) {
+    await states.put(b, await decoder.embed(numbers.map((i) => set.sequences[i])));
   }
-  return found;
+  return states;
 }
 
 /** Runs a block on a batch, and adds what enters its last projection to a Gram matrix. */

@@ -7,24 +7,30 @@ import {
   type Shape,
   widestInner,
 } from "@lopper/core";
-import type { Decoder, HiddenStates } from "@lopper/runtime";
-import type { BatchOptions } from "./batches.ts";
+import type { Decoder, KeptStates } from "@lopper/runtime";
+import { batchNumbers, type BatchOptions } from "./batches.ts";
 import type { CalibrationSet } from "./calibration.ts";
 import { addCaptured, embeddedBatches } from "./hidden_states.ts";
 import { inPlaces, lyingUnits, type RankedUnits } from "./ranked_units.ts";
 import type { MomentRule } from "./rankings/rule.ts";
 
 /**
- * Bytes that `rankByMoments` takes beside the weights: matrices for the widest block, and the
- * hidden states of its text.
+ * Bytes that `rankByMoments` takes beside the weights: those of matrices for the widest block, and
+ * the hidden states of its text, which a workspace keeps.
  * @param tokens of the text, at most.
  */
-export function rankByMomentsBytes(architecture: Architecture, tokens: number): number {
+export function rankByMomentsBytes(
+  architecture: Architecture,
+  tokens: number,
+): { readonly equations: number; readonly kept: number } {
   const { hiddenSize } = architecture;
   const widest = widestInner(architecture.blocks);
   // H, its inverse, the products of weights, and what an engine holds of one of them; the
-  // projection, scaled, too; hidden states.
-  return 4 * (4 * widest ** 2 + 2 * widest * hiddenSize + tokens * hiddenSize);
+  // projection, scaled, too.
+  return {
+    equations: 4 * (4 * widest ** 2 + 2 * widest * hiddenSize),
+    kept: 4 * tokens * hiddenSize,
+  };
 }
 
 /**
@@ -56,18 +62,20 @@ export async function rankByMoments(
   );
   const count = isRanked.lastIndexOf(true) + 1;
   const products = new Products(decoder.backend);
+  const states = await embeddedBatches(decoder, set, batchNumbers(set, options));
+  // Equations take the place of what the head was expanded in.
+  decoder.weights.release();
   try {
-    const hiddenStates = await embeddedBatches(decoder, set, options);
     for (let block = 0; block < count; block++) {
       const onProgress = (share: number) => options.onProgress?.(block + share, count);
       onProgress(0);
       if (!isRanked[block]) {
-        for (const [b, hidden] of hiddenStates.entries()) {
-          hiddenStates[b] = await decoder.runBlock(block, shape, hidden);
+        for (let b = 0; b < states.length; b++) {
+          await states.put(b, await decoder.runBlock(block, shape, await states.read(b)));
         }
         continue;
       }
-      const gram = await momentsOf(decoder, shape, block, hiddenStates, products);
+      const gram = await momentsOf(decoder, shape, block, states, products);
       const places = await rule.places(products, {
         gram,
         ...await columnsOf(decoder, shape, block),
@@ -77,6 +85,7 @@ export async function rankByMoments(
       ranked[block] = inPlaces(ranked[block]!, places);
     }
   } finally {
+    states.drop();
     await products.dispose();
   }
   return ranked;
@@ -104,12 +113,12 @@ async function momentsOf(
   decoder: Decoder,
   shape: Shape,
   block: number,
-  hiddenStates: HiddenStates[],
+  states: KeptStates,
   products: Products,
 ): Promise<Matrix> {
   const gram = new GramSum(products);
-  for (const [b, input] of hiddenStates.entries()) {
-    hiddenStates[b] = await addCaptured(gram, decoder, shape, block, input);
+  for (let b = 0; b < states.length; b++) {
+    await states.put(b, await addCaptured(gram, decoder, shape, block, await states.read(b)));
   }
   return gram.take();
 }

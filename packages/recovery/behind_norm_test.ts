@@ -3,11 +3,11 @@ import { openBackend } from "@lopper/backends";
 import { denseShape } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
 import { openModel } from "@lopper/models";
-import { Decoder, forwardFrom, LaidOutWeights } from "@lopper/runtime";
+import { Decoder, LaidOutWeights } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { fitBatches, momentsOf } from "./moments.ts";
-import { batched, begin } from "./pass.ts";
+import { advance, batched, begin } from "./pass.ts";
 import { fitOf } from "./refit.ts";
 
 const FOLDER = fileURLToPath(new URL("../../tests/fixtures/families/olmo2", import.meta.url));
@@ -37,15 +37,11 @@ const TEXT = batched(
 
 /** The dense hidden states behind a block, and those before it. */
 async function passes(decoder: Decoder, block: number) {
-  const start = await begin(decoder, TEXT);
-  const dense = denseShape(decoder.blocks);
-  const to = async (end: number) => ({
-    ...start,
-    block: end,
-    hiddenStates: await Promise.all(
-      start.hiddenStates.map((hidden) => forwardFrom(decoder, dense.slice(0, end), 0, hidden)),
-    ),
-  });
+  const to = async (end: number) => {
+    const pass = await begin(decoder, TEXT);
+    await advance(decoder, denseShape(decoder.blocks), pass, end);
+    return pass;
+  };
   return { dense: await to(block + 1), pruned: await to(block) };
 }
 
@@ -63,9 +59,11 @@ for (const block of [0, 1]) {
         const pair = await passes(decoder, block);
         const distance = async () => {
           let sum = 0;
-          for (const [b, input] of pair.pruned.hiddenStates.entries()) {
+          for (let b = 0; b < TEXT.batches.length; b++) {
+            const input = await pair.pruned.states.read(b);
             const { data } = await decoder.runBlock(block, narrow, input);
-            data.forEach((value, i) => sum += (value - pair.dense.hiddenStates[b].data[i]) ** 2);
+            const wanted = (await pair.dense.states.read(b)).data;
+            data.forEach((value, i) => sum += (value - wanted[i]) ** 2);
           }
           return sum;
         };

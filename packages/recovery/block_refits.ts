@@ -2,9 +2,17 @@ import type { Products } from "@lopper/algebra";
 import { denseShape, mean, type Shape } from "@lopper/core";
 import type { BatchLosses, Criterion } from "@lopper/importance";
 import { type Fitted, fittedOf } from "./fitted.ts";
-import { advance, batched, begin, lossesOf, lossOf, type Pass, type PassPair } from "./pass.ts";
+import {
+  advance,
+  batched,
+  type BatchedText,
+  begin,
+  lossesOf,
+  lossOf,
+  type PassPair,
+} from "./pass.ts";
 import { during, exchange, type Projections, type RefitModel } from "./projections.ts";
-import { LAMBDAS } from "./refit.ts";
+import { type Fit, LAMBDAS } from "./refit.ts";
 import type { RefitStart, RefitTexts } from "./refit_task.ts";
 
 /** Both texts on their way. */
@@ -27,7 +35,7 @@ export class BlockRefits {
   readonly #model: RefitModel;
   readonly #products: Products;
   readonly #losses: BatchLosses;
-  #passes: Passes;
+  readonly #passes: Passes;
   /** Projections of the checkpoint in whose place others were put at the beginning. */
   readonly #checkpoint: Projections;
 
@@ -57,11 +65,11 @@ export class BlockRefits {
     const chosenOn = batched(validation, batchTokens);
     const losses = lossesOf(chosenOn, { criterion, dense: decoder });
     await losses.prepare();
-    const twice = (pass: Pass): PassPair => ({ dense: pass, pruned: pass });
-    const passes = {
-      calibration: twice(await begin(decoder, learnt)),
-      validation: twice(await begin(decoder, chosenOn)),
-    };
+    const both = async (text: BatchedText): Promise<PassPair> => ({
+      dense: await begin(decoder, text),
+      pruned: await begin(decoder, text),
+    });
+    const passes = { calibration: await both(learnt), validation: await both(chosenOn) };
     return new BlockRefits(model, products, losses, passes, await exchange(model, from));
   }
 
@@ -80,6 +88,7 @@ export class BlockRefits {
 
   /** Does what was recorded: the same fit, found again. */
   async again(block: number, lambda: number) {
+    this.#model.decoder.weights.release();
     const fitted = this.#fitted(block);
     const [fit] = await fitted.fits(this.#passes.calibration, [lambda]);
     await fitted.put(fit.rows);
@@ -92,16 +101,33 @@ export class BlockRefits {
    *   found.
    */
   async attempt(block: number, known: readonly number[] | null): Promise<Attempt | null> {
-    const fitted = this.#fitted(block);
-    const fits = await fitted.fits(this.#passes.calibration, LAMBDAS);
-    const best = await fitted.best(fits, this.#passes.validation);
+    const best = await this.#best(block);
     if (!best) return null;
+    const fitted = this.#fitted(block);
     const before = known ?? await this.#loss();
     const old = await fitted.put(best.rows);
     const after = await this.#loss();
     const kept = mean(after) < mean(before);
     if (!kept) await fitted.put(old);
     return { lambda: best.lambda, before, after, kept };
+  }
+
+  /** Lets the texts go. */
+  [Symbol.dispose]() {
+    for (const { dense, pruned } of Object.values(this.#passes)) {
+      dense.states.drop();
+      pruned.states.drop();
+    }
+  }
+
+  /** The fit with the smallest error on the text to choose on; nothing stays of the others. */
+  async #best(block: number): Promise<Pick<Fit, "lambda" | "rows"> | null> {
+    // Equations take the place of what the head was expanded in.
+    this.#model.decoder.weights.release();
+    const fitted = this.#fitted(block);
+    const fits = await fitted.fits(this.#passes.calibration, LAMBDAS);
+    const best = await fitted.best(fits, this.#passes.validation);
+    return best && { lambda: best.lambda, rows: best.rows };
   }
 
   #fitted(block: number): Fitted {
@@ -115,11 +141,8 @@ export class BlockRefits {
 
   async #move(model: keyof PassPair, shape: Shape, end: number) {
     const { decoder } = this.#model;
-    // One text after the other: what it was is let go of before the next one moves.
-    for (const name of ["calibration", "validation"] as const) {
-      const pair = this.#passes[name];
-      const moved = await advance(decoder, shape, pair[model], end);
-      this.#passes = { ...this.#passes, [name]: { ...pair, [model]: moved } };
+    for (const pair of Object.values(this.#passes)) {
+      await advance(decoder, shape, pair[model], end);
     }
   }
 }

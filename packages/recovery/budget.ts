@@ -1,10 +1,4 @@
-import {
-  type Architecture,
-  hasOutputProjection,
-  innerWidth,
-  sizeOf,
-  widestInner,
-} from "@lopper/core";
+import { type Architecture, widestInner } from "@lopper/core";
 import { LAMBDAS } from "./refit.ts";
 import type { RefitWay } from "./refit_task.ts";
 
@@ -22,28 +16,39 @@ export function refitTokens(architecture: Architecture): number {
 }
 
 /**
- * Bytes that a refit takes beside the weights: matrices of its equations for the widest block, the
- * hidden states of its text through both models, and what experts add to the tokens of a batch.
+ * Bytes that the equations of a refit take beside the weights, all of which need to be in memory:
+ * matrices for the widest block, one at a time, and what experts add to the tokens of a batch.
  */
-export function refitBytes(
-  architecture: Architecture,
+export function refitEquationBytes(
+  { hiddenSize, blocks }: Architecture,
   batchTokens: number,
-  way: RefitWay,
 ): number {
-  const { hiddenSize, blocks } = architecture;
   const widest = widestInner(blocks);
   const routed = Math.max(0, ...blocks.map(({ routing }) => routing?.topK ?? 0)) * batchTokens;
   // Gram matrix, the factor, and what is copied of either; right side, fits and what solving holds.
-  const local = way === "auto" ? 0 : LAMBDAS.length * outputs(blocks) * hiddenSize;
-  return 4 *
-    (3 * widest ** 2 + 8 * widest * hiddenSize + 3 * refitTokens(architecture) * hiddenSize +
-      routed * hiddenSize + local);
+  return 4 * (3 * widest ** 2 + 8 * widest * hiddenSize + routed * hiddenSize);
 }
 
-/** Inputs of all output projections: local fits of one ridge have a row for each. */
-function outputs(blocks: Architecture["blocks"]): number {
-  return blocks.filter(hasOutputProjection)
-    .reduce((sum, block) => sum + innerWidth(block, sizeOf(block)), 0);
+/** What refits keep between two blocks. */
+export interface RefitKept {
+  /** Tokens that are learnt from, and of validation text: half of it is chosen on. */
+  readonly calibration: number;
+  readonly validation: number;
+  readonly way: RefitWay;
+  /** Bytes of all output projections as the checkpoint has them. */
+  readonly outputs: number;
+}
+
+/**
+ * Bytes that a refit keeps in a workspace: the hidden states of both texts in both models, and of
+ * local fits those of every ridge and what they take the place of.
+ */
+export function refitKeptBytes(
+  { hiddenSize }: Architecture,
+  { calibration, validation, way, outputs }: RefitKept,
+): number {
+  return 4 * (2 * calibration + validation) * hiddenSize +
+    (way === "auto" ? 0 : (LAMBDAS.length + 1) * outputs);
 }
 
 /** Tokens of the texts that refits learn from and choose on. */

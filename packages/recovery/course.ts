@@ -35,7 +35,7 @@ export async function* refitBlocks(
   const refitted: number[] = [];
   let tried = 0;
   let loss: readonly number[] | null = null;
-  const refits = await BlockRefits.begin(model, texts, run.criterion, start);
+  using refits = await BlockRefits.begin(model, texts, run.criterion, start);
   for (const stop of stopsOf(blocks, shape)) {
     run.onProgress?.(stop.block, shape.length);
     const started = run.measure();

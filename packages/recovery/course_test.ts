@@ -4,7 +4,7 @@ import { denseShape, type Shape } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
 import type { CalibrationSet, TextCriterion } from "@lopper/importance";
 import { openModel } from "@lopper/models";
-import { Decoder, LaidOutWeights } from "@lopper/runtime";
+import { Decoder, LaidOutWeights, Workspace } from "@lopper/runtime";
 import type { BlockRefit, RecoveryLine } from "@lopper/search";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
@@ -138,7 +138,8 @@ courseTest("what lowers the loss stays, and is where the next one begins", async
 courseTest("where a block begins with other rows, the dense model still has its own", async () => {
   const own = await course(moving(-1));
   const first = own.weights.get(0)!;
-  const nothing: Projections = new Map([[0, stored("F32", new Float32Array(first.length))]]);
+  const zeros = await stored(new Workspace(), "F32", new Float32Array(first.length));
+  const nothing: Projections = new Map([[0, zeros]]);
   const left = await course(moving(1), [], nothing);
   assert.ok(left.weights.get(0)!.every((value) => value === 0), "what is dropped leaves them");
   const found = (await course(moving(-1), [], nothing)).weights.get(0)!;

@@ -28,7 +28,8 @@ export async function expertMoments(
   const experts = shape[pruned.block]![name];
   const gram = new Float64Array(experts * experts), cross = new Float64Array(experts);
   let missing = 0;
-  for (const [b, input] of pruned.hiddenStates.entries()) {
+  for (let b = 0; b < pruned.states.length; b++) {
+    const input = await pruned.states.read(b);
     const outputs: RoutedOutput[] = [];
     const run = await decoder.captureExperts(
       pruned.block,
@@ -37,7 +38,7 @@ export async function expertMoments(
       { onRouted: (output) => outputs.push(output) },
     );
     const lacking = scaled(
-      difference(dense.hiddenStates[b].data, run.hidden.data),
+      difference((await dense.states.read(b)).data, run.hidden.data),
       1 / multiplier,
     );
     missing += dot(lacking, lacking);

@@ -1,7 +1,7 @@
 import { Products } from "@lopper/algebra";
 import { openReferenceBackend } from "@lopper/backends/reference";
 import type { Block } from "@lopper/core";
-import { Decoder, LaidOutWeights } from "@lopper/runtime";
+import { Decoder, KeptStates, LaidOutWeights, Workspace } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { EXPERTS, HIDDEN, MIXTURE, modelOf } from "../../tests/support/mixture.ts";
 import { errorOf, expertMoments } from "./expert_moments.ts";
@@ -26,12 +26,13 @@ const valuesOf = (router: number) => (name: string) => {
 /** A mixture before its dense self and after losing its last experts, at the same input. */
 async function pairOf(decoder: Decoder) {
   const text = { set: null!, batches: [] };
-  const pass = (block: number, data: Float32Array): Pass => ({
-    ...{ text, block },
-    hiddenStates: [{ ...INPUT, data }],
-  });
+  const pass = async (block: number, data: Float32Array): Promise<Pass> => {
+    const states = new KeptStates(new Workspace());
+    await states.put(0, { ...INPUT, data });
+    return { text, block, states };
+  };
   const dense = await decoder.runBlock(0, DENSE, INPUT);
-  return { dense: pass(1, dense.data), pruned: pass(0, INPUT.data) };
+  return { dense: await pass(1, dense.data), pruned: await pass(0, INPUT.data) };
 }
 
 async function mixture(
@@ -57,7 +58,7 @@ Deno.test("expert scales: where experts go that no token went to, those that sta
   mixture(EVEN, 0, async (decoder, products) => {
     const pair = await pairOf(decoder);
     const before = await decoder.runBlock(0, PRUNED, INPUT);
-    const lost = squares(pair.dense.hiddenStates[0].data, before.data);
+    const lost = squares((await pair.dense.states.read(0)).data, before.data);
     assert.ok(lost > 1e-3, `${lost}`);
     const model = { decoder, shape: PRUNED, dtypeOf: () => "F32" as const };
     const fitted = fittedOf(model, products, 0);
@@ -71,7 +72,7 @@ Deno.test("expert scales: where experts go that no token went to, those that sta
     assert.deepEqual([...fit.rows.subarray(routed)], [1, 1], "what no token went to stays");
     await fitted.put(fit.rows);
     const after = await decoder.runBlock(0, PRUNED, INPUT);
-    const left = squares(pair.dense.hiddenStates[0].data, after.data);
+    const left = squares((await pair.dense.states.read(0)).data, after.data);
     assert.ok(left < 1e-5 * lost, `${left} of ${lost}`);
   }));
 
@@ -87,7 +88,7 @@ Deno.test("expert scales: the error that moments say is that of the scaled mixtu
       const old = await fitted.put(rows);
       const { data } = await decoder.runBlock(0, PRUNED, INPUT);
       // What is added is multiplied.
-      const found = squares(pair.dense.hiddenStates[0].data, data) / 0.5 ** 2;
+      const found = squares((await pair.dense.states.read(0)).data, data) / 0.5 ** 2;
       const said = errorOf(moments, change.data);
       assert.ok(Math.abs(found - said) < 1e-3 * moments.missing, `${said}, and is ${found}`);
       errors.push(said);

@@ -1,7 +1,6 @@
 import { GramSum, type Matrix, matrix, partOf, type Products, rowsOf } from "@lopper/algebra";
 import { type BlockSize, denseShape, hasOutputProjection, innerWidth, sizeOf } from "@lopper/core";
 import { addCaptured } from "@lopper/importance";
-import type { HiddenStates } from "@lopper/runtime";
 import type { Moments } from "./moments.ts";
 import { advance, type BatchedText, begin, type Pass } from "./pass.ts";
 import { type Projections, type RefitModel, stored } from "./projections.ts";
@@ -39,38 +38,48 @@ export async function localFits(
   const dense = denseShape(decoder.blocks);
   const narrowed = narrowedBlocks(model);
   const fits = new Map(lambdas.map((lambda) => [lambda, new Map()]));
-  let pass = await begin(decoder, text);
-  for (const block of narrowed) {
-    for (let next = pass.block; next < block; next++) {
-      onBlock?.(next);
-      pass = await advance(decoder, dense, pass, next + 1);
+  const pass = await begin(decoder, text);
+  // Equations take the place of what the head was expanded in.
+  decoder.weights.release();
+  try {
+    for (const block of narrowed) {
+      while (pass.block < block) {
+        onBlock?.(pass.block);
+        await advance(decoder, dense, pass, pass.block + 1);
+      }
+      onBlock?.(block);
+      const { moments, rows } = await localMoments(
+        model,
+        products,
+        block,
+        await captureGram(model, products, pass),
+      );
+      const dtype = dtypeOf(decoder.blocks[block]);
+      for (const [lambda, found] of fits) {
+        const fit = await fitOf(products, moments, { rows, dtype }, lambda);
+        if (fit) found.set(block, await stored(decoder.weights.workspace, dtype, fit.rows));
+      }
     }
-    onBlock?.(block);
-    const captured = await captureGram(model, products, pass);
-    pass = captured.pass;
-    const { moments, rows } = await localMoments(model, products, block, captured.gram);
-    const dtype = dtypeOf(decoder.blocks[block]);
-    for (const [lambda, found] of fits) {
-      const fit = await fitOf(products, moments, { rows, dtype }, lambda);
-      if (fit) found.set(block, stored(dtype, fit.rows));
-    }
+  } finally {
+    pass.states.drop();
   }
   return fits;
 }
 
-/** The dense model's text one block further, and the Gram matrix of what entered its projection. */
+/** Moves the dense model's text one block on: the Gram matrix of what entered its projection. */
 export async function captureGram(
   { decoder }: RefitModel,
   products: Products,
   pass: Pass,
-): Promise<{ readonly pass: Pass; readonly gram: Matrix }> {
+): Promise<Matrix> {
   const dense = denseShape(decoder.blocks);
   const gram = new GramSum(products);
-  const hiddenStates: HiddenStates[] = [];
-  for (const input of pass.hiddenStates) {
-    hiddenStates.push(await addCaptured(gram, decoder, dense, pass.block, input));
+  const { states, block } = pass;
+  for (let b = 0; b < states.length; b++) {
+    await states.put(b, await addCaptured(gram, decoder, dense, block, await states.read(b)));
   }
-  return { pass: { ...pass, block: pass.block + 1, hiddenStates }, gram: gram.take() };
+  pass.block += 1;
+  return gram.take();
 }
 
 /**

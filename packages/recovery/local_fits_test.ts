@@ -2,7 +2,6 @@ import { Products } from "@lopper/algebra";
 import { openBackend } from "@lopper/backends";
 import { denseShape } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
-import { toFloat32 } from "@lopper/formats";
 import { openModel } from "@lopper/models";
 import { Decoder, LaidOutWeights } from "@lopper/runtime";
 import { inverse, Matrix as Dense } from "ml-matrix";
@@ -10,7 +9,7 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { localFits } from "./local_fits.ts";
 import { batched } from "./pass.ts";
-import { exchange } from "./projections.ts";
+import { exchange, rowsOf } from "./projections.ts";
 import { assertClose } from "./testing/products.ts";
 
 const FOLDER = fileURLToPath(new URL("../../tests/fixtures/families/qwen2", import.meta.url));
@@ -69,8 +68,8 @@ Deno.test("local fits: what stays writes what the whole block wrote on dense inp
       // (G + λI)⁻¹(Xᵀ Y + λ W_S): ridge regression to the dense output, toward the weights.
       const toward = Dense.add(wanted, ridge.mmul(rows(before[block], hiddenSize)));
       const solved = inverse(Dense.add(gram, ridge)).mmul(toward);
-      const { dtype, bytes } = fits.get(lambda)!.get(block)!;
-      assertClose(toFloat32(dtype, bytes), solved, `block ${block}, λ ${lambda}`);
+      const found = await rowsOf(fits.get(lambda)!.get(block)!);
+      assertClose(found, solved, `block ${block}, λ ${lambda}`);
     }
     hidden = run.hidden;
   }

@@ -3,7 +3,7 @@ import { denseShape, hasOutputProjection } from "@lopper/core";
 import type { Fitter } from "@lopper/search";
 import { captureGram, localMoments } from "./local_fits.ts";
 import { advance, type BatchedText, begin, type Pass } from "./pass.ts";
-import { exchange, type Projections, type RefitModel, stored } from "./projections.ts";
+import { drop, exchange, type Projections, type RefitModel, stored } from "./projections.ts";
 import { fitOf } from "./refit.ts";
 
 /**
@@ -42,9 +42,14 @@ export class LocalFitter implements Fitter {
     const dtype = dtypeOf(described);
     const fit = await fitOf(this.#products, moments, { rows, dtype }, LAMBDA);
     if (!fit) return;
-    const fits: Projections = new Map([[block, stored(dtype, fit.rows)]]);
+    const { workspace } = decoder.weights;
+    const fits: Projections = new Map([[block, await stored(workspace, dtype, fit.rows)]]);
     const before = await exchange(model, fits);
-    this.#undo = () => exchange(model, before);
+    drop(fits);
+    this.#undo = async () => {
+      drop(await exchange(model, before));
+      drop(before);
+    };
   }
 
   async restore() {
@@ -54,14 +59,13 @@ export class LocalFitter implements Fitter {
 
   async #gramOf(block: number, model: RefitModel): Promise<Matrix> {
     if (this.#pass?.block === block + 1 && this.#gram) return this.#gram;
-    let pass = this.#pass;
-    if (!pass || pass.block > block) pass = await begin(model.decoder, this.#text);
     this.#gram = null;
-    const dense = denseShape(model.decoder.blocks);
-    pass = await advance(model.decoder, dense, pass, block);
-    const captured = await captureGram(model, this.#products, pass);
-    this.#pass = captured.pass;
-    this.#gram = captured.gram;
-    return captured.gram;
+    if (!this.#pass || this.#pass.block > block) {
+      this.#pass?.states.drop();
+      this.#pass = await begin(model.decoder, this.#text);
+    }
+    await advance(model.decoder, denseShape(model.decoder.blocks), this.#pass, block);
+    this.#gram = await captureGram(model, this.#products, this.#pass);
+    return this.#gram;
   }
 }

@@ -1,4 +1,11 @@
-export { REFIT_TOKENS, refitBytes, type RefitTokens, refitTokens, refitWork } from "./budget.ts";
+export {
+  REFIT_TOKENS,
+  refitEquationBytes,
+  refitKeptBytes,
+  type RefitTokens,
+  refitTokens,
+  refitWork,
+} from "./budget.ts";
 export { LocalFitter } from "./local_fitter.ts";
 export { batched } from "./pass.ts";
 export { type RecoveryResult, refitAll } from "./refit_all.ts";

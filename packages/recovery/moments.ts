@@ -25,11 +25,12 @@ export async function* fitBatches(
   { dense, pruned }: PassPair,
 ): AsyncGenerator<FitBatch> {
   const { placement = "pre", multiplier = 1 } = decoder.blocks[pruned.block];
-  for (const [b, input] of pruned.hiddenStates.entries()) {
+  for (let b = 0; b < pruned.states.length; b++) {
+    const input = await pruned.states.read(b);
     const tokens = input.batch * input.length;
     const run = await decoder.captureBlock(pruned.block, shape, input, "values");
     const captured = matrix(tokens, run.captured.length / tokens, run.captured);
-    const wanted = dense.hiddenStates[b].data;
+    const { data: wanted } = await dense.states.read(b);
     const rows = (data: Float32Array) => matrix(tokens, data.length / tokens, data);
     if (placement === "pre") {
       const missing = difference(wanted, run.hidden.data);

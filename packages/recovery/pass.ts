@@ -3,12 +3,13 @@ import {
   BatchLosses,
   batchNumbers,
   type CalibrationSet,
+  embeddedBatches,
   type Judge,
   nextTokens,
   readBatch,
   sequenceMeans,
 } from "@lopper/importance";
-import { type Decoder, forwardFrom, type HiddenStates } from "@lopper/runtime";
+import { type Decoder, forwardFrom, type KeptStates } from "@lopper/runtime";
 
 /** A text in batches of its sequences, by their numbers in the set. */
 export interface BatchedText {
@@ -20,9 +21,9 @@ export interface BatchedText {
 export interface Pass {
   readonly text: BatchedText;
   /** The number of the block that comes next. */
-  readonly block: number;
+  block: number;
   /** What enters it, batch by batch. */
-  readonly hiddenStates: readonly HiddenStates[];
+  readonly states: KeptStates;
 }
 
 /** A text under way through the dense model and through the pruned one. */
@@ -37,26 +38,24 @@ export function batched(set: CalibrationSet, batchTokens: number): BatchedText {
 
 /** A text before the first block. */
 export async function begin(decoder: Decoder, text: BatchedText): Promise<Pass> {
-  const hiddenStates: HiddenStates[] = [];
-  for (const sequences of sequencesOf(text)) hiddenStates.push(await decoder.embed(sequences));
-  return { text, block: 0, hiddenStates };
+  return { text, block: 0, states: await embeddedBatches(decoder, text.set, text.batches) };
 }
 
-/** The same text before the block `end`, behind those in between as `shape` has them. */
+/** Moves a text on to the block `end`, through those before it as `shape` has them. */
 export async function advance(
   decoder: Decoder,
   shape: Shape,
-  { text, block: first, hiddenStates }: Pass,
+  pass: Pass,
   end: number,
-): Promise<Pass> {
-  const moved: HiddenStates[] = [];
-  for (let hidden of hiddenStates) {
-    for (let block = first; block < end; block++) {
-      hidden = await decoder.runBlock(block, shape, hidden);
+): Promise<void> {
+  const { states } = pass;
+  // Batch after batch through one block, which may have to be read.
+  for (let { block } = pass; block < end; block++) {
+    for (let b = 0; b < states.length; b++) {
+      await states.put(b, await decoder.runBlock(block, shape, await states.read(b)));
     }
-    moved.push(hidden);
+    pass.block = block + 1;
   }
-  return { text, block: end, hiddenStates: moved };
 }
 
 /** The losses of a text's batches, by a criterion or by its NLL. */
@@ -71,12 +70,12 @@ export function lossesOf({ set, batches }: BatchedText, judge?: Judge): BatchLos
 export async function lossOf(
   decoder: Decoder,
   shape: Shape,
-  { text, block, hiddenStates }: Pass,
+  { text, block, states }: Pass,
   losses: BatchLosses,
 ): Promise<readonly number[]> {
   const means: number[] = [];
   for (const [b, sequences] of sequencesOf(text).entries()) {
-    const hidden = await forwardFrom(decoder, shape, block, hiddenStates[b]);
+    const hidden = await forwardFrom(decoder, shape, block, await states.read(b));
     const loss = await losses.of(b, readBatch(decoder, hidden, nextTokens(sequences)));
     means.push(...sequenceMeans(loss, sequences, text.set.ignoredLabel));
   }

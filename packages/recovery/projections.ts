@@ -1,11 +1,11 @@
 import type { Block, FloatDType, Shape } from "@lopper/core";
 import { fromFloat32, toFloat32 } from "@lopper/formats";
-import type { Decoder } from "@lopper/runtime";
+import type { Decoder, KeptBytes, Workspace } from "@lopper/runtime";
 
-/** A projection `[channels, hiddenSize]`, in the bytes of the checkpoint's dtype. */
+/** A projection `[channels, hiddenSize]` in the checkpoint's dtype, in a workspace. */
 interface StoredRows {
   readonly dtype: FloatDType;
-  readonly bytes: Uint8Array;
+  readonly kept: KeptBytes;
 }
 
 /** Output projections by the numbers of their blocks. */
@@ -22,8 +22,22 @@ export interface RefitModel {
 }
 
 /** @param rows in float32, and such that the dtype holds them. */
-export function stored(dtype: FloatDType, rows: Float32Array): StoredRows {
-  return { dtype, bytes: fromFloat32(dtype, rows) };
+export async function stored(
+  workspace: Workspace,
+  dtype: FloatDType,
+  rows: Float32Array,
+): Promise<StoredRows> {
+  return { dtype, kept: await workspace.keep(fromFloat32(dtype, rows)) };
+}
+
+/** In float32. */
+export async function rowsOf({ dtype, kept }: StoredRows): Promise<Float32Array> {
+  return toFloat32(dtype, await kept.read());
+}
+
+/** Lets projections go that nobody puts anywhere any more. */
+export function drop(projections: Projections) {
+  for (const { kept } of projections.values()) kept.drop();
 }
 
 /** Puts projections into the decoder's weights. @returns those in whose place they are now. */
@@ -32,10 +46,11 @@ export async function exchange(
   by: Projections,
 ): Promise<Projections> {
   const before = new Map<number, StoredRows>();
-  for (const [block, { dtype, bytes }] of by) {
-    const rows = toFloat32(dtype, bytes);
+  for (const [block, projection] of by) {
+    const rows = await rowsOf(projection);
     const old = await decoder.weights.replaceOutput(block, shape[block]!, rows);
-    before.set(block, stored(dtypeOf(decoder.blocks[block]), old));
+    const dtype = dtypeOf(decoder.blocks[block]);
+    before.set(block, await stored(decoder.weights.workspace, dtype, old));
   }
   return before;
 }
@@ -50,6 +65,7 @@ export async function during<T>(
   try {
     return await run();
   } finally {
-    await exchange(model, old);
+    drop(await exchange(model, old));
+    drop(old);
   }
 }

@@ -2,7 +2,7 @@ import { Products } from "@lopper/algebra";
 import { UnsupportedModelError } from "@lopper/core";
 import type { RecoveryTest } from "@lopper/search";
 import { type RecoveryEvent, refitBlocks } from "./course.ts";
-import { exchange, type Projections, type RefitModel } from "./projections.ts";
+import { drop, exchange, type Projections, type RefitModel } from "./projections.ts";
 import { refitLocally } from "./refit_locally.ts";
 import type { RefitRun, RefitTexts } from "./refit_task.ts";
 import { whyNotRefitted } from "./solvable.ts";
@@ -52,13 +52,14 @@ export async function* refitAll(
     const fits = run.way === "auto" ? NONE : yield* refitLocally(model, products, texts, run);
     const local = fits.size > 0 && (yield* tests.local(fits)) ? fits : NONE;
     if (run.way === "local") {
-      await exchange(model, local);
+      drop(await exchange(model, local));
       return { refitted: [...local.keys()], tried: fits.size, helped: fits.size, tests: tests.all };
     }
     const { refitted, tried } = yield* refitBlocks(model, texts, run, { products, from: local });
     const stays = refitted.length > 0 && (yield* tests.stream());
     if (!stays) {
-      await exchange(model, new Map([...local].filter(([block]) => refitted.includes(block))));
+      const began = new Map([...local].filter(([block]) => refitted.includes(block)));
+      drop(await exchange(model, began));
     }
     const helped = new Set([...fits.keys(), ...refitted]);
     return {

@@ -4,7 +4,7 @@ import { costBetween, type LocalRefit } from "@lopper/search";
 import type { RecoveryEvent } from "./course.ts";
 import { localFits } from "./local_fits.ts";
 import { batched, begin, lossesOf, lossOf } from "./pass.ts";
-import { during, type Projections, type RefitModel } from "./projections.ts";
+import { drop, during, type Projections, type RefitModel } from "./projections.ts";
 import { LAMBDAS } from "./refit.ts";
 import type { RefitRun, RefitTexts } from "./refit_task.ts";
 
@@ -40,32 +40,41 @@ export async function* refitLocally(
   );
   let best = helped ? fits.get(helped.lambda)! : NONE;
   if (!judge) return best;
-  let before = helped?.after ?? known[0]?.before ?? await judge(NONE);
+  using _ = judge;
+  let before = helped?.after ?? known[0]?.before ?? await judge.loss(NONE);
   for (const lambda of untried) {
     const projections = fits.get(lambda)!;
-    const after = await judge(projections);
+    const after = await judge.loss(projections);
     const kept = mean(after) < mean(before);
     const ended = run.measure();
     const cost = costBetween(started, ended);
     const { steps } = run;
     const found = { steps, lambda, projections: projections.size, before, after, kept, cost };
     yield { line: { type: "local", ...found }, resumed: false };
+    drop(kept ? best : projections);
     if (kept) [best, before] = [projections, after];
     started = ended;
   }
   return best;
 }
 
-/** Says what the text to choose on loses by a model with these projections. */
+interface LocalJudge extends Disposable {
+  /** What the text to choose on loses by a model with these projections. */
+  loss(by: Projections): Promise<readonly number[]>;
+}
+
 async function judgeOf(
   model: RefitModel,
   { validation, batchTokens }: RefitTexts,
   { criterion }: RefitRun,
-): Promise<(by: Projections) => Promise<readonly number[]>> {
+): Promise<LocalJudge> {
   const { decoder, shape } = model;
   const text = batched(validation, batchTokens);
   const losses = lossesOf(text, { criterion, dense: decoder });
   await losses.prepare();
   const start = await begin(decoder, text);
-  return (by) => during(model, by, () => lossOf(decoder, shape, start, losses));
+  return {
+    loss: (by) => during(model, by, () => lossOf(decoder, shape, start, losses)),
+    [Symbol.dispose]: () => start.states.drop(),
+  };
 }

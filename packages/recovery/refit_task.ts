@@ -5,7 +5,7 @@ import type { Projections } from "./projections.ts";
 
 /** No text decides on what it was used for before. */
 export interface RefitTexts {
-  /** Text that weights are fitted on, of `refitTokens` at most for `refitBytes` to hold. */
+  /** Text that weights are fitted on, of `refitTokens` at most for `refitKeptBytes` to hold. */
   readonly calibration: CalibrationSet;
   /** Text that each refit is chosen on. */
   readonly validation: CalibrationSet;

@@ -66,6 +66,9 @@ export class RefitTests {
     const { decoder, shape } = this.#model;
     const { test, batchTokens } = this.#texts;
     const text = batched(test, batchTokens);
-    return await lossOf(decoder, shape, await begin(decoder, text), lossesOf(text));
+    const start = await begin(decoder, text);
+    const loss = await lossOf(decoder, shape, start, lossesOf(text));
+    start.states.drop();
+    return loss;
   }
 }

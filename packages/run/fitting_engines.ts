@@ -34,7 +34,7 @@ export async function openFitting(
 export function keepsBatches(
   model: Model,
   flags: RunFlags,
-  tools: Pick<RunTools, "memory"> & { readonly store: Pick<RunStore, "settings"> },
+  tools: Pick<RunTools, "memory"> & { readonly store: Pick<RunStore, "settings" | "openScratch"> },
 ): (description: BackendDescription) => boolean {
   const tokens = flags.seqLen * Math.max(flags.samples, flags.widthSamples);
   const batchOf = (description: BackendDescription) =>

@@ -1,27 +1,19 @@
 import type { BackendDescription } from "@lopper/backends";
-import {
-  type Block,
-  formatBytes,
-  hasOutputProjection,
-  InsufficientMemoryError,
-  outputProjection,
-  parametersOfBlock,
-  sizeOf,
-} from "@lopper/core";
-import { keptBytes, PREDICTION_BYTES, rankByMomentsBytes } from "@lopper/importance";
+import { formatBytes, InsufficientMemoryError } from "@lopper/core";
+import { keptBytes, PREDICTION_BYTES } from "@lopper/importance";
 import type { Model } from "@lopper/models";
-import { refitBytes, refitTokens, type RefitWay } from "@lopper/recovery";
 import { activationBytes, type WeightMemory, weightMemory } from "@lopper/runtime";
 import {
   type BlocksIn,
   engineCopies,
+  firstFitting,
   type MemoryOf,
   type MemoryPart,
   partsOfRun,
   sumOf,
   tooLittle,
-  withBlocks,
 } from "./memory_parts.ts";
+import type { SideWork } from "./side_work.ts";
 
 /** Block inputs of the base plan, of the favoured candidate and of the one being scored. */
 const COPIES = 3;
@@ -44,6 +36,10 @@ export interface MemoryPlan extends WeightRoom {
   readonly cacheBytes: number;
   /** Bytes of weights that stay in the file. */
   readonly inFileBytes: number;
+  /** Bytes that a workspace may keep in memory: all, where there is no scratch file. */
+  readonly workspaceBytes: number;
+  /** Bytes that go to its scratch file at most at a time. */
+  readonly scratchBytes: number;
 }
 
 export interface MemoryNeeds extends MemoryOf {
@@ -55,64 +51,76 @@ export interface MemoryNeeds extends MemoryOf {
   readonly batchTokens: number;
   /** Whether batches need to have so many, since decisions were made with them. */
   readonly fixed: boolean;
-  /** How what stays is refitted at the end; null or left out where it is not. */
-  readonly recovers?: RefitWay | null;
   /** What else is there while candidates are scored. */
   readonly alongside?: readonly MemoryPart[];
-  /** Whether units are ranked by the second moments of activations. */
-  readonly ranksByMoments?: boolean;
+  readonly beside?: {
+    readonly works: readonly SideWork[];
+    /** Whether there is a scratch file. */
+    readonly scratch: boolean;
+  };
+}
+
+/** Where blocks are, and what work beside the search keeps. */
+interface Places {
+  readonly blocks: BlocksIn;
+  readonly kept: "memory" | "file";
 }
 
 /**
  * Shares out a budget of bytes. What must be there comes first: the weights as they are, one block
  * in float32, the engine's own tensors, and the block inputs of one batch. What is left goes to
- * weights in float32 and to block inputs that save running the base plan again. Where weights leave
- * no room for that, blocks stay in the file, and those that the rest has room for in memory.
+ * weights in float32 and to block inputs that save running the base plan again. Where what a
+ * recovery keeps leaves no room for that, a scratch file has it; where weights do not, blocks stay
+ * in the file, and those that the rest has room for in memory.
  * @throws {InsufficientMemoryError} with the figures, when the least does not fit.
  */
 export function planMemory(needs: MemoryNeeds, budget: number): MemoryPlan {
   checkEngine(needs);
-  return withBlocks((blocks) => planOf(needs, blocks, budget));
+  const ways: readonly Places[] = needs.beside?.scratch
+    ? [
+      { blocks: "memory", kept: "memory" },
+      { blocks: "memory", kept: "file" },
+      { blocks: "file", kept: "file" },
+    ]
+    : [{ blocks: "memory", kept: "memory" }, { blocks: "file", kept: "memory" }];
+  return firstFitting(ways, (places) => {
+    const isLast = places === ways.at(-1);
+    return planOf(needs, places, budget, { isLast });
+  });
 }
 
-function planOf(needs: MemoryNeeds, blocks: BlocksIn, budget: number): MemoryPlan {
-  const { architecture, weights, length } = needs;
+function planOf(
+  needs: MemoryNeeds,
+  places: Places,
+  budget: number,
+  { isLast }: { readonly isLast: boolean },
+): MemoryPlan {
+  const { weights, length } = needs;
+  const { blocks } = places;
   const most = Math.max(1, Math.floor(needs.batchTokens / length)) * length;
   for (
     let batchTokens = most;;
     batchTokens = Math.max(length, Math.floor(batchTokens / 2 / length) * length)
   ) {
-    const inputs = keptBytes(architecture, length, batchTokens);
+    const inputs = keptBytes(needs.architecture, length, batchTokens);
     const parts: readonly MemoryPart[] = [
       ...partsOfRun(needs, blocks, { tokens: batchTokens, length }),
       ...needs.alongside ?? [],
+      ...besideScoring(needs, places, batchTokens),
       [`the inputs of all blocks for ${batchTokens} tokens`, inputs],
     ];
     const least = sumOf(parts);
-    if (least > budget) {
-      if (batchTokens > length && !needs.fixed) continue;
-      throw tooLittle("this run", parts, budget, "shorter sequences with --seq-len");
+    const apart = partsApart(needs, places, batchTokens);
+    const short = apart.find(({ parts }) => sumOf(parts) > budget);
+    if (least > budget || short) {
+      // Before batches are smaller, more goes to files.
+      const mayBeSmaller = batchTokens > length && !needs.fixed;
+      if (mayBeSmaller && (least > budget || isLast)) continue;
+      throw least > budget
+        ? tooLittle("this run", parts, budget, "shorter sequences with --seq-len")
+        : tooLittle(short!.work.what, short!.parts, budget, short!.work.otherwise);
     }
-    // What comes when the inputs of all blocks were let go.
-    let room = budget;
-    const apart = (what: string, part: MemoryPart, otherwise: string) => {
-      const least = [...parts.slice(0, -1), part];
-      if (sumOf(least) > budget) throw tooLittle(what, least, budget, otherwise);
-      room = Math.min(room, budget - sumOf(least));
-    };
-    if (needs.ranksByMoments) {
-      const bytes = rankByMomentsBytes(architecture, refitTokens(architecture));
-      apart("the ranking", ["its equations and hidden states", bytes], "--ranking energy");
-    }
-    if (needs.recovers) {
-      const bytes = refitBytes(architecture, batchTokens, needs.recovers) +
-        (blocks === "file" ? outputBytes(needs) : 0);
-      apart(
-        "recovery",
-        ["the equations, projections and hidden states of recovery", bytes],
-        needs.recovers === "both" ? "--recover auto or none" : "--recover none",
-      );
-    }
+    let room = Math.min(budget, ...apart.map(({ parts }) => budget - sumOf(parts)));
     // What is not there is read again and again, so it comes first.
     const { taken, ...held } = heldBytes(weights, blocks, Math.min(budget - least, room));
     room -= taken;
@@ -126,8 +134,54 @@ function planOf(needs: MemoryNeeds, blocks: BlocksIn, budget: number): MemoryPla
     const rest = left - oneBatch - expandedBytes / 2;
     const cacheBytes = inputs + oneBatch + Math.min(rest, (batches - 1) * COPIES * inputs);
     const inFileBytes = weights.blocks - held.blockBytes + weights.experts - held.expertBytes;
-    return { batchTokens, cacheBytes, inFileBytes, expandedBytes, ...held };
+    const work = workspaceOf(needs, places, room - expandedBytes / 2);
+    return { batchTokens, cacheBytes, inFileBytes, expandedBytes, ...held, ...work };
   }
+}
+
+/** What work takes that goes on while candidates are scored. */
+function besideScoring(
+  { beside }: MemoryNeeds,
+  places: Places,
+  batchTokens: number,
+): readonly MemoryPart[] {
+  const works = beside?.works.filter(({ whileScoring }) => whileScoring) ?? [];
+  return works.map((work) => [work.takes, workBytes(work, places, batchTokens)]);
+}
+
+/** What needs to be there for each work that begins when the inputs of all blocks were let go. */
+function partsApart(needs: MemoryNeeds, places: Places, batchTokens: number) {
+  const run = { tokens: batchTokens, length: needs.length };
+  // Where memory is short, equations take the place of what the head is expanded in.
+  const through = places.kept === "file" ? "blocks" : "all";
+  const base = [...partsOfRun(needs, places.blocks, run, through), ...needs.alongside ?? []];
+  const works = needs.beside?.works.filter(({ whileScoring }) => !whileScoring) ?? [];
+  return works.map((work): { readonly work: SideWork; readonly parts: readonly MemoryPart[] } => ({
+    work,
+    parts: [...base, [work.takes, workBytes(work, places, batchTokens)]],
+  }));
+}
+
+/** What of a work has to be in memory. */
+function workBytes(work: SideWork, places: Places, batchTokens: number): number {
+  const equations = work.equations(batchTokens);
+  return places.kept === "file" ? equations : equations + keptBy(work, places);
+}
+
+function keptBy({ kept, replaced }: SideWork, { blocks }: Places): number {
+  return kept + (blocks === "file" ? replaced : 0);
+}
+
+/** @param room that is left when the work is done. */
+function workspaceOf(
+  { beside }: MemoryNeeds,
+  places: Places,
+  room: number,
+): Pick<MemoryPlan, "workspaceBytes" | "scratchBytes"> {
+  if (places.kept === "memory") return { workspaceBytes: Infinity, scratchBytes: 0 };
+  const most = Math.max(0, ...beside!.works.map((work) => keptBy(work, places)));
+  const workspaceBytes = Math.max(0, room);
+  return { workspaceBytes, scratchBytes: Math.max(0, most - workspaceBytes) };
 }
 
 /** What of the file finds place in `room` bytes, and how many of them that takes. */
@@ -165,7 +219,7 @@ export function weightRoom(
 ): WeightRoom {
   const weights = weightMemory(model);
   const needs = { architecture: model.architecture, weights, backend };
-  return withBlocks((blocks) => {
+  return firstFitting(["memory", "file"] as const, (blocks) => {
     const parts = [...partsOfRun(needs, blocks, run), ...run.beside ?? []];
     const least = sumOf(parts);
     if (least > budget) {
@@ -175,19 +229,6 @@ export function weightRoom(
     // Weights in float32 take the place of their halves.
     return { ...held, expandedBytes: Math.min(weights.expanded, 2 * (budget - least - taken)) };
   });
-}
-
-/** Output projections that are refitted stay in memory, and all may be. */
-function outputBytes({ architecture, weights }: MemoryNeeds): number {
-  const parameters = (weights: Block["weights"], block: Block) =>
-    parametersOfBlock({ ...block, weights }, sizeOf(block), { norms: true });
-  const fitted = architecture.blocks.filter(hasOutputProjection);
-  const all = fitted.reduce((sum, block) => sum + parameters(block.weights, block), 0);
-  const outputs = fitted.reduce(
-    (sum, block) => sum + parameters([outputProjection(block)], block),
-    0,
-  );
-  return all === 0 ? 0 : weights.blocks * outputs / all;
 }
 
 /**

@@ -25,21 +25,36 @@ export interface MemoryOf {
 /** Where the blocks' weights are, those of experts not counted. */
 export type BlocksIn = "memory" | "file";
 
-/** A plan with the blocks in memory; only where that does not fit, one with blocks in the file. */
-export function withBlocks<T>(plan: (blocks: BlocksIn) => T): T {
+/**
+ * The first plan that fits.
+ * @throws {InsufficientMemoryError} of the last, when none does.
+ */
+export function firstFitting<W, T>(ways: readonly W[], plan: (way: W) => T): T {
+  const [way, ...others] = ways;
+  if (others.length === 0) return plan(way);
   try {
-    return plan("memory");
+    return plan(way);
   } catch (error) {
     if (!(error instanceof InsufficientMemoryError)) throw error;
-    return plan("file");
+    return firstFitting(others, plan);
   }
 }
 
-/** What must be there for `tokens` tokens, sequences of `length` each, to run through a model. */
+/** Tokens that run through a model together, in sequences of `length` each. */
+interface TokensOfRun {
+  readonly tokens: number;
+  readonly length: number;
+}
+
+/**
+ * What must be there for tokens to run through a model.
+ * @param through all of it, or only its blocks.
+ */
 export function partsOfRun(
   { architecture, weights, backend }: MemoryOf,
   blocks: BlocksIn,
-  run: { readonly tokens: number; readonly length: number },
+  run: TokensOfRun,
+  through: "all" | "blocks" = "all",
 ): readonly MemoryPart[] {
   const inMemory = weights.held - weights.experts;
   return [
@@ -50,7 +65,9 @@ export function partsOfRun(
       ["a block as it is read", BLOCKS_AT_A_TIME * weights.largestHeld] as const,
     ],
     ...weights.experts === 0 ? [] : [readExperts(architecture)],
-    ["one block or the head in float32", Math.max(weights.largestBlock, weights.head)],
+    through === "blocks"
+      ? ["one block in float32", weights.largestBlock]
+      : ["one block or the head in float32", Math.max(weights.largestBlock, weights.head)],
     [
       `activations of ${run.tokens} tokens`,
       engineCopies(backend) * activationBytes(architecture, backend, run),

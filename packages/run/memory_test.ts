@@ -5,6 +5,8 @@ import { keptBytes } from "@lopper/importance";
 import { activationBytes } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { type MemoryNeeds, planMemory, predictionsOf } from "./memory.ts";
+import { type SideWork, sideWorkOf } from "./side_work.ts";
+import type { RunFlags } from "./schemas/flags.ts";
 
 const LAYER = { attention: { queryHeads: 32, kvHeads: 4 }, mlp: { intermediateSize: 5632 } };
 const ARCHITECTURE = architectureOfLayers(Array.from({ length: 22 }, () => LAYER), {
@@ -35,6 +37,21 @@ const NEEDS: MemoryNeeds = {
   backend: CPU as BackendDescription,
 };
 
+/** Work beside the search that flags ask for. */
+function besides(
+  flags: Partial<Pick<RunFlags, "ranking" | "recover" | "search">>,
+  scratch = false,
+): { readonly beside: { readonly works: readonly SideWork[]; readonly scratch: boolean } } {
+  const plain: Pick<RunFlags, "ranking" | "recover" | "search"> = {
+    ranking: "l1",
+    recover: "none",
+    search: "fast",
+  };
+  return {
+    beside: { works: sideWorkOf(ARCHITECTURE, NEEDS.weights, { ...plain, ...flags }), scratch },
+  };
+}
+
 Deno.test("memory: what is planned fits the budget, and a larger budget is used", () => {
   let last = planMemory(NEEDS, 3.2e9);
   for (let budget = 3.3e9; budget < 40e9; budget *= 1.05) {
@@ -57,6 +74,7 @@ Deno.test("memory: what is planned fits the budget, and a larger budget is used"
   assert.deepEqual(last, {
     ...{ batchTokens: 2048, cacheBytes: copies, inFileBytes: 0 },
     ...{ expandedBytes: 4.1e9, expertBytes: 0, blockBytes: 1.94e9 },
+    ...{ workspaceBytes: Infinity, scratchBytes: 0 },
   });
 });
 
@@ -75,10 +93,10 @@ Deno.test("memory: what cannot fit is refused with the figures", () => {
   );
   // What follows the search, or comes before a stage of it.
   const apart: readonly [Partial<MemoryNeeds>, RegExp][] = [
-    [{ recovers: "auto" }, /^recovery needs .*--recover none/],
-    [{ ranksByMoments: true }, /^the ranking needs .*--ranking energy/],
+    [besides({ recover: "auto" }), /^recovery needs .*--recover none/],
+    [besides({ ranking: "compensated" }), /^the ranking needs .*--ranking energy/],
   ];
-  const both = { ...NEEDS, batchTokens: 512, recovers: "both" } as const;
+  const both = { ...NEEDS, batchTokens: 512, ...besides({ recover: "both" }) } as const;
   refused(both, 3e9, /^recovery needs .*--recover auto or none/);
   for (const [part, message] of apart) {
     const least = { ...NEEDS, batchTokens: 512 };
@@ -153,3 +171,49 @@ Deno.test("memory: blocks stay in the file where they leave no room, as many as 
     assert.ok(last > 0, "some are in memory");
   }
 });
+
+Deno.test("memory: hidden states and fits go to a file where they find no room, and nothing else changes", () => {
+  for (
+    const flags of [{ recover: "auto" }, { recover: "both" }, { ranking: "compensated" }] as const
+  ) {
+    const inMemory = { ...NEEDS, ...besides(flags) };
+    const withFile = { ...NEEDS, ...besides(flags, true) };
+    const [work] = withFile.beside.works;
+    // With room for all of it, no file is there.
+    assert.deepEqual(planMemory(withFile, 40e9), planMemory(inMemory, 40e9));
+    const least = (needs: MemoryNeeds) => leastBudget((budget) => planMemory(needs, budget));
+    const most = work.kept + work.replaced;
+    assert.ok(least(withFile) < least(inMemory), `${least(withFile)} of ${least(inMemory)}`);
+    let files = 0;
+    for (let budget = least(withFile); budget < 12e9; budget *= 1.02) {
+      const plan = planMemory(withFile, budget);
+      const { batchTokens: tokens, blockBytes, inFileBytes, workspaceBytes, scratchBytes } = plan;
+      if (workspaceBytes === Infinity) continue;
+      files += 1;
+      assert.ok(scratchBytes <= most && scratchBytes + workspaceBytes >= work.kept);
+      const { architecture, weights, length, backend } = NEEDS;
+      // While equations are solved, nothing of the head is in float32.
+      const total = weights.held - weights.blocks + blockBytes +
+        (inFileBytes > 0 ? 3 * weights.largestHeld : 0) + weights.largestBlock +
+        plan.expandedBytes / 2 + work.equations(tokens) + workspaceBytes +
+        activationBytes(architecture, backend, { tokens, length });
+      assert.ok(total <= budget, `${total} of ${budget}`);
+    }
+    assert.ok(files > 0, JSON.stringify(flags));
+  }
+  const { beside: { works: [work] } } = besides({ recover: "auto" });
+  assert.ok(work.replaced > 0 && work.kept > 0);
+});
+
+/** The least budget with which something does not run out of memory. */
+function leastBudget(ask: (budget: number) => unknown): number {
+  for (let budget = 0;;) {
+    try {
+      ask(budget);
+      return budget;
+    } catch (error) {
+      assert.ok(error instanceof InsufficientMemoryError);
+      budget = error.needed;
+    }
+  }
+}

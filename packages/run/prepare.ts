@@ -7,23 +7,22 @@ import {
   UsageError,
   VERSION,
 } from "@lopper/core";
-import {
-  criterionOf,
-  PUBLISHED_RANKING,
-  rankByWeights,
-  rankingsOf,
-  tokenCount,
-} from "@lopper/importance";
+import { criterionOf, PUBLISHED_RANKING, rankByWeights, tokenCount } from "@lopper/importance";
 import { type Model, modelDigest } from "@lopper/models";
-import { refitBytes } from "@lopper/recovery";
-import { Decoder, LaidOutWeights, type ResidentDecoder, weightMemory } from "@lopper/runtime";
+import {
+  Decoder,
+  LaidOutWeights,
+  type ResidentDecoder,
+  weightMemory,
+  Workspace,
+} from "@lopper/runtime";
 import type { Tokenizer } from "@lopper/tokenizers";
 import type { SharedScorer, WorkQueue } from "@lopper/workers";
 import type { Decision } from "./decision.ts";
 import type { RunEvent } from "./events.ts";
 import { type MemoryPlan, planMemory, predictionsOf } from "./memory.ts";
-import type { MemoryPart } from "./memory_parts.ts";
 import { phase } from "./phase.ts";
+import { type LearntTokens, sideWorkOf } from "./side_work.ts";
 import { fitsCells, openScorer, searchingOn } from "./search_tools.ts";
 import { type SharedWork, shareWork } from "./share_work.ts";
 import type { RunStore } from "./store.ts";
@@ -121,17 +120,25 @@ export async function* prepareRun(
     );
   }
   const tokens = Math.max(tokenCount(texts.block), tokenCount(texts.width));
-  const memory = shareMemory(model, tokens, task.flags, tools);
+  const learnt = {
+    calibration: tokenCount(texts.extended),
+    validation: texts.validation ? tokenCount(texts.validation) : 0,
+  };
+  const memory = shareMemory(model, tokens, task.flags, tools, learnt);
   const flags = { ...task.flags, batchTokens: memory.batchTokens };
   yield { type: "begin", flags };
   if (memory.inFileBytes > 0) yield { type: "note", message: inFile(memory) };
+  if (memory.scratchBytes > 0) yield { type: "note", message: inScratch(memory) };
   const digest = task.modelDigest ??
     (yield* phase("reading the model", signal, ({ progress }) => modelDigest(model, progress)));
   // Channels of experts are ranked when they are about to go, and not where none of them may.
   const ranking = await rankByWeights(model, PUBLISHED_RANKING, { owned: false });
-  const decoder = new Decoder(
-    backend,
-    await LaidOutWeights.load(model, { ranking, ...memory }),
+  await using opening = new AsyncDisposableStack();
+  const workspace = opening.use(
+    new Workspace(memory.workspaceBytes, tools.store.openScratch?.bind(tools.store)),
+  );
+  const decoder = opening.use(
+    new Decoder(backend, await LaidOutWeights.load(model, { ranking, workspace, ...memory })),
   );
   const searching = searchingOn(decoder);
   const settings = settingsOf(flags, texts, digest, task.latencies ?? null, backend);
@@ -141,6 +148,7 @@ export async function* prepareRun(
   const open = (text: "block" | "width") =>
     shared?.scorer(text) ??
       openScorer(searching, texts[text], flags, { cacheBytes: memory.cacheBytes, dense: decoder });
+  const opened = opening.move();
   return {
     memory,
     settings,
@@ -151,7 +159,7 @@ export async function* prepareRun(
     scorers: { block: open("block"), width: open("width") },
     async [Symbol.asyncDispose]() {
       if (searching !== decoder) await searching.dispose();
-      await decoder.dispose();
+      await opened.disposeAsync();
     },
   };
 }
@@ -161,9 +169,15 @@ function inFile({ inFileBytes }: MemoryPlan): string {
     "file, and are read whenever they are used; --memory gives more where there is more";
 }
 
+function inScratch({ scratchBytes }: MemoryPlan): string {
+  return `hidden states and fits of up to ${formatBytes(scratchBytes)} find no room in memory: ` +
+    "a file in the run's folder has them for as long as they are needed";
+}
+
 /**
  * What may be held in memory while the run goes on.
  * @param tokens of the larger set of samples.
+ * @param learnt left out, as many tokens as there are at most.
  * @throws {InsufficientMemoryError} when it cannot; whoever asks before `prune` does learns it
  *   early.
  */
@@ -173,30 +187,26 @@ export function shareMemory(
   flags: RunFlags,
   { backend, store, memory }: Pick<RunTools, "memory"> & {
     readonly backend: Pick<Backend, "description">;
-    readonly store: Pick<RunStore, "settings">;
+    readonly store: Pick<RunStore, "settings" | "openScratch">;
   },
+  learnt?: LearntTokens,
 ): MemoryPlan {
+  const { architecture } = model;
+  const weights = weightMemory(model);
   return planMemory({
-    architecture: model.architecture,
-    weights: weightMemory(model),
+    ...{ architecture, weights },
     length: flags.seqLen,
     tokens,
     batchTokens: flags.batchTokens,
     // A run that goes on has to go on with the batches that it has.
     fixed: store.settings !== null,
     backend: backend.description,
-    recovers: flags.recover === "none" ? null : flags.recover,
-    ranksByMoments: rankingsOf(flags.ranking).some(({ needs }) => needs === "secondMoments"),
-    alongside: [
-      ...criterionOf(flags.criterion).needs === "predictions" ? [predictionsOf(tokens)] : [],
-      ...fitsCells(flags) ? [fitsOf(model, flags)] : [],
-    ],
+    alongside: criterionOf(flags.criterion).needs === "predictions" ? [predictionsOf(tokens)] : [],
+    beside: {
+      works: sideWorkOf(architecture, weights, flags, learnt),
+      scratch: store.openScratch !== undefined,
+    },
   }, memory());
-}
-
-/** What fits of candidates take. */
-function fitsOf({ architecture }: Model, { batchTokens }: RunFlags): MemoryPart {
-  return ["the equations and hidden states of fits", refitBytes(architecture, batchTokens, "auto")];
 }
 
 /** What the run depends on, as its store keeps it. */

@@ -1,4 +1,4 @@
-import type { ByteSink } from "@lopper/formats";
+import type { ByteSink, Scratch } from "@lopper/formats";
 import type { Model } from "@lopper/models";
 import type { History, JournalEntry } from "@lopper/search";
 import type { RunRecord } from "./schemas/record.ts";
@@ -41,6 +41,11 @@ export interface RunStore {
   append(entry: JournalEntry): Promise<void>;
   /** The sink of a file of the result by its path, with slashes. */
   sink(file: string): Promise<ByteSink>;
+  /**
+   * A file for what finds no room in memory, once the run has begun; whoever asks closes it. Left
+   * out where there is none.
+   */
+  openScratch?(): Promise<Scratch>;
   /** Opens the model that was written; whoever asks closes it. */
   reopen(): Promise<Model>;
   /** Takes the record, with which the result is whole. */

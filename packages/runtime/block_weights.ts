@@ -1,6 +1,16 @@
 import type { Block, KeptUnits } from "@lopper/core";
 import type { Model } from "@lopper/models";
 import { type LaidOutBlock, type LaidOutWeight, layOutBlock, moveUnits } from "./laid_out_block.ts";
+import { storedBytes, type StoredDType, storedOf } from "./stored_tensor.ts";
+import type { KeptBytes, Workspace } from "./workspace.ts";
+
+/** A weight in place of the checkpoint's, where that is not held. */
+interface ReplacedWeight extends Omit<LaidOutWeight, "tensor"> {
+  readonly dtype: StoredDType;
+  readonly kept: KeptBytes;
+  /** How it is laid out. */
+  readonly units: KeptUnits;
+}
 
 export interface BlockReading {
   /** Whether they stay in memory. */
@@ -18,6 +28,7 @@ export class BlockWeights {
   readonly #block: Block;
   /** By their names. */
   readonly #held: LaidOutBlock;
+  readonly #replaced = new Map<string, ReplacedWeight>();
 
   private constructor(model: Model, block: Block, held: LaidOutBlock) {
     this.#model = model;
@@ -39,6 +50,11 @@ export class BlockWeights {
     return new BlockWeights(model, block, weights);
   }
 
+  /** Whether all of them are in memory. */
+  get isHeld(): boolean {
+    return this.#held.size > 0;
+  }
+
   /** Those in memory. */
   get held(): Iterable<LaidOutWeight> {
     return this.#held.values();
@@ -52,24 +68,44 @@ export class BlockWeights {
   async all(units: KeptUnits, names?: readonly string[]): Promise<LaidOutBlock> {
     const isWanted = (name: string) => names?.includes(name) ?? true;
     const held = [...this.#held].filter(([name]) => isWanted(name));
-    const weights = this.#block.weights
-      .filter(({ name }) => isWanted(name) && !this.#held.has(name));
+    const weights = this.#block.weights.filter(({ name }) =>
+      isWanted(name) && !this.#held.has(name) && !this.#replaced.has(name)
+    );
     const block = { ...this.#block, weights };
-    return new Map([
-      ...await layOutBlock(this.#model, block, units, { float32: false }),
-      ...held,
-    ]);
+    const all = await layOutBlock(this.#model, block, units, { float32: false });
+    for (const name of this.#replaced.keys()) {
+      if (isWanted(name)) all.set(name, await this.#replacement(name, units));
+    }
+    return new Map([...all, ...held]);
   }
 
-  /** One of them, which is in memory from now on; else as `all`. */
-  async keep(name: string, units: KeptUnits): Promise<LaidOutWeight> {
-    const weight = (await this.all(units, [name])).get(name)!;
-    this.#held.set(name, weight);
-    return weight;
+  /**
+   * Takes one of them that was changed: where it is not held, a workspace keeps it from now on.
+   * @param units how it is laid out.
+   */
+  async replace(name: string, weight: LaidOutWeight, units: KeptUnits, workspace: Workspace) {
+    if (this.#held.has(name)) return;
+    this.#replaced.get(name)?.kept.drop();
+    const { tensor, ...rest } = weight;
+    const kept = await workspace.keep(storedBytes(tensor));
+    this.#replaced.set(name, { ...rest, dtype: tensor.dtype, kept, units });
   }
 
   /** Lays those in memory out in another ranking of a dimension, as `moveUnits` does. */
   move(dimension: string, was: readonly number[], is: readonly number[]) {
     moveUnits(this.#held, { declared: this.#block, dimension, was, is });
+  }
+
+  async #replacement(name: string, now: KeptUnits): Promise<LaidOutWeight> {
+    const { dtype, kept, units, ...rest } = this.#replaced.get(name)!;
+    const found: LaidOutBlock = new Map([
+      [name, { ...rest, tensor: storedOf(dtype, await kept.read()) }],
+    ]);
+    if (units === now) return found.get(name)!;
+    for (const { name: dimension } of this.#block.dimensions) {
+      const [was, is] = [units[dimension], now[dimension]];
+      moveUnits(found, { declared: this.#block, dimension, was, is });
+    }
+    return found.get(name)!;
   }
 }

@@ -6,7 +6,7 @@ import { copyValues, type StoredTensor } from "./stored_tensor.ts";
  */
 export class SharedBuffer {
   readonly #bytes: number;
-  #values: Float32Array | null = null;
+  #values: Float32Array<ArrayBuffer> | null = null;
 
   constructor(bytes: number) {
     this.#bytes = bytes;
@@ -26,6 +26,13 @@ export class SharedBuffer {
       copyValues(tensor, 0, out);
       return out;
     });
+  }
+
+  /** Gives its memory back until its next use; what was expanded is gone. */
+  release() {
+    // Where nobody may look at it any more, waiting for a collection only takes memory.
+    this.#values?.buffer.transfer(0);
+    this.#values = null;
   }
 
   /** A part of it. */

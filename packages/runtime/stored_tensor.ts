@@ -18,6 +18,23 @@ export type StoredTensor =
   | { readonly dtype: "F32"; readonly data: Float32Array }
   | { readonly dtype: HalfDType; readonly data: Uint16Array };
 
+export type StoredDType = StoredTensor["dtype"];
+
+/** The bytes of a tensor as it stays in memory, as a view. */
+export function storedBytes({ data }: StoredTensor): Uint8Array {
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+}
+
+/** A tensor of such bytes, as a view. */
+export function storedOf(
+  dtype: StoredDType,
+  { buffer, byteOffset, byteLength }: Uint8Array,
+): StoredTensor {
+  return dtype === "F32"
+    ? { dtype, data: new Float32Array(buffer, byteOffset, byteLength / DTYPE_BYTES.F32) }
+    : { dtype, data: new Uint16Array(buffer, byteOffset, byteLength / DTYPE_BYTES[dtype]) };
+}
+
 /**
  * Bytes of a tensor in float32 and, where it may stay in half precision, as it is. Matrices may;
  * norms and biases are always made float32, too few for their bytes to count.

@@ -13,8 +13,9 @@ import { type ExpertWeight, ExpertWeights } from "./expert_weights.ts";
 import { OuterWeights } from "./outer_weights.ts";
 import { ownedUnits } from "./owned_units.ts";
 import { SharedBuffer } from "./shared_buffer.ts";
+import { ReadBlocks } from "./read_blocks.ts";
 import { replaceFirst } from "./stored_tensor.ts";
-import { placesOf } from "./unit_places.ts";
+import { Workspace } from "./workspace.ts";
 import { expansionBytes, expertsOf, heldBlocks, heldExperts, keptWithin } from "./weight_memory.ts";
 
 /** What lies in the blocks, by their numbers; those are missing that were not read. */
@@ -42,6 +43,8 @@ export interface LoadOptions {
    * there are. Blocks that find no room stay in the file, and are read whenever they run.
    */
   readonly blockBytes?: number;
+  /** Keeps what is put in the place of weights that stay in the file; without it, memory does. */
+  readonly workspace?: Workspace;
   /** The parts that will be used; without it, all. What is not read cannot be asked for. */
   readonly only?: { readonly layer: number } | "outer";
 }
@@ -67,9 +70,10 @@ export class LaidOutWeights {
   readonly bytes: number;
   /** Those of `bytes` that are half-precision matrices in float32: at most `expandedBytes`. */
   readonly expandedBytesHeld: number;
+  /** Room for what a computation leaves that goes on with these weights. */
+  readonly workspace: Workspace;
   readonly #outer: OuterWeights;
-  /** By their numbers; those are missing that were not read. */
-  readonly #blocks: ReadonlyMap<number, BlockWeights>;
+  readonly #blocks: ReadBlocks;
   /** Of mixtures, by their numbers. */
   readonly #experts: ReadonlyMap<number, ExpertWeights>;
   #ranking: Ranking;
@@ -80,13 +84,13 @@ export class LaidOutWeights {
     outer: OuterWeights,
     { blocks, experts }: InnerWeights,
     ranking: Ranking,
-    memory: { expandedBytesHeld: number; scratchBytes: number },
+    memory: { expandedBytesHeld: number; scratchBytes: number; workspace: Workspace },
   ) {
     this.architecture = architecture;
     this.headVectors = outer.headVectors;
     this.positions = outer.positions;
     this.#outer = outer;
-    this.#blocks = blocks;
+    this.#blocks = new ReadBlocks(blocks);
     this.#experts = experts;
     this.#ranking = ranking;
     const tensors = new Set([outer.embedding, outer.lmHead]);
@@ -99,6 +103,7 @@ export class LaidOutWeights {
     for (const { data } of tensors) this.bytes += data.byteLength;
     for (const { bytes } of experts.values()) this.bytes += bytes;
     this.expandedBytesHeld = memory.expandedBytesHeld;
+    this.workspace = memory.workspace;
     this.#buffer = new SharedBuffer(memory.scratchBytes);
   }
 
@@ -113,6 +118,7 @@ export class LaidOutWeights {
       expandedBytes = Infinity,
       expertBytes = Infinity,
       blockBytes = Infinity,
+      workspace = new Workspace(),
       only,
     }: LoadOptions = {},
   ): Promise<LaidOutWeights> {
@@ -139,7 +145,7 @@ export class LaidOutWeights {
       const how = { held: withExperts.has(block.id), float32: kept.has(expertsOf(block.id)) };
       experts.set(number, await ExpertWeights.load(model, block, how));
     }
-    const memory = { expandedBytesHeld: 0, scratchBytes: 0 };
+    const memory = { expandedBytesHeld: 0, scratchBytes: 0, workspace };
     for (const [part, { bytes, used }] of expansions) {
       if (kept.has(part)) memory.expandedBytesHeld += bytes;
       else memory.scratchBytes = Math.max(memory.scratchBytes, used);
@@ -167,13 +173,25 @@ export class LaidOutWeights {
     columns: Float32Array,
   ): Promise<Float32Array> {
     const { name } = outputProjection(this.architecture.blocks[number]);
-    const weight = await this.#weightsOf(number).keep(name, this.#ranking[number]!);
+    const weights = this.#blocks.of(number), units = this.#ranking[number]!;
+    const weight = (await weights.all(units, [name])).get(name)!;
     const before = this.#first([[name, weight]], size)[0].data.slice();
     if (columns.length !== before.length) {
       throw new RangeError(`${columns.length} values do not replace ${before.length} of ${name}`);
     }
     replaceFirst(weight.tensor, columns);
+    await weights.replace(name, weight, units, this.workspace);
+    this.#blocks.forget();
     return before;
+  }
+
+  /**
+   * Gives back the memory that matrices are expanded in until one is used again. Nothing that
+   * `block` and `lmHead` returned is good any more.
+   */
+  release() {
+    this.#blocks.forget();
+    this.#buffer.release();
   }
 
   /** What the outputs of a mixture's first experts are multiplied with, as they lie. */
@@ -201,18 +219,7 @@ export class LaidOutWeights {
    * @throws {RangeError} when the ranking is not one of the same units.
    */
   rearrange(ranking: Ranking) {
-    const before = this.#ranking;
-    const moves = this.architecture.blocks.flatMap((declared, number) =>
-      declared.dimensions.flatMap(({ name }) => {
-        const block = this.#blocks.get(number);
-        if (!block) return [];
-        const was = before[number]![name], is = ranking[number]?.[name] ?? [];
-        const places = placesOf(was, is, `${name} of block ${declared.id}`);
-        const stays = places.every((place, i) => place === i);
-        return stays ? [] : [{ block, dimension: name, was, is }];
-      })
-    );
-    for (const { block, dimension, was, is } of moves) block.move(dimension, was, is);
+    this.#blocks.rearrange(this.architecture.blocks, this.#ranking, ranking);
     this.#ranking = ranking;
   }
 
@@ -262,7 +269,7 @@ export class LaidOutWeights {
     size: BlockSize,
     names?: readonly string[],
   ): Promise<readonly LaidOutRows[]> {
-    return this.#first(await this.#weightsOf(number).all(this.#ranking[number]!, names), size);
+    return this.#first(await this.#blocks.all(number, this.#ranking[number]!, names), size);
   }
 
   /** The first rows of weights, as many as a block of this size has. */
@@ -276,12 +283,6 @@ export class LaidOutWeights {
     });
     const data = this.#buffer.float32(parts);
     return parts.map(({ name, rows }, i) => ({ name, rows, data: data[i] }));
-  }
-
-  #weightsOf(number: number): BlockWeights {
-    const weights = this.#blocks.get(number);
-    if (!weights) throw new TypeError(`the weights of block ${number} were not read`);
-    return weights;
   }
 
   #expertsOf(number: number): ExpertWeights {

@@ -5,11 +5,12 @@ import {
   denseShape,
   type FloatDType,
   headsOf,
+  outputProjection,
   type Ranking,
   sizeOf,
 } from "@lopper/core";
-import { FileFolder } from "@lopper/files";
-import { isHalf, toFloat32 } from "@lopper/formats";
+import { FileFolder, ScratchFile } from "@lopper/files";
+import { isHalf, type TensorStore, toFloat32 } from "@lopper/formats";
 import { type Model, openModel, outerWeight, weightsOfBlock } from "@lopper/models";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
@@ -23,6 +24,7 @@ import {
 } from "../../tests/support/tiny_models.ts";
 import { LaidOutWeights, type LoadOptions } from "./weight_layout.ts";
 import { type WeightMemory, weightMemory } from "./weight_memory.ts";
+import { Workspace } from "./workspace.ts";
 
 const DEMO = fileURLToPath(new URL("../demo-model/data/model", import.meta.url));
 const SEEDS = 60;
@@ -177,24 +179,67 @@ Deno.test("weights: what is replaced stays, in whatever ranking and wherever the
     const { architecture } = model;
     const [before, after] = [0, 1].map(() => randomRanking(architecture, random));
     const shape = randomShape(architecture, random);
-    const loaded = [{}, { blockBytes: 0 }].map((room) =>
+    const folder = await Deno.makeTempDir();
+    await using workspace = new Workspace(0, () => ScratchFile.open(folder));
+    const loaded = [{}, { blockBytes: 0 }, { blockBytes: 0, workspace }].map((room) =>
       LaidOutWeights.load(model, { ranking: before, ...room })
     );
-    const [inMemory, inFile] = await Promise.all(loaded);
+    const [inMemory, ...inFile] = await Promise.all(loaded);
     for (const [number, size] of shape.entries()) {
       if (!size) continue;
       const own = (await inMemory.output(number, size)).data;
       const values = Float32Array.from(own, () => random.int(-64, 64) / 8);
       const old = await inMemory.replaceOutput(number, size, values);
-      assert.deepEqual(await inFile.replaceOutput(number, size, values), old);
-      assert.deepEqual((await inFile.output(number, size)).data, values, `seed ${seed}`);
+      for (const weights of inFile) {
+        // The block is there, whole.
+        await weights.block(number, size);
+        assert.deepEqual(await weights.replaceOutput(number, size, values), old);
+        const whole = await weights.block(number, size);
+        const { name } = outputProjection(architecture.blocks[number]);
+        const found = whole.find((weight) => weight.name === name)!.data;
+        assert.deepEqual(found, values, `seed ${seed}`);
+        assert.deepEqual((await weights.output(number, size)).data, values, `seed ${seed}`);
+      }
     }
-    for (const weights of [inMemory, inFile]) weights.rearrange(after);
+    for (const weights of [inMemory, ...inFile]) weights.rearrange(after);
     for (const [number, block] of architecture.blocks.entries()) {
-      const [a, b] = [await values(inMemory, number, sizeOf(block)), inFile];
-      assert.deepEqual(await values(b, number, sizeOf(block)), a, `seed ${seed}`);
+      const wanted = await values(inMemory, number, sizeOf(block));
+      for (const weights of inFile) {
+        assert.deepEqual(await values(weights, number, sizeOf(block)), wanted, `seed ${seed}`);
+      }
     }
+    await Deno.remove(folder, { recursive: true });
   }
+});
+
+Deno.test("weights: a block in the file is read once for all batches that go through it", async () => {
+  const model = await openModel(new FileFolder(DEMO));
+  const reads: string[] = [];
+  const store: TensorStore = {
+    tensors: model.store.tensors,
+    readFloat32: (name) => model.store.readFloat32(name),
+    readHalves: (name) => (reads.push(name), model.store.readHalves(name)),
+    readBytes: (...of) => model.store.readBytes(...of),
+    close: () => model.store.close(),
+  };
+  const weights = await LaidOutWeights.load({ ...model, store }, { blockBytes: 0 });
+  const [first, second] = weights.architecture.blocks.map((block) => sizeOf(block));
+  const readsOf = async (use: () => Promise<unknown>) => {
+    reads.length = 0;
+    await use();
+    return reads.length;
+  };
+  const matrices = await readsOf(() => weights.block(0, first));
+  assert.ok(matrices > 1);
+  assert.equal(await readsOf(() => weights.block(0, first)), 0);
+  assert.equal(await readsOf(() => weights.output(0, first)), 0, "nor a part of it");
+  assert.equal(await readsOf(() => weights.output(1, second)), 1, "of another only that part");
+  assert.equal(await readsOf(() => weights.block(0, first)), 0, "and the block is still there");
+  assert.ok(await readsOf(() => weights.block(1, second)) > 1);
+  assert.equal(await readsOf(() => weights.block(0, first)), matrices, "one is there at a time");
+  weights.release();
+  assert.equal(await readsOf(() => weights.block(0, first)), matrices);
+  model[Symbol.dispose]();
 });
 
 Deno.test("weights: a float32 checkpoint is held as it is and never copied", async () => {

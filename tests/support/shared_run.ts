@@ -1,8 +1,16 @@
 import { openBackend } from "@lopper/backends";
-import { FileFolder } from "@lopper/files";
+import { FileFolder, ScratchFile } from "@lopper/files";
 import { listOf } from "@lopper/importance";
 import { modelDigest, openModel } from "@lopper/models";
-import { cutTexts, MemoryStore, openWorker, prune, type RunFlags, runFlags } from "@lopper/run";
+import {
+  cutTexts,
+  MemoryStore,
+  openWorker,
+  prune,
+  type RunFlags,
+  runFlags,
+  type RunStore,
+} from "@lopper/run";
 import { sha256 } from "@lopper/core";
 import { openTokenizer } from "@lopper/tokenizers";
 import {
@@ -21,6 +29,8 @@ export interface SharedRun {
   readonly journal: readonly unknown[];
   /** Block-tokens of the whole search. */
   readonly blockTokens: number;
+  /** What people were told of it. */
+  readonly notes: readonly string[];
 }
 
 export interface SharedRunOptions {
@@ -28,6 +38,10 @@ export interface SharedRunOptions {
   readonly calibration: string;
   readonly heldOut: string;
   readonly flags: Partial<RunFlags>;
+  /** Bytes that it may take; left out, enough for every batch. */
+  readonly memory?: number;
+  /** The folder of its scratch file; left out, it has none. */
+  readonly scratch?: string;
 }
 
 /** Memory enough for every batch. */
@@ -35,12 +49,13 @@ const memory = () => 2e9;
 
 /** Prunes a model in this process. @param queue whose workers score; without one, nobody helps. */
 export async function sharedRun(
-  { model: path, calibration, heldOut, flags: given }: SharedRunOptions,
+  { model: path, calibration, heldOut, flags: given, memory: bytes, scratch }: SharedRunOptions,
   queue?: WorkQueue,
 ): Promise<SharedRun> {
   using model = await openModel(new FileFolder(path));
   using tokenizer = await openTokenizer(model.folder);
-  const flags = runFlags(model.architecture, given);
+  const usual = runFlags(model.architecture, given);
+  const flags = { ...usual, batchTokens: given.batchTokens ?? usual.batchTokens };
   const source = async (file: string) => listOf(await samples(file));
   const texts = await cutTexts(
     {
@@ -53,9 +68,13 @@ export async function sharedRun(
     tokenizer,
   );
   await using backend = (await openBackend("cpu", { threads: 1 })).backend;
-  const store = new MemoryStore();
-  const events = prune(model, texts, { flags }, { backend, tokenizer, store, memory, queue });
-  for await (const _ of events);
+  const store: MemoryStore & RunStore = new MemoryStore();
+  if (scratch) store.openScratch = () => ScratchFile.open(scratch);
+  const tools = { backend, tokenizer, store, memory: bytes ? () => bytes : memory, queue };
+  const notes: string[] = [];
+  for await (const event of prune(model, texts, { flags }, tools)) {
+    if (event.type === "note") notes.push(event.message);
+  }
   const files: Record<string, string> = {};
   for (const file of await store.result.list()) {
     // The card says how long the run took.
@@ -65,6 +84,7 @@ export async function sharedRun(
     files,
     journal: found(store.history),
     blockTokens: store.record!.blockTokens.spent,
+    notes,
   };
 }
 

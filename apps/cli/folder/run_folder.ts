@@ -6,6 +6,7 @@ import {
   type FileSink,
   isThere,
   readInputIfThere,
+  ScratchFile,
   writeTextFileAtomically,
   writing,
 } from "@lopper/files";
@@ -195,6 +196,11 @@ export class RunFolder implements RunStore {
     // What is not there any more is not made anew around a result.
     await this.#journal!.checkInPlace();
     return await this.#next.sink(file);
+  }
+
+  /** In the folder in which settings and journal are. */
+  async openScratch(): Promise<ScratchFile> {
+    return await ScratchFile.open(this.#statePath);
   }
 
   /** Writes the record, with which the result is whole, and puts it in its place. */

@@ -2,9 +2,15 @@ import { GramSum, type Matrix, matrix, Products } from "@lopper/algebra";
 import type { Backend } from "@lopper/backends";
 import { type Block, denseShape, hasOutputProjection, outputProjection } from "@lopper/core";
 import { BLOCK_GRIDS, type GridName, type TensorStore } from "@lopper/formats";
-import { addCaptured, addTokens, type CalibrationSet, embeddedBatches } from "@lopper/importance";
+import {
+  addCaptured,
+  addTokens,
+  batchNumbers,
+  type CalibrationSet,
+  embeddedBatches,
+} from "@lopper/importance";
 import { type Model, type Weight, weightsOfBlock } from "@lopper/models";
-import { Decoder, type HiddenStates, LaidOutWeights } from "@lopper/runtime";
+import { Decoder, type KeptStates, LaidOutWeights } from "@lopper/runtime";
 import { feedbackOf, noFeedback, type Rounded, roundedWithFeedback } from "./gptq.ts";
 
 /** What matrices are rounded by. */
@@ -32,7 +38,7 @@ export class BlockRounder {
   readonly #task: RoundingTask;
   readonly #products: Products;
   /** The text before the block `#next`, batch by batch. */
-  #hidden: HiddenStates[] | null = null;
+  #hidden: KeptStates | null = null;
   #next = 0;
   /** Of the layer that the last block belongs to, by the names of tensors. */
   readonly #rounded = new Map<string, Rounded>();
@@ -91,13 +97,16 @@ export class BlockRounder {
       if (last.length > 0) await this.#roundBy(last, await this.#gramOf(number, "captured"));
     }
     // Nothing reads what leaves the last block.
-    if (number + 1 < model.architecture.blocks.length) this.#hidden = await this.#passed(number);
+    if (number + 1 < model.architecture.blocks.length) await this.#pass(number);
     this.#next = number + 1;
   }
 
-  async #embedded(): Promise<HiddenStates[]> {
+  async #embedded(): Promise<KeptStates> {
     const { text } = this.#task;
-    return await this.#with("outer", (decoder) => embeddedBatches(decoder, text, {}));
+    return await this.#with(
+      "outer",
+      (decoder) => embeddedBatches(decoder, text, batchNumbers(text, {})),
+    );
   }
 
   async #gramOf(number: number, what: "entering" | "captured"): Promise<Matrix> {
@@ -105,7 +114,8 @@ export class BlockRounder {
     return await this.#with({ layer }, async (decoder) => {
       const gram = new GramSum(this.#products);
       const shape = denseShape(decoder.blocks);
-      for (const input of this.#hidden!) {
+      for (let b = 0; b < this.#hidden!.length; b++) {
+        const input = await this.#hidden!.read(b);
         if (what === "captured") await addCaptured(gram, decoder, shape, number, input);
         else await addTokens(gram, input, await decoder.blockInput(number, input));
       }
@@ -113,13 +123,14 @@ export class BlockRounder {
     });
   }
 
-  async #passed(number: number): Promise<HiddenStates[]> {
+  async #pass(number: number) {
     const { layer } = this.#task.model.architecture.blocks[number];
-    return await this.#with({ layer }, async (decoder) => {
+    const hidden = this.#hidden!;
+    await this.#with({ layer }, async (decoder) => {
       const shape = denseShape(decoder.blocks);
-      const found: HiddenStates[] = [];
-      for (const input of this.#hidden!) found.push(await decoder.runBlock(number, shape, input));
-      return found;
+      for (let b = 0; b < hidden.length; b++) {
+        await hidden.put(b, await decoder.runBlock(number, shape, await hidden.read(b)));
+      }
     });
   }
 

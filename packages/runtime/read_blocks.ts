@@ -1,0 +1,69 @@
+import type { Block, KeptUnits, Ranking } from "@lopper/core";
+import type { BlockWeights } from "./block_weights.ts";
+import type { LaidOutBlock, LaidOutWeight } from "./laid_out_block.ts";
+import { placesOf } from "./unit_places.ts";
+
+/**
+ * The weights of blocks by their numbers. Of those that stay in the file, the block that was read
+ * last is there until another one is: batches go through it one after the other.
+ */
+export class ReadBlocks {
+  readonly #blocks: ReadonlyMap<number, BlockWeights>;
+  #last: { readonly number: number; readonly all: LaidOutBlock } | null = null;
+
+  /** @param blocks those are missing that were not read. */
+  constructor(blocks: ReadonlyMap<number, BlockWeights>) {
+    this.#blocks = blocks;
+  }
+
+  /** @throws {TypeError} when the block was not read. */
+  of(number: number): BlockWeights {
+    const weights = this.#blocks.get(number);
+    if (!weights) throw new TypeError(`the weights of block ${number} were not read`);
+    return weights;
+  }
+
+  /**
+   * All weights of a block, or those that are named.
+   * @param units how they are laid out: as they were when the block was read, until `forget`.
+   * @throws {CheckpointFormatError} when a weight that is read now is NaN or infinite.
+   */
+  async all(
+    number: number,
+    units: KeptUnits,
+    names?: readonly string[],
+  ): Promise<Iterable<readonly [name: string, LaidOutWeight]>> {
+    const weights = this.of(number);
+    const isThere = this.#last?.number === number;
+    if (weights.isHeld || names && !isThere) return await weights.all(units, names);
+    if (!isThere) {
+      // Two of them are not there at a time.
+      this.#last = null;
+      this.#last = { number, all: await weights.all(units) };
+    }
+    const { all } = this.#last!;
+    return names ? [...all].filter(([name]) => names.includes(name)) : all;
+  }
+
+  /**
+   * Lays the units of those in memory out by another ranking.
+   * @throws {RangeError} when it is not one of the same units.
+   */
+  rearrange(declared: readonly Block[], before: Ranking, ranking: Ranking) {
+    const moves = [...this.#blocks].flatMap(([number, block]) =>
+      declared[number].dimensions.flatMap(({ name }) => {
+        const was = before[number]![name], is = ranking[number]?.[name] ?? [];
+        const places = placesOf(was, is, `${name} of block ${declared[number].id}`);
+        const stays = places.every((place, i) => place === i);
+        return stays ? [] : [{ block, dimension: name, was, is }];
+      })
+    );
+    for (const { block, dimension, was, is } of moves) block.move(dimension, was, is);
+    this.forget();
+  }
+
+  /** Lets the block go that was read last: it is needed no more, or would be another one now. */
+  forget() {
+    this.#last = null;
+  }
+}
