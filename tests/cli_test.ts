@@ -84,7 +84,7 @@ test("prune writes a checkpoint, a plan, a journal and a record, says nothing el
   }
 
   // what was written opens like any other model
-  const facts = JSON.parse(await doneHere(["inspect", at("p"), "--json"]));
+  const facts = JSON.parse(await doneHere(["inspect", at("p"), "--digest", "--json"]));
   assert.equal(facts.parameters.total, record.parameters.pruned);
   assert.equal(facts.digest, record.prunedDigest);
   const generated = await runLopper(["generate", "p", "The ship", "--max-tokens", "5"], folder);

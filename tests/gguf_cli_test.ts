@@ -15,7 +15,9 @@ async function succeeds(args: readonly string[], folder: string): Promise<string
 test("a GGUF file of the embedded model is the embedded model: same digest, same text, same plan", async (folder) => {
   await Deno.writeFile(`${folder}/demo.gguf`, await demoGguf());
   const [gguf, demo] = await Promise.all(
-    ["demo.gguf", "demo"].map((model) => doneHere(["inspect", model, "--json"], folder)),
+    ["demo.gguf", "demo"].map((model) =>
+      doneHere(["inspect", model, "--digest", "--json"], folder)
+    ),
   );
   assert.deepEqual({ ...JSON.parse(gguf), name: "" }, { ...JSON.parse(demo), name: "" });
 

@@ -83,31 +83,36 @@ hubTest(
   "only what is needed is downloaded, once, and goes without a network then",
   async (place) => {
     const { hub, folder, done, fails } = place;
-    const first = await done(["inspect", "org/m", "--json"]);
+    const first = await done(["inspect", "org/m", "--digest", "--json"]);
     assert.match(first.err, /^note: downloading org\/m \(commit [0-9a-f]{7}, .* kB\) from http/);
     const facts = JSON.parse(first.out);
     assert.equal(facts.name, "org/m");
-    const own = JSON.parse((await done(["inspect", "./own/model", "--json"])).out);
+    const own = JSON.parse((await done(["inspect", "./own/model", "--digest", "--json"])).out);
     assert.deepEqual(facts, { ...own, name: "org/m" });
     const names = resolved(hub).map((path) => path.split("/").at(-1)!).sort();
     assert.deepEqual(names, Object.keys(filesOf(`${folder}/own/model`)).sort());
 
     const before = resolved(hub).length;
-    const again = await done(["inspect", "org/m@main", "--json"]);
+    const again = await done(["inspect", "org/m@main", "--digest", "--json"]);
     assert.deepEqual([again.out, again.err], [first.out, ""]);
     assert.equal(resolved(hub).length, before);
 
     const asked = hub.asked.length;
     const commit = hub.repositories.get("models/org/m")!.branches.get("main")!;
     for (const name of ["org/m", `org/m@${commit}`]) {
-      assert.equal((await done(["inspect", name, "--json", "--offline"])).out, first.out);
+      assert.equal(
+        (await done(["inspect", name, "--digest", "--json", "--offline"])).out,
+        first.out,
+      );
     }
     assert.equal(
-      (await done(["inspect", "org/m", "--json"], { HF_HUB_OFFLINE: "1" })).out,
+      (await done(["inspect", "org/m", "--digest", "--json"], { HF_HUB_OFFLINE: "1" })).out,
       first.out,
     );
     assert.equal(hub.asked.length, asked);
-    const away = await done(["inspect", "org/m", "--json"], { HF_ENDPOINT: "http://127.0.0.1:9" });
+    const away = await done(["inspect", "org/m", "--digest", "--json"], {
+      HF_ENDPOINT: "http://127.0.0.1:9",
+    });
     assert.equal(away.out, first.out);
     assert.match(
       away.err,
@@ -180,7 +185,7 @@ hubTest(
     ]);
     assert.ok(compared.models[1].speed.decodeTokensPerSecond > 0);
 
-    const { out: facts } = await done(["inspect", "org/ggufs:b.gguf", "--json"]);
+    const { out: facts } = await done(["inspect", "org/ggufs:b.gguf", "--digest", "--json"]);
     assert.equal(JSON.parse(facts).name, "org/ggufs:b.gguf");
     const files = resolved(hub).filter((path) => path.includes("ggufs"));
     assert.equal(files.length, 1, files.join());
@@ -266,7 +271,7 @@ hubTest("two processes at the same time share one download", async ({ hub, done 
     return new Response(body!.pipeThrough(slowly), rest);
   };
   hub.misbehave(({ path, behave }) => isWeights(path) ? slow(behave()) : null);
-  const inspect = () => done(["inspect", "org/m", "--json"]);
+  const inspect = () => done(["inspect", "org/m", "--digest", "--json"]);
   const [a, b] = await Promise.all([inspect(), inspect()]);
   assert.equal(a.out, b.out);
   assert.equal(hub.asked.filter(isWeights).length, 1);

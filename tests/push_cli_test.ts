@@ -53,7 +53,7 @@ pushTest("what would be sent is said, and what is sent is the model", async (fol
   const again = await lopper(["push", "p", "me/small"], folder, hub);
   assert.match(again.stdout, /^nothing was to be sent: /);
   // It opens as any model of the hub does.
-  const { stdout } = await runLopper(["inspect", "me/small", "--json"], folder, {
+  const { stdout } = await runLopper(["inspect", "me/small", "--digest", "--json"], folder, {
     HF_ENDPOINT: hub.endpoint,
     HF_HOME: `${folder}/hf`,
   });

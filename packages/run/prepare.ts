@@ -88,16 +88,22 @@ export interface RunTools {
 /** Scores candidates of a search, after the dense model was asked what they are judged by. */
 export type SearchScorer = ReturnType<typeof openScorer> | SharedScorer;
 
-/** A model in memory, with all that a search of it needs. */
-export interface PreparedRun extends AsyncDisposable {
+/** A model in memory. */
+export interface LoadedRun extends AsyncDisposable {
   readonly memory: MemoryPlan;
-  readonly settings: RunSettings;
+  /** Of the task, with batches as small as they have to be. */
+  readonly flags: RunFlags;
   /** The published ranking of units, in which the weights lie. */
   readonly ranking: Ranking;
   /** The dense model. */
   readonly decoder: Decoder;
   /** What candidates run on: the same, or a copy on the backend's device. */
   readonly searching: Decoder | ResidentDecoder;
+}
+
+/** A model in memory, with all that a search of it needs. */
+export interface PreparedRun extends LoadedRun {
+  readonly settings: RunSettings;
   /** What others compute; null where all is computed here. */
   readonly shared: SharedWork | null;
   readonly scorers: Readonly<Record<"block" | "width", SearchScorer>>;
@@ -114,6 +120,51 @@ export async function* prepareRun(
   tools: RunTools,
 ): AsyncGenerator<RunEvent, PreparedRun> {
   const { backend, signal } = tools;
+  const allowed = yield* allowedIn(model, texts, task, tools);
+  const digest = task.modelDigest ??
+    (yield* phase("reading the model", signal, ({ progress }) => modelDigest(model, progress)));
+  await using opening = new AsyncDisposableStack();
+  const loaded = opening.use(await load(model, allowed, tools));
+  const { flags, decoder, searching, memory: { cacheBytes } } = loaded;
+  const settings = settingsOf(flags, texts, digest, task.latencies ?? null, backend);
+  const shared = tools.queue && !task.applied
+    ? shareWork(tools.queue, decoder, texts, settings)
+    : null;
+  const open = (text: "block" | "width") =>
+    shared?.scorer(text) ??
+      openScorer(searching, texts[text], flags, { cacheBytes, dense: decoder });
+  const scorers = { block: open("block"), width: open("width") };
+  const opened = opening.move();
+  return {
+    ...{ ...loaded, settings, shared, scorers },
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}
+
+/**
+ * Shares out memory and loads the model, for work that nothing is kept of: the model's digest,
+ * which takes all of its bytes, is not asked for.
+ * @throws {InsufficientMemoryError} before anything is read, when it does not fit.
+ */
+export async function* loadRun(
+  model: Model,
+  texts: RunTexts,
+  task: PruneTask,
+  tools: RunTools,
+): AsyncGenerator<RunEvent, LoadedRun> {
+  return await load(model, yield* allowedIn(model, texts, task, tools), tools);
+}
+
+/** What a run may hold in memory, and how it works within that. */
+type Allowed = Pick<LoadedRun, "memory" | "flags">;
+
+/** Tells that a run begins, and what of the model finds no room. */
+async function* allowedIn(
+  model: Model,
+  texts: RunTexts,
+  task: PruneTask,
+  tools: RunTools,
+): AsyncGenerator<RunEvent, Allowed> {
   if (tools.queue && !task.applied && fitsCells(task.flags)) {
     throw new UsageError(
       "--search table scores with fits, and workers have the weights of the checkpoint; leave out --workers, or pass --recover none",
@@ -129,34 +180,31 @@ export async function* prepareRun(
   yield { type: "begin", flags };
   if (memory.inFileBytes > 0) yield { type: "note", message: inFile(memory) };
   if (memory.scratchBytes > 0) yield { type: "note", message: inScratch(memory) };
-  const digest = task.modelDigest ??
-    (yield* phase("reading the model", signal, ({ progress }) => modelDigest(model, progress)));
+  return { memory, flags };
+}
+
+async function load(
+  model: Model,
+  allowed: Allowed,
+  { backend, store }: Pick<RunTools, "backend" | "store">,
+): Promise<LoadedRun> {
+  const { memory } = allowed;
   // Channels of experts are ranked when they are about to go, and not where none of them may.
   const ranking = await rankByWeights(model, PUBLISHED_RANKING, { owned: false });
   await using opening = new AsyncDisposableStack();
   const workspace = opening.use(
-    new Workspace(memory.workspaceBytes, tools.store.openScratch?.bind(tools.store)),
+    new Workspace(memory.workspaceBytes, store.openScratch?.bind(store)),
   );
   const decoder = opening.use(
     new Decoder(backend, await LaidOutWeights.load(model, { ranking, workspace, ...memory })),
   );
   const searching = searchingOn(decoder);
-  const settings = settingsOf(flags, texts, digest, task.latencies ?? null, backend);
-  const shared = tools.queue && !task.applied
-    ? shareWork(tools.queue, decoder, texts, settings)
-    : null;
-  const open = (text: "block" | "width") =>
-    shared?.scorer(text) ??
-      openScorer(searching, texts[text], flags, { cacheBytes: memory.cacheBytes, dense: decoder });
   const opened = opening.move();
   return {
-    memory,
-    settings,
+    ...allowed,
     ranking,
     decoder,
     searching,
-    shared,
-    scorers: { block: open("block"), width: open("width") },
     async [Symbol.asyncDispose]() {
       if (searching !== decoder) await searching.dispose();
       await opened.disposeAsync();

@@ -14,9 +14,9 @@ import {
 import type { Decision } from "./decision.ts";
 import type { RunEvent } from "./events.ts";
 import { phase } from "./phase.ts";
-import { prepareRun, type PruneTask, type RunTools } from "./prepare.ts";
+import { loadRun, prepareRun, type PruneTask, type RunTools } from "./prepare.ts";
 import { reachNotes } from "./reach_notes.ts";
-import { fitsCells, pickerOf, policyOf, scorerOnce } from "./search_tools.ts";
+import { fitsCells, openScorer, pickerOf, policyOf, scorerOnce } from "./search_tools.ts";
 import type { RunTexts } from "./texts.ts";
 import type { RunFlags } from "./schemas/flags.ts";
 
@@ -46,18 +46,23 @@ export async function* rehearse(
   task: PruneTask,
   tools: RunTools,
 ): AsyncGenerator<RunEvent, Rehearsal> {
-  const policy = task.applied ? null : policyOf(model, task.flags, task.latencies ?? null);
-  await using run = yield* prepareRun(model, texts, task, tools);
-  const { searching, scorers, ranking, settings: { flags, modelDigest } } = run;
   if (task.applied) {
+    await using run = yield* prepareRun(model, texts, task, tools);
+    const { ranking, settings: { flags, modelDigest } } = run;
     const decision = await task.applied.decide(modelDigest, ranking);
-    return { flags, policy, dry: null, decision };
+    return { flags, policy: null, dry: null, decision };
   }
-  yield* reachNotes(model, policy!, flags);
+  const policy = policyOf(model, task.flags, task.latencies ?? null);
+  await using run = yield* loadRun(model, texts, task, tools);
+  const { decoder, searching, flags, memory: { cacheBytes } } = run;
+  yield* reachNotes(model, policy, flags);
+  const scorer = (text: "block" | "width") =>
+    openScorer(searching, texts[text], flags, { cacheBytes, dense: decoder });
   const { extended, validation } = texts;
   const dry = yield* phase("timing the dense model", tools.signal, ({ progress }) =>
     dryRun({
-      ...{ model, policy: policy!, picker: pickerOf(flags), scorers },
+      ...{ model, policy, picker: pickerOf(flags) },
+      scorers: { block: scorer("block"), width: scorer("width") },
       timed: scorerOnce(searching, texts.block, {
         batchTokens: Math.min(flags.batchTokens, TIMED_TOKENS),
       }),

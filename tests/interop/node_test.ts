@@ -147,9 +147,12 @@ Deno.test("Node: a model comes from the hub, by a connection that breaks, and a 
     });
     const variables = { HF_ENDPOINT: hub.endpoint, HF_HOME: join(folder, "hf"), HF_TOKEN: "hf_me" };
     const env = ["env", ...Object.entries(variables).map((pair) => pair.join("="))];
-    const inspected = await output([...env, ...node, "inspect", "org/m", "--json"]);
+    const inspected = await output([...env, ...node, "inspect", "org/m", "--digest", "--json"]);
     const { digest } = JSON.parse(inspected);
-    assert.equal(digest, JSON.parse(await output([...node, "inspect", "--json"])).digest);
+    assert.equal(
+      digest,
+      JSON.parse(await output([...node, "inspect", "--digest", "--json"])).digest,
+    );
     const out = join(folder, "p");
     await output([...node, "prune", ...PUBLISHED, "--ratio", "5", "--threads", "1", "--out", out]);
     await output([...env, ...node, "push", out, "me/small"]);

@@ -1,6 +1,12 @@
-import { type Architecture, countParameters, formatBytes, formatCount } from "@lopper/core";
+import {
+  type Architecture,
+  countParameters,
+  formatBytes,
+  formatCount,
+  type StopSignal,
+} from "@lopper/core";
 import { digestForm, type LayerSizes, type Model, modelDigest } from "@lopper/models";
-import { HUB, type OptionTable, type OptionValues, OUTPUT } from "@lopper/options";
+import { HUB, on, type OptionTable, type OptionValues, OUTPUT } from "@lopper/options";
 import { groupSizes } from "@lopper/run";
 import { slowerAttention } from "@lopper/runtime";
 import {
@@ -19,10 +25,17 @@ import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
 import { addOptions } from "../inputs/commander_options.ts";
 import { type LocateModels, MODEL_HELP, modelLocator } from "../inputs/locate_models.ts";
 import { openLocated, TOLD } from "../inputs/open_model.ts";
-import { openReporter } from "../terminal/reporter.ts";
+import { openReporter, type Reporter } from "../terminal/reporter.ts";
 import { print, printJson } from "../terminal/terminal.ts";
 
-const INSPECT_OPTIONS = { ...HUB, ...OUTPUT } as const satisfies OptionTable;
+const INSPECT_OPTIONS = {
+  digest: {
+    form: on,
+    help: "read all weights, too, and say the digest by which runs and plans know the model",
+  },
+  ...HUB,
+  ...OUTPUT,
+} as const satisfies OptionTable;
 
 export function inspectCommand(
   interruption: Interruption = UNINTERRUPTED,
@@ -49,7 +62,7 @@ export function inspectCommand(
       const facts = {
         name: located.title,
         family: model.architecture.family,
-        digest: await modelDigest(model, () => signal.throwIfAborted()),
+        digest: options.digest ? await digestOf(model, reporter, signal) : null,
         parameters: parametersOf(model.architecture),
         bytes: model.weightBytes,
         quantised: model.stored.quantised,
@@ -63,10 +76,21 @@ export function inspectCommand(
     });
 }
 
+/** Of every byte of the weights, which of a large model takes minutes. */
+async function digestOf(model: Model, reporter: Reporter, signal: StopSignal): Promise<string> {
+  const digest = await modelDigest(model, (done, total) => {
+    reporter.progress("reading the model", done, total);
+    signal.throwIfAborted();
+  });
+  reporter.stop();
+  return digest;
+}
+
 type Facts = {
   name: string;
   family: string;
-  digest: string;
+  /** Null where it was not asked for. */
+  digest: string | null;
   parameters: ReturnType<typeof parametersOf>;
   bytes: number;
   quantised: Model["stored"]["quantised"];
@@ -154,8 +178,7 @@ function describe(facts: Facts): string {
     `  heads     attention of ${prunable.layersWithPrunableHeads} layers, ${
       prunable.attentionGroup / architecture.headDim
     } query heads with their KV head at a time`,
-    "",
-    `  ${digest}`,
+    ...(digest === null ? [] : ["", `  ${digest}`]),
   ].join("\n");
 }
 
