@@ -1,9 +1,10 @@
 /** The page quality.md, of the results that there are. */
 import type { Estimate } from "@lopper/evaluation";
+import { SETTINGS, type SettingsName } from "@lopper/run";
 import { fileURLToPath } from "node:url";
 import { markdownTable, mean, output } from "../harness.ts";
 import { TEXTS } from "./case.ts";
-import { readResults, type Result, RESULTS, type SavedResults } from "./results.ts";
+import { readResults, type Result, RESULTS, type Run, type SavedResults } from "./results.ts";
 import { PUBLISHED } from "./rows.ts";
 import { differenceFrom, headlineOf } from "./scores.ts";
 
@@ -100,21 +101,42 @@ function interval({ value, low, high }: Estimate, format: (x: number) => string)
     : `${format(value)} [${format(low)}, ${format(high)}]`;
 }
 
-/** Says so where rows had unlike samples, which the dense model's perplexity on them tells. */
+/**
+ * Says so where rows had unlike samples, or began them otherwise with BOS: the dense model's
+ * perplexity on them tells.
+ */
 function drawsOf(results: readonly Result[]): string {
-  const draws = Map.groupBy(
-    results.flatMap(({ row, ratio, run }) =>
-      run ? [{ name: `${row} ${ratio} %`, dense: run.calibration.dense.toPrecision(2) }] : []
-    ),
-    ({ dense }) => dense,
+  const rows = results.flatMap(({ row, ratio, run }) =>
+    run
+      ? [{
+        name: `${row} ${ratio} %`,
+        bos: bosOf(run),
+        dense: String(Number(run.calibration.dense.toPrecision(2))),
+      }]
+      : []
   );
-  if (draws.size < 2) return "";
-  const list = [...draws].map(([dense, rows]) =>
+  const all = new Set(rows.map(({ dense }) => dense));
+  if (all.size < 2) return "";
+  const told = "the dense model's perplexity on them is about";
+  const list = [...Map.groupBy(rows, ({ dense }) => dense)].map(([dense, rows]) =>
     `${dense} for ${rows.map(({ name }) => name).join(", ")}`
+  ).join("; ");
+  const byBos = [...Map.groupBy(rows, ({ bos }) => bos)].map(([bos, rows]) =>
+    [bos, new Set(rows.map(({ dense }) => dense))] as const
   );
-  return `**Not all rows had the same samples**: the dense model's perplexity on them is about ${
-    list.join("; ")
-  }.\n\n`;
+  if (byBos.some(([, draws]) => draws.size > 1)) {
+    return `**Not all rows had the same samples**: ${told} ${list}.\n\n`;
+  }
+  const rules = byBos.map(([bos]) => `\`--bos ${bos}\``).join(" or ");
+  return `The samples of the rows differ by BOS alone, which begins sequences as the preset of the row has it (${rules}): ${told} ${list}.\n\n`;
+}
+
+/** Which sequences of a run begin with BOS: as it was asked for, or as its preset has it. */
+function bosOf({ command }: Run): string {
+  const given = (flag: string) => command[command.indexOf(flag) + 1];
+  if (command.includes("--bos")) return given("--bos");
+  const preset = command.includes("--preset") ? given("--preset") : "lopper";
+  return SETTINGS[preset as SettingsName].bos;
 }
 
 function table(
