@@ -22,6 +22,8 @@ export interface Attention {
    * each channel of all heads (StableLM 2).
    */
   readonly normByHead?: true;
+  /** Queries and keys are normed head by head behind the rotation, and not before it (Hunyuan). */
+  readonly normAfterRotation?: true;
   readonly queryGrowth?: QueryGrowth;
 }
 

@@ -28,6 +28,10 @@ export function unlikeLlama(
   if (blocks.some(({ kind }) => kind === "experts")) return "experts";
   const normed = blocks.some((block) => hasNorms(block, headDim, beside));
   if (normed) return "norms of queries and keys";
+  if (blocks.some(({ attention }) => attention?.normAfterRotation)) {
+    return "norms of queries and keys behind the rotation";
+  }
+  if (haveWeight(blocks, "slopes")) return "scores that fall by distance";
   if (beside !== "biases" && blocks.some(hasBias)) return "biases";
   if (blocks.some(isOtherBlock)) return "blocks that are put together in another way";
   const scale = 1 / Math.sqrt(headDim);

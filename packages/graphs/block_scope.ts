@@ -31,6 +31,8 @@ export interface AttendedHeads {
   /** `[N, K]`, as `v`. */
   readonly k: string;
   readonly v: string;
+  /** What becomes of rotated queries or keys `[B, heads, T, D]`; nothing unless said. */
+  readonly behindRotation?: (x: string, of: "q" | "k") => string;
   /** A score of each query head that is no token's, `[query heads]`. */
   readonly sinks?: string;
   /** What each query head takes off a score for each token in between, `[query heads]`. */

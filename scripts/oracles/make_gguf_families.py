@@ -138,6 +138,10 @@ FAMILIES = [
     Family("exaone_moe", "exaone_moe", dict(head_dim=8, num_hidden_layers=4, sliding_window=8, sliding_window_pattern=4,
                                             intermediate_size=32, num_experts=4, num_shared_experts=2, num_experts_per_tok=2,
                                             moe_intermediate_size=8, first_k_dense_replace=1, num_nextn_predict_layers=0)),
+    # The converter wants of a stretched base that it is that of the published models.
+    Family("hunyuan_v1_dense", "hunyuan_v1_dense", dict(head_dim=8)),
+    Family("hunyuan_v1_moe", "hunyuan_v1_moe", dict(head_dim=8, intermediate_size=16, num_experts=4, moe_topk=[2, 2],
+                                                  moe_intermediate_size=[16, 16], num_shared_expert=[1, 1])),
     Family("minimax_m2", "minimax_m2", dict(head_dim=8, rotary_dim=4, intermediate_size=16, num_local_experts=4,
                                             num_experts_per_tok=2)),
 ]

@@ -267,6 +267,13 @@ def mixtures():
             mistakes={**fewer, "weights as they are": dict(norm_topk_prob=False), "window": dict(sliding_window=7)},
         ),
         Family(
+            "hunyuan_v1_moe", "Hunyuan with 2 of 5 experts beside an MLP as wide as one, lists by layer; norms of q and k behind "
+            "the rotation.",
+            experts("hunyuan_v1_moe", num_experts=5, intermediate_size=12, head_dim=10,
+                    rope_parameters=rope(20000.0)), [(2, 12), (1, 19)], mistakes={"an expert less for each token": dict(moe_topk=1)},
+            keys={"moe_topk": [2, 2], "num_shared_expert": [1, 1], "moe_intermediate_size": [12, 12]},
+        ),
+        Family(
             "olmoe", "OLMoE: 3 of 8 experts, norms of q and k over all heads, weights as the softmax has them.",
             experts("olmoe", num_experts=8, num_experts_per_tok=3), [(2, 12), (1, 19)],
             mistakes={**fewer, "weights divided by their sum": dict(norm_topk_prob=True)},
@@ -482,6 +489,10 @@ def more_families():
                  use_sliding_window=True, sliding_window=5, attention_bias=True, mlp_bias=True, tie_word_embeddings=False),
             [(2, 13)], stored=torch.bfloat16,
             mistakes={"window": {"sliding_window": 6}},
+        ),
+        Family(
+            "hunyuan_v1_dense", "Hunyuan: norms of q and k behind the rotation, whose base is stretched; heads of 16.",
+            tiny("hunyuan_v1_dense", head_dim=16, rope_parameters=rope(700.0, "dynamic", alpha=40.0, factor=1.0)), [(2, 12), (1, 19)],
         ),
         Family(
             "stablelm", "StableLM: layer norms, a quarter of heads of 16 is rotated, biases on q, k and v.",

@@ -108,6 +108,8 @@ const OWN: Readonly<Record<string, (random: Random, size: TinySize) => Settings>
     logits_scaling: 2,
   }),
   gpt_neox: (random) => ({ use_parallel_residual: random.chance(0.5) }),
+  // As wide as intermediate_size says.
+  hunyuan_v1_moe: () => ({ moe_intermediate_size: undefined }),
   ministral3: () => ({ rope_parameters: { ...ROPES[2], llama_4_scaling_beta: 0.2 } }),
   olmo: (random) => ({ clip_qkv: random.pick([null, 0.7]) }),
   opt: (random) => ({ layer_norm_elementwise_affine: random.chance(0.7) }),

@@ -52,6 +52,10 @@ export const ATTENTIONS: Readonly<Record<string, AttentionCase>> = {
   "q/k norms by head": { queryHeads: 4, kvHeads: 2, variety: { qkNorm: true } },
   "q/k norms over all heads": { queryHeads: 4, kvHeads: 2, variety: { qkNorm: "full" } },
   "q/k norms of its own for each head": grouped({}, withOwnNorms),
+  "q/k norms behind the rotation": {
+    ...{ queryHeads: 4, kvHeads: 2 },
+    variety: { qkNorm: true, attention: { normAfterRotation: true } },
+  },
   "its norm behind it": { queryHeads: 4, kvHeads: 2, variety: { placement: "post" } },
   "a window of 4": grouped({ window: 4 }),
   "a window of 1": grouped({ window: 1 }),
@@ -85,6 +89,7 @@ export const CACHED = [
   "no rotation",
   "a small part rotated",
   "neighbours rotated",
+  "q/k norms behind the rotation",
   "sinks",
   "slopes by distance",
   "much at once",

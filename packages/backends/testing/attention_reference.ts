@@ -39,14 +39,15 @@ export function expectedAttention(
     const rotated = (name: string, heads: number) => {
       const norm = optional(`${name}_norm`);
       const projected = project(name);
-      const y = !norm
+      const y = !norm || attention.normAfterRotation
         ? projected
         : attention.normByHead
         ? rmsNorm(projected, new Float32Array(headDim).fill(1), EPS)
           .map((value, i) => value * norm[i % norm.length])
         : rmsNorm(projected, norm, EPS);
       const neighbours = rope?.pairs === "neighbours";
-      return rotate(y, { heads, headDim, neighbours, position: (t) => t, ...table });
+      const turned = rotate(y, { heads, headDim, neighbours, position: (t) => t, ...table });
+      return norm && attention.normAfterRotation ? rmsNorm(turned, norm, EPS) : turned;
     };
     const { rate, length } = attention.queryGrowth ?? { rate: 0, length: 1 };
     const growth = (token: number) => 1 + rate * Math.log1p(Math.floor(token / length));

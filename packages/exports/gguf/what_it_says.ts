@@ -159,7 +159,7 @@ function denseItCannotSay(
 }
 
 function scoresItCannotSay(
-  { settings = [], scale }: GgufArchitecture,
+  { settings = [], scale, normAfterRotation }: GgufArchitecture,
   attended: readonly Attention[],
   facts: GgufFacts,
 ): string | null {
@@ -170,6 +170,9 @@ function scoresItCannotSay(
   if (attended.some(({ clip }) => clip !== undefined)) return "its queries and keys are clipped";
   if (attended.some(({ normByHead }) => normByHead)) {
     return "each head has norms of queries and keys of its own";
+  }
+  if (attended.some((attention) => attention.normAfterRotation !== normAfterRotation)) {
+    return "its norms of queries and keys are on the other side of the rotation";
   }
   const caps = new Set(attended.map(({ softCap }) => softCap));
   return [...caps].some((cap) => cap !== null) && (!says("attn_logit_softcapping") || caps.size > 1)

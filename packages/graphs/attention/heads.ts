@@ -17,10 +17,11 @@ export interface AttentionByHead {
 export function attendByHead(
   g: GraphBuilder,
   { shape, rotate, attend }: AttentionByHead,
-  { q, k, v }: Pick<AttendedHeads, "q" | "k" | "v">,
+  { q, k, v, behindRotation = (x) => x }: Pick<AttendedHeads, "q" | "k" | "v" | "behindRotation">,
 ): string {
   const swap = (x: string) => g.node("Transpose", [x], { perm: [0, 2, 1, 3] });
   const heads = (x: string) => swap(g.node("Reshape", [x, shape]));
-  const context = attend(rotate(heads(q)), rotate(heads(k)), heads(v));
+  const queries = behindRotation(rotate(heads(q)), "q");
+  const context = attend(queries, behindRotation(rotate(heads(k)), "k"), heads(v));
   return g.node("Reshape", [swap(context), g.node("Shape", [q])]);
 }

@@ -19,6 +19,7 @@ export function operatorLacks(op: AttentionOp, block: Block): string | null {
   if (headDim % GQA_HEAD_MULTIPLE !== 0) return `heads of ${headDim} channels`;
   const rotated = rotatedIn(block.attention!, headDim);
   if (rotated % GQA_ROTARY_MULTIPLE !== 0) return `a rotation of ${rotated} channels`;
+  if (block.attention!.normAfterRotation) return "norms behind the rotation";
   return block.attention!.queryGrowth ? "queries that grow" : null;
 }
 

@@ -12,10 +12,16 @@ export const attention: BlockKind = {
   compute(scope, x) {
     const { g, block, weights, attend } = scope;
     const own = (name: string) => haveWeight([block], name) ? weights.vector(name) : undefined;
-    const q = normedHeads(scope, "q_norm", clipped(scope, weights.project(x, "q")));
-    const k = normedHeads(scope, "k_norm", clipped(scope, weights.project(x, "k")));
+    const behind = block.attention?.normAfterRotation === true;
+    const [q, k] = (["q", "k"] as const).map((name) => {
+      const heads = clipped(scope, weights.project(x, name));
+      return behind ? heads : normedHeads(scope, `${name}_norm`, heads);
+    });
     const v = clipped(scope, weights.project(x, "v"));
-    const seen = attend({ q, k, v, sinks: own("sinks"), slopes: own("slopes") });
+    const seen = attend({
+      ...{ q, k, v, sinks: own("sinks"), slopes: own("slopes") },
+      ...(behind && { behindRotation: (x, of) => normedAsTheyLie(scope, `${of}_norm`, x) }),
+    });
     const context = haveWeight([block], "output_gate")
       ? g.node("Mul", [seen, g.node("Sigmoid", [weights.project(x, "output_gate")])])
       : seen;
@@ -26,6 +32,11 @@ export const attention: BlockKind = {
 function clipped({ g, block }: BlockScope, x: string): string {
   const clip = block.attention?.clip;
   return clip === undefined ? x : g.node("Clip", [x, g.float32(-clip), g.float32(clip)]);
+}
+
+/** Of heads `[B, heads, T, D]`. */
+function normedAsTheyLie({ g, block, weights, norm }: BlockScope, name: string, x: string): string {
+  return normed(g, x, norm, { width: headsOf(block).headDim, weight: weights.vector(name) });
 }
 
 function normedHeads(

@@ -22,6 +22,8 @@ import { glm4 } from "./glm4.ts";
 import { glm4Moe } from "./glm4_moe.ts";
 import { gpt2 } from "./gpt2.ts";
 import { gptNeox } from "./gpt_neox.ts";
+import { hunyuanDense } from "./hunyuan_v1_dense.ts";
+import { hunyuanMoe } from "./hunyuan_v1_moe.ts";
 import { llama } from "./llama.ts";
 import { ministral3 } from "./ministral3.ts";
 import { mistral } from "./mistral.ts";
@@ -87,6 +89,8 @@ export const FAMILIES: readonly Family[] = [
   solarOpen,
   minimaxM2,
   exaoneMoe,
+  hunyuanDense,
+  hunyuanMoe,
 ];
 
 /**

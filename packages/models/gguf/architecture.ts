@@ -54,6 +54,8 @@ export interface GgufArchitecture {
   readonly layers?: number;
   /** Its heads may have biases beside norms. */
   readonly normedBiases?: true;
+  /** Norms of queries and keys are behind the rotation. */
+  readonly normAfterRotation?: true;
   /** It has no biases but those of q, k and v. */
   readonly unbiased?: true;
   /** It computes only heads that have a KV head each. */

@@ -71,7 +71,10 @@ class _PrunedConfig:
             # No token goes to more of them than there are in the groups that it goes to.
             groups = getattr(self, "n_group", None) or 1
             most = experts // groups * (getattr(self, "topk_group", None) or groups)
-            widths["num_experts_per_tok"] = min(self.num_experts_per_tok, most)
+            fewest = min(self.num_experts_per_tok, most)
+            # Modules read it under the family's own name.
+            own = self.attribute_map.get("num_experts_per_tok", "num_experts_per_tok")
+            widths |= {"num_experts_per_tok": fewest, own: fewest}
         return LayerConfig(self, **{**widths, **other})
 
     def has_block(self, index, kind):

@@ -131,6 +131,14 @@ export const MIXTURES: readonly GgufArchitecture[] = [
     unrotated: (_, slides) => !slides,
   },
   {
+    name: "hunyuan-moe",
+    modelType: "hunyuan_v1_moe",
+    pairs: "halves",
+    normAfterRotation: true,
+    settings: [COUNT, USED, WIDTH, sharedCount("num_shared_expert"), SHARED_WIDTH],
+    routing: { softmaxOver: "all", renormalised: true },
+  },
+  {
     name: "minimax-m2",
     modelType: "minimax_m2",
     pairs: "halves",

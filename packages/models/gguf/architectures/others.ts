@@ -209,6 +209,12 @@ export const OTHERS: readonly GgufArchitecture[] = [
     tensors: { mlp: { norm: "post_attention_norm.weight" } },
   },
   {
+    name: "hunyuan-dense",
+    modelType: "hunyuan_v1_dense",
+    pairs: "halves",
+    normAfterRotation: true,
+  },
+  {
     name: "exaone4",
     modelType: "exaone4",
     pairs: "halves",
