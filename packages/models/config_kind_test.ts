@@ -49,6 +49,16 @@ Deno.test("config: the kind of model comes before any other key", () => {
   hybrid({ layer_types: [full, "sliding_attention"] }, /is "mamba_of_sorts"; Lopper reads/);
   hybrid({ layer_types: "odd" }, /is "mamba_of_sorts"; Lopper reads/);
   hybrid({ hybrid_override_pattern: "*x" }, /: layer 1 is "x"; Lopper needs/);
+  // families that people know, by what of them is not computed
+  const lacks = (model_type: string, what: RegExp) =>
+    refuses(
+      { model_type },
+      new RegExp(`"${model_type}", of which .*${what.source}.*; Lopper reads`),
+    );
+  lacks("phimoe", /does not compute that each expert .*SparseMixer/);
+  lacks("deepseek_v3", /one compressed state/);
+  lacks("gemma3n_text", /AltUp/);
+  refuses({ model_type: "phimoe_2" }, /is "phimoe_2"; Lopper reads/);
   refuses({ model_type: "clap", audio_config: {} }, /is "clap", a model of more than text; /);
   refuses({ model_type: "lopper_bloom" }, /model_type is "bloom"/);
   assert.throws(() => checkConfig({ model_type: "llama" }, FILE), CheckpointFormatError);

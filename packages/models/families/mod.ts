@@ -28,6 +28,7 @@ import { llama } from "./llama.ts";
 import { ministral3 } from "./ministral3.ts";
 import { mistral } from "./mistral.ts";
 import { mixtral } from "./mixtral.ts";
+import { whyNotRead } from "./not_read.ts";
 import { nemotron } from "./nemotron.ts";
 import { olmo } from "./olmo.ts";
 import { olmo2 } from "./olmo2.ts";
@@ -110,9 +111,10 @@ export function generatingClass(modelType: string): string | undefined {
 export function familyOf(modelType: string, file: string): Family {
   const family = FAMILIES.find((f) => f.modelType === modelType);
   if (family) return family;
+  const lacks = whyNotRead(modelType);
   throw new UnsupportedModelError(
-    `${file}: model_type is ${shown(modelType)}; Lopper reads ${
-      FAMILIES.map((f) => f.modelType).join(", ")
-    }`,
+    `${file}: model_type is ${shown(modelType)}${
+      lacks === undefined ? "" : `, of which Lopper does not compute that ${lacks}`
+    }; Lopper reads ${FAMILIES.map((f) => f.modelType).join(", ")}`,
   );
 }
