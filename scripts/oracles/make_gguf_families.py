@@ -100,6 +100,9 @@ FAMILIES = [
                                           yarn(5.0, factor=4.0, original=128), truncate=False))),
     Family("baichuan", "baichuan", dict(hidden_size=16, num_attention_heads=2, num_key_value_heads=None, intermediate_size=16,
                                         num_hidden_layers=32, model_max_length=64), ((1, 9), (1, 20))),
+    Family("baichuan-alibi", "baichuan", dict(
+        hidden_size=12, num_attention_heads=3, num_key_value_heads=None, intermediate_size=8, num_hidden_layers=40,
+        model_max_length=64, max_position_embeddings=None), ((1, 9), (1, 20))),
     Family("exaone4-windows", "exaone4", dict(hidden_size=16, num_attention_heads=2, num_key_value_heads=1, sliding_window=8,
                                               intermediate_size=16, num_hidden_layers=64), ((1, 7), (1, 20))),
     Family("exaone4-llama3", "exaone4", dict(sliding_window=None, layer_types=["full_attention"] * 2, rope_parameters=dict(
@@ -175,6 +178,8 @@ def convert(folder, path):
     hparams = ModelBase.load_hparams(folder, False)
     # What the converter looks for, and transformers no longer writes.
     hparams.setdefault("rotary_pct", (hparams.get("rope_parameters") or {}).get("partial_rotary_factor", 1))
+    if hparams.get("max_position_embeddings") is None and "model_max_length" in hparams:
+        hparams["max_position_embeddings"] = hparams["model_max_length"]
     # The only one of these, whose configs have no word for it that the converter knows.
     if hparams["model_type"] in ("dots1", "exaone_moe"):
         hparams["scoring_func"] = "sigmoid"

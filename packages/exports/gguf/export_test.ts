@@ -286,13 +286,20 @@ Deno.test("GGUF export: what llama.cpp goes by the number of layers for", async 
   assert.equal((await reopened(baichuan, "fp32")).written.architecture, "baichuan");
   const fewer = await open("baichuan");
   assert.equal((await reopened(fewer, "fp32")).written.architecture, "deci");
+  // Scores fall by distance in those of 40 layers alone.
+  const sloped = await converted("baichuan-alibi");
+  const { written, again } = await reopened(sloped, "fp32");
+  assert.equal(written.architecture, "baichuan");
+  assert.deepEqual(again.architecture.blocks, sloped.architecture.blocks);
+  const short = await open("baichuan-alibi");
+  await assert.rejects(reopened(short, "fp32"), /it does not have 40 layers, and llama\.cpp/);
   const exaone = await converted("exaone4-windows");
   const architecture = keepLayers(exaone.architecture, Array.from({ length: 63 }, (_, i) => i));
   await assert.rejects(
     reopened({ ...exaone, architecture }, "fp32"),
     /some of its layers have a window, and llama\.cpp/,
   );
-  for (const model of [baichuan, fewer, exaone]) model[Symbol.dispose]();
+  for (const model of [baichuan, fewer, sloped, short, exaone]) model[Symbol.dispose]();
 });
 
 Deno.test("GGUF export: what llama.cpp has no architecture for is refused with the way out", async () => {
@@ -300,6 +307,11 @@ Deno.test("GGUF export: what llama.cpp has no architecture for is refused with t
     ["qwen3", /layers differ in shape and its LM head is not its embedding.*--to onnx/],
     ["olmo2", /layers differ in shape and it has norms behind its blocks.*--to onnx/],
     ["arcee", /layers differ in shape and it has blocks that are put together.*--to onnx/],
+    [
+      "hunyuan_v1_dense",
+      /differ in shape and it has norms of queries and keys behind the rotation/,
+    ],
+    ["baichuan-alibi", /layers differ in shape and it has scores that fall by distance.*--to onnx/],
   ] as const;
   for (const [family, message] of cases) {
     const source = await open(family);

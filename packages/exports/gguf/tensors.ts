@@ -61,8 +61,11 @@ export function ggufTensors(
       const entry = weightTensor(from, weight, layer, arch, matrices);
       return { ...entry, ...kept.get(weight.tensor.name) };
     });
+  // llama.cpp makes slopes from the number of heads.
   const block = ({ layer, kind }: Block) =>
-    weights.filter(({ role }) => "layer" in role && role.part === kind && role.layer === layer);
+    weights.filter(({ role }) =>
+      "layer" in role && role.part === kind && role.layer === layer && role.weight !== "slopes"
+    );
   return [
     ...entries(outer("embedding")),
     ...entries(outer("positions")),

@@ -62,10 +62,13 @@ export function factsOf(
 }
 
 function shapeItCannotSay(
-  { pairs, partialRotation, fullHeads, layers: only }: GgufArchitecture,
+  { pairs, partialRotation, fullHeads, slopedLayers, ...rest }: GgufArchitecture,
   architecture: Architecture,
   { queryHeads, hiddenSize, headDim, layers }: GgufFacts,
 ): string | null {
+  const isSloped = haveWeight(architecture.blocks, "slopes");
+  if (isSloped && slopedLayers === undefined) return "its scores fall by distance";
+  const only = isSloped ? slopedLayers : rest.layers;
   if (only !== undefined && layers !== only) return `it does not have ${only} layers`;
   const rope = firstRope(architecture);
   if (rope?.pairs === "neighbours" && pairs === "halves") {
@@ -181,7 +184,7 @@ function scoresItCannotSay(
 }
 
 function windowsItCannotSay(
-  { windows, unrotated }: GgufArchitecture,
+  { windows, unrotated, slopedLayers }: GgufArchitecture,
   attended: readonly Attention[],
   { layers }: GgufFacts,
 ): string | null {
@@ -194,7 +197,8 @@ function windowsItCannotSay(
   }
   const windowed = windows?.layers === undefined ? lengths.size > 0 : may;
   const isStill = ({ rope }: Attention) => rope === null;
-  const still = (at: number) => unrotated?.(at, attended[at].window !== null, windowed) ?? false;
+  const still = (at: number) =>
+    layers === slopedLayers || (unrotated?.(at, attended[at].window !== null, windowed) ?? false);
   if (attended.some((attention, at) => isStill(attention) !== still(at))) {
     return "other layers rotate nothing than in that architecture";
   }

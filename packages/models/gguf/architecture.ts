@@ -52,6 +52,11 @@ export interface GgufArchitecture {
   readonly fullHeads?: true;
   /** It computes only models of so many layers. */
   readonly layers?: number;
+  /**
+   * Layers of those of its models whose scores fall by distance (ALiBi), by as much as follows from
+   * the number of heads; none does unless said.
+   */
+  readonly slopedLayers?: number;
   /** Its heads may have biases beside norms. */
   readonly normedBiases?: true;
   /** Norms of queries and keys are behind the rotation. */

@@ -42,11 +42,12 @@ export async function configFromGguf(
     });
   }
   const layers = size("block_count");
-  if (arch.layers !== undefined && layers !== arch.layers) {
+  const only = [arch.layers, arch.slopedLayers].filter((count) => count !== undefined);
+  if (only.length > 0 && !only.includes(layers)) {
     throw new UnsupportedModelError(
       `${metadata.file}: ${
         key("block_count")
-      } is ${layers}; Lopper computes files of ${arch.name} of ${arch.layers} layers`,
+      } is ${layers}; Lopper computes files of ${arch.name} of ${only.join(" or ")} layers`,
     );
   }
   const each = await layerSettings(metadata, key, layers, arch.sparse ?? false);

@@ -1,6 +1,7 @@
 import { UnsupportedModelError } from "@lopper/core";
 import { type ByteSource, type GgufHeader, GgufTensorStore, readGgufHeader } from "@lopper/formats";
 import { architectureFromConfig } from "../config.ts";
+import { withComputed } from "../computed_weights.ts";
 import { checkConfig } from "../config_kind.ts";
 import { withEndTokens } from "../folder/generation_config.ts";
 import { bindWeights, type Model } from "../model.ts";
@@ -32,12 +33,13 @@ export async function openGgufModel(source: ByteSource): Promise<Model> {
     const { architecture, family } = architectureFromConfig(config, source.name);
     const weightTensors = [...header.tensors.values()]
       .filter(({ name }) => !FACTOR_TENSORS.includes(name));
-    const store = new GgufTensorStore(
+    const stored = new GgufTensorStore(
       source,
       weightTensors.flatMap((tensor) =>
         namedTensors(tensor, { arch, architecture, family, source })
       ),
     );
+    const store = withComputed(architecture, stored, { family, description: "the metadata" });
     const weights = bindWeights(architecture, family, store, source.name, "the metadata");
     const whole = withEndTokens(architecture, await endTokens(header.metadata));
     const folder = new GgufFolder(header.metadata, json, whole.eosTokenIds);

@@ -171,6 +171,8 @@ export const OTHERS: readonly GgufArchitecture[] = [
     pairs: "neighbours",
     fullHeads: true,
     layers: 32,
+    slopedLayers: 40,
+    implied: ({ layers }) => ({ alibi: layers === 40 }),
     head: "own",
   },
   {
