@@ -1,3 +1,4 @@
+import { seal, unseal } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
 import { type Model, openModel } from "@lopper/models";
 import assert from "node:assert/strict";
@@ -150,4 +151,45 @@ test("channels of each expert go, its own ones, as many in every layer", async (
 test("a model without them is told so", async (folder) => {
   const prune = ["prune", "demo", "--preset", "experts", "--out", `${folder}/p`, ...QUICK];
   await failsHere(prune, 2, /--preset experts is for mixtures of experts, and this model has none/);
+});
+
+test("a run that was begun before their channels could go keeps them, and goes on to the same end", async (folder) => {
+  const model = await writeMixture(`${folder}/m`);
+  const start = [
+    "prune",
+    model,
+    ...await texts(folder),
+    ...QUICK,
+    "--ratio",
+    "12",
+    "--memory",
+    "2GB",
+  ];
+  await doneHere([...start, "--recover", "none", "--out", `${folder}/now`]);
+  const sizesOf = async (run: string) =>
+    (await readJson(`${folder}/${run}/run.json`)).layers.pruned
+      .map(({ mlp }: { mlp: { intermediateSize: number } | null }) => mlp?.intermediateSize);
+  const [whole] = (await readJson(`${folder}/now/run.json`)).layers.dense;
+  const channels = whole.mlp.intermediateSize;
+  assert.ok((await sizesOf("now")).some((left: number) => left < channels), "channels go by now");
+
+  // What such runs had: the same settings, which did not say that they may.
+  const settings = await unseal(await readJson(`${folder}/now/settings.json`));
+  const { narrowsExperts, ...flags } = settings!.value.flags as Record<string, unknown>;
+  assert.equal(narrowsExperts, true);
+  const sealed = JSON.stringify(await seal({ ...settings!.value, flags }));
+  const resumed = async (run: string, journal: string) => {
+    await Deno.mkdir(`${folder}/${run}`);
+    await Deno.writeTextFile(`${folder}/${run}/settings.json`, sealed);
+    await Deno.writeTextFile(`${folder}/${run}/journal.jsonl`, journal);
+    const out = ["--resume", "--threads", "1", "--memory", "2GB", "--out", `${folder}/${run}`];
+    return await doneHere(["prune", "--json", ...out]);
+  };
+  assert.match(await resumed("old", ""), /channels of experts stay: this run was begun before/);
+  const left = await sizesOf("old");
+  assert.ok(left.every((size: number | undefined) => size === undefined || size === channels));
+  const lines = (await Deno.readTextFile(`${folder}/old/journal.jsonl`)).split("\n");
+  await resumed("cut", lines.slice(0, Math.floor(lines.length / 2)).join("\n") + "\n");
+  const bytes = (run: string) => Deno.readFile(`${folder}/${run}/model.safetensors`);
+  assert.deepEqual(await bytes("cut"), await bytes("old"));
 });

@@ -1,4 +1,4 @@
-import { formatRatio } from "@lopper/core";
+import { formatRatio, hasExperts } from "@lopper/core";
 import type { Model } from "@lopper/models";
 import {
   denseState,
@@ -8,17 +8,36 @@ import {
   stageLabel,
 } from "@lopper/search";
 import type { RunEvent } from "./events.ts";
+import { distribution } from "./options/shares.ts";
 import type { RunFlags } from "./schemas/flags.ts";
 
 /** What is known of how far a search can get, and with what, before it begins. */
 export function* reachNotes(
   model: Model,
   policy: SearchPolicy,
-  flags: Pick<RunFlags, "ratio">,
+  flags: Pick<RunFlags, "ratio" | "distribution" | "targetLatency" | "narrowsExperts">,
 ): Generator<RunEvent> {
-  for (const message of [...sharesTaken(model, policy), ...shortfall(model, policy, flags)]) {
-    yield { type: "note", message };
-  }
+  const messages = [
+    ...wholeExperts(model, flags),
+    ...sharesTaken(model, policy),
+    ...shortfall(model, policy, flags),
+  ];
+  for (const message of messages) yield { type: "note", message };
+}
+
+/** Of a run that goes on as it was begun. */
+function wholeExperts(
+  { architecture }: Model,
+  flags: Pick<RunFlags, "distribution" | "targetLatency" | "narrowsExperts">,
+): readonly string[] {
+  const mayNow = hasExperts(architecture) && distribution(flags.distribution) === "auto" &&
+    flags.targetLatency === null;
+  return mayNow && !flags.narrowsExperts
+    ? [
+      "channels of experts stay: this run was begun before they could go, and goes on as it was begun " +
+      "(with them: start again with --overwrite)",
+    ]
+    : [];
 }
 
 /** Of every kind that has a share and nothing to go, whose candidates take it. */

@@ -1,4 +1,4 @@
-import { type Architecture, describeIssue, UsageError } from "@lopper/core";
+import { type Architecture, describeIssue, hasExperts, UsageError } from "@lopper/core";
 import { DEFAULT_BATCH_TOKENS } from "@lopper/importance";
 import { checkParts, type OptionTable } from "@lopper/options";
 import { whyNotRefitted } from "@lopper/recovery";
@@ -61,6 +61,7 @@ export function runFlags(
     earlierRatios: saved && ratio > saved.ratio
       ? [...saved.earlierRatios, saved.ratio]
       : saved?.earlierRatios ?? [],
+    ...((saved ? saved.narrowsExperts : hasExperts(architecture)) && { narrowsExperts: true }),
     batchTokens: saved?.batchTokens ?? DEFAULT_BATCH_TOKENS,
   });
   if (!flags) throw new UsageError(`the settings of the run: ${describeIssue(error.issues)}`);

@@ -24,6 +24,7 @@ import { Decoder, ResidentDecoder } from "@lopper/runtime";
 import {
   ByTable,
   competition,
+  dimensionsOfWholeExperts,
   exhaustive,
   type Fitter,
   type GroupSizes,
@@ -35,7 +36,6 @@ import {
   raceBatches,
   searchModelOf,
   type SearchPolicy,
-  timedDimensions,
   uniformCompetition,
   uniformPruner,
 } from "@lopper/search";
@@ -68,8 +68,10 @@ export function policyOf(
     earlierRatios: flags.earlierRatios,
     groups: groupSizes(flags),
     byLayer: flags.expertsByLayer,
+    ...((latencies || !flags.narrowsExperts) && {
+      dimensions: dimensionsOfWholeExperts(model.architecture.blocks),
+    }),
     ...(latencies && {
-      dimensions: timedDimensions(model.architecture.blocks),
       resource: quickResource(
         latencyOf(latencies, model.architecture.blocks),
         model.architecture.blocks,

@@ -46,7 +46,7 @@ export { type SideWork, sideWork } from "./side_work.ts";
 export { denseState, stateAfter } from "./state.ts";
 export { MAX_SWAPS } from "./swap/swap.ts";
 export { keptSwaps } from "./swap/swap_line.ts";
-export { timedDimensions } from "./dimensions/list.ts";
+export { dimensionsOfWholeExperts } from "./dimensions/list.ts";
 export { uniformCompetition, uniformPruner } from "./uniform.ts";
 export { changesOf, wayOf } from "./way.ts";
 export { type FrontierStep, type SwapPhase, type Way, waySchema } from "./way_schema.ts";

@@ -26,6 +26,11 @@ export const flagsSchema = z.strictObject({
   ...settingsShape(RUN_OPTIONS) as Shape,
   /** Ratios in per cent that the run had reached before it was extended, ascending. */
   earlierRatios: z.array(z.number().nonnegative().lt(100)).max(1000).readonly(),
+  /**
+   * Channels of experts may go. Runs of models without experts do not say it, and those that were
+   * begun before they could.
+   */
+  narrowsExperts: z.literal(true).optional(),
   /** Tokens that run through a block together at most; fewer than usual where memory was short. */
   batchTokens: count.min(1),
 }).refine(

@@ -35,6 +35,8 @@ function decidingFacts(s: RunSettings): readonly Fact[] {
     same("the backend", s.backend),
     ...decidingSettings(RUN_OPTIONS, s.flags),
     same("the setting batchTokens", s.flags.batchTokens),
+    // Journals of runs that do not say it were bound to nothing of the kind.
+    ...(s.flags.narrowsExperts ? [same("whether channels of experts may go", true)] : []),
     // Whether some is kept aside depends on settings, which say more.
     same("the validation text", s.validationDigest ?? null),
     same("the text that rankings and refits learn from", s.extendedDigest ?? null),

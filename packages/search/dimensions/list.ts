@@ -25,10 +25,10 @@ export function dimensionsOfBlocks(blocks: readonly Block[]): readonly SearchDim
 }
 
 /**
- * Those of them by whose units blocks are timed (core, `timedUnits`): what experts lose of their
- * own would save nothing there.
+ * Those of them where experts keep their channels: by these blocks are timed (core, `timedUnits`),
+ * and searches went before channels of experts could go.
  */
-export function timedDimensions(blocks: readonly Block[]): readonly SearchDimension[] {
+export function dimensionsOfWholeExperts(blocks: readonly Block[]): readonly SearchDimension[] {
   const isMixture = blocks.some((block) => hasDimension(block, EXPERTS.name));
   return dimensionsOfBlocks(blocks).filter((one) => !isMixture || one !== CHANNELS);
 }
