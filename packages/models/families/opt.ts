@@ -47,6 +47,7 @@ export const opt: Family = {
   activation: "relu",
   defaults: { ...llama.defaults, rmsNormEps: 1e-5, tied: true },
   settings: (config) => {
+    // 350M has norms of the sums behind its blocks, and projects its embedding.
     config.only("do_layer_norm_before", true);
     config.only("_remove_final_layer_norm", false);
     config.only("word_embed_proj_dim", config.count("hidden_size"));
