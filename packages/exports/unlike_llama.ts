@@ -11,7 +11,8 @@ import type { GgufArchitecture } from "@lopper/models";
  * What a model computes that a Llama does not, in words; null for nothing. Formats for layers that
  * differ in shape (DeciLM's, and llama.cpp's) were made for models that are nearly Llamas, and
  * their readers would compute something else without a word.
- * @param beside what the format has beside a Llama's blocks.
+ * @param beside what the format has beside a Llama's blocks, where it is llama.cpp's: its files hold
+ *   gains of norms as they count, and which channels are rotated together is its architecture's.
  */
 export function unlikeLlama(
   { norm, outer, scaling, blocks, headDim }: Pick<
@@ -21,7 +22,8 @@ export function unlikeLlama(
   beside?: GgufArchitecture["beside"],
 ): string | null {
   if (blocks.some(({ placement }) => placement !== undefined)) return "norms behind its blocks";
-  if (norm.kind !== "rms") return "norms of another kind";
+  const isPlain = norm.kind === "rms" || beside !== undefined && norm.kind === "rms1p";
+  if (!isPlain) return "norms of another kind";
   if (scaling || outer.some((part) => part !== "finalNorm")) {
     return "more around its blocks than an embedding, a norm and a head";
   }
@@ -36,9 +38,10 @@ export function unlikeLlama(
   if (blocks.some(isOtherBlock)) return "blocks that are put together in another way";
   const scale = 1 / Math.sqrt(headDim);
   const attended = blocks.flatMap(({ attention }) => attention ?? []);
-  return attended.some((attention) => isOtherAttention(attention, scale)) || !isOne(attended)
-    ? "attention of another kind"
-    : null;
+  const isOther = (attention: Attention) =>
+    isOtherAttention(attention, scale) ||
+    beside === undefined && attention.rope?.pairs !== undefined;
+  return attended.some(isOther) || !isOne(attended) ? "attention of another kind" : null;
 }
 
 /** Whether queries and keys have norms, but for those that the format has. */
@@ -58,7 +61,7 @@ function isOtherBlock(block: Block): boolean {
 function isOtherAttention(attention: Attention, scale: number): boolean {
   const { rope, softCap } = attention;
   if (Math.abs(attention.scale / scale - 1) > 1e-6 || softCap !== null || !rope) return true;
-  return rope.channels !== undefined || rope.pairs !== undefined;
+  return rope.channels !== undefined;
 }
 
 /** All layers rotate alike. */
