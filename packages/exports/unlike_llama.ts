@@ -36,12 +36,10 @@ export function unlikeLlama(
   if (haveWeight(blocks, "slopes")) return "scores that fall by distance";
   if (beside !== "biases" && blocks.some(hasBias)) return "biases";
   if (blocks.some(isOtherBlock)) return "blocks that are put together in another way";
-  const scale = 1 / Math.sqrt(headDim);
   const attended = blocks.flatMap(({ attention }) => attention ?? []);
-  const isOther = (attention: Attention) =>
-    isOtherAttention(attention, scale) ||
-    beside === undefined && attention.rope?.pairs !== undefined;
-  return attended.some(isOther) || !isOne(attended) ? "attention of another kind" : null;
+  const other = attended.map((attention) => unlikeAttention(attention, headDim, beside));
+  return other.find((what) => what !== null) ??
+    (isOne(attended) ? null : "layers that rotate in different ways");
 }
 
 /** Whether queries and keys have norms, but for those that the format has. */
@@ -58,10 +56,19 @@ function isOtherBlock(block: Block): boolean {
   return activation !== "silu" || multiplier !== 1 || parallel === true || !gated;
 }
 
-function isOtherAttention(attention: Attention, scale: number): boolean {
-  const { rope, softCap } = attention;
-  if (Math.abs(attention.scale / scale - 1) > 1e-6 || softCap !== null || !rope) return true;
-  return rope.channels !== undefined;
+/** What attention is otherwise than a Llama's, in words; null for nothing. */
+function unlikeAttention(
+  { rope, scale, softCap }: Attention,
+  headDim: number,
+  beside: GgufArchitecture["beside"],
+): string | null {
+  if (!rope) return "layers that rotate nothing";
+  if (Math.abs(scale * Math.sqrt(headDim) - 1) > 1e-6) return "scores on a scale of its own";
+  if (softCap !== null) return "scores with a cap";
+  if (rope.channels !== undefined) return "heads of which a part is rotated";
+  return beside === undefined && rope.pairs !== undefined
+    ? "neighbouring channels that are rotated together"
+    : null;
 }
 
 /** All layers rotate alike. */
