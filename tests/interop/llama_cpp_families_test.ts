@@ -52,6 +52,29 @@ function allowedFor({ architecture: { blocks } }: Model): number {
   return byTable ? ALLOWED_BY_TABLE : ALLOWED;
 }
 
+/** Half of a model, in every layer or not, as llama.cpp and as Lopper compute it. */
+async function checkHalf(source: Model, differ: boolean, folder: string, what: string) {
+  const plan = planOfShape(source.architecture, halved(source, differ));
+  using model = await prunedInMemory(source, plan);
+  const named = { ...model, folder: withTokenizer(model) };
+  const open = (name: string) => FileSink.open(`${folder}/${name}`);
+  const written = await exportGguf(named, open, { title: "tiny", precision: "fp32" })
+    .catch((error) => {
+      if (error instanceof ExportError) return null;
+      throw error;
+    });
+  if (!written) return;
+  const { vocabSize } = model.architecture;
+  const ids = Array.from({ length: 7 }, (_, i) => (7 + 5 * i * i) % vocabSize);
+  const answer = await byLlamaCpp(`${folder}/${written.files[0]}`, ids, vocabSize);
+  if (!answer) return;
+  assert.equal(answer.architecture, written.architecture);
+  const { logits } = await byLopper(model, ids, [ids], 0);
+  const difference = compareLogits(normalised(logits, vocabSize), answer.found, vocabSize);
+  console.log(`${what}, ${written.architecture}: ${JSON.stringify(difference)}`);
+  assert.ok(difference.maxAbs <= allowedFor(model), `off by ${difference.maxAbs}`);
+}
+
 /** Families whose pruned models are written, each as docs/families.md says. */
 for (const [family, fixture] of await fixturesByFamily()) {
   for (const differ of [false, true]) {
@@ -62,28 +85,25 @@ for (const [family, fixture] of await fixturesByFamily()) {
       fn: () =>
         inTemporaryFolder(async (folder) => {
           using source = await openModel(new FileFolder(`${FAMILIES}/${fixture}`));
-          const plan = planOfShape(source.architecture, halved(source, differ));
-          using model = await prunedInMemory(source, plan);
-          const named = { ...model, folder: withTokenizer(model) };
-          const open = (name: string) => FileSink.open(`${folder}/${name}`);
-          const written = await exportGguf(named, open, { title: "tiny", precision: "fp32" })
-            .catch((error) => {
-              if (error instanceof ExportError) return null;
-              throw error;
-            });
-          if (!written) return;
-          const { vocabSize } = model.architecture;
-          const ids = Array.from({ length: 7 }, (_, i) => (7 + 5 * i * i) % vocabSize);
-          const answer = await byLlamaCpp(`${folder}/${written.files[0]}`, ids, vocabSize);
-          if (!answer) return;
-          assert.equal(answer.architecture, written.architecture);
-          const { logits } = await byLopper(model, ids, [ids], 0);
-          const difference = compareLogits(normalised(logits, vocabSize), answer.found, vocabSize);
-          console.log(`${family}, ${written.architecture}: ${JSON.stringify(difference)}`);
-          assert.ok(difference.maxAbs <= allowedFor(model), `off by ${difference.maxAbs}`);
+          await checkHalf(source, differ, folder, family);
         }),
     });
   }
+}
+
+/** The same of models with settings as they are published. */
+for (const { name: file } of Deno.readDirSync(FIXTURES)) {
+  if (!file.endsWith(".gguf")) continue;
+  Deno.test({
+    name: `llama.cpp: ${file}, pruned, layers alike`,
+    sanitizeOps: false,
+    sanitizeResources: false,
+    fn: () =>
+      inTemporaryFolder(async (folder) => {
+        using source = await openGgufModel(await FileSource.open(`${FIXTURES}/${file}`));
+        await checkHalf(source, false, folder, file);
+      }),
+  });
 }
 
 for (const { name: file } of Deno.readDirSync(FIXTURES)) {
