@@ -11,8 +11,9 @@ import type { GgufArchitecture } from "@lopper/models";
  * What a model computes that a Llama does not, in words; null for nothing. Formats for layers that
  * differ in shape (DeciLM's, and llama.cpp's) were made for models that are nearly Llamas, and
  * their readers would compute something else without a word.
- * @param beside what the format has beside a Llama's blocks, where it is llama.cpp's: its files hold
- *   gains of norms as they count, and which channels are rotated together is its architecture's.
+ * @param beside what the format has beside a Llama's blocks, where it is llama.cpp's: its files
+ *   hold gains of norms as they count, and which channels are rotated together is its
+ *   architecture's.
  */
 export function unlikeLlama(
   { norm, outer, scaling, blocks, headDim }: Pick<

@@ -17,6 +17,7 @@ import {
   type Model,
 } from "@lopper/models";
 import type { GgufLayer } from "./layers.ts";
+import { hasMultipliers, withoutMultipliers } from "./multipliers.ts";
 import { unlikeLlama } from "../unlike_llama.ts";
 import { whatItCannotSay } from "./what_it_says.ts";
 
@@ -31,7 +32,7 @@ const OPENELM = architectureNamed("openelm");
  * @throws {ExportError} when there is none: another family; blocks that no such architecture has,
  *   where layers differ; or anything else that its files cannot say.
  */
-export function architectureOf(model: Model, layers: readonly GgufLayer[]): GgufArchitecture {
+export function architectureOf(model: Model, layers: readonly GgufLayer[]): FoundArchitecture {
   const { architecture, name } = model;
   const known = architectureFor(architecture.family);
   if (!known) {
@@ -42,9 +43,9 @@ export function architectureOf(model: Model, layers: readonly GgufLayer[]): Gguf
     );
   }
   const own = areLayersAlike(layers) ? whatItsOwnCannotSay(known, architecture, layers) : undefined;
-  if (own === null) return known;
-  const { arch, reason } = architectureByLayer(architecture);
-  if (reason === null) return arch;
+  if (own === null) return { arch: known, folds: false };
+  const { reason, ...found } = architectureByLayer(architecture);
+  if (reason === null) return found;
   throw new ExportError(
     `${name}: ${
       own ?? `its layers differ in shape and ${reason}`
@@ -52,15 +53,23 @@ export function architectureOf(model: Model, layers: readonly GgufLayer[]): Gguf
   );
 }
 
+export interface FoundArchitecture {
+  readonly arch: GgufArchitecture;
+  /** It knows no multipliers, which the model's weights have to take over. */
+  readonly folds: boolean;
+}
+
 /** The architecture of those whose layers may differ, and why it cannot compute the model. */
 export function architectureByLayer(
-  architecture: Architecture,
-): { readonly arch: GgufArchitecture; readonly reason: string | null } {
+  given: Architecture,
+): FoundArchitecture & { readonly reason: string | null } {
+  const folds = hasMultipliers(given);
+  const architecture = folds ? withoutMultipliers(given) : given;
   const { blocks } = architecture;
   const arch = haveWeight(blocks, "q_norm") ? OPENELM : DECI;
   const unlike = unlikeLlama(withPlainHead(architecture), arch.beside);
   const reason = unlike === null ? whatItCannotSay(arch, architecture, blocks) : `it has ${unlike}`;
-  return { arch, reason };
+  return { arch, folds, reason };
 }
 
 /** Rows of the LM head are written with the length that they are used with. */

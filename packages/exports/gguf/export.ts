@@ -19,6 +19,7 @@ import { cutImportance, type ImportanceSource } from "./importance.ts";
 import { keptQuantised, type KeptTensor, type QuantisedSource } from "./kept_quantised.ts";
 import { ggufLayers, withAttention } from "./layers.ts";
 import { modelEntries } from "./metadata.ts";
+import { withMultipliersInWeights } from "./multipliers.ts";
 import { readerNotes } from "./notes.ts";
 import { gridOf, shorterBlocks } from "./tensor_type.ts";
 import { ggufTensors } from "./tensors.ts";
@@ -55,14 +56,15 @@ export interface WrittenGguf extends WrittenExport {
  *   the same ids, or float16 cannot hold a weight.
  */
 export async function exportGguf(
-  model: Model,
+  given: Model,
   open: OpenSink,
   { title, quantised: source, importance, learnt, precision = source ? "q8_0" : "fp16" }:
     GgufExportOptions,
 ): Promise<WrittenGguf> {
   const type = TYPES[precision];
+  const { arch, folds } = architectureOf(given, ggufLayers(given.architecture.blocks));
+  const model = folds ? withMultipliersInWeights(given) : given;
   const found = ggufLayers(model.architecture.blocks);
-  const arch = architectureOf(model, found);
   const layers = arch.sparse ? found : withAttention(found);
   const kept = source ? await keptQuantised(model, arch, source) : new Map<string, KeptTensor>();
   const typeOf = (weight: Weight) => gridOf(weight, model, type);
@@ -86,6 +88,7 @@ export async function exportGguf(
   const notes = [
     ...tokenizer.notes,
     ...readerNotes(arch, model.architecture),
+    ...(folds ? [foldedNote(arch.name, given, model)] : []),
     ...cut?.notes ?? [],
     ...otherTypesNote(type, tensors),
     ...(rounder ? [roundedNote(rounder, learnt!.text)] : []),
@@ -106,6 +109,17 @@ export async function exportGguf(
  */
 export async function checkGgufTokenizer(model: Model): Promise<void> {
   await tokenizerMetadata(model);
+}
+
+function foldedNote(
+  arch: string,
+  { architecture: before }: Model,
+  { architecture }: Model,
+): string {
+  const two = before.tiedEmbeddings && !architecture.tiedEmbeddings
+    ? "; embedding and LM head are two matrices now"
+    : "";
+  return `what the model multiplies hidden states, scores and logits with is in its weights, since ${arch} knows no such numbers${two}`;
 }
 
 /** How many matrices are what others are where their rows are not whole super-blocks. */

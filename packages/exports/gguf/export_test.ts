@@ -223,6 +223,28 @@ Deno.test("GGUF export: layers that differ are of deci, and the blocks keep thei
   }
 });
 
+Deno.test("GGUF export: weights of deci take over multipliers, and an embedding becomes two where each has its own", async () => {
+  const source = await open("granite");
+  const model = await prunedInMemory(source, heterogeneousPlan(source.architecture));
+  const { tiedEmbeddings, scaling } = model.architecture;
+  assert.ok(tiedEmbeddings && scaling?.embedding && scaling.logits);
+  const { written, again } = await reopened(model, "fp32");
+  assert.equal(written.architecture, "deci");
+  assert.match(written.notes!.join(), /is in its weights, since deci .* two matrices now/);
+  assert.deepEqual([again.architecture.tiedEmbeddings, again.architecture.scaling], [
+    false,
+    undefined,
+  ]);
+  const values = (of: Model, part: string) => {
+    const { tensor } = of.weights.find(({ role }) => role.part === part)!;
+    return of.store.readFloat32(tensor.name);
+  };
+  const rows = await values(model, "embedding");
+  assert.deepEqual(await values(again, "embedding"), rows.map((x) => scaling.embedding! * x));
+  assert.deepEqual(await values(again, "lmHead"), rows.map((x) => scaling.logits! * x));
+  source[Symbol.dispose]();
+});
+
 Deno.test("GGUF export: layers that differ and have norms of queries and keys are of openelm", async () => {
   for (const precision of ["fp32", "q8_0"] as const) {
     const source = await open("qwen3-tied-mqa");
