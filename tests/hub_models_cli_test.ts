@@ -2,6 +2,7 @@ import { type MockHub, mockHub } from "@lopper/files/testing";
 import { tinyGguf } from "@lopper/models/testing";
 import assert from "node:assert/strict";
 import { inTemporaryFolder, runLopper, startLopper } from "./support/cli.ts";
+import { runHere } from "./support/in_process.ts";
 import { writeTinyRun } from "./support/tiny_run.ts";
 
 type Files = Record<string, Uint8Array>;
@@ -15,7 +16,7 @@ function filesOf(path: string): Files {
 interface Place {
   readonly folder: string;
   readonly hub: MockHub;
-  /** By which a process finds the hub, and its cache. */
+  /** By which a command finds the hub, and its cache. */
   readonly env: Record<string, string>;
   /** What a tiny run needs besides its model. */
   readonly settings: readonly string[];
@@ -24,6 +25,8 @@ interface Place {
     args: readonly string[],
     env?: Record<string, string>,
   ): Promise<{ out: string; err: string }>;
+  /** The same in a process of its own, with no more permissions than its task has. */
+  alone: Place["done"];
   /** A command that ends in one sentence. */
   fails(args: readonly string[], message: RegExp, env?: Record<string, string>): Promise<void>;
 }
@@ -46,17 +49,15 @@ function hubTest(name: string, body: (place: Place) => Promise<void>) {
         },
       });
       const own = { HF_ENDPOINT: hub.endpoint, HF_HOME: `${folder}/hf` };
-      const run = (args: readonly string[], env: Record<string, string> = {}) =>
-        runLopper(args, folder, { ...own, ...env });
+      const by = (run: typeof runLopper): Place["done"] => async (args, env) => {
+        const { code, stdout, stderr } = await run(args, folder, { ...own, ...env });
+        assert.equal(code, 0, stderr);
+        return { out: stdout, err: stderr };
+      };
       await body({
-        ...{ folder, hub, settings, env: own },
-        async done(args, env) {
-          const { code, stdout, stderr } = await run(args, env);
-          assert.equal(code, 0, stderr);
-          return { out: stdout, err: stderr };
-        },
+        ...{ folder, hub, settings, env: own, done: by(runHere), alone: by(runLopper) },
         async fails(args, message, env) {
-          const { code, stdout, stderr } = await run(args, env);
+          const { code, stdout, stderr } = await runHere(args, folder, { ...own, ...env });
           assert.equal(code, 1, stderr);
           assert.match(stderr.trimEnd(), message);
           assert.doesNotMatch(stderr, /^\s+at /m);
@@ -82,8 +83,8 @@ const resolved = ({ asked }: MockHub) => asked.filter((path) => path.includes("/
 hubTest(
   "only what is needed is downloaded, once, and goes without a network then",
   async (place) => {
-    const { hub, folder, done, fails } = place;
-    const first = await done(["inspect", "org/m", "--digest", "--json"]);
+    const { hub, folder, done, alone, fails } = place;
+    const first = await alone(["inspect", "org/m", "--digest", "--json"]);
     assert.match(first.err, /^note: downloading org\/m \(commit [0-9a-f]{7}, .* kB\) from http/);
     const facts = JSON.parse(first.out);
     assert.equal(facts.name, "org/m");
@@ -127,11 +128,11 @@ hubTest(
 
 hubTest(
   "a run says which commit it is of, and goes on with that",
-  async ({ hub, folder, settings, done }) => {
+  async ({ hub, folder, settings, done, alone }) => {
     const repository = hub.repositories.get("models/org/m")!;
     const commit = repository.branches.get("main")!;
     const args = ["prune", "org/m", ...settings, "--out", "p"];
-    await done([...args, "--ratio", "5"]);
+    await alone([...args, "--ratio", "5"]);
     const record = () => JSON.parse(Deno.readTextFileSync(`${folder}/p/run.json`));
     assert.equal(record().flags.model, `org/m@${commit}`);
     const page = await Deno.readTextFile(`${folder}/p/report.html`);
@@ -151,8 +152,8 @@ hubTest(
 
 hubTest(
   "every command takes a name; a file of the repository, too",
-  async ({ done, fails, hub }) => {
-    const { out } = await done([
+  async ({ done, alone, fails, hub }) => {
+    const { out } = await alone([
       "generate",
       "org/m",
       "a",
@@ -171,14 +172,14 @@ hubTest(
       "0",
     ]);
     assert.equal(out, local.out);
-    await done(["export", "org/m", "--to", "safetensors", "--out", "x", "--verify", "none"]);
+    await alone(["export", "org/m", "--to", "safetensors", "--out", "x", "--verify", "none"]);
     const measure = ["--perplexity", "own/held_out.jsonl", "--seq-len", "16", "--json"];
     const last = (text: string) => JSON.parse(text.trimEnd().split("\n").at(-1)!);
-    const evaluated = last((await done(["evaluate", "org/m", "own/model", ...measure])).out);
+    const evaluated = last((await alone(["evaluate", "org/m", "own/model", ...measure])).out);
     const [{ model, texts }, other] = evaluated.models;
     assert.deepEqual([model, texts], ["org/m", other.texts]);
     // Its speed is measured by a process that has no network.
-    const compared = last((await done(["compare", "own/model", "org/m", ...measure])).out);
+    const compared = last((await alone(["compare", "own/model", "org/m", ...measure])).out);
     assert.deepEqual(compared.models.map(({ model }: { model: string }) => model), [
       "model",
       "org/m",
@@ -257,7 +258,7 @@ hubTest("Ctrl-C ends a download from which nothing comes", async ({ hub, folder,
   await assert.rejects(Deno.stat(`${folder}/p`), Deno.errors.NotFound);
 });
 
-hubTest("two processes at the same time share one download", async ({ hub, done }) => {
+hubTest("two processes at the same time share one download", async ({ hub, alone }) => {
   const slow = async (answer: Promise<Response>) => {
     const { body, ...rest } = await answer;
     const slowly = new TransformStream<Uint8Array, Uint8Array>({
@@ -271,7 +272,7 @@ hubTest("two processes at the same time share one download", async ({ hub, done 
     return new Response(body!.pipeThrough(slowly), rest);
   };
   hub.misbehave(({ path, behave }) => isWeights(path) ? slow(behave()) : null);
-  const inspect = () => done(["inspect", "org/m", "--digest", "--json"]);
+  const inspect = () => alone(["inspect", "org/m", "--digest", "--json"]);
   const [a, b] = await Promise.all([inspect(), inspect()]);
   assert.equal(a.out, b.out);
   assert.equal(hub.asked.filter(isWeights).length, 1);

@@ -41,7 +41,8 @@ Deno.test("permissions: every variable that the sources read is granted", async 
   const found = new Set<string>();
   for await (const file of sources(fileURLToPath(ROOT))) {
     const text = await Deno.readTextFile(file);
-    const reads = /\b(?:Deno\.env\.get\(|process\.env\.|variable\(|\bof\()"?([A-Z][A-Z0-9_]+)\b/g;
+    const reads =
+      /\b(?:Deno\.env\.get\(|process\.env\.|\w*[vV]ariable\(|\bof\()"?([A-Z][A-Z0-9_]+)\b/g;
     for (const [, name] of text.matchAll(reads)) found.add(name);
   }
   assert.deepEqual([...found].filter((name) => !granted.has(name)), []);

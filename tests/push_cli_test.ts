@@ -1,7 +1,7 @@
 import { type MockHub, mockHub } from "@lopper/files/testing";
 import assert from "node:assert/strict";
-import { fails, inTemporaryFolder, runLopper } from "./support/cli.ts";
-import { doneHere } from "./support/in_process.ts";
+import { inTemporaryFolder, runLopper } from "./support/cli.ts";
+import { doneHere, failsHere, runHere } from "./support/in_process.ts";
 import { pruneHere, writeTinyRun } from "./support/tiny_run.ts";
 
 /**
@@ -17,8 +17,13 @@ function pushTest(name: string, body: (folder: string, hub: MockHub) => Promise<
     }));
 }
 
-const lopper = (args: readonly string[], folder: string, hub: MockHub, token = "hf_me") =>
-  runLopper(args, folder, { HF_ENDPOINT: hub.endpoint, HF_TOKEN: token });
+const envOf = (hub: MockHub, token = "hf_me") => ({
+  HF_ENDPOINT: hub.endpoint,
+  HF_TOKEN: token,
+});
+
+const lopper = (args: readonly string[], folder: string, hub: MockHub, token?: string) =>
+  runHere(args, folder, envOf(hub, token));
 
 const RECORDS = ["run.json", "settings.json", "journal.jsonl", "report.html"];
 
@@ -37,7 +42,8 @@ pushTest("what would be sent is said, and what is sent is the model", async (fol
   const record = JSON.parse(await Deno.readTextFile(`${folder}/p/run.json`));
   assert.deepEqual(listed.toSorted(), [...new Set(["README.md", ...record.files])].toSorted());
 
-  const sent = await lopper(["push", "p", "me/small", "--private"], folder, hub);
+  // With no more permissions than its task has.
+  const sent = await runLopper(["push", "p", "me/small", "--private"], folder, envOf(hub));
   assert.equal(sent.code, 0, sent.stderr);
   assert.match(sent.stderr, /^note: making the private repository me\/small on http\S+$/m);
   assert.match(sent.stdout, /^sent: \d+ files, .* at http\S+\/me\/small \(commit [0-9a-f]{40}\)$/m);
@@ -53,7 +59,7 @@ pushTest("what would be sent is said, and what is sent is the model", async (fol
   const again = await lopper(["push", "p", "me/small"], folder, hub);
   assert.match(again.stdout, /^nothing was to be sent: /);
   // It opens as any model of the hub does.
-  const { stdout } = await runLopper(["inspect", "me/small", "--digest", "--json"], folder, {
+  const { stdout } = await runHere(["inspect", "me/small", "--digest", "--json"], folder, {
     HF_ENDPOINT: hub.endpoint,
     HF_HOME: `${folder}/hf`,
   });
@@ -88,7 +94,7 @@ pushTest("an export goes as it is", async (folder, hub) => {
   assert.ok(sent.includes("onnx/model.onnx"));
   assert.match(repository.messages[0], /^p as onnx, by Lopper /);
   await Deno.writeTextFile(`${folder}/x/config.json`, "{}");
-  await fails(["push", "x", "me/onnx"], folder, 1, /its files have \d+ bytes and had \d+ when/);
+  await failsHere(["push", "x", "me/onnx"], 1, /its files have \d+ bytes and had \d+ when/, folder);
 });
 
 pushTest("what is no result, or not what its record says, is refused", async (folder, hub) => {

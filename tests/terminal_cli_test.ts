@@ -1,6 +1,7 @@
 import { DEMO_MODEL } from "@lopper/demo-model";
 import assert from "node:assert/strict";
 import { inTemporaryFolder, runLopper } from "./support/cli.ts";
+import { runHere } from "./support/in_process.ts";
 
 const test = (name: string, body: (folder: string) => Promise<void>) =>
   Deno.test(`terminal: ${name}`, () => inTemporaryFolder(body));
@@ -30,7 +31,7 @@ test("no command passes on what a terminal would obey, wherever it came from", a
     [HOSTILE],
   ];
   for (const args of calls) {
-    const { code, stdout, stderr } = await runLopper(args, folder);
+    const { code, stdout, stderr } = await runHere(args, folder);
     assert.notEqual(code, 0, args.join(" "));
     assert.doesNotMatch(stdout + stderr, OBEYED, args.join(" "));
     assert.match(stderr, /\\(x1b|u001b)\[2J/, args[0]);
@@ -62,13 +63,13 @@ test("a model's words are shown, and not obeyed", async (folder) => {
 
 test("a prompt that is too long is an error with both numbers, and a text that fills the model says so", async (folder) => {
   const words = (n: number) => Array.from({ length: n }, () => "sea").join(" ");
-  const long = await runLopper(["generate", "demo", words(1400)], folder);
+  const long = await runHere(["generate", "demo", words(1400)], folder);
   assert.equal(long.code, 2);
   assert.equal(long.stdout, "");
   const [, tokens] =
     /^lopper: the prompt has (\d+) tokens, and the model takes 1024,.*\n$/.exec(long.stderr) ?? [];
   assert.ok(Number(tokens) > 1024, long.stderr);
-  const full = await runLopper(["generate", "demo", words(1022), "--max-tokens", "9"], folder);
+  const full = await runHere(["generate", "demo", words(1022), "--max-tokens", "9"], folder);
   assert.equal(full.code, 0, full.stderr);
   assert.match(
     full.stderr,

@@ -10,7 +10,7 @@ const MAIN = fileURLToPath(new URL("apps/cli/main.ts", ROOT));
  */
 const THREADED = ["prune", "evaluate", "compare", "generate", "export", "worker"];
 /** No test reaches the real hub, or finds what a developer's cache has. */
-const NO_HUB = {
+export const NO_HUB = {
   HF_ENDPOINT: "http://127.0.0.1:9",
   HF_HOME: "/nonexistent",
   HF_HUB_CACHE: "",
@@ -92,7 +92,7 @@ export async function inTemporaryFolder(body: (path: string) => Promise<void>): 
  * The first paragraphs of the embedded held-out text: all of it takes longer to measure than a
  * short search does.
  */
-const HELD_OUT = fileURLToPath(new URL("../fixtures/held_out.txt", import.meta.url));
+export const HELD_OUT = fileURLToPath(new URL("../fixtures/held_out.txt", import.meta.url));
 /**
  * Settings with which the embedded model is pruned in a few seconds, in the same batches however
  * much memory is free: tests run side by side.

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import process from "node:process";
-import { standingIn } from "../../apps/cli/inputs/paths.ts";
+import { calledFrom } from "../../apps/cli/inputs/paths.ts";
 import { lopperProgram } from "../../apps/cli/program.ts";
 import { tellError } from "../../apps/cli/run_process.ts";
-import { type CommandResult, oneThread } from "./cli.ts";
+import { type CommandResult, NO_HUB, oneThread } from "./cli.ts";
 
 /** What is printed belongs to one command at a time. */
 let turn: Promise<unknown> = Promise.resolve();
@@ -15,13 +15,17 @@ interface Said extends CommandResult {
 
 /**
  * Runs a command in this process, and says what one of its own would have said: to start that takes
- * longer than most refusals, and than to prune a tiny model. It may do what the tests may, and has
- * their environment.
+ * longer than most refusals, and than to prune a tiny model. It may do what the tests may.
  * @param folder where the user stands; without it, as the process does.
+ * @param variables of the user's environment, beside those of the tests.
  */
-export function runHere(args: readonly string[], folder?: string): Promise<Said> {
-  const run = () => folder === undefined ? said(args) : standingIn(folder, () => said(args));
-  const result = turn.then(run);
+export function runHere(
+  args: readonly string[],
+  folder?: string,
+  variables: Readonly<Record<string, string>> = {},
+): Promise<Said> {
+  const caller = { folder, variables: { ...NO_HUB, ...variables } };
+  const result = turn.then(() => calledFrom(caller, () => said(args)));
   turn = result;
   return result;
 }

@@ -1,7 +1,7 @@
 import { UsageError } from "@lopper/core";
 import { type Hub, hubCacheFolder } from "@lopper/files";
 import { homedir } from "node:os";
-import process from "node:process";
+import { userVariable } from "./paths.ts";
 
 const ENDPOINT = "https://huggingface.co";
 
@@ -19,12 +19,11 @@ export interface UserHub {
  * @throws {UsageError} for an address or a token that is none.
  */
 export function userHub(offline: boolean, signal?: AbortSignal): UserHub {
-  const variable = (name: string) => process.env[name] || undefined;
-  const cache = hubCacheFolder(variable, homedir());
-  if (offline || /^(1|true|yes|on)$/i.test(variable("HF_HUB_OFFLINE") ?? "")) {
+  const cache = hubCacheFolder(userVariable, homedir());
+  if (offline || /^(1|true|yes|on)$/i.test(userVariable("HF_HUB_OFFLINE") ?? "")) {
     return { cache, hub: null };
   }
-  const endpoint = variable("HF_ENDPOINT")?.replace(/\/+$/, "") ?? ENDPOINT;
+  const endpoint = userVariable("HF_ENDPOINT")?.replace(/\/+$/, "") ?? ENDPOINT;
   // No message that says the address is to hold a password.
   if (endpoint.includes("@")) {
     throw new UsageError(
@@ -34,7 +33,7 @@ export function userHub(offline: boolean, signal?: AbortSignal): UserHub {
   if (!/^https?:$/.test(URL.parse(endpoint)?.protocol ?? "")) {
     throw new UsageError(`HF_ENDPOINT is ${JSON.stringify(endpoint)}; it needs to be an address`);
   }
-  const token = variable("HF_TOKEN") ?? null;
+  const token = userVariable("HF_TOKEN") ?? null;
   if (token !== null && !token.startsWith("hf_")) {
     throw new UsageError("HF_TOKEN is no token of the hub; those begin with hf_");
   }

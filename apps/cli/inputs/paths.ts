@@ -3,14 +3,27 @@ import { resolve } from "node:path";
 import process from "node:process";
 import { ownBuild } from "../build.ts";
 
-const elsewhere = new AsyncLocalStorage<string>();
+/** From where somebody calls a command. */
+export interface Caller {
+  /** Where they stand; left out, where this process does. */
+  readonly folder?: string;
+  /** What their environment says, where it differs from that of this process. */
+  readonly variables?: Readonly<Record<string, string>>;
+}
+
+const elsewhere = new AsyncLocalStorage<Caller>();
 
 /**
- * Runs a command for somebody who stands in another folder than this process, whose own folder and
- * environment all of its threads share.
+ * Runs a command for somebody else than who started this process, whose folder and environment all
+ * of its threads share.
  */
-export function standingIn<T>(folder: string, command: () => Promise<T>): Promise<T> {
-  return elsewhere.run(folder, command);
+export function calledFrom<T>(caller: Caller, command: () => Promise<T>): Promise<T> {
+  return elsewhere.run(caller, command);
+}
+
+/** A variable of the user's environment; undefined where it is not set, or empty. */
+export function userVariable(name: string): string | undefined {
+  return (elsewhere.getStore()?.variables?.[name] ?? process.env[name]) || undefined;
 }
 
 /** A path that the user gave, from where the user stands, without ".." and slashes at its end. */
@@ -24,5 +37,5 @@ export function userPath(path: string): string {
  */
 function placeOfUser(): string {
   const ofTask = ownBuild() === null ? process.env.INIT_CWD : undefined;
-  return elsewhere.getStore() ?? ofTask ?? process.cwd();
+  return elsewhere.getStore()?.folder ?? ofTask ?? process.cwd();
 }
