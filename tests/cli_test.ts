@@ -262,7 +262,7 @@ test("Ctrl-C before a run has written anything promises nothing to resume", asyn
 });
 
 test("Ctrl-C leaves a run that --resume finishes, with the same plan", async (folder) => {
-  const args = ["--preset", "blockpruner", "--ratio", "8", ...QUICK];
+  const args = ["--preset", "blockpruner", "--ratio", "4", ...QUICK];
   const process = startLopper(["prune", "--out", "p", ...args], folder);
   const output = process.output();
   const journal = `${folder}/p/journal.jsonl`;
@@ -284,9 +284,9 @@ test("Ctrl-C leaves a run that --resume finishes, with the same plan", async (fo
     folder,
   );
   await failsHere(
-    ["prune", "--out", "p", "--resume", "--ratio", "7"],
+    ["prune", "--out", "p", "--resume", "--ratio", "3"],
     1,
-    /the setting ratio was 8 and is now 7/,
+    /the setting ratio was 4 and is now 3/,
     folder,
   );
 

@@ -27,7 +27,7 @@ test("a pruned model beside the dense one, in figures and as a table", async (fo
     `${folder}/own.jsonl`,
     QUESTIONS.map((row) => JSON.stringify(row)).join("\n"),
   );
-  const text = (await Deno.readTextFile(HELD_OUT)).slice(0, 8000);
+  const text = (await Deno.readTextFile(HELD_OUT)).slice(0, 3000);
   await Deno.writeTextFile(`${folder}/sea.txt`, text);
   const args = ["demo", "pruned", "--tasks", "own.jsonl", "--perplexity", "sea.txt"];
   args.push("--seq-len", "64", "--out", "scores", "--threads", "1");

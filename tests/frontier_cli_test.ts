@@ -1,7 +1,5 @@
 import { runRecordToJson } from "@lopper/run";
 import assert from "node:assert/strict";
-import { fileURLToPath } from "node:url";
-import { HELD_OUT_TEXT } from "@lopper/demo-model";
 import { inTemporaryFolder, PUBLISHED } from "./support/cli.ts";
 import { doneHere, failsHere } from "./support/in_process.ts";
 import { pruneHere, writeTinyRun } from "./support/tiny_run.ts";
@@ -10,14 +8,7 @@ import { pruneHere, writeTinyRun } from "./support/tiny_run.ts";
 const RESULT = ["model.safetensors", "config.json", "lopper_plan.json", "pruning_config.json"];
 
 const test = (name: string, body: (folder: string) => Promise<void>) =>
-  Deno.test(`frontier: ${name}`, () =>
-    inTemporaryFolder(async (folder) => {
-      // a short text, since every step is measured on it
-      const text = await Deno.readTextFile(fileURLToPath(HELD_OUT_TEXT));
-      await Deno.writeTextFile(`${folder}/held_out.txt`, text.slice(0, 3000));
-      await body(folder);
-    }));
-const HELD_OUT = ["--held-out", "held_out.txt"] as const;
+  Deno.test(`frontier: ${name}`, () => inTemporaryFolder(body));
 
 const json = async (path: string) => JSON.parse(await Deno.readTextFile(path));
 
@@ -89,7 +80,7 @@ test("a part of a run is what a run that stopped there writes, without a search"
 });
 
 test("a search ends within --max-ppl-increase, and resuming it repeats nothing", async (folder) => {
-  const args = ["--ratio", "30", ...HELD_OUT, ...PUBLISHED];
+  const args = ["--ratio", "30", ...PUBLISHED];
   const stdout = await doneHere(
     ["prune", "--out", "p", "--max-ppl-increase", "3%", ...args],
     folder,

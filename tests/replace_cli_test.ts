@@ -17,7 +17,7 @@ async function contents(path: string): Promise<Record<string, Uint8Array>> {
 
 Deno.test("a run keeps its folder to itself, and the result that it replaces until its own is there", () =>
   inTemporaryFolder(async (folder) => {
-    await doneHere(["prune", "--out", "p", "--ratio", "5", ...BRIEF], folder);
+    await doneHere(["prune", "--out", "p", "--ratio", "2", ...BRIEF], folder);
     const record = JSON.parse(await Deno.readTextFile(`${folder}/p/run.json`));
     const own = ["journal.jsonl", "report.html", "run.json", "settings.json"];
     assert.deepEqual(names(`${folder}/p`), [...record.files, ...own].sort());
@@ -28,7 +28,7 @@ Deno.test("a run keeps its folder to itself, and the result that it replaces unt
     await Deno.writeTextFile(`${folder}/p/run.json`, JSON.stringify(listed));
     const old = await contents(`${folder}/p`);
 
-    const args = ["prune", "--out", "p", "--ratio", "8", "--overwrite", ...BRIEF];
+    const args = ["prune", "--out", "p", "--ratio", "4", "--overwrite", ...BRIEF];
     const process = startLopper(args, folder);
     const end = process.output();
     const journal = `${folder}/p/.lopper-next/journal.jsonl`;
@@ -62,7 +62,7 @@ Deno.test("a run keeps its folder to itself, and the result that it replaces unt
     );
     await doneHere(["prune", "--out", "p", "--resume"], folder);
     const { files: fresh, ratio } = JSON.parse(await Deno.readTextFile(`${folder}/p/run.json`));
-    assert.ok(ratio >= 8);
+    assert.ok(ratio >= 4);
     assert.deepEqual(names(`${folder}/p`), [...fresh, ...own].sort(), "nothing of the old one");
   }));
 
@@ -73,7 +73,7 @@ Deno.test("a model that changes while a run goes on leaves no result, and the ru
     for await (const { name } of Deno.readDir(DEMO_MODEL)) {
       await Deno.copyFile(new URL(name, DEMO_MODEL), `${model}/${name}`);
     }
-    const process = startLopper(["prune", "m", "--out", "p", "--ratio", "5", ...BRIEF], folder);
+    const process = startLopper(["prune", "m", "--out", "p", "--ratio", "2", ...BRIEF], folder);
     const end = process.output();
     while ((await Deno.readTextFile(`${folder}/p/journal.jsonl`).catch(() => "")) === "") {
       await new Promise((resolve) => setTimeout(resolve, 20));

@@ -1,15 +1,19 @@
 import assert from "node:assert/strict";
-import { seal } from "@lopper/core";
+import { formatCount, seal } from "@lopper/core";
 import { faultsOf, readPage, tableOf } from "@lopper/report/testing";
-import { done, inTemporaryFolder, PUBLISHED, QUICK } from "./support/cli.ts";
+import { inTemporaryFolder, QUICK } from "./support/cli.ts";
 import { doneHere, failsHere, runHere } from "./support/in_process.ts";
+import { pruneHere, writeTinyRun } from "./support/tiny_run.ts";
 
 const test = (name: string, body: (folder: string) => Promise<void>) =>
   Deno.test(`report: ${name}`, () => inTemporaryFolder(body));
 
 test("the page of a run says what its record does", async (folder) => {
   const at = (name: string) => `${folder}/${name}`;
-  const output = await done(["prune", "--out", "p", "--ratio", "8", ...PUBLISHED], folder);
+  const tiny = await writeTinyRun(folder);
+  const stages = ["--preset", "multipruner", "--distribution", "60:20:20", "--mlp-group", "6"];
+  const args = [...tiny, ...stages, "--ratio", "30"];
+  const output = await pruneHere([...args, "--out", at("p")]);
   assert.match(output, /a page about it: .*p\/report\.html\n/);
   const written = await Deno.readTextFile(`${folder}/p/report.html`);
   assert.match(await doneHere(["report", at("p")]), /^written to .*report\.html\n$/);
@@ -22,9 +26,9 @@ test("the page of a run says what its record does", async (folder) => {
   const [parameters, heldOut] = [/^parameters/, /^perplexity, held-out/].map((name) =>
     figures.find(([figure]) => name.test(figure))!
   );
-  const millions = (count: number) => `${(count / 1e6).toFixed(2)} M`;
-  assert.equal(millions(record.parameters.dense), "5.51 M");
-  assert.deepEqual(parameters.slice(1, 3), ["5.51 M", millions(record.parameters.pruned)]);
+  assert.equal(formatCount(record.parameters.dense), "36,856");
+  const left = formatCount(record.parameters.pruned);
+  assert.deepEqual(parameters.slice(1, 3), ["36,856", left]);
   const { dense, pruned } = record.perplexity.heldOut;
   assert.deepEqual(heldOut.slice(1, 3), [dense.toFixed(2), pruned.toFixed(2)]);
   const layers = tableOf(root, "What stays of each layer").slice(1);
@@ -55,7 +59,10 @@ test("the page of a run says what its record does", async (folder) => {
   assert.equal(json.bytes, (await Deno.stat(json.out)).size);
 
   // several runs have a page together
-  assert.match(await done(["report", "p", "p"], folder), /^written to .*lopper-report\.html\n$/);
+  assert.match(
+    await doneHere(["report", "p", "p"], folder),
+    /^written to .*lopper-report\.html\n$/,
+  );
   const overlay = readPage(await Deno.readTextFile(`${folder}/lopper-report.html`));
   assert.deepEqual(faultsOf(overlay), []);
   assert.equal(tableOf(overlay, "What each run removed, and what it did").length, 3);

@@ -1,20 +1,27 @@
 import assert from "node:assert/strict";
-import { done, inTemporaryFolder, PUBLISHED } from "./support/cli.ts";
+import { inTemporaryFolder } from "./support/cli.ts";
 import { failsHere } from "./support/in_process.ts";
+import { pruneHere, writeTinyRun } from "./support/tiny_run.ts";
 
 Deno.test("--target-bytes: a search ends at the first step whose weights fit", () =>
   inTemporaryFolder(async (folder) => {
-    const asked = ["prune", "--target-bytes", "10.2MB", ...PUBLISHED, "--mlp-group", "256"];
-    await done([...asked, "--out", "p"], folder);
+    const at = (name: string) => `${folder}/${name}`;
+    const tiny = await writeTinyRun(folder);
+    const asked = [...tiny, "--target-bytes", "0.14MB", "--preset", "width", "--mlp-group", "3"];
+    await pruneHere([...asked, "--out", at("p")]);
     const record = JSON.parse(await Deno.readTextFile(`${folder}/p/run.json`));
     const { bytes, parameters, frontier } = record;
-    assert.ok(bytes.pruned <= 10.2e6, `${bytes.pruned} bytes`);
+    assert.ok(bytes.pruned <= 0.14e6, `${bytes.pruned} bytes`);
+    assert.ok(frontier.length > 1);
     const bytesEach = bytes.dense / parameters.dense;
-    const before = frontier.at(-2)?.parameters ?? parameters.dense;
-    assert.ok(before * bytesEach > 10.2e6, "one step fewer would have been enough");
+    assert.ok(
+      frontier.at(-2).parameters * bytesEach > 0.14e6,
+      "one step fewer would have been enough",
+    );
 
     // a part of a run by its size: as it is, and the whole of it once more
-    await done(["prune", "--plan", "p", "--target-bytes", "10.2MB", "--out", "again"], folder);
+    const part = [tiny[0], "--plan", at("p"), "--target-bytes", "0.14MB"];
+    await pruneHere([...part, "--out", at("again")]);
     const again = JSON.parse(await Deno.readTextFile(`${folder}/again/run.json`));
     assert.equal(again.prunedDigest, record.prunedDigest);
   }));

@@ -6,19 +6,22 @@ import { layersOfBlocks, openModel } from "@lopper/models";
 import { type RunRecord } from "@lopper/run";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { done, inTemporaryFolder, PUBLISHED, QUICK } from "./support/cli.ts";
-import { failsHere, runHere } from "./support/in_process.ts";
+import { inTemporaryFolder, PUBLISHED, QUICK } from "./support/cli.ts";
+import { doneHere, failsHere, runHere } from "./support/in_process.ts";
 
 const json = async (file: string) => JSON.parse(await Deno.readTextFile(file));
+
+/** So much less than all of it that no machine is by chance as much faster. */
+const SHARE = 3 / 4;
 
 /** Which lines of a journal are steps. */
 const stepsOf = (lines: readonly string[]) =>
   lines.flatMap((line, i) => line.startsWith('{"type":"step"') ? [i] : []);
 
 /**
- * A run of several steps, asked for two thirds of what the model is predicted to take, whatever that
- * is here. A machine that does other things, too, may be faster the next time than two thirds say,
- * or so nearly that one step is enough: then the prediction of that time is what counts.
+ * A run of several steps, asked for a share of what the model is predicted to take, whatever that is
+ * here. A machine that does other things, too, may be faster the next time than that, or so nearly
+ * that one step is enough: then the prediction of that time is what counts.
  * @returns the folder of the run, and the milliseconds that were asked for.
  */
 async function begun(folder: string): Promise<{ readonly run: string; readonly target: number }> {
@@ -28,7 +31,7 @@ async function begun(folder: string): Promise<{ readonly run: string; readonly t
     const { code, stderr } = await runHere(
       [
         ...["prune", "--target-latency", String(target), "--best-effort", ...PUBLISHED],
-        // What is taken does not matter here, and a third of a model are many steps.
+        // What is taken does not matter here.
         ...["--samples", "1", "--width-samples", "1", "--seq-len", "32"],
         ...["--mlp-group", "256", "--out", run],
       ],
@@ -37,7 +40,7 @@ async function begun(folder: string): Promise<{ readonly run: string; readonly t
     if (code === 0) {
       const lines = (await Deno.readTextFile(`${run}/journal.jsonl`)).split("\n");
       if (stepsOf(lines).length > 1) return { run, target };
-      target = (await json(`${run}/run.json`)).latency.predicted.dense * 2 / 3;
+      target = (await json(`${run}/run.json`)).latency.predicted.dense * SHARE;
       continue;
     }
     assert.equal(code, 2, stderr);
@@ -45,9 +48,9 @@ async function begun(folder: string): Promise<{ readonly run: string; readonly t
       /is predicted to take ([\d.]+) ms for a token already; it needs less/,
     );
     assert.ok(said, stderr);
-    target = Number(said[1]) * 2 / 3;
+    target = Number(said[1]) * SHARE;
   }
-  throw new Error("ten times a token took less than two thirds of what it took just before");
+  throw new Error(`ten times a token took less than ${SHARE} of what it took just before`);
 }
 
 Deno.test("--target-latency: the search ends where its own table says so, and a resumed run believes that table", () =>
@@ -82,7 +85,7 @@ Deno.test("--target-latency: the search ends where its own table says so, and a 
       `${folder}/again/journal.jsonl`,
       lines.slice(0, middle + 1).map((line) => line + "\n").join(""),
     );
-    await done(["prune", "--resume", "--out", "again"], folder);
+    await doneHere(["prune", "--resume", "--out", "again"], folder);
     const plan = (of: string) => Deno.readTextFile(`${of}/lopper_plan.json`);
     assert.equal(await plan(`${folder}/again`), await plan(run));
     assert.deepEqual((await json(`${folder}/again/settings.json`)).latencies, table);

@@ -1,7 +1,7 @@
 import { MemorySource, readGgufHeader } from "@lopper/formats";
 import { kindOfChanges, type Way } from "@lopper/search";
 import assert from "node:assert/strict";
-import { inTemporaryFolder, PUBLISHED, QUICK } from "./support/cli.ts";
+import { inTemporaryFolder, QUICK } from "./support/cli.ts";
 import { doneHere, failsHere } from "./support/in_process.ts";
 import { pruneHere, writeTinyRun } from "./support/tiny_run.ts";
 
@@ -12,18 +12,12 @@ const json = async (path: string) => JSON.parse(await Deno.readTextFile(path));
 
 test("layers stay alike, plain for every reader; parts, plans and resumed runs are the same", async (folder) => {
   const at = (name: string) => `${folder}/${name}`;
-  const args = [
-    "prune",
-    "--uniform",
-    "--ratio",
-    "20",
-    "--out",
-    at("p"),
-    "--export",
-    "gguf",
-    ...PUBLISHED,
-  ];
-  const stdout = await doneHere(args);
+  const tiny = await writeTinyRun(folder);
+  const settings = ["--preset", "multipruner", "--distribution", "90:10:0", "--mlp-group", "6"];
+  const stdout = await pruneHere([
+    ...[...tiny, ...settings, "--uniform", "--ratio", "26", "--out", at("p")],
+    ...["--export", "gguf"],
+  ]);
   assert.match(stdout, / 3 steps/);
   const record = await json(`${folder}/p/run.json`);
   const kinds = record.frontier.map(({ changes }: Way["frontier"][number]) =>
@@ -33,8 +27,8 @@ test("layers stay alike, plain for every reader; parts, plans and resumed runs a
   const config = await json(`${folder}/p/config.json`);
   assert.equal(config.model_type, "llama");
   assert.equal(config.per_layer_config, undefined);
-  assert.equal(config.num_hidden_layers, 11);
-  assert.equal(config.intermediate_size, 384);
+  assert.equal(config.num_hidden_layers, 3);
+  assert.equal(config.intermediate_size, 8);
 
   const gguf = await Deno.readFile(`${folder}/p-gguf/p.gguf`);
   const { metadata } = await readGgufHeader(new MemorySource("p.gguf", gguf));
@@ -50,22 +44,21 @@ test("layers stay alike, plain for every reader; parts, plans and resumed runs a
   await Deno.mkdir(`${folder}/q`);
   await Deno.copyFile(`${folder}/p/settings.json`, `${folder}/q/settings.json`);
   await Deno.writeTextFile(`${folder}/q/journal.jsonl`, journal.slice(0, first));
-  await doneHere(["prune", "--out", at("q"), "--resume"]);
+  await pruneHere(["--out", at("q"), "--resume"]);
   // and from what the files say
-  await doneHere(["prune", "--plan", at("p"), "--out", at("r"), ...QUICK]);
-  await doneHere(["prune", "--plan", at("p/lopper_plan.json"), "--out", at("s"), ...QUICK]);
+  await pruneHere([...tiny, "--plan", at("p"), "--out", at("r")]);
+  await pruneHere([...tiny, "--plan", at("p/lopper_plan.json"), "--out", at("s")]);
   for (const other of ["q", "r", "s"]) {
     for (const file of ["model.safetensors", "config.json", "lopper_plan.json"]) {
       const [a, b] = [`${folder}/p/${file}`, `${folder}/${other}/${file}`];
       assert.deepEqual(await Deno.readFile(a), await Deno.readFile(b), b);
     }
   }
-  const part = ["prune", "--plan", at("p"), "--ratio", "10", "--out", at("t"), ...QUICK];
-  await doneHere(part);
-  assert.equal((await json(`${folder}/t/config.json`)).intermediate_size, 448);
+  await pruneHere([...tiny, "--plan", at("p"), "--ratio", "22", "--out", at("t")]);
+  assert.equal((await json(`${folder}/t/config.json`)).intermediate_size, 12);
 
   await failsHere(
-    ["prune", "--uniform", "--plan", at("p"), "--out", at("u")],
+    ["prune", tiny[0], "--uniform", "--plan", at("p"), "--out", at("u")],
     2,
     /--uniform is for a search, and --plan has none/,
   );

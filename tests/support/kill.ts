@@ -36,7 +36,7 @@ export interface Kills {
 }
 
 /**
- * Kills runs of the embedded model with SIGKILL, resumes each, and compares what comes out with a
+ * Kills runs with SIGKILL, resumes each, and compares what comes out with a
  * run that nobody disturbed. Settings with --export have the export compared, too.
  */
 export async function killAndResume(
@@ -142,7 +142,8 @@ async function killAtMoment(at: string, alive: Set<Deno.ChildProcess>, aim: Aim)
     export: () => readdirSync(at).some((name) => name !== "p"),
   };
   while (alive.size > 0 && !come[moment]()) await pause(1);
-  const most = { anywhere: duration, search: 500, recovery: 500, writing: 60, export: 800 };
+  const within = Math.min(500, duration / 4);
+  const most = { anywhere: duration, search: within, recovery: within, writing: 60, export: 800 };
   await pause(unit() * most[moment]);
   const candidates = [...alive];
   if (candidates.length === 0 || !has("")) return;
