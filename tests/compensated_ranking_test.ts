@@ -1,4 +1,4 @@
-import { openBackend } from "@lopper/backends";
+import { openTinyEngine } from "@lopper/backends/testing";
 import { CalibrationError, denseShape, headsOf, type Shape } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
 import {
@@ -32,7 +32,7 @@ async function withDecoder(
   backendName: "cpu" | "wasm",
   body: (decoder: Decoder) => Promise<void>,
 ) {
-  const { backend } = await openBackend(backendName, { threads: 1 });
+  const backend = await openTinyEngine(backendName);
   const model = await openModel(new FileFolder(`${FIXTURES}/${family}`));
   const decoder = new Decoder(
     backend,

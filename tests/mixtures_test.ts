@@ -1,5 +1,6 @@
-import { type Backend, openBackend } from "@lopper/backends";
+import type { Backend } from "@lopper/backends";
 import { openReferenceBackend } from "@lopper/backends/reference";
+import { openTinyEngine } from "@lopper/backends/testing";
 import { type Block, inTurns, sourceRanking } from "@lopper/core";
 import { fromFloat32, toFloat32 } from "@lopper/formats";
 import assert from "node:assert/strict";
@@ -199,8 +200,8 @@ const MIXTURES: Readonly<Record<string, Block>> = {
 };
 
 const BACKENDS: Readonly<Record<string, () => Promise<Backend>>> = {
-  cpu: async () => (await openBackend("cpu", { threads: 1 })).backend,
-  wasm: async () => (await openBackend("wasm", { threads: 1 })).backend,
+  cpu: () => openTinyEngine("cpu"),
+  wasm: () => openTinyEngine("wasm"),
   reference: openReferenceBackend,
 };
 

@@ -5,7 +5,7 @@ import { FAMILIES, openModel, prunedTensors, writePrunedModel } from "@lopper/mo
 import { Decoder, type KeyValues, LaidOutWeights, sequenceLogits } from "@lopper/runtime";
 import { planOfShape } from "./support/plan_of_shape.ts";
 import assert from "node:assert/strict";
-import { maxAbsDifference } from "@lopper/backends/testing";
+import { maxAbsDifference, openTinyEngine } from "@lopper/backends/testing";
 import { Random, randomRanking, randomShape, tinyModel, traits } from "./support/tiny_models.ts";
 
 /** float32 sums of the same terms in another order, for logits of order one. */
@@ -96,7 +96,7 @@ for (const [name, seeds] of Object.entries(SEEDS) as ["cpu" | "wasm", number][])
     sanitizeOps: false,
     sanitizeResources: false,
     async fn() {
-      const { backend } = await openBackend(name, { threads: 1 });
+      await using backend = await openTinyEngine(name);
       const first = Number(Deno.env.get("LOPPER_SEED") ?? 0);
       const seen = new Set<string>();
       for (let seed = first; seed < first + seeds; seed++) {

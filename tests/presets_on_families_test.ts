@@ -1,5 +1,5 @@
-import { type Backend, openBackend } from "@lopper/backends";
-import { withReusedGraphs } from "@lopper/backends/testing";
+import type { Backend } from "@lopper/backends";
+import { openTinyEngine } from "@lopper/backends/testing";
 import { LopperError, sizeOf } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
 import { listOf } from "@lopper/importance";
@@ -79,8 +79,7 @@ for (const preset of NAMES) {
     sanitizeOps: false,
     sanitizeResources: false,
     async fn() {
-      const { backend: opened } = await openBackend("cpu", { threads: 1 });
-      const backend = withReusedGraphs(opened);
+      const backend = await openTinyEngine("cpu");
       using tokenizers = new Tokenizers();
       const tools = { backend, tokenizers };
       const refused: string[] = [], alone: string[] = [];
@@ -120,7 +119,7 @@ Deno.test({
   sanitizeOps: false,
   sanitizeResources: false,
   async fn() {
-    const { backend } = await openBackend("cpu", { threads: 1 });
+    const backend = await openTinyEngine("cpu");
     using tokenizers = new Tokenizers();
     const tools = { backend, tokenizers, queue: {} as WorkQueue };
     await assert.rejects(pruned("qwen2", "quick", tools), /leave out --workers/);

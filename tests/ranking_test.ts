@@ -1,4 +1,5 @@
 import { type Backend, openBackend } from "@lopper/backends";
+import { openTinyEngine } from "@lopper/backends/testing";
 import { denseShape, mean, type Ranking, type Shape } from "@lopper/core";
 import { DEMO_MODEL } from "@lopper/demo-model";
 import { FileFolder } from "@lopper/files";
@@ -128,7 +129,7 @@ Deno.test({
   sanitizeOps: false,
   sanitizeResources: false,
   async fn() {
-    const { backend } = await openBackend("cpu", { threads: 1 });
+    const backend = await openTinyEngine("cpu");
     const found: Found[] = [];
     for (let seed = 1; seed <= 30; seed++) {
       const random = new Random(seed);
@@ -157,18 +158,10 @@ Deno.test({
   async fn() {
     const { backend } = await openBackend("cpu", { threads: 1 });
     const model = await openModel(new FileFolder(fileURLToPath(DEMO_MODEL)));
-    for (const percent of [5, 25]) {
-      const text = { length: 24, random: new Random(percent) };
-      const found = await ranked(
-        backend,
-        model,
-        denseShape(model.architecture.blocks),
-        percent,
-        text,
-      );
-      noneLoses(found);
-      assert.ok(found.some(({ chosen }) => chosen !== "l1"), `${percent} %`);
-    }
+    const text = { length: 24, random: new Random(25) };
+    const found = await ranked(backend, model, denseShape(model.architecture.blocks), 25, text);
+    noneLoses(found);
+    assert.ok(found.some(({ chosen }) => chosen !== "l1"));
     model[Symbol.dispose]();
     await backend[Symbol.asyncDispose]();
   },

@@ -1,4 +1,5 @@
-import { type Backend, openBackend } from "@lopper/backends";
+import type { Backend } from "@lopper/backends";
+import { openTinyEngine } from "@lopper/backends/testing";
 import {
   type Block,
   denseShape,
@@ -122,7 +123,7 @@ const onRandom = (what: keyof typeof KINDS) => ({
     const { families, seeds, kept: least } = KINDS[what];
     const mixtures = { tried: 0, kept: 0 };
     const folder = await Deno.makeTempDir();
-    const { backend } = await openBackend("cpu", { threads: 1 });
+    const backend = await openTinyEngine("cpu");
     let judgedOtherwise = 0;
     const verdicts = { kept: 0, against: 0, none: 0 };
     for (let seed = 1; seed <= seeds; seed++) {
@@ -198,7 +199,7 @@ Deno.test({
   sanitizeOps: false,
   sanitizeResources: false,
   async fn() {
-    const { backend } = await openBackend("cpu", { threads: 1 });
+    const backend = await openTinyEngine("cpu");
     let compared = 0;
     for (let seed = 1; compared < 3; seed++) {
       const random = new Random(seed);

@@ -22,7 +22,7 @@ import {
 } from "@lopper/runtime";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { maxAbsDifference } from "@lopper/backends/testing";
+import { maxAbsDifference, withReusedGraphs } from "@lopper/backends/testing";
 import { MemoryOutput } from "./support/heterogeneous.ts";
 
 const FIXTURES = fileURLToPath(new URL("fixtures/families", import.meta.url));
@@ -35,6 +35,9 @@ const TOLERANCE = 1e-4;
  */
 const ROUNDED_KL = 1e-3;
 
+const cpu = withReusedGraphs((await openBackend("cpu", { threads: 1 })).backend);
+Deno.test.afterAll(async () => await cpu[Symbol.asyncDispose]());
+
 type Opened = Readonly<{ reference: Backend; cpu: Backend; model: Model }>;
 
 function test(what: string, family: string, body: (opened: Opened) => Promise<void>) {
@@ -44,13 +47,11 @@ function test(what: string, family: string, body: (opened: Opened) => Promise<vo
     sanitizeOps: false,
     sanitizeResources: false,
     async fn() {
-      const { backend: cpu } = await openBackend("cpu", { threads: 1 });
       const model = await openModel(new FileFolder(`${FIXTURES}/${family}`));
       try {
         await body({ reference: await openReferenceBackend(), cpu, model });
       } finally {
         model[Symbol.dispose]();
-        await cpu[Symbol.asyncDispose]();
       }
     },
   });

@@ -1,7 +1,7 @@
 import { ATTENTION_OPS } from "./attention_ops.ts";
 import type { Backend, BackendOptions } from "./backend.ts";
 import { ENGINE, ort } from "./node_engine.ts";
-import { OrtBackend } from "./ort.ts";
+import { OrtBackend, type SessionOptions } from "./ort.ts";
 
 /**
  * onnxruntime's native CPU engine. Needs the permissions to read and to load native code
@@ -10,7 +10,12 @@ import { OrtBackend } from "./ort.ts";
 export function openNodeBackend(
   { threads = navigator.hardwareConcurrency }: BackendOptions,
 ): Promise<Backend> {
-  const backend = new OrtBackend(
+  return Promise.resolve(nodeEngine(threads));
+}
+
+/** @param compiling how sessions are made, where that is to differ from how users have them. */
+export function nodeEngine(threads: number, compiling: SessionOptions = {}): Backend {
+  return new OrtBackend(
     ort,
     {
       name: "cpu",
@@ -40,7 +45,7 @@ export function openNodeBackend(
         // a weight, has to be copied as bytes.
         "session.set_denormal_as_zero": "1",
       },
+      ...compiling,
     },
   );
-  return Promise.resolve(backend);
 }

@@ -29,6 +29,9 @@ interface OrtTensor {
   readonly data: unknown;
 }
 
+/** Options of onnxruntime for every session. */
+export type SessionOptions = Readonly<Record<string, unknown>>;
+
 export interface DeviceOptions {
   /** Operators whose results on the device are not to be trusted. */
   readonly avoid: readonly string[];
@@ -41,7 +44,7 @@ export interface DeviceOptions {
 export class OrtBackend implements Backend {
   readonly description: BackendDescription;
   readonly #ort: Ort;
-  readonly #sessionOptions: Record<string, unknown>;
+  readonly #sessionOptions: SessionOptions;
   readonly #device: DeviceOptions | undefined;
   /** Kinds of node that the device is known to run. */
   readonly #placed = new Set<string>();
@@ -51,7 +54,7 @@ export class OrtBackend implements Backend {
   constructor(
     ort: Ort,
     description: BackendDescription,
-    sessionOptions: Record<string, unknown>,
+    sessionOptions: SessionOptions,
     device?: DeviceOptions,
   ) {
     this.#ort = ort;

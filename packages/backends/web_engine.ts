@@ -1,7 +1,7 @@
 import * as ort from "onnxruntime-web";
 import { ATTENTION_OPS } from "./attention_ops.ts";
 import type { Backend, BackendDescription } from "./backend.ts";
-import { type Ort, OrtBackend } from "./ort.ts";
+import { type Ort, OrtBackend, type SessionOptions } from "./ort.ts";
 
 /** 2³² bytes: the address space of wasm32. */
 const WASM32_BYTES = 4 * 1024 ** 3;
@@ -24,13 +24,14 @@ export function describeWebEngine(threads: number): BackendDescription {
  * onnxruntime's WebAssembly engine with SIMD, in the thread that calls it. Its own threads are left
  * alone: they share memory that grows while they run, and one that misses its growth dies unheard,
  * while the main one waits for it for ever (onnxruntime-web 1.30.0).
+ * @param compiling how sessions are made, where that is to differ from how users have them.
  */
-export function openWebEngine(): Backend {
+export function openWebEngine(compiling: SessionOptions = {}): Backend {
   ort.env.wasm.numThreads = 1;
   ort.env.logLevel = "fatal";
   return new OrtBackend(
     ort as unknown as Ort,
     describeWebEngine(1),
-    { executionProviders: ["wasm"], logSeverityLevel: 4 },
+    { executionProviders: ["wasm"], logSeverityLevel: 4, ...compiling },
   );
 }
