@@ -95,10 +95,15 @@ test("prune writes a checkpoint, a plan, a journal and a record, says nothing el
   const finished = /finished run.*--overwrite/;
   await failsHere(["prune", "--out", at("p"), ...PUBLISHED], 2, finished);
   assert.ok((await pruneHere(["--out", at("p"), "--resume"])).includes("parameters"));
+});
 
-  // the plan gives the same checkpoint without a search; so does the published config
+test("the plan of a run gives the same checkpoint without a search; so does the published config", async (folder) => {
+  const at = (name: string) => `${folder}/${name}`;
+  const [model, ...tiny] = await writeTinyRun(folder);
+  const settings = ["--preset", "multipruner", "--distribution", "60:20:20", "--mlp-group", "6"];
+  await pruneHere([model, ...tiny, ...settings, "--ratio", "30", "--out", at("p")]);
   for (const plan of ["lopper_plan.json", "pruning_config.json"]) {
-    await pruneHere(["--plan", at(`p/${plan}`), "--out", at(plan), ...QUICK]);
+    await pruneHere([model, ...tiny, "--plan", at(`p/${plan}`), "--out", at(plan)]);
     assert.deepEqual(
       await Deno.readFile(at(`${plan}/model.safetensors`)),
       await Deno.readFile(at("p/model.safetensors")),
@@ -107,12 +112,12 @@ test("prune writes a checkpoint, a plan, a journal and a record, says nothing el
   }
   // and belongs to the dense model only
   await failsHere(
-    ["prune", at("p"), "--plan", at("p/lopper_plan.json"), "--out", at("q"), ...QUICK],
+    ["prune", at("p"), ...tiny, "--plan", at("p/lopper_plan.json"), "--out", at("q")],
     1,
     /the plan belongs to the checkpoint sha256:\w+ and this one is/,
   );
   // the model's own folder is never cleared
-  const own = ["prune", at("p"), "--out", at("p"), "--overwrite", ...QUICK];
+  const own = ["prune", at("p"), ...tiny, "--out", at("p"), "--overwrite"];
   await failsHere(own, 2, /own folder/);
 });
 
@@ -130,9 +135,10 @@ test("prune --json prints objects only, the record last", async (folder) => {
 });
 
 test("without a preset the settings are Lopper's own, and a published one is one flag away", async (folder) => {
+  const tiny = await writeTinyRun(folder);
   const flagsOf = async (...args: string[]) => {
     const dry = ["--dry-run", "--json", "--out", `${folder}/p`];
-    const stdout = await pruneHere([...dry, ...args, ...QUICK]);
+    const stdout = await pruneHere([...tiny, ...dry, ...args]);
     const { preset, distribution, ranking, recover } =
       JSON.parse(stdout.trimEnd().split("\n").at(-1)!).flags;
     return [preset, distribution, ranking, recover];
@@ -143,12 +149,13 @@ test("without a preset the settings are Lopper's own, and a published one is one
 });
 
 test("prune --dry-run writes nothing and says what would be done", async (folder) => {
-  const stdout = await pruneHere(["--dry-run", "--out", `${folder}/p`, ...QUICK]);
+  const tiny = await writeTinyRun(`${folder}/own`);
+  const stdout = await pruneHere([...tiny, "--dry-run", "--out", `${folder}/p`]);
   assert.match(stdout, /blocks, MLP channels and heads up to 20\.00 % of the parameters/);
   assert.match(stdout, /about \d+ steps/);
   assert.match(stdout, /then refits, about [\d.]+ m?s/);
   assert.match(stdout, /dense perplexity on the calibration text: \d/);
-  assert.deepEqual([...Deno.readDirSync(folder)], []);
+  assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name), ["own"]);
 });
 
 test("a backend that does not work here is refused with 1 and one sentence", async (folder) => {

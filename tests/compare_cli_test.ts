@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { done, inTemporaryFolder, QUICK } from "./support/cli.ts";
 import { doneHere, failsHere } from "./support/in_process.ts";
+import { writeTinyRun } from "./support/tiny_run.ts";
 
 const test = (name: string, body: (folder: string) => Promise<void>) =>
   Deno.test(`cli compare: ${name}`, () => inTemporaryFolder(body));
@@ -80,7 +81,8 @@ test("a pruned model beside the dense one, in figures and as a table", async (fo
 });
 
 test("a model differs from itself in nothing, on the embedded text", async (folder) => {
-  const { models } = await result(["demo", "demo", "--no-speed"], folder, doneHere);
+  const [model] = await writeTinyRun(folder);
+  const { models } = await result([model, model, "--no-speed"], folder, doneHere);
   const { texts, predictions } = models[1].againstFirst;
   assert.deepEqual(texts[0], { text: "Moby Dick", perplexityRatio: { value: 1, low: 1, high: 1 } });
   assert.deepEqual([predictions.klDivergence, predictions.sameTop], [0, 1]);

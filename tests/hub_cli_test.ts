@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { mockHub } from "@lopper/files/testing";
 import { inTemporaryFolder, runLopper } from "./support/cli.ts";
+import { runHere } from "./support/in_process.ts";
 
 const fixture = (path: string) => Deno.readFileSync(new URL(`fixtures/${path}`, import.meta.url));
 const CASES = JSON.parse(new TextDecoder().decode(fixture("evaluation/cases.json")));
@@ -29,10 +30,11 @@ Deno.test("cli evaluate: data sets come from the hub, and from its cache when th
     args.push("--threads", "1");
     const env = { HF_ENDPOINT: `${hub.endpoint}/`, HF_HOME: `${folder}/hf` };
     try {
-      const refused = await runLopper(args, folder, env);
+      const refused = await runHere(args, folder, env);
       assert.equal(refused.code, 1);
       assert.match(refused.stderr, /data set of piqa .* HF_TOKEN may hold what opens it/);
 
+      // With no more permissions than its task has.
       const { code, stdout, stderr } = await runLopper(args, folder, {
         ...env,
         HF_TOKEN: "hf_secret",
@@ -46,14 +48,14 @@ Deno.test("cli evaluate: data sets come from the hub, and from its cache when th
     } finally {
       await hub[Symbol.asyncDispose]();
     }
-    const again = await runLopper(args, folder, env);
+    const again = await runHere(args, folder, env);
     assert.equal(again.code, 0, again.stderr);
   }));
 
 Deno.test("cli evaluate: without a network or a cache the message says what to fetch", () =>
   inTemporaryFolder(async (folder) => {
     const evaluate = (args: readonly string[], env: Record<string, string>) =>
-      runLopper(["evaluate", "demo", "--tasks", "boolq", ...args], folder, env);
+      runHere(["evaluate", "demo", "--tasks", "boolq", ...args], folder, env);
     const cache = { HF_HUB_CACHE: `${folder}/cache` };
     const expected =
       /data set of boolq \(aps\/super_glue on the hub: boolq, validation\) is not in the cache of Hugging Face \(.*cache\)/;

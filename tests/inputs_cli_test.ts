@@ -1,7 +1,8 @@
 import { DEMO_MODEL } from "@lopper/demo-model";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { done, fails, inTemporaryFolder } from "./support/cli.ts";
+import { inTemporaryFolder } from "./support/cli.ts";
+import { doneHere, failsHere } from "./support/in_process.ts";
 
 const MODEL = fileURLToPath(DEMO_MODEL);
 const TEXT = "It was a dark and stormy night; the rain fell in torrents.\n\n".repeat(20);
@@ -33,7 +34,7 @@ Deno.test({
       for (const name of ["config.json", "model.safetensors", "tokenizer.json"]) {
         await modelFolder(`${folder}/${name}-pipe`, (path) => makePipe(`${path}/${name}`));
         const message = new RegExp(`${name}-pipe/${name}: this is a pipe; Lopper reads regular`);
-        await fails(["evaluate", `${name}-pipe`, "--perplexity", "x.txt"], folder, 1, message);
+        await failsHere(["evaluate", `${name}-pipe`, "--perplexity", "x.txt"], 1, message, folder);
       }
       await Deno.mkdir(`${folder}/run`);
       await makePipe(`${folder}/run/settings.json`);
@@ -52,7 +53,7 @@ Deno.test({
         [["prune", "--resume", "--out", "run"], pipe],
         [["report", "run"], /run\/run\.json: this is a device; Lopper reads regular files/],
       ];
-      for (const [args, message] of commands) await fails(args, folder, 1, message);
+      for (const [args, message] of commands) await failsHere(args, 1, message, folder);
       await assert.rejects(Deno.stat(`${folder}/out`), Deno.errors.NotFound, "nothing is begun");
     }),
 });
@@ -78,7 +79,7 @@ Deno.test("inputs: byte order marks and line ends of Windows change no result", 
     }
     const measured = async (model: string, data: string) => {
       const args = ["evaluate", model, "--tasks", "q.jsonl", "--perplexity", "x.jsonl"];
-      const out = await done([...args, "--seq-len", "64", "--json"], `${folder}/${data}-data`);
+      const out = await doneHere([...args, "--seq-len", "64", "--json"], `${folder}/${data}-data`);
       const { models } = JSON.parse(out.trimEnd().split("\n").at(-1)!);
       const [{ texts, tasks }] = models;
       return { texts, metrics: tasks[0].metrics };
