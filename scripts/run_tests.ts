@@ -2,8 +2,8 @@
  * Runs all tests but the slow ones. `deno test` gives each module that it is told an isolate of its
  * own, which loads and compiles all that the module imports; so it is told few, and each imports
  * many test files. A failure names its test's own file, and a file runs alone by
- * `deno test --allow-all FILE`. Types are checked before: those modules lie outside the project,
- * whose members have compiler options of their own.
+ * `deno test --allow-all FILE`. Types are checked beside: those modules lie outside the project,
+ * whose members have compiler options of their own, and a check takes one core half a minute.
  *
  * Usage: deno run --allow-all scripts/run_tests.ts [--no-check] [OPTION of deno test]...
  */
@@ -71,24 +71,24 @@ async function writeParts(parts: Parts, folder: string): Promise<readonly string
   }));
 }
 
-/** Runs Deno in the project. @returns its exit code. */
-async function deno(args: readonly string[]): Promise<number> {
-  const { code } = await new Deno.Command(Deno.execPath(), { args: [...args], cwd: ROOT }).spawn()
-    .status;
-  return code;
+/** Starts Deno in the project. */
+function deno(args: readonly string[]): Deno.ChildProcess {
+  return new Deno.Command(Deno.execPath(), { args: [...args], cwd: ROOT }).spawn();
 }
 
-/** @returns the exit code. */
+/** Where types do not hold, the tests end at once. @returns the exit code. */
 async function runTests(options: readonly string[]): Promise<number> {
-  if (!options.includes(NO_CHECK)) {
-    const code = await deno(["task", "--quiet", "check:types"]);
-    if (code !== 0) return code;
-  }
   const folder = await Deno.makeTempDir({ prefix: "lopper-tests-" });
   try {
     const modules = await writeParts(partsOf(testFiles()), folder);
     const others = options.filter((option) => option !== NO_CHECK);
-    return await deno(["test", "--allow-all", "--parallel", NO_CHECK, ...others, ...modules]);
+    const tests = deno(["test", "--allow-all", "--parallel", NO_CHECK, ...others, ...modules]);
+    const checked = options.includes(NO_CHECK)
+      ? 0
+      : (await deno(["task", "--quiet", "check:types"]).status).code;
+    if (checked !== 0) tests.kill();
+    const { code } = await tests.status;
+    return checked || code;
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
