@@ -154,6 +154,7 @@ test("prune --dry-run writes nothing and says what would be done", async (folder
   assert.match(stdout, /blocks, MLP channels and heads up to 20\.00 % of the parameters/);
   assert.match(stdout, /about \d+ steps/);
   assert.match(stdout, /then refits, about [\d.]+ m?s/);
+  assert.match(stdout, /about [\d.]+ m?s in all, .*up to [\d.]+ MB of memory/);
   assert.match(stdout, /dense perplexity on the calibration text: \d/);
   assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name), ["own"]);
 });

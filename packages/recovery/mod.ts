@@ -2,7 +2,6 @@ export {
   REFIT_TOKENS,
   refitEquationBytes,
   refitKeptBytes,
-  type RefitTokens,
   refitTokens,
   refitWork,
 } from "./budget.ts";

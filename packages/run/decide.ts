@@ -65,7 +65,7 @@ export async function* decide(
   const dense = yield* phase(
     "measuring the result",
     signal,
-    ({ progress }) => measureModel(decoder, on, progress),
+    ({ progress }) => measureModel(decoder, on, memory, progress),
   );
   const routing = yield* routingByText(decoder, texts.apart, decision.plan, settings.flags, signal);
   const way = settings.flags.recover;

@@ -1,5 +1,10 @@
 import type { Backend } from "@lopper/backends";
-import { type Architecture, countParameters, denseShape } from "@lopper/core";
+import {
+  type Architecture,
+  CheckpointFormatError,
+  countParameters,
+  denseShape,
+} from "@lopper/core";
 import {
   type CalibrationSet,
   perplexity,
@@ -10,7 +15,7 @@ import {
 import { modelDigest } from "@lopper/models";
 import { Decoder, generate, type GenerateOptions, LaidOutWeights } from "@lopper/runtime";
 import type { Tokenizer } from "@lopper/tokenizers";
-import type { WeightRoom } from "./memory.ts";
+import type { MemoryPlan, WeightRoom } from "./memory.ts";
 import type { RunStore } from "./store.ts";
 import type { RunTexts } from "./texts.ts";
 import type { HeldOutSample } from "./schemas/record.ts";
@@ -38,6 +43,8 @@ export interface PrunedMeasures extends ModelMeasures {
 
 export const SAMPLE_PROMPT = "The old man looked at the sea and";
 const SAMPLE_TOKENS = 32;
+/** Of a model that stays in the file, which is read anew for each of them. */
+const SAMPLE_TOKENS_IN_FILE = 4;
 /** Of the held-out text, tokens that a model is given and those that it adds. */
 const HELD_OUT_TOKENS = { given: 24, continued: 24 } as const;
 
@@ -48,10 +55,14 @@ export interface MeasuredOn {
   readonly tokenizer: Tokenizer;
 }
 
-/** Measures a model. `onProgress` hears the tokens done, and those to do. */
+/**
+ * Measures a model. `onProgress` hears the tokens done, and those to do.
+ * @param memory of the dense one, by which both write as much.
+ */
 export async function measureModel(
   decoder: Decoder,
   { texts, prompts, tokenizer }: MeasuredOn,
+  { inFileBytes }: Pick<MemoryPlan, "inFileBytes">,
   onProgress: (done: number, total: number) => void,
 ): Promise<ModelMeasures> {
   const total = tokenCount(texts.block) + tokenCount(texts.heldOut);
@@ -73,7 +84,8 @@ export async function measureModel(
     const greedy = { maxTokens: HELD_OUT_TOKENS.continued, temperature: 0, seed: 0 };
     heldOutContinuations.push(await continuation(decoder, tokenizer, prompt, greedy));
   }
-  const sampled = { maxTokens: SAMPLE_TOKENS, temperature: 0.7, seed: 42 };
+  const maxTokens = inFileBytes > 0 ? SAMPLE_TOKENS_IN_FILE : SAMPLE_TOKENS;
+  const sampled = { maxTokens, temperature: 0.7, seed: 42 };
   return {
     calibration: perplexityOf(texts.block, nll.calibration),
     heldOut: perplexityOf(texts.heldOut, nll.heldOut),
@@ -152,7 +164,10 @@ export async function measureWritten(
   };
 }
 
-/** Nothing where the model takes fewer tokens than the prompt has. */
+/**
+ * Nothing where the model takes fewer tokens than the prompt has. A vocabulary may be larger than
+ * the tokenizer's: that a model says what no text stands for ends no run.
+ */
 async function continuation(
   decoder: Decoder,
   tokenizer: Tokenizer,
@@ -162,8 +177,13 @@ async function continuation(
   if (prompt.length > decoder.architecture.maxPositions) return "";
   const ids = [...prompt];
   for await (const id of generate(decoder, prompt, options)) ids.push(id);
-  const [all, given] = await Promise.all([ids, prompt].map((some) => tokenizer.decode(some)));
-  return oneLine(all.slice(given.length));
+  const given = await tokenizer.decode(prompt);
+  try {
+    return oneLine((await tokenizer.decode(ids)).slice(given.length));
+  } catch (error) {
+    if (!(error instanceof CheckpointFormatError)) throw error;
+    return "(tokens that the tokenizer has no text for)";
+  }
 }
 
 function oneLine(text: string): string {

@@ -40,6 +40,8 @@ export interface MemoryPlan extends WeightRoom {
   readonly workspaceBytes: number;
   /** Bytes that go to its scratch file at most at a time. */
   readonly scratchBytes: number;
+  /** Bytes that the run takes in all, at most. */
+  readonly totalBytes: number;
 }
 
 export interface MemoryNeeds extends MemoryOf {
@@ -135,7 +137,14 @@ function planOf(
     const cacheBytes = inputs + oneBatch + Math.min(rest, (batches - 1) * COPIES * inputs);
     const inFileBytes = weights.blocks - held.blockBytes + weights.experts - held.expertBytes;
     const work = workspaceOf(needs, places, room - expandedBytes / 2);
-    return { batchTokens, cacheBytes, inFileBytes, expandedBytes, ...held, ...work };
+    const inMemory = taken + expandedBytes / 2;
+    const totalBytes = inMemory + Math.max(
+      least - inputs + cacheBytes,
+      ...apart.map(({ work: { kept }, parts }) =>
+        sumOf(parts) + Math.min(kept, work.workspaceBytes === Infinity ? 0 : work.workspaceBytes)
+      ),
+    );
+    return { batchTokens, cacheBytes, inFileBytes, expandedBytes, totalBytes, ...held, ...work };
   }
 }
 

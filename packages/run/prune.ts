@@ -46,7 +46,7 @@ export async function* prune(
       tools.backend,
       store,
       decided.memory,
-      (decoder) => measureModel(decoder, on, progress),
+      (decoder) => measureModel(decoder, on, decided.memory, progress),
     ));
   const latency = yield* measureLatency(model, decided, task, tools);
   const found = await recordOf({

@@ -50,7 +50,7 @@ import type { RunFlags } from "./schemas/flags.ts";
  * @throws {UsageError} when the preset is for other models.
  */
 export function policyOf(
-  model: Model,
+  model: Pick<Model, "architecture">,
   flags: RunFlags,
   latencies: LatencyTable | null,
 ): SearchPolicy {
@@ -95,7 +95,7 @@ export function policyOf(
 }
 
 /** @throws {UsageError} when a table of single changes says nothing of what may go. */
-function checkTable({ architecture }: Model, flags: RunFlags) {
+function checkTable({ architecture }: Pick<Model, "architecture">, flags: RunFlags) {
   if (distribution(flags.distribution) !== "auto" || flags.uniform) {
     throw new UsageError(
       "--search table chooses among all kinds, block by block; it needs --distribution auto, and no --uniform",
@@ -180,7 +180,22 @@ function raceOf(flags: RunFlags): Race {
     lazy: on("lazy"),
     proxies: on("proxies"),
     threshold: on("threshold"),
+    usual: usualEvaluations(flags),
   });
+}
+
+/**
+ * What a step of a race takes as a rule, as `Race` counts it: what the runs took that
+ * benchmarks/results has. Where kinds compete, most steps are none.
+ */
+function usualEvaluations({ criterion, distribution, fastWithout }: RunFlags): number {
+  const competes = distribution === "auto" && !fastWithout.includes("threshold") &&
+    !fastWithout.includes("lazy");
+  return criterionOf(criterion).needs === "predictions"
+    ? competes ? 1.1 : 1.6
+    : competes
+    ? 1.7
+    : 2.3;
 }
 
 /** What others compute of a ranking. */

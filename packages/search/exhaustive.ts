@@ -27,5 +27,5 @@ export const exhaustive: Picker = {
     }
     return indexOfLowest(candidates.map((_, i) => scores.loss(i)));
   },
-  expectedTokens: (candidates, tokens) => candidates * tokens,
+  expectedTokens: ({ candidates }, tokens) => candidates * tokens,
 };

@@ -1,3 +1,4 @@
+import type { RehearsedStep } from "./rehearsed_step.ts";
 import type { ScoreEvent, StepScores } from "./scores.ts";
 
 /**
@@ -13,10 +14,10 @@ export interface Picker {
    */
   pick(scores: StepScores, firstOfStage: boolean): AsyncGenerator<ScoreEvent, number>;
   /**
-   * Candidate-tokens that a step with so many candidates is expected to score, for an estimate of
-   * the time left.
+   * Candidate-tokens that a step is expected to score, for an estimate of the time left.
+   * @param tokens that its candidates may be scored on.
    */
-  expectedTokens(candidates: number, tokens: number): number;
+  expectedTokens(step: Omit<RehearsedStep, "samples">, tokens: number): number;
 }
 
 /**

@@ -1,8 +1,9 @@
+import { mean } from "@lopper/core";
 import type { Picker } from "./picker.ts";
 import type { SampleKind, SearchPolicy } from "./policy.ts";
 import type { Proposal } from "./proposal.ts";
+import type { RehearsedStep } from "./rehearsed_step.ts";
 import { savedBy } from "./saved.ts";
-import { groupSaving } from "./saving.ts";
 import type { Scorer } from "@lopper/importance";
 import type { SearchModel } from "./search_model.ts";
 import { denseState, type SearchState, stateAfter } from "./state.ts";
@@ -13,8 +14,7 @@ export interface Rehearsal {
   readonly state: SearchState;
   /** What is saved of the policy's resource, in per cent. */
   readonly ratio: number;
-  /** Candidates of every step, with the samples on which they would be scored. */
-  readonly steps: readonly { readonly samples: SampleKind; readonly candidates: number }[];
+  readonly steps: readonly RehearsedStep[];
 }
 
 /** Rehearses what is left of a search from a state on; it costs no forward pass. */
@@ -23,15 +23,17 @@ export function rehearse(
   from: SearchState,
   choose: (candidates: readonly Proposal[]) => Proposal,
 ): Rehearsal {
-  const steps: { samples: SampleKind; candidates: number }[] = [];
+  const steps: RehearsedStep[] = [];
   const savedIn = ({ blocks, shape }: SearchState) => savedBy(policy.resource, blocks, shape);
   let state = from;
   let ratio = savedIn(state);
   for (const stage of policy.stages) {
+    const before = steps.length;
     while (ratio < stage.bound) {
       const candidates = stage.candidates(state, stage.bound);
       if (candidates.length === 0) break;
-      steps.push({ samples: stage.samples, candidates: candidates.length });
+      const isFirst = steps.length === before;
+      steps.push({ samples: stage.samples, candidates: candidates.length, isFirst });
       state = stateAfter(state, choose(candidates));
       ratio = savedIn(state);
     }
@@ -55,8 +57,11 @@ export function expectedSteps(policy: SearchPolicy, state: SearchState): Rehears
   const left = last.bound - saved(state);
   const candidates = last.candidates(state, last.bound);
   if (left <= 0 || candidates.length === 0) return [];
-  const steps = Math.ceil(left / groupSaving(candidates.map((c) => saved(c) - saved(state))));
-  return Array.from({ length: steps }, () => ({
+  const savings = candidates.map((c) => saved(c) - saved(state)).sort((a, b) => a - b);
+  // Of two kinds of groups, say, that go one as often as the other.
+  const steps = Math.ceil(left / mean(savings.slice(0, Math.ceil(savings.length / 2))));
+  return Array.from({ length: steps }, (_, step) => ({
+    isFirst: step === 0,
     samples: last.samples,
     candidates: candidates.length,
   }));
@@ -69,8 +74,7 @@ export function expectedTokens(
   scorers: Readonly<Record<SampleKind, Pick<Scorer, "tokens">>>,
 ): number {
   return steps.reduce(
-    (sum, { samples, candidates }) =>
-      sum + picker.expectedTokens(candidates, scorers[samples].tokens),
+    (sum, { samples, ...step }) => sum + picker.expectedTokens(step, scorers[samples].tokens),
     0,
   );
 }

@@ -3,6 +3,7 @@ import {
   type Architecture,
   countParameters,
   denseShape,
+  formatBytes,
   formatChange,
   formatCount,
   formatMilliseconds,
@@ -210,6 +211,12 @@ export function describeDryRun(
       ...(dry.refitSeconds === null
         ? []
         : [`  then refits, about ${formatSeconds(dry.refitSeconds)}`]),
+      `  about ${formatSeconds(dry.totalSeconds)} in all, with rankings and measures, and up to ${
+        formatBytes(dry.memoryBytes)
+      } of memory`,
+      ...dry.shorter.map(({ options, totalSeconds }) =>
+        `  with ${options} about ${formatSeconds(totalSeconds)}`
+      ),
       `  dense perplexity on ${
         dry.timed.sequences < dry.timed.of
           ? `${dry.timed.sequences} of ${dry.timed.of} sequences of `

@@ -2,7 +2,7 @@ import { commonDivisor } from "@lopper/core";
 import { type BatchOptions, type Sequences, shuffled, tokenCount } from "@lopper/importance";
 
 /** The first round of a race is this share of the sequences. */
-const FIRST_ROUND = 1 / 8;
+export const FIRST_ROUND = 1 / 8;
 
 /**
  * In what batches a race goes over its text: the sequences in an order drawn once, and never more

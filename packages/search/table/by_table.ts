@@ -18,7 +18,7 @@ export class ByTable implements Picker {
     return this.#others.pick(scores, firstOfStage);
   }
 
-  expectedTokens(candidates: number, tokens: number): number {
-    return this.#others.expectedTokens(candidates, tokens);
+  expectedTokens(...of: Parameters<Picker["expectedTokens"]>): number {
+    return this.#others.expectedTokens(...of);
   }
 }

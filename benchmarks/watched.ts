@@ -1,0 +1,65 @@
+/** Runs Lopper's command line as Linux sees it. */
+import { fileURLToPath } from "node:url";
+import { ROOT } from "./harness.ts";
+
+const MAIN = fileURLToPath(new URL("apps/cli/main.ts", ROOT));
+
+/** What a process took, as Linux counts it. */
+export interface Watched {
+  readonly seconds: number;
+  readonly peakResidentBytes: number;
+  /** By calls of the system, whether the system had them in memory or not. */
+  readonly readBytes: number;
+  /** Of them, those that came from the disk. */
+  readonly fromDiskBytes: number;
+  readonly exitCode: number;
+  /** Lines of both streams. */
+  readonly said: readonly string[];
+}
+
+/**
+ * Runs the command line in a process of its own.
+ * @param untilStep a journal: when it holds a step, the process is interrupted, as by Ctrl-C.
+ */
+export async function watchedLopper(args: readonly string[], untilStep?: string): Promise<Watched> {
+  const started = performance.now();
+  const process = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "--allow-all", MAIN, ...args],
+    ...{ stdin: "null", stdout: "piped", stderr: "piped" },
+  }).spawn();
+  const said = Promise.all([process.stdout, process.stderr].map((s) => new Response(s).text()));
+  const counted = watch(process, untilStep ?? null);
+  const { code } = await process.status;
+  const seconds = Number(((performance.now() - started) / 1000).toFixed(1));
+  const lines = (await said).join("\n").split(/[\n\r]/).map((line) => line.trimEnd());
+  return { seconds, ...await counted, exitCode: code, said: lines.filter((line) => line !== "") };
+}
+
+/** Reads what Linux says of a process until it is gone, and interrupts it after its first step. */
+async function watch(process: Deno.ChildProcess, journal: string | null) {
+  const found = { peakResidentBytes: 0, readBytes: 0, fromDiskBytes: 0 };
+  const number = (text: string, name: string) =>
+    Number(new RegExp(`^${name}:\\s*(\\d+)`, "m").exec(text)?.[1] ?? 0);
+  for (let interrupted = false;;) {
+    try {
+      const status = await Deno.readTextFile(`/proc/${process.pid}/status`);
+      const io = await Deno.readTextFile(`/proc/${process.pid}/io`);
+      found.peakResidentBytes = Math.max(found.peakResidentBytes, 1024 * number(status, "VmHWM"));
+      found.readBytes = Math.max(found.readBytes, number(io, "rchar"));
+      found.fromDiskBytes = Math.max(found.fromDiskBytes, number(io, "read_bytes"));
+      if (/^State:\s*Z/m.test(status)) return found;
+    } catch {
+      return found;
+    }
+    if (journal && !interrupted && (await textOf(journal)).includes('"type":"step"')) {
+      process.kill("SIGINT");
+      interrupted = true;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+/** What is in a file; "" where it is not there. */
+export function textOf(file: string): Promise<string> {
+  return Deno.readTextFile(file).catch(() => "");
+}
