@@ -72,8 +72,8 @@ async function writeParts(parts: Parts, folder: string): Promise<readonly string
 }
 
 /** Starts Deno in the project. */
-function deno(args: readonly string[]): Deno.ChildProcess {
-  return new Deno.Command(Deno.execPath(), { args: [...args], cwd: ROOT }).spawn();
+function deno(args: readonly string[], signal?: AbortSignal): Deno.ChildProcess {
+  return new Deno.Command(Deno.execPath(), { args: [...args], cwd: ROOT, signal }).spawn();
 }
 
 /** Where types do not hold, the tests end at once. @returns the exit code. */
@@ -82,11 +82,15 @@ async function runTests(options: readonly string[]): Promise<number> {
   try {
     const modules = await writeParts(partsOf(testFiles()), folder);
     const others = options.filter((option) => option !== NO_CHECK);
-    const tests = deno(["test", "--allow-all", "--parallel", NO_CHECK, ...others, ...modules]);
+    const ending = new AbortController();
+    const tests = deno(
+      ["test", "--allow-all", "--parallel", NO_CHECK, ...others, ...modules],
+      ending.signal,
+    );
     const checked = options.includes(NO_CHECK)
       ? 0
       : (await deno(["task", "--quiet", "check:types"]).status).code;
-    if (checked !== 0) tests.kill();
+    if (checked !== 0) ending.abort();
     const { code } = await tests.status;
     return checked || code;
   } finally {
