@@ -31,6 +31,7 @@ const ropes = fc.record({
   rope_type: fc.constantFrom("default", "linear", "llama3", "yarn", "longrope", "dynamic", 3),
   rope_theta: fc.constantFrom(10_000, 0, -1, "x", null),
   factor: fc.constantFrom(2, 0.5, 0, "x", null),
+  alpha: fc.constantFrom(1000, 0, "x", null),
   low_freq_factor: fc.constantFrom(1, 0, null),
   high_freq_factor: fc.constantFrom(4, 1, null),
   original_max_position_embeddings: fc.constantFrom(32, 0, 1.5, null),
@@ -87,4 +88,32 @@ Deno.test("config: 10,000 mutated ones of all families are each a model, or one 
     { numRuns: 10_000 },
   );
   assert.ok(models > 2000 && models < 8000, `${models} were models`);
+});
+
+/** What makes a family reckon with other keys. */
+const REASONS = {
+  rotary_dim: 8,
+  rope_scaling: { rope_type: "dynamic", alpha: 1000 },
+  block_configs: [{ attention: { n_heads_in_group: 2 }, ffn: { ffn_mult: 1 } }],
+};
+
+Deno.test("config: an object where a number belongs converts itself nowhere", () => {
+  // As JSON may have it: `Number` calls what stands under these names.
+  const inconvertible = JSON.parse('{"valueOf": 1, "toString": 1}');
+  const reckoned = ["head_dim", "hidden_size", "num_attention_heads", "rope_theta"];
+  const types = [...FAMILIES.map(({ modelType }) => modelType), "nemotron-nas"];
+  for (const model_type of types) {
+    for (const key of reckoned) {
+      const json = { model_type, ...SIZES, ...REASONS, [key]: inconvertible };
+      try {
+        const checked = checkConfig(json, "config.json");
+        architectureFromConfig(checked, "config.json");
+      } catch (error) {
+        if (!(error instanceof LopperError)) {
+          throw new Error(`${model_type}, ${key}`, { cause: error });
+        }
+        assert.match(error.message, /^config\.json: [^\n]+$/);
+      }
+    }
+  }
 });

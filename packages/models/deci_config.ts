@@ -1,5 +1,6 @@
 import { CheckpointFormatError, UnsupportedModelError } from "@lopper/core";
 import { z } from "zod";
+import { numberOf } from "./json_numbers.ts";
 
 /** How DeciLM's layout is named in config.json: that of models that NVIDIA pruned. */
 export const DECI_MODEL_TYPE = "nemotron-nas";
@@ -56,7 +57,7 @@ export function withoutDeciLayout(
   }
   const malformed = (layer: number, what: string) =>
     new CheckpointFormatError(`block_configs.${layer} has ${what}`, { file });
-  const queryHeads = Number(config.num_attention_heads);
+  const queryHeads = numberOf(config.num_attention_heads);
   const layers = parsed.data.map(({ attention, ffn }, layer) => {
     if (attention.replace_with_linear || ffn.replace_with_linear) {
       throw new UnsupportedModelError(
@@ -68,7 +69,7 @@ export function withoutDeciLayout(
       throw malformed(layer, `${group ?? "no"} heads in a group of ${queryHeads}`);
     }
     const width = ffn.ffn_mult
-      ? widthOfMultiplier(ffn.ffn_mult, Number(config.hidden_size))
+      ? widthOfMultiplier(ffn.ffn_mult, numberOf(config.hidden_size))
       : ffn.intermediate_size;
     if (!ffn.no_op && !width) throw malformed(layer, "neither ffn_mult nor intermediate_size");
     return {

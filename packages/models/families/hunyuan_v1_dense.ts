@@ -1,3 +1,4 @@
+import { isNumber, numberOf } from "../json_numbers.ts";
 import type { Family } from "./family.ts";
 import { llama } from "./llama.ts";
 import { renamed } from "./llama_blocks.ts";
@@ -28,16 +29,19 @@ export const hunyuanDense: Family = {
  * the same, and other programs know it.
  */
 export function withStretchedBase(config: Json): Json {
-  const { head_dim, hidden_size, num_attention_heads } = config;
-  const headDim = Number(head_dim ?? Number(hidden_size) / Number(num_attention_heads));
   const places = ["rope_scaling", "rope_parameters"].flatMap((key) => {
     const json = config[key];
-    return isDynamic(json) && Number(json.alpha) > 0 ? [{ key, json }] : [];
+    return isDynamic(json) && isNumber(json.alpha) && json.alpha > 0
+      ? [{ key, theta: json.rope_theta, alpha: json.alpha }]
+      : [];
   });
   if (places.length === 0) return config;
-  const [{ json }] = places;
-  const theta = Number(json.rope_theta ?? config.rope_theta ?? llama.defaults.ropeTheta);
-  const rope_theta = theta * Number(json.alpha) ** (headDim / (headDim - 2));
+  const [{ alpha, theta = config.rope_theta ?? llama.defaults.ropeTheta }] = places;
+  const { head_dim, hidden_size, num_attention_heads } = config;
+  const headDim = head_dim ?? numberOf(hidden_size) / numberOf(num_attention_heads);
+  // What is no number is refused by its name, as everywhere.
+  if (!isNumber(theta) || !isNumber(headDim)) return config;
+  const rope_theta = theta * alpha ** (headDim / (headDim - 2));
   return {
     ...config,
     rope_theta,

@@ -1,3 +1,4 @@
+import { numberOf } from "../json_numbers.ts";
 import type { Family } from "./family.ts";
 import { llama } from "./llama.ts";
 import { oneTensorEach, withExperts } from "./mixture_blocks.ts";
@@ -21,7 +22,7 @@ export const minimaxM2: Family = {
   usual: ({ rotary_dim: rotated, ...config }) => ({
     ...config,
     ...(typeof rotated === "number" &&
-      { partial_rotary_factor: rotated / Number(config.head_dim ?? 128), rotary_dim: rotated }),
+      { partial_rotary_factor: rotated / numberOf(config.head_dim ?? 128), rotary_dim: rotated }),
   }),
   plainHeads: "any",
   defaults: {
