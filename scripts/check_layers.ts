@@ -35,6 +35,7 @@ const ORDER = [
   "card",
   "exports",
   "run",
+  "calibration-texts",
   "demo-model",
   "report",
   "browser",

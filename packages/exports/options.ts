@@ -122,7 +122,7 @@ export const EXPORT_OPTIONS = {
   calibration: {
     form: path("path"),
     help: "text that --rounding gptq learns from: .txt, .jsonl, .parquet or a folder of them",
-    stated: "the embedded one",
+    stated: "what prune calibrates on by default",
   },
   keepQuantised: {
     form: path("file"),

@@ -7,6 +7,7 @@ export {
   type OpenedBackend,
 } from "@lopper/backends";
 export { type Architecture, LopperError, type PrunePlan, VERSION } from "@lopper/core";
+export { CALIBRATION_TEXTS } from "@lopper/calibration-texts";
 export { CALIBRATION_TEXT, DEMO_MODEL, HELD_OUT_TEXT } from "@lopper/demo-model";
 export { FileFolder, FileSource } from "@lopper/files";
 export { listOf, type SampleList } from "@lopper/importance";

@@ -7,7 +7,14 @@ export { fitsInMemory, keepsBatches, openFitting } from "./fitting_engines.ts";
 export { type WeightRoom, weightRoom } from "./memory.ts";
 export type { MemoryPart } from "./memory_parts.ts";
 export { MemoryStore } from "./memory_store.ts";
-export { type CalibrationPart, SELF } from "./options/calibration_part.ts";
+export {
+  BOOKS,
+  calibrationOf,
+  type CalibrationPart,
+  MIX,
+  SELF,
+  USUAL_CALIBRATION,
+} from "./options/calibration_part.ts";
 export { type GivenRunOptions, RUN_OPTIONS } from "./options/run_options.ts";
 export { statedDefaults } from "./options/stated.ts";
 export { ownTextLength, type OwnTexts, ownTexts, ownTextStart, SELF_TOKENS } from "./own_texts.ts";

@@ -15,6 +15,7 @@ const NEEDED = [
   "data/model/model.safetensors",
   "data/model/tokenizer.json",
   "data/calibration.jsonl",
+  "data/mathematics.jsonl",
   "data/held_out.txt",
   "node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.mjs",
   "node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm",

@@ -1,11 +1,10 @@
 import { UsageError } from "@lopper/core";
-import { CALIBRATION_TEXT } from "@lopper/demo-model";
 import { SourceWatch } from "@lopper/files";
 import { checkFormatOptions, EXPORT_OPTIONS } from "@lopper/exports";
-import { everySample } from "@lopper/importance";
+import { drawMixed, everySample } from "@lopper/importance";
 import type { OptionValues } from "@lopper/options";
+import { BOOKS, MIX } from "@lopper/run";
 import { Command } from "commander";
-import { fileURLToPath } from "node:url";
 import { checkApart } from "../folder/apart.ts";
 import { ExportFolder } from "../exporting/export_folder.ts";
 import { exportInto } from "../exporting/export_into.ts";
@@ -17,8 +16,12 @@ import { type LocateModels, MODEL_HELP, modelLocator } from "../inputs/locate_mo
 import { openLocated } from "../inputs/open_model.ts";
 import { openReporter } from "../terminal/reporter.ts";
 import { checkUnchanged } from "../inputs/source_check.ts";
+import { filesOfText } from "../inputs/named_texts.ts";
 import { readSamples } from "../inputs/text_files.ts";
 import { SAME_COMMAND, withWayOn } from "../terminal/way_on.ts";
+
+/** Of samples of several kinds. */
+const DRAW_SEED = 42;
 
 type Options = OptionValues<typeof EXPORT_OPTIONS>;
 
@@ -86,7 +89,13 @@ async function run(
       ...{ folder, reporter },
       engine: verify === "logits" ? engine : null,
       calibration: rounding === "gptq"
-        ? { ...await calibrationText(options.calibration, (note) => reporter.note(note)), engine }
+        ? {
+          ...await calibrationText(
+            options.calibration ?? (located.path === null ? BOOKS : MIX),
+            (note) => reporter.note(note),
+          ),
+          engine,
+        }
         : null,
       signal: interruption.saying("stopped; nothing is written"),
       checkSource: (digest) => checkUnchanged(watch, located, digest),
@@ -98,8 +107,12 @@ async function run(
   }
 }
 
-/** The samples of a text to round by; the embedded one unless said. */
-async function calibrationText(path: string | undefined, onNote: (line: string) => void) {
-  const name = path ?? fileURLToPath(CALIBRATION_TEXT);
-  return { name, samples: everySample(await readSamples(name, onNote)) };
+/** The samples of a text to round by, in their order; several kinds take turns. */
+async function calibrationText(name: string, onNote: (line: string) => void) {
+  const files = filesOfText(name);
+  const lists = await Promise.all(files.map(({ path }) => readSamples(path, onNote)));
+  if (lists.length === 1) return { name, samples: everySample(lists[0]) };
+  const count = lists.length * Math.min(...lists.map(({ length }) => length));
+  const sources = lists.map((samples) => ({ samples, weight: 1 }));
+  return { name, samples: drawMixed(sources, count, DRAW_SEED).read() };
 }

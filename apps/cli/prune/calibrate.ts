@@ -1,8 +1,9 @@
 import type { Architecture } from "@lopper/core";
-import { CALIBRATION_TEXT, HELD_OUT_TEXT } from "@lopper/demo-model";
+import { HELD_OUT_TEXT } from "@lopper/demo-model";
 import { apportioned, listOf, type SampleSource } from "@lopper/importance";
 import type { Tokenizer } from "@lopper/tokenizers";
 import {
+  calibrationOf,
   type CalibrationPart,
   cutTexts,
   ownTextLength,
@@ -12,6 +13,7 @@ import {
   textNeeds,
 } from "@lopper/run";
 import { fileURLToPath } from "node:url";
+import { filesOfText } from "../inputs/named_texts.ts";
 import { type OnNote, readSamples } from "../inputs/text_files.ts";
 import { nameOfText } from "./run_names.ts";
 
@@ -29,8 +31,7 @@ export async function readTexts(
   onNote: OnNote,
 ): Promise<RunTexts> {
   const { drawn, extraSamples, extendedTokens } = textNeeds(flags, architecture);
-  const embedded = [{ path: fileURLToPath(CALIBRATION_TEXT), weight: 1 }];
-  const blockText = flags.calibration ?? embedded;
+  const blockText = calibrationOf(flags);
   const widthText = flags.calibrationWidth ?? blockText;
   // A file is asked for what there is; a model writes no more than is used.
   const extraOwn = Math.min(
@@ -42,13 +43,16 @@ export async function readTexts(
     const names = parts.map(({ path }) => nameOfText(path));
     const sources: SampleSource[] = [];
     for (const [i, { path, weight }] of parts.entries()) {
-      sources.push({
-        name: names.filter((name) => name === names[i]).length > 1 ? path : names[i],
-        samples: path === SELF
-          ? listOf(await own(Math.max(1, counts[i])))
-          : await readSamples(path, onNote),
-        weight,
-      });
+      const name = names.filter((name) => name === names[i]).length > 1 ? path : names[i];
+      if (path === SELF) {
+        sources.push({ name, samples: listOf(await own(Math.max(1, counts[i]))), weight });
+        continue;
+      }
+      const files = filesOfText(path);
+      for (const file of files) {
+        const samples = await readSamples(file.path, onNote);
+        sources.push({ name: file.name ?? name, samples, weight: weight / files.length });
+      }
     }
     return { name: parts.map(({ path }) => path).join(", "), sources };
   };

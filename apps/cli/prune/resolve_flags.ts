@@ -1,6 +1,6 @@
 import type { Architecture } from "@lopper/core";
 import { DEMO_SAMPLES, DEMO_SEQUENCE_LENGTH } from "@lopper/demo-model";
-import { type GivenRunOptions, type RunFlags, runFlags } from "@lopper/run";
+import { type GivenRunOptions, type RunFlags, runFlags, USUAL_CALIBRATION } from "@lopper/run";
 
 /** What the embedded model is calibrated on. */
 export const EMBEDDED = { samples: DEMO_SAMPLES, sequenceLength: DEMO_SEQUENCE_LENGTH };
@@ -20,7 +20,10 @@ export function resolveFlags(
   const isOwnText = (options.calibration ?? saved?.calibration ?? null) !== null;
   const { samples, ...length } = EMBEDDED;
   const usual = { ...length, ...(!isOwnText && { samples }) };
-  return runFlags(architecture, { ...options, model: source }, {
+  // Runs of before there was a mix of texts say nothing of theirs, and go on with books.
+  const brought = source !== null && !saved ? USUAL_CALIBRATION : undefined;
+  const calibration = options.calibration ?? brought;
+  return runFlags(architecture, { ...options, calibration, model: source }, {
     saved,
     isApplied: options.plan !== undefined,
     usual: source === null ? usual : undefined,

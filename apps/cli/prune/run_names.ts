@@ -1,5 +1,12 @@
-import { type RunFlags, type RunNames, SELF } from "@lopper/run";
+import { BOOKS, calibrationOf, MIX, type RunFlags, type RunNames, SELF } from "@lopper/run";
 import { basename } from "node:path";
+
+/** What stands for a text, and what people call that. */
+const NAMES: Readonly<Record<string, string>> = {
+  [SELF]: "text of its own",
+  [BOOKS]: "public-domain books that Lopper brings along",
+  [MIX]: "texts of several kinds that Lopper brings along",
+};
 
 /**
  * What people call the model and the texts of a run.
@@ -7,18 +14,16 @@ import { basename } from "node:path";
  */
 export function namesOfRun(
   title: string,
-  { calibration, heldOut }: Pick<RunFlags, "calibration" | "heldOut">,
+  flags: Pick<RunFlags, "calibration" | "heldOut">,
 ): RunNames {
   return {
     model: title.replace(/\.(gguf|onnx)$/i, ""),
-    calibration: calibration === null
-      ? "public-domain books that Lopper brings along"
-      : calibration.map(({ path }) => nameOfText(path)).join(" and "),
-    heldOut: heldOut === null ? "the first chapters of Moby Dick" : basename(heldOut),
+    calibration: calibrationOf(flags).map(({ path }) => nameOfText(path)).join(" and "),
+    heldOut: flags.heldOut === null ? "the first chapters of Moby Dick" : basename(flags.heldOut),
   };
 }
 
 /** What people call a calibration text. */
 export function nameOfText(path: string): string {
-  return path === SELF ? "text of its own" : basename(path);
+  return NAMES[path] ?? basename(path);
 }

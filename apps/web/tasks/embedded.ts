@@ -1,4 +1,5 @@
 import { BlobFolder } from "@lopper/browser";
+import { CALIBRATION_TEXTS } from "@lopper/calibration-texts";
 import { CALIBRATION_TEXT, DEMO_MODEL, DEMO_MODEL_NAME, HELD_OUT_TEXT } from "@lopper/demo-model";
 import { LopperError } from "@lopper/core";
 import type { ModelFolder } from "@lopper/formats";
@@ -20,7 +21,9 @@ export async function embeddedModel(): Promise<ModelFolder> {
 
 /** The texts that come with the page: to judge by, and what decides nothing. */
 export const EMBEDDED_TEXTS = {
-  calibration: () => fetched(CALIBRATION_TEXT),
+  books: () => fetched(CALIBRATION_TEXT),
+  /** As much of each kind. */
+  mix: () => Promise.all([CALIBRATION_TEXT, ...Object.values(CALIBRATION_TEXTS)].map(fetched)),
   heldOut: () => fetched(HELD_OUT_TEXT),
 } as const;
 

@@ -1,7 +1,7 @@
 import type { Backend } from "@lopper/backends";
 import { BlobSource, type ModelFolder } from "@lopper/formats";
 import { DEMO_SAMPLES, DEMO_SEQUENCE_LENGTH } from "@lopper/demo-model";
-import { type SampleList, textSamples } from "@lopper/importance";
+import { type SampleList, type SampleSource, textSamples } from "@lopper/importance";
 import { type Model, openModel } from "@lopper/models";
 import {
   cutTexts,
@@ -56,7 +56,7 @@ export async function openRun(
   const tokenizer = opening.use(await openTokenizer(model.folder));
   const texts = await cutTexts(
     {
-      block: { name: about.text ?? "the page's books", sources: [await calibration(text)] },
+      block: { name: about.text ?? "the page's texts", sources: await calibration(text, about) },
       width: null,
       heldOut: {
         name: "the page's held-out text",
@@ -76,10 +76,11 @@ export async function openRun(
 }
 
 /** What the card of the result calls the model and the texts. */
-function namesOf({ title, text }: About): RunNames {
+function namesOf({ title, text, isEmbedded }: About): RunNames {
   return {
     model: title,
-    calibration: text ?? "public-domain books that Lopper brings along",
+    calibration: text ??
+      `${isEmbedded ? "public-domain books" : "texts of several kinds"} that Lopper brings along`,
     heldOut: "the first chapters of Moby Dick",
   };
 }
@@ -102,11 +103,22 @@ function flagsOf(
   );
 }
 
-async function calibration(text: File | null) {
-  const samples = text
-    ? await samplesOf(text, text.name)
-    : await samplesOf(await EMBEDDED_TEXTS.calibration(), "calibration.jsonl");
-  return { samples, weight: 1 };
+/** The user's text, or those that the page brings along for such a model. */
+async function calibration(
+  text: File | null,
+  { isEmbedded }: About,
+): Promise<readonly SampleSource[]> {
+  const blobs = text
+    ? [text]
+    : isEmbedded
+    ? [await EMBEDDED_TEXTS.books()]
+    : await EMBEDDED_TEXTS.mix();
+  return await Promise.all(
+    blobs.map(async (blob) => ({
+      samples: await samplesOf(blob, text?.name ?? "calibration.jsonl"),
+      weight: 1,
+    })),
+  );
 }
 
 async function samplesOf(blob: Blob, name: string): Promise<SampleList> {

@@ -3,9 +3,14 @@ import { z } from "zod";
 
 /** What stands for text that the model writes itself; a file of that name is `./self`. */
 export const SELF = "self";
+/** What stands for the texts of several kinds that come with Lopper, as much of each. */
+export const MIX = "mix";
+/** What stands for the books that the embedded model was trained on. */
+export const BOOKS = "books";
+const NAMED: readonly string[] = [SELF, MIX, BOOKS];
 
 const part = z.strictObject({
-  /** A file or folder in full, or SELF. */
+  /** A file or folder in full, or SELF, MIX or BOOKS. */
   path: z.string().max(100_000),
   /** Beside others. */
   weight: z.number().positive(),
@@ -26,12 +31,25 @@ export const calibrationParts: Form<readonly CalibrationPart[]> = {
         `${word} has the weight ${weight}; it needs one above 0, or leave it out.`,
       );
     }
-    return [{ path: path === SELF ? SELF : absolute(path), weight: Number(weight) }];
+    return [{ path: NAMED.includes(path) ? path : absolute(path), weight: Number(weight) }];
   },
   words: (parts) =>
     parts.map(({ path, weight }) =>
       parts.length > 1 || weight !== 1 || WEIGHTED.test(path) ? `${path}=${weight}` : path
     ),
 };
+
+/** What a run is calibrated on: where its settings say nothing, on books. */
+export function calibrationOf(
+  { calibration }: { readonly calibration: readonly CalibrationPart[] | null },
+): readonly CalibrationPart[] {
+  return calibration ?? [{ path: BOOKS, weight: 1 }];
+}
+
+/**
+ * What settings say of the text of a model that somebody brings, unless they say otherwise: it is
+ * better calibrated on several kinds of text (benchmarks/README.md).
+ */
+export const USUAL_CALIBRATION: readonly CalibrationPart[] = [{ path: MIX, weight: 1 }];
 
 const WEIGHTED = /^(.+)=(\d+(?:\.\d+)?)$/;

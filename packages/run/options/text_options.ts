@@ -1,6 +1,6 @@
 import { choice, MAX_SEED, path, wholeNumber } from "@lopper/options";
 import { RUN_DEFAULTS } from "../presets.ts";
-import { calibrationParts, SELF } from "./calibration_part.ts";
+import { BOOKS, calibrationParts, MIX, SELF } from "./calibration_part.ts";
 import { optional, setting } from "./setting.ts";
 
 /** More than any search can score on; a model that writes its own text would keep it in memory. */
@@ -15,9 +15,9 @@ const BOS = choice("which", ["each", "first"]);
 export const TEXT_OPTIONS = {
   calibration: optional(calibrationParts, {
     help:
-      `.txt, .jsonl or .parquet, or a folder of them, to score on; ${SELF}: text that the model writes itself; several ` +
-      "mix: PATH=WEIGHT each, or equal shares",
-    stated: "public-domain books",
+      `.txt, .jsonl or .parquet, or a folder of them, to score on; ${MIX}: several kinds that come with Lopper; ` +
+      `${BOOKS}: public-domain books; ${SELF}: text that the model writes itself; several mix: PATH=WEIGHT each, or equal shares`,
+    stated: `${MIX}; for the embedded model ${BOOKS}`,
     decides: "free",
   }),
   calibrationWidth: optional(calibrationParts, {
