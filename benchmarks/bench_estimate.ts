@@ -11,6 +11,7 @@ import {
   headGroupUnit,
   multiPruner,
   PRESETS,
+  PUBLISHED_MLP_GROUPS,
   rehearse,
   searchModelOf,
 } from "@lopper/search";
@@ -98,7 +99,10 @@ function exhaustiveCost(architecture: Architecture) {
   const policy = multiPruner(model, {
     ratio: RATIO,
     distribution: PRESETS.multipruner,
-    groups: { channels: defaultMlpGroup(architecture), kvGroups: headGroupUnit(architecture) },
+    groups: {
+      channels: defaultMlpGroup(architecture, PUBLISHED_MLP_GROUPS),
+      kvGroups: headGroupUnit(architecture),
+    },
   });
   const head = headCostInBlocks(architecture, 2048);
   let candidates = 0, blockTokens = 0;

@@ -68,7 +68,7 @@ Deno.test("help of prune: each default is what a run takes, and each number in i
     }
   }
   const [, groups] = /1\/(\d+)/.exec(statedDefault(options.get("mlpGroup")!)!)!;
-  assert.equal(Math.round(WIDTH / defaultMlpGroup(ARCHITECTURE)), Number(groups));
+  assert.equal(Math.round(WIDTH / defaultMlpGroup(ARCHITECTURE, Number(groups))), Number(groups));
   // A plan's file is applied as it is.
   const applied = resolveFlags({ plan: "p" }, "model", ARCHITECTURE, undefined);
   const recover = statedDefault(options.get("recover")!)!;

@@ -49,7 +49,7 @@ export function runFlags(
     },
     longest: architecture.maxPositions,
     groups: {
-      mlp: defaultMlpGroup(architecture),
+      mlp: defaultMlpGroup(architecture, preset.mlpGroups),
       attention: headGroupUnit(architecture),
       experts: defaultExpertGroup(architecture),
     },

@@ -19,7 +19,12 @@ export { type GroupSizes, unitWidth } from "./dimensions/dimension.ts";
 export { exhaustive } from "./exhaustive.ts";
 export type { MeasureEvent } from "./gauge.ts";
 export { greedySearch } from "./greedy.ts";
-export { defaultExpertGroup, defaultMlpGroup, headGroupUnit, MLP_GROUPS } from "./group_sizes.ts";
+export {
+  defaultExpertGroup,
+  defaultMlpGroup,
+  headGroupUnit,
+  PUBLISHED_MLP_GROUPS,
+} from "./group_sizes.ts";
 export type { History } from "./history.ts";
 export { parseJournal, toJournalLine } from "./journal.ts";
 export { journalEntry } from "./journal_entry.ts";

@@ -10,7 +10,7 @@ import { layersOfShape, shapeOfLayers } from "@lopper/models/testing";
 import { type LayerSizes, layersOfBlocks } from "@lopper/models";
 import assert from "node:assert/strict";
 import { groupCandidates } from "./candidates.ts";
-import { defaultMlpGroup } from "./group_sizes.ts";
+import { defaultMlpGroup, PUBLISHED_MLP_GROUPS } from "./group_sizes.ts";
 import { multiPruner } from "./multi_pruner.ts";
 import { changesTo } from "./plan.ts";
 import { largestReachableRatio } from "./reach.ts";
@@ -90,7 +90,11 @@ Deno.test("policy: the default MLP group has the published proportion", () => {
   for (
     const [width, group] of [[11008, 1024], [1536, 160], [512, 64], [160, 32], [32, 16], [1, 1]]
   ) {
-    assert.equal(defaultMlpGroup(model(1, width, 1)), group, `width ${width}`);
+    assert.equal(
+      defaultMlpGroup(model(1, width, 1), PUBLISHED_MLP_GROUPS),
+      group,
+      `width ${width}`,
+    );
   }
 });
 

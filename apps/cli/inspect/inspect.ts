@@ -7,7 +7,7 @@ import {
 } from "@lopper/core";
 import { digestForm, type LayerSizes, type Model, modelDigest } from "@lopper/models";
 import { HUB, on, type OptionTable, type OptionValues, OUTPUT } from "@lopper/options";
-import { groupSizes } from "@lopper/run";
+import { groupSizes, SETTINGS } from "@lopper/run";
 import { slowerAttention } from "@lopper/runtime";
 import {
   defaultExpertGroup,
@@ -115,7 +115,7 @@ function dtypes(tensors: readonly { dtype: string; byteLength: number }[]) {
 
 /** What each dimension has to give, with the default group sizes. */
 function prunable(architecture: Architecture) {
-  const mlpGroup = defaultMlpGroup(architecture);
+  const mlpGroup = defaultMlpGroup(architecture, SETTINGS.lopper.mlpGroups);
   const attentionGroup = headGroupUnit(architecture);
   const expertGroup = defaultExpertGroup(architecture);
   const model = searchModelOf(architecture);

@@ -1,8 +1,14 @@
 import { CRITERIA, CRITERION_NAMES, RANKING_CHOICES, RANKINGS } from "@lopper/importance";
 import { choice, decimal, names, on, percent, size, wholeNumber } from "@lopper/options";
-import { MLP_GROUPS, TECHNIQUES } from "@lopper/search";
+import { PUBLISHED_MLP_GROUPS, TECHNIQUES } from "@lopper/search";
 import { z } from "zod";
-import { fixesDistribution, RUN_DEFAULTS, SETTINGS_NAMES, type SettingsName } from "../presets.ts";
+import {
+  fixesDistribution,
+  RUN_DEFAULTS,
+  SETTINGS,
+  SETTINGS_NAMES,
+  type SettingsName,
+} from "../presets.ts";
 import { type Defaults, optional, setting } from "./setting.ts";
 import { sharesForm } from "./shares.ts";
 
@@ -52,7 +58,7 @@ export const SEARCH_OPTIONS = {
   }),
   mlpGroup: setting(wholeNumber(1), {
     help: "MLP channels that go at a time, of a mixture channels of each expert",
-    stated: `about 1/${MLP_GROUPS}`,
+    stated: `about 1/${SETTINGS.lopper.mlpGroups}; 1/${PUBLISHED_MLP_GROUPS} in published presets`,
     usual: ({ groups }) => groups.mlp,
     decides: "same",
     isOfSearch: true,
