@@ -11,5 +11,7 @@ export const CALIBRATION_TEXT = new URL("./data/calibration.jsonl", import.meta.
 export const HELD_OUT_TEXT = new URL("./data/held_out.txt", import.meta.url);
 /** The length on which the model was trained, in tokens. */
 export const DEMO_SEQUENCE_LENGTH = 256;
+/** A small model needs no large steps: groups of channels that its MLPs have. */
+export const DEMO_MLP_GROUPS = 8;
 /** Samples with which the default run ends within a minute on two cores. */
 export const DEMO_SAMPLES = { block: 16, width: 8 } as const;

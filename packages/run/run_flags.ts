@@ -22,8 +22,8 @@ export interface RunFlagsContext {
   readonly saved?: RunFlags;
   /** Whether a decision is applied that was made before: as it is, unless more is asked for. */
   readonly isApplied?: boolean;
-  /** What a model that says so is usually calibrated on, instead of what the preset says. */
-  readonly usual?: Partial<Pick<PresetSettings, "samples" | "sequenceLength">>;
+  /** What a model that says so usually takes, instead of what the preset says. */
+  readonly usual?: Partial<Pick<PresetSettings, "samples" | "sequenceLength" | "mlpGroups">>;
 }
 
 /**
@@ -49,7 +49,7 @@ export function runFlags(
     },
     longest: architecture.maxPositions,
     groups: {
-      mlp: defaultMlpGroup(architecture, preset.mlpGroups),
+      mlp: defaultMlpGroup(architecture, usual?.mlpGroups ?? preset.mlpGroups),
       attention: headGroupUnit(architecture),
       experts: defaultExpertGroup(architecture),
     },

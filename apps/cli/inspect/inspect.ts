@@ -5,6 +5,7 @@ import {
   formatCount,
   type StopSignal,
 } from "@lopper/core";
+import { DEMO_MLP_GROUPS } from "@lopper/demo-model";
 import { digestForm, type LayerSizes, type Model, modelDigest } from "@lopper/models";
 import { HUB, on, type OptionTable, type OptionValues, OUTPUT } from "@lopper/options";
 import { groupSizes, SETTINGS } from "@lopper/run";
@@ -69,7 +70,10 @@ export function inspectCommand(
         notes: [...model.notes, ...slowerAttention(model.architecture)],
         dtypes: dtypes(model.weights.map(({ tensor }) => tensor)),
         architecture: { ...digestForm(model), eosTokenIds: model.architecture.eosTokenIds },
-        prunable: prunable(model.architecture),
+        prunable: prunable(
+          model.architecture,
+          located.path === null ? DEMO_MLP_GROUPS : SETTINGS.lopper.mlpGroups,
+        ),
       };
       if (options.json) printJson(facts, 2);
       else print(describe(facts));
@@ -113,9 +117,9 @@ function dtypes(tensors: readonly { dtype: string; byteLength: number }[]) {
   return bytes;
 }
 
-/** What each dimension has to give, with the default group sizes. */
-function prunable(architecture: Architecture) {
-  const mlpGroup = defaultMlpGroup(architecture, SETTINGS.lopper.mlpGroups);
+/** What each dimension has to give, in groups as large as a run takes them by default. */
+function prunable(architecture: Architecture, mlpGroups: number) {
+  const mlpGroup = defaultMlpGroup(architecture, mlpGroups);
   const attentionGroup = headGroupUnit(architecture);
   const expertGroup = defaultExpertGroup(architecture);
   const model = searchModelOf(architecture);

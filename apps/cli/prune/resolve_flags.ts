@@ -1,9 +1,13 @@
 import type { Architecture } from "@lopper/core";
-import { DEMO_SAMPLES, DEMO_SEQUENCE_LENGTH } from "@lopper/demo-model";
+import { DEMO_MLP_GROUPS, DEMO_SAMPLES, DEMO_SEQUENCE_LENGTH } from "@lopper/demo-model";
 import { type GivenRunOptions, type RunFlags, runFlags, USUAL_CALIBRATION } from "@lopper/run";
 
-/** What the embedded model is calibrated on. */
-export const EMBEDDED = { samples: DEMO_SAMPLES, sequenceLength: DEMO_SEQUENCE_LENGTH };
+/** What the embedded model usually takes. */
+export const EMBEDDED = {
+  samples: DEMO_SAMPLES,
+  sequenceLength: DEMO_SEQUENCE_LENGTH,
+  mlpGroups: DEMO_MLP_GROUPS,
+};
 
 /**
  * All settings of a run: what was given, else what the run to resume was begun with, else the

@@ -1,6 +1,6 @@
 import type { Backend } from "@lopper/backends";
 import { BlobSource, type ModelFolder } from "@lopper/formats";
-import { DEMO_SAMPLES, DEMO_SEQUENCE_LENGTH } from "@lopper/demo-model";
+import { DEMO_MLP_GROUPS, DEMO_SAMPLES, DEMO_SEQUENCE_LENGTH } from "@lopper/demo-model";
 import { type SampleList, type SampleSource, textSamples } from "@lopper/importance";
 import { type Model, openModel } from "@lopper/models";
 import {
@@ -94,6 +94,7 @@ function flagsOf(
   const own = text === null ? undefined : [{ path: text, weight: 1 }];
   const usual = {
     sequenceLength: DEMO_SEQUENCE_LENGTH,
+    mlpGroups: DEMO_MLP_GROUPS,
     ...(text === null && { samples: DEMO_SAMPLES }),
   };
   return runFlags(

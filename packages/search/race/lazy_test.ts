@@ -15,6 +15,14 @@ Deno.test("lazy: everyone is scored again every 16 steps of a stage", () => {
   assert.deepEqual(dueSteps(), [16, 32]);
 });
 
+Deno.test("lazy: of many candidates not everyone is scored again", () => {
+  const isDue = (candidates: number) => {
+    const losses = Array.from({ length: candidates }, () => [0]);
+    return new FullAudits().isDue(raceStep(losses, { number: 16 }).step);
+  };
+  assert.deepEqual([isDue(64), isDue(65)], [true, false]);
+});
+
 Deno.test("lazy: an account counts as it was, moved by what has changed for the others", async () => {
   const { step, accounts } = raceStep([constant(1.5), constant(2.5), constant(9), constant(7)], {
     known: [constant(1), constant(2), constant(3), null],

@@ -132,9 +132,7 @@ export class Race implements Picker {
     const { scores, batches: [first] } = step;
     const { lazy, proxies } = this.#options;
     if (step.byLossIncrease) yield* scores.scoreBase([first]);
-    // Where kinds compete there are many candidates, and auditing some of them at each step finds as
-    // much.
-    const fullAudit = lazy && !scores.weighted && this.#audits.isDue(step);
+    const fullAudit = lazy && this.#audits.isDue(step);
     const anyKnown = scores.candidates.some((candidate) =>
       this.#accounts.of(candidate)?.lossIncrease
     );
