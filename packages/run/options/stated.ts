@@ -5,8 +5,8 @@ import { isSetting, type Setting } from "./setting.ts";
 
 /**
  * A table of a run's options with what the help says of each default: what Lopper's own settings
- * take, and where it is another, what the published presets, `quick`, the embedded model and a plan
- * that is applied take.
+ * take, and where it is another, what the published presets, `quick`, `experts`, the embedded model and a
+ * plan that is applied take.
  * @param embedded what is said of the embedded model.
  */
 export function statedDefaults<T extends OptionTable>(
@@ -20,6 +20,8 @@ export function statedDefaults<T extends OptionTable>(
     }),
   ) as unknown as T;
 }
+
+const COUNT = /^\d+$/;
 
 /** Undefined where nothing is taken. */
 function defaultOf(
@@ -39,6 +41,8 @@ function defaultOf(
   const others: readonly (readonly [string, string])[] = [
     [new Set(published).size === 1 ? published[0] : usual, "in the published presets"],
     [taken(SETTINGS.quick), "in the preset quick"],
+    // How much text; that it goes by its own ranking is what it is.
+    [COUNT.test(usual) ? taken(SETTINGS.experts) : usual, "in the preset experts"],
     [taken({ ...own, ...embedded }), "for the embedded model"],
     [option.isOfSearch ? usual : taken({ ...own, ...AS_IT_IS }), "for the file of --plan"],
   ];
