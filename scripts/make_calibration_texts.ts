@@ -3,7 +3,7 @@
  * each kind. Files are read from git at the commits below, so that the same texts come out; sources
  * and licences are in packages/calibration-texts/data/README.md.
  *
- * Usage: deno run --allow-read --allow-write --allow-run=git --allow-env scripts/make_calibration_texts.ts FOLDER
+ * Usage: deno run --allow-all scripts/make_calibration_texts.ts FOLDER
  *
  * FOLDER has a clone of each repository, named after it (owner+name).
  */

@@ -5,8 +5,8 @@ import { isSetting, type Setting } from "./setting.ts";
 
 /**
  * A table of a run's options with what the help says of each default: what Lopper's own settings
- * take, and where it is another, what the published presets, `quick`, `experts`, the embedded model and a
- * plan that is applied take.
+ * take, and where it is another, what the published presets, `quick`, `experts`, the embedded model
+ * and a plan that is applied take.
  * @param embedded what is said of the embedded model.
  */
 export function statedDefaults<T extends OptionTable>(
