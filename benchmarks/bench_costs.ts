@@ -9,6 +9,7 @@
  *        --share N     of the time of one machine, what 5 of them take over a search
  */
 import { type Architecture, countParameters, denseShape, headCostInBlocks } from "@lopper/core";
+import { DEMO_MLP_GROUPS } from "@lopper/demo-model";
 import { FileFolder } from "@lopper/files";
 import { architectureFromConfig, configSchema, openModel } from "@lopper/models";
 import { refitTokens } from "@lopper/recovery";
@@ -77,7 +78,8 @@ function costs(
   const sizes = name !== "embedded"
     ? {}
     : { seqLen: 256, ...preset === "lopper" && { samples: 16 } };
-  const flags = runFlags(architecture, { preset, ...sizes });
+  const usual = name === "embedded" ? { mlpGroups: DEMO_MLP_GROUPS } : undefined;
+  const flags = runFlags(architecture, { preset, ...sizes }, { usual });
   const { samples, widthSamples, seqLen } = flags;
   const most = refitTokens(architecture);
   const tokens: TextTokens = {
