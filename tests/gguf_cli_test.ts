@@ -19,7 +19,13 @@ test("a GGUF file of the embedded model is the embedded model: same digest, same
       doneHere(["inspect", model, "--digest", "--json"], folder)
     ),
   );
-  assert.deepEqual({ ...JSON.parse(gguf), name: "" }, { ...JSON.parse(demo), name: "" });
+  // A run takes smaller steps of the embedded model than of one that somebody brings.
+  const same = (json: string) => {
+    const { prunable: { mlpGroup, largestRatio, ...prunable }, ...facts } = JSON.parse(json);
+    return { facts: { ...facts, prunable, name: "" }, steps: { mlpGroup, largestRatio } };
+  };
+  assert.deepEqual(same(gguf).facts, same(demo).facts);
+  assert.deepEqual([same(gguf), same(demo)].map(({ steps }) => steps.mlpGroup), [128, 64]);
 
   const say = (model: string) =>
     doneHere(["generate", model, "It was a", "--max-tokens", "12"], folder);
