@@ -31,7 +31,7 @@ test("a GGUF file of the embedded model is the embedded model: same digest, same
     doneHere(["generate", model, "It was a", "--max-tokens", "12"], folder);
   assert.equal(await say("demo.gguf"), await say("demo"));
 
-  const args = ["--ratio", "4", "--preset", "blockpruner", ...QUICK];
+  const args = ["--ratio", "4", "--preset", "blockpruner", "--calibration", "books", ...QUICK];
   await succeeds(["prune", "demo.gguf", ...args], folder);
   await doneHere(["prune", "demo", ...args, "--out", `${folder}/from-folder`]);
   for (const file of ["lopper_plan.json", "model.safetensors", "journal.jsonl"]) {
