@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { alternate, inTemporaryFolder, median, printTable, ROOT, save } from "./harness.ts";
+import { watchedLopper } from "./watched.ts";
 
 interface Run {
   readonly name: string;
@@ -22,12 +23,6 @@ interface Round {
   /** SHA-256 of the weights that it wrote. */
   readonly weights: string;
 }
-
-/**
- * How often the peak is read: the process's own, so that only what comes after the last reading is
- * missed.
- */
-const POLL_MS = 50;
 
 /**
  * @param before folder of the other checkout.
@@ -69,38 +64,19 @@ const TEN_STEPS = [
 async function prune(root: string, { args }: Run): Promise<Round> {
   return await inTemporaryFolder(async (folder) => {
     const out = join(folder, "out");
-    const main = join(root, "apps/cli/main.ts");
-    const started = performance.now();
-    const process = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--quiet", "--allow-all", main, "prune", ...args, "--out", out],
-      cwd: root,
-      stdout: "null",
-      stderr: "null",
-    }).spawn();
-    let peakBytes = 0, ended = false;
-    const status = process.status.finally(() => ended = true);
-    while (!ended) {
-      peakBytes = Math.max(peakBytes, await peakOf(process.pid));
-      await Promise.race([status, new Promise((resolve) => setTimeout(resolve, POLL_MS))]);
-    }
-    const seconds = (performance.now() - started) / 1000;
-    if (!(await status).success) throw new Error(`${main} prune ${args.join(" ")} failed`);
+    const run = await watchedLopper(["prune", ...args, "--out", out], { root });
+    if (run.exitCode !== 0) throw new Error(`${root}: prune ${args.join(" ")} failed`);
     const record = JSON.parse(await Deno.readTextFile(join(out, "run.json")));
     const weights = createHash("sha256");
     weights.update(await Deno.readFile(join(out, "model.safetensors")));
     return {
-      seconds,
-      peakBytes,
+      seconds: run.seconds,
+      peakBytes: run.peakResidentBytes,
       blockTokens: record.blockTokens.spent,
       steps: record.steps,
       weights: weights.digest("hex"),
     };
   });
-}
-
-async function peakOf(pid: number): Promise<number> {
-  const status = await Deno.readTextFile(`/proc/${pid}/status`).catch(() => "");
-  return Number(status.match(/^VmHWM:\s+(\d+) kB/m)?.[1] ?? 0) * 1024;
 }
 
 /**

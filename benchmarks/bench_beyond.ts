@@ -93,7 +93,7 @@ async function taken({ args, plan, untilStep }: Case, folder: string): Promise<T
     ...plan ? ["--plan", join(folder, "plan.json")] : [],
   ];
   const journal = join(out, "journal.jsonl");
-  const { said, ...counted } = await watchedLopper(all, untilStep && journal);
+  const { said, ...counted } = await watchedLopper(all, { untilStep: untilStep && journal });
   return {
     command: ["lopper", ...all.map((arg) => arg.split("/").at(-1)!)],
     ...counted,

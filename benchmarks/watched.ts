@@ -1,8 +1,13 @@
 /** Runs Lopper's command line as Linux sees it. */
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ROOT } from "./harness.ts";
 
-const MAIN = fileURLToPath(new URL("apps/cli/main.ts", ROOT));
+/**
+ * How often Linux is asked: its peak is the process's own, so that only what comes after the last
+ * reading is missed.
+ */
+const POLL_MS = 50;
 
 /** What a process took, as Linux counts it. */
 export interface Watched {
@@ -17,20 +22,31 @@ export interface Watched {
   readonly said: readonly string[];
 }
 
-/**
- * Runs the command line in a process of its own.
- * @param untilStep a journal: when it holds a step, the process is interrupted, as by Ctrl-C.
- */
-export async function watchedLopper(args: readonly string[], untilStep?: string): Promise<Watched> {
+export interface WatchOptions {
+  /** A journal: when it holds a step, the process is interrupted, as by Ctrl-C. */
+  readonly untilStep?: string;
+  /** Folder of another checkout, from where its command line is called. */
+  readonly root?: string;
+}
+
+/** Runs the command line in a process of its own. */
+export async function watchedLopper(
+  args: readonly string[],
+  { untilStep, root }: WatchOptions = {},
+): Promise<Watched> {
   const started = performance.now();
   const process = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "--allow-all", MAIN, ...args],
-    ...{ stdin: "null", stdout: "piped", stderr: "piped" },
+    args: [
+      ...["run", "--quiet", "--allow-all"],
+      join(root ?? fileURLToPath(ROOT), "apps/cli/main.ts"),
+      ...args,
+    ],
+    ...{ cwd: root, stdin: "null", stdout: "piped", stderr: "piped" },
   }).spawn();
   const said = Promise.all([process.stdout, process.stderr].map((s) => new Response(s).text()));
   const counted = watch(process, untilStep ?? null);
   const { code } = await process.status;
-  const seconds = Number(((performance.now() - started) / 1000).toFixed(1));
+  const seconds = (performance.now() - started) / 1000;
   const lines = (await said).join("\n").split(/[\n\r]/).map((line) => line.trimEnd());
   return { seconds, ...await counted, exitCode: code, said: lines.filter((line) => line !== "") };
 }
@@ -55,7 +71,7 @@ async function watch(process: Deno.ChildProcess, journal: string | null) {
       process.kill("SIGINT");
       interrupted = true;
     }
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
 }
 
