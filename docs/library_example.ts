@@ -1,38 +1,23 @@
-import {
-  CALIBRATION_TEXT,
-  cutTexts,
-  DEMO_MODEL,
-  FileFolder,
-  listOf,
-  MemoryStore,
-  openBackend,
-  openModel,
-  openTokenizer,
-  prune,
-  runFlags,
-} from "lopper";
+import * as lopper from "lopper";
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 
-const lines = (await readFile(CALIBRATION_TEXT, "utf-8")).trim().split("\n");
-const books: string[] = lines.map((line) => JSON.parse(line).text);
-const calibration = { name: "books", sources: [{ samples: listOf(books.slice(5)), weight: 1 }] };
-const heldOut = { name: "other books", samples: listOf(books.slice(0, 5)) };
-
-using model = await openModel(new FileFolder(fileURLToPath(DEMO_MODEL)));
-using tokenizer = await openTokenizer(model.folder);
+using model = await lopper.openModel(new lopper.FileFolder(fileURLToPath(lopper.DEMO_MODEL)));
+using tokenizer = await lopper.openTokenizer(model.folder);
 const asked = { ratio: 2, samples: 2, widthSamples: 2, seqLen: 64 };
-const flags = runFlags(model.architecture, { preset: "multipruner", ...asked });
-const sources = { block: calibration, width: null, heldOut };
-const texts = await cutTexts(sources, flags, model.architecture, tokenizer);
+const flags = lopper.runFlags(model.architecture, { preset: "multipruner", ...asked });
 
-await using backend = (await openBackend("cpu", {})).backend;
-const store = new MemoryStore();
-const tools = { backend, tokenizer, store, memory: () => 2e9 };
-for await (const event of prune(model, texts, { flags }, tools)) {
-  if (event.type === "search" && event.event.type === "step") {
-    console.log(event.event.step.taken.key);
-  }
+const lines = (await readFile(lopper.CALIBRATION_TEXT, "utf-8")).trim().split("\n");
+const books = lopper.listOf(lines.map((line): string => JSON.parse(line).text));
+const novel = lopper.listOf([await readFile(lopper.HELD_OUT_TEXT, "utf-8")]);
+const block = { name: "books", sources: [{ samples: books, weight: 1 }] };
+const sources = { block, width: null, heldOut: { name: "Moby Dick", samples: novel } };
+const texts = await lopper.cutTexts(sources, flags, model.architecture, tokenizer);
+
+await using backend = (await lopper.openBackend("cpu", {})).backend;
+const tools = { backend, tokenizer, store: new lopper.MemoryStore(), memory: () => 2e9 };
+for await (const told of lopper.prune(model, texts, { flags }, tools)) {
+  if (told.type === "search" && told.event.type === "step") console.log(told.event.step.taken.key);
 }
-using pruned = await openModel(store.result);
-console.log(store.record!.perplexity.heldOut, pruned.weightBytes);
+using pruned = await lopper.openModel(tools.store.result);
+console.log(tools.store.record!.perplexity.heldOut, pruned.weightBytes);

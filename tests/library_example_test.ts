@@ -9,12 +9,15 @@ import { join } from "node:path";
 import { inTemporaryFolder } from "./support/cli.ts";
 import { pruneHere, writeTinyRun } from "./support/tiny_run.ts";
 
-const DOCS = new URL("../docs/", import.meta.url);
+const ROOT = new URL("../", import.meta.url);
 
-Deno.test("library: the page has the example that is run", async () => {
-  const page = await Deno.readTextFile(new URL("library.md", DOCS));
-  const code = /^```ts\n([\s\S]*?)^```$/m.exec(page)?.[1];
-  assert.equal(code, await Deno.readTextFile(new URL("library_example.ts", DOCS)));
+Deno.test("library: README and the page about it have the example that is run", async () => {
+  const example = await Deno.readTextFile(new URL("docs/library_example.ts", ROOT));
+  for (const name of ["README.md", "docs/library.md"]) {
+    const page = await Deno.readTextFile(new URL(name, ROOT));
+    const code = /^```ts\n([\s\S]*?)^```$/m.exec(page)?.[1];
+    assert.equal(code, example, name);
+  }
 });
 
 Deno.test({

@@ -79,7 +79,7 @@ export interface TextNeeds {
 
 /**
  * For each sample that candidates are scored on, so many further ones may be learnt from, as far as
- * `refitTokens` go: an ranking takes one pass over them and a refit one pass a block, which is
+ * `refitTokens` go: a ranking takes one pass over them and a refit one pass a block, which is
  * cheap beside a search.
  */
 const EXTRA_SAMPLES = 10;
